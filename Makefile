@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: Apache-2.0
+# Poolmark: build, test, bench, suite. `make help` lists the targets and the variables.
+#
+# Everything is built out of tree: build/ for the plain build, build/SAN-CHECK/ for the others, so that a sanitizer
+# build never overwrites the one that is measured.
+
+CC        ?= cc
+CXX       ?= c++
+SAN       ?=
+CHECK     ?=
+# A deliberate handicap, for showing that a comparison finds one (scripts/poolmark sensitivity):
+# percent of a get's own work added to it, and percent of bytes added to each object.
+HANDICAP_GET   ?= 0
+HANDICAP_BYTES ?= 0
+
+variant := $(strip $(SAN)$(if $(CHECK),$(if $(SAN),-)check))
+B       ?= build$(if $(variant),/$(variant))
+
+HDR := third_party/node_modules/native-hdr-histogram/HdrHistogram_c/src
+
+warnings := -Wall -Wextra -Wconversion -Wshadow -Werror
+sanitize_address   := -fsanitize=address -fno-omit-frame-pointer
+sanitize_thread    := -fsanitize=thread
+sanitize_undefined := -fsanitize=undefined -fno-sanitize-recover=all
+ifneq ($(filter-out address thread undefined,$(SAN)),)
+$(error SAN is "$(SAN)"; it may be address, thread or undefined)
+endif
+san_flags := $(sanitize_$(SAN))
+
+optimise := -O2 -g
+CFLAGS   ?= $(optimise)
+CXXFLAGS ?= $(optimise)
+defines  := -D_GNU_SOURCE $(if $(CHECK),-DPOOLMARK_CHECK=1) \
+            $(if $(filter-out 0,$(HANDICAP_GET)),-DPOOLMARK_HANDICAP_GET=$(HANDICAP_GET)) \
+            $(if $(filter-out 0,$(HANDICAP_BYTES)),-DPOOLMARK_HANDICAP_BYTES=$(HANDICAP_BYTES))
+includes := -I. -isystem $(HDR)
+c_flags  := -std=c11 $(warnings) $(defines) $(includes) $(CFLAGS) -pthread
+cc_flags := -std=c++17 -Wall -Wextra -Werror $(defines) $(includes) $(CXXFLAGS) -pthread
+ld_flags := $(LDFLAGS) -pthread
+ld_libs  := -ljansson -lz -lm -ldl
+
+commit := $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+dirty  := $(if $(shell git status --porcelain 2>/dev/null | head -n 1),true,false)
+
+modules := base wire pools broker loadgen bench
+objects_of = $(patsubst %.c,$(B)/%.o,$(filter-out $(1)/main.c $(wildcard $(1)/fuzz_*.c),$(wildcard $(1)/*.c)))
+hdr_objects := $(patsubst %,$(B)/hdr/%.o,hdr_histogram hdr_histogram_log hdr_encoding hdr_time hdr_thread \
+                 hdr_interval_recorder hdr_writer_reader_phaser)
+archives := $(foreach m,$(modules),$(B)/lib$(m).a)
+link_all  = -Wl,--start-group $(archives) $(B)/libhdr.a -Wl,--end-group
+
+programs := $(B)/poolmark-broker $(B)/poolmark-loadgen $(B)/poolmark-bench
+tests    := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/test_*.c))
+fuzzers  := $(patsubst wire/%.c,$(B)/%,$(wildcard wire/fuzz_*.c))
+
+.PHONY: all help deps test-deps test tests suite bench million nightly format format-check fuzz clean FORCE
+.SECONDARY:
+
+all: deps
+	@$(MAKE) --no-print-directory $(programs)
+
+help:
+	@echo 'make               build/poolmark-broker, build/poolmark-loadgen, build/poolmark-bench'
+	@echo 'make suite         install what is missing, build, run the quick suite, print its table'
+	@echo 'make test          install what is missing, build, run every test'
+	@echo 'make bench         micro-benchmarks of every strategy beside four allocators (at most ten minutes)'
+	@echo 'make million       one million connections: memory curve, proof of life, forecast'
+	@echo 'make fuzz          fuzz the MQTT codec for FUZZ_SECONDS (60)'
+	@echo 'make format-check  is every source formatted?'
+	@echo 'make clean         remove build/'
+	@echo 'Variables: SAN=address|thread|undefined, CHECK=1 (double free and foreign pointers are caught), CC, CFLAGS'
+
+# Everything that comes from outside; does nothing when all of it is there.
+deps:
+	@scripts/deps
+
+test-deps:
+	@scripts/deps --test
+
+suite: all
+	@scripts/poolmark suite quick
+
+million: all
+	@scripts/poolmark suite million
+
+bench: all
+	@scripts/poolmark bench
+
+test: test-deps
+	@$(MAKE) --no-print-directory $(programs) tests
+	@scripts/run-tests $(B)
+
+tests: $(tests)
+
+# What the build was made of, kept for records; rewritten only when it changes.
+$(B)/base/build_facts.h: FORCE
+	@mkdir -p $(@D)
+	@{ echo '#define BUILD_COMMIT "$(commit)"'; \
+	   echo '#define BUILD_DIRTY $(dirty)'; \
+	   echo '#define BUILD_COMPILER "'"$$($(CC) --version | head -n 1)"'"'; \
+	   echo '#define BUILD_FLAGS "$(strip $(CFLAGS) $(san_flags) $(defines))"'; } > $@.new
+	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+
+$(B)/base/build.o: c_flags += -I$(B)/base
+$(B)/base/build.o: $(B)/base/build_facts.h
+
+$(B)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(c_flags) $(san_flags) -MMD -MP -c $< -o $@
+
+$(B)/%.o: %.cc
+	@mkdir -p $(@D)
+	$(CXX) $(cc_flags) $(san_flags) -MMD -MP -c $< -o $@
+
+# Someone else's code: our warnings are not asked of it, nor the undefined-behaviour sanitizer.
+$(B)/hdr/%.o: $(HDR)/%.c
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 -w -D_GNU_SOURCE $(CFLAGS) $(filter-out $(sanitize_undefined),$(san_flags)) -pthread -c $< -o $@
+
+$(B)/libhdr.a: $(hdr_objects)
+	@rm -f $@
+	@ar rcs $@ $^
+
+define archive_rule
+$(B)/lib$(1).a: $(call objects_of,$(1)) $(if $(filter bench,$(1)),$(patsubst %.cc,$(B)/%.o,$(wildcard bench/*.cc)))
+	@rm -f $$@
+	@mkdir -p $$(@D)
+	@ar rcs $$@ $$^
+endef
+$(foreach m,$(modules),$(eval $(call archive_rule,$(m))))
+
+$(B)/poolmark-broker: $(B)/broker/main.o $(archives) $(B)/libhdr.a
+	$(CC) $(ld_flags) $(san_flags) -o $@ $< $(link_all) -lmicrohttpd $(ld_libs)
+
+$(B)/poolmark-loadgen: $(B)/loadgen/main.o $(archives) $(B)/libhdr.a
+	$(CC) $(ld_flags) $(san_flags) -o $@ $< $(link_all) -lpaho-mqtt3a $(ld_libs)
+
+$(B)/poolmark-bench: $(B)/bench/main.o $(archives) $(B)/libhdr.a
+	$(CXX) $(ld_flags) $(san_flags) -o $@ $< $(link_all) -lbenchmark $(ld_libs)
+
+$(B)/tests/test_%: $(B)/tests/test_%.o $(B)/libtests.a $(archives) $(B)/libhdr.a
+	$(CXX) $(ld_flags) $(san_flags) -o $@ $< $(B)/libtests.a $(link_all) -lcmocka -lpaho-mqtt3a -lmicrohttpd \
+	    -lbenchmark $(ld_libs)
+
+# Helpers that tests share: everything in tests/ that is not itself a test.
+$(B)/libtests.a: $(patsubst %.c,$(B)/%.o,$(filter-out $(wildcard tests/test_*.c),$(wildcard tests/*.c)))
+	@rm -f $@
+	@mkdir -p $(@D)
+	@ar rcs $@ $^
+
+FUZZ_SECONDS ?= 60
+$(B)/fuzz_%: wire/fuzz_%.c $(wildcard wire/*.c wire/*.h)
+	@mkdir -p $(@D)
+	clang -std=c11 $(warnings) $(defines) $(includes) -g -O1 -fsanitize=fuzzer,address,undefined -o $@ $< \
+	    $(filter-out $(wildcard wire/fuzz_*.c),$(wildcard wire/*.c))
+fuzz: test-deps $(fuzzers)
+	@for f in $(fuzzers); do $$f -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -print_final_stats=1 || exit 1; done
+
+sources := $(foreach d,$(modules) tests,$(wildcard $(d)/*.c $(d)/*.h $(d)/*.cc))
+format-check: test-deps
+	@clang-format --dry-run -Werror $(sources)
+format:
+	@clang-format -i $(sources)
+
+clean:
+	rm -rf build
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+// What this build was made of: for records and for --version.
+#ifndef POOLMARK_BASE_BUILD_H
+#define POOLMARK_BASE_BUILD_H
+
+#include <stdbool.h>
+
+#define POOLMARK_VERSION "0.1.0"
+
+struct build_facts {
+    const char *version, *commit; // commit: 40 hex digits, or "unknown" outside a checkout
+    bool dirty;                   // the checkout had changes that no commit holds
+    const char *compiler, *flags;
+};
+
+const struct build_facts *build_facts(void);
+
+#endif

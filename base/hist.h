@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// Latency histograms: HdrHistogram over nanoseconds, 1 us to 1 hour at 3 significant digits, in memory that the
+// caller may share between processes, and the HdrHistogram interval log (version 1.3, read by every HDR tool).
+//
+// A histogram has one writer; readers in other processes see counts that may lag a little (counts are plain 64-bit
+// words, never torn on the machines we run on), and exact ones after the writer has stopped.
+#ifndef POOLMARK_BASE_HIST_H
+#define POOLMARK_BASE_HIST_H
+
+#include "base/err.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct hist;     // lives in caller's memory: position-independent, may be mapped at different addresses
+struct hist_log;
+
+size_t hist_bytes(void); // what one histogram takes, a multiple of 64
+
+// Makes an empty histogram in `memory` (hist_bytes() of it, zeroed, 64-byte aligned).
+struct hist *hist_init(void *memory);
+
+// One value in ns. Below 1 us counts as what it is with the resolution of 1 us's bucket; above 1 hour as 1 hour,
+// and is counted in hist_clipped().
+void hist_add(struct hist *hist, int64_t value_ns);
+
+void hist_merge(struct hist *to, const struct hist *from);
+void hist_reset(struct hist *hist);
+int64_t hist_count(const struct hist *hist);
+int64_t hist_clipped(const struct hist *hist);
+int64_t hist_min(const struct hist *hist);
+int64_t hist_max(const struct hist *hist);
+double hist_mean(const struct hist *hist);
+double hist_stddev(const struct hist *hist);
+int64_t hist_percentile(const struct hist *hist, double percent); // 0 to 100; 0 when empty
+
+// An interval log: header first, one line an interval and tag, flushed as it goes.
+// `start_wall_ns` is the log's base time. Tags are plain words (connect, ack, delivery, delivery_raw).
+int hist_log_open(struct hist_log **log, const char *path, int64_t start_wall_ns, struct err *err)
+    __attribute__((warn_unused_result));
+int hist_log_write(struct hist_log *log, const char *tag, int64_t from_wall_ns, int64_t to_wall_ns,
+                   const struct hist *hist);
+int hist_log_close(struct hist_log *log); // the first -errno met, or 0
+
+#endif

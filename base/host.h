@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+// Facts about the host that a figure depends on, and the limits that a big run meets. No names, no addresses.
+#ifndef POOLMARK_BASE_HOST_H
+#define POOLMARK_BASE_HOST_H
+
+#include "base/err.h"
+
+#include <jansson.h>
+#include <stdint.h>
+
+// {"cores", "memory_bytes", "kernel", "os", "cpu_model", "cpu_mitigations", "governor", "thp" (transparent huge
+// pages), "page_bytes", "virtualised", "limits": {"nofile_soft", "nofile_hard", "file_max", "nr_open",
+// "port_range": [low, high], "somaxconn", "tcp_mem_pages": [..], "max_map_count"}, "loaded": {"allocator", "libc"}}.
+// A fact that cannot be read is null, never guessed. NULL when out of memory.
+json_t *host_facts(void);
+
+// Raises RLIMIT_NOFILE's soft limit to the hard limit; gives the limit now in force.
+int host_raise_nofile(int64_t *limit, struct err *err) __attribute__((warn_unused_result));
+
+#endif

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+// The record of one run: a folder with run.json (results/README.md is its format, results/run.schema.json its schema).
+//
+// run.json is whole at any instant: each save writes a new file and renames it over the old one. It says
+// "status": "running" from the start, so that a run that was killed can be told from one that ended; record_close
+// makes it "complete", "incomplete" or "failed". One thread at a time per record.
+//
+//     record_open(&record, "out", "load", argc, argv, &err);
+//     record_set(record, "config.connections", json_integer(10000));
+//     record_metric(record, "connect.p99", 1.7e6, "ns", "lower");
+//     record_anomaly(record, "late", "the generator fell %lld ns behind its schedule", late_ns);
+//     record_close(record, "complete", &err);
+#ifndef POOLMARK_BASE_RECORD_H
+#define POOLMARK_BASE_RECORD_H
+
+#include "base/err.h"
+
+#include <jansson.h>
+
+#define RECORD_SCHEMA "poolmark.run/1"
+
+struct record;
+
+// Makes the folder (its parents too) when it is not there and writes the first run.json: schema, id, kind ("load",
+// "broker", "bench"), status "running", started_utc, tool (version, commit, dirty, compiler, flags), command, host.
+// -EEXIST when the folder already has a run.json: a record is never overwritten.
+int record_open(struct record **record, const char *dir, const char *kind, int argc, char **argv, struct err *err)
+    __attribute__((warn_unused_result));
+
+const char *record_dir(const struct record *record);
+
+// "DIR/NAME" into `path`; returns `path`.
+char *record_path(const struct record *record, const char *name, char *path, unsigned long size);
+
+// Sets the value at a dotted path ("config.rate"), making objects on the way. Takes the reference, as jansson's _new.
+// NULL (out of memory) is remembered and fails the next save.
+void record_set(struct record *record, const char *dotted, json_t *value);
+
+// Adds to "metrics": {"NAME": {"value", "unit", "better"}}. `better` is "lower", "higher" or "none".
+// A value that is not finite is written as null.
+void record_metric(struct record *record, const char *name, double value, const char *unit, const char *better);
+
+// Adds {"at_s", "what", "text"} to "anomalies"; also to stderr when nobody has said `quiet`.
+void record_anomaly(struct record *record, const char *what, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+int record_save(struct record *record, struct err *err);
+
+// Sets status and ended_utc, saves, frees. NULL is allowed.
+int record_close(struct record *record, const char *status, struct err *err);
+
+#endif
