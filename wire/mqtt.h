@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 // MQTT 3.1.1 (OASIS Standard, 29 October 2014): the words that every part of the codec shares.
 //
-// The codec serves both ends: a broker decodes what clients send, a load engine what servers send. It allocates
-// nothing, copies nothing, keeps no state and calls nothing but memory functions, so any thread may call any of it.
-// Decoders give views into the caller's buffer, valid as long as those bytes are; they look at no byte that they have
-// not bounds-checked, and accept only what the specification allows. Encoders write into the caller's buffer and return
-// the bytes written, -ENOBUFS when they do not fit (nothing useful is in the buffer then), or -EINVAL for what no
-// packet can say.
+// The codec serves both ends: a broker decodes what clients send, a load engine what servers send. It
+// allocates nothing, copies nothing, keeps no state and calls nothing but memory functions, so any thread may
+// call any of it. Decoders give views into the caller's buffer, valid as long as those bytes are; they look
+// at no byte that they have not bounds-checked, and accept only what the specification allows. Encoders write
+// into the caller's buffer and return the bytes written, -ENOBUFS when they do not fit (nothing useful is in
+// the buffer then), or -EINVAL for what no packet can say.
 //
 //     size_t needed;
 //     struct mqtt_frame frame;
 //     enum mqtt_error error = mqtt_frame_decode(data, size, limit, &frame, &needed);
 //     if (error == MQTT_INCOMPLETE) ...read on until `needed` bytes are there...
 //     if (error == MQTT_OK && frame.type == MQTT_PUBLISH) error = mqtt_publish_decode(&frame, &publish);
-//     if (error != MQTT_OK) ...close the connection, log mqtt_error_statement(error) and mqtt_error_text(error)...
+//     if (error != MQTT_OK) ...close the connection, log mqtt_error_statement(error) and
+//     mqtt_error_text(error)...
 #ifndef POOLMARK_WIRE_MQTT_H
 #define POOLMARK_WIRE_MQTT_H
 
@@ -56,14 +57,15 @@ enum {
     MQTT_SUBACK_FAILURE = 0x80,
 };
 
-// Why bytes are not a packet. Any but the first two means: close the network connection [MQTT-4.8.0-1]; for a CONNECT
-// ask mqtt_error_connack() whether a CONNACK goes first.
+// Why bytes are not a packet. Any but the first two means: close the network connection [MQTT-4.8.0-1]; for a
+// CONNECT ask mqtt_error_connack() whether a CONNACK goes first.
 enum mqtt_error {
     MQTT_OK = 0,
-    MQTT_INCOMPLETE,           // no error: the packet goes on past the bytes at hand
-    MQTT_BAD_TYPE,             // section 2.2.1: types 0 and 15 are forbidden
-    MQTT_BAD_SENDER,           // section 2.2.1: a type that this side does not send
-    MQTT_BAD_FLAGS,            // [MQTT-2.2.2-2]: flags of the fixed header that are reserved (PUBREL, SUBSCRIBE ... 0010)
+    MQTT_INCOMPLETE, // no error: the packet goes on past the bytes at hand
+    MQTT_BAD_TYPE,   // section 2.2.1: types 0 and 15 are forbidden
+    MQTT_BAD_SENDER, // section 2.2.1: a type that this side does not send
+    MQTT_BAD_FLAGS,  // [MQTT-2.2.2-2]: flags of the fixed header that are reserved (PUBREL, SUBSCRIBE ...
+                     // 0010)
     MQTT_BAD_REMAINING_LENGTH, // section 2.2.3: a fourth length byte with its continuation bit set
     MQTT_TOO_LARGE,            // longer than the limit that the caller set
     MQTT_BAD_LENGTH,           // [MQTT-4.8.0-1]: fields end after the packet, or the packet after its fields
@@ -77,20 +79,20 @@ enum mqtt_error {
     MQTT_BAD_WILL_QOS_NO_WILL, // [MQTT-3.1.2-13]: will QoS without a will
     MQTT_BAD_WILL_RETAIN_NO_WILL, // [MQTT-3.1.2-15]: will retain without a will
     MQTT_BAD_PASSWORD_FLAG,       // [MQTT-3.1.2-22]: a password without a user name
-    MQTT_BAD_CLIENT_ID,           // [MQTT-3.1.3-8]: an empty client identifier, session kept; answered with CONNACK 2
-    MQTT_BAD_CONNACK_FLAGS,       // section 3.2.2.1: reserved bits of the acknowledge flags
-    MQTT_BAD_SESSION_PRESENT,     // [MQTT-3.2.2-4]: session present in a refusal
-    MQTT_BAD_RETURN_CODE,         // section 3.2.2.3: return codes 6 to 255 are reserved
-    MQTT_BAD_QOS,                 // [MQTT-3.3.1-4]: PUBLISH with QoS 3
-    MQTT_BAD_DUP,                 // [MQTT-3.3.1-2]: DUP with QoS 0
-    MQTT_BAD_TOPIC_WILDCARD,      // [MQTT-3.3.2-2]: + or # in a topic name
-    MQTT_BAD_TOPIC_EMPTY,         // [MQTT-4.7.3-1]: a topic name or filter without a character
-    MQTT_BAD_FILTER_HASH,         // [MQTT-4.7.1-2]: # not alone in the last level
-    MQTT_BAD_FILTER_PLUS,         // [MQTT-4.7.1-3]: + not alone in its level
-    MQTT_BAD_SUBSCRIBE_EMPTY,     // [MQTT-3.8.3-3]: SUBSCRIBE without a topic filter
-    MQTT_BAD_REQUESTED_QOS,       // [MQTT-3-8.3-4]: requested QoS 3, or reserved bits set
-    MQTT_BAD_SUBACK_CODE,         // [MQTT-3.9.3-2]: none of 0, 1, 2, 0x80
-    MQTT_BAD_UNSUBSCRIBE_EMPTY,   // [MQTT-3.10.3-2]: UNSUBSCRIBE without a topic filter
+    MQTT_BAD_CLIENT_ID, // [MQTT-3.1.3-8]: an empty client identifier, session kept; answered with CONNACK 2
+    MQTT_BAD_CONNACK_FLAGS,     // section 3.2.2.1: reserved bits of the acknowledge flags
+    MQTT_BAD_SESSION_PRESENT,   // [MQTT-3.2.2-4]: session present in a refusal
+    MQTT_BAD_RETURN_CODE,       // section 3.2.2.3: return codes 6 to 255 are reserved
+    MQTT_BAD_QOS,               // [MQTT-3.3.1-4]: PUBLISH with QoS 3
+    MQTT_BAD_DUP,               // [MQTT-3.3.1-2]: DUP with QoS 0
+    MQTT_BAD_TOPIC_WILDCARD,    // [MQTT-3.3.2-2]: + or # in a topic name
+    MQTT_BAD_TOPIC_EMPTY,       // [MQTT-4.7.3-1]: a topic name or filter without a character
+    MQTT_BAD_FILTER_HASH,       // [MQTT-4.7.1-2]: # not alone in the last level
+    MQTT_BAD_FILTER_PLUS,       // [MQTT-4.7.1-3]: + not alone in its level
+    MQTT_BAD_SUBSCRIBE_EMPTY,   // [MQTT-3.8.3-3]: SUBSCRIBE without a topic filter
+    MQTT_BAD_REQUESTED_QOS,     // [MQTT-3-8.3-4]: requested QoS 3, or reserved bits set
+    MQTT_BAD_SUBACK_CODE,       // [MQTT-3.9.3-2]: none of 0, 1, 2, 0x80
+    MQTT_BAD_UNSUBSCRIBE_EMPTY, // [MQTT-3.10.3-2]: UNSUBSCRIBE without a topic filter
     MQTT_ERROR_COUNT,
 };
 
@@ -102,7 +104,7 @@ const char *mqtt_error_text(enum mqtt_error error);
 // MQTT_ACCEPTED (0) when it is closed without one.
 enum mqtt_connack_code mqtt_error_connack(enum mqtt_error error);
 
-const char *mqtt_packet_name(unsigned type);            // "CONNECT"; "type 15" has no name: "?"
+const char *mqtt_packet_name(unsigned type);                // "CONNECT"; "type 15" has no name: "?"
 const char *mqtt_connack_text(enum mqtt_connack_code code); // "identifier rejected"
 
 // A view of a UTF-8 string that passed mqtt_text_check, not terminated; and one of any bytes.

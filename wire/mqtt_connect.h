@@ -18,15 +18,16 @@ struct mqtt_connect {
     struct mqtt_bytes password;
 };
 
-// MQTT_BAD_PROTOCOL_LEVEL (MQTT at another level than 4, or MQIsdp at any: nothing after it was looked at) and
-// MQTT_BAD_CLIENT_ID (`connect` is filled) are answered with a CONNACK, see mqtt_error_connack(); all else is closed
-// without a word.
+// MQTT_BAD_PROTOCOL_LEVEL (MQTT at another level than 4, or MQIsdp at any: nothing after it was looked at)
+// and MQTT_BAD_CLIENT_ID (`connect` is filled) are answered with a CONNACK, see mqtt_error_connack(); all
+// else is closed without a word.
 enum mqtt_error mqtt_connect_decode(const struct mqtt_frame *frame, struct mqtt_connect *connect)
     __attribute__((warn_unused_result));
 
-// -EINVAL when a field is longer than 65 535 bytes, will_qos past 2, or a password has no user name. Text is not
-// checked: it is the caller's own.
-int mqtt_connect_encode(void *to, size_t size, const struct mqtt_connect *connect) __attribute__((warn_unused_result));
+// -EINVAL when a field is longer than 65 535 bytes, will_qos past 2, or a password has no user name. Text is
+// not checked: it is the caller's own.
+int mqtt_connect_encode(void *to, size_t size, const struct mqtt_connect *connect)
+    __attribute__((warn_unused_result));
 
 enum mqtt_error mqtt_connack_decode(const struct mqtt_frame *frame, enum mqtt_connack_code *code,
                                     bool *session_present) __attribute__((warn_unused_result));

@@ -16,10 +16,11 @@ struct mqtt_publish {
 enum mqtt_error mqtt_publish_decode(const struct mqtt_frame *frame, struct mqtt_publish *publish)
     __attribute__((warn_unused_result));
 
-// The whole packet; or all but the payload, whose length it tells, for who sends the payload from where it lies.
-// -EINVAL: QoS 3, DUP at QoS 0, packet id 0 above QoS 0 or another at QoS 0, topic past 65 535 bytes, body past
-// MQTT_REMAINING_MAX. Text is not checked.
-int mqtt_publish_encode(void *to, size_t size, const struct mqtt_publish *publish) __attribute__((warn_unused_result));
+// The whole packet; or all but the payload, whose length it tells, for who sends the payload from where it
+// lies. -EINVAL: QoS 3, DUP at QoS 0, packet id 0 above QoS 0 or another at QoS 0, topic past 65 535 bytes,
+// body past MQTT_REMAINING_MAX. Text is not checked.
+int mqtt_publish_encode(void *to, size_t size, const struct mqtt_publish *publish)
+    __attribute__((warn_unused_result));
 int mqtt_publish_encode_header(void *to, size_t size, const struct mqtt_publish *publish)
     __attribute__((warn_unused_result));
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // SUBSCRIBE, SUBACK and UNSUBSCRIBE (sections 3.8 to 3.10); UNSUBACK is in mqtt_publish.h with its like.
 //
-// A list is checked as a whole when it is decoded, so that iterating it cannot fail and nobody acts on the first half
-// of a malformed packet:
+// A list is checked as a whole when it is decoded, so that iterating it cannot fail and nobody acts on the
+// first half of a malformed packet:
 //
 //     struct mqtt_subscribe list;
 //     enum mqtt_error error = mqtt_subscribe_decode(&frame, &list);
@@ -30,8 +30,8 @@ enum mqtt_error mqtt_subscribe_decode(const struct mqtt_frame *frame, struct mqt
     __attribute__((warn_unused_result));
 bool mqtt_subscribe_next(struct mqtt_subscribe *list, struct mqtt_subscription *subscription);
 
-// `type` is MQTT_SUBSCRIBE or MQTT_UNSUBSCRIBE. -EINVAL: packet id 0, no filter, a filter that is empty or past 65 535
-// bytes, QoS past 2.
+// `type` is MQTT_SUBSCRIBE or MQTT_UNSUBSCRIBE. -EINVAL: packet id 0, no filter, a filter that is empty or
+// past 65 535 bytes, QoS past 2.
 int mqtt_subscribe_encode(void *to, size_t size, enum mqtt_packet_type type, uint16_t packet_id,
                           const struct mqtt_subscription *subscriptions, size_t count)
     __attribute__((warn_unused_result));
@@ -44,6 +44,7 @@ struct mqtt_suback {
 
 enum mqtt_error mqtt_suback_decode(const struct mqtt_frame *frame, struct mqtt_suback *suback)
     __attribute__((warn_unused_result));
-int mqtt_suback_encode(void *to, size_t size, const struct mqtt_suback *suback) __attribute__((warn_unused_result));
+int mqtt_suback_encode(void *to, size_t size, const struct mqtt_suback *suback)
+    __attribute__((warn_unused_result));
 
 #endif

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // UTF-8 strings (section 1.5.3), topic names and topic filters (section 4.7).
 //
-// Code points that the specification only advises against (controls, non-characters) pass, and U+FEFF is kept wherever
-// it stands [MQTT-1.5.3-3]. Any thread may call.
+// Code points that the specification only advises against (controls, non-characters) pass, and U+FEFF is kept
+// wherever it stands [MQTT-1.5.3-3]. Any thread may call.
 #ifndef POOLMARK_WIRE_MQTT_TEXT_H
 #define POOLMARK_WIRE_MQTT_TEXT_H
 
 #include "wire/mqtt.h"
 
-// MQTT_OK, MQTT_BAD_UTF8 or MQTT_BAD_NUL. Overlong forms, surrogates and code points past U+10FFFF are ill-formed.
+// MQTT_OK, MQTT_BAD_UTF8 or MQTT_BAD_NUL. Overlong forms, surrogates and code points past U+10FFFF are
+// ill-formed.
 enum mqtt_error mqtt_text_check(struct mqtt_text text) __attribute__((warn_unused_result));
 
 // What a PUBLISH or a will may name: a string of at least one character without wildcards.
