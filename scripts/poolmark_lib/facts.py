@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Facts that a figure depends on: the host (the same keys as base/host.h gives) and the build.
+
+A fact that cannot be read is None, never guessed. No names of machines or people, no addresses.
+"""
+import json
+import os
+import platform
+import re
+import resource
+import subprocess
+from pathlib import Path
+
+from poolmark_lib.paths import ROOT
+
+
+def read_text(path: str) -> str | None:
+    try:
+        return Path(path).read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return None
+
+
+def read_ints(path: str) -> list[int] | None:
+    text = read_text(path)
+    try:
+        return [int(word) for word in text.split()] if text else None
+    except ValueError:
+        return None
+
+
+def read_int(path: str) -> int | None:
+    values = read_ints(path)
+    return values[0] if values and len(values) == 1 else None
+
+
+def meminfo() -> dict[str, int]:
+    """/proc/meminfo in bytes."""
+    facts = {}
+    for line in (read_text("/proc/meminfo") or "").splitlines():
+        match = re.match(r"(\S+):\s+(\d+)( kB)?", line)
+        if match:
+            facts[match[1]] = int(match[2]) * (1024 if match[3] else 1)
+    return facts
+
+
+def _cpu_model() -> str | None:
+    match = re.search(r"^model name\s*:\s*(.+)$", read_text("/proc/cpuinfo") or "", re.M)
+    return match[1].strip() if match else None
+
+
+def _mitigations() -> str | None:
+    folder = Path("/sys/devices/system/cpu/vulnerabilities")
+    try:
+        found = {entry.name: read_text(str(entry)) for entry in sorted(folder.iterdir())}
+    except OSError:
+        return None
+    active = [f"{name}: {text}" for name, text in found.items() if text and text != "Not affected"]
+    return "; ".join(active) or "none needed"
+
+
+def _thp() -> str | None:
+    match = re.search(r"\[(\w+)\]", read_text("/sys/kernel/mm/transparent_hugepage/enabled") or "")
+    return match[1] if match else None
+
+
+def _os_name() -> str | None:
+    match = re.search(r'^PRETTY_NAME="?([^"\n]+)', read_text("/etc/os-release") or "", re.M)
+    return match[1] if match else None
+
+
+def limits() -> dict:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return {
+        "nofile_soft": soft if soft >= 0 else None,
+        "nofile_hard": hard if hard >= 0 else None,
+        "file_max": read_int("/proc/sys/fs/file-max"),
+        "nr_open": read_int("/proc/sys/fs/nr_open"),
+        "port_range": read_ints("/proc/sys/net/ipv4/ip_local_port_range"),
+        "somaxconn": read_int("/proc/sys/net/core/somaxconn"),
+        "tcp_mem_pages": read_ints("/proc/sys/net/ipv4/tcp_mem"),
+        "max_map_count": read_int("/proc/sys/vm/max_map_count"),
+    }
+
+
+def host() -> dict:
+    flags = re.search(r"^flags\s*:(.*)$", read_text("/proc/cpuinfo") or "", re.M)
+    return {
+        "cores": os.cpu_count(),
+        "memory_bytes": meminfo().get("MemTotal"),
+        "kernel": platform.release(),
+        "os": _os_name(),
+        "cpu_model": _cpu_model(),
+        "cpu_mitigations": _mitigations(),
+        "governor": read_text("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
+        "thp": _thp(),
+        "page_bytes": os.sysconf("SC_PAGE_SIZE"),
+        "virtualised": " hypervisor" in flags[1] if flags else None,
+        "limits": limits(),
+        "loaded": {"allocator": None, "libc": " ".join(platform.libc_ver()).strip() or None},
+    }
+
+
+def _git(*args: str) -> str | None:
+    try:
+        done = subprocess.run(["git", "-C", str(ROOT), *args], capture_output=True, text=True, timeout=20)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _version() -> str:
+    match = re.search(r'#define POOLMARK_VERSION "([^"]+)"', read_text(str(ROOT / "base" / "build.h")) or "")
+    return match[1] if match else "unknown"
+
+
+def tool(build: Path | None = None) -> dict:
+    """Version, commit, dirty, compiler, flags. Of the programs in `build` where it says so, else of the checkout."""
+    facts = {"version": _version(), "commit": _git("rev-parse", "HEAD") or "unknown",
+             "dirty": bool(_git("status", "--porcelain")), "compiler": "unknown", "flags": "unknown"}
+    text = read_text(str(build / "base" / "build_facts.h")) if build else None
+    for key, value in re.findall(r"#define BUILD_(\w+) (.+)", text or ""):
+        name = key.lower()
+        if name == "dirty":
+            facts[name] = value.strip() == "true"
+        elif name in facts:
+            facts[name] = value.strip().strip('"')
+    return facts
+
+
+def libraries() -> dict[str, str]:
+    """Versions of the Debian packages that a run loads; empty where dpkg is not."""
+    wanted = {"paho": "libpaho-mqtt1.3", "jansson": "libjansson4", "microhttpd": "libmicrohttpd12",
+              "tcmalloc": "libgoogle-perftools4", "jemalloc": "libjemalloc2", "mimalloc": "libmimalloc2.0",
+              "mosquitto": "mosquitto", "benchmark": "libbenchmark1debian"}
+    found = {}
+    for name, package in wanted.items():
+        try:
+            done = subprocess.run(["dpkg-query", "-W", "-f=${Version}", package], capture_output=True, text=True,
+                                  timeout=20)
+        except (OSError, subprocess.TimeoutExpired):
+            return found
+        if done.returncode == 0 and done.stdout:
+            found[name] = done.stdout
+    lock = read_text(str(ROOT / "third_party" / "package-lock.json"))
+    try:
+        packages = json.loads(lock or "{}").get("packages", {})
+    except ValueError:
+        packages = {}
+    version = packages.get("node_modules/native-hdr-histogram", {}).get("version")
+    if version:
+        found["hdr_histogram"] = f"native-hdr-histogram {version}"
+    return found

@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where things are, whatever the current folder is."""
+import os
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+RUNS = ROOT / "results" / "runs"
+SUITES = ROOT / "scripts" / "suites"
+SCHEMA = ROOT / "results" / "run.schema.json"
+
+
+def build_dir(asked: str | None = None) -> Path:
+    """The folder with the programs: what was asked for, else $POOLMARK_BUILD, else build/."""
+    text = asked or os.environ.get("POOLMARK_BUILD") or "build"
+    path = Path(text)
+    if path.is_absolute() or (asked and path.exists()):
+        return path.resolve()
+    return (ROOT / path).resolve()
+
+
+def for_people(path: Path) -> str:
+    """A path as short as it can be said from here."""
+    try:
+        return str(path.resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

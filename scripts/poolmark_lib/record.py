@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writing a run's record (results/README.md is the format, results/run.schema.json its schema); reading is in
+read_record.py.
+
+A record is a folder with run.json. run.json is whole at any instant: each save writes a new file and renames it over
+the old one. It says "running" from the start, so that a run that was killed can be told from one that ended.
+
+    record = Record.create("suite", suite="quick", config={...}, seed=1)
+    cell = record.cell("classic-malloc.1", {"strategy": "malloc"}, repetition=1)
+    cell.metric("connect.p99", 1.7e6, "ns", "lower")
+    cell.file("latency", cell.folder / "load" / "latency.hlog")
+    cell.finish("complete")
+    record.close("complete")
+
+One thread at a time per record. Raises PoolmarkError when a folder is taken or cannot be written.
+"""
+import hashlib
+import json
+import math
+import os
+import secrets
+import sys
+import time
+from datetime import datetime, timezone
+from pathlib import Path
+
+from poolmark_lib import facts
+from poolmark_lib.errors import PoolmarkError, UsageError
+from poolmark_lib.paths import ROOT, RUNS
+
+SCHEMA = "poolmark.run/1"
+FINAL = ("complete", "incomplete", "failed")
+
+
+def utc_now() -> str:
+    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def new_id(kind: str) -> str:
+    return f"{kind}-{datetime.now(timezone.utc):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
+
+
+def sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def files_of(folder: Path) -> dict[str, dict]:
+    """{"relative/path": {"sha256", "bytes"}} of every regular file below `folder`, run.json aside."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_symlink() or not path.is_file() or name in ("run.json", "run.json.new"):
+            continue
+        found[name] = {"sha256": sha256(path), "bytes": path.stat().st_size}
+    return found
+
+
+def command_line(argv=None) -> list[str]:
+    """The command as somebody would type it in the checkout: no absolute paths of this machine."""
+    words = list(sys.argv if argv is None else argv)
+    return [relative_word(word) for word in words]
+
+
+def relative_word(word: str) -> str:
+    """`word` with this checkout's folder taken off."""
+    return str(word).replace(f"{ROOT}/", "")
+
+
+def number(value) -> float | int | None:
+    """A JSON number out of an int, float or numpy scalar; None when it is not finite."""
+    if value is None:
+        return None
+    value = value.item() if hasattr(value, "item") else value
+    if isinstance(value, int):
+        return int(value)
+    return float(value) if math.isfinite(value) else None
+
+
+def metric(value, unit: str, better: str = "none", samples=None) -> dict:
+    """One metric. `better` says which way is good: "lower", "higher", or "none" when neither is."""
+    if better not in ("lower", "higher", "none"):
+        raise ValueError(f"better is {better!r}")
+    made = {"value": number(value), "unit": unit, "better": better}
+    if samples is not None:
+        made["samples"] = [sample for sample in map(number, samples) if sample is not None]
+    return made
+
+
+class Cell:
+    """One cell of a run: what was configured, what was measured. Belongs to its record."""
+
+    def __init__(self, record: "Record", data: dict):
+        self.record, self.data = record, data
+
+    @property
+    def id(self) -> str:
+        return self.data["id"]
+
+    @property
+    def folder(self) -> Path:
+        """Where this cell's files go; made when first asked for."""
+        path = self.record.folder / "cells" / self.id
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def metric(self, name: str, value, unit: str, better: str = "none", samples=None) -> None:
+        self.data["metrics"][name] = metric(value, unit, better, samples)
+
+    def value(self, name: str):
+        """A metric's value, or None when there is none."""
+        return self.data["metrics"].get(name, {}).get("value")
+
+    def anomaly(self, what: str, text: str) -> None:
+        self.data["anomalies"].append({"at_s": self.record.elapsed_s(), "what": what, "text": relative_word(text)})
+
+    def command(self, argv) -> None:
+        self.data["commands"].append(command_line(argv))
+
+    def file(self, key: str, path: Path) -> None:
+        """Names a file of this cell, when it is there."""
+        if path.is_file():
+            self.data["files"][key] = path.relative_to(self.record.folder).as_posix()
+
+    def finish(self, status: str) -> None:
+        if status not in FINAL:
+            raise ValueError(f"status is {status!r}")
+        self.data["status"] = status
+        self.record.save()
+
+
+class Record:
+    """The record of one run."""
+
+    def __init__(self, folder: Path, data: dict):
+        self.folder, self.data = folder, data
+        self._started = time.monotonic()
+
+    @classmethod
+    def create(cls, kind: str, *, suite: str | None = None, folder: Path | str | None = None, command=None,
+               config: dict | None = None, seed: int | None = None, build: Path | None = None) -> "Record":
+        """Makes `folder` (results/runs/ID when none is named) and its first run.json."""
+        run_id = new_id(kind)
+        path = Path(folder) if folder is not None else RUNS / run_id
+        if (path / "run.json").exists():
+            raise UsageError(f"{path}: holds a record already, and a record is never overwritten; name another folder")
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise PoolmarkError(f"{path}: cannot be made: {error.strerror}") from error
+        data = {
+            "schema": SCHEMA, "id": run_id, "kind": kind, "suite": suite, "status": "running",
+            "started_utc": utc_now(), "ended_utc": None, "seed": seed, "tool": facts.tool(build),
+            "command": command_line(command), "host": facts.host(), "libraries": facts.libraries(),
+            "config": config or {}, "cells": [], "metrics": {}, "summary": {}, "anomalies": [], "files": {},
+        }
+        record = cls(path.resolve(), data)
+        record.save()
+        return record
+
+    @property
+    def id(self) -> str:
+        return self.data["id"]
+
+    def elapsed_s(self) -> float:
+        return round(time.monotonic() - self._started, 3)
+
+    def cell(self, cell_id: str, config: dict, repetition: int = 1) -> Cell:
+        if any(cell["id"] == cell_id for cell in self.data["cells"]):
+            raise ValueError(f"there is a cell {cell_id!r} already")
+        data = {"id": cell_id, "config": dict(config), "repetition": repetition, "status": "running", "commands": [],
+                "metrics": {}, "files": {}, "anomalies": []}
+        self.data["cells"].append(data)
+        return Cell(self, data)
+
+    def metric(self, name: str, value, unit: str, better: str = "none", samples=None) -> None:
+        self.data["metrics"][name] = metric(value, unit, better, samples)
+
+    def anomaly(self, what: str, text: str) -> None:
+        self.data["anomalies"].append({"at_s": self.elapsed_s(), "what": what, "text": relative_word(text)})
+
+    def save(self) -> None:
+        text = json.dumps(self.data, indent=1, ensure_ascii=False, allow_nan=False)
+        new = self.folder / "run.json.new"
+        try:
+            with open(new, "w", encoding="utf-8") as file:
+                file.write(text + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(new, self.folder / "run.json")
+        except OSError as error:
+            raise PoolmarkError(f"{self.folder}/run.json: cannot be written: {error.strerror}") from error
+
+    def close(self, status: str) -> None:
+        """Takes checksums of every file, and says how it ended. Cells still running are incomplete."""
+        if status not in FINAL:
+            raise ValueError(f"status is {status!r}")
+        for cell in self.data["cells"]:
+            if cell["status"] == "running":
+                cell["status"] = "incomplete"
+        self.data.update(status=status, ended_utc=utc_now(), files=files_of(self.folder))
+        self.save()

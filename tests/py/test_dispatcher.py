@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+"""scripts/poolmark: one line and one module for each command."""
+import pytest
+
+
+def test_an_unknown_command_is_exit_2_and_the_known_ones_are_named(poolmark):
+    done = poolmark("dance")
+    assert done.returncode == 2
+    assert "'dance' is not a command" in done.stderr and "verify" in done.stderr
+
+
+def test_no_command_is_exit_2_and_shows_usage(poolmark):
+    done = poolmark()
+    assert done.returncode == 2
+    assert done.stderr.startswith("usage:")
+
+
+def test_help_names_every_command(poolmark):
+    done = poolmark("--help")
+    assert done.returncode == 0
+    assert "suite" in done.stdout and "merge" in done.stdout
+
+
+@pytest.mark.parametrize("words", [("verify",), ("verify", "--wrong", "x"), ("merge", "--ou", "x", "y")])
+def test_a_wrong_call_is_exit_2(poolmark, words):
+    assert poolmark(*words).returncode == 2
+
+
+def test_it_works_from_any_folder(poolmark, tmp_path):
+    assert poolmark("verify", "--help", cwd=tmp_path).returncode == 0
