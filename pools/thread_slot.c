@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "pools/thread_slot.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { WORD_BITS = 64, WORDS = THREAD_SLOT_ROWS / WORD_BITS };
+
+_Thread_local int thread_slot_cached;
+
+// Guards `taken`, `watches`, and runs the watches: on_exit of a watch cannot outlive its removal.
+static pthread_mutex_t slots_lock = PTHREAD_MUTEX_INITIALIZER;
+static uint64_t taken[WORDS] = {1}; // a bit a slot; row 0 is nobody's
+static struct thread_slot_watch *watches;
+
+static pthread_once_t exit_key_once = PTHREAD_ONCE_INIT;
+static pthread_key_t exit_key; // its destructor is how we learn that a thread exits
+static int exit_key_error;
+
+// Relaxed is enough for both: they are hints. A row is zero until its first owner writes it, so whoever
+// misses the newest slot misses nothing that happened before its own call; `full` only saves a lock.
+static atomic_int highest;
+static atomic_bool full;
+
+static void thread_exits(void *unused)
+{
+    (void)unused;
+    int slot = thread_slot_cached;
+    pthread_mutex_lock(&slots_lock);
+    for (struct thread_slot_watch *watch = watches; watch; watch = watch->next)
+        watch->on_exit(watch->context, slot);
+    taken[slot / WORD_BITS] &= ~(UINT64_C(1) << (slot % WORD_BITS));
+    atomic_store_explicit(&full, false, memory_order_relaxed);
+    pthread_mutex_unlock(&slots_lock);
+    thread_slot_cached =
+        0; // another key's destructor that uses a pool takes a slot anew, and comes by here again
+}
+
+static void make_exit_key(void)
+{
+    exit_key_error = pthread_key_create(&exit_key, thread_exits);
+}
+
+// The lowest slot that is free, or 0. Called with the lock held.
+static int lowest_free(void)
+{
+    for (int word = 0; word < WORDS; word++)
+        if (~taken[word])
+            return word * WORD_BITS + __builtin_ctzll(~taken[word]);
+    return 0;
+}
+
+int thread_slot_take(void)
+{
+    if (atomic_load_explicit(&full, memory_order_relaxed))
+        return 0;
+    pthread_once(&exit_key_once, make_exit_key);
+    // Without a hook a slot could never be given back; the shared row serves such a thread as well.
+    if (exit_key_error || pthread_setspecific(exit_key, &exit_key) != 0)
+        return 0;
+    pthread_mutex_lock(&slots_lock);
+    int slot = lowest_free();
+    if (slot) {
+        taken[slot / WORD_BITS] |= UINT64_C(1) << (slot % WORD_BITS);
+        if (slot > atomic_load_explicit(&highest, memory_order_relaxed))
+            atomic_store_explicit(&highest, slot, memory_order_relaxed);
+    } else {
+        atomic_store_explicit(&full, true, memory_order_relaxed);
+    }
+    pthread_mutex_unlock(&slots_lock);
+    if (!slot)
+        pthread_setspecific(exit_key, NULL);
+    thread_slot_cached = slot;
+    return slot;
+}
+
+int thread_slot_highest(void)
+{
+    return atomic_load_explicit(&highest, memory_order_relaxed);
+}
+
+void thread_slot_watch_add(struct thread_slot_watch *watch)
+{
+    pthread_mutex_lock(&slots_lock);
+    watch->previous = NULL;
+    watch->next = watches;
+    if (watches)
+        watches->previous = watch;
+    watches = watch;
+    pthread_mutex_unlock(&slots_lock);
+}
+
+void thread_slot_watch_remove(struct thread_slot_watch *watch)
+{
+    pthread_mutex_lock(&slots_lock);
+    if (watch->previous)
+        watch->previous->next = watch->next;
+    else
+        watches = watch->next;
+    if (watch->next)
+        watch->next->previous = watch->previous;
+    pthread_mutex_unlock(&slots_lock);
+}
