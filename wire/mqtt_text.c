@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "wire/mqtt_text.h"
+
+// How many bytes the character at `at` takes, 1 to 4; 0 when it is ill-formed. The bounds of the second byte shut out
+// overlong forms, surrogates and what lies past U+10FFFF (Unicode, table 3-7, well-formed byte sequences).
+static size_t character_bytes(const uint8_t *at, const uint8_t *end)
+{
+    uint8_t first = at[0], low = 0x80, high = 0xBF;
+    size_t bytes;
+    if (first < 0x80)
+        return 1;
+    if (first >= 0xC2 && first <= 0xDF)
+        bytes = 2;
+    else if (first >= 0xE0 && first <= 0xEF)
+        bytes = 3;
+    else if (first >= 0xF0 && first <= 0xF4)
+        bytes = 4;
+    else
+        return 0;
+    if (first == 0xE0)
+        low = 0xA0;
+    else if (first == 0xED)
+        high = 0x9F;
+    else if (first == 0xF0)
+        low = 0x90;
+    else if (first == 0xF4)
+        high = 0x8F;
+    if ((size_t)(end - at) < bytes || at[1] < low || at[1] > high)
+        return 0;
+    for (size_t i = 2; i < bytes; i++)
+        if ((at[i] & 0xC0) != 0x80)
+            return 0;
+    return bytes;
+}
+
+enum mqtt_error mqtt_text_check(struct mqtt_text text)
+{
+    const uint8_t *at = (const uint8_t *)text.data, *end = at + text.bytes;
+    while (at < end) {
+        // Topics and client ids are nearly always ASCII: eight bytes at a time as long as no byte is 0 or has its
+        // high bit set ((word - 1...) borrows into the high bit of a byte that is 0).
+        while (end - at >= 8) {
+            uint64_t word;
+            memcpy(&word, at, sizeof word);
+            if ((word | (word - UINT64_C(0x0101010101010101))) & UINT64_C(0x8080808080808080))
+                break;
+            at += 8;
+        }
+        if (at == end)
+            break;
+        if (*at == 0)
+            return MQTT_BAD_NUL;
+        size_t bytes = character_bytes(at, end);
+        if (bytes == 0)
+            return MQTT_BAD_UTF8;
+        at += bytes;
+    }
+    return MQTT_OK;
+}
+
+enum mqtt_error mqtt_topic_name_check(struct mqtt_text name)
+{
+    if (name.bytes == 0)
+        return MQTT_BAD_TOPIC_EMPTY;
+    enum mqtt_error error = mqtt_text_check(name);
+    if (error != MQTT_OK)
+        return error;
+    if (memchr(name.data, '+', name.bytes) || memchr(name.data, '#', name.bytes))
+        return MQTT_BAD_TOPIC_WILDCARD;
+    return MQTT_OK;
+}
+
+enum mqtt_error mqtt_topic_filter_check(struct mqtt_text filter)
+{
+    if (filter.bytes == 0)
+        return MQTT_BAD_TOPIC_EMPTY;
+    enum mqtt_error error = mqtt_text_check(filter);
+    if (error != MQTT_OK)
+        return error;
+    for (size_t i = 0; i < filter.bytes; i++) {
+        char c = filter.data[i];
+        if (c != '+' && c != '#')
+            continue;
+        bool begins = i == 0 || filter.data[i - 1] == '/';
+        bool last = i + 1 == filter.bytes;
+        if (c == '#' && !(begins && last))
+            return MQTT_BAD_FILTER_HASH;
+        if (c == '+' && !(begins && (last || filter.data[i + 1] == '/')))
+            return MQTT_BAD_FILTER_PLUS;
+    }
+    return MQTT_OK;
+}
