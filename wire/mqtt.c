@@ -70,8 +70,8 @@ const char *mqtt_packet_name(unsigned type)
 
 const char *mqtt_connack_text(enum mqtt_connack_code code)
 {
-    static const char *const texts[] = {"accepted",           "unacceptable protocol version",
-                                        "identifier rejected", "server unavailable",
-                                        "bad user name or password", "not authorized"};
+    static const char *const texts[] = {
+        "accepted",           "unacceptable protocol version", "identifier rejected",
+        "server unavailable", "bad user name or password",     "not authorized"};
     return (unsigned)code < sizeof texts / sizeof texts[0] ? texts[code] : "a reserved return code";
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// How the codec reads and writes fields: every read is checked against the end of the body, every write against the
-// end of the buffer. A cursor that ran over its end stays failed, so that a decoder may read several fields and ask
-// once. Inside wire/ only.
+// How the codec reads and writes fields: every read is checked against the end of the body, every write
+// against the end of the buffer. A cursor that ran over its end stays failed, so that a decoder may read
+// several fields and ask once. Inside wire/ only.
 #ifndef POOLMARK_WIRE_MQTT_CURSOR_H
 #define POOLMARK_WIRE_MQTT_CURSOR_H
 
@@ -90,7 +90,8 @@ static inline enum mqtt_error mqtt_read_end(struct mqtt_reader *reader)
     return reader->error;
 }
 
-// Writers: the caller has made sure, once and for the whole packet, that it fits; each returns where it stopped.
+// Writers: the caller has made sure, once and for the whole packet, that it fits; each returns where it
+// stopped.
 static inline uint8_t *mqtt_write_u16(uint8_t *to, size_t value)
 {
     to[0] = (uint8_t)(value >> 8);
@@ -106,13 +107,15 @@ static inline uint8_t *mqtt_write_bytes(uint8_t *to, const void *data, size_t by
     return to + bytes;
 }
 
-// Writes the fixed header when the whole packet fits into `size`, and gives the bytes of the header; otherwise
-// -ENOBUFS or -EINVAL.
-static inline int mqtt_write_begin(void *to, size_t size, enum mqtt_packet_type type, uint8_t flags, size_t body_bytes)
+// Writes the fixed header when the whole packet fits into `size`, and gives the bytes of the header;
+// otherwise -ENOBUFS or -EINVAL.
+static inline int mqtt_write_begin(void *to, size_t size, enum mqtt_packet_type type, uint8_t flags,
+                                   size_t body_bytes)
 {
     if (body_bytes > MQTT_REMAINING_MAX)
         return -EINVAL;
-    return size < mqtt_packet_bytes(body_bytes) ? -ENOBUFS : mqtt_header_encode(to, size, type, flags, body_bytes);
+    return size < mqtt_packet_bytes(body_bytes) ? -ENOBUFS
+                                                : mqtt_header_encode(to, size, type, flags, body_bytes);
 }
 
 #endif

@@ -2,10 +2,10 @@
 #include "wire/mqtt_frame.h"
 #include "wire/mqtt_cursor.h"
 
-// What each type may look like before its body is read. `least` and `most` bound the remaining length, so that a
-// sender who announces what cannot be is found at once: CONNECT has 10 bytes of variable header at least with the
-// name "MQTT" (12 with "MQIsdp") and a client id of 2; PUBLISH a topic of one character; the lists a packet id and, when
-// not empty, an entry: an empty list is left to its decoder, which names it.
+// What each type may look like before its body is read. `least` and `most` bound the remaining length, so
+// that a sender who announces what cannot be is found at once: CONNECT has 10 bytes of variable header at
+// least with the name "MQTT" (12 with "MQIsdp") and a client id of 2; PUBLISH a topic of one character; the
+// lists a packet id and, when not empty, an entry: an empty list is left to its decoder, which names it.
 static const struct {
     uint8_t flags;
     bool any_flags, client, server;
@@ -13,7 +13,8 @@ static const struct {
 } types[16] = {
     [MQTT_CONNECT] = {.client = true, .least = 12, .most = MQTT_REMAINING_MAX},
     [MQTT_CONNACK] = {.server = true, .least = 2, .most = 2},
-    [MQTT_PUBLISH] = {.any_flags = true, .client = true, .server = true, .least = 2, .most = MQTT_REMAINING_MAX},
+    [MQTT_PUBLISH] =
+        {.any_flags = true, .client = true, .server = true, .least = 2, .most = MQTT_REMAINING_MAX},
     [MQTT_PUBACK] = {.client = true, .server = true, .least = 2, .most = 2},
     [MQTT_PUBREC] = {.client = true, .server = true, .least = 2, .most = 2},
     [MQTT_PUBREL] = {.flags = 2, .client = true, .server = true, .least = 2, .most = 2},
@@ -40,8 +41,8 @@ static enum mqtt_error check_type(unsigned type, uint8_t flags)
     return MQTT_OK;
 }
 
-enum mqtt_error mqtt_frame_decode(const void *data, size_t size, size_t max_packet_bytes, struct mqtt_frame *frame,
-                                  size_t *needed)
+enum mqtt_error mqtt_frame_decode(const void *data, size_t size, size_t max_packet_bytes,
+                                  struct mqtt_frame *frame, size_t *needed)
 {
     const uint8_t *bytes = data;
     *frame = (struct mqtt_frame){0};

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "wire/mqtt_text.h"
 
-// How many bytes the character at `at` takes, 1 to 4; 0 when it is ill-formed. The bounds of the second byte shut out
-// overlong forms, surrogates and what lies past U+10FFFF (Unicode, table 3-7, well-formed byte sequences).
+// How many bytes the character at `at` takes, 1 to 4; 0 when it is ill-formed. The bounds of the second byte
+// shut out overlong forms, surrogates and what lies past U+10FFFF (Unicode, table 3-7, well-formed byte
+// sequences).
 static size_t character_bytes(const uint8_t *at, const uint8_t *end)
 {
     uint8_t first = at[0], low = 0x80, high = 0xBF;
@@ -37,8 +38,8 @@ enum mqtt_error mqtt_text_check(struct mqtt_text text)
 {
     const uint8_t *at = (const uint8_t *)text.data, *end = at + text.bytes;
     while (at < end) {
-        // Topics and client ids are nearly always ASCII: eight bytes at a time as long as no byte is 0 or has its
-        // high bit set ((word - 1...) borrows into the high bit of a byte that is 0).
+        // Topics and client ids are nearly always ASCII: eight bytes at a time as long as no byte is 0 or has
+        // its high bit set ((word - 1...) borrows into the high bit of a byte that is 0).
         while (end - at >= 8) {
             uint64_t word;
             memcpy(&word, at, sizeof word);
