@@ -36,7 +36,7 @@ struct opt_list {
 };
 
 struct opt {
-    const char *name;     // without dashes; NULL ends the table
+    const char *name;     // without dashes; NULL ends the table (a heading has none)
     const char *argument; // what the help calls the value; NULL for a flag
     enum opt_kind kind;
     size_t offset;        // where in the config
