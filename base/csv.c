@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A line is put together in memory and handed over in one write, so that what a crash leaves behind ends with a
-// whole line. A full disk can cut one; then the file is cut back to the last whole line and nothing more is written.
+// A line is put together in memory and handed over in one write, so that what a crash leaves behind ends with
+// a whole line. A full disk can cut one; then the file is cut back to the last whole line and nothing more is
+// written.
 #include "base/csv.h"
 
 #include <errno.h>

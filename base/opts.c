@@ -107,7 +107,8 @@ static int parse_double(const char *value, double *number)
     errno = 0;
     double parsed = strtod(value, &end);
     // strtod would skip blanks, and take "nan" and "inf".
-    if (end == value || *end != '\0' || !isfinite(parsed) || strspn(value, "+-.0123456789eE") != strlen(value)) {
+    if (end == value || *end != '\0' || !isfinite(parsed) ||
+        strspn(value, "+-.0123456789eE") != strlen(value)) {
         return -EINVAL;
     }
     if (errno == ERANGE && fabs(parsed) > 1) {
@@ -183,8 +184,8 @@ static int set_choice(const struct opt *opt, const char *value, void *place, str
 static int add_to_list(const struct opt *opt, const char *value, struct opt_list *list, struct err *err)
 {
     if (list->count >= OPT_LIST_MAX) {
-        return err_set(err, -EINVAL, "--%s: \"%s\" is one too many; it may be given %d times", opt->name, value,
-                       OPT_LIST_MAX);
+        return err_set(err, -EINVAL, "--%s: \"%s\" is one too many; it may be given %d times", opt->name,
+                       value, OPT_LIST_MAX);
     }
     list->values[list->count++] = value;
     return 0;
@@ -299,9 +300,10 @@ static struct option *make_getopt_table(const struct opt *table)
     }
     for (size_t i = 0; i < rows; i++) {
         if (table[i].kind != OPT_HEADING) {
-            made[used++] = (struct option){.name = table[i].name,
-                                           .has_arg = table[i].kind == OPT_FLAG ? no_argument : required_argument,
-                                           .val = CODE_FIRST + (int)i};
+            made[used++] =
+                (struct option){.name = table[i].name,
+                                .has_arg = table[i].kind == OPT_FLAG ? no_argument : required_argument,
+                                .val = CODE_FIRST + (int)i};
         }
     }
     made[used++] = (struct option){.name = "help", .val = CODE_HELP};
@@ -309,7 +311,8 @@ static struct option *make_getopt_table(const struct opt *table)
     return made;
 }
 
-// getopt has stopped at argument `at`: an option that is not there, or matches several, or lacks or has a value.
+// getopt has stopped at argument `at`: an option that is not there, or matches several, or lacks or has a
+// value.
 static int refuse_option(const struct opt *table, int code, const char *argument, struct err *err)
 {
     int name_length = (int)strcspn(argument, "=");
@@ -317,7 +320,8 @@ static int refuse_option(const struct opt *table, int code, const char *argument
         return err_set(err, -EINVAL, "%.*s: a value has to follow", name_length, argument);
     }
     if (argument[0] == '-' && argument[1] != '-') {
-        return err_set(err, -EINVAL, "\"%s\" is not an option (they begin with two dashes); --help lists them all",
+        return err_set(err, -EINVAL,
+                       "\"%s\" is not an option (they begin with two dashes); --help lists them all",
                        argument);
     }
     for (const struct opt *opt = table; !is_end(opt); opt++) {
@@ -329,7 +333,8 @@ static int refuse_option(const struct opt *table, int code, const char *argument
     }
     int candidates = 0;
     for (const struct opt *opt = table; !is_end(opt); opt++) {
-        candidates += opt->kind != OPT_HEADING && strncmp(argument + 2, opt->name, (size_t)name_length - 2) == 0;
+        candidates +=
+            opt->kind != OPT_HEADING && strncmp(argument + 2, opt->name, (size_t)name_length - 2) == 0;
     }
     if (candidates > 1) {
         return err_set(err, -EINVAL, "%.*s: may be %d options; write its name in full", name_length, argument,
@@ -338,8 +343,8 @@ static int refuse_option(const struct opt *table, int code, const char *argument
     return err_set(err, -EINVAL, "%.*s: is not an option; --help lists them all", name_length, argument);
 }
 
-// The argument that getopt has just refused: the one before optind, except inside a word such as "-abc", where optind
-// still stands on it.
+// The argument that getopt has just refused: the one before optind, except inside a word such as "-abc",
+// where optind still stands on it.
 static const char *refused_argument(char **argv)
 {
     const char *before = argv[optind - 1];
@@ -350,10 +355,11 @@ static const char *refused_argument(char **argv)
     return before;
 }
 
-static int read_arguments(const struct opt *table, const struct option *options, void *config, int argc, char **argv,
-                          struct err *err)
+static int read_arguments(const struct opt *table, const struct option *options, void *config, int argc,
+                          char **argv, struct err *err)
 {
-    // 0 makes glibc start afresh, also when arguments were read before (tests); ':' asks for codes, not messages.
+    // 0 makes glibc start afresh, also when arguments were read before (tests); ':' asks for codes, not
+    // messages.
     optind = 0;
     opterr = 0;
     for (;;) {
@@ -427,7 +433,8 @@ static void print_option(const struct opt *opt, FILE *to)
         fprintf(to, "\n%s\n", opt->help);
         return;
     }
-    snprintf(left, sizeof left, "  --%s%s%s", opt->name, opt->argument ? " " : "", opt->argument ? opt->argument : "");
+    snprintf(left, sizeof left, "  --%s%s%s", opt->name, opt->argument ? " " : "",
+             opt->argument ? opt->argument : "");
     if (is_bounded(opt) && opt->kind != OPT_FLAG) {
         char low[40], high[40];
         format_bound(opt, opt->low, low);
@@ -451,11 +458,13 @@ static void print_option(const struct opt *opt, FILE *to)
     print_wrapped(text, to);
 }
 
-void opts_print_help(const struct opt *table, const char *program, const char *usage, const char *purpose, FILE *to)
+void opts_print_help(const struct opt *table, const char *program, const char *usage, const char *purpose,
+                     FILE *to)
 {
-    static const struct opt common[] = {{.name = "version", .kind = OPT_FLAG, .help = "print version and build, and end"},
-                                        {.name = "help", .kind = OPT_FLAG, .help = "print this, and end"},
-                                        {.name = NULL}};
+    static const struct opt common[] = {
+        {.name = "version", .kind = OPT_FLAG, .help = "print version and build, and end"},
+        {.name = "help", .kind = OPT_FLAG, .help = "print this, and end"},
+        {.name = NULL}};
     fprintf(to, "Usage: %s %s\n%s\n", program, usage, purpose);
     if (table[0].kind != OPT_HEADING) {
         fputc('\n', to);

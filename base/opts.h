@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Command-line options: one table a program, each row with name, unit, bounds, default and help. getopt_long parses;
-// a bad value names the option, the value and the bounds. `--help` is printed from the same table.
+// Command-line options: one table a program, each row with name, unit, bounds, default and help. getopt_long
+// parses; a bad value names the option, the value and the bounds. `--help` is printed from the same table.
 //
 //     static const struct opt table[] = {
-//         {"connections", "N", OPT_COUNT, offsetof(struct config, connections), "10k", 1, 100000000, NULL, "how many"},
-//         {0}};
+//         {"connections", "N", OPT_COUNT, offsetof(struct config, connections), "10k", 1, 100000000, NULL,
+//         "how many"}, {0}};
 //     int code = opts_parse(table, &config, argc, argv, &first_argument, &err);
 #ifndef POOLMARK_BASE_OPTS_H
 #define POOLMARK_BASE_OPTS_H
@@ -49,12 +49,14 @@ struct opt {
 
 enum opts_result { OPTS_RUN = 0, OPTS_HELP = 1, OPTS_VERSION = 2 }; // or negative errno
 
-// Sets every default, then reads argv. `*rest` is the index of the first argument that is no option; options may
-// stand after arguments. Returns an opts_result, or -EINVAL with the text in `err` (then the config is not to be used).
+// Sets every default, then reads argv. `*rest` is the index of the first argument that is no option; options
+// may stand after arguments. Returns an opts_result, or -EINVAL with the text in `err` (then the config is
+// not to be used).
 int opts_parse(const struct opt *table, void *config, int argc, char **argv, int *rest, struct err *err)
     __attribute__((warn_unused_result));
 
 // The help text: usage line, a line of purpose, every option with its default.
-void opts_print_help(const struct opt *table, const char *program, const char *usage, const char *purpose, FILE *to);
+void opts_print_help(const struct opt *table, const char *program, const char *usage, const char *purpose,
+                     FILE *to);
 
 #endif

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Numbers are read as decimal digits and a fraction of up to 18 digits, in integers: 0.1 s is 100 000 000 ns exactly,
-// and 9007199254740993 stays what it is. strtod would accept "nan", "0x10" and "1e3" and round.
+// Numbers are read as decimal digits and a fraction of up to 18 digits, in integers: 0.1 s is 100 000 000 ns
+// exactly, and 9007199254740993 stays what it is. strtod would accept "nan", "0x10" and "1e3" and round.
 #include "base/units.h"
 
 #include <errno.h>
@@ -26,7 +26,8 @@ static bool is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
-// Reads digits, and a fraction after them if there is one; `*rest` is what follows. No sign, no blank, no exponent.
+// Reads digits, and a fraction after them if there is one; `*rest` is what follows. No sign, no blank, no
+// exponent.
 static int read_decimal(const char *text, struct decimal *decimal, const char **rest)
 {
     struct decimal d = {.fraction_scale = 1};
@@ -98,8 +99,8 @@ static int parse_scaled(const char *text, const struct unit *units, int64_t *val
 
 int units_parse_count(const char *text, int64_t *count)
 {
-    static const struct unit units[] = {{"", 1},           {"k", 1000},          {"K", 1000},
-                                        {"M", 1000000},    {"G", 1000000000},    {NULL, 0}};
+    static const struct unit units[] = {{"", 1},        {"k", 1000},       {"K", 1000},
+                                        {"M", 1000000}, {"G", 1000000000}, {NULL, 0}};
     return parse_scaled(text, units, count);
 }
 
@@ -125,17 +126,22 @@ int units_parse_bytes(const char *text, int64_t *bytes)
 int units_parse_duration_ns(const char *text, int64_t *ns)
 {
     static const struct unit units[] = {
-        {"", 1000000000},   {"ns", 1},
-        {"us", 1000},       {"ms", 1000000},
-        {"s", 1000000000},  {"m", INT64_C(60000000000)},
-        {"h", INT64_C(3600000000000)}, {NULL, 0},
+        {"", 1000000000},
+        {"ns", 1},
+        {"us", 1000},
+        {"ms", 1000000},
+        {"s", 1000000000},
+        {"m", INT64_C(60000000000)},
+        {"h", INT64_C(3600000000000)},
+        {NULL, 0},
     };
     return parse_scaled(text, units, ns);
 }
 
 int units_parse_rate_per_s(const char *text, double *per_s)
 {
-    static const struct unit units[] = {{"", 1}, {"k", 1000}, {"K", 1000}, {"M", 1000000}, {"G", 1000000000}, {NULL, 0}};
+    static const struct unit units[] = {{"", 1},        {"k", 1000},       {"K", 1000},
+                                        {"M", 1000000}, {"G", 1000000000}, {NULL, 0}};
     struct decimal decimal;
     const char *rest;
     int code = read_decimal(text, &decimal, &rest);
@@ -158,12 +164,13 @@ int units_parse_rate_per_s(const char *text, double *per_s)
     if (code < 0) {
         return code;
     }
-    *per_s = ((double)decimal.whole + (double)decimal.fraction / (double)decimal.fraction_scale) * (double)unit->scale;
+    *per_s = ((double)decimal.whole + (double)decimal.fraction / (double)decimal.fraction_scale) *
+             (double)unit->scale;
     return 0;
 }
 
-// Three significant digits and a unit, the largest of `units` (ascending) that leaves at least 1. What would round up
-// to the next unit's 1 is given in that unit: 999 950 is 1.00M, not 1000.0k.
+// Three significant digits and a unit, the largest of `units` (ascending) that leaves at least 1. What would
+// round up to the next unit's 1 is given in that unit: 999 950 is 1.00M, not 1000.0k.
 static char *format_scaled(double value, const struct unit *units, char *text, size_t size)
 {
     double magnitude = fabs(value);
@@ -177,7 +184,8 @@ static char *format_scaled(double value, const struct unit *units, char *text, s
         digits = scaled < 9.995 ? 2 : scaled < 99.95 ? 1 : 0;
         double step = digits == 2 ? 0.01 : digits == 1 ? 0.1 : 1;
         bool whole_units = unit == units;
-        if (!whole_units && unit[1].name && round(scaled / step) * step * (double)unit->scale >= (double)unit[1].scale) {
+        if (!whole_units && unit[1].name &&
+            round(scaled / step) * step * (double)unit->scale >= (double)unit[1].scale) {
             unit++;
             continue;
         }
