@@ -3,8 +3,8 @@
 
 #include "broker/block.h"
 
-struct message *message_new(struct pool *messages, struct mqtt_text topic, struct mqtt_bytes payload, uint8_t qos,
-                            bool retain)
+struct message *message_new(struct pool *messages, struct mqtt_text topic, struct mqtt_bytes payload,
+                            uint8_t qos, bool retain)
 {
     struct pool *owner;
     struct message *message = block_get(messages, sizeof *message + topic.bytes + payload.bytes, &owner);
@@ -24,8 +24,8 @@ struct message *message_new(struct pool *messages, struct mqtt_text topic, struc
 
 struct message *message_ref(struct message *message)
 {
-    // Relaxed: the caller holds a reference already, so the count cannot reach zero meanwhile; what the new holder
-    // reads reaches it by the lock of the queue that hands it over.
+    // Relaxed: the caller holds a reference already, so the count cannot reach zero meanwhile; what the new
+    // holder reads reaches it by the lock of the queue that hands it over.
     atomic_fetch_add_explicit(&message->refs, 1, memory_order_relaxed);
     return message;
 }
@@ -34,8 +34,8 @@ void message_unref(struct message *message)
 {
     if (!message)
         return;
-    // Release: our reads of the message are over before the memory can go. Acquire: whoever frees sees those of all
-    // others as over.
+    // Release: our reads of the message are over before the memory can go. Acquire: whoever frees sees those
+    // of all others as over.
     if (atomic_fetch_sub_explicit(&message->refs, 1, memory_order_acq_rel) == 1)
         block_put(message->pool, message);
 }

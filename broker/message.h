@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // A published message: topic and payload, once in memory however many sessions wait for it.
 //
-// It is counted by references. Whoever holds one may read everything but `refs`, from any thread, since nothing
-// changes after message_new. The last one to let go gives the memory back, on whichever thread that is.
+// It is counted by references. Whoever holds one may read everything but `refs`, from any thread, since
+// nothing changes after message_new. The last one to let go gives the memory back, on whichever thread that
+// is.
 //
 //     struct message *message = message_new(pool, topic, payload, 1, false);
 //     if (!message) ...the pool refused, or there is no memory...
@@ -26,11 +27,11 @@ struct message {
     char data[]; // topic, then payload
 };
 
-// Copies both into an object of `messages`; into the heap when they are larger than its objects and its strategy does
-// not serve other sizes. The caller has the one reference. NULL: refused by the pool, or out of memory.
-// `topic` is at most MQTT_TEXT_MAX bytes, `payload` at most MQTT_REMAINING_MAX.
-struct message *message_new(struct pool *messages, struct mqtt_text topic, struct mqtt_bytes payload, uint8_t qos,
-                            bool retain) __attribute__((warn_unused_result));
+// Copies both into an object of `messages`; into the heap when they are larger than its objects and its
+// strategy does not serve other sizes. The caller has the one reference. NULL: refused by the pool, or out of
+// memory. `topic` is at most MQTT_TEXT_MAX bytes, `payload` at most MQTT_REMAINING_MAX.
+struct message *message_new(struct pool *messages, struct mqtt_text topic, struct mqtt_bytes payload,
+                            uint8_t qos, bool retain) __attribute__((warn_unused_result));
 
 struct message *message_ref(struct message *message); // returns it
 void message_unref(struct message *message);          // NULL is allowed

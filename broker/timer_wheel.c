@@ -41,8 +41,8 @@ void timer_wheel_remove(struct timer_node *node)
     node->link = NULL;
 }
 
-// Those due leave the slot before any is called: what a call adds to the same slot is for another turn, and what it
-// removes may be any of them.
+// Those due leave the slot before any is called: what a call adds to the same slot is for another turn, and
+// what it removes may be any of them.
 static void collect_due(struct timer_node **slot, uint32_t tick, struct timer_node **due)
 {
     struct timer_node *next;

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// Deadlines of many connections: a hashed timing wheel (Varghese and Lauck 1987, scheme 6). Adding and removing are a
-// few stores; a tick looks at one slot. A deadline further off than one turn stays in its slot and is passed over.
+// Deadlines of many connections: a hashed timing wheel (Varghese and Lauck 1987, scheme 6). Adding and
+// removing are a few stores; a tick looks at one slot. A deadline further off than one turn stays in its slot
+// and is passed over.
 //
-// A node lies inside what it times and costs 24 bytes, 4 of which are the owner's to use. Nothing is allocated. One
-// thread per wheel. Ticks are counted by the caller from its own start, TIMER_TICK_NS each.
+// A node lies inside what it times and costs 24 bytes, 4 of which are the owner's to use. Nothing is
+// allocated. One thread per wheel. Ticks are counted by the caller from its own start, TIMER_TICK_NS each.
 //
 //     timer_wheel_init(&wheel, 0);
 //     timer_wheel_add(&wheel, &connection->timer, tick + 90 * TIMER_TICKS_PER_S);
-//     timer_wheel_advance(&wheel, tick_now, on_expired, context);   // each node due is out of the wheel when called
+//     timer_wheel_advance(&wheel, tick_now, on_expired, context);   // each node due is out of the wheel when
+//     called
 #ifndef POOLMARK_BROKER_TIMER_WHEEL_H
 #define POOLMARK_BROKER_TIMER_WHEEL_H
 
@@ -16,7 +18,8 @@
 
 enum { TIMER_WHEEL_SLOTS = 512, TIMER_TICKS_PER_S = 4 };
 #define TIMER_TICK_NS (INT64_C(1000000000) / TIMER_TICKS_PER_S)
-#define TIMER_NEVER UINT32_MAX // a deadline that is never reached: in the wheel, so that it is found, and no more
+#define TIMER_NEVER                                                                                          \
+    UINT32_MAX // a deadline that is never reached: in the wheel, so that it is found, and no more
 
 struct timer_node {
     struct timer_node *next, **link; // link: what points at this node; NULL when in no wheel
@@ -36,7 +39,8 @@ void timer_wheel_init(struct timer_wheel *wheel, uint32_t tick);
 void timer_wheel_add(struct timer_wheel *wheel, struct timer_node *node, uint32_t deadline_tick);
 void timer_wheel_remove(struct timer_node *node); // fine when it is in none
 
-// Calls `expired` for each node due up to `tick`. It may add and remove any nodes, also the one it is called with.
+// Calls `expired` for each node due up to `tick`. It may add and remove any nodes, also the one it is called
+// with.
 typedef void timer_expired(struct timer_node *node, void *context);
 void timer_wheel_advance(struct timer_wheel *wheel, uint32_t tick, timer_expired *expired, void *context);
 
