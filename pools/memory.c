@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where pools get memory from: malloc, posix_memalign and mmap, so that the allocator the process was started
+// with is the one that is measured, and a counter in front of them that tests can make fail.
+#include "pools/pool_strategy.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+enum { MALLOC_ALIGNMENT = 16, PAGE_BYTES = 4096 };
+
+// The process's own, since what fails is its memory. `watched` is all that an ordinary run ever reads, and
+// nobody writes it then. Relaxed: tests switch it while no other thread allocates, or do not care which
+// request it is.
+static atomic_bool watched;
+static atomic_bool failing_stays;
+static _Atomic int64_t fail_at, requests;
+
+static bool request_fails(void)
+{
+    if (__builtin_expect(!atomic_load_explicit(&watched, memory_order_relaxed), 1))
+        return false;
+    int64_t number = atomic_fetch_add_explicit(&requests, 1, memory_order_relaxed);
+    int64_t at = atomic_load_explicit(&fail_at, memory_order_relaxed);
+    return number == at || (number > at && atomic_load_explicit(&failing_stays, memory_order_relaxed));
+}
+
+int64_t pool_memory_fail_after(int64_t after, bool stay)
+{
+    atomic_store_explicit(&watched, false, memory_order_relaxed);
+    atomic_store_explicit(&fail_at, after, memory_order_relaxed);
+    atomic_store_explicit(&failing_stays, stay, memory_order_relaxed);
+    int64_t came = atomic_exchange_explicit(&requests, 0, memory_order_relaxed);
+    atomic_store_explicit(&watched, after >= 0, memory_order_relaxed);
+    return came;
+}
+
+void *pool_memory_alloc(size_t bytes)
+{
+    if (request_fails())
+        return NULL;
+    // Some allocators align what is smaller than 16 bytes to 8 only.
+    return malloc(bytes < MALLOC_ALIGNMENT ? MALLOC_ALIGNMENT : bytes);
+}
+
+void *pool_memory_alloc_aligned(size_t alignment, size_t bytes)
+{
+    void *block = NULL;
+    if (request_fails() || posix_memalign(&block, alignment, bytes) != 0)
+        return NULL;
+    return block;
+}
+
+void pool_memory_free(void *block)
+{
+    free(block);
+}
+
+static size_t whole_pages(size_t bytes)
+{
+    return (bytes + PAGE_BYTES - 1) & ~(size_t)(PAGE_BYTES - 1);
+}
+
+// More alignment than a page's is had by mapping too much and giving back what sticks out.
+void *pool_memory_map(size_t bytes, size_t alignment)
+{
+    size_t wanted = whole_pages(bytes), extra = alignment > PAGE_BYTES ? alignment - PAGE_BYTES : 0;
+    if (request_fails())
+        return NULL;
+    char *block = mmap(NULL, wanted + extra, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (block == MAP_FAILED)
+        return NULL;
+    size_t before = extra ? (alignment - (uintptr_t)block % alignment) % alignment : 0;
+    if (before)
+        munmap(block, before);
+    if (extra - before)
+        munmap(block + before + wanted, extra - before);
+    return block + before;
+}
+
+void pool_memory_unmap(void *block, size_t bytes)
+{
+    if (block)
+        munmap(block, whole_pages(bytes));
+}

@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: Apache-2.0
+// Dispatch: checks configurations and capability flags once, at open, so that get and put are one indirect
+// call.
+#include "pools/pool.h"
+
+#include "pools/handicap.h"
+#include "pools/pool_check.h"
+#include "pools/pool_strategy.h"
+
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+
+// Every strategy, in the order reports show them: a new one is a new line here.
+#define STRATEGIES(X)                                                                                        \
+    X(null)                                                                                                  \
+    X(malloc)
+
+#define DECLARE(name) extern const struct pool_strategy pool_strategy_##name;
+#define LIST(name) &pool_strategy_##name,
+STRATEGIES(DECLARE)
+static const struct pool_strategy *const strategies[] = {STRATEGIES(LIST) NULL};
+
+#ifdef POOLMARK_CHECK
+enum { CHECKED = 1 };
+#else
+enum { CHECKED = 0 };
+#endif
+
+#define GROWTH_MAX 1000.0
+
+static struct pool_base *base_of(struct pool *pool)
+{
+    return (struct pool_base *)pool;
+}
+
+const struct pool_strategy *const *pool_strategies(void)
+{
+    return strategies;
+}
+
+const struct pool_strategy *pool_strategy_find(const char *name)
+{
+    for (const struct pool_strategy *const *strategy = strategies; *strategy; strategy++)
+        if (strcmp((*strategy)->name, name) == 0)
+            return *strategy;
+    return NULL;
+}
+
+const char *pool_strategy_name(const struct pool_strategy *strategy)
+{
+    return strategy->name;
+}
+
+const char *pool_strategy_summary(const struct pool_strategy *strategy)
+{
+    return strategy->summary;
+}
+
+unsigned pool_strategy_caps(const struct pool_strategy *strategy)
+{
+    return strategy->caps;
+}
+
+// What a strategy says it can do and the functions it has must agree.
+static int check_strategy(const struct pool_strategy *strategy, struct err *err)
+{
+    unsigned caps = strategy->caps;
+    const struct {
+        const char *hook;
+        bool wanted, there;
+    } hooks[] = {
+        {"open", true, strategy->open},
+        {"get", true, strategy->get},
+        {"put", true, strategy->put},
+        {"stats", true, strategy->stats},
+        {"close", true, strategy->close},
+        {"preheat", caps & POOL_CAP_PREHEATS, strategy->preheat},
+        {"get_bytes", caps & POOL_CAP_SIZED, strategy->get_bytes},
+        {"sweep", caps & POOL_CAP_SWEEPS, strategy->sweep},
+        {"trim", caps & POOL_CAP_SHRINKS, strategy->trim},
+    };
+    for (size_t i = 0; i < sizeof hooks / sizeof hooks[0]; i++)
+        if (hooks[i].wanted != hooks[i].there)
+            return err_set(err, -EINVAL, "strategy %s: its capability flags and its function %s do not agree",
+                           strategy->name, hooks[i].hook);
+    return 0;
+}
+
+static int check_bounds(const struct pool_config *config, struct err *err)
+{
+    const char *name = config->name;
+    if (!name || !*name)
+        return err_set(err, -EINVAL, "pool: name is missing");
+    if (config->object_bytes < 1 || config->object_bytes > POOL_OBJECT_BYTES_MAX)
+        return err_set(err, -EINVAL, "pool %s: object_bytes is %zu; it must be 1 to %zu", name,
+                       config->object_bytes, POOL_OBJECT_BYTES_MAX);
+    if (config->initial < 0 || config->initial > POOL_COUNT_MAX)
+        return err_set(err, -EINVAL, "pool %s: initial is %lld; it must be 0 to %lld", name,
+                       (long long)config->initial, (long long)POOL_COUNT_MAX);
+    if (config->max < 0 || config->max > POOL_COUNT_MAX)
+        return err_set(err, -EINVAL, "pool %s: max is %lld; it must be 0 (unbounded) to %lld", name,
+                       (long long)config->max, (long long)POOL_COUNT_MAX);
+    if (config->max && config->initial > config->max)
+        return err_set(err, -EINVAL, "pool %s: initial is %lld; it must not be above max, which is %lld",
+                       name, (long long)config->initial, (long long)config->max);
+    if (config->expand_at_percent < 1 || config->expand_at_percent > 100)
+        return err_set(err, -EINVAL, "pool %s: expand_at_percent is %d; it must be 1 to 100", name,
+                       config->expand_at_percent);
+    if (!(config->growth >= 1.0 && config->growth <= GROWTH_MAX))
+        return err_set(err, -EINVAL, "pool %s: growth is %g; it must be 1 to %g", name, config->growth,
+                       GROWTH_MAX);
+    if (config->growth_mode != POOL_GROW_INLINE && config->growth_mode != POOL_GROW_BACKGROUND)
+        return err_set(err, -EINVAL, "pool %s: growth_mode is %d; it must be inline or background", name,
+                       (int)config->growth_mode);
+    if (config->overflow != POOL_OVERFLOW_HEAP && config->overflow != POOL_OVERFLOW_REFUSE)
+        return err_set(err, -EINVAL, "pool %s: overflow is %d; it must be heap or refuse", name,
+                       (int)config->overflow);
+    if (config->idle_ns < 0)
+        return err_set(err, -EINVAL, "pool %s: idle_ns is %lld; it must not be negative", name,
+                       (long long)config->idle_ns);
+    return 0;
+}
+
+int pool_config_fit(const struct pool_strategy *strategy, struct pool_config *config)
+{
+    unsigned caps = strategy->caps;
+    int changed = 0;
+    if (config->initial && !(caps & POOL_CAP_PREHEATS)) {
+        config->initial = 0;
+        changed++;
+    }
+    if (config->max && !(caps & POOL_CAP_BOUNDED)) {
+        config->max = 0;
+        changed++;
+    }
+    if (config->overflow == POOL_OVERFLOW_REFUSE && !(caps & POOL_CAP_BOUNDED)) {
+        config->overflow = POOL_OVERFLOW_HEAP;
+        changed++;
+    }
+    if (config->growth_mode == POOL_GROW_BACKGROUND && !(caps & POOL_CAP_BACKGROUND)) {
+        config->growth_mode = POOL_GROW_INLINE;
+        changed++;
+    }
+    return changed;
+}
+
+static int check_config(const struct pool_strategy *strategy, const struct pool_config *config,
+                        struct err *err)
+{
+    int code = check_bounds(config, err);
+    if (code < 0)
+        return code;
+    struct pool_config fitted = *config;
+    if (pool_config_fit(strategy, &fitted) == 0)
+        return 0;
+    if (fitted.initial != config->initial)
+        return err_set(err, -EINVAL,
+                       "pool %s: initial is %lld, but strategy %s keeps no objects ready: it must be 0",
+                       config->name, (long long)config->initial, strategy->name);
+    if (fitted.max != config->max)
+        return err_set(err, -EINVAL, "pool %s: max is %lld, but strategy %s knows no bound: it must be 0",
+                       config->name, (long long)config->max, strategy->name);
+    if (fitted.overflow != config->overflow)
+        return err_set(err, -EINVAL, "pool %s: overflow is refuse, but strategy %s knows no bound",
+                       config->name, strategy->name);
+    return err_set(err, -EINVAL,
+                   "pool %s: growth_mode is background, but strategy %s does not grow in the background",
+                   config->name, strategy->name);
+}
+
+int pool_open(struct pool **opened, const struct pool_strategy *strategy, const struct pool_config *config,
+              struct err *err)
+{
+    int code = strategy ? check_strategy(strategy, err) : err_set(err, -EINVAL, "pool: strategy is missing");
+    if (code == 0)
+        code = check_config(strategy, config, err);
+    if (code < 0)
+        return code;
+    size_t name_bytes = strlen(config->name) + 1;
+    char *name = pool_memory_alloc(name_bytes);
+    if (!name)
+        return err_set(err, -ENOMEM, "pool %s: out of memory", config->name);
+    memcpy(name, config->name, name_bytes);
+
+    struct pool_config asked = *config, given = *config;
+    asked.name = given.name = name; // lives as long as the pool, so a strategy may keep `given`'s
+    given.object_bytes = handicap_object_bytes(config->object_bytes);
+    struct pool *pool = NULL;
+    code = strategy->open(&pool, &given, err);
+    if (code < 0) {
+        if (code == -ENOMEM)
+            err_set(err, code, "pool %s: out of memory for %lld objects of %zu bytes (strategy %s)",
+                    config->name, (long long)config->initial, config->object_bytes, strategy->name);
+        pool_memory_free(name);
+        return code;
+    }
+    struct pool_base *base = base_of(pool);
+    *base = (struct pool_base){.strategy = strategy, .config = asked};
+    base->spin_rounds = handicap_spin_rounds(strategy, &given);
+    if (CHECKED && !(strategy->caps & POOL_CAP_SHARES))
+        base->check = pool_check_open(name);
+    *opened = pool;
+    return 0;
+}
+
+int pool_preheat(struct pool *pool, int64_t count)
+{
+    const struct pool_strategy *strategy = base_of(pool)->strategy;
+    if (!(strategy->caps & POOL_CAP_PREHEATS))
+        return -ENOTSUP;
+    if (count < 0 || count > POOL_COUNT_MAX)
+        return -ERANGE;
+    return count == 0 ? 0 : strategy->preheat(pool, count);
+}
+
+void *pool_get(struct pool *pool)
+{
+    struct pool_base *base = base_of(pool);
+#ifdef POOLMARK_HANDICAP_GET
+    handicap_spin(base->spin_rounds);
+#endif
+#ifdef POOLMARK_CHECK
+    void *object = base->strategy->get(pool);
+    if (object && base->check)
+        pool_check_got(base->check, object, base->config.object_bytes);
+    return object;
+#else
+    return base->strategy->get(pool);
+#endif
+}
+
+void pool_put(struct pool *pool, void *object)
+{
+    struct pool_base *base = base_of(pool);
+    if (__builtin_expect(!object, 0))
+        return;
+#ifdef POOLMARK_CHECK
+    if (base->check)
+        pool_check_put(base->check, object);
+#endif
+    base->strategy->put(pool, object);
+}
+
+void *pool_get_bytes(struct pool *pool, size_t bytes)
+{
+    struct pool_base *base = base_of(pool);
+    if (!(base->strategy->caps & POOL_CAP_SIZED))
+        return bytes <= base->config.object_bytes ? pool_get(pool) : NULL;
+    if (bytes > POOL_OBJECT_BYTES_MAX)
+        return NULL;
+#ifdef POOLMARK_CHECK
+    void *object = base->strategy->get_bytes(pool, bytes);
+    if (object && base->check)
+        pool_check_got(base->check, object, bytes);
+    return object;
+#else
+    return base->strategy->get_bytes(pool, bytes);
+#endif
+}
+
+int64_t pool_sweep(struct pool *pool)
+{
+    const struct pool_strategy *strategy = base_of(pool)->strategy;
+    return strategy->sweep ? strategy->sweep(pool) : 0;
+}
+
+int64_t pool_trim(struct pool *pool)
+{
+    const struct pool_strategy *strategy = base_of(pool)->strategy;
+    return strategy->trim ? strategy->trim(pool) : 0;
+}
+
+void pool_stats(struct pool *pool, struct pool_stats *stats)
+{
+    *stats = (struct pool_stats){0};
+    base_of(pool)->strategy->stats(pool, stats);
+}
+
+const struct pool_strategy *pool_strategy_of(const struct pool *pool)
+{
+    return ((const struct pool_base *)pool)->strategy;
+}
+
+const struct pool_config *pool_config_of(const struct pool *pool)
+{
+    return &((const struct pool_base *)pool)->config;
+}
+
+void pool_close(struct pool *pool)
+{
+    if (!pool)
+        return;
+    struct pool_base *base = base_of(pool);
+    char *name = (char *)(uintptr_t)base->config.name; // ours, see pool_open
+    pool_check_close(base->check);
+    base->strategy->close(pool);
+    pool_memory_free(name);
+}
+
+void pool_emit(const struct pool_config *config, const struct pool_event *event)
+{
+    if (config->listener)
+        config->listener(config->listener_context, config->name, event);
+}
