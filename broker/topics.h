@@ -26,7 +26,8 @@
 struct topics;
 struct topics_subscription;
 
-struct topics_subscriber { // zeroed to begin with; guarded by the lock of the topics
+struct topics_subscriber { // zeroed to begin with; stays where it is while it subscribes; guarded by the
+                           // topics' lock
     struct topics_subscription *first;
 };
 
