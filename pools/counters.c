@@ -38,35 +38,44 @@ static void raise_peak(struct counters *counters, int64_t to)
         ;
 }
 
-void counters_hand_in(struct counters *counters, struct counters_row *row, int64_t balance)
+static int64_t balance_of(const struct counters_row *row)
 {
-    int64_t before = atomic_fetch_add_explicit(&counters->in_use_sum, balance, memory_order_relaxed);
-    raise_peak(counters, before + counters_load(&row->high));
-    atomic_store_explicit(&row->handed_in, counters_load(&row->handed_in) + balance, memory_order_relaxed);
-    atomic_store_explicit(&row->high, 0, memory_order_relaxed);
+    return counters_load(&row->taken) - counters_load(&row->put);
 }
 
-void counters_rise(struct counters *counters, struct counters_row *row, int64_t balance)
+static void hand_in(struct counters *counters, struct counters_row *row, int64_t high)
 {
-    atomic_store_explicit(&row->high, balance, memory_order_relaxed);
-    if (balance > COUNTERS_SLACK)
-        counters_hand_in(counters, row, balance);
+    int64_t balance = balance_of(row), handed_in = counters_load(&row->handed_in);
+    int64_t before =
+        atomic_fetch_add_explicit(&counters->in_use_sum, balance - handed_in, memory_order_relaxed);
+    raise_peak(counters, before + high - handed_in);
+    atomic_store_explicit(&row->ceiling, balance, memory_order_relaxed);
+    atomic_store_explicit(&row->handed_in, balance, memory_order_relaxed);
 }
 
-// Row 0 has no balance of its own to keep: what it counts is handed in at once.
+void counters_rise(struct counters *counters, struct counters_row *row)
+{
+    int64_t balance = balance_of(row);
+    atomic_store_explicit(&row->ceiling, balance, memory_order_relaxed);
+    if (balance - counters_load(&row->handed_in) > COUNTERS_SLACK)
+        hand_in(counters, row, balance);
+}
+
+void counters_fall(struct counters *counters, struct counters_row *row)
+{
+    hand_in(counters, row, counters_load(&row->ceiling));
+}
+
+// Row 0 keeps no balance: what it counts is handed in at once.
 void counters_take_shared(struct counters *counters)
 {
-    struct counters_row *row = &counters->rows[0];
-    atomic_fetch_add_explicit(&row->taken, 1, memory_order_relaxed);
-    atomic_fetch_add_explicit(&row->handed_in, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&counters->rows[0].taken, 1, memory_order_relaxed);
     raise_peak(counters, atomic_fetch_add_explicit(&counters->in_use_sum, 1, memory_order_relaxed) + 1);
 }
 
 void counters_put_shared(struct counters *counters)
 {
-    struct counters_row *row = &counters->rows[0];
-    atomic_fetch_add_explicit(&row->put, 1, memory_order_relaxed);
-    atomic_fetch_sub_explicit(&row->handed_in, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&counters->rows[0].put, 1, memory_order_relaxed);
     atomic_fetch_sub_explicit(&counters->in_use_sum, 1, memory_order_relaxed);
 }
 
@@ -84,7 +93,7 @@ void counters_read(struct counters *counters, struct pool_stats *stats)
         stats->failed += counters_load(&row->failed);
         // Had this row's high come while the others' balances were what they are now, how far above now was
         // it?
-        int64_t above = counters_load(&row->high) - counters_balance(row);
+        int64_t above = slot ? counters_load(&row->ceiling) - balance_of(row) : 0;
         high = above > high ? above : high;
     }
     // Of a get that is going on, `misses` may be seen and `taken` not; a put may be seen before the get it

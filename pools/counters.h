@@ -28,8 +28,8 @@ struct counters_row {
     alignas(128) _Atomic int64_t taken; // gets that gave an object: hits, misses and overflow
     _Atomic int64_t put;
     _Atomic int64_t misses, overflow, refused, failed;
-    _Atomic int64_t handed_in; // taken - put when the balance last went into `in_use_sum`
-    _Atomic int64_t high;      // highest taken - put - handed_in since then; 0 or more
+    _Atomic int64_t ceiling;   // highest taken - put since the balance was last handed in
+    _Atomic int64_t handed_in; // taken - put when it was
 };
 
 struct counters {
@@ -48,8 +48,8 @@ void counters_read(struct counters *counters, struct pool_stats *stats);
 int64_t counters_bytes(void);
 
 // The slow halves of the functions below.
-void counters_rise(struct counters *counters, struct counters_row *row, int64_t balance);
-void counters_hand_in(struct counters *counters, struct counters_row *row, int64_t balance);
+void counters_rise(struct counters *counters, struct counters_row *row);
+void counters_fall(struct counters *counters, struct counters_row *row);
 void counters_take_shared(struct counters *counters);
 void counters_put_shared(struct counters *counters);
 
@@ -59,41 +59,33 @@ static inline int64_t counters_load(const _Atomic int64_t *count)
 }
 
 // By the row's only writer: no read-modify-write is needed, only that a reader never sees half a word.
-static inline void counters_bump(_Atomic int64_t *count)
+static inline int64_t counters_bump(_Atomic int64_t *count)
 {
-    atomic_store_explicit(count, counters_load(count) + 1, memory_order_relaxed);
-}
-
-static inline int64_t counters_balance(const struct counters_row *row)
-{
-    return counters_load(&row->taken) - counters_load(&row->put) - counters_load(&row->handed_in);
+    int64_t bumped = counters_load(count) + 1;
+    atomic_store_explicit(count, bumped, memory_order_relaxed);
+    return bumped;
 }
 
 // A get gave an object to the thread of `slot`. A hit needs no more; the others are counted beside it.
 static inline void counters_take(struct counters *counters, int slot)
 {
-    if (__builtin_expect(slot == 0, 0)) {
-        counters_take_shared(counters);
-        return;
-    }
     struct counters_row *row = &counters->rows[slot];
-    counters_bump(&row->taken);
-    int64_t balance = counters_balance(row);
-    if (__builtin_expect(balance > counters_load(&row->high), 0))
-        counters_rise(counters, row, balance);
+    if (__builtin_expect(slot == 0, 0))
+        counters_take_shared(counters);
+    else if (__builtin_expect(
+                 counters_bump(&row->taken) - counters_load(&row->put) > counters_load(&row->ceiling), 0))
+        counters_rise(counters, row);
 }
 
 static inline void counters_put(struct counters *counters, int slot)
 {
-    if (__builtin_expect(slot == 0, 0)) {
-        counters_put_shared(counters);
-        return;
-    }
     struct counters_row *row = &counters->rows[slot];
-    counters_bump(&row->put);
-    int64_t balance = counters_balance(row);
-    if (__builtin_expect(balance < -COUNTERS_SLACK, 0))
-        counters_hand_in(counters, row, balance);
+    if (__builtin_expect(slot == 0, 0))
+        counters_put_shared(counters);
+    else if (__builtin_expect(counters_load(&row->taken) - counters_bump(&row->put) + COUNTERS_SLACK <
+                                  counters_load(&row->handed_in),
+                              0))
+        counters_fall(counters, row);
 }
 
 // For the rare counts; `count` is a field of the row of `slot`.
