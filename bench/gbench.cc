@@ -1,0 +1,652 @@
+// SPDX-License-Identifier: Apache-2.0
+// The one C++ file: no exception leaves it (out of memory becomes -ENOMEM), and the timed path is
+// KeepRunningBatch.
+#include "bench/gbench.h"
+
+#include <benchmark/benchmark.h>
+
+#include <cerrno>
+#include <condition_variable>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+#include <mutex>
+#include <new>
+#include <regex.h>
+#include <string>
+#include <vector>
+
+namespace
+{
+
+using Args = std::vector<int64_t>;
+
+// Setup and teardown of one run: the library's own hooks know neither a context nor the benchmark they are
+// for. The first thread does them while the others wait; all threads of a run come, since the library starts
+// them all.
+class Meeting
+{
+  public:
+    // Thread 0 does `work`, the others wait until it has.
+    template <class Work> void begin(bool first, Work work)
+    {
+        std::unique_lock<std::mutex> hold(lock_);
+        if (!first) {
+            changed_.wait(hold, [this] { return open_; });
+            return;
+        }
+        failure_.clear();
+        work();
+        left_ = 0;
+        open_ = true;
+        changed_.notify_all();
+    }
+
+    // Thread 0 does `work` when all others have come here.
+    template <class Work> void end(bool first, int threads, Work work)
+    {
+        std::unique_lock<std::mutex> hold(lock_);
+        left_++;
+        changed_.notify_all();
+        if (!first)
+            return;
+        changed_.wait(hold, [this, threads] { return left_ == threads; });
+        work();
+        open_ = false;
+    }
+
+    std::string failure_; // written in begin's work, read after it
+
+  private:
+    std::mutex lock_; // guards what follows
+    std::condition_variable changed_;
+    bool open_ = false;
+    int left_ = 0;
+};
+
+struct Benchmark {
+    std::string name;
+    gb_spec spec;
+    std::vector<Args> args; // every combination; one empty one without arguments
+    std::vector<int> threads;
+};
+
+} // namespace
+
+struct gb_suite {
+    std::vector<Benchmark> benchmarks;
+};
+
+struct gb_state {
+    benchmark::State *state = nullptr;
+    int64_t batch = 0, left = 0; // left: iterations not yet handed out
+    size_t arg_count = 0;
+    bool looping = false; // false in setup and teardown
+    bool paused = false, failed = false;
+    bool ended = false;  // the loop was left as it must be
+    std::string failure; // what gb_skip said first
+};
+
+// The timed loop.
+// -------------------------------------------------------------------------------------------------------
+
+int64_t gb_next_batch(struct gb_state *state)
+{
+    if (!state->looping || state->ended)
+        return 0;
+    // Past the last, and after a skip, the library is asked once more: that stops the clock and meets the
+    // threads.
+    int64_t count = state->left < state->batch ? state->left : state->batch;
+    if (count == 0 || state->failed) {
+        state->ended = true;
+        gb_resume(state);
+        while (state->state->KeepRunningBatch(1)) {
+        }
+        return 0;
+    }
+    if (!state->state->KeepRunningBatch(count)) {
+        state->ended = true;
+        return 0;
+    }
+    state->left -= count;
+    return count;
+}
+
+void gb_pause(struct gb_state *state)
+{
+    if (state->failed || state->paused)
+        return;
+    state->state->PauseTiming();
+    state->paused = true;
+}
+
+void gb_resume(struct gb_state *state)
+{
+    if (state->failed || !state->paused)
+        return;
+    state->state->ResumeTiming();
+    state->paused = false;
+}
+
+void gb_set_iteration_time(struct gb_state *state, double seconds)
+{
+    state->state->SetIterationTime(seconds);
+}
+
+void gb_skip(struct gb_state *state, const char *text)
+{
+    if (state->failed)
+        return;
+    state->failed = true;
+    state->failure = text;
+    if (state->looping)
+        state->state->SkipWithError(text);
+}
+
+bool gb_skipped(const struct gb_state *state)
+{
+    return state->failed;
+}
+
+int64_t gb_arg(const struct gb_state *state, size_t index)
+{
+    return index < state->arg_count ? state->state->range(index) : 0;
+}
+
+int gb_threads(const struct gb_state *state)
+{
+    return state->state->threads();
+}
+
+int gb_thread_index(const struct gb_state *state)
+{
+    return state->state->thread_index();
+}
+
+int64_t gb_iterations(const struct gb_state *state)
+{
+    return state->state->max_iterations - state->left;
+}
+
+int64_t gb_iterations_all(const struct gb_state *state)
+{
+    return state->state->max_iterations;
+}
+
+void gb_set_counter(struct gb_state *state, const char *name, double value, unsigned flags)
+{
+    using benchmark::Counter;
+    unsigned kind = 0;
+    if (flags & GB_COUNTER_RATE)
+        kind |= Counter::kIsRate;
+    if (flags & GB_COUNTER_AVG_THREADS)
+        kind |= Counter::kAvgThreads;
+    if (flags & GB_COUNTER_AVG_ITERATIONS)
+        kind |= Counter::kAvgIterations;
+    if (flags & GB_COUNTER_TIMES_ITERATIONS)
+        kind |= Counter::kIsIterationInvariant;
+    if (flags & GB_COUNTER_INVERT)
+        kind |= static_cast<unsigned>(Counter::kInvert);
+    state->state->counters[name] = Counter(value, static_cast<Counter::Flags>(kind),
+                                           flags & GB_COUNTER_1024 ? Counter::kIs1024 : Counter::kIs1000);
+}
+
+void gb_set_items(struct gb_state *state, int64_t items)
+{
+    state->state->SetItemsProcessed(items);
+}
+
+void gb_set_bytes(struct gb_state *state, int64_t bytes)
+{
+    state->state->SetBytesProcessed(bytes);
+}
+
+void gb_set_label(struct gb_state *state, const char *label)
+{
+    state->state->SetLabel(label);
+}
+
+void gb_set_complexity_n(struct gb_state *state, int64_t n)
+{
+    state->state->SetComplexityN(n);
+}
+
+// What the library calls on each thread of a run.
+// ------------------------------------------------------------------------
+
+namespace
+{
+
+void run_thread(const Benchmark &benchmark, Meeting &meeting, benchmark::State &library)
+{
+    const gb_spec &spec = benchmark.spec;
+    const bool first = library.thread_index() == 0;
+    gb_state state;
+    state.state = &library;
+    state.arg_count = spec.arg_count;
+    state.batch = spec.batch > 0 ? spec.batch : int64_t{GB_BATCH_DEFAULT};
+    state.left = library.max_iterations;
+
+    meeting.begin(first, [&] {
+        if (spec.setup)
+            spec.setup(&state, spec.context);
+        meeting.failure_ = state.failed ? state.failure : std::string();
+    });
+    state.failed = false;
+    state.looping = true;
+    if (!meeting.failure_.empty()) {
+        gb_skip(&state, meeting.failure_.c_str());
+    } else {
+        spec.run(&state, spec.context);
+        if (!state.ended && !state.failed)
+            gb_skip(&state, "the benchmark returned before its last batch");
+    }
+    // A thread that leaves without the loop's end is taken out of the library's barrier when its function
+    // returns; the others stand in that barrier until then, so only those whose loop ended can be waited for.
+    int64_t none = state.ended ? 0 : gb_next_batch(&state);
+    (void)none;
+    state.looping = false;
+    meeting.end(first, library.threads(), [&] {
+        if (spec.teardown)
+            spec.teardown(&state, spec.context);
+    });
+}
+
+int64_t next_of(const gb_range &range, int64_t value)
+{
+    if (range.step > 0)
+        return value > range.high - range.step ? range.high + 1 : value + range.step;
+    if (value >= range.high)
+        return range.high + 1;
+    const int64_t by = range.multiplier > 1 ? range.multiplier : 8;
+    const int64_t power = value < 1 ? 1 : value * by;
+    return power < range.high ? power : range.high; // both ends are always in
+}
+
+Args values_of(const gb_range &range)
+{
+    if (range.values)
+        return Args(range.values, range.values + range.value_count);
+    Args values;
+    for (int64_t value = range.low; value <= range.high; value = next_of(range, value))
+        values.push_back(value);
+    return values;
+}
+
+// Every combination, the last argument changing fastest.
+std::vector<Args> combinations(const gb_spec &spec)
+{
+    std::vector<Args> all = {Args()};
+    for (size_t i = 0; i < spec.arg_count; i++) {
+        std::vector<Args> longer;
+        for (const Args &args : all) {
+            for (int64_t value : values_of(spec.args[i])) {
+                longer.push_back(args);
+                longer.back().push_back(value);
+            }
+        }
+        all.swap(longer);
+    }
+    return all;
+}
+
+std::string full_name(const Benchmark &benchmark, const Args &args, int threads)
+{
+    std::string name = benchmark.name;
+    for (int64_t value : args)
+        name += "/" + std::to_string(value);
+    return threads > 0 ? name + "/threads:" + std::to_string(threads) : name;
+}
+
+int check_spec(const gb_spec *spec, struct err *err)
+{
+    if (!spec->name || !*spec->name)
+        return err_set(err, -EINVAL, "a benchmark has no name");
+    if (!spec->run)
+        return err_set(err, -EINVAL, "benchmark %s has no function", spec->name);
+    if (spec->arg_count > GB_ARGS_MAX || spec->thread_count > GB_THREADS_MAX)
+        return err_set(err, -EINVAL, "benchmark %s: at most %d arguments and %d thread counts", spec->name,
+                       static_cast<int>(GB_ARGS_MAX), static_cast<int>(GB_THREADS_MAX));
+    for (size_t i = 0; i < spec->arg_count; i++) {
+        const gb_range &range = spec->args[i];
+        if (range.values ? range.value_count == 0 : range.high < range.low || range.low < 0)
+            return err_set(err, -EINVAL, "benchmark %s: argument %zu has no values", spec->name, i);
+    }
+    for (size_t i = 0; i < spec->thread_count; i++) {
+        if (spec->threads[i] < 1)
+            return err_set(err, -EINVAL, "benchmark %s: %d threads", spec->name, spec->threads[i]);
+    }
+    if (spec->iterations < 0 || spec->batch < 0 || spec->repetitions < 0)
+        return err_set(err, -EINVAL, "benchmark %s: a count is negative", spec->name);
+    if (spec->iterations > 0 && spec->min_time_s > 0)
+        return err_set(err, -EINVAL, "benchmark %s: iterations and a least time exclude each other",
+                       spec->name);
+    return 0;
+}
+
+} // namespace
+
+int gb_suite_new(struct gb_suite **suite)
+{
+    *suite = new (std::nothrow) gb_suite;
+    return *suite ? 0 : -ENOMEM;
+}
+
+void gb_suite_free(struct gb_suite *suite)
+{
+    delete suite;
+}
+
+int gb_add(struct gb_suite *suite, const struct gb_spec *spec, struct err *err)
+{
+    int failed = check_spec(spec, err);
+    if (failed)
+        return failed;
+    try {
+        Benchmark benchmark{spec->name, *spec, combinations(*spec), {}};
+        if (spec->thread_count == 0)
+            benchmark.threads.push_back(0);
+        for (size_t i = 0; i < spec->thread_count; i++)
+            benchmark.threads.push_back(spec->threads[i]);
+        suite->benchmarks.push_back(std::move(benchmark));
+    } catch (const std::bad_alloc &) {
+        return err_set(err, -ENOMEM, "no memory to add a benchmark");
+    }
+    return 0;
+}
+
+// Registration with the library, reports and flags.
+// ----------------------------------------------------------------------
+
+namespace
+{
+
+// Hands reports on with the names that the caller gave, and counts what failed.
+class Reporter : public benchmark::BenchmarkReporter
+{
+  public:
+    Reporter(benchmark::BenchmarkReporter *to, int64_t *failed) : to_(to), failed_(failed)
+    {
+    }
+
+    bool ReportContext(const Context &context) override
+    {
+        to_->SetOutputStream(&GetOutputStream());
+        to_->SetErrorStream(&GetErrorStream());
+        return to_->ReportContext(context);
+    }
+
+    void ReportRuns(const std::vector<Run> &reports) override
+    {
+        std::vector<Run> runs = reports;
+        bool failed = false;
+        for (Run &run : runs) {
+            run.run_name.min_time.clear();
+            run.run_name.min_warmup_time.clear();
+            run.run_name.iterations.clear();
+            run.run_name.repetitions.clear();
+            run.run_name.time_type.clear();
+            failed = failed || run.error_occurred;
+        }
+        *failed_ += failed;
+        to_->ReportRuns(runs);
+    }
+
+    void Finalize() override
+    {
+        to_->Finalize();
+    }
+
+  private:
+    benchmark::BenchmarkReporter *to_;
+    int64_t *failed_;
+};
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations" // the CSV reporter
+std::unique_ptr<benchmark::BenchmarkReporter> file_reporter(const std::string &format)
+{
+    using Pointer = std::unique_ptr<benchmark::BenchmarkReporter>;
+    if (format == "csv")
+        return Pointer(new benchmark::CSVReporter);
+    if (format == "console")
+        return Pointer(new benchmark::ConsoleReporter(benchmark::ConsoleReporter::OO_None));
+    return Pointer(new benchmark::JSONReporter);
+}
+#pragma GCC diagnostic pop
+
+benchmark::BigO library_complexity(gb_complexity complexity)
+{
+    switch (complexity) {
+    case GB_O_1:
+        return benchmark::o1;
+    case GB_O_N:
+        return benchmark::oN;
+    case GB_O_N_SQUARED:
+        return benchmark::oNSquared;
+    case GB_O_N_CUBED:
+        return benchmark::oNCubed;
+    case GB_O_LOG_N:
+        return benchmark::oLogN;
+    case GB_O_N_LOG_N:
+        return benchmark::oNLogN;
+    case GB_O_AUTO:
+        return benchmark::oAuto;
+    case GB_O_NOT_ASKED:
+        break;
+    }
+    return benchmark::oNone;
+}
+
+benchmark::TimeUnit library_unit(gb_unit unit)
+{
+    static const benchmark::TimeUnit units[] = {benchmark::kNanosecond, benchmark::kMicrosecond,
+                                                benchmark::kMillisecond, benchmark::kSecond};
+    return units[unit];
+}
+
+void set_clock(benchmark::internal::Benchmark *registered, gb_clock clock)
+{
+    if (clock == GB_CLOCK_WALL)
+        registered->UseRealTime();
+    else if (clock == GB_CLOCK_PROCESS_CPU)
+        registered->MeasureProcessCPUTime();
+    else if (clock == GB_CLOCK_MANUAL)
+        registered->UseManualTime();
+}
+
+// One thread count of a benchmark, with those of its arguments that were selected.
+void enter(const Benchmark &benchmark, const std::vector<Args> &args, int threads)
+{
+    const gb_spec &spec = benchmark.spec;
+    auto meeting = std::make_shared<Meeting>();
+    auto *registered =
+        benchmark::RegisterBenchmark(benchmark.name.c_str(), [&benchmark, meeting](benchmark::State &state) {
+            run_thread(benchmark, *meeting, state);
+        });
+    for (const Args &values : args) {
+        if (!values.empty())
+            registered->Args(values);
+    }
+    if (threads > 0)
+        registered->Threads(threads);
+    if (spec.iterations > 0)
+        registered->Iterations(spec.iterations);
+    if (spec.min_time_s > 0)
+        registered->MinTime(spec.min_time_s);
+    if (spec.warm_up_s > 0)
+        registered->MinWarmUpTime(spec.warm_up_s);
+    if (spec.repetitions > 0)
+        registered->Repetitions(spec.repetitions);
+    if (spec.complexity != GB_O_NOT_ASKED)
+        registered->Complexity(library_complexity(spec.complexity));
+    registered->Unit(library_unit(spec.unit));
+    set_clock(registered, spec.clock);
+}
+
+// The library's filter over the caller's names: POSIX extended, '-' in front turns it round, "" and "all"
+// take all.
+class Filter
+{
+  public:
+    int compile(const std::string &text, struct err *err)
+    {
+        negative_ = text.size() > 1 && text[0] == '-';
+        std::string pattern = negative_ ? text.substr(1) : text;
+        if (pattern.empty() || pattern == "all")
+            pattern = ".";
+        const int code = regcomp(&expression_, pattern.c_str(), REG_EXTENDED | REG_NOSUB);
+        if (code != 0) {
+            char why[128];
+            regerror(code, &expression_, why, sizeof why);
+            return err_set(err, -EINVAL, "--benchmark_filter='%s' is no regular expression: %s", text.c_str(),
+                           why);
+        }
+        compiled_ = true;
+        return 0;
+    }
+
+    bool takes(const std::string &name) const
+    {
+        return (regexec(&expression_, name.c_str(), 0, nullptr, 0) == 0) != negative_;
+    }
+
+    ~Filter()
+    {
+        if (compiled_)
+            regfree(&expression_);
+    }
+
+  private:
+    regex_t expression_;
+    bool negative_ = false, compiled_ = false;
+};
+
+// The value of a flag that the library does not tell its callers: the last on the command line, or its
+// environment variable, or the default.
+std::string flag_value(const char *name, int argc, char **argv, const char *fallback)
+{
+    std::string variable;
+    for (const char *c = name; *c; c++)
+        variable += static_cast<char>(toupper(*c));
+    const char *set = getenv(variable.c_str());
+    std::string value = set ? set : fallback;
+    const size_t length = strlen(name);
+    for (int i = 1; i < argc; i++) {
+        if (strncmp(argv[i], "--", 2) != 0 || strncmp(argv[i] + 2, name, length) != 0)
+            continue;
+        const char *rest = argv[i] + 2 + length;
+        if (*rest == '=')
+            value = rest + 1;
+        else if (*rest == 0)
+            value = "true";
+    }
+    return value;
+}
+
+bool is_true(const std::string &value)
+{
+    return value == "1" || value == "true" || value == "yes" || value == "on" || value == "t" || value == "y";
+}
+
+struct Flags {
+    std::string out, out_format;
+    bool list;
+};
+
+int read_flags(int *argc, char **argv, Flags *flags, struct err *err)
+{
+    for (const char *name : {"benchmark_format", "benchmark_out_format"}) {
+        const std::string format = flag_value(name, *argc, argv, "json");
+        if (format != "json" && format != "csv" && format != "console")
+            return err_set(err, -EINVAL, "--%s='%s': it may be console, json or csv", name, format.c_str());
+    }
+    const std::string unit = flag_value("benchmark_time_unit", *argc, argv, "ns");
+    if (unit != "ns" && unit != "us" && unit != "ms" && unit != "s")
+        return err_set(err, -EINVAL, "--benchmark_time_unit='%s': it may be ns, us, ms or s", unit.c_str());
+    flags->out = flag_value("benchmark_out", *argc, argv, "");
+    flags->out_format = flag_value("benchmark_out_format", *argc, argv, "json");
+    flags->list = is_true(flag_value("benchmark_list_tests", *argc, argv, "false"));
+    benchmark::Initialize(argc, argv);
+    if (*argc > 1)
+        return err_set(err, -EINVAL,
+                       "'%s' is not an option, or has a value that it does not take (--help lists them)",
+                       argv[1]);
+    return 0;
+}
+
+// Registers (or lists) what the filter takes; returns how many.
+int64_t select_benchmarks(const gb_suite &suite, const Filter &filter, bool list)
+{
+    int64_t count = 0;
+    for (const Benchmark &benchmark : suite.benchmarks) {
+        for (int threads : benchmark.threads) {
+            std::vector<Args> chosen;
+            for (const Args &args : benchmark.args) {
+                const std::string name = full_name(benchmark, args, threads);
+                if (!filter.takes(name))
+                    continue;
+                chosen.push_back(args);
+                if (list)
+                    printf("%s\n", name.c_str());
+            }
+            if (!list && !chosen.empty())
+                enter(benchmark, chosen, threads);
+            count += static_cast<int64_t>(chosen.size());
+        }
+    }
+    return count;
+}
+
+int run_selected(gb_suite *suite, int *argc, char **argv, gb_outcome *outcome, struct err *err)
+{
+    Flags flags;
+    int failed = read_flags(argc, argv, &flags, err);
+    if (failed)
+        return failed;
+    const std::string text = benchmark::GetBenchmarkFilter();
+    Filter filter;
+    failed = filter.compile(text, err);
+    if (failed)
+        return failed;
+    benchmark::ClearRegisteredBenchmarks();
+    outcome->run = select_benchmarks(*suite, filter, flags.list);
+    if (outcome->run == 0)
+        return err_set(err, -EINVAL, "no benchmark matches --benchmark_filter='%s'", text.c_str());
+    if (flags.list)
+        return 0;
+    std::unique_ptr<benchmark::BenchmarkReporter> to_file;
+    if (!flags.out.empty()) {
+        FILE *probe = fopen(flags.out.c_str(), "w"); // the library would exit
+        if (!probe)
+            return err_set(err, -errno, "cannot write --benchmark_out='%s': %s", flags.out.c_str(),
+                           strerror(errno));
+        fclose(probe);
+        to_file = file_reporter(flags.out_format);
+    }
+    int64_t unused = 0;
+    Reporter display(benchmark::CreateDefaultDisplayReporter(), &outcome->failed);
+    Reporter file(to_file.get(), &unused);
+    benchmark::RunSpecifiedBenchmarks(&display, to_file ? &file : nullptr, ".");
+    benchmark::ClearRegisteredBenchmarks();
+    return 0;
+}
+
+} // namespace
+
+void gb_add_context(const char *key, const char *value)
+{
+    auto *context = benchmark::internal::GetGlobalContext();
+    if (!context || context->find(key) == context->end())
+        benchmark::AddCustomContext(key, value);
+}
+
+int gb_run(struct gb_suite *suite, int *argc, char **argv, struct gb_outcome *outcome, struct err *err)
+{
+    *outcome = gb_outcome{};
+    try {
+        return run_selected(suite, argc, argv, outcome, err);
+    } catch (const std::bad_alloc &) {
+        return err_set(err, -ENOMEM, "no memory to run the benchmarks");
+    }
+}
