@@ -2,6 +2,7 @@
 // The one C++ file: no exception leaves it (out of memory becomes -ENOMEM), and the timed path is
 // KeepRunningBatch.
 #include "bench/gbench.h"
+#include "bench/gbench_flags.h"
 
 #include <benchmark/benchmark.h>
 
@@ -12,7 +13,6 @@
 #include <memory>
 #include <mutex>
 #include <new>
-#include <regex.h>
 #include <string>
 #include <vector>
 
@@ -88,7 +88,6 @@ struct gb_state {
 };
 
 // The timed loop.
-// -------------------------------------------------------------------------------------------------------
 
 int64_t gb_next_batch(struct gb_state *state)
 {
@@ -212,7 +211,6 @@ void gb_set_complexity_n(struct gb_state *state, int64_t n)
 }
 
 // What the library calls on each thread of a run.
-// ------------------------------------------------------------------------
 
 namespace
 {
@@ -356,7 +354,6 @@ int gb_add(struct gb_suite *suite, const struct gb_spec *spec, struct err *err)
 }
 
 // Registration with the library, reports and flags.
-// ----------------------------------------------------------------------
 
 namespace
 {
@@ -484,99 +481,8 @@ void enter(const Benchmark &benchmark, const std::vector<Args> &args, int thread
     set_clock(registered, spec.clock);
 }
 
-// The library's filter over the caller's names: POSIX extended, '-' in front turns it round, "" and "all"
-// take all.
-class Filter
-{
-  public:
-    int compile(const std::string &text, struct err *err)
-    {
-        negative_ = text.size() > 1 && text[0] == '-';
-        std::string pattern = negative_ ? text.substr(1) : text;
-        if (pattern.empty() || pattern == "all")
-            pattern = ".";
-        const int code = regcomp(&expression_, pattern.c_str(), REG_EXTENDED | REG_NOSUB);
-        if (code != 0) {
-            char why[128];
-            regerror(code, &expression_, why, sizeof why);
-            return err_set(err, -EINVAL, "--benchmark_filter='%s' is no regular expression: %s", text.c_str(),
-                           why);
-        }
-        compiled_ = true;
-        return 0;
-    }
-
-    bool takes(const std::string &name) const
-    {
-        return (regexec(&expression_, name.c_str(), 0, nullptr, 0) == 0) != negative_;
-    }
-
-    ~Filter()
-    {
-        if (compiled_)
-            regfree(&expression_);
-    }
-
-  private:
-    regex_t expression_;
-    bool negative_ = false, compiled_ = false;
-};
-
-// The value of a flag that the library does not tell its callers: the last on the command line, or its
-// environment variable, or the default.
-std::string flag_value(const char *name, int argc, char **argv, const char *fallback)
-{
-    std::string variable;
-    for (const char *c = name; *c; c++)
-        variable += static_cast<char>(toupper(*c));
-    const char *set = getenv(variable.c_str());
-    std::string value = set ? set : fallback;
-    const size_t length = strlen(name);
-    for (int i = 1; i < argc; i++) {
-        if (strncmp(argv[i], "--", 2) != 0 || strncmp(argv[i] + 2, name, length) != 0)
-            continue;
-        const char *rest = argv[i] + 2 + length;
-        if (*rest == '=')
-            value = rest + 1;
-        else if (*rest == 0)
-            value = "true";
-    }
-    return value;
-}
-
-bool is_true(const std::string &value)
-{
-    return value == "1" || value == "true" || value == "yes" || value == "on" || value == "t" || value == "y";
-}
-
-struct Flags {
-    std::string out, out_format;
-    bool list;
-};
-
-int read_flags(int *argc, char **argv, Flags *flags, struct err *err)
-{
-    for (const char *name : {"benchmark_format", "benchmark_out_format"}) {
-        const std::string format = flag_value(name, *argc, argv, "json");
-        if (format != "json" && format != "csv" && format != "console")
-            return err_set(err, -EINVAL, "--%s='%s': it may be console, json or csv", name, format.c_str());
-    }
-    const std::string unit = flag_value("benchmark_time_unit", *argc, argv, "ns");
-    if (unit != "ns" && unit != "us" && unit != "ms" && unit != "s")
-        return err_set(err, -EINVAL, "--benchmark_time_unit='%s': it may be ns, us, ms or s", unit.c_str());
-    flags->out = flag_value("benchmark_out", *argc, argv, "");
-    flags->out_format = flag_value("benchmark_out_format", *argc, argv, "json");
-    flags->list = is_true(flag_value("benchmark_list_tests", *argc, argv, "false"));
-    benchmark::Initialize(argc, argv);
-    if (*argc > 1)
-        return err_set(err, -EINVAL,
-                       "'%s' is not an option, or has a value that it does not take (--help lists them)",
-                       argv[1]);
-    return 0;
-}
-
 // Registers (or lists) what the filter takes; returns how many.
-int64_t select_benchmarks(const gb_suite &suite, const Filter &filter, bool list)
+int64_t select_benchmarks(const gb_suite &suite, const gb_filter &filter, bool list)
 {
     int64_t count = 0;
     for (const Benchmark &benchmark : suite.benchmarks) {
@@ -584,7 +490,7 @@ int64_t select_benchmarks(const gb_suite &suite, const Filter &filter, bool list
             std::vector<Args> chosen;
             for (const Args &args : benchmark.args) {
                 const std::string name = full_name(benchmark, args, threads);
-                if (!filter.takes(name))
+                if (!gb_filter_takes(&filter, name.c_str()))
                     continue;
                 chosen.push_back(args);
                 if (list)
@@ -598,29 +504,25 @@ int64_t select_benchmarks(const gb_suite &suite, const Filter &filter, bool list
     return count;
 }
 
-int run_selected(gb_suite *suite, int *argc, char **argv, gb_outcome *outcome, struct err *err)
+int run_filtered(gb_suite *suite, const gb_flags &flags, gb_outcome *outcome, struct err *err)
 {
-    Flags flags;
-    int failed = read_flags(argc, argv, &flags, err);
-    if (failed)
-        return failed;
     const std::string text = benchmark::GetBenchmarkFilter();
-    Filter filter;
-    failed = filter.compile(text, err);
+    gb_filter filter;
+    const int failed = gb_filter_init(&filter, text.c_str(), err);
     if (failed)
         return failed;
     benchmark::ClearRegisteredBenchmarks();
     outcome->run = select_benchmarks(*suite, filter, flags.list);
+    gb_filter_free(&filter);
     if (outcome->run == 0)
         return err_set(err, -EINVAL, "no benchmark matches --benchmark_filter='%s'", text.c_str());
     if (flags.list)
         return 0;
     std::unique_ptr<benchmark::BenchmarkReporter> to_file;
-    if (!flags.out.empty()) {
-        FILE *probe = fopen(flags.out.c_str(), "w"); // the library would exit
+    if (*flags.out) {
+        FILE *probe = fopen(flags.out, "w"); // the library would exit
         if (!probe)
-            return err_set(err, -errno, "cannot write --benchmark_out='%s': %s", flags.out.c_str(),
-                           strerror(errno));
+            return err_set(err, -errno, "cannot write --benchmark_out='%s': %s", flags.out, strerror(errno));
         fclose(probe);
         to_file = file_reporter(flags.out_format);
     }
@@ -644,8 +546,17 @@ void gb_add_context(const char *key, const char *value)
 int gb_run(struct gb_suite *suite, int *argc, char **argv, struct gb_outcome *outcome, struct err *err)
 {
     *outcome = gb_outcome{};
+    gb_flags flags;
+    const int failed = gb_flags_read(&flags, *argc, argv, err);
+    if (failed)
+        return failed;
     try {
-        return run_selected(suite, argc, argv, outcome, err);
+        benchmark::Initialize(argc, argv);
+        if (*argc > 1)
+            return err_set(err, -EINVAL,
+                           "'%s' is not an option, or has a value that it does not take (--help lists them)",
+                           argv[1]);
+        return run_filtered(suite, flags, outcome, err);
     } catch (const std::bad_alloc &) {
         return err_set(err, -ENOMEM, "no memory to run the benchmarks");
     }

@@ -11,8 +11,7 @@
 //     static void run(struct gb_state *state, void *context)
 //     {
 //         int64_t n, done = 0;
-//         while ((n = gb_next_batch(state)) > 0) { // the clock runs from the first call to the one that
-//         gives 0
+//         while ((n = gb_next_batch(state)) > 0) { // the clock runs from the first call to the last
 //             for (int64_t i = 0; i < n; i++)
 //                 gb_use(work(context));
 //             done += n;
@@ -29,8 +28,6 @@
 #ifndef POOLMARK_BENCH_GBENCH_H
 #define POOLMARK_BENCH_GBENCH_H
 
-#include "base/err.h"
-
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -38,6 +35,8 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+#include "base/err.h"
 
 struct gb_suite;
 struct gb_state; // one thread's part of one run
@@ -122,7 +121,6 @@ int gb_run(struct gb_suite *suite, int *argc, char **argv, struct gb_outcome *ou
     __attribute__((warn_unused_result));
 
 // In `run`.
-// ------------------------------------------------------------------------------------------------------------
 
 // How many iterations to do now; 0 when all are done or the run was skipped: then the function must return.
 int64_t gb_next_batch(struct gb_state *state) __attribute__((warn_unused_result));
@@ -145,7 +143,6 @@ int64_t gb_iterations(const struct gb_state *state);     // done so far
 int64_t gb_iterations_all(const struct gb_state *state); // that this thread will do in this run
 
 // After the loop. Counters of the threads are added up, then treated as `flags` say.
-// -------------------------------------
 
 enum gb_counter {
     GB_COUNTER_SUM = 0,

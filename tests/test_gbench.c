@@ -77,8 +77,12 @@ static json_t *report_of(const struct gb_spec *specs, size_t count, const char *
         assert_int_equal(gb_add(suite, &specs[i], &err), 0);
     char path[64], out[96];
     snprintf(out, sizeof out, "--benchmark_out=%s", temporary_path(path));
-    const char *flags[] = {out, "--benchmark_out_format=json", "--benchmark_filter=all",
-                           extra ? extra : "--benchmark_min_time=0.001", NULL};
+    const char *flags[] = {out,
+                           "--benchmark_out_format=json",
+                           "--benchmark_filter=all",
+                           "--benchmark_list_tests=false",
+                           extra ? extra : "--benchmark_min_time=0.001",
+                           NULL};
     int code = run_suite(suite, flags, NULL, outcome, &err);
     if (code != 0)
         fail_msg("gb_run: %d: %s", code, err.text);
