@@ -110,6 +110,11 @@ void csv_row(struct csv *csv, const char *format, ...)
     }
 }
 
+int csv_failure(const struct csv *csv)
+{
+    return csv->failed;
+}
+
 char *csv_quote(const char *text, char *to, unsigned long size)
 {
     if (size == 0) {

@@ -15,6 +15,9 @@ int csv_open(struct csv **csv, const char *path, const char *header, struct err 
 // returned by csv_close; the lines before it are whole. Text fields must pass csv_quote first.
 void csv_row(struct csv *csv, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+// 0, or the -errno of the first write that failed.
+int csv_failure(const struct csv *csv);
+
 // RFC 4180: quotes `text` into `to` when it has a comma, quote or newline; returns `to`.
 char *csv_quote(const char *text, char *to, unsigned long size);
 

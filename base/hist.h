@@ -2,8 +2,9 @@
 // Latency histograms: HdrHistogram over nanoseconds, 1 us to 1 hour at 3 significant digits, in memory that the
 // caller may share between processes, and the HdrHistogram interval log (version 1.3, read by every HDR tool).
 //
-// A histogram has one writer; readers in other processes see counts that may lag a little (counts are plain 64-bit
-// words, never torn on the machines we run on), and exact ones after the writer has stopped.
+// A histogram has one writer at a time. Anyone, in this process or another, may meanwhile merge it into one of their
+// own, and ask for its count, clipped, min and max: these may lag a little and are exact after the writer has stopped.
+// Mean, deviation and percentiles walk the counts: ask them of a merged copy, or when the writer has stopped.
 #ifndef POOLMARK_BASE_HIST_H
 #define POOLMARK_BASE_HIST_H
 
@@ -20,14 +21,15 @@ size_t hist_bytes(void); // what one histogram takes, a multiple of 64
 // Makes an empty histogram in `memory` (hist_bytes() of it, zeroed, 64-byte aligned).
 struct hist *hist_init(void *memory);
 
-// One value in ns. Below 1 us counts as what it is with the resolution of 1 us's bucket; above 1 hour as 1 hour,
-// and is counted in hist_clipped().
+// One value in ns. Below 2 us it is kept to the nanosecond; above 1 hour it counts as 1 hour and below 0 as 0, and
+// is counted in hist_clipped().
 void hist_add(struct hist *hist, int64_t value_ns);
 
 void hist_merge(struct hist *to, const struct hist *from);
 void hist_reset(struct hist *hist);
 int64_t hist_count(const struct hist *hist);
 int64_t hist_clipped(const struct hist *hist);
+// Exact, 0 when empty; as are mean and deviation (to 3 digits).
 int64_t hist_min(const struct hist *hist);
 int64_t hist_max(const struct hist *hist);
 double hist_mean(const struct hist *hist);

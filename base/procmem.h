@@ -24,9 +24,10 @@ struct kernmem {
     int64_t tcp_in_use, tcp_orphan, tcp_time_wait; // sockets
 };
 
-// -ESRCH when there is no such process (any more), -errno otherwise. Costs about a walk of its page tables.
+// -ESRCH when there is no such process (any more), -errno otherwise; nothing is written then. Costs about a walk of
+// its page tables. Any thread may call.
 int procmem_read(pid_t pid, struct procmem *mem) __attribute__((warn_unused_result));
-// As above without PSS, private and swap (-1): statm and stat only, cheap enough for every sample.
+// As above without PSS, private, swap and page tables (-1): statm and stat only, cheap enough for every sample.
 int procmem_read_quick(pid_t pid, struct procmem *mem) __attribute__((warn_unused_result));
 int kernmem_read(struct kernmem *mem) __attribute__((warn_unused_result));
 

@@ -22,7 +22,8 @@
 struct record;
 
 // Makes the folder (its parents too) when it is not there and writes the first run.json: schema, id, kind ("load",
-// "broker", "bench"), status "running", started_utc, tool (version, commit, dirty, compiler, flags), command, host.
+// "broker", "bench"), status "running", started_utc, tool (version, commit, dirty, compiler, flags), command (of an
+// absolute path in it only the last component), host, and empty config, metrics and anomalies.
 // -EEXIST when the folder already has a run.json: a record is never overwritten.
 int record_open(struct record **record, const char *dir, const char *kind, int argc, char **argv, struct err *err)
     __attribute__((warn_unused_result));
@@ -33,20 +34,21 @@ const char *record_dir(const struct record *record);
 char *record_path(const struct record *record, const char *name, char *path, unsigned long size);
 
 // Sets the value at a dotted path ("config.rate"), making objects on the way. Takes the reference, as jansson's _new.
-// NULL (out of memory) is remembered and fails the next save.
+// NULL (out of memory, a number that is not finite, text that is not UTF-8) is remembered: the next save writes
+// everything else and returns -ENOMEM with the path in its text.
 void record_set(struct record *record, const char *dotted, json_t *value);
 
 // Adds to "metrics": {"NAME": {"value", "unit", "better"}}. `better` is "lower", "higher" or "none".
 // A value that is not finite is written as null.
 void record_metric(struct record *record, const char *name, double value, const char *unit, const char *better);
 
-// Adds {"at_s", "what", "text"} to "anomalies"; also to stderr when nobody has said `quiet`.
+// Adds {"at_s", "what", "text"} to "anomalies", at most 1000; also to stderr, unless "config.quiet" is true.
 void record_anomaly(struct record *record, const char *what, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-int record_save(struct record *record, struct err *err);
+int record_save(struct record *record, struct err *err) __attribute__((warn_unused_result));
 
 // Sets status and ended_utc, saves, frees. NULL is allowed.
-int record_close(struct record *record, const char *status, struct err *err);
+int record_close(struct record *record, const char *status, struct err *err) __attribute__((warn_unused_result));
 
 #endif

@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: Apache-2.0
+// HdrHistogram_c does the arithmetic. Its struct has a pointer to the counts, which would be wrong in another process,
+// so ours keeps that pointer empty and the counts right behind; whoever calls into the library gets a view of it: a
+// copy of the struct whose pointer is right here and now.
+//
+// Tracked from 1 ns, so that values of 1 us and more have three significant digits (2 048 linear steps of 1 ns, then
+// 1 024 steps for each doubling). Only pages of counts that were used are touched: adding, merging and resetting keep
+// between the smallest and the largest value met.
+#include "base/hist.h"
+
+#include "base/clock.h"
+#include "base/csv.h"
+
+#include <errno.h>
+#include <hdr_histogram.h>
+#include <hdr_histogram_log.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SIGNIFICANT_DIGITS = 3, ALIGNMENT = 64 };
+static const int64_t LOWEST_NS = 1, HIGHEST_NS = 3600 * NS_PER_S;
+
+// The fields that change are read by other processes while the writer goes on. They are plain words, always accessed
+// by the __atomic builtins below. Relaxed is enough for each by itself; `total` is stored last with release and read
+// first with acquire, so that a reader who sees n values counted also sees min, max and counts of these n.
+struct hist {
+    struct hdr_histogram config; // only its geometry is used: counts is NULL, totals stand below
+    int64_t total;
+    int64_t clipped;
+    int64_t min, max; // exact; min is INT64_MAX and max 0 when empty
+    _Alignas(ALIGNMENT) int64_t counts[];
+};
+
+// Exported by the library for its own log module, and in none of its headers.
+int32_t counts_index_for(const struct hdr_histogram *h, int64_t value);
+
+static int64_t load(const int64_t *word)
+{
+    return __atomic_load_n(word, __ATOMIC_RELAXED);
+}
+
+static void store(int64_t *word, int64_t value)
+{
+    __atomic_store_n(word, value, __ATOMIC_RELAXED);
+}
+
+// One writer: a load and a store, no locked instruction.
+static void bump(int64_t *word, int64_t by)
+{
+    store(word, load(word) + by);
+}
+
+static void get_geometry(struct hdr_histogram_bucket_config *geometry)
+{
+    // Fails for arguments out of bounds only, and these are constants.
+    if (hdr_calculate_bucket_config(LOWEST_NS, HIGHEST_NS, SIGNIFICANT_DIGITS, geometry) != 0) {
+        abort();
+    }
+}
+
+size_t hist_bytes(void)
+{
+    struct hdr_histogram_bucket_config geometry;
+    get_geometry(&geometry);
+    size_t bytes = sizeof(struct hist) + (size_t)geometry.counts_len * sizeof(int64_t);
+    return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+}
+
+struct hist *hist_init(void *memory)
+{
+    struct hist *hist = memory;
+    struct hdr_histogram_bucket_config geometry;
+    get_geometry(&geometry);
+    hdr_init_preallocated(&hist->config, &geometry);
+    hist->config.counts = NULL;
+    hist->min = INT64_MAX;
+    return hist;
+}
+
+// What the library's readers take. It reads the counts through it and writes nothing.
+static struct hdr_histogram view_of(const struct hist *hist)
+{
+    struct hdr_histogram view = hist->config;
+    view.total_count = __atomic_load_n(&hist->total, __ATOMIC_ACQUIRE);
+    view.min_value = load(&hist->min);
+    view.max_value = load(&hist->max);
+    view.counts = (int64_t *)hist->counts;
+    return view;
+}
+
+static int32_t index_of(const struct hist *hist, int64_t value_ns)
+{
+    return counts_index_for(&hist->config, value_ns);
+}
+
+void hist_add(struct hist *hist, int64_t value_ns)
+{
+    if (value_ns < 0 || value_ns > HIGHEST_NS) {
+        value_ns = value_ns < 0 ? 0 : HIGHEST_NS;
+        bump(&hist->clipped, 1);
+    }
+    if (value_ns < load(&hist->min)) {
+        store(&hist->min, value_ns);
+    }
+    if (value_ns > load(&hist->max)) {
+        store(&hist->max, value_ns);
+    }
+    bump(&hist->counts[index_of(hist, value_ns)], 1);
+    __atomic_store_n(&hist->total, load(&hist->total) + 1, __ATOMIC_RELEASE);
+}
+
+void hist_merge(struct hist *to, const struct hist *from)
+{
+    if (__atomic_load_n(&from->total, __ATOMIC_ACQUIRE) == 0) {
+        return;
+    }
+    int64_t min = load(&from->min), max = load(&from->max);
+    if (min > max) {
+        return; // its writer is resetting it
+    }
+    // What is counted is what was seen in the counts: a writer may be ahead of its total.
+    int64_t merged = 0;
+    for (int32_t i = index_of(from, min); i <= index_of(from, max); i++) {
+        int64_t count = load(&from->counts[i]);
+        if (count != 0) {
+            bump(&to->counts[i], count);
+            merged += count;
+        }
+    }
+    store(&to->min, min < load(&to->min) ? min : load(&to->min));
+    store(&to->max, max > load(&to->max) ? max : load(&to->max));
+    bump(&to->clipped, load(&from->clipped));
+    __atomic_store_n(&to->total, load(&to->total) + merged, __ATOMIC_RELEASE);
+}
+
+void hist_reset(struct hist *hist)
+{
+    if (load(&hist->min) <= load(&hist->max)) {
+        int32_t last = index_of(hist, load(&hist->max));
+        for (int32_t i = index_of(hist, load(&hist->min)); i <= last; i++) {
+            if (load(&hist->counts[i]) != 0) {
+                store(&hist->counts[i], 0);
+            }
+        }
+    }
+    store(&hist->min, INT64_MAX);
+    store(&hist->max, 0);
+    store(&hist->clipped, 0);
+    __atomic_store_n(&hist->total, 0, __ATOMIC_RELEASE);
+}
+
+int64_t hist_count(const struct hist *hist)
+{
+    return __atomic_load_n(&hist->total, __ATOMIC_ACQUIRE);
+}
+
+int64_t hist_clipped(const struct hist *hist)
+{
+    return load(&hist->clipped);
+}
+
+int64_t hist_min(const struct hist *hist)
+{
+    return hist_count(hist) == 0 ? 0 : load(&hist->min);
+}
+
+int64_t hist_max(const struct hist *hist)
+{
+    return hist_count(hist) == 0 ? 0 : load(&hist->max);
+}
+
+double hist_mean(const struct hist *hist)
+{
+    struct hdr_histogram view = view_of(hist);
+    return view.total_count == 0 ? 0 : hdr_mean(&view);
+}
+
+double hist_stddev(const struct hist *hist)
+{
+    struct hdr_histogram view = view_of(hist);
+    return view.total_count == 0 ? 0 : hdr_stddev(&view);
+}
+
+int64_t hist_percentile(const struct hist *hist, double percent)
+{
+    struct hdr_histogram view = view_of(hist);
+    if (view.total_count == 0) {
+        return 0;
+    }
+    int64_t value = hdr_value_at_percentile(&view, percent);
+    // The library gives the upper end of the step that the value fell into; no value was past the exact ends.
+    return value < view.min_value ? view.min_value : value > view.max_value ? view.max_value : value;
+}
+
+// Lines go through csv: whole ones only, each handed over at once.
+struct hist_log {
+    struct csv *lines;
+    int64_t start_wall_ns;
+    struct hist *scratch; // a still copy of what is written
+    int failed;           // the first -errno that is not the file's
+};
+
+static double seconds(int64_t ns)
+{
+    return (double)ns / (double)NS_PER_S;
+}
+
+int hist_log_open(struct hist_log **log, const char *path, int64_t start_wall_ns, struct err *err)
+{
+    char header[500], utc[21];
+    clock_format_utc(start_wall_ns, utc);
+    // The library's own header says version 1.2 and has no base time, which readers of 1.3 want beside offsets.
+    snprintf(header, sizeof header,
+             "#[Poolmark latencies in nanoseconds]\n"
+             "#[Histogram log format version 1.3]\n"
+             "#[StartTime: %.3f (seconds since epoch), %s]\n"
+             "#[BaseTime: %.3f (seconds since epoch)]\n"
+             "\"StartTimestamp\",\"Interval_Length\",\"Interval_Max\",\"Interval_Compressed_Histogram\"",
+             seconds(start_wall_ns), utc, seconds(start_wall_ns));
+    struct hist_log *made = calloc(1, sizeof *made);
+    if (!made) {
+        return err_set(err, -ENOMEM, "cannot write %s: out of memory", path);
+    }
+    int code;
+    void *memory = aligned_alloc(ALIGNMENT, hist_bytes());
+    if (!memory) {
+        code = err_set(err, -ENOMEM, "cannot write %s: out of memory", path);
+        goto fail_log;
+    }
+    memset(memory, 0, hist_bytes());
+    made->scratch = hist_init(memory);
+    made->start_wall_ns = start_wall_ns;
+    code = csv_open(&made->lines, path, header, err);
+    if (code < 0) {
+        goto fail_scratch;
+    }
+    *log = made;
+    return 0;
+
+fail_scratch:
+    free(made->scratch);
+fail_log:
+    free(made);
+    return code;
+}
+
+int hist_log_write(struct hist_log *log, const char *tag, int64_t from_wall_ns, int64_t to_wall_ns,
+                   const struct hist *hist)
+{
+    hist_reset(log->scratch);
+    hist_merge(log->scratch, hist);
+    struct hdr_histogram view = view_of(log->scratch);
+    char *encoded = NULL;
+    int code = hdr_log_encode(&view, &encoded);
+    if (code != 0) {
+        // The library mixes errno with codes of its own below -29000.
+        code = code == ENOMEM || code == -ENOMEM ? -ENOMEM : -EIO;
+        log->failed = log->failed < 0 ? log->failed : code;
+        return code;
+    }
+    // Offsets are not negative in this format.
+    int64_t from_ns = from_wall_ns > log->start_wall_ns ? from_wall_ns - log->start_wall_ns : 0;
+    int64_t length_ns = to_wall_ns > from_wall_ns ? to_wall_ns - from_wall_ns : 0;
+    csv_row(log->lines, "Tag=%s,%.3f,%.3f,%" PRId64 ".0,%s", tag, seconds(from_ns), seconds(length_ns),
+            hist_max(log->scratch), encoded);
+    free(encoded);
+    return csv_failure(log->lines);
+}
+
+int hist_log_close(struct hist_log *log)
+{
+    if (!log) {
+        return 0;
+    }
+    int code = csv_close(log->lines);
+    code = log->failed < 0 ? log->failed : code;
+    free(log->scratch);
+    free(log);
+    return code;
+}

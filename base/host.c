@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/host.h"
+
+#include "base/heap.h"
+#include "base/text_file.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <gnu/libc-version.h>
+#include <inttypes.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+// /proc/cpuinfo's first processor is what is looked at; its flags line alone may have 3 KB.
+enum { TEXT_SIZE = 16384, FACT_SIZE = 512 };
+
+// jansson makes no string of what is not UTF-8: null then, as for what is not there.
+static json_t *text_or_null(const char *text)
+{
+    json_t *value = text && text[0] ? json_string(text) : NULL;
+    return value ? value : json_null();
+}
+
+static json_t *number_or_null(int64_t number)
+{
+    return number >= 0 ? json_integer(number) : json_null();
+}
+
+// The first line of a file, without the newline.
+static const char *read_line(const char *path, char text[static FACT_SIZE])
+{
+    if (text_file_read(path, text, FACT_SIZE) < 0) {
+        return NULL;
+    }
+    text[strcspn(text, "\n")] = '\0';
+    return text;
+}
+
+static json_t *file_line(const char *path)
+{
+    char text[FACT_SIZE];
+    return text_or_null(read_line(path, text));
+}
+
+// Up to `count` numbers of a file's first line: an array, or the number itself when `count` is 1.
+static json_t *file_numbers(const char *path, int count)
+{
+    char text[FACT_SIZE];
+    const char *at = read_line(path, text);
+    if (!at) {
+        return json_null();
+    }
+    json_t *numbers = json_array();
+    for (int i = 0; i < count; i++) {
+        char *end;
+        errno = 0;
+        int64_t number = strtoll(at, &end, 10);
+        if (end == at || errno == ERANGE) {
+            json_decref(numbers);
+            return json_null();
+        }
+        if (count == 1) {
+            json_decref(numbers);
+            return json_integer(number);
+        }
+        json_array_append_new(numbers, json_integer(number));
+        at = end;
+    }
+    return numbers;
+}
+
+// What stands after `key`, up to the end of its line, blanks and the quotes of os-release taken off.
+static json_t *value_of(const char *text, const char *key, char separator)
+{
+    for (const char *line = text; line; line = strchr(line, '\n')) {
+        line += *line == '\n';
+        if (strncmp(line, key, strlen(key)) != 0) {
+            continue;
+        }
+        const char *at = line + strlen(key);
+        at += strspn(at, " \t");
+        if (*at != separator) {
+            continue;
+        }
+        at++;
+        at += strspn(at, " \t\"");
+        size_t length = strcspn(at, "\n\"");
+        char value[FACT_SIZE];
+        snprintf(value, sizeof value, "%.*s", (int)length, at);
+        return text_or_null(value);
+    }
+    return json_null();
+}
+
+static json_t *os_name(void)
+{
+    char text[TEXT_SIZE];
+    return text_file_read("/etc/os-release", text, sizeof text) < 0 ? json_null()
+                                                                    : value_of(text, "PRETTY_NAME", '=');
+}
+
+static json_t *kernel_name(void)
+{
+    struct utsname name;
+    char text[sizeof name.sysname + sizeof name.release + sizeof name.machine];
+    if (uname(&name) < 0) {
+        return json_null();
+    }
+    snprintf(text, sizeof text, "%s %s %s", name.sysname, name.release, name.machine);
+    return text_or_null(text);
+}
+
+// Those that this process may run on, which a container or taskset may have made fewer than the machine has.
+static int64_t core_count(void)
+{
+    cpu_set_t set;
+    return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : sysconf(_SC_NPROCESSORS_ONLN);
+}
+
+// The processor says "hypervisor" among its flags (x86). Other processors do not say.
+static json_t *is_virtualised(const char *cpuinfo)
+{
+    const char *line = strstr(cpuinfo, "\nflags");
+    if (!line) {
+        return json_null();
+    }
+    size_t length = strcspn(line + 1, "\n") + 1;
+    const char *found = strstr(line, " hypervisor");
+    return json_boolean(found && found < line + length);
+}
+
+// {"spectre_v2": "Mitigation: ..."}: one line for each weakness that the kernel knows of.
+static json_t *mitigations(void)
+{
+    static const char folder[] = "/sys/devices/system/cpu/vulnerabilities";
+    DIR *entries = opendir(folder);
+    if (!entries) {
+        return json_null();
+    }
+    json_t *all = json_object();
+    for (struct dirent *entry = readdir(entries); entry; entry = readdir(entries)) {
+        char path[sizeof folder + sizeof entry->d_name + 1];
+        if (entry->d_name[0] != '.') {
+            snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
+            json_object_set_new(all, entry->d_name, file_line(path));
+        }
+    }
+    closedir(entries);
+    return all;
+}
+
+// "always [madvise] never": the one in brackets.
+static json_t *thp(void)
+{
+    char text[FACT_SIZE];
+    const char *line = read_line("/sys/kernel/mm/transparent_hugepage/enabled", text);
+    char *open = line ? strchr(line, '[') : NULL;
+    char *close = open ? strchr(open, ']') : NULL;
+    if (!close) {
+        return json_null();
+    }
+    *close = '\0';
+    return text_or_null(open + 1);
+}
+
+static int64_t limit_value(rlim_t limit)
+{
+    return limit == RLIM_INFINITY || limit > (rlim_t)INT64_MAX ? INT64_MAX : (int64_t)limit;
+}
+
+static json_t *limits(void)
+{
+    struct rlimit nofile;
+    int known = getrlimit(RLIMIT_NOFILE, &nofile) == 0;
+    return json_pack("{s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o}",                              //
+                     "nofile_soft", number_or_null(known ? limit_value(nofile.rlim_cur) : -1), //
+                     "nofile_hard", number_or_null(known ? limit_value(nofile.rlim_max) : -1), //
+                     "file_max", file_numbers("/proc/sys/fs/file-max", 1),                     //
+                     "nr_open", file_numbers("/proc/sys/fs/nr_open", 1),                       //
+                     "port_range", file_numbers("/proc/sys/net/ipv4/ip_local_port_range", 2),  //
+                     "somaxconn", file_numbers("/proc/sys/net/core/somaxconn", 1),             //
+                     "tcp_mem_pages", file_numbers("/proc/sys/net/ipv4/tcp_mem", 3),           //
+                     "max_map_count", file_numbers("/proc/sys/vm/max_map_count", 1));
+}
+
+static json_t *loaded(void)
+{
+    char version[24], libc[FACT_SIZE];
+    snprintf(libc, sizeof libc, "glibc %s", gnu_get_libc_version());
+    return json_pack("{s:s,s:o,s:s}", "allocator", heap_name(), "allocator_version",
+                     text_or_null(heap_version(version, sizeof version)), "libc", libc);
+}
+
+json_t *host_facts(void)
+{
+    char cpuinfo[TEXT_SIZE] = "";
+    if (text_file_read("/proc/cpuinfo", cpuinfo, sizeof cpuinfo) < 0) {
+        cpuinfo[0] = '\0';
+    }
+    int64_t pages = sysconf(_SC_PHYS_PAGES), page_bytes = sysconf(_SC_PAGESIZE);
+    return json_pack("{s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o}",                           //
+                     "cores", number_or_null(core_count()),                                         //
+                     "memory_bytes", number_or_null(pages < 0 ? -1 : pages * page_bytes),           //
+                     "kernel", kernel_name(),                                                       //
+                     "os", os_name(),                                                               //
+                     "cpu_model", value_of(cpuinfo, "model name", ':'),                             //
+                     "cpu_mitigations", mitigations(),                                              //
+                     "governor", file_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"), //
+                     "thp", thp(),                                                                  //
+                     "page_bytes", number_or_null(page_bytes),                                      //
+                     "virtualised", is_virtualised(cpuinfo),                                        //
+                     "limits", limits(),                                                            //
+                     "loaded", loaded());
+}
+
+int host_raise_nofile(int64_t *limit, struct err *err)
+{
+    struct rlimit nofile;
+    if (getrlimit(RLIMIT_NOFILE, &nofile) < 0) {
+        return err_set(err, -errno, "cannot read the limit of open files: %s", strerror(errno));
+    }
+    if (nofile.rlim_cur != nofile.rlim_max) {
+        nofile.rlim_cur = nofile.rlim_max;
+        if (setrlimit(RLIMIT_NOFILE, &nofile) < 0) {
+            return err_set(err, -errno, "cannot raise the limit of open files to its hard limit %" PRId64 ": %s",
+                           limit_value(nofile.rlim_max), strerror(errno));
+        }
+    }
+    *limit = limit_value(nofile.rlim_cur);
+    return 0;
+}

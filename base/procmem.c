@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+// Fields: proc(5). smaps_rollup walks the page tables of the process and holds its address space's lock meanwhile.
+#include "base/procmem.h"
+
+#include "base/clock.h"
+#include "base/text_file.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { TEXT_SIZE = 4096, KIB = 1024 };
+
+static ssize_t read_of(pid_t pid, const char *name, char text[static TEXT_SIZE])
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, name);
+    ssize_t n = text_file_read(path, text, TEXT_SIZE);
+    return n == -ENOENT ? -ESRCH : n;
+}
+
+// "label  12 kB" in bytes; 0 when a kernel does not have the line.
+static int64_t kib_line(const char *text, const char *label)
+{
+    int64_t kib = 0;
+    return text_file_number(text, label, &kib) == 0 ? kib * KIB : 0;
+}
+
+// The clock has nanoseconds; stat's ticks are 10 ms. A process that has ended and was not yet waited for has ticks only.
+static int64_t cpu_of(pid_t pid, int64_t ticks)
+{
+    clockid_t id;
+    struct timespec used;
+    if (clock_getcpuclockid(pid, &id) == 0 && clock_gettime(id, &used) == 0) {
+        return (int64_t)used.tv_sec * NS_PER_S + used.tv_nsec;
+    }
+    return ticks * (NS_PER_S / sysconf(_SC_CLK_TCK));
+}
+
+static int read_stat(pid_t pid, struct procmem *mem)
+{
+    char text[TEXT_SIZE];
+    ssize_t n = read_of(pid, "stat", text);
+    if (n < 0) {
+        return (int)n;
+    }
+    // The second field is the program's name, in parentheses, and may hold anything.
+    const char *after = strrchr(text, ')');
+    int64_t user_ticks, system_ticks;
+    if (!after || sscanf(after + 1,
+                         " %*c %*d %*d %*d %*d %*d %*u %" SCNd64 " %*d %" SCNd64 " %*d %" SCNd64 " %" SCNd64,
+                         &mem->minor_faults, &mem->major_faults, &user_ticks, &system_ticks) != 4) {
+        return -EPROTO;
+    }
+    mem->cpu_ns = cpu_of(pid, user_ticks + system_ticks);
+    return 0;
+}
+
+static int read_statm(pid_t pid, struct procmem *mem)
+{
+    char text[TEXT_SIZE];
+    ssize_t n = read_of(pid, "statm", text);
+    if (n < 0) {
+        return (int)n;
+    }
+    int64_t pages;
+    if (sscanf(text, "%*d %" SCNd64, &pages) != 1) {
+        return -EPROTO;
+    }
+    mem->rss_bytes = pages * sysconf(_SC_PAGESIZE);
+    return 0;
+}
+
+static int read_rollup(pid_t pid, struct procmem *mem)
+{
+    char text[TEXT_SIZE];
+    ssize_t n = read_of(pid, "smaps_rollup", text);
+    if (n < 0) {
+        return (int)n;
+    }
+    mem->rss_bytes = kib_line(text, "Rss:");
+    mem->pss_bytes = kib_line(text, "Pss:");
+    mem->private_bytes =
+        kib_line(text, "Private_Clean:") + kib_line(text, "Private_Dirty:") + kib_line(text, "Private_Hugetlb:");
+    mem->swap_bytes = kib_line(text, "Swap:");
+    return 0;
+}
+
+static int read_page_tables(pid_t pid, struct procmem *mem)
+{
+    char text[TEXT_SIZE];
+    ssize_t n = read_of(pid, "status", text);
+    if (n < 0) {
+        return (int)n;
+    }
+    mem->page_table_bytes = kib_line(text, "VmPTE:");
+    return 0;
+}
+
+int procmem_read_quick(pid_t pid, struct procmem *mem)
+{
+    struct procmem read = {.pss_bytes = -1, .private_bytes = -1, .swap_bytes = -1, .page_table_bytes = -1};
+    int code = read_stat(pid, &read);
+    if (code == 0) {
+        code = read_statm(pid, &read);
+    }
+    if (code == 0) {
+        *mem = read;
+    }
+    return code;
+}
+
+int procmem_read(pid_t pid, struct procmem *mem)
+{
+    struct procmem read = {0};
+    int code = read_stat(pid, &read);
+    if (code == 0) {
+        code = read_page_tables(pid, &read);
+    }
+    if (code == 0) {
+        code = read_rollup(pid, &read);
+    }
+    if (code == 0) {
+        *mem = read;
+    }
+    return code;
+}
+
+int kernmem_read(struct kernmem *mem)
+{
+    char meminfo[TEXT_SIZE], sockstat[TEXT_SIZE];
+    ssize_t n = text_file_read("/proc/meminfo", meminfo, sizeof meminfo);
+    if (n < 0) {
+        return (int)n;
+    }
+    n = text_file_read("/proc/net/sockstat", sockstat, sizeof sockstat);
+    if (n < 0) {
+        return (int)n;
+    }
+    struct kernmem read = {
+        .slab_bytes = kib_line(meminfo, "Slab:"),
+        .page_table_bytes = kib_line(meminfo, "PageTables:"),
+        .kernel_stack_bytes = kib_line(meminfo, "KernelStack:"),
+        .free_bytes = kib_line(meminfo, "MemFree:"),
+    };
+    int64_t pages;
+    const char *line = strstr(sockstat, "TCP: ");
+    if (!line || sscanf(line, "TCP: inuse %" SCNd64 " orphan %" SCNd64 " tw %" SCNd64 " alloc %*d mem %" SCNd64,
+                        &read.tcp_in_use, &read.tcp_orphan, &read.tcp_time_wait, &pages) != 4) {
+        return -EPROTO;
+    }
+    read.tcp_bytes = pages * sysconf(_SC_PAGESIZE);
+    *mem = read;
+    return 0;
+}

@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/record.h"
+
+#include "base/build.h"
+#include "base/clock.h"
+#include "base/host.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+// Past so many, one says that there were more: a million clients that fail alike are one finding.
+enum { ANOMALIES_MAX = 1000 };
+
+struct record {
+    char *dir;
+    char *program; // for messages on stderr
+    json_t *root;
+    int64_t started_ns;  // CLOCK_MONOTONIC
+    char not_made[128];  // the first value that could not be made since the last save; empty when all were
+};
+
+static const char *last_component(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash && slash[1] ? slash + 1 : path;
+}
+
+char *record_path(const struct record *record, const char *name, char *path, unsigned long size)
+{
+    snprintf(path, size, "%s/%s", record->dir, name);
+    return path;
+}
+
+const char *record_dir(const struct record *record)
+{
+    return record->dir;
+}
+
+// mkdir -p
+static int make_folder(const char *dir)
+{
+    char *path = strdup(dir);
+    if (!path) {
+        return -ENOMEM;
+    }
+    int code = 0;
+    for (char *at = path + 1; code == 0; at++) {
+        if (*at == '/' || *at == '\0') {
+            char kept = *at;
+            *at = '\0';
+            if (mkdir(path, 0755) < 0 && errno != EEXIST) {
+                code = -errno;
+            }
+            *at = kept;
+            if (kept == '\0') {
+                break;
+            }
+        }
+    }
+    free(path);
+    return code;
+}
+
+// Arguments as they were, save that what a path says about this machine is left out: of an absolute path the last
+// component stays. jansson refuses what is not UTF-8; such an argument is recorded as "?".
+static json_t *command_line(int argc, char **argv)
+{
+    json_t *command = json_array();
+    for (int i = 0; i < argc; i++) {
+        const char *argument = argv[i];
+        char text[4096];
+        const char *value = strchr(argument, '=');
+        value = argument[0] == '-' && value ? value + 1 : argument;
+        if (i == 0 || value[0] == '/') {
+            snprintf(text, sizeof text, "%.*s%s", (int)(value - argument), argument, last_component(value));
+            argument = text;
+        }
+        json_t *made = json_string(argument);
+        json_array_append_new(command, made ? made : json_string("?"));
+    }
+    return command;
+}
+
+static json_t *tool(void)
+{
+    const struct build_facts *facts = build_facts();
+    return json_pack("{s:s,s:s,s:b,s:s,s:s}", "version", facts->version, "commit", facts->commit, "dirty", facts->dirty,
+                     "compiler", facts->compiler, "flags", facts->flags);
+}
+
+// KIND-YYYYMMDDTHHMMSSZ-xxxx. The four digits only keep apart what began in the same second: no measurement rests on
+// them, so they need no seed.
+static void make_id(const char *kind, const char *utc, char *id, size_t size)
+{
+    unsigned short random = 0;
+    if (getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random) {
+        random = (unsigned short)(clock_now_ns() ^ getpid());
+    }
+    char compact[21];
+    size_t used = 0;
+    for (const char *at = utc; *at; at++) {
+        if (*at != '-' && *at != ':') {
+            compact[used++] = *at;
+        }
+    }
+    compact[used] = '\0';
+    snprintf(id, size, "%s-%s-%04x", kind, compact, random);
+}
+
+static json_t *first_content(const char *kind, int argc, char **argv)
+{
+    char utc[21], id[128];
+    clock_format_utc(clock_wall_ns(), utc);
+    make_id(kind, utc, id, sizeof id);
+    return json_pack("{s:s,s:s,s:s,s:s,s:s,s:n,s:o,s:o,s:o,s:{},s:{},s:[]}", //
+                     "schema", RECORD_SCHEMA, "id", id, "kind", kind, "status", "running", "started_utc", utc,
+                     "ended_utc", "tool", tool(), "command", command_line(argc, argv), "host", host_facts(), "config",
+                     "metrics", "anomalies");
+}
+
+// Writes DIR/run.json.new. Not synced to the disk: that would disturb what is being measured, and what a crash of
+// the machine costs is a run that has to be made again anyway.
+static int write_new(const struct record *record, const char *path)
+{
+    FILE *file = fopen(path, "we");
+    if (!file) {
+        return -errno;
+    }
+    errno = 0;
+    int failed = json_dumpf(record->root, file, JSON_INDENT(2) | JSON_REAL_PRECISION(15)) < 0;
+    failed |= fputc('\n', file) == EOF;
+    failed |= ferror(file);
+    int code = failed ? (errno ? -errno : -EIO) : 0;
+    if (fclose(file) != 0 && code == 0) {
+        code = -errno;
+    }
+    return code;
+}
+
+static int save(const struct record *record, bool first, struct err *err)
+{
+    char path[4096], fresh[4096];
+    record_path(record, "run.json", path, sizeof path);
+    record_path(record, "run.json.new", fresh, sizeof fresh);
+    int code = write_new(record, fresh);
+    if (code == 0 && first) {
+        // link, unlike rename, does not replace: of two that open the same folder one gets it.
+        code = link(fresh, path) < 0 ? -errno : 0;
+        if ((code == -EPERM || code == -EOPNOTSUPP || code == -ENOSYS) && access(path, F_OK) < 0) {
+            code = rename(fresh, path) < 0 ? -errno : 0; // a file system without hard links
+        }
+        unlink(fresh);
+    } else if (code == 0 && rename(fresh, path) < 0) {
+        code = -errno;
+    }
+    if (code < 0) {
+        unlink(fresh);
+        if (code == -EEXIST) {
+            return err_set(err, code, "%s already holds a run.json; a record is never overwritten: name another folder",
+                           record->dir);
+        }
+        return err_set(err, code, "cannot write %s: %s", path, strerror(-code));
+    }
+    return 0;
+}
+
+static void free_record(struct record *record)
+{
+    json_decref(record->root);
+    free(record->program);
+    free(record->dir);
+    free(record);
+}
+
+int record_open(struct record **record, const char *dir, const char *kind, int argc, char **argv, struct err *err)
+{
+    struct record *made = calloc(1, sizeof *made);
+    if (!made) {
+        return err_set(err, -ENOMEM, "cannot record to %s: out of memory", dir);
+    }
+    made->dir = strdup(dir);
+    made->program = strdup(argc > 0 ? last_component(argv[0]) : "poolmark");
+    made->root = first_content(kind, argc, argv);
+    made->started_ns = clock_now_ns();
+    int code;
+    if (!made->dir || !made->program || !made->root) {
+        code = err_set(err, -ENOMEM, "cannot record to %s: out of memory", dir);
+        goto fail;
+    }
+    code = make_folder(dir);
+    if (code < 0) {
+        err_set(err, code, "cannot make the folder %s: %s", dir, strerror(-code));
+        goto fail;
+    }
+    code = save(made, true, err);
+    if (code < 0) {
+        goto fail;
+    }
+    *record = made;
+    return 0;
+
+fail:
+    free_record(made);
+    return code;
+}
+
+static void remember_failure(struct record *record, const char *what)
+{
+    if (!record->not_made[0]) {
+        snprintf(record->not_made, sizeof record->not_made, "%s", what);
+    }
+}
+
+// The object that holds the last name of `dotted`, made when it is not there; `*last` is that name.
+static json_t *parent_of(json_t *root, const char *dotted, const char **last)
+{
+    json_t *object = root;
+    const char *at = dotted;
+    for (const char *dot = strchr(at, '.'); dot; dot = strchr(at, '.')) {
+        char name[128];
+        snprintf(name, sizeof name, "%.*s", (int)(dot - at), at);
+        json_t *next = json_object_get(object, name);
+        if (!json_is_object(next)) {
+            next = json_object();
+            if (json_object_set_new(object, name, next) < 0) {
+                return NULL;
+            }
+        }
+        object = next;
+        at = dot + 1;
+    }
+    *last = at;
+    return object;
+}
+
+void record_set(struct record *record, const char *dotted, json_t *value)
+{
+    const char *last;
+    if (!value) {
+        remember_failure(record, dotted);
+        return;
+    }
+    json_t *parent = parent_of(record->root, dotted, &last);
+    if (!parent) {
+        json_decref(value);
+    }
+    if (!parent || json_object_set_new(parent, last, value) < 0) {
+        remember_failure(record, dotted);
+    }
+}
+
+void record_metric(struct record *record, const char *name, double value, const char *unit, const char *better)
+{
+    json_t *metric = json_pack("{s:o,s:s,s:s}", "value", isfinite(value) ? json_real(value) : json_null(), "unit", unit,
+                               "better", better);
+    if (!metric || json_object_set_new(json_object_get(record->root, "metrics"), name, metric) < 0) {
+        remember_failure(record, name);
+    }
+}
+
+static void add_anomaly(struct record *record, const char *what, const char *text)
+{
+    double at_s = round((double)(clock_now_ns() - record->started_ns) / (double)NS_PER_MS) / 1e3;
+    json_t *anomaly = json_pack("{s:f,s:s,s:s}", "at_s", at_s, "what", what, "text", text);
+    if (!anomaly || json_array_append_new(json_object_get(record->root, "anomalies"), anomaly) < 0) {
+        remember_failure(record, "anomalies");
+    }
+}
+
+void record_anomaly(struct record *record, const char *what, const char *format, ...)
+{
+    char text[1000];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    if (!json_is_true(json_object_get(json_object_get(record->root, "config"), "quiet"))) {
+        fprintf(stderr, "%s: %s: %s\n", record->program, what, text);
+    }
+    size_t count = json_array_size(json_object_get(record->root, "anomalies"));
+    if (count < ANOMALIES_MAX) {
+        add_anomaly(record, what, text);
+    } else if (count == ANOMALIES_MAX) {
+        add_anomaly(record, "many", "there were more anomalies than a record keeps; the others are left out");
+    }
+}
+
+int record_save(struct record *record, struct err *err)
+{
+    int code = save(record, false, err);
+    if (code == 0 && record->not_made[0]) {
+        code = err_set(err, -ENOMEM, "%s/run.json lacks \"%s\": its value was not finite, not UTF-8 or out of memory",
+                       record->dir, record->not_made);
+        record->not_made[0] = '\0';
+    }
+    return code;
+}
+
+int record_close(struct record *record, const char *status, struct err *err)
+{
+    if (!record) {
+        return 0;
+    }
+    char utc[21];
+    clock_format_utc(clock_wall_ns(), utc);
+    record_set(record, "status", json_string(status));
+    record_set(record, "ended_utc", json_string(utc));
+    int code = record_save(record, err);
+    free_record(record);
+    return code;
+}
