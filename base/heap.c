@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// That a library is loaded does not say that malloc is its: an allocator is the one in use when its own symbol comes
-// out of the same object as `malloc` does. So a sanitizer's allocator is "unknown", as it has none of these symbols.
+// That a library is loaded does not say that malloc is its: an allocator is the one in use when its own
+// symbol comes out of the same object as `malloc` does. So a sanitizer's allocator is "unknown", as it has
+// none of these symbols.
 #include "base/heap.h"
 
 #include <dlfcn.h>
@@ -11,7 +12,8 @@
 #include <stdio.h>
 #include <string.h>
 
-// dlsym gives a data pointer; ISO C has no cast to a function pointer, POSIX promises that the bytes are the same.
+// dlsym gives a data pointer; ISO C has no cast to a function pointer, POSIX promises that the bytes are the
+// same.
 static void look_up(const char *symbol, void *function, size_t size)
 {
     void *found = dlsym(RTLD_DEFAULT, symbol);
@@ -34,7 +36,8 @@ static void glibc_version(char *text, size_t size)
     snprintf(text, size, "%s", gnu_get_libc_version());
 }
 
-// Blocks kept in a thread's cache count as in use: glibc does not tell them apart. Walks the free lists of each arena.
+// Blocks kept in a thread's cache count as in use: glibc does not tell them apart. Walks the free lists of
+// each arena.
 static struct heap_stats glibc_read(void)
 {
     struct mallinfo2 info = mallinfo2();
@@ -86,7 +89,8 @@ static void tcmalloc_trim(void)
     }
 }
 
-typedef int mallctl_function(const char *name, void *old_value, size_t *old_size, void *new_value, size_t new_size);
+typedef int mallctl_function(const char *name, void *old_value, size_t *old_size, void *new_value,
+                             size_t new_size);
 
 static int64_t jemalloc_size(mallctl_function *control, const char *name)
 {

@@ -19,7 +19,7 @@ char *heap_version(char *text, size_t size);
 
 // Not for every call of a hot path: walks the allocator's own lists.
 struct heap_stats heap_read(void);
-void heap_trim(void);           // give back what can be: malloc_trim and its kin
+void heap_trim(void);                   // give back what can be: malloc_trim and its kin
 int64_t heap_usable_bytes(void *block); // malloc_usable_size of the loaded allocator
 
 #endif

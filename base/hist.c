@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// HdrHistogram_c does the arithmetic. Its struct has a pointer to the counts, which would be wrong in another process,
-// so ours keeps that pointer empty and the counts right behind; whoever calls into the library gets a view of it: a
-// copy of the struct whose pointer is right here and now.
+// HdrHistogram_c does the arithmetic. Its struct has a pointer to the counts, which would be wrong in another
+// process, so ours keeps that pointer empty and the counts right behind; whoever calls into the library gets
+// a view of it: a copy of the struct whose pointer is right here and now.
 //
-// Tracked from 1 ns, so that values of 1 us and more have three significant digits (2 048 linear steps of 1 ns, then
-// 1 024 steps for each doubling). Only pages of counts that were used are touched: adding, merging and resetting keep
-// between the smallest and the largest value met.
+// Tracked from 1 ns, so that values of 1 us and more have three significant digits (2 048 linear steps of 1
+// ns, then 1 024 steps for each doubling). Only pages of counts that were used are touched: adding, merging
+// and resetting keep between the smallest and the largest value met.
 #include "base/hist.h"
 
 #include "base/clock.h"
@@ -22,9 +22,10 @@
 enum { SIGNIFICANT_DIGITS = 3, ALIGNMENT = 64 };
 static const int64_t LOWEST_NS = 1, HIGHEST_NS = 3600 * NS_PER_S;
 
-// The fields that change are read by other processes while the writer goes on. They are plain words, always accessed
-// by the __atomic builtins below. Relaxed is enough for each by itself; `total` is stored last with release and read
-// first with acquire, so that a reader who sees n values counted also sees min, max and counts of these n.
+// The fields that change are read by other processes while the writer goes on. They are plain words, always
+// accessed by the __atomic builtins below. Relaxed is enough for each by itself; `total` is stored last with
+// release and read first with acquire, so that a reader who sees n values counted also sees min, max and
+// counts of these n.
 struct hist {
     struct hdr_histogram config; // only its geometry is used: counts is NULL, totals stand below
     int64_t total;
@@ -211,7 +212,8 @@ int hist_log_open(struct hist_log **log, const char *path, int64_t start_wall_ns
 {
     char header[500], utc[21];
     clock_format_utc(start_wall_ns, utc);
-    // The library's own header says version 1.2 and has no base time, which readers of 1.3 want beside offsets.
+    // The library's own header says version 1.2 and has no base time, which readers of 1.3 want beside
+    // offsets.
     snprintf(header, sizeof header,
              "#[Poolmark latencies in nanoseconds]\n"
              "#[Histogram log format version 1.3]\n"

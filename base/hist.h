@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Latency histograms: HdrHistogram over nanoseconds, 1 us to 1 hour at 3 significant digits, in memory that the
-// caller may share between processes, and the HdrHistogram interval log (version 1.3, read by every HDR tool).
+// Latency histograms: HdrHistogram over nanoseconds, 1 us to 1 hour at 3 significant digits, in memory that
+// the caller may share between processes, and the HdrHistogram interval log (version 1.3, read by every HDR
+// tool).
 //
-// A histogram has one writer at a time. Anyone, in this process or another, may meanwhile merge it into one of their
-// own, and ask for its count, clipped, min and max: these may lag a little and are exact after the writer has stopped.
-// Mean, deviation and percentiles walk the counts: ask them of a merged copy, or when the writer has stopped.
+// A histogram has one writer at a time. Anyone, in this process or another, may meanwhile merge it into one
+// of their own, and ask for its count, clipped, min and max: these may lag a little and are exact after the
+// writer has stopped. Mean, deviation and percentiles walk the counts: ask them of a merged copy, or when the
+// writer has stopped.
 #ifndef POOLMARK_BASE_HIST_H
 #define POOLMARK_BASE_HIST_H
 
@@ -13,7 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct hist;     // lives in caller's memory: position-independent, may be mapped at different addresses
+struct hist; // lives in caller's memory: position-independent, may be mapped at different addresses
 struct hist_log;
 
 size_t hist_bytes(void); // what one histogram takes, a multiple of 64
@@ -21,8 +23,8 @@ size_t hist_bytes(void); // what one histogram takes, a multiple of 64
 // Makes an empty histogram in `memory` (hist_bytes() of it, zeroed, 64-byte aligned).
 struct hist *hist_init(void *memory);
 
-// One value in ns. Below 2 us it is kept to the nanosecond; above 1 hour it counts as 1 hour and below 0 as 0, and
-// is counted in hist_clipped().
+// One value in ns. Below 2 us it is kept to the nanosecond; above 1 hour it counts as 1 hour and below 0 as
+// 0, and is counted in hist_clipped().
 void hist_add(struct hist *hist, int64_t value_ns);
 
 void hist_merge(struct hist *to, const struct hist *from);

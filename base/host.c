@@ -177,7 +177,7 @@ static json_t *limits(void)
 {
     struct rlimit nofile;
     int known = getrlimit(RLIMIT_NOFILE, &nofile) == 0;
-    return json_pack("{s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o}",                              //
+    return json_pack("{s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o}",                                      //
                      "nofile_soft", number_or_null(known ? limit_value(nofile.rlim_cur) : -1), //
                      "nofile_hard", number_or_null(known ? limit_value(nofile.rlim_max) : -1), //
                      "file_max", file_numbers("/proc/sys/fs/file-max", 1),                     //
@@ -203,18 +203,18 @@ json_t *host_facts(void)
         cpuinfo[0] = '\0';
     }
     int64_t pages = sysconf(_SC_PHYS_PAGES), page_bytes = sysconf(_SC_PAGESIZE);
-    return json_pack("{s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o}",                           //
-                     "cores", number_or_null(core_count()),                                         //
-                     "memory_bytes", number_or_null(pages < 0 ? -1 : pages * page_bytes),           //
-                     "kernel", kernel_name(),                                                       //
-                     "os", os_name(),                                                               //
-                     "cpu_model", value_of(cpuinfo, "model name", ':'),                             //
-                     "cpu_mitigations", mitigations(),                                              //
+    return json_pack("{s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o}",                            //
+                     "cores", number_or_null(core_count()),                                          //
+                     "memory_bytes", number_or_null(pages < 0 ? -1 : pages * page_bytes),            //
+                     "kernel", kernel_name(),                                                        //
+                     "os", os_name(),                                                                //
+                     "cpu_model", value_of(cpuinfo, "model name", ':'),                              //
+                     "cpu_mitigations", mitigations(),                                               //
                      "governor", file_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"), //
-                     "thp", thp(),                                                                  //
-                     "page_bytes", number_or_null(page_bytes),                                      //
-                     "virtualised", is_virtualised(cpuinfo),                                        //
-                     "limits", limits(),                                                            //
+                     "thp", thp(),                                                                   //
+                     "page_bytes", number_or_null(page_bytes),                                       //
+                     "virtualised", is_virtualised(cpuinfo),                                         //
+                     "limits", limits(),                                                             //
                      "loaded", loaded());
 }
 
@@ -227,7 +227,8 @@ int host_raise_nofile(int64_t *limit, struct err *err)
     if (nofile.rlim_cur != nofile.rlim_max) {
         nofile.rlim_cur = nofile.rlim_max;
         if (setrlimit(RLIMIT_NOFILE, &nofile) < 0) {
-            return err_set(err, -errno, "cannot raise the limit of open files to its hard limit %" PRId64 ": %s",
+            return err_set(err, -errno,
+                           "cannot raise the limit of open files to its hard limit %" PRId64 ": %s",
                            limit_value(nofile.rlim_max), strerror(errno));
         }
     }

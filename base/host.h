@@ -8,8 +8,8 @@
 #include <jansson.h>
 #include <stdint.h>
 
-// {"cores", "memory_bytes", "kernel", "os", "cpu_model", "cpu_mitigations", "governor", "thp" (transparent huge
-// pages), "page_bytes", "virtualised", "limits": {"nofile_soft", "nofile_hard", "file_max", "nr_open",
+// {"cores", "memory_bytes", "kernel", "os", "cpu_model", "cpu_mitigations", "governor", "thp" (transparent
+// huge pages), "page_bytes", "virtualised", "limits": {"nofile_soft", "nofile_hard", "file_max", "nr_open",
 // "port_range": [low, high], "somaxconn", "tcp_mem_pages": [..], "max_map_count"}, "loaded": {"allocator",
 // "allocator_version", "libc"}}. `cores` are those that this process may use.
 // A fact that cannot be read is null, never guessed. NULL when out of memory.

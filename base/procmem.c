@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Fields: proc(5). smaps_rollup walks the page tables of the process and holds its address space's lock meanwhile.
+// Fields: proc(5). smaps_rollup walks the page tables of the process and holds its address space's lock
+// meanwhile.
 #include "base/procmem.h"
 
 #include "base/clock.h"
@@ -29,7 +30,8 @@ static int64_t kib_line(const char *text, const char *label)
     return text_file_number(text, label, &kib) == 0 ? kib * KIB : 0;
 }
 
-// The clock has nanoseconds; stat's ticks are 10 ms. A process that has ended and was not yet waited for has ticks only.
+// The clock has nanoseconds; stat's ticks are 10 ms. A process that has ended and was not yet waited for has
+// ticks only.
 static int64_t cpu_of(pid_t pid, int64_t ticks)
 {
     clockid_t id;
@@ -50,9 +52,9 @@ static int read_stat(pid_t pid, struct procmem *mem)
     // The second field is the program's name, in parentheses, and may hold anything.
     const char *after = strrchr(text, ')');
     int64_t user_ticks, system_ticks;
-    if (!after || sscanf(after + 1,
-                         " %*c %*d %*d %*d %*d %*d %*u %" SCNd64 " %*d %" SCNd64 " %*d %" SCNd64 " %" SCNd64,
-                         &mem->minor_faults, &mem->major_faults, &user_ticks, &system_ticks) != 4) {
+    if (!after ||
+        sscanf(after + 1, " %*c %*d %*d %*d %*d %*d %*u %" SCNd64 " %*d %" SCNd64 " %*d %" SCNd64 " %" SCNd64,
+               &mem->minor_faults, &mem->major_faults, &user_ticks, &system_ticks) != 4) {
         return -EPROTO;
     }
     mem->cpu_ns = cpu_of(pid, user_ticks + system_ticks);
@@ -83,8 +85,8 @@ static int read_rollup(pid_t pid, struct procmem *mem)
     }
     mem->rss_bytes = kib_line(text, "Rss:");
     mem->pss_bytes = kib_line(text, "Pss:");
-    mem->private_bytes =
-        kib_line(text, "Private_Clean:") + kib_line(text, "Private_Dirty:") + kib_line(text, "Private_Hugetlb:");
+    mem->private_bytes = kib_line(text, "Private_Clean:") + kib_line(text, "Private_Dirty:") +
+                         kib_line(text, "Private_Hugetlb:");
     mem->swap_bytes = kib_line(text, "Swap:");
     return 0;
 }
@@ -148,8 +150,9 @@ int kernmem_read(struct kernmem *mem)
     };
     int64_t pages;
     const char *line = strstr(sockstat, "TCP: ");
-    if (!line || sscanf(line, "TCP: inuse %" SCNd64 " orphan %" SCNd64 " tw %" SCNd64 " alloc %*d mem %" SCNd64,
-                        &read.tcp_in_use, &read.tcp_orphan, &read.tcp_time_wait, &pages) != 4) {
+    if (!line ||
+        sscanf(line, "TCP: inuse %" SCNd64 " orphan %" SCNd64 " tw %" SCNd64 " alloc %*d mem %" SCNd64,
+               &read.tcp_in_use, &read.tcp_orphan, &read.tcp_time_wait, &pages) != 4) {
         return -EPROTO;
     }
     read.tcp_bytes = pages * sysconf(_SC_PAGESIZE);

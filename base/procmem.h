@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Memory as the kernel counts it: of a process (smaps_rollup, stat), and of the kernel's own sockets and slabs.
-// MemAvailable is not used: socket inodes count as reclaimable there and mislead. /proc/PID/fd is not walked:
-// each entry looked at adds an inode of its own.
+// Memory as the kernel counts it: of a process (smaps_rollup, stat), and of the kernel's own sockets and
+// slabs. MemAvailable is not used: socket inodes count as reclaimable there and mislead. /proc/PID/fd is not
+// walked: each entry looked at adds an inode of its own.
 #ifndef POOLMARK_BASE_PROCMEM_H
 #define POOLMARK_BASE_PROCMEM_H
 
@@ -16,18 +16,19 @@ struct procmem {
 };
 
 struct kernmem {
-    int64_t slab_bytes;          // Slab of /proc/meminfo
-    int64_t tcp_bytes;           // "mem" of the TCP line in /proc/net/sockstat, in bytes
-    int64_t page_table_bytes;    // PageTables
-    int64_t kernel_stack_bytes;  // KernelStack
-    int64_t free_bytes;          // MemFree
+    int64_t slab_bytes;                            // Slab of /proc/meminfo
+    int64_t tcp_bytes;                             // "mem" of the TCP line in /proc/net/sockstat, in bytes
+    int64_t page_table_bytes;                      // PageTables
+    int64_t kernel_stack_bytes;                    // KernelStack
+    int64_t free_bytes;                            // MemFree
     int64_t tcp_in_use, tcp_orphan, tcp_time_wait; // sockets
 };
 
-// -ESRCH when there is no such process (any more), -errno otherwise; nothing is written then. Costs about a walk of
-// its page tables. Any thread may call.
+// -ESRCH when there is no such process (any more), -errno otherwise; nothing is written then. Costs about a
+// walk of its page tables. Any thread may call.
 int procmem_read(pid_t pid, struct procmem *mem) __attribute__((warn_unused_result));
-// As above without PSS, private, swap and page tables (-1): statm and stat only, cheap enough for every sample.
+// As above without PSS, private, swap and page tables (-1): statm and stat only, cheap enough for every
+// sample.
 int procmem_read_quick(pid_t pid, struct procmem *mem) __attribute__((warn_unused_result));
 int kernmem_read(struct kernmem *mem) __attribute__((warn_unused_result));
 

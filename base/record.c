@@ -23,8 +23,8 @@ struct record {
     char *dir;
     char *program; // for messages on stderr
     json_t *root;
-    int64_t started_ns;  // CLOCK_MONOTONIC
-    char not_made[128];  // the first value that could not be made since the last save; empty when all were
+    int64_t started_ns; // CLOCK_MONOTONIC
+    char not_made[128]; // the first value that could not be made since the last save; empty when all were
 };
 
 static const char *last_component(const char *path)
@@ -69,8 +69,8 @@ static int make_folder(const char *dir)
     return code;
 }
 
-// Arguments as they were, save that what a path says about this machine is left out: of an absolute path the last
-// component stays. jansson refuses what is not UTF-8; such an argument is recorded as "?".
+// Arguments as they were, save that what a path says about this machine is left out: of an absolute path the
+// last component stays. jansson refuses what is not UTF-8; such an argument is recorded as "?".
 static json_t *command_line(int argc, char **argv)
 {
     json_t *command = json_array();
@@ -92,12 +92,12 @@ static json_t *command_line(int argc, char **argv)
 static json_t *tool(void)
 {
     const struct build_facts *facts = build_facts();
-    return json_pack("{s:s,s:s,s:b,s:s,s:s}", "version", facts->version, "commit", facts->commit, "dirty", facts->dirty,
-                     "compiler", facts->compiler, "flags", facts->flags);
+    return json_pack("{s:s,s:s,s:b,s:s,s:s}", "version", facts->version, "commit", facts->commit, "dirty",
+                     facts->dirty, "compiler", facts->compiler, "flags", facts->flags);
 }
 
-// KIND-YYYYMMDDTHHMMSSZ-xxxx. The four digits only keep apart what began in the same second: no measurement rests on
-// them, so they need no seed.
+// KIND-YYYYMMDDTHHMMSSZ-xxxx. The four digits only keep apart what began in the same second: no measurement
+// rests on them, so they need no seed.
 static void make_id(const char *kind, const char *utc, char *id, size_t size)
 {
     unsigned short random = 0;
@@ -122,12 +122,12 @@ static json_t *first_content(const char *kind, int argc, char **argv)
     make_id(kind, utc, id, sizeof id);
     return json_pack("{s:s,s:s,s:s,s:s,s:s,s:n,s:o,s:o,s:o,s:{},s:{},s:[]}", //
                      "schema", RECORD_SCHEMA, "id", id, "kind", kind, "status", "running", "started_utc", utc,
-                     "ended_utc", "tool", tool(), "command", command_line(argc, argv), "host", host_facts(), "config",
-                     "metrics", "anomalies");
+                     "ended_utc", "tool", tool(), "command", command_line(argc, argv), "host", host_facts(),
+                     "config", "metrics", "anomalies");
 }
 
-// Writes DIR/run.json.new. Not synced to the disk: that would disturb what is being measured, and what a crash of
-// the machine costs is a run that has to be made again anyway.
+// Writes DIR/run.json.new. Not synced to the disk: that would disturb what is being measured, and what a
+// crash of the machine costs is a run that has to be made again anyway.
 static int write_new(const struct record *record, const char *path)
 {
     FILE *file = fopen(path, "we");
@@ -164,7 +164,8 @@ static int save(const struct record *record, bool first, struct err *err)
     if (code < 0) {
         unlink(fresh);
         if (code == -EEXIST) {
-            return err_set(err, code, "%s already holds a run.json; a record is never overwritten: name another folder",
+            return err_set(err, code,
+                           "%s already holds a run.json; a record is never overwritten: name another folder",
                            record->dir);
         }
         return err_set(err, code, "cannot write %s: %s", path, strerror(-code));
@@ -180,7 +181,8 @@ static void free_record(struct record *record)
     free(record);
 }
 
-int record_open(struct record **record, const char *dir, const char *kind, int argc, char **argv, struct err *err)
+int record_open(struct record **record, const char *dir, const char *kind, int argc, char **argv,
+                struct err *err)
 {
     struct record *made = calloc(1, sizeof *made);
     if (!made) {
@@ -257,10 +259,11 @@ void record_set(struct record *record, const char *dotted, json_t *value)
     }
 }
 
-void record_metric(struct record *record, const char *name, double value, const char *unit, const char *better)
+void record_metric(struct record *record, const char *name, double value, const char *unit,
+                   const char *better)
 {
-    json_t *metric = json_pack("{s:o,s:s,s:s}", "value", isfinite(value) ? json_real(value) : json_null(), "unit", unit,
-                               "better", better);
+    json_t *metric = json_pack("{s:o,s:s,s:s}", "value", isfinite(value) ? json_real(value) : json_null(),
+                               "unit", unit, "better", better);
     if (!metric || json_object_set_new(json_object_get(record->root, "metrics"), name, metric) < 0) {
         remember_failure(record, name);
     }
@@ -297,7 +300,8 @@ int record_save(struct record *record, struct err *err)
 {
     int code = save(record, false, err);
     if (code == 0 && record->not_made[0]) {
-        code = err_set(err, -ENOMEM, "%s/run.json lacks \"%s\": its value was not finite, not UTF-8 or out of memory",
+        code = err_set(err, -ENOMEM,
+                       "%s/run.json lacks \"%s\": its value was not finite, not UTF-8 or out of memory",
                        record->dir, record->not_made);
         record->not_made[0] = '\0';
     }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// The record of one run: a folder with run.json (results/README.md is its format, results/run.schema.json its schema).
+// The record of one run: a folder with run.json (results/README.md is its format, results/run.schema.json its
+// schema).
 //
 // run.json is whole at any instant: each save writes a new file and renames it over the old one. It says
-// "status": "running" from the start, so that a run that was killed can be told from one that ended; record_close
-// makes it "complete", "incomplete" or "failed". One thread at a time per record.
+// "status": "running" from the start, so that a run that was killed can be told from one that ended;
+// record_close makes it "complete", "incomplete" or "failed". One thread at a time per record.
 //
 //     record_open(&record, "out", "load", argc, argv, &err);
 //     record_set(record, "config.connections", json_integer(10000));
@@ -21,26 +22,27 @@
 
 struct record;
 
-// Makes the folder (its parents too) when it is not there and writes the first run.json: schema, id, kind ("load",
-// "broker", "bench"), status "running", started_utc, tool (version, commit, dirty, compiler, flags), command (of an
-// absolute path in it only the last component), host, and empty config, metrics and anomalies.
+// Makes the folder (its parents too) when it is not there and writes the first run.json: schema, id, kind
+// ("load", "broker", "bench"), status "running", started_utc, tool (version, commit, dirty, compiler, flags),
+// command (of an absolute path in it only the last component), host, and empty config, metrics and anomalies.
 // -EEXIST when the folder already has a run.json: a record is never overwritten.
-int record_open(struct record **record, const char *dir, const char *kind, int argc, char **argv, struct err *err)
-    __attribute__((warn_unused_result));
+int record_open(struct record **record, const char *dir, const char *kind, int argc, char **argv,
+                struct err *err) __attribute__((warn_unused_result));
 
 const char *record_dir(const struct record *record);
 
 // "DIR/NAME" into `path`; returns `path`.
 char *record_path(const struct record *record, const char *name, char *path, unsigned long size);
 
-// Sets the value at a dotted path ("config.rate"), making objects on the way. Takes the reference, as jansson's _new.
-// NULL (out of memory, a number that is not finite, text that is not UTF-8) is remembered: the next save writes
-// everything else and returns -ENOMEM with the path in its text.
+// Sets the value at a dotted path ("config.rate"), making objects on the way. Takes the reference, as
+// jansson's _new. NULL (out of memory, a number that is not finite, text that is not UTF-8) is remembered:
+// the next save writes everything else and returns -ENOMEM with the path in its text.
 void record_set(struct record *record, const char *dotted, json_t *value);
 
 // Adds to "metrics": {"NAME": {"value", "unit", "better"}}. `better` is "lower", "higher" or "none".
 // A value that is not finite is written as null.
-void record_metric(struct record *record, const char *name, double value, const char *unit, const char *better);
+void record_metric(struct record *record, const char *name, double value, const char *unit,
+                   const char *better);
 
 // Adds {"at_s", "what", "text"} to "anomalies", at most 1000; also to stderr, unless "config.quiet" is true.
 void record_anomaly(struct record *record, const char *what, const char *format, ...)
@@ -49,6 +51,7 @@ void record_anomaly(struct record *record, const char *what, const char *format,
 int record_save(struct record *record, struct err *err) __attribute__((warn_unused_result));
 
 // Sets status and ended_utc, saves, frees. NULL is allowed.
-int record_close(struct record *record, const char *status, struct err *err) __attribute__((warn_unused_result));
+int record_close(struct record *record, const char *status, struct err *err)
+    __attribute__((warn_unused_result));
 
 #endif

@@ -10,7 +10,9 @@
 // Reads at most `size` - 1 bytes and ends them with NUL. Returns how many, or -errno.
 ssize_t text_file_read(const char *path, char *text, size_t size) __attribute__((warn_unused_result));
 
-// The number after `label` at the beginning of a line ("Pss:" in "Pss:  12 kB"): 0, or -ENOENT when there is none.
-int text_file_number(const char *text, const char *label, int64_t *number) __attribute__((warn_unused_result));
+// The number after `label` at the beginning of a line ("Pss:" in "Pss:  12 kB"): 0, or -ENOENT when there is
+// none.
+int text_file_number(const char *text, const char *label, int64_t *number)
+    __attribute__((warn_unused_result));
 
 #endif
