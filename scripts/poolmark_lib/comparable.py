@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""May two runs be compared? Host, build and configuration have to be the same, save what the comparison is about: the
+commit. What differs is named, fact by fact."""
+
+HOST_FACTS = ("cores", "memory_bytes", "kernel", "os", "cpu_model", "cpu_mitigations", "governor", "thp", "page_bytes")
+BUILD_FACTS = ("version", "compiler", "flags")
+CONFIG_EXEMPT = ("build", "out", "repetitions", "order")
+
+
+def flags_that_count(flags: str) -> str:
+    """A handicap is a change on purpose that a comparison is meant to find: it does not make builds of two kinds."""
+    return " ".join(word for word in flags.split() if not word.startswith("-DPOOLMARK_HANDICAP_"))
+
+
+def _fact(part: str, key: str, run: dict):
+    value = run.get(part, {}).get(key)
+    if (part, key) == ("tool", "flags"):
+        return flags_that_count(value or "")
+    if (part, key) == ("host", "memory_bytes") and isinstance(value, int):
+        return round(value / (1 << 28))  # the kernel's own share varies from boot to boot
+    return value
+
+
+def differences(base: dict, candidate: dict) -> list[tuple[str, str, str]]:
+    """(fact, baseline's, candidate's) of everything that differs and should not."""
+    found = []
+    facts = [("host", key) for key in HOST_FACTS] + [("tool", key) for key in BUILD_FACTS]
+    for part, key in facts:
+        if _fact(part, key, base) != _fact(part, key, candidate):
+            found.append((f"{part}.{key}", base.get(part, {}).get(key), candidate.get(part, {}).get(key)))
+    if base.get("suite") != candidate.get("suite"):
+        found.append(("suite", base.get("suite"), candidate.get("suite")))
+    ours, theirs = base.get("libraries", {}), candidate.get("libraries", {})
+    found += [(f"libraries.{key}", ours.get(key), theirs.get(key))
+              for key in sorted({*ours, *theirs}) if ours.get(key) != theirs.get(key)]
+    ours, theirs = base.get("config", {}), candidate.get("config", {})
+    found += [(f"config.{key}", ours.get(key), theirs.get(key)) for key in sorted({*ours, *theirs})
+              if key not in CONFIG_EXEMPT and ours.get(key) != theirs.get(key)]
+    return [(fact, str(a), str(b)) for fact, a, b in found]

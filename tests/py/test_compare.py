@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: Apache-2.0
+"""compare: what it finds, what it does not raise, what it refuses, and what it writes."""
+import copy
+import json
+import xml.etree.ElementTree as ElementTree
+
+import numpy
+import pytest
+
+from poolmark_lib import statistics_of_pairs as statistics
+from poolmark_lib import thresholds, verdict, verdict_out, verdict_page
+from poolmark_lib.errors import UsageError
+
+
+def make_run(run_id="suite-20260101T000000Z-0001", commit="a" * 40, scale=1.0, repetitions=9, seed=1, spread=.01,
+             cells=3, metric="connect.p99", better="lower", unit="ns", level=1e6):
+    rng = numpy.random.default_rng(seed)
+    made = []
+    for number in range(cells):
+        for repetition in range(1, repetitions + 1):
+            value = level * (number + 1) * scale * float(rng.normal(1, spread))
+            made.append({"id": f"cell-{number}.{repetition}", "config": {"strategy": f"s{number}"},
+                         "repetition": repetition, "status": "complete", "commands": [],
+                         "metrics": {metric: {"value": value, "unit": unit, "better": better}},
+                         "files": {"latency": f"cells/cell-{number}.{repetition}/latency.hlog"}, "anomalies": []})
+    return {"schema": "poolmark.run/1", "id": run_id, "kind": "suite", "suite": "quick", "status": "complete",
+            "started_utc": "2026-01-01T00:00:00Z", "ended_utc": "2026-01-01T00:01:00Z", "seed": 1,
+            "tool": {"version": "0.1.0", "commit": commit, "dirty": False, "compiler": "cc", "flags": "-O2"},
+            "command": ["poolmark"], "host": {"cores": 2, "kernel": "6.1", "memory_bytes": 25769803776},
+            "libraries": {"paho": "1.3.12"}, "config": {"suite": "quick"}, "cells": made, "metrics": {}, "summary": {},
+            "anomalies": [], "files": {}}
+
+
+def save(folder, run):
+    folder.mkdir(parents=True)
+    (folder / "run.json").write_text(json.dumps(run))
+    return folder
+
+
+def test_a_run_against_itself_again_has_no_regression():
+    found = verdict.compare(make_run(seed=1), make_run(seed=2))
+    assert found.code == verdict.OK and not found.of("regression")
+
+
+def test_five_percent_worse_is_a_regression_in_every_cell():
+    found = verdict.compare(make_run(seed=1), make_run(seed=2, scale=1.05))
+    assert found.code == verdict.REGRESSION and len(found.of("regression")) == 3
+    assert all(abs(row.effect.change - .05) < .02 and row.effect.low > 0 for row in found.rows)
+
+
+def test_two_percent_more_bytes_is_found_when_bytes_hardly_vary():
+    keys = dict(metric="memory.per_connection_bytes", unit="B", level=500, spread=.001, repetitions=5, cells=1)
+    assert verdict.compare(make_run(seed=1, **keys), make_run(seed=2, scale=1.02, **keys)).code == verdict.REGRESSION
+
+
+def test_a_metric_where_higher_is_better_gets_worse_by_falling():
+    keys = dict(metric="connect.rate", better="higher", unit="1/s")
+    assert verdict.compare(make_run(seed=1, **keys), make_run(seed=2, scale=.9, **keys)).code == verdict.REGRESSION
+    up = verdict.compare(make_run(seed=1, **keys), make_run(seed=2, scale=1.1, **keys))
+    assert up.code == verdict.OK and len(up.of("improvement")) == 3
+
+
+def test_metrics_that_are_neither_good_nor_bad_are_not_judged():
+    assert verdict.compare(make_run(better="none"), make_run(better="none")).code == verdict.NOT_COMPARABLE
+
+
+def test_false_alarms_over_many_self_comparisons_stay_rare():
+    alarms = sum(verdict.compare(make_run(seed=2 * n, cells=20, spread=.03), make_run(seed=2 * n + 1, cells=20,
+                 spread=.03)).code == verdict.REGRESSION for n in range(20))
+    assert alarms <= 1
+
+
+@pytest.mark.parametrize("part, key, value", [("host", "kernel", "6.2"), ("tool", "compiler", "other"),
+                                               ("tool", "flags", "-O3"), ("libraries", "paho", "2"),
+                                               ("config", "suite", "x")])
+def test_a_fact_that_differs_is_named_and_nothing_is_compared(part, key, value):
+    other = make_run(seed=2)
+    other[part][key] = value
+    found = verdict.compare(make_run(), other)
+    assert found.code == verdict.NOT_COMPARABLE and f"{part}.{key}" in found.reasons[0]
+    assert verdict.compare(make_run(), other, allowed=[f"{part}.{key}"]).code == verdict.OK
+
+
+def test_a_handicap_in_the_flags_is_no_other_kind_of_build():
+    other = make_run(seed=2, scale=1.05)
+    other["tool"]["flags"] = "-O2 -DPOOLMARK_HANDICAP_GET=5"
+    assert verdict.compare(make_run(), other).code == verdict.REGRESSION
+
+
+def test_too_few_repetitions_are_undecided_not_fine():
+    found = verdict.compare(make_run(repetitions=3), make_run(repetitions=3, scale=2, seed=2))
+    assert found.code == verdict.INVALID and "repetitions" in found.rows[0].why
+
+
+def test_too_much_noise_is_undecided_not_fine():
+    found = verdict.compare(make_run(spread=.5, level=1e9), make_run(spread=.5, seed=5, level=1e9))
+    assert found.code == verdict.INVALID and any("too noisy" in row.why for row in found.rows)
+
+
+def test_an_incomplete_run_gets_no_clean_bill():
+    broken = make_run(seed=2)
+    broken["status"] = "incomplete"
+    assert verdict.compare(make_run(), broken).code == verdict.INVALID
+
+
+def test_cells_without_a_partner_are_named():
+    other = make_run(seed=2, cells=2)
+    assert any("only in the baseline" in note for note in verdict.compare(make_run(), other).notes)
+
+
+def test_raw_samples_serve_when_there_is_one_repetition():
+    def one(seed, scale):
+        run = make_run(repetitions=1, cells=1)
+        rng = numpy.random.default_rng(seed)
+        run["cells"][0]["metrics"]["connect.p99"]["samples"] = (rng.normal(1e6, 1e4, 20) * scale).tolist()
+        return run
+
+    assert verdict.compare(one(1, 1), one(2, 1.05)).code == verdict.REGRESSION
+
+
+def test_mann_whitney_gives_the_published_exact_values():
+    # Fully separated samples of 5 and 5: 2 of the 252 arrangements are as extreme.
+    assert statistics.mann_whitney(numpy.arange(5.), numpy.arange(5.) + 10) == pytest.approx(2 / 252)
+    assert statistics.mann_whitney(numpy.ones(4), numpy.ones(4)) == 1
+
+
+def test_benjamini_hochberg_gives_the_values_worked_out_by_hand():
+    assert statistics.benjamini_hochberg([.01, .04, .03, .5]) == pytest.approx([.04, .04 * 4 / 3, .04 * 4 / 3, .5])
+    assert statistics.benjamini_hochberg([]) == []
+
+
+def test_zero_counts_are_compared_without_a_ratio():
+    keys = dict(metric="clients.failed", unit="1", level=0, cells=1)
+    worse = make_run(seed=2, **keys)
+    for cell in worse["cells"]:
+        cell["metrics"]["clients.failed"]["value"] = 7
+    assert verdict.compare(make_run(**keys), worse).code == verdict.REGRESSION
+    assert verdict.compare(make_run(**keys), make_run(seed=3, **keys)).code == verdict.OK
+
+
+def test_budgets_say_what_is_accepted_and_what_is_not(tmp_path):
+    file = tmp_path / "budgets.toml"
+    file.write_text('[[budget]]\nmetric = "connect.*"\nmax_worse_percent = 10\n')
+    five = verdict.compare(make_run(seed=1), make_run(seed=2, scale=1.05), budgets=thresholds.load(file))
+    assert five.code == verdict.OK
+    file.write_text('[[budget]]\nmetric = "connect.p99"\ncell = "cell-2"\nmax = 2000000\n')
+    over = verdict.compare(make_run(seed=1), make_run(seed=2), budgets=thresholds.load(file))
+    assert over.code == verdict.REGRESSION and [row.cell for row in over.of("regression")] == ["cell-2"]
+
+
+@pytest.mark.parametrize("text, names", [
+    ("[[budget]]\nmax = 1\n", "metric"), ("[[budget]]\nmetric = 'x'\n", "no limit"),
+    ("[[budget]]\nmetric = 'x'\nmax = 'y'\n", "max"), ("[[budget]]\nmetric='x'\nmaximum=1\n", "maximum"),
+    ("[[budget]]\nmetric='x'\nmax=nan\n", "finite"), ("x = 1\n", "budget"), ("[[", "TOML")])
+def test_a_broken_budget_file_is_named(tmp_path, text, names):
+    file = tmp_path / "b.toml"
+    file.write_text(text)
+    with pytest.raises(UsageError, match=names) as caught:
+        thresholds.load(file)
+    assert "b.toml" in str(caught.value)
+
+
+HOSTILE = '<script>alert(1)</script>|`x`\x1b[31m'
+
+
+def hostile_pair():
+    runs = make_run(seed=1, cells=1), make_run(seed=2, scale=1.2, cells=1)
+    for run in runs:
+        for cell in run["cells"]:
+            cell["id"] = HOSTILE + cell["id"]
+    return runs
+
+
+def test_names_from_records_are_escaped_everywhere():
+    found = verdict.compare(*hostile_pair())
+    links = {"base": "../a", "candidate": '"><b'}
+    page = verdict_page.as_html(found, links)
+    assert "<script" not in page and "\x1b" not in page and '"><b' not in page
+    markdown = verdict_out.as_markdown(found, links)
+    assert "<script" not in markdown and "\x1b" not in markdown
+    assert "\x1b" not in verdict_out.as_table(found)
+    ElementTree.fromstring(verdict_out.as_junit(found))
+
+
+def test_junit_counts_what_the_table_counts():
+    root = ElementTree.fromstring(verdict_out.as_junit(verdict.compare(make_run(seed=1), make_run(seed=2, scale=1.1))))
+    assert root.get("failures") == "3" and len(root.findall("testcase/failure")) == 3
+
+
+def test_the_command_writes_all_forms_and_exits_with_the_verdict(poolmark, tmp_path):
+    base = save(tmp_path / "a", make_run(seed=1))
+    same = save(tmp_path / "b", make_run("suite-20260101T000000Z-0002", "b" * 40, seed=2))
+    worse = save(tmp_path / "c", make_run("suite-20260101T000000Z-0003", "c" * 40, seed=3, scale=1.1))
+    assert poolmark("compare", base, same).returncode == 0
+    done = poolmark("compare", base, worse, "--out", tmp_path / "v")
+    assert done.returncode == 1 and "regression" in done.stdout
+    assert json.loads((tmp_path / "v/verdict.json").read_text())["exit_code"] == 1
+    page = (tmp_path / "v/verdict.html").read_text()
+    assert "<svg" in page and 'href="../c/cells/cell-0.1/latency.hlog"' in page
+    assert "cell-0" in (tmp_path / "v/verdict.md").read_text()
+
+
+def test_the_command_refuses_bad_calls_with_four(poolmark, tmp_path):
+    base = save(tmp_path / "a", make_run(seed=1))
+    assert poolmark("compare", base).returncode == 4
+    assert poolmark("compare", base, tmp_path / "none").returncode == 4
+    broken = make_run(seed=2)
+    broken["cells"][0]["metrics"]["connect.p99"]["value"] = "fast"
+    done = poolmark("compare", base, save(tmp_path / "b", broken))
+    assert done.returncode == 4 and "value" in done.stderr and "b/run.json" in done.stderr
+
+
+def test_another_host_is_exit_three(poolmark, tmp_path):
+    other = copy.deepcopy(make_run(seed=2))
+    other["host"]["cores"] = 64
+    done = poolmark("compare", save(tmp_path / "a", make_run()), save(tmp_path / "b", other))
+    assert done.returncode == 3 and "host.cores" in done.stdout
