@@ -4,8 +4,10 @@
 # Everything is built out of tree: build/ for the plain build, build/SAN-CHECK/ for the others, so that a sanitizer
 # build never overwrites the one that is measured.
 
-CC        ?= cc
-CXX       ?= c++
+# The C++ compiler goes with the C compiler unless it is named: a sanitizer's runtime has to be of one kind.
+ifeq ($(origin CXX),default)
+CXX := $(if $(findstring clang,$(CC)),clang++,g++)
+endif
 SAN       ?=
 CHECK     ?=
 # A deliberate handicap, for showing that a comparison finds one (scripts/poolmark sensitivity):
@@ -101,21 +103,32 @@ $(B)/base/build_facts.h: FORCE
 	   echo '#define BUILD_FLAGS "$(strip $(CFLAGS) $(san_flags) $(defines))"'; } > $@.new
 	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 
-$(B)/base/build.o: c_flags += -I$(B)/base
+# private: the rule for $(B)/flags, which build.o needs too, must not see it.
+$(B)/base/build.o: private c_flags += -I$(B)/base
 $(B)/base/build.o: $(B)/base/build_facts.h
 
-$(B)/%.o: %.c
+# How everything is compiled, in a file of its own: when compiler or flags change, all is compiled again, so that the
+# flags which a record names are those of every object.
+compilers = $(CC) $(c_flags) $(san_flags) / $(CXX) $(cc_flags)
+$(B)/flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(compilers)' | cmp -s - $@ || echo '$(compilers)' > $@
+
+$(B)/%.o: %.c $(B)/flags
 	@mkdir -p $(@D)
 	$(CC) $(c_flags) $(san_flags) -MMD -MP -c $< -o $@
 
-$(B)/%.o: %.cc
+$(B)/%.o: %.cc $(B)/flags
 	@mkdir -p $(@D)
 	$(CXX) $(cc_flags) $(san_flags) -MMD -MP -c $< -o $@
 
 # Someone else's code: our warnings are not asked of it, nor the undefined-behaviour sanitizer.
-$(B)/hdr/%.o: $(HDR)/%.c
+$(B)/hdr/%.o: $(HDR)/%.c $(B)/flags
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 -w -D_GNU_SOURCE $(CFLAGS) $(filter-out $(sanitize_undefined),$(san_flags)) -pthread -c $< -o $@
+
+$(HDR)/%.c:
+	@echo '$@ is not there; "make deps" installs it' >&2; false
 
 $(B)/libhdr.a: $(hdr_objects)
 	@rm -f $@
@@ -165,4 +178,4 @@ format:
 clean:
 	rm -rf build
 
--include $(shell find $(B) -name '*.d' 2>/dev/null)
+-include $(wildcard $(B)/*/*.d)
