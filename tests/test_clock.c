@@ -92,7 +92,8 @@ static void sleeping_goes_on_after_a_signal(void **state)
     (void)state;
     struct sigaction action = {.sa_handler = count_signal}, old;
     assert_int_equal(sigaction(SIGALRM, &action, &old), 0);
-    struct itimerval often = {.it_interval = {.tv_usec = 1000}, .it_value = {.tv_usec = 1000}}, never = {{0}, {0}};
+    struct itimerval often = {.it_interval = {.tv_usec = 1000}, .it_value = {.tv_usec = 1000}},
+                     never = {{0}, {0}};
     signals = 0;
     assert_int_equal(setitimer(ITIMER_REAL, &often, NULL), 0);
     // Until a signal has come while it slept.

@@ -41,18 +41,27 @@ static void refuses_each(parse_whole *parse, int expected, const char *const *te
     }
 }
 
-static const char *const no_numbers[] = {"",    " ",    "x",    "-1",   "+1",    " 1",     "1 ",        "1e3", "0x10", "nan",
-                                         "inf", "1.",   ".5",   "1..5", "1.5.5", "1,000",  "10 k",      "kk",  "1kk",  "--",
-                                         "1\n", "1k\n", "1µs", "١",    "1/s/s", "1_0000", "1.0000000000000000001", NULL};
+static const char *const no_numbers[] = {
+    "",    " ",   "x",   "-1",   "+1",   " 1",    "1 ",    "1e3",    "0x10",
+    "nan", "inf", "1.",  ".5",   "1..5", "1.5.5", "1,000", "10 k",   "kk",
+    "1kk", "--",  "1\n", "1k\n", "1µs",  "١",     "1/s/s", "1_0000", "1.0000000000000000001",
+    NULL};
 
 static void counts_are_read_with_powers_of_a_thousand(void **state)
 {
     (void)state;
-    static const struct reading readings[] = {
-        {"0", 0},         {"128", 128},         {"10k", 10000},
-        {"10K", 10000},   {"1M", 1000000},      {"1.5M", 1500000},
-        {"2G", 2000000000}, {"0.001k", 1},      {"007", 7},
-        {"1.000k", 1000}, {"9223372036854775807", INT64_MAX}, {NULL, 0}};
+    static const struct reading readings[] = {{"0", 0},
+                                              {"128", 128},
+                                              {"10k", 10000},
+                                              {"10K", 10000},
+                                              {"1M", 1000000},
+                                              {"1.5M", 1500000},
+                                              {"2G", 2000000000},
+                                              {"0.001k", 1},
+                                              {"007", 7},
+                                              {"1.000k", 1000},
+                                              {"9223372036854775807", INT64_MAX},
+                                              {NULL, 0}};
     reads_each(units_parse_count, readings);
 }
 
@@ -74,7 +83,8 @@ static void what_is_no_count_is_refused(void **state)
 static void what_does_not_fit_is_told_from_what_is_no_number(void **state)
 {
     (void)state;
-    static const char *const counts[] = {"9223372036854775808", "10000000000G", "99999999999999999999999999999999", NULL};
+    static const char *const counts[] = {"9223372036854775808", "10000000000G",
+                                         "99999999999999999999999999999999", NULL};
     static const char *const bytes[] = {"9223372036854775808", "8388608TiB", "9999999999GiB", NULL};
     static const char *const durations[] = {"9223372037", "2562048h", "99999999999999999999s", NULL};
     refuses_each(units_parse_count, -ERANGE, counts);
@@ -134,13 +144,15 @@ static void rates_are_read_per_second(void **state)
     static const struct {
         const char *text;
         double per_s;
-    } readings[] = {{"1000", 1000}, {"10k", 10000}, {"1000/s", 1000}, {"10k/s", 10000}, {"0.5/s", 0.5}, {"1.5M", 1.5e6}};
+    } readings[] = {{"1000", 1000},   {"10k", 10000}, {"1000/s", 1000},
+                    {"10k/s", 10000}, {"0.5/s", 0.5}, {"1.5M", 1.5e6}};
     for (size_t i = 0; i < sizeof readings / sizeof readings[0]; i++) {
         double per_s = -1;
         assert_int_equal(units_parse_rate_per_s(readings[i].text, &per_s), 0);
         assert_true(per_s == readings[i].per_s);
     }
-    static const char *const others[] = {"10/m", "10s", "/s", "10/", "10k/s/s", "10kkkkk/s", "nan", "-1", "", "1e3", NULL};
+    static const char *const others[] = {"10/m", "10s", "/s", "10/", "10k/s/s", "10kkkkk/s",
+                                         "nan",  "-1",  "",   "1e3", NULL};
     for (const char *const *text = others; *text; text++) {
         double per_s = -77;
         assert_int_equal(units_parse_rate_per_s(*text, &per_s), -EINVAL);
@@ -165,19 +177,25 @@ static void counts_are_written_with_three_digits(void **state)
 {
     (void)state;
     static const struct reading readings[] = {
-        {"0", 0},           {"999", 999},           {"1.00k", 1000},           {"1.02k", 1024},
-        {"10.0k", 10000},   {"99.9k", 99900},       {"100k", 99960},           {"100k", 100000},
-        {"999k", 999400},   {"1.00M", 999999},      {"1.00M", 1000000},        {"1.50G", 1500000000},
-        {"-5", -5},         {"-1.50k", -1500},      {"9223372T", INT64_MAX},   {NULL, 0}};
+        {"0", 0},         {"999", 999},      {"1.00k", 1000},         {"1.02k", 1024},
+        {"10.0k", 10000}, {"99.9k", 99900},  {"100k", 99960},         {"100k", 100000},
+        {"999k", 999400}, {"1.00M", 999999}, {"1.00M", 1000000},      {"1.50G", 1500000000},
+        {"-5", -5},       {"-1.50k", -1500}, {"9223372T", INT64_MAX}, {NULL, 0}};
     writes_each(units_format_count, readings);
 }
 
 static void bytes_are_written_with_powers_of_1024(void **state)
 {
     (void)state;
-    static const struct reading readings[] = {{"0 B", 0},           {"738 B", 738},         {"1023 B", 1023},
-                                              {"1.00 KiB", 1024},   {"17.3 KiB", 17715},    {"1023 KiB", 1047500},
-                                              {"1.00 MiB", 1048575}, {"1.52 GiB", 1632087572}, {"-1.00 KiB", -1024},
+    static const struct reading readings[] = {{"0 B", 0},
+                                              {"738 B", 738},
+                                              {"1023 B", 1023},
+                                              {"1.00 KiB", 1024},
+                                              {"17.3 KiB", 17715},
+                                              {"1023 KiB", 1047500},
+                                              {"1.00 MiB", 1048575},
+                                              {"1.52 GiB", 1632087572},
+                                              {"-1.00 KiB", -1024},
                                               {NULL, 0}};
     writes_each(units_format_bytes, readings);
 }
@@ -185,9 +203,14 @@ static void bytes_are_written_with_powers_of_1024(void **state)
 static void durations_are_written_in_the_unit_that_fits(void **state)
 {
     (void)state;
-    static const struct reading readings[] = {{"0 ns", 0},           {"812 ns", 812},        {"17.1 us", 17100},
-                                              {"2.04 ms", 2040000},  {"1.50 s", 1500000000}, {"1.00 ms", 999999},
-                                              {"1.00 s", 999999999}, {"3600 s", INT64_C(3600000000000)},
+    static const struct reading readings[] = {{"0 ns", 0},
+                                              {"812 ns", 812},
+                                              {"17.1 us", 17100},
+                                              {"2.04 ms", 2040000},
+                                              {"1.50 s", 1500000000},
+                                              {"1.00 ms", 999999},
+                                              {"1.00 s", 999999999},
+                                              {"3600 s", INT64_C(3600000000000)},
                                               {NULL, 0}};
     writes_each(units_format_duration, readings);
 }
