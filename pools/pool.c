@@ -14,7 +14,9 @@
 // Every strategy, in the order reports show them: a new one is a new line here.
 #define STRATEGIES(X)                                                                                        \
     X(null)                                                                                                  \
-    X(malloc)
+    X(malloc)                                                                                                \
+    X(fixed)                                                                                                 \
+    X(expand)
 
 #define DECLARE(name) extern const struct pool_strategy pool_strategy_##name;
 #define LIST(name) &pool_strategy_##name,

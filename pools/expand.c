@@ -1,0 +1,347 @@
+// SPDX-License-Identifier: Apache-2.0
+// expand: makes `initial` objects at open; when the objects in use reach `expand_at_percent` of those owned,
+// it grows to min(owned x growth, max). Past `max`: malloc or refusal, as `overflow` says. Owns no less until
+// it is closed.
+//
+// Inline, the get that reaches the trigger makes the new objects before it returns, and counts as a miss. In
+// the background it wakes a thread of the pool's own and goes on; the new objects' pages and their rack's are
+// faulted in by that thread before they become available. Nobody waits for a growth under way: a get that
+// finds no object free meanwhile is served by malloc, as a miss, and that object goes back to malloc when it
+// is put. No lock is held while objects are made.
+#include "pools/expand.h"
+
+#include "base/clock.h"
+#include "pools/stock.h"
+
+#include <errno.h>
+#include <math.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <string.h>
+
+struct pool {
+    struct pool_base base;
+
+    // Constant.
+    int64_t max;       // 0: unbounded
+    int64_t refuse_at; // objects in use past which a get is refused; INT64_MAX without refusal
+    int expand_at_percent;
+    double growth;
+    bool background;
+
+    // Guarded by stock.lock.
+    bool growing; // one expansion at a time; stock.grow_at is INT64_MAX meanwhile
+    bool closing;
+    int64_t grow_from, grow_count, grow_trigger; // the expansion under way
+    int64_t expansions, longest_expansion_ns;
+
+    pthread_t grower; // background only: waits on `wake`
+    sem_t wake;
+
+    struct stock stock;
+};
+
+int64_t expand_trigger(int64_t owned, int64_t expand_at_percent)
+{
+    return owned * expand_at_percent / 100;
+}
+
+int64_t expand_next(int64_t owned, double growth, int64_t max)
+{
+    // 100 x 1.15 is 114.999... in binary: what is whole on paper must not lose one to the rounding.
+    const double rounding = 1e-6;
+    int64_t next = (int64_t)floor((double)owned * growth + rounding);
+    if (next <= owned)
+        next = owned + 1;
+    return max && next > max ? max : next;
+}
+
+// Sets when the next expansion is due, after `owned` or `growing` changed.
+static void set_trigger_locked(struct pool *pool)
+{
+    struct stock *stock = &pool->stock;
+    bool can_grow = !pool->growing && (pool->max == 0 || stock->owned + stock->pending < pool->max);
+    stock->grow_at = can_grow ? expand_trigger(stock->owned, pool->expand_at_percent) : INT64_MAX;
+}
+
+// An expansion failed for want of memory: not again with the very next get, but when a good part of what is
+// left is used or as many more went to malloc.
+static void back_off_locked(struct pool *pool)
+{
+    struct stock *stock = &pool->stock;
+    int64_t available = stock->owned - (stock->in_use - stock->strays);
+    int64_t pause = available / 2 > stock->owned / 16 ? available / 2 : stock->owned / 16;
+    set_trigger_locked(pool);
+    if (stock->grow_at < stock->in_use + 1 + pause)
+        stock->grow_at = stock->in_use + 1 + pause;
+}
+
+// False when what is being made already leaves no room for more.
+static bool begin_growth_locked(struct pool *pool)
+{
+    struct stock *stock = &pool->stock;
+    int64_t bound = pool->max ? pool->max - stock->pending : 0;
+    int64_t count = expand_next(stock->owned, pool->growth, bound) - stock->owned;
+    pool->growing = count > 0 && stock_plan_locked(stock, count, pool->max);
+    set_trigger_locked(pool);
+    if (!pool->growing)
+        return false;
+    pool->grow_from = stock->owned;
+    pool->grow_count = count;
+    pool->grow_trigger = stock->in_use;
+    return true;
+}
+
+// The expansion that begin_growth_locked set out; called without the lock, by one thread at a time.
+static void grow(struct pool *pool)
+{
+    struct stock *stock = &pool->stock;
+    int64_t start = clock_now_ns();
+    int code = stock_grow(stock, pool->grow_count);
+    int64_t end = clock_now_ns();
+    struct pool_event event = {.kind = POOL_EVENT_EXPAND, .at_ns = end, .duration_ns = end - start};
+    event.from = pool->grow_from;
+    event.to = pool->grow_from + pool->grow_count;
+    event.trigger = pool->grow_trigger;
+
+    spin_lock(&stock->lock);
+    if (code == 0) {
+        pool->expansions++;
+        if (event.duration_ns > pool->longest_expansion_ns)
+            pool->longest_expansion_ns = event.duration_ns;
+    }
+    spin_unlock(&stock->lock);
+    // Told before the next expansion can begin, so that a listener hears of them in order.
+    if (code == 0)
+        pool_emit(&pool->base.config, &event);
+    spin_lock(&stock->lock);
+    pool->growing = false;
+    if (code == 0)
+        set_trigger_locked(pool);
+    else
+        back_off_locked(pool);
+    spin_unlock(&stock->lock);
+}
+
+// The pool's own thread: grows when woken, and again while the trigger is reached anyway.
+static void *grower_main(void *argument)
+{
+    struct pool *pool = argument;
+    struct stock *stock = &pool->stock;
+    for (;;) {
+        while (sem_wait(&pool->wake) < 0)
+            ; // interrupted
+        spin_lock(&stock->lock);
+        while (pool->growing) {
+            spin_unlock(&stock->lock);
+            grow(pool);
+            spin_lock(&stock->lock);
+            if (!pool->closing && stock->in_use >= stock->grow_at)
+                begin_growth_locked(pool);
+        }
+        bool closing = pool->closing;
+        spin_unlock(&stock->lock);
+        if (closing)
+            return NULL;
+    }
+}
+
+// Signals are for the program's own threads.
+static int start_grower(struct pool *pool)
+{
+    sigset_t all, before;
+    if (sem_init(&pool->wake, 0, 0) < 0)
+        return -errno;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int code = -pthread_create(&pool->grower, NULL, grower_main, pool);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (code < 0)
+        sem_destroy(&pool->wake);
+    else
+        pthread_setname_np(pool->grower, "pool-grow");
+    return code;
+}
+
+static void stop_grower(struct pool *pool)
+{
+    spin_lock(&pool->stock.lock);
+    pool->closing = true;
+    spin_unlock(&pool->stock.lock);
+    sem_post(&pool->wake);
+    pthread_join(pool->grower, NULL);
+    sem_destroy(&pool->wake);
+}
+
+static int expand_preheat(struct pool *pool, int64_t count)
+{
+    struct stock *stock = &pool->stock;
+    int code = stock_preheat(stock, count, pool->max);
+    spin_lock(&stock->lock);
+    set_trigger_locked(pool);
+    spin_unlock(&stock->lock);
+    return code;
+}
+
+static int expand_open(struct pool **opened, const struct pool_config *config, struct err *err)
+{
+    struct pool *pool = pool_memory_alloc_aligned(alignof(struct pool), sizeof *pool);
+    if (!pool)
+        return -ENOMEM;
+    *pool = (struct pool){
+        .max = config->max,
+        .refuse_at = config->max && config->overflow == POOL_OVERFLOW_REFUSE ? config->max : INT64_MAX,
+        .expand_at_percent = config->expand_at_percent,
+        .growth = config->growth,
+        .background = config->growth_mode == POOL_GROW_BACKGROUND,
+    };
+    int code = 0;
+    stock_init(&pool->stock, config);
+    set_trigger_locked(pool); // nobody else knows the pool yet
+    if (config->initial)
+        code = expand_preheat(pool, config->initial);
+    if (code < 0)
+        goto fail_preheat;
+    if (pool->background && (code = start_grower(pool)) < 0) {
+        err_set(err, code, "pool %s: its thread cannot be started: %s", config->name, strerror(-code));
+        goto fail_grower;
+    }
+    *opened = pool;
+    return 0;
+
+fail_grower:
+    stock_close(&pool->stock);
+fail_preheat:
+    pool_memory_free(pool);
+    return code;
+}
+
+// None is free, or too many are out. Called with the lock held; lets it go.
+static void *get_past_bound(struct pool *pool)
+{
+    struct stock *stock = &pool->stock;
+    if (stock->in_use < pool->refuse_at) {
+        stock_reserve_locked(stock);
+        spin_unlock(&stock->lock);
+        return stock_stray(stock, STOCK_OVERFLOW);
+    }
+    bool first = stock_refuse_locked(stock);
+    int64_t owned = stock->owned, in_use = stock->in_use;
+    spin_unlock(&stock->lock);
+    if (first)
+        stock_emit_refusal(&pool->base.config, owned, in_use);
+    return NULL;
+}
+
+// None is free and `max` is not reached. Called with the lock held; lets it go.
+static void *get_while_short(struct pool *pool)
+{
+    struct stock *stock = &pool->stock;
+    bool begins = stock->in_use >= stock->grow_at && begin_growth_locked(pool);
+    if (begins && !pool->background) {
+        spin_unlock(&stock->lock);
+        grow(pool);
+        spin_lock(&stock->lock);
+        // Others may have been quicker to take what was made, up to the bound.
+        void *object = stock->in_use < pool->refuse_at ? stock_pop_locked(stock) : NULL;
+        if (object) {
+            stock->misses++;
+            spin_unlock(&stock->lock);
+            return stock_hand_out(stock, object);
+        }
+        if (stock->in_use >= pool->refuse_at)
+            return get_past_bound(pool);
+    }
+    stock_reserve_locked(stock);
+    spin_unlock(&stock->lock);
+    if (begins && pool->background)
+        sem_post(&pool->wake);
+    return stock_stray(stock, STOCK_MISS);
+}
+
+// An object was taken and the trigger reached. Called with the lock held; lets it go.
+static void *get_and_grow(struct pool *pool, void *object)
+{
+    struct stock *stock = &pool->stock;
+    bool begins = begin_growth_locked(pool);
+    if (begins && !pool->background)
+        stock->misses++;
+    else
+        stock->hits++;
+    spin_unlock(&stock->lock);
+    if (begins && pool->background)
+        sem_post(&pool->wake);
+    else if (begins)
+        grow(pool);
+    return stock_hand_out(stock, object);
+}
+
+static void *expand_get(struct pool *pool)
+{
+    struct stock *stock = &pool->stock;
+    spin_lock(&stock->lock);
+    if (__builtin_expect(stock->in_use >= pool->refuse_at, 0))
+        return get_past_bound(pool);
+    stock->refusing = false;
+    void *object = stock_pop_locked(stock);
+    if (__builtin_expect(!object, 0))
+        return pool->max && stock->owned >= pool->max ? get_past_bound(pool) : get_while_short(pool);
+    if (__builtin_expect(stock->in_use >= stock->grow_at, 0))
+        return get_and_grow(pool, object);
+    stock->hits++;
+    spin_unlock(&stock->lock);
+    return stock_hand_out(stock, object);
+}
+
+static void expand_put(struct pool *pool, void *object)
+{
+    stock_put(&pool->stock, object);
+}
+
+static void expand_stats(struct pool *pool, struct pool_stats *stats)
+{
+    stock_stats(&pool->stock, stats);
+    stats->bytes_owned += (int64_t)sizeof *pool;
+    stats->overhead_bytes += (int64_t)sizeof *pool;
+    spin_lock(&pool->stock.lock);
+    stats->expansions = pool->expansions;
+    stats->longest_expansion_ns = pool->longest_expansion_ns;
+    spin_unlock(&pool->stock.lock);
+}
+
+static void expand_close(struct pool *pool)
+{
+    if (pool->background)
+        stop_grower(pool);
+    stock_close(&pool->stock);
+    pool_memory_free(pool);
+}
+
+static bool expand_owns(struct pool *pool, const void *object)
+{
+    return stock_owns(&pool->stock, object);
+}
+
+static bool expand_is_valid(struct pool *pool)
+{
+    spin_lock(&pool->stock.lock);
+    bool valid = pool->max == 0 || pool->stock.owned <= pool->max;
+    spin_unlock(&pool->stock.lock);
+    return valid && stock_is_valid(&pool->stock);
+}
+
+const struct pool_strategy pool_strategy_expand = {
+    .name = "expand",
+    .summary =
+        "grows by a factor when its use reaches a share of what it owns, inline or on a thread of its own",
+    .caps = POOL_CAP_GROWS | POOL_CAP_BACKGROUND | POOL_CAP_PREHEATS | POOL_CAP_BOUNDED,
+    .open = expand_open,
+    .get = expand_get,
+    .put = expand_put,
+    .stats = expand_stats,
+    .close = expand_close,
+    .preheat = expand_preheat,
+    .owns = expand_owns,
+    .is_valid = expand_is_valid,
+};

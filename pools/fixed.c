@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+// fixed: makes `initial` objects at open and owns no more, unless pool_preheat adds to them (up to `max`). A
+// get that finds none free is past the bound: served by malloc or refused, as `overflow` says.
+#include "pools/stock.h"
+
+#include <errno.h>
+
+struct pool {
+    struct pool_base base;
+    bool refuses; // constant
+    int64_t max;  // constant; 0: preheat is not bounded
+    struct stock stock;
+};
+
+static int fixed_preheat(struct pool *pool, int64_t count)
+{
+    return stock_preheat(&pool->stock, count, pool->max);
+}
+
+static int fixed_open(struct pool **opened, const struct pool_config *config, struct err *err)
+{
+    (void)err;
+    struct pool *pool = pool_memory_alloc_aligned(alignof(struct pool), sizeof *pool);
+    if (!pool)
+        return -ENOMEM;
+    *pool = (struct pool){.refuses = config->overflow == POOL_OVERFLOW_REFUSE, .max = config->max};
+    stock_init(&pool->stock, config);
+    if (config->initial && fixed_preheat(pool, config->initial) < 0) {
+        pool_memory_free(pool);
+        return -ENOMEM;
+    }
+    *opened = pool;
+    return 0;
+}
+
+// None is free. Called with the lock held; lets it go.
+static void *get_past_bound(struct pool *pool)
+{
+    struct stock *stock = &pool->stock;
+    if (!pool->refuses) {
+        stock_reserve_locked(stock);
+        spin_unlock(&stock->lock);
+        return stock_stray(stock, STOCK_OVERFLOW);
+    }
+    bool first = stock_refuse_locked(stock);
+    int64_t owned = stock->owned, in_use = stock->in_use;
+    spin_unlock(&stock->lock);
+    if (first)
+        stock_emit_refusal(&pool->base.config, owned, in_use);
+    return NULL;
+}
+
+static void *fixed_get(struct pool *pool)
+{
+    struct stock *stock = &pool->stock;
+    spin_lock(&stock->lock);
+    void *object = stock_pop_locked(stock);
+    if (__builtin_expect(!object, 0))
+        return get_past_bound(pool);
+    stock->hits++;
+    stock->refusing = false;
+    spin_unlock(&stock->lock);
+    return stock_hand_out(stock, object);
+}
+
+static void fixed_put(struct pool *pool, void *object)
+{
+    stock_put(&pool->stock, object);
+}
+
+static void fixed_stats(struct pool *pool, struct pool_stats *stats)
+{
+    stock_stats(&pool->stock, stats);
+    stats->bytes_owned += (int64_t)sizeof *pool;
+    stats->overhead_bytes += (int64_t)sizeof *pool;
+}
+
+static void fixed_close(struct pool *pool)
+{
+    stock_close(&pool->stock);
+    pool_memory_free(pool);
+}
+
+static bool fixed_owns(struct pool *pool, const void *object)
+{
+    return stock_owns(&pool->stock, object);
+}
+
+static bool fixed_is_valid(struct pool *pool)
+{
+    return stock_is_valid(&pool->stock);
+}
+
+const struct pool_strategy pool_strategy_fixed = {
+    .name = "fixed",
+    .summary = "makes its objects at open and owns no more; one stack behind one lock",
+    .caps = POOL_CAP_PREHEATS | POOL_CAP_BOUNDED,
+    .open = fixed_open,
+    .get = fixed_get,
+    .put = fixed_put,
+    .stats = fixed_stats,
+    .close = fixed_close,
+    .preheat = fixed_preheat,
+    .owns = fixed_owns,
+    .is_valid = fixed_is_valid,
+};

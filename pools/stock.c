@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "pools/stock.h"
+
+#include "base/clock.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum { PAGE_BYTES = 4096, LINE_BYTES = 64, ALIGNMENT = 16, BATCHES_AT_FIRST = 16 };
+
+void stock_init(struct stock *stock, const struct pool_config *config)
+{
+    *stock =
+        (struct stock){.object_bytes = config->object_bytes, .touch = config->touch, .grow_at = INT64_MAX};
+    stock->stride = (config->object_bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+}
+
+static size_t memory_bytes(const struct stock *stock, int64_t count)
+{
+    return stock->stride * (size_t)count;
+}
+
+static size_t rack_bytes(int64_t count)
+{
+    return sizeof(struct stock_batch) + (size_t)count * sizeof(void *);
+}
+
+static void free_batch(const struct stock *stock, struct stock_batch *batch)
+{
+    unpoison(batch->memory, memory_bytes(stock, batch->count));
+    pool_memory_free(batch->memory);
+    pool_memory_free(batch);
+}
+
+// Touches no shared state. NULL when out of memory.
+static struct stock_batch *make_batch(const struct stock *stock, int64_t count)
+{
+    size_t bytes = memory_bytes(stock, count);
+    struct stock_batch *batch = pool_memory_alloc(rack_bytes(count));
+    if (!batch)
+        return NULL;
+    *batch = (struct stock_batch){.count = count};
+    batch->memory = pool_memory_alloc_aligned(LINE_BYTES, bytes);
+    if (!batch->memory) {
+        pool_memory_free(batch);
+        return NULL;
+    }
+    if (stock->touch) {
+        // One write a page; volatile, since nobody reads it.
+        for (size_t at = 0; at < bytes; at += PAGE_BYTES)
+            *(volatile char *)(batch->memory + at) = 0;
+        *(volatile char *)(batch->memory + bytes - 1) = 0;
+    }
+    // Filling the rack faults its pages in too. Lowest address on top: objects go out in rising order.
+    for (int64_t i = 0; i < count; i++)
+        batch->rack[count - 1 - i] = batch->memory + stock->stride * (size_t)i;
+    poison(batch->memory, bytes);
+    return batch;
+}
+
+static void use_rack(struct stock *stock, struct stock_batch *batch, int64_t objects)
+{
+    stock->current = batch;
+    stock->bottom = batch->rack;
+    stock->limit = batch->rack + batch->count;
+    stock->top = batch->rack + objects;
+}
+
+static void link_rack(struct stock_batch **list, struct stock_batch *batch)
+{
+    batch->next = *list;
+    *list = batch;
+}
+
+static struct stock_batch *unlink_rack(struct stock_batch **list)
+{
+    struct stock_batch *batch = *list;
+    *list = batch->next;
+    return batch;
+}
+
+bool stock_next_rack_locked(struct stock *stock)
+{
+    if (!stock->full)
+        return false;
+    link_rack(&stock->empty, stock->current);
+    struct stock_batch *batch = unlink_rack(&stock->full);
+    use_rack(stock, batch, batch->count);
+    return true;
+}
+
+static void push_locked(struct stock *stock, void *object)
+{
+    if (__builtin_expect(stock->top == stock->limit, 0)) {
+        link_rack(&stock->full, stock->current);
+        use_rack(stock, unlink_rack(&stock->empty), 0);
+    }
+    *stock->top++ = object;
+}
+
+// Makes room for one more in the array of batches; gives up the lock while it allocates. -ENOMEM: nothing
+// changed.
+static int make_room_locked(struct stock *stock)
+{
+    while (stock->batch_count == stock->batch_room) {
+        size_t room = stock->batch_room ? stock->batch_room * 2 : BATCHES_AT_FIRST;
+        spin_unlock(&stock->lock);
+        struct stock_batch **larger = pool_memory_alloc(room * sizeof *larger), **unused = larger;
+        spin_lock(&stock->lock);
+        if (!larger)
+            return -ENOMEM;
+        if (room > stock->batch_room) { // nobody else was faster
+            if (stock->batch_count)
+                memcpy(larger, stock->batches, stock->batch_count * sizeof *larger);
+            unused = stock->batches;
+            stock->batches = larger;
+            stock->batch_room = room;
+        }
+        spin_unlock(&stock->lock);
+        pool_memory_free(unused);
+        spin_lock(&stock->lock);
+    }
+    return 0;
+}
+
+// How many batches begin at or below the address.
+static size_t batches_up_to(const struct stock *stock, const void *address)
+{
+    size_t low = 0, high = stock->batch_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if ((uintptr_t)stock->batches[middle]->memory <= (uintptr_t)address)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static void add_locked(struct stock *stock, struct stock_batch *batch)
+{
+    size_t at = batches_up_to(stock, batch->memory);
+    memmove(stock->batches + at + 1, stock->batches + at, (stock->batch_count - at) * sizeof *stock->batches);
+    stock->batches[at] = batch;
+    stock->batch_count++;
+    stock->owned += batch->count;
+    if (stock->current)
+        link_rack(&stock->full, batch);
+    else
+        use_rack(stock, batch, batch->count);
+}
+
+bool stock_plan_locked(struct stock *stock, int64_t count, int64_t max)
+{
+    if (max && stock->owned + stock->pending + count > max)
+        return false;
+    stock->pending += count;
+    return true;
+}
+
+int stock_grow(struct stock *stock, int64_t count)
+{
+    struct stock_batch *batch = make_batch(stock, count);
+    spin_lock(&stock->lock);
+    int code = batch ? make_room_locked(stock) : -ENOMEM;
+    if (code == 0)
+        add_locked(stock, batch);
+    stock->pending -= count;
+    spin_unlock(&stock->lock);
+    if (batch && code < 0)
+        free_batch(stock, batch);
+    return code;
+}
+
+int stock_preheat(struct stock *stock, int64_t count, int64_t max)
+{
+    spin_lock(&stock->lock);
+    bool fits = stock_plan_locked(stock, count, max);
+    spin_unlock(&stock->lock);
+    return fits ? stock_grow(stock, count) : -ERANGE;
+}
+
+static bool owns_locked(const struct stock *stock, const void *object)
+{
+    size_t at = batches_up_to(stock, object);
+    if (at == 0)
+        return false;
+    const struct stock_batch *batch = stock->batches[at - 1];
+    return (uintptr_t)object - (uintptr_t)batch->memory < memory_bytes(stock, batch->count);
+}
+
+bool stock_owns(struct stock *stock, const void *object)
+{
+    spin_lock(&stock->lock);
+    bool owns = owns_locked(stock, object);
+    spin_unlock(&stock->lock);
+    return owns;
+}
+
+void *stock_stray(struct stock *stock, enum stock_stray kind)
+{
+    void *object = pool_memory_alloc(stock->object_bytes);
+    spin_lock(&stock->lock);
+    if (!object) {
+        stock->in_use--;
+        stock->strays--;
+        stock->failed++;
+    } else {
+        if (kind == STOCK_MISS)
+            stock->misses++;
+        else
+            stock->overflow++;
+        if (stock->in_use > stock->peak)
+            stock->peak = stock->in_use;
+    }
+    spin_unlock(&stock->lock);
+    return object;
+}
+
+bool stock_refuse_locked(struct stock *stock)
+{
+    bool first = !stock->refusing;
+    stock->refusing = true;
+    stock->refused++;
+    return first;
+}
+
+void stock_emit_refusal(const struct pool_config *config, int64_t owned, int64_t in_use)
+{
+    struct pool_event event = {
+        .kind = POOL_EVENT_REFUSE, .at_ns = clock_now_ns(), .from = owned, .to = owned};
+    event.trigger = in_use;
+    pool_emit(config, &event);
+}
+
+void stock_put(struct stock *stock, void *object)
+{
+    spin_lock(&stock->lock);
+    stock->in_use--;
+    if (__builtin_expect(stock->strays > 0, 0) && !owns_locked(stock, object)) {
+        stock->strays--;
+        spin_unlock(&stock->lock);
+        pool_memory_free(object);
+        return;
+    }
+    poison(object, stock->object_bytes);
+    push_locked(stock, object);
+    spin_unlock(&stock->lock);
+}
+
+void stock_stats(struct stock *stock, struct pool_stats *stats)
+{
+    spin_lock(&stock->lock);
+    stats->hits = stock->hits;
+    stats->misses = stock->misses;
+    stats->overflow = stock->overflow;
+    stats->refused = stock->refused;
+    stats->failed = stock->failed;
+    stats->owned = stock->owned;
+    stats->in_use = stock->in_use;
+    stats->peak_in_use = stock->peak;
+    size_t bookkeeping = stock->batch_count * rack_bytes(0) + stock->batch_room * sizeof(void *);
+    spin_unlock(&stock->lock);
+    stats->gets = stats->hits + stats->misses + stats->overflow + stats->refused + stats->failed;
+    // A stray that is being made is in use already and counted as a get only when it is there.
+    int64_t given = stats->hits + stats->misses + stats->overflow;
+    stats->puts = given > stats->in_use ? given - stats->in_use : 0;
+    int64_t object_memory = stats->owned * (int64_t)stock->stride;
+    stats->bytes_owned = object_memory + (int64_t)bookkeeping + stats->owned * (int64_t)sizeof(void *);
+    stats->overhead_bytes = stats->bytes_owned - stats->owned * (int64_t)stock->object_bytes;
+}
+
+static int64_t places_of(const struct stock_batch *list)
+{
+    int64_t places = 0;
+    for (; list; list = list->next)
+        places += list->count;
+    return places;
+}
+
+bool stock_is_valid(struct stock *stock)
+{
+    spin_lock(&stock->lock);
+    int64_t full = places_of(stock->full), empty = places_of(stock->empty);
+    int64_t places = full + empty + (stock->limit - stock->bottom);
+    int64_t objects = full + (stock->top - stock->bottom);
+    bool valid = stock->top >= stock->bottom && stock->top <= stock->limit;
+    valid = valid && places == stock->owned && objects == stock->owned - stock->in_use + stock->strays;
+    valid = valid && stock->strays >= 0 && stock->in_use >= stock->strays;
+    for (size_t i = 1; i < stock->batch_count; i++)
+        valid = valid && stock->batches[i - 1]->memory < stock->batches[i]->memory;
+    spin_unlock(&stock->lock);
+    return valid;
+}
+
+void stock_close(struct stock *stock)
+{
+    for (size_t i = 0; i < stock->batch_count; i++)
+        free_batch(stock, stock->batches[i]);
+    pool_memory_free(stock->batches);
+}

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+// The free objects of `fixed` and `expand`, and the memory they are in.
+//
+// Objects are made in batches: one block of memory for `count` objects, and a rack with room for as many
+// pointers. Free objects stand in racks, as pointers, so that nothing is linked through an object and free
+// ones can be poisoned. Pops and pushes work on the current rack; when it is empty or full it is exchanged
+// whole. So a new batch joins by linking its full rack, in constant time under the lock however many objects
+// it brings.
+//
+// Invariants: every rack but the current one is empty or full. Places in racks = objects owned, so a push
+// always finds room. owned = free + in use - strays. A stray is an object that malloc served, past `max` or
+// while a batch was being made; it goes back to malloc when it is put.
+//
+// The lock is held for a handful of instructions, and statistics are counted under it, where they cost
+// nothing more: exact, at the price that all threads share the lock's cache line. That is what these
+// strategies are: one stack behind one lock. Functions whose name ends in _locked want the lock held; the
+// others must be called without it.
+#ifndef POOLMARK_POOLS_STOCK_H
+#define POOLMARK_POOLS_STOCK_H
+
+#include "pools/poison.h"
+#include "pools/pool_strategy.h"
+#include "pools/spin.h"
+
+#include <stdalign.h>
+
+struct stock_batch {
+    struct stock_batch *next; // in the list of full or of empty racks
+    char *memory;             // count x stride bytes, owned
+    int64_t count;            // objects, and places in the rack
+    void *rack[];
+};
+
+// What a get was served by, besides the stock.
+enum stock_stray { STOCK_MISS, STOCK_OVERFLOW };
+
+struct stock {
+    // One cache line: all that a pop or push touches, the rack aside.
+    alignas(64) struct spin lock; // guards all the rest
+    void **top;                   // the place above the current rack's topmost free object
+    void **bottom, **limit;       // the current rack's places
+    int64_t in_use, peak;
+    int64_t hits;
+    int64_t grow_at; // `expand`: objects in use that set a growth off; INT64_MAX for none
+
+    alignas(64) int64_t strays; // objects out that malloc served
+    int64_t misses, overflow, refused, failed;
+    int64_t owned;
+    int64_t pending; // objects being made, not yet owned
+    bool refusing;   // the last get was refused
+    struct stock_batch *current, *full, *empty;
+    struct stock_batch **batches; // all, by rising address of memory
+    size_t batch_count, batch_room;
+
+    size_t object_bytes, stride; // constant
+    bool touch;
+};
+
+void stock_init(struct stock *stock, const struct pool_config *config);
+void stock_close(struct stock *stock); // frees all batches; objects still out are gone with them
+
+// Makes `count` objects, their pages faulted in if the config said touch, and then makes them available. The
+// caller has added the count to `pending` (stock_plan_locked), from which it is taken again however this
+// ends. 0, or -ENOMEM with everything undone.
+int stock_grow(struct stock *stock, int64_t count) __attribute__((warn_unused_result));
+// Plans `count` more, unless there would be more than `max` (0: unbounded) then.
+bool stock_plan_locked(struct stock *stock, int64_t count, int64_t max);
+// Both: pool_preheat of these strategies. -ERANGE past `max`.
+int stock_preheat(struct stock *stock, int64_t count, int64_t max) __attribute__((warn_unused_result));
+
+// An object from malloc, counted as `kind`; NULL, counted as failed, when there is no memory. The caller has
+// counted it as in use and stray already (stock_reserve_locked), so that bounds hold while malloc works.
+void *stock_stray(struct stock *stock, enum stock_stray kind);
+// A get that is refused: counts it. True when it is the first of a run, of which an event tells.
+bool stock_refuse_locked(struct stock *stock);
+void stock_emit_refusal(const struct pool_config *config, int64_t owned, int64_t in_use);
+
+void stock_put(struct stock *stock, void *object);
+void stock_stats(struct stock *stock,
+                 struct pool_stats *stats);               // not expansions, nor the pool struct's own bytes
+bool stock_owns(struct stock *stock, const void *object); // is it in a batch?
+bool stock_is_valid(struct stock *stock);
+
+bool stock_next_rack_locked(struct stock *stock); // the slow half of a pop; false when nothing is left
+
+static inline void stock_count_in_use_locked(struct stock *stock)
+{
+    stock->in_use++;
+    if (stock->in_use > stock->peak)
+        stock->peak = stock->in_use;
+}
+
+// A free object, counted as in use, or NULL when none is free. The caller counts the hit.
+static inline void *stock_pop_locked(struct stock *stock)
+{
+    if (__builtin_expect(stock->top == stock->bottom, 0) && !stock_next_rack_locked(stock))
+        return NULL;
+    stock_count_in_use_locked(stock);
+    return *--stock->top;
+}
+
+static inline void stock_reserve_locked(struct stock *stock)
+{
+    stock->in_use++;
+    stock->strays++;
+}
+
+// For the object that a pop gave, once the lock is free.
+static inline void *stock_hand_out(struct stock *stock, void *object)
+{
+    unpoison(object, stock->object_bytes);
+    return object;
+}
+
+#endif
