@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+// The engine contract: how MQTT clients are driven, so that a client library and our own event loop can stand for
+// one another and are measured alike.
+//
+// An engine is one file that exports one `const struct engine`, listed in engine.c's array. It has clients numbered
+// from 0, of one process. Its calls begin something and return; what came of it is told by events, which are handed to
+// the listener inside `step`, on the thread that called `step`: whoever uses an engine needs no lock. An event carries
+// the time at which the thing happened, not the time at which `step` got around to it.
+//
+// Every connect ends in exactly one ENGINE_CONNECTED or ENGINE_FAILED, within the timeout. A connected client ends in
+// exactly one ENGINE_DROPPED (not our doing) or ENGINE_CLOSED (after `close_client`). Times are CLOCK_MONOTONIC.
+//
+//     struct engine_run *run;
+//     if (engine->open(&run, &config, &err) < 0) ...
+//     engine->connect(run, 0);
+//     while (!connected) engine->step(run, clock_now_ns() + NS_PER_S);   // the listener sets `connected`
+//     engine->close(run);
+#ifndef POOLMARK_LOADGEN_ENGINE_H
+#define POOLMARK_LOADGEN_ENGINE_H
+
+#include "base/err.h"
+#include "loadgen/payload.h"
+#include "loadgen/plan.h"
+#include "loadgen/tally.h"
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <time.h>
+
+enum engine_cap {
+    ENGINE_CAP_BIND = 1 << 0, // can choose the source address of a client
+    ENGINE_CAP_PING = 1 << 1, // can send a PINGREQ when asked
+};
+
+enum engine_event_kind {
+    ENGINE_CONNECTED,  // CONNACK 0
+    ENGINE_FAILED,     // the connect ended otherwise; `reason`
+    ENGINE_DROPPED,    // was connected and is not any more; `reason`
+    ENGINE_CLOSED,     // as asked
+    ENGINE_SUBSCRIBED, // SUBACK with a QoS
+    ENGINE_REFUSED,    // SUBACK 0x80, or the subscription failed otherwise
+    ENGINE_ACKED,      // PUBACK or PUBCOMP of a publish; `intended_ns` and `started_ns` are that publish's
+    ENGINE_MESSAGE,    // a PUBLISH arrived; `payload` when it is one of ours
+    ENGINE_PONG,       // PINGRESP to `ping`
+};
+
+struct engine_event {
+    enum engine_event_kind kind;
+    enum tally_reason reason;
+    int64_t client;      // the engine's number of it, from 0
+    int64_t at_ns;       // when it happened
+    int64_t started_ns;  // CONNECTED: when the connect was begun; ACKED: when the PUBLISH was sent
+    int64_t intended_ns; // ACKED: when it was meant to be sent
+    struct payload payload;
+    bool ours; // MESSAGE: `payload` means something
+};
+typedef void engine_listener(void *context, const struct engine_event *event);
+
+struct engine_config {
+    const struct plan *plan; // for the routes; outlives the run
+    int64_t first;           // global number of client 0: its route is plan_route(plan, first)
+    int64_t clients;         // 1 and up
+    const char *prefix;      // client identifiers are PREFIX-GLOBALNUMBER; at most 12 characters; outlives the run
+    int64_t timeout_ns;      // a connect that takes longer has failed
+    int keep_alive_s;        // 0: none; the engine sends the pings
+    int window;              // connects under way at once; 0: the engine's own choice
+    engine_listener *listener;
+    void *context;
+};
+
+struct engine_message {
+    const char *topic;
+    const uint8_t *payload; // valid during the call
+    uint32_t payload_bytes;
+    int qos;
+    int64_t intended_ns, sent_ns;
+};
+
+struct engine_run; // each engine's own
+
+struct engine {
+    const char *name;
+    const char *summary; // one line
+    unsigned caps;       // of enum engine_cap
+    int64_t clients;     // in one process, by default
+    int64_t clients_max; // in one process, at most, descriptors permitting
+    int tokens;          // processes that connect at a time, by default
+
+    // -errno with the text in `err`, everything undone.
+    int (*open)(struct engine_run **run, const struct engine_config *config, struct err *err);
+
+    // Begins a connect; the engine may queue it when its window is full. 0 or -errno; then no event follows.
+    int (*connect)(struct engine_run *run, int64_t client);
+
+    // These need a connected client: -ENOTCONN. 0 or -errno; then no event follows.
+    int (*subscribe)(struct engine_run *run, int64_t client, const char *topic, int qos);
+    int (*publish)(struct engine_run *run, int64_t client, const struct engine_message *message);
+    int (*ping)(struct engine_run *run, int64_t client); // NULL without ENGINE_CAP_PING
+    int (*close_client)(struct engine_run *run, int64_t client);
+
+    // Hands out events; returns when there were some, when a signal came (workers are woken by SIGUSR1, blocked
+    // outside this call), or at `until_ns`.
+    void (*step)(struct engine_run *run, int64_t until_ns);
+
+    // Ends everything, without further events: open connections are cut. NULL is allowed.
+    void (*close)(struct engine_run *run);
+};
+
+// For an engine's `step`: the caller's signal mask with SIGUSR1 let through, and the time left until `until_ns`.
+void engine_wait_mask(sigset_t *mask);
+struct timespec engine_wait_time(int64_t until_ns);
+
+const struct engine *engine_find(const char *name); // NULL: no such engine
+const struct engine *const *engine_list(void);      // NULL-terminated
+
+#endif

@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loadgen/engine_paho.h"
+
+#include "base/clock.h"
+#include "loadgen/engine_paho_queue.h"
+
+#include <MQTTAsync.h>
+#include <errno.h>
+#include <malloc.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum client_state { IDLE, CONNECTING, OPEN, ENDED };
+
+struct paho_client {
+    struct engine_run *run;
+    MQTTAsync handle; // NULL until the first connect
+    int64_t started_ns;
+    // The calling thread's: changed by calls, and by events when `step` hands them out.
+    enum client_state state;
+};
+
+struct engine_run {
+    struct engine_config config;
+    struct paho_client *clients;
+    struct paho_queue *queue; // what the library's threads tell us
+};
+
+static int64_t number_of(const struct paho_client *client)
+{
+    return client - client->run->clients;
+}
+
+static void push(struct paho_client *client, struct engine_event event)
+{
+    event.client = number_of(client);
+    event.at_ns = clock_now_ns();
+    paho_queue_push(client->run->queue, &event);
+}
+
+// --- what the library calls, on its own threads ------------------------------------------------------------
+
+static void on_connected(void *context, MQTTAsync_successData *data)
+{
+    (void)data;
+    struct paho_client *client = context;
+    push(client, (struct engine_event){.kind = ENGINE_CONNECTED, .started_ns = client->started_ns});
+}
+
+static void on_connect_failed(void *context, MQTTAsync_failureData *data)
+{
+    enum tally_reason reason = REASON_TCP_FAILED;
+    if (data && data->code >= 1 && data->code <= 5)
+        reason = tally_reason_of_connack(data->code);
+    else if (data && data->message && strstr(data->message, "timeout"))
+        reason = REASON_TIMEOUT;
+    push(context, (struct engine_event){.kind = ENGINE_FAILED, .reason = reason});
+}
+
+static void on_lost(void *context, char *cause)
+{
+    (void)cause;
+    push(context, (struct engine_event){.kind = ENGINE_DROPPED, .reason = REASON_LOST});
+}
+
+static int on_message(void *context, char *topic, int topic_bytes, MQTTAsync_message *message)
+{
+    (void)topic_bytes;
+    struct engine_event event = {.kind = ENGINE_MESSAGE};
+    if (message->payloadlen > 0)
+        event.ours = payload_read(message->payload, (size_t)message->payloadlen, &event.payload);
+    push(context, event);
+    MQTTAsync_freeMessage(&message);
+    MQTTAsync_free(topic);
+    return 1;
+}
+
+static void on_subscribed(void *context, MQTTAsync_successData *data)
+{
+    bool refused = data && data->alt.qos == 0x80;
+    push(context, (struct engine_event){.kind = refused ? ENGINE_REFUSED : ENGINE_SUBSCRIBED,
+                                        .reason = refused ? REASON_SUBSCRIBE_REFUSED : REASON_NONE});
+}
+
+static void on_subscribe_failed(void *context, MQTTAsync_failureData *data)
+{
+    (void)data;
+    push(context, (struct engine_event){.kind = ENGINE_REFUSED, .reason = REASON_SUBSCRIBE_REFUSED});
+}
+
+static void on_sent(void *context, MQTTAsync_successData *data)
+{
+    struct paho_sent *sent = context;
+    struct paho_client *client = sent->client;
+    if (data && data->alt.pub.message.qos > 0)
+        push(client, (struct engine_event){
+                         .kind = ENGINE_ACKED, .intended_ns = sent->intended_ns, .started_ns = sent->sent_ns});
+    paho_queue_put_sent(client->run->queue, sent);
+}
+
+// The connection ended first; on_lost tells of that, and the missing acknowledgement is seen in the counts.
+static void on_send_failed(void *context, MQTTAsync_failureData *data)
+{
+    (void)data;
+    struct paho_sent *sent = context;
+    struct paho_client *client = sent->client;
+    paho_queue_put_sent(client->run->queue, sent);
+}
+
+static void on_closed(void *context, MQTTAsync_successData *data)
+{
+    (void)data;
+    push(context, (struct engine_event){.kind = ENGINE_CLOSED});
+}
+
+static void on_close_failed(void *context, MQTTAsync_failureData *data)
+{
+    (void)data;
+    push(context, (struct engine_event){.kind = ENGINE_CLOSED});
+}
+
+// --- what the worker calls ---------------------------------------------------------------------------------
+
+// Many processes share the machine, and each has two threads of the library: small stacks, one arena of malloc.
+static void be_small(void)
+{
+    mallopt(M_ARENA_MAX, 1);
+    pthread_attr_t attr;
+    if (pthread_getattr_default_np(&attr) == 0) {
+        pthread_attr_setstacksize(&attr, 128 * 1024);
+        pthread_setattr_default_np(&attr);
+        pthread_attr_destroy(&attr);
+    }
+}
+
+static int paho_open(struct engine_run **run_out, const struct engine_config *config, struct err *err)
+{
+    struct engine_run *run = calloc(1, sizeof *run);
+    int code = -ENOMEM;
+    if (!run)
+        return err_set(err, code, "out of memory for the engine");
+    run->config = *config;
+    run->clients = calloc((size_t)config->clients, sizeof *run->clients);
+    if (!run->clients) {
+        err_set(err, code, "out of memory for %lld clients", (long long)config->clients);
+        goto fail_run;
+    }
+    for (int64_t i = 0; i < config->clients; i++)
+        run->clients[i].run = run;
+    be_small();
+    code = paho_queue_open(&run->queue, err);
+    if (code < 0)
+        goto fail_clients;
+    *run_out = run;
+    return 0;
+fail_clients:
+    free(run->clients);
+fail_run:
+    free(run);
+    return code;
+}
+
+static int create(struct engine_run *run, struct paho_client *client)
+{
+    char id[48];
+    int64_t global = run->config.first + number_of(client);
+    struct plan_route route = plan_route(run->config.plan, global);
+    snprintf(id, sizeof id, "%s-%lld", run->config.prefix, (long long)global);
+    int code = MQTTAsync_create(&client->handle, route.target->uri, id, MQTTCLIENT_PERSISTENCE_NONE, NULL);
+    if (code != MQTTASYNC_SUCCESS) {
+        client->handle = NULL;
+        return -ENOMEM;
+    }
+    code = MQTTAsync_setCallbacks(client->handle, client, on_lost, on_message, NULL);
+    return code == MQTTASYNC_SUCCESS ? 0 : -EINVAL;
+}
+
+static int paho_connect(struct engine_run *run, int64_t number)
+{
+    struct paho_client *client = &run->clients[number];
+    if (client->state == CONNECTING || client->state == OPEN)
+        return -EISCONN;
+    if (!client->handle) {
+        int code = create(run, client);
+        if (code < 0)
+            return code;
+    }
+    MQTTAsync_connectOptions options = MQTTAsync_connectOptions_initializer;
+    options.keepAliveInterval = run->config.keep_alive_s;
+    options.cleansession = 1;
+    options.connectTimeout = (int)((run->config.timeout_ns + NS_PER_S - 1) / NS_PER_S);
+    options.MQTTVersion = MQTTVERSION_3_1_1;
+    options.onSuccess = on_connected;
+    options.onFailure = on_connect_failed;
+    options.context = client;
+    client->started_ns = clock_now_ns();
+    client->state = CONNECTING;
+    if (MQTTAsync_connect(client->handle, &options) != MQTTASYNC_SUCCESS) {
+        client->state = ENDED;
+        return -EINVAL;
+    }
+    return 0;
+}
+
+static int paho_subscribe(struct engine_run *run, int64_t number, const char *topic, int qos)
+{
+    struct paho_client *client = &run->clients[number];
+    if (client->state != OPEN)
+        return -ENOTCONN;
+    MQTTAsync_responseOptions options = MQTTAsync_responseOptions_initializer;
+    options.onSuccess = on_subscribed;
+    options.onFailure = on_subscribe_failed;
+    options.context = client;
+    return MQTTAsync_subscribe(client->handle, topic, qos, &options) == MQTTASYNC_SUCCESS ? 0 : -ENOTCONN;
+}
+
+static int paho_publish(struct engine_run *run, int64_t number, const struct engine_message *message)
+{
+    struct paho_client *client = &run->clients[number];
+    if (client->state != OPEN)
+        return -ENOTCONN;
+    struct paho_sent *sent = paho_queue_get_sent(run->queue);
+    if (!sent)
+        return -ENOMEM;
+    sent->client = client;
+    sent->intended_ns = message->intended_ns;
+    sent->sent_ns = message->sent_ns;
+    MQTTAsync_responseOptions options = MQTTAsync_responseOptions_initializer;
+    options.onSuccess = on_sent;
+    options.onFailure = on_send_failed;
+    options.context = sent;
+    int code = MQTTAsync_send(client->handle, message->topic, (int)message->payload_bytes, message->payload,
+                              message->qos, 0, &options);
+    if (code == MQTTASYNC_SUCCESS)
+        return 0;
+    paho_queue_put_sent(run->queue, sent);
+    return code == MQTTASYNC_DISCONNECTED ? -ENOTCONN : -EAGAIN;
+}
+
+static int paho_close_client(struct engine_run *run, int64_t number)
+{
+    struct paho_client *client = &run->clients[number];
+    if (client->state != OPEN)
+        return -ENOTCONN;
+    MQTTAsync_disconnectOptions options = MQTTAsync_disconnectOptions_initializer;
+    options.onSuccess = on_closed;
+    options.onFailure = on_close_failed;
+    options.context = client;
+    return MQTTAsync_disconnect(client->handle, &options) == MQTTASYNC_SUCCESS ? 0 : -ENOTCONN;
+}
+
+// The library may tell twice of one end (lost while it was being closed): the first counts.
+static bool admit(struct paho_client *client, enum engine_event_kind kind)
+{
+    switch (kind) {
+    case ENGINE_CONNECTED:
+        client->state = OPEN;
+        return true;
+    case ENGINE_FAILED:
+        if (client->state != CONNECTING)
+            return false;
+        client->state = ENDED;
+        return true;
+    case ENGINE_DROPPED:
+    case ENGINE_CLOSED:
+        if (client->state != OPEN)
+            return false;
+        client->state = ENDED;
+        return true;
+    default:
+        return true;
+    }
+}
+
+static void paho_step(struct engine_run *run, int64_t until_ns)
+{
+    size_t count;
+    const struct engine_event *events = paho_queue_take(run->queue, until_ns, &count);
+    for (size_t i = 0; i < count; i++)
+        if (admit(&run->clients[events[i].client], events[i].kind))
+            run->config.listener(run->config.context, &events[i]);
+}
+
+static void paho_close(struct engine_run *run)
+{
+    if (!run)
+        return;
+    // The last destroy stops the library's threads.
+    for (int64_t i = 0; i < run->config.clients; i++)
+        if (run->clients[i].handle)
+            MQTTAsync_destroy(&run->clients[i].handle);
+    paho_queue_close(run->queue);
+    free(run->clients);
+    free(run);
+}
+
+const char *engine_paho_version(void)
+{
+    for (MQTTAsync_nameValue *info = MQTTAsync_getVersionInfo(); info && info->name; info++)
+        if (strcmp(info->name, "Version") == 0)
+            return info->value;
+    return "unknown";
+}
+
+const struct engine engine_paho = {
+    .name = "paho",
+    .summary = "paho.mqtt.c, MQTTAsync: a client library with two threads a process",
+    .caps = 0,
+    .clients = 500,
+    .clients_max = 2000,
+    .tokens = 40,
+    .open = paho_open,
+    .connect = paho_connect,
+    .subscribe = paho_subscribe,
+    .publish = paho_publish,
+    .close_client = paho_close_client,
+    .step = paho_step,
+    .close = paho_close,
+};

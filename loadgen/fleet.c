@@ -1,0 +1,357 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loadgen/fleet.h"
+
+#include "base/clock.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { REAP_EVERY_NS = 100000000, COMPLAINT_BYTES = 256 };
+
+struct page {
+    _Alignas(64) struct tally_page tally;
+    _Atomic bool ready;           // release by the worker, acquire by the parent
+    _Atomic uint64_t done;        // number of the last order done; release and acquire likewise
+    char complaint[COMPLAINT_BYTES]; // written before the worker exits, read after it was reaped
+};
+
+struct shared {
+    _Atomic uint64_t number; // of the order; 0: none yet. See the header for the order of memory.
+    _Atomic bool stop;       // relaxed: nothing is read because of it
+    _Atomic int gate;        // workers below this number may begin; relaxed: the order itself was acquired before
+    struct fleet_order order;
+    struct page pages[];
+};
+
+struct member {
+    pid_t pid; // 0: reaped
+    bool died; // not by fleet_stop
+};
+
+struct fleet {
+    struct fleet_config config;
+    struct shared *shared;
+    size_t shared_bytes;
+    struct member *members;
+    int64_t reaped_ns;
+    bool stopping;
+};
+
+struct fleet_worker {
+    struct shared *shared;
+    int number;
+    uint64_t taken;
+};
+
+// --- the parent's side -------------------------------------------------------------------------------------
+
+static void no_op(int signal_number)
+{
+    (void)signal_number;
+}
+
+// The signals of a worker: SIGUSR1 only interrupts waits; Ctrl-C is the parent's business.
+static void set_signals(void)
+{
+    struct sigaction action = {.sa_handler = no_op};
+    sigaction(SIGUSR1, &action, NULL);
+    action.sa_handler = SIG_IGN;
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGPIPE, &action, NULL);
+    sigset_t mask;
+    sigemptyset(&mask);
+    sigaddset(&mask, SIGUSR1);
+    pthread_sigmask(SIG_SETMASK, &mask, NULL);
+}
+
+static void run_child(const struct fleet *fleet, int number, pid_t parent)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent)
+        _exit(1); // the parent died before the kernel was told
+    set_signals();
+    struct fleet_worker worker = {.shared = fleet->shared, .number = number};
+    int code = fleet->config.work(&worker, fleet->config.context);
+    // Not exit(): buffers and exit handlers are the parent's.
+    _exit(code);
+}
+
+static int fork_all(struct fleet *fleet, struct err *err)
+{
+    pid_t parent = getpid();
+    fflush(NULL);
+    // SIGUSR1 must not meet a child before its handler is there.
+    sigset_t block, old;
+    sigemptyset(&block);
+    sigaddset(&block, SIGUSR1);
+    pthread_sigmask(SIG_BLOCK, &block, &old);
+    int code = 0;
+    for (int i = 0; i < fleet->config.workers && code == 0; i++) {
+        pid_t pid = fork();
+        if (pid == 0)
+            run_child(fleet, i, parent);
+        if (pid < 0)
+            code = err_set(err, -errno, "cannot start worker %d of %d: %m", i + 1, fleet->config.workers);
+        else
+            fleet->members[i].pid = pid;
+    }
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    return code;
+}
+
+int fleet_open(struct fleet **fleet_out, const struct fleet_config *config, struct err *err)
+{
+    struct fleet *fleet = calloc(1, sizeof *fleet);
+    if (!fleet)
+        return err_set(err, -ENOMEM, "out of memory for the workers");
+    fleet->config = *config;
+    int code = -ENOMEM;
+    fleet->members = calloc((size_t)config->workers, sizeof *fleet->members);
+    if (!fleet->members) {
+        err_set(err, code, "out of memory for %d workers", config->workers);
+        goto fail_fleet;
+    }
+    fleet->shared_bytes = sizeof *fleet->shared + (size_t)config->workers * sizeof fleet->shared->pages[0];
+    fleet->shared = mmap(NULL, fleet->shared_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (fleet->shared == MAP_FAILED) {
+        code = err_set(err, -errno, "cannot map %zu bytes for %d workers: %m", fleet->shared_bytes, config->workers);
+        goto fail_members;
+    }
+    code = fork_all(fleet, err);
+    if (code < 0) {
+        fleet_close(fleet);
+        return code;
+    }
+    *fleet_out = fleet;
+    return 0;
+fail_members:
+    free(fleet->members);
+fail_fleet:
+    free(fleet);
+    return code;
+}
+
+static void wake(const struct fleet *fleet, int from, int to)
+{
+    for (int i = from; i < to; i++)
+        if (fleet->members[i].pid > 0)
+            kill(fleet->members[i].pid, SIGUSR1);
+}
+
+static uint64_t current(const struct fleet *fleet)
+{
+    return atomic_load_explicit(&fleet->shared->number, memory_order_relaxed); // we alone write it
+}
+
+static bool is_done(const struct fleet *fleet, int worker)
+{
+    const struct page *page = &fleet->shared->pages[worker];
+    if (fleet->members[worker].pid == 0)
+        return true;
+    if (current(fleet) == 0)
+        return atomic_load_explicit(&page->ready, memory_order_acquire);
+    return atomic_load_explicit(&page->done, memory_order_acquire) == current(fleet);
+}
+
+// The gate stands behind the first `tokens` workers that are not done.
+static void move_gate(struct fleet *fleet)
+{
+    int waiting = 0, gate = 0;
+    while (gate < fleet->config.workers && waiting < fleet->config.tokens) {
+        if (!is_done(fleet, gate))
+            waiting++;
+        gate++;
+    }
+    int old = atomic_load_explicit(&fleet->shared->gate, memory_order_relaxed);
+    if (gate > old) {
+        atomic_store_explicit(&fleet->shared->gate, gate, memory_order_relaxed);
+        wake(fleet, old, gate);
+    }
+}
+
+void fleet_give(struct fleet *fleet, const struct fleet_order *order)
+{
+    fleet->shared->order = *order;
+    int gate = order->gated && fleet->config.tokens > 0 ? 0 : fleet->config.workers;
+    atomic_store_explicit(&fleet->shared->gate, gate, memory_order_relaxed);
+    atomic_store_explicit(&fleet->shared->number, current(fleet) + 1, memory_order_release);
+    wake(fleet, 0, fleet->config.workers);
+}
+
+static void count_losses(struct fleet *fleet, int worker)
+{
+    // Its writer is dead and reaped: the page is ours now.
+    struct tally_page *page = &fleet->shared->pages[worker].tally;
+    struct tally lost = {0};
+    tally_sum(&lost, page);
+    int64_t open = lost.count[TALLY_OPEN];
+    int64_t never = fleet->config.clients_of(fleet->config.context, worker) - lost.count[TALLY_CONNECTED] -
+                    tally_failed(&lost);
+    if (open > 0)
+        atomic_fetch_add_explicit(&page->dropped[REASON_WORKER_DIED], open, memory_order_relaxed);
+    if (never > 0)
+        atomic_fetch_add_explicit(&page->failed[REASON_WORKER_DIED], never, memory_order_relaxed);
+    tally_set(page, TALLY_OPEN, 0);
+}
+
+static bool reap(struct fleet *fleet, int worker)
+{
+    struct member *member = &fleet->members[worker];
+    int status;
+    if (member->pid == 0 || waitpid(member->pid, &status, WNOHANG) != member->pid)
+        return false;
+    member->pid = 0;
+    if (!fleet->stopping) {
+        member->died = true;
+        count_losses(fleet, worker);
+    }
+    return true;
+}
+
+int fleet_poll(struct fleet *fleet, int64_t now_ns)
+{
+    if (now_ns - fleet->reaped_ns >= REAP_EVERY_NS) {
+        fleet->reaped_ns = now_ns;
+        for (int i = 0; i < fleet->config.workers; i++)
+            reap(fleet, i);
+    }
+    if (current(fleet) > 0 && fleet->shared->order.gated && fleet->config.tokens > 0)
+        move_gate(fleet);
+    int busy = 0;
+    for (int i = 0; i < fleet->config.workers; i++)
+        busy += !is_done(fleet, i);
+    return busy;
+}
+
+void fleet_sum(const struct fleet *fleet, struct tally *sum)
+{
+    for (int i = 0; i < fleet->config.workers; i++)
+        tally_sum(sum, &fleet->shared->pages[i].tally);
+}
+
+int fleet_workers(const struct fleet *fleet)
+{
+    return fleet->config.workers;
+}
+
+int fleet_died(const struct fleet *fleet)
+{
+    int died = 0;
+    for (int i = 0; i < fleet->config.workers; i++)
+        died += fleet->members[i].died;
+    return died;
+}
+
+int fleet_living(const struct fleet *fleet)
+{
+    int living = 0;
+    for (int i = 0; i < fleet->config.workers; i++)
+        living += fleet->members[i].pid > 0;
+    return living;
+}
+
+pid_t fleet_pid(const struct fleet *fleet, int worker)
+{
+    return fleet->members[worker].pid;
+}
+
+const char *fleet_complaint(const struct fleet *fleet)
+{
+    for (int i = 0; i < fleet->config.workers; i++)
+        if (fleet->members[i].pid == 0 && fleet->shared->pages[i].complaint[0])
+            return fleet->shared->pages[i].complaint;
+    return "";
+}
+
+void fleet_stop(struct fleet *fleet, int64_t patience_ns)
+{
+    for (int i = 0; i < fleet->config.workers; i++)
+        reap(fleet, i); // whoever died before this died unexpectedly
+    fleet->stopping = true;
+    atomic_store_explicit(&fleet->shared->stop, true, memory_order_relaxed);
+    wake(fleet, 0, fleet->config.workers);
+    int64_t until_ns = clock_now_ns() + patience_ns;
+    while (fleet_living(fleet) > 0 && clock_now_ns() < until_ns) {
+        for (int i = 0; i < fleet->config.workers; i++)
+            reap(fleet, i);
+        if (fleet_living(fleet) > 0)
+            clock_sleep_until_ns(clock_now_ns() + 5 * NS_PER_MS);
+    }
+    for (int i = 0; i < fleet->config.workers; i++)
+        if (fleet->members[i].pid > 0)
+            kill(fleet->members[i].pid, SIGKILL);
+    for (int i = 0; i < fleet->config.workers; i++)
+        if (fleet->members[i].pid > 0) {
+            waitpid(fleet->members[i].pid, NULL, 0);
+            fleet->members[i].pid = 0;
+        }
+}
+
+void fleet_close(struct fleet *fleet)
+{
+    if (!fleet)
+        return;
+    fleet_stop(fleet, 200 * NS_PER_MS);
+    munmap(fleet->shared, fleet->shared_bytes);
+    free(fleet->members);
+    free(fleet);
+}
+
+// --- a worker's side ---------------------------------------------------------------------------------------
+
+int fleet_worker_number(const struct fleet_worker *worker)
+{
+    return worker->number;
+}
+
+static struct page *page_of(const struct fleet_worker *worker)
+{
+    return &worker->shared->pages[worker->number];
+}
+
+struct tally_page *fleet_worker_page(struct fleet_worker *worker)
+{
+    return &page_of(worker)->tally;
+}
+
+void fleet_worker_ready(struct fleet_worker *worker)
+{
+    atomic_store_explicit(&page_of(worker)->ready, true, memory_order_release);
+}
+
+void fleet_worker_complain(struct fleet_worker *worker, const char *text)
+{
+    snprintf(page_of(worker)->complaint, COMPLAINT_BYTES, "worker %d: %s", worker->number, text);
+}
+
+bool fleet_worker_stopped(const struct fleet_worker *worker)
+{
+    return atomic_load_explicit(&worker->shared->stop, memory_order_relaxed);
+}
+
+bool fleet_worker_take(struct fleet_worker *worker, struct fleet_order *order)
+{
+    uint64_t number = atomic_load_explicit(&worker->shared->number, memory_order_acquire);
+    if (number == worker->taken)
+        return false;
+    worker->taken = number;
+    *order = worker->shared->order;
+    return true;
+}
+
+bool fleet_worker_admitted(const struct fleet_worker *worker)
+{
+    return worker->number < atomic_load_explicit(&worker->shared->gate, memory_order_relaxed);
+}
+
+void fleet_worker_done(struct fleet_worker *worker)
+{
+    atomic_store_explicit(&page_of(worker)->done, worker->taken, memory_order_release);
+}

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loadgen/latency.h"
+
+#include "base/clock.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <sys/mman.h>
+
+enum { FLUSH_AGE_NS = 100000000 };
+
+struct stripe {
+    pthread_mutex_t lock; // guards the histograms of the stripe and `used`
+    bool used[LATENCY_COUNT];
+};
+
+struct latency_shared {
+    size_t bytes; // of the mapping
+    int stripes;
+    // Followed by the stripes, each: struct stripe, then LATENCY_COUNT histograms.
+};
+
+static size_t align64(size_t bytes)
+{
+    return (bytes + 63) / 64 * 64;
+}
+
+static size_t stripe_bytes(void)
+{
+    return align64(sizeof(struct stripe)) + LATENCY_COUNT * hist_bytes();
+}
+
+static struct stripe *stripe_at(struct latency_shared *shared, int stripe)
+{
+    return (struct stripe *)((char *)shared + align64(sizeof *shared) + (size_t)stripe * stripe_bytes());
+}
+
+static struct hist *hist_at(struct stripe *stripe, int kind)
+{
+    return (struct hist *)((char *)stripe + align64(sizeof *stripe) + (size_t)kind * hist_bytes());
+}
+
+const char *latency_name(enum latency_kind kind)
+{
+    static const char *const names[LATENCY_COUNT] = {
+        [LATENCY_CONNECT] = "connect",
+        [LATENCY_CONNECT_UNCORRECTED] = "connect_uncorrected",
+        [LATENCY_ACK] = "ack",
+        [LATENCY_ACK_UNCORRECTED] = "ack_uncorrected",
+        [LATENCY_DELIVERY] = "delivery",
+        [LATENCY_DELIVERY_UNCORRECTED] = "delivery_uncorrected",
+        [LATENCY_LAG] = "lag",
+    };
+    return (unsigned)kind < LATENCY_COUNT ? names[kind] : "unknown";
+}
+
+static int stripe_init(struct stripe *stripe)
+{
+    pthread_mutexattr_t attr;
+    int code = pthread_mutexattr_init(&attr);
+    if (code != 0)
+        return -code;
+    pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
+    pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
+    code = pthread_mutex_init(&stripe->lock, &attr);
+    pthread_mutexattr_destroy(&attr);
+    for (int kind = 0; kind < LATENCY_COUNT; kind++)
+        hist_init(hist_at(stripe, kind));
+    return -code;
+}
+
+int latency_shared_open(struct latency_shared **shared, int stripes, struct err *err)
+{
+    size_t bytes = align64(sizeof **shared) + (size_t)stripes * stripe_bytes();
+    void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED)
+        return err_set(err, -errno, "cannot map %zu bytes of shared memory for histograms: %m", bytes);
+    *shared = memory;
+    (*shared)->bytes = bytes;
+    (*shared)->stripes = stripes;
+    for (int i = 0; i < stripes; i++) {
+        int code = stripe_init(stripe_at(*shared, i));
+        if (code < 0) {
+            munmap(memory, bytes);
+            return err_set(err, code, "cannot make a lock that processes share");
+        }
+    }
+    return 0;
+}
+
+void latency_shared_close(struct latency_shared *shared)
+{
+    if (shared)
+        munmap(shared, shared->bytes);
+}
+
+static void stripe_lock(struct stripe *stripe)
+{
+    // A holder that was killed leaves at worst one sample half counted: the histogram stays usable.
+    if (pthread_mutex_lock(&stripe->lock) == EOWNERDEAD)
+        pthread_mutex_consistent(&stripe->lock);
+}
+
+void latency_add(struct latency_batch *batch, enum latency_kind kind, int64_t value_ns, int64_t now_ns)
+{
+    if (batch->count == 0)
+        batch->oldest_ns = now_ns;
+    batch->samples[batch->count].value_ns = value_ns > 0 ? value_ns : 0;
+    batch->samples[batch->count].kind = (int32_t)kind;
+    if (++batch->count == LATENCY_BATCH)
+        latency_flush(batch);
+}
+
+void latency_flush(struct latency_batch *batch)
+{
+    if (batch->count == 0)
+        return;
+    struct stripe *stripe = stripe_at(batch->shared, batch->stripe % batch->shared->stripes);
+    stripe_lock(stripe);
+    for (int i = 0; i < batch->count; i++) {
+        stripe->used[batch->samples[i].kind] = true;
+        hist_add(hist_at(stripe, batch->samples[i].kind), batch->samples[i].value_ns);
+    }
+    pthread_mutex_unlock(&stripe->lock);
+    batch->count = 0;
+}
+
+void latency_flush_old(struct latency_batch *batch, int64_t now_ns)
+{
+    if (batch->count > 0 && now_ns - batch->oldest_ns >= FLUSH_AGE_NS)
+        latency_flush(batch);
+}
+
+void latency_collect(struct latency_shared *shared, struct hist *into[LATENCY_COUNT])
+{
+    for (int i = 0; i < shared->stripes; i++) {
+        struct stripe *stripe = stripe_at(shared, i);
+        stripe_lock(stripe);
+        for (int kind = 0; kind < LATENCY_COUNT; kind++) {
+            if (!stripe->used[kind])
+                continue;
+            hist_merge(into[kind], hist_at(stripe, kind));
+            hist_reset(hist_at(stripe, kind));
+            stripe->used[kind] = false;
+        }
+        pthread_mutex_unlock(&stripe->lock);
+    }
+}

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+// Latency samples on their way from many worker processes to the one that records them.
+//
+// A worker collects samples in a private batch and empties it, when full or old, into one of a few sets of histograms
+// in shared memory (a stripe; workers share them, so that a thousand workers need no thousand sets). A stripe's lock is
+// a process-shared robust mutex: when a worker is killed while it holds it, the next one goes on, and at most that
+// worker's last batch is lost. The parent moves what the stripes have gathered into interval histograms.
+#ifndef POOLMARK_LOADGEN_LATENCY_H
+#define POOLMARK_LOADGEN_LATENCY_H
+
+#include "base/err.h"
+#include "base/hist.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum latency_kind {
+    LATENCY_CONNECT,              // from the intended time to CONNACK
+    LATENCY_CONNECT_UNCORRECTED,  // from the call to CONNACK
+    LATENCY_ACK,                  // from the intended time to PUBACK or PUBCOMP
+    LATENCY_ACK_UNCORRECTED,      // from the PUBLISH
+    LATENCY_DELIVERY,             // from the intended time to the subscriber
+    LATENCY_DELIVERY_UNCORRECTED, // from the PUBLISH
+    LATENCY_LAG,                  // from the intended time to the act: how late the generator was
+    LATENCY_COUNT,
+};
+
+const char *latency_name(enum latency_kind kind); // "connect", "ack_uncorrected": tag and metric prefix
+
+struct latency_shared; // in memory that parent and workers share
+
+// Maps the stripes; before the workers are forked. -ENOMEM.
+int latency_shared_open(struct latency_shared **shared, int stripes, struct err *err)
+    __attribute__((warn_unused_result));
+void latency_shared_close(struct latency_shared *shared);
+
+enum { LATENCY_BATCH = 256 };
+
+struct latency_batch { // a worker's own; zeroed, then `shared` and `stripe` set
+    struct latency_shared *shared;
+    int stripe;
+    int count;
+    int64_t oldest_ns; // when the first sample of the batch came in
+    struct {
+        int64_t value_ns;
+        int32_t kind;
+    } samples[LATENCY_BATCH];
+};
+
+void latency_add(struct latency_batch *batch, enum latency_kind kind, int64_t value_ns, int64_t now_ns);
+void latency_flush(struct latency_batch *batch);
+// Flushes what has been waiting for 100 ms or more.
+void latency_flush_old(struct latency_batch *batch, int64_t now_ns);
+
+// Adds what the stripes hold to into[kind] and empties them. The parent's.
+void latency_collect(struct latency_shared *shared, struct hist *into[LATENCY_COUNT]);
+
+#endif

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+// poolmark-loadgen: scenario -> schedule -> workers -> engine -> record.
+#include "base/build.h"
+#include "base/clock.h"
+#include "loadgen/config.h"
+#include "loadgen/engine_paho.h"
+#include "loadgen/scenario.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int complain(const struct err *err, int code)
+{
+    fprintf(stderr, "poolmark-loadgen: %s\n", err->text);
+    return code;
+}
+
+static void describe(struct record *record, const struct config *config, const struct run *run)
+{
+    record_set(record, "seed", json_integer(config->seed));
+    record_set(record, "config", config_json(config));
+    record_set(record, "config.workers", json_integer(run->plan.workers));
+    record_set(record, "config.clients_per_worker", json_integer(run->plan.clients_per_worker));
+    record_set(record, "config.source_addresses", json_integer(run->plan.source_count));
+    if (strcmp(config->engine_name, "paho") == 0)
+        record_set(record, "libraries.paho", json_string(engine_paho_version()));
+}
+
+static int64_t losses(const struct run *run)
+{
+    const int64_t *count = run->tally.count;
+    return tally_failed(&run->tally) + tally_dropped(&run->tally) + count[TALLY_NOT_SENT] + count[TALLY_LOST] +
+           count[TALLY_UNACKED];
+}
+
+static int play(struct run *run, const struct config *config, struct record *record, struct err *err)
+{
+    int code = run_open(run, config, record, err);
+    if (code < 0)
+        return code;
+    if (record) {
+        describe(record, config, run);
+        code = record_save(record, err);
+        if (code < 0) {
+            run_close(run);
+            return code;
+        }
+    }
+    static struct summary summary; // large; main's alone
+    const struct scenario *scenario = scenario_find(config->scenario);
+    scenario->play(run, &summary);
+    run_phase(run, "end"); // collects what is left
+    summary_add_clients(&summary, run);
+    for (int kind = 0; kind < LATENCY_LAG; kind++)
+        summary_add_latency(&summary, latency_name((enum latency_kind)kind), run->total[kind]);
+    progress_end(&run->progress);
+    summary_write(&summary, run, config->quiet ? NULL : stdout);
+    code = losses(run) > 0 || run_is_broken(run) ? 1 : 0;
+    run_close(run);
+    return code;
+}
+
+int main(int argc, char **argv)
+{
+    struct config config;
+    struct err err = {0};
+    // The record has the command as it was given; parsing moves arguments about.
+    char **command = malloc(((size_t)argc + 1) * sizeof *command);
+    if (!command)
+        return EXIT_FAILED;
+    memcpy(command, argv, ((size_t)argc + 1) * sizeof *command);
+    switch (config_parse(&config, argc, argv, &err)) {
+    case OPTS_RUN:
+        break;
+    case OPTS_HELP:
+        config_print_help(stdout);
+        return EXIT_OK;
+    case OPTS_VERSION:
+        printf("poolmark-loadgen %s (%s)\n", build_facts()->version, build_facts()->commit);
+        return EXIT_OK;
+    default:
+        return complain(&err, EXIT_USAGE);
+    }
+    // A plan that cannot be is found before anything is written.
+    struct plan plan;
+    if (run_check(&plan, &config, &err) < 0)
+        return complain(&err, EXIT_USAGE);
+    plan_free(&plan);
+    struct record *record = NULL;
+    if (config.record_dir && record_open(&record, config.record_dir, "load", argc, command, &err) < 0)
+        return complain(&err, EXIT_USAGE);
+    free(command);
+    struct run run;
+    int code = play(&run, &config, record, &err);
+    if (code < 0) {
+        complain(&err, EXIT_FAILED);
+        (void)!record_close(record, "failed", NULL);
+        return EXIT_FAILED;
+    }
+    if (record_close(record, run.broken[0] ? "incomplete" : "complete", &err) < 0)
+        return complain(&err, EXIT_FAILED);
+    return code;
+}

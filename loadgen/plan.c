@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loadgen/plan.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+// Calls `add` with each comma-separated part of each text.
+static int each_part(const char *const *texts, int count, int (*add)(struct plan *, const char *, struct err *),
+                     struct plan *plan, struct err *err)
+{
+    for (int i = 0; i < count; i++) {
+        const char *at = texts[i];
+        while (*at) {
+            size_t bytes = strcspn(at, ",");
+            char part[256];
+            if (bytes >= sizeof part)
+                return err_set(err, -EINVAL, "\"%.40s...\" is too long for an address", at);
+            memcpy(part, at, bytes);
+            part[bytes] = '\0';
+            if (bytes > 0) {
+                int code = add(plan, part, err);
+                if (code < 0)
+                    return code;
+            }
+            at += bytes + (at[bytes] == ',');
+        }
+    }
+    return 0;
+}
+
+static int split_target(const char *text, char *host, size_t host_size, char *port, size_t port_size)
+{
+    const char *at = text;
+    if (strncmp(at, "mqtt://", 7) == 0 || strncmp(at, "tcp://", 6) == 0)
+        at = strstr(at, "://") + 3;
+    const char *colon = strrchr(at, ':');
+    size_t host_bytes = colon ? (size_t)(colon - at) : strlen(at);
+    if (host_bytes == 0 || host_bytes >= host_size || memchr(at, '/', host_bytes) || memchr(at, ':', host_bytes))
+        return -EINVAL;
+    memcpy(host, at, host_bytes);
+    host[host_bytes] = '\0';
+    int written = snprintf(port, port_size, "%s", colon ? colon + 1 : "1883");
+    if (written <= 0 || (size_t)written >= port_size || strspn(port, "0123456789") != (size_t)written)
+        return -EINVAL;
+    long number = strtol(port, NULL, 10);
+    return number >= 1 && number <= 65535 ? 0 : -EINVAL;
+}
+
+static int add_target(struct plan *plan, const char *text, struct err *err)
+{
+    char host[64], port[8];
+    if (split_target(text, host, sizeof host, port, sizeof port) < 0)
+        return err_set(err, -EINVAL, "--target \"%s\" is not mqtt://HOST:PORT with a port from 1 to 65535", text);
+    if (plan->target_count == PLAN_TARGETS_MAX)
+        return err_set(err, -EINVAL, "more than %d targets", PLAN_TARGETS_MAX);
+    struct addrinfo hints = {.ai_family = AF_INET, .ai_socktype = SOCK_STREAM};
+    struct addrinfo *found = NULL;
+    int code = getaddrinfo(host, port, &hints, &found);
+    if (code != 0)
+        return err_set(err, -EINVAL, "--target \"%s\": cannot find \"%s\": %s", text, host, gai_strerror(code));
+    struct plan_target *target = &plan->targets[plan->target_count++];
+    memcpy(&target->address, found->ai_addr, found->ai_addrlen);
+    target->address_bytes = found->ai_addrlen;
+    freeaddrinfo(found);
+    const struct sockaddr_in *in = (const struct sockaddr_in *)&target->address;
+    char dotted[INET_ADDRSTRLEN];
+    inet_ntop(AF_INET, &in->sin_addr, dotted, sizeof dotted);
+    snprintf(target->uri, sizeof target->uri, "tcp://%s:%s", dotted, port);
+    return 0;
+}
+
+static int add_source(struct plan *plan, const char *text, struct err *err)
+{
+    if (plan->source_count == PLAN_SOURCES_MAX)
+        return err_set(err, -EINVAL, "more than %d source addresses", PLAN_SOURCES_MAX);
+    if (inet_pton(AF_INET, text, &plan->sources[plan->source_count]) != 1)
+        return err_set(err, -EINVAL, "--source \"%s\" is not an IPv4 address", text);
+    plan->source_count++;
+    return 0;
+}
+
+static bool all_loopback(const struct plan *plan)
+{
+    for (int i = 0; i < plan->target_count; i++) {
+        const struct sockaddr_in *in = (const struct sockaddr_in *)&plan->targets[i].address;
+        if (ntohl(in->sin_addr.s_addr) >> 24 != 127)
+            return false;
+    }
+    return true;
+}
+
+// Routes for everybody: sources are made up (127.0.1.1, 127.0.1.2, ...) when the engine can bind, none were given,
+// and all targets are on the loopback, where any address of 127/8 is ours.
+static int find_routes(struct plan *plan, const struct plan_request *request, struct err *err)
+{
+    int64_t needed = (plan->clients + PLAN_PER_ROUTE_MAX - 1) / PLAN_PER_ROUTE_MAX;
+    int sources = plan->source_count > 0 ? plan->source_count : 1;
+    if (needed <= (int64_t)sources * plan->target_count)
+        return 0;
+    if (!request->can_bind || plan->source_count > 0 || !all_loopback(plan))
+        return err_set(err, -EINVAL,
+                       "%lld clients need %lld routes of at most %d each (a route is one source address to one target); "
+                       "there are %lld: give more --target%s",
+                       (long long)plan->clients, (long long)needed, PLAN_PER_ROUTE_MAX,
+                       (long long)sources * plan->target_count, request->can_bind ? " or --source" : " addresses or ports");
+    int64_t wanted = (needed + plan->target_count - 1) / plan->target_count;
+    if (wanted > PLAN_SOURCES_MAX)
+        return err_set(err, -EINVAL, "%lld clients need %lld source addresses for %d targets, %d is the most: give more --target",
+                       (long long)plan->clients, (long long)wanted, plan->target_count, PLAN_SOURCES_MAX);
+    for (int i = 0; i < wanted; i++)
+        plan->sources[i].s_addr = htonl((127U << 24) + (1U << 8) + (uint32_t)i / 250 * 256 + (uint32_t)i % 250 + 1);
+    plan->source_count = (int)wanted;
+    return 0;
+}
+
+static int64_t round_up(int64_t value, int64_t to)
+{
+    return (value + to - 1) / to * to;
+}
+
+static int divide(struct plan *plan, const struct plan_request *request, struct err *err)
+{
+    int64_t unit = request->even ? 2 : 1;
+    int64_t per_worker = request->clients_per_worker;
+    if (per_worker == 0 && request->workers > 0)
+        per_worker = (plan->clients + (int64_t)request->workers * plan->ranks - 1) / ((int64_t)request->workers * plan->ranks);
+    if (per_worker == 0) {
+        int64_t spread = (plan->clients + (int64_t)request->cores * plan->ranks - 1) / ((int64_t)request->cores * plan->ranks);
+        per_worker = spread < request->engine_clients ? spread : request->engine_clients;
+    }
+    if (per_worker < 1)
+        per_worker = 1;
+    per_worker = round_up(per_worker, unit);
+    if (per_worker > request->clients_max)
+        return err_set(err, -EINVAL, "%lld clients a worker are more than one process can hold (%lld): give more --workers, or raise the limit of open files",
+                       (long long)per_worker, (long long)request->clients_max);
+    int64_t global = (plan->clients + per_worker - 1) / per_worker;
+    int64_t workers = (global + plan->ranks - 1) / plan->ranks;
+    if (workers < 1)
+        workers = 1;
+    if (request->workers > 0 && workers > request->workers)
+        return err_set(err, -EINVAL, "%lld clients at %lld a worker need %lld workers, --workers gives %d",
+                       (long long)plan->clients, (long long)per_worker, (long long)workers, request->workers);
+    plan->clients_per_worker = per_worker;
+    plan->workers = (int)workers;
+    return 0;
+}
+
+int plan_make(struct plan *plan, const struct plan_request *request, struct err *err)
+{
+    *plan = (struct plan){.clients = request->clients, .ranks = request->ranks > 0 ? request->ranks : 1};
+    plan->targets = calloc(PLAN_TARGETS_MAX, sizeof *plan->targets);
+    plan->sources = calloc(PLAN_SOURCES_MAX, sizeof *plan->sources);
+    int code = -ENOMEM;
+    if (!plan->targets || !plan->sources) {
+        err_set(err, code, "out of memory for the plan");
+        goto fail;
+    }
+    code = each_part(request->targets, request->target_count, add_target, plan, err);
+    if (code == 0 && plan->target_count == 0)
+        code = err_set(err, -EINVAL, "no --target: give at least one, as mqtt://127.0.0.1:1883");
+    if (code == 0)
+        code = each_part(request->sources, request->source_count, add_source, plan, err);
+    if (code == 0 && plan->source_count > 0 && !request->can_bind)
+        code = err_set(err, -EINVAL, "--source: this engine cannot choose its source address; spread the targets, or use --engine raw");
+    if (code == 0)
+        code = find_routes(plan, request, err);
+    if (code == 0)
+        code = divide(plan, request, err);
+    if (code < 0)
+        goto fail;
+    return 0;
+fail:
+    plan_free(plan);
+    return code;
+}
+
+void plan_free(struct plan *plan)
+{
+    free(plan->targets);
+    free(plan->sources);
+    *plan = (struct plan){0};
+}
+
+struct plan_share plan_share(const struct plan *plan, int rank, int worker)
+{
+    int64_t global = (int64_t)rank * plan->workers + worker;
+    struct plan_share share = {.first = global * plan->clients_per_worker, .count = plan->clients_per_worker};
+    if (share.first > plan->clients)
+        share.first = plan->clients;
+    if (share.count > plan->clients - share.first)
+        share.count = plan->clients - share.first;
+    return share;
+}
+
+int64_t plan_goal(struct plan_share share, int64_t goal)
+{
+    int64_t within = goal - share.first;
+    if (within < 0)
+        return 0;
+    return within < share.count ? within : share.count;
+}
+
+struct plan_route plan_route(const struct plan *plan, int64_t client)
+{
+    int64_t target = client % plan->target_count;
+    struct plan_route route = {.target = &plan->targets[target]};
+    if (plan->source_count > 0)
+        route.source = &plan->sources[client / plan->target_count % plan->source_count];
+    return route;
+}

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+// One run, seen from the parent: it gives orders to the fleet, waits for them while it collects latencies, samples
+// memory and shows progress, and notices what ends a run early: Ctrl-C, a dead worker, a dead target.
+//
+// A scenario is a sequence of run_order, run_sample, run_settle and run_hold; each returns false when the run is to end
+// (run->broken says why); a scenario then goes straight to its end, and what was measured is kept.
+#ifndef POOLMARK_LOADGEN_RUN_H
+#define POOLMARK_LOADGEN_RUN_H
+
+#include "base/hist.h"
+#include "base/record.h"
+#include "loadgen/config.h"
+#include "loadgen/fleet.h"
+#include "loadgen/latency.h"
+#include "loadgen/plan.h"
+#include "loadgen/progress.h"
+#include "loadgen/sampler.h"
+#include "loadgen/worker.h"
+
+#include <stdbool.h>
+
+struct run {
+    const struct config *config;
+    struct record *record; // NULL: no --record
+    struct plan plan;
+    struct worker_setup setup;
+    struct fleet *fleet;
+    struct plan probe_plan; // steps: the clients beside the others
+    struct worker_setup probe_setup;
+    struct fleet *probes; // NULL: none
+    char probe_prefix[20];
+    struct latency_shared *latency;
+    struct hist *interval[LATENCY_COUNT]; // since the last line of the log
+    struct hist *total[LATENCY_COUNT];    // of the whole run
+    struct hist *phase_hist[LATENCY_COUNT]; // since run_phase
+    void *hist_memory;
+    struct hist_log *log;
+    struct sampler *sampler;
+    struct progress progress;
+    struct tally tally; // of the fleet, refreshed by each tick
+    const char *phase;
+    int64_t wanted; // connections, for progress
+    int64_t started_ns, shown_ns, interval_from_wall_ns;
+    int signals;  // signalfd of SIGINT and SIGTERM
+    bool interrupted;
+    bool lossy;       // losing connections ends the run: set while they are held
+    char broken[160]; // why the run ends early; "" while it does not
+};
+
+// Could this plan be carried out? Makes it, to be freed by the caller; -EINVAL with the text.
+int run_check(struct plan *plan, const struct config *config, struct err *err) __attribute__((warn_unused_result));
+
+// Makes the plan, forks the workers, opens the log and the sampler. `record` may be NULL.
+int run_open(struct run *run, const struct config *config, struct record *record, struct err *err)
+    __attribute__((warn_unused_result));
+void run_close(struct run *run);
+
+void run_phase(struct run *run, const char *phase); // a static word; empties phase_hist
+
+// Gives the order (its at_ns is set here) to `fleet` and waits until all workers are done, or `limit_ns` is over.
+bool run_order(struct run *run, struct fleet *fleet, struct fleet_order *order, int64_t limit_ns);
+bool run_hold(struct run *run, int64_t ns);
+bool run_sample(struct run *run, struct sample *sample); // a full one, now
+// Waits, at most `limit_ns`, until the target's memory is level; takes a full sample.
+bool run_settle(struct run *run, int64_t limit_ns, struct sample *sample);
+// The orderly end: disconnects, without regard to `broken`, unless interrupted.
+void run_disconnect(struct run *run);
+
+void run_break(struct run *run, const char *format, ...) __attribute__((format(printf, 2, 3)));
+bool run_is_broken(const struct run *run);
+
+#endif

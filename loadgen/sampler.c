@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loadgen/sampler.h"
+
+#include "base/clock.h"
+#include "base/csv.h"
+#include "base/procmem.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { FULL_SHARE = 20 }; // an unasked full row when the last one took less than a twentieth of the time since
+
+struct sampler {
+    pthread_mutex_t lock; // guards what stands up to `last`
+    pthread_cond_t word;  // a request, or the end
+    const char *phase;
+    int64_t connections, cpu_ns;
+    uint64_t asked, answered; // full rows
+    bool ending;
+    struct sample full; // the last full row
+    struct sample last;
+    // The thread's own, or unchanging:
+    struct csv *csv;
+    int64_t *targets;
+    int target_count;
+    pid_t *workers;
+    int worker_count;
+    pthread_t thread;
+    int64_t full_ended_ns, full_took_ns;
+};
+
+static void add(int64_t *sum, int64_t value)
+{
+    if (value >= 0)
+        *sum = *sum < 0 ? value : *sum + value;
+}
+
+static void read_targets(struct sample *sample, const int64_t *targets, int count, bool full)
+{
+    for (int i = 0; i < count; i++) {
+        struct procmem mem;
+        int code = full ? procmem_read((pid_t)targets[i], &mem) : procmem_read_quick((pid_t)targets[i], &mem);
+        if (code == -ESRCH)
+            sample->targets_gone++;
+        if (code < 0)
+            continue;
+        add(&sample->target_rss_bytes, mem.rss_bytes);
+        add(&sample->target_cpu_ns, mem.cpu_ns);
+        if (full) {
+            add(&sample->target_pss_bytes, mem.pss_bytes);
+            add(&sample->target_private_bytes, mem.private_bytes);
+        }
+    }
+}
+
+static void read_generator(struct sample *sample, const pid_t *workers, int count)
+{
+    struct procmem mem;
+    if (procmem_read(getpid(), &mem) == 0)
+        add(&sample->generator_pss_bytes, mem.pss_bytes);
+    for (int i = 0; i < count; i++)
+        if (procmem_read(workers[i], &mem) == 0)
+            add(&sample->generator_pss_bytes, mem.pss_bytes);
+}
+
+void sample_read(struct sample *sample, const int64_t *targets, int target_count, const pid_t *workers,
+                 int worker_count, bool full)
+{
+    *sample = (struct sample){.connections = -1,
+                              .target_rss_bytes = -1,
+                              .target_pss_bytes = -1,
+                              .target_private_bytes = -1,
+                              .target_cpu_ns = -1,
+                              .generator_pss_bytes = -1,
+                              .generator_cpu_ns = -1,
+                              .kernel_slab_bytes = -1,
+                              .kernel_tcp_bytes = -1,
+                              .kernel_page_table_bytes = -1};
+    struct kernmem kernel;
+    if (kernmem_read(&kernel) == 0) {
+        sample->kernel_slab_bytes = kernel.slab_bytes;
+        sample->kernel_tcp_bytes = kernel.tcp_bytes;
+        sample->kernel_page_table_bytes = kernel.page_table_bytes;
+    }
+    read_targets(sample, targets, target_count, full);
+    if (full)
+        read_generator(sample, workers, worker_count);
+    sample->at_ns = clock_now_ns();
+}
+
+// "" for a value that was not read.
+static const char *field(int64_t value, char text[static 24])
+{
+    text[0] = '\0';
+    if (value >= 0)
+        snprintf(text, 24, "%" PRId64, value);
+    return text;
+}
+
+static void write_row(struct csv *csv, const char *phase, const struct sample *s)
+{
+    char t[10][24];
+    csv_row(csv, "%" PRId64 ",%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s", s->at_ns, phase, field(s->connections, t[0]),
+            field(s->target_rss_bytes, t[1]), field(s->target_pss_bytes, t[2]), field(s->target_private_bytes, t[3]),
+            field(s->target_cpu_ns, t[4]), field(s->generator_pss_bytes, t[5]), field(s->generator_cpu_ns, t[6]),
+            field(s->kernel_slab_bytes, t[7]), field(s->kernel_tcp_bytes, t[8]),
+            field(s->kernel_page_table_bytes, t[9]));
+}
+
+static bool wants_full(const struct sampler *sampler, int64_t now_ns)
+{
+    return now_ns - sampler->full_ended_ns >= FULL_SHARE * sampler->full_took_ns;
+}
+
+// Called and left with the lock held; reads without it.
+static void take_row(struct sampler *sampler)
+{
+    uint64_t asked = sampler->asked;
+    int64_t start_ns = clock_now_ns();
+    bool full = asked != sampler->answered || wants_full(sampler, start_ns);
+    pthread_mutex_unlock(&sampler->lock);
+
+    struct sample sample;
+    sample_read(&sample, sampler->targets, sampler->target_count, sampler->workers, sampler->worker_count, full);
+    if (full) {
+        sampler->full_ended_ns = sample.at_ns;
+        sampler->full_took_ns = sample.at_ns - start_ns;
+    }
+
+    pthread_mutex_lock(&sampler->lock);
+    // The label is read after the memory: connections made meanwhile are fewer than those that a label from before
+    // the reading would miss.
+    sample.connections = sampler->connections;
+    sample.generator_cpu_ns = sampler->cpu_ns + clock_cpu_ns();
+    sampler->last = sample;
+    if (full) {
+        sampler->full = sample;
+        sampler->answered = asked;
+    }
+    const char *phase = sampler->phase;
+    if (sampler->csv) {
+        pthread_mutex_unlock(&sampler->lock);
+        write_row(sampler->csv, phase, &sample);
+        pthread_mutex_lock(&sampler->lock);
+    }
+}
+
+static void *sampler_thread(void *context)
+{
+    struct sampler *sampler = context;
+    pthread_mutex_lock(&sampler->lock);
+    int64_t next_ns = clock_now_ns();
+    for (;;) {
+        take_row(sampler);
+        next_ns += NS_PER_S;
+        int64_t now_ns = clock_now_ns();
+        if (next_ns < now_ns)
+            next_ns = now_ns;
+        struct timespec until = {.tv_sec = next_ns / NS_PER_S, .tv_nsec = next_ns % NS_PER_S};
+        while (!sampler->ending && sampler->asked == sampler->answered)
+            if (pthread_cond_timedwait(&sampler->word, &sampler->lock, &until) == ETIMEDOUT)
+                break;
+        if (sampler->ending)
+            break;
+    }
+    pthread_mutex_unlock(&sampler->lock);
+    return NULL;
+}
+
+static int copy_config(struct sampler *sampler, const struct sampler_config *config)
+{
+    sampler->target_count = config->target_count;
+    sampler->worker_count = config->worker_count;
+    sampler->targets = calloc((size_t)config->target_count + 1, sizeof *sampler->targets);
+    sampler->workers = calloc((size_t)config->worker_count + 1, sizeof *sampler->workers);
+    if (!sampler->targets || !sampler->workers)
+        return -ENOMEM;
+    for (int i = 0; i < config->target_count; i++)
+        sampler->targets[i] = config->targets[i];
+    for (int i = 0; i < config->worker_count; i++)
+        sampler->workers[i] = config->workers[i];
+    return 0;
+}
+
+static void free_all(struct sampler *sampler)
+{
+    pthread_cond_destroy(&sampler->word);
+    pthread_mutex_destroy(&sampler->lock);
+    free(sampler->targets);
+    free(sampler->workers);
+    free(sampler);
+}
+
+int sampler_open(struct sampler **sampler_out, const struct sampler_config *config, struct err *err)
+{
+    struct sampler *sampler = calloc(1, sizeof *sampler);
+    if (!sampler)
+        return err_set(err, -ENOMEM, "out of memory for the sampler");
+    sampler->phase = "start";
+    pthread_mutex_init(&sampler->lock, NULL);
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&sampler->word, &attr);
+    pthread_condattr_destroy(&attr);
+    int code = copy_config(sampler, config);
+    if (code < 0)
+        err_set(err, code, "out of memory for the sampler");
+    if (code == 0 && config->path)
+        code = csv_open(&sampler->csv, config->path, SAMPLER_HEADER, err);
+    if (code < 0)
+        goto fail;
+    code = -pthread_create(&sampler->thread, NULL, sampler_thread, sampler);
+    if (code < 0) {
+        err_set(err, code, "cannot start the sampler's thread: %s", strerror(-code));
+        goto fail_csv;
+    }
+    *sampler_out = sampler;
+    return 0;
+fail_csv:
+    (void)!csv_close(sampler->csv);
+fail:
+    free_all(sampler);
+    return code;
+}
+
+void sampler_label(struct sampler *sampler, const char *phase, int64_t connections, int64_t cpu_ns)
+{
+    pthread_mutex_lock(&sampler->lock);
+    sampler->phase = phase;
+    sampler->connections = connections;
+    sampler->cpu_ns = cpu_ns;
+    pthread_mutex_unlock(&sampler->lock);
+}
+
+uint64_t sampler_request(struct sampler *sampler)
+{
+    pthread_mutex_lock(&sampler->lock);
+    uint64_t ticket = ++sampler->asked;
+    pthread_cond_signal(&sampler->word);
+    pthread_mutex_unlock(&sampler->lock);
+    return ticket;
+}
+
+bool sampler_ready(struct sampler *sampler, uint64_t ticket, struct sample *sample)
+{
+    pthread_mutex_lock(&sampler->lock);
+    bool ready = sampler->answered >= ticket;
+    if (ready)
+        *sample = sampler->full;
+    pthread_mutex_unlock(&sampler->lock);
+    return ready;
+}
+
+void sampler_last(struct sampler *sampler, struct sample *sample)
+{
+    pthread_mutex_lock(&sampler->lock);
+    *sample = sampler->last;
+    pthread_mutex_unlock(&sampler->lock);
+}
+
+int sampler_close(struct sampler *sampler)
+{
+    if (!sampler)
+        return 0;
+    pthread_mutex_lock(&sampler->lock);
+    sampler->ending = true;
+    pthread_cond_signal(&sampler->word);
+    pthread_mutex_unlock(&sampler->lock);
+    pthread_join(sampler->thread, NULL);
+    pthread_mutex_lock(&sampler->lock);
+    sampler->full_took_ns = INT64_MAX / FULL_SHARE; // the last row is a quick one
+    sampler->answered = sampler->asked;
+    take_row(sampler);
+    pthread_mutex_unlock(&sampler->lock);
+    int code = csv_close(sampler->csv);
+    free_all(sampler);
+    return code;
+}

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loadgen/scenario.h"
+
+#include "base/clock.h"
+
+#include <string.h>
+
+static const struct scenario *const scenarios[] = {&scenario_connect, &scenario_publish, NULL};
+
+const struct scenario *scenario_find(const char *name)
+{
+    for (int i = 0; scenarios[i]; i++)
+        if (strcmp(scenarios[i]->name, name) == 0)
+            return scenarios[i];
+    return NULL;
+}
+
+bool scenario_connect_to(struct run *run, int64_t before, int64_t goal, enum fleet_subscribe subscribe,
+                         int64_t *took_ns)
+{
+    const struct config *config = run->config;
+    struct fleet_order order = {
+        .act = FLEET_CONNECT,
+        .subscribe = subscribe,
+        .gated = !(config->connect_rate_per_s > 0),
+        .goal = goal,
+        .before = before,
+        .rate_per_s = config->connect_rate_per_s,
+        .pairs = config->pairs,
+        .qos = (int)config->qos,
+    };
+    run->wanted = goal;
+    // Every connect ends by itself; this only keeps a run from waiting for ever should one not.
+    int64_t limit_ns = 4 * config->timeout_ns + 600 * NS_PER_S;
+    if (order.rate_per_s > 0)
+        limit_ns += (int64_t)((double)(goal - before) / order.rate_per_s * 1e9);
+    bool fine = run_order(run, run->fleet, &order, limit_ns);
+    int64_t last_ns = run->tally.count[TALLY_LAST_CONNECTED_NS];
+    if (last_ns > order.at_ns && order.at_ns > 0)
+        *took_ns += last_ns - order.at_ns;
+    return fine;
+}
+
+bool scenario_prove(struct run *run, struct summary *summary)
+{
+    run_phase(run, "prove");
+    int64_t before = run->tally.count[TALLY_PROVEN];
+    struct fleet_order order = {.act = FLEET_PROVE, .gated = true, .drain_ns = 60 * NS_PER_S};
+    bool fine = run_order(run, run->fleet, &order, 600 * NS_PER_S);
+    int64_t alive = run->tally.count[TALLY_PROVEN] - before;
+    summary_add(summary, "clients.alive", (double)alive, "1", "higher");
+    if (alive < run->tally.count[TALLY_OPEN] && run->record)
+        record_anomaly(run->record, "silent", "%lld of %lld connections gave no sign of life",
+                       (long long)(run->tally.count[TALLY_OPEN] - alive), (long long)run->tally.count[TALLY_OPEN]);
+    return fine;
+}

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// When: the intended time of each act, on the monotonic clock. Open loop: a time depends on the start, the rate and
+// the act's number alone, never on how the acts before it went. Pure functions; any thread.
+//
+//     struct schedule schedule = {.start_ns = order.at_ns, .rate_per_s = 1000};
+//     int64_t intended_ns = schedule_at(&schedule, 42);   // start + 42 ms
+#ifndef POOLMARK_LOADGEN_SCHEDULE_H
+#define POOLMARK_LOADGEN_SCHEDULE_H
+
+#include <stdint.h>
+
+struct schedule {
+    int64_t start_ns;
+    double rate_per_s; // of all acts together; 0: everything is due at the start, as fast as it goes
+};
+
+int64_t schedule_at(const struct schedule *schedule, int64_t act);
+
+// How many acts are due at `now_ns`: the smallest n with schedule_at(n) > now. INT64_MAX when as fast as it goes.
+int64_t schedule_due(const struct schedule *schedule, int64_t now_ns);
+
+// Pairs take turns: with `pairs` of them, message m of pair p is act m x pairs + p. A worker that has pairs
+// first .. first + count - 1 sends its k-th message at:
+struct schedule_turn {
+    int64_t pair, message, intended_ns;
+};
+struct schedule_turn schedule_turn(const struct schedule *schedule, int64_t pairs, int64_t first, int64_t count,
+                                   int64_t k);
+
+#endif

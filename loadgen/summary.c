@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loadgen/summary.h"
+
+#include "base/clock.h"
+#include "base/units.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+void summary_add(struct summary *summary, const char *name, double value, const char *unit, const char *better)
+{
+    if (summary->count == SUMMARY_ROWS_MAX)
+        return;
+    snprintf(summary->rows[summary->count].name, sizeof summary->rows[0].name, "%s", name);
+    summary->rows[summary->count].value = value;
+    summary->rows[summary->count].unit = unit;
+    summary->rows[summary->count].better = better;
+    summary->count++;
+}
+
+static void add_of(struct summary *summary, const char *prefix, const char *what, double value, const char *unit,
+                   const char *better)
+{
+    char name[48];
+    snprintf(name, sizeof name, "%s.%s", prefix, what);
+    summary_add(summary, name, value, unit, better);
+}
+
+void summary_add_latency(struct summary *summary, const char *prefix, const struct hist *hist)
+{
+    if (hist_count(hist) == 0)
+        return;
+    add_of(summary, prefix, "p50", (double)hist_percentile(hist, 50), "ns", "lower");
+    add_of(summary, prefix, "p99", (double)hist_percentile(hist, 99), "ns", "lower");
+    add_of(summary, prefix, "p99_9", (double)hist_percentile(hist, 99.9), "ns", "lower");
+    add_of(summary, prefix, "max", (double)hist_max(hist), "ns", "lower");
+    add_of(summary, prefix, "mean", hist_mean(hist), "ns", "lower");
+    add_of(summary, prefix, "count", (double)hist_count(hist), "1", "none");
+}
+
+// (b - a) / n, or NaN when one of them was not read.
+static double slope(int64_t a, int64_t b, int64_t n)
+{
+    return a >= 0 && b >= 0 && n > 0 ? (double)(b - a) / (double)n : NAN;
+}
+
+static double read_value(int64_t value)
+{
+    return value >= 0 ? (double)value : NAN;
+}
+
+void summary_add_memory(struct summary *summary, const struct sample *start, const struct sample *tenth,
+                        const struct sample *full)
+{
+    const struct sample *low = tenth ? tenth : start;
+    int64_t connections = full->connections - start->connections;
+    if (full->target_pss_bytes >= 0) {
+        summary_add(summary, "memory.start_bytes", read_value(start->target_pss_bytes), "B", "lower");
+        summary_add(summary, "memory.full_bytes", read_value(full->target_pss_bytes), "B", "lower");
+        summary_add(summary, "memory.per_connection_bytes",
+                    slope(low->target_pss_bytes, full->target_pss_bytes, full->connections - low->connections), "B",
+                    "lower");
+        summary_add(summary, "cpu.per_connection_ns", slope(start->target_cpu_ns, full->target_cpu_ns, connections),
+                    "ns", "lower");
+    }
+    if (start->kernel_slab_bytes >= 0 && full->kernel_slab_bytes >= 0)
+        summary_add(summary, "kernel.per_connection_bytes",
+                    slope(start->kernel_slab_bytes + start->kernel_tcp_bytes,
+                          full->kernel_slab_bytes + full->kernel_tcp_bytes, connections),
+                    "B", "lower");
+    summary_add(summary, "kernel.page_table_growth_bytes",
+                (double)(full->kernel_page_table_bytes - start->kernel_page_table_bytes), "B", "none");
+    summary_add(summary, "generator.per_client_bytes",
+                slope(start->generator_pss_bytes, full->generator_pss_bytes, connections), "B", "none");
+    summary_add(summary, "generator.cpu_per_client_ns",
+                slope(start->generator_cpu_ns, full->generator_cpu_ns, connections), "ns", "none");
+}
+
+json_t *summary_reasons(const int64_t counts[REASON_COUNT])
+{
+    json_t *json = json_object();
+    for (int i = 0; i < REASON_COUNT; i++)
+        if (counts[i] != 0)
+            json_object_set_new(json, tally_reason_name((enum tally_reason)i), json_integer(counts[i]));
+    return json;
+}
+
+static void note_reasons(struct run *run, const char *what, const int64_t counts[REASON_COUNT])
+{
+    for (int i = 0; run->record && i < REASON_COUNT; i++)
+        if (counts[i] != 0)
+            record_anomaly(run->record, what, "%lld clients %s: %s", (long long)counts[i], what,
+                           tally_reason_text((enum tally_reason)i));
+}
+
+// Later than a millisecond in one act of a hundred: figures then tell of the generator too.
+static void add_lag(struct summary *summary, struct run *run)
+{
+    const struct hist *lag = run->total[LATENCY_LAG];
+    if (hist_count(lag) == 0)
+        return;
+    int64_t p99_ns = hist_percentile(lag, 99);
+    summary_add(summary, "schedule.lag_p99", (double)p99_ns, "ns", "none");
+    summary_add(summary, "schedule.lag_max", (double)hist_max(lag), "ns", "none");
+    if (p99_ns > NS_PER_MS && run->record)
+        record_anomaly(run->record, "late",
+                       "the generator fell behind its schedule: 1 act of 100 came more than %.3f ms late, the worst %.3f ms",
+                       (double)p99_ns / 1e6, (double)hist_max(lag) / 1e6);
+}
+
+void summary_add_clients(struct summary *summary, struct run *run)
+{
+    struct tally *tally = &run->tally;
+    int64_t missing = run->config->connections - tally->count[TALLY_CONNECTED] - tally_failed(tally);
+    if (missing > 0)
+        tally->failed[REASON_NOT_STARTED] += missing;
+    summary_add(summary, "clients.connected", (double)tally->count[TALLY_CONNECTED], "1", "none");
+    summary_add(summary, "clients.failed", (double)tally_failed(tally), "1", "lower");
+    summary_add(summary, "clients.dropped", (double)tally_dropped(tally), "1", "lower");
+    note_reasons(run, "failed", tally->failed);
+    note_reasons(run, "dropped", tally->dropped);
+    add_lag(summary, run);
+    if (!run->record)
+        return;
+    record_set(run->record, "summary.failed", summary_reasons(tally->failed));
+    record_set(run->record, "summary.dropped", summary_reasons(tally->dropped));
+    if (run->broken[0])
+        record_anomaly(run->record, run->interrupted ? "interrupted" : "broken", "%s", run->broken);
+}
+
+static void print_value(FILE *to, double value, const char *unit)
+{
+    char text[32];
+    if (!isfinite(value))
+        snprintf(text, sizeof text, "-");
+    else if (strcmp(unit, "ns") == 0)
+        units_format_duration((int64_t)value, text, sizeof text);
+    else if (strcmp(unit, "B") == 0 && value >= 0)
+        units_format_bytes((int64_t)value, text, sizeof text);
+    else if (strcmp(unit, "1/s") == 0)
+        snprintf(text, sizeof text, "%.1f/s", value);
+    else if (strcmp(unit, "s") == 0)
+        snprintf(text, sizeof text, "%.3f s", value);
+    else
+        snprintf(text, sizeof text, "%.10g", value);
+    fprintf(to, "%16s\n", text);
+}
+
+static void print_reasons(FILE *to, const char *what, const int64_t counts[REASON_COUNT])
+{
+    for (int i = 0; i < REASON_COUNT; i++)
+        if (counts[i] != 0)
+            fprintf(to, "%lld %s: %s\n", (long long)counts[i], what, tally_reason_text((enum tally_reason)i));
+}
+
+void summary_write(const struct summary *summary, const struct run *run, FILE *to)
+{
+    for (int i = 0; i < summary->count; i++) {
+        if (run->record)
+            record_metric(run->record, summary->rows[i].name, summary->rows[i].value, summary->rows[i].unit,
+                          summary->rows[i].better);
+        if (to) {
+            fprintf(to, "%-34s", summary->rows[i].name);
+            print_value(to, summary->rows[i].value, summary->rows[i].unit);
+        }
+    }
+    if (to) {
+        print_reasons(to, "failed", run->tally.failed);
+        print_reasons(to, "dropped", run->tally.dropped);
+    }
+    if (to && run->broken[0])
+        fprintf(to, "incomplete: %s\n", run->broken);
+}

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loadgen/tally.h"
+
+#include <errno.h>
+
+static const struct {
+    const char *name, *text;
+} reasons[REASON_COUNT] = {
+    [REASON_NONE] = {"none", "no reason"},
+    [REASON_REFUSED_VERSION] = {"connack_1", "refused: protocol version (CONNACK 1)"},
+    [REASON_REFUSED_IDENTIFIER] = {"connack_2", "refused: client identifier (CONNACK 2)"},
+    [REASON_REFUSED_UNAVAILABLE] = {"connack_3", "refused: server unavailable (CONNACK 3)"},
+    [REASON_REFUSED_CREDENTIALS] = {"connack_4", "refused: user name or password (CONNACK 4)"},
+    [REASON_REFUSED_AUTHORIZATION] = {"connack_5", "refused: not authorised (CONNACK 5)"},
+    [REASON_TIMEOUT] = {"timeout", "no answer in time"},
+    [REASON_TCP_REFUSED] = {"tcp_refused", "TCP connection refused: nobody listens"},
+    [REASON_TCP_FAILED] = {"tcp_failed", "TCP connect failed"},
+    [REASON_NO_PORT] = {"no_port", "no local port left on this route"},
+    [REASON_NO_DESCRIPTOR] = {"no_descriptor", "no file descriptor left"},
+    [REASON_NO_MEMORY] = {"no_memory", "no memory left for a socket"},
+    [REASON_RESET] = {"reset", "connection reset by the target"},
+    [REASON_CLOSED] = {"closed", "connection closed by the target"},
+    [REASON_PROTOCOL] = {"protocol", "the target broke the protocol"},
+    [REASON_SUBSCRIBE_REFUSED] = {"subscribe_refused", "subscription refused (SUBACK 0x80)"},
+    [REASON_LOST] = {"lost", "connection lost"},
+    [REASON_WORKER_DIED] = {"worker_died", "its worker process died"},
+    [REASON_NOT_STARTED] = {"not_started", "the run ended before its turn"},
+};
+
+const char *tally_reason_name(enum tally_reason reason)
+{
+    return (unsigned)reason < REASON_COUNT ? reasons[reason].name : "unknown";
+}
+
+const char *tally_reason_text(enum tally_reason reason)
+{
+    return (unsigned)reason < REASON_COUNT ? reasons[reason].text : "unknown";
+}
+
+enum tally_reason tally_reason_of_errno(int code)
+{
+    switch (code < 0 ? -code : code) {
+    case ECONNREFUSED:
+        return REASON_TCP_REFUSED;
+    case ETIMEDOUT:
+        return REASON_TIMEOUT;
+    case EADDRNOTAVAIL:
+    case EADDRINUSE:
+        return REASON_NO_PORT;
+    case EMFILE:
+    case ENFILE:
+        return REASON_NO_DESCRIPTOR;
+    case ENOMEM:
+    case ENOBUFS:
+        return REASON_NO_MEMORY;
+    case ECONNRESET:
+    case EPIPE:
+        return REASON_RESET;
+    case EPROTO:
+        return REASON_PROTOCOL;
+    default:
+        return REASON_TCP_FAILED;
+    }
+}
+
+enum tally_reason tally_reason_of_connack(int code)
+{
+    return code >= 1 && code <= 5 ? (enum tally_reason)(REASON_REFUSED_VERSION + code - 1) : REASON_PROTOCOL;
+}
+
+static void bump(_Atomic int64_t *counter)
+{
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1, memory_order_relaxed);
+}
+
+void tally_fail(struct tally_page *page, enum tally_reason reason)
+{
+    bump(&page->failed[reason]);
+}
+
+void tally_drop(struct tally_page *page, enum tally_reason reason)
+{
+    bump(&page->dropped[reason]);
+}
+
+void tally_sum(struct tally *sum, const struct tally_page *page)
+{
+    for (int i = 0; i < TALLY_COUNT; i++) {
+        int64_t value = tally_get(page, (enum tally_count)i);
+        if (i == TALLY_FIRST_START_NS) {
+            if (value != 0 && (sum->count[i] == 0 || value < sum->count[i]))
+                sum->count[i] = value;
+        } else if (i == TALLY_LAST_CONNECTED_NS) {
+            if (value > sum->count[i])
+                sum->count[i] = value;
+        } else {
+            sum->count[i] += value;
+        }
+    }
+    for (int i = 0; i < REASON_COUNT; i++) {
+        sum->failed[i] += atomic_load_explicit(&page->failed[i], memory_order_relaxed);
+        sum->dropped[i] += atomic_load_explicit(&page->dropped[i], memory_order_relaxed);
+    }
+}
+
+static int64_t total(const int64_t counts[REASON_COUNT])
+{
+    int64_t sum = 0;
+    for (int i = 0; i < REASON_COUNT; i++)
+        sum += counts[i];
+    return sum;
+}
+
+int64_t tally_failed(const struct tally *tally)
+{
+    return total(tally->failed);
+}
+
+int64_t tally_dropped(const struct tally *tally)
+{
+    return total(tally->dropped);
+}
