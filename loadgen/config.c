@@ -27,7 +27,8 @@ static int parse_steps(const char *value, void *place, struct err *err)
         if (units_parse_count(part, &goal) < 0 || goal < 1)
             return err_set(err, -EINVAL, "--steps: \"%s\" is not a count of at least 1", part);
         if (steps->count > 0 && goal <= steps->goals[steps->count - 1])
-            return err_set(err, -EINVAL, "--steps: \"%s\" does not rise: steps must be in rising order", part);
+            return err_set(err, -EINVAL, "--steps: \"%s\" does not rise: steps must be in rising order",
+                           part);
         if (steps->count == CONFIG_STEPS_MAX)
             return err_set(err, -EINVAL, "--steps: more than %d steps", CONFIG_STEPS_MAX);
         steps->goals[steps->count++] = goal;
@@ -48,7 +49,8 @@ static const struct opt table[] = {
      "paho: the paho.mqtt.c library; raw: our own epoll loop", NULL},
     {"source", "ADDR", OPT_LIST, AT(sources), NULL, 0, 0, NULL,
      "source addresses (raw); made up on the loopback when they are needed and none is given", NULL},
-    {"workers", "N", OPT_COUNT, AT(workers), "0", 0, 10000, NULL, "worker processes; 0: as many as it takes", NULL},
+    {"workers", "N", OPT_COUNT, AT(workers), "0", 0, 10000, NULL, "worker processes; 0: as many as it takes",
+     NULL},
     {"clients-per-worker", "N", OPT_COUNT, AT(clients_per_worker), "0", 0, 1000000, NULL,
      "clients of one process; 0: what the engine likes", NULL},
     {"tokens", "N", OPT_COUNT, AT(tokens), "0", 0, 10000, NULL,
@@ -61,31 +63,41 @@ static const struct opt table[] = {
     {"rate", "N/s", OPT_RATE, AT(connect_rate_per_s), "0", 0, 1e9, NULL,
      "connects a second, open loop; 0: as fast as it goes", NULL},
     {"hold", "D", OPT_DURATION, AT(hold_ns), "0", 0, FAR, NULL, "how long to hold the connections", NULL},
-    {"subscribe", NULL, OPT_FLAG, AT(subscribe), NULL, 0, 0, NULL, "each client subscribes to a topic of its own", NULL},
+    {"subscribe", NULL, OPT_FLAG, AT(subscribe), NULL, 0, 0, NULL,
+     "each client subscribes to a topic of its own", NULL},
     {"prove", NULL, OPT_FLAG, AT(prove), NULL, 0, 0, NULL,
      "at the top, every client shows that it is alive: PINGRESP (raw) or PUBACK (paho)", NULL},
-    {"keep-alive", "S", OPT_COUNT, AT(keep_alive_s), "0", 0, 65535, NULL, "MQTT keep alive in seconds; 0: none", NULL},
-    {"timeout", "D", OPT_DURATION, AT(timeout_ns), "120s", 1e6, FAR, NULL, "a connect that takes longer has failed", NULL},
+    {"keep-alive", "S", OPT_COUNT, AT(keep_alive_s), "0", 0, 65535, NULL,
+     "MQTT keep alive in seconds; 0: none", NULL},
+    {"timeout", "D", OPT_DURATION, AT(timeout_ns), "120s", 1e6, FAR, NULL,
+     "a connect that takes longer has failed", NULL},
     {NULL, NULL, OPT_HEADING, 0, NULL, 0, 0, NULL, "Publishing", NULL},
     {"pairs", "N", OPT_COUNT, AT(pairs), "100", 1, 1e6, NULL, "publisher and subscriber each", NULL},
     {"publish-rate", "N/s", OPT_RATE, AT(publish_rate_per_s), "1000", 0, 1e9, NULL,
      "messages a second, all pairs together, open loop; 0: as fast as they are delivered", NULL},
     {"qos", "N", OPT_COUNT, AT(qos), "0", 0, 2, NULL, "0, 1 or 2", NULL},
-    {"payload", "BYTES", OPT_BYTES, AT(payload_bytes), "64", 0, 16777216, NULL, "at least 32: times and numbers travel in it", NULL},
-    {"duration", "D", OPT_DURATION, AT(duration_ns), "10s", 1e6, FAR, NULL, "how long to publish, after the warm-up", NULL},
-    {"warmup", "D", OPT_DURATION, AT(warmup_ns), "1s", 0, FAR, NULL, "publish first for so long, unmeasured", NULL},
+    {"payload", "BYTES", OPT_BYTES, AT(payload_bytes), "64", 0, 16777216, NULL,
+     "at least 32: times and numbers travel in it", NULL},
+    {"duration", "D", OPT_DURATION, AT(duration_ns), "10s", 1e6, FAR, NULL,
+     "how long to publish, after the warm-up", NULL},
+    {"warmup", "D", OPT_DURATION, AT(warmup_ns), "1s", 0, FAR, NULL, "publish first for so long, unmeasured",
+     NULL},
     {NULL, NULL, OPT_HEADING, 0, NULL, 0, 0, NULL, "Steps", NULL},
-    {"steps", "LIST", OPT_PARSE, AT(steps), "10,100,1000,10000", 0, 0, NULL, "connections at each step", parse_steps},
+    {"steps", "LIST", OPT_PARSE, AT(steps), "10,100,1000,10000", 0, 0, NULL, "connections at each step",
+     parse_steps},
     {"settle", "D", OPT_DURATION, AT(settle_ns), "10s", 0, FAR, NULL,
      "wait at most so long for the target's memory to be level", NULL},
     {"probe", "N", OPT_COUNT, AT(probes), "100", 0, 10000, NULL,
      "clients beside the others that measure delivery at each step (even)", NULL},
     {NULL, NULL, OPT_HEADING, 0, NULL, 0, 0, NULL, "Record", NULL},
-    {"watch-pid", "PID", OPT_LIST, AT(watch), NULL, 0, 0, NULL, "a process of the target: its memory is sampled; several times", NULL},
-    {"record", "DIR", OPT_TEXT, AT(record_dir), NULL, 0, 0, NULL, "write run.json, latency.hlog, memory.csv there", NULL},
+    {"watch-pid", "PID", OPT_LIST, AT(watch), NULL, 0, 0, NULL,
+     "a process of the target: its memory is sampled; several times", NULL},
+    {"record", "DIR", OPT_TEXT, AT(record_dir), NULL, 0, 0, NULL,
+     "write run.json, latency.hlog, memory.csv there", NULL},
     {"self-latency", NULL, OPT_FLAG, AT(self_latency), NULL, 0, 0, NULL,
      "first measure what the generator itself adds, against a peer that answers at once", NULL},
-    {"seed", "N", OPT_COUNT, AT(seed), "1", 0, FAR, NULL, "for the record: the schedule has no randomness", NULL},
+    {"seed", "N", OPT_COUNT, AT(seed), "1", 0, FAR, NULL, "for the record: the schedule has no randomness",
+     NULL},
     {"quiet", NULL, OPT_FLAG, AT(quiet), NULL, 0, 0, NULL, "no progress, no table", NULL},
     {0},
 };
@@ -108,7 +120,8 @@ static int check_watch(struct config *config, struct err *err)
     for (int i = 0; i < config->watch.count; i++) {
         int64_t pid;
         if (units_parse_count(config->watch.values[i], &pid) < 0 || pid < 1 || pid > 4194304)
-            return err_set(err, -EINVAL, "--watch-pid \"%s\" is not the number of a process", config->watch.values[i]);
+            return err_set(err, -EINVAL, "--watch-pid \"%s\" is not the number of a process",
+                           config->watch.values[i]);
         char path[64];
         snprintf(path, sizeof path, "/proc/%lld", (long long)pid);
         if (access(path, F_OK) < 0)
@@ -122,18 +135,21 @@ static int check_numbers(struct config *config, struct err *err)
 {
     bool publish = strcmp(config->scenario, "publish") == 0;
     if (publish && config->payload_bytes < PAYLOAD_MIN_BYTES)
-        return err_set(err, -EINVAL, "--payload %lld is less than %d bytes: a message carries its times and number",
+        return err_set(err, -EINVAL,
+                       "--payload %lld is less than %d bytes: a message carries its times and number",
                        (long long)config->payload_bytes, PAYLOAD_MIN_BYTES);
     if (strcmp(config->scenario, "steps") == 0) {
         config->connections = config->steps.goals[config->steps.count - 1];
         if (config->probes % 2 != 0)
-            return err_set(err, -EINVAL, "--probe %lld is odd: probes come in pairs", (long long)config->probes);
+            return err_set(err, -EINVAL, "--probe %lld is odd: probes come in pairs",
+                           (long long)config->probes);
     }
     if (publish && config->connections == 0)
         config->connections = 2 * config->pairs;
     if (publish && config->connections < 2 * config->pairs)
         return err_set(err, -EINVAL, "--connections %lld are too few for %lld pairs, which need %lld",
-                       (long long)config->connections, (long long)config->pairs, (long long)(2 * config->pairs));
+                       (long long)config->connections, (long long)config->pairs,
+                       (long long)(2 * config->pairs));
     if (config->connections == 0)
         config->connections = 1000;
     return 0;
@@ -161,7 +177,8 @@ int config_parse(struct config *config, int argc, char **argv, struct err *err)
 
 void config_print_help(FILE *to)
 {
-    opts_print_help(table, "poolmark-loadgen", "poolmark-loadgen connect|publish|steps --target URI [options]",
+    opts_print_help(table, "poolmark-loadgen",
+                    "poolmark-loadgen connect|publish|steps --target URI [options]",
                     "Opens MQTT connections, publishes over them, and records latencies and memory.", to);
 }
 
@@ -175,12 +192,12 @@ static json_t *texts(const struct opt_list *list)
 
 json_t *config_json(const struct config *config)
 {
-    json_t *json = json_pack("{s:s, s:s, s:o, s:o, s:I, s:f, s:I, s:b, s:b, s:I, s:I}", "scenario", config->scenario,
-                             "engine", config->engine_name, "targets", texts(&config->targets), "sources",
-                             texts(&config->sources), "connections", (json_int_t)config->connections, "rate_per_s",
-                             config->connect_rate_per_s, "hold_ns", (json_int_t)config->hold_ns, "subscribe",
-                             (int)config->subscribe, "prove", (int)config->prove, "keep_alive_s",
-                             (json_int_t)config->keep_alive_s, "timeout_ns", (json_int_t)config->timeout_ns);
+    json_t *json = json_pack(
+        "{s:s, s:s, s:o, s:o, s:I, s:f, s:I, s:b, s:b, s:I, s:I}", "scenario", config->scenario, "engine",
+        config->engine_name, "targets", texts(&config->targets), "sources", texts(&config->sources),
+        "connections", (json_int_t)config->connections, "rate_per_s", config->connect_rate_per_s, "hold_ns",
+        (json_int_t)config->hold_ns, "subscribe", (int)config->subscribe, "prove", (int)config->prove,
+        "keep_alive_s", (json_int_t)config->keep_alive_s, "timeout_ns", (json_int_t)config->timeout_ns);
     if (json && strcmp(config->scenario, "publish") == 0) {
         json_object_set_new(json, "pairs", json_integer(config->pairs));
         json_object_set_new(json, "publish_rate_per_s", json_real(config->publish_rate_per_s));

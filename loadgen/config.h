@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the command line asks for, checked: bounds by the option table, and what fits together by config_check.
+// What the command line asks for, checked: bounds by the option table, and what fits together by
+// config_check.
 #ifndef POOLMARK_LOADGEN_CONFIG_H
 #define POOLMARK_LOADGEN_CONFIG_H
 
@@ -40,7 +41,8 @@ struct config {
 };
 
 // An opts_result, or -EINVAL with the text in `err`.
-int config_parse(struct config *config, int argc, char **argv, struct err *err) __attribute__((warn_unused_result));
+int config_parse(struct config *config, int argc, char **argv, struct err *err)
+    __attribute__((warn_unused_result));
 void config_print_help(FILE *to);
 json_t *config_json(const struct config *config); // for the record
 

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// The engine contract: how MQTT clients are driven, so that a client library and our own event loop can stand for
-// one another and are measured alike.
+// The engine contract: how MQTT clients are driven, so that a client library and our own event loop can stand
+// for one another and are measured alike.
 //
-// An engine is one file that exports one `const struct engine`, listed in engine.c's array. It has clients numbered
-// from 0, of one process. Its calls begin something and return; what came of it is told by events, which are handed to
-// the listener inside `step`, on the thread that called `step`: whoever uses an engine needs no lock. An event carries
-// the time at which the thing happened, not the time at which `step` got around to it.
+// An engine is one file that exports one `const struct engine`, listed in engine.c's array. It has clients
+// numbered from 0, of one process. Its calls begin something and return; what came of it is told by events,
+// which are handed to the listener inside `step`, on the thread that called `step`: whoever uses an engine
+// needs no lock. An event carries the time at which the thing happened, not the time at which `step` got
+// around to it.
 //
-// Every connect ends in exactly one ENGINE_CONNECTED or ENGINE_FAILED, within the timeout. A connected client ends in
-// exactly one ENGINE_DROPPED (not our doing) or ENGINE_CLOSED (after `close_client`). Times are CLOCK_MONOTONIC.
+// Every connect ends in exactly one ENGINE_CONNECTED or ENGINE_FAILED, within the timeout. A connected client
+// ends in exactly one ENGINE_DROPPED (not our doing) or ENGINE_CLOSED (after `close_client`). Times are
+// CLOCK_MONOTONIC.
 //
 //     struct engine_run *run;
 //     if (engine->open(&run, &config, &err) < 0) ...
@@ -61,10 +63,10 @@ struct engine_config {
     const struct plan *plan; // for the routes; outlives the run
     int64_t first;           // global number of client 0: its route is plan_route(plan, first)
     int64_t clients;         // 1 and up
-    const char *prefix;      // client identifiers are PREFIX-GLOBALNUMBER; at most 12 characters; outlives the run
-    int64_t timeout_ns;      // a connect that takes longer has failed
-    int keep_alive_s;        // 0: none; the engine sends the pings
-    int window;              // connects under way at once; 0: the engine's own choice
+    const char *prefix; // client identifiers are PREFIX-GLOBALNUMBER; at most 12 characters; outlives the run
+    int64_t timeout_ns; // a connect that takes longer has failed
+    int keep_alive_s;   // 0: none; the engine sends the pings
+    int window;         // connects under way at once; 0: the engine's own choice
     engine_listener *listener;
     void *context;
 };
@@ -99,15 +101,16 @@ struct engine {
     int (*ping)(struct engine_run *run, int64_t client); // NULL without ENGINE_CAP_PING
     int (*close_client)(struct engine_run *run, int64_t client);
 
-    // Hands out events; returns when there were some, when a signal came (workers are woken by SIGUSR1, blocked
-    // outside this call), or at `until_ns`.
+    // Hands out events; returns when there were some, when a signal came (workers are woken by SIGUSR1,
+    // blocked outside this call), or at `until_ns`.
     void (*step)(struct engine_run *run, int64_t until_ns);
 
     // Ends everything, without further events: open connections are cut. NULL is allowed.
     void (*close)(struct engine_run *run);
 };
 
-// For an engine's `step`: the caller's signal mask with SIGUSR1 let through, and the time left until `until_ns`.
+// For an engine's `step`: the caller's signal mask with SIGUSR1 let through, and the time left until
+// `until_ns`.
 void engine_wait_mask(sigset_t *mask);
 struct timespec engine_wait_time(int64_t until_ns);
 

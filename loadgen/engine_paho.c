@@ -95,8 +95,9 @@ static void on_sent(void *context, MQTTAsync_successData *data)
     struct paho_sent *sent = context;
     struct paho_client *client = sent->client;
     if (data && data->alt.pub.message.qos > 0)
-        push(client, (struct engine_event){
-                         .kind = ENGINE_ACKED, .intended_ns = sent->intended_ns, .started_ns = sent->sent_ns});
+        push(client, (struct engine_event){.kind = ENGINE_ACKED,
+                                           .intended_ns = sent->intended_ns,
+                                           .started_ns = sent->sent_ns});
     paho_queue_put_sent(client->run->queue, sent);
 }
 
@@ -123,7 +124,8 @@ static void on_close_failed(void *context, MQTTAsync_failureData *data)
 
 // --- what the worker calls ---------------------------------------------------------------------------------
 
-// Many processes share the machine, and each has two threads of the library: small stacks, one arena of malloc.
+// Many processes share the machine, and each has two threads of the library: small stacks, one arena of
+// malloc.
 static void be_small(void)
 {
     mallopt(M_ARENA_MAX, 1);

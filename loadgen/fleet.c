@@ -17,15 +17,15 @@ enum { REAP_EVERY_NS = 100000000, COMPLAINT_BYTES = 256 };
 
 struct page {
     _Alignas(64) struct tally_page tally;
-    _Atomic bool ready;           // release by the worker, acquire by the parent
-    _Atomic uint64_t done;        // number of the last order done; release and acquire likewise
+    _Atomic bool ready;              // release by the worker, acquire by the parent
+    _Atomic uint64_t done;           // number of the last order done; release and acquire likewise
     char complaint[COMPLAINT_BYTES]; // written before the worker exits, read after it was reaped
 };
 
 struct shared {
     _Atomic uint64_t number; // of the order; 0: none yet. See the header for the order of memory.
     _Atomic bool stop;       // relaxed: nothing is read because of it
-    _Atomic int gate;        // workers below this number may begin; relaxed: the order itself was acquired before
+    _Atomic int gate; // workers below this number may begin; relaxed: the order itself was acquired before
     struct fleet_order order;
     struct page pages[];
 };
@@ -119,9 +119,11 @@ int fleet_open(struct fleet **fleet_out, const struct fleet_config *config, stru
         goto fail_fleet;
     }
     fleet->shared_bytes = sizeof *fleet->shared + (size_t)config->workers * sizeof fleet->shared->pages[0];
-    fleet->shared = mmap(NULL, fleet->shared_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    fleet->shared =
+        mmap(NULL, fleet->shared_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (fleet->shared == MAP_FAILED) {
-        code = err_set(err, -errno, "cannot map %zu bytes for %d workers: %m", fleet->shared_bytes, config->workers);
+        code = err_set(err, -errno, "cannot map %zu bytes for %d workers: %m", fleet->shared_bytes,
+                       config->workers);
         goto fail_members;
     }
     code = fork_all(fleet, err);

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// Worker processes: forked from a small parent, told what to do by orders in shared memory, watched, and never left
-// behind.
+// Worker processes: forked from a small parent, told what to do by orders in shared memory, watched, and
+// never left behind.
 //
-// The parent gives one order at a time to all workers; each carries out its share and says so. An order has a common
-// instant at which it begins. An order may be gated: then only the first workers that are not done yet, `tokens` of
-// them, may begin; others follow as these are done. A worker that dies is noticed within 100 ms: its open clients are
-// counted as dropped, those not connected yet as failed, both with the reason REASON_WORKER_DIED. When the parent
-// dies, the kernel kills the workers.
+// The parent gives one order at a time to all workers; each carries out its share and says so. An order has a
+// common instant at which it begins. An order may be gated: then only the first workers that are not done
+// yet, `tokens` of them, may begin; others follow as these are done. A worker that dies is noticed within 100
+// ms: its open clients are counted as dropped, those not connected yet as failed, both with the reason
+// REASON_WORKER_DIED. When the parent dies, the kernel kills the workers.
 //
-// Memory order: the parent writes `order` and then stores its number with release; a worker loads the number with
-// acquire before it reads the order. It is not written again before every living worker is done with it (a worker's
-// release of its done number, the parent's acquire), or at all after fleet_stop.
+// Memory order: the parent writes `order` and then stores its number with release; a worker loads the number
+// with acquire before it reads the order. It is not written again before every living worker is done with it
+// (a worker's release of its done number, the parent's acquire), or at all after fleet_stop.
 //
 //     fleet_open(&fleet, &config, &err);             // forks; config.work runs in each child
 //     fleet_give(fleet, &order);
@@ -43,9 +43,10 @@ struct fleet_order {
     enum fleet_act act;
     enum fleet_subscribe subscribe; // CONNECT
     bool gated;
-    int64_t at_ns;       // the common instant
-    int64_t goal;        // CONNECT: clients, of the whole plan
-    int64_t before;      // CONNECT: of these, how many earlier orders had; client n is act n - before of the schedule
+    int64_t at_ns; // the common instant
+    int64_t goal;  // CONNECT: clients, of the whole plan
+    int64_t
+        before; // CONNECT: of these, how many earlier orders had; client n is act n - before of the schedule
     double rate_per_s;   // CONNECT, PUBLISH: of all workers together; 0: as fast as it goes
     int64_t pairs;       // PUBLISH, and CONNECT with FLEET_SUBSCRIBE_PAIR
     int64_t duration_ns; // PUBLISH: what is intended before this is sent; warm-up among it
@@ -60,8 +61,8 @@ struct fleet_worker; // a worker's own view
 
 struct fleet_config {
     int workers;
-    int tokens;                                    // workers that a gate lets in at a time
-    int (*work)(struct fleet_worker *, void *);    // in the child; what it returns is the exit code
+    int tokens;                                 // workers that a gate lets in at a time
+    int (*work)(struct fleet_worker *, void *); // in the child; what it returns is the exit code
     void *context;
     int64_t (*clients_of)(void *context, int worker); // for the count of what a dead worker lost
 };
@@ -74,8 +75,8 @@ int fleet_open(struct fleet **fleet, const struct fleet_config *config, struct e
 
 void fleet_give(struct fleet *fleet, const struct fleet_order *order);
 
-// Looks after dead workers, moves the gate; gives the number of living workers that are not done with the last order
-// (before the first: that are not ready).
+// Looks after dead workers, moves the gate; gives the number of living workers that are not done with the
+// last order (before the first: that are not ready).
 int fleet_poll(struct fleet *fleet, int64_t now_ns);
 
 void fleet_sum(const struct fleet *fleet, struct tally *sum); // adds to `sum`
@@ -83,7 +84,8 @@ int fleet_workers(const struct fleet *fleet);
 int fleet_died(const struct fleet *fleet); // unexpectedly
 int fleet_living(const struct fleet *fleet);
 pid_t fleet_pid(const struct fleet *fleet, int worker); // 0: dead
-const char *fleet_complaint(const struct fleet *fleet); // what a worker that could not start said; "" when none
+const char *
+fleet_complaint(const struct fleet *fleet); // what a worker that could not start said; "" when none
 
 // Tells every worker to stop, kills those that are there after `patience_ns`, reaps all.
 void fleet_stop(struct fleet *fleet, int64_t patience_ns);

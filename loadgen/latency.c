@@ -44,12 +44,9 @@ static struct hist *hist_at(struct stripe *stripe, int kind)
 const char *latency_name(enum latency_kind kind)
 {
     static const char *const names[LATENCY_COUNT] = {
-        [LATENCY_CONNECT] = "connect",
-        [LATENCY_CONNECT_UNCORRECTED] = "connect_uncorrected",
-        [LATENCY_ACK] = "ack",
-        [LATENCY_ACK_UNCORRECTED] = "ack_uncorrected",
-        [LATENCY_DELIVERY] = "delivery",
-        [LATENCY_DELIVERY_UNCORRECTED] = "delivery_uncorrected",
+        [LATENCY_CONNECT] = "connect",   [LATENCY_CONNECT_UNCORRECTED] = "connect_uncorrected",
+        [LATENCY_ACK] = "ack",           [LATENCY_ACK_UNCORRECTED] = "ack_uncorrected",
+        [LATENCY_DELIVERY] = "delivery", [LATENCY_DELIVERY_UNCORRECTED] = "delivery_uncorrected",
         [LATENCY_LAG] = "lag",
     };
     return (unsigned)kind < LATENCY_COUNT ? names[kind] : "unknown";

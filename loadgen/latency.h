@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Latency samples on their way from many worker processes to the one that records them.
 //
-// A worker collects samples in a private batch and empties it, when full or old, into one of a few sets of histograms
-// in shared memory (a stripe; workers share them, so that a thousand workers need no thousand sets). A stripe's lock is
-// a process-shared robust mutex: when a worker is killed while it holds it, the next one goes on, and at most that
-// worker's last batch is lost. The parent moves what the stripes have gathered into interval histograms.
+// A worker collects samples in a private batch and empties it, when full or old, into one of a few sets of
+// histograms in shared memory (a stripe; workers share them, so that a thousand workers need no thousand
+// sets). A stripe's lock is a process-shared robust mutex: when a worker is killed while it holds it, the
+// next one goes on, and at most that worker's last batch is lost. The parent moves what the stripes have
+// gathered into interval histograms.
 #ifndef POOLMARK_LOADGEN_LATENCY_H
 #define POOLMARK_LOADGEN_LATENCY_H
 

@@ -30,8 +30,8 @@ static void describe(struct record *record, const struct config *config, const s
 static int64_t losses(const struct run *run)
 {
     const int64_t *count = run->tally.count;
-    return tally_failed(&run->tally) + tally_dropped(&run->tally) + count[TALLY_NOT_SENT] + count[TALLY_LOST] +
-           count[TALLY_UNACKED];
+    return tally_failed(&run->tally) + tally_dropped(&run->tally) + count[TALLY_NOT_SENT] +
+           count[TALLY_LOST] + count[TALLY_UNACKED];
 }
 
 static int play(struct run *run, const struct config *config, struct record *record, struct err *err)

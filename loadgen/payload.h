@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a message of ours carries, so that whoever receives it can tell when it was meant to be sent, when it was, and
-// whether it is a message of ours at all. Little-endian:
+// What a message of ours carries, so that whoever receives it can tell when it was meant to be sent, when it
+// was, and whether it is a message of ours at all. Little-endian:
 //   0 "PMK1"  4 pair (u32)  8 sequence (u64)  16 intended_ns (i64)  24 sent_ns (i64)  32 filler
 // Times are CLOCK_MONOTONIC: publisher and subscriber are on one host.
 #ifndef POOLMARK_LOADGEN_PAYLOAD_H

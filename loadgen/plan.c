@@ -9,8 +9,9 @@
 #include <string.h>
 
 // Calls `add` with each comma-separated part of each text.
-static int each_part(const char *const *texts, int count, int (*add)(struct plan *, const char *, struct err *),
-                     struct plan *plan, struct err *err)
+static int each_part(const char *const *texts, int count,
+                     int (*add)(struct plan *, const char *, struct err *), struct plan *plan,
+                     struct err *err)
 {
     for (int i = 0; i < count; i++) {
         const char *at = texts[i];
@@ -39,7 +40,8 @@ static int split_target(const char *text, char *host, size_t host_size, char *po
         at = strstr(at, "://") + 3;
     const char *colon = strrchr(at, ':');
     size_t host_bytes = colon ? (size_t)(colon - at) : strlen(at);
-    if (host_bytes == 0 || host_bytes >= host_size || memchr(at, '/', host_bytes) || memchr(at, ':', host_bytes))
+    if (host_bytes == 0 || host_bytes >= host_size || memchr(at, '/', host_bytes) ||
+        memchr(at, ':', host_bytes))
         return -EINVAL;
     memcpy(host, at, host_bytes);
     host[host_bytes] = '\0';
@@ -54,14 +56,16 @@ static int add_target(struct plan *plan, const char *text, struct err *err)
 {
     char host[64], port[8];
     if (split_target(text, host, sizeof host, port, sizeof port) < 0)
-        return err_set(err, -EINVAL, "--target \"%s\" is not mqtt://HOST:PORT with a port from 1 to 65535", text);
+        return err_set(err, -EINVAL, "--target \"%s\" is not mqtt://HOST:PORT with a port from 1 to 65535",
+                       text);
     if (plan->target_count == PLAN_TARGETS_MAX)
         return err_set(err, -EINVAL, "more than %d targets", PLAN_TARGETS_MAX);
     struct addrinfo hints = {.ai_family = AF_INET, .ai_socktype = SOCK_STREAM};
     struct addrinfo *found = NULL;
     int code = getaddrinfo(host, port, &hints, &found);
     if (code != 0)
-        return err_set(err, -EINVAL, "--target \"%s\": cannot find \"%s\": %s", text, host, gai_strerror(code));
+        return err_set(err, -EINVAL, "--target \"%s\": cannot find \"%s\": %s", text, host,
+                       gai_strerror(code));
     struct plan_target *target = &plan->targets[plan->target_count++];
     memcpy(&target->address, found->ai_addr, found->ai_addrlen);
     target->address_bytes = found->ai_addrlen;
@@ -93,8 +97,8 @@ static bool all_loopback(const struct plan *plan)
     return true;
 }
 
-// Routes for everybody: sources are made up (127.0.1.1, 127.0.1.2, ...) when the engine can bind, none were given,
-// and all targets are on the loopback, where any address of 127/8 is ours.
+// Routes for everybody: sources are made up (127.0.1.1, 127.0.1.2, ...) when the engine can bind, none were
+// given, and all targets are on the loopback, where any address of 127/8 is ours.
 static int find_routes(struct plan *plan, const struct plan_request *request, struct err *err)
 {
     int64_t needed = (plan->clients + PLAN_PER_ROUTE_MAX - 1) / PLAN_PER_ROUTE_MAX;
@@ -102,17 +106,22 @@ static int find_routes(struct plan *plan, const struct plan_request *request, st
     if (needed <= (int64_t)sources * plan->target_count)
         return 0;
     if (!request->can_bind || plan->source_count > 0 || !all_loopback(plan))
-        return err_set(err, -EINVAL,
-                       "%lld clients need %lld routes of at most %d each (a route is one source address to one target); "
-                       "there are %lld: give more --target%s",
-                       (long long)plan->clients, (long long)needed, PLAN_PER_ROUTE_MAX,
-                       (long long)sources * plan->target_count, request->can_bind ? " or --source" : " addresses or ports");
+        return err_set(
+            err, -EINVAL,
+            "%lld clients need %lld routes of at most %d each (a route is one source address to one target); "
+            "there are %lld: give more --target%s",
+            (long long)plan->clients, (long long)needed, PLAN_PER_ROUTE_MAX,
+            (long long)sources * plan->target_count,
+            request->can_bind ? " or --source" : " addresses or ports");
     int64_t wanted = (needed + plan->target_count - 1) / plan->target_count;
     if (wanted > PLAN_SOURCES_MAX)
-        return err_set(err, -EINVAL, "%lld clients need %lld source addresses for %d targets, %d is the most: give more --target",
-                       (long long)plan->clients, (long long)wanted, plan->target_count, PLAN_SOURCES_MAX);
+        return err_set(
+            err, -EINVAL,
+            "%lld clients need %lld source addresses for %d targets, %d is the most: give more --target",
+            (long long)plan->clients, (long long)wanted, plan->target_count, PLAN_SOURCES_MAX);
     for (int i = 0; i < wanted; i++)
-        plan->sources[i].s_addr = htonl((127U << 24) + (1U << 8) + (uint32_t)i / 250 * 256 + (uint32_t)i % 250 + 1);
+        plan->sources[i].s_addr =
+            htonl((127U << 24) + (1U << 8) + (uint32_t)i / 250 * 256 + (uint32_t)i % 250 + 1);
     plan->source_count = (int)wanted;
     return 0;
 }
@@ -127,16 +136,20 @@ static int divide(struct plan *plan, const struct plan_request *request, struct 
     int64_t unit = request->even ? 2 : 1;
     int64_t per_worker = request->clients_per_worker;
     if (per_worker == 0 && request->workers > 0)
-        per_worker = (plan->clients + (int64_t)request->workers * plan->ranks - 1) / ((int64_t)request->workers * plan->ranks);
+        per_worker = (plan->clients + (int64_t)request->workers * plan->ranks - 1) /
+                     ((int64_t)request->workers * plan->ranks);
     if (per_worker == 0) {
-        int64_t spread = (plan->clients + (int64_t)request->cores * plan->ranks - 1) / ((int64_t)request->cores * plan->ranks);
+        int64_t spread = (plan->clients + (int64_t)request->cores * plan->ranks - 1) /
+                         ((int64_t)request->cores * plan->ranks);
         per_worker = spread < request->engine_clients ? spread : request->engine_clients;
     }
     if (per_worker < 1)
         per_worker = 1;
     per_worker = round_up(per_worker, unit);
     if (per_worker > request->clients_max)
-        return err_set(err, -EINVAL, "%lld clients a worker are more than one process can hold (%lld): give more --workers, or raise the limit of open files",
+        return err_set(err, -EINVAL,
+                       "%lld clients a worker are more than one process can hold (%lld): give more "
+                       "--workers, or raise the limit of open files",
                        (long long)per_worker, (long long)request->clients_max);
     int64_t global = (plan->clients + per_worker - 1) / per_worker;
     int64_t workers = (global + plan->ranks - 1) / plan->ranks;
@@ -166,7 +179,9 @@ int plan_make(struct plan *plan, const struct plan_request *request, struct err 
     if (code == 0)
         code = each_part(request->sources, request->source_count, add_source, plan, err);
     if (code == 0 && plan->source_count > 0 && !request->can_bind)
-        code = err_set(err, -EINVAL, "--source: this engine cannot choose its source address; spread the targets, or use --engine raw");
+        code = err_set(err, -EINVAL,
+                       "--source: this engine cannot choose its source address; spread the targets, or use "
+                       "--engine raw");
     if (code == 0)
         code = find_routes(plan, request, err);
     if (code == 0)

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Who does what: which clients a worker has, and which way (source address, target) each client goes.
 //
-// Everything here is a pure function of the plan, a rank (host), a worker number and a client number, so that every
-// process, and every host that is given the same plan, computes the same answer without asking anybody. Clients have
-// global numbers from 0; worker g (rank x workers + worker) has those from g x clients_per_worker on, so that workers
-// fill up in order and "the first n clients" are whole workers and one begun.
+// Everything here is a pure function of the plan, a rank (host), a worker number and a client number, so that
+// every process, and every host that is given the same plan, computes the same answer without asking anybody.
+// Clients have global numbers from 0; worker g (rank x workers + worker) has those from g x
+// clients_per_worker on, so that workers fill up in order and "the first n clients" are whole workers and one
+// begun.
 //
 //     struct plan plan;
 //     struct plan_request request = {.clients = 1000000, .clients_per_worker = 18000, ...};
@@ -22,8 +23,8 @@
 enum {
     PLAN_TARGETS_MAX = 1024,
     PLAN_SOURCES_MAX = 1024,
-    // Connections on one (source, destination, port). Past half of the port range (28 000) the kernel's search for a
-    // free port grows from 20 to 150 us.
+    // Connections on one (source, destination, port). Past half of the port range (28 000) the kernel's
+    // search for a free port grows from 20 to 150 us.
     PLAN_PER_ROUTE_MAX = 10000,
 };
 
@@ -68,8 +69,8 @@ struct plan_route {
     const struct in_addr *source; // NULL: the kernel chooses
 };
 
-// -EINVAL, with the text in `err`, for targets and sources that cannot be read, and when there are too few routes or
-// workers; it says how many are needed. Frees everything when it fails.
+// -EINVAL, with the text in `err`, for targets and sources that cannot be read, and when there are too few
+// routes or workers; it says how many are needed. Frees everything when it fails.
 int plan_make(struct plan *plan, const struct plan_request *request, struct err *err)
     __attribute__((warn_unused_result));
 void plan_free(struct plan *plan);

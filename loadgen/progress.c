@@ -20,7 +20,8 @@ static double rate(int64_t now, int64_t before, int64_t ns)
     return now > before && ns > 0 ? (double)(now - before) * 1e9 / (double)ns : 0;
 }
 
-void progress_format(const struct progress *progress, const struct progress_view *view, char *line, size_t size)
+void progress_format(const struct progress *progress, const struct progress_view *view, char *line,
+                     size_t size)
 {
     const int64_t *count = view->tally->count;
     int64_t span_ns = view->now_ns - progress->last_ns;
@@ -28,8 +29,8 @@ void progress_format(const struct progress *progress, const struct progress_view
     if (view->target_rss_bytes >= 0)
         units_format_bytes(view->target_rss_bytes, memory, sizeof memory);
     double elapsed_s = (double)(view->now_ns - progress->started_ns) / 1e9;
-    int used = snprintf(line, size, "%6.1f s  %-8s %lld of %lld connected, %lld failed, %lld dropped", elapsed_s,
-                        view->phase, (long long)count[TALLY_OPEN], (long long)view->wanted,
+    int used = snprintf(line, size, "%6.1f s  %-8s %lld of %lld connected, %lld failed, %lld dropped",
+                        elapsed_s, view->phase, (long long)count[TALLY_OPEN], (long long)view->wanted,
                         (long long)tally_failed(view->tally), (long long)tally_dropped(view->tally));
     if (used < 0 || (size_t)used >= size)
         return;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One line a second for whoever watches: rewritten in place on a terminal, a plain line otherwise. One thread.
+// One line a second for whoever watches: rewritten in place on a terminal, a plain line otherwise. One
+// thread.
 #ifndef POOLMARK_LOADGEN_PROGRESS_H
 #define POOLMARK_LOADGEN_PROGRESS_H
 
@@ -27,6 +28,7 @@ void progress_show(struct progress *progress, const struct progress_view *view);
 void progress_end(struct progress *progress); // leaves the last line standing
 
 // The line itself, without newline.
-void progress_format(const struct progress *progress, const struct progress_view *view, char *line, size_t size);
+void progress_format(const struct progress *progress, const struct progress_view *view, char *line,
+                     size_t size);
 
 #endif

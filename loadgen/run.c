@@ -50,7 +50,8 @@ static struct worker_setup setup_of(const struct run *run, const struct plan *pl
     };
 }
 
-static int make_plan(struct plan *plan, const struct config *config, int64_t clients, bool probes, struct err *err)
+static int make_plan(struct plan *plan, const struct config *config, int64_t clients, bool probes,
+                     struct err *err)
 {
     const struct engine *engine = engine_find(config->engine_name);
     int64_t limit;
@@ -83,7 +84,8 @@ int run_check(struct plan *plan, const struct config *config, struct err *err)
     return make_plan(plan, config, config->connections, false, err);
 }
 
-static int open_fleet(struct run *run, struct fleet **fleet, struct worker_setup *setup, int tokens, struct err *err)
+static int open_fleet(struct run *run, struct fleet **fleet, struct worker_setup *setup, int tokens,
+                      struct err *err)
 {
     struct fleet_config config = {
         .workers = setup->plan->workers,
@@ -101,7 +103,8 @@ static int open_fleet(struct run *run, struct fleet **fleet, struct worker_setup
         clock_sleep_until_ns(clock_now_ns() + 2 * NS_PER_MS);
     if (fleet_died(*fleet) > 0)
         return err_set(err, -ECHILD, "%s",
-                       fleet_complaint(*fleet)[0] ? fleet_complaint(*fleet) : "a worker died before it was ready");
+                       fleet_complaint(*fleet)[0] ? fleet_complaint(*fleet)
+                                                  : "a worker died before it was ready");
     (void)run;
     return 0;
 }
@@ -153,7 +156,8 @@ static int open_workers(struct run *run, struct err *err)
     if (code < 0)
         return code;
     run->setup = setup_of(run, &run->plan, config->prefix);
-    code = open_fleet(run, &run->fleet, &run->setup, config->tokens > 0 ? (int)config->tokens : engine->tokens, err);
+    code = open_fleet(run, &run->fleet, &run->setup,
+                      config->tokens > 0 ? (int)config->tokens : engine->tokens, err);
     if (code == 0 && probes) {
         snprintf(run->probe_prefix, sizeof run->probe_prefix, "%sp", config->prefix);
         run->probe_setup = setup_of(run, &run->probe_plan, run->probe_prefix);
@@ -227,8 +231,8 @@ static void collect(struct run *run)
         if (hist_count(run->interval[kind]) == 0)
             continue;
         if (run->log)
-            hist_log_write(run->log, latency_name((enum latency_kind)kind), run->interval_from_wall_ns, to_wall_ns,
-                           run->interval[kind]);
+            hist_log_write(run->log, latency_name((enum latency_kind)kind), run->interval_from_wall_ns,
+                           to_wall_ns, run->interval[kind]);
         hist_merge(run->total[kind], run->interval[kind]);
         hist_merge(run->phase_hist[kind], run->interval[kind]);
         hist_reset(run->interval[kind]);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// One run, seen from the parent: it gives orders to the fleet, waits for them while it collects latencies, samples
-// memory and shows progress, and notices what ends a run early: Ctrl-C, a dead worker, a dead target.
+// One run, seen from the parent: it gives orders to the fleet, waits for them while it collects latencies,
+// samples memory and shows progress, and notices what ends a run early: Ctrl-C, a dead worker, a dead target.
 //
-// A scenario is a sequence of run_order, run_sample, run_settle and run_hold; each returns false when the run is to end
-// (run->broken says why); a scenario then goes straight to its end, and what was measured is kept.
+// A scenario is a sequence of run_order, run_sample, run_settle and run_hold; each returns false when the run
+// is to end (run->broken says why); a scenario then goes straight to its end, and what was measured is kept.
 #ifndef POOLMARK_LOADGEN_RUN_H
 #define POOLMARK_LOADGEN_RUN_H
 
@@ -30,8 +30,8 @@ struct run {
     struct fleet *probes; // NULL: none
     char probe_prefix[20];
     struct latency_shared *latency;
-    struct hist *interval[LATENCY_COUNT]; // since the last line of the log
-    struct hist *total[LATENCY_COUNT];    // of the whole run
+    struct hist *interval[LATENCY_COUNT];   // since the last line of the log
+    struct hist *total[LATENCY_COUNT];      // of the whole run
     struct hist *phase_hist[LATENCY_COUNT]; // since run_phase
     void *hist_memory;
     struct hist_log *log;
@@ -41,14 +41,15 @@ struct run {
     const char *phase;
     int64_t wanted; // connections, for progress
     int64_t started_ns, shown_ns, interval_from_wall_ns;
-    int signals;  // signalfd of SIGINT and SIGTERM
+    int signals; // signalfd of SIGINT and SIGTERM
     bool interrupted;
     bool lossy;       // losing connections ends the run: set while they are held
     char broken[160]; // why the run ends early; "" while it does not
 };
 
 // Could this plan be carried out? Makes it, to be freed by the caller; -EINVAL with the text.
-int run_check(struct plan *plan, const struct config *config, struct err *err) __attribute__((warn_unused_result));
+int run_check(struct plan *plan, const struct config *config, struct err *err)
+    __attribute__((warn_unused_result));
 
 // Makes the plan, forks the workers, opens the log and the sampler. `record` may be NULL.
 int run_open(struct run *run, const struct config *config, struct record *record, struct err *err)
@@ -57,7 +58,8 @@ void run_close(struct run *run);
 
 void run_phase(struct run *run, const char *phase); // a static word; empties phase_hist
 
-// Gives the order (its at_ns is set here) to `fleet` and waits until all workers are done, or `limit_ns` is over.
+// Gives the order (its at_ns is set here) to `fleet` and waits until all workers are done, or `limit_ns` is
+// over.
 bool run_order(struct run *run, struct fleet *fleet, struct fleet_order *order, int64_t limit_ns);
 bool run_hold(struct run *run, int64_t ns);
 bool run_sample(struct run *run, struct sample *sample); // a full one, now

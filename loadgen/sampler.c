@@ -13,7 +13,9 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { FULL_SHARE = 20 }; // an unasked full row when the last one took less than a twentieth of the time since
+enum {
+    FULL_SHARE = 20
+}; // an unasked full row when the last one took less than a twentieth of the time since
 
 struct sampler {
     pthread_mutex_t lock; // guards what stands up to `last`
@@ -106,8 +108,9 @@ static void write_row(struct csv *csv, const char *phase, const struct sample *s
 {
     char t[10][24];
     csv_row(csv, "%" PRId64 ",%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s", s->at_ns, phase, field(s->connections, t[0]),
-            field(s->target_rss_bytes, t[1]), field(s->target_pss_bytes, t[2]), field(s->target_private_bytes, t[3]),
-            field(s->target_cpu_ns, t[4]), field(s->generator_pss_bytes, t[5]), field(s->generator_cpu_ns, t[6]),
+            field(s->target_rss_bytes, t[1]), field(s->target_pss_bytes, t[2]),
+            field(s->target_private_bytes, t[3]), field(s->target_cpu_ns, t[4]),
+            field(s->generator_pss_bytes, t[5]), field(s->generator_cpu_ns, t[6]),
             field(s->kernel_slab_bytes, t[7]), field(s->kernel_tcp_bytes, t[8]),
             field(s->kernel_page_table_bytes, t[9]));
 }
@@ -126,15 +129,16 @@ static void take_row(struct sampler *sampler)
     pthread_mutex_unlock(&sampler->lock);
 
     struct sample sample;
-    sample_read(&sample, sampler->targets, sampler->target_count, sampler->workers, sampler->worker_count, full);
+    sample_read(&sample, sampler->targets, sampler->target_count, sampler->workers, sampler->worker_count,
+                full);
     if (full) {
         sampler->full_ended_ns = sample.at_ns;
         sampler->full_took_ns = sample.at_ns - start_ns;
     }
 
     pthread_mutex_lock(&sampler->lock);
-    // The label is read after the memory: connections made meanwhile are fewer than those that a label from before
-    // the reading would miss.
+    // The label is read after the memory: connections made meanwhile are fewer than those that a label from
+    // before the reading would miss.
     sample.connections = sampler->connections;
     sample.generator_cpu_ns = sampler->cpu_ns + clock_cpu_ns();
     sampler->last = sample;

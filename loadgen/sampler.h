@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Memory against time and connections: a thread of the parent that reads the target's processes, the generator's and
-// the kernel's own counts, and writes memory.csv (results/README.md has the columns).
+// Memory against time and connections: a thread of the parent that reads the target's processes, the
+// generator's and the kernel's own counts, and writes memory.csv (results/README.md has the columns).
 //
-// A quick row each second (statm, stat, meminfo, sockstat). A full one, with PSS and private memory, which costs a
-// walk of page tables, when it is asked for, and otherwise in at most a twentieth of the time.
+// A quick row each second (statm, stat, meminfo, sockstat). A full one, with PSS and private memory, which
+// costs a walk of page tables, when it is asked for, and otherwise in at most a twentieth of the time.
 //
 //     sampler_open(&sampler, &config, &err);
 //     sampler_label(sampler, "connect", open, cpu_ns);
@@ -36,15 +36,16 @@ struct sample { // -1: not read
     int targets_gone; // watched processes that are not there any more
 };
 
-#define SAMPLER_HEADER                                                                                            \
-    "at_ns,phase,connections,target_rss_bytes,target_pss_bytes,target_private_bytes,target_cpu_ns,"              \
+#define SAMPLER_HEADER                                                                                       \
+    "at_ns,phase,connections,target_rss_bytes,target_pss_bytes,target_private_bytes,target_cpu_ns,"          \
     "generator_pss_bytes,generator_cpu_ns,kernel_slab_bytes,kernel_tcp_bytes,kernel_page_table_bytes"
 
 // Copies what `config` points to. Starts the thread.
 int sampler_open(struct sampler **sampler, const struct sampler_config *config, struct err *err)
     __attribute__((warn_unused_result));
 
-// What the next rows say. `phase` is a plain word with static storage; `cpu_ns` is the workers' CPU time. Any thread.
+// What the next rows say. `phase` is a plain word with static storage; `cpu_ns` is the workers' CPU time. Any
+// thread.
 void sampler_label(struct sampler *sampler, const char *phase, int64_t connections, int64_t cpu_ns);
 
 // Asks for a full row now; its sample is there when sampler_ready(ticket) says so. Any thread.

@@ -51,6 +51,7 @@ bool scenario_prove(struct run *run, struct summary *summary)
     summary_add(summary, "clients.alive", (double)alive, "1", "higher");
     if (alive < run->tally.count[TALLY_OPEN] && run->record)
         record_anomaly(run->record, "silent", "%lld of %lld connections gave no sign of life",
-                       (long long)(run->tally.count[TALLY_OPEN] - alive), (long long)run->tally.count[TALLY_OPEN]);
+                       (long long)(run->tally.count[TALLY_OPEN] - alive),
+                       (long long)run->tally.count[TALLY_OPEN]);
     return fine;
 }

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // Scenario `connect`: so many connections, at a rate or as fast as it goes, held for a while.
 //
-// When a target is watched, a pause at a tenth of the connections gives the lower point of the memory slope: the start
-// is no good for that, since the first connections make the target allocate what it keeps for all.
+// When a target is watched, a pause at a tenth of the connections gives the lower point of the memory slope:
+// the start is no good for that, since the first connections make the target allocate what it keeps for all.
 #include "loadgen/scenario.h"
 
 #include "base/clock.h"
 
 enum { SLOPE_CONNECTIONS_MIN = 100 };
 
-static bool connect_all(struct run *run, struct sample samples[3], bool *has_tenth, bool *has_full, int64_t *took_ns)
+static bool connect_all(struct run *run, struct sample samples[3], bool *has_tenth, bool *has_full,
+                        int64_t *took_ns)
 {
     const struct config *config = run->config;
     enum fleet_subscribe subscribe = config->subscribe ? FLEET_SUBSCRIBE_OWN : FLEET_SUBSCRIBE_NONE;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Scenario `publish`: pairs of clients, each a publisher and a subscriber; messages at a rate (of all pairs together)
-// or as fast as they are delivered. Other connections, when more are asked for, stay idle.
+// Scenario `publish`: pairs of clients, each a publisher and a subscriber; messages at a rate (of all pairs
+// together) or as fast as they are delivered. Other connections, when more are asked for, stay idle.
 #include "loadgen/scenario.h"
 
 #include "base/clock.h"
@@ -18,13 +18,14 @@ static void add_messages(struct summary *summary, struct run *run, const struct 
     if (order->qos > 0)
         summary_add(summary, "messages.unacknowledged", (double)count[TALLY_UNACKED], "1", "lower");
     summary_add(summary, "messages.rate",
-                (double)hist_count(run->total[LATENCY_DELIVERY]) * 1e9 / (double)run->config->duration_ns, "1/s",
-                "higher");
+                (double)hist_count(run->total[LATENCY_DELIVERY]) * 1e9 / (double)run->config->duration_ns,
+                "1/s", "higher");
     static const struct {
         enum tally_count what;
         const char *name, *text;
     } troubles[] = {
-        {TALLY_NOT_SENT, "not_sent", "messages were due and not sent: the client was not there, or the library refused"},
+        {TALLY_NOT_SENT, "not_sent",
+         "messages were due and not sent: the client was not there, or the library refused"},
         {TALLY_LOST, "lost", "messages were sent and did not arrive within 5 s of the end"},
         {TALLY_UNACKED, "unacknowledged", "messages were not acknowledged within 5 s of the end"},
         {TALLY_STRANGE, "strange", "messages arrived that are none of ours"},

@@ -17,7 +17,8 @@ int64_t schedule_due(const struct schedule *schedule, int64_t now_ns)
         return 0;
     if (!(schedule->rate_per_s > 0))
         return INT64_MAX;
-    long double passed = (long double)(now_ns - schedule->start_ns) * (long double)schedule->rate_per_s / NS_PER_S;
+    long double passed =
+        (long double)(now_ns - schedule->start_ns) * (long double)schedule->rate_per_s / NS_PER_S;
     int64_t due = (int64_t)passed;
     while (schedule_at(schedule, due) <= now_ns)
         due++;
@@ -26,8 +27,8 @@ int64_t schedule_due(const struct schedule *schedule, int64_t now_ns)
     return due;
 }
 
-struct schedule_turn schedule_turn(const struct schedule *schedule, int64_t pairs, int64_t first, int64_t count,
-                                   int64_t k)
+struct schedule_turn schedule_turn(const struct schedule *schedule, int64_t pairs, int64_t first,
+                                   int64_t count, int64_t k)
 {
     struct schedule_turn turn = {.pair = first + k % count, .message = k / count};
     turn.intended_ns = schedule_at(schedule, turn.message * pairs + turn.pair);

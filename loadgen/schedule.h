@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// When: the intended time of each act, on the monotonic clock. Open loop: a time depends on the start, the rate and
-// the act's number alone, never on how the acts before it went. Pure functions; any thread.
+// When: the intended time of each act, on the monotonic clock. Open loop: a time depends on the start, the
+// rate and the act's number alone, never on how the acts before it went. Pure functions; any thread.
 //
 //     struct schedule schedule = {.start_ns = order.at_ns, .rate_per_s = 1000};
 //     int64_t intended_ns = schedule_at(&schedule, 42);   // start + 42 ms
@@ -16,7 +16,8 @@ struct schedule {
 
 int64_t schedule_at(const struct schedule *schedule, int64_t act);
 
-// How many acts are due at `now_ns`: the smallest n with schedule_at(n) > now. INT64_MAX when as fast as it goes.
+// How many acts are due at `now_ns`: the smallest n with schedule_at(n) > now. INT64_MAX when as fast as it
+// goes.
 int64_t schedule_due(const struct schedule *schedule, int64_t now_ns);
 
 // Pairs take turns: with `pairs` of them, message m of pair p is act m x pairs + p. A worker that has pairs
@@ -24,7 +25,7 @@ int64_t schedule_due(const struct schedule *schedule, int64_t now_ns);
 struct schedule_turn {
     int64_t pair, message, intended_ns;
 };
-struct schedule_turn schedule_turn(const struct schedule *schedule, int64_t pairs, int64_t first, int64_t count,
-                                   int64_t k);
+struct schedule_turn schedule_turn(const struct schedule *schedule, int64_t pairs, int64_t first,
+                                   int64_t count, int64_t k);
 
 #endif

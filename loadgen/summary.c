@@ -9,7 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
-void summary_add(struct summary *summary, const char *name, double value, const char *unit, const char *better)
+void summary_add(struct summary *summary, const char *name, double value, const char *unit,
+                 const char *better)
 {
     if (summary->count == SUMMARY_ROWS_MAX)
         return;
@@ -20,8 +21,8 @@ void summary_add(struct summary *summary, const char *name, double value, const 
     summary->count++;
 }
 
-static void add_of(struct summary *summary, const char *prefix, const char *what, double value, const char *unit,
-                   const char *better)
+static void add_of(struct summary *summary, const char *prefix, const char *what, double value,
+                   const char *unit, const char *better)
 {
     char name[48];
     snprintf(name, sizeof name, "%s.%s", prefix, what);
@@ -59,11 +60,12 @@ void summary_add_memory(struct summary *summary, const struct sample *start, con
     if (full->target_pss_bytes >= 0) {
         summary_add(summary, "memory.start_bytes", read_value(start->target_pss_bytes), "B", "lower");
         summary_add(summary, "memory.full_bytes", read_value(full->target_pss_bytes), "B", "lower");
-        summary_add(summary, "memory.per_connection_bytes",
-                    slope(low->target_pss_bytes, full->target_pss_bytes, full->connections - low->connections), "B",
-                    "lower");
-        summary_add(summary, "cpu.per_connection_ns", slope(start->target_cpu_ns, full->target_cpu_ns, connections),
-                    "ns", "lower");
+        summary_add(
+            summary, "memory.per_connection_bytes",
+            slope(low->target_pss_bytes, full->target_pss_bytes, full->connections - low->connections), "B",
+            "lower");
+        summary_add(summary, "cpu.per_connection_ns",
+                    slope(start->target_cpu_ns, full->target_cpu_ns, connections), "ns", "lower");
     }
     if (start->kernel_slab_bytes >= 0 && full->kernel_slab_bytes >= 0)
         summary_add(summary, "kernel.per_connection_bytes",
@@ -106,7 +108,8 @@ static void add_lag(struct summary *summary, struct run *run)
     summary_add(summary, "schedule.lag_max", (double)hist_max(lag), "ns", "none");
     if (p99_ns > NS_PER_MS && run->record)
         record_anomaly(run->record, "late",
-                       "the generator fell behind its schedule: 1 act of 100 came more than %.3f ms late, the worst %.3f ms",
+                       "the generator fell behind its schedule: 1 act of 100 came more than %.3f ms late, "
+                       "the worst %.3f ms",
                        (double)p99_ns / 1e6, (double)hist_max(lag) / 1e6);
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a run came to: metrics into the record, a table for people on stdout.
 //
-// Scenarios put rows in as they go; a row is a metric of the record and a line of the table. results/README.md lists
-// the metrics.
+// Scenarios put rows in as they go; a row is a metric of the record and a line of the table.
+// results/README.md lists the metrics.
 #ifndef POOLMARK_LOADGEN_SUMMARY_H
 #define POOLMARK_LOADGEN_SUMMARY_H
 
@@ -19,7 +19,8 @@ struct summary {
     int count;
 };
 
-void summary_add(struct summary *summary, const char *name, double value, const char *unit, const char *better);
+void summary_add(struct summary *summary, const char *name, double value, const char *unit,
+                 const char *better);
 
 // PREFIX.p50, .p99, .p99_9, .max (ns, lower) and PREFIX.count; nothing for an empty histogram.
 void summary_add_latency(struct summary *summary, const char *prefix, const struct hist *hist);

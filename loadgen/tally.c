@@ -70,7 +70,8 @@ enum tally_reason tally_reason_of_connack(int code)
 
 static void bump(_Atomic int64_t *counter)
 {
-    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1, memory_order_relaxed);
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1,
+                          memory_order_relaxed);
 }
 
 void tally_fail(struct tally_page *page, enum tally_reason reason)

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is counted, and why a client or a message was lost: one page of shared memory a worker, read by the parent.
+// What is counted, and why a client or a message was lost: one page of shared memory a worker, read by the
+// parent.
 //
-// A page has one writer, its worker's main thread; the parent reads at any time. Counters are relaxed: each stands
-// alone, and the parent needs no order between two of them. Exact sums are read after the worker said that an order is
-// done (fleet.h), which is a release.
+// A page has one writer, its worker's main thread; the parent reads at any time. Counters are relaxed: each
+// stands alone, and the parent needs no order between two of them. Exact sums are read after the worker said
+// that an order is done (fleet.h), which is a release.
 #ifndef POOLMARK_LOADGEN_TALLY_H
 #define POOLMARK_LOADGEN_TALLY_H
 
@@ -12,24 +13,24 @@
 
 enum tally_reason {
     REASON_NONE,
-    REASON_REFUSED_VERSION,     // CONNACK 1
-    REASON_REFUSED_IDENTIFIER,  // CONNACK 2
-    REASON_REFUSED_UNAVAILABLE, // CONNACK 3
-    REASON_REFUSED_CREDENTIALS, // CONNACK 4
+    REASON_REFUSED_VERSION,       // CONNACK 1
+    REASON_REFUSED_IDENTIFIER,    // CONNACK 2
+    REASON_REFUSED_UNAVAILABLE,   // CONNACK 3
+    REASON_REFUSED_CREDENTIALS,   // CONNACK 4
     REASON_REFUSED_AUTHORIZATION, // CONNACK 5
-    REASON_TIMEOUT,             // no CONNACK, SUBACK or PINGRESP in time
-    REASON_TCP_REFUSED,         // ECONNREFUSED: nobody listens
-    REASON_TCP_FAILED,          // the TCP connect failed otherwise, or the library does not say why
-    REASON_NO_PORT,             // EADDRNOTAVAIL: no local port left on this route
-    REASON_NO_DESCRIPTOR,       // EMFILE, ENFILE
-    REASON_NO_MEMORY,           // ENOMEM, ENOBUFS
-    REASON_RESET,               // ECONNRESET, EPIPE
-    REASON_CLOSED,              // the peer closed the connection
-    REASON_PROTOCOL,            // the peer sent what MQTT forbids, or an answer to nothing
-    REASON_SUBSCRIBE_REFUSED,   // SUBACK 0x80
-    REASON_LOST,                // the library lost the connection and does not say why
-    REASON_WORKER_DIED,         // its process died
-    REASON_NOT_STARTED,         // the run ended before its turn
+    REASON_TIMEOUT,               // no CONNACK, SUBACK or PINGRESP in time
+    REASON_TCP_REFUSED,           // ECONNREFUSED: nobody listens
+    REASON_TCP_FAILED,            // the TCP connect failed otherwise, or the library does not say why
+    REASON_NO_PORT,               // EADDRNOTAVAIL: no local port left on this route
+    REASON_NO_DESCRIPTOR,         // EMFILE, ENFILE
+    REASON_NO_MEMORY,             // ENOMEM, ENOBUFS
+    REASON_RESET,                 // ECONNRESET, EPIPE
+    REASON_CLOSED,                // the peer closed the connection
+    REASON_PROTOCOL,              // the peer sent what MQTT forbids, or an answer to nothing
+    REASON_SUBSCRIBE_REFUSED,     // SUBACK 0x80
+    REASON_LOST,                  // the library lost the connection and does not say why
+    REASON_WORKER_DIED,           // its process died
+    REASON_NOT_STARTED,           // the run ended before its turn
     REASON_COUNT,
 };
 
@@ -39,30 +40,31 @@ enum tally_reason tally_reason_of_errno(int code);       // of a connect or a co
 enum tally_reason tally_reason_of_connack(int code);
 
 enum tally_count {
-    TALLY_STARTED,       // connects begun
-    TALLY_CONNECTED,     // CONNACK 0 received, since the start
-    TALLY_OPEN,          // connected now
-    TALLY_SUBSCRIBED,    // SUBACK received
-    TALLY_PUBLISHED,     // PUBLISH sent (handed to the library)
-    TALLY_ACKED,         // PUBACK or PUBCOMP
-    TALLY_RECEIVED,      // messages that arrived, each counted once
-    TALLY_DUPLICATES,    // arrived a second time
-    TALLY_STRANGE,       // arrived, and not one of ours
-    TALLY_NOT_SENT,      // due, but the client was not there, or the library refused it
-    TALLY_LOST,          // sent, and not arrived when the drain ended
-    TALLY_UNACKED,       // sent at QoS 1 or 2, and not acknowledged when the drain ended
-    TALLY_PROVEN,        // answered when asked to prove that it is alive
-    TALLY_CLOSED,        // ended by us
-    TALLY_FIRST_START_NS, // earliest connect of this worker; 0: none yet
+    TALLY_STARTED,           // connects begun
+    TALLY_CONNECTED,         // CONNACK 0 received, since the start
+    TALLY_OPEN,              // connected now
+    TALLY_SUBSCRIBED,        // SUBACK received
+    TALLY_PUBLISHED,         // PUBLISH sent (handed to the library)
+    TALLY_ACKED,             // PUBACK or PUBCOMP
+    TALLY_RECEIVED,          // messages that arrived, each counted once
+    TALLY_DUPLICATES,        // arrived a second time
+    TALLY_STRANGE,           // arrived, and not one of ours
+    TALLY_NOT_SENT,          // due, but the client was not there, or the library refused it
+    TALLY_LOST,              // sent, and not arrived when the drain ended
+    TALLY_UNACKED,           // sent at QoS 1 or 2, and not acknowledged when the drain ended
+    TALLY_PROVEN,            // answered when asked to prove that it is alive
+    TALLY_CLOSED,            // ended by us
+    TALLY_FIRST_START_NS,    // earliest connect of this worker; 0: none yet
     TALLY_LAST_CONNECTED_NS, // latest CONNACK of this worker
-    TALLY_CPU_NS,        // CPU time of the worker so far
+    TALLY_CPU_NS,            // CPU time of the worker so far
     TALLY_COUNT,
 };
 
 struct tally_page {
     _Atomic int64_t count[TALLY_COUNT];
-    _Atomic int64_t failed[REASON_COUNT];  // clients that never connected
-    _Atomic int64_t dropped[REASON_COUNT]; // clients that were connected and are not any more, by no act of ours
+    _Atomic int64_t failed[REASON_COUNT]; // clients that never connected
+    _Atomic int64_t
+        dropped[REASON_COUNT]; // clients that were connected and are not any more, by no act of ours
 };
 
 // The same, in plain words, for sums.
@@ -75,7 +77,8 @@ static inline void tally_add(struct tally_page *page, enum tally_count what, int
 {
     // One writer: a load and a store, no locked instruction.
     atomic_store_explicit(&page->count[what],
-                          atomic_load_explicit(&page->count[what], memory_order_relaxed) + amount, memory_order_relaxed);
+                          atomic_load_explicit(&page->count[what], memory_order_relaxed) + amount,
+                          memory_order_relaxed);
 }
 static inline void tally_set(struct tally_page *page, enum tally_count what, int64_t value)
 {

@@ -25,7 +25,8 @@ void worker_topic(const struct worker *worker, char kind, int64_t number, char t
 
 static bool is_open(uint8_t client)
 {
-    return client == CLIENT_OPEN || client == CLIENT_SUBSCRIBING || client == CLIENT_PROVING || client == CLIENT_CLOSING;
+    return client == CLIENT_OPEN || client == CLIENT_SUBSCRIBING || client == CLIENT_PROVING ||
+           client == CLIENT_CLOSING;
 }
 
 // --- events ------------------------------------------------------------------------------------------------
@@ -145,7 +146,8 @@ static void begin_order(struct worker *worker)
     worker->busy = true;
     worker->pending = 0;
     worker->deadline_ns = 0;
-    worker->schedule = (struct schedule){.start_ns = worker->order.at_ns, .rate_per_s = worker->order.rate_per_s};
+    worker->schedule =
+        (struct schedule){.start_ns = worker->order.at_ns, .rate_per_s = worker->order.rate_per_s};
     switch (worker->order.act) {
     case FLEET_CONNECT:
         worker->goal = plan_goal(worker->share, worker->order.goal);
@@ -204,7 +206,8 @@ static int ask_for_life(struct worker *worker, int64_t client)
     char topic[64];
     uint8_t payload[PAYLOAD_MIN_BYTES] = {0};
     worker_topic(worker, 'l', worker->share.first + client, topic);
-    struct engine_message message = {.topic = topic, .payload = payload, .payload_bytes = sizeof payload, .qos = 1};
+    struct engine_message message = {
+        .topic = topic, .payload = payload, .payload_bytes = sizeof payload, .qos = 1};
     return engine->publish(worker->run, client, &message);
 }
 
@@ -222,7 +225,8 @@ static int64_t sweep_tick(struct worker *worker, int64_t now_ns)
             continue;
         worker->clients[client] = prove ? CLIENT_PROVING : CLIENT_CLOSING;
         worker->pending++;
-        int code = prove ? ask_for_life(worker, client) : worker->setup->engine->close_client(worker->run, client);
+        int code =
+            prove ? ask_for_life(worker, client) : worker->setup->engine->close_client(worker->run, client);
         if (code < 0) { // its end is told by an event, or was
             worker->clients[client] = CLIENT_OPEN;
             worker->pending--;

@@ -66,7 +66,8 @@ static int64_t stop_sending(struct worker *worker, int64_t now_ns)
     return worker->deadline_ns;
 }
 
-// As fast as messages are delivered: each pair keeps a few on their way. A pair that cannot send waits for the end.
+// As fast as messages are delivered: each pair keeps a few on their way. A pair that cannot send waits for
+// the end.
 static int64_t flood_tick(struct worker *worker, int64_t now_ns)
 {
     int64_t end_ns = worker->order.at_ns + worker->order.duration_ns;
@@ -110,7 +111,8 @@ static void on_message(struct worker *worker, const struct engine_event *event)
         return;
     }
     struct worker_pair *pair = &worker->pairs[number];
-    // Messages of one publisher on one topic arrive in order [MQTT-4.6.0-6]: an older number is one seen already.
+    // Messages of one publisher on one topic arrive in order [MQTT-4.6.0-6]: an older number is one seen
+    // already.
     if (event->payload.sequence < pair->expected) {
         tally_add(worker->page, TALLY_DUPLICATES, 1);
         return;
@@ -121,7 +123,8 @@ static void on_message(struct worker *worker, const struct engine_event *event)
     if (event->payload.intended_ns < warm_ns(worker))
         return;
     latency_add(&worker->batch, LATENCY_DELIVERY, event->at_ns - event->payload.intended_ns, event->at_ns);
-    latency_add(&worker->batch, LATENCY_DELIVERY_UNCORRECTED, event->at_ns - event->payload.sent_ns, event->at_ns);
+    latency_add(&worker->batch, LATENCY_DELIVERY_UNCORRECTED, event->at_ns - event->payload.sent_ns,
+                event->at_ns);
 }
 
 void worker_publish_event(struct worker *worker, const struct engine_event *event)

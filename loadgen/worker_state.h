@@ -34,10 +34,10 @@ struct worker {
 
     struct fleet_order order;
     struct schedule schedule;
-    bool busy;          // an order is being carried out
-    int64_t next;       // CONNECT, PROVE, CLOSE: the next client to begin with
-    int64_t goal;       // where to end
-    int64_t pending;    // begun and not ended
+    bool busy;           // an order is being carried out
+    int64_t next;        // CONNECT, PROVE, CLOSE: the next client to begin with
+    int64_t goal;        // where to end
+    int64_t pending;     // begun and not ended
     int64_t deadline_ns; // PROVE, CLOSE: when to give up; PUBLISH: when the drain ends; 0: not yet known
     int64_t cpu_read_ns;
 
