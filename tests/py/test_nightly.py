@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""nightly: order of runs, confirmation, history, exit codes; measured by a stand-in whose speed the test sets."""
+import argparse
+import json
+import random
+
+import pytest
+from test_compare import make_run, save
+
+from poolmark_lib import history, interleave, nightly, verdict
+from poolmark_lib.build_commit import Build
+from poolmark_lib.interleave import Job
+from poolmark_lib.read_record import load
+
+
+class StandIn:
+    """Measures nothing: writes records whose values depend on the build, and notes what it was asked for."""
+
+    def __init__(self, scales):
+        self.scales, self.asked, self.rng = scales, [], random.Random(5)
+
+    def __call__(self, job, build, out, seed):
+        self.asked.append((job.only, build.name))
+        scale = self.scales[build.name]
+        scale = scale(len(self.asked)) if callable(scale) else scale
+        run = make_run(f"bench-20260101T000000Z-{len(self.asked):04x}", build.name * 40, repetitions=1, cells=2,
+                       seed=self.rng.randrange(1 << 30), scale=scale)
+        for cell in run["cells"]:
+            cell["files"] = {}
+        return load(save(out, run))
+
+
+def go(tmp_path, scales, **options):
+    args = argparse.Namespace(repetitions=6, seed=1, history=str(tmp_path / "h.sqlite"), thresholds=None)
+    for key, value in options.items():
+        setattr(args, key, value)
+    builds = {"base": Build("a", tmp_path), "candidate": Build("b", tmp_path)}
+    stand_in = StandIn(scales)
+    found, changes = nightly.night(builds, [Job("suite:quick")], args, tmp_path / "out", run=stand_in,
+                                   say=lambda text: None)
+    return found, changes, stand_in
+
+
+def test_runs_are_interleaved_a_b_b_a():
+    assert interleave.order(4) == ["base", "candidate", "candidate", "base"] * 2
+
+
+def test_equal_builds_give_no_regression_and_a_line_in_the_history(tmp_path):
+    found, _, stand_in = go(tmp_path, {"a": 1, "b": 1})
+    assert found.code == verdict.OK and len(stand_in.asked) == 12
+    db = history.open_history(tmp_path / "h.sqlite")
+    assert db.execute("SELECT commit_id, verdict FROM run").fetchall() == [("b" * 40, "no regression")]
+
+
+def test_a_regression_is_measured_twice_and_only_its_cells(tmp_path):
+    found, _, stand_in = go(tmp_path, {"a": 1, "b": 1.1})
+    assert found.code == verdict.REGRESSION and "measured twice" in found.reasons[0]
+    assert len(stand_in.asked) == 24 and "cell" in stand_in.asked[-1][0] and stand_in.asked[0][0] is None
+
+
+def test_what_the_second_measurement_does_not_show_is_no_regression(tmp_path):
+    found, _, _ = go(tmp_path, {"a": 1, "b": lambda asked: 1.1 if asked <= 12 else 1})
+    assert found.code == verdict.OK and any("measured again" in note for note in found.notes)
+
+
+def test_a_drift_over_the_nights_is_told(tmp_path):
+    db = history.open_history(tmp_path / "h.sqlite")
+    for night in range(20):
+        run = make_run(f"nightly-202601{night + 1:02}T000000Z-0001", scale=1 + .02 * max(0, night - 10), seed=night,
+                       cells=2)
+        run["started_utc"] = f"2025-01-{night + 1:02}T00:00:00Z"
+        history.append(db, run, "no regression")
+    db.close()
+    _, changes, _ = go(tmp_path, {"a": 1.2, "b": 1.2})
+    assert any("worse by" in text for text in changes)
+
+
+def test_one_record_a_side_has_the_runs_as_repetitions(tmp_path):
+    _, _, _ = go(tmp_path, {"a": 1, "b": 1}, history="none")
+    joined = load(tmp_path / "out" / "candidate")
+    assert [cell["repetition"] for cell in joined.data["cells"] if cell["id"].startswith("cell-0")] == list(range(1, 7))
+
+
+@pytest.mark.parametrize("words, says", [(["--repetitions", "2"], "at least 4"), (["--run", "dance"], "dance"),
+                                         (["--base-build", "/nonexistent"], "poolmark-broker"),
+                                         (["--base", "no-such-commit"], "no-such-commit")])
+def test_bad_calls_exit_with_four_and_say_what_is_wrong(poolmark, tmp_path, words, says):
+    done = poolmark("nightly", "--out", tmp_path / "out", *words)
+    assert done.returncode == 4 and says in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_result_has_every_form(tmp_path):
+    found, _, _ = go(tmp_path, {"a": 1, "b": 1.1})
+    nightly.write_result(found, ["cell x: worse"], tmp_path / "out")
+    assert json.loads((tmp_path / "out/verdict.json").read_text())["verdict"] == "regression"
+    assert "Change points" in (tmp_path / "out/verdict.md").read_text()
+
+
+def test_trend_shows_the_series_and_writes_a_page(poolmark, tmp_path):
+    go(tmp_path, {"a": 1, "b": 1})
+    done = poolmark("trend", "--history", tmp_path / "h.sqlite", "--html", tmp_path / "t.html", "--metric", "cell-0")
+    assert done.returncode == 0 and "cell-0 connect.p99" in done.stdout and "cell-1" not in done.stdout
+    assert "<svg" in (tmp_path / "t.html").read_text()
+    assert poolmark("trend", "--history", tmp_path / "none").returncode == 2
