@@ -52,7 +52,7 @@ enum mqtt_error mqtt_connect_decode(const struct mqtt_frame *frame, struct mqtt_
 
     connect->clean_session = flags & FLAG_CLEAN_SESSION;
     connect->has_will = flags & FLAG_WILL;
-    connect->will_qos = (flags & FLAG_WILL_QOS) >> 3;
+    connect->will_qos = (uint8_t)(flags >> 3 & 3);
     connect->will_retain = flags & FLAG_WILL_RETAIN;
     connect->has_user_name = flags & FLAG_USER_NAME;
     connect->has_password = flags & FLAG_PASSWORD;

@@ -48,7 +48,9 @@ static inline uint8_t mqtt_read_byte(struct mqtt_reader *reader)
 static inline uint16_t mqtt_read_u16(struct mqtt_reader *reader) // big-endian, section 1.5.2
 {
     const uint8_t *data = mqtt_read(reader, 2);
-    return data ? (uint16_t)(data[0] << 8 | data[1]) : 0;
+    if (!data)
+        return 0;
+    return (uint16_t)((unsigned)data[0] << 8 | data[1]);
 }
 
 // Two length bytes and what they count.

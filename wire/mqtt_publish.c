@@ -7,8 +7,9 @@ enum { FLAG_RETAIN = 1, FLAG_DUP = 8 }; // section 3.3.1; QoS lies between
 enum mqtt_error mqtt_publish_decode(const struct mqtt_frame *frame, struct mqtt_publish *publish)
 {
     struct mqtt_reader reader = mqtt_read_frame(frame);
-    *publish = (struct mqtt_publish){
-        .dup = frame->flags & FLAG_DUP, .retain = frame->flags & FLAG_RETAIN, .qos = frame->flags >> 1 & 3};
+    *publish = (struct mqtt_publish){.dup = frame->flags & FLAG_DUP,
+                                     .retain = frame->flags & FLAG_RETAIN,
+                                     .qos = (uint8_t)(frame->flags >> 1 & 3)};
     if (publish->qos == 3)
         mqtt_read_fail(&reader, MQTT_BAD_QOS);
     if (publish->dup && publish->qos == 0)
