@@ -4,12 +4,13 @@
 //
 // Memory is the process's resident set as the kernel sums it over its mappings. Counters: before_bytes (pool
 // open), peak_bytes, after_0s_bytes, after_1s_bytes, after_10s_bytes; peak_ratio, growth at the peak over the
-// objects' own bytes; after_Ns_ratio, memory N s after all is put over memory before the storm. op_ns is the
+// objects' own bytes; after_Ns_ratio, memory N s after all is put over memory before the storm. per_op is the
 // storm's time an object.
 #include "base/clock.h"
 #include "base/procmem.h"
 #include "bench/workload.h"
 
+#include <stdio.h>
 #include <unistd.h>
 
 enum { BLOWUP_OBJECTS = 20000, BLOWUP_INITIAL = 1024 };

@@ -77,7 +77,7 @@ static double mean_seconds(const struct latency *latency)
 static void report(struct gb_state *state, const struct bench_case *bench, const struct storm *storm)
 {
     latency_report(&storm->gets, state, "");
-    gb_set_counter(state, "op_ns", mean_seconds(&storm->gets) * 1e9, GB_COUNTER_SUM);
+    gb_set_counter(state, "per_op", mean_seconds(&storm->gets), GB_COUNTER_SUM);
     struct pool_stats stats;
     pool_stats(bench->pool, &stats);
     gb_set_counter(state, "expansions", (double)stats.expansions, GB_COUNTER_SUM);
@@ -190,7 +190,7 @@ static void run_shrink(struct gb_state *state, void *context)
 
 const struct workload grow_workloads[] = {
     {.name = "grow",
-     .summary = "50 000 gets, one each 10 us, of a pool that starts with 1024; op_ns is the mean get with "
+     .summary = "50 000 gets, one each 10 us, of a pool that starts with 1024; per_op is the mean get with "
                 "its two clock readings",
      .run = run_grow,
      .setup = setup_grow,
@@ -200,7 +200,7 @@ const struct workload grow_workloads[] = {
      .iterations = 1,
      .clock = GB_CLOCK_MANUAL},
     {.name = "shrink",
-     .summary = "two puts and a get each 10 us until 50 000 objects have become 1024; op_ns as in grow",
+     .summary = "two puts and a get each 10 us until 50 000 objects have become 1024; per_op as in grow",
      .run = run_shrink,
      .setup = setup_grow,
      .objects = GROW_OBJECTS,

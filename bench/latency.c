@@ -4,6 +4,7 @@
 #include "bench/workload.h"
 
 #include <hdr_histogram.h>
+#include <stdio.h>
 
 #define LOWEST_NS 1
 #define HIGHEST_NS INT64_C(3600000000000)

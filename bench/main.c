@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <semaphore.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 // glibc (and not it alone) takes short cuts in a process that never had a second thread, which no server is.
@@ -46,6 +47,7 @@ static void sleeper_stop(struct sleeper *sleeper)
 static void add_context(void)
 {
     const struct build_facts *facts = build_facts();
+    char version[128];
     const char *tunables = getenv("GLIBC_TUNABLES");
     gb_add_context("poolmark_version", facts->version);
     gb_add_context("poolmark_commit", facts->commit);
@@ -53,7 +55,7 @@ static void add_context(void)
     gb_add_context("poolmark_compiler", facts->compiler);
     gb_add_context("poolmark_flags", facts->flags);
     gb_add_context("allocator", heap_name());
-    gb_add_context("allocator_version", heap_version());
+    gb_add_context("allocator_version", heap_version(version, sizeof version));
     gb_add_context("glibc_tunables", tunables ? tunables : "");
 }
 
@@ -64,6 +66,14 @@ static void print_help(void)
            "--benchmark_list_tests lists them. Run under LD_PRELOAD to measure another allocator.\n"
            "Google Benchmark's flags:\n");
     fflush(stdout);
+}
+
+static int print_workloads(void)
+{
+    const struct workload *row;
+    for (size_t i = 0; (row = workload_at(i)); i++)
+        printf("%-26s %s\n", row->name, row->summary);
+    return EXIT_OK;
 }
 
 static int run(int argc, char **argv)
@@ -101,8 +111,7 @@ int main(int argc, char **argv)
 {
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--poolmark_list_workloads") == 0) {
-            workloads_print(stdout);
-            return EXIT_OK;
+            return print_workloads();
         }
         if (strcmp(argv[i], "--version") == 0) {
             const struct build_facts *facts = build_facts();

@@ -2,6 +2,7 @@
 #include "bench/workload.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -74,8 +75,7 @@ void bench_unmap(void *memory, size_t bytes)
 
 void bench_report_ops(struct gb_state *state, int64_t ops)
 {
-    // ops / 1e9 a thread, per second, turned round: nanoseconds an operation.
-    gb_set_counter(state, "op_ns", (double)ops * 1e-9,
+    gb_set_counter(state, "per_op", (double)ops,
                    GB_COUNTER_RATE | GB_COUNTER_AVG_THREADS | GB_COUNTER_INVERT);
 }
 
@@ -85,6 +85,17 @@ int64_t bench_thread_faults(void)
     return getrusage(RUSAGE_THREAD, &usage) == 0 ? usage.ru_minflt : 0;
 }
 
+const struct workload *workload_at(size_t index)
+{
+    for (size_t t = 0; t < TABLE_COUNT; t++) {
+        for (const struct workload *row = tables[t]; row->name; row++) {
+            if (index-- == 0)
+                return row;
+        }
+    }
+    return NULL;
+}
+
 static bool fits(const struct workload *row, const struct pool_strategy *strategy, size_t bytes)
 {
     unsigned caps = pool_strategy_caps(strategy);
@@ -92,7 +103,7 @@ static bool fits(const struct workload *row, const struct pool_strategy *strateg
            row->objects * (int64_t)bytes <= RUN_BYTES_MAX;
 }
 
-static int add_case(struct gb_suite *suite, struct bench_case *bench, struct err *err)
+int workload_add(struct gb_suite *suite, struct bench_case *bench, struct err *err)
 {
     const struct workload *row = bench->workload;
     struct gb_spec spec = {.name = bench->name,
@@ -121,21 +132,11 @@ static int add_modes(struct gb_suite *suite, const struct workload *row, const s
             .workload = row, .strategy = strategy, .mode = (enum pool_growth)mode, .bytes = bytes};
         snprintf(bench->name, sizeof bench->name, "%s/%s%s/%zu", row->name, pool_strategy_name(strategy),
                  both ? suffixes[mode] : "", bytes);
-        int code = add_case(suite, bench, err);
+        int code = workload_add(suite, bench, err);
         if (code < 0)
             return code;
     }
     return 0;
-}
-
-static size_t count_rows(void)
-{
-    size_t rows = 0;
-    for (size_t t = 0; t < TABLE_COUNT; t++) {
-        for (const struct workload *row = tables[t]; row->name; row++)
-            rows++;
-    }
-    return rows;
 }
 
 static int add_row(struct gb_suite *suite, const struct workload *row, struct bench_case **next,
@@ -155,41 +156,21 @@ static int add_row(struct gb_suite *suite, const struct workload *row, struct be
 
 int workloads_register(struct gb_suite *suite, struct bench_case **cases, struct err *err)
 {
-    size_t strategies = 0;
+    size_t strategies = 0, rows = 0;
     while (pool_strategies()[strategies])
         strategies++;
-    *cases = calloc(count_rows() * strategies * SIZE_COUNT * 2, sizeof **cases);
+    while (workload_at(rows))
+        rows++;
+    *cases = calloc(rows * strategies * SIZE_COUNT * 2, sizeof **cases); // twice: both modes
     if (!*cases)
         return err_set(err, -ENOMEM, "no memory for the list of benchmarks");
     struct bench_case *next = *cases;
-    for (size_t t = 0; t < TABLE_COUNT; t++) {
-        for (const struct workload *row = tables[t]; row->name; row++) {
-            int code = add_row(suite, row, &next, err);
-            if (code < 0) {
-                free(*cases);
-                *cases = NULL;
-                return code;
-            }
-        }
+    int code = 0;
+    for (size_t i = 0; i < rows && code == 0; i++)
+        code = add_row(suite, workload_at(i), &next, err);
+    if (code < 0) {
+        free(*cases);
+        *cases = NULL;
     }
-    return 0;
-}
-
-void workloads_print(FILE *to)
-{
-    for (size_t t = 0; t < TABLE_COUNT; t++) {
-        for (const struct workload *row = tables[t]; row->name; row++)
-            fprintf(to, "%-26s %s\n", row->name, row->summary);
-    }
-}
-
-const struct workload *workload_find(const char *name)
-{
-    for (size_t t = 0; t < TABLE_COUNT; t++) {
-        for (const struct workload *row = tables[t]; row->name; row++) {
-            if (strcmp(row->name, name) == 0)
-                return row;
-        }
-    }
-    return NULL;
+    return code;
 }

@@ -3,7 +3,7 @@
 // lists the tables and registers each row with every strategy that can do it, every object size and every
 // thread count, as WORKLOAD/STRATEGY/BYTES[/threads:N].
 //
-// Every workload reports the counter `op_ns`: nanoseconds an operation, as one of its threads sees it, by the
+// Every workload reports the counter `per_op`: seconds an operation, as one of its threads sees it, by the
 // clock it was measured with. What an operation is, `summary` says; where nothing else is said it is one get
 // and its put.
 //
@@ -17,7 +17,6 @@
 #include "bench/gbench.h"
 #include "pools/pool.h"
 
-#include <stdio.h>
 #include <string.h>
 
 enum bench_touch { TOUCH_NOTHING, TOUCH_LINE, TOUCH_ALL };
@@ -74,8 +73,11 @@ int64_t bench_thread_faults(void);
 // Adds every row that fits to the suite. `cases` is given an array to be freed after the last run.
 int workloads_register(struct gb_suite *suite, struct bench_case **cases, struct err *err)
     __attribute__((warn_unused_result));
-void workloads_print(FILE *to);
-const struct workload *workload_find(const char *name);
+const struct workload *workload_at(size_t index); // in the order of their tables; NULL past the last
+
+// Adds one case under its name: what workloads_register does with each. `bench` must outlive the runs.
+int workload_add(struct gb_suite *suite, struct bench_case *bench, struct err *err)
+    __attribute__((warn_unused_result));
 
 static inline void bench_touch_object(void *object, size_t bytes, enum bench_touch touch)
 {
