@@ -140,7 +140,8 @@ static int raw_subscribe(struct engine_run *run, int64_t number, const char *top
         return -ENOTCONN;
     uint8_t packet[256];
     struct mqtt_subscription subscription = {.filter = mqtt_text_of(topic), .qos = (uint8_t)qos};
-    int bytes = mqtt_subscribe_encode(packet, sizeof packet, MQTT_SUBSCRIBE, next_packet_id(client), &subscription, 1);
+    int bytes = mqtt_subscribe_encode(packet, sizeof packet, MQTT_SUBSCRIBE, next_packet_id(client),
+                                      &subscription, 1);
     if (bytes < 0)
         return bytes;
     raw_no_delay(client);

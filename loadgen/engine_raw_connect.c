@@ -51,7 +51,8 @@ static int begin_tcp(struct engine_run *run, struct raw_client *client)
     int code = route.source ? bind_source(client->fd, route.source) : 0;
     if (code < 0)
         return code;
-    if (connect(client->fd, (const struct sockaddr *)&route.target->address, route.target->address_bytes) < 0 &&
+    if (connect(client->fd, (const struct sockaddr *)&route.target->address, route.target->address_bytes) <
+            0 &&
         errno != EINPROGRESS)
         return -errno;
     return 0;

@@ -11,8 +11,8 @@
 #include <sys/socket.h>
 
 enum {
-    OUT_MAX = 16 << 20,  // a client whose socket takes nothing holds so much at most
-    IN_MAX = 32 << 20,   // a packet longer than this is none of ours
+    OUT_MAX = 16 << 20, // a client whose socket takes nothing holds so much at most
+    IN_MAX = 32 << 20,  // a packet longer than this is none of ours
 };
 
 struct raw_extra *raw_extra_of(struct raw_client *client)
@@ -38,7 +38,8 @@ void raw_extra_tidy(struct raw_client *client)
     client->extra = NULL;
 }
 
-static int append(uint8_t **buffer, uint32_t *count, uint32_t *capacity, uint32_t max, const void *data, size_t bytes)
+static int append(uint8_t **buffer, uint32_t *count, uint32_t *capacity, uint32_t max, const void *data,
+                  size_t bytes)
 {
     size_t needed = *count + bytes;
     if (needed > max)
@@ -64,7 +65,8 @@ static void watch(struct engine_run *run, struct raw_client *client, bool write)
     if (now == write)
         return;
     client->flags = (uint8_t)(write ? client->flags | RAW_WANTS_WRITE : client->flags & ~RAW_WANTS_WRITE);
-    struct epoll_event event = {.events = write ? EPOLLIN | EPOLLOUT : EPOLLIN, .data.u32 = raw_number(run, client)};
+    struct epoll_event event = {.events = write ? EPOLLIN | EPOLLOUT : EPOLLIN,
+                                .data.u32 = raw_number(run, client)};
     // Cannot fail for a descriptor that is in the set.
     (void)!epoll_ctl(run->epoll, EPOLL_CTL_MOD, client->fd, &event);
 }
@@ -85,8 +87,8 @@ int raw_send(struct engine_run *run, struct raw_client *client, const void *data
         return -ENOMEM;
     if (sent == 0 && extra->out_bytes + bytes > OUT_MAX)
         return -EAGAIN;
-    int code = append(&extra->out, &extra->out_bytes, &extra->out_capacity, UINT32_MAX, (const uint8_t *)data + sent,
-                      bytes - sent);
+    int code = append(&extra->out, &extra->out_bytes, &extra->out_capacity, UINT32_MAX,
+                      (const uint8_t *)data + sent, bytes - sent);
     if (code < 0)
         return code;
     watch(run, client, true);
@@ -110,7 +112,8 @@ void raw_writable(struct engine_run *run, struct raw_client *client)
 }
 
 // Handles every whole packet in `data`; gives the bytes used, or -1 when the client was ended.
-static ssize_t take_packets(struct engine_run *run, struct raw_client *client, const uint8_t *data, size_t bytes)
+static ssize_t take_packets(struct engine_run *run, struct raw_client *client, const uint8_t *data,
+                            size_t bytes)
 {
     size_t used = 0;
     while (used < bytes) {
@@ -136,7 +139,8 @@ static void take_bytes(struct engine_run *run, struct raw_client *client, size_t
     bool buffered = client->extra && client->extra->in_bytes > 0;
     if (buffered) {
         struct raw_extra *extra = client->extra;
-        if (append(&extra->in, &extra->in_bytes, &extra->in_capacity, IN_MAX + RAW_SCRATCH, run->scratch, bytes) < 0) {
+        if (append(&extra->in, &extra->in_bytes, &extra->in_capacity, IN_MAX + RAW_SCRATCH, run->scratch,
+                   bytes) < 0) {
             raw_lose(run, client, REASON_NO_MEMORY);
             return;
         }
@@ -153,8 +157,8 @@ static void take_bytes(struct engine_run *run, struct raw_client *client, size_t
         raw_extra_tidy(client);
     } else if ((size_t)used < bytes) {
         struct raw_extra *extra = raw_extra_of(client);
-        if (!extra || append(&extra->in, &extra->in_bytes, &extra->in_capacity, IN_MAX + RAW_SCRATCH, data + used,
-                             bytes - (size_t)used) < 0)
+        if (!extra || append(&extra->in, &extra->in_bytes, &extra->in_capacity, IN_MAX + RAW_SCRATCH,
+                             data + used, bytes - (size_t)used) < 0)
             raw_lose(run, client, REASON_NO_MEMORY);
     }
 }

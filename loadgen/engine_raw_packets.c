@@ -12,8 +12,8 @@
 
 // --- messages on their way ---------------------------------------------------------------------------------
 
-// Packet identifiers are given out in order, so a table of a power of two has no collision until more messages are on
-// their way than it has places; then it doubles.
+// Packet identifiers are given out in order, so a table of a power of two has no collision until more
+// messages are on their way than it has places; then it doubles.
 static int grow_flights(struct raw_extra *extra)
 {
     uint32_t capacity = extra->flight_capacity ? extra->flight_capacity * 2 : 8;
@@ -36,7 +36,8 @@ int raw_flight_add(struct raw_client *client, uint16_t packet_id, int64_t intend
     struct raw_extra *extra = raw_extra_of(client);
     if (!extra)
         return -ENOMEM;
-    while (extra->flight_capacity == 0 || extra->flights[packet_id & (extra->flight_capacity - 1)].packet_id) {
+    while (extra->flight_capacity == 0 ||
+           extra->flights[packet_id & (extra->flight_capacity - 1)].packet_id) {
         int code = grow_flights(extra);
         if (code < 0)
             return code;
@@ -123,7 +124,8 @@ static bool on_connack(struct engine_run *run, struct raw_client *client, const 
     return still_open(client);
 }
 
-static bool answer(struct engine_run *run, struct raw_client *client, enum mqtt_packet_type type, uint16_t packet_id)
+static bool answer(struct engine_run *run, struct raw_client *client, enum mqtt_packet_type type,
+                   uint16_t packet_id)
 {
     uint8_t packet[4];
     int bytes = mqtt_ack_encode(packet, sizeof packet, type, packet_id);
@@ -168,8 +170,9 @@ static bool on_ack(struct engine_run *run, struct raw_client *client, const stru
     }
     if (!raw_flight_take(client, packet_id, &flight))
         return lose(run, client, REASON_PROTOCOL);
-    raw_tell(run, client, (struct engine_event){
-                              .kind = ENGINE_ACKED, .intended_ns = flight.intended_ns, .started_ns = flight.sent_ns});
+    raw_tell(run, client,
+             (struct engine_event){
+                 .kind = ENGINE_ACKED, .intended_ns = flight.intended_ns, .started_ns = flight.sent_ns});
     return still_open(client);
 }
 
@@ -179,8 +182,9 @@ static bool on_suback(struct engine_run *run, struct raw_client *client, const s
     if (mqtt_suback_decode(frame, &suback) != MQTT_OK || suback.count != 1)
         return lose(run, client, REASON_PROTOCOL);
     bool refused = suback.codes[0] == MQTT_SUBACK_FAILURE;
-    raw_tell(run, client, (struct engine_event){.kind = refused ? ENGINE_REFUSED : ENGINE_SUBSCRIBED,
-                                                .reason = refused ? REASON_SUBSCRIBE_REFUSED : REASON_NONE});
+    raw_tell(run, client,
+             (struct engine_event){.kind = refused ? ENGINE_REFUSED : ENGINE_SUBSCRIBED,
+                                   .reason = refused ? REASON_SUBSCRIBE_REFUSED : REASON_NONE});
     return still_open(client);
 }
 

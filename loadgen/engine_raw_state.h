@@ -26,13 +26,13 @@ enum raw_client_flag {
     RAW_WANTS_WRITE = 16, // EPOLLOUT is asked for
 };
 
-struct raw_flight { // a PUBLISH that awaits its acknowledgement
+struct raw_flight {     // a PUBLISH that awaits its acknowledgement
     uint16_t packet_id; // 0: free
     int64_t intended_ns, sent_ns;
 };
 
 struct raw_extra { // what few clients need, and few of them for long
-    uint8_t *in; // a packet that has begun to arrive
+    uint8_t *in;   // a packet that has begun to arrive
     uint32_t in_bytes, in_capacity;
     uint8_t *out; // what the socket has not taken yet
     uint32_t out_bytes, out_capacity;
@@ -46,7 +46,8 @@ struct raw_client {
     int64_t started_ns;
     struct raw_extra *extra; // NULL most of the time
     int32_t fd;              // -1: none
-    // One of: the next in the queue or in a slot of the wheel (number + 1, 0 ends), or the place in `connecting`.
+    // One of: the next in the queue or in a slot of the wheel (number + 1, 0 ends), or the place in
+    // `connecting`.
     uint32_t link;
     uint16_t packet_id; // used last
     uint8_t state;      // enum raw_client_state
@@ -94,8 +95,8 @@ void raw_look_at_time(struct engine_run *run, int64_t now_ns);
 int64_t raw_next_time(const struct engine_run *run); // when raw_look_at_time has to be called again
 
 // engine_raw_io.c
-struct raw_extra *raw_extra_of(struct raw_client *client);          // NULL: out of memory
-void raw_extra_tidy(struct raw_client *client);                     // frees what is empty
+struct raw_extra *raw_extra_of(struct raw_client *client); // NULL: out of memory
+void raw_extra_tidy(struct raw_client *client);            // frees what is empty
 int raw_send(struct engine_run *run, struct raw_client *client, const void *data, size_t bytes);
 void raw_writable(struct engine_run *run, struct raw_client *client);
 void raw_readable(struct engine_run *run, struct raw_client *client);
