@@ -5,7 +5,8 @@
 
 enum { TEMP_PATH_SIZE = 512 };
 
-// Makes an empty folder of its own for each call; `path` is for temp_dir_remove. Fails the test when it cannot.
+// Makes an empty folder of its own for each call; `path` is for temp_dir_remove. Fails the test when it
+// cannot.
 void temp_dir_make(char path[static TEMP_PATH_SIZE]);
 
 // The path of `name` in it, into `file`; returns `file`.

@@ -155,9 +155,12 @@ static void closing_nothing_is_allowed(void **state)
 static void text_is_quoted_when_it_has_to_be(void **state)
 {
     (void)state;
-    static const char *const cases[][2] = {{"plain text", "plain text"}, {"", ""},
-                                           {"a,b", "\"a,b\""},           {"say \"hi\"", "\"say \"\"hi\"\"\""},
-                                           {"two\nlines", "\"two\nlines\""}, {"cr\r", "\"cr\r\""}};
+    static const char *const cases[][2] = {{"plain text", "plain text"},
+                                           {"", ""},
+                                           {"a,b", "\"a,b\""},
+                                           {"say \"hi\"", "\"say \"\"hi\"\"\""},
+                                           {"two\nlines", "\"two\nlines\""},
+                                           {"cr\r", "\"cr\r\""}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char to[64];
         assert_ptr_equal(csv_quote(cases[i][0], to, sizeof to), to);
@@ -187,12 +190,14 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(header_first_then_a_line_a_row, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(every_line_is_in_the_file_before_the_file_is_closed, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(every_line_is_in_the_file_before_the_file_is_closed, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(what_the_file_held_before_is_gone, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_line_may_be_long, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_error_names_the_file_and_the_reason, set_up, tear_down),
         cmocka_unit_test(a_full_device_is_reported_at_once),
-        cmocka_unit_test_setup_teardown(when_the_disk_is_full_whole_lines_stay_and_close_says_so, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(when_the_disk_is_full_whole_lines_stay_and_close_says_so, set_up,
+                                        tear_down),
         cmocka_unit_test(closing_nothing_is_allowed),
         cmocka_unit_test(text_is_quoted_when_it_has_to_be),
         cmocka_unit_test(quoted_text_that_is_cut_still_has_both_quotes),

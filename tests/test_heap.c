@@ -56,8 +56,8 @@ static struct report make_report(void)
 static int print_report(void)
 {
     struct report r = make_report();
-    printf("report %s %s %lld %lld %lld %lld %lld %lld\n", r.name, r.version[0] ? r.version : "-", r.in_use_before,
-           r.in_use_full, r.in_use_after, r.mapped_full, r.mapped_trimmed, r.usable);
+    printf("report %s %s %lld %lld %lld %lld %lld %lld\n", r.name, r.version[0] ? r.version : "-",
+           r.in_use_before, r.in_use_full, r.in_use_after, r.mapped_full, r.mapped_trimmed, r.usable);
     return 0;
 }
 
@@ -74,8 +74,9 @@ static bool report_with(const char *library, struct report *r)
     bool found = false, missing = false;
     while (fgets(line, sizeof line, from)) {
         missing |= strstr(line, "cannot be preloaded") != NULL;
-        found |= sscanf(line, "report %31s %31s %lld %lld %lld %lld %lld %lld", r->name, r->version, &r->in_use_before,
-                        &r->in_use_full, &r->in_use_after, &r->mapped_full, &r->mapped_trimmed, &r->usable) == 8;
+        found |= sscanf(line, "report %31s %31s %lld %lld %lld %lld %lld %lld", r->name, r->version,
+                        &r->in_use_before, &r->in_use_full, &r->in_use_after, &r->mapped_full,
+                        &r->mapped_trimmed, &r->usable) == 8;
     }
     assert_int_equal(pclose(from), 0);
     assert_true(found);

@@ -304,7 +304,8 @@ static void the_log_is_read_by_the_reference_reader(void **state)
     struct err err = {{0}};
     assert_int_equal(hist_log_open(&log, place->file, START_WALL_NS, &err), 0);
     assert_int_equal(hist_log_write(log, "connect", START_WALL_NS, START_WALL_NS + NS_PER_S, connect), 0);
-    assert_int_equal(hist_log_write(log, "ack", START_WALL_NS + NS_PER_S, START_WALL_NS + 3 * NS_PER_S, ack), 0);
+    assert_int_equal(hist_log_write(log, "ack", START_WALL_NS + NS_PER_S, START_WALL_NS + 3 * NS_PER_S, ack),
+                     0);
     assert_int_equal(hist_log_close(log), 0);
 
     FILE *file = fopen(place->file, "re");
@@ -356,7 +357,8 @@ static void the_log_is_flushed_line_by_line_with_the_header_of_version_1_3(void 
     char *text = temp_file_read(place->file);
     assert_string_equal(text, header);
     free(text);
-    assert_int_equal(hist_log_write(log, "delivery", START_WALL_NS + NS_PER_S / 2, START_WALL_NS + NS_PER_S, hist), 0);
+    assert_int_equal(
+        hist_log_write(log, "delivery", START_WALL_NS + NS_PER_S / 2, START_WALL_NS + NS_PER_S, hist), 0);
     text = temp_file_read(place->file);
     static const char line[] = "Tag=delivery,0.500,0.500,2000000.0,HISTFAAA";
     assert_memory_equal(text + sizeof header - 1, line, sizeof line - 1);
@@ -410,8 +412,8 @@ int main(void)
         cmocka_unit_test(another_process_sees_what_was_added),
         cmocka_unit_test(merging_while_another_thread_adds_loses_nothing_in_the_end),
         cmocka_unit_test_setup_teardown(the_log_is_read_by_the_reference_reader, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(the_log_is_flushed_line_by_line_with_the_header_of_version_1_3, set_up,
-                                        tear_down),
+        cmocka_unit_test_setup_teardown(the_log_is_flushed_line_by_line_with_the_header_of_version_1_3,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_empty_histogram_can_be_logged, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_log_that_cannot_be_written_says_why, set_up, tear_down),
     };

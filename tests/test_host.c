@@ -25,9 +25,9 @@ static int64_t number(const json_t *facts, const char *name)
 static void every_fact_is_there_or_null(void **state)
 {
     (void)state;
-    static const char *const names[] = {"cores",      "memory_bytes",    "kernel",   "os",  "cpu_model",
-                                        "governor",   "cpu_mitigations", "thp",      "page_bytes",
-                                        "virtualised", "limits",         "loaded"};
+    static const char *const names[] = {"cores",      "memory_bytes", "kernel",          "os",
+                                        "cpu_model",  "governor",     "cpu_mitigations", "thp",
+                                        "page_bytes", "virtualised",  "limits",          "loaded"};
     static const char *const limits[] = {"nofile_soft", "nofile_hard", "file_max",      "nr_open",
                                          "port_range",  "somaxconn",   "tcp_mem_pages", "max_map_count"};
     json_t *facts = host_facts();
@@ -59,7 +59,8 @@ static void facts_agree_with_the_system(void **state)
     const json_t *ports = json_object_get(json_object_get(facts, "limits"), "port_range");
     if (!json_is_null(ports)) {
         assert_int_equal(json_array_size(ports), 2);
-        assert_true(json_integer_value(json_array_get(ports, 0)) < json_integer_value(json_array_get(ports, 1)));
+        assert_true(json_integer_value(json_array_get(ports, 0)) <
+                    json_integer_value(json_array_get(ports, 1)));
     }
     json_decref(facts);
 }

@@ -50,16 +50,21 @@ static const struct opt table[] = {
      "how many connections to open", NULL},
     {"payload", "BYTES", OPT_BYTES, offsetof(struct config, payload_bytes), "4KiB", 16, 1 << 20, NULL,
      "bytes of a message", NULL},
-    {"duration", "D", OPT_DURATION, offsetof(struct config, duration_ns), "20s", 1e6, 3600e9, NULL, "how long", NULL},
-    {"free-count", "N", OPT_COUNT, offsetof(struct config, free_count), NULL, 0, 0, NULL, "without bounds", NULL},
-    {"rate", "N/s", OPT_RATE, offsetof(struct config, rate_per_s), NULL, 0.1, INFINITY, NULL, "connects a second", NULL},
+    {"duration", "D", OPT_DURATION, offsetof(struct config, duration_ns), "20s", 1e6, 3600e9, NULL,
+     "how long", NULL},
+    {"free-count", "N", OPT_COUNT, offsetof(struct config, free_count), NULL, 0, 0, NULL, "without bounds",
+     NULL},
+    {"rate", "N/s", OPT_RATE, offsetof(struct config, rate_per_s), NULL, 0.1, INFINITY, NULL,
+     "connects a second", NULL},
     {"growth", "X", OPT_NUMBER, offsetof(struct config, growth), "1.5", 1.01, 10, NULL, "factor", NULL},
     {.kind = OPT_HEADING, .help = "The target"},
     {"pool", "STRATEGY", OPT_CHOICE, offsetof(struct config, pool), "malloc", 0, 0, pools, "strategy", NULL},
     {"record", "DIR", OPT_TEXT, offsetof(struct config, record), NULL, 0, 0, NULL, "where to record", NULL},
-    {"listen", "ADDR:PORT", OPT_LIST, offsetof(struct config, listen), "127.0.0.1:1883", 0, 0, NULL, "where", NULL},
+    {"listen", "ADDR:PORT", OPT_LIST, offsetof(struct config, listen), "127.0.0.1:1883", 0, 0, NULL, "where",
+     NULL},
     {"target", "URL", OPT_LIST, offsetof(struct config, target), NULL, 0, 0, NULL, "the brokers", NULL},
-    {"shape", "SHAPE", OPT_PARSE, offsetof(struct config, shape), "classic", 0, 0, NULL, "what is held", parse_shape},
+    {"shape", "SHAPE", OPT_PARSE, offsetof(struct config, shape), "classic", 0, 0, NULL, "what is held",
+     parse_shape},
     {"quiet", NULL, OPT_FLAG, offsetof(struct config, quiet), NULL, 0, 0, NULL, "no progress", NULL},
     {0},
 };
@@ -121,11 +126,12 @@ static void values_take_the_place_of_defaults(void **state)
     (void)state;
     struct config config;
     struct err err;
-    assert_int_equal(parse(&config,
-                           "--connections 1M --payload=1KiB --duration 500ms --free-count 0 --rate 10k/s --growth 2 "
-                           "--pool expand --record out --shape lean --quiet",
-                           NULL, &err),
-                     OPTS_RUN);
+    assert_int_equal(
+        parse(&config,
+              "--connections 1M --payload=1KiB --duration 500ms --free-count 0 --rate 10k/s --growth 2 "
+              "--pool expand --record out --shape lean --quiet",
+              NULL, &err),
+        OPTS_RUN);
     assert_int_equal(config.connections, 1000000);
     assert_int_equal(config.payload_bytes, 1024);
     assert_int_equal(config.duration_ns, 500000000);
@@ -187,15 +193,19 @@ static void a_bad_number_names_option_value_and_bounds(void **state)
     (void)state;
     says("--connections 12x",
          "--connections: \"12x\" is not a count; it takes 1 to 100000000 (10k and 1M are understood)");
-    says("--connections=", "--connections: \"\" is not a count; it takes 1 to 100000000 (10k and 1M are understood)");
+    says("--connections=",
+         "--connections: \"\" is not a count; it takes 1 to 100000000 (10k and 1M are understood)");
     says("--payload 4k",
          "--payload: \"4k\" is not a number of bytes; it takes 16 to 1048576 (4KiB and 1MB are understood)");
-    says("--duration soon", "--duration: \"soon\" is not a duration; it takes 1ms to 1h (500us, 30s and 5m are "
-                            "understood; a bare number is seconds)");
-    says("--rate fast", "--rate: \"fast\" is not a rate; it takes 0.1 or more (10k and 1000/s are understood)");
+    says("--duration soon",
+         "--duration: \"soon\" is not a duration; it takes 1ms to 1h (500us, 30s and 5m are "
+         "understood; a bare number is seconds)");
+    says("--rate fast",
+         "--rate: \"fast\" is not a rate; it takes 0.1 or more (10k and 1000/s are understood)");
     says("--growth 1,5", "--growth: \"1,5\" is not a number; it takes 1.01 to 10");
     says("--growth nan", "--growth: \"nan\" is not a number; it takes 1.01 to 10");
-    says("--free-count -1", "--free-count: \"-1\" is not a count; it takes a count (10k and 1M are understood)");
+    says("--free-count -1",
+         "--free-count: \"-1\" is not a count; it takes a count (10k and 1M are understood)");
 }
 
 static void a_number_out_of_bounds_is_told_from_a_bad_one(void **state)
@@ -203,10 +213,11 @@ static void a_number_out_of_bounds_is_told_from_a_bad_one(void **state)
     (void)state;
     says("--connections 0",
          "--connections: \"0\" is out of bounds; it takes 1 to 100000000 (10k and 1M are understood)");
-    says("--connections 99999999999999999999",
-         "--connections: \"99999999999999999999\" is out of bounds; it takes 1 to 100000000 (10k and 1M are understood)");
-    says("--duration 2h", "--duration: \"2h\" is out of bounds; it takes 1ms to 1h (500us, 30s and 5m are understood; "
-                          "a bare number is seconds)");
+    says("--connections 99999999999999999999", "--connections: \"99999999999999999999\" is out of bounds; it "
+                                               "takes 1 to 100000000 (10k and 1M are understood)");
+    says("--duration 2h",
+         "--duration: \"2h\" is out of bounds; it takes 1ms to 1h (500us, 30s and 5m are understood; "
+         "a bare number is seconds)");
     says("--growth 1e999", "--growth: \"1e999\" is not a number; it takes 1.01 to 10");
 }
 
@@ -216,8 +227,8 @@ static void bounds_belong_to_what_is_allowed(void **state)
     struct config config;
     struct err err;
     assert_int_equal(parse(&config, "--connections 1 --payload 16 --duration 1h", NULL, &err), OPTS_RUN);
-    assert_int_equal(parse(&config, "--connections 100M --payload 1MiB --duration 1ms --growth 10", NULL, &err),
-                     OPTS_RUN);
+    assert_int_equal(
+        parse(&config, "--connections 100M --payload 1MiB --duration 1ms --growth 10", NULL, &err), OPTS_RUN);
 }
 
 static void an_unknown_choice_gets_the_list(void **state)
@@ -304,7 +315,8 @@ static void help_lists_every_option_with_default_and_bounds(void **state)
     for (const struct opt *opt = table; opt->name || opt->kind == OPT_HEADING; opt++) {
         assert_non_null(strstr(text, opt->name ? opt->name : opt->help));
     }
-    assert_non_null(strstr(text, "\n  --connections N               how many connections to open; 1 to 100000000 [10k]\n"));
+    assert_non_null(strstr(
+        text, "\n  --connections N               how many connections to open; 1 to 100000000 [10k]\n"));
     assert_non_null(strstr(text, "how long; 1ms to 1h [20s]\n"));
     assert_non_null(strstr(text, "connects a second; at least 0.1\n"));
     assert_non_null(strstr(text, "strategy: malloc, fixed or expand [malloc]\n"));
@@ -316,12 +328,13 @@ static void help_lists_every_option_with_default_and_bounds(void **state)
 static void help_breaks_long_lines(void **state)
 {
     (void)state;
-    static const struct opt wide[] = {
-        {"an-option-whose-name-is-rather-long", "VALUE", OPT_TEXT, 0, NULL, 0, 0, NULL,
-         "a text that is too long for one line of the help, so that it has to go on in the next one, and in the one after "
-         "that, as there is so much to say about it",
-         NULL},
-        {0}};
+    static const struct opt wide[] = {{"an-option-whose-name-is-rather-long", "VALUE", OPT_TEXT, 0, NULL, 0,
+                                       0, NULL,
+                                       "a text that is too long for one line of the help, so that it has to "
+                                       "go on in the next one, and in the one after "
+                                       "that, as there is so much to say about it",
+                                       NULL},
+                                      {0}};
     char *text = NULL;
     size_t size = 0;
     FILE *to = open_memstream(&text, &size);

@@ -35,7 +35,8 @@ static struct child start_child(const char *name, size_t touched_bytes)
     if (pid == 0) {
         close(hold[1]);
         prctl(PR_SET_NAME, name);
-        char *memory = mmap(NULL, touched_bytes + 1, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        char *memory =
+            mmap(NULL, touched_bytes + 1, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         memset(memory, 1, touched_bytes);
         char byte = 0;
         if (write(ready[1], &byte, 1) != 1 || read(hold[0], &byte, 1) < 0) {
@@ -81,7 +82,8 @@ static void touched_memory_of_another_process_shows_in_all_of_its_figures(void *
     struct procmem a, b;
     assert_int_equal(procmem_read(small.pid, &a), 0);
     assert_int_equal(procmem_read(large.pid, &b), 0);
-    // Both were forked from this process and share the rest of their pages alike. A sanitizer's shadow comes on top.
+    // Both were forked from this process and share the rest of their pages alike. A sanitizer's shadow comes
+    // on top.
     assert_true(b.rss_bytes - a.rss_bytes > 31 * MIB);
     assert_true(b.pss_bytes - a.pss_bytes > 31 * MIB);
     assert_true(b.private_bytes - a.private_bytes > 31 * MIB);

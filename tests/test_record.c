@@ -112,18 +112,11 @@ static void the_command_tells_nothing_of_the_machine_s_folders(void **state)
     struct place *place = *state;
     char absolute[TEMP_PATH_SIZE + 20];
     snprintf(absolute, sizeof absolute, "--record=%s", place->run);
-    char *argv[] = {"./build/poolmark-loadgen",
-                    "connect",
-                    "--record",
-                    place->run,
-                    absolute,
-                    "--target=mqtt://127.0.0.1:1883",
-                    "relative/path",
-                    "/",
-                    "not UTF-8 \xff",
-                    NULL};
-    static const char *const expected[] = {"poolmark-loadgen", "connect", "--record", "one", "--record=one",
-                                           "--target=mqtt://127.0.0.1:1883", "relative/path", "/", "?"};
+    char *argv[] = {"./build/poolmark-loadgen",       "connect",       "--record", place->run,       absolute,
+                    "--target=mqtt://127.0.0.1:1883", "relative/path", "/",        "not UTF-8 \xff", NULL};
+    static const char *const expected[] = {
+        "poolmark-loadgen", "connect", "--record", "one", "--record=one", "--target=mqtt://127.0.0.1:1883",
+        "relative/path",    "/",       "?"};
     struct record *record = NULL;
     assert_int_equal(record_open(&record, place->run, "load", 9, argv, NULL), 0);
     assert_int_equal(record_close(record, "complete", NULL), 0);
@@ -325,7 +318,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(opening_makes_the_folders_and_a_running_record, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(the_command_tells_nothing_of_the_machine_s_folders, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_command_tells_nothing_of_the_machine_s_folders, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(values_are_set_at_dotted_paths, set_up, tear_down),
         cmocka_unit_test_setup_teardown(metrics_have_value_unit_and_direction, set_up, tear_down),
         cmocka_unit_test_setup_teardown(anomalies_are_kept_in_order_with_their_time, set_up, tear_down),
@@ -333,8 +327,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(closing_gives_status_and_end, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_record_is_never_overwritten, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_folder_that_cannot_be_made_is_named, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_value_that_could_not_be_made_fails_one_save_and_keeps_the_rest, set_up,
-                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_value_that_could_not_be_made_fails_one_save_and_keeps_the_rest,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_save_that_fails_leaves_the_record_before_it, set_up, tear_down),
         cmocka_unit_test_setup_teardown(readers_see_a_whole_record_at_any_instant, set_up, tear_down),
         cmocka_unit_test_setup_teardown(paths_lie_in_the_folder, set_up, tear_down),
