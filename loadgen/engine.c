@@ -3,11 +3,10 @@
 
 #include "base/clock.h"
 #include "loadgen/engine_paho.h"
-#include "loadgen/engine_raw.h"
 
 #include <string.h>
 
-static const struct engine *const engines[] = {&engine_paho, &engine_raw, NULL};
+static const struct engine *const engines[] = {&engine_paho, NULL};
 
 void engine_wait_mask(sigset_t *mask)
 {

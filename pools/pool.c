@@ -16,8 +16,7 @@
     X(null)                                                                                                  \
     X(malloc)                                                                                                \
     X(fixed)                                                                                                 \
-    X(expand)                                                                                                \
-    X(sync)
+    X(expand)
 
 #define DECLARE(name) extern const struct pool_strategy pool_strategy_##name;
 #define LIST(name) &pool_strategy_##name,
