@@ -151,9 +151,10 @@ void broker_close(struct broker *broker)
 
 bool broker_reserve_connection(struct broker *broker)
 {
-    // Relaxed: the count is all that is shared, and a read-modify-write never reads an old one. Adding first and
-    // taking back keeps several threads from going past the limit together.
-    if (atomic_fetch_add_explicit(&broker->connection_count, 1, memory_order_relaxed) < broker->max_connections)
+    // Relaxed: the count is all that is shared, and a read-modify-write never reads an old one. Adding first
+    // and taking back keeps several threads from going past the limit together.
+    if (atomic_fetch_add_explicit(&broker->connection_count, 1, memory_order_relaxed) <
+        broker->max_connections)
         return true;
     broker_release_connection(broker);
     return false;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The broker as a whole: pools, sessions, subscriptions, retained messages, and the event loops that work on them.
+// The broker as a whole: pools, sessions, subscriptions, retained messages, and the event loops that work on
+// them.
 //
 //     struct broker *broker;
 //     if (broker_open(&broker, &config, &hooks, &err) < 0) ...
@@ -47,27 +48,29 @@ struct broker_statistics {
     struct pool_stats pools[BROKER_POOL_COUNT];
 };
 
-// Opens the pools, with `listener` told of their events. `config` outlives the broker. -errno with everything undone.
+// Opens the pools, with `listener` told of their events. `config` outlives the broker. -errno with everything
+// undone.
 int broker_open(struct broker **broker, const struct broker_config *config, pool_listener *listener,
                 void *listener_context, struct err *err) __attribute__((warn_unused_result));
 
-// Listens everywhere (config's addresses get the ports that were 0) and starts the loops. After a failure the broker is
-// to be closed. `addresses` has config->listen_count entries.
+// Listens everywhere (config's addresses get the ports that were 0) and starts the loops. After a failure the
+// broker is to be closed. `addresses` has config->listen_count entries.
 int broker_start(struct broker *broker, struct address *addresses, struct err *err)
     __attribute__((warn_unused_result));
 
 void broker_statistics(struct broker *broker, struct broker_statistics *statistics);
 struct pool *broker_pool_of(const struct broker *broker, enum broker_pool pool);
 void broker_sweep(struct broker *broker); // lets the pools give back what nobody uses
-void broker_stop(struct broker *broker);  // ends the loops and closes every connection; statistics can still be read
+void broker_stop(
+    struct broker *broker); // ends the loops and closes every connection; statistics can still be read
 void broker_close(struct broker *broker); // NULL is allowed
 
 // One of max_connections; any thread. false: there is none left.
 bool broker_reserve_connection(struct broker *broker);
 void broker_release_connection(struct broker *broker);
 
-// Ends a session for good, on its owner's thread: out of the topics and the table; its memory goes with the last
-// reference.
+// Ends a session for good, on its owner's thread: out of the topics and the table; its memory goes with the
+// last reference.
 void broker_end_session(struct broker *broker, struct session *session);
 
 #endif

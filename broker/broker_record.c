@@ -14,8 +14,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define POOLS_HEADER                                                                                               \
-    "at_ns,pool,strategy,object_bytes,owned,in_use,peak_in_use,gets,puts,hits,misses,overflow,refused,failed,"     \
+#define POOLS_HEADER                                                                                         \
+    "at_ns,pool,strategy,object_bytes,owned,in_use,peak_in_use,gets,puts,hits,misses,overflow,refused,"      \
+    "failed,"                                                                                                \
     "expansions,shrinks,bytes_owned,overhead_bytes,longest_expansion_ns"
 #define EVENTS_HEADER "at_ns,pool,event,from,to,trigger,duration_ns"
 
@@ -45,9 +46,9 @@ static void describe_config(struct broker_record *record)
                              pool_strategy_name(config->plans[i].strategy), "object_bytes",
                              (json_int_t)pool->object_bytes, "initial", (json_int_t)pool->initial, "max",
                              (json_int_t)pool->max, "expand_at_percent", pool->expand_at_percent, "growth",
-                             pool->growth, "expand", pool->growth_mode == POOL_GROW_INLINE ? "inline" : "background",
-                             "overflow", pool->overflow == POOL_OVERFLOW_HEAP ? "heap" : "refuse", "touch",
-                             pool->touch));
+                             pool->growth, "expand",
+                             pool->growth_mode == POOL_GROW_INLINE ? "inline" : "background", "overflow",
+                             pool->overflow == POOL_OVERFLOW_HEAP ? "heap" : "refuse", "touch", pool->touch));
     }
 }
 
@@ -64,10 +65,11 @@ int broker_record_open(struct broker_record **opened, const char *dir, int argc,
     if (code < 0 || !dir)
         goto done;
     describe_config(record);
-    code = csv_open(&record->pools, record_path(record->record, "pools.csv", path, sizeof path), POOLS_HEADER, err);
+    code = csv_open(&record->pools, record_path(record->record, "pools.csv", path, sizeof path), POOLS_HEADER,
+                    err);
     if (code == 0)
-        code = csv_open(&record->events, record_path(record->record, "events.csv", path, sizeof path), EVENTS_HEADER,
-                        err);
+        code = csv_open(&record->events, record_path(record->record, "events.csv", path, sizeof path),
+                        EVENTS_HEADER, err);
     if (code == 0)
         code = record_save(record->record, err);
 done:
@@ -82,12 +84,13 @@ static void log_event(const char *pool_name, const struct pool_event *event)
 {
     switch (event->kind) {
     case POOL_EVENT_EXPAND:
-        fprintf(stderr, "[POOL] %s: expand %" PRId64 "->%" PRId64 " (trigger at %" PRId64 " of %" PRId64 ")\n",
+        fprintf(stderr,
+                "[POOL] %s: expand %" PRId64 "->%" PRId64 " (trigger at %" PRId64 " of %" PRId64 ")\n",
                 pool_name, event->from, event->to, event->trigger, event->from);
         break;
     case POOL_EVENT_SHRINK:
-        fprintf(stderr, "[POOL] %s: shrink %" PRId64 "->%" PRId64 " (%" PRId64 " in use)\n", pool_name, event->from,
-                event->to, event->trigger);
+        fprintf(stderr, "[POOL] %s: shrink %" PRId64 "->%" PRId64 " (%" PRId64 " in use)\n", pool_name,
+                event->from, event->to, event->trigger);
         break;
     case POOL_EVENT_REFUSE:
         fprintf(stderr, "[POOL] %s: refuse (%" PRId64 " in use of %" PRId64 ")\n", pool_name, event->trigger,
@@ -104,8 +107,9 @@ void broker_record_on_event(void *context, const char *pool_name, const struct p
     pthread_mutex_lock(&record->lock);
     log_event(pool_name, event);
     if (record->events)
-        csv_row(record->events, "%" PRId64 ",%s,%s,%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64, event->at_ns,
-                pool_name, names[event->kind], event->from, event->to, event->trigger, event->duration_ns);
+        csv_row(record->events, "%" PRId64 ",%s,%s,%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64,
+                event->at_ns, pool_name, names[event->kind], event->from, event->to, event->trigger,
+                event->duration_ns);
     pthread_mutex_unlock(&record->lock);
 }
 
@@ -130,12 +134,12 @@ void broker_record_sample(struct broker_record *record, const struct broker_stat
         const struct pool_stats *pool = &statistics->pools[i];
         csv_row(record->pools,
                 "%" PRId64 ",%s,%s,%zu,%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64
-                ",%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64
-                ",%" PRId64,
+                ",%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64
+                ",%" PRId64 ",%" PRId64,
                 now_ns, plan->config.name, pool_strategy_name(plan->strategy), plan->config.object_bytes,
-                pool->owned, pool->in_use, pool->peak_in_use, pool->gets, pool->puts, pool->hits, pool->misses,
-                pool->overflow, pool->refused, pool->failed, pool->expansions, pool->shrinks, pool->bytes_owned,
-                pool->overhead_bytes, pool->longest_expansion_ns);
+                pool->owned, pool->in_use, pool->peak_in_use, pool->gets, pool->puts, pool->hits,
+                pool->misses, pool->overflow, pool->refused, pool->failed, pool->expansions, pool->shrinks,
+                pool->bytes_owned, pool->overhead_bytes, pool->longest_expansion_ns);
     }
 }
 
@@ -155,8 +159,8 @@ static void add_metrics(struct record *record, const struct broker_statistics *s
     record_metric(record, "messages.dropped", (double)counts->messages_dropped, "count", "none");
 }
 
-int broker_record_close(struct broker_record *record, const struct broker_statistics *statistics, const char *status,
-                        struct err *err)
+int broker_record_close(struct broker_record *record, const struct broker_statistics *statistics,
+                        const char *status, struct err *err)
 {
     if (!record)
         return 0;

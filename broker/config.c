@@ -9,7 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
-// Objects of the connections' pool at start, unless told: as many as the auto-expanding brokers that we measure have.
+// Objects of the connections' pool at start, unless told: as many as the auto-expanding brokers that we
+// measure have.
 enum { INITIAL_CONNECTIONS = 1024 };
 
 static int parse_shape(const char *text, void *place, struct err *err)
@@ -33,9 +34,11 @@ static const struct opt table[] = {
     {"pool", "[NAME=]STRATEGY", OPT_LIST, AT(pool_texts), "malloc", 0, 0, NULL,
      "strategy of all pools, or of one; several times", NULL},
     {"shape", "SHAPE", OPT_PARSE, AT(shape), "lean", 0, 0, NULL,
-     "classic, lean, or object=..,read=..,write=..,arena=..,eager|lazy: what a connection holds", parse_shape},
+     "classic, lean, or object=..,read=..,write=..,arena=..,eager|lazy: what a connection holds",
+     parse_shape},
     {"initial", "[NAME=]N", OPT_LIST, AT(initial_texts), NULL, 0, 0, NULL,
-     "objects made at start: of connections (1024, where the strategy keeps objects ready), or of NAME (0)", NULL},
+     "objects made at start: of connections (1024, where the strategy keeps objects ready), or of NAME (0)",
+     NULL},
     {"max", "[NAME=]N", OPT_LIST, AT(max_texts), NULL, 0, 0, NULL,
      "most objects owned, of connections or of NAME; 0: unbounded", NULL},
     {"overflow", "heap|refuse", OPT_CHOICE, AT(overflow), "heap", 0, 0, overflows,
@@ -50,9 +53,10 @@ static const struct opt table[] = {
     {"sweep-every", "TIME", OPT_DURATION, AT(sweep_every_ns), "1s", 1e6, 3600e9, NULL,
      "how often the pools may give back what nobody uses", NULL},
     {NULL, NULL, OPT_HEADING, 0, NULL, 0, 0, NULL, "Reports", NULL},
-    {"record", "DIR", OPT_TEXT, AT(record), NULL, 0, 0, NULL, "writes run.json, pools.csv and events.csv there",
+    {"record", "DIR", OPT_TEXT, AT(record), NULL, 0, 0, NULL,
+     "writes run.json, pools.csv and events.csv there", NULL},
+    {"metrics", "ADDR:PORT", OPT_TEXT, AT(metrics), NULL, 0, 0, NULL, "serves /metrics for Prometheus there",
      NULL},
-    {"metrics", "ADDR:PORT", OPT_TEXT, AT(metrics), NULL, 0, 0, NULL, "serves /metrics for Prometheus there", NULL},
     {"list-pools", NULL, OPT_FLAG, AT(list_pools), NULL, 0, 0, NULL, "prints the strategies and ends", NULL},
     {0}};
 
@@ -78,7 +82,8 @@ static int split_named(const char *option, const char *text, int unnamed, int *p
             return 0;
         }
     }
-    return err_set(err, -EINVAL, "--%s %s: no pool is called \"%.*s\"; they are connections, buffers, arenas, messages",
+    return err_set(err, -EINVAL,
+                   "--%s %s: no pool is called \"%.*s\"; they are connections, buffers, arenas, messages",
                    option, text, (int)(equals - text), text);
 }
 
@@ -96,10 +101,12 @@ static int choose_strategies(struct broker_config *config, struct err *err)
                 return -EINVAL;
             const struct pool_strategy *strategy = pool_strategy_find(value);
             if (!strategy)
-                return err_set(err, -EINVAL, "--pool %s: there is no strategy \"%s\"; --list-pools shows them", text,
+                return err_set(err, -EINVAL,
+                               "--pool %s: there is no strategy \"%s\"; --list-pools shows them", text,
                                value);
             if (pool_strategy_caps(strategy) & POOL_CAP_SHARES)
-                return err_set(err, -EINVAL, "--pool %s: %s gives everybody the same object; it is for benchmarks only",
+                return err_set(err, -EINVAL,
+                               "--pool %s: %s gives everybody the same object; it is for benchmarks only",
                                text, value);
             for (int at = 0; at < BROKER_POOL_COUNT; at++)
                 if (pool == at || (pool == ALL && !named))
@@ -109,8 +116,8 @@ static int choose_strategies(struct broker_config *config, struct err *err)
 }
 
 // --initial or --max: `named[i]` is set when pool i was named, and must then be able to do it.
-static int set_counts(struct broker_config *config, const char *option, const struct opt_list *texts, size_t field,
-                      bool named[BROKER_POOL_COUNT], struct err *err)
+static int set_counts(struct broker_config *config, const char *option, const struct opt_list *texts,
+                      size_t field, bool named[BROKER_POOL_COUNT], struct err *err)
 {
     for (int i = 0; i < texts->count; i++) {
         const char *value;
@@ -151,13 +158,15 @@ static int plan_pools(struct broker_config *config, struct err *err)
         pool->object_bytes = object_bytes(&config->shape, (enum broker_pool)i);
         pool->expand_at_percent = (int)config->expand_at_percent;
         pool->growth = config->growth;
-        pool->growth_mode = strcmp(config->expand_mode, "inline") == 0 ? POOL_GROW_INLINE : POOL_GROW_BACKGROUND;
+        pool->growth_mode =
+            strcmp(config->expand_mode, "inline") == 0 ? POOL_GROW_INLINE : POOL_GROW_BACKGROUND;
         pool->overflow = strcmp(config->overflow, "heap") == 0 ? POOL_OVERFLOW_HEAP : POOL_OVERFLOW_REFUSE;
         pool->touch = !config->no_touch;
     }
     config->plans[POOL_CONNECTIONS].config.initial = -1;
     if (choose_strategies(config, err) < 0 ||
-        set_counts(config, "initial", &config->initial_texts, offsetof(struct pool_config, initial), named, err) < 0 ||
+        set_counts(config, "initial", &config->initial_texts, offsetof(struct pool_config, initial), named,
+                   err) < 0 ||
         set_counts(config, "max", &config->max_texts, offsetof(struct pool_config, max), named, err) < 0)
         return -EINVAL;
     struct pool_config *connections = &config->plans[POOL_CONNECTIONS].config;
@@ -166,8 +175,8 @@ static int plan_pools(struct broker_config *config, struct err *err)
         if (connections->max && connections->max < INITIAL_CONNECTIONS)
             connections->initial = connections->max;
     }
-    // What is said of all pools holds where the strategy knows it; what is said of one by name must hold. A pool that
-    // nobody gave a size refuses nobody.
+    // What is said of all pools holds where the strategy knows it; what is said of one by name must hold. A
+    // pool that nobody gave a size refuses nobody.
     for (int i = 0; i < BROKER_POOL_COUNT; i++) {
         if (i != POOL_CONNECTIONS && !named[i])
             config->plans[i].config.overflow = POOL_OVERFLOW_HEAP;
@@ -210,7 +219,8 @@ int broker_config_parse(struct broker_config *config, int argc, char **argv, str
 void broker_config_print_help(void)
 {
     opts_print_help(table, "poolmark-broker", "[OPTION]...",
-                    "An MQTT 3.1.1 broker whose connections live in pools of a chosen strategy and shape.", stdout);
+                    "An MQTT 3.1.1 broker whose connections live in pools of a chosen strategy and shape.",
+                    stdout);
 }
 
 void broker_config_print_pools(void)

@@ -10,7 +10,8 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-// "A reasonable amount of time" for the CONNECT (section 3.1.4): long, since a million clients may be at it at once.
+// "A reasonable amount of time" for the CONNECT (section 3.1.4): long, since a million clients may be at it
+// at once.
 enum { CONNECT_PATIENCE_S = 30 };
 
 static bool prepare_eager(struct connection *connection)
@@ -90,7 +91,8 @@ void connection_fail_protocol(struct connection *connection)
     connection_fail(connection);
 }
 
-// Section 3.1.2.5: published when the connection ends without a DISCONNECT; not when the broker itself is ended.
+// Section 3.1.2.5: published when the connection ends without a DISCONNECT; not when the broker itself is
+// ended.
 static void publish_will(struct connection *connection)
 {
     struct message *will = connection->will;

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // One network connection: its socket, what of a packet has come so far, what could not be sent yet.
 //
-// It lies at the beginning of an object of the pool `connections` and belongs to one loop, whose thread alone touches
-// it. It moves to another loop only before its CONNECT is answered (loop_hand_over). Nothing is freed under a caller's
-// feet: connection_fail marks it dead, and the loop closes it when the events at hand are done.
+// It lies at the beginning of an object of the pool `connections` and belongs to one loop, whose thread alone
+// touches it. It moves to another loop only before its CONNECT is answered (loop_hand_over). Nothing is freed
+// under a caller's feet: connection_fail marks it dead, and the loop closes it when the events at hand are
+// done.
 //
-// Reading: an idle connection of a lazy shape has no buffer; the loop's scratch is read into, and only the beginning of
-// a packet whose end has not come is kept, in a buffer of the pool. Writing: packets are gathered in a write buffer,
-// sent when the events at hand are done, and what the socket does not take waits there. A PUBLISH larger than the buffer
-// is sent from where the message lies.
+// Reading: an idle connection of a lazy shape has no buffer; the loop's scratch is read into, and only the
+// beginning of a packet whose end has not come is kept, in a buffer of the pool. Writing: packets are
+// gathered in a write buffer, sent when the events at hand are done, and what the socket does not take waits
+// there. A PUBLISH larger than the buffer is sent from where the message lies.
 #ifndef POOLMARK_BROKER_CONNECTION_H
 #define POOLMARK_BROKER_CONNECTION_H
 
@@ -58,14 +59,16 @@ struct connection {
 // Takes `fd`. NULL when a pool or memory refuses; then the descriptor is still the caller's.
 struct connection *connection_open(struct loop *loop, int fd) __attribute__((warn_unused_result));
 
-// The other half of loop_hand_over, on the new loop's thread: watched there, and its packets so far processed.
+// The other half of loop_hand_over, on the new loop's thread: watched there, and its packets so far
+// processed.
 void connection_adopt(struct loop *loop, struct connection *connection);
 
 // Marks it dead. The loop closes it soon. Fine to be called again.
 void connection_fail(struct connection *connection);
 void connection_fail_protocol(struct connection *connection); // counts it as a protocol error
 
-// Lets go of its session, first publishing the will if there is one: what a takeover does to the old connection.
+// Lets go of its session, first publishing the will if there is one: what a takeover does to the old
+// connection.
 void connection_detach(struct connection *connection);
 
 // Closes and frees. The loop's only.
@@ -77,13 +80,15 @@ void connection_start_keep_alive(struct connection *connection, uint16_t keep_al
 void connection_watch(struct connection *connection); // tells epoll what it waits for
 
 // connection_input.c
-bool input_prepare(struct connection *connection) __attribute__((warn_unused_result)); // eager: the read buffer
+bool input_prepare(struct connection *connection)
+    __attribute__((warn_unused_result)); // eager: the read buffer
 void input_read(struct connection *connection);
 void input_resume(struct connection *connection); // processes what is buffered
 void input_free(struct connection *connection);
 
 // connection_output.c
-bool output_prepare(struct connection *connection) __attribute__((warn_unused_result)); // eager: the write buffer
+bool output_prepare(struct connection *connection)
+    __attribute__((warn_unused_result)); // eager: the write buffer
 void output_free(struct connection *connection);
 
 // Can a small packet of `bytes` be appended? Sends what is there to make room. A handler asks before it acts.

@@ -24,7 +24,8 @@ static struct input *pooled_input(const struct broker *broker)
 {
     struct input *in = pool_get(broker->pools.buffers);
     if (in)
-        *in = (struct input){.capacity = (uint32_t)(broker->shape.read_bytes - sizeof *in), .is_pooled = true};
+        *in =
+            (struct input){.capacity = (uint32_t)(broker->shape.read_bytes - sizeof *in), .is_pooled = true};
     return in;
 }
 
@@ -70,7 +71,8 @@ static void keep_nothing(struct connection *connection)
         connection->in = pooled_input(broker); // without one the loop's scratch serves
 }
 
-// Room for a packet of `needed` bytes, of which `rest` are there: a buffer of the pool, or twice what there is.
+// Room for a packet of `needed` bytes, of which `rest` are there: a buffer of the pool, or twice what there
+// is.
 static struct input *larger_input(const struct broker *broker, size_t rest, size_t needed)
 {
     if (rest < broker->shape.read_bytes - sizeof(struct input))
@@ -120,7 +122,8 @@ static void process(struct connection *connection, const uint8_t *data, size_t s
     enum handled handled = HANDLED;
     while (done < size && handled == HANDLED && connection->state != CONNECTION_DEAD) {
         struct mqtt_frame frame;
-        enum mqtt_error error = mqtt_frame_decode(data + done, size - done, PACKET_BYTES_MAX, &frame, &needed);
+        enum mqtt_error error =
+            mqtt_frame_decode(data + done, size - done, PACKET_BYTES_MAX, &frame, &needed);
         bool is_known = error == MQTT_OK || (error == MQTT_INCOMPLETE && frame.type != 0);
         if ((error != MQTT_OK && error != MQTT_INCOMPLETE) || (is_known && !is_welcome(connection, &frame))) {
             connection_fail_protocol(connection);

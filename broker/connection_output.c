@@ -9,12 +9,12 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-// With so many connections waiting for the end of the turn, what comes next is sent at once: a fan-out to thousands
-// must not hold thousands of buffers.
+// With so many connections waiting for the end of the turn, what comes next is sent at once: a fan-out to
+// thousands must not hold thousands of buffers.
 enum { PENDING_MOST = 256 };
 
-// A PUBLISH leaves so much of the buffer free: what a packet of the client asks for an answer still fits when what it
-// published came back to itself.
+// A PUBLISH leaves so much of the buffer free: what a packet of the client asks for an answer still fits when
+// what it published came back to itself.
 enum { ANSWER_ROOM = 64 };
 
 // An object of the pool `buffers`. A PUBLISH that the socket took in part goes before the bytes.
@@ -238,9 +238,10 @@ void output_append(struct connection *connection, const void *packet, size_t byt
     send_soon(connection);
 }
 
-// Nothing waits, and the packet does not fit a buffer (or there is none): it is sent from where it lies, and what the
-// socket does not take is remembered as message and offset.
-static bool publish_large(struct connection *connection, struct message *message, const struct publish_form *form)
+// Nothing waits, and the packet does not fit a buffer (or there is none): it is sent from where it lies, and
+// what the socket does not take is remembered as message and offset.
+static bool publish_large(struct connection *connection, struct message *message,
+                          const struct publish_form *form)
 {
     struct large_parts large;
     large_parts_fill(&large, message, form, 0);
@@ -264,8 +265,8 @@ static bool publish_large(struct connection *connection, struct message *message
     return sent > 0;
 }
 
-static bool publish_small(struct connection *connection, struct message *message, const struct publish_form *form,
-                          size_t bytes)
+static bool publish_small(struct connection *connection, struct message *message,
+                          const struct publish_form *form, size_t bytes)
 {
     struct output *out = connection->out;
     struct mqtt_publish publish = {.dup = form->dup,
@@ -286,8 +287,8 @@ bool output_publish(struct connection *connection, struct message *message, cons
 {
     if (connection->state == CONNECTION_DEAD)
         return false;
-    size_t bytes =
-        mqtt_publish_header_bytes(message->topic_bytes, message->payload_bytes, form->qos) + message->payload_bytes;
+    size_t bytes = mqtt_publish_header_bytes(message->topic_bytes, message->payload_bytes, form->qos) +
+                   message->payload_bytes;
     bool is_taken;
     if (output_has_room(connection, bytes + ANSWER_ROOM) && output_need(connection))
         is_taken = publish_small(connection, message, form, bytes);

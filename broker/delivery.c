@@ -26,10 +26,8 @@ static void route_to(void *context, struct topics_subscriber *subscriber, uint8_
         return;
     }
     session_ref(session);
-    struct letter letter = {.kind = LETTER_DELIVER,
-                            .qos = qos,
-                            .message = message_ref(routing->message),
-                            .session = session};
+    struct letter letter = {
+        .kind = LETTER_DELIVER, .qos = qos, .message = message_ref(routing->message), .session = session};
     if (mailbox_post(&loop->broker->loops[session->owner]->mailbox, &letter) < 0) {
         message_unref(routing->message);
         // Not the last one: the session is in the topics.
@@ -42,8 +40,8 @@ int delivery_route(struct loop *loop, struct message *message)
 {
     struct broker *broker = loop->broker;
     if (message->retain) {
-        int code =
-            retained_set(broker->retained, message_topic(message), message->payload_bytes > 0 ? message : NULL);
+        int code = retained_set(broker->retained, message_topic(message),
+                                message->payload_bytes > 0 ? message : NULL);
         if (code < 0)
             return code;
     }
@@ -78,7 +76,8 @@ static int send_acknowledged(struct loop *loop, struct session *session, struct 
     return -EAGAIN;
 }
 
-static int send_now(struct loop *loop, struct session *session, struct message *message, uint8_t qos, bool retain)
+static int send_now(struct loop *loop, struct session *session, struct message *message, uint8_t qos,
+                    bool retain)
 {
     if (qos > 0)
         return send_acknowledged(loop, session, message, qos, retain);
@@ -105,7 +104,8 @@ void delivery_to_session(struct loop *loop, struct session *session, struct mess
         broker_count(&loop->counters.messages_dropped, 1);
 }
 
-// What was in flight when the connection before this one was lost, in its order [MQTT-4.4.0-1] [MQTT-4.6.0-1].
+// What was in flight when the connection before this one was lost, in its order [MQTT-4.4.0-1]
+// [MQTT-4.6.0-1].
 static bool send_again(struct connection *connection, struct session_flow *flow)
 {
     for (uint32_t i = 0; i < flow->inflight_count; i++) {

@@ -44,8 +44,8 @@ static struct mqtt_text make_id(struct loop *loop, char *text, size_t size)
     return (struct mqtt_text){text, (size_t)bytes};
 }
 
-// The session that was: its connection is closed [MQTT-3.1.4-2], and it is gone if either side wanted it clean
-// [MQTT-3.1.2-6]. Returns it when it goes on.
+// The session that was: its connection is closed [MQTT-3.1.4-2], and it is gone if either side wanted it
+// clean [MQTT-3.1.2-6]. Returns it when it goes on.
 static struct session *resume_session(struct loop *loop, struct session *session, bool is_clean)
 {
     struct connection *old = session->connection;
@@ -62,7 +62,8 @@ static struct session *resume_session(struct loop *loop, struct session *session
 }
 
 // 0: `session` is in the table and ours. -EEXIST: another loop was quicker. -ENOMEM.
-static int make_session(struct connection *connection, struct mqtt_text id, bool is_clean, struct session **session)
+static int make_session(struct connection *connection, struct mqtt_text id, bool is_clean,
+                        struct session **session)
 {
     struct loop *loop = connection->loop;
     struct pool *arenas = loop->broker->pools.arenas;
@@ -98,8 +99,8 @@ static bool take_will(struct connection *connection, const struct mqtt_connect *
 }
 
 // Finds or makes the session. 1: it is here; 0: loop->hand_over_to has it; -ENOMEM.
-static int find_session(struct connection *connection, struct mqtt_text id, bool is_clean, struct session **session,
-                        bool *was_present)
+static int find_session(struct connection *connection, struct mqtt_text id, bool is_clean,
+                        struct session **session, bool *was_present)
 {
     struct loop *loop = connection->loop;
     for (;;) {

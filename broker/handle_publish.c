@@ -28,7 +28,8 @@ static bool route(struct loop *loop, const struct mqtt_publish *publish)
 // 1: new; 0: sent again by the client, so not to be routed again [MQTT-4.3.3-2]; -ENOMEM.
 static int receive_once(struct connection *connection, uint16_t packet_id)
 {
-    struct session_flow *flow = session_flow_need(connection->session, connection->loop->broker->pools.arenas);
+    struct session_flow *flow =
+        session_flow_need(connection->session, connection->loop->broker->pools.arenas);
     return flow ? flow_received_add(flow, packet_id) : -1;
 }
 

@@ -27,8 +27,8 @@ static void deliver_retained(void *context, struct message *message)
 }
 
 // Is the packet well-formed, and is there room for its answer? If not, `handled` is what to return.
-static bool is_ready(struct connection *connection, const struct mqtt_frame *frame, struct mqtt_subscribe *list,
-                     size_t codes_per_filter, enum handled *handled)
+static bool is_ready(struct connection *connection, const struct mqtt_frame *frame,
+                     struct mqtt_subscribe *list, size_t codes_per_filter, enum handled *handled)
 {
     *handled = HANDLED;
     if (mqtt_subscribe_decode(frame, list) != MQTT_OK) {
@@ -70,11 +70,13 @@ enum handled handle_subscribe(struct connection *connection, const struct mqtt_f
     size_t count = 0;
     struct mqtt_subscribe again = list;
     while (mqtt_subscribe_next(&list, &one)) {
-        int code = topics_subscribe(loop->broker->topics, &connection->session->subscriber, one.filter, one.qos);
+        int code =
+            topics_subscribe(loop->broker->topics, &connection->session->subscriber, one.filter, one.qos);
         codes[count++] = code < 0 ? MQTT_SUBACK_FAILURE : one.qos; // [MQTT-3.8.4-6]
     }
     acknowledge(connection, list.packet_id, codes, count); // [MQTT-3.8.4-1]
-    // Subscribed first, then asked for what is retained: what is published in between comes twice, but never not.
+    // Subscribed first, then asked for what is retained: what is published in between comes twice, but never
+    // not.
     for (count = 0; mqtt_subscribe_next(&again, &one); count++) {
         struct newcomer newcomer = {loop, connection->session, one.qos};
         if (codes[count] != MQTT_SUBACK_FAILURE)

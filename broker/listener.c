@@ -36,7 +36,8 @@ int address_parse(const char *text, struct address *address, struct err *err)
                     *found;
     int code = getaddrinfo(name[0] ? name : "127.0.0.1", colon + 1, &hints, &found);
     if (code != 0)
-        return err_set(err, -EINVAL, "\"%s\" is not ADDRESS:PORT with a numeric address and a port up to 65535", text);
+        return err_set(err, -EINVAL,
+                       "\"%s\" is not ADDRESS:PORT with a numeric address and a port up to 65535", text);
     memset(address, 0, sizeof *address);
     memcpy(&address->storage, found->ai_addr, found->ai_addrlen);
     address->bytes = found->ai_addrlen;
@@ -110,7 +111,8 @@ int listener_open(struct listener *listener, struct address *address, bool is_sh
     if (fd < 0)
         return fd;
     address->bytes = sizeof address->storage;
-    if (listen(fd, BACKLOG) < 0 || getsockname(fd, (struct sockaddr *)&address->storage, &address->bytes) < 0) {
+    if (listen(fd, BACKLOG) < 0 ||
+        getsockname(fd, (struct sockaddr *)&address->storage, &address->bytes) < 0) {
         int code = fail_with(address, "listen on", err);
         close(fd);
         return code;
@@ -142,8 +144,8 @@ static void welcome(struct loop *loop, int fd)
     broker_count(&loop->counters.accepted, 1);
 }
 
-// No descriptor is left. One of the reserve lets one client in to be refused; without one, nobody is let in until the
-// next tick: the listener stays readable, and the loop would spin.
+// No descriptor is left. One of the reserve lets one client in to be refused; without one, nobody is let in
+// until the next tick: the listener stays readable, and the loop would spin.
 static void refuse_without_descriptor(struct loop *loop, struct listener *listener)
 {
     if (!refusals_spend_reserve(&loop->refusals)) {

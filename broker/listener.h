@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Listening sockets. Each loop has one of its own for every address (SO_REUSEPORT), and the kernel spreads the clients
-// over them.
+// Listening sockets. Each loop has one of its own for every address (SO_REUSEPORT), and the kernel spreads
+// the clients over them.
 #ifndef POOLMARK_BROKER_LISTENER_H
 #define POOLMARK_BROKER_LISTENER_H
 
@@ -20,7 +20,8 @@ struct address {
 enum { ADDRESS_TEXT_BYTES = 64 };
 
 // "127.0.0.1:1883", "[::1]:0", ":1883" (127.0.0.1). -EINVAL with the text in `err`.
-int address_parse(const char *text, struct address *address, struct err *err) __attribute__((warn_unused_result));
+int address_parse(const char *text, struct address *address, struct err *err)
+    __attribute__((warn_unused_result));
 char *address_format(const struct address *address, char text[static ADDRESS_TEXT_BYTES]);
 
 // Is anybody listening there already? SO_REUSEPORT alone would let two brokers share the port without a word.

@@ -114,8 +114,8 @@ void loop_hand_over(struct loop *loop, struct connection *connection, uint16_t t
         broker_count(&loop->counters.handed_over, 1);
 }
 
-// Sends and closes what this turn left. What that brings up (a will, a paused connection that goes on) is done in the
-// same call, since it joins the same list.
+// Sends and closes what this turn left. What that brings up (a will, a paused connection that goes on) is
+// done in the same call, since it joins the same list.
 static void settle_pending(struct loop *loop)
 {
     struct connection *connection;
@@ -207,7 +207,8 @@ int loop_start(struct loop *loop, struct err *err)
     int code = pthread_create(&loop->thread, &attributes, run, loop);
     pthread_attr_destroy(&attributes);
     if (code != 0)
-        return err_set(err, -code, "cannot start the thread of event loop %u: %s", loop->index, strerror(code));
+        return err_set(err, -code, "cannot start the thread of event loop %u: %s", loop->index,
+                       strerror(code));
     loop->is_started = true;
     return 0;
 }

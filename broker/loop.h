@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// An event loop: one thread, one epoll set, its listeners, connections and sessions, which no other thread touches.
-// The fields are for the broker's own modules, on the loop's thread; `counters` may be read by any.
+// An event loop: one thread, one epoll set, its listeners, connections and sessions, which no other thread
+// touches. The fields are for the broker's own modules, on the loop's thread; `counters` may be read by any.
 //
-// One turn: events as epoll gives them, letters of other loops, deadlines; then what the turn left to send is sent and
-// what died is closed (`pending`). So nothing is freed while an event may still point at it.
+// One turn: events as epoll gives them, letters of other loops, deadlines; then what the turn left to send is
+// sent and what died is closed (`pending`). So nothing is freed while an event may still point at it.
 #ifndef POOLMARK_BROKER_LOOP_H
 #define POOLMARK_BROKER_LOOP_H
 
@@ -37,7 +37,7 @@ struct loop {
     struct listener listeners[LOOP_LISTENERS_MAX];
     int listener_count;
     bool is_accepting;
-    uint8_t *scratch; // what a connection without a buffer reads into
+    uint8_t *scratch;      // what a connection without a buffer reads into
     uint64_t ids_made;     // client ids given to clients without one
     uint16_t hand_over_to; // set by a handler that returns HANDLE_ELSEWHERE
     struct broker_counters counters;
@@ -61,8 +61,8 @@ void loop_close(struct loop *loop);             // NULL is allowed
 // The connection will be looked at when this turn's events are done.
 void loop_add_pending(struct loop *loop, struct connection *connection);
 
-// Moves a connection whose CONNECT is still to be answered to the loop that owns its session; its input so far is in
-// its read buffer. It is not to be touched afterwards.
+// Moves a connection whose CONNECT is still to be answered to the loop that owns its session; its input so
+// far is in its read buffer. It is not to be touched afterwards.
 void loop_hand_over(struct loop *loop, struct connection *connection, uint16_t to_index);
 
 void loop_pause_accepting(struct loop *loop); // until the next tick

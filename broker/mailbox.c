@@ -48,7 +48,7 @@ int mailbox_post(struct mailbox *mailbox, const struct letter *letter)
     pthread_mutex_lock(&mailbox->lock);
     bool was_empty = mailbox->count == 0;
     int code = letter->kind == LETTER_DELIVER && mailbox->count >= MAILBOX_MESSAGES_MAX ? -EAGAIN
-                                                                                         : make_room(mailbox);
+                                                                                        : make_room(mailbox);
     if (code == 0)
         mailbox->letters[mailbox->count++] = *letter;
     pthread_mutex_unlock(&mailbox->lock);

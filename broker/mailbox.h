@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What other loops hand to a loop: messages for its sessions, connections that it is to go on with.
 //
-// Any thread posts; one mutex guards the list, and an eventfd wakes the loop when the list was empty. The loop takes
-// the whole list at once. Letters of one sender arrive in the order in which they were posted.
+// Any thread posts; one mutex guards the list, and an eventfd wakes the loop when the list was empty. The
+// loop takes the whole list at once. Letters of one sender arrive in the order in which they were posted.
 #ifndef POOLMARK_BROKER_MAILBOX_H
 #define POOLMARK_BROKER_MAILBOX_H
 
@@ -14,7 +14,9 @@
 struct connection;
 struct session;
 
-enum { MAILBOX_MESSAGES_MAX = 1 << 18 }; // past it messages are not taken: a loop that far behind needs no more work
+enum {
+    MAILBOX_MESSAGES_MAX = 1 << 18
+}; // past it messages are not taken: a loop that far behind needs no more work
 
 enum letter_kind { LETTER_DELIVER, LETTER_ADOPT };
 
@@ -42,7 +44,8 @@ struct mailbox {
 int mailbox_open(struct mailbox *mailbox) __attribute__((warn_unused_result)); // 0 or -errno
 void mailbox_close(struct mailbox *mailbox);                                   // must be empty
 
-// 0; -ENOMEM; -EAGAIN when the list is full, which only a LETTER_DELIVER can meet. The letter is the caller's then.
+// 0; -ENOMEM; -EAGAIN when the list is full, which only a LETTER_DELIVER can meet. The letter is the caller's
+// then.
 int mailbox_post(struct mailbox *mailbox, const struct letter *letter) __attribute__((warn_unused_result));
 
 // Takes everything; the list is the caller's until the next take. Returns how many. The loop's thread only.

@@ -31,8 +31,8 @@ static void print_version(void)
            build->compiler);
 }
 
-// Descriptors that are not connections: standard streams, epoll, mailbox, reserve and listeners of each loop, record,
-// metrics, and a few that the C library opens now and then.
+// Descriptors that are not connections: standard streams, epoll, mailbox, reserve and listeners of each loop,
+// record, metrics, and a few that the C library opens now and then.
 static int64_t own_descriptors(const struct broker_config *config)
 {
     enum { STANDARD = 3, RECORD = 3, METRICS = 12, OTHERS = 6, LOOP = 2 + REFUSAL_RESERVE };
@@ -53,7 +53,8 @@ static void check_descriptors(const struct broker_config *config)
     if (config->max_connections > limit - own)
         fprintf(stderr,
                 PROGRAM ": --max-connections is %" PRId64 ", but the limit of %" PRId64
-                        " descriptors holds about %" PRId64 "; clients past that are refused. Set the hard limit to "
+                        " descriptors holds about %" PRId64
+                        "; clients past that are refused. Set the hard limit to "
                         "%" PRId64 " (ulimit -Hn %" PRId64 ", or LimitNOFILE=%" PRId64
                         " in a systemd unit), or run several brokers\n",
                 config->max_connections, limit, limit > own ? limit - own : 0, config->max_connections + own,
@@ -86,7 +87,8 @@ static void report_refusals(const struct broker_counts *now, struct broker_count
                 PROGRAM ": refused %" PRId64 " clients (max-connections %" PRId64 ", pools %" PRId64
                         ", descriptors %" PRId64 ")\n",
                 refused_of(now) - refused_of(before), now->refused_limit - before->refused_limit,
-                now->refused_pool - before->refused_pool, now->refused_descriptors - before->refused_descriptors);
+                now->refused_pool - before->refused_pool,
+                now->refused_descriptors - before->refused_descriptors);
     *before = *now;
 }
 

@@ -30,11 +30,13 @@ static enum MHD_Result respond(struct MHD_Connection *client, unsigned status, c
 
 static enum MHD_Result respond_plainly(struct MHD_Connection *client, unsigned status, const char *text)
 {
-    return respond(client, status, (char *)(uintptr_t)text, strlen(text), MHD_RESPMEM_PERSISTENT, "text/plain");
+    return respond(client, status, (char *)(uintptr_t)text, strlen(text), MHD_RESPMEM_PERSISTENT,
+                   "text/plain");
 }
 
-static enum MHD_Result answer(void *context, struct MHD_Connection *client, const char *url, const char *method,
-                              const char *version, const char *upload, size_t *upload_bytes, void **request)
+static enum MHD_Result answer(void *context, struct MHD_Connection *client, const char *url,
+                              const char *method, const char *version, const char *upload,
+                              size_t *upload_bytes, void **request)
 {
     (void)version, (void)upload, (void)upload_bytes, (void)request;
     struct metrics *metrics = context;
@@ -72,7 +74,8 @@ int metrics_open(struct metrics **opened, struct broker *broker, struct address 
     if (!metrics)
         return err_set(err, -ENOMEM, "out of memory");
     metrics->broker = broker;
-    unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | (address->storage.ss_family == AF_INET6 ? MHD_USE_IPv6 : 0);
+    unsigned flags =
+        MHD_USE_INTERNAL_POLLING_THREAD | (address->storage.ss_family == AF_INET6 ? MHD_USE_IPv6 : 0);
     errno = 0;
     metrics->daemon = MHD_start_daemon(flags, 0, NULL, NULL, answer, metrics, MHD_OPTION_SOCK_ADDR,
                                        (struct sockaddr *)&address->storage, MHD_OPTION_CONNECTION_LIMIT,

@@ -8,7 +8,8 @@
 
 struct metrics;
 
-// Serves `broker`'s statistics at `address`, which gets the port when it was 0. -errno with the text in `err`.
+// Serves `broker`'s statistics at `address`, which gets the port when it was 0. -errno with the text in
+// `err`.
 int metrics_open(struct metrics **metrics, struct broker *broker, struct address *address, struct err *err)
     __attribute__((warn_unused_result));
 void metrics_close(struct metrics *metrics); // before the broker is closed; NULL is allowed

@@ -55,8 +55,8 @@ bool refusals_spend_reserve(struct refusals *refusals)
     return true;
 }
 
-// [MQTT-3.2.2-5]: a return code that is not zero, then the connection is closed. The client sees our end closed, and
-// closes its own.
+// [MQTT-3.2.2-5]: a return code that is not zero, then the connection is closed. The client sees our end
+// closed, and closes its own.
 static void answer(int fd)
 {
     uint8_t packet[4];

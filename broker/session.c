@@ -11,7 +11,8 @@ size_t session_bytes(size_t id_bytes)
     return offsetof(struct session, id) + id_bytes;
 }
 
-// FNV-1a, then murmur3's finisher: client ids differ in a few digits, and linear hashing looks at the low bits.
+// FNV-1a, then murmur3's finisher: client ids differ in a few digits, and linear hashing looks at the low
+// bits.
 uint32_t session_hash(struct mqtt_text id)
 {
     uint32_t hash = 2166136261u;
@@ -22,7 +23,8 @@ uint32_t session_hash(struct mqtt_text id)
     return hash ^ hash >> 16;
 }
 
-struct session *session_new(struct pool *arenas, void *arena, struct mqtt_text id, uint16_t owner, bool is_clean)
+struct session *session_new(struct pool *arenas, void *arena, struct mqtt_text id, uint16_t owner,
+                            bool is_clean)
 {
     size_t bytes = session_bytes(id.bytes);
     struct pool *from = arenas;
@@ -48,8 +50,8 @@ struct session *session_new(struct pool *arenas, void *arena, struct mqtt_text i
 
 void session_ref(struct session *session)
 {
-    // Relaxed: who finds the session in the topics reads it under their lock, and session_end takes it out under the
-    // same lock before it lets go of the first reference. So the count is not zero here.
+    // Relaxed: who finds the session in the topics reads it under their lock, and session_end takes it out
+    // under the same lock before it lets go of the first reference. So the count is not zero here.
     atomic_fetch_add_explicit(&session->refs, 1, memory_order_relaxed);
 }
 

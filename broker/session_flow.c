@@ -100,7 +100,8 @@ static int grow_inflight(struct session_flow *flow)
     return 0;
 }
 
-int flow_inflight_add(struct session_flow *flow, struct message *message, uint8_t qos, bool retain, uint16_t packet_id)
+int flow_inflight_add(struct session_flow *flow, struct message *message, uint8_t qos, bool retain,
+                      uint16_t packet_id)
 {
     if (flow->inflight_count >= FLOW_INFLIGHT_MAX)
         return -EAGAIN;
@@ -179,7 +180,8 @@ int flow_received_add(struct session_flow *flow, uint16_t packet_id)
         flow->received = received;
         flow->received_capacity = capacity;
     }
-    memmove(&flow->received[at + 1], &flow->received[at], (flow->received_count - at) * sizeof *flow->received);
+    memmove(&flow->received[at + 1], &flow->received[at],
+            (flow->received_count - at) * sizeof *flow->received);
     flow->received[at] = packet_id;
     flow->received_count++;
     return 1;
@@ -191,7 +193,8 @@ bool flow_received_remove(struct session_flow *flow, uint16_t packet_id)
     if (at == flow->received_count || flow->received[at] != packet_id)
         return false;
     flow->received_count--;
-    memmove(&flow->received[at], &flow->received[at + 1], (flow->received_count - at) * sizeof *flow->received);
+    memmove(&flow->received[at], &flow->received[at + 1],
+            (flow->received_count - at) * sizeof *flow->received);
     return true;
 }
 

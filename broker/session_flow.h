@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is under way between a session and its client: messages sent and not acknowledged yet, messages waiting for
-// their turn, and the packet ids received at QoS 2 whose PUBREL has not come (MQTT 3.1.1, sections 4.3 and 4.4).
+// What is under way between a session and its client: messages sent and not acknowledged yet, messages
+// waiting for their turn, and the packet ids received at QoS 2 whose PUBREL has not come (MQTT 3.1.1,
+// sections 4.3 and 4.4).
 //
-// A session has a flow only while something is under way. One thread at a time: that of the session's loop. A flow
-// holds a reference of each message in it.
+// A session has a flow only while something is under way. One thread at a time: that of the session's loop. A
+// flow holds a reference of each message in it.
 #ifndef POOLMARK_BROKER_SESSION_FLOW_H
 #define POOLMARK_BROKER_SESSION_FLOW_H
 
@@ -14,8 +15,8 @@
 #include <stdint.h>
 
 enum {
-    FLOW_INFLIGHT_MAX = 64,       // unacknowledged at once; others wait
-    FLOW_INLINE = 2,              // entries that need no memory of their own
+    FLOW_INFLIGHT_MAX = 64, // unacknowledged at once; others wait
+    FLOW_INLINE = 2,        // entries that need no memory of their own
 };
 
 enum delivery_stage {
@@ -56,9 +57,10 @@ int flow_queue_push(struct session_flow *flow, struct message *message, uint8_t 
 struct delivery *flow_queue_front(struct session_flow *flow); // NULL when empty
 void flow_queue_drop_front(struct session_flow *flow);        // lets go of its message
 
-// Puts a message in flight as DELIVERY_SENT; takes a reference. -ENOMEM, or -EAGAIN when FLOW_INFLIGHT_MAX are.
-int flow_inflight_add(struct session_flow *flow, struct message *message, uint8_t qos, bool retain, uint16_t packet_id)
-    __attribute__((warn_unused_result));
+// Puts a message in flight as DELIVERY_SENT; takes a reference. -ENOMEM, or -EAGAIN when FLOW_INFLIGHT_MAX
+// are.
+int flow_inflight_add(struct session_flow *flow, struct message *message, uint8_t qos, bool retain,
+                      uint16_t packet_id) __attribute__((warn_unused_result));
 struct delivery *flow_inflight_find(struct session_flow *flow, uint16_t packet_id);
 void flow_inflight_release(struct delivery *delivery); // PUBREC: lets go of the message, DELIVERY_RELEASE
 void flow_inflight_remove(struct session_flow *flow, struct delivery *delivery);

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-// Buckets lie in segments that are never moved; the directory of segments (8 bytes for each) is doubled now and then,
-// and copying it is copying 1/512 of what a rehash would.
+// Buckets lie in segments that are never moved; the directory of segments (8 bytes for each) is doubled now
+// and then, and copying it is copying 1/512 of what a rehash would.
 enum { SEGMENT_BUCKETS = 512, SESSIONS_PER_BUCKET = 2, BUCKETS_MIN = 64 };
 
 struct session_table {
@@ -41,7 +41,8 @@ static int need_segment(struct session_table *table, uint32_t bucket)
         struct session ***segments = realloc(table->segments, capacity * sizeof *segments);
         if (!segments)
             return -ENOMEM;
-        memset(segments + table->segment_capacity, 0, (capacity - table->segment_capacity) * sizeof *segments);
+        memset(segments + table->segment_capacity, 0,
+               (capacity - table->segment_capacity) * sizeof *segments);
         table->segments = segments;
         table->segment_capacity = capacity;
     }
@@ -99,8 +100,8 @@ struct session_found session_table_find(struct session_table *table, struct mqtt
     return found;
 }
 
-// Splits the next bucket in turn: those whose next hash bit is set move to the new bucket. Without memory for it the
-// table stays as it is, and its chains grow longer.
+// Splits the next bucket in turn: those whose next hash bit is set move to the new bucket. Without memory for
+// it the table stays as it is, and its chains grow longer.
 static void split_one(struct session_table *table)
 {
     if (table->bucket_count == UINT32_C(1) << 31 || need_segment(table, table->bucket_count) < 0)
@@ -171,7 +172,8 @@ void session_table_remove(struct session_table *table, struct session *session)
     if (*link) {
         *link = session->table_next;
         table->count--;
-        // Well below the load that splits, so that a client coming and going does not split and merge each time.
+        // Well below the load that splits, so that a client coming and going does not split and merge each
+        // time.
         if (table->count < (int64_t)(table->bucket_count / 2) * SESSIONS_PER_BUCKET)
             merge_one(table);
     }

@@ -39,7 +39,8 @@ static int parse_size(const char *key, const char *value, size_t low, size_t *by
 {
     int64_t parsed;
     if (units_parse_bytes(value, &parsed) < 0)
-        return err_set(err, -EINVAL, "%s=%s is not a number of bytes (4096 and 4KiB are understood)", key, value);
+        return err_set(err, -EINVAL, "%s=%s is not a number of bytes (4096 and 4KiB are understood)", key,
+                       value);
     if (parsed < (int64_t)low || parsed > SHAPE_BYTES_MAX)
         return err_set(err, -EINVAL, "%s=%s is out of bounds: it takes %zu to %d bytes", key, value, low,
                        SHAPE_BYTES_MAX);
@@ -55,8 +56,9 @@ static int parse_word(char *word, struct shape *shape, struct err *err)
     }
     char *value = strchr(word, '=');
     if (!value)
-        return err_set(err, -EINVAL,
-                       "\"%s\" is no part of a shape: they are object=, read=, write=, arena=, eager and lazy", word);
+        return err_set(
+            err, -EINVAL,
+            "\"%s\" is no part of a shape: they are object=, read=, write=, arena=, eager and lazy", word);
     *value++ = '\0';
     if (strcmp(word, "object") == 0)
         return parse_size(word, value, shape_natural_object_bytes(), &shape->object_bytes, err);
@@ -66,7 +68,8 @@ static int parse_word(char *word, struct shape *shape, struct err *err)
         return parse_size(word, value, SHAPE_BUFFER_MIN, &shape->write_bytes, err);
     if (strcmp(word, "arena") == 0)
         return parse_size(word, value, shape_natural_arena_bytes(), &shape->arena_bytes, err);
-    return err_set(err, -EINVAL, "\"%s=\" is no part of a shape: they are object=, read=, write= and arena=", word);
+    return err_set(err, -EINVAL,
+                   "\"%s=\" is no part of a shape: they are object=, read=, write= and arena=", word);
 }
 
 int shape_parse(const char *text, struct shape *shape, struct err *err)
@@ -77,7 +80,8 @@ int shape_parse(const char *text, struct shape *shape, struct err *err)
         parsed = classic();
     else if (strcmp(text, "lean") != 0) {
         if (strlen(text) >= sizeof copy || !text[0])
-            return err_set(err, -EINVAL, "a shape is classic, lean or object=,read=,write=,arena=,eager|lazy");
+            return err_set(err, -EINVAL,
+                           "a shape is classic, lean or object=,read=,write=,arena=,eager|lazy");
         memcpy(copy, text, strlen(text) + 1);
         char *rest = copy, *word;
         while ((word = strsep(&rest, ",")))
@@ -99,8 +103,8 @@ char *shape_format(const struct shape *shape, char *text, size_t size)
     if (is_same(shape, &known))
         snprintf(text, size, "lean");
     else
-        snprintf(text, size, "object=%zu,read=%zu,write=%zu,arena=%zu,%s", shape->object_bytes, shape->read_bytes,
-                 shape->write_bytes, shape->arena_bytes, shape->eager ? "eager" : "lazy");
+        snprintf(text, size, "object=%zu,read=%zu,write=%zu,arena=%zu,%s", shape->object_bytes,
+                 shape->read_bytes, shape->write_bytes, shape->arena_bytes, shape->eager ? "eager" : "lazy");
     return text;
 }
 

@@ -5,9 +5,9 @@
 //     lean                                           the broker's natural object and arena, buffers lazy
 //     object=512,read=2048,write=2048,arena=1KiB,lazy   what is not named is as in lean
 //
-// eager: all four come when the connection arrives, are zeroed (so resident, as in a server that uses them), and stay.
-// lazy: the object comes at arrival, the arena with the CONNECT, a read buffer while a packet is half there, a write
-// buffer while there is something to send.
+// eager: all four come when the connection arrives, are zeroed (so resident, as in a server that uses them),
+// and stay. lazy: the object comes at arrival, the arena with the CONNECT, a read buffer while a packet is
+// half there, a write buffer while there is something to send.
 #ifndef POOLMARK_BROKER_SHAPE_H
 #define POOLMARK_BROKER_SHAPE_H
 
@@ -32,7 +32,8 @@ size_t shape_natural_arena_bytes(void);
 // -EINVAL with the text in `err` when a word, a size or its bounds are wrong; `shape` is unchanged then.
 int shape_parse(const char *text, struct shape *shape, struct err *err) __attribute__((warn_unused_result));
 
-// "classic", "lean" or "object=...,read=...,write=...,arena=...,eager", as shape_parse takes it. 100 bytes hold it.
+// "classic", "lean" or "object=...,read=...,write=...,arena=...,eager", as shape_parse takes it. 100 bytes
+// hold it.
 char *shape_format(const struct shape *shape, char *text, size_t size);
 
 // What an object of the pool `buffers` has to hold.

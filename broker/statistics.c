@@ -13,11 +13,14 @@ double statistics_hit_rate(const struct pool_stats *stats)
     return stats->gets > 0 ? (double)stats->hits / (double)stats->gets : 1.0;
 }
 
-void statistics_print(const struct broker_statistics *statistics, const struct broker_config *config, FILE *to)
+void statistics_print(const struct broker_statistics *statistics, const struct broker_config *config,
+                      FILE *to)
 {
     const struct broker_counts *counts = &statistics->counts;
     char bytes[24], longest[24];
-    fprintf(to, "connections %" PRId64 ", sessions %" PRId64 ", subscriptions %" PRId64 ", retained %" PRId64 "\n",
+    fprintf(to,
+            "connections %" PRId64 ", sessions %" PRId64 ", subscriptions %" PRId64 ", retained %" PRId64
+            "\n",
             statistics->connections, statistics->sessions, statistics->subscriptions, statistics->retained);
 #define X(name, help) fprintf(to, "%-22s %12" PRId64 "  %s\n", #name, counts->name, help);
     BROKER_COUNTERS(X)
@@ -28,9 +31,9 @@ void statistics_print(const struct broker_statistics *statistics, const struct b
                 "pool %-12s %-8s owned %" PRId64 ", in use %" PRId64 " (peak %" PRId64 "), gets %" PRId64
                 ", hit rate %.1f %%, overflow %" PRId64 ", refused %" PRId64 ", expansions %" PRId64
                 " (longest %s), shrinks %" PRId64 ", %s\n",
-                broker_pool_name((enum broker_pool)i), pool_strategy_name(config->plans[i].strategy), pool->owned,
-                pool->in_use, pool->peak_in_use, pool->gets, statistics_hit_rate(pool) * 100, pool->overflow,
-                pool->refused, pool->expansions,
+                broker_pool_name((enum broker_pool)i), pool_strategy_name(config->plans[i].strategy),
+                pool->owned, pool->in_use, pool->peak_in_use, pool->gets, statistics_hit_rate(pool) * 100,
+                pool->overflow, pool->refused, pool->expansions,
                 units_format_duration(pool->longest_expansion_ns, longest, sizeof longest), pool->shrinks,
                 units_format_bytes(pool->bytes_owned, bytes, sizeof bytes));
     }
@@ -39,8 +42,8 @@ void statistics_print(const struct broker_statistics *statistics, const struct b
 
 static void print_gauge(FILE *to, const char *name, const char *help, int64_t value)
 {
-    fprintf(to, "# HELP poolmark_%s %s\n# TYPE poolmark_%s gauge\npoolmark_%s %" PRId64 "\n", name, help, name, name,
-            value);
+    fprintf(to, "# HELP poolmark_%s %s\n# TYPE poolmark_%s gauge\npoolmark_%s %" PRId64 "\n", name, help,
+            name, name, value);
 }
 
 struct pool_metric {
@@ -69,7 +72,8 @@ static const struct pool_metric pool_metrics[] = {
 };
 #undef AT
 
-static void print_pools(const struct broker_statistics *statistics, const struct broker_config *config, FILE *to)
+static void print_pools(const struct broker_statistics *statistics, const struct broker_config *config,
+                        FILE *to)
 {
     for (size_t m = 0; m < sizeof pool_metrics / sizeof pool_metrics[0]; m++) {
         const struct pool_metric *metric = &pool_metrics[m];
@@ -78,7 +82,8 @@ static void print_pools(const struct broker_statistics *statistics, const struct
         for (int i = 0; i < BROKER_POOL_COUNT; i++) {
             const int64_t *value = (const int64_t *)((const char *)&statistics->pools[i] + metric->offset);
             fprintf(to, "poolmark_pool_%s{pool=\"%s\",strategy=\"%s\"} %" PRId64 "\n", metric->name,
-                    broker_pool_name((enum broker_pool)i), pool_strategy_name(config->plans[i].strategy), *value);
+                    broker_pool_name((enum broker_pool)i), pool_strategy_name(config->plans[i].strategy),
+                    *value);
         }
     }
 }
@@ -96,16 +101,20 @@ static void print_process(FILE *to)
         print_gauge(to, "heap_mapped_bytes", "taken from the system by the allocator", heap.mapped_bytes);
 }
 
-void statistics_print_prometheus(const struct broker_statistics *statistics, const struct broker_config *config,
-                                 FILE *to)
+void statistics_print_prometheus(const struct broker_statistics *statistics,
+                                 const struct broker_config *config, FILE *to)
 {
     print_gauge(to, "broker_connections", "connections now", statistics->connections);
-    print_gauge(to, "broker_sessions", "sessions now, clients that are away among them", statistics->sessions);
+    print_gauge(to, "broker_sessions", "sessions now, clients that are away among them",
+                statistics->sessions);
     print_gauge(to, "broker_subscriptions", "subscriptions now", statistics->subscriptions);
     print_gauge(to, "broker_retained_messages", "retained messages now", statistics->retained);
-#define X(name, help)                                                                                              \
-    fprintf(to, "# HELP poolmark_broker_" #name "_total " help "\n# TYPE poolmark_broker_" #name "_total counter\n"\
-                "poolmark_broker_" #name "_total %" PRId64 "\n", statistics->counts.name);
+#define X(name, help)                                                                                        \
+    fprintf(to,                                                                                              \
+            "# HELP poolmark_broker_" #name "_total " help "\n# TYPE poolmark_broker_" #name                 \
+            "_total counter\n"                                                                               \
+            "poolmark_broker_" #name "_total %" PRId64 "\n",                                                 \
+            statistics->counts.name);
     BROKER_COUNTERS(X)
 #undef X
     print_pools(statistics, config, to);

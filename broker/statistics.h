@@ -8,11 +8,12 @@
 #include <stdio.h>
 
 // A handful of lines, the last of them "end of statistics".
-void statistics_print(const struct broker_statistics *statistics, const struct broker_config *config, FILE *to);
+void statistics_print(const struct broker_statistics *statistics, const struct broker_config *config,
+                      FILE *to);
 
 // Prometheus text exposition format, version 0.0.4.
-void statistics_print_prometheus(const struct broker_statistics *statistics, const struct broker_config *config,
-                                 FILE *to);
+void statistics_print_prometheus(const struct broker_statistics *statistics,
+                                 const struct broker_config *config, FILE *to);
 
 // Gets served from what the pool owned, of all; 1 when there were none.
 double statistics_hit_rate(const struct pool_stats *stats);
