@@ -16,7 +16,8 @@
     X(null)                                                                                                  \
     X(malloc)                                                                                                \
     X(fixed)                                                                                                 \
-    X(expand)
+    X(expand)                                                                                                \
+    X(sync)
 
 #define DECLARE(name) extern const struct pool_strategy pool_strategy_##name;
 #define LIST(name) &pool_strategy_##name,

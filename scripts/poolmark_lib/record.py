@@ -112,10 +112,12 @@ class Cell:
         return self.data["metrics"].get(name, {}).get("value")
 
     def anomaly(self, what: str, text: str) -> None:
-        self.data["anomalies"].append({"at_s": self.record.elapsed_s(), "what": what, "text": relative_word(text)})
+        self.data["anomalies"].append(self.record.anomaly_of(what, text))
 
     def command(self, argv) -> None:
-        self.data["commands"].append(command_line(argv))
+        """A command line that made this cell; paths in it become relative to the run's folder, or the checkout."""
+        words = [str(word).replace(f"{self.record.folder}/", "") for word in argv]
+        self.data["commands"].append(command_line(words))
 
     def file(self, key: str, path: Path) -> None:
         """Names a file of this cell, when it is there."""
@@ -177,7 +179,11 @@ class Record:
         self.data["metrics"][name] = metric(value, unit, better, samples)
 
     def anomaly(self, what: str, text: str) -> None:
-        self.data["anomalies"].append({"at_s": self.elapsed_s(), "what": what, "text": relative_word(text)})
+        self.data["anomalies"].append(self.anomaly_of(what, text))
+
+    def anomaly_of(self, what: str, text: str) -> dict:
+        """An anomaly that happens now, its text without this machine's folders."""
+        return {"at_s": self.elapsed_s(), "what": what, "text": relative_word(text.replace(f"{self.folder}/", ""))}
 
     def save(self) -> None:
         text = json.dumps(self.data, indent=1, ensure_ascii=False, allow_nan=False)

@@ -1,0 +1,361 @@
+// SPDX-License-Identifier: Apache-2.0
+// sync: in the style of Go's sync.Pool. A thread puts into a private place of its own, then onto a list of
+// its own, and gets from there, last in first out; a thread that has nothing takes the oldest of another's
+// list; what is nowhere to be had is allocated. A sweep frees what the sweep before set aside (the victims)
+// and sets everything aside that is free now: an object goes when two sweeps in a row found it unused. Until
+// then a get can have a victim back.
+//
+// Any thread may sweep at any time. Go does it while the world stands still; here the private place is
+// emptied by an atomic exchange, by its owner and by a sweep alike, and each row's lists have a lock that
+// only thieves and sweeps ever contend for. So a lone get and put cost one atomic exchange together. A thread
+// that exits leaves its row to the next of its slot; meanwhile others steal from it and sweeps empty it.
+//
+// The design imitated: Go's src/sync/pool.go.
+#include "base/clock.h"
+#include "pools/counters.h"
+#include "pools/poison.h"
+#include "pools/pool_strategy.h"
+#include "pools/spin.h"
+#include "pools/sync_list.h"
+
+#include <errno.h>
+#include <stdalign.h>
+
+enum { PAGE_BYTES = 4096 };
+
+// A thread's share. Row 0 is that of all threads without a slot: they share its lists and have no private
+// place.
+struct row {
+    alignas(128) _Atomic(void *) private_object; // stored by the owner, taken by the owner or by a sweep
+    _Atomic int64_t made; // objects allocated here; written like pools/counters.h's counts
+    struct spin lock;     // guards the rest
+    struct sync_list free, victims;
+    _Atomic(void *) private_victim; // the private object of the generation before
+};
+
+struct pool {
+    struct pool_base base;
+    size_t object_bytes; // constant, as is rows
+    struct row *rows;    // THREAD_SLOT_ROWS, mapped: a row costs memory once its slot is in use
+    struct counters counters;
+
+    alignas(64) struct spin sweeping; // only ever tried: two sweeps at once are one
+    _Atomic int64_t victims_left;     // about how many there are; spares a miss from looking for none
+    _Atomic int64_t freed, sweeps, shrinks;
+};
+
+static int sync_open(struct pool **opened, const struct pool_config *config, struct err *err)
+{
+    (void)err;
+    struct pool *pool = pool_memory_alloc_aligned(alignof(struct pool), sizeof *pool);
+    if (!pool)
+        return -ENOMEM;
+    *pool = (struct pool){.object_bytes = config->object_bytes};
+    pool->rows = pool_memory_map(THREAD_SLOT_ROWS * sizeof *pool->rows, PAGE_BYTES);
+    if (!pool->rows)
+        goto fail_rows;
+    if (counters_open(&pool->counters) < 0)
+        goto fail_counters;
+    *opened = pool;
+    return 0;
+
+fail_counters:
+    pool_memory_unmap(pool->rows, THREAD_SLOT_ROWS * sizeof *pool->rows);
+fail_rows:
+    pool_memory_free(pool);
+    return -ENOMEM;
+}
+
+static void *peek(_Atomic(void *) *place)
+{
+    // Relaxed: only whether there is something; whoever takes it orders.
+    return atomic_load_explicit(place, memory_order_relaxed);
+}
+
+// Acquire: what was written to the object before it was put is seen.
+static void *take_private(struct row *row)
+{
+    return peek(&row->private_object)
+               ? atomic_exchange_explicit(&row->private_object, NULL, memory_order_acquire)
+               : NULL;
+}
+
+// The newest of the thread's own list.
+static void *take_own(struct row *row)
+{
+    if (sync_list_looks_empty(&row->free))
+        return NULL;
+    spin_lock(&row->lock);
+    void *object = sync_list_pop_newest(&row->free);
+    spin_unlock(&row->lock);
+    return object;
+}
+
+// The oldest of a thread's list that has one, beginning with the next thread's.
+static void *steal(struct pool *pool, int slot)
+{
+    int rows = thread_slot_highest() + 1;
+    for (int i = 1; i < rows; i++) {
+        struct row *row = &pool->rows[(slot + i) % rows];
+        if (sync_list_looks_empty(&row->free))
+            continue;
+        spin_lock(&row->lock);
+        void *object = sync_list_pop_oldest(&row->free);
+        spin_unlock(&row->lock);
+        if (object)
+            return object;
+    }
+    return NULL;
+}
+
+static void *take_victim_of(struct row *row)
+{
+    if (!peek(&row->private_victim) && sync_list_looks_empty(&row->victims))
+        return NULL;
+    spin_lock(&row->lock);
+    void *object = peek(&row->private_victim);
+    if (object)
+        atomic_store_explicit(&row->private_victim, NULL, memory_order_relaxed); // the lock orders
+    else
+        object = sync_list_pop_oldest(&row->victims);
+    spin_unlock(&row->lock);
+    return object;
+}
+
+static void *take_victim(struct pool *pool, int slot)
+{
+    // Relaxed: a hint. A get that sees it too late looks through the rows in vain, one that sees it early
+    // allocates.
+    if (atomic_load_explicit(&pool->victims_left, memory_order_relaxed) <= 0)
+        return NULL;
+    int rows = thread_slot_highest() + 1;
+    for (int i = 0; i < rows; i++) {
+        void *object = take_victim_of(&pool->rows[(slot + i) % rows]);
+        if (object) {
+            atomic_fetch_sub_explicit(&pool->victims_left, 1, memory_order_relaxed);
+            return object;
+        }
+    }
+    return NULL;
+}
+
+static void *make_object(struct pool *pool, int slot)
+{
+    void *object = pool_memory_alloc(pool->object_bytes);
+    if (!object) {
+        counters_failed(&pool->counters, slot);
+        return NULL;
+    }
+    counters_add(&pool->rows[slot].made, slot);
+    counters_take(&pool->counters, slot);
+    counters_miss(&pool->counters, slot);
+    return object;
+}
+
+static void *hand_out(struct pool *pool, int slot, void *object)
+{
+    counters_take(&pool->counters, slot);
+    unpoison(object, pool->object_bytes);
+    return object;
+}
+
+static __attribute__((noinline)) void *get_slowly(struct pool *pool, int slot)
+{
+    void *object = take_own(&pool->rows[slot]);
+    if (!object)
+        object = steal(pool, slot);
+    if (!object)
+        object = take_victim(pool, slot);
+    return object ? hand_out(pool, slot, object) : make_object(pool, slot);
+}
+
+static void *sync_get(struct pool *pool)
+{
+    int slot = thread_slot();
+    void *object = take_private(&pool->rows[slot]);
+    return __builtin_expect(object != NULL, 1) ? hand_out(pool, slot, object) : get_slowly(pool, slot);
+}
+
+static void free_object(struct pool *pool, void *object)
+{
+    unpoison(object, pool->object_bytes);
+    pool_memory_free(object);
+}
+
+// False when there is no room and no memory for more.
+static bool push_with_more_room(struct row *row, void *object)
+{
+    bool pushed = false;
+    while (!pushed) {
+        spin_lock(&row->lock);
+        size_t room = row->free.room ? row->free.room * 2 : SYNC_LIST_ROOM_AT_FIRST;
+        spin_unlock(&row->lock);
+        void **places = pool_memory_alloc(room * sizeof *places), **unused = places;
+        if (!places)
+            return false;
+        spin_lock(&row->lock);
+        if (room > row->free.room) // neither grown by a thread that shares the row nor, if smaller, useless
+            unused = sync_list_move_to(&row->free, places, room);
+        pushed = sync_list_push(&row->free, object);
+        spin_unlock(&row->lock);
+        pool_memory_free(unused);
+    }
+    return true;
+}
+
+static __attribute__((noinline)) void put_on_list(struct pool *pool, struct row *row, void *object)
+{
+    spin_lock(&row->lock);
+    bool pushed = sync_list_push(&row->free, object);
+    spin_unlock(&row->lock);
+    if (pushed || push_with_more_room(row, object))
+        return;
+    free_object(pool, object);
+    atomic_fetch_add_explicit(&pool->freed, 1, memory_order_relaxed); // a count
+}
+
+static void sync_put(struct pool *pool, void *object)
+{
+    int slot = thread_slot();
+    struct row *row = &pool->rows[slot];
+    counters_put(&pool->counters, slot);
+    poison(object, pool->object_bytes);
+    // Nobody but the owner fills the place, so what is seen empty stays empty. Release: see take_private.
+    if (__builtin_expect(slot != 0 && !peek(&row->private_object), 1))
+        atomic_store_explicit(&row->private_object, object, memory_order_release);
+    else
+        put_on_list(pool, row, object);
+}
+
+static int64_t owned(struct pool *pool)
+{
+    int64_t made = 0;
+    for (int slot = 0; slot <= thread_slot_highest(); slot++)
+        made += counters_load(&pool->rows[slot].made);
+    return made - counters_load(&pool->freed);
+}
+
+static int64_t free_list(struct pool *pool, struct sync_list *list)
+{
+    int64_t freed = 0;
+    for (void *object; (object = sync_list_pop_oldest(list)); freed++)
+        free_object(pool, object);
+    pool_memory_free(list->places);
+    return freed;
+}
+
+// One generation on, in one row. Returns objects freed.
+static int64_t sweep_row(struct pool *pool, struct row *row)
+{
+    struct sync_list old = {0};
+    spin_lock(&row->lock);
+    sync_list_hand_over(&row->victims, &old);
+    sync_list_hand_over(&row->free, &row->victims);
+    void *old_private = peek(&row->private_victim), *new_private = take_private(row);
+    atomic_store_explicit(&row->private_victim, new_private, memory_order_relaxed);
+    int64_t fewer = (int64_t)sync_list_count(&old) + (old_private != NULL);
+    int64_t more = (int64_t)sync_list_count(&row->victims) + (new_private != NULL);
+    atomic_fetch_add_explicit(&pool->victims_left, more - fewer, memory_order_relaxed);
+    spin_unlock(&row->lock);
+    if (old_private)
+        free_object(pool, old_private);
+    return free_list(pool, &old) + (old_private != NULL);
+}
+
+static int64_t sweep_rows(struct pool *pool)
+{
+    int64_t freed = 0;
+    for (int slot = 0; slot <= thread_slot_highest(); slot++)
+        freed += sweep_row(pool, &pool->rows[slot]);
+    return freed;
+}
+
+// `generations` on; 2 frees all that is free. Returns bytes freed.
+static int64_t sweep(struct pool *pool, int generations)
+{
+    if (!spin_try(&pool->sweeping))
+        return 0;
+    int64_t start = clock_now_ns(), before = owned(pool), freed = 0;
+    for (int i = 0; i < generations; i++)
+        freed += sweep_rows(pool);
+    struct pool_event event = {.kind = POOL_EVENT_SHRINK, .from = before, .to = before - freed};
+    event.at_ns = clock_now_ns();
+    event.duration_ns = event.at_ns - start;
+    if (freed) {
+        struct pool_stats stats;
+        counters_read(&pool->counters, &stats);
+        event.trigger = stats.in_use;
+        atomic_fetch_add_explicit(&pool->freed, freed, memory_order_relaxed);
+        atomic_fetch_add_explicit(&pool->shrinks, 1, memory_order_relaxed);
+        pool_emit(&pool->base.config, &event);
+    }
+    spin_unlock(&pool->sweeping);
+    return freed * (int64_t)pool->object_bytes;
+}
+
+static int64_t sync_sweep(struct pool *pool)
+{
+    atomic_fetch_add_explicit(&pool->sweeps, 1, memory_order_relaxed);
+    return sweep(pool, 1);
+}
+
+static int64_t sync_trim(struct pool *pool)
+{
+    return sweep(pool, 2);
+}
+
+static void sync_stats(struct pool *pool, struct pool_stats *stats)
+{
+    counters_read(&pool->counters, stats);
+    size_t places = 0;
+    int64_t rows = thread_slot_highest() + 1;
+    for (int slot = 0; slot < rows; slot++) {
+        struct row *row = &pool->rows[slot];
+        spin_lock(&row->lock);
+        places += row->free.room + row->victims.room;
+        spin_unlock(&row->lock);
+    }
+    int64_t row_bytes = (rows * (int64_t)sizeof(struct row) + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES;
+    stats->owned = owned(pool);
+    stats->sweeps = counters_load(&pool->sweeps);
+    stats->shrinks = counters_load(&pool->shrinks);
+    stats->overhead_bytes = (int64_t)(sizeof *pool + places * sizeof(void *)) + row_bytes + counters_bytes();
+    stats->bytes_owned = stats->owned * (int64_t)pool->object_bytes + stats->overhead_bytes;
+}
+
+static void sync_close(struct pool *pool)
+{
+    for (int generation = 0; generation < 2; generation++)
+        sweep_rows(pool);
+    counters_close(&pool->counters);
+    pool_memory_unmap(pool->rows, THREAD_SLOT_ROWS * sizeof *pool->rows);
+    pool_memory_free(pool);
+}
+
+// Free objects and those in use are the objects owned. True of a pool in which nobody is.
+static bool sync_is_valid(struct pool *pool)
+{
+    struct pool_stats stats;
+    counters_read(&pool->counters, &stats);
+    int64_t available = 0;
+    for (int slot = 0; slot <= thread_slot_highest(); slot++) {
+        struct row *row = &pool->rows[slot];
+        available += (peek(&row->private_object) != NULL) + (peek(&row->private_victim) != NULL);
+        available += (int64_t)(sync_list_count(&row->free) + sync_list_count(&row->victims));
+    }
+    return available + stats.in_use == owned(pool);
+}
+
+const struct pool_strategy pool_strategy_sync = {
+    .name = "sync",
+    .summary = "sync.Pool-style: per-thread private object and list, stealing, two generations of victims",
+    .caps = POOL_CAP_SHRINKS | POOL_CAP_SWEEPS,
+    .open = sync_open,
+    .get = sync_get,
+    .put = sync_put,
+    .stats = sync_stats,
+    .close = sync_close,
+    .sweep = sync_sweep,
+    .trim = sync_trim,
+    .is_valid = sync_is_valid,
+};

@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The processes that a suite starts: started in a process group of their own, awaited by events, and ended whatever
+happens: an exception, a signal, or this process being killed (the kernel then sends them SIGTERM).
+
+    with Children() as children:
+        broker = children.start("broker", argv, log=path, read="stdout")
+        children.read_until(broker, lambda line: line == "ready", timeout_s=60)
+        load = children.start("load", argv, log=path)
+        children.wait(load, timeout_s=600, watch=[broker])
+        children.stop(load); children.stop(broker)
+
+One thread only. SIGINT, SIGTERM and SIGHUP raise Interrupted while Children is open, once: ending the children is not
+interrupted again, and is bounded in time.
+"""
+import contextlib
+import ctypes
+import os
+import select
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+from poolmark_lib.errors import PoolmarkError
+
+PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class Interrupted(Exception):
+    """Somebody asked us to end."""
+
+    def __init__(self, number: int):
+        self.number = number
+        super().__init__(f"interrupted by {signal.Signals(number).name}")
+
+
+def _prepare_child() -> None:
+    # In the child, before exec: go when the parent goes, and with signals as they are at a login.
+    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
+class Child:
+    """One process. `returncode` is None while it runs."""
+
+    def __init__(self, name: str, process: subprocess.Popen, log: Path):
+        self.name, self.process, self.log = name, process, log
+        self.pidfd = os.pidfd_open(process.pid)
+        self.lines: list[str] = []
+        self._asked_to_end = False
+        self._partial = b""
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    @property
+    def returncode(self) -> int | None:
+        return self.process.returncode
+
+    def exited(self) -> bool:
+        return self.pidfd < 0 or bool(select.select([self.pidfd], [], [], 0)[0])
+
+    def ask_to_end(self, number: int = signal.SIGTERM) -> None:
+        """Sends the signal, once: programs may take a second one for impatience."""
+        if not self._asked_to_end and self.returncode is None and not self.exited():
+            self._asked_to_end = True
+            self.process.send_signal(number)
+
+    def how_it_ended(self) -> str:
+        code = self.returncode
+        if code is None:
+            return f"{self.name} still runs"
+        if code < 0:
+            return f"{self.name} was ended by {signal.Signals(-code).name}"
+        return f"{self.name} ended with exit code {code}"
+
+    def last_lines(self, count: int = 5) -> str:
+        try:
+            lines = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        except OSError:
+            return ""
+        return " | ".join(lines[-count:])
+
+    def take_output(self) -> bool:
+        """Reads what it printed, into `lines` and its log; False at the end of its output."""
+        data = os.read(self.process.stdout.fileno(), 65536)
+        with open(self.log, "ab") as file:
+            file.write(data)
+        *whole, self._partial = (self._partial + data).split(b"\n")
+        self.lines += [line.decode("utf-8", errors="replace") for line in whole]
+        return bool(data)
+
+
+class Children:
+    def __init__(self):
+        self._all: list[Child] = []
+        self._armed = False
+        self._pending: int | None = None
+        self._old: dict = {}
+
+    def __enter__(self):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            self._old[number] = signal.signal(number, self._on_signal)
+        self._armed = True
+        return self
+
+    def __exit__(self, *_):
+        self._armed = False
+        self.stop_all()
+        for number, handler in self._old.items():
+            signal.signal(number, handler)
+
+    def _on_signal(self, number, _frame) -> None:
+        if self._pending is None:
+            self._pending = number
+            if self._armed:
+                self._armed = False
+                raise Interrupted(number)
+
+    @contextlib.contextmanager
+    def _held(self):
+        # A signal in here is raised at the end of it: no child may be started and not listed.
+        armed, self._armed = self._armed, False
+        yield
+        if armed and self._pending is not None:
+            raise Interrupted(self._pending)
+        self._armed = armed
+
+    def start(self, name: str, argv: list[str], log: Path, env: dict | None = None, read: str = "") -> Child:
+        """Starts a program; what it prints goes to `log`. With `read` "stdout" or "both" that comes through us
+        (`lines`), on its way there."""
+        with self._held(), open(log, "ab") as file:
+            try:
+                process = subprocess.Popen(
+                    argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE if read else file,
+                    stderr=subprocess.STDOUT if read == "both" else file, env={**os.environ, **(env or {})}, start_new_session=True, preexec_fn=_prepare_child)
+            except OSError as error:
+                raise PoolmarkError(f"{argv[0]}: cannot be started: {error.strerror}") from error
+            child = Child(name, process, log)
+            self._all.append(child)
+        return child
+
+    def read_until(self, child: Child, wanted, timeout_s: float) -> None:
+        """Reads the child's output until `wanted(line)` is true of a line; PoolmarkError when it ends or is too late."""
+        deadline = time.monotonic() + timeout_s
+        seen = 0
+        while True:
+            for line in child.lines[seen:]:
+                seen += 1
+                if wanted(line.strip()):
+                    return
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise PoolmarkError(f"{child.name} was not ready within {timeout_s:.0f} s; its log ends: "
+                                    f"{child.last_lines()}")
+            if select.select([child.process.stdout], [], [], left)[0] and not child.take_output():
+                self.stop(child)
+                raise PoolmarkError(f"{child.how_it_ended()} before it was ready; its log ends: {child.last_lines()}")
+
+    def wait(self, child: Child, timeout_s: float, watch=()) -> Child | None:
+        """Waits until `child` or one of `watch` ends; gives the one that did, None at the timeout."""
+        deadline = time.monotonic() + timeout_s
+        poll = select.poll()
+        owners = {}
+        for one in (child, *watch):
+            if one.exited():
+                return one
+            poll.register(one.pidfd, select.POLLIN)
+            owners[one.pidfd] = one
+            if one.process.stdout:
+                poll.register(one.process.stdout, select.POLLIN)
+                owners[one.process.stdout.fileno()] = one
+        while (left := deadline - time.monotonic()) > 0:
+            for number, _ in poll.poll(left * 1000):
+                one = owners[number]
+                if number == one.pidfd:
+                    return one
+                if not one.take_output():
+                    poll.unregister(number)
+        return None
+
+    def stop(self, child: Child, number: int = signal.SIGTERM, grace_s: float = 10.0) -> int:
+        """Ends a child: the signal, then after `grace_s` SIGKILL; its whole group is gone afterwards. Its exit code."""
+        if child.returncode is not None:
+            return child.returncode
+        armed, self._armed = self._armed, False
+        if not child.exited():
+            child.ask_to_end(number)
+            if self.wait(child, grace_s) is None:
+                child.process.kill()
+                self.wait(child, 60.0)
+        # Not reaped yet, so its number still names its group: what it left behind goes too.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(child.pid, signal.SIGKILL)
+        child.process.wait()
+        if child.process.stdout:
+            while select.select([child.process.stdout], [], [], 0)[0] and child.take_output():
+                pass
+            child.process.stdout.close()
+        os.close(child.pidfd)
+        child.pidfd = -1
+        self._all.remove(child)
+        if armed and self._pending is not None:
+            raise Interrupted(self._pending)
+        self._armed = armed
+        return child.returncode
+
+    def stop_all(self) -> None:
+        """Last started, first stopped. All get their signal at once, so that many end in the time of one."""
+        for child in reversed(self._all):
+            child.ask_to_end()
+        for child in list(reversed(self._all)):
+            self.stop(child)

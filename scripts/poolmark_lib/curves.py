@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""memory.csv and pools.csv as numbers (columns: results/README.md), and what is read off them.
+
+Memory at n connections is the median of the readings taken while exactly n were open: PSS where there is one, for it
+counts shared pages once, RSS otherwise (and `uses_pss` says which).
+"""
+import csv
+import statistics
+from dataclasses import dataclass
+from pathlib import Path
+
+from poolmark_lib.errors import RecordError
+
+
+def read_csv(path: Path, text_columns: tuple) -> list[dict]:
+    """Rows as dictionaries: numbers, None for what was not read. A last line that was cut off is left out."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecordError(path, "", f"cannot be read: {error}") from error
+    lines = text.splitlines()
+    if text and not text.endswith("\n"):
+        lines = lines[:-1]
+    rows = []
+    reader = csv.reader(lines)
+    head = next(reader, None)
+    if not head:
+        raise RecordError(path, "line 1", "there is no header")
+    for number, cells in enumerate(reader, start=2):
+        if len(cells) != len(head):
+            raise RecordError(path, f"line {number}", f"has {len(cells)} fields, the header has {len(head)}")
+        row = {}
+        for name, cell in zip(head, cells, strict=True):
+            try:
+                row[name] = cell if name in text_columns else int(cell) if cell else None
+            except ValueError as error:
+                raise RecordError(path, f"line {number}, {name}", f"{cell[:40]!r} is not a whole number") from error
+        rows.append(row)
+    return rows
+
+
+@dataclass
+class Point:
+    """What was measured while exactly `connections` were open; None where nothing was read."""
+    connections: int
+    user_bytes: float | None
+    kernel_bytes: float | None      # slab and TCP, of the whole host
+    page_table_bytes: float | None
+    cpu_ns: float | None            # the target's, so far: at the first such reading
+    generator_bytes: float | None
+    at_ns: int
+    uses_pss: bool
+
+
+def _median(values) -> float | None:
+    known = [value for value in values if value is not None]
+    return statistics.median(known) if known else None
+
+
+class MemoryCurve:
+    def __init__(self, path: Path):
+        self.rows = read_csv(path, ("phase",))
+        for name in ("at_ns", "connections", "target_rss_bytes", "target_pss_bytes", "kernel_slab_bytes"):
+            if self.rows and name not in self.rows[0]:
+                raise RecordError(path, "line 1", f"the column {name} is missing")
+
+    def most(self) -> int:
+        return max((row["connections"] or 0 for row in self.rows), default=0)
+
+    def at(self, connections: int, before_first: bool = False) -> Point | None:
+        """The point at `connections`. `before_first`: only rows up to the first with more than that, so that
+        what is read after everybody has left does not count as the start."""
+        rows = []
+        for row in self.rows:
+            if before_first and (row["connections"] or 0) > connections:
+                break
+            if row["connections"] == connections:
+                rows.append(row)
+        if not rows:
+            return None
+        pss = _median(row["target_pss_bytes"] for row in rows)
+        kernel = _median((row["kernel_slab_bytes"] or 0) + (row.get("kernel_tcp_bytes") or 0) for row in rows
+                         if row["kernel_slab_bytes"] is not None)
+        cpu = next((row.get("target_cpu_ns") for row in rows if row.get("target_cpu_ns") is not None), None)
+        user = pss if pss is not None else _median(row["target_rss_bytes"] for row in rows)
+        return Point(connections, user, kernel, _median(row.get("kernel_page_table_bytes") for row in rows), cpu,
+                     _median(row.get("generator_pss_bytes") for row in rows), rows[0]["at_ns"], pss is not None)
+
+    def points(self, counts) -> list[Point]:
+        """The points at 0 (before the first) and at `counts`, as far as there are readings."""
+        found = [self.at(count, before_first=count == 0) for count in sorted({0, *counts})]
+        return [point for point in found if point is not None]
+
+
+def slope(low, high, of: str) -> float | None:
+    """Growth of `of` between two points, for a connection."""
+    if low is None or high is None or high.connections <= low.connections:
+        return None
+    first, last = getattr(low, of), getattr(high, of)
+    return None if first is None or last is None else (last - first) / (high.connections - low.connections)
+
+
+def pool_totals(paths: list[Path]) -> dict | None:
+    """The last line of each pool of each instance, added up; None when there is no line."""
+    totals: dict = {}
+    longest = 0
+    found = False
+    for path in paths:
+        last = {row["pool"]: row for row in read_csv(path, ("pool", "strategy"))}
+        for row in last.values():
+            found = True
+            longest = max(longest, row.get("longest_expansion_ns") or 0)
+            for name, value in row.items():
+                if isinstance(value, int) and name != "at_ns":
+                    totals[name] = totals.get(name, 0) + value
+    if not found:
+        return None
+    totals["longest_expansion_ns"] = longest
+    return totals
+
+
+def pools_at(paths: list[Path], at_ns: int) -> dict[str, dict]:
+    """Each pool's numbers at an instant, added over instances: the last line at or before it."""
+    sums: dict[str, dict] = {}
+    for path in paths:
+        last: dict[str, dict] = {}
+        for row in read_csv(path, ("pool", "strategy")):
+            if (row["at_ns"] or 0) <= at_ns or row["pool"] not in last:
+                last[row["pool"]] = row
+        for pool, row in last.items():
+            into = sums.setdefault(pool, {"object_bytes": row.get("object_bytes")})
+            for name in ("owned", "in_use", "bytes_owned", "overhead_bytes"):
+                into[name] = into.get(name, 0) + (row.get(name) or 0)
+    return sums

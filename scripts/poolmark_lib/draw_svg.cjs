@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+// Draws Vega-Lite specifications as SVG without a browser: a list of {spec, to} as JSON on stdin, the paths of
+// vega.min.js and vega-lite.min.js as arguments. The same files are inlined into the page, so both draw alike.
+'use strict';
+const fs = require('fs');
+const vm = require('vm');
+
+for (const path of process.argv.slice(2)) vm.runInThisContext(fs.readFileSync(path, 'utf8'), {filename: path});
+
+async function draw({spec, to}) {
+    // "container" has no meaning without a page.
+    if (spec.width === 'container') spec.width = 760;
+    const runtime = vega.parse(vegaLite.compile(spec, {logger: quiet()}).spec);
+    const view = new vega.View(runtime, {renderer: 'none', logger: quiet()});
+    fs.writeFileSync(to, await view.toSVG());
+    view.finalize();
+}
+
+function quiet() {
+    const logger = vega.logger(vega.Error, 'error', (kind, level, messages) => console.error(kind, ...messages));
+    return logger;
+}
+
+(async () => {
+    for (const job of JSON.parse(fs.readFileSync(0, 'utf8'))) await draw(job);
+})().catch((error) => {
+    console.error(error.stack || String(error));
+    process.exit(1);
+});

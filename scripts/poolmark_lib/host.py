@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""scripts/poolmark host --connections N: would this host hold N connections, both ends of each on it?
+
+Says what is too small, by how much and which command mends it, and prints the plan. Changes nothing.
+Exit 0: it fits; 1: it does not.
+"""
+import json
+import math
+import os
+import resource
+import shutil
+from dataclasses import asdict, dataclass
+
+from poolmark_lib import facts
+from poolmark_lib.plan import PER_ROUTE, RESERVE, Plan, make_plan
+from poolmark_lib.table import text_table
+from poolmark_lib.units import parse_count, show_bytes, show_count
+
+# What one connection takes, in bytes; measured on Linux 6.1 with both ends on one host (see docs/design.md).
+KERNEL_BYTES = 8_600                                        # two sockets, two inodes and files, their queues
+BROKER_BYTES = {"lean": 700, "classic": 20_000, "classic-lazy": 4_000}
+BROKER_BASE_BYTES = 4 << 20                                 # an instance without a connection
+ENGINE_BYTES = {"raw": 128, "paho": 3_700}
+WORKER_BYTES = {"raw": 2 << 20, "paho": 1_800_000}          # a worker process without a client
+WORKER_THREADS = {"raw": 1, "paho": 3}
+SPARE_BYTES = 512 << 20                                     # left to everything else
+
+
+@dataclass
+class Check:
+    what: str
+    found: int | None
+    needed: int
+    unit: str
+    fits: bool | None        # None: could not be read
+    mend: str                # what to do when it does not fit
+    note: str = ""
+
+
+def memory_needed(plan: Plan, shape: str = "lean") -> int:
+    """Bytes that a plan's processes and sockets take together."""
+    each = KERNEL_BYTES + BROKER_BYTES[shape] + ENGINE_BYTES[plan.engine]
+    return (plan.connections * each + plan.instances * BROKER_BASE_BYTES
+            + plan.workers * WORKER_BYTES[plan.engine])
+
+
+def connections_that_fit(engine: str, shape: str, memory_bytes: int, descriptor_limit: int, cores: int,
+                         clients_per_worker: int | None = None) -> int:
+    """The most connections whose plan takes at most `memory_bytes` less the spare; a multiple of 1 000."""
+    low, high = 0, 100_000_000
+    while high - low > 1000:
+        middle = (low + high) // 2
+        plan = make_plan(middle, engine, descriptor_limit, cores, clients_per_worker)
+        low, high = (middle, high) if memory_needed(plan, shape) <= memory_bytes - SPARE_BYTES else (low, middle)
+    return low - low % 1000
+
+
+def descriptor_limit() -> int:
+    """The hard limit of descriptors for a process: programs raise their own soft limit up to it."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    return hard if hard >= 0 else facts.read_int("/proc/sys/fs/nr_open") or 1 << 20
+
+
+def _least(*values):
+    known = [value for value in values if value is not None and value > 0]
+    return min(known) if known else None
+
+
+def _processes_limit() -> int | None:
+    soft = resource.getrlimit(resource.RLIMIT_NPROC)[0]
+    group = None
+    for line in (facts.read_text("/proc/self/cgroup") or "").splitlines():
+        number, controllers, path = line.split(":", 2)
+        if number == "0":
+            group = facts.read_int(f"/sys/fs/cgroup{path}/pids.max")
+        elif "pids" in controllers.split(","):
+            group = facts.read_int(f"/sys/fs/cgroup/pids{path}/pids.max")
+    return _least(facts.read_int("/proc/sys/kernel/threads-max"), facts.read_int("/proc/sys/kernel/pid_max"),
+                  soft if soft >= 0 and os.geteuid() != 0 else None, group)
+
+
+def _mend_sysctl(name: str, value: int | str) -> str:
+    return f"sudo sysctl -w {name}=" + (f'"{value}"' if isinstance(value, str) else str(value))
+
+
+def _check(what, found, needed, unit, mend, note="") -> Check:
+    return Check(what, found, needed, unit, None if found is None else found >= needed, mend, note)
+
+
+def check_host(plan: Plan, shape: str = "lean") -> list[Check]:
+    """Every limit that the plan meets, in the order in which people run into them."""
+    count = plan.connections
+    memory = facts.meminfo().get("MemAvailable")
+    ports = facts.read_ints("/proc/sys/net/ipv4/ip_local_port_range")
+    tcp_mem = facts.read_ints("/proc/sys/net/ipv4/tcp_mem")
+    in_use = (facts.read_ints("/proc/sys/fs/file-nr") or [0])[0]
+    need_memory = memory_needed(plan, shape) + SPARE_BYTES
+    files = 2 * count + in_use + 10_000
+    threads = plan.workers * WORKER_THREADS[plan.engine] + plan.instances * (plan.threads + 4) + 500
+    # One connection in ten with a segment or two under way at each end at once; an idle one holds no page.
+    tcp_pages = 16_384 + math.ceil(count * 0.2)
+    checks = [
+        _check("memory available", memory, need_memory, "B",
+               f"fewer connections, a leaner shape or the raw engine; or a host with {show_bytes(need_memory)} free",
+               f"{show_bytes(KERNEL_BYTES)} of it a connection is the kernel's"),
+        _check("descriptors of a process (hard limit)", plan.descriptor_limit,
+               RESERVE + max(plan.clients_per_worker, min(plan.connections_per_instance, 1000)), "1",
+               "ulimit -Hn 1048576 as root, or LimitNOFILE= of the service",
+               f"{plan.instances} broker instances and {plan.workers} workers keep below it"),
+        _check("open files of the system", facts.read_int("/proc/sys/fs/file-max"), files, "1",
+               _mend_sysctl("fs.file-max", files), "both ends of each connection"),
+        _check("ports to connect from", ports and ports[1] - ports[0] + 1, min(count, PER_ROUTE), "1",
+               _mend_sysctl("net.ipv4.ip_local_port_range", "1024 65535"),
+               f"for each of {plan.instances * plan.listens_per_instance} (address, port) to connect to"),
+        _check("TCP memory (tcp_mem, third value)", tcp_mem and tcp_mem[2], tcp_pages, "pages",
+               _mend_sysctl("net.ipv4.tcp_mem", f"{tcp_pages // 2} {tcp_pages * 3 // 4} {tcp_pages}"),
+               "for data under way; idle connections hold none"),
+        _check("queue of a listener (somaxconn)", facts.read_int("/proc/sys/net/core/somaxconn"), min(1024, count), "1",
+               _mend_sysctl("net.core.somaxconn", 4096), "else a storm of connects loses SYNs and waits a second"),
+        _check("processes and threads", _processes_limit(), threads, "1",
+               _mend_sysctl("kernel.pid_max", 4 * threads), "the least of pid_max, threads-max and what we may have"),
+    ]
+    # The module may be there and track nothing: then its count stays 0 whatever is connected.
+    if facts.read_int("/proc/sys/net/netfilter/nf_conntrack_count"):
+        checks.append(_check("connections the firewall tracks", facts.read_int("/proc/sys/net/netfilter/nf_conntrack_max"),
+                             count, "1", _mend_sysctl("net.netfilter.nf_conntrack_max", 2 * count),
+                             "loopback connections are tracked too"))
+    return checks
+
+
+def amount(value: int | None, unit: str) -> str:
+    if value is None:
+        return "not readable"
+    return show_bytes(value) if unit == "B" else show_count(value) + (f" {unit}" if unit != "1" else "")
+
+
+def print_check(plan: Plan, checks: list[Check]) -> None:
+    rows = [[check.what, amount(check.found, check.unit), amount(check.needed, check.unit),
+             {True: "fits", False: "TOO SMALL", None: "?"}[check.fits], check.note] for check in checks]
+    wide = shutil.get_terminal_size().columns >= 140
+    table = [row if wide else row[:4] for row in rows]
+    print(text_table(["what", "found", "needed", "", "why"][:5 if wide else 4], table, align="lrrll"[:5 if wide else 4]))
+    print(f"\nPlan for {show_count(plan.connections)} {plan.engine} connections:")
+    for sentence in plan.sentences():
+        print(f"  {sentence}")
+    for check in checks:
+        if check.fits is False:
+            print(f"\n{check.what}: {amount(check.needed - check.found, check.unit)} too small. Mend it:\n    {check.mend}")
+
+
+def add_arguments(parser) -> None:
+    parser.add_argument("--connections", type=parse_count, default=10_000, metavar="N", help="how many (10k)")
+    parser.add_argument("--engine", choices=sorted(ENGINE_BYTES), default="raw", help="what the clients are (raw)")
+    parser.add_argument("--shape", choices=sorted(BROKER_BYTES), default="lean", help="the broker's shape (lean)")
+    parser.add_argument("--clients-per-worker", type=parse_count, metavar="N", help="of each worker process")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(args) -> int:
+    plan = make_plan(args.connections, args.engine, descriptor_limit(), os.cpu_count() or 1, args.clients_per_worker)
+    checks = check_host(plan, args.shape)
+    fits = all(check.fits is not False for check in checks)
+    if args.json:
+        print(json.dumps({"fits": fits, "connections": args.connections, "engine": args.engine, "shape": args.shape,
+                          "memory_bytes": memory_needed(plan, args.shape), "plan": plan.as_dict(),
+                          "checks": [asdict(check) for check in checks]}, indent=1))
+    else:
+        print_check(plan, checks)
+        print(f"\n{'It fits.' if fits else 'It does not fit.'}")
+    return 0 if fits else 1

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From what broker and generator wrote to a cell's metrics (results/README.md names them all)."""
+from pathlib import Path
+
+from poolmark_lib.curves import MemoryCurve, pool_totals, slope
+from poolmark_lib.errors import RecordError
+from poolmark_lib.read_record import Run, load
+from poolmark_lib.record import Cell
+
+COUNTED = ("clients.failed", "clients.dropped")
+
+
+def take_load(cell: Cell, folder: Path, phase: dict, single: bool) -> Run:
+    """Copies the metrics of one phase's load record into the cell. RecordError when it cannot be read.
+
+    Latencies of messages are of the last phase that has them; with several phases each also stands under its own
+    name, delivery_qos0.p99. Connects are those of the connect phase. Failures of all phases are added up.
+    """
+    run = load(folder)
+    for name, metric in run.data.get("metrics", {}).items():
+        group, _, rest = name.partition(".")
+        if name in COUNTED:
+            cell.metric(name, (cell.value(name) or 0) + (metric["value"] or 0), metric["unit"], "lower")
+        elif group.startswith(("delivery", "ack")) and phase["scenario"] == "publish":
+            cell.data["metrics"][name] = metric
+            if not single:
+                cell.data["metrics"][f"{group}_{phase['name']}.{rest}"] = metric
+        elif phase["scenario"] != "publish" or name not in cell.data["metrics"] and not group.startswith("connect"):
+            cell.data["metrics"][name] = metric
+    for anomaly in run.data.get("anomalies", []):
+        cell.anomaly(anomaly["what"], f"{phase['name']}: {anomaly['text']}")
+    return run
+
+
+def take_memory(cell: Cell, path: Path, steps: list[int] | None) -> None:
+    """Memory and CPU for a connection: from 0 to all of them; with steps, from the first step to the last."""
+    curve = MemoryCurve(path)
+    full = curve.at(curve.most())
+    start = curve.at(0, before_first=True)
+    if full is None or full.connections == 0:
+        return
+    low = start
+    if steps and len(steps) > 1 and curve.at(steps[0]) is not None and steps[0] < full.connections:
+        low = curve.at(steps[0])
+    if start is not None:
+        cell.metric("memory.start_bytes", start.user_bytes, "B", "lower")
+    cell.metric("memory.full_bytes", full.user_bytes, "B", "lower")
+    cell.metric("memory.per_connection_bytes", slope(low, full, "user_bytes"), "B", "lower")
+    cell.metric("kernel.per_connection_bytes", slope(low, full, "kernel_bytes"), "B", "lower")
+    cell.metric("cpu.per_connection_ns", slope(low, full, "cpu_ns"), "ns", "lower")
+    if full.generator_bytes is not None and "generator.per_client_bytes" not in cell.data["metrics"]:
+        cell.metric("generator.per_client_bytes", slope(start, full, "generator_bytes"), "B", "none")
+    for step in steps or []:
+        point = curve.at(step)
+        if point is not None:
+            cell.metric(f"step.{step}.user_bytes", point.user_bytes, "B", "lower")
+            base = start.kernel_bytes if start else None
+            if point.kernel_bytes is not None and base is not None:
+                cell.metric(f"step.{step}.kernel_bytes", point.kernel_bytes - base, "B", "lower")
+    if not full.uses_pss and full.user_bytes is not None:
+        cell.anomaly("memory", "PSS could not be read with all connections open; RSS stands in for it")
+
+
+def take_pools(cell: Cell, paths: list[Path]) -> None:
+    """Hit rate, expansions and the longest, over all pools and instances."""
+    totals = pool_totals([path for path in paths if path.is_file()])
+    if totals is None:
+        raise RecordError(paths[0] if paths else cell.id, "", "the broker left no pool statistics")
+    gets = totals.get("gets", 0)
+    cell.metric("pool.hit_rate", 100 * totals.get("hits", 0) / gets if gets else None, "%", "higher")
+    cell.metric("pool.expansions", totals.get("expansions"), "1", "none")
+    cell.metric("pool.longest_expansion_ns", totals["longest_expansion_ns"], "ns", "lower")
+    cell.metric("pool.overflow", totals.get("overflow"), "1", "none")
+    cell.metric("pool.refused", totals.get("refused"), "1", "none")

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""scripts/poolmark report RUN...: one self-contained page (no network, opens from disk), the same in Markdown, and each
+chart's data as CSV beside it. --static DIR writes every chart as SVG, without a browser.
+
+Nothing of a record gets into a page unescaped: jinja2 escapes the text, and chart data is JSON in which no character can
+end a script.
+"""
+import csv
+import io
+import json
+import subprocess
+from pathlib import Path
+
+from poolmark_lib import report_text
+from poolmark_lib.errors import PoolmarkError, UsageError
+from poolmark_lib.paths import ROOT, for_people
+from poolmark_lib.read_record import load
+from poolmark_lib.report_charts import Chart, charts
+from poolmark_lib.report_data import Source
+from poolmark_lib.verdict_out import in_markdown, plain
+
+MODULES = ROOT / "third_party" / "node_modules"
+SCRIPTS = ("vega/build/vega.min.js", "vega-lite/build/vega-lite.min.js", "vega-embed/build/vega-embed.min.js")
+TEMPLATES = Path(__file__).parent / "templates"
+RAW_SHOWN = 400
+
+
+def add_arguments(parser) -> None:
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="a run's folder, its run.json, an id, or 'latest'")
+    parser.add_argument("--out", metavar="DIR", help="where to write (report/ in the folder of the first run)")
+    parser.add_argument("--static", metavar="DIR", help="write every chart as SVG into this folder as well")
+
+
+def as_script_json(value) -> str:
+    """JSON that can stand in a script element, whatever its texts hold."""
+    text = json.dumps(value, ensure_ascii=True, allow_nan=False)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def as_csv(rows: list[dict]) -> str:
+    """RFC 4180. A text that a spreadsheet would take for a formula gets a quote before it."""
+    def safe(value):
+        return "'" + value if isinstance(value, str) and value[:1] in "=+-@\t\r" else value
+
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(rows[0].keys())
+    writer.writerows([safe(value) for value in row.values()] for row in rows)
+    return out.getvalue()
+
+
+def library(name: str) -> str:
+    path = MODULES / name
+    try:
+        return path.read_text(encoding="utf-8").replace("</script", "<\\/script")
+    except OSError as error:
+        raise PoolmarkError(f"{for_people(path)}: {error.strerror}; scripts/deps brings it") from error
+
+
+def raw_files(source: Source) -> list[tuple[str, str, str]]:
+    """(cell, short name, path) of the raw data behind the charts."""
+    return [(label, name, str(run.folder / path)) for run, cell, label in source.cells()
+            for name, path in cell.get("files", {}).items()][:RAW_SHOWN]
+
+
+def context(source: Source, drawn: list[Chart], out: Path) -> dict:
+    import os
+
+    runs = []
+    for run in source.runs:
+        heads, rows = report_text.table(run)
+        commands = [(cell["id"], [" ".join(words) for words in cell.get("commands", [])])
+                    for cell in run.data.get("cells", []) if cell.get("commands")]
+        runs.append({"run": run.data, "summary": report_text.summary(run), "heads": heads, "rows": rows,
+                     "facts": report_text.facts(run), "anomalies": report_text.anomalies(run),
+                     "cite": report_text.cite(run), "commands": commands[:RAW_SHOWN]})
+    links = [(label, name, Path(os.path.relpath(path, out)).as_posix()) for label, name, path in raw_files(source)]
+    return {"runs": runs, "charts": drawn, "problems": source.problems, "raw": links}
+
+
+def render(template: str, values: dict) -> str:
+    import jinja2
+
+    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=template.endswith(".html"),
+                                     undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters.update(md=in_markdown, script_json=as_script_json, plain=plain)
+    return environment.get_template(template).render(**values)
+
+
+def draw_static(drawn: list[Chart], folder: Path) -> None:
+    """SVG of every chart, by the same libraries under Node.js."""
+    folder.mkdir(parents=True, exist_ok=True)
+    job = [{"spec": spec_with_rows(chart), "to": str((folder / f"{chart.name}.svg").resolve())} for chart in drawn]
+    try:
+        done = subprocess.run(["node", str(Path(__file__).parent / "draw_svg.cjs"), *(str(MODULES / name)
+                              for name in SCRIPTS[:2])], input=json.dumps(job), capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise PoolmarkError(f"node: cannot be started: {error.strerror}; scripts/deps brings it") from error
+    if done.returncode:
+        raise PoolmarkError(f"the charts could not be drawn: {done.stderr.strip()[-800:]}")
+
+
+def spec_with_rows(chart: Chart) -> dict:
+    return chart.spec | {"datasets": {"rows": chart.rows}}
+
+
+def write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def make(runs: list, out: Path, static: Path | None = None) -> Source:
+    """Writes the report of `runs` into `out`; gives the source with the problems it met."""
+    source = Source(runs)
+    drawn = charts(source)
+    values = context(source, drawn, out)
+    page = render("report.html", values | {
+        "libraries": [library(name) for name in SCRIPTS],
+        "specs": [{"name": chart.name, "spec": spec_with_rows(chart)} for chart in drawn],
+        "csv": {chart.name: as_csv(chart.rows) for chart in drawn}})
+    try:
+        write(out / "report.html", page)
+        write(out / "report.md", render("report.md", values))
+        for chart in drawn:
+            write(out / "data" / f"{chart.name}.csv", as_csv(chart.rows))
+        if static is not None:
+            draw_static(drawn, static)
+    except OSError as error:
+        raise PoolmarkError(f"{error.filename}: cannot be written: {error.strerror}") from error
+    return source
+
+
+def run(args) -> int:
+    runs = [load(where) for where in args.runs]
+    if len({one.id for one in runs}) < len(runs):
+        raise UsageError("a run was named twice")
+    out = Path(args.out) if args.out else runs[0].folder / "report"
+    source = make(runs, out, Path(args.static) if args.static else None)
+    for problem in source.problems:
+        print(f"left out: {plain(problem)}")
+    print(f"{for_people(out)}/report.html ({(out / 'report.html').stat().st_size / 1e6:.2f} MB), report.md, data/")
+    return 0

@@ -1,0 +1,269 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the charts of a report are drawn from: plain rows (lists of dicts, numbers and short texts) out of records and
+their files. Each chart's rows are also its CSV, so columns carry their unit.
+
+A file that is not there or is broken leaves its chart without that cell; what was wrong goes to `problems`.
+"""
+import csv
+import statistics
+from dataclasses import dataclass, field
+
+from poolmark_lib import hlog
+from poolmark_lib.errors import RecordError
+from poolmark_lib.read_record import Run
+from poolmark_lib.verdict import stem
+
+PERCENTILES = (0, 25, 50, 75, 90, 95, 99, 99.5, 99.9, 99.95, 99.99, 99.995, 99.999, 100)
+LATENCIES = ("connect", "delivery", "ack")
+PARTS = ("connections", "buffers", "arenas", "messages")
+MOST_POINTS = 600    # of a line in a chart: more cannot be seen, and the page stays small
+
+
+@dataclass
+class Source:
+    """The runs of a report, and what went wrong in reading them."""
+
+    runs: list[Run]
+    problems: list[str] = field(default_factory=list)
+
+    def cells(self):
+        """(run, cell, label) of every cell that measured something; the label tells runs apart when there are several."""
+        for run in self.runs:
+            for cell in run.data.get("cells", []):
+                name = stem(cell["id"])
+                yield run, cell, f"{name} ({run.id[-4:]})" if len(self.runs) > 1 else name
+
+    def first_cells(self):
+        """The first repetition of each configuration: what charts over time show."""
+        seen = set()
+        for run, cell, label in self.cells():
+            if label not in seen:
+                seen.add(label)
+                yield run, cell, label
+
+    def rows(self, run: Run, cell: dict, name: str) -> list[dict]:
+        """The lines of a cell's CSV file; empty when it has none."""
+        path = cell.get("files", {}).get(name)
+        if path is None:
+            return []
+        try:
+            with open(run.file(path), newline="", encoding="utf-8", errors="replace") as file:
+                return [row for row in csv.DictReader(file) if None not in row.values()]
+        except (RecordError, OSError, csv.Error) as error:
+            self.problems.append(str(error))
+            return []
+
+    def intervals(self, run: Run, cell: dict) -> list[hlog.Interval]:
+        """Every latency log of a cell, phases after one another."""
+        found = []
+        for name, path in cell.get("files", {}).items():
+            if name.startswith("latency"):
+                try:
+                    found += hlog.read(run.file(path))
+                except RecordError as error:
+                    self.problems.append(str(error))
+        return found
+
+
+def number(text) -> float | None:
+    """A CSV field as a number; None for an empty or a broken one."""
+    try:
+        value = float(text)
+    except (TypeError, ValueError):
+        return None
+    return value if abs(value) < 1e300 else None
+
+
+def thin(rows: list, most: int = MOST_POINTS) -> list:
+    """Evenly thinned, first and last kept."""
+    if len(rows) <= most:
+        return rows
+    return [rows[round(at * (len(rows) - 1) / (most - 1))] for at in range(most)]
+
+
+def median_of(cells: list[dict], metric: str) -> float | None:
+    values = [cell["metrics"][metric]["value"] for cell in cells if metric in cell["metrics"]]
+    values = [value for value in values if value is not None]
+    return statistics.median(values) if values else None
+
+
+def memory_parts(source: Source) -> list[dict]:
+    """What the target's memory is made of, over open connections: one bar's worth of rows for each point measured."""
+    rows = []
+    for run, cell, label in source.first_cells():
+        memory = [row for row in source.rows(run, cell, "memory") if number(row.get("connections")) is not None]
+        pools = source.rows(run, cell, "pools")
+        for point in _levels(memory):
+            connections = number(point["connections"])
+            user = number(point.get("target_pss_bytes")) or number(point.get("target_rss_bytes"))
+            if user is None:
+                continue
+            parts = _pool_bytes(pools, number(point["at_ns"]))
+            first = memory[0]
+            kernel = sum((number(point.get(name)) or 0) - (number(first.get(name)) or 0)
+                         for name in ("kernel_slab_bytes", "kernel_tcp_bytes"))
+            owned = sum(parts.values())
+            values = {name: parts.get(name, 0) for name in PARTS}
+            values |= {"rest (allocator, code, stacks)": max(0, user - owned), "kernel": max(0, kernel)}
+            rows += [{"cell": label, "connections": connections, "part": part, "memory_bytes": value}
+                     for part, value in values.items()]
+    return rows
+
+
+def _levels(memory: list[dict]) -> list[dict]:
+    """The last sample at each number of connections that the run stayed at: where PSS was read."""
+    found: dict[float, dict] = {}
+    for row in memory:
+        if number(row.get("target_pss_bytes")) is not None:
+            found[number(row["connections"])] = row
+    points = [found[key] for key in sorted(found) if key]
+    return thin(points, 12)
+
+
+def _pool_bytes(pools: list[dict], at_ns: float | None) -> dict[str, float]:
+    """Bytes owned by each pool at an instant, added over broker instances."""
+    latest: dict[tuple, tuple[float, float]] = {}
+    for row in pools:
+        when, owned = number(row.get("at_ns")), number(row.get("bytes_owned"))
+        if when is None or owned is None or (at_ns is not None and when > at_ns):
+            continue
+        key = (row.get("pool"), row.get("instance"))
+        if key not in latest or when >= latest[key][0]:
+            latest[key] = (when, owned)
+    totals: dict[str, float] = {}
+    for (pool, _), (_, owned) in latest.items():
+        totals[pool] = totals.get(pool, 0) + owned
+    return totals
+
+
+def memory_over_time(source: Source) -> list[dict]:
+    rows = []
+    for run, cell, label in source.first_cells():
+        memory = [row for row in source.rows(run, cell, "memory") if number(row.get("target_rss_bytes")) is not None]
+        start = number(memory[0]["at_ns"]) if memory else 0
+        rows += [{"cell": label, "time_s": round((number(row["at_ns"]) - start) / 1e9, 3),
+                  "connections": number(row.get("connections")), "memory_bytes": number(row["target_rss_bytes"])}
+                 for row in thin(memory)]
+    return rows
+
+
+def expansions(source: Source) -> list[dict]:
+    """Every expansion and shrink: when (on the time axis of memory_over_time), how long, from and to."""
+    rows = []
+    for run, cell, label in source.first_cells():
+        memory = [row for row in source.rows(run, cell, "memory") if number(row.get("at_ns")) is not None]
+        start = number(memory[0]["at_ns"]) if memory else None
+        events = source.rows(run, cell, "events")
+        for row in thin(events, 300):
+            at = number(row.get("at_ns"))
+            if start is not None and at is not None and row.get("event") in ("expand", "shrink") and at >= start:
+                rows.append({"cell": label, "time_s": round((at - start) / 1e9, 3), "pool": row.get("pool"),
+                             "event": row["event"], "from_objects": number(row.get("from")),
+                             "to_objects": number(row.get("to")), "duration_ns": number(row.get("duration_ns"))})
+    return rows
+
+
+def latency_percentiles(source: Source) -> list[dict]:
+    """Percentiles on the HDR scale: x is 1 / (1 - p), so that 90, 99 and 99.9 % stand equally far apart. Also the share
+    of samples above each value, for the CCDF."""
+    rows = []
+    for run, cell, label in source.first_cells():
+        for tag, histogram in hlog.by_tag(source.intervals(run, cell)).items():
+            kind = tag.removesuffix("_uncorrected")
+            if kind not in LATENCIES or not histogram.count:
+                continue
+            for percent in PERCENTILES:
+                share = max(1 - percent / 100, 1 / (2 * histogram.count))
+                if percent < 100 and 1 - percent / 100 < 1 / histogram.count:
+                    continue
+                rows.append({"cell": label, "latency": kind,
+                             "counted_from": "client" if tag.endswith("_uncorrected") else "intended time",
+                             "percentile": percent, "inverse_share": 1 / share, "share_above": share,
+                             "latency_ns": histogram.percentile(percent)})
+    return rows
+
+
+def latency_over_time(source: Source) -> list[dict]:
+    rows = []
+    for run, cell, label in source.first_cells():
+        intervals = [one for one in source.intervals(run, cell) if one.tag in LATENCIES and one.histogram.count]
+        for one in thin(intervals, 400):
+            for name, percent in (("p50", 50), ("p99", 99), ("max", 100)):
+                rows.append({"cell": label, "latency": one.tag, "time_s": one.start_s, "statistic": name,
+                             "latency_ns": one.histogram.percentile(percent)})
+    return rows
+
+
+def _groups(source: Source) -> dict[str, list[dict]]:
+    groups: dict[str, list[dict]] = {}
+    for _, cell, label in source.cells():
+        groups.setdefault(label, []).append(cell)
+    return groups
+
+
+def heat_map(source: Source) -> list[dict]:
+    """Strategy x allocator: the ratio to the best, of time (benchmarks) or of bytes for a connection (suites)."""
+    rows = []
+    for label, cells in _groups(source).items():
+        config = cells[0]["config"]
+        strategy, allocator = config.get("strategy"), config.get("allocator") or "glibc"
+        for metric in ("time", "memory.per_connection_bytes", "connect.p99"):
+            value = median_of(cells, metric)
+            if strategy and value:
+                where = f"{config.get('workload')} {config.get('bytes')} B" if metric == "time" else \
+                    str(config.get("shape") or "")
+                if metric == "time" and (config.get("bytes") != 3072 or (config.get("threads") or 1) != 1):
+                    continue
+                rows.append({"what": f"{metric} {where}".strip(), "strategy": str(strategy), "allocator": str(allocator),
+                             "value": value, "unit": cells[0]["metrics"][metric]["unit"]})
+    best: dict[str, float] = {}
+    for row in rows:
+        best[row["what"]] = min(best.get(row["what"], row["value"]), row["value"])
+    return [row | {"ratio_to_best": row["value"] / best[row["what"]]} for row in rows]
+
+
+def pareto(source: Source) -> list[dict]:
+    """Time against memory: nothing is better in both than a point on the front."""
+    rows = []
+    for label, cells in _groups(source).items():
+        config = cells[0]["config"]
+        memory = median_of(cells, "memory.per_connection_bytes") or median_of(cells, "resident_bytes_per_object")
+        time = median_of(cells, "time") or median_of(cells, "connect.p50")
+        if memory and time:
+            rows.append({"cell": label, "strategy": str(config.get("strategy") or config.get("target") or label),
+                         "time_ns": time, "memory_bytes": memory})
+    for row in rows:
+        row["on_front"] = not any(other["time_ns"] <= row["time_ns"] and other["memory_bytes"] <= row["memory_bytes"]
+                                  and other is not row and (other["time_ns"], other["memory_bytes"]) !=
+                                  (row["time_ns"], row["memory_bytes"]) for other in rows)
+    return rows
+
+
+def raw_samples(source: Source) -> list[dict]:
+    """The raw samples behind medians, for box plots: a benchmark's repetitions, a suite's when there are several."""
+    rows = []
+    for label, cells in _groups(source).items():
+        config = cells[0]["config"]
+        for cell in cells:
+            one = cell["metrics"].get("time") or {}
+            samples = one.get("samples") or ([one["value"]] if one.get("value") is not None else [])
+            rows += [{"cell": label, "workload": str(config.get("workload")), "strategy": _contender(config),
+                      "bytes": config.get("bytes"), "threads": config.get("threads") or 1, "time_ns": sample}
+                     for sample in samples]
+    return [row for row in rows if row["bytes"] == 3072 and row["threads"] == 1][:20000]
+
+
+def _contender(config: dict) -> str:
+    allocator = config.get("allocator") or "glibc"
+    return str(config.get("strategy")) if allocator == "glibc" else f"{config.get('strategy')} on {allocator}"
+
+
+def get_trace(source: Source) -> list[dict]:
+    """Each get's time across an expansion, as the benchmark `grow` wrote it (columns get, time_ns, owned_objects)."""
+    rows = []
+    for run, cell, label in source.first_cells():
+        for row in source.rows(run, cell, "trace"):
+            get, time = number(row.get("get")), number(row.get("time_ns"))
+            if get is not None and time is not None:
+                rows.append({"cell": label, "get": get, "time_ns": time, "owned_objects": number(row.get("owned_objects"))})
+    return rows

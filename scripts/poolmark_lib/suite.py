@@ -1,0 +1,340 @@
+# SPDX-License-Identifier: Apache-2.0
+"""scripts/poolmark suite NAME|FILE.toml: starts broker and generator for each cell, records what they measured, prints
+one table.
+
+Exit 0: every cell complete; 1: a cell failed or is incomplete; 2: wrong call; 130, 143: interrupted (what was measured
+is kept, the record says incomplete).
+"""
+import json
+import os
+import resource
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from poolmark_lib import host, suite_file, summary
+from poolmark_lib.children import Child, Children, Interrupted
+from poolmark_lib.errors import PoolmarkError, UsageError
+from poolmark_lib.facts import meminfo
+from poolmark_lib.measures import take_load, take_memory, take_pools
+from poolmark_lib.paths import build_dir, for_people
+from poolmark_lib.plan import Plan, make_plan
+from poolmark_lib.record import Cell, Record
+from poolmark_lib.suite_file import CellPlan, Suite
+from poolmark_lib.targets import PoolmarkBroker, Target, listed_strategies, make_target, option_words
+from poolmark_lib.units import parse_count, show_bytes, show_count
+
+# Longer than a phase can take if all goes well, whatever the machine: only a guard against one that hangs.
+PHASE_GUARD_S = 1800.0
+# How long the generator may go on after a broker died, to count what was lost.
+AFTERMATH_S = 30.0
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def raise_descriptor_limit() -> int:
+    """Children inherit it: mosquitto does not raise its own."""
+    hard = host.descriptor_limit()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+    return hard
+
+
+def settle(limit_s: float = 5.0) -> None:
+    """Waits until the kernel has given back what the cell before took: its slab is level, or `limit_s` is over."""
+    deadline = time.monotonic() + limit_s
+    level = 0
+    last = meminfo().get("Slab", 0)
+    while level < 3 and time.monotonic() < deadline:
+        time.sleep(0.2)
+        now = meminfo().get("Slab", 0)
+        level = level + 1 if abs(now - last) < 256 << 10 else 0
+        last = now
+
+
+class CellRun:
+    """One cell, from the start of its target to its metrics."""
+
+    def __init__(self, cell: Cell, planned: CellPlan, plan: Plan, build: Path, seed: int, children: Children):
+        self.cell, self.planned, self.plan, self.build, self.seed = cell, planned, plan, build, seed
+        self.children = children
+        self.target: Target = make_target(cell, build, plan, planned.broker)
+        self.whole, self.good = True, True  # nothing was lost; nothing failed
+
+    def lost(self, what: str, text: str) -> None:
+        self.whole = False
+        self.cell.anomaly(what, text)
+
+    def failed(self, what: str, text: str) -> None:
+        self.good = False
+        self.cell.anomaly(what, text)
+
+    def load_argv(self, phase: dict, folder: Path) -> list[str]:
+        config = self.cell.data["config"]
+        options = {"target": ",".join(self.target.urls), "engine": config.get("engine", "paho")}
+        if phase["scenario"] == "connect":
+            options["connections"] = config["connections"]
+        if phase["scenario"] != "publish" and "subscribe" in config:
+            options["subscribe"] = config["subscribe"]
+        options.update(self.planned.load)
+        options.update({key: value for key, value in phase.items() if key not in ("name", "scenario")})
+        options.update({"watch-pid": self.target.pids, "seed": self.seed, "record": folder, "quiet": True})
+        return [str(self.build / "poolmark-loadgen"), phase["scenario"], *option_words(options)]
+
+    def watch(self, load: Child, name: str) -> None:
+        """Until the generator ends. A broker that dies meanwhile leaves it AFTERMATH_S to count the loss."""
+        brokers = [child for child in self.target.processes if child.returncode is None]
+        ended = self.children.wait(load, PHASE_GUARD_S, watch=brokers)
+        while ended is not None and ended is not load:
+            self.children.stop(ended)
+            self.lost("broker", f"{name}: {ended.how_it_ended()}; its log ends: {ended.last_lines()}")
+            brokers.remove(ended)
+            ended = self.children.wait(load, AFTERMATH_S, watch=brokers)
+        if ended is None:
+            self.lost("timeout", f"{name}: the generator did not end by itself and was stopped")
+        code = self.children.stop(load, signal.SIGINT)
+        if code < 0 or code > 1:
+            self.lost("generator", f"{name}: {load.how_it_ended()}; its log ends: {load.last_lines()}")
+        elif code == 1:
+            self.failed("clients", f"{name}: the generator reports clients that failed or were dropped")
+
+    def phase(self, phase: dict, single: bool) -> None:
+        name = phase["name"]
+        folder = self.cell.folder / ("load" if single or phase["scenario"] != "publish" else f"load-{name}")
+        argv = self.load_argv(phase, folder)
+        self.cell.command(argv)
+        load = self.children.start("poolmark-loadgen", argv, self.cell.folder / f"{name}.log")
+        try:
+            self.watch(load, name)
+        finally:
+            self.children.stop(load, signal.SIGINT)
+            self.take(phase, folder, single)
+
+    def take(self, phase: dict, folder: Path, single: bool) -> None:
+        """What the generator left, as far as it can be read."""
+        suffix = "" if folder.name == "load" else f"_{phase['name']}"
+        self.cell.file(f"latency{suffix}", folder / "latency.hlog")
+        self.cell.file(f"memory{suffix}", folder / "memory.csv")
+        if not (folder / "run.json").is_file():
+            self.lost("record", f"{phase['name']}: the generator left no record")
+            return
+        try:
+            run = take_load(self.cell, folder, phase, single)
+            if run.data["status"] == "failed":
+                self.failed("clients", f"{phase['name']}: the generator's record says failed")
+            elif run.data["status"] != "complete":
+                self.lost("generator", f"{phase['name']}: the generator's record says {run.data['status']}")
+            if phase["scenario"] != "publish" and self.target.pids:
+                steps = [int(step) for step in phase["steps"].split(",")] if "steps" in phase else None
+                take_memory(self.cell, folder / "memory.csv", steps)
+        except UsageError as error:
+            self.lost("record", str(error))
+
+    def after(self) -> None:
+        """What is known only once the target has ended: pools, and which allocator it ran on."""
+        records = self.target.records() if isinstance(self.target, PoolmarkBroker) else []
+        try:
+            if records:
+                take_pools(self.cell, [folder / "pools.csv" for folder in records])
+            wanted, found = self.cell.data["config"].get("allocator"), self.target.allocator_found()
+            if wanted and self.target.processes and found != wanted:
+                self.failed("allocator", f"{wanted} was asked for; loaded was {found or 'not to be found out'}")
+        except UsageError as error:
+            self.lost("record", str(error))
+
+    def run(self) -> None:
+        """Measures the cell; its metrics and status are in the record afterwards, whatever happened."""
+        finished = started = False
+        try:
+            self.target.start(self.children)
+            started = True
+            phases = self.planned.phases
+            single = sum(phase["scenario"] == "publish" for phase in phases) < 2
+            for phase in phases:
+                self.phase(phase, single)
+                if not self.whole:
+                    break
+            finished = True
+        except PoolmarkError as error:
+            self.failed("start", str(error))
+            finished = True
+        finally:
+            for text in self.target.stop(self.children):
+                self.failed("broker", text)
+            if started:
+                self.after()
+            if not finished:
+                self.lost("interrupted", "the run ended here")
+            self.cell.finish("incomplete" if not self.whole else "complete" if self.good else "failed")
+
+
+def plan_for(config: dict, load: dict, phases: list, limit: int) -> Plan:
+    """Room for the connections and for the probes beside them."""
+    extra = max((int(phase.get("probe", 100)) for phase in phases if phase["scenario"] == "steps"), default=0)
+    per_worker = load.get("clients-per-worker")
+    return make_plan(config["connections"] + extra, config.get("engine", "paho"), limit, os.cpu_count() or 1,
+                     int(per_worker) if per_worker else None)
+
+
+def fits_here(config: dict) -> int:
+    """What connections = "fit" means on this host: as many as memory holds, a million at most."""
+    shape = config.get("shape", "lean")
+    return min(1_000_000, host.connections_that_fit(
+        config.get("engine", "raw"), shape if shape in host.BROKER_BYTES else "classic",
+        meminfo().get("MemAvailable", 0), host.descriptor_limit(), os.cpu_count() or 1))
+
+
+def known_strategies(build: Path) -> list[str]:
+    with Children() as children, tempfile.TemporaryDirectory(prefix="poolmark-") as folder:
+        return listed_strategies(build, children, Path(folder) / "list")
+
+
+def check_programs(build: Path) -> None:
+    missing = [name for name in ("poolmark-broker", "poolmark-loadgen") if not os.access(build / name, os.X_OK)]
+    if missing:
+        raise UsageError(f"{for_people(build)}: {' and '.join(missing)} not there; run make first, or name --build DIR")
+
+
+def recorded_config(planned: CellPlan) -> dict:
+    """A cell's configuration with the options that are not of it by name, as one line each."""
+    config = dict(planned.config)
+    if planned.broker:
+        config["broker_options"] = " ".join(option_words(planned.broker))
+    config["phases"] = "; ".join(
+        " ".join([phase["scenario"], *option_words({key: value for key, value in {**planned.load, **phase}.items()
+                                                    if key not in ("name", "scenario")})]) for phase in planned.phases)
+    return config
+
+
+def check_fits(suite: Suite, limit: int) -> list[str]:
+    """Says before anything starts what would not fit; gives the plans of cells that need several processes."""
+    told = []
+    for planned in {cell.id.rpartition(".")[0]: cell for cell in suite.cells}.values():
+        plan = plan_for(planned.config, planned.load, planned.phases, limit)
+        shape = planned.config.get("shape", "lean")
+        for check in host.check_host(plan, shape if shape in host.BROKER_BYTES else "classic"):
+            if check.fits is False:
+                raise PoolmarkError(
+                    f"{planned.id}: {check.what}: {host.amount(check.found, check.unit)}, and "
+                    f"{host.amount(check.needed, check.unit)} are needed; mend it: {check.mend}; or choose other cells "
+                    "with --only, or fewer --connections")
+        if plan.instances > 1:
+            told.append(f"{planned.id.rpartition('.')[0]}: " + "; ".join(plan.sentences()))
+    return told
+
+
+def tell_cell(cell: Cell, seconds: float) -> None:
+    rate, memory = cell.value("connect.rate"), cell.value("memory.per_connection_bytes")
+    told = [f"{seconds:.0f} s", f"{show_count(rate)} connects/s" if rate is not None else "",
+            f"{show_bytes(memory)} a connection" if memory is not None else ""]
+    say(f"  {cell.data['status']}: {', '.join(word for word in told if word)}")
+    for anomaly in cell.data["anomalies"]:
+        say(f"  ! {anomaly['what']}: {anomaly['text']}")
+
+
+def run_cell(suite: Suite, record: Record, planned: CellPlan, build: Path, limit: int, children: Children) -> None:
+    started = time.monotonic()
+    cell = record.cell(planned.id, recorded_config(planned), planned.repetition)
+    try:
+        plan = plan_for(planned.config, planned.load, planned.phases, limit)
+        CellRun(cell, planned, plan, build, suite.seed, children).run()
+    finally:
+        tell_cell(cell, time.monotonic() - started)
+
+
+def run_cells(suite: Suite, record: Record, build: Path, limit: int) -> int:
+    """All cells, one after the other; gives the exit code."""
+    with Children() as children:
+        begun = 0
+        try:
+            for planned in suite.cells:
+                settle()
+                begun += 1
+                say(f"[{begun}/{len(suite.cells)}] {planned.id}")
+                run_cell(suite, record, planned, build, limit, children)
+        except Interrupted as interrupted:
+            record.anomaly("interrupted", f"{interrupted}; {len(suite.cells) - begun} of {len(suite.cells)} cells were "
+                                          "not begun")
+            return 128 + interrupted.number
+    return 0 if all(cell["status"] == "complete" for cell in record.data["cells"]) else 1
+
+
+def close(suite: Suite, record: Record) -> None:
+    found = {cell["status"] for cell in record.data["cells"]}
+    whole = len(record.data["cells"]) == len(suite.cells) and found <= {"complete", "failed"}
+    status = "incomplete" if not whole or record.data["anomalies"] else "failed" if "failed" in found else "complete"
+    record.data["status"] = status
+    summary.write(record.folder, record.data, suite.title, suite.ratios)
+    record.close(status)
+
+
+def add_arguments(parser) -> None:
+    parser.add_argument("suite", nargs="?", metavar="NAME|FILE.toml", help=f"one of: {', '.join(suite_file.names())}")
+    parser.add_argument("--list", action="store_true", help="name the suites, or the cells of one, and end")
+    parser.add_argument("--dry-run", action="store_true", help="print every command line and start nothing")
+    parser.add_argument("--only", metavar="RE", help="only cells whose name the regular expression finds")
+    parser.add_argument("--out", metavar="DIR", help="the run's folder (results/runs/ID)")
+    parser.add_argument("--repetitions", type=parse_count, metavar="N", help="instead of the suite's own")
+    parser.add_argument("--connections", type=parse_count, metavar="N", help="instead of the suite's own")
+    parser.add_argument("--build", metavar="DIR", help="where the programs are ($POOLMARK_BUILD, build)")
+    parser.add_argument("--json", action="store_true", help="print run.json instead of the table")
+
+
+def load_suite(args, build: Path) -> Suite:
+    uses = suite_file.read(args.suite)[1]
+    parts = [uses, *uses.get("group", [])]
+    ask = any(part.get("axes_if_known", {}).get("strategy") for part in parts)
+    known = known_strategies(build) if ask and os.access(build / "poolmark-broker", os.X_OK) else None
+    return suite_file.load(args.suite, strategies=known, repetitions=args.repetitions, connections=args.connections,
+                           only=args.only, fit=fits_here)
+
+
+def dry_run(suite: Suite, build: Path, limit: int) -> None:
+    for planned in suite.cells:
+        plan = plan_for(planned.config, planned.load, planned.phases, limit)
+        print(f"{planned.id}: {'; '.join(plan.sentences())}")
+        if planned.config["target"] == "poolmark":
+            options = {"pool": planned.config.get("strategy"), "shape": planned.config.get("shape"), **planned.broker}
+            print("  " + " ".join([for_people(build / "poolmark-broker"), *option_words(options)]))
+        for phase in planned.phases:
+            options = {"engine": planned.config.get("engine"), **planned.load, **phase}
+            scenario = options.pop("scenario")
+            options.pop("name")
+            print("  " + " ".join([for_people(build / "poolmark-loadgen"), scenario, *option_words(options)]))
+
+
+def run(args) -> int:
+    if args.suite is None:
+        if not args.list:
+            raise UsageError(f"name a suite: {', '.join(suite_file.names())}")
+        for name in suite_file.names():
+            print(f"{name}: {suite_file.read(name)[1].get('title', '')}")
+        return 0
+    build = build_dir(args.build)
+    suite = load_suite(args, build)
+    if args.list:
+        print("\n".join(cell.id for cell in suite.cells))
+        return 0
+    limit = raise_descriptor_limit()
+    if args.dry_run:
+        dry_run(suite, build, limit)
+        return 0
+    check_programs(build)
+    plans = check_fits(suite, limit)
+    config = {"suite": suite.name, "title": suite.title, "only": args.only, "repetitions": suite.repetitions,
+              "connections": args.connections, "plans": plans}
+    record = Record.create(suite.kind, suite=suite.name, folder=args.out, config=config, seed=suite.seed, build=build)
+    say(f"{suite.title}: {len(suite.cells)} cells, into {for_people(record.folder)}")
+    for text in plans:
+        say(f"plan: {text}")
+    code = 1
+    try:
+        code = run_cells(suite, record, build, limit)
+    finally:
+        close(suite, record)
+    print(json.dumps(record.data, indent=1) if args.json else summary.terminal(record.data, suite.ratios))
+    say(f"{record.data['status']}: {for_people(record.folder)}/summary.md, summary.csv, run.json")
+    return code

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the stand-ins for broker and load generator share: options, and a record that fits the schema."""
+import json
+import os
+import sys
+import time
+
+
+def options(argv):
+    """--name value and --flag as {"name": [values]}; words without dashes under ""."""
+    found, i = {"": []}, 0
+    while i < len(argv):
+        if not argv[i].startswith("--"):
+            found[""].append(argv[i])
+            i += 1
+        elif i + 1 < len(argv) and not argv[i + 1].startswith("--"):
+            found.setdefault(argv[i][2:], []).append(argv[i + 1])
+            i += 2
+        else:
+            found.setdefault(argv[i][2:], []).append("")
+            i += 1
+    return found
+
+
+def write_record(folder, kind, status, metrics=None, allocator="glibc", anomalies=()):
+    os.makedirs(folder, exist_ok=True)
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    data = {"schema": "poolmark.run/1", "id": time.strftime(f"{kind}-%Y%m%dT%H%M%SZ-0000", time.gmtime()), "kind": kind,
+            "status": status, "started_utc": now, "ended_utc": now, "seed": 1,
+            "tool": {"version": "0", "commit": "unknown", "dirty": False, "compiler": "none", "flags": ""},
+            "command": sys.argv, "host": {"cores": 1, "loaded": {"allocator": allocator}}, "metrics": metrics or {},
+            "anomalies": list(anomalies)}
+    with open(os.path.join(folder, "run.json"), "w") as file:
+        json.dump(data, file)

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""report: drawn in a real browser without an error, escaped, its figures those of the record, SVG without a browser."""
+import csv
+import json
+import re
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+
+import made_runs
+import pytest
+
+from poolmark_lib import hlog, report, report_data, report_text
+from poolmark_lib.errors import RecordError
+from poolmark_lib.read_record import load
+
+ROOT = Path(__file__).resolve().parents[2]
+MODULES = ROOT / "third_party" / "node_modules"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A report of a suite and of a benchmark run, with its static charts."""
+    folder = tmp_path_factory.mktemp("report")
+    made_runs.make_suite(folder / "suite")
+    made_runs.make_bench(folder / "bench")
+    report.make([load(folder / "suite"), load(folder / "bench")], folder / "out", folder / "svg")
+    return folder
+
+
+def test_every_chart_is_drawn_in_chromium_without_an_error_or_a_request(made):
+    done = subprocess.run(["node", str(ROOT / "tests/js/open_report.cjs"), str(MODULES / "playwright-core"),
+                           str(made / "out/report.html")], capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert result["errors"] == [] and result["requests"] == []
+    for name, seen in result["seen"].items():
+        assert seen["wanted"] >= 10, name
+        assert seen["drawn"] == seen["wanted"] == seen["menus"], (name, seen)
+    assert not result["seen"]["phone"]["sideways"]
+
+
+def test_the_page_is_below_three_megabytes(made):
+    assert (made / "out/report.html").stat().st_size < 3e6
+
+
+def test_every_chart_has_its_csv_and_its_svg(made):
+    names = {path.stem for path in (made / "out/data").glob("*.csv")}
+    assert {"memory-over-connections", "memory-over-time", "connect-percentiles", "latency-ccdf", "latency-over-time",
+            "strategy-allocator", "time-against-memory", "raw-samples", "get-trace"} <= names
+    assert {path.stem for path in (made / "svg").glob("*.svg")} == names
+    for path in (made / "svg").glob("*.svg"):
+        text = path.read_text()
+        assert text.startswith("<svg") and "NaN" not in text and text.count("<path") > 3, path.name
+
+
+def test_the_memory_csv_holds_what_the_pools_own(made):
+    rows = list(csv.DictReader(open(made / "out/data/memory-over-connections.csv", encoding="utf-8")))
+    at_full = [row for row in rows if float(row["connections"]) == 10000 and row["cell"].startswith("malloc")]
+    parts = {row["part"]: float(row["memory_bytes"]) for row in at_full}
+    assert parts["connections"] == 10000 * 3072 and parts["kernel"] == pytest.approx(10000 * 8010)
+    assert sum(parts.values()) - parts["kernel"] == pytest.approx(4_000_000 + 10000 * 17_600)
+
+
+def test_markdown_says_the_same_and_cites_the_checksum(made):
+    text = (made / "out/report.md").read_text()
+    assert report_text.cite(load(made / "suite"))["checksum"] in text
+    assert "| malloc | " in text and "9 ms" in text and "bibtex" in text
+
+
+class Shown(HTMLParser):
+    """Collects elements outside of the scripts, and the text of the scripts."""
+
+    def __init__(self):
+        super().__init__()
+        self.tags = []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+
+HOSTILE = "</script><img src=x onerror=alert(1)>'\"{{7*7}}"
+
+
+def test_nothing_of_a_record_gets_into_the_page_unescaped(tmp_path):
+    run = made_runs.make_suite(tmp_path / "run", name=HOSTILE.replace("{{7*7}}", "") + "{strategy}")
+    run["host"]["cpu_model"] = run["suite"] = HOSTILE
+    run["anomalies"] = [{"what": HOSTILE, "text": HOSTILE}]
+    run["cells"][0]["commands"] = [[HOSTILE]]
+    run["cells"][0]["config"]["strategy"] = HOSTILE
+    made_runs.save(tmp_path / "run", run)
+    report.make([load(tmp_path / "run")], tmp_path / "out")
+    page = (tmp_path / "out/report.html").read_text()
+    parser = Shown()
+    parser.feed(page)
+    assert not [tag for tag, attrs in parser.tags if tag == "img" or any(name.startswith("on") for name in attrs)]
+    assert "&lt;img" in page and "<img" not in (tmp_path / "out/report.md").read_text()
+
+
+def test_a_cell_without_files_and_a_broken_file_leave_the_rest(tmp_path):
+    run = made_runs.make_suite(tmp_path / "run")
+    (tmp_path / "run/cells/0/load/latency.hlog").write_text("Tag=connect,0,1,2,HISTF!\nTag=x,0,1,1,y\n")
+    run["cells"][1]["files"] = {}
+    made_runs.save(tmp_path / "run", run)
+    source = report.make([load(tmp_path / "run")], tmp_path / "out")
+    assert any("latency.hlog" in text and "line 1" in text for text in source.problems)
+    assert "latency.hlog" in (tmp_path / "out/report.html").read_text()
+    assert any(row["cell"] == "slab" for row in report_data.latency_percentiles(source))
+
+
+def test_a_run_without_anything_to_draw_still_has_a_page(tmp_path):
+    run = made_runs._run("load", 3, [], "none") | {"metrics": {"connect.p50": made_runs.metric(1e6)}}
+    made_runs.save(tmp_path / "run", run)
+    report.make([load(tmp_path / "run")], tmp_path / "out")
+    assert "connect.p50" in (tmp_path / "out/report.md").read_text()
+
+
+def test_the_command_names_what_it_cannot_read(poolmark, tmp_path):
+    made_runs.make_suite(tmp_path / "run")
+    done = poolmark("report", tmp_path / "run", "--out", tmp_path / "out")
+    assert done.returncode == 0 and "report.html" in done.stdout
+    text = (tmp_path / "run/run.json").read_text()
+    (tmp_path / "run/run.json").write_text(text[:len(text) // 2])
+    done = poolmark("report", tmp_path / "run")
+    assert done.returncode == 2 and "run.json" in done.stderr
+    assert poolmark("report", tmp_path / "none").returncode == 2
+
+
+def test_hlog_percentiles_are_within_the_precision_of_the_values(tmp_path):
+    values = [1, 7, 1000, 2047, 2048, 5000, 123456, 10 ** 9]
+    found = hlog.decode(made_runs.encode(values))
+    assert found.count == len(values) and found.percentile(100) == pytest.approx(10 ** 9, rel=1e-3)
+    for at, value in enumerate(values, 1):
+        assert found.percentile(100 * at / len(values)) == pytest.approx(value, rel=1e-3)
+
+
+@pytest.mark.parametrize("text", ["", "AAAA", "x" * 50, made_runs.encode([5])[:-8] + "AAAAAAAA"])
+def test_a_broken_histogram_is_refused(text):
+    with pytest.raises(ValueError):
+        hlog.decode(text)
+
+
+def test_a_log_cut_off_in_its_last_line_is_read_up_to_there(tmp_path):
+    path = tmp_path / "a.hlog"
+    made_runs.write_latency(path, 1, 2)
+    text = path.read_text().rstrip("\n")
+    path.write_text(text[:-20])
+    assert len(hlog.read(path)) == 9
+    path.write_text(text.replace("Tag=ack", "Tag=ack,", 1))
+    with pytest.raises(RecordError, match="line"):
+        hlog.read(path)
+
+
+def test_csv_fields_are_no_formulas():
+    assert report.as_csv([{"cell": "=1+1", "x": -2}]) == "cell,x\n'=1+1,-2\n"
+
+
+def test_script_json_cannot_end_a_script():
+    assert not re.search("[<>&]", report.as_script_json({"a": "</script><!--&"}))

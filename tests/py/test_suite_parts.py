@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Suite files, curves, tables and units: the parts of the suite runner that need no process."""
+import pytest
+from poolmark_lib import curves, suite_file, table, units
+from poolmark_lib.errors import RecordError, UsageError
+from poolmark_lib.targets import option_words
+
+HEAD = ("at_ns,phase,connections,target_rss_bytes,target_pss_bytes,target_private_bytes,target_cpu_ns,"
+        "generator_pss_bytes,generator_cpu_ns,kernel_slab_bytes,kernel_tcp_bytes,kernel_page_table_bytes\n")
+
+
+def write_suite(tmp_path, text):
+    file = tmp_path / "x.toml"
+    file.write_text(text)
+    return str(file)
+
+
+PHASE = '[[phase]]\nname = "connect"\nscenario = "connect"\n'
+
+
+@pytest.mark.parametrize("text, complaint", [
+    ("title = ", "not TOML"),
+    ("wrong = 1\n" + PHASE, "'wrong' is not a key"),
+    ('kind = "poem"\n' + PHASE, "kind: must be"),
+    ("repetitions = 0\n" + PHASE, "repetitions: must be"),
+    ("repetitions = true\n" + PHASE, "repetitions: must be"),
+    ("config = 1\n" + PHASE, "config: is no table"),
+    ('[axes]\nstrategy = "malloc"\n' + PHASE, "axes.strategy: an axis is a list"),
+    ('[[phase]]\nname = "x"\nscenario = "dance"\n', "phase[0].scenario: must be one of connect"),
+    ('[[phase]]\nname = "../x"\nscenario = "connect"\n', "phase[0].name: must be"),
+    ('[[group]]\nwrong = 1\n' + PHASE, "group[0]: 'wrong' is not a key"),
+    ("[config]\nconnections = 10\n", "nothing would be measured"),
+    ("[config]\nconnections = 0\n" + PHASE, "connections is 0"),
+    ('[config]\nconnections = "many"\n' + PHASE, "connections is 'many'"),
+    ("[config]\nconnections = 1\n[[group]]\n[[group]]\n" + PHASE, "two cells are called"),
+])
+def test_a_wrong_suite_file_is_named_with_its_key(tmp_path, text, complaint):
+    with pytest.raises(UsageError) as caught:
+        suite_file.load(write_suite(tmp_path, text))
+    assert complaint in str(caught.value)
+
+
+def test_overrides_and_connection_counts_are_filled_in(tmp_path):
+    text = PHASE + """
+[config]
+connections = 10
+[axes]
+strategy = ["fixed", "malloc"]
+[[override]]
+when = { strategy = "fixed" }
+broker.initial = ["{connections}", "buffers={2*connections}"]
+"""
+    fixed, plain = suite_file.load(write_suite(tmp_path, text)).cells
+    assert fixed.broker == {"initial": ["10", "buffers=20"]}
+    assert plain.broker == {}
+
+
+def test_steps_end_at_the_connections_of_the_cell():
+    assert suite_file.steps_up_to("10,100,1000", 100) == "10,100"
+    assert suite_file.steps_up_to("10,100,1000", 500) == "10,100,500"
+
+
+def test_fit_is_asked_for_the_cells_that_want_it(tmp_path):
+    text = PHASE + '[config]\nconnections = "fit"\nshape = "classic"\n'
+    suite = suite_file.load(write_suite(tmp_path, text), fit=lambda config: 1234)
+    assert suite.cells[0].config["connections"] == 1234
+
+
+def test_options_become_words():
+    assert option_words({"a": 1, "b": ["x", "y=2"], "c": True, "d": False, "e": None}) == [
+        "--a", "1", "--b", "x", "--b", "y=2", "--c"]
+
+
+def write_memory(tmp_path, rows, tail=""):
+    path = tmp_path / "memory.csv"
+    path.write_text(HEAD + "".join(rows) + tail)
+    return path
+
+
+def row(at, count, user, pss=True, kernel=0):
+    return f"{at},x,{count},{user},{user if pss else ''},,{count},,,{kernel},0,\n"
+
+
+def test_memory_at_a_count_is_the_median_of_its_pss(tmp_path):
+    curve = curves.MemoryCurve(write_memory(tmp_path, [
+        row(1, 0, 100), row(2, 10, 1000), row(3, 10, 1100), row(4, 10, 9000, pss=False), row(5, 10, 1050), row(6, 0, 5)]))
+    assert curve.at(10).user_bytes == 1050
+    assert curve.at(0, before_first=True).user_bytes == 100
+    assert curve.at(5) is None
+    assert curve.most() == 10
+
+
+def test_rss_stands_in_where_pss_was_never_read(tmp_path):
+    curve = curves.MemoryCurve(write_memory(tmp_path, [row(1, 10, 700, pss=False)]))
+    assert curve.at(10).user_bytes == 700 and not curve.at(10).uses_pss
+
+
+def test_slope_between_points(tmp_path):
+    curve = curves.MemoryCurve(write_memory(tmp_path, [row(1, 0, 100, kernel=10), row(2, 10, 1100, kernel=60)]))
+    low, high = curve.points([10])
+    assert curves.slope(low, high, "user_bytes") == 100
+    assert curves.slope(low, high, "kernel_bytes") == 5
+    assert curves.slope(high, high, "user_bytes") is None
+    assert curves.slope(None, high, "user_bytes") is None
+
+
+def test_a_line_that_was_cut_off_is_left_out(tmp_path):
+    assert len(curves.MemoryCurve(write_memory(tmp_path, [row(1, 10, 700)], tail="2,x,11,9")).rows) == 1
+
+
+@pytest.mark.parametrize("line, where", [("1,x,ten,,,,,,,,,\n", "line 2, connections"), ("1,2\n", "line 2")])
+def test_a_broken_line_is_named(tmp_path, line, where):
+    with pytest.raises(RecordError) as caught:
+        curves.MemoryCurve(write_memory(tmp_path, [line]))
+    assert where in str(caught.value)
+
+
+def test_an_empty_or_foreign_file_is_refused(tmp_path):
+    (tmp_path / "memory.csv").write_text("")
+    with pytest.raises(RecordError, match="no header"):
+        curves.MemoryCurve(tmp_path / "memory.csv")
+    (tmp_path / "memory.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(RecordError, match="at_ns is missing"):
+        curves.MemoryCurve(tmp_path / "memory.csv")
+
+
+@pytest.mark.parametrize("text, count", [("10", 10), ("10k", 10_000), ("1M", 1_000_000), ("1.5M", 1_500_000), ("10_000", 10_000)])
+def test_counts_are_read(text, count):
+    assert units.parse_count(text) == count
+
+
+@pytest.mark.parametrize("text", ["", "x", "-1", "1.5", "1q", "1e99", "9" * 40])
+def test_what_is_no_count_is_refused(text):
+    with pytest.raises(UsageError):
+        units.parse_count(text)
+
+
+def test_numbers_are_shown_for_people():
+    assert units.show_bytes(738) == "738 B" and units.show_bytes(1 << 34) == "16 GiB"
+    assert units.show_ns(812) == "812 ns" and units.show_ns(2_040_000) == "2.04 ms" and units.show_ns(1.5e9) == "1.5 s"
+    assert units.show_count(1_234_567) == "1 234 567"
+    assert units.show(None, "ns") == "-"
+    assert units.parse_bytes("512MiB") == 512 << 20 and units.parse_seconds("500ms") == 0.5
+
+
+def test_tables_are_harmless():
+    assert "\x1b" not in table.text_table(["a"], [["\x1b[31mred"]])
+    assert table.markdown_text("<b>|x|") == "&lt;b>\\|x\\|"

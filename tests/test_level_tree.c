@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0
+// The tree of topic levels: making and pruning paths, many children coming and going, and very deep topics.
+#include "broker/level_tree.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+static char some_value;
+
+static struct level_tree *tree_open(void)
+{
+    struct level_tree *tree = NULL;
+    assert_int_equal(level_tree_open(&tree), 0);
+    return tree;
+}
+
+static struct level_node *put(struct level_tree *tree, const char *path)
+{
+    struct level_node *node = level_tree_make(tree, mqtt_text_of(path));
+    assert_non_null(node);
+    *level_node_value(node) = &some_value;
+    return node;
+}
+
+static void take(struct level_tree *tree, const char *path)
+{
+    struct level_node *node = level_tree_find(tree, mqtt_text_of(path));
+    assert_non_null(node);
+    *level_node_value(node) = NULL;
+    level_tree_prune(tree, node);
+}
+
+static void count_visit(void *context, struct level_node *node)
+{
+    assert_non_null(*level_node_value(node));
+    ++*(int *)context;
+}
+
+static int filters(struct level_tree *tree, const char *name)
+{
+    int count = 0;
+    level_tree_match_filters(tree, mqtt_text_of(name), count_visit, &count);
+    return count;
+}
+
+static int names(struct level_tree *tree, const char *filter)
+{
+    int count = 0;
+    level_tree_match_names(tree, mqtt_text_of(filter), count_visit, &count);
+    return count;
+}
+
+static void test_a_path_is_a_node_for_each_level(void **state)
+{
+    (void)state;
+    struct level_tree *tree = tree_open();
+    struct level_node *node = put(tree, "a/b/c");
+    assert_int_equal(level_tree_count(tree), 3);
+    assert_ptr_equal(level_tree_find(tree, mqtt_text_of("a/b/c")), node);
+    assert_ptr_equal(put(tree, "a/b/c"), node);
+    assert_null(level_tree_find(tree, mqtt_text_of("a/b/d")));
+    assert_null(level_tree_find(tree, mqtt_text_of("a/b/c/")));
+    assert_null(*level_node_value(level_tree_find(tree, mqtt_text_of("a/b"))));
+    assert_true(level_tree_is_valid(tree));
+    level_tree_close(tree, NULL);
+}
+
+static void test_empty_levels_are_levels(void **state)
+{
+    (void)state;
+    struct level_tree *tree = tree_open();
+    put(tree, "/");
+    put(tree, "/a");
+    put(tree, "a/");
+    put(tree, "a");
+    assert_int_equal(level_tree_count(tree), 5); // "", "/", "/a", "a", "a/"
+    assert_true(level_tree_is_valid(tree));
+    take(tree, "/");
+    assert_null(level_tree_find(tree, mqtt_text_of("/")));
+    assert_non_null(level_tree_find(tree, mqtt_text_of("/a")));
+    level_tree_close(tree, NULL);
+}
+
+static void test_pruning_frees_what_leads_nowhere_and_no_more(void **state)
+{
+    (void)state;
+    struct level_tree *tree = tree_open();
+    put(tree, "a/b/c/d");
+    put(tree, "a/b");
+    take(tree, "a/b/c/d");
+    assert_int_equal(level_tree_count(tree), 2);
+    put(tree, "a/b/x");
+    take(tree, "a/b"); // still has a child
+    assert_int_equal(level_tree_count(tree), 3);
+    take(tree, "a/b/x");
+    assert_int_equal(level_tree_count(tree), 0);
+    assert_true(level_tree_is_valid(tree));
+    level_tree_close(tree, NULL);
+}
+
+static void drop_count(void *value)
+{
+    ++*(int *)value;
+}
+
+static void test_closing_drops_each_value_once(void **state)
+{
+    (void)state;
+    struct level_tree *tree = tree_open();
+    int dropped = 0;
+    static const char *const paths[] = {"a", "a/b", "a/b/c", "x/y/z", "/", "$SYS/x"};
+    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++)
+        *level_node_value(put(tree, paths[i])) = &dropped;
+    level_tree_close(tree, drop_count);
+    assert_int_equal(dropped, 6);
+    level_tree_close(NULL, NULL);
+}
+
+// 20 000 children come and go in other orders, so that tables grow and shrink with moves under way; after
+// each change everything that should be there is found.
+static void test_children_are_found_while_tables_grow_and_shrink(void **state)
+{
+    (void)state;
+    enum { MANY = 20000, STEP = 7919 }; // a prime that divides MANY not: each is met once
+    struct level_tree *tree = tree_open();
+    char path[32];
+    for (int i = 0; i < MANY; i++) {
+        snprintf(path, sizeof path, "clients/%d", i * STEP % MANY);
+        put(tree, path);
+        if (i % 1000 == 0)
+            assert_true(level_tree_is_valid(tree));
+        if (i % 97 == 0)
+            assert_int_equal(names(tree, "clients/+"), i + 1);
+    }
+    assert_int_equal(names(tree, "#"), MANY);
+    for (int i = 0; i < MANY; i++) {
+        snprintf(path, sizeof path, "clients/%d", i);
+        take(tree, path);
+        assert_null(level_tree_find(tree, mqtt_text_of(path)));
+        if (i % 1000 == 0)
+            assert_true(level_tree_is_valid(tree));
+        if (i % 97 == 0)
+            assert_int_equal(names(tree, "clients/#"), MANY - 1 - i);
+    }
+    assert_int_equal(level_tree_count(tree), 0);
+    level_tree_close(tree, NULL);
+}
+
+static void test_the_deepest_topic_there_can_be_is_made_matched_and_closed(void **state)
+{
+    (void)state;
+    struct level_tree *tree = tree_open();
+    char *path = malloc(MQTT_TEXT_MAX + 1), *pluses = malloc(MQTT_TEXT_MAX + 1);
+    assert_true(path && pluses);
+    memset(path, '/', MQTT_TEXT_MAX);
+    path[MQTT_TEXT_MAX] = 0;
+    for (int i = 0; i < MQTT_TEXT_MAX; i++)
+        pluses[i] = i % 2 ? '/' : '+'; // half as many levels
+    pluses[MQTT_TEXT_MAX] = 0;
+    put(tree, path);
+    assert_int_equal(level_tree_count(tree), MQTT_TEXT_MAX + 1);
+    assert_int_equal(filters(tree, path), 1);
+    assert_int_equal(names(tree, path), 1);
+    assert_int_equal(names(tree, "#"), 1);
+    put(tree, pluses);
+    assert_int_equal(filters(tree, path), 1);
+    path[MQTT_TEXT_MAX / 2] = 0; // "///..." with as many levels as there are pluses
+    assert_int_equal(filters(tree, path), 1);
+    assert_int_equal(names(tree, pluses), 1); // itself
+    level_tree_close(tree, NULL);
+    free(path);
+    free(pluses);
+}
+
+static void test_nothing_matches_in_an_empty_tree(void **state)
+{
+    (void)state;
+    struct level_tree *tree = tree_open();
+    assert_int_equal(filters(tree, "a/b"), 0);
+    assert_int_equal(names(tree, "#"), 0);
+    assert_int_equal(names(tree, "+"), 0);
+    assert_true(level_tree_is_valid(tree));
+    level_tree_close(tree, NULL);
+}
+
+static void test_levels_that_only_begin_alike_are_different(void **state)
+{
+    (void)state;
+    struct level_tree *tree = tree_open();
+    put(tree, "sport");
+    put(tree, "sports");
+    put(tree, "spor");
+    put(tree, "sport/");
+    assert_int_equal(filters(tree, "sport"), 1);
+    assert_int_equal(filters(tree, "sport/"), 1);
+    assert_int_equal(filters(tree, "sp"), 0);
+    assert_int_equal(names(tree, "sport/#"), 2);
+    level_tree_close(tree, NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_path_is_a_node_for_each_level),
+        cmocka_unit_test(test_empty_levels_are_levels),
+        cmocka_unit_test(test_pruning_frees_what_leads_nowhere_and_no_more),
+        cmocka_unit_test(test_closing_drops_each_value_once),
+        cmocka_unit_test(test_children_are_found_while_tables_grow_and_shrink),
+        cmocka_unit_test(test_the_deepest_topic_there_can_be_is_made_matched_and_closed),
+        cmocka_unit_test(test_nothing_matches_in_an_empty_tree),
+        cmocka_unit_test(test_levels_that_only_begin_alike_are_different),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
