@@ -29,7 +29,7 @@ enum opt_kind {
     OPT_HEADING,  // no option: `help` is a heading in the help text
 };
 
-enum { OPT_LIST_MAX = 64 };
+enum { OPT_LIST_MAX = 1024 };
 struct opt_list {
     const char *values[OPT_LIST_MAX]; // point into argv or into the default
     int count;

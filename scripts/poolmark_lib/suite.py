@@ -14,13 +14,14 @@ import tempfile
 import time
 from pathlib import Path
 
-from poolmark_lib import host, suite_file, summary
+from poolmark_lib import host, plot, suite_file, summary
 from poolmark_lib.children import Child, Children, Interrupted
 from poolmark_lib.errors import PoolmarkError, UsageError
 from poolmark_lib.facts import meminfo
 from poolmark_lib.measures import take_load, take_memory, take_pools
 from poolmark_lib.paths import build_dir, for_people
 from poolmark_lib.plan import Plan, make_plan
+from poolmark_lib.read_record import Run
 from poolmark_lib.record import Cell, Record
 from poolmark_lib.suite_file import CellPlan, Suite
 from poolmark_lib.targets import PoolmarkBroker, Target, listed_strategies, make_target, option_words
@@ -269,6 +270,8 @@ def close(suite: Suite, record: Record) -> None:
     record.data["status"] = status
     summary.write(record.folder, record.data, suite.title, suite.ratios)
     record.close(status)
+    if suite.plot == "memory" and plot.write(Run(record.folder, record.data), suite.title):
+        record.close(status)
 
 
 def add_arguments(parser) -> None:

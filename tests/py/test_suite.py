@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from poolmark_lib import read_record
@@ -37,6 +38,7 @@ qos = 1
 """
 STEPS = """
 kind = "steps"
+plot = "memory"
 [config]
 shape = "lean"
 strategy = "expand"
@@ -99,6 +101,9 @@ def test_steps_give_memory_between_first_and_last(suite):
     assert metrics["step.100.user_bytes"]["value"] == 4_000_000 + 1_800_000
     assert metrics["step.1000.kernel_bytes"]["value"] == 8_400_000
     assert "step.5000.user_bytes" not in metrics
+    drawn = ElementTree.parse(run.folder / "memory.svg")
+    assert len(drawn.findall(".//{http://www.w3.org/2000/svg}polyline")) == 2
+    assert "memory.svg" in run.data["files"]
 
 
 def test_more_connections_than_a_process_holds_make_several_brokers(tmp_path):
