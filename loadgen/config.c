@@ -37,7 +37,7 @@ static int parse_steps(const char *value, void *place, struct err *err)
     return 0;
 }
 
-static const char *const engines[] = {"paho", NULL};
+static const char *const engines[] = {"paho", "raw", NULL};
 
 #define AT(field) offsetof(struct config, field)
 #define FAR 1e18

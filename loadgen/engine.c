@@ -3,10 +3,11 @@
 
 #include "base/clock.h"
 #include "loadgen/engine_paho.h"
+#include "loadgen/engine_raw.h"
 
 #include <string.h>
 
-static const struct engine *const engines[] = {&engine_paho, NULL};
+static const struct engine *const engines[] = {&engine_paho, &engine_raw, NULL};
 
 void engine_wait_mask(sigset_t *mask)
 {

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "loadgen/engine_paho_queue.h"
+#include "loadgen/engine_paho_waker.h"
 
 #include <MQTTAsync.h>
 #include <errno.h>
@@ -26,6 +27,8 @@ struct engine_run {
     struct engine_config config;
     struct paho_client *clients;
     struct paho_queue *queue; // what the library's threads tell us
+    struct paho_waker waker;
+    int64_t connecting; // connects under way
 };
 
 static int64_t number_of(const struct paho_client *client)
@@ -155,6 +158,9 @@ static int paho_open(struct engine_run **run_out, const struct engine_config *co
     code = paho_queue_open(&run->queue, err);
     if (code < 0)
         goto fail_clients;
+    char id[48];
+    snprintf(id, sizeof id, "%s-waker-%lld", config->prefix, (long long)config->first);
+    paho_waker_open(&run->waker, id);
     *run_out = run;
     return 0;
 fail_clients:
@@ -203,6 +209,8 @@ static int paho_connect(struct engine_run *run, int64_t number)
         client->state = ENDED;
         return -EINVAL;
     }
+    run->connecting++;
+    paho_waker_connecting(&run->waker, client->started_ns);
     return 0;
 }
 
@@ -235,8 +243,10 @@ static int paho_publish(struct engine_run *run, int64_t number, const struct eng
     options.context = sent;
     int code = MQTTAsync_send(client->handle, message->topic, (int)message->payload_bytes, message->payload,
                               message->qos, 0, &options);
-    if (code == MQTTASYNC_SUCCESS)
+    if (code == MQTTASYNC_SUCCESS) {
+        paho_waker_active(&run->waker, message->sent_ns);
         return 0;
+    }
     paho_queue_put_sent(run->queue, sent);
     return code == MQTTASYNC_DISCONNECTED ? -ENOTCONN : -EAGAIN;
 }
@@ -258,12 +268,11 @@ static bool admit(struct paho_client *client, enum engine_event_kind kind)
 {
     switch (kind) {
     case ENGINE_CONNECTED:
-        client->state = OPEN;
-        return true;
     case ENGINE_FAILED:
         if (client->state != CONNECTING)
             return false;
-        client->state = ENDED;
+        client->run->connecting--;
+        client->state = kind == ENGINE_CONNECTED ? OPEN : ENDED;
         return true;
     case ENGINE_DROPPED:
     case ENGINE_CLOSED:
@@ -279,6 +288,9 @@ static bool admit(struct paho_client *client, enum engine_event_kind kind)
 static void paho_step(struct engine_run *run, int64_t until_ns)
 {
     size_t count;
+    int64_t wake_ns = paho_waker_tick(&run->waker, clock_now_ns(), run->connecting);
+    if (wake_ns < until_ns)
+        until_ns = wake_ns;
     const struct engine_event *events = paho_queue_take(run->queue, until_ns, &count);
     for (size_t i = 0; i < count; i++)
         if (admit(&run->clients[events[i].client], events[i].kind))
@@ -290,6 +302,7 @@ static void paho_close(struct engine_run *run)
     if (!run)
         return;
     // The last destroy stops the library's threads.
+    paho_waker_close(&run->waker);
     for (int64_t i = 0; i < run->config.clients; i++)
         if (run->clients[i].handle)
             MQTTAsync_destroy(&run->clients[i].handle);

@@ -49,14 +49,12 @@ def _cpu_model() -> str | None:
     return match[1].strip() if match else None
 
 
-def _mitigations() -> str | None:
+def _mitigations() -> dict | None:
     folder = Path("/sys/devices/system/cpu/vulnerabilities")
     try:
-        found = {entry.name: read_text(str(entry)) for entry in sorted(folder.iterdir())}
+        return {entry.name: read_text(str(entry)) for entry in sorted(folder.iterdir())}
     except OSError:
         return None
-    active = [f"{name}: {text}" for name, text in found.items() if text and text != "Not affected"]
-    return "; ".join(active) or "none needed"
 
 
 def _thp() -> str | None:
@@ -88,7 +86,7 @@ def host() -> dict:
     return {
         "cores": os.cpu_count(),
         "memory_bytes": meminfo().get("MemTotal"),
-        "kernel": platform.release(),
+        "kernel": f"{platform.system()} {platform.release()} {platform.machine()}",
         "os": _os_name(),
         "cpu_model": _cpu_model(),
         "cpu_mitigations": _mitigations(),

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+// burst: a connection storm and its end. N gets, then N puts in the order they came; an iteration is a whole
+// burst, and one burst goes before the clock starts, so that first touches are not in it (`cold` measures
+// those).
+#include "bench/workload.h"
+
+static inline __attribute__((always_inline)) bool one_burst(struct pool *pool, void **objects, size_t count,
+                                                            size_t bytes, enum bench_touch touch)
+{
+    size_t got = 0;
+    while (got < count && (objects[got] = pool_get(pool)) != NULL) {
+        bench_touch_object(objects[got], bytes, touch);
+        got++;
+    }
+    for (size_t i = 0; i < got; i++)
+        pool_put(pool, objects[i]);
+    return got == count;
+}
+
+static inline __attribute__((always_inline)) void
+burst(struct gb_state *state, const struct bench_case *bench, enum bench_touch touch)
+{
+    size_t count = (size_t)bench->workload->objects;
+    void **objects = bench_map(state, count * sizeof *objects);
+    if (!objects)
+        return;
+    bool whole = one_burst(bench->pool, objects, count, bench->bytes, touch);
+    int64_t n;
+    while (whole && (n = gb_next_batch(state)) > 0) {
+        for (int64_t i = 0; i < n && whole; i++)
+            whole = one_burst(bench->pool, objects, count, bench->bytes, touch);
+    }
+    bench_unmap(objects, count * sizeof *objects);
+    if (!whole)
+        gb_skip(state, "a get gave no object");
+    bench_report_ops(state, gb_iterations(state) * (int64_t)count);
+}
+
+static void run_burst(struct gb_state *state, void *context)
+{
+    burst(state, context, TOUCH_NOTHING);
+}
+
+static void run_burst_line(struct gb_state *state, void *context)
+{
+    burst(state, context, TOUCH_LINE);
+}
+
+static void run_burst_all(struct gb_state *state, void *context)
+{
+    burst(state, context, TOUCH_ALL);
+}
+
+const struct workload burst_workloads[] = {
+    {.name = "burst_1000",
+     .summary = "1000 gets, then 1000 puts",
+     .run = run_burst,
+     .objects = 1000,
+     .batch = 1,
+     .threads = {2}},
+    {.name = "burst_1000_touch_line",
+     .summary = "burst_1000, and the first line of each object is written",
+     .run = run_burst_line,
+     .objects = 1000,
+     .batch = 1},
+    {.name = "burst_1000_touch_all",
+     .summary = "burst_1000, and each object is written whole",
+     .run = run_burst_all,
+     .objects = 1000,
+     .batch = 1},
+    {.name = "burst_10000",
+     .summary = "10 000 gets, then 10 000 puts",
+     .run = run_burst,
+     .objects = 10000,
+     .batch = 1,
+     .iterations = 20},
+    {.name = "burst_100000",
+     .summary = "100 000 gets, then 100 000 puts",
+     .run = run_burst,
+     .objects = 100000,
+     .batch = 1,
+     .iterations = 4},
+    {0},
+};

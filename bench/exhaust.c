@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+// exhaust: what a get costs when all that the pool may own is out: refused, or served by the heap past `max`.
+#include "bench/workload.h"
+
+enum { EXHAUST_OBJECTS = 1000 };
+
+static void setup_exhaust(struct gb_state *state, void *context)
+{
+    struct bench_case *bench = context;
+    struct pool_config config = bench_config(bench, EXHAUST_OBJECTS);
+    config.max = EXHAUST_OBJECTS;
+    config.overflow = (enum pool_overflow)bench->workload->parameter;
+    bench_open_config(state, bench, &config);
+    void **objects = bench_map(state, EXHAUST_OBJECTS * sizeof *objects);
+    bench->shared = objects;
+    for (size_t i = 0; objects && bench->pool && i < EXHAUST_OBJECTS; i++) {
+        if (!(objects[i] = pool_get(bench->pool)))
+            gb_skip(state, "a get below the bound gave no object");
+    }
+}
+
+static void teardown_exhaust(struct gb_state *state, void *context)
+{
+    struct bench_case *bench = context;
+    void **objects = bench->shared;
+    for (size_t i = 0; objects && bench->pool && i < EXHAUST_OBJECTS; i++)
+        pool_put(bench->pool, objects[i]);
+    bench_unmap(objects, EXHAUST_OBJECTS * sizeof *objects);
+    bench->shared = NULL;
+    bench_close(state, context);
+}
+
+static void run_exhaust(struct gb_state *state, void *context)
+{
+    const struct bench_case *bench = context;
+    bool refuses = bench->workload->parameter == POOL_OVERFLOW_REFUSE, kept = true;
+    int64_t n;
+    while ((n = gb_next_batch(state)) > 0) {
+        for (int64_t i = 0; i < n; i++) {
+            void *object = pool_get(bench->pool);
+            gb_use(object);
+            kept &= !object == refuses;
+            pool_put(bench->pool, object);
+        }
+    }
+    if (!kept)
+        gb_skip(state, refuses ? "a get past the bound was served" : "a get past the bound was refused");
+    bench_report_ops(state, gb_iterations(state));
+}
+
+#define EXHAUST(row_name, row_parameter, text)                                                               \
+    {                                                                                                        \
+        .name = row_name, .summary = text, .run = run_exhaust, .setup = setup_exhaust,                       \
+        .teardown = teardown_exhaust, .objects = EXHAUST_OBJECTS, .parameter = row_parameter,                \
+        .needs = POOL_CAP_BOUNDED, .threads = {                                                              \
+            2                                                                                                \
+        }                                                                                                    \
+    }
+
+const struct workload exhaust_workloads[] = {
+    EXHAUST("exhaust_refuse", POOL_OVERFLOW_REFUSE, "all 1000 objects are out: a get that is refused"),
+    EXHAUST("exhaust_heap", POOL_OVERFLOW_HEAP,
+            "all 1000 objects are out: a get that the heap serves, and its put"),
+    {0},
+};

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "bench/latency.h"
+
+#include "bench/workload.h"
+
+#include <hdr_histogram.h>
+#include <stdio.h>
+
+#define LOWEST_NS 1
+#define HIGHEST_NS INT64_C(3600000000000)
+
+void latency_init(struct latency *latency, struct gb_state *state, int64_t capacity)
+{
+    *latency = (struct latency){.capacity = capacity};
+    latency->ns = bench_map(state, (size_t)capacity * sizeof *latency->ns);
+}
+
+void latency_free(struct latency *latency)
+{
+    bench_unmap(latency->ns, (size_t)latency->capacity * sizeof *latency->ns);
+}
+
+void latency_report(const struct latency *latency, struct gb_state *state, const char *prefix)
+{
+    static const struct {
+        const char *name;
+        double percent;
+    } percentiles[] = {{"p50_ns", 50},       {"p90_ns", 90},         {"p99_ns", 99},     {"p99_9_ns", 99.9},
+                       {"p99_99_ns", 99.99}, {"p99_999_ns", 99.999}, {"longest_ns", 100}};
+    struct hdr_histogram *histogram;
+    if (hdr_init(LOWEST_NS, HIGHEST_NS, 3, &histogram) != 0) {
+        gb_skip(state, "no memory for a histogram");
+        return;
+    }
+    for (int64_t i = 0; i < latency->count; i++)
+        hdr_record_value(histogram, latency->ns[i]);
+    for (size_t i = 0; i < sizeof percentiles / sizeof percentiles[0]; i++) {
+        char name[48];
+        snprintf(name, sizeof name, "%s%s", prefix, percentiles[i].name);
+        gb_set_counter(state, name, (double)hdr_value_at_percentile(histogram, percentiles[i].percent),
+                       GB_COUNTER_SUM);
+    }
+    hdr_close(histogram);
+}

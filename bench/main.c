@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+// poolmark-bench: every workload over every strategy, on Google Benchmark. Its flags are the library's; the
+// context of its reports says which allocator was really loaded and what the program was built from.
+#include "base/build.h"
+#include "base/heap.h"
+#include "bench/gbench.h"
+#include "bench/workload.h"
+
+#include <errno.h>
+#include <semaphore.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+// glibc (and not it alone) takes short cuts in a process that never had a second thread, which no server is.
+// So there is one, asleep, as long as benchmarks run.
+struct sleeper {
+    pthread_t thread;
+    sem_t wake;
+};
+
+static void *sleep_until_woken(void *context)
+{
+    struct sleeper *sleeper = context;
+    while (sem_wait(&sleeper->wake) < 0 && errno == EINTR) {
+    }
+    return NULL;
+}
+
+static int sleeper_start(struct sleeper *sleeper)
+{
+    if (sem_init(&sleeper->wake, 0, 0) < 0)
+        return -errno;
+    int code = pthread_create(&sleeper->thread, NULL, sleep_until_woken, sleeper);
+    if (code != 0)
+        sem_destroy(&sleeper->wake);
+    return -code;
+}
+
+static void sleeper_stop(struct sleeper *sleeper)
+{
+    sem_post(&sleeper->wake);
+    pthread_join(sleeper->thread, NULL);
+    sem_destroy(&sleeper->wake);
+}
+
+static void add_context(void)
+{
+    const struct build_facts *facts = build_facts();
+    char version[128];
+    const char *tunables = getenv("GLIBC_TUNABLES");
+    gb_add_context("poolmark_version", facts->version);
+    gb_add_context("poolmark_commit", facts->commit);
+    gb_add_context("poolmark_dirty", facts->dirty ? "true" : "false");
+    gb_add_context("poolmark_compiler", facts->compiler);
+    gb_add_context("poolmark_flags", facts->flags);
+    gb_add_context("allocator", heap_name());
+    gb_add_context("allocator_version", heap_version(version, sizeof version));
+    gb_add_context("glibc_tunables", tunables ? tunables : "");
+}
+
+static void print_help(void)
+{
+    printf("usage: poolmark-bench [--poolmark_list_workloads] [--version] [Google Benchmark's flags]\n"
+           "Benchmarks are named WORKLOAD/STRATEGY/BYTES[/threads:N]; --benchmark_filter=RE picks some,\n"
+           "--benchmark_list_tests lists them. Run under LD_PRELOAD to measure another allocator.\n"
+           "Google Benchmark's flags:\n");
+    fflush(stdout);
+}
+
+static int print_workloads(void)
+{
+    const struct workload *row;
+    for (size_t i = 0; (row = workload_at(i)); i++)
+        printf("%-26s %s\n", row->name, row->summary);
+    return EXIT_OK;
+}
+
+static int run(int argc, char **argv)
+{
+    struct err err = {0};
+    struct gb_suite *suite = NULL;
+    struct bench_case *cases = NULL;
+    struct gb_outcome outcome = {0};
+    struct sleeper sleeper;
+    int code = gb_suite_new(&suite);
+    if (code == 0)
+        code = workloads_register(suite, &cases, &err);
+    if (code < 0)
+        goto done;
+    code = sleeper_start(&sleeper);
+    if (code < 0)
+        goto done;
+    add_context();
+    code = gb_run(suite, &argc, argv, &outcome, &err);
+    sleeper_stop(&sleeper);
+done:
+    gb_suite_free(suite);
+    free(cases);
+    if (code < 0) {
+        fprintf(stderr, "poolmark-bench: %s\n", err.text[0] ? err.text : strerror(-code));
+        return code == -EINVAL ? EXIT_USAGE : EXIT_FAILED;
+    }
+    if (outcome.failed > 0)
+        fprintf(stderr, "poolmark-bench: %lld of %lld benchmarks gave no figure\n", (long long)outcome.failed,
+                (long long)outcome.run);
+    return outcome.failed > 0 ? EXIT_FAILED : EXIT_OK;
+}
+
+int main(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--poolmark_list_workloads") == 0) {
+            return print_workloads();
+        }
+        if (strcmp(argv[i], "--version") == 0) {
+            const struct build_facts *facts = build_facts();
+            printf("poolmark-bench %s (%s%s)\n", facts->version, facts->commit,
+                   facts->dirty ? ", changed" : "");
+            return EXIT_OK;
+        }
+        if (strcmp(argv[i], "--help") == 0)
+            print_help(); // the library prints its own after it, and exits
+    }
+    return run(argc, argv);
+}

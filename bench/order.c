@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+// lifo, fifo, random, steady: one thread (or each of several) gets and puts its own objects, in different
+// orders of release. Inlined into one function a touch, so that the loop holds no decision that the pool
+// would pay for.
+#include "bench/workload.h"
+
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+
+enum { RING_OBJECTS = 1024 };
+
+static const char no_object[] = "a get gave no object";
+
+// Get, touch, put.
+ALWAYS_INLINE void lifo(struct gb_state *state, const struct bench_case *bench, enum bench_touch touch)
+{
+    struct pool *pool = bench->pool;
+    size_t bytes = bench->bytes;
+    int64_t n;
+    while ((n = gb_next_batch(state)) > 0) {
+        for (int64_t i = 0; i < n; i++) {
+            void *object = pool_get(pool);
+            if (__builtin_expect(!object, 0)) {
+                gb_skip(state, no_object);
+                break;
+            }
+            bench_touch_object(object, bytes, touch);
+            pool_put(pool, object);
+        }
+    }
+    bench_report_ops(state, gb_iterations(state));
+}
+
+// `next` picks the slot whose object is put and replaced by a new one; all slots are full before the clock
+// starts.
+ALWAYS_INLINE void replace(struct gb_state *state, const struct bench_case *bench, enum bench_touch touch,
+                           bool random)
+{
+    struct pool *pool = bench->pool;
+    size_t bytes = bench->bytes;
+    void **slots = bench_map(state, RING_OBJECTS * sizeof *slots);
+    if (!slots)
+        return;
+    for (size_t i = 0; i < RING_OBJECTS; i++) {
+        if (!(slots[i] = pool_get(pool)))
+            gb_skip(state, no_object);
+    }
+    uint64_t next = random ? bench_seed(state) : 0;
+    int64_t n;
+    while ((n = gb_next_batch(state)) > 0) {
+        for (int64_t i = 0; i < n; i++) {
+            size_t at = (random ? bench_random(&next) : next++) % RING_OBJECTS;
+            pool_put(pool, slots[at]);
+            void *object = slots[at] = pool_get(pool);
+            if (__builtin_expect(!object, 0)) {
+                gb_skip(state, no_object);
+                break;
+            }
+            bench_touch_object(object, bytes, touch);
+        }
+    }
+    for (size_t i = 0; i < RING_OBJECTS; i++)
+        pool_put(pool, slots[i]);
+    bench_unmap(slots, RING_OBJECTS * sizeof *slots);
+    bench_report_ops(state, gb_iterations(state));
+}
+
+#define RUN(name, call)                                                                                      \
+    static void name(struct gb_state *state, void *context)                                                  \
+    {                                                                                                        \
+        const struct bench_case *bench = context;                                                            \
+        call;                                                                                                \
+    }
+RUN(run_lifo, lifo(state, bench, TOUCH_NOTHING))
+RUN(run_lifo_line, lifo(state, bench, TOUCH_LINE))
+RUN(run_lifo_all, lifo(state, bench, TOUCH_ALL))
+RUN(run_fifo, replace(state, bench, TOUCH_NOTHING, false))
+RUN(run_fifo_line, replace(state, bench, TOUCH_LINE, false))
+RUN(run_fifo_all, replace(state, bench, TOUCH_ALL, false))
+RUN(run_random, replace(state, bench, TOUCH_NOTHING, true))
+RUN(run_random_line, replace(state, bench, TOUCH_LINE, true))
+RUN(run_random_all, replace(state, bench, TOUCH_ALL, true))
+
+// A random slot: put when it is full, get when it is empty. The live set wanders around half the slots.
+static void run_steady(struct gb_state *state, void *context)
+{
+    const struct bench_case *bench = context;
+    struct pool *pool = bench->pool;
+    size_t count = (size_t)bench->workload->objects;
+    void **slots = bench_map(state, count * sizeof *slots);
+    if (!slots)
+        return;
+    for (size_t i = 0; i < count; i += 2)
+        slots[i] = pool_get(pool);
+    uint64_t random = bench_seed(state);
+    int64_t n, gets = 0, got = 0;
+    while ((n = gb_next_batch(state)) > 0) {
+        for (int64_t i = 0; i < n; i++) {
+            void **slot = &slots[bench_random(&random) % count];
+            if (*slot) {
+                pool_put(pool, *slot);
+                *slot = NULL;
+            } else {
+                *slot = pool_get(pool);
+                gets++;
+                got += *slot != NULL;
+            }
+        }
+    }
+    for (size_t i = 0; i < count; i++)
+        pool_put(pool, slots[i]);
+    bench_unmap(slots, count * sizeof *slots);
+    if (got != gets)
+        gb_skip(state, no_object);
+    // Half of the iterations are gets, as nearly as random goes: an operation is a get and a put.
+    bench_report_ops(state, (gb_iterations(state) + 1) / 2);
+}
+
+#define STEADY(depth)                                                                                        \
+    {                                                                                                        \
+        .name = "steady_" #depth,                                                                            \
+        .summary = "a random one of " #depth " slots is filled or emptied, again and again",                 \
+        .run = run_steady, .objects = depth, .threads = {                                                    \
+            2                                                                                                \
+        }                                                                                                    \
+    }
+
+const struct workload order_workloads[] = {
+    {.name = "lifo",
+     .summary = "get, put: the object that was put last is got next",
+     .run = run_lifo,
+     .objects = 1,
+     .threads = {2, 4}},
+    {.name = "lifo_touch_line",
+     .summary = "lifo, and the object's first line is written",
+     .run = run_lifo_line,
+     .objects = 1,
+     .shuns = POOL_CAP_SHARES,
+     .threads = {2}},
+    {.name = "lifo_touch_all",
+     .summary = "lifo, and the whole object is written",
+     .run = run_lifo_all,
+     .objects = 1,
+     .shuns = POOL_CAP_SHARES,
+     .threads = {2}},
+    {.name = "fifo",
+     .summary = "1024 objects are out; the oldest is put, a new one got",
+     .run = run_fifo,
+     .objects = RING_OBJECTS,
+     .threads = {2}},
+    {.name = "fifo_touch_line",
+     .summary = "fifo, and the new object's first line is written",
+     .run = run_fifo_line,
+     .objects = RING_OBJECTS},
+    {.name = "fifo_touch_all",
+     .summary = "fifo, and the whole new object is written",
+     .run = run_fifo_all,
+     .objects = RING_OBJECTS},
+    {.name = "random",
+     .summary = "1024 objects are out; a random one is put, a new one got",
+     .run = run_random,
+     .objects = RING_OBJECTS,
+     .threads = {2}},
+    {.name = "random_touch_line",
+     .summary = "random, and the new object's first line is written",
+     .run = run_random_line,
+     .objects = RING_OBJECTS},
+    {.name = "random_touch_all",
+     .summary = "random, and the whole new object is written",
+     .run = run_random_all,
+     .objects = RING_OBJECTS},
+    STEADY(16),
+    STEADY(256),
+    STEADY(4096),
+    STEADY(65536),
+    {0},
+};

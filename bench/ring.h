@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+// A ring of pointers from one thread to another (Lamport 1977), for the workloads that hand objects over.
+// Each side tells the other of its progress only every RING_BATCH pointers, so that the ring costs the
+// measured path little. A side that waits spins a little and then yields the processor: there may be fewer
+// processors than threads.
+//
+// Memory must be zero at first. One thread pushes, one pops; a pushing thread ends with ring_flush.
+#ifndef POOLMARK_BENCH_RING_H
+#define POOLMARK_BENCH_RING_H
+
+#include <sched.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { RING_SLOTS = 1024, RING_BATCH = 32, RING_SPINS = 128 };
+
+struct ring {
+    // Of the pushing thread: `pushed` counts what it wrote, `tail` what it has told of.
+    _Alignas(64) _Atomic uint64_t tail;
+    uint64_t pushed, head_seen;
+    // Of the popping thread.
+    _Alignas(64) _Atomic uint64_t head;
+    uint64_t popped, tail_seen;
+    _Alignas(64) void *slots[RING_SLOTS];
+};
+
+static inline void ring_wait(int *spins)
+{
+    if (++*spins < RING_SPINS) {
+#if defined(__x86_64__) || defined(__i386__)
+        __builtin_ia32_pause();
+#endif
+        return;
+    }
+    *spins = 0;
+    sched_yield();
+}
+
+// Release: whoever reads `tail` with acquire sees the slots below it, and what they point to.
+static inline void ring_flush(struct ring *ring)
+{
+    atomic_store_explicit(&ring->tail, ring->pushed, memory_order_release);
+}
+
+static inline void ring_push(struct ring *ring, void *pointer)
+{
+    if (ring->pushed - ring->head_seen == RING_SLOTS) {
+        ring_flush(ring);
+        int spins = 0;
+        // Acquire: pairs with the store in ring_pop; the slot was read before it is written again.
+        while (ring->pushed - (ring->head_seen = atomic_load_explicit(&ring->head, memory_order_acquire)) ==
+               RING_SLOTS)
+            ring_wait(&spins);
+    }
+    ring->slots[ring->pushed++ % RING_SLOTS] = pointer;
+    if (ring->pushed % RING_BATCH == 0)
+        ring_flush(ring);
+}
+
+static inline void *ring_pop(struct ring *ring)
+{
+    if (ring->popped == ring->tail_seen) {
+        // Release: the slots below were read. The other side may be waiting for them, so before any wait.
+        atomic_store_explicit(&ring->head, ring->popped, memory_order_release);
+        int spins = 0;
+        // Acquire: pairs with ring_flush.
+        while (ring->popped == (ring->tail_seen = atomic_load_explicit(&ring->tail, memory_order_acquire)))
+            ring_wait(&spins);
+    }
+    void *pointer = ring->slots[ring->popped++ % RING_SLOTS];
+    if (ring->popped % RING_BATCH == 0)
+        atomic_store_explicit(&ring->head, ring->popped, memory_order_release);
+    return pointer;
+}
+
+#endif

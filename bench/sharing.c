@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+// false_sharing (Berger et al. 2000, cache-scratch and cache-thrash): do objects of different threads share a
+// line? An operation is one write to the first and one to the last bytes of the thread's object,
+// SHARING_WRITES of them for each get. Active: the pool gives neighbours to threads that get at the same
+// time. Passive: neighbours that one thread got were handed to several, which put them, and the pool gives
+// them out again.
+#include "bench/workload.h"
+
+enum { SHARING_WRITES = 256, SHARING_WORD = 8 };
+
+static void setup_passive(struct gb_state *state, void *context)
+{
+    struct bench_case *bench = context;
+    bench_open(state, context);
+    if (gb_skipped(state))
+        return;
+    size_t count = (size_t)gb_threads(state);
+    void **objects = bench_map(state, count * sizeof *objects);
+    bench->shared = objects;
+    for (size_t i = 0; objects && i < count; i++)
+        objects[i] = pool_get(bench->pool);
+}
+
+static void teardown_passive(struct gb_state *state, void *context)
+{
+    struct bench_case *bench = context;
+    bench_unmap(bench->shared, (size_t)gb_threads(state) * sizeof(void *));
+    bench->shared = NULL;
+    bench_close(state, context);
+}
+
+static void run_sharing(struct gb_state *state, void *context)
+{
+    const struct bench_case *bench = context;
+    void **handed = bench->shared;
+    if (handed)
+        pool_put(bench->pool, handed[gb_thread_index(state)]);
+    int64_t n;
+    while ((n = gb_next_batch(state)) > 0) {
+        for (int64_t i = 0; i < n; i++) {
+            char *object = pool_get(bench->pool);
+            if (!object) {
+                gb_skip(state, "a get gave no object");
+                break;
+            }
+            volatile uint64_t *first = (volatile uint64_t *)(void *)object;
+            volatile uint64_t *last = (volatile uint64_t *)(void *)(object + bench->bytes - SHARING_WORD);
+            *first = *last = 0;
+            for (int w = 0; w < SHARING_WRITES; w++) {
+                ++*first;
+                ++*last;
+            }
+            pool_put(bench->pool, object);
+        }
+    }
+    bench_report_ops(state, gb_iterations(state) * SHARING_WRITES);
+}
+
+const struct workload sharing_workloads[] = {
+    {.name = "false_sharing_active",
+     .summary = "each thread writes again and again to both ends of an object it got",
+     .run = run_sharing,
+     .objects = 1,
+     .shuns = POOL_CAP_SHARES,
+     .threads = {2}},
+    {.name = "false_sharing_passive",
+     .summary = "the same after each thread put an object that one thread had got for all",
+     .run = run_sharing,
+     .setup = setup_passive,
+     .teardown = teardown_passive,
+     .objects = 2,
+     .shuns = POOL_CAP_SHARES,
+     .threads = {2}},
+    {0},
+};

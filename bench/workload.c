@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "bench/workload.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+
+// Every table of workloads; each ends with a row without a name.
+extern const struct workload order_workloads[], burst_workloads[], remote_workloads[], bleed_workloads[],
+    sharing_workloads[], cold_workloads[], grow_workloads[], blowup_workloads[], exhaust_workloads[];
+static const struct workload *const tables[] = {order_workloads, burst_workloads,   remote_workloads,
+                                                bleed_workloads, sharing_workloads, cold_workloads,
+                                                grow_workloads,  blowup_workloads,  exhaust_workloads};
+enum { TABLE_COUNT = sizeof tables / sizeof tables[0] };
+
+static const size_t object_sizes[] = {64, 256, 1024, 3072, 4096, 16384};
+enum { SIZE_COUNT = sizeof object_sizes / sizeof object_sizes[0] };
+
+// A run that would have more memory out than this is not registered.
+#define RUN_BYTES_MAX ((int64_t)1 << 30)
+
+struct pool_config bench_config(const struct bench_case *bench, int64_t objects)
+{
+    struct pool_config config = POOL_CONFIG_DEFAULTS;
+    config.name = "bench";
+    config.object_bytes = bench->bytes;
+    config.initial = objects;
+    config.growth_mode = bench->mode;
+    return config;
+}
+
+void bench_open_config(struct gb_state *state, struct bench_case *bench, struct pool_config *config)
+{
+    struct err err = {0};
+    (void)pool_config_fit(bench->strategy, config);
+    if (pool_open(&bench->pool, bench->strategy, config, &err) < 0) {
+        bench->pool = NULL;
+        gb_skip(state, err.text);
+    }
+}
+
+void bench_open(struct gb_state *state, void *context)
+{
+    struct bench_case *bench = context;
+    int64_t objects = bench->workload->objects * gb_threads(state);
+    struct pool_config config = bench_config(bench, objects + objects / 4 + 16);
+    bench_open_config(state, bench, &config);
+}
+
+void bench_close(struct gb_state *state, void *context)
+{
+    (void)state;
+    struct bench_case *bench = context;
+    pool_close(bench->pool);
+    bench->pool = NULL;
+}
+
+void *bench_map(struct gb_state *state, size_t bytes)
+{
+    void *memory =
+        mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+    if (memory != MAP_FAILED)
+        return memory;
+    gb_skip(state, "no memory for the harness");
+    return NULL;
+}
+
+void bench_unmap(void *memory, size_t bytes)
+{
+    if (memory)
+        munmap(memory, bytes);
+}
+
+void bench_report_ops(struct gb_state *state, int64_t ops)
+{
+    gb_set_counter(state, "per_op", (double)ops,
+                   GB_COUNTER_RATE | GB_COUNTER_AVG_THREADS | GB_COUNTER_INVERT);
+}
+
+int64_t bench_thread_faults(void)
+{
+    struct rusage usage;
+    return getrusage(RUSAGE_THREAD, &usage) == 0 ? usage.ru_minflt : 0;
+}
+
+const struct workload *workload_at(size_t index)
+{
+    for (size_t t = 0; t < TABLE_COUNT; t++) {
+        for (const struct workload *row = tables[t]; row->name; row++) {
+            if (index-- == 0)
+                return row;
+        }
+    }
+    return NULL;
+}
+
+static bool fits(const struct workload *row, const struct pool_strategy *strategy, size_t bytes)
+{
+    unsigned caps = pool_strategy_caps(strategy);
+    return (caps & row->needs) == row->needs && !(caps & row->shuns) &&
+           row->objects * (int64_t)bytes <= RUN_BYTES_MAX;
+}
+
+int workload_add(struct gb_suite *suite, struct bench_case *bench, struct err *err)
+{
+    const struct workload *row = bench->workload;
+    struct gb_spec spec = {.name = bench->name,
+                           .run = row->run,
+                           .setup = row->setup ? row->setup : bench_open,
+                           .teardown = row->teardown ? row->teardown : bench_close,
+                           .context = bench,
+                           .batch = row->batch,
+                           .iterations = row->iterations,
+                           .clock = row->clock};
+    int code = row->not_single ? 0 : gb_add(suite, &spec, err);
+    for (int i = 0; i < WORKLOAD_THREADS_MAX && row->threads[i] > 0; i++)
+        spec.threads[spec.thread_count++] = row->threads[i];
+    return code == 0 && spec.thread_count > 0 ? gb_add(suite, &spec, err) : code;
+}
+
+static int add_modes(struct gb_suite *suite, const struct workload *row, const struct pool_strategy *strategy,
+                     size_t bytes, struct bench_case **next, struct err *err)
+{
+    static const char *const suffixes[] = {
+        [POOL_GROW_INLINE] = "-inline", [POOL_GROW_BACKGROUND] = "-background"};
+    bool both = row->both_modes && (pool_strategy_caps(strategy) & POOL_CAP_BACKGROUND);
+    for (int mode = POOL_GROW_INLINE; mode <= (both ? POOL_GROW_BACKGROUND : POOL_GROW_INLINE); mode++) {
+        struct bench_case *bench = (*next)++;
+        *bench = (struct bench_case){
+            .workload = row, .strategy = strategy, .mode = (enum pool_growth)mode, .bytes = bytes};
+        snprintf(bench->name, sizeof bench->name, "%s/%s%s/%zu", row->name, pool_strategy_name(strategy),
+                 both ? suffixes[mode] : "", bytes);
+        int code = workload_add(suite, bench, err);
+        if (code < 0)
+            return code;
+    }
+    return 0;
+}
+
+static int add_row(struct gb_suite *suite, const struct workload *row, struct bench_case **next,
+                   struct err *err)
+{
+    for (const struct pool_strategy *const *strategy = pool_strategies(); *strategy; strategy++) {
+        for (size_t s = 0; s < SIZE_COUNT; s++) {
+            int code = fits(row, *strategy, object_sizes[s])
+                           ? add_modes(suite, row, *strategy, object_sizes[s], next, err)
+                           : 0;
+            if (code < 0)
+                return code;
+        }
+    }
+    return 0;
+}
+
+int workloads_register(struct gb_suite *suite, struct bench_case **cases, struct err *err)
+{
+    size_t strategies = 0, rows = 0;
+    while (pool_strategies()[strategies])
+        strategies++;
+    while (workload_at(rows))
+        rows++;
+    *cases = calloc(rows * strategies * SIZE_COUNT * 2, sizeof **cases); // twice: both modes
+    if (!*cases)
+        return err_set(err, -ENOMEM, "no memory for the list of benchmarks");
+    struct bench_case *next = *cases;
+    int code = 0;
+    for (size_t i = 0; i < rows && code == 0; i++)
+        code = add_row(suite, workload_at(i), &next, err);
+    if (code < 0) {
+        free(*cases);
+        *cases = NULL;
+    }
+    return code;
+}

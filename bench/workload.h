@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+// Workloads: what is measured of a pool. A workload is a row of a table in a file of its own; workload.c
+// lists the tables and registers each row with every strategy that can do it, every object size and every
+// thread count, as WORKLOAD/STRATEGY/BYTES[/threads:N].
+//
+// Every workload reports the counter `per_op`: seconds an operation, as one of its threads sees it, by the
+// clock it was measured with. What an operation is, `summary` says; where nothing else is said it is one get
+// and its put.
+//
+// A workload's functions get a `struct bench_case *` as context: setup makes a pool for one run (bench_open
+// unless the row has its own), run is called by all threads of the run, teardown closes it. Memory of the
+// harness comes from bench_map, faulted in and never from malloc, so that neither the measured allocator nor
+// the kernel's fault counter sees it.
+#ifndef POOLMARK_BENCH_WORKLOAD_H
+#define POOLMARK_BENCH_WORKLOAD_H
+
+#include "bench/gbench.h"
+#include "pools/pool.h"
+
+#include <string.h>
+
+enum bench_touch { TOUCH_NOTHING, TOUCH_LINE, TOUCH_ALL };
+
+enum { WORKLOAD_THREADS_MAX = 3 };
+
+struct workload {
+    const char *name, *summary;
+    gb_function *run, *setup, *teardown; // setup and teardown: NULL for bench_open and bench_close
+    int64_t objects;                     // most that are out at once, of each thread
+    int64_t parameter;                   // the workload's own
+    enum bench_touch touch;
+    unsigned needs, shuns; // capability flags that a strategy must have, and must not have
+    bool both_modes; // strategies that can grow in the background run twice: NAME-inline and NAME-background
+    bool not_single; // no run with one thread
+    int threads[WORKLOAD_THREADS_MAX]; // further thread counts; 0 ends
+    int64_t batch, iterations;         // as in struct gb_spec
+    enum gb_clock clock;
+};
+
+struct bench_case {
+    const struct workload *workload;
+    const struct pool_strategy *strategy;
+    enum pool_growth mode;
+    size_t bytes;
+    char name[96];
+
+    // Of the run that goes on; written by setup, and read by the threads that start after it.
+    struct pool *pool;
+    void *shared;
+};
+
+// The pool that a row without a setup of its own gets: strategies that can keep objects ready own all that
+// the threads will have out, and a quarter more (so that no trigger at 80 % is met), touched.
+void bench_open(struct gb_state *state, void *bench_case);
+void bench_close(struct gb_state *state, void *bench_case);
+
+// As bench_open, with a config of the workload's: bench_config first, then changes, then this. What the
+// strategy cannot do is left out. Skips the run when the pool cannot be opened.
+struct pool_config bench_config(const struct bench_case *bench, int64_t objects);
+void bench_open_config(struct gb_state *state, struct bench_case *bench, struct pool_config *config);
+
+// `bytes` of memory, zero and faulted in; never returns NULL (skips the run and gives NULL only when there is
+// none).
+void *bench_map(struct gb_state *state, size_t bytes);
+void bench_unmap(void *memory, size_t bytes);
+
+// After the loop: this thread did so many operations.
+void bench_report_ops(struct gb_state *state, int64_t ops);
+
+// Minor page faults of the calling thread so far.
+int64_t bench_thread_faults(void);
+
+// Adds every row that fits to the suite. `cases` is given an array to be freed after the last run.
+int workloads_register(struct gb_suite *suite, struct bench_case **cases, struct err *err)
+    __attribute__((warn_unused_result));
+const struct workload *workload_at(size_t index); // in the order of their tables; NULL past the last
+
+// Adds one case under its name: what workloads_register does with each. `bench` must outlive the runs.
+int workload_add(struct gb_suite *suite, struct bench_case *bench, struct err *err)
+    __attribute__((warn_unused_result));
+
+static inline void bench_touch_object(void *object, size_t bytes, enum bench_touch touch)
+{
+    gb_use(object);
+    if (touch == TOUCH_LINE)
+        *(volatile uint64_t *)object = 1;
+    else if (touch == TOUCH_ALL)
+        memset(object, 1, bytes);
+    gb_use(object);
+}
+
+// xorshift64 (Marsaglia 2003): the state may not be 0. Seeded by thread, so that every run does the same.
+static inline uint64_t bench_random(uint64_t *state)
+{
+    uint64_t x = *state;
+    x ^= x << 13;
+    x ^= x >> 7;
+    x ^= x << 17;
+    return *state = x;
+}
+static inline uint64_t bench_seed(const struct gb_state *state)
+{
+    return UINT64_C(0x9E3779B97F4A7C15) * (uint64_t)(gb_thread_index(state) + 1);
+}
+
+#endif

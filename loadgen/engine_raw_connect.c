@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+// The raw engine's connects and everything that depends on time.
+#include "loadgen/engine_raw_state.h"
+
+#include "base/clock.h"
+#include "wire/mqtt_connect.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define LOOK_NS (100 * NS_PER_MS) // how often time-outs are looked for
+
+// --- the window --------------------------------------------------------------------------------------------
+
+static void enter_window(struct engine_run *run, struct raw_client *client)
+{
+    client->link = run->connecting_count;
+    run->connecting[run->connecting_count++] = raw_number(run, client);
+}
+
+void raw_leave_window(struct engine_run *run, struct raw_client *client)
+{
+    uint32_t place = client->link;
+    uint32_t last = run->connecting[--run->connecting_count];
+    run->connecting[place] = last;
+    run->clients[last].link = place;
+    client->link = 0;
+}
+
+static int bind_source(int fd, const struct in_addr *source)
+{
+    int on = 1;
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = *source};
+    // The port is chosen by connect, when the destination is known: then one port serves several of them.
+    if (setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on) < 0 ||
+        bind(fd, (const struct sockaddr *)&address, sizeof address) < 0)
+        return -errno;
+    return 0;
+}
+
+static int begin_tcp(struct engine_run *run, struct raw_client *client)
+{
+    struct plan_route route = plan_route(run->config.plan, run->config.first + raw_number(run, client));
+    client->fd = socket(route.target->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (client->fd < 0)
+        return -errno;
+    int code = route.source ? bind_source(client->fd, route.source) : 0;
+    if (code < 0)
+        return code;
+    if (connect(client->fd, (const struct sockaddr *)&route.target->address, route.target->address_bytes) <
+            0 &&
+        errno != EINPROGRESS)
+        return -errno;
+    return 0;
+}
+
+// 1: sent; 0: the handshake is not over; -errno.
+static int send_connect(struct engine_run *run, struct raw_client *client)
+{
+    char id[48];
+    int id_bytes = snprintf(id, sizeof id, "%s-%lld", run->config.prefix,
+                            (long long)(run->config.first + raw_number(run, client)));
+    struct mqtt_connect connect = {.client_id = {id, (size_t)id_bytes},
+                                   .keep_alive_s = (uint16_t)run->config.keep_alive_s,
+                                   .clean_session = true};
+    uint8_t packet[96];
+    int bytes = mqtt_connect_encode(packet, sizeof packet, &connect);
+    if (bytes < 0)
+        return bytes;
+    ssize_t sent = send(client->fd, packet, (size_t)bytes, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent == bytes)
+        return 1;
+    if (sent >= 0)
+        return -ENOBUFS; // a fresh socket has room for 96 bytes
+    return errno == EAGAIN || errno == ENOTCONN ? 0 : -errno;
+}
+
+static int watch(struct engine_run *run, struct raw_client *client, int operation, uint32_t events)
+{
+    struct epoll_event event = {.events = events, .data.u32 = raw_number(run, client)};
+    return epoll_ctl(run->epoll, operation, client->fd, &event) < 0 ? -errno : 0;
+}
+
+static void start_one(struct engine_run *run, struct raw_client *client)
+{
+    enter_window(run, client);
+    client->state = RAW_TCP;
+    client->started_ns = clock_now_ns();
+    int code = begin_tcp(run, client);
+    int sent = code < 0 ? code : send_connect(run, client);
+    if (sent >= 0) {
+        client->state = sent ? RAW_CONNACK : RAW_TCP;
+        code = watch(run, client, EPOLL_CTL_ADD, sent ? EPOLLIN : EPOLLIN | EPOLLOUT);
+    } else {
+        code = sent;
+    }
+    if (code < 0) {
+        run->now_ns = clock_now_ns();
+        raw_lose(run, client, tally_reason_of_errno(code));
+    }
+}
+
+void raw_start_queued(struct engine_run *run)
+{
+    while (run->queue_first && run->connecting_count < run->window) {
+        struct raw_client *client = &run->clients[run->queue_first - 1];
+        run->queue_first = client->link;
+        if (!run->queue_first)
+            run->queue_last = 0;
+        start_one(run, client);
+    }
+}
+
+void raw_finish_tcp(struct engine_run *run, struct raw_client *client)
+{
+    int error = 0;
+    socklen_t bytes = sizeof error;
+    if (getsockopt(client->fd, SOL_SOCKET, SO_ERROR, &error, &bytes) < 0)
+        error = errno;
+    int sent = error ? -error : send_connect(run, client);
+    if (sent == 0)
+        return;
+    if (sent > 0) {
+        client->state = RAW_CONNACK;
+        sent = watch(run, client, EPOLL_CTL_MOD, EPOLLIN);
+    }
+    if (sent < 0)
+        raw_lose(run, client, tally_reason_of_errno(sent));
+}
+
+// --- time --------------------------------------------------------------------------------------------------
+
+void raw_keep_alive(struct engine_run *run, struct raw_client *client)
+{
+    if (run->wheel_slots == 0 || (client->flags & RAW_LINKED))
+        return;
+    // Its slot is the present one, which comes round in wheel_slots seconds.
+    uint32_t slot = (uint32_t)(run->wheel_second % run->wheel_slots);
+    client->link = run->wheel[slot];
+    client->flags |= RAW_LINKED;
+    run->wheel[slot] = raw_number(run, client) + 1;
+}
+
+static void ping_slot(struct engine_run *run, uint32_t slot)
+{
+    static const uint8_t pingreq[] = {MQTT_PINGREQ << 4, 0};
+    uint32_t next = run->wheel[slot];
+    run->wheel[slot] = 0;
+    while (next) {
+        struct raw_client *client = &run->clients[next - 1];
+        next = client->link;
+        client->flags &= (uint8_t)~RAW_LINKED;
+        if (client->state != RAW_OPEN)
+            continue;
+        if (client->flags & RAW_PING_PENDING) { // not answered in all the time since the last
+            raw_lose(run, client, REASON_TIMEOUT);
+            continue;
+        }
+        client->flags |= RAW_PING_PENDING;
+        if (raw_send(run, client, pingreq, sizeof pingreq) < 0)
+            continue; // reading will tell why
+        client->link = run->wheel[slot];
+        client->flags |= RAW_LINKED;
+        run->wheel[slot] = raw_number(run, client) + 1;
+    }
+}
+
+static void end_late_connects(struct engine_run *run, int64_t now_ns)
+{
+    for (uint32_t i = run->connecting_count; i-- > 0;) {
+        // Ending one moves the last into its place; going down, that one was looked at already.
+        struct raw_client *client = &run->clients[run->connecting[i]];
+        if (now_ns - client->started_ns >= run->config.timeout_ns)
+            raw_lose(run, client, REASON_TIMEOUT);
+    }
+}
+
+void raw_look_at_time(struct engine_run *run, int64_t now_ns)
+{
+    if (now_ns - run->looked_ns < LOOK_NS)
+        return;
+    run->looked_ns = now_ns;
+    end_late_connects(run, now_ns);
+    for (int64_t second = now_ns / NS_PER_S; run->wheel_slots > 0 && run->wheel_second < second;) {
+        run->wheel_second++;
+        ping_slot(run, (uint32_t)(run->wheel_second % run->wheel_slots));
+    }
+    if (run->wheel_slots == 0)
+        run->wheel_second = now_ns / NS_PER_S;
+}
+
+int64_t raw_next_time(const struct engine_run *run)
+{
+    if (run->connecting_count > 0)
+        return run->looked_ns + LOOK_NS;
+    if (run->wheel_slots > 0)
+        return (run->wheel_second + 1) * NS_PER_S;
+    return INT64_MAX;
+}

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the parts of the raw engine share (engine_raw.c, _connect.c, _packets.c, _io.c); nobody else's.
+#ifndef POOLMARK_LOADGEN_ENGINE_RAW_STATE_H
+#define POOLMARK_LOADGEN_ENGINE_RAW_STATE_H
+
+#include "loadgen/engine.h"
+#include "wire/mqtt_frame.h"
+
+#include <stddef.h>
+
+enum raw_client_state {
+    RAW_NEW,
+    RAW_QUEUED,  // waits for room in the window
+    RAW_TCP,     // the handshake goes on; CONNECT not sent
+    RAW_CONNACK, // CONNECT sent
+    RAW_OPEN,
+    RAW_CLOSING, // closed by us; `step` has yet to say so
+    RAW_ENDED,
+};
+
+enum raw_client_flag {
+    RAW_NO_DELAY = 1,     // TCP_NODELAY is set
+    RAW_PING_ASKED = 2,   // the user wants to know of the next PINGRESP
+    RAW_PING_PENDING = 4, // a keep-alive ping is not answered yet
+    RAW_LINKED = 8,       // in a slot of the wheel
+    RAW_WANTS_WRITE = 16, // EPOLLOUT is asked for
+};
+
+struct raw_flight {     // a PUBLISH that awaits its acknowledgement
+    uint16_t packet_id; // 0: free
+    int64_t intended_ns, sent_ns;
+};
+
+struct raw_extra { // what few clients need, and few of them for long
+    uint8_t *in;   // a packet that has begun to arrive
+    uint32_t in_bytes, in_capacity;
+    uint8_t *out; // what the socket has not taken yet
+    uint32_t out_bytes, out_capacity;
+    struct raw_flight *flights; // by packet_id & (capacity - 1)
+    uint32_t flight_capacity;   // a power of two, or 0
+    uint16_t *received;         // QoS 2: packet identifiers between PUBLISH and PUBREL
+    uint32_t received_count, received_capacity;
+};
+
+struct raw_client {
+    int64_t started_ns;
+    struct raw_extra *extra; // NULL most of the time
+    int32_t fd;              // -1: none
+    // One of: the next in the queue or in a slot of the wheel (number + 1, 0 ends), or the place in
+    // `connecting`.
+    uint32_t link;
+    uint16_t packet_id; // used last
+    uint8_t state;      // enum raw_client_state
+    uint8_t flags;      // enum raw_client_flag
+};
+_Static_assert(sizeof(struct raw_client) <= 64, "a million clients need their memory for more than this");
+
+enum { RAW_SCRATCH = 65536 };
+
+struct engine_run {
+    struct engine_config config;
+    struct raw_client *clients;
+    int epoll;
+    uint32_t queue_first, queue_last; // RAW_QUEUED clients, number + 1
+    uint32_t *connecting;             // clients under way, `window` of them at most
+    uint32_t connecting_count, window;
+    uint32_t *closed; // RAW_CLOSING clients, to be told of
+    uint32_t closed_count, closed_capacity;
+    uint32_t *wheel; // keep alive: a slot a second, the first client + 1 of each
+    uint32_t wheel_slots;
+    int64_t wheel_second; // seconds up to this one are done
+    int64_t looked_ns;    // when time-outs were looked for
+    int64_t now_ns;       // of the events being handed out
+    uint8_t *message;     // for PUBLISH, grown to the largest
+    size_t message_bytes;
+    uint8_t scratch[RAW_SCRATCH]; // what is read goes here, whoever it is for
+};
+
+static inline uint32_t raw_number(const struct engine_run *run, const struct raw_client *client)
+{
+    return (uint32_t)(client - run->clients);
+}
+
+void raw_tell(struct engine_run *run, const struct raw_client *client, struct engine_event event);
+// Ends a client that was not ended by us: FAILED before CONNACK, DROPPED after.
+void raw_lose(struct engine_run *run, struct raw_client *client, enum tally_reason reason);
+void raw_forget(struct engine_run *run, struct raw_client *client); // its socket and extra
+
+// engine_raw_connect.c: the window, time-outs, keep alive
+void raw_start_queued(struct engine_run *run);
+void raw_leave_window(struct engine_run *run, struct raw_client *client);
+void raw_finish_tcp(struct engine_run *run, struct raw_client *client); // writable, or failed
+void raw_keep_alive(struct engine_run *run, struct raw_client *client); // from now on
+void raw_look_at_time(struct engine_run *run, int64_t now_ns);
+int64_t raw_next_time(const struct engine_run *run); // when raw_look_at_time has to be called again
+
+// engine_raw_io.c
+struct raw_extra *raw_extra_of(struct raw_client *client); // NULL: out of memory
+void raw_extra_tidy(struct raw_client *client);            // frees what is empty
+int raw_send(struct engine_run *run, struct raw_client *client, const void *data, size_t bytes);
+void raw_writable(struct engine_run *run, struct raw_client *client);
+void raw_readable(struct engine_run *run, struct raw_client *client);
+void raw_no_delay(struct raw_client *client);
+
+// engine_raw_packets.c: false when the client was ended by it
+bool raw_packet(struct engine_run *run, struct raw_client *client, const struct mqtt_frame *frame);
+int raw_flight_add(struct raw_client *client, uint16_t packet_id, int64_t intended_ns, int64_t sent_ns);
+bool raw_flight_take(struct raw_client *client, uint16_t packet_id, struct raw_flight *flight);
+
+#endif

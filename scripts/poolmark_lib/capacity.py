@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: Apache-2.0
+"""scripts/poolmark capacity RUN: what a steps record says of other sizes.
+
+Prints, for each cell: the model with its intervals, its check on a step it never saw, what sizes of memory hold, what
+counts of connections need, and pool settings for them. Exit 0; 1 when the check is off by more than 3 %; 2 when the
+record cannot be used.
+"""
+import json
+import math
+import re
+
+from poolmark_lib.curves import MemoryCurve, pools_at
+from poolmark_lib.errors import PoolmarkError, UsageError
+from poolmark_lib.model import HeldOut, Model, Step, fit_model, hold_out, make_steps
+from poolmark_lib.plan import RESERVE
+from poolmark_lib.read_record import Run, load
+from poolmark_lib.record import sha256
+from poolmark_lib.table import markdown_table, markdown_text, text_table
+from poolmark_lib.units import parse_bytes, parse_count, show_bytes, show_count
+
+SIZES = [512 << 20, *(gib << 30 for gib in (1, 2, 4, 8, 16, 32, 64, 128))]
+COUNTS = [10_000, 100_000, 1_000_000, 10_000_000]
+LIMITS = [20_000, 65_536, 1_048_576]
+TOLERANCE_PERCENT = 3.0
+
+
+def step_counts(cell: dict) -> list[int]:
+    """The steps that a cell's generator was asked for."""
+    match = re.search(r"--steps (\S+)", str(cell["config"].get("phases", "")))
+    steps = cell["config"].get("steps")
+    if match:
+        steps = match[1].split(",")
+    if not isinstance(steps, list) or not steps:
+        raise UsageError(f"cell {cell['id']} has no steps; capacity needs a run of the scenario 'steps'")
+    return [int(step) for step in steps]
+
+
+def read_steps(run: Run, cell: dict) -> tuple[list[Step], int]:
+    """A cell's steps, and how many broker instances they are the sum of."""
+    if "memory" not in cell.get("files", {}):
+        raise UsageError(f"cell {cell['id']} has no memory.csv")
+    points = MemoryCurve(run.file(cell["files"]["memory"])).points(step_counts(cell))
+    folder = f"cells/{cell['id']}/broker"
+    names = [name for name in run.data.get("files", {}) if name.startswith(folder) and name.endswith("/pools.csv")]
+    paths = [run.file(name) for name in names]
+    pools = [pools_at(paths, point.last_ns) if paths else {} for point in points]
+    return make_steps(points, pools), max(1, len(paths))
+
+
+def cells_of(run: Run, only: str | None) -> list[dict]:
+    """The run's cells; a generator's own record is one cell by itself."""
+    cells = run.data.get("cells", [])
+    if not cells and run.data["kind"] == "load":
+        files = {"memory": "memory.csv"} if (run.folder / "memory.csv").is_file() else {}
+        cells = [{"id": run.id, "config": run.data.get("config", {}), "files": files, "status": run.data["status"]}]
+    try:
+        chosen = [cell for cell in cells if re.search(only or "", cell["id"])]
+    except re.error as error:
+        raise UsageError(f"--only {only!r}: not a regular expression: {error}") from error
+    if not chosen:
+        raise UsageError(f"{run.id}: no cell to look at" + (f" matches {only!r}" if only else ""))
+    return chosen
+
+
+def line_facts(line) -> dict | None:
+    if line is None:
+        return None
+    low, high = line.slope_interval()
+    return {"base_bytes": line.base, "per_connection_bytes": line.slope, "per_connection_low": low,
+            "per_connection_high": high}
+
+
+def size_rows(model: Model, spare: int) -> list[dict]:
+    most = max(step.connections for step in model.steps)
+    rows = []
+    for size in SIZES:
+        budget = size - spare
+        row = {"memory_bytes": size}
+        for name, ends in (("server", 1), ("both_ends", 2)):
+            count = model.holds(budget, ends)
+            row |= {name: count, f"{name}_low": model.holds(budget, ends, -1), f"{name}_high": model.holds(budget, ends, 1)}
+        rows.append(row | {"forecast": row["server"] > most})
+    return rows
+
+
+def need_rows(model: Model, limit: int) -> list[dict]:
+    most = max(step.connections for step in model.steps)
+    rows = []
+    for count in COUNTS:
+        processes = {str(one): max(1, math.ceil(count / (one - RESERVE))) for one in sorted({limit, *LIMITS})}
+        each = math.ceil(count / processes[str(limit)])
+        rows.append({"connections": count, "user_bytes": model.user_at(count), "kernel_bytes": model.kernel_at(count),
+                     "total_bytes": model.total_at(count), "margin_bytes": model.margin(count),
+                     "server_bytes": model.total_at(count, 1), "processes": processes,
+                     # Owned so that in use stays below the trigger: no expansion up to that count.
+                     "initial": each * 100 // 80 + 1, "max": each * 100 // 80 + 1, "per_process": each,
+                     "forecast": count > most})
+    return rows
+
+
+def cell_facts(run: Run, cell: dict, hold: int | None, spare: int) -> dict:
+    steps, instances = read_steps(run, cell)
+    if len(steps) < 3:
+        raise UsageError(f"cell {cell['id']} has readings at {len(steps)} steps; a model needs at least three")
+    model = fit_model(steps, cell["config"], instances)
+    limit = (run.data["host"].get("limits") or {}).get("nofile_hard") or LIMITS[0]
+    held: HeldOut | None = None
+    if len(steps) >= 4:
+        held = hold_out(steps, cell["config"], instances, hold or steps[-1].connections)
+    return {
+        "cell": cell["id"], "status": cell["status"], "config": cell["config"], "instances": instances,
+        "points": [{"connections": step.connections, "user_bytes": step.user_bytes,
+                    "kernel_bytes": step.kernel_bytes, "reserve_bytes": step.reserve_bytes(),
+                    "model_user_bytes": model.user_at(step.connections),
+                    "model_kernel_bytes": model.kernel_at(step.connections) if model.kernel else None} for step in steps],
+        "user": line_facts(model.user), "kernel": line_facts(model.kernel),
+        "reserve": "by the strategy's rule" if model.ruled else "as a measured share of what is in use",
+        "held_out": held and {"connections": held.connections, "measured_bytes": held.measured_bytes,
+                              "predicted_bytes": held.predicted_bytes, "error_percent": held.error_percent,
+                              "holds": abs(held.error_percent) <= TOLERANCE_PERCENT},
+        "descriptor_limit": limit, "spare_bytes": spare, "sizes": size_rows(model, spare), "needs": need_rows(model, limit),
+    }
+
+
+def add_arguments(parser) -> None:
+    parser.add_argument("run", metavar="RUN", help="a steps run: its folder, its run.json, an id, or 'latest'")
+    parser.add_argument("--only", metavar="RE", help="only cells whose name the regular expression finds")
+    parser.add_argument("--hold-out", type=parse_count, metavar="N", help="the step to check with (the largest)")
+    parser.add_argument("--spare", type=parse_bytes, default=256 << 20, metavar="BYTES",
+                        help="left to the system and all else, of each size (256MiB)")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print JSON")
+    form.add_argument("--markdown", action="store_true", help="print Markdown, for a capacity report")
+
+
+def show_line(name: str, line: dict | None) -> str:
+    if line is None:
+        return f"{name} memory: not measured"
+    return (f"{name} memory = {show_bytes(line['base_bytes'])} + n x {line['per_connection_bytes']:.0f} B "
+            f"({line['per_connection_low']:.0f} to {line['per_connection_high']:.0f} at 95 %)")
+
+
+def sentences(facts: dict) -> list[str]:
+    user, kernel = facts["user"], facts["kernel"]
+    told = [show_line("user", user), show_line("kernel", kernel)]
+    told.append("user memory is what is in use; the pools' reserve comes on top, " + facts["reserve"])
+    told.append("kernel memory is of both ends of each connection; a server whose clients are elsewhere has half of it")
+    held = facts["held_out"]
+    if held:
+        told.append(f"check: {show_count(held['connections'])} connections, predicted by the other steps: "
+                    f"{show_bytes(held['predicted_bytes'])}; measured: {show_bytes(held['measured_bytes'])}; "
+                    f"{held['error_percent']:+.1f} %" + ("" if held["holds"] else ": THE MODEL DOES NOT HOLD"))
+    else:
+        told.append("check: too few steps to hold one out")
+    if facts["status"] != "complete":
+        told.append(f"the cell is {facts['status']}: what it rests on is not whole")
+    return told
+
+
+def tables(facts: dict) -> list[tuple[str, list[str], list[list[str]]]]:
+    points = [[show_count(point["connections"]), show_bytes(point["user_bytes"]), show_bytes(point["model_user_bytes"]),
+               show_bytes(point["kernel_bytes"]), show_bytes(point["model_kernel_bytes"]),
+               show_bytes(point["reserve_bytes"])] for point in facts["points"]]
+    sizes = [[show_bytes(row["memory_bytes"]), show_count(row["server"]),
+              f"{show_count(row['server_low'])} to {show_count(row['server_high'])}", show_count(row["both_ends"]),
+              "forecast" if row["forecast"] else "in the range measured"] for row in facts["sizes"]]
+    limits = list(facts["needs"][0]["processes"])
+    needs = [[show_count(row["connections"]), show_bytes(row["server_bytes"]), show_bytes(row["total_bytes"]),
+              show_bytes(row["margin_bytes"]), *(show_count(row["processes"][limit]) for limit in limits),
+              "forecast" if row["forecast"] else "in the range measured"] for row in facts["needs"]]
+    settings = [[show_count(row["connections"]), show_count(row["processes"][str(facts["descriptor_limit"])]),
+                 show_count(row["per_process"]), f"--initial {row['initial']} --max {row['max']}"] for row in facts["needs"]]
+    return [
+        ("Measured, and by the model", ["connections", "user", "model", "kernel", "model", "reserve of pools"], points),
+        (f"What sizes hold, {show_bytes(facts['spare_bytes'])} of each left to the system",
+         ["memory", "a server's connections", "at 95 %", "with the clients on it", ""], sizes),
+        ("What counts need", ["connections", "server", "both ends", "+- at 95 %",
+                              *(f"processes at {show_count(int(limit))}" for limit in limits), ""], needs),
+        (f"Pool settings without an expansion, under a descriptor limit of {show_count(facts['descriptor_limit'])}",
+         ["connections", "processes", "each", "of each process"], settings),
+    ]
+
+
+def text(run: Run, all_facts: list[dict]) -> str:
+    parts = []
+    for facts in all_facts:
+        parts.append(facts["cell"] + "\n  " + "\n  ".join(sentences(facts)))
+        for title, head, rows in tables(facts):
+            parts.append(f"{title}:\n" + text_table(head, rows, "r" * (len(head) - 1) + "l"))
+    return "\n\n".join([*parts, f"Run {run.id}, sha256 of its run.json {sha256(run.folder / 'run.json')}"])
+
+
+def markdown(run: Run, all_facts: list[dict]) -> str:
+    host, tool = run.data["host"], run.data["tool"]
+    lines = [f"# Capacity by run {markdown_text(run.id)}", ""]
+    for facts in all_facts:
+        lines += [f"## {markdown_text(facts['cell'])}", "", *(f"- {markdown_text(one)}" for one in sentences(facts)), ""]
+        for title, head, rows in tables(facts):
+            lines += [f"**{title}**", "", markdown_table(head, rows, "r" * (len(head) - 1) + "l"), ""]
+    lines += [markdown_text(f"Rests on run {run.id} of {run.data['started_utc']}, version {tool['version']}, commit "
+                            f"{tool['commit']}, {host.get('cores')} cores of {host.get('cpu_model')}, {host.get('kernel')}; "
+                            f"sha256 of its run.json {sha256(run.folder / 'run.json')}.")]
+    return "\n".join(lines)
+
+
+def run(args) -> int:
+    record = load(args.run)
+    cells = cells_of(record, args.only)
+    facts, refused = [], []
+    for cell in cells:
+        try:
+            facts.append(cell_facts(record, cell, args.hold_out, args.spare))
+        except PoolmarkError as error:
+            refused.append(str(error))
+    if not facts:
+        raise UsageError("; ".join(refused))
+    if args.json:
+        print(json.dumps({"run": record.id, "sha256": sha256(record.folder / "run.json"), "cells": facts,
+                          "refused": refused}, indent=1))
+    else:
+        print((markdown if args.markdown else text)(record, facts))
+        for one in refused:
+            print(f"\nnot looked at: {one}")
+    return 0 if all(one["held_out"] is None or one["held_out"]["holds"] for one in facts) else 1

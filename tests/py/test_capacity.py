@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The memory model: what it fits, what it predicts of steps it never saw, what it says of sizes."""
+import json
+
+import numpy
+import pytest
+from poolmark_lib import model
+from poolmark_lib.errors import PoolmarkError
+from poolmark_lib.record import Record
+
+COUNTS = [10, 100, 1_000, 10_000, 100_000, 250_000, 500_000, 1_000_000]
+HEAD = ("at_ns,phase,connections,target_rss_bytes,target_pss_bytes,target_private_bytes,target_cpu_ns,"
+        "generator_pss_bytes,generator_cpu_ns,kernel_slab_bytes,kernel_tcp_bytes,kernel_page_table_bytes\n")
+POOL_HEAD = ("at_ns,pool,strategy,object_bytes,owned,in_use,peak_in_use,gets,puts,hits,misses,overflow,refused,failed,"
+             "expansions,shrinks,bytes_owned,overhead_bytes,longest_expansion_ns\n")
+
+
+def test_a_line_is_found_with_an_interval_that_holds_it():
+    scatter = numpy.random.default_rng(1).normal(0, 1, len(COUNTS))
+    values = [3e6 + 700 * count + noise * 40 * count**0.5 for count, noise in zip(COUNTS, scatter, strict=True)]
+    line = model.fit_line(COUNTS, values)
+    low, high = line.slope_interval()
+    assert low < 700 < high and high - low < 20
+    assert abs(line.at(2_000_000) - (3e6 + 1.4e9)) < line.margin(2_000_000)
+
+
+@pytest.mark.parametrize("counts", [[], [1, 2], [5, 5, 5]])
+def test_too_few_steps_are_refused(counts):
+    with pytest.raises(PoolmarkError, match="at least three"):
+        model.fit_line(counts, [1.0] * len(counts))
+
+
+def test_the_rule_of_expand_gives_the_published_sequence():
+    rule = model.PoolRule("expand", 1024, 100_000)
+    owned = [rule.owned(in_use) for in_use in (818, 819, 1228, 1843, 99_999)]
+    assert owned == [1024, 1536, 2304, 3456, 100_000]
+
+
+def test_other_strategies_have_their_own_rule():
+    assert model.PoolRule("fixed", 1000).owned(10) == 1000
+    assert model.PoolRule("malloc", 0).owned(10) == 10
+
+
+def test_initial_and_max_are_read_from_the_options():
+    rules = model.pool_rules({"strategy": "expand", "broker_options": "--initial 64 --initial buffers=9 --max 100"})
+    assert (rules["connections"].initial, rules["connections"].maximum) == (64, 100)
+    assert (rules["buffers"].initial, rules["buffers"].maximum, rules["arenas"].initial) == (9, 0, 0)
+
+
+def steps_of_expand(instances=52, size=600):
+    rule = model.PoolRule("expand", 64)
+    steps = []
+    for count in COUNTS:
+        each = round(count / instances)
+        owned = rule.owned(each) * instances
+        user = 60e6 + 100 * count + owned * size
+        steps.append(model.Step(count, user, 8400.0 * count,
+                                {"connections": {"object_bytes": size, "owned": owned, "in_use": each * instances}}))
+    return steps
+
+
+@pytest.mark.parametrize("held", [100_000, 250_000, 500_000, 1_000_000])
+def test_a_strategy_that_grows_in_steps_is_predicted(held):
+    config = {"strategy": "expand", "broker_options": "--initial 64"}
+    found = model.hold_out(steps_of_expand(), config, 52, held)
+    assert abs(found.error_percent) < 0.5
+
+
+def test_a_rule_that_does_not_hold_gives_way_to_the_measured_share():
+    steps = steps_of_expand()
+    for step in steps:
+        step.pools["connections"]["owned"] = 3 * step.pools["connections"]["in_use"]
+    fitted = model.fit_model(steps, {"strategy": "expand", "broker_options": "--initial 64"}, 52)
+    assert not fitted.ruled
+    assert fitted.reserve_at(1_000_000) == pytest.approx(2 * 1_000_000 * 600, rel=0.01)
+
+
+def test_a_budget_holds_what_the_model_says():
+    steps = [model.Step(count, 1e6 + 1000.0 * count, 8000.0 * count) for count in COUNTS]
+    fitted = model.fit_model(steps, {"strategy": "malloc"}, 1)
+    assert fitted.holds(1e6 + 9000 * 5000, 2) == pytest.approx(5000, abs=2)
+    assert fitted.holds(1e6 + 5000 * 5000, 1) == pytest.approx(5000, abs=2)
+    assert fitted.holds(0, 2) == 0
+
+
+def test_a_step_that_is_not_there_cannot_be_held_out():
+    with pytest.raises(PoolmarkError, match="there are: 10, 100"):
+        model.hold_out(steps_of_expand(), {}, 1, 7)
+
+
+def write_run(folder, user_each=18_000, top_extra=0):
+    record = Record.create("steps", suite="million", folder=folder, seed=1)
+    config = {"strategy": "malloc", "shape": "lean", "phases": "steps --steps " + ",".join(map(str, COUNTS))}
+    cell = record.cell("lean-malloc-raw-1000000.1", config)
+    (cell.folder / "load").mkdir()
+    (cell.folder / "broker-1").mkdir()
+    lines = [HEAD, "1,start,0,4000000,4000000,,,,,100,0,\n"]
+    pools = [POOL_HEAD]
+    for at, count in enumerate(COUNTS, start=2):
+        user = 4_000_000 + user_each * count + (top_extra if count == COUNTS[-1] else 0)
+        lines.append(f"{at},step,{count},{user},{user},,,,,{100 + 8400 * count},0,\n")
+        pools.append(f"{at},connections,malloc,600,{count},{count},0,0,0,0,0,0,0,0,0,0,0,0,0\n")
+    (cell.folder / "load" / "memory.csv").write_text("".join(lines))
+    (cell.folder / "broker-1" / "pools.csv").write_text("".join(pools))
+    cell.file("memory", cell.folder / "load" / "memory.csv")
+    cell.finish("complete")
+    record.close("complete")
+
+
+def test_the_command_prints_model_check_sizes_and_needs(tmp_path, poolmark):
+    write_run(tmp_path / "run")
+    done = poolmark("capacity", tmp_path / "run")
+    assert done.returncode == 0, done.stderr
+    assert "user memory = 3.81 MiB + n x 18000 B" in done.stdout
+    assert "kernel memory = 0 B + n x 8400 B" in done.stdout
+    assert "+0.0 %" in done.stdout or "-0.0 %" in done.stdout
+    assert "forecast" in done.stdout and "10 000 000" in done.stdout
+    told = json.loads(poolmark("capacity", tmp_path / "run", "--json").stdout)["cells"][0]
+    assert [row["memory_bytes"] for row in told["sizes"]] == [512 << 20] + [1 << bit for bit in range(30, 38)]
+    two_gib = told["sizes"][2]
+    assert two_gib["both_ends"] == pytest.approx(((2 << 30) - (256 << 20) - 4e6) / 26_400, abs=2)
+    assert two_gib["server"] == pytest.approx(((2 << 30) - (256 << 20) - 4e6) / 22_200, abs=2)
+    assert told["needs"][2]["total_bytes"] == pytest.approx(4e6 + 26_400e6, rel=1e-6)
+    assert told["needs"][3]["forecast"] and not told["needs"][2]["forecast"]
+    page = poolmark("capacity", tmp_path / "run", "--markdown")
+    assert page.stdout.startswith("# Capacity by run steps-") and "|---:|" in page.stdout
+
+
+def test_a_model_that_is_off_says_so_and_is_exit_1(tmp_path, poolmark):
+    write_run(tmp_path / "run", top_extra=5_000_000_000)
+    done = poolmark("capacity", tmp_path / "run")
+    assert done.returncode == 1
+    assert "THE MODEL DOES NOT HOLD" in done.stdout
+    assert poolmark("capacity", tmp_path / "run", "--hold-out", "7").returncode == 2
+
+
+def test_a_run_without_steps_is_refused(tmp_path, poolmark):
+    record = Record.create("suite", suite="quick", folder=tmp_path / "run")
+    record.cell("a.1", {"strategy": "malloc"}).finish("complete")
+    record.close("complete")
+    done = poolmark("capacity", tmp_path / "run")
+    assert done.returncode == 2
+    assert "has no steps" in done.stderr or "no memory.csv" in done.stderr
+    assert poolmark("capacity", tmp_path / "run", "--only", "zzz").returncode == 2

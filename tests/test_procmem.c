@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/procmem.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static const int64_t MIB = 1 << 20;
+
+// 0 is a process that waits for its end on a pipe; `ready` is written to when it stands.
+struct child {
+    pid_t pid;
+    int hold;
+};
+
+static struct child start_child(const char *name, size_t touched_bytes)
+{
+    int hold[2], ready[2];
+    assert_int_equal(pipe(hold), 0);
+    assert_int_equal(pipe(ready), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        close(hold[1]);
+        prctl(PR_SET_NAME, name);
+        char *memory =
+            mmap(NULL, touched_bytes + 1, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        memset(memory, 1, touched_bytes);
+        char byte = 0;
+        if (write(ready[1], &byte, 1) != 1 || read(hold[0], &byte, 1) < 0) {
+            _exit(1);
+        }
+        _exit(0);
+    }
+    close(hold[0]);
+    close(ready[1]);
+    char byte;
+    assert_int_equal(read(ready[0], &byte, 1), 1);
+    close(ready[0]);
+    return (struct child){.pid = pid, .hold = hold[1]};
+}
+
+static void end_child(struct child child)
+{
+    close(child.hold);
+    int status;
+    assert_int_equal(waitpid(child.pid, &status, 0), child.pid);
+    assert_int_equal(status, 0);
+}
+
+static void it_reads_this_process(void **state)
+{
+    (void)state;
+    struct procmem mem;
+    assert_int_equal(procmem_read(getpid(), &mem), 0);
+    assert_true(mem.rss_bytes > 0);
+    assert_true(mem.pss_bytes > 0 && mem.pss_bytes <= mem.rss_bytes);
+    assert_true(mem.private_bytes > 0 && mem.private_bytes <= mem.rss_bytes);
+    assert_true(mem.swap_bytes >= 0);
+    assert_true(mem.page_table_bytes > 0);
+    assert_true(mem.cpu_ns > 0);
+    assert_true(mem.minor_faults > 0);
+    assert_true(mem.major_faults >= 0);
+}
+
+static void touched_memory_of_another_process_shows_in_all_of_its_figures(void **state)
+{
+    (void)state;
+    struct child small = start_child("small", 0), large = start_child("large", 32 * (size_t)MIB);
+    struct procmem a, b;
+    assert_int_equal(procmem_read(small.pid, &a), 0);
+    assert_int_equal(procmem_read(large.pid, &b), 0);
+    // Both were forked from this process and share the rest of their pages alike. A sanitizer's shadow comes
+    // on top.
+    assert_true(b.rss_bytes - a.rss_bytes > 31 * MIB);
+    assert_true(b.pss_bytes - a.pss_bytes > 31 * MIB);
+    assert_true(b.private_bytes - a.private_bytes > 31 * MIB);
+    end_child(large);
+    end_child(small);
+}
+
+static void a_quick_reading_leaves_out_what_is_dear(void **state)
+{
+    (void)state;
+    struct child child = start_child("quick", 8 * (size_t)MIB);
+    struct procmem quick, full;
+    assert_int_equal(procmem_read_quick(child.pid, &quick), 0);
+    assert_int_equal(procmem_read(child.pid, &full), 0);
+    assert_int_equal(quick.pss_bytes, -1);
+    assert_int_equal(quick.private_bytes, -1);
+    assert_int_equal(quick.swap_bytes, -1);
+    assert_int_equal(quick.page_table_bytes, -1);
+    // The kernel counts this in batches for each processor, so that it may be off by some pages.
+    assert_true(llabs(quick.rss_bytes - full.rss_bytes) < 4 * MIB);
+    assert_true(quick.minor_faults > 0 && quick.minor_faults <= full.minor_faults);
+    assert_true(quick.cpu_ns > 0 && quick.cpu_ns <= full.cpu_ns);
+    end_child(child);
+}
+
+static void cpu_time_is_finer_than_a_tick(void **state)
+{
+    (void)state;
+    struct procmem before, after;
+    assert_int_equal(procmem_read_quick(getpid(), &before), 0);
+    do {
+        assert_int_equal(procmem_read_quick(getpid(), &after), 0);
+    } while (after.cpu_ns == before.cpu_ns);
+    assert_true(after.cpu_ns > before.cpu_ns);
+    assert_true(before.cpu_ns % 10000000 != 0 || after.cpu_ns % 10000000 != 0);
+}
+
+static void a_name_with_parentheses_and_blanks_does_not_confuse_it(void **state)
+{
+    (void)state;
+    struct child child = start_child("a) R 1 (b", 0);
+    struct procmem mem;
+    assert_int_equal(procmem_read(child.pid, &mem), 0);
+    assert_true(mem.minor_faults > 0);
+    assert_true(mem.cpu_ns > 0);
+    end_child(child);
+}
+
+static void a_process_that_is_gone_is_told(void **state)
+{
+    (void)state;
+    struct child child = start_child("gone", 0);
+    end_child(child);
+    struct procmem mem, untouched;
+    memset(&mem, 0x5a, sizeof mem);
+    untouched = mem;
+    assert_int_equal(procmem_read(child.pid, &mem), -ESRCH);
+    assert_int_equal(procmem_read_quick(child.pid, &mem), -ESRCH);
+    assert_int_equal(procmem_read(-1, &mem), -ESRCH);
+    assert_memory_equal(&mem, &untouched, sizeof mem);
+}
+
+static void a_process_that_ended_and_was_not_waited_for_holds_nothing(void **state)
+{
+    (void)state;
+    struct child child = start_child("zombie", 0);
+    close(child.hold);
+    siginfo_t info;
+    assert_int_equal(waitid(P_PID, (id_t)child.pid, &info, WEXITED | WNOWAIT), 0);
+    struct procmem mem;
+    assert_int_equal(procmem_read_quick(child.pid, &mem), 0);
+    assert_int_equal(mem.rss_bytes, 0);
+    assert_int_equal(procmem_read(child.pid, &mem), -ESRCH);
+    assert_int_equal(waitpid(child.pid, NULL, 0), child.pid);
+}
+
+static void the_kernel_s_own_memory_is_read(void **state)
+{
+    (void)state;
+    struct kernmem mem;
+    assert_int_equal(kernmem_read(&mem), 0);
+    assert_true(mem.slab_bytes > 0);
+    assert_true(mem.page_table_bytes > 0);
+    assert_true(mem.kernel_stack_bytes > 0);
+    assert_true(mem.free_bytes > 0);
+    assert_true(mem.tcp_bytes >= 0);
+    assert_true(mem.tcp_orphan >= 0 && mem.tcp_time_wait >= 0);
+}
+
+static void a_listening_socket_is_counted(void **state)
+{
+    (void)state;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_in any = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    assert_int_equal(bind(fd, (struct sockaddr *)&any, sizeof any), 0);
+    assert_int_equal(listen(fd, 1), 0);
+    struct kernmem mem;
+    assert_int_equal(kernmem_read(&mem), 0);
+    assert_true(mem.tcp_in_use >= 1);
+    close(fd);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(it_reads_this_process),
+        cmocka_unit_test(touched_memory_of_another_process_shows_in_all_of_its_figures),
+        cmocka_unit_test(a_quick_reading_leaves_out_what_is_dear),
+        cmocka_unit_test(cpu_time_is_finer_than_a_tick),
+        cmocka_unit_test(a_name_with_parentheses_and_blanks_does_not_confuse_it),
+        cmocka_unit_test(a_process_that_is_gone_is_told),
+        cmocka_unit_test(a_process_that_ended_and_was_not_waited_for_holds_nothing),
+        cmocka_unit_test(the_kernel_s_own_memory_is_read),
+        cmocka_unit_test(a_listening_socket_is_counted),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/record.h"
+#include "base/build.h"
+#include "tests/temp_dir.h"
+
+#include <errno.h>
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+struct place {
+    char dir[TEMP_PATH_SIZE], run[TEMP_PATH_SIZE], json[TEMP_PATH_SIZE];
+};
+
+static int set_up(void **state)
+{
+    struct place *place = calloc(1, sizeof *place);
+    temp_dir_make(place->dir);
+    temp_dir_file(place->dir, "results/runs/one", place->run);
+    temp_dir_file(place->dir, "results/runs/one/run.json", place->json);
+    *state = place;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct place *place = *state;
+    temp_dir_remove(place->dir);
+    free(place);
+    return 0;
+}
+
+static struct record *open_quietly(const struct place *place)
+{
+    static char *argv[] = {"/opt/poolmark/build/poolmark-loadgen", "connect", "--connections", "10", NULL};
+    struct record *record = NULL;
+    struct err err = {{0}};
+    assert_int_equal(record_open(&record, place->run, "load", 4, argv, &err), 0);
+    record_set(record, "config.quiet", json_true());
+    return record;
+}
+
+static json_t *load(const struct place *place)
+{
+    json_error_t error;
+    json_t *root = json_load_file(place->json, JSON_REJECT_DUPLICATES, &error);
+    if (!root) {
+        fail_msg("%s:%d: %s", place->json, error.line, error.text);
+    }
+    return root;
+}
+
+static const char *text_at(const json_t *object, const char *name)
+{
+    const char *text = json_string_value(json_object_get(object, name));
+    assert_non_null(text);
+    return text;
+}
+
+static void has_form(const char *text, const char *form)
+{
+    size_t i = 0;
+    for (; form[i] && text[i]; i++) {
+        bool fits = form[i] == '9'   ? strchr("0123456789", text[i]) != NULL
+                    : form[i] == 'x' ? strchr("0123456789abcdef", text[i]) != NULL
+                                     : form[i] == text[i];
+        if (!fits) {
+            break;
+        }
+    }
+    if (form[i] || text[i]) {
+        fail_msg("\"%s\" has not the form %s", text, form);
+    }
+}
+
+static void opening_makes_the_folders_and_a_running_record(void **state)
+{
+    struct place *place = *state;
+    struct record *record = open_quietly(place);
+    json_t *root = load(place);
+    assert_string_equal(text_at(root, "schema"), "poolmark.run/1");
+    assert_string_equal(text_at(root, "kind"), "load");
+    assert_string_equal(text_at(root, "status"), "running");
+    has_form(text_at(root, "id"), "load-99999999T999999Z-xxxx");
+    has_form(text_at(root, "started_utc"), "9999-99-99T99:99:99Z");
+    assert_true(json_is_null(json_object_get(root, "ended_utc")));
+    const json_t *tool = json_object_get(root, "tool");
+    assert_string_equal(text_at(tool, "version"), POOLMARK_VERSION);
+    assert_string_equal(text_at(tool, "commit"), build_facts()->commit);
+    assert_string_equal(text_at(tool, "compiler"), build_facts()->compiler);
+    assert_string_equal(text_at(tool, "flags"), build_facts()->flags);
+    assert_true(json_is_boolean(json_object_get(tool, "dirty")));
+    assert_true(json_integer_value(json_object_get(json_object_get(root, "host"), "cores")) > 0);
+    assert_true(json_is_object(json_object_get(root, "config")));
+    assert_true(json_is_object(json_object_get(root, "metrics")));
+    assert_true(json_is_array(json_object_get(root, "anomalies")));
+    json_decref(root);
+    assert_int_equal(record_close(record, "complete", NULL), 0);
+}
+
+static void the_command_tells_nothing_of_the_machine_s_folders(void **state)
+{
+    struct place *place = *state;
+    char absolute[TEMP_PATH_SIZE + 20];
+    snprintf(absolute, sizeof absolute, "--record=%s", place->run);
+    char *argv[] = {"./build/poolmark-loadgen",       "connect",       "--record", place->run,       absolute,
+                    "--target=mqtt://127.0.0.1:1883", "relative/path", "/",        "not UTF-8 \xff", NULL};
+    static const char *const expected[] = {
+        "poolmark-loadgen", "connect", "--record", "one", "--record=one", "--target=mqtt://127.0.0.1:1883",
+        "relative/path",    "/",       "?"};
+    struct record *record = NULL;
+    assert_int_equal(record_open(&record, place->run, "load", 9, argv, NULL), 0);
+    assert_int_equal(record_close(record, "complete", NULL), 0);
+    json_t *root = load(place);
+    const json_t *command = json_object_get(root, "command");
+    assert_int_equal(json_array_size(command), 9);
+    for (size_t i = 0; i < 9; i++) {
+        assert_string_equal(json_string_value(json_array_get(command, i)), expected[i]);
+    }
+    json_decref(root);
+}
+
+static void values_are_set_at_dotted_paths(void **state)
+{
+    struct place *place = *state;
+    struct record *record = open_quietly(place);
+    record_set(record, "seed", json_integer(7));
+    record_set(record, "config.rate", json_real(10.5));
+    record_set(record, "config.target.port", json_integer(1883));
+    record_set(record, "config.rate", json_integer(11));
+    record_set(record, "seed.low", json_integer(8)); // what stood there gives way
+    assert_int_equal(record_save(record, NULL), 0);
+    json_t *root = load(place);
+    const json_t *config = json_object_get(root, "config");
+    assert_int_equal(json_integer_value(json_object_get(config, "rate")), 11);
+    assert_int_equal(json_integer_value(json_object_get(json_object_get(config, "target"), "port")), 1883);
+    assert_int_equal(json_integer_value(json_object_get(json_object_get(root, "seed"), "low")), 8);
+    assert_string_equal(text_at(root, "status"), "running");
+    json_decref(root);
+    assert_int_equal(record_close(record, "complete", NULL), 0);
+}
+
+static void metrics_have_value_unit_and_direction(void **state)
+{
+    struct place *place = *state;
+    struct record *record = open_quietly(place);
+    record_metric(record, "connect.p99", 1.7e6, "ns", "lower");
+    record_metric(record, "pool.hit_rate", 0.1, "ratio", "higher");
+    record_metric(record, "ack.p99", NAN, "ns", "lower");
+    record_metric(record, "ack.max", INFINITY, "ns", "lower");
+    assert_int_equal(record_close(record, "complete", NULL), 0);
+    json_t *root = load(place);
+    const json_t *metrics = json_object_get(root, "metrics"), *p99 = json_object_get(metrics, "connect.p99");
+    assert_true(json_real_value(json_object_get(p99, "value")) == 1.7e6);
+    assert_string_equal(text_at(p99, "unit"), "ns");
+    assert_string_equal(text_at(p99, "better"), "lower");
+    assert_true(json_is_null(json_object_get(json_object_get(metrics, "ack.p99"), "value")));
+    assert_true(json_is_null(json_object_get(json_object_get(metrics, "ack.max"), "value")));
+    json_decref(root);
+    char *text = temp_file_read(place->json);
+    assert_non_null(strstr(text, "\"value\": 0.1,"));
+    free(text);
+}
+
+static void anomalies_are_kept_in_order_with_their_time(void **state)
+{
+    struct place *place = *state;
+    struct record *record = open_quietly(place);
+    record_anomaly(record, "late", "fell %d ns behind", 5);
+    record_anomaly(record, "dropped", "lost %s", "three");
+    assert_int_equal(record_close(record, "incomplete", NULL), 0);
+    json_t *root = load(place);
+    const json_t *anomalies = json_object_get(root, "anomalies");
+    assert_int_equal(json_array_size(anomalies), 2);
+    assert_string_equal(text_at(json_array_get(anomalies, 0), "what"), "late");
+    assert_string_equal(text_at(json_array_get(anomalies, 0), "text"), "fell 5 ns behind");
+    assert_string_equal(text_at(json_array_get(anomalies, 1), "text"), "lost three");
+    assert_true(json_real_value(json_object_get(json_array_get(anomalies, 1), "at_s")) >= 0);
+    json_decref(root);
+}
+
+static void a_flood_of_anomalies_is_cut_and_says_so(void **state)
+{
+    struct place *place = *state;
+    struct record *record = open_quietly(place);
+    for (int i = 0; i < 1500; i++) {
+        record_anomaly(record, "failed", "client %d", i);
+    }
+    assert_int_equal(record_close(record, "incomplete", NULL), 0);
+    json_t *root = load(place);
+    const json_t *anomalies = json_object_get(root, "anomalies");
+    assert_int_equal(json_array_size(anomalies), 1001);
+    assert_string_equal(text_at(json_array_get(anomalies, 1000), "what"), "many");
+    json_decref(root);
+}
+
+static void closing_gives_status_and_end(void **state)
+{
+    struct place *place = *state;
+    assert_int_equal(record_close(open_quietly(place), "incomplete", NULL), 0);
+    json_t *root = load(place);
+    assert_string_equal(text_at(root, "status"), "incomplete");
+    has_form(text_at(root, "ended_utc"), "9999-99-99T99:99:99Z");
+    json_decref(root);
+    assert_int_equal(record_close(NULL, "complete", NULL), 0);
+}
+
+static void a_record_is_never_overwritten(void **state)
+{
+    struct place *place = *state;
+    assert_int_equal(record_close(open_quietly(place), "complete", NULL), 0);
+    char *before = temp_file_read(place->json);
+    struct record *second = NULL;
+    struct err err = {{0}};
+    assert_int_equal(record_open(&second, place->run, "load", 0, NULL, &err), -EEXIST);
+    assert_null(second);
+    assert_non_null(strstr(err.text, place->run));
+    assert_non_null(strstr(err.text, "name another folder"));
+    char *after = temp_file_read(place->json);
+    assert_string_equal(before, after);
+    free(before);
+    free(after);
+    char left[TEMP_PATH_SIZE];
+    assert_int_equal(access(temp_dir_file(place->run, "run.json.new", left), F_OK), -1);
+}
+
+static void a_folder_that_cannot_be_made_is_named(void **state)
+{
+    struct place *place = *state;
+    char file[TEMP_PATH_SIZE], below[TEMP_PATH_SIZE];
+    temp_dir_file(place->dir, "plain", file);
+    temp_dir_file(place->dir, "plain/run", below);
+    FILE *made = fopen(file, "we");
+    assert_int_equal(fclose(made), 0);
+    struct record *record = NULL;
+    struct err err = {{0}};
+    assert_int_equal(record_open(&record, below, "load", 0, NULL, &err), -ENOTDIR);
+    assert_non_null(strstr(err.text, below));
+    assert_int_equal(record_open(&record, file, "load", 0, NULL, &err), -ENOTDIR);
+}
+
+static void a_value_that_could_not_be_made_fails_one_save_and_keeps_the_rest(void **state)
+{
+    struct place *place = *state;
+    struct record *record = open_quietly(place);
+    struct err err = {{0}};
+    record_set(record, "config.rate", json_real(NAN)); // jansson makes none
+    record_set(record, "config.other", json_integer(1));
+    assert_int_equal(record_save(record, &err), -ENOMEM);
+    assert_non_null(strstr(err.text, "config.rate"));
+    json_t *root = load(place);
+    assert_int_equal(json_integer_value(json_object_get(json_object_get(root, "config"), "other")), 1);
+    json_decref(root);
+    assert_int_equal(record_save(record, &err), 0);
+    assert_int_equal(record_close(record, "complete", NULL), 0);
+}
+
+static void a_save_that_fails_leaves_the_record_before_it(void **state)
+{
+    struct place *place = *state;
+    struct record *record = open_quietly(place);
+    // The name of the new file is taken by a folder: it cannot be written.
+    char fresh[TEMP_PATH_SIZE];
+    assert_int_equal(mkdir(temp_dir_file(place->run, "run.json.new", fresh), 0755), 0);
+    struct err err = {{0}};
+    assert_int_equal(record_save(record, &err), -EISDIR);
+    assert_non_null(strstr(err.text, place->json));
+    json_t *root = load(place);
+    assert_string_equal(text_at(root, "status"), "running");
+    json_decref(root);
+    assert_int_equal(rmdir(fresh), 0);
+    assert_int_equal(record_close(record, "complete", NULL), 0);
+}
+
+static void readers_see_a_whole_record_at_any_instant(void **state)
+{
+    struct place *place = *state;
+    struct record *record = open_quietly(place);
+    pid_t child = fork();
+    if (child == 0) {
+        for (int i = 0; i < 200; i++) {
+            record_set(record, "config.round", json_integer(i));
+            if (record_save(record, NULL) < 0) {
+                _exit(1);
+            }
+        }
+        _exit(0);
+    }
+    int status;
+    do {
+        json_decref(load(place));
+    } while (waitpid(child, &status, WNOHANG) == 0);
+    assert_int_equal(status, 0);
+    assert_int_equal(record_close(record, "complete", NULL), 0);
+}
+
+static void paths_lie_in_the_folder(void **state)
+{
+    struct place *place = *state;
+    struct record *record = open_quietly(place);
+    char path[TEMP_PATH_SIZE], expected[TEMP_PATH_SIZE];
+    assert_ptr_equal(record_path(record, "latency.hlog", path, sizeof path), path);
+    assert_string_equal(path, temp_dir_file(place->run, "latency.hlog", expected));
+    assert_string_equal(record_dir(record), place->run);
+    assert_int_equal(record_close(record, "complete", NULL), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(opening_makes_the_folders_and_a_running_record, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_command_tells_nothing_of_the_machine_s_folders, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(values_are_set_at_dotted_paths, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(metrics_have_value_unit_and_direction, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(anomalies_are_kept_in_order_with_their_time, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_flood_of_anomalies_is_cut_and_says_so, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(closing_gives_status_and_end, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_record_is_never_overwritten, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_folder_that_cannot_be_made_is_named, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_value_that_could_not_be_made_fails_one_save_and_keeps_the_rest,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_save_that_fails_leaves_the_record_before_it, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(readers_see_a_whole_record_at_any_instant, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(paths_lie_in_the_folder, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
