@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "broker/broker_record.h"
+
+#include "base/clock.h"
+#include "base/csv.h"
+#include "base/heap.h"
+#include "base/record.h"
+#include "broker/statistics.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define POOLS_HEADER                                                                                         \
+    "at_ns,pool,strategy,object_bytes,owned,in_use,peak_in_use,gets,puts,hits,misses,overflow,refused,"      \
+    "failed,"                                                                                                \
+    "expansions,shrinks,bytes_owned,overhead_bytes,longest_expansion_ns"
+#define EVENTS_HEADER "at_ns,pool,event,from,to,trigger,duration_ns"
+
+struct broker_record {
+    const struct broker_config *config;
+    struct record *record; // NULL: the log alone
+    struct csv *pools;
+    pthread_mutex_t lock; // guards `events` and the order of lines in the log
+    struct csv *events;
+};
+
+static void describe_config(struct broker_record *record)
+{
+    const struct broker_config *config = record->config;
+    char text[128];
+    record_set(record->record, "config.threads", json_integer(config->threads));
+    record_set(record->record, "config.shape", json_string(shape_format(&config->shape, text, sizeof text)));
+    record_set(record->record, "config.max_connections", json_integer(config->max_connections));
+    record_set(record->record, "config.overflow", json_string(config->overflow));
+    record_set(record->record, "config.allocator", json_string(heap_name()));
+    record_set(record->record, "config.sweep_every_ns", json_integer(config->sweep_every_ns));
+    for (int i = 0; i < BROKER_POOL_COUNT; i++) {
+        const struct pool_config *pool = &config->plans[i].config;
+        snprintf(text, sizeof text, "config.pools.%s", pool->name);
+        record_set(record->record, text,
+                   json_pack("{s:s, s:I, s:I, s:I, s:i, s:f, s:s, s:s, s:b}", "strategy",
+                             pool_strategy_name(config->plans[i].strategy), "object_bytes",
+                             (json_int_t)pool->object_bytes, "initial", (json_int_t)pool->initial, "max",
+                             (json_int_t)pool->max, "expand_at_percent", pool->expand_at_percent, "growth",
+                             pool->growth, "expand",
+                             pool->growth_mode == POOL_GROW_INLINE ? "inline" : "background", "overflow",
+                             pool->overflow == POOL_OVERFLOW_HEAP ? "heap" : "refuse", "touch", pool->touch));
+    }
+}
+
+int broker_record_open(struct broker_record **opened, const char *dir, int argc, char **argv,
+                       const struct broker_config *config, struct err *err)
+{
+    char path[4096];
+    struct broker_record *record = calloc(1, sizeof *record);
+    if (!record)
+        return err_set(err, -ENOMEM, "out of memory");
+    pthread_mutex_init(&record->lock, NULL);
+    record->config = config;
+    int code = dir ? record_open(&record->record, dir, "broker", argc, argv, err) : 0;
+    if (code < 0 || !dir)
+        goto done;
+    describe_config(record);
+    code = csv_open(&record->pools, record_path(record->record, "pools.csv", path, sizeof path), POOLS_HEADER,
+                    err);
+    if (code == 0)
+        code = csv_open(&record->events, record_path(record->record, "events.csv", path, sizeof path),
+                        EVENTS_HEADER, err);
+    if (code == 0)
+        code = record_save(record->record, err);
+done:
+    if (code < 0)
+        broker_record_close(record, NULL, "failed", NULL);
+    else
+        *opened = record;
+    return code;
+}
+
+static void log_event(const char *pool_name, const struct pool_event *event)
+{
+    switch (event->kind) {
+    case POOL_EVENT_EXPAND:
+        fprintf(stderr,
+                "[POOL] %s: expand %" PRId64 "->%" PRId64 " (trigger at %" PRId64 " of %" PRId64 ")\n",
+                pool_name, event->from, event->to, event->trigger, event->from);
+        break;
+    case POOL_EVENT_SHRINK:
+        fprintf(stderr, "[POOL] %s: shrink %" PRId64 "->%" PRId64 " (%" PRId64 " in use)\n", pool_name,
+                event->from, event->to, event->trigger);
+        break;
+    case POOL_EVENT_REFUSE:
+        fprintf(stderr, "[POOL] %s: refuse (%" PRId64 " in use of %" PRId64 ")\n", pool_name, event->trigger,
+                event->from);
+        break;
+    }
+}
+
+void broker_record_on_event(void *context, const char *pool_name, const struct pool_event *event)
+{
+    static const char *const names[] = {
+        [POOL_EVENT_EXPAND] = "expand", [POOL_EVENT_SHRINK] = "shrink", [POOL_EVENT_REFUSE] = "refuse"};
+    struct broker_record *record = context;
+    pthread_mutex_lock(&record->lock);
+    log_event(pool_name, event);
+    if (record->events)
+        csv_row(record->events, "%" PRId64 ",%s,%s,%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64,
+                event->at_ns, pool_name, names[event->kind], event->from, event->to, event->trigger,
+                event->duration_ns);
+    pthread_mutex_unlock(&record->lock);
+}
+
+void broker_record_set_addresses(struct broker_record *record, const struct address *addresses, int count)
+{
+    if (!record->record)
+        return;
+    json_t *list = json_array();
+    char text[ADDRESS_TEXT_BYTES];
+    for (int i = 0; i < count; i++)
+        json_array_append_new(list, json_string(address_format(&addresses[i], text)));
+    record_set(record->record, "config.listen", list);
+}
+
+void broker_record_sample(struct broker_record *record, const struct broker_statistics *statistics)
+{
+    if (!record->pools)
+        return;
+    int64_t now_ns = clock_now_ns();
+    for (int i = 0; i < BROKER_POOL_COUNT; i++) {
+        const struct broker_pool_plan *plan = &record->config->plans[i];
+        const struct pool_stats *pool = &statistics->pools[i];
+        csv_row(record->pools,
+                "%" PRId64 ",%s,%s,%zu,%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64
+                ",%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64
+                ",%" PRId64 ",%" PRId64,
+                now_ns, plan->config.name, pool_strategy_name(plan->strategy), plan->config.object_bytes,
+                pool->owned, pool->in_use, pool->peak_in_use, pool->gets, pool->puts, pool->hits,
+                pool->misses, pool->overflow, pool->refused, pool->failed, pool->expansions, pool->shrinks,
+                pool->bytes_owned, pool->overhead_bytes, pool->longest_expansion_ns);
+    }
+}
+
+static void add_metrics(struct record *record, const struct broker_statistics *statistics)
+{
+    const struct pool_stats *pool = &statistics->pools[POOL_CONNECTIONS];
+    const struct broker_counts *counts = &statistics->counts;
+    int64_t refused = counts->refused_limit + counts->refused_pool + counts->refused_descriptors;
+    record_metric(record, "pool.hit_rate", statistics_hit_rate(pool), "ratio", "higher");
+    record_metric(record, "pool.expansions", (double)pool->expansions, "count", "none");
+    record_metric(record, "pool.longest_expansion_ns", (double)pool->longest_expansion_ns, "ns", "lower");
+    record_metric(record, "pool.peak_in_use", (double)pool->peak_in_use, "count", "none");
+    record_metric(record, "connections.accepted", (double)counts->accepted, "count", "none");
+    record_metric(record, "connections.refused", (double)refused, "count", "none");
+    record_metric(record, "messages.received", (double)counts->messages_received, "count", "none");
+    record_metric(record, "messages.sent", (double)counts->messages_sent, "count", "none");
+    record_metric(record, "messages.dropped", (double)counts->messages_dropped, "count", "none");
+}
+
+int broker_record_close(struct broker_record *record, const struct broker_statistics *statistics,
+                        const char *status, struct err *err)
+{
+    if (!record)
+        return 0;
+    int code = csv_close(record->pools);
+    int other = csv_close(record->events);
+    code = code < 0 ? code : other;
+    if (code < 0)
+        err_set(err, code, "the record's CSV files are not whole: %s", strerror(-code));
+    if (record->record) {
+        if (statistics)
+            add_metrics(record->record, statistics);
+        other = record_close(record->record, code < 0 ? "incomplete" : status, code < 0 ? NULL : err);
+        code = code < 0 ? code : other;
+    }
+    pthread_mutex_destroy(&record->lock);
+    free(record);
+    return code;
+}

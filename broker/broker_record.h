@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a broker leaves behind: the log of its pools' events on stderr, and with --record run.json (kind
+// "broker"), pools.csv (a row for each pool at start, each second and at the end) and events.csv.
+//
+//     broker_record_open(&record, dir, argc, argv, &config, &err);     // dir NULL: the log alone
+//     broker_open(&broker, &config, broker_record_on_event, record, &err);
+//     broker_record_sample(record, &statistics);
+//     broker_record_close(record, &statistics, "complete", &err);
+#ifndef POOLMARK_BROKER_BROKER_RECORD_H
+#define POOLMARK_BROKER_BROKER_RECORD_H
+
+#include "base/err.h"
+#include "broker/broker.h"
+
+struct broker_record;
+
+int broker_record_open(struct broker_record **record, const char *dir, int argc, char **argv,
+                       const struct broker_config *config, struct err *err)
+    __attribute__((warn_unused_result));
+
+// A pool_listener; its context is the record. Any thread.
+void broker_record_on_event(void *record, const char *pool_name, const struct pool_event *event);
+
+void broker_record_set_addresses(struct broker_record *record, const struct address *addresses, int count);
+void broker_record_sample(struct broker_record *record, const struct broker_statistics *statistics);
+
+// `statistics` may be NULL, when the broker never opened. -errno when anything could not be written. NULL is
+// allowed.
+int broker_record_close(struct broker_record *record, const struct broker_statistics *statistics,
+                        const char *status, struct err *err);
+
+#endif

@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "broker/config.h"
+
+#include "base/clock.h"
+#include "base/units.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+// Objects of the connections' pool at start, unless told: as many as the auto-expanding brokers that we
+// measure have.
+enum { INITIAL_CONNECTIONS = 1024 };
+
+static int parse_shape(const char *text, void *place, struct err *err)
+{
+    return shape_parse(text, place, err);
+}
+
+static const char *const overflows[] = {"heap", "refuse", NULL};
+static const char *const expand_modes[] = {"inline", "background", NULL};
+
+#define AT(field) offsetof(struct broker_config, field)
+static const struct opt table[] = {
+    {NULL, NULL, OPT_HEADING, 0, NULL, 0, 0, NULL, "Network", NULL},
+    {"listen", "ADDR:PORT", OPT_LIST, AT(listen_texts), "127.0.0.1:1883", 0, 0, NULL,
+     "where to listen, several times; port 0 takes a free one", NULL},
+    {"threads", "N", OPT_COUNT, AT(threads), "1", 1, CONFIG_THREADS_MAX, NULL,
+     "event loops, each with listeners of its own", NULL},
+    {"max-connections", "N", OPT_COUNT, AT(max_connections), "0", 0, 1e9, NULL,
+     "connections at once; others are refused by a CONNACK; 0: as many as there are descriptors", NULL},
+    {NULL, NULL, OPT_HEADING, 0, NULL, 0, 0, NULL, "Pools: connections, buffers, arenas, messages", NULL},
+    {"pool", "[NAME=]STRATEGY", OPT_LIST, AT(pool_texts), "malloc", 0, 0, NULL,
+     "strategy of all pools, or of one; several times", NULL},
+    {"shape", "SHAPE", OPT_PARSE, AT(shape), "lean", 0, 0, NULL,
+     "classic, lean, or object=..,read=..,write=..,arena=..,eager|lazy: what a connection holds",
+     parse_shape},
+    {"initial", "[NAME=]N", OPT_LIST, AT(initial_texts), NULL, 0, 0, NULL,
+     "objects made at start: of connections (1024, where the strategy keeps objects ready), or of NAME (0)",
+     NULL},
+    {"max", "[NAME=]N", OPT_LIST, AT(max_texts), NULL, 0, 0, NULL,
+     "most objects owned, of connections or of NAME; 0: unbounded", NULL},
+    {"overflow", "heap|refuse", OPT_CHOICE, AT(overflow), "heap", 0, 0, overflows,
+     "past a pool's max: serve from the heap, or refuse the client", NULL},
+    {"expand-at", "PERCENT", OPT_COUNT, AT(expand_at_percent), "80", 1, 100, NULL,
+     "objects in use, of those owned, that make a pool grow", NULL},
+    {"growth", "X", OPT_NUMBER, AT(growth), "1.5", 1, 1000, NULL, "by what it grows", NULL},
+    {"expand", "inline|background", OPT_CHOICE, AT(expand_mode), "inline", 0, 0, expand_modes,
+     "who makes the new objects: the connection that needs one, or a thread", NULL},
+    {"no-touch", NULL, OPT_FLAG, AT(no_touch), NULL, 0, 0, NULL,
+     "objects made ahead are not touched: their pages come when they are used", NULL},
+    {"sweep-every", "TIME", OPT_DURATION, AT(sweep_every_ns), "1s", 1e6, 3600e9, NULL,
+     "how often the pools may give back what nobody uses", NULL},
+    {NULL, NULL, OPT_HEADING, 0, NULL, 0, 0, NULL, "Reports", NULL},
+    {"record", "DIR", OPT_TEXT, AT(record), NULL, 0, 0, NULL,
+     "writes run.json, pools.csv and events.csv there", NULL},
+    {"metrics", "ADDR:PORT", OPT_TEXT, AT(metrics), NULL, 0, 0, NULL, "serves /metrics for Prometheus there",
+     NULL},
+    {"list-pools", NULL, OPT_FLAG, AT(list_pools), NULL, 0, 0, NULL, "prints the strategies and ends", NULL},
+    {0}};
+
+const char *broker_pool_name(enum broker_pool pool)
+{
+    static const char *const names[BROKER_POOL_COUNT] = {"connections", "buffers", "arenas", "messages"};
+    return names[pool];
+}
+
+// Splits "NAME=VALUE"; a value without a name is for `unnamed`. -EINVAL for a name that no pool has.
+static int split_named(const char *option, const char *text, int unnamed, int *pool, const char **value,
+                       struct err *err)
+{
+    const char *equals = strchr(text, '=');
+    *pool = unnamed;
+    *value = equals ? equals + 1 : text;
+    if (!equals)
+        return 0;
+    for (int i = 0; i < BROKER_POOL_COUNT; i++) {
+        const char *name = broker_pool_name((enum broker_pool)i);
+        if (strlen(name) == (size_t)(equals - text) && strncmp(name, text, strlen(name)) == 0) {
+            *pool = i;
+            return 0;
+        }
+    }
+    return err_set(err, -EINVAL,
+                   "--%s %s: no pool is called \"%.*s\"; they are connections, buffers, arenas, messages",
+                   option, text, (int)(equals - text), text);
+}
+
+static int choose_strategies(struct broker_config *config, struct err *err)
+{
+    enum { ALL = -1 };
+    for (int at = 0; at < BROKER_POOL_COUNT; at++)
+        config->plans[at].strategy = pool_strategy_find("malloc");
+    // Those for all first, so that the order on the command line does not matter.
+    for (int named = 0; named <= 1; named++)
+        for (int i = 0; i < config->pool_texts.count; i++) {
+            const char *text = config->pool_texts.values[i], *value;
+            int pool;
+            if (split_named("pool", text, ALL, &pool, &value, err) < 0)
+                return -EINVAL;
+            const struct pool_strategy *strategy = pool_strategy_find(value);
+            if (!strategy)
+                return err_set(err, -EINVAL,
+                               "--pool %s: there is no strategy \"%s\"; --list-pools shows them", text,
+                               value);
+            if (pool_strategy_caps(strategy) & POOL_CAP_SHARES)
+                return err_set(err, -EINVAL,
+                               "--pool %s: %s gives everybody the same object; it is for benchmarks only",
+                               text, value);
+            for (int at = 0; at < BROKER_POOL_COUNT; at++)
+                if (pool == at || (pool == ALL && !named))
+                    config->plans[at].strategy = strategy;
+        }
+    return 0;
+}
+
+// --initial or --max: `named[i]` is set when pool i was named, and must then be able to do it.
+static int set_counts(struct broker_config *config, const char *option, const struct opt_list *texts,
+                      size_t field, bool named[BROKER_POOL_COUNT], struct err *err)
+{
+    for (int i = 0; i < texts->count; i++) {
+        const char *value;
+        int pool;
+        int64_t count;
+        if (split_named(option, texts->values[i], POOL_CONNECTIONS, &pool, &value, err) < 0)
+            return -EINVAL;
+        if (units_parse_count(value, &count) < 0 || count < 0)
+            return err_set(err, -EINVAL, "--%s %s: \"%s\" is not a count (10k and 1M are understood)", option,
+                           texts->values[i], value);
+        memcpy((char *)&config->plans[pool].config + field, &count, sizeof count);
+        named[pool] = named[pool] || value != texts->values[i];
+    }
+    return 0;
+}
+
+static size_t object_bytes(const struct shape *shape, enum broker_pool pool)
+{
+    switch (pool) {
+    case POOL_CONNECTIONS:
+        return shape->object_bytes;
+    case POOL_BUFFERS:
+        return shape_buffer_bytes(shape);
+    case POOL_ARENAS:
+        return shape->arena_bytes;
+    default:
+        return CONFIG_MESSAGE_BYTES;
+    }
+}
+
+static int plan_pools(struct broker_config *config, struct err *err)
+{
+    bool named[BROKER_POOL_COUNT] = {false};
+    for (int i = 0; i < BROKER_POOL_COUNT; i++) {
+        struct pool_config *pool = &config->plans[i].config;
+        *pool = (struct pool_config)POOL_CONFIG_DEFAULTS;
+        pool->name = broker_pool_name((enum broker_pool)i);
+        pool->object_bytes = object_bytes(&config->shape, (enum broker_pool)i);
+        pool->expand_at_percent = (int)config->expand_at_percent;
+        pool->growth = config->growth;
+        pool->growth_mode =
+            strcmp(config->expand_mode, "inline") == 0 ? POOL_GROW_INLINE : POOL_GROW_BACKGROUND;
+        pool->overflow = strcmp(config->overflow, "heap") == 0 ? POOL_OVERFLOW_HEAP : POOL_OVERFLOW_REFUSE;
+        pool->touch = !config->no_touch;
+    }
+    config->plans[POOL_CONNECTIONS].config.initial = -1;
+    if (choose_strategies(config, err) < 0 ||
+        set_counts(config, "initial", &config->initial_texts, offsetof(struct pool_config, initial), named,
+                   err) < 0 ||
+        set_counts(config, "max", &config->max_texts, offsetof(struct pool_config, max), named, err) < 0)
+        return -EINVAL;
+    struct pool_config *connections = &config->plans[POOL_CONNECTIONS].config;
+    if (connections->initial < 0) {
+        connections->initial = INITIAL_CONNECTIONS;
+        if (connections->max && connections->max < INITIAL_CONNECTIONS)
+            connections->initial = connections->max;
+    }
+    // What is said of all pools holds where the strategy knows it; what is said of one by name must hold. A
+    // pool that nobody gave a size refuses nobody.
+    for (int i = 0; i < BROKER_POOL_COUNT; i++) {
+        if (i != POOL_CONNECTIONS && !named[i])
+            config->plans[i].config.overflow = POOL_OVERFLOW_HEAP;
+        struct pool_config fitted = config->plans[i].config;
+        pool_config_fit(config->plans[i].strategy, &fitted);
+        if (!named[i])
+            config->plans[i].config = fitted;
+        else {
+            config->plans[i].config.overflow = fitted.overflow;
+            config->plans[i].config.growth_mode = fitted.growth_mode;
+        }
+    }
+    return 0;
+}
+
+static int parse_addresses(struct broker_config *config, struct err *err)
+{
+    config->listen_count = config->listen_texts.count;
+    for (int i = 0; i < config->listen_count; i++)
+        if (address_parse(config->listen_texts.values[i], &config->listen[i], err) < 0)
+            return err_prefix(err, -EINVAL, "--listen");
+    if (config->metrics && address_parse(config->metrics, &config->metrics_address, err) < 0)
+        return err_prefix(err, -EINVAL, "--metrics");
+    return 0;
+}
+
+int broker_config_parse(struct broker_config *config, int argc, char **argv, struct err *err)
+{
+    int rest;
+    *config = (struct broker_config){0};
+    int code = opts_parse(table, config, argc, argv, &rest, err);
+    if (code != OPTS_RUN)
+        return code;
+    if (rest < argc)
+        return err_set(err, -EINVAL, "\"%s\" is no option; this program takes nothing else", argv[rest]);
+    code = parse_addresses(config, err);
+    return code < 0 ? code : plan_pools(config, err);
+}
+
+void broker_config_print_help(void)
+{
+    opts_print_help(table, "poolmark-broker", "[OPTION]...",
+                    "An MQTT 3.1.1 broker whose connections live in pools of a chosen strategy and shape.",
+                    stdout);
+}
+
+void broker_config_print_pools(void)
+{
+    for (const struct pool_strategy *const *strategy = pool_strategies(); *strategy; strategy++)
+        printf("%-8s %s\n", pool_strategy_name(*strategy), pool_strategy_summary(*strategy));
+}

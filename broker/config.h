@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+// The broker's command line, and what follows from it.
+#ifndef POOLMARK_BROKER_CONFIG_H
+#define POOLMARK_BROKER_CONFIG_H
+
+#include "base/err.h"
+#include "base/opts.h"
+#include "broker/listener.h"
+#include "broker/shape.h"
+#include "pools/pool.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+// The named pools, in the order in which they are reported.
+enum broker_pool { POOL_CONNECTIONS, POOL_BUFFERS, POOL_ARENAS, POOL_MESSAGES, BROKER_POOL_COUNT };
+
+enum { CONFIG_THREADS_MAX = 256, CONFIG_MESSAGE_BYTES = 512 };
+
+struct broker_pool_plan {
+    const struct pool_strategy *strategy;
+    struct pool_config config; // without listener
+};
+
+struct broker_config {
+    // as given
+    struct opt_list listen_texts, pool_texts, initial_texts, max_texts;
+    int64_t threads, max_connections; // max_connections 0: as many as there are descriptors
+    struct shape shape;
+    const char *overflow, *expand_mode;
+    int64_t expand_at_percent;
+    double growth;
+    bool no_touch, list_pools;
+    int64_t sweep_every_ns;
+    const char *record, *metrics;
+    // as it follows
+    struct address listen[OPT_LIST_MAX];
+    int listen_count;
+    struct address metrics_address;
+    struct broker_pool_plan plans[BROKER_POOL_COUNT];
+};
+
+const char *broker_pool_name(enum broker_pool pool);
+
+// An opts_result, or -EINVAL with the text in `err`. Strings point into argv.
+int broker_config_parse(struct broker_config *config, int argc, char **argv, struct err *err)
+    __attribute__((warn_unused_result));
+
+void broker_config_print_help(void);
+void broker_config_print_pools(void); // --list-pools: every strategy and what it is
+
+#endif

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "broker/connection.h"
+
+#include "broker/broker.h"
+#include "broker/delivery.h"
+#include "broker/loop.h"
+#include "broker/session.h"
+
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+// "A reasonable amount of time" for the CONNECT (section 3.1.4): long, since a million clients may be at it
+// at once.
+enum { CONNECT_PATIENCE_S = 30 };
+
+static bool prepare_eager(struct connection *connection)
+{
+    const struct broker *broker = connection->loop->broker;
+    if (!input_prepare(connection) || !output_prepare(connection))
+        return false;
+    connection->arena = pool_get(broker->pools.arenas);
+    if (!connection->arena)
+        return false;
+    memset(connection->arena, 0, broker->shape.arena_bytes);
+    return true;
+}
+
+static bool watch_first(struct connection *connection)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = connection};
+    connection->is_watched =
+        epoll_ctl(connection->loop->epoll_fd, EPOLL_CTL_ADD, connection->fd, &event) == 0;
+    return connection->is_watched;
+}
+
+static void start_connect_timer(struct connection *connection)
+{
+    struct loop *loop = connection->loop;
+    connection->timer.owner_word = loop->tick;
+    timer_wheel_add(&loop->wheel, &connection->timer, loop->tick + CONNECT_PATIENCE_S * TIMER_TICKS_PER_S);
+}
+
+static void give_back(struct connection *connection)
+{
+    struct broker *broker = connection->loop->broker;
+    input_free(connection);
+    output_free(connection);
+    pool_put(broker->pools.arenas, connection->arena);
+    pool_put(broker->pools.connections, connection);
+}
+
+struct connection *connection_open(struct loop *loop, int fd)
+{
+    const struct broker *broker = loop->broker;
+    struct connection *connection = pool_get(broker->pools.connections);
+    if (!connection)
+        return NULL;
+    memset(connection, 0, broker->shape.eager ? broker->shape.object_bytes : sizeof *connection);
+    connection->source = SOURCE_CONNECTION;
+    connection->state = CONNECTION_NEW;
+    connection->fd = fd;
+    connection->loop = loop;
+    if ((broker->shape.eager && !prepare_eager(connection)) || !watch_first(connection)) {
+        give_back(connection);
+        return NULL;
+    }
+    start_connect_timer(connection);
+    return connection;
+}
+
+void connection_adopt(struct loop *loop, struct connection *connection)
+{
+    connection->loop = loop;
+    start_connect_timer(connection);
+    if (watch_first(connection))
+        input_resume(connection);
+    else
+        connection_fail(connection);
+}
+
+void connection_fail(struct connection *connection)
+{
+    connection->state = CONNECTION_DEAD;
+    loop_add_pending(connection->loop, connection);
+}
+
+void connection_fail_protocol(struct connection *connection)
+{
+    broker_count(&connection->loop->counters.protocol_errors, 1);
+    connection_fail(connection);
+}
+
+// Section 3.1.2.5: published when the connection ends without a DISCONNECT; not when the broker itself is
+// ended.
+static void publish_will(struct connection *connection)
+{
+    struct message *will = connection->will;
+    connection->will = NULL;
+    if (!will)
+        return;
+    struct loop *loop = connection->loop;
+    if (!loop->broker->is_closing) {
+        if (delivery_route(loop, will) < 0)
+            broker_count(&loop->counters.messages_dropped, 1);
+        broker_count(&loop->counters.wills_published, 1);
+    }
+    message_unref(will);
+}
+
+void connection_detach(struct connection *connection)
+{
+    if (connection->has_session) {
+        struct session *session = connection->session;
+        connection->has_session = false;
+        connection->arena = NULL;
+        session->connection = NULL;
+        if (session->is_clean) {
+            broker_end_session(connection->loop->broker, session); // [MQTT-3.1.2-6]
+        } else if (session->flow) {
+            flow_inflight_restart(session->flow);
+            session_flow_done(session);
+        }
+    }
+    publish_will(connection);
+}
+
+void connection_close(struct connection *connection)
+{
+    struct loop *loop = connection->loop;
+    connection->state = CONNECTION_DEAD;
+    connection_detach(connection);
+    timer_wheel_remove(&connection->timer);
+    close(connection->fd); // leaves the epoll set by that
+    give_back(connection);
+    broker_release_connection(loop->broker);
+    broker_count(&loop->counters.closed, 1);
+}
+
+void connection_watch(struct connection *connection)
+{
+    uint32_t events = (connection->is_paused ? 0 : EPOLLIN) | (connection->is_blocked ? EPOLLOUT : 0);
+    struct epoll_event event = {.events = events, .data.ptr = connection};
+    if (connection->is_watched &&
+        epoll_ctl(connection->loop->epoll_fd, EPOLL_CTL_MOD, connection->fd, &event) < 0)
+        connection_fail(connection);
+}
+
+void connection_on_event(struct connection *connection, uint32_t epoll_events)
+{
+    if (connection->state == CONNECTION_DEAD)
+        return;
+    if (epoll_events & EPOLLERR) {
+        connection_fail(connection);
+        return;
+    }
+    if (epoll_events & EPOLLOUT)
+        loop_add_pending(connection->loop, connection);
+    if (connection->is_paused && epoll_events & EPOLLHUP)
+        connection_fail(connection);
+    else if (!connection->is_paused && epoll_events & (EPOLLIN | EPOLLHUP))
+        input_read(connection);
+}
+
+static uint32_t silence_limit_ticks(const struct connection *connection)
+{
+    // [MQTT-3.1.2-24]: one and a half times; one tick more, since ticks are counted, not measured.
+    return (uint32_t)connection->keep_alive_s * 3 * TIMER_TICKS_PER_S / 2 + 1;
+}
+
+void connection_start_keep_alive(struct connection *connection, uint16_t keep_alive_s)
+{
+    struct loop *loop = connection->loop;
+    connection->keep_alive_s = keep_alive_s;
+    timer_wheel_remove(&connection->timer);
+    timer_wheel_add(&loop->wheel, &connection->timer,
+                    keep_alive_s ? loop->tick + silence_limit_ticks(connection) : TIMER_NEVER);
+}
+
+// The timer is not moved whenever something comes: it looks when it is due, and waits on for what is left.
+void connection_on_timer(struct connection *connection)
+{
+    struct loop *loop = connection->loop;
+    if (connection->state == CONNECTION_OPEN) {
+        uint32_t deadline = connection->timer.owner_word + silence_limit_ticks(connection);
+        if (deadline > loop->tick) {
+            timer_wheel_add(&loop->wheel, &connection->timer, deadline);
+            return;
+        }
+        broker_count(&loop->counters.keep_alive_expired, 1);
+    }
+    connection_fail(connection);
+}

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+// One network connection: its socket, what of a packet has come so far, what could not be sent yet.
+//
+// It lies at the beginning of an object of the pool `connections` and belongs to one loop, whose thread alone
+// touches it. It moves to another loop only before its CONNECT is answered (loop_hand_over). Nothing is freed
+// under a caller's feet: connection_fail marks it dead, and the loop closes it when the events at hand are
+// done.
+//
+// Reading: an idle connection of a lazy shape has no buffer; the loop's scratch is read into, and only the
+// beginning of a packet whose end has not come is kept, in a buffer of the pool. Writing: packets are
+// gathered in a write buffer, sent when the events at hand are done, and what the socket does not take waits
+// there. A PUBLISH larger than the buffer is sent from where the message lies.
+#ifndef POOLMARK_BROKER_CONNECTION_H
+#define POOLMARK_BROKER_CONNECTION_H
+
+#include "broker/message.h"
+#include "broker/timer_wheel.h"
+#include "wire/mqtt_publish.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct loop;
+struct session;
+struct input;  // connection_input.c
+struct output; // connection_output.c
+
+// First byte of whatever an epoll event points at.
+enum loop_source { SOURCE_CONNECTION, SOURCE_LISTENER, SOURCE_REFUSAL, SOURCE_MAILBOX };
+
+enum connection_state {
+    CONNECTION_NEW,  // its CONNECT has not been answered
+    CONNECTION_OPEN, // it has a session
+    CONNECTION_DEAD, // will be closed by its loop; nothing is read or sent any more
+};
+
+struct connection {
+    uint8_t source;          // SOURCE_CONNECTION
+    uint8_t state : 2;       // enum connection_state
+    uint8_t is_pending : 1;  // in the loop's list of what has to be sent or closed
+    uint8_t is_blocked : 1;  // the socket takes no more: waits for EPOLLOUT
+    uint8_t is_paused : 1;   // not read from until what it is owed has been sent
+    uint8_t is_watched : 1;  // its descriptor is in the loop's epoll set
+    uint8_t has_session : 1; // `session` below, else `arena`
+    uint16_t keep_alive_s;   // 0: none
+    int fd;
+    struct timer_node timer; // owner_word: the tick of the last bytes received
+    struct loop *loop;
+    union {
+        void *arena; // eager: for the session to come
+        struct session *session;
+    };
+    struct input *in;
+    struct output *out;
+    struct message *will;            // NULL: none, or not to be published
+    struct connection *next_pending; // in the loop's list
+};
+
+// Takes `fd`. NULL when a pool or memory refuses; then the descriptor is still the caller's.
+struct connection *connection_open(struct loop *loop, int fd) __attribute__((warn_unused_result));
+
+// The other half of loop_hand_over, on the new loop's thread: watched there, and its packets so far
+// processed.
+void connection_adopt(struct loop *loop, struct connection *connection);
+
+// Marks it dead. The loop closes it soon. Fine to be called again.
+void connection_fail(struct connection *connection);
+void connection_fail_protocol(struct connection *connection); // counts it as a protocol error
+
+// Lets go of its session, first publishing the will if there is one: what a takeover does to the old
+// connection.
+void connection_detach(struct connection *connection);
+
+// Closes and frees. The loop's only.
+void connection_close(struct connection *connection);
+
+void connection_on_event(struct connection *connection, uint32_t epoll_events);
+void connection_on_timer(struct connection *connection);
+void connection_start_keep_alive(struct connection *connection, uint16_t keep_alive_s);
+void connection_watch(struct connection *connection); // tells epoll what it waits for
+
+// connection_input.c
+bool input_prepare(struct connection *connection)
+    __attribute__((warn_unused_result)); // eager: the read buffer
+void input_read(struct connection *connection);
+void input_resume(struct connection *connection); // processes what is buffered
+void input_free(struct connection *connection);
+
+// connection_output.c
+bool output_prepare(struct connection *connection)
+    __attribute__((warn_unused_result)); // eager: the write buffer
+void output_free(struct connection *connection);
+
+// Can a small packet of `bytes` be appended? Sends what is there to make room. A handler asks before it acts.
+bool output_has_room(struct connection *connection, size_t bytes);
+
+// Appends a small packet for which there is room. A failure kills the connection.
+void output_append(struct connection *connection, const void *packet, size_t bytes);
+
+// How one copy of a message goes out.
+struct publish_form {
+    uint8_t qos;
+    bool dup, retain;
+    uint16_t packet_id; // 0 at QoS 0
+};
+
+// Appends a PUBLISH, or begins to send it. false: the socket takes no more now, and nothing of it was taken.
+bool output_publish(struct connection *connection, struct message *message, const struct publish_form *form);
+
+// Sends what there is. true: all of it is sent.
+bool output_flush(struct connection *connection);
+
+// Nothing waits to be sent?
+bool output_is_empty(const struct connection *connection);
+
+#endif

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+// The read path of a connection.
+#include "broker/broker.h"
+#include "broker/connection.h"
+#include "broker/handlers.h"
+#include "broker/loop.h"
+#include "wire/mqtt_frame.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+// A packet may be as large as this. It is collected as it comes, so that announcing it costs nothing.
+enum { PACKET_BYTES_MAX = 16 << 20, GROWN_BYTES_MIN = 16 << 10 };
+
+struct input {
+    uint32_t used, capacity;
+    bool is_pooled; // an object of the pool `buffers`; else of the heap, for a packet that does not fit one
+    uint8_t bytes[];
+};
+
+static struct input *pooled_input(const struct broker *broker)
+{
+    struct input *in = pool_get(broker->pools.buffers);
+    if (in)
+        *in =
+            (struct input){.capacity = (uint32_t)(broker->shape.read_bytes - sizeof *in), .is_pooled = true};
+    return in;
+}
+
+static struct input *heap_input(size_t capacity)
+{
+    struct input *in = malloc(sizeof *in + capacity);
+    if (in)
+        *in = (struct input){.capacity = (uint32_t)capacity};
+    return in;
+}
+
+bool input_prepare(struct connection *connection)
+{
+    const struct broker *broker = connection->loop->broker;
+    connection->in = pooled_input(broker);
+    if (connection->in)
+        memset(connection->in->bytes, 0, connection->in->capacity);
+    return connection->in != NULL;
+}
+
+void input_free(struct connection *connection)
+{
+    if (!connection->in)
+        return;
+    if (connection->in->is_pooled)
+        pool_put(connection->loop->broker->pools.buffers, connection->in);
+    else
+        free(connection->in);
+    connection->in = NULL;
+}
+
+// Nothing is kept: a lazy connection gives its buffer back, an eager one goes back to its usual one.
+static void keep_nothing(struct connection *connection)
+{
+    struct input *in = connection->in;
+    const struct broker *broker = connection->loop->broker;
+    if (in && in->is_pooled && broker->shape.eager) {
+        in->used = 0;
+        return;
+    }
+    input_free(connection);
+    if (broker->shape.eager)
+        connection->in = pooled_input(broker); // without one the loop's scratch serves
+}
+
+// Room for a packet of `needed` bytes, of which `rest` are there: a buffer of the pool, or twice what there
+// is.
+static struct input *larger_input(const struct broker *broker, size_t rest, size_t needed)
+{
+    if (rest < broker->shape.read_bytes - sizeof(struct input))
+        return pooled_input(broker);
+    size_t capacity = rest * 2 > GROWN_BYTES_MIN ? rest * 2 : GROWN_BYTES_MIN;
+    return heap_input(capacity < needed ? capacity : needed > rest ? needed : rest);
+}
+
+// Keeps the `rest` bytes at `from`, with room for more when the packet there needs it.
+static void keep(struct connection *connection, const uint8_t *from, size_t rest, size_t needed)
+{
+    struct input *in = connection->in;
+    if (rest == 0) {
+        keep_nothing(connection);
+        return;
+    }
+    bool is_full = in && rest >= in->capacity && needed > rest;
+    if (in && rest <= in->capacity && !is_full) {
+        if (from != in->bytes)
+            memmove(in->bytes, from, rest);
+        in->used = (uint32_t)rest;
+        return;
+    }
+    struct input *larger = larger_input(connection->loop->broker, rest, needed);
+    if (!larger) {
+        connection_fail(connection);
+        return;
+    }
+    memcpy(larger->bytes, from, rest);
+    larger->used = (uint32_t)rest;
+    input_free(connection);
+    connection->in = larger;
+}
+
+// [MQTT-3.1.0-1]: the first packet must be a CONNECT. Seen before it has come whole.
+static bool is_welcome(const struct connection *connection, const struct mqtt_frame *frame)
+{
+    return mqtt_client_sends(frame->type) &&
+           (frame->type == MQTT_CONNECT) == (connection->state == CONNECTION_NEW);
+}
+
+// Handles each whole packet among `size` bytes, and keeps what is left.
+static void process(struct connection *connection, const uint8_t *data, size_t size)
+{
+    struct loop *loop = connection->loop;
+    size_t done = 0, needed = 0;
+    enum handled handled = HANDLED;
+    while (done < size && handled == HANDLED && connection->state != CONNECTION_DEAD) {
+        struct mqtt_frame frame;
+        enum mqtt_error error =
+            mqtt_frame_decode(data + done, size - done, PACKET_BYTES_MAX, &frame, &needed);
+        bool is_known = error == MQTT_OK || (error == MQTT_INCOMPLETE && frame.type != 0);
+        if ((error != MQTT_OK && error != MQTT_INCOMPLETE) || (is_known && !is_welcome(connection, &frame))) {
+            connection_fail_protocol(connection);
+            return;
+        }
+        if (error == MQTT_INCOMPLETE)
+            break;
+        handled = handle_packet(connection, &frame);
+        if (handled == HANDLED) {
+            broker_count(&loop->counters.packets_received, 1);
+            done += needed;
+            needed = 0;
+        }
+    }
+    if (connection->state == CONNECTION_DEAD)
+        return;
+    keep(connection, data + done, size - done, needed);
+    if (connection->state == CONNECTION_DEAD)
+        return;
+    if (handled == HANDLE_LATER) {
+        connection->is_paused = true;
+        connection_watch(connection);
+    } else if (handled == HANDLE_ELSEWHERE) {
+        loop_hand_over(loop, connection, loop->hand_over_to);
+    }
+}
+
+void input_read(struct connection *connection)
+{
+    struct loop *loop = connection->loop;
+    struct input *in = connection->in;
+    uint8_t *to = in ? in->bytes : loop->scratch;
+    size_t used = in ? in->used : 0;
+    size_t capacity = in ? in->capacity : LOOP_SCRATCH_BYTES;
+    ssize_t got = recv(connection->fd, to + used, capacity - used, 0);
+    if (got < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (got <= 0) {
+        connection_fail(connection);
+        return;
+    }
+    broker_count(&loop->counters.bytes_received, got);
+    connection->timer.owner_word = loop->tick;
+    process(connection, to, used + (size_t)got);
+}
+
+void input_resume(struct connection *connection)
+{
+    if (connection->in && connection->in->used > 0)
+        process(connection, connection->in->bytes, connection->in->used);
+}

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "broker/delivery.h"
+
+#include "broker/broker.h"
+#include "broker/connection.h"
+#include "broker/loop.h"
+#include "broker/retained.h"
+#include "broker/session.h"
+#include "broker/topics.h"
+
+#include <errno.h>
+
+struct routing {
+    struct loop *loop;
+    struct message *message;
+};
+
+// Under the read lock of the topics: nothing here calls into them, and connections that fail are only marked.
+static void route_to(void *context, struct topics_subscriber *subscriber, uint8_t qos)
+{
+    const struct routing *routing = context;
+    struct loop *loop = routing->loop;
+    struct session *session = session_of_subscriber(subscriber);
+    if (session->owner == loop->index) {
+        delivery_to_session(loop, session, routing->message, qos, false);
+        return;
+    }
+    session_ref(session);
+    struct letter letter = {
+        .kind = LETTER_DELIVER, .qos = qos, .message = message_ref(routing->message), .session = session};
+    if (mailbox_post(&loop->broker->loops[session->owner]->mailbox, &letter) < 0) {
+        message_unref(routing->message);
+        // Not the last one: the session is in the topics.
+        session_unref(session, loop->broker->pools.arenas);
+        broker_count(&loop->counters.messages_dropped, 1);
+    }
+}
+
+int delivery_route(struct loop *loop, struct message *message)
+{
+    struct broker *broker = loop->broker;
+    if (message->retain) {
+        int code = retained_set(broker->retained, message_topic(message),
+                                message->payload_bytes > 0 ? message : NULL);
+        if (code < 0)
+            return code;
+    }
+    struct routing routing = {loop, message};
+    return topics_match(broker->topics, message_topic(message), route_to, &routing) < 0 ? -ENOMEM : 0;
+}
+
+static bool sends_at_once(const struct session *session)
+{
+    const struct connection *connection = session->connection;
+    const struct session_flow *flow = session->flow;
+    // What waits, or has to be sent again after a reconnect, goes first [MQTT-4.6.0-6].
+    return connection->state == CONNECTION_OPEN &&
+           (!flow || (flow->queue_count == 0 && !flow->needs_restart));
+}
+
+// Puts it in flight and sends it. -EAGAIN: window or socket is full.
+static int send_acknowledged(struct loop *loop, struct session *session, struct message *message, uint8_t qos,
+                             bool retain)
+{
+    struct session_flow *flow = session_flow_need(session, loop->broker->pools.arenas);
+    if (!flow)
+        return -ENOMEM;
+    struct publish_form form = {.qos = qos, .retain = retain, .packet_id = session_next_packet_id(session)};
+    int code = flow_inflight_add(flow, message, qos, retain, form.packet_id);
+    if (code < 0)
+        return code;
+    if (output_publish(session->connection, message, &form))
+        return 0;
+    flow_inflight_remove(flow, flow_inflight_find(flow, form.packet_id));
+    session->last_packet_id--;
+    return -EAGAIN;
+}
+
+static int send_now(struct loop *loop, struct session *session, struct message *message, uint8_t qos,
+                    bool retain)
+{
+    if (qos > 0)
+        return send_acknowledged(loop, session, message, qos, retain);
+    struct publish_form form = {.retain = retain};
+    return output_publish(session->connection, message, &form) ? 0 : -EAGAIN;
+}
+
+void delivery_to_session(struct loop *loop, struct session *session, struct message *message, uint8_t qos,
+                         bool retain)
+{
+    if (session->is_ended)
+        return;
+    if (message->qos < qos)
+        qos = message->qos;
+    bool is_here = session->connection != NULL;
+    // For a client that is away only what it must get is kept (section 4.1: QoS 0 is optional).
+    if (!is_here && qos == 0)
+        return;
+    if (is_here && sends_at_once(session) && send_now(loop, session, message, qos, retain) == 0)
+        return;
+    uint32_t most = is_here ? DELIVERY_QUEUE_MAX : DELIVERY_QUEUE_AWAY_MAX;
+    struct session_flow *flow = session_flow_need(session, loop->broker->pools.arenas);
+    if (!flow || flow->queue_count >= most || flow_queue_push(flow, message, qos, retain) < 0)
+        broker_count(&loop->counters.messages_dropped, 1);
+}
+
+// What was in flight when the connection before this one was lost, in its order [MQTT-4.4.0-1]
+// [MQTT-4.6.0-1].
+static bool send_again(struct connection *connection, struct session_flow *flow)
+{
+    for (uint32_t i = 0; i < flow->inflight_count; i++) {
+        struct delivery *delivery = &flow->inflight[i];
+        if (delivery->stage == DELIVERY_UNSENT) {
+            struct publish_form form = {delivery->qos, delivery->dup, delivery->retain, delivery->packet_id};
+            if (!output_publish(connection, delivery->message, &form))
+                return false;
+            delivery->stage = DELIVERY_SENT;
+        } else if (delivery->stage == DELIVERY_RELEASE) {
+            uint8_t packet[4];
+            if (!output_has_room(connection, sizeof packet))
+                return false;
+            int bytes = mqtt_ack_encode(packet, sizeof packet, MQTT_PUBREL, delivery->packet_id);
+            output_append(connection, packet, (size_t)bytes);
+            delivery->stage = DELIVERY_RELEASED;
+        }
+    }
+    flow->needs_restart = false;
+    return true;
+}
+
+void delivery_pump(struct loop *loop, struct session *session)
+{
+    struct connection *connection = session->connection;
+    struct session_flow *flow = session->flow;
+    if (!connection || connection->state != CONNECTION_OPEN || !flow)
+        return;
+    if (flow->needs_restart && !send_again(connection, flow))
+        return;
+    struct delivery *front;
+    while ((front = flow_queue_front(flow)) &&
+           send_now(loop, session, front->message, front->qos, front->retain) == 0)
+        flow_queue_drop_front(flow);
+    session_flow_done(session);
+}
+
+static bool has_more(const struct session *session)
+{
+    return session->flow && (session->flow->queue_count > 0 || session->flow->needs_restart);
+}
+
+void delivery_settle(struct connection *connection)
+{
+    struct loop *loop = connection->loop;
+    // Each round sends a whole buffer, and the queue gets shorter; it ends when socket, window or queue is.
+    while (output_flush(connection) && connection->has_session && has_more(connection->session)) {
+        delivery_pump(loop, connection->session);
+        if (output_is_empty(connection))
+            break;
+    }
+    if (connection->is_paused && !connection->is_blocked && connection->state != CONNECTION_DEAD) {
+        connection->is_paused = false;
+        connection_watch(connection);
+        input_resume(connection);
+    }
+}

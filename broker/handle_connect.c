@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+// CONNECT (section 3.1) and its CONNACK.
+#include "broker/broker.h"
+#include "broker/connection.h"
+#include "broker/delivery.h"
+#include "broker/handlers.h"
+#include "broker/loop.h"
+#include "broker/session.h"
+#include "broker/session_table.h"
+#include "wire/mqtt_connect.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+static void acknowledge(struct connection *connection, enum mqtt_connack_code code, bool session_present)
+{
+    uint8_t packet[4];
+    int bytes = mqtt_connack_encode(packet, sizeof packet, code, session_present);
+    output_append(connection, packet, (size_t)bytes);
+}
+
+// [MQTT-3.2.2-5]: a return code that is not zero, and the connection is closed.
+static enum handled refuse(struct connection *connection, enum mqtt_connack_code code)
+{
+    acknowledge(connection, code, false);
+    output_flush(connection);
+    connection_fail(connection);
+    return HANDLED;
+}
+
+static enum handled refuse_without_memory(struct connection *connection)
+{
+    broker_count(&connection->loop->counters.refused_pool, 1);
+    message_unref(connection->will);
+    connection->will = NULL; // it never was connected
+    return refuse(connection, MQTT_REFUSED_UNAVAILABLE);
+}
+
+// [MQTT-3.1.3-6]: a client without an id gets one of its own. Nobody else would come upon it by chance.
+static struct mqtt_text make_id(struct loop *loop, char *text, size_t size)
+{
+    int bytes = snprintf(text, size, "auto/%x/%llx/%llx", loop->index, (unsigned long long)loop->start_ns,
+                         (unsigned long long)loop->ids_made++);
+    return (struct mqtt_text){text, (size_t)bytes};
+}
+
+// The session that was: its connection is closed [MQTT-3.1.4-2], and it is gone if either side wanted it
+// clean [MQTT-3.1.2-6]. Returns it when it goes on.
+static struct session *resume_session(struct loop *loop, struct session *session, bool is_clean)
+{
+    struct connection *old = session->connection;
+    bool goes_on = !session->is_clean && !is_clean;
+    if (old) {
+        broker_count(&loop->counters.sessions_taken_over, 1);
+        connection_fail(old);
+        session->is_clean = session->is_clean || is_clean; // detaching it ends it then
+        connection_detach(old);
+    } else if (!goes_on) {
+        broker_end_session(loop->broker, session);
+    }
+    return goes_on ? session : NULL;
+}
+
+// 0: `session` is in the table and ours. -EEXIST: another loop was quicker. -ENOMEM.
+static int make_session(struct connection *connection, struct mqtt_text id, bool is_clean,
+                        struct session **session)
+{
+    struct loop *loop = connection->loop;
+    struct pool *arenas = loop->broker->pools.arenas;
+    struct session *made = session_new(arenas, connection->arena, id, loop->index, is_clean);
+    if (!made)
+        return -ENOMEM;
+    connection->arena = NULL;
+    int code = session_table_insert(loop->broker->sessions, made);
+    if (code < 0) {
+        session_unref(made, arenas);
+        return code;
+    }
+    *session = made;
+    return 0;
+}
+
+static void attach(struct connection *connection, struct session *session)
+{
+    pool_put(connection->loop->broker->pools.arenas, connection->arena); // when the session had one already
+    connection->session = session;
+    connection->has_session = true;
+    connection->state = CONNECTION_OPEN;
+    session->connection = connection;
+}
+
+static bool take_will(struct connection *connection, const struct mqtt_connect *connect)
+{
+    if (!connect->has_will)
+        return true;
+    connection->will = message_new(connection->loop->broker->pools.messages, connect->will_topic,
+                                   connect->will_message, connect->will_qos, connect->will_retain);
+    return connection->will != NULL;
+}
+
+// Finds or makes the session. 1: it is here; 0: loop->hand_over_to has it; -ENOMEM.
+static int find_session(struct connection *connection, struct mqtt_text id, bool is_clean,
+                        struct session **session, bool *was_present)
+{
+    struct loop *loop = connection->loop;
+    for (;;) {
+        struct session_found found = session_table_find(loop->broker->sessions, id, loop->index);
+        if (found.owner >= 0 && found.owner != loop->index) {
+            loop->hand_over_to = (uint16_t)found.owner;
+            return 0;
+        }
+        *session = found.session ? resume_session(loop, found.session, is_clean) : NULL;
+        *was_present = *session != NULL;
+        if (*session)
+            return 1;
+        int code = make_session(connection, id, is_clean, session);
+        if (code != -EEXIST)
+            return code < 0 ? code : 1;
+    }
+}
+
+enum handled handle_connect(struct connection *connection, const struct mqtt_frame *frame)
+{
+    struct loop *loop = connection->loop;
+    struct mqtt_connect connect;
+    enum mqtt_error error = mqtt_connect_decode(frame, &connect);
+    if (error != MQTT_OK) {
+        enum mqtt_connack_code code = mqtt_error_connack(error);
+        broker_count(&loop->counters.protocol_errors, 1);
+        if (code != MQTT_ACCEPTED)
+            return refuse(connection, code);
+        connection_fail(connection);
+        return HANDLED;
+    }
+    char made[64];
+    if (connect.client_id.bytes == 0)
+        connect.client_id = make_id(loop, made, sizeof made);
+    struct session *session;
+    bool was_present;
+    int found = find_session(connection, connect.client_id, connect.clean_session, &session, &was_present);
+    if (found == 0)
+        return HANDLE_ELSEWHERE;
+    if (found < 0)
+        return refuse_without_memory(connection);
+    attach(connection, session);
+    if (!take_will(connection, &connect))
+        return refuse_without_memory(connection);
+    connection_start_keep_alive(connection, connect.keep_alive_s);
+    acknowledge(connection, MQTT_ACCEPTED, was_present); // [MQTT-3.2.2-2]
+    delivery_pump(loop, session);
+    return HANDLED;
+}

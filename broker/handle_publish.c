@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+// PUBLISH from a client (section 3.3) and the PUBREL that ends one at QoS 2 (section 3.6).
+#include "broker/broker.h"
+#include "broker/connection.h"
+#include "broker/delivery.h"
+#include "broker/handlers.h"
+#include "broker/loop.h"
+#include "broker/session.h"
+
+static void acknowledge(struct connection *connection, enum mqtt_packet_type type, uint16_t packet_id)
+{
+    uint8_t packet[4];
+    int bytes = mqtt_ack_encode(packet, sizeof packet, type, packet_id);
+    output_append(connection, packet, (size_t)bytes);
+}
+
+static bool route(struct loop *loop, const struct mqtt_publish *publish)
+{
+    struct message *message = message_new(loop->broker->pools.messages, publish->topic, publish->payload,
+                                          publish->qos, publish->retain);
+    bool is_routed = message && delivery_route(loop, message) == 0;
+    message_unref(message);
+    if (!is_routed)
+        broker_count(&loop->counters.messages_dropped, 1);
+    return is_routed;
+}
+
+// 1: new; 0: sent again by the client, so not to be routed again [MQTT-4.3.3-2]; -ENOMEM.
+static int receive_once(struct connection *connection, uint16_t packet_id)
+{
+    struct session_flow *flow =
+        session_flow_need(connection->session, connection->loop->broker->pools.arenas);
+    return flow ? flow_received_add(flow, packet_id) : -1;
+}
+
+enum handled handle_publish(struct connection *connection, const struct mqtt_frame *frame)
+{
+    struct loop *loop = connection->loop;
+    struct mqtt_publish publish;
+    if (mqtt_publish_decode(frame, &publish) != MQTT_OK) {
+        connection_fail_protocol(connection);
+        return HANDLED;
+    }
+    if (publish.qos > 0 && !output_has_room(connection, 4))
+        return HANDLE_LATER;
+    broker_count(&loop->counters.messages_received, 1);
+    int is_new = publish.qos == 2 ? receive_once(connection, publish.packet_id) : 1;
+    bool is_taken = is_new == 0 || (is_new > 0 && route(loop, &publish));
+    if (publish.qos == 0)
+        return HANDLED;
+    // Without memory there is no honest acknowledgement: the client keeps the message, and may come again.
+    if (!is_taken)
+        connection_fail(connection);
+    else // room was there before, and what the client got itself meanwhile went behind what it asks here
+        acknowledge(connection, publish.qos == 1 ? MQTT_PUBACK : MQTT_PUBREC, publish.packet_id);
+    return HANDLED;
+}
+
+enum handled handle_pubrel(struct connection *connection, const struct mqtt_frame *frame)
+{
+    uint16_t packet_id;
+    if (mqtt_ack_decode(frame, &packet_id) != MQTT_OK) {
+        connection_fail_protocol(connection);
+        return HANDLED;
+    }
+    if (!output_has_room(connection, 4))
+        return HANDLE_LATER;
+    struct session *session = connection->session;
+    if (session->flow) {
+        flow_received_remove(session->flow, packet_id);
+        session_flow_done(session);
+    }
+    acknowledge(connection, MQTT_PUBCOMP, packet_id); // also for one we do not know: the client waits for it
+    return HANDLED;
+}

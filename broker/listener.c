@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "broker/listener.h"
+
+#include "broker/broker.h"
+#include "broker/connection.h"
+#include "broker/loop.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { BACKLOG = 65535 /* the kernel takes the smaller of this and net.core.somaxconn */, ACCEPT_BATCH = 64 };
+
+int address_parse(const char *text, struct address *address, struct err *err)
+{
+    char host[ADDRESS_TEXT_BYTES];
+    const char *colon = strrchr(text, ':');
+    if (!colon || !colon[1] || (size_t)(colon - text) >= sizeof host)
+        return err_set(err, -EINVAL, "\"%s\" is not ADDRESS:PORT, as 127.0.0.1:1883 is", text);
+    memcpy(host, text, (size_t)(colon - text));
+    host[colon - text] = '\0';
+    char *name = host;
+    size_t bytes = strlen(name);
+    if (bytes >= 2 && name[0] == '[' && name[bytes - 1] == ']') {
+        name[bytes - 1] = '\0';
+        name++;
+    }
+    struct addrinfo hints = {.ai_family = AF_UNSPEC,
+                             .ai_socktype = SOCK_STREAM,
+                             .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE},
+                    *found;
+    int code = getaddrinfo(name[0] ? name : "127.0.0.1", colon + 1, &hints, &found);
+    if (code != 0)
+        return err_set(err, -EINVAL,
+                       "\"%s\" is not ADDRESS:PORT with a numeric address and a port up to 65535", text);
+    memset(address, 0, sizeof *address);
+    memcpy(&address->storage, found->ai_addr, found->ai_addrlen);
+    address->bytes = found->ai_addrlen;
+    freeaddrinfo(found);
+    return 0;
+}
+
+static uint16_t port_of(const struct address *address)
+{
+    if (address->storage.ss_family == AF_INET6)
+        return ntohs(((const struct sockaddr_in6 *)&address->storage)->sin6_port);
+    return ntohs(((const struct sockaddr_in *)&address->storage)->sin_port);
+}
+
+char *address_format(const struct address *address, char text[static ADDRESS_TEXT_BYTES])
+{
+    char host[INET6_ADDRSTRLEN] = "?";
+    if (address->storage.ss_family == AF_INET6) {
+        inet_ntop(AF_INET6, &((const struct sockaddr_in6 *)&address->storage)->sin6_addr, host, sizeof host);
+        snprintf(text, ADDRESS_TEXT_BYTES, "[%s]:%u", host, port_of(address));
+    } else {
+        inet_ntop(AF_INET, &((const struct sockaddr_in *)&address->storage)->sin_addr, host, sizeof host);
+        snprintf(text, ADDRESS_TEXT_BYTES, "%s:%u", host, port_of(address));
+    }
+    return text;
+}
+
+static int fail_with(const struct address *address, const char *what, struct err *err)
+{
+    int code = errno;
+    char text[ADDRESS_TEXT_BYTES];
+    return err_set(err, -code, "cannot %s %s: %s%s", what, address_format(address, text), strerror(code),
+                   code == EADDRINUSE ? "; choose another port, or 0 for a free one" : "");
+}
+
+static int bound_socket(const struct address *address, bool is_shared, struct err *err)
+{
+    int on = 1;
+    int fd = socket(address->storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return fail_with(address, "make a socket for", err);
+    int code;
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0 ||
+        (is_shared && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) < 0) ||
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) < 0) {
+        code = fail_with(address, "set up a socket for", err);
+        goto fail_socket;
+    }
+    if (bind(fd, (const struct sockaddr *)&address->storage, address->bytes) < 0) {
+        code = fail_with(address, "listen on", err);
+        goto fail_socket;
+    }
+    return fd;
+fail_socket:
+    close(fd);
+    return code;
+}
+
+int address_probe(const struct address *address, struct err *err)
+{
+    int fd = bound_socket(address, false, err);
+    if (fd < 0)
+        return fd;
+    close(fd);
+    return 0;
+}
+
+int listener_open(struct listener *listener, struct address *address, bool is_shared, struct err *err)
+{
+    int fd = bound_socket(address, is_shared, err);
+    if (fd < 0)
+        return fd;
+    address->bytes = sizeof address->storage;
+    if (listen(fd, BACKLOG) < 0 ||
+        getsockname(fd, (struct sockaddr *)&address->storage, &address->bytes) < 0) {
+        int code = fail_with(address, "listen on", err);
+        close(fd);
+        return code;
+    }
+    *listener = (struct listener){SOURCE_LISTENER, fd};
+    return 0;
+}
+
+void listener_close(struct listener *listener)
+{
+    if (listener->fd >= 0)
+        close(listener->fd);
+    listener->fd = -1;
+}
+
+static void welcome(struct loop *loop, int fd)
+{
+    if (!broker_reserve_connection(loop->broker)) {
+        broker_count(&loop->counters.refused_limit, 1);
+        refusals_add(loop, fd);
+        return;
+    }
+    if (!connection_open(loop, fd)) {
+        broker_release_connection(loop->broker);
+        broker_count(&loop->counters.refused_pool, 1);
+        refusals_add(loop, fd);
+        return;
+    }
+    broker_count(&loop->counters.accepted, 1);
+}
+
+// No descriptor is left. One of the reserve lets one client in to be refused; without one, nobody is let in
+// until the next tick: the listener stays readable, and the loop would spin.
+static void refuse_without_descriptor(struct loop *loop, struct listener *listener)
+{
+    if (!refusals_spend_reserve(&loop->refusals)) {
+        loop_pause_accepting(loop);
+        return;
+    }
+    int fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd < 0) {
+        loop_pause_accepting(loop);
+        return;
+    }
+    broker_count(&loop->counters.refused_descriptors, 1);
+    refusals_add(loop, fd);
+}
+
+void listener_on_event(struct loop *loop, struct listener *listener)
+{
+    for (int i = 0; i < ACCEPT_BATCH; i++) {
+        int fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd >= 0) {
+            welcome(loop, fd);
+            continue;
+        }
+        switch (errno) {
+        case EAGAIN:
+            return;
+        case EMFILE:
+        case ENFILE:
+        case ENOBUFS:
+        case ENOMEM:
+            refuse_without_descriptor(loop, listener);
+            return;
+        default: // the client has gone again, or a signal came: the next one
+            break;
+        }
+    }
+}

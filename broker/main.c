@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+// poolmark-broker: starts the broker, waits for signals, and once a second writes down what the pools do.
+#include "base/build.h"
+#include "base/clock.h"
+#include "base/host.h"
+#include "broker/broker.h"
+#include "broker/broker_record.h"
+#include "broker/metrics.h"
+#include "broker/refuse.h"
+#include "broker/statistics.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <time.h>
+
+#define PROGRAM "poolmark-broker"
+
+static int complain(const struct err *err, int exit_code)
+{
+    fprintf(stderr, PROGRAM ": %s\n", err->text);
+    return exit_code;
+}
+
+static void print_version(void)
+{
+    const struct build_facts *build = build_facts();
+    printf(PROGRAM " %s (%s%s, %s)\n", build->version, build->commit, build->dirty ? ", changed" : "",
+           build->compiler);
+}
+
+// Descriptors that are not connections: standard streams, epoll, mailbox, reserve and listeners of each loop,
+// record, metrics, and a few that the C library opens now and then.
+static int64_t own_descriptors(const struct broker_config *config)
+{
+    enum { STANDARD = 3, RECORD = 3, METRICS = 12, OTHERS = 6, LOOP = 2 + REFUSAL_RESERVE };
+    return STANDARD + (config->record ? RECORD : 0) + (config->metrics ? METRICS : 0) + OTHERS +
+           config->threads * (LOOP + config->listen_count);
+}
+
+// Raises the limit, and says when it is too small for what was asked.
+static void check_descriptors(const struct broker_config *config)
+{
+    struct err err = {0};
+    int64_t limit;
+    if (host_raise_nofile(&limit, &err) < 0) {
+        complain(&err, 0);
+        return;
+    }
+    int64_t own = own_descriptors(config);
+    if (config->max_connections > limit - own)
+        fprintf(stderr,
+                PROGRAM ": --max-connections is %" PRId64 ", but the limit of %" PRId64
+                        " descriptors holds about %" PRId64
+                        "; clients past that are refused. Set the hard limit to "
+                        "%" PRId64 " (ulimit -Hn %" PRId64 ", or LimitNOFILE=%" PRId64
+                        " in a systemd unit), or run several brokers\n",
+                config->max_connections, limit, limit > own ? limit - own : 0, config->max_connections + own,
+                config->max_connections + own, config->max_connections + own);
+}
+
+// Blocked in every thread; taken by supervise().
+static sigset_t block_signals(void)
+{
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGUSR1);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    return signals;
+}
+
+static int64_t refused_of(const struct broker_counts *counts)
+{
+    return counts->refused_limit + counts->refused_pool + counts->refused_descriptors;
+}
+
+// At most a line a second, however many clients are refused.
+static void report_refusals(const struct broker_counts *now, struct broker_counts *before)
+{
+    if (refused_of(now) > refused_of(before))
+        fprintf(stderr,
+                PROGRAM ": refused %" PRId64 " clients (max-connections %" PRId64 ", pools %" PRId64
+                        ", descriptors %" PRId64 ")\n",
+                refused_of(now) - refused_of(before), now->refused_limit - before->refused_limit,
+                now->refused_pool - before->refused_pool,
+                now->refused_descriptors - before->refused_descriptors);
+    *before = *now;
+}
+
+// Until SIGTERM or SIGINT.
+static void supervise(struct broker *broker, struct broker_record *record, const sigset_t *signals)
+{
+    struct broker_statistics statistics;
+    struct broker_counts before = {0};
+    int64_t next_sample_ns = clock_now_ns() + NS_PER_S;
+    int64_t next_sweep_ns = clock_now_ns() + broker->config->sweep_every_ns;
+    for (;;) {
+        int64_t now_ns = clock_now_ns();
+        if (now_ns >= next_sweep_ns) {
+            broker_sweep(broker);
+            next_sweep_ns = now_ns + broker->config->sweep_every_ns;
+        }
+        if (now_ns >= next_sample_ns) {
+            broker_statistics(broker, &statistics);
+            broker_record_sample(record, &statistics);
+            report_refusals(&statistics.counts, &before);
+            next_sample_ns = now_ns + NS_PER_S;
+        }
+        int64_t wait_ns = (next_sample_ns < next_sweep_ns ? next_sample_ns : next_sweep_ns) - now_ns;
+        struct timespec wait = {wait_ns / NS_PER_S, wait_ns % NS_PER_S};
+        int signal_number = sigtimedwait(signals, NULL, &wait);
+        if (signal_number == SIGUSR1) {
+            broker_statistics(broker, &statistics);
+            statistics_print(&statistics, broker->config, stdout);
+            fflush(stdout);
+        } else if (signal_number > 0) {
+            return;
+        }
+    }
+}
+
+static void announce(const struct broker_config *config, const struct address *addresses,
+                     const struct address *metrics)
+{
+    char text[ADDRESS_TEXT_BYTES];
+    for (int i = 0; i < config->listen_count; i++)
+        printf("listening %s\n", address_format(&addresses[i], text));
+    if (config->metrics)
+        printf("metrics %s\n", address_format(metrics, text));
+    printf("ready\n");
+    fflush(stdout);
+}
+
+// Serves until it is told to end. `statistics` gets the last ones.
+static int serve(const struct broker_config *config, struct broker_record *record,
+                 struct broker_statistics *statistics, struct err *err)
+{
+    sigset_t signals = block_signals();
+    struct broker *broker;
+    int code = broker_open(&broker, config, broker_record_on_event, record, err);
+    if (code < 0)
+        return code;
+    struct address addresses[OPT_LIST_MAX], metrics_address = config->metrics_address;
+    struct metrics *metrics = NULL;
+    code = broker_start(broker, addresses, err);
+    if (code == 0 && config->metrics)
+        code = metrics_open(&metrics, broker, &metrics_address, err);
+    if (code == 0) {
+        broker_record_set_addresses(record, addresses, config->listen_count);
+        broker_statistics(broker, statistics);
+        broker_record_sample(record, statistics);
+        announce(config, addresses, &metrics_address);
+        supervise(broker, record, &signals);
+    }
+    broker_statistics(broker, statistics);
+    broker_record_sample(record, statistics);
+    metrics_close(metrics);
+    broker_close(broker);
+    return code;
+}
+
+int main(int argc, char **argv)
+{
+    struct broker_config config;
+    struct err err = {0};
+    int parsed = broker_config_parse(&config, argc, argv, &err);
+    if (parsed < 0)
+        return complain(&err, EXIT_USAGE);
+    if (parsed == OPTS_HELP)
+        broker_config_print_help();
+    else if (parsed == OPTS_VERSION)
+        print_version();
+    else if (config.list_pools)
+        broker_config_print_pools();
+    if (parsed != OPTS_RUN || config.list_pools)
+        return EXIT_OK;
+    check_descriptors(&config);
+    struct broker_record *record;
+    if (broker_record_open(&record, config.record, argc, argv, &config, &err) < 0)
+        return complain(&err, EXIT_FAILED);
+    struct broker_statistics statistics = {0};
+    int code = serve(&config, record, &statistics, &err);
+    if (code < 0)
+        complain(&err, 0);
+    struct err record_err = {0};
+    int closed = broker_record_close(record, &statistics, code < 0 ? "failed" : "complete", &record_err);
+    if (closed < 0)
+        complain(&record_err, 0);
+    return code < 0 || closed < 0 ? EXIT_FAILED : EXIT_OK;
+}

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "broker/refuse.h"
+
+#include "broker/connection.h"
+#include "broker/loop.h"
+#include "wire/mqtt_connect.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static void fill_reserve(struct refusals *refusals)
+{
+    while (refusals->reserve_count < REFUSAL_RESERVE) {
+        int fd = fcntl(refusals->spare_from, F_DUPFD_CLOEXEC, 0);
+        if (fd < 0)
+            return;
+        refusals->reserve[refusals->reserve_count++] = fd;
+    }
+}
+
+int refusals_open(struct refusals *refusals, int any_fd)
+{
+    *refusals = (struct refusals){.spare_from = any_fd};
+    fill_reserve(refusals);
+    return refusals->reserve_count > 0 ? 0 : -EMFILE;
+}
+
+static void finish(struct refusals *refusals, struct refusal *refusal)
+{
+    close(refusal->fd);
+    refusal->fd = -1;
+    refusals->count--;
+    fill_reserve(refusals);
+}
+
+void refusals_close(struct refusals *refusals)
+{
+    for (int i = 0; refusals->slots && i < REFUSAL_SLOTS; i++)
+        if (refusals->slots[i].fd >= 0)
+            close(refusals->slots[i].fd);
+    for (int i = 0; i < refusals->reserve_count; i++)
+        close(refusals->reserve[i]);
+    free(refusals->slots);
+}
+
+bool refusals_spend_reserve(struct refusals *refusals)
+{
+    if (refusals->reserve_count == 0)
+        return false;
+    close(refusals->reserve[--refusals->reserve_count]);
+    return true;
+}
+
+// [MQTT-3.2.2-5]: a return code that is not zero, then the connection is closed. The client sees our end
+// closed, and closes its own.
+static void answer(int fd)
+{
+    uint8_t packet[4];
+    int bytes = mqtt_connack_encode(packet, sizeof packet, MQTT_REFUSED_UNAVAILABLE, false);
+    if (bytes > 0 && send(fd, packet, (size_t)bytes, MSG_NOSIGNAL) == bytes)
+        shutdown(fd, SHUT_WR);
+}
+
+static struct refusal *free_slot(struct refusals *refusals)
+{
+    if (!refusals->slots) {
+        refusals->slots = malloc(REFUSAL_SLOTS * sizeof *refusals->slots);
+        if (!refusals->slots)
+            return NULL;
+        for (int i = 0; i < REFUSAL_SLOTS; i++)
+            refusals->slots[i] = (struct refusal){.source = SOURCE_REFUSAL, .fd = -1};
+    }
+    struct refusal *oldest = &refusals->slots[0];
+    for (int i = 0; i < REFUSAL_SLOTS; i++) {
+        struct refusal *slot = &refusals->slots[i];
+        if (slot->fd < 0)
+            return slot;
+        if (slot->deadline_tick < oldest->deadline_tick)
+            oldest = slot;
+    }
+    // All are in use: the oldest has had the longest time to send its CONNECT or to read its answer.
+    if (!oldest->is_answered)
+        answer(oldest->fd);
+    finish(refusals, oldest);
+    return oldest;
+}
+
+void refusals_add(struct loop *loop, int fd)
+{
+    struct refusals *refusals = &loop->refusals;
+    struct refusal *slot = free_slot(refusals);
+    if (slot) {
+        struct epoll_event event = {.events = EPOLLIN, .data.ptr = slot};
+        slot->fd = fd;
+        slot->is_answered = false;
+        slot->deadline_tick = loop->tick + REFUSAL_PATIENCE_S * TIMER_TICKS_PER_S;
+        if (epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0) {
+            refusals->count++;
+            return;
+        }
+        slot->fd = -1;
+    }
+    answer(fd);
+    close(fd);
+}
+
+void refusals_on_event(struct loop *loop, struct refusal *refusal, uint32_t epoll_events)
+{
+    if (refusal->fd < 0)
+        return;
+    ssize_t got = 0;
+    if (epoll_events & EPOLLIN)
+        got = recv(refusal->fd, loop->scratch, LOOP_SCRATCH_BYTES, 0);
+    if (got < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (got <= 0) {
+        finish(&loop->refusals, refusal);
+        return;
+    }
+    // Only who began with a CONNECT gets an answer [MQTT-3.1.0-1]; what comes after it is dropped.
+    if (!refusal->is_answered && loop->scratch[0] >> 4 != MQTT_CONNECT) {
+        finish(&loop->refusals, refusal);
+        return;
+    }
+    if (!refusal->is_answered)
+        answer(refusal->fd);
+    refusal->is_answered = true;
+}
+
+void refusals_on_tick(struct loop *loop)
+{
+    struct refusals *refusals = &loop->refusals;
+    fill_reserve(refusals);
+    for (int i = 0; refusals->count > 0 && i < REFUSAL_SLOTS; i++) {
+        struct refusal *slot = &refusals->slots[i];
+        if (slot->fd >= 0 && slot->deadline_tick <= loop->tick)
+            finish(refusals, slot);
+    }
+}

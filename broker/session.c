@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "broker/session.h"
+
+#include "broker/block.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+size_t session_bytes(size_t id_bytes)
+{
+    return offsetof(struct session, id) + id_bytes;
+}
+
+// FNV-1a, then murmur3's finisher: client ids differ in a few digits, and linear hashing looks at the low
+// bits.
+uint32_t session_hash(struct mqtt_text id)
+{
+    uint32_t hash = 2166136261u;
+    for (size_t i = 0; i < id.bytes; i++)
+        hash = (hash ^ (uint8_t)id.data[i]) * 16777619u;
+    hash = (hash ^ hash >> 16) * 0x85ebca6bu;
+    hash = (hash ^ hash >> 13) * 0xc2b2ae35u;
+    return hash ^ hash >> 16;
+}
+
+struct session *session_new(struct pool *arenas, void *arena, struct mqtt_text id, uint16_t owner,
+                            bool is_clean)
+{
+    size_t bytes = session_bytes(id.bytes);
+    struct pool *from = arenas;
+    struct session *session = arena;
+    bool fits = bytes <= pool_config_of(arenas)->object_bytes;
+    if (!arena || !fits)
+        session = block_get(arenas, bytes, &from);
+    if (!session)
+        return NULL;
+    if (!fits)
+        pool_put(arenas, arena);
+    memset(session, 0, offsetof(struct session, id));
+    session->id_hash = session_hash(id);
+    atomic_init(&session->refs, 1);
+    session->owner = owner;
+    session->id_bytes = (uint16_t)id.bytes;
+    session->is_clean = is_clean;
+    session->is_from_heap = !from;
+    if (id.bytes > 0)
+        memcpy(session->id, id.data, id.bytes);
+    return session;
+}
+
+void session_ref(struct session *session)
+{
+    // Relaxed: who finds the session in the topics reads it under their lock, and session_end takes it out
+    // under the same lock before it lets go of the first reference. So the count is not zero here.
+    atomic_fetch_add_explicit(&session->refs, 1, memory_order_relaxed);
+}
+
+void session_unref(struct session *session, struct pool *arenas)
+{
+    // Acquire and release: what other threads did with their references is over before the memory goes.
+    if (atomic_fetch_sub_explicit(&session->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    if (session->flow) {
+        flow_clear(session->flow);
+        if (!session->flow->in_arena)
+            free(session->flow);
+    }
+    block_put(session->is_from_heap ? NULL : arenas, session);
+}
+
+struct mqtt_text session_id(const struct session *session)
+{
+    return (struct mqtt_text){session->id, session->id_bytes};
+}
+
+// The place for a flow in the arena behind the client id; NULL when there is no room.
+static struct session_flow *arena_flow(struct session *session, struct pool *arenas)
+{
+    size_t offset = (session_bytes(session->id_bytes) + 15) & ~(size_t)15;
+    if (session->is_from_heap || offset + sizeof(struct session_flow) > pool_config_of(arenas)->object_bytes)
+        return NULL;
+    return (struct session_flow *)((char *)session + offset);
+}
+
+struct session_flow *session_flow_need(struct session *session, struct pool *arenas)
+{
+    if (session->flow)
+        return session->flow;
+    struct session_flow *flow = arena_flow(session, arenas);
+    bool in_arena = flow != NULL;
+    if (!flow)
+        flow = malloc(sizeof *flow);
+    if (!flow)
+        return NULL;
+    flow_init(flow, in_arena);
+    session->flow = flow;
+    return flow;
+}
+
+void session_flow_done(struct session *session)
+{
+    struct session_flow *flow = session->flow;
+    if (!flow || !flow_is_empty(flow))
+        return;
+    flow_clear(flow);
+    if (!flow->in_arena)
+        free(flow);
+    session->flow = NULL;
+}
+
+uint16_t session_next_packet_id(struct session *session)
+{
+    // Fewer are in flight than there are ids, so this ends.
+    do
+        session->last_packet_id++;
+    while (session->last_packet_id == 0 ||
+           (session->flow && flow_inflight_find(session->flow, session->last_packet_id)));
+    return session->last_packet_id;
+}

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "broker/shape.h"
+
+#include "base/units.h"
+#include "broker/connection.h"
+#include "broker/session.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+size_t shape_natural_object_bytes(void)
+{
+    return sizeof(struct connection);
+}
+
+size_t shape_natural_arena_bytes(void)
+{
+    return session_bytes(SESSION_NATURAL_ID_BYTES);
+}
+
+static struct shape classic(void)
+{
+    return (struct shape){3072, 4096, 4096, 6144, true};
+}
+
+static struct shape lean(void)
+{
+    return (struct shape){shape_natural_object_bytes(), 4096, 4096, shape_natural_arena_bytes(), false};
+}
+
+static bool is_same(const struct shape *a, const struct shape *b)
+{
+    return a->object_bytes == b->object_bytes && a->read_bytes == b->read_bytes &&
+           a->write_bytes == b->write_bytes && a->arena_bytes == b->arena_bytes && a->eager == b->eager;
+}
+
+static int parse_size(const char *key, const char *value, size_t low, size_t *bytes, struct err *err)
+{
+    int64_t parsed;
+    if (units_parse_bytes(value, &parsed) < 0)
+        return err_set(err, -EINVAL, "%s=%s is not a number of bytes (4096 and 4KiB are understood)", key,
+                       value);
+    if (parsed < (int64_t)low || parsed > SHAPE_BYTES_MAX)
+        return err_set(err, -EINVAL, "%s=%s is out of bounds: it takes %zu to %d bytes", key, value, low,
+                       SHAPE_BYTES_MAX);
+    *bytes = (size_t)parsed;
+    return 0;
+}
+
+static int parse_word(char *word, struct shape *shape, struct err *err)
+{
+    if (strcmp(word, "eager") == 0 || strcmp(word, "lazy") == 0) {
+        shape->eager = word[0] == 'e';
+        return 0;
+    }
+    char *value = strchr(word, '=');
+    if (!value)
+        return err_set(
+            err, -EINVAL,
+            "\"%s\" is no part of a shape: they are object=, read=, write=, arena=, eager and lazy", word);
+    *value++ = '\0';
+    if (strcmp(word, "object") == 0)
+        return parse_size(word, value, shape_natural_object_bytes(), &shape->object_bytes, err);
+    if (strcmp(word, "read") == 0)
+        return parse_size(word, value, SHAPE_BUFFER_MIN, &shape->read_bytes, err);
+    if (strcmp(word, "write") == 0)
+        return parse_size(word, value, SHAPE_BUFFER_MIN, &shape->write_bytes, err);
+    if (strcmp(word, "arena") == 0)
+        return parse_size(word, value, shape_natural_arena_bytes(), &shape->arena_bytes, err);
+    return err_set(err, -EINVAL,
+                   "\"%s=\" is no part of a shape: they are object=, read=, write= and arena=", word);
+}
+
+int shape_parse(const char *text, struct shape *shape, struct err *err)
+{
+    struct shape parsed = lean();
+    char copy[200];
+    if (strcmp(text, "classic") == 0)
+        parsed = classic();
+    else if (strcmp(text, "lean") != 0) {
+        if (strlen(text) >= sizeof copy || !text[0])
+            return err_set(err, -EINVAL,
+                           "a shape is classic, lean or object=,read=,write=,arena=,eager|lazy");
+        memcpy(copy, text, strlen(text) + 1);
+        char *rest = copy, *word;
+        while ((word = strsep(&rest, ",")))
+            if (parse_word(word, &parsed, err) < 0)
+                return -EINVAL;
+    }
+    *shape = parsed;
+    return 0;
+}
+
+char *shape_format(const struct shape *shape, char *text, size_t size)
+{
+    struct shape known = classic();
+    if (is_same(shape, &known)) {
+        snprintf(text, size, "classic");
+        return text;
+    }
+    known = lean();
+    if (is_same(shape, &known))
+        snprintf(text, size, "lean");
+    else
+        snprintf(text, size, "object=%zu,read=%zu,write=%zu,arena=%zu,%s", shape->object_bytes,
+                 shape->read_bytes, shape->write_bytes, shape->arena_bytes, shape->eager ? "eager" : "lazy");
+    return text;
+}
+
+size_t shape_buffer_bytes(const struct shape *shape)
+{
+    return shape->read_bytes > shape->write_bytes ? shape->read_bytes : shape->write_bytes;
+}

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "broker/statistics.h"
+
+#include "base/heap.h"
+#include "base/procmem.h"
+#include "base/units.h"
+
+#include <inttypes.h>
+#include <unistd.h>
+
+double statistics_hit_rate(const struct pool_stats *stats)
+{
+    return stats->gets > 0 ? (double)stats->hits / (double)stats->gets : 1.0;
+}
+
+void statistics_print(const struct broker_statistics *statistics, const struct broker_config *config,
+                      FILE *to)
+{
+    const struct broker_counts *counts = &statistics->counts;
+    char bytes[24], longest[24];
+    fprintf(to,
+            "connections %" PRId64 ", sessions %" PRId64 ", subscriptions %" PRId64 ", retained %" PRId64
+            "\n",
+            statistics->connections, statistics->sessions, statistics->subscriptions, statistics->retained);
+#define X(name, help) fprintf(to, "%-22s %12" PRId64 "  %s\n", #name, counts->name, help);
+    BROKER_COUNTERS(X)
+#undef X
+    for (int i = 0; i < BROKER_POOL_COUNT; i++) {
+        const struct pool_stats *pool = &statistics->pools[i];
+        fprintf(to,
+                "pool %-12s %-8s owned %" PRId64 ", in use %" PRId64 " (peak %" PRId64 "), gets %" PRId64
+                ", hit rate %.1f %%, overflow %" PRId64 ", refused %" PRId64 ", expansions %" PRId64
+                " (longest %s), shrinks %" PRId64 ", %s\n",
+                broker_pool_name((enum broker_pool)i), pool_strategy_name(config->plans[i].strategy),
+                pool->owned, pool->in_use, pool->peak_in_use, pool->gets, statistics_hit_rate(pool) * 100,
+                pool->overflow, pool->refused, pool->expansions,
+                units_format_duration(pool->longest_expansion_ns, longest, sizeof longest), pool->shrinks,
+                units_format_bytes(pool->bytes_owned, bytes, sizeof bytes));
+    }
+    fprintf(to, "end of statistics\n");
+}
+
+static void print_gauge(FILE *to, const char *name, const char *help, int64_t value)
+{
+    fprintf(to, "# HELP poolmark_%s %s\n# TYPE poolmark_%s gauge\npoolmark_%s %" PRId64 "\n", name, help,
+            name, name, value);
+}
+
+struct pool_metric {
+    const char *name, *help;
+    size_t offset;
+    bool is_counter;
+};
+
+#define AT(field) offsetof(struct pool_stats, field)
+static const struct pool_metric pool_metrics[] = {
+    {"owned_objects", "objects whose memory the pool has", AT(owned), false},
+    {"in_use_objects", "objects got and not put", AT(in_use), false},
+    {"peak_in_use_objects", "most objects in use so far", AT(peak_in_use), false},
+    {"owned_bytes", "bytes that the pool took for itself", AT(bytes_owned), false},
+    {"overhead_bytes", "bytes owned that are not object memory", AT(overhead_bytes), false},
+    {"longest_expansion_ns", "longest expansion so far, in nanoseconds", AT(longest_expansion_ns), false},
+    {"gets_total", "objects asked for", AT(gets), true},
+    {"puts_total", "objects given back", AT(puts), true},
+    {"hits_total", "gets served from what the pool owned", AT(hits), true},
+    {"misses_total", "gets that had to allocate", AT(misses), true},
+    {"overflow_total", "gets past the pool's bound, served by the heap", AT(overflow), true},
+    {"refused_total", "gets refused because of the pool's bound", AT(refused), true},
+    {"failed_total", "gets that found no memory", AT(failed), true},
+    {"expansions_total", "expansions", AT(expansions), true},
+    {"shrinks_total", "shrinks", AT(shrinks), true},
+};
+#undef AT
+
+static void print_pools(const struct broker_statistics *statistics, const struct broker_config *config,
+                        FILE *to)
+{
+    for (size_t m = 0; m < sizeof pool_metrics / sizeof pool_metrics[0]; m++) {
+        const struct pool_metric *metric = &pool_metrics[m];
+        fprintf(to, "# HELP poolmark_pool_%s %s\n# TYPE poolmark_pool_%s %s\n", metric->name, metric->help,
+                metric->name, metric->is_counter ? "counter" : "gauge");
+        for (int i = 0; i < BROKER_POOL_COUNT; i++) {
+            const int64_t *value = (const int64_t *)((const char *)&statistics->pools[i] + metric->offset);
+            fprintf(to, "poolmark_pool_%s{pool=\"%s\",strategy=\"%s\"} %" PRId64 "\n", metric->name,
+                    broker_pool_name((enum broker_pool)i), pool_strategy_name(config->plans[i].strategy),
+                    *value);
+        }
+    }
+}
+
+// Values that cannot be read are left out: Prometheus knows a series that is absent.
+static void print_process(FILE *to)
+{
+    struct procmem memory;
+    if (procmem_read_quick(getpid(), &memory) == 0)
+        print_gauge(to, "process_resident_bytes", "resident memory of the broker", memory.rss_bytes);
+    struct heap_stats heap = heap_read();
+    if (heap.in_use_bytes >= 0)
+        print_gauge(to, "heap_in_use_bytes", "handed out by the allocator and not freed", heap.in_use_bytes);
+    if (heap.mapped_bytes >= 0)
+        print_gauge(to, "heap_mapped_bytes", "taken from the system by the allocator", heap.mapped_bytes);
+}
+
+void statistics_print_prometheus(const struct broker_statistics *statistics,
+                                 const struct broker_config *config, FILE *to)
+{
+    print_gauge(to, "broker_connections", "connections now", statistics->connections);
+    print_gauge(to, "broker_sessions", "sessions now, clients that are away among them",
+                statistics->sessions);
+    print_gauge(to, "broker_subscriptions", "subscriptions now", statistics->subscriptions);
+    print_gauge(to, "broker_retained_messages", "retained messages now", statistics->retained);
+#define X(name, help)                                                                                        \
+    fprintf(to,                                                                                              \
+            "# HELP poolmark_broker_" #name "_total " help "\n# TYPE poolmark_broker_" #name                 \
+            "_total counter\n"                                                                               \
+            "poolmark_broker_" #name "_total %" PRId64 "\n",                                                 \
+            statistics->counts.name);
+    BROKER_COUNTERS(X)
+#undef X
+    print_pools(statistics, config, to);
+    print_process(to);
+}
