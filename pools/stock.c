@@ -201,6 +201,7 @@ void *stock_stray(struct stock *stock, enum stock_stray kind)
 {
     void *object = pool_memory_alloc(stock->object_bytes);
     spin_lock(&stock->lock);
+    stock->being_made--;
     if (!object) {
         stock->in_use--;
         stock->strays--;
@@ -257,14 +258,12 @@ void stock_stats(struct stock *stock, struct pool_stats *stats)
     stats->refused = stock->refused;
     stats->failed = stock->failed;
     stats->owned = stock->owned;
-    stats->in_use = stock->in_use;
+    stats->in_use = stock->in_use - stock->being_made;
     stats->peak_in_use = stock->peak;
     size_t bookkeeping = stock->batch_count * rack_bytes(0) + stock->batch_room * sizeof(void *);
     spin_unlock(&stock->lock);
     stats->gets = stats->hits + stats->misses + stats->overflow + stats->refused + stats->failed;
-    // A stray that is being made is in use already and counted as a get only when it is there.
-    int64_t given = stats->hits + stats->misses + stats->overflow;
-    stats->puts = given > stats->in_use ? given - stats->in_use : 0;
+    stats->puts = stats->hits + stats->misses + stats->overflow - stats->in_use;
     int64_t object_memory = stats->owned * (int64_t)stock->stride;
     stats->bytes_owned = object_memory + (int64_t)bookkeeping + stats->owned * (int64_t)sizeof(void *);
     stats->overhead_bytes = stats->bytes_owned - stats->owned * (int64_t)stock->object_bytes;
@@ -286,7 +285,8 @@ bool stock_is_valid(struct stock *stock)
     int64_t objects = full + (stock->top - stock->bottom);
     bool valid = stock->top >= stock->bottom && stock->top <= stock->limit;
     valid = valid && places == stock->owned && objects == stock->owned - stock->in_use + stock->strays;
-    valid = valid && stock->strays >= 0 && stock->in_use >= stock->strays;
+    valid = valid && stock->being_made >= 0 && stock->strays >= stock->being_made &&
+            stock->in_use >= stock->strays;
     for (size_t i = 1; i < stock->batch_count; i++)
         valid = valid && stock->batches[i - 1]->memory < stock->batches[i]->memory;
     spin_unlock(&stock->lock);

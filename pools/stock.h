@@ -43,7 +43,8 @@ struct stock {
     int64_t hits;
     int64_t grow_at; // `expand`: objects in use that set a growth off; INT64_MAX for none
 
-    alignas(64) int64_t strays; // objects out that malloc served
+    alignas(64) int64_t strays; // objects out that malloc served, those being made among them
+    int64_t being_made;         // strays whose malloc has not come back yet
     int64_t misses, overflow, refused, failed;
     int64_t owned;
     int64_t pending; // objects being made, not yet owned
@@ -103,6 +104,7 @@ static inline void stock_reserve_locked(struct stock *stock)
 {
     stock->in_use++;
     stock->strays++;
+    stock->being_made++;
 }
 
 // For the object that a pop gave, once the lock is free.

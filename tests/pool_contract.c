@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/pool_contract.h"
+
+#include "pools/pool_strategy.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct pool_config contract_config(const struct pool_strategy *strategy, size_t object_bytes, int64_t initial,
+                                   int64_t max)
+{
+    struct pool_config config = POOL_CONFIG_DEFAULTS;
+    config.name = "contract";
+    config.object_bytes = object_bytes;
+    config.initial = initial;
+    config.max = max;
+    pool_config_fit(strategy, &config);
+    return config;
+}
+
+struct pool *contract_open(const struct pool_strategy *strategy, const struct pool_config *config)
+{
+    struct pool *pool = NULL;
+    struct err err = {0};
+    if (pool_open(&pool, strategy, config, &err) < 0)
+        fail_msg("%s", err.text);
+    return pool;
+}
+
+bool contract_can(const struct pool *pool, unsigned caps)
+{
+    return (pool_strategy_caps(pool_strategy_of(pool)) & caps) == caps;
+}
+
+struct pool_stats contract_stats(struct pool *pool)
+{
+    const struct pool_strategy *strategy = pool_strategy_of(pool);
+    struct pool_stats s;
+    pool_stats(pool, &s);
+    assert_int_equal(s.gets, s.hits + s.misses + s.overflow + s.refused + s.failed);
+    assert_int_equal(s.in_use, s.hits + s.misses + s.overflow - s.puts);
+    assert_true(s.peak_in_use >= s.in_use);
+    assert_true(s.overhead_bytes >= 0);
+    assert_true(s.bytes_owned >= s.overhead_bytes);
+    if (!(strategy->caps & POOL_CAP_SIZED))
+        assert_int_equal(s.bytes_owned - s.overhead_bytes,
+                         s.owned * (int64_t)pool_config_of(pool)->object_bytes);
+    if (pool_config_of(pool)->max)
+        assert_true(s.owned <= pool_config_of(pool)->max);
+    assert_true(!strategy->is_valid || strategy->is_valid(pool));
+    return s;
+}
+
+void contract_close(struct pool *pool)
+{
+    assert_int_equal(contract_stats(pool).in_use, 0);
+    pool_close(pool);
+}
+
+static unsigned char mark_at(size_t at, uint32_t number)
+{
+    return (unsigned char)((number * 2654435761u + (uint32_t)at * 97u) >> 11);
+}
+
+void contract_mark(void *object, size_t bytes, uint32_t number)
+{
+    unsigned char *byte = object;
+    for (size_t at = 0; at < bytes; at++)
+        byte[at] = mark_at(at, number);
+}
+
+bool contract_is_marked(const void *object, size_t bytes, uint32_t number)
+{
+    const unsigned char *byte = object;
+    for (size_t at = 0; at < bytes; at++)
+        if (byte[at] != mark_at(at, number))
+            return false;
+    return true;
+}
+
+int contract_run(const char *name, struct CMUnitTest *tests, size_t count)
+{
+    int failed = 0;
+    for (const struct pool_strategy *const *strategy = pool_strategies(); *strategy; strategy++) {
+        char group[64];
+        snprintf(group, sizeof group, "%s_%s", name, pool_strategy_name(*strategy));
+        for (size_t i = 0; i < count; i++)
+            tests[i].initial_state = (void *)(uintptr_t)*strategy;
+        failed += _cmocka_run_group_tests(group, tests, count, NULL, NULL);
+    }
+    return failed;
+}
