@@ -71,19 +71,36 @@ static size_t read_more(struct raw_client *client)
     return (size_t)bytes;
 }
 
+// The next packet; false: closed before it began or ended.
+static bool receive(struct raw_client *client, struct mqtt_frame *frame)
+{
+    enum mqtt_error error;
+    take_packet(client);
+    do {
+        error = mqtt_frame_decode(client->data, client->used, RAW_BUFFER_BYTES, frame, &client->packet);
+    } while (error == MQTT_INCOMPLETE && read_more(client) > 0);
+    if (error == MQTT_INCOMPLETE)
+        client->packet = 0;
+    else if (error != MQTT_OK)
+        fail_msg("received %s [%s]", mqtt_error_text(error), mqtt_error_statement(error));
+    return error == MQTT_OK;
+}
+
 struct mqtt_frame raw_receive(struct raw_client *client)
 {
     struct mqtt_frame frame;
-    enum mqtt_error error;
-    take_packet(client);
-    while ((error = mqtt_frame_decode(client->data, client->used, RAW_BUFFER_BYTES, &frame,
-                                      &client->packet)) == MQTT_INCOMPLETE) {
-        if (read_more(client) == 0)
-            fail_msg("the connection was closed where a packet was awaited");
-    }
-    if (error != MQTT_OK)
-        fail_msg("received %s [%s]", mqtt_error_text(error), mqtt_error_statement(error));
+    if (!receive(client, &frame))
+        fail_msg("the connection was closed where a packet was awaited");
     return frame;
+}
+
+bool raw_try_receive(struct raw_client *client, enum mqtt_packet_type type)
+{
+    struct mqtt_frame frame;
+    bool received = receive(client, &frame);
+    if (received && frame.type != type)
+        fail_msg("received %s where %s was awaited", mqtt_packet_name(frame.type), mqtt_packet_name(type));
+    return received;
 }
 
 struct mqtt_frame raw_receive_type(struct raw_client *client, enum mqtt_packet_type type)

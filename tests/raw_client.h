@@ -34,6 +34,9 @@ struct mqtt_frame raw_receive(struct raw_client *client);
 struct mqtt_frame raw_receive_type(struct raw_client *client, enum mqtt_packet_type type);
 struct mqtt_publish raw_receive_publish(struct raw_client *client);
 
+// Receives one of that type (true), or finds the connection closed (false).
+bool raw_try_receive(struct raw_client *client, enum mqtt_packet_type type);
+
 // The next bytes are these; there is nothing more but the end of the connection (a reset will do).
 #define RAW_EXPECT(client, literal) raw_expect((client), (literal), sizeof(literal) - 1)
 void raw_expect(struct raw_client *client, const void *data, size_t bytes);
