@@ -180,7 +180,7 @@ const char *process_wait_line(struct process *process, const char *begins)
     return line;
 }
 
-struct process *broker_start(const char *argument, ...)
+struct process *process_start_broker(const char *argument, ...)
 {
     const char *arguments[ARGUMENTS_MAX] = {"--listen", "127.0.0.1:0"};
     int count = 2;

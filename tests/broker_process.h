@@ -7,7 +7,7 @@
 // fails to start or end it. Every wait is for an event, with PROCESS_GUARD_S as a bound that only a hanging
 // program meets.
 //
-//     struct process *broker = broker_start("--threads", "2", NULL);
+//     struct process *broker = process_start_broker("--threads", "2", NULL);
 //     ...connect to 127.0.0.1:process_port(broker)...
 //     assert_int_equal(process_stop(broker), 0);
 #ifndef POOLMARK_TESTS_BROKER_PROCESS_H
@@ -23,7 +23,7 @@ struct process;
 
 // poolmark-broker with `--listen 127.0.0.1:0` and the arguments given (NULL ends them), once it said `ready`.
 // Fails the test when it does not start.
-struct process *broker_start(const char *argument, ...) __attribute__((sentinel));
+struct process *process_start_broker(const char *argument, ...) __attribute__((sentinel));
 
 // Any program; `arguments` without its name, NULL-terminated. Does not wait for anything.
 struct process *process_start(const char *name, const char *const *arguments);

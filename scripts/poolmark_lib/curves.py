@@ -49,6 +49,7 @@ class Point:
     cpu_ns: float | None            # the target's, so far: at the first such reading
     generator_bytes: float | None
     at_ns: int
+    last_ns: int
     uses_pss: bool
 
 
@@ -84,7 +85,7 @@ class MemoryCurve:
         cpu = next((row.get("target_cpu_ns") for row in rows if row.get("target_cpu_ns") is not None), None)
         user = pss if pss is not None else _median(row["target_rss_bytes"] for row in rows)
         return Point(connections, user, kernel, _median(row.get("kernel_page_table_bytes") for row in rows), cpu,
-                     _median(row.get("generator_pss_bytes") for row in rows), rows[0]["at_ns"], pss is not None)
+                     _median(row.get("generator_pss_bytes") for row in rows), rows[0]["at_ns"], rows[-1]["at_ns"], pss is not None)
 
     def points(self, counts) -> list[Point]:
         """The points at 0 (before the first) and at `counts`, as far as there are readings."""

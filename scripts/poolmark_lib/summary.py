@@ -171,7 +171,7 @@ def markdown(data: dict, title: str, ratios: list[dict]) -> str:
     lines += [f"- {markdown_text(line)}" for line in notes(data)]
     memory = show(host.get("memory_bytes"), "B")
     lines += ["", markdown_text(f"Run {data['id']}, {data['status']}; {host.get('cores')} cores of {host.get('cpu_model')}, "
-                                f"{memory}, Linux {host.get('kernel')}; version {tool['version']}, commit "
+                                f"{memory}, {host.get('kernel')}; version {tool['version']}, commit "
                                 f"{tool['commit'][:12]}{' with changes' if tool['dirty'] else ''}, {tool['compiler']}."), ""]
     return "\n".join(lines)
 
