@@ -5,7 +5,8 @@
 // `struct err *` beside it. NULL is allowed and drops the text. Only `main` prints it and exits.
 //
 //     struct err err = {0};
-//     if (record_open(&record, dir, &err) < 0) { fprintf(stderr, "poolmark-loadgen: %s\n", err.text); return 1; }
+//     if (record_open(&record, dir, &err) < 0) { fprintf(stderr, "poolmark-loadgen: %s\n", err.text); return
+//     1; }
 #ifndef POOLMARK_BASE_ERR_H
 #define POOLMARK_BASE_ERR_H
 
@@ -20,8 +21,8 @@ enum exit_code {
     EXIT_USAGE = 2,  // the command line or a file it names is wrong; nothing was done
 };
 
-// Writes the text and returns `code`, a negative errno, so that a caller can `return err_set(err, -EINVAL, ...)`.
-// A text that does not fit is cut. `err` may be NULL. Thread-safe on distinct `err`.
+// Writes the text and returns `code`, a negative errno, so that a caller can `return err_set(err, -EINVAL,
+// ...)`. A text that does not fit is cut. `err` may be NULL. Thread-safe on distinct `err`.
 int err_set(struct err *err, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 // Puts "TEXT: " before what `err` already says: for a caller that knows more about what was tried.
