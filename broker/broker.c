@@ -11,31 +11,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct pool **pool_place(struct broker *broker, enum broker_pool pool)
-{
-    struct pool **places[BROKER_POOL_COUNT] = {&broker->pools.connections, &broker->pools.buffers,
-                                               &broker->pools.arenas, &broker->pools.messages};
-    return places[pool];
-}
-
-struct pool *broker_pool_of(const struct broker *broker, enum broker_pool pool)
-{
-    struct pool *const places[BROKER_POOL_COUNT] = {broker->pools.connections, broker->pools.buffers,
-                                                    broker->pools.arenas, broker->pools.messages};
-    return places[pool];
-}
-
 static int open_pools(struct broker *broker, pool_listener *listener, void *listener_context, struct err *err)
 {
+    struct pool_spec specs[BROKER_POOL_COUNT];
+    memcpy(specs, broker->config->pools, sizeof specs);
     for (int i = 0; i < BROKER_POOL_COUNT; i++) {
-        const struct broker_pool_plan *plan = &broker->config->plans[i];
-        struct pool_config config = plan->config;
-        config.listener = listener;
-        config.listener_context = listener_context;
-        int code = pool_open(pool_place(broker, (enum broker_pool)i), plan->strategy, &config, err);
-        if (code < 0)
-            return code;
+        specs[i].config.listener = listener;
+        specs[i].config.listener_context = listener_context;
     }
+    int code = pool_set_open(&broker->pool_set, specs, BROKER_POOL_COUNT, err);
+    if (code < 0)
+        return code;
+    broker->pools.connections = pool_set_at(broker->pool_set, POOL_CONNECTIONS);
+    broker->pools.buffers = pool_set_at(broker->pool_set, POOL_BUFFERS);
+    broker->pools.arenas = pool_set_at(broker->pool_set, POOL_ARENAS);
+    broker->pools.messages = pool_set_at(broker->pool_set, POOL_MESSAGES);
     return 0;
 }
 
@@ -111,13 +101,7 @@ void broker_statistics(struct broker *broker, struct broker_statistics *statisti
     statistics->subscriptions = topics_count(broker->topics);
     statistics->retained = retained_count(broker->retained);
     for (int i = 0; i < BROKER_POOL_COUNT; i++)
-        pool_stats(broker_pool_of(broker, (enum broker_pool)i), &statistics->pools[i]);
-}
-
-void broker_sweep(struct broker *broker)
-{
-    for (int i = 0; i < BROKER_POOL_COUNT; i++)
-        pool_sweep(broker_pool_of(broker, (enum broker_pool)i));
+        pool_stats(pool_set_at(broker->pool_set, (size_t)i), &statistics->pools[i]);
 }
 
 void broker_stop(struct broker *broker)
@@ -144,8 +128,7 @@ void broker_close(struct broker *broker)
         retained_close(broker->retained);
     if (broker->topics)
         topics_close(broker->topics);
-    for (int i = BROKER_POOL_COUNT; i-- > 0;)
-        pool_close(broker_pool_of(broker, (enum broker_pool)i));
+    pool_set_close(broker->pool_set);
     free(broker);
 }
 

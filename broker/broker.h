@@ -28,7 +28,8 @@ struct topics;
 struct broker {
     const struct broker_config *config;
     struct shape shape;
-    struct {
+    struct pool_set *pool_set;
+    struct { // looked up in it
         struct pool *connections, *buffers, *arenas, *messages;
     } pools;
     struct topics *topics;
@@ -59,8 +60,6 @@ int broker_start(struct broker *broker, struct address *addresses, struct err *e
     __attribute__((warn_unused_result));
 
 void broker_statistics(struct broker *broker, struct broker_statistics *statistics);
-struct pool *broker_pool_of(const struct broker *broker, enum broker_pool pool);
-void broker_sweep(struct broker *broker); // lets the pools give back what nobody uses
 void broker_stop(
     struct broker *broker); // ends the loops and closes every connection; statistics can still be read
 void broker_close(struct broker *broker); // NULL is allowed

@@ -6,6 +6,7 @@
 #include "base/heap.h"
 #include "base/record.h"
 #include "broker/statistics.h"
+#include "pools/pool_report.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -13,12 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define POOLS_HEADER                                                                                         \
-    "at_ns,pool,strategy,object_bytes,owned,in_use,peak_in_use,gets,puts,hits,misses,overflow,refused,"      \
-    "failed,"                                                                                                \
-    "expansions,shrinks,bytes_owned,overhead_bytes,longest_expansion_ns"
-#define EVENTS_HEADER "at_ns,pool,event,from,to,trigger,duration_ns"
 
 struct broker_record {
     const struct broker_config *config;
@@ -39,11 +34,11 @@ static void describe_config(struct broker_record *record)
     record_set(record->record, "config.allocator", json_string(heap_name()));
     record_set(record->record, "config.sweep_every_ns", json_integer(config->sweep_every_ns));
     for (int i = 0; i < BROKER_POOL_COUNT; i++) {
-        const struct pool_config *pool = &config->plans[i].config;
+        const struct pool_config *pool = &config->pools[i].config;
         snprintf(text, sizeof text, "config.pools.%s", pool->name);
         record_set(record->record, text,
                    json_pack("{s:s, s:I, s:I, s:I, s:i, s:f, s:s, s:s, s:b}", "strategy",
-                             pool_strategy_name(config->plans[i].strategy), "object_bytes",
+                             pool_strategy_name(config->pools[i].strategy), "object_bytes",
                              (json_int_t)pool->object_bytes, "initial", (json_int_t)pool->initial, "max",
                              (json_int_t)pool->max, "expand_at_percent", pool->expand_at_percent, "growth",
                              pool->growth, "expand",
@@ -65,11 +60,11 @@ int broker_record_open(struct broker_record **opened, const char *dir, int argc,
     if (code < 0 || !dir)
         goto done;
     describe_config(record);
-    code = csv_open(&record->pools, record_path(record->record, "pools.csv", path, sizeof path), POOLS_HEADER,
-                    err);
+    code = csv_open(&record->pools, record_path(record->record, "pools.csv", path, sizeof path),
+                    POOL_REPORT_HEADER, err);
     if (code == 0)
         code = csv_open(&record->events, record_path(record->record, "events.csv", path, sizeof path),
-                        EVENTS_HEADER, err);
+                        POOL_REPORT_EVENT_HEADER, err);
     if (code == 0)
         code = record_save(record->record, err);
 done:
@@ -80,36 +75,14 @@ done:
     return code;
 }
 
-static void log_event(const char *pool_name, const struct pool_event *event)
-{
-    switch (event->kind) {
-    case POOL_EVENT_EXPAND:
-        fprintf(stderr,
-                "[POOL] %s: expand %" PRId64 "->%" PRId64 " (trigger at %" PRId64 " of %" PRId64 ")\n",
-                pool_name, event->from, event->to, event->trigger, event->from);
-        break;
-    case POOL_EVENT_SHRINK:
-        fprintf(stderr, "[POOL] %s: shrink %" PRId64 "->%" PRId64 " (%" PRId64 " in use)\n", pool_name,
-                event->from, event->to, event->trigger);
-        break;
-    case POOL_EVENT_REFUSE:
-        fprintf(stderr, "[POOL] %s: refuse (%" PRId64 " in use of %" PRId64 ")\n", pool_name, event->trigger,
-                event->from);
-        break;
-    }
-}
-
 void broker_record_on_event(void *context, const char *pool_name, const struct pool_event *event)
 {
-    static const char *const names[] = {
-        [POOL_EVENT_EXPAND] = "expand", [POOL_EVENT_SHRINK] = "shrink", [POOL_EVENT_REFUSE] = "refuse"};
+    char line[200];
     struct broker_record *record = context;
     pthread_mutex_lock(&record->lock);
-    log_event(pool_name, event);
+    fprintf(stderr, "%s\n", pool_report_event_line(pool_name, event, line, sizeof line));
     if (record->events)
-        csv_row(record->events, "%" PRId64 ",%s,%s,%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64,
-                event->at_ns, pool_name, names[event->kind], event->from, event->to, event->trigger,
-                event->duration_ns);
+        pool_report_event_row(record->events, pool_name, event);
     pthread_mutex_unlock(&record->lock);
 }
 
@@ -124,23 +97,10 @@ void broker_record_set_addresses(struct broker_record *record, const struct addr
     record_set(record->record, "config.listen", list);
 }
 
-void broker_record_sample(struct broker_record *record, const struct broker_statistics *statistics)
+void broker_record_sample(struct broker_record *record, const struct pool_set *pools)
 {
-    if (!record->pools)
-        return;
-    int64_t now_ns = clock_now_ns();
-    for (int i = 0; i < BROKER_POOL_COUNT; i++) {
-        const struct broker_pool_plan *plan = &record->config->plans[i];
-        const struct pool_stats *pool = &statistics->pools[i];
-        csv_row(record->pools,
-                "%" PRId64 ",%s,%s,%zu,%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64
-                ",%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64
-                ",%" PRId64 ",%" PRId64,
-                now_ns, plan->config.name, pool_strategy_name(plan->strategy), plan->config.object_bytes,
-                pool->owned, pool->in_use, pool->peak_in_use, pool->gets, pool->puts, pool->hits,
-                pool->misses, pool->overflow, pool->refused, pool->failed, pool->expansions, pool->shrinks,
-                pool->bytes_owned, pool->overhead_bytes, pool->longest_expansion_ns);
-    }
+    if (record->pools)
+        pool_set_report_rows(pools, record->pools, clock_now_ns());
 }
 
 static void add_metrics(struct record *record, const struct broker_statistics *statistics)

@@ -4,7 +4,7 @@
 //
 //     broker_record_open(&record, dir, argc, argv, &config, &err);     // dir NULL: the log alone
 //     broker_open(&broker, &config, broker_record_on_event, record, &err);
-//     broker_record_sample(record, &statistics);
+//     broker_record_sample(record, broker->pool_set);
 //     broker_record_close(record, &statistics, "complete", &err);
 #ifndef POOLMARK_BROKER_BROKER_RECORD_H
 #define POOLMARK_BROKER_BROKER_RECORD_H
@@ -22,7 +22,7 @@ int broker_record_open(struct broker_record **record, const char *dir, int argc,
 void broker_record_on_event(void *record, const char *pool_name, const struct pool_event *event);
 
 void broker_record_set_addresses(struct broker_record *record, const struct address *addresses, int count);
-void broker_record_sample(struct broker_record *record, const struct broker_statistics *statistics);
+void broker_record_sample(struct broker_record *record, const struct pool_set *pools);
 
 // `statistics` may be NULL, when the broker never opened. -errno when anything could not be written. NULL is
 // allowed.

@@ -11,7 +11,7 @@
 
 // Objects of the connections' pool at start, unless told: as many as the auto-expanding brokers that we
 // measure have.
-enum { INITIAL_CONNECTIONS = 1024 };
+enum { INITIAL_CONNECTIONS = 1024, UNTOLD = -1 };
 
 static int parse_shape(const char *text, void *place, struct err *err)
 {
@@ -91,7 +91,7 @@ static int choose_strategies(struct broker_config *config, struct err *err)
 {
     enum { ALL = -1 };
     for (int at = 0; at < BROKER_POOL_COUNT; at++)
-        config->plans[at].strategy = pool_strategy_find("malloc");
+        config->pools[at].strategy = pool_strategy_find("malloc");
     // Those for all first, so that the order on the command line does not matter.
     for (int named = 0; named <= 1; named++)
         for (int i = 0; i < config->pool_texts.count; i++) {
@@ -110,12 +110,12 @@ static int choose_strategies(struct broker_config *config, struct err *err)
                                text, value);
             for (int at = 0; at < BROKER_POOL_COUNT; at++)
                 if (pool == at || (pool == ALL && !named))
-                    config->plans[at].strategy = strategy;
+                    config->pools[at].strategy = strategy;
         }
     return 0;
 }
 
-// --initial or --max: `named[i]` is set when pool i was named, and must then be able to do it.
+// --initial or --max; `named[i]` is set when pool i was named.
 static int set_counts(struct broker_config *config, const char *option, const struct opt_list *texts,
                       size_t field, bool named[BROKER_POOL_COUNT], struct err *err)
 {
@@ -128,7 +128,7 @@ static int set_counts(struct broker_config *config, const char *option, const st
         if (units_parse_count(value, &count) < 0 || count < 0)
             return err_set(err, -EINVAL, "--%s %s: \"%s\" is not a count (10k and 1M are understood)", option,
                            texts->values[i], value);
-        memcpy((char *)&config->plans[pool].config + field, &count, sizeof count);
+        memcpy((char *)&config->pools[pool].config + field, &count, sizeof count);
         named[pool] = named[pool] || value != texts->values[i];
     }
     return 0;
@@ -148,11 +148,10 @@ static size_t object_bytes(const struct shape *shape, enum broker_pool pool)
     }
 }
 
-static int plan_pools(struct broker_config *config, struct err *err)
+static void set_defaults(struct broker_config *config)
 {
-    bool named[BROKER_POOL_COUNT] = {false};
     for (int i = 0; i < BROKER_POOL_COUNT; i++) {
-        struct pool_config *pool = &config->plans[i].config;
+        struct pool_config *pool = &config->pools[i].config;
         *pool = (struct pool_config)POOL_CONFIG_DEFAULTS;
         pool->name = broker_pool_name((enum broker_pool)i);
         pool->object_bytes = object_bytes(&config->shape, (enum broker_pool)i);
@@ -163,37 +162,61 @@ static int plan_pools(struct broker_config *config, struct err *err)
         pool->overflow = strcmp(config->overflow, "heap") == 0 ? POOL_OVERFLOW_HEAP : POOL_OVERFLOW_REFUSE;
         pool->touch = !config->no_touch;
     }
-    config->plans[POOL_CONNECTIONS].config.initial = -1;
+    config->pools[POOL_CONNECTIONS].config.initial = UNTOLD;
+}
+
+static void choose_initial(struct pool_config *connections)
+{
+    if (connections->initial != UNTOLD)
+        return;
+    connections->initial = INITIAL_CONNECTIONS;
+    if (connections->max && connections->max < INITIAL_CONNECTIONS)
+        connections->initial = connections->max;
+}
+
+// What is said of all pools holds where the strategy knows it, so that one command line serves for every
+// strategy; what is said of one by its name must hold.
+static int fit(struct pool_spec *spec, bool is_initial_named, bool is_max_named, struct err *err)
+{
+    struct pool_config fitted = spec->config;
+    const char *strategy = pool_strategy_name(spec->strategy);
+    pool_config_fit(spec->strategy, &fitted);
+    if (is_initial_named && fitted.initial != spec->config.initial)
+        return err_set(err, -EINVAL, "--initial %s=: strategy %s keeps no objects ready", fitted.name,
+                       strategy);
+    if (is_max_named && fitted.max != spec->config.max)
+        return err_set(err, -EINVAL, "--max %s=: strategy %s knows no bound", fitted.name, strategy);
+    if (fitted.max && fitted.initial > fitted.max)
+        return err_set(err, -EINVAL, "pool %s: --initial %lld is more than --max %lld", fitted.name,
+                       (long long)fitted.initial, (long long)fitted.max);
+    spec->config = fitted;
+    return 0;
+}
+
+static int plan_pools(struct broker_config *config, struct err *err)
+{
+    bool initial_named[BROKER_POOL_COUNT] = {false}, max_named[BROKER_POOL_COUNT] = {false};
+    set_defaults(config);
     if (choose_strategies(config, err) < 0 ||
-        set_counts(config, "initial", &config->initial_texts, offsetof(struct pool_config, initial), named,
-                   err) < 0 ||
-        set_counts(config, "max", &config->max_texts, offsetof(struct pool_config, max), named, err) < 0)
+        set_counts(config, "initial", &config->initial_texts, offsetof(struct pool_config, initial),
+                   initial_named, err) < 0 ||
+        set_counts(config, "max", &config->max_texts, offsetof(struct pool_config, max), max_named, err) < 0)
         return -EINVAL;
-    struct pool_config *connections = &config->plans[POOL_CONNECTIONS].config;
-    if (connections->initial < 0) {
-        connections->initial = INITIAL_CONNECTIONS;
-        if (connections->max && connections->max < INITIAL_CONNECTIONS)
-            connections->initial = connections->max;
-    }
-    // What is said of all pools holds where the strategy knows it; what is said of one by name must hold. A
-    // pool that nobody gave a size refuses nobody.
+    choose_initial(&config->pools[POOL_CONNECTIONS].config);
     for (int i = 0; i < BROKER_POOL_COUNT; i++) {
-        if (i != POOL_CONNECTIONS && !named[i])
-            config->plans[i].config.overflow = POOL_OVERFLOW_HEAP;
-        struct pool_config fitted = config->plans[i].config;
-        pool_config_fit(config->plans[i].strategy, &fitted);
-        if (!named[i])
-            config->plans[i].config = fitted;
-        else {
-            config->plans[i].config.overflow = fitted.overflow;
-            config->plans[i].config.growth_mode = fitted.growth_mode;
-        }
+        // A pool that nobody gave a size refuses nobody.
+        if (i != POOL_CONNECTIONS && !initial_named[i] && !max_named[i])
+            config->pools[i].config.overflow = POOL_OVERFLOW_HEAP;
+        if (fit(&config->pools[i], initial_named[i], max_named[i], err) < 0)
+            return -EINVAL;
     }
     return 0;
 }
 
 static int parse_addresses(struct broker_config *config, struct err *err)
 {
+    if (config->listen_texts.count > CONFIG_LISTEN_MAX)
+        return err_set(err, -EINVAL, "--listen may be given %d times", CONFIG_LISTEN_MAX);
     config->listen_count = config->listen_texts.count;
     for (int i = 0; i < config->listen_count; i++)
         if (address_parse(config->listen_texts.values[i], &config->listen[i], err) < 0)

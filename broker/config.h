@@ -7,7 +7,7 @@
 #include "base/opts.h"
 #include "broker/listener.h"
 #include "broker/shape.h"
-#include "pools/pool.h"
+#include "pools/pool_set.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -15,12 +15,7 @@
 // The named pools, in the order in which they are reported.
 enum broker_pool { POOL_CONNECTIONS, POOL_BUFFERS, POOL_ARENAS, POOL_MESSAGES, BROKER_POOL_COUNT };
 
-enum { CONFIG_THREADS_MAX = 256, CONFIG_MESSAGE_BYTES = 512 };
-
-struct broker_pool_plan {
-    const struct pool_strategy *strategy;
-    struct pool_config config; // without listener
-};
+enum { CONFIG_THREADS_MAX = 256, CONFIG_LISTEN_MAX = 64, CONFIG_MESSAGE_BYTES = 512 };
 
 struct broker_config {
     // as given
@@ -34,10 +29,10 @@ struct broker_config {
     int64_t sweep_every_ns;
     const char *record, *metrics;
     // as it follows
-    struct address listen[OPT_LIST_MAX];
+    struct address listen[CONFIG_LISTEN_MAX];
     int listen_count;
     struct address metrics_address;
-    struct broker_pool_plan plans[BROKER_POOL_COUNT];
+    struct pool_spec pools[BROKER_POOL_COUNT]; // without listener
 };
 
 const char *broker_pool_name(enum broker_pool pool);

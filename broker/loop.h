@@ -8,6 +8,7 @@
 #define POOLMARK_BROKER_LOOP_H
 
 #include "base/err.h"
+#include "broker/config.h"
 #include "broker/counters.h"
 #include "broker/listener.h"
 #include "broker/mailbox.h"
@@ -21,7 +22,7 @@
 struct broker;
 struct connection;
 
-enum { LOOP_SCRATCH_BYTES = 65536, LOOP_LISTENERS_MAX = 64 };
+enum { LOOP_SCRATCH_BYTES = 65536 };
 
 struct loop {
     struct broker *broker;
@@ -34,7 +35,7 @@ struct loop {
     uint32_t pending_count;
     struct mailbox mailbox;
     struct refusals refusals;
-    struct listener listeners[LOOP_LISTENERS_MAX];
+    struct listener listeners[CONFIG_LISTEN_MAX];
     int listener_count;
     bool is_accepting;
     uint8_t *scratch;      // what a connection without a buffer reads into

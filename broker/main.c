@@ -102,12 +102,12 @@ static void supervise(struct broker *broker, struct broker_record *record, const
     for (;;) {
         int64_t now_ns = clock_now_ns();
         if (now_ns >= next_sweep_ns) {
-            broker_sweep(broker);
+            pool_set_sweep(broker->pool_set);
             next_sweep_ns = now_ns + broker->config->sweep_every_ns;
         }
         if (now_ns >= next_sample_ns) {
             broker_statistics(broker, &statistics);
-            broker_record_sample(record, &statistics);
+            broker_record_sample(record, broker->pool_set);
             report_refusals(&statistics.counts, &before);
             next_sample_ns = now_ns + NS_PER_S;
         }
@@ -116,7 +116,7 @@ static void supervise(struct broker *broker, struct broker_record *record, const
         int signal_number = sigtimedwait(signals, NULL, &wait);
         if (signal_number == SIGUSR1) {
             broker_statistics(broker, &statistics);
-            statistics_print(&statistics, broker->config, stdout);
+            statistics_print(&statistics, broker->pool_set, stdout);
             fflush(stdout);
         } else if (signal_number > 0) {
             return;
@@ -145,20 +145,19 @@ static int serve(const struct broker_config *config, struct broker_record *recor
     int code = broker_open(&broker, config, broker_record_on_event, record, err);
     if (code < 0)
         return code;
-    struct address addresses[OPT_LIST_MAX], metrics_address = config->metrics_address;
+    struct address addresses[CONFIG_LISTEN_MAX], metrics_address = config->metrics_address;
     struct metrics *metrics = NULL;
     code = broker_start(broker, addresses, err);
     if (code == 0 && config->metrics)
         code = metrics_open(&metrics, broker, &metrics_address, err);
     if (code == 0) {
         broker_record_set_addresses(record, addresses, config->listen_count);
-        broker_statistics(broker, statistics);
-        broker_record_sample(record, statistics);
+        broker_record_sample(record, broker->pool_set);
         announce(config, addresses, &metrics_address);
         supervise(broker, record, &signals);
     }
     broker_statistics(broker, statistics);
-    broker_record_sample(record, statistics);
+    broker_record_sample(record, broker->pool_set);
     metrics_close(metrics);
     broker_close(broker);
     return code;

@@ -3,7 +3,6 @@
 
 #include "base/heap.h"
 #include "base/procmem.h"
-#include "base/units.h"
 
 #include <inttypes.h>
 #include <unistd.h>
@@ -13,11 +12,9 @@ double statistics_hit_rate(const struct pool_stats *stats)
     return stats->gets > 0 ? (double)stats->hits / (double)stats->gets : 1.0;
 }
 
-void statistics_print(const struct broker_statistics *statistics, const struct broker_config *config,
-                      FILE *to)
+void statistics_print(const struct broker_statistics *statistics, const struct pool_set *pools, FILE *to)
 {
     const struct broker_counts *counts = &statistics->counts;
-    char bytes[24], longest[24];
     fprintf(to,
             "connections %" PRId64 ", sessions %" PRId64 ", subscriptions %" PRId64 ", retained %" PRId64
             "\n",
@@ -25,18 +22,7 @@ void statistics_print(const struct broker_statistics *statistics, const struct b
 #define X(name, help) fprintf(to, "%-22s %12" PRId64 "  %s\n", #name, counts->name, help);
     BROKER_COUNTERS(X)
 #undef X
-    for (int i = 0; i < BROKER_POOL_COUNT; i++) {
-        const struct pool_stats *pool = &statistics->pools[i];
-        fprintf(to,
-                "pool %-12s %-8s owned %" PRId64 ", in use %" PRId64 " (peak %" PRId64 "), gets %" PRId64
-                ", hit rate %.1f %%, overflow %" PRId64 ", refused %" PRId64 ", expansions %" PRId64
-                " (longest %s), shrinks %" PRId64 ", %s\n",
-                broker_pool_name((enum broker_pool)i), pool_strategy_name(config->plans[i].strategy),
-                pool->owned, pool->in_use, pool->peak_in_use, pool->gets, statistics_hit_rate(pool) * 100,
-                pool->overflow, pool->refused, pool->expansions,
-                units_format_duration(pool->longest_expansion_ns, longest, sizeof longest), pool->shrinks,
-                units_format_bytes(pool->bytes_owned, bytes, sizeof bytes));
-    }
+    pool_set_report_table(pools, to);
     fprintf(to, "end of statistics\n");
 }
 
@@ -82,7 +68,7 @@ static void print_pools(const struct broker_statistics *statistics, const struct
         for (int i = 0; i < BROKER_POOL_COUNT; i++) {
             const int64_t *value = (const int64_t *)((const char *)&statistics->pools[i] + metric->offset);
             fprintf(to, "poolmark_pool_%s{pool=\"%s\",strategy=\"%s\"} %" PRId64 "\n", metric->name,
-                    broker_pool_name((enum broker_pool)i), pool_strategy_name(config->plans[i].strategy),
+                    broker_pool_name((enum broker_pool)i), pool_strategy_name(config->pools[i].strategy),
                     *value);
         }
     }

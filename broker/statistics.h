@@ -7,9 +7,8 @@
 
 #include <stdio.h>
 
-// A handful of lines, the last of them "end of statistics".
-void statistics_print(const struct broker_statistics *statistics, const struct broker_config *config,
-                      FILE *to);
+// Counts, a table of the pools, and as last line "end of statistics".
+void statistics_print(const struct broker_statistics *statistics, const struct pool_set *pools, FILE *to);
 
 // Prometheus text exposition format, version 0.0.4.
 void statistics_print_prometheus(const struct broker_statistics *statistics,
