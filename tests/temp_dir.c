@@ -39,6 +39,26 @@ void temp_dir_remove(const char *path)
     assert_int_equal(nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS), 0);
 }
 
+int temp_place_set_up(void **state)
+{
+    struct temp_place *place = calloc(1, sizeof *place);
+    if (!place) {
+        return -1;
+    }
+    temp_dir_make(place->dir);
+    temp_dir_file(place->dir, "file", place->file);
+    *state = place;
+    return 0;
+}
+
+int temp_place_tear_down(void **state)
+{
+    struct temp_place *place = *state;
+    temp_dir_remove(place->dir);
+    free(place);
+    return 0;
+}
+
 char *temp_file_read(const char *file)
 {
     FILE *from = fopen(file, "re");

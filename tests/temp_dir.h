@@ -15,6 +15,14 @@ char *temp_dir_file(const char *path, const char *name, char file[static TEMP_PA
 // With everything in it.
 void temp_dir_remove(const char *path);
 
+// cmocka's set-up and tear-down for a test that writes one file: `*state` is then a struct temp_place.
+struct temp_place {
+    char dir[TEMP_PATH_SIZE];
+    char file[TEMP_PATH_SIZE]; // a path in `dir` where nothing is yet
+};
+int temp_place_set_up(void **state);
+int temp_place_tear_down(void **state);
+
 // The text of a file, NUL-terminated, to be freed; NULL when it cannot be read.
 char *temp_file_read(const char *file);
 

@@ -18,28 +18,7 @@
 
 #include <cmocka.h>
 
-struct place {
-    char dir[TEMP_PATH_SIZE], file[TEMP_PATH_SIZE];
-};
-
-static int set_up(void **state)
-{
-    struct place *place = calloc(1, sizeof *place);
-    temp_dir_make(place->dir);
-    temp_dir_file(place->dir, "pools.csv", place->file);
-    *state = place;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct place *place = *state;
-    temp_dir_remove(place->dir);
-    free(place);
-    return 0;
-}
-
-static void file_holds(const struct place *place, const char *expected)
+static void file_holds(const struct temp_place *place, const char *expected)
 {
     char *text = temp_file_read(place->file);
     assert_non_null(text);
@@ -49,7 +28,7 @@ static void file_holds(const struct place *place, const char *expected)
 
 static void header_first_then_a_line_a_row(void **state)
 {
-    struct place *place = *state;
+    struct temp_place *place = *state;
     struct csv *csv;
     struct err err = {{0}};
     assert_int_equal(csv_open(&csv, place->file, "at_ns,pool", &err), 0);
@@ -62,7 +41,7 @@ static void header_first_then_a_line_a_row(void **state)
 
 static void every_line_is_in_the_file_before_the_file_is_closed(void **state)
 {
-    struct place *place = *state;
+    struct temp_place *place = *state;
     struct csv *csv;
     assert_int_equal(csv_open(&csv, place->file, "a", NULL), 0);
     file_holds(place, "a\n");
@@ -73,7 +52,7 @@ static void every_line_is_in_the_file_before_the_file_is_closed(void **state)
 
 static void what_the_file_held_before_is_gone(void **state)
 {
-    struct place *place = *state;
+    struct temp_place *place = *state;
     for (int i = 0; i < 2; i++) {
         struct csv *csv;
         assert_int_equal(csv_open(&csv, place->file, "a", NULL), 0);
@@ -85,7 +64,7 @@ static void what_the_file_held_before_is_gone(void **state)
 
 static void a_line_may_be_long(void **state)
 {
-    struct place *place = *state;
+    struct temp_place *place = *state;
     enum { LONG = 100000 };
     char *cell = malloc(LONG + 1), *expected = malloc(2 * LONG + 16);
     memset(cell, 'x', LONG);
@@ -104,7 +83,7 @@ static void a_line_may_be_long(void **state)
 
 static void an_error_names_the_file_and_the_reason(void **state)
 {
-    struct place *place = *state;
+    struct temp_place *place = *state;
     struct csv *csv;
     struct err err = {{0}};
     char file[TEMP_PATH_SIZE];
@@ -125,7 +104,7 @@ static void a_full_device_is_reported_at_once(void **state)
 
 static void when_the_disk_is_full_whole_lines_stay_and_close_says_so(void **state)
 {
-    struct place *place = *state;
+    struct temp_place *place = *state;
     // A file may not grow past 64 bytes for a while: as a full disk, it takes a part of a line.
     struct rlimit old, small;
     assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
@@ -189,15 +168,18 @@ static void quoted_text_that_is_cut_still_has_both_quotes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(header_first_then_a_line_a_row, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(every_line_is_in_the_file_before_the_file_is_closed, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(what_the_file_held_before_is_gone, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_line_may_be_long, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(an_error_names_the_file_and_the_reason, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(header_first_then_a_line_a_row, temp_place_set_up,
+                                        temp_place_tear_down),
+        cmocka_unit_test_setup_teardown(every_line_is_in_the_file_before_the_file_is_closed,
+                                        temp_place_set_up, temp_place_tear_down),
+        cmocka_unit_test_setup_teardown(what_the_file_held_before_is_gone, temp_place_set_up,
+                                        temp_place_tear_down),
+        cmocka_unit_test_setup_teardown(a_line_may_be_long, temp_place_set_up, temp_place_tear_down),
+        cmocka_unit_test_setup_teardown(an_error_names_the_file_and_the_reason, temp_place_set_up,
+                                        temp_place_tear_down),
         cmocka_unit_test(a_full_device_is_reported_at_once),
-        cmocka_unit_test_setup_teardown(when_the_disk_is_full_whole_lines_stay_and_close_says_so, set_up,
-                                        tear_down),
+        cmocka_unit_test_setup_teardown(when_the_disk_is_full_whole_lines_stay_and_close_says_so,
+                                        temp_place_set_up, temp_place_tear_down),
         cmocka_unit_test(closing_nothing_is_allowed),
         cmocka_unit_test(text_is_quoted_when_it_has_to_be),
         cmocka_unit_test(quoted_text_that_is_cut_still_has_both_quotes),

@@ -269,32 +269,11 @@ static void merging_while_another_thread_adds_loses_nothing_in_the_end(void **st
     free(shared.hist);
 }
 
-struct place {
-    char dir[TEMP_PATH_SIZE], file[TEMP_PATH_SIZE];
-};
-
-static int set_up(void **state)
-{
-    struct place *place = calloc(1, sizeof *place);
-    temp_dir_make(place->dir);
-    temp_dir_file(place->dir, "latency.hlog", place->file);
-    *state = place;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct place *place = *state;
-    temp_dir_remove(place->dir);
-    free(place);
-    return 0;
-}
-
 static const int64_t START_WALL_NS = INT64_C(1795260186123000000);
 
 static void the_log_is_read_by_the_reference_reader(void **state)
 {
-    struct place *place = *state;
+    struct temp_place *place = *state;
     struct hist *connect = make(), *ack = make();
     for (int64_t i = 1; i <= 1000; i++) {
         hist_add(connect, i * NS_PER_US);
@@ -343,7 +322,7 @@ static void the_log_is_read_by_the_reference_reader(void **state)
 
 static void the_log_is_flushed_line_by_line_with_the_header_of_version_1_3(void **state)
 {
-    struct place *place = *state;
+    struct temp_place *place = *state;
     struct hist *hist = make();
     hist_add(hist, 2000000);
     struct hist_log *log;
@@ -370,7 +349,7 @@ static void the_log_is_flushed_line_by_line_with_the_header_of_version_1_3(void 
 
 static void an_empty_histogram_can_be_logged(void **state)
 {
-    struct place *place = *state;
+    struct temp_place *place = *state;
     struct hist *hist = make();
     struct hist_log *log;
     assert_int_equal(hist_log_open(&log, place->file, START_WALL_NS, NULL), 0);
@@ -385,7 +364,7 @@ static void an_empty_histogram_can_be_logged(void **state)
 
 static void a_log_that_cannot_be_written_says_why(void **state)
 {
-    struct place *place = *state;
+    struct temp_place *place = *state;
     char file[TEMP_PATH_SIZE];
     temp_dir_file(place->dir, "missing/latency.hlog", file);
     struct hist_log *log;
@@ -411,11 +390,14 @@ int main(void)
         cmocka_unit_test(it_works_wherever_it_is_mapped),
         cmocka_unit_test(another_process_sees_what_was_added),
         cmocka_unit_test(merging_while_another_thread_adds_loses_nothing_in_the_end),
-        cmocka_unit_test_setup_teardown(the_log_is_read_by_the_reference_reader, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_log_is_read_by_the_reference_reader, temp_place_set_up,
+                                        temp_place_tear_down),
         cmocka_unit_test_setup_teardown(the_log_is_flushed_line_by_line_with_the_header_of_version_1_3,
-                                        set_up, tear_down),
-        cmocka_unit_test_setup_teardown(an_empty_histogram_can_be_logged, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_log_that_cannot_be_written_says_why, set_up, tear_down),
+                                        temp_place_set_up, temp_place_tear_down),
+        cmocka_unit_test_setup_teardown(an_empty_histogram_can_be_logged, temp_place_set_up,
+                                        temp_place_tear_down),
+        cmocka_unit_test_setup_teardown(a_log_that_cannot_be_written_says_why, temp_place_set_up,
+                                        temp_place_tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
