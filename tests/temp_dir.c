@@ -22,7 +22,8 @@ void temp_dir_make(char path[static TEMP_PATH_SIZE])
 
 char *temp_dir_file(const char *path, const char *name, char file[static TEMP_PATH_SIZE])
 {
-    snprintf(file, TEMP_PATH_SIZE, "%s/%s", path, name);
+    int length = snprintf(file, TEMP_PATH_SIZE, "%s/%s", path, name);
+    assert_in_range(length, 1, TEMP_PATH_SIZE - 1);
     return file;
 }
 
