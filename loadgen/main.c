@@ -5,6 +5,7 @@
 #include "loadgen/config.h"
 #include "loadgen/engine_paho.h"
 #include "loadgen/scenario.h"
+#include "loadgen/self_latency.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,7 +37,10 @@ static int64_t losses(const struct run *run)
 
 static int play(struct run *run, const struct config *config, struct record *record, struct err *err)
 {
-    int code = run_open(run, config, record, err);
+    struct self_latency self = {0};
+    int code = config->self_latency ? self_latency_measure(&self, engine_find(config->engine_name), err) : 0;
+    if (code == 0)
+        code = run_open(run, config, record, err);
     if (code < 0)
         return code;
     if (record) {
@@ -52,6 +56,10 @@ static int play(struct run *run, const struct config *config, struct record *rec
     scenario->play(run, &summary);
     run_phase(run, "end"); // collects what is left
     summary_add_clients(&summary, run);
+    if (self.messages > 0) {
+        summary_add(&summary, "generator.added_latency_p50", (double)self.p50_ns, "ns", "none");
+        summary_add(&summary, "generator.added_latency_p99", (double)self.p99_ns, "ns", "none");
+    }
     for (int kind = 0; kind < LATENCY_LAG; kind++)
         summary_add_latency(&summary, latency_name((enum latency_kind)kind), run->total[kind]);
     progress_end(&run->progress);
