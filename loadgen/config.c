@@ -92,6 +92,8 @@ static const struct opt table[] = {
     {NULL, NULL, OPT_HEADING, 0, NULL, 0, 0, NULL, "Record", NULL},
     {"watch-pid", "PID", OPT_LIST, AT(watch), NULL, 0, 0, NULL,
      "a process of the target: its memory is sampled; several times", NULL},
+    {"watch-record", "DIR", OPT_LIST, AT(watch_records), NULL, 0, 0, NULL,
+     "a --record folder of the reference broker: steps reads what its pools own; several times", NULL},
     {"record", "DIR", OPT_TEXT, AT(record_dir), NULL, 0, 0, NULL,
      "write run.json, latency.hlog, memory.csv there", NULL},
     {"self-latency", NULL, OPT_FLAG, AT(self_latency), NULL, 0, 0, NULL,

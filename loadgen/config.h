@@ -21,7 +21,7 @@ struct config_steps {
 struct config {
     const char *scenario; // "connect", "publish", "steps"
     const char *engine_name;
-    struct opt_list targets, sources, watch;
+    struct opt_list targets, sources, watch, watch_records;
     int64_t connections; // 0: as the scenario has it
     double connect_rate_per_s;
     int64_t hold_ns;

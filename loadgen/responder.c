@@ -154,7 +154,8 @@ static bool reply(struct responder *responder, struct peer *peer, int bytes)
     return bytes > 0 && send(peer->fd, responder->out, (size_t)bytes, MSG_NOSIGNAL | MSG_DONTWAIT) == bytes;
 }
 
-static bool reply_ack(struct responder *responder, struct peer *peer, enum mqtt_packet_type type, uint16_t packet_id)
+static bool reply_ack(struct responder *responder, struct peer *peer, enum mqtt_packet_type type,
+                      uint16_t packet_id)
 {
     return reply(responder, peer, mqtt_ack_encode(responder->out, sizeof responder->out, type, packet_id));
 }
@@ -190,8 +191,8 @@ static bool on_subscribe(struct responder *responder, struct peer *peer, const s
 {
     struct mqtt_subscribe list;
     struct mqtt_subscription one;
-    if (mqtt_subscribe_decode(frame, &list) != MQTT_OK || list.count != 1 || !mqtt_subscribe_next(&list, &one) ||
-        one.filter.bytes >= TOPIC_MAX)
+    if (mqtt_subscribe_decode(frame, &list) != MQTT_OK || list.count != 1 ||
+        !mqtt_subscribe_next(&list, &one) || one.filter.bytes >= TOPIC_MAX)
         return false;
     uint8_t code = MQTT_SUBACK_FAILURE;
     if (!responder->config.refuse_subscriptions) {
@@ -224,7 +225,8 @@ static bool on_packet(struct responder *responder, struct peer *peer, const stru
                reply_ack(responder, peer, frame->type == MQTT_PUBREC ? MQTT_PUBREL : MQTT_PUBCOMP, packet_id);
     case MQTT_PINGREQ:
         return responder->config.deaf ||
-               reply(responder, peer, mqtt_empty_encode(responder->out, sizeof responder->out, MQTT_PINGRESP));
+               reply(responder, peer,
+                     mqtt_empty_encode(responder->out, sizeof responder->out, MQTT_PINGRESP));
     case MQTT_DISCONNECT:
         return false;
     default:
@@ -245,8 +247,8 @@ static void on_readable(struct responder *responder, struct peer *peer)
     size_t used = 0, needed;
     struct mqtt_frame frame;
     enum mqtt_error error = MQTT_INCOMPLETE;
-    while (used < peer->in_bytes &&
-           (error = mqtt_frame_decode(peer->in + used, peer->in_bytes - used, IN_BYTES, &frame, &needed)) == MQTT_OK) {
+    while (used < peer->in_bytes && (error = mqtt_frame_decode(peer->in + used, peer->in_bytes - used,
+                                                               IN_BYTES, &frame, &needed)) == MQTT_OK) {
         if (!on_packet(responder, peer, &frame)) {
             end_peer(peer);
             return;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// A peer that answers at once: what a broker must do so that an engine is content, and nothing else. Against it a
-// generator measures itself (self_latency.h), and engines are tested without a broker.
+// A peer that answers at once: what a broker must do so that an engine is content, and nothing else. Against
+// it a generator measures itself (self_latency.h), and engines are tested without a broker.
 //
-// It accepts every client, forwards a PUBLISH to whoever subscribed to exactly that topic, at the lower of both QoS,
-// and answers PINGREQ. It holds no session, retains nothing and checks little. One thread runs it; stop and drop may
-// be called by any.
+// It accepts every client, forwards a PUBLISH to whoever subscribed to exactly that topic, at the lower of
+// both QoS, and answers PINGREQ. It holds no session, retains nothing and checks little. One thread runs it;
+// stop and drop may be called by any.
 //
 //     responder_open(&responder, &(struct responder_config){0}, &err);
 //     pthread_create(&thread, NULL, run, responder);       // run: responder_run(responder)
@@ -31,7 +31,7 @@ struct responder_config {
 int responder_open(struct responder **responder, const struct responder_config *config, struct err *err)
     __attribute__((warn_unused_result));
 uint16_t responder_port(const struct responder *responder);
-void responder_run(struct responder *responder);  // until stopped
+void responder_run(struct responder *responder); // until stopped
 void responder_stop(struct responder *responder);
 void responder_drop(struct responder *responder); // closes every connection it has, soon
 void responder_close(struct responder *responder);

@@ -5,7 +5,8 @@
 
 #include <string.h>
 
-static const struct scenario *const scenarios[] = {&scenario_connect, &scenario_publish, NULL};
+static const struct scenario *const scenarios[] = {&scenario_connect, &scenario_publish, &scenario_steps,
+                                                   NULL};
 
 const struct scenario *scenario_find(const char *name)
 {

@@ -22,6 +22,6 @@ bool scenario_connect_to(struct run *run, int64_t before, int64_t goal, enum fle
 // Asks every connection for a sign of life, and puts clients.alive into the summary.
 bool scenario_prove(struct run *run, struct summary *summary);
 
-extern const struct scenario scenario_connect, scenario_publish;
+extern const struct scenario scenario_connect, scenario_publish, scenario_steps;
 
 #endif

@@ -40,17 +40,22 @@ static bool carry_out(struct fleet *fleet, struct fleet_order *order)
     return fleet_died(fleet) == 0;
 }
 
-static int publish_through(const struct engine *engine, const struct plan *plan, struct latency_shared *shared,
-                           struct err *err)
+static int publish_through(const struct engine *engine, const struct plan *plan,
+                           struct latency_shared *shared, struct err *err)
 {
-    struct worker_setup setup = {
-        .engine = engine, .plan = plan, .latency = shared, .prefix = "self", .timeout_ns = LIMIT_S * NS_PER_S};
-    struct fleet_config config = {.workers = 1, .work = worker_run, .context = &setup, .clients_of = worker_clients};
+    struct worker_setup setup = {.engine = engine,
+                                 .plan = plan,
+                                 .latency = shared,
+                                 .prefix = "self",
+                                 .timeout_ns = LIMIT_S * NS_PER_S};
+    struct fleet_config config = {
+        .workers = 1, .work = worker_run, .context = &setup, .clients_of = worker_clients};
     struct fleet *fleet;
     int code = fleet_open(&fleet, &config, err);
     if (code < 0)
         return code;
-    struct fleet_order connect = {.act = FLEET_CONNECT, .subscribe = FLEET_SUBSCRIBE_PAIR, .goal = 2, .pairs = 1};
+    struct fleet_order connect = {
+        .act = FLEET_CONNECT, .subscribe = FLEET_SUBSCRIBE_PAIR, .goal = 2, .pairs = 1};
     struct fleet_order publish = {.act = FLEET_PUBLISH,
                                   .pairs = 1,
                                   .rate_per_s = 1000,

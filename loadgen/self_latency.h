@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the generator itself adds to a latency: one pair publishes through a peer that answers at once (responder.h),
-// at 1000 messages a second for two seconds, with the same workers and the same engine as the run that follows. What is
-// measured is the engine, the loopback twice and the peer's own work, so it is an upper bound.
+// What the generator itself adds to a latency: one pair publishes through a peer that answers at once
+// (responder.h), at 1000 messages a second for two seconds, with the same workers and the same engine as the
+// run that follows. What is measured is the engine, the loopback twice and the peer's own work, so it is an
+// upper bound.
 #ifndef POOLMARK_LOADGEN_SELF_LATENCY_H
 #define POOLMARK_LOADGEN_SELF_LATENCY_H
 

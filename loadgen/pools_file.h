@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+// The last readings in a broker's pools.csv (results/README.md has its columns): what the target's memory is
+// made of. Only the reference broker writes one; other targets have none, and their memory is known as a
+// total.
+#ifndef POOLMARK_LOADGEN_POOLS_FILE_H
+#define POOLMARK_LOADGEN_POOLS_FILE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum pool_part { PART_OBJECTS, PART_BUFFERS, PART_ARENAS, PART_MESSAGES, PART_COUNT };
+
+struct pool_parts {
+    int64_t at_ns;             // of the oldest of the last readings; 0: none
+    int64_t bytes[PART_COUNT]; // owned by the pools; -1: no reading
+};
+
+const char *pool_part_name(enum pool_part part); // "objects": the pool `connections`
+
+// Adds the last reading of each pool in DIR/pools.csv to `parts`, which starts as POOL_PARTS_NONE. -errno
+// when there is no such file; a line cut off at the end is left out.
+#define POOL_PARTS_NONE                                                                                      \
+    (struct pool_parts)                                                                                      \
+    {                                                                                                        \
+        .bytes = { -1, -1, -1, -1 }                                                                          \
+    }
+int pools_file_add(struct pool_parts *parts, const char *dir) __attribute__((warn_unused_result));
+
+#endif

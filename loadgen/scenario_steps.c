@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: Apache-2.0
+// Scenario `steps`: connections in rising steps; at each the target settles, memory is read by part, and a
+// set of probes beside the others measures delivery. The curves of memory and latency over connections come
+// from here.
+//
+// steps.csv has a line a step, the same values as run.json's "steps"; a value that was not read is empty
+// there and null here. Memory and CPU are sums over the watched processes; the parts are what the broker's
+// pools own, the rest is what user memory has beyond them.
+#include "loadgen/scenario.h"
+
+#include "base/clock.h"
+#include "base/csv.h"
+#include "loadgen/pools_file.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    PROBE_RATE = 500, // messages a second
+    PROBE_S = 3,
+    DRAIN_S = 10,
+    POOLS_WAIT_S = 3, // the broker writes its pools each second
+};
+
+enum column {
+    COLUMN_AT_NS,
+    COLUMN_CONNECTIONS,
+    COLUMN_TOOK_NS, // from the start of this step's connects to the last CONNACK
+    COLUMN_PSS,
+    COLUMN_PRIVATE,
+    COLUMN_RSS,
+    COLUMN_OBJECTS, // in the order of enum pool_part
+    COLUMN_BUFFERS,
+    COLUMN_ARENAS,
+    COLUMN_MESSAGES,
+    COLUMN_REST,
+    COLUMN_SLAB,
+    COLUMN_TCP,
+    COLUMN_PAGE_TABLES,
+    COLUMN_CPU,
+    COLUMN_CPU_EACH, // of this step's connections
+    COLUMN_GENERATOR,
+    COLUMN_CONNECT_P50,
+    COLUMN_CONNECT_P99,
+    COLUMN_DELIVERY_P50,
+    COLUMN_DELIVERY_P99,
+    COLUMN_DELIVERY_P99_9,
+    COLUMN_PROBES, // messages measured
+    COLUMN_COUNT,
+};
+
+static const char *const columns[COLUMN_COUNT] = {
+    [COLUMN_AT_NS] = "at_ns",
+    [COLUMN_CONNECTIONS] = "connections",
+    [COLUMN_TOOK_NS] = "took_ns",
+    [COLUMN_PSS] = "target_pss_bytes",
+    [COLUMN_PRIVATE] = "target_private_bytes",
+    [COLUMN_RSS] = "target_rss_bytes",
+    [COLUMN_OBJECTS] = "objects_bytes",
+    [COLUMN_BUFFERS] = "buffers_bytes",
+    [COLUMN_ARENAS] = "arenas_bytes",
+    [COLUMN_MESSAGES] = "messages_bytes",
+    [COLUMN_REST] = "rest_bytes",
+    [COLUMN_SLAB] = "kernel_slab_bytes",
+    [COLUMN_TCP] = "kernel_tcp_bytes",
+    [COLUMN_PAGE_TABLES] = "kernel_page_table_bytes",
+    [COLUMN_CPU] = "target_cpu_ns",
+    [COLUMN_CPU_EACH] = "cpu_per_connection_ns",
+    [COLUMN_GENERATOR] = "generator_pss_bytes",
+    [COLUMN_CONNECT_P50] = "connect_p50_ns",
+    [COLUMN_CONNECT_P99] = "connect_p99_ns",
+    [COLUMN_DELIVERY_P50] = "delivery_p50_ns",
+    [COLUMN_DELIVERY_P99] = "delivery_p99_ns",
+    [COLUMN_DELIVERY_P99_9] = "delivery_p99_9_ns",
+    [COLUMN_PROBES] = "probe_messages",
+};
+
+struct step {
+    int64_t values[COLUMN_COUNT]; // -1: not read
+};
+
+struct steps {
+    struct run *run;
+    struct csv *csv; // NULL: no record
+    json_t *json;
+    struct sample start, before, last; // before: at the step before this one
+    int64_t took_ns;
+};
+
+static void open_files(struct steps *steps)
+{
+    struct run *run = steps->run;
+    if (!run->record)
+        return;
+    char header[1024] = "", path[4096];
+    for (int i = 0; i < COLUMN_COUNT; i++) {
+        strncat(header, i ? "," : "", sizeof header - strlen(header) - 1);
+        strncat(header, columns[i], sizeof header - strlen(header) - 1);
+    }
+    struct err err = {0};
+    if (csv_open(&steps->csv, record_path(run->record, "steps.csv", path, sizeof path), header, &err) < 0)
+        run_break(run, "%s", err.text);
+    steps->json = json_array();
+}
+
+static void write_step(struct steps *steps, const struct step *step)
+{
+    if (!steps->csv)
+        return;
+    char line[1024] = "";
+    json_t *json = json_object();
+    for (int i = 0; i < COLUMN_COUNT; i++) {
+        char value[24] = "";
+        if (step->values[i] >= 0)
+            snprintf(value, sizeof value, "%" PRId64, step->values[i]);
+        size_t used = strlen(line);
+        snprintf(line + used, sizeof line - used, "%s%s", i ? "," : "", value);
+        json_object_set_new(json, columns[i],
+                            step->values[i] >= 0 ? json_integer(step->values[i]) : json_null());
+    }
+    csv_row(steps->csv, "%s", line);
+    json_array_append_new(steps->json, json);
+    // What is measured so far outlives whatever comes.
+    record_set(steps->run->record, "steps", json_deep_copy(steps->json));
+    (void)!record_save(steps->run->record, NULL);
+}
+
+// Readings of the pools that are younger than `since_ns`, or none.
+static struct pool_parts read_parts(struct run *run, int64_t since_ns)
+{
+    const struct opt_list *dirs = &run->config->watch_records;
+    int64_t limit_ns = clock_now_ns() + POOLS_WAIT_S * NS_PER_S;
+    for (;;) {
+        struct pool_parts parts = POOL_PARTS_NONE;
+        int failed = 0;
+        for (int i = 0; i < dirs->count; i++)
+            failed += pools_file_add(&parts, dirs->values[i]) < 0;
+        if (dirs->count == 0 || (failed == 0 && parts.at_ns >= since_ns))
+            return parts;
+        if (clock_now_ns() >= limit_ns || !run_hold(run, 100 * NS_PER_MS))
+            return POOL_PARTS_NONE;
+    }
+}
+
+static void fill_memory(struct step *step, const struct sample *sample, const struct pool_parts *parts)
+{
+    step->values[COLUMN_AT_NS] = sample->at_ns;
+    step->values[COLUMN_PSS] = sample->target_pss_bytes;
+    step->values[COLUMN_PRIVATE] = sample->target_private_bytes;
+    step->values[COLUMN_RSS] = sample->target_rss_bytes;
+    step->values[COLUMN_SLAB] = sample->kernel_slab_bytes;
+    step->values[COLUMN_TCP] = sample->kernel_tcp_bytes;
+    step->values[COLUMN_PAGE_TABLES] = sample->kernel_page_table_bytes;
+    step->values[COLUMN_CPU] = sample->target_cpu_ns;
+    step->values[COLUMN_GENERATOR] = sample->generator_pss_bytes;
+    int64_t known = 0;
+    for (int part = 0; part < PART_COUNT; part++) {
+        step->values[COLUMN_OBJECTS + part] = parts->bytes[part];
+        known += parts->bytes[part] > 0 ? parts->bytes[part] : 0;
+    }
+    // Pools may own more than is resident (memory not touched yet): then there is no rest to speak of.
+    if (parts->at_ns > 0 && sample->target_pss_bytes >= known)
+        step->values[COLUMN_REST] = sample->target_pss_bytes - known;
+}
+
+static bool probe(struct steps *steps, struct step *step)
+{
+    struct run *run = steps->run;
+    if (!run->probes)
+        return true;
+    struct fleet_order order = {
+        .act = FLEET_PUBLISH,
+        .pairs = run->config->probes / 2,
+        .rate_per_s = PROBE_RATE,
+        .warmup_ns = 200 * NS_PER_MS,
+        .duration_ns = PROBE_S * NS_PER_S + 200 * NS_PER_MS,
+        .drain_ns = DRAIN_S * NS_PER_S,
+        .payload_bytes = 64,
+    };
+    run_phase(run, "probe");
+    bool fine = run_order(run, run->probes, &order, order.duration_ns + order.drain_ns + 60 * NS_PER_S);
+    const struct hist *delivery = run->phase_hist[LATENCY_DELIVERY];
+    step->values[COLUMN_PROBES] = hist_count(delivery);
+    if (hist_count(delivery) > 0) {
+        step->values[COLUMN_DELIVERY_P50] = hist_percentile(delivery, 50);
+        step->values[COLUMN_DELIVERY_P99] = hist_percentile(delivery, 99);
+        step->values[COLUMN_DELIVERY_P99_9] = hist_percentile(delivery, 99.9);
+    }
+    return fine;
+}
+
+static bool climb(struct steps *steps, int64_t from, int64_t to)
+{
+    struct run *run = steps->run;
+    struct step step;
+    for (int i = 0; i < COLUMN_COUNT; i++)
+        step.values[i] = -1;
+    step.values[COLUMN_CONNECTIONS] = to;
+    run_phase(run, "connect");
+    int64_t took_ns = 0;
+    enum fleet_subscribe subscribe = run->config->subscribe ? FLEET_SUBSCRIBE_OWN : FLEET_SUBSCRIBE_NONE;
+    bool fine = scenario_connect_to(run, from, to, subscribe, &took_ns);
+    steps->took_ns += took_ns;
+    if (!fine)
+        return false;
+    const struct hist *connect = run->phase_hist[LATENCY_CONNECT];
+    step.values[COLUMN_TOOK_NS] = took_ns;
+    if (hist_count(connect) > 0) {
+        step.values[COLUMN_CONNECT_P50] = hist_percentile(connect, 50);
+        step.values[COLUMN_CONNECT_P99] = hist_percentile(connect, 99);
+    }
+    run_phase(run, "settle");
+    int64_t settled_ns = clock_now_ns();
+    if (!run_settle(run, run->config->settle_ns, &steps->last))
+        return false;
+    struct pool_parts parts = read_parts(run, settled_ns);
+    fill_memory(&step, &steps->last, &parts);
+    step.values[COLUMN_CONNECTIONS] = run->tally.count[TALLY_OPEN];
+    if (steps->last.target_cpu_ns >= 0 && to > from)
+        step.values[COLUMN_CPU_EACH] =
+            (steps->last.target_cpu_ns - steps->before.target_cpu_ns) / (to - from);
+    fine = probe(steps, &step);
+    // The CPU time of the next step counts from after this step's probes.
+    fine = run_sample(run, &steps->before) && fine;
+    write_step(steps, &step);
+    return fine;
+}
+
+static bool connect_probes(struct run *run)
+{
+    if (!run->probes)
+        return true;
+    struct fleet_order order = {.act = FLEET_CONNECT,
+                                .subscribe = FLEET_SUBSCRIBE_PAIR,
+                                .goal = run->config->probes,
+                                .pairs = run->config->probes / 2};
+    run_phase(run, "probes");
+    if (!run_order(run, run->probes, &order, 2 * run->config->timeout_ns))
+        return false;
+    struct tally tally = {0};
+    fleet_sum(run->probes, &tally);
+    if (tally.count[TALLY_OPEN] < run->config->probes)
+        run_break(run, "only %lld of %lld probes connected", (long long)tally.count[TALLY_OPEN],
+                  (long long)run->config->probes);
+    return !run_is_broken(run);
+}
+
+static void play(struct run *run, struct summary *summary)
+{
+    const struct config_steps *wanted = &run->config->steps;
+    struct steps steps = {.run = run};
+    open_files(&steps);
+    bool fine = connect_probes(run);
+    if (fine) {
+        run_phase(run, "start");
+        fine = run_settle(run, run->config->settle_ns, &steps.start);
+    }
+    steps.before = steps.start;
+    struct sample first = {0};
+    for (int i = 0; fine && i < wanted->count; i++) {
+        fine = climb(&steps, i ? wanted->goals[i - 1] : 0, wanted->goals[i]);
+        run->lossy = true;
+        if (fine && i == 0)
+            first = steps.last;
+    }
+    if (fine)
+        summary_add_memory(summary, &steps.start, wanted->count > 1 ? &first : NULL, &steps.last);
+    if (fine && run->config->prove)
+        fine = scenario_prove(run, summary);
+    if (fine && run->config->hold_ns > 0) {
+        run_phase(run, "hold");
+        run_hold(run, run->config->hold_ns);
+    }
+    if (steps.took_ns > 0) {
+        summary_add(summary, "connect.rate",
+                    (double)run->tally.count[TALLY_CONNECTED] * 1e9 / (double)steps.took_ns, "1/s", "higher");
+        summary_add(summary, "connect.seconds", (double)steps.took_ns / 1e9, "s", "lower");
+    }
+    (void)!csv_close(steps.csv);
+    json_decref(steps.json);
+    run_disconnect(run);
+}
+
+const struct scenario scenario_steps = {.name = "steps", .play = play};
