@@ -232,8 +232,9 @@ def tell_cell(cell: Cell, seconds: float) -> None:
     told = [f"{seconds:.0f} s", f"{show_count(rate)} connects/s" if rate is not None else "",
             f"{show_bytes(memory)} a connection" if memory is not None else ""]
     say(f"  {cell.data['status']}: {', '.join(word for word in told if word)}")
-    for anomaly in cell.data["anomalies"]:
-        say(f"  ! {anomaly['what']}: {anomaly['text']}")
+    if cell.data["status"] != "complete":
+        for anomaly in cell.data["anomalies"]:
+            say(f"  ! {anomaly['what']}: {anomaly['text']}")
 
 
 def run_cell(suite: Suite, record: Record, planned: CellPlan, build: Path, limit: int, children: Children) -> None:
