@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "pools/stock.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { BYTES = 40 };
+
+static struct stock *open_stock(void)
+{
+    struct pool_config config = POOL_CONFIG_DEFAULTS;
+    struct stock *stock = aligned_alloc(alignof(struct stock), sizeof *stock);
+    assert_non_null(stock);
+    config.object_bytes = BYTES;
+    stock_init(stock, &config);
+    return stock;
+}
+
+static void close_stock(struct stock *stock)
+{
+    assert_true(stock_is_valid(stock));
+    stock_close(stock);
+    free(stock);
+}
+
+static void *pop(struct stock *stock)
+{
+    spin_lock(&stock->lock);
+    void *object = stock_pop_locked(stock);
+    stock->hits += object != NULL;
+    spin_unlock(&stock->lock);
+    return object ? stock_hand_out(stock, object) : NULL;
+}
+
+static void pop_many(struct stock *stock, void **objects, int count)
+{
+    for (int i = 0; i < count; i++) {
+        objects[i] = pop(stock);
+        assert_non_null(objects[i]);
+        memset(objects[i], i, BYTES);
+    }
+    assert_true(stock_is_valid(stock));
+}
+
+static void put_many(struct stock *stock, void **objects, int count)
+{
+    for (int i = 0; i < count; i++)
+        stock_put(stock, objects[i]);
+    assert_true(stock_is_valid(stock));
+}
+
+static void test_an_empty_stock_gives_nothing(void **state)
+{
+    (void)state;
+    struct stock *stock = open_stock();
+    assert_null(pop(stock));
+    close_stock(stock);
+}
+
+static void test_batches_are_used_up_and_refilled_across_their_borders(void **state)
+{
+    (void)state;
+    struct stock *stock = open_stock();
+    void *objects[60];
+    const int64_t counts[] = {5, 1, 20, 34};
+    for (size_t i = 0; i < 4; i++)
+        assert_int_equal(stock_preheat(stock, counts[i], 0), 0);
+    for (int round = 1; round <= 60; round++) {
+        pop_many(stock, objects, round);
+        put_many(stock, objects, round);
+    }
+    pop_many(stock, objects, 60);
+    assert_null(pop(stock));
+    for (int i = 59; i >= 0; i--) // and back in the other order
+        stock_put(stock, objects[i]);
+    close_stock(stock);
+}
+
+static void test_a_batch_joins_while_objects_are_out(void **state)
+{
+    (void)state;
+    struct stock *stock = open_stock();
+    void *objects[30];
+    assert_int_equal(stock_preheat(stock, 10, 0), 0);
+    pop_many(stock, objects, 7);
+    assert_int_equal(stock_preheat(stock, 20, 0), 0);
+    pop_many(stock, objects + 7, 23);
+    assert_null(pop(stock));
+    put_many(stock, objects, 30);
+    close_stock(stock);
+}
+
+static void test_the_last_put_is_the_first_popped(void **state)
+{
+    (void)state;
+    struct stock *stock = open_stock();
+    void *objects[8];
+    assert_int_equal(stock_preheat(stock, 8, 0), 0);
+    pop_many(stock, objects, 8);
+    put_many(stock, objects, 8);
+    assert_ptr_equal(pop(stock), objects[7]);
+    assert_ptr_equal(pop(stock), objects[6]);
+    stock_put(stock, objects[6]);
+    stock_put(stock, objects[7]);
+    close_stock(stock);
+}
+
+static void test_strays_are_told_from_its_own(void **state)
+{
+    (void)state;
+    struct stock *stock = open_stock();
+    void *objects[40];
+    for (int batch = 0; batch < 40; batch++) // more than the array of batches has room for at first
+        assert_int_equal(stock_preheat(stock, 1, 0), 0);
+    pop_many(stock, objects, 40);
+    spin_lock(&stock->lock);
+    stock_reserve_locked(stock);
+    spin_unlock(&stock->lock);
+    void *stray = stock_stray(stock, STOCK_OVERFLOW);
+    assert_non_null(stray);
+    assert_false(stock_owns(stock, stray));
+    for (int i = 0; i < 40; i++)
+        assert_true(stock_owns(stock, objects[i]));
+    assert_false(stock_owns(stock, stock));
+    put_many(stock, objects, 20);
+    stock_put(stock, stray);
+    put_many(stock, objects + 20, 20);
+    struct pool_stats stats = {0};
+    stock_stats(stock, &stats);
+    assert_int_equal(stats.overflow, 1);
+    assert_int_equal(stats.hits, 40);
+    assert_int_equal(stats.puts, 41);
+    assert_int_equal(stats.owned, 40);
+    assert_int_equal(stats.peak_in_use, 41);
+    close_stock(stock);
+}
+
+static void test_what_is_planned_counts_towards_the_bound(void **state)
+{
+    (void)state;
+    struct stock *stock = open_stock();
+    spin_lock(&stock->lock);
+    assert_true(stock_plan_locked(stock, 6, 10));
+    assert_false(stock_plan_locked(stock, 5, 10));
+    assert_true(stock_plan_locked(stock, 4, 10));
+    spin_unlock(&stock->lock);
+    assert_int_equal(stock_preheat(stock, 1, 10), -ERANGE);
+    pool_memory_fail_after(0, true);
+    assert_int_equal(stock_grow(stock, 6), -ENOMEM);
+    pool_memory_fail_after(-1, false);
+    assert_int_equal(stock_grow(stock, 4), 0);
+    assert_int_equal(stock_preheat(stock, 6, 10), 0);
+    assert_int_equal(stock_preheat(stock, 1, 10), -ERANGE);
+    close_stock(stock);
+}
+
+static void test_refusals_come_in_runs(void **state)
+{
+    (void)state;
+    struct stock *stock = open_stock();
+    spin_lock(&stock->lock);
+    assert_true(stock_refuse_locked(stock));
+    assert_false(stock_refuse_locked(stock));
+    stock->refusing = false;
+    assert_true(stock_refuse_locked(stock));
+    assert_int_equal(stock->refused, 3);
+    spin_unlock(&stock->lock);
+    close_stock(stock);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_an_empty_stock_gives_nothing),
+        cmocka_unit_test(test_batches_are_used_up_and_refilled_across_their_borders),
+        cmocka_unit_test(test_a_batch_joins_while_objects_are_out),
+        cmocka_unit_test(test_the_last_put_is_the_first_popped),
+        cmocka_unit_test(test_strays_are_told_from_its_own),
+        cmocka_unit_test(test_what_is_planned_counts_towards_the_bound),
+        cmocka_unit_test(test_refusals_come_in_runs),
+    };
+    return cmocka_run_group_tests_name("stock", tests, NULL, NULL);
+}
