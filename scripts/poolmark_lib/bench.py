@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: Apache-2.0
+"""scripts/poolmark bench: the micro-benchmarks of every strategy beside the allocators people would use instead.
+
+Each repetition of each benchmark is a process of its own, so that no run inherits another's heap and each has its own
+layout of memory; repetitions go round by round, each round in a random order. Every process's Google Benchmark JSON is
+kept, its allocator checked, and all of it joined to one record (results/README.md), bench.csv and bench.md.
+"""
+import argparse
+import os
+import re
+import secrets
+import sys
+import time
+from pathlib import Path
+
+from poolmark_lib import bench_plan as plan
+from poolmark_lib import bench_report, bench_tables
+from poolmark_lib.bench_headlines import headlines
+from poolmark_lib.bench_plan import Bench
+from poolmark_lib.bench_results import Results
+from poolmark_lib.children import Children, Interrupted
+from poolmark_lib.errors import PoolmarkError, RecordError, UsageError
+from poolmark_lib.paths import build_dir, for_people
+from poolmark_lib.record import Cell, Record
+from poolmark_lib.units import parse_count, parse_seconds
+
+PROGRAM = "poolmark-bench"
+RUN_TIMEOUT_S = 300.0
+DEFAULT_BUDGET_S = 600.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--full", action="store_true", help="every workload, size and thread count (hours)")
+    parser.add_argument("--filter", metavar="RE", help="only benchmarks whose name, WORKLOAD/CONTENDER/BYTES[/threads:N], "
+                                                       "the regular expression finds")
+    parser.add_argument("--repetitions", default="9", metavar="N", help="rounds (9; workloads that wait take fewer)")
+    parser.add_argument("--min-time", default="30ms", metavar="TIME", help="least time of one measurement (30ms)")
+    parser.add_argument("--budget", metavar="TIME", help="end after this time with the rounds there are (10m; without "
+                                                         "end with --full)")
+    parser.add_argument("--seed", metavar="N", help="seed of the order (drawn, and recorded)")
+    parser.add_argument("--out", metavar="DIR", help="the run's folder (results/runs/ID)")
+    parser.add_argument("--build", metavar="DIR", help="where the program is ($POOLMARK_BUILD, build)")
+    parser.add_argument("--list", action="store_true", help="name what would run, and end")
+    parser.add_argument("--dry-run", action="store_true", help="print every command line and start nothing")
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def bench_command(program: Path, bench: Bench, min_time_s: float, out: Path) -> list[str]:
+    # The library takes POSIX extended expressions; every character that could mean something is made not to.
+    name = re.sub(r"([.\[\]{}()*+?^$|\\])", r"\\\1", bench.program_name)
+    return [str(program), f"--benchmark_filter=^{name}$", f"--benchmark_min_time={min_time_s:g}",
+            f"--benchmark_out={out}", "--benchmark_out_format=json"]
+
+
+class Runner:
+    """Runs the rounds of a plan into a record."""
+
+    def __init__(self, record: Record, program: Path, benches: list[Bench], min_time_s: float):
+        self.record, self.program, self.min_time_s = record, program, min_time_s
+        self.results = Results(benches)
+        self.cells: dict[str, Cell] = {}
+
+    def cell(self, bench: Bench) -> Cell:
+        if bench.name not in self.cells:
+            self.cells[bench.name] = self.record.cell(f"{bench.name}.1", bench.config())
+        return self.cells[bench.name]
+
+    def failed(self, bench: Bench, what: str, text: str) -> None:
+        series = self.results.series[bench.name]
+        if not series.failures:
+            self.record.anomaly(what, f"{bench.name}: {text}")
+            say(f"{bench.name}: {text}")
+        series.failures.append(text)
+        self.cell(bench).anomaly(what, text)
+
+    def run_one(self, bench: Bench, number: int, children: Children) -> None:
+        cell = self.cell(bench)
+        report, log = cell.folder / f"{number}.json", cell.folder / f"{number}.log"
+        argv = bench_command(self.program, bench, self.min_time_s, report)
+        words = bench.contender.words()
+        cell.command([*(["env", *words] if words else []), for_people(self.program), *argv[1:]])
+        child = children.start(bench.name, argv, log, env=bench.contender.environment())
+        in_time = children.wait(child, RUN_TIMEOUT_S) is not None
+        code = children.stop(child)
+        try:
+            if not in_time:
+                raise PoolmarkError(f"did not end within {RUN_TIMEOUT_S:.0f} s")
+            if code < 0 or code == 2 or not report.is_file():
+                raise PoolmarkError(f"{child.how_it_ended()}: {child.last_lines(2)}")
+            self.results.series[bench.name].add(number, bench_report.read(report, bench))
+            cell.file(f"round_{number}", report)
+            log.unlink(missing_ok=True)
+        except bench_report.NoFigure as error:
+            self.failed(bench, "skipped", str(error))
+        except RecordError as error:
+            self.failed(bench, "report", str(error))
+        except PoolmarkError as error:
+            self.failed(bench, "process", str(error))
+
+    def run_round(self, number: int, benches: list[Bench], children: Children, deadline: float) -> bool:
+        """False when the time was over before its end."""
+        for bench in benches:
+            if time.monotonic() > deadline:
+                return False
+            self.run_one(bench, number, children)
+        self.write_cells()
+        self.record.save()
+        return True
+
+    def run(self, rounds: list[list[Bench]], budget_s: float) -> int:
+        """Runs all; gives the exit code."""
+        deadline = time.monotonic() + budget_s
+        with Children() as children:
+            number = 0
+            try:
+                for number, benches in enumerate(rounds, 1):
+                    began = time.monotonic()
+                    estimate = sum(bench.estimate_s(self.min_time_s) for bench in benches)
+                    if number > 1 and began + estimate > deadline:
+                        self.out_of_time(number - 1, len(rounds), budget_s)
+                        break
+                    if not self.run_round(number, benches, children, deadline):
+                        self.out_of_time(number - 1, len(rounds), budget_s)
+                        break
+                    say(f"round {number} of {len(rounds)}: {len(benches)} runs in {time.monotonic() - began:.0f} s")
+            except Interrupted as interrupted:
+                self.record.anomaly("interrupted", f"{interrupted} in round {number} of {len(rounds)}")
+                return 128 + interrupted.number
+        return 1 if any(series.failures for series in self.results.series.values()) else 0
+
+    def out_of_time(self, done: int, asked: int, budget_s: float) -> None:
+        text = f"{done} of {asked} whole rounds fit the budget of {budget_s:.0f} s"
+        self.record.anomaly("budget", text)
+        say(text)
+
+    def write_cells(self) -> None:
+        for name, cell in self.cells.items():
+            self.results.series[name].write(cell)
+
+    def close(self, code: int) -> str:
+        self.write_cells()
+        for name, series in self.results.series.items():
+            cell = self.cell(series.bench)
+            cell.data["status"] = "failed" if series.failures else "complete" if series.of() else "incomplete"
+        found = {cell.data["status"] for cell in self.cells.values()}
+        status = "incomplete" if code > 1 or "incomplete" in found else "failed" if found == {"failed"} else "complete"
+        if "failed" in found and status == "complete":
+            status = "incomplete"
+        self.record.data["status"] = status
+        self.record.data["summary"] = {
+            "headlines": [{"name": one.name, "median": one.value.median, "q1": one.value.q1, "q3": one.value.q3,
+                           "unit": one.unit, "aim": one.target} for one in headlines(self.results) if one.value]}
+        bench_tables.write(self.results, self.record.folder, self.record.data)
+        self.record.close(status)
+        return status
+
+
+def parse_whole(text: str, option: str, low: int, high: int) -> int:
+    value = parse_count(text)
+    if not low <= value <= high:
+        raise UsageError(f"{option} {text}: it may be {low} to {high}")
+    return value
+
+
+def parse_span(text: str, option: str, low: float, high: float) -> float:
+    value = parse_seconds(text)
+    if not low <= value <= high:
+        raise UsageError(f"{option} {text}: it may be {low:g}s to {high:g}s")
+    return value
+
+
+def dry_run(program: Path, rounds: list[list[Bench]], min_time_s: float) -> None:
+    for number, benches in enumerate(rounds, 1):
+        for bench in benches:
+            argv = bench_command(Path(for_people(program)), bench, min_time_s,
+                                 Path("cells") / f"{bench.name}.1" / f"{number}.json")
+            print(" ".join([*bench.contender.words(), *argv]))
+    total = sum(bench.estimate_s(min_time_s) for benches in rounds for bench in benches)
+    say(f"{sum(map(len, rounds))} runs in {len(rounds)} rounds, about {total:.0f} s")
+
+
+def run(args) -> int:
+    program = build_dir(args.build) / PROGRAM
+    if not os.access(program, os.X_OK):
+        raise UsageError(f"{for_people(program)} is not there; make builds it")
+    repetitions = parse_whole(args.repetitions, "--repetitions", 1, 1000)
+    min_time_s = parse_span(args.min_time, "--min-time", 1e-6, 3600)
+    seed = parse_whole(args.seed, "--seed", 0, 2**53) if args.seed is not None else secrets.randbelow(2**31)
+    budget_s = parse_span(args.budget, "--budget", 1, 1e7) if args.budget else 1e9 if args.full else DEFAULT_BUDGET_S
+    others, missing = plan.installed()
+    benches = plan.select(plan.expand(plan.listed(program), others), args.full, args.filter)
+    if args.list:
+        print("\n".join(bench.name for bench in benches))
+        return 0
+    rounds = plan.rounds(benches, repetitions, seed)
+    if args.dry_run:
+        dry_run(program, rounds, min_time_s)
+        return 0
+    config = {"selection": "full" if args.full else "default", "filter": args.filter, "repetitions": repetitions,
+              "min_time_s": min_time_s, "budget_s": None if budget_s >= 1e9 else budget_s,
+              "contenders": sorted({bench.contender.name for bench in benches})}
+    record = Record.create("bench", suite="full" if args.full else "default", folder=args.out, config=config, seed=seed,
+                           build=program.parent)
+    for text in missing:
+        record.anomaly("allocator", text)
+        say(text)
+    say(f"{len(benches)} benchmarks, {sum(map(len, rounds))} runs, into {for_people(record.folder)}")
+    runner, code, status = Runner(record, program, benches, min_time_s), 130, "incomplete"
+    try:
+        code = runner.run(rounds, budget_s)
+    finally:
+        status = runner.close(code)
+    print(bench_tables.terminal(runner.results))
+    say(f"{status}: {for_people(record.folder)}/bench.md, bench.csv, run.json")
+    return code

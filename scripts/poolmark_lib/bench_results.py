@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What was measured, by benchmark and round, and how it becomes the cells of a record."""
+from dataclasses import dataclass, field
+
+from poolmark_lib import bench_statistics as statistics
+from poolmark_lib.bench_plan import ALLOCATORS, Bench
+from poolmark_lib.bench_report import Measured, unit_of
+from poolmark_lib.record import Cell
+
+TIME = "time"
+
+
+@dataclass
+class Series:
+    """One benchmark's figures: metric -> {round: value}."""
+
+    bench: Bench
+    values: dict[str, dict[int, float]] = field(default_factory=dict)
+    failures: list[str] = field(default_factory=list)
+
+    def add(self, number: int, measured: Measured) -> None:
+        for metric, value in {TIME: measured.time_ns, **measured.counters}.items():
+            self.values.setdefault(metric, {})[number] = value
+
+    def of(self, metric: str = TIME) -> dict[int, float]:
+        return self.values.get(metric, {})
+
+    def spread(self, metric: str = TIME) -> statistics.Spread | None:
+        return statistics.spread(self.of(metric).values())
+
+    def write(self, cell: Cell) -> None:
+        """Medians as values, all rounds as samples."""
+        for metric, values in self.values.items():
+            unit, better = ("ns", "lower") if metric == TIME else unit_of(metric)
+            samples = [values[number] for number in sorted(values)]
+            cell.metric(metric, statistics.spread(samples).median, unit, better, samples)
+
+
+class Results:
+    def __init__(self, benches: list[Bench]):
+        self.series = {bench.name: Series(bench) for bench in benches}
+
+    def find(self, workload: str, contender: str, size: int, threads: int = 1) -> Series | None:
+        """The series, when it has a time."""
+        for series in self.series.values():
+            if series.bench.group == (workload, size, threads) and series.bench.contender.name == contender and \
+                    series.of():
+                return series
+        return None
+
+    def groups(self) -> dict[tuple, list[Series]]:
+        """What is compared with one another, in the order of the plan."""
+        found: dict[tuple, list[Series]] = {}
+        for series in self.series.values():
+            found.setdefault(series.bench.group, []).append(series)
+        return found
+
+    def fastest_allocator(self, workload: str, size: int, threads: int = 1) -> Series | None:
+        found = [series for name in ALLOCATORS if (series := self.find(workload, name, size, threads))]
+        return min(found, key=lambda series: series.spread().median, default=None)

@@ -1,0 +1,379 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The benchmark runner: its statistics on known data, its plan, what it refuses to believe, and whole runs, of the real
+program and of small ones that misbehave."""
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import pytest
+from conftest import ROOT
+
+from poolmark_lib import bench_headlines, bench_plan, bench_report, bench_tables
+from poolmark_lib import bench_statistics as statistics
+from poolmark_lib.bench_plan import Bench, Contender
+from poolmark_lib.bench_report import Measured, NoFigure
+from poolmark_lib.bench_results import Results
+from poolmark_lib.errors import PoolmarkError, RecordError, UsageError
+from poolmark_lib.paths import build_dir
+
+GLIBC = Contender("malloc", "malloc")
+PROGRAM = build_dir() / "poolmark-bench"
+needs_program = pytest.mark.skipif(not os.access(PROGRAM, os.X_OK), reason="poolmark-bench is not built")
+
+
+def bench_of(text, contender=None):
+    workload, strategy, size, threads, in_name = bench_plan.parse_name(text)
+    return Bench(workload, contender or Contender(strategy, strategy), size, threads, in_name)
+
+
+# Statistics.
+
+def test_spread_of_known_samples():
+    found = statistics.spread([9, 1, 2, 8, 5, 4, 6, 3, 7])
+    assert (found.count, found.median, found.q1, found.q3, found.mad, found.low, found.high) == (9, 5, 3, 7, 2, 1, 9)
+    found = statistics.spread([1, 2, 3, 4])
+    assert (found.median, found.q1, found.q3, found.mad) == (2.5, 1.75, 3.25, 1)
+    found = statistics.spread([4.5])
+    assert (found.median, found.q1, found.q3, found.mad) == (4.5, 4.5, 4.5, 0)
+    assert statistics.spread([]) is None
+
+
+def test_one_outlier_moves_neither_median_nor_quartiles_far():
+    assert statistics.spread([10, 10, 11, 11, 12, 12, 1000]).median == 11
+    assert statistics.spread([10, 10, 11, 11, 12, 12, 1000]).mad == 1
+
+
+def test_ratios_are_taken_within_rounds():
+    ours, theirs = {1: 2.0, 2: 4.0, 3: 30.0, 4: 1.0}, {1: 4.0, 2: 8.0, 3: 60.0, 9: 1.0}
+    found = statistics.ratio(ours, theirs)  # the third round was slow for both
+    assert (found.count, found.median, found.low, found.high) == (3, 0.5, 0.5, 0.5)
+    assert statistics.difference({1: 5.0, 2: 7.0}, {1: 4.0, 2: 4.0}).median == 2
+    assert statistics.ratio({1: 1.0}, {2: 1.0}) is None
+    assert statistics.ratio({1: 1.0}, {1: 0.0}) is None
+
+
+# The plan.
+
+def test_malloc_runs_once_more_for_each_allocator():
+    benches = bench_plan.expand(["lifo/null/64", "lifo/malloc/64", "lifo/malloc/64/threads:2", "lifo/new/64"])
+    assert [bench.name for bench in benches[:6]] == ["lifo/null/64", "lifo/malloc/64", "lifo/glibc-tuned/64",
+                                                    "lifo/tcmalloc/64", "lifo/jemalloc/64", "lifo/mimalloc/64"]
+    assert benches[3].program_name == "lifo/malloc/64"
+    assert benches[3].config() == {"workload": "lifo", "strategy": "malloc", "bytes": 64, "threads": 1,
+                                   "allocator": "tcmalloc"}
+    assert benches[2].config()["allocator"] == "glibc-tuned"
+    assert benches[8].name == "lifo/tcmalloc/64/threads:2"
+    assert benches[-1].name == "lifo/new/64"  # a strategy nobody has heard of takes part
+    with pytest.raises(PoolmarkError, match="lifo-64"):
+        bench_plan.expand(["lifo-64"])
+
+
+def test_the_default_selection_is_part_of_the_full_one():
+    benches = bench_plan.expand(["lifo/malloc/64", "fifo/malloc/64", "fifo/malloc/3072", "burst_100000/malloc/3072"])
+    default = {bench.name for bench in bench_plan.select(benches, False, None)}
+    assert "lifo/malloc/64" in default and "fifo/malloc/3072" in default and "fifo/tcmalloc/3072" in default
+    assert "fifo/malloc/64" not in default and "burst_100000/malloc/3072" not in default
+    assert len(bench_plan.select(benches, True, None)) == len(benches)
+    assert [bench.name for bench in bench_plan.select(benches, True, "^fifo/jem.*/64$")] == ["fifo/jemalloc/64"]
+    with pytest.raises(UsageError, match="5 of the full matrix do"):
+        bench_plan.select(benches, False, "^fifo/.*/64$")
+    with pytest.raises(UsageError, match="not a regular expression"):
+        bench_plan.select(benches, False, "(")
+
+
+def test_rounds_are_shuffled_by_seed_and_leave_nothing_out():
+    benches = bench_plan.expand([f"lifo/s{i}/64" for i in range(20)] + ["blowup/slab/3072"])
+    plan = bench_plan.rounds(benches, 9, seed=5)
+    assert len(plan) == 9
+    assert all({bench.name for bench in one} >= {bench.name for bench in benches[:20]} for one in plan)
+    assert sum(bench.workload == "blowup" for one in plan for bench in one) == 3
+    assert plan == bench_plan.rounds(benches, 9, seed=5)
+    assert plan != bench_plan.rounds(benches, 9, seed=6)
+    assert [bench.name for bench in plan[0]] != [bench.name for bench in plan[1]]
+
+
+# Reports.
+
+def report_of(name="lifo/malloc/64", **changes):
+    one = {"name": name, "run_name": name, "iterations": 10, "real_time": 5.0, "cpu_time": 5.0, "time_unit": "ns",
+           "per_op": 5e-9, "p50_ns": 4.0}
+    one.update(changes)
+    return {"context": {"allocator": "glibc", "glibc_tunables": ""}, "benchmarks": [one]}
+
+
+def read(tmp_path, data, bench=None):
+    path = tmp_path / "1.json"
+    path.write_text(data if isinstance(data, str) else json.dumps(data))
+    return bench_report.read(path, bench or bench_of("lifo/malloc/64"))
+
+
+def test_a_report_gives_time_and_counters(tmp_path):
+    found = read(tmp_path, report_of())
+    assert found.time_ns == pytest.approx(5)
+    assert found.counters == {"p50_ns": 4.0}
+
+
+@pytest.mark.parametrize("change, named", [
+    (lambda data: "{\"context\": ", "is not JSON"),
+    (lambda data: "", "is not JSON"),
+    (lambda data: "[" * 100000, "is not JSON"),
+    (lambda data: "[]", "is not a JSON object"),
+    (lambda data: {"benchmarks": data["benchmarks"]}, "context: is missing"),
+    (lambda data: {**data, "benchmarks": []}, "benchmarks: is not a list of one benchmark"),
+    (lambda data: {**data, "benchmarks": [5]}, "benchmarks: is not a list of one benchmark"),
+    (lambda data: report_of(name="fifo/malloc/64"), "benchmarks[0].name: is 'fifo/malloc/64', not 'lifo/malloc/64'"),
+    (lambda data: report_of(per_op=None), "benchmarks[0].per_op: is missing"),
+    (lambda data: report_of(per_op="fast"), "benchmarks[0].per_op: is missing"),
+    (lambda data: json.dumps(report_of()).replace("5e-09", "NaN"), "benchmarks[0].per_op: is missing"),
+])
+def test_what_is_wrong_with_a_report_is_named_with_its_file(tmp_path, change, named):
+    with pytest.raises(RecordError) as caught:
+        read(tmp_path, change(report_of()))
+    assert named in str(caught.value)
+    assert "1.json" in str(caught.value)
+
+
+def test_another_allocator_than_asked_for_is_refused(tmp_path):
+    tcmalloc = bench_of("lifo/malloc/64", Contender("tcmalloc", "malloc", "tcmalloc"))
+    with pytest.raises(RecordError, match="context.allocator: is 'glibc'; lifo/tcmalloc/64 asked for 'tcmalloc'"):
+        read(tmp_path, report_of(), tcmalloc)
+    tuned = bench_of("lifo/malloc/64", Contender("glibc-tuned", "malloc", "glibc", "glibc.malloc.trim_threshold=1"))
+    with pytest.raises(RecordError, match="context.glibc_tunables"):
+        read(tmp_path, report_of(), tuned)
+
+
+def test_a_skipped_benchmark_says_why(tmp_path):
+    with pytest.raises(NoFigure, match="the pool is empty"):
+        read(tmp_path, report_of(error_occurred=True, error_message="the pool is empty"))
+
+
+# Tables and headlines.
+
+def results_of(values):
+    """{name: {metric: [value of round 1, ...]}}; time is in ns."""
+    benches = [bench_of(name) if name.split("/")[1] not in bench_plan.ALLOCATORS or "/malloc/" in name else
+               bench_of(name, Contender(name.split("/")[1], "malloc")) for name in values]
+    results = Results(benches)
+    for bench, metrics in zip(benches, values.values(), strict=True):
+        for number in range(len(metrics["time"])):
+            counters = {key: samples[number] for key, samples in metrics.items() if key != "time"}
+            results.series[bench.name].add(number + 1, Measured(metrics["time"][number], counters))
+    return results
+
+
+def test_headlines_of_known_figures():
+    found = {one.name: one for one in bench_headlines.headlines(results_of({
+        "lifo/null/3072": {"time": [3.0, 3.0, 3.0]},
+        "lifo/slab/3072": {"time": [4.0, 3.0, 5.0]},
+        "lifo/slab/3072/threads:2": {"time": [4.4, 3.3, 5.5]},
+        "lifo/malloc/3072": {"time": [30.0, 30.0, 30.0]},
+        "lifo/tcmalloc/3072": {"time": [8.0, 10.0, 10.0]},
+        "grow/slab-background/3072": {"time": [30.0], "p99_99_ns": [700.0], "faults_get": [0.0], "longest_ns": [9e3]},
+        "blowup/slab-background/3072": {"time": [1.0], "after_1s_ratio": [1.02], "peak_ratio": [1.1]},
+    }))}
+    fastest = found["lifo: slab / fastest allocator"]
+    assert fastest.value.median == 0.5  # of 0.5, 0.3, 0.5, against tcmalloc
+    assert "tcmalloc" in fastest.note
+    assert found["lifo: slab - null"].value.median == 1
+    assert found["lifo: slab, 2 threads / 1 thread"].value.median == pytest.approx(1.1)
+    assert found["grow: slab, p99.99 of a get"].value.median == 700
+    assert found["grow: slab, page faults in gets"].value.median == 0
+    assert found["blowup: slab, memory 1 s after / before"].value.median == 1.02
+    assert found["remote_1_1: slab / fastest allocator"].value is None
+
+
+def test_the_table_has_median_quartiles_and_both_ratios():
+    results = results_of({"lifo/null/64": {"time": [2.0, 2.0, 2.0]}, "lifo/malloc/64": {"time": [20.0, 19.0, 21.0]},
+                          "lifo/sync/64": {"time": [5.0, 4.0, 6.0]}})
+    rows = bench_tables.time_rows(results)
+    assert [row[1] for row in rows] == ["null", "sync", "malloc"]
+    assert rows[1] == ["lifo/64", "sync", "5.00", "4.50 - 5.50", "0.25", "2.50"]
+    assert "not measured" in bench_tables.terminal(results)
+
+
+# Whole runs of the real program.
+
+@needs_program
+def test_a_small_run_end_to_end(poolmark, tmp_path):
+    out = tmp_path / "run"
+    done = poolmark("bench", "--build", build_dir(), "--filter", "^lifo/(null|malloc|glibc-tuned|tcmalloc|expand)/64$",
+                    "--repetitions", "2", "--min-time", "1ms", "--seed", "7", "--out", out)
+    assert done.returncode == 0, done.stderr
+    assert "lifo/64" in done.stdout and "tcmalloc" in done.stdout and "headline" in done.stdout
+    data = json.loads((out / "run.json").read_text())
+    assert (data["kind"], data["status"], data["seed"], data["anomalies"]) == ("bench", "complete", 7, [])
+    cells = {cell["id"]: cell for cell in data["cells"]}
+    assert set(cells) == {f"lifo/{name}/64.1" for name in ("null", "malloc", "glibc-tuned", "tcmalloc", "expand")}
+    cell = cells["lifo/tcmalloc/64.1"]
+    assert cell["config"] == {"workload": "lifo", "strategy": "malloc", "bytes": 64, "threads": 1,
+                              "allocator": "tcmalloc"}
+    assert len(cell["metrics"]["time"]["samples"]) == 2
+    assert cell["metrics"]["time"]["unit"] == "ns" and cell["metrics"]["time"]["better"] == "lower"
+    assert cell["metrics"]["time"]["value"] > 0
+    assert len(cell["commands"]) == 2 and cell["commands"][0][:2] == ["env", "LD_PRELOAD=libtcmalloc.so.4"]
+    report = json.loads((out / cell["files"]["round_2"]).read_text())
+    assert report["context"]["allocator"] == "tcmalloc"
+    assert not list(out.rglob("*.log"))
+    with open(out / "bench.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["contender"] for row in rows} == {"null", "malloc", "glibc-tuned", "tcmalloc", "expand"}
+    assert all(row["ratio_to_null"] for row in rows if row["metric"] == "time")
+    assert "# Benchmarks" in (out / "bench.md").read_text()
+    assert poolmark("verify", out).returncode == 0
+
+
+@needs_program
+def test_list_and_dry_run_start_nothing(poolmark, tmp_path):
+    out = tmp_path / "run"
+    common = ("--build", build_dir(), "--filter", "^lifo/.*/3072$", "--repetitions", "2", "--out", out)
+    listed = poolmark("bench", "--list", *common)
+    assert "lifo/mimalloc/3072" in listed.stdout.split()
+    dry = poolmark("bench", "--dry-run", *common)
+    assert dry.returncode == 0
+    assert len(dry.stdout.splitlines()) == 2 * len(listed.stdout.split())
+    assert "LD_PRELOAD=libjemalloc.so.2" in dry.stdout and "GLIBC_TUNABLES=" in dry.stdout
+    assert not out.exists()
+
+
+@needs_program
+@pytest.mark.parametrize("words, named", [
+    (("--filter", "("), "not a regular expression"),
+    (("--filter", "^nothing/"), "no benchmark of the selection matches"),
+    (("--repetitions", "0"), "--repetitions 0"),
+    (("--repetitions", "some"), "'some' is not a count"),
+    (("--min-time", "soon"), "'soon' is not a span of time"),
+    (("--seed", "1.5"), "1.5"),
+    (("--build", "/nonexistent"), "poolmark-bench is not there; make builds it"),
+])
+def test_wrong_calls_are_named_and_leave_nothing(poolmark, tmp_path, words, named):
+    out = tmp_path / "run"
+    done = poolmark("bench", "--build", build_dir(), "--out", out, *words)
+    assert done.returncode == 2
+    assert named in done.stderr
+    assert not out.exists()
+
+
+# Whole runs of programs that misbehave.
+
+FAKE = """\
+#!{python}
+import json, os, sys, time
+flags = dict(word.lstrip("-").split("=", 1) for word in sys.argv[1:] if "=" in word)
+if "--benchmark_list_tests" in sys.argv:
+    print("lifo/null/64\\nlifo/malloc/64\\nlifo/bad/64")
+    sys.exit(0)
+name = flags["benchmark_filter"].strip("^$")
+out = flags["benchmark_out"]
+number = int(os.path.basename(out).split(".")[0])
+preload = os.path.basename(os.environ.get("LD_PRELOAD", ""))
+allocator = preload.split(".")[0].removeprefix("lib") or "glibc"
+one = {{"name": name, "per_op": 1e-9 * number}}
+data = {{"context": {{"allocator": allocator, "glibc_tunables": os.environ.get("GLIBC_TUNABLES", "")}},
+         "benchmarks": [one]}}
+def write(text):
+    with open(out, "w") as file:
+        file.write(text)
+{body}
+write(json.dumps(data))
+"""
+
+
+@pytest.fixture
+def fake(tmp_path):
+    """Makes a build folder with a poolmark-bench whose runs do `body`; gives the folder."""
+
+    def make(body=""):
+        folder = tmp_path / "build"
+        folder.mkdir()
+        program = folder / "poolmark-bench"
+        program.write_text(FAKE.format(python=sys.executable, body=textwrap.dedent(body)))
+        program.chmod(0o755)
+        return folder
+
+    return make
+
+
+def run_fake(poolmark, folder, out, *words):
+    done = poolmark("bench", "--build", folder, "--out", out, "--filter", "/(null|malloc|bad)/", "--seed", "1", *words)
+    return done, json.loads((out / "run.json").read_text())
+
+
+def statuses(data):
+    return {cell["id"]: cell["status"] for cell in data["cells"]}
+
+
+@pytest.mark.parametrize("body, what, named", [
+    ("""
+     if name == "lifo/bad/64":
+         one.update(error_occurred=True, error_message="a get gave no object")
+     """, "skipped", "lifo/bad/64: a get gave no object"),
+    ("""
+     if name == "lifo/bad/64":
+         write('{"context": {')
+         sys.exit(0)
+     """, "report", "cells/lifo/bad/64.1/1.json: is not JSON"),
+    ("""
+     if name == "lifo/bad/64":
+         print("no such strategy", file=sys.stderr)
+         sys.exit(2)
+     """, "process", "ended with exit code 2: no such strategy"),
+    ("""
+     if name == "lifo/bad/64":
+         os.kill(os.getpid(), 11)
+     """, "process", "was ended by SIGSEGV"),
+    ("""
+     if name == "lifo/bad/64":
+         data["context"]["allocator"] = "jemalloc"
+     """, "report", "context.allocator: is 'jemalloc'; lifo/bad/64 asked for 'glibc'"),
+])
+def test_one_that_fails_is_named_and_the_others_are_kept(poolmark, tmp_path, fake, body, what, named):
+    done, data = run_fake(poolmark, fake(body), tmp_path / "run", "--repetitions", "2")
+    assert done.returncode == 1
+    assert named in done.stderr
+    assert data["status"] == "incomplete"
+    assert statuses(data) == {"lifo/null/64.1": "complete", "lifo/malloc/64.1": "complete", "lifo/bad/64.1": "failed"}
+    assert [one["what"] for one in data["anomalies"]] == [what]
+    assert named in data["anomalies"][0]["text"]
+    values = {cell["id"]: cell["metrics"].get("time", {}).get("samples") for cell in data["cells"]}
+    assert values["lifo/null/64.1"] == pytest.approx([1, 2])
+    assert not values["lifo/bad/64.1"]
+    assert poolmark("verify", tmp_path / "run").returncode == 0
+
+
+def test_the_budget_ends_a_run_between_rounds(poolmark, tmp_path, fake):
+    done, data = run_fake(poolmark, fake("time.sleep(1.2)"), tmp_path / "run", "--repetitions", "3", "--budget", "3s")
+    assert done.returncode == 0, done.stderr
+    assert [one["what"] for one in data["anomalies"]] == ["budget"]
+    assert "of 3 whole rounds fit the budget" in data["anomalies"][0]["text"]
+    assert all(len(cell["metrics"].get("time", {}).get("samples", [])) < 3 for cell in data["cells"])
+
+
+def test_an_interrupted_run_keeps_what_it_measured(tmp_path, fake):
+    folder, out = fake("""
+        if number == 2:
+            open(os.path.join(os.path.dirname(sys.argv[0]), "second"), "w").close()
+            time.sleep(600)
+        """), tmp_path / "run"
+    process = subprocess.Popen(
+        [str(ROOT / "scripts" / "poolmark"), "bench", "--build", str(folder), "--out", str(out), "--filter",
+         "/(null|malloc|bad)/", "--repetitions", "2"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        deadline = time.monotonic() + 60
+        while not (folder / "second").exists() and process.poll() is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        stdout, stderr = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130, stderr
+    data = json.loads((out / "run.json").read_text())
+    assert data["status"] == "incomplete"
+    assert [one["what"] for one in data["anomalies"]] == ["interrupted"]
+    assert all(cell["metrics"]["time"]["samples"] == pytest.approx([1]) for cell in data["cells"])
+    assert "lifo/64" in stdout
