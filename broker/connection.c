@@ -88,6 +88,7 @@ void connection_fail(struct connection *connection)
 void connection_fail_protocol(struct connection *connection)
 {
     broker_count(&connection->loop->counters.protocol_errors, 1);
+    output_flush(connection); // what was answered before that packet
     connection_fail(connection);
 }
 

@@ -18,6 +18,7 @@ static enum handled handle_disconnect(struct connection *connection)
 {
     message_unref(connection->will);
     connection->will = NULL;
+    output_flush(connection); // what was answered in the same turn: nothing is sent once it is dead
     connection_fail(connection);
     return HANDLED;
 }
