@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/opts.h"
 
-#include "base/clock.h"
+#include "base/opts_text.h"
 #include "base/units.h"
 
 #include <errno.h>
@@ -14,91 +14,14 @@
 // getopt_long's codes for the rows of a table: beyond every character, and the two that every program has.
 enum { CODE_FIRST = 1000, CODE_HELP = 900, CODE_VERSION = 901 };
 
-static bool is_end(const struct opt *opt)
-{
-    return !opt->name && opt->kind != OPT_HEADING;
-}
-
-static const char *value_name(const struct opt *opt)
-{
-    switch (opt->kind) {
-    case OPT_COUNT:
-        return "a count";
-    case OPT_BYTES:
-        return "a number of bytes";
-    case OPT_DURATION:
-        return "a duration";
-    case OPT_RATE:
-        return "a rate";
-    default:
-        return "a number";
-    }
-}
-
-static const char *value_examples(const struct opt *opt)
-{
-    switch (opt->kind) {
-    case OPT_COUNT:
-        return " (10k and 1M are understood)";
-    case OPT_BYTES:
-        return " (4KiB and 1MB are understood)";
-    case OPT_DURATION:
-        return " (500us, 30s and 5m are understood; a bare number is seconds)";
-    case OPT_RATE:
-        return " (10k and 1000/s are understood)";
-    default:
-        return "";
-    }
-}
-
-// A bound as its option's values are written.
-static void format_bound(const struct opt *opt, double bound, char text[static 40])
-{
-    static const struct {
-        const char *name;
-        double ns;
-    } spans[] = {{"h", 3600e9}, {"m", 60e9}, {"s", 1e9}, {"ms", 1e6}, {"us", 1e3}, {"ns", 1}};
-    if (opt->kind == OPT_DURATION && bound != 0) {
-        size_t i = 0;
-        while (i + 1 < sizeof spans / sizeof spans[0] && fmod(bound, spans[i].ns) != 0) {
-            i++;
-        }
-        snprintf(text, 40, "%.0f%s", bound / spans[i].ns, spans[i].name);
-    } else if (opt->kind == OPT_RATE || opt->kind == OPT_NUMBER) {
-        snprintf(text, 40, "%.10g", bound);
-    } else {
-        snprintf(text, 40, "%.0f", bound);
-    }
-}
-
-static bool is_bounded(const struct opt *opt)
-{
-    return opt->low != 0 || opt->high != 0;
-}
-
-// "it takes 1 to 100000000 (10k and 1M are understood)"
-static void describe_bounds(const struct opt *opt, char *text, size_t size)
-{
-    char low[40], high[40];
-    format_bound(opt, opt->low, low);
-    format_bound(opt, opt->high, high);
-    if (!is_bounded(opt)) {
-        snprintf(text, size, "it takes %s%s", value_name(opt), value_examples(opt));
-    } else if (isinf(opt->high)) {
-        snprintf(text, size, "it takes %s or more%s", low, value_examples(opt));
-    } else {
-        snprintf(text, size, "it takes %s to %s%s", low, high, value_examples(opt));
-    }
-}
-
 static int refuse_number(const struct opt *opt, const char *value, int code, struct err *err)
 {
     char bounds[200];
-    describe_bounds(opt, bounds, sizeof bounds);
+    opt_describe_bounds(opt, bounds, sizeof bounds);
     if (code == -ERANGE) {
         return err_set(err, -EINVAL, "--%s: \"%s\" is out of bounds; %s", opt->name, value, bounds);
     }
-    return err_set(err, -EINVAL, "--%s: \"%s\" is not %s; %s", opt->name, value, value_name(opt), bounds);
+    return err_set(err, -EINVAL, "--%s: \"%s\" is not %s; %s", opt->name, value, opt_value_name(opt), bounds);
 }
 
 static int parse_double(const char *value, double *number)
@@ -142,7 +65,7 @@ static int set_number(const struct opt *opt, const char *value, void *place, str
     }
     bool is_real = opt->kind == OPT_RATE || opt->kind == OPT_NUMBER;
     double compared = is_real ? number : (double)whole;
-    if (code == 0 && is_bounded(opt) && (compared < opt->low || compared > opt->high)) {
+    if (code == 0 && opt_is_bounded(opt) && (compared < opt->low || compared > opt->high)) {
         code = -ERANGE;
     }
     if (code < 0) {
@@ -156,18 +79,6 @@ static int set_number(const struct opt *opt, const char *value, void *place, str
     return 0;
 }
 
-// "malloc, fixed or expand"
-static void join_choices(const struct opt *opt, char *text, size_t size)
-{
-    size_t used = 0;
-    text[0] = '\0';
-    for (int i = 0; opt->choices[i] && used < size; i++) {
-        const char *between = i == 0 ? "" : opt->choices[i + 1] ? ", " : " or ";
-        int n = snprintf(text + used, size - used, "%s%s", between, opt->choices[i]);
-        used += n > 0 ? (size_t)n : 0;
-    }
-}
-
 static int set_choice(const struct opt *opt, const char *value, void *place, struct err *err)
 {
     for (int i = 0; opt->choices[i]; i++) {
@@ -177,7 +88,7 @@ static int set_choice(const struct opt *opt, const char *value, void *place, str
         }
     }
     char choices[300];
-    join_choices(opt, choices, sizeof choices);
+    opt_join_choices(opt, choices, sizeof choices);
     return err_set(err, -EINVAL, "--%s: \"%s\" is unknown; it takes %s", opt->name, value, choices);
 }
 
@@ -252,7 +163,7 @@ static void clear_value(const struct opt *opt, void *config)
 
 static int set_defaults(const struct opt *table, void *config, struct err *err)
 {
-    for (const struct opt *opt = table; !is_end(opt); opt++) {
+    for (const struct opt *opt = table; !opt_is_end(opt); opt++) {
         clear_value(opt, config);
         // A list's default is put in after the arguments, when none was given.
         if (opt->fallback && opt->kind != OPT_LIST && opt->kind != OPT_FLAG && opt->kind != OPT_HEADING) {
@@ -267,7 +178,7 @@ static int set_defaults(const struct opt *table, void *config, struct err *err)
 
 static int set_list_defaults(const struct opt *table, void *config, struct err *err)
 {
-    for (const struct opt *opt = table; !is_end(opt); opt++) {
+    for (const struct opt *opt = table; !opt_is_end(opt); opt++) {
         if (opt->kind != OPT_LIST || !opt->fallback) {
             continue;
         }
@@ -285,7 +196,7 @@ static int set_list_defaults(const struct opt *table, void *config, struct err *
 static size_t count_rows(const struct opt *table)
 {
     size_t rows = 0;
-    while (!is_end(&table[rows])) {
+    while (!opt_is_end(&table[rows])) {
         rows++;
     }
     return rows;
@@ -324,7 +235,7 @@ static int refuse_option(const struct opt *table, int code, const char *argument
                        "\"%s\" is not an option (they begin with two dashes); --help lists them all",
                        argument);
     }
-    for (const struct opt *opt = table; !is_end(opt); opt++) {
+    for (const struct opt *opt = table; !opt_is_end(opt); opt++) {
         if (opt->kind == OPT_FLAG && strncmp(argument + 2, opt->name, (size_t)name_length - 2) == 0 &&
             strlen(opt->name) == (size_t)name_length - 2) {
             return err_set(err, -EINVAL, "%.*s: takes no value, and was given \"%s\"", name_length, argument,
@@ -332,7 +243,7 @@ static int refuse_option(const struct opt *table, int code, const char *argument
         }
     }
     int candidates = 0;
-    for (const struct opt *opt = table; !is_end(opt); opt++) {
+    for (const struct opt *opt = table; !opt_is_end(opt); opt++) {
         candidates +=
             opt->kind != OPT_HEADING && strncmp(argument + 2, opt->name, (size_t)name_length - 2) == 0;
     }
@@ -403,77 +314,4 @@ int opts_parse(const struct opt *table, void *config, int argc, char **argv, int
     }
     int listed = set_list_defaults(table, config, err);
     return listed < 0 ? listed : code;
-}
-
-static const int HELP_COLUMN = 32, HELP_WIDTH = 100;
-
-// `text` broken at blanks, each line after the first beginning at HELP_COLUMN.
-static void print_wrapped(const char *text, FILE *to)
-{
-    int column = HELP_COLUMN;
-    while (*text) {
-        int length = (int)strcspn(text, " ");
-        if (column > HELP_COLUMN && column + 1 + length > HELP_WIDTH) {
-            fprintf(to, "\n%*s", HELP_COLUMN, "");
-            column = HELP_COLUMN;
-        }
-        bool first = column == HELP_COLUMN;
-        fprintf(to, "%s%.*s", first ? "" : " ", length, text);
-        column += length + (first ? 0 : 1);
-        text += length;
-        text += strspn(text, " ");
-    }
-    fputc('\n', to);
-}
-
-static void print_option(const struct opt *opt, FILE *to)
-{
-    char left[100], text[700], bounds[120] = "", fallback[200] = "", choices[300] = "";
-    if (opt->kind == OPT_HEADING) {
-        fprintf(to, "\n%s\n", opt->help);
-        return;
-    }
-    snprintf(left, sizeof left, "  --%s%s%s", opt->name, opt->argument ? " " : "",
-             opt->argument ? opt->argument : "");
-    if (is_bounded(opt) && opt->kind != OPT_FLAG) {
-        char low[40], high[40];
-        format_bound(opt, opt->low, low);
-        format_bound(opt, opt->high, high);
-        snprintf(bounds, sizeof bounds, isinf(opt->high) ? "; at least %s" : "; %s to %s", low, high);
-    }
-    if (opt->kind == OPT_CHOICE) {
-        char joined[280];
-        join_choices(opt, joined, sizeof joined);
-        snprintf(choices, sizeof choices, ": %s", joined);
-    }
-    if (opt->fallback && opt->fallback[0]) {
-        snprintf(fallback, sizeof fallback, " [%s]", opt->fallback);
-    }
-    snprintf(text, sizeof text, "%s%s%s%s", opt->help, choices, bounds, fallback);
-    if ((int)strlen(left) > HELP_COLUMN - 2) {
-        fprintf(to, "%s\n%*s", left, HELP_COLUMN, "");
-    } else {
-        fprintf(to, "%-*s", HELP_COLUMN, left);
-    }
-    print_wrapped(text, to);
-}
-
-void opts_print_help(const struct opt *table, const char *program, const char *usage, const char *purpose,
-                     FILE *to)
-{
-    static const struct opt common[] = {
-        {.name = "version", .kind = OPT_FLAG, .help = "print version and build, and end"},
-        {.name = "help", .kind = OPT_FLAG, .help = "print this, and end"},
-        {.name = NULL}};
-    fprintf(to, "Usage: %s %s\n%s\n", program, usage, purpose);
-    if (table[0].kind != OPT_HEADING) {
-        fputc('\n', to);
-    }
-    for (const struct opt *opt = table; !is_end(opt); opt++) {
-        print_option(opt, to);
-    }
-    fputc('\n', to);
-    for (const struct opt *opt = common; !is_end(opt); opt++) {
-        print_option(opt, to);
-    }
 }
