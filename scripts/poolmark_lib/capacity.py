@@ -114,7 +114,7 @@ def cell_facts(run: Run, cell: dict, hold: int | None, spare: int) -> dict:
                     "model_user_bytes": model.user_at(step.connections),
                     "model_kernel_bytes": model.kernel_at(step.connections) if model.kernel else None} for step in steps],
         "user": line_facts(model.user), "kernel": line_facts(model.kernel),
-        "reserve": "by the strategy's rule" if model.ruled else "as a measured share of what is in use",
+        "pools_by_rule": sorted(model.rules),
         "held_out": held and {"connections": held.connections, "measured_bytes": held.measured_bytes,
                               "predicted_bytes": held.predicted_bytes, "error_percent": held.error_percent,
                               "holds": abs(held.error_percent) <= TOLERANCE_PERCENT},
@@ -143,7 +143,9 @@ def show_line(name: str, line: dict | None) -> str:
 def sentences(facts: dict) -> list[str]:
     user, kernel = facts["user"], facts["kernel"]
     told = [show_line("user", user), show_line("kernel", kernel)]
-    told.append("user memory is what is in use; the pools' reserve comes on top, " + facts["reserve"])
+    if facts["pools_by_rule"]:
+        told.append(f"on top of it comes the reserve of the pools {', '.join(facts['pools_by_rule'])}: what they own beyond "
+                    "what is in use, by their strategy's rule")
     told.append("kernel memory is of both ends of each connection; a server whose clients are elsewhere has half of it")
     held = facts["held_out"]
     if held:

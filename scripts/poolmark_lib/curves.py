@@ -44,6 +44,7 @@ class Point:
     """What was measured while exactly `connections` were open; None where nothing was read."""
     connections: int
     user_bytes: float | None
+    rss_bytes: float | None
     kernel_bytes: float | None      # slab and TCP, of the whole host
     page_table_bytes: float | None
     cpu_ns: float | None            # the target's, so far: at the first such reading
@@ -83,8 +84,8 @@ class MemoryCurve:
         kernel = _median((row["kernel_slab_bytes"] or 0) + (row.get("kernel_tcp_bytes") or 0) for row in rows
                          if row["kernel_slab_bytes"] is not None)
         cpu = next((row.get("target_cpu_ns") for row in rows if row.get("target_cpu_ns") is not None), None)
-        user = pss if pss is not None else _median(row["target_rss_bytes"] for row in rows)
-        return Point(connections, user, kernel, _median(row.get("kernel_page_table_bytes") for row in rows), cpu,
+        rss = _median(row["target_rss_bytes"] for row in rows)
+        return Point(connections, pss if pss is not None else rss, rss, kernel, _median(row.get("kernel_page_table_bytes") for row in rows), cpu,
                      _median(row.get("generator_pss_bytes") for row in rows), rows[0]["at_ns"], rows[-1]["at_ns"], pss is not None)
 
     def points(self, counts) -> list[Point]:

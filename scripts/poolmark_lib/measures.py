@@ -46,6 +46,7 @@ def take_memory(cell: Cell, path: Path, steps: list[int] | None) -> None:
         cell.metric("memory.start_bytes", start.user_bytes, "B", "lower")
     cell.metric("memory.full_bytes", full.user_bytes, "B", "lower")
     cell.metric("memory.per_connection_bytes", slope(low, full, "user_bytes"), "B", "lower")
+    cell.metric("memory.per_connection_rss_bytes", slope(low, full, "rss_bytes"), "B", "lower")
     cell.metric("kernel.per_connection_bytes", slope(low, full, "kernel_bytes"), "B", "lower")
     cell.metric("cpu.per_connection_ns", slope(low, full, "cpu_ns"), "ns", "lower")
     if full.generator_bytes is not None and "generator.per_client_bytes" not in cell.data["metrics"]:

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The memory model: bytes = base + connections x slope, for user and kernel memory apart.
 
-Strategies that grow own memory in steps, which no line fits. So the line is fitted to what is in use, user memory less
-the pools' reserve (objects owned and not in use, whose pages are touched), and the reserve is added back by the
-strategy's own rule (pools/expand.h): owned grows by `growth` whenever in use reaches `expand_at` per cent of it.
+Strategies that grow own memory in steps, which no line fits. So where a pool owns what its strategy's rule says
+(pools/expand.h: owned grows by `growth` whenever in use reaches `expand_at` per cent of it), its reserve, objects owned
+and not in use, is taken off before the line is fitted and put back by the rule afterwards. What other pools own (buffers,
+whose use peaks and passes) goes by the line.
 
-The fit is weighted by 1 / connections, for readings scatter in proportion; intervals are Student's t at 95 %.
+The fit is weighted: a reading is off by what the rest of the system does meanwhile, the same at any count, and by a share
+of itself. Intervals are Student's t at 95 %.
 """
 import math
 import re
@@ -17,8 +19,10 @@ from scipy import stats
 from poolmark_lib.curves import Point
 from poolmark_lib.errors import PoolmarkError
 
-WEIGHT_FLOOR = 1_000   # below that, scatter is the process's own and does not shrink with the count
 CONFIDENCE = 0.95
+SHARE_OFF = 0.005                    # of a reading
+USER_OFF_BYTES, KERNEL_OFF_BYTES = 1 << 20, 16 << 20
+LARGE = 1_000                        # from so many connections on a pool's own rule can be told from chance
 
 
 @dataclass
@@ -44,12 +48,13 @@ class Line:
         return self.slope - half, self.slope + half
 
 
-def fit_line(counts, values) -> Line:
+def fit_line(counts, values, off_bytes: float = USER_OFF_BYTES) -> Line:
     """Weighted least squares. At least three points, for two give no interval."""
     x, y = numpy.asarray(counts, float), numpy.asarray(values, float)
     if len(x) < 3 or len(set(counts)) < 3:
         raise PoolmarkError(f"a line needs at least three steps with readings; there are {len(set(counts))}")
-    weight = 1.0 / numpy.maximum(x, WEIGHT_FLOOR)
+    weight = 1.0 / (off_bytes**2 + (SHARE_OFF * y) ** 2)
+    weight /= weight.max()
     design = numpy.stack([numpy.ones_like(x), x], axis=1)
     normal = design.T @ (design * weight[:, None])
     inverse = numpy.linalg.inv(normal)
@@ -113,22 +118,28 @@ class Step:
     kernel_bytes: float | None          # grown since the start
     pools: dict = field(default_factory=dict)
 
-    def reserve_bytes(self) -> float:
-        return sum(max(0, pool["owned"] - pool["in_use"]) * (pool["object_bytes"] or 0) for pool in self.pools.values())
+    def reserve_bytes(self, names=None) -> float:
+        """What the pools own and is not in use; of those named, or of all."""
+        return sum(max(0, pool["owned"] - pool["in_use"]) * (pool["object_bytes"] or 0)
+                   for name, pool in self.pools.items() if names is None or name in names)
 
 
 @dataclass
 class Model:
     steps: list[Step]
     instances: int
-    rules: dict[str, PoolRule]
-    user: Line                      # of what is in use
+    rules: dict[str, PoolRule]          # of the pools that keep to theirs
+    user: Line                          # without those pools' reserve
     kernel: Line | None
-    ruled: bool                     # the rules reproduce what the pools owned; else the reserve is a measured share
 
     def reserve_at(self, connections: int) -> float:
-        """Bytes that the pools own beyond what is in use, at `connections`."""
-        return reserve(self.steps, self.instances, self.rules, self.ruled, connections)
+        """Bytes that the pools with a rule own beyond what is in use, at `connections`."""
+        total = 0.0
+        for name, rule in self.rules.items():
+            last = self.steps[-1].pools[name]
+            in_use = round(in_use_each(self.steps, name) * connections / self.instances)
+            total += (rule.owned(in_use) - in_use) * last["object_bytes"] * self.instances
+        return total
 
     def user_at(self, connections: int) -> float:
         return self.user.at(connections) + self.reserve_at(connections)
@@ -154,34 +165,22 @@ class Model:
         return low
 
 
-def _shares(steps: list[Step], pool: str) -> tuple[float, float, int]:
-    """Objects in use for a connection, the reserve as a share of them, and the object's size; of the larger steps."""
-    large = [step for step in steps if step.connections >= WEIGHT_FLOOR and pool in step.pools] or \
-            [step for step in steps if pool in step.pools]
-    if not large:
-        return 0.0, 0.0, 0
-    used = float(numpy.median([step.pools[pool]["in_use"] / step.connections for step in large]))
-    spare = [step.pools[pool]["owned"] / step.pools[pool]["in_use"] - 1 for step in large if step.pools[pool]["in_use"]]
-    return used, max(0.0, float(numpy.median(spare))) if spare else 0.0, large[-1].pools[pool]["object_bytes"] or 0
+def large_steps(steps: list[Step], pool: str) -> list[Step]:
+    return [step for step in steps if step.connections >= LARGE and pool in step.pools]
 
 
-def reserve(steps, instances, rules, ruled, connections) -> float:
-    total = 0.0
-    for pool in {name for step in steps for name in step.pools}:
-        used, share, size = _shares(steps, pool)
-        in_use = round(used * connections / instances)
-        if ruled and pool in rules:
-            total += (rules[pool].owned(in_use) - in_use) * size * instances
-        else:
-            total += share * in_use * size * instances
-    return total
+def in_use_each(steps: list[Step], pool: str) -> float:
+    """Objects in use for a connection, by the larger steps."""
+    return float(numpy.median([step.pools[pool]["in_use"] / step.connections for step in large_steps(steps, pool)]))
 
 
-def rules_hold(steps: list[Step], instances: int, rules: dict[str, PoolRule]) -> bool:
-    """Do the rules give what the pools owned, within 5 % of user memory, at the larger steps?"""
-    large = [step for step in steps if step.connections >= WEIGHT_FLOOR]
-    return all(abs(reserve(steps, instances, rules, True, step.connections) - step.reserve_bytes()) <= 0.05 * step.user_bytes
-               for step in large)
+def keeps_to(rule: PoolRule, steps: list[Step], pool: str, instances: int) -> bool:
+    """Does the rule give what the pool owned, within 5 %, at every larger step?"""
+    large = large_steps(steps, pool)
+    if not large or not any(step.pools[pool]["in_use"] for step in large):
+        return False
+    return all(abs(rule.owned(round(step.pools[pool]["in_use"] / instances)) * instances - step.pools[pool]["owned"])
+               <= 0.05 * step.pools[pool]["owned"] for step in large)
 
 
 def make_steps(points: list[Point], pools: list[dict]) -> list[Step]:
@@ -199,12 +198,12 @@ def make_steps(points: list[Point], pools: list[dict]) -> list[Step]:
 
 
 def fit_model(steps: list[Step], config: dict, instances: int) -> Model:
-    rules = pool_rules(config)
+    rules = {name: rule for name, rule in pool_rules(config).items() if keeps_to(rule, steps, name, instances)}
     known = [step for step in steps if step.kernel_bytes is not None]
-    user = fit_line([step.connections for step in steps], [step.user_bytes - step.reserve_bytes() for step in steps])
-    kernel = fit_line([step.connections for step in known], [step.kernel_bytes for step in known]) \
+    user = fit_line([step.connections for step in steps], [step.user_bytes - step.reserve_bytes(rules) for step in steps])
+    kernel = fit_line([step.connections for step in known], [step.kernel_bytes for step in known], KERNEL_OFF_BYTES) \
         if len(known) >= 3 else None
-    return Model(steps, instances, rules, user, kernel, rules_hold(steps, instances, rules))
+    return Model(steps, instances, rules, user, kernel)
 
 
 @dataclass

@@ -34,6 +34,7 @@ ROWS = [
     ("memory at start", "memory.start_bytes"),
     ("memory with all connected", "memory.full_bytes"),
     ("memory per connection", "memory.per_connection_bytes"),
+    ("the same by RSS", "memory.per_connection_rss_bytes"),
     ("kernel memory per connection", "kernel.per_connection_bytes"),
     ("CPU per connection", "cpu.per_connection_ns"),
     ("pool hit rate", "pool.hit_rate"),

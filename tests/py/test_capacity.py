@@ -66,13 +66,17 @@ def test_a_strategy_that_grows_in_steps_is_predicted(held):
     assert abs(found.error_percent) < 0.5
 
 
-def test_a_rule_that_does_not_hold_gives_way_to_the_measured_share():
+def test_a_pool_that_keeps_to_no_rule_goes_by_the_line():
     steps = steps_of_expand()
     for step in steps:
-        step.pools["connections"]["owned"] = 3 * step.pools["connections"]["in_use"]
-    fitted = model.fit_model(steps, {"strategy": "expand", "broker_options": "--initial 64"}, 52)
-    assert not fitted.ruled
-    assert fitted.reserve_at(1_000_000) == pytest.approx(2 * 1_000_000 * 600, rel=0.01)
+        owned = 3 * step.pools["connections"]["in_use"]
+        step.pools["connections"]["owned"] = owned
+        step.user_bytes = 60e6 + 100 * step.connections + owned * 600
+    config = {"strategy": "expand", "broker_options": "--initial 64"}
+    fitted = model.fit_model(steps, config, 52)
+    assert not fitted.rules
+    assert fitted.user.slope == pytest.approx(1900, rel=0.01)
+    assert abs(model.hold_out(steps, config, 52, 1_000_000).error_percent) < 0.5
 
 
 def test_a_budget_holds_what_the_model_says():
