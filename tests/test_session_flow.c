@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+// What is under way between a session and its client: window, queue, and QoS 2 packet ids.
+#include "broker/session_flow.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <cmocka.h>
+
+struct fixture {
+    struct pool *messages;
+    struct session_flow flow;
+};
+
+static int set_up(void **state)
+{
+    static struct fixture fixture;
+    struct pool_config config = POOL_CONFIG_DEFAULTS;
+    config.name = "messages";
+    config.object_bytes = 128;
+    assert_int_equal(pool_open(&fixture.messages, pool_strategy_find("malloc"), &config, NULL), 0);
+    flow_init(&fixture.flow, false);
+    *state = &fixture;
+    return 0;
+}
+
+// Every test ends with no message left anywhere.
+static int tear_down(void **state)
+{
+    struct fixture *fixture = *state;
+    assert_true(flow_is_valid(&fixture->flow));
+    flow_clear(&fixture->flow);
+    assert_true(flow_is_empty(&fixture->flow));
+    struct pool_stats stats;
+    pool_stats(fixture->messages, &stats);
+    assert_int_equal(stats.in_use, 0);
+    pool_close(fixture->messages);
+    return 0;
+}
+
+static struct message *numbered(struct fixture *fixture, int number)
+{
+    char payload[16];
+    int bytes = snprintf(payload, sizeof payload, "%d", number);
+    struct message *message = message_new(fixture->messages, mqtt_text_of("t"),
+                                          (struct mqtt_bytes){payload, (size_t)bytes}, 2, false);
+    assert_non_null(message);
+    return message;
+}
+
+static void push(struct fixture *fixture, int number)
+{
+    struct message *message = numbered(fixture, number);
+    assert_int_equal(flow_queue_push(&fixture->flow, message, 1, false), 0);
+    message_unref(message);
+}
+
+static void assert_front(struct fixture *fixture, int number)
+{
+    char payload[16];
+    int bytes = snprintf(payload, sizeof payload, "%d", number);
+    struct delivery *front = flow_queue_front(&fixture->flow);
+    assert_non_null(front);
+    assert_int_equal(message_payload(front->message).bytes, bytes);
+    assert_memory_equal(message_payload(front->message).data, payload, (size_t)bytes);
+    flow_queue_drop_front(&fixture->flow);
+}
+
+static int add(struct fixture *fixture, uint16_t packet_id)
+{
+    struct message *message = numbered(fixture, packet_id);
+    int code = flow_inflight_add(&fixture->flow, message, 2, false, packet_id);
+    message_unref(message);
+    return code;
+}
+
+static void the_queue_keeps_its_order_while_it_grows_and_wraps(void **state)
+{
+    struct fixture *fixture = *state;
+    int pushed = 0, dropped = 0;
+    for (int round = 1; round <= 60; round++) {
+        for (int i = 0; i < round; i++)
+            push(fixture, pushed++);
+        for (int i = 0; i < round / 2; i++)
+            assert_front(fixture, dropped++);
+        assert_true(flow_is_valid(&fixture->flow));
+    }
+    while (dropped < pushed)
+        assert_front(fixture, dropped++);
+    assert_null(flow_queue_front(&fixture->flow));
+    assert_ptr_equal(fixture->flow.queue, fixture->flow.inline_queue);
+}
+
+static void the_window_closes_when_it_is_full(void **state)
+{
+    struct fixture *fixture = *state;
+    for (uint16_t id = 1; id <= FLOW_INFLIGHT_MAX; id++)
+        assert_int_equal(add(fixture, id), 0);
+    assert_int_equal(add(fixture, 1000), -EAGAIN);
+    flow_inflight_remove(&fixture->flow, flow_inflight_find(&fixture->flow, 10));
+    assert_int_equal(add(fixture, 1000), 0);
+    assert_null(flow_inflight_find(&fixture->flow, 10));
+    assert_int_equal(flow_inflight_find(&fixture->flow, 11)->packet_id, 11);
+}
+
+static void after_a_reconnect_all_goes_again_with_dup(void **state)
+{
+    struct fixture *fixture = *state;
+    for (uint16_t id = 1; id <= 3; id++)
+        assert_int_equal(add(fixture, id), 0);
+    struct delivery *second = flow_inflight_find(&fixture->flow, 2);
+    flow_inflight_release(second);
+    second->stage = DELIVERY_RELEASED;
+    assert_false(fixture->flow.needs_restart);
+    flow_inflight_restart(&fixture->flow);
+    assert_true(fixture->flow.needs_restart);
+    assert_int_equal(fixture->flow.inflight[0].stage, DELIVERY_UNSENT);
+    assert_true(fixture->flow.inflight[0].dup);
+    assert_int_equal(fixture->flow.inflight[1].stage, DELIVERY_RELEASE);
+    assert_null(fixture->flow.inflight[1].message);
+    assert_int_equal(fixture->flow.inflight[2].packet_id, 3);
+}
+
+static void a_message_released_is_let_go_at_once(void **state)
+{
+    struct fixture *fixture = *state;
+    assert_int_equal(add(fixture, 5), 0);
+    flow_inflight_release(flow_inflight_find(&fixture->flow, 5));
+    struct pool_stats stats;
+    pool_stats(fixture->messages, &stats);
+    assert_int_equal(stats.in_use, 0);
+    flow_inflight_remove(&fixture->flow, flow_inflight_find(&fixture->flow, 5));
+    assert_true(flow_is_empty(&fixture->flow));
+}
+
+static void each_received_packet_id_is_new_once(void **state)
+{
+    struct fixture *fixture = *state;
+    for (int i = 0; i < 3000; i++)
+        assert_int_equal(flow_received_add(&fixture->flow, (uint16_t)(1 + i * 7919 % 65535)), 1);
+    for (int i = 0; i < 3000; i++)
+        assert_int_equal(flow_received_add(&fixture->flow, (uint16_t)(1 + i * 7919 % 65535)), 0);
+    assert_true(flow_is_valid(&fixture->flow));
+    for (int i = 0; i < 3000; i++)
+        assert_true(flow_received_remove(&fixture->flow, (uint16_t)(1 + i * 7919 % 65535)));
+    assert_false(flow_received_remove(&fixture->flow, 1));
+    assert_true(flow_is_empty(&fixture->flow));
+}
+
+static void clearing_lets_go_of_everything(void **state)
+{
+    struct fixture *fixture = *state;
+    for (int i = 0; i < 100; i++)
+        push(fixture, i);
+    for (uint16_t id = 1; id <= 20; id++)
+        assert_int_equal(add(fixture, id), 0);
+    assert_int_equal(flow_received_add(&fixture->flow, 1), 1);
+    flow_clear(&fixture->flow);
+    assert_true(flow_is_empty(&fixture->flow));
+    push(fixture, 1);
+    assert_front(fixture, 1);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(the_queue_keeps_its_order_while_it_grows_and_wraps),
+        TEST(the_window_closes_when_it_is_full),
+        TEST(after_a_reconnect_all_goes_again_with_dup),
+        TEST(a_message_released_is_let_go_at_once),
+        TEST(each_received_packet_id_is_new_once),
+        TEST(clearing_lets_go_of_everything),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+// The table of sessions: found by client id while it grows and shrinks, by several threads.
+#include "broker/session_table.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+enum { MANY = 50000, THREADS = 4 };
+
+static struct pool *open_arenas(void)
+{
+    struct pool_config config = POOL_CONFIG_DEFAULTS;
+    config.name = "arenas";
+    config.object_bytes = session_bytes(SESSION_NATURAL_ID_BYTES);
+    struct pool *pool;
+    assert_int_equal(pool_open(&pool, pool_strategy_find("expand"), &config, NULL), 0);
+    return pool;
+}
+
+static struct mqtt_text numbered(int number, char text[static 24])
+{
+    int bytes = snprintf(text, 24, "client-%07d", number);
+    return (struct mqtt_text){text, (size_t)bytes};
+}
+
+static struct session *make(struct pool *arenas, int number, uint16_t owner)
+{
+    char text[24];
+    struct session *session = session_new(arenas, NULL, numbered(number, text), owner, true);
+    assert_non_null(session);
+    return session;
+}
+
+static void empty(struct session_table *table, struct pool *arenas)
+{
+    struct session *session;
+    while ((session = session_table_any(table))) {
+        session_table_remove(table, session);
+        session_unref(session, arenas);
+    }
+}
+
+static void a_session_is_found_by_its_id_and_only_its_owner_gets_it(void **state)
+{
+    (void)state;
+    struct pool *arenas = open_arenas();
+    struct session_table *table;
+    assert_int_equal(session_table_open(&table), 0);
+    struct session *session = make(arenas, 1, 2);
+    char text[24];
+    assert_int_equal(session_table_find(table, numbered(1, text), 2).owner, -1);
+    assert_int_equal(session_table_insert(table, session), 0);
+    struct session_found found = session_table_find(table, numbered(1, text), 2);
+    assert_ptr_equal(found.session, session);
+    assert_int_equal(found.owner, 2);
+    found = session_table_find(table, numbered(1, text), 1);
+    assert_null(found.session);
+    assert_int_equal(found.owner, 2);
+    empty(table, arenas);
+    session_table_close(table);
+    pool_close(arenas);
+}
+
+static void an_id_is_there_once(void **state)
+{
+    (void)state;
+    struct pool *arenas = open_arenas();
+    struct session_table *table;
+    assert_int_equal(session_table_open(&table), 0);
+    struct session *first = make(arenas, 1, 0), *second = make(arenas, 1, 1);
+    assert_int_equal(session_table_insert(table, first), 0);
+    assert_int_equal(session_table_insert(table, second), -EEXIST);
+    assert_int_equal(session_table_count(table), 1);
+    session_table_remove(table, first);
+    session_unref(first, arenas);
+    assert_int_equal(session_table_insert(table, second), 0);
+    empty(table, arenas);
+    session_table_close(table);
+    pool_close(arenas);
+}
+
+static void all_are_found_while_it_grows_and_shrinks(void **state)
+{
+    (void)state;
+    struct pool *arenas = open_arenas();
+    struct session_table *table;
+    assert_int_equal(session_table_open(&table), 0);
+    char text[24];
+    int64_t empty_bytes = session_table_bytes(table);
+    for (int i = 0; i < MANY; i++) {
+        assert_int_equal(session_table_insert(table, make(arenas, i, 0)), 0);
+        if (i % 997 == 0)
+            assert_non_null(session_table_find(table, numbered(i / 2, text), 0).session);
+    }
+    assert_true(session_table_is_valid(table));
+    assert_int_equal(session_table_count(table), MANY);
+    // Beside the link in each session: half a pointer, and the directory.
+    assert_true(session_table_bytes(table) < MANY * 5);
+    for (int i = 0; i < MANY; i++)
+        assert_non_null(session_table_find(table, numbered(i, text), 0).session);
+    for (int i = 0; i < MANY; i += 2) {
+        struct session *session = session_table_find(table, numbered(i, text), 0).session;
+        session_table_remove(table, session);
+        session_unref(session, arenas);
+    }
+    assert_true(session_table_is_valid(table));
+    for (int i = 0; i < MANY; i++)
+        assert_int_equal(session_table_find(table, numbered(i, text), 0).session != NULL, i % 2);
+    empty(table, arenas);
+    assert_int_equal(session_table_count(table), 0);
+    assert_true(session_table_is_valid(table));
+    assert_true(session_table_bytes(table) < empty_bytes + 4096);
+    session_table_close(table);
+    pool_close(arenas);
+}
+
+struct worker {
+    struct session_table *table;
+    struct pool *arenas;
+    uint16_t index;
+    int won; // inserts that succeeded, less removals
+};
+
+// Every thread wants the same ids: each of them must be somebody's, and never two's.
+static void *contend(void *context)
+{
+    struct worker *worker = context;
+    char text[24];
+    for (int round = 0; round < 3; round++)
+        for (int i = 0; i < 2000; i++) {
+            struct session *session =
+                session_new(worker->arenas, NULL, numbered(i, text), worker->index, true);
+            if (!session)
+                return worker;
+            if (session_table_insert(worker->table, session) == 0)
+                worker->won++;
+            else
+                session_unref(session, worker->arenas);
+            struct session_found found = session_table_find(worker->table, numbered(i, text), worker->index);
+            if (found.session && i % 3 == worker->index % 3) {
+                session_table_remove(worker->table, found.session);
+                session_unref(found.session, worker->arenas);
+                worker->won--;
+            }
+        }
+    return NULL;
+}
+
+static void threads_never_own_an_id_together(void **state)
+{
+    (void)state;
+    struct pool *arenas = open_arenas();
+    struct session_table *table;
+    assert_int_equal(session_table_open(&table), 0);
+    struct worker workers[THREADS];
+    pthread_t threads[THREADS];
+    for (int i = 0; i < THREADS; i++) {
+        workers[i] = (struct worker){table, arenas, (uint16_t)i, 0};
+        assert_int_equal(pthread_create(&threads[i], NULL, contend, &workers[i]), 0);
+    }
+    int won = 0;
+    for (int i = 0; i < THREADS; i++) {
+        void *wrong;
+        pthread_join(threads[i], &wrong);
+        assert_null(wrong);
+        won += workers[i].won;
+    }
+    assert_int_equal(session_table_count(table), won);
+    assert_true(session_table_is_valid(table));
+    empty(table, arenas);
+    session_table_close(table);
+    pool_close(arenas);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_session_is_found_by_its_id_and_only_its_owner_gets_it),
+        cmocka_unit_test(an_id_is_there_once),
+        cmocka_unit_test(all_are_found_while_it_grows_and_shrinks),
+        cmocka_unit_test(threads_never_own_an_id_together),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
