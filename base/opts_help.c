@@ -3,7 +3,6 @@
 
 #include "base/opts_text.h"
 
-#include <math.h>
 #include <string.h>
 
 static const int HELP_COLUMN = 32, HELP_WIDTH = 100;
@@ -27,6 +26,20 @@ static void print_wrapped(const char *text, FILE *to)
     fputc('\n', to);
 }
 
+// "; 1ms to 1h". A bound that nobody will meet is left out.
+static void describe_bounds(const struct opt *opt, char *text, size_t size)
+{
+    char low[40], high[40];
+    bool is_open = opt->high >= (opt->kind == OPT_DURATION ? 1e16 : 1e9); // 115 days
+    opt_format_bound(opt, opt->low, low);
+    opt_format_bound(opt, opt->high, high);
+    if (!is_open) {
+        snprintf(text, size, "; %s to %s", low, high);
+    } else if (opt->low != 0) {
+        snprintf(text, size, "; at least %s", low);
+    }
+}
+
 static void print_option(const struct opt *opt, FILE *to)
 {
     char left[100], text[700], bounds[120] = "", fallback[200] = "", choices[300] = "";
@@ -37,12 +50,10 @@ static void print_option(const struct opt *opt, FILE *to)
     snprintf(left, sizeof left, "  --%s%s%s", opt->name, opt->argument ? " " : "",
              opt->argument ? opt->argument : "");
     if (opt_is_bounded(opt) && opt->kind != OPT_FLAG) {
-        char low[40], high[40];
-        opt_format_bound(opt, opt->low, low);
-        opt_format_bound(opt, opt->high, high);
-        snprintf(bounds, sizeof bounds, isinf(opt->high) ? "; at least %s" : "; %s to %s", low, high);
+        describe_bounds(opt, bounds, sizeof bounds);
     }
-    if (opt->kind == OPT_CHOICE) {
+    // "heap|refuse" has said it already.
+    if (opt->kind == OPT_CHOICE && !(opt->argument && strchr(opt->argument, '|'))) {
         char joined[280];
         opt_join_choices(opt, joined, sizeof joined);
         snprintf(choices, sizeof choices, ": %s", joined);

@@ -41,18 +41,29 @@ static const char *value_examples(const struct opt *opt)
     }
 }
 
+struct scale {
+    const char *name;
+    double size;
+};
+
+// In the largest of `scales`, which end with one of size 1, that leaves a whole number.
+static void format_scaled(const struct scale *scales, double value, char text[static 40])
+{
+    while (scales->size > 1 && fmod(value, scales->size) != 0) {
+        scales++;
+    }
+    snprintf(text, 40, "%.0f%s", value / scales->size, scales->name);
+}
+
 void opt_format_bound(const struct opt *opt, double bound, char text[static 40])
 {
-    static const struct {
-        const char *name;
-        double ns;
-    } spans[] = {{"h", 3600e9}, {"m", 60e9}, {"s", 1e9}, {"ms", 1e6}, {"us", 1e3}, {"ns", 1}};
+    static const struct scale spans[] = {{"h", 3600e9}, {"m", 60e9}, {"s", 1e9},
+                                         {"ms", 1e6},   {"us", 1e3}, {"ns", 1}};
+    static const struct scale sizes[] = {{"GiB", 0x1p30}, {"MiB", 0x1p20}, {"KiB", 0x1p10}, {"", 1}};
     if (opt->kind == OPT_DURATION && bound != 0) {
-        size_t i = 0;
-        while (i + 1 < sizeof spans / sizeof spans[0] && fmod(bound, spans[i].ns) != 0) {
-            i++;
-        }
-        snprintf(text, 40, "%.0f%s", bound / spans[i].ns, spans[i].name);
+        format_scaled(spans, bound, text);
+    } else if (opt->kind == OPT_BYTES && bound != 0) {
+        format_scaled(sizes, bound, text);
     } else if (opt->kind == OPT_RATE || opt->kind == OPT_NUMBER) {
         snprintf(text, 40, "%.10g", bound);
     } else {

@@ -179,8 +179,7 @@ int config_parse(struct config *config, int argc, char **argv, struct err *err)
 
 void config_print_help(FILE *to)
 {
-    opts_print_help(table, "poolmark-loadgen",
-                    "poolmark-loadgen connect|publish|steps --target URI [options]",
+    opts_print_help(table, "poolmark-loadgen", "connect|publish|steps --target URI [OPTION]...",
                     "Opens MQTT connections, publishes over them, and records latencies and memory.", to);
 }
 

@@ -202,7 +202,7 @@ static void a_bad_number_names_option_value_and_bounds(void **state)
     says("--connections=",
          "--connections: \"\" is not a count; it takes 1 to 100000000 (10k and 1M are understood)");
     says("--payload 4k",
-         "--payload: \"4k\" is not a number of bytes; it takes 16 to 1048576 (4KiB and 1MB are understood)");
+         "--payload: \"4k\" is not a number of bytes; it takes 16 to 1MiB (4KiB and 1MB are understood)");
     says("--duration soon",
          "--duration: \"soon\" is not a duration; it takes 1ms to 1h (500us, 30s and 5m are "
          "understood; a bare number is seconds)");
@@ -324,10 +324,30 @@ static void help_lists_every_option_with_default_and_bounds(void **state)
     assert_non_null(strstr(
         text, "\n  --connections N               how many connections to open; 1 to 100000000 [10k]\n"));
     assert_non_null(strstr(text, "how long; 1ms to 1h [20s]\n"));
+    assert_non_null(strstr(text, "bytes of a message; 16 to 1MiB [4KiB]\n"));
     assert_non_null(strstr(text, "connects a second; at least 0.1\n"));
     assert_non_null(strstr(text, "strategy: malloc, fixed or expand [malloc]\n"));
     assert_non_null(strstr(text, "\n  --version "));
     assert_non_null(strstr(text, "\n  --help "));
+    free(text);
+}
+
+static void help_leaves_out_what_says_nothing(void **state)
+{
+    (void)state;
+    static const struct opt plain[] = {
+        {"hold", "D", OPT_DURATION, 0, NULL, 0, 1e18, NULL, "how long", NULL},
+        {"seed", "N", OPT_COUNT, 0, NULL, 0, 1e18, NULL, "the seed", NULL},
+        {"pool", "malloc|fixed", OPT_CHOICE, 0, NULL, 0, 0, pools, "the strategy", NULL},
+        {0}};
+    char *text = NULL;
+    size_t size = 0;
+    FILE *to = open_memstream(&text, &size);
+    opts_print_help(plain, "p", "", "", to);
+    fclose(to);
+    assert_non_null(strstr(text, "  how long\n"));
+    assert_non_null(strstr(text, "  the seed\n"));
+    assert_non_null(strstr(text, "  the strategy\n"));
     free(text);
 }
 
@@ -373,6 +393,7 @@ int main(void)
         cmocka_unit_test(without_err_the_code_is_the_same),
         cmocka_unit_test(a_bad_default_is_found_by_the_first_run),
         cmocka_unit_test(help_lists_every_option_with_default_and_bounds),
+        cmocka_unit_test(help_leaves_out_what_says_nothing),
         cmocka_unit_test(help_breaks_long_lines),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
