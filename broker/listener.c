@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "broker/listener.h"
 
+#include "base/units.h"
 #include "broker/broker.h"
 #include "broker/connection.h"
 #include "broker/loop.h"
@@ -15,6 +16,13 @@
 #include <unistd.h>
 
 enum { BACKLOG = 65535 /* the kernel takes the smaller of this and net.core.somaxconn */, ACCEPT_BATCH = 64 };
+
+// getaddrinfo takes 99999 for 34463.
+static bool is_port(const char *text)
+{
+    int64_t port;
+    return strspn(text, "0123456789") == strlen(text) && units_parse_count(text, &port) == 0 && port <= 65535;
+}
 
 int address_parse(const char *text, struct address *address, struct err *err)
 {
@@ -34,8 +42,7 @@ int address_parse(const char *text, struct address *address, struct err *err)
                              .ai_socktype = SOCK_STREAM,
                              .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE},
                     *found;
-    int code = getaddrinfo(name[0] ? name : "127.0.0.1", colon + 1, &hints, &found);
-    if (code != 0)
+    if (!is_port(colon + 1) || getaddrinfo(name[0] ? name : "127.0.0.1", colon + 1, &hints, &found) != 0)
         return err_set(err, -EINVAL,
                        "\"%s\" is not ADDRESS:PORT with a numeric address and a port up to 65535", text);
     memset(address, 0, sizeof *address);
