@@ -5,39 +5,49 @@
 
 #include "base/clock.h"
 
-enum { RUNS = 15, PAIRS = 2000, ROUNDS = 20000 };
+enum { RUNS = 25, PAIRS = 2000, ROUNDS_MAX = 1 << 14 };
 
 static int64_t smaller(int64_t a, int64_t b)
 {
     return a < b ? a : b;
 }
 
-// Nanoseconds that PAIRS gets and puts take when nobody disturbs; 0 when they cannot be had.
-static int64_t pairs_ns(const struct pool_strategy *strategy, struct pool *pool)
+// Nanoseconds that PAIRS gets and puts took, each get with so many rounds before it.
+static int64_t run_ns(struct pool *pool, int64_t rounds)
 {
-    int64_t fastest = INT64_MAX;
-    for (int run = 0; run < RUNS; run++) {
-        int64_t start = clock_now_ns();
-        for (int pair = 0; pair < PAIRS; pair++) {
-            void *object = strategy->get(pool);
-            if (!object)
-                return 0;
-            strategy->put(pool, object);
-        }
-        fastest = smaller(fastest, clock_now_ns() - start);
-    }
-    return fastest;
+    ((struct pool_base *)pool)->spin_rounds = rounds;
+    int64_t start = clock_now_ns();
+    for (int pair = 0; pair < PAIRS; pair++)
+        pool_put(pool, pool_get(pool));
+    return clock_now_ns() - start;
 }
 
-static int64_t rounds_ns(void)
+// By how many percent so many rounds make a pair dearer, when nobody disturbs.
+static double percent_dearer(struct pool *pool, int64_t rounds)
 {
-    int64_t fastest = INT64_MAX;
-    for (int run = 0; run < RUNS; run++) {
-        int64_t start = clock_now_ns();
-        handicap_spin(ROUNDS);
-        fastest = smaller(fastest, clock_now_ns() - start);
+    int64_t without = INT64_MAX, with = INT64_MAX;
+    for (int run = 0; run < RUNS; run++) { // in turns: the clock rate may drift
+        without = smaller(without, run_ns(pool, 0));
+        with = smaller(with, run_ns(pool, rounds));
     }
-    return fastest > 0 ? fastest : 1;
+    return 100.0 * (double)(with - without) / (double)(without > 0 ? without : 1);
+}
+
+static int64_t search_rounds(struct pool *pool)
+{
+    int64_t low = 0, high = 1;
+    while (high < ROUNDS_MAX && percent_dearer(pool, high) < POOLMARK_HANDICAP_GET) {
+        low = high;
+        high *= 2;
+    }
+    while (high - low > 1) {
+        int64_t middle = low + (high - low) / 2;
+        if (percent_dearer(pool, middle) < POOLMARK_HANDICAP_GET)
+            low = middle;
+        else
+            high = middle;
+    }
+    return high;
 }
 
 int64_t handicap_spin_rounds(const struct pool_strategy *strategy, const struct pool_config *config)
@@ -52,10 +62,9 @@ int64_t handicap_spin_rounds(const struct pool_strategy *strategy, const struct 
         return 0;
     ((struct pool_base *)scratch)->strategy = strategy;
     ((struct pool_base *)scratch)->config = scratch_config;
-    double pair_ns = (double)pairs_ns(strategy, scratch) / PAIRS;
+    int64_t rounds = search_rounds(scratch);
     strategy->close(scratch);
-    double round_ns = (double)rounds_ns() / ROUNDS;
-    return (int64_t)(pair_ns * POOLMARK_HANDICAP_GET / 100 / round_ns + 0.5);
+    return rounds;
 }
 
 #else
