@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loadgen/plan.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static const char *const one_target[] = {"mqtt://127.0.0.1:1883"};
+
+static struct plan_request request_of(int64_t clients)
+{
+    return (struct plan_request){.clients = clients,
+                                 .engine_clients = 500,
+                                 .clients_max = 19000,
+                                 .cores = 2,
+                                 .ranks = 1,
+                                 .can_bind = true,
+                                 .targets = one_target,
+                                 .target_count = 1};
+}
+
+static struct plan made(const struct plan_request *request)
+{
+    struct plan plan;
+    struct err err = {0};
+    if (plan_make(&plan, request, &err) < 0)
+        fail_msg("%s", err.text);
+    return plan;
+}
+
+static void assert_refused(const struct plan_request *request, const char *names)
+{
+    struct plan plan;
+    struct err err = {0};
+    assert_int_equal(plan_make(&plan, request, &err), -EINVAL);
+    if (!strstr(err.text, names))
+        fail_msg("\"%s\" does not name \"%s\"", err.text, names);
+    assert_null(plan.targets);
+}
+
+static void test_every_client_belongs_to_exactly_one_worker(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t clients, per_worker;
+        int ranks;
+    } cases[] = {{1, 0, 1}, {3, 2, 1}, {1000, 0, 1}, {10001, 500, 1}, {100, 7, 3}, {5, 1, 4}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct plan_request request = request_of(cases[i].clients);
+        request.clients_per_worker = cases[i].per_worker;
+        request.ranks = cases[i].ranks;
+        struct plan plan = made(&request);
+        int64_t next = 0;
+        for (int rank = 0; rank < plan.ranks; rank++)
+            for (int worker = 0; worker < plan.workers; worker++) {
+                struct plan_share share = plan_share(&plan, rank, worker);
+                assert_int_equal(share.first, next);
+                assert_true(share.count >= 0 && share.count <= plan.clients_per_worker);
+                next += share.count;
+            }
+        assert_int_equal(next, cases[i].clients);
+        plan_free(&plan);
+    }
+}
+
+static void test_goals_of_the_workers_add_up_to_the_goal(void **state)
+{
+    (void)state;
+    struct plan_request request = request_of(10000);
+    request.clients_per_worker = 300;
+    struct plan plan = made(&request);
+    for (int64_t goal = 0; goal <= 10000; goal += 777) {
+        int64_t sum = 0;
+        for (int worker = 0; worker < plan.workers; worker++)
+            sum += plan_goal(plan_share(&plan, 0, worker), goal);
+        assert_int_equal(sum, goal);
+    }
+    plan_free(&plan);
+}
+
+static void test_every_core_has_a_worker_when_there_are_clients_for_it(void **state)
+{
+    (void)state;
+    struct plan_request request = request_of(200);
+    struct plan plan = made(&request);
+    assert_int_equal(plan.workers, 2);
+    assert_int_equal(plan.clients_per_worker, 100);
+    plan_free(&plan);
+    request = request_of(1);
+    plan = made(&request);
+    assert_int_equal(plan.workers, 1);
+    plan_free(&plan);
+}
+
+static void test_pairs_are_not_split(void **state)
+{
+    (void)state;
+    struct plan_request request = request_of(50);
+    request.even = true;
+    request.clients_per_worker = 7;
+    struct plan plan = made(&request);
+    for (int worker = 0; worker < plan.workers; worker++)
+        assert_int_equal(plan_share(&plan, 0, worker).first % 2, 0);
+    plan_free(&plan);
+}
+
+// Routes are counted by number of (source, target) in the order they are used.
+static void test_a_million_clients_find_routes_of_ten_thousand_on_one_port(void **state)
+{
+    (void)state;
+    struct plan_request request = request_of(1000000);
+    request.engine_clients = 18000;
+    struct plan plan = made(&request);
+    assert_int_equal(plan.source_count, 100);
+    int *used = calloc(256 * 256, sizeof *used);
+    assert_non_null(used);
+    for (int64_t client = 0; client < plan.clients; client++) {
+        struct plan_route route = plan_route(&plan, client);
+        assert_non_null(route.source);
+        uint32_t address = ntohl(route.source->s_addr);
+        assert_int_equal(address >> 24, 127);
+        assert_true(++used[address & 0xffff] <= PLAN_PER_ROUTE_MAX);
+    }
+    free(used);
+    plan_free(&plan);
+}
+
+static void test_few_clients_leave_the_source_to_the_kernel(void **state)
+{
+    (void)state;
+    struct plan_request request = request_of(10000);
+    struct plan plan = made(&request);
+    assert_int_equal(plan.source_count, 0);
+    assert_null(plan_route(&plan, 17).source);
+    plan_free(&plan);
+}
+
+static void test_targets_may_be_several_with_commas_and_take_turns(void **state)
+{
+    (void)state;
+    static const char *const targets[] = {"mqtt://127.0.0.1:1883,127.0.0.2:1884", "tcp://127.0.0.3"};
+    struct plan_request request = request_of(30000);
+    request.targets = targets;
+    request.target_count = 2;
+    request.can_bind = false;
+    struct plan plan = made(&request);
+    assert_int_equal(plan.target_count, 3);
+    assert_string_equal(plan_route(&plan, 0).target->uri, "tcp://127.0.0.1:1883");
+    assert_string_equal(plan_route(&plan, 1).target->uri, "tcp://127.0.0.2:1884");
+    assert_string_equal(plan_route(&plan, 2).target->uri, "tcp://127.0.0.3:1883");
+    assert_string_equal(plan_route(&plan, 3).target->uri, "tcp://127.0.0.1:1883");
+    plan_free(&plan);
+}
+
+static void test_what_cannot_be_is_refused_by_name(void **state)
+{
+    (void)state;
+    struct plan_request request = request_of(10);
+    request.target_count = 0;
+    assert_refused(&request, "--target");
+
+    static const char *const bad[] = {"mqtt://127.0.0.1:99999", "mqtt://:1883",      "http://127.0.0.1:80",
+                                      "mqtt://127.0.0.1:18x3",  "mqtt://a.b/c:1883", "mqtt://127.0.0.1:0"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        request = request_of(10);
+        request.targets = &bad[i];
+        assert_refused(&request, bad[i]);
+    }
+
+    static const char *const bad_source[] = {"127.0.0.256"};
+    request = request_of(10);
+    request.sources = bad_source;
+    request.source_count = 1;
+    assert_refused(&request, "127.0.0.256");
+
+    static const char *const source[] = {"127.0.0.2"};
+    request = request_of(10);
+    request.sources = source;
+    request.source_count = 1;
+    request.can_bind = false;
+    assert_refused(&request, "--engine raw");
+
+    request = request_of(10001);
+    request.can_bind = false;
+    assert_refused(&request, "need 2 routes");
+
+    request = request_of(100000);
+    request.clients_per_worker = 20000;
+    assert_refused(&request, "more than one process can hold");
+
+    request = request_of(100);
+    request.clients_per_worker = 10;
+    request.workers = 9;
+    assert_refused(&request, "need 10 workers");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_every_client_belongs_to_exactly_one_worker),
+        cmocka_unit_test(test_goals_of_the_workers_add_up_to_the_goal),
+        cmocka_unit_test(test_every_core_has_a_worker_when_there_are_clients_for_it),
+        cmocka_unit_test(test_pairs_are_not_split),
+        cmocka_unit_test(test_a_million_clients_find_routes_of_ten_thousand_on_one_port),
+        cmocka_unit_test(test_few_clients_leave_the_source_to_the_kernel),
+        cmocka_unit_test(test_targets_may_be_several_with_commas_and_take_turns),
+        cmocka_unit_test(test_what_cannot_be_is_refused_by_name),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loadgen/summary.h"
+
+#include "base/clock.h"
+#include "loadgen/payload.h"
+#include "loadgen/pools_file.h"
+#include "tests/temp_dir.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static double value_of(const struct summary *summary, const char *name)
+{
+    for (int i = 0; i < summary->count; i++)
+        if (strcmp(summary->rows[i].name, name) == 0)
+            return summary->rows[i].value;
+    fail_msg("no metric %s", name);
+    return 0;
+}
+
+static struct sample sample_of(int64_t connections, int64_t bytes)
+{
+    return (struct sample){.connections = connections,
+                           .target_rss_bytes = bytes,
+                           .target_pss_bytes = bytes,
+                           .target_private_bytes = bytes,
+                           .target_cpu_ns = connections * 5000,
+                           .generator_pss_bytes = 1000000 + connections * 50,
+                           .generator_cpu_ns = 0,
+                           .kernel_slab_bytes = connections * 7000,
+                           .kernel_tcp_bytes = connections * 1000,
+                           .kernel_page_table_bytes = 0};
+}
+
+static void test_the_slope_is_taken_from_a_tenth_to_all(void **state)
+{
+    (void)state;
+    struct summary summary = {0};
+    struct sample start = sample_of(0, 1000000);
+    struct sample tenth = sample_of(100, 3000000); // the first connections cost more
+    struct sample full = sample_of(1000, 3000000 + 900 * 700);
+    summary_add_memory(&summary, &start, &tenth, &full);
+    assert_true(value_of(&summary, "memory.per_connection_bytes") == 700);
+    assert_true(value_of(&summary, "memory.start_bytes") == 1000000);
+    assert_true(value_of(&summary, "memory.full_bytes") == 3630000);
+    assert_true(value_of(&summary, "kernel.per_connection_bytes") == 8000);
+    assert_true(value_of(&summary, "cpu.per_connection_ns") == 5000);
+    assert_true(value_of(&summary, "generator.per_client_bytes") == 50);
+}
+
+static void test_what_was_not_read_is_not_a_number(void **state)
+{
+    (void)state;
+    struct summary summary = {0};
+    struct sample start = sample_of(0, 1000000), full = sample_of(1000, 2000000);
+    start.target_cpu_ns = -1;
+    summary_add_memory(&summary, &start, NULL, &full);
+    assert_true(isnan(value_of(&summary, "cpu.per_connection_ns")));
+}
+
+static void test_the_record_gets_metrics_reasons_and_anomalies(void **state)
+{
+    (void)state;
+    char dir[TEMP_PATH_SIZE], file[TEMP_PATH_SIZE];
+    temp_dir_make(dir);
+    char argument[] = "poolmark-loadgen";
+    char *argv[] = {argument, NULL};
+    struct record *record;
+    struct err err = {0};
+    struct config config = {.connections = 10};
+    if (record_open(&record, temp_dir_file(dir, "run", file), "load", 1, argv, &err) < 0)
+        fail_msg("%s", err.text);
+    struct run run = {.config = &config, .record = record, .interrupted = true, .broken = "interrupted by SIGINT"};
+    void *memory = aligned_alloc(64, LATENCY_COUNT * hist_bytes());
+    assert_non_null(memory);
+    memset(memory, 0, LATENCY_COUNT * hist_bytes());
+    for (int i = 0; i < LATENCY_COUNT; i++)
+        run.total[i] = hist_init((char *)memory + (size_t)i * hist_bytes());
+    hist_add(run.total[LATENCY_LAG], 5 * NS_PER_MS);
+    run.tally.count[TALLY_CONNECTED] = 6;
+    run.tally.failed[REASON_REFUSED_UNAVAILABLE] = 3;
+    run.tally.dropped[REASON_RESET] = 2;
+
+    struct summary summary = {0};
+    summary_add_clients(&summary, &run);
+    summary_write(&summary, &run, NULL);
+    assert_int_equal(record_close(record, "incomplete", &err), 0);
+
+    char *text = temp_file_read(temp_dir_file(dir, "run/run.json", file));
+    assert_non_null(text);
+    json_t *json = json_loads(text, 0, NULL);
+    assert_non_null(json);
+    json_t *metrics = json_object_get(json, "metrics");
+    json_t *failed = json_object_get(metrics, "clients.failed");
+    assert_true(json_number_value(json_object_get(failed, "value")) == 4); // three refused, one not started
+    json_t *reasons = json_object_get(json_object_get(json, "summary"), "failed");
+    assert_int_equal(json_integer_value(json_object_get(reasons, "connack_3")), 3);
+    assert_int_equal(json_integer_value(json_object_get(reasons, "not_started")), 1);
+    assert_non_null(strstr(text, "fell behind its schedule"));
+    assert_non_null(strstr(text, "interrupted by SIGINT"));
+    assert_non_null(strstr(text, "connection reset"));
+    json_decref(json);
+    free(text);
+    free(memory);
+    temp_dir_remove(dir);
+}
+
+static void test_every_reason_has_a_name_and_a_text(void **state)
+{
+    (void)state;
+    for (int i = 0; i < REASON_COUNT; i++) {
+        assert_string_not_equal(tally_reason_name((enum tally_reason)i), "unknown");
+        assert_string_not_equal(tally_reason_text((enum tally_reason)i), "unknown");
+    }
+    assert_int_equal(tally_reason_of_connack(3), REASON_REFUSED_UNAVAILABLE);
+    assert_int_equal(tally_reason_of_connack(77), REASON_PROTOCOL);
+}
+
+static void test_progress_shows_no_rate_below_zero(void **state)
+{
+    (void)state;
+    struct progress progress = {.last_ns = 0, .last_connected = 1000};
+    struct tally tally = {0};
+    tally.count[TALLY_CONNECTED] = 10; // fewer than before: as after a worker's death
+    char line[256];
+    struct progress_view view = {
+        .phase = "close", .now_ns = NS_PER_S, .wanted = 1000, .target_rss_bytes = -1, .tally = &tally};
+    progress_format(&progress, &view, line, sizeof line);
+    assert_non_null(strstr(line, ", 0/s"));
+    assert_non_null(strstr(line, "0 of 1000 connected"));
+    tally.count[TALLY_CONNECTED] = 1500;
+    progress_format(&progress, &view, line, sizeof line);
+    assert_non_null(strstr(line, ", 500/s"));
+}
+
+static void test_a_payload_reads_as_it_was_written_and_nothing_else_does(void **state)
+{
+    (void)state;
+    uint8_t bytes[PAYLOAD_MIN_BYTES];
+    struct payload in = {.pair = 7, .sequence = 1ULL << 40, .intended_ns = 123456789012345, .sent_ns = -1}, out;
+    payload_write(bytes, &in);
+    assert_true(payload_read(bytes, sizeof bytes, &out));
+    assert_int_equal(out.pair, in.pair);
+    assert_int_equal(out.sequence, in.sequence);
+    assert_int_equal(out.intended_ns, in.intended_ns);
+    assert_int_equal(out.sent_ns, in.sent_ns);
+    assert_false(payload_read(bytes, sizeof bytes - 1, &out));
+    bytes[0] ^= 1;
+    assert_false(payload_read(bytes, sizeof bytes, &out));
+}
+
+static void test_parts_are_the_last_whole_lines_of_every_instance(void **state)
+{
+    (void)state;
+    char dir[TEMP_PATH_SIZE], file[TEMP_PATH_SIZE];
+    temp_dir_make(dir);
+    FILE *csv = fopen(temp_dir_file(dir, "pools.csv", file), "w");
+    assert_non_null(csv);
+    fprintf(csv, "at_ns,pool,strategy,bytes_owned\n");
+    for (int second = 1; second <= 500; second++)
+        fprintf(csv, "%d,connections,slab,%d\n%d,buffers,slab,%d\n", second, second * 1000, second, second * 10);
+    fprintf(csv, "501,connections,slab,99"); // cut off: the rest has not been written yet
+    fclose(csv);
+    struct pool_parts parts = POOL_PARTS_NONE;
+    assert_int_equal(pools_file_add(&parts, dir), 0);
+    assert_int_equal(pools_file_add(&parts, dir), 0); // a second instance
+    assert_int_equal(parts.at_ns, 500);
+    assert_int_equal(parts.bytes[PART_OBJECTS], 2 * 500000);
+    assert_int_equal(parts.bytes[PART_BUFFERS], 2 * 5000);
+    assert_int_equal(parts.bytes[PART_MESSAGES], -1);
+    assert_true(pools_file_add(&parts, "/nowhere/at/all") < 0);
+    temp_dir_remove(dir);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_the_slope_is_taken_from_a_tenth_to_all),
+        cmocka_unit_test(test_what_was_not_read_is_not_a_number),
+        cmocka_unit_test(test_the_record_gets_metrics_reasons_and_anomalies),
+        cmocka_unit_test(test_every_reason_has_a_name_and_a_text),
+        cmocka_unit_test(test_progress_shows_no_rate_below_zero),
+        cmocka_unit_test(test_a_payload_reads_as_it_was_written_and_nothing_else_does),
+        cmocka_unit_test(test_parts_are_the_last_whole_lines_of_every_instance),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
