@@ -128,16 +128,18 @@ static void on_close_failed(void *context, MQTTAsync_failureData *data)
 // --- what the worker calls ---------------------------------------------------------------------------------
 
 // Many processes share the machine, and each has two threads of the library: small stacks, one arena of
-// malloc.
+// malloc. Sanitizers keep much of their own on each stack, so their builds leave it as it is.
 static void be_small(void)
 {
     mallopt(M_ARENA_MAX, 1);
+#if !defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_ADDRESS__)
     pthread_attr_t attr;
     if (pthread_getattr_default_np(&attr) == 0) {
         pthread_attr_setstacksize(&attr, 128 * 1024);
         pthread_setattr_default_np(&attr);
         pthread_attr_destroy(&attr);
     }
+#endif
 }
 
 static int paho_open(struct engine_run **run_out, const struct engine_config *config, struct err *err)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What every engine promises (loadgen/engine.h), tested alike over all of them, against a peer that answers at once.
+// What every engine promises (loadgen/engine.h), tested alike over all of them, against a peer that answers
+// at once.
 #include "loadgen/engine.h"
 
 #include "base/clock.h"
@@ -100,7 +101,8 @@ static void step_until(struct bench *bench, enum engine_event_kind kind, int cou
     int64_t limit_ns = clock_now_ns() + 60 * NS_PER_S;
     while (bench->counts[kind] < count) {
         if (clock_now_ns() > limit_ns)
-            fail_msg("%s: %d events of kind %d, %d awaited", bench->engine->name, bench->counts[kind], kind, count);
+            fail_msg("%s: %d events of kind %d, %d awaited", bench->engine->name, bench->counts[kind], kind,
+                     count);
         bench->engine->step(bench->run, clock_now_ns() + 50 * NS_PER_MS);
     }
 }
@@ -125,7 +127,8 @@ static void publish(struct bench *bench, int client, int qos, uint64_t sequence)
 {
     uint8_t bytes[64] = {0};
     int64_t now_ns = clock_now_ns();
-    struct payload payload = {.pair = 5, .sequence = sequence, .intended_ns = now_ns - 1000, .sent_ns = now_ns};
+    struct payload payload = {
+        .pair = 5, .sequence = sequence, .intended_ns = now_ns - 1000, .sent_ns = now_ns};
     payload_write(bytes, &payload);
     struct engine_message message = {.topic = "poolmark/test/t",
                                      .payload = bytes,
@@ -150,7 +153,8 @@ static void check_connects_once_and_says_when(const struct engine *engine)
         const struct engine_event *event = event_of(&bench, ENGINE_CONNECTED, i);
         assert_false(seen[event->client]);
         seen[event->client] = true;
-        assert_true(event->started_ns >= before_ns && event->at_ns >= event->started_ns && event->at_ns <= after_ns);
+        assert_true(event->started_ns >= before_ns && event->at_ns >= event->started_ns &&
+                    event->at_ns <= after_ns);
         assert_int_equal(engine->connect(bench.run, event->client), -EISCONN);
     }
     assert_int_equal(bench.counts[ENGINE_FAILED], 0);
@@ -214,7 +218,8 @@ static void check_a_lost_connection_is_told_once(const struct engine *engine)
         const struct engine_event *event = event_of(&bench, ENGINE_DROPPED, i);
         assert_false(seen[event->client]);
         seen[event->client] = true;
-        assert_true(event->reason == REASON_CLOSED || event->reason == REASON_RESET || event->reason == REASON_LOST);
+        assert_true(event->reason == REASON_CLOSED || event->reason == REASON_RESET ||
+                    event->reason == REASON_LOST);
     }
     struct engine_message message = {.topic = "t", .payload = (const uint8_t *)"x", .payload_bytes = 1};
     assert_int_equal(engine->publish(bench.run, 0, &message), -ENOTCONN);
@@ -320,11 +325,11 @@ static void for_each(void (*check)(const struct engine *))
         check(*engine);
 }
 
-#define FOR_EACH(name)                                                                                            \
-    static void test_##name(void **state)                                                                         \
-    {                                                                                                             \
-        (void)state;                                                                                              \
-        for_each(check_##name);                                                                                   \
+#define FOR_EACH(name)                                                                                       \
+    static void test_##name(void **state)                                                                    \
+    {                                                                                                        \
+        (void)state;                                                                                         \
+        for_each(check_##name);                                                                              \
     }
 FOR_EACH(connects_once_and_says_when)
 FOR_EACH(refusals_carry_their_code)

@@ -34,7 +34,8 @@ struct shared {
 
 static struct shared *map_shared(void)
 {
-    void *shared = mmap(NULL, sizeof(struct shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    void *shared =
+        mmap(NULL, sizeof(struct shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     assert_ptr_not_equal(shared, MAP_FAILED);
     return shared;
 }
@@ -101,7 +102,8 @@ static int deaf(struct fleet_worker *worker, void *context)
     return 0;
 }
 
-static struct fleet *opened(int workers, int tokens, int (*work)(struct fleet_worker *, void *), void *context)
+static struct fleet *opened(int workers, int tokens, int (*work)(struct fleet_worker *, void *),
+                            void *context)
 {
     struct fleet_config config = {
         .workers = workers, .tokens = tokens, .work = work, .context = context, .clients_of = ten_clients};

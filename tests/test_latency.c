@@ -115,8 +115,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_samples_of_many_processes_arrive_whole, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_a_worker_killed_while_it_counts_leaves_the_others_counting, set_up,
-                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_a_worker_killed_while_it_counts_leaves_the_others_counting,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_old_samples_are_flushed_and_young_ones_wait, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

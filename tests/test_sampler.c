@@ -41,7 +41,8 @@ static void test_a_full_sample_has_everything_and_a_quick_one_no_pss(void **stat
     assert_true(sample.target_pss_bytes > 0 && sample.target_private_bytes > 0);
     assert_true(sample.target_rss_bytes >= sample.target_private_bytes);
     assert_true(sample.generator_pss_bytes > 0);
-    assert_true(sample.kernel_slab_bytes > 0 && sample.kernel_tcp_bytes >= 0 && sample.kernel_page_table_bytes > 0);
+    assert_true(sample.kernel_slab_bytes > 0 && sample.kernel_tcp_bytes >= 0 &&
+                sample.kernel_page_table_bytes > 0);
     sample_read(&sample, &self, 1, NULL, 0, false);
     assert_true(sample.target_rss_bytes > 0);
     assert_int_equal(sample.target_pss_bytes, -1);

@@ -54,7 +54,8 @@ static void test_turns_of_all_workers_make_the_whole_schedule(void **state)
     for (size_t w = 0; w < sizeof workers / sizeof workers[0]; w++) {
         int64_t before_ns = 0;
         for (int64_t k = 0; k < workers[w].count * MESSAGES; k++) {
-            struct schedule_turn turn = schedule_turn(&schedule, PAIRS, workers[w].first, workers[w].count, k);
+            struct schedule_turn turn =
+                schedule_turn(&schedule, PAIRS, workers[w].first, workers[w].count, k);
             int64_t act = turn.message * PAIRS + turn.pair;
             assert_int_equal(turn.intended_ns, schedule_at(&schedule, act));
             assert_true(turn.intended_ns >= before_ns);

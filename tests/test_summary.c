@@ -76,7 +76,8 @@ static void test_the_record_gets_metrics_reasons_and_anomalies(void **state)
     struct config config = {.connections = 10};
     if (record_open(&record, temp_dir_file(dir, "run", file), "load", 1, argv, &err) < 0)
         fail_msg("%s", err.text);
-    struct run run = {.config = &config, .record = record, .interrupted = true, .broken = "interrupted by SIGINT"};
+    struct run run = {
+        .config = &config, .record = record, .interrupted = true, .broken = "interrupted by SIGINT"};
     void *memory = aligned_alloc(64, LATENCY_COUNT * hist_bytes());
     assert_non_null(memory);
     memset(memory, 0, LATENCY_COUNT * hist_bytes());
@@ -143,7 +144,8 @@ static void test_a_payload_reads_as_it_was_written_and_nothing_else_does(void **
 {
     (void)state;
     uint8_t bytes[PAYLOAD_MIN_BYTES];
-    struct payload in = {.pair = 7, .sequence = 1ULL << 40, .intended_ns = 123456789012345, .sent_ns = -1}, out;
+    struct payload in = {.pair = 7, .sequence = 1ULL << 40, .intended_ns = 123456789012345, .sent_ns = -1},
+                   out;
     payload_write(bytes, &in);
     assert_true(payload_read(bytes, sizeof bytes, &out));
     assert_int_equal(out.pair, in.pair);
@@ -164,7 +166,8 @@ static void test_parts_are_the_last_whole_lines_of_every_instance(void **state)
     assert_non_null(csv);
     fprintf(csv, "at_ns,pool,strategy,bytes_owned\n");
     for (int second = 1; second <= 500; second++)
-        fprintf(csv, "%d,connections,slab,%d\n%d,buffers,slab,%d\n", second, second * 1000, second, second * 10);
+        fprintf(csv, "%d,connections,slab,%d\n%d,buffers,slab,%d\n", second, second * 1000, second,
+                second * 10);
     fprintf(csv, "501,connections,slab,99"); // cut off: the rest has not been written yet
     fclose(csv);
     struct pool_parts parts = POOL_PARTS_NONE;
