@@ -37,8 +37,10 @@ static struct level level_at(struct mqtt_text path, size_t at, size_t *next)
 // The start of the level that ends before `at`.
 static size_t level_before(struct mqtt_text path, size_t at)
 {
-    const char *slash = memrchr(path.data, '/', at - 1);
-    return slash ? (size_t)(slash - path.data) + 1 : 0;
+    size_t start = at - 1;
+    while (start > 0 && path.data[start - 1] != '/')
+        start--;
+    return start;
 }
 
 static bool level_is(struct level level, char wildcard)

@@ -200,6 +200,22 @@ struct process *process_start_broker(const char *argument, ...)
     return process;
 }
 
+struct process *process_start_lean_broker(void)
+{
+    return process_start_broker("--threads", "2", NULL);
+}
+
+struct process *process_start_classic_broker(void)
+{
+    return process_start_broker("--shape", "classic", "--pool", "expand", "--initial", "4", NULL);
+}
+
+struct process *process_start_small_broker(void)
+{
+    return process_start_broker("--threads", "2", "--pool", "sync", "--shape",
+                                "object=512,read=256,write=256,arena=512,eager", NULL);
+}
+
 void process_signal(struct process *process, int signal)
 {
     assert_int_equal(kill(process->pid, signal), 0);

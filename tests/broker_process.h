@@ -25,6 +25,13 @@ struct process;
 // Fails the test when it does not start.
 struct process *process_start_broker(const char *argument, ...) __attribute__((sentinel));
 
+// The same in ways that what a broker does must not depend on: in shape lean with malloc and two threads; in
+// shape classic with a pool that grows, one thread; with the smallest buffers there can be, eager, in a pool
+// of kept objects.
+struct process *process_start_lean_broker(void);
+struct process *process_start_classic_broker(void);
+struct process *process_start_small_broker(void);
+
 // Any program; `arguments` without its name, NULL-terminated. Does not wait for anything.
 struct process *process_start(const char *name, const char *const *arguments);
 

@@ -25,13 +25,19 @@ struct row {
         what, literal, sizeof(literal) - 1                                                                   \
     }
 
-static int set_up(void **state)
+static int start_lean(void **state)
 {
-    *state = process_start_broker("--threads", "2", NULL);
+    *state = process_start_lean_broker();
     return 0;
 }
 
-static int tear_down(void **state)
+static int start_small(void **state)
+{
+    *state = process_start_small_broker();
+    return 0;
+}
+
+static int stop(void **state)
 {
     return process_stop(*state);
 }
@@ -350,5 +356,6 @@ int main(void)
         cmocka_unit_test(test_packets_that_come_byte_by_byte_are_understood),
         cmocka_unit_test(test_packets_that_come_all_at_once_are_understood),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    int failed = cmocka_run_group_tests_name("shape lean", tests, start_lean, stop);
+    return failed + cmocka_run_group_tests_name("small buffers", tests, start_small, stop);
 }

@@ -18,13 +18,28 @@ struct fixture {
     struct raw_client publisher, subscriber; // connected anew for each test
 };
 
-static int start(void **state)
+static int start(void **state, struct process *broker)
 {
     struct fixture *fixture = calloc(1, sizeof *fixture);
     assert_non_null(fixture);
-    fixture->broker = process_start_broker("--threads", "2", NULL);
+    fixture->broker = broker;
     *state = fixture;
     return 0;
+}
+
+static int start_lean(void **state)
+{
+    return start(state, process_start_lean_broker());
+}
+
+static int start_classic(void **state)
+{
+    return start(state, process_start_classic_broker());
+}
+
+static int start_small(void **state)
+{
+    return start(state, process_start_small_broker());
 }
 
 static int stop(void **state)
@@ -466,5 +481,7 @@ int main(void)
         TEST(test_payloads_of_every_size_come_whole),
         TEST(test_a_slow_reader_gets_everything_that_was_acknowledged),
     };
-    return cmocka_run_group_tests(tests, start, stop);
+    int failed = cmocka_run_group_tests_name("shape lean", tests, start_lean, stop);
+    failed += cmocka_run_group_tests_name("shape classic", tests, start_classic, stop);
+    return failed + cmocka_run_group_tests_name("small buffers", tests, start_small, stop);
 }

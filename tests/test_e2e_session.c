@@ -10,13 +10,19 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
-static int set_up(void **state)
+static int start_lean(void **state)
 {
-    *state = process_start_broker("--threads", "2", NULL);
+    *state = process_start_lean_broker();
     return 0;
 }
 
-static int tear_down(void **state)
+static int start_small(void **state)
+{
+    *state = process_start_small_broker();
+    return 0;
+}
+
+static int stop(void **state)
 {
     return process_stop(*state);
 }
@@ -315,5 +321,6 @@ int main(void)
             test_mqtt_3_1_2_24_a_silent_client_is_closed_after_its_keep_alive_and_leaves_its_will),
         cmocka_unit_test(test_mqtt_3_1_2_24_a_client_that_only_receives_is_silent),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    int failed = cmocka_run_group_tests_name("shape lean", tests, start_lean, stop);
+    return failed + cmocka_run_group_tests_name("small buffers", tests, start_small, stop);
 }

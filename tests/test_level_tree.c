@@ -120,12 +120,12 @@ static void test_closing_drops_each_value_once(void **state)
     level_tree_close(NULL, NULL);
 }
 
-// 20 000 children come and go in other orders, so that tables grow and shrink with moves under way; after
+// 5 000 children come and go in other orders, so that tables grow and shrink with moves under way; after
 // each change everything that should be there is found.
 static void test_children_are_found_while_tables_grow_and_shrink(void **state)
 {
     (void)state;
-    enum { MANY = 20000, STEP = 7919 }; // a prime that divides MANY not: each is met once
+    enum { MANY = 5000, STEP = 7919 }; // a prime that divides MANY not: each is met once
     struct level_tree *tree = tree_open();
     char path[32];
     for (int i = 0; i < MANY; i++) {
