@@ -6,6 +6,9 @@
 // second. Growth in the background is meant for such a rate; a loop of bare gets would only measure how soon
 // it runs out. Between operations the thread spins, so that no wake-up is in the times.
 //
+// `preempted` says how often the kernel took the thread off its processor meanwhile: longest times of some
+// milliseconds are those, and not the pool's.
+//
 // grow: a pool of GROW_INITIAL objects, GROW_OBJECTS gets. Counters: the get's percentiles; faults_get, page
 // faults in the path of all gets; faults_touch, page faults when all objects were written afterwards;
 // expansions and misses. shrink: GROW_OBJECTS are out; each step puts two and gets one until few are left,
@@ -15,12 +18,13 @@
 #include "bench/latency.h"
 #include "bench/workload.h"
 
-enum { GROW_INITIAL = 1024, GROW_OBJECTS = 50000, PACE_NS = 10000, SWEEP_EVERY = 5000 };
+enum { GROW_INITIAL = 1024, GROW_OBJECTS = 50000, PACE_NS = 10000, SWEEP_EVERY = 5000, PRIMING_OBJECTS = 64 };
 
 struct storm {
     struct latency gets;
     void **objects;
     int64_t at, start_ns; // operations begun; when the first was due
+    int64_t preemptions;  // at the start, then since
 };
 
 static void setup_grow(struct gb_state *state, void *context)
@@ -74,6 +78,13 @@ static double mean_seconds(const struct latency *latency)
     return sum_ns * 1e-9 / (double)(latency->count ? latency->count : 1);
 }
 
+// The schedule begins now.
+static void begin(struct storm *storm)
+{
+    storm->preemptions = bench_thread_preemptions();
+    storm->start_ns = clock_now_ns();
+}
+
 static void report(struct gb_state *state, const struct bench_case *bench, const struct storm *storm)
 {
     latency_report(&storm->gets, state, "");
@@ -83,7 +94,18 @@ static void report(struct gb_state *state, const struct bench_case *bench, const
     gb_set_counter(state, "expansions", (double)stats.expansions, GB_COUNTER_SUM);
     gb_set_counter(state, "shrinks", (double)stats.shrinks, GB_COUNTER_SUM);
     gb_set_counter(state, "misses", (double)stats.misses, GB_COUNTER_SUM);
+    gb_set_counter(state, "preempted", (double)storm->preemptions, GB_COUNTER_SUM);
     gb_set_counter(state, "longest_expansion_ns", (double)stats.longest_expansion_ns, GB_COUNTER_SUM);
+}
+
+// Some gets and puts beforehand: what the strategy makes for a thread, and code that was never run, come once
+// and not in the storm.
+static void prime(struct pool *pool, struct storm *storm)
+{
+    for (int i = 0; i < PRIMING_OBJECTS; i++)
+        storm->objects[i] = pool_get(pool);
+    for (int i = 0; i < PRIMING_OBJECTS; i++)
+        pool_put(pool, storm->objects[i]);
 }
 
 static void run_grow(struct gb_state *state, void *context)
@@ -95,14 +117,14 @@ static void run_grow(struct gb_state *state, void *context)
         return;
     }
     while (gb_next_batch(state) > 0) {
-        // One get beforehand: what the strategy makes for a thread is made once, not in the storm.
-        pool_put(bench->pool, pool_get(bench->pool));
+        prime(bench->pool, &storm);
         int64_t faults = bench_thread_faults(), got = 0;
-        storm.start_ns = clock_now_ns();
+        begin(&storm);
         for (int64_t i = 0; i < GROW_OBJECTS; i++) {
             pace(&storm);
             got += (storm.objects[i] = timed_get(bench->pool, &storm)) != NULL;
         }
+        storm.preemptions = bench_thread_preemptions() - storm.preemptions;
         gb_set_iteration_time(state, mean_seconds(&storm.gets));
         gb_set_counter(state, "faults_get", (double)(bench_thread_faults() - faults), GB_COUNTER_SUM);
         faults = bench_thread_faults();
@@ -142,7 +164,7 @@ static void keep_longest(int64_t *longest, int64_t from)
 // Objects left when it is done: between 0 and GROW_INITIAL.
 static int64_t ebb(const struct bench_case *bench, struct storm *storm, int64_t left, struct longest *longest)
 {
-    storm->start_ns = clock_now_ns();
+    begin(storm);
     while (left > GROW_INITIAL) {
         pace(storm);
         for (int k = 0; k < 2; k++) {
@@ -177,6 +199,7 @@ static void run_shrink(struct gb_state *state, void *context)
         struct longest longest = {0};
         int64_t faults = bench_thread_faults();
         left = ebb(bench, &storm, left, &longest);
+        storm.preemptions = bench_thread_preemptions() - storm.preemptions;
         gb_set_counter(state, "faults", (double)(bench_thread_faults() - faults), GB_COUNTER_SUM);
         gb_set_iteration_time(state, mean_seconds(&storm.gets));
         report(state, bench, &storm);

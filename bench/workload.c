@@ -96,6 +96,12 @@ const struct workload *workload_at(size_t index)
     return NULL;
 }
 
+int64_t bench_thread_preemptions(void)
+{
+    struct rusage usage;
+    return getrusage(RUSAGE_THREAD, &usage) == 0 ? usage.ru_nivcsw : 0;
+}
+
 static bool fits(const struct workload *row, const struct pool_strategy *strategy, size_t bytes)
 {
     unsigned caps = pool_strategy_caps(strategy);

@@ -67,8 +67,10 @@ void bench_unmap(void *memory, size_t bytes);
 // After the loop: this thread did so many operations.
 void bench_report_ops(struct gb_state *state, int64_t ops);
 
-// Minor page faults of the calling thread so far.
+// Of the calling thread so far: minor page faults; times that it was taken off its processor against its
+// will.
 int64_t bench_thread_faults(void);
+int64_t bench_thread_preemptions(void);
 
 // Adds every row that fits to the suite. `cases` is given an array to be freed after the last run.
 int workloads_register(struct gb_suite *suite, struct bench_case **cases, struct err *err)

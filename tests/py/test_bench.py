@@ -258,6 +258,35 @@ def test_wrong_calls_are_named_and_leave_nothing(poolmark, tmp_path, words, name
     assert not out.exists()
 
 
+def bench_program(*words, **env):
+    return subprocess.run([str(PROGRAM), *words], capture_output=True, text=True, timeout=120, env={**os.environ, **env})
+
+
+@needs_program
+def test_the_program_says_what_it_has(tmp_path):
+    assert bench_program("--version").stdout.startswith("poolmark-bench 0.")
+    workloads = [line.split()[0] for line in bench_program("--poolmark_list_workloads").stdout.splitlines()]
+    assert {workload for workload, _, _ in bench_plan.DEFAULT} <= set(workloads)
+    assert set(bench_plan.FEWER_REPETITIONS) | set(bench_plan.RUN_S) <= set(workloads)
+    done = bench_program("--help")
+    assert done.returncode == 0 and "--benchmark_filter" in done.stdout
+    done = bench_program("--benchmark_flavour=sweet")
+    assert done.returncode == 2
+    assert done.stderr == ("poolmark-bench: '--benchmark_flavour=sweet' is not an option, or has a value that it does not "
+                           "take (--help lists them)\n")
+
+
+@needs_program
+@pytest.mark.parametrize("contender", bench_plan.OTHER_ALLOCATORS, ids=lambda contender: contender.name)
+def test_each_contender_runs_on_its_own_allocator(tmp_path, contender):
+    out = tmp_path / "1.json"
+    bench = bench_of("lifo/malloc/64", contender)
+    done = bench_program("--benchmark_filter=^lifo/malloc/64$", "--benchmark_min_time=0.0001", f"--benchmark_out={out}",
+                         **contender.environment())
+    assert done.returncode == 0, done.stderr
+    assert bench_report.read(out, bench).time_ns > 0
+
+
 # Whole runs of programs that misbehave.
 
 FAKE = """\
