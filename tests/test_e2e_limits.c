@@ -157,7 +157,7 @@ static size_t send_some(int fd, const char *data, size_t bytes)
 static void a_client_that_does_not_read_is_not_read_from_and_loses_nothing(void **state)
 {
     (void)state;
-    enum { PINGS = 3000000, CHUNK = 1 << 16 };
+    enum { PINGS = 5000000, CHUNK = 1 << 16, STUCK_MS = 50 };
     struct process *broker = process_start_broker("--shape", "lean", NULL);
     struct raw_client client, other;
     raw_connect_clean(&client, process_port(broker), "flood");
@@ -170,9 +170,10 @@ static void a_client_that_does_not_read_is_not_read_from_and_loses_nothing(void 
     }
     size_t to_send = (size_t)PINGS * 2, to_receive = (size_t)PINGS * 2;
     while (to_receive > 0) {
-        // Reads only when it cannot send, so that the sockets are as full as they get.
+        // Reads only when it cannot send, so that the sockets are as full as they get (a longer wait makes
+        // them fuller, and nothing else depends on it).
         struct pollfd wait = {.fd = client.fd, .events = to_send > 0 ? POLLOUT : POLLIN};
-        if (poll(&wait, 1, to_send > 0 ? 0 : PROCESS_GUARD_S * 1000) == 1 && to_send > 0) {
+        if (poll(&wait, 1, to_send > 0 ? STUCK_MS : PROCESS_GUARD_S * 1000) == 1 && to_send > 0) {
             size_t chunk = to_send < CHUNK ? to_send : CHUNK;
             // An odd byte sent leaves half a packet: the next chunk goes on with its other half.
             size_t odd = to_send % 2;
