@@ -153,7 +153,8 @@ static void test_without_iterations_it_runs_until_the_time_asked_for(void **unus
     // The library takes iterations up to a thousand million, or as many as last for 2 ms.
     double iterations = number_at(benchmarks, 0, "iterations");
     assert_true(iterations >= 1e9 || iterations * number_at(benchmarks, 0, "real_time") >= 2e6 * 0.99);
-    assert_true(seen.runs > 1);
+    // Rounds that were too short came before; on a busy machine already the first may last long enough.
+    assert_true((double)seen.iterations >= iterations);
     json_decref(document);
 }
 

@@ -101,7 +101,7 @@ static void small_values_are_kept_to_the_nanosecond(void **state)
 {
     (void)state;
     struct hist *hist = make();
-    for (int64_t ns = 0; ns < 2048; ns++) {
+    for (int64_t ns = 0; ns < 2048; ns += 23) {
         hist_reset(hist);
         hist_add(hist, ns);
         hist_add(hist, HOUR_NS); // so that the exact ends do not hide the buckets
