@@ -21,7 +21,7 @@
 #include <stdalign.h>
 #include <stdatomic.h>
 
-enum { COUNTERS_SLACK = 64 };
+enum { COUNTERS_SLACK = 16 };
 
 // Two cache lines: processors fetch neighbouring lines in pairs.
 struct counters_row {

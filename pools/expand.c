@@ -217,23 +217,6 @@ fail_preheat:
     return code;
 }
 
-// None is free, or too many are out. Called with the lock held; lets it go.
-static void *get_past_bound(struct pool *pool)
-{
-    struct stock *stock = &pool->stock;
-    if (stock->in_use < pool->refuse_at) {
-        stock_reserve_locked(stock);
-        spin_unlock(&stock->lock);
-        return stock_stray(stock, STOCK_OVERFLOW);
-    }
-    bool first = stock_refuse_locked(stock);
-    int64_t owned = stock->owned, in_use = stock->in_use;
-    spin_unlock(&stock->lock);
-    if (first)
-        stock_emit_refusal(&pool->base.config, owned, in_use);
-    return NULL;
-}
-
 // None is free and `max` is not reached. Called with the lock held; lets it go.
 static void *get_while_short(struct pool *pool)
 {
@@ -251,7 +234,7 @@ static void *get_while_short(struct pool *pool)
             return stock_hand_out(stock, object);
         }
         if (stock->in_use >= pool->refuse_at)
-            return get_past_bound(pool);
+            return stock_past_bound_unlock(stock, &pool->base.config);
     }
     stock_reserve_locked(stock);
     spin_unlock(&stock->lock);
@@ -282,11 +265,12 @@ static void *expand_get(struct pool *pool)
     struct stock *stock = &pool->stock;
     spin_lock(&stock->lock);
     if (__builtin_expect(stock->in_use >= pool->refuse_at, 0))
-        return get_past_bound(pool);
+        return stock_past_bound_unlock(stock, &pool->base.config);
     stock->refusing = false;
     void *object = stock_pop_locked(stock);
     if (__builtin_expect(!object, 0))
-        return pool->max && stock->owned >= pool->max ? get_past_bound(pool) : get_while_short(pool);
+        return pool->max && stock->owned >= pool->max ? stock_past_bound_unlock(stock, &pool->base.config)
+                                                      : get_while_short(pool);
     if (__builtin_expect(stock->in_use >= stock->grow_at, 0))
         return get_and_grow(pool, object);
     stock->hits++;

@@ -7,8 +7,7 @@
 
 struct pool {
     struct pool_base base;
-    bool refuses; // constant
-    int64_t max;  // constant; 0: preheat is not bounded
+    int64_t max; // constant; 0: preheat is not bounded
     struct stock stock;
 };
 
@@ -23,7 +22,7 @@ static int fixed_open(struct pool **opened, const struct pool_config *config, st
     struct pool *pool = pool_memory_alloc_aligned(alignof(struct pool), sizeof *pool);
     if (!pool)
         return -ENOMEM;
-    *pool = (struct pool){.refuses = config->overflow == POOL_OVERFLOW_REFUSE, .max = config->max};
+    *pool = (struct pool){.max = config->max};
     stock_init(&pool->stock, config);
     if (config->initial && fixed_preheat(pool, config->initial) < 0) {
         pool_memory_free(pool);
@@ -33,30 +32,13 @@ static int fixed_open(struct pool **opened, const struct pool_config *config, st
     return 0;
 }
 
-// None is free. Called with the lock held; lets it go.
-static void *get_past_bound(struct pool *pool)
-{
-    struct stock *stock = &pool->stock;
-    if (!pool->refuses) {
-        stock_reserve_locked(stock);
-        spin_unlock(&stock->lock);
-        return stock_stray(stock, STOCK_OVERFLOW);
-    }
-    bool first = stock_refuse_locked(stock);
-    int64_t owned = stock->owned, in_use = stock->in_use;
-    spin_unlock(&stock->lock);
-    if (first)
-        stock_emit_refusal(&pool->base.config, owned, in_use);
-    return NULL;
-}
-
 static void *fixed_get(struct pool *pool)
 {
     struct stock *stock = &pool->stock;
     spin_lock(&stock->lock);
     void *object = stock_pop_locked(stock);
     if (__builtin_expect(!object, 0))
-        return get_past_bound(pool);
+        return stock_past_bound_unlock(stock, &pool->base.config);
     stock->hits++;
     stock->refusing = false;
     spin_unlock(&stock->lock);

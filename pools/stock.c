@@ -218,20 +218,29 @@ void *stock_stray(struct stock *stock, enum stock_stray kind)
     return object;
 }
 
-bool stock_refuse_locked(struct stock *stock)
-{
-    bool first = !stock->refusing;
-    stock->refusing = true;
-    stock->refused++;
-    return first;
-}
-
-void stock_emit_refusal(const struct pool_config *config, int64_t owned, int64_t in_use)
+static void emit_refusal(const struct pool_config *config, int64_t owned, int64_t in_use)
 {
     struct pool_event event = {
         .kind = POOL_EVENT_REFUSE, .at_ns = clock_now_ns(), .from = owned, .to = owned};
     event.trigger = in_use;
     pool_emit(config, &event);
+}
+
+void *stock_past_bound_unlock(struct stock *stock, const struct pool_config *config)
+{
+    if (config->overflow == POOL_OVERFLOW_HEAP) {
+        stock_reserve_locked(stock);
+        spin_unlock(&stock->lock);
+        return stock_stray(stock, STOCK_OVERFLOW);
+    }
+    bool first = !stock->refusing;
+    int64_t owned = stock->owned, in_use = stock->in_use;
+    stock->refusing = true;
+    stock->refused++;
+    spin_unlock(&stock->lock);
+    if (first)
+        emit_refusal(config, owned, in_use);
+    return NULL;
 }
 
 void stock_put(struct stock *stock, void *object)

@@ -72,9 +72,9 @@ int stock_preheat(struct stock *stock, int64_t count, int64_t max) __attribute__
 // An object from malloc, counted as `kind`; NULL, counted as failed, when there is no memory. The caller has
 // counted it as in use and stray already (stock_reserve_locked), so that bounds hold while malloc works.
 void *stock_stray(struct stock *stock, enum stock_stray kind);
-// A get that is refused: counts it. True when it is the first of a run, of which an event tells.
-bool stock_refuse_locked(struct stock *stock);
-void stock_emit_refusal(const struct pool_config *config, int64_t owned, int64_t in_use);
+// A get past the bound, by the pool's overflow policy: an object from malloc, or NULL, counted as refused and
+// told to the listener when it is the first of a run. Called with the lock held; lets it go.
+void *stock_past_bound_unlock(struct stock *stock, const struct pool_config *config);
 
 void stock_put(struct stock *stock, void *object);
 void stock_stats(struct stock *stock,

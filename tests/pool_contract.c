@@ -57,6 +57,20 @@ void contract_close(struct pool *pool)
     pool_close(pool);
 }
 
+void contract_get_many(struct pool *pool, void **objects, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++) {
+        objects[i] = pool_get(pool);
+        assert_non_null(objects[i]);
+    }
+}
+
+void contract_put_many(struct pool *pool, void **objects, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++)
+        pool_put(pool, objects[i]);
+}
+
 static unsigned char mark_at(size_t at, uint32_t number)
 {
     return (unsigned char)((number * 2654435761u + (uint32_t)at * 97u) >> 11);

@@ -27,6 +27,9 @@ struct pool_stats contract_stats(struct pool *pool);
 // contract_stats, with nothing in use; then closes it.
 void contract_close(struct pool *pool);
 
+void contract_get_many(struct pool *pool, void **objects, int64_t count); // fails the test when one is NULL
+void contract_put_many(struct pool *pool, void **objects, int64_t count);
+
 // Fills the whole object so that `number` can be told from every other, and checks that it is all still
 // there.
 void contract_mark(void *object, size_t bytes, uint32_t number);

@@ -2,6 +2,7 @@
 #include "pools/expand.h"
 
 #include "pools/pool_strategy.h"
+#include "tests/pool_contract.h"
 #include "tests/pool_events.h"
 
 #include <errno.h>
@@ -21,20 +22,6 @@ static struct pool *open_expand(struct pool_config *config, struct pool_events *
     if (pool_open(&pool, pool_strategy_find("expand"), config, &err) < 0)
         fail_msg("%s", err.text);
     return pool;
-}
-
-static void get_many(struct pool *pool, void **objects, int64_t from, int64_t to)
-{
-    for (int64_t i = from; i < to; i++) {
-        objects[i] = pool_get(pool);
-        assert_non_null(objects[i]);
-    }
-}
-
-static void put_many(struct pool *pool, void **objects, int64_t count)
-{
-    for (int64_t i = 0; i < count; i++)
-        pool_put(pool, objects[i]);
 }
 
 static struct pool_stats stats_of(struct pool *pool)
@@ -93,9 +80,9 @@ static void check_growth_of_a_pool(const struct published *list, enum pool_growt
     int64_t out = 0;
     for (int step = 1; step < list->count; step++) {
         int64_t trigger = expand_trigger(list->owned[step - 1], 80);
-        get_many(pool, objects, out, trigger - 1);
+        contract_get_many(pool, objects + out, trigger - 1 - out);
         assert_int_equal(pool_events_count(&events, POOL_EVENT_EXPAND), step - 1);
-        get_many(pool, objects, trigger - 1, trigger);
+        contract_get_many(pool, objects + trigger - 1, 1);
         out = trigger;
         assert_true(pool_events_await(&events, POOL_EVENT_EXPAND, step));
         const struct pool_event *event = &events.events[step - 1];
@@ -105,7 +92,7 @@ static void check_growth_of_a_pool(const struct published *list, enum pool_growt
         assert_true(event->duration_ns >= 0);
         assert_true(event->at_ns > 0);
     }
-    get_many(pool, objects, out, list->max);
+    contract_get_many(pool, objects + out, list->max - out);
     struct pool_stats stats = stats_of(pool);
     assert_int_equal(stats.owned, list->max);
     assert_int_equal(stats.expansions, list->count - 1);
@@ -113,7 +100,7 @@ static void check_growth_of_a_pool(const struct published *list, enum pool_growt
     assert_int_equal(stats.overflow, 0);
     assert_int_equal(stats.misses, mode == POOL_GROW_INLINE ? list->count - 1 : 0);
     assert_string_equal(events.pool_name, "connections");
-    put_many(pool, objects, list->max);
+    contract_put_many(pool, objects, list->max);
     free(objects);
     pool_close(pool);
 }
@@ -141,12 +128,12 @@ static void test_the_first_three_expansions_come_at_819_1228_and_1843(void **sta
     config.max = 100000;
     struct pool *pool = open_expand(&config, &events);
     void *objects[1900];
-    get_many(pool, objects, 0, 1900);
+    contract_get_many(pool, objects, 1900);
     assert_int_equal(pool_events_count(&events, POOL_EVENT_EXPAND), 3);
     assert_int_equal(events.events[0].trigger, 819);
     assert_int_equal(events.events[1].trigger, 1228);
     assert_int_equal(events.events[2].trigger, 1843);
-    put_many(pool, objects, 1900);
+    contract_put_many(pool, objects, 1900);
     pool_close(pool);
 }
 
@@ -185,12 +172,12 @@ static void test_an_empty_pool_grows_from_nothing(void **state)
     config.object_bytes = 100;
     struct pool *pool = open_expand(&config, &events);
     void *objects[500];
-    get_many(pool, objects, 0, 500);
+    contract_get_many(pool, objects, 500);
     struct pool_stats stats = stats_of(pool);
     assert_int_equal(stats.overflow, 0);
     assert_true(stats.owned >= 500);
     assert_int_equal(stats.expansions, pool_events_count(&events, POOL_EVENT_EXPAND));
-    put_many(pool, objects, 500);
+    contract_put_many(pool, objects, 500);
     pool_close(pool);
 }
 
@@ -204,11 +191,11 @@ static void test_at_100_percent_the_last_free_object_sets_it_off(void **state)
     config.expand_at_percent = 100;
     struct pool *pool = open_expand(&config, &events);
     void *objects[11];
-    get_many(pool, objects, 0, 9);
+    contract_get_many(pool, objects, 9);
     assert_int_equal(stats_of(pool).owned, 10);
-    get_many(pool, objects, 9, 11);
+    contract_get_many(pool, objects + 9, 2);
     assert_int_equal(stats_of(pool).owned, 15);
-    put_many(pool, objects, 11);
+    contract_put_many(pool, objects, 11);
     pool_close(pool);
 }
 
@@ -231,25 +218,30 @@ static void wait_at_gate(void *context, const char *pool_name, const struct pool
     pthread_mutex_unlock(&gate->lock);
 }
 
-static void test_gets_go_on_while_a_background_growth_is_under_way(void **state)
+#define GATE_CLOSED                                                                                          \
+    {                                                                                                        \
+        .events = POOL_EVENTS_NONE, .lock = PTHREAD_MUTEX_INITIALIZER, .opened = PTHREAD_COND_INITIALIZER    \
+    }
+
+static struct pool *open_behind_gate(struct gate *gate, int64_t initial, int64_t max)
 {
-    (void)state;
-    struct gate gate = {
-        .events = POOL_EVENTS_NONE, .lock = PTHREAD_MUTEX_INITIALIZER, .opened = PTHREAD_COND_INITIALIZER};
-    struct pool_config config = POOL_CONFIG_DEFAULTS;
-    config.object_bytes = 64;
-    config.initial = 10;
-    config.max = 100;
+    struct pool_config config = contract_config(pool_strategy_find("expand"), 64, initial, max);
     config.growth_mode = POOL_GROW_BACKGROUND;
     config.overflow = POOL_OVERFLOW_REFUSE;
     config.listener = wait_at_gate;
-    config.listener_context = &gate;
-    struct pool *pool;
-    assert_int_equal(pool_open(&pool, pool_strategy_find("expand"), &config, NULL), 0);
+    config.listener_context = gate;
+    return contract_open(pool_strategy_find("expand"), &config);
+}
+
+static void test_gets_go_on_while_a_background_growth_is_under_way(void **state)
+{
+    (void)state;
+    struct gate gate = GATE_CLOSED;
+    struct pool *pool = open_behind_gate(&gate, 10, 100);
     void *objects[40];
-    get_many(pool, objects, 0, 8);
+    contract_get_many(pool, objects, 8);
     assert_true(pool_events_await(&gate.events, POOL_EVENT_EXPAND, 1));
-    get_many(pool, objects, 8, 40); // 15 are owned and no more can be until the gate opens
+    contract_get_many(pool, objects + 8, 32); // 15 are owned and no more can be until the gate opens
     struct pool_stats stats = stats_of(pool);
     assert_int_equal(stats.owned, 15);
     assert_int_equal(stats.hits, 15);
@@ -262,7 +254,7 @@ static void test_gets_go_on_while_a_background_growth_is_under_way(void **state)
     pthread_mutex_unlock(&gate.lock);
     // 15, 22, 33, 49, 73: the trigger is past 40 when 73 are owned.
     assert_true(pool_events_await(&gate.events, POOL_EVENT_EXPAND, 5));
-    put_many(pool, objects, 40);
+    contract_put_many(pool, objects, 40);
     stats = stats_of(pool);
     assert_int_equal(stats.owned, 73);
     assert_int_equal(stats.in_use, 0);
@@ -272,33 +264,22 @@ static void test_gets_go_on_while_a_background_growth_is_under_way(void **state)
 static void test_the_bound_holds_while_growth_lags_behind(void **state)
 {
     (void)state;
-    struct gate gate = {
-        .events = POOL_EVENTS_NONE, .lock = PTHREAD_MUTEX_INITIALIZER, .opened = PTHREAD_COND_INITIALIZER};
-    struct pool_config config = POOL_CONFIG_DEFAULTS;
-    config.object_bytes = 64;
-    config.initial = 4;
-    config.max = 20;
-    config.growth_mode = POOL_GROW_BACKGROUND;
-    config.overflow = POOL_OVERFLOW_REFUSE;
-    config.listener = wait_at_gate;
-    config.listener_context = &gate;
-    struct pool *pool;
-    gate.open = false;
-    assert_int_equal(pool_open(&pool, pool_strategy_find("expand"), &config, NULL), 0);
+    struct gate gate = GATE_CLOSED;
+    struct pool *pool = open_behind_gate(&gate, 4, 20);
     void *objects[20];
-    get_many(pool, objects, 0, 3);
+    contract_get_many(pool, objects, 3);
     assert_true(pool_events_await(&gate.events, POOL_EVENT_EXPAND, 1));
     pthread_mutex_lock(&gate.lock);
     gate.open = true; // the refusal's event comes on this thread
     pthread_mutex_unlock(&gate.lock);
-    get_many(pool, objects, 3, 20);
+    contract_get_many(pool, objects + 3, 17);
     assert_null(pool_get(pool));
     assert_null(pool_get(pool));
     pthread_mutex_lock(&gate.lock);
     pthread_cond_broadcast(&gate.opened);
     pthread_mutex_unlock(&gate.lock);
     assert_int_equal(pool_events_count(&gate.events, POOL_EVENT_REFUSE), 1);
-    put_many(pool, objects, 20);
+    contract_put_many(pool, objects, 20);
     struct pool_stats stats = stats_of(pool);
     assert_int_equal(stats.refused, 2);
     assert_int_equal(stats.peak_in_use, 20);
@@ -315,17 +296,17 @@ static void test_a_failed_growth_is_not_tried_again_at_once(void **state)
     config.initial = 100;
     struct pool *pool = open_expand(&config, &events);
     void *objects[400];
-    get_many(pool, objects, 0, 79);
+    contract_get_many(pool, objects, 79);
     pool_memory_fail_after(0, true);
-    get_many(pool, objects, 79, 82); // tries to grow once, and lives on what is left
+    contract_get_many(pool, objects + 79, 3); // tries to grow once, and lives on what is left
     int64_t tries = pool_memory_fail_after(-1, false);
     assert_int_equal(tries, 1);
     assert_int_equal(stats_of(pool).expansions, 0);
-    get_many(pool, objects, 82, 400); // there is memory again
+    contract_get_many(pool, objects + 82, 318); // there is memory again
     struct pool_stats stats = stats_of(pool);
     assert_true(stats.expansions >= 1);
     assert_int_equal(stats.failed, 0);
-    put_many(pool, objects, 400);
+    contract_put_many(pool, objects, 400);
     assert_int_equal(stats_of(pool).in_use, 0);
     pool_close(pool);
 }
@@ -343,9 +324,9 @@ static void test_preheat_moves_the_trigger_and_keeps_to_max(void **state)
     assert_int_equal(pool_preheat(pool, 90), 0);
     assert_int_equal(stats_of(pool).owned, 100);
     void *objects[100];
-    get_many(pool, objects, 0, 100);
+    contract_get_many(pool, objects, 100);
     assert_int_equal(pool_events_count(&events, POOL_EVENT_EXPAND), 0);
-    put_many(pool, objects, 100);
+    contract_put_many(pool, objects, 100);
     pool_close(pool);
 }
 

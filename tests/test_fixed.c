@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pools/pool_strategy.h"
+#include "tests/pool_contract.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -28,33 +29,19 @@ static struct pool_stats stats_of(struct pool *pool)
     return stats;
 }
 
-static void get_many(struct pool *pool, void **objects, int count)
-{
-    for (int i = 0; i < count; i++) {
-        objects[i] = pool_get(pool);
-        assert_non_null(objects[i]);
-    }
-}
-
-static void put_many(struct pool *pool, void **objects, int count)
-{
-    for (int i = 0; i < count; i++)
-        pool_put(pool, objects[i]);
-}
-
 static void test_it_owns_what_it_made_at_open_and_no_more(void **state)
 {
     (void)state;
     struct pool *pool = open_fixed(3072, 50, 0, POOL_OVERFLOW_HEAP);
     void *objects[80];
-    get_many(pool, objects, 80);
+    contract_get_many(pool, objects, 80);
     struct pool_stats stats = stats_of(pool);
     assert_int_equal(stats.owned, 50);
     assert_int_equal(stats.hits, 50);
     assert_int_equal(stats.overflow, 30);
     assert_int_equal(stats.expansions, 0);
     assert_int_equal(stats.misses, 0);
-    put_many(pool, objects, 80);
+    contract_put_many(pool, objects, 80);
     assert_int_equal(stats_of(pool).owned, 50);
     pool_close(pool);
 }
@@ -89,14 +76,14 @@ static void test_preheat_adds_up_to_max(void **state)
     (void)state;
     struct pool *pool = open_fixed(64, 10, 25, POOL_OVERFLOW_REFUSE);
     void *objects[25];
-    get_many(pool, objects, 10);
+    contract_get_many(pool, objects, 10);
     assert_null(pool_get(pool));
     assert_int_equal(pool_preheat(pool, 16), -ERANGE);
     assert_int_equal(pool_preheat(pool, 15), 0);
-    get_many(pool, objects + 10, 15);
+    contract_get_many(pool, objects + 10, 15);
     assert_null(pool_get(pool));
     assert_int_equal(stats_of(pool).owned, 25);
-    put_many(pool, objects, 25);
+    contract_put_many(pool, objects, 25);
     pool_close(pool);
 }
 

@@ -14,20 +14,6 @@ enum { MANY = 150 };
 
 static const size_t sizes[] = {1, 16, 24, 100, 256, 3072, 4096, 70000};
 
-static void get_many(struct pool *pool, void **objects, int count)
-{
-    for (int i = 0; i < count; i++) {
-        objects[i] = pool_get(pool);
-        assert_non_null(objects[i]);
-    }
-}
-
-static void put_many(struct pool *pool, void **objects, int count)
-{
-    for (int i = 0; i < count; i++)
-        pool_put(pool, objects[i]);
-}
-
 static void test_objects_are_aligned_distinct_and_writable_to_the_last_byte(void **state)
 {
     const struct pool_strategy *strategy = *state;
@@ -35,14 +21,14 @@ static void test_objects_are_aligned_distinct_and_writable_to_the_last_byte(void
         struct pool_config config = contract_config(strategy, sizes[i], 10, 0);
         struct pool *pool = contract_open(strategy, &config);
         void *objects[MANY];
-        get_many(pool, objects, MANY);
+        contract_get_many(pool, objects, MANY);
         for (uint32_t n = 0; n < MANY; n++) {
             assert_int_equal((uintptr_t)objects[n] % 16, 0);
             contract_mark(objects[n], sizes[i], n);
         }
         for (uint32_t n = 0; n < MANY && !contract_can(pool, POOL_CAP_SHARES); n++)
             assert_true(contract_is_marked(objects[n], sizes[i], n));
-        put_many(pool, objects, MANY);
+        contract_put_many(pool, objects, MANY);
         contract_close(pool);
     }
 }
@@ -56,21 +42,21 @@ static void test_statistics_add_up(void **state)
     struct pool_stats stats = contract_stats(pool);
     assert_int_equal(stats.gets, 0);
     assert_int_equal(stats.peak_in_use, 0);
-    get_many(pool, objects, MANY);
+    contract_get_many(pool, objects, MANY);
     stats = contract_stats(pool);
     assert_int_equal(stats.gets, MANY);
     assert_int_equal(stats.in_use, MANY);
     assert_int_equal(stats.peak_in_use, MANY);
-    put_many(pool, objects, MANY - 10);
-    get_many(pool, objects, 5);
+    contract_put_many(pool, objects, MANY - 10);
+    contract_get_many(pool, objects, 5);
     stats = contract_stats(pool);
     assert_int_equal(stats.gets, MANY + 5);
     assert_int_equal(stats.puts, MANY - 10);
     assert_int_equal(stats.in_use, 15);
     assert_int_equal(stats.peak_in_use, MANY);
     assert_int_equal(stats.refused + stats.failed, 0);
-    put_many(pool, objects, 5);
-    put_many(pool, objects + MANY - 10, 10);
+    contract_put_many(pool, objects, 5);
+    contract_put_many(pool, objects + MANY - 10, 10);
     contract_close(pool);
 }
 
@@ -121,16 +107,16 @@ static void test_preheat_makes_objects_ready_or_says_it_cannot(void **state)
     }
     void *objects[40];
     assert_true(contract_stats(pool).owned >= 40);
-    get_many(pool, objects, 20);
+    contract_get_many(pool, objects, 20);
     assert_int_equal(contract_stats(pool).hits, 20);
-    put_many(pool, objects, 20);
+    contract_put_many(pool, objects, 20);
     int64_t owned = contract_stats(pool).owned;
     assert_int_equal(pool_preheat(pool, 0), 0);
     assert_int_equal(pool_preheat(pool, 40), 0);
     assert_true(contract_stats(pool).owned >= owned + 40);
-    get_many(pool, objects, 40);
+    contract_get_many(pool, objects, 40);
     assert_int_equal(contract_stats(pool).hits, 60);
-    put_many(pool, objects, 40);
+    contract_put_many(pool, objects, 40);
     assert_int_equal(pool_preheat(pool, -1), -ERANGE);
     contract_close(pool);
 }
@@ -159,7 +145,7 @@ static void test_touched_objects_have_their_pages(void **state)
     struct pool *pool = contract_open(strategy, &config);
     if (contract_can(pool, POOL_CAP_PREHEATS)) {
         void *objects[16];
-        get_many(pool, objects, 16);
+        contract_get_many(pool, objects, 16);
         for (int i = 0; i < 16; i++) {
             unsigned char resident[3];
             uintptr_t first = (uintptr_t)objects[i] & ~(uintptr_t)4095;
@@ -168,7 +154,7 @@ static void test_touched_objects_have_their_pages(void **state)
             for (size_t page = 0; page < (bytes + 4095) / 4096; page++)
                 assert_true(resident[page] & 1);
         }
-        put_many(pool, objects, 16);
+        contract_put_many(pool, objects, 16);
     }
     contract_close(pool);
 }
@@ -193,7 +179,7 @@ static void test_past_the_bound_malloc_serves(void **state)
     struct pool *pool = contract_open(strategy, &config);
     void *objects[50];
     for (int round = 0; round < 3; round++) {
-        get_many(pool, objects, 50);
+        contract_get_many(pool, objects, 50);
         for (uint32_t i = 0; i < 50; i++)
             contract_mark(objects[i], config.object_bytes, i);
         for (uint32_t i = 0; i < 50; i++)
@@ -203,7 +189,7 @@ static void test_past_the_bound_malloc_serves(void **state)
         assert_int_equal(stats.in_use, 50);
         assert_int_equal(stats.owned, 20);
         if (round == 1) // the overflow first, then last
-            put_many(pool, objects, 50);
+            contract_put_many(pool, objects, 50);
         else
             for (int i = 49; i >= 0; i--)
                 pool_put(pool, objects[i]);
@@ -223,7 +209,7 @@ static void test_past_the_bound_a_get_is_refused(void **state)
     struct pool *pool = contract_open(strategy, &config);
     void *objects[20];
     for (int run = 1; run <= 3; run++) {
-        get_many(pool, objects, 20);
+        contract_get_many(pool, objects, 20);
         for (int i = 0; i < 5; i++)
             assert_null(pool_get(pool));
         struct pool_stats stats = contract_stats(pool);
@@ -232,7 +218,7 @@ static void test_past_the_bound_a_get_is_refused(void **state)
         assert_int_equal(stats.peak_in_use, 20);
         assert_int_equal(stats.overflow, 0);
         assert_int_equal(pool_events_count(&events, POOL_EVENT_REFUSE), run); // once a run, not each
-        put_many(pool, objects, 20);
+        contract_put_many(pool, objects, 20);
     }
     contract_close(pool);
 }
@@ -246,7 +232,7 @@ static void test_every_expansion_is_an_event(void **state)
     config.listener_context = &events;
     struct pool *pool = contract_open(strategy, &config);
     void *objects[MANY];
-    get_many(pool, objects, MANY);
+    contract_get_many(pool, objects, MANY);
     struct pool_stats stats = contract_stats(pool);
     assert_int_equal(stats.expansions, pool_events_count(&events, POOL_EVENT_EXPAND));
     if (contract_can(pool, POOL_CAP_GROWS)) {
@@ -257,7 +243,7 @@ static void test_every_expansion_is_an_event(void **state)
             assert_true(events.events[i].to > events.events[i].from);
         assert_string_equal(events.pool_name, "contract");
     }
-    put_many(pool, objects, MANY);
+    contract_put_many(pool, objects, MANY);
     contract_close(pool);
 }
 
@@ -268,8 +254,8 @@ static void test_trim_and_sweep_give_back_and_leave_a_working_pool(void **state)
     struct pool *pool = contract_open(strategy, &config);
     void *objects[MANY];
     for (int round = 0; round < 3; round++) {
-        get_many(pool, objects, MANY);
-        put_many(pool, objects + 10, MANY - 10);
+        contract_get_many(pool, objects, MANY);
+        contract_put_many(pool, objects + 10, MANY - 10);
         struct pool_stats before = contract_stats(pool);
         assert_true(pool_sweep(pool) >= 0);
         int64_t given_back = pool_trim(pool);
@@ -285,7 +271,7 @@ static void test_trim_and_sweep_give_back_and_leave_a_working_pool(void **state)
         }
         for (uint32_t i = 0; i < 10; i++)
             contract_mark(objects[i], 3072, i);
-        put_many(pool, objects, 10);
+        contract_put_many(pool, objects, 10);
     }
     pool_trim(pool);
     contract_close(pool);
@@ -300,8 +286,8 @@ static void test_a_pool_can_be_opened_and_closed_again_and_again(void **state)
         pool_config_fit(strategy, &config);
         struct pool *pool = contract_open(strategy, &config);
         void *objects[20];
-        get_many(pool, objects, time % 20);
-        put_many(pool, objects, time % 20);
+        contract_get_many(pool, objects, time % 20);
+        contract_put_many(pool, objects, time % 20);
         contract_close(pool);
     }
 }
@@ -314,8 +300,8 @@ static void test_two_pools_of_a_strategy_do_not_mix(void **state)
     struct pool *a = contract_open(strategy, &config_a), *b = contract_open(strategy, &config_b);
     void *from_a[30], *from_b[30];
     for (int round = 0; round < 3; round++) {
-        get_many(a, from_a, 30);
-        get_many(b, from_b, 30);
+        contract_get_many(a, from_a, 30);
+        contract_get_many(b, from_b, 30);
         for (uint32_t i = 0; i < 30; i++) {
             contract_mark(from_a[i], 64, i);
             contract_mark(from_b[i], 640, i + 100);
@@ -324,8 +310,8 @@ static void test_two_pools_of_a_strategy_do_not_mix(void **state)
             assert_true(contract_is_marked(from_a[i], 64, i));
             assert_true(contract_is_marked(from_b[i], 640, i + 100));
         }
-        put_many(b, from_b, 30);
-        put_many(a, from_a, 30);
+        contract_put_many(b, from_b, 30);
+        contract_put_many(a, from_a, 30);
     }
     assert_int_equal(contract_stats(a).gets, 90);
     contract_close(a);

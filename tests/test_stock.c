@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pools/stock.h"
 
+#include "tests/pool_events.h"
+
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -159,17 +161,30 @@ static void test_what_is_planned_counts_towards_the_bound(void **state)
     close_stock(stock);
 }
 
-static void test_refusals_come_in_runs(void **state)
+static void test_past_the_bound_the_policy_decides(void **state)
 {
     (void)state;
     struct stock *stock = open_stock();
+    struct pool_events events = POOL_EVENTS_NONE;
+    struct pool_config config = POOL_CONFIG_DEFAULTS;
+    config.listener = pool_events_listen;
+    config.listener_context = &events;
     spin_lock(&stock->lock);
-    assert_true(stock_refuse_locked(stock));
-    assert_false(stock_refuse_locked(stock));
+    void *stray = stock_past_bound_unlock(stock, &config);
+    assert_non_null(stray);
+    stock_put(stock, stray);
+    config.overflow = POOL_OVERFLOW_REFUSE;
+    for (int i = 0; i < 3; i++) {
+        spin_lock(&stock->lock);
+        assert_null(stock_past_bound_unlock(stock, &config));
+    }
+    assert_int_equal(pool_events_count(&events, POOL_EVENT_REFUSE), 1); // a run of refusals is one event
+    spin_lock(&stock->lock);
     stock->refusing = false;
-    assert_true(stock_refuse_locked(stock));
-    assert_int_equal(stock->refused, 3);
-    spin_unlock(&stock->lock);
+    assert_null(stock_past_bound_unlock(stock, &config));
+    assert_int_equal(pool_events_count(&events, POOL_EVENT_REFUSE), 2);
+    assert_int_equal(stock->refused, 4);
+    assert_int_equal(stock->overflow, 1);
     close_stock(stock);
 }
 
@@ -182,7 +197,7 @@ int main(void)
         cmocka_unit_test(test_the_last_put_is_the_first_popped),
         cmocka_unit_test(test_strays_are_told_from_its_own),
         cmocka_unit_test(test_what_is_planned_counts_towards_the_bound),
-        cmocka_unit_test(test_refusals_come_in_runs),
+        cmocka_unit_test(test_past_the_bound_the_policy_decides),
     };
     return cmocka_run_group_tests_name("stock", tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pools/pool_strategy.h"
+#include "tests/pool_contract.h"
 #include "tests/pool_events.h"
 
 #include <pthread.h>
@@ -41,18 +42,6 @@ static void *got(struct pool *pool)
     return object;
 }
 
-static void get_many(struct pool *pool, void **objects, int count)
-{
-    for (int i = 0; i < count; i++)
-        objects[i] = got(pool);
-}
-
-static void put_many(struct pool *pool, void **objects, int count)
-{
-    for (int i = 0; i < count; i++)
-        pool_put(pool, objects[i]);
-}
-
 static void test_the_last_object_put_is_the_first_got(void **state)
 {
     (void)state;
@@ -74,8 +63,8 @@ static void test_every_get_is_a_hit_or_a_miss_exactly(void **state)
     struct pool *pool = open_sync(NULL);
     void *objects[MANY];
     for (int round = 1; round <= 10; round++) {
-        get_many(pool, objects, MANY);
-        put_many(pool, objects, MANY);
+        contract_get_many(pool, objects, MANY);
+        contract_put_many(pool, objects, MANY);
         struct pool_stats stats = stats_of(pool);
         assert_int_equal(stats.misses, MANY);
         assert_int_equal(stats.hits, (round - 1) * MANY);
@@ -91,8 +80,8 @@ static void test_an_object_goes_after_two_sweeps_without_use(void **state)
     struct pool_events events = POOL_EVENTS_NONE;
     struct pool *pool = open_sync(&events);
     void *objects[MANY];
-    get_many(pool, objects, MANY);
-    put_many(pool, objects, MANY);
+    contract_get_many(pool, objects, MANY);
+    contract_put_many(pool, objects, MANY);
     assert_int_equal(pool_sweep(pool), 0);
     assert_int_equal(stats_of(pool).owned, MANY);
     assert_int_equal(pool_sweep(pool), MANY * OBJECT_BYTES);
@@ -112,12 +101,12 @@ static void test_a_victim_that_is_used_again_stays(void **state)
     (void)state;
     struct pool *pool = open_sync(NULL);
     void *objects[MANY];
-    get_many(pool, objects, MANY);
-    put_many(pool, objects, MANY);
+    contract_get_many(pool, objects, MANY);
+    contract_put_many(pool, objects, MANY);
     for (int generation = 0; generation < 5; generation++) {
         assert_int_equal(pool_sweep(pool), 0);
-        get_many(pool, objects, MANY);
-        put_many(pool, objects, MANY);
+        contract_get_many(pool, objects, MANY);
+        contract_put_many(pool, objects, MANY);
     }
     struct pool_stats stats = stats_of(pool);
     assert_int_equal(stats.misses, MANY);
@@ -130,11 +119,11 @@ static void test_only_what_two_generations_left_unused_goes(void **state)
     (void)state;
     struct pool *pool = open_sync(NULL);
     void *objects[MANY];
-    get_many(pool, objects, MANY);
-    put_many(pool, objects, MANY);
+    contract_get_many(pool, objects, MANY);
+    contract_put_many(pool, objects, MANY);
     assert_int_equal(pool_sweep(pool), 0);
-    get_many(pool, objects, 30);
-    put_many(pool, objects, 30);
+    contract_get_many(pool, objects, 30);
+    contract_put_many(pool, objects, 30);
     assert_int_equal(pool_sweep(pool), (MANY - 30) * OBJECT_BYTES);
     assert_int_equal(stats_of(pool).owned, 30);
     pool_close(pool);
@@ -159,8 +148,8 @@ static void test_trim_frees_all_that_is_free_at_once(void **state)
     (void)state;
     struct pool *pool = open_sync(NULL);
     void *objects[MANY];
-    get_many(pool, objects, MANY);
-    put_many(pool, objects, MANY - 1);
+    contract_get_many(pool, objects, MANY);
+    contract_put_many(pool, objects, MANY - 1);
     assert_int_equal(pool_trim(pool), (MANY - 1) * OBJECT_BYTES);
     assert_int_equal(stats_of(pool).owned, 1);
     pool_put(pool, objects[MANY - 1]);
@@ -171,8 +160,8 @@ static void *puts_all(void *argument)
 {
     struct pool *pool = argument;
     void *objects[MANY];
-    get_many(pool, objects, MANY);
-    put_many(pool, objects, MANY);
+    contract_get_many(pool, objects, MANY);
+    contract_put_many(pool, objects, MANY);
     return NULL;
 }
 
@@ -187,9 +176,9 @@ static void test_a_thread_steals_from_the_list_of_another(void **state)
     int64_t misses = stats_of(pool).misses;
     // The other's private object is out of reach until a sweep; what it has on its list is not.
     void *objects[MANY];
-    get_many(pool, objects, MANY - 1);
+    contract_get_many(pool, objects, MANY - 1);
     assert_int_equal(stats_of(pool).misses, misses);
-    put_many(pool, objects, MANY - 1);
+    contract_put_many(pool, objects, MANY - 1);
     pool_close(pool);
 }
 
@@ -280,9 +269,9 @@ static void test_without_memory_for_the_list_a_put_object_is_freed(void **state)
     (void)state;
     struct pool *pool = open_sync(NULL);
     void *objects[3];
-    get_many(pool, objects, 3);
+    contract_get_many(pool, objects, 3);
     pool_memory_fail_after(0, true);
-    put_many(pool, objects, 3); // the first is kept as the private one
+    contract_put_many(pool, objects, 3); // the first is kept as the private one
     pool_memory_fail_after(-1, false);
     assert_int_equal(stats_of(pool).owned, 1);
     pool_close(pool);
