@@ -133,9 +133,11 @@ def heat(source) -> Chart:
     cells = {"mark": "rect", "encoding": base | {
         "color": _field("ratio_to_best", "quantitative", "ratio to the best",
                         scale={"type": "log", "scheme": "cividis", "reverse": True}), "tooltip": _tips(rows)}}
-    labels = {"mark": {"type": "text", "fontSize": 10, "fill": "#111", "stroke": "#fff", "strokeWidth": 2.5,
-                       "paintOrder": "stroke", "strokeJoin": "round"},
-              "encoding": base | {"text": _field("ratio_to_best", "quantitative", "ratio", format=".2~f")}}
+    # Cividis reversed is dark where the ratio is large.
+    dark = {"test": "datum.ratio_to_best > 2.5", "value": "#ffffff"}
+    labels = {"mark": {"type": "text", "fontSize": 10}, "encoding": base | {
+        "text": _field("ratio_to_best", "quantitative", "ratio", format=".2~f"),
+        "color": {"condition": dark, "value": "#111111"}}}
     spec = {"$schema": SCHEMA, "data": {"name": "rows"}, "columns": 3,
             "facet": _field("what", "nominal", None, header={"labelLimit": 260}),
             "spec": {"width": 190, "height": 170, "layer": [cells, labels]}}

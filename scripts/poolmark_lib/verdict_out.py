@@ -119,7 +119,9 @@ def links_of(row: Judged, links: dict | None) -> list[tuple[str, str]]:
     for side in ("base", "candidate"):
         root = (links or {}).get(side)
         wanted = row.files.get(side, {})
-        names = wanted.get(kinds.get(prefix, "latency")) or wanted.get("latency") or wanted.get("benchmark")
+        rounds = [path for name, paths in wanted.items() if name.startswith("round_") for path in paths]
+        phases = [path for name, paths in wanted.items() if name.startswith("latency") for path in paths]
+        names = wanted.get(kinds.get(prefix, "latency")) or phases or rounds
         if root is not None and names:
             found += [(f"{side} {number}" if len(names) > 1 else side, quote(f"{root}/{name}"))
                       for number, name in enumerate(names[:3], 1)]
