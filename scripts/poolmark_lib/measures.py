@@ -2,7 +2,7 @@
 """From what broker and generator wrote to a cell's metrics (results/README.md names them all)."""
 from pathlib import Path
 
-from poolmark_lib.curves import MemoryCurve, pool_totals, slope
+from poolmark_lib.curves import MemoryCurve, pool_totals, read_csv, slope
 from poolmark_lib.errors import RecordError
 from poolmark_lib.read_record import Run, load
 from poolmark_lib.record import Cell
@@ -57,9 +57,28 @@ def take_memory(cell: Cell, path: Path, steps: list[int] | None) -> None:
             cell.metric(f"step.{step}.user_bytes", point.user_bytes, "B", "lower")
             base = start.kernel_bytes if start else None
             if point.kernel_bytes is not None and base is not None:
-                cell.metric(f"step.{step}.kernel_bytes", point.kernel_bytes - base, "B", "lower")
+                cell.metric(f"step.{step}.kernel_bytes", point.kernel_bytes - base, "B", "none")
     if not full.uses_pss and full.user_bytes is not None:
         cell.anomaly("memory", "PSS could not be read with all connections open; RSS stands in for it")
+
+
+# Columns of steps.csv that become metrics of their step: column -> (metric, unit, better).
+STEP_COLUMNS = {
+    "took_ns": ("took_ns", "ns", "lower"), "objects_bytes": ("objects_bytes", "B", "none"),
+    "buffers_bytes": ("buffers_bytes", "B", "none"), "arenas_bytes": ("arenas_bytes", "B", "none"),
+    "messages_bytes": ("messages_bytes", "B", "none"), "rest_bytes": ("rest_bytes", "B", "none"),
+    "cpu_per_connection_ns": ("cpu_per_connection_ns", "ns", "lower"), "connect_p50_ns": ("connect.p50", "ns", "lower"),
+    "connect_p99_ns": ("connect.p99", "ns", "lower"), "delivery_p50_ns": ("delivery.p50", "ns", "lower"),
+    "delivery_p99_ns": ("delivery.p99", "ns", "lower"), "delivery_p99_9_ns": ("delivery.p99_9", "ns", "lower"),
+}
+
+
+def take_steps(cell: Cell, path: Path) -> None:
+    """What the generator measured at each step, latency of the probes among it."""
+    for row in read_csv(path, ()):
+        for column, (name, unit, better) in STEP_COLUMNS.items():
+            if row.get(column) is not None:
+                cell.metric(f"step.{row.get('connections')}.{name}", row[column], unit, better)
 
 
 def take_pools(cell: Cell, paths: list[Path]) -> None:

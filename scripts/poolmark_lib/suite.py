@@ -18,19 +18,23 @@ from poolmark_lib import host, plot, suite_file, summary
 from poolmark_lib.children import Child, Children, Interrupted
 from poolmark_lib.errors import PoolmarkError, UsageError
 from poolmark_lib.facts import meminfo
-from poolmark_lib.measures import take_load, take_memory, take_pools
+from poolmark_lib.measures import take_load, take_memory, take_pools, take_steps
 from poolmark_lib.paths import build_dir, for_people
 from poolmark_lib.plan import Plan, make_plan
 from poolmark_lib.read_record import Run
 from poolmark_lib.record import Cell, Record
 from poolmark_lib.suite_file import CellPlan, Suite
-from poolmark_lib.targets import PoolmarkBroker, Target, listed_strategies, make_target, option_words
+from poolmark_lib.targets import Target, listed_strategies, make_target, option_words
 from poolmark_lib.units import parse_count, show_bytes, show_count
 
 # Longer than a phase can take if all goes well, whatever the machine: only a guard against one that hangs.
 PHASE_GUARD_S = 1800.0
 # How long the generator may go on after a broker died, to count what was lost.
 AFTERMATH_S = 30.0
+
+
+# Fewer connections leave the kernel nothing that is seen in the next cell.
+SETTLE_FROM = 5_000
 
 
 def say(text: str) -> None:
@@ -82,6 +86,8 @@ class CellRun:
             options["subscribe"] = config["subscribe"]
         options.update(self.planned.load)
         options.update({key: value for key, value in phase.items() if key not in ("name", "scenario")})
+        if phase["scenario"] == "steps":
+            options["watch-record"] = self.target.records()
         options.update({"watch-pid": self.target.pids, "seed": self.seed, "record": folder, "quiet": True})
         return [str(self.build / "poolmark-loadgen"), phase["scenario"], *option_words(options)]
 
@@ -119,6 +125,7 @@ class CellRun:
         suffix = "" if folder.name == "load" else f"_{phase['name']}"
         self.cell.file(f"latency{suffix}", folder / "latency.hlog")
         self.cell.file(f"memory{suffix}", folder / "memory.csv")
+        self.cell.file(f"steps{suffix}", folder / "steps.csv")
         if not (folder / "run.json").is_file():
             self.lost("record", f"{phase['name']}: the generator left no record")
             return
@@ -131,12 +138,14 @@ class CellRun:
             if phase["scenario"] != "publish" and self.target.pids:
                 steps = [int(step) for step in phase["steps"].split(",")] if "steps" in phase else None
                 take_memory(self.cell, folder / "memory.csv", steps)
+            if (folder / "steps.csv").is_file():
+                take_steps(self.cell, folder / "steps.csv")
         except UsageError as error:
             self.lost("record", str(error))
 
     def after(self) -> None:
         """What is known only once the target has ended: pools, and which allocator it ran on."""
-        records = self.target.records() if isinstance(self.target, PoolmarkBroker) else []
+        records = self.target.records()
         try:
             if records:
                 take_pools(self.cell, [folder / "pools.csv" for folder in records])
@@ -253,7 +262,8 @@ def run_cells(suite: Suite, record: Record, build: Path, limit: int) -> int:
         begun = 0
         try:
             for planned in suite.cells:
-                settle()
+                if planned.config["connections"] >= SETTLE_FROM:
+                    settle()
                 begun += 1
                 say(f"[{begun}/{len(suite.cells)}] {planned.id}")
                 run_cell(suite, record, planned, build, limit, children)

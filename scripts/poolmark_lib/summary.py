@@ -47,6 +47,13 @@ ROWS = [
 ]
 
 
+# Columns of the table of a cell's steps: (head, metric after "step.N.").
+STEP_COLUMNS = [("user memory", "user_bytes"), ("objects", "objects_bytes"), ("buffers", "buffers_bytes"),
+                ("arenas", "arenas_bytes"), ("messages", "messages_bytes"), ("rest", "rest_bytes"),
+                ("kernel memory", "kernel_bytes"), ("took", "took_ns"), ("CPU each", "cpu_per_connection_ns"),
+                ("connect p99", "connect.p99"), ("delivery p50", "delivery.p50"), ("delivery p99", "delivery.p99")]
+
+
 def stem(cell: dict) -> str:
     return re.sub(r"\.\d+$", "", cell["id"])
 
@@ -133,6 +140,27 @@ def ratio_lines(cells: list[dict], ratios: list[dict]) -> list[str]:
     return lines
 
 
+def step_tables(grouped: dict[str, list[dict]]) -> list[tuple[str, list[str], list[list[str]]]]:
+    """(name, head, rows) of each configuration that was measured in steps: a row for each step."""
+    tables = []
+    for name, cells in grouped.items():
+        counts = sorted({int(key.split(".")[1]) for cell in cells for key in cell["metrics"]
+                         if re.match(r"step\.\d+\.", key)})
+        columns = [(head, metric) for head, metric in STEP_COLUMNS
+                   if any(values(cells, f"step.{count}.{metric}") for count in counts)]
+        if not columns:
+            continue
+        table = []
+        for count in counts:
+            line = [show(count, "1")]
+            for _, metric in columns:
+                found = values(cells, f"step.{count}.{metric}")
+                line.append(show(statistics.median(found) if found else None, "B" if metric.endswith("bytes") else "ns"))
+            table.append(line)
+        tables.append((name, ["connections", *(head for head, _ in columns)], table))
+    return tables
+
+
 def notes(data: dict) -> list[str]:
     """What a reader has to know besides the numbers: anomalies, a few of each cell."""
     lines = []
@@ -154,10 +182,10 @@ def terminal(data: dict, ratios: list[dict]) -> str:
         chosen = slice(first + 1, first + 1 + per_block)
         parts.append(text_table([shared_words(list(grouped)), *names[first:first + per_block]],
                                 [[line[0], *line[chosen]] for line in body]))
-    parts += ratio_lines(data["cells"], ratios)
-    parts += [f"! {line}" for line in notes(data)]
-    return "\n\n".join(parts[:-(-len(names) // per_block)]) + "".join(f"\n{line}" for line in
-                                                                      ["", *parts[-(-len(names) // per_block):]])
+    parts += [f"{name}, step by step:\n" + text_table(head, table, "r" * len(head))
+              for name, head, table in step_tables(grouped)]
+    lines = ratio_lines(data["cells"], ratios) + [f"! {line}" for line in notes(data)]
+    return "\n\n".join([*parts, "\n".join(lines)] if lines else parts)
 
 
 def markdown(data: dict, title: str, ratios: list[dict]) -> str:
@@ -166,6 +194,8 @@ def markdown(data: dict, title: str, ratios: list[dict]) -> str:
     repetitions = max((len(cells) for cells in grouped.values()), default=1)
     lines = [f"# {markdown_text(title)}", "", markdown_table([shared_words(list(grouped)) or "measure", *heads(grouped)],
                                                              rows(grouped)), ""]
+    for name, head, table in step_tables(grouped):
+        lines += [f"**{markdown_text(name)}, step by step**", "", markdown_table(head, table, "r" * len(head)), ""]
     lines += [f"- {markdown_text(line)}" for line in ratio_lines(data["cells"], ratios)]
     if repetitions > 1:
         lines.append(f"- Medians of {repetitions} repetitions; each for itself is in summary.csv.")

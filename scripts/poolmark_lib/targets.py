@@ -60,7 +60,12 @@ class Target:
         return [f"{child.how_it_ended()}; its log ends: {child.last_lines()}" for child in running
                 if children.stop(child, grace_s=STOP_S) != 0]
 
+    def records(self) -> list[Path]:
+        """The folders in which its processes keep records of their own."""
+        return []
+
     def allocator_found(self) -> str | None:
+        """The allocator that it runs on; known once it has ended."""
         return None
 
 

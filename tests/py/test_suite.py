@@ -101,6 +101,11 @@ def test_steps_give_memory_between_first_and_last(suite):
     assert metrics["step.100.user_bytes"]["value"] == 4_000_000 + 1_800_000
     assert metrics["step.1000.kernel_bytes"]["value"] == 8_400_000
     assert "step.5000.user_bytes" not in metrics
+    assert metrics["step.1000.delivery.p99"]["value"] == 99000
+    assert metrics["step.1000.objects_bytes"]["value"] == 80000
+    assert "step.1000.rest_bytes" not in metrics
+    assert "lean-expand-raw-1000, step by step:" in done.stdout
+    assert run.data["cells"][0]["files"]["steps"].endswith("load/steps.csv")
     drawn = ElementTree.parse(run.folder / "memory.svg")
     assert len(drawn.findall(".//{http://www.w3.org/2000/svg}polyline")) == 2
     assert "memory.svg" in run.data["files"]
