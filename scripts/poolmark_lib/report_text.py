@@ -71,7 +71,7 @@ def _compared(run: Run, metric: str, what: str) -> list[str]:
         return []
     (best, name, cells), (worst, last, _) = ranked[0], ranked[-1]
     return [f"{what}: least with {name}, {shown(cells, metric)}{spread(cells, metric)}; most with {last}, "
-            f"{worst / best:.2g} times as much."]
+            f"{worst / best:.3g} times as much."]
 
 
 def _scale(run: Run) -> str:

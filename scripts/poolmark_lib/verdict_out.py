@@ -35,7 +35,7 @@ def in_unit(value: float, unit: str) -> str:
     for scale, name in scales.get(unit, ()):
         if abs(value) >= scale:
             return f"{value / 1024:.4g} KiB" if name is None else f"{value / scale:.4g} {name}"
-    return f"{value:.4g} {plain(unit)}".strip()
+    return f"{value:.4g} {'' if unit == '1' else plain(unit)}".strip()
 
 
 def sorted_rows(verdict: Verdict, whole: bool) -> list[Judged]:
