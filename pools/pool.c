@@ -17,7 +17,8 @@
     X(malloc)                                                                                                \
     X(fixed)                                                                                                 \
     X(expand)                                                                                                \
-    X(sync)
+    X(sync)                                                                                                  \
+    X(slab)
 
 #define DECLARE(name) extern const struct pool_strategy pool_strategy_##name;
 #define LIST(name) &pool_strategy_##name,

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+// slab: the best pool we can build. Objects lie in slabs of 2 MiB, and threads take and give them by
+// magazines; see pools/slab_pool.h for how it fits together.
+#include "pools/slab_pool.h"
+
+#include "pools/poison.h"
+
+#include <errno.h>
+#include <linux/membarrier.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+// A thread without a slot has the row of nobody, whose traps are always closed.
+static inline struct slab_row *own_row(struct pool *pool)
+{
+    return &pool->rows[(unsigned)thread_slot_cached];
+}
+
+static inline void *row_take(struct pool *pool)
+{
+    struct slab_row *row = own_row(pool);
+    slab_row_enter(row);
+    void **top = SLAB_LOAD(&row->top);
+    if (__builtin_expect(top <= SLAB_LOAD(&row->low), 0)) {
+        slab_row_leave(row);
+        return slab_get_slow(pool);
+    }
+    SLAB_STORE(&row->gets, SLAB_LOAD(&row->gets) + 1);
+    SLAB_STORE(&row->top, top - 1);
+    void *object = top[-1];
+    slab_row_leave(row);
+    return object;
+}
+
+static inline void row_give(struct pool *pool, void *object)
+{
+    struct slab_row *row = own_row(pool);
+    slab_row_enter(row);
+    void **top = SLAB_LOAD(&row->top);
+    if (__builtin_expect(top >= SLAB_LOAD(&row->high), 0)) {
+        slab_row_leave(row);
+        slab_put_slow(pool, object);
+        return;
+    }
+    *top = object;
+    SLAB_STORE(&row->top, top + 1);
+    slab_row_leave(row);
+}
+
+static void *slab_get(struct pool *pool)
+{
+    void *object = row_take(pool);
+    if (object)
+        unpoison(object, pool->object_bytes); // nothing in plain builds
+    return object;
+}
+
+static void slab_put(struct pool *pool, void *object)
+{
+    poison(object, pool->object_bytes); // nothing in plain builds
+    row_give(pool, object);
+}
+
+static bool membarrier_works(void)
+{
+    return syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;
+}
+
+static void slab_close(struct pool *pool)
+{
+    thread_slot_watch_remove(&pool->watch);
+    slab_grow_close(pool);
+    slab_depot_close(&pool->depot);
+    slab_store_close(&pool->store);
+    pool_memory_unmap(pool, sizeof *pool);
+}
+
+static int slab_open(struct pool **opened, const struct pool_config *config, struct err *err)
+{
+    struct pool *pool = pool_memory_map(sizeof *pool, alignof(struct pool));
+    if (!pool)
+        return -ENOMEM;
+    pool->config = *config;
+    pool->object_bytes = config->object_bytes;
+    pool->can_reclaim = membarrier_works();
+    SLAB_STORE(&pool->exact, config->max && !pool->can_reclaim);
+    int code = slab_store_open(&pool->store, config->object_bytes, config->touch);
+    if (code < 0)
+        goto fail_store;
+    code = slab_depot_open(&pool->depot, slab_magazine_capacity(pool->store.geometry.stride), config->max);
+    if (code < 0)
+        goto fail_depot;
+    code = slab_preheat(pool, config->initial);
+    if (code < 0)
+        goto fail_preheat;
+    code = slab_grow_open(pool, err);
+    if (code < 0)
+        goto fail_preheat;
+    pool->watch.on_exit = slab_row_thread_exits;
+    pool->watch.context = pool;
+    thread_slot_watch_add(&pool->watch);
+    *opened = pool;
+    return 0;
+
+fail_preheat:
+    slab_depot_close(&pool->depot);
+fail_depot:
+    slab_store_close(&pool->store);
+fail_store:
+    pool_memory_unmap(pool, sizeof *pool);
+    return code;
+}
+
+static void slab_stats(struct pool *pool, struct pool_stats *stats)
+{
+    struct slab_account account = slab_account(pool);
+    for (int tries = 0; !account.steady && tries < 1000; tries++)
+        account = slab_account(pool);
+    slab_note_peak(pool, account.in_use);
+    int64_t given = slab_row_gets(pool) + SLAB_LOAD(&pool->single_gets);
+    stats->misses = SLAB_LOAD(&pool->misses);
+    stats->hits = given - stats->misses;
+    stats->overflow = SLAB_LOAD(&pool->overflow);
+    stats->refused = SLAB_LOAD(&pool->refused);
+    stats->failed = SLAB_LOAD(&pool->failed);
+    stats->gets = given + stats->overflow + stats->refused + stats->failed;
+    stats->puts = given + stats->overflow - account.in_use;
+    stats->expansions = SLAB_LOAD(&pool->expansions);
+    stats->shrinks = SLAB_LOAD(&pool->shrinks);
+    stats->sweeps = SLAB_LOAD(&pool->sweeps);
+    stats->longest_expansion_ns = SLAB_LOAD(&pool->longest_expansion_ns);
+    stats->owned = account.owned;
+    stats->in_use = account.in_use;
+    stats->peak_in_use = SLAB_LOAD(&pool->peak);
+    stats->bytes_owned = slab_bytes(pool);
+    stats->overhead_bytes = stats->bytes_owned - account.owned * (int64_t)pool->object_bytes;
+}
+
+static bool slab_owns(struct pool *pool, const void *object)
+{
+    return slab_store_owns(&pool->store, object);
+}
+
+static bool slab_is_valid(struct pool *pool)
+{
+    struct slab_account account = slab_account(pool);
+    pthread_mutex_lock(&pool->store.grow_lock);
+    bool valid = slab_rows_are_valid(pool) && slab_store_is_valid(&pool->store) && account.in_use >= 0 &&
+                 account.in_use - SLAB_LOAD(&pool->overflow_out) <= account.owned &&
+                 (!pool->config.max || account.owned <= pool->config.max);
+    pthread_mutex_unlock(&pool->store.grow_lock);
+    slab_store_announce(&pool->store);
+    return valid;
+}
+
+const struct pool_strategy pool_strategy_slab = {
+    .name = "slab",
+    .summary = "magazines of each thread over slabs of 2 MiB; grows in the background, gives memory back",
+    .caps = POOL_CAP_GROWS | POOL_CAP_BACKGROUND | POOL_CAP_PREHEATS | POOL_CAP_BOUNDED | POOL_CAP_SHRINKS |
+            POOL_CAP_SWEEPS,
+    .open = slab_open,
+    .get = slab_get,
+    .put = slab_put,
+    .stats = slab_stats,
+    .close = slab_close,
+    .preheat = slab_preheat,
+    .sweep = slab_sweep,
+    .trim = slab_trim,
+    .owns = slab_owns,
+    .is_valid = slab_is_valid,
+};

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "pools/slab_magazine.h"
+
+#include "pools/pool_strategy.h"
+#include "pools/slab_pages.h"
+#include "pools/thread_slot.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum {
+    MAGAZINES_LIMIT = 1 << 17, // 16 million objects of 3 KiB; what does not fit lies in the store
+    L2_BYTES_DEFAULT = 1 << 18,
+};
+
+uint32_t slab_magazine_capacity(size_t stride)
+{
+    long l2_bytes = sysconf(_SC_LEVEL2_CACHE_SIZE);
+    size_t rounds = (size_t)(l2_bytes > 0 ? l2_bytes : L2_BYTES_DEFAULT) / 4 / stride;
+    uint32_t capacity = SLAB_ROUNDS_MIN;
+    while (capacity < rounds && capacity < SLAB_ROUNDS_MAX)
+        capacity *= 2;
+    return capacity;
+}
+
+static size_t rounds_bytes(const struct slab_depot *depot)
+{
+    return (size_t)depot->limit * depot->capacity * sizeof(void *);
+}
+
+static uint32_t per_page(const struct slab_depot *depot)
+{
+    return (uint32_t)(depot->page_bytes / (depot->capacity * sizeof(void *)));
+}
+
+static uint32_t page_count(const struct slab_depot *depot)
+{
+    return (depot->limit + per_page(depot) - 1) / per_page(depot);
+}
+
+static size_t made_bytes(const struct slab_depot *depot)
+{
+    return slab_words(page_count(depot)) * sizeof(uint64_t);
+}
+
+int slab_depot_open(struct slab_depot *depot, uint32_t capacity, int64_t objects_max)
+{
+    memset(depot, 0, sizeof *depot);
+    depot->capacity = capacity;
+    depot->page_bytes = (size_t)sysconf(_SC_PAGESIZE);
+    // Twice what holds all objects, and two for each thread.
+    int64_t limit = objects_max / capacity * 2 + 2 * THREAD_SLOT_ROWS;
+    depot->limit = objects_max && limit < MAGAZINES_LIMIT ? (uint32_t)limit : MAGAZINES_LIMIT;
+    depot->rounds = pool_memory_map(rounds_bytes(depot), depot->page_bytes);
+    if (!depot->rounds)
+        return -ENOMEM;
+    depot->magazines = pool_memory_map(depot->limit * sizeof *depot->magazines, depot->page_bytes);
+    if (!depot->magazines)
+        goto fail_magazines;
+    depot->made = pool_memory_alloc(made_bytes(depot));
+    if (!depot->made)
+        goto fail_made;
+    memset(depot->made, 0, made_bytes(depot));
+    return 0;
+
+fail_made:
+    pool_memory_unmap(depot->magazines, depot->limit * sizeof *depot->magazines);
+fail_magazines:
+    pool_memory_unmap(depot->rounds, rounds_bytes(depot));
+    return -ENOMEM;
+}
+
+void slab_depot_close(struct slab_depot *depot)
+{
+    pool_memory_free(depot->made);
+    pool_memory_unmap(depot->magazines, depot->limit * sizeof *depot->magazines);
+    pool_memory_unmap(depot->rounds, rounds_bytes(depot));
+}
+
+// --- stacks ---------------------------------------------------------------------------------------------
+
+#define NUMBER(head) ((uint32_t)(head))
+#define HEAD(changes, number) ((((uint64_t)(changes)) << 32) | (number))
+#define CHANGES(head) ((uint32_t)((head) >> 32))
+
+// Release: who pops the magazine sees its rounds and fill. Counts are estimates: relaxed.
+static void stack_push(struct slab_depot *depot, struct slab_stack *stack, uint32_t magazine)
+{
+    uint64_t head = atomic_load_explicit(&stack->head, memory_order_relaxed);
+    do
+        // Read by a popper that comes too late; its compare-and-swap fails then.
+        atomic_store_explicit(&depot->magazines[magazine - 1].next, NUMBER(head), memory_order_relaxed);
+    while (!atomic_compare_exchange_weak_explicit(&stack->head, &head, HEAD(CHANGES(head) + 1, magazine),
+                                                  memory_order_release, memory_order_relaxed));
+    atomic_fetch_add_explicit(&stack->count, 1, memory_order_relaxed);
+}
+
+// Acquire: what the pusher wrote to the magazine is seen; also for `next`, written before the head was.
+static uint32_t stack_pop(struct slab_depot *depot, struct slab_stack *stack)
+{
+    uint64_t head = atomic_load_explicit(&stack->head, memory_order_acquire);
+    uint32_t next;
+    do {
+        if (NUMBER(head) == 0)
+            return 0;
+        next = atomic_load_explicit(&depot->magazines[NUMBER(head) - 1].next, memory_order_relaxed);
+    } while (!atomic_compare_exchange_weak_explicit(&stack->head, &head, HEAD(CHANGES(head) + 1, next),
+                                                    memory_order_acquire, memory_order_acquire));
+    atomic_fetch_sub_explicit(&stack->count, 1, memory_order_relaxed);
+    return NUMBER(head);
+}
+
+// `held` is an estimate while magazines move, and exact when none does: relaxed.
+uint32_t slab_depot_pop_full(struct slab_depot *depot, uint32_t *fill)
+{
+    uint32_t magazine = stack_pop(depot, &depot->full);
+    if (!magazine)
+        return 0;
+    *fill = depot->magazines[magazine - 1].fill;
+    atomic_fetch_sub_explicit(&depot->held, *fill, memory_order_relaxed);
+    return magazine;
+}
+
+void slab_depot_push_full(struct slab_depot *depot, uint32_t magazine, uint32_t fill)
+{
+    depot->magazines[magazine - 1].fill = fill;
+    atomic_fetch_add_explicit(&depot->held, fill, memory_order_relaxed);
+    stack_push(depot, &depot->full, magazine);
+}
+
+uint32_t slab_depot_pop_empty(struct slab_depot *depot)
+{
+    return stack_pop(depot, &depot->empty);
+}
+
+void slab_depot_push_empty(struct slab_depot *depot, uint32_t magazine)
+{
+    stack_push(depot, &depot->empty, magazine);
+}
+
+// --- making and giving back, under the grow lock --------------------------------------------------------
+
+static char *rounds_page(const struct slab_depot *depot, uint32_t page)
+{
+    return (char *)depot->rounds + page * depot->page_bytes;
+}
+
+static uint32_t first_of_page(const struct slab_depot *depot, uint32_t page)
+{
+    return page * per_page(depot) + 1;
+}
+
+static uint32_t end_of_page(const struct slab_depot *depot, uint32_t page)
+{
+    uint32_t end = first_of_page(depot, page + 1);
+    return end <= depot->limit + 1 ? end : depot->limit + 1;
+}
+
+void slab_depot_make(struct slab_depot *depot, int64_t count)
+{
+    uint32_t pages = page_count(depot);
+    for (uint32_t page = 0; depot->made_pages * per_page(depot) < count; page++) {
+        page = slab_bits_find(depot->made, page, pages, false);
+        if (page == pages ||
+            slab_pages_touch(rounds_page(depot, page), depot->page_bytes, depot->page_bytes) < 0)
+            return;
+        slab_bit_set(depot->made, page);
+        depot->made_pages++;
+        for (uint32_t magazine = first_of_page(depot, page); magazine < end_of_page(depot, page); magazine++)
+            slab_depot_push_empty(depot, magazine);
+        if (end_of_page(depot, page) - 1 > depot->ever_made)
+            depot->ever_made = end_of_page(depot, page) - 1;
+    }
+}
+
+// Whoever looks for an empty magazine meanwhile finds none, and gives its objects to the store.
+int64_t slab_depot_shrink(struct slab_depot *depot, int64_t count)
+{
+    uint32_t pages = page_count(depot), *idle = NULL;
+    if ((depot->made_pages - 1) * per_page(depot) < count)
+        return 0;
+    idle = pool_memory_alloc(pages * sizeof *idle); // idle magazines of each page
+    if (!idle)
+        return 0;
+    memset(idle, 0, pages * sizeof *idle);
+    uint32_t chain = 0; // the popped ones, linked through `next`, which nobody else reads while they are ours
+    for (uint32_t magazine; (magazine = slab_depot_pop_empty(depot));) {
+        atomic_store_explicit(&depot->magazines[magazine - 1].next, chain, memory_order_relaxed);
+        chain = magazine;
+        idle[(magazine - 1) / per_page(depot)]++;
+    }
+    int64_t given = 0;
+    for (uint32_t page = pages; page-- > 0 && (depot->made_pages - 1) * per_page(depot) >= count;) {
+        if (idle[page] == 0 || idle[page] < end_of_page(depot, page) - first_of_page(depot, page))
+            continue;
+        (void)madvise(rounds_page(depot, page), depot->page_bytes, MADV_DONTNEED);
+        slab_bit_clear(depot->made, page);
+        depot->made_pages--;
+        given += (int64_t)depot->page_bytes;
+    }
+    while (chain) {
+        uint32_t magazine = chain;
+        chain = atomic_load_explicit(&depot->magazines[magazine - 1].next, memory_order_relaxed);
+        if (slab_bit(depot->made, (magazine - 1) / per_page(depot)))
+            slab_depot_push_empty(depot, magazine);
+    }
+    pool_memory_free(idle);
+    return given;
+}
+
+int64_t slab_depot_bytes(const struct slab_depot *depot)
+{
+    size_t table = depot->ever_made * sizeof *depot->magazines;
+    return (int64_t)((size_t)depot->made_pages * depot->page_bytes + made_bytes(depot) +
+                     (table + depot->page_bytes - 1) / depot->page_bytes * depot->page_bytes);
+}

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+// Magazines and the depot (Bonwick and Adams, "Magazines and Vmem", 2001): a magazine is an array of pointers
+// to free objects, its rounds; a thread works on one of its own and exchanges it whole with the depot, so
+// that the cost of sharing is paid once a magazine. The depot is two stacks, of magazines with rounds and of
+// empty ones.
+//
+// Pushing and popping take no lock: a stack's head holds a magazine's number and a count of changes, which
+// keeps a late compare-and-swap from taking a head that went and came back. A magazine's number stays good as
+// long as the depot is open; the memory of its rounds comes by the page when objects are made, never in a get
+// or put, and goes back when they go. Whoever finds no empty magazine gives objects to the store
+// (pools/slab_store.h) instead.
+//
+//     uint32_t magazine = slab_depot_pop_empty(depot);        // 0: there is none
+//     slab_magazine_rounds(depot, magazine)[0] = object;
+//     slab_depot_push_full(depot, magazine, 1);
+#ifndef POOLMARK_POOLS_SLAB_MAGAZINE_H
+#define POOLMARK_POOLS_SLAB_MAGAZINE_H
+
+#include <stdalign.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { SLAB_ROUNDS_MIN = 8, SLAB_ROUNDS_MAX = 256 }; // of a magazine
+
+struct slab_stack {
+    alignas(128) _Atomic uint64_t head; // changes << 32 | number of the first magazine, 0 for none
+    _Atomic int64_t count;              // an estimate while others work
+};
+
+struct slab_magazine {
+    _Atomic uint32_t next; // number of the one below
+    uint32_t fill;         // rounds, while in the depot
+};
+
+struct slab_depot {
+    uint32_t capacity; // rounds of a magazine: a power of two, so that whole magazines fit a page
+    uint32_t limit;    // magazines that can be made
+    size_t page_bytes;
+    void **rounds;                   // of magazine n: from (n - 1) * capacity
+    struct slab_magazine *magazines; // magazine n is [n - 1]
+    uint64_t *made;                  // a bit a page of rounds; guarded by the store's grow lock
+    int64_t made_pages;              // the same
+    uint32_t ever_made;              // the same: as far as the table of magazines has memory
+    struct slab_stack full, empty;
+    _Atomic int64_t held; // rounds in the full stack
+};
+
+// Rounds of a magazine for objects of that stride: a quarter of the L2 cache's worth, within the bounds
+// above.
+uint32_t slab_magazine_capacity(size_t stride);
+
+// `objects_max`: most objects there will ever be, 0 for unknown. 0 or -ENOMEM.
+int slab_depot_open(struct slab_depot *depot, uint32_t capacity, int64_t objects_max)
+    __attribute__((warn_unused_result));
+void slab_depot_close(struct slab_depot *depot);
+
+// Under the store's grow lock: sees to it that there are `count` magazines, as far as the limit and the
+// memory go.
+void slab_depot_make(struct slab_depot *depot, int64_t count);
+
+// Under the store's grow lock: gives back pages of empty magazines until about `count` are left. Returns
+// bytes.
+int64_t slab_depot_shrink(struct slab_depot *depot, int64_t count);
+
+int64_t slab_depot_bytes(const struct slab_depot *depot); // that it has of memory; under the grow lock
+
+// Magazine numbers; 0 for none. A popped magazine is the caller's.
+uint32_t slab_depot_pop_full(struct slab_depot *depot, uint32_t *fill);
+uint32_t slab_depot_pop_empty(struct slab_depot *depot);
+void slab_depot_push_full(struct slab_depot *depot, uint32_t magazine, uint32_t fill); // fill > 0
+void slab_depot_push_empty(struct slab_depot *depot, uint32_t magazine);
+
+static inline void **slab_magazine_rounds(const struct slab_depot *depot, uint32_t magazine)
+{
+    return depot->rounds + (size_t)(magazine - 1) * depot->capacity;
+}
+
+#endif

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+// Strategy `slab`, as its own files see it. Four layers, each in a file of its own:
+//
+//   slab.c           the strategy: get and put out of the calling thread's magazine, open, close, statistics
+//   slab_row.c       what a get or put does when the magazine does not serve it; taking rows back from their
+//   threads slab_magazine.h  the depot, where threads exchange magazines whole slab_store.h     the slabs,
+//   where objects lie that are in no magazine; slab_pages.h below it has their memory slab_grow.c growing at
+//   the trigger, giving back, and the thread that does both in the background
+//
+// A row is what one thread works on: its slot's (pools/thread_slot.h). In the common case get and put are a
+// comparison and a move of `top`, with no atomic operation that locks:
+//
+//     bottom <= low <= top <= high <= bottom + capacity
+//     get takes while top > low; put gives while top < high; anything else is slab_row.c's business
+//
+// `low` and `high` are traps. They stand at the ends of the magazine, or nearer, where something is to be
+// noticed: low where objects in use would reach the growth trigger or a new peak; high at the bottom while
+// each get makes a new peak, so that the first put notes how high it was. So peak and trigger are exact with
+// one thread at no cost in the hot path. With several threads they are looked at when a magazine is exchanged
+// or a trap is hit, and may be off by what the others moved since. In `exact` mode, and in rows without a
+// magazine, both traps are closed.
+//
+// Anyone may take a row back from its thread, which the bound, trim and giving back need: a thread that sits
+// idle on free objects must not make another be refused. Row lock, traps closed, membarrier(2), wait for
+// `busy` to be 0: whoever was in the hot path has left it, and whoever comes is caught in a trap and waits
+// for the row lock.
+//
+// Accounting. No get or put counts anything shared. in use = owned - (free in the store + rounds in the
+// depot's full magazines + rounds in rows) + overflow out; puts = objects given - in use. `moving` tells a
+// reader whether objects were on their way between those places while it added up.
+//
+// Exact mode, bounded pools only: when every object that may be owned is, and none lies in store or depot,
+// rows are taken back and emptied, and from then on each get and put goes through the store one object at a
+// time, until enough is free again and no overflow object is out. So never more than `max` are in use besides
+// overflow, nobody is refused while an object is free, and an overflow object never gets into a magazine.
+#ifndef POOLMARK_POOLS_SLAB_POOL_H
+#define POOLMARK_POOLS_SLAB_POOL_H
+
+#include "pools/pool_strategy.h"
+#include "pools/slab_magazine.h"
+#include "pools/slab_store.h"
+#include "pools/thread_slot.h"
+
+#include <semaphore.h>
+
+// Two cache lines: processors fetch neighbouring lines in pairs. `top` to `busy` are what the hot path
+// touches.
+struct slab_row {
+    alignas(128) _Atomic(void **) top; // the owner writes; whoever holds the row lock of a row at rest, too
+    _Atomic(void **) low, high;        // the owner writes; anyone closes them, with the row lock
+    _Atomic int64_t gets;              // objects given from this row
+    _Atomic int busy;                  // 1: the owner is in the hot path
+    _Atomic int lock;                  // 1: taken; guards all that follows, and moving the row's magazines
+    _Atomic(void **) bottom;        // of the loaded magazine; atomic for those who add up, see slab_account()
+    _Atomic uint32_t previous_fill; // the same
+    uint32_t loaded, previous;      // magazines; 0 for none
+};
+
+// What objects are where; exact when nothing moves.
+struct slab_account {
+    int64_t owned, in_use; // in_use: overflow among them
+    bool steady;           // nothing moved while it was added up
+};
+
+struct pool {
+    struct pool_base base; // pool.c's; written after open, so not for the pool's own thread
+    struct pool_config config;
+    struct slab_store store;
+    struct slab_depot depot;
+    size_t object_bytes;
+    bool can_reclaim; // membarrier works here; otherwise a bounded pool is always in exact mode
+
+    // Relaxed where nothing else is said: counts, or hints that are checked again under a lock.
+    _Atomic bool exact;           // see slab_rows_reclaim() and, for going back, slab_row.c
+    _Atomic int64_t overflow_out; // overflow objects in use; goes up under the store's lock
+    _Atomic uint64_t moving;      // movements begun << 16 | movements under way
+    _Atomic int64_t peak;         // most in use
+    _Atomic int64_t recent_peak;  // most in use since giving back was last considered
+    _Atomic int64_t trigger;      // objects in use that set growth off; INT64_MAX: nothing does
+    _Atomic int64_t single_gets, misses, overflow, refused, failed; // gets past the rows, and kinds of gets
+    _Atomic int64_t expansions, shrinks, sweeps, longest_expansion_ns;
+    _Atomic bool refusing;            // the last get that found nothing was refused
+    _Atomic int64_t floor;            // objects made by open and preheat: giving back leaves as many
+    int64_t held_peak, held_until_ns; // what was in use lately, see give_back(); guarded by the grow lock
+    int rows_ready;                   // rows faulted in; guarded by the grow lock
+
+    // The background thread; there when growth_mode is background.
+    bool has_thread;
+    pthread_t thread;
+    sem_t wake;                    // posted when one of the flags goes up
+    _Atomic bool wanted_growth;    // a trigger was reached
+    _Atomic int64_t wanted_at;     // objects in use then
+    _Atomic bool wanted_objects;   // somebody found nothing, and waits
+    _Atomic bool wanted_shrink;    // much lies free
+    _Atomic bool wanted_magazines; // somebody found none
+    _Atomic bool stop;
+    struct thread_slot_watch watch; // flushes the rows of threads that exit
+
+    struct slab_row rows[THREAD_SLOT_ROWS];
+};
+
+#define SLAB_LOAD(at) atomic_load_explicit(at, memory_order_relaxed)
+#define SLAB_STORE(at, value) atomic_store_explicit(at, value, memory_order_relaxed)
+#define SLAB_ADD(at, value) ((void)atomic_fetch_add_explicit(at, value, memory_order_relaxed))
+
+// The hot path's side of taking a row back. The other side's membarrier stands for the fence that would be
+// due between `busy` and the traps; the compiler is kept from moving one over the other. ThreadSanitizer
+// knows no membarrier: for it, `busy` is a lock.
+#ifdef __SANITIZE_THREAD__
+#define SLAB_BUSY_IS_LOCK 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define SLAB_BUSY_IS_LOCK 1
+#endif
+#endif
+
+static inline void slab_row_enter(struct slab_row *row)
+{
+#ifdef SLAB_BUSY_IS_LOCK
+    while (atomic_exchange_explicit(&row->busy, 1, memory_order_acquire))
+        ;
+#else
+    SLAB_STORE(&row->busy, 1);
+    atomic_signal_fence(memory_order_seq_cst);
+#endif
+}
+
+// Release: who sees 0 sees what was done in the row.
+static inline void slab_row_leave(struct slab_row *row)
+{
+    atomic_store_explicit(&row->busy, 0, memory_order_release);
+}
+
+// --- slab_row.c -----------------------------------------------------------------------------------------
+
+void *slab_get_slow(struct pool *pool);
+void slab_put_slow(struct pool *pool, void *object);
+void slab_row_thread_exits(void *pool, int slot);
+
+// Under the grow lock. Takes all rows back and hands their rounds to the store, the depot's after them.
+void slab_rows_reclaim(struct pool *pool);
+
+struct slab_account slab_account(struct pool *pool);
+void slab_note_peak(struct pool *pool, int64_t in_use);
+int64_t slab_row_gets(struct pool *pool);    // objects given from rows
+bool slab_rows_are_valid(struct pool *pool); // while nobody works
+
+// --- slab_grow.c ----------------------------------------------------------------------------------------
+
+int slab_grow_open(struct pool *pool, struct err *err); // starts the thread, if there is to be one
+void slab_grow_close(struct pool *pool);
+
+void slab_want_growth(struct pool *pool,
+                      int64_t in_use);       // the trigger was reached: grows here, or wakes the thread
+void slab_want_shrink(struct pool *pool);    // much may lie free: wakes the thread, if there is one
+void slab_want_magazines(struct pool *pool); // there was none: makes some here, or wakes the thread
+
+enum slab_room {
+    SLAB_ROOM_FOUND,  // something is free after all
+    SLAB_ROOM_MADE,   // the pool grew
+    SLAB_ROOM_AT_MAX, // all that may be owned is in use; exact mode is on
+    SLAB_ROOM_NO_MEMORY,
+};
+
+// The store and the depot were empty: makes room, or waits until the thread did.
+enum slab_room slab_make_room(struct pool *pool);
+
+int slab_preheat(struct pool *pool, int64_t count);
+int64_t slab_sweep(struct pool *pool);
+int64_t slab_trim(struct pool *pool);
+int64_t slab_bytes(struct pool *pool); // all memory the pool has
+
+#endif

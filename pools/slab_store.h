@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+// The slabs of one pool, and the objects that lie in them: not in use, and in no magazine. Objects are taken
+// from and given to the store many at a time; the fullest slab that has any gives first, so that the emptier
+// ones run empty and can be given back.
+//
+// Two locks. `lock` guards what a taker sees and is held for a few hundred nanoseconds at most: no page is
+// mapped, faulted in or given back under it. `grow_lock` is held by whoever grows or retires, for as long as
+// the system needs; a thread that holds it may take `lock`, never the other way round.
+//
+//     pthread_mutex_lock(&store->grow_lock);
+//     int64_t made = slab_store_grow(store, 512);     // fewer: the system had no more memory
+//     pthread_mutex_unlock(&store->grow_lock);
+//     size_t got = slab_store_take(store, objects, 128);
+#ifndef POOLMARK_POOLS_SLAB_STORE_H
+#define POOLMARK_POOLS_SLAB_STORE_H
+
+#include "pools/slab_pages.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+// Partly used slabs by how full they are, fullest first, and behind them those of which nothing is in use.
+enum { SLAB_LISTS = 9, SLAB_LIST_UNUSED = SLAB_LISTS - 1, SLAB_LIST_NONE = SLAB_LISTS };
+
+struct slab_store {
+    struct slab_geometry geometry;
+    size_t object_bytes;
+    bool touch;
+
+    pthread_mutex_t lock;           // guards all down to `generation`, and `free` and `ready` of the slabs
+    struct slab *lists[SLAB_LISTS]; // slabs that have free objects
+    struct slab **slabs;            // all, by address
+    size_t slab_count, slab_room;
+    uint64_t generation;      // counts what was announced
+    pthread_cond_t published; // objects were added, or a growth ended
+
+    pthread_mutex_t grow_lock; // guards which objects are ready and which pages resident; see above
+    int64_t resident_pages;    // of all slabs
+
+    // Written under `lock`; relaxed reads elsewhere are estimates, or are checked by whoever reads.
+    _Atomic int64_t owned; // objects ready
+    _Atomic int64_t taken; // of those, the ones that do not lie here
+};
+
+int slab_store_open(struct slab_store *store, size_t object_bytes, bool touch)
+    __attribute__((warn_unused_result));
+void slab_store_close(struct slab_store *store); // all memory goes back, whoever uses it
+
+// At most `count` objects, addresses falling, so that taking them from the end goes upwards. Returns how
+// many.
+size_t slab_store_take(struct slab_store *store, void **objects, size_t count)
+    __attribute__((warn_unused_result));
+void slab_store_give(struct slab_store *store, void **objects, size_t count);
+
+// Under grow_lock. Makes `count` more objects ready, first in slabs that have room, and publishes them piece
+// by piece. Returns how many: fewer when the system has no more memory.
+int64_t slab_store_grow(struct slab_store *store, int64_t count);
+
+// Under grow_lock. Takes `count` free objects out of service, those in the least used slabs first, and gives
+// back their pages, and slabs of which nothing is ready. Returns how many there were; adds to `bytes` what
+// the system got back.
+int64_t slab_store_retire(struct slab_store *store, int64_t count, int64_t *bytes);
+
+// Wakes everyone who waits on `published`, and lets them see that something changed.
+void slab_store_announce(struct slab_store *store);
+
+bool slab_store_owns(struct slab_store *store, const void *object); // takes `lock`
+bool slab_store_owns_locked(const struct slab_store *store, const void *object);
+bool slab_store_is_valid(struct slab_store *store); // nobody may grow or retire meanwhile
+
+#endif
