@@ -43,6 +43,7 @@ static inline void row_give(struct pool *pool, void *object)
         return;
     }
     *top = object;
+    SLAB_STORE(&row->puts, SLAB_LOAD(&row->puts) + 1);
     SLAB_STORE(&row->top, top + 1);
     slab_row_leave(row);
 }
@@ -113,27 +114,23 @@ fail_store:
 
 static void slab_stats(struct pool *pool, struct pool_stats *stats)
 {
-    struct slab_account account = slab_account(pool);
-    for (int tries = 0; !account.steady && tries < 1000; tries++)
-        account = slab_account(pool);
-    slab_note_peak(pool, account.in_use);
-    int64_t given = slab_row_gets(pool) + SLAB_LOAD(&pool->single_gets);
+    // Kinds of gets before all gets, of which they are a part.
     stats->misses = SLAB_LOAD(&pool->misses);
-    stats->hits = given - stats->misses;
     stats->overflow = SLAB_LOAD(&pool->overflow);
+    struct slab_account account = slab_account(pool);
+    stats->hits = account.given - stats->overflow - stats->misses;
     stats->refused = SLAB_LOAD(&pool->refused);
     stats->failed = SLAB_LOAD(&pool->failed);
-    stats->gets = given + stats->overflow + stats->refused + stats->failed;
-    stats->puts = given + stats->overflow - account.in_use;
+    stats->gets = account.given + stats->refused + stats->failed;
+    stats->puts = account.put;
     stats->expansions = SLAB_LOAD(&pool->expansions);
     stats->shrinks = SLAB_LOAD(&pool->shrinks);
     stats->sweeps = SLAB_LOAD(&pool->sweeps);
     stats->longest_expansion_ns = SLAB_LOAD(&pool->longest_expansion_ns);
-    stats->owned = account.owned;
     stats->in_use = account.in_use;
+    slab_note_peak(pool, account.in_use);
     stats->peak_in_use = SLAB_LOAD(&pool->peak);
-    stats->bytes_owned = slab_bytes(pool);
-    stats->overhead_bytes = stats->bytes_owned - account.owned * (int64_t)pool->object_bytes;
+    slab_memory(pool, stats);
 }
 
 static bool slab_owns(struct pool *pool, const void *object)
@@ -143,11 +140,11 @@ static bool slab_owns(struct pool *pool, const void *object)
 
 static bool slab_is_valid(struct pool *pool)
 {
-    struct slab_account account = slab_account(pool);
     pthread_mutex_lock(&pool->store.grow_lock);
-    bool valid = slab_rows_are_valid(pool) && slab_store_is_valid(&pool->store) && account.in_use >= 0 &&
-                 account.in_use - SLAB_LOAD(&pool->overflow_out) <= account.owned &&
-                 (!pool->config.max || account.owned <= pool->config.max);
+    int64_t owned = SLAB_LOAD(&pool->store.owned), overflow_out = SLAB_LOAD(&pool->overflow_out);
+    bool valid = slab_rows_are_valid(pool) && slab_store_is_valid(&pool->store) &&
+                 slab_account(pool).in_use - overflow_out <= owned &&
+                 (!pool->config.max || owned <= pool->config.max);
     pthread_mutex_unlock(&pool->store.grow_lock);
     slab_store_announce(&pool->store);
     return valid;

@@ -3,6 +3,7 @@
 #include "pools/slab_pool.h"
 
 #include "base/clock.h"
+#include "pools/expand.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -19,6 +20,9 @@ enum {
 
 // What was in use counts as needed for so long; the thread looks as often.
 #define HOLD_NS (200 * NS_PER_MS)
+
+// Rows are taken back for want of objects at most so often.
+#define RECLAIM_EVERY_NS NS_PER_MS
 
 static int64_t at_least(int64_t value, int64_t limit)
 {
@@ -37,9 +41,7 @@ static void set_trigger(struct pool *pool)
     int64_t owned = SLAB_LOAD(&pool->store.owned), max = pool->config.max;
     int64_t trigger = INT64_MAX;
     if (!max || owned < max)
-        trigger = at_least(owned / 100 * pool->config.expand_at_percent +
-                               owned % 100 * pool->config.expand_at_percent / 100,
-                           1);
+        trigger = at_least(expand_trigger(owned, pool->config.expand_at_percent), 1);
     SLAB_STORE(&pool->trigger, trigger);
 }
 
@@ -76,10 +78,8 @@ static int64_t grow(struct pool *pool, int64_t count)
 // owned x growth, as the contract has it. Returns how many objects it made; 0 at max and without memory.
 static int64_t expand(struct pool *pool, int64_t trigger)
 {
-    int64_t from = SLAB_LOAD(&pool->store.owned), max = pool->config.max;
-    int64_t to = at_least((int64_t)((double)from * pool->config.growth), from + 1);
-    if (max)
-        to = at_most(to, max);
+    int64_t from = SLAB_LOAD(&pool->store.owned);
+    int64_t to = expand_next(from, pool->config.growth, pool->config.max);
     if (to <= from)
         return 0;
     int64_t began_ns = clock_now_ns();
@@ -111,7 +111,14 @@ static void grow_unlock(struct pool *pool)
 
 static bool something_free(struct pool *pool)
 {
-    return SLAB_LOAD(&pool->store.owned) > SLAB_LOAD(&pool->store.taken) || SLAB_LOAD(&pool->depot.held) > 0;
+    return SLAB_LOAD(&pool->store.owned) > SLAB_LOAD(&pool->store.taken) || slab_depot_held(&pool->depot) > 0;
+}
+
+// All that is owned is in use: nothing is free, and nobody has something in hand on its way.
+static bool all_in_use(struct pool *pool)
+{
+    return !something_free(pool) &&
+           slab_account(pool).in_use - SLAB_LOAD(&pool->overflow_out) >= SLAB_LOAD(&pool->store.owned);
 }
 
 // Nothing lies in store or depot, and no more may be owned: what lies in rows comes out.
@@ -123,7 +130,20 @@ static enum slab_room reclaim_at_max(struct pool *pool)
         pthread_mutex_unlock(&pool->store.lock);
         slab_rows_reclaim(pool);
     }
-    return something_free(pool) ? SLAB_ROOM_FOUND : SLAB_ROOM_AT_MAX;
+    return all_in_use(pool) ? SLAB_ROOM_AT_MAX : SLAB_ROOM_FOUND;
+}
+
+// Objects in use are below the trigger: what is missing lies idle in rows. To fetch it costs some
+// microseconds, and whoever works in those rows has to come for more; so not too often.
+static bool reclaim_instead(struct pool *pool)
+{
+    int64_t now_ns = clock_now_ns();
+    if (slab_account(pool).in_use >= SLAB_LOAD(&pool->trigger) ||
+        now_ns - pool->reclaimed_ns < RECLAIM_EVERY_NS)
+        return false;
+    pool->reclaimed_ns = now_ns;
+    slab_rows_reclaim(pool);
+    return something_free(pool);
 }
 
 // Grows, or finds out why not.
@@ -134,6 +154,8 @@ static enum slab_room make_room(struct pool *pool)
     int64_t owned = SLAB_LOAD(&pool->store.owned);
     if (pool->config.max && owned >= pool->config.max)
         return reclaim_at_max(pool);
+    if (reclaim_instead(pool))
+        return SLAB_ROOM_FOUND;
     if (expand(pool, owned) > 0)
         return SLAB_ROOM_MADE;
     slab_rows_reclaim(pool);
@@ -245,7 +267,7 @@ int slab_preheat(struct pool *pool, int64_t count)
     return code;
 }
 
-int64_t slab_bytes(struct pool *pool)
+void slab_memory(struct pool *pool, struct pool_stats *stats)
 {
     pthread_mutex_lock(&pool->store.grow_lock);
     size_t page = pool->store.geometry.page_bytes;
@@ -253,9 +275,10 @@ int64_t slab_bytes(struct pool *pool)
     size_t bytes = offsetof(struct pool, rows) + (size_t)rows * sizeof(struct slab_row);
     bytes = (bytes + page - 1) / page * page + (size_t)pool->store.resident_pages * page +
             pool->store.slab_room * sizeof *pool->store.slabs;
-    int64_t all = (int64_t)bytes + slab_depot_bytes(&pool->depot);
-    pthread_mutex_unlock(&pool->store.grow_lock);
-    return all;
+    stats->owned = SLAB_LOAD(&pool->store.owned);
+    stats->bytes_owned = (int64_t)bytes + slab_depot_bytes(&pool->depot);
+    stats->overhead_bytes = stats->bytes_owned - stats->owned * (int64_t)pool->object_bytes;
+    grow_unlock(pool);
 }
 
 // --- the thread -----------------------------------------------------------------------------------------
@@ -280,8 +303,7 @@ static void grow_in_background(struct pool *pool)
 static void make_objects(struct pool *pool)
 {
     pthread_mutex_lock(&pool->store.grow_lock);
-    if (!something_free(pool))
-        (void)expand(pool, SLAB_LOAD(&pool->store.owned));
+    (void)make_room(pool);
     grow_unlock(pool);
 }
 
@@ -390,7 +412,7 @@ void slab_want_magazines(struct pool *pool)
 static bool is_at_max(struct pool *pool)
 {
     return pool->config.max && SLAB_LOAD(&pool->exact) && SLAB_LOAD(&pool->store.owned) >= pool->config.max &&
-           slab_account(pool).steady && !something_free(pool);
+           all_in_use(pool);
 }
 
 // Waits until something is published, or whoever is about it ended without. True when something lies free.

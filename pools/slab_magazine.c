@@ -56,9 +56,9 @@ int slab_depot_open(struct slab_depot *depot, uint32_t capacity, int64_t objects
     depot->rounds = pool_memory_map(rounds_bytes(depot), depot->page_bytes);
     if (!depot->rounds)
         return -ENOMEM;
-    depot->magazines = pool_memory_map(depot->limit * sizeof *depot->magazines, depot->page_bytes);
-    if (!depot->magazines)
-        goto fail_magazines;
+    depot->next = pool_memory_map(depot->limit * sizeof *depot->next, depot->page_bytes);
+    if (!depot->next)
+        goto fail_next;
     depot->made = pool_memory_alloc(made_bytes(depot));
     if (!depot->made)
         goto fail_made;
@@ -66,8 +66,8 @@ int slab_depot_open(struct slab_depot *depot, uint32_t capacity, int64_t objects
     return 0;
 
 fail_made:
-    pool_memory_unmap(depot->magazines, depot->limit * sizeof *depot->magazines);
-fail_magazines:
+    pool_memory_unmap(depot->next, depot->limit * sizeof *depot->next);
+fail_next:
     pool_memory_unmap(depot->rounds, rounds_bytes(depot));
     return -ENOMEM;
 }
@@ -75,7 +75,7 @@ fail_magazines:
 void slab_depot_close(struct slab_depot *depot)
 {
     pool_memory_free(depot->made);
-    pool_memory_unmap(depot->magazines, depot->limit * sizeof *depot->magazines);
+    pool_memory_unmap(depot->next, depot->limit * sizeof *depot->next);
     pool_memory_unmap(depot->rounds, rounds_bytes(depot));
 }
 
@@ -85,59 +85,31 @@ void slab_depot_close(struct slab_depot *depot)
 #define HEAD(changes, number) ((((uint64_t)(changes)) << 32) | (number))
 #define CHANGES(head) ((uint32_t)((head) >> 32))
 
-// Release: who pops the magazine sees its rounds and fill. Counts are estimates: relaxed.
-static void stack_push(struct slab_depot *depot, struct slab_stack *stack, uint32_t magazine)
+// Release: who pops the magazine sees its rounds. Counts are estimates: relaxed.
+void slab_depot_push(struct slab_depot *depot, struct slab_stack *stack, uint32_t magazine)
 {
     uint64_t head = atomic_load_explicit(&stack->head, memory_order_relaxed);
     do
         // Read by a popper that comes too late; its compare-and-swap fails then.
-        atomic_store_explicit(&depot->magazines[magazine - 1].next, NUMBER(head), memory_order_relaxed);
+        atomic_store_explicit(&depot->next[magazine - 1], NUMBER(head), memory_order_relaxed);
     while (!atomic_compare_exchange_weak_explicit(&stack->head, &head, HEAD(CHANGES(head) + 1, magazine),
                                                   memory_order_release, memory_order_relaxed));
     atomic_fetch_add_explicit(&stack->count, 1, memory_order_relaxed);
 }
 
 // Acquire: what the pusher wrote to the magazine is seen; also for `next`, written before the head was.
-static uint32_t stack_pop(struct slab_depot *depot, struct slab_stack *stack)
+uint32_t slab_depot_pop(struct slab_depot *depot, struct slab_stack *stack)
 {
     uint64_t head = atomic_load_explicit(&stack->head, memory_order_acquire);
     uint32_t next;
     do {
         if (NUMBER(head) == 0)
             return 0;
-        next = atomic_load_explicit(&depot->magazines[NUMBER(head) - 1].next, memory_order_relaxed);
+        next = atomic_load_explicit(&depot->next[NUMBER(head) - 1], memory_order_relaxed);
     } while (!atomic_compare_exchange_weak_explicit(&stack->head, &head, HEAD(CHANGES(head) + 1, next),
                                                     memory_order_acquire, memory_order_acquire));
     atomic_fetch_sub_explicit(&stack->count, 1, memory_order_relaxed);
     return NUMBER(head);
-}
-
-// `held` is an estimate while magazines move, and exact when none does: relaxed.
-uint32_t slab_depot_pop_full(struct slab_depot *depot, uint32_t *fill)
-{
-    uint32_t magazine = stack_pop(depot, &depot->full);
-    if (!magazine)
-        return 0;
-    *fill = depot->magazines[magazine - 1].fill;
-    atomic_fetch_sub_explicit(&depot->held, *fill, memory_order_relaxed);
-    return magazine;
-}
-
-void slab_depot_push_full(struct slab_depot *depot, uint32_t magazine, uint32_t fill)
-{
-    depot->magazines[magazine - 1].fill = fill;
-    atomic_fetch_add_explicit(&depot->held, fill, memory_order_relaxed);
-    stack_push(depot, &depot->full, magazine);
-}
-
-uint32_t slab_depot_pop_empty(struct slab_depot *depot)
-{
-    return stack_pop(depot, &depot->empty);
-}
-
-void slab_depot_push_empty(struct slab_depot *depot, uint32_t magazine)
-{
-    stack_push(depot, &depot->empty, magazine);
 }
 
 // --- making and giving back, under the grow lock --------------------------------------------------------
@@ -169,7 +141,7 @@ void slab_depot_make(struct slab_depot *depot, int64_t count)
         slab_bit_set(depot->made, page);
         depot->made_pages++;
         for (uint32_t magazine = first_of_page(depot, page); magazine < end_of_page(depot, page); magazine++)
-            slab_depot_push_empty(depot, magazine);
+            slab_depot_push(depot, &depot->empty, magazine);
         if (end_of_page(depot, page) - 1 > depot->ever_made)
             depot->ever_made = end_of_page(depot, page) - 1;
     }
@@ -186,8 +158,8 @@ int64_t slab_depot_shrink(struct slab_depot *depot, int64_t count)
         return 0;
     memset(idle, 0, pages * sizeof *idle);
     uint32_t chain = 0; // the popped ones, linked through `next`, which nobody else reads while they are ours
-    for (uint32_t magazine; (magazine = slab_depot_pop_empty(depot));) {
-        atomic_store_explicit(&depot->magazines[magazine - 1].next, chain, memory_order_relaxed);
+    for (uint32_t magazine; (magazine = slab_depot_pop(depot, &depot->empty));) {
+        atomic_store_explicit(&depot->next[magazine - 1], chain, memory_order_relaxed);
         chain = magazine;
         idle[(magazine - 1) / per_page(depot)]++;
     }
@@ -202,9 +174,9 @@ int64_t slab_depot_shrink(struct slab_depot *depot, int64_t count)
     }
     while (chain) {
         uint32_t magazine = chain;
-        chain = atomic_load_explicit(&depot->magazines[magazine - 1].next, memory_order_relaxed);
+        chain = atomic_load_explicit(&depot->next[magazine - 1], memory_order_relaxed);
         if (slab_bit(depot->made, (magazine - 1) / per_page(depot)))
-            slab_depot_push_empty(depot, magazine);
+            slab_depot_push(depot, &depot->empty, magazine);
     }
     pool_memory_free(idle);
     return given;
@@ -212,7 +184,7 @@ int64_t slab_depot_shrink(struct slab_depot *depot, int64_t count)
 
 int64_t slab_depot_bytes(const struct slab_depot *depot)
 {
-    size_t table = depot->ever_made * sizeof *depot->magazines;
+    size_t table = depot->ever_made * sizeof *depot->next;
     return (int64_t)((size_t)depot->made_pages * depot->page_bytes + made_bytes(depot) +
                      (table + depot->page_bytes - 1) / depot->page_bytes * depot->page_bytes);
 }

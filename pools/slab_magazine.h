@@ -10,9 +10,9 @@
 // or put, and goes back when they go. Whoever finds no empty magazine gives objects to the store
 // (pools/slab_store.h) instead.
 //
-//     uint32_t magazine = slab_depot_pop_empty(depot);        // 0: there is none
-//     slab_magazine_rounds(depot, magazine)[0] = object;
-//     slab_depot_push_full(depot, magazine, 1);
+//     uint32_t magazine = slab_depot_pop(depot, &depot->empty);  // 0: there is none
+//     void **rounds = slab_magazine_rounds(depot, magazine);     // depot->capacity of them
+//     slab_depot_push(depot, &depot->full, magazine);
 #ifndef POOLMARK_POOLS_SLAB_MAGAZINE_H
 #define POOLMARK_POOLS_SLAB_MAGAZINE_H
 
@@ -29,22 +29,16 @@ struct slab_stack {
     _Atomic int64_t count;              // an estimate while others work
 };
 
-struct slab_magazine {
-    _Atomic uint32_t next; // number of the one below
-    uint32_t fill;         // rounds, while in the depot
-};
-
 struct slab_depot {
     uint32_t capacity; // rounds of a magazine: a power of two, so that whole magazines fit a page
     uint32_t limit;    // magazines that can be made
     size_t page_bytes;
-    void **rounds;                   // of magazine n: from (n - 1) * capacity
-    struct slab_magazine *magazines; // magazine n is [n - 1]
-    uint64_t *made;                  // a bit a page of rounds; guarded by the store's grow lock
-    int64_t made_pages;              // the same
-    uint32_t ever_made;              // the same: as far as the table of magazines has memory
+    void **rounds;          // of magazine n: from (n - 1) * capacity
+    _Atomic uint32_t *next; // of magazine n: number of the one below it in a stack, [n - 1]
+    uint64_t *made;         // a bit a page of rounds; guarded by the store's grow lock
+    int64_t made_pages;     // the same
+    uint32_t ever_made;     // the same: as far as the table of magazines has memory
     struct slab_stack full, empty;
-    _Atomic int64_t held; // rounds in the full stack
 };
 
 // Rounds of a magazine for objects of that stride: a quarter of the L2 cache's worth, within the bounds
@@ -67,10 +61,14 @@ int64_t slab_depot_shrink(struct slab_depot *depot, int64_t count);
 int64_t slab_depot_bytes(const struct slab_depot *depot); // that it has of memory; under the grow lock
 
 // Magazine numbers; 0 for none. A popped magazine is the caller's.
-uint32_t slab_depot_pop_full(struct slab_depot *depot, uint32_t *fill);
-uint32_t slab_depot_pop_empty(struct slab_depot *depot);
-void slab_depot_push_full(struct slab_depot *depot, uint32_t magazine, uint32_t fill); // fill > 0
-void slab_depot_push_empty(struct slab_depot *depot, uint32_t magazine);
+uint32_t slab_depot_pop(struct slab_depot *depot, struct slab_stack *stack);
+void slab_depot_push(struct slab_depot *depot, struct slab_stack *stack, uint32_t magazine);
+
+// Objects in the depot; an estimate while others work.
+static inline int64_t slab_depot_held(const struct slab_depot *depot)
+{
+    return atomic_load_explicit(&depot->full.count, memory_order_relaxed) * depot->capacity;
+}
 
 static inline void **slab_magazine_rounds(const struct slab_depot *depot, uint32_t magazine)
 {

@@ -25,9 +25,8 @@
 // `busy` to be 0: whoever was in the hot path has left it, and whoever comes is caught in a trap and waits
 // for the row lock.
 //
-// Accounting. No get or put counts anything shared. in use = owned - (free in the store + rounds in the
-// depot's full magazines + rounds in rows) + overflow out; puts = objects given - in use. `moving` tells a
-// reader whether objects were on their way between those places while it added up.
+// Accounting. Each row counts the gets and puts its owner made there, and so no get or put counts anything
+// shared: in use = gets - puts, added up over the rows and over what went past them.
 //
 // Exact mode, bounded pools only: when every object that may be owned is, and none lies in store or depot,
 // rows are taken back and emptied, and from then on each get and put goes through the store one object at a
@@ -48,18 +47,20 @@
 struct slab_row {
     alignas(128) _Atomic(void **) top; // the owner writes; whoever holds the row lock of a row at rest, too
     _Atomic(void **) low, high;        // the owner writes; anyone closes them, with the row lock
-    _Atomic int64_t gets;              // objects given from this row
+    _Atomic int64_t gets, puts;        // that this row served
     _Atomic int busy;                  // 1: the owner is in the hot path
     _Atomic int lock;                  // 1: taken; guards all that follows, and moving the row's magazines
-    _Atomic(void **) bottom;        // of the loaded magazine; atomic for those who add up, see slab_account()
-    _Atomic uint32_t previous_fill; // the same
-    uint32_t loaded, previous;      // magazines; 0 for none
+    void **bottom;                     // of the loaded magazine
+    uint32_t loaded, previous;         // magazines; 0 for none
+    bool climbs;                       // each get makes a new peak, see above
+    uint32_t previous_fill;            // its rounds
+    uint32_t batch;                    // objects to take from the store next time: 0, then more each time
 };
 
-// What objects are where; exact when nothing moves.
+// Exact while nobody works, each count right at some instant otherwise.
 struct slab_account {
-    int64_t owned, in_use; // in_use: overflow among them
-    bool steady;           // nothing moved while it was added up
+    int64_t given, put; // objects
+    int64_t in_use;     // overflow among them
 };
 
 struct pool {
@@ -71,16 +72,17 @@ struct pool {
     bool can_reclaim; // membarrier works here; otherwise a bounded pool is always in exact mode
 
     // Relaxed where nothing else is said: counts, or hints that are checked again under a lock.
-    _Atomic bool exact;           // see slab_rows_reclaim() and, for going back, slab_row.c
-    _Atomic int64_t overflow_out; // overflow objects in use; goes up under the store's lock
-    _Atomic uint64_t moving;      // movements begun << 16 | movements under way
-    _Atomic int64_t peak;         // most in use
-    _Atomic int64_t recent_peak;  // most in use since giving back was last considered
-    _Atomic int64_t trigger;      // objects in use that set growth off; INT64_MAX: nothing does
-    _Atomic int64_t single_gets, misses, overflow, refused, failed; // gets past the rows, and kinds of gets
+    _Atomic bool exact;                       // see slab_rows_reclaim() and, for going back, slab_row.c
+    _Atomic int64_t overflow_out;             // overflow objects in use; goes up under the store's lock
+    _Atomic int64_t peak;                     // most in use
+    _Atomic int64_t recent_peak;              // most in use since giving back was last considered
+    _Atomic int64_t trigger;                  // objects in use that set growth off; INT64_MAX: nothing does
+    _Atomic int64_t single_gets, single_puts; // past the rows, overflow among them
+    _Atomic int64_t misses, overflow, refused, failed;
     _Atomic int64_t expansions, shrinks, sweeps, longest_expansion_ns;
     _Atomic bool refusing;            // the last get that found nothing was refused
     _Atomic int64_t floor;            // objects made by open and preheat: giving back leaves as many
+    int64_t reclaimed_ns;             // when rows were last taken back for want of objects; grow lock
     int64_t held_peak, held_until_ns; // what was in use lately, see give_back(); guarded by the grow lock
     int rows_ready;                   // rows faulted in; guarded by the grow lock
 
@@ -137,13 +139,20 @@ void *slab_get_slow(struct pool *pool);
 void slab_put_slow(struct pool *pool, void *object);
 void slab_row_thread_exits(void *pool, int slot);
 
-// Under the grow lock. Takes all rows back and hands their rounds to the store, the depot's after them.
+// Under the grow lock. Takes all rows back, and gives their objects and the depot's to the store.
 void slab_rows_reclaim(struct pool *pool);
 
 struct slab_account slab_account(struct pool *pool);
 void slab_note_peak(struct pool *pool, int64_t in_use);
 int64_t slab_row_gets(struct pool *pool);    // objects given from rows
 bool slab_rows_are_valid(struct pool *pool); // while nobody works
+
+// --- slab_single.c --------------------------------------------------------------------------------------
+
+// One object past the rows: for threads without a slot, in exact mode, when there is no magazine, and when
+// objects have to be made first.
+void *slab_get_single(struct pool *pool);
+void slab_put_single(struct pool *pool, void *object);
 
 // --- slab_grow.c ----------------------------------------------------------------------------------------
 
@@ -168,6 +177,6 @@ enum slab_room slab_make_room(struct pool *pool);
 int slab_preheat(struct pool *pool, int64_t count);
 int64_t slab_sweep(struct pool *pool);
 int64_t slab_trim(struct pool *pool);
-int64_t slab_bytes(struct pool *pool); // all memory the pool has
+void slab_memory(struct pool *pool, struct pool_stats *stats); // owned, bytes_owned, overhead_bytes
 
 #endif
