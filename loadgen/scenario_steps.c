@@ -18,7 +18,7 @@
 
 enum {
     PROBE_RATE = 500, // messages a second
-    PROBE_S = 3,
+    PROBE_S = 3,      // at most; less with a shorter --duration
     DRAIN_S = 10,
     POOLS_WAIT_S = 3, // the broker writes its pools each second
 };
@@ -169,12 +169,14 @@ static bool probe(struct steps *steps, struct step *step)
     struct run *run = steps->run;
     if (!run->probes)
         return true;
+    int64_t measured_ns =
+        run->config->duration_ns < PROBE_S * NS_PER_S ? run->config->duration_ns : PROBE_S * NS_PER_S;
     struct fleet_order order = {
         .act = FLEET_PUBLISH,
         .pairs = run->config->probes / 2,
         .rate_per_s = PROBE_RATE,
         .warmup_ns = 200 * NS_PER_MS,
-        .duration_ns = PROBE_S * NS_PER_S + 200 * NS_PER_MS,
+        .duration_ns = measured_ns + 200 * NS_PER_MS,
         .drain_ns = DRAIN_S * NS_PER_S,
         .payload_bytes = 64,
     };

@@ -74,8 +74,8 @@ void summary_add_memory(struct summary *summary, const struct sample *start, con
                     "B", "lower");
     summary_add(summary, "kernel.page_table_growth_bytes",
                 (double)(full->kernel_page_table_bytes - start->kernel_page_table_bytes), "B", "none");
-    summary_add(summary, "generator.per_client_bytes",
-                slope(start->generator_pss_bytes, full->generator_pss_bytes, connections), "B", "none");
+    summary_add(summary, "generator.per_client_bytes", slope(0, full->generator_pss_bytes, connections), "B",
+                "none");
     summary_add(summary, "generator.cpu_per_client_ns",
                 slope(start->generator_cpu_ns, full->generator_cpu_ns, connections), "ns", "none");
 }
