@@ -17,6 +17,7 @@ from poolmark_lib import bench_plan as plan
 from poolmark_lib import bench_report, bench_tables
 from poolmark_lib.bench_headlines import headlines
 from poolmark_lib.bench_plan import Bench
+from poolmark_lib.bench_quiet import BUSY_PERCENT, OthersClock
 from poolmark_lib.bench_results import Results
 from poolmark_lib.children import Children, Interrupted
 from poolmark_lib.errors import PoolmarkError, RecordError, UsageError
@@ -62,6 +63,7 @@ class Runner:
         self.record, self.program, self.min_time_s = record, program, min_time_s
         self.results = Results(benches)
         self.cells: dict[str, Cell] = {}
+        self.others = OthersClock()
 
     def cell(self, bench: Bench) -> Cell:
         if bench.name not in self.cells:
@@ -140,8 +142,17 @@ class Runner:
         for name, cell in self.cells.items():
             self.results.series[name].write(cell)
 
+    def tell_noise(self) -> float | None:
+        percent = self.others.percent()
+        if percent is not None and percent > BUSY_PERCENT:
+            text = f"other processes had {percent:.0f} % of the processors' time: times are longer than on a quiet host"
+            self.record.anomaly("busy", text)
+            say(text)
+        return percent
+
     def close(self, code: int) -> str:
         self.write_cells()
+        percent = self.tell_noise()
         for name, series in self.results.series.items():
             cell = self.cell(series.bench)
             cell.data["status"] = "failed" if series.failures else "complete" if series.of() else "incomplete"
@@ -151,6 +162,7 @@ class Runner:
             status = "incomplete"
         self.record.data["status"] = status
         self.record.data["summary"] = {
+            "others_cpu_percent": percent,
             "headlines": [{"name": one.name, "median": one.value.median, "q1": one.value.q1, "q3": one.value.q3,
                            "unit": one.unit, "aim": one.target} for one in headlines(self.results) if one.value]}
         bench_tables.write(self.results, self.record.folder, self.record.data)

@@ -29,7 +29,7 @@ COUNTER_TABLES = (
       ("10 s / before", "after_10s_ratio", 1)]),
     ("The first touch of objects of a pool just opened",
      ("cold", "cold_preheated", "cold_untouched", "cold_huge", "cold_preheated_huge"),
-     [("touch ns", TIME, 1), ("faults each", "faults_each", 1), ("open ns each", "open_ns_each", 1),
+     [("touch ns", TIME, 1), ("faults each", "faults_each", 1), ("open us", "open_ns", 1e3),
       ("huge MiB", "huge_bytes", 1 << 20)]),
 )
 
