@@ -173,6 +173,14 @@ static int check_config(const struct pool_strategy *strategy, const struct pool_
                    config->name, strategy->name);
 }
 
+// In checked builds; nobody else is in the pool.
+static void check_invariants(struct pool *pool, const char *when)
+{
+    const struct pool_base *base = base_of(pool);
+    if (CHECKED && base->strategy->is_valid)
+        pool_check_valid(base->config.name, base->strategy->is_valid(pool), when);
+}
+
 int pool_open(struct pool **opened, const struct pool_strategy *strategy, const struct pool_config *config,
               struct err *err)
 {
@@ -204,6 +212,7 @@ int pool_open(struct pool **opened, const struct pool_strategy *strategy, const 
     base->spin_rounds = handicap_spin_rounds(strategy, &given);
     if (CHECKED && !(strategy->caps & POOL_CAP_SHARES))
         base->check = pool_check_open(name);
+    check_invariants(pool, "after open");
     *opened = pool;
     return 0;
 }
@@ -298,6 +307,7 @@ void pool_close(struct pool *pool)
     struct pool_base *base = base_of(pool);
     char *name = (char *)(uintptr_t)base->config.name; // ours, see pool_open
     pool_check_close(base->check);
+    check_invariants(pool, "at close");
     base->strategy->close(pool);
     pool_memory_free(name);
 }

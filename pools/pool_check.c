@@ -2,7 +2,6 @@
 #include "pools/pool_check.h"
 
 #include <pthread.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,16 +26,31 @@ struct pool_check {
     struct shard shards[SHARDS];
 };
 
-static _Noreturn void die(const struct pool_check *check, const char *format, uintptr_t object,
-                          const char *what)
+static _Noreturn void say_and_abort(const char *pool_name, const char *what)
 {
-    char detail[128], line[256];
-    snprintf(detail, sizeof detail, format, (void *)object, what);
-    int length = snprintf(line, sizeof line, "pool '%s': %s\n", check->pool_name, detail);
+    char line[256];
+    int length = snprintf(line, sizeof line, "pool '%s': %s\n", pool_name, what);
     size_t bytes = length < (int)sizeof line ? (size_t)length : sizeof line - 1;
     if (write(STDERR_FILENO, line, bytes) < 0)
         abort(); // nothing can be said; end all the same
     abort();
+}
+
+static _Noreturn void die(const struct pool_check *check, const char *format, uintptr_t object,
+                          const char *what)
+{
+    char detail[128];
+    snprintf(detail, sizeof detail, format, (void *)object, what);
+    say_and_abort(check->pool_name, detail);
+}
+
+void pool_check_valid(const char *pool_name, bool valid, const char *when)
+{
+    char detail[128];
+    if (valid)
+        return;
+    snprintf(detail, sizeof detail, "its invariants do not hold %s", when);
+    say_and_abort(pool_name, detail);
 }
 
 static void *need(const struct pool_check *check, void *block)

@@ -12,6 +12,7 @@
 #ifndef POOLMARK_POOLS_POOL_CHECK_H
 #define POOLMARK_POOLS_POOL_CHECK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -23,6 +24,8 @@ struct pool_check *pool_check_open(const char *pool_name); // the name is not co
 void pool_check_got(struct pool_check *check, void *object, size_t bytes); // after the strategy gave it
 void pool_check_put(struct pool_check *check, void *object); // before the strategy takes it back
 int64_t pool_check_out(struct pool_check *check);            // objects out
-void pool_check_close(struct pool_check *check);             // aborts when there are any; NULL is allowed
+void pool_check_valid(const char *pool_name, bool valid,
+                      const char *when);         // aborts when the invariants do not hold
+void pool_check_close(struct pool_check *check); // aborts when there are any; NULL is allowed
 
 #endif

@@ -84,6 +84,21 @@ static void test_closing_with_objects_out_ends_the_process(void **state)
     check_death(closes_too_early, "still out: closed with 1 object out");
 }
 
+static void finds_it_invalid(void *argument)
+{
+    (void)argument;
+    pool_check_valid("connections", true, "after open");
+    pool_check_valid("connections", false, "at close");
+}
+
+static void test_broken_invariants_end_the_process(void **state)
+{
+    (void)state;
+    char said[4096];
+    assert_int_equal(death_of(finds_it_invalid, NULL, said, sizeof said), SIGABRT);
+    assert_non_null(strstr(said, "pool 'connections': its invariants do not hold at close\n"));
+}
+
 static void test_proper_use_is_silent(void **state)
 {
     (void)state;
@@ -219,6 +234,7 @@ int main(void)
         cmocka_unit_test(test_a_foreign_object_ends_the_process),
         cmocka_unit_test(test_an_object_with_two_owners_ends_the_process),
         cmocka_unit_test(test_closing_with_objects_out_ends_the_process),
+        cmocka_unit_test(test_broken_invariants_end_the_process),
         cmocka_unit_test(test_proper_use_is_silent),
         cmocka_unit_test(test_objects_are_filled_when_got_and_when_put),
 #ifdef POOLMARK_CHECK
