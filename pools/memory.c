@@ -3,9 +3,14 @@
 // with is the one that is measured, and a counter in front of them that tests can make fail.
 #include "pools/pool_strategy.h"
 
+#include <errno.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 // Linux 5.14
+#endif
 
 enum { MALLOC_ALIGNMENT = 16, PAGE_BYTES = 4096 };
 
@@ -83,4 +88,22 @@ void pool_memory_unmap(void *block, size_t bytes)
 {
     if (block)
         munmap(block, whole_pages(bytes));
+}
+
+// Kernels before 5.14 know no MADV_POPULATE_WRITE: then a write a page does it.
+int pool_memory_populate(void *pages, size_t bytes)
+{
+    if (request_fails())
+        return -ENOMEM;
+    int code;
+    do
+        code = madvise(pages, bytes, MADV_POPULATE_WRITE);
+    while (code < 0 && (errno == EINTR || errno == EAGAIN));
+    if (code == 0)
+        return 0;
+    if (errno != EINVAL && errno != ENOSYS)
+        return -ENOMEM;
+    for (size_t at = 0; at < bytes; at += PAGE_BYTES)
+        ((volatile char *)pages)[at] = 0;
+    return 0;
 }

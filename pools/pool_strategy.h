@@ -46,6 +46,9 @@ void *pool_memory_alloc_aligned(size_t alignment, size_t bytes);
 void pool_memory_free(void *block);
 void *pool_memory_map(size_t bytes, size_t alignment); // anonymous pages, zero; NULL when there are none
 void pool_memory_unmap(void *block, size_t bytes);
+// Puts memory behind pages of a map that hold nothing yet, whole pages. 0, or -ENOMEM with some of them
+// there.
+int pool_memory_populate(void *pages, size_t bytes) __attribute__((warn_unused_result));
 
 // Tests only: lets `after` requests pass, then fails one (and each after it when `stay`); negative switches
 // it off. Returns how many requests came since it was last set.

@@ -54,25 +54,18 @@ static int64_t magazines_wanted(struct pool *pool)
     return at_most(owned / capacity, bound) + 2 * (thread_slot_highest() + SPARE_ROWS);
 }
 
-static void make_magazines(struct pool *pool)
+// 0, or -ENOMEM: then there are fewer, and objects are given to the store instead.
+static int make_magazines(struct pool *pool)
 {
     int threads = thread_slot_highest();
-    slab_depot_make(&pool->depot, magazines_wanted(pool));
+    int code = slab_depot_make(&pool->depot, magazines_wanted(pool));
     int rows = (int)at_most(threads + ROWS_AHEAD, THREAD_SLOT_ROWS);
     if (threads + SPARE_ROWS < pool->rows_ready)
-        return;
+        return code;
     // An addition of nothing faults the row's page in and does not disturb its owner.
     for (; pool->rows_ready < rows; pool->rows_ready++)
         SLAB_ADD(&pool->rows[pool->rows_ready].gets, 0);
-}
-
-// Makes `count` more objects. Returns how many it made.
-static int64_t grow(struct pool *pool, int64_t count)
-{
-    int64_t made = slab_store_grow(&pool->store, count);
-    make_magazines(pool);
-    set_trigger(pool);
-    return made;
+    return code;
 }
 
 // owned x growth, as the contract has it. Returns how many objects it made; 0 at max and without memory.
@@ -83,7 +76,9 @@ static int64_t expand(struct pool *pool, int64_t trigger)
     if (to <= from)
         return 0;
     int64_t began_ns = clock_now_ns();
-    int64_t made = grow(pool, to - from);
+    int64_t made = slab_store_grow(&pool->store, to - from);
+    (void)make_magazines(pool);
+    set_trigger(pool);
     int64_t ended_ns = clock_now_ns();
     if (made == 0) {
         SLAB_STORE(&pool->trigger, INT64_MAX); // next time when somebody finds nothing
@@ -254,14 +249,15 @@ int slab_preheat(struct pool *pool, int64_t count)
     if (pool->config.max && count > pool->config.max - SLAB_LOAD(&pool->store.owned)) {
         code = -ERANGE;
     } else {
-        int64_t made = grow(pool, count), bytes = 0;
-        if (made == count) {
-            SLAB_ADD(&pool->floor, count);
-        } else {
+        int64_t made = slab_store_grow(&pool->store, count), bytes = 0;
+        code = make_magazines(pool);
+        if (made < count || code < 0) {
             (void)slab_store_retire(&pool->store, made, &bytes);
-            set_trigger(pool);
             code = -ENOMEM;
+        } else {
+            SLAB_ADD(&pool->floor, count);
         }
+        set_trigger(pool);
     }
     grow_unlock(pool);
     return code;
@@ -331,7 +327,7 @@ static void *grow_thread(void *context)
             grow_in_background(pool);
         if (wanted(&pool->wanted_magazines)) {
             pthread_mutex_lock(&pool->store.grow_lock);
-            make_magazines(pool);
+            (void)make_magazines(pool);
             grow_unlock(pool);
         }
         if (wanted(&pool->wanted_shrink) || waits) {
@@ -404,7 +400,7 @@ void slab_want_magazines(struct pool *pool)
     wake(pool, &pool->wanted_magazines);
     if (pool->has_thread || pthread_mutex_trylock(&pool->store.grow_lock) != 0)
         return;
-    make_magazines(pool);
+    (void)make_magazines(pool);
     grow_unlock(pool);
 }
 

@@ -130,14 +130,15 @@ static uint32_t end_of_page(const struct slab_depot *depot, uint32_t page)
     return end <= depot->limit + 1 ? end : depot->limit + 1;
 }
 
-void slab_depot_make(struct slab_depot *depot, int64_t count)
+int slab_depot_make(struct slab_depot *depot, int64_t count)
 {
     uint32_t pages = page_count(depot);
     for (uint32_t page = 0; depot->made_pages * per_page(depot) < count; page++) {
         page = slab_bits_find(depot->made, page, pages, false);
-        if (page == pages ||
-            slab_pages_touch(rounds_page(depot, page), depot->page_bytes, depot->page_bytes) < 0)
-            return;
+        if (page == pages)
+            return 0;
+        if (pool_memory_populate(rounds_page(depot, page), depot->page_bytes) < 0)
+            return -ENOMEM;
         slab_bit_set(depot->made, page);
         depot->made_pages++;
         for (uint32_t magazine = first_of_page(depot, page); magazine < end_of_page(depot, page); magazine++)
@@ -145,6 +146,7 @@ void slab_depot_make(struct slab_depot *depot, int64_t count)
         if (end_of_page(depot, page) - 1 > depot->ever_made)
             depot->ever_made = end_of_page(depot, page) - 1;
     }
+    return 0;
 }
 
 // Whoever looks for an empty magazine meanwhile finds none, and gives its objects to the store.

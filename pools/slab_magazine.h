@@ -50,9 +50,9 @@ int slab_depot_open(struct slab_depot *depot, uint32_t capacity, int64_t objects
     __attribute__((warn_unused_result));
 void slab_depot_close(struct slab_depot *depot);
 
-// Under the store's grow lock: sees to it that there are `count` magazines, as far as the limit and the
-// memory go.
-void slab_depot_make(struct slab_depot *depot, int64_t count);
+// Under the store's grow lock: sees to it that there are `count` magazines, or as many as the limit allows.
+// 0, or -ENOMEM with fewer.
+int slab_depot_make(struct slab_depot *depot, int64_t count) __attribute__((warn_unused_result));
 
 // Under the store's grow lock: gives back pages of empty magazines until about `count` are left. Returns
 // bytes.

@@ -8,10 +8,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23 // Linux 5.14
-#endif
-
 enum {
     LINE_BYTES = 64,
     ODD_LINES_FROM = 512, // the line that makes the stride odd costs an eighth of such an object at most
@@ -64,22 +60,6 @@ uint32_t slab_bits_find(const uint64_t *bits, uint32_t from, uint32_t limit, boo
     return limit;
 }
 
-// Kernels before 5.14, and Valgrind, know no MADV_POPULATE_WRITE: then a write a page does it.
-int slab_pages_touch(void *from, size_t bytes, size_t page_bytes)
-{
-    int code;
-    do
-        code = madvise(from, bytes, MADV_POPULATE_WRITE);
-    while (code < 0 && (errno == EINTR || errno == EAGAIN));
-    if (code == 0)
-        return 0;
-    if (errno != EINVAL && errno != ENOSYS)
-        return -ENOMEM;
-    for (size_t at = 0; at < bytes; at += page_bytes)
-        ((volatile char *)from)[at] = 0;
-    return 0;
-}
-
 static uint32_t header_pages(const struct slab_geometry *geometry)
 {
     return (uint32_t)(round_up(geometry->first, geometry->page_bytes) / geometry->page_bytes);
@@ -93,7 +73,7 @@ struct slab *slab_map(const struct slab_geometry *geometry, bool whole)
     // A hint in both directions: where huge pages are the rule, a slab of ten objects must not become one.
     (void)madvise(slab, geometry->slab_bytes, whole ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
     uint32_t pages = header_pages(geometry);
-    if (slab_pages_touch(slab, pages * geometry->page_bytes, geometry->page_bytes) < 0) {
+    if (pool_memory_populate(slab, pages * geometry->page_bytes) < 0) {
         pool_memory_unmap(slab, geometry->slab_bytes);
         return NULL;
     }
@@ -138,7 +118,7 @@ int slab_pages_fill(const struct slab_geometry *geometry, struct slab *slab, uin
         uint32_t absent = slab_bits_find(resident, page, last, false);
         uint32_t present = slab_bits_find(resident, absent, last, true);
         size_t bytes = (present - absent) * geometry->page_bytes;
-        if (bytes && slab_pages_touch(page_at(geometry, slab, absent), bytes, geometry->page_bytes) < 0) {
+        if (bytes && pool_memory_populate(page_at(geometry, slab, absent), bytes) < 0) {
             // What this call faulted in is not marked: the pages that are not marked go back.
             for (uint32_t back = first; back < present; back++)
                 if (!slab_bit(resident, back))

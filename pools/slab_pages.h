@@ -58,9 +58,6 @@ int slab_pages_fill(const struct slab_geometry *geometry, struct slab *slab, uin
 // Releases every page without a ready object. Returns how many pages that were.
 uint32_t slab_pages_release(const struct slab_geometry *geometry, struct slab *slab);
 
-// Faults pages in, wherever they lie; they hold nothing yet. 0 or -ENOMEM.
-int slab_pages_touch(void *from, size_t bytes, size_t page_bytes) __attribute__((warn_unused_result));
-
 static inline struct slab *slab_of(const struct slab_geometry *geometry, const void *object)
 {
     return (struct slab *)((uintptr_t)object & ~(uintptr_t)(geometry->slab_bytes - 1));

@@ -304,16 +304,20 @@ static int64_t grow_new(struct slab_store *store, int64_t count)
 
 int64_t slab_store_grow(struct slab_store *store, int64_t count)
 {
+    uint32_t capacity = store->geometry.capacity;
     int64_t made = 0;
     // The register does not change while we look: that takes grow_lock.
-    for (size_t i = 0; i < store->slab_count && made < count; i++)
-        if (store->slabs[i]->ready < store->geometry.capacity)
-            made += grow_within(store, store->slabs[i], count - made);
+    for (size_t i = 0; i < store->slab_count && made < count; i++) {
+        struct slab *slab = store->slabs[i];
+        made += grow_within(store, slab, count - made);
+        if (made < count && slab->ready < capacity)
+            return made; // there was room, but no memory
+    }
     while (made < count) {
-        int64_t more = grow_new(store, count - made);
-        if (more == 0)
-            break;
+        int64_t want = at_most(count - made, capacity), more = grow_new(store, want);
         made += more;
+        if (more < want)
+            break;
     }
     return made;
 }
