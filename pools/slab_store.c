@@ -236,7 +236,7 @@ static void publish(struct slab_store *store, struct slab *slab, uint32_t from, 
 {
     uint64_t *free = slab_free_bits(slab), *ready = slab_ready_bits(&store->geometry, slab);
     for (uint32_t index = from; index < from + count; index++)
-        poison(slab_object(&store->geometry, slab, index), store->object_bytes);
+        poison(slab_object(&store->geometry, slab, index), store->geometry.stride); // what is behind it too
     pthread_mutex_lock(&store->lock);
     for (uint32_t index = from; index < from + count; index++) {
         slab_bit_set(free, index);
