@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "broker/broker.h"
 
+#include "broker/check.h"
 #include "broker/loop.h"
 #include "broker/retained.h"
 #include "broker/session.h"
@@ -109,8 +110,13 @@ void broker_stop(struct broker *broker)
     for (int i = 0; i < broker->loop_count; i++)
         loop_stop(broker->loops[i]);
     broker->is_closing = true;
-    for (int i = 0; i < broker->loop_count; i++)
+    CHECK(!broker->sessions || session_table_is_valid(broker->sessions));
+    CHECK(!broker->topics || topics_is_valid(broker->topics));
+    CHECK(!broker->retained || retained_is_valid(broker->retained));
+    for (int i = 0; i < broker->loop_count; i++) {
+        CHECK(timer_wheel_is_valid(&broker->loops[i]->wheel));
         loop_close_connections(broker->loops[i]);
+    }
     struct session *session;
     while (broker->sessions && (session = session_table_any(broker->sessions)))
         broker_end_session(broker, session);

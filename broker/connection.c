@@ -2,6 +2,7 @@
 #include "broker/connection.h"
 
 #include "broker/broker.h"
+#include "broker/check.h"
 #include "broker/delivery.h"
 #include "broker/loop.h"
 #include "broker/session.h"
@@ -119,6 +120,7 @@ void connection_detach(struct connection *connection)
         if (session->is_clean) {
             broker_end_session(connection->loop->broker, session); // [MQTT-3.1.2-6]
         } else if (session->flow) {
+            CHECK(flow_is_valid(session->flow));
             flow_inflight_restart(session->flow);
             session_flow_done(session);
         }

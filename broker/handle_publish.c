@@ -33,6 +33,14 @@ static int receive_once(struct connection *connection, uint16_t packet_id)
     return flow ? flow_received_add(flow, packet_id) : -1;
 }
 
+static void forget(struct session *session, uint16_t packet_id)
+{
+    if (session->flow) {
+        flow_received_remove(session->flow, packet_id);
+        session_flow_done(session);
+    }
+}
+
 enum handled handle_publish(struct connection *connection, const struct mqtt_frame *frame)
 {
     struct loop *loop = connection->loop;
@@ -48,11 +56,16 @@ enum handled handle_publish(struct connection *connection, const struct mqtt_fra
     bool is_taken = is_new == 0 || (is_new > 0 && route(loop, &publish));
     if (publish.qos == 0)
         return HANDLED;
-    // Without memory there is no honest acknowledgement: the client keeps the message, and may come again.
-    if (!is_taken)
+    if (!is_taken) {
+        // Without memory there is no honest acknowledgement: the client keeps the message, and may come
+        // again.
+        if (is_new > 0)
+            forget(connection->session, publish.packet_id);
         connection_fail(connection);
-    else // room was there before, and what the client got itself meanwhile went behind what it asks here
-        acknowledge(connection, publish.qos == 1 ? MQTT_PUBACK : MQTT_PUBREC, publish.packet_id);
+        return HANDLED;
+    }
+    // There was room before, and what the client got of its own message left it free.
+    acknowledge(connection, publish.qos == 1 ? MQTT_PUBACK : MQTT_PUBREC, publish.packet_id);
     return HANDLED;
 }
 
@@ -65,11 +78,7 @@ enum handled handle_pubrel(struct connection *connection, const struct mqtt_fram
     }
     if (!output_has_room(connection, 4))
         return HANDLE_LATER;
-    struct session *session = connection->session;
-    if (session->flow) {
-        flow_received_remove(session->flow, packet_id);
-        session_flow_done(session);
-    }
+    forget(connection->session, packet_id);
     acknowledge(connection, MQTT_PUBCOMP, packet_id); // also for one we do not know: the client waits for it
     return HANDLED;
 }

@@ -2,6 +2,7 @@
 #include "broker/session.h"
 
 #include "broker/block.h"
+#include "broker/check.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -61,6 +62,7 @@ void session_unref(struct session *session, struct pool *arenas)
     if (atomic_fetch_sub_explicit(&session->refs, 1, memory_order_acq_rel) != 1)
         return;
     if (session->flow) {
+        CHECK(flow_is_valid(session->flow));
         flow_clear(session->flow);
         if (!session->flow->in_arena)
             free(session->flow);

@@ -15,8 +15,8 @@
 #include <stdint.h>
 
 enum {
-    FLOW_INFLIGHT_MAX = 64, // unacknowledged at once; others wait
-    FLOW_INLINE = 2,        // entries that need no memory of their own
+    FLOW_INFLIGHT_MAX = 256, // unacknowledged at once; others wait
+    FLOW_INLINE = 2,         // entries that need no memory of their own
 };
 
 enum delivery_stage {

@@ -117,6 +117,41 @@ static void a_pool_that_refuses_sessions_is_answered_by_connack_3(void **state)
     assert_int_equal(process_stop(broker), 0);
 }
 
+// The pool has room for one message, and the queue of a client that is away has it.
+static void a_message_that_the_pool_refuses_is_not_acknowledged_and_may_come_again(void **state)
+{
+    (void)state;
+    struct process *broker = process_start_broker("--pool", "messages=expand", "--initial", "messages=1",
+                                                  "--max", "messages=1", "--overflow", "refuse", NULL);
+    uint16_t port = process_port(broker);
+    struct raw_client away, publisher;
+    raw_connect_kept(&away, port, "away");
+    raw_subscribe(&away, "t", 2);
+    raw_disconnect(&away);
+    raw_connect_kept(&publisher, port, "publisher");
+    raw_publish_done(&publisher, "t", "first", 1, false);
+    RAW_SEND(&publisher, "\x34\x06\x00\x01"
+                         "t\x00\x07"
+                         "s"); // QoS 2, packet id 7
+    raw_expect_closed(&publisher);
+    raw_close(&publisher);
+    assert_true(raw_connect_kept(&away, port, "away"));
+    raw_ack(&away, MQTT_PUBACK, raw_expect_publish(&away, "t", "first", 1));
+    raw_ping(&away);
+    // Sent again with DUP: it was not received, so it is not a duplicate.
+    assert_true(raw_connect_kept(&publisher, port, "publisher"));
+    RAW_SEND(&publisher, "\x3C\x06\x00\x01"
+                         "t\x00\x07"
+                         "s");
+    raw_expect_ack(&publisher, MQTT_PUBREC, 7);
+    uint16_t packet_id = raw_expect_publish(&away, "t", "s", 2);
+    raw_ack(&away, MQTT_PUBREC, packet_id);
+    raw_expect_ack(&away, MQTT_PUBREL, packet_id);
+    raw_close(&publisher);
+    raw_close(&away);
+    assert_int_equal(process_stop(broker), 0);
+}
+
 // The broker's limit is lowered under its feet, to a few more than it has open.
 static void without_descriptors_clients_are_refused_and_later_served(void **state)
 {
@@ -386,6 +421,7 @@ int main(void)
         cmocka_unit_test(past_the_pool_the_heap_serves_or_the_client_is_refused),
         cmocka_unit_test(an_eager_shape_refuses_who_gets_no_buffers),
         cmocka_unit_test(a_pool_that_refuses_sessions_is_answered_by_connack_3),
+        cmocka_unit_test(a_message_that_the_pool_refuses_is_not_acknowledged_and_may_come_again),
         cmocka_unit_test(without_descriptors_clients_are_refused_and_later_served),
         cmocka_unit_test(a_client_that_does_not_read_is_not_read_from_and_loses_nothing),
         cmocka_unit_test(many_addresses_are_listened_on),
