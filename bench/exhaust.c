@@ -50,9 +50,9 @@ static void run_exhaust(struct gb_state *state, void *context)
 
 #define EXHAUST(row_name, row_parameter, text)                                                               \
     {                                                                                                        \
-        .name = row_name, .summary = text, .run = run_exhaust, .setup = setup_exhaust,                       \
-        .teardown = teardown_exhaust, .objects = EXHAUST_OBJECTS, .parameter = row_parameter,                \
-        .needs = POOL_CAP_BOUNDED, .threads = {                                                              \
+        .name = row_name, .summary = text, .run = run_exhaust, .clock = GB_CLOCK_CPU,                        \
+        .setup = setup_exhaust, .teardown = teardown_exhaust, .objects = EXHAUST_OBJECTS,                    \
+        .parameter = row_parameter, .needs = POOL_CAP_BOUNDED, .threads = {                                  \
             2                                                                                                \
         }                                                                                                    \
     }

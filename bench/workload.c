@@ -121,6 +121,9 @@ int workload_add(struct gb_suite *suite, struct bench_case *bench, struct err *e
                            .iterations = row->iterations,
                            .clock = row->clock};
     int code = row->not_single ? 0 : gb_add(suite, &spec, err);
+    // Threads that wait for one another use no CPU meanwhile: only elapsed time tells.
+    if (spec.clock == GB_CLOCK_CPU)
+        spec.clock = GB_CLOCK_WALL;
     for (int i = 0; i < WORKLOAD_THREADS_MAX && row->threads[i] > 0; i++)
         spec.threads[spec.thread_count++] = row->threads[i];
     return code == 0 && spec.thread_count > 0 ? gb_add(suite, &spec, err) : code;

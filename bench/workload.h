@@ -34,6 +34,8 @@ struct workload {
     bool not_single; // no run with one thread
     int threads[WORKLOAD_THREADS_MAX]; // further thread counts; 0 ends
     int64_t batch, iterations;         // as in struct gb_spec
+    // GB_CLOCK_CPU for what one thread does without waiting: then what other processes take does not count.
+    // Runs with several threads are by elapsed time all the same.
     enum gb_clock clock;
 };
 
