@@ -110,7 +110,7 @@ class CellRun:
 
     def phase(self, phase: dict, single: bool) -> None:
         name = phase["name"]
-        folder = self.cell.folder / ("load" if single or phase["scenario"] != "publish" else f"load-{name}")
+        folder = self.cell.folder / ("load" if phase is self.planned.phases[0] else f"load-{name}")
         argv = self.load_argv(phase, folder)
         self.cell.command(argv)
         load = self.children.start("poolmark-loadgen", argv, self.cell.folder / f"{name}.log")

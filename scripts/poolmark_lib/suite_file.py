@@ -101,6 +101,8 @@ def _check_part(part: dict, where: str) -> None:
             raise UsageError(f"{where}.phase[{i}].scenario: must be one of {', '.join(SCENARIOS)}")
         if not re.fullmatch(r"[a-z0-9_-]+", str(phase.get("name", ""))):
             raise UsageError(f"{where}.phase[{i}].name: must be of a-z, 0-9, _ and -")
+        if any(other["name"] == phase["name"] for other in part["phase"][:i]):
+            raise UsageError(f"{where}.phase[{i}].name: {phase['name']!r} is taken")
 
 
 def check(data: dict, where: str) -> None:

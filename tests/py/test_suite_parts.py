@@ -28,6 +28,7 @@ PHASE = '[[phase]]\nname = "connect"\nscenario = "connect"\n'
     ('[axes]\nstrategy = "malloc"\n' + PHASE, "axes.strategy: an axis is a list"),
     ('[[phase]]\nname = "x"\nscenario = "dance"\n', "phase[0].scenario: must be one of connect"),
     ('[[phase]]\nname = "../x"\nscenario = "connect"\n', "phase[0].name: must be"),
+    (PHASE + PHASE, "phase[1].name: 'connect' is taken"),
     ('[[group]]\nwrong = 1\n' + PHASE, "group[0]: 'wrong' is not a key"),
     ("[config]\nconnections = 10\n", "nothing would be measured"),
     ("[config]\nconnections = 0\n" + PHASE, "connections is 0"),
