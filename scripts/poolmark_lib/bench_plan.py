@@ -21,26 +21,28 @@ TUNABLES = "glibc.malloc.trim_threshold=1073741824"
 SIZES = (64, 256, 1024, 3072, 4096, 16384)
 THE_SIZE = 3072
 
-# The default selection: (workload, sizes, thread counts).
+ONE, TWO, THREE = (1,), (2,), (3,)
+
+# The default selection: (workload, sizes, thread counts). The others are longer, or the same with more threads.
 DEFAULT = (
-    ("lifo", SIZES, (1,)), ("lifo", (THE_SIZE,), (2,)), ("lifo_touch_line", (THE_SIZE,), (1,)),
-    ("lifo_touch_all", (THE_SIZE,), (1,)), ("fifo", (THE_SIZE,), (1,)), ("random", (THE_SIZE,), (1,)),
-    ("steady_256", (THE_SIZE,), (1,)), ("steady_4096", (THE_SIZE,), (1,)), ("burst_1000", (THE_SIZE,), (1, 2)),
-    ("burst_1000_touch_line", (THE_SIZE,), (1,)), ("burst_10000", (THE_SIZE,), (1,)),
-    ("remote_1_1", (THE_SIZE,), (2,)), ("remote_n_1", (THE_SIZE,), (3,)), ("remote_1_n", (THE_SIZE,), (3,)),
-    ("bleed", (THE_SIZE,), (2,)), ("churn", (THE_SIZE,), (1,)), ("false_sharing_active", (64,), (2,)),
-    ("false_sharing_passive", (64,), (2,)), ("cold", (THE_SIZE,), (1,)), ("cold_preheated", (THE_SIZE,), (1,)),
-    ("cold_preheated_huge", (THE_SIZE,), (1,)), ("grow", (THE_SIZE,), (1,)), ("shrink", (THE_SIZE,), (1,)),
-    ("blowup", (THE_SIZE,), (1,)), ("blowup_sparse", (THE_SIZE,), (1,)), ("exhaust_refuse", (THE_SIZE,), (1,)),
-    ("exhaust_heap", (THE_SIZE,), (1,)),
+    ("lifo", SIZES, ONE),
+    *((workload, (THE_SIZE,), ONE) for workload in (
+        "lifo_touch_line", "lifo_touch_all", "fifo", "fifo_touch_line", "random", "random_touch_line", "steady_16",
+        "steady_256", "steady_4096", "steady_65536", "burst_1000", "burst_1000_touch_line", "burst_1000_touch_all",
+        "burst_10000", "burst_100000", "churn", "cold", "cold_preheated", "cold_untouched", "cold_huge",
+        "cold_preheated_huge", "grow", "shrink", "blowup", "blowup_sparse", "exhaust_refuse", "exhaust_heap")),
+    *((workload, (THE_SIZE,), TWO) for workload in ("lifo", "burst_1000", "remote_1_1", "bleed")),
+    *((workload, (THE_SIZE,), THREE) for workload in ("remote_n_1", "remote_1_n")),
+    *((workload, (64,), TWO) for workload in ("false_sharing_active", "false_sharing_passive")),
 )
 
-# Workloads that count pages or wait: their figures hardly vary, and each run is long.
-FEWER_REPETITIONS = {"blowup": 3, "blowup_sparse": 3, "blowup_10s": 3, "blowup_sparse_10s": 3, "shrink": 3}
+# Workloads that count pages, wait or need much memory: their figures hardly vary, and each run is long.
+FEWER_REPETITIONS = {"blowup": 3, "blowup_sparse": 3, "blowup_10s": 3, "blowup_sparse_10s": 3, "shrink": 3,
+                     "burst_100000": 3, "steady_65536": 3}
 
 # Seconds of one run of workloads that decide themselves how long they take; others take about twice the least time.
 RUN_S = {"grow": 0.7, "shrink": 0.7, "blowup": 1.3, "blowup_sparse": 1.3, "blowup_10s": 10.5, "blowup_sparse_10s": 10.5,
-         "burst_100000": 0.6}
+         "burst_100000": 0.8, "steady_65536": 0.4}
 START_S = 0.015
 
 

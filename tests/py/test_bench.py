@@ -100,10 +100,10 @@ def test_malloc_runs_once_more_for_each_allocator():
 
 
 def test_the_default_selection_is_part_of_the_full_one():
-    benches = bench_plan.expand(["lifo/malloc/64", "fifo/malloc/64", "fifo/malloc/3072", "burst_100000/malloc/3072"])
+    benches = bench_plan.expand(["lifo/malloc/64", "fifo/malloc/64", "fifo/malloc/3072", "blowup_10s/malloc/3072"])
     default = {bench.name for bench in bench_plan.select(benches, False, None)}
     assert "lifo/malloc/64" in default and "fifo/malloc/3072" in default and "fifo/tcmalloc/3072" in default
-    assert "fifo/malloc/64" not in default and "burst_100000/malloc/3072" not in default
+    assert "fifo/malloc/64" not in default and "blowup_10s/malloc/3072" not in default
     assert len(bench_plan.select(benches, True, None)) == len(benches)
     assert [bench.name for bench in bench_plan.select(benches, True, "^fifo/jem.*/64$")] == ["fifo/jemalloc/64"]
     with pytest.raises(UsageError, match="5 of the full matrix do"):
