@@ -2,10 +2,10 @@
 // The metrics page and the statistics for people, of a broker that runs in this process.
 #include "broker/metrics.h"
 #include "broker/statistics.h"
+#include "tests/broker_inside.h"
 #include "tests/http_get.h"
 #include "tests/raw_client.h"
 
-#include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,52 +15,30 @@
 #include <string.h>
 #include <cmocka.h>
 
-struct fixture {
-    struct broker_config config;
-    struct broker *broker;
-    struct address addresses[CONFIG_LISTEN_MAX];
-    uint16_t port;
-};
-
-static uint16_t port_of(const struct address *address)
-{
-    return ntohs(((const struct sockaddr_in *)&address->storage)->sin_port);
-}
-
 static int set_up(void **state)
 {
-    struct fixture *fixture = calloc(1, sizeof *fixture);
-    char *argv[] = {"poolmark-broker", "--listen",  "127.0.0.1:0", "--pool",
-                    "expand",          "--metrics", "127.0.0.1:0"};
-    struct err err = {0};
-    assert_non_null(fixture);
-    if (broker_config_parse(&fixture->config, 7, argv, &err) < 0 ||
-        broker_open(&fixture->broker, &fixture->config, NULL, NULL, &err) < 0 ||
-        broker_start(fixture->broker, fixture->addresses, &err) < 0)
-        fail_msg("%s", err.text);
-    fixture->port = port_of(&fixture->addresses[0]);
-    *state = fixture;
+    static struct broker_inside inside;
+    broker_inside_start(&inside, "--pool", "expand", "--metrics", "127.0.0.1:0", NULL);
+    *state = &inside;
     return 0;
 }
 
 static int tear_down(void **state)
 {
-    struct fixture *fixture = *state;
-    broker_close(fixture->broker);
-    free(fixture);
+    broker_inside_end(*state);
     return 0;
 }
 
 static void the_page_tells_what_the_broker_does(void **state)
 {
-    struct fixture *fixture = *state;
+    struct broker_inside *inside = *state;
     struct metrics *metrics;
     struct err err = {0};
     struct raw_client client;
-    if (metrics_open(&metrics, fixture->broker, &fixture->config.metrics_address, &err) < 0)
+    if (metrics_open(&metrics, inside->broker, &inside->config.metrics_address, &err) < 0)
         fail_msg("%s", err.text);
-    uint16_t port = port_of(&fixture->config.metrics_address);
-    raw_connect_clean(&client, fixture->port, "one");
+    uint16_t port = broker_inside_port(&inside->config.metrics_address);
+    raw_connect_clean(&client, inside->port, "one");
     raw_subscribe(&client, "a/b", 1);
     raw_publish(&client, "a/b", "hello", 0, true);
     raw_expect_publish(&client, "a/b", "hello", 0);
@@ -87,23 +65,23 @@ static void the_page_tells_what_the_broker_does(void **state)
 
 static void a_port_that_is_taken_is_named(void **state)
 {
-    struct fixture *fixture = *state;
+    struct broker_inside *inside = *state;
     struct metrics *metrics;
     struct err err = {0};
     char text[ADDRESS_TEXT_BYTES];
-    assert_true(metrics_open(&metrics, fixture->broker, &fixture->addresses[0], &err) < 0);
-    assert_non_null(strstr(err.text, address_format(&fixture->addresses[0], text)));
+    assert_true(metrics_open(&metrics, inside->broker, &inside->address, &err) < 0);
+    assert_non_null(strstr(err.text, address_format(&inside->address, text)));
 }
 
 static void each_metric_has_its_help_and_type_once(void **state)
 {
-    struct fixture *fixture = *state;
+    struct broker_inside *inside = *state;
     char *text = NULL;
     size_t bytes = 0;
     FILE *page = open_memstream(&text, &bytes);
     struct broker_statistics statistics;
-    broker_statistics(fixture->broker, &statistics);
-    statistics_print_prometheus(&statistics, &fixture->config, page);
+    broker_statistics(inside->broker, &statistics);
+    statistics_print_prometheus(&statistics, &inside->config, page);
     fclose(page);
     int helps = 0, types = 0;
     for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) {
@@ -118,13 +96,13 @@ static void each_metric_has_its_help_and_type_once(void **state)
 
 static void the_statistics_for_people_end_with_their_last_line(void **state)
 {
-    struct fixture *fixture = *state;
+    struct broker_inside *inside = *state;
     char *text = NULL;
     size_t bytes = 0;
     FILE *to = open_memstream(&text, &bytes);
     struct broker_statistics statistics;
-    broker_statistics(fixture->broker, &statistics);
-    statistics_print(&statistics, fixture->broker->pool_set, to);
+    broker_statistics(inside->broker, &statistics);
+    statistics_print(&statistics, inside->broker->pool_set, to);
     fclose(to);
     assert_non_null(strstr(text, "connections 0, sessions 0"));
     assert_non_null(strstr(text, "messages_received"));
