@@ -21,6 +21,8 @@ SMALL = """
 shape = "classic"
 engine = "raw"
 connections = 60
+[load]
+settle = "1s"
 [axes]
 strategy = ["malloc", "fixed", "expand"]
 [[override]]
@@ -85,6 +87,7 @@ def test_strategies_on_the_real_broker(tmp_path):
 
 def test_the_quick_suite_itself_with_a_few_paho_clients(tmp_path):
     text = (ROOT / "scripts/suites/quick.toml").read_text().replace('"10s"', '"1s"').replace("2000", "50")
+    text = text.replace('"2s"', '"1s"\nsettle = "1s"')
     text = text.replace("clients-per-worker = 500", "clients-per-worker = 20")
     code, told, run = finish(run_suite(tmp_path, text, "--connections", "40", "--only", "expand"), tmp_path)
     assert code == 0, told
@@ -122,6 +125,7 @@ connections = 100
 name = "connect"
 scenario = "connect"
 hold = "1h"
+settle = "1s"
 """
 
 
