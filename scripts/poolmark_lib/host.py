@@ -17,13 +17,14 @@ from poolmark_lib.table import text_table
 from poolmark_lib.units import parse_count, show_bytes, show_count
 
 # What one connection takes, in bytes; measured on Linux 6.1 with both ends on one host (see docs/design.md).
-KERNEL_BYTES = 8_600                                        # two sockets, two inodes and files, their queues
-BROKER_BYTES = {"lean": 700, "classic": 20_000, "classic-lazy": 4_000}
+KERNEL_BYTES = 10_200                                       # two sockets, two inodes and files, their queues
+BROKER_BYTES = {"lean": 400, "classic": 18_000, "classic-lazy": 9_600}
+GROWING, RESERVE_FACTOR = ("expand", "slab"), 1.5           # these own more than is in use: half as much again, mostly
 BROKER_BASE_BYTES = 4 << 20                                 # an instance without a connection
 ENGINE_BYTES = {"raw": 128, "paho": 3_700}
 WORKER_BYTES = {"raw": 2 << 20, "paho": 1_800_000}          # a worker process without a client
 WORKER_THREADS = {"raw": 1, "paho": 3}
-SPARE_BYTES = 512 << 20                                     # left to everything else
+SPARE_BYTES = 1 << 30                                       # left to everything else
 
 
 @dataclass
@@ -37,21 +38,23 @@ class Check:
     note: str = ""
 
 
-def memory_needed(plan: Plan, shape: str = "lean") -> int:
-    """Bytes that a plan's processes and sockets take together."""
-    each = KERNEL_BYTES + BROKER_BYTES[shape] + ENGINE_BYTES[plan.engine]
+def memory_needed(plan: Plan, shape: str = "lean", strategy: str | None = None) -> int:
+    """Bytes that a plan's processes and sockets take together. An unknown shape counts as classic."""
+    broker = BROKER_BYTES.get(shape, BROKER_BYTES["classic"]) * (RESERVE_FACTOR if strategy in GROWING else 1)
+    each = KERNEL_BYTES + round(broker) + ENGINE_BYTES[plan.engine]
     return (plan.connections * each + plan.instances * BROKER_BASE_BYTES
             + plan.workers * WORKER_BYTES[plan.engine])
 
 
 def connections_that_fit(engine: str, shape: str, memory_bytes: int, descriptor_limit: int, cores: int,
-                         clients_per_worker: int | None = None) -> int:
+                         strategy: str | None = None) -> int:
     """The most connections whose plan takes at most `memory_bytes` less the spare; a multiple of 1 000."""
     low, high = 0, 100_000_000
     while high - low > 1000:
         middle = (low + high) // 2
-        plan = make_plan(middle, engine, descriptor_limit, cores, clients_per_worker)
-        low, high = (middle, high) if memory_needed(plan, shape) <= memory_bytes - SPARE_BYTES else (low, middle)
+        plan = make_plan(middle, engine, descriptor_limit, cores)
+        fits = memory_needed(plan, shape, strategy) <= memory_bytes - SPARE_BYTES
+        low, high = (middle, high) if fits else (low, middle)
     return low - low % 1000
 
 
@@ -87,14 +90,14 @@ def _check(what, found, needed, unit, mend, note="") -> Check:
     return Check(what, found, needed, unit, None if found is None else found >= needed, mend, note)
 
 
-def check_host(plan: Plan, shape: str = "lean") -> list[Check]:
+def check_host(plan: Plan, shape: str = "lean", strategy: str | None = None) -> list[Check]:
     """Every limit that the plan meets, in the order in which people run into them."""
     count = plan.connections
     memory = facts.meminfo().get("MemAvailable")
     ports = facts.read_ints("/proc/sys/net/ipv4/ip_local_port_range")
     tcp_mem = facts.read_ints("/proc/sys/net/ipv4/tcp_mem")
     in_use = (facts.read_ints("/proc/sys/fs/file-nr") or [0])[0]
-    need_memory = memory_needed(plan, shape) + SPARE_BYTES
+    need_memory = memory_needed(plan, shape, strategy) + SPARE_BYTES
     files = 2 * count + in_use + 10_000
     threads = plan.workers * WORKER_THREADS[plan.engine] + plan.instances * (plan.threads + 4) + 500
     # One connection in ten with a segment or two under way at each end at once; an idle one holds no page.
@@ -152,17 +155,18 @@ def add_arguments(parser) -> None:
     parser.add_argument("--connections", type=parse_count, default=10_000, metavar="N", help="how many (10k)")
     parser.add_argument("--engine", choices=sorted(ENGINE_BYTES), default="raw", help="what the clients are (raw)")
     parser.add_argument("--shape", choices=sorted(BROKER_BYTES), default="lean", help="the broker's shape (lean)")
+    parser.add_argument("--strategy", metavar="NAME", help="the pools' strategy: some own more than is in use")
     parser.add_argument("--clients-per-worker", type=parse_count, metavar="N", help="of each worker process")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(args) -> int:
     plan = make_plan(args.connections, args.engine, descriptor_limit(), os.cpu_count() or 1, args.clients_per_worker)
-    checks = check_host(plan, args.shape)
+    checks = check_host(plan, args.shape, args.strategy)
     fits = all(check.fits is not False for check in checks)
     if args.json:
         print(json.dumps({"fits": fits, "connections": args.connections, "engine": args.engine, "shape": args.shape,
-                          "memory_bytes": memory_needed(plan, args.shape), "plan": plan.as_dict(),
+                          "memory_bytes": memory_needed(plan, args.shape, args.strategy), "plan": plan.as_dict(),
                           "checks": [asdict(check) for check in checks]}, indent=1))
     else:
         print_check(plan, checks)

@@ -201,11 +201,14 @@ def load(where) -> Run:
     return Run(path.parent, data)
 
 
-def check_files(run: Run) -> list[str]:
-    """What does not fit between a run's list of files and its folder; empty when all is as it was at its end."""
+def check_files(run: Run, present: bool = False) -> list[str]:
+    """What does not fit between a run's list of files and its folder; empty when all is as it was at its end.
+    `present`: files that are not there are let pass."""
     wrong = []
     listed = run.data.get("files", {})
     for name, wanted in listed.items():
+        if present and not (run.folder / name).exists():
+            continue
         try:
             path = run.file(name)
         except RecordError as error:

@@ -60,6 +60,39 @@ def settle(limit_s: float = 5.0) -> None:
         last = now
 
 
+class Progress:
+    """One line on a terminal, renewed each second, out of the memory.csv that the generator is writing."""
+
+    def __init__(self, name: str, wanted: int):
+        self.name, self.wanted, self.started = name, wanted, time.monotonic()
+        self.shown = sys.stderr.isatty()
+
+    def show(self, memory: Path) -> None:
+        if not self.shown:
+            return
+        fields = last_line(memory).split(",")
+        told = f"  {self.name} {time.monotonic() - self.started:4.0f} s"
+        if len(fields) > 4 and fields[2].isdigit():
+            told += f"  {fields[1]}: {show_count(int(fields[2]))} of {show_count(self.wanted)} connections"
+            told += f", broker {show_bytes(int(fields[3]))}" if fields[3].isdigit() else ""
+        print(f"\r\x1b[K{told}", end="", file=sys.stderr, flush=True)
+
+    def clear(self) -> None:
+        if self.shown:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+def last_line(path: Path) -> str:
+    """The last whole line of a file that is being written; "" when there is none."""
+    try:
+        with open(path, "rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - 4096))
+            lines = file.read().split(b"\n")
+    except OSError:
+        return ""
+    return lines[-2].decode("utf-8", errors="replace") if len(lines) > 1 else ""
+
+
 class CellRun:
     """One cell, from the start of its target to its metrics."""
 
@@ -91,15 +124,26 @@ class CellRun:
         options.update({"watch-pid": self.target.pids, "seed": self.seed, "record": folder, "quiet": True})
         return [str(self.build / "poolmark-loadgen"), phase["scenario"], *option_words(options)]
 
-    def watch(self, load: Child, name: str) -> None:
+    def wait(self, load: Child, limit_s: float, brokers: list[Child], progress: Progress, memory: Path) -> Child | None:
+        """As Children.wait, with progress meanwhile."""
+        deadline = time.monotonic() + limit_s
+        ended = None
+        while ended is None and time.monotonic() < deadline:
+            progress.show(memory)
+            ended = self.children.wait(load, min(1.0, limit_s), watch=brokers)
+        return ended
+
+    def watch(self, load: Child, name: str, memory: Path) -> None:
         """Until the generator ends. A broker that dies meanwhile leaves it AFTERMATH_S to count the loss."""
         brokers = [child for child in self.target.processes if child.returncode is None]
-        ended = self.children.wait(load, PHASE_GUARD_S, watch=brokers)
+        progress = Progress(name, self.cell.data["config"]["connections"])
+        ended = self.wait(load, PHASE_GUARD_S, brokers, progress, memory)
         while ended is not None and ended is not load:
             self.children.stop(ended)
             self.lost("broker", f"{name}: {ended.how_it_ended()}; its log ends: {ended.last_lines()}")
             brokers.remove(ended)
-            ended = self.children.wait(load, AFTERMATH_S, watch=brokers)
+            ended = self.wait(load, AFTERMATH_S, brokers, progress, memory)
+        progress.clear()
         if ended is None:
             self.lost("timeout", f"{name}: the generator did not end by itself and was stopped")
         code = self.children.stop(load, signal.SIGINT)
@@ -115,7 +159,7 @@ class CellRun:
         self.cell.command(argv)
         load = self.children.start("poolmark-loadgen", argv, self.cell.folder / f"{name}.log")
         try:
-            self.watch(load, name)
+            self.watch(load, name, folder / "memory.csv")
         finally:
             self.children.stop(load, signal.SIGINT)
             self.take(phase, folder, single)
@@ -191,10 +235,9 @@ def plan_for(config: dict, load: dict, phases: list, limit: int) -> Plan:
 
 def fits_here(config: dict) -> int:
     """What connections = "fit" means on this host: as many as memory holds, a million at most."""
-    shape = config.get("shape", "lean")
     return min(1_000_000, host.connections_that_fit(
-        config.get("engine", "raw"), shape if shape in host.BROKER_BYTES else "classic",
-        meminfo().get("MemAvailable", 0), host.descriptor_limit(), os.cpu_count() or 1))
+        config.get("engine", "raw"), config.get("shape", "lean"), meminfo().get("MemAvailable", 0),
+        host.descriptor_limit(), os.cpu_count() or 1, config.get("strategy")))
 
 
 def known_strategies(build: Path) -> list[str]:
@@ -224,8 +267,7 @@ def check_fits(suite: Suite, limit: int) -> list[str]:
     told = []
     for planned in {cell.id.rpartition(".")[0]: cell for cell in suite.cells}.values():
         plan = plan_for(planned.config, planned.load, planned.phases, limit)
-        shape = planned.config.get("shape", "lean")
-        for check in host.check_host(plan, shape if shape in host.BROKER_BYTES else "classic"):
+        for check in host.check_host(plan, planned.config.get("shape", "lean"), planned.config.get("strategy")):
             if check.fits is False:
                 raise PoolmarkError(
                     f"{planned.id}: {check.what}: {host.amount(check.found, check.unit)}, and "

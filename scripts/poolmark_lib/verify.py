@@ -12,15 +12,17 @@ from poolmark_lib.read_record import added_files, check_files, load
 
 def add_arguments(parser) -> None:
     parser.add_argument("runs", nargs="+", metavar="RUN", help="a run's folder, its run.json, an id, or 'latest'")
+    parser.add_argument("--present", action="store_true",
+                        help="only files that are there: a committed run may leave its raw files out")
 
 
-def verify(where) -> int:
+def verify(where, present: bool) -> int:
     try:
         run = load(where)
     except UsageError as error:
         print(f"poolmark verify: {error}", file=sys.stderr)
         return 2
-    wrong = check_files(run)
+    wrong = check_files(run, present)
     status, count = run.data["status"], len(run.data.get("files", {}))
     if status == "running":
         wrong.append("run.json: says it is still running; a run that was killed stays so, without checksums")
@@ -31,9 +33,11 @@ def verify(where) -> int:
         print(f"{run.id}: came after the run's end, not checked: {', '.join(added)}")
     cells = run.data.get("cells", [])
     if not wrong:
-        print(f"{run.id}: good; {status}, {len(cells)} cells, {count} files as recorded")
+        there = sum((run.folder / name).is_file() for name in run.data.get("files", {}))
+        part = f"{there} of {count}" if there < count else str(count)
+        print(f"{run.id}: good; {status}, {len(cells)} cells, {part} files as recorded")
     return 1 if wrong else 0
 
 
 def run(args) -> int:
-    return max(verify(where) for where in args.runs)
+    return max(verify(where, args.present) for where in args.runs)

@@ -204,6 +204,8 @@ def test_verify_finds_a_changed_a_grown_and_a_lost_file(tmp_path, poolmark):
         done = poolmark("verify", tmp_path / "run")
         assert done.returncode == 1
         assert text in done.stdout
+    done = poolmark("verify", "--present", tmp_path / "run")
+    assert done.returncode == 0 and "0 of 1 files" in done.stdout
 
 
 def test_verify_names_files_that_came_later_and_goes_on(tmp_path, poolmark):
