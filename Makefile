@@ -15,6 +15,7 @@ CHECK     ?=
 HANDICAP_GET   ?= 0
 HANDICAP_BYTES ?= 0
 
+comma   := ,
 variant := $(strip $(SAN)$(if $(CHECK),$(if $(SAN),-)check))
 B       ?= build$(if $(variant),/$(variant))
 
@@ -155,8 +156,11 @@ $(B)/poolmark-loadgen: $(B)/loadgen/main.o $(archives) $(B)/libhdr.a
 $(B)/poolmark-bench: $(B)/bench/main.o $(archives) $(B)/libhdr.a
 	$(CXX) $(ld_flags) $(san_flags) -o $@ $< $(link_all) -lbenchmark $(ld_libs)
 
+# tests/sanitizer.c is asked for by name: nothing refers to it.
+test_flags := $(if $(filter address,$(SAN)),-Wl$(comma)-u$(comma)__lsan_default_suppressions)
+
 $(B)/tests/test_%: $(B)/tests/test_%.o $(B)/libtests.a $(archives) $(B)/libhdr.a
-	$(CXX) $(ld_flags) $(san_flags) -o $@ $< $(B)/libtests.a $(link_all) -lcmocka -lpaho-mqtt3a -lmicrohttpd \
+	$(CXX) $(ld_flags) $(san_flags) $(test_flags) -o $@ $< $(B)/libtests.a $(link_all) -lcmocka -lpaho-mqtt3a -lmicrohttpd \
 	    -lbenchmark $(ld_libs)
 
 # Helpers that tests share: everything in tests/ that is not itself a test.
