@@ -16,7 +16,7 @@ from poolmark_lib.plan import PER_ROUTE, RESERVE, Plan, make_plan
 from poolmark_lib.table import text_table
 from poolmark_lib.units import parse_count, show_bytes, show_count
 
-# What one connection takes, in bytes; measured on Linux 6.1 with both ends on one host (see docs/design.md).
+# What one connection takes, in bytes; measured by the suite million with both ends on one host, Linux 6.18.
 KERNEL_BYTES = 10_200                                       # two sockets, two inodes and files, their queues
 BROKER_BYTES = {"lean": 400, "classic": 18_000, "classic-lazy": 9_600}
 GROWING, RESERVE_FACTOR = ("expand", "slab"), 1.5           # these own more than is in use: half as much again, mostly

@@ -153,7 +153,8 @@ class Record:
         data = {
             "schema": SCHEMA, "id": run_id, "kind": kind, "suite": suite, "status": "running",
             "started_utc": utc_now(), "ended_utc": None, "seed": seed, "tool": facts.tool(build),
-            "command": command_line(command), "host": facts.host(), "libraries": facts.libraries(),
+            # The run's folder is "." to itself: a record names no path of this machine.
+            "command": ["." if word == str(folder) else word for word in command_line(command)], "host": facts.host(), "libraries": facts.libraries(),
             "config": config or {}, "cells": [], "metrics": {}, "summary": {}, "anomalies": [], "files": {},
         }
         record = cls(path.resolve(), data)

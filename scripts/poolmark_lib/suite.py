@@ -379,6 +379,8 @@ def run(args) -> int:
         dry_run(suite, build, limit)
         return 0
     check_programs(build)
+    if args.out and Path(args.out).is_dir() and any(Path(args.out).iterdir()):
+        raise UsageError(f"{args.out}: is not empty; a run's folder holds that run and nothing else")
     plans = check_fits(suite, limit)
     config = {"suite": suite.name, "title": suite.title, "only": args.only, "repetitions": suite.repetitions,
               "connections": args.connections, "plans": plans}

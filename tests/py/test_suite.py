@@ -284,6 +284,18 @@ def test_a_wrong_call_is_exit_2(poolmark, words, text):
     assert text in done.stderr
 
 
+def test_a_folder_that_is_not_empty_is_refused(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "letter.txt").write_text("mine")
+    file = tmp_path / "small.toml"
+    file.write_text(SUITE)
+    done = subprocess.run([str(ROOT / "scripts/poolmark"), "suite", str(file), "--build", str(FAKES), "--out",
+                           str(tmp_path / "run")], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert "is not empty" in done.stderr
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["letter.txt"]
+
+
 def test_the_committed_suites_can_all_be_planned(poolmark):
     for name in ("quick", "idle", "million"):
         assert poolmark("suite", name, "--dry-run").returncode == 0, name
