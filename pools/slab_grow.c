@@ -279,19 +279,77 @@ void slab_memory(struct pool *pool, struct pool_stats *stats)
 
 // --- the thread -----------------------------------------------------------------------------------------
 
+// A system call wakes the thread, which is more than a get should pay. So while the pool grows, the thread
+// looks by itself, as often as matters at the pace of the last growths, and only the first growth of many
+// costs a call.
+struct pace {
+    int64_t grew_ns;  // when the pool last grew
+    int64_t every_ns; // how often to look
+    int64_t until_ns; // and for how long
+};
+
+#define LOOK_EVERY_MIN_NS (100 * NS_PER_US)
+#define LOOK_EVERY_MAX_NS (2 * NS_PER_MS)
+#define LOOK_FOR_MIN_NS (100 * NS_PER_MS)
+#define LOOK_FOR_MAX_NS (2 * NS_PER_S)
+
+static void pace_grew(struct pace *pace)
+{
+    int64_t now_ns = clock_now_ns(), since_ns = now_ns - pace->grew_ns;
+    pace->grew_ns = now_ns;
+    pace->every_ns = at_least(at_most(since_ns / 64, LOOK_EVERY_MAX_NS), LOOK_EVERY_MIN_NS);
+    pace->until_ns = now_ns + at_least(at_most(since_ns * 4, LOOK_FOR_MAX_NS), LOOK_FOR_MIN_NS);
+}
+
 static void wake(struct pool *pool, _Atomic bool *flag)
 {
     if (pool->has_thread && !atomic_exchange_explicit(flag, true, memory_order_relaxed))
         sem_post(&pool->wake);
 }
 
+// Like wake(), unless the thread will look by itself. Both sides set their flag before they read the other's,
+// in the one order of all such operations: one of them at least sees it.
+static void wake_or_leave(struct pool *pool, _Atomic bool *flag)
+{
+    if (!SLAB_LOAD(flag) && !atomic_exchange_explicit(flag, true, memory_order_seq_cst) &&
+        !atomic_load_explicit(&pool->looks, memory_order_seq_cst))
+        sem_post(&pool->wake);
+}
+
+static void sleep_until(struct pool *pool, int64_t until_ns)
+{
+    struct timespec until = {.tv_sec = until_ns / NS_PER_S, .tv_nsec = until_ns % NS_PER_S};
+    (void)sem_clockwait(&pool->wake, CLOCK_MONOTONIC, &until);
+}
+
+// `shrinks`: something may have to be given back when HOLD_NS are over.
+static void wait_for_work(struct pool *pool, const struct pace *pace, bool shrinks)
+{
+    int64_t now_ns = clock_now_ns();
+    bool looks = now_ns < pace->until_ns;
+    if (looks) {
+        SLAB_STORE(&pool->looks, true);
+        sleep_until(pool, now_ns + pace->every_ns);
+        return;
+    }
+    atomic_store_explicit(&pool->looks, false, memory_order_seq_cst);
+    if (atomic_load_explicit(&pool->wanted_growth, memory_order_seq_cst))
+        return;
+    if (shrinks)
+        sleep_until(pool, now_ns + HOLD_NS);
+    else
+        (void)sem_wait(&pool->wake);
+}
+
 // Objects in use reached the trigger; so much is made that they are below it again.
-static void grow_in_background(struct pool *pool)
+static void grow_in_background(struct pool *pool, struct pace *pace)
 {
     pthread_mutex_lock(&pool->store.grow_lock);
     int64_t in_use = SLAB_LOAD(&pool->wanted_at);
-    while (in_use >= SLAB_LOAD(&pool->trigger) && expand(pool, in_use) > 0)
+    while (in_use >= SLAB_LOAD(&pool->trigger) && expand(pool, in_use) > 0) {
         in_use = slab_account(pool).in_use;
+        pace_grew(pace);
+    }
     grow_unlock(pool);
 }
 
@@ -312,30 +370,26 @@ static bool wanted(_Atomic bool *flag)
 static void *grow_thread(void *context)
 {
     struct pool *pool = context;
-    bool waits = false; // something may have to be given back when HOLD_NS are over
+    struct pace pace = {0};
+    int64_t shrink_ns = 0; // when to look what can be given back; 0 for never
     while (!SLAB_LOAD(&pool->stop)) {
-        if (waits) {
-            int64_t until_ns = clock_now_ns() + HOLD_NS;
-            struct timespec until = {.tv_sec = until_ns / NS_PER_S, .tv_nsec = until_ns % NS_PER_S};
-            (void)sem_clockwait(&pool->wake, CLOCK_MONOTONIC, &until);
-        } else {
-            (void)sem_wait(&pool->wake);
-        }
+        wait_for_work(pool, &pace, shrink_ns != 0);
         if (wanted(&pool->wanted_objects))
             make_objects(pool);
         if (wanted(&pool->wanted_growth))
-            grow_in_background(pool);
+            grow_in_background(pool, &pace);
         if (wanted(&pool->wanted_magazines)) {
             pthread_mutex_lock(&pool->store.grow_lock);
             (void)make_magazines(pool);
             grow_unlock(pool);
         }
-        if (wanted(&pool->wanted_shrink) || waits) {
+        int64_t now_ns = clock_now_ns();
+        if (wanted(&pool->wanted_shrink) || (shrink_ns && now_ns >= shrink_ns)) {
             bool settled = true;
             pthread_mutex_lock(&pool->store.grow_lock);
             (void)give_back(pool, &settled);
             grow_unlock(pool);
-            waits = !settled;
+            shrink_ns = settled ? 0 : now_ns + HOLD_NS;
         }
     }
     return NULL;
@@ -379,7 +433,7 @@ void slab_want_growth(struct pool *pool, int64_t in_use)
     if (pool->has_thread) {
         if (!SLAB_LOAD(&pool->wanted_growth))
             SLAB_STORE(&pool->wanted_at, in_use);
-        wake(pool, &pool->wanted_growth);
+        wake_or_leave(pool, &pool->wanted_growth);
         return;
     }
     // When another thread grows or gives back, the trigger is looked at again at the next exchange.

@@ -95,6 +95,7 @@ struct pool {
     _Atomic bool wanted_objects;   // somebody found nothing, and waits
     _Atomic bool wanted_shrink;    // much lies free
     _Atomic bool wanted_magazines; // somebody found none
+    _Atomic bool looks;            // the thread looks at wanted_growth now and then by itself
     _Atomic bool stop;
     struct thread_slot_watch watch; // flushes the rows of threads that exit
 

@@ -16,7 +16,12 @@ int slab_store_open(struct slab_store *store, size_t object_bytes, bool touch)
     slab_geometry_init(&store->geometry, object_bytes);
     store->object_bytes = object_bytes;
     store->touch = touch;
-    int code = pthread_mutex_init(&store->lock, NULL);
+    // Held so shortly that waiting by spinning is cheaper than sleeping.
+    pthread_mutexattr_t spins;
+    pthread_mutexattr_init(&spins);
+    pthread_mutexattr_settype(&spins, PTHREAD_MUTEX_ADAPTIVE_NP);
+    int code = pthread_mutex_init(&store->lock, &spins);
+    pthread_mutexattr_destroy(&spins);
     if (code != 0)
         return -code;
     code = pthread_mutex_init(&store->grow_lock, NULL);
@@ -231,17 +236,24 @@ void slab_store_announce(struct slab_store *store)
     pthread_mutex_unlock(&store->lock);
 }
 
+static void set_range(uint64_t *bits, uint32_t from, uint32_t count)
+{
+    while (count) {
+        uint32_t first = from % 64, here = 64 - first < count ? 64 - first : count;
+        bits[from / 64] |= (here == 64 ? UINT64_MAX : (UINT64_C(1) << here) - 1) << first;
+        from += here;
+        count -= here;
+    }
+}
+
 // The objects' pages are there: lets everybody have them. `fresh`: nobody knows the slab yet.
 static void publish(struct slab_store *store, struct slab *slab, uint32_t from, uint32_t count, bool fresh)
 {
-    uint64_t *free = slab_free_bits(slab), *ready = slab_ready_bits(&store->geometry, slab);
     for (uint32_t index = from; index < from + count; index++)
         poison(slab_object(&store->geometry, slab, index), store->geometry.stride); // what is behind it too
     pthread_mutex_lock(&store->lock);
-    for (uint32_t index = from; index < from + count; index++) {
-        slab_bit_set(free, index);
-        slab_bit_set(ready, index);
-    }
+    set_range(slab_free_bits(slab), from, count);
+    set_range(slab_ready_bits(&store->geometry, slab), from, count);
     slab->ready += count;
     slab->free += count;
     if (from / 64 < slab->hint)
