@@ -21,13 +21,12 @@ namespace
 
 using Args = std::vector<int64_t>;
 
-// Setup and teardown of one run: the library's own hooks know neither a context nor the benchmark they are
-// for. The first thread does them while the others wait; all threads of a run come, since the library starts
-// them all.
+// Setup of one run: the library's own hook knows neither a context nor the benchmark it is for. The first
+// thread does it while the others wait; all threads of a run come, since the library starts them all.
 class Meeting
 {
   public:
-    // Thread 0 does `work`, the others wait until it has.
+    // The first thread does `work`, the others wait until it has.
     template <class Work> void begin(bool first, Work work)
     {
         std::unique_lock<std::mutex> hold(lock_);
@@ -37,21 +36,14 @@ class Meeting
         }
         failure_.clear();
         work();
-        left_ = 0;
         open_ = true;
         changed_.notify_all();
     }
 
-    // Thread 0 does `work` when all others have come here.
-    template <class Work> void end(bool first, int threads, Work work)
+    // Between two runs, when no thread is in one.
+    void reset()
     {
         std::unique_lock<std::mutex> hold(lock_);
-        left_++;
-        changed_.notify_all();
-        if (!first)
-            return;
-        changed_.wait(hold, [this, threads] { return left_ == threads; });
-        work();
         open_ = false;
     }
 
@@ -61,7 +53,6 @@ class Meeting
     std::mutex lock_; // guards what follows
     std::condition_variable changed_;
     bool open_ = false;
-    int left_ = 0;
 };
 
 struct Benchmark {
@@ -70,6 +61,14 @@ struct Benchmark {
     std::vector<Args> args; // every combination; one empty one without arguments
     std::vector<int> threads;
 };
+
+// The run that the library's teardown hook comes after. The hook gets no context, and only it comes after the
+// threads have ended; so this is the one thing here that is not passed. The library runs one benchmark at a
+// time, and the first thread of a run, which writes it, is the one that calls the hook: no lock is needed.
+struct {
+    const Benchmark *benchmark;
+    Meeting *meeting;
+} last_run;
 
 } // namespace
 
@@ -226,6 +225,7 @@ void run_thread(const Benchmark &benchmark, Meeting &meeting, benchmark::State &
     state.left = library.max_iterations;
 
     meeting.begin(first, [&] {
+        last_run = {&benchmark, &meeting};
         if (spec.setup)
             spec.setup(&state, spec.context);
         meeting.failure_ = state.failed ? state.failure : std::string();
@@ -239,15 +239,21 @@ void run_thread(const Benchmark &benchmark, Meeting &meeting, benchmark::State &
         if (!state.ended && !state.failed)
             gb_skip(&state, "the benchmark returned before its last batch");
     }
-    // A thread that leaves without the loop's end is taken out of the library's barrier when its function
-    // returns; the others stand in that barrier until then, so only those whose loop ended can be waited for.
+    // One that left its loop early stops its clock and meets the others at the loop's end all the same.
     int64_t none = state.ended ? 0 : gb_next_batch(&state);
     (void)none;
-    state.looping = false;
-    meeting.end(first, library.threads(), [&] {
-        if (spec.teardown)
-            spec.teardown(&state, spec.context);
-    });
+}
+
+// The library's hook, after the threads of a run have ended and been joined.
+void tear_down(const benchmark::State &library)
+{
+    const gb_spec &spec = last_run.benchmark->spec;
+    gb_state state;
+    state.state = const_cast<benchmark::State *>(&library); // only asked for its threads and arguments
+    state.arg_count = spec.arg_count;
+    if (spec.teardown)
+        spec.teardown(&state, spec.context);
+    last_run.meeting->reset();
 }
 
 int64_t next_of(const gb_range &range, int64_t value)
@@ -477,6 +483,7 @@ void enter(const Benchmark &benchmark, const std::vector<Args> &args, int thread
         registered->Repetitions(spec.repetitions);
     if (spec.complexity != GB_O_NOT_ASKED)
         registered->Complexity(library_complexity(spec.complexity));
+    registered->Teardown(tear_down);
     registered->Unit(library_unit(spec.unit));
     set_clock(registered, spec.clock);
 }

@@ -78,9 +78,10 @@ enum gb_complexity {
 struct gb_spec {
     const char *name;
     gb_function *run; // all threads of a run at once
-    // Before and after each run, on the first thread (index 0), all others waiting; either may be NULL. The
-    // library makes several runs until one is long enough. gb_skip in setup skips the run on every thread;
-    // teardown comes all the same. Both see gb_arg and gb_threads; not the loop.
+    // Before and after each run, on the first thread (index 0); either may be NULL. setup while the others
+    // wait, teardown when they have ended, what they do at their exit done. The library makes several runs
+    // until one is long enough. gb_skip in setup skips the run on every thread; teardown comes all the same.
+    // Both see gb_arg and gb_threads; not the loop.
     gb_function *setup, *teardown;
     void *context;
 

@@ -4,6 +4,7 @@
 #include "bench/gbench.h"
 
 #include <jansson.h>
+#include <pthread.h>
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -22,7 +23,8 @@ enum { ARGV_MAX = 16 };
 // order is enough, since they are read after the run has joined its threads.
 struct seen {
     _Atomic int64_t iterations, longest_batch, runs, setups, teardowns, in_run, setup_while_running;
-    int64_t work; // for benchmarks that want something from their test
+    _Atomic int64_t thread_exits;
+    pthread_key_t at_exit; // its destructor counts thread_exits
 };
 
 static int quiet_stdout(const char *path)
@@ -178,10 +180,28 @@ static void teardown_seen(struct gb_state *state, void *context)
     atomic_fetch_add_explicit(&seen->teardowns, 1, memory_order_relaxed);
 }
 
+// All but the first thread have ended by then, their destructors done.
+static void teardown_after_exits(struct gb_state *state, void *context)
+{
+    struct seen *seen = context;
+    teardown_seen(state, context);
+    assert_int_equal(gb_threads(state), 3);
+    assert_int_equal(gb_next_batch(state), 0);
+    assert_int_equal(atomic_load_explicit(&seen->thread_exits, memory_order_relaxed), 2 * seen->teardowns);
+}
+
+static void count_exit(void *context)
+{
+    struct seen *seen = context;
+    atomic_fetch_add_explicit(&seen->thread_exits, 1, memory_order_relaxed);
+}
+
 static void run_between(struct gb_state *state, void *context)
 {
     struct seen *seen = context;
     atomic_fetch_add_explicit(&seen->in_run, 1, memory_order_relaxed);
+    if (gb_thread_index(state) > 0)
+        assert_int_equal(pthread_setspecific(seen->at_exit, seen), 0);
     count_up(state, context);
     atomic_fetch_add_explicit(&seen->in_run, -1, memory_order_relaxed);
 }
@@ -190,10 +210,11 @@ static void test_setup_and_teardown_come_once_a_run_with_no_thread_inside(void *
 {
     (void)unused;
     struct seen seen = {0};
+    assert_int_equal(pthread_key_create(&seen.at_exit, count_exit), 0);
     struct gb_spec spec = {.name = "fixture",
                            .run = run_between,
                            .setup = setup_seen,
-                           .teardown = teardown_seen,
+                           .teardown = teardown_after_exits,
                            .context = &seen,
                            .threads = {3},
                            .thread_count = 1,
@@ -208,6 +229,7 @@ static void test_setup_and_teardown_come_once_a_run_with_no_thread_inside(void *
     assert_int_equal(seen.runs, 12);
     assert_int_equal(seen.setup_while_running, 0);
     json_decref(document);
+    pthread_key_delete(seen.at_exit);
 }
 
 static void run_args(struct gb_state *state, void *context)
