@@ -18,6 +18,7 @@
     X(fixed)                                                                                                 \
     X(expand)                                                                                                \
     X(sync)                                                                                                  \
+    X(blocks)                                                                                                \
     X(slab)
 
 #define DECLARE(name) extern const struct pool_strategy pool_strategy_##name;

@@ -428,20 +428,20 @@ void slab_grow_close(struct pool *pool)
 
 // --- for gets and puts ----------------------------------------------------------------------------------
 
-void slab_want_growth(struct pool *pool, int64_t in_use)
+bool slab_want_growth(struct pool *pool, int64_t in_use)
 {
     if (pool->has_thread) {
         if (!SLAB_LOAD(&pool->wanted_growth))
             SLAB_STORE(&pool->wanted_at, in_use);
         wake_or_leave(pool, &pool->wanted_growth);
-        return;
+        return false;
     }
     // When another thread grows or gives back, the trigger is looked at again at the next exchange.
     if (pthread_mutex_trylock(&pool->store.grow_lock) != 0)
-        return;
-    if (in_use >= SLAB_LOAD(&pool->trigger))
-        (void)expand(pool, in_use);
+        return false;
+    bool grew = in_use >= SLAB_LOAD(&pool->trigger) && expand(pool, in_use) > 0;
     grow_unlock(pool);
+    return grew;
 }
 
 void slab_want_shrink(struct pool *pool)

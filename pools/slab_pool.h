@@ -160,8 +160,8 @@ void slab_put_single(struct pool *pool, void *object);
 int slab_grow_open(struct pool *pool, struct err *err); // starts the thread, if there is to be one
 void slab_grow_close(struct pool *pool);
 
-void slab_want_growth(struct pool *pool,
-                      int64_t in_use);       // the trigger was reached: grows here, or wakes the thread
+// The trigger was reached: grows here, and returns true, or wakes the thread.
+bool slab_want_growth(struct pool *pool, int64_t in_use);
 void slab_want_shrink(struct pool *pool);    // much may lie free: wakes the thread, if there is one
 void slab_want_magazines(struct pool *pool); // there was none: makes some here, or wakes the thread
 

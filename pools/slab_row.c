@@ -212,8 +212,8 @@ static void *row_get(struct pool *pool, struct slab_row *row)
     bool lacks_magazine = !row->loaded && !exact;
     int64_t reached = row_arm(pool, row);
     row_unlock(row);
-    if (reached && object)
-        slab_want_growth(pool, reached);
+    if (reached && object && slab_want_growth(pool, reached))
+        SLAB_ADD(&pool->misses, 1);
     if (lacks_magazine)
         slab_want_magazines(pool);
     return object;

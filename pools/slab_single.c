@@ -22,13 +22,13 @@ static void *take(struct pool *pool)
     return object;
 }
 
-static void note_get(struct pool *pool)
+// Counts a get; true when the pool grew because of it.
+static bool note_get(struct pool *pool)
 {
     SLAB_ADD(&pool->single_gets, 1);
     int64_t in_use = slab_account(pool).in_use;
     slab_note_peak(pool, in_use);
-    if (in_use >= SLAB_LOAD(&pool->trigger))
-        slab_want_growth(pool, in_use);
+    return in_use >= SLAB_LOAD(&pool->trigger) && slab_want_growth(pool, in_use);
 }
 
 // An overflow object may be made only in exact mode, which lasts while one is out: a put must not take it for
@@ -72,7 +72,7 @@ static void *get_past_max(struct pool *pool, bool *again)
         SLAB_ADD(&pool->overflow_out, -1);
         return NULL;
     }
-    note_get(pool);
+    (void)note_get(pool); // at max it does not grow
     SLAB_ADD(&pool->overflow, 1);
     return object;
 }
@@ -83,8 +83,7 @@ void *slab_get_single(struct pool *pool)
     for (;;) {
         void *object = take(pool);
         if (object) {
-            note_get(pool);
-            if (missed)
+            if (note_get(pool) || missed)
                 SLAB_ADD(&pool->misses, 1);
             return object;
         }
