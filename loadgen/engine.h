@@ -33,6 +33,8 @@
 enum engine_cap {
     ENGINE_CAP_BIND = 1 << 0, // can choose the source address of a client
     ENGINE_CAP_PING = 1 << 1, // can send a PINGREQ when asked
+    ENGINE_CAP_RESTLESS =
+        1 << 2, // idle clients take CPU time, so many of them are better put to sleep (fleet.h)
 };
 
 enum engine_event_kind {

@@ -324,10 +324,10 @@ const char *engine_paho_version(void)
 const struct engine engine_paho = {
     .name = "paho",
     .summary = "paho.mqtt.c, MQTTAsync: a client library with two threads a process",
-    .caps = 0,
+    .caps = ENGINE_CAP_RESTLESS,
     .clients = 500,
     .clients_max = 2000,
-    .tokens = 40,
+    .tokens = 16,
     .open = paho_open,
     .connect = paho_connect,
     .subscribe = paho_subscribe,

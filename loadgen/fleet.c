@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -13,7 +14,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { REAP_EVERY_NS = 100000000, COMPLAINT_BYTES = 256 };
+enum {
+    REAP_EVERY_NS = 100000000,
+    COMPLAINT_BYTES = 256,
+    PATROL = 16, // workers awake at a time
+    PATROL_NS = 500000000,
+};
 
 struct page {
     _Alignas(64) struct tally_page tally;
@@ -26,13 +32,14 @@ struct shared {
     _Atomic uint64_t number; // of the order; 0: none yet. See the header for the order of memory.
     _Atomic bool stop;       // relaxed: nothing is read because of it
     _Atomic int gate; // workers below this number may begin; relaxed: the order itself was acquired before
-    struct fleet_order order;
+    struct fleet_order orders[FLEET_ORDERS_MAX]; // order n is in place n - 1
     struct page pages[];
 };
 
 struct member {
-    pid_t pid; // 0: reaped
-    bool died; // not by fleet_stop
+    pid_t pid;   // 0: reaped
+    bool died;   // not by fleet_stop
+    bool asleep; // stopped
 };
 
 struct fleet {
@@ -42,6 +49,8 @@ struct fleet {
     struct member *members;
     int64_t reaped_ns;
     bool stopping;
+    int patrol; // the first worker that is awake on patrol
+    int64_t patrol_ns;
 };
 
 struct fleet_worker {
@@ -140,16 +149,46 @@ fail_fleet:
     return code;
 }
 
-static void wake(const struct fleet *fleet, int from, int to)
+static void lull(struct fleet *fleet, int worker)
 {
-    for (int i = from; i < to; i++)
-        if (fleet->members[i].pid > 0)
-            kill(fleet->members[i].pid, SIGUSR1);
+    struct member *member = &fleet->members[worker];
+    if (!fleet->config.deep_sleep || member->asleep || member->pid == 0)
+        return;
+    kill(member->pid, SIGSTOP);
+    member->asleep = true;
+}
+
+static void rouse(struct fleet *fleet, int worker)
+{
+    struct member *member = &fleet->members[worker];
+    if (!member->asleep)
+        return;
+    member->asleep = false;
+    if (member->pid > 0)
+        kill(member->pid, SIGCONT);
+}
+
+static void wake(struct fleet *fleet, int worker)
+{
+    rouse(fleet, worker);
+    if (fleet->members[worker].pid > 0)
+        kill(fleet->members[worker].pid, SIGUSR1);
 }
 
 static uint64_t current(const struct fleet *fleet)
 {
     return atomic_load_explicit(&fleet->shared->number, memory_order_relaxed); // we alone write it
+}
+
+static const struct fleet_order *current_order(const struct fleet *fleet)
+{
+    return &fleet->shared->orders[current(fleet) - 1];
+}
+
+static bool is_concerned(const struct fleet *fleet, int worker)
+{
+    return !fleet->config.concerns ||
+           fleet->config.concerns(fleet->config.context, worker, current_order(fleet));
 }
 
 static bool is_done(const struct fleet *fleet, int worker)
@@ -159,32 +198,55 @@ static bool is_done(const struct fleet *fleet, int worker)
         return true;
     if (current(fleet) == 0)
         return atomic_load_explicit(&page->ready, memory_order_acquire);
-    return atomic_load_explicit(&page->done, memory_order_acquire) == current(fleet);
+    return atomic_load_explicit(&page->done, memory_order_acquire) == current(fleet) ||
+           !is_concerned(fleet, worker);
 }
 
-// The gate stands behind the first `tokens` workers that are not done.
+// The gate stands behind the first `tokens` workers that are not done. Those that are may sleep.
 static void move_gate(struct fleet *fleet)
 {
     int waiting = 0, gate = 0;
     while (gate < fleet->config.workers && waiting < fleet->config.tokens) {
         if (!is_done(fleet, gate))
             waiting++;
+        else
+            lull(fleet, gate);
         gate++;
     }
     int old = atomic_load_explicit(&fleet->shared->gate, memory_order_relaxed);
-    if (gate > old) {
-        atomic_store_explicit(&fleet->shared->gate, gate, memory_order_relaxed);
-        wake(fleet, old, gate);
+    if (gate <= old)
+        return;
+    atomic_store_explicit(&fleet->shared->gate, gate, memory_order_relaxed);
+    for (int i = old; i < gate; i++)
+        if (!is_done(fleet, i))
+            wake(fleet, i);
+}
+
+void fleet_patrol(struct fleet *fleet, int64_t now_ns)
+{
+    if (!fleet->config.deep_sleep || now_ns - fleet->patrol_ns < PATROL_NS)
+        return;
+    fleet->patrol_ns = now_ns;
+    for (int i = 0; i < fleet->config.workers; i++)
+        lull(fleet, i); // those of the last time; the others sleep already
+    for (int i = 0; i < PATROL && i < fleet->config.workers; i++) {
+        rouse(fleet, fleet->patrol);
+        fleet->patrol = (fleet->patrol + 1) % fleet->config.workers;
     }
 }
 
 void fleet_give(struct fleet *fleet, const struct fleet_order *order)
 {
-    fleet->shared->order = *order;
-    int gate = order->gated && fleet->config.tokens > 0 ? 0 : fleet->config.workers;
-    atomic_store_explicit(&fleet->shared->gate, gate, memory_order_relaxed);
+    assert(current(fleet) < FLEET_ORDERS_MAX);
+    fleet->shared->orders[current(fleet)] = *order;
+    bool gated = order->gated && fleet->config.tokens > 0;
+    atomic_store_explicit(&fleet->shared->gate, gated ? 0 : fleet->config.workers, memory_order_relaxed);
     atomic_store_explicit(&fleet->shared->number, current(fleet) + 1, memory_order_release);
-    wake(fleet, 0, fleet->config.workers);
+    if (gated)
+        return; // fleet_poll lets them in
+    for (int i = 0; i < fleet->config.workers; i++)
+        if (is_concerned(fleet, i))
+            wake(fleet, i);
 }
 
 static void count_losses(struct fleet *fleet, int worker)
@@ -224,7 +286,7 @@ int fleet_poll(struct fleet *fleet, int64_t now_ns)
         for (int i = 0; i < fleet->config.workers; i++)
             reap(fleet, i);
     }
-    if (current(fleet) > 0 && fleet->shared->order.gated && fleet->config.tokens > 0)
+    if (current(fleet) > 0 && current_order(fleet)->gated && fleet->config.tokens > 0)
         move_gate(fleet);
     int busy = 0;
     for (int i = 0; i < fleet->config.workers; i++)
@@ -278,7 +340,11 @@ void fleet_stop(struct fleet *fleet, int64_t patience_ns)
         reap(fleet, i); // whoever died before this died unexpectedly
     fleet->stopping = true;
     atomic_store_explicit(&fleet->shared->stop, true, memory_order_relaxed);
-    wake(fleet, 0, fleet->config.workers);
+    for (int i = 0; i < fleet->config.workers; i++)
+        if (!fleet->members[i].asleep) // a sleeper has nothing to finish
+            wake(fleet, i);
+        else if (fleet->members[i].pid > 0)
+            kill(fleet->members[i].pid, SIGKILL);
     int64_t until_ns = clock_now_ns() + patience_ns;
     while (fleet_living(fleet) > 0 && clock_now_ns() < until_ns) {
         for (int i = 0; i < fleet->config.workers; i++)
@@ -344,7 +410,7 @@ bool fleet_worker_take(struct fleet_worker *worker, struct fleet_order *order)
     if (number == worker->taken)
         return false;
     worker->taken = number;
-    *order = worker->shared->order;
+    *order = worker->shared->orders[number - 1];
     return true;
 }
 

@@ -8,9 +8,16 @@
 // ms: its open clients are counted as dropped, those not connected yet as failed, both with the reason
 // REASON_WORKER_DIED. When the parent dies, the kernel kills the workers.
 //
-// Memory order: the parent writes `order` and then stores its number with release; a worker loads the number
-// with acquire before it reads the order. It is not written again before every living worker is done with it
-// (a worker's release of its done number, the parent's acquire), or at all after fleet_stop.
+// Deep sleep: a library whose idle clients take CPU time (paho polls every socket each second) takes it from
+// the target and from the workers that are busy. So the parent may stop (SIGSTOP) workers that are done with
+// a gated order, and lets them go on when it is their turn again, or for a moment on a patrol, in which they
+// notice what was lost. The kernel answers for their sockets meanwhile. Not with keep alive: a stopped client
+// sends no pings.
+//
+// Memory order: each order has a place of its own, written once; then the parent stores its number with
+// release. A worker loads the number with acquire before it reads the order of that number; it may miss an
+// order that does not concern it. What a worker counted is read after its release of the number that it is
+// done with, by the parent's acquire.
 //
 //     fleet_open(&fleet, &config, &err);             // forks; config.work runs in each child
 //     fleet_give(fleet, &order);
@@ -65,7 +72,12 @@ struct fleet_config {
     int (*work)(struct fleet_worker *, void *); // in the child; what it returns is the exit code
     void *context;
     int64_t (*clients_of)(void *context, int worker); // for the count of what a dead worker lost
+    // Does the worker have anything to do? It is not waited for otherwise. NULL: every order concerns all.
+    bool (*concerns)(void *context, int worker, const struct fleet_order *order);
+    bool deep_sleep;
 };
+
+enum { FLEET_ORDERS_MAX = 512 }; // of one fleet
 
 // --- the parent's side; one thread -------------------------------------------------------------------------
 
@@ -78,6 +90,9 @@ void fleet_give(struct fleet *fleet, const struct fleet_order *order);
 // Looks after dead workers, moves the gate; gives the number of living workers that are not done with the
 // last order (before the first: that are not ready).
 int fleet_poll(struct fleet *fleet, int64_t now_ns);
+
+// Deep sleepers take turns to wake for a moment: call it while nothing else goes on, as often as fleet_poll.
+void fleet_patrol(struct fleet *fleet, int64_t now_ns);
 
 void fleet_sum(const struct fleet *fleet, struct tally *sum); // adds to `sum`
 int fleet_workers(const struct fleet *fleet);

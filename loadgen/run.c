@@ -17,6 +17,7 @@ enum {
     TICK_NS = 10000000,
     STRIPES_MAX = 8,
     LEVEL_EVERY_NS = 500000000,
+    AWAKE_MAX = 64, // more workers of a restless engine than these sleep when they have nothing to do
 };
 
 // --- open and close ----------------------------------------------------------------------------------------
@@ -93,6 +94,9 @@ static int open_fleet(struct run *run, struct fleet **fleet, struct worker_setup
         .work = worker_run,
         .context = setup,
         .clients_of = worker_clients,
+        .concerns = worker_concerns,
+        .deep_sleep = (setup->engine->caps & ENGINE_CAP_RESTLESS) && setup->keep_alive_s == 0 &&
+                      setup->plan->workers > AWAKE_MAX,
     };
     int code = fleet_open(fleet, &config, err);
     if (code < 0)
@@ -335,6 +339,7 @@ bool run_hold(struct run *run, int64_t ns)
     int64_t until_ns = clock_now_ns() + ns;
     while (!run_is_broken(run) && clock_now_ns() < until_ns) {
         fleet_poll(run->fleet, clock_now_ns());
+        fleet_patrol(run->fleet, clock_now_ns());
         if (run->probes)
             fleet_poll(run->probes, clock_now_ns());
         tick(run);

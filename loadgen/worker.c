@@ -343,6 +343,20 @@ int worker_run(struct fleet_worker *fleet_worker, void *context)
     return EXIT_OK;
 }
 
+bool worker_concerns(void *context, int number, const struct fleet_order *order)
+{
+    const struct worker_setup *setup = context;
+    struct plan_share share = plan_share(setup->plan, setup->rank, number);
+    switch (order->act) {
+    case FLEET_CONNECT:
+        return plan_goal(share, order->goal) > plan_goal(share, order->before);
+    case FLEET_PUBLISH:
+        return share.count > 0 && share.first < 2 * order->pairs;
+    default:
+        return share.count > 0;
+    }
+}
+
 int64_t worker_clients(void *context, int number)
 {
     const struct worker_setup *setup = context;

@@ -23,5 +23,6 @@ struct worker_setup { // made before the fork, read by every worker
 // For fleet_config.work and .clients_of; `context` is the struct worker_setup.
 int worker_run(struct fleet_worker *fleet_worker, void *context);
 int64_t worker_clients(void *context, int number);
+bool worker_concerns(void *context, int number, const struct fleet_order *order);
 
 #endif

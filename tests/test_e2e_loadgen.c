@@ -360,6 +360,34 @@ static void test_a_broker_killed_half_way_ends_the_run_with_the_count_of_what_wa
         }
 }
 
+// More workers than stay awake: those that are done are stopped, and yet answer when asked, and notice
+// losses.
+static void test_sleeping_workers_are_alive_and_notice_what_they_lost(void **state)
+{
+    (void)state;
+    struct process *broker = process_start_broker(NULL, NULL);
+    struct load load;
+    prepare(&load, process_port(broker), "connect", "paho");
+    add(&load, "--connections", "140", "--clients-per-worker", "2", "--prove", NULL);
+    assert_int_equal(run(&load), 0);
+    assert_true(metric(&load, "clients.alive") == 140);
+    finish(&load);
+
+    prepare(&load, process_port(broker), "connect", "paho");
+    add(&load, "--connections", "140", "--clients-per-worker", "2", "--hold", "1h", NULL);
+    struct process *generator = process_start("poolmark-loadgen", load.arguments);
+    int64_t limit_ns = clock_now_ns() + PROCESS_GUARD_S * NS_PER_S;
+    while (!strstr(process_errors(generator), "hold     140 of 140") && clock_now_ns() < limit_ns)
+        clock_sleep_until_ns(clock_now_ns() + 20 * NS_PER_MS);
+    process_signal(broker, SIGKILL);
+    assert_int_equal(process_wait(broker), -SIGKILL);
+    assert_int_equal(process_wait(generator), 1);
+    read_record(&load);
+    assert_string_equal(status(&load), "incomplete");
+    assert_true(metric(&load, "clients.dropped") == 140);
+    finish(&load);
+}
+
 static void test_a_killed_worker_ends_the_run_with_the_count_of_its_clients(void **state)
 {
     (void)state;
@@ -466,6 +494,7 @@ int main(void)
         cmocka_unit_test(test_mosquitto_is_a_target_like_any_other),
         cmocka_unit_test(test_refused_clients_are_counted_with_their_reason),
         cmocka_unit_test(test_a_broker_killed_half_way_ends_the_run_with_the_count_of_what_was_lost),
+        cmocka_unit_test(test_sleeping_workers_are_alive_and_notice_what_they_lost),
         cmocka_unit_test(test_a_killed_worker_ends_the_run_with_the_count_of_its_clients),
         cmocka_unit_test(test_an_interrupted_run_keeps_what_it_measured),
         cmocka_unit_test(test_bad_usage_is_named_and_nothing_is_written),

@@ -166,6 +166,40 @@ static void test_a_gate_lets_in_so_many_at_a_time(void **state)
     munmap(shared, sizeof *shared);
 }
 
+static bool concerns_the_second(void *context, int worker, const struct fleet_order *order)
+{
+    (void)context;
+    (void)order;
+    return worker == 1;
+}
+
+static void test_only_whom_an_order_concerns_carries_it_out(void **state)
+{
+    (void)state;
+    for (int gated = 0; gated < 2; gated++) {
+        struct fleet_config config = {.workers = 3,
+                                      .tokens = 1,
+                                      .work = obedient,
+                                      .clients_of = ten_clients,
+                                      .concerns = concerns_the_second,
+                                      .deep_sleep = gated};
+        struct fleet *fleet;
+        struct err err = {0};
+        assert_int_equal(fleet_open(&fleet, &config, &err), 0);
+        poll_until(fleet, 0);
+        for (int round = 1; round <= 3; round++) { // asleep from the first to the second
+            struct fleet_order order = {.act = FLEET_CONNECT, .goal = 3, .gated = gated};
+            fleet_give(fleet, &order);
+            poll_until(fleet, 0);
+            struct tally sum = {0};
+            fleet_sum(fleet, &sum);
+            assert_int_equal(sum.count[TALLY_CONNECTED], 3 * round);
+            fleet_patrol(fleet, clock_now_ns());
+        }
+        fleet_close(fleet);
+    }
+}
+
 static void test_a_killed_worker_is_counted_with_all_its_clients(void **state)
 {
     (void)state;
@@ -253,6 +287,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_worker_carries_out_every_order),
         cmocka_unit_test(test_a_gate_lets_in_so_many_at_a_time),
+        cmocka_unit_test(test_only_whom_an_order_concerns_carries_it_out),
         cmocka_unit_test(test_a_killed_worker_is_counted_with_all_its_clients),
         cmocka_unit_test(test_a_worker_that_cannot_start_says_why),
         cmocka_unit_test(test_closing_leaves_nothing_running),
