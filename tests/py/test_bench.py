@@ -418,12 +418,12 @@ def test_an_interrupted_run_keeps_what_it_measured(tmp_path, fake):
         [str(ROOT / "scripts" / "poolmark"), "bench", "--build", str(folder), "--out", str(out), "--filter",
          "/(null|malloc|bad)/", "--repetitions", "2"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while not (folder / "second").exists() and process.poll() is None:
             assert time.monotonic() < deadline
             time.sleep(0.02)
         process.send_signal(signal.SIGINT)
-        stdout, stderr = process.communicate(timeout=60)
+        stdout, stderr = process.communicate(timeout=120)
     finally:
         process.kill()
     assert process.returncode == 130, stderr
