@@ -31,6 +31,8 @@ from poolmark_lib.units import parse_count, show_bytes, show_count
 PHASE_GUARD_S = 1800.0
 # How long the generator may go on after a broker died, to count what was lost.
 AFTERMATH_S = 30.0
+# It ends within a second of SIGINT, but a thousand workers on a busy machine take longer to write down what they know.
+GENERATOR_STOP_S = 60.0
 
 
 # Fewer connections leave the kernel nothing that is seen in the next cell.
@@ -146,7 +148,7 @@ class CellRun:
         progress.clear()
         if ended is None:
             self.lost("timeout", f"{name}: the generator did not end by itself and was stopped")
-        code = self.children.stop(load, signal.SIGINT)
+        code = self.children.stop(load, signal.SIGINT, GENERATOR_STOP_S)
         if code < 0 or code > 1:
             self.lost("generator", f"{name}: {load.how_it_ended()}; its log ends: {load.last_lines()}")
         elif code == 1:
@@ -161,7 +163,7 @@ class CellRun:
         try:
             self.watch(load, name, folder / "memory.csv")
         finally:
-            self.children.stop(load, signal.SIGINT)
+            self.children.stop(load, signal.SIGINT, GENERATOR_STOP_S)
             self.take(phase, folder, single)
 
     def take(self, phase: dict, folder: Path, single: bool) -> None:

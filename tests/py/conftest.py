@@ -15,7 +15,7 @@ sys.dont_write_bytecode = True
 def poolmark():
     """Calls scripts/poolmark with some words; gives the finished process (returncode, stdout, stderr)."""
 
-    def call(*words, cwd=ROOT, env=None, timeout=120):
+    def call(*words, cwd=ROOT, env=None, timeout=240):
         return subprocess.run([str(ROOT / "scripts" / "poolmark"), *map(str, words)], cwd=cwd, env=env,
                               capture_output=True, text=True, timeout=timeout)
 
