@@ -47,7 +47,7 @@ def show_bytes(count) -> str:
     """738 B, 17.3 KiB, 1.52 GiB."""
     if count is None:
         return "-"
-    value, sign = abs(float(count)), "-" if count < 0 else ""
+    value, sign = abs(float(count)), "-" if count <= -0.5 else ""  # what rounds to nothing has no sign
     if value < 1024:
         return f"{sign}{value:.0f} B"
     for unit in ("KiB", "MiB", "GiB", "TiB"):
