@@ -48,6 +48,7 @@ int broker_open(struct broker **opened, const struct broker_config *config, pool
     if (!broker)
         return err_set(err, -ENOMEM, "out of memory");
     broker->config = config;
+    pthread_rwlock_init(&broker->descriptors, NULL);
     broker->shape = config->shape;
     broker->max_connections = config->max_connections ? config->max_connections : INT64_MAX;
     int code = open_pools(broker, listener, listener_context, err);
@@ -135,6 +136,7 @@ void broker_close(struct broker *broker)
     if (broker->topics)
         topics_close(broker->topics);
     pool_set_close(broker->pool_set);
+    pthread_rwlock_destroy(&broker->descriptors);
     free(broker);
 }
 

@@ -14,6 +14,7 @@
 #include "broker/counters.h"
 #include "pools/pool.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -39,7 +40,10 @@ struct broker {
     int loop_count;
     int64_t max_connections;          // never more than these at once; INT64_MAX: no limit of our own
     _Atomic int64_t connection_count; // reserved; what is refused is not among them
-    bool is_closing;                  // no loop runs any more, and wills are not published
+    // A descriptor is taken under the read lock; under the write lock a loop gives one of its reserve up and
+    // accepts a client with it, so that no other loop can take it in between.
+    pthread_rwlock_t descriptors;
+    bool is_closing; // no loop runs any more, and wills are not published
 };
 
 // What a broker is doing, as far as it can be told while it goes on.

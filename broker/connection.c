@@ -9,6 +9,7 @@
 
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 // "A reasonable amount of time" for the CONNECT (section 3.1.4): long, since a million clients may be at it
@@ -180,17 +181,26 @@ void connection_start_keep_alive(struct connection *connection, uint16_t keep_al
                     keep_alive_s ? loop->tick + silence_limit_ticks(connection) : TIMER_NEVER);
 }
 
+// Has it sent what we have not read yet? After a long pause of ours its silence is not its own.
+static bool has_waiting_input(const struct connection *connection)
+{
+    uint8_t byte;
+    return !connection->is_paused && recv(connection->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
 // The timer is not moved whenever something comes: it looks when it is due, and waits on for what is left.
 void connection_on_timer(struct connection *connection)
 {
     struct loop *loop = connection->loop;
-    if (connection->state == CONNECTION_OPEN) {
-        uint32_t deadline = connection->timer.owner_word + silence_limit_ticks(connection);
-        if (deadline > loop->tick) {
-            timer_wheel_add(&loop->wheel, &connection->timer, deadline);
-            return;
-        }
-        broker_count(&loop->counters.keep_alive_expired, 1);
+    bool is_open = connection->state == CONNECTION_OPEN;
+    uint32_t deadline = is_open ? connection->timer.owner_word + silence_limit_ticks(connection) : 0;
+    if (deadline <= loop->tick && connection->state != CONNECTION_DEAD && has_waiting_input(connection))
+        deadline = loop->tick + TIMER_TICKS_PER_S;
+    if (deadline > loop->tick) {
+        timer_wheel_add(&loop->wheel, &connection->timer, deadline);
+        return;
     }
+    if (is_open)
+        broker_count(&loop->counters.keep_alive_expired, 1);
     connection_fail(connection);
 }

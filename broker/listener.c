@@ -155,23 +155,30 @@ static void welcome(struct loop *loop, int fd)
 // until the next tick: the listener stays readable, and the loop would spin.
 static void refuse_without_descriptor(struct loop *loop, struct listener *listener)
 {
-    if (!refusals_spend_reserve(&loop->refusals)) {
+    int fd = refusals_accept(loop, listener->fd);
+    if (fd >= 0) {
+        broker_count(&loop->counters.refused_descriptors, 1);
+        refusals_add(loop, fd);
+    } else if (fd != -EAGAIN) {
         loop_pause_accepting(loop);
-        return;
     }
+}
+
+// -1 with errno when nobody waits, or when it cannot be.
+static int accept_one(struct loop *loop, const struct listener *listener)
+{
+    pthread_rwlock_rdlock(&loop->broker->descriptors);
     int fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (fd < 0) {
-        loop_pause_accepting(loop);
-        return;
-    }
-    broker_count(&loop->counters.refused_descriptors, 1);
-    refusals_add(loop, fd);
+    int code = errno;
+    pthread_rwlock_unlock(&loop->broker->descriptors);
+    errno = code;
+    return fd;
 }
 
 void listener_on_event(struct loop *loop, struct listener *listener)
 {
     for (int i = 0; i < ACCEPT_BATCH; i++) {
-        int fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        int fd = accept_one(loop, listener);
         if (fd >= 0) {
             welcome(loop, fd);
             continue;

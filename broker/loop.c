@@ -172,13 +172,17 @@ static void on_expired(struct timer_node *node, void *context)
     connection_on_timer((struct connection *)((char *)node - offsetof(struct connection, timer)));
 }
 
-static void look_at_clock(struct loop *loop)
+static uint32_t tick_now(const struct loop *loop)
 {
-    uint32_t tick = (uint32_t)((clock_coarse_ns() - loop->start_ns) / TIMER_TICK_NS);
-    if (clock_coarse_ns() < loop->start_ns || tick <= loop->tick)
+    int64_t passed_ns = clock_coarse_ns() - loop->start_ns; // the coarse clock may be behind the start
+    return passed_ns > 0 ? (uint32_t)(passed_ns / TIMER_TICK_NS) : 0;
+}
+
+static void run_deadlines(struct loop *loop)
+{
+    if (loop->tick == loop->wheel.tick)
         return;
-    loop->tick = tick;
-    timer_wheel_advance(&loop->wheel, tick, on_expired, loop);
+    timer_wheel_advance(&loop->wheel, loop->tick, on_expired, loop);
     refusals_on_tick(loop);
     if (!loop->is_accepting)
         set_accepting(loop, true);
@@ -191,9 +195,10 @@ static void *run(void *context)
     // Acquire pairs with loop_stop's release; nothing but the flag is handed over.
     while (!atomic_load_explicit(&loop->is_stopping, memory_order_acquire)) {
         int count = epoll_wait(loop->epoll_fd, events, EVENT_BATCH, TICK_MS);
-        look_at_clock(loop);
+        loop->tick = tick_now(loop);
         for (int i = 0; i < count; i++)
             on_event(loop, &events[i]);
+        run_deadlines(loop); // after the events: what has come counts, however late we are
         settle_pending(loop);
     }
     return NULL;

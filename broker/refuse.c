@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "broker/refuse.h"
 
+#include "broker/broker.h"
 #include "broker/connection.h"
 #include "broker/loop.h"
 #include "wire/mqtt_connect.h"
@@ -29,12 +30,16 @@ int refusals_open(struct refusals *refusals, int any_fd)
     return refusals->reserve_count > 0 ? 0 : -EMFILE;
 }
 
+// The descriptor goes to the reserve when that lacks one, in one step: no other loop can take it for a
+// client.
 static void finish(struct refusals *refusals, struct refusal *refusal)
 {
-    close(refusal->fd);
+    if (refusals->reserve_count < REFUSAL_RESERVE && dup3(refusals->spare_from, refusal->fd, O_CLOEXEC) >= 0)
+        refusals->reserve[refusals->reserve_count++] = refusal->fd;
+    else
+        close(refusal->fd);
     refusal->fd = -1;
     refusals->count--;
-    fill_reserve(refusals);
 }
 
 void refusals_close(struct refusals *refusals)
@@ -47,12 +52,19 @@ void refusals_close(struct refusals *refusals)
     free(refusals->slots);
 }
 
-bool refusals_spend_reserve(struct refusals *refusals)
+int refusals_accept(struct loop *loop, int listening_fd)
 {
+    struct refusals *refusals = &loop->refusals;
     if (refusals->reserve_count == 0)
-        return false;
+        return -EMFILE;
+    pthread_rwlock_wrlock(&loop->broker->descriptors);
     close(refusals->reserve[--refusals->reserve_count]);
-    return true;
+    int fd = accept4(listening_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    int code = fd < 0 ? -errno : fd;
+    if (fd < 0)
+        fill_reserve(refusals);
+    pthread_rwlock_unlock(&loop->broker->descriptors);
+    return code;
 }
 
 // [MQTT-3.2.2-5]: a return code that is not zero, then the connection is closed. The client sees our end
@@ -134,10 +146,17 @@ void refusals_on_event(struct loop *loop, struct refusal *refusal, uint32_t epol
 void refusals_on_tick(struct loop *loop)
 {
     struct refusals *refusals = &loop->refusals;
+    pthread_rwlock_rdlock(&loop->broker->descriptors);
     fill_reserve(refusals);
+    pthread_rwlock_unlock(&loop->broker->descriptors);
     for (int i = 0; refusals->count > 0 && i < REFUSAL_SLOTS; i++) {
         struct refusal *slot = &refusals->slots[i];
-        if (slot->fd >= 0 && slot->deadline_tick <= loop->tick)
+        if (slot->fd < 0 || slot->deadline_tick > loop->tick)
+            continue;
+        // It may have sent its CONNECT long ago, and we were late.
+        if (!slot->is_answered)
+            refusals_on_event(loop, slot, EPOLLIN);
+        if (slot->fd >= 0)
             finish(refusals, slot);
     }
 }

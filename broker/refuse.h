@@ -38,8 +38,9 @@ void refusals_close(struct refusals *refusals);
 // Takes `fd` over.
 void refusals_add(struct loop *loop, int fd);
 
-// Gives one descriptor of the reserve up, so that a client can be accepted. false: there is none left.
-bool refusals_spend_reserve(struct refusals *refusals);
+// Accepts one client with a descriptor of the reserve. -EMFILE: there is none left; or another -errno of
+// accept.
+int refusals_accept(struct loop *loop, int listening_fd) __attribute__((warn_unused_result));
 
 void refusals_on_event(struct loop *loop, struct refusal *refusal, uint32_t epoll_events);
 void refusals_on_tick(struct loop *loop); // ends those that took too long, fills the reserve again

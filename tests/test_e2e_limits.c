@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 static void past_max_connections_clients_get_connack_3(void **state)
@@ -293,10 +294,21 @@ static void sigusr1_prints_statistics(void **state)
 static void a_limit_of_descriptors_too_small_is_said_at_start(void **state)
 {
     (void)state;
-    struct process *broker = process_start_broker("--max-connections", "999999999", NULL);
+    char link[64], path[TEMP_PATH_SIZE] = {0};
+    struct process *broker = process_start_broker(NULL, NULL);
+    snprintf(link, sizeof link, "/proc/%d/exe", (int)process_pid(broker));
+    assert_true(readlink(link, path, sizeof path - 1) > 0);
+    assert_int_equal(process_stop(broker), 0);
+    const char *const arguments[] = {"-c",          "ulimit -n 500 && exec \"$0\" \"$@\"",
+                                     path,          "--listen",
+                                     "127.0.0.1:0", "--max-connections",
+                                     "1000",        NULL};
+    broker = process_start("sh", arguments);
+    assert_non_null(process_wait_line(broker, "ready"));
     const char *errors = process_errors(broker);
-    assert_non_null(strstr(errors, "--max-connections is 999999999"));
-    assert_non_null(strstr(errors, "ulimit -Hn"));
+    assert_non_null(
+        strstr(errors, "--max-connections is 1000, but the limit of 500 descriptors holds about 4"));
+    assert_non_null(strstr(errors, "ulimit -Hn 10"));
     assert_int_equal(process_stop(broker), 0);
 }
 
