@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Refusing a connection so that the client learns why: its CONNECT is awaited, CONNACK "server unavailable"
 // is sent, and the socket closed once the client has closed it (closing it earlier could make its kernel drop
-// the CONNACK). Such a connection takes nothing from any pool: a slot of 32 bytes, for a few seconds at most.
+// the CONNACK). Such a connection takes nothing from any pool: a slot of a few bytes, for a few seconds at
+// most.
 //
 // When descriptors run out, a few that were kept in reserve let clients in one after the other to be refused;
 // when those are in use too, nobody is let in for a moment, so that the loop does not spin. One per loop, its
