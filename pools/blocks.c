@@ -250,10 +250,13 @@ static int blocks_preheat(struct pool *pool, int64_t count)
 
 // --- getting --------------------------------------------------------------------------------------------
 
-static void *hand_out(struct block *block)
+// What the block has beyond the bytes asked for stays out of bounds.
+static void *hand_out(struct block *block, size_t bytes)
 {
-    unpoison(object_of(block), block->bytes);
-    return object_of(block);
+    char *object = object_of(block);
+    unpoison(object, bytes);
+    poison(object + bytes, block->bytes - bytes);
+    return object;
 }
 
 // A block that came for this get alone, or none; counted as in use already. The lock is not held.
@@ -277,7 +280,7 @@ static void *get_made(struct pool *pool, size_t bytes, bool is_overflow)
         pool->failed++;
     }
     pthread_mutex_unlock(&pool->lock);
-    return block ? object_of(block) : NULL;
+    return block ? hand_out(block, bytes) : NULL;
 }
 
 // All that may be owned is in use. The lock is held; lets go of it.
@@ -340,7 +343,7 @@ static void *blocks_get_bytes(struct pool *pool, size_t bytes)
     pool->hits += !missed;
     pool->misses += missed;
     pthread_mutex_unlock(&pool->lock);
-    return hand_out(block);
+    return hand_out(block, bytes);
 }
 
 static void *blocks_get(struct pool *pool)
@@ -362,8 +365,10 @@ static void blocks_put(struct pool *pool, void *object)
     if (!is_overflow)
         push_newest(pool, block, now_ns);
     pthread_mutex_unlock(&pool->lock);
-    if (is_overflow)
+    if (is_overflow) {
+        unpoison(object, block->bytes);
         pool_memory_free(block);
+    }
 }
 
 // --- giving back ----------------------------------------------------------------------------------------
