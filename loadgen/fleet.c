@@ -17,9 +17,12 @@
 enum {
     REAP_EVERY_NS = 100000000,
     COMPLAINT_BYTES = 256,
+    WAIT_OPEN = 10000,
     PATROL = 16, // workers awake at a time
     PATROL_NS = 500000000,
 };
+#define WAIT_FEW_NS (30 * NS_PER_S)
+#define WAIT_MANY_NS (400 * NS_PER_MS)
 
 struct page {
     _Alignas(64) struct tally_page tally;
@@ -279,12 +282,18 @@ static bool reap(struct fleet *fleet, int worker)
     return true;
 }
 
+static int reap_all(struct fleet *fleet)
+{
+    for (int i = 0; i < fleet->config.workers; i++)
+        reap(fleet, i);
+    return fleet_living(fleet);
+}
+
 int fleet_poll(struct fleet *fleet, int64_t now_ns)
 {
     if (now_ns - fleet->reaped_ns >= REAP_EVERY_NS) {
         fleet->reaped_ns = now_ns;
-        for (int i = 0; i < fleet->config.workers; i++)
-            reap(fleet, i);
+        reap_all(fleet);
     }
     if (current(fleet) > 0 && current_order(fleet)->gated && fleet->config.tokens > 0)
         move_gate(fleet);
@@ -336,8 +345,7 @@ const char *fleet_complaint(const struct fleet *fleet)
 
 void fleet_stop(struct fleet *fleet, int64_t patience_ns)
 {
-    for (int i = 0; i < fleet->config.workers; i++)
-        reap(fleet, i); // whoever died before this died unexpectedly
+    reap_all(fleet); // whoever died before this died unexpectedly
     fleet->stopping = true;
     atomic_store_explicit(&fleet->shared->stop, true, memory_order_relaxed);
     for (int i = 0; i < fleet->config.workers; i++)
@@ -346,20 +354,18 @@ void fleet_stop(struct fleet *fleet, int64_t patience_ns)
         else if (fleet->members[i].pid > 0)
             kill(fleet->members[i].pid, SIGKILL);
     int64_t until_ns = clock_now_ns() + patience_ns;
-    while (fleet_living(fleet) > 0 && clock_now_ns() < until_ns) {
-        for (int i = 0; i < fleet->config.workers; i++)
-            reap(fleet, i);
-        if (fleet_living(fleet) > 0)
-            clock_sleep_until_ns(clock_now_ns() + 5 * NS_PER_MS);
-    }
+    while (reap_all(fleet) > 0 && clock_now_ns() < until_ns)
+        clock_sleep_until_ns(clock_now_ns() + 5 * NS_PER_MS);
     for (int i = 0; i < fleet->config.workers; i++)
         if (fleet->members[i].pid > 0)
             kill(fleet->members[i].pid, SIGKILL);
-    for (int i = 0; i < fleet->config.workers; i++)
-        if (fleet->members[i].pid > 0) {
-            waitpid(fleet->members[i].pid, NULL, 0);
-            fleet->members[i].pid = 0;
-        }
+    // Few are waited for. The kernel takes many seconds to close a million sockets, and needs nobody for
+    // that.
+    struct tally sum = {0};
+    fleet_sum(fleet, &sum);
+    int64_t limit_ns = clock_now_ns() + (sum.count[TALLY_OPEN] <= WAIT_OPEN ? WAIT_FEW_NS : WAIT_MANY_NS);
+    while (reap_all(fleet) > 0 && clock_now_ns() < limit_ns)
+        clock_sleep_until_ns(clock_now_ns() + 5 * NS_PER_MS);
 }
 
 void fleet_close(struct fleet *fleet)

@@ -51,7 +51,7 @@ static int play(struct run *run, const struct config *config, struct record *rec
             return code;
         }
     }
-    static struct summary summary; // large; main's alone
+    struct summary summary = {.count = 0};
     const struct scenario *scenario = scenario_find(config->scenario);
     scenario->play(run, &summary);
     run_phase(run, "end"); // collects what is left
@@ -64,9 +64,8 @@ static int play(struct run *run, const struct config *config, struct record *rec
         summary_add_latency(&summary, latency_name((enum latency_kind)kind), run->total[kind]);
     progress_end(&run->progress);
     summary_write(&summary, run, config->quiet ? NULL : stdout);
-    code = losses(run) > 0 || run_is_broken(run) ? 1 : 0;
-    run_close(run);
-    return code;
+    run_close_files(run);
+    return losses(run) > 0 || run_is_broken(run) ? EXIT_FAILED : EXIT_OK;
 }
 
 int main(int argc, char **argv)
@@ -106,7 +105,9 @@ int main(int argc, char **argv)
         (void)!record_close(record, "failed", NULL);
         return EXIT_FAILED;
     }
+    // The record is whole before the workers are ended: that may take the kernel a while.
     if (record_close(record, run.broken[0] ? "incomplete" : "complete", &err) < 0)
-        return complain(&err, EXIT_FAILED);
+        code = complain(&err, EXIT_FAILED);
+    run_close(&run);
     return code;
 }

@@ -195,13 +195,20 @@ int run_open(struct run *run, const struct config *config, struct record *record
     return 0;
 }
 
-void run_close(struct run *run)
+void run_close_files(struct run *run)
 {
-    fleet_close(run->probes);
-    fleet_close(run->fleet);
     (void)!sampler_close(run->sampler);
+    run->sampler = NULL;
     if (run->log)
         (void)!hist_log_close(run->log);
+    run->log = NULL;
+}
+
+void run_close(struct run *run)
+{
+    run_close_files(run);
+    fleet_close(run->probes);
+    fleet_close(run->fleet);
     if (run->signals >= 0)
         close(run->signals);
     free(run->hist_memory);

@@ -54,6 +54,8 @@ int run_check(struct plan *plan, const struct config *config, struct err *err)
 // Makes the plan, forks the workers, opens the log and the sampler. `record` may be NULL.
 int run_open(struct run *run, const struct config *config, struct record *record, struct err *err)
     __attribute__((warn_unused_result));
+// Ends latency.hlog and memory.csv: before the record is closed. run_close does it too.
+void run_close_files(struct run *run);
 void run_close(struct run *run);
 
 void run_phase(struct run *run, const char *phase); // a static word; empties phase_hist

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,8 +24,8 @@ struct sampler {
     const char *phase;
     int64_t connections, cpu_ns;
     uint64_t asked, answered; // full rows
-    bool ending;
-    struct sample full; // the last full row
+    _Atomic bool ending;      // also read without the lock, relaxed: it only breaks a reading off
+    struct sample full;       // the last full row
     struct sample last;
     // The thread's own, or unchanging:
     struct csv *csv;
@@ -60,18 +61,24 @@ static void read_targets(struct sample *sample, const int64_t *targets, int coun
     }
 }
 
-static void read_generator(struct sample *sample, const pid_t *workers, int count)
+// A thousand workers take a second to read: `ending` breaks it off.
+static void read_generator(struct sample *sample, const pid_t *workers, int count, const _Atomic bool *ending)
 {
     struct procmem mem;
     if (procmem_read(getpid(), &mem) == 0)
         add(&sample->generator_pss_bytes, mem.pss_bytes);
-    for (int i = 0; i < count; i++)
+    for (int i = 0; i < count; i++) {
+        if (ending && atomic_load_explicit(ending, memory_order_relaxed)) {
+            sample->generator_pss_bytes = -1;
+            return;
+        }
         if (procmem_read(workers[i], &mem) == 0)
             add(&sample->generator_pss_bytes, mem.pss_bytes);
+    }
 }
 
-void sample_read(struct sample *sample, const int64_t *targets, int target_count, const pid_t *workers,
-                 int worker_count, bool full)
+static void read_all(struct sample *sample, const int64_t *targets, int target_count, const pid_t *workers,
+                     int worker_count, bool full, const _Atomic bool *ending)
 {
     *sample = (struct sample){.connections = -1,
                               .target_rss_bytes = -1,
@@ -91,8 +98,14 @@ void sample_read(struct sample *sample, const int64_t *targets, int target_count
     }
     read_targets(sample, targets, target_count, full);
     if (full)
-        read_generator(sample, workers, worker_count);
+        read_generator(sample, workers, worker_count, ending);
     sample->at_ns = clock_now_ns();
+}
+
+void sample_read(struct sample *sample, const int64_t *targets, int target_count, const pid_t *workers,
+                 int worker_count, bool full)
+{
+    read_all(sample, targets, target_count, workers, worker_count, full, NULL);
 }
 
 // "" for a value that was not read.
@@ -129,8 +142,8 @@ static void take_row(struct sampler *sampler)
     pthread_mutex_unlock(&sampler->lock);
 
     struct sample sample;
-    sample_read(&sample, sampler->targets, sampler->target_count, sampler->workers, sampler->worker_count,
-                full);
+    read_all(&sample, sampler->targets, sampler->target_count, sampler->workers, sampler->worker_count, full,
+             &sampler->ending);
     if (full) {
         sampler->full_ended_ns = sample.at_ns;
         sampler->full_took_ns = sample.at_ns - start_ns;
