@@ -27,7 +27,10 @@ def _git(*words: str) -> str:
 
 
 def commit_of(revision: str) -> str:
-    return _git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    try:
+        return _git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    except UsageError as error:
+        raise UsageError(f"'{revision}' is no commit of this checkout") from error
 
 
 def existing(folder) -> Build:

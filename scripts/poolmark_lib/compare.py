@@ -14,6 +14,7 @@ from poolmark_lib.read_record import load
 from poolmark_lib.verdict import compare
 
 USAGE = 4
+EXIT_CODES = "exit codes: 0 no regression, 1 regression, 2 invalid or too noisy, 3 not comparable, 4 usage"
 WRITERS = {"markdown": "verdict.md", "json": "verdict.json", "junit": "verdict.xml", "html": "verdict.html"}
 
 
@@ -24,6 +25,7 @@ class CompareUsage(PoolmarkError):
 def add_arguments(parser) -> None:
     parser.error = lambda message: (parser.print_usage(sys.stderr),
                                     parser.exit(USAGE, f"{parser.prog}: {message}\n"))
+    parser.epilog = EXIT_CODES
     parser.add_argument("base", metavar="BASE", help="the run to compare with: its folder, run.json or id")
     parser.add_argument("candidate", metavar="CANDIDATE", help="the run to judge")
     parser.add_argument("--thresholds", metavar="FILE", help="budgets, TOML: [[budget]] metric, cell, max, min, "

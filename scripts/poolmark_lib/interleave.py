@@ -13,7 +13,7 @@ from pathlib import Path
 
 from poolmark_lib.build_commit import Build
 from poolmark_lib.errors import PoolmarkError, UsageError
-from poolmark_lib.paths import ROOT
+from poolmark_lib.paths import ROOT, SUITES
 from poolmark_lib.read_record import Run, load
 from poolmark_lib.record import Record
 
@@ -42,6 +42,10 @@ def parse_job(text: str) -> Job:
     what, _, only = text.partition("=")
     if what != "bench" and not re.fullmatch(r"suite:[\w.-]+", what):
         raise UsageError(f"--run {text}: it takes bench, bench=PATTERN, suite:NAME or suite:NAME=PATTERN")
+    name = what.partition(":")[2]
+    if name and not (SUITES / f"{name}.toml").is_file():
+        raise UsageError(f"--run {text}: there is no suite '{name}'; there are "
+                         f"{', '.join(sorted(path.stem for path in SUITES.glob('*.toml')))}")
     try:
         re.compile(only)
     except re.error as error:

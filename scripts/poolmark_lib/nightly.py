@@ -8,6 +8,7 @@ Exit codes are compare's: 0 no regression, 1 regression, 2 invalid or too noisy,
 import json
 import re
 import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -28,6 +29,7 @@ DEFAULT_HISTORY = ROOT / "results" / "runs" / "history.sqlite"
 def add_arguments(parser) -> None:
     parser.error = lambda message: (parser.print_usage(sys.stderr),
                                     parser.exit(compare.USAGE, f"{parser.prog}: {message}\n"))
+    parser.epilog = compare.EXIT_CODES
     for side, default in zip(SIDES, ("HEAD~1", "HEAD")):
         group = parser.add_mutually_exclusive_group()
         group.add_argument(f"--{side}", metavar="COMMIT", default=None, help=f"the commit to build ({default})")
@@ -135,15 +137,24 @@ def write_report(folder: Path) -> None:
         print(f"poolmark nightly: no report: {done.stderr.strip()}", file=sys.stderr)
 
 
+def stop(_signal, _frame) -> None:
+    """SIGTERM ends a night as Ctrl-C does: builds and work trees are removed, what was measured stays."""
+    raise KeyboardInterrupt
+
+
 def run(args) -> int:
     if args.repetitions < 4:
         raise compare.CompareUsage(f"--repetitions {args.repetitions}: it takes at least 4 for any verdict")
     folder = Path(args.out) if args.out else ROOT / "results" / "runs" / new_id("nightly")
     if folder.exists() and any(folder.iterdir()):
         raise compare.CompareUsage(f"{folder}: is not empty; name another folder")
-    scratch = Path(tempfile.mkdtemp(prefix="poolmark-nightly-"))
     try:
         jobs = [parse_job(text) for text in args.run or DEFAULT_JOBS]
+    except UsageError as error:
+        raise compare.CompareUsage(str(error)) from error
+    scratch = Path(tempfile.mkdtemp(prefix="poolmark-nightly-"))
+    signal.signal(signal.SIGTERM, stop)
+    try:
         builds = pick_builds(args, scratch)
         folder.mkdir(parents=True, exist_ok=True)
         found, changes = night(builds, jobs, args, folder.resolve())

@@ -41,6 +41,13 @@ def _colour(name: str, title: str) -> dict:
                                                                            "labelLimit": 300})
 
 
+def _counted_from() -> dict:
+    """Solid from the intended time, dashed from the client: the corrected figure is the one that counts."""
+    return _field("counted_from", "nominal", "counted from",
+                  scale={"domain": ["intended time", "client"], "range": [[1, 0], [5, 4]]},
+                  legend={"orient": "bottom", "symbolType": "stroke", "symbolSize": 400})
+
+
 def _tips(rows: list[dict]) -> list[dict]:
     first = rows[0] if rows else {}
     return [{"field": key, "type": "quantitative" if isinstance(value, (int, float)) and not isinstance(value, bool)
@@ -54,21 +61,18 @@ def _spec(mark, encoding: dict, rows: list[dict], **more) -> dict:
 
 def memory_by_part(source) -> Chart:
     rows = data.memory_parts(source)
-    cells = {row["cell"] for row in rows}
-    levels = {row["connections"] for row in rows}
-    encoding = {"y": _field("memory_bytes", "quantitative", "memory, bytes", axis={"format": "~s"}, stack="zero"),
-                "color": _colour("part", "part"), "order": {"field": "part"}}
-    if len(levels) > 2 * len(cells):
-        encoding |= {"x": _field("connections", "ordinal", "connections", axis={"format": "~s"}),
-                     "row": _field("cell", "nominal", None, header={"labelOrient": "top", "labelLimit": 600})}
-    else:
-        encoding |= {"x": _field("connections", "ordinal", "connections", axis={"format": "~s"}),
-                     "column": _field("cell", "nominal", None, header={"labelLimit": 130})}
-    spec = _spec({"type": "bar"}, encoding, rows)
-    if "column" in encoding:
-        spec["width"] = {"step": 42}
-    else:
+    stack = {"memory_bytes": _field("memory_bytes", "quantitative", "memory, bytes", axis={"format": "~s"}, stack="zero"),
+             "color": _colour("part", "part"), "order": {"field": "part"}}
+    if len({row["connections"] for row in rows}) > 1:
+        spec = _spec({"type": "bar"}, {
+            "x": _field("connections", "ordinal", "connections", axis={"format": "~s"}), "y": stack["memory_bytes"],
+            "color": stack["color"], "order": stack["order"],
+            "row": _field("cell", "nominal", None, header={"labelOrient": "top", "labelLimit": 600})}, rows)
         spec |= {"width": 640, "height": 220}
+    else:
+        spec = _spec({"type": "bar"}, {
+            "y": _field("cell", "nominal", None, axis={"labelLimit": 260}), "x": stack["memory_bytes"],
+            "color": stack["color"], "order": stack["order"]}, rows) | {"height": {"step": 34}, "autosize": {"type": "fit-x", "contains": "padding"}}
     return Chart("memory-over-connections", "Memory over connections",
                  "What the target's memory is made of at each number of connections: objects, buffers, arenas and "
                  "messages as the pools own them, the rest of the process, and the kernel's sockets (both ends).",
@@ -93,11 +97,11 @@ def memory_in_time(source) -> Chart:
 def percentiles(source, latency: str) -> Chart:
     rows = [row for row in data.latency_percentiles(source) if row["latency"] == latency]
     labels = ("datum.value <= 1 ? '0 %' : format(100 * (1 - 1 / datum.value), '.6~g') + ' %'")
-    spec = _spec({"type": "line", "point": True}, {
+    spec = _spec({"type": "line", "point": {"size": 16}}, {
         "x": _field("inverse_share", "quantitative", "percentile (HDR scale)", **_log(domainMin=1),
                     axis={"values": [1, 2, 10, 100, 1e3, 1e4, 1e5, 1e6], "labelExpr": labels}),
         "y": _seconds("latency_ns", f"{latency} latency"), "color": _colour("cell", "cell"),
-        "strokeDash": _field("counted_from", "nominal", "counted from", legend={"orient": "bottom"})}, rows)
+        "strokeDash": _counted_from()}, rows)
     return Chart(f"{latency}-percentiles", f"{latency.capitalize()} latency, percentiles",
                  "Each step to the right is ten times as rare. Latency counts from the intended time; the dashed line "
                  "counts from when the client got around to it.", spec, rows)
@@ -109,7 +113,7 @@ def ccdf(source) -> Chart:
         "x": _seconds("latency_ns", "latency"),
         "y": _field("share_above", "quantitative", "share of samples above", **_log(), axis={"format": ".0e"}),
         "color": _colour("cell", "cell"),
-        "strokeDash": _field("counted_from", "nominal", "counted from", legend={"orient": "bottom"}),
+        "strokeDash": _counted_from(),
         "row": _field("latency", "nominal", None, header={"labelOrient": "top"})}, rows)
     spec |= {"width": 640, "height": 200}
     return Chart("latency-ccdf", "How many samples are slower (CCDF)", "The share of samples above each latency, both axes "

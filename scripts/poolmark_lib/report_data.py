@@ -88,36 +88,45 @@ def median_of(cells: list[dict], metric: str) -> float | None:
 
 
 def memory_parts(source: Source) -> list[dict]:
-    """What the target's memory is made of, over open connections: one bar's worth of rows for each point measured."""
+    """What the target's memory is made of, over open connections: the steps of a run in steps, else all connections
+    open."""
     rows = []
     for run, cell, label in source.first_cells():
-        memory = [row for row in source.rows(run, cell, "memory") if number(row.get("connections")) is not None]
-        pools = source.rows(run, cell, "pools")
-        for point in _levels(memory):
-            connections = number(point["connections"])
-            user = number(point.get("target_pss_bytes")) or number(point.get("target_rss_bytes"))
-            if user is None:
-                continue
-            parts = _pool_bytes(pools, number(point["at_ns"]))
-            first = memory[0]
-            kernel = sum((number(point.get(name)) or 0) - (number(first.get(name)) or 0)
-                         for name in ("kernel_slab_bytes", "kernel_tcp_bytes"))
-            owned = sum(parts.values())
-            values = {name: parts.get(name, 0) for name in PARTS}
-            values |= {"rest (allocator, code, stacks)": max(0, user - owned), "kernel": max(0, kernel)}
-            rows += [{"cell": label, "connections": connections, "part": part, "memory_bytes": value}
-                     for part, value in values.items()]
+        steps = source.rows(run, cell, "steps")
+        points = _parts_of_steps(steps) if steps else _parts_when_full(source, run, cell)
+        rows += [{"cell": label, "connections": connections, "part": part, "memory_bytes": value}
+                 for connections, parts in points for part, value in parts.items()]
     return rows
 
 
-def _levels(memory: list[dict]) -> list[dict]:
-    """The last sample at each number of connections that the run stayed at: where PSS was read."""
-    found: dict[float, dict] = {}
-    for row in memory:
-        if number(row.get("target_pss_bytes")) is not None:
-            found[number(row["connections"])] = row
-    points = [found[key] for key in sorted(found) if key]
-    return thin(points, 12)
+REST = "rest (allocator, code, stacks)"
+
+
+def _parts_of_steps(steps: list[dict]) -> list[tuple[float, dict]]:
+    """(connections, part -> bytes) of every step; the kernel's part is its growth since the first."""
+    def kernel(row: dict) -> float:
+        return sum(number(row.get(name)) or 0 for name in ("kernel_slab_bytes", "kernel_tcp_bytes"))
+
+    columns = {"connections": "objects_bytes"} | {part: f"{part}_bytes" for part in PARTS[1:]} | {REST: "rest_bytes"}
+    return [(number(row.get("connections")) or 0,
+             {part: number(row.get(column)) or 0 for part, column in columns.items()}
+             | {"kernel": max(0, kernel(row) - kernel(steps[0]))}) for row in steps]
+
+
+def _parts_when_full(source: Source, run: Run, cell: dict) -> list[tuple[float, dict]]:
+    memory = [row for row in source.rows(run, cell, "memory") if number(row.get("connections")) is not None]
+    level = [row for row in memory if row.get("phase") not in ("start", "connect", "close")
+             and number(row.get("target_pss_bytes")) is not None]
+    if not level:
+        return []
+    full = max(level, key=lambda row: number(row["connections"]))
+    owned = _pool_bytes(source.rows(run, cell, "pools"), number(full["at_ns"]))
+    user = number(full["target_pss_bytes"])
+    kernel = sum((number(full.get(name)) or 0) - (number(memory[0].get(name)) or 0)
+                 for name in ("kernel_slab_bytes", "kernel_tcp_bytes"))
+    parts = {part: owned.get(part, 0) for part in PARTS}
+    parts |= {REST: max(0, user - sum(owned.values())), "kernel": max(0, kernel)}
+    return [(number(full["connections"]), parts)]
 
 
 def _pool_bytes(pools: list[dict], at_ns: float | None) -> dict[str, float]:
@@ -139,7 +148,10 @@ def _pool_bytes(pools: list[dict], at_ns: float | None) -> dict[str, float]:
 def memory_over_time(source: Source) -> list[dict]:
     rows = []
     for run, cell, label in source.first_cells():
-        memory = [row for row in source.rows(run, cell, "memory") if number(row.get("target_rss_bytes")) is not None]
+        memory = [row for name in sorted(cell.get("files", {})) if name.startswith("memory")
+                  for row in source.rows(run, cell, name)]
+        memory = sorted((row for row in memory if number(row.get("target_rss_bytes")) is not None
+                         and number(row.get("at_ns")) is not None), key=lambda row: number(row["at_ns"]))
         start = number(memory[0]["at_ns"]) if memory else 0
         rows += [{"cell": label, "time_s": round((number(row["at_ns"]) - start) / 1e9, 3),
                   "connections": number(row.get("connections")), "memory_bytes": number(row["target_rss_bytes"])}

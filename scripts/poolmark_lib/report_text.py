@@ -113,11 +113,16 @@ def summary(run: Run) -> list[str]:
         lines.append(f"{len(failed)} of {len(groups(run))} configurations did not end as they should: {', '.join(failed[:5])}.")
     scale = _scale(run)
     if scale:
-        lines += _compared(run, "memory.per_connection_bytes", f"User memory for a connection {scale}")
+        lines += _compared(run, "memory.full_bytes", f"User memory in all {scale}")
+        lines += _compared(run, "memory.per_connection_bytes", "Of that, what one more connection adds (memory that a pool "
+                           "took at its start is not in it)")
         lines += _compared(run, "connect.p99", f"Latency of a connect, p99, {scale}")
         lines += _compared(run, "delivery.p99", "Latency of a delivery, p99")
         lost = sum(middle([cell], name) or 0 for cell in run.data["cells"] for name in ("clients.failed", "clients.dropped"))
         lines.append("No client failed or was dropped." if not lost else f"{lost:.0f} clients failed or were dropped.")
+    odd = anomalies(run)
+    if odd:
+        lines.append(f"{len(odd)} anomalies were noticed; they are listed under full disclosure.")
     lines += _bench_lines(run)
     return lines or ["This record has no metric that strategies are compared by; the tables hold what it has."]
 

@@ -157,6 +157,10 @@ def decide(verdict: Verdict) -> None:
     elif not verdict.rows or len(judged) * 2 < len(verdict.rows):
         verdict.code = INVALID
         verdict.reasons = [f"{len(verdict.rows) - len(judged)} of {len(verdict.rows)} metrics are undecided"]
+        few = [row for row in verdict.rows if min(len(row.base), len(row.candidate)) < LEAST_SAMPLES]
+        if few:
+            verdict.reasons.append(f"{len(few)} of them have too few repetitions: it takes at least {LEAST_SAMPLES} on each "
+                                   "side, better 9 (--repetitions)")
     elif unfinished:
         verdict.code = INVALID
     else:

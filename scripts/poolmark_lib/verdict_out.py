@@ -12,6 +12,7 @@ import numpy
 from poolmark_lib.verdict import Judged, Verdict
 
 SIGNS = {"regression": "worse", "improvement": "better", "same": "same", "undecided": "?"}
+MOST_UNDECIDED = 10
 ORDER = ("regression", "improvement", "undecided", "same")
 
 
@@ -67,7 +68,12 @@ def head_lines(verdict: Verdict) -> list[str]:
 
 
 def as_table(verdict: Verdict, whole: bool = False) -> str:
-    rows = [[plain(cell) for cell in fields(row)] for row in sorted_rows(verdict, whole)]
+    ordered = sorted_rows(verdict, whole)
+    # When nothing could be decided, a screen of question marks says no more than the reasons do.
+    hidden = 0 if whole else max(0, len(verdict.of("undecided")) - MOST_UNDECIDED)
+    if hidden:
+        ordered = [row for row in ordered if row.verdict != "undecided"] + verdict.of("undecided")[:MOST_UNDECIDED]
+    rows = [[plain(cell) for cell in fields(row)] for row in ordered]
     lines = head_lines(verdict) + [f"  {plain(reason)}" for reason in verdict.reasons]
     if rows:
         widths = [max(map(len, column)) for column in zip(HEADS, *rows)]
@@ -76,6 +82,8 @@ def as_table(verdict: Verdict, whole: bool = False) -> str:
             cells = [text.ljust(width) if index < 3 else text.rjust(width)
                      for index, (text, width) in enumerate(zip(row, widths))]
             lines.append("  ".join(cells).rstrip())
+    if hidden:
+        lines.append(f"{hidden} more are undecided; --all shows them")
     same = len(verdict.of("same"))
     if same and not whole:
         lines += ["", f"{same} metrics are the same; --all shows them"]

@@ -67,7 +67,7 @@ def write_cell(folder, seed: int) -> dict:
     for at in range(12):
         connections = min(10000, at * 1000)
         user = 4_000_000 + connections * 17_600
-        memory.append(f"{at * second},connect,{connections},{user},{user},{user},{at},1,1,"
+        memory.append(f"{at * second},{'hold' if at > 10 else 'connect'},{connections},{user},{user},{user},{at},1,1,"
                       f"{10 ** 8 + connections * 8000},{connections * 10},5000")
         for name, size in (("connections", 3072), ("buffers", 8192), ("arenas", 6144), ("messages", 64)):
             pools.append(f"{at * second},{name},expand,{size},{connections},{connections},{connections},1,0,1,0,0,0,0,1,0,"

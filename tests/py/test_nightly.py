@@ -82,8 +82,9 @@ def test_one_record_a_side_has_the_runs_as_repetitions(tmp_path):
 
 
 @pytest.mark.parametrize("words, says", [(["--repetitions", "2"], "at least 4"), (["--run", "dance"], "dance"),
+                                         (["--run", "suite:nope"], "no suite 'nope'"),
                                          (["--base-build", "/nonexistent"], "poolmark-broker"),
-                                         (["--base", "no-such-commit"], "no-such-commit")])
+                                         (["--base", "no-such-commit"], "'no-such-commit' is no commit")])
 def test_bad_calls_exit_with_four_and_say_what_is_wrong(poolmark, tmp_path, words, says):
     done = poolmark("nightly", "--out", tmp_path / "out", *words)
     assert done.returncode == 4 and says in done.stderr
