@@ -265,6 +265,11 @@ static int paho_close_client(struct engine_run *run, int64_t number)
     return MQTTAsync_disconnect(client->handle, &options) == MQTTASYNC_SUCCESS ? 0 : -ENOTCONN;
 }
 
+static void paho_expect(struct engine_run *run)
+{
+    paho_waker_active(&run->waker, clock_now_ns());
+}
+
 // The library may tell twice of one end (lost while it was being closed): the first counts.
 static bool admit(struct paho_client *client, enum engine_event_kind kind)
 {
@@ -333,6 +338,7 @@ const struct engine engine_paho = {
     .subscribe = paho_subscribe,
     .publish = paho_publish,
     .close_client = paho_close_client,
+    .expect = paho_expect,
     .step = paho_step,
     .close = paho_close,
 };

@@ -336,6 +336,9 @@ bool run_order(struct run *run, struct fleet *fleet, struct fleet_order *order, 
         return false;
     // Time for every worker to wake up and read the order.
     order->at_ns = clock_now_ns() + 20 * NS_PER_MS + fleet_workers(fleet) * 100 * NS_PER_US;
+    // And for its engine, where that needs some and the first act would show it.
+    if (order->rate_per_s > 0 && run->setup.engine->expect)
+        order->at_ns += NS_PER_S / 4;
     fleet_give(fleet, order);
     wait_for(run, fleet, order->at_ns + limit_ns);
     return !run_is_broken(run);

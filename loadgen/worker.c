@@ -16,6 +16,7 @@ enum {
     CLOSE_WINDOW = 500,
     CPU_EVERY_NS = 50000000,
 };
+#define EXPECT_NS (1500 * NS_PER_MS)
 #define IDLE_NS (3600 * NS_PER_S) // a signal comes before that
 
 void worker_topic(const struct worker *worker, char kind, int64_t number, char topic[static 64])
@@ -170,6 +171,18 @@ static int64_t later(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
+// When to look again before something that is to begin at `at_ns`; lets the engine get ready for it.
+static int64_t await_turn(struct worker *worker, int64_t at_ns, int64_t now_ns)
+{
+    const struct engine *engine = worker->setup->engine;
+    if (!engine->expect)
+        return at_ns;
+    if (at_ns - now_ns > EXPECT_NS)
+        return at_ns - EXPECT_NS;
+    engine->expect(worker->run);
+    return at_ns;
+}
+
 // Begins every connect that is due; gives the time when the next one is.
 static int64_t connect_tick(struct worker *worker, int64_t now_ns)
 {
@@ -179,7 +192,7 @@ static int64_t connect_tick(struct worker *worker, int64_t now_ns)
         int64_t act = worker->share.first + worker->next - worker->order.before;
         int64_t intended_ns = schedule_at(&worker->schedule, act);
         if (intended_ns > now_ns)
-            return intended_ns;
+            return await_turn(worker, intended_ns, now_ns);
         if (worker->order.rate_per_s > 0)
             latency_add(&worker->batch, LATENCY_LAG, now_ns - intended_ns, now_ns);
         int64_t client = worker->next++;
@@ -271,7 +284,7 @@ static int64_t tick(struct worker *worker)
         begin_order(worker);
     int64_t until_ns = now_ns + IDLE_NS;
     if (worker->busy && now_ns < worker->order.at_ns) {
-        until_ns = worker->order.at_ns;
+        until_ns = await_turn(worker, worker->order.at_ns, now_ns);
     } else if (worker->busy) {
         if (worker->order.act == FLEET_CONNECT)
             until_ns = connect_tick(worker, now_ns);
