@@ -103,7 +103,8 @@ struct engine {
     int (*ping)(struct engine_run *run, int64_t client); // NULL without ENGINE_CAP_PING
     int (*close_client)(struct engine_run *run, int64_t client);
 
-    // Something will be begun within two seconds: an engine that would need time to wake up does so. NULL: none.
+    // Something will be begun within two seconds: an engine that would need time to wake up does so. NULL:
+    // none.
     void (*expect)(struct engine_run *run);
 
     // Hands out events; returns when there were some, when a signal came (workers are woken by SIGUSR1,
