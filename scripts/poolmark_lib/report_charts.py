@@ -72,7 +72,7 @@ def memory_by_part(source) -> Chart:
     else:
         spec = _spec({"type": "bar"}, {
             "y": _field("cell", "nominal", None, axis={"labelLimit": 260}), "x": stack["memory_bytes"],
-            "color": stack["color"], "order": stack["order"]}, rows) | {"height": {"step": 34}, "autosize": {"type": "fit-x", "contains": "padding"}}
+            "color": stack["color"], "order": stack["order"]}, rows) | {"height": 34 * len({row["cell"] for row in rows})}
     return Chart("memory-over-connections", "Memory over connections",
                  "What the target's memory is made of at each number of connections: objects, buffers, arenas and "
                  "messages as the pools own them, the rest of the process, and the kernel's sockets (both ends).",
