@@ -70,7 +70,7 @@ static bool membarrier_works(void)
 static void slab_close(struct pool *pool)
 {
     thread_slot_watch_remove(&pool->watch);
-    slab_grow_close(pool);
+    slab_thread_close(pool);
     slab_depot_close(&pool->depot);
     slab_store_close(&pool->store);
     pool_memory_unmap(pool, sizeof *pool);
@@ -94,7 +94,7 @@ static int slab_open(struct pool **opened, const struct pool_config *config, str
     code = slab_preheat(pool, config->initial);
     if (code < 0)
         goto fail_preheat;
-    code = slab_grow_open(pool, err);
+    code = slab_thread_open(pool, err);
     if (code < 0)
         goto fail_preheat;
     pool->watch.on_exit = slab_row_thread_exits;

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// Strategy `slab`, as its own files see it. Four layers, each in a file of its own:
+// Strategy `slab`, as its own files see it. Each layer has a file of its own:
 //
-//   slab.c           the strategy: get and put out of the calling thread's magazine, open, close, statistics
-//   slab_row.c       what a get or put does when the magazine does not serve it; taking rows back from their
-//   threads slab_magazine.h  the depot, where threads exchange magazines whole slab_store.h     the slabs,
-//   where objects lie that are in no magazine; slab_pages.h below it has their memory slab_grow.c growing at
-//   the trigger, giving back, and the thread that does both in the background
+//   slab.c            the strategy: get and put out of the own magazine, open, close, statistics
+//   slab_row.c        what the own magazine does not serve; taking rows back from their threads
+//   slab_single.c     one object at a time, for those without a magazine and at the bound
+//   slab_magazine.h   the depot, where threads exchange magazines whole
+//   slab_store.h      the slabs, where objects lie that are in no magazine
+//   slab_pages.h      the memory of the slabs
+//   slab_grow.c       making objects
+//   slab_give_back.c  giving memory back
+//   slab_thread.c     both in the background
 //
 // A row is what one thread works on: its slot's (pools/thread_slot.h). In the common case get and put are a
 // comparison and a move of `top`, with no atomic operation that locks:
@@ -157,12 +161,9 @@ void slab_put_single(struct pool *pool, void *object);
 
 // --- slab_grow.c ----------------------------------------------------------------------------------------
 
-int slab_grow_open(struct pool *pool, struct err *err); // starts the thread, if there is to be one
-void slab_grow_close(struct pool *pool);
-
+int slab_preheat(struct pool *pool, int64_t count);
 // The trigger was reached: grows here, and returns true, or wakes the thread.
 bool slab_want_growth(struct pool *pool, int64_t in_use);
-void slab_want_shrink(struct pool *pool);    // much may lie free: wakes the thread, if there is one
 void slab_want_magazines(struct pool *pool); // there was none: makes some here, or wakes the thread
 
 enum slab_room {
@@ -175,9 +176,43 @@ enum slab_room {
 // The store and the depot were empty: makes room, or waits until the thread did.
 enum slab_room slab_make_room(struct pool *pool);
 
-int slab_preheat(struct pool *pool, int64_t count);
+// The following under the grow lock.
+enum slab_room slab_make_room_locked(struct pool *pool);
+int64_t slab_expand(struct pool *pool, int64_t trigger); // returns objects made; 0 at max and without memory
+void slab_set_trigger(struct pool *pool);                // after `owned` changed
+int64_t slab_magazines_wanted(struct pool *pool);
+int slab_make_magazines(struct pool *pool); // for what is owned and who is there; -ENOMEM: fewer
+void slab_fill_magazines(struct pool *pool);
+
+// Lets go of the grow lock, and whoever waits for what its holder was about looks again.
+void slab_grow_unlock(struct pool *pool);
+
+// --- slab_give_back.c -----------------------------------------------------------------------------------
+
+// What was in use counts as needed for so long; the thread looks as often.
+#define SLAB_HOLD_NS (INT64_C(200) * 1000 * 1000)
+
+int64_t slab_give_back(struct pool *pool, bool *settled); // under the grow lock
+void slab_consider_shrink(struct pool *pool);             // after puts: wakes the thread when much lies free
 int64_t slab_sweep(struct pool *pool);
 int64_t slab_trim(struct pool *pool);
 void slab_memory(struct pool *pool, struct pool_stats *stats); // owned, bytes_owned, overhead_bytes
+
+// --- slab_thread.c --------------------------------------------------------------------------------------
+
+int slab_thread_open(struct pool *pool, struct err *err); // starts it, if there is to be one
+void slab_thread_close(struct pool *pool);
+void slab_thread_wake(struct pool *pool, _Atomic bool *flag); // flag: one of the wanted_ ones; puts it up
+void slab_thread_wake_for_growth(struct pool *pool); // wanted_growth; no system call when it looks anyway
+
+static inline int64_t slab_more(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+static inline int64_t slab_less(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
 
 #endif

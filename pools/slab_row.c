@@ -11,7 +11,6 @@ enum {
     SPINS_BEFORE_YIELD = 64,
     BATCH_MIN = 8,      // objects from the store at once, when little is left there
     ROWS_ADDED_UP = 64, // up to so many rows are added up at each exchange; with more rows, the more seldom
-    SHRINK_BYTES_MIN = 256 << 10, // what has to lie free before the thread is woken
 };
 
 // --- row locks ------------------------------------------------------------------------------------------
@@ -243,15 +242,6 @@ static bool row_put(struct pool *pool, struct slab_row *row, void *object)
     return done;
 }
 
-static void consider_shrink(struct pool *pool)
-{
-    int64_t owned = SLAB_LOAD(&pool->store.owned);
-    int64_t free = owned - SLAB_LOAD(&pool->store.taken) + slab_depot_held(&pool->depot);
-    if (free > owned / 2 && owned > SLAB_LOAD(&pool->floor) &&
-        free * (int64_t)pool->store.geometry.stride > SHRINK_BYTES_MIN)
-        slab_want_shrink(pool);
-}
-
 void *slab_get_slow(struct pool *pool)
 {
     int slot = thread_slot();
@@ -264,7 +254,7 @@ void slab_put_slow(struct pool *pool, void *object)
     int slot = thread_slot();
     if (!slot || !row_put(pool, &pool->rows[slot], object))
         slab_put_single(pool, object);
-    consider_shrink(pool);
+    slab_consider_shrink(pool);
 }
 
 // --- taking rows back -----------------------------------------------------------------------------------

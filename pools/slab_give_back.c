@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+// Giving memory back, with hysteresis, and how much memory there is. See pools/slab_pool.h.
+#include "pools/slab_pool.h"
+
+#include "base/clock.h"
+
+enum {
+    GIVE_BACK_BYTES_MIN = 64 << 10, // less than this is not worth it,
+    GIVE_BACK_SHARE = 64,           // and less than this part of what is owned neither
+};
+
+static void emit_shrink(struct pool *pool, int64_t from, int64_t began_ns, int64_t in_use)
+{
+    int64_t to = SLAB_LOAD(&pool->store.owned), now_ns = clock_now_ns();
+    if (to == from)
+        return;
+    SLAB_ADD(&pool->shrinks, 1);
+    struct pool_event event = {.kind = POOL_EVENT_SHRINK,
+                               .at_ns = now_ns,
+                               .duration_ns = now_ns - began_ns,
+                               .from = from,
+                               .to = to,
+                               .trigger = in_use};
+    pool_emit(&pool->config, &event);
+}
+
+// Gives back at most `surplus` objects, wherever they lie, and the magazines they needed.
+static int64_t shrink(struct pool *pool, int64_t surplus, int64_t in_use)
+{
+    int64_t from = SLAB_LOAD(&pool->store.owned), began_ns = clock_now_ns(), bytes = 0;
+    slab_rows_reclaim(pool);
+    (void)slab_store_retire(&pool->store, surplus, &bytes);
+    bytes += slab_depot_shrink(&pool->depot, slab_magazines_wanted(pool));
+    slab_set_trigger(pool);
+    emit_shrink(pool, from, began_ns, in_use);
+    return bytes;
+}
+
+// Objects to own so that `in_use` stays below the trigger, with an eighth to spare; no less than were
+// preheated.
+static int64_t objects_for(const struct pool *pool, int64_t in_use)
+{
+    int64_t needed = in_use ? in_use * 100 / pool->config.expand_at_percent + 1 : 0;
+    return slab_more(needed + needed / 8, SLAB_LOAD(&pool->floor));
+}
+
+// Objects that may go; 0 when they are not worth it.
+static int64_t surplus_of(const struct pool *pool, int64_t in_use)
+{
+    int64_t owned = SLAB_LOAD(&pool->store.owned), surplus = owned - objects_for(pool, in_use);
+    int64_t least =
+        slab_more(GIVE_BACK_BYTES_MIN / (int64_t)pool->store.geometry.stride, owned / GIVE_BACK_SHARE);
+    return surplus > least ? surplus : 0;
+}
+
+// What was in use lately counts as needed: for SLAB_HOLD_NS, or until the next call when that comes later.
+// `settled`: there is no more to come, however long one waits.
+int64_t slab_give_back(struct pool *pool, bool *settled)
+{
+    int64_t now_ns = clock_now_ns(), in_use = slab_account(pool).in_use;
+    int64_t peak =
+        slab_more(atomic_exchange_explicit(&pool->recent_peak, in_use, memory_order_relaxed), in_use);
+    if (peak >= pool->held_peak || now_ns >= pool->held_until_ns) {
+        pool->held_peak = peak;
+        pool->held_until_ns = now_ns + SLAB_HOLD_NS;
+    }
+    int64_t surplus = surplus_of(pool, pool->held_peak);
+    int64_t bytes = surplus ? shrink(pool, surplus, in_use) : 0;
+    *settled = surplus_of(pool, in_use) == 0;
+    return bytes;
+}
+
+// Objects in rows are taken for ones in use: what is seen without adding up.
+void slab_consider_shrink(struct pool *pool)
+{
+    if (pool->has_thread && !SLAB_LOAD(&pool->wanted_shrink) &&
+        surplus_of(pool, SLAB_LOAD(&pool->store.taken) - slab_depot_held(&pool->depot)))
+        slab_thread_wake(pool, &pool->wanted_shrink);
+}
+
+int64_t slab_sweep(struct pool *pool)
+{
+    bool settled;
+    SLAB_ADD(&pool->sweeps, 1);
+    // Whoever grows just now has no use for a sweep.
+    if (!surplus_of(pool, 0) || pthread_mutex_trylock(&pool->store.grow_lock) != 0)
+        return 0;
+    int64_t bytes = slab_give_back(pool, &settled);
+    slab_grow_unlock(pool);
+    return bytes;
+}
+
+int64_t slab_trim(struct pool *pool)
+{
+    pthread_mutex_lock(&pool->store.grow_lock);
+    int64_t bytes = shrink(pool, INT64_MAX, slab_account(pool).in_use);
+    slab_grow_unlock(pool);
+    return bytes;
+}
+
+void slab_memory(struct pool *pool, struct pool_stats *stats)
+{
+    pthread_mutex_lock(&pool->store.grow_lock);
+    size_t page = pool->store.geometry.page_bytes;
+    int64_t rows = slab_more(pool->rows_ready, thread_slot_highest() + 1);
+    size_t bytes = offsetof(struct pool, rows) + (size_t)rows * sizeof(struct slab_row);
+    bytes = (bytes + page - 1) / page * page + (size_t)pool->store.resident_pages * page +
+            pool->store.slab_room * sizeof *pool->store.slabs;
+    stats->owned = SLAB_LOAD(&pool->store.owned);
+    stats->bytes_owned = (int64_t)bytes + slab_depot_bytes(&pool->depot);
+    stats->overhead_bytes = stats->bytes_owned - stats->owned * (int64_t)pool->object_bytes;
+    slab_grow_unlock(pool);
+}
