@@ -2,8 +2,8 @@
 """scripts/poolmark capacity RUN: what a steps record says of other sizes.
 
 Prints, for each cell: the model with its intervals, its check on a step it never saw, what sizes of memory hold, what
-counts of connections need, and pool settings for them. Exit 0; 1 when the check is off by more than 3 %; 2 when the
-record cannot be used.
+counts of connections need, and pool settings for them. Exit 0; 1 when the check is off by more than 3 %, or when memory
+does not grow with the connections, so that there is no forecast; 2 when the record cannot be used.
 """
 import json
 import math
@@ -79,7 +79,7 @@ def size_rows(model: Model, spare: int) -> list[dict]:
         for name, ends in (("server", 1), ("both_ends", 2)):
             count = model.holds(budget, ends)
             row |= {name: count, f"{name}_low": model.holds(budget, ends, -1), f"{name}_high": model.holds(budget, ends, 1)}
-        rows.append(row | {"forecast": row["server"] > most})
+        rows.append(row | {"forecast": row["server"] is None or row["server"] > most})
     return rows
 
 
@@ -105,6 +105,7 @@ def cell_facts(run: Run, cell: dict, hold: int | None, spare: int) -> dict:
     model = fit_model(steps, cell["config"], instances)
     limit = (run.data["host"].get("limits") or {}).get("nofile_hard") or LIMITS[0]
     held: HeldOut | None = None
+    no_forecast = model.no_forecast()
     if len(steps) >= 4:
         held = hold_out(steps, cell["config"], instances, hold or steps[-1].connections)
     return {
@@ -118,7 +119,8 @@ def cell_facts(run: Run, cell: dict, hold: int | None, spare: int) -> dict:
         "held_out": held and {"connections": held.connections, "measured_bytes": held.measured_bytes,
                               "predicted_bytes": held.predicted_bytes, "error_percent": held.error_percent,
                               "holds": abs(held.error_percent) <= TOLERANCE_PERCENT},
-        "descriptor_limit": limit, "spare_bytes": spare, "sizes": size_rows(model, spare), "needs": need_rows(model, limit),
+        "descriptor_limit": limit, "spare_bytes": spare, "no_forecast": no_forecast,
+        "sizes": [] if no_forecast else size_rows(model, spare), "needs": [] if no_forecast else need_rows(model, limit),
     }
 
 
@@ -154,17 +156,26 @@ def sentences(facts: dict) -> list[str]:
                     f"{held['error_percent']:+.1f} %" + ("" if held["holds"] else ": THE MODEL DOES NOT HOLD"))
     else:
         told.append("check: too few steps to hold one out")
+    if facts["no_forecast"]:
+        told.append(facts["no_forecast"])
     if facts["status"] != "complete":
         told.append(f"the cell is {facts['status']}: what it rests on is not whole")
     return told
+
+
+def show_bound(count: int | None) -> str:
+    return "no bound" if count is None else show_count(count)
 
 
 def tables(facts: dict) -> list[tuple[str, list[str], list[list[str]]]]:
     points = [[show_count(point["connections"]), show_bytes(point["user_bytes"]), show_bytes(point["model_user_bytes"]),
                show_bytes(point["kernel_bytes"]), show_bytes(point["model_kernel_bytes"]),
                show_bytes(point["reserve_bytes"])] for point in facts["points"]]
-    sizes = [[show_bytes(row["memory_bytes"]), show_count(row["server"]),
-              f"{show_count(row['server_low'])} to {show_count(row['server_high'])}", show_count(row["both_ends"]),
+    measured = ("Measured, and by the model", ["connections", "user", "model", "kernel", "model", "reserve of pools"], points)
+    if facts["no_forecast"]:
+        return [measured]
+    sizes = [[show_bytes(row["memory_bytes"]), show_bound(row["server"]),
+              f"{show_bound(row['server_low'])} to {show_bound(row['server_high'])}", show_bound(row["both_ends"]),
               "forecast" if row["forecast"] else "in the range measured"] for row in facts["sizes"]]
     limits = list(facts["needs"][0]["processes"])
     needs = [[show_count(row["connections"]), show_bytes(row["server_bytes"]), show_bytes(row["total_bytes"]),
@@ -173,7 +184,7 @@ def tables(facts: dict) -> list[tuple[str, list[str], list[list[str]]]]:
     settings = [[show_count(row["connections"]), show_count(row["processes"][str(facts["descriptor_limit"])]),
                  show_count(row["per_process"]), f"--initial {row['initial']} --max {row['max']}"] for row in facts["needs"]]
     return [
-        ("Measured, and by the model", ["connections", "user", "model", "kernel", "model", "reserve of pools"], points),
+        measured,
         (f"What sizes hold, {show_bytes(facts['spare_bytes'])} of each left to the system",
          ["memory", "a server's connections", "at 95 %", "with the clients on it", ""], sizes),
         ("What counts need", ["connections", "server", "both ends", "+- at 95 %",
@@ -223,4 +234,5 @@ def run(args) -> int:
         print((markdown if args.markdown else text)(record, facts))
         for one in refused:
             print(f"\nnot looked at: {one}")
-    return 0 if all(one["held_out"] is None or one["held_out"]["holds"] for one in facts) else 1
+    held = all(one["held_out"] is None or one["held_out"]["holds"] for one in facts)
+    return 1 if not held or any(one["no_forecast"] for one in facts) else 0

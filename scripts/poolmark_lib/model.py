@@ -23,6 +23,7 @@ CONFIDENCE = 0.95
 SHARE_OFF = 0.005                    # of a reading
 USER_OFF_BYTES, KERNEL_OFF_BYTES = 1 << 20, 16 << 20
 LARGE = 1_000                        # from so many connections on a pool's own rule can be told from chance
+MOST = 1 << 36                       # connections beyond which no answer is looked for
 
 
 @dataclass
@@ -155,14 +156,22 @@ class Model:
         kernel = self.kernel.margin(connections) * ends / 2 if self.kernel else 0.0
         return math.hypot(self.user.margin(connections), kernel)
 
-    def holds(self, budget_bytes: float, ends: int, sign: int = 0) -> int:
-        """The most connections in a budget; `sign` +1 or -1 takes the interval's ends (-1: the fewest)."""
-        low, high = 0, 1 << 36
+    def holds(self, budget_bytes: float, ends: int, sign: int = 0) -> int | None:
+        """The most connections in a budget; `sign` +1 or -1 takes the interval's ends (-1: the fewest). None: no bound."""
+        low, high = 0, MOST
         while high - low > 1:
             middle = (low + high) // 2
             need = self.total_at(middle, ends) - sign * self.margin(middle, ends)
             low, high = (middle, high) if need <= budget_bytes else (low, middle)
-        return low
+        return low if high < MOST else None
+
+    def no_forecast(self) -> str | None:
+        """Why nothing can be said of other counts; None when something can."""
+        for name, line in (("user", self.user), ("kernel", self.kernel)):
+            if line is not None and line.slope <= 0:
+                return (f"no forecast: {name} memory did not grow with the connections ({line.slope:.0f} B for each), so what "
+                        f"they take is lost in what else moved it; measure again, up to more connections or on a quieter host")
+        return None
 
 
 def large_steps(steps: list[Step], pool: str) -> list[Step]:

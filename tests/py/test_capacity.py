@@ -4,7 +4,7 @@ import json
 
 import numpy
 import pytest
-from poolmark_lib import model
+from poolmark_lib import capacity, model
 from poolmark_lib.errors import PoolmarkError
 from poolmark_lib.record import Record
 
@@ -92,7 +92,7 @@ def test_a_step_that_is_not_there_cannot_be_held_out():
         model.hold_out(steps_of_expand(), {}, 1, 7)
 
 
-def write_run(folder, user_each=18_000, top_extra=0):
+def write_run(folder, user_each=18_000, top_extra=0, kernel_each=8_400):
     record = Record.create("steps", suite="million", folder=folder, seed=1)
     config = {"strategy": "malloc", "shape": "lean", "phases": "steps --steps " + ",".join(map(str, COUNTS))}
     cell = record.cell("lean-malloc-raw-1000000.1", config)
@@ -102,7 +102,7 @@ def write_run(folder, user_each=18_000, top_extra=0):
     pools = [POOL_HEAD]
     for at, count in enumerate(COUNTS, start=2):
         user = 4_000_000 + user_each * count + (top_extra if count == COUNTS[-1] else 0)
-        lines.append(f"{at},step,{count},{user},{user},,,,,{100 + 8400 * count},0,\n")
+        lines.append(f"{at},step,{count},{user},{user},,,,,{100 + kernel_each * count},0,\n")
         pools.append(f"{at},connections,malloc,600,{count},{count},0,0,0,0,0,0,0,0,0,0,0,0,0\n")
     (cell.folder / "load" / "memory.csv").write_text("".join(lines))
     (cell.folder / "broker-1" / "pools.csv").write_text("".join(pools))
@@ -136,6 +136,30 @@ def test_a_model_that_is_off_says_so_and_is_exit_1(tmp_path, poolmark):
     assert done.returncode == 1
     assert "THE MODEL DOES NOT HOLD" in done.stdout
     assert poolmark("capacity", tmp_path / "run", "--hold-out", "7").returncode == 2
+
+
+@pytest.mark.parametrize("wrong, name", [({"user_each": -3}, "user"), ({"kernel_each": -12_140}, "kernel"),
+                                         ({"kernel_each": 0}, "kernel")])
+def test_memory_that_does_not_grow_gives_no_forecast(tmp_path, poolmark, wrong, name):
+    write_run(tmp_path / "run", **wrong)
+    done = poolmark("capacity", tmp_path / "run")
+    assert done.returncode == 1, done.stderr
+    assert f"no forecast: {name} memory did not grow with the connections" in done.stdout
+    assert "Measured, and by the model" in done.stdout
+    assert "What sizes hold" not in done.stdout and "10 000 000" not in done.stdout and "--initial" not in done.stdout
+    told = json.loads(poolmark("capacity", tmp_path / "run", "--json").stdout)["cells"][0]
+    assert told["sizes"] == told["needs"] == [] and name in told["no_forecast"]
+    assert "**What sizes hold" not in poolmark("capacity", tmp_path / "run", "--markdown").stdout
+
+
+def test_an_interval_that_has_no_end_says_so():
+    steps = [model.Step(count, 1e6 + 200.0 * count + noise, None)
+             for count, noise in zip((1_000, 2_000, 3_000), (0, 400_000, 0), strict=True)]
+    fitted = model.fit_model(steps, {"strategy": "malloc"}, 1)
+    assert fitted.user.slope > 0 and fitted.no_forecast() is None
+    assert fitted.holds(2 << 30, 1, 1) is None
+    assert 0 < fitted.holds(2 << 30, 1) < model.MOST - 1
+    assert capacity.show_bound(fitted.holds(2 << 30, 1, 1)) == "no bound"
 
 
 def test_a_run_without_steps_is_refused(tmp_path, poolmark):
