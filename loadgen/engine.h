@@ -94,7 +94,8 @@ struct engine {
     // -errno with the text in `err`, everything undone.
     int (*open)(struct engine_run **run, const struct engine_config *config, struct err *err);
 
-    // Begins a connect; the engine may queue it when its window is full. 0 or -errno; then no event follows.
+    // Begins a connect, the client's only one; the engine may queue it when its window is full. 0 or -errno;
+    // then no event follows. -EISCONN for a second one.
     int (*connect)(struct engine_run *run, int64_t client);
 
     // These need a connected client: -ENOTCONN. 0 or -errno; then no event follows.

@@ -190,13 +190,11 @@ static int create(struct engine_run *run, struct paho_client *client)
 static int paho_connect(struct engine_run *run, int64_t number)
 {
     struct paho_client *client = &run->clients[number];
-    if (client->state == CONNECTING || client->state == OPEN)
+    if (client->state != IDLE)
         return -EISCONN;
-    if (!client->handle) {
-        int code = create(run, client);
-        if (code < 0)
-            return code;
-    }
+    int code = create(run, client);
+    if (code < 0)
+        return code;
     MQTTAsync_connectOptions options = MQTTAsync_connectOptions_initializer;
     options.keepAliveInterval = run->config.keep_alive_s;
     options.cleansession = 1;

@@ -84,7 +84,7 @@ static inline uint32_t raw_number(const struct engine_run *run, const struct raw
 void raw_tell(struct engine_run *run, const struct raw_client *client, struct engine_event event);
 // Ends a client that was not ended by us: FAILED before CONNACK, DROPPED after.
 void raw_lose(struct engine_run *run, struct raw_client *client, enum tally_reason reason);
-void raw_forget(struct engine_run *run, struct raw_client *client); // its socket and extra
+void raw_forget(struct raw_client *client); // its socket and extra
 
 // engine_raw_connect.c: the window, time-outs, keep alive
 void raw_start_queued(struct engine_run *run);

@@ -85,8 +85,7 @@ int run_check(struct plan *plan, const struct config *config, struct err *err)
     return make_plan(plan, config, config->connections, false, err);
 }
 
-static int open_fleet(struct run *run, struct fleet **fleet, struct worker_setup *setup, int tokens,
-                      struct err *err)
+static int open_fleet(struct fleet **fleet, struct worker_setup *setup, int tokens, struct err *err)
 {
     struct fleet_config config = {
         .workers = setup->plan->workers,
@@ -109,7 +108,6 @@ static int open_fleet(struct run *run, struct fleet **fleet, struct worker_setup
         return err_set(err, -ECHILD, "%s",
                        fleet_complaint(*fleet)[0] ? fleet_complaint(*fleet)
                                                   : "a worker died before it was ready");
-    (void)run;
     return 0;
 }
 
@@ -160,12 +158,12 @@ static int open_workers(struct run *run, struct err *err)
     if (code < 0)
         return code;
     run->setup = setup_of(run, &run->plan, config->prefix);
-    code = open_fleet(run, &run->fleet, &run->setup,
-                      config->tokens > 0 ? (int)config->tokens : engine->tokens, err);
+    code =
+        open_fleet(&run->fleet, &run->setup, config->tokens > 0 ? (int)config->tokens : engine->tokens, err);
     if (code == 0 && probes) {
         snprintf(run->probe_prefix, sizeof run->probe_prefix, "%sp", config->prefix);
         run->probe_setup = setup_of(run, &run->probe_plan, run->probe_prefix);
-        code = open_fleet(run, &run->probes, &run->probe_setup, 1, err);
+        code = open_fleet(&run->probes, &run->probe_setup, 1, err);
     }
     return code;
 }

@@ -11,22 +11,6 @@ int64_t schedule_at(const struct schedule *schedule, int64_t act)
     return schedule->start_ns + (int64_t)((long double)act * NS_PER_S / (long double)schedule->rate_per_s);
 }
 
-int64_t schedule_due(const struct schedule *schedule, int64_t now_ns)
-{
-    if (now_ns < schedule->start_ns)
-        return 0;
-    if (!(schedule->rate_per_s > 0))
-        return INT64_MAX;
-    long double passed =
-        (long double)(now_ns - schedule->start_ns) * (long double)schedule->rate_per_s / NS_PER_S;
-    int64_t due = (int64_t)passed;
-    while (schedule_at(schedule, due) <= now_ns)
-        due++;
-    while (due > 0 && schedule_at(schedule, due - 1) > now_ns)
-        due--;
-    return due;
-}
-
 struct schedule_turn schedule_turn(const struct schedule *schedule, int64_t pairs, int64_t first,
                                    int64_t count, int64_t k)
 {

@@ -16,10 +16,6 @@ struct schedule {
 
 int64_t schedule_at(const struct schedule *schedule, int64_t act);
 
-// How many acts are due at `now_ns`: the smallest n with schedule_at(n) > now. INT64_MAX when as fast as it
-// goes.
-int64_t schedule_due(const struct schedule *schedule, int64_t now_ns);
-
 // Pairs take turns: with `pairs` of them, message m of pair p is act m x pairs + p. A worker that has pairs
 // first .. first + count - 1 sends its k-th message at:
 struct schedule_turn {

@@ -24,22 +24,6 @@ static void test_without_a_rate_everything_is_due_at_the_start(void **state)
     (void)state;
     struct schedule schedule = {.start_ns = 5000};
     assert_int_equal(schedule_at(&schedule, 123456), 5000);
-    assert_int_equal(schedule_due(&schedule, 4999), 0);
-    assert_int_equal(schedule_due(&schedule, 5000), INT64_MAX);
-}
-
-static void test_due_counts_exactly_what_is_not_later_than_now(void **state)
-{
-    (void)state;
-    static const double rates[] = {0.5, 3, 7, 1000, 33333.3, 1e6};
-    for (size_t i = 0; i < sizeof rates / sizeof rates[0]; i++) {
-        struct schedule schedule = {.start_ns = 1000, .rate_per_s = rates[i]};
-        for (int64_t now_ns = 0; now_ns < 20 * NS_PER_S; now_ns += 987654321) {
-            int64_t due = schedule_due(&schedule, now_ns);
-            assert_true(schedule_at(&schedule, due) > now_ns);
-            assert_true(due == 0 || schedule_at(&schedule, due - 1) <= now_ns);
-        }
-    }
 }
 
 static void test_turns_of_all_workers_make_the_whole_schedule(void **state)
@@ -72,7 +56,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_times_follow_from_start_rate_and_number_alone),
         cmocka_unit_test(test_without_a_rate_everything_is_due_at_the_start),
-        cmocka_unit_test(test_due_counts_exactly_what_is_not_later_than_now),
         cmocka_unit_test(test_turns_of_all_workers_make_the_whole_schedule),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
