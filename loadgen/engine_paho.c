@@ -54,7 +54,7 @@ static void on_connected(void *context, MQTTAsync_successData *data)
 
 static void on_connect_failed(void *context, MQTTAsync_failureData *data)
 {
-    enum tally_reason reason = REASON_TCP_FAILED;
+    enum tally_reason reason = REASON_UNTOLD;
     if (data && data->code >= 1 && data->code <= 5)
         reason = tally_reason_of_connack(data->code);
     else if (data && data->message && strstr(data->message, "timeout"))

@@ -21,6 +21,7 @@ void raw_tell(struct engine_run *run, const struct raw_client *client, struct en
 {
     event.client = raw_number(run, client);
     event.at_ns = run->now_ns;
+    run->told = true;
     run->config.listener(run->config.context, &event);
 }
 
@@ -253,12 +254,14 @@ static void handle(struct engine_run *run, const struct epoll_event *event)
 static void raw_step(struct engine_run *run, int64_t until_ns)
 {
     run->now_ns = clock_now_ns();
+    run->told = false;
     raw_look_at_time(run, run->now_ns);
     raw_start_queued(run);
-    if (run->closed_count > 0) {
+    if (run->closed_count > 0)
         tell_closed(run);
+    // Whoever was told, of a connect that failed at once for one, may have nothing left to wait for.
+    if (run->told)
         until_ns = 0;
-    }
     int64_t time_ns = raw_next_time(run);
     if (time_ns < until_ns)
         until_ns = time_ns;

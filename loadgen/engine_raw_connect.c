@@ -42,20 +42,21 @@ static int bind_source(int fd, const struct in_addr *source)
     return 0;
 }
 
-static int begin_tcp(struct engine_run *run, struct raw_client *client)
+// REASON_NONE: it is under way.
+static enum tally_reason begin_tcp(struct engine_run *run, struct raw_client *client)
 {
     struct plan_route route = plan_route(run->config.plan, run->config.first + raw_number(run, client));
     client->fd = socket(route.target->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (client->fd < 0)
-        return -errno;
+        return tally_reason_of_errno(errno);
     int code = route.source ? bind_source(client->fd, route.source) : 0;
-    if (code < 0)
-        return code;
+    if (code < 0) // without a port to choose, it is the address itself that is not available
+        return code == -EADDRNOTAVAIL ? REASON_NO_SOURCE : tally_reason_of_errno(code);
     if (connect(client->fd, (const struct sockaddr *)&route.target->address, route.target->address_bytes) <
             0 &&
         errno != EINPROGRESS)
-        return -errno;
-    return 0;
+        return tally_reason_of_errno(errno);
+    return REASON_NONE;
 }
 
 // 1: sent; 0: the handshake is not over; -errno.
@@ -90,17 +91,19 @@ static void start_one(struct engine_run *run, struct raw_client *client)
     enter_window(run, client);
     client->state = RAW_TCP;
     client->started_ns = clock_now_ns();
-    int code = begin_tcp(run, client);
-    int sent = code < 0 ? code : send_connect(run, client);
-    if (sent >= 0) {
-        client->state = sent ? RAW_CONNACK : RAW_TCP;
-        code = watch(run, client, EPOLL_CTL_ADD, sent ? EPOLLIN : EPOLLIN | EPOLLOUT);
-    } else {
-        code = sent;
+    enum tally_reason reason = begin_tcp(run, client);
+    if (reason == REASON_NONE) {
+        int code = send_connect(run, client);
+        if (code >= 0) {
+            client->state = code ? RAW_CONNACK : RAW_TCP;
+            code = watch(run, client, EPOLL_CTL_ADD, code ? EPOLLIN : EPOLLIN | EPOLLOUT);
+        }
+        if (code < 0)
+            reason = tally_reason_of_errno(code);
     }
-    if (code < 0) {
+    if (reason != REASON_NONE) {
         run->now_ns = clock_now_ns();
-        raw_lose(run, client, tally_reason_of_errno(code));
+        raw_lose(run, client, reason);
     }
 }
 

@@ -6,6 +6,7 @@
 #include "loadgen/engine.h"
 #include "wire/mqtt_frame.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 enum raw_client_state {
@@ -71,6 +72,7 @@ struct engine_run {
     int64_t wheel_second; // seconds up to this one are done
     int64_t looked_ns;    // when time-outs were looked for
     int64_t now_ns;       // of the events being handed out
+    bool told;            // in this step, whether an event was handed out
     uint8_t *message;     // for PUBLISH, grown to the largest
     size_t message_bytes;
     uint8_t scratch[RAW_SCRATCH]; // what is read goes here, whoever it is for

@@ -16,12 +16,17 @@ static const struct {
     [REASON_TCP_REFUSED] = {"tcp_refused", "TCP connection refused: nobody listens"},
     [REASON_TCP_FAILED] = {"tcp_failed", "TCP connect failed"},
     [REASON_NO_PORT] = {"no_port", "no local port left on this route"},
+    [REASON_NO_SOURCE] = {"no_source", "the source address is none of this host"},
+    [REASON_UNREACHABLE] = {"unreachable", "no route to the target"},
     [REASON_NO_DESCRIPTOR] = {"no_descriptor", "no file descriptor left"},
     [REASON_NO_MEMORY] = {"no_memory", "no memory left for a socket"},
     [REASON_RESET] = {"reset", "connection reset by the target"},
     [REASON_CLOSED] = {"closed", "connection closed by the target"},
     [REASON_PROTOCOL] = {"protocol", "the target broke the protocol"},
     [REASON_SUBSCRIBE_REFUSED] = {"subscribe_refused", "subscription refused (SUBACK 0x80)"},
+    [REASON_UNTOLD] = {"untold",
+                       "TCP connect failed; the library does not say why (does anybody listen? --engine raw "
+                       "tells more)"},
     [REASON_LOST] = {"lost", "connection lost"},
     [REASON_WORKER_DIED] = {"worker_died", "its worker process died"},
     [REASON_NOT_STARTED] = {"not_started", "the run ended before its turn"},
@@ -47,6 +52,9 @@ enum tally_reason tally_reason_of_errno(int code)
     case EADDRNOTAVAIL:
     case EADDRINUSE:
         return REASON_NO_PORT;
+    case EHOSTUNREACH:
+    case ENETUNREACH:
+        return REASON_UNREACHABLE;
     case EMFILE:
     case ENFILE:
         return REASON_NO_DESCRIPTOR;
@@ -120,4 +128,13 @@ int64_t tally_failed(const struct tally *tally)
 int64_t tally_dropped(const struct tally *tally)
 {
     return total(tally->dropped);
+}
+
+enum tally_reason tally_main_reason(const struct tally *tally)
+{
+    int most = REASON_NONE;
+    for (int i = 0; i < REASON_COUNT; i++)
+        if (tally->failed[i] + tally->dropped[i] > tally->failed[most] + tally->dropped[most])
+            most = i;
+    return (enum tally_reason)most;
 }

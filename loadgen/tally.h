@@ -20,14 +20,17 @@ enum tally_reason {
     REASON_REFUSED_AUTHORIZATION, // CONNACK 5
     REASON_TIMEOUT,               // no CONNACK, SUBACK or PINGRESP in time
     REASON_TCP_REFUSED,           // ECONNREFUSED: nobody listens
-    REASON_TCP_FAILED,            // the TCP connect failed otherwise, or the library does not say why
+    REASON_TCP_FAILED,            // the TCP connect failed otherwise
     REASON_NO_PORT,               // EADDRNOTAVAIL: no local port left on this route
+    REASON_NO_SOURCE,             // the source address is none of this host
+    REASON_UNREACHABLE,           // EHOSTUNREACH, ENETUNREACH
     REASON_NO_DESCRIPTOR,         // EMFILE, ENFILE
     REASON_NO_MEMORY,             // ENOMEM, ENOBUFS
     REASON_RESET,                 // ECONNRESET, EPIPE
     REASON_CLOSED,                // the peer closed the connection
     REASON_PROTOCOL,              // the peer sent what MQTT forbids, or an answer to nothing
     REASON_SUBSCRIBE_REFUSED,     // SUBACK 0x80
+    REASON_UNTOLD,                // the library could not connect and does not say why
     REASON_LOST,                  // the library lost the connection and does not say why
     REASON_WORKER_DIED,           // its process died
     REASON_NOT_STARTED,           // the run ended before its turn
@@ -95,5 +98,7 @@ void tally_drop(struct tally_page *page, enum tally_reason reason);
 void tally_sum(struct tally *sum, const struct tally_page *page);
 int64_t tally_failed(const struct tally *tally);
 int64_t tally_dropped(const struct tally *tally);
+// Why most clients failed or were dropped; REASON_NONE: none was.
+enum tally_reason tally_main_reason(const struct tally *tally);
 
 #endif
