@@ -68,6 +68,14 @@ static int play(struct run *run, const struct config *config, struct record *rec
     return losses(run) > 0 || run_is_broken(run) ? EXIT_FAILED : EXIT_OK;
 }
 
+// For the record: what ended early has measured something, unless nobody ever was connected.
+static const char *status_of(const struct run *run)
+{
+    if (!run_is_broken(run))
+        return "complete";
+    return run->tally.count[TALLY_CONNECTED] > 0 || run->interrupted ? "incomplete" : "failed";
+}
+
 int main(int argc, char **argv)
 {
     struct config config;
@@ -106,7 +114,7 @@ int main(int argc, char **argv)
         return EXIT_FAILED;
     }
     // The record is whole before the workers are ended: that may take the kernel a while.
-    if (record_close(record, run.broken[0] ? "incomplete" : "complete", &err) < 0)
+    if (record_close(record, status_of(&run), &err) < 0)
         code = complain(&err, EXIT_FAILED);
     run_close(&run);
     return code;

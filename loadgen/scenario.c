@@ -39,7 +39,10 @@ bool scenario_connect_to(struct run *run, int64_t before, int64_t goal, enum fle
     int64_t last_ns = run->tally.count[TALLY_LAST_CONNECTED_NS];
     if (last_ns > order.at_ns && order.at_ns > 0)
         *took_ns += last_ns - order.at_ns;
-    return fine;
+    // With nobody connected there is nothing to hold, to publish or to measure.
+    if (fine && run->tally.count[TALLY_OPEN] == 0)
+        run_break(run, "no client is connected: %s", tally_reason_text(tally_main_reason(&run->tally)));
+    return !run_is_broken(run);
 }
 
 bool scenario_prove(struct run *run, struct summary *summary)

@@ -243,8 +243,8 @@ static bool connect_probes(struct run *run)
     struct tally tally = {0};
     fleet_sum(run->probes, &tally);
     if (tally.count[TALLY_OPEN] < run->config->probes)
-        run_break(run, "only %lld of %lld probes connected", (long long)tally.count[TALLY_OPEN],
-                  (long long)run->config->probes);
+        run_break(run, "only %lld of %lld probes connected: %s", (long long)tally.count[TALLY_OPEN],
+                  (long long)run->config->probes, tally_reason_text(tally_main_reason(&tally)));
     return !run_is_broken(run);
 }
 

@@ -174,5 +174,5 @@ void summary_write(const struct summary *summary, const struct run *run, FILE *t
         print_reasons(to, "dropped", run->tally.dropped);
     }
     if (to && run->broken[0])
-        fprintf(to, "incomplete: %s\n", run->broken);
+        fprintf(to, "ended early: %s\n", run->broken);
 }

@@ -5,6 +5,7 @@
 #include "tests/broker_process.h"
 #include "tests/temp_dir.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <jansson.h>
 #include <setjmp.h>
@@ -13,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -293,6 +295,68 @@ static void test_refused_clients_are_counted_with_their_reason(void **state)
     assert_int_equal(process_stop(broker), 0);
 }
 
+// A port of this host that refuses for certain: bound, and nobody listens.
+static int bind_unused(uint16_t *port)
+{
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t bytes = sizeof address;
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, bytes), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &bytes), 0);
+    *port = ntohs(address.sin_port);
+    return fd;
+}
+
+// What would go on for hours ends at once, with the reason in the record.
+static void assert_ends_at_once(struct load *load, int failed, const char *why)
+{
+    assert_int_equal(run(load), 1);
+    assert_string_equal(status(load), "failed");
+    assert_true(metric(load, "clients.connected") == 0);
+    if (failed > 0)
+        assert_int_equal(reason(load, "failed", why), failed);
+    assert_file_has(load, "run.json", "\"what\": \"broken\"");
+    finish(load);
+}
+
+static void test_a_target_that_refuses_everybody_ends_the_run(void **state)
+{
+    (void)state;
+    uint16_t port;
+    int fd = bind_unused(&port);
+    static const char *const why[] = {"untold", "tcp_refused"};
+    for (int i = 0; i < 2; i++) {
+        struct load load;
+        prepare(&load, port, "connect", engines[i]);
+        add(&load, "--connections", "5", NULL);
+        assert_ends_at_once(&load, 5, why[i]);
+        prepare(&load, port, "connect", engines[i]);
+        add(&load, "--connections", "5", "--rate", "100", "--hold", "24h", NULL);
+        assert_ends_at_once(&load, 5, why[i]);
+        prepare(&load, port, "publish", engines[i]);
+        add(&load, "--pairs", "3", "--duration", "24h", NULL);
+        assert_ends_at_once(&load, 6, why[i]);
+        for (int probes = 0; probes < 2; probes++) {
+            prepare(&load, port, "steps", engines[i]);
+            add(&load, "--steps", "5,10", "--probe", probes ? "4" : "0", "--settle", "0", "--hold", "24h",
+                NULL);
+            assert_ends_at_once(&load, probes ? 0 : 5, why[i]);
+        }
+    }
+    close(fd);
+}
+
+static void test_a_source_address_of_somebody_else_ends_the_run(void **state)
+{
+    (void)state;
+    struct process *broker = process_start_broker(NULL, NULL);
+    struct load load;
+    prepare(&load, process_port(broker), "connect", "raw");
+    add(&load, "--connections", "5", "--source", "192.0.2.1", NULL); // for documentation: nobody's
+    assert_ends_at_once(&load, 5, "no_source");
+    assert_int_equal(process_stop(broker), 0);
+}
+
 static int workers_of(pid_t parent, pid_t pids[WORKERS_MAX])
 {
     char path[64];
@@ -493,6 +557,8 @@ int main(void)
         cmocka_unit_test(test_the_generator_measures_itself),
         cmocka_unit_test(test_mosquitto_is_a_target_like_any_other),
         cmocka_unit_test(test_refused_clients_are_counted_with_their_reason),
+        cmocka_unit_test(test_a_target_that_refuses_everybody_ends_the_run),
+        cmocka_unit_test(test_a_source_address_of_somebody_else_ends_the_run),
         cmocka_unit_test(test_a_broker_killed_half_way_ends_the_run_with_the_count_of_what_was_lost),
         cmocka_unit_test(test_sleeping_workers_are_alive_and_notice_what_they_lost),
         cmocka_unit_test(test_a_killed_worker_ends_the_run_with_the_count_of_its_clients),
