@@ -21,9 +21,9 @@ from poolmark_lib.bench_quiet import BUSY_PERCENT, OthersClock
 from poolmark_lib.bench_results import Results
 from poolmark_lib.children import Children, Interrupted
 from poolmark_lib.errors import PoolmarkError, RecordError, UsageError
+from poolmark_lib.options import count, span
 from poolmark_lib.paths import build_dir, for_people
 from poolmark_lib.record import Cell, Record
-from poolmark_lib.units import parse_count, parse_seconds
 
 PROGRAM = "poolmark-bench"
 RUN_TIMEOUT_S = 300.0
@@ -34,11 +34,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--full", action="store_true", help="every workload, size and thread count (hours)")
     parser.add_argument("--filter", metavar="RE", help="only benchmarks whose name, WORKLOAD/CONTENDER/BYTES[/threads:N], "
                                                        "the regular expression finds")
-    parser.add_argument("--repetitions", default="9", metavar="N", help="rounds (9; workloads that wait take fewer)")
-    parser.add_argument("--min-time", default="30ms", metavar="TIME", help="least time of one measurement (30ms)")
-    parser.add_argument("--budget", metavar="TIME", help="end after this time with the rounds there are (10m; without "
+    parser.add_argument("--repetitions", type=count(1, 1000), default=9, metavar="N", help="rounds (9; workloads that wait take fewer)")
+    parser.add_argument("--min-time", type=span(1e-6, 3600), default=0.03, metavar="TIME", help="least time of one measurement (30ms)")
+    parser.add_argument("--budget", type=span(1, 1e7), metavar="TIME", help="end after this time with the rounds there are (10m; without "
                                                          "end with --full)")
-    parser.add_argument("--seed", metavar="N", help="seed of the order (drawn, and recorded)")
+    parser.add_argument("--seed", type=count(0, 2**53), metavar="N", help="seed of the order (drawn, and recorded)")
     parser.add_argument("--out", metavar="DIR", help="the run's folder (results/runs/ID)")
     parser.add_argument("--build", metavar="DIR", help="where the program is ($POOLMARK_BUILD, build)")
     parser.add_argument("--list", action="store_true", help="name what would run, and end")
@@ -170,20 +170,6 @@ class Runner:
         return status
 
 
-def parse_whole(text: str, option: str, low: int, high: int) -> int:
-    value = parse_count(text)
-    if not low <= value <= high:
-        raise UsageError(f"{option} {text}: it may be {low} to {high}")
-    return value
-
-
-def parse_span(text: str, option: str, low: float, high: float) -> float:
-    value = parse_seconds(text)
-    if not low <= value <= high:
-        raise UsageError(f"{option} {text}: it may be {low:g}s to {high:g}s")
-    return value
-
-
 def dry_run(program: Path, rounds: list[list[Bench]], min_time_s: float) -> None:
     for number, benches in enumerate(rounds, 1):
         for bench in benches:
@@ -198,10 +184,9 @@ def run(args) -> int:
     program = build_dir(args.build) / PROGRAM
     if not os.access(program, os.X_OK):
         raise UsageError(f"{for_people(program)} is not there; make builds it")
-    repetitions = parse_whole(args.repetitions, "--repetitions", 1, 1000)
-    min_time_s = parse_span(args.min_time, "--min-time", 1e-6, 3600)
-    seed = parse_whole(args.seed, "--seed", 0, 2**53) if args.seed is not None else secrets.randbelow(2**31)
-    budget_s = parse_span(args.budget, "--budget", 1, 1e7) if args.budget else 1e9 if args.full else DEFAULT_BUDGET_S
+    repetitions, min_time_s = args.repetitions, args.min_time
+    seed = args.seed if args.seed is not None else secrets.randbelow(2**31)
+    budget_s = args.budget or (1e9 if args.full else DEFAULT_BUDGET_S)
     others, missing = plan.installed()
     benches = plan.select(plan.expand(plan.listed(program), others), args.full, args.filter)
     if args.list:

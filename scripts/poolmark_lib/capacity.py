@@ -12,11 +12,12 @@ import re
 from poolmark_lib.curves import MemoryCurve, pools_at
 from poolmark_lib.errors import PoolmarkError, UsageError
 from poolmark_lib.model import HeldOut, Model, Step, fit_model, hold_out, make_steps
+from poolmark_lib.options import MOST_CONNECTIONS, count, size
 from poolmark_lib.plan import RESERVE
 from poolmark_lib.read_record import Run, load
 from poolmark_lib.record import sha256
 from poolmark_lib.table import markdown_table, markdown_text, text_table
-from poolmark_lib.units import parse_bytes, parse_count, show_bytes, show_count
+from poolmark_lib.units import show_bytes, show_count
 
 SIZES = [512 << 20, *(gib << 30 for gib in (1, 2, 4, 8, 16, 32, 64, 128))]
 COUNTS = [10_000, 100_000, 1_000_000, 10_000_000]
@@ -127,8 +128,8 @@ def cell_facts(run: Run, cell: dict, hold: int | None, spare: int) -> dict:
 def add_arguments(parser) -> None:
     parser.add_argument("run", metavar="RUN", help="a steps run: its folder, its run.json, an id, or 'latest'")
     parser.add_argument("--only", metavar="RE", help="only cells whose name the regular expression finds")
-    parser.add_argument("--hold-out", type=parse_count, metavar="N", help="the step to check with (the largest)")
-    parser.add_argument("--spare", type=parse_bytes, default=256 << 20, metavar="BYTES",
+    parser.add_argument("--hold-out", type=count(1, MOST_CONNECTIONS), metavar="N", help="the step to check with (the largest)")
+    parser.add_argument("--spare", type=size(0, 1 << 50), default=256 << 20, metavar="BYTES",
                         help="left to the system and all else, of each size (256MiB)")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print JSON")

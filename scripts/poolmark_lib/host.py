@@ -12,9 +12,10 @@ import shutil
 from dataclasses import asdict, dataclass
 
 from poolmark_lib import facts
+from poolmark_lib.options import MOST_CONNECTIONS, count
 from poolmark_lib.plan import PER_ROUTE, RESERVE, Plan, make_plan
 from poolmark_lib.table import text_table
-from poolmark_lib.units import parse_count, show_bytes, show_count
+from poolmark_lib.units import show_bytes, show_count
 
 # What one connection takes, in bytes; measured by the suite million with both ends on one host, Linux 6.18.
 KERNEL_BYTES = 10_200                                       # two sockets, two inodes and files, their queues
@@ -152,11 +153,12 @@ def print_check(plan: Plan, checks: list[Check]) -> None:
 
 
 def add_arguments(parser) -> None:
-    parser.add_argument("--connections", type=parse_count, default=10_000, metavar="N", help="how many (10k)")
+    parser.add_argument("--connections", type=count(1, MOST_CONNECTIONS), default=10_000, metavar="N", help="how many (10k)")
     parser.add_argument("--engine", choices=sorted(ENGINE_BYTES), default="raw", help="what the clients are (raw)")
     parser.add_argument("--shape", choices=sorted(BROKER_BYTES), default="lean", help="the broker's shape (lean)")
     parser.add_argument("--strategy", metavar="NAME", help="the pools' strategy: some own more than is in use")
-    parser.add_argument("--clients-per-worker", type=parse_count, metavar="N", help="of each worker process")
+    parser.add_argument("--clients-per-worker", type=count(1, MOST_CONNECTIONS), metavar="N",
+                        help="of each worker process")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 

@@ -12,7 +12,8 @@ the old one. It says "running" from the start, so that a run that was killed can
     cell.finish("complete")
     record.close("complete")
 
-One thread at a time per record. Raises PoolmarkError when a folder is taken or cannot be written.
+One thread at a time per record. Raises UsageError when a folder is taken or cannot be made, PoolmarkError when it cannot
+be written.
 """
 import hashlib
 import json
@@ -144,12 +145,13 @@ class Record:
         """Makes `folder` (results/runs/ID when none is named) and its first run.json."""
         run_id = new_id(kind)
         path = Path(folder) if folder is not None else RUNS / run_id
+        where = f"--out {path}" if folder is not None else str(path)
         if (path / "run.json").exists():
-            raise UsageError(f"{path}: holds a record already, and a record is never overwritten; name another folder")
+            raise UsageError(f"{where}: holds a record already, and a record is never overwritten; name another folder")
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise PoolmarkError(f"{path}: cannot be made: {error.strerror}") from error
+            raise UsageError(f"{where}: cannot be made: {error.strerror}") from error
         data = {
             "schema": SCHEMA, "id": run_id, "kind": kind, "suite": suite, "status": "running",
             "started_utc": utc_now(), "ended_utc": None, "seed": seed, "tool": facts.tool(build),

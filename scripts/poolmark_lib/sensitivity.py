@@ -18,6 +18,7 @@ from pathlib import Path
 from poolmark_lib import build_commit
 from poolmark_lib.errors import PoolmarkError, UsageError
 from poolmark_lib.interleave import SIDES, Job, measure, run_job
+from poolmark_lib.options import count
 from poolmark_lib.paths import ROOT, for_people
 from poolmark_lib.record import Record
 from poolmark_lib.verdict import OK, REGRESSION, WORDS, compare
@@ -53,9 +54,10 @@ TRIALS = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--comparisons", type=int, default=20, metavar="N", help="of each kind (20)")
+    parser.add_argument("--comparisons", type=count(1, 10_000), default=20, metavar="N", help="of each kind (20)")
     parser.add_argument("--only", action="append", choices=[trial.name for trial in TRIALS], help="one kind; several times")
-    parser.add_argument("--repetitions", type=int, metavar="N", help="runs of each build in a comparison (10, or 5 for bytes)")
+    parser.add_argument("--repetitions", type=count(1, 10_000), metavar="N",
+                        help="runs of each build in a comparison (10, or 5 for bytes)")
     parser.add_argument("--out", metavar="DIR", help="where to write (results/runs/ID)")
     parser.add_argument("--seed", type=int, default=1)
 

@@ -19,13 +19,14 @@ from poolmark_lib.children import Child, Children, Interrupted
 from poolmark_lib.errors import PoolmarkError, UsageError
 from poolmark_lib.facts import meminfo
 from poolmark_lib.measures import take_load, take_memory, take_pools, take_steps
+from poolmark_lib.options import MOST_CONNECTIONS, MOST_REPETITIONS, count
 from poolmark_lib.paths import build_dir, for_people
 from poolmark_lib.plan import Plan, make_plan
 from poolmark_lib.read_record import Run
 from poolmark_lib.record import Cell, Record
 from poolmark_lib.suite_file import CellPlan, Suite
 from poolmark_lib.targets import Target, listed_strategies, make_target, option_words
-from poolmark_lib.units import parse_count, show_bytes, show_count
+from poolmark_lib.units import show_bytes, show_count
 
 # Longer than a phase can take if all goes well, whatever the machine: only a guard against one that hangs.
 PHASE_GUARD_S = 1800.0
@@ -335,8 +336,8 @@ def add_arguments(parser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="print every command line and start nothing")
     parser.add_argument("--only", metavar="RE", help="only cells whose name the regular expression finds")
     parser.add_argument("--out", metavar="DIR", help="the run's folder (results/runs/ID)")
-    parser.add_argument("--repetitions", type=parse_count, metavar="N", help="instead of the suite's own")
-    parser.add_argument("--connections", type=parse_count, metavar="N", help="instead of the suite's own")
+    parser.add_argument("--repetitions", type=count(1, MOST_REPETITIONS), metavar="N", help="instead of the suite's own")
+    parser.add_argument("--connections", type=count(1, MOST_CONNECTIONS), metavar="N", help="instead of the suite's own")
     parser.add_argument("--build", metavar="DIR", help="where the programs are ($POOLMARK_BUILD, build)")
     parser.add_argument("--json", action="store_true", help="print run.json instead of the table")
 
@@ -382,7 +383,7 @@ def run(args) -> int:
         return 0
     check_programs(build)
     if args.out and Path(args.out).is_dir() and any(Path(args.out).iterdir()):
-        raise UsageError(f"{args.out}: is not empty; a run's folder holds that run and nothing else")
+        raise UsageError(f"--out {args.out}: is not empty; a run's folder holds that run and nothing else")
     plans = check_fits(suite, limit)
     config = {"suite": suite.name, "title": suite.title, "only": args.only, "repetitions": suite.repetitions,
               "connections": args.connections, "plans": plans}
