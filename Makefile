@@ -44,7 +44,7 @@ includes := -I. -isystem $(HDR)
 c_flags  := -std=c11 $(warnings) $(defines) $(includes) $(CFLAGS) -pthread
 cc_flags := -std=c++17 -Wall -Wextra -Werror $(defines) $(includes) $(CXXFLAGS) -pthread
 ld_flags := $(LDFLAGS) -pthread
-ld_libs  := -ljansson -lz -lm -ldl
+ld_libs  := -ljansson -lmd -lz -lm -ldl
 
 commit := $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 dirty  := $(if $(shell git status --porcelain 2>/dev/null | head -n 1),true,false)

@@ -4,6 +4,7 @@
 #include "base/build.h"
 #include "base/clock.h"
 #include "base/host.h"
+#include "base/record_files.h"
 
 #include <errno.h>
 #include <math.h>
@@ -317,7 +318,11 @@ int record_close(struct record *record, const char *status, struct err *err)
     clock_format_utc(clock_wall_ns(), utc);
     record_set(record, "status", json_string(status));
     record_set(record, "ended_utc", json_string(utc));
-    int code = record_save(record, err);
+    // What cannot be read is left out; the others are listed.
+    json_t *files;
+    int listed = record_files(&files, record->dir, err);
+    record_set(record, "files", files);
+    int code = record_save(record, listed < 0 ? NULL : err);
     free_record(record);
-    return code;
+    return listed < 0 ? listed : code;
 }

@@ -214,6 +214,48 @@ static void closing_gives_status_and_end(void **state)
     assert_int_equal(record_close(NULL, "complete", NULL), 0);
 }
 
+static void write_file(const struct place *place, const char *name, const char *text)
+{
+    char path[TEMP_PATH_SIZE];
+    FILE *file = fopen(temp_dir_file(place->run, name, path), "w");
+    assert_non_null(file);
+    assert_true(fputs(text, file) >= 0);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void make_folder(const struct place *place, const char *name)
+{
+    char path[TEMP_PATH_SIZE];
+    assert_int_equal(mkdir(temp_dir_file(place->run, name, path), 0755), 0);
+}
+
+static void closing_lists_every_file_with_size_and_checksum(void **state)
+{
+    const struct place *place = *state;
+    char path[TEMP_PATH_SIZE];
+    struct record *record = open_quietly(place);
+    write_file(place, "empty.csv", "");
+    make_folder(place, "deep");
+    write_file(place, "deep/abc", "abc");
+    make_folder(place, "other");
+    write_file(place, "other/run.json", "{}");
+    write_file(place, "other/theirs", "x");
+    assert_int_equal(symlink("empty.csv", temp_dir_file(place->run, "link", path)), 0);
+    assert_int_equal(record_close(record, "complete", NULL), 0);
+    json_t *root = load(place);
+    json_t *files = json_object_get(root, "files");
+    assert_int_equal(json_object_size(files), 2);
+    json_t *empty = json_object_get(files, "empty.csv"), *abc = json_object_get(files, "deep/abc");
+    assert_int_equal(json_integer_value(json_object_get(empty, "bytes")), 0);
+    assert_int_equal(json_integer_value(json_object_get(abc, "bytes")), 3);
+    // The examples of FIPS 180.
+    assert_string_equal(json_string_value(json_object_get(empty, "sha256")),
+                        "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+    assert_string_equal(json_string_value(json_object_get(abc, "sha256")),
+                        "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    json_decref(root);
+}
+
 static void a_record_is_never_overwritten(void **state)
 {
     struct place *place = *state;
@@ -325,6 +367,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(anomalies_are_kept_in_order_with_their_time, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_flood_of_anomalies_is_cut_and_says_so, set_up, tear_down),
         cmocka_unit_test_setup_teardown(closing_gives_status_and_end, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(closing_lists_every_file_with_size_and_checksum, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_record_is_never_overwritten, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_folder_that_cannot_be_made_is_named, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_value_that_could_not_be_made_fails_one_save_and_keeps_the_rest,
