@@ -68,10 +68,11 @@ int broker_record_open(struct broker_record **opened, const char *dir, int argc,
     if (code == 0)
         code = record_save(record->record, err);
 done:
-    if (code < 0)
+    if (code < 0) {
         broker_record_close(record, NULL, "failed", NULL);
-    else
-        *opened = record;
+        return dir ? err_prefix(err, code, "--record") : code;
+    }
+    *opened = record;
     return code;
 }
 

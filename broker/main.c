@@ -181,7 +181,7 @@ int main(int argc, char **argv)
     check_descriptors(&config);
     struct broker_record *record;
     if (broker_record_open(&record, config.record, argc, argv, &config, &err) < 0)
-        return complain(&err, EXIT_FAILED);
+        return complain(&err, config.record ? EXIT_USAGE : EXIT_FAILED);
     struct broker_statistics statistics = {0};
     int code = serve(&config, record, &statistics, &err);
     if (code < 0)

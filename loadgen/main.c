@@ -103,8 +103,10 @@ int main(int argc, char **argv)
         return complain(&err, EXIT_USAGE);
     plan_free(&plan);
     struct record *record = NULL;
-    if (config.record_dir && record_open(&record, config.record_dir, "load", argc, command, &err) < 0)
+    if (config.record_dir && record_open(&record, config.record_dir, "load", argc, command, &err) < 0) {
+        err_prefix(&err, 0, "--record");
         return complain(&err, EXIT_USAGE);
+    }
     free(command);
     struct run run;
     int code = play(&run, &config, record, &err);

@@ -44,3 +44,17 @@ def test_verify_accepts_fresh_records_of_broker_and_generator(tmp_path):
     done = verify(generator)
     assert done.returncode == 1
     assert "memory.csv: has" in done.stdout
+
+
+@pytest.mark.parametrize("program", [["poolmark-broker", "--listen", "127.0.0.1:0"],
+                                     ["poolmark-loadgen", "connect", "--target", "127.0.0.1:1"]])
+def test_a_folder_that_cannot_be_used_is_bad_usage(tmp_path, program):
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken/run.json").write_text("{}", encoding="utf-8")
+    for folder in ("file", "file/below", "taken"):
+        done = subprocess.run([BUILD / program[0], *program[1:], "--record", tmp_path / folder],
+                              capture_output=True, text=True, timeout=GUARD_S, check=False)
+        assert done.returncode == 2
+        assert f"{program[0]}: --record: " in done.stderr and folder in done.stderr
+        assert done.stdout == ""
