@@ -14,13 +14,13 @@ import tempfile
 import time
 from pathlib import Path
 
-from poolmark_lib import host, plot, suite_file, summary
+from poolmark_lib import dry_run, host, plot, suite_file, summary
 from poolmark_lib.children import Child, Children, Interrupted
 from poolmark_lib.errors import PoolmarkError, UsageError
 from poolmark_lib.facts import meminfo
 from poolmark_lib.measures import take_load, take_memory, take_pools, take_steps
 from poolmark_lib.options import MOST_CONNECTIONS, MOST_REPETITIONS, count
-from poolmark_lib.paths import build_dir, for_people
+from poolmark_lib.paths import RUNS, build_dir, for_people
 from poolmark_lib.plan import Plan, make_plan
 from poolmark_lib.read_record import Run
 from poolmark_lib.record import Cell, Record
@@ -113,6 +113,9 @@ class CellRun:
         self.good = False
         self.cell.anomaly(what, text)
 
+    def load_folder(self, phase: dict) -> Path:
+        return self.cell.folder / ("load" if phase is self.planned.phases[0] else f"load-{phase['name']}")
+
     def load_argv(self, phase: dict, folder: Path) -> list[str]:
         config = self.cell.data["config"]
         options = {"target": ",".join(self.target.urls), "engine": config.get("engine", "paho")}
@@ -156,8 +159,7 @@ class CellRun:
             self.failed("clients", f"{name}: the generator reports clients that failed or were dropped")
 
     def phase(self, phase: dict, single: bool) -> None:
-        name = phase["name"]
-        folder = self.cell.folder / ("load" if phase is self.planned.phases[0] else f"load-{name}")
+        name, folder = phase["name"], self.load_folder(phase)
         argv = self.load_argv(phase, folder)
         self.cell.command(argv)
         load = self.children.start("poolmark-loadgen", argv, self.cell.folder / f"{name}.log")
@@ -351,18 +353,14 @@ def load_suite(args, build: Path) -> Suite:
                            only=args.only, fit=fits_here)
 
 
-def dry_run(suite: Suite, build: Path, limit: int) -> None:
+def print_commands(suite: Suite, build: Path, limit: int, out: str | None) -> None:
+    """Every command line of the run, as far as it is known before a start."""
+    folder, programs = Path(out or for_people(RUNS / "RUN")), Path(for_people(build))
+    print(dry_run.EXPLAINED + ("" if out else f"; {folder}: the run's folder"))
     for planned in suite.cells:
         plan = plan_for(planned.config, planned.load, planned.phases, limit)
-        print(f"{planned.id}: {'; '.join(plan.sentences())}")
-        if planned.config["target"] == "poolmark":
-            options = {"pool": planned.config.get("strategy"), "shape": planned.config.get("shape"), **planned.broker}
-            print("  " + " ".join([for_people(build / "poolmark-broker"), *option_words(options)]))
-        for phase in planned.phases:
-            options = {"engine": planned.config.get("engine"), **planned.load, **phase}
-            scenario = options.pop("scenario")
-            options.pop("name")
-            print("  " + " ".join([for_people(build / "poolmark-loadgen"), scenario, *option_words(options)]))
+        cell = dry_run.planned_cell(planned.id, planned.config, folder)
+        dry_run.print_cell(CellRun(cell, planned, plan, programs, suite.seed, None), plan.sentences())
 
 
 def run(args) -> int:
@@ -379,7 +377,7 @@ def run(args) -> int:
         return 0
     limit = raise_descriptor_limit()
     if args.dry_run:
-        dry_run(suite, build, limit)
+        print_commands(suite, build, limit, args.out)
         return 0
     check_programs(build)
     if args.out and Path(args.out).is_dir() and any(Path(args.out).iterdir()):

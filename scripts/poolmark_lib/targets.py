@@ -133,11 +133,18 @@ class Mosquitto(Target):
                 return path
         raise PoolmarkError("mosquitto is not installed; scripts/deps --test installs it")
 
+    def config_file(self) -> Path:
+        return self.cell.folder / "mosquitto.conf"
+
+    @staticmethod
+    def config_text(port) -> str:
+        return (f"listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\nmax_connections -1\n"
+                "connection_messages false\nlog_dest stderr\nlog_type error\nlog_type warning\n"
+                "log_type notice\nlog_type information\n")
+
     def _start_on(self, children: Children, port: int) -> Child:
-        config = self.cell.folder / "mosquitto.conf"
-        config.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\nmax_connections -1\n"
-                          "connection_messages false\nlog_dest stderr\nlog_type error\nlog_type warning\n"
-                          "log_type notice\nlog_type information\n")
+        config = self.config_file()
+        config.write_text(self.config_text(port))
         argv = [self.program(), "-c", str(config)]
         child = children.start("mosquitto", argv, self.cell.folder / "broker.log", read="both",
                                env=allocators.environment(self.cell.data["config"].get("allocator", "glibc")))

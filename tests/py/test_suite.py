@@ -2,6 +2,8 @@
 """The suite runner against stand-ins for broker and generator (tests/py/fakes): what goes wrong is marked, what was
 measured is kept, and nothing is left running."""
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -259,8 +261,37 @@ def test_list_and_dry_run_start_nothing(poolmark, tmp_path):
     assert poolmark("suite", file, "--list").stdout.split() == ["classic-malloc-paho-100.1", "classic-expand-paho-100.1"]
     done = poolmark("suite", file, "--dry-run", "--build", "nowhere")
     assert done.returncode == 0
-    assert "poolmark-broker --pool malloc --shape classic" in done.stdout
-    assert "poolmark-loadgen publish --engine paho --pairs 10 --qos 1" in done.stdout
+    assert "nowhere/poolmark-broker --listen 127.0.0.1:0 --pool malloc --shape classic --record " in done.stdout
+    assert "poolmark-loadgen publish --target mqtt://127.0.0.1:PORT1 --engine paho --pairs 10 --qos 1" in done.stdout
+    assert "--connections 100 " in done.stdout
+    done = poolmark("suite", file, "--dry-run", "--connections", "70")
+    assert "--connections 70 --watch-pid PID1 --seed 1 --record results/runs/RUN/cells/classic-malloc-paho-70.1/load" in done.stdout
+    assert not (ROOT / "results/runs/RUN").exists()
+
+
+@pytest.mark.parametrize("text, limit", [(SUITE, 20_000), (STEPS.replace("connections = 1000", "connections = 4000"), 3_000)])
+def test_a_dry_run_prints_what_a_run_then_records(tmp_path, text, limit):
+    """Word for word, but for the ports and process ids that nobody knows before."""
+    (tmp_path / "small.toml").write_text(text)
+
+    def call(*words):
+        done = subprocess.run(["bash", "-c", f'ulimit -n {limit} && exec "$@"', "bash", str(ROOT / "scripts/poolmark"), "suite",
+                               str(tmp_path / "small.toml"), "--build", str(FAKES), "--out", str(tmp_path / "run"), *words],
+                              capture_output=True, text=True, timeout=240, cwd=ROOT)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    told = [shlex.split(line) for line in call("--dry-run").splitlines() if line and not line.startswith("#")]
+    assert not (tmp_path / "run").exists()
+    call()
+    made = [command for cell in read_record.load(tmp_path / "run").data["cells"] for command in cell["commands"]]
+    assert len(told) == len(made)
+    for planned, real in zip(told, made, strict=True):
+        planned = [re.sub(r":PORT\d+", ":N", word).replace(f"{tmp_path}/run/", "") for word in planned]
+        planned = ["N" if word.startswith("PID") else word for word in planned]
+        real = [re.sub(r"(mqtt://[0-9.]+):\d+", r"\1:N", word) for word in real]
+        real = ["N" if before == "--watch-pid" else word for before, word in zip(["", *real], real, strict=False)]
+        assert planned == real
 
 
 def test_strategies_are_taken_when_the_broker_knows_them(poolmark, tmp_path):
