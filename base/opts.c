@@ -266,6 +266,23 @@ static const char *refused_argument(char **argv)
     return before;
 }
 
+// The option that getopt has just read, as it was written, with its dashes.
+static const char *written_option(char **argv)
+{
+    return optarg && optarg == argv[optind - 1] ? argv[optind - 2] : argv[optind - 1];
+}
+
+// getopt_long takes the beginning of a name for the name; a script that relies on it breaks when an option is
+// added.
+static int refuse_beginning(const char *name, const char *written, struct err *err)
+{
+    size_t bytes = strcspn(written, "=");
+    if (bytes == strlen(name) + 2) {
+        return 0;
+    }
+    return err_set(err, -EINVAL, "%.*s: is not an option; --%s is", (int)bytes, written, name);
+}
+
 static int read_arguments(const struct opt *table, const struct option *options, void *config, int argc,
                           char **argv, struct err *err)
 {
@@ -278,16 +295,20 @@ static int read_arguments(const struct opt *table, const struct option *options,
         if (code == -1) {
             return OPTS_RUN;
         }
-        if (code == CODE_HELP) {
-            return OPTS_HELP;
-        }
-        if (code == CODE_VERSION) {
-            return OPTS_VERSION;
-        }
         if (code == '?' || code == ':') {
             return refuse_option(table, code, refused_argument(argv), err);
         }
-        int done = set_value(&table[code - CODE_FIRST], optarg, config, err);
+        const char *name = code == CODE_HELP      ? "help"
+                           : code == CODE_VERSION ? "version"
+                                                  : table[code - CODE_FIRST].name;
+        int done = refuse_beginning(name, written_option(argv), err);
+        if (done < 0) {
+            return done;
+        }
+        if (code == CODE_HELP || code == CODE_VERSION) {
+            return code == CODE_HELP ? OPTS_HELP : OPTS_VERSION;
+        }
+        done = set_value(&table[code - CODE_FIRST], optarg, config, err);
         if (done < 0) {
             return done;
         }

@@ -50,8 +50,8 @@ struct opt {
 enum opts_result { OPTS_RUN = 0, OPTS_HELP = 1, OPTS_VERSION = 2 }; // or negative errno
 
 // Sets every default, then reads argv. `*rest` is the index of the first argument that is no option; options
-// may stand after arguments. Returns an opts_result, or -EINVAL with the text in `err` (then the config is
-// not to be used).
+// may stand after arguments; their names are written in full. Returns an opts_result, or -EINVAL with the
+// text in `err` (then the config is not to be used).
 int opts_parse(const struct opt *table, void *config, int argc, char **argv, int *rest, struct err *err)
     __attribute__((warn_unused_result));
 
