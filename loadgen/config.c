@@ -56,7 +56,7 @@ static const struct opt table[] = {
     {"tokens", "N", OPT_COUNT, AT(tokens), "0", 0, 10000, NULL,
      "workers that connect at a time when there is no --rate; 0: what the engine likes", NULL},
     {"window", "N", OPT_COUNT, AT(window), "0", 0, 100000, NULL,
-     "connects under way at once in one worker (raw); 0: what the engine likes", NULL},
+     "connects under way at once in one worker; 0: what the engine likes", NULL},
     {NULL, NULL, OPT_HEADING, 0, NULL, 0, 0, NULL, "Connections", NULL},
     {"connections", "N", OPT_COUNT, AT(connections), "0", 0, 100e6, NULL,
      "how many; 0: 1000 for connect, two a pair for publish", NULL},

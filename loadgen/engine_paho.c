@@ -13,7 +13,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum client_state { IDLE, CONNECTING, OPEN, ENDED };
+// All of a process at once is as fast, and each then waits for all the others: 500 ms at the median of 500
+// clients, where a window of 64 gives 25 ms.
+enum { WINDOW = 64 };
+
+enum client_state { IDLE, QUEUED, CONNECTING, OPEN, ENDED };
 
 struct paho_client {
     struct engine_run *run;
@@ -28,7 +32,9 @@ struct engine_run {
     struct paho_client *clients;
     struct paho_queue *queue; // what the library's threads tell us
     struct paho_waker waker;
-    int64_t connecting; // connects under way
+    int64_t connecting, window; // connects under way, and how many may be
+    uint32_t *waiting; // clients in the order of their connects; those from head to tail have yet to begin
+    int64_t queue_head, queue_tail;
 };
 
 static int64_t number_of(const struct paho_client *client)
@@ -150,9 +156,11 @@ static int paho_open(struct engine_run **run_out, const struct engine_config *co
         return err_set(err, code, "out of memory for the engine");
     run->config = *config;
     run->clients = calloc((size_t)config->clients, sizeof *run->clients);
-    if (!run->clients) {
+    run->waiting = calloc((size_t)config->clients, sizeof *run->waiting);
+    run->window = config->window > 0 ? config->window : WINDOW;
+    if (!run->clients || !run->waiting) {
         err_set(err, code, "out of memory for %lld clients", (long long)config->clients);
-        goto fail_run;
+        goto fail_clients;
     }
     for (int64_t i = 0; i < config->clients; i++)
         run->clients[i].run = run;
@@ -167,7 +175,7 @@ static int paho_open(struct engine_run **run_out, const struct engine_config *co
     return 0;
 fail_clients:
     free(run->clients);
-fail_run:
+    free(run->waiting);
     free(run);
     return code;
 }
@@ -187,11 +195,8 @@ static int create(struct engine_run *run, struct paho_client *client)
     return code == MQTTASYNC_SUCCESS ? 0 : -EINVAL;
 }
 
-static int paho_connect(struct engine_run *run, int64_t number)
+static int begin_connect(struct engine_run *run, struct paho_client *client)
 {
-    struct paho_client *client = &run->clients[number];
-    if (client->state != IDLE)
-        return -EISCONN;
     int code = create(run, client);
     if (code < 0)
         return code;
@@ -203,14 +208,31 @@ static int paho_connect(struct engine_run *run, int64_t number)
     options.onSuccess = on_connected;
     options.onFailure = on_connect_failed;
     options.context = client;
-    client->started_ns = clock_now_ns();
-    client->state = CONNECTING;
-    if (MQTTAsync_connect(client->handle, &options) != MQTTASYNC_SUCCESS) {
-        client->state = ENDED;
-        return -EINVAL;
+    return MQTTAsync_connect(client->handle, &options) == MQTTASYNC_SUCCESS ? 0 : -EINVAL;
+}
+
+// As many as the window has room for.
+static void start_queued(struct engine_run *run)
+{
+    while (run->queue_head < run->queue_tail && run->connecting < run->window) {
+        struct paho_client *client = &run->clients[run->waiting[run->queue_head++]];
+        client->state = CONNECTING;
+        client->started_ns = clock_now_ns();
+        run->connecting++;
+        int code = begin_connect(run, client);
+        if (code < 0)
+            push(client, (struct engine_event){.kind = ENGINE_FAILED, .reason = tally_reason_of_errno(code)});
+        paho_waker_connecting(&run->waker, client->started_ns);
     }
-    run->connecting++;
-    paho_waker_connecting(&run->waker, client->started_ns);
+}
+
+static int paho_connect(struct engine_run *run, int64_t number)
+{
+    if (run->clients[number].state != IDLE)
+        return -EISCONN;
+    run->clients[number].state = QUEUED;
+    run->waiting[run->queue_tail++] = (uint32_t)number;
+    start_queued(run);
     return 0;
 }
 
@@ -293,6 +315,7 @@ static bool admit(struct paho_client *client, enum engine_event_kind kind)
 static void paho_step(struct engine_run *run, int64_t until_ns)
 {
     size_t count;
+    start_queued(run);
     int64_t wake_ns = paho_waker_tick(&run->waker, clock_now_ns(), run->connecting);
     if (wake_ns < until_ns)
         until_ns = wake_ns;
@@ -313,6 +336,7 @@ static void paho_close(struct engine_run *run)
             MQTTAsync_destroy(&run->clients[i].handle);
     paho_queue_close(run->queue);
     free(run->clients);
+    free(run->waiting);
     free(run);
 }
 
@@ -330,7 +354,7 @@ const struct engine engine_paho = {
     .caps = ENGINE_CAP_RESTLESS,
     .clients = 500,
     .clients_max = 2000,
-    .tokens = 16,
+    .tokens = 6,
     .open = paho_open,
     .connect = paho_connect,
     .subscribe = paho_subscribe,
