@@ -210,6 +210,6 @@ def run(args) -> int:
         code = runner.run(rounds, budget_s)
     finally:
         status = runner.close(code)
-    print(bench_tables.terminal(runner.results))
+    print(bench_tables.terminal(runner.results, bool(args.filter)))
     say(f"{status}: {for_people(record.folder)}/bench.md, bench.csv, run.json")
     return code

@@ -85,9 +85,11 @@ def counter_table(results: Results, workloads, columns) -> tuple[list[str], list
     return (["workload", "contender", *(name for name, _, _ in columns)], rows) if rows else None
 
 
-def headline_rows(found: list[Headline]) -> list[list[str]]:
+def headline_rows(found: list[Headline], only_measured: bool = False) -> list[list[str]]:
     rows = []
     for one in found:
+        if only_measured and not one.value:
+            continue
         unit = f" {one.unit}" if one.unit else ""
         value = f"{show(one.value.median)}{unit}" if one.value else "not measured"
         rows.append([one.name, value, show_spread(one.value), one.target, one.note])
@@ -108,7 +110,8 @@ def with_gaps(table: str, rows: list[list[str]]) -> str:
     return "\n".join(out)
 
 
-def terminal(results: Results) -> str:
+def terminal(results: Results, filtered: bool = False) -> str:
+    """`filtered`: not all was asked for, so headlines without a figure say nothing and are left out."""
     parts = []
     rows = time_rows(results)
     if rows:
@@ -117,19 +120,22 @@ def terminal(results: Results) -> str:
         table = counter_table(results, workloads, columns)
         if table:
             parts.append(f"{title}\n{text_table(*table, 'll' + 'r' * (len(table[0]) - 2))}")
-    parts.append(text_table(HEADLINE_HEAD, headline_rows(headlines(results)), "lrrll"))
+    rows = headline_rows(headlines(results), filtered)
+    if rows:
+        parts.append(text_table(HEADLINE_HEAD, rows, "lrrll"))
     return "\n\n".join(parts)
 
 
 def markdown(results: Results, data: dict) -> str:
     tool, host = data["tool"], data["host"]
     changed = ", with changes" if tool["dirty"] else ""
+    rows = headline_rows(headlines(results), bool(data["config"].get("filter")))
     parts = [
         "# Benchmarks", f"Run {data['id']}, status {data['status']}. Commit {tool['commit']}{changed}, "
         f"{tool['compiler']}, {tool['flags']}. {host['cores']} x {host['cpu_model']}, kernel {host['kernel']}.",
         "Medians over repetitions in random order, each its own process; quartiles beside them; a ratio is the median "
         "of the ratios of single rounds. An operation is a get and its put where nothing else is said.",
-        "## Headlines", markdown_table(HEADLINE_HEAD, headline_rows(headlines(results)), "lrrll"), "## Time",
+        *(["## Headlines", markdown_table(HEADLINE_HEAD, rows, "lrrll")] if rows else []), "## Time",
         markdown_table(TIME_HEAD, time_rows(results), "llrrrr")]
     for title, workloads, columns in COUNTER_TABLES:
         table = counter_table(results, workloads, columns)

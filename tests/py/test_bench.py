@@ -222,6 +222,14 @@ def test_the_table_has_median_quartiles_and_both_ratios():
     assert "not measured" in bench_tables.terminal(results)
 
 
+def test_headlines_without_a_figure_are_left_out_when_not_all_was_asked_for():
+    found = {"lifo/null/3072": {"time": [2.0]}, "lifo/slab/3072": {"time": [3.0]}}
+    shown = bench_tables.terminal(results_of(found), filtered=True)
+    assert "lifo: slab - null" in shown and "not measured" not in shown and "blowup" not in shown
+    found.pop("lifo/slab/3072")
+    assert "headline" not in bench_tables.terminal(results_of(found), filtered=True)
+
+
 # Whole runs of the real program.
 
 @needs_program
@@ -230,7 +238,7 @@ def test_a_small_run_end_to_end(poolmark, tmp_path):
     done = poolmark("bench", "--build", build_dir(), "--filter", "^lifo/(null|malloc|glibc-tuned|tcmalloc|expand)/64$",
                     "--repetitions", "2", "--min-time", "1ms", "--seed", "7", "--out", out)
     assert done.returncode == 0, done.stderr
-    assert "lifo/64" in done.stdout and "tcmalloc" in done.stdout and "headline" in done.stdout
+    assert "lifo/64" in done.stdout and "tcmalloc" in done.stdout and "not measured" not in done.stdout
     data = json.loads((out / "run.json").read_text())
     assert (data["kind"], data["status"], data["seed"], anomalies(data)) == ("bench", "complete", 7, [])
     cells = {cell["id"]: cell for cell in data["cells"]}
@@ -270,7 +278,7 @@ def test_list_and_dry_run_start_nothing(poolmark, tmp_path):
 @pytest.mark.parametrize("words, named", [
     (("--filter", "("), "not a regular expression"),
     (("--filter", "^nothing/"), "no benchmark of the selection matches"),
-    (("--repetitions", "0"), "--repetitions 0"),
+    (("--repetitions", "0"), "argument --repetitions: '0' is out of bounds; it may be 1 to 1 000"),
     (("--repetitions", "some"), "'some' is not a count"),
     (("--min-time", "soon"), "'soon' is not a span of time"),
     (("--seed", "1.5"), "1.5"),
