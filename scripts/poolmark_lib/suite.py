@@ -315,8 +315,9 @@ def run_cells(suite: Suite, record: Record, build: Path, limit: int) -> int:
                 say(f"[{begun}/{len(suite.cells)}] {planned.id}")
                 run_cell(suite, record, planned, build, limit, children)
         except Interrupted as interrupted:
-            record.anomaly("interrupted", f"{interrupted}; {len(suite.cells) - begun} of {len(suite.cells)} cells were "
-                                          "not begun")
+            left = len(suite.cells) - begun
+            record.anomaly("interrupted", str(interrupted) + (f"; {left} of {len(suite.cells)} cells were not begun" if left
+                                                              else ""))
             return 128 + interrupted.number
     return 0 if all(cell["status"] == "complete" for cell in record.data["cells"]) else 1
 
@@ -368,7 +369,7 @@ def run(args) -> int:
         if not args.list:
             raise UsageError(f"name a suite: {', '.join(suite_file.names())}")
         for name in suite_file.names():
-            print(f"{name}: {suite_file.read(name)[1].get('title', '')}")
+            print(f"{name}: {suite_file.listed_title(name)}")
         return 0
     build = build_dir(args.build)
     suite = load_suite(args, build)

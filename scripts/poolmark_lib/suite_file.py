@@ -12,7 +12,8 @@
     [[override]]      when = {...} of config, then config, broker, load to lay over where it is so
     [[ratio]]         metric, of = {...}, to = {...}, by = "axis": printed with its spread
 
-"{connections}" and "{2*connections}" in an option become numbers. connections = "fit" is what the host's memory holds.
+"{connections}" and "{2*connections}" in an option become numbers, "{connections}" in the title the most that a cell has.
+connections = "fit" is what the host's memory holds.
 """
 import copy
 import itertools
@@ -23,6 +24,7 @@ from pathlib import Path
 
 from poolmark_lib.errors import UsageError
 from poolmark_lib.paths import SUITES
+from poolmark_lib.units import show_count
 
 KEYS = {"title", "kind", "repetitions", "seed", "plot", "config", "axes", "axes_if_known", "broker", "load", "phase",
         "group", "override", "ratio"}
@@ -145,6 +147,19 @@ def cell_name(config: dict) -> str:
     return re.sub(r"[^A-Za-z0-9_.=+-]+", "_", "-".join(parts)) or "cell"
 
 
+def title_of(name: str, data: dict, counts: list) -> str:
+    """The title; `counts` are the cells' connections, of which it names the most."""
+    most = max((count for count in counts if isinstance(count, int)), default=None)
+    return str(data.get("title", name)).replace("{connections}", show_count(most) if most else "N")
+
+
+def listed_title(name: str) -> str:
+    """The title of a suite as its file has it, without the cells."""
+    data = read(name)[1]
+    parts = [data, *data.get("group", [])]
+    return title_of(name, data, [part.get("config", {}).get("connections") for part in parts])
+
+
 def combinations(axes: dict, known_axes: dict, strategies: list[str] | None) -> list[dict]:
     """Every combination of the axes' values; the last axis runs fastest."""
     full = {name: list(values) for name, values in axes.items()}
@@ -213,5 +228,6 @@ def load(name_or_file: str, *, strategies: list[str] | None = None, repetitions:
     for repetition in range(1, count + 1):
         for cell in base if repetition % 2 else reversed(base):
             cells.append(CellPlan(f"{cell.id}.{repetition}", cell.config, repetition, cell.broker, cell.load, cell.phases))
-    return Suite(name, data.get("title", name), data.get("kind", "suite"), count, data.get("seed", 1), data.get("plot"),
-                 data.get("ratio", []), cells)
+    title = title_of(name, data, [cell.config["connections"] for cell in base])
+    return Suite(name, title, data.get("kind", "suite"), count, data.get("seed", 1), data.get("plot"), data.get("ratio", []),
+                 cells)

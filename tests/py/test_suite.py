@@ -230,6 +230,19 @@ def test_an_interrupted_run_keeps_what_it_measured_and_leaves_nothing_running(tm
     assert "memory per connection" in out
 
 
+def test_an_interrupt_in_the_last_cell_speaks_of_no_others(tmp_path):
+    file = tmp_path / "small.toml"
+    file.write_text(SUITE)
+    process = subprocess.Popen([str(ROOT / "scripts/poolmark"), "suite", str(file), "--build", str(FAKES), "--out",
+                                str(tmp_path / "run"), "--only", "malloc"], env={**os.environ, "FAKE_LOAD": "waits"},
+                               cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    log = tmp_path / "run" / "cells" / "classic-malloc-paho-100.1" / "connect.log"
+    wait_for(lambda: log.is_file() and "connected" in log.read_text())
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=240) and process.returncode == 130
+    assert read_record.load(tmp_path / "run").data["anomalies"][0]["text"] == "interrupted by SIGINT"
+
+
 def test_children_go_when_the_suite_is_killed(tmp_path):
     file = tmp_path / "small.toml"
     file.write_text(SUITE)

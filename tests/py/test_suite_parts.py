@@ -67,6 +67,19 @@ def test_fit_is_asked_for_the_cells_that_want_it(tmp_path):
     assert suite.cells[0].config["connections"] == 1234
 
 
+def test_the_title_names_the_connections_of_this_run(tmp_path):
+    file = write_suite(tmp_path, 'title = "Strategies: {connections} clients"\n' + PHASE + '[config]\nconnections = 10_000\n')
+    assert suite_file.load(file).title == "Strategies: 10 000 clients"
+    assert suite_file.load(file, connections=1000).title == "Strategies: 1 000 clients"
+    assert suite_file.listed_title(file) == "Strategies: 10 000 clients"
+
+
+def test_no_committed_suite_has_a_number_of_connections_in_its_title():
+    for name in suite_file.names():
+        shown = suite_file.load(name, connections=1234, fit=lambda config: 1).title
+        assert "000" not in shown and "illion" not in shown and "{" not in shown, shown
+
+
 def test_options_become_words():
     assert option_words({"a": 1, "b": ["x", "y=2"], "c": True, "d": False, "e": None}) == [
         "--a", "1", "--b", "x", "--b", "y=2", "--c"]
