@@ -21,6 +21,18 @@ def test_help_names_every_command(poolmark):
     assert "suite" in done.stdout and "merge" in done.stdout
 
 
+@pytest.mark.parametrize("command, text", [
+    ("suite", "130 or 143 interrupted"), ("bench", "130 or 143 interrupted"), ("host", "1 it does not"),
+    ("capacity", "gives no forecast"), ("verify", "1 something is not"), ("merge", "2 wrong call"), ("report", "2 wrong call"),
+    ("trend", "2 wrong call"), ("sensitivity", "2 wrong call"), ("compare", "3 not comparable"), ("nightly", "3 not comparable"),
+])
+def test_help_tells_the_exit_codes(poolmark, command, text):
+    done = poolmark(command, "--help")
+    assert done.returncode == 0
+    told = " ".join(done.stdout[done.stdout.rindex("exit codes: "):].split())
+    assert text in told
+
+
 @pytest.mark.parametrize("words", [("verify",), ("verify", "--wrong", "x"), ("merge", "--ou", "x", "y")])
 def test_a_wrong_call_is_exit_2(poolmark, words):
     assert poolmark(*words).returncode == 2
