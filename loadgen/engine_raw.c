@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 enum {
-    WINDOW = 256,
+    WINDOW = 128,
     EVENTS = 256,
 };
 
