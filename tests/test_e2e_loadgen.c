@@ -168,6 +168,24 @@ static void test_both_engines_publish_at_every_qos(void **state)
     assert_int_equal(process_stop(broker), 0);
 }
 
+static void test_connects_at_a_rate_are_measured_from_their_intended_times(void **state)
+{
+    (void)state;
+    struct process *broker = process_start_broker(NULL, NULL);
+    for (int i = 0; i < 2; i++) {
+        struct load load;
+        prepare(&load, process_port(broker), "connect", engines[i]);
+        add(&load, "--connections", "100", "--rate", "500", NULL);
+        assert_int_equal(run(&load), 0);
+        assert_true(metric(&load, "connect.count") == 100);
+        assert_true(metric(&load, "connect.max") >= metric(&load, "connect_uncorrected.p50"));
+        assert_true(metric(&load, "connect.seconds") >= 0.198); // the hundredth is due then
+        assert_true(metric(&load, "schedule.lag_max") >= metric(&load, "schedule.lag_p99"));
+        finish(&load);
+    }
+    assert_int_equal(process_stop(broker), 0);
+}
+
 static void test_publishing_without_a_rate_loses_nothing(void **state)
 {
     (void)state;
@@ -552,6 +570,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_both_engines_connect_to_the_reference_broker),
         cmocka_unit_test(test_both_engines_publish_at_every_qos),
+        cmocka_unit_test(test_connects_at_a_rate_are_measured_from_their_intended_times),
         cmocka_unit_test(test_publishing_without_a_rate_loses_nothing),
         cmocka_unit_test(test_steps_are_in_the_record_and_in_a_table),
         cmocka_unit_test(test_the_generator_measures_itself),
