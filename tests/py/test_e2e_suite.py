@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The suite with the real broker and load generator, small: the cells of the committed suites, several broker instances,
-allocators, and processes killed half-way. Every record that a program writes fits the schema."""
+allocators, and processes killed half-way. Every record that a program writes fits the schema, and results/README.md says what
+each of its metrics is."""
 import os
 import signal
 import subprocess
 from pathlib import Path
 
 import pytest
+from documented import undocumented
 from poolmark_lib import read_record
 from poolmark_lib.paths import build_dir
 
@@ -56,7 +58,8 @@ def finish(process, tmp_path):
     run = read_record.load(tmp_path / "run")
     assert read_record.check_files(run) == []
     for record in run.folder.rglob("run.json"):
-        read_record.load(record)
+        data = read_record.load(record).data
+        assert undocumented(name for part in [data, *data.get("cells", [])] for name in part.get("metrics", {})) == []
     return process.returncode, out + err, run
 
 

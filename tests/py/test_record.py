@@ -5,6 +5,7 @@ import math
 
 import numpy
 import pytest
+from documented import undocumented
 from poolmark_lib import merge, read_record
 from poolmark_lib.errors import PoolmarkError, RecordError, UsageError
 from poolmark_lib.record import Record, metric, new_id, number
@@ -278,3 +279,10 @@ def test_the_schema_itself_is_one():
     import jsonschema
 
     jsonschema.Draft202012Validator.check_schema(read_record._validator().schema)
+
+
+def test_the_table_of_metrics_is_read_as_people_read_it():
+    assert undocumented(["connect.p50", "ack_qos1.mean", "messages.lost", "pool.refused", "step.10.delivery.p99_9",
+                         "schedule.lag_max", "generator.added_latency_p99"]) == []
+    assert undocumented(["connect.p51", "messages.sunk", "step.x.took_ns", "lost", ".lost"]) == [
+        ".lost", "connect.p51", "lost", "messages.sunk", "step.x.took_ns"]
