@@ -7,6 +7,7 @@ is kept, the record says incomplete).
 """
 import json
 import os
+import re
 import resource
 import signal
 import sys
@@ -17,7 +18,7 @@ from pathlib import Path
 from poolmark_lib import dry_run, host, plot, suite_file, summary
 from poolmark_lib.children import Child, Children, Interrupted
 from poolmark_lib.errors import PoolmarkError, UsageError
-from poolmark_lib.facts import meminfo
+from poolmark_lib.facts import meminfo, read_text
 from poolmark_lib.measures import take_load, take_memory, take_pools, take_steps
 from poolmark_lib.options import MOST_CONNECTIONS, MOST_REPETITIONS, count
 from poolmark_lib.paths import RUNS, build_dir, for_people
@@ -51,12 +52,23 @@ def raise_descriptor_limit() -> int:
     return hard
 
 
-def settle(limit_s: float = 5.0) -> None:
-    """Waits until the kernel has given back what the cell before took: its slab is level, or `limit_s` is over."""
-    deadline = time.monotonic() + limit_s
+def closing_sockets() -> int:
+    """Sockets that the kernel still keeps of connections that are gone: orphans and those in TIME-WAIT."""
+    match = re.search(r"^TCP: inuse \d+ orphan (\d+) tw (\d+)", read_text("/proc/net/sockstat") or "", re.M)
+    return int(match[1]) + int(match[2]) if match else 0
+
+
+def settle(connections: int) -> None:
+    """Waits until the kernel has given back what the cell before took: its slab is level, and, before a cell of many
+    connections, whose memory is to be told from that of the last ones, few sockets are still closing (TIME-WAIT lasts a
+    minute). Bounded in time."""
+    if connections < SETTLE_FROM:
+        return
+    many = connections >= 10 * SETTLE_FROM
+    deadline = time.monotonic() + (120.0 if many else 5.0)
     level = 0
     last = meminfo().get("Slab", 0)
-    while level < 3 and time.monotonic() < deadline:
+    while time.monotonic() < deadline and (level < 3 or many and closing_sockets() > connections / 1000):
         time.sleep(0.2)
         now = meminfo().get("Slab", 0)
         level = level + 1 if abs(now - last) < 256 << 10 else 0
@@ -309,8 +321,7 @@ def run_cells(suite: Suite, record: Record, build: Path, limit: int) -> int:
         begun = 0
         try:
             for planned in suite.cells:
-                if planned.config["connections"] >= SETTLE_FROM:
-                    settle()
+                settle(planned.config["connections"])
                 begun += 1
                 say(f"[{begun}/{len(suite.cells)}] {planned.id}")
                 run_cell(suite, record, planned, build, limit, children)

@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The committed runs: readable, complete, and their files as recorded."""
+from pathlib import Path
+
+import pytest
+from poolmark_lib import read_record
+
+REFERENCE = Path(__file__).resolve().parents[2] / "results" / "reference"
+RUNS = sorted(REFERENCE.glob("*/run.json"))
+
+
+@pytest.mark.parametrize("path", RUNS, ids=[path.parent.name for path in RUNS])
+def test_a_committed_run_is_as_it_was_recorded(path):
+    run = read_record.load(path)
+    assert run.data["status"] == "complete"
+    assert read_record.check_files(run, present=True) == []
