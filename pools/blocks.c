@@ -1,36 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pools/blocks.h"
 
+#include "pools/block_deque.h"
 #include "pools/expand.h"
 #include "pools/poison.h"
 #include "pools/pool_strategy.h"
 
 #include <errno.h>
 #include <pthread.h>
-#include <stdalign.h>
-
-enum { PAGE_BYTES = 4096, ALIGNMENT = 16 };
-
-// In front of the object. Free blocks are linked; nothing is written into the object.
-struct block {
-    alignas(ALIGNMENT) struct block *newer, *older;
-    size_t bytes; // of the object
-    int64_t used_ns;
-    bool is_overflow;
-};
 
 struct pool {
     struct pool_base base;
     struct pool_config config;
 
-    pthread_mutex_t lock;          // guards the rest
-    pthread_cond_t made;           // being_made fell
-    struct block *newest, *oldest; // the deque of free blocks
-    int64_t free, owned;           // objects
-    int64_t in_use, peak;          // gets whose block is being made among them
-    int64_t being_made;            // of those owned, the ones whose memory has not come yet
-    int64_t owned_bytes;           // of objects owned
-    int64_t floor;                 // made by open and preheat
+    pthread_mutex_t lock; // guards the rest
+    pthread_cond_t made;  // being_made fell
+    struct block_deque free;
+    int64_t owned;        // objects
+    int64_t in_use, peak; // gets whose block is being made among them
+    int64_t being_made;   // of those owned, the ones whose memory has not come yet
+    int64_t owned_bytes;  // of objects owned
+    int64_t floor;        // made by open and preheat
     int64_t hits, misses, overflow, refused, failed, put;
     int64_t expansions, shrinks, sweeps, longest_expansion_ns;
     int64_t cleaned_ns; // when the last cleanup was
@@ -60,101 +50,13 @@ int64_t blocks_shrink_to(int64_t owned, int64_t in_use, int64_t floor)
     return enough < owned ? enough : owned;
 }
 
-// --- blocks ---------------------------------------------------------------------------------------------
-
-static void *object_of(struct block *block)
-{
-    return block + 1;
-}
-
-static struct block *block_of(void *object)
-{
-    return (struct block *)object - 1;
-}
-
-static struct block *make_block(size_t bytes, bool touch)
-{
-    bytes = (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-    struct block *block = pool_memory_alloc(sizeof *block + bytes);
-    if (!block)
-        return NULL;
-    *block = (struct block){.bytes = bytes};
-    // One write a page; volatile, since nobody reads it.
-    for (size_t at = 0; touch && at < bytes; at += PAGE_BYTES)
-        ((volatile char *)object_of(block))[at] = 0;
-    return block;
-}
-
-// Frees a chain linked by `older`. Returns its bytes.
-static int64_t free_blocks(struct block *chain)
-{
-    int64_t bytes = 0;
-    while (chain) {
-        struct block *older = chain->older;
-        bytes += (int64_t)(sizeof *chain + chain->bytes);
-        unpoison(object_of(chain), chain->bytes);
-        pool_memory_free(chain);
-        chain = older;
-    }
-    return bytes;
-}
-
-// A chain of at most `count` new blocks; `made` says how many it has.
-static struct block *make_blocks(int64_t count, size_t bytes, bool touch, int64_t *made)
-{
-    struct block *chain = NULL;
-    for (*made = 0; *made < count; ++*made) {
-        struct block *block = make_block(bytes, touch);
-        if (!block)
-            break;
-        block->older = chain;
-        chain = block;
-    }
-    return chain;
-}
-
-// --- the deque, under the lock --------------------------------------------------------------------------
-
-static void push_newest(struct pool *pool, struct block *block, int64_t now_ns)
-{
-    // The deque is in the order of last use, whoever got the lock first.
-    block->used_ns = pool->newest && pool->newest->used_ns > now_ns ? pool->newest->used_ns : now_ns;
-    block->newer = NULL;
-    block->older = pool->newest;
-    if (pool->newest)
-        pool->newest->newer = block;
-    else
-        pool->oldest = block;
-    pool->newest = block;
-    pool->free++;
-}
-
-static void take_out(struct pool *pool, struct block *block)
-{
-    if (block->newer)
-        block->newer->older = block->older;
-    else
-        pool->newest = block->older;
-    if (block->older)
-        block->older->newer = block->newer;
-    else
-        pool->oldest = block->newer;
-    pool->free--;
-}
-
-static struct block *find(const struct pool *pool, size_t bytes)
-{
-    struct block *block = pool->newest;
-    while (block && !blocks_fit(block->bytes, bytes))
-        block = block->older;
-    return block;
-}
+// --- under the lock -------------------------------------------------------------------------------------
 
 // The block unused longest is no longer the pool's: onto the chain of what is to be freed.
 static struct block *disown_oldest(struct pool *pool, struct block *chain)
 {
-    struct block *block = pool->oldest;
-    take_out(pool, block);
+    struct block *block = pool->free.oldest;
+    block_deque_remove(&pool->free, block);
     pool->owned--;
     pool->owned_bytes -= (int64_t)block->bytes;
     block->older = chain;
@@ -185,8 +87,8 @@ static void adopt(struct pool *pool, struct block *chain, int64_t planned, int64
         struct block *block = chain;
         chain = block->older;
         pool->owned_bytes += (int64_t)block->bytes;
-        poison(object_of(block), block->bytes);
-        push_newest(pool, block, now_ns);
+        poison(block_object(block), block->bytes);
+        block_deque_push(&pool->free, block, now_ns);
     }
 }
 
@@ -202,7 +104,7 @@ static int64_t expand_locked(struct pool *pool, size_t bytes)
     pool->being_made += planned;
     pthread_mutex_unlock(&pool->lock);
     int64_t made, began_ns = clock_now_ns();
-    struct block *chain = make_blocks(planned, bytes, pool->config.touch, &made);
+    struct block *chain = block_make_chain(planned, bytes, pool->config.touch, &made);
     int64_t ended_ns = clock_now_ns();
     pthread_mutex_lock(&pool->lock);
     adopt(pool, chain, planned, made);
@@ -235,9 +137,9 @@ static int blocks_preheat(struct pool *pool, int64_t count)
     if (!fits)
         return -ERANGE;
     int64_t made;
-    struct block *chain = make_blocks(count, pool->config.object_bytes, pool->config.touch, &made);
+    struct block *chain = block_make_chain(count, pool->config.object_bytes, pool->config.touch, &made);
     if (made < count) {
-        (void)free_blocks(chain);
+        (void)block_free_chain(chain);
         chain = NULL;
     }
     pthread_mutex_lock(&pool->lock);
@@ -253,7 +155,7 @@ static int blocks_preheat(struct pool *pool, int64_t count)
 // What the block has beyond the bytes asked for stays out of bounds.
 static void *hand_out(struct block *block, size_t bytes)
 {
-    char *object = object_of(block);
+    char *object = block_object(block);
     unpoison(object, bytes);
     poison(object + bytes, block->bytes - bytes);
     return object;
@@ -262,7 +164,7 @@ static void *hand_out(struct block *block, size_t bytes)
 // A block that came for this get alone, or none; counted as in use already. The lock is not held.
 static void *get_made(struct pool *pool, size_t bytes, bool is_overflow)
 {
-    struct block *block = make_block(bytes, false);
+    struct block *block = block_make(bytes, false);
     pthread_mutex_lock(&pool->lock);
     if (!is_overflow) {
         pool->being_made--;
@@ -314,7 +216,7 @@ static void *get_unfitting_unlock(struct pool *pool, size_t bytes)
     pool->being_made++;
     pool->in_use++;
     pthread_mutex_unlock(&pool->lock);
-    (void)free_blocks(unfit);
+    (void)block_free_chain(unfit);
     return get_made(pool, bytes, false);
 }
 
@@ -323,19 +225,19 @@ static void *blocks_get_bytes(struct pool *pool, size_t bytes)
     bool missed = false;
     struct block *block;
     pthread_mutex_lock(&pool->lock);
-    while (!(block = find(pool, bytes))) {
+    while (!(block = block_deque_find(&pool->free, bytes))) {
         // One at a time grows; who comes meanwhile makes one for himself.
-        bool grows = pool->free == 0 && has_room(pool) && pool->being_made == 0;
+        bool grows = pool->free.count == 0 && has_room(pool) && pool->being_made == 0;
         if (grows && expand_locked(pool, bytes) > 0)
             missed = true;
-        else if (has_room(pool) || pool->oldest)
+        else if (has_room(pool) || pool->free.oldest)
             return get_unfitting_unlock(pool, bytes);
         else if (pool->being_made == 0 || pool->in_use >= pool->config.max)
             return get_past_max_unlock(pool, bytes);
         else
             pthread_cond_wait(&pool->made, &pool->lock); // what is being made may be for us
     }
-    take_out(pool, block);
+    block_deque_remove(&pool->free, block);
     count_in_use(pool);
     if (has_room(pool) && pool->in_use >= expand_trigger(pool->owned, pool->config.expand_at_percent) &&
         expand_locked(pool, bytes) > 0)
@@ -363,7 +265,7 @@ static void blocks_put(struct pool *pool, void *object)
     pool->put++;
     pool->refusing = false;
     if (!is_overflow)
-        push_newest(pool, block, now_ns);
+        block_deque_push(&pool->free, block, now_ns);
     pthread_mutex_unlock(&pool->lock);
     if (is_overflow) {
         unpoison(object, block->bytes);
@@ -377,7 +279,7 @@ static int64_t free_and_tell(struct pool *pool, struct block *chain, int64_t fro
 {
     if (!chain)
         return 0;
-    int64_t began_ns = clock_now_ns(), bytes = free_blocks(chain), ended_ns = clock_now_ns();
+    int64_t began_ns = clock_now_ns(), bytes = block_free_chain(chain), ended_ns = clock_now_ns();
     struct pool_event event = {.kind = POOL_EVENT_SHRINK,
                                .at_ns = ended_ns,
                                .duration_ns = ended_ns - began_ns,
@@ -411,8 +313,8 @@ static int64_t blocks_sweep(struct pool *pool)
         pool->cleaned_ns = now_ns;
         int64_t enough = blocks_shrink_to(from, in_use, pool->floor);
         // The deque is in the order of last use: what has expired is at the front.
-        while (pool->oldest && pool->owned > pool->floor &&
-               (pool->owned > enough || is_expired(pool, pool->oldest, now_ns)))
+        while (pool->free.oldest && pool->owned > pool->floor &&
+               (pool->owned > enough || is_expired(pool, pool->free.oldest, now_ns)))
             chain = disown_oldest(pool, chain);
     }
     int64_t to = pool->owned;
@@ -426,7 +328,7 @@ static int64_t blocks_trim(struct pool *pool)
     struct block *chain = NULL;
     pthread_mutex_lock(&pool->lock);
     int64_t from = pool->owned, in_use = pool->in_use;
-    while (pool->oldest)
+    while (pool->free.oldest)
         chain = disown_oldest(pool, chain);
     int64_t to = pool->owned;
     pool->shrinks += to < from;
@@ -466,22 +368,16 @@ static void blocks_stats(struct pool *pool, struct pool_stats *stats)
 static bool blocks_is_valid(struct pool *pool)
 {
     pthread_mutex_lock(&pool->lock);
-    int64_t count = 0;
-    bool valid = true;
-    for (const struct block *block = pool->newest; block && valid; block = block->older) {
-        valid = (block->older ? block->older->newer : block) == block && !block->is_overflow &&
-                (!block->older || block->older->used_ns <= block->used_ns) && count++ < pool->free;
-    }
-    valid = valid && count == pool->free && pool->being_made >= 0 && pool->peak >= pool->in_use &&
-            (!pool->newest == !pool->oldest) && pool->free <= pool->owned &&
-            (!pool->config.max || pool->owned <= pool->config.max);
+    bool valid = block_deque_is_valid(&pool->free) && pool->being_made >= 0 && pool->peak >= pool->in_use &&
+                 pool->free.count + pool->being_made <= pool->owned &&
+                 (!pool->config.max || pool->owned <= pool->config.max);
     pthread_mutex_unlock(&pool->lock);
     return valid;
 }
 
 static void blocks_close(struct pool *pool)
 {
-    (void)free_blocks(pool->newest);
+    (void)block_free_chain(pool->free.newest);
     pthread_cond_destroy(&pool->made);
     pthread_mutex_destroy(&pool->lock);
     pool_memory_free(pool);

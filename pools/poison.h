@@ -50,4 +50,45 @@ static inline void unpoison(void *memory, size_t bytes)
 #endif
 }
 
+// The same for objects of a pool that Valgrind is told about, so that its reports say which object of the
+// pool was touched, and where it was got and put. `pool` is the pool's address, its name to Valgrind.
+static inline void poison_pool_open(const void *pool)
+{
+#if defined(POISON_VALGRIND)
+    VALGRIND_CREATE_MEMPOOL(pool, 0, 0);
+#else
+    (void)pool;
+#endif
+}
+
+static inline void poison_pool_close(const void *pool)
+{
+#if defined(POISON_VALGRIND)
+    VALGRIND_DESTROY_MEMPOOL(pool);
+#else
+    (void)pool;
+#endif
+}
+
+static inline void poison_put(const void *pool, void *object, size_t bytes)
+{
+#if defined(POISON_VALGRIND)
+    (void)bytes;
+    VALGRIND_MEMPOOL_FREE(pool, object);
+#else
+    (void)pool;
+    poison(object, bytes);
+#endif
+}
+
+static inline void unpoison_got(const void *pool, void *object, size_t bytes)
+{
+#if defined(POISON_VALGRIND)
+    VALGRIND_MEMPOOL_ALLOC(pool, object, bytes);
+#else
+    (void)pool;
+    unpoison(object, bytes);
+#endif
+}
+
 #endif

@@ -52,13 +52,13 @@ static void *slab_get(struct pool *pool)
 {
     void *object = row_take(pool);
     if (object)
-        unpoison(object, pool->object_bytes); // nothing in plain builds
+        unpoison_got(pool, object, pool->object_bytes); // nothing in plain builds
     return object;
 }
 
 static void slab_put(struct pool *pool, void *object)
 {
-    poison(object, pool->object_bytes); // nothing in plain builds
+    poison_put(pool, object, pool->object_bytes); // nothing in plain builds
     row_give(pool, object);
 }
 
@@ -71,6 +71,7 @@ static void slab_close(struct pool *pool)
 {
     thread_slot_watch_remove(&pool->watch);
     slab_thread_close(pool);
+    poison_pool_close(pool);
     slab_depot_close(&pool->depot);
     slab_store_close(&pool->store);
     pool_memory_unmap(pool, sizeof *pool);
@@ -100,6 +101,7 @@ static int slab_open(struct pool **opened, const struct pool_config *config, str
     pool->watch.on_exit = slab_row_thread_exits;
     pool->watch.context = pool;
     thread_slot_watch_add(&pool->watch);
+    poison_pool_open(pool);
     *opened = pool;
     return 0;
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What `slab` promises beyond the contract that tests/test_pool_contract.c holds all strategies to.
+#include "pools/poison.h"
 #include "pools/pool_strategy.h"
 #include "tests/pool_events.h"
 
@@ -87,6 +88,26 @@ static void test_a_small_pool_takes_little_memory(void **state)
     assert_int_equal(stats.owned, 10);
     assert_true(stats.bytes_owned < 160 * 1024);
     assert_int_equal(stats.bytes_owned - stats.overhead_bytes, 10 * OBJECT_BYTES);
+    pool_close(pool);
+}
+
+// Whoever touches an object that he has put is caught by AddressSanitizer; Valgrind is told the same.
+static void test_free_objects_are_poisoned(void **state)
+{
+    (void)state;
+    struct pool_config config = config_of(10, 0);
+    struct pool *pool = open_slab(&config);
+    char *object = pool_get(pool);
+    assert_non_null(object);
+    object[OBJECT_BYTES - 1] = 1;
+    pool_put(pool, object);
+#ifdef POISON_ASAN
+    assert_int_equal(__asan_address_is_poisoned(object), 1);
+    assert_int_equal(__asan_address_is_poisoned(object + OBJECT_BYTES - 1), 1);
+#endif
+    assert_ptr_equal(pool_get(pool), object);
+    object[0] = object[OBJECT_BYTES - 1] = 1;
+    pool_put(pool, object);
     pool_close(pool);
 }
 
@@ -478,6 +499,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_objects_are_an_odd_number_of_cache_lines_apart),
         cmocka_unit_test(test_a_small_pool_takes_little_memory),
+        cmocka_unit_test(test_free_objects_are_poisoned),
         cmocka_unit_test(test_one_thread_sets_growth_off_at_exactly_the_trigger),
         cmocka_unit_test(test_growth_in_the_background_keeps_up_or_is_waited_for),
         cmocka_unit_test(test_preheat_says_what_it_cannot_do_and_leaves_no_trace),
