@@ -13,8 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-// All of a process at once is as fast, and each then waits for all the others: 500 ms at the median of 500
-// clients, where a window of 64 gives 25 ms.
+// 500 clients at once, 16 processes at a time, connect a third faster, and wait 300 ms at the median, most of
+// it for one another; a window of 64, 6 processes at a time, waits 19 ms.
 enum { WINDOW = 64 };
 
 enum client_state { IDLE, QUEUED, CONNECTING, OPEN, ENDED };
