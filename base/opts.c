@@ -336,3 +336,20 @@ int opts_parse(const struct opt *table, void *config, int argc, char **argv, int
     int listed = set_list_defaults(table, config, err);
     return listed < 0 ? listed : code;
 }
+
+bool opts_was_given(const struct opt *table, int argc, char **argv, const char *name)
+{
+    struct option *options = make_getopt_table(table);
+    if (!options) {
+        return false;
+    }
+    bool given = false;
+    optind = 0;
+    opterr = 0;
+    for (int code = 0; code != -1;) {
+        code = getopt_long(argc, argv, ":", options, NULL);
+        given = given || (code >= CODE_FIRST && strcmp(table[code - CODE_FIRST].name, name) == 0);
+    }
+    free(options);
+    return given;
+}

@@ -11,6 +11,7 @@
 
 #include "base/err.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -54,6 +55,9 @@ enum opts_result { OPTS_RUN = 0, OPTS_HELP = 1, OPTS_VERSION = 2 }; // or negati
 // text in `err` (then the config is not to be used).
 int opts_parse(const struct opt *table, void *config, int argc, char **argv, int *rest, struct err *err)
     __attribute__((warn_unused_result));
+
+// Whether the option stands in argv, which opts_parse has read without complaint.
+bool opts_was_given(const struct opt *table, int argc, char **argv, const char *name);
 
 // The help text: usage line, a line of purpose, every option with its default.
 void opts_print_help(const struct opt *table, const char *program, const char *usage, const char *purpose,

@@ -45,7 +45,7 @@ static const struct opt table[] = {
      "past a pool's max: serve from the heap, or refuse the client", NULL},
     {"expand-at", "PERCENT", OPT_COUNT, AT(expand_at_percent), "80", 1, 100, NULL,
      "objects in use, of those owned, that make a pool grow", NULL},
-    {"growth", "X", OPT_NUMBER, AT(growth), "1.5", 1, 1000, NULL, "by what it grows", NULL},
+    {"growth", "X", OPT_NUMBER, AT(growth), "1.5", 1.01, 1000, NULL, "by what it grows", NULL},
     {"expand", "inline|background", OPT_CHOICE, AT(expand_mode), "inline", 0, 0, expand_modes,
      "who makes the new objects: the connection that needs one, or a thread", NULL},
     {"no-touch", NULL, OPT_FLAG, AT(no_touch), NULL, 0, 0, NULL,

@@ -16,25 +16,25 @@ static int parse_steps(const char *value, void *place, struct err *err)
     struct config_steps *steps = place;
     *steps = (struct config_steps){0};
     const char *at = value;
-    while (*at) {
+    for (;;) {
         char part[32];
         size_t bytes = strcspn(at, ",");
         if (bytes == 0 || bytes >= sizeof part)
-            return err_set(err, -EINVAL, "--steps: \"%s\" is not a list of counts such as 10,100,1k", value);
+            return err_set(err, -EINVAL, "it is not a list of counts such as 10,100,1k");
         memcpy(part, at, bytes);
         part[bytes] = '\0';
         int64_t goal;
         if (units_parse_count(part, &goal) < 0 || goal < 1)
-            return err_set(err, -EINVAL, "--steps: \"%s\" is not a count of at least 1", part);
+            return err_set(err, -EINVAL, "\"%s\" is not a count of at least 1", part);
         if (steps->count > 0 && goal <= steps->goals[steps->count - 1])
-            return err_set(err, -EINVAL, "--steps: \"%s\" does not rise: steps must be in rising order",
-                           part);
+            return err_set(err, -EINVAL, "\"%s\" does not rise: steps must be in rising order", part);
         if (steps->count == CONFIG_STEPS_MAX)
-            return err_set(err, -EINVAL, "--steps: more than %d steps", CONFIG_STEPS_MAX);
+            return err_set(err, -EINVAL, "there are more than %d steps", CONFIG_STEPS_MAX);
         steps->goals[steps->count++] = goal;
-        at += bytes + (at[bytes] == ',');
+        if (!at[bytes])
+            return 0;
+        at += bytes + 1;
     }
-    return 0;
 }
 
 static const char *const engines[] = {"paho", "raw", NULL};
@@ -44,7 +44,9 @@ static const char *const engines[] = {"paho", "raw", NULL};
 static const struct opt table[] = {
     {NULL, NULL, OPT_HEADING, 0, NULL, 0, 0, NULL, "Target and engine", NULL},
     {"target", "URI", OPT_LIST, AT(targets), NULL, 0, 0, NULL,
-     "a broker, mqtt://HOST:PORT; several times, or several with commas: clients are spread over them", NULL},
+     "a broker, mqtt://HOST[:PORT], port 1883 when none is given; several times, or several with commas: "
+     "clients are spread over them",
+     NULL},
     {"engine", "NAME", OPT_CHOICE, AT(engine_name), "paho", 0, 0, engines,
      "paho: the paho.mqtt.c library; raw: our own epoll loop", NULL},
     {"source", "ADDR", OPT_LIST, AT(sources), NULL, 0, 0, NULL,
@@ -117,6 +119,48 @@ static int check_scenario(struct config *config, int argc, char **argv, int rest
     return 0;
 }
 
+// Options that not every scenario uses: to one that does not they are refused, not silently left aside.
+static const struct {
+    const char *option, *users;
+} parts[] = {
+    {"connections", "connect and publish"},
+    {"hold", "connect and steps"},
+    {"subscribe", "connect and steps"},
+    {"settle", "connect and steps"},
+    {"duration", "publish and steps"},
+    {"pairs", "publish"},
+    {"publish-rate", "publish"},
+    {"payload", "publish"},
+    {"warmup", "publish"},
+    {"steps", "steps"},
+    {"probe", "steps"},
+    {"watch-record", "steps"},
+};
+
+static int check_parts(const struct config *config, int argc, char **argv, struct err *err)
+{
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+        if (!strstr(parts[i].users, config->scenario) && opts_was_given(table, argc, argv, parts[i].option))
+            return err_set(err, -EINVAL, "--%s: scenario %s does not use it; it is for %s", parts[i].option,
+                           config->scenario, parts[i].users);
+    return 0;
+}
+
+static int check_watch_records(const struct config *config, struct err *err)
+{
+    for (int i = 0; i < config->watch_records.count; i++) {
+        char path[4096];
+        snprintf(path, sizeof path, "%s/pools.csv", config->watch_records.values[i]);
+        if (access(path, R_OK) < 0)
+            return err_set(
+                err, -EINVAL,
+                "--watch-record: cannot read %s: %m; name the --record folder of a poolmark-broker "
+                "that runs",
+                path);
+    }
+    return 0;
+}
+
 static int check_watch(struct config *config, struct err *err)
 {
     for (int i = 0; i < config->watch.count; i++) {
@@ -165,10 +209,14 @@ int config_parse(struct config *config, int argc, char **argv, struct err *err)
     if (code != OPTS_RUN)
         return code;
     code = check_scenario(config, argc, argv, rest, err);
+    if (code == 0)
+        code = check_parts(config, argc, argv, err);
     if (code == 0 && config->targets.count == 0)
         code = err_set(err, -EINVAL, "no --target: give at least one, as mqtt://127.0.0.1:1883");
     if (code == 0)
         code = check_watch(config, err);
+    if (code == 0)
+        code = check_watch_records(config, err);
     if (code == 0)
         code = check_numbers(config, err);
     // Several generators may share a broker: the pid and some time tell their clients apart.

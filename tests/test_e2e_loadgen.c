@@ -553,6 +553,18 @@ static void test_bad_usage_is_named_and_nothing_is_written(void **state)
     assert_usage("--payload", "publish", "--target", target, "--payload", "31", "--record", record, NULL);
     assert_usage("at least 1", "steps", "--target", target, "--steps", "0", "--record", record, NULL);
     assert_usage("does not rise", "steps", "--target", target, "--steps", "10,5", "--record", record, NULL);
+    assert_usage("--steps: \"10,5\": \"5\" does not rise", "steps", "--target", target, "--steps", "10,5",
+                 NULL);
+    assert_usage("--steps: \"\"", "steps", "--target", target, "--steps", "", "--record", record, NULL);
+    assert_usage("--steps: \"10,\"", "steps", "--target", target, "--steps", "10,", "--record", record, NULL);
+    assert_usage("--steps: scenario connect", "connect", "--target", target, "--steps", "10,20", "--record",
+                 record, NULL);
+    assert_usage("--pairs: scenario connect", "connect", "--target", target, "--pairs", "10", NULL);
+    assert_usage("--hold: scenario publish", "publish", "--target", target, "--hold=1s", NULL);
+    assert_usage("--connections: scenario steps", "steps", "--target", target, "--connections", "5", NULL);
+    assert_usage("--watch-record: cannot read /nonexist/pools.csv", "steps", "--target", target,
+                 "--watch-record", "/nonexist", "--record", record, NULL);
+    assert_usage("--conn", "connect", "--target", target, "--conn", "2", "--record", record, NULL);
     assert_usage("--probe", "steps", "--target", target, "--probe", "3", "--record", record, NULL);
     assert_usage("--connections", "publish", "--target", target, "--connections", "10", "--record", record,
                  NULL);

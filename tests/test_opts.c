@@ -279,6 +279,21 @@ static void the_beginning_of_a_name_is_no_option(void **state)
     says("--r 7", "--r: may be 2 options; write its name in full");
 }
 
+static void what_was_given_is_told_from_defaults_and_values(void **state)
+{
+    (void)state;
+    char *argv[] = {"program", "connect", "--record", "--quiet", "--connections=10k", "--", "--shape", NULL};
+    struct config config;
+    struct err err = {{0}};
+    int rest;
+    assert_int_equal(opts_parse(table, &config, 7, argv, &rest, &err), OPTS_RUN);
+    assert_true(opts_was_given(table, 7, argv, "connections"));
+    assert_true(opts_was_given(table, 7, argv, "record"));
+    assert_false(opts_was_given(table, 7, argv, "quiet"));
+    assert_false(opts_was_given(table, 7, argv, "shape"));
+    assert_false(opts_was_given(table, 7, argv, "payload"));
+}
+
 static void help_and_version_are_answered_before_anything_after_them(void **state)
 {
     (void)state;
@@ -390,6 +405,7 @@ int main(void)
         cmocka_unit_test(unknown_options_name_themselves),
         cmocka_unit_test(a_missing_or_unwanted_value_is_named),
         cmocka_unit_test(the_beginning_of_a_name_is_no_option),
+        cmocka_unit_test(what_was_given_is_told_from_defaults_and_values),
         cmocka_unit_test(help_and_version_are_answered_before_anything_after_them),
         cmocka_unit_test(without_err_the_code_is_the_same),
         cmocka_unit_test(a_bad_default_is_found_by_the_first_run),

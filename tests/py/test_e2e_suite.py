@@ -23,8 +23,6 @@ SMALL = """
 shape = "classic"
 engine = "raw"
 connections = 60
-[load]
-settle = "1s"
 [axes]
 strategy = ["malloc", "fixed", "expand"]
 [[override]]
@@ -34,6 +32,7 @@ broker.initial = ["60", "buffers=120", "arenas=60", "messages=64"]
 name = "connect"
 scenario = "connect"
 subscribe = true
+settle = "1s"
 [[phase]]
 name = "qos1"
 scenario = "publish"
