@@ -98,16 +98,16 @@ int64_t slab_trim(struct pool *pool)
     return bytes;
 }
 
+// Takes no lock, so as not to wait for a growth. While memory comes or goes, the sums may be a little apart.
 void slab_memory(struct pool *pool, struct pool_stats *stats)
 {
-    pthread_mutex_lock(&pool->store.grow_lock);
-    size_t page = pool->store.geometry.page_bytes;
+    int64_t page = (int64_t)pool->store.geometry.page_bytes;
     int64_t rows = slab_more(pool->rows_ready, thread_slot_highest() + 1);
-    size_t bytes = offsetof(struct pool, rows) + (size_t)rows * sizeof(struct slab_row);
-    bytes = (bytes + page - 1) / page * page + (size_t)pool->store.resident_pages * page +
-            pool->store.slab_room * sizeof *pool->store.slabs;
+    int64_t own = (int64_t)offsetof(struct pool, rows) + rows * (int64_t)sizeof(struct slab_row);
+    int64_t bytes = (own + page - 1) / page * page + pool->store.resident_pages * page +
+                    pool->store.slab_room * (int64_t)sizeof *pool->store.slabs +
+                    slab_depot_bytes(&pool->depot);
     stats->owned = SLAB_LOAD(&pool->store.owned);
-    stats->bytes_owned = (int64_t)bytes + slab_depot_bytes(&pool->depot);
+    stats->bytes_owned = slab_more(bytes, stats->owned * (int64_t)pool->object_bytes);
     stats->overhead_bytes = stats->bytes_owned - stats->owned * (int64_t)pool->object_bytes;
-    slab_grow_unlock(pool);
 }

@@ -36,8 +36,10 @@ struct slab_depot {
     void **rounds;          // of magazine n: from (n - 1) * capacity
     _Atomic uint32_t *next; // of magazine n: number of the one below it in a stack, [n - 1]
     uint64_t *made;         // a bit a page of rounds; guarded by the store's grow lock
-    int64_t made_pages;     // the same
-    uint32_t ever_made;     // the same: as far as the table of magazines has memory
+    // The same; statistics read them without the lock: atomic, in the default order, since they change
+    // rarely.
+    _Atomic int64_t made_pages;
+    _Atomic uint32_t ever_made; // magazines: as far as their table has memory
     struct slab_stack full, empty;
 };
 
@@ -58,7 +60,7 @@ int slab_depot_make(struct slab_depot *depot, int64_t count) __attribute__((warn
 // bytes.
 int64_t slab_depot_shrink(struct slab_depot *depot, int64_t count);
 
-int64_t slab_depot_bytes(const struct slab_depot *depot); // that it has of memory; under the grow lock
+int64_t slab_depot_bytes(const struct slab_depot *depot); // that it has of memory
 
 // Magazine numbers; 0 for none. A popped magazine is the caller's.
 uint32_t slab_depot_pop(struct slab_depot *depot, struct slab_stack *stack);

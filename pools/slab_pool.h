@@ -88,7 +88,7 @@ struct pool {
     _Atomic int64_t floor;            // objects made by open and preheat: giving back leaves as many
     int64_t reclaimed_ns;             // when rows were last taken back for want of objects; grow lock
     int64_t held_peak, held_until_ns; // what was in use lately, see give_back(); guarded by the grow lock
-    int rows_ready;                   // rows faulted in; guarded by the grow lock
+    _Atomic int rows_ready;           // rows faulted in; written under the grow lock
 
     // The background thread; there when growth_mode is background.
     bool has_thread;

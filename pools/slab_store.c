@@ -174,9 +174,9 @@ static size_t register_find(const struct slab_store *store, const void *address)
 // Room for one more, so that adding cannot fail.
 static int register_reserve(struct slab_store *store)
 {
-    if (store->slab_count < store->slab_room)
+    if ((int64_t)store->slab_count < store->slab_room)
         return 0;
-    size_t room = store->slab_room ? store->slab_room * 2 : 16;
+    size_t room = store->slab_count ? store->slab_count * 2 : 16;
     struct slab **slabs = pool_memory_alloc(room * sizeof *slabs), **old = store->slabs;
     if (!slabs)
         return -ENOMEM;
@@ -184,7 +184,7 @@ static int register_reserve(struct slab_store *store)
     if (store->slab_count)
         memcpy(slabs, old, store->slab_count * sizeof *slabs);
     store->slabs = slabs;
-    store->slab_room = room;
+    store->slab_room = (int64_t)room;
     pthread_mutex_unlock(&store->lock);
     pool_memory_free(old);
     return 0;

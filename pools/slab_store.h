@@ -30,12 +30,16 @@ struct slab_store {
     pthread_mutex_t lock;           // guards all down to `generation`, and `free` and `ready` of the slabs
     struct slab *lists[SLAB_LISTS]; // slabs that have free objects
     struct slab **slabs;            // all, by address
-    size_t slab_count, slab_room;
+    size_t slab_count;
     uint64_t generation;      // counts what was announced
     pthread_cond_t published; // objects were added, or a growth ended
 
     pthread_mutex_t grow_lock; // guards which objects are ready and which pages resident; see above
-    int64_t resident_pages;    // of all slabs
+
+    // Written under a lock, read without by statistics, which must not wait for a growth: atomic, in the
+    // default order, since they change rarely.
+    _Atomic int64_t resident_pages; // of all slabs; written under grow_lock
+    _Atomic int64_t slab_room;      // of `slabs`; written under both
 
     // Written under `lock`; relaxed reads elsewhere are estimates, or are checked by whoever reads.
     _Atomic int64_t owned; // objects ready
