@@ -9,7 +9,7 @@ import json
 import math
 import re
 
-from poolmark_lib.curves import MemoryCurve, pools_at
+from poolmark_lib.curves import MemoryCurve
 from poolmark_lib.errors import PoolmarkError, UsageError
 from poolmark_lib.model import HeldOut, Model, Step, fit_model, hold_out, make_steps
 from poolmark_lib.options import MOST_CONNECTIONS, count, size
@@ -36,16 +36,23 @@ def step_counts(cell: dict) -> list[int]:
     return [int(step) for step in steps]
 
 
+def pools_of(cell: dict, connections: int) -> dict[str, dict]:
+    """Each pool's numbers at a step, out of the cell's metrics step.N.POOL.owned ..."""
+    pools: dict[str, dict] = {}
+    for name, metric in cell.get("metrics", {}).items():
+        match = re.fullmatch(rf"step\.{connections}\.(\w+)\.(object_bytes|owned|in_use)", name)
+        if match and metric["value"] is not None:
+            pools.setdefault(match[1], {})[match[2]] = metric["value"]
+    return {name: numbers for name, numbers in pools.items() if len(numbers) == 3}
+
+
 def read_steps(run: Run, cell: dict) -> tuple[list[Step], int]:
     """A cell's steps, and how many broker instances they are the sum of."""
     if "memory" not in cell.get("files", {}):
         raise UsageError(f"cell {cell['id']} has no memory.csv")
     points = MemoryCurve(run.file(cell["files"]["memory"])).points(step_counts(cell))
-    folder = f"cells/{cell['id']}/broker"
-    names = [name for name in run.data.get("files", {}) if name.startswith(folder) and name.endswith("/pools.csv")]
-    paths = [run.file(name) for name in names]
-    pools = [pools_at(paths, point.last_ns) if paths else {} for point in points]
-    return make_steps(points, pools), max(1, len(paths))
+    instances = sum("poolmark-broker" in command[0] for command in cell.get("commands", []) if command)
+    return make_steps(points, [pools_of(cell, point.connections) for point in points]), max(1, instances)
 
 
 def cells_of(run: Run, only: str | None) -> list[dict]:

@@ -107,11 +107,13 @@ class Children:
         self._armed = True
         return self
 
-    def __exit__(self, *_):
-        self._armed = False
+    def __exit__(self, kind, *_):
+        unraised, self._armed = self._armed and self._pending is not None, False
         self.stop_all()
         for number, handler in self._old.items():
             signal.signal(number, handler)
+        if unraised and kind is None:
+            raise Interrupted(self._pending)
 
     def _on_signal(self, number, _frame) -> None:
         if self._pending is None:
@@ -122,12 +124,17 @@ class Children:
 
     @contextlib.contextmanager
     def _held(self):
-        # A signal in here is raised at the end of it: no child may be started and not listed.
+        # A signal in here is raised by the next wait: no child may be started and its caller not know of it.
         armed, self._armed = self._armed, False
-        yield
-        if armed and self._pending is not None:
+        try:
+            yield
+        finally:
+            self._armed = armed
+
+    def _raise_what_came(self) -> None:
+        if self._armed and self._pending is not None:
+            self._armed = False
             raise Interrupted(self._pending)
-        self._armed = armed
 
     def start(self, name: str, argv: list[str], log: Path, env: dict | None = None, read: str = "") -> Child:
         """Starts a program; what it prints goes to `log`. With `read` "stdout" or "both" that comes through us
@@ -145,6 +152,7 @@ class Children:
 
     def read_until(self, child: Child, wanted, timeout_s: float) -> None:
         """Reads the child's output until `wanted(line)` is true of a line; PoolmarkError when it ends or is too late."""
+        self._raise_what_came()
         deadline = time.monotonic() + timeout_s
         seen = 0
         while True:
@@ -162,6 +170,7 @@ class Children:
 
     def wait(self, child: Child, timeout_s: float, watch=()) -> Child | None:
         """Waits until `child` or one of `watch` ends; gives the one that did, None at the timeout."""
+        self._raise_what_came()
         deadline = time.monotonic() + timeout_s
         poll = select.poll()
         owners = {}

@@ -69,12 +69,11 @@ class MemoryCurve:
     def most(self) -> int:
         return max((row["connections"] or 0 for row in self.rows), default=0)
 
-    def at(self, connections: int, before_first: bool = False) -> Point | None:
-        """The point at `connections`. `before_first`: only rows up to the first with more than that, so that
-        what is read after everybody has left does not count as the start."""
+    def at(self, connections: int) -> Point | None:
+        """The point at `connections`, on the way up: what is read while everybody leaves does not count."""
         rows = []
         for row in self.rows:
-            if before_first and (row["connections"] or 0) > connections:
+            if (row["connections"] or 0) > connections:
                 break
             if row["connections"] == connections:
                 rows.append(row)
@@ -89,8 +88,8 @@ class MemoryCurve:
                      _median(row.get("generator_pss_bytes") for row in rows), rows[0]["at_ns"], rows[-1]["at_ns"], pss is not None)
 
     def points(self, counts) -> list[Point]:
-        """The points at 0 (before the first) and at `counts`, as far as there are readings."""
-        found = [self.at(count, before_first=count == 0) for count in sorted({0, *counts})]
+        """The points at 0 and at `counts`, as far as there are readings."""
+        found = [self.at(count) for count in sorted({0, *counts})]
         return [point for point in found if point is not None]
 
 

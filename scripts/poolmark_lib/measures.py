@@ -2,7 +2,7 @@
 """From what broker and generator wrote to a cell's metrics (results/README.md names them all)."""
 from pathlib import Path
 
-from poolmark_lib.curves import MemoryCurve, pool_totals, read_csv, slope
+from poolmark_lib.curves import MemoryCurve, pool_totals, pools_at, read_csv, slope
 from poolmark_lib.errors import RecordError
 from poolmark_lib.read_record import Run, load
 from poolmark_lib.record import Cell
@@ -36,7 +36,7 @@ def take_memory(cell: Cell, path: Path, steps: list[int] | None) -> None:
     """Memory and CPU for a connection: from 0 to all of them; with steps, from the first step to the last."""
     curve = MemoryCurve(path)
     full = curve.at(curve.most())
-    start = curve.at(0, before_first=True)
+    start = curve.at(0)
     if full is None or full.connections == 0:
         return
     low = start
@@ -79,6 +79,18 @@ def take_steps(cell: Cell, path: Path) -> None:
         for column, (name, unit, better) in STEP_COLUMNS.items():
             if row.get(column) is not None:
                 cell.metric(f"step.{row.get('connections')}.{name}", row[column], unit, better)
+
+
+def take_pools_at_steps(cell: Cell, memory: Path, paths: list[Path], steps: list[int]) -> None:
+    """Objects owned and in use at each step, all instances: what the capacity model takes a pool's reserve from."""
+    curve = MemoryCurve(memory)
+    for step in steps:
+        point = curve.at(step)
+        if point is None:
+            continue
+        for pool, numbers in pools_at(paths, point.last_ns).items():
+            for what in ("object_bytes", "owned", "in_use"):
+                cell.metric(f"step.{step}.{pool}.{what}", numbers[what], "B" if what == "object_bytes" else "1", "none")
 
 
 def take_pools(cell: Cell, paths: list[Path]) -> None:

@@ -19,7 +19,7 @@ from poolmark_lib import dry_run, host, plot, suite_file, summary
 from poolmark_lib.children import Child, Children, Interrupted
 from poolmark_lib.errors import PoolmarkError, UsageError
 from poolmark_lib.facts import meminfo, read_text
-from poolmark_lib.measures import take_load, take_memory, take_pools, take_steps
+from poolmark_lib.measures import take_load, take_memory, take_pools, take_pools_at_steps, take_steps
 from poolmark_lib.options import MOST_CONNECTIONS, MOST_REPETITIONS, count
 from poolmark_lib.paths import RUNS, build_dir, for_people
 from poolmark_lib.plan import Plan, make_plan
@@ -174,11 +174,13 @@ class CellRun:
         name, folder = phase["name"], self.load_folder(phase)
         argv = self.load_argv(phase, folder)
         self.cell.command(argv)
-        load = self.children.start("poolmark-loadgen", argv, self.cell.folder / f"{name}.log")
+        load = None
         try:
+            load = self.children.start("poolmark-loadgen", argv, self.cell.folder / f"{name}.log")
             self.watch(load, name, folder / "memory.csv")
         finally:
-            self.children.stop(load, signal.SIGINT, GENERATOR_STOP_S)
+            if load is not None:
+                self.children.stop(load, signal.SIGINT, GENERATOR_STOP_S)
             self.take(phase, folder, single)
 
     def take(self, phase: dict, folder: Path, single: bool) -> None:
@@ -209,7 +211,12 @@ class CellRun:
         records = self.target.records()
         try:
             if records:
-                take_pools(self.cell, [folder / "pools.csv" for folder in records])
+                paths = [folder / "pools.csv" for folder in records]
+                take_pools(self.cell, paths)
+                for phase in self.planned.phases:
+                    if phase["scenario"] == "steps" and "memory" in self.cell.data["files"]:
+                        take_pools_at_steps(self.cell, self.cell.record.folder / self.cell.data["files"]["memory"], paths,
+                                            [int(step) for step in phase["steps"].split(",")])
             wanted, found = self.cell.data["config"].get("allocator"), self.target.allocator_found()
             if wanted and self.target.processes and found != wanted:
                 self.failed("allocator", f"{wanted} was asked for; loaded was {found or 'not to be found out'}")

@@ -11,8 +11,6 @@ from poolmark_lib.record import Record
 COUNTS = [10, 100, 1_000, 10_000, 100_000, 250_000, 500_000, 1_000_000]
 HEAD = ("at_ns,phase,connections,target_rss_bytes,target_pss_bytes,target_private_bytes,target_cpu_ns,"
         "generator_pss_bytes,generator_cpu_ns,kernel_slab_bytes,kernel_tcp_bytes,kernel_page_table_bytes\n")
-POOL_HEAD = ("at_ns,pool,strategy,object_bytes,owned,in_use,peak_in_use,gets,puts,hits,misses,overflow,refused,failed,"
-             "expansions,shrinks,bytes_owned,overhead_bytes,longest_expansion_ns\n")
 
 
 def test_a_line_is_found_with_an_interval_that_holds_it():
@@ -97,15 +95,13 @@ def write_run(folder, user_each=18_000, top_extra=0, kernel_each=8_400):
     config = {"strategy": "malloc", "shape": "lean", "phases": "steps --steps " + ",".join(map(str, COUNTS))}
     cell = record.cell("lean-malloc-raw-1000000.1", config)
     (cell.folder / "load").mkdir()
-    (cell.folder / "broker-1").mkdir()
     lines = [HEAD, "1,start,0,4000000,4000000,,,,,100,0,\n"]
-    pools = [POOL_HEAD]
     for at, count in enumerate(COUNTS, start=2):
         user = 4_000_000 + user_each * count + (top_extra if count == COUNTS[-1] else 0)
         lines.append(f"{at},step,{count},{user},{user},,,,,{100 + kernel_each * count},0,\n")
-        pools.append(f"{at},connections,malloc,600,{count},{count},0,0,0,0,0,0,0,0,0,0,0,0,0\n")
+        for what, value in (("object_bytes", 600), ("owned", count), ("in_use", count)):
+            cell.metric(f"step.{count}.connections.{what}", value, "1")
     (cell.folder / "load" / "memory.csv").write_text("".join(lines))
-    (cell.folder / "broker-1" / "pools.csv").write_text("".join(pools))
     cell.file("memory", cell.folder / "load" / "memory.csv")
     cell.finish("complete")
     record.close("complete")

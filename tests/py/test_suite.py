@@ -106,6 +106,8 @@ def test_steps_give_memory_between_first_and_last(suite):
     assert metrics["step.1000.delivery.p99"]["value"] == 99000
     assert metrics["step.1000.objects_bytes"]["value"] == 80000
     assert "step.1000.rest_bytes" not in metrics
+    assert metrics["step.1000.connections.owned"]["value"] == 10
+    assert metrics["step.1000.connections.in_use"]["value"] == 0
     assert "lean-expand-raw-1000, step by step:" in done.stdout
     assert run.data["cells"][0]["files"]["steps"].endswith("load/steps.csv")
     drawn = ElementTree.parse(run.folder / "memory.svg")
@@ -385,7 +387,7 @@ def test_a_broker_that_runs_already_is_a_target(suite):
 
 
 def test_an_interrupt_between_starting_and_listing_a_child_loses_none(tmp_path):
-    """Signals that come while a child is being started are raised after it is listed."""
+    """Signals that come while a child is being started are raised by the next wait, when its caller knows of it."""
     program = f"""
 import os, signal, sys
 sys.path.insert(0, {str(ROOT / 'scripts')!r})
@@ -399,7 +401,8 @@ def popen(*args, **options):
 module.subprocess.Popen = popen
 try:
     with module.Children() as children:
-        children.start("sleep", ["sleep", "1000"], Path({str(tmp_path / 'log')!r}))
+        child = children.start("sleep", ["sleep", "1000"], Path({str(tmp_path / 'log')!r}))
+        children.wait(child, 60.0)
         print("not interrupted")
 except module.Interrupted as interrupted:
     print(interrupted)

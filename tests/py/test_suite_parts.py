@@ -99,9 +99,14 @@ def test_memory_at_a_count_is_the_median_of_its_pss(tmp_path):
     curve = curves.MemoryCurve(write_memory(tmp_path, [
         row(1, 0, 100), row(2, 10, 1000), row(3, 10, 1100), row(4, 10, 9000, pss=False), row(5, 10, 1050), row(6, 0, 5)]))
     assert curve.at(10).user_bytes == 1050
-    assert curve.at(0, before_first=True).user_bytes == 100
+    assert curve.at(0).user_bytes == 100
     assert curve.at(5) is None
     assert curve.most() == 10
+
+
+def test_what_is_read_while_everybody_leaves_does_not_count(tmp_path):
+    curve = curves.MemoryCurve(write_memory(tmp_path, [row(1, 10, 1000), row(2, 20, 2000), row(3, 10, 9000)]))
+    assert curve.at(10).user_bytes == 1000 and curve.at(10).last_ns == 1
 
 
 def test_rss_stands_in_where_pss_was_never_read(tmp_path):
