@@ -76,7 +76,7 @@ struct pool {
     bool can_reclaim; // membarrier works here; otherwise a bounded pool is always in exact mode
 
     // Relaxed where nothing else is said: counts, or hints that are checked again under a lock.
-    _Atomic bool exact;                       // see slab_rows_reclaim() and, for going back, slab_row.c
+    _Atomic bool exact;                       // goes up and down under the store's lock
     _Atomic int64_t overflow_out;             // overflow objects in use; goes up under the store's lock
     _Atomic int64_t peak;                     // most in use
     _Atomic int64_t recent_peak;              // most in use since giving back was last considered
@@ -87,7 +87,7 @@ struct pool {
     _Atomic bool refusing;            // the last get that found nothing was refused
     _Atomic int64_t floor;            // objects made by open and preheat: giving back leaves as many
     int64_t reclaimed_ns;             // when rows were last taken back for want of objects; grow lock
-    int64_t held_peak, held_until_ns; // what was in use lately, see give_back(); guarded by the grow lock
+    int64_t held_peak, held_until_ns; // what was in use lately, see slab_give_back(); grow lock
     _Atomic int rows_ready;           // rows faulted in; written under the grow lock
 
     // The background thread; there when growth_mode is background.
@@ -149,7 +149,6 @@ void slab_rows_reclaim(struct pool *pool);
 
 struct slab_account slab_account(struct pool *pool);
 void slab_note_peak(struct pool *pool, int64_t in_use);
-int64_t slab_row_gets(struct pool *pool);    // objects given from rows
 bool slab_rows_are_valid(struct pool *pool); // while nobody works
 
 // --- slab_single.c --------------------------------------------------------------------------------------
