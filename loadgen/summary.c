@@ -140,7 +140,7 @@ static void print_value(FILE *to, double value, const char *unit)
         snprintf(text, sizeof text, "-");
     else if (strcmp(unit, "ns") == 0)
         units_format_duration((int64_t)value, text, sizeof text);
-    else if (strcmp(unit, "B") == 0 && value >= 0)
+    else if (strcmp(unit, "B") == 0)
         units_format_bytes((int64_t)value, text, sizeof text);
     else if (strcmp(unit, "1/s") == 0)
         snprintf(text, sizeof text, "%.1f/s", value);
