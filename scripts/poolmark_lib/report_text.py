@@ -150,8 +150,9 @@ def bench_table(cells_of: dict[str, list[dict]]) -> tuple[list[str], list[list[s
         name = f"{config.get('workload')} {config.get('bytes')} B" + (f" x {threads} threads" if threads != 1 else "")
         contenders.setdefault(_contender(config), None)
         lines.setdefault(name, {})[_contender(config)] = shown(cells, "time")
-    heads = list(contenders)
-    return ["benchmark", *heads], [[name, *(found.get(head, "-") for head in heads)] for name, found in lines.items()]
+    heads = sorted(contenders, key=lambda name: (name != "null", " on " in name or name == "malloc", name))
+    return ["benchmark", *heads], [[name, *(found.get(head, "-") for head in heads)]
+                                   for name, found in sorted(lines.items())]
 
 
 def anomalies(run: Run) -> list[str]:
