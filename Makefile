@@ -11,8 +11,8 @@ endif
 SAN       ?=
 CHECK     ?=
 # A deliberate handicap, for showing that a comparison finds one (scripts/poolmark sensitivity):
-# percent of a get's own work added to it, and percent of bytes added to each object.
-HANDICAP_GET   ?= 0
+# percent of a get's own work added to it (0: the code for it, and no work), and percent of bytes added to each object.
+HANDICAP_GET   ?=
 HANDICAP_BYTES ?= 0
 
 comma   := ,
@@ -38,7 +38,7 @@ optimise := -O2 -g
 CFLAGS   ?= $(optimise)
 CXXFLAGS ?= $(optimise)
 defines  := -D_GNU_SOURCE $(if $(CHECK),-DPOOLMARK_CHECK=1) \
-            $(if $(filter-out 0,$(HANDICAP_GET)),-DPOOLMARK_HANDICAP_GET=$(HANDICAP_GET)) \
+            $(if $(HANDICAP_GET),-DPOOLMARK_HANDICAP_GET=$(HANDICAP_GET)) \
             $(if $(filter-out 0,$(HANDICAP_BYTES)),-DPOOLMARK_HANDICAP_BYTES=$(HANDICAP_BYTES))
 includes := -I. -isystem $(HDR)
 c_flags  := -std=c11 $(warnings) $(defines) $(includes) $(CFLAGS) -pthread

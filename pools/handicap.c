@@ -5,14 +5,26 @@
 
 #include "base/clock.h"
 
-enum { RUNS = 25, PAIRS = 2000, ROUNDS_MAX = 1 << 14 };
+enum { RUNS = 25, PAIRS = 4 * HANDICAP_EVERY, PROBE_ROUNDS = 1 << 14, CORRECTIONS = 3 };
+
+_Thread_local int handicap_countdown = HANDICAP_EVERY;
+
+void handicap_spin(int64_t rounds)
+{
+    handicap_countdown = HANDICAP_EVERY;
+    uint64_t chain = (uint64_t)rounds;
+    for (int64_t i = 0; i < rounds; i++) {
+        chain += UINT64_C(0x9E3779B97F4A7C15);
+        __asm__ volatile("" : "+r"(chain)); // the compiler may not fold the chain
+    }
+}
 
 static int64_t smaller(int64_t a, int64_t b)
 {
     return a < b ? a : b;
 }
 
-// Nanoseconds that PAIRS gets and puts took, each get with so many rounds before it.
+// Nanoseconds that PAIRS gets and puts took, with a chain of that length.
 static int64_t run_ns(struct pool *pool, int64_t rounds)
 {
     ((struct pool_base *)pool)->spin_rounds = rounds;
@@ -22,32 +34,44 @@ static int64_t run_ns(struct pool *pool, int64_t rounds)
     return clock_now_ns() - start;
 }
 
-// By how many percent so many rounds make a pair dearer, when nobody disturbs.
-static double percent_dearer(struct pool *pool, int64_t rounds)
+struct cost {
+    double run_ns, percent; // of PAIRS without a chain; by how much it makes them dearer
+};
+
+// When nobody disturbs: of the fastest runs.
+static struct cost cost_of(struct pool *pool, int64_t rounds)
 {
     int64_t without = INT64_MAX, with = INT64_MAX;
     for (int run = 0; run < RUNS; run++) { // in turns: the clock rate may drift
         without = smaller(without, run_ns(pool, 0));
         with = smaller(with, run_ns(pool, rounds));
     }
-    return 100.0 * (double)(with - without) / (double)(without > 0 ? without : 1);
+    double ns = (double)(without > 0 ? without : 1);
+    return (struct cost){.run_ns = ns, .percent = 100.0 * (double)(with - without) / ns};
 }
 
-static int64_t search_rounds(struct pool *pool)
+static double round_ns(void)
 {
-    int64_t low = 0, high = 1;
-    while (high < ROUNDS_MAX && percent_dearer(pool, high) < POOLMARK_HANDICAP_GET) {
-        low = high;
-        high *= 2;
+    int64_t fastest = INT64_MAX;
+    for (int run = 0; run < RUNS; run++) {
+        int64_t start = clock_now_ns();
+        handicap_spin(PROBE_ROUNDS);
+        fastest = smaller(fastest, clock_now_ns() - start);
     }
-    while (high - low > 1) {
-        int64_t middle = low + (high - low) / 2;
-        if (percent_dearer(pool, middle) < POOLMARK_HANDICAP_GET)
-            low = middle;
-        else
-            high = middle;
+    return (double)(fastest > 0 ? fastest : 1) / PROBE_ROUNDS;
+}
+
+// A processor does the ends of the chain beside other work: what it costs is measured, and its length mended.
+static int64_t fit_rounds(struct pool *pool)
+{
+    double chain_ns = cost_of(pool, 0).run_ns * HANDICAP_EVERY / PAIRS * POOLMARK_HANDICAP_GET / 100.0;
+    double rounds = chain_ns / round_ns();
+    for (int i = 0; i < CORRECTIONS; i++) {
+        double factor = POOLMARK_HANDICAP_GET / cost_of(pool, (int64_t)(rounds + 0.5)).percent;
+        if (factor > 0.5 && factor < 2.0) // otherwise somebody did disturb
+            rounds *= factor;
     }
-    return high;
+    return (int64_t)(rounds + 0.5);
 }
 
 int64_t handicap_spin_rounds(const struct pool_strategy *strategy, const struct pool_config *config)
@@ -58,11 +82,11 @@ int64_t handicap_spin_rounds(const struct pool_strategy *strategy, const struct 
     scratch_config.growth_mode = POOL_GROW_INLINE;
     scratch_config.listener = NULL;
     struct pool *scratch;
-    if (strategy->open(&scratch, &scratch_config, NULL) < 0)
+    if (POOLMARK_HANDICAP_GET == 0 || strategy->open(&scratch, &scratch_config, NULL) < 0)
         return 0;
     ((struct pool_base *)scratch)->strategy = strategy;
     ((struct pool_base *)scratch)->config = scratch_config;
-    int64_t rounds = search_rounds(scratch);
+    int64_t rounds = fit_rounds(scratch);
     strategy->close(scratch);
     return rounds;
 }

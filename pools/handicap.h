@@ -6,12 +6,16 @@
 // HANDICAP_BYTES=P: each object is made P percent larger, rounded up; pool_config_of still tells the size
 // asked for.
 //
-// HANDICAP_GET=P: each get does so much more work that a lone get and put of that strategy cost P percent
-// more. The work is a chain of additions, each waiting for the one before. A processor does part of it beside
-// the get's own work, so its length is not computed but searched for, when a pool is opened: on a scratch
-// pool of the same strategy and size, on the thread that opens it, pairs with and without the chain are timed
-// in turns, and the length whose fastest run comes nearest is taken (some milliseconds an open). Its grain is
-// one addition, about a third of a nanosecond; it makes neither shared cache lines nor system calls dearer.
+// HANDICAP_GET=P: gets do so much more work that a lone get and put of that strategy cost P percent more in
+// the mean. One get in HANDICAP_EVERY of a thread does it for all of them, as a chain of additions, each
+// waiting for the one before. In every single get it would be a fraction of one addition, and how it falls
+// between the get's own instructions would count for more than its length: a pause before a spin lock can
+// even make it faster. The length is computed when a pool is opened: lone pairs of a scratch pool of the same
+// strategy and size are timed, without and with the chain in turns, and the fastest runs of both count (some
+// milliseconds an open).
+//
+// HANDICAP_GET=0 has the code and no chain: what a build with a handicap is to be compared with, so that
+// nothing but the handicap differs.
 #ifndef POOLMARK_POOLS_HANDICAP_H
 #define POOLMARK_POOLS_HANDICAP_H
 
@@ -21,21 +25,31 @@
 #define POOLMARK_HANDICAP_BYTES 0
 #endif
 
+enum { HANDICAP_EVERY = 1024 };
+
 static inline size_t handicap_object_bytes(size_t asked)
 {
     return asked + (asked * POOLMARK_HANDICAP_BYTES + 99) / 100;
 }
 
-// Rounds for handicap_spin() in each get of a pool so configured; 0 without a handicap.
+// Length of the chain in the gets of a pool so configured; 0 without a handicap.
 int64_t handicap_spin_rounds(const struct pool_strategy *strategy, const struct pool_config *config);
 
-static inline void handicap_spin(int64_t rounds)
+#ifdef POOLMARK_HANDICAP_GET
+
+// Gets of this thread until the next one that bears the handicap. The thread's own: a count of the pool would
+// be written by all its threads.
+extern _Thread_local int handicap_countdown;
+
+// The chain, and the countdown set anew.
+void handicap_spin(int64_t rounds);
+
+// In every get.
+static inline void handicap_bear(int64_t rounds)
 {
-    uint64_t chain = (uint64_t)rounds;
-    for (int64_t i = 0; i < rounds; i++) {
-        chain += UINT64_C(0x9E3779B97F4A7C15);
-        __asm__ volatile("" : "+r"(chain)); // the compiler may not fold the chain
-    }
+    if (__builtin_expect(--handicap_countdown <= 0, 0))
+        handicap_spin(rounds);
 }
 
+#endif
 #endif

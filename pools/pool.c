@@ -232,7 +232,7 @@ void *pool_get(struct pool *pool)
 {
     struct pool_base *base = base_of(pool);
 #ifdef POOLMARK_HANDICAP_GET
-    handicap_spin(base->spin_rounds);
+    handicap_bear(base->spin_rounds);
 #endif
 #ifdef POOLMARK_CHECK
     void *object = base->strategy->get(pool);

@@ -12,8 +12,9 @@ from poolmark_lib.read_record import load
 from poolmark_lib.record import Record
 from poolmark_lib.verdict import OK, REGRESSION
 
-SELF = sensitivity.Trial("get-self", "with itself", Job("bench"), (), ("connect.p99",), OK, 8)
-SLOWER = sensitivity.Trial("get-5-percent", "slower", Job("bench"), ("HANDICAP_GET=5",), ("connect.p99",), REGRESSION, 8)
+SELF = sensitivity.Trial("get-self", "with itself", Job("bench"), (), (), ("connect.p99",), OK, 8)
+SLOWER = sensitivity.Trial("get-5-percent", "slower", Job("bench"), ("HANDICAP_GET=0",),
+                           ("HANDICAP_GET=5",), ("connect.p99",), REGRESSION, 8)
 
 
 def stand_in(stop_after=10 ** 9):
@@ -36,7 +37,8 @@ def stand_in(stop_after=10 ** 9):
 def go(tmp_path, **more):
     record = Record.create("nightly", suite="sensitivity", folder=tmp_path / "out")
     args = argparse.Namespace(comparisons=4, repetitions=None, seed=1)
-    builds = {(): Build("plain", tmp_path), ("HANDICAP_GET=5",): Build("slow", tmp_path)}
+    builds = {variables: Build(name, tmp_path) for variables, name in
+              (((), "plain"), (("HANDICAP_GET=0",), "even"), (("HANDICAP_GET=5",), "slow"))}
     return record, lambda: sensitivity.experiment(record, [SELF, SLOWER], args, builds=builds, run=stand_in(**more),
                                                   say=lambda text: None)
 
