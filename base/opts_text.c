@@ -4,6 +4,8 @@
 #include <math.h>
 #include <stdio.h>
 
+enum { SMALL_MAX = 1000 }; // up to here a number is written as it is
+
 bool opt_is_end(const struct opt *opt)
 {
     return !opt->name && opt->kind != OPT_HEADING;
@@ -25,8 +27,11 @@ const char *opt_value_name(const struct opt *opt)
     }
 }
 
+// How large numbers may be written, where they are taken; the units of a time help always.
 static const char *value_examples(const struct opt *opt)
 {
+    if (opt_is_bounded(opt) && opt->high <= SMALL_MAX && opt->kind != OPT_DURATION)
+        return "";
     switch (opt->kind) {
     case OPT_COUNT:
         return " (10k and 1M are understood)";

@@ -19,7 +19,7 @@ struct shape {
 };
 
 struct config {
-    int64_t connections, payload_bytes, duration_ns, free_count;
+    int64_t connections, payload_bytes, duration_ns, qos, depth, free_count;
     double rate_per_s, growth;
     const char *pool, *record;
     struct opt_list listen, target;
@@ -52,6 +52,8 @@ static const struct opt table[] = {
      "bytes of a message", NULL},
     {"duration", "D", OPT_DURATION, offsetof(struct config, duration_ns), "20s", 1e6, 3600e9, NULL,
      "how long", NULL},
+    {"qos", "0|1|2", OPT_COUNT, offsetof(struct config, qos), "0", 0, 2, NULL, "quality of service", NULL},
+    {"depth", "N", OPT_COUNT, offsetof(struct config, depth), "10", 1, 1001, NULL, "in flight", NULL},
     {"free-count", "N", OPT_COUNT, offsetof(struct config, free_count), NULL, 0, 0, NULL, "without bounds",
      NULL},
     {"rate", "N/s", OPT_RATE, offsetof(struct config, rate_per_s), NULL, 0.1, INFINITY, NULL,
@@ -227,6 +229,14 @@ static void a_number_out_of_bounds_is_told_from_a_bad_one(void **state)
     says("--growth 1e999", "--growth: \"1e999\" is not a number; it takes 1.01 to 10");
 }
 
+static void how_large_numbers_may_be_written_is_told_where_they_are_taken(void **state)
+{
+    (void)state;
+    says("--qos 3", "--qos: \"3\" is out of bounds; it takes 0 to 2");
+    says("--qos one", "--qos: \"one\" is not a count; it takes 0 to 2");
+    says("--depth 2k", "--depth: \"2k\" is out of bounds; it takes 1 to 1001 (10k and 1M are understood)");
+}
+
 static void bounds_belong_to_what_is_allowed(void **state)
 {
     (void)state;
@@ -399,6 +409,7 @@ int main(void)
         cmocka_unit_test(arguments_may_stand_before_options),
         cmocka_unit_test(a_bad_number_names_option_value_and_bounds),
         cmocka_unit_test(a_number_out_of_bounds_is_told_from_a_bad_one),
+        cmocka_unit_test(how_large_numbers_may_be_written_is_told_where_they_are_taken),
         cmocka_unit_test(bounds_belong_to_what_is_allowed),
         cmocka_unit_test(an_unknown_choice_gets_the_list),
         cmocka_unit_test(a_parser_of_the_program_explains_itself),
