@@ -170,7 +170,8 @@ static int open_workers(struct run *run, struct err *err)
 
 int run_open(struct run *run, const struct config *config, struct record *record, struct err *err)
 {
-    *run = (struct run){.config = config, .record = record, .phase = "start", .signals = -1};
+    *run = (struct run){
+        .config = config, .record = record, .phase = "start", .wanted = config->connections, .signals = -1};
     run->started_ns = clock_now_ns();
     // Workers are forked while this process is small and has one thread.
     int code = open_signals(run, err);

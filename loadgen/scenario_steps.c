@@ -252,6 +252,7 @@ static void play(struct run *run, struct summary *summary)
 {
     const struct config_steps *wanted = &run->config->steps;
     struct steps steps = {.run = run};
+    run->wanted = wanted->goals[0];
     open_files(&steps);
     bool fine = connect_probes(run);
     if (fine) {
