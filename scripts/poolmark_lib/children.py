@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The processes that a suite starts: started in a process group of their own, awaited by events, and ended whatever
-happens: an exception, a signal, or this process being killed (the kernel then sends them SIGTERM).
+happens: an exception, a signal, or this process being killed (the kernel then sends them SIGTERM, and a watchdog ends
+those that it does not reach).
 
     with Children() as children:
         broker = children.start("broker", argv, log=path, read="stdout")
@@ -22,6 +23,7 @@ import time
 from pathlib import Path
 
 from poolmark_lib.errors import PoolmarkError
+from poolmark_lib.watchdog import Watchdog
 
 PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -35,9 +37,10 @@ class Interrupted(Exception):
         super().__init__(f"interrupted by {signal.Signals(number).name}")
 
 
-def _prepare_child() -> None:
+def _prepare_child(watchdog: Watchdog) -> None:
     # In the child, before exec: go when the parent goes, and with signals as they are at a login.
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    watchdog.tell()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
 
@@ -100,6 +103,7 @@ class Children:
         self._armed = False
         self._pending: int | None = None
         self._old: dict = {}
+        self._watchdog: Watchdog | None = None  # from the first child on
 
     def __enter__(self):
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -110,6 +114,8 @@ class Children:
     def __exit__(self, kind, *_):
         unraised, self._armed = self._armed and self._pending is not None, False
         self.stop_all()
+        if self._watchdog:
+            self._watchdog.close()
         for number, handler in self._old.items():
             signal.signal(number, handler)
         if unraised and kind is None:
@@ -141,9 +147,11 @@ class Children:
         (`lines`), on its way there."""
         with self._held(), open(log, "ab") as file:
             try:
+                self._watchdog = self._watchdog or Watchdog()
                 process = subprocess.Popen(
                     argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE if read else file,
-                    stderr=subprocess.STDOUT if read == "both" else file, env={**os.environ, **(env or {})}, start_new_session=True, preexec_fn=_prepare_child)
+                    stderr=subprocess.STDOUT if read == "both" else file, env={**os.environ, **(env or {})},
+                    start_new_session=True, preexec_fn=lambda: _prepare_child(self._watchdog))
             except OSError as error:
                 raise PoolmarkError(f"{argv[0]}: cannot be started: {error.strerror}") from error
             child = Child(name, process, log)
