@@ -163,6 +163,10 @@ $(B)/tests/test_%: $(B)/tests/test_%.o $(B)/libtests.a $(archives) $(B)/libhdr.a
 	$(CXX) $(ld_flags) $(san_flags) $(test_flags) -o $@ $< $(B)/libtests.a $(link_all) -lcmocka -lpaho-mqtt3a -lmicrohttpd \
 	    -lbenchmark $(ld_libs)
 
+# These make malloc fail (tests/failing_heap.h).
+failing_heap := test_topics_nomem
+$(failing_heap:%=$(B)/tests/%): private test_flags += $(foreach f,malloc calloc realloc,-Wl$(comma)--wrap=$(f))
+
 # Helpers that tests share: everything in tests/ that is not itself a test.
 $(B)/libtests.a: $(patsubst %.c,$(B)/%.o,$(filter-out $(wildcard tests/test_*.c),$(wildcard tests/*.c)))
 	@rm -f $@
