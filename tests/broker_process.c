@@ -216,6 +216,23 @@ struct process *process_start_small_broker(void)
                                 "object=512,read=256,write=256,arena=512,eager", NULL);
 }
 
+int process_group_lean(void **state)
+{
+    *state = process_start_lean_broker();
+    return 0;
+}
+
+int process_group_small(void **state)
+{
+    *state = process_start_small_broker();
+    return 0;
+}
+
+int process_group_stop(void **state)
+{
+    return process_stop(*state);
+}
+
 void process_signal(struct process *process, int signal)
 {
     assert_int_equal(kill(process->pid, signal), 0);

@@ -32,6 +32,11 @@ struct process *process_start_lean_broker(void);
 struct process *process_start_classic_broker(void);
 struct process *process_start_small_broker(void);
 
+// cmocka's set-up and tear-down of a group of tests: `*state` is then such a broker.
+int process_group_lean(void **state);
+int process_group_small(void **state);
+int process_group_stop(void **state);
+
 // Any program; `arguments` without its name, NULL-terminated. Does not wait for anything.
 struct process *process_start(const char *name, const char *const *arguments);
 

@@ -25,41 +25,19 @@ struct row {
         what, literal, sizeof(literal) - 1                                                                   \
     }
 
-static int start_lean(void **state)
-{
-    *state = process_start_lean_broker();
-    return 0;
-}
-
-static int start_small(void **state)
-{
-    *state = process_start_small_broker();
-    return 0;
-}
-
-static int stop(void **state)
-{
-    return process_stop(*state);
-}
-
-static uint16_t port_of(void **state)
-{
-    return process_port(*state);
-}
-
 // Each row on a connection of its own, after a CONNECT and its CONNACK when `connected`; a bystander lives
 // through all.
 static void expect_closed(void **state, bool connected, const struct row *rows, size_t count)
 {
     struct raw_client bystander;
-    raw_connect_clean(&bystander, port_of(state), "bystander");
+    raw_connect_clean(&bystander, process_port(*state), "bystander");
     for (size_t i = 0; i < count; i++) {
         struct raw_client client;
         print_message("  %s\n", rows[i].what);
         if (connected)
-            raw_connect_clean(&client, port_of(state), "c");
+            raw_connect_clean(&client, process_port(*state), "c");
         else
-            raw_open(&client, port_of(state));
+            raw_open(&client, process_port(*state));
         raw_send(&client, rows[i].bytes, rows[i].size);
         raw_expect_closed(&client);
         raw_close(&client);
@@ -139,7 +117,7 @@ static void test_mqtt_3_1_2_2_another_protocol_level_is_told_and_closed(void **s
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct raw_client client;
-        raw_open(&client, port_of(state));
+        raw_open(&client, process_port(*state));
         raw_send(&client, rows[i].bytes, rows[i].size);
         RAW_EXPECT(&client, "\x20\x02\x00\x01");
         raw_expect_closed(&client);
@@ -150,7 +128,7 @@ static void test_mqtt_3_1_2_2_another_protocol_level_is_told_and_closed(void **s
 static void test_mqtt_3_1_3_8_an_empty_client_id_for_a_kept_session_is_told_and_closed(void **state)
 {
     struct raw_client client;
-    raw_open(&client, port_of(state));
+    raw_open(&client, process_port(*state));
     RAW_SEND(&client, "\x10\x0C\x00\x04MQTT\x04\x00\x00\x00\x00\x00");
     RAW_EXPECT(&client, "\x20\x02\x00\x02");
     raw_expect_closed(&client);
@@ -160,8 +138,8 @@ static void test_mqtt_3_1_3_8_an_empty_client_id_for_a_kept_session_is_told_and_
 static void test_mqtt_3_1_3_6_clients_with_empty_ids_get_ids_of_their_own(void **state)
 {
     struct raw_client one, two;
-    raw_connect_clean(&one, port_of(state), "");
-    raw_connect_clean(&two, port_of(state), "");
+    raw_connect_clean(&one, process_port(*state), "");
+    raw_connect_clean(&two, process_port(*state), "");
     raw_ping(&one); // the second did not take the first one's place
     raw_ping(&two);
     raw_disconnect(&one);
@@ -280,9 +258,9 @@ static void test_packets_with_a_length_they_cannot_have_close(void **state)
 static void test_mqtt_3_14_4_a_disconnect_closes_and_what_follows_it_is_not_done(void **state)
 {
     struct raw_client watcher, client;
-    raw_connect_clean(&watcher, port_of(state), "watcher");
+    raw_connect_clean(&watcher, process_port(*state), "watcher");
     assert_int_equal(raw_subscribe(&watcher, "after/#", 0), 0);
-    raw_connect_clean(&client, port_of(state), "c");
+    raw_connect_clean(&client, process_port(*state), "c");
     RAW_SEND(&client, "\xE0\x00\x30\x09\x00\x07"
                       "after/x");
     raw_expect_closed(&client);
@@ -295,9 +273,9 @@ static void test_mqtt_3_14_4_a_disconnect_closes_and_what_follows_it_is_not_done
 static void test_what_came_before_a_malformed_packet_is_done(void **state)
 {
     struct raw_client watcher, client;
-    raw_connect_clean(&watcher, port_of(state), "watcher");
+    raw_connect_clean(&watcher, process_port(*state), "watcher");
     assert_int_equal(raw_subscribe(&watcher, "before/#", 0), 0);
-    raw_connect_clean(&client, port_of(state), "c");
+    raw_connect_clean(&client, process_port(*state), "c");
     RAW_SEND(&client, "\x30\x0B\x00\x08"
                       "before/x!\x36\x05\x00\x01"
                       "a\x00\x01");
@@ -313,7 +291,7 @@ static void test_packets_that_come_byte_by_byte_are_understood(void **state)
     static const char bytes[] = CONNECT_C "\x82\x06\x00\x01\x00\x01"
                                           "t\x00\x30\x05\x00\x01"
                                           "t<>\xC0\x00";
-    raw_open(&client, port_of(state));
+    raw_open(&client, process_port(*state));
     for (size_t i = 0; i < sizeof bytes - 1; i++)
         raw_send(&client, bytes + i, 1);
     RAW_EXPECT(&client, "\x20\x02\x00\x00");
@@ -327,7 +305,7 @@ static void test_packets_that_come_byte_by_byte_are_understood(void **state)
 static void test_packets_that_come_all_at_once_are_understood(void **state)
 {
     struct raw_client client;
-    raw_open(&client, port_of(state));
+    raw_open(&client, process_port(*state));
     RAW_SEND(&client, CONNECT_C "\xC0\x00\x82\x06\x00\x01\x00\x01"
                                 "t\x00\x30\x05\x00\x01"
                                 "t<>\xC0\x00\xC0\x00\xE0\x00");
@@ -356,6 +334,7 @@ int main(void)
         cmocka_unit_test(test_packets_that_come_byte_by_byte_are_understood),
         cmocka_unit_test(test_packets_that_come_all_at_once_are_understood),
     };
-    int failed = cmocka_run_group_tests_name("shape lean", tests, start_lean, stop);
-    return failed + cmocka_run_group_tests_name("small buffers", tests, start_small, stop);
+    int failed = cmocka_run_group_tests_name("shape lean", tests, process_group_lean, process_group_stop);
+    return failed +
+           cmocka_run_group_tests_name("small buffers", tests, process_group_small, process_group_stop);
 }

@@ -10,46 +10,24 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
-static int start_lean(void **state)
-{
-    *state = process_start_lean_broker();
-    return 0;
-}
-
-static int start_small(void **state)
-{
-    *state = process_start_small_broker();
-    return 0;
-}
-
-static int stop(void **state)
-{
-    return process_stop(*state);
-}
-
-static uint16_t port_of(void **state)
-{
-    return process_port(*state);
-}
-
 // Ends what a test kept, so that the next one finds none of it.
 static void forget_session(void **state, const char *id)
 {
     struct raw_client client;
-    raw_connect_clean(&client, port_of(state), id);
+    raw_connect_clean(&client, process_port(*state), id);
     raw_disconnect(&client);
 }
 
 static void test_mqtt_3_2_2_2_session_present_says_whether_there_was_one(void **state)
 {
     struct raw_client client;
-    assert_false(raw_connect_kept(&client, port_of(state), "s"));
+    assert_false(raw_connect_kept(&client, process_port(*state), "s"));
     raw_disconnect(&client);
-    assert_true(raw_connect_kept(&client, port_of(state), "s"));
+    assert_true(raw_connect_kept(&client, process_port(*state), "s"));
     raw_disconnect(&client);
-    raw_connect_clean(&client, port_of(state), "s"); // asserts that it is 0
+    raw_connect_clean(&client, process_port(*state), "s"); // asserts that it is 0
     raw_disconnect(&client);
-    assert_false(raw_connect_kept(&client, port_of(state), "s"));
+    assert_false(raw_connect_kept(&client, process_port(*state), "s"));
     raw_disconnect(&client);
     forget_session(state, "s");
 }
@@ -57,10 +35,10 @@ static void test_mqtt_3_2_2_2_session_present_says_whether_there_was_one(void **
 static void test_mqtt_3_1_2_6_a_clean_session_ends_with_its_connection(void **state)
 {
     struct raw_client client;
-    raw_connect_clean(&client, port_of(state), "s");
+    raw_connect_clean(&client, process_port(*state), "s");
     assert_int_equal(raw_subscribe(&client, "a", 1), 1);
     raw_disconnect(&client);
-    assert_false(raw_connect_kept(&client, port_of(state), "s"));
+    assert_false(raw_connect_kept(&client, process_port(*state), "s"));
     raw_publish_done(&client, "a", "nobody is there", 1, false);
     raw_ping(&client);
     raw_disconnect(&client);
@@ -70,14 +48,14 @@ static void test_mqtt_3_1_2_6_a_clean_session_ends_with_its_connection(void **st
 static void test_mqtt_3_1_2_5_a_kept_session_gets_what_came_while_it_was_away_in_order(void **state)
 {
     struct raw_client client, publisher;
-    raw_connect_kept(&client, port_of(state), "s");
+    raw_connect_kept(&client, process_port(*state), "s");
     assert_int_equal(raw_subscribe(&client, "q/#", 2), 2);
     raw_disconnect(&client);
-    raw_connect_clean(&publisher, port_of(state), "p");
+    raw_connect_clean(&publisher, process_port(*state), "p");
     raw_publish_done(&publisher, "q/1", "one", 1, false);
     raw_publish_done(&publisher, "q/2", "two", 2, false);
     raw_publish_done(&publisher, "q/1", "three", 1, false);
-    assert_true(raw_connect_kept(&client, port_of(state), "s"));
+    assert_true(raw_connect_kept(&client, process_port(*state), "s"));
     uint16_t one = raw_expect_publish(&client, "q/1", "one", 1);
     uint16_t two = raw_expect_publish(&client, "q/2", "two", 2);
     uint16_t three = raw_expect_publish(&client, "q/1", "three", 1);
@@ -89,7 +67,7 @@ static void test_mqtt_3_1_2_5_a_kept_session_gets_what_came_while_it_was_away_in
     raw_ack(&client, MQTT_PUBCOMP, two);
     raw_ping(&client);
     raw_disconnect(&client);
-    assert_true(raw_connect_kept(&client, port_of(state), "s"));
+    assert_true(raw_connect_kept(&client, process_port(*state), "s"));
     raw_ping(&client); // nothing is left to be sent again
     raw_disconnect(&client);
     raw_disconnect(&publisher);
@@ -99,15 +77,15 @@ static void test_mqtt_3_1_2_5_a_kept_session_gets_what_came_while_it_was_away_in
 static void test_mqtt_4_4_0_1_what_was_not_acknowledged_is_sent_again_with_dup_and_its_id(void **state)
 {
     struct raw_client client, publisher;
-    raw_connect_kept(&client, port_of(state), "s");
+    raw_connect_kept(&client, process_port(*state), "s");
     assert_int_equal(raw_subscribe(&client, "d", 2), 2);
-    raw_connect_clean(&publisher, port_of(state), "p");
+    raw_connect_clean(&publisher, process_port(*state), "p");
     raw_publish_done(&publisher, "d", "one", 1, false);
     raw_publish_done(&publisher, "d", "two", 2, false);
     uint16_t one = raw_expect_publish(&client, "d", "one", 1);
     uint16_t two = raw_expect_publish(&client, "d", "two", 2);
     raw_close(&client); // without a word
-    assert_true(raw_connect_kept(&client, port_of(state), "s"));
+    assert_true(raw_connect_kept(&client, process_port(*state), "s"));
     struct mqtt_publish again = raw_receive_publish(&client);
     assert_true(again.dup && again.qos == 1 && again.packet_id == one);
     again = raw_receive_publish(&client);
@@ -116,7 +94,7 @@ static void test_mqtt_4_4_0_1_what_was_not_acknowledged_is_sent_again_with_dup_a
     raw_ack(&client, MQTT_PUBREC, two);
     raw_expect_ack(&client, MQTT_PUBREL, two);
     raw_close(&client);
-    assert_true(raw_connect_kept(&client, port_of(state), "s"));
+    assert_true(raw_connect_kept(&client, process_port(*state), "s"));
     raw_expect_ack(&client, MQTT_PUBREL, two); // and not the PUBLISH
     raw_ack(&client, MQTT_PUBCOMP, two);
     raw_ping(&client);
@@ -128,14 +106,14 @@ static void test_mqtt_4_4_0_1_what_was_not_acknowledged_is_sent_again_with_dup_a
 static void test_mqtt_4_3_3_2_a_qos_2_message_sent_again_after_a_reconnect_is_delivered_once(void **state)
 {
     struct raw_client watcher, client;
-    raw_connect_clean(&watcher, port_of(state), "w");
+    raw_connect_clean(&watcher, process_port(*state), "w");
     assert_int_equal(raw_subscribe(&watcher, "once", 0), 0);
-    raw_connect_kept(&client, port_of(state), "s");
+    raw_connect_kept(&client, process_port(*state), "s");
     RAW_SEND(&client, "\x34\x0B\x00\x04once\x00\x07"
                       "one");
     RAW_EXPECT(&client, "\x50\x02\x00\x07");
     raw_close(&client);
-    assert_true(raw_connect_kept(&client, port_of(state), "s"));
+    assert_true(raw_connect_kept(&client, process_port(*state), "s"));
     RAW_SEND(&client, "\x3C\x0B\x00\x04once\x00\x07"
                       "one");
     RAW_EXPECT(&client, "\x50\x02\x00\x07");
@@ -154,7 +132,7 @@ static void test_mqtt_3_1_4_2_the_same_id_again_closes_the_first_connection(void
     enum { TIMES = 20 }; // so that both of the broker's threads meet each other's
     struct raw_client clients[TIMES];
     for (int i = 0; i < TIMES; i++) {
-        raw_connect_clean(&clients[i], port_of(state), "same");
+        raw_connect_clean(&clients[i], process_port(*state), "same");
         if (i > 0) {
             raw_expect_closed(&clients[i - 1]);
             raw_close(&clients[i - 1]);
@@ -167,11 +145,11 @@ static void test_mqtt_3_1_4_2_the_same_id_again_closes_the_first_connection(void
 static void test_a_takeover_of_a_kept_session_goes_on_with_it(void **state)
 {
     struct raw_client first, second, publisher;
-    raw_connect_clean(&publisher, port_of(state), "p");
+    raw_connect_clean(&publisher, process_port(*state), "p");
     for (int round = 0; round < 10; round++) {
-        raw_connect_kept(&first, port_of(state), "s");
+        raw_connect_kept(&first, process_port(*state), "s");
         assert_int_equal(raw_subscribe(&first, "t", 1), 1);
-        assert_true(raw_connect_kept(&second, port_of(state), "s"));
+        assert_true(raw_connect_kept(&second, process_port(*state), "s"));
         raw_expect_closed(&first);
         raw_close(&first);
         raw_publish_done(&publisher, "t", "to the second", 1, false);
@@ -191,7 +169,7 @@ struct will_fixture {
 static struct will_fixture will_set_up(void **state, uint8_t qos, bool retain, uint16_t keep_alive_s)
 {
     struct will_fixture fixture;
-    raw_connect_clean(&fixture.watcher, port_of(state), "w");
+    raw_connect_clean(&fixture.watcher, process_port(*state), "w");
     assert_int_equal(raw_subscribe(&fixture.watcher, "will/#", 2), 2);
     struct mqtt_connect connect = {.client_id = mqtt_text_of("dying"),
                                    .clean_session = true,
@@ -201,7 +179,7 @@ static struct will_fixture will_set_up(void **state, uint8_t qos, bool retain, u
                                    .will_retain = retain,
                                    .will_topic = mqtt_text_of("will/x"),
                                    .will_message = {"gone", 4}};
-    assert_false(raw_connect(&fixture.client, port_of(state), &connect));
+    assert_false(raw_connect(&fixture.client, process_port(*state), &connect));
     return fixture;
 }
 
@@ -251,7 +229,7 @@ static void test_a_takeover_leaves_the_will(void **state)
 {
     struct will_fixture fixture = will_set_up(state, 0, false, 0);
     struct raw_client second;
-    raw_connect_clean(&second, port_of(state), "dying");
+    raw_connect_clean(&second, process_port(*state), "dying");
     raw_expect_closed(&fixture.client);
     raw_expect_publish(&fixture.watcher, "will/x", "gone", 0);
     raw_disconnect(&second);
@@ -264,7 +242,7 @@ static void test_mqtt_3_1_2_17_a_retained_will_is_kept_for_who_comes_later(void 
     raw_close(&fixture.client);
     raw_expect_publish(&fixture.watcher, "will/x", "gone", 0); // retain is 0 for who was there
     struct raw_client late;
-    raw_connect_clean(&late, port_of(state), "late");
+    raw_connect_clean(&late, process_port(*state), "late");
     assert_int_equal(raw_subscribe(&late, "will/x", 0), 0);
     struct mqtt_publish kept = raw_receive_publish(&late);
     assert_true(kept.retain);
@@ -289,9 +267,9 @@ static void test_mqtt_3_1_2_24_a_client_that_only_receives_is_silent(void **stat
 {
     struct raw_client client, publisher;
     struct mqtt_connect connect = {.client_id = mqtt_text_of("k"), .clean_session = true, .keep_alive_s = 1};
-    assert_false(raw_connect(&client, port_of(state), &connect));
+    assert_false(raw_connect(&client, process_port(*state), &connect));
     assert_int_equal(raw_subscribe(&client, "k", 0), 0);
-    raw_connect_clean(&publisher, port_of(state), "p");
+    raw_connect_clean(&publisher, process_port(*state), "p");
     bool closed = false;
     while (!closed) { // as often as the client takes it: what it is sent does not keep it alive
         raw_publish(&publisher, "k", "x", 0, false);
@@ -321,6 +299,7 @@ int main(void)
             test_mqtt_3_1_2_24_a_silent_client_is_closed_after_its_keep_alive_and_leaves_its_will),
         cmocka_unit_test(test_mqtt_3_1_2_24_a_client_that_only_receives_is_silent),
     };
-    int failed = cmocka_run_group_tests_name("shape lean", tests, start_lean, stop);
-    return failed + cmocka_run_group_tests_name("small buffers", tests, start_small, stop);
+    int failed = cmocka_run_group_tests_name("shape lean", tests, process_group_lean, process_group_stop);
+    return failed +
+           cmocka_run_group_tests_name("small buffers", tests, process_group_small, process_group_stop);
 }
