@@ -14,7 +14,10 @@
 // expansions and misses. shrink: GROW_OBJECTS are out; each step puts two and gets one until few are left,
 // and the pool is swept as a server does, now and then, by the same thread. Counters: percentiles of the
 // gets, longest put and sweep, page faults of all.
+//
+// grow writes what each get cost to the case's `trace` as well, if it has one: bench/get_trace.h.
 #include "base/clock.h"
+#include "bench/get_trace.h"
 #include "bench/latency.h"
 #include "bench/workload.h"
 
@@ -23,17 +26,47 @@ enum { GROW_INITIAL = 1024, GROW_OBJECTS = 50000, PACE_NS = 10000, SWEEP_EVERY =
 struct storm {
     struct latency gets;
     void **objects;
-    int64_t at, start_ns; // operations begun; when the first was due
-    int64_t preemptions;  // at the start, then since
+    int64_t out;                 // objects that are ours; NULL where a get gave none
+    int64_t at, start_ns;        // operations begun; when the first was due
+    int64_t preemptions, faults; // at the start, then since
+    struct get_trace *trace;     // may be NULL
 };
 
+static struct pool_config config_of(const struct bench_case *bench)
+{
+    bool grows = pool_strategy_caps(bench->strategy) & POOL_CAP_GROWS;
+    // What cannot grow has all objects from the start.
+    return bench_config(bench, grows ? GROW_INITIAL : GROW_OBJECTS);
+}
+
+static void setup_shrink(struct gb_state *state, void *context)
+{
+    struct bench_case *bench = context;
+    struct pool_config config = config_of(bench);
+    bench_open_config(state, bench, &config);
+}
+
+// The trace, if there is one, hears of the pool's growth.
 static void setup_grow(struct gb_state *state, void *context)
 {
     struct bench_case *bench = context;
-    bool grows = pool_strategy_caps(bench->strategy) & POOL_CAP_GROWS;
-    // What cannot grow has all objects from the start.
-    struct pool_config config = bench_config(bench, grows ? GROW_INITIAL : GROW_OBJECTS);
+    struct pool_config config = config_of(bench);
+    bench->pool = bench->shared = NULL;
+    if (bench->trace && !(bench->shared = get_trace_open(state, bench->trace, GROW_OBJECTS)))
+        return;
+    if (bench->trace) {
+        config.listener = get_trace_listen;
+        config.listener_context = bench->shared;
+    }
     bench_open_config(state, bench, &config);
+}
+
+static void teardown_grow(struct gb_state *state, void *context)
+{
+    struct bench_case *bench = context;
+    bench_close(state, bench);
+    get_trace_close(bench->shared);
+    bench->shared = NULL;
 }
 
 static bool storm_init(struct storm *storm, struct gb_state *state)
@@ -52,6 +85,20 @@ static void storm_free(struct storm *storm)
         latency_free(&storm->gets);
 }
 
+// The schedule begins now.
+static void begin(struct storm *storm)
+{
+    storm->preemptions = bench_thread_preemptions();
+    storm->faults = bench_thread_faults();
+    storm->start_ns = clock_now_ns();
+}
+
+static void end(struct storm *storm)
+{
+    storm->preemptions = bench_thread_preemptions() - storm->preemptions;
+    storm->faults = bench_thread_faults() - storm->faults;
+}
+
 // Spins until the next operation is due. One that comes late is not made up for by haste: the rest moves.
 static void pace(struct storm *storm)
 {
@@ -67,6 +114,8 @@ static void *timed_get(struct pool *pool, struct storm *storm)
     int64_t from = clock_now_ns();
     void *object = pool_get(pool);
     latency_add(&storm->gets, clock_now_ns() - from);
+    if (storm->trace)
+        get_trace_add(storm->trace, from);
     return object;
 }
 
@@ -78,16 +127,10 @@ static double mean_seconds(const struct latency *latency)
     return sum_ns * 1e-9 / (double)(latency->count ? latency->count : 1);
 }
 
-// The schedule begins now.
-static void begin(struct storm *storm)
-{
-    storm->preemptions = bench_thread_preemptions();
-    storm->start_ns = clock_now_ns();
-}
-
 static void report(struct gb_state *state, const struct bench_case *bench, const struct storm *storm)
 {
     latency_report(&storm->gets, state, "");
+    gb_set_iteration_time(state, mean_seconds(&storm->gets));
     gb_set_counter(state, "per_op", mean_seconds(&storm->gets), GB_COUNTER_SUM);
     struct pool_stats stats;
     pool_stats(bench->pool, &stats);
@@ -96,6 +139,22 @@ static void report(struct gb_state *state, const struct bench_case *bench, const
     gb_set_counter(state, "misses", (double)stats.misses, GB_COUNTER_SUM);
     gb_set_counter(state, "preempted", (double)storm->preemptions, GB_COUNTER_SUM);
     gb_set_counter(state, "longest_expansion_ns", (double)stats.longest_expansion_ns, GB_COUNTER_SUM);
+}
+
+// What both workloads have around their storm.
+typedef void storm_body(struct gb_state *state, const struct bench_case *bench, struct storm *storm);
+
+static void run_storm(struct gb_state *state, const struct bench_case *bench, storm_body *body)
+{
+    struct storm storm;
+    bool ready = storm_init(&storm, state);
+    while (ready && gb_next_batch(state) > 0) {
+        body(state, bench, &storm);
+        report(state, bench, &storm);
+        while (storm.out > 0)
+            pool_put(bench->pool, storm.objects[--storm.out]);
+    }
+    storm_free(&storm);
 }
 
 // Some gets and puts beforehand: what the strategy makes for a thread, and code that was never run, come once
@@ -108,47 +167,48 @@ static void prime(struct pool *pool, struct storm *storm)
         pool_put(pool, storm->objects[i]);
 }
 
-static void run_grow(struct gb_state *state, void *context)
+// Page faults when all objects are written.
+static int64_t faults_of_touching(const struct bench_case *bench, const struct storm *storm)
 {
-    const struct bench_case *bench = context;
-    struct storm storm;
-    if (!storm_init(&storm, state)) {
-        storm_free(&storm);
-        return;
+    int64_t faults = bench_thread_faults();
+    for (int64_t i = 0; i < storm->out; i++) {
+        if (storm->objects[i])
+            bench_touch_object(storm->objects[i], bench->bytes, TOUCH_ALL);
     }
-    while (gb_next_batch(state) > 0) {
-        prime(bench->pool, &storm);
-        int64_t faults = bench_thread_faults(), got = 0;
-        begin(&storm);
-        for (int64_t i = 0; i < GROW_OBJECTS; i++) {
-            pace(&storm);
-            got += (storm.objects[i] = timed_get(bench->pool, &storm)) != NULL;
-        }
-        storm.preemptions = bench_thread_preemptions() - storm.preemptions;
-        gb_set_iteration_time(state, mean_seconds(&storm.gets));
-        gb_set_counter(state, "faults_get", (double)(bench_thread_faults() - faults), GB_COUNTER_SUM);
-        faults = bench_thread_faults();
-        for (int64_t i = 0; i < GROW_OBJECTS; i++) {
-            if (storm.objects[i])
-                bench_touch_object(storm.objects[i], bench->bytes, TOUCH_ALL);
-        }
-        gb_set_counter(state, "faults_touch", (double)(bench_thread_faults() - faults), GB_COUNTER_SUM);
-        report(state, bench, &storm);
-        for (int64_t i = 0; i < GROW_OBJECTS; i++)
-            pool_put(bench->pool, storm.objects[i]);
-        if (got < GROW_OBJECTS)
-            gb_skip(state, "a get gave no object");
-    }
-    storm_free(&storm);
+    return bench_thread_faults() - faults;
 }
 
-// Fills the pool as fast as it goes, each object written; how many it got.
-static int64_t fill(const struct bench_case *bench, struct storm *storm)
+static void grow_storm(struct gb_state *state, const struct bench_case *bench, struct storm *storm)
 {
     int64_t got = 0;
-    while (got < GROW_OBJECTS && (storm->objects[got] = pool_get(bench->pool)) != NULL)
-        bench_touch_object(storm->objects[got++], bench->bytes, TOUCH_ALL);
-    return got;
+    prime(bench->pool, storm);
+    storm->trace = bench->shared;
+    if (storm->trace)
+        get_trace_begin(storm->trace, bench->pool);
+    begin(storm);
+    for (storm->out = 0; storm->out < GROW_OBJECTS; storm->out++) {
+        pace(storm);
+        got += (storm->objects[storm->out] = timed_get(bench->pool, storm)) != NULL;
+    }
+    end(storm);
+    gb_set_counter(state, "faults_get", (double)storm->faults, GB_COUNTER_SUM);
+    gb_set_counter(state, "faults_touch", (double)faults_of_touching(bench, storm), GB_COUNTER_SUM);
+    if (storm->trace)
+        get_trace_write(storm->trace, state, &storm->gets);
+    if (got < GROW_OBJECTS)
+        gb_skip(state, "a get gave no object");
+}
+
+static void run_grow(struct gb_state *state, void *context)
+{
+    run_storm(state, context, grow_storm);
+}
+
+// Fills the pool as fast as it goes, each object written.
+static void fill(const struct bench_case *bench, struct storm *storm)
+{
+    while (storm->out < GROW_OBJECTS && (storm->objects[storm->out] = pool_get(bench->pool)) != NULL)
+        bench_touch_object(storm->objects[storm->out++], bench->bytes, TOUCH_ALL);
 }
 
 struct longest {
@@ -161,54 +221,44 @@ static void keep_longest(int64_t *longest, int64_t from)
     *longest = ns > *longest ? ns : *longest;
 }
 
-// Objects left when it is done: between 0 and GROW_INITIAL.
-static int64_t ebb(const struct bench_case *bench, struct storm *storm, int64_t left, struct longest *longest)
+// Two puts and a get each time, until GROW_INITIAL objects are left.
+static void ebb(const struct bench_case *bench, struct storm *storm, struct longest *longest)
 {
-    begin(storm);
-    while (left > GROW_INITIAL) {
+    while (storm->out > GROW_INITIAL) {
         pace(storm);
         for (int k = 0; k < 2; k++) {
             int64_t from = clock_now_ns();
-            pool_put(bench->pool, storm->objects[--left]);
+            pool_put(bench->pool, storm->objects[--storm->out]);
             keep_longest(&longest->put_ns, from);
         }
-        storm->objects[left] = timed_get(bench->pool, storm);
-        if (storm->objects[left])
-            left++;
+        storm->objects[storm->out] = timed_get(bench->pool, storm);
+        if (storm->objects[storm->out])
+            storm->out++;
         if (storm->at % SWEEP_EVERY == 0) {
             int64_t from = clock_now_ns();
             pool_sweep(bench->pool);
             keep_longest(&longest->sweep_ns, from);
         }
     }
-    return left;
+}
+
+static void shrink_storm(struct gb_state *state, const struct bench_case *bench, struct storm *storm)
+{
+    struct longest longest = {0};
+    fill(bench, storm);
+    if (storm->out < GROW_OBJECTS)
+        gb_skip(state, "a get gave no object");
+    begin(storm);
+    ebb(bench, storm, &longest);
+    end(storm);
+    gb_set_counter(state, "faults", (double)storm->faults, GB_COUNTER_SUM);
+    gb_set_counter(state, "longest_put_ns", (double)longest.put_ns, GB_COUNTER_SUM);
+    gb_set_counter(state, "longest_sweep_ns", (double)longest.sweep_ns, GB_COUNTER_SUM);
 }
 
 static void run_shrink(struct gb_state *state, void *context)
 {
-    const struct bench_case *bench = context;
-    struct storm storm;
-    if (!storm_init(&storm, state)) {
-        storm_free(&storm);
-        return;
-    }
-    while (gb_next_batch(state) > 0) {
-        int64_t left = fill(bench, &storm);
-        if (left < GROW_OBJECTS)
-            gb_skip(state, "a get gave no object");
-        struct longest longest = {0};
-        int64_t faults = bench_thread_faults();
-        left = ebb(bench, &storm, left, &longest);
-        storm.preemptions = bench_thread_preemptions() - storm.preemptions;
-        gb_set_counter(state, "faults", (double)(bench_thread_faults() - faults), GB_COUNTER_SUM);
-        gb_set_iteration_time(state, mean_seconds(&storm.gets));
-        report(state, bench, &storm);
-        gb_set_counter(state, "longest_put_ns", (double)longest.put_ns, GB_COUNTER_SUM);
-        gb_set_counter(state, "longest_sweep_ns", (double)longest.sweep_ns, GB_COUNTER_SUM);
-        while (left > 0)
-            pool_put(bench->pool, storm.objects[--left]);
-    }
-    storm_free(&storm);
+    run_storm(state, context, shrink_storm);
 }
 
 const struct workload grow_workloads[] = {
@@ -217,6 +267,7 @@ const struct workload grow_workloads[] = {
                 "its two clock readings",
      .run = run_grow,
      .setup = setup_grow,
+     .teardown = teardown_grow,
      .objects = GROW_OBJECTS,
      .both_modes = true,
      .batch = 1,
@@ -225,7 +276,7 @@ const struct workload grow_workloads[] = {
     {.name = "shrink",
      .summary = "two puts and a get each 10 us until 50 000 objects have become 1024; per_op as in grow",
      .run = run_shrink,
-     .setup = setup_grow,
+     .setup = setup_shrink,
      .objects = GROW_OBJECTS,
      .both_modes = true,
      .batch = 1,

@@ -61,9 +61,11 @@ static void add_context(void)
 
 static void print_help(void)
 {
-    printf("usage: poolmark-bench [--poolmark_list_workloads] [--version] [Google Benchmark's flags]\n"
+    printf("usage: poolmark-bench [--poolmark_list_workloads] [--poolmark_trace=FILE] [--version]\n"
+           "                      [Google Benchmark's flags]\n"
            "Benchmarks are named WORKLOAD/STRATEGY/BYTES[/threads:N]; --benchmark_filter=RE picks some,\n"
-           "--benchmark_list_tests lists them. Run under LD_PRELOAD to measure another allocator.\n"
+           "--benchmark_list_tests lists them. `grow` writes what each get cost to FILE. Run under "
+           "LD_PRELOAD to measure another allocator.\n"
            "Google Benchmark's flags:\n");
     fflush(stdout);
 }
@@ -76,8 +78,26 @@ static int print_workloads(void)
     return EXIT_OK;
 }
 
+// Takes the flag out of the arguments, the last one counts; NULL when it is not there.
+static const char *take_trace(int *argc, char **argv)
+{
+    static const char flag[] = "--poolmark_trace=";
+    const char *trace = NULL;
+    int kept = 0;
+    for (int i = 0; i < *argc; i++) {
+        if (strncmp(argv[i], flag, sizeof flag - 1) == 0)
+            trace = argv[i] + sizeof flag - 1;
+        else
+            argv[kept++] = argv[i];
+    }
+    argv[kept] = NULL;
+    *argc = kept;
+    return trace;
+}
+
 static int run(int argc, char **argv)
 {
+    const char *trace = take_trace(&argc, argv);
     struct err err = {0};
     struct gb_suite *suite = NULL;
     struct bench_case *cases = NULL;
@@ -85,7 +105,7 @@ static int run(int argc, char **argv)
     struct sleeper sleeper;
     int code = gb_suite_new(&suite);
     if (code == 0)
-        code = workloads_register(suite, &cases, &err);
+        code = workloads_register(suite, trace, &cases, &err);
     if (code < 0)
         goto done;
     code = sleeper_start(&sleeper);

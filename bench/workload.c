@@ -163,7 +163,7 @@ static int add_row(struct gb_suite *suite, const struct workload *row, struct be
     return 0;
 }
 
-int workloads_register(struct gb_suite *suite, struct bench_case **cases, struct err *err)
+int workloads_register(struct gb_suite *suite, const char *trace, struct bench_case **cases, struct err *err)
 {
     size_t strategies = 0, rows = 0;
     while (pool_strategies()[strategies])
@@ -179,7 +179,9 @@ int workloads_register(struct gb_suite *suite, struct bench_case **cases, struct
         code = add_row(suite, workload_at(i), &next, err);
     if (code < 0) {
         free(*cases);
-        *cases = NULL;
+        *cases = next = NULL;
     }
+    for (struct bench_case *bench = *cases; bench != next; bench++)
+        bench->trace = trace;
     return code;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Every workload does what it says: run for a few iterations on a strategy that watches who gets and puts
 // what.
+#include "bench/get_trace.h"
 #include "bench/workload.h"
 
 #include "pools/pool_strategy.h"
@@ -36,6 +37,7 @@ static struct watch {
     int64_t last_put, last_initial;
     bool last_touch;
     int64_t fail_from; // gets from this one on give NULL; 0: none does
+    const char *trace; // of the cases that run_row makes; stays
 } watch = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 struct pool {
@@ -189,7 +191,7 @@ static json_t *run_row(const char *name, int threads, int64_t iterations, json_t
 {
     static struct workload row; // what runs must outlive this function's frame no more than the run
     row = *find(name);
-    struct bench_case bench = {.workload = &row, .strategy = &watching, .bytes = 64};
+    struct bench_case bench = {.workload = &row, .strategy = &watching, .bytes = 64, .trace = watch.trace};
     snprintf(bench.name, sizeof bench.name, "%s/watching/64", name);
     if (iterations > 0)
         row.iterations = iterations;
@@ -417,6 +419,53 @@ static void test_grow_times_each_get_of_a_pool_that_starts_small(void **state)
     assert_int_equal(watch.peak, 50000);
 }
 
+// Columns, order and number of the rows; the last line is `last`.
+static void check_trace(const char *path, long last)
+{
+    char line[128];
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    assert_non_null(fgets(line, sizeof line, file));
+    assert_string_equal(line, "get,time_ns,owned_objects\n");
+    long rows = 0, before = -1, get, time_ns, owned;
+    for (; fgets(line, sizeof line, file); rows++, before = get) {
+        assert_int_equal(sscanf(line, "%ld,%ld,%ld\n", &get, &time_ns, &owned), 3);
+        assert_true(get > before && time_ns >= 0 && owned >= 0);
+    }
+    fclose(file);
+    assert_int_equal(before, last);
+    assert_in_range(rows, last / TRACE_EACH + 1, TRACE_ROWS_MAX);
+}
+
+static void test_grow_writes_what_each_get_cost(void **state)
+{
+    (void)state;
+    char path[] = "/tmp/test_workloads_XXXXXX";
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    close(fd);
+    watch.trace = path;
+    run_fine("grow", 0, 0, check_grow);
+    watch.trace = NULL;
+    check_trace(path, 49999);
+    unlink(path);
+}
+
+static void test_a_trace_that_cannot_be_written_is_named_before_anything_is_measured(void **state)
+{
+    (void)state;
+    json_t *document;
+    watch_reset();
+    watch.trace = "/nonexistent/trace.csv";
+    json_t *one = run_row("grow", 0, 0, &document);
+    watch.trace = NULL;
+    assert_true(json_is_true(json_object_get(one, "error_occurred")));
+    assert_non_null(
+        strstr(json_string_value(json_object_get(one, "error_message")), "/nonexistent/trace.csv"));
+    assert_int_equal(watch.opens, 0);
+    json_decref(document);
+}
+
 static void test_shrink_times_gets_while_objects_go_back(void **state)
 {
     (void)state;
@@ -499,7 +548,7 @@ static void test_every_fitting_row_is_registered_under_its_name(void **state)
     struct bench_case *cases;
     struct err err = {0};
     assert_int_equal(gb_suite_new(&suite), 0);
-    assert_int_equal(workloads_register(suite, &cases, &err), 0);
+    assert_int_equal(workloads_register(suite, NULL, &cases, &err), 0);
     static const struct {
         const char *filter;
         int64_t count;
@@ -543,6 +592,8 @@ int main(void)
         cmocka_unit_test(test_false_sharing_hands_neighbours_out),
         cmocka_unit_test(test_cold_opens_a_pool_for_each_iteration),
         cmocka_unit_test(test_grow_times_each_get_of_a_pool_that_starts_small),
+        cmocka_unit_test(test_grow_writes_what_each_get_cost),
+        cmocka_unit_test(test_a_trace_that_cannot_be_written_is_named_before_anything_is_measured),
         cmocka_unit_test(test_shrink_times_gets_while_objects_go_back),
         cmocka_unit_test(test_blowup_reads_memory_before_in_and_after_a_storm),
         cmocka_unit_test(test_exhaust_gets_past_the_bound),

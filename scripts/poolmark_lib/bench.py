@@ -26,6 +26,7 @@ from poolmark_lib.paths import build_dir, for_people
 from poolmark_lib.record import Cell, Record
 
 PROGRAM = "poolmark-bench"
+TRACE = "trace.csv"
 RUN_TIMEOUT_S = 300.0
 DEFAULT_BUDGET_S = 600.0
 
@@ -49,11 +50,13 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def bench_command(program: Path, bench: Bench, min_time_s: float, out: Path) -> list[str]:
+def bench_command(program: Path, bench: Bench, min_time_s: float, out: Path, number: int) -> list[str]:
+    """Round `number` of the benchmark, its report to `out`; the first round of one that has a trace writes it beside."""
     # The library takes POSIX extended expressions; every character that could mean something is made not to.
     name = re.sub(r"([.\[\]{}()*+?^$|\\])", r"\\\1", bench.program_name)
     return [str(program), f"--benchmark_filter=^{name}$", f"--benchmark_min_time={min_time_s:g}",
-            f"--benchmark_out={out}", "--benchmark_out_format=json"]
+            f"--benchmark_out={out}", "--benchmark_out_format=json",
+            *([f"--poolmark_trace={out.with_name(TRACE)}"] if number == 1 and bench.workload in plan.TRACED else [])]
 
 
 class Runner:
@@ -81,7 +84,7 @@ class Runner:
     def run_one(self, bench: Bench, number: int, children: Children) -> None:
         cell = self.cell(bench)
         report, log = cell.folder / f"{number}.json", cell.folder / f"{number}.log"
-        argv = bench_command(self.program, bench, self.min_time_s, report)
+        argv = bench_command(self.program, bench, self.min_time_s, report, number)
         words = bench.contender.words()
         cell.command([*(["env", *words] if words else []), for_people(self.program), *argv[1:]])
         child = children.start(bench.name, argv, log, env=bench.contender.environment())
@@ -94,6 +97,8 @@ class Runner:
                 raise PoolmarkError(f"{child.how_it_ended()}: {child.last_lines(2)}")
             self.results.series[bench.name].add(number, bench_report.read(report, bench))
             cell.file(f"round_{number}", report)
+            if number == 1:
+                cell.file("trace", cell.folder / TRACE)
             log.unlink(missing_ok=True)
         except bench_report.NoFigure as error:
             self.failed(bench, "skipped", str(error))
@@ -174,7 +179,7 @@ def dry_run(program: Path, rounds: list[list[Bench]], min_time_s: float) -> None
     for number, benches in enumerate(rounds, 1):
         for bench in benches:
             argv = bench_command(Path(for_people(program)), bench, min_time_s,
-                                 Path("cells") / f"{bench.name}.1" / f"{number}.json")
+                                 Path("cells") / f"{bench.name}.1" / f"{number}.json", number)
             print(" ".join([*bench.contender.words(), *argv]))
     total = sum(bench.estimate_s(min_time_s) for benches in rounds for bench in benches)
     say(f"{sum(map(len, rounds))} runs in {len(rounds)} rounds, about {total:.0f} s")

@@ -40,6 +40,9 @@ DEFAULT = (
 FEWER_REPETITIONS = {"blowup": 3, "blowup_sparse": 3, "blowup_10s": 3, "blowup_sparse_10s": 3, "shrink": 3,
                      "burst_100000": 3, "steady_65536": 3}
 
+# Workloads that can write what each get cost, get by get.
+TRACED = ("grow",)
+
 # Seconds of one run of workloads that decide themselves how long they take; others take about twice the least time.
 RUN_S = {"grow": 0.7, "shrink": 0.7, "blowup": 1.3, "blowup_sparse": 1.3, "blowup_10s": 10.5, "blowup_sparse_10s": 10.5,
          "burst_100000": 0.8, "steady_65536": 0.4}

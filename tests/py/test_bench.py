@@ -262,6 +262,26 @@ def test_a_small_run_end_to_end(poolmark, tmp_path):
 
 
 @needs_program
+def test_grow_leaves_a_trace_of_its_first_round(poolmark, tmp_path):
+    out = tmp_path / "run"
+    done = poolmark("bench", "--build", build_dir(), "--filter", "^grow/(fixed|expand-inline)/3072$",
+                    "--repetitions", "2", "--seed", "7", "--out", out)
+    assert done.returncode == 0, done.stderr
+    for cell in json.loads((out / "run.json").read_text())["cells"]:
+        with open(out / cell["files"]["trace"], newline="") as file:
+            rows = list(csv.DictReader(file))
+        assert list(rows[0]) == ["get", "time_ns", "owned_objects"]
+        assert (int(rows[0]["get"]), int(rows[-1]["get"])) == (0, 49999) and 2000 < len(rows) <= 5000
+        grew = int(rows[0]["owned_objects"]) < int(rows[-1]["owned_objects"])
+        assert grew == (cell["config"]["strategy"] == "expand-inline")
+        assert sum("--poolmark_trace=" in " ".join(words) for words in cell["commands"]) == 1
+    assert poolmark("verify", out).returncode == 0
+    page = poolmark("report", out, "--out", tmp_path / "report")
+    assert page.returncode == 0 and "Each get across expansions" in "".join(
+        path.read_text() for path in (tmp_path / "report").rglob("*.html"))
+
+
+@needs_program
 def test_list_and_dry_run_start_nothing(poolmark, tmp_path):
     out = tmp_path / "run"
     common = ("--build", build_dir(), "--filter", "^lifo/.*/3072$", "--repetitions", "2", "--out", out)
