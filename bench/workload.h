@@ -75,8 +75,8 @@ void bench_report_ops(struct gb_state *state, int64_t ops);
 int64_t bench_thread_faults(void);
 int64_t bench_thread_preemptions(void);
 
-// Adds every row that fits to the suite. `cases` is given an array to be freed after the last run. `trace`: of
-// each of them; it must outlive the runs.
+// Adds every row that fits to the suite. `cases` is given an array to be freed after the last run. `trace`:
+// of each of them; it must outlive the runs.
 int workloads_register(struct gb_suite *suite, const char *trace, struct bench_case **cases, struct err *err)
     __attribute__((warn_unused_result));
 const struct workload *workload_at(size_t index); // in the order of their tables; NULL past the last

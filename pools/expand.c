@@ -4,19 +4,19 @@
 // it is closed.
 //
 // Inline, the get that reaches the trigger makes the new objects before it returns, and counts as a miss. In
-// the background it wakes a thread of the pool's own and goes on; the new objects' pages and their rack's are
-// faulted in by that thread before they become available. Nobody waits for a growth under way: a get that
-// finds no object free meanwhile is served by malloc, as a miss, and that object goes back to malloc when it
-// is put. No lock is held while objects are made.
+// the background it calls a thread of the pool's own (pools/bell.h) and goes on; the new objects' pages and
+// their rack's are faulted in by that thread before they become available. Nobody waits for a growth under
+// way: a get that finds no object free meanwhile is served by malloc, as a miss, and that object goes back to
+// malloc when it is put. No lock is held while objects are made.
 #include "pools/expand.h"
 
 #include "base/clock.h"
+#include "pools/bell.h"
 #include "pools/stock.h"
 
 #include <errno.h>
 #include <math.h>
 #include <pthread.h>
-#include <semaphore.h>
 #include <signal.h>
 #include <string.h>
 
@@ -33,11 +33,12 @@ struct pool {
     // Guarded by stock.lock.
     bool growing; // one expansion at a time; stock.grow_at is INT64_MAX meanwhile
     bool closing;
+    int64_t next;                                // objects owned after the next expansion
     int64_t grow_from, grow_count, grow_trigger; // the expansion under way
     int64_t expansions, longest_expansion_ns;
 
-    pthread_t grower; // background only: waits on `wake`
-    sem_t wake;
+    pthread_t grower; // background only: waits on `bell`, rung when an expansion begins
+    struct bell bell;
 
     struct stock stock;
 };
@@ -63,6 +64,7 @@ static void set_trigger_locked(struct pool *pool)
     struct stock *stock = &pool->stock;
     bool can_grow = !pool->growing && (pool->max == 0 || stock->owned + stock->pending < pool->max);
     stock->grow_at = can_grow ? expand_trigger(stock->owned, pool->expand_at_percent) : INT64_MAX;
+    pool->next = expand_next(stock->owned, pool->growth, pool->max);
 }
 
 // An expansion failed for want of memory: not again with the very next get, but when a good part of what is
@@ -81,8 +83,8 @@ static void back_off_locked(struct pool *pool)
 static bool begin_growth_locked(struct pool *pool)
 {
     struct stock *stock = &pool->stock;
-    int64_t bound = pool->max ? pool->max - stock->pending : 0;
-    int64_t count = expand_next(stock->owned, pool->growth, bound) - stock->owned;
+    int64_t bound = pool->max ? pool->max - stock->pending : INT64_MAX;
+    int64_t count = (pool->next < bound ? pool->next : bound) - stock->owned;
     pool->growing = count > 0 && stock_plan_locked(stock, count, pool->max);
     set_trigger_locked(pool);
     if (!pool->growing)
@@ -124,18 +126,21 @@ static void grow(struct pool *pool)
     spin_unlock(&stock->lock);
 }
 
-// The pool's own thread: grows when woken, and again while the trigger is reached anyway.
+// The pool's own thread: grows when called, and again while the trigger is reached anyway.
 static void *grower_main(void *argument)
 {
     struct pool *pool = argument;
     struct stock *stock = &pool->stock;
     for (;;) {
-        while (sem_wait(&pool->wake) < 0)
-            ; // interrupted
+        bell_wait(&pool->bell, 0);
+        // The lock's line stays with those who get, unless there is a reason.
+        if (!bell_answer(&pool->bell))
+            continue;
         spin_lock(&stock->lock);
         while (pool->growing) {
             spin_unlock(&stock->lock);
             grow(pool);
+            bell_grew(&pool->bell);
             spin_lock(&stock->lock);
             if (!pool->closing && stock->in_use >= stock->grow_at)
                 begin_growth_locked(pool);
@@ -151,14 +156,15 @@ static void *grower_main(void *argument)
 static int start_grower(struct pool *pool)
 {
     sigset_t all, before;
-    if (sem_init(&pool->wake, 0, 0) < 0)
-        return -errno;
+    int code = bell_init(&pool->bell);
+    if (code < 0)
+        return code;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    int code = -pthread_create(&pool->grower, NULL, grower_main, pool);
+    code = -pthread_create(&pool->grower, NULL, grower_main, pool);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (code < 0)
-        sem_destroy(&pool->wake);
+        bell_destroy(&pool->bell);
     else
         pthread_setname_np(pool->grower, "pool-grow");
     return code;
@@ -169,9 +175,10 @@ static void stop_grower(struct pool *pool)
     spin_lock(&pool->stock.lock);
     pool->closing = true;
     spin_unlock(&pool->stock.lock);
-    sem_post(&pool->wake);
+    bell_ring(&pool->bell);
+    bell_knock(&pool->bell);
     pthread_join(pool->grower, NULL);
-    sem_destroy(&pool->wake);
+    bell_destroy(&pool->bell);
 }
 
 static int expand_preheat(struct pool *pool, int64_t count)
@@ -239,7 +246,7 @@ static void *get_while_short(struct pool *pool)
     stock_reserve_locked(stock);
     spin_unlock(&stock->lock);
     if (begins && pool->background)
-        sem_post(&pool->wake);
+        bell_ring(&pool->bell);
     return stock_stray(stock, STOCK_MISS);
 }
 
@@ -254,7 +261,7 @@ static void *get_and_grow(struct pool *pool, void *object)
         stock->hits++;
     spin_unlock(&stock->lock);
     if (begins && pool->background)
-        sem_post(&pool->wake);
+        bell_ring(&pool->bell);
     else if (begins)
         grow(pool);
     return stock_hand_out(stock, object);

@@ -188,9 +188,9 @@ int slab_preheat(struct pool *pool, int64_t count)
 bool slab_want_growth(struct pool *pool, int64_t in_use)
 {
     if (pool->has_thread) {
-        if (!SLAB_LOAD(&pool->wanted_growth))
+        if (!bell_is_rung(&pool->bell))
             SLAB_STORE(&pool->wanted_at, in_use);
-        slab_thread_wake_for_growth(pool);
+        bell_ring(&pool->bell);
         return false;
     }
     // When another thread grows or gives back, the trigger is looked at again at the next exchange.

@@ -39,12 +39,11 @@
 #ifndef POOLMARK_POOLS_SLAB_POOL_H
 #define POOLMARK_POOLS_SLAB_POOL_H
 
+#include "pools/bell.h"
 #include "pools/pool_strategy.h"
 #include "pools/slab_magazine.h"
 #include "pools/slab_store.h"
 #include "pools/thread_slot.h"
-
-#include <semaphore.h>
 
 // Two cache lines: processors fetch neighbouring lines in pairs. `top` to `busy` are what the hot path
 // touches.
@@ -93,13 +92,11 @@ struct pool {
     // The background thread; there when growth_mode is background.
     bool has_thread;
     pthread_t thread;
-    sem_t wake;                    // posted when one of the flags goes up
-    _Atomic bool wanted_growth;    // a trigger was reached
-    _Atomic int64_t wanted_at;     // objects in use then
+    struct bell bell;              // rung when a trigger was reached; knocked when a flag goes up
+    _Atomic int64_t wanted_at;     // objects in use when it was rung
     _Atomic bool wanted_objects;   // somebody found nothing, and waits
     _Atomic bool wanted_shrink;    // much lies free
     _Atomic bool wanted_magazines; // somebody found none
-    _Atomic bool looks;            // the thread looks at wanted_growth now and then by itself
     _Atomic bool stop;
     struct thread_slot_watch watch; // flushes the rows of threads that exit
 
@@ -202,7 +199,6 @@ void slab_memory(struct pool *pool, struct pool_stats *stats); // owned, bytes_o
 int slab_thread_open(struct pool *pool, struct err *err); // starts it, if there is to be one
 void slab_thread_close(struct pool *pool);
 void slab_thread_wake(struct pool *pool, _Atomic bool *flag); // flag: one of the wanted_ ones; puts it up
-void slab_thread_wake_for_growth(struct pool *pool); // wanted_growth; no system call when it looks anyway
 
 static inline int64_t slab_more(int64_t a, int64_t b)
 {
