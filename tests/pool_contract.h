@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the contract tests share: they run every test with every strategy that pool_strategies() lists, so a
-// new strategy is tested by being listed.
+// What tests of pools share. The contract tests run each of their tests with every strategy that
+// pool_strategies() lists, so a new strategy is tested by being listed.
 #ifndef POOLMARK_TESTS_POOL_CONTRACT_H
 #define POOLMARK_TESTS_POOL_CONTRACT_H
 
@@ -26,6 +26,9 @@ struct pool_stats contract_stats(struct pool *pool);
 
 // contract_stats, with nothing in use; then closes it.
 void contract_close(struct pool *pool);
+
+// The equations of gets and puts and the invariants only: the pool's own thread may be at work.
+struct pool_stats contract_counts(struct pool *pool);
 
 void contract_get_many(struct pool *pool, void **objects, int64_t count); // fails the test when one is NULL
 void contract_put_many(struct pool *pool, void **objects, int64_t count);

@@ -3,6 +3,7 @@
 #include "pools/blocks.h"
 
 #include "pools/pool_strategy.h"
+#include "tests/pool_contract.h"
 #include "tests/pool_events.h"
 
 #include <pthread.h>
@@ -13,46 +14,14 @@
 
 #include <cmocka.h>
 
-static struct pool *open_blocks(struct pool_config *config)
+static struct pool *open_blocks(const struct pool_config *config)
 {
-    struct pool *pool = NULL;
-    struct err err = {0};
-    config->name = "blocks";
-    if (pool_open(&pool, pool_strategy_find("blocks"), config, &err) < 0)
-        fail_msg("%s", err.text);
-    return pool;
+    return contract_open(pool_strategy_find("blocks"), config);
 }
 
 static struct pool_config config_of(size_t object_bytes, int64_t initial, int64_t max)
 {
-    struct pool_config config = POOL_CONFIG_DEFAULTS;
-    config.object_bytes = object_bytes;
-    config.initial = initial;
-    config.max = max;
-    return config;
-}
-
-static struct pool_stats stats_of(struct pool *pool)
-{
-    struct pool_stats stats;
-    pool_stats(pool, &stats);
-    assert_int_equal(stats.gets, stats.hits + stats.misses + stats.overflow + stats.refused + stats.failed);
-    assert_true(pool_strategy_of(pool)->is_valid(pool));
-    return stats;
-}
-
-static void get_many(struct pool *pool, void **objects, int count)
-{
-    for (int i = 0; i < count; i++) {
-        objects[i] = pool_get(pool);
-        assert_non_null(objects[i]);
-    }
-}
-
-static void put_many(struct pool *pool, void **objects, int count)
-{
-    for (int i = 0; i < count; i++)
-        pool_put(pool, objects[i]);
+    return contract_config(pool_strategy_find("blocks"), object_bytes, initial, max);
 }
 
 static void test_the_defaults_are_the_published_ones(void **state)
@@ -66,11 +35,11 @@ static void test_the_defaults_are_the_published_ones(void **state)
     assert_true(BLOCKS_SHRINK_THRESHOLD > 0.299 && BLOCKS_SHRINK_THRESHOLD < 0.301);
     assert_int_equal(BLOCKS_CLEANUP_EVERY_NS, 60 * NS_PER_S);
     struct pool *pool = open_blocks(&config);
-    assert_int_equal(stats_of(pool).owned, 100);
+    assert_int_equal(contract_counts(pool).owned, 100);
     void *objects[80];
-    get_many(pool, objects, 80);
-    assert_int_equal(stats_of(pool).owned, 150);
-    put_many(pool, objects, 80);
+    contract_get_many(pool, objects, 80);
+    assert_int_equal(contract_counts(pool).owned, 150);
+    contract_put_many(pool, objects, 80);
     pool_close(pool);
 }
 
@@ -91,11 +60,11 @@ static void test_the_block_used_last_is_served_first(void **state)
     struct pool_config config = config_of(512, 10, 0);
     struct pool *pool = open_blocks(&config);
     void *objects[5];
-    get_many(pool, objects, 5);
-    put_many(pool, objects, 5);
+    contract_get_many(pool, objects, 5);
+    contract_put_many(pool, objects, 5);
     for (int i = 4; i >= 0; i--)
         assert_ptr_equal(pool_get(pool), objects[i]);
-    put_many(pool, objects, 5);
+    contract_put_many(pool, objects, 5);
     pool_close(pool);
 }
 
@@ -115,9 +84,9 @@ static void test_the_search_finds_the_size_among_others(void **state)
         }
         for (int i = 0; i < 5; i++)
             assert_int_equal(((unsigned char *)objects[i])[sizes[i] - 1], i);
-        put_many(pool, objects, 5);
+        contract_put_many(pool, objects, 5);
     }
-    struct pool_stats stats = stats_of(pool);
+    struct pool_stats stats = contract_counts(pool);
     assert_true(stats.misses <= 10); // the first round, and growth
     assert_int_equal(stats.gets, 50);
     assert_int_equal(stats.overflow, 0);
@@ -136,12 +105,12 @@ static void test_at_max_the_block_unused_longest_makes_way_for_another_size(void
         assert_non_null(objects[i]);
     }
     assert_null(pool_get_bytes(pool, 256));
-    struct pool_stats stats = stats_of(pool);
+    struct pool_stats stats = contract_counts(pool);
     assert_int_equal(stats.owned, 4);
     assert_int_equal(stats.misses, 4);
     assert_int_equal(stats.refused, 1);
     assert_true(stats.bytes_owned >= 40000);
-    put_many(pool, objects, 4);
+    contract_put_many(pool, objects, 4);
     pool_close(pool);
 }
 
@@ -156,7 +125,7 @@ static void test_a_thousand_get_and_return_cycles_are_hits(void **state)
         assert_non_null(object);
         pool_put(pool, object);
     }
-    assert_int_equal(stats_of(pool).hits, 1000);
+    assert_int_equal(contract_counts(pool).hits, 1000);
     pool_close(pool);
 }
 
@@ -181,26 +150,26 @@ static void test_cleanups_keep_their_interval_and_what_was_preheated(void **stat
     config.listener_context = &events;
     struct pool *pool = open_blocks(&config);
     void *objects[200];
-    get_many(pool, objects, 200);
-    put_many(pool, objects, 200);
+    contract_get_many(pool, objects, 200);
+    contract_put_many(pool, objects, 200);
     assert_int_equal(pool_sweep(pool), 0); // a minute is not over
-    assert_true(stats_of(pool).owned >= 200);
-    assert_int_equal(stats_of(pool).sweeps, 1);
+    assert_true(contract_counts(pool).owned >= 200);
+    assert_int_equal(contract_counts(pool).sweeps, 1);
     pool_close(pool);
 
     config.idle_ns = 1; // every sweep is a cleanup, and everything has expired
     pool = open_blocks(&config);
-    get_many(pool, objects, 200);
-    put_many(pool, objects, 200);
-    while (stats_of(pool).owned > 20)
+    contract_get_many(pool, objects, 200);
+    contract_put_many(pool, objects, 200);
+    while (contract_counts(pool).owned > 20)
         if (pool_sweep(pool) == 0)
             sched_yield();
-    assert_int_equal(stats_of(pool).owned, 20);
-    assert_int_equal(stats_of(pool).shrinks, pool_events_count(&events, POOL_EVENT_SHRINK));
+    assert_int_equal(contract_counts(pool).owned, 20);
+    assert_int_equal(contract_counts(pool).shrinks, pool_events_count(&events, POOL_EVENT_SHRINK));
     assert_true(pool_trim(pool) >= 20 * 1024);
-    assert_int_equal(stats_of(pool).owned, 0);
-    get_many(pool, objects, 200);
-    put_many(pool, objects, 200);
+    assert_int_equal(contract_counts(pool).owned, 0);
+    contract_get_many(pool, objects, 200);
+    contract_put_many(pool, objects, 200);
     pool_close(pool);
 }
 
@@ -211,15 +180,15 @@ static void test_what_is_in_use_is_never_taken_for_expired(void **state)
     config.idle_ns = 1;
     struct pool *pool = open_blocks(&config);
     void *objects[50];
-    get_many(pool, objects, 50);
+    contract_get_many(pool, objects, 50);
     for (int i = 0; i < 50; i++)
         memset(objects[i], i, 1024);
-    while (stats_of(pool).owned > 50)
+    while (contract_counts(pool).owned > 50)
         if (pool_sweep(pool) == 0)
             sched_yield();
     for (int i = 0; i < 50; i++)
         assert_int_equal(*(unsigned char *)objects[i], i);
-    put_many(pool, objects, 50);
+    contract_put_many(pool, objects, 50);
     pool_close(pool);
 }
 
@@ -268,7 +237,7 @@ static void test_threads_of_many_sizes_stay_within_the_bound(void **state)
         assert_int_equal(pthread_join(workers[i].thread, NULL), 0);
         assert_int_equal(workers[i].nothing, 0);
     }
-    struct pool_stats stats = stats_of(pool);
+    struct pool_stats stats = contract_counts(pool);
     assert_int_equal(stats.gets, WORKERS * 300 * 10);
     assert_int_equal(stats.puts, stats.gets);
     assert_true(stats.owned <= 40 && stats.peak_in_use <= 40);

@@ -15,22 +15,9 @@
 
 static struct pool *open_expand(struct pool_config *config, struct pool_events *events)
 {
-    struct pool *pool;
-    struct err err = {0};
     config->listener = pool_events_listen;
     config->listener_context = events;
-    if (pool_open(&pool, pool_strategy_find("expand"), config, &err) < 0)
-        fail_msg("%s", err.text);
-    return pool;
-}
-
-static struct pool_stats stats_of(struct pool *pool)
-{
-    struct pool_stats stats;
-    pool_stats(pool, &stats);
-    assert_int_equal(stats.gets, stats.hits + stats.misses + stats.overflow + stats.refused + stats.failed);
-    assert_true(pool_strategy_of(pool)->is_valid(pool));
-    return stats;
+    return contract_open(pool_strategy_find("expand"), config);
 }
 
 struct published {
@@ -93,7 +80,7 @@ static void check_growth_of_a_pool(const struct published *list, enum pool_growt
         assert_true(event->at_ns > 0);
     }
     contract_get_many(pool, objects + out, list->max - out);
-    struct pool_stats stats = stats_of(pool);
+    struct pool_stats stats = contract_counts(pool);
     assert_int_equal(stats.owned, list->max);
     assert_int_equal(stats.expansions, list->count - 1);
     assert_int_equal(stats.in_use, list->max);
@@ -173,7 +160,7 @@ static void test_an_empty_pool_grows_from_nothing(void **state)
     struct pool *pool = open_expand(&config, &events);
     void *objects[500];
     contract_get_many(pool, objects, 500);
-    struct pool_stats stats = stats_of(pool);
+    struct pool_stats stats = contract_counts(pool);
     assert_int_equal(stats.overflow, 0);
     assert_true(stats.owned >= 500);
     assert_int_equal(stats.expansions, pool_events_count(&events, POOL_EVENT_EXPAND));
@@ -192,9 +179,9 @@ static void test_at_100_percent_the_last_free_object_sets_it_off(void **state)
     struct pool *pool = open_expand(&config, &events);
     void *objects[11];
     contract_get_many(pool, objects, 9);
-    assert_int_equal(stats_of(pool).owned, 10);
+    assert_int_equal(contract_counts(pool).owned, 10);
     contract_get_many(pool, objects + 9, 2);
-    assert_int_equal(stats_of(pool).owned, 15);
+    assert_int_equal(contract_counts(pool).owned, 15);
     contract_put_many(pool, objects, 11);
     pool_close(pool);
 }
@@ -242,7 +229,7 @@ static void test_gets_go_on_while_a_background_growth_is_under_way(void **state)
     contract_get_many(pool, objects, 8);
     assert_true(pool_events_await(&gate.events, POOL_EVENT_EXPAND, 1));
     contract_get_many(pool, objects + 8, 32); // 15 are owned and no more can be until the gate opens
-    struct pool_stats stats = stats_of(pool);
+    struct pool_stats stats = contract_counts(pool);
     assert_int_equal(stats.owned, 15);
     assert_int_equal(stats.hits, 15);
     assert_int_equal(stats.misses, 25);
@@ -255,7 +242,7 @@ static void test_gets_go_on_while_a_background_growth_is_under_way(void **state)
     // 15, 22, 33, 49, 73: the trigger is past 40 when 73 are owned.
     assert_true(pool_events_await(&gate.events, POOL_EVENT_EXPAND, 5));
     contract_put_many(pool, objects, 40);
-    stats = stats_of(pool);
+    stats = contract_counts(pool);
     assert_int_equal(stats.owned, 73);
     assert_int_equal(stats.in_use, 0);
     pool_close(pool);
@@ -280,7 +267,7 @@ static void test_the_bound_holds_while_growth_lags_behind(void **state)
     pthread_mutex_unlock(&gate.lock);
     assert_int_equal(pool_events_count(&gate.events, POOL_EVENT_REFUSE), 1);
     contract_put_many(pool, objects, 20);
-    struct pool_stats stats = stats_of(pool);
+    struct pool_stats stats = contract_counts(pool);
     assert_int_equal(stats.refused, 2);
     assert_int_equal(stats.peak_in_use, 20);
     assert_true(stats.owned <= 20);
@@ -301,13 +288,13 @@ static void test_a_failed_growth_is_not_tried_again_at_once(void **state)
     contract_get_many(pool, objects + 79, 3); // tries to grow once, and lives on what is left
     int64_t tries = pool_memory_fail_after(-1, false);
     assert_int_equal(tries, 1);
-    assert_int_equal(stats_of(pool).expansions, 0);
+    assert_int_equal(contract_counts(pool).expansions, 0);
     contract_get_many(pool, objects + 82, 318); // there is memory again
-    struct pool_stats stats = stats_of(pool);
+    struct pool_stats stats = contract_counts(pool);
     assert_true(stats.expansions >= 1);
     assert_int_equal(stats.failed, 0);
     contract_put_many(pool, objects, 400);
-    assert_int_equal(stats_of(pool).in_use, 0);
+    assert_int_equal(contract_counts(pool).in_use, 0);
     pool_close(pool);
 }
 
@@ -322,7 +309,7 @@ static void test_preheat_moves_the_trigger_and_keeps_to_max(void **state)
     struct pool *pool = open_expand(&config, &events);
     assert_int_equal(pool_preheat(pool, 91), -ERANGE);
     assert_int_equal(pool_preheat(pool, 90), 0);
-    assert_int_equal(stats_of(pool).owned, 100);
+    assert_int_equal(contract_counts(pool).owned, 100);
     void *objects[100];
     contract_get_many(pool, objects, 100);
     assert_int_equal(pool_events_count(&events, POOL_EVENT_EXPAND), 0);

@@ -16,23 +16,10 @@ enum { OBJECT_BYTES = 200, MANY = 100 };
 static struct pool *open_sync(struct pool_events *events)
 {
     struct pool_config config = POOL_CONFIG_DEFAULTS;
-    struct pool *pool;
-    struct err err = {0};
     config.object_bytes = OBJECT_BYTES;
     config.listener = events ? pool_events_listen : NULL;
     config.listener_context = events;
-    if (pool_open(&pool, pool_strategy_find("sync"), &config, &err) < 0)
-        fail_msg("%s", err.text);
-    return pool;
-}
-
-static struct pool_stats stats_of(struct pool *pool)
-{
-    struct pool_stats stats;
-    pool_stats(pool, &stats);
-    assert_int_equal(stats.gets, stats.hits + stats.misses + stats.overflow + stats.refused + stats.failed);
-    assert_true(pool_strategy_of(pool)->is_valid(pool));
-    return stats;
+    return contract_open(pool_strategy_find("sync"), &config);
 }
 
 static void *got(struct pool *pool)
@@ -49,7 +36,7 @@ static void test_the_last_object_put_is_the_first_got(void **state)
     void *first = got(pool);
     pool_put(pool, first);
     assert_ptr_equal(got(pool), first);
-    struct pool_stats stats = stats_of(pool);
+    struct pool_stats stats = contract_counts(pool);
     assert_int_equal(stats.misses, 1);
     assert_int_equal(stats.hits, 1);
     assert_int_equal(stats.owned, 1);
@@ -65,7 +52,7 @@ static void test_every_get_is_a_hit_or_a_miss_exactly(void **state)
     for (int round = 1; round <= 10; round++) {
         contract_get_many(pool, objects, MANY);
         contract_put_many(pool, objects, MANY);
-        struct pool_stats stats = stats_of(pool);
+        struct pool_stats stats = contract_counts(pool);
         assert_int_equal(stats.misses, MANY);
         assert_int_equal(stats.hits, (round - 1) * MANY);
         assert_int_equal(stats.owned, MANY);
@@ -83,9 +70,9 @@ static void test_an_object_goes_after_two_sweeps_without_use(void **state)
     contract_get_many(pool, objects, MANY);
     contract_put_many(pool, objects, MANY);
     assert_int_equal(pool_sweep(pool), 0);
-    assert_int_equal(stats_of(pool).owned, MANY);
+    assert_int_equal(contract_counts(pool).owned, MANY);
     assert_int_equal(pool_sweep(pool), MANY * OBJECT_BYTES);
-    struct pool_stats stats = stats_of(pool);
+    struct pool_stats stats = contract_counts(pool);
     assert_int_equal(stats.owned, 0);
     assert_int_equal(stats.sweeps, 2);
     assert_int_equal(stats.shrinks, 1);
@@ -108,7 +95,7 @@ static void test_a_victim_that_is_used_again_stays(void **state)
         contract_get_many(pool, objects, MANY);
         contract_put_many(pool, objects, MANY);
     }
-    struct pool_stats stats = stats_of(pool);
+    struct pool_stats stats = contract_counts(pool);
     assert_int_equal(stats.misses, MANY);
     assert_int_equal(stats.hits, 5 * MANY);
     pool_close(pool);
@@ -125,7 +112,7 @@ static void test_only_what_two_generations_left_unused_goes(void **state)
     contract_get_many(pool, objects, 30);
     contract_put_many(pool, objects, 30);
     assert_int_equal(pool_sweep(pool), (MANY - 30) * OBJECT_BYTES);
-    assert_int_equal(stats_of(pool).owned, 30);
+    assert_int_equal(contract_counts(pool).owned, 30);
     pool_close(pool);
 }
 
@@ -138,7 +125,7 @@ static void test_objects_in_use_survive_sweeps(void **state)
         assert_int_equal(pool_sweep(pool), 0);
     for (int i = 0; i < OBJECT_BYTES; i++)
         object[i] = (char)i;
-    assert_int_equal(stats_of(pool).owned, 1);
+    assert_int_equal(contract_counts(pool).owned, 1);
     pool_put(pool, object);
     pool_close(pool);
 }
@@ -151,7 +138,7 @@ static void test_trim_frees_all_that_is_free_at_once(void **state)
     contract_get_many(pool, objects, MANY);
     contract_put_many(pool, objects, MANY - 1);
     assert_int_equal(pool_trim(pool), (MANY - 1) * OBJECT_BYTES);
-    assert_int_equal(stats_of(pool).owned, 1);
+    assert_int_equal(contract_counts(pool).owned, 1);
     pool_put(pool, objects[MANY - 1]);
     pool_close(pool);
 }
@@ -173,11 +160,11 @@ static void test_a_thread_steals_from_the_list_of_another(void **state)
     pool_put(pool, got(pool)); // this thread's slot is taken before the other's
     assert_int_equal(pthread_create(&thread, NULL, puts_all, pool), 0);
     assert_int_equal(pthread_join(thread, NULL), 0);
-    int64_t misses = stats_of(pool).misses;
+    int64_t misses = contract_counts(pool).misses;
     // The other's private object is out of reach until a sweep; what it has on its list is not.
     void *objects[MANY];
     contract_get_many(pool, objects, MANY - 1);
-    assert_int_equal(stats_of(pool).misses, misses);
+    assert_int_equal(contract_counts(pool).misses, misses);
     contract_put_many(pool, objects, MANY - 1);
     pool_close(pool);
 }
@@ -189,10 +176,10 @@ static void test_a_sweep_reaches_the_private_object_of_another_thread(void **sta
     pthread_t thread;
     assert_int_equal(pthread_create(&thread, NULL, puts_all, pool), 0);
     assert_int_equal(pthread_join(thread, NULL), 0);
-    assert_int_equal(stats_of(pool).owned, MANY);
+    assert_int_equal(contract_counts(pool).owned, MANY);
     pool_sweep(pool);
     pool_sweep(pool);
-    assert_int_equal(stats_of(pool).owned, 0);
+    assert_int_equal(contract_counts(pool).owned, 0);
     pool_close(pool);
 }
 
@@ -238,12 +225,12 @@ static void test_sweeps_from_two_threads_while_four_others_work(void **state)
     atomic_store(&work.done, true);
     for (int i = 0; i < 2; i++)
         assert_int_equal(pthread_join(sweepers[i], NULL), 0);
-    struct pool_stats stats = stats_of(work.pool);
+    struct pool_stats stats = contract_counts(work.pool);
     assert_int_equal(stats.gets, 4 * 300 * 20);
     assert_int_equal(stats.puts, stats.gets);
     assert_int_equal(stats.in_use, 0);
     pool_trim(work.pool);
-    assert_int_equal(stats_of(work.pool).owned, 0);
+    assert_int_equal(contract_counts(work.pool).owned, 0);
     pool_close(work.pool);
 }
 
@@ -258,7 +245,7 @@ static void test_at_a_low_rate_an_object_survives_between_sweeps(void **state)
             pool_put(pool, got(pool));
         pool_sweep(pool);
     }
-    struct pool_stats stats = stats_of(pool);
+    struct pool_stats stats = contract_counts(pool);
     assert_int_equal(stats.misses, 1);
     assert_int_equal(stats.hits, 20 * 50 - 1);
     pool_close(pool);
@@ -273,7 +260,7 @@ static void test_without_memory_for_the_list_a_put_object_is_freed(void **state)
     pool_memory_fail_after(0, true);
     contract_put_many(pool, objects, 3); // the first is kept as the private one
     pool_memory_fail_after(-1, false);
-    assert_int_equal(stats_of(pool).owned, 1);
+    assert_int_equal(contract_counts(pool).owned, 1);
     pool_close(pool);
 }
 

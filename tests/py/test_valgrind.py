@@ -13,7 +13,8 @@ BUILD = ROOT / os.environ.get("POOLMARK_BUILD", "build")
 
 
 @pytest.mark.skipif(not shutil.which("valgrind"), reason="valgrind is not installed")
-@pytest.mark.parametrize("name", ["test_slab", "test_slab_parts", "test_pool_contract", "test_pool_threads", "test_blocks"])
+@pytest.mark.parametrize("name", ["test_slab", "test_slab_parts", "test_slab_threads", "test_pool_contract",
+                                  "test_pool_threads", "test_blocks"])
 def test_pools_are_clean_under_valgrind(name):
     program = Path(BUILD) / "tests" / name
     if not program.exists():

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+// What `slab` promises to several threads: what one caches or leaves behind is there for the others, and rows
+// are taken back while their threads work.
+#include "pools/pool_strategy.h"
+#include "tests/pool_contract.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <string.h>
+
+enum { OBJECT_BYTES = 3072, HELD_MAX = 30 };
+
+static struct pool_config config_of(int64_t initial, int64_t max)
+{
+    return contract_config(pool_strategy_find("slab"), OBJECT_BYTES, initial, max);
+}
+
+static struct pool *open_slab(const struct pool_config *config)
+{
+    return contract_open(pool_strategy_find("slab"), config);
+}
+
+struct holder {
+    struct pool *pool;
+    pthread_barrier_t *barrier;
+    int count;
+    void *objects[HELD_MAX];
+    pthread_t thread;
+};
+
+// Gets, waits, puts: between the barriers it sits on what its row caches.
+static void *hold(void *argument)
+{
+    struct holder *holder = argument;
+    for (int i = 0; i < holder->count; i++)
+        holder->objects[i] = pool_get(holder->pool);
+    pthread_barrier_wait(holder->barrier);
+    pthread_barrier_wait(holder->barrier);
+    for (int i = 0; i < holder->count; i++)
+        pool_put(holder->pool, holder->objects[i]);
+    return NULL;
+}
+
+static void test_nobody_is_refused_while_an_idle_thread_sits_on_free_objects(void **state)
+{
+    (void)state;
+    enum { MAX = 100, IDLERS = 4, EACH = 5 };
+    struct pool_config config = config_of(MAX, MAX);
+    config.overflow = POOL_OVERFLOW_REFUSE;
+    struct pool *pool = open_slab(&config);
+    pthread_barrier_t barrier;
+    static struct holder idlers[IDLERS];
+    static void *objects[MAX];
+    assert_int_equal(pthread_barrier_init(&barrier, NULL, IDLERS + 1), 0);
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < IDLERS; i++) {
+            idlers[i].pool = pool;
+            idlers[i].barrier = &barrier;
+            idlers[i].count = EACH;
+            assert_int_equal(pthread_create(&idlers[i].thread, NULL, hold, &idlers[i]), 0);
+        }
+        pthread_barrier_wait(&barrier);
+        contract_get_many(pool, objects, MAX - IDLERS * EACH);
+        assert_null(pool_get(pool));
+        assert_int_equal(contract_counts(pool).in_use, MAX);
+        pthread_barrier_wait(&barrier);
+        for (int i = 0; i < IDLERS; i++)
+            assert_int_equal(pthread_join(idlers[i].thread, NULL), 0);
+        contract_put_many(pool, objects, MAX - IDLERS * EACH);
+        assert_int_equal(contract_counts(pool).in_use, 0);
+        assert_int_equal(contract_counts(pool).peak_in_use, MAX);
+    }
+    pthread_barrier_destroy(&barrier);
+    pool_close(pool);
+}
+
+static void test_what_an_exiting_thread_cached_is_there_for_others(void **state)
+{
+    (void)state;
+    struct pool_config config = config_of(50, 50);
+    config.overflow = POOL_OVERFLOW_REFUSE;
+    struct pool *pool = open_slab(&config);
+    pthread_barrier_t barrier;
+    assert_int_equal(pthread_barrier_init(&barrier, NULL, 1), 0);
+    static struct holder passer;
+    passer.pool = pool;
+    passer.barrier = &barrier;
+    passer.count = 30;
+    for (int round = 0; round < 20; round++) {
+        assert_int_equal(pthread_create(&passer.thread, NULL, hold, &passer), 0);
+        assert_int_equal(pthread_join(passer.thread, NULL), 0);
+        void *objects[50];
+        contract_get_many(pool, objects, 50);
+        contract_put_many(pool, objects, 50);
+    }
+    assert_int_equal(contract_counts(pool).refused, 0);
+    assert_int_equal(contract_counts(pool).gets, 20 * 80);
+    pthread_barrier_destroy(&barrier);
+    pool_close(pool);
+}
+
+struct exchange {
+    struct pool *pool;
+    _Atomic(void *) slots[256];
+    atomic_int wrong;
+    int64_t rounds;
+};
+
+// Objects pass from thread to thread through slots; whoever takes one out finds what was written last.
+static void *pass_on(void *argument)
+{
+    struct exchange *exchange = argument;
+    uint64_t random = (uint64_t)(uintptr_t)&random;
+    for (int64_t i = 0; i < exchange->rounds; i++) {
+        random = random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+        uint64_t *object = pool_get(exchange->pool);
+        if (!object) {
+            atomic_fetch_add(&exchange->wrong, 1);
+            continue;
+        }
+        object[0] = object[OBJECT_BYTES / 8 - 1] = random;
+        uint64_t *other = atomic_exchange(&exchange->slots[random >> 56], (void *)object);
+        if (other && other[0] != other[OBJECT_BYTES / 8 - 1])
+            atomic_fetch_add(&exchange->wrong, 1);
+        if (other)
+            pool_put(exchange->pool, other);
+    }
+    return NULL;
+}
+
+// Trim takes every row back while its owner works in it.
+static void test_rows_are_taken_back_while_their_threads_work(void **state)
+{
+    (void)state;
+    enum { WORKERS = 3 };
+    struct pool_config config = config_of(64, 0);
+    config.growth_mode = POOL_GROW_BACKGROUND;
+    static struct exchange exchange;
+    memset(&exchange, 0, sizeof exchange);
+    exchange.pool = open_slab(&config);
+    exchange.rounds = 20000;
+    pthread_t workers[WORKERS];
+    for (int i = 0; i < WORKERS; i++)
+        assert_int_equal(pthread_create(&workers[i], NULL, pass_on, &exchange), 0);
+    struct pool_stats stats = {0};
+    while (stats.gets < WORKERS * exchange.rounds) {
+        (void)pool_trim(exchange.pool);
+        pool_stats(exchange.pool, &stats);
+        sched_yield();
+    }
+    for (int i = 0; i < WORKERS; i++)
+        assert_int_equal(pthread_join(workers[i], NULL), 0);
+    for (int i = 0; i < 256; i++)
+        pool_put(exchange.pool, exchange.slots[i]);
+    assert_int_equal(atomic_load(&exchange.wrong), 0);
+    stats = contract_counts(exchange.pool);
+    assert_int_equal(stats.gets, WORKERS * exchange.rounds);
+    assert_int_equal(stats.in_use, 0);
+    pool_close(exchange.pool);
+}
+
+// The bound is reached and left again all the time, so exact mode and overflow objects come and go.
+static void test_overflow_comes_and_goes_beside_the_work(void **state)
+{
+    (void)state;
+    enum { WORKERS = 3 };
+    static struct exchange exchange;
+    for (int overflow = 0; overflow < 2; overflow++) {
+        struct pool_config config = config_of(10, 200);
+        memset(&exchange, 0, sizeof exchange);
+        config.overflow = overflow ? POOL_OVERFLOW_REFUSE : POOL_OVERFLOW_HEAP;
+        exchange.pool = open_slab(&config);
+        exchange.rounds = 5000;
+        pthread_t workers[WORKERS];
+        for (int i = 0; i < WORKERS; i++)
+            assert_int_equal(pthread_create(&workers[i], NULL, pass_on, &exchange), 0);
+        for (int round = 0; round < 200; round++)
+            for (int i = 0; i < 256; i++) // now and then they are all taken away
+                pool_put(exchange.pool, round % 10 ? NULL : atomic_exchange(&exchange.slots[i], NULL));
+        for (int i = 0; i < WORKERS; i++)
+            assert_int_equal(pthread_join(workers[i], NULL), 0);
+        for (int i = 0; i < 256; i++)
+            pool_put(exchange.pool, exchange.slots[i]);
+        struct pool_stats stats = contract_counts(exchange.pool);
+        assert_int_equal(atomic_load(&exchange.wrong), stats.refused);
+        assert_int_equal(stats.gets, WORKERS * exchange.rounds);
+        assert_int_equal(stats.in_use, 0);
+        assert_true(stats.owned <= 200);
+        pool_close(exchange.pool);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_nobody_is_refused_while_an_idle_thread_sits_on_free_objects),
+        cmocka_unit_test(test_what_an_exiting_thread_cached_is_there_for_others),
+        cmocka_unit_test(test_rows_are_taken_back_while_their_threads_work),
+        cmocka_unit_test(test_overflow_comes_and_goes_beside_the_work),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
