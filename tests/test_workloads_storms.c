@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every workload does what it says: those that bring a pool to its limits once, and measure how it starts,
+// grows, shrinks, gives back and ends.
+#include "bench/get_trace.h"
+#include "tests/gbench_run.h"
+#include "tests/watched.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static void check_cold(json_t *one)
+{
+    assert_true(watched_counter(one, "faults_each") >= 0);
+    assert_true(watched_counter(one, "open_ns") >= 0);
+    assert_true(watched_counter(one, "huge_bytes") >= 0);
+}
+
+static void test_cold_opens_a_pool_for_each_iteration(void **state)
+{
+    (void)state;
+    watched_run("cold", 0, 2, check_cold);
+    assert_int_equal(watch.opens, 2);
+    assert_int_equal(watch.gets, 2 * 4096);
+    assert_int_equal(watch.peak, 4096);
+    assert_int_equal(watch.last_initial, 0);
+    watched_run("cold_preheated", 0, 1, check_cold);
+    assert_true(watch.last_initial >= 4096);
+    assert_true(watch.last_touch);
+    watched_run("cold_untouched", 0, 1, check_cold);
+    assert_true(watch.last_initial >= 4096);
+    assert_false(watch.last_touch);
+    watched_run("cold_huge", 0, 1, check_cold);
+    watched_run("cold_preheated_huge", 0, 1, check_cold);
+}
+
+static void check_percentiles(json_t *one)
+{
+    static const char *const names[] = {"p50_ns",    "p90_ns",     "p99_ns",    "p99_9_ns",
+                                        "p99_99_ns", "p99_999_ns", "longest_ns"};
+    double before = 0;
+    for (size_t i = 0; i < 7; i++) {
+        double value = watched_counter(one, names[i]);
+        assert_true(value >= before);
+        before = value;
+    }
+    assert_true(before > 0);
+    assert_true(watched_counter(one, "preempted") >= 0);
+}
+
+static void check_grow(json_t *one)
+{
+    check_percentiles(one);
+    assert_true(watched_counter(one, "faults_get") >= 0);
+    assert_true(watched_counter(one, "faults_touch") >= 0);
+}
+
+static void test_grow_times_each_get_of_a_pool_that_starts_small(void **state)
+{
+    (void)state;
+    watched_run("grow", 0, 0, check_grow);
+    assert_int_equal(watch.last_initial, 1024);
+    assert_int_equal(watch.gets, 50064); // 64 before the storm
+    assert_int_equal(watch.peak, 50000);
+}
+
+// Columns, order and number of the rows; the last line is `last`.
+static void check_trace(const char *path, long last)
+{
+    char line[128];
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    assert_non_null(fgets(line, sizeof line, file));
+    assert_string_equal(line, "get,time_ns,owned_objects\n");
+    long rows = 0, before = -1, get, time_ns, owned;
+    for (; fgets(line, sizeof line, file); rows++, before = get) {
+        assert_int_equal(sscanf(line, "%ld,%ld,%ld\n", &get, &time_ns, &owned), 3);
+        assert_true(get > before && time_ns >= 0 && owned >= 0);
+    }
+    fclose(file);
+    assert_int_equal(before, last);
+    assert_in_range(rows, last / TRACE_EACH + 1, TRACE_ROWS_MAX);
+}
+
+static void test_grow_writes_what_each_get_cost(void **state)
+{
+    (void)state;
+    char path[64];
+    watch.trace = gbench_temporary_path(path);
+    watched_run("grow", 0, 0, check_grow);
+    watch.trace = NULL;
+    check_trace(path, 49999);
+    unlink(path);
+}
+
+static void test_a_trace_that_cannot_be_written_is_named_before_anything_is_measured(void **state)
+{
+    (void)state;
+    json_t *document;
+    watched_reset();
+    watch.trace = "/nonexistent/trace.csv";
+    json_t *one = watched_run_row("grow", 0, 0, &document);
+    watch.trace = NULL;
+    assert_true(json_is_true(json_object_get(one, "error_occurred")));
+    assert_non_null(
+        strstr(json_string_value(json_object_get(one, "error_message")), "/nonexistent/trace.csv"));
+    assert_int_equal(watch.opens, 0);
+    json_decref(document);
+}
+
+static void test_shrink_times_gets_while_objects_go_back(void **state)
+{
+    (void)state;
+    watched_run("shrink", 0, 0, check_percentiles);
+    assert_int_equal(watch.peak, 50000);
+    assert_int_equal(watch.gets, 50000 + (50000 - 1024)); // each step puts two and gets one
+    assert_true(watch.sweeps > 0);
+}
+
+static void check_blowup(json_t *one)
+{
+    assert_true(watched_counter(one, "before_bytes") > 0);
+    // In a process that ran other tests, the heap may have all of it already: how much more, `poolmark bench`
+    // measures.
+    assert_true(watched_counter(one, "peak_bytes") > 0);
+    (void)watched_counter(one, "peak_ratio");
+    assert_true(watched_counter(one, "after_0s_ratio") > 0);
+    assert_true(watched_counter(one, "after_1s_ratio") > 0);
+    assert_null(json_object_get(one, "after_10s_ratio"));
+}
+
+static void test_blowup_reads_memory_before_in_and_after_a_storm(void **state)
+{
+    (void)state;
+    watched_run("blowup", 0, 0, check_blowup);
+    assert_int_equal(watch.gets, 20000);
+    assert_int_equal(watch.peak, 20000);
+    assert_true(watch.sweeps > 0);
+    watched_run("blowup_sparse", 0, 0, check_blowup);
+    assert_int_equal(watched_workload("blowup_10s")->parameter, 10);
+}
+
+static void test_exhaust_gets_past_the_bound(void **state)
+{
+    (void)state;
+    watched_run("exhaust_refuse", 0, 500, NULL);
+    assert_int_equal(watch.gets, 1500);
+    assert_int_equal(watch.puts, 1000); // the refused had nothing to put
+    watched_run("exhaust_heap", 0, 500, NULL);
+    assert_int_equal(watch.gets, 1500);
+    assert_int_equal(watch.peak, 1001);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_cold_opens_a_pool_for_each_iteration),
+        cmocka_unit_test(test_grow_times_each_get_of_a_pool_that_starts_small),
+        cmocka_unit_test(test_grow_writes_what_each_get_cost),
+        cmocka_unit_test(test_a_trace_that_cannot_be_written_is_named_before_anything_is_measured),
+        cmocka_unit_test(test_shrink_times_gets_while_objects_go_back),
+        cmocka_unit_test(test_blowup_reads_memory_before_in_and_after_a_storm),
+        cmocka_unit_test(test_exhaust_gets_past_the_bound),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

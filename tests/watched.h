@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// Runs a workload of bench/ on a strategy that watches who gets and puts what: so a test sees whether the
+// workload does what it says. One run at a time; its threads are the workload's.
+//
+//     watched_run("lifo", 0, 3000, NULL);
+//     assert_int_equal(watch.puts_of_latest, 3000);
+#ifndef POOLMARK_TESTS_WATCHED_H
+#define POOLMARK_TESTS_WATCHED_H
+
+#include "bench/workload.h"
+
+#include <jansson.h>
+#include <pthread.h>
+
+// What was seen since the last reset, over all pools, and what is asked of the next run. The strategy has no
+// place for a test's context, so this is the test program's one global.
+struct watch {
+    pthread_mutex_t lock; // guards all below
+    int64_t gets, puts, in_use, peak, opens, remote_puts, sweeps;
+    int64_t puts_of_latest; // of the object got last
+    int64_t puts_of_next;   // of the one got right after the one put before
+    int64_t last_put, last_initial;
+    bool last_touch;
+    int64_t fail_from; // gets from this one on give NULL; 0: none does
+    const char *trace; // where the next runs write theirs; NULL: nowhere. No reset touches it
+};
+extern struct watch watch;
+
+void watched_reset(void);
+
+const struct workload *watched_workload(const char *name); // fails the test when there is none
+
+// One row on the watching strategy with `threads` (0: the single run). `iterations` 0: the row's own, or what
+// the library finds. The one benchmark's JSON; the caller drops the document.
+json_t *watched_run_row(const char *name, int threads, int64_t iterations, json_t **document);
+
+// The same after a reset, for a run that must succeed; counters are looked at by `check` when it is not NULL.
+void watched_run(const char *name, int threads, int64_t iterations, void (*check)(json_t *));
+
+double watched_counter(json_t *one, const char *name); // of a benchmark's JSON; fails the test without it
+
+#endif
