@@ -7,7 +7,6 @@ is kept, the record says incomplete).
 """
 import json
 import os
-import re
 import resource
 import signal
 import sys
@@ -18,7 +17,8 @@ from pathlib import Path
 from poolmark_lib import dry_run, host, plot, suite_file, summary
 from poolmark_lib.children import Child, Children, Interrupted
 from poolmark_lib.errors import PoolmarkError, UsageError
-from poolmark_lib.facts import meminfo, read_text
+from poolmark_lib.facts import meminfo
+from poolmark_lib.kernel_memory import MANY_FROM, drop_caches, settle
 from poolmark_lib.measures import take_load, take_memory, take_pools, take_pools_at_steps, take_steps
 from poolmark_lib.options import MOST_CONNECTIONS, MOST_REPETITIONS, count
 from poolmark_lib.paths import RUNS, build_dir, for_people
@@ -37,10 +37,6 @@ AFTERMATH_S = 30.0
 GENERATOR_STOP_S = 60.0
 
 
-# Fewer connections leave the kernel nothing that is seen in the next cell.
-SETTLE_FROM = 5_000
-
-
 def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
@@ -50,29 +46,6 @@ def raise_descriptor_limit() -> int:
     hard = host.descriptor_limit()
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
     return hard
-
-
-def closing_sockets() -> int:
-    """Sockets that the kernel still keeps of connections that are gone: orphans and those in TIME-WAIT."""
-    match = re.search(r"^TCP: inuse \d+ orphan (\d+) tw (\d+)", read_text("/proc/net/sockstat") or "", re.M)
-    return int(match[1]) + int(match[2]) if match else 0
-
-
-def settle(connections: int) -> None:
-    """Waits until the kernel has given back what the cell before took: its slab is level, and, before a cell of many
-    connections, whose memory is to be told from that of the last ones, few sockets are still closing (TIME-WAIT lasts a
-    minute). Bounded in time."""
-    if connections < SETTLE_FROM:
-        return
-    many = connections >= 10 * SETTLE_FROM
-    deadline = time.monotonic() + (120.0 if many else 5.0)
-    level = 0
-    last = meminfo().get("Slab", 0)
-    while time.monotonic() < deadline and (level < 3 or many and closing_sockets() > connections / 1000):
-        time.sleep(0.2)
-        now = meminfo().get("Slab", 0)
-        level = level + 1 if abs(now - last) < 256 << 10 else 0
-        last = now
 
 
 class Progress:
@@ -322,13 +295,25 @@ def run_cell(suite: Suite, record: Record, planned: CellPlan, build: Path, limit
         tell_cell(cell, time.monotonic() - started)
 
 
+def fresh_kernel(suite: Suite, record: Record, connections: int) -> None:
+    """The kernel as if there had been no cell before; when that is not allowed, the record says so, once."""
+    settle(connections)
+    if not suite.drop_caches or connections < MANY_FROM:
+        return
+    if drop_caches():
+        settle(connections)
+    elif all(anomaly["what"] != "caches" for anomaly in record.data["anomalies"]):
+        record.anomaly("caches", "not allowed to have the kernel give back unused caches (it takes root): what it kept of "
+                                 "earlier work counts as base of a cell, or as memory that its first connections need not")
+
+
 def run_cells(suite: Suite, record: Record, build: Path, limit: int) -> int:
     """All cells, one after the other; gives the exit code."""
     with Children() as children:
         begun = 0
         try:
             for planned in suite.cells:
-                settle(planned.config["connections"])
+                fresh_kernel(suite, record, planned.config["connections"])
                 begun += 1
                 say(f"[{begun}/{len(suite.cells)}] {planned.id}")
                 run_cell(suite, record, planned, build, limit, children)

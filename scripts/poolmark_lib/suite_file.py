@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A suite's file, scripts/suites/NAME.toml, and the cells that it makes.
 
-    title, kind = "suite"|"steps", repetitions, seed, plot = "memory"
+    title, kind = "suite"|"steps", repetitions, seed, plot = "memory", drop_caches = true|false
     [config]          what every cell is: target, shape, strategy, engine, allocator, connections, ... Comparisons pair by it
     [axes]            name = [values]: a cell for each combination, laid over config
     [axes_if_known]   more values of an axis; strategies are taken when the broker lists them
@@ -26,8 +26,8 @@ from poolmark_lib.errors import UsageError
 from poolmark_lib.paths import SUITES
 from poolmark_lib.units import show_count
 
-KEYS = {"title", "kind", "repetitions", "seed", "plot", "config", "axes", "axes_if_known", "broker", "load", "phase",
-        "group", "override", "ratio"}
+KEYS = {"title", "kind", "repetitions", "seed", "plot", "drop_caches", "config", "axes", "axes_if_known", "broker",
+        "load", "phase", "group", "override", "ratio"}
 GROUP_KEYS = {"config", "axes", "axes_if_known", "broker", "load", "phase"}
 SCENARIOS = ("connect", "publish", "steps")
 # Parts of a cell's name, in order; other axes are added as NAME-VALUE.
@@ -53,6 +53,7 @@ class Suite:
     repetitions: int
     seed: int
     plot: str | None
+    drop_caches: bool     # unused names, inodes and slabs of the kernel, before a cell of many connections
     ratios: list
     cells: list[CellPlan]
 
@@ -111,6 +112,8 @@ def check(data: dict, where: str) -> None:
     _check_keys(data, KEYS, where)
     if data.get("kind", "suite") not in ("suite", "steps"):
         raise UsageError(f"{where}: kind: must be suite or steps")
+    if not isinstance(data.get("drop_caches", False), bool):
+        raise UsageError(f"{where}: drop_caches: must be true or false")
     for key in ("repetitions", "seed"):
         if not isinstance(data.get(key, 1), int) or isinstance(data.get(key), bool) or data.get(key, 1) < 1:
             raise UsageError(f"{where}: {key}: must be a whole number of at least 1")
@@ -229,5 +232,5 @@ def load(name_or_file: str, *, strategies: list[str] | None = None, repetitions:
         for cell in base if repetition % 2 else reversed(base):
             cells.append(CellPlan(f"{cell.id}.{repetition}", cell.config, repetition, cell.broker, cell.load, cell.phases))
     title = title_of(name, data, [cell.config["connections"] for cell in base])
-    return Suite(name, title, data.get("kind", "suite"), count, data.get("seed", 1), data.get("plot"), data.get("ratio", []),
-                 cells)
+    return Suite(name, title, data.get("kind", "suite"), count, data.get("seed", 1), data.get("plot"),
+                 data.get("drop_caches", False), data.get("ratio", []), cells)

@@ -22,6 +22,7 @@ PHASE = '[[phase]]\nname = "connect"\nscenario = "connect"\n'
     ("title = ", "not TOML"),
     ("wrong = 1\n" + PHASE, "'wrong' is not a key"),
     ('kind = "poem"\n' + PHASE, "kind: must be"),
+    ('drop_caches = "yes"\n' + PHASE, "drop_caches: must be"),
     ("repetitions = 0\n" + PHASE, "repetitions: must be"),
     ("repetitions = true\n" + PHASE, "repetitions: must be"),
     ("config = 1\n" + PHASE, "config: is no table"),
