@@ -68,12 +68,14 @@ void bell_wait(struct bell *bell, int64_t most_ns)
 {
     int64_t now_ns = clock_now_ns();
     if (now_ns < bell->until_ns) {
-        // Relaxed: who does not see it yet posts, which is only dearer.
-        atomic_store_explicit(&bell->looks, true, memory_order_relaxed);
+        // Relaxed: who does not see it yet posts, which is only dearer. Written once: it is read by gets.
+        if (!bell_looks(bell))
+            atomic_store_explicit(&bell->looks, true, memory_order_relaxed);
         sleep_until(bell, now_ns + (most_ns ? between(most_ns, 0, bell->every_ns) : bell->every_ns));
         return;
     }
-    atomic_store_explicit(&bell->looks, false, memory_order_seq_cst);
+    if (bell_looks(bell))
+        atomic_store_explicit(&bell->looks, false, memory_order_seq_cst);
     if (atomic_load_explicit(&bell->rung, memory_order_seq_cst))
         return;
     if (most_ns)

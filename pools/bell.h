@@ -16,15 +16,18 @@
 #define POOLMARK_POOLS_BELL_H
 
 #include <semaphore.h>
+#include <stdalign.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
+// The flags are what a ring touches while the thread looks: the rest, which its looking writes to, is on
+// another cache line.
 struct bell {
     _Atomic bool rung;  // and not answered yet
     _Atomic bool looks; // the thread looks by itself
 
-    sem_t wake;
+    alignas(64) sem_t wake;
 
     // The thread's own.
     int64_t grew_ns;  // when it last grew; 0: never
@@ -55,6 +58,12 @@ static inline void bell_ring(struct bell *bell)
 {
     if (!bell_is_rung(bell))
         bell_ring_aloud(bell);
+}
+
+// Is it a time of growth? A hint.
+static inline bool bell_looks(struct bell *bell)
+{
+    return atomic_load_explicit(&bell->looks, memory_order_relaxed);
 }
 
 // The pool's thread. Waits until it is knocked, or rung, or some time to look has come; `most_ns` at most

@@ -4,7 +4,7 @@
 // it is closed.
 //
 // Inline, the get that reaches the trigger makes the new objects before it returns, and counts as a miss. In
-// the background it calls a thread of the pool's own (pools/bell.h) and goes on; the new objects' pages and
+// the background it only leaves word that it did, on one cache line, and calls a thread of the pool's own (pools/bell.h) and goes on; the new objects' pages and
 // their rack's are faulted in by that thread before they become available. Nobody waits for a growth under
 // way: a get that finds no object free meanwhile is served by malloc, as a miss, and that object goes back to
 // malloc when it is put. No lock is held while objects are made.
@@ -30,15 +30,17 @@ struct pool {
     double growth;
     bool background;
 
+    // Background only, one cache line: all that a get touches to have the pool grow.
+    alignas(64) int64_t wanted_at; // guarded by stock.lock: objects in use that reached the trigger; 0: none
+    struct bell bell;              // rung after that
+    pthread_t grower;
+
     // Guarded by stock.lock.
-    bool growing; // one expansion at a time; stock.grow_at is INT64_MAX meanwhile
+    alignas(64) bool growing; // one expansion at a time; stock.grow_at is INT64_MAX meanwhile, and when one is wanted
     bool closing;
     int64_t next;                                // objects owned after the next expansion
     int64_t grow_from, grow_count, grow_trigger; // the expansion under way
     int64_t expansions, longest_expansion_ns;
-
-    pthread_t grower; // background only: waits on `bell`, rung when an expansion begins
-    struct bell bell;
 
     struct stock stock;
 };
@@ -58,11 +60,11 @@ int64_t expand_next(int64_t owned, double growth, int64_t max)
     return max && next > max ? max : next;
 }
 
-// Sets when the next expansion is due, after `owned` or `growing` changed.
+// Sets when the next expansion is due, after `owned`, `growing` or `wanted_at` changed.
 static void set_trigger_locked(struct pool *pool)
 {
     struct stock *stock = &pool->stock;
-    bool can_grow = !pool->growing && (pool->max == 0 || stock->owned + stock->pending < pool->max);
+    bool can_grow = !pool->growing && !pool->wanted_at && (pool->max == 0 || stock->owned + stock->pending < pool->max);
     stock->grow_at = can_grow ? expand_trigger(stock->owned, pool->expand_at_percent) : INT64_MAX;
     pool->next = expand_next(stock->owned, pool->growth, pool->max);
 }
@@ -79,19 +81,27 @@ static void back_off_locked(struct pool *pool)
         stock->grow_at = stock->in_use + 1 + pause;
 }
 
-// False when what is being made already leaves no room for more.
-static bool begin_growth_locked(struct pool *pool)
+// Background: leaves it to the pool's thread. The bell is to be rung after that.
+static void want_growth_locked(struct pool *pool)
+{
+    pool->wanted_at = pool->stock.in_use;
+    pool->stock.grow_at = INT64_MAX;
+}
+
+// `trigger`: objects in use that set it off. False when what is being made already leaves no room for more.
+static bool begin_growth_locked(struct pool *pool, int64_t trigger)
 {
     struct stock *stock = &pool->stock;
     int64_t bound = pool->max ? pool->max - stock->pending : INT64_MAX;
     int64_t count = (pool->next < bound ? pool->next : bound) - stock->owned;
     pool->growing = count > 0 && stock_plan_locked(stock, count, pool->max);
+    pool->wanted_at = 0;
     set_trigger_locked(pool);
     if (!pool->growing)
         return false;
     pool->grow_from = stock->owned;
     pool->grow_count = count;
-    pool->grow_trigger = stock->in_use;
+    pool->grow_trigger = trigger;
     return true;
 }
 
@@ -137,13 +147,13 @@ static void *grower_main(void *argument)
         if (!bell_answer(&pool->bell))
             continue;
         spin_lock(&stock->lock);
-        while (pool->growing) {
+        while (!pool->closing && pool->wanted_at && begin_growth_locked(pool, pool->wanted_at)) {
             spin_unlock(&stock->lock);
             grow(pool);
             bell_grew(&pool->bell);
             spin_lock(&stock->lock);
-            if (!pool->closing && stock->in_use >= stock->grow_at)
-                begin_growth_locked(pool);
+            if (stock->in_use >= stock->grow_at)
+                want_growth_locked(pool);
         }
         bool closing = pool->closing;
         spin_unlock(&stock->lock);
@@ -228,8 +238,10 @@ fail_preheat:
 static void *get_while_short(struct pool *pool)
 {
     struct stock *stock = &pool->stock;
-    bool begins = stock->in_use >= stock->grow_at && begin_growth_locked(pool);
-    if (begins && !pool->background) {
+    bool due = stock->in_use >= stock->grow_at;
+    if (due && pool->background) {
+        want_growth_locked(pool);
+    } else if (due && begin_growth_locked(pool, stock->in_use)) {
         spin_unlock(&stock->lock);
         grow(pool);
         spin_lock(&stock->lock);
@@ -245,7 +257,7 @@ static void *get_while_short(struct pool *pool)
     }
     stock_reserve_locked(stock);
     spin_unlock(&stock->lock);
-    if (begins && pool->background)
+    if (due && pool->background)
         bell_ring(&pool->bell);
     return stock_stray(stock, STOCK_MISS);
 }
@@ -254,15 +266,20 @@ static void *get_while_short(struct pool *pool)
 static void *get_and_grow(struct pool *pool, void *object)
 {
     struct stock *stock = &pool->stock;
-    bool begins = begin_growth_locked(pool);
-    if (begins && !pool->background)
+    if (pool->background) {
+        stock->hits++;
+        want_growth_locked(pool);
+        spin_unlock(&stock->lock);
+        bell_ring(&pool->bell);
+        return stock_hand_out(stock, object);
+    }
+    bool begins = begin_growth_locked(pool, stock->in_use);
+    if (begins)
         stock->misses++;
     else
         stock->hits++;
     spin_unlock(&stock->lock);
-    if (begins && pool->background)
-        bell_ring(&pool->bell);
-    else if (begins)
+    if (begins)
         grow(pool);
     return stock_hand_out(stock, object);
 }

@@ -38,7 +38,8 @@ struct stock {
     // One cache line: all that a pop or push touches, the rack aside.
     alignas(64) struct spin lock; // guards all the rest
     void **top;                   // the place above the current rack's topmost free object
-    void **bottom, **limit;       // the current rack's places
+    void **low;                   // where a pop stops to look: the current rack's bottom, or one above
+    void **limit;                 // the current rack's end
     int64_t in_use, peak;
     int64_t hits;
     int64_t grow_at; // `expand`: objects in use that set a growth off; INT64_MAX for none
@@ -82,7 +83,8 @@ void stock_stats(struct stock *stock,
 bool stock_owns(struct stock *stock, const void *object); // is it in a batch?
 bool stock_is_valid(struct stock *stock);
 
-bool stock_next_rack_locked(struct stock *stock); // the slow half of a pop; false when nothing is left
+// The slow half of a pop; false when nothing is left.
+bool stock_next_rack_locked(struct stock *stock);
 
 static inline void stock_count_in_use_locked(struct stock *stock)
 {
@@ -94,7 +96,7 @@ static inline void stock_count_in_use_locked(struct stock *stock)
 // A free object, counted as in use, or NULL when none is free. The caller counts the hit.
 static inline void *stock_pop_locked(struct stock *stock)
 {
-    if (__builtin_expect(stock->top == stock->bottom, 0) && !stock_next_rack_locked(stock))
+    if (__builtin_expect(stock->top == stock->low, 0) && !stock_next_rack_locked(stock))
         return NULL;
     stock_count_in_use_locked(stock);
     return *--stock->top;
