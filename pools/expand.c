@@ -4,10 +4,11 @@
 // it is closed.
 //
 // Inline, the get that reaches the trigger makes the new objects before it returns, and counts as a miss. In
-// the background it only leaves word that it did, on one cache line, and calls a thread of the pool's own (pools/bell.h) and goes on; the new objects' pages and
-// their rack's are faulted in by that thread before they become available. Nobody waits for a growth under
-// way: a get that finds no object free meanwhile is served by malloc, as a miss, and that object goes back to
-// malloc when it is put. No lock is held while objects are made.
+// the background it only leaves word that it did, on one cache line, and calls a thread of the pool's own
+// (pools/bell.h) and goes on; the new objects' pages and their rack's are faulted in by that thread before
+// they become available. Nobody waits for a growth under way: a get that finds no object free meanwhile is
+// served by malloc, as a miss, and that object goes back to malloc when it is put. No lock is held while
+// objects are made.
 #include "pools/expand.h"
 
 #include "base/clock.h"
@@ -36,7 +37,8 @@ struct pool {
     pthread_t grower;
 
     // Guarded by stock.lock.
-    alignas(64) bool growing; // one expansion at a time; stock.grow_at is INT64_MAX meanwhile, and when one is wanted
+    alignas(64) bool growing; // one expansion at a time; stock.grow_at is INT64_MAX meanwhile, and when one
+                              // is wanted
     bool closing;
     int64_t next;                                // objects owned after the next expansion
     int64_t grow_from, grow_count, grow_trigger; // the expansion under way
@@ -64,7 +66,8 @@ int64_t expand_next(int64_t owned, double growth, int64_t max)
 static void set_trigger_locked(struct pool *pool)
 {
     struct stock *stock = &pool->stock;
-    bool can_grow = !pool->growing && !pool->wanted_at && (pool->max == 0 || stock->owned + stock->pending < pool->max);
+    bool can_grow =
+        !pool->growing && !pool->wanted_at && (pool->max == 0 || stock->owned + stock->pending < pool->max);
     stock->grow_at = can_grow ? expand_trigger(stock->owned, pool->expand_at_percent) : INT64_MAX;
     pool->next = expand_next(stock->owned, pool->growth, pool->max);
 }

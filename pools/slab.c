@@ -62,8 +62,8 @@ static void slab_put(struct pool *pool, void *object)
     row_give(pool, object);
 }
 
-// In a process with threads the first call waits for all processors, some 10 ms, once a process: here, and not
-// in the get that first takes rows back.
+// In a process with threads the first call waits for all processors, some 10 ms, once a process: here, and
+// not in the get that first takes rows back.
 static bool membarrier_works(void)
 {
     return syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;

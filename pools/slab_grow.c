@@ -80,7 +80,7 @@ int64_t slab_expand(struct pool *pool, int64_t trigger)
     if (to <= from)
         return 0;
     int64_t began_ns = clock_now_ns();
-    int64_t made = slab_store_grow(&pool->store, to - from);
+    int64_t made = slab_store_grow(&pool->store, to - from, true);
     (void)slab_make_magazines(pool);
     slab_set_trigger(pool);
     int64_t ended_ns = clock_now_ns();
@@ -168,7 +168,7 @@ int slab_preheat(struct pool *pool, int64_t count)
     if (pool->config.max && count > pool->config.max - SLAB_LOAD(&pool->store.owned)) {
         code = -ERANGE;
     } else {
-        int64_t made = slab_store_grow(&pool->store, count), bytes = 0;
+        int64_t made = slab_store_grow(&pool->store, count, false), bytes = 0;
         code = slab_make_magazines(pool);
         if (made < count || code < 0) {
             (void)slab_store_retire(&pool->store, made, &bytes);

@@ -66,6 +66,9 @@ int64_t slab_depot_bytes(const struct slab_depot *depot); // that it has of memo
 uint32_t slab_depot_pop(struct slab_depot *depot, struct slab_stack *stack);
 void slab_depot_push(struct slab_depot *depot, struct slab_stack *stack, uint32_t magazine);
 
+void slab_depot_prefetch(
+    const struct slab_depot *depot); // what a pop of a full one and a get of it will touch
+
 // Objects in the depot; an estimate while others work.
 static inline int64_t slab_depot_held(const struct slab_depot *depot)
 {

@@ -88,6 +88,17 @@ static bool worth_adding_up(struct slab_row *row)
            (uint64_t)SLAB_LOAD(&row->gets) % (unsigned)(highest / ROWS_ADDED_UP + 1) == 0;
 }
 
+// What the thread made is in no cache here, nor are its pages' addresses: while the pool grows, the get
+// before the magazine's last sends for the next one, so that the exchange need not wait.
+static void fetch_next_magazine(struct pool *pool, const struct slab_row *row)
+{
+    if (row->previous_fill > 0)
+        return;
+    slab_depot_prefetch(&pool->depot);
+    if (row->previous)
+        __builtin_prefetch((const void *)&pool->depot.next[row->previous - 1], 1);
+}
+
 // Opens the row's traps, as far as they may be; its lock is held. Returns objects in use when they reached
 // the trigger, or 0.
 static int64_t row_arm(struct pool *pool, struct slab_row *row)
@@ -113,6 +124,8 @@ static int64_t row_arm(struct pool *pool, struct slab_row *row)
         else if (to_trigger <= top - low)
             low = top - (to_trigger - 1); // the get that reaches it comes to us
     }
+    if (low == row->bottom && top - low > 1 && pool->has_thread && bell_looks(&pool->bell))
+        low++; // the last but one: see fetch_next_magazine()
     SLAB_STORE(&row->low, low);
     SLAB_STORE(&row->high, high);
     return reached;
@@ -207,6 +220,8 @@ static void *row_get(struct pool *pool, struct slab_row *row)
         object = *top;
         SLAB_STORE(&row->top, top);
         SLAB_STORE(&row->gets, SLAB_LOAD(&row->gets) + 1);
+        if (top == row->bottom + 1 && pool->has_thread && bell_looks(&pool->bell))
+            fetch_next_magazine(pool, row);
     }
     bool lacks_magazine = !row->loaded && !exact;
     int64_t reached = row_arm(pool, row);

@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pools/slab_store.h"
 
+#include "base/clock.h"
 #include "pools/poison.h"
 #include "pools/pool_strategy.h"
 
 #include <errno.h>
 #include <string.h>
+
+// 2 MiB of small pages take about 1 ms, a huge one 0.2 ms, or many where the system has to look for it.
+#define HUGE_PAGE_SLOW_NS (2 * NS_PER_MS)
+#define SMALL_PAGES_FOR_NS NS_PER_S
 
 // Pages are faulted in by pieces of this size, so that whoever waits for an object waits for one piece.
 #define PIECE_BYTES ((size_t)256 << 10)
@@ -293,10 +298,11 @@ static int64_t grow_within(struct slab_store *store, struct slab *slab, int64_t 
 }
 
 // A new slab with `count` objects at most; 0 when there is no memory.
-static int64_t grow_new(struct slab_store *store, int64_t count)
+static int64_t grow_new(struct slab_store *store, int64_t count, bool hurry)
 {
     const struct slab_geometry *geometry = &store->geometry;
-    bool whole = count >= geometry->capacity;
+    int64_t began_ns = clock_now_ns();
+    bool whole = count >= geometry->capacity && !(hurry && began_ns < store->small_until_ns);
     if (register_reserve(store) < 0)
         return 0;
     struct slab *slab = slab_map(geometry, whole);
@@ -311,10 +317,13 @@ static int64_t grow_new(struct slab_store *store, int64_t count)
     }
     store->resident_pages += slab->resident;
     publish(store, slab, 0, first, true);
+    int64_t ended_ns = clock_now_ns();
+    if (whole && ended_ns - began_ns > HUGE_PAGE_SLOW_NS * (int64_t)(geometry->slab_bytes / SLAB_BYTES_MIN))
+        store->small_until_ns = ended_ns + SMALL_PAGES_FOR_NS;
     return first + grow_within(store, slab, count - first);
 }
 
-int64_t slab_store_grow(struct slab_store *store, int64_t count)
+int64_t slab_store_grow(struct slab_store *store, int64_t count, bool hurry)
 {
     uint32_t capacity = store->geometry.capacity;
     int64_t made = 0;
@@ -326,7 +335,7 @@ int64_t slab_store_grow(struct slab_store *store, int64_t count)
             return made; // there was room, but no memory
     }
     while (made < count) {
-        int64_t want = at_most(count - made, capacity), more = grow_new(store, want);
+        int64_t want = at_most(count - made, capacity), more = grow_new(store, want, hurry);
         made += more;
         if (more < want)
             break;

@@ -8,7 +8,7 @@
 // the system needs; a thread that holds it may take `lock`, never the other way round.
 //
 //     pthread_mutex_lock(&store->grow_lock);
-//     int64_t made = slab_store_grow(store, 512);     // fewer: the system had no more memory
+//     int64_t made = slab_store_grow(store, 512, false);     // fewer: the system had no more memory
 //     pthread_mutex_unlock(&store->grow_lock);
 //     size_t got = slab_store_take(store, objects, 128);
 #ifndef POOLMARK_POOLS_SLAB_STORE_H
@@ -35,6 +35,7 @@ struct slab_store {
     pthread_cond_t published; // objects were added, or a growth ended
 
     pthread_mutex_t grow_lock; // guards which objects are ready and which pages resident; see above
+    int64_t small_until_ns;    // until then slabs are made of small pages, see slab_store_grow(); grow_lock
 
     // Written under a lock, read without by statistics, which must not wait for a growth: atomic, in the
     // default order, since they change rarely.
@@ -57,8 +58,9 @@ size_t slab_store_take(struct slab_store *store, void **objects, size_t count)
 void slab_store_give(struct slab_store *store, void **objects, size_t count);
 
 // Under grow_lock. Makes `count` more objects ready, first in slabs that have room, and publishes them piece
-// by piece. Returns how many: fewer when the system has no more memory.
-int64_t slab_store_grow(struct slab_store *store, int64_t count);
+// by piece. Returns how many: fewer when the system has no more memory. `hurry`: somebody may soon wait for
+// them; then, when the system was slow to find a huge page, it is not asked for others for a while.
+int64_t slab_store_grow(struct slab_store *store, int64_t count, bool hurry);
 
 // Under grow_lock. Takes `count` free objects out of service, those in the least used slabs first, and gives
 // back their pages, and slabs of which nothing is ready. Returns how many there were; adds to `bytes` what

@@ -83,6 +83,7 @@ static struct stock_batch *unlink_rack(struct stock_batch **list)
 // sends for them, so that the exchange need not wait.
 static void fetch_next_rack(const struct stock *stock)
 {
+    __builtin_prefetch(&stock->full, 1);
     if (!stock->full)
         return;
     __builtin_prefetch(stock->current, 1);

@@ -138,7 +138,7 @@ static void test_pages_that_do_not_come_change_nothing(void **state)
 static int64_t grow(struct slab_store *store, int64_t count)
 {
     pthread_mutex_lock(&store->grow_lock);
-    int64_t made = slab_store_grow(store, count);
+    int64_t made = slab_store_grow(store, count, false);
     pthread_mutex_unlock(&store->grow_lock);
     assert_true(slab_store_is_valid(store));
     return made;
