@@ -3,6 +3,7 @@
 // KeepRunningBatch.
 #include "bench/gbench.h"
 #include "bench/gbench_flags.h"
+#include "bench/gbench_spec.h"
 
 #include <benchmark/benchmark.h>
 
@@ -58,7 +59,7 @@ class Meeting
 struct Benchmark {
     std::string name;
     gb_spec spec;
-    std::vector<Args> args; // every combination; one empty one without arguments
+    std::vector<Args> args;
     std::vector<int> threads;
 };
 
@@ -256,40 +257,14 @@ void tear_down(const benchmark::State &library)
     last_run.meeting->reset();
 }
 
-int64_t next_of(const gb_range &range, int64_t value)
-{
-    if (range.step > 0)
-        return value > range.high - range.step ? range.high + 1 : value + range.step;
-    if (value >= range.high)
-        return range.high + 1;
-    const int64_t by = range.multiplier > 1 ? range.multiplier : 8;
-    const int64_t power = value < 1 ? 1 : value * by;
-    return power < range.high ? power : range.high; // both ends are always in
-}
-
-Args values_of(const gb_range &range)
-{
-    if (range.values)
-        return Args(range.values, range.values + range.value_count);
-    Args values;
-    for (int64_t value = range.low; value <= range.high; value = next_of(range, value))
-        values.push_back(value);
-    return values;
-}
-
-// Every combination, the last argument changing fastest.
+// Every combination; one empty one without arguments.
 std::vector<Args> combinations(const gb_spec &spec)
 {
-    std::vector<Args> all = {Args()};
-    for (size_t i = 0; i < spec.arg_count; i++) {
-        std::vector<Args> longer;
-        for (const Args &args : all) {
-            for (int64_t value : values_of(spec.args[i])) {
-                longer.push_back(args);
-                longer.back().push_back(value);
-            }
-        }
-        all.swap(longer);
+    std::vector<Args> all;
+    for (size_t nth = 0; nth < gb_spec_combinations(&spec); nth++) {
+        int64_t args[GB_ARGS_MAX];
+        gb_spec_combination(&spec, nth, args);
+        all.emplace_back(args, args + spec.arg_count);
     }
     return all;
 }
@@ -300,32 +275,6 @@ std::string full_name(const Benchmark &benchmark, const Args &args, int threads)
     for (int64_t value : args)
         name += "/" + std::to_string(value);
     return threads > 0 ? name + "/threads:" + std::to_string(threads) : name;
-}
-
-int check_spec(const gb_spec *spec, struct err *err)
-{
-    if (!spec->name || !*spec->name)
-        return err_set(err, -EINVAL, "a benchmark has no name");
-    if (!spec->run)
-        return err_set(err, -EINVAL, "benchmark %s has no function", spec->name);
-    if (spec->arg_count > GB_ARGS_MAX || spec->thread_count > GB_THREADS_MAX)
-        return err_set(err, -EINVAL, "benchmark %s: at most %d arguments and %d thread counts", spec->name,
-                       static_cast<int>(GB_ARGS_MAX), static_cast<int>(GB_THREADS_MAX));
-    for (size_t i = 0; i < spec->arg_count; i++) {
-        const gb_range &range = spec->args[i];
-        if (range.values ? range.value_count == 0 : range.high < range.low || range.low < 0)
-            return err_set(err, -EINVAL, "benchmark %s: argument %zu has no values", spec->name, i);
-    }
-    for (size_t i = 0; i < spec->thread_count; i++) {
-        if (spec->threads[i] < 1)
-            return err_set(err, -EINVAL, "benchmark %s: %d threads", spec->name, spec->threads[i]);
-    }
-    if (spec->iterations < 0 || spec->batch < 0 || spec->repetitions < 0)
-        return err_set(err, -EINVAL, "benchmark %s: a count is negative", spec->name);
-    if (spec->iterations > 0 && spec->min_time_s > 0)
-        return err_set(err, -EINVAL, "benchmark %s: iterations and a least time exclude each other",
-                       spec->name);
-    return 0;
 }
 
 } // namespace
@@ -343,7 +292,7 @@ void gb_suite_free(struct gb_suite *suite)
 
 int gb_add(struct gb_suite *suite, const struct gb_spec *spec, struct err *err)
 {
-    int failed = check_spec(spec, err);
+    int failed = gb_spec_check(spec, err);
     if (failed)
         return failed;
     try {
