@@ -76,15 +76,11 @@ static const char *status_of(const struct run *run)
     return run->tally.count[TALLY_CONNECTED] > 0 || run->interrupted ? "incomplete" : "failed";
 }
 
-int main(int argc, char **argv)
+// `command` is argv as it was given, for the record.
+static int run_command(int argc, char **argv, char **command)
 {
     struct config config;
     struct err err = {0};
-    // The record has the command as it was given; parsing moves arguments about.
-    char **command = malloc(((size_t)argc + 1) * sizeof *command);
-    if (!command)
-        return EXIT_FAILED;
-    memcpy(command, argv, ((size_t)argc + 1) * sizeof *command);
     switch (config_parse(&config, argc, argv, &err)) {
     case OPTS_RUN:
         break;
@@ -107,7 +103,6 @@ int main(int argc, char **argv)
         err_prefix(&err, 0, "--record");
         return complain(&err, EXIT_USAGE);
     }
-    free(command);
     struct run run;
     int code = play(&run, &config, record, &err);
     if (code < 0) {
@@ -119,5 +114,17 @@ int main(int argc, char **argv)
     if (record_close(record, status_of(&run), &err) < 0)
         code = complain(&err, EXIT_FAILED);
     run_close(&run);
+    return code;
+}
+
+int main(int argc, char **argv)
+{
+    // Parsing moves arguments about.
+    char **command = malloc(((size_t)argc + 1) * sizeof *command);
+    if (!command)
+        return EXIT_FAILED;
+    memcpy(command, argv, ((size_t)argc + 1) * sizeof *command);
+    int code = run_command(argc, argv, command);
+    free(command);
     return code;
 }
