@@ -176,11 +176,17 @@ def boxes(source) -> Chart:
 
 def trace(source) -> Chart:
     rows = data.get_trace(source)
-    spec = _spec({"type": "point", "size": 10, "filled": True}, {
-        "x": _field("get", "quantitative", "get number"), "y": _seconds("time_ns", "time of a get"),
-        "color": _colour("cell", "cell")}, rows)
-    return Chart("get-trace", "Each get across expansions", "The time of gets one after the other while the pool grows: "
-                 "an expansion in the path of a get stands out.", spec, rows)
+    spec = {"$schema": SCHEMA, "data": {"name": "rows"}, "columns": 2, "facet": _field("cell", "nominal", None), "spec": {
+        "width": 400, "height": 150, "layer": [
+            {"transform": [{"filter": "datum.grew"}], "mark": {"type": "rule", "strokeDash": [4, 4], "opacity": .5},
+             "encoding": {"x": _field("get", "quantitative", "get number")}},
+            {"mark": {"type": "point", "size": 8, "filled": True, "aria": False}, "encoding": {
+                "x": _field("get", "quantitative", "get number"),
+                "y": _seconds("time_ns", "time of a get") | {"scale": {"type": "log", "nice": True}},
+                "tooltip": _tips(rows)}}]}}
+    return Chart("get-trace", "Each get across expansions", "The time of gets one after the other while the pool grows: all "
+                 "slow ones, and a sample of the others. A dashed line is an expansion: more objects are owned from there.",
+                 spec, rows)
 
 
 def charts(source) -> list[Chart]:

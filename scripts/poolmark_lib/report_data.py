@@ -270,12 +270,26 @@ def _contender(config: dict) -> str:
     return str(config.get("strategy")) if allocator == "glibc" else f"{config.get('strategy')} on {allocator}"
 
 
+TRACE_SLOWEST, TRACE_SAMPLED = 600, 600  # rows of a cell that are drawn
+
+
 def get_trace(source: Source) -> list[dict]:
-    """Each get's time across an expansion, as the benchmark `grow` wrote it (columns get, time_ns, owned_objects)."""
+    """Each get's time across expansions, as the benchmark `grow` wrote it (columns get, time_ns, owned_objects), of pools
+    that own a number of objects for a while; thinned once more. `grew`: the first that found more objects owned."""
     rows = []
     for run, cell, label in source.first_cells():
+        traced = []
         for row in source.rows(run, cell, "trace"):
-            get, time = number(row.get("get")), number(row.get("time_ns"))
-            if get is not None and time is not None:
-                rows.append({"cell": label, "get": get, "time_ns": time, "owned_objects": number(row.get("owned_objects"))})
+            get, time, owned = (number(row.get(name)) for name in ("get", "time_ns", "owned_objects"))
+            if get is not None and time is not None and owned is not None:
+                traced.append({"cell": label, "get": get, "time_ns": max(time, 1.0), "owned_objects": owned,
+                               "grew": bool(traced) and owned > traced[-1]["owned_objects"]})
+        if len({row["owned_objects"] for row in traced}) <= 100:  # malloc owns what is in use: another number each time
+            rows += _thinned(traced)
     return rows
+
+
+def _thinned(traced: list[dict]) -> list[dict]:
+    slowest = {row["get"] for row in sorted(traced, key=lambda row: row["time_ns"])[-TRACE_SLOWEST:]}
+    each = max(1, len(traced) // TRACE_SAMPLED)
+    return [row for at, row in enumerate(traced) if row["grew"] or row["get"] in slowest or at % each == 0]

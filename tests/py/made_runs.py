@@ -122,7 +122,7 @@ def make_bench(folder, number: int = 2) -> dict:
     cells = []
     (folder / "bench").mkdir(parents=True)
     (folder / "bench" / "trace.csv").write_text("get,time_ns,owned_objects\n" + "\n".join(
-        f"{get},{1000000 if get % 500 == 0 else 20},{1000 + get}" for get in range(2000)) + "\n")
+        f"{get},{1000000 if get % 500 == 0 else 20},{1000 + get // 500 * 500}" for get in range(2000)) + "\n")
     for workload, base in (("lifo", 5.0), ("burst_1000", 20.0), ("remote_1_1", 60.0), ("grow", 30.0)):
         for strategy, allocator, factor in (("null", "glibc", .5), ("malloc", "glibc", 4), ("malloc", "jemalloc", 1.2),
                                             ("malloc", "mimalloc", 1.5), ("slab", "glibc", .7)):
