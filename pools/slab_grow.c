@@ -57,7 +57,8 @@ void slab_fill_magazines(struct pool *pool)
 {
     struct slab_depot *depot = &pool->depot;
     int64_t spare = 2 * (thread_slot_highest() + SPARE_ROWS);
-    while (SLAB_LOAD(&depot->empty.count) > spare) {
+    while (SLAB_LOAD(&depot->empty.count) > spare &&
+           SLAB_LOAD(&pool->store.owned) - SLAB_LOAD(&pool->store.taken) >= depot->capacity) {
         uint32_t magazine = slab_depot_pop(depot, &depot->empty);
         if (!magazine)
             return;
@@ -72,6 +73,13 @@ void slab_fill_magazines(struct pool *pool)
     }
 }
 
+// In the background: who gets meanwhile finds magazines, and has no need of the store and its lock.
+static void fill_as_it_comes(void *context)
+{
+    (void)slab_make_magazines(context);
+    slab_fill_magazines(context);
+}
+
 // owned x growth, as the contract has it. Returns how many objects it made; 0 at max and without memory.
 int64_t slab_expand(struct pool *pool, int64_t trigger)
 {
@@ -80,7 +88,8 @@ int64_t slab_expand(struct pool *pool, int64_t trigger)
     if (to <= from)
         return 0;
     int64_t began_ns = clock_now_ns();
-    int64_t made = slab_store_grow(&pool->store, to - from, true);
+    const struct slab_hurry hurry = {.published = fill_as_it_comes, .context = pool};
+    int64_t made = slab_store_grow(&pool->store, to - from, pool->has_thread ? &hurry : NULL);
     (void)slab_make_magazines(pool);
     slab_set_trigger(pool);
     int64_t ended_ns = clock_now_ns();
@@ -168,7 +177,7 @@ int slab_preheat(struct pool *pool, int64_t count)
     if (pool->config.max && count > pool->config.max - SLAB_LOAD(&pool->store.owned)) {
         code = -ERANGE;
     } else {
-        int64_t made = slab_store_grow(&pool->store, count, false), bytes = 0;
+        int64_t made = slab_store_grow(&pool->store, count, NULL), bytes = 0;
         code = slab_make_magazines(pool);
         if (made < count || code < 0) {
             (void)slab_store_retire(&pool->store, made, &bytes);
@@ -222,9 +231,9 @@ static bool wait_for_objects(struct pool *pool, uint64_t generation)
 {
     struct slab_store *store = &pool->store;
     pthread_mutex_lock(&store->lock);
-    while (store->generation == generation && SLAB_LOAD(&store->owned) <= SLAB_LOAD(&store->taken))
+    while (store->generation == generation && !something_free(pool))
         pthread_cond_wait(&store->published, &store->lock);
-    bool free = SLAB_LOAD(&store->owned) > SLAB_LOAD(&store->taken);
+    bool free = something_free(pool);
     pthread_mutex_unlock(&store->lock);
     return free;
 }

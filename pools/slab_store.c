@@ -277,8 +277,15 @@ static int64_t at_most(int64_t value, int64_t limit)
     return value < limit ? value : limit;
 }
 
+static void tell(const struct slab_hurry *hurry)
+{
+    if (hurry)
+        hurry->published(hurry->context);
+}
+
 // Makes objects of this slab ready, `count` at most; 0 when none can be.
-static int64_t grow_within(struct slab_store *store, struct slab *slab, int64_t count)
+static int64_t grow_within(struct slab_store *store, struct slab *slab, int64_t count,
+                           const struct slab_hurry *hurry)
 {
     const struct slab_geometry *geometry = &store->geometry;
     const uint64_t *ready = slab_ready_bits(geometry, slab);
@@ -292,13 +299,14 @@ static int64_t grow_within(struct slab_store *store, struct slab *slab, int64_t 
             break;
         store->resident_pages += slab->resident - resident;
         publish(store, slab, from, run, false);
+        tell(hurry);
         made += run;
     }
     return made;
 }
 
 // A new slab with `count` objects at most; 0 when there is no memory.
-static int64_t grow_new(struct slab_store *store, int64_t count, bool hurry)
+static int64_t grow_new(struct slab_store *store, int64_t count, const struct slab_hurry *hurry)
 {
     const struct slab_geometry *geometry = &store->geometry;
     int64_t began_ns = clock_now_ns();
@@ -320,17 +328,18 @@ static int64_t grow_new(struct slab_store *store, int64_t count, bool hurry)
     int64_t ended_ns = clock_now_ns();
     if (whole && ended_ns - began_ns > HUGE_PAGE_SLOW_NS * (int64_t)(geometry->slab_bytes / SLAB_BYTES_MIN))
         store->small_until_ns = ended_ns + SMALL_PAGES_FOR_NS;
-    return first + grow_within(store, slab, count - first);
+    tell(hurry);
+    return first + grow_within(store, slab, count - first, hurry);
 }
 
-int64_t slab_store_grow(struct slab_store *store, int64_t count, bool hurry)
+int64_t slab_store_grow(struct slab_store *store, int64_t count, const struct slab_hurry *hurry)
 {
     uint32_t capacity = store->geometry.capacity;
     int64_t made = 0;
     // The register does not change while we look: that takes grow_lock.
     for (size_t i = 0; i < store->slab_count && made < count; i++) {
         struct slab *slab = store->slabs[i];
-        made += grow_within(store, slab, count - made);
+        made += grow_within(store, slab, count - made, hurry);
         if (made < count && slab->ready < capacity)
             return made; // there was room, but no memory
     }

@@ -8,7 +8,7 @@
 // the system needs; a thread that holds it may take `lock`, never the other way round.
 //
 //     pthread_mutex_lock(&store->grow_lock);
-//     int64_t made = slab_store_grow(store, 512, false);     // fewer: the system had no more memory
+//     int64_t made = slab_store_grow(store, 512, NULL);     // fewer: the system had no more memory
 //     pthread_mutex_unlock(&store->grow_lock);
 //     size_t got = slab_store_take(store, objects, 128);
 #ifndef POOLMARK_POOLS_SLAB_STORE_H
@@ -57,10 +57,16 @@ size_t slab_store_take(struct slab_store *store, void **objects, size_t count)
     __attribute__((warn_unused_result));
 void slab_store_give(struct slab_store *store, void **objects, size_t count);
 
+// Somebody may soon wait for what is made: called with `context` after each piece of it, under grow_lock.
+// Then, too, when the system was slow to find a huge page, it is not asked for others for a while.
+struct slab_hurry {
+    void (*published)(void *context);
+    void *context;
+};
+
 // Under grow_lock. Makes `count` more objects ready, first in slabs that have room, and publishes them piece
-// by piece. Returns how many: fewer when the system has no more memory. `hurry`: somebody may soon wait for
-// them; then, when the system was slow to find a huge page, it is not asked for others for a while.
-int64_t slab_store_grow(struct slab_store *store, int64_t count, bool hurry);
+// by piece. Returns how many: fewer when the system has no more memory. `hurry`: NULL for none.
+int64_t slab_store_grow(struct slab_store *store, int64_t count, const struct slab_hurry *hurry);
 
 // Under grow_lock. Takes `count` free objects out of service, those in the least used slabs first, and gives
 // back their pages, and slabs of which nothing is ready. Returns how many there were; adds to `bytes` what
