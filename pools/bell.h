@@ -16,18 +16,18 @@
 #define POOLMARK_POOLS_BELL_H
 
 #include <semaphore.h>
-#include <stdalign.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
-// The flags are what a ring touches while the thread looks: the rest, which its looking writes to, is on
-// another cache line.
+// The flags are what a ring touches while the thread looks; what its looking writes to is on another cache
+// line. What an owner places right before them may share theirs.
 struct bell {
     _Atomic bool rung;  // and not answered yet
     _Atomic bool looks; // the thread looks by itself
 
-    alignas(64) sem_t wake;
+    char apart[64];
+    sem_t wake;
 
     // The thread's own.
     int64_t grew_ns;  // when it last grew; 0: never
