@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -131,6 +132,41 @@ int procmem_read(pid_t pid, struct procmem *mem)
     return code;
 }
 
+// A line of /proc/slabinfo (slabinfo(5)).
+struct slab_line {
+    int64_t active, objects, object_bytes, objects_per_slab, pages_per_slab;
+};
+
+static bool parse_slab(const char *line, const char *name, struct slab_line *slab)
+{
+    size_t length = strlen(name);
+    return strncmp(line, name, length) == 0 && line[length] == ' ' &&
+           sscanf(line + length, " %" SCNd64 " %" SCNd64 " %" SCNd64 " %" SCNd64 " %" SCNd64, &slab->active,
+                  &slab->objects, &slab->object_bytes, &slab->objects_per_slab, &slab->pages_per_slab) == 5;
+}
+
+static int64_t read_proc_bytes(void)
+{
+    FILE *file = fopen("/proc/slabinfo", "re");
+    if (!file) {
+        return -1;
+    }
+    struct slab_line inodes = {0}, names = {0}, labels = {0};
+    char line[512];
+    while (fgets(line, sizeof line, file)) {
+        if (!parse_slab(line, "proc_inode_cache", &inodes) && !parse_slab(line, "dentry", &names)) {
+            (void)parse_slab(line, "lsm_inode_cache", &labels);
+        }
+    }
+    fclose(file);
+    if (inodes.objects_per_slab <= 0) {
+        return -1;
+    }
+    int64_t slabs = inodes.objects / inodes.objects_per_slab;
+    return slabs * inodes.pages_per_slab * sysconf(_SC_PAGESIZE) +
+           inodes.active * (names.object_bytes + labels.object_bytes);
+}
+
 int kernmem_read(struct kernmem *mem)
 {
     char meminfo[TEXT_SIZE], sockstat[TEXT_SIZE];
@@ -144,6 +180,7 @@ int kernmem_read(struct kernmem *mem)
     }
     struct kernmem read = {
         .slab_bytes = kib_line(meminfo, "Slab:"),
+        .proc_bytes = read_proc_bytes(),
         .page_table_bytes = kib_line(meminfo, "PageTables:"),
         .kernel_stack_bytes = kib_line(meminfo, "KernelStack:"),
         .free_bytes = kib_line(meminfo, "MemFree:"),

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Memory as the kernel counts it: of a process (smaps_rollup, stat), and of the kernel's own sockets and
 // slabs. MemAvailable is not used: socket inodes count as reclaimable there and mislead. /proc/PID/fd is not
-// walked: each entry looked at adds an inode of its own.
+// walked: each entry looked at adds an inode of its own, which lasts as long as the process. Others do walk
+// it, monitors for one: with an entry of every socket they add a fifth to what a connection costs the kernel.
+// proc_bytes is what to leave out: the slabs of proc_inode_cache, and for each inode in them a name (dentry)
+// and what a security module keeps (lsm_inode_cache), by /proc/slabinfo.
 #ifndef POOLMARK_BASE_PROCMEM_H
 #define POOLMARK_BASE_PROCMEM_H
 
@@ -17,6 +20,7 @@ struct procmem {
 
 struct kernmem {
     int64_t slab_bytes;                            // Slab of /proc/meminfo
+    int64_t proc_bytes;                            // of it, /proc's own; -1 where only root may know
     int64_t tcp_bytes;                             // "mem" of the TCP line in /proc/net/sockstat, in bytes
     int64_t page_table_bytes;                      // PageTables
     int64_t kernel_stack_bytes;                    // KernelStack

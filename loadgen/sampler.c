@@ -89,10 +89,12 @@ static void read_all(struct sample *sample, const int64_t *targets, int target_c
                               .generator_cpu_ns = -1,
                               .kernel_slab_bytes = -1,
                               .kernel_tcp_bytes = -1,
-                              .kernel_page_table_bytes = -1};
+                              .kernel_page_table_bytes = -1,
+                              .kernel_proc_bytes = -1};
     struct kernmem kernel;
     if (kernmem_read(&kernel) == 0) {
-        sample->kernel_slab_bytes = kernel.slab_bytes;
+        sample->kernel_slab_bytes = kernel.slab_bytes - (kernel.proc_bytes > 0 ? kernel.proc_bytes : 0);
+        sample->kernel_proc_bytes = kernel.proc_bytes;
         sample->kernel_tcp_bytes = kernel.tcp_bytes;
         sample->kernel_page_table_bytes = kernel.page_table_bytes;
     }
@@ -119,13 +121,13 @@ static const char *field(int64_t value, char text[static 24])
 
 static void write_row(struct csv *csv, const char *phase, const struct sample *s)
 {
-    char t[10][24];
-    csv_row(csv, "%" PRId64 ",%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s", s->at_ns, phase, field(s->connections, t[0]),
-            field(s->target_rss_bytes, t[1]), field(s->target_pss_bytes, t[2]),
+    char t[11][24];
+    csv_row(csv, "%" PRId64 ",%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s", s->at_ns, phase,
+            field(s->connections, t[0]), field(s->target_rss_bytes, t[1]), field(s->target_pss_bytes, t[2]),
             field(s->target_private_bytes, t[3]), field(s->target_cpu_ns, t[4]),
             field(s->generator_pss_bytes, t[5]), field(s->generator_cpu_ns, t[6]),
             field(s->kernel_slab_bytes, t[7]), field(s->kernel_tcp_bytes, t[8]),
-            field(s->kernel_page_table_bytes, t[9]));
+            field(s->kernel_page_table_bytes, t[9]), field(s->kernel_proc_bytes, t[10]));
 }
 
 static bool wants_full(const struct sampler *sampler, int64_t now_ns)

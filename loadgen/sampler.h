@@ -32,13 +32,15 @@ struct sample { // -1: not read
     int64_t at_ns, connections;
     int64_t target_rss_bytes, target_pss_bytes, target_private_bytes, target_cpu_ns;
     int64_t generator_pss_bytes, generator_cpu_ns;
-    int64_t kernel_slab_bytes, kernel_tcp_bytes, kernel_page_table_bytes;
+    int64_t kernel_slab_bytes; // without kernel_proc_bytes, where that is known
+    int64_t kernel_tcp_bytes, kernel_page_table_bytes, kernel_proc_bytes;
     int targets_gone; // watched processes that are not there any more
 };
 
 #define SAMPLER_HEADER                                                                                       \
     "at_ns,phase,connections,target_rss_bytes,target_pss_bytes,target_private_bytes,target_cpu_ns,"          \
-    "generator_pss_bytes,generator_cpu_ns,kernel_slab_bytes,kernel_tcp_bytes,kernel_page_table_bytes"
+    "generator_pss_bytes,generator_cpu_ns,kernel_slab_bytes,kernel_tcp_bytes,kernel_page_table_bytes,"       \
+    "kernel_proc_bytes"
 
 // Copies what `config` points to. Starts the thread.
 int sampler_open(struct sampler **sampler, const struct sampler_config *config, struct err *err)

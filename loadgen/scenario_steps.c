@@ -38,6 +38,7 @@ enum column {
     COLUMN_SLAB,
     COLUMN_TCP,
     COLUMN_PAGE_TABLES,
+    COLUMN_PROC,
     COLUMN_CPU,
     COLUMN_CPU_EACH, // of this step's connections
     COLUMN_GENERATOR,
@@ -65,6 +66,7 @@ static const char *const columns[COLUMN_COUNT] = {
     [COLUMN_SLAB] = "kernel_slab_bytes",
     [COLUMN_TCP] = "kernel_tcp_bytes",
     [COLUMN_PAGE_TABLES] = "kernel_page_table_bytes",
+    [COLUMN_PROC] = "kernel_proc_bytes",
     [COLUMN_CPU] = "target_cpu_ns",
     [COLUMN_CPU_EACH] = "cpu_per_connection_ns",
     [COLUMN_GENERATOR] = "generator_pss_bytes",
@@ -152,6 +154,7 @@ static void fill_memory(struct step *step, const struct sample *sample, const st
     step->values[COLUMN_SLAB] = sample->kernel_slab_bytes;
     step->values[COLUMN_TCP] = sample->kernel_tcp_bytes;
     step->values[COLUMN_PAGE_TABLES] = sample->kernel_page_table_bytes;
+    step->values[COLUMN_PROC] = sample->kernel_proc_bytes;
     step->values[COLUMN_CPU] = sample->target_cpu_ns;
     step->values[COLUMN_GENERATOR] = sample->generator_pss_bytes;
     int64_t known = 0;
