@@ -29,7 +29,8 @@ def add_arguments(parser) -> None:
     parser.add_argument("base", metavar="BASE", help="the run to compare with: its folder, run.json or id")
     parser.add_argument("candidate", metavar="CANDIDATE", help="the run to judge")
     parser.add_argument("--thresholds", metavar="FILE", help="budgets, TOML: [[budget]] metric, cell, max, min, "
-                        "max_worse_percent")
+                        "max_worse_percent; max and min are numbers in the metric's own unit: ns for latencies and times "
+                        "(1 ms is 1000000), B for bytes, 1/s for rates, %% for pool.hit_rate, 1 for counts")
     parser.add_argument("--allow", action="append", default=[], metavar="FACT",
                         help="compare although this fact differs (host.kernel, tool.flags, config.X ...)")
     parser.add_argument("--all", action="store_true", help="show the metrics without a change as well")
@@ -55,24 +56,34 @@ def write(verdict, paths: dict[str, Path], base: Path, candidate: Path) -> None:
                    "junit": lambda: verdict_out.as_junit(verdict),
                    "html": lambda: verdict_page.as_html(verdict, links)}[kind]()
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8"))
         except OSError as error:
-            raise PoolmarkError(f"{path}: cannot be written: {error.strerror}") from error
+            raise CompareUsage(f"{path}: cannot be written: {error.strerror}") from error
 
 
 def output_paths(args) -> dict[str, Path]:
-    paths = {kind: Path(args.out) / name for kind, name in WRITERS.items()} if args.out else {}
-    return paths | {kind: Path(getattr(args, kind)) for kind in WRITERS if getattr(args, kind)}
+    """Where to write what. Makes the folder of --out; that of a file named by itself has to be there."""
+    named = {kind: Path(getattr(args, kind)) for kind in WRITERS if getattr(args, kind)}
+    for kind, path in named.items():
+        if not path.parent.is_dir():
+            raise CompareUsage(f"--{kind} {path}: the folder {path.parent} is not there")
+    if not args.out:
+        return named
+    try:
+        Path(args.out).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CompareUsage(f"--out {args.out}: cannot be made: {error.strerror}") from error
+    return {kind: Path(args.out) / name for kind, name in WRITERS.items()} | named
 
 
 def run(args) -> int:
     try:
         budgets = thresholds.load(args.thresholds) if args.thresholds else []
         base, candidate = load(args.base), load(args.candidate)
+        paths = output_paths(args)
     except UsageError as error:
         raise CompareUsage(str(error)) from error
     verdict = compare(base.data, candidate.data, budgets=budgets, allowed=args.allow, seed=args.seed)
     print(verdict_out.as_table(verdict, args.all))
-    write(verdict, output_paths(args), base.folder, candidate.folder)
+    write(verdict, paths, base.folder, candidate.folder)
     return verdict.code

@@ -60,21 +60,26 @@ def effect(base, candidate, rng) -> Effect:
     base, candidate = numpy.asarray(base, float), numpy.asarray(candidate, float)
     difference = float(numpy.median(candidate) - numpy.median(base))
     if min(base.min(), candidate.min()) <= 0:
-        return effect_of_counts(base, candidate, difference)
-    logs = numpy.log(base), numpy.log(candidate)
-    picks = [side[rng.integers(0, len(side), (BOOTSTRAP_ROUNDS, len(side)))] for side in logs]
-    pairs = picks[1][:, :, None] - picks[0][:, None, :]
-    medians = numpy.median(pairs.reshape(BOOTSTRAP_ROUNDS, -1), axis=1)
-    low, high = numpy.exp(numpy.percentile(medians, [2.5, 97.5])) - 1
+        return effect_of_counts(base, candidate, difference, rng)
+    low, high = numpy.exp(interval(numpy.log(base), numpy.log(candidate), rng)) - 1
     return Effect(shift(base, candidate), float(low), float(high), difference)
 
 
-def effect_of_counts(base, candidate, difference: float) -> Effect:
+def interval(base, candidate, rng):
+    """The 95 % percentile bootstrap interval of the median of all pairwise differences."""
+    picks = [side[rng.integers(0, len(side), (BOOTSTRAP_ROUNDS, len(side)))] for side in (base, candidate)]
+    pairs = picks[1][:, :, None] - picks[0][:, None, :]
+    return numpy.percentile(numpy.median(pairs.reshape(BOOTSTRAP_ROUNDS, -1), axis=1), [2.5, 97.5])
+
+
+def effect_of_counts(base, candidate, difference: float, rng) -> Effect:
     """For values that may be zero (failures, expansions) a ratio has no meaning: relative to the larger median."""
     scale = max(abs(float(numpy.median(base))), abs(float(numpy.median(candidate))))
-    change = difference / scale if scale else 0.0
-    spread = (float(candidate.min() - base.max()), float(candidate.max() - base.min()))
-    return Effect(change, spread[0] / scale if scale else 0.0, spread[1] / scale if scale else 0.0, difference)
+    if not scale:
+        return Effect(0.0, 0.0, 0.0, difference)
+    change = float(numpy.median(numpy.subtract.outer(candidate, base))) / scale
+    low, high = interval(base, candidate, rng) / scale
+    return Effect(change, float(low), float(high), difference)
 
 
 def noise_floor(base, rng) -> float:

@@ -8,7 +8,8 @@
     min = 10000                              # or at least this
     max_worse_percent = 5                    # or: worse than the baseline by at most so much
 
-A budget of max or min is kept or broken by the candidate alone. max_worse_percent says which worsening is accepted for
+max and min are bare numbers in the metric's own unit, that of its name and of run.json: ns for latencies and times (1 ms is
+1000000), B for bytes, 1/s for rates, % for pool.hit_rate, 1 for counts. They are kept or broken by the candidate alone. max_worse_percent says which worsening is accepted for
 that metric: a change beyond it is a regression, one below is not, whatever the noise floor says.
 """
 import fnmatch
@@ -17,6 +18,7 @@ import tomllib
 from dataclasses import dataclass
 
 from poolmark_lib.errors import UsageError
+from poolmark_lib.verdict_out import in_unit
 
 KEYS = {"metric": str, "cell": str, "max": (int, float), "min": (int, float), "max_worse_percent": (int, float)}
 
@@ -32,12 +34,12 @@ class Budget:
     def covers(self, cell: str, metric: str) -> bool:
         return fnmatch.fnmatchcase(metric, self.metric) and fnmatch.fnmatchcase(cell, self.cell)
 
-    def broken_by(self, value: float) -> str | None:
-        """Why `value` breaks it, or None."""
+    def broken_by(self, value: float, unit: str) -> tuple[str, str] | None:
+        """("over budget" or "under budget", why) when `value` breaks it."""
         if self.max is not None and value > self.max:
-            return f"{value:.6g} is over the budget of {self.max:g}"
+            return "over budget", f"{in_unit(value, unit)} is over the budget of {in_unit(self.max, unit)}"
         if self.min is not None and value < self.min:
-            return f"{value:.6g} is under the budget of {self.min:g}"
+            return "under budget", f"{in_unit(value, unit)} is under the budget of {in_unit(self.min, unit)}"
         return None
 
 

@@ -3,20 +3,21 @@
 
 A metric is a regression when the difference is significant over all metrics (q below ALPHA), its interval leaves out
 "no change", it is larger than the noise floor, and it goes the wrong way. It is undecided when there are too few
-repetitions for any answer, or when the floor is so high that a change worth knowing would hide below it.
+repetitions for any answer, or when either side varies so much that a change worth knowing would not be seen: the floor,
+or the interval of the change on its bad side, is above TOO_NOISY.
 """
 import json
 from dataclasses import dataclass, field
 
 import numpy
 
-from poolmark_lib import comparable
+from poolmark_lib import comparable, raw_data
 from poolmark_lib import statistics_of_pairs as statistics
 
 ALPHA = 0.05
 LEAST_SAMPLES = 4       # 4 against 4 is the least that Mann-Whitney can call different at 5 %
 LEAST_FLOOR = 0.005     # half a percent is never a regression by itself
-TOO_NOISY = 0.20        # a floor above this hides what one wants to know
+TOO_NOISY = 0.20        # a floor or an interval above this hides what one wants to know
 
 OK, REGRESSION, INVALID, NOT_COMPARABLE = 0, 1, 2, 3
 WORDS = {OK: "no regression", REGRESSION: "regression", INVALID: "invalid or too noisy",
@@ -32,11 +33,13 @@ class Judged:
     better: str
     base: list[float]
     candidate: list[float]
-    files: dict = field(default_factory=dict)  # "base"/"candidate" -> {short name: [path in its run]}
+    files: dict = field(default_factory=dict)  # "base"/"candidate" -> [path in its run], the raw data behind the values
     p: float = 1.0
     q: float = 1.0
     effect: statistics.Effect | None = None
     floor: float = 0.0
+    candidate_floor: float = 0.0
+    broken: str = ""    # "over budget" or "under budget"
     verdict: str = "undecided"  # regression, improvement, same, undecided
     why: str = ""
 
@@ -80,12 +83,8 @@ def values(cells: list[dict], metric: str) -> list[float]:
     return [float(one["value"]) for one in found if one["value"] is not None]
 
 
-def files_of(cells: list[dict]) -> dict[str, list[str]]:
-    files: dict[str, list[str]] = {}
-    for cell in cells:
-        for name, path in cell.get("files", {}).items():
-            files.setdefault(name, []).append(path)
-    return files
+def files_of(cells: list[dict], metric: str) -> list[str]:
+    return [path for cell in cells for path in raw_data.files_behind(cell, metric)]
 
 
 def pair(base: dict, candidate: dict) -> tuple[list[Judged], list[str]]:
@@ -101,7 +100,8 @@ def pair(base: dict, candidate: dict) -> tuple[list[Judged], list[str]]:
             if one["better"] == "none":
                 continue
             row = Judged(name, cells[0]["config"], metric, one["unit"], one["better"], values(cells, metric),
-                         values(theirs[key], metric), {"base": files_of(cells), "candidate": files_of(theirs[key])})
+                         values(theirs[key], metric), {"base": files_of(cells, metric),
+                                                       "candidate": files_of(theirs[key], metric)})
             units = {cell["metrics"][metric]["unit"] for cell in theirs[key] if metric in cell["metrics"]}
             if units - {row.unit}:
                 notes.append(f"{name}: {metric} is in {row.unit} and in {', '.join(sorted(units))}; left out")
@@ -116,7 +116,20 @@ def pair(base: dict, candidate: dict) -> tuple[list[Judged], list[str]]:
 def measure(row: Judged, rng) -> None:
     row.effect = statistics.effect(row.base, row.candidate, rng)
     row.floor = max(LEAST_FLOOR, statistics.noise_floor(row.base, rng))
+    row.candidate_floor = statistics.noise_floor(row.candidate, rng)
     row.p = statistics.mann_whitney(numpy.asarray(row.base), numpy.asarray(row.candidate))
+
+
+def too_noisy(row: Judged, limit: float) -> str | None:
+    """Why nothing can be said of a row that is not significant: the worst that its interval allows, or one side's own
+    spread, is beyond the limit."""
+    worst = row.effect.high if row.better == "lower" else -row.effect.low
+    if worst > limit:
+        return f"too noisy to tell: it may be {worst:.0%} worse"
+    for side, floor in (("baseline", row.floor), ("candidate", row.candidate_floor)):
+        if floor > limit:
+            return f"too noisy to tell: the {side} differs from itself by {floor:.0%}"
+    return None
 
 
 def judge(row: Judged, budgets: list) -> None:
@@ -125,9 +138,10 @@ def judge(row: Judged, budgets: list) -> None:
     accepted = [budget.max_worse_percent / 100 for budget in budgets if budget.max_worse_percent is not None
                 and budget.covers(row.cell, row.metric)]
     for budget in budgets:
-        broken = budget.covers(row.cell, row.metric) and budget.broken_by(float(numpy.median(row.candidate)))
+        broken = budget.covers(row.cell, row.metric) and budget.broken_by(float(numpy.median(row.candidate)),
+                                                                                  row.unit)
         if broken:
-            row.verdict, row.why = "regression", broken
+            row.verdict, (row.broken, row.why) = "regression", broken
             return
     floor = min(accepted) if accepted else row.floor
     if min(len(row.base), len(row.candidate)) < LEAST_SAMPLES:
@@ -135,8 +149,8 @@ def judge(row: Judged, budgets: list) -> None:
     elif row.q < ALPHA and not crosses and abs(change) > floor:
         row.verdict = "regression" if change > 0 else "improvement"
         row.why = f"q = {row.q:.2g}, beyond {'the budget' if accepted else 'the noise floor'} of {floor:.1%}"
-    elif row.floor > TOO_NOISY and not accepted:
-        row.why = f"too noisy: the baseline differs from itself by {row.floor:.0%}"
+    elif noise := too_noisy(row, max([TOO_NOISY, *accepted])):
+        row.why = noise
     else:
         row.verdict = "same"
         row.why = "not significant" if row.q >= ALPHA or crosses else f"below the floor of {floor:.1%}"

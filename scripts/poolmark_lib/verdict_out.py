@@ -9,10 +9,13 @@ from xml.etree import ElementTree
 
 import numpy
 
+from poolmark_lib.units import show_count
 from poolmark_lib.verdict import Judged, Verdict
 
 SIGNS = {"regression": "worse", "improvement": "better", "same": "same", "undecided": "?"}
 MOST_UNDECIDED = 10
+HOW_TO_READ = ("baseline and candidate: medians. change: the median of all pairwise ratios candidate/baseline "
+               "(Hodges-Lehmann), which need not be the ratio of the two medians. floor: the baseline against itself.")
 ORDER = ("regression", "improvement", "undecided", "same")
 
 
@@ -36,7 +39,8 @@ def in_unit(value: float, unit: str) -> str:
     for scale, name in scales.get(unit, ()):
         if abs(value) >= scale:
             return f"{value / 1024:.4g} KiB" if name is None else f"{value / scale:.4g} {name}"
-    return f"{value:.4g} {'' if unit == '1' else plain(unit)}".strip()
+    text = show_count(value) if abs(value) >= 1000 else f"{value:.4g}"
+    return f"{text}/s" if unit == "1/s" else f"{text} {'' if unit == '1' else plain(unit)}".strip()
 
 
 def sorted_rows(verdict: Verdict, whole: bool) -> list[Judged]:
@@ -46,7 +50,7 @@ def sorted_rows(verdict: Verdict, whole: bool) -> list[Judged]:
 
 def fields(row: Judged) -> list[str]:
     base, candidate = (in_unit(float(numpy.median(side)), row.unit) for side in (row.base, row.candidate))
-    return [SIGNS[row.verdict], row.cell, row.metric, base, candidate, percent(row.effect.change),
+    return [row.broken or SIGNS[row.verdict], row.cell, row.metric, base, candidate, percent(row.effect.change),
             f"{percent(row.effect.low)} to {percent(row.effect.high)}", f"{row.q:.2g}", f"{row.floor:.1%}",
             f"{len(row.base)}/{len(row.candidate)}"]
 
@@ -82,6 +86,7 @@ def as_table(verdict: Verdict, whole: bool = False) -> str:
             cells = [text.ljust(width) if index < 3 else text.rjust(width)
                      for index, (text, width) in enumerate(zip(row, widths))]
             lines.append("  ".join(cells).rstrip())
+        lines += ["", HOW_TO_READ]
     if hidden:
         lines.append(f"{hidden} more are undecided; --all shows them")
     same = len(verdict.of("same"))
@@ -102,13 +107,16 @@ def as_markdown(verdict: Verdict, links: dict | None = None) -> str:
         yield "|" + "---|" * len(HEADS)
         for row in rows:
             cells = [in_markdown(cell) for cell in fields(row)]
-            linked = [f"[{side}]({href})" for side, href in links_of(row, links)]
+            linked = [f"{side} " + " ".join(f"[{text}]({href})" for text, href in hrefs)
+                      for side, hrefs in links_of(row, links)]
             cells[2] += f" ({', '.join(linked)})" if linked else ""
             yield "| " + " | ".join(cells) + " |"
 
     changed = sorted_rows(verdict, False)
     if changed:
         lines += [*table(changed), ""]
+    if verdict.rows:
+        lines += [in_markdown(HOW_TO_READ), ""]
     same = sorted(verdict.of("same"), key=lambda row: (row.cell, row.metric))
     if same:
         lines += ["<details>", f"<summary>{len(same)} metrics without a change</summary>", "", *table(same), "",
@@ -117,22 +125,15 @@ def as_markdown(verdict: Verdict, links: dict | None = None) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def links_of(row: Judged, links: dict | None) -> list[tuple[str, str]]:
-    """(text, href) to the raw data behind a row: the histogram of a latency, the samples of the others."""
+def links_of(row: Judged, links: dict | None) -> list[tuple[str, list[tuple[str, str]]]]:
+    """(side, [(text, href), ...]): the raw data behind a row, the file of each repetition by its number."""
     from urllib.parse import quote
 
-    kinds = {"memory": "memory", "kernel": "memory", "pool": "pools"}
-    prefix = row.metric.split(".")[0].split("_")[0]
     found = []
     for side in ("base", "candidate"):
-        root = (links or {}).get(side)
-        wanted = row.files.get(side, {})
-        rounds = [path for name, paths in wanted.items() if name.startswith("round_") for path in paths]
-        phases = [path for name, paths in wanted.items() if name.startswith("latency") for path in paths]
-        names = wanted.get(kinds.get(prefix, "latency")) or phases or rounds
-        if root is not None and names:
-            found += [(f"{side} {number}" if len(names) > 1 else side, quote(f"{root}/{name}"))
-                      for number, name in enumerate(names[:3], 1)]
+        root, paths = (links or {}).get(side), row.files.get(side, [])
+        if root is not None and paths:
+            found.append((side, [(str(number), quote(f"{root}/{path}")) for number, path in enumerate(paths, 1)]))
     return found
 
 

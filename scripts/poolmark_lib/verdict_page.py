@@ -8,7 +8,8 @@ import html
 import math
 
 from poolmark_lib.verdict import Verdict
-from poolmark_lib.verdict_out import HEADS, counts, fields, head_lines, links_of, percent, plain, sorted_rows
+from poolmark_lib.verdict_out import (HEADS, HOW_TO_READ, counts, fields, head_lines, links_of, percent, plain,
+                                      sorted_rows)
 
 ROW, LEFT, WIDTH, RIGHT = 24, 380, 460, 90
 MOST_ROWS = 200
@@ -23,6 +24,8 @@ body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(
 h1 { font-size: 1.6rem; } .answer { font-size: 1.3rem; font-weight: 600; }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: .9rem; }
 th, td { text-align: left; padding: .25rem .6rem; border-bottom: 1px solid var(--band); white-space: nowrap; }
+td.raw { white-space: normal; min-width: 9rem; } td:nth-child(2), td:nth-child(3) { white-space: normal;
+  overflow-wrap: anywhere; min-width: 8rem; }
 tr.regression td:first-child { color: var(--worse); font-weight: 600; }
 tr.improvement td:first-child { color: var(--better); font-weight: 600; }
 svg text { fill: var(--ink); font: 12px system-ui, sans-serif; } svg .soft { fill: var(--soft); }
@@ -91,9 +94,10 @@ def _table(rows, links) -> str:
     lines = ["<table><thead><tr>" + "".join(f"<th>{escape(head)}</th>" for head in [*HEADS, "raw data"]) +
              "</tr></thead><tbody>"]
     for row in rows:
-        raw = " ".join(f'<a href="{escape(href)}">{escape(text)}</a>' for text, href in links_of(row, links))
+        raw = "<br>".join(f"{side} " + " ".join(f'<a href="{escape(href)}">{escape(text)}</a>' for text, href in hrefs)
+                          for side, hrefs in links_of(row, links))
         cells = "".join(f"<td>{escape(text)}</td>" for text in fields(row))
-        lines.append(f'<tr class="{row.verdict}">{cells}<td>{raw}</td></tr>')
+        lines.append(f'<tr class="{row.verdict}">{cells}<td class="raw">{raw}</td></tr>')
     return "".join(lines) + "</tbody></table>"
 
 
@@ -110,11 +114,13 @@ def as_html(verdict: Verdict, links: dict | None = None) -> str:
         "<h1>Comparison</h1>", f'<p class="answer">{escape(verdict.word.capitalize())}</p>',
         "<p>" + "<br>".join(escape(line) for line in head_lines(verdict)[:2]) + "</p>",
         f"<p>{escape(counts(verdict))}</p><ul>{reasons}</ul>" if verdict.rows else f"<ul>{reasons}</ul>"]
+    if verdict.rows:
+        parts.append(f"<p>{escape(HOW_TO_READ)}</p>")
     if changed:
         parts.append(f'<h2>What changed</h2><div class="scroll">{_table(changed, links)}</div>')
     if drawn:
         left_out = f"<p>{len(everything) - len(drawn)} more in the table.</p>" if len(everything) > len(drawn) else ""
-        parts += ['<h2>All metrics</h2><p>Point: median of all pairwise ratios. Bar: its 95 % interval. Grey: the '
+        parts += ['<h2>All metrics</h2><p>Point: the change. Bar: its 95 % interval. Grey: the '
                   'noise floor, the baseline against itself. Triangle up: worse. Triangle down: better. Empty circle: '
                   f'undecided.</p><div class="scroll">{forest_plot(drawn)}</div>{left_out}',
                   f'<div class="scroll">{_table(everything, links)}</div>']

@@ -8,7 +8,7 @@ import numpy
 import pytest
 
 from poolmark_lib import statistics_of_pairs as statistics
-from poolmark_lib import thresholds, verdict, verdict_out, verdict_page
+from poolmark_lib import raw_data, thresholds, verdict, verdict_out, verdict_page
 from poolmark_lib.errors import UsageError
 
 
@@ -185,6 +185,82 @@ def test_names_from_records_are_escaped_everywhere():
 def test_junit_counts_what_the_table_counts():
     root = ElementTree.fromstring(verdict_out.as_junit(verdict.compare(make_run(seed=1), make_run(seed=2, scale=1.1))))
     assert root.get("failures") == "3" and len(root.findall("testcase/failure")) == 3
+
+
+def test_a_row_that_may_be_much_worse_is_undecided_whichever_side_is_noisy():
+    def with_values(values, seed=1):
+        run = make_run(f"suite-20260101T000000Z-000{seed}", cells=1)
+        for cell, value in zip(run["cells"], values, strict=True):
+            cell["metrics"]["connect.p99"]["value"] = value
+        return run
+
+    calm = with_values([1000, 1001, 1002, 1003, 1004, 1005, 1006, 1007, 1008])
+    wild = with_values([980, 981, 990, 1003.5, 1100, 1700, 1800, 1850, 1900], 2)
+    for base, candidate in ((calm, wild), (wild, calm)):
+        found = verdict.compare(base, candidate)
+        assert found.rows[0].verdict == "undecided" and "too noisy to tell" in found.rows[0].why
+        assert found.code == verdict.INVALID
+
+
+def test_the_interval_of_counts_that_may_be_zero_is_no_wider_than_they_spread():
+    rng = numpy.random.default_rng(1)
+    found = statistics.effect(numpy.array([0., 2, 2, 2, 2, 2, 2, 2, 9]), numpy.array([2.] * 9), rng)
+    assert (found.change, found.low, found.high) == (0, 0, 0)
+
+
+def phases_cell(phases="connect; publish --qos 0; publish --qos 1", names=("", "_qos0", "_qos1"), metrics=()):
+    files = {f"{kind}{name}": f"load{name.replace('_', '-')}/{file}" for name in names
+             for kind, file in (("latency", "latency.hlog"), ("memory", "memory.csv"))}
+    return {"config": {"phases": phases}, "files": files | {"pools": "broker/pools.csv"},
+            "metrics": dict.fromkeys([*metrics, "ack_qos1.p99", "delivery_qos0.p99", "delivery_qos1.p99"])}
+
+
+@pytest.mark.parametrize("metric, file", [
+    ("connect.p99", "load/latency.hlog"), ("delivery.p99", "load-qos1/latency.hlog"),
+    ("delivery_qos0.p99", "load-qos0/latency.hlog"), ("delivery_uncorrected_qos1.p50", "load-qos1/latency.hlog"),
+    ("ack.p99", "load-qos1/latency.hlog"), ("messages.rate", "load-qos0/latency.hlog"),
+    ("cpu.per_message_ns", "load-qos0/memory.csv"), ("cpu.per_connection_ns", "load/memory.csv"),
+    ("memory.full_bytes", "load/memory.csv"), ("pool.hit_rate", "broker/pools.csv")])
+def test_a_metric_leads_to_the_file_of_the_phase_that_it_was_taken_from(metric, file):
+    assert raw_data.files_behind(phases_cell(), metric) == [file]
+
+
+def test_a_phase_is_found_when_only_one_publishes_or_the_last_has_no_acknowledgements():
+    one = phases_cell("connect; publish --qos 1; connect", ("", "_messages", "_again"))
+    assert raw_data.files_behind(one, "delivery.p99") == ["load-messages/latency.hlog"]
+    turned = phases_cell("connect; publish --qos 1; publish", ("", "_qos1", "_qos0"))
+    assert raw_data.files_behind(turned, "ack.p99") == ["load-qos1/latency.hlog"]
+    assert raw_data.files_behind(turned, "delivery.p99") == ["load-qos0/latency.hlog"]
+    steps = {"config": {"phases": "steps --probe 10"}, "files": {"latency": "l", "steps": "s"}, "metrics": {}}
+    assert raw_data.files_behind(steps, "delivery.p99") == ["l"]
+    assert raw_data.files_behind(steps, "step.10.connect.p50") == ["s"]
+    rounds = {"config": {}, "files": {"round_1": "1.json", "round_2": "2.json", "trace": "t"}, "metrics": {}}
+    assert raw_data.files_behind(rounds, "time") == ["1.json", "2.json"]
+
+
+def test_every_repetition_is_linked():
+    found = verdict.compare(make_run(seed=1), make_run(seed=2))
+    links = dict(verdict_out.links_of(found.rows[0], {"base": "a", "candidate": "b"}))
+    assert [text for text, _ in links["base"]] == [str(number) for number in range(1, 10)]
+    assert links["candidate"][8][1] == "b/cells/cell-0.9/latency.hlog"
+
+
+def test_a_broken_budget_is_said_in_units(tmp_path):
+    file = tmp_path / "budgets.toml"
+    file.write_text('[[budget]]\nmetric = "connect.p99"\nmax = 1000\n')
+    found = verdict.compare(make_run(seed=1, cells=1, spread=0), make_run(seed=2, cells=1, spread=0),
+                            budgets=thresholds.load(file))
+    assert "1 ms is over the budget of 1 us" in found.reasons[0]
+    assert "over budget" in verdict_out.as_table(found) and "Hodges-Lehmann" in verdict_out.as_markdown(found)
+    assert verdict_out.in_unit(10054.2, "1/s") == "10 054/s" and verdict_out.in_unit(0.00123, "1") == "0.00123"
+
+
+def test_a_folder_that_is_not_there_is_named_and_not_made(poolmark, tmp_path):
+    base, other = save(tmp_path / "a", make_run(seed=1)), save(tmp_path / "b", make_run(seed=2))
+    done = poolmark("compare", base, other, "--html", tmp_path / "none/deep/v.html")
+    assert done.returncode == 4 and "none/deep" in done.stderr and not (tmp_path / "none").exists()
+    (tmp_path / "file").write_text("")
+    assert poolmark("compare", base, other, "--out", tmp_path / "file").returncode == 4
 
 
 def test_the_command_writes_all_forms_and_exits_with_the_verdict(poolmark, tmp_path):
