@@ -17,12 +17,12 @@ from poolmark_lib import bench_plan as plan
 from poolmark_lib import bench_report, bench_tables
 from poolmark_lib.bench_headlines import headlines
 from poolmark_lib.bench_plan import Bench
-from poolmark_lib.bench_quiet import BUSY_PERCENT, OthersClock
 from poolmark_lib.bench_results import Results
 from poolmark_lib.children import Children, Interrupted
 from poolmark_lib.errors import PoolmarkError, RecordError, UsageError
 from poolmark_lib.options import count, span
 from poolmark_lib.paths import build_dir, for_people
+from poolmark_lib.quiet import OthersClock, busy_text
 from poolmark_lib.record import Cell, Record
 
 PROGRAM = "poolmark-bench"
@@ -149,8 +149,8 @@ class Runner:
 
     def tell_noise(self) -> float | None:
         percent = self.others.percent()
-        if percent is not None and percent > BUSY_PERCENT:
-            text = f"other processes had {percent:.0f} % of the processors' time: times are longer than on a quiet host"
+        text = busy_text(percent, "times are longer")
+        if text:
             self.record.anomaly("busy", text)
             say(text)
         return percent

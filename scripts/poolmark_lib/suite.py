@@ -23,6 +23,7 @@ from poolmark_lib.measures import take_load, take_memory, take_pools, take_pools
 from poolmark_lib.options import MOST_CONNECTIONS, MOST_REPETITIONS, count
 from poolmark_lib.paths import RUNS, build_dir, for_people
 from poolmark_lib.plan import Plan, make_plan
+from poolmark_lib.quiet import OthersClock, busy_text, charges_interrupts
 from poolmark_lib.read_record import Run
 from poolmark_lib.record import Cell, Record
 from poolmark_lib.suite_file import CellPlan, Suite
@@ -196,9 +197,17 @@ class CellRun:
         except UsageError as error:
             self.lost("record", str(error))
 
+    def tell_busy(self, others: OthersClock) -> None:
+        """Once all that the cell started has ended. A target that runs already is not ours, so its time cannot be told
+        from that of others."""
+        text = busy_text(others.percent(), "the cell is slower") if self.target.processes else None
+        if text:
+            self.cell.anomaly("busy", text)
+
     def run(self) -> None:
         """Measures the cell; its metrics and status are in the record afterwards, whatever happened."""
         finished = started = False
+        others = OthersClock(interrupts=charges_interrupts())
         try:
             self.target.start(self.children)
             started = True
@@ -215,6 +224,7 @@ class CellRun:
         finally:
             for text in self.target.stop(self.children):
                 self.failed("broker", text)
+            self.tell_busy(others)
             if started:
                 self.after()
             if not finished:
@@ -280,8 +290,8 @@ def tell_cell(cell: Cell, seconds: float) -> None:
     told = [f"{seconds:.0f} s", f"{show_count(rate)} connects/s" if rate is not None else "",
             f"{show_bytes(memory)} a connection" if memory is not None else ""]
     say(f"  {cell.data['status']}: {', '.join(word for word in told if word)}")
-    if cell.data["status"] != "complete":
-        for anomaly in cell.data["anomalies"]:
+    for anomaly in cell.data["anomalies"]:
+        if cell.data["status"] != "complete" or anomaly["what"] == "busy":
             say(f"  ! {anomaly['what']}: {anomaly['text']}")
 
 

@@ -13,7 +13,7 @@ import time
 import pytest
 from conftest import ROOT
 
-from poolmark_lib import bench_headlines, bench_plan, bench_quiet, bench_report, bench_tables
+from poolmark_lib import bench_headlines, bench_plan, bench_report, bench_tables, quiet
 from poolmark_lib import bench_statistics as statistics
 from poolmark_lib.bench_plan import Bench, Contender
 from poolmark_lib.bench_report import Measured, NoFigure
@@ -73,14 +73,29 @@ def test_ratios_are_taken_within_rounds():
 def test_time_of_others_is_what_is_neither_ours_nor_idle(monkeypatch):
     tick = os.sysconf("SC_CLK_TCK")
     stat = "cpu {} 0 {} {} 0 0 0 {} 0 0\ncpu0 1 1 1"
-    assert bench_quiet.busy_and_all_s(stat.format(3 * tick, tick, 5 * tick, tick)) == (5, 10)
-    assert bench_quiet.busy_and_all_s("") is None
-    assert bench_quiet.busy_and_all_s("cpu 1 2 x 4 5 6 7 8 9") is None
+    assert quiet.busy_and_all_s(stat.format(3 * tick, tick, 5 * tick, tick)) == (5, 10)
+    assert quiet.busy_and_all_s("") is None
+    assert quiet.busy_and_all_s("cpu 1 2 x 4 5 6 7 8 9") is None
     texts = iter([stat.format(0, 0, 0, 0), stat.format(6 * tick, 0, 4 * tick, 0)])
-    monkeypatch.setattr(bench_quiet.facts, "read_text", lambda path: next(texts))
+    monkeypatch.setattr(quiet.facts, "read_text", lambda path: next(texts))
     own = iter([100.0, 104.0])
-    monkeypatch.setattr(bench_quiet, "own_s", lambda: next(own))
-    assert bench_quiet.OthersClock().percent() == 20  # 6 s busy of 10, 4 of them ours
+    monkeypatch.setattr(quiet, "own_s", lambda: next(own))
+    assert quiet.OthersClock().percent() == 20  # 6 s busy of 10, 4 of them ours
+    assert "had 20 % of the processors' time: times are longer than" in quiet.busy_text(20.0, "times are longer")
+    assert quiet.busy_text(10.0, "") is None and quiet.busy_text(None, "") is None
+
+
+def test_time_of_interrupts_can_be_left_out(tmp_path):
+    tick = os.sysconf("SC_CLK_TCK")
+    stat = f"cpu {3 * tick} 0 0 {4 * tick} 0 {tick} {2 * tick} 0 0 0"
+    assert quiet.busy_and_all_s(stat) == (6, 10)
+    assert quiet.busy_and_all_s(stat, interrupts=False) == (3, 10)
+    assert not quiet.charges_interrupts(tmp_path)
+    config = tmp_path / "boot" / f"config-{os.uname().release}"
+    config.parent.mkdir()
+    for text, charged in (("# CONFIG_IRQ_TIME_ACCOUNTING is not set\n", True), ("CONFIG_IRQ_TIME_ACCOUNTING=y\n", False)):
+        config.write_text(text)
+        assert quiet.charges_interrupts(tmp_path) is charged
 
 
 # The plan.

@@ -8,10 +8,15 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import pytest
-from poolmark_lib import read_record
+from poolmark_lib import read_record, summary
+from poolmark_lib.plan import make_plan
+from poolmark_lib.record import Record
+from poolmark_lib.suite import CellRun
+from poolmark_lib.suite_file import CellPlan
 
 ROOT = Path(__file__).resolve().parents[2]
 FAKES = Path(__file__).resolve().parent / "fakes"
@@ -92,6 +97,22 @@ def test_a_good_run_is_complete_and_its_table_is_printed(suite, poolmark):
     assert len((run.folder / "summary.csv").read_text().splitlines()) == 3
     assert poolmark("verify", run.folder).returncode == 0
     assert all((run.folder / name).is_file() for cell in run.data["cells"] for name in cell["files"].values())
+
+
+@pytest.mark.parametrize("percent, ours, told", [(42.0, True, True), (9.0, True, False), (None, True, False), (42.0, False, False)])
+def test_a_cell_beside_busy_others_says_so(tmp_path, percent, ours, told):
+    record = Record.create("suite", suite="small", folder=tmp_path / "run", seed=1)
+    config = {"target": "poolmark", "connections": 100}
+    cell = record.cell("malloc.1", config)
+    cell_run = CellRun(cell, CellPlan("malloc.1", config, 1), make_plan(100, "raw", 20_000, 2), FAKES, 1, None)
+    cell_run.target.processes = [SimpleNamespace(pid=1)] if ours else []
+    for number in range(4):
+        cell.anomaly("late", f"by {number} ms")
+    cell_run.tell_busy(SimpleNamespace(percent=lambda: percent))
+    cell.finish("complete")
+    note = "! malloc.1: busy: other processes had 42 % of the processors' time: the cell is slower than on a quiet host"
+    assert (note in summary.terminal(record.data, [])) is told
+    record.close("complete")
 
 
 def test_steps_give_memory_between_first_and_last(suite):
