@@ -16,7 +16,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from poolmark_lib import build_commit
+from poolmark_lib import build_commit, facts
 from poolmark_lib.errors import PoolmarkError, UsageError
 from poolmark_lib.interleave import SIDES, Job, measure, run_job
 from poolmark_lib.options import count
@@ -44,15 +44,15 @@ class Trial:
 
 
 TRIALS = (
-    Trial("get-self", "a build with itself, micro-benchmarks", MICRO, (), (), ("time",), OK, 10),
+    Trial("get-self", "a build with itself, micro-benchmarks", MICRO, (), (), ("time",), OK, 24),
     Trial("get-5-percent", "gets that cost 5 % more, micro-benchmarks", MICRO, ("HANDICAP_GET=0",),
-          ("HANDICAP_GET=5",), ("time",), REGRESSION, 10),
+          ("HANDICAP_GET=5",), ("time",), REGRESSION, 24),
     Trial("bytes-self", "a build with itself, bytes for a connection", LIVE, (), (), ("memory.per_connection_bytes",), OK,
-          5),
+          6),
     Trial("bytes-5-percent", "objects of 5 % more bytes, bytes for a connection", LIVE, (), ("HANDICAP_BYTES=5",),
-          ("memory.per_connection_bytes",), REGRESSION, 5),
+          ("memory.per_connection_bytes",), REGRESSION, 6),
     Trial("bytes-2-percent", "objects of 2 % more bytes, bytes for a connection", LIVE, (), ("HANDICAP_BYTES=2",),
-          ("memory.per_connection_bytes",), REGRESSION, 5),
+          ("memory.per_connection_bytes",), REGRESSION, 6),
 )
 
 
@@ -60,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--comparisons", type=count(1, 10_000), default=20, metavar="N", help="of each kind (20)")
     parser.add_argument("--only", action="append", choices=[trial.name for trial in TRIALS], help="one kind; several times")
     parser.add_argument("--repetitions", type=count(1, 10_000), metavar="N",
-                        help="runs of each build in a comparison (10, or 5 for bytes)")
+                        help="runs of each build in a comparison (24, or 6 for bytes)")
     parser.add_argument("--out", metavar="DIR", help="where to write (results/runs/ID)")
     parser.add_argument("--seed", type=int, default=1)
 
@@ -157,11 +157,13 @@ def run(args) -> int:
         raise UsageError("--comparisons takes 1 or more, --repetitions 4 or more")
     trials = [trial for trial in TRIALS if not args.only or trial.name in args.only]
     record = Record.create("nightly", suite="sensitivity", folder=args.out, seed=args.seed,
-                           config={"comparisons": args.comparisons, "repetitions": args.repetitions,
-                                   "sides": list(SIDES)})
+                           config={"comparisons": args.comparisons, "sides": list(SIDES),
+                                   "repetitions": {trial.name: args.repetitions or trial.repetitions for trial in trials}})
     scratch = Path(tempfile.mkdtemp(prefix="poolmark-builds-"))
     try:
-        results = experiment(record, trials, args, builds=builds_for(trials, scratch))
+        builds = builds_for(trials, scratch)
+        record.data["tool"] = facts.tool(builds[trials[0].base].folder)
+        results = experiment(record, trials, args, builds=builds)
     except (PoolmarkError, KeyboardInterrupt) as error:
         record.anomaly("stopped", str(error) or "interrupted")
         record.close("incomplete")
