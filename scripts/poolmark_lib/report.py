@@ -12,11 +12,12 @@ import subprocess
 from pathlib import Path
 
 from poolmark_lib import report_text
-from poolmark_lib.errors import PoolmarkError, UsageError
+from poolmark_lib.errors import PoolmarkError, RecordError, UsageError
 from poolmark_lib.paths import ROOT, for_people
 from poolmark_lib.read_record import load
 from poolmark_lib.report_charts import Chart, charts
-from poolmark_lib.report_data import Source
+from poolmark_lib.report_data import Source, cells_of
+from poolmark_lib.report_text import plural
 from poolmark_lib.verdict_out import in_markdown, plain
 
 MODULES = ROOT / "third_party" / "node_modules"
@@ -57,25 +58,37 @@ def library(name: str) -> str:
         raise PoolmarkError(f"{for_people(path)}: {error.strerror}; scripts/deps brings it") from error
 
 
-def raw_files(source: Source) -> list[tuple[str, str, str]]:
-    """(cell, short name, path) of the raw data behind the charts."""
-    return [(label, name, str(run.folder / path)) for run, cell, label in source.cells()
-            for name, path in cell.get("files", {}).items()][:RAW_SHOWN]
+def raw_files(source: Source, out: Path) -> list[tuple[str, str, str | None]]:
+    """(cell, short name, link from the page) of the raw data behind the charts. No link to what is not there, or leads
+    out of the run's folder."""
+    import os
+
+    found = []
+    for run, cell, label in source.cells():
+        for name, path in cell.get("files", {}).items():
+            try:
+                link = Path(os.path.relpath(run.file(path), out.resolve())).as_posix()
+            except RecordError:
+                link = None
+            found.append((label, name, link))
+    return found
 
 
 def context(source: Source, drawn: list[Chart], out: Path) -> dict:
-    import os
-
     runs = []
     for run in source.runs:
         heads, rows = report_text.table(run)
         commands = [(cell["id"], [" ".join(words) for words in cell.get("commands", [])])
-                    for cell in run.data.get("cells", []) if cell.get("commands")]
-        runs.append({"run": run.data, "summary": report_text.summary(run), "heads": heads, "rows": rows,
+                    for cell in cells_of(run) if cell.get("commands")]
+        runs.append({"title": report_text.title(run), "run": run.data, "summary": report_text.summary(run), "heads": heads, "rows": rows,
                      "facts": report_text.facts(run), "anomalies": report_text.anomalies(run),
                      "cite": report_text.cite(run), "commands": commands[:RAW_SHOWN]})
-    links = [(label, name, Path(os.path.relpath(path, out)).as_posix()) for label, name, path in raw_files(source)]
-    return {"runs": runs, "charts": drawn, "problems": source.problems, "raw": links}
+    raw = raw_files(source, out)
+    absent = sum(link is None for _, _, link in raw)
+    return {"runs": runs, "charts": drawn, "problems": source.problems, "raw": raw[:RAW_SHOWN],
+            "more": f"{len(raw) - RAW_SHOWN} more in run.json." if len(raw) > RAW_SHOWN else "",
+            "raw_files": plural(len(raw), "file"),
+            "absent": f"{plural(absent, 'file')} without a link: left out of this copy." if absent else ""}
 
 
 def render(template: str, values: dict) -> str:

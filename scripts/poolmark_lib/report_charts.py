@@ -189,8 +189,19 @@ def trace(source) -> Chart:
                  spec, rows)
 
 
+def pools_in_time(source) -> Chart:
+    rows = data.pools_over_time(source)
+    spec = _spec({"type": "line", "interpolate": "step-after", "point": {"size": 12}}, {
+        "x": _field("time_s", "quantitative", "time, s"), "y": _field("objects", "quantitative", "objects"),
+        "color": _colour("what", "objects"), "strokeDash": _field("what", "nominal", "objects"),
+        "row": _field("pool", "nominal", None, header={"labelOrient": "top"})}, rows)
+    spec |= {"width": 640, "height": 120, "resolve": {"scale": {"y": "independent"}}}
+    return Chart("pools-over-time", "Pools over time", "Objects that each pool of the broker owns, and those in use.",
+                 spec, rows)
+
+
 def charts(source) -> list[Chart]:
     """Every chart that there are rows for, in the order of the page."""
-    made = [memory_by_part(source), memory_in_time(source), *(percentiles(source, one) for one in data.LATENCIES),
-            ccdf(source), latency_in_time(source), heat(source), front(source), boxes(source), trace(source)]
+    made = [memory_by_part(source), memory_in_time(source), pools_in_time(source),
+            *(percentiles(source, one) for one in data.LATENCIES), ccdf(source), latency_in_time(source), heat(source), front(source), boxes(source), trace(source)]
     return [chart for chart in made if chart.rows]

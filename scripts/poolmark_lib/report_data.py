@@ -29,9 +29,17 @@ class Source:
     def cells(self):
         """(run, cell, label) of every cell that measured something; the label tells runs apart when there are several."""
         for run in self.runs:
-            for cell in run.data.get("cells", []):
+            for cell in cells_of(run):
                 name = stem(cell["id"])
                 yield run, cell, f"{name} ({run.id[-4:]})" if len(self.runs) > 1 else name
+
+    def problem(self, run: Run, error: Exception) -> None:
+        """Kept once, without the machine's path to the run's folder."""
+        text = str(error)
+        for folder in (run.folder.resolve(), run.folder):
+            text = text.replace(f"{folder}/", "")
+        if text not in self.problems:
+            self.problems.append(text)
 
     def first_cells(self):
         """The first repetition of each configuration: what charts over time show."""
@@ -50,7 +58,7 @@ class Source:
             with open(run.file(path), newline="", encoding="utf-8", errors="replace") as file:
                 return [row for row in csv.DictReader(file) if None not in row.values()]
         except (RecordError, OSError, csv.Error) as error:
-            self.problems.append(str(error))
+            self.problem(run, error)
             return []
 
     def intervals(self, run: Run, cell: dict) -> list[hlog.Interval]:
@@ -61,8 +69,26 @@ class Source:
                 try:
                     found += hlog.read(run.file(path))
                 except RecordError as error:
-                    self.problems.append(str(error))
+                    self.problem(run, error)
         return found
+
+
+# A load's or a broker's own record has no cells; its files have these names.
+OWN_FILES = {"latency": "latency.hlog", "memory": "memory.csv", "steps": "steps.csv", "pools": "pools.csv",
+             "events": "events.csv"}
+
+
+def cells_of(run: Run) -> list[dict]:
+    """The cells of a record; of one without any, the record itself as one, with the files that are there."""
+    cells = run.data.get("cells", [])
+    if cells or run.data["kind"] not in ("load", "broker", "steps"):
+        return cells
+    files = {key: name for key, name in OWN_FILES.items()
+             if name in run.data.get("files", {}) or (run.folder / name).is_file()}
+    config = run.data.get("config", {})
+    return [{"id": str(config.get("scenario") or run.data["kind"]), "config": config, "repetition": 1,
+             "status": run.data["status"], "commands": [run.data["command"]], "metrics": run.data.get("metrics", {}),
+             "files": files, "anomalies": []}]
 
 
 def number(text) -> float | None:
@@ -109,7 +135,7 @@ def _parts_of_steps(steps: list[dict]) -> list[tuple[float, dict]]:
 
     columns = {"connections": "objects_bytes"} | {part: f"{part}_bytes" for part in PARTS[1:]} | {REST: "rest_bytes"}
     return [(number(row.get("connections")) or 0,
-             {part: number(row.get(column)) or 0 for part, column in columns.items()}
+             {part: number(row.get(column)) for part, column in columns.items() if number(row.get(column)) is not None}
              | {"kernel": max(0, kernel(row) - kernel(steps[0]))}) for row in steps]
 
 
@@ -156,6 +182,20 @@ def memory_over_time(source: Source) -> list[dict]:
         rows += [{"cell": label, "time_s": round((number(row["at_ns"]) - start) / 1e9, 3),
                   "connections": number(row.get("connections")), "memory_bytes": number(row["target_rss_bytes"])}
                  for row in thin(memory)]
+    return rows
+
+
+def pools_over_time(source: Source) -> list[dict]:
+    """Objects that a broker's pools own and have out, of its own record; beside a load, memory over time says more."""
+    rows = []
+    for run, cell, label in source.first_cells():
+        pools = source.rows(run, cell, "pools") if run.data["kind"] == "broker" else []
+        pools = [row for row in pools if number(row.get("at_ns")) is not None]
+        start = number(pools[0]["at_ns"]) if pools else 0
+        rows += [{"cell": label, "pool": row.get("pool"), "time_s": round((number(row["at_ns"]) - start) / 1e9, 3),
+                  "what": what, "objects": number(row.get(column))}
+                 for row in thin(pools, 4 * MOST_POINTS) for what, column in (("owned", "owned"), ("in use", "in_use"))
+                 if number(row.get(column)) is not None]
     return rows
 
 

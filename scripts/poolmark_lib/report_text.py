@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The words of a report: its summary for somebody who decides, its tables, the citation. Plain text; escaping is the
 templates' business."""
+import re
 import statistics
 
+from poolmark_lib import raw_data
 from poolmark_lib.read_record import Run
 from poolmark_lib.record import sha256
 from poolmark_lib.verdict import stem
@@ -16,6 +18,42 @@ SUITE_COLUMNS = (
     ("pool.hit_rate", "hit rate"), ("pool.expansions", "expansions"), ("clients.failed", "failed"),
     ("clients.dropped", "dropped"))
 FEWEST = 2
+TITLES = {"bench": "Micro-benchmarks: what they show", "load": "A load: what it met", "broker": "A broker: what it did",
+          "nightly": "A night: what it shows"}
+
+
+def plural(count: int, what: str) -> str:
+    """1 file, 2 files, 2 anomalies."""
+    several = what[:-1] + "ies" if what.endswith("y") else what + "s"
+    return f"{count} {what if count == 1 else several}"
+
+
+def title(run: Run) -> str:
+    kind, suite = run.data["kind"], run.data.get("suite")
+    return TITLES.get(kind) or (f"Suite {suite}: what it shows" if suite else f"Run ({kind}): what it shows")
+
+
+def phase_words(cell: dict, metric: str) -> str:
+    """" QoS 1": the phase that a latency of messages is of, when there is something to say; else its name, else
+    nothing."""
+    name = raw_data.phase_of(cell, metric)
+    words = dict(raw_data.phases(cell)).get(name, "")
+    found = re.search(r"--qos (\d)", words)
+    level = found[1] if found else "0" if words.startswith("publish") else ""
+    return f" QoS {level}" if level else f" {name}" if name else ""
+
+
+def columns(cells: list[dict]) -> list[tuple[str, str]]:
+    """(metric, head) of a suite's table; a latency of messages once for each phase that has it."""
+    found: dict[str, str] = {}
+    for metric, head in SUITE_COLUMNS:
+        group, _, rest = metric.partition(".")
+        for cell in cells:
+            phased = [name for phase, _ in raw_data.phases(cell) if phase
+                      and (name := f"{group}_{phase}.{rest}") in cell["metrics"]]
+            for name in phased or [metric] * (metric in cell["metrics"]):
+                found.setdefault(name, head + (phase_words(cell, name) if group in ("delivery", "ack") else ""))
+    return list(found.items())
 
 
 def groups(run: Run) -> dict[str, list[dict]]:
@@ -65,19 +103,35 @@ def _ranking(run: Run, metric: str, pick=lambda config: True) -> list[tuple[floa
     return sorted(ranked, key=lambda one: one[0])
 
 
-def _compared(run: Run, metric: str, what: str) -> list[str]:
-    ranked = _ranking(run, metric)
-    if len(ranked) < FEWEST:
+def _compared(run: Run, metric: str, what: str, most: float) -> list[str]:
+    """Least and most among the cells with the most connections; others have less to carry."""
+    ranked = _ranking(run, metric, lambda config: config.get("connections") == most)
+    if not ranked:
         return []
-    (best, name, cells), (worst, last, _) = ranked[0], ranked[-1]
+    (best, name, cells), (worst, last, others) = ranked[0], ranked[-1]
+    if metric.startswith(("delivery", "ack")):
+        what += phase_words(cells[0], metric)
+    what += f" at {most:,.0f} connections".replace(",", " ")
+    if len(ranked) < FEWEST:
+        return [f"{what}: {shown(cells, metric)}{spread(cells, metric)} with {name}."]
+    single = " (one run each)" if len(values(cells, metric)) < FEWEST or len(values(others, metric)) < FEWEST else ""
     return [f"{what}: least with {name}, {shown(cells, metric)}{spread(cells, metric)}; most with {last}, "
-            f"{worst / best:.3g} times as much."]
+            f"{worst / best:.3g} times as much{single}."]
 
 
-def _scale(run: Run) -> str:
+def _most(run: Run) -> float | None:
     numbers = [cell["config"].get("connections") for cell in run.data.get("cells", [])]
-    most = max((number for number in numbers if isinstance(number, (int, float))), default=None)
-    return f"at {most:,.0f} connections".replace(",", " ") if most else ""
+    return max((number for number in numbers if isinstance(number, (int, float))), default=None)
+
+
+def _own_lines(run: Run) -> list[str]:
+    """Of a load's own record: how its clients fared."""
+    counts = {name: (run.data.get("metrics", {}).get(f"clients.{name}") or {}).get("value")
+              for name in ("connected", "failed", "dropped")}
+    if run.data.get("cells") or counts["connected"] is None:
+        return []
+    return [f"{plural(round(counts['connected']), 'client')} connected, {counts['failed'] or 0:.0f} failed, "
+            f"{counts['dropped'] or 0:.0f} dropped."]
 
 
 def _contender(config: dict) -> str:
@@ -87,6 +141,7 @@ def _contender(config: dict) -> str:
 
 def _bench_lines(run: Run) -> list[str]:
     lines = []
+    chosen = " of those that --filter chose" if run.data.get("config", {}).get("filter") else ""
     for workload, what in (("lifo", "Getting and putting back one object"), ("burst_1000", "A burst of 1 000"),
                            ("remote_1_1", "One thread gets, another puts")):
         def this(config, workload=workload):
@@ -98,7 +153,7 @@ def _bench_lines(run: Run) -> list[str]:
                      and (one[2][0]["config"].get("allocator") or "glibc") == "glibc"), None)
         if ranked and base:
             best, _, cells = ranked[0]
-            lines.append(f"{what} (3 072 bytes): fastest with {_contender(cells[0]['config'])}, {shown(cells, 'time')}"
+            lines.append(f"{what} (3 072 bytes): fastest{chosen} with {_contender(cells[0]['config'])}, {shown(cells, 'time')}"
                          f"{spread(cells, 'time')} each; malloc of glibc takes {base[0] / best:.3g} times as long.")
     return lines
 
@@ -111,18 +166,21 @@ def summary(run: Run) -> list[str]:
     failed = [name for name, cells in groups(run).items() if any(cell["status"] != "complete" for cell in cells)]
     if failed:
         lines.append(f"{len(failed)} of {len(groups(run))} configurations did not end as they should: {', '.join(failed[:5])}.")
-    scale = _scale(run)
-    if scale:
-        lines += _compared(run, "memory.full_bytes", f"User memory in all {scale}")
+    lines += _own_lines(run)
+    most = _most(run)
+    if most:
+        lines += _compared(run, "memory.full_bytes", "User memory in all", most)
         lines += _compared(run, "memory.per_connection_bytes", "Of that, what one more connection adds (memory that a pool "
-                           "took at its start is not in it)")
-        lines += _compared(run, "connect.p99", f"Latency of a connect, p99, {scale}")
-        lines += _compared(run, "delivery.p99", "Latency of a delivery, p99")
+                           "took at its start is not in it)", most)
+        lines += _compared(run, "connect.p99", "Latency of a connect, p99,", most)
+        lines += _compared(run, "delivery.p99", "Latency of a delivery, p99,", most)
         lost = sum(middle([cell], name) or 0 for cell in run.data["cells"] for name in ("clients.failed", "clients.dropped"))
-        lines.append("No client failed or was dropped." if not lost else f"{lost:.0f} clients failed or were dropped.")
+        lines.append("No client failed or was dropped." if not lost else
+                     f"{plural(round(lost), 'client')} failed or {'was' if lost == 1 else 'were'} dropped.")
     odd = anomalies(run)
     if odd:
-        lines.append(f"{len(odd)} anomalies were noticed; they are listed under full disclosure.")
+        lines.append("1 anomaly was noticed; it is listed under full disclosure." if len(odd) == 1 else
+                     f"{len(odd)} anomalies were noticed; they are listed under full disclosure.")
     lines += _bench_lines(run)
     return lines or ["This record has no metric that strategies are compared by; the tables hold what it has."]
 
@@ -135,8 +193,7 @@ def table(run: Run) -> tuple[list[str], list[list[str]]]:
                                      for name, one in run.data.get("metrics", {}).items()]
     if run.data["kind"] == "bench" or all("workload" in cells[0]["config"] for cells in cells_of.values()):
         return bench_table(cells_of)
-    used = [(metric, head) for metric, head in SUITE_COLUMNS
-            if any(metric in cell["metrics"] for cells in cells_of.values() for cell in cells)]
+    used = columns([cell for cells in cells_of.values() for cell in cells])
     rows = [[name, *(shown(cells, metric) for metric, _ in used), str(len(cells))] for name, cells in cells_of.items()]
     return ["cell", *(head for _, head in used), "runs"], rows
 

@@ -38,9 +38,10 @@ def in_unit(value: float, unit: str) -> str:
               "B": ((1 << 30, "GiB"), (1 << 20, "MiB"), (10240, None), (1, "B"))}
     for scale, name in scales.get(unit, ()):
         if abs(value) >= scale:
-            return f"{value / 1024:.4g} KiB" if name is None else f"{value / scale:.4g} {name}"
+            value, unit = (value / 1024, "KiB") if name is None else (value / scale, name)
+            break
     text = show_count(value) if abs(value) >= 1000 else f"{value:.4g}"
-    return f"{text}/s" if unit == "1/s" else f"{text} {'' if unit == '1' else plain(unit)}".strip()
+    return f"{text}/s" if unit == "1/s" else f"{text} {'' if unit in ('1', 'count', 'ratio') else plain(unit)}".strip()
 
 
 def sorted_rows(verdict: Verdict, whole: bool) -> list[Judged]:
@@ -59,7 +60,11 @@ HEADS = ["verdict", "cell", "metric", "baseline", "candidate", "change", "95 % i
 
 
 def counts(verdict: Verdict) -> str:
-    return ", ".join(f"{len(verdict.of(word))} {word}" for word in ORDER)
+    def words(word: str) -> str:
+        count = len(verdict.of(word))
+        return f"{count} {word}{'s' if count != 1 and word in ('regression', 'improvement') else ''}"
+
+    return ", ".join(map(words, ORDER))
 
 
 def head_lines(verdict: Verdict) -> list[str]:

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
@@ -113,6 +114,76 @@ def test_a_run_without_anything_to_draw_still_has_a_page(tmp_path):
     made_runs.save(tmp_path / "run", run)
     report.make([load(tmp_path / "run")], tmp_path / "out")
     assert "connect.p50" in (tmp_path / "out/report.md").read_text()
+
+
+def own_record(folder, kind):
+    """What poolmark-loadgen or poolmark-broker leaves with --record: no suite, no cells, files at the top."""
+    made_runs.write_cell(folder / "made", 1)
+    names = {"load": ("load/latency.hlog", "load/memory.csv"), "broker": ("broker/pools.csv", "broker/events.csv")}[kind]
+    for name in names:
+        (folder / "made" / name).rename(folder / Path(name).name)
+    shutil.rmtree(folder / "made")
+    run = made_runs._run(kind, 4, [], "none") | {"metrics": {"connect.p50": made_runs.metric(1e6), "clients.connected":
+                                                             made_runs.metric(1, "1", "none")}}
+    for name in ("suite", "cells", "libraries", "summary", "seed"):
+        del run[name]
+    if kind == "load":
+        run["config"] = {"scenario": "steps", "connections": 1}
+        (folder / "steps.csv").write_text("at_ns,connections,rest_bytes,kernel_slab_bytes\n1,10,,5\n2,100,,9\n")
+    return made_runs.save(folder, run)
+
+
+@pytest.mark.parametrize("kind", ["load", "broker"])
+def test_a_record_of_the_load_generator_or_the_broker_has_a_page(poolmark, tmp_path, kind):
+    run = own_record(tmp_path / "run", kind)
+    assert poolmark("report", tmp_path / "run").returncode == 0
+    page = (tmp_path / "run/report/report.html").read_text()
+    assert f'href="../{"latency.hlog" if kind == "load" else "pools.csv"}"' in page and "connect.p50" in page
+    assert 'data-chart="' in page
+    for name in ("metrics", "anomalies", "config", "files", "ended_utc"):
+        run.pop(name, None)
+    (tmp_path / "run/run.json").write_text(json.dumps(run | {"status": "incomplete"}))
+    assert poolmark("report", tmp_path / "run").returncode == 0
+    assert "incomplete" in (tmp_path / "run/report/report.md").read_text()
+
+
+def test_files_that_are_not_there_have_no_link(tmp_path):
+    made_runs.make_suite(tmp_path / "run")
+    (tmp_path / "run/cells/0/load/latency.hlog").unlink()
+    source = report.make([load(tmp_path / "run")], tmp_path / "run/report")
+    parser = Shown()
+    parser.feed((tmp_path / "run/report/report.html").read_text())
+    links = [attrs["href"] for tag, attrs in parser.tags if tag == "a" and attrs.get("href", "").startswith("..")]
+    assert len(links) == 11 and all((tmp_path / "run/report" / link).is_file() for link in links)
+    assert "1 file without a link: left out of this copy." in (tmp_path / "run/report/report.html").read_text()
+    assert source.problems == ["cells/0/load/latency.hlog: is named in the record and is not there"]
+
+
+def test_the_summary_compares_cells_of_the_most_connections_and_says_when_each_ran_once(tmp_path):
+    run = made_runs.make_suite(tmp_path / "run")
+    run["cells"][2]["config"]["connections"] = 500
+    made_runs.save(tmp_path / "run", run)
+    lines = report_text.summary(load(tmp_path / "run"))
+    of_connects = next(line for line in lines if line.startswith("Latency of a connect"))
+    assert "most with malloc, 1.12 times as much (one run each)" in of_connects and "at 10 000 connections" in of_connects
+    assert not any("slab" in line for line in lines)
+
+
+def test_latencies_of_messages_say_their_qos(tmp_path):
+    run = made_runs.make_suite(tmp_path / "run")
+    for cell in run["cells"]:
+        cell["config"]["phases"] = "connect; publish --pairs 1; publish --qos 1"
+        cell["files"] |= {f"latency_{name}": cell["files"]["latency"] for name in ("qos0", "qos1")}
+        cell["metrics"] |= {f"delivery_{name}.p99": made_runs.metric(4e5) for name in ("qos0", "qos1")}
+    made_runs.save(tmp_path / "run", run)
+    heads, rows = report_text.table(load(tmp_path / "run"))
+    assert [head for head in heads if "delivery" in head] == ["delivery p99 QoS 0", "delivery p99 QoS 1"]
+    assert any("delivery, p99, QoS 1" in line for line in report_text.summary(load(tmp_path / "run")))
+
+
+def test_titles_and_plurals():
+    assert report_text.plural(1, "anomaly") == "1 anomaly" and report_text.plural(2, "anomaly") == "2 anomalies"
+    assert report_text.plural(1, "file") == "1 file" and report_text.plural(0, "file") == "0 files"
 
 
 def test_the_command_names_what_it_cannot_read(poolmark, tmp_path):
