@@ -9,11 +9,13 @@ import json
 import math
 import re
 
+from poolmark_lib import pool_settings
 from poolmark_lib.curves import MemoryCurve
 from poolmark_lib.errors import PoolmarkError, UsageError
-from poolmark_lib.model import HeldOut, Model, Step, fit_model, hold_out, make_steps
+from poolmark_lib.model import HeldOut, Model, Step, fit_model, hold_out, make_steps, no_such_step
 from poolmark_lib.options import MOST_CONNECTIONS, count, size
 from poolmark_lib.plan import RESERVE
+from poolmark_lib.pool_settings import initial_of_pools
 from poolmark_lib.read_record import Run, load
 from poolmark_lib.record import sha256
 from poolmark_lib.table import markdown_table, markdown_text, text_table
@@ -23,17 +25,14 @@ SIZES = [512 << 20, *(gib << 30 for gib in (1, 2, 4, 8, 16, 32, 64, 128))]
 COUNTS = [10_000, 100_000, 1_000_000, 10_000_000]
 LIMITS = [20_000, 65_536, 1_048_576]
 TOLERANCE_PERCENT = 3.0
+AT_GROWTH = "(a step of growth)"
 
 
 def step_counts(cell: dict) -> list[int]:
-    """The steps that a cell's generator was asked for."""
+    """The steps that a cell's generator was asked for; none where it ran another scenario."""
     match = re.search(r"--steps (\S+)", str(cell["config"].get("phases", "")))
-    steps = cell["config"].get("steps")
-    if match:
-        steps = match[1].split(",")
-    if not isinstance(steps, list) or not steps:
-        raise UsageError(f"cell {cell['id']} has no steps; capacity needs a run of the scenario 'steps'")
-    return [int(step) for step in steps]
+    steps = match[1].split(",") if match else cell["config"].get("steps")
+    return [int(step) for step in steps] if isinstance(steps, list) else []
 
 
 def pools_of(cell: dict, connections: int) -> dict[str, dict]:
@@ -49,8 +48,10 @@ def pools_of(cell: dict, connections: int) -> dict[str, dict]:
 def read_steps(run: Run, cell: dict) -> tuple[list[Step], int]:
     """A cell's steps, and how many broker instances they are the sum of."""
     if "memory" not in cell.get("files", {}):
-        raise UsageError(f"cell {cell['id']} has no memory.csv")
+        raise UsageError("there is no memory.csv")
     points = MemoryCurve(run.file(cell["files"]["memory"])).points(step_counts(cell))
+    if all(point.user_bytes is None for point in points if point.connections):
+        raise UsageError("the record has no memory of a target: give --watch-pid")
     instances = sum("poolmark-broker" in command[0] for command in cell.get("commands", []) if command)
     return make_steps(points, [pools_of(cell, point.connections) for point in points]), max(1, instances)
 
@@ -67,7 +68,11 @@ def cells_of(run: Run, only: str | None) -> list[dict]:
         raise UsageError(f"--only {only!r}: not a regular expression: {error}") from error
     if not chosen:
         raise UsageError(f"{run.id}: no cell to look at" + (f" matches {only!r}" if only else ""))
-    return chosen
+    in_steps = [cell for cell in chosen if step_counts(cell)]
+    if not in_steps:
+        raise UsageError(f"{run.id}: no run in steps but of kind {run.data['kind']}; capacity needs one: "
+                         "scripts/poolmark suite million, or poolmark-loadgen steps")
+    return in_steps
 
 
 def line_facts(line) -> dict | None:
@@ -86,12 +91,13 @@ def size_rows(model: Model, spare: int) -> list[dict]:
         row = {"memory_bytes": size}
         for name, ends in (("server", 1), ("both_ends", 2)):
             count = model.holds(budget, ends)
-            row |= {name: count, f"{name}_low": model.holds(budget, ends, -1), f"{name}_high": model.holds(budget, ends, 1)}
+            row |= {name: count, f"{name}_low": model.holds(budget, ends, -1), f"{name}_high": model.holds(budget, ends, 1),
+                    f"{name}_at_growth": count is not None and model.is_at_growth(count)}
         rows.append(row | {"forecast": row["server"] is None or row["server"] > most})
     return rows
 
 
-def need_rows(model: Model, limit: int) -> list[dict]:
+def need_rows(model: Model, limit: int, cell: dict) -> list[dict]:
     most = max(step.connections for step in model.steps)
     rows = []
     for count in COUNTS:
@@ -100,8 +106,8 @@ def need_rows(model: Model, limit: int) -> list[dict]:
         rows.append({"connections": count, "user_bytes": model.user_at(count), "kernel_bytes": model.kernel_at(count),
                      "total_bytes": model.total_at(count), "margin_bytes": model.margin(count),
                      "server_bytes": model.total_at(count, 1), "processes": processes,
-                     # Owned so that in use stays below the trigger: no expansion up to that count.
-                     "initial": each * 100 // 80 + 1, "max": each * 100 // 80 + 1, "per_process": each,
+                     "per_process": each,
+                     "initial": initial_of_pools(cell["config"], cell.get("commands", []), each),
                      "forecast": count > most})
     return rows
 
@@ -109,7 +115,8 @@ def need_rows(model: Model, limit: int) -> list[dict]:
 def cell_facts(run: Run, cell: dict, hold: int | None, spare: int) -> dict:
     steps, instances = read_steps(run, cell)
     if len(steps) < 3:
-        raise UsageError(f"cell {cell['id']} has readings at {len(steps)} steps; a model needs at least three")
+        raise UsageError(f"there are readings at {len(steps)} steps; a model needs at least three, and its check "
+                         "a fourth")
     model = fit_model(steps, cell["config"], instances)
     limit = (run.data["host"].get("limits") or {}).get("nofile_hard") or LIMITS[0]
     held: HeldOut | None = None
@@ -119,7 +126,7 @@ def cell_facts(run: Run, cell: dict, hold: int | None, spare: int) -> dict:
     return {
         "cell": cell["id"], "status": cell["status"], "config": cell["config"], "instances": instances,
         "points": [{"connections": step.connections, "user_bytes": step.user_bytes,
-                    "kernel_bytes": step.kernel_bytes, "reserve_bytes": step.reserve_bytes(),
+                    "kernel_bytes": step.kernel_bytes, "reserve_bytes": step.reserve_bytes() if step.pools else None,
                     "model_user_bytes": model.user_at(step.connections),
                     "model_kernel_bytes": model.kernel_at(step.connections) if model.kernel else None} for step in steps],
         "user": line_facts(model.user), "kernel": line_facts(model.kernel),
@@ -128,7 +135,7 @@ def cell_facts(run: Run, cell: dict, hold: int | None, spare: int) -> dict:
                               "predicted_bytes": held.predicted_bytes, "error_percent": held.error_percent,
                               "holds": abs(held.error_percent) <= TOLERANCE_PERCENT},
         "descriptor_limit": limit, "spare_bytes": spare, "no_forecast": no_forecast,
-        "sizes": [] if no_forecast else size_rows(model, spare), "needs": [] if no_forecast else need_rows(model, limit),
+        "sizes": [] if no_forecast else size_rows(model, spare), "needs": [] if no_forecast else need_rows(model, limit, cell),
     }
 
 
@@ -163,9 +170,13 @@ def sentences(facts: dict) -> list[str]:
                     f"{show_bytes(held['predicted_bytes'])}; measured: {show_bytes(held['measured_bytes'])}; "
                     f"{held['error_percent']:+.1f} %" + ("" if held["holds"] else ": THE MODEL DOES NOT HOLD"))
     else:
-        told.append("check: too few steps to hold one out")
+        told.append("check: too few steps to hold one out; it takes four")
+    if any(point["reserve_bytes"] is None for point in facts["points"]):
+        told.append("reserve of pools \"-\": what the pools owned at that step is not in this record")
     if facts["no_forecast"]:
         told.append(facts["no_forecast"])
+    if any(row["server_at_growth"] or row["both_ends_at_growth"] for row in facts["sizes"]):
+        told.append(f"\"{AT_GROWTH}\": one connection more and the pools grow by more than there is left")
     if facts["status"] != "complete":
         told.append(f"the cell is {facts['status']}: what it rests on is not whole")
     return told
@@ -173,6 +184,21 @@ def sentences(facts: dict) -> list[str]:
 
 def show_bound(count: int | None) -> str:
     return "no bound" if count is None else show_count(count)
+
+
+def show_interval(row: dict, name: str) -> str:
+    low, high = row[f"{name}_low"], row[f"{name}_high"]
+    if low == high and row[f"{name}_at_growth"]:
+        return AT_GROWTH
+    return f"{show_bound(low)} to {show_bound(high)}"
+
+
+def settings_table(facts: dict) -> list[tuple[str, list[str], list[list[str]]]]:
+    """None for other brokers and for strategies that keep nothing ready."""
+    rows = [[show_count(row["connections"]), show_count(row["processes"][str(facts["descriptor_limit"])]),
+             show_count(row["per_process"]), pool_settings.words(row["initial"])] for row in facts["needs"] if row["initial"]]
+    title = f"Pool settings without an expansion, under a descriptor limit of {show_count(facts['descriptor_limit'])}"
+    return [(title, ["connections", "processes", "each", "of each process"], rows)] if rows else []
 
 
 def tables(facts: dict) -> list[tuple[str, list[str], list[list[str]]]]:
@@ -183,22 +209,19 @@ def tables(facts: dict) -> list[tuple[str, list[str], list[list[str]]]]:
     if facts["no_forecast"]:
         return [measured]
     sizes = [[show_bytes(row["memory_bytes"]), show_bound(row["server"]),
-              f"{show_bound(row['server_low'])} to {show_bound(row['server_high'])}", show_bound(row["both_ends"]),
+              show_interval(row, "server"), show_bound(row["both_ends"]), show_interval(row, "both_ends"),
               "forecast" if row["forecast"] else "in the range measured"] for row in facts["sizes"]]
     limits = list(facts["needs"][0]["processes"])
     needs = [[show_count(row["connections"]), show_bytes(row["server_bytes"]), show_bytes(row["total_bytes"]),
               show_bytes(row["margin_bytes"]), *(show_count(row["processes"][limit]) for limit in limits),
               "forecast" if row["forecast"] else "in the range measured"] for row in facts["needs"]]
-    settings = [[show_count(row["connections"]), show_count(row["processes"][str(facts["descriptor_limit"])]),
-                 show_count(row["per_process"]), f"--initial {row['initial']} --max {row['max']}"] for row in facts["needs"]]
     return [
         measured,
         (f"What sizes hold, {show_bytes(facts['spare_bytes'])} of each left to the system",
-         ["memory", "a server's connections", "at 95 %", "with the clients on it", ""], sizes),
+         ["memory", "a server's connections", "at 95 %", "with the clients on it", "at 95 %", ""], sizes),
         ("What counts need", ["connections", "server", "both ends", "+- at 95 %",
                               *(f"processes at {show_count(int(limit))}" for limit in limits), ""], needs),
-        (f"Pool settings without an expansion, under a descriptor limit of {show_count(facts['descriptor_limit'])}",
-         ["connections", "processes", "each", "of each process"], settings),
+        *settings_table(facts),
     ]
 
 
@@ -224,23 +247,32 @@ def markdown(run: Run, all_facts: list[dict]) -> str:
     return "\n".join(lines)
 
 
+def why_refused(refused: dict[str, list[str]]) -> list[str]:
+    """Each reason once, with the cells that it holds for."""
+    return [f"{', '.join(cells[:2])}{f' and {len(cells) - 2} more' if len(cells) > 2 else ''}: {why}"
+            for why, cells in refused.items()]
+
+
 def run(args) -> int:
     record = load(args.run)
     cells = cells_of(record, args.only)
-    facts, refused = [], []
+    steps = {step for cell in cells for step in step_counts(cell)}
+    if args.hold_out and args.hold_out not in steps:
+        raise no_such_step(args.hold_out, steps)
+    facts, refused = [], {}
     for cell in cells:
         try:
             facts.append(cell_facts(record, cell, args.hold_out, args.spare))
         except PoolmarkError as error:
-            refused.append(str(error))
+            refused.setdefault(str(error), []).append(cell["id"])
     if not facts:
-        raise UsageError("; ".join(refused))
+        raise UsageError("; ".join(why_refused(refused)))
     if args.json:
         print(json.dumps({"run": record.id, "sha256": sha256(record.folder / "run.json"), "cells": facts,
-                          "refused": refused}, indent=1))
+                          "refused": why_refused(refused)}, indent=1))
     else:
         print((markdown if args.markdown else text)(record, facts))
-        for one in refused:
+        for one in why_refused(refused):
             print(f"\nnot looked at: {one}")
     held = all(one["held_out"] is None or one["held_out"]["holds"] for one in facts)
     return 1 if not held or any(one["no_forecast"] for one in facts) else 0

@@ -17,7 +17,7 @@ import numpy
 from scipy import stats
 
 from poolmark_lib.curves import Point
-from poolmark_lib.errors import PoolmarkError
+from poolmark_lib.errors import PoolmarkError, UsageError
 
 CONFIDENCE = 0.95
 SHARE_OFF = 0.005                    # of a reading
@@ -120,7 +120,7 @@ class Step:
     pools: dict = field(default_factory=dict)
 
     def reserve_bytes(self, names=None) -> float:
-        """What the pools own and is not in use; of those named, or of all."""
+        """What the pools own and is not in use; of those named, or of all. 0 where the pools' figures are missing."""
         return sum(max(0, pool["owned"] - pool["in_use"]) * (pool["object_bytes"] or 0)
                    for name, pool in self.pools.items() if names is None or name in names)
 
@@ -165,6 +165,10 @@ class Model:
             low, high = (middle, high) if need <= budget_bytes else (low, middle)
         return low if high < MOST else None
 
+    def is_at_growth(self, connections: int) -> bool:
+        """Would one connection more make the pools grow?"""
+        return self.reserve_at(connections + 1) > self.reserve_at(connections)
+
     def no_forecast(self) -> str | None:
         """Why nothing can be said of other counts; None when something can."""
         for name, line in (("user", self.user), ("kernel", self.kernel)):
@@ -202,7 +206,10 @@ def make_steps(points: list[Point], pools: list[dict]) -> list[Step]:
         kernel = None
         if point.kernel_bytes is not None and start is not None and start.kernel_bytes is not None:
             kernel = point.kernel_bytes - start.kernel_bytes
-        steps.append(Step(point.connections, point.user_bytes, kernel, pool))
+        step = Step(point.connections, point.user_bytes, kernel, pool)
+        # What is not in use has pages only if it was touched; figures that say more than there was do not belong here.
+        step.pools = pool if step.reserve_bytes() <= point.user_bytes else {}
+        steps.append(step)
     return steps
 
 
@@ -227,13 +234,17 @@ class HeldOut:
         return 100 * (self.predicted_bytes / self.measured_bytes - 1)
 
 
+def no_such_step(connections: int, steps) -> PoolmarkError:
+    return UsageError(f"there is no step of {connections} connections to hold out; there are: "
+                      + ", ".join(str(step) for step in sorted(steps)))
+
+
 def hold_out(steps: list[Step], config: dict, instances: int, connections: int) -> HeldOut:
     """Predicts the step of `connections` by a model that never saw it."""
     seen = [step for step in steps if step.connections != connections]
     step = next((step for step in steps if step.connections == connections), None)
     if step is None:
-        raise PoolmarkError(f"there is no step of {connections} connections to hold out; there are: "
-                            + ", ".join(str(one.connections) for one in steps))
+        raise no_such_step(connections, [one.connections for one in steps])
     model = fit_model(seen, config, instances)
     kernel = step.kernel_bytes if model.kernel and step.kernel_bytes is not None else None
     measured = step.user_bytes + (kernel or 0.0)

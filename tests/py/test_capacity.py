@@ -4,7 +4,8 @@ import json
 
 import numpy
 import pytest
-from poolmark_lib import capacity, model
+from poolmark_lib import capacity, model, pool_settings
+from poolmark_lib.curves import Point
 from poolmark_lib.errors import PoolmarkError
 from poolmark_lib.record import Record
 
@@ -90,16 +91,18 @@ def test_a_step_that_is_not_there_cannot_be_held_out():
         model.hold_out(steps_of_expand(), {}, 1, 7)
 
 
-def write_run(folder, user_each=18_000, top_extra=0, kernel_each=8_400):
+def write_run(folder, user_each=18_000, top_extra=0, kernel_each=8_400, pools=True, watched=True, **config):
     record = Record.create("steps", suite="million", folder=folder, seed=1)
-    config = {"strategy": "malloc", "shape": "lean", "phases": "steps --steps " + ",".join(map(str, COUNTS))}
+    config = {"strategy": "malloc", "shape": "lean", **config,
+              "phases": "steps --steps " + ",".join(map(str, COUNTS))}
     cell = record.cell("lean-malloc-raw-1000000.1", config)
     (cell.folder / "load").mkdir()
     lines = [HEAD, "1,start,0,4000000,4000000,,,,,100,0,\n"]
     for at, count in enumerate(COUNTS, start=2):
         user = 4_000_000 + user_each * count + (top_extra if count == COUNTS[-1] else 0)
-        lines.append(f"{at},step,{count},{user},{user},,,,,{100 + kernel_each * count},0,\n")
-        for what, value in (("object_bytes", 600), ("owned", count), ("in_use", count)):
+        user = f"{user},{user}" if watched else ","
+        lines.append(f"{at},step,{count},{user},,,,,{100 + kernel_each * count},0,\n")
+        for what, value in (("object_bytes", 600), ("owned", count), ("in_use", count)) if pools else ():
             cell.metric(f"step.{count}.connections.{what}", value, "1")
     (cell.folder / "load" / "memory.csv").write_text("".join(lines))
     cell.file("memory", cell.folder / "load" / "memory.csv")
@@ -164,5 +167,78 @@ def test_a_run_without_steps_is_refused(tmp_path, poolmark):
     record.close("complete")
     done = poolmark("capacity", tmp_path / "run")
     assert done.returncode == 2
-    assert "has no steps" in done.stderr or "no memory.csv" in done.stderr
+    assert "no run in steps but of kind suite; capacity needs one" in done.stderr and done.stderr.count("\n") == 1
     assert poolmark("capacity", tmp_path / "run", "--only", "zzz").returncode == 2
+
+
+def settings_of(strategy, shape, each=2_000, options="", commands=(), **config):
+    return pool_settings.initial_of_pools({"strategy": strategy, "shape": shape, "broker_options": options, **config},
+                                          list(commands), each)
+
+
+def test_settings_keep_every_pool_below_its_trigger():
+    eager = settings_of("expand", "classic")
+    assert eager == {"connections": 2502, "buffers": 5002, "arenas": 2502}
+    assert pool_settings.words(eager) == "--initial 2502 --initial buffers=5002 --initial arenas=2502"
+    for pool, in_use in (("connections", 2000), ("buffers", 4000), ("arenas", 2000)):
+        assert model.PoolRule("expand", eager[pool]).owned(in_use) == eager[pool]
+        assert model.PoolRule("expand", eager[pool] - 1).owned(in_use) > eager[pool] - 1
+    assert settings_of("fixed", "classic") == {"connections": 2000, "buffers": 4000, "arenas": 2000}
+    two = [["build/poolmark-broker", "--threads", "2"]]
+    assert settings_of("slab", "lean", commands=two) == {"connections": 2502, "buffers": 162, "arenas": 2502}
+    assert settings_of("slab", "classic-lazy")["buffers"] == 82
+    own = settings_of("blocks", "mine", options="--shape object=512,read=256,write=256,arena=512,eager --expand-at 50")
+    assert own == {"connections": 4002, "buffers": 8002, "arenas": 4002}
+
+
+def test_settings_are_not_given_where_they_cannot_be_known():
+    assert settings_of("malloc", "lean") is None
+    assert settings_of(None, None) is None
+    assert settings_of("expand", "classic", target="mosquitto") is None
+    assert settings_of("expand", "classic", options="--pool buffers=malloc") is None
+
+
+def test_settings_are_printed_for_pools_of_ours_only(tmp_path, poolmark):
+    for name, config, shown in (("ours", {"strategy": "expand", "shape": "classic"}, True),
+                                ("other", {"target": "mqtt://127.0.0.1:1"}, False)):
+        write_run(tmp_path / name, pools=False, **config)
+        done = poolmark("capacity", tmp_path / name)
+        assert ("--initial 12502 --initial buffers=25002 --initial arenas=12502" in done.stdout) is shown
+        assert ("Pool settings" in done.stdout) is shown
+        assert 'reserve of pools "-"' in done.stdout
+
+
+def test_a_record_without_memory_of_a_target_says_what_is_missing(tmp_path, poolmark):
+    write_run(tmp_path / "run", watched=False)
+    done = poolmark("capacity", tmp_path / "run")
+    assert done.returncode == 2 and "no memory of a target: give --watch-pid" in done.stderr
+
+
+def test_a_step_that_no_cell_has_is_refused_once(tmp_path, poolmark):
+    write_run(tmp_path / "run")
+    done = poolmark("capacity", tmp_path / "run", "--hold-out", "123")
+    assert done.returncode == 2 and done.stderr.count("no step of 123") == 1
+
+
+def test_reasons_are_told_once_with_their_cells():
+    assert capacity.why_refused({"why": ["a", "b", "c", "d"], "else": ["e"]}) == ["a, b and 2 more: why", "e: else"]
+
+
+def test_a_reserve_larger_than_all_memory_is_not_believed(tmp_path):
+    points = [Point(count, 1e6, None, None, None, None, None, 0, 0, True) for count in (0, 1_000)]
+    reserve = {"connections": {"object_bytes": 4096, "owned": 2_000, "in_use": 1_000}}
+    assert model.make_steps(points, [{}, reserve])[0].pools == {}
+    points[1].user_bytes = 9e6
+    assert model.make_steps(points, [{}, reserve])[0].pools == reserve
+
+
+def test_a_size_that_ends_at_a_step_of_growth_says_so():
+    fitted = model.fit_model(steps_of_expand(size=9_000), {"strategy": "expand", "broker_options": "--initial 64"}, 52)
+    rows = capacity.size_rows(fitted, 0)
+    at_growth = [row for row in rows if row["server_at_growth"]]
+    assert at_growth and not all(row["server_at_growth"] for row in rows)
+    for row in at_growth:
+        assert fitted.user_at(row["server"] + 1) > fitted.user_at(row["server"]) + 52 * 9_000
+    stuck = next(row for row in at_growth if row["server_low"] == row["server_high"])
+    assert capacity.show_interval(stuck, "server") == "(a step of growth)"
+    assert "to" in capacity.show_interval({**stuck, "server_low": 1}, "server")
