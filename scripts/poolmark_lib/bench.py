@@ -62,9 +62,10 @@ def bench_command(program: Path, bench: Bench, min_time_s: float, out: Path, num
 class Runner:
     """Runs the rounds of a plan into a record."""
 
-    def __init__(self, record: Record, program: Path, benches: list[Bench], min_time_s: float):
+    def __init__(self, record: Record, program: Path, benches: list[Bench], whole: list[Bench],
+                 min_time_s: float):
         self.record, self.program, self.min_time_s = record, program, min_time_s
-        self.results = Results(benches)
+        self.results = Results(benches, whole)
         self.cells: dict[str, Cell] = {}
         self.others = OthersClock()
 
@@ -134,6 +135,7 @@ class Runner:
                         break
                     say(f"round {number} of {len(rounds)}: {len(benches)} runs in {time.monotonic() - began:.0f} s")
             except Interrupted as interrupted:
+                self.results.interrupted = True
                 self.record.anomaly("interrupted", f"{interrupted} in round {number} of {len(rounds)}")
                 return 128 + interrupted.number
         return 1 if any(series.failures for series in self.results.series.values()) else 0
@@ -193,7 +195,8 @@ def run(args) -> int:
     seed = args.seed if args.seed is not None else secrets.randbelow(2**31)
     budget_s = args.budget or (1e9 if args.full else DEFAULT_BUDGET_S)
     others, missing = plan.installed()
-    benches = plan.select(plan.expand(plan.listed(program), others), args.full, args.filter)
+    every = plan.expand(plan.listed(program), others)
+    benches = plan.select(every, args.full, args.filter)
     if args.list:
         print("\n".join(bench.name for bench in benches))
         return 0
@@ -210,7 +213,7 @@ def run(args) -> int:
         record.anomaly("allocator", text)
         say(text)
     say(f"{len(benches)} benchmarks, {sum(map(len, rounds))} runs, into {for_people(record.folder)}")
-    runner, code, status = Runner(record, program, benches, min_time_s), 130, "incomplete"
+    runner, code, status = Runner(record, program, benches, plan.select(every, args.full, None), min_time_s), 130, "incomplete"
     try:
         code = runner.run(rounds, budget_s)
     finally:

@@ -21,9 +21,10 @@ class Headline:
 
 
 def best(results: Results, workload: str, threads: int = 1) -> Series | None:
-    """The best strategy's series; growing in the background where it has both modes."""
-    return results.find(workload, f"{BEST}-background", THE_SIZE, threads) or \
-        results.find(workload, BEST, THE_SIZE, threads)
+    """The best strategy's series; growing in the background where it has both modes, measured or not."""
+    background = f"{BEST}-background"
+    both = background in results.planned.get((workload, THE_SIZE, threads), ())
+    return results.find(workload, background if both else BEST, THE_SIZE, threads)
 
 
 def over_allocator(results: Results, workload: str, threads: int, target: str) -> Headline:
@@ -71,6 +72,9 @@ def after_storm(results: Results) -> Headline:
 
 
 def headlines(results: Results) -> list[Headline]:
+    """None of a run that was interrupted: an aim is not held against half of it."""
+    if results.interrupted:
+        return []
     return [
         over_allocator(results, "lifo", 1, "at most 0.6"), over_floor(results),
         over_allocator(results, "burst_1000", 1, "at most 0.5"),

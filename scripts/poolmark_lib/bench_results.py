@@ -37,8 +37,14 @@ class Series:
 
 
 class Results:
-    def __init__(self, benches: list[Bench]):
+    """`whole`: what would run without a filter; it tells which contenders of a comparison were not chosen."""
+
+    def __init__(self, benches: list[Bench], whole: list[Bench] | None = None):
         self.series = {bench.name: Series(bench) for bench in benches}
+        self.interrupted = False
+        self.planned: dict[tuple, list[str]] = {}  # group -> every contender that takes part in it
+        for bench in whole or benches:
+            self.planned.setdefault(bench.group, []).append(bench.contender.name)
 
     def find(self, workload: str, contender: str, size: int, threads: int = 1) -> Series | None:
         """The series, when it has a time."""
@@ -56,5 +62,9 @@ class Results:
         return found
 
     def fastest_allocator(self, workload: str, size: int, threads: int = 1) -> Series | None:
-        found = [series for name in ALLOCATORS if (series := self.find(workload, name, size, threads))]
+        """None unless all that take part were measured: the fastest of some is not the fastest."""
+        wanted = [name for name in ALLOCATORS if name in self.planned.get((workload, size, threads), ())]
+        found = [series for name in wanted if (series := self.find(workload, name, size, threads))]
+        if len(found) < len(wanted):
+            return None
         return min(found, key=lambda series: series.spread().median, default=None)

@@ -12,6 +12,7 @@ from poolmark_lib.errors import PoolmarkError, UsageError
 from poolmark_lib.paths import for_people
 from poolmark_lib.read_record import load
 from poolmark_lib.record import Record, sha256
+from poolmark_lib.units import plural
 
 HOST_FACTS = ("cores", "memory_bytes", "kernel", "os", "cpu_model", "cpu_mitigations", "governor", "thp", "page_bytes")
 BUILD_FACTS = ("version", "commit", "dirty", "compiler", "flags")
@@ -98,5 +99,5 @@ def run(args) -> int:
         raise PoolmarkError(f"{for_people(record.folder)}: incomplete: {error}") from error
     worst = max((run.data["status"] for run in runs), key=("complete", "incomplete", "running", "failed").index)
     record.close("incomplete" if worst == "running" else worst)
-    print(f"{for_people(Path(record.folder))}: {len(record.data['cells'])} cells of {len(runs)} runs")
+    print(f"{for_people(Path(record.folder))}: {plural(len(record.data['cells']), 'cell')} of {len(runs)} runs")
     return 0

@@ -71,7 +71,7 @@ def confirm(found: Verdict, second: Verdict) -> None:
     shown = {(row.cell, row.metric) for row in second.of("regression")}
     for row in found.of("regression"):
         if (row.cell, row.metric) not in shown:
-            row.verdict = "same"
+            row.verdict, row.broken = "same", ""
             row.why = "looked like a regression; measured again, it was none"
             found.notes.append(f"{row.cell} {row.metric}: looked like a regression of "
                                f"{verdict_out.percent(row.effect.change)}; measured again, it was none")
@@ -100,7 +100,8 @@ def night(builds, jobs, args, folder: Path, *, run=run_job, say=print) -> tuple[
     found = judge(sides["base"].data, sides["candidate"].data, budgets=budgets, seed=args.seed)
     suspects = found.of("regression")
     if found.code == REGRESSION and suspects:
-        say(f"{len(suspects)} metrics look like a regression; measuring them again")
+        say(f"{len(suspects)} metrics look like a regression; measuring again" if len(suspects) > 1 else
+            "1 metric looks like a regression; measuring again")
         second = measure(builds, again(suspects, jobs), args.repetitions, folder / "again", seed=args.seed + 1000,
                          run=run, say=say)
         confirm(found, judge(second["base"].data, second["candidate"].data, budgets=budgets, seed=args.seed))

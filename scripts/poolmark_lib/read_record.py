@@ -154,10 +154,23 @@ def complaints(data, at_most: int = 20) -> list[tuple[str, str]]:
     return found
 
 
+def _refuse_night(folder: Path) -> None:
+    """A night's folder holds runs and is none."""
+    if all((folder / side / "run.json").is_file() for side in ("base", "candidate")):
+        raise UsageError(f"{folder}: is a night's folder, not a run; its two sides are the runs {folder}/base and "
+                         f"{folder}/candidate")
+    if any(folder.glob("runs/*/run.json")):
+        raise UsageError(f"{folder}: is a night's folder, not a run, and the night did not end; its runs are in {folder}/runs")
+
+
 def locate(where) -> Path:
     """The run.json that `where` means: a folder, a run.json, an id (or a beginning of only one), or "latest"."""
     path = Path(where)
+    if not path.exists() and "/" not in str(where) and (RUNS / path).is_dir():
+        path = RUNS / path
     if path.is_dir():
+        if not (path / "run.json").exists():
+            _refuse_night(path)
         path = path / "run.json"
     if path.is_file():
         return path

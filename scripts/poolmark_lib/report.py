@@ -17,7 +17,7 @@ from poolmark_lib.paths import ROOT, for_people
 from poolmark_lib.read_record import load
 from poolmark_lib.report_charts import Chart, charts
 from poolmark_lib.report_data import Source, cells_of
-from poolmark_lib.report_text import plural
+from poolmark_lib.units import plural
 from poolmark_lib.verdict_out import in_markdown, plain
 
 MODULES = ROOT / "third_party" / "node_modules"

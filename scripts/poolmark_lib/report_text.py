@@ -7,6 +7,7 @@ import statistics
 from poolmark_lib import raw_data
 from poolmark_lib.read_record import Run
 from poolmark_lib.record import sha256
+from poolmark_lib.units import plural
 from poolmark_lib.verdict import stem
 from poolmark_lib.verdict_out import in_unit
 
@@ -20,12 +21,6 @@ SUITE_COLUMNS = (
 FEWEST = 2
 TITLES = {"bench": "Micro-benchmarks: what they show", "load": "A load: what it met", "broker": "A broker: what it did",
           "nightly": "A night: what it shows"}
-
-
-def plural(count: int, what: str) -> str:
-    """1 file, 2 files, 2 anomalies."""
-    several = what[:-1] + "ies" if what.endswith("y") else what + "s"
-    return f"{count} {what if count == 1 else several}"
 
 
 def title(run: Run) -> str:

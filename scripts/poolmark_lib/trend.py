@@ -6,6 +6,7 @@ from pathlib import Path
 from poolmark_lib import change_points, history
 from poolmark_lib.errors import PoolmarkError, UsageError
 from poolmark_lib.nightly import DEFAULT_HISTORY
+from poolmark_lib.units import plural
 from poolmark_lib.verdict_out import in_unit, percent, plain
 from poolmark_lib.verdict_page import STYLE, escape
 
@@ -45,7 +46,7 @@ def page(found: list) -> str:
     cards = "".join(
         f"<figure><figcaption>{escape(one.cell)} <b>{escape(one.metric)}</b><br>"
         f"{escape(in_unit(one.values[0], one.unit))} to {escape(in_unit(one.values[-1], one.unit))}, "
-        f"{len(one.values)} nights</figcaption>{chart(one, points)}</figure>" for one, points in found)
+        f"{plural(len(one.values), 'night')}</figcaption>{chart(one, points)}</figure>" for one, points in found)
     style = STYLE + "main { display: flex; flex-wrap: wrap; gap: 1rem; } figure { margin: 0; }"
     return ('<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" '
             f'content="width=device-width, initial-scale=1"><title>Poolmark: trend</title><style>{style}</style></head>'
@@ -58,7 +59,7 @@ def lines(found: list) -> list[str]:
     for one, points in found:
         change = one.values[-1] / one.values[0] - 1 if one.values[0] else 0
         text = (f"{one.cell} {one.metric}: {in_unit(one.values[0], one.unit)} to "
-                f"{in_unit(one.values[-1], one.unit)} ({percent(change)}) over {len(one.values)} nights")
+                f"{in_unit(one.values[-1], one.unit)} ({percent(change)}) over {plural(len(one.values), 'night')}")
         texts.append(plain(text))
         texts += [f"  change point at {plain(one.dates[point.index])}, commit {plain(one.commits[point.index][:12])}: "
                   f"{percent(point.change)} (p = {point.p:.3f})" for point in points]
@@ -78,7 +79,7 @@ def run(args) -> int:
     found = [(one, change_points.find(one.values)) for one in wanted]
     print("\n".join(lines(found)))
     if len(hosts) > 1:
-        print(f"{len(hosts) - 1} other kinds of host or build in this history are left out; the newest is shown")
+        print(f"left out: {plural(len(hosts) - 1, 'other kind')} of host or build in this history; the newest is shown")
     if args.html:
         try:
             Path(args.html).write_text(page(found), encoding="utf-8")

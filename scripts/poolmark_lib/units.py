@@ -87,3 +87,9 @@ def show(value, unit: str) -> str:
         case "1/s":
             return show_count(value) + "/s"
     return f"{value:.4g} {unit}"
+
+
+def plural(count: int, what: str) -> str:
+    """1 file, 2 files, 2 anomalies."""
+    several = what[:-1] + "ies" if what.endswith("y") else what + "s"
+    return f"{count} {what if count == 1 else several}"

@@ -8,6 +8,7 @@ import sys
 
 from poolmark_lib.errors import UsageError
 from poolmark_lib.read_record import added_files, check_files, load
+from poolmark_lib.units import plural
 
 
 def add_arguments(parser) -> None:
@@ -34,8 +35,8 @@ def verify(where, present: bool) -> int:
     cells = run.data.get("cells", [])
     if not wrong:
         there = sum((run.folder / name).is_file() for name in run.data.get("files", {}))
-        part = f"{there} of {count}" if there < count else str(count)
-        print(f"{run.id}: good; {status}, {len(cells)} cells, {part} files as recorded")
+        part = f"{there} of {count} files" if there < count else plural(count, "file")
+        print(f"{run.id}: good; {status}, {plural(len(cells), 'cell')}, {part} as recorded")
     return 1 if wrong else 0
 
 

@@ -245,6 +245,25 @@ def test_headlines_without_a_figure_are_left_out_when_not_all_was_asked_for():
     assert "headline" not in bench_tables.terminal(results_of(found), filtered=True)
 
 
+def test_a_headline_needs_every_contender_that_would_take_part():
+    values = {"lifo/null/3072": {"time": [2.0]}, "lifo/slab/3072": {"time": [3.0]}, "lifo/malloc/3072": {"time": [9.0]}}
+    results = results_of(values)
+    whole = [series.bench for series in results.series.values()]
+    assert "fastest allocator" in bench_tables.terminal(results, filtered=True)
+    others = whole + [bench_of("lifo/tcmalloc/3072", Contender("tcmalloc", "malloc", "tcmalloc"))]
+    results.planned = Results(whole, others).planned
+    shown = bench_tables.terminal(results, filtered=True)
+    assert "fastest allocator" not in shown and "lifo: slab - null" in shown
+    results.planned = Results(whole, whole + [bench_of("lifo/slab-background/3072")]).planned
+    assert "headline" not in bench_tables.terminal(results, filtered=True)
+
+
+def test_an_interrupted_run_has_no_headlines():
+    results = results_of({"lifo/null/3072": {"time": [2.0]}, "lifo/slab/3072": {"time": [3.0]}})
+    results.interrupted = True
+    assert "headline" not in bench_tables.terminal(results)
+
+
 # Whole runs of the real program.
 
 @needs_program

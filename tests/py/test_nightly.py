@@ -98,6 +98,16 @@ def test_the_result_has_every_form(tmp_path):
     assert "Change points" in (tmp_path / "out/verdict.md").read_text()
 
 
+def test_a_nights_folder_names_its_sides(poolmark, tmp_path):
+    go(tmp_path, {"a": 1, "b": 1}, history="none", repetitions=4)
+    for command in ("verify", "report"):
+        done = poolmark(command, tmp_path / "out")
+        assert done.returncode == 2 and "/base" in done.stderr and "/candidate" in done.stderr
+    assert poolmark("verify", tmp_path / "out/base", tmp_path / "out/candidate").returncode == 0
+    (tmp_path / "out/base/run.json").unlink()
+    assert "did not end" in poolmark("verify", tmp_path / "out").stderr
+
+
 def test_trend_shows_the_series_and_writes_a_page(poolmark, tmp_path):
     go(tmp_path, {"a": 1, "b": 1})
     done = poolmark("trend", "--history", tmp_path / "h.sqlite", "--html", tmp_path / "t.html", "--metric", "cell-0")

@@ -14,6 +14,7 @@ import pytest
 from poolmark_lib import hlog, report, report_data, report_text
 from poolmark_lib.errors import RecordError
 from poolmark_lib.read_record import load
+from poolmark_lib.units import plural
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULES = ROOT / "third_party" / "node_modules"
@@ -182,8 +183,8 @@ def test_latencies_of_messages_say_their_qos(tmp_path):
 
 
 def test_titles_and_plurals():
-    assert report_text.plural(1, "anomaly") == "1 anomaly" and report_text.plural(2, "anomaly") == "2 anomalies"
-    assert report_text.plural(1, "file") == "1 file" and report_text.plural(0, "file") == "0 files"
+    assert plural(1, "anomaly") == "1 anomaly" and plural(2, "anomaly") == "2 anomalies"
+    assert plural(1, "file") == "1 file" and plural(0, "file") == "0 files"
 
 
 def test_the_command_names_what_it_cannot_read(poolmark, tmp_path):
