@@ -34,7 +34,8 @@ static const struct opt table[] = {
     {"pool", "[NAME=]STRATEGY", OPT_LIST, AT(pool_texts), "malloc", 0, 0, NULL,
      "strategy of all pools, or of one; several times", NULL},
     {"shape", "SHAPE", OPT_PARSE, AT(shape), "lean", 0, 0, NULL,
-     "classic, lean, or object=..,read=..,write=..,arena=..,eager|lazy: what a connection holds",
+     "classic, classic-lazy, lean, or object=..,read=..,write=..,arena=..,eager|lazy: what a connection "
+     "holds",
      parse_shape},
     {"initial", "[NAME=]N", OPT_LIST, AT(initial_texts), NULL, 0, 0, NULL,
      "objects made at start: of connections (1024, where the strategy keeps objects ready), or of NAME (0)",

@@ -19,14 +19,36 @@ size_t shape_natural_arena_bytes(void)
     return session_bytes(SESSION_NATURAL_ID_BYTES);
 }
 
-static struct shape classic(void)
+enum { KNOWN_SHAPES = 3 };
+
+// The shapes with a name, as they are listed in broker/shape.h.
+static struct shape known_shape(int at, const char **name)
 {
-    return (struct shape){3072, 4096, 4096, 6144, true};
+    static const char *const names[KNOWN_SHAPES] = {"classic", "classic-lazy", "lean"};
+    const struct shape shapes[KNOWN_SHAPES] = {
+        {3072, 4096, 4096, 6144, true},
+        {3072, 4096, 4096, 6144, false},
+        {shape_natural_object_bytes(), 4096, 4096, shape_natural_arena_bytes(), false},
+    };
+    *name = names[at];
+    return shapes[at];
 }
 
 static struct shape lean(void)
 {
-    return (struct shape){shape_natural_object_bytes(), 4096, 4096, shape_natural_arena_bytes(), false};
+    const char *name;
+    return known_shape(KNOWN_SHAPES - 1, &name);
+}
+
+static bool find_known(const char *text, struct shape *shape)
+{
+    for (int i = 0; i < KNOWN_SHAPES; i++) {
+        const char *name;
+        *shape = known_shape(i, &name);
+        if (strcmp(text, name) == 0)
+            return true;
+    }
+    return false;
 }
 
 static bool is_same(const struct shape *a, const struct shape *b)
@@ -74,14 +96,14 @@ static int parse_word(char *word, struct shape *shape, struct err *err)
 
 int shape_parse(const char *text, struct shape *shape, struct err *err)
 {
-    struct shape parsed = lean();
+    struct shape parsed;
     char copy[200];
-    if (strcmp(text, "classic") == 0)
-        parsed = classic();
-    else if (strcmp(text, "lean") != 0) {
+    if (!find_known(text, &parsed)) {
         if (strlen(text) >= sizeof copy || !text[0])
-            return err_set(err, -EINVAL,
-                           "a shape is classic, lean or object=,read=,write=,arena=,eager|lazy");
+            return err_set(
+                err, -EINVAL,
+                "a shape is classic, classic-lazy, lean or object=,read=,write=,arena=,eager|lazy");
+        parsed = lean(); // what is not named is as in it
         memcpy(copy, text, strlen(text) + 1);
         char *rest = copy, *word;
         while ((word = strsep(&rest, ",")))
@@ -94,17 +116,16 @@ int shape_parse(const char *text, struct shape *shape, struct err *err)
 
 char *shape_format(const struct shape *shape, char *text, size_t size)
 {
-    struct shape known = classic();
-    if (is_same(shape, &known)) {
-        snprintf(text, size, "classic");
-        return text;
+    for (int i = 0; i < KNOWN_SHAPES; i++) {
+        const char *name;
+        struct shape known = known_shape(i, &name);
+        if (is_same(shape, &known)) {
+            snprintf(text, size, "%s", name);
+            return text;
+        }
     }
-    known = lean();
-    if (is_same(shape, &known))
-        snprintf(text, size, "lean");
-    else
-        snprintf(text, size, "object=%zu,read=%zu,write=%zu,arena=%zu,%s", shape->object_bytes,
-                 shape->read_bytes, shape->write_bytes, shape->arena_bytes, shape->eager ? "eager" : "lazy");
+    snprintf(text, size, "object=%zu,read=%zu,write=%zu,arena=%zu,%s", shape->object_bytes, shape->read_bytes,
+             shape->write_bytes, shape->arena_bytes, shape->eager ? "eager" : "lazy");
     return text;
 }
 

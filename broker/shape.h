@@ -2,6 +2,7 @@
 // A shape: what one connection makes the broker hold, so that the habits of any server can be imitated.
 //
 //     classic                                        3072 B object, 4096 read, 4096 write, arena 6144, eager
+//     classic-lazy                                   the same sizes, lazy
 //     lean                                           the broker's natural object and arena, buffers lazy
 //     object=512,read=2048,write=2048,arena=1KiB,lazy   what is not named is as in lean
 //
@@ -32,8 +33,8 @@ size_t shape_natural_arena_bytes(void);
 // -EINVAL with the text in `err` when a word, a size or its bounds are wrong; `shape` is unchanged then.
 int shape_parse(const char *text, struct shape *shape, struct err *err) __attribute__((warn_unused_result));
 
-// "classic", "lean" or "object=...,read=...,write=...,arena=...,eager", as shape_parse takes it. 100 bytes
-// hold it.
+// "classic", "classic-lazy", "lean" or "object=...,read=...,write=...,arena=...,eager", as shape_parse takes
+// it. 100 bytes hold it.
 char *shape_format(const struct shape *shape, char *text, size_t size);
 
 // What an object of the pool `buffers` has to hold.

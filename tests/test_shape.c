@@ -40,6 +40,19 @@ static void classic_is_what_the_claims_speak_of(void **state)
     assert_true(shape.eager);
 }
 
+static void classic_lazy_has_the_sizes_of_classic(void **state)
+{
+    (void)state;
+    char text[100];
+    struct shape shape = parsed("classic-lazy"), eager = parsed("classic");
+    assert_false(shape.eager);
+    shape.eager = true;
+    assert_string_equal(shape_format(&shape, text, sizeof text), "classic");
+    assert_int_equal(shape_buffer_bytes(&shape), shape_buffer_bytes(&eager));
+    shape = parsed("object=3072,read=4096,write=4096,arena=6144,lazy");
+    assert_string_equal(shape_format(&shape, text, sizeof text), "classic-lazy");
+}
+
 static void lean_is_small_and_lazy(void **state)
 {
     (void)state;
@@ -73,7 +86,8 @@ static void a_shape_is_written_as_it_can_be_read(void **state)
 {
     (void)state;
     char text[100];
-    const char *const texts[] = {"classic", "lean", "object=512,read=256,write=300,arena=700,eager"};
+    const char *const texts[] = {"classic", "classic-lazy", "lean",
+                                 "object=512,read=256,write=300,arena=700,eager"};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         struct shape shape = parsed(texts[i]);
         assert_string_equal(shape_format(&shape, text, sizeof text), texts[i]);
@@ -83,7 +97,7 @@ static void a_shape_is_written_as_it_can_be_read(void **state)
 static void what_is_wrong_is_named(void **state)
 {
     (void)state;
-    assert_refused("", "classic, lean");
+    assert_refused("", "classic, classic-lazy, lean");
     assert_refused("fat", "\"fat\"");
     assert_refused("object=0", "object=0");
     assert_refused("object=2MiB", "out of bounds");
@@ -98,6 +112,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(classic_is_what_the_claims_speak_of),
+        cmocka_unit_test(classic_lazy_has_the_sizes_of_classic),
         cmocka_unit_test(lean_is_small_and_lazy),
         cmocka_unit_test(ones_own_takes_sizes_with_units_and_leaves_the_rest_lean),
         cmocka_unit_test(a_shape_is_written_as_it_can_be_read),

@@ -107,14 +107,14 @@ def _git(*args: str) -> str | None:
     return done.stdout.strip() if done.returncode == 0 else None
 
 
-def _version() -> str:
+def version() -> str:
     match = re.search(r'#define POOLMARK_VERSION "([^"]+)"', read_text(str(ROOT / "base" / "build.h")) or "")
     return match[1] if match else "unknown"
 
 
 def tool(build: Path | None = None) -> dict:
     """Version, commit, dirty, compiler, flags. Of the programs in `build` where it says so, else of the checkout."""
-    facts = {"version": _version(), "commit": _git("rev-parse", "HEAD") or "unknown",
+    facts = {"version": version(), "commit": _git("rev-parse", "HEAD") or "unknown",
              "dirty": bool(_git("status", "--porcelain")), "compiler": "unknown", "flags": "unknown"}
     text = read_text(str(build / "base" / "build_facts.h")) if build else None
     for key, value in re.findall(r"#define BUILD_(\w+) (.+)", text or ""):

@@ -7,12 +7,14 @@ Exit 0: it fits; 1: it does not.
 import json
 import math
 import os
+import re
 import resource
 import shutil
 from dataclasses import asdict, dataclass
 
 from poolmark_lib import facts
 from poolmark_lib.options import MOST_CONNECTIONS, count
+from poolmark_lib.paths import ROOT
 from poolmark_lib.plan import PER_ROUTE, RESERVE, Plan, make_plan
 from poolmark_lib.table import text_table
 from poolmark_lib.units import show_bytes, show_count
@@ -20,12 +22,18 @@ from poolmark_lib.units import show_bytes, show_count
 # What one connection takes, in bytes; measured by the suite million with both ends on one host, Linux 6.18.
 KERNEL_BYTES = 10_200                                       # two sockets, two inodes and files, their queues
 BROKER_BYTES = {"lean": 400, "classic": 18_000, "classic-lazy": 9_600}
-GROWING, RESERVE_FACTOR = ("expand", "slab"), 1.5           # these own more than is in use: half as much again, mostly
+GROWING, RESERVE_FACTOR = ("expand", "blocks", "slab"), 1.5  # these own more than is in use: half as much again, mostly
 BROKER_BASE_BYTES = 4 << 20                                 # an instance without a connection
 ENGINE_BYTES = {"raw": 128, "paho": 3_700}
 WORKER_BYTES = {"raw": 2 << 20, "paho": 1_800_000}          # a worker process without a client
 WORKER_THREADS = {"raw": 1, "paho": 3}
 SPARE_BYTES = 1 << 30                                       # left to everything else
+
+
+def known_strategies() -> list[str]:
+    """Those that the broker serves by, as the list in pools/pool.c has them; `null` is for benchmarks only."""
+    listed = re.search(r"#define STRATEGIES\(X\)((?:.*\\\n)*.*)", facts.read_text(str(ROOT / "pools" / "pool.c")) or "")
+    return [name for name in re.findall(r"X\((\w+)\)", listed[1] if listed else "") if name != "null"]
 
 
 @dataclass
@@ -156,7 +164,7 @@ def add_arguments(parser) -> None:
     parser.add_argument("--connections", type=count(1, MOST_CONNECTIONS), default=10_000, metavar="N", help="how many (10k)")
     parser.add_argument("--engine", choices=sorted(ENGINE_BYTES), default="raw", help="what the clients are (raw)")
     parser.add_argument("--shape", choices=sorted(BROKER_BYTES), default="lean", help="the broker's shape (lean)")
-    parser.add_argument("--strategy", metavar="NAME", help="the pools' strategy: some own more than is in use")
+    parser.add_argument("--strategy", choices=known_strategies(), help="the pools' strategy: some own more than is in use")
     parser.add_argument("--clients-per-worker", type=count(1, MOST_CONNECTIONS), metavar="N",
                         help="of each worker process")
     parser.add_argument("--json", action="store_true", help="print JSON")

@@ -7,6 +7,7 @@ from poolmark_lib.errors import RecordError
 from poolmark_lib.read_record import Run, load
 from poolmark_lib.record import Cell
 
+SOCKET_BYTES = 1024     # the kernel's memory of a TCP connection is more than that: its socket alone is
 COUNTED = ("clients.failed", "clients.dropped")
 
 
@@ -32,6 +33,15 @@ def take_load(cell: Cell, folder: Path, phase: dict, single: bool) -> Run:
     return run
 
 
+def take_slope(cell: Cell, name: str, each: float | None, least: float) -> None:
+    """Memory for a connection; no value where less came out than it can be, and one note that says so."""
+    lost = each is not None and each < least
+    cell.metric(name, None if lost else each, "B", "lower")
+    if lost and all(one["what"] != "resolution" for one in cell.data["anomalies"]):
+        cell.anomaly("resolution", f"{name}: {each:.0f} B came out, lost in what the rest of the host does meanwhile; it takes "
+                                   "more connections")
+
+
 def take_memory(cell: Cell, path: Path, steps: list[int] | None) -> None:
     """Memory and CPU for a connection: from 0 to all of them; with steps, from the first step to the last."""
     curve = MemoryCurve(path)
@@ -45,9 +55,9 @@ def take_memory(cell: Cell, path: Path, steps: list[int] | None) -> None:
     if start is not None:
         cell.metric("memory.start_bytes", start.user_bytes, "B", "lower")
     cell.metric("memory.full_bytes", full.user_bytes, "B", "lower")
-    cell.metric("memory.per_connection_bytes", slope(low, full, "user_bytes"), "B", "lower")
-    cell.metric("memory.per_connection_rss_bytes", slope(low, full, "rss_bytes"), "B", "lower")
-    cell.metric("kernel.per_connection_bytes", slope(low, full, "kernel_bytes"), "B", "lower")
+    take_slope(cell, "memory.per_connection_bytes", slope(low, full, "user_bytes"), 0)
+    take_slope(cell, "memory.per_connection_rss_bytes", slope(low, full, "rss_bytes"), 0)
+    take_slope(cell, "kernel.per_connection_bytes", slope(low, full, "kernel_bytes"), SOCKET_BYTES)
     cell.metric("cpu.per_connection_ns", slope(low, full, "cpu_ns"), "ns", "lower")
     if full.generator_bytes is not None and "generator.per_client_bytes" not in cell.data["metrics"]:
         cell.metric("generator.per_client_bytes", slope(start, full, "generator_bytes"), "B", "none")

@@ -66,6 +66,8 @@ def read(name_or_file: str) -> tuple[str, dict]:
     """(name, its TOML). UsageError names the file and the key that is wrong."""
     path = Path(name_or_file)
     if path.suffix != ".toml":
+        if path.is_file():
+            raise UsageError(f"{name_or_file}: a suite's file ends in .toml")
         path = SUITES / f"{name_or_file}.toml"
         if "/" in name_or_file or not path.is_file():
             raise UsageError(f"there is no suite {name_or_file!r}; there are: {', '.join(names())}; or name a .toml file")

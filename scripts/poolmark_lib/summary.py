@@ -154,7 +154,7 @@ def step_tables(grouped: dict[str, list[dict]]) -> list[tuple[str, list[str], li
         for count in counts:
             line = [show(count, "1")]
             for _, metric in columns:
-                found = values(cells, f"step.{count}.{metric}")
+                found = [value for value in values(cells, f"step.{count}.{metric}") if value >= 0]
                 line.append(show(statistics.median(found) if found else None, "B" if metric.endswith("bytes") else "ns"))
             table.append(line)
         tables.append((name, ["connections", *(head for head, _ in columns)], table))

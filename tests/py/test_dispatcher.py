@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """scripts/poolmark: one line and one module for each command."""
+from pathlib import Path
+
 import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_an_unknown_command_is_exit_2_and_the_known_ones_are_named(poolmark):
@@ -13,6 +17,12 @@ def test_no_command_is_exit_2_and_shows_usage(poolmark):
     done = poolmark()
     assert done.returncode == 2
     assert done.stderr.startswith("usage:")
+
+
+def test_the_version_is_the_programs(poolmark):
+    done = poolmark("--version")
+    assert done.returncode == 0
+    assert f'POOLMARK_VERSION "{done.stdout.split()[1]}"' in (ROOT / "base" / "build.h").read_text()
 
 
 def test_help_names_every_command(poolmark):
@@ -33,7 +43,7 @@ def test_help_tells_the_exit_codes(poolmark, command, text):
     assert text in told
 
 
-@pytest.mark.parametrize("words", [("verify",), ("verify", "--wrong", "x"), ("merge", "--ou", "x", "y")])
+@pytest.mark.parametrize("words", [("verify",), ("verify", "--wrong", "x"), ("merge", "--ou", "x", "y"), ("suite", "README.md")])
 def test_a_wrong_call_is_exit_2(poolmark, words):
     assert poolmark(*words).returncode == 2
 

@@ -71,3 +71,10 @@ def test_the_command_says_whether_it_fits(poolmark):
 
 def test_a_count_that_is_none_is_exit_2(poolmark):
     assert poolmark("host", "--connections", "lots").returncode == 2
+
+
+def test_an_unknown_strategy_is_exit_2_and_the_known_ones_are_named(poolmark):
+    done = poolmark("host", "--connections", "1M", "--strategy", "foo")
+    assert done.returncode == 2
+    assert all(repr(name) in done.stderr for name in ("malloc", "fixed", "expand", "sync", "blocks", "slab"))
+    assert "'null'" not in done.stderr

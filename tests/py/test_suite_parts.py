@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Suite files, curves, tables and units: the parts of the suite runner that need no process."""
 import pytest
-from poolmark_lib import curves, suite_file, table, units
+from poolmark_lib import curves, measures, suite_file, summary, table, units
 from poolmark_lib.errors import RecordError, UsageError
+from poolmark_lib.record import Record
 from poolmark_lib.targets import option_words
 
 HEAD = ("at_ns,phase,connections,target_rss_bytes,target_pss_bytes,target_private_bytes,target_cpu_ns,"
@@ -122,6 +123,20 @@ def test_slope_between_points(tmp_path):
     assert curves.slope(low, high, "kernel_bytes") == 5
     assert curves.slope(high, high, "user_bytes") is None
     assert curves.slope(None, high, "user_bytes") is None
+
+
+@pytest.mark.parametrize("each, kernel, user", [(-900, None, 7), (100, None, 7), (8_400, 8_400, 7), (8_400, 8_400, None)])
+def test_memory_below_what_can_be_resolved_has_no_value_and_one_note(tmp_path, each, kernel, user):
+    record = Record.create("suite", suite="x", folder=tmp_path / "run", seed=1)
+    cell = record.cell("a.1", {"connections": 1000})
+    rows = [row(1, 0, 5_000, kernel=10_000_000), row(2, 1000, 5_000 + 1000 * (user or -2), kernel=10_000_000 + 1000 * each)]
+    measures.take_memory(cell, write_memory(tmp_path, rows), None)
+    cell.finish("complete")
+    record.close("complete")
+    assert cell.value("kernel.per_connection_bytes") == kernel and cell.value("memory.per_connection_bytes") == user
+    told = [one["text"] for one in cell.data["anomalies"] if one["what"] == "resolution"]
+    assert len(told) == (1 if None in (kernel, user) else 0)
+    assert not told or "lost in what the rest of the host does" in summary.terminal(record.data, [])
 
 
 def test_a_line_that_was_cut_off_is_left_out(tmp_path):
