@@ -175,6 +175,10 @@ def decide(verdict: Verdict) -> None:
         if few:
             verdict.reasons.append(f"{len(few)} of them have too few repetitions: it takes at least {LEAST_SAMPLES} on each "
                                    "side, better 9 (--repetitions)")
+        noisy = sum(row.verdict == "undecided" for row in verdict.rows) - len(few)
+        if noisy:
+            verdict.reasons.append(f"{noisy} of them are too noisy to tell: they could be {TOO_NOISY:.0%} worse and not be "
+                                   "seen; a quieter host or more repetitions would say more")
     elif unfinished:
         verdict.code = INVALID
     else:

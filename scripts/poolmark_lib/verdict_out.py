@@ -12,7 +12,7 @@ import numpy
 from poolmark_lib.units import show_count
 from poolmark_lib.verdict import Judged, Verdict
 
-SIGNS = {"regression": "worse", "improvement": "better", "same": "same", "undecided": "?"}
+SIGNS = {"regression": "worse", "improvement": "better", "same": "same", "undecided": "too few runs"}
 MOST_UNDECIDED = 10
 HOW_TO_READ = ("baseline and candidate: medians. change: the median of all pairwise ratios candidate/baseline "
                "(Hodges-Lehmann), which need not be the ratio of the two medians. floor: the baseline against itself.")
@@ -51,7 +51,8 @@ def sorted_rows(verdict: Verdict, whole: bool) -> list[Judged]:
 
 def fields(row: Judged) -> list[str]:
     base, candidate = (in_unit(float(numpy.median(side)), row.unit) for side in (row.base, row.candidate))
-    return [row.broken or SIGNS[row.verdict], row.cell, row.metric, base, candidate, percent(row.effect.change),
+    noisy = "too noisy" if row.verdict == "undecided" and row.why.startswith("too noisy") else ""
+    return [row.broken or noisy or SIGNS[row.verdict], row.cell, row.metric, base, candidate, percent(row.effect.change),
             f"{percent(row.effect.low)} to {percent(row.effect.high)}", f"{row.q:.2g}", f"{row.floor:.1%}",
             f"{len(row.base)}/{len(row.candidate)}"]
 

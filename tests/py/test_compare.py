@@ -199,7 +199,8 @@ def test_a_row_that_may_be_much_worse_is_undecided_whichever_side_is_noisy():
     for base, candidate in ((calm, wild), (wild, calm)):
         found = verdict.compare(base, candidate)
         assert found.rows[0].verdict == "undecided" and "too noisy to tell" in found.rows[0].why
-        assert found.code == verdict.INVALID
+        assert found.code == verdict.INVALID and "too noisy to tell" in found.reasons[1]
+        assert "too noisy  cell-0" in verdict_out.as_table(found)
 
 
 def test_the_interval_of_counts_that_may_be_zero_is_no_wider_than_they_spread():
