@@ -22,7 +22,7 @@ from poolmark_lib.units import show_bytes, show_count
 # What one connection takes, in bytes; measured by the suite million with both ends on one host, Linux 6.18.
 KERNEL_BYTES = 10_200                                       # two sockets, two inodes and files, their queues
 BROKER_BYTES = {"lean": 400, "classic": 18_000, "classic-lazy": 9_600}
-GROWING, RESERVE_FACTOR = ("expand", "blocks", "slab"), 1.5  # these own more than is in use: half as much again, mostly
+GROWING, RESERVE_FACTOR = ("expand", "blocks", "slab"), 1.5  # these own 1.25 to 1.875 times what is in use
 BROKER_BASE_BYTES = 4 << 20                                 # an instance without a connection
 ENGINE_BYTES = {"raw": 128, "paho": 3_700}
 WORKER_BYTES = {"raw": 2 << 20, "paho": 1_800_000}          # a worker process without a client
