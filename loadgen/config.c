@@ -225,10 +225,47 @@ int config_parse(struct config *config, int argc, char **argv, struct err *err)
     return code;
 }
 
-void config_print_help(FILE *to)
+static const char *scenario_among(int argc, char **argv)
 {
-    opts_print_help(table, "poolmark-loadgen", "connect|publish|steps --target URI [OPTION]...",
+    static const char *const scenarios[] = {"connect", "publish", "steps"};
+    for (int i = 1; i < argc; i++)
+        for (size_t at = 0; at < sizeof scenarios / sizeof scenarios[0]; at++)
+            if (strcmp(argv[i], scenarios[at]) == 0)
+                return scenarios[at];
+    return NULL;
+}
+
+static bool is_used_by(const char *option, const char *scenario)
+{
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+        if (strcmp(parts[i].option, option) == 0)
+            return strstr(parts[i].users, scenario) != NULL;
+    return true;
+}
+
+void config_print_help(int argc, char **argv, FILE *to)
+{
+    const char *scenario = scenario_among(argc, argv);
+    struct opt shown[sizeof table / sizeof table[0]];
+    int count = 0;
+    for (const struct opt *opt = table; opt->name || opt->kind == OPT_HEADING; opt++) {
+        if (opt->name && scenario && !is_used_by(opt->name, scenario))
+            continue;
+        // A heading whose options were all left out goes too.
+        if (!opt->name && count > 0 && !shown[count - 1].name)
+            count--;
+        shown[count++] = *opt;
+    }
+    shown[count] = (struct opt){0};
+    char usage[64];
+    snprintf(usage, sizeof usage, "%s --target URI [OPTION]...",
+             scenario ? scenario : "connect|publish|steps");
+    opts_print_help(shown, "poolmark-loadgen", usage,
                     "Opens MQTT connections, publishes over them, and records latencies and memory.", to);
+    fprintf(
+        to,
+        "\nExit code: 0 all fine; 1 a client failed or was dropped, or the run was ended early, by SIGINT "
+        "too (what\nwas measured is kept); 2 wrong call.\n");
 }
 
 static json_t *texts(const struct opt_list *list)

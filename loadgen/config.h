@@ -43,7 +43,8 @@ struct config {
 // An opts_result, or -EINVAL with the text in `err`.
 int config_parse(struct config *config, int argc, char **argv, struct err *err)
     __attribute__((warn_unused_result));
-void config_print_help(FILE *to);
+// With a scenario in argv, only the options that it uses.
+void config_print_help(int argc, char **argv, FILE *to);
 json_t *config_json(const struct config *config); // for the record
 
 #endif

@@ -85,7 +85,7 @@ static int run_command(int argc, char **argv, char **command)
     case OPTS_RUN:
         break;
     case OPTS_HELP:
-        config_print_help(stdout);
+        config_print_help(argc, argv, stdout);
         return EXIT_OK;
     case OPTS_VERSION:
         printf("poolmark-loadgen %s (%s)\n", build_facts()->version, build_facts()->commit);

@@ -32,6 +32,9 @@ void progress_format(const struct progress *progress, const struct progress_view
     int used = snprintf(line, size, "%6.1f s  %-8s %lld of %lld connected, %lld failed, %lld dropped",
                         elapsed_s, view->phase, (long long)count[TALLY_OPEN], (long long)view->wanted,
                         (long long)tally_failed(view->tally), (long long)tally_dropped(view->tally));
+    if (view->top > 0 && used >= 0 && (size_t)used < size)
+        used += snprintf(line + used, size - (size_t)used, ", step %lld of %lld", (long long)view->wanted,
+                         (long long)view->top);
     if (used < 0 || (size_t)used >= size)
         return;
     if (strcmp(view->phase, "publish") == 0 || strcmp(view->phase, "probe") == 0)

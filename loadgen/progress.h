@@ -19,6 +19,7 @@ struct progress {
 struct progress_view {
     const char *phase;
     int64_t now_ns, wanted;
+    int64_t top;              // the last step's connections; 0 outside steps
     int64_t target_rss_bytes; // -1: unknown
     const struct tally *tally;
 };

@@ -293,6 +293,8 @@ static void tick(struct run *run)
     struct progress_view view = {.phase = run->phase,
                                  .now_ns = now_ns,
                                  .wanted = run->wanted,
+                                 .top = strcmp(run->config->scenario, "steps") == 0 ? run->config->connections
+                                                                                    : 0,
                                  .target_rss_bytes = last.target_rss_bytes,
                                  .tally = &run->tally};
     progress_show(&run->progress, &view);
