@@ -29,12 +29,12 @@ void progress_format(const struct progress *progress, const struct progress_view
     if (view->target_rss_bytes >= 0)
         units_format_bytes(view->target_rss_bytes, memory, sizeof memory);
     double elapsed_s = (double)(view->now_ns - progress->started_ns) / 1e9;
-    int used = snprintf(line, size, "%6.1f s  %-8s %lld of %lld connected, %lld failed, %lld dropped",
-                        elapsed_s, view->phase, (long long)count[TALLY_OPEN], (long long)view->wanted,
+    char step[64] = "";
+    if (view->top > 0)
+        snprintf(step, sizeof step, " (step %lld of %lld)", (long long)view->wanted, (long long)view->top);
+    int used = snprintf(line, size, "%6.1f s  %-8s %lld of %lld connected%s, %lld failed, %lld dropped",
+                        elapsed_s, view->phase, (long long)count[TALLY_OPEN], (long long)view->wanted, step,
                         (long long)tally_failed(view->tally), (long long)tally_dropped(view->tally));
-    if (view->top > 0 && used >= 0 && (size_t)used < size)
-        used += snprintf(line + used, size - (size_t)used, ", step %lld of %lld", (long long)view->wanted,
-                         (long long)view->top);
     if (used < 0 || (size_t)used >= size)
         return;
     if (strcmp(view->phase, "publish") == 0 || strcmp(view->phase, "probe") == 0)

@@ -182,7 +182,7 @@ static void test_progress_knows_what_is_wanted_from_its_first_line(void **state)
     assert_first_progress(&load, " of 4 connected");
     load_run_prepare(&load, process_port(broker), "steps", "raw");
     load_run_add(&load, "--steps", "3,9", "--settle", "0", "--duration", "100ms", NULL);
-    assert_first_progress(&load, " of 3 connected, step 3 of 9");
+    assert_first_progress(&load, " of 3 connected (step 3 of 9)");
     assert_int_equal(process_stop(broker), 0);
 }
 
