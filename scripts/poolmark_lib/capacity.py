@@ -175,7 +175,7 @@ def sentences(facts: dict) -> list[str]:
         told.append("reserve of pools \"-\": what the pools owned at that step is not in this record")
     if facts["no_forecast"]:
         told.append(facts["no_forecast"])
-    if any(row["server_at_growth"] or row["both_ends_at_growth"] for row in facts["sizes"]):
+    if any(show_interval(row, ends) == AT_GROWTH for row in facts["sizes"] for ends in ("server", "both_ends")):
         told.append(f"\"{AT_GROWTH}\": one connection more and the pools grow by more than there is left")
     if facts["status"] != "complete":
         told.append(f"the cell is {facts['status']}: what it rests on is not whole")
