@@ -20,7 +20,8 @@ from poolmark_lib.table import text_table
 from poolmark_lib.units import show_bytes, show_count
 
 # What one connection takes, in bytes; measured by the suite million with both ends on one host, Linux 6.18.
-KERNEL_BYTES = 10_200                                       # two sockets, two inodes and files, their queues
+KERNEL_BYTES = 10_200                                       # two sockets, two inodes and files: 8 300; a monitor may add a
+                                                            # fifth (kernel_proc_bytes), and a plan has to fit beside it
 BROKER_BYTES = {"lean": 400, "classic": 18_000, "classic-lazy": 9_600}
 GROWING, RESERVE_FACTOR = ("expand", "blocks", "slab"), 1.5  # these own 1.25 to 1.875 times what is in use
 BROKER_BASE_BYTES = 4 << 20                                 # an instance without a connection
