@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--repetitions", type=count(1, 1000), default=9, metavar="N", help="rounds (9; workloads that wait take fewer)")
     parser.add_argument("--min-time", type=span(1e-6, 3600), default=0.03, metavar="TIME", help="least time of one measurement (30ms)")
     parser.add_argument("--slices", type=count(1, 1000), default=1, metavar="N",
-                        help="a measurement is the median of so many in its process: shorter disturbances do not count (1)")
+                        help="a measurement is the fastest of so many in its process: short disturbances do not count (1)")
     parser.add_argument("--budget", type=span(1, 1e7), metavar="TIME", help="end after this time with the rounds there are (10m; without "
                                                          "end with --full)")
     parser.add_argument("--seed", type=count(0, 2**53), metavar="N", help="seed of the order (drawn, and recorded)")

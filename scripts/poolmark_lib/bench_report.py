@@ -3,7 +3,6 @@
 import json
 import math
 import re
-import statistics
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,7 +68,7 @@ def check_context(path: Path, data: dict, bench: Bench) -> None:
 
 
 def read(path: Path, bench: Bench) -> Measured:
-    """Medians over the runs of one process (--slices). RecordError names the file and the field when it is not what such
+    """The fastest of the runs of one process (--slices). RecordError names the file and the field when it is not what such
     a run writes; NoFigure when it was skipped."""
     data = read_json(path)
     check_context(path, data, bench)
@@ -80,9 +79,7 @@ def read(path: Path, bench: Bench) -> Measured:
     if not runs:
         raise RecordError(path, "benchmarks", "is not a list of one benchmark")
     measured = [_read_run(path, f"benchmarks[{i}]", one, bench) for i, one in enumerate(runs)]
-    counters = {key: statistics.median(one.counters[key] for one in measured if key in one.counters)
-                for key in measured[0].counters}
-    return Measured(statistics.median(one.time_ns for one in measured), counters)
+    return min(measured, key=lambda one: one.time_ns)
 
 
 def _read_run(path: Path, where: str, one: dict, bench: Bench) -> Measured:
