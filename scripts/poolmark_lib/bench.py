@@ -37,8 +37,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                                                        "the regular expression finds")
     parser.add_argument("--repetitions", type=count(1, 1000), default=9, metavar="N", help="rounds (9; workloads that wait take fewer)")
     parser.add_argument("--min-time", type=span(1e-6, 3600), default=0.03, metavar="TIME", help="least time of one measurement (30ms)")
-    parser.add_argument("--slices", type=count(1, 1000), default=1, metavar="N",
-                        help="a measurement is the fastest of so many in its process: short disturbances do not count (1)")
     parser.add_argument("--budget", type=span(1, 1e7), metavar="TIME", help="end after this time with the rounds there are (10m; without "
                                                          "end with --full)")
     parser.add_argument("--seed", type=count(0, 2**53), metavar="N", help="seed of the order (drawn, and recorded)")
@@ -52,13 +50,12 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def bench_command(program: Path, bench: Bench, min_time_s: float, out: Path, number: int, slices: int = 1) -> list[str]:
+def bench_command(program: Path, bench: Bench, min_time_s: float, out: Path, number: int) -> list[str]:
     """Round `number` of the benchmark, its report to `out`; the first round of one that has a trace writes it beside."""
     # The library takes POSIX extended expressions; every character that could mean something is made not to.
     name = re.sub(r"([.\[\]{}()*+?^$|\\])", r"\\\1", bench.program_name)
     return [str(program), f"--benchmark_filter=^{name}$", f"--benchmark_min_time={min_time_s:g}",
             f"--benchmark_out={out}", "--benchmark_out_format=json",
-            *([f"--benchmark_repetitions={slices}"] if slices > 1 else []),
             *([f"--poolmark_trace={out.with_name(TRACE)}"] if number == 1 and bench.workload in plan.TRACED else [])]
 
 
@@ -66,8 +63,8 @@ class Runner:
     """Runs the rounds of a plan into a record."""
 
     def __init__(self, record: Record, program: Path, benches: list[Bench], whole: list[Bench],
-                 min_time_s: float, slices: int = 1):
-        self.record, self.program, self.min_time_s, self.slices = record, program, min_time_s, slices
+                 min_time_s: float):
+        self.record, self.program, self.min_time_s = record, program, min_time_s
         self.results = Results(benches, whole)
         self.cells: dict[str, Cell] = {}
         self.others = OthersClock()
@@ -88,7 +85,7 @@ class Runner:
     def run_one(self, bench: Bench, number: int, children: Children) -> None:
         cell = self.cell(bench)
         report, log = cell.folder / f"{number}.json", cell.folder / f"{number}.log"
-        argv = bench_command(self.program, bench, self.min_time_s, report, number, self.slices)
+        argv = bench_command(self.program, bench, self.min_time_s, report, number)
         words = bench.contender.words()
         cell.command([*(["env", *words] if words else []), for_people(self.program), *argv[1:]])
         child = children.start(bench.name, argv, log, env=bench.contender.environment())
@@ -129,7 +126,7 @@ class Runner:
             try:
                 for number, benches in enumerate(rounds, 1):
                     began = time.monotonic()
-                    estimate = self.slices * sum(bench.estimate_s(self.min_time_s) for bench in benches)
+                    estimate = sum(bench.estimate_s(self.min_time_s) for bench in benches)
                     if number > 1 and began + estimate > deadline:
                         self.out_of_time(number - 1, len(rounds), budget_s)
                         break
@@ -180,13 +177,13 @@ class Runner:
         return status
 
 
-def dry_run(program: Path, rounds: list[list[Bench]], min_time_s: float, slices: int) -> None:
+def dry_run(program: Path, rounds: list[list[Bench]], min_time_s: float) -> None:
     for number, benches in enumerate(rounds, 1):
         for bench in benches:
             argv = bench_command(Path(for_people(program)), bench, min_time_s,
-                                 Path("cells") / f"{bench.name}.1" / f"{number}.json", number, slices)
+                                 Path("cells") / f"{bench.name}.1" / f"{number}.json", number)
             print(" ".join([*bench.contender.words(), *argv]))
-    total = slices * sum(bench.estimate_s(min_time_s) for benches in rounds for bench in benches)
+    total = sum(bench.estimate_s(min_time_s) for benches in rounds for bench in benches)
     say(f"{sum(map(len, rounds))} runs in {len(rounds)} rounds, about {total:.0f} s")
 
 
@@ -205,10 +202,10 @@ def run(args) -> int:
         return 0
     rounds = plan.rounds(benches, repetitions, seed)
     if args.dry_run:
-        dry_run(program, rounds, min_time_s, args.slices)
+        dry_run(program, rounds, min_time_s)
         return 0
     config = {"selection": "full" if args.full else "default", "filter": args.filter, "repetitions": repetitions,
-              "min_time_s": min_time_s, "slices": args.slices, "budget_s": None if budget_s >= 1e9 else budget_s,
+              "min_time_s": min_time_s, "budget_s": None if budget_s >= 1e9 else budget_s,
               "contenders": sorted({bench.contender.name for bench in benches})}
     record = Record.create("bench", suite="full" if args.full else "default", folder=args.out, config=config, seed=seed,
                            build=program.parent)
@@ -216,8 +213,7 @@ def run(args) -> int:
         record.anomaly("allocator", text)
         say(text)
     say(f"{len(benches)} benchmarks, {sum(map(len, rounds))} runs, into {for_people(record.folder)}")
-    runner = Runner(record, program, benches, plan.select(every, args.full, None), min_time_s, args.slices)
-    code, status = 130, "incomplete"
+    runner, code, status = Runner(record, program, benches, plan.select(every, args.full, None), min_time_s), 130, "incomplete"
     try:
         code = runner.run(rounds, budget_s)
     finally:

@@ -68,23 +68,15 @@ def check_context(path: Path, data: dict, bench: Bench) -> None:
 
 
 def read(path: Path, bench: Bench) -> Measured:
-    """The fastest of the runs of one process (--slices). RecordError names the file and the field when it is not what such
-    a run writes; NoFigure when it was skipped."""
+    """RecordError names the file and the field when it is not what such a run writes; NoFigure when it was skipped."""
     data = read_json(path)
     check_context(path, data, bench)
     found = data.get("benchmarks")
-    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
-        raise RecordError(path, "benchmarks", "is not a list of benchmarks")
-    runs = [one for one in found if one.get("run_type") != "aggregate"]
-    if not runs:
+    if not isinstance(found, list) or len(found) != 1 or not isinstance(found[0], dict):
         raise RecordError(path, "benchmarks", "is not a list of one benchmark")
-    measured = [_read_run(path, f"benchmarks[{i}]", one, bench) for i, one in enumerate(runs)]
-    return min(measured, key=lambda one: one.time_ns)
-
-
-def _read_run(path: Path, where: str, one: dict, bench: Bench) -> Measured:
+    one = found[0]
     if one.get("name") != bench.program_name:
-        raise RecordError(path, f"{where}.name", f"is {str(one.get('name'))[:80]!r}, not {bench.program_name!r}")
+        raise RecordError(path, "benchmarks[0].name", f"is {str(one.get('name'))[:80]!r}, not {bench.program_name!r}")
     if one.get("error_occurred"):
         raise NoFigure(str(one.get("error_message") or "no reason given")[:500])
     counters = {}
@@ -94,5 +86,5 @@ def _read_run(path: Path, where: str, one: dict, bench: Bench) -> Measured:
                 counters[key] = float(value)
     per_op = counters.pop("per_op", None)
     if per_op is None or per_op < 0:
-        raise RecordError(path, f"{where}.per_op", "is missing: there is no time per operation")
+        raise RecordError(path, "benchmarks[0].per_op", "is missing: there is no time per operation")
     return Measured(per_op * 1e9, counters)

@@ -25,7 +25,6 @@ from poolmark_lib.record import Record
 from poolmark_lib.verdict import OK, REGRESSION, WORDS, compare
 from poolmark_lib.verdict_out import percent
 
-# Not the fastest of many slices: a get that spins before a lock has two speeds, and a handicap may tip it into the faster.
 MICRO = Job("bench", r"^lifo/(slab|expand|fixed)/3072$")
 LIVE = Job("suite:sensitivity")
 
