@@ -2,6 +2,7 @@
 // burst: a connection storm and its end. N gets, then N puts in the order they came; an iteration is a whole
 // burst, and one burst goes before the clock starts, so that first touches are not in it (`cold` measures
 // those).
+#include "bench/windows.h"
 #include "bench/workload.h"
 
 static inline __attribute__((always_inline)) bool one_burst(struct pool *pool, void **objects, size_t count,
@@ -25,15 +26,17 @@ burst(struct gb_state *state, const struct bench_case *bench, enum bench_touch t
     if (!objects)
         return;
     bool whole = one_burst(bench->pool, objects, count, bench->bytes, touch);
+    struct windows windows;
+    windows_begin(&windows, state);
     int64_t n;
-    while (whole && (n = gb_next_batch(state)) > 0) {
+    while (whole && (n = windows_next(&windows)) > 0) {
         for (int64_t i = 0; i < n && whole; i++)
             whole = one_burst(bench->pool, objects, count, bench->bytes, touch);
     }
     bench_unmap(objects, count * sizeof *objects);
     if (!whole)
         gb_skip(state, "a get gave no object");
-    bench_report_ops(state, gb_iterations(state) * (int64_t)count);
+    windows_report(&windows, gb_iterations(state) * (int64_t)count);
 }
 
 static void run_burst(struct gb_state *state, void *context)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // exhaust: what a get costs when all that the pool may own is out: refused, or served by the heap past `max`.
+#include "bench/windows.h"
 #include "bench/workload.h"
 
 enum { EXHAUST_OBJECTS = 1000 };
@@ -34,8 +35,10 @@ static void run_exhaust(struct gb_state *state, void *context)
 {
     const struct bench_case *bench = context;
     bool refuses = bench->workload->parameter == POOL_OVERFLOW_REFUSE, kept = true;
+    struct windows windows;
+    windows_begin(&windows, state);
     int64_t n;
-    while ((n = gb_next_batch(state)) > 0) {
+    while ((n = windows_next(&windows)) > 0) {
         for (int64_t i = 0; i < n; i++) {
             void *object = pool_get(bench->pool);
             gb_use(object);
@@ -45,7 +48,7 @@ static void run_exhaust(struct gb_state *state, void *context)
     }
     if (!kept)
         gb_skip(state, refuses ? "a get past the bound was served" : "a get past the bound was refused");
-    bench_report_ops(state, gb_iterations(state));
+    windows_report(&windows, gb_iterations(state));
 }
 
 #define EXHAUST(row_name, row_parameter, text)                                                               \

@@ -2,8 +2,11 @@
 // poolmark-bench: every workload over every strategy, on Google Benchmark. Its flags are the library's; the
 // context of its reports says which allocator was really loaded and what the program was built from.
 #include "base/build.h"
+#include "base/clock.h"
 #include "base/heap.h"
 #include "bench/gbench.h"
+#include "bench/speed.h"
+#include "bench/windows.h"
 #include "bench/workload.h"
 
 #include <errno.h>
@@ -11,6 +14,10 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+#define PROBE_NS NS_PER_S
+#define STEP_NS_MAX 1e3
+#define PATIENCE_MS_MAX 1e6
 
 // glibc (and not it alone) takes short cuts in a process that never had a second thread, which no server is.
 // So there is one, asleep, as long as benchmarks run.
@@ -61,12 +68,20 @@ static void add_context(void)
 
 static void print_help(void)
 {
-    printf("usage: poolmark-bench [--poolmark_list_workloads] [--poolmark_trace=FILE] [--version]\n"
-           "                      [Google Benchmark's flags]\n"
-           "Benchmarks are named WORKLOAD/STRATEGY/BYTES[/threads:N]; --benchmark_filter=RE picks some,\n"
-           "--benchmark_list_tests lists them. `grow` writes what each get cost to FILE. Run under "
-           "LD_PRELOAD to measure another allocator.\n"
-           "Google Benchmark's flags:\n");
+    printf(
+        "usage: poolmark-bench [--poolmark_list_workloads] [--poolmark_trace=FILE] [--poolmark_step_ns=NS]\n"
+        "                      [--poolmark_patience_ms=MS] [--version] [Google Benchmark's flags]\n"
+        "       poolmark-bench --poolmark_probe\n"
+        "Benchmarks are named WORKLOAD/STRATEGY/BYTES[/threads:N]; --benchmark_filter=RE picks some,\n"
+        "--benchmark_list_tests lists them. `grow` writes what each get cost to FILE. Run under "
+        "LD_PRELOAD to measure another allocator.\n"
+        "What counts is what ran at the processor's full speed. --poolmark_probe measures that for a "
+        "second,\n"
+        "as nanoseconds of one addition; --poolmark_step_ns tells it to a process, which otherwise goes by "
+        "the\n"
+        "fastest that it sees itself, and waits for it for 200 ms at most, or what --poolmark_patience_ms "
+        "says.\n"
+        "Google Benchmark's flags:\n");
     fflush(stdout);
 }
 
@@ -78,32 +93,68 @@ static int print_workloads(void)
     return EXIT_OK;
 }
 
-// Takes the flag out of the arguments, the last one counts; NULL when it is not there.
-static const char *take_trace(int *argc, char **argv)
+static int print_probe(void)
 {
-    static const char flag[] = "--poolmark_trace=";
-    const char *trace = NULL;
+    speed_learn(PROBE_NS);
+    printf("%.6f\n", speed_step_ns());
+    return EXIT_OK;
+}
+
+// Takes the flag (with its '=') out of the arguments, the last one counts; NULL when it is not there.
+static const char *take_flag(const char *flag, int *argc, char **argv)
+{
+    const char *value = NULL;
+    size_t length = strlen(flag);
     int kept = 0;
     for (int i = 0; i < *argc; i++) {
-        if (strncmp(argv[i], flag, sizeof flag - 1) == 0)
-            trace = argv[i] + sizeof flag - 1;
+        if (strncmp(argv[i], flag, length) == 0)
+            value = argv[i] + length;
         else
             argv[kept++] = argv[i];
     }
     argv[kept] = NULL;
     *argc = kept;
-    return trace;
+    return value;
+}
+
+// `value` of the flag: a number above 0 and below `most`. True when it is there and good; `code` says so when
+// it is not.
+static bool read_number(const char *flag, const char *value, double most, double *number, int *code,
+                        struct err *err)
+{
+    if (!value || *code < 0)
+        return false;
+    char *end;
+    *number = strtod(value, &end);
+    if (end == value || *end || !(*number > 0 && *number < most))
+        *code = err_set(err, -EINVAL, "%s'%s': it takes a number above 0 and below %g", flag, value, most);
+    return *code == 0;
+}
+
+static int read_speed_flags(int *argc, char **argv, struct err *err)
+{
+    static const char step_flag[] = "--poolmark_step_ns=", patience_flag[] = "--poolmark_patience_ms=";
+    const char *step = take_flag(step_flag, argc, argv), *patience = take_flag(patience_flag, argc, argv);
+    double number;
+    int code = 0;
+    if (read_number(step_flag, step, STEP_NS_MAX, &number, &code, err))
+        speed_set_step_ns(number);
+    if (read_number(patience_flag, patience, PATIENCE_MS_MAX, &number, &code, err))
+        windows_set_patience_ns((int64_t)(number * (double)NS_PER_MS));
+    return code;
 }
 
 static int run(int argc, char **argv)
 {
-    const char *trace = take_trace(&argc, argv);
+    const char *trace = take_flag("--poolmark_trace=", &argc, argv);
     struct err err = {0};
     struct gb_suite *suite = NULL;
     struct bench_case *cases = NULL;
     struct gb_outcome outcome = {0};
     struct sleeper sleeper;
-    int code = gb_suite_new(&suite);
+    int code = read_speed_flags(&argc, argv, &err);
+    if (code == 0)
+        code = gb_suite_new(&suite);
     if (code == 0)
         code = workloads_register(suite, trace, &cases, &err);
     if (code < 0)
@@ -133,6 +184,8 @@ int main(int argc, char **argv)
         if (strcmp(argv[i], "--poolmark_list_workloads") == 0) {
             return print_workloads();
         }
+        if (strcmp(argv[i], "--poolmark_probe") == 0)
+            return print_probe();
         if (strcmp(argv[i], "--version") == 0) {
             const struct build_facts *facts = build_facts();
             printf("poolmark-bench %s (%s%s)\n", facts->version, facts->commit,

@@ -2,6 +2,7 @@
 // lifo, fifo, random, steady: one thread (or each of several) gets and puts its own objects, in different
 // orders of release. Inlined into one function a touch, so that the loop holds no decision that the pool
 // would pay for.
+#include "bench/windows.h"
 #include "bench/workload.h"
 
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
@@ -15,8 +16,10 @@ ALWAYS_INLINE void lifo(struct gb_state *state, const struct bench_case *bench, 
 {
     struct pool *pool = bench->pool;
     size_t bytes = bench->bytes;
+    struct windows windows;
+    windows_begin(&windows, state);
     int64_t n;
-    while ((n = gb_next_batch(state)) > 0) {
+    while ((n = windows_next(&windows)) > 0) {
         for (int64_t i = 0; i < n; i++) {
             void *object = pool_get(pool);
             if (__builtin_expect(!object, 0)) {
@@ -27,7 +30,7 @@ ALWAYS_INLINE void lifo(struct gb_state *state, const struct bench_case *bench, 
             pool_put(pool, object);
         }
     }
-    bench_report_ops(state, gb_iterations(state));
+    windows_report(&windows, gb_iterations(state));
 }
 
 // `next` picks the slot whose object is put and replaced by a new one; all slots are full before the clock
@@ -45,8 +48,10 @@ ALWAYS_INLINE void replace(struct gb_state *state, const struct bench_case *benc
             gb_skip(state, no_object);
     }
     uint64_t next = random ? bench_seed(state) : 0;
+    struct windows windows;
+    windows_begin(&windows, state);
     int64_t n;
-    while ((n = gb_next_batch(state)) > 0) {
+    while ((n = windows_next(&windows)) > 0) {
         for (int64_t i = 0; i < n; i++) {
             size_t at = (random ? bench_random(&next) : next++) % RING_OBJECTS;
             pool_put(pool, slots[at]);
@@ -61,7 +66,7 @@ ALWAYS_INLINE void replace(struct gb_state *state, const struct bench_case *benc
     for (size_t i = 0; i < RING_OBJECTS; i++)
         pool_put(pool, slots[i]);
     bench_unmap(slots, RING_OBJECTS * sizeof *slots);
-    bench_report_ops(state, gb_iterations(state));
+    windows_report(&windows, gb_iterations(state));
 }
 
 #define RUN(name, call)                                                                                      \
@@ -92,8 +97,10 @@ static void run_steady(struct gb_state *state, void *context)
     for (size_t i = 0; i < count; i += 2)
         slots[i] = pool_get(pool);
     uint64_t random = bench_seed(state);
+    struct windows windows;
+    windows_begin(&windows, state);
     int64_t n, gets = 0, got = 0;
-    while ((n = gb_next_batch(state)) > 0) {
+    while ((n = windows_next(&windows)) > 0) {
         for (int64_t i = 0; i < n; i++) {
             void **slot = &slots[bench_random(&random) % count];
             if (*slot) {
@@ -112,7 +119,7 @@ static void run_steady(struct gb_state *state, void *context)
     if (got != gets)
         gb_skip(state, no_object);
     // Half of the iterations are gets, as nearly as random goes: an operation is a get and a put.
-    bench_report_ops(state, (gb_iterations(state) + 1) / 2);
+    windows_report(&windows, (gb_iterations(state) + 1) / 2);
 }
 
 // `count`: iterations; 0 leaves them to the least time. The deepest takes long to set up, so it is set up

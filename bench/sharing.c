@@ -4,6 +4,7 @@
 // SHARING_WRITES of them for each get. Active: the pool gives neighbours to threads that get at the same
 // time. Passive: neighbours that one thread got were handed to several, which put them, and the pool gives
 // them out again.
+#include "bench/windows.h"
 #include "bench/workload.h"
 
 enum { SHARING_WRITES = 256, SHARING_WORD = 8 };
@@ -35,8 +36,10 @@ static void run_sharing(struct gb_state *state, void *context)
     void **handed = bench->shared;
     if (handed)
         pool_put(bench->pool, handed[gb_thread_index(state)]);
+    struct windows windows;
+    windows_begin(&windows, state);
     int64_t n;
-    while ((n = gb_next_batch(state)) > 0) {
+    while ((n = windows_next(&windows)) > 0) {
         for (int64_t i = 0; i < n; i++) {
             char *object = pool_get(bench->pool);
             if (!object) {
@@ -53,7 +56,7 @@ static void run_sharing(struct gb_state *state, void *context)
             pool_put(bench->pool, object);
         }
     }
-    bench_report_ops(state, gb_iterations(state) * SHARING_WRITES);
+    windows_report(&windows, gb_iterations(state) * SHARING_WRITES);
 }
 
 const struct workload sharing_workloads[] = {

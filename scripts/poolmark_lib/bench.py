@@ -3,7 +3,8 @@
 
 Each repetition of each benchmark is a process of its own, so that no run inherits another's heap and each has its own
 layout of memory; repetitions go round by round, each round in a random order. Every process's Google Benchmark JSON is
-kept, its allocator checked, and all of it joined to one record (results/README.md), bench.csv and bench.md.
+kept, its allocator checked, and all of it joined to one record (results/README.md), bench.csv and bench.md. A measurement
+that found too little at the processor's full speed is made again at the end of its round, while there is time.
 """
 import argparse
 import os
@@ -14,12 +15,13 @@ import time
 from pathlib import Path
 
 from poolmark_lib import bench_plan as plan
-from poolmark_lib import bench_report, bench_tables
+from poolmark_lib import bench_report, bench_tables, full_speed
 from poolmark_lib.bench_headlines import headlines
 from poolmark_lib.bench_plan import Bench
 from poolmark_lib.bench_results import Results
 from poolmark_lib.children import Children, Interrupted
 from poolmark_lib.errors import PoolmarkError, RecordError, UsageError
+from poolmark_lib.full_speed import Speed
 from poolmark_lib.options import count, span
 from poolmark_lib.paths import build_dir, for_people
 from poolmark_lib.quiet import OthersClock, busy_text
@@ -28,7 +30,7 @@ from poolmark_lib.record import Cell, Record
 PROGRAM = "poolmark-bench"
 TRACE = "trace.csv"
 RUN_TIMEOUT_S = 300.0
-DEFAULT_BUDGET_S = 600.0
+DEFAULT_BUDGET_S = 585.0  # with what comes before and after, ten minutes
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,7 +39,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                                                        "the regular expression finds")
     parser.add_argument("--repetitions", type=count(1, 1000), default=9, metavar="N", help="rounds (9; workloads that wait take fewer)")
     parser.add_argument("--min-time", type=span(1e-6, 3600), default=0.03, metavar="TIME", help="least time of one measurement (30ms)")
-    parser.add_argument("--budget", type=span(1, 1e7), metavar="TIME", help="end after this time with the rounds there are (10m; without "
+    parser.add_argument("--again", type=count(0, 1000), default=full_speed.AGAIN, metavar="N",
+                        help="measure again so often, if there is time, what found too little at the processor's full "
+                             f"speed ({full_speed.AGAIN})")
+    parser.add_argument("--budget", type=span(1, 1e7), metavar="TIME", help="end after this time with the rounds there are (585s; without "
                                                          "end with --full)")
     parser.add_argument("--seed", type=count(0, 2**53), metavar="N", help="seed of the order (drawn, and recorded)")
     parser.add_argument("--out", metavar="DIR", help="the run's folder (results/runs/ID)")
@@ -50,12 +55,12 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def bench_command(program: Path, bench: Bench, min_time_s: float, out: Path, number: int) -> list[str]:
+def bench_command(program: Path, bench: Bench, min_time_s: float, out: Path, number: int, speed: list[str]) -> list[str]:
     """Round `number` of the benchmark, its report to `out`; the first round of one that has a trace writes it beside."""
     # The library takes POSIX extended expressions; every character that could mean something is made not to.
     name = re.sub(r"([.\[\]{}()*+?^$|\\])", r"\\\1", bench.program_name)
     return [str(program), f"--benchmark_filter=^{name}$", f"--benchmark_min_time={min_time_s:g}",
-            f"--benchmark_out={out}", "--benchmark_out_format=json",
+            f"--benchmark_out={out}", "--benchmark_out_format=json", *speed,
             *([f"--poolmark_trace={out.with_name(TRACE)}"] if number == 1 and bench.workload in plan.TRACED else [])]
 
 
@@ -63,10 +68,12 @@ class Runner:
     """Runs the rounds of a plan into a record."""
 
     def __init__(self, record: Record, program: Path, benches: list[Bench], whole: list[Bench],
-                 min_time_s: float):
-        self.record, self.program, self.min_time_s = record, program, min_time_s
+                 min_time_s: float, speed: Speed, again: int):
+        self.record, self.program, self.min_time_s, self.speed, self.again = record, program, min_time_s, speed, again
         self.results = Results(benches, whole)
         self.cells: dict[str, Cell] = {}
+        self.missed: list[tuple[Bench, int]] = []  # measured in that round, but not at full speed
+        self.slower = 1.0  # than estimated
         self.others = OthersClock()
 
     def cell(self, bench: Bench) -> Cell:
@@ -82,38 +89,87 @@ class Runner:
         series.failures.append(text)
         self.cell(bench).anomaly(what, text)
 
-    def run_one(self, bench: Bench, number: int, children: Children) -> None:
-        cell = self.cell(bench)
-        report, log = cell.folder / f"{number}.json", cell.folder / f"{number}.log"
-        argv = bench_command(self.program, bench, self.min_time_s, report, number)
-        words = bench.contender.words()
-        cell.command([*(["env", *words] if words else []), for_people(self.program), *argv[1:]])
+    def measure(self, bench: Bench, argv: list[str], report: Path, children: Children) -> bench_report.Measured:
+        """One process. Its errors are the caller's to tell."""
+        log, words = report.with_suffix(".log"), bench.contender.words()
+        self.cell(bench).command([*(["env", *words] if words else []), for_people(self.program), *argv[1:]])
         child = children.start(bench.name, argv, log, env=bench.contender.environment())
         in_time = children.wait(child, RUN_TIMEOUT_S) is not None
         code = children.stop(child)
+        if not in_time:
+            raise PoolmarkError(f"did not end within {RUN_TIMEOUT_S:.0f} s")
+        if code < 0 or code == 2 or not report.is_file():
+            raise PoolmarkError(f"{child.how_it_ended()}: {child.last_lines(2)}")
+        measured = bench_report.read(report, bench)
+        self.speed.hear(measured)
+        log.unlink(missing_ok=True)
+        return measured
+
+    def attempt(self, bench: Bench, argv: list[str], report: Path, children: Children) -> bench_report.Measured | None:
+        """None, and what went wrong is told, when there is no figure."""
         try:
-            if not in_time:
-                raise PoolmarkError(f"did not end within {RUN_TIMEOUT_S:.0f} s")
-            if code < 0 or code == 2 or not report.is_file():
-                raise PoolmarkError(f"{child.how_it_ended()}: {child.last_lines(2)}")
-            self.results.series[bench.name].add(number, bench_report.read(report, bench))
-            cell.file(f"round_{number}", report)
-            if number == 1:
-                cell.file("trace", cell.folder / TRACE)
-            log.unlink(missing_ok=True)
+            return self.measure(bench, argv, report, children)
         except bench_report.NoFigure as error:
             self.failed(bench, "skipped", str(error))
         except RecordError as error:
             self.failed(bench, "report", str(error))
         except PoolmarkError as error:
             self.failed(bench, "process", str(error))
+        return None
 
-    def run_round(self, number: int, benches: list[Bench], children: Children, deadline: float) -> bool:
-        """False when the time was over before its end."""
+    def run_one(self, bench: Bench, number: int, children: Children) -> bool:
+        """False when there is a figure, but not of full speed."""
+        cell = self.cell(bench)
+        report = cell.folder / f"{number}.json"
+        argv = bench_command(self.program, bench, self.min_time_s, report, number, self.speed.flags())
+        measured = self.attempt(bench, argv, report, children)
+        if not measured:
+            return True
+        self.results.series[bench.name].add(number, measured)
+        cell.file(f"round_{number}", report)
+        if number == 1:
+            cell.file("trace", cell.folder / TRACE)
+        return not full_speed.missed(measured)
+
+    def run_again(self, bench: Bench, number: int, children: Children) -> bool:
+        """Measures for longer what was not measured at full speed, and keeps the better. False when it still is not."""
+        series = self.results.series[bench.name]
+        report = self.cell(bench).folder / f"{number}.json"
+        again = report.with_name(f"{number}-again.json")
+        argv = bench_command(self.program, bench, self.min_time_s * full_speed.LONGER, again, 0, self.speed.flags(True))
+        measured = self.attempt(bench, argv, again, children)
+        if not measured:
+            return True
+        if full_speed.better(series.measured[number], measured):
+            series.add(number, measured)
+            again.replace(report)
+        else:
+            again.unlink()
+        return not full_speed.missed(measured)
+
+    def make_good(self, missed: list[tuple[Bench, int]], children: Children, until: float) -> list[tuple[Bench, int]]:
+        """Those (and their rounds) that were not measured at full speed once more, while there is time: first those that
+        have the fewest rounds at full speed. Gives what is still missed."""
+        left = sorted(missed, key=lambda one: len(self.results.series[one[0].name].full()))
+        still = []
+        while left:
+            bench, number = left.pop(0)
+            if time.monotonic() + full_speed.PATIENCE_S + bench.estimate_s(self.min_time_s * full_speed.LONGER) > until:
+                return [*still, (bench, number), *left]
+            if not self.run_again(bench, number, children):
+                still.append((bench, number))
+        return still
+
+    def run_round(self, number: int, benches: list[Bench], children: Children, deadline: float, spare_s: float) -> bool:
+        """False when the time was over before its end. `spare_s`: what it may take for second attempts."""
+        began, missed = time.monotonic(), []
         for bench in benches:
             if time.monotonic() > deadline:
                 return False
-            self.run_one(bench, number, children)
+            if not self.run_one(bench, number, children):
+                missed.append((bench, number))
+        self.slower = (time.monotonic() - began) / sum(bench.estimate_s(self.min_time_s) for bench in benches)
+        self.missed += self.make_good(missed, children, time.monotonic() + spare_s) if self.again else missed
         self.write_cells()
         self.record.save()
         return True
@@ -126,19 +182,25 @@ class Runner:
             try:
                 for number, benches in enumerate(rounds, 1):
                     began = time.monotonic()
-                    estimate = sum(bench.estimate_s(self.min_time_s) for bench in benches)
-                    if number > 1 and began + estimate > deadline:
+                    if number > 1 and began + self.estimate_s(benches) > deadline:
                         self.out_of_time(number - 1, len(rounds), budget_s)
                         break
-                    if not self.run_round(number, benches, children, deadline):
+                    left_s = deadline - began - sum(self.estimate_s(later) for later in rounds[number - 1:])
+                    if not self.run_round(number, benches, children, deadline, max(0.0, left_s) / (len(rounds) - number + 1)):
                         self.out_of_time(number - 1, len(rounds), budget_s)
                         break
                     say(f"round {number} of {len(rounds)}: {len(benches)} runs in {time.monotonic() - began:.0f} s")
+                for _ in range(self.again - 1):
+                    self.missed = self.make_good(self.missed, children, deadline)
             except Interrupted as interrupted:
                 self.results.interrupted = True
                 self.record.anomaly("interrupted", f"{interrupted} in round {number} of {len(rounds)}")
                 return 128 + interrupted.number
         return 1 if any(series.failures for series in self.results.series.values()) else 0
+
+    def estimate_s(self, benches: list[Bench]) -> float:
+        """Of one round, without second attempts."""
+        return self.slower * sum(bench.estimate_s(self.min_time_s) for bench in benches)
 
     def out_of_time(self, done: int, asked: int, budget_s: float) -> None:
         text = f"{done} of {asked} whole rounds fit the budget of {budget_s:.0f} s"
@@ -148,6 +210,14 @@ class Runner:
     def write_cells(self) -> None:
         for name, cell in self.cells.items():
             self.results.series[name].write(cell)
+
+    def tell_slow(self) -> None:
+        found = [measured for series in self.results.series.values() for measured in series.measured.values()]
+        slow = sum(map(full_speed.missed, found))
+        if slow:
+            text = f"{slow} of {len(found)} measurements found too little at the processor's full speed; those times are longer"
+            self.record.anomaly("slow", text)
+            say(text)
 
     def tell_noise(self) -> float | None:
         percent = self.others.percent()
@@ -160,6 +230,7 @@ class Runner:
     def close(self, code: int) -> str:
         self.write_cells()
         percent = self.tell_noise()
+        self.tell_slow()
         for name, series in self.results.series.items():
             cell = self.cell(series.bench)
             cell.data["status"] = "failed" if series.failures else "complete" if series.of() else "incomplete"
@@ -169,7 +240,7 @@ class Runner:
             status = "incomplete"
         self.record.data["status"] = status
         self.record.data["summary"] = {
-            "others_cpu_percent": percent,
+            "others_cpu_percent": percent, "step_ns": self.speed.step_ns or None,
             "headlines": [{"name": one.name, "median": one.value.median, "q1": one.value.q1, "q3": one.value.q3,
                            "unit": one.unit, "aim": one.target} for one in headlines(self.results) if one.value]}
         bench_tables.write(self.results, self.record.folder, self.record.data)
@@ -177,11 +248,11 @@ class Runner:
         return status
 
 
-def dry_run(program: Path, rounds: list[list[Bench]], min_time_s: float) -> None:
+def dry_run(program: Path, rounds: list[list[Bench]], min_time_s: float, speed: list[str]) -> None:
     for number, benches in enumerate(rounds, 1):
         for bench in benches:
             argv = bench_command(Path(for_people(program)), bench, min_time_s,
-                                 Path("cells") / f"{bench.name}.1" / f"{number}.json", number)
+                                 Path("cells") / f"{bench.name}.1" / f"{number}.json", number, speed)
             print(" ".join([*bench.contender.words(), *argv]))
     total = sum(bench.estimate_s(min_time_s) for benches in rounds for bench in benches)
     say(f"{sum(map(len, rounds))} runs in {len(rounds)} rounds, about {total:.0f} s")
@@ -201,11 +272,12 @@ def run(args) -> int:
         print("\n".join(bench.name for bench in benches))
         return 0
     rounds = plan.rounds(benches, repetitions, seed)
+    speed = Speed(full_speed.ask(program))
     if args.dry_run:
-        dry_run(program, rounds, min_time_s)
+        dry_run(program, rounds, min_time_s, speed.flags())
         return 0
     config = {"selection": "full" if args.full else "default", "filter": args.filter, "repetitions": repetitions,
-              "min_time_s": min_time_s, "budget_s": None if budget_s >= 1e9 else budget_s,
+              "min_time_s": min_time_s, "windows": "full speed" if speed.step_ns else "any", "budget_s": None if budget_s >= 1e9 else budget_s,
               "contenders": sorted({bench.contender.name for bench in benches})}
     record = Record.create("bench", suite="full" if args.full else "default", folder=args.out, config=config, seed=seed,
                            build=program.parent)
@@ -213,7 +285,7 @@ def run(args) -> int:
         record.anomaly("allocator", text)
         say(text)
     say(f"{len(benches)} benchmarks, {sum(map(len, rounds))} runs, into {for_people(record.folder)}")
-    runner, code, status = Runner(record, program, benches, plan.select(every, args.full, None), min_time_s), 130, "incomplete"
+    runner, code, status = Runner(record, program, benches, plan.select(every, args.full, None), min_time_s, speed, args.again), 130, "incomplete"
     try:
         code = runner.run(rounds, budget_s)
     finally:

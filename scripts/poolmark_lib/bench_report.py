@@ -31,6 +31,8 @@ def unit_of(counter: str) -> tuple[str, str]:
     """(unit, which way is good) of a counter, by its name."""
     if counter in ("longest_ns", "p99_999_ns", "longest_put_ns", "longest_sweep_ns", "longest_expansion_ns"):
         return "ns", "none"  # one or two values of a run decide it: for reading, not for a verdict
+    if counter.startswith("any_speed_") or counter == "step_ns":
+        return "ns", "none"  # what the host did to it; for reading as well
     if counter.endswith("_ns"):
         return "ns", "lower"
     if counter in ("live_bytes", "huge_bytes"):

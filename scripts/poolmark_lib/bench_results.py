@@ -3,11 +3,13 @@
 from dataclasses import dataclass, field
 
 from poolmark_lib import bench_statistics as statistics
+from poolmark_lib import full_speed
 from poolmark_lib.bench_plan import ALLOCATORS, Bench
 from poolmark_lib.bench_report import Measured, unit_of
 from poolmark_lib.record import Cell
 
 TIME = "time"
+LEAST_FULL = 3  # rounds at full speed that count alone
 
 
 @dataclass
@@ -17,20 +19,30 @@ class Series:
     bench: Bench
     values: dict[str, dict[int, float]] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
+    measured: dict[int, Measured] = field(default_factory=dict)  # by round
 
     def add(self, number: int, measured: Measured) -> None:
+        """Takes the place of what that round gave before."""
+        self.measured[number] = measured
         for metric, value in {TIME: measured.time_ns, **measured.counters}.items():
             self.values.setdefault(metric, {})[number] = value
 
+    def full(self) -> set[int]:
+        """The rounds that were measured at the processor's full speed."""
+        return {number for number, measured in self.measured.items() if not full_speed.missed(measured)}
+
     def of(self, metric: str = TIME) -> dict[int, float]:
-        return self.values.get(metric, {})
+        """By round: of those at full speed, when there are enough of them; else of all."""
+        found, full = self.values.get(metric, {}), self.full()
+        return {number: value for number, value in found.items() if number in full or len(full) < LEAST_FULL}
 
     def spread(self, metric: str = TIME) -> statistics.Spread | None:
         return statistics.spread(self.of(metric).values())
 
     def write(self, cell: Cell) -> None:
-        """Medians as values, all rounds as samples."""
-        for metric, values in self.values.items():
+        """Medians as values, the rounds that count as samples."""
+        for metric in self.values:
+            values = self.of(metric)
             unit, better = ("ns", "lower") if metric == TIME else unit_of(metric)
             samples = [values[number] for number in sorted(values)]
             cell.metric(metric, statistics.spread(samples).median, unit, better, samples)

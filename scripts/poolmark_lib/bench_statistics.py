@@ -38,11 +38,17 @@ def spread(samples) -> Spread | None:
                   ordered[0], ordered[-1])
 
 
+SHARED_ROUNDS = 3
+
+
 def paired(ours: dict[int, float], theirs: dict[int, float], operation) -> Spread | None:
     """Spread of operation(our value, their value) over the rounds that have both: what drifts from round to round
-    drifts in both. None when no round has both."""
-    return spread(value for number in sorted(ours.keys() & theirs.keys())
-                  if (value := operation(ours[number], theirs[number])) is not None)
+    drifts in both. Of fewer than three such rounds over all pairs of values. None when either has none."""
+    shared = sorted(ours.keys() & theirs.keys())
+    pairs = [(ours[number], theirs[number]) for number in shared]
+    if len(shared) < SHARED_ROUNDS:
+        pairs = [(our, their) for our in ours.values() for their in theirs.values()]
+    return spread(value for our, their in pairs if (value := operation(our, their)) is not None)
 
 
 def ratio(ours: dict[int, float], theirs: dict[int, float]) -> Spread | None:

@@ -4,16 +4,12 @@ program and of small ones that misbehave."""
 import csv
 import json
 import os
-import signal
 import subprocess
-import sys
-import textwrap
-import time
 
 import pytest
-from conftest import ROOT
+from bench_told import anomalies
 
-from poolmark_lib import bench_headlines, bench_plan, bench_report, bench_tables, quiet
+from poolmark_lib import bench_headlines, bench_plan, bench_report, bench_tables, full_speed, quiet
 from poolmark_lib import bench_statistics as statistics
 from poolmark_lib.bench_plan import Bench, Contender
 from poolmark_lib.bench_report import Measured, NoFigure
@@ -29,19 +25,6 @@ needs_program = pytest.mark.skipif(not os.access(PROGRAM, os.X_OK), reason="pool
 def bench_of(text, contender=None):
     workload, strategy, size, threads, in_name = bench_plan.parse_name(text)
     return Bench(workload, contender or Contender(strategy, strategy), size, threads, in_name)
-
-
-def told(data):
-    """Anomalies but for a busy host, which a test machine often is."""
-    return [one for one in data["anomalies"] if one["what"] != "busy"]
-
-
-def anomalies(data):
-    return [one["what"] for one in told(data)]
-
-
-def texts(data):
-    return [one["text"] for one in told(data)]
 
 
 # Statistics.
@@ -66,8 +49,13 @@ def test_ratios_are_taken_within_rounds():
     found = statistics.ratio(ours, theirs)  # the third round was slow for both
     assert (found.count, found.median, found.low, found.high) == (3, 0.5, 0.5, 0.5)
     assert statistics.difference({1: 5.0, 2: 7.0}, {1: 4.0, 2: 4.0}).median == 2
-    assert statistics.ratio({1: 1.0}, {2: 1.0}) is None
+    assert statistics.ratio({1: 1.0}, {}) is None
     assert statistics.ratio({1: 1.0}, {1: 0.0}) is None
+
+
+def test_with_fewer_than_three_shared_rounds_all_pairs_count():
+    found = statistics.ratio({1: 2.0, 2: 4.0}, {2: 4.0, 3: 8.0})
+    assert (found.count, found.low, found.median, found.high) == (4, 0.25, 0.5, 1.0)
 
 
 def test_time_of_others_is_what_is_neither_ours_nor_idle(monkeypatch):
@@ -228,6 +216,20 @@ def test_headlines_of_known_figures():
     assert found["remote_1_1: slab / fastest allocator"].value is None
 
 
+def test_rounds_at_full_speed_count_alone_when_there_are_three():
+    slow, full = {"at_full_speed": 0.0, "full_speed_share": 0.0}, {"at_full_speed": 1.0, "full_speed_share": 0.5}
+    results = results_of({"lifo/slab/3072": {"time": [4.0]}})
+    series = results.series["lifo/slab/3072"]
+    for number, (time_ns, counters) in enumerate([(9.0, slow), (4.0, full), (8.0, slow), (4.2, full)], 1):
+        series.add(number, Measured(time_ns, counters))
+    assert series.of() == {1: 9.0, 2: 4.0, 3: 8.0, 4: 4.2}
+    series.add(5, Measured(4.4, full))
+    assert series.of() == {2: 4.0, 4: 4.2, 5: 4.4} and series.spread().median == 4.2
+    assert full_speed.better(Measured(1.0, slow), Measured(2.0, full))
+    assert not full_speed.better(Measured(1.0, full), Measured(2.0, full))
+    assert not full_speed.missed(Measured(1.0, {}))  # a workload that does not ask for it
+
+
 def test_the_table_has_median_quartiles_and_both_ratios():
     results = results_of({"lifo/null/64": {"time": [2.0, 2.0, 2.0]}, "lifo/malloc/64": {"time": [20.0, 19.0, 21.0]},
                           "lifo/sync/64": {"time": [5.0, 4.0, 6.0]}})
@@ -270,7 +272,7 @@ def test_an_interrupted_run_has_no_headlines():
 def test_a_small_run_end_to_end(poolmark, tmp_path):
     out = tmp_path / "run"
     done = poolmark("bench", "--build", build_dir(), "--filter", "^lifo/(null|malloc|glibc-tuned|tcmalloc|expand)/64$",
-                    "--repetitions", "2", "--min-time", "1ms", "--seed", "7", "--out", out)
+                    "--repetitions", "2", "--min-time", "1ms", "--seed", "7", "--again", "0", "--out", out)
     assert done.returncode == 0, done.stderr
     assert "lifo/64" in done.stdout and "tcmalloc" in done.stdout and "not measured" not in done.stdout
     data = json.loads((out / "run.json").read_text())
@@ -284,6 +286,10 @@ def test_a_small_run_end_to_end(poolmark, tmp_path):
     assert cell["metrics"]["time"]["unit"] == "ns" and cell["metrics"]["time"]["better"] == "lower"
     assert cell["metrics"]["time"]["value"] > 0
     assert len(cell["commands"]) == 2 and cell["commands"][0][:2] == ["env", "LD_PRELOAD=libtcmalloc.so.4"]
+    assert any(word.startswith("--poolmark_step_ns=0.") for word in cell["commands"][0])
+    assert data["config"]["windows"] == "full speed" and 0 < data["summary"]["step_ns"] < 10
+    metrics = cell["metrics"]
+    assert 0 <= metrics["full_speed_share"]["value"] <= 1 and metrics["any_speed_ns"]["better"] == "none"
     report = json.loads((out / cell["files"]["round_2"]).read_text())
     assert report["context"]["allocator"] == "tcmalloc"
     assert not list(out.rglob("*.log"))
@@ -299,7 +305,7 @@ def test_a_small_run_end_to_end(poolmark, tmp_path):
 def test_grow_leaves_a_trace_of_its_first_round(poolmark, tmp_path):
     out = tmp_path / "run"
     done = poolmark("bench", "--build", build_dir(), "--filter", "^grow/(fixed|expand-inline)/3072$",
-                    "--repetitions", "2", "--seed", "7", "--out", out)
+                    "--repetitions", "2", "--seed", "7", "--again", "0", "--out", out)
     assert done.returncode == 0, done.stderr
     for cell in json.loads((out / "run.json").read_text())["cells"]:
         with open(out / cell["files"]["trace"], newline="") as file:
@@ -358,6 +364,11 @@ def test_the_program_says_what_it_has(tmp_path):
     assert set(bench_plan.FEWER_REPETITIONS) | set(bench_plan.RUN_S) <= set(workloads)
     done = bench_program("--help")
     assert done.returncode == 0 and "--benchmark_filter" in done.stdout
+    assert 0 < float(bench_program("--poolmark_probe").stdout) < 10
+    for flag in ("--poolmark_step_ns=", "--poolmark_patience_ms="):
+        for value in ("", "0", "-1", "fast", "1e9", "1x", "nan"):
+            done = bench_program(flag + value)
+            assert done.returncode == 2 and done.stderr.startswith(f"poolmark-bench: {flag}'{value}': it takes a number")
     done = bench_program("--benchmark_flavour=sweet")
     assert done.returncode == 2
     assert done.stderr == ("poolmark-bench: '--benchmark_flavour=sweet' is not an option, or has a value that it does not "
@@ -373,124 +384,3 @@ def test_each_contender_runs_on_its_own_allocator(tmp_path, contender):
                          **contender.environment())
     assert done.returncode == 0, done.stderr
     assert bench_report.read(out, bench).time_ns > 0
-
-
-# Whole runs of programs that misbehave.
-
-FAKE = """\
-#!{python}
-import json, os, sys, time
-flags = dict(word.lstrip("-").split("=", 1) for word in sys.argv[1:] if "=" in word)
-if "--benchmark_list_tests" in sys.argv:
-    print("lifo/null/64\\nlifo/malloc/64\\nlifo/bad/64")
-    sys.exit(0)
-name = flags["benchmark_filter"].strip("^$")
-out = flags["benchmark_out"]
-number = int(os.path.basename(out).split(".")[0])
-preload = os.path.basename(os.environ.get("LD_PRELOAD", ""))
-allocator = preload.split(".")[0].removeprefix("lib") or "glibc"
-one = {{"name": name, "per_op": 1e-9 * number}}
-data = {{"context": {{"allocator": allocator, "glibc_tunables": os.environ.get("GLIBC_TUNABLES", "")}},
-         "benchmarks": [one]}}
-def write(text):
-    with open(out, "w") as file:
-        file.write(text)
-{body}
-write(json.dumps(data))
-"""
-
-
-@pytest.fixture
-def fake(tmp_path):
-    """Makes a build folder with a poolmark-bench whose runs do `body`; gives the folder."""
-
-    def make(body=""):
-        folder = tmp_path / "build"
-        folder.mkdir()
-        program = folder / "poolmark-bench"
-        program.write_text(FAKE.format(python=sys.executable, body=textwrap.dedent(body)))
-        program.chmod(0o755)
-        return folder
-
-    return make
-
-
-def run_fake(poolmark, folder, out, *words):
-    done = poolmark("bench", "--build", folder, "--out", out, "--filter", "/(null|malloc|bad)/", "--seed", "1", *words)
-    return done, json.loads((out / "run.json").read_text())
-
-
-def statuses(data):
-    return {cell["id"]: cell["status"] for cell in data["cells"]}
-
-
-@pytest.mark.parametrize("body, what, named", [
-    ("""
-     if name == "lifo/bad/64":
-         one.update(error_occurred=True, error_message="a get gave no object")
-     """, "skipped", "lifo/bad/64: a get gave no object"),
-    ("""
-     if name == "lifo/bad/64":
-         write('{"context": {')
-         sys.exit(0)
-     """, "report", "cells/lifo/bad/64.1/1.json: is not JSON"),
-    ("""
-     if name == "lifo/bad/64":
-         print("no such strategy", file=sys.stderr)
-         sys.exit(2)
-     """, "process", "ended with exit code 2: no such strategy"),
-    ("""
-     if name == "lifo/bad/64":
-         os.kill(os.getpid(), 11)
-     """, "process", "was ended by SIGSEGV"),
-    ("""
-     if name == "lifo/bad/64":
-         data["context"]["allocator"] = "jemalloc"
-     """, "report", "context.allocator: is 'jemalloc'; lifo/bad/64 asked for 'glibc'"),
-])
-def test_one_that_fails_is_named_and_the_others_are_kept(poolmark, tmp_path, fake, body, what, named):
-    done, data = run_fake(poolmark, fake(body), tmp_path / "run", "--repetitions", "2")
-    assert done.returncode == 1
-    assert named in done.stderr
-    assert data["status"] == "incomplete"
-    assert statuses(data) == {"lifo/null/64.1": "complete", "lifo/malloc/64.1": "complete", "lifo/bad/64.1": "failed"}
-    assert anomalies(data) == [what]
-    assert named in texts(data)[0]
-    values = {cell["id"]: cell["metrics"].get("time", {}).get("samples") for cell in data["cells"]}
-    assert values["lifo/null/64.1"] == pytest.approx([1, 2])
-    assert not values["lifo/bad/64.1"]
-    assert poolmark("verify", tmp_path / "run").returncode == 0
-
-
-def test_the_budget_ends_a_run_between_rounds(poolmark, tmp_path, fake):
-    done, data = run_fake(poolmark, fake("time.sleep(1.2)"), tmp_path / "run", "--repetitions", "3", "--budget", "3s")
-    assert done.returncode == 0, done.stderr
-    assert anomalies(data) == ["budget"]
-    assert "of 3 whole rounds fit the budget" in texts(data)[0]
-    assert all(len(cell["metrics"].get("time", {}).get("samples", [])) < 3 for cell in data["cells"])
-
-
-def test_an_interrupted_run_keeps_what_it_measured(tmp_path, fake):
-    folder, out = fake("""
-        if number == 2:
-            open(os.path.join(os.path.dirname(sys.argv[0]), "second"), "w").close()
-            time.sleep(600)
-        """), tmp_path / "run"
-    process = subprocess.Popen(
-        [str(ROOT / "scripts" / "poolmark"), "bench", "--build", str(folder), "--out", str(out), "--filter",
-         "/(null|malloc|bad)/", "--repetitions", "2"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    try:
-        deadline = time.monotonic() + 120
-        while not (folder / "second").exists() and process.poll() is None:
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-        process.send_signal(signal.SIGINT)
-        stdout, stderr = process.communicate(timeout=120)
-    finally:
-        process.kill()
-    assert process.returncode == 130, stderr
-    data = json.loads((out / "run.json").read_text())
-    assert data["status"] == "incomplete"
-    assert anomalies(data) == ["interrupted"]
-    assert all(cell["metrics"]["time"]["samples"] == pytest.approx([1]) for cell in data["cells"])
-    assert "lifo/64" in stdout

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the micro-benchmarks know of the processor's full speed: bench/speed.h says what that is.
+
+One process may live in a slow spell alone, so the fastest that any process of a run saw is told to those that follow. What
+found too little at full speed is measured again, for longer, while there is time.
+"""
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from poolmark_lib.bench_report import Measured
+from poolmark_lib.errors import PoolmarkError
+from poolmark_lib.paths import for_people
+
+AGAIN = 3          # more attempts at most
+LONGER = 4         # times the least time of the first attempt
+PATIENCE_S = 1.0   # that those may wait for full speed
+SHARE = "full_speed_share"
+FULL = "at_full_speed"
+STEP = "step_ns"
+
+
+def missed(measured: Measured) -> bool:
+    """It tells of full speed, and is not all of it."""
+    return measured.counters.get(FULL, 1.0) < 1.0
+
+
+def better(old: Measured, new: Measured) -> bool:
+    def rank(measured: Measured) -> tuple[float, float]:
+        return measured.counters.get(FULL, 1.0), measured.counters.get(SHARE, 1.0)
+
+    return rank(new) > rank(old)
+
+
+def ask(program: Path) -> float:
+    """Nanoseconds of one addition, measured for a second; 0 of a program that does not know (older builds)."""
+    try:
+        done = subprocess.run([str(program), "--poolmark_probe"], capture_output=True, text=True, timeout=60, check=False)
+        return max(0.0, float(done.stdout)) if done.returncode == 0 else 0.0
+    except ValueError:
+        return 0.0
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise PoolmarkError(f"{for_people(program)} --poolmark_probe: {error}") from error
+
+
+@dataclass
+class Speed:
+    """What is known; 0 when nothing is."""
+
+    step_ns: float
+
+    def flags(self, again: bool = False) -> list[str]:
+        if not self.step_ns:
+            return []
+        return [f"--poolmark_step_ns={self.step_ns:.6f}",
+                *([f"--poolmark_patience_ms={PATIENCE_S * 1e3:g}"] if again else [])]
+
+    def hear(self, measured: Measured) -> None:
+        step_ns = measured.counters.get(STEP, 0.0)
+        if self.step_ns and step_ns > 0:
+            self.step_ns = min(self.step_ns, step_ns)

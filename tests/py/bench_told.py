@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a benchmark run tells, as far as a test may expect it."""
+
+
+def told(data):
+    """Anomalies but for a busy or slow host, which a test machine often is."""
+    return [one for one in data["anomalies"] if one["what"] not in ("busy", "slow")]
+
+
+def anomalies(data):
+    return [one["what"] for one in told(data)]
+
+
+def texts(data):
+    return [one["text"] for one in told(data)]

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+// What counts of a loop in windows, by rule and in runs of a benchmark; and what a probe makes of what it is
+// told is full speed. How fast this processor is, no test asks.
+#include "bench/speed.h"
+#include "bench/windows.h"
+#include "tests/gbench_run.h"
+
+#include <math.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+// No processor is as fast as that, so that no probe is at full speed.
+#define NEVER_NS 1e-5
+
+static void a_faster_probe_corrects_what_was_told(void **state)
+{
+    (void)state;
+    speed_set_step_ns(0);
+    assert_true(speed_step_ns() == 0);
+    assert_true(speed_is_full()); // the first is the fastest so far
+    double first = speed_step_ns();
+    assert_true(first > 0 && first < 1e3);
+    speed_set_step_ns(1e6);
+    assert_true(fabs(speed_step_ns() - 1e6) < 1e-3);
+    assert_true(speed_is_full());
+    assert_true(speed_step_ns() < 1e3);
+    speed_set_step_ns(0);
+    speed_learn(1000000);
+    assert_true(speed_step_ns() > 0 && speed_step_ns() < 1e3);
+}
+
+static void waiting_for_a_speed_that_never_comes_ends(void **state)
+{
+    (void)state;
+    cpu_set_t before, after;
+    assert_int_equal(sched_getaffinity(0, sizeof before, &before), 0);
+    speed_set_step_ns(NEVER_NS);
+    assert_false(speed_is_full());
+    assert_false(speed_await(5000000)); // long enough to try other processors
+    assert_true(fabs(speed_step_ns() - NEVER_NS) < 1e-9);
+    assert_int_equal(sched_getaffinity(0, sizeof after, &after), 0);
+    assert_true(CPU_EQUAL(&before, &after));
+    speed_set_step_ns(0);
+}
+
+static struct windows_sum chosen_of(int full, int whole, int preempted)
+{
+    struct windows windows = {0};
+    for (int i = 0; i < full; i++)
+        windows_count(&windows, 10, 100, false, true);
+    for (int i = 0; i < whole; i++)
+        windows_count(&windows, 10, 200, false, false);
+    for (int i = 0; i < preempted; i++)
+        windows_count(&windows, 10, 5000, true, i % 2 == 0);
+    return windows_chosen(&windows);
+}
+
+static void windows_at_full_speed_count_alone_when_they_are_enough(void **state)
+{
+    (void)state;
+    struct windows_sum sum = chosen_of(WINDOWS_LEAST, 1000, 3);
+    assert_int_equal(sum.windows, WINDOWS_LEAST);
+    assert_int_equal(sum.iterations, 10 * WINDOWS_LEAST);
+    assert_int_equal(sum.ns, 100 * WINDOWS_LEAST);
+    sum = chosen_of(1, 3, 0); // a quarter of all
+    assert_int_equal(sum.ns, 100);
+    sum = chosen_of(1, 4, 0); // less, and too few
+    assert_int_equal(sum.ns, 100 + 4 * 200);
+    sum = chosen_of(WINDOWS_LEAST - 1, 1000, 0);
+    assert_int_equal(sum.windows, WINDOWS_LEAST - 1 + 1000);
+}
+
+static void preempted_windows_count_only_when_there_are_no_others(void **state)
+{
+    (void)state;
+    struct windows_sum sum = chosen_of(0, 5, 5);
+    assert_int_equal(sum.windows, 5);
+    assert_int_equal(sum.ns, 5 * 200);
+    sum = chosen_of(0, 0, 5);
+    assert_int_equal(sum.windows, 5);
+    assert_int_equal(sum.ns, 5 * 5000);
+    sum = chosen_of(0, 0, 0);
+    assert_int_equal(sum.windows, 0);
+}
+
+enum { OPS_EACH = 8 };
+
+static void run_in_windows(struct gb_state *state, void *context)
+{
+    struct gbench_seen *seen = context;
+    struct windows windows;
+    windows_begin(&windows, state);
+    volatile uint64_t work = 0;
+    int64_t n;
+    while ((n = windows_next(&windows)) > 0) {
+        for (int64_t i = 0; i < n * OPS_EACH; i++)
+            work = work + 1;
+        seen->iterations += n;
+    }
+    assert_int_equal(windows.all.iterations, gb_iterations_all(state));
+    assert_true(windows.all.windows >= 1);
+    assert_true(windows.full.windows <= windows.whole.windows &&
+                windows.whole.windows <= windows.all.windows);
+    windows_report(&windows, gb_iterations(state) * OPS_EACH);
+}
+
+static void check_run(int threads, bool never)
+{
+    struct gbench_seen seen = {0};
+    struct gb_spec spec = {.name = "windows",
+                           .run = run_in_windows,
+                           .context = &seen,
+                           .iterations = 100000,
+                           .batch = 64,
+                           .clock = threads > 1 ? GB_CLOCK_WALL : GB_CLOCK_CPU};
+    if (threads > 1)
+        spec.threads[spec.thread_count++] = threads;
+    struct gb_outcome outcome;
+    json_t *document, *found = gbench_report(&spec, 1, NULL, &outcome, &document);
+    assert_int_equal(seen.iterations, 100000 * threads);
+    double per_op_ns = gbench_number_at(found, 0, "per_op") * 1e9,
+           any = gbench_number_at(found, 0, "any_speed_ns");
+    double share = gbench_number_at(found, 0, "full_speed_share");
+    assert_true(per_op_ns > 0 && any > 0 && share >= 0 && share <= 1);
+    if (never) {
+        assert_true(share == 0);
+        assert_true(gbench_number_at(found, 0, "at_full_speed") == 0);
+        assert_true(fabs(gbench_number_at(found, 0, "step_ns") - NEVER_NS) < 1e-9);
+    }
+    json_decref(document);
+}
+
+static void every_iteration_is_in_a_window(void **state)
+{
+    (void)state;
+    windows_set_patience_ns(2000000);
+    speed_set_step_ns(0);
+    check_run(1, false);
+    check_run(2, false);
+}
+
+static void a_run_that_finds_no_full_speed_has_a_figure_and_says_so(void **state)
+{
+    (void)state;
+    speed_set_step_ns(NEVER_NS);
+    windows_set_patience_ns(2000000);
+    check_run(1, true);
+    windows_set_patience_ns(2000000);
+    check_run(2, true);
+    check_run(16, true); // more than processors, mostly; and no patience left
+    speed_set_step_ns(0);
+}
+
+static void skip_in_a_window(struct gb_state *state, void *context)
+{
+    (void)context;
+    struct windows windows;
+    windows_begin(&windows, state);
+    while (windows_next(&windows) > 0)
+        gb_skip(state, "no more");
+    windows_report(&windows, gb_iterations(state));
+}
+
+static void a_run_that_is_skipped_in_a_window_ends(void **state)
+{
+    (void)state;
+    struct gb_spec spec = {.name = "windows", .run = skip_in_a_window, .threads = {2}, .thread_count = 1};
+    struct gb_outcome outcome;
+    json_t *document, *found = gbench_report(&spec, 1, NULL, &outcome, &document);
+    assert_int_equal(outcome.failed, 1);
+    assert_string_equal(json_string_value(json_object_get(json_array_get(found, 0), "error_message")),
+                        "no more");
+    json_decref(document);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_faster_probe_corrects_what_was_told),
+        cmocka_unit_test(waiting_for_a_speed_that_never_comes_ends),
+        cmocka_unit_test(windows_at_full_speed_count_alone_when_they_are_enough),
+        cmocka_unit_test(preempted_windows_count_only_when_there_are_no_others),
+        cmocka_unit_test(every_iteration_is_in_a_window),
+        cmocka_unit_test(a_run_that_finds_no_full_speed_has_a_figure_and_says_so),
+        cmocka_unit_test(a_run_that_is_skipped_in_a_window_ends),
+    };
+    return cmocka_run_group_tests_name("windows", tests, NULL, NULL);
+}
