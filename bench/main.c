@@ -68,20 +68,16 @@ static void add_context(void)
 
 static void print_help(void)
 {
-    printf(
-        "usage: poolmark-bench [--poolmark_list_workloads] [--poolmark_trace=FILE] [--poolmark_step_ns=NS]\n"
-        "                      [--poolmark_patience_ms=MS] [--version] [Google Benchmark's flags]\n"
-        "       poolmark-bench --poolmark_probe\n"
-        "Benchmarks are named WORKLOAD/STRATEGY/BYTES[/threads:N]; --benchmark_filter=RE picks some,\n"
-        "--benchmark_list_tests lists them. `grow` writes what each get cost to FILE. Run under "
-        "LD_PRELOAD to measure another allocator.\n"
-        "What counts is what ran at the processor's full speed. --poolmark_probe measures that for a "
-        "second,\n"
-        "as nanoseconds of one addition; --poolmark_step_ns tells it to a process, which otherwise goes by "
-        "the\n"
-        "fastest that it sees itself, and waits for it for 200 ms at most, or what --poolmark_patience_ms "
-        "says.\n"
-        "Google Benchmark's flags:\n");
+    printf("usage: poolmark-bench [--poolmark_list_workloads] [--poolmark_trace=FILE]\n"
+           "                      [--poolmark_step_ns=NS] [--poolmark_patience_ms=MS] [--poolmark_probe]\n"
+           "                      [--version] [Google Benchmark's flags]\n"
+           "Benchmarks are named WORKLOAD/STRATEGY/BYTES[/threads:N]; --benchmark_filter=RE picks some,\n"
+           "--benchmark_list_tests lists them. `grow` writes what each get cost to FILE. Run under\n"
+           "LD_PRELOAD to measure another allocator.\n"
+           "What counts is what ran at the processor's full speed (docs/benchmarks.md): by the fastest that\n"
+           "the process sees, or by NS, what one addition takes, as --poolmark_probe measures it. It waits\n"
+           "for full speed, MS milliseconds in all (200).\n"
+           "Google Benchmark's flags:\n");
     fflush(stdout);
 }
 

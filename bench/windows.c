@@ -158,10 +158,11 @@ static void open_window(struct windows *windows, int64_t batch)
 int64_t windows_next(struct windows *windows)
 {
     struct gb_state *state = windows->state;
+    bool done = gb_iterations(state) == gb_iterations_all(state);
     // Before the library is asked for a batch after the last: it would let the thread wait for the others.
-    if (windows->open && (--windows->left == 0 || gb_iterations(state) == gb_iterations_all(state)))
+    if (windows->open && (--windows->left == 0 || done))
         close_window(windows);
-    if (!windows->open && windows->all.windows > 0 && gb_iterations(state) == gb_iterations_all(state))
+    if (done) // nobody needs to wait for this thread any more
         atomic_store_explicit(&seen[gb_thread_index(state)].slow, false, memory_order_relaxed);
     int64_t batch = gb_next_batch(state);
     if (batch > 0 && !windows->open)
@@ -210,6 +211,8 @@ void windows_report(const struct windows *windows, int64_t ops)
     gb_set_counter(state, "per_op", seconds_each(&chosen, ops_each), GB_COUNTER_AVG_THREADS);
     gb_set_counter(state, "any_speed_ns", seconds_each(&windows->all, ops_each) * 1e9,
                    GB_COUNTER_AVG_THREADS);
+    if (takes_turns(windows))
+        return;
     gb_set_counter(state, "full_speed_share", full_share(windows), GB_COUNTER_AVG_THREADS);
     gb_set_counter(state, "at_full_speed", windows_enough(windows), GB_COUNTER_AVG_THREADS);
     gb_set_counter(state, "step_ns", speed_step_ns(), GB_COUNTER_AVG_THREADS);

@@ -248,11 +248,11 @@ class Runner:
         return status
 
 
-def dry_run(program: Path, rounds: list[list[Bench]], min_time_s: float, speed: list[str]) -> None:
+def dry_run(program: Path, rounds: list[list[Bench]], min_time_s: float) -> None:
     for number, benches in enumerate(rounds, 1):
         for bench in benches:
             argv = bench_command(Path(for_people(program)), bench, min_time_s,
-                                 Path("cells") / f"{bench.name}.1" / f"{number}.json", number, speed)
+                                 Path("cells") / f"{bench.name}.1" / f"{number}.json", number, [])
             print(" ".join([*bench.contender.words(), *argv]))
     total = sum(bench.estimate_s(min_time_s) for benches in rounds for bench in benches)
     say(f"{sum(map(len, rounds))} runs in {len(rounds)} rounds, about {total:.0f} s")
@@ -272,10 +272,10 @@ def run(args) -> int:
         print("\n".join(bench.name for bench in benches))
         return 0
     rounds = plan.rounds(benches, repetitions, seed)
-    speed = Speed(full_speed.ask(program))
     if args.dry_run:
-        dry_run(program, rounds, min_time_s, speed.flags())
+        dry_run(program, rounds, min_time_s)
         return 0
+    speed = Speed(full_speed.ask(program))
     config = {"selection": "full" if args.full else "default", "filter": args.filter, "repetitions": repetitions,
               "min_time_s": min_time_s, "windows": "full speed" if speed.step_ns else "any", "budget_s": None if budget_s >= 1e9 else budget_s,
               "contenders": sorted({bench.contender.name for bench in benches})}

@@ -48,11 +48,11 @@ TRIALS = (
     Trial("get-5-percent", "gets that cost 5 % more, micro-benchmarks", MICRO, ("HANDICAP_GET=0",),
           ("HANDICAP_GET=5",), ("time",), REGRESSION, 10),
     Trial("bytes-self", "a build with itself, bytes for a connection", LIVE, (), (), ("memory.per_connection_bytes",), OK,
-          6),
+          8),
     Trial("bytes-5-percent", "objects of 5 % more bytes, bytes for a connection", LIVE, (), ("HANDICAP_BYTES=5",),
-          ("memory.per_connection_bytes",), REGRESSION, 6),
+          ("memory.per_connection_bytes",), REGRESSION, 8),
     Trial("bytes-2-percent", "objects of 2 % more bytes, bytes for a connection", LIVE, (), ("HANDICAP_BYTES=2",),
-          ("memory.per_connection_bytes",), REGRESSION, 6),
+          ("memory.per_connection_bytes",), REGRESSION, 8),
 )
 
 
@@ -60,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--comparisons", type=count(1, 10_000), default=20, metavar="N", help="of each kind (20)")
     parser.add_argument("--only", action="append", choices=[trial.name for trial in TRIALS], help="one kind; several times")
     parser.add_argument("--repetitions", type=count(1, 10_000), metavar="N",
-                        help="runs of each build in a comparison (10, or 6 for bytes)")
+                        help="runs of each build in a comparison (10, or 8 for bytes)")
     parser.add_argument("--out", metavar="DIR", help="where to write (results/runs/ID)")
     parser.add_argument("--seed", type=int, default=1)
 
