@@ -88,8 +88,14 @@ static bool worth_adding_up(struct slab_row *row)
            (uint64_t)SLAB_LOAD(&row->gets) % (unsigned)(highest / ROWS_ADDED_UP + 1) == 0;
 }
 
-// What the thread made is in no cache here, nor are its pages' addresses: while the pool grows, the get
-// before the magazine's last sends for the next one, so that the exchange need not wait.
+// What the thread made is in no cache here, nor are its pages' addresses; nor is what open made, when more is
+// in use than ever was. So then the get before the magazine's last sends for the next one, and the exchange
+// need not wait.
+static bool next_is_far(struct pool *pool, const struct slab_row *row)
+{
+    return pool->has_thread && (row->climbs || bell_looks(&pool->bell));
+}
+
 static void fetch_next_magazine(struct pool *pool, const struct slab_row *row)
 {
     if (row->previous_fill > 0)
@@ -124,7 +130,7 @@ static int64_t row_arm(struct pool *pool, struct slab_row *row)
         else if (to_trigger <= top - low)
             low = top - (to_trigger - 1); // the get that reaches it comes to us
     }
-    if (low == row->bottom && top - low > 1 && pool->has_thread && bell_looks(&pool->bell))
+    if (low == row->bottom && top - low > 1 && next_is_far(pool, row))
         low++; // the last but one: see fetch_next_magazine()
     SLAB_STORE(&row->low, low);
     SLAB_STORE(&row->high, high);
@@ -220,7 +226,7 @@ static void *row_get(struct pool *pool, struct slab_row *row)
         object = *top;
         SLAB_STORE(&row->top, top);
         SLAB_STORE(&row->gets, SLAB_LOAD(&row->gets) + 1);
-        if (top == row->bottom + 1 && pool->has_thread && bell_looks(&pool->bell))
+        if (top == row->bottom + 1 && next_is_far(pool, row))
             fetch_next_magazine(pool, row);
     }
     bool lacks_magazine = !row->loaded && !exact;

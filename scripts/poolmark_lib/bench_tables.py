@@ -134,7 +134,9 @@ def markdown(results: Results, data: dict) -> str:
         "# Benchmarks", f"Run {data['id']}, status {data['status']}. Commit {tool['commit']}{changed}, "
         f"{tool['compiler']}, {tool['flags']}. {host['cores']} x {host['cpu_model']}, kernel {host['kernel']}.",
         "Medians over repetitions in random order, each its own process; quartiles beside them; a ratio is the median "
-        "of the ratios of single rounds. An operation is a get and its put where nothing else is said.",
+        "of the ratios of single rounds. An operation is a get and its put where nothing else is said."
+        + (f" What ran at the processor's full speed counts ({data['summary']['step_ns']:.4g} ns an addition); the host's own "
+           "slower spells do not." if data.get("summary", {}).get("step_ns") else ""),
         *(["## Headlines", markdown_table(HEADLINE_HEAD, rows, "lrrll")] if rows else []), "## Time",
         markdown_table(TIME_HEAD, time_rows(results), "llrrrr")]
     for title, workloads, columns in COUNTER_TABLES:
