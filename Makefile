@@ -34,7 +34,9 @@ ifeq ($(SAN),undefined)
 warnings := $(filter-out -Wconversion,$(warnings))
 endif
 
-optimise := -O2 -g
+# Functions begin at a cache line: where one falls otherwise depends on every function before it, and is worth up to a
+# third of a get. A change elsewhere would look like a change of the pool.
+optimise := -O2 -g -falign-functions=64
 CFLAGS   ?= $(optimise)
 CXXFLAGS ?= $(optimise)
 defines  := -D_GNU_SOURCE $(if $(CHECK),-DPOOLMARK_CHECK=1) \
