@@ -6,7 +6,6 @@
 #include "base/heap.h"
 #include "bench/gbench.h"
 #include "bench/speed.h"
-#include "bench/windows.h"
 #include "bench/workload.h"
 
 #include <errno.h>
@@ -14,13 +13,13 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/random.h>
 
 #define PROBE_NS NS_PER_S
+#define STEP_NS_MIN 1e-3
 #define STEP_NS_MAX 1e3
 #define PATIENCE_MS_MAX 1e6
 
-enum { SHIFT_STEP = 16, SHIFT_STEPS = 256 }; // a page in all
+#define SHIFT_MAX 65536
 
 // glibc (and not it alone) takes short cuts in a process that never had a second thread, which no server is.
 // So there is one, asleep, as long as benchmarks run.
@@ -54,20 +53,6 @@ static void sleeper_stop(struct sleeper *sleeper)
     sem_destroy(&sleeper->wake);
 }
 
-// Where objects lie in their pages and cache sets is worth some per cent, and the heap begins differently for
-// each length of each argument: two runs that differ in nothing else would differ in that, each time. So the
-// heap begins at a place of its own in each process, and many processes see many places (after Curtsinger and
-// Berger, "Stabilizer", 2013). Never freed.
-static void *heap_shift;
-
-static void shift_heap(void)
-{
-    uint16_t random = 0;
-    if (getrandom(&random, sizeof random, GRND_NONBLOCK) == (ssize_t)sizeof random)
-        heap_shift = malloc((size_t)(random % SHIFT_STEPS) * SHIFT_STEP + 1);
-    gb_use(heap_shift);
-}
-
 static void add_context(void)
 {
     const struct build_facts *facts = build_facts();
@@ -87,13 +72,14 @@ static void print_help(void)
 {
     printf("usage: poolmark-bench [--poolmark_list_workloads] [--poolmark_trace=FILE]\n"
            "                      [--poolmark_step_ns=NS] [--poolmark_patience_ms=MS] [--poolmark_probe]\n"
-           "                      [--version] [Google Benchmark's flags]\n"
+           "                      [--poolmark_heap_shift=BYTES] [--version] [Google Benchmark's flags]\n"
            "Benchmarks are named WORKLOAD/STRATEGY/BYTES[/threads:N]; --benchmark_filter=RE picks some,\n"
            "--benchmark_list_tests lists them. `grow` writes what each get cost to FILE. Run under\n"
            "LD_PRELOAD to measure another allocator.\n"
            "What counts is what ran at the processor's full speed (docs/benchmarks.md): by the fastest that\n"
            "the process sees, or by NS, what one addition takes, as --poolmark_probe measures it. It waits\n"
-           "for full speed, MS milliseconds in all (200).\n"
+           "for full speed, MS milliseconds in all (200). --poolmark_heap_shift has the heap begin BYTES "
+           "later.\n"
            "Google Benchmark's flags:\n");
     fflush(stdout);
 }
@@ -130,43 +116,53 @@ static const char *take_flag(const char *flag, int *argc, char **argv)
     return value;
 }
 
-// `value` of the flag: a number above 0 and below `most`. True when it is there and good; `code` says so when
-// it is not.
-static bool read_number(const char *flag, const char *value, double most, double *number, int *code,
-                        struct err *err)
+// `value` of the flag: a number from `least` to below `most`. True when it is there and good; `code` says so
+// when it is not.
+static bool read_number(const char *flag, const char *value, double least, double most, double *number,
+                        int *code, struct err *err)
 {
     if (!value || *code < 0)
         return false;
     char *end;
     *number = strtod(value, &end);
-    if (end == value || *end || !(*number > 0 && *number < most))
-        *code = err_set(err, -EINVAL, "%s'%s': it takes a number above 0 and below %g", flag, value, most);
+    if (end == value || *end || !(*number >= least && *number < most))
+        *code =
+            err_set(err, -EINVAL, "%s'%s': it takes a number from %g to below %g", flag, value, least, most);
     return *code == 0;
 }
 
-static int read_speed_flags(int *argc, char **argv, struct err *err)
+// `heap_shift`: memory to be kept and freed at the end. Where objects lie in their pages and cache sets is
+// worth some per cent, and the heap begins differently for each length of each argument: two runs that differ
+// in nothing else would differ in that, each time. So who makes many runs has the heap begin at another place
+// in each (after Curtsinger and Berger, "Stabilizer", 2013). Moves the heaps that grow in one direction, as
+// glibc's does.
+static int read_flags(int *argc, char **argv, void **heap_shift, struct err *err)
 {
-    static const char step_flag[] = "--poolmark_step_ns=", patience_flag[] = "--poolmark_patience_ms=";
+    static const char step_flag[] = "--poolmark_step_ns=", patience_flag[] = "--poolmark_patience_ms=",
+                      shift_flag[] = "--poolmark_heap_shift=";
     const char *step = take_flag(step_flag, argc, argv), *patience = take_flag(patience_flag, argc, argv);
+    const char *shift = take_flag(shift_flag, argc, argv);
     double number;
     int code = 0;
-    if (read_number(step_flag, step, STEP_NS_MAX, &number, &code, err))
+    if (read_number(step_flag, step, STEP_NS_MIN, STEP_NS_MAX, &number, &code, err))
         speed_set_step_ns(number);
-    if (read_number(patience_flag, patience, PATIENCE_MS_MAX, &number, &code, err))
-        windows_set_patience_ns((int64_t)(number * (double)NS_PER_MS));
+    if (read_number(patience_flag, patience, 0, PATIENCE_MS_MAX, &number, &code, err))
+        speed_set_patience_ns((int64_t)(number * (double)NS_PER_MS));
+    if (read_number(shift_flag, shift, 0, SHIFT_MAX, &number, &code, err))
+        *heap_shift = malloc((size_t)number + 1);
     return code;
 }
 
 static int run(int argc, char **argv)
 {
-    shift_heap();
     const char *trace = take_flag("--poolmark_trace=", &argc, argv);
     struct err err = {0};
     struct gb_suite *suite = NULL;
     struct bench_case *cases = NULL;
     struct gb_outcome outcome = {0};
     struct sleeper sleeper;
-    int code = read_speed_flags(&argc, argv, &err);
+    void *heap_shift = NULL;
+    int code = read_flags(&argc, argv, &heap_shift, &err);
     if (code == 0)
         code = gb_suite_new(&suite);
     if (code == 0)
@@ -182,6 +178,7 @@ static int run(int argc, char **argv)
 done:
     gb_suite_free(suite);
     free(cases);
+    free(heap_shift);
     if (code < 0) {
         fprintf(stderr, "poolmark-bench: %s\n", err.text[0] ? err.text : strerror(-code));
         return code == -EINVAL ? EXIT_USAGE : EXIT_FAILED;

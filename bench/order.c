@@ -7,7 +7,7 @@
 
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 
-enum { RING_OBJECTS = 1024 };
+enum { RING_OBJECTS = 1024, TOUCH_ALL_BATCH = 64 };
 
 static const char no_object[] = "a get gave no object";
 
@@ -146,6 +146,7 @@ const struct workload order_workloads[] = {
      .shuns = POOL_CAP_SHARES,
      .threads = {2}},
     {.name = "lifo_touch_all",
+     .batch = TOUCH_ALL_BATCH,
      .summary = "lifo, and the whole object is written",
      .run = run_lifo_all,
      .clock = GB_CLOCK_CPU,
@@ -164,6 +165,7 @@ const struct workload order_workloads[] = {
      .clock = GB_CLOCK_CPU,
      .objects = RING_OBJECTS},
     {.name = "fifo_touch_all",
+     .batch = TOUCH_ALL_BATCH,
      .summary = "fifo, and the whole new object is written",
      .run = run_fifo_all,
      .clock = GB_CLOCK_CPU,
@@ -180,6 +182,7 @@ const struct workload order_workloads[] = {
      .clock = GB_CLOCK_CPU,
      .objects = RING_OBJECTS},
     {.name = "random_touch_all",
+     .batch = TOUCH_ALL_BATCH,
      .summary = "random, and the whole new object is written",
      .run = run_random_all,
      .clock = GB_CLOCK_CPU,

@@ -7,7 +7,7 @@
 #include "bench/windows.h"
 #include "bench/workload.h"
 
-enum { SHARING_WRITES = 256, SHARING_WORD = 8 };
+enum { SHARING_WRITES = 256, SHARING_WORD = 8, SHARING_BATCH = 8 };
 
 static void setup_passive(struct gb_state *state, void *context)
 {
@@ -65,6 +65,7 @@ const struct workload sharing_workloads[] = {
      .run = run_sharing,
      .clock = GB_CLOCK_CPU,
      .objects = 1,
+     .batch = SHARING_BATCH,
      .shuns = POOL_CAP_SHARES,
      .threads = {2}},
     {.name = "false_sharing_passive",
@@ -74,6 +75,7 @@ const struct workload sharing_workloads[] = {
      .setup = setup_passive,
      .teardown = teardown_passive,
      .objects = 2,
+     .batch = SHARING_BATCH,
      .shuns = POOL_CAP_SHARES,
      .threads = {2}},
     {0},

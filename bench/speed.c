@@ -6,13 +6,13 @@
 #include <sched.h>
 #include <stdatomic.h>
 
+enum { PROBE_STEPS = 4000, WARM_UP_STEPS = 64, PROBES_IN_A_ROW = 10 };
 #define MOVE_NS NS_PER_MS // when no probe was at full speed for so long, another processor is tried
-
-enum { PROBE_STEPS = 4000, WARM_UP_STEPS = 64, PROBES_IN_A_ROW = 20 };
 
 // Femtoseconds, so that it can be a lock-free integer; INT64_MAX: not known. Written when a probe is faster
 // than all before, which soon is never.
 static _Atomic int64_t fastest_fs = INT64_MAX;
+static _Atomic int64_t patience_ns = SPEED_PATIENCE_NS;
 
 static void steps(int64_t count)
 {
@@ -64,7 +64,19 @@ bool speed_is_full(void)
     return (double)fs <= (double)atomic_load_explicit(&fastest_fs, memory_order_relaxed) * SPEED_TOLERANCE;
 }
 
-void speed_move(void)
+void speed_set_patience_ns(int64_t ns)
+{
+    atomic_store_explicit(&patience_ns, ns, memory_order_relaxed);
+}
+
+int speed_processors(void)
+{
+    cpu_set_t allowed;
+    return sched_getaffinity(0, sizeof allowed, &allowed) == 0 ? CPU_COUNT(&allowed) : 1;
+}
+
+// To the next processor that the calling thread may run on, if there is another.
+static void move(void)
 {
     cpu_set_t allowed, one;
     if (sched_getaffinity(0, sizeof allowed, &allowed) < 0 || CPU_COUNT(&allowed) < 2)
@@ -80,17 +92,21 @@ void speed_move(void)
         (void)sched_setaffinity(0, sizeof allowed, &allowed);
 }
 
-bool speed_await(int64_t most_ns)
+bool speed_await(struct speed_wait *wait, int64_t most_ns)
 {
-    int64_t now = clock_now_ns(), until = now + most_ns, move_at = now + MOVE_NS;
+    int64_t left = atomic_load_explicit(&patience_ns, memory_order_relaxed) - wait->waited_ns;
+    int64_t from = clock_now_ns(), until = from + (left < most_ns ? left : most_ns);
+    int64_t now = from, move_at = from + MOVE_NS;
     int in_a_row = 0;
-    do {
-        in_a_row = speed_is_full() ? in_a_row + 1 : 0;
+    while (now < until && in_a_row < PROBES_IN_A_ROW) {
+        bool full = wait->probe ? wait->probe(wait->context) : speed_is_full();
+        in_a_row = full ? in_a_row + 1 : 0;
         now = clock_now_ns();
-        if (now > move_at && in_a_row == 0) {
-            speed_move();
+        if (now > move_at && in_a_row == 0 && !wait->stays) {
+            move();
             move_at = now + MOVE_NS;
         }
-    } while (in_a_row < PROBES_IN_A_ROW && now < until);
-    return in_a_row == PROBES_IN_A_ROW;
+    }
+    wait->waited_ns += now - from;
+    return in_a_row > 0;
 }

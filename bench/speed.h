@@ -9,7 +9,10 @@
 // takes no more than SPEED_TOLERANCE times the fastest.
 //
 // The fastest is the least that any probe of this process took, or what a caller says it is on this host:
-// a process that lives in a slow spell alone would not know. Threads: any, at any time.
+// a process that lives in a slow spell alone would not know. Where a processor alone clocks higher by more
+// than the tolerance than several together do, those are never at full speed by this.
+//
+// The speed is the processor's, so what is known of it is the process's. Threads: any, at any time.
 #ifndef POOLMARK_BENCH_SPEED_H
 #define POOLMARK_BENCH_SPEED_H
 
@@ -31,11 +34,21 @@ void speed_learn(int64_t ns);
 // One probe, about a microsecond: at full speed?
 bool speed_is_full(void);
 
-// Moves the calling thread to the next processor that it may run on, if there is another.
-void speed_move(void);
+// How long somebody may wait for full speed in all; SPEED_PATIENCE_NS unless set, before anybody waits.
+#define SPEED_PATIENCE_NS (INT64_C(200) * 1000 * 1000)
+void speed_set_patience_ns(int64_t ns);
 
-// Probes, on one processor after the other, until several in a row are at full speed, but no longer than
-// that. Were they?
-bool speed_await(int64_t most_ns);
+// Who waits, and how.
+struct speed_wait {
+    int64_t waited_ns;            // so far; never more than the patience
+    bool stays;                   // on its processor; otherwise it looks for full speed on the others as well
+    bool (*probe)(void *context); // NULL for speed_is_full
+    void *context;
+};
+
+// Probes until several in a row are at full speed, but no longer than `most_ns`. Is it at full speed now?
+bool speed_await(struct speed_wait *wait, int64_t most_ns);
+
+int speed_processors(void); // that the calling thread may run on
 
 #endif

@@ -3,9 +3,9 @@
 // lists the tables and registers each row with every strategy that can do it, every object size and every
 // thread count, as WORKLOAD/STRATEGY/BYTES[/threads:N].
 //
-// Every workload reports the counter `per_op`: seconds an operation, as one of its threads sees it, by the
-// clock it was measured with. What an operation is, `summary` says; where nothing else is said it is one get
-// and its put.
+// Every workload reports the counter `per_op`: seconds an operation, as one of its threads sees it; elapsed
+// time, of windows at full speed where it goes in windows (bench/windows.h). What an operation is, `summary`
+// says; where nothing else is said it is one get and its put.
 //
 // A workload's functions get a `struct bench_case *` as context: setup makes a pool for one run (bench_open
 // unless the row has its own), run is called by all threads of the run, teardown closes it. Memory of the
@@ -34,8 +34,8 @@ struct workload {
     bool not_single; // no run with one thread
     int threads[WORKLOAD_THREADS_MAX]; // further thread counts; 0 ends
     int64_t batch, iterations;         // as in struct gb_spec
-    // GB_CLOCK_CPU for what one thread does without waiting: then what other processes take does not count.
-    // Runs with several threads are by elapsed time all the same.
+    // How long it runs is by this. GB_CLOCK_CPU for what one thread does without waiting; runs with several
+    // threads are by elapsed time all the same.
     enum gb_clock clock;
 };
 

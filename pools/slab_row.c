@@ -90,7 +90,7 @@ static bool worth_adding_up(struct slab_row *row)
 
 // What the thread made is in no cache here, nor are its pages' addresses; nor is what open made, when more is
 // in use than ever was. So then the get before the magazine's last sends for the next one, and the exchange
-// need not wait.
+// need not wait. Only in pools with a thread: who grows inline waits for more than that.
 static bool next_is_far(struct pool *pool, const struct slab_row *row)
 {
     return pool->has_thread && (row->climbs || bell_looks(&pool->bell));

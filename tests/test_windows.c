@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What counts of a loop in windows, by rule and in runs of a benchmark; and what a probe makes of what it is
 // told is full speed. How fast this processor is, no test asks.
+#include "base/clock.h"
 #include "bench/speed.h"
 #include "bench/windows.h"
 #include "tests/gbench_run.h"
@@ -10,7 +11,6 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -41,11 +41,55 @@ static void waiting_for_a_speed_that_never_comes_ends(void **state)
     assert_int_equal(sched_getaffinity(0, sizeof before, &before), 0);
     speed_set_step_ns(NEVER_NS);
     assert_false(speed_is_full());
-    assert_false(speed_await(5000000)); // long enough to try other processors
+    speed_set_patience_ns(8000000);
+    struct speed_wait wait = {0};
+    assert_false(speed_await(&wait, 5000000)); // long enough to try other processors
+    assert_true(wait.waited_ns >= 5000000);
+    assert_false(speed_await(&wait, INT64_MAX)); // what is left of the patience
+    int64_t waited = wait.waited_ns;
+    assert_true(waited >= 8000000);
+    assert_false(speed_await(&wait, INT64_MAX)); // nothing is
+    assert_true(wait.waited_ns - waited < 1000000);
     assert_true(fabs(speed_step_ns() - NEVER_NS) < 1e-9);
     assert_int_equal(sched_getaffinity(0, sizeof after, &after), 0);
     assert_true(CPU_EQUAL(&before, &after));
     speed_set_step_ns(0);
+}
+
+static bool at_full_speed(void *context)
+{
+    ++*(int *)context;
+    return true;
+}
+
+static void waiting_ends_when_it_is_at_full_speed(void **state)
+{
+    (void)state;
+    int probes = 0;
+    struct speed_wait wait = {.probe = at_full_speed, .context = &probes};
+    speed_set_patience_ns(NS_PER_S);
+    assert_true(speed_await(&wait, INT64_MAX));
+    assert_true(probes > 1 && probes < 1000);
+}
+
+static void another_thread_is_at_work_or_taints_the_window(void **state)
+{
+    (void)state;
+    enum { BEGIN = 1000, NOW = 2000, GOAL = 500 };
+    struct windows_seen other = {.slow_ns = BEGIN - 1, .at_ns = NOW - 4000};
+    assert_true(windows_other_is_full(&other, BEGIN, NOW, GOAL));
+    other.at_ns--; // nothing heard for longer than four such windows
+    assert_false(windows_other_is_full(&other, BEGIN, NOW, GOAL));
+    assert_true(windows_other_is_full(&other, BEGIN, NOW, GOAL * 3)); // they may be longer than this one
+    other.at_ns = BEGIN;
+    other.slow_ns = BEGIN; // slow, or preempted, since it began
+    assert_false(windows_other_is_full(&other, BEGIN, NOW, GOAL));
+    other = (struct windows_seen){.at_ns = BEGIN, .slow = true};
+    assert_false(windows_other_is_full(&other, BEGIN, NOW, GOAL));
+    other = (struct windows_seen){.at_ns = BEGIN, .done = true};
+    assert_false(windows_other_is_full(&other, BEGIN, NOW, GOAL));
+    other.done = false;
+    assert_true(windows_other_is_full(&other, BEGIN, NOW, GOAL));
 }
 
 static struct windows_sum chosen_of(int full, int whole, int preempted)
@@ -90,9 +134,14 @@ static void preempted_windows_count_only_when_there_are_no_others(void **state)
 
 enum { OPS_EACH = 8 };
 
+// What the threads of a run saw; looked at when it is over.
+struct run_seen {
+    _Atomic int64_t iterations, in_windows, wrong;
+};
+
 static void run_in_windows(struct gb_state *state, void *context)
 {
-    struct gbench_seen *seen = context;
+    struct run_seen *seen = context;
     struct windows windows;
     windows_begin(&windows, state);
     volatile uint64_t work = 0;
@@ -102,16 +151,15 @@ static void run_in_windows(struct gb_state *state, void *context)
             work = work + 1;
         seen->iterations += n;
     }
-    assert_int_equal(windows.all.iterations, gb_iterations_all(state));
-    assert_true(windows.all.windows >= 1);
-    assert_true(windows.full.windows <= windows.whole.windows &&
-                windows.whole.windows <= windows.all.windows);
+    seen->in_windows += windows.all.iterations;
+    seen->wrong += windows.all.windows < 1 || windows.full.windows > windows.whole.windows ||
+                   windows.whole.windows > windows.all.windows;
     windows_report(&windows, gb_iterations(state) * OPS_EACH);
 }
 
 static void check_run(int threads, bool never)
 {
-    struct gbench_seen seen = {0};
+    struct run_seen seen = {0};
     struct gb_spec spec = {.name = "windows",
                            .run = run_in_windows,
                            .context = &seen,
@@ -123,10 +171,12 @@ static void check_run(int threads, bool never)
     struct gb_outcome outcome;
     json_t *document, *found = gbench_report(&spec, 1, NULL, &outcome, &document);
     assert_int_equal(seen.iterations, 100000 * threads);
+    assert_int_equal(seen.in_windows, 100000 * threads);
+    assert_int_equal(seen.wrong, 0);
     double per_op_ns = gbench_number_at(found, 0, "per_op") * 1e9,
            any = gbench_number_at(found, 0, "any_speed_ns");
     assert_true(per_op_ns > 0 && any > 0);
-    bool asks = threads <= sysconf(_SC_NPROCESSORS_ONLN);
+    bool asks = threads <= speed_processors();
     assert_int_equal(json_object_get(json_array_get(found, 0), "at_full_speed") != NULL, asks);
     double share = asks ? gbench_number_at(found, 0, "full_speed_share") : 0;
     assert_true(share >= 0 && share <= 1);
@@ -141,7 +191,7 @@ static void check_run(int threads, bool never)
 static void every_iteration_is_in_a_window(void **state)
 {
     (void)state;
-    windows_set_patience_ns(2000000);
+    speed_set_patience_ns(2000000);
     speed_set_step_ns(0);
     check_run(1, false);
     check_run(2, false);
@@ -151,9 +201,9 @@ static void a_run_that_finds_no_full_speed_has_a_figure_and_says_so(void **state
 {
     (void)state;
     speed_set_step_ns(NEVER_NS);
-    windows_set_patience_ns(2000000);
+    speed_set_patience_ns(2000000);
     check_run(1, true);
-    windows_set_patience_ns(2000000);
+    speed_set_patience_ns(2000000);
     check_run(2, true);
     check_run(GB_THREADS_MAX, true); // more than processors, mostly; and no patience left
     speed_set_step_ns(0);
@@ -186,6 +236,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_faster_probe_corrects_what_was_told),
         cmocka_unit_test(waiting_for_a_speed_that_never_comes_ends),
+        cmocka_unit_test(waiting_ends_when_it_is_at_full_speed),
+        cmocka_unit_test(another_thread_is_at_work_or_taints_the_window),
         cmocka_unit_test(windows_at_full_speed_count_alone_when_they_are_enough),
         cmocka_unit_test(preempted_windows_count_only_when_there_are_no_others),
         cmocka_unit_test(every_iteration_is_in_a_window),

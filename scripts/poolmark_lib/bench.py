@@ -8,10 +8,12 @@ that found too little at the processor's full speed is made again at the end of 
 """
 import argparse
 import os
+import random
 import re
 import secrets
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from poolmark_lib import bench_plan as plan
@@ -28,7 +30,8 @@ from poolmark_lib.quiet import OthersClock, busy_text
 from poolmark_lib.record import Cell, Record
 
 PROGRAM = "poolmark-bench"
-TRACE = "trace.csv"
+SECOND_LEAST_S = 30.0  # second attempts may take as long as the first, and at least so long
+HEAP_SHIFTS = range(0, 4096, 16)  # a page in all
 RUN_TIMEOUT_S = 300.0
 DEFAULT_BUDGET_S = 585.0  # with what comes before and after, ten minutes
 
@@ -55,13 +58,35 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def bench_command(program: Path, bench: Bench, min_time_s: float, out: Path, number: int, speed: list[str]) -> list[str]:
-    """Round `number` of the benchmark, its report to `out`; the first round of one that has a trace writes it beside."""
+def bench_command(program: Path, bench: Bench, min_time_s: float, out: Path, trace: Path | None, speed: list[str]) -> list[str]:
+    """One run of the benchmark, its report to `out`, what each get cost to `trace`."""
     # The library takes POSIX extended expressions; every character that could mean something is made not to.
     name = re.sub(r"([.\[\]{}()*+?^$|\\])", r"\\\1", bench.program_name)
     return [str(program), f"--benchmark_filter=^{name}$", f"--benchmark_min_time={min_time_s:g}",
             f"--benchmark_out={out}", "--benchmark_out_format=json", *speed,
-            *([f"--poolmark_trace={out.with_name(TRACE)}"] if number == 1 and bench.workload in plan.TRACED else [])]
+            *([f"--poolmark_trace={trace}"] if trace else [])]
+
+
+@dataclass
+class Attempt:
+    """A measurement of a benchmark in a round; attempt 1 is the plan's, the others are for want of full speed."""
+
+    bench: Bench
+    round: int
+    number: int = 1
+
+    @property
+    def file_name(self) -> str:
+        return f"{self.round}.json" if self.number == 1 else f"{self.round}-again-{self.number - 1}.json"
+
+    def trace(self, report: Path) -> Path | None:
+        """The first round of a benchmark that has a trace writes it."""
+        traced = self.round == 1 and self.bench.workload in plan.TRACED
+        return report.with_name(report.name.replace("1", "trace", 1)).with_suffix(".csv") if traced else None
+
+    def heap_shift(self, seed: int) -> int:
+        """For this measurement, the same for all contenders."""
+        return random.Random(f"{seed} {self.bench.group} {self.round} {self.number}").choice(HEAP_SHIFTS)
 
 
 class Runner:
@@ -70,9 +95,10 @@ class Runner:
     def __init__(self, record: Record, program: Path, benches: list[Bench], whole: list[Bench],
                  min_time_s: float, speed: Speed, again: int):
         self.record, self.program, self.min_time_s, self.speed, self.again = record, program, min_time_s, speed, again
-        self.results = Results(benches, whole)
+        self.results = Results(benches, whole, speed)
+        self.kept: dict[tuple[str, int], Attempt] = {}  # (benchmark, round) -> whose figures count
+        self.tried: dict[tuple[str, int], int] = {}  # attempts so far
         self.cells: dict[str, Cell] = {}
-        self.missed: list[tuple[Bench, int]] = []  # measured in that round, but not at full speed
         self.slower = 1.0  # than estimated
         self.others = OthersClock()
 
@@ -89,9 +115,12 @@ class Runner:
         series.failures.append(text)
         self.cell(bench).anomaly(what, text)
 
-    def measure(self, bench: Bench, argv: list[str], report: Path, children: Children) -> bench_report.Measured:
+    def measure(self, attempt: Attempt, report: Path, children: Children) -> bench_report.Measured:
         """One process. Its errors are the caller's to tell."""
+        bench, again = attempt.bench, attempt.number > 1
         log, words = report.with_suffix(".log"), bench.contender.words()
+        argv = bench_command(self.program, bench, self.min_time_s * (full_speed.LONGER if again else 1), report,
+                             attempt.trace(report), self.speed.flags(again, attempt.heap_shift(self.record.data["seed"])))
         self.cell(bench).command([*(["env", *words] if words else []), for_people(self.program), *argv[1:]])
         child = children.start(bench.name, argv, log, env=bench.contender.environment())
         in_time = children.wait(child, RUN_TIMEOUT_S) is not None
@@ -105,78 +134,85 @@ class Runner:
         log.unlink(missing_ok=True)
         return measured
 
-    def attempt(self, bench: Bench, argv: list[str], report: Path, children: Children) -> bench_report.Measured | None:
-        """None, and what went wrong is told, when there is no figure."""
+    def keep(self, attempt: Attempt, measured: bench_report.Measured, report: Path) -> None:
+        cell, key = self.cell(attempt.bench), (attempt.bench.name, attempt.round)
+        cell.file(f"round_{attempt.round}", report)
+        if attempt.trace(report):
+            cell.file("trace", attempt.trace(report))
+        self.results.series[attempt.bench.name].add(attempt.round, measured)
+        if key in self.kept:
+            self.discard(self.kept[key])
+        self.kept[key] = attempt
+
+    def discard(self, attempt: Attempt) -> None:
+        report = self.cell(attempt.bench).folder / attempt.file_name
+        for path in (report, report.with_suffix(".log"), attempt.trace(report)):
+            if path:
+                path.unlink(missing_ok=True)
+
+    def run_one(self, bench: Bench, number: int, children: Children) -> None:
+        attempt = Attempt(bench, number)
+        report = self.cell(bench).folder / attempt.file_name
+        self.tried[bench.name, number] = 1
         try:
-            return self.measure(bench, argv, report, children)
+            self.keep(attempt, self.measure(attempt, report, children), report)
         except bench_report.NoFigure as error:
             self.failed(bench, "skipped", str(error))
         except RecordError as error:
             self.failed(bench, "report", str(error))
         except PoolmarkError as error:
             self.failed(bench, "process", str(error))
-        return None
 
-    def run_one(self, bench: Bench, number: int, children: Children) -> bool:
-        """False when there is a figure, but not of full speed."""
-        cell = self.cell(bench)
-        report = cell.folder / f"{number}.json"
-        argv = bench_command(self.program, bench, self.min_time_s, report, number, self.speed.flags())
-        measured = self.attempt(bench, argv, report, children)
-        if not measured:
-            return True
-        self.results.series[bench.name].add(number, measured)
-        cell.file(f"round_{number}", report)
-        if number == 1:
-            cell.file("trace", cell.folder / TRACE)
-        return not full_speed.missed(measured)
+    def run_again(self, bench: Bench, number: int, children: Children) -> None:
+        """Measures for longer what was not measured at full speed, and keeps the better. What goes wrong is told; the figure
+        that is there stays."""
+        self.tried[bench.name, number] += 1
+        attempt = Attempt(bench, number, self.tried[bench.name, number])
+        report = self.cell(bench).folder / attempt.file_name
+        try:
+            measured = self.measure(attempt, report, children)
+            if full_speed.rank(measured) > full_speed.rank(self.results.series[bench.name].measured[number]):
+                self.keep(attempt, measured, report)
+        except (bench_report.NoFigure, PoolmarkError) as error:
+            self.cell(bench).anomaly("again", f"round {number}: {error}")
+            say(f"{bench.name}, again: {error}")
+        finally:
+            if self.kept.get((bench.name, number)) is not attempt:
+                self.discard(attempt)
 
-    def run_again(self, bench: Bench, number: int, children: Children) -> bool:
-        """Measures for longer what was not measured at full speed, and keeps the better. False when it still is not."""
-        series = self.results.series[bench.name]
-        report = self.cell(bench).folder / f"{number}.json"
-        again = report.with_name(f"{number}-again.json")
-        argv = bench_command(self.program, bench, self.min_time_s * full_speed.LONGER, again, 0, self.speed.flags(True))
-        measured = self.attempt(bench, argv, again, children)
-        if not measured:
-            return True
-        if full_speed.better(series.measured[number], measured):
-            series.add(number, measured)
-            again.replace(report)
-        else:
-            again.unlink()
-        return not full_speed.missed(measured)
+    def missed(self) -> list[tuple[Bench, int]]:
+        """What was not measured at full speed and may be tried again; first what has the fewest rounds at full speed."""
+        found = [(series, number) for series in self.results.series.values() for number, measured in series.measured.items()
+                 if self.speed.missed(measured) and self.tried[series.bench.name, number] <= self.again]
+        return [(series.bench, number) for series, number in sorted(found, key=lambda one: len(one[0].full()))]
 
-    def make_good(self, missed: list[tuple[Bench, int]], children: Children, until: float) -> list[tuple[Bench, int]]:
-        """Those (and their rounds) that were not measured at full speed once more, while there is time: first those that
-        have the fewest rounds at full speed. Gives what is still missed."""
-        left = sorted(missed, key=lambda one: len(self.results.series[one[0].name].full()))
-        still = []
-        while left:
-            bench, number = left.pop(0)
+    def make_good(self, children: Children, until: float, rounds: set[int] | None = None) -> None:
+        """What was missed (in these rounds) once more, while there is time."""
+        for bench, number in self.missed():
             if time.monotonic() + full_speed.PATIENCE_S + bench.estimate_s(self.min_time_s * full_speed.LONGER) > until:
-                return [*still, (bench, number), *left]
-            if not self.run_again(bench, number, children):
-                still.append((bench, number))
-        return still
+                return
+            if rounds is None or number in rounds:
+                self.run_again(bench, number, children)
 
     def run_round(self, number: int, benches: list[Bench], children: Children, deadline: float, spare_s: float) -> bool:
-        """False when the time was over before its end. `spare_s`: what it may take for second attempts."""
-        began, missed = time.monotonic(), []
+        """False when the time was over before its end. `spare_s`: what it may take for second attempts, but hardly more
+        than the first ones took."""
+        began = time.monotonic()
         for bench in benches:
             if time.monotonic() > deadline:
                 return False
-            if not self.run_one(bench, number, children):
-                missed.append((bench, number))
-        self.slower = (time.monotonic() - began) / sum(bench.estimate_s(self.min_time_s) for bench in benches)
-        self.missed += self.make_good(missed, children, time.monotonic() + spare_s) if self.again else missed
+            self.run_one(bench, number, children)
+        took_s = time.monotonic() - began
+        self.slower = took_s / sum(bench.estimate_s(self.min_time_s) for bench in benches)
+        self.make_good(children, time.monotonic() + min(spare_s, max(took_s, SECOND_LEAST_S)), {number})
         self.write_cells()
         self.record.save()
         return True
 
     def run(self, rounds: list[list[Bench]], budget_s: float) -> int:
         """Runs all; gives the exit code."""
-        deadline = time.monotonic() + budget_s
+        start = time.monotonic()
+        deadline = start + budget_s
         with Children() as children:
             number = 0
             try:
@@ -190,8 +226,10 @@ class Runner:
                         self.out_of_time(number - 1, len(rounds), budget_s)
                         break
                     say(f"round {number} of {len(rounds)}: {len(benches)} runs in {time.monotonic() - began:.0f} s")
-                for _ in range(self.again - 1):
-                    self.missed = self.make_good(self.missed, children, deadline)
+                now = time.monotonic()
+                until = min(deadline, now + max(now - start, SECOND_LEAST_S))
+                for _ in range(self.again):
+                    self.make_good(children, until)
             except Interrupted as interrupted:
                 self.results.interrupted = True
                 self.record.anomaly("interrupted", f"{interrupted} in round {number} of {len(rounds)}")
@@ -213,9 +251,12 @@ class Runner:
 
     def tell_slow(self) -> None:
         found = [measured for series in self.results.series.values() for measured in series.measured.values()]
-        slow = sum(map(full_speed.missed, found))
-        if slow:
-            text = f"{slow} of {len(found)} measurements found too little at the processor's full speed; those times are longer"
+        missed = sum(map(self.speed.missed, found))
+        slow = sum(0 < len(series.measured) and len(series.full()) < min(full_speed.ENOUGH, len(series.measured))
+                   for series in self.results.series.values())
+        if missed:
+            text = (f"{missed} of {len(found)} measurements found too little at the processor's full speed; of {slow} of "
+                    f"{len(self.results.series)} benchmarks they are in the figures, which are longer for it")
             self.record.anomaly("slow", text)
             say(text)
 
@@ -251,8 +292,8 @@ class Runner:
 def dry_run(program: Path, rounds: list[list[Bench]], min_time_s: float) -> None:
     for number, benches in enumerate(rounds, 1):
         for bench in benches:
-            argv = bench_command(Path(for_people(program)), bench, min_time_s,
-                                 Path("cells") / f"{bench.name}.1" / f"{number}.json", number, [])
+            report = Path("cells") / f"{bench.name}.1" / f"{number}.json"
+            argv = bench_command(Path(for_people(program)), bench, min_time_s, report, Attempt(bench, number).trace(report), [])
             print(" ".join([*bench.contender.words(), *argv]))
     total = sum(bench.estimate_s(min_time_s) for benches in rounds for bench in benches)
     say(f"{sum(map(len, rounds))} runs in {len(rounds)} rounds, about {total:.0f} s")
@@ -277,7 +318,8 @@ def run(args) -> int:
         return 0
     speed = Speed(full_speed.ask(program))
     config = {"selection": "full" if args.full else "default", "filter": args.filter, "repetitions": repetitions,
-              "min_time_s": min_time_s, "windows": "full speed" if speed.step_ns else "any", "budget_s": None if budget_s >= 1e9 else budget_s,
+              "min_time_s": min_time_s, "windows": "full speed" if speed.step_ns else "any", "again": args.again,
+              "budget_s": None if budget_s >= 1e9 else budget_s,
               "contenders": sorted({bench.contender.name for bench in benches})}
     record = Record.create("bench", suite="full" if args.full else "default", folder=args.out, config=config, seed=seed,
                            build=program.parent)
@@ -285,7 +327,8 @@ def run(args) -> int:
         record.anomaly("allocator", text)
         say(text)
     say(f"{len(benches)} benchmarks, {sum(map(len, rounds))} runs, into {for_people(record.folder)}")
-    runner, code, status = Runner(record, program, benches, plan.select(every, args.full, None), min_time_s, speed, args.again), 130, "incomplete"
+    runner = Runner(record, program, benches, plan.select(every, args.full, None), min_time_s, speed, args.again)
+    code, status = 130, "incomplete"
     try:
         code = runner.run(rounds, budget_s)
     finally:

@@ -172,7 +172,8 @@ def rounds(benches: list[Bench], repetitions: int, seed: int) -> list[list[Bench
     for number in range(1, repetitions + 1):
         these = [bench for bench in benches if number <= bench.repetitions(repetitions)]
         order.shuffle(these)
-        plan.append(these)
+        if these:
+            plan.append(these)
     return plan
 
 

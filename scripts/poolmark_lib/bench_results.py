@@ -3,13 +3,12 @@
 from dataclasses import dataclass, field
 
 from poolmark_lib import bench_statistics as statistics
-from poolmark_lib import full_speed
 from poolmark_lib.bench_plan import ALLOCATORS, Bench
 from poolmark_lib.bench_report import Measured, unit_of
+from poolmark_lib.full_speed import ENOUGH, Speed
 from poolmark_lib.record import Cell
 
 TIME = "time"
-LEAST_FULL = 3  # rounds at full speed that count alone
 
 
 @dataclass
@@ -20,6 +19,7 @@ class Series:
     values: dict[str, dict[int, float]] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
     measured: dict[int, Measured] = field(default_factory=dict)  # by round
+    speed: Speed = field(default_factory=Speed)
 
     def add(self, number: int, measured: Measured) -> None:
         """Takes the place of what that round gave before."""
@@ -29,12 +29,12 @@ class Series:
 
     def full(self) -> set[int]:
         """The rounds that were measured at the processor's full speed."""
-        return {number for number, measured in self.measured.items() if not full_speed.missed(measured)}
+        return {number for number, measured in self.measured.items() if not self.speed.missed(measured)}
 
     def of(self, metric: str = TIME) -> dict[int, float]:
         """By round: of those at full speed, when there are enough of them; else of all."""
         found, full = self.values.get(metric, {}), self.full()
-        return {number: value for number, value in found.items() if number in full or len(full) < LEAST_FULL}
+        return {number: value for number, value in found.items() if number in full or len(full) < ENOUGH}
 
     def spread(self, metric: str = TIME) -> statistics.Spread | None:
         return statistics.spread(self.of(metric).values())
@@ -51,8 +51,8 @@ class Series:
 class Results:
     """`whole`: what would run without a filter; it tells which contenders of a comparison were not chosen."""
 
-    def __init__(self, benches: list[Bench], whole: list[Bench] | None = None):
-        self.series = {bench.name: Series(bench) for bench in benches}
+    def __init__(self, benches: list[Bench], whole: list[Bench] | None = None, speed: Speed | None = None):
+        self.series = {bench.name: Series(bench, speed=speed or Speed()) for bench in benches}
         self.interrupted = False
         self.planned: dict[tuple, list[str]] = {}  # group -> every contender that takes part in it
         for bench in whole or benches:

@@ -38,15 +38,16 @@ def spread(samples) -> Spread | None:
                   ordered[0], ordered[-1])
 
 
-SHARED_ROUNDS = 3
+SHARED_ROUNDS = 3  # fewer say little
 
 
 def paired(ours: dict[int, float], theirs: dict[int, float], operation) -> Spread | None:
     """Spread of operation(our value, their value) over the rounds that have both: what drifts from round to round
-    drifts in both. Of fewer than three such rounds over all pairs of values. None when either has none."""
+    drifts in both. When each has rounds that the other lacks and fewer than three are shared, over all pairs of values.
+    None when either has none."""
     shared = sorted(ours.keys() & theirs.keys())
     pairs = [(ours[number], theirs[number]) for number in shared]
-    if len(shared) < SHARED_ROUNDS:
+    if len(shared) < min(SHARED_ROUNDS, len(ours), len(theirs)):
         pairs = [(our, their) for our in ours.values() for their in theirs.values()]
     return spread(value for our, their in pairs if (value := operation(our, their)) is not None)
 

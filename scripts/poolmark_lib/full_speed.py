@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the micro-benchmarks know of the processor's full speed: bench/speed.h says what that is.
 
-One process may live in a slow spell alone, so the fastest that any process of a run saw is told to those that follow. What
-found too little at full speed is measured again, for longer, while there is time.
+One process may live in a slow spell alone, so the fastest that any process of a run saw is told to those that follow, and
+what was measured is judged by it when all is over. What found too little at full speed is measured again, for longer,
+while there is time.
 """
 import subprocess
 from dataclasses import dataclass
@@ -15,21 +16,16 @@ from poolmark_lib.paths import for_people
 AGAIN = 3          # more attempts at most
 LONGER = 4         # times the least time of the first attempt
 PATIENCE_S = 1.0   # that those may wait for full speed
+TOLERANCE = 1.10   # as in bench/speed.h
+ENOUGH = 3         # rounds at full speed that count alone
 SHARE = "full_speed_share"
 FULL = "at_full_speed"
 STEP = "step_ns"
 
 
-def missed(measured: Measured) -> bool:
-    """It tells of full speed, and is not all of it."""
-    return measured.counters.get(FULL, 1.0) < 1.0
-
-
-def better(old: Measured, new: Measured) -> bool:
-    def rank(measured: Measured) -> tuple[float, float]:
-        return measured.counters.get(FULL, 1.0), measured.counters.get(SHARE, 1.0)
-
-    return rank(new) > rank(old)
+def rank(measured: Measured) -> tuple[float, float]:
+    """The more of full speed, the higher."""
+    return measured.counters.get(FULL, 1.0), measured.counters.get(SHARE, 1.0)
 
 
 def ask(program: Path) -> float:
@@ -45,17 +41,23 @@ def ask(program: Path) -> float:
 
 @dataclass
 class Speed:
-    """What is known; 0 when nothing is."""
+    """The fastest addition that is known; 0 when nothing is."""
 
-    step_ns: float
+    step_ns: float = 0.0
 
-    def flags(self, again: bool = False) -> list[str]:
+    def flags(self, again: bool, heap_shift: int) -> list[str]:
+        """What a process is told; older programs know none of it."""
         if not self.step_ns:
             return []
-        return [f"--poolmark_step_ns={self.step_ns:.6f}",
+        return [f"--poolmark_step_ns={self.step_ns:.6f}", f"--poolmark_heap_shift={heap_shift}",
                 *([f"--poolmark_patience_ms={PATIENCE_S * 1e3:g}"] if again else [])]
 
     def hear(self, measured: Measured) -> None:
         step_ns = measured.counters.get(STEP, 0.0)
         if self.step_ns and step_ns > 0:
             self.step_ns = min(self.step_ns, step_ns)
+
+    def missed(self, measured: Measured) -> bool:
+        """It tells of full speed, and is not all of it, or took for it what was slower."""
+        slower = self.step_ns and measured.counters.get(STEP, 0.0) > self.step_ns * TOLERANCE
+        return measured.counters.get(FULL, 1.0) < 1.0 or bool(slower)

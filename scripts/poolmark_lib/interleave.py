@@ -74,8 +74,9 @@ def run_job(job: Job, build: Build, out: Path, seed: int) -> Run:
 def join(side: str, runs: list[Run], folder: Path) -> Run:
     """The runs of one side as one record: each a repetition of its cells. Files stay with it."""
     first = runs[0].data
-    windows = {key: value for key, value in first.get("config", {}).items() if key == "windows"}
-    record = Record.create("nightly", folder=folder, command=first["command"], seed=first.get("seed"), config=windows)
+    windows = {run.data.get("config", {}).get("windows", "any") for run in runs if run.data["kind"] == "bench"}
+    config = {"windows": " and ".join(sorted(windows))} if windows else {}
+    record = Record.create("nightly", folder=folder, command=first["command"], seed=first.get("seed"), config=config)
     record.data.update(tool=first["tool"], host=first["host"], libraries=first.get("libraries", {}),
                        suite=first.get("suite"))
     seen: dict[str, int] = {}

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy
 
-from poolmark_lib import comparable, raw_data
+from poolmark_lib import comparable, full_speed, raw_data
 from poolmark_lib import statistics_of_pairs as statistics
 
 ALPHA = 0.05
@@ -75,6 +75,12 @@ def by_config(run: dict) -> dict[str, list[dict]]:
     return cells
 
 
+def at_full_speed(cells: list[dict]) -> list[dict]:
+    """Benchmarks: the repetitions that ran at the processor's full speed, when they are enough; else all."""
+    full = [cell for cell in cells if (cell["metrics"].get(full_speed.FULL, {}).get("value") or 0.0) >= 1.0]
+    return full if len(full) >= LEAST_SAMPLES else cells
+
+
 def values(cells: list[dict], metric: str) -> list[float]:
     """One value a repetition; the raw samples only when there is no more than one repetition."""
     found = [cell["metrics"][metric] for cell in cells if metric in cell["metrics"]]
@@ -96,6 +102,11 @@ def pair(base: dict, candidate: dict) -> tuple[list[Judged], list[str]]:
         if key not in theirs:
             notes.append(f"{name}: only in the baseline")
             continue
+        measured = len(cells) + len(theirs[key])
+        cells, theirs[key] = at_full_speed(cells), at_full_speed(theirs[key])
+        left_out = measured - len(cells) - len(theirs[key])
+        if left_out:
+            notes.append(f"{name}: {left_out} of {measured} repetitions were not at the processor's full speed; left out")
         for metric, one in cells[0]["metrics"].items():
             if one["better"] == "none":
                 continue

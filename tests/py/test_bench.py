@@ -9,7 +9,7 @@ import subprocess
 import pytest
 from bench_told import anomalies
 
-from poolmark_lib import bench_headlines, bench_plan, bench_report, bench_tables, full_speed, quiet
+from poolmark_lib import bench, bench_headlines, bench_plan, bench_report, bench_tables, full_speed, quiet
 from poolmark_lib import bench_statistics as statistics
 from poolmark_lib.bench_plan import Bench, Contender
 from poolmark_lib.bench_report import Measured, NoFigure
@@ -53,9 +53,11 @@ def test_ratios_are_taken_within_rounds():
     assert statistics.ratio({1: 1.0}, {1: 0.0}) is None
 
 
-def test_with_fewer_than_three_shared_rounds_all_pairs_count():
+def test_when_few_rounds_are_shared_all_pairs_count():
     found = statistics.ratio({1: 2.0, 2: 4.0}, {2: 4.0, 3: 8.0})
     assert (found.count, found.low, found.median, found.high) == (4, 0.25, 0.5, 1.0)
+    found = statistics.ratio({1: 2.0, 2: 20.0}, {1: 4.0, 2: 40.0})  # two rounds, and both have both
+    assert (found.count, found.low, found.high) == (2, 0.5, 0.5)
 
 
 def test_time_of_others_is_what_is_neither_ours_nor_idle(monkeypatch):
@@ -122,6 +124,7 @@ def test_rounds_are_shuffled_by_seed_and_leave_nothing_out():
     assert all({bench.name for bench in one} >= {bench.name for bench in benches[:20]} for one in plan)
     assert sum(bench.workload == "blowup" for one in plan for bench in one) == 3
     assert plan == bench_plan.rounds(benches, 9, seed=5)
+    assert len(bench_plan.rounds(benches[20:], 9, seed=5)) == 3  # no round is empty
     assert plan != bench_plan.rounds(benches, 9, seed=6)
     assert [bench.name for bench in plan[0]] != [bench.name for bench in plan[1]]
 
@@ -225,9 +228,31 @@ def test_rounds_at_full_speed_count_alone_when_there_are_three():
     assert series.of() == {1: 9.0, 2: 4.0, 3: 8.0, 4: 4.2}
     series.add(5, Measured(4.4, full))
     assert series.of() == {2: 4.0, 4: 4.2, 5: 4.4} and series.spread().median == 4.2
-    assert full_speed.better(Measured(1.0, slow), Measured(2.0, full))
-    assert not full_speed.better(Measured(1.0, full), Measured(2.0, full))
-    assert not full_speed.missed(Measured(1.0, {}))  # a workload that does not ask for it
+    assert full_speed.rank(Measured(1.0, slow)) < full_speed.rank(Measured(2.0, full))
+    assert full_speed.rank(Measured(1.0, full)) == full_speed.rank(Measured(2.0, full))
+    assert not full_speed.Speed(0.25).missed(Measured(1.0, {}))  # a workload that does not ask for it
+
+
+def test_what_took_a_slow_spell_for_full_speed_is_found_out_later():
+    counters = {"at_full_speed": 1.0, "full_speed_share": 1.0}
+    speed = full_speed.Speed(0.4)
+    series = Results([bench_of("lifo/slab/3072")], speed=speed).series["lifo/slab/3072"]
+    for number, step_ns in enumerate([0.4, 0.25, 0.26, 0.27], 1):
+        measured = Measured(10 * step_ns, {**counters, "step_ns": step_ns})
+        series.add(number, measured)
+        speed.hear(measured)
+    assert speed.step_ns == 0.25
+    assert series.full() == {2, 3, 4} and set(series.of()) == {2, 3, 4}
+    assert full_speed.Speed().flags(True, 5) == []
+
+
+def test_the_heap_begins_elsewhere_in_each_round_and_for_all_contenders_alike():
+    one, other = bench_of("lifo/slab/64"), bench_of("lifo/malloc/64")
+    shifts = [bench.Attempt(one, number).heap_shift(7) for number in range(1, 40)]
+    assert shifts == [bench.Attempt(other, number).heap_shift(7) for number in range(1, 40)]
+    assert len(set(shifts)) > 20 and all(shift % 16 == 0 and 0 <= shift < 4096 for shift in shifts)
+    assert shifts != [bench.Attempt(one, number).heap_shift(8) for number in range(1, 40)]
+    assert bench.Attempt(one, 3, 2).heap_shift(7) != shifts[2]
 
 
 def test_the_table_has_median_quartiles_and_both_ratios():
@@ -287,6 +312,8 @@ def test_a_small_run_end_to_end(poolmark, tmp_path):
     assert cell["metrics"]["time"]["value"] > 0
     assert len(cell["commands"]) == 2 and cell["commands"][0][:2] == ["env", "LD_PRELOAD=libtcmalloc.so.4"]
     assert any(word.startswith("--poolmark_step_ns=0.") for word in cell["commands"][0])
+    shifts = {tuple(word for word in one["commands"][0] if "heap_shift" in word) for one in data["cells"]}
+    assert len(shifts) == 1  # of one round
     assert data["config"]["windows"] == "full speed" and 0 < data["summary"]["step_ns"] < 10
     metrics = cell["metrics"]
     assert 0 <= metrics["full_speed_share"]["value"] <= 1 and metrics["any_speed_ns"]["better"] == "none"
@@ -365,8 +392,8 @@ def test_the_program_says_what_it_has(tmp_path):
     done = bench_program("--help")
     assert done.returncode == 0 and "--benchmark_filter" in done.stdout
     assert 0 < float(bench_program("--poolmark_probe").stdout) < 10
-    for flag in ("--poolmark_step_ns=", "--poolmark_patience_ms="):
-        for value in ("", "0", "-1", "fast", "1e9", "1x", "nan"):
+    for flag in ("--poolmark_step_ns=", "--poolmark_patience_ms=", "--poolmark_heap_shift="):
+        for value in ("", "-1", "fast", "1e9", "1x", "nan"):
             done = bench_program(flag + value)
             assert done.returncode == 2 and done.stderr.startswith(f"poolmark-bench: {flag}'{value}': it takes a number")
     done = bench_program("--benchmark_flavour=sweet")

@@ -60,6 +60,27 @@ def test_a_metric_where_higher_is_better_gets_worse_by_falling():
     assert up.code == verdict.OK and len(up.of("improvement")) == 3
 
 
+def slow_repetitions(run, numbers):
+    """`time` of one benchmark; these repetitions found no full speed and took half as long again."""
+    for cell in run["cells"]:
+        slow = cell["repetition"] in numbers
+        cell["metrics"]["at_full_speed"] = {"value": 0.0 if slow else 1.0, "unit": "1", "better": "none"}
+        if slow:
+            cell["metrics"]["time"]["value"] *= 1.5
+    return run
+
+
+def test_repetitions_that_were_not_at_full_speed_are_left_out():
+    keys = dict(metric="time", cells=1)
+    base, candidate = make_run(seed=1, **keys), slow_repetitions(make_run(seed=2, **keys), range(1, 6))
+    found = verdict.compare(slow_repetitions(base, [3]), candidate)
+    assert found.code == verdict.OK and abs(found.rows[0].effect.change) < .02
+    assert (len(found.rows[0].base), len(found.rows[0].candidate)) == (8, 4)
+    assert "cell-0: 6 of 18 repetitions were not at the processor's full speed; left out" in found.notes
+    few = verdict.compare(base, slow_repetitions(make_run(seed=2, **keys), range(1, 7)))  # three are too few to count alone
+    assert len(few.rows[0].candidate) == 9
+
+
 def test_metrics_that_are_neither_good_nor_bad_are_not_judged():
     assert verdict.compare(make_run(better="none"), make_run(better="none")).code == verdict.NOT_COMPARABLE
 
