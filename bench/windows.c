@@ -6,42 +6,44 @@
 #include "bench/workload.h"
 
 #include <stdatomic.h>
+#include <string.h>
 
 #define LONE_GOAL_NS (20 * NS_PER_US)
 #define SHARED_GOAL_NS (100 * NS_PER_US)
 #define LEARN_NS (20 * NS_PER_MS)
 #define AWAIT_NS (50 * NS_PER_MS)
 
-enum { BATCHES_MAX = 1 << 20, WINDOWS_UNHEARD = 4 };
+enum { BATCHES_MAX = 1 << 20 };
 
 // What the threads of the run tell one another, and how long each has waited in all runs of this process. The
 // threads of a run have nothing else in common that lasts; the library runs one benchmark at a time, with
-// threads from 0. Relaxed throughout: what is seen late taints the next window instead.
+// threads from 0.
 static struct {
-    _Alignas(128) _Atomic int64_t slow_ns;
-    _Atomic int64_t at_ns;
-    _Atomic bool slow, done;
+    _Alignas(128) _Atomic int64_t good_from_ns; // as in windows_judge(); written before good_until_ns
+    _Atomic int64_t good_until_ns;
+    _Atomic bool slow;      // the last probe was slow, and it goes on. Relaxed: a hint to wait
     struct speed_wait wait; // the thread's own
 } seen[WINDOWS_THREADS_MAX];
-
-#define LOAD(at) atomic_load_explicit(at, memory_order_relaxed)
-#define STORE(at, value) atomic_store_explicit(at, value, memory_order_relaxed)
 
 static bool probe(const struct windows *windows)
 {
     bool full = speed_is_full();
-    if (!full)
-        STORE(&seen[windows->thread].slow_ns, clock_now_ns());
-    if (LOAD(&seen[windows->thread].slow) == full)
-        STORE(&seen[windows->thread].slow, !full);
+    if (atomic_load_explicit(&seen[windows->thread].slow, memory_order_relaxed) == full)
+        atomic_store_explicit(&seen[windows->thread].slow, !full, memory_order_relaxed);
     return full;
+}
+
+// Relaxed: what it is a break of, was closed before or will not be.
+static void break_good(const struct windows *windows)
+{
+    atomic_store_explicit(&seen[windows->thread].good_from_ns, INT64_MAX, memory_order_relaxed);
 }
 
 static bool others_are_slow(const struct windows *windows)
 {
     bool slow = false;
     for (int thread = 0; thread < windows->threads; thread++)
-        slow |= thread != windows->thread && LOAD(&seen[thread].slow);
+        slow |= thread != windows->thread && atomic_load_explicit(&seen[thread].slow, memory_order_relaxed);
     return slow;
 }
 
@@ -74,8 +76,8 @@ void windows_begin(struct windows *windows, struct gb_state *state)
         gb_skip(state, "more threads than windows are made for");
         return;
     }
-    STORE(&seen[windows->thread].slow, false);
-    STORE(&seen[windows->thread].done, false);
+    break_good(windows);
+    atomic_store_explicit(&seen[windows->thread].slow, false, memory_order_relaxed);
     if (windows->takes_turns)
         return;
     if (speed_step_ns() <= 0)
@@ -83,26 +85,34 @@ void windows_begin(struct windows *windows, struct gb_state *state)
     (void)await_full_speed(windows, INT64_MAX);
 }
 
-bool windows_other_is_full(const struct windows_seen *other, int64_t begin_ns, int64_t now_ns,
-                           int64_t goal_ns)
+enum windows_verdict windows_judge(const struct windows_pending *window, int64_t good_from_ns,
+                                   int64_t good_until_ns)
 {
-    int64_t longest_ns = now_ns - begin_ns > goal_ns ? now_ns - begin_ns : goal_ns;
-    return !other->slow && !other->done && other->slow_ns < begin_ns &&
-           now_ns - other->at_ns <= WINDOWS_UNHEARD * longest_ns;
+    if (good_until_ns < window->end_ns)
+        return WINDOW_PENDING;
+    return good_from_ns <= window->begin_ns ? WINDOW_COUNTS : WINDOW_DOES_NOT;
 }
 
-static bool others_are_full(const struct windows *windows, int64_t now_ns)
+// Acquire, and in this order: when its good windows reach past the end, a break before that is seen. One that
+// came later makes a window not count that might.
+static enum windows_verdict judge_by(int thread, const struct windows_pending *window)
 {
-    bool full = true;
+    int64_t until = atomic_load_explicit(&seen[thread].good_until_ns, memory_order_acquire);
+    int64_t from = atomic_load_explicit(&seen[thread].good_from_ns, memory_order_relaxed);
+    return windows_judge(window, from, until);
+}
+
+static enum windows_verdict judge(const struct windows *windows, const struct windows_pending *window)
+{
+    enum windows_verdict verdict = WINDOW_COUNTS;
     for (int thread = 0; thread < windows->threads; thread++) {
-        struct windows_seen other = {.slow_ns = LOAD(&seen[thread].slow_ns),
-                                     .at_ns = LOAD(&seen[thread].at_ns),
-                                     .slow = LOAD(&seen[thread].slow),
-                                     .done = LOAD(&seen[thread].done)};
-        full &= thread == windows->thread ||
-                windows_other_is_full(&other, windows->begin_ns, now_ns, windows->goal_ns);
+        enum windows_verdict one = thread == windows->thread ? WINDOW_COUNTS : judge_by(thread, window);
+        if (one == WINDOW_DOES_NOT)
+            return one;
+        if (one == WINDOW_PENDING)
+            verdict = one;
     }
-    return full;
+    return verdict;
 }
 
 static void add(struct windows_sum *sum, int64_t iterations, int64_t ns)
@@ -121,6 +131,43 @@ void windows_count(struct windows *windows, int64_t iterations, int64_t ns, bool
         add(&windows->full, iterations, ns);
 }
 
+// Those that are decided leave the list; the others keep their order.
+static void settle_pending(struct windows *windows)
+{
+    int kept = 0;
+    for (int i = 0; i < windows->pending_count; i++) {
+        struct windows_pending window = windows->pending[i];
+        enum windows_verdict verdict = judge(windows, &window);
+        if (verdict == WINDOW_COUNTS)
+            add(&windows->full, window.iterations, window.end_ns - window.begin_ns);
+        else if (verdict == WINDOW_PENDING)
+            windows->pending[kept++] = window;
+    }
+    windows->pending_count = kept;
+}
+
+static void add_pending(struct windows *windows, int64_t iterations, int64_t end_ns)
+{
+    if (windows->pending_count == WINDOWS_PENDING_MAX)
+        memmove(windows->pending, windows->pending + 1,
+                (size_t)--windows->pending_count * sizeof windows->pending[0]);
+    windows->pending[windows->pending_count++] =
+        (struct windows_pending){.begin_ns = windows->begin_ns, .end_ns = end_ns, .iterations = iterations};
+}
+
+// This thread's window, for the others. Release: see judge_by().
+static void tell_others(const struct windows *windows, bool good, int64_t end_ns)
+{
+    int own = windows->thread;
+    if (!good) {
+        break_good(windows);
+        return;
+    }
+    if (atomic_load_explicit(&seen[own].good_from_ns, memory_order_relaxed) == INT64_MAX)
+        atomic_store_explicit(&seen[own].good_from_ns, windows->begin_ns, memory_order_relaxed);
+    atomic_store_explicit(&seen[own].good_until_ns, end_ns, memory_order_release);
+}
+
 static void fit_batches(struct windows *windows, int64_t ns)
 {
     if (ns < windows->goal_ns / 2 && windows->batches < BATCHES_MAX)
@@ -132,13 +179,17 @@ static void fit_batches(struct windows *windows, int64_t ns)
 static void close_window(struct windows *windows)
 {
     int64_t now_ns = clock_now_ns(), ns = now_ns - windows->begin_ns;
+    int64_t iterations = gb_iterations(windows->state) - windows->begin_iterations;
     int64_t preemptions = bench_thread_preemptions();
-    bool preempted = preemptions != windows->preemptions;
-    if (preempted)
-        STORE(&seen[windows->thread].slow_ns, now_ns);
-    bool full = probe(windows);
-    windows_count(windows, gb_iterations(windows->state) - windows->begin_iterations, ns, preempted,
-                  full && windows->was_full && others_are_full(windows, now_ns));
+    bool preempted = preemptions != windows->preemptions, full = probe(windows);
+    bool good = full && windows->was_full && !preempted, alone = windows->threads == 1;
+    windows_count(windows, iterations, ns, preempted, good && alone);
+    if (!alone) {
+        tell_others(windows, good, now_ns);
+        if (good)
+            add_pending(windows, iterations, now_ns);
+        settle_pending(windows);
+    }
     fit_batches(windows, ns);
     windows->preemptions = preemptions;
     windows->was_full = full;
@@ -147,6 +198,7 @@ static void close_window(struct windows *windows)
 
 static void wait_in_loop(struct windows *windows)
 {
+    break_good(windows);
     gb_pause(windows->state);
     windows->was_full = await_full_speed(windows, AWAIT_NS);
     windows->preemptions = bench_thread_preemptions();
@@ -166,8 +218,6 @@ static void open_window(struct windows *windows, int64_t batch)
     windows->left = windows->batches;
     windows->begin_iterations = gb_iterations(windows->state) - batch;
     windows->begin_ns = clock_now_ns();
-    if (windows->threads > 1)
-        STORE(&seen[windows->thread].at_ns, windows->begin_ns);
 }
 
 int64_t windows_next(struct windows *windows)
@@ -177,10 +227,8 @@ int64_t windows_next(struct windows *windows)
     // Before the library is asked for a batch after the last: it would let the thread wait for the others.
     if (windows->open && (--windows->left == 0 || done))
         close_window(windows);
-    if (done || gb_skipped(state)) { // nobody needs to wait for this thread any more
-        STORE(&seen[windows->thread].done, true);
-        STORE(&seen[windows->thread].slow, false);
-    }
+    if (done || gb_skipped(state)) // nobody needs to wait for this thread any more
+        atomic_store_explicit(&seen[windows->thread].slow, false, memory_order_relaxed);
     int64_t batch = gb_next_batch(state);
     if (batch > 0 && !windows->open)
         open_window(windows, batch);
@@ -204,7 +252,7 @@ struct windows_sum windows_chosen(const struct windows *windows)
 {
     if (windows_enough(windows))
         return windows->full;
-    return windows->whole.windows > 0 && !windows->takes_turns ? windows->whole : windows->all;
+    return windows->whole.windows > 0 && windows->threads <= 1 ? windows->whole : windows->all;
 }
 
 static double seconds_each(const struct windows_sum *sum, double ops_each)

@@ -72,24 +72,16 @@ static void waiting_ends_when_it_is_at_full_speed(void **state)
     assert_true(probes > 1 && probes < 1000);
 }
 
-static void another_thread_is_at_work_or_taints_the_window(void **state)
+static void another_threads_good_windows_cover_the_window_or_it_does_not_count(void **state)
 {
     (void)state;
-    enum { BEGIN = 1000, NOW = 2000, GOAL = 500 };
-    struct windows_seen other = {.slow_ns = BEGIN - 1, .at_ns = NOW - 4000};
-    assert_true(windows_other_is_full(&other, BEGIN, NOW, GOAL));
-    other.at_ns--; // nothing heard for longer than four such windows
-    assert_false(windows_other_is_full(&other, BEGIN, NOW, GOAL));
-    assert_true(windows_other_is_full(&other, BEGIN, NOW, GOAL * 3)); // they may be longer than this one
-    other.at_ns = BEGIN;
-    other.slow_ns = BEGIN; // slow, or preempted, since it began
-    assert_false(windows_other_is_full(&other, BEGIN, NOW, GOAL));
-    other = (struct windows_seen){.at_ns = BEGIN, .slow = true};
-    assert_false(windows_other_is_full(&other, BEGIN, NOW, GOAL));
-    other = (struct windows_seen){.at_ns = BEGIN, .done = true};
-    assert_false(windows_other_is_full(&other, BEGIN, NOW, GOAL));
-    other.done = false;
-    assert_true(windows_other_is_full(&other, BEGIN, NOW, GOAL));
+    const struct windows_pending window = {.begin_ns = 1000, .end_ns = 2000};
+    assert_int_equal(windows_judge(&window, 1000, 2000), WINDOW_COUNTS);
+    assert_int_equal(windows_judge(&window, 500, 9000), WINDOW_COUNTS);
+    assert_int_equal(windows_judge(&window, 500, 1999), WINDOW_PENDING); // its window goes on
+    assert_int_equal(windows_judge(&window, INT64_MAX, 1999), WINDOW_PENDING);
+    assert_int_equal(windows_judge(&window, 1001, 2000), WINDOW_DOES_NOT); // began to be good too late
+    assert_int_equal(windows_judge(&window, INT64_MAX, 9000), WINDOW_DOES_NOT);
 }
 
 static struct windows_sum chosen_of(int full, int whole, int preempted)
@@ -237,7 +229,7 @@ int main(void)
         cmocka_unit_test(a_faster_probe_corrects_what_was_told),
         cmocka_unit_test(waiting_for_a_speed_that_never_comes_ends),
         cmocka_unit_test(waiting_ends_when_it_is_at_full_speed),
-        cmocka_unit_test(another_thread_is_at_work_or_taints_the_window),
+        cmocka_unit_test(another_threads_good_windows_cover_the_window_or_it_does_not_count),
         cmocka_unit_test(windows_at_full_speed_count_alone_when_they_are_enough),
         cmocka_unit_test(preempted_windows_count_only_when_there_are_no_others),
         cmocka_unit_test(every_iteration_is_in_a_window),

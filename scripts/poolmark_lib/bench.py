@@ -93,9 +93,10 @@ class Runner:
     """Runs the rounds of a plan into a record."""
 
     def __init__(self, record: Record, program: Path, benches: list[Bench], whole: list[Bench],
-                 min_time_s: float, speed: Speed, again: int):
-        self.record, self.program, self.min_time_s, self.speed, self.again = record, program, min_time_s, speed, again
-        self.results = Results(benches, whole, speed)
+                 min_time_s: float, again: int):
+        self.record, self.program, self.min_time_s, self.again = record, program, min_time_s, again
+        self.speed = Speed()
+        self.results = Results(benches, whole, self.speed)
         self.kept: dict[tuple[str, int], Attempt] = {}  # (benchmark, round) -> whose figures count
         self.tried: dict[tuple[str, int], int] = {}  # attempts so far
         self.cells: dict[str, Cell] = {}
@@ -216,6 +217,8 @@ class Runner:
         with Children() as children:
             number = 0
             try:
+                self.speed.step_ns = full_speed.ask(self.program, self.record.folder, children)
+                self.record.data["config"]["windows"] = "full speed" if self.speed.step_ns else "any"
                 for number, benches in enumerate(rounds, 1):
                     began = time.monotonic()
                     if number > 1 and began + self.estimate_s(benches) > deadline:
@@ -256,7 +259,7 @@ class Runner:
                    for series in self.results.series.values())
         if missed:
             text = (f"{missed} of {len(found)} measurements found too little at the processor's full speed; of {slow} of "
-                    f"{len(self.results.series)} benchmarks they are in the figures, which are longer for it")
+                    f"{len(self.results.series)} benchmarks they are in the figures, which say more of the host for it")
             self.record.anomaly("slow", text)
             say(text)
 
@@ -316,9 +319,8 @@ def run(args) -> int:
     if args.dry_run:
         dry_run(program, rounds, min_time_s)
         return 0
-    speed = Speed(full_speed.ask(program))
     config = {"selection": "full" if args.full else "default", "filter": args.filter, "repetitions": repetitions,
-              "min_time_s": min_time_s, "windows": "full speed" if speed.step_ns else "any", "again": args.again,
+              "min_time_s": min_time_s, "again": args.again,
               "budget_s": None if budget_s >= 1e9 else budget_s,
               "contenders": sorted({bench.contender.name for bench in benches})}
     record = Record.create("bench", suite="full" if args.full else "default", folder=args.out, config=config, seed=seed,
@@ -327,7 +329,7 @@ def run(args) -> int:
         record.anomaly("allocator", text)
         say(text)
     say(f"{len(benches)} benchmarks, {sum(map(len, rounds))} runs, into {for_people(record.folder)}")
-    runner = Runner(record, program, benches, plan.select(every, args.full, None), min_time_s, speed, args.again)
+    runner = Runner(record, program, benches, plan.select(every, args.full, None), min_time_s, args.again)
     code, status = 130, "incomplete"
     try:
         code = runner.run(rounds, budget_s)

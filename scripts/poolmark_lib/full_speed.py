@@ -5,17 +5,18 @@ One process may live in a slow spell alone, so the fastest that any process of a
 what was measured is judged by it when all is over. What found too little at full speed is measured again, for longer,
 while there is time.
 """
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 from poolmark_lib.bench_report import Measured
+from poolmark_lib.children import Children
 from poolmark_lib.errors import PoolmarkError
 from poolmark_lib.paths import for_people
 
 AGAIN = 3          # more attempts at most
 LONGER = 4         # times the least time of the first attempt
 PATIENCE_S = 1.0   # that those may wait for full speed
+PROBE_TIMEOUT_S = 60.0
 TOLERANCE = 1.10   # as in bench/speed.h
 ENOUGH = 3         # rounds at full speed that count alone
 SHARE = "full_speed_share"
@@ -28,15 +29,20 @@ def rank(measured: Measured) -> tuple[float, float]:
     return measured.counters.get(FULL, 1.0), measured.counters.get(SHARE, 1.0)
 
 
-def ask(program: Path) -> float:
+def ask(program: Path, folder: Path, children: Children) -> float:
     """Nanoseconds of one addition, measured for a second; 0 of a program that does not know (older builds)."""
+    log = folder / "probe.log"
+    child = children.start("probe", [str(program), "--poolmark_probe"], log)
+    in_time = children.wait(child, PROBE_TIMEOUT_S) is not None
+    code = children.stop(child)
+    text = log.read_text(encoding="utf-8", errors="replace")
+    log.unlink()
+    if not in_time:
+        raise PoolmarkError(f"{for_people(program)} --poolmark_probe did not end within {PROBE_TIMEOUT_S:.0f} s")
     try:
-        done = subprocess.run([str(program), "--poolmark_probe"], capture_output=True, text=True, timeout=60, check=False)
-        return max(0.0, float(done.stdout)) if done.returncode == 0 else 0.0
+        return max(0.0, float(text)) if code == 0 else 0.0
     except ValueError:
         return 0.0
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise PoolmarkError(f"{for_people(program)} --poolmark_probe: {error}") from error
 
 
 @dataclass

@@ -24,11 +24,14 @@ def verify(where, present: bool) -> int:
         print(f"poolmark verify: {error}", file=sys.stderr)
         return 2
     wrong = check_files(run, present)
+    missing = len(wrong) - len(check_files(run, True))
     status, count = run.data["status"], len(run.data.get("files", {}))
     if status == "running":
         wrong.append("run.json: says it is still running; a run that was killed stays so, without checksums")
     for text in wrong:
         print(f"{run.id}: {text}")
+    if missing:
+        print(f"{run.id}: {plural(missing, 'file')} of {count} not there; --present checks the others, as of a committed run")
     added = added_files(run) if status != "running" else []
     if added:
         print(f"{run.id}: came after the run's end, not checked: {', '.join(added)}")

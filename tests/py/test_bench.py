@@ -9,8 +9,9 @@ import subprocess
 import pytest
 from bench_told import anomalies
 
-from poolmark_lib import bench, bench_headlines, bench_plan, bench_report, bench_tables, full_speed, quiet
+from poolmark_lib import bench_headlines, bench_plan, bench_report, bench_tables, full_speed, quiet
 from poolmark_lib import bench_statistics as statistics
+from poolmark_lib.bench import Attempt
 from poolmark_lib.bench_plan import Bench, Contender
 from poolmark_lib.bench_report import Measured, NoFigure
 from poolmark_lib.bench_results import Results
@@ -248,11 +249,11 @@ def test_what_took_a_slow_spell_for_full_speed_is_found_out_later():
 
 def test_the_heap_begins_elsewhere_in_each_round_and_for_all_contenders_alike():
     one, other = bench_of("lifo/slab/64"), bench_of("lifo/malloc/64")
-    shifts = [bench.Attempt(one, number).heap_shift(7) for number in range(1, 40)]
-    assert shifts == [bench.Attempt(other, number).heap_shift(7) for number in range(1, 40)]
+    shifts = [Attempt(one, number).heap_shift(7) for number in range(1, 40)]
+    assert shifts == [Attempt(other, number).heap_shift(7) for number in range(1, 40)]
     assert len(set(shifts)) > 20 and all(shift % 16 == 0 and 0 <= shift < 4096 for shift in shifts)
-    assert shifts != [bench.Attempt(one, number).heap_shift(8) for number in range(1, 40)]
-    assert bench.Attempt(one, 3, 2).heap_shift(7) != shifts[2]
+    assert shifts != [Attempt(one, number).heap_shift(8) for number in range(1, 40)]
+    assert Attempt(one, 3, 2).heap_shift(7) != shifts[2]
 
 
 def test_the_table_has_median_quartiles_and_both_ratios():

@@ -20,6 +20,7 @@ if "--benchmark_list_tests" in sys.argv:
     sys.exit(0)
 if "--poolmark_probe" in sys.argv:
     print("0.25")
+    {probe}
     sys.exit(0)
 name = flags["benchmark_filter"].strip("^$")
 out = flags["benchmark_out"]
@@ -42,11 +43,11 @@ write(json.dumps(data))
 def fake(tmp_path):
     """Makes a build folder with a poolmark-bench whose runs do `body`; gives the folder."""
 
-    def make(body=""):
+    def make(body="", probe="pass"):
         folder = tmp_path / "build"
         folder.mkdir()
         program = folder / "poolmark-bench"
-        program.write_text(FAKE.format(python=sys.executable, body=textwrap.dedent(body)))
+        program.write_text(FAKE.format(python=sys.executable, body=textwrap.dedent(body), probe=probe))
         program.chmod(0o755)
         return folder
 
@@ -165,13 +166,20 @@ def test_a_second_attempt_that_fails_leaves_the_figure_that_is_there(poolmark, t
 
 
 def test_a_program_that_knows_no_speed_is_told_none(poolmark, tmp_path, fake):
-    folder = fake()
-    program = folder / "poolmark-bench"
-    program.write_text(program.read_text().replace('print("0.25")\n    sys.exit(0)', "sys.exit(2)"))
-    done, data = run_fake(poolmark, folder, tmp_path / "run", "--repetitions", "1")
+    done, data = run_fake(poolmark, fake(probe="sys.exit(2)"), tmp_path / "run", "--repetitions", "1")
     assert done.returncode == 0, done.stderr
     assert data["config"]["windows"] == "any" and data["summary"]["step_ns"] is None
     assert not any("poolmark_step_ns" in word for cell in data["cells"] for words in cell["commands"] for word in words)
+
+
+@pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_run_interrupted_before_its_first_round_has_a_record(poolmark, tmp_path, fake, number, code):
+    mark = "open(os.path.join(os.path.dirname(sys.argv[0]), 'second'), 'w').close(); time.sleep(600)"
+    folder, out = fake(probe=mark), tmp_path / "run"
+    assert interrupted(folder, out, "second", number=number)[0] == code
+    data = json.loads((out / "run.json").read_text())
+    assert data["status"] == "incomplete" and anomalies(data) == ["interrupted"]
+    assert poolmark("verify", out).returncode == 0
 
 
 def test_the_budget_ends_a_run_between_rounds(poolmark, tmp_path, fake):
@@ -182,8 +190,8 @@ def test_the_budget_ends_a_run_between_rounds(poolmark, tmp_path, fake):
     assert all(len(cell["metrics"].get("time", {}).get("samples", [])) < 3 for cell in data["cells"])
 
 
-def interrupted(folder, out, mark, *words):
-    """A run that gets SIGINT as soon as a program of its has left the mark; (exit code, stdout, stderr)."""
+def interrupted(folder, out, mark, *words, number=signal.SIGINT):
+    """A run that gets the signal as soon as a program of its has left the mark; (exit code, stdout, stderr)."""
     process = subprocess.Popen(
         [str(ROOT / "scripts" / "poolmark"), "bench", "--build", str(folder), "--out", str(out), "--filter",
          "/(null|malloc|bad)/", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -192,7 +200,7 @@ def interrupted(folder, out, mark, *words):
         while not (folder / mark).exists() and process.poll() is None:
             assert time.monotonic() < deadline
             time.sleep(0.02)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         stdout, stderr = process.communicate(timeout=120)
     finally:
         process.kill()
