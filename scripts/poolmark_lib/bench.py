@@ -258,8 +258,9 @@ class Runner:
         slow = sum(0 < len(series.measured) and len(series.full()) < min(full_speed.ENOUGH, len(series.measured))
                    for series in self.results.series.values())
         if missed:
-            text = (f"{missed} of {len(found)} measurements found too little at the processor's full speed; of {slow} of "
-                    f"{len(self.results.series)} benchmarks they are in the figures, which say more of the host for it")
+            text = (f"{missed} of {len(found)} measurements found too little at the processor's full speed; "
+                    + (f"they are in the figures of {slow} of {len(self.results.series)} benchmarks, which say more of the host "
+                       "for it" if slow else "they are in no figure"))
             self.record.anomaly("slow", text)
             say(text)
 

@@ -142,7 +142,7 @@ def test_what_stays_slow_is_told_and_kept_with_its_best_attempt(poolmark, tmp_pa
     done, data = run_fake(poolmark, fake(slow_until(99)), tmp_path / "run", "--repetitions", "2", "--again", "1")
     assert done.returncode == 0, done.stderr
     assert [one["what"] for one in data["anomalies"] if one["what"] != "busy"] == ["slow"]
-    assert "2 of 6 measurements found too little" in done.stderr and "of 1 of 3 benchmarks they are in" in done.stderr
+    assert "2 of 6 measurements found too little" in done.stderr and "they are in the figures of 1 of 3 benchmarks" in done.stderr
     cell = next(cell for cell in data["cells"] if cell["id"] == "lifo/malloc/64.1")
     assert cell["metrics"]["time"]["samples"] == pytest.approx([1000, 1000])
     assert cell["metrics"]["full_speed_share"]["samples"] == pytest.approx([0.002, 0.002])
