@@ -367,27 +367,13 @@ std::unique_ptr<benchmark::BenchmarkReporter> file_reporter(const std::string &f
 }
 #pragma GCC diagnostic pop
 
+// In the order of gb_complexity.
 benchmark::BigO library_complexity(gb_complexity complexity)
 {
-    switch (complexity) {
-    case GB_O_1:
-        return benchmark::o1;
-    case GB_O_N:
-        return benchmark::oN;
-    case GB_O_N_SQUARED:
-        return benchmark::oNSquared;
-    case GB_O_N_CUBED:
-        return benchmark::oNCubed;
-    case GB_O_LOG_N:
-        return benchmark::oLogN;
-    case GB_O_N_LOG_N:
-        return benchmark::oNLogN;
-    case GB_O_AUTO:
-        return benchmark::oAuto;
-    case GB_O_NOT_ASKED:
-        break;
-    }
-    return benchmark::oNone;
+    static const benchmark::BigO all[] = {benchmark::oNone,     benchmark::o1,      benchmark::oN,
+                                          benchmark::oNSquared, benchmark::oNCubed, benchmark::oLogN,
+                                          benchmark::oNLogN,    benchmark::oAuto};
+    return all[complexity];
 }
 
 benchmark::TimeUnit library_unit(gb_unit unit)

@@ -27,7 +27,6 @@
 
 // Of all gets, at least so many must have been at full speed for them to count alone.
 #define LEAST_SHARE 0.5
-#define LEARN_NS (20 * NS_PER_MS)
 
 enum { GROW_INITIAL = 1024, GROW_OBJECTS = 50000, PACE_NS = 10000, SWEEP_EVERY = 5000, PRIMING_OBJECTS = 64 };
 
@@ -100,8 +99,6 @@ static void storm_free(struct storm *storm)
 // The schedule begins now.
 static void begin(struct storm *storm)
 {
-    if (speed_step_ns() <= 0)
-        speed_learn(LEARN_NS);
     (void)speed_await(&(struct speed_wait){0}, INT64_MAX);
     storm->preemptions = bench_thread_preemptions();
     storm->faults = bench_thread_faults();

@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 
 enum { PROBE_STEPS = 4000, WARM_UP_STEPS = 64, PROBES_IN_A_ROW = 10 };
+#define LEARN_NS (20 * NS_PER_MS)
 #define MOVE_NS NS_PER_MS // when no probe was at full speed for so long, another processor is tried
 
 // Femtoseconds, so that it can be a lock-free integer; INT64_MAX: not known. Written when a probe is faster
@@ -94,6 +95,8 @@ static void move(void)
 
 bool speed_await(struct speed_wait *wait, int64_t most_ns)
 {
+    if (speed_step_ns() <= 0)
+        speed_learn(LEARN_NS);
     int64_t left = atomic_load_explicit(&patience_ns, memory_order_relaxed) - wait->waited_ns;
     int64_t from = clock_now_ns(), until = from + (left < most_ns ? left : most_ns);
     int64_t now = from, move_at = from + MOVE_NS;

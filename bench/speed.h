@@ -47,6 +47,7 @@ struct speed_wait {
 };
 
 // Probes until several in a row are at full speed, but no longer than `most_ns`. Is it at full speed now?
+// Learns what that is first, when nothing is known.
 bool speed_await(struct speed_wait *wait, int64_t most_ns);
 
 int speed_processors(void); // that the calling thread may run on

@@ -10,7 +10,6 @@
 
 #define LONE_GOAL_NS (20 * NS_PER_US)
 #define SHARED_GOAL_NS (100 * NS_PER_US)
-#define LEARN_NS (20 * NS_PER_MS)
 #define AWAIT_NS (50 * NS_PER_MS)
 
 enum { BATCHES_MAX = 1 << 20 };
@@ -80,8 +79,6 @@ void windows_begin(struct windows *windows, struct gb_state *state)
     atomic_store_explicit(&seen[windows->thread].slow, false, memory_order_relaxed);
     if (windows->takes_turns)
         return;
-    if (speed_step_ns() <= 0)
-        speed_learn(LEARN_NS);
     (void)await_full_speed(windows, INT64_MAX);
 }
 

@@ -172,7 +172,7 @@ class Runner:
         report = self.cell(bench).folder / attempt.file_name
         try:
             measured = self.measure(attempt, report, children)
-            if full_speed.rank(measured) > full_speed.rank(self.results.series[bench.name].measured[number]):
+            if self.speed.rank(measured) > self.speed.rank(self.results.series[bench.name].measured[number]):
                 self.keep(attempt, measured, report)
         except (bench_report.NoFigure, PoolmarkError) as error:
             self.cell(bench).anomaly("again", f"round {number}: {error}")

@@ -24,11 +24,6 @@ FULL = "at_full_speed"
 STEP = "step_ns"
 
 
-def rank(measured: Measured) -> tuple[float, float]:
-    """The more of full speed, the higher."""
-    return measured.counters.get(FULL, 1.0), measured.counters.get(SHARE, 1.0)
-
-
 def ask(program: Path, folder: Path, children: Children) -> float:
     """Nanoseconds of one addition, measured for a second; 0 of a program that does not know (older builds)."""
     log = folder / "probe.log"
@@ -67,3 +62,7 @@ class Speed:
         """It tells of full speed, and is not all of it, or took for it what was slower."""
         slower = self.step_ns and measured.counters.get(STEP, 0.0) > self.step_ns * TOLERANCE
         return measured.counters.get(FULL, 1.0) < 1.0 or bool(slower)
+
+    def rank(self, measured: Measured) -> tuple[bool, float, float]:
+        """The more of full speed, the higher."""
+        return not self.missed(measured), measured.counters.get(FULL, 1.0), measured.counters.get(SHARE, 1.0)

@@ -24,20 +24,19 @@ def verify(where, present: bool) -> int:
         print(f"poolmark verify: {error}", file=sys.stderr)
         return 2
     wrong = check_files(run, present)
-    missing = len(wrong) - len(check_files(run, True))
     status, count = run.data["status"], len(run.data.get("files", {}))
+    there = sum((run.folder / name).is_file() for name in run.data.get("files", {}))
     if status == "running":
         wrong.append("run.json: says it is still running; a run that was killed stays so, without checksums")
     for text in wrong:
         print(f"{run.id}: {text}")
-    if missing:
-        print(f"{run.id}: {plural(missing, 'file')} of {count} not there; --present checks the others, as of a committed run")
+    if there < count and not present:
+        print(f"{run.id}: {count - there} of {plural(count, 'file')} not there; --present checks the others, as of a committed run")
     added = added_files(run) if status != "running" else []
     if added:
         print(f"{run.id}: came after the run's end, not checked: {', '.join(added)}")
     cells = run.data.get("cells", [])
     if not wrong:
-        there = sum((run.folder / name).is_file() for name in run.data.get("files", {}))
         part = f"{there} of {count} files" if there < count else plural(count, "file")
         print(f"{run.id}: good; {status}, {plural(len(cells), 'cell')}, {part} as recorded")
     return 1 if wrong else 0

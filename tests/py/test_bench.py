@@ -229,9 +229,12 @@ def test_rounds_at_full_speed_count_alone_when_there_are_three():
     assert series.of() == {1: 9.0, 2: 4.0, 3: 8.0, 4: 4.2}
     series.add(5, Measured(4.4, full))
     assert series.of() == {2: 4.0, 4: 4.2, 5: 4.4} and series.spread().median == 4.2
-    assert full_speed.rank(Measured(1.0, slow)) < full_speed.rank(Measured(2.0, full))
-    assert full_speed.rank(Measured(1.0, full)) == full_speed.rank(Measured(2.0, full))
-    assert not full_speed.Speed(0.25).missed(Measured(1.0, {}))  # a workload that does not ask for it
+    speed = full_speed.Speed(0.25)
+    assert speed.rank(Measured(1.0, slow)) < speed.rank(Measured(2.0, full))
+    assert speed.rank(Measured(1.0, full)) == speed.rank(Measured(2.0, full))
+    all_of_a_slow_spell = {**full, "full_speed_share": 1.0, "step_ns": 0.4}
+    assert speed.rank(Measured(1.0, all_of_a_slow_spell)) < speed.rank(Measured(2.0, full))
+    assert not speed.missed(Measured(1.0, {}))  # a workload that does not ask for it
 
 
 def test_what_took_a_slow_spell_for_full_speed_is_found_out_later():
