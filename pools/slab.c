@@ -37,7 +37,7 @@ static inline void row_give(struct pool *pool, void *object)
     struct slab_row *row = own_row(pool);
     slab_row_enter(row);
     void **top = SLAB_LOAD(&row->top);
-    if (__builtin_expect(top >= SLAB_LOAD(&row->high), 0)) {
+    if (__builtin_expect((top >= SLAB_LOAD(&row->high)) | slab_is_overflow(object), 0)) {
         slab_row_leave(row);
         slab_put_slow(pool, object);
         return;

@@ -135,6 +135,15 @@ static inline void slab_row_leave(struct slab_row *row)
     atomic_store_explicit(&row->busy, 0, memory_order_release);
 }
 
+// Overflow objects are told from the pool's own by their address alone: ours lie at whole cache lines, they
+// lie beside them. So no put of one ever gets as far as a magazine, whatever the pool is about meanwhile.
+enum { SLAB_LINE_BYTES = 64, SLAB_OVERFLOW_BYTES = 16 }; // past a cache line's start; as aligned as malloc's
+
+static inline bool slab_is_overflow(const void *object)
+{
+    return (uintptr_t)object % SLAB_LINE_BYTES != 0;
+}
+
 // --- slab_row.c -----------------------------------------------------------------------------------------
 
 void *slab_get_slow(struct pool *pool);

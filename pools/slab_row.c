@@ -273,7 +273,7 @@ void *slab_get_slow(struct pool *pool)
 void slab_put_slow(struct pool *pool, void *object)
 {
     int slot = thread_slot();
-    if (!slot || !row_put(pool, &pool->rows[slot], object))
+    if (slab_is_overflow(object) || !slot || !row_put(pool, &pool->rows[slot], object))
         slab_put_single(pool, object);
     slab_consider_shrink(pool);
 }

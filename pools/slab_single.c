@@ -4,6 +4,7 @@
 #include "pools/slab_pool.h"
 
 #include "base/clock.h"
+#include "pools/poison.h"
 
 #include <sched.h>
 
@@ -31,8 +32,8 @@ static bool note_get(struct pool *pool)
     return in_use >= SLAB_LOAD(&pool->trigger) && slab_want_growth(pool, in_use);
 }
 
-// An overflow object may be made only in exact mode, which lasts while one is out: a put must not take it for
-// one of ours. It is counted before it exists, under the lock that ending exact mode takes.
+// An overflow object may be made only in exact mode, which lasts while one is out. It is counted before it
+// exists, under the lock that ending exact mode takes.
 static bool overflow_begin(struct pool *pool)
 {
     pthread_mutex_lock(&pool->store.lock);
@@ -66,15 +67,15 @@ static void *get_past_max(struct pool *pool, bool *again)
         *again = true;
         return NULL;
     }
-    void *object = pool_memory_alloc(pool->object_bytes);
-    if (!object) {
+    char *block = pool_memory_alloc_aligned(SLAB_LINE_BYTES, SLAB_OVERFLOW_BYTES + pool->object_bytes);
+    if (!block) {
         SLAB_ADD(&pool->failed, 1);
         SLAB_ADD(&pool->overflow_out, -1);
         return NULL;
     }
     (void)note_get(pool); // at max it does not grow
     SLAB_ADD(&pool->overflow, 1);
-    return object;
+    return block + SLAB_OVERFLOW_BYTES;
 }
 
 void *slab_get_single(struct pool *pool)
@@ -120,10 +121,10 @@ static void leave_exact(struct pool *pool)
 
 static bool put_overflow(struct pool *pool, void *object)
 {
-    // Whoever has an overflow object got it after it was counted.
-    if (SLAB_LOAD(&pool->overflow_out) == 0 || slab_store_owns(&pool->store, object))
+    if (!slab_is_overflow(object))
         return false;
-    pool_memory_free(object);
+    unpoison((char *)object - SLAB_OVERFLOW_BYTES, SLAB_OVERFLOW_BYTES + pool->object_bytes);
+    pool_memory_free((char *)object - SLAB_OVERFLOW_BYTES);
     SLAB_ADD(&pool->single_puts, 1);
     SLAB_ADD(&pool->overflow_out, -1);
     return true;
