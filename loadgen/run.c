@@ -370,7 +370,12 @@ bool run_sample(struct run *run, struct sample *sample)
     return !run_is_broken(run);
 }
 
-// Level: three readings in a row, half a second apart, within 64 KiB or a thousandth of each other.
+int64_t run_level_slack(int64_t bytes)
+{
+    return bytes / 1000 > 65536 ? bytes / 1000 : 65536;
+}
+
+// Level: three readings in a row, half a second apart, within the slack of each other.
 bool run_settle(struct run *run, int64_t limit_ns, struct sample *sample)
 {
     int64_t until_ns = clock_now_ns() + limit_ns;
@@ -380,7 +385,7 @@ bool run_settle(struct run *run, int64_t limit_ns, struct sample *sample)
         struct sample now;
         sample_read(&now, run->config->watch_pids, run->config->watch.count, NULL, 0, false);
         int64_t bytes = now.target_rss_bytes + now.kernel_slab_bytes + now.kernel_tcp_bytes;
-        int64_t slack = bytes / 1000 > 65536 ? bytes / 1000 : 65536;
+        int64_t slack = run_level_slack(bytes);
         int64_t moved = bytes > before ? bytes - before : before - bytes;
         level = before >= 0 && moved <= slack ? level + 1 : 0;
         before = bytes;

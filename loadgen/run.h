@@ -65,6 +65,8 @@ void run_phase(struct run *run, const char *phase); // a static word; empties ph
 bool run_order(struct run *run, struct fleet *fleet, struct fleet_order *order, int64_t limit_ns);
 bool run_hold(struct run *run, int64_t ns);
 bool run_sample(struct run *run, struct sample *sample); // a full one, now
+// What two readings of a level target may differ by: 64 KiB, or a thousandth.
+int64_t run_level_slack(int64_t bytes);
 // Waits, at most `limit_ns`, until the target's memory is level; takes a full sample.
 bool run_settle(struct run *run, int64_t limit_ns, struct sample *sample);
 // The orderly end: disconnects, without regard to `broken`, unless interrupted.

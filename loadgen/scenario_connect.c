@@ -48,7 +48,7 @@ static void play(struct run *run, struct summary *summary)
         summary_add(summary, "connect.seconds", (double)took_ns / 1e9, "s", "lower");
     }
     if (has_full)
-        summary_add_memory(summary, &samples[0], has_tenth ? &samples[1] : NULL, &samples[2]);
+        summary_add_memory(summary, run, &samples[0], has_tenth ? &samples[1] : NULL, &samples[2]);
     run_disconnect(run);
 }
 

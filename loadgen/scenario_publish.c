@@ -63,6 +63,8 @@ static void add_costs(struct summary *summary, const struct run *run, const stru
     int64_t messages = run->tally.count[TALLY_PUBLISHED];
     if (after->target_pss_bytes < 0 || before->target_pss_bytes < 0 || messages == 0)
         return;
+    summary_add_reading(summary, "start", before);
+    summary_add_reading(summary, "full", after);
     summary_add(summary, "memory.start_bytes", (double)before->target_pss_bytes, "B", "lower");
     summary_add(summary, "memory.full_bytes", (double)after->target_pss_bytes, "B", "lower");
     summary_add(summary, "cpu.per_message_ns",

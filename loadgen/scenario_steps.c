@@ -271,7 +271,7 @@ static void play(struct run *run, struct summary *summary)
             first = steps.last;
     }
     if (fine)
-        summary_add_memory(summary, &steps.start, wanted->count > 1 ? &first : NULL, &steps.last);
+        summary_add_memory(summary, run, &steps.start, wanted->count > 1 ? &first : NULL, &steps.last);
     if (fine && run->config->prove)
         fine = scenario_prove(run, summary);
     if (fine && run->config->hold_ns > 0) {

@@ -52,26 +52,76 @@ static double read_value(int64_t value)
     return value >= 0 ? (double)value : NAN;
 }
 
-void summary_add_memory(struct summary *summary, const struct sample *start, const struct sample *tenth,
-                        const struct sample *full)
+void summary_add_reading(struct summary *summary, const char *name, const struct sample *sample)
+{
+    if (summary->reading_count == SUMMARY_READINGS_MAX)
+        return;
+    summary->readings[summary->reading_count].name = name;
+    summary->readings[summary->reading_count].at_ns = sample->at_ns;
+    summary->reading_count++;
+}
+
+// NaN and an anomaly when `low` and `full` differ by no more than two readings of a level target may: that is
+// no growth, and a slope of it would be a figure of chance.
+static double grown(struct run *run, const char *name, int64_t low, int64_t full, int64_t connections)
+{
+    double each = slope(low, full, connections);
+    int64_t level = run_level_slack(full);
+    if (!isfinite(each) || full - low > 2 * level)
+        return each;
+    if (run->record)
+        record_anomaly(
+            run->record, "resolution",
+            "%s: grew by %lld bytes over %lld connections, and readings of a level target differ by up to "
+            "%lld each: no figure. A target that has served before keeps memory and uses it again: restart "
+            "it; or take more connections",
+            name, (long long)(full - low), (long long)connections, (long long)level);
+    return NAN;
+}
+
+// The kernel's figure is of the whole host: less than a socket takes is chance.
+static double kernel_grown(struct run *run, const struct sample *start, const struct sample *full)
+{
+    enum { SOCKET_BYTES = 1024 };
+    double each =
+        slope(start->kernel_slab_bytes + start->kernel_tcp_bytes,
+              full->kernel_slab_bytes + full->kernel_tcp_bytes, full->connections - start->connections);
+    if (!isfinite(each) || each >= SOCKET_BYTES)
+        return each;
+    if (run->record)
+        record_anomaly(
+            run->record, "resolution",
+            "kernel.per_connection_bytes: %.0f bytes came out, and a socket alone takes more: lost in what "
+            "the rest of the host does meanwhile; it takes more connections",
+            each);
+    return NAN;
+}
+
+void summary_add_memory(struct summary *summary, struct run *run, const struct sample *start,
+                        const struct sample *tenth, const struct sample *full)
 {
     const struct sample *low = tenth ? tenth : start;
     int64_t connections = full->connections - start->connections;
+    summary_add_reading(summary, "start", start);
+    summary_add_reading(summary, "low", low);
+    summary_add_reading(summary, "full", full);
     if (full->target_pss_bytes >= 0) {
+        int64_t more = full->connections - low->connections;
         summary_add(summary, "memory.start_bytes", read_value(start->target_pss_bytes), "B", "lower");
         summary_add(summary, "memory.full_bytes", read_value(full->target_pss_bytes), "B", "lower");
         summary_add(
             summary, "memory.per_connection_bytes",
-            slope(low->target_pss_bytes, full->target_pss_bytes, full->connections - low->connections), "B",
-            "lower");
+            grown(run, "memory.per_connection_bytes", low->target_pss_bytes, full->target_pss_bytes, more),
+            "B", "lower");
+        summary_add(summary, "memory.per_connection_rss_bytes",
+                    grown(run, "memory.per_connection_rss_bytes", low->target_rss_bytes,
+                          full->target_rss_bytes, more),
+                    "B", "lower");
         summary_add(summary, "cpu.per_connection_ns",
                     slope(start->target_cpu_ns, full->target_cpu_ns, connections), "ns", "lower");
     }
     if (start->kernel_slab_bytes >= 0 && full->kernel_slab_bytes >= 0)
-        summary_add(summary, "kernel.per_connection_bytes",
-                    slope(start->kernel_slab_bytes + start->kernel_tcp_bytes,
-                          full->kernel_slab_bytes + full->kernel_tcp_bytes, connections),
-                    "B", "lower");
+        summary_add(summary, "kernel.per_connection_bytes", kernel_grown(run, start, full), "B", "lower");
     summary_add(summary, "kernel.page_table_growth_bytes",
                 (double)(full->kernel_page_table_bytes - start->kernel_page_table_bytes), "B", "none");
     summary_add(summary, "generator.per_client_bytes", slope(0, full->generator_pss_bytes, connections), "B",
@@ -158,8 +208,18 @@ static void print_reasons(FILE *to, const char *what, const int64_t counts[REASO
             fprintf(to, "%lld %s: %s\n", (long long)counts[i], what, tally_reason_text((enum tally_reason)i));
 }
 
+static void write_readings(const struct summary *summary, struct record *record)
+{
+    json_t *json = json_object();
+    for (int i = 0; i < summary->reading_count; i++)
+        json_object_set_new(json, summary->readings[i].name, json_integer(summary->readings[i].at_ns));
+    record_set(record, "readings", json);
+}
+
 void summary_write(const struct summary *summary, const struct run *run, FILE *to)
 {
+    if (run->record && summary->reading_count > 0)
+        write_readings(summary, run->record);
     for (int i = 0; i < summary->count; i++) {
         if (run->record)
             record_metric(run->record, summary->rows[i].name, summary->rows[i].value, summary->rows[i].unit,

@@ -8,7 +8,7 @@
 
 #include "loadgen/run.h"
 
-enum { SUMMARY_ROWS_MAX = 96 };
+enum { SUMMARY_ROWS_MAX = 96, SUMMARY_READINGS_MAX = 4 };
 
 struct summary {
     struct {
@@ -17,6 +17,11 @@ struct summary {
         const char *unit, *better;
     } rows[SUMMARY_ROWS_MAX];
     int count;
+    struct { // the lines of memory.csv that figures of memory are of
+        const char *name;
+        int64_t at_ns;
+    } readings[SUMMARY_READINGS_MAX];
+    int reading_count;
 };
 
 void summary_add(struct summary *summary, const char *name, double value, const char *unit,
@@ -25,9 +30,14 @@ void summary_add(struct summary *summary, const char *name, double value, const 
 // PREFIX.p50, .p99, .p99_9, .max (ns, lower) and PREFIX.count; nothing for an empty histogram.
 void summary_add_latency(struct summary *summary, const char *prefix, const struct hist *hist);
 
+// Names a reading, so that whoever verifies the record finds its line in memory.csv: "start", "low", "full".
+void summary_add_reading(struct summary *summary, const char *name, const struct sample *sample);
+
 // memory.*, kernel.*, cpu.* and generator.* from three samples: before, at a tenth (may be NULL), with all.
-void summary_add_memory(struct summary *summary, const struct sample *start, const struct sample *tenth,
-                        const struct sample *full);
+// Memory that grew by no more than two readings of a level target may differ gives no slope, and an anomaly
+// of `run` says so (its record may be NULL).
+void summary_add_memory(struct summary *summary, struct run *run, const struct sample *start,
+                        const struct sample *tenth, const struct sample *full);
 
 // clients.*, and what the generator could not keep up with (lag), as anomalies of the run too.
 void summary_add_clients(struct summary *summary, struct run *run);

@@ -42,10 +42,11 @@ static void test_the_slope_is_taken_from_a_tenth_to_all(void **state)
 {
     (void)state;
     struct summary summary = {0};
+    struct run run = {0};
     struct sample start = sample_of(0, 1000000);
     struct sample tenth = sample_of(100, 3000000); // the first connections cost more
     struct sample full = sample_of(1000, 3000000 + 900 * 700);
-    summary_add_memory(&summary, &start, &tenth, &full);
+    summary_add_memory(&summary, &run, &start, &tenth, &full);
     assert_true(value_of(&summary, "memory.per_connection_bytes") == 700);
     assert_true(value_of(&summary, "memory.start_bytes") == 1000000);
     assert_true(value_of(&summary, "memory.full_bytes") == 3630000);
@@ -54,13 +55,38 @@ static void test_the_slope_is_taken_from_a_tenth_to_all(void **state)
     assert_true(value_of(&summary, "generator.per_client_bytes") == 1050); // all it has, for each
 }
 
+static void test_memory_that_did_not_grow_has_no_slope(void **state)
+{
+    (void)state;
+    struct run run = {0};
+    struct sample start = sample_of(0, 9000000), low = sample_of(1000, 9000000);
+    struct sample full = sample_of(10000, 9000000 + 9000 * 9); // a target that has served before
+    struct summary reused = {0};
+    summary_add_memory(&reused, &run, &start, &low, &full);
+    assert_true(isnan(value_of(&reused, "memory.per_connection_bytes")));
+    assert_true(isnan(value_of(&reused, "memory.per_connection_rss_bytes")));
+    struct summary shrunk = {0};
+    full.target_pss_bytes = 8000000;
+    full.kernel_slab_bytes = 10000 * 900; // less than sockets take
+    full.kernel_tcp_bytes = 0;
+    summary_add_memory(&shrunk, &run, &start, &low, &full);
+    assert_true(isnan(value_of(&shrunk, "memory.per_connection_bytes")));
+    assert_true(isnan(value_of(&shrunk, "kernel.per_connection_bytes")));
+    struct summary grown = {0};
+    full = sample_of(10000, 9000000 + 9000 * 155);
+    summary_add_memory(&grown, &run, &start, &low, &full);
+    assert_true(value_of(&grown, "memory.per_connection_bytes") == 155);
+    assert_int_equal(grown.reading_count, 3);
+}
+
 static void test_what_was_not_read_is_not_a_number(void **state)
 {
     (void)state;
     struct summary summary = {0};
+    struct run run = {0};
     struct sample start = sample_of(0, 1000000), full = sample_of(1000, 2000000);
     start.target_cpu_ns = -1;
-    summary_add_memory(&summary, &start, NULL, &full);
+    summary_add_memory(&summary, &run, &start, NULL, &full);
     assert_true(isnan(value_of(&summary, "cpu.per_connection_ns")));
 }
 
@@ -185,6 +211,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_slope_is_taken_from_a_tenth_to_all),
+        cmocka_unit_test(test_memory_that_did_not_grow_has_no_slope),
         cmocka_unit_test(test_what_was_not_read_is_not_a_number),
         cmocka_unit_test(test_the_record_gets_metrics_reasons_and_anomalies),
         cmocka_unit_test(test_every_reason_has_a_name_and_a_text),
