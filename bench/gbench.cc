@@ -313,11 +313,36 @@ int gb_add(struct gb_suite *suite, const struct gb_spec *spec, struct err *err)
 namespace
 {
 
-// Hands reports on with the names that the caller gave, and counts what failed.
+// What differs between the library's versions. Up to 1.7 a run says `error_occurred`, from 1.8 on `skipped`.
+template <class Run> auto skipped(const Run &run, int) -> decltype(run.skipped, true)
+{
+    return static_cast<int>(run.skipped) != 0;
+}
+template <class Run> auto skipped(const Run &run, long) -> decltype(run.error_occurred, true)
+{
+    return run.error_occurred;
+}
+
+// Up to 1.9 the library keeps the reporter that it makes; later the caller does, in `owner`.
+using ReporterPointer = std::unique_ptr<benchmark::BenchmarkReporter>;
+benchmark::BenchmarkReporter *keep(benchmark::BenchmarkReporter *made, ReporterPointer *)
+{
+    return made;
+}
+[[maybe_unused]] benchmark::BenchmarkReporter *keep(ReporterPointer made, ReporterPointer *owner)
+{
+    *owner = std::move(made);
+    return owner->get();
+}
+
+// Hands reports on with the names that the caller gave, and counts what failed. `at_end`: all at once, when
+// the last run is over. The library's CSV has the counters of its first report as columns, and aborts when a
+// later one has others.
 class Reporter : public benchmark::BenchmarkReporter
 {
   public:
-    Reporter(benchmark::BenchmarkReporter *to, int64_t *failed) : to_(to), failed_(failed)
+    Reporter(benchmark::BenchmarkReporter *to, int64_t *failed, bool at_end)
+        : to_(to), failed_(failed), at_end_(at_end)
     {
     }
 
@@ -338,32 +363,39 @@ class Reporter : public benchmark::BenchmarkReporter
             run.run_name.iterations.clear();
             run.run_name.repetitions.clear();
             run.run_name.time_type.clear();
-            failed = failed || run.error_occurred;
+            failed = failed || skipped(run, 0);
         }
         *failed_ += failed;
-        to_->ReportRuns(runs);
+        if (at_end_)
+            kept_.insert(kept_.end(), runs.begin(), runs.end());
+        else
+            to_->ReportRuns(runs);
     }
 
     void Finalize() override
     {
+        if (!kept_.empty())
+            to_->ReportRuns(kept_);
+        kept_.clear();
         to_->Finalize();
     }
 
   private:
     benchmark::BenchmarkReporter *to_;
     int64_t *failed_;
+    bool at_end_;
+    std::vector<Run> kept_;
 };
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations" // the CSV reporter
-std::unique_ptr<benchmark::BenchmarkReporter> file_reporter(const std::string &format)
+ReporterPointer file_reporter(const std::string &format)
 {
-    using Pointer = std::unique_ptr<benchmark::BenchmarkReporter>;
     if (format == "csv")
-        return Pointer(new benchmark::CSVReporter);
+        return ReporterPointer(new benchmark::CSVReporter);
     if (format == "console")
-        return Pointer(new benchmark::ConsoleReporter(benchmark::ConsoleReporter::OO_None));
-    return Pointer(new benchmark::JSONReporter);
+        return ReporterPointer(new benchmark::ConsoleReporter(benchmark::ConsoleReporter::OO_None));
+    return ReporterPointer(new benchmark::JSONReporter);
 }
 #pragma GCC diagnostic pop
 
@@ -383,7 +415,7 @@ benchmark::TimeUnit library_unit(gb_unit unit)
     return units[unit];
 }
 
-void set_clock(benchmark::internal::Benchmark *registered, gb_clock clock)
+template <class Registered> void set_clock(Registered *registered, gb_clock clock)
 {
     if (clock == GB_CLOCK_WALL)
         registered->UseRealTime();
@@ -460,7 +492,7 @@ int run_filtered(gb_suite *suite, const gb_flags &flags, gb_outcome *outcome, st
         return err_set(err, -EINVAL, "no benchmark matches --benchmark_filter='%s'", text.c_str());
     if (flags.list)
         return 0;
-    std::unique_ptr<benchmark::BenchmarkReporter> to_file;
+    ReporterPointer to_file, display_owner;
     if (*flags.out) {
         FILE *probe = fopen(flags.out, "w"); // the library would exit
         if (!probe)
@@ -469,8 +501,9 @@ int run_filtered(gb_suite *suite, const gb_flags &flags, gb_outcome *outcome, st
         to_file = file_reporter(flags.out_format);
     }
     int64_t unused = 0;
-    Reporter display(benchmark::CreateDefaultDisplayReporter(), &outcome->failed);
-    Reporter file(to_file.get(), &unused);
+    Reporter display(keep(benchmark::CreateDefaultDisplayReporter(), &display_owner), &outcome->failed,
+                     flags.format == std::string("csv"));
+    Reporter file(to_file.get(), &unused, flags.out_format == std::string("csv"));
     benchmark::RunSpecifiedBenchmarks(&display, to_file ? &file : nullptr, ".");
     benchmark::ClearRegisteredBenchmarks();
     return 0;

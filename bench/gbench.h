@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Google Benchmark (1.7) for C: what its C++ users have, without a call per iteration in the timed loop.
+// Google Benchmark (1.7 and later) for C: what its C++ users have, without a call per iteration in the timed
+// loop.
 //
 // A suite holds benchmarks; gb_run reads Google Benchmark's own flags (--benchmark_filter, --benchmark_out,
 // ...; --help lists them), runs what they select and reports in its formats. Names are the caller's:

@@ -45,9 +45,10 @@ int gb_flags_read(struct gb_flags *flags, int argc, char **argv, struct err *err
     flags->out = flag_value("benchmark_out", argc, argv, "");
     flags->out_format = flag_value("benchmark_out_format", argc, argv, "json");
     flags->list = is_one_of(flag_value("benchmark_list_tests", argc, argv, "false"), truths);
-    const char *format = flag_value("benchmark_format", argc, argv, "console");
-    if (!is_one_of(format, formats))
-        return err_set(err, -EINVAL, "--benchmark_format='%s': it may be console, json or csv", format);
+    flags->format = flag_value("benchmark_format", argc, argv, "console");
+    if (!is_one_of(flags->format, formats))
+        return err_set(err, -EINVAL, "--benchmark_format='%s': it may be console, json or csv",
+                       flags->format);
     if (!is_one_of(flags->out_format, formats))
         return err_set(err, -EINVAL, "--benchmark_out_format='%s': it may be console, json or csv",
                        flags->out_format);

@@ -14,7 +14,7 @@ extern "C" {
 #include "base/err.h"
 
 struct gb_flags {
-    const char *out, *out_format; // point into argv, the environment or constants
+    const char *format, *out, *out_format; // point into argv, the environment or constants
     bool list;
 };
 

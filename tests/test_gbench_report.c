@@ -161,6 +161,51 @@ static void test_repetitions_give_each_run_and_their_aggregates(void **unused)
     json_decref(document);
 }
 
+static void run_one_counter(struct gb_state *state, void *name)
+{
+    while (gb_next_batch(state) > 0)
+        ;
+    gb_set_counter(state, name, 5, GB_COUNTER_SUM);
+}
+
+// Every counter is a column, and who does not have it leaves it empty. In a file; on the screen the library
+// keeps the first format of a process, so that is for tests/py/test_bench.py.
+static void test_csv_of_benchmarks_whose_counters_differ(void **unused)
+{
+    (void)unused;
+    static char first[] = "first_counter", second[] = "second_counter";
+    struct gb_spec specs[] = {
+        {.name = "a", .run = run_one_counter, .context = first, .iterations = 1},
+        {.name = "b", .run = run_one_counter, .context = second, .iterations = 1},
+    };
+    struct gb_suite *suite;
+    struct err err = {0};
+    struct gb_outcome outcome;
+    assert_int_equal(gb_suite_new(&suite), 0);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(gb_add(suite, &specs[i], &err), 0);
+    char path[64], flag[128], line[512];
+    snprintf(flag, sizeof flag, "--benchmark_out=%s", gbench_temporary_path(path));
+    const char *flags[] = {"--benchmark_filter=all", flag, "--benchmark_out_format=csv",
+                           "--benchmark_repetitions=1", NULL};
+    assert_int_equal(gbench_run(suite, flags, NULL, &outcome, &err), 0);
+    gb_suite_free(suite);
+    assert_int_equal(outcome.run, 2);
+    FILE *csv = fopen(path, "r");
+    assert_non_null(csv);
+    do // the library writes what it says of the host before
+        assert_non_null(fgets(line, sizeof line, csv));
+    while (strncmp(line, "name,", 5) != 0);
+    assert_non_null(strstr(line, ",\"first_counter\",\"second_counter\""));
+    assert_non_null(fgets(line, sizeof line, csv));
+    assert_non_null(strstr(line, ",5,\n")); // a has the first
+    assert_non_null(fgets(line, sizeof line, csv));
+    assert_non_null(strstr(line, ",,5\n")); // b the second
+    assert_null(fgets(line, sizeof line, csv));
+    fclose(csv);
+    unlink(path);
+}
+
 static void test_context_is_in_the_report_and_a_second_value_is_ignored(void **unused)
 {
     (void)unused;
@@ -242,6 +287,7 @@ int main(void)
         cmocka_unit_test(test_counters_rates_and_manual_time),
         cmocka_unit_test(test_complexity_is_fitted_over_the_arguments),
         cmocka_unit_test(test_repetitions_give_each_run_and_their_aggregates),
+        cmocka_unit_test(test_csv_of_benchmarks_whose_counters_differ),
         cmocka_unit_test(test_context_is_in_the_report_and_a_second_value_is_ignored),
         cmocka_unit_test(test_bad_specs_are_named),
         cmocka_unit_test(test_bad_flags_are_named_and_nothing_runs),

@@ -388,6 +388,15 @@ def bench_program(*words, **env):
 
 
 @needs_program
+def test_csv_on_the_screen_has_a_column_for_every_counter():
+    done = bench_program("--benchmark_format=csv", "--benchmark_filter=^(lifo|cold)/malloc/64$", "--benchmark_min_time=0.0001")
+    assert done.returncode == 0, done.stderr
+    rows = {row["name"]: row for row in csv.DictReader(done.stdout[done.stdout.index("name,"):].splitlines())}
+    assert rows["lifo/malloc/64"]["any_speed_ns"] and not rows["lifo/malloc/64"]["faults_each"]
+    assert rows["cold/malloc/64"]["faults_each"] and not rows["cold/malloc/64"]["any_speed_ns"]
+
+
+@needs_program
 def test_the_program_says_what_it_has(tmp_path):
     assert bench_program("--version").stdout.startswith("poolmark-bench 0.")
     workloads = [line.split()[0] for line in bench_program("--poolmark_list_workloads").stdout.splitlines()]
