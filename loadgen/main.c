@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "loadgen/config.h"
 #include "loadgen/engine_paho.h"
+#include "loadgen/run_books.h"
 #include "loadgen/scenario.h"
 #include "loadgen/self_latency.h"
 
@@ -35,7 +36,16 @@ static int64_t losses(const struct run *run)
            count[TALLY_LOST] + count[TALLY_UNACKED];
 }
 
-static int play(struct run *run, const struct config *config, struct record *record, struct err *err)
+// What ended early has measured something, unless nobody ever was connected.
+static const char *status_of(const struct run *run, int open_books)
+{
+    if (run_is_broken(run))
+        return run->tally.count[TALLY_CONNECTED] > 0 || run->interrupted ? "incomplete" : "failed";
+    return open_books == 0 ? "complete" : "incomplete";
+}
+
+static int play(struct run *run, const struct config *config, struct record *record, const char **status,
+                struct err *err)
 {
     struct self_latency self = {0};
     int code = config->self_latency ? self_latency_measure(&self, engine_find(config->engine_name), err) : 0;
@@ -65,15 +75,10 @@ static int play(struct run *run, const struct config *config, struct record *rec
     progress_end(&run->progress);
     summary_write(&summary, run, config->quiet ? NULL : stdout);
     run_close_files(run);
-    return losses(run) > 0 || run_is_broken(run) ? EXIT_FAILED : EXIT_OK;
-}
-
-// For the record: what ended early has measured something, unless nobody ever was connected.
-static const char *status_of(const struct run *run)
-{
-    if (!run_is_broken(run))
-        return "complete";
-    return run->tally.count[TALLY_CONNECTED] > 0 || run->interrupted ? "incomplete" : "failed";
+    struct books books = {.count = 0};
+    run_books(&books, run);
+    *status = status_of(run, books_close(&books, record));
+    return losses(run) > 0 || strcmp(*status, "complete") != 0 ? EXIT_FAILED : EXIT_OK;
 }
 
 // `command` is argv as it was given, for the record.
@@ -104,14 +109,15 @@ static int run_command(int argc, char **argv, char **command)
         return complain(&err, EXIT_USAGE);
     }
     struct run run;
-    int code = play(&run, &config, record, &err);
+    const char *status = "failed";
+    int code = play(&run, &config, record, &status, &err);
     if (code < 0) {
         complain(&err, EXIT_FAILED);
         (void)!record_close(record, "failed", NULL);
         return EXIT_FAILED;
     }
     // The record is whole before the workers are ended: that may take the kernel a while.
-    if (record_close(record, status_of(&run), &err) < 0)
+    if (record_close(record, status, &err) < 0)
         code = complain(&err, EXIT_FAILED);
     run_close(&run);
     return code;
