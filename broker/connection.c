@@ -87,6 +87,16 @@ void connection_fail(struct connection *connection)
     loop_add_pending(connection->loop, connection);
 }
 
+void connection_break(struct connection *connection)
+{
+    if (!connection_can_send(connection))
+        return;
+    connection->is_broken = true;
+    output_drop(connection);
+    connection->is_blocked = false;
+    loop_add_pending(connection->loop, connection);
+}
+
 void connection_fail_protocol(struct connection *connection)
 {
     broker_count(&connection->loop->counters.protocol_errors, 1);
@@ -147,22 +157,21 @@ void connection_watch(struct connection *connection)
     struct epoll_event event = {.events = events, .data.ptr = connection};
     if (connection->is_watched &&
         epoll_ctl(connection->loop->epoll_fd, EPOLL_CTL_MOD, connection->fd, &event) < 0)
-        connection_fail(connection);
+        connection_break(connection);
 }
 
 void connection_on_event(struct connection *connection, uint32_t epoll_events)
 {
     if (connection->state == CONNECTION_DEAD)
         return;
-    if (epoll_events & EPOLLERR) {
-        connection_fail(connection);
+    if (epoll_events & (EPOLLERR | EPOLLHUP)) {
+        connection_break(connection);
+        input_drain(connection);
         return;
     }
     if (epoll_events & EPOLLOUT)
         loop_add_pending(connection->loop, connection);
-    if (connection->is_paused && epoll_events & EPOLLHUP)
-        connection_fail(connection);
-    else if (!connection->is_paused && epoll_events & (EPOLLIN | EPOLLHUP))
+    if (!connection->is_paused && epoll_events & EPOLLIN)
         input_read(connection);
 }
 

@@ -6,6 +6,11 @@
 // under a caller's feet: connection_fail marks it dead, and the loop closes it when the events at hand are
 // done.
 //
+// What came counts: bytes that the socket has received are handled before its end is, whoever notices that
+// end first: epoll, a read, a failed write, or a new connection of the same client. So a write that fails
+// does not end the connection, but breaks it (connection_break): from then on output is dropped and the rest
+// of the input is read.
+//
 // Reading: an idle connection of a lazy shape has no buffer; the loop's scratch is read into, and only the
 // beginning of a packet whose end has not come is kept, in a buffer of the pool. Writing: packets are
 // gathered in a write buffer, sent when the events at hand are done, and what the socket does not take waits
@@ -41,6 +46,7 @@ struct connection {
     uint8_t is_blocked : 1;  // the socket takes no more: waits for EPOLLOUT
     uint8_t is_paused : 1;   // not read from until what it is owed has been sent
     uint8_t is_watched : 1;  // its descriptor is in the loop's epoll set
+    uint8_t is_broken : 1;   // nothing can be sent any more; what has come is still read
     uint8_t has_session : 1; // `session` below, else `arena`
     uint16_t keep_alive_s;   // 0: none
     int fd;
@@ -67,6 +73,16 @@ void connection_adopt(struct loop *loop, struct connection *connection);
 void connection_fail(struct connection *connection);
 void connection_fail_protocol(struct connection *connection); // counts it as a protocol error
 
+// The socket takes nothing any more. Drops the output; the loop reads what has come, then closes. Fine to be
+// called again.
+void connection_break(struct connection *connection);
+
+// Can anything still be sent?
+static inline bool connection_can_send(const struct connection *connection)
+{
+    return connection->state != CONNECTION_DEAD && !connection->is_broken;
+}
+
 // Lets go of its session, first publishing the will if there is one: what a takeover does to the old
 // connection.
 void connection_detach(struct connection *connection);
@@ -81,12 +97,21 @@ void connection_watch(struct connection *connection); // tells epoll what it wai
 
 // connection_input.c
 bool input_prepare(struct connection *connection)
-    __attribute__((warn_unused_result)); // eager: the read buffer
-void input_read(struct connection *connection);
+    __attribute__((warn_unused_result));          // eager: the read buffer
+void input_read(struct connection *connection);   // once
 void input_resume(struct connection *connection); // processes what is buffered
+
+// Processes what is buffered and everything that the socket has received. The connection is broken or is to
+// be taken over: it is dead afterwards, or belongs to another loop. Not within a handler.
+void input_drain(struct connection *connection);
+
+// The same within a handler of another connection, whose packet may lie in the loop's scratch. Without memory
+// for a buffer nothing is read.
+void input_drain_within(struct connection *connection);
 void input_free(struct connection *connection);
 
-// connection_output.c
+// connection_output.c. Of a broken connection all of these drop what they are given, and there is always
+// room.
 bool output_prepare(struct connection *connection)
     __attribute__((warn_unused_result)); // eager: the write buffer
 void output_free(struct connection *connection);
@@ -106,6 +131,8 @@ struct publish_form {
 
 // Appends a PUBLISH, or begins to send it. false: the socket takes no more now, and nothing of it was taken.
 bool output_publish(struct connection *connection, struct message *message, const struct publish_form *form);
+
+void output_drop(struct connection *connection); // lets go of what waits
 
 // Sends what there is. true: all of it is sent.
 bool output_flush(struct connection *connection);

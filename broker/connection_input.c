@@ -114,8 +114,9 @@ static bool is_welcome(const struct connection *connection, const struct mqtt_fr
            (frame->type == MQTT_CONNECT) == (connection->state == CONNECTION_NEW);
 }
 
-// Handles each whole packet among `size` bytes, and keeps what is left.
-static void process(struct connection *connection, const uint8_t *data, size_t size)
+// Handles each whole packet among `size` bytes, and keeps what is left. false: the connection is another
+// loop's now, and not to be touched.
+static bool process(struct connection *connection, const uint8_t *data, size_t size)
 {
     struct loop *loop = connection->loop;
     size_t done = 0, needed = 0;
@@ -127,7 +128,7 @@ static void process(struct connection *connection, const uint8_t *data, size_t s
         bool is_known = error == MQTT_OK || (error == MQTT_INCOMPLETE && frame.type != 0);
         if ((error != MQTT_OK && error != MQTT_INCOMPLETE) || (is_known && !is_welcome(connection, &frame))) {
             connection_fail_protocol(connection);
-            return;
+            return true;
         }
         if (error == MQTT_INCOMPLETE)
             break;
@@ -139,39 +140,79 @@ static void process(struct connection *connection, const uint8_t *data, size_t s
         }
     }
     if (connection->state == CONNECTION_DEAD)
-        return;
+        return true;
     keep(connection, data + done, size - done, needed);
     if (connection->state == CONNECTION_DEAD)
-        return;
+        return true;
     if (handled == HANDLE_LATER) {
         connection->is_paused = true;
         connection_watch(connection);
     } else if (handled == HANDLE_ELSEWHERE) {
-        loop_hand_over(loop, connection, loop->hand_over_to);
+        return !loop_hand_over(loop, connection, loop->hand_over_to);
     }
+    return true;
+}
+
+enum progress { READ_SOME, READ_NOTHING, READ_END, READ_MOVED };
+
+// Reads once, into the connection's buffer or into `scratch`, and processes it.
+static enum progress read_once(struct connection *connection, uint8_t *scratch)
+{
+    struct loop *loop = connection->loop;
+    struct input *in = connection->in;
+    uint8_t *to = in ? in->bytes : scratch;
+    size_t used = in ? in->used : 0;
+    size_t capacity = in ? in->capacity : LOOP_SCRATCH_BYTES;
+    ssize_t got = recv(connection->fd, to + used, capacity - used, MSG_DONTWAIT);
+    if (got < 0 && (errno == EAGAIN || errno == EINTR || errno == ENOMEM || errno == ENOBUFS))
+        return READ_NOTHING;
+    if (got <= 0)
+        return READ_END;
+    broker_count(&loop->counters.bytes_received, got);
+    connection->timer.owner_word = loop->tick;
+    return process(connection, to, used + (size_t)got) ? READ_SOME : READ_MOVED;
 }
 
 void input_read(struct connection *connection)
 {
-    struct loop *loop = connection->loop;
-    struct input *in = connection->in;
-    uint8_t *to = in ? in->bytes : loop->scratch;
-    size_t used = in ? in->used : 0;
-    size_t capacity = in ? in->capacity : LOOP_SCRATCH_BYTES;
-    ssize_t got = recv(connection->fd, to + used, capacity - used, 0);
-    if (got < 0 && (errno == EAGAIN || errno == EINTR))
-        return;
-    if (got <= 0) {
+    if (read_once(connection, connection->loop->scratch) == READ_END)
         connection_fail(connection);
-        return;
-    }
-    broker_count(&loop->counters.bytes_received, got);
-    connection->timer.owner_word = loop->tick;
-    process(connection, to, used + (size_t)got);
+}
+
+static bool resume(struct connection *connection)
+{
+    if (connection->in && connection->in->used > 0)
+        return process(connection, connection->in->bytes, connection->in->used);
+    return true;
 }
 
 void input_resume(struct connection *connection)
 {
-    if (connection->in && connection->in->used > 0)
-        process(connection, connection->in->bytes, connection->in->used);
+    bool is_ours = resume(connection);
+    (void)is_ours; // nothing is touched in either case
+}
+
+static void drain(struct connection *connection, uint8_t *scratch)
+{
+    if (!resume(connection))
+        return;
+    enum progress progress = READ_SOME;
+    while (progress == READ_SOME && connection->state != CONNECTION_DEAD)
+        progress = read_once(connection, scratch);
+    if (progress != READ_MOVED)
+        connection_fail(connection);
+}
+
+void input_drain(struct connection *connection)
+{
+    drain(connection, connection->loop->scratch);
+}
+
+void input_drain_within(struct connection *connection)
+{
+    uint8_t *scratch = malloc(LOOP_SCRATCH_BYTES);
+    if (scratch)
+        drain(connection, scratch);
+    free(scratch);
+    connection_fail(connection);
 }

@@ -69,6 +69,18 @@ void output_free(struct connection *connection)
     connection->out = NULL;
 }
 
+void output_drop(struct connection *connection)
+{
+    struct output *out = connection->out;
+    if (!out)
+        return;
+    message_unref(out->large);
+    out->large = NULL;
+    out->start = out->end = 0;
+    if (!connection->loop->broker->shape.eager)
+        output_free(connection);
+}
+
 bool output_is_empty(const struct connection *connection)
 {
     const struct output *out = connection->out;
@@ -125,7 +137,7 @@ static void large_parts_fill(struct large_parts *large, const struct message *me
     }
 }
 
-// Bytes sent; 0 when the socket takes none now, or when it failed (then the connection is dead).
+// Bytes sent; 0 when the socket takes none now, or when it failed (then the connection is broken).
 static size_t send_parts(struct connection *connection, struct iovec *parts, int count)
 {
     struct msghdr header = {.msg_iov = parts, .msg_iovlen = (size_t)count};
@@ -135,7 +147,7 @@ static size_t send_parts(struct connection *connection, struct iovec *parts, int
     while (sent < 0 && errno == EINTR);
     if (sent < 0) {
         if (errno != EAGAIN && errno != ENOBUFS && errno != ENOMEM)
-            connection_fail(connection);
+            connection_break(connection);
         return 0;
     }
     broker_count(&connection->loop->counters.bytes_sent, sent);
@@ -161,7 +173,7 @@ static void mark_sent(struct output *out, size_t sent, size_t large_bytes)
 bool output_flush(struct connection *connection)
 {
     struct output *out = connection->out;
-    if (connection->state == CONNECTION_DEAD)
+    if (!connection_can_send(connection))
         return false;
     if (!output_is_empty(connection)) {
         struct large_parts large = {.count = 0};
@@ -171,7 +183,7 @@ bool output_flush(struct connection *connection)
         large.parts[large.count].iov_base = out->bytes + out->start;
         large.parts[large.count++].iov_len = out->end - out->start;
         size_t sent = send_parts(connection, large.parts, large.count);
-        if (connection->state == CONNECTION_DEAD)
+        if (!connection_can_send(connection))
             return false;
         mark_sent(out, sent, large.bytes);
         if (sent < wanted) {
@@ -188,6 +200,8 @@ bool output_flush(struct connection *connection)
 bool output_has_room(struct connection *connection, size_t bytes)
 {
     struct output *out = connection->out;
+    if (connection->is_broken)
+        return true;
     if (!out)
         return bytes <= usual_capacity(connection);
     if (out->capacity - out->end >= bytes)
@@ -196,8 +210,8 @@ bool output_has_room(struct connection *connection, size_t bytes)
         return false;
     if (!connection->is_blocked && output_flush(connection))
         return true;
-    if (connection->state == CONNECTION_DEAD)
-        return false;
+    if (!connection_can_send(connection))
+        return connection->is_broken;
     if (out->start > 0) {
         memmove(out->bytes, out->bytes + out->start, out->end - out->start);
         out->end -= out->start;
@@ -219,18 +233,18 @@ static void send_soon(struct connection *connection)
 
 void output_append(struct connection *connection, const void *packet, size_t bytes)
 {
-    if (connection->state == CONNECTION_DEAD)
+    if (!connection_can_send(connection))
         return;
     struct output *out = output_need(connection);
     if (!out) {
         // No buffer to be had: the socket may take it as it is.
         struct iovec part = {(void *)(uintptr_t)packet, bytes};
         if (send_parts(connection, &part, 1) != bytes)
-            connection_fail(connection);
+            connection_break(connection);
         return;
     }
-    if (!output_has_room(connection, bytes) || !(out = output_need(connection))) {
-        connection_fail(connection);
+    if (!output_has_room(connection, bytes) || connection->is_broken || !(out = output_need(connection))) {
+        connection_break(connection);
         return;
     }
     memcpy(out->bytes + out->end, packet, bytes);
@@ -247,13 +261,13 @@ static bool publish_large(struct connection *connection, struct message *message
     large_parts_fill(&large, message, form, 0);
     size_t wanted = large.bytes;
     size_t sent = send_parts(connection, large.parts, large.count);
-    if (connection->state == CONNECTION_DEAD)
+    if (!connection_can_send(connection))
         return false;
     if (sent == wanted)
         return true;
     struct output *out = sent > 0 ? output_need(connection) : NULL;
     if (sent > 0 && !out) {
-        connection_fail(connection);
+        connection_break(connection); // half a packet has gone, and nowhere to remember the rest
         return false;
     }
     if (out) {
@@ -285,14 +299,17 @@ static bool publish_small(struct connection *connection, struct message *message
 
 bool output_publish(struct connection *connection, struct message *message, const struct publish_form *form)
 {
-    if (connection->state == CONNECTION_DEAD)
+    if (!connection_can_send(connection))
         return false;
     size_t bytes = mqtt_publish_header_bytes(message->topic_bytes, message->payload_bytes, form->qos) +
                    message->payload_bytes;
     bool is_taken;
-    if (output_has_room(connection, bytes + ANSWER_ROOM) && output_need(connection))
+    bool has_room = output_has_room(connection, bytes + ANSWER_ROOM);
+    if (!connection_can_send(connection))
+        is_taken = false;
+    else if (has_room && output_need(connection))
         is_taken = publish_small(connection, message, form, bytes);
-    else if (connection->state == CONNECTION_DEAD || connection->is_blocked)
+    else if (connection->is_blocked)
         is_taken = false;
     else
         is_taken = (output_is_empty(connection) || output_flush(connection)) &&

@@ -54,7 +54,7 @@ static bool sends_at_once(const struct session *session)
     const struct connection *connection = session->connection;
     const struct session_flow *flow = session->flow;
     // What waits, or has to be sent again after a reconnect, goes first [MQTT-4.6.0-6].
-    return connection->state == CONNECTION_OPEN &&
+    return connection->state == CONNECTION_OPEN && !connection->is_broken &&
            (!flow || (flow->queue_count == 0 && !flow->needs_restart));
 }
 
@@ -92,7 +92,7 @@ void delivery_to_session(struct loop *loop, struct session *session, struct mess
         return;
     if (message->qos < qos)
         qos = message->qos;
-    bool is_here = session->connection != NULL;
+    bool is_here = session->connection != NULL && connection_can_send(session->connection);
     // For a client that is away only what it must get is kept (section 4.1: QoS 0 is optional).
     if (!is_here && qos == 0)
         return;
@@ -132,7 +132,7 @@ void delivery_pump(struct loop *loop, struct session *session)
 {
     struct connection *connection = session->connection;
     struct session_flow *flow = session->flow;
-    if (!connection || connection->state != CONNECTION_OPEN || !flow)
+    if (!connection || connection->state != CONNECTION_OPEN || connection->is_broken || !flow)
         return;
     if (flow->needs_restart && !send_again(connection, flow))
         return;
@@ -151,13 +151,18 @@ static bool has_more(const struct session *session)
 void delivery_settle(struct connection *connection)
 {
     struct loop *loop = connection->loop;
+    if (connection->is_broken) {
+        connection->is_paused = false;
+        input_drain(connection);
+        return;
+    }
     // Each round sends a whole buffer, and the queue gets shorter; it ends when socket, window or queue is.
     while (output_flush(connection) && connection->has_session && has_more(connection->session)) {
         delivery_pump(loop, connection->session);
         if (output_is_empty(connection))
             break;
     }
-    if (connection->is_paused && !connection->is_blocked && connection->state != CONNECTION_DEAD) {
+    if (connection->is_paused && !connection->is_blocked && connection_can_send(connection)) {
         connection->is_paused = false;
         connection_watch(connection);
         input_resume(connection);

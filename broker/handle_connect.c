@@ -52,7 +52,9 @@ static struct session *resume_session(struct loop *loop, struct session *session
     bool goes_on = !session->is_clean && !is_clean;
     if (old) {
         broker_count(&loop->counters.sessions_taken_over, 1);
-        connection_fail(old);
+        output_flush(old);
+        connection_break(old);
+        input_drain_within(old);                           // what it sent before counts, a DISCONNECT too
         session->is_clean = session->is_clean || is_clean; // detaching it ends it then
         connection_detach(old);
     } else if (!goes_on) {

@@ -102,16 +102,32 @@ void loop_add_pending(struct loop *loop, struct connection *connection)
     loop->pending_count++;
 }
 
-void loop_hand_over(struct loop *loop, struct connection *connection, uint16_t to_index)
+static void remove_pending(struct loop *loop, struct connection *connection)
+{
+    struct connection **link = &loop->pending_first, *before = NULL;
+    for (; *link != connection; link = &(*link)->next_pending)
+        before = *link;
+    *link = connection->next_pending;
+    if (loop->pending_last == connection)
+        loop->pending_last = before;
+    loop->pending_count--;
+    connection->is_pending = false;
+}
+
+bool loop_hand_over(struct loop *loop, struct connection *connection, uint16_t to_index)
 {
     struct letter letter = {.kind = LETTER_ADOPT, .connection = connection};
     epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, connection->fd, NULL);
     connection->is_watched = false;
     timer_wheel_remove(&connection->timer);
-    if (mailbox_post(&loop->broker->loops[to_index]->mailbox, &letter) < 0)
+    if (connection->is_pending)
+        remove_pending(loop, connection);
+    if (mailbox_post(&loop->broker->loops[to_index]->mailbox, &letter) < 0) {
         connection_fail(connection);
-    else
-        broker_count(&loop->counters.handed_over, 1);
+        return false;
+    }
+    broker_count(&loop->counters.handed_over, 1);
+    return true;
 }
 
 // Sends and closes what this turn left. What that brings up (a will, a paused connection that goes on) is
@@ -158,7 +174,7 @@ static void on_event(struct loop *loop, const struct epoll_event *event)
         listener_on_event(loop, event->data.ptr);
         break;
     case SOURCE_REFUSAL:
-        refusals_on_event(loop, event->data.ptr, event->events);
+        refusals_on_event(loop, event->data.ptr);
         break;
     case SOURCE_MAILBOX:
         read_mail(loop);

@@ -63,8 +63,8 @@ void loop_close(struct loop *loop);             // NULL is allowed
 void loop_add_pending(struct loop *loop, struct connection *connection);
 
 // Moves a connection whose CONNECT is still to be answered to the loop that owns its session; its input so
-// far is in its read buffer. It is not to be touched afterwards.
-void loop_hand_over(struct loop *loop, struct connection *connection, uint16_t to_index);
+// far is in its read buffer. true: it is not to be touched any more; false: it is still here, and dead.
+bool loop_hand_over(struct loop *loop, struct connection *connection, uint16_t to_index);
 
 void loop_pause_accepting(struct loop *loop); // until the next tick
 

@@ -120,14 +120,14 @@ void refusals_add(struct loop *loop, int fd)
     close(fd);
 }
 
-void refusals_on_event(struct loop *loop, struct refusal *refusal, uint32_t epoll_events)
+// Which events came is not asked: they may be of the client that had the slot before, in the same turn. The
+// socket tells what there is.
+void refusals_on_event(struct loop *loop, struct refusal *refusal)
 {
     if (refusal->fd < 0)
         return;
-    ssize_t got = 0;
-    if (epoll_events & EPOLLIN)
-        got = recv(refusal->fd, loop->scratch, LOOP_SCRATCH_BYTES, 0);
-    if (got < 0 && (errno == EAGAIN || errno == EINTR))
+    ssize_t got = recv(refusal->fd, loop->scratch, LOOP_SCRATCH_BYTES, MSG_DONTWAIT);
+    if (got < 0 && (errno == EAGAIN || errno == EINTR || errno == ENOMEM || errno == ENOBUFS))
         return;
     if (got <= 0) {
         finish(&loop->refusals, refusal);
@@ -155,7 +155,7 @@ void refusals_on_tick(struct loop *loop)
             continue;
         // It may have sent its CONNECT long ago, and we were late.
         if (!slot->is_answered)
-            refusals_on_event(loop, slot, EPOLLIN);
+            refusals_on_event(loop, slot);
         if (slot->fd >= 0)
             finish(refusals, slot);
     }

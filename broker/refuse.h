@@ -43,7 +43,7 @@ void refusals_add(struct loop *loop, int fd);
 // accept.
 int refusals_accept(struct loop *loop, int listening_fd) __attribute__((warn_unused_result));
 
-void refusals_on_event(struct loop *loop, struct refusal *refusal, uint32_t epoll_events);
+void refusals_on_event(struct loop *loop, struct refusal *refusal);
 void refusals_on_tick(struct loop *loop); // ends those that took too long, fills the reserve again
 
 #endif
