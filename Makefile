@@ -52,7 +52,7 @@ commit := $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 dirty  := $(if $(shell git status --porcelain 2>/dev/null | head -n 1),true,false)
 
 modules := base wire pools broker loadgen bench
-objects_of = $(patsubst %.c,$(B)/%.o,$(filter-out $(1)/main.c $(wildcard $(1)/fuzz_*.c),$(wildcard $(1)/*.c)))
+objects_of = $(patsubst %.c,$(B)/%.o,$(filter-out $(1)/main.c $(wildcard $(1)/fuzz_*.c),$(wildcard $(1)/*.c $(1)/*/*.c)))
 hdr_objects := $(patsubst %,$(B)/hdr/%.o,hdr_histogram hdr_histogram_log hdr_encoding hdr_time hdr_thread \
                  hdr_interval_recorder hdr_writer_reader_phaser)
 archives := $(foreach m,$(modules),$(B)/lib$(m).a)
@@ -183,7 +183,7 @@ $(B)/fuzz_%: wire/fuzz_%.c $(wildcard wire/*.c wire/*.h)
 fuzz: test-deps $(fuzzers)
 	@for f in $(fuzzers); do $$f -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -print_final_stats=1 || exit 1; done
 
-sources := $(foreach d,$(modules) tests,$(wildcard $(d)/*.c $(d)/*.h $(d)/*.cc))
+sources := $(foreach d,$(modules) tests,$(wildcard $(d)/*.c $(d)/*.h $(d)/*.cc $(d)/*/*.c $(d)/*/*.h))
 format-check: test-deps
 	@clang-format --dry-run -Werror $(sources)
 format:
@@ -192,4 +192,4 @@ format:
 clean:
 	rm -rf build
 
--include $(wildcard $(B)/*/*.d)
+-include $(wildcard $(B)/*/*.d $(B)/*/*/*.d)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a get or put does when the loaded magazine does not serve it. See pools/slab_pool.h.
-#include "pools/slab_pool.h"
+// What a get or put does when the loaded magazine does not serve it. See pools/slab/pool.h.
+#include "pools/slab/pool.h"
 
 #include <linux/membarrier.h>
 #include <sched.h>

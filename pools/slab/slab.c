@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // slab: the best pool we can build. Objects lie in slabs of 2 MiB, and threads take and give them by
-// magazines; see pools/slab_pool.h for how it fits together.
-#include "pools/slab_pool.h"
+// magazines; see pools/slab/pool.h for how it fits together.
+#include "pools/slab/pool.h"
 
 #include "pools/poison.h"
 

@@ -2,20 +2,20 @@
 // Strategy `slab`, as its own files see it. Each layer has a file of its own:
 //
 //   slab.c            the strategy: get and put out of the own magazine, open, close, statistics
-//   slab_row.c        what the own magazine does not serve; taking rows back from their threads
-//   slab_single.c     one object at a time, for those without a magazine and at the bound
-//   slab_magazine.h   the depot, where threads exchange magazines whole
-//   slab_store.h      the slabs, where objects lie that are in no magazine
-//   slab_pages.h      the memory of the slabs
-//   slab_grow.c       making objects
-//   slab_give_back.c  giving memory back
-//   slab_thread.c     both in the background
+//   row.c  what the own magazine does not serve; taking rows back from their threads
+//   single.c  one object at a time, for those without a magazine and at the bound
+//   magazine.h  the depot, where threads exchange magazines whole
+//   store.h  the slabs, where objects lie that are in no magazine
+//   pages.h  the memory of the slabs
+//   grow.c  making objects
+//   give_back.c  giving memory back
+//   thread.c  both in the background
 //
 // A row is what one thread works on: its slot's (pools/thread_slot.h). In the common case get and put are a
 // comparison and a move of `top`, with no atomic operation that locks:
 //
 //     bottom <= low <= top <= high <= bottom + capacity
-//     get takes while top > low; put gives while top < high; anything else is slab_row.c's business
+//     get takes while top > low; put gives while top < high; anything else is row.c's business
 //
 // `low` and `high` are traps. They stand at the ends of the magazine, or nearer, where something is to be
 // noticed: low where objects in use would reach the growth trigger or a new peak; high at the bottom while
@@ -41,8 +41,8 @@
 
 #include "pools/bell.h"
 #include "pools/pool_strategy.h"
-#include "pools/slab_magazine.h"
-#include "pools/slab_store.h"
+#include "pools/slab/magazine.h"
+#include "pools/slab/store.h"
 #include "pools/thread_slot.h"
 
 // Two cache lines: processors fetch neighbouring lines in pairs. `top` to `busy` are what the hot path
@@ -144,7 +144,7 @@ static inline bool slab_is_overflow(const void *object)
     return (uintptr_t)object % SLAB_LINE_BYTES != 0;
 }
 
-// --- slab_row.c -----------------------------------------------------------------------------------------
+// --- row.c -----------------------------------------------------------------------------------------
 
 void *slab_get_slow(struct pool *pool);
 void slab_put_slow(struct pool *pool, void *object);
@@ -157,14 +157,14 @@ struct slab_account slab_account(struct pool *pool);
 void slab_note_peak(struct pool *pool, int64_t in_use);
 bool slab_rows_are_valid(struct pool *pool); // while nobody works
 
-// --- slab_single.c --------------------------------------------------------------------------------------
+// --- single.c --------------------------------------------------------------------------------------
 
 // One object past the rows: for threads without a slot, in exact mode, when there is no magazine, and when
 // objects have to be made first.
 void *slab_get_single(struct pool *pool);
 void slab_put_single(struct pool *pool, void *object);
 
-// --- slab_grow.c ----------------------------------------------------------------------------------------
+// --- grow.c ----------------------------------------------------------------------------------------
 
 int slab_preheat(struct pool *pool, int64_t count);
 // The trigger was reached: grows here, and returns true, or wakes the thread.
@@ -192,7 +192,7 @@ void slab_fill_magazines(struct pool *pool);
 // Lets go of the grow lock, and whoever waits for what its holder was about looks again.
 void slab_grow_unlock(struct pool *pool);
 
-// --- slab_give_back.c -----------------------------------------------------------------------------------
+// --- give_back.c -----------------------------------------------------------------------------------
 
 // What was in use counts as needed for so long; the thread looks as often.
 #define SLAB_HOLD_NS (INT64_C(200) * 1000 * 1000)
@@ -203,7 +203,7 @@ int64_t slab_sweep(struct pool *pool);
 int64_t slab_trim(struct pool *pool);
 void slab_memory(struct pool *pool, struct pool_stats *stats); // owned, bytes_owned, overhead_bytes
 
-// --- slab_thread.c --------------------------------------------------------------------------------------
+// --- thread.c --------------------------------------------------------------------------------------
 
 int slab_thread_open(struct pool *pool, struct err *err); // starts it, if there is to be one
 void slab_thread_close(struct pool *pool);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "pools/slab_magazine.h"
+#include "pools/slab/magazine.h"
 
 #include "pools/pool_strategy.h"
-#include "pools/slab_pages.h"
+#include "pools/slab/pages.h"
 #include "pools/thread_slot.h"
 
 #include <errno.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Making objects: at open and preheat, at the trigger, and when somebody finds none. See pools/slab_pool.h.
-#include "pools/slab_pool.h"
+// Making objects: at open and preheat, at the trigger, and when somebody finds none. See pools/slab/pool.h.
+#include "pools/slab/pool.h"
 
 #include "base/clock.h"
 #include "pools/expand.h"

@@ -8,7 +8,7 @@
 // keeps a late compare-and-swap from taking a head that went and came back. A magazine's number stays good as
 // long as the depot is open; the memory of its rounds comes by the page when objects are made, never in a get
 // or put, and goes back when they go. Whoever finds no empty magazine gives objects to the store
-// (pools/slab_store.h) instead.
+// (pools/slab/store.h) instead.
 //
 //     uint32_t magazine = slab_depot_pop(depot, &depot->empty);  // 0: there is none
 //     void **rounds = slab_magazine_rounds(depot, magazine);     // depot->capacity of them

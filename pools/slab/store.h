@@ -14,7 +14,7 @@
 #ifndef POOLMARK_POOLS_SLAB_STORE_H
 #define POOLMARK_POOLS_SLAB_STORE_H
 
-#include "pools/slab_pages.h"
+#include "pools/slab/pages.h"
 
 #include <pthread.h>
 #include <stdatomic.h>

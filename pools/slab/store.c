@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "pools/slab_store.h"
+#include "pools/slab/store.h"
 
 #include "base/clock.h"
 #include "pools/poison.h"

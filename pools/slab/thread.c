@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The thread of a pool that grows in the background: it makes objects, and gives memory back. See
-// pools/slab_pool.h.
-#include "pools/slab_pool.h"
+// pools/slab/pool.h.
+#include "pools/slab/pool.h"
 
 #include "base/clock.h"
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "pools/slab_pages.h"
+#include "pools/slab/pages.h"
 
 #include "pools/poison.h"
 #include "pools/pool_strategy.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Gets and puts past the rows, one object at a time, and what happens when there is none. See
-// pools/slab_pool.h.
-#include "pools/slab_pool.h"
+// pools/slab/pool.h.
+#include "pools/slab/pool.h"
 
 #include "base/clock.h"
 #include "pools/poison.h"

@@ -12,7 +12,7 @@
 // objects spread over all sets of the cache (Bonwick, "The Slab Allocator", 1994, on colouring); smaller ones
 // whole lines.
 //
-// Threads: pages are made resident and released by one thread at a time (pools/slab_store.h, its grow lock).
+// Threads: pages are made resident and released by one thread at a time (pools/slab/store.h, its grow lock).
 //
 //     struct slab *slab = slab_map(&geometry, false);
 //     if (slab && slab_pages_fill(&geometry, slab, 0, 10, true) == 0) object = slab_object(&geometry, slab,
@@ -37,7 +37,7 @@ struct slab_geometry {
 
 struct slab {
     struct slab *next, *previous; // in the store's list of slabs as full as this one
-    uint32_t list;                // which list, see pools/slab_store.c
+    uint32_t list;                // which list, see pools/slab/store.c
     uint32_t ready, free;         // objects: that have memory; of those, the ones that lie here
     uint32_t hint;                // no free object in a word of `free` bits before this one
     uint32_t resident;            // pages

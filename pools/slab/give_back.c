@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Giving memory back, with hysteresis, and how much memory there is. See pools/slab_pool.h.
-#include "pools/slab_pool.h"
+// Giving memory back, with hysteresis, and how much memory there is. See pools/slab/pool.h.
+#include "pools/slab/pool.h"
 
 #include "base/clock.h"
 
