@@ -1,0 +1,270 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Programs under test, and the faults that the honesty tests inject into them.
+
+    with Broker("--threads", "1") as broker, load(tmp_path / "run", "publish", broker.port, "--pairs", "10") as run:
+        run.wait_for("publish")            # a word of its progress lines
+        with stopped(broker.pid): time.sleep(2)
+        assert run.end() == 1
+        assert run.record["status"] == "incomplete" and "lost" in run.anomaly("books")
+
+Faults: `stopped` (SIGSTOP), `tmpfs` and `full` (disks), `cgroup`, `refusing` (system calls that a kernel or a container
+refuses), `as_user`, `in_namespace`. Every program dies with the test that started it.
+"""
+import contextlib
+import ctypes
+import errno
+import json
+import os
+import signal
+import struct
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from poolmark_lib.paths import build_dir
+
+BUILD = build_dir()
+GUARD_S = 120  # only what hangs meets it
+NOBODY = 65534
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="this fault takes root")
+needs_mosquitto = pytest.mark.skipif(not os.access("/usr/sbin/mosquitto", os.X_OK), reason="mosquitto is not installed")
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _die_with_parent():
+    _libc.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
+def chain(*steps):
+    """One preexec_fn of several."""
+    def run():
+        for step in steps:
+            if step:
+                step()
+    return run
+
+
+class Broker:
+    """poolmark-broker with `--listen 127.0.0.1:0` (or the `listen` given) and the arguments, once it is ready."""
+
+    def __init__(self, *arguments, listen="127.0.0.1:0", before=None, prefix=()):
+        self.process = subprocess.Popen(
+            [*prefix, BUILD / "poolmark-broker", "--listen", listen, *map(str, arguments)], stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL, text=True, preexec_fn=chain(_die_with_parent, before))
+        self.address = self.process.stdout.readline().split()[1]
+        self.port = int(self.address.rsplit(":", 1)[1])
+        assert self.process.stdout.readline() == "ready\n"
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        with contextlib.suppress(ProcessLookupError):
+            self.process.send_signal(signal.SIGCONT)
+            self.process.terminate()
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+class Load:
+    """A run of poolmark-loadgen; `record` is its run.json once it has ended."""
+
+    def __init__(self, folder, command, before=None, stdout=None, stderr=None, env=None):
+        self.folder = Path(folder)
+        self.log = self.folder.with_name(self.folder.name + ".stderr")
+        self.out = self.folder.with_name(self.folder.name + ".stdout")
+        with open(self.log, "wb") as log, open(self.out, "wb") as out:
+            self.process = subprocess.Popen(command, stdout=out if stdout is None else stdout,
+                                            stderr=log if stderr is None else stderr, env=env,
+                                            preexec_fn=chain(_die_with_parent, before))
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def said(self):
+        return self.log.read_text(encoding="utf-8", errors="replace")
+
+    def table(self):
+        return self.out.read_text(encoding="utf-8", errors="replace")
+
+    def wait_for(self, text):
+        """Until its progress lines have `text`."""
+        limit = time.monotonic() + GUARD_S
+        while text not in self.said():
+            assert self.process.poll() is None, f"it ended before it said {text!r}: {self.said()}"
+            assert time.monotonic() < limit, f"it never said {text!r}"
+            time.sleep(0.02)
+
+    def end(self):
+        """Its exit code, or minus the signal that ended it."""
+        return self.process.wait(GUARD_S)
+
+    @property
+    def record(self):
+        return json.loads((self.folder / "run.json").read_text(encoding="utf-8"))
+
+    @property
+    def books(self):
+        return self.record["books"]
+
+    def metric(self, name):
+        return self.record["metrics"][name]["value"]
+
+    def anomaly(self, what):
+        """The texts of the record's anomalies of that kind, one a line; "" when there is none."""
+        return "\n".join(a["text"] for a in self.record["anomalies"] if a["what"] == what)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGCONT)
+            self.process.kill()
+            self.process.wait()
+
+
+def load(folder, scenario, port, *arguments, engine="raw", prefix=(), host="127.0.0.1", **how):
+    """Starts poolmark-loadgen against a port of this host, with its record in `folder`."""
+    return Load(folder, [*prefix, BUILD / "poolmark-loadgen", scenario, "--target", f"mqtt://{host}:{port}",
+                         "--engine", engine, "--record", folder, *map(str, arguments)], **how)
+
+
+def balances(line):
+    """Do the books of one source come out?"""
+    return line["attempted"] == sum(count for name, count in line.items() if name != "attempted")
+
+
+@contextlib.contextmanager
+def stopped(*pids):
+    """SIGSTOP, and SIGCONT at the end."""
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+
+def children_of(pid):
+    text = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
+    return [int(word) for word in text.split()]
+
+
+# --- disks -----------------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def tmpfs(folder, size="200k"):
+    """A small disk at `folder`. Takes root."""
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", folder], check=True)
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", folder], check=True)
+
+
+@contextlib.contextmanager
+def full(folder):
+    """Nothing more fits on the disk of `folder` meanwhile."""
+    filler = folder / ".filler"
+    fd = os.open(filler, os.O_WRONLY | os.O_CREAT)
+    try:
+        for size in (4096, 1):
+            try:
+                while True:
+                    os.write(fd, b"x" * size)
+            except OSError as error:
+                assert error.errno == errno.ENOSPC
+        yield
+    finally:
+        os.close(fd)
+        filler.unlink()
+
+
+# --- what a kernel or a container refuses ----------------------------------------------------------------------------
+
+SYSTEM_CALLS = {"epoll_pwait2": 441, "pidfd_open": 434, "getrandom": 318}  # x86-64
+
+
+def refusing(*names, error=errno.ENOSYS):
+    """A preexec_fn: these system calls fail with `error` in the program and its children (seccomp)."""
+    def instruction(code, value, true=0, false=0):
+        return struct.pack("HBBI", code, true, false, value)
+
+    program = instruction(0x20, 0)  # load the number of the system call
+    for name in names:
+        program += instruction(0x15, SYSTEM_CALLS[name], 0, 1)  # when it is this one:
+        program += instruction(0x06, 0x00050000 | error)  # SECCOMP_RET_ERRNO
+    program += instruction(0x06, 0x7FFF0000)  # SECCOMP_RET_ALLOW
+
+    def install():
+        buffer = ctypes.create_string_buffer(program)
+        filters = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(buffer))
+        _libc.prctl(38, 1, 0, 0, 0)  # PR_SET_NO_NEW_PRIVS
+        if _libc.prctl(22, 2, ctypes.c_char_p(filters), 0, 0) != 0:  # PR_SET_SECCOMP
+            raise OSError(ctypes.get_errno(), "seccomp")
+    return install
+
+
+def as_user(uid=NOBODY):
+    """A preexec_fn: the program runs as somebody else. Takes root."""
+    def switch():
+        os.setgroups([])
+        os.setgid(uid)
+        os.setuid(uid)
+        _die_with_parent()  # the kernel forgot it with the change of user
+    return switch
+
+
+# --- namespaces and control groups: all take root --------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def in_namespace(kind="--net", setup="ip link set lo up"):
+    """A namespace of its own, kept by a process that sleeps; gives the command prefix that starts programs in it."""
+    keeper = subprocess.Popen(["unshare", kind, "sh", "-c", f"{setup} && echo ready && exec sleep {GUARD_S}"],
+                              stdout=subprocess.PIPE, text=True, preexec_fn=_die_with_parent)
+    try:
+        assert keeper.stdout.readline() == "ready\n"
+        yield ["nsenter", "--target", str(keeper.pid), kind]
+    finally:
+        keeper.kill()
+        keeper.wait()
+
+
+@contextlib.contextmanager
+def cgroup(controller, **files):
+    """A control group (version 1) with these files set, as cpu.cfs_quota_us=30000 with "__" for "."; gives a preexec_fn
+    that puts a program into it. Skips the test where there is none."""
+    folder = Path("/sys/fs/cgroup") / controller / f"poolmark-{os.getpid()}"
+    if not folder.parent.joinpath("cgroup.procs").exists():
+        pytest.skip(f"there is no control group {controller} of version 1")
+    folder.mkdir()
+    try:
+        for name, value in files.items():
+            folder.joinpath(name.replace("__", ".")).write_text(str(value), encoding="ascii")
+        yield lambda: folder.joinpath("cgroup.procs").write_text(str(os.getpid()), encoding="ascii")
+    finally:
+        limit = time.monotonic() + GUARD_S
+        while True:  # until its last process is gone
+            try:
+                folder.rmdir()
+                break
+            except OSError:
+                assert time.monotonic() < limit
+                time.sleep(0.05)
