@@ -14,3 +14,10 @@ const struct build_facts *build_facts(void)
     };
     return &facts;
 }
+
+json_t *build_json(void)
+{
+    const struct build_facts *facts = build_facts();
+    return json_pack("{s:s,s:s,s:b,s:s,s:s}", "version", facts->version, "commit", facts->commit, "dirty",
+                     facts->dirty, "compiler", facts->compiler, "flags", facts->flags);
+}

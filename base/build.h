@@ -3,6 +3,7 @@
 #ifndef POOLMARK_BASE_BUILD_H
 #define POOLMARK_BASE_BUILD_H
 
+#include <jansson.h>
 #include <stdbool.h>
 
 #define POOLMARK_VERSION "0.1.0"
@@ -14,5 +15,6 @@ struct build_facts {
 };
 
 const struct build_facts *build_facts(void);
+json_t *build_json(void); // {"version", "commit", "dirty", "compiler", "flags"}; NULL when out of memory
 
 #endif

@@ -11,8 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-// getopt_long's codes for the rows of a table: beyond every character, and the two that every program has.
-enum { CODE_FIRST = 1000, CODE_HELP = 900, CODE_VERSION = 901 };
+// getopt_long's codes for the rows of a table: beyond every character, and the three that every program has.
+enum { CODE_FIRST = 1000, CODE_HELP = 900, CODE_VERSION = 901, CODE_DESCRIBE = 902 };
 
 static int refuse_number(const struct opt *opt, const char *value, int code, struct err *err)
 {
@@ -205,7 +205,7 @@ static size_t count_rows(const struct opt *table)
 static struct option *make_getopt_table(const struct opt *table)
 {
     size_t rows = count_rows(table), used = 0;
-    struct option *made = calloc(rows + 3, sizeof *made);
+    struct option *made = calloc(rows + 4, sizeof *made);
     if (!made) {
         return NULL;
     }
@@ -218,6 +218,7 @@ static struct option *make_getopt_table(const struct opt *table)
         }
     }
     made[used++] = (struct option){.name = "help", .val = CODE_HELP};
+    made[used++] = (struct option){.name = "describe", .val = CODE_DESCRIBE};
     made[used] = (struct option){.name = "version", .val = CODE_VERSION};
     return made;
 }
@@ -290,22 +291,28 @@ static int read_arguments(const struct opt *table, const struct option *options,
     // messages.
     optind = 0;
     opterr = 0;
+    int result = OPTS_RUN;
     for (;;) {
         int code = getopt_long(argc, argv, ":", options, NULL);
         if (code == -1) {
-            return OPTS_RUN;
+            return result;
         }
         if (code == '?' || code == ':') {
             return refuse_option(table, code, refused_argument(argv), err);
         }
-        const char *name = code == CODE_HELP      ? "help"
-                           : code == CODE_VERSION ? "version"
-                                                  : table[code - CODE_FIRST].name;
+        const char *name = code == CODE_HELP       ? "help"
+                           : code == CODE_VERSION  ? "version"
+                           : code == CODE_DESCRIBE ? "describe"
+                                                   : table[code - CODE_FIRST].name;
         int done = refuse_beginning(name, written_option(argv), err);
         if (done < 0) {
             return done;
         }
-        if (code == CODE_HELP || code == CODE_VERSION) {
+        if (code == CODE_DESCRIBE) { // with what the other options say
+            result = OPTS_DESCRIBE;
+            continue;
+        }
+        if (code < CODE_FIRST) {
             return code == CODE_HELP ? OPTS_HELP : OPTS_VERSION;
         }
         done = set_value(&table[code - CODE_FIRST], optarg, config, err);

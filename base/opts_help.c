@@ -74,6 +74,7 @@ void opts_print_help(const struct opt *table, const char *program, const char *u
                      FILE *to)
 {
     static const struct opt common[] = {
+        {.name = "describe", .kind = OPT_FLAG, .help = "print as JSON what this program is, and end"},
         {.name = "version", .kind = OPT_FLAG, .help = "print version and build, and end"},
         {.name = "help", .kind = OPT_FLAG, .help = "print this, and end"},
         {.name = NULL}};

@@ -26,6 +26,8 @@ struct record {
     json_t *root;
     int64_t started_ns; // CLOCK_MONOTONIC
     char not_made[128]; // the first value that could not be made since the last save; empty when all were
+    const struct metric *catalogue; // NULL: whatever is recorded
+    char stray[128]; // the first metric that is not as the catalogue has it; empty when all are
 };
 
 static const char *last_component(const char *path)
@@ -90,13 +92,6 @@ static json_t *command_line(int argc, char **argv)
     return command;
 }
 
-static json_t *tool(void)
-{
-    const struct build_facts *facts = build_facts();
-    return json_pack("{s:s,s:s,s:b,s:s,s:s}", "version", facts->version, "commit", facts->commit, "dirty",
-                     facts->dirty, "compiler", facts->compiler, "flags", facts->flags);
-}
-
 // KIND-YYYYMMDDTHHMMSSZ-xxxx. The four digits only keep apart what began in the same second: no measurement
 // rests on them, so they need no seed.
 static void make_id(const char *kind, const char *utc, char *id, size_t size)
@@ -123,8 +118,8 @@ static json_t *first_content(const char *kind, int argc, char **argv)
     make_id(kind, utc, id, sizeof id);
     return json_pack("{s:s,s:s,s:s,s:s,s:s,s:n,s:o,s:o,s:o,s:{},s:{},s:[]}", //
                      "schema", RECORD_SCHEMA, "id", id, "kind", kind, "status", "running", "started_utc", utc,
-                     "ended_utc", "tool", tool(), "command", command_line(argc, argv), "host", host_facts(),
-                     "config", "metrics", "anomalies");
+                     "ended_utc", "tool", build_json(), "command", command_line(argc, argv), "host",
+                     host_facts(), "config", "metrics", "anomalies");
 }
 
 // Writes DIR/run.json.new. Not synced to the disk: that would disturb what is being measured, and what a
@@ -260,9 +255,25 @@ void record_set(struct record *record, const char *dotted, json_t *value)
     }
 }
 
+void record_use(struct record *record, const struct metric *catalogue)
+{
+    record->catalogue = catalogue;
+}
+
+// Its text goes with record_close: by then all else that was measured is safe.
+static void check_metric(struct record *record, const char *name, const char *unit, const char *better)
+{
+    if (!record->catalogue || record->stray[0])
+        return;
+    const struct metric *metric = metric_find(record->catalogue, name);
+    if (!metric || strcmp(metric->unit, unit) != 0 || strcmp(metric->better, better) != 0)
+        snprintf(record->stray, sizeof record->stray, "%s [%s, %s]", name, unit, better);
+}
+
 void record_metric(struct record *record, const char *name, double value, const char *unit,
                    const char *better)
 {
+    check_metric(record, name, unit, better);
     json_t *metric = json_pack("{s:o,s:s,s:s}", "value", isfinite(value) ? json_real(value) : json_null(),
                                "unit", unit, "better", better);
     if (!metric || json_object_set_new(json_object_get(record->root, "metrics"), name, metric) < 0) {
@@ -323,6 +334,11 @@ int record_close(struct record *record, const char *status, struct err *err)
     int listed = record_files(&files, record->dir, err);
     record_set(record, "files", files);
     int code = record_save(record, listed < 0 ? NULL : err);
+    if (code == 0 && record->stray[0])
+        code = err_set(
+            listed < 0 ? NULL : err, -EINVAL,
+            "%s/run.json: the metric %s is not in the catalogue, or has another unit or direction there",
+            record->dir, record->stray);
     free_record(record);
     return listed < 0 ? listed : code;
 }

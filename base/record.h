@@ -15,6 +15,7 @@
 #define POOLMARK_BASE_RECORD_H
 
 #include "base/err.h"
+#include "base/metric.h"
 
 #include <jansson.h>
 
@@ -38,6 +39,11 @@ char *record_path(const struct record *record, const char *name, char *path, uns
 // jansson's _new. NULL (out of memory, a number that is not finite, text that is not UTF-8) is remembered:
 // the next save writes everything else and returns -ENOMEM with the path in its text.
 void record_set(struct record *record, const char *dotted, json_t *value);
+
+// From now on record_metric takes what `catalogue` has, with its unit and direction. Anything else is
+// recorded all the same, and record_close fails with -EINVAL and names it: a program's mistake, which its
+// tests find.
+void record_use(struct record *record, const struct metric *catalogue);
 
 // Adds to "metrics": {"NAME": {"value", "unit", "better"}}. `better` is "lower", "higher" or "none".
 // A value that is not finite is written as null.

@@ -3,7 +3,9 @@
 // context of its reports says which allocator was really loaded and what the program was built from.
 #include "base/build.h"
 #include "base/clock.h"
+#include "base/describe.h"
 #include "base/heap.h"
+#include "bench/catalogue.h"
 #include "bench/gbench.h"
 #include "bench/speed.h"
 #include "bench/workload.h"
@@ -72,7 +74,8 @@ static void print_help(void)
 {
     printf("usage: poolmark-bench [--poolmark_list_workloads] [--poolmark_trace=FILE]\n"
            "                      [--poolmark_step_ns=NS] [--poolmark_patience_ms=MS] [--poolmark_probe]\n"
-           "                      [--poolmark_heap_shift=BYTES] [--version] [Google Benchmark's flags]\n"
+           "                      [--poolmark_heap_shift=BYTES] [--describe] [--version]\n"
+           "                      [Google Benchmark's flags]\n"
            "Benchmarks are named WORKLOAD/STRATEGY/BYTES[/threads:N]; --benchmark_filter=RE picks some,\n"
            "--benchmark_list_tests lists them. `grow` writes what each get cost to FILE. Run under\n"
            "LD_PRELOAD to measure another allocator.\n"
@@ -90,6 +93,16 @@ static int print_workloads(void)
     for (size_t i = 0; (row = workload_at(i)); i++)
         printf("%-26s %s\n", row->name, row->summary);
     return EXIT_OK;
+}
+
+static int print_description(void)
+{
+    json_t *root = describe_new("poolmark-bench", NULL, bench_catalogue), *list = json_array();
+    const struct workload *row;
+    for (size_t i = 0; (row = workload_at(i)); i++)
+        json_array_append_new(list, json_pack("{s:s,s:s}", "name", row->name, "summary", row->summary));
+    json_object_set_new(root, "workloads", list);
+    return describe_print(root);
 }
 
 static int print_probe(void)
@@ -195,6 +208,8 @@ int main(int argc, char **argv)
         if (strcmp(argv[i], "--poolmark_list_workloads") == 0) {
             return print_workloads();
         }
+        if (strcmp(argv[i], "--describe") == 0)
+            return print_description();
         if (strcmp(argv[i], "--poolmark_probe") == 0)
             return print_probe();
         if (strcmp(argv[i], "--version") == 0) {

@@ -5,11 +5,13 @@
 #include "base/csv.h"
 #include "base/heap.h"
 #include "base/record.h"
+#include "broker/catalogue.h"
 #include "broker/statistics.h"
 #include "pools/pool_report.h"
 
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -59,6 +61,7 @@ int broker_record_open(struct broker_record **opened, const char *dir, int argc,
     int code = dir ? record_open(&record->record, dir, "broker", argc, argv, err) : 0;
     if (code < 0 || !dir)
         goto done;
+    record_use(record->record, broker_catalogue);
     describe_config(record);
     code = csv_open(&record->pools, record_path(record->record, "pools.csv", path, sizeof path),
                     POOL_REPORT_HEADER, err);
@@ -104,20 +107,39 @@ void broker_record_sample(struct broker_record *record, const struct pool_set *p
         pool_set_report_rows(pools, record->pools, clock_now_ns());
 }
 
+static struct pool_stats sum_pools(const struct pool_stats pools[BROKER_POOL_COUNT])
+{
+    struct pool_stats sum = {0};
+    for (int i = 0; i < BROKER_POOL_COUNT; i++) {
+        sum.gets += pools[i].gets;
+        sum.hits += pools[i].hits;
+        sum.overflow += pools[i].overflow;
+        sum.refused += pools[i].refused;
+        sum.expansions += pools[i].expansions;
+        if (pools[i].longest_expansion_ns > sum.longest_expansion_ns)
+            sum.longest_expansion_ns = pools[i].longest_expansion_ns;
+    }
+    return sum;
+}
+
 static void add_metrics(struct record *record, const struct broker_statistics *statistics)
 {
-    const struct pool_stats *pool = &statistics->pools[POOL_CONNECTIONS];
+    struct pool_stats pool = sum_pools(statistics->pools);
+    int64_t peak = statistics->pools[POOL_CONNECTIONS].peak_in_use;
     const struct broker_counts *counts = &statistics->counts;
     int64_t refused = counts->refused_limit + counts->refused_pool + counts->refused_descriptors;
-    record_metric(record, "pool.hit_rate", statistics_hit_rate(pool), "ratio", "higher");
-    record_metric(record, "pool.expansions", (double)pool->expansions, "count", "none");
-    record_metric(record, "pool.longest_expansion_ns", (double)pool->longest_expansion_ns, "ns", "lower");
-    record_metric(record, "pool.peak_in_use", (double)pool->peak_in_use, "count", "none");
-    record_metric(record, "connections.accepted", (double)counts->accepted, "count", "none");
-    record_metric(record, "connections.refused", (double)refused, "count", "none");
-    record_metric(record, "messages.received", (double)counts->messages_received, "count", "none");
-    record_metric(record, "messages.sent", (double)counts->messages_sent, "count", "none");
-    record_metric(record, "messages.dropped", (double)counts->messages_dropped, "count", "none");
+    double hits_percent = pool.gets > 0 ? 100.0 * (double)pool.hits / (double)pool.gets : NAN;
+    record_metric(record, "pool.hit_rate", hits_percent, "%", "higher");
+    record_metric(record, "pool.expansions", (double)pool.expansions, "1", "none");
+    record_metric(record, "pool.longest_expansion_ns", (double)pool.longest_expansion_ns, "ns", "lower");
+    record_metric(record, "pool.overflow", (double)pool.overflow, "1", "none");
+    record_metric(record, "pool.refused", (double)pool.refused, "1", "none");
+    record_metric(record, "broker.peak_connections", (double)peak, "1", "none");
+    record_metric(record, "broker.connections_accepted", (double)counts->accepted, "1", "none");
+    record_metric(record, "broker.connections_refused", (double)refused, "1", "none");
+    record_metric(record, "broker.messages_received", (double)counts->messages_received, "1", "none");
+    record_metric(record, "broker.messages_sent", (double)counts->messages_sent, "1", "none");
+    record_metric(record, "broker.messages_dropped", (double)counts->messages_dropped, "1", "none");
 }
 
 int broker_record_close(struct broker_record *record, const struct broker_statistics *statistics,

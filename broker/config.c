@@ -2,7 +2,10 @@
 #include "broker/config.h"
 
 #include "base/clock.h"
+#include "base/describe.h"
 #include "base/units.h"
+#include "broker/catalogue.h"
+#include "pools/expand.h"
 
 #include <errno.h>
 #include <stddef.h>
@@ -232,12 +235,15 @@ int broker_config_parse(struct broker_config *config, int argc, char **argv, str
     int rest;
     *config = (struct broker_config){0};
     int code = opts_parse(table, config, argc, argv, &rest, err);
-    if (code != OPTS_RUN)
-        return code;
+    int parsed = code;
+    if (parsed != OPTS_RUN && parsed != OPTS_DESCRIBE)
+        return parsed;
     if (rest < argc)
         return err_set(err, -EINVAL, "\"%s\" is no option; this program takes nothing else", argv[rest]);
     code = parse_addresses(config, err);
-    return code < 0 ? code : plan_pools(config, err);
+    if (code == 0)
+        code = plan_pools(config, err);
+    return code < 0 ? code : parsed;
 }
 
 void broker_config_print_help(void)
@@ -251,4 +257,84 @@ void broker_config_print_pools(void)
 {
     for (const struct pool_strategy *const *strategy = pool_strategies(); *strategy; strategy++)
         printf("%-8s %s\n", pool_strategy_name(*strategy), pool_strategy_summary(*strategy));
+}
+
+// --- what it says of itself --------------------------------------------------------------------------------
+
+static json_t *describe_strategies(void)
+{
+    static const struct describe_flag caps[] = {
+        {POOL_CAP_GROWS, "grows"},     {POOL_CAP_BACKGROUND, "background"}, {POOL_CAP_PREHEATS, "preheats"},
+        {POOL_CAP_BOUNDED, "bounded"}, {POOL_CAP_SHRINKS, "shrinks"},       {POOL_CAP_SWEEPS, "sweeps"},
+        {POOL_CAP_SIZED, "sized"},     {POOL_CAP_SHARES, "shares"},         {0}};
+    json_t *list = json_array();
+    for (const struct pool_strategy *const *at = pool_strategies(); *at; at++) {
+        unsigned has = pool_strategy_caps(*at);
+        json_array_append_new(list, json_pack("{s:s,s:s,s:o,s:b}", "name", pool_strategy_name(*at), "summary",
+                                              pool_strategy_summary(*at), "capabilities",
+                                              describe_flags(caps, has), "serves", !(has & POOL_CAP_SHARES)));
+    }
+    return list;
+}
+
+static json_t *describe_shapes(void)
+{
+    json_t *list = json_array();
+    struct shape shape;
+    const char *name;
+    for (int i = 0; (name = shape_known(i, &shape)); i++)
+        json_array_append_new(list, json_pack("{s:s,s:I,s:I,s:I,s:I,s:b,s:I}", "name", name, "object_bytes",
+                                              (json_int_t)shape.object_bytes, "read_bytes",
+                                              (json_int_t)shape.read_bytes, "write_bytes",
+                                              (json_int_t)shape.write_bytes, "arena_bytes",
+                                              (json_int_t)shape.arena_bytes, "eager", shape.eager,
+                                              "connection_bytes", (json_int_t)shape_connection_bytes(i)));
+    return list;
+}
+
+// The rule of growth, worked out for a pool: when `in_use` objects are out, it owns `owned` from then on. Up
+// to POOL_COUNT_MAX, or to its max; a strategy that does not grow has one row or none.
+static json_t *describe_growth(const struct pool_spec *spec)
+{
+    const struct pool_config *pool = &spec->config;
+    unsigned caps = pool_strategy_caps(spec->strategy);
+    json_t *rows = json_array();
+    int64_t owned = pool->initial, in_use = 0;
+    if (caps & POOL_CAP_PREHEATS)
+        json_array_append_new(rows, json_pack("[I,I]", (json_int_t)in_use, (json_int_t)owned));
+    while (caps & POOL_CAP_GROWS && owned < POOL_COUNT_MAX) {
+        int64_t next = expand_next(owned, pool->growth, pool->max);
+        if (next == owned)
+            break;
+        in_use = expand_trigger(owned, pool->expand_at_percent);
+        json_array_append_new(rows, json_pack("[I,I]", (json_int_t)in_use, (json_int_t)next));
+        owned = next;
+    }
+    return rows;
+}
+
+static json_t *describe_pools(const struct broker_config *config)
+{
+    json_t *list = json_array();
+    for (int i = 0; i < BROKER_POOL_COUNT; i++) {
+        const struct pool_config *pool = &config->pools[i].config;
+        json_array_append_new(list, json_pack("{s:s,s:s,s:I,s:I,s:I,s:o}", "name", pool->name, "strategy",
+                                              pool_strategy_name(config->pools[i].strategy), "object_bytes",
+                                              (json_int_t)pool->object_bytes, "initial",
+                                              (json_int_t)pool->initial, "max", (json_int_t)pool->max,
+                                              "growth", describe_growth(&config->pools[i])));
+    }
+    return list;
+}
+
+int broker_config_describe(const struct broker_config *config)
+{
+    // Measured: an instance of the broker without a connection.
+    enum { INSTANCE_BYTES = 4 << 20 };
+    json_t *root = describe_new("poolmark-broker", table, broker_catalogue);
+    json_object_set_new(root, "strategies", describe_strategies());
+    json_object_set_new(root, "shapes", describe_shapes());
+    json_object_set_new(root, "pools", describe_pools(config));
+    json_object_set_new(root, "instance_bytes", json_integer(INSTANCE_BYTES));
+    return describe_print(root);
 }

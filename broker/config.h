@@ -42,6 +42,9 @@ int broker_config_parse(struct broker_config *config, int argc, char **argv, str
     __attribute__((warn_unused_result));
 
 void broker_config_print_help(void);
+// --describe: options, strategies with their capabilities and rule of growth, shapes, the pools as these
+// options have them, metrics. An exit code.
+int broker_config_describe(const struct broker_config *config);
 void broker_config_print_pools(void); // --list-pools: every strategy and what it is
 
 #endif

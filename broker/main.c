@@ -174,6 +174,8 @@ int main(int argc, char **argv)
         broker_config_print_help();
     else if (parsed == OPTS_VERSION)
         print_version();
+    else if (parsed == OPTS_DESCRIBE)
+        return broker_config_describe(&config);
     else if (config.list_pools)
         broker_config_print_pools();
     if (parsed != OPTS_RUN || config.list_pools)

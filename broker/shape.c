@@ -129,6 +129,21 @@ char *shape_format(const struct shape *shape, char *text, size_t size)
     return text;
 }
 
+const char *shape_known(int at, struct shape *shape)
+{
+    const char *name;
+    if (at >= KNOWN_SHAPES)
+        return NULL;
+    *shape = known_shape(at, &name);
+    return name;
+}
+
+size_t shape_connection_bytes(int at)
+{
+    static const size_t bytes[KNOWN_SHAPES] = {18000, 9600, 400};
+    return bytes[at];
+}
+
 size_t shape_buffer_bytes(const struct shape *shape)
 {
     return shape->read_bytes > shape->write_bytes ? shape->read_bytes : shape->write_bytes;

@@ -37,6 +37,11 @@ int shape_parse(const char *text, struct shape *shape, struct err *err) __attrib
 // it. 100 bytes hold it.
 char *shape_format(const struct shape *shape, char *text, size_t size);
 
+// The shapes with a name, from 0; NULL past the last. What a connection of one takes of user memory in all,
+// measured with strategy malloc.
+const char *shape_known(int at, struct shape *shape);
+size_t shape_connection_bytes(int at);
+
 // What an object of the pool `buffers` has to hold.
 size_t shape_buffer_bytes(const struct shape *shape);
 

@@ -2,7 +2,10 @@
 #include "loadgen/config.h"
 
 #include "base/clock.h"
+#include "base/describe.h"
 #include "base/units.h"
+#include "loadgen/catalogue.h"
+#include "loadgen/engine.h"
 #include "loadgen/payload.h"
 
 #include <errno.h>
@@ -37,7 +40,19 @@ static int parse_steps(const char *value, void *place, struct err *err)
     }
 }
 
-static const char *const engines[] = {"paho", "raw", NULL};
+static int parse_engine(const char *value, void *place, struct err *err)
+{
+    const struct engine *engine = engine_find(value);
+    if (engine) {
+        *(const char **)place = engine->name;
+        return 0;
+    }
+    char names[200] = "";
+    for (const struct engine *const *at = engine_list(); *at; at++)
+        snprintf(names + strlen(names), sizeof names - strlen(names), "%s%s", names[0] ? ", " : "",
+                 (*at)->name);
+    return err_set(err, -EINVAL, "there is no such engine; there are: %s", names);
+}
 
 #define AT(field) offsetof(struct config, field)
 #define FAR 1e18
@@ -47,8 +62,8 @@ static const struct opt table[] = {
      "a broker, mqtt://HOST[:PORT], port 1883 when none is given; several times, or several with commas: "
      "clients are spread over them",
      NULL},
-    {"engine", "NAME", OPT_CHOICE, AT(engine_name), "paho", 0, 0, engines,
-     "paho: the paho.mqtt.c library; raw: our own epoll loop", NULL},
+    {"engine", "NAME", OPT_PARSE, AT(engine_name), "paho", 0, 0, NULL,
+     "paho: the paho.mqtt.c library; raw: our own epoll loop", parse_engine},
     {"source", "ADDR", OPT_LIST, AT(sources), NULL, 0, 0, NULL,
      "source addresses (raw); made up on the loopback when they are needed and none is given", NULL},
     {"workers", "N", OPT_COUNT, AT(workers), "0", 0, 10000, NULL, "worker processes; 0: as many as it takes",
@@ -106,43 +121,90 @@ static const struct opt table[] = {
     {0},
 };
 
+// Scenarios as bits, in the order of `scenarios`.
+enum { CONNECT = 1 << 0, PUBLISH = 1 << 1, STEPS = 1 << 2 };
+
+static const struct {
+    const char *name, *summary;
+} scenarios[] = {
+    {"connect", "connects so many clients, at a rate or as fast as it goes, and holds them"},
+    {"publish", "connects pairs, and publishes over them at a rate"},
+    {"steps", "connects in rising steps; at each reads memory and measures delivery"},
+};
+enum { SCENARIO_COUNT = sizeof scenarios / sizeof scenarios[0] };
+
+// Options that not every scenario uses: to one that does not they are refused, not silently left aside.
+static const struct {
+    const char *option;
+    unsigned users;
+} parts[] = {
+    {"connections", CONNECT | PUBLISH},
+    {"hold", CONNECT | STEPS},
+    {"subscribe", CONNECT | STEPS},
+    {"settle", CONNECT | STEPS},
+    {"duration", PUBLISH | STEPS},
+    {"pairs", PUBLISH},
+    {"publish-rate", PUBLISH},
+    {"payload", PUBLISH},
+    {"warmup", PUBLISH},
+    {"steps", STEPS},
+    {"probe", STEPS},
+    {"watch-record", STEPS},
+};
+
+static unsigned users_of(const char *option)
+{
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+        if (strcmp(parts[i].option, option) == 0)
+            return parts[i].users;
+    return ~0U;
+}
+
+// 0 for what is no scenario.
+static unsigned scenario_bit(const char *name)
+{
+    for (int i = 0; i < SCENARIO_COUNT; i++)
+        if (strcmp(scenarios[i].name, name) == 0)
+            return 1U << i;
+    return 0;
+}
+
+// "connect, publish or steps", of those whose bit is set; `joint` stands before the last.
+static const char *join_scenarios(unsigned bits, const char *joint, char text[static 200])
+{
+    size_t used = 0;
+    text[0] = '\0';
+    for (int i = 0; i < SCENARIO_COUNT; i++) {
+        if (!(bits & 1U << i))
+            continue;
+        const char *between = used == 0 ? "" : (bits >> i) > 1 ? ", " : joint;
+        used += (size_t)snprintf(text + used, 200 - used, "%s%s", between, scenarios[i].name);
+    }
+    return text;
+}
+
 static int check_scenario(struct config *config, int argc, char **argv, int rest, struct err *err)
 {
+    char names[200];
+    join_scenarios(~0U, " or ", names);
     if (rest >= argc)
-        return err_set(err, -EINVAL, "no scenario: connect, publish or steps (see --help)");
+        return err_set(err, -EINVAL, "no scenario: %s (see --help)", names);
     config->scenario = argv[rest];
-    if (strcmp(config->scenario, "connect") != 0 && strcmp(config->scenario, "publish") != 0 &&
-        strcmp(config->scenario, "steps") != 0)
-        return err_set(err, -EINVAL, "\"%s\" is no scenario: connect, publish or steps", config->scenario);
+    if (!scenario_bit(config->scenario))
+        return err_set(err, -EINVAL, "\"%s\" is no scenario: %s", config->scenario, names);
     if (rest + 1 < argc)
         return err_set(err, -EINVAL, "\"%s\": one scenario at a time", argv[rest + 1]);
     return 0;
 }
 
-// Options that not every scenario uses: to one that does not they are refused, not silently left aside.
-static const struct {
-    const char *option, *users;
-} parts[] = {
-    {"connections", "connect and publish"},
-    {"hold", "connect and steps"},
-    {"subscribe", "connect and steps"},
-    {"settle", "connect and steps"},
-    {"duration", "publish and steps"},
-    {"pairs", "publish"},
-    {"publish-rate", "publish"},
-    {"payload", "publish"},
-    {"warmup", "publish"},
-    {"steps", "steps"},
-    {"probe", "steps"},
-    {"watch-record", "steps"},
-};
-
 static int check_parts(const struct config *config, int argc, char **argv, struct err *err)
 {
+    char names[200];
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
-        if (!strstr(parts[i].users, config->scenario) && opts_was_given(table, argc, argv, parts[i].option))
+        if (!(parts[i].users & scenario_bit(config->scenario)) &&
+            opts_was_given(table, argc, argv, parts[i].option))
             return err_set(err, -EINVAL, "--%s: scenario %s does not use it; it is for %s", parts[i].option,
-                           config->scenario, parts[i].users);
+                           config->scenario, join_scenarios(parts[i].users, " and ", names));
     return 0;
 }
 
@@ -201,46 +263,47 @@ static int check_numbers(struct config *config, struct err *err)
     return 0;
 }
 
-int config_parse(struct config *config, int argc, char **argv, struct err *err)
+// Of a call that is to run; what a description needs is checked already.
+static int check_run(struct config *config, struct err *err)
 {
-    *config = (struct config){0};
-    int rest = 0;
-    int code = opts_parse(table, config, argc, argv, &rest, err);
-    if (code != OPTS_RUN)
-        return code;
-    code = check_scenario(config, argc, argv, rest, err);
-    if (code == 0)
-        code = check_parts(config, argc, argv, err);
-    if (code == 0 && config->targets.count == 0)
+    int code = 0;
+    if (config->targets.count == 0)
         code = err_set(err, -EINVAL, "no --target: give at least one, as mqtt://127.0.0.1:1883");
     if (code == 0)
         code = check_watch(config, err);
     if (code == 0)
         code = check_watch_records(config, err);
-    if (code == 0)
-        code = check_numbers(config, err);
     // Several generators may share a broker: the pid and some time tell their clients apart.
     snprintf(config->prefix, sizeof config->prefix, "pm%x%02x", (unsigned)getpid() & 0xffffffU,
              (unsigned)(clock_now_ns() / NS_PER_MS) & 0xffU);
     return code;
 }
 
-static const char *scenario_among(int argc, char **argv)
+int config_parse(struct config *config, int argc, char **argv, struct err *err)
 {
-    static const char *const scenarios[] = {"connect", "publish", "steps"};
-    for (int i = 1; i < argc; i++)
-        for (size_t at = 0; at < sizeof scenarios / sizeof scenarios[0]; at++)
-            if (strcmp(argv[i], scenarios[at]) == 0)
-                return scenarios[at];
-    return NULL;
+    *config = (struct config){0};
+    int rest = 0;
+    int parsed = opts_parse(table, config, argc, argv, &rest, err);
+    if (parsed == OPTS_DESCRIBE && rest >= argc)
+        return parsed;
+    if (parsed != OPTS_RUN && parsed != OPTS_DESCRIBE)
+        return parsed;
+    int code = check_scenario(config, argc, argv, rest, err);
+    if (code == 0)
+        code = check_parts(config, argc, argv, err);
+    if (code == 0 && parsed == OPTS_RUN)
+        code = check_run(config, err);
+    if (code == 0)
+        code = check_numbers(config, err);
+    return code < 0 ? code : parsed;
 }
 
-static bool is_used_by(const char *option, const char *scenario)
+static const char *scenario_among(int argc, char **argv)
 {
-    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
-        if (strcmp(parts[i].option, option) == 0)
-            return strstr(parts[i].users, scenario) != NULL;
-    return true;
+    for (int i = 1; i < argc; i++)
+        if (scenario_bit(argv[i]))
+            return argv[i];
+    return NULL;
 }
 
 void config_print_help(int argc, char **argv, FILE *to)
@@ -249,7 +312,7 @@ void config_print_help(int argc, char **argv, FILE *to)
     struct opt shown[sizeof table / sizeof table[0]];
     int count = 0;
     for (const struct opt *opt = table; opt->name || opt->kind == OPT_HEADING; opt++) {
-        if (opt->name && scenario && !is_used_by(opt->name, scenario))
+        if (opt->name && scenario && !(users_of(opt->name) & scenario_bit(scenario)))
             continue;
         // A heading whose options were all left out goes too.
         if (!opt->name && count > 0 && !shown[count - 1].name)
@@ -301,4 +364,43 @@ json_t *config_json(const struct config *config)
         json_object_set_new(json, "probes", json_integer(config->probes));
     }
     return json;
+}
+
+static json_t *describe_scenarios(void)
+{
+    json_t *list = json_array();
+    for (int i = 0; i < SCENARIO_COUNT; i++) {
+        json_t *options = json_array();
+        for (const struct opt *opt = table; opt->name || opt->kind == OPT_HEADING; opt++)
+            if (opt->name && users_of(opt->name) & 1U << i)
+                json_array_append_new(options, json_string(opt->name));
+        json_array_append_new(list, json_pack("{s:s,s:s,s:o}", "name", scenarios[i].name, "summary",
+                                              scenarios[i].summary, "options", options));
+    }
+    return list;
+}
+
+static json_t *describe_engines(void)
+{
+    static const struct describe_flag caps[] = {
+        {ENGINE_CAP_BIND, "bind"}, {ENGINE_CAP_PING, "ping"}, {ENGINE_CAP_RESTLESS, "restless"}, {0}};
+    json_t *list = json_array();
+    for (const struct engine *const *at = engine_list(); *at; at++)
+        json_array_append_new(
+            list,
+            json_pack("{s:s,s:s,s:o,s:I,s:I,s:i,s:I,s:I,s:i}", "name", (*at)->name, "summary", (*at)->summary,
+                      "capabilities", describe_flags(caps, (*at)->caps), "clients",
+                      (json_int_t)(*at)->clients, "clients_max", (json_int_t)(*at)->clients_max, "tokens",
+                      (*at)->tokens, "client_bytes", (json_int_t)(*at)->client_bytes, "process_bytes",
+                      (json_int_t)(*at)->process_bytes, "process_threads", (*at)->process_threads));
+    return list;
+}
+
+json_t *config_describe(void)
+{
+    json_t *root = describe_new("poolmark-loadgen", table, loadgen_catalogue);
+    json_object_set_new(root, "scenarios", describe_scenarios());
+    json_object_set_new(root, "engines", describe_engines());
+    json_object_set_new(root, "connections_per_route", json_integer(PLAN_PER_ROUTE_MAX));
+    return root;
 }

@@ -45,6 +45,8 @@ int config_parse(struct config *config, int argc, char **argv, struct err *err)
     __attribute__((warn_unused_result));
 // With a scenario in argv, only the options that it uses.
 void config_print_help(int argc, char **argv, FILE *to);
+// --describe: options, scenarios with the options they use, engines with their limits and costs, metrics.
+json_t *config_describe(void);
 json_t *config_json(const struct config *config); // for the record
 
 #endif

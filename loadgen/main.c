@@ -2,6 +2,8 @@
 // poolmark-loadgen: scenario -> schedule -> workers -> engine -> record.
 #include "base/build.h"
 #include "base/clock.h"
+#include "base/describe.h"
+#include "loadgen/catalogue.h"
 #include "loadgen/config.h"
 #include "loadgen/engine_paho.h"
 #include "loadgen/run_books.h"
@@ -27,6 +29,25 @@ static void describe(struct record *record, const struct config *config, const s
     record_set(record, "config.source_addresses", json_integer(run->plan.source_count));
     if (strcmp(config->engine_name, "paho") == 0)
         record_set(record, "libraries.paho", json_string(engine_paho_version()));
+}
+
+// --describe: with a scenario also how its clients would be divided.
+static int describe_program(const struct config *config)
+{
+    json_t *root = config_describe();
+    struct err err = {0};
+    struct plan plan;
+    if (config->scenario) {
+        if (run_divide(&plan, config, &err) < 0) {
+            json_decref(root);
+            return complain(&err, EXIT_USAGE);
+        }
+        json_object_set_new(root, "plan",
+                            json_pack("{s:I,s:i,s:I}", "clients", (json_int_t)config->connections, "workers",
+                                      plan.workers, "clients_per_worker",
+                                      (json_int_t)plan.clients_per_worker));
+    }
+    return describe_print(root);
 }
 
 static int64_t losses(const struct run *run)
@@ -92,6 +113,8 @@ static int run_command(int argc, char **argv, char **command)
     case OPTS_HELP:
         config_print_help(argc, argv, stdout);
         return EXIT_OK;
+    case OPTS_DESCRIBE:
+        return describe_program(&config);
     case OPTS_VERSION:
         printf("poolmark-loadgen %s (%s)\n", build_facts()->version, build_facts()->commit);
         return EXIT_OK;
@@ -108,6 +131,8 @@ static int run_command(int argc, char **argv, char **command)
         err_prefix(&err, 0, "--record");
         return complain(&err, EXIT_USAGE);
     }
+    if (record)
+        record_use(record, loadgen_catalogue);
     struct run run;
     const char *status = "failed";
     int code = play(&run, &config, record, &status, &err);

@@ -131,7 +131,7 @@ static int64_t round_up(int64_t value, int64_t to)
     return (value + to - 1) / to * to;
 }
 
-static int divide(struct plan *plan, const struct plan_request *request, struct err *err)
+int plan_divide(struct plan *plan, const struct plan_request *request, struct err *err)
 {
     int64_t unit = request->even ? 2 : 1;
     int64_t per_worker = request->clients_per_worker;
@@ -185,7 +185,7 @@ int plan_make(struct plan *plan, const struct plan_request *request, struct err 
     if (code == 0)
         code = find_routes(plan, request, err);
     if (code == 0)
-        code = divide(plan, request, err);
+        code = plan_divide(plan, request, err);
     if (code < 0)
         goto fail;
     return 0;

@@ -75,6 +75,11 @@ int plan_make(struct plan *plan, const struct plan_request *request, struct err 
     __attribute__((warn_unused_result));
 void plan_free(struct plan *plan);
 
+// The part of plan_make that needs no targets: sets workers and clients_per_worker of an empty plan. -EINVAL
+// likewise.
+int plan_divide(struct plan *plan, const struct plan_request *request, struct err *err)
+    __attribute__((warn_unused_result));
+
 struct plan_share plan_share(const struct plan *plan, int rank, int worker);
 
 // How many of a share's clients are among the first `goal` clients of the plan.

@@ -51,8 +51,8 @@ static struct worker_setup setup_of(const struct run *run, const struct plan *pl
     };
 }
 
-static int make_plan(struct plan *plan, const struct config *config, int64_t clients, bool probes,
-                     struct err *err)
+static int fill_request(struct plan_request *request, const struct config *config, int64_t clients,
+                        bool probes, struct err *err)
 {
     const struct engine *engine = engine_find(config->engine_name);
     int64_t limit;
@@ -62,7 +62,7 @@ static int make_plan(struct plan *plan, const struct config *config, int64_t cli
     // Some descriptors are the process's own; the probes' plan is one worker with the first routes.
     int64_t holds = limit - 200 > 2 ? limit - 200 : 2;
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    struct plan_request request = {
+    *request = (struct plan_request){
         .clients = clients,
         .clients_per_worker = probes ? clients : config->clients_per_worker,
         .workers = probes ? 1 : (int)config->workers,
@@ -77,7 +77,23 @@ static int make_plan(struct plan *plan, const struct config *config, int64_t cli
         .sources = config->sources.values,
         .source_count = config->sources.count,
     };
-    return plan_make(plan, &request, err);
+    return 0;
+}
+
+static int make_plan(struct plan *plan, const struct config *config, int64_t clients, bool probes,
+                     struct err *err)
+{
+    struct plan_request request;
+    int code = fill_request(&request, config, clients, probes, err);
+    return code < 0 ? code : plan_make(plan, &request, err);
+}
+
+int run_divide(struct plan *plan, const struct config *config, struct err *err)
+{
+    struct plan_request request;
+    *plan = (struct plan){.clients = config->connections, .ranks = 1};
+    int code = fill_request(&request, config, config->connections, false, err);
+    return code < 0 ? code : plan_divide(plan, &request, err);
 }
 
 int run_check(struct plan *plan, const struct config *config, struct err *err)

@@ -51,6 +51,10 @@ struct run {
 int run_check(struct plan *plan, const struct config *config, struct err *err)
     __attribute__((warn_unused_result));
 
+// How its workers would be divided, which takes no target; nothing to be freed.
+int run_divide(struct plan *plan, const struct config *config, struct err *err)
+    __attribute__((warn_unused_result));
+
 // Makes the plan, forks the workers, opens the log and the sampler. `record` may be NULL.
 int run_open(struct run *run, const struct config *config, struct record *record, struct err *err)
     __attribute__((warn_unused_result));

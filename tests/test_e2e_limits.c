@@ -348,7 +348,7 @@ static void the_record_is_whole_and_tells_each_expansion(void **state)
     assert_string_equal(json_string_value(json_object_get(run, "status")), "complete");
     json_t *config = json_object_get(run, "config");
     assert_string_equal(json_string_value(json_object_get(config, "shape")), "classic");
-    json_t *accepted = json_object_get(json_object_get(run, "metrics"), "connections.accepted");
+    json_t *accepted = json_object_get(json_object_get(run, "metrics"), "broker.connections_accepted");
     assert_true(json_number_value(json_object_get(accepted, "value")) == 25);
     json_decref(run);
     char *pools = temp_file_read(temp_dir_file(record, "pools.csv", path));

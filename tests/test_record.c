@@ -171,6 +171,32 @@ static void metrics_have_value_unit_and_direction(void **state)
     free(text);
 }
 
+static void a_metric_beside_the_catalogue_fails_the_record(void **state)
+{
+    static const struct metric catalogue[] = {
+        {"connect.p99", "ns", "lower", METRIC_PRIMARY, "1 in 100 took longer"}, {0}};
+    static const struct {
+        const char *name, *unit, *better;
+        int code;
+    } cases[] = {{"connect.p99", "ns", "lower", 0},
+                 {"connect.p98", "ns", "lower", -EINVAL},
+                 {"connect.p99", "us", "lower", -EINVAL},
+                 {"connect.p99", "ns", "none", -EINVAL}};
+    struct place *place = *state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct err err = {0};
+        struct record *record = open_quietly(place);
+        record_use(record, catalogue);
+        record_metric(record, cases[i].name, 1, cases[i].unit, cases[i].better);
+        assert_int_equal(record_close(record, "complete", &err), cases[i].code);
+        assert_true(cases[i].code == 0 || strstr(err.text, cases[i].name));
+        json_t *root = load(place); // what was measured is kept
+        assert_non_null(json_object_get(json_object_get(root, "metrics"), cases[i].name));
+        json_decref(root);
+        assert_int_equal(unlink(place->json), 0);
+    }
+}
+
 static void anomalies_are_kept_in_order_with_their_time(void **state)
 {
     struct place *place = *state;
@@ -364,6 +390,7 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(values_are_set_at_dotted_paths, set_up, tear_down),
         cmocka_unit_test_setup_teardown(metrics_have_value_unit_and_direction, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_metric_beside_the_catalogue_fails_the_record, set_up, tear_down),
         cmocka_unit_test_setup_teardown(anomalies_are_kept_in_order_with_their_time, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_flood_of_anomalies_is_cut_and_says_so, set_up, tear_down),
         cmocka_unit_test_setup_teardown(closing_gives_status_and_end, set_up, tear_down),

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/metric.h"
+
+#include <string.h>
+
+static bool is_placeholder(const char *word, size_t bytes)
+{
+    return bytes > 0 && strspn(word, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") >= bytes;
+}
+
+// Word by word: both end together, and each word is the same or stands for any.
+static bool is_of(const char *pattern, const char *name)
+{
+    for (;;) {
+        size_t wanted = strcspn(pattern, "."), there = strcspn(name, ".");
+        bool same = wanted == there && memcmp(pattern, name, wanted) == 0;
+        if (there == 0 || (!same && !is_placeholder(pattern, wanted)))
+            return false;
+        pattern += wanted;
+        name += there;
+        if (!*pattern || !*name)
+            return !*pattern && !*name;
+        pattern++;
+        name++;
+    }
+}
+
+const struct metric *metric_find(const struct metric *catalogue, const char *name)
+{
+    for (const struct metric *metric = catalogue; metric->name; metric++)
+        if (is_of(metric->name, name))
+            return metric;
+    return NULL;
+}
+
+json_t *metric_json(const struct metric *catalogue)
+{
+    json_t *list = json_array();
+    for (const struct metric *metric = catalogue; metric->name; metric++)
+        json_array_append_new(list,
+                              json_pack("{s:s,s:s,s:s,s:b,s:s}", "name", metric->name, "unit", metric->unit,
+                                        "better", metric->better, "primary", metric->rank == METRIC_PRIMARY,
+                                        "definition", metric->definition));
+    return list;
+}

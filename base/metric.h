@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// The catalogue of metrics: what a program may put into "metrics" of its record. Each program has one table,
+// beside the code that records; `record_use` hands it to the record, which takes no metric that is not in it.
+// Tables, documents, the checks of suites and comparisons read it by `--describe`.
+//
+//     const struct metric broker_catalogue[] = {
+//         {"pool.expansions", "1", "none", METRIC_SECONDARY, "expansions of all pools"},
+//         METRIC_LATENCY("ack", METRIC_PRIMARY, "intended publish time to PUBACK (QoS 1) or PUBCOMP (QoS
+//         2)"), {0}};
+//
+// A name has words between dots. A word in capitals stands for any word (`step.N.user_bytes`: N is a count).
+#ifndef POOLMARK_BASE_METRIC_H
+#define POOLMARK_BASE_METRIC_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+enum metric_rank {
+    METRIC_SECONDARY, // shown, and judged when it is asked for
+    METRIC_PRIMARY,   // decides a comparison, unless the suite names others
+};
+
+struct metric {
+    const char *name;   // NULL ends a table
+    const char *unit;   // "ns", "s", "B", "1", "1/s", "%"
+    const char *better; // "lower", "higher"; "none" when neither is good by itself
+    enum metric_rank rank;
+    const char *definition;
+};
+
+// Six rows of a latency. Of these p99 alone may be primary: the others follow from the same samples.
+#define METRIC_LATENCY(prefix, rank, definition)                                                             \
+    {prefix ".p50", "ns", "lower", METRIC_SECONDARY, definition ": median"},                                 \
+        {prefix ".p99", "ns", "lower", rank, definition ": 1 in 100 took longer"},                           \
+        {prefix ".p99_9", "ns", "lower", METRIC_SECONDARY, definition ": 1 in 1000 took longer"},            \
+        {prefix ".max", "ns", "lower", METRIC_SECONDARY, definition ": the longest"},                        \
+        {prefix ".mean", "ns", "lower", METRIC_SECONDARY, definition ": mean"},                              \
+    {                                                                                                        \
+        prefix ".count", "1", "none", METRIC_SECONDARY, definition ": how many were measured"                \
+    }
+
+// The row that `name` is of, or NULL.
+const struct metric *metric_find(const struct metric *catalogue, const char *name);
+
+// The whole table: [{"name", "unit", "better", "primary", "definition"}].
+json_t *metric_json(const struct metric *catalogue);
+
+#endif

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the micro-benchmarks measure: `time`, and the counters that workloads report (bench/workload.h), with
+// the unit and direction that a record gives them.
+#ifndef POOLMARK_BENCH_CATALOGUE_H
+#define POOLMARK_BENCH_CATALOGUE_H
+
+#include "base/metric.h"
+
+extern const struct metric bench_catalogue[];
+
+#endif

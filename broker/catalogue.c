@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "broker/catalogue.h"
+
+const struct metric broker_catalogue[] = {
+    {"pool.hit_rate", "%", "higher", METRIC_SECONDARY,
+     "gets served from memory the pool already had, divided by gets; all pools, the whole run of the broker"},
+    {"pool.expansions", "1", "none", METRIC_SECONDARY, "expansions of all pools"},
+    {"pool.longest_expansion_ns", "ns", "lower", METRIC_SECONDARY, "the longest of them"},
+    {"pool.overflow", "1", "none", METRIC_SECONDARY, "gets past max of all pools, served by the heap"},
+    {"pool.refused", "1", "none", METRIC_SECONDARY, "gets past max of all pools, refused"},
+    {"broker.peak_connections", "1", "none", METRIC_SECONDARY,
+     "most objects of the pool `connections` in use at once"},
+    {"broker.connections_accepted", "1", "none", METRIC_SECONDARY, "clients that the broker took"},
+    {"broker.connections_refused", "1", "none", METRIC_SECONDARY, "clients that it refused by a CONNACK"},
+    {"broker.messages_received", "1", "none", METRIC_SECONDARY, "PUBLISH packets that it received"},
+    {"broker.messages_sent", "1", "none", METRIC_SECONDARY, "PUBLISH packets that it sent"},
+    {"broker.messages_dropped", "1", "none", METRIC_SECONDARY, "messages that full queues dropped"},
+    {0},
+};

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the programs say of themselves (`--describe`, base/describe.h): strategies, shapes, engines, scenarios, options,
+metrics. Nothing of it is written down here a second time.
+
+    described.broker(build)["strategies"]      described.loadgen(build)["engines"]      described.catalogue(build)
+
+A program is asked once for each command line; its answer is shared, and nobody changes it.
+"""
+import functools
+import json
+import os
+import subprocess
+from pathlib import Path
+
+from poolmark_lib.errors import PoolmarkError, UsageError
+from poolmark_lib.paths import build_dir, for_people
+
+SCHEMA = "poolmark.describe/1"
+TIMEOUT_S = 60
+
+
+@functools.lru_cache(maxsize=4096)
+def _call(path: str, words: tuple, _changed) -> tuple[int, str, str]:
+    try:
+        done = subprocess.run([path, *words, "--describe"], capture_output=True, text=True, timeout=TIMEOUT_S)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise PoolmarkError(f"{path} --describe: {error}") from error
+    return done.returncode, done.stdout, done.stderr
+
+
+def ask(program: str, words=(), build: Path | None = None) -> tuple[dict | None, str]:
+    """(its description with these options, "") or (None, what it says is wrong with them)."""
+    path = (build or build_dir(None)) / program
+    if not os.access(path, os.X_OK):
+        raise UsageError(f"{for_people(path)} is not there; run make first, or name --build DIR")
+    code, out, err = _call(str(path), tuple(map(str, words)), path.stat().st_mtime_ns)
+    if code != 0:
+        return None, err.strip().removeprefix(f"{program}: ")
+    try:
+        described = json.loads(out)
+    except ValueError as error:
+        raise PoolmarkError(f"{for_people(path)} --describe: not JSON: {error}") from error
+    if described.get("schema") != SCHEMA:
+        raise PoolmarkError(f"{for_people(path)} --describe: its schema is {described.get('schema')!r}, not {SCHEMA!r}")
+    return described, ""
+
+
+def _plain(program: str, build: Path | None) -> dict:
+    described, wrong = ask(program, (), build)
+    if described is None:
+        raise PoolmarkError(f"{program} --describe: {wrong}")
+    return described
+
+
+def broker(build: Path | None = None) -> dict:
+    return _plain("poolmark-broker", build)
+
+
+def loadgen(build: Path | None = None) -> dict:
+    return _plain("poolmark-loadgen", build)
+
+
+def bench(build: Path | None = None) -> dict:
+    return _plain("poolmark-bench", build)
+
+
+def strategies(build: Path | None = None) -> list[str]:
+    """Those that a broker serves by; `null` is for benchmarks only."""
+    return [one["name"] for one in broker(build)["strategies"] if one["serves"]]
+
+
+def engines(build: Path | None = None) -> dict[str, dict]:
+    return {one["name"]: one for one in loadgen(build)["engines"]}
+
+
+def shapes(build: Path | None = None) -> dict[str, dict]:
+    return {one["name"]: one for one in broker(build)["shapes"]}
+
+
+def scenarios(build: Path | None = None) -> dict[str, dict]:
+    return {one["name"]: one for one in loadgen(build)["scenarios"]}
+
+
+def options(described: dict) -> dict[str, dict]:
+    return {one["name"]: one for one in described["options"]}
+
+
+def catalogue(build: Path | None = None) -> list[dict]:
+    """Every metric of the three programs: name, unit, better, primary, definition, program."""
+    return [{**metric, "program": told["program"]} for told in (loadgen(build), broker(build), bench(build))
+            for metric in told["metrics"]]
+
+
+def metric_of(name: str, metrics: list[dict]) -> dict | None:
+    """The catalogue's row of a metric. Of a cell with several phases its name begins with the phase's, or with `cell`
+    (poolmark_lib/phases.py); a word in capitals stands for any."""
+    def is_of(pattern: str, words: list[str]) -> bool:
+        wanted = pattern.split(".")
+        return len(wanted) == len(words) and all(one.isupper() and word or one == word
+                                                 for one, word in zip(wanted, words, strict=True))
+
+    words = name.split(".")
+    for part in (words, words[1:]):
+        found = next((metric for metric in metrics if is_of(metric["name"], part)), None)
+        if found:
+            return found
+    return None

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""--describe: what the three programs say of themselves, and that it is so."""
+import json
+import os
+import subprocess
+
+import pytest
+from poolmark_lib import described
+from poolmark_lib.paths import build_dir
+
+BUILD = build_dir()
+PROGRAMS = ("poolmark-broker", "poolmark-loadgen", "poolmark-bench")
+pytestmark = pytest.mark.skipif(not all(os.access(BUILD / name, os.X_OK) for name in PROGRAMS),
+                                reason="the programs are not built")
+
+
+def call(program, *words):
+    return subprocess.run([BUILD / program, *words], capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_program_says_what_it_is_as_json(program):
+    done = call(program, "--describe")
+    assert done.returncode == 0 and done.stderr == ""
+    told = json.loads(done.stdout)
+    assert told["schema"] == "poolmark.describe/1" and told["program"] == program
+    assert {"version", "commit", "dirty", "compiler", "flags"} == set(told["tool"])
+    assert told["host"]["cores"] >= 1 and told["metrics"]
+
+
+def test_each_scenario_takes_the_options_that_are_listed_for_it_and_no_other():
+    told = described.loadgen(BUILD)
+    values = {"flag": [], "count": ["2"], "bytes": ["64"], "duration": ["1s"], "rate": ["10"], "text": ["x"]}
+    for scenario in told["scenarios"]:
+        for name, option in described.options(told).items():
+            value = {"engine": ["raw"], "steps": ["1,2"]}.get(name, values.get(option["kind"]))
+            _, wrong = described.ask("poolmark-loadgen", [scenario["name"], f"--{name}", *value], BUILD)
+            refused = "does not use it" in wrong
+            assert refused == (name not in scenario["options"]), (scenario["name"], name, wrong)
+
+
+def test_bounds_are_those_that_are_kept():
+    told = described.options(described.loadgen(BUILD))["qos"]
+    assert (told["low"], told["high"], told["kind"], told["default"]) == (0, 2, "count", "0")
+    assert described.ask("poolmark-loadgen", ["publish", "--qos", "2"], BUILD)[0]
+    assert "0 to 2" in described.ask("poolmark-loadgen", ["publish", "--qos", "3"], BUILD)[1]
+
+
+def test_the_broker_lists_the_strategies_that_it_serves_by():
+    listed = [line.split()[0] for line in call("poolmark-broker", "--list-pools").stdout.splitlines()]
+    assert [one["name"] for one in described.broker(BUILD)["strategies"]] == listed
+    for one in described.broker(BUILD)["strategies"]:
+        assert bool(described.ask("poolmark-broker", ["--pool", one["name"]], BUILD)[0]) == one["serves"]
+
+
+def test_the_rule_of_growth_is_worked_out_for_the_options_that_are_given():
+    told, _ = described.ask("poolmark-broker", ["--pool", "expand", "--initial", "1024", "--max", "4000"], BUILD)
+    growth = told["pools"][0]["growth"]
+    assert growth == [[0, 1024], [819, 1536], [1228, 2304], [1843, 3456], [2764, 4000]]
+    told, _ = described.ask("poolmark-broker", ["--pool", "malloc"], BUILD)
+    assert told["pools"][0]["growth"] == []
+    told, _ = described.ask("poolmark-broker", ["--pool", "fixed", "--initial", "77"], BUILD)
+    assert told["pools"][0]["growth"] == [[0, 77]]
+
+
+def test_the_generator_says_how_it_would_divide_its_clients():
+    told, _ = described.ask("poolmark-loadgen", ["connect", "--connections", "10k", "--clients-per-worker", "500"], BUILD)
+    assert told["plan"] == {"clients": 10_000, "workers": 20, "clients_per_worker": 500}
+    assert "plan" not in described.loadgen(BUILD)
+
+
+def test_what_is_wrong_with_options_is_said_and_nothing_described():
+    for words in (["connect", "--steps", "1,2"], ["publish", "--payload", "7"], ["connect", "--engine", "steam"]):
+        done = call("poolmark-loadgen", *words, "--describe")
+        assert done.returncode == 2 and done.stdout == "" and words[1] in done.stderr
+
+
+def test_a_metric_is_found_in_the_catalogue_by_its_name_with_or_without_a_phase():
+    metrics = described.catalogue(BUILD)
+    assert len({metric["name"] for metric in metrics}) == len(metrics)
+    for name in ("connect.p99", "qos1.delivery.p99", "cell.messages.lost", "step.1000.user_bytes", "time"):
+        assert described.metric_of(name, metrics), name
+    for name in ("connect.p98", "p99", "qos1.delivery", "a.b.messages.lost", "step..user_bytes"):
+        assert described.metric_of(name, metrics) is None, name

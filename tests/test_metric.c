@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/metric.h"
+
+#include "bench/catalogue.h"
+#include "broker/catalogue.h"
+#include "loadgen/catalogue.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static const struct metric *const catalogues[] = {broker_catalogue, loadgen_catalogue, bench_catalogue};
+enum { CATALOGUES = sizeof catalogues / sizeof catalogues[0] };
+
+static void a_name_is_found_word_by_word(void **state)
+{
+    (void)state;
+    assert_string_equal(metric_find(loadgen_catalogue, "connect.p99")->unit, "ns");
+    assert_string_equal(metric_find(loadgen_catalogue, "step.1000.user_bytes")->name, "step.N.user_bytes");
+    assert_string_equal(metric_find(loadgen_catalogue, "step.10.buffers.owned")->name, "step.N.POOL.owned");
+    static const char *const strange[] = {
+        "connect", "connect.",        "connect.p9",       "connect.p999",           "",
+        ".",       "step.user_bytes", "step..user_bytes", "step.10.user_bytes.more"};
+    for (size_t i = 0; i < sizeof strange / sizeof strange[0]; i++)
+        assert_null(metric_find(loadgen_catalogue, strange[i]));
+}
+
+// One name, one meaning: over all programs.
+static void every_metric_is_there_once_and_is_described(void **state)
+{
+    (void)state;
+    for (int i = 0; i < CATALOGUES; i++)
+        for (const struct metric *metric = catalogues[i]; metric->name; metric++) {
+            for (int other = 0; other < CATALOGUES; other++)
+                assert_true(metric_find(catalogues[other], metric->name) == (other == i ? metric : NULL));
+            assert_true(strcmp(metric->better, "lower") == 0 || strcmp(metric->better, "higher") == 0 ||
+                        strcmp(metric->better, "none") == 0);
+            assert_true(metric->definition && metric->definition[0] && metric->unit[0]);
+            // What has no good side decides nothing.
+            assert_true(metric->rank == METRIC_SECONDARY || strcmp(metric->better, "none") != 0);
+        }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_name_is_found_word_by_word),
+        cmocka_unit_test(every_metric_is_there_once_and_is_described),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
