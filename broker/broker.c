@@ -106,6 +106,17 @@ void broker_statistics(struct broker *broker, struct broker_statistics *statisti
         pool_stats(pool_set_at(broker->pool_set, (size_t)i), &statistics->pools[i]);
 }
 
+int broker_check(const struct broker *broker, struct err *err)
+{
+    for (int i = 0; i < broker->loop_count; i++) {
+        int code = atomic_load_explicit(&broker->loops[i]->failure, memory_order_relaxed);
+        if (code != 0)
+            return err_set(err, -code, "event loop %d cannot wait for events: epoll_wait: %s", i,
+                           strerror(code));
+    }
+    return 0;
+}
+
 void broker_stop(struct broker *broker)
 {
     for (int i = 0; i < broker->loop_count; i++)

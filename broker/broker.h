@@ -64,6 +64,9 @@ int broker_start(struct broker *broker, struct address *addresses, struct err *e
     __attribute__((warn_unused_result));
 
 void broker_statistics(struct broker *broker, struct broker_statistics *statistics);
+// 0, or -errno with `err` set when a loop had to end by itself; nothing but broker_stop is to be done then.
+int broker_check(const struct broker *broker, struct err *err) __attribute__((warn_unused_result));
+
 void broker_stop(
     struct broker *broker); // ends the loops and closes every connection; statistics can still be read
 void broker_close(struct broker *broker); // NULL is allowed

@@ -13,6 +13,7 @@
     X(refused_limit, "connections refused because of --max-connections")                                     \
     X(refused_pool, "connections refused because a pool had no object for them")                             \
     X(refused_descriptors, "connections refused because the process had no descriptor left")                 \
+    X(accepts_failed, "times that the system did not let a waiting client in")                               \
     X(sessions_taken_over, "connections closed because their client id connected again")                     \
     X(handed_over, "connections handed to the loop that has their session")                                  \
     X(protocol_errors, "connections closed because of what they sent")                                       \

@@ -44,32 +44,40 @@ static struct mqtt_text make_id(struct loop *loop, char *text, size_t size)
     return (struct mqtt_text){text, (size_t)bytes};
 }
 
-// The session that was: its connection is closed [MQTT-3.1.4-2], and it is gone if either side wanted it
-// clean [MQTT-3.1.2-6]. Returns it when it goes on.
-static struct session *resume_session(struct loop *loop, struct session *session, bool is_clean)
+// The connection of a session that another one takes over [MQTT-3.1.4-2]. `is_clean`: the session ends with
+// it.
+static void end_connection(struct loop *loop, struct session *session, bool is_clean)
 {
     struct connection *old = session->connection;
-    bool goes_on = !session->is_clean && !is_clean;
-    if (old) {
-        broker_count(&loop->counters.sessions_taken_over, 1);
-        output_flush(old);
-        connection_break(old);
-        input_drain_within(old);                           // what it sent before counts, a DISCONNECT too
-        session->is_clean = session->is_clean || is_clean; // detaching it ends it then
-        connection_detach(old);
-    } else if (!goes_on) {
-        broker_end_session(loop->broker, session);
-    }
-    return goes_on ? session : NULL;
+    broker_count(&loop->counters.sessions_taken_over, 1);
+    output_flush(old);
+    connection_break(old);
+    input_drain_within(old); // what it sent before counts, a DISCONNECT too
+    session->is_clean = session->is_clean || is_clean;
+    connection_detach(old);
 }
 
-// 0: `session` is in the table and ours. -EEXIST: another loop was quicker. -ENOMEM.
-static int make_session(struct connection *connection, struct mqtt_text id, bool is_clean,
-                        struct session **session)
+static void end_session(struct loop *loop, struct session *session)
+{
+    if (session->connection)
+        end_connection(loop, session, true);
+    else
+        broker_end_session(loop->broker, session);
+}
+
+// A new session in place of the one before (NULL: none), which either side wanted clean [MQTT-3.1.2-6]. That
+// one ends first only when there is no room for both.
+// 0: it is in the table and ours. -EEXIST: another loop was quicker. -ENOMEM.
+static int replace_session(struct connection *connection, struct mqtt_text id, bool is_clean,
+                           struct session *before, struct session **session)
 {
     struct loop *loop = connection->loop;
     struct pool *arenas = loop->broker->pools.arenas;
     struct session *made = session_new(arenas, connection->arena, id, loop->index, is_clean);
+    if (before)
+        end_session(loop, before);
+    if (before && !made)
+        made = session_new(arenas, connection->arena, id, loop->index, is_clean);
     if (!made)
         return -ENOMEM;
     connection->arena = NULL;
@@ -100,7 +108,7 @@ static bool take_will(struct connection *connection, const struct mqtt_connect *
     return connection->will != NULL;
 }
 
-// Finds or makes the session. 1: it is here; 0: loop->hand_over_to has it; -ENOMEM.
+// Finds or makes the session. 1: it is here; 0: loop->hand_over_to has it; -ENOMEM: there is none.
 static int find_session(struct connection *connection, struct mqtt_text id, bool is_clean,
                         struct session **session, bool *was_present)
 {
@@ -111,11 +119,14 @@ static int find_session(struct connection *connection, struct mqtt_text id, bool
             loop->hand_over_to = (uint16_t)found.owner;
             return 0;
         }
-        *session = found.session ? resume_session(loop, found.session, is_clean) : NULL;
-        *was_present = *session != NULL;
-        if (*session)
+        *was_present = found.session && !found.session->is_clean && !is_clean;
+        if (*was_present) {
+            *session = found.session;
+            if (found.session->connection)
+                end_connection(loop, found.session, false);
             return 1;
-        int code = make_session(connection, id, is_clean, session);
+        }
+        int code = replace_session(connection, id, is_clean, found.session, session);
         if (code != -EEXIST)
             return code < 0 ? code : 1;
     }
@@ -137,16 +148,21 @@ enum handled handle_connect(struct connection *connection, const struct mqtt_fra
     char made[64];
     if (connect.client_id.bytes == 0)
         connect.client_id = make_id(loop, made, sizeof made);
-    struct session *session;
-    bool was_present;
-    int found = find_session(connection, connect.client_id, connect.clean_session, &session, &was_present);
-    if (found == 0)
-        return HANDLE_ELSEWHERE;
+    // The will may be refused, so it comes before the session: a client that is refused leaves none, and the
+    // one that is there stays.
+    struct session *session = NULL;
+    bool was_present = false;
+    int found = take_will(connection, &connect) ? find_session(connection, connect.client_id,
+                                                               connect.clean_session, &session, &was_present)
+                                                : -ENOMEM;
     if (found < 0)
         return refuse_without_memory(connection);
+    if (found == 0) {
+        message_unref(connection->will); // it is taken again where the session is
+        connection->will = NULL;
+        return HANDLE_ELSEWHERE;
+    }
     attach(connection, session);
-    if (!take_will(connection, &connect))
-        return refuse_without_memory(connection);
     connection_start_keep_alive(connection, connect.keep_alive_s);
     acknowledge(connection, MQTT_ACCEPTED, was_present); // [MQTT-3.2.2-2]
     delivery_pump(loop, session);

@@ -177,6 +177,7 @@ static int accept_one(struct loop *loop, const struct listener *listener)
 
 void listener_on_event(struct loop *loop, struct listener *listener)
 {
+    int failed = 0;
     for (int i = 0; i < ACCEPT_BATCH; i++) {
         int fd = accept_one(loop, listener);
         if (fd >= 0) {
@@ -192,8 +193,15 @@ void listener_on_event(struct loop *loop, struct listener *listener)
         case ENOMEM:
             refuse_without_descriptor(loop, listener);
             return;
-        default: // the client has gone again, or a signal came: the next one
+        case ECONNABORTED: // the client has gone again: the next one
+        case EINTR:
+            break;
+        default: // an error of the network that waited at the socket, or a call that is forbidden
+            broker_count(&loop->counters.accepts_failed, 1);
+            failed++;
             break;
         }
     }
+    if (failed == ACCEPT_BATCH) // it goes on like this: not in a busy loop
+        loop_pause_accepting(loop);
 }

@@ -211,6 +211,11 @@ static void *run(void *context)
     // Acquire pairs with loop_stop's release; nothing but the flag is handed over.
     while (!atomic_load_explicit(&loop->is_stopping, memory_order_acquire)) {
         int count = epoll_wait(loop->epoll_fd, events, EVENT_BATCH, TICK_MS);
+        if (count < 0 && errno != EINTR) {
+            // Relaxed: the number is all that is handed over.
+            atomic_store_explicit(&loop->failure, errno, memory_order_relaxed);
+            break;
+        }
         loop->tick = tick_now(loop);
         for (int i = 0; i < count; i++)
             on_event(loop, &events[i]);

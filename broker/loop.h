@@ -45,6 +45,7 @@ struct loop {
     pthread_t thread;
     bool is_started;
     _Atomic bool is_stopping;
+    _Atomic int failure; // errno of epoll_wait: the loop has ended by itself
 };
 
 int loop_open(struct loop **loop, struct broker *broker, uint16_t index, struct err *err)

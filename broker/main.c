@@ -89,11 +89,16 @@ static void report_refusals(const struct broker_counts *now, struct broker_count
                 refused_of(now) - refused_of(before), now->refused_limit - before->refused_limit,
                 now->refused_pool - before->refused_pool,
                 now->refused_descriptors - before->refused_descriptors);
+    if (now->accepts_failed > before->accepts_failed)
+        fprintf(stderr,
+                PROGRAM ": accept failed %" PRId64 " times for a reason that is no lack of descriptors\n",
+                now->accepts_failed - before->accepts_failed);
     *before = *now;
 }
 
-// Until SIGTERM or SIGINT.
-static void supervise(struct broker *broker, struct broker_record *record, const sigset_t *signals)
+// Until SIGTERM or SIGINT (0), or until a loop had to end (-errno).
+static int supervise(struct broker *broker, struct broker_record *record, const sigset_t *signals,
+                     struct err *err)
 {
     struct broker_statistics statistics;
     struct broker_counts before = {0};
@@ -106,6 +111,9 @@ static void supervise(struct broker *broker, struct broker_record *record, const
             next_sweep_ns = now_ns + broker->config->sweep_every_ns;
         }
         if (now_ns >= next_sample_ns) {
+            int code = broker_check(broker, err);
+            if (code < 0)
+                return code;
             broker_statistics(broker, &statistics);
             broker_record_sample(record, broker->pool_set);
             report_refusals(&statistics.counts, &before);
@@ -119,7 +127,7 @@ static void supervise(struct broker *broker, struct broker_record *record, const
             statistics_print(&statistics, broker->pool_set, stdout);
             fflush(stdout);
         } else if (signal_number > 0) {
-            return;
+            return 0;
         }
     }
 }
@@ -154,7 +162,7 @@ static int serve(const struct broker_config *config, struct broker_record *recor
         broker_record_set_addresses(record, addresses, config->listen_count);
         broker_record_sample(record, broker->pool_set);
         announce(config, addresses, &metrics_address);
-        supervise(broker, record, &signals);
+        code = supervise(broker, record, &signals, err);
     }
     broker_statistics(broker, statistics);
     broker_record_sample(record, broker->pool_set);

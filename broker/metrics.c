@@ -74,8 +74,10 @@ int metrics_open(struct metrics **opened, struct broker *broker, struct address 
     if (!metrics)
         return err_set(err, -ENOMEM, "out of memory");
     metrics->broker = broker;
+    // By epoll: select cannot watch a descriptor past 1 023, which is what a scraper gets when a thousand
+    // clients are connected.
     unsigned flags =
-        MHD_USE_INTERNAL_POLLING_THREAD | (address->storage.ss_family == AF_INET6 ? MHD_USE_IPv6 : 0);
+        MHD_USE_EPOLL_INTERNAL_THREAD | (address->storage.ss_family == AF_INET6 ? MHD_USE_IPv6 : 0);
     errno = 0;
     metrics->daemon = MHD_start_daemon(flags, 0, NULL, NULL, answer, metrics, MHD_OPTION_SOCK_ADDR,
                                        (struct sockaddr *)&address->storage, MHD_OPTION_CONNECTION_LIMIT,

@@ -33,7 +33,7 @@ struct process {
     char *errors_text;
 };
 
-static void path_of(const char *name, char *path, size_t size)
+void process_path(const char *name, char *path, size_t size)
 {
     const char *build = getenv("POOLMARK_BUILD");
     if (strncmp(name, "poolmark-", 9) != 0) {
@@ -71,7 +71,7 @@ static void become(const char *path, char *const *argv, pid_t parent, int out, i
 struct process *process_start(const char *name, const char *const *arguments)
 {
     char path[4608], *argv[ARGUMENTS_MAX + 2] = {path};
-    path_of(name, path, sizeof path);
+    process_path(name, path, sizeof path);
     for (int i = 0; arguments && arguments[i]; i++) {
         assert_true(i < ARGUMENTS_MAX);
         argv[i + 1] = (char *)arguments[i];

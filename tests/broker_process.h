@@ -14,6 +14,7 @@
 #define POOLMARK_TESTS_BROKER_PROCESS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -36,6 +37,9 @@ struct process *process_start_small_broker(void);
 int process_group_lean(void **state);
 int process_group_small(void **state);
 int process_group_stop(void **state);
+
+// Where it would be looked for.
+void process_path(const char *name, char *path, size_t size);
 
 // Any program; `arguments` without its name, NULL-terminated. Does not wait for anything.
 struct process *process_start(const char *name, const char *const *arguments);
