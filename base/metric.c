@@ -3,9 +3,12 @@
 
 #include <string.h>
 
-static bool is_placeholder(const char *word, size_t bytes)
+// Does a word of a pattern stand for this one?
+static bool stands_for(const char *pattern, size_t bytes, const char *word, size_t word_bytes)
 {
-    return bytes > 0 && strspn(word, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") >= bytes;
+    if (bytes == 1 && *pattern == 'N')
+        return strspn(word, "0123456789") >= word_bytes;
+    return bytes > 0 && strspn(pattern, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") >= bytes;
 }
 
 // Word by word: both end together, and each word is the same or stands for any.
@@ -14,7 +17,7 @@ static bool is_of(const char *pattern, const char *name)
     for (;;) {
         size_t wanted = strcspn(pattern, "."), there = strcspn(name, ".");
         bool same = wanted == there && memcmp(pattern, name, wanted) == 0;
-        if (there == 0 || (!same && !is_placeholder(pattern, wanted)))
+        if (there == 0 || (!same && !stands_for(pattern, wanted, name, there)))
             return false;
         pattern += wanted;
         name += there;

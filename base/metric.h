@@ -8,7 +8,8 @@
 //         METRIC_LATENCY("ack", METRIC_PRIMARY, "intended publish time to PUBACK (QoS 1) or PUBCOMP (QoS
 //         2)"), {0}};
 //
-// A name has words between dots. A word in capitals stands for any word (`step.N.user_bytes`: N is a count).
+// A name has words between dots. N stands for a number, another word in capitals for any
+// word (`step.N.POOL.owned`).
 #ifndef POOLMARK_BASE_METRIC_H
 #define POOLMARK_BASE_METRIC_H
 

@@ -23,8 +23,8 @@ static void a_name_is_found_word_by_word(void **state)
     assert_string_equal(metric_find(loadgen_catalogue, "step.1000.user_bytes")->name, "step.N.user_bytes");
     assert_string_equal(metric_find(loadgen_catalogue, "step.10.buffers.owned")->name, "step.N.POOL.owned");
     static const char *const strange[] = {
-        "connect", "connect.",        "connect.p9",       "connect.p999",           "",
-        ".",       "step.user_bytes", "step..user_bytes", "step.10.user_bytes.more"};
+        "connect", "connect.",        "connect.p9",       "connect.p999",       "",
+        ".",       "step.user_bytes", "step..user_bytes", "step.1k.user_bytes", "step.10.user_bytes.more"};
     for (size_t i = 0; i < sizeof strange / sizeof strange[0]; i++)
         assert_null(metric_find(loadgen_catalogue, strange[i]));
 }
@@ -36,7 +36,8 @@ static void every_metric_is_there_once_and_is_described(void **state)
     for (int i = 0; i < CATALOGUES; i++)
         for (const struct metric *metric = catalogues[i]; metric->name; metric++) {
             for (int other = 0; other < CATALOGUES; other++)
-                assert_true(metric_find(catalogues[other], metric->name) == (other == i ? metric : NULL));
+                for (const struct metric *row = catalogues[other]; row->name; row++)
+                    assert_true(row == metric || strcmp(row->name, metric->name) != 0);
             assert_true(strcmp(metric->better, "lower") == 0 || strcmp(metric->better, "higher") == 0 ||
                         strcmp(metric->better, "none") == 0);
             assert_true(metric->definition && metric->definition[0] && metric->unit[0]);

@@ -93,10 +93,10 @@ def catalogue(build: Path | None = None) -> list[dict]:
 
 def metric_of(name: str, metrics: list[dict]) -> dict | None:
     """The catalogue's row of a metric. Of a cell with several phases its name begins with the phase's, or with `cell`
-    (poolmark_lib/phases.py); a word in capitals stands for any."""
+    (poolmark_lib/phases.py); N is a number, another word in capitals any."""
     def is_of(pattern: str, words: list[str]) -> bool:
         wanted = pattern.split(".")
-        return len(wanted) == len(words) and all(one.isupper() and word or one == word
+        return len(wanted) == len(words) and all(one == word or (word.isdigit() if one == "N" else one.isupper() and word)
                                                  for one, word in zip(wanted, words, strict=True))
 
     words = name.split(".")

@@ -2,12 +2,16 @@
 """--describe: what the three programs say of themselves, and that it is so."""
 import json
 import os
+import re
 import subprocess
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from poolmark_lib import described
 from poolmark_lib.paths import build_dir
 
+ROOT = Path(__file__).resolve().parents[2]
 BUILD = build_dir()
 PROGRAMS = ("poolmark-broker", "poolmark-loadgen", "poolmark-bench")
 pytestmark = pytest.mark.skipif(not all(os.access(BUILD / name, os.X_OK) for name in PROGRAMS),
@@ -82,3 +86,40 @@ def test_a_metric_is_found_in_the_catalogue_by_its_name_with_or_without_a_phase(
         assert described.metric_of(name, metrics), name
     for name in ("connect.p98", "p99", "qos1.delivery", "a.b.messages.lost", "step..user_bytes"):
         assert described.metric_of(name, metrics) is None, name
+
+
+def test_no_document_differs_from_what_the_programs_say(poolmark):
+    done = poolmark("describe", "--check")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_document_that_differs_is_found_and_renewed(poolmark, tmp_path, monkeypatch, capsys):
+    from poolmark_lib import describe
+
+    args = SimpleNamespace(build=str(BUILD), markdown=None, check=True, write=False)
+    monkeypatch.setattr(describe, "ROOT", tmp_path)
+    monkeypatch.setattr(describe, "DOCUMENTS", ("a.md",))
+    (tmp_path / "a.md").write_text("before\n<!-- facts: shapes -->\n| shape |\n<!-- end of facts -->\nafter\n")
+    assert describe.run(args) == 1 and "a.md: differs" in capsys.readouterr().out
+    args.write = True
+    assert describe.run(args) == 0
+    text = (tmp_path / "a.md").read_text()
+    assert "| `classic` | 3 072 B |" in text and text.startswith("before\n") and text.endswith("-->\nafter\n")
+    assert describe.run(SimpleNamespace(**{**vars(args), "write": False})) == 0
+
+
+NAMED = re.compile(r"`([a-z_]+\.[a-z0-9_.]+)`")
+
+
+def test_documents_name_no_metric_and_no_option_that_is_not_there():
+    metrics = described.catalogue(BUILD)
+    groups = {metric["name"].partition(".")[0] for metric in metrics if "." in metric["name"]} - {"broker"}
+    for name in ("README.md", "CONTRIBUTING.md", "results/README.md", "docs/design.md", "docs/benchmarks.md"):
+        text = (ROOT / name).read_text()
+        for metric in NAMED.findall(text):
+            if metric.partition(".")[0] in groups and not metric.endswith((".csv", ".c", ".h", ".py", ".toml", ".svg", ".json", ".log")):
+                assert described.metric_of(metric, metrics), f"{name}: {metric}"
+        for program, told in (("broker", described.broker(BUILD)), ("loadgen", described.loadgen(BUILD))):
+            known = set(described.options(told)) | {"help", "version", "describe"}
+            for line in re.findall(rf"build/poolmark-{program} (.*(?:\\\n.*)*)", text):
+                assert set(re.findall(r"--([a-z-]+)", line)) <= known, f"{name}: {line}"
