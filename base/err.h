@@ -10,6 +10,10 @@
 #ifndef POOLMARK_BASE_ERR_H
 #define POOLMARK_BASE_ERR_H
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct err {
     char text[512]; // one line, without program name or newline; empty when nothing failed
 };
@@ -27,5 +31,9 @@ int err_set(struct err *err, int code, const char *format, ...) __attribute__((f
 
 // Puts "TEXT: " before what `err` already says: for a caller that knows more about what was tried.
 int err_prefix(struct err *err, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

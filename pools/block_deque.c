@@ -2,12 +2,11 @@
 #include "pools/block_deque.h"
 
 #include "pools/blocks.h"
-#include "pools/poison.h"
-#include "pools/pool_strategy.h"
+#include "pools/object.h"
 
 enum { PAGE_BYTES = 4096 };
 
-struct block *block_make(size_t bytes, bool touch)
+struct block *block_make(const struct pool_config *config, size_t bytes)
 {
     bytes = (bytes + BLOCK_ALIGNMENT - 1) / BLOCK_ALIGNMENT * BLOCK_ALIGNMENT;
     struct block *block = pool_memory_alloc(sizeof *block + bytes);
@@ -15,16 +14,19 @@ struct block *block_make(size_t bytes, bool touch)
         return NULL;
     *block = (struct block){.bytes = bytes};
     // One write a page; volatile, since nobody reads it.
-    for (size_t at = 0; touch && at < bytes; at += PAGE_BYTES)
+    for (size_t at = 0; config->touch && at < bytes; at += PAGE_BYTES)
         ((volatile char *)block_object(block))[at] = 0;
-    return block;
+    if (object_construct(config, block_object(block)) == 0)
+        return block;
+    pool_memory_free(block);
+    return NULL;
 }
 
-struct block *block_make_chain(int64_t count, size_t bytes, bool touch, int64_t *made)
+struct block *block_make_chain(const struct pool_config *config, int64_t count, size_t bytes, int64_t *made)
 {
     struct block *chain = NULL;
     for (*made = 0; *made < count; ++*made) {
-        struct block *block = block_make(bytes, touch);
+        struct block *block = block_make(config, bytes);
         if (!block)
             break;
         block->older = chain;
@@ -33,13 +35,13 @@ struct block *block_make_chain(int64_t count, size_t bytes, bool touch, int64_t 
     return chain;
 }
 
-int64_t block_free_chain(struct block *chain)
+int64_t block_free_chain(const struct pool_config *config, struct block *chain)
 {
     int64_t bytes = 0;
     while (chain) {
         struct block *older = chain->older;
         bytes += (int64_t)(sizeof *chain + chain->bytes);
-        unpoison(block_object(chain), chain->bytes);
+        object_destruct(config, block_object(chain), chain->bytes);
         pool_memory_free(chain);
         chain = older;
     }

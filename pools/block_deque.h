@@ -5,11 +5,13 @@
 // A block's header stands in front of its object; nothing is written into the object. Who has a block owns
 // it; a deque owns those in it. Threads: the caller locks.
 //
-//     struct block *block = block_make(1000, true);
+//     struct block *block = block_make(&config, 1000);
 //     block_deque_push(&deque, block, clock_coarse_ns());
 //     block = block_deque_find(&deque, 900);
 #ifndef POOLMARK_POOLS_BLOCK_DEQUE_H
 #define POOLMARK_POOLS_BLOCK_DEQUE_H
+
+#include "pools/pool.h"
 
 #include <stdalign.h>
 #include <stdbool.h>
@@ -40,13 +42,13 @@ static inline struct block *block_of(void *object)
     return (struct block *)object - 1;
 }
 
-// `touch` faults its pages in. NULL: no memory.
-struct block *block_make(size_t bytes, bool touch) __attribute__((warn_unused_result));
+// The object is constructed as the config says; config->touch faults its pages in. NULL: no memory.
+struct block *block_make(const struct pool_config *config, size_t bytes) __attribute__((warn_unused_result));
 // At most `count` new blocks, linked by `older`; `made` says how many there are.
-struct block *block_make_chain(int64_t count, size_t bytes, bool touch, int64_t *made)
+struct block *block_make_chain(const struct pool_config *config, int64_t count, size_t bytes, int64_t *made)
     __attribute__((warn_unused_result));
 // Frees what is linked by `older`; NULL is allowed. Returns bytes, headers among them.
-int64_t block_free_chain(struct block *chain);
+int64_t block_free_chain(const struct pool_config *config, struct block *chain);
 
 void block_deque_push(struct block_deque *deque, struct block *block, int64_t now_ns);
 void block_deque_remove(struct block_deque *deque, struct block *block);

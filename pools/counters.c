@@ -25,7 +25,7 @@ void counters_close(struct counters *counters)
 
 int64_t counters_bytes(void)
 {
-    int64_t bytes = (thread_slot_highest() + 1) * (int64_t)sizeof(struct counters_row);
+    int64_t bytes = (thread_slot_ever() + 1) * (int64_t)sizeof(struct counters_row);
     return (bytes + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES;
 }
 
@@ -83,7 +83,7 @@ void counters_read(struct counters *counters, struct pool_stats *stats)
 {
     int64_t taken = 0, high = 0;
     stats->puts = stats->misses = stats->overflow = stats->refused = stats->failed = 0;
-    for (int slot = 0; slot <= thread_slot_highest(); slot++) {
+    for (int slot = 0; slot <= thread_slot_ever(); slot++) {
         const struct counters_row *row = &counters->rows[slot];
         taken += counters_load(&row->taken);
         stats->puts += counters_load(&row->put);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // expand: makes `initial` objects at open; when the objects in use reach `expand_at_percent` of those owned,
 // it grows to min(owned x growth, max). Past `max`: malloc or refusal, as `overflow` says. Owns no less until
-// it is closed.
+// pool_resize asks for it.
 //
 // Inline, the get that reaches the trigger makes the new objects before it returns, and counts as a miss. In
 // the background it only leaves word that it did, on one cache line, and calls a thread of the pool's own
@@ -25,8 +25,7 @@ struct pool {
     struct pool_base base;
 
     // Constant.
-    int64_t max;       // 0: unbounded
-    int64_t refuse_at; // objects in use past which a get is refused; INT64_MAX without refusal
+    bool refuses; // past max
     int expand_at_percent;
     double growth;
     bool background;
@@ -37,8 +36,8 @@ struct pool {
     pthread_t grower;
 
     // Guarded by stock.lock.
-    alignas(64) bool growing; // one expansion at a time; stock.grow_at is INT64_MAX meanwhile, and when one
-                              // is wanted
+    alignas(64) bool growing; // one expansion at a time
+    int64_t trigger;          // objects in use that set one off; INT64_MAX while one is under way or wanted
     bool closing;
     int64_t next;                                // objects owned after the next expansion
     int64_t grow_from, grow_count, grow_trigger; // the expansion under way
@@ -62,14 +61,24 @@ int64_t expand_next(int64_t owned, double growth, int64_t max)
     return max && next > max ? max : next;
 }
 
-// Sets when the next expansion is due, after `owned`, `growing` or `wanted_at` changed.
+// A get looks closer when it would reach the trigger, or pass `max` where the stock alone would not stop it.
+static void set_gate_locked(struct pool *pool)
+{
+    struct stock *stock = &pool->stock;
+    int64_t gate = pool->trigger == INT64_MAX ? INT64_MAX : pool->trigger - 1;
+    bool is_bound = stock->max && (pool->refuses || stock->owned > stock->max);
+    stock->gate = is_bound && stock->max < gate ? stock->max : gate;
+}
+
+// Sets when the next expansion is due, after `owned`, `max`, `growing` or `wanted_at` changed.
 static void set_trigger_locked(struct pool *pool)
 {
     struct stock *stock = &pool->stock;
-    bool can_grow =
-        !pool->growing && !pool->wanted_at && (pool->max == 0 || stock->owned + stock->pending < pool->max);
-    stock->grow_at = can_grow ? expand_trigger(stock->owned, pool->expand_at_percent) : INT64_MAX;
-    pool->next = expand_next(stock->owned, pool->growth, pool->max);
+    bool has_room = stock->max == 0 || stock->owned + stock->pending < stock->max;
+    bool can_grow = !pool->growing && !pool->wanted_at && !stock->draining && has_room;
+    pool->trigger = can_grow ? expand_trigger(stock->owned, pool->expand_at_percent) : INT64_MAX;
+    pool->next = expand_next(stock->owned, pool->growth, stock->max);
+    set_gate_locked(pool);
 }
 
 // An expansion failed for want of memory: not again with the very next get, but when a good part of what is
@@ -80,24 +89,26 @@ static void back_off_locked(struct pool *pool)
     int64_t available = stock->owned - (stock->in_use - stock->strays);
     int64_t pause = available / 2 > stock->owned / 16 ? available / 2 : stock->owned / 16;
     set_trigger_locked(pool);
-    if (stock->grow_at < stock->in_use + 1 + pause)
-        stock->grow_at = stock->in_use + 1 + pause;
+    if (pool->trigger < stock->in_use + 1 + pause)
+        pool->trigger = stock->in_use + 1 + pause;
+    set_gate_locked(pool);
 }
 
 // Background: leaves it to the pool's thread. The bell is to be rung after that.
 static void want_growth_locked(struct pool *pool)
 {
     pool->wanted_at = pool->stock.in_use;
-    pool->stock.grow_at = INT64_MAX;
+    pool->trigger = INT64_MAX;
+    set_gate_locked(pool);
 }
 
 // `trigger`: objects in use that set it off. False when what is being made already leaves no room for more.
 static bool begin_growth_locked(struct pool *pool, int64_t trigger)
 {
     struct stock *stock = &pool->stock;
-    int64_t bound = pool->max ? pool->max - stock->pending : INT64_MAX;
+    int64_t bound = stock->max ? stock->max - stock->pending : INT64_MAX;
     int64_t count = (pool->next < bound ? pool->next : bound) - stock->owned;
-    pool->growing = count > 0 && stock_plan_locked(stock, count, pool->max);
+    pool->growing = count > 0 && stock_plan_locked(stock, count);
     pool->wanted_at = 0;
     set_trigger_locked(pool);
     if (!pool->growing)
@@ -155,7 +166,7 @@ static void *grower_main(void *argument)
             grow(pool);
             bell_grew(&pool->bell);
             spin_lock(&stock->lock);
-            if (stock->in_use >= stock->grow_at)
+            if (stock->in_use >= pool->trigger)
                 want_growth_locked(pool);
         }
         bool closing = pool->closing;
@@ -197,7 +208,7 @@ static void stop_grower(struct pool *pool)
 static int expand_preheat(struct pool *pool, int64_t count)
 {
     struct stock *stock = &pool->stock;
-    int code = stock_preheat(stock, count, pool->max);
+    int code = stock_preheat(stock, count);
     spin_lock(&stock->lock);
     set_trigger_locked(pool);
     spin_unlock(&stock->lock);
@@ -210,8 +221,7 @@ static int expand_open(struct pool **opened, const struct pool_config *config, s
     if (!pool)
         return -ENOMEM;
     *pool = (struct pool){
-        .max = config->max,
-        .refuse_at = config->max && config->overflow == POOL_OVERFLOW_REFUSE ? config->max : INT64_MAX,
+        .refuses = config->overflow == POOL_OVERFLOW_REFUSE,
         .expand_at_percent = config->expand_at_percent,
         .growth = config->growth,
         .background = config->growth_mode == POOL_GROW_BACKGROUND,
@@ -237,11 +247,18 @@ fail_preheat:
     return code;
 }
 
+// Refusal counts whatever is in use, objects that malloc served while the pool was short among them.
+static bool must_refuse_locked(const struct pool *pool)
+{
+    const struct stock *stock = &pool->stock;
+    return pool->refuses && stock->max && stock->in_use >= stock->max;
+}
+
 // None is free and `max` is not reached. Called with the lock held; lets it go.
 static void *get_while_short(struct pool *pool)
 {
     struct stock *stock = &pool->stock;
-    bool due = stock->in_use >= stock->grow_at;
+    bool due = stock->in_use >= pool->trigger;
     if (due && pool->background) {
         want_growth_locked(pool);
     } else if (due && begin_growth_locked(pool, stock->in_use)) {
@@ -249,13 +266,13 @@ static void *get_while_short(struct pool *pool)
         grow(pool);
         spin_lock(&stock->lock);
         // Others may have been quicker to take what was made, up to the bound.
-        void *object = stock->in_use < pool->refuse_at ? stock_pop_locked(stock) : NULL;
+        void *object = must_refuse_locked(pool) ? NULL : stock_pop_locked(stock);
         if (object) {
             stock->misses++;
             spin_unlock(&stock->lock);
             return stock_hand_out(stock, object);
         }
-        if (stock->in_use >= pool->refuse_at)
+        if (must_refuse_locked(pool))
             return stock_past_bound_unlock(stock, &pool->base.config);
     }
     stock_reserve_locked(stock);
@@ -287,20 +304,35 @@ static void *get_and_grow(struct pool *pool, void *object)
     return stock_hand_out(stock, object);
 }
 
+// Called with the lock held; lets it go.
+static void *get_unlock(struct pool *pool)
+{
+    struct stock *stock = &pool->stock;
+    if (stock_is_past_max_locked(stock) || must_refuse_locked(pool))
+        return stock_past_bound_unlock(stock, &pool->base.config);
+    stock->refusing = false;
+    void *object = stock_pop_locked(stock);
+    if (!object)
+        return stock->max && stock->owned >= stock->max ? stock_past_bound_unlock(stock, &pool->base.config)
+                                                        : get_while_short(pool);
+    if (stock->in_use >= pool->trigger)
+        return get_and_grow(pool, object);
+    stock->hits++;
+    spin_unlock(&stock->lock);
+    return stock_hand_out(stock, object);
+}
+
 static void *expand_get(struct pool *pool)
 {
     struct stock *stock = &pool->stock;
     spin_lock(&stock->lock);
-    if (__builtin_expect(stock->in_use >= pool->refuse_at, 0))
-        return stock_past_bound_unlock(stock, &pool->base.config);
-    stock->refusing = false;
+    if (__builtin_expect(stock->in_use >= stock->gate, 0))
+        return get_unlock(pool);
     void *object = stock_pop_locked(stock);
     if (__builtin_expect(!object, 0))
-        return pool->max && stock->owned >= pool->max ? stock_past_bound_unlock(stock, &pool->base.config)
-                                                      : get_while_short(pool);
-    if (__builtin_expect(stock->in_use >= stock->grow_at, 0))
-        return get_and_grow(pool, object);
+        return get_unlock(pool);
     stock->hits++;
+    stock->refusing = false;
     spin_unlock(&stock->lock);
     return stock_hand_out(stock, object);
 }
@@ -321,6 +353,26 @@ static void expand_stats(struct pool *pool, struct pool_stats *stats)
     spin_unlock(&pool->stock.lock);
 }
 
+static int expand_resize(struct pool *pool, int64_t max)
+{
+    struct stock *stock = &pool->stock;
+    (void)stock_resize(stock, max);
+    spin_lock(&stock->lock);
+    set_trigger_locked(pool);
+    spin_unlock(&stock->lock);
+    return 0;
+}
+
+static int64_t expand_drain(struct pool *pool)
+{
+    struct stock *stock = &pool->stock;
+    int64_t bytes = stock_drain(stock);
+    spin_lock(&stock->lock);
+    set_trigger_locked(pool);
+    spin_unlock(&stock->lock);
+    return bytes;
+}
+
 static void expand_close(struct pool *pool)
 {
     if (pool->background)
@@ -337,7 +389,7 @@ static bool expand_owns(struct pool *pool, const void *object)
 static bool expand_is_valid(struct pool *pool)
 {
     spin_lock(&pool->stock.lock);
-    bool valid = pool->max == 0 || pool->stock.owned <= pool->max;
+    bool valid = pool->stock.gate < pool->trigger || pool->trigger == INT64_MAX;
     spin_unlock(&pool->stock.lock);
     return valid && stock_is_valid(&pool->stock);
 }
@@ -346,13 +398,16 @@ const struct pool_strategy pool_strategy_expand = {
     .name = "expand",
     .summary =
         "grows by a factor when its use reaches a share of what it owns, inline or on a thread of its own",
-    .caps = POOL_CAP_GROWS | POOL_CAP_BACKGROUND | POOL_CAP_PREHEATS | POOL_CAP_BOUNDED,
+    .caps = POOL_CAP_GROWS | POOL_CAP_BACKGROUND | POOL_CAP_PREHEATS | POOL_CAP_BOUNDED |
+            POOL_CAP_CONSTRUCTS | POOL_CAP_RESIZES,
     .open = expand_open,
     .get = expand_get,
     .put = expand_put,
     .stats = expand_stats,
     .close = expand_close,
     .preheat = expand_preheat,
+    .resize = expand_resize,
+    .drain = expand_drain,
     .owns = expand_owns,
     .is_valid = expand_is_valid,
 };

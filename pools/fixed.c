@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// fixed: makes `initial` objects at open and owns no more, unless pool_preheat adds to them (up to `max`). A
+// fixed: makes `initial` objects at open and owns no more, unless pool_preheat adds to them (up to `max`,
+// which pool_resize may move). A
 // get that finds none free is past the bound: served by malloc or refused, as `overflow` says.
 #include "pools/stock.h"
 
@@ -7,13 +8,22 @@
 
 struct pool {
     struct pool_base base;
-    int64_t max; // constant; 0: preheat is not bounded
     struct stock stock;
 };
 
+// More is owned than a smaller `max` allows: gets look whether as many are in use.
+static void set_gate(struct stock *stock)
+{
+    spin_lock(&stock->lock);
+    stock->gate = stock->max && stock->owned > stock->max ? stock->max : INT64_MAX;
+    spin_unlock(&stock->lock);
+}
+
 static int fixed_preheat(struct pool *pool, int64_t count)
 {
-    return stock_preheat(&pool->stock, count, pool->max);
+    int code = stock_preheat(&pool->stock, count);
+    set_gate(&pool->stock);
+    return code;
 }
 
 static int fixed_open(struct pool **opened, const struct pool_config *config, struct err *err)
@@ -22,7 +32,7 @@ static int fixed_open(struct pool **opened, const struct pool_config *config, st
     struct pool *pool = pool_memory_alloc_aligned(alignof(struct pool), sizeof *pool);
     if (!pool)
         return -ENOMEM;
-    *pool = (struct pool){.max = config->max};
+    *pool = (struct pool){0};
     stock_init(&pool->stock, config);
     if (config->initial && fixed_preheat(pool, config->initial) < 0) {
         pool_memory_free(pool);
@@ -32,11 +42,16 @@ static int fixed_open(struct pool **opened, const struct pool_config *config, st
     return 0;
 }
 
+static bool is_closed_locked(const struct stock *stock)
+{
+    return stock->in_use >= stock->gate && stock_is_past_max_locked(stock);
+}
+
 static void *fixed_get(struct pool *pool)
 {
     struct stock *stock = &pool->stock;
     spin_lock(&stock->lock);
-    void *object = stock_pop_locked(stock);
+    void *object = __builtin_expect(is_closed_locked(stock), 0) ? NULL : stock_pop_locked(stock);
     if (__builtin_expect(!object, 0))
         return stock_past_bound_unlock(stock, &pool->base.config);
     stock->hits++;
@@ -55,6 +70,18 @@ static void fixed_stats(struct pool *pool, struct pool_stats *stats)
     stock_stats(&pool->stock, stats);
     stats->bytes_owned += (int64_t)sizeof *pool;
     stats->overhead_bytes += (int64_t)sizeof *pool;
+}
+
+static int fixed_resize(struct pool *pool, int64_t max)
+{
+    (void)stock_resize(&pool->stock, max);
+    set_gate(&pool->stock);
+    return 0;
+}
+
+static int64_t fixed_drain(struct pool *pool)
+{
+    return stock_drain(&pool->stock);
 }
 
 static void fixed_close(struct pool *pool)
@@ -76,13 +103,15 @@ static bool fixed_is_valid(struct pool *pool)
 const struct pool_strategy pool_strategy_fixed = {
     .name = "fixed",
     .summary = "makes its objects at open and owns no more; one stack behind one lock",
-    .caps = POOL_CAP_PREHEATS | POOL_CAP_BOUNDED,
+    .caps = POOL_CAP_PREHEATS | POOL_CAP_BOUNDED | POOL_CAP_CONSTRUCTS | POOL_CAP_RESIZES,
     .open = fixed_open,
     .get = fixed_get,
     .put = fixed_put,
     .stats = fixed_stats,
     .close = fixed_close,
     .preheat = fixed_preheat,
+    .resize = fixed_resize,
+    .drain = fixed_drain,
     .owns = fixed_owns,
     .is_valid = fixed_is_valid,
 };

@@ -81,11 +81,12 @@ int64_t handicap_spin_rounds(const struct pool_strategy *strategy, const struct 
     scratch_config.max = 0;
     scratch_config.growth_mode = POOL_GROW_INLINE;
     scratch_config.listener = NULL;
+    scratch_config.construct = NULL;
+    scratch_config.destruct = scratch_config.reset = NULL;
     struct pool *scratch;
     if (POOLMARK_HANDICAP_GET == 0 || strategy->open(&scratch, &scratch_config, NULL) < 0)
         return 0;
-    ((struct pool_base *)scratch)->strategy = strategy;
-    ((struct pool_base *)scratch)->config = scratch_config;
+    pool_base_fill(scratch, strategy, &scratch_config);
     int64_t rounds = fit_rounds(scratch);
     strategy->close(scratch);
     return rounds;

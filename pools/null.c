@@ -2,7 +2,7 @@
 // null: gives the same object to everybody. What a benchmark of it costs is the floor of harness, dispatch
 // and counting, which every other strategy stands on.
 #include "pools/counters.h"
-#include "pools/pool_strategy.h"
+#include "pools/object.h"
 
 #include <errno.h>
 
@@ -10,6 +10,7 @@ struct pool {
     struct pool_base base;
     struct counters counters;
     void *object;
+    struct pool_config config; // constant, as are the object and its size
     size_t object_bytes;
 };
 
@@ -19,15 +20,19 @@ static int null_open(struct pool **opened, const struct pool_config *config, str
     struct pool *pool = pool_memory_alloc(sizeof *pool);
     if (!pool)
         return -ENOMEM;
-    *pool = (struct pool){.object_bytes = config->object_bytes};
+    *pool = (struct pool){.config = *config, .object_bytes = config->object_bytes};
     pool->object = pool_memory_alloc(config->object_bytes);
     if (!pool->object)
         goto fail_object;
     if (counters_open(&pool->counters) < 0)
         goto fail_counters;
+    if (object_construct(config, pool->object) < 0)
+        goto fail_construct;
     *opened = pool;
     return 0;
 
+fail_construct:
+    counters_close(&pool->counters);
 fail_counters:
     pool_memory_free(pool->object);
 fail_object:
@@ -57,6 +62,7 @@ static void null_stats(struct pool *pool, struct pool_stats *stats)
 
 static void null_close(struct pool *pool)
 {
+    object_destruct(&pool->config, pool->object, pool->object_bytes);
     counters_close(&pool->counters);
     pool_memory_free(pool->object);
     pool_memory_free(pool);
@@ -70,7 +76,7 @@ static bool null_owns(struct pool *pool, const void *object)
 const struct pool_strategy pool_strategy_null = {
     .name = "null",
     .summary = "the same object for everybody: the floor of harness and dispatch; benchmarks only",
-    .caps = POOL_CAP_SHARES,
+    .caps = POOL_CAP_SHARES | POOL_CAP_CONSTRUCTS,
     .open = null_open,
     .get = null_get,
     .put = null_put,

@@ -50,6 +50,16 @@ static inline void unpoison(void *memory, size_t bytes)
 #endif
 }
 
+// After unpoison: the contents are what somebody wrote before.
+static inline void poison_is_defined(void *memory, size_t bytes)
+{
+#if defined(POISON_VALGRIND)
+    (void)VALGRIND_MAKE_MEM_DEFINED(memory, bytes);
+#else
+    (void)memory, (void)bytes;
+#endif
+}
+
 // The same for objects of a pool that Valgrind is told about, so that its reports say which object of the
 // pool was touched, and where it was got and put. `pool` is the pool's address, its name to Valgrind.
 static inline void poison_pool_open(const void *pool)

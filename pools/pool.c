@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Dispatch: checks configurations and capability flags once, at open, so that get and put are one indirect
-// call.
+// call. Whatever a config asks for beside that stands in functions of its own that the call goes to instead
+// (pools/pool_wrap.h), and costs those nothing who did not ask.
 #include "pools/pool.h"
 
 #include "pools/handicap.h"
 #include "pools/pool_check.h"
+#include "pools/pool_fork.h"
 #include "pools/pool_strategy.h"
+#include "pools/pool_wrap.h"
 
 #include <errno.h>
 #include <math.h>
@@ -84,6 +87,7 @@ static int check_strategy(const struct pool_strategy *strategy, struct err *err)
         {"get_bytes", caps & POOL_CAP_SIZED, strategy->get_bytes},
         {"sweep", caps & POOL_CAP_SWEEPS, strategy->sweep},
         {"trim", caps & POOL_CAP_SHRINKS, strategy->trim},
+        {"resize", caps & POOL_CAP_RESIZES, strategy->resize},
     };
     for (size_t i = 0; i < sizeof hooks / sizeof hooks[0]; i++)
         if (hooks[i].wanted != hooks[i].there)
@@ -121,6 +125,12 @@ static int check_bounds(const struct pool_config *config, struct err *err)
     if (config->overflow != POOL_OVERFLOW_HEAP && config->overflow != POOL_OVERFLOW_REFUSE)
         return err_set(err, -EINVAL, "pool %s: overflow is %d; it must be heap or refuse", name,
                        (int)config->overflow);
+    if (config->threads != POOL_THREADS_MANY && config->threads != POOL_THREADS_ONE)
+        return err_set(err, -EINVAL, "pool %s: threads is %d; it must be many or one", name,
+                       (int)config->threads);
+    if (config->threads == POOL_THREADS_ONE && config->growth_mode == POOL_GROW_BACKGROUND)
+        return err_set(err, -EINVAL,
+                       "pool %s: threads is one, but growth_mode is background, which takes another", name);
     if (config->idle_ns < 0)
         return err_set(err, -EINVAL, "pool %s: idle_ns is %lld; it must not be negative", name,
                        (long long)config->idle_ns);
@@ -178,8 +188,45 @@ static int check_config(const struct pool_strategy *strategy, const struct pool_
 static void check_invariants(struct pool *pool, const char *when)
 {
     const struct pool_base *base = base_of(pool);
-    if (CHECKED && base->strategy->is_valid)
+    if (CHECKED && base->strategy->is_valid && !base->forked)
         pool_check_valid(base->config.name, base->strategy->is_valid(pool), when);
+}
+
+void pool_base_fill(struct pool *pool, const struct pool_strategy *strategy, const struct pool_config *config)
+{
+    struct pool_base *base = base_of(pool);
+    pool_get_call *own_get = atomic_load_explicit(&base->get, memory_order_relaxed);
+    pool_put_call *own_put = atomic_load_explicit(&base->put, memory_order_relaxed);
+    base->strategy = strategy;
+    base->config = *config;
+    base->plain_get = own_get ? own_get : strategy->get;
+    atomic_init(&base->plain_put, own_put ? own_put : strategy->put);
+    atomic_init(&base->max, config->max);
+    pool_wrap_choose(base);
+}
+
+static int open_with_name(struct pool **opened, const struct pool_strategy *strategy,
+                          const struct pool_config *config, struct err *err)
+{
+    struct pool_config given = *config;
+    given.object_bytes = handicap_object_bytes(config->object_bytes);
+    struct pool *pool = NULL;
+    int code = strategy->open(&pool, &given, err);
+    if (code < 0) {
+        if (code == -ENOMEM)
+            err_set(err, code, "pool %s: out of memory for %lld objects of %zu bytes (strategy %s)",
+                    config->name, (long long)config->initial, config->object_bytes, strategy->name);
+        return code;
+    }
+    struct pool_base *base = base_of(pool);
+    pool_base_fill(pool, strategy, config);
+    base->spin_rounds = handicap_spin_rounds(strategy, &given);
+    if (CHECKED && !(strategy->caps & POOL_CAP_SHARES))
+        base->check = pool_check_open(config->name, !pool_keeps_state(config));
+    check_invariants(pool, "after open");
+    pool_fork_add(base);
+    *opened = pool;
+    return 0;
 }
 
 int pool_open(struct pool **opened, const struct pool_strategy *strategy, const struct pool_config *config,
@@ -195,27 +242,12 @@ int pool_open(struct pool **opened, const struct pool_strategy *strategy, const 
     if (!name)
         return err_set(err, -ENOMEM, "pool %s: out of memory", config->name);
     memcpy(name, config->name, name_bytes);
-
-    struct pool_config asked = *config, given = *config;
-    asked.name = given.name = name; // lives as long as the pool, so a strategy may keep `given`'s
-    given.object_bytes = handicap_object_bytes(config->object_bytes);
-    struct pool *pool = NULL;
-    code = strategy->open(&pool, &given, err);
-    if (code < 0) {
-        if (code == -ENOMEM)
-            err_set(err, code, "pool %s: out of memory for %lld objects of %zu bytes (strategy %s)",
-                    config->name, (long long)config->initial, config->object_bytes, strategy->name);
+    struct pool_config asked = *config;
+    asked.name = name; // lives as long as the pool, so a strategy may keep it
+    code = open_with_name(opened, strategy, &asked, err);
+    if (code < 0)
         pool_memory_free(name);
-        return code;
-    }
-    struct pool_base *base = base_of(pool);
-    *base = (struct pool_base){.strategy = strategy, .config = asked};
-    base->spin_rounds = handicap_spin_rounds(strategy, &given);
-    if (CHECKED && !(strategy->caps & POOL_CAP_SHARES))
-        base->check = pool_check_open(name);
-    check_invariants(pool, "after open");
-    *opened = pool;
-    return 0;
+    return code;
 }
 
 int pool_preheat(struct pool *pool, int64_t count)
@@ -225,6 +257,8 @@ int pool_preheat(struct pool *pool, int64_t count)
         return -ENOTSUP;
     if (count < 0 || count > POOL_COUNT_MAX)
         return -ERANGE;
+    if (pool_wrap_is_draining(base_of(pool)))
+        return -ECANCELED;
     return count == 0 ? 0 : strategy->preheat(pool, count);
 }
 
@@ -234,14 +268,13 @@ void *pool_get(struct pool *pool)
 #ifdef POOLMARK_HANDICAP_GET
     handicap_bear(base->spin_rounds);
 #endif
+    // Relaxed: see struct pool_base.
+    void *object = atomic_load_explicit(&base->get, memory_order_relaxed)(pool);
 #ifdef POOLMARK_CHECK
-    void *object = base->strategy->get(pool);
     if (object && base->check)
         pool_check_got(base->check, object, base->config.object_bytes);
-    return object;
-#else
-    return base->strategy->get(pool);
 #endif
+    return object;
 }
 
 void pool_put(struct pool *pool, void *object)
@@ -253,29 +286,31 @@ void pool_put(struct pool *pool, void *object)
     if (base->check)
         pool_check_put(base->check, object);
 #endif
-    base->strategy->put(pool, object);
+    atomic_load_explicit(&base->put, memory_order_relaxed)(pool, object);
 }
 
 void *pool_get_bytes(struct pool *pool, size_t bytes)
 {
     struct pool_base *base = base_of(pool);
-    if (!(base->strategy->caps & POOL_CAP_SIZED))
+    if (!(base->strategy->caps & POOL_CAP_SIZED) || pool_keeps_state(&base->config))
         return bytes <= base->config.object_bytes ? pool_get(pool) : NULL;
     if (bytes > POOL_OBJECT_BYTES_MAX)
         return NULL;
-#ifdef POOLMARK_CHECK
+    if (pool_wrap_is_draining(base))
+        return pool_get(pool);
     void *object = base->strategy->get_bytes(pool, bytes);
+#ifdef POOLMARK_CHECK
     if (object && base->check)
         pool_check_got(base->check, object, bytes);
-    return object;
-#else
-    return base->strategy->get_bytes(pool, bytes);
 #endif
+    return object;
 }
 
 int64_t pool_sweep(struct pool *pool)
 {
     const struct pool_strategy *strategy = base_of(pool)->strategy;
+    if (pool_wrap_is_draining(base_of(pool)))
+        return pool_drain(pool);
     return strategy->sweep ? strategy->sweep(pool) : 0;
 }
 
@@ -285,10 +320,33 @@ int64_t pool_trim(struct pool *pool)
     return strategy->trim ? strategy->trim(pool) : 0;
 }
 
+int pool_resize(struct pool *pool, int64_t max)
+{
+    struct pool_base *base = base_of(pool);
+    if (!(base->strategy->caps & POOL_CAP_RESIZES))
+        return -ENOTSUP;
+    if (max < 0 || max > POOL_COUNT_MAX)
+        return -ERANGE;
+    if (pool_wrap_is_draining(base))
+        return -ECANCELED;
+    int code = base->strategy->resize(pool, max);
+    if (code == 0)
+        atomic_store_explicit(&base->max, max, memory_order_relaxed); // told in statistics, no more
+    return code;
+}
+
+int64_t pool_drain(struct pool *pool)
+{
+    struct pool_base *base = base_of(pool);
+    pool_wrap_drain(base);
+    return base->strategy->drain ? base->strategy->drain(pool) : pool_trim(pool);
+}
+
 void pool_stats(struct pool *pool, struct pool_stats *stats)
 {
     *stats = (struct pool_stats){0};
     base_of(pool)->strategy->stats(pool, stats);
+    pool_wrap_stats(base_of(pool), stats);
 }
 
 const struct pool_strategy *pool_strategy_of(const struct pool *pool)
@@ -307,6 +365,7 @@ void pool_close(struct pool *pool)
         return;
     struct pool_base *base = base_of(pool);
     char *name = (char *)(uintptr_t)base->config.name; // ours, see pool_open
+    pool_fork_remove(base);
     pool_check_close(base->check);
     check_invariants(pool, "at close");
     base->strategy->close(pool);

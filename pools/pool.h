@@ -17,6 +17,33 @@
 //     memory pool_put(pool, object); pool_close(pool);                   // every object is back by then
 //     (checked builds abort when not)
 //
+// Constructed objects, in the way of Bonwick's object cache. With `construct` in the config an object is
+// constructed once, when memory becomes an object of the pool, and destructed before that memory goes back:
+// on shrinking, trimming, draining and closing, and in the put of an object that malloc served. In between
+// its state survives put and get: a get gives it as the last put left it. `reset` runs in each put, first of
+// all. A construct that fails fails the get (counted as failed) or the open or preheat (-ENOMEM, undone); it
+// leaves its object as it was. `malloc` constructs in each get and destructs in each put, as does a strategy
+// without POOL_CAP_CONSTRUCTS. The three are called on whatever thread gets, puts, grows, sweeps or closes,
+// by several at once on distinct objects, never with a lock held; they must not call into the pool that calls
+// them. When one of the three is there, all objects have object_bytes: pool_get_bytes gives nothing larger.
+//
+// One thread: a pool opened with POOL_THREADS_ONE is used by one thread at a time, with nobody else in the
+// pool meanwhile, and its strategy leaves out what only guards against others where it can. A point of
+// reference.
+//
+// Locks: strategies that lock spin briefly and then sleep on a futex, so a thread of high priority waits for
+// the holder and not for a time slice. With lock_inherits_priority the holder inherits the priority of those
+// who wait for it, for programs with real-time threads of several priorities.
+//
+// Signals: nothing here may be called from a signal handler (async-signal-unsafe, all of it): a handler that
+// interrupts a get and gets itself may wait for a lock for ever.
+//
+// fork: the child may go on using every pool (POOL_CAP_FORKS; all strategies that say so). It has its own
+// copy of all objects; those that the parent's other threads had are in use for ever there, and checked
+// builds forgive them at close. A pool that grows in the background grows inline in the child. Do not fork in
+// a listener, construct, destruct or reset. A child made by vfork or by clone without fork's handlers must
+// not touch a pool.
+//
 // Glossary. owned: objects whose memory the pool has, in use or not, overflow not among them. in use: got and
 // not put, overflow among them. hit: a get served from memory the pool already owned. miss: a get that had to
 // allocate (an expansion, or malloc). overflow: an object past `max`, served by malloc. refused: a get that
@@ -30,6 +57,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct pool; // opaque: begins with a struct pool_base, see pools/pool_strategy.h
 
 enum pool_overflow {
@@ -42,6 +73,11 @@ enum pool_growth {
     POOL_GROW_BACKGROUND, // a thread of the pool's own makes them; gets go on meanwhile
 };
 
+enum pool_threads {
+    POOL_THREADS_MANY, // any thread may call at any time
+    POOL_THREADS_ONE,  // one at a time, see above
+};
+
 enum pool_cap {
     POOL_CAP_GROWS = 1 << 0,      // expands by itself; `initial`, `max`, `expand_at`, `growth` mean something
     POOL_CAP_BACKGROUND = 1 << 1, // can grow in the background
@@ -51,6 +87,9 @@ enum pool_cap {
     POOL_CAP_SWEEPS = 1 << 5,     // wants pool_sweep called now and then
     POOL_CAP_SIZED = 1 << 6,      // pool_get_bytes serves other sizes than object_bytes
     POOL_CAP_SHARES = 1 << 7,     // `null`: gives the same object to everybody; benchmarks only
+    POOL_CAP_CONSTRUCTS = 1 << 8, // constructs once and not in each get
+    POOL_CAP_RESIZES = 1 << 9,    // pool_resize works
+    POOL_CAP_FORKS = 1 << 10,     // works on in a child of fork, whatever other threads did meanwhile
 };
 
 enum pool_event_kind { POOL_EVENT_EXPAND, POOL_EVENT_SHRINK, POOL_EVENT_REFUSE };
@@ -79,6 +118,12 @@ struct pool_config {
     int64_t idle_ns;         // blocks: unused for so long is expired; 0 for the strategy's default
     pool_listener *listener; // may be NULL; must not call into the pool
     void *listener_context;
+    int (*construct)(void *object_context, void *object); // 0 or -errno; this and the next may be NULL
+    void (*destruct)(void *object_context, void *object);
+    void (*reset)(void *object_context, void *object); // in each put
+    void *object_context;
+    enum pool_threads threads;   // POOL_THREADS_ONE does not go with background growth
+    bool lock_inherits_priority; // see above; costs some nanoseconds a lock
 };
 
 #define POOL_OBJECT_BYTES_MAX ((size_t)1 << 20)
@@ -90,13 +135,22 @@ struct pool_config {
     }
 
 // All counts since open. bytes_owned is everything the pool took for itself, its own bookkeeping included,
-// overflow not; `overhead_bytes` of it is not object memory.
+// overflow not; `overhead_bytes` of it is not object memory. bytes_allocated is the sum of all memory that
+// was taken for objects, overflow among it, whether it was given back or not. `locked_rows`: a strategy whose
+// fast path works without locks had to fall back to locks (slab, when membarrier(2) is refused).
+//
+// peak_in_use is never more than were really in use at once, and never less than in_use. With one thread, and
+// for strategies that count under a lock, it is exact; pools/counters.h says how far below it may be
+// otherwise.
 struct pool_stats {
     int64_t gets, puts, hits, misses, overflow, refused, failed;
     int64_t expansions, shrinks, sweeps;
     int64_t owned, in_use, peak_in_use;
     int64_t bytes_owned, overhead_bytes;
+    int64_t bytes_allocated, peak_bytes_owned;
     int64_t longest_expansion_ns;
+    int64_t max; // as pool_resize left it
+    bool locked_rows, draining;
 };
 
 struct pool_strategy;
@@ -136,6 +190,19 @@ int64_t pool_sweep(struct pool *pool);
 // Gives back all that can be, at once. Returns bytes given back.
 int64_t pool_trim(struct pool *pool);
 
+// Another `max` (0: unbounded) while the pool is used. When more is owned, what is free goes back at once,
+// and what is in use when it comes back, so far as the strategy can give back (by single objects or by the
+// batches they were made in); until then the pool owns more than `max`, but gets past `max` in use are
+// overflow or refused. pool_stats tells the bound there is, pool_config_of the one asked for at open. 0;
+// -ENOTSUP without POOL_CAP_RESIZES; -ERANGE: out of bounds; -ECANCELED: draining.
+int pool_resize(struct pool *pool, int64_t max) __attribute__((warn_unused_result));
+
+// The pool's end, while others still use it: from now on no get gives anything (counted as refused), nothing
+// grows, preheat and resize say -ECANCELED, and memory goes back as objects come back; what a put that was
+// under way kept goes back with the next pool_sweep. Close comes later. Returns bytes given back at once. May
+// be called again. `null` keeps its one object.
+int64_t pool_drain(struct pool *pool);
+
 // Consistent enough while others work: each count is right at some instant of the call; exact when nobody
 // does.
 void pool_stats(struct pool *pool, struct pool_stats *stats);
@@ -146,5 +213,9 @@ const struct pool_config *pool_config_of(const struct pool *pool);
 // Hands back all memory; objects still out are invalid afterwards, save overflow objects, which leak (checked
 // builds name the pool and abort when any object is out). NULL is allowed.
 void pool_close(struct pool *pool);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -13,6 +13,7 @@ struct known {
     uintptr_t object; // 0: free slot; never removed
     size_t bytes;
     bool out;
+    bool inherited; // was out when a parent forked this process
 };
 
 struct shard {
@@ -23,6 +24,7 @@ struct shard {
 
 struct pool_check {
     const char *pool_name;
+    bool fills;
     struct shard shards[SHARDS];
 };
 
@@ -60,11 +62,12 @@ static void *need(const struct pool_check *check, void *block)
     return block;
 }
 
-struct pool_check *pool_check_open(const char *pool_name)
+struct pool_check *pool_check_open(const char *pool_name, bool fills)
 {
     struct pool_check nameless = {.pool_name = pool_name};
     struct pool_check *check = need(&nameless, calloc(1, sizeof *check));
     check->pool_name = pool_name;
+    check->fills = fills;
     for (int i = 0; i < SHARDS; i++) {
         struct shard *shard = &check->shards[i];
         pthread_mutex_init(&shard->lock, NULL);
@@ -125,7 +128,8 @@ void pool_check_got(struct pool_check *check, void *object, size_t bytes)
     *known = (struct known){.object = address, .bytes = bytes, .out = true};
     shard->out++;
     pthread_mutex_unlock(&shard->lock);
-    memset(object, POOL_CHECK_GOT, bytes);
+    if (check->fills)
+        memset(object, POOL_CHECK_GOT, bytes);
 }
 
 void pool_check_put(struct pool_check *check, void *object)
@@ -138,11 +142,12 @@ void pool_check_put(struct pool_check *check, void *object)
         die(check, "object %p put%s", address, ", which this pool never gave");
     if (!known->out)
         die(check, "object %p put%s", address, " twice");
-    known->out = false;
-    shard->out--;
+    shard->out -= !known->inherited;
+    known->out = known->inherited = false;
     // Filled before the lock is let go: from then on a second put is caught, but a get elsewhere cannot have
     // it yet.
-    memset(object, POOL_CHECK_PUT, known->bytes);
+    if (check->fills)
+        memset(object, POOL_CHECK_PUT, known->bytes);
     pthread_mutex_unlock(&shard->lock);
 }
 
@@ -161,7 +166,7 @@ static uintptr_t first_out(const struct pool_check *check)
 {
     for (int i = 0; i < SHARDS; i++)
         for (size_t at = 0; at < check->shards[i].size; at++)
-            if (check->shards[i].slots[at].out)
+            if (check->shards[i].slots[at].out && !check->shards[i].slots[at].inherited)
                 return check->shards[i].slots[at].object;
     return 0;
 }
@@ -181,4 +186,27 @@ void pool_check_close(struct pool_check *check)
         free(check->shards[i].slots);
     }
     free(check);
+}
+
+void pool_check_fork_prepare(struct pool_check *check)
+{
+    for (int i = 0; check && i < SHARDS; i++)
+        pthread_mutex_lock(&check->shards[i].lock);
+}
+
+void pool_check_fork_parent(struct pool_check *check)
+{
+    for (int i = 0; check && i < SHARDS; i++)
+        pthread_mutex_unlock(&check->shards[i].lock);
+}
+
+void pool_check_fork_child(struct pool_check *check)
+{
+    for (int i = 0; check && i < SHARDS; i++) {
+        struct shard *shard = &check->shards[i];
+        for (size_t at = 0; at < shard->size; at++)
+            shard->slots[at].inherited = shard->slots[at].out;
+        shard->out = 0;
+        pthread_mutex_unlock(&shard->lock);
+    }
 }

@@ -20,12 +20,20 @@ enum { POOL_CHECK_GOT = 0xA5, POOL_CHECK_PUT = 0xDB }; // fill bytes
 
 struct pool_check;
 
-struct pool_check *pool_check_open(const char *pool_name); // the name is not copied; never NULL
+// The name is not copied. `fills`: objects are filled with the patterns, which a pool whose objects keep
+// their contents forbids. Never NULL.
+struct pool_check *pool_check_open(const char *pool_name, bool fills);
 void pool_check_got(struct pool_check *check, void *object, size_t bytes); // after the strategy gave it
 void pool_check_put(struct pool_check *check, void *object); // before the strategy takes it back
 int64_t pool_check_out(struct pool_check *check);            // objects out
 void pool_check_valid(const char *pool_name, bool valid,
                       const char *when);         // aborts when the invariants do not hold
 void pool_check_close(struct pool_check *check); // aborts when there are any; NULL is allowed
+
+// Around fork (pools/pool_fork.h); NULL is allowed. In the child, objects that are out then may never come
+// back.
+void pool_check_fork_prepare(struct pool_check *check);
+void pool_check_fork_parent(struct pool_check *check);
+void pool_check_fork_child(struct pool_check *check);
 
 #endif

@@ -1,22 +1,49 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a strategy's file implements. Read pools/pool.h first, then pools/malloc.c, the shortest real one.
 //
-// A strategy's pool begins with a struct pool_base; pools/pool.c fills it in after `open` succeeded.
-// Required: open, get, put, stats, close. The others may be NULL: pool.c answers for them (checked once, in
-// pool.c, against `caps`).
+// A strategy's pool begins with a struct pool_base; pools/pool.c fills it in after `open` succeeded. Its
+// memory is zero until then, save base.get and base.put, where open() may have put functions that suit the
+// config better than the strategy's own (pool.c keeps them). Required: open, get, put, stats, close. The
+// others may be NULL: pool.c answers for them (checked once, in pool.c, against `caps`).
+//
+// Constructed objects (POOL_CAP_CONSTRUCTS): pools/object.h has what to call. `reset` is pool.c's: it runs
+// before the strategy's put. A strategy with the flag calls construct and destruct and never writes to a free
+// object of such a pool.
+//
+// A fast path that does not go through pool_get and pool_put (an inlined one) has to be closed by `open` when
+// config.reset is there and in `drain`, and to fall back to them.
 #ifndef POOLMARK_POOLS_POOL_STRATEGY_H
 #define POOLMARK_POOLS_POOL_STRATEGY_H
 
 #include "pools/pool.h"
 
+#include <stdatomic.h>
+
+typedef void *pool_get_call(struct pool *pool);
+typedef void pool_put_call(struct pool *pool, void *object);
+
 struct pool_check; // checked builds: which objects are out (pools/pool_check.h)
 
 struct pool_base {
+    // Where pool_get and pool_put jump to: the strategy's functions, or pool.c's that stand before them.
+    // Relaxed: drain exchanges them, and who still comes by the old one is early.
+    _Atomic(pool_get_call *) get;
+    _Atomic(pool_put_call *) put;
     const struct pool_strategy *strategy;
+    pool_get_call *plain_get;           // the strategy's, for this config
+    _Atomic(pool_put_call *) plain_put; // a strategy's drain may exchange it
     struct pool_config
         config; // as asked for, name copied; size objects by the config that open() gets, not by this one
-    struct pool_check *check; // NULL outside checked builds
-    int64_t spin_rounds;      // POOLMARK_HANDICAP_GET: what each get has to bear; 0 otherwise
+    atomic_bool draining;
+    atomic_bool told_refusal;          // the first refusal of a pool that drains was told
+    bool forked;                       // this is a child of fork: what other threads did is not to be known
+    _Atomic int64_t refused, failed;   // gets that pool.c refused and failed, added to the strategy's
+    _Atomic int64_t drain_puts;        // fallback: since the last trim
+    _Atomic int64_t peak_bytes_owned;  // as far as pool_stats saw it; a strategy that knows better says so
+    _Atomic int64_t max;               // 0: unbounded; config.max as pool_resize left it
+    struct pool_base *next, *previous; // all pools, for fork (pools/pool_fork.h)
+    struct pool_check *check;          // NULL outside checked builds
+    int64_t spin_rounds;               // POOLMARK_HANDICAP_GET: what each get has to bear; 0 otherwise
 };
 
 struct pool_strategy {
@@ -34,6 +61,22 @@ struct pool_strategy {
     void *(*get_bytes)(struct pool *pool, size_t bytes); // POOL_CAP_SIZED
     int64_t (*sweep)(struct pool *pool);                 // POOL_CAP_SWEEPS
     int64_t (*trim)(struct pool *pool);                  // POOL_CAP_SHRINKS
+
+    // POOL_CAP_RESIZES. `max` is in bounds. The pool's thread-safety is the strategy's.
+    int (*resize)(struct pool *pool, int64_t max);
+    // From now on: no growth, and what comes back is given back. Gets are refused by pool.c already, for whom
+    // comes by pool_get. NULL: pool.c trims now and then. Returns bytes given back.
+    int64_t (*drain)(struct pool *pool);
+
+    // POOL_CAP_FORKS; any may be NULL. prepare takes every lock of the pool, so that nobody is half-way
+    // through a change while the child is copied; parent lets them go; child makes them anew (its one thread
+    // holds none) and gives up what only threads that it does not have would finish: growth under way, gets
+    // that wait for memory, the pool's own thread. The register of threads is held before any pool's prepare
+    // (pools/thread_slot.h), so a thread cannot exit meanwhile. A prepare must not allocate.
+    void (*fork_prepare)(struct pool *pool);
+    void (*fork_parent)(struct pool *pool);
+    void (*fork_child)(struct pool *pool);
+
     bool (*owns)(struct pool *pool,
                  const void *object);    // is it memory of this pool, overflow aside? checked builds
     bool (*is_valid)(struct pool *pool); // invariants; called by checked builds and tests
@@ -53,6 +96,17 @@ int pool_memory_populate(void *pages, size_t bytes) __attribute__((warn_unused_r
 // Tests only: lets `after` requests pass, then fails one (and each after it when `stay`); negative switches
 // it off. Returns how many requests came since it was last set.
 int64_t pool_memory_fail_after(int64_t after, bool stay);
+
+// Fills in `base` of a pool that open() made, so that pool_get and pool_put work on it. `config` is copied,
+// its name not.
+void pool_base_fill(struct pool *pool, const struct pool_strategy *strategy,
+                    const struct pool_config *config);
+
+// Does the pool keep the contents of free objects?
+static inline bool pool_keeps_state(const struct pool_config *config)
+{
+    return config->construct || config->destruct || config->reset;
+}
 
 // Hands an event to the config's listener, if there is one.
 void pool_emit(const struct pool_config *config, const struct pool_event *event);

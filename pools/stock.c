@@ -10,8 +10,8 @@ enum { PAGE_BYTES = 4096, LINE_BYTES = 64, ALIGNMENT = 16, BATCHES_AT_FIRST = 16
 
 void stock_init(struct stock *stock, const struct pool_config *config)
 {
-    *stock =
-        (struct stock){.object_bytes = config->object_bytes, .touch = config->touch, .grow_at = INT64_MAX};
+    *stock = (struct stock){
+        .config = *config, .object_bytes = config->object_bytes, .max = config->max, .gate = INT64_MAX};
     stock->stride = (config->object_bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
 }
 
@@ -27,6 +27,7 @@ static size_t rack_bytes(int64_t count)
 
 static void free_batch(const struct stock *stock, struct stock_batch *batch)
 {
+    object_destruct_all(&stock->config, batch->memory, stock->stride, batch->count);
     unpoison(batch->memory, memory_bytes(stock, batch->count));
     pool_memory_free(batch->memory);
     pool_memory_free(batch);
@@ -39,23 +40,29 @@ static struct stock_batch *make_batch(const struct stock *stock, int64_t count)
     struct stock_batch *batch = pool_memory_alloc(rack_bytes(count));
     if (!batch)
         return NULL;
-    *batch = (struct stock_batch){.count = count};
+    *batch = (struct stock_batch){.count = count, .home = -1};
     batch->memory = pool_memory_alloc_aligned(LINE_BYTES, bytes);
-    if (!batch->memory) {
-        pool_memory_free(batch);
-        return NULL;
-    }
-    if (stock->touch) {
+    if (!batch->memory)
+        goto fail_memory;
+    if (stock->config.touch) {
         // One write a page; volatile, since nobody reads it.
         for (size_t at = 0; at < bytes; at += PAGE_BYTES)
             *(volatile char *)(batch->memory + at) = 0;
         *(volatile char *)(batch->memory + bytes - 1) = 0;
     }
+    if (object_construct_all(&stock->config, batch->memory, stock->stride, count) < 0)
+        goto fail_construct;
     // Filling the rack faults its pages in too. Lowest address on top: objects go out in rising order.
     for (int64_t i = 0; i < count; i++)
         batch->rack[count - 1 - i] = batch->memory + stock->stride * (size_t)i;
     poison(batch->memory, bytes);
     return batch;
+
+fail_construct:
+    pool_memory_free(batch->memory);
+fail_memory:
+    pool_memory_free(batch);
+    return NULL;
 }
 
 static void use_rack(struct stock *stock, struct stock_batch *batch, int64_t objects)
@@ -160,15 +167,19 @@ static void add_locked(struct stock *stock, struct stock_batch *batch)
     stock->batches[at] = batch;
     stock->batch_count++;
     stock->owned += batch->count;
-    if (stock->current)
+    stock->bytes_allocated += (int64_t)(memory_bytes(stock, batch->count) + rack_bytes(batch->count));
+    if (stock->draining) { // it was being made when that began
+        batch->home = batch->count;
+        stock->retiring++;
+    } else if (stock->current)
         link_rack(&stock->full, batch);
     else
         use_rack(stock, batch, batch->count);
 }
 
-bool stock_plan_locked(struct stock *stock, int64_t count, int64_t max)
+bool stock_plan_locked(struct stock *stock, int64_t count)
 {
-    if (max && stock->owned + stock->pending + count > max)
+    if (stock->draining || (stock->max && stock->owned + stock->pending + count > stock->max))
         return false;
     stock->pending += count;
     return true;
@@ -182,33 +193,38 @@ int stock_grow(struct stock *stock, int64_t count)
     if (code == 0)
         add_locked(stock, batch);
     stock->pending -= count;
+    bool drains = code == 0 && stock->draining;
     spin_unlock(&stock->lock);
     if (batch && code < 0)
         free_batch(stock, batch);
+    if (drains)
+        (void)stock_drain(stock);
     return code;
 }
 
-int stock_preheat(struct stock *stock, int64_t count, int64_t max)
+int stock_preheat(struct stock *stock, int64_t count)
 {
     spin_lock(&stock->lock);
-    bool fits = stock_plan_locked(stock, count, max);
+    bool fits = stock_plan_locked(stock, count);
     spin_unlock(&stock->lock);
     return fits ? stock_grow(stock, count) : -ERANGE;
 }
 
-static bool owns_locked(const struct stock *stock, const void *object)
+// The batch that the object is in, or NULL.
+static struct stock_batch *batch_of_locked(const struct stock *stock, const void *object)
 {
     size_t at = batches_up_to(stock, object);
     if (at == 0)
-        return false;
-    const struct stock_batch *batch = stock->batches[at - 1];
-    return (uintptr_t)object - (uintptr_t)batch->memory < memory_bytes(stock, batch->count);
+        return NULL;
+    struct stock_batch *batch = stock->batches[at - 1];
+    bool is_in = (uintptr_t)object - (uintptr_t)batch->memory < memory_bytes(stock, batch->count);
+    return is_in ? batch : NULL;
 }
 
 bool stock_owns(struct stock *stock, const void *object)
 {
     spin_lock(&stock->lock);
-    bool owns = owns_locked(stock, object);
+    bool owns = batch_of_locked(stock, object) != NULL;
     spin_unlock(&stock->lock);
     return owns;
 }
@@ -216,6 +232,10 @@ bool stock_owns(struct stock *stock, const void *object)
 void *stock_stray(struct stock *stock, enum stock_stray kind)
 {
     void *object = pool_memory_alloc(stock->object_bytes);
+    if (object && object_construct(&stock->config, object) < 0) {
+        pool_memory_free(object);
+        object = NULL;
+    }
     spin_lock(&stock->lock);
     stock->being_made--;
     if (!object) {
@@ -227,6 +247,7 @@ void *stock_stray(struct stock *stock, enum stock_stray kind)
             stock->misses++;
         else
             stock->overflow++;
+        stock->bytes_allocated += (int64_t)stock->object_bytes;
         if (stock->in_use > stock->peak)
             stock->peak = stock->in_use;
     }
@@ -259,14 +280,204 @@ void *stock_past_bound_unlock(struct stock *stock, const struct pool_config *con
     return NULL;
 }
 
+// --- giving back ----------------------------------------------------------------------------------------
+
+static void forget_locked(struct stock *stock, struct stock_batch *batch)
+{
+    size_t at = batches_up_to(stock, batch->memory) - 1;
+    memmove(stock->batches + at, stock->batches + at + 1,
+            (stock->batch_count - at - 1) * sizeof *stock->batches);
+    stock->batch_count--;
+    stock->owned -= batch->count;
+    stock->retiring--;
+}
+
+// Some batch retires, or a stray is out. Called with the lock held; lets it go.
+static __attribute__((noinline)) void put_closely_unlock(struct stock *stock, void *object)
+{
+    struct stock_batch *batch = batch_of_locked(stock, object), *gone = NULL;
+    if (!batch) {
+        stock->strays--;
+        spin_unlock(&stock->lock);
+        object_destruct(&stock->config, object, stock->object_bytes);
+        pool_memory_free(object);
+        return;
+    }
+    poison(object, stock->object_bytes);
+    if (batch->home < 0)
+        push_locked(stock, object);
+    else if (++batch->home == batch->count)
+        forget_locked(stock, gone = batch);
+    spin_unlock(&stock->lock);
+    if (gone)
+        free_batch(stock, gone);
+}
+
+// Batches of `excess` objects in all retire, the small ones as well as the large; what is free of them leaves
+// `free`, which has all free objects. Returns how many are left in it.
+static int64_t retire_locked(struct stock *stock, int64_t excess, void **free, int64_t count)
+{
+    for (size_t i = stock->batch_count; i-- > 0;) {
+        struct stock_batch *batch = stock->batches[i];
+        if (batch->home >= 0 || batch->count > excess)
+            continue;
+        excess -= batch->count;
+        batch->home = 0;
+        stock->retiring++;
+    }
+    int64_t left = 0;
+    for (int64_t i = 0; i < count; i++) {
+        struct stock_batch *batch = batch_of_locked(stock, free[i]);
+        if (batch->home < 0)
+            free[left++] = free[i];
+        else
+            batch->home++;
+    }
+    return left;
+}
+
+static int64_t copy_rack(void **to, const struct stock_batch *batch, int64_t objects)
+{
+    memcpy(to, batch->rack, (size_t)objects * sizeof *to);
+    return objects;
+}
+
+static int64_t free_count_locked(const struct stock *stock)
+{
+    int64_t count = stock->current ? stock->top - stock->current->rack : 0;
+    for (const struct stock_batch *batch = stock->full; batch; batch = batch->next)
+        count += batch->count;
+    return count;
+}
+
+static void copy_free_locked(const struct stock *stock, void **to)
+{
+    for (const struct stock_batch *batch = stock->full; batch; batch = batch->next)
+        to += copy_rack(to, batch, batch->count);
+    if (stock->current)
+        (void)copy_rack(to, stock->current, stock->top - stock->current->rack);
+}
+
+// Lays the free objects into the racks of the batches that stay.
+static void fill_racks_locked(struct stock *stock, void **free, int64_t count)
+{
+    stock->current = stock->full = stock->empty = NULL;
+    stock->top = stock->low = stock->limit = NULL;
+    for (size_t i = 0; i < stock->batch_count; i++) {
+        struct stock_batch *batch = stock->batches[i];
+        if (batch->home >= 0)
+            continue;
+        int64_t objects = count < batch->count ? count : batch->count;
+        memcpy(batch->rack, free, (size_t)objects * sizeof *free);
+        free += objects;
+        count -= objects;
+        if (!stock->current)
+            use_rack(stock, batch, objects);
+        else if (objects == batch->count)
+            link_rack(&stock->full, batch);
+        else if (objects == 0)
+            link_rack(&stock->empty, batch);
+        else { // the only one that is neither: the one before it is full
+            link_rack(&stock->full, stock->current);
+            use_rack(stock, batch, objects);
+        }
+    }
+}
+
+// Called with the lock held; lets it go. Frees the batches that are home, and returns their bytes.
+static int64_t free_home_unlock(struct stock *stock)
+{
+    struct stock_batch *gone = NULL;
+    for (size_t i = stock->batch_count; i-- > 0;) {
+        struct stock_batch *batch = stock->batches[i];
+        if (batch->home != batch->count)
+            continue;
+        forget_locked(stock, batch);
+        link_rack(&gone, batch);
+    }
+    spin_unlock(&stock->lock);
+    int64_t bytes = 0;
+    while (gone) {
+        struct stock_batch *batch = unlink_rack(&gone);
+        bytes += (int64_t)(memory_bytes(stock, batch->count) + rack_bytes(batch->count));
+        free_batch(stock, batch);
+    }
+    return bytes;
+}
+
+// Memory for as many pointers as there are objects free, or NULL. With the lock held, which it lets go
+// meanwhile.
+static void **make_list_locked(struct stock *stock)
+{
+    int64_t room = 0;
+    void **list = NULL;
+    while (room < free_count_locked(stock) || !list) {
+        room = free_count_locked(stock) + 1;
+        spin_unlock(&stock->lock);
+        pool_memory_free(list);
+        list = pool_memory_alloc((size_t)room * sizeof *list);
+        spin_lock(&stock->lock);
+        if (!list)
+            return NULL;
+    }
+    return list;
+}
+
+int64_t stock_resize(struct stock *stock, int64_t max)
+{
+    int64_t bytes = 0;
+    spin_lock(&stock->lock);
+    stock->max = max;
+    // Without memory for the list nothing retires: the pool stays too large, and keeps to its bound all the
+    // same.
+    void **list = max && stock->owned > max ? make_list_locked(stock) : NULL;
+    if (list && !stock->draining && stock->max && stock->owned > stock->max) {
+        int64_t retired = 0;
+        for (size_t i = 0; i < stock->batch_count; i++)
+            retired += stock->batches[i]->home >= 0 ? stock->batches[i]->count : 0;
+        int64_t count = free_count_locked(stock);
+        copy_free_locked(stock, list);
+        count = retire_locked(stock, stock->owned - retired - stock->max, list, count);
+        fill_racks_locked(stock, list, count);
+        bytes = free_home_unlock(stock);
+    } else {
+        spin_unlock(&stock->lock);
+    }
+    pool_memory_free(list);
+    return bytes;
+}
+
+static void come_home_locked(struct stock *stock, void **objects, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++)
+        batch_of_locked(stock, objects[i])->home++;
+}
+
+int64_t stock_drain(struct stock *stock)
+{
+    spin_lock(&stock->lock);
+    stock->draining = true;
+    for (size_t i = 0; i < stock->batch_count; i++) {
+        if (stock->batches[i]->home >= 0)
+            continue;
+        stock->batches[i]->home = 0;
+        stock->retiring++;
+    }
+    for (struct stock_batch *batch = stock->full; batch; batch = batch->next)
+        come_home_locked(stock, batch->rack, batch->count);
+    if (stock->current)
+        come_home_locked(stock, stock->current->rack, stock->top - stock->current->rack);
+    stock->current = stock->full = stock->empty = NULL;
+    stock->top = stock->low = stock->limit = NULL;
+    return free_home_unlock(stock);
+}
+
 void stock_put(struct stock *stock, void *object)
 {
     spin_lock(&stock->lock);
     stock->in_use--;
-    if (__builtin_expect(stock->strays > 0, 0) && !owns_locked(stock, object)) {
-        stock->strays--;
-        spin_unlock(&stock->lock);
-        pool_memory_free(object);
+    if (__builtin_expect((stock->strays | stock->retiring) != 0, 0)) {
+        put_closely_unlock(stock, object);
         return;
     }
     poison(object, stock->object_bytes);
@@ -285,6 +496,7 @@ void stock_stats(struct stock *stock, struct pool_stats *stats)
     stats->owned = stock->owned;
     stats->in_use = stock->in_use - stock->being_made;
     stats->peak_in_use = stock->peak;
+    stats->bytes_allocated = stock->bytes_allocated;
     size_t bookkeeping = stock->batch_count * rack_bytes(0) + stock->batch_room * sizeof(void *);
     spin_unlock(&stock->lock);
     stats->gets = stats->hits + stats->misses + stats->overflow + stats->refused + stats->failed;
@@ -308,9 +520,16 @@ bool stock_is_valid(struct stock *stock)
     void **bottom = stock->current ? stock->current->rack : NULL;
     int64_t full = places_of(stock->full), empty = places_of(stock->empty);
     int64_t places = full + empty + (stock->limit - bottom);
-    int64_t objects = full + (stock->top - bottom);
+    int64_t objects = full + (stock->top - bottom), retiring = 0;
+    for (size_t i = 0; i < stock->batch_count; i++) {
+        const struct stock_batch *batch = stock->batches[i];
+        objects += batch->home > 0 ? batch->home : 0;
+        places += batch->home >= 0 ? batch->count : 0;
+        retiring += batch->home >= 0;
+    }
     bool valid = stock->top >= stock->low && stock->low >= bottom && stock->top <= stock->limit;
-    valid = valid && places == stock->owned && objects == stock->owned - stock->in_use + stock->strays;
+    valid = valid && retiring == stock->retiring && places == stock->owned &&
+            objects == stock->owned - stock->in_use + stock->strays;
     valid = valid && stock->being_made >= 0 && stock->strays >= stock->being_made &&
             stock->in_use >= stock->strays;
     for (size_t i = 1; i < stock->batch_count; i++)

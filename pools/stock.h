@@ -7,9 +7,12 @@
 // whole. So a new batch joins by linking its full rack, in constant time under the lock however many objects
 // it brings.
 //
-// Invariants: every rack but the current one is empty or full. Places in racks = objects owned, so a push
-// always finds room. owned = free + in use - strays. A stray is an object that malloc served, past `max` or
-// while a batch was being made; it goes back to malloc when it is put.
+// Invariants: every rack but the current one is empty or full. Places in racks = objects owned by batches
+// that do not retire, so a push always finds room. owned = free + in use - strays. A stray is an object that
+// malloc served, past `max` or while a batch was being made; it goes back to malloc when it is put.
+//
+// A batch retires when the pool is to own less: its free objects leave the racks, those in use are counted as
+// they come back, and when all are home its memory goes back. A batch is all that can be given back here.
 //
 // The lock is held for a handful of instructions, and statistics are counted under it, where they cost
 // nothing more: exact, at the price that all threads share the lock's cache line. That is what these
@@ -18,7 +21,7 @@
 #ifndef POOLMARK_POOLS_STOCK_H
 #define POOLMARK_POOLS_STOCK_H
 
-#include "pools/poison.h"
+#include "pools/object.h"
 #include "pools/pool_strategy.h"
 #include "pools/spin.h"
 
@@ -28,6 +31,7 @@ struct stock_batch {
     struct stock_batch *next; // in the list of full or of empty racks
     char *memory;             // count x stride bytes, owned
     int64_t count;            // objects, and places in the rack
+    int64_t home;             // of a batch that retires: objects that are back; otherwise -1
     void *rack[];
 };
 
@@ -42,20 +46,24 @@ struct stock {
     void **limit;                 // the current rack's end
     int64_t in_use, peak;
     int64_t hits;
-    int64_t grow_at; // `expand`: objects in use that set a growth off; INT64_MAX for none
+    int64_t gate; // objects in use at which a get has to look closer; INT64_MAX for none
 
     alignas(64) int64_t strays; // objects out that malloc served, those being made among them
+    int64_t retiring;           // batches
+    int64_t max;                // 0: unbounded
     int64_t being_made;         // strays whose malloc has not come back yet
     int64_t misses, overflow, refused, failed;
     int64_t owned;
     int64_t pending; // objects being made, not yet owned
-    bool refusing;   // the last get was refused
+    int64_t bytes_allocated;
+    bool refusing; // the last get was refused
+    bool draining; // all batches retire
     struct stock_batch *current, *full, *empty;
     struct stock_batch **batches; // all, by rising address of memory
     size_t batch_count, batch_room;
 
-    size_t object_bytes, stride; // constant
-    bool touch;
+    struct pool_config config; // constant, as are these
+    size_t object_bytes, stride;
 };
 
 void stock_init(struct stock *stock, const struct pool_config *config);
@@ -65,10 +73,21 @@ void stock_close(struct stock *stock); // frees all batches; objects still out a
 // caller has added the count to `pending` (stock_plan_locked), from which it is taken again however this
 // ends. 0, or -ENOMEM with everything undone.
 int stock_grow(struct stock *stock, int64_t count) __attribute__((warn_unused_result));
-// Plans `count` more, unless there would be more than `max` (0: unbounded) then.
-bool stock_plan_locked(struct stock *stock, int64_t count, int64_t max);
+// Plans `count` more, unless there would be more than `max` then, or the pool drains.
+bool stock_plan_locked(struct stock *stock, int64_t count);
 // Both: pool_preheat of these strategies. -ERANGE past `max`.
-int stock_preheat(struct stock *stock, int64_t count, int64_t max) __attribute__((warn_unused_result));
+int stock_preheat(struct stock *stock, int64_t count) __attribute__((warn_unused_result));
+
+// Sets `max`, and has batches retire that are above it. The caller sets its gate anew, while
+// `stock_is_above_max`. Returns bytes given back. Drain has all of them retire, for good.
+int64_t stock_resize(struct stock *stock, int64_t max);
+int64_t stock_drain(struct stock *stock);
+
+// More is owned than `max`, and as many are in use: no object of the pool may be given out.
+static inline bool stock_is_past_max_locked(const struct stock *stock)
+{
+    return stock->max && stock->owned > stock->max && stock->in_use - stock->strays >= stock->max;
+}
 
 // An object from malloc, counted as `kind`; NULL, counted as failed, when there is no memory. The caller has
 // counted it as in use and stray already (stock_reserve_locked), so that bounds hold while malloc works.
@@ -113,6 +132,7 @@ static inline void stock_reserve_locked(struct stock *stock)
 static inline void *stock_hand_out(struct stock *stock, void *object)
 {
     unpoison(object, stock->object_bytes);
+    object_keeps_state(&stock->config, object, stock->object_bytes);
     return object;
 }
 

@@ -13,8 +13,7 @@
 // The design imitated: Go's src/sync/pool.go.
 #include "base/clock.h"
 #include "pools/counters.h"
-#include "pools/poison.h"
-#include "pools/pool_strategy.h"
+#include "pools/object.h"
 #include "pools/spin.h"
 #include "pools/sync_list.h"
 
@@ -35,8 +34,9 @@ struct row {
 
 struct pool {
     struct pool_base base;
-    size_t object_bytes; // constant, as is rows
-    struct row *rows;    // THREAD_SLOT_ROWS, mapped: a row costs memory once its slot is in use
+    size_t object_bytes; // constant, as are config and rows
+    struct pool_config config;
+    struct row *rows; // THREAD_SLOT_ROWS, mapped: a row costs memory once its slot is in use
     struct counters counters;
 
     alignas(64) struct spin sweeping; // only ever tried: two sweeps at once are one
@@ -50,7 +50,7 @@ static int sync_open(struct pool **opened, const struct pool_config *config, str
     struct pool *pool = pool_memory_alloc_aligned(alignof(struct pool), sizeof *pool);
     if (!pool)
         return -ENOMEM;
-    *pool = (struct pool){.object_bytes = config->object_bytes};
+    *pool = (struct pool){.config = *config, .object_bytes = config->object_bytes};
     pool->rows = pool_memory_map(THREAD_SLOT_ROWS * sizeof *pool->rows, PAGE_BYTES);
     if (!pool->rows)
         goto fail_rows;
@@ -94,7 +94,7 @@ static void *take_own(struct row *row)
 // The oldest of a thread's list that has one, beginning with the next thread's.
 static void *steal(struct pool *pool, int slot)
 {
-    int rows = thread_slot_highest() + 1;
+    int rows = thread_slot_ever() + 1;
     for (int i = 1; i < rows; i++) {
         struct row *row = &pool->rows[(slot + i) % rows];
         if (sync_list_looks_empty(&row->free))
@@ -128,7 +128,7 @@ static void *take_victim(struct pool *pool, int slot)
     // allocates.
     if (atomic_load_explicit(&pool->victims_left, memory_order_relaxed) <= 0)
         return NULL;
-    int rows = thread_slot_highest() + 1;
+    int rows = thread_slot_ever() + 1;
     for (int i = 0; i < rows; i++) {
         void *object = take_victim_of(&pool->rows[(slot + i) % rows]);
         if (object) {
@@ -142,6 +142,10 @@ static void *take_victim(struct pool *pool, int slot)
 static void *make_object(struct pool *pool, int slot)
 {
     void *object = pool_memory_alloc(pool->object_bytes);
+    if (object && object_construct(&pool->config, object) < 0) {
+        pool_memory_free(object);
+        object = NULL;
+    }
     if (!object) {
         counters_failed(&pool->counters, slot);
         return NULL;
@@ -156,6 +160,7 @@ static void *hand_out(struct pool *pool, int slot, void *object)
 {
     counters_take(&pool->counters, slot);
     unpoison(object, pool->object_bytes);
+    object_keeps_state(&pool->config, object, pool->object_bytes);
     return object;
 }
 
@@ -178,7 +183,7 @@ static void *sync_get(struct pool *pool)
 
 static void free_object(struct pool *pool, void *object)
 {
-    unpoison(object, pool->object_bytes);
+    object_destruct(&pool->config, object, pool->object_bytes);
     pool_memory_free(object);
 }
 
@@ -230,7 +235,7 @@ static void sync_put(struct pool *pool, void *object)
 static int64_t owned(struct pool *pool)
 {
     int64_t made = 0;
-    for (int slot = 0; slot <= thread_slot_highest(); slot++)
+    for (int slot = 0; slot <= thread_slot_ever(); slot++)
         made += counters_load(&pool->rows[slot].made);
     return made - counters_load(&pool->freed);
 }
@@ -265,7 +270,7 @@ static int64_t sweep_row(struct pool *pool, struct row *row)
 static int64_t sweep_rows(struct pool *pool)
 {
     int64_t freed = 0;
-    for (int slot = 0; slot <= thread_slot_highest(); slot++)
+    for (int slot = 0; slot <= thread_slot_ever(); slot++)
         freed += sweep_row(pool, &pool->rows[slot]);
     return freed;
 }
@@ -304,11 +309,26 @@ static int64_t sync_trim(struct pool *pool)
     return sweep(pool, 2);
 }
 
+// Instead of sync_put.
+static void put_draining(struct pool *pool, void *object)
+{
+    counters_put(&pool->counters, thread_slot());
+    free_object(pool, object);
+    atomic_fetch_add_explicit(&pool->freed, 1, memory_order_relaxed); // a count
+}
+
+// What a put that was on its way keeps goes with the next sweep.
+static int64_t sync_drain(struct pool *pool)
+{
+    atomic_store_explicit(&pool->base.plain_put, put_draining, memory_order_relaxed);
+    return sweep(pool, 2);
+}
+
 static void sync_stats(struct pool *pool, struct pool_stats *stats)
 {
     counters_read(&pool->counters, stats);
     size_t places = 0;
-    int64_t rows = thread_slot_highest() + 1;
+    int64_t rows = thread_slot_ever() + 1;
     for (int slot = 0; slot < rows; slot++) {
         struct row *row = &pool->rows[slot];
         spin_lock(&row->lock);
@@ -321,6 +341,7 @@ static void sync_stats(struct pool *pool, struct pool_stats *stats)
     stats->shrinks = counters_load(&pool->shrinks);
     stats->overhead_bytes = (int64_t)(sizeof *pool + places * sizeof(void *)) + row_bytes + counters_bytes();
     stats->bytes_owned = stats->owned * (int64_t)pool->object_bytes + stats->overhead_bytes;
+    stats->bytes_allocated = stats->misses * (int64_t)pool->object_bytes + stats->overhead_bytes;
 }
 
 static void sync_close(struct pool *pool)
@@ -338,7 +359,7 @@ static bool sync_is_valid(struct pool *pool)
     struct pool_stats stats;
     counters_read(&pool->counters, &stats);
     int64_t available = 0;
-    for (int slot = 0; slot <= thread_slot_highest(); slot++) {
+    for (int slot = 0; slot <= thread_slot_ever(); slot++) {
         struct row *row = &pool->rows[slot];
         available += (peek(&row->private_object) != NULL) + (peek(&row->private_victim) != NULL);
         available += (int64_t)(sync_list_count(&row->free) + sync_list_count(&row->victims));
@@ -349,7 +370,7 @@ static bool sync_is_valid(struct pool *pool)
 const struct pool_strategy pool_strategy_sync = {
     .name = "sync",
     .summary = "sync.Pool-style: per-thread private object and list, stealing, two generations of victims",
-    .caps = POOL_CAP_SHRINKS | POOL_CAP_SWEEPS,
+    .caps = POOL_CAP_SHRINKS | POOL_CAP_SWEEPS | POOL_CAP_CONSTRUCTS,
     .open = sync_open,
     .get = sync_get,
     .put = sync_put,
@@ -357,5 +378,6 @@ const struct pool_strategy pool_strategy_sync = {
     .close = sync_close,
     .sweep = sync_sweep,
     .trim = sync_trim,
+    .drain = sync_drain,
     .is_valid = sync_is_valid,
 };

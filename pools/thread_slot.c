@@ -20,10 +20,26 @@ static pthread_once_t exit_key_once = PTHREAD_ONCE_INIT;
 static pthread_key_t exit_key; // its destructor is how we learn that a thread exits
 static int exit_key_error;
 
-// Relaxed is enough for both: they are hints. A row is zero until its first owner writes it, so whoever
+// Relaxed is enough for all: they are hints. A row is zero until its first owner writes it, so whoever
 // misses the newest slot misses nothing that happened before its own call; `full` only saves a lock.
-static atomic_int highest;
+static atomic_int highest, ever;
 static atomic_bool full;
+
+// The highest slot taken, or 0. Called with the lock held.
+static int highest_taken(void)
+{
+    for (int word = WORDS - 1; word > 0; word--)
+        if (taken[word])
+            return word * WORD_BITS + WORD_BITS - 1 - __builtin_clzll(taken[word]);
+    return WORD_BITS - 1 - __builtin_clzll(taken[0]); // row 0's bit is always there
+}
+
+static void give_back_locked(int slot)
+{
+    taken[slot / WORD_BITS] &= ~(UINT64_C(1) << (slot % WORD_BITS));
+    atomic_store_explicit(&full, false, memory_order_relaxed);
+    atomic_store_explicit(&highest, highest_taken(), memory_order_relaxed);
+}
 
 static void thread_exits(void *unused)
 {
@@ -32,8 +48,7 @@ static void thread_exits(void *unused)
     pthread_mutex_lock(&slots_lock);
     for (struct thread_slot_watch *watch = watches; watch; watch = watch->next)
         watch->on_exit(watch->context, slot);
-    taken[slot / WORD_BITS] &= ~(UINT64_C(1) << (slot % WORD_BITS));
-    atomic_store_explicit(&full, false, memory_order_relaxed);
+    give_back_locked(slot);
     pthread_mutex_unlock(&slots_lock);
     thread_slot_cached =
         0; // another key's destructor that uses a pool takes a slot anew, and comes by here again
@@ -67,6 +82,8 @@ int thread_slot_take(void)
         taken[slot / WORD_BITS] |= UINT64_C(1) << (slot % WORD_BITS);
         if (slot > atomic_load_explicit(&highest, memory_order_relaxed))
             atomic_store_explicit(&highest, slot, memory_order_relaxed);
+        if (slot > atomic_load_explicit(&ever, memory_order_relaxed))
+            atomic_store_explicit(&ever, slot, memory_order_relaxed);
     } else {
         atomic_store_explicit(&full, true, memory_order_relaxed);
     }
@@ -80,6 +97,11 @@ int thread_slot_take(void)
 int thread_slot_highest(void)
 {
     return atomic_load_explicit(&highest, memory_order_relaxed);
+}
+
+int thread_slot_ever(void)
+{
+    return atomic_load_explicit(&ever, memory_order_relaxed);
 }
 
 void thread_slot_watch_add(struct thread_slot_watch *watch)
@@ -102,5 +124,27 @@ void thread_slot_watch_remove(struct thread_slot_watch *watch)
         watches = watch->next;
     if (watch->next)
         watch->next->previous = watch->previous;
+    pthread_mutex_unlock(&slots_lock);
+}
+
+void thread_slot_fork_prepare(void)
+{
+    pthread_mutex_lock(&slots_lock);
+}
+
+void thread_slot_fork_parent(void)
+{
+    pthread_mutex_unlock(&slots_lock);
+}
+
+void thread_slot_fork_child(void)
+{
+    int slot = thread_slot_cached;
+    for (int word = 0; word < WORDS; word++)
+        taken[word] = 0;
+    taken[0] = 1;
+    taken[slot / WORD_BITS] |= UINT64_C(1) << (slot % WORD_BITS);
+    atomic_store_explicit(&full, false, memory_order_relaxed);
+    atomic_store_explicit(&highest, highest_taken(), memory_order_relaxed);
     pthread_mutex_unlock(&slots_lock);
 }

@@ -9,11 +9,11 @@
 // writes them.
 //
 //     struct row *row = &pool->rows[thread_slot()];
-//     for (int slot = 0; slot <= thread_slot_highest(); slot++) add_up(&pool->rows[slot]);
+//     for (int slot = 0; slot <= thread_slot_ever(); slot++) add_up(&pool->rows[slot]);
 //
 // Any thread may call. Nothing here fails. The register of slots is the process's own, the one thing in
 // pools/ that is not passed as context: a thread-local index has no other place. After fork() the child's one
-// thread keeps its slot, those of the parent's other threads stay taken.
+// thread keeps its slot, and those of the parent's other threads are free again; their rows are as they were.
 #ifndef POOLMARK_POOLS_THREAD_SLOT_H
 #define POOLMARK_POOLS_THREAD_SLOT_H
 
@@ -30,7 +30,10 @@ static inline int thread_slot(void)
     return __builtin_expect(slot != 0, 1) ? slot : thread_slot_take();
 }
 
-int thread_slot_highest(void); // no slot above it was ever taken; rises only
+// No thread has a slot above it: rises, and falls when threads exit. What a row above it holds, its thread
+// left there.
+int thread_slot_highest(void);
+int thread_slot_ever(void); // no slot above it was ever taken; rises only
 
 // Called on a thread that exits, while it still has its slot, so that a strategy can hand on what the row
 // caches. May call into pools; must not add or remove a watch. The struct is the caller's and lives from add
@@ -43,5 +46,10 @@ struct thread_slot_watch {
 void thread_slot_watch_add(struct thread_slot_watch *watch);
 void thread_slot_watch_remove(
     struct thread_slot_watch *watch); // when it returns, on_exit is not running and never will
+
+// Around fork, see pools/pool_fork.h: no thread comes or goes between prepare and the others.
+void thread_slot_fork_prepare(void);
+void thread_slot_fork_parent(void);
+void thread_slot_fork_child(void);
 
 #endif

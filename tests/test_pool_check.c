@@ -51,7 +51,7 @@ static void closes_too_early(void *argument)
 
 static void check_death(void (*body)(void *), const char *what)
 {
-    struct table table = {.check = pool_check_open("connections")};
+    struct table table = {.check = pool_check_open("connections", true)};
     const void *object = body == puts_what_was_never_got ? table.other : table.object;
     char said[4096], line[256];
     snprintf(line, sizeof line, "pool 'connections': object %p %s\n", object, what);
@@ -102,7 +102,7 @@ static void test_broken_invariants_end_the_process(void **state)
 static void test_proper_use_is_silent(void **state)
 {
     (void)state;
-    struct pool_check *check = pool_check_open("quiet");
+    struct pool_check *check = pool_check_open("quiet", true);
     enum { COUNT = 5000 };
     unsigned char *objects = calloc(COUNT, BYTES);
     assert_non_null(objects);
@@ -122,7 +122,7 @@ static void test_proper_use_is_silent(void **state)
 static void test_objects_are_filled_when_got_and_when_put(void **state)
 {
     (void)state;
-    struct pool_check *check = pool_check_open("filled");
+    struct pool_check *check = pool_check_open("filled", true);
     unsigned char object[BYTES + 1] = {0};
     pool_check_got(check, object, BYTES);
     for (int i = 0; i < BYTES; i++)
@@ -155,7 +155,7 @@ static void test_eight_threads_at_once(void **state)
 {
     (void)state;
     static struct share shares[8];
-    struct pool_check *check = pool_check_open("eight");
+    struct pool_check *check = pool_check_open("eight", true);
     pthread_t threads[8];
     for (int i = 0; i < 8; i++) {
         shares[i].check = check;

@@ -71,7 +71,7 @@ static void test_batches_are_used_up_and_refilled_across_their_borders(void **st
     void *objects[60];
     const int64_t counts[] = {5, 1, 20, 34};
     for (size_t i = 0; i < 4; i++)
-        assert_int_equal(stock_preheat(stock, counts[i], 0), 0);
+        assert_int_equal(stock_preheat(stock, counts[i]), 0);
     for (int round = 1; round <= 60; round++) {
         pop_many(stock, objects, round);
         put_many(stock, objects, round);
@@ -88,9 +88,9 @@ static void test_a_batch_joins_while_objects_are_out(void **state)
     (void)state;
     struct stock *stock = open_stock();
     void *objects[30];
-    assert_int_equal(stock_preheat(stock, 10, 0), 0);
+    assert_int_equal(stock_preheat(stock, 10), 0);
     pop_many(stock, objects, 7);
-    assert_int_equal(stock_preheat(stock, 20, 0), 0);
+    assert_int_equal(stock_preheat(stock, 20), 0);
     pop_many(stock, objects + 7, 23);
     assert_null(pop(stock));
     put_many(stock, objects, 30);
@@ -102,7 +102,7 @@ static void test_the_last_put_is_the_first_popped(void **state)
     (void)state;
     struct stock *stock = open_stock();
     void *objects[8];
-    assert_int_equal(stock_preheat(stock, 8, 0), 0);
+    assert_int_equal(stock_preheat(stock, 8), 0);
     pop_many(stock, objects, 8);
     put_many(stock, objects, 8);
     assert_ptr_equal(pop(stock), objects[7]);
@@ -118,7 +118,7 @@ static void test_strays_are_told_from_its_own(void **state)
     struct stock *stock = open_stock();
     void *objects[40];
     for (int batch = 0; batch < 40; batch++) // more than the array of batches has room for at first
-        assert_int_equal(stock_preheat(stock, 1, 0), 0);
+        assert_int_equal(stock_preheat(stock, 1), 0);
     pop_many(stock, objects, 40);
     spin_lock(&stock->lock);
     stock_reserve_locked(stock);
@@ -146,18 +146,19 @@ static void test_what_is_planned_counts_towards_the_bound(void **state)
 {
     (void)state;
     struct stock *stock = open_stock();
+    assert_int_equal(stock_resize(stock, 10), 0);
     spin_lock(&stock->lock);
-    assert_true(stock_plan_locked(stock, 6, 10));
-    assert_false(stock_plan_locked(stock, 5, 10));
-    assert_true(stock_plan_locked(stock, 4, 10));
+    assert_true(stock_plan_locked(stock, 6));
+    assert_false(stock_plan_locked(stock, 5));
+    assert_true(stock_plan_locked(stock, 4));
     spin_unlock(&stock->lock);
-    assert_int_equal(stock_preheat(stock, 1, 10), -ERANGE);
+    assert_int_equal(stock_preheat(stock, 1), -ERANGE);
     pool_memory_fail_after(0, true);
     assert_int_equal(stock_grow(stock, 6), -ENOMEM);
     pool_memory_fail_after(-1, false);
     assert_int_equal(stock_grow(stock, 4), 0);
-    assert_int_equal(stock_preheat(stock, 6, 10), 0);
-    assert_int_equal(stock_preheat(stock, 1, 10), -ERANGE);
+    assert_int_equal(stock_preheat(stock, 6), 0);
+    assert_int_equal(stock_preheat(stock, 1), -ERANGE);
     close_stock(stock);
 }
 

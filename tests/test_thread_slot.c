@@ -60,7 +60,7 @@ static void test_threads_alive_together_have_distinct_slots(void **state)
     meet(&meeting);
     for (int i = 0; i < THREADS; i++) {
         assert_in_range(meeting.slots[i], 1, THREAD_SLOT_ROWS - 1);
-        assert_true(meeting.slots[i] <= thread_slot_highest());
+        assert_true(meeting.slots[i] <= thread_slot_ever());
         for (int j = 0; j < i; j++)
             assert_int_not_equal(meeting.slots[i], meeting.slots[j]);
     }
@@ -71,10 +71,22 @@ static void test_slots_are_reused_after_exit(void **state)
     (void)state;
     struct meeting meeting;
     meet(&meeting);
-    int highest = thread_slot_highest();
+    int ever = thread_slot_ever();
     for (int round = 0; round < 20; round++)
         meet(&meeting);
-    assert_int_equal(thread_slot_highest(), highest);
+    assert_int_equal(thread_slot_ever(), ever);
+    assert_true(ever >= THREADS);
+}
+
+static void test_the_highest_slot_falls_when_threads_exit(void **state)
+{
+    (void)state;
+    int own = thread_slot(), before = thread_slot_highest();
+    assert_true(before >= own);
+    struct meeting meeting;
+    meet(&meeting);
+    assert_true(thread_slot_ever() > before);
+    assert_int_equal(thread_slot_highest(), before);
 }
 
 struct seen {
@@ -229,6 +241,7 @@ int main(void)
         cmocka_unit_test(test_a_thread_keeps_its_slot),
         cmocka_unit_test(test_threads_alive_together_have_distinct_slots),
         cmocka_unit_test(test_slots_are_reused_after_exit),
+        cmocka_unit_test(test_the_highest_slot_falls_when_threads_exit),
         cmocka_unit_test(test_a_watch_hears_of_exits_until_it_is_removed),
         cmocka_unit_test(test_a_slot_used_by_a_late_destructor_is_given_back_too),
         cmocka_unit_test(test_threads_beyond_the_last_slot_share_row_0),

@@ -102,7 +102,7 @@ int64_t slab_trim(struct pool *pool)
 void slab_memory(struct pool *pool, struct pool_stats *stats)
 {
     int64_t page = (int64_t)pool->store.geometry.page_bytes;
-    int64_t rows = slab_more(pool->rows_ready, thread_slot_highest() + 1);
+    int64_t rows = slab_more(pool->rows_ready, thread_slot_ever() + 1);
     int64_t own = (int64_t)offsetof(struct pool, rows) + rows * (int64_t)sizeof(struct slab_row);
     int64_t bytes = (own + page - 1) / page * page + pool->store.resident_pages * page +
                     pool->store.slab_room * (int64_t)sizeof *pool->store.slabs +

@@ -34,13 +34,13 @@ int64_t slab_magazines_wanted(struct pool *pool)
     int64_t owned = SLAB_LOAD(&pool->store.owned), capacity = pool->depot.capacity;
     int64_t bytes = owned * (int64_t)pool->store.geometry.stride;
     int64_t bound = bytes / MAGAZINES_SHARE / (capacity * (int64_t)sizeof(void *)) + MAGAZINES_MIN;
-    return slab_less(owned / capacity, bound) + 2 * (thread_slot_highest() + SPARE_ROWS);
+    return slab_less(owned / capacity, bound) + 2 * (thread_slot_ever() + SPARE_ROWS);
 }
 
 // 0, or -ENOMEM: then there are fewer, and objects are given to the store instead.
 int slab_make_magazines(struct pool *pool)
 {
-    int threads = thread_slot_highest();
+    int threads = thread_slot_ever();
     int code = slab_depot_make(&pool->depot, slab_magazines_wanted(pool));
     int rows = (int)slab_less(threads + ROWS_AHEAD, THREAD_SLOT_ROWS);
     if (threads + SPARE_ROWS < pool->rows_ready)
@@ -56,7 +56,7 @@ int slab_make_magazines(struct pool *pool)
 void slab_fill_magazines(struct pool *pool)
 {
     struct slab_depot *depot = &pool->depot;
-    int64_t spare = 2 * (thread_slot_highest() + SPARE_ROWS);
+    int64_t spare = 2 * (thread_slot_ever() + SPARE_ROWS);
     while (SLAB_LOAD(&depot->empty.count) > spare &&
            SLAB_LOAD(&pool->store.owned) - SLAB_LOAD(&pool->store.taken) >= depot->capacity) {
         uint32_t magazine = slab_depot_pop(depot, &depot->empty);

@@ -55,7 +55,7 @@ static void row_set_loaded(struct pool *pool, struct slab_row *row, uint32_t mag
 struct slab_account slab_account(struct pool *pool)
 {
     struct slab_account account = {.given = SLAB_LOAD(&pool->single_gets)};
-    int highest = thread_slot_highest();
+    int highest = thread_slot_ever();
     for (int slot = 1; slot <= highest; slot++)
         account.given += SLAB_LOAD(&pool->rows[slot].gets);
     atomic_thread_fence(memory_order_acquire); // what is read below is read later
@@ -83,7 +83,7 @@ void slab_note_peak(struct pool *pool, int64_t in_use)
 // Adding up many rows at each exchange would cost more than the exchange.
 static bool worth_adding_up(struct slab_row *row)
 {
-    int highest = thread_slot_highest();
+    int highest = thread_slot_ever();
     return highest <= ROWS_ADDED_UP ||
            (uint64_t)SLAB_LOAD(&row->gets) % (unsigned)(highest / ROWS_ADDED_UP + 1) == 0;
 }
@@ -331,9 +331,9 @@ static void wait_until_left(struct slab_row *row)
 void slab_rows_reclaim(struct pool *pool)
 {
     // A thread that took its slot after this barrier sees what the caller wrote before (`exact`); one that
-    // took it earlier is counted in thread_slot_highest().
+    // took it earlier is counted in thread_slot_ever().
     barrier_everywhere();
-    int highest = pool->can_reclaim ? thread_slot_highest() : 0;
+    int highest = pool->can_reclaim ? thread_slot_ever() : 0;
     for (int slot = 1; slot <= highest; slot++) {
         row_lock(&pool->rows[slot]);
         row_close(&pool->rows[slot]);
@@ -352,7 +352,7 @@ void slab_rows_reclaim(struct pool *pool)
 bool slab_rows_are_valid(struct pool *pool)
 {
     uint32_t capacity = pool->depot.capacity;
-    for (int slot = 0; slot <= thread_slot_highest(); slot++) {
+    for (int slot = 0; slot <= thread_slot_ever(); slot++) {
         struct slab_row *row = &pool->rows[slot];
         if (SLAB_LOAD(&row->busy) || SLAB_LOAD(&row->lock) || row->previous_fill > capacity)
             return false;

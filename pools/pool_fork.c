@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "pools/pool_fork.h"
+
+#include "pools/pool_check.h"
+#include "pools/thread_slot.h"
+
+#include <pthread.h>
+
+// The process's own, as fork is. The lock guards `pools` and the links in them.
+static pthread_mutex_t pools_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct pool_base *pools;
+static pthread_once_t handlers_once = PTHREAD_ONCE_INIT;
+
+static void call(struct pool_base *base, void (*hook)(struct pool *))
+{
+    if (hook)
+        hook((struct pool *)base);
+}
+
+static void before_fork(void)
+{
+    pthread_mutex_lock(&pools_lock);
+    thread_slot_fork_prepare();
+    for (struct pool_base *base = pools; base; base = base->next) {
+        call(base, base->strategy->fork_prepare);
+        pool_check_fork_prepare(base->check);
+    }
+}
+
+static void in_parent(void)
+{
+    for (struct pool_base *base = pools; base; base = base->next) {
+        pool_check_fork_parent(base->check);
+        call(base, base->strategy->fork_parent);
+    }
+    thread_slot_fork_parent();
+    pthread_mutex_unlock(&pools_lock);
+}
+
+static void in_child(void)
+{
+    for (struct pool_base *base = pools; base; base = base->next) {
+        base->forked = true;
+        pool_check_fork_child(base->check);
+        call(base, base->strategy->fork_child);
+    }
+    thread_slot_fork_child();
+    pthread_mutex_unlock(&pools_lock);
+}
+
+// Without memory for handlers a child would have to be warned; pthread_atfork asks for some bytes, once.
+static void register_handlers(void)
+{
+    (void)pthread_atfork(before_fork, in_parent, in_child);
+}
+
+void pool_fork_add(struct pool_base *base)
+{
+    pthread_once(&handlers_once, register_handlers);
+    pthread_mutex_lock(&pools_lock);
+    base->previous = NULL;
+    base->next = pools;
+    if (pools)
+        pools->previous = base;
+    pools = base;
+    pthread_mutex_unlock(&pools_lock);
+}
+
+void pool_fork_remove(struct pool_base *base)
+{
+    pthread_mutex_lock(&pools_lock);
+    if (base->previous)
+        base->previous->next = base->next;
+    else
+        pools = base->next;
+    if (base->next)
+        base->next->previous = base->previous;
+    pthread_mutex_unlock(&pools_lock);
+}

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+// What stands before a strategy's get and put when more is asked for than it does itself: `reset`, objects
+// constructed for a strategy that cannot, a pool that drains. pool.c calls these; a pool that needs none of
+// it never comes by here, since pool_get and pool_put jump to the strategy's functions then.
+#ifndef POOLMARK_POOLS_POOL_WRAP_H
+#define POOLMARK_POOLS_POOL_WRAP_H
+
+#include "pools/pool_strategy.h"
+
+void pool_wrap_choose(struct pool_base *base); // at open: what pool_get and pool_put jump to
+void pool_wrap_drain(struct pool_base *base);  // from now on gets are refused; again does nothing
+void pool_wrap_stats(struct pool_base *base, struct pool_stats *stats); // adds what was counted here
+
+static inline bool pool_wrap_is_draining(struct pool_base *base)
+{
+    return atomic_load_explicit(&base->draining, memory_order_relaxed);
+}
+
+#endif
