@@ -10,14 +10,15 @@ import math
 import re
 
 from poolmark_lib import pool_settings
-from poolmark_lib.curves import MemoryCurve
 from poolmark_lib.errors import PoolmarkError, UsageError
-from poolmark_lib.model import HeldOut, Model, Step, fit_model, hold_out, make_steps, no_such_step
+from poolmark_lib.measures import take_steps
+from poolmark_lib.model import HeldOut, Model, Step, fit_model, hold_out, make_step, no_such_step
 from poolmark_lib.options import MOST_CONNECTIONS, count, size
 from poolmark_lib.plan import RESERVE
 from poolmark_lib.pool_settings import initial_of_pools
 from poolmark_lib.read_record import Run, load
 from poolmark_lib.record import sha256
+from poolmark_lib.recompute import Replayed
 from poolmark_lib.table import markdown_table, markdown_text, text_table
 from poolmark_lib.units import show_bytes, show_count
 
@@ -45,23 +46,33 @@ def pools_of(cell: dict, connections: int) -> dict[str, dict]:
     return {name: numbers for name, numbers in pools.items() if len(numbers) == 3}
 
 
-def read_steps(run: Run, cell: dict) -> tuple[list[Step], int]:
+def read_steps(cell: dict) -> tuple[list[Step], int]:
     """A cell's steps, and how many broker instances they are the sum of."""
-    if "memory" not in cell.get("files", {}):
-        raise UsageError("there is no memory.csv")
-    points = MemoryCurve(run.file(cell["files"]["memory"])).points(step_counts(cell))
-    if all(point.user_bytes is None for point in points if point.connections):
-        raise UsageError("the record has no memory of a target: give --watch-pid")
+    def value(name: str):
+        return (cell.get("metrics", {}).get(name) or {}).get("value")
+
+    steps = [make_step(count, value(f"step.{count}.user_bytes"), value(f"step.{count}.kernel_bytes"), pools_of(cell, count))
+             for count in step_counts(cell) if value(f"step.{count}.user_bytes") is not None]
+    if not steps:
+        raise UsageError("the record has no memory of a target at any step: give --watch-pid")
     instances = sum("poolmark-broker" in command[0] for command in cell.get("commands", []) if command)
-    return make_steps(points, [pools_of(cell, point.connections) for point in points]), max(1, instances)
+    return steps, max(1, instances)
+
+
+def own_steps(run: Run) -> dict:
+    """A generator's own record as a cell: its steps by the function that a suite takes them by."""
+    cell = Replayed(run.id)
+    if (run.folder / "steps.csv").is_file() and (run.folder / "memory.csv").is_file():
+        take_steps(cell, run.folder, run)
+    return {"id": run.id, "config": run.data.get("config", {}), "files": {}, "status": run.data["status"],
+            "metrics": cell.data["metrics"]}
 
 
 def cells_of(run: Run, only: str | None) -> list[dict]:
     """The run's cells; a generator's own record is one cell by itself."""
     cells = run.data.get("cells", [])
     if not cells and run.data["kind"] == "load":
-        files = {"memory": "memory.csv"} if (run.folder / "memory.csv").is_file() else {}
-        cells = [{"id": run.id, "config": run.data.get("config", {}), "files": files, "status": run.data["status"]}]
+        cells = [own_steps(run)]
     try:
         chosen = [cell for cell in cells if re.search(only or "", cell["id"])]
     except re.error as error:
@@ -113,7 +124,7 @@ def need_rows(model: Model, limit: int, cell: dict) -> list[dict]:
 
 
 def cell_facts(run: Run, cell: dict, hold: int | None, spare: int) -> dict:
-    steps, instances = read_steps(run, cell)
+    steps, instances = read_steps(cell)
     if len(steps) < 3:
         raise UsageError(f"there are readings at {len(steps)} steps; a model needs at least three, and its check "
                          "a fourth")
@@ -121,15 +132,18 @@ def cell_facts(run: Run, cell: dict, hold: int | None, spare: int) -> dict:
     limit = (run.data["host"].get("limits") or {}).get("nofile_hard") or LIMITS[0]
     held: HeldOut | None = None
     no_forecast = model.no_forecast()
-    if len(steps) >= 4:
+    if len(steps) >= 4 and not no_forecast:
         held = hold_out(steps, cell["config"], instances, hold or steps[-1].connections)
     return {
         "cell": cell["id"], "status": cell["status"], "config": cell["config"], "instances": instances,
         "points": [{"connections": step.connections, "user_bytes": step.user_bytes,
                     "kernel_bytes": step.kernel_bytes, "reserve_bytes": step.reserve_bytes() if step.pools else None,
-                    "model_user_bytes": model.user_at(step.connections),
-                    "model_kernel_bytes": model.kernel_at(step.connections) if model.kernel else None} for step in steps],
-        "user": line_facts(model.user), "kernel": line_facts(model.kernel),
+                    "model_user_bytes": None if model.no_growth("user") else model.user_at(step.connections),
+                    "model_kernel_bytes": model.kernel_at(step.connections) if model.kernel and not model.no_growth("kernel")
+                    else None} for step in steps],
+        "user": None if model.no_growth("user") else line_facts(model.user),
+        "kernel": None if model.no_growth("kernel") else line_facts(model.kernel),
+        "no_figure": {name: why for name in ("user", "kernel") if (why := model.no_growth(name))},
         "pools_by_rule": sorted(model.rules),
         "held_out": held and {"connections": held.connections, "measured_bytes": held.measured_bytes,
                               "predicted_bytes": held.predicted_bytes, "error_percent": held.error_percent,
@@ -150,7 +164,9 @@ def add_arguments(parser) -> None:
     form.add_argument("--markdown", action="store_true", help="print Markdown, for a capacity report")
 
 
-def show_line(name: str, line: dict | None) -> str:
+def show_line(name: str, line: dict | None, no_figure: dict) -> str:
+    if name in no_figure:
+        return f"{name} memory: no figure for a connection: {no_figure[name]}"
     if line is None:
         return f"{name} memory: not measured"
     return (f"{name} memory = {show_bytes(line['base_bytes'])} + n x {line['per_connection_bytes']:.0f} B "
@@ -159,7 +175,7 @@ def show_line(name: str, line: dict | None) -> str:
 
 def sentences(facts: dict) -> list[str]:
     user, kernel = facts["user"], facts["kernel"]
-    told = [show_line("user", user), show_line("kernel", kernel)]
+    told = [show_line("user", user, facts["no_figure"]), show_line("kernel", kernel, facts["no_figure"])]
     if facts["pools_by_rule"]:
         told.append(f"on top of it comes the reserve of the pools {', '.join(facts['pools_by_rule'])}: what they own beyond "
                     "what is in use, by their strategy's rule")
@@ -169,7 +185,7 @@ def sentences(facts: dict) -> list[str]:
         told.append(f"check: {show_count(held['connections'])} connections, predicted by the other steps: "
                     f"{show_bytes(held['predicted_bytes'])}; measured: {show_bytes(held['measured_bytes'])}; "
                     f"{held['error_percent']:+.1f} %" + ("" if held["holds"] else ": THE MODEL DOES NOT HOLD"))
-    else:
+    elif not facts["no_forecast"]:
         told.append("check: too few steps to hold one out; it takes four")
     if any(point["reserve_bytes"] is None for point in facts["points"]):
         told.append("reserve of pools \"-\": what the pools owned at that step is not in this record")

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """memory.csv and pools.csv as numbers (columns: results/README.md), and what is read off them.
 
-Memory at n connections is the median of the readings taken while exactly n were open: PSS where there is one, for it
-counts shared pages once, RSS otherwise (and `uses_pss` says which).
+User memory is what is private to the target: PSS moves when other processes come and share its libraries. Where private
+memory was not read PSS stands in, then RSS; `user_is` says which. Memory at n connections is the median of the readings
+taken while exactly n were open.
 """
 import csv
 import statistics
@@ -10,6 +11,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from poolmark_lib.errors import RecordError
+
+# What is taken for user memory, the first that was read; private first.
+USER_COLUMNS = ("target_private_bytes", "target_pss_bytes", "target_rss_bytes")
+
+
+def user_bytes(row: dict) -> int | None:
+    return next((row[name] for name in USER_COLUMNS if row.get(name) is not None), None)
+
+
+def kernel_bytes(row: dict) -> int | None:
+    """Slab and TCP memory of the whole host."""
+    slab = row.get("kernel_slab_bytes")
+    return None if slab is None else slab + (row.get("kernel_tcp_bytes") or 0)
 
 
 def read_csv(path: Path, text_columns: tuple) -> list[dict]:
@@ -51,7 +65,7 @@ class Point:
     generator_bytes: float | None
     at_ns: int
     last_ns: int
-    uses_pss: bool
+    user_is: str                    # private, pss or rss; "" where nothing was read
 
 
 def _median(values) -> float | None:
@@ -79,26 +93,23 @@ class MemoryCurve:
                 rows.append(row)
         if not rows:
             return None
-        pss = _median(row["target_pss_bytes"] for row in rows)
-        kernel = _median((row["kernel_slab_bytes"] or 0) + (row.get("kernel_tcp_bytes") or 0) for row in rows
-                         if row["kernel_slab_bytes"] is not None)
+        user = {name: _median(row.get(name) for row in rows) for name in USER_COLUMNS}
+        user_is = next((name for name, value in user.items() if value is not None), "")
         cpu = next((row.get("target_cpu_ns") for row in rows if row.get("target_cpu_ns") is not None), None)
-        rss = _median(row["target_rss_bytes"] for row in rows)
-        return Point(connections, pss if pss is not None else rss, rss, kernel, _median(row.get("kernel_page_table_bytes") for row in rows), cpu,
-                     _median(row.get("generator_pss_bytes") for row in rows), rows[0]["at_ns"], rows[-1]["at_ns"], pss is not None)
+        return Point(connections, user.get(user_is), user["target_rss_bytes"], _median(map(kernel_bytes, rows)),
+                     _median(row.get("kernel_page_table_bytes") for row in rows), cpu,
+                     _median(row.get("generator_pss_bytes") for row in rows), rows[0]["at_ns"], rows[-1]["at_ns"],
+                     user_is.removeprefix("target_").removesuffix("_bytes"))
+
+    def reading(self, record: dict, name: str) -> dict | None:
+        """The line that a load's record names ("start", "low", "full"); None when it names none, or one that is not there."""
+        at_ns = (record.get("readings") or {}).get(name)
+        return next((row for row in self.rows if row["at_ns"] == at_ns), None) if at_ns is not None else None
 
     def points(self, counts) -> list[Point]:
         """The points at 0 and at `counts`, as far as there are readings."""
         found = [self.at(count) for count in sorted({0, *counts})]
         return [point for point in found if point is not None]
-
-
-def slope(low, high, of: str) -> float | None:
-    """Growth of `of` between two points, for a connection."""
-    if low is None or high is None or high.connections <= low.connections:
-        return None
-    first, last = getattr(low, of), getattr(high, of)
-    return None if first is None or last is None else (last - first) / (high.connections - low.connections)
 
 
 def pool_totals(paths: list[Path]) -> dict | None:

@@ -33,6 +33,7 @@ class Histogram:
         self.unit = int(math.log2(lowest))
         self.half_bits = max(math.ceil(math.log2(2 * 10 ** digits)), 1) - 1
         self.counts: dict[int, int] = {}
+        self.exact_highest: int | None = None  # where the log says it
 
     @property
     def count(self) -> int:
@@ -46,21 +47,50 @@ class Histogram:
             bucket, sub = 0, sub - half
         return ((sub + 1) << (bucket + self.unit)) - 1
 
+    def middle_of(self, index: int) -> int:
+        """The value that stands for bucket `index` in a mean."""
+        bucket = max(0, (index >> self.half_bits) - 1)
+        width = 1 << (bucket + self.unit)
+        return self.highest_of(index) + 1 - width + (width >> 1)
+
+    @property
+    def highest(self) -> int:
+        """The highest value, exact where the log says it; 0 when empty."""
+        if not self.counts:
+            return 0
+        return self.highest_of(max(self.counts)) if self.exact_highest is None else self.exact_highest
+
+    def say_highest(self, value: float) -> None:
+        """Takes the log's own word for the highest value, when the highest bucket with counts is the one it is in."""
+        top = max(self.counts, default=None)
+        if top is not None and value == int(value) and (self.highest_of(top - 1) if top else -1) < value <= self.highest_of(top):
+            self.exact_highest = int(value)
+
     def merge(self, other: "Histogram") -> None:
         if (self.unit, self.half_bits) != (other.unit, other.half_bits):
             raise ValueError("histograms of different buckets")
+        if not self.counts:
+            self.exact_highest = other.exact_highest
+        elif other.counts:
+            known = None not in (self.exact_highest, other.exact_highest)
+            self.exact_highest = max(self.exact_highest, other.exact_highest) if known else None
         for index, count in other.counts.items():
             self.counts[index] = self.counts.get(index, 0) + count
 
     def percentile(self, percent: float) -> int:
-        """The value below or at which `percent` of the counts lie; 0 when empty."""
-        total = self.count
-        wanted, seen = max(1, math.ceil(total * percent / 100 - 1e-9)), 0
+        """The value below or at which `percent` of the counts lie; 0 when empty. By the reference implementation's rule
+        (hdr_value_at_percentile), and as base/hist.c no more than the highest: so that a figure is the generator's."""
+        wanted, seen = max(1, int(percent / 100 * self.count + 0.5)), 0
         for index in sorted(self.counts):
             seen += self.counts[index]
             if seen >= wanted:
-                return self.highest_of(index)
+                return min(self.highest_of(index), self.highest)
         return 0
+
+    def mean(self) -> float:
+        """Each value counts as the middle of its bucket, as in the reference implementation (hdr_mean)."""
+        total = sum(count * self.middle_of(index) for index, count in self.counts.items())
+        return total / self.count if self.counts else 0.0
 
     def steps(self) -> list[tuple[int, int]]:
         """(value, how many lie at or below it), one for each bucket with counts."""
@@ -129,6 +159,13 @@ def decode(text: str) -> Histogram:
     return histogram
 
 
+def finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text!r} is no number for it")
+    return value
+
+
 def read(path) -> list[Interval]:
     """Every interval of a log, in its order. A last line that is cut off is left out: the run was killed."""
     try:
@@ -141,8 +178,10 @@ def read(path) -> list[Interval]:
             continue
         try:
             tag, rest = line.split(",", 1) if line.startswith("Tag=") else ("", line)
-            start, length, _, encoded = rest.split(",")
-            found.append(Interval(tag.removeprefix("Tag="), float(start), float(length), decode(encoded)))
+            start, length, highest, encoded = rest.split(",")
+            histogram = decode(encoded)
+            histogram.say_highest(finite(highest))
+            found.append(Interval(tag.removeprefix("Tag="), finite(start), finite(length), histogram))
         except ValueError as error:
             if number == len(lines):
                 break

@@ -86,7 +86,8 @@ def join(side: str, runs: list[Run], folder: Path) -> Run:
             seen[stem] = seen.get(stem, 0) + 1
             made = record.cell(f"{stem}.{seen[stem]}", cell["config"], seen[stem])
             made.data.update(metrics=cell["metrics"], status=cell["status"], commands=cell.get("commands", []),
-                             anomalies=cell.get("anomalies", []), source=run.id)
+                             anomalies=cell.get("anomalies", []), source=run.id,
+                             **({"phases": cell["phases"]} if "phases" in cell else {}))
             for key, name in cell.get("files", {}).items():
                 target = record.folder / "raw" / run.id / name
                 if not target.exists():

@@ -1,17 +1,35 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From what broker and generator wrote to a cell's metrics (results/README.md names them all)."""
+"""From what broker and generator wrote to a cell's metrics (results/README.md names them all).
+
+Nothing is computed here that a program has computed: what the generator's record says is taken as it is, and what only
+follows from files (pools, steps) is computed once, here. The suite calls these functions when a phase has ended, and
+verify calls them again on the same files: they depend on nothing else.
+
+    for phase in phases: take_phase(cell, base / phase["folder"], phase, single)
+    take_target(cell, base, phases, pool_files)
+
+`cell` is a record's Cell or anything with its metric(), value(), anomaly() and data. A phase is {"name", "scenario",
+"folder"}, and "steps" of one in steps. Raises RecordError when a file cannot be read.
+"""
 from pathlib import Path
 
-from poolmark_lib.curves import MemoryCurve, pool_totals, pools_at, read_csv, slope
+from poolmark_lib.curves import MemoryCurve, kernel_bytes, pool_totals, pools_at, read_csv, user_bytes
 from poolmark_lib.errors import RecordError
 from poolmark_lib.read_record import Run, load
-from poolmark_lib.record import Cell
 
-SOCKET_BYTES = 1024     # the kernel's memory of a TCP connection is more than that: its socket alone is
 COUNTED = ("clients.failed", "clients.dropped")
 
 
-def take_load(cell: Cell, folder: Path, phase: dict, single: bool) -> Run:
+def phase_folder(number: int, name: str) -> str:
+    """Where a phase's files are, below the cell's folder."""
+    return "load" if number == 0 else f"load-{name}"
+
+
+def is_single(phases: list[dict]) -> bool:
+    return sum(phase["scenario"] == "publish" for phase in phases) < 2
+
+
+def take_load(cell, folder: Path, phase: dict, single: bool) -> Run:
     """Copies the metrics of one phase's load record into the cell. RecordError when it cannot be read.
 
     Latencies of messages are of the last phase that has them; with several phases each also stands under its own
@@ -33,45 +51,6 @@ def take_load(cell: Cell, folder: Path, phase: dict, single: bool) -> Run:
     return run
 
 
-def take_slope(cell: Cell, name: str, each: float | None, least: float) -> None:
-    """Memory for a connection; no value where less came out than it can be, and one note that says so."""
-    lost = each is not None and each < least
-    cell.metric(name, None if lost else each, "B", "lower")
-    if lost and all(one["what"] != "resolution" for one in cell.data["anomalies"]):
-        cell.anomaly("resolution", f"{name}: {each:.0f} B came out, lost in what the rest of the host does meanwhile; it takes "
-                                   "more connections")
-
-
-def take_memory(cell: Cell, path: Path, steps: list[int] | None) -> None:
-    """Memory and CPU for a connection: from 0 to all of them; with steps, from the first step to the last."""
-    curve = MemoryCurve(path)
-    full = curve.at(curve.most())
-    start = curve.at(0)
-    if full is None or full.connections == 0:
-        return
-    low = start
-    if steps and len(steps) > 1 and curve.at(steps[0]) is not None and steps[0] < full.connections:
-        low = curve.at(steps[0])
-    if start is not None:
-        cell.metric("memory.start_bytes", start.user_bytes, "B", "lower")
-    cell.metric("memory.full_bytes", full.user_bytes, "B", "lower")
-    take_slope(cell, "memory.per_connection_bytes", slope(low, full, "user_bytes"), 0)
-    take_slope(cell, "memory.per_connection_rss_bytes", slope(low, full, "rss_bytes"), 0)
-    take_slope(cell, "kernel.per_connection_bytes", slope(low, full, "kernel_bytes"), SOCKET_BYTES)
-    cell.metric("cpu.per_connection_ns", slope(low, full, "cpu_ns"), "ns", "lower")
-    if full.generator_bytes is not None and "generator.per_client_bytes" not in cell.data["metrics"]:
-        cell.metric("generator.per_client_bytes", slope(start, full, "generator_bytes"), "B", "none")
-    for step in steps or []:
-        point = curve.at(step)
-        if point is not None:
-            cell.metric(f"step.{step}.user_bytes", point.user_bytes, "B", "lower")
-            base = start.kernel_bytes if start else None
-            if point.kernel_bytes is not None and base is not None:
-                cell.metric(f"step.{step}.kernel_bytes", point.kernel_bytes - base, "B", "none")
-    if not full.uses_pss and full.user_bytes is not None:
-        cell.anomaly("memory", "PSS could not be read with all connections open; RSS stands in for it")
-
-
 # Columns of steps.csv that become metrics of their step: column -> (metric, unit, better).
 STEP_COLUMNS = {
     "took_ns": ("took_ns", "ns", "lower"), "objects_bytes": ("objects_bytes", "B", "none"),
@@ -83,34 +62,62 @@ STEP_COLUMNS = {
 }
 
 
-def take_steps(cell: Cell, path: Path) -> None:
-    """What the generator measured at each step, latency of the probes among it."""
-    for row in read_csv(path, ()):
+def take_steps(cell, folder: Path, run: Run) -> None:
+    """What the generator measured at each step: memory, latency of the probes among it. The kernel's is what it grew by
+    since the start."""
+    start = MemoryCurve(folder / "memory.csv").reading(run.data, "start")
+    base = kernel_bytes(start) if start else None
+    for row in read_csv(folder / "steps.csv", ()):
+        step = f"step.{row.get('connections')}"
+        if user_bytes(row) is not None:
+            cell.metric(f"{step}.user_bytes", user_bytes(row), "B", "lower")
+        if base is not None and kernel_bytes(row) is not None:
+            cell.metric(f"{step}.kernel_bytes", kernel_bytes(row) - base, "B", "none")
         for column, (name, unit, better) in STEP_COLUMNS.items():
             if row.get(column) is not None:
-                cell.metric(f"step.{row.get('connections')}.{name}", row[column], unit, better)
+                cell.metric(f"{step}.{name}", row[column], unit, better)
 
 
-def take_pools_at_steps(cell: Cell, memory: Path, paths: list[Path], steps: list[int]) -> None:
+def take_phase(cell, folder: Path, phase: dict, single: bool) -> Run:
+    """What the generator left of one phase; gives its record."""
+    run = take_load(cell, folder, phase, single)
+    if (folder / "steps.csv").is_file():
+        take_steps(cell, folder, run)
+    return run
+
+
+def take_pools_at_steps(cell, folder: Path, pool_files: list[Path]) -> None:
     """Objects owned and in use at each step, all instances: what the capacity model takes a pool's reserve from."""
-    curve = MemoryCurve(memory)
-    for step in steps:
-        point = curve.at(step)
+    curve = MemoryCurve(folder / "memory.csv")
+    for row in read_csv(folder / "steps.csv", ()):
+        step = row.get("connections")
+        point = curve.at(step) if step is not None else None
         if point is None:
             continue
-        for pool, numbers in pools_at(paths, point.last_ns).items():
+        for pool, numbers in pools_at(pool_files, point.last_ns).items():
             for what in ("object_bytes", "owned", "in_use"):
                 cell.metric(f"step.{step}.{pool}.{what}", numbers[what], "B" if what == "object_bytes" else "1", "none")
 
 
-def take_pools(cell: Cell, paths: list[Path]) -> None:
+def take_pools(cell, pool_files: list[Path]) -> None:
     """Hit rate, expansions and the longest, over all pools and instances."""
-    totals = pool_totals([path for path in paths if path.is_file()])
+    totals = pool_totals([path for path in pool_files if path.is_file()])
     if totals is None:
-        raise RecordError(paths[0] if paths else cell.id, "", "the broker left no pool statistics")
+        raise RecordError(pool_files[0] if pool_files else cell.id, "", "the broker left no pool statistics")
     gets = totals.get("gets", 0)
     cell.metric("pool.hit_rate", 100 * totals.get("hits", 0) / gets if gets else None, "%", "higher")
     cell.metric("pool.expansions", totals.get("expansions"), "1", "none")
     cell.metric("pool.longest_expansion_ns", totals["longest_expansion_ns"], "ns", "lower")
     cell.metric("pool.overflow", totals.get("overflow"), "1", "none")
     cell.metric("pool.refused", totals.get("refused"), "1", "none")
+
+
+def take_target(cell, base: Path, phases: list[dict], pool_files: list[Path]) -> None:
+    """What the target's own files say, once it has ended; nothing of a target that leaves none."""
+    if not pool_files:
+        return
+    take_pools(cell, pool_files)
+    for phase in phases:
+        folder = base / phase["folder"]
+        if (folder / "steps.csv").is_file() and (folder / "memory.csv").is_file():
+            take_pools_at_steps(cell, folder, pool_files)

@@ -55,7 +55,7 @@ def copy_cell(record: Record, run, cell: dict, repetition: int) -> None:
     stem = re.sub(r"\.\d+$", "", cell["id"])
     made = record.cell(f"{stem}.{repetition}", cell["config"], repetition)
     made.data.update(commands=cell.get("commands", []), metrics=cell["metrics"], status=cell["status"],
-                     anomalies=cell.get("anomalies", []), source=run.id)
+                     anomalies=cell.get("anomalies", []), source=run.id, **({"phases": cell["phases"]} if "phases" in cell else {}))
     old = f"cells/{cell['id']}/"
     for name in run.data.get("files", {}):
         if name.startswith(old):

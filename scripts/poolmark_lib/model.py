@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 import numpy
 from scipy import stats
 
-from poolmark_lib.curves import Point
 from poolmark_lib.errors import PoolmarkError, UsageError
 
 CONFIDENCE = 0.95
@@ -24,6 +23,8 @@ SHARE_OFF = 0.005                    # of a reading
 USER_OFF_BYTES, KERNEL_OFF_BYTES = 1 << 20, 16 << 20
 LARGE = 1_000                        # from so many connections on a pool's own rule can be told from chance
 MOST = 1 << 36                       # connections beyond which no answer is looked for
+LEVEL_BYTES, LEVEL_SHARE = 1 << 16, 0.001   # what two readings of a level target may differ by, as in loadgen/run.c
+SOCKET_BYTES = 1024                         # the kernel's memory of a connection is more than that: its socket alone is
 
 
 @dataclass
@@ -169,12 +170,28 @@ class Model:
         """Would one connection more make the pools grow?"""
         return self.reserve_at(connections + 1) > self.reserve_at(connections)
 
+    def no_growth(self, name: str) -> str | None:
+        """Why there is no figure of "user" or "kernel" memory for a connection; None when there is one: its interval leaves
+        out zero, and it grew by more than chance moves it."""
+        line = self.user if name == "user" else self.kernel
+        if line is None:
+            return None
+        low, high = line.slope_interval()
+        counts = [step.connections for step in self.steps]
+        grown = line.slope * (max(counts) - min(counts))
+        chance = 2 * max(LEVEL_BYTES, LEVEL_SHARE * max(step.user_bytes for step in self.steps))
+        if low > 0 and (grown > chance if name == "user" else line.slope >= SOCKET_BYTES):
+            return None
+        interval = f"{low:.0f} to {high:.0f}" if math.isfinite(high) else "any"
+        return (f"{name} memory did not grow with the connections by more than chance moves it ({line.slope:.0f} B for each, "
+                f"{interval} at 95 %)")
+
     def no_forecast(self) -> str | None:
         """Why nothing can be said of other counts; None when something can."""
-        for name, line in (("user", self.user), ("kernel", self.kernel)):
-            if line is not None and line.slope <= 0:
-                return (f"no forecast: {name} memory did not grow with the connections ({line.slope:.0f} B for each), so what "
-                        f"they take is lost in what else moved it; measure again, up to more connections or on a quieter host")
+        for name in ("user", "kernel"):
+            if why := self.no_growth(name):
+                return (f"no forecast: {why}. A target that has served before uses again what it kept: restart the target and "
+                        "measure again; or up to more connections, or on a quieter host")
         return None
 
 
@@ -196,21 +213,13 @@ def keeps_to(rule: PoolRule, steps: list[Step], pool: str, instances: int) -> bo
                <= 0.05 * step.pools[pool]["owned"] for step in large)
 
 
-def make_steps(points: list[Point], pools: list[dict]) -> list[Step]:
-    """Steps out of points (the first is the start, 0 connections) and the pools' numbers at each."""
-    start = next((point for point in points if point.connections == 0), None)
-    steps = []
-    for point, pool in zip(points, pools, strict=True):
-        if point.connections == 0 or point.user_bytes is None:
-            continue
-        kernel = None
-        if point.kernel_bytes is not None and start is not None and start.kernel_bytes is not None:
-            kernel = point.kernel_bytes - start.kernel_bytes
-        step = Step(point.connections, point.user_bytes, kernel, pool)
-        # What is not in use has pages only if it was touched; figures that say more than there was do not belong here.
-        step.pools = pool if step.reserve_bytes() <= point.user_bytes else {}
-        steps.append(step)
-    return steps
+def make_step(connections: int, user_bytes: float, kernel_bytes: float | None, pools: dict) -> Step:
+    """`kernel_bytes`: grown since the start."""
+    step = Step(connections, user_bytes, kernel_bytes, pools)
+    # What is not in use has pages only if it was touched; figures that say more than there was do not belong here.
+    if step.reserve_bytes() > user_bytes:
+        step.pools = {}
+    return step
 
 
 def fit_model(steps: list[Step], config: dict, instances: int) -> Model:

@@ -50,7 +50,7 @@ def _series(run: Run) -> list[tuple[str, list, list]]:
     found = []
     for cell in run.data["cells"]:
         try:
-            steps, _ = read_steps(run, cell)
+            steps, _ = read_steps(cell)
         except PoolmarkError:
             continue
         user = [(step.connections, step.user_bytes) for step in steps if step.user_bytes and step.user_bytes > 0]

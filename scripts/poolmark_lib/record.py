@@ -120,6 +120,10 @@ class Cell:
         words = [str(word).replace(f"{self.record.folder}/", "") for word in argv]
         self.data["commands"].append(command_line(words))
 
+    def phase(self, phase: dict) -> None:
+        """One phase that left files: {"name", "scenario", "folder"}, the folder below the cell's."""
+        self.data.setdefault("phases", []).append(phase)
+
     def file(self, key: str, path: Path) -> None:
         """Names a file of this cell, when it is there."""
         if path.is_file():

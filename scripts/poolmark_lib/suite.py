@@ -19,7 +19,7 @@ from poolmark_lib.children import Child, Children, Interrupted
 from poolmark_lib.errors import PoolmarkError, UsageError
 from poolmark_lib.facts import meminfo
 from poolmark_lib.kernel_memory import MANY_FROM, drop_caches, settle
-from poolmark_lib.measures import take_load, take_memory, take_pools, take_pools_at_steps, take_steps
+from poolmark_lib.measures import is_single, phase_folder, take_phase, take_target
 from poolmark_lib.options import MOST_CONNECTIONS, MOST_REPETITIONS, count
 from poolmark_lib.paths import RUNS, build_dir, for_people
 from poolmark_lib.plan import Plan, make_plan
@@ -100,7 +100,7 @@ class CellRun:
         self.cell.anomaly(what, text)
 
     def load_folder(self, phase: dict) -> Path:
-        return self.cell.folder / ("load" if phase is self.planned.phases[0] else f"load-{phase['name']}")
+        return self.cell.folder / phase_folder(self.planned.phases.index(phase), phase["name"])
 
     def load_argv(self, phase: dict, folder: Path) -> list[str]:
         config = self.cell.data["config"]
@@ -144,7 +144,7 @@ class CellRun:
         elif code == 1:
             self.failed("clients", f"{name}: the generator reports clients that failed or were dropped")
 
-    def phase(self, phase: dict, single: bool) -> None:
+    def phase(self, phase: dict) -> None:
         name, folder = phase["name"], self.load_folder(phase)
         argv = self.load_argv(phase, folder)
         self.cell.command(argv)
@@ -155,42 +155,31 @@ class CellRun:
         finally:
             if load is not None:
                 self.children.stop(load, signal.SIGINT, GENERATOR_STOP_S)
-            self.take(phase, folder, single)
+            self.take(phase, folder)
 
-    def take(self, phase: dict, folder: Path, single: bool) -> None:
+    def take(self, phase: dict, folder: Path) -> None:
         """What the generator left, as far as it can be read."""
         suffix = "" if folder.name == "load" else f"_{phase['name']}"
-        self.cell.file(f"latency{suffix}", folder / "latency.hlog")
-        self.cell.file(f"memory{suffix}", folder / "memory.csv")
-        self.cell.file(f"steps{suffix}", folder / "steps.csv")
+        for key, name in (("latency", "latency.hlog"), ("memory", "memory.csv"), ("steps", "steps.csv"), ("record", "run.json")):
+            self.cell.file(f"{key}{suffix}", folder / name)
         if not (folder / "run.json").is_file():
             self.lost("record", f"{phase['name']}: the generator left no record")
             return
+        self.cell.phase({"name": phase["name"], "scenario": phase["scenario"], "folder": folder.name})
         try:
-            run = take_load(self.cell, folder, phase, single)
+            run = take_phase(self.cell, folder, phase, is_single(self.planned.phases))
             if run.data["status"] == "failed":
                 self.failed("clients", f"{phase['name']}: the generator's record says failed")
             elif run.data["status"] != "complete":
                 self.lost("generator", f"{phase['name']}: the generator's record says {run.data['status']}")
-            if phase["scenario"] != "publish" and self.target.pids:
-                steps = [int(step) for step in phase["steps"].split(",")] if "steps" in phase else None
-                take_memory(self.cell, folder / "memory.csv", steps)
-            if (folder / "steps.csv").is_file():
-                take_steps(self.cell, folder / "steps.csv")
         except UsageError as error:
             self.lost("record", str(error))
 
     def after(self) -> None:
         """What is known only once the target has ended: pools, and which allocator it ran on."""
-        records = self.target.records()
         try:
-            if records:
-                paths = [folder / "pools.csv" for folder in records]
-                take_pools(self.cell, paths)
-                for phase in self.planned.phases:
-                    if phase["scenario"] == "steps" and "memory" in self.cell.data["files"]:
-                        take_pools_at_steps(self.cell, self.cell.record.folder / self.cell.data["files"]["memory"], paths,
-                                            [int(step) for step in phase["steps"].split(",")])
+            take_target(self.cell, self.cell.folder, self.cell.data.get("phases", []),
+                        [folder / "pools.csv" for folder in self.target.records()])
             wanted, found = self.cell.data["config"].get("allocator"), self.target.allocator_found()
             if wanted and self.target.processes and found != wanted:
                 self.failed("allocator", f"{wanted} was asked for; loaded was {found or 'not to be found out'}")
@@ -211,10 +200,8 @@ class CellRun:
         try:
             self.target.start(self.children)
             started = True
-            phases = self.planned.phases
-            single = sum(phase["scenario"] == "publish" for phase in phases) < 2
-            for phase in phases:
-                self.phase(phase, single)
+            for phase in self.planned.phases:
+                self.phase(phase)
                 if not self.whole:
                     break
             finished = True

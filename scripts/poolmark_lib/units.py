@@ -71,6 +71,11 @@ def show_ns(ns) -> str:
     return ""
 
 
+def show_number(value) -> str:
+    """A metric's value as the record has it, for comparing."""
+    return "none" if value is None else f"{value:.10g}"
+
+
 def show(value, unit: str) -> str:
     """A metric's value for people."""
     if value is None:

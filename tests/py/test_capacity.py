@@ -5,7 +5,6 @@ import json
 import numpy
 import pytest
 from poolmark_lib import capacity, model, pool_settings
-from poolmark_lib.curves import Point
 from poolmark_lib.errors import PoolmarkError
 from poolmark_lib.record import Record
 
@@ -100,6 +99,9 @@ def write_run(folder, user_each=18_000, top_extra=0, kernel_each=8_400, pools=Tr
     lines = [HEAD, "1,start,0,4000000,4000000,,,,,100,0,\n"]
     for at, count in enumerate(COUNTS, start=2):
         user = 4_000_000 + user_each * count + (top_extra if count == COUNTS[-1] else 0)
+        if watched:
+            cell.metric(f"step.{count}.user_bytes", user, "B", "lower")
+            cell.metric(f"step.{count}.kernel_bytes", kernel_each * count, "B")
         user = f"{user},{user}" if watched else ","
         lines.append(f"{at},step,{count},{user},,,,,{100 + kernel_each * count},0,\n")
         for what, value in (("object_bytes", 600), ("owned", count), ("in_use", count)) if pools else ():
@@ -144,21 +146,28 @@ def test_memory_that_does_not_grow_gives_no_forecast(tmp_path, poolmark, wrong, 
     done = poolmark("capacity", tmp_path / "run")
     assert done.returncode == 1, done.stderr
     assert f"no forecast: {name} memory did not grow with the connections" in done.stdout
-    assert "Measured, and by the model" in done.stdout
+    assert f"{name} memory: no figure" in done.stdout and "restart the target" in done.stdout
+    assert "Measured, and by the model" in done.stdout and "check:" not in done.stdout
     assert "What sizes hold" not in done.stdout and "10 000 000" not in done.stdout and "--initial" not in done.stdout
     told = json.loads(poolmark("capacity", tmp_path / "run", "--json").stdout)["cells"][0]
     assert told["sizes"] == told["needs"] == [] and name in told["no_forecast"]
     assert "**What sizes hold" not in poolmark("capacity", tmp_path / "run", "--markdown").stdout
 
 
+@pytest.mark.parametrize("each, scatter", [(9, 0), (200, 4_000_000), (-40, 0)])
+def test_growth_that_chance_can_make_is_no_figure(each, scatter):
+    """9 B a connection is what a broker measured that had served 10 000 before: it used its memory again."""
+    steps = [model.Step(count, 9e6 + each * count + (scatter if count == 5_000 else 0), 8_400.0 * count)
+             for count in (1_000, 2_000, 5_000, 10_000)]
+    fitted = model.fit_model(steps, {"target": "mqtt://127.0.0.1:1"}, 1)
+    assert "user memory did not grow" in fitted.no_forecast() and "restart the target" in fitted.no_forecast()
+    assert fitted.no_growth("kernel") is None
+    fresh = [model.Step(step.connections, 9e6 + 733 * step.connections, step.kernel_bytes) for step in steps]
+    assert model.fit_model(fresh, {"target": "mqtt://127.0.0.1:1"}, 1).no_forecast() is None
+
+
 def test_an_interval_that_has_no_end_says_so():
-    steps = [model.Step(count, 1e6 + 200.0 * count + noise, None)
-             for count, noise in zip((1_000, 2_000, 3_000), (0, 400_000, 0), strict=True)]
-    fitted = model.fit_model(steps, {"strategy": "malloc"}, 1)
-    assert fitted.user.slope > 0 and fitted.no_forecast() is None
-    assert fitted.holds(2 << 30, 1, 1) is None
-    assert 0 < fitted.holds(2 << 30, 1) < model.MOST - 1
-    assert capacity.show_bound(fitted.holds(2 << 30, 1, 1)) == "no bound"
+    assert capacity.show_bound(None) == "no bound"
 
 
 def test_a_run_without_steps_is_refused(tmp_path, poolmark):
@@ -211,7 +220,7 @@ def test_settings_are_printed_for_pools_of_ours_only(tmp_path, poolmark):
 def test_a_record_without_memory_of_a_target_says_what_is_missing(tmp_path, poolmark):
     write_run(tmp_path / "run", watched=False)
     done = poolmark("capacity", tmp_path / "run")
-    assert done.returncode == 2 and "no memory of a target: give --watch-pid" in done.stderr
+    assert done.returncode == 2 and "no memory of a target at any step: give --watch-pid" in done.stderr
 
 
 def test_a_step_that_no_cell_has_is_refused_once(tmp_path, poolmark):
@@ -224,12 +233,10 @@ def test_reasons_are_told_once_with_their_cells():
     assert capacity.why_refused({"why": ["a", "b", "c", "d"], "else": ["e"]}) == ["a, b and 2 more: why", "e: else"]
 
 
-def test_a_reserve_larger_than_all_memory_is_not_believed(tmp_path):
-    points = [Point(count, 1e6, None, None, None, None, None, 0, 0, True) for count in (0, 1_000)]
+def test_a_reserve_larger_than_all_memory_is_not_believed():
     reserve = {"connections": {"object_bytes": 4096, "owned": 2_000, "in_use": 1_000}}
-    assert model.make_steps(points, [{}, reserve])[0].pools == {}
-    points[1].user_bytes = 9e6
-    assert model.make_steps(points, [{}, reserve])[0].pools == reserve
+    assert model.make_step(1_000, 1e6, None, reserve).pools == {}
+    assert model.make_step(1_000, 9e6, None, reserve).pools == reserve
 
 
 def test_a_size_that_ends_at_a_step_of_growth_says_so():

@@ -97,7 +97,7 @@ def row(at, count, user, pss=True, kernel=0):
     return f"{at},x,{count},{user},{user if pss else ''},,{count},,,{kernel},0,\n"
 
 
-def test_memory_at_a_count_is_the_median_of_its_pss(tmp_path):
+def test_memory_at_a_count_is_the_median_of_its_readings(tmp_path):
     curve = curves.MemoryCurve(write_memory(tmp_path, [
         row(1, 0, 100), row(2, 10, 1000), row(3, 10, 1100), row(4, 10, 9000, pss=False), row(5, 10, 1050), row(6, 0, 5)]))
     assert curve.at(10).user_bytes == 1050
@@ -113,30 +113,7 @@ def test_what_is_read_while_everybody_leaves_does_not_count(tmp_path):
 
 def test_rss_stands_in_where_pss_was_never_read(tmp_path):
     curve = curves.MemoryCurve(write_memory(tmp_path, [row(1, 10, 700, pss=False)]))
-    assert curve.at(10).user_bytes == 700 and not curve.at(10).uses_pss
-
-
-def test_slope_between_points(tmp_path):
-    curve = curves.MemoryCurve(write_memory(tmp_path, [row(1, 0, 100, kernel=10), row(2, 10, 1100, kernel=60)]))
-    low, high = curve.points([10])
-    assert curves.slope(low, high, "user_bytes") == 100
-    assert curves.slope(low, high, "kernel_bytes") == 5
-    assert curves.slope(high, high, "user_bytes") is None
-    assert curves.slope(None, high, "user_bytes") is None
-
-
-@pytest.mark.parametrize("each, kernel, user", [(-900, None, 7), (100, None, 7), (8_400, 8_400, 7), (8_400, 8_400, None)])
-def test_memory_below_what_can_be_resolved_has_no_value_and_one_note(tmp_path, each, kernel, user):
-    record = Record.create("suite", suite="x", folder=tmp_path / "run", seed=1)
-    cell = record.cell("a.1", {"connections": 1000})
-    rows = [row(1, 0, 5_000, kernel=10_000_000), row(2, 1000, 5_000 + 1000 * (user or -2), kernel=10_000_000 + 1000 * each)]
-    measures.take_memory(cell, write_memory(tmp_path, rows), None)
-    cell.finish("complete")
-    record.close("complete")
-    assert cell.value("kernel.per_connection_bytes") == kernel and cell.value("memory.per_connection_bytes") == user
-    told = [one["text"] for one in cell.data["anomalies"] if one["what"] == "resolution"]
-    assert len(told) == (1 if None in (kernel, user) else 0)
-    assert not told or "lost in what the rest of the host does" in summary.terminal(record.data, [])
+    assert curve.at(10).user_bytes == 700 and curve.at(10).user_is == "rss"
 
 
 def test_a_line_that_was_cut_off_is_left_out(tmp_path):

@@ -22,13 +22,13 @@ def options(argv):
     return found
 
 
-def write_record(folder, kind, status, metrics=None, allocator="glibc", anomalies=()):
+def write_record(folder, kind, status, metrics=None, allocator="glibc", anomalies=(), **more):
     os.makedirs(folder, exist_ok=True)
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     data = {"schema": "poolmark.run/1", "id": time.strftime(f"{kind}-%Y%m%dT%H%M%SZ-0000", time.gmtime()), "kind": kind,
             "status": status, "started_utc": now, "ended_utc": now, "seed": 1,
             "tool": {"version": "0", "commit": "unknown", "dirty": False, "compiler": "none", "flags": ""},
             "command": sys.argv, "host": {"cores": 1, "loaded": {"allocator": allocator}}, "metrics": metrics or {},
-            "anomalies": list(anomalies)}
+            "anomalies": list(anomalies), **more}
     with open(os.path.join(folder, "run.json"), "w") as file:
         json.dump(data, file)

@@ -1,0 +1,344 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every metric of a record once more, from its raw files: what verify and report compare a record with.
+
+    account = again(run)
+    account.wrong        texts: metrics that are not what the files give, files that cannot be read
+    account.count        metrics that were computed again and are the same
+    account.left         {reason: names} of metrics that no file of the record gives
+
+Nothing is computed by rules of its own: suites by measures.py, benchmarks by bench_results.py, percentiles by hlog.py, each
+as when the record was made; what the generator computes in C is computed here from latency.hlog and memory.csv. What a
+program only counted (clients, messages) is in no other file; such counts are held against each other.
+"""
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+
+from poolmark_lib import hlog, measures, raw_data
+from poolmark_lib.curves import MemoryCurve, kernel_bytes, read_csv
+from poolmark_lib.errors import PoolmarkError, RecordError
+from poolmark_lib.read_record import Run, load
+from poolmark_lib.record import metric as make_metric
+from poolmark_lib.units import show_number
+
+PERCENTILES = {"p50": 50.0, "p99": 99.0, "p99_9": 99.9}
+COUNTED = "counted by the program alone, in no other file"
+OLDER = "of a version that did not name the readings they are of"
+ABSENT = "their raw files are not there"
+
+
+@dataclass
+class Account:
+    count: int = 0
+    wrong: list[str] = field(default_factory=list)
+    left: dict[str, list[str]] = field(default_factory=dict)
+
+    def leave(self, reason: str, name: str) -> None:
+        self.left.setdefault(reason, []).append(name)
+
+    def compare(self, where: str, name: str, recorded, candidates: list) -> None:
+        """`candidates`: the values that the files give by the definitions that a record may follow."""
+        if any(same(recorded, one) for one in candidates):
+            self.count += 1
+        else:
+            self.wrong.append(f"{where}{name}: the record says {show_number(recorded)}, its files give "
+                              f"{' or '.join(dict.fromkeys(map(show_number, candidates)))}")
+
+    def add(self, other: "Account") -> None:
+        self.count += other.count
+        self.wrong += other.wrong
+        for reason, names in other.left.items():
+            self.left.setdefault(reason, []).extend(names)
+
+
+def same(one, other) -> bool:
+    if one is None or other is None:
+        return one is other
+    return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-9)
+
+
+# --- a load's own record -----------------------------------------------------------------------------------------
+
+
+def latency_figures(path: Path) -> dict[str, float]:
+    """connect.p50 ... of every tag of a log, and schedule.lag_*."""
+    found: dict[str, float] = {}
+    for tag, total in hlog.by_tag(hlog.read(path)).items():
+        if not total.count:
+            continue
+        if tag == "lag":
+            found |= {"schedule.lag_p99": total.percentile(99.0), "schedule.lag_max": total.highest}
+            continue
+        found |= {f"{tag}.{name}": total.percentile(percent) for name, percent in PERCENTILES.items()}
+        found |= {f"{tag}.max": total.highest, f"{tag}.mean": total.mean(), f"{tag}.count": total.count}
+    return found
+
+
+def _slope(low, high, connections: int) -> float | None:
+    return None if low is None or high is None or connections <= 0 else (high - low) / connections
+
+
+def memory_figures(path: Path, record: dict) -> dict[str, list]:
+    """What the named readings give; of user memory by each column, for a record is of one of them."""
+    curve = MemoryCurve(path)
+    start, low, full = (curve.reading(record, name) for name in ("start", "low", "full"))
+    if start is None or full is None:
+        return {}
+    found: dict[str, list] = {}
+    connections = (full["connections"] or 0) - (start["connections"] or 0)
+    for kind in ("private", "pss", "rss"):
+        column = f"target_{kind}_bytes"
+        own = "" if kind == "pss" else f"{kind}_"
+        for name, reading in (("start", start), ("full", full)):
+            found.setdefault(f"memory.{name}_bytes", []).append(reading.get(column))
+            found[f"memory.{name}_{kind}_bytes"] = [reading.get(column)]
+        if low is not None:
+            more = (full["connections"] or 0) - (low["connections"] or 0)
+            each = _slope(low.get(column), full.get(column), more)
+            for name in {f"memory.per_connection_{kind}_bytes", f"memory.per_connection_{own}bytes",
+                         "memory.per_connection_bytes"}:
+                found.setdefault(name, []).extend([each, None])  # null where it grew too little to tell
+    found["cpu.per_connection_ns"] = [_slope(start.get("target_cpu_ns"), full.get("target_cpu_ns"), connections)]
+    found["generator.per_client_bytes"] = [_slope(0, full.get("generator_pss_bytes"), connections)]
+    found["generator.cpu_per_client_ns"] = [_slope(start.get("generator_cpu_ns"), full.get("generator_cpu_ns"), connections)]
+    found["kernel.per_connection_bytes"] = [_slope(kernel_bytes(start), kernel_bytes(full), connections), None]
+    if full.get("kernel_page_table_bytes") is not None and start.get("kernel_page_table_bytes") is not None:
+        found["kernel.page_table_growth_bytes"] = [full["kernel_page_table_bytes"] - start["kernel_page_table_bytes"]]
+    sent = (record.get("metrics", {}).get("messages.sent") or {}).get("value")
+    if sent and start.get("target_cpu_ns") is not None and full.get("target_cpu_ns") is not None:
+        found["cpu.per_message_ns"] = [(full["target_cpu_ns"] - start["target_cpu_ns"]) / sent]
+    return found
+
+
+def count_figures(record: dict, latencies: dict) -> dict[str, list]:
+    """What counts say of one another."""
+    def value(name):
+        return (record.get("metrics", {}).get(name) or {}).get("value")
+
+    found: dict[str, list] = {}
+    connected, seconds = value("clients.connected"), value("connect.seconds")
+    if connected is not None and seconds:
+        found["connect.rate"] = [connected / seconds]
+    duration_ns = record.get("config", {}).get("duration_ns")
+    if "delivery.count" in latencies and isinstance(duration_ns, (int, float)) and duration_ns > 0:
+        found["messages.rate"] = [latencies["delivery.count"] * 1e9 / duration_ns]
+    return found
+
+
+def load_account(run: Run, where: str = "") -> Account:
+    account = Account()
+    latency, memory = run.folder / "latency.hlog", run.folder / "memory.csv"
+    figures: dict[str, list] = {}
+    latencies = {}
+    try:
+        if latency.is_file():
+            latencies = latency_figures(latency)
+            figures |= {name: [value] for name, value in latencies.items()}
+        figures |= count_figures(run.data, latencies)
+        if memory.is_file():
+            figures |= memory_figures(memory, run.data)
+    except RecordError as error:
+        account.wrong.append(f"{where}{_short(run, error)}")
+        return account
+    for name, one in run.data.get("metrics", {}).items():
+        group = name.partition(".")[0]
+        if name in figures:
+            account.compare(where, name, one["value"], figures[name])
+        elif group in ("memory", "cpu", "kernel") or name in ("generator.per_client_bytes", "generator.cpu_per_client_ns"):
+            account.leave(OLDER if memory.is_file() and not run.data.get("readings") else ABSENT, where + name)
+        elif name.rpartition(".")[2] in (*PERCENTILES, "max", "mean") and group != "schedule":
+            if latency.is_file():
+                account.wrong.append(f"{where}{name}: the record says {show_number(one['value'])}, latency.hlog has no such samples")
+            else:
+                account.leave(ABSENT, where + name)
+        else:
+            account.leave(COUNTED, where + name)
+    for name, value in latencies.items():
+        if name.endswith(".p50") and name not in run.data.get("metrics", {}) and run.data["status"] != "running":
+            account.wrong.append(f"{where}{name}: latency.hlog gives {show_number(value)}, the record does not have it")
+    return account
+
+
+def broker_account(run: Run, where: str = "") -> Account:
+    """A broker's own record: its pool figures are of the pool `connections`."""
+    account = Account()
+    path = run.folder / "pools.csv"
+    figures: dict = {}
+    if path.is_file():
+        rows = [row for row in read_csv(path, ("pool", "strategy")) if row.get("pool") == "connections"]
+        if rows:
+            last = rows[-1]
+            gets = last.get("gets") or 0
+            figures = {"pool.hit_rate": (last.get("hits") or 0) / gets if gets else 0.0, "pool.expansions": last.get("expansions"),
+                       "pool.longest_expansion_ns": last.get("longest_expansion_ns"), "pool.peak_in_use": last.get("peak_in_use")}
+    for name, one in run.data.get("metrics", {}).items():
+        if name in figures:
+            account.compare(where, name, one["value"], [figures[name]])
+        else:
+            account.leave(ABSENT if name.startswith("pool.") else COUNTED, where + name)
+    return account
+
+
+# --- cells -------------------------------------------------------------------------------------------------------
+
+
+class Replayed:
+    """Takes what a record's Cell takes, and keeps nothing but the metrics."""
+
+    def __init__(self, cell_id: str):
+        self.id = cell_id
+        self.data: dict = {"metrics": {}, "anomalies": []}
+
+    def metric(self, name: str, value, unit: str, better: str = "none", samples=None) -> None:
+        self.data["metrics"][name] = make_metric(value, unit, better, samples)
+
+    def value(self, name: str):
+        return self.data["metrics"].get(name, {}).get("value")
+
+    def anomaly(self, what: str, text: str) -> None:
+        pass
+
+
+def phases_of(cell: dict) -> list[dict]:
+    """As the record has them; of older records by the names of the files and the configuration."""
+    if isinstance(cell.get("phases"), list):
+        return cell["phases"]
+    found = []
+    for number, (name, words) in enumerate(raw_data.phases(cell)):
+        scenario = words.partition(" ")[0]
+        if scenario:
+            found.append({"name": name or scenario, "scenario": scenario, "folder": measures.phase_folder(number, name)})
+    return found
+
+
+def base_of(cell: dict) -> str | None:
+    """The folder, below the run's, that a cell's phases are in."""
+    path = next((path for key, path in cell.get("files", {}).items() if key.startswith(("latency", "memory", "record"))), None)
+    return "/".join(path.split("/")[:-2]) if path and path.count("/") >= 2 else None
+
+
+def pool_files(run: Run, base: str, cell: dict) -> list[Path] | None:
+    """pools.csv of every instance; None when some are not in the record."""
+    brokers = sum(bool(words) and words[0].rpartition("/")[2] == "poolmark-broker" for words in cell.get("commands", []))
+    names = [name for name in run.data.get("files", {}) if name.startswith(f"{base}/broker") and name.endswith("/pools.csv")]
+    if not names:
+        names = [path for key, path in cell.get("files", {}).items() if key == "pools"]
+    there = [run.folder / name for name in names if (run.folder / name).is_file()]
+    return there if there and len(there) >= brokers else [] if not brokers else None
+
+
+def replay(run: Run, cell: dict) -> tuple[dict, str]:
+    """(metrics, why the others are missing) of a suite's cell, by the functions that made them."""
+    made, phases, base = Replayed(cell["id"]), phases_of(cell), base_of(cell)
+    if not phases or base is None:
+        return {}, ABSENT
+    folder, single, missing = run.folder / base, measures.is_single(phases), ""
+    for phase in phases:
+        if (folder / phase["folder"] / "run.json").is_file():
+            needed = ("steps.csv", "memory.csv") if phase["scenario"] == "steps" else ()
+            measures.take_phase(made, folder / phase["folder"], phase, single)
+            missing = missing or (ABSENT if any(not (folder / phase["folder"] / name).is_file() for name in needed) else "")
+        else:
+            missing = ABSENT
+    pools = pool_files(run, base, cell)
+    if pools is None:
+        missing = ABSENT
+    elif pools:
+        measures.take_target(made, folder, phases, pools)
+    return made.data["metrics"], missing
+
+
+def suite_account(run: Run, cell: dict) -> Account:
+    account, where = Account(), f"{cell['id']}: "
+    try:
+        figures, missing = replay(run, cell)
+    except (PoolmarkError, KeyError, TypeError, AttributeError) as error:
+        account.wrong.append(where + _short(run, error))
+        return account
+    older = "phases" not in cell
+    for name, one in cell["metrics"].items():
+        group = name.partition(".")[0]
+        if older and group in ("memory", "kernel", "cpu", "generator", "step"):
+            account.leave(OLDER, where + name)
+        elif name in figures:
+            account.compare(where, name, one["value"], [figures[name]["value"]])
+        elif missing:
+            account.leave(missing, where + name)
+        else:
+            account.wrong.append(f"{where}{name}: the record says {show_number(one['value'])}, its files give no such figure")
+    return account
+
+
+def bench_account(run: Run, cell: dict) -> Account:
+    from poolmark_lib import bench_report
+    from poolmark_lib.bench_results import Series
+    from poolmark_lib.full_speed import Speed
+
+    account, where = Account(), f"{cell['id']}: "
+    rounds = {key: path for key, path in cell.get("files", {}).items() if key.startswith("round_") and key[6:].isdigit()}
+    step_ns = (run.data.get("summary") or {}).get("step_ns")
+    series = Series(None, speed=Speed(float(step_ns) if isinstance(step_ns, (int, float)) else 0.0))
+    try:
+        for key, path in rounds.items():
+            data = bench_report.read_json(run.file(path))
+            series.add(int(key[6:]), bench_report.read(run.folder / path, _as_it_says(data)))
+    except (RecordError, bench_report.NoFigure, KeyError, TypeError, IndexError, AttributeError) as error:
+        if any(not (run.folder / path).exists() for path in rounds.values()):
+            for name in cell["metrics"]:
+                account.leave(ABSENT, where + name)
+        else:
+            account.wrong.append(where + _short(run, error))
+        return account
+    made = Replayed(cell["id"])
+    if rounds:
+        series.write(made)
+    for name, one in cell["metrics"].items():
+        if name in made.data["metrics"]:
+            account.compare(where, name, one["value"], [made.value(name)])
+        elif rounds:
+            account.wrong.append(f"{where}{name}: the record says {show_number(one['value'])}, its files give no such figure")
+        else:
+            account.leave(ABSENT, where + name)
+    return account
+
+
+def _as_it_says(data: dict) -> SimpleNamespace:
+    """A benchmark that is what the file says it is: which one it was to be is the suite's concern, not that of figures."""
+    context, first = data["context"], data["benchmarks"][0]
+    return SimpleNamespace(name=first["name"], program_name=first["name"], contender=SimpleNamespace(
+        allocator=context.get("allocator"), tunables=context.get("glibc_tunables")))
+
+
+def _short(run: Run, error: Exception) -> str:
+    return str(error).replace(f"{run.folder.resolve()}/", "").replace(f"{run.folder}/", "")
+
+
+def inner_accounts(run: Run) -> Account:
+    """The records of broker and generator in the folder of a suite's."""
+    account = Account()
+    for name in run.data.get("files", {}):
+        if not name.endswith("/run.json") or not (run.folder / name).is_file():
+            continue
+        try:
+            inner = load(run.file(name))
+            account.add(of_own_kind(inner, f"{name.removesuffix('run.json')}: "))
+        except PoolmarkError as error:
+            account.wrong.append(_short(run, error))
+    return account
+
+
+def of_own_kind(run: Run, where: str = "") -> Account:
+    if run.data["kind"] == "load":
+        return load_account(run, where)
+    return broker_account(run, where) if run.data["kind"] == "broker" else Account()
+
+
+def again(run: Run) -> Account:
+    """All metrics of a record and of the records inside it."""
+    account = of_own_kind(run)
+    for cell in run.data.get("cells", []):
+        is_bench = "workload" in cell["config"]
+        account.add(bench_account(run, cell) if is_bench else suite_account(run, cell))
+    account.add(inner_accounts(run))
+    return account
