@@ -161,20 +161,28 @@ def load_account(run: Run, where: str = "") -> Account:
 
 
 def broker_account(run: Run, where: str = "") -> Account:
-    """A broker's own record: its pool figures are of the pool `connections`."""
+    """A broker's own record. Pool figures are of all pools, by the suite's rule; older ones are of the pool `connections`."""
     account = Account()
     path = run.folder / "pools.csv"
-    figures: dict = {}
+    figures: dict[str, list] = {}
     if path.is_file():
-        rows = [row for row in read_csv(path, ("pool", "strategy")) if row.get("pool") == "connections"]
-        if rows:
-            last = rows[-1]
-            gets = last.get("gets") or 0
-            figures = {"pool.hit_rate": (last.get("hits") or 0) / gets if gets else 0.0, "pool.expansions": last.get("expansions"),
-                       "pool.longest_expansion_ns": last.get("longest_expansion_ns"), "pool.peak_in_use": last.get("peak_in_use")}
+        made = Replayed(run.id)
+        try:
+            measures.take_pools(made, [path])
+            rows = [row for row in read_csv(path, ("pool", "strategy")) if row.get("pool") == "connections"]
+        except RecordError as error:
+            account.wrong.append(where + _short(run, error))
+            return account
+        figures = {name: [one["value"]] for name, one in made.data["metrics"].items()}
+        last = rows[-1] if rows else {}
+        share = (last.get("hits") or 0) / last["gets"] if last.get("gets") else 0.0
+        for name, value in (("hit_rate", share), ("expansions", last.get("expansions")), ("peak_in_use", last.get("peak_in_use")),
+                            ("longest_expansion_ns", last.get("longest_expansion_ns"))):
+            figures.setdefault(f"pool.{name}", []).append(value)
+        figures["broker.peak_connections"] = [last.get("peak_in_use")]
     for name, one in run.data.get("metrics", {}).items():
         if name in figures:
-            account.compare(where, name, one["value"], [figures[name]])
+            account.compare(where, name, one["value"], figures[name])
         else:
             account.leave(ABSENT if name.startswith("pool.") else COUNTED, where + name)
     return account
