@@ -214,24 +214,33 @@ def load(where) -> Run:
     return Run(path.parent, data)
 
 
-def check_files(run: Run, present: bool = False) -> list[str]:
-    """What does not fit between a run's list of files and its folder; empty when all is as it was at its end.
-    `present`: files that are not there are let pass."""
-    wrong = []
-    listed = run.data.get("files", {})
-    for name, wanted in listed.items():
-        if present and not (run.folder / name).exists():
+def bad_files(run: Run) -> dict[str, str]:
+    """{name: what is wrong} of the listed files that are there and are not as they were when the run ended."""
+    bad = {}
+    for name, wanted in run.data.get("files", {}).items():
+        if not (run.folder / name).exists():
             continue
         try:
             path = run.file(name)
+            size = path.stat().st_size
+            if size != wanted["bytes"]:
+                bad[name] = f"has {size} bytes, the record says {wanted['bytes']}"
+            elif sha256(path) != wanted["sha256"]:
+                bad[name] = "its checksum is not the one in the record"
         except RecordError as error:
-            wrong.append(f"{name}: {error.text}")
-            continue
-        size = path.stat().st_size
-        if size != wanted["bytes"]:
-            wrong.append(f"{name}: has {size} bytes, the record says {wanted['bytes']}")
-        elif sha256(path) != wanted["sha256"]:
-            wrong.append(f"{name}: its checksum is not the one in the record")
+            bad[name] = error.text
+        except OSError as error:
+            bad[name] = f"cannot be read: {error.strerror}"
+    return bad
+
+
+def check_files(run: Run, present: bool = False) -> list[str]:
+    """What does not fit between a run's list of files and its folder; empty when all is as it was at its end.
+    `present`: files that are not there are let pass."""
+    listed = run.data.get("files", {})
+    wrong = [f"{name}: {text}" for name, text in bad_files(run).items()]
+    if not present:
+        wrong += [f"{name}: is named in the record and is not there" for name in listed if not (run.folder / name).exists()]
     for cell in run.data.get("cells", []):
         wrong += [f"{name}: named by cell {cell['id']} and not in the list of files"
                   for name in cell.get("files", {}).values() if name not in listed]

@@ -2,6 +2,9 @@
 """scripts/poolmark report RUN...: one self-contained page (no network, opens from disk), the same in Markdown, and each
 chart's data as CSV beside it. --static DIR writes every chart as SVG, without a browser.
 
+Each record is verified first. What is damaged is named at the top of the page and on the terminal, no chart is drawn from a
+file that is not as recorded, and the exit code is 1.
+
 Nothing of a record gets into a page unescaped: jinja2 escapes the text, and chart data is JSON in which no character can
 end a script.
 """
@@ -14,11 +17,12 @@ from pathlib import Path
 from poolmark_lib import report_text
 from poolmark_lib.errors import PoolmarkError, RecordError, UsageError
 from poolmark_lib.paths import ROOT, for_people
-from poolmark_lib.read_record import load
+from poolmark_lib.read_record import bad_files, load
 from poolmark_lib.report_charts import Chart, charts
 from poolmark_lib.report_data import Source, cells_of
 from poolmark_lib.units import plural
 from poolmark_lib.verdict_out import in_markdown, plain
+from poolmark_lib.verify import SHOWN, complaints
 
 MODULES = ROOT / "third_party" / "node_modules"
 SCRIPTS = ("vega/build/vega.min.js", "vega-lite/build/vega-lite.min.js", "vega-embed/build/vega-embed.min.js")
@@ -82,7 +86,7 @@ def context(source: Source, drawn: list[Chart], out: Path) -> dict:
                     for cell in cells_of(run) if cell.get("commands")]
         runs.append({"title": report_text.title(run), "run": run.data, "summary": report_text.summary(run), "heads": heads, "rows": rows,
                      "facts": report_text.facts(run), "anomalies": report_text.anomalies(run),
-                     "cite": report_text.cite(run), "commands": commands[:RAW_SHOWN]})
+                     "cite": report_text.cite(run), "damage": source.damage[run.id], "commands": commands[:RAW_SHOWN]})
     raw = raw_files(source, out)
     absent = sum(link is None for _, _, link in raw)
     return {"runs": runs, "charts": drawn, "problems": source.problems, "raw": raw[:RAW_SHOWN],
@@ -122,9 +126,20 @@ def write(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
 
 
+def verified(runs: list) -> Source:
+    """The runs with what is damaged in each, and the files that no chart is drawn from."""
+    source = Source(runs)
+    for run in runs:
+        wrong, _ = complaints(run, present=True)
+        more = [f"and {len(wrong) - SHOWN} more; scripts/poolmark verify {run.id} names them"] if len(wrong) > SHOWN else []
+        source.damage[run.id] = wrong[:SHOWN] + more
+        source.bad[run.id] = set(bad_files(run))
+    return source
+
+
 def make(runs: list, out: Path, static: Path | None = None) -> Source:
     """Writes the report of `runs` into `out`; gives the source with the problems it met."""
-    source = Source(runs)
+    source = verified(runs)
     drawn = charts(source)
     values = context(source, drawn, out)
     page = render("report.html", values | {
@@ -149,7 +164,10 @@ def run(args) -> int:
         raise UsageError("a run was named twice")
     out = Path(args.out) if args.out else runs[0].folder / "report"
     source = make(runs, out, Path(args.static) if args.static else None)
+    damage = [(one, text) for one in runs for text in source.damage[one.id]]
+    for one, text in damage:
+        print(f"not as recorded: {one.id}: {plain(text)}")
     for problem in source.problems:
         print(f"left out: {plain(problem)}")
     print(f"{for_people(out)}/report.html ({(out / 'report.html').stat().st_size / 1e6:.2f} MB), report.md, data/")
-    return 0
+    return 1 if damage else 0

@@ -5,7 +5,6 @@ Colours are those of Okabe and Ito, which people who do not see red and green ap
 """
 from dataclasses import dataclass
 
-from poolmark_lib import raw_data
 from poolmark_lib import report_data as data
 
 COLOURS = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#8C6D00", "#777777"]
@@ -97,8 +96,6 @@ def memory_in_time(source) -> Chart:
 
 def percentiles(source, latency: str) -> Chart:
     rows = [row for row in data.latency_percentiles(source) if row["latency"] == latency]
-    several = latency != "connect" and any(len(raw_data.publishing(cell)) > 1 for _, cell, _ in source.first_cells())
-    together = " Messages of all phases of a cell are taken together; the tables tell them apart." if several else ""
     labels = ("datum.value <= 1 ? '0 %' : format(100 * (1 - 1 / datum.value), '.6~g') + ' %'")
     spec = _spec({"type": "line", "point": {"size": 16}}, {
         "x": _field("inverse_share", "quantitative", "percentile (HDR scale)", **_log(domainMin=1),
@@ -107,7 +104,7 @@ def percentiles(source, latency: str) -> Chart:
         "strokeDash": _counted_from()}, rows)
     return Chart(f"{latency}-percentiles", f"{latency.capitalize()} latency, percentiles",
                  "Each step to the right is ten times as rare. Latency counts from the intended time; the dashed line "
-                 f"counts from when the client got around to it.{together}", spec, rows)
+                 "counts from when the client got around to it.", spec, rows)
 
 
 def ccdf(source) -> Chart:

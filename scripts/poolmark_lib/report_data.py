@@ -8,7 +8,8 @@ import csv
 import statistics
 from dataclasses import dataclass, field
 
-from poolmark_lib import hlog
+from poolmark_lib import hlog, raw_data
+from poolmark_lib.curves import USER_COLUMNS
 from poolmark_lib.errors import RecordError
 from poolmark_lib.read_record import Run
 from poolmark_lib.verdict import stem
@@ -25,6 +26,14 @@ class Source:
 
     runs: list[Run]
     problems: list[str] = field(default_factory=list)
+    damage: dict[str, list[str]] = field(default_factory=dict)  # run's id -> what is not as recorded
+    bad: dict[str, set[str]] = field(default_factory=dict)      # run's id -> files that are not
+
+    def open(self, run: Run, path: str):
+        """The path of one of a run's files; RecordError when it is not as recorded."""
+        if path in self.bad.get(run.id, ()):
+            raise RecordError(path, "", "is not as it was when the run ended")
+        return run.file(path)
 
     def cells(self):
         """(run, cell, label) of every cell that measured something; the label tells runs apart when there are several."""
@@ -55,21 +64,27 @@ class Source:
         if path is None:
             return []
         try:
-            with open(run.file(path), newline="", encoding="utf-8", errors="replace") as file:
+            with open(self.open(run, path), newline="", encoding="utf-8", errors="replace") as file:
                 return [row for row in csv.DictReader(file) if None not in row.values()]
         except (RecordError, OSError, csv.Error) as error:
             self.problem(run, error)
             return []
 
-    def intervals(self, run: Run, cell: dict) -> list[hlog.Interval]:
-        """Every latency log of a cell, phases after one another."""
-        found = []
-        for name, path in cell.get("files", {}).items():
-            if name.startswith("latency"):
-                try:
-                    found += hlog.read(run.file(path))
-                except RecordError as error:
-                    self.problem(run, error)
+    def logs(self, run: Run, cell: dict, label: str) -> list[tuple[str, str, list[hlog.Interval]]]:
+        """(latency, label, intervals) of a cell, each as the tables have it: connects of the phase that connects, deliveries
+        and acknowledgements of each phase that publishes, under its name when there are several."""
+        publishing, found = raw_data.publishing(cell) or [""], []
+        phases_of = {"connect": [raw_data.phase_of(cell, "connect.p50")], "delivery": publishing, "ack": publishing}
+        for phase, _ in raw_data.phases(cell):
+            try:
+                intervals = hlog.read(self.open(run, cell["files"][f"latency_{phase}" if phase else "latency"]))
+            except RecordError as error:
+                self.problem(run, error)
+                continue
+            for latency, phases in phases_of.items():
+                ours = [one for one in intervals if one.tag.removesuffix("_uncorrected") == latency and one.histogram.count]
+                if ours and phase in phases:
+                    found.append((latency, f"{label}, {phase}" if len(phases) > 1 else label, ours))
         return found
 
 
@@ -142,12 +157,12 @@ def _parts_of_steps(steps: list[dict]) -> list[tuple[float, dict]]:
 def _parts_when_full(source: Source, run: Run, cell: dict) -> list[tuple[float, dict]]:
     memory = [row for row in source.rows(run, cell, "memory") if number(row.get("connections")) is not None]
     level = [row for row in memory if row.get("phase") not in ("start", "connect", "close")
-             and number(row.get("target_pss_bytes")) is not None]
+             and any(number(row.get(name)) is not None for name in USER_COLUMNS[:2])]
     if not level:
         return []
     full = max(level, key=lambda row: number(row["connections"]))
     owned = _pool_bytes(source.rows(run, cell, "pools"), number(full["at_ns"]))
-    user = number(full["target_pss_bytes"])
+    user = next(value for name in USER_COLUMNS if (value := number(full.get(name))) is not None)
     kernel = sum((number(full.get(name)) or 0) - (number(memory[0].get(name)) or 0)
                  for name in ("kernel_slab_bytes", "kernel_tcp_bytes"))
     parts = {part: owned.get(part, 0) for part in PARTS}
@@ -220,29 +235,27 @@ def latency_percentiles(source: Source) -> list[dict]:
     of samples above each value, for the CCDF."""
     rows = []
     for run, cell, label in source.first_cells():
-        for tag, histogram in hlog.by_tag(source.intervals(run, cell)).items():
-            kind = tag.removesuffix("_uncorrected")
-            if kind not in LATENCIES or not histogram.count:
-                continue
-            for percent in PERCENTILES:
-                share = max(1 - percent / 100, 1 / (2 * histogram.count))
-                if percent < 100 and 1 - percent / 100 < 1 / histogram.count:
-                    continue
-                rows.append({"cell": label, "latency": kind,
-                             "counted_from": "client" if tag.endswith("_uncorrected") else "intended time",
-                             "percentile": percent, "inverse_share": 1 / share, "share_above": share,
-                             "latency_ns": histogram.percentile(percent)})
+        for kind, name, intervals in source.logs(run, cell, label):
+            for tag, histogram in hlog.by_tag(intervals).items():
+                for percent in PERCENTILES:
+                    share = max(1 - percent / 100, 1 / (2 * histogram.count))
+                    if percent < 100 and 1 - percent / 100 < 1 / histogram.count:
+                        continue
+                    rows.append({"cell": name, "latency": kind,
+                                 "counted_from": "client" if tag.endswith("_uncorrected") else "intended time",
+                                 "percentile": percent, "inverse_share": 1 / share, "share_above": share,
+                                 "latency_ns": histogram.percentile(percent)})
     return rows
 
 
 def latency_over_time(source: Source) -> list[dict]:
     rows = []
     for run, cell, label in source.first_cells():
-        intervals = [one for one in source.intervals(run, cell) if one.tag in LATENCIES and one.histogram.count]
-        for one in thin(intervals, 400):
-            for name, percent in (("p50", 50), ("p99", 99), ("max", 100)):
-                rows.append({"cell": label, "latency": one.tag, "time_s": one.start_s, "statistic": name,
-                             "latency_ns": one.histogram.percentile(percent)})
+        for kind, name, intervals in source.logs(run, cell, label):
+            for one in thin([one for one in intervals if one.tag == kind], 400):
+                for statistic, percent in (("p50", 50), ("p99", 99), ("max", 100)):
+                    rows.append({"cell": name, "latency": kind, "time_s": one.start_s, "statistic": statistic,
+                                 "latency_ns": one.histogram.percentile(percent)})
     return rows
 
 

@@ -25,6 +25,7 @@ import pytest
 
 from poolmark_lib.paths import build_dir
 
+ROOT = Path(__file__).resolve().parents[2]
 BUILD = build_dir()
 GUARD_S = 120  # only what hangs meets it
 NOBODY = 65534

@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Readers believe nothing: every figure of a record is computed again from its raw files, by the code that made it, so that
+an edited figure and a damaged file are noticed, and all four readers say the same."""
+import json
+import shutil
+import subprocess
+import sys
+
+import pytest
+from faults import BUILD, ROOT
+
+from poolmark_lib import recompute, report_text, summary
+from poolmark_lib.read_record import load
+from poolmark_lib.units import show
+
+SUITE = """
+title = "readers"
+[config]
+shape = "classic"
+engine = "raw"
+allocator = "glibc"
+strategy = "expand"
+connections = 1000
+[[phase]]
+name = "connect"
+scenario = "connect"
+[[phase]]
+name = "qos0"
+scenario = "publish"
+pairs = 10
+publish-rate = 1000
+warmup = "100ms"
+duration = "300ms"
+qos = 0
+[[phase]]
+name = "qos1"
+scenario = "publish"
+pairs = 10
+publish-rate = 1000
+warmup = "100ms"
+duration = "300ms"
+qos = 1
+[[group]]
+[[group]]
+config = { strategy = "malloc", connections = 300 }
+[[group.phase]]
+name = "steps"
+scenario = "steps"
+steps = "100,300"
+probe = 10
+duration = "300ms"
+settle = "1s"
+"""
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A suite on the real programs: three phases, and one in steps."""
+    folder = tmp_path_factory.mktemp("readers")
+    (folder / "readers.toml").write_text(SUITE, encoding="utf-8")
+    done = poolmark("suite", folder / "readers.toml", "--build", BUILD, "--out", folder / "run")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return load(folder / "run")
+
+
+def poolmark(*words):
+    return subprocess.run([sys.executable, ROOT / "scripts/poolmark", *map(str, words)], capture_output=True, text=True,
+                          timeout=240, check=False)
+
+
+@pytest.fixture
+def copy(run, tmp_path):
+    shutil.copytree(run.folder, tmp_path / "copy")
+    return tmp_path / "copy"
+
+
+def edit(folder, change):
+    path = folder / "run.json"
+    data = json.loads(path.read_text(encoding="utf-8"))
+    change(data)
+    path.write_text(json.dumps(data), encoding="utf-8")
+
+
+def test_all_four_readers_give_the_same_figure_for_every_metric(run):
+    """The generator's record, the suite's, the report, and verify."""
+    account = recompute.again(run)
+    assert account.wrong == []
+    compared = 0
+    for cell in run.data["cells"]:
+        again, missing = recompute.replay(run, cell)
+        assert missing == "" and set(again) == set(cell["metrics"])
+        for name, one in cell["metrics"].items():
+            assert again[name] == one, name
+            assert report_text.middle([cell], name) == (None if one["value"] is None else pytest.approx(one["value"], rel=1e-12))
+        for phase in cell["phases"]:
+            generator = load(run.folder / "cells" / cell["id"] / phase["folder"]).data["metrics"]
+            for name, one in generator.items():
+                group, _, rest = name.partition(".")
+                own = f"{group}_{phase['name']}.{rest}"
+                ours = cell["metrics"].get(own) or (cell["metrics"].get(name) if phase is cell["phases"][0] else None)
+                if ours and name not in ("clients.failed", "clients.dropped"):
+                    assert ours == one, name
+                    compared += 1
+    assert compared > 60
+    rows = dict(zip([row[0] for row in summary.rows({"x": [run.data["cells"][0]]})],
+                    [row[1] for row in summary.rows({"x": [run.data["cells"][0]]})], strict=True))
+    metrics = run.data["cells"][0]["metrics"]
+    assert rows["memory per connection"] == show(metrics["memory.per_connection_bytes"]["value"], "B")
+
+
+def test_the_chart_ends_where_the_table_does(run):
+    from poolmark_lib.report import verified
+    from poolmark_lib.report_data import latency_percentiles
+
+    rows = [row for row in latency_percentiles(verified([run])) if row["counted_from"] == "intended time"]
+    metrics = run.data["cells"][0]["metrics"]
+    for latency, label, prefix in (("connect", "", "connect"), ("delivery", ", qos0", "delivery_qos0"),
+                                   ("delivery", ", qos1", "delivery_qos1")):
+        name = run.data["cells"][0]["id"].rpartition(".")[0] + label
+        found = {row["percentile"]: row["latency_ns"] for row in rows if row["cell"] == name and row["latency"] == latency}
+        assert found[100] == metrics[f"{prefix}.max"]["value"]
+        assert found[50] == metrics[f"{prefix}.p50"]["value"] and found[99] == metrics[f"{prefix}.p99"]["value"]
+
+
+def test_every_metric_that_is_edited_is_noticed(run, copy):
+    """One after the other, in the suite's record and in each that it is made of. What a program only counted is noticed in
+    the suite's record, which is compared with the program's own."""
+    noticed = 0
+    for folder in [copy, *(path.parent for path in copy.glob("cells/*/*/run.json"))]:
+        path = folder / "run.json"
+        whole = path.read_text(encoding="utf-8")
+        data = json.loads(whole)
+        own = recompute.again(load(folder))
+        counted = {name for names in own.left.values() for name in names} if "cells" not in data else set()
+        holders = [(f"{cell['id']}: ", cell["metrics"]) for cell in data.get("cells", [])] or [("", data["metrics"])]
+        for where, metrics in holders:
+            for name, one in metrics.items():
+                if where + name in counted:
+                    continue
+                before = one["value"]
+                one["value"] = 1.0 if before is None else before * 1.01 + 1
+                path.write_text(json.dumps(data), encoding="utf-8")
+                wrong = recompute.again(load(folder)).wrong if folder != copy else recompute.suite_account(
+                    load(folder), next(cell for cell in data["cells"] if where.startswith(cell["id"]))).wrong
+                assert any(text.startswith(where + name) for text in wrong), (folder.name, name)
+                one["value"] = before
+                noticed += 1
+        path.write_text(whole, encoding="utf-8")
+    assert noticed > 300
+
+
+def test_verify_of_an_edited_metric_is_exit_1_and_names_it(copy):
+    edit(copy, lambda data: data["cells"][0]["metrics"]["connect.p99"].update(value=1.0))
+    done = poolmark("verify", copy)
+    assert done.returncode == 1
+    assert "connect.p99: the record says 1, its files give " in done.stdout and "good" not in done.stdout
+
+
+def test_a_cut_log_is_marked_and_nothing_is_drawn_from_it(run, copy, tmp_path):
+    name = run.data["cells"][0]["files"]["latency"]
+    log = copy / name
+    log.write_bytes(log.read_bytes()[:300])
+    done = poolmark("report", copy, "--out", tmp_path / "page")
+    assert done.returncode == 1
+    assert f"not as recorded: {run.id}: {name}: has 300 bytes" in done.stdout
+    for page in ("report.html", "report.md"):
+        text = (tmp_path / "page" / page).read_text(encoding="utf-8")
+        assert "This record is not as it was when its run ended" in text and "has 300 bytes" in text
+    drawn = (tmp_path / "page/data/connect-percentiles.csv").read_text(encoding="utf-8")
+    assert run.data["cells"][0]["id"].rpartition(".")[0] not in drawn
+    assert poolmark("verify", copy).returncode == 1
+
+
+def test_a_log_whose_samples_the_record_does_not_have_is_noticed(run, copy):
+    """Both ways: a tag that is gone, and one that no metric tells of."""
+    log = next(copy.glob("cells/*/load-qos1/latency.hlog"))
+    lines = log.read_text(encoding="utf-8").splitlines(keepends=True)
+    log.write_text("".join(line for line in lines if not line.startswith("Tag=ack,")), encoding="utf-8")
+    assert any("ack.p99" in text and "no such samples" in text for text in recompute.again(load(copy)).wrong)
+    log.write_text("".join(lines), encoding="utf-8")
+    path = log.parent / "run.json"
+    data = json.loads(path.read_text(encoding="utf-8"))
+    data["metrics"] = {name: one for name, one in data["metrics"].items() if not name.startswith("ack.")}
+    path.write_text(json.dumps(data), encoding="utf-8")
+    assert any("ack.p50" in text and "does not have it" in text for text in recompute.again(load(copy)).wrong)
+
+
+def test_an_untouched_record_is_good_and_says_what_was_computed(run):
+    done = poolmark("verify", run.folder)
+    assert done.returncode == 0 and "figures computed again" in done.stdout
+    assert poolmark("report", run.folder, "--out", run.folder.parent / "page").returncode == 0
