@@ -169,6 +169,9 @@ $(B)/tests/test_%: $(B)/tests/test_%.o $(B)/libtests.a $(archives) $(B)/libhdr.a
 failing_heap := test_topics_nomem
 $(failing_heap:%=$(B)/tests/%): private test_flags += $(foreach f,malloc calloc realloc,-Wl$(comma)--wrap=$(f))
 
+# This one stands in for membarrier(2).
+$(B)/tests/test_slab_barrier: private test_flags += -Wl,--wrap=syscall
+
 # Helpers that tests share: everything in tests/ that is not itself a test.
 $(B)/libtests.a: $(patsubst %.c,$(B)/%.o,$(filter-out $(wildcard tests/test_*.c),$(wildcard tests/*.c)))
 	@rm -f $@

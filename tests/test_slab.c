@@ -99,7 +99,8 @@ static void test_one_thread_sets_growth_off_at_exactly_the_trigger(void **state)
     assert_int_equal(events.events[1].to, 2304);
     assert_int_equal(events.events[1].trigger, 1228);
     assert_int_equal(events.events[2].trigger, 1843);
-    assert_int_equal(contract_counts(pool).misses, 3); // the gets that grew it
+    assert_in_range(contract_counts(pool).misses, 1, 2000 - 1024); // the gets that made a piece
+    assert_in_range(contract_counts(pool).owned, 2000, 2100);
     contract_put_many(pool, objects, 2000);
     pool_close(pool);
 }

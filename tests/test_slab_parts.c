@@ -138,7 +138,7 @@ static void test_pages_that_do_not_come_change_nothing(void **state)
 static int64_t grow(struct slab_store *store, int64_t count)
 {
     pthread_mutex_lock(&store->grow_lock);
-    int64_t made = slab_store_grow(store, count, NULL);
+    int64_t made = slab_store_grow(store, count, SLAB_AT_LEISURE);
     pthread_mutex_unlock(&store->grow_lock);
     assert_true(slab_store_is_valid(store));
     return made;
@@ -155,34 +155,30 @@ static int64_t retire(struct slab_store *store, int64_t count)
     return retired;
 }
 
-static void count_pieces(void *context)
+// Does it make a slab as one piece, of which everybody hears at once?
+static bool comes_as_one(struct slab_store *store, enum slab_haste haste)
 {
-    (*(int *)context)++;
-}
-
-static int pieces_of_a_slab(struct slab_store *store, bool hurry)
-{
-    int pieces = 0;
-    const struct slab_hurry each = {.published = count_pieces, .context = &pieces};
+    uint64_t before = store->generation;
     int64_t count = store->geometry.capacity;
     pthread_mutex_lock(&store->grow_lock);
-    assert_int_equal(slab_store_grow(store, count, hurry ? &each : NULL), count);
+    assert_int_equal(slab_store_grow(store, count, haste), count);
     pthread_mutex_unlock(&store->grow_lock);
     assert_true(slab_store_is_valid(store));
-    return pieces;
+    return store->generation == before + 1;
 }
 
-static void test_in_a_hurry_slabs_come_by_pieces_when_huge_pages_were_slow(void **state)
+static void test_slabs_come_by_pieces_when_somebody_waits_or_huge_pages_were_slow(void **state)
 {
     (void)state;
     struct slab_store store;
     assert_int_equal(slab_store_open(&store, 3072, true), 0);
     store.small_until_ns = 0;
-    assert_int_equal(pieces_of_a_slab(&store, true), 1);
+    assert_true(comes_as_one(&store, SLAB_AHEAD));
+    assert_false(comes_as_one(&store, SLAB_NOW));
     store.small_until_ns = INT64_MAX;
-    assert_true(pieces_of_a_slab(&store, true) > 1);
-    assert_int_equal(pieces_of_a_slab(&store, false), 0); // nobody is told
-    assert_int_equal(store.slab_count, 3);
+    assert_false(comes_as_one(&store, SLAB_AHEAD));
+    assert_true(comes_as_one(&store, SLAB_AT_LEISURE)); // nobody waits
+    assert_int_equal(store.slab_count, 4);
     slab_store_close(&store);
 }
 
@@ -333,7 +329,7 @@ int main(void)
         cmocka_unit_test(test_bits_are_found_across_words),
         cmocka_unit_test(test_pages_come_and_go_with_the_objects_that_need_them),
         cmocka_unit_test(test_pages_that_do_not_come_change_nothing),
-        cmocka_unit_test(test_in_a_hurry_slabs_come_by_pieces_when_huge_pages_were_slow),
+        cmocka_unit_test(test_slabs_come_by_pieces_when_somebody_waits_or_huge_pages_were_slow),
         cmocka_unit_test(test_the_fullest_slab_gives_first_and_unused_ones_go_back),
         cmocka_unit_test(test_the_store_knows_its_own),
         cmocka_unit_test(test_magazines_come_by_the_page_and_go_back),

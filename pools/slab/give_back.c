@@ -28,8 +28,10 @@ static void emit_shrink(struct pool *pool, int64_t from, int64_t began_ns, int64
 static int64_t shrink(struct pool *pool, int64_t surplus, int64_t in_use)
 {
     int64_t from = SLAB_LOAD(&pool->store.owned), began_ns = clock_now_ns(), bytes = 0;
-    slab_rows_reclaim(pool);
-    (void)slab_store_retire(&pool->store, surplus, &bytes);
+    (void)slab_rows_reclaim(pool, NULL);
+    slab_depot_drain(pool);
+    if (slab_store_retire(&pool->store, surplus, &bytes) > 0)
+        SLAB_STORE(&pool->target, SLAB_LOAD(&pool->store.owned));
     bytes += slab_depot_shrink(&pool->depot, slab_magazines_wanted(pool));
     slab_set_trigger(pool);
     emit_shrink(pool, from, began_ns, in_use);
@@ -75,7 +77,7 @@ void slab_consider_shrink(struct pool *pool)
 {
     if (pool->has_thread && !SLAB_LOAD(&pool->wanted_shrink) &&
         surplus_of(pool, SLAB_LOAD(&pool->store.taken) - slab_depot_held(&pool->depot)))
-        slab_thread_wake(pool, &pool->wanted_shrink);
+        slab_wake(pool, &pool->wanted_shrink);
 }
 
 int64_t slab_sweep(struct pool *pool)
@@ -102,7 +104,7 @@ int64_t slab_trim(struct pool *pool)
 void slab_memory(struct pool *pool, struct pool_stats *stats)
 {
     int64_t page = (int64_t)pool->store.geometry.page_bytes;
-    int64_t rows = slab_more(pool->rows_ready, thread_slot_ever() + 1);
+    int64_t rows = SLAB_LOAD(&pool->highest_row) + 1;
     int64_t own = (int64_t)offsetof(struct pool, rows) + rows * (int64_t)sizeof(struct slab_row);
     int64_t bytes = (own + page - 1) / page * page + pool->store.resident_pages * page +
                     pool->store.slab_room * (int64_t)sizeof *pool->store.slabs +

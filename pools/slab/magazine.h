@@ -75,6 +75,12 @@ static inline int64_t slab_depot_held(const struct slab_depot *depot)
     return atomic_load_explicit(&depot->full.count, memory_order_relaxed) * depot->capacity;
 }
 
+// Exact: no estimate. Acquire: whoever sees none sees what was done before the last was popped.
+static inline bool slab_depot_has_full(const struct slab_depot *depot)
+{
+    return (uint32_t)atomic_load_explicit(&depot->full.head, memory_order_acquire) != 0;
+}
+
 static inline void **slab_magazine_rounds(const struct slab_depot *depot, uint32_t magazine)
 {
     return depot->rounds + (size_t)(magazine - 1) * depot->capacity;

@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-// Strategy `slab`, as its own files see it. Each layer has a file of its own:
+// Strategy `slab`, as its own files see it. Each layer has a file of its own; calls go downward only:
 //
-//   slab.c            the strategy: get and put out of the own magazine, open, close, statistics
-//   row.c  what the own magazine does not serve; taking rows back from their threads
-//   single.c  one object at a time, for those without a magazine and at the bound
-//   magazine.h  the depot, where threads exchange magazines whole
-//   store.h  the slabs, where objects lie that are in no magazine
-//   pages.h  the memory of the slabs
-//   grow.c  making objects
+//   slab.c       the strategy: get and put out of the own magazine, open, close, statistics
+//   thread.c     growing and giving back in the background
 //   give_back.c  giving memory back
-//   thread.c  both in the background
+//   single.c     one object at a time, for those without a magazine; overflow
+//   grow.c       making objects, by pieces, and what happens when there is none
+//   reclaim.c    taking rows back from their threads
+//   row.c        exchanges between a row and what lies below; what the own magazine does not serve
+//   account.c    who takes part, and how many objects are in use
+//   magazine.h   the depot, where threads exchange magazines whole
+//   store.h      the slabs, where objects lie that are in no magazine
+//   pages.h      the memory of the slabs
 //
 // A row is what one thread works on: its slot's (pools/thread_slot.h). In the common case get and put are a
-// comparison and a move of `top`, with no atomic operation that locks:
+// comparison and a move of `top`, with no atomic operation that locks (pools/pool_inline.h):
 //
 //     bottom <= low <= top <= high <= bottom + capacity
 //     get takes while top > low; put gives while top < high; anything else is row.c's business
@@ -21,50 +23,66 @@
 // noticed: low where objects in use would reach the growth trigger or a new peak; high at the bottom while
 // each get makes a new peak, so that the first put notes how high it was. So peak and trigger are exact with
 // one thread at no cost in the hot path. With several threads they are looked at when a magazine is exchanged
-// or a trap is hit, and may be off by what the others moved since. In `exact` mode, and in rows without a
-// magazine, both traps are closed.
+// or a trap is hit, and may be off by what the others moved since.
 //
-// Anyone may take a row back from its thread, which the bound, trim and giving back need: a thread that sits
-// idle on free objects must not make another be refused. Row lock, traps closed, membarrier(2), wait for
-// `busy` to be 0: whoever was in the hot path has left it, and whoever comes is caught in a trap and waits
-// for the row lock.
+// Row states, written under the row lock:
+//
+//   closed   both traps closed; whoever has the row lock may work in it. Its owner, coming for something,
+//   waits. exposed  its owner may be in the hot path. Anyone may close it: row lock, traps closed,
+//   membarrier(2), wait for
+//            `busy` to be 0: whoever was in the hot path has left it, whoever comes is caught in a trap. When
+//            membarrier fails, the row stays exposed with closed traps, and nobody touches it but its owner,
+//            who closes it by coming for something.
+//
+// Where membarrier does not work, or stops to, rows stay closed: the owner works under the row lock
+// (`fenced`).
+//
+// Where a free object can be: in the store; in the depot; in a row that `holds`, whose bit is set in
+// `holding` before it takes anything; on its way between store and depot, under the store's lock or the grow
+// lock. `moves` counts what comes to lie where a search may already have looked: a row that begins to hold,
+// and rounds that leave a row. A search (grow.c, at the bound) that finds nothing, while `moves` stays the
+// same, proves that at one instant nothing was free; until `moves` changes nothing is, and the next get is
+// refused by comparing two numbers. tests/model/ explores this protocol to its end.
+//
+// Overflow objects lie beside a cache line's start, ours at one: a put needs no more to tell them.
 //
 // Accounting. Each row counts the gets and puts its owner made there, and so no get or put counts anything
-// shared: in use = gets - puts, added up over the rows and over what went past them.
-//
-// Exact mode, bounded pools only: when every object that may be owned is, and none lies in store or depot,
-// rows are taken back and emptied, and from then on each get and put goes through the store one object at a
-// time, until enough is free again and no overflow object is out. So never more than `max` are in use besides
-// overflow, nobody is refused while an object is free, and an overflow object never gets into a magazine.
+// shared: in use = gets - puts, added up over the rows of threads that live, and what those that ended left.
 #ifndef POOLMARK_POOLS_SLAB_POOL_H
 #define POOLMARK_POOLS_SLAB_POOL_H
 
 #include "pools/bell.h"
+#include "pools/pool_inline.h"
 #include "pools/pool_strategy.h"
 #include "pools/slab/magazine.h"
 #include "pools/slab/store.h"
 #include "pools/thread_slot.h"
 
-// Two cache lines: processors fetch neighbouring lines in pairs. `top` to `busy` are what the hot path
-// touches.
 struct slab_row {
-    alignas(128) _Atomic(void **) top; // the owner writes; whoever holds the row lock of a row at rest, too
-    _Atomic(void **) low, high;        // the owner writes; anyone closes them, with the row lock
-    _Atomic int64_t gets, puts;        // that this row served
-    _Atomic int busy;                  // 1: the owner is in the hot path
-    _Atomic int lock;                  // 1: taken; guards all that follows, and moving the row's magazines
-    void **bottom;                     // of the loaded magazine
-    uint32_t loaded, previous;         // magazines; 0 for none
-    bool climbs;                       // each get makes a new peak, see above
-    uint32_t previous_fill;            // its rounds
-    uint32_t batch;                    // objects to take from the store next time: 0, then more each time
+    alignas(POOL_INLINE_ROW_BYTES) struct pool_row hot; // top to busy
+    _Atomic int lock;          // 1: taken; guards all that follows, and moving the row's magazines
+    uint32_t loaded, previous; // magazines; 0 for none
+    void **bottom;             // of the loaded magazine
+    void **low, **high;        // the traps, as they are or would be if it were exposed
+    uint32_t previous_fill;    // its rounds
+    uint32_t batch;            // objects to take from the store next time: 0, then more each time
+    bool exposed;              // see above
+    bool holds;                // its bit in `holding`; without it, it has no rounds
+    bool listed;               // in `live`
+    bool climbs;               // each get makes a new peak, see above
+    uint16_t patience;         // how often it goes without a magazine after it was taken back for others
+    uint16_t without;          // so often still
+    uint16_t exchanges;        // counts them
 };
+_Static_assert(sizeof(struct slab_row) == POOL_INLINE_ROW_BYTES, "rows are found by their number");
 
 // Exact while nobody works, each count right at some instant otherwise.
 struct slab_account {
     int64_t given, put; // objects
-    int64_t in_use;     // overflow among them
+    int64_t in_use;     // overflow among them; never more than there were at one instant of the call
 };
+
+enum { SLAB_MAP_WORDS = THREAD_SLOT_ROWS / 64 };
 
 struct pool {
     struct pool_base base; // pool.c's; written after open, so not for the pool's own thread
@@ -72,14 +90,16 @@ struct pool {
     struct slab_store store;
     struct slab_depot depot;
     size_t object_bytes;
-    bool can_reclaim; // membarrier works here; otherwise a bounded pool is always in exact mode
 
     // Relaxed where nothing else is said: counts, or hints that are checked again under a lock.
-    _Atomic bool exact;                       // goes up and down under the store's lock
-    _Atomic int64_t overflow_out;             // overflow objects in use; goes up under the store's lock
-    _Atomic int64_t peak;                     // most in use
-    _Atomic int64_t recent_peak;              // most in use since giving back was last considered
-    _Atomic int64_t trigger;                  // objects in use that set growth off; INT64_MAX: nothing does
+    _Atomic bool fenced;           // membarrier works: rows may be exposed; falls once, for good
+    _Atomic int64_t barrier_fails; // calls of membarrier that failed
+    _Atomic int64_t overflow_out;  // overflow objects in use
+    _Atomic int64_t peak;          // most in use
+    _Atomic int64_t recent_peak;   // most in use since giving back was last considered
+    _Atomic int64_t trigger;       // objects in use that set growth off; INT64_MAX: nothing does
+    _Atomic int64_t
+        target; // objects to own before the pool expands again; made as they are needed; grow lock
     _Atomic int64_t single_gets, single_puts; // past the rows, overflow among them
     _Atomic int64_t misses, overflow, refused, failed;
     _Atomic int64_t expansions, shrinks, sweeps, longest_expansion_ns;
@@ -87,14 +107,26 @@ struct pool {
     _Atomic int64_t floor;            // objects made by open and preheat: giving back leaves as many
     int64_t reclaimed_ns;             // when rows were last taken back for want of objects; grow lock
     int64_t held_peak, held_until_ns; // what was in use lately, see slab_give_back(); grow lock
-    _Atomic int rows_ready;           // rows faulted in; written under the grow lock
 
-    // The background thread; there when growth_mode is background.
+    // The search at the bound, see above. Default order: rare.
+    alignas(128) _Atomic uint64_t moves;
+    _Atomic uint64_t none_since;              // `moves` when a search found nothing; grow lock
+    _Atomic uint64_t holding[SLAB_MAP_WORDS]; // a bit a row
+
+    // Threads that take part. `live_lock` guards writing; who reads looks at `live_changes`, odd during a
+    // change.
+    pthread_mutex_t live_lock;
+    _Atomic uint32_t live_changes;
+    _Atomic int live_count;
+    _Atomic uint16_t live[THREAD_SLOT_ROWS];
+    _Atomic int64_t gone_gets, gone_puts; // of threads that ended
+    _Atomic int highest_row;              // that anyone ever had: as far as there is memory behind `rows`
+
+    // The background thread; there when growth_mode is background and it could be started.
     bool has_thread;
     pthread_t thread;
     struct bell bell;              // rung when a trigger was reached; knocked when a flag goes up
     _Atomic int64_t wanted_at;     // objects in use when it was rung
-    _Atomic bool wanted_objects;   // somebody found nothing, and waits
     _Atomic bool wanted_shrink;    // much lies free
     _Atomic bool wanted_magazines; // somebody found none
     _Atomic bool stop;
@@ -107,84 +139,89 @@ struct pool {
 #define SLAB_STORE(at, value) atomic_store_explicit(at, value, memory_order_relaxed)
 #define SLAB_ADD(at, value) ((void)atomic_fetch_add_explicit(at, value, memory_order_relaxed))
 
-// The hot path's side of taking a row back. The other side's membarrier stands for the fence that would be
-// due between `busy` and the traps; the compiler is kept from moving one over the other. ThreadSanitizer
-// knows no membarrier: for it, `busy` is a lock.
-#ifdef __SANITIZE_THREAD__
-#define SLAB_BUSY_IS_LOCK 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define SLAB_BUSY_IS_LOCK 1
-#endif
-#endif
+// The same for what stands in the public header, as C and C++ know it.
+#define ROW_LOAD(at) __atomic_load_n(at, __ATOMIC_RELAXED)
+#define ROW_STORE(at, value) __atomic_store_n(at, value, __ATOMIC_RELAXED)
 
-static inline void slab_row_enter(struct slab_row *row)
-{
-#ifdef SLAB_BUSY_IS_LOCK
-    while (atomic_exchange_explicit(&row->busy, 1, memory_order_acquire))
-        ;
-#else
-    SLAB_STORE(&row->busy, 1);
-    atomic_signal_fence(memory_order_seq_cst);
-#endif
-}
-
-// Release: who sees 0 sees what was done in the row.
-static inline void slab_row_leave(struct slab_row *row)
-{
-    atomic_store_explicit(&row->busy, 0, memory_order_release);
-}
-
-// Overflow objects are told from the pool's own by their address alone: ours lie at whole cache lines, they
-// lie beside them. So no put of one ever gets as far as a magazine, whatever the pool is about meanwhile.
-enum { SLAB_LINE_BYTES = 64, SLAB_OVERFLOW_BYTES = 16 }; // past a cache line's start; as aligned as malloc's
+enum {
+    SLAB_OVERFLOW_BYTES = 16
+}; // overflow objects lie so far past a cache line's start; as aligned as malloc's
 
 static inline bool slab_is_overflow(const void *object)
 {
-    return (uintptr_t)object % SLAB_LINE_BYTES != 0;
+    return (uintptr_t)object % POOL_INLINE_LINE_BYTES != 0;
 }
 
-// --- row.c -----------------------------------------------------------------------------------------
+// --- account.c ------------------------------------------------------------------------------------------
 
-void *slab_get_slow(struct pool *pool);
-void slab_put_slow(struct pool *pool, void *object);
-void slab_row_thread_exits(void *pool, int slot);
-
-// Under the grow lock. Takes all rows back, and gives their objects and the depot's to the store.
-void slab_rows_reclaim(struct pool *pool);
-
+int slab_account_open(struct pool *pool) __attribute__((warn_unused_result));
+void slab_account_close(struct pool *pool);
 struct slab_account slab_account(struct pool *pool);
 void slab_note_peak(struct pool *pool, int64_t in_use);
+void slab_row_enlist(struct pool *pool, struct slab_row *row); // its thread takes part; row lock
+void slab_row_strike(struct pool *pool, struct slab_row *row); // it ends; row lock
+
+// Adding up is for the few: with many threads, each `turn` of so many that they come to a bounded number of
+// rows.
+bool slab_worth_adding_up(struct pool *pool, int64_t turn);
+
+// Somebody may look again where nothing was: see `moves`.
+static inline void slab_note_move(struct pool *pool)
+{
+    atomic_fetch_add(&pool->moves, 1);
+}
+
+// Nothing is free, as a search found that nothing has changed since. Never without `max`.
+static inline bool slab_known_empty(struct pool *pool)
+{
+    return atomic_load(&pool->none_since) == atomic_load(&pool->moves);
+}
+
+// --- row.c ----------------------------------------------------------------------------------------------
+
+// NULL: there is nothing, or no magazine. `reached`: objects in use when they reached the trigger, unchanged
+// otherwise.
+void *slab_row_get(struct pool *pool, struct slab_row *row, int64_t *reached);
+bool slab_row_put(struct pool *pool, struct slab_row *row, void *object);
+void slab_row_lock(struct slab_row *row);
+void slab_row_unlock(struct slab_row *row);
+void slab_row_close_traps(struct slab_row *row);
+size_t slab_row_empty(struct pool *pool,
+                      struct slab_row *row); // closed, row lock; returns how many objects came out
 bool slab_rows_are_valid(struct pool *pool); // while nobody works
 
-// --- single.c --------------------------------------------------------------------------------------
+// --- reclaim.c ------------------------------------------------------------------------------------------
 
-// One object past the rows: for threads without a slot, in exact mode, when there is no magazine, and when
-// objects have to be made first.
-void *slab_get_single(struct pool *pool);
-void slab_put_single(struct pool *pool, void *object);
+bool slab_barrier_register(void); // once a process: does membarrier work?
 
-// --- grow.c ----------------------------------------------------------------------------------------
+// Under the grow lock. Takes rows back and gives what they hold to the store: returns how many objects.
+// `moves`: NULL, or where to put the count as it was when all of them were closed and empty: then rows have
+// to be patient, for somebody else was in need.
+int64_t slab_rows_reclaim(struct pool *pool, uint64_t *moves);
+void slab_depot_drain(struct pool *pool); // the depot's objects too
+void slab_row_thread_exits(void *pool, int slot);
+
+// --- grow.c ---------------------------------------------------------------------------------------------
 
 int slab_preheat(struct pool *pool, int64_t count);
-// The trigger was reached: grows here, and returns true, or wakes the thread.
-bool slab_want_growth(struct pool *pool, int64_t in_use);
-void slab_want_magazines(struct pool *pool); // there was none: makes some here, or wakes the thread
+void slab_want_growth(struct pool *pool, int64_t in_use); // the trigger was reached
+void slab_want_magazines(struct pool *pool);  // there was none: makes some here, or wakes the thread
+void slab_consider_growth(struct pool *pool); // after gets: wakes the thread when little lies free
 
 enum slab_room {
     SLAB_ROOM_FOUND,  // something is free after all
     SLAB_ROOM_MADE,   // the pool grew
-    SLAB_ROOM_AT_MAX, // all that may be owned is in use; exact mode is on
+    SLAB_ROOM_AT_MAX, // all that may be owned is in use
     SLAB_ROOM_NO_MEMORY,
 };
 
-// The store and the depot were empty: makes room, or waits until the thread did.
+// The store and the depot were empty: makes room, or waits until somebody else did.
 enum slab_room slab_make_room(struct pool *pool);
 
 // The following under the grow lock.
-enum slab_room slab_make_room_locked(struct pool *pool);
-int64_t slab_expand(struct pool *pool, int64_t trigger); // returns objects made; 0 at max and without memory
-void slab_set_trigger(struct pool *pool);                // after `owned` changed
+bool slab_expand(struct pool *pool, int64_t trigger); // raises the target; false at max
+void slab_top_up(struct pool *pool);                  // the thread: makes what is likely to be needed next
+void slab_set_trigger(struct pool *pool);             // after `target` changed
 int64_t slab_magazines_wanted(struct pool *pool);
 int slab_make_magazines(struct pool *pool); // for what is owned and who is there; -ENOMEM: fewer
 void slab_fill_magazines(struct pool *pool);
@@ -192,7 +229,14 @@ void slab_fill_magazines(struct pool *pool);
 // Lets go of the grow lock, and whoever waits for what its holder was about looks again.
 void slab_grow_unlock(struct pool *pool);
 
-// --- give_back.c -----------------------------------------------------------------------------------
+void slab_wake(struct pool *pool, _Atomic bool *flag); // flag: one of the wanted_ ones; puts it up
+
+// --- single.c -------------------------------------------------------------------------------------------
+
+void *slab_get_slow(struct pool *pool);
+void slab_put_slow(struct pool *pool, void *object);
+
+// --- give_back.c ----------------------------------------------------------------------------------------
 
 // What was in use counts as needed for so long; the thread looks as often.
 #define SLAB_HOLD_NS (INT64_C(200) * 1000 * 1000)
@@ -203,11 +247,10 @@ int64_t slab_sweep(struct pool *pool);
 int64_t slab_trim(struct pool *pool);
 void slab_memory(struct pool *pool, struct pool_stats *stats); // owned, bytes_owned, overhead_bytes
 
-// --- thread.c --------------------------------------------------------------------------------------
+// --- thread.c -------------------------------------------------------------------------------------------
 
-int slab_thread_open(struct pool *pool, struct err *err); // starts it, if there is to be one
+void slab_thread_open(struct pool *pool); // starts it, if there is to be one and one may be had
 void slab_thread_close(struct pool *pool);
-void slab_thread_wake(struct pool *pool, _Atomic bool *flag); // flag: one of the wanted_ ones; puts it up
 
 static inline int64_t slab_more(int64_t a, int64_t b)
 {

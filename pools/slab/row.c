@@ -1,43 +1,82 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a get or put does when the loaded magazine does not serve it. See pools/slab/pool.h.
+// What a get or put does when the loaded magazine does not serve it: exchanges between the row and what lies
+// below it. See pools/slab/pool.h.
 #include "pools/slab/pool.h"
 
-#include <linux/membarrier.h>
 #include <sched.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 enum {
     SPINS_BEFORE_YIELD = 64,
-    BATCH_MIN = 8,      // objects from the store at once, when little is left there
-    ROWS_ADDED_UP = 64, // up to so many rows are added up at each exchange; with more rows, the more seldom
+    BATCH_MIN = 8, // objects from the store at once, when little is left there
 };
 
-// --- row locks ------------------------------------------------------------------------------------------
+// --- locks and states -----------------------------------------------------------------------------------
 
 // Held for an exchange by the owner, or while rows are taken back. Acquire: what the last holder did is seen.
-static void row_lock(struct slab_row *row)
+void slab_row_lock(struct slab_row *row)
 {
     for (int spins = 0; atomic_exchange_explicit(&row->lock, 1, memory_order_acquire); spins++)
         if (spins >= SPINS_BEFORE_YIELD)
             sched_yield();
 }
 
-static void row_unlock(struct slab_row *row)
+void slab_row_unlock(struct slab_row *row)
 {
     atomic_store_explicit(&row->lock, 0, memory_order_release);
 }
 
-static size_t row_fill(struct slab_row *row)
+static size_t row_fill(const struct slab_row *row)
 {
-    return (size_t)(SLAB_LOAD(&row->top) - row->bottom);
+    return (size_t)(ROW_LOAD(&row->hot.top) - row->bottom);
 }
 
-// Both traps closed: the owner's next get or put comes to us.
-static void row_close(struct slab_row *row)
+// The owner's next get or put comes to us.
+void slab_row_close_traps(struct slab_row *row)
 {
-    SLAB_STORE(&row->low, (void **)UINTPTR_MAX);
-    SLAB_STORE(&row->high, (void **)NULL);
+    ROW_STORE(&row->hot.low, (void **)UINTPTR_MAX);
+    ROW_STORE(&row->hot.high, (void **)NULL);
+}
+
+// Where get and put come to us; the hot path knows of it in exposed rows, and comes always in the others.
+static void row_set_traps(struct slab_row *row, void **low, void **high)
+{
+    bool serves = row->holds && row->loaded;
+    row->low = serves ? low : (void **)UINTPTR_MAX;
+    row->high = serves ? high : NULL;
+    slab_row_close_traps(row);
+    if (!row->exposed)
+        return;
+    ROW_STORE(&row->hot.low, low);
+    ROW_STORE(&row->hot.high, high);
+}
+
+static uint64_t bit_of(const struct pool *pool, const struct slab_row *row, _Atomic uint64_t **word)
+{
+    size_t slot = (size_t)(row - pool->rows);
+    *word = (_Atomic uint64_t *)&pool->holding[slot / 64];
+    return UINT64_C(1) << (slot % 64);
+}
+
+// Before the row takes anything: a search that does not see the bit sees that something moved.
+static void row_hold(struct pool *pool, struct slab_row *row)
+{
+    _Atomic uint64_t *word;
+    uint64_t bit = bit_of(pool, row, &word);
+    if (row->holds)
+        return;
+    row->holds = true;
+    atomic_fetch_or(word, bit);
+    slab_note_move(pool);
+}
+
+static void row_hold_no_more(struct pool *pool, struct slab_row *row)
+{
+    _Atomic uint64_t *word;
+    uint64_t bit = bit_of(pool, row, &word);
+    if (!row->holds)
+        return;
+    row->holds = false;
+    atomic_fetch_and(word, ~bit);
 }
 
 static void row_set_loaded(struct pool *pool, struct slab_row *row, uint32_t magazine, size_t fill)
@@ -45,48 +84,10 @@ static void row_set_loaded(struct pool *pool, struct slab_row *row, uint32_t mag
     void **bottom = magazine ? slab_magazine_rounds(&pool->depot, magazine) : NULL;
     row->loaded = magazine;
     row->bottom = bottom;
-    SLAB_STORE(&row->top, magazine ? bottom + fill : NULL);
+    ROW_STORE(&row->hot.top, magazine ? bottom + fill : NULL);
 }
 
-// --- accounting -----------------------------------------------------------------------------------------
-
-// All gets before any put: an object that is got after we looked and put before we look counts as put alone,
-// so that `in_use` is never more than there were, and the peak never higher than it was.
-struct slab_account slab_account(struct pool *pool)
-{
-    struct slab_account account = {.given = SLAB_LOAD(&pool->single_gets)};
-    int highest = thread_slot_ever();
-    for (int slot = 1; slot <= highest; slot++)
-        account.given += SLAB_LOAD(&pool->rows[slot].gets);
-    atomic_thread_fence(memory_order_acquire); // what is read below is read later
-    account.put = SLAB_LOAD(&pool->single_puts);
-    for (int slot = 1; slot <= highest; slot++)
-        account.put += SLAB_LOAD(&pool->rows[slot].puts);
-    account.in_use = account.given > account.put ? account.given - account.put : 0;
-    return account;
-}
-
-static void raise_to(_Atomic int64_t *most, int64_t value)
-{
-    int64_t seen = SLAB_LOAD(most);
-    while (value > seen && !atomic_compare_exchange_weak_explicit(most, &seen, value, memory_order_relaxed,
-                                                                  memory_order_relaxed))
-        ;
-}
-
-void slab_note_peak(struct pool *pool, int64_t in_use)
-{
-    raise_to(&pool->peak, in_use);
-    raise_to(&pool->recent_peak, in_use);
-}
-
-// Adding up many rows at each exchange would cost more than the exchange.
-static bool worth_adding_up(struct slab_row *row)
-{
-    int highest = thread_slot_ever();
-    return highest <= ROWS_ADDED_UP ||
-           (uint64_t)SLAB_LOAD(&row->gets) % (unsigned)(highest / ROWS_ADDED_UP + 1) == 0;
-}
+// --- traps ----------------------------------------------------------------------------------------------
 
 // What the thread made is in no cache here, nor are its pages' addresses; nor is what open made, when more is
 // in use than ever was. So then the get before the magazine's last sends for the next one, and the exchange
@@ -110,13 +111,11 @@ static void fetch_next_magazine(struct pool *pool, const struct slab_row *row)
 static int64_t row_arm(struct pool *pool, struct slab_row *row)
 {
     row->climbs = false;
-    if (!row->loaded || SLAB_LOAD(&pool->exact)) {
-        row_close(row);
-        return 0;
-    }
-    void **low = row->bottom, **high = row->bottom + pool->depot.capacity, **top = SLAB_LOAD(&row->top);
+    // Whoever lets `fenced` fall meanwhile finds the row exposed, and leaves it alone.
+    row->exposed = row->holds && row->loaded && SLAB_LOAD(&pool->fenced);
+    void **low = row->bottom, **high = row->bottom + pool->depot.capacity, **top = ROW_LOAD(&row->hot.top);
     int64_t reached = 0;
-    if (worth_adding_up(row)) {
+    if (slab_worth_adding_up(pool, row->exchanges++)) {
         int64_t in_use = slab_account(pool).in_use;
         slab_note_peak(pool, in_use);
         int64_t to_peak = SLAB_LOAD(&pool->peak) - in_use, to_trigger = SLAB_LOAD(&pool->trigger) - in_use;
@@ -132,8 +131,7 @@ static int64_t row_arm(struct pool *pool, struct slab_row *row)
     }
     if (low == row->bottom && top - low > 1 && next_is_far(pool, row))
         low++; // the last but one: see fetch_next_magazine()
-    SLAB_STORE(&row->low, low);
-    SLAB_STORE(&row->high, high);
+    row_set_traps(row, low, high);
     return reached;
 }
 
@@ -148,18 +146,27 @@ static void swap_magazines(struct pool *pool, struct slab_row *row)
 }
 
 // A thread that starts takes little, and the more the longer it goes on, so that threads that come and go do
-// not leave the others without.
+// not leave the others without; and where no more may be made, what is left is shared.
+static size_t batch_of(struct pool *pool, struct slab_row *row)
+{
+    row->batch = row->batch ? row->batch * 2 : BATCH_MIN;
+    if (row->batch > pool->depot.capacity)
+        row->batch = pool->depot.capacity;
+    int64_t owned = SLAB_LOAD(&pool->store.owned);
+    if (!pool->config.max || owned < pool->config.max)
+        return row->batch;
+    int64_t share = (owned - SLAB_LOAD(&pool->store.taken)) / (2 * SLAB_LOAD(&pool->live_count)) + 1;
+    return (size_t)slab_less(row->batch, share);
+}
+
 static void load_from_store(struct pool *pool, struct slab_row *row)
 {
     if (!row->loaded)
         row_set_loaded(pool, row, slab_depot_pop(&pool->depot, &pool->depot.empty), 0);
     if (!row->loaded)
         return;
-    row->batch = row->batch ? row->batch * 2 : BATCH_MIN;
-    if (row->batch > pool->depot.capacity)
-        row->batch = pool->depot.capacity;
     void **rounds = slab_magazine_rounds(&pool->depot, row->loaded);
-    row_set_loaded(pool, row, row->loaded, slab_store_take(&pool->store, rounds, row->batch));
+    row_set_loaded(pool, row, row->loaded, slab_store_take(&pool->store, rounds, batch_of(pool, row)));
 }
 
 static void load_from_depot(struct pool *pool, struct slab_row *row)
@@ -181,6 +188,7 @@ static void row_load(struct pool *pool, struct slab_row *row)
         swap_magazines(pool, row);
         return;
     }
+    row_hold(pool, row);
     bool starts = row->batch < pool->depot.capacity;
     if (starts)
         load_from_store(pool, row);
@@ -188,6 +196,10 @@ static void row_load(struct pool *pool, struct slab_row *row)
         load_from_depot(pool, row);
     if (row_fill(row) == 0 && !starts)
         load_from_store(pool, row);
+    if (row_fill(row) == 0)
+        row_hold_no_more(pool, row);
+    else
+        row->patience /= 2;
 }
 
 // There is no loaded magazine, or no room in it: gets one with room. It may find none.
@@ -203,10 +215,14 @@ static void row_unload(struct pool *pool, struct slab_row *row)
         // The depot has no room for another full one: the objects go home, and the magazine stays.
         slab_store_give(&pool->store, row->bottom, capacity);
         row_set_loaded(pool, row, row->loaded, 0);
+        slab_note_move(pool);
         return;
     }
-    if (row->previous)
+    if (row->previous) {
         slab_depot_push(&pool->depot, &pool->depot.full, row->previous);
+        slab_note_move(pool);
+        row->patience /= 2;
+    }
     row->previous = row->loaded;
     row->previous_fill = row->loaded ? capacity : 0;
     row_set_loaded(pool, row, empty, 0);
@@ -214,152 +230,157 @@ static void row_unload(struct pool *pool, struct slab_row *row)
 
 // --- the slow halves ------------------------------------------------------------------------------------
 
-static void *row_get(struct pool *pool, struct slab_row *row)
+// The owner is here, and so not in the hot path: the row is closed. What was out of reach is not any more.
+static void row_begin(struct pool *pool, struct slab_row *row)
+{
+    slab_row_lock(row);
+    if (!row->listed)
+        slab_row_enlist(pool, row);
+    if (row->exposed && !SLAB_LOAD(&pool->fenced))
+        slab_note_move(pool);
+    row->exposed = false;
+}
+
+// It was taken back because others were in need: for a while it does without a magazine, the longer the more
+// often that happened, so that who is in need and who works there do not disturb each other at each object.
+static bool row_goes_without(struct slab_row *row)
+{
+    if (row->without == 0 || row->holds)
+        return false;
+    row->without--;
+    return true;
+}
+
+static void *pop(struct slab_row *row)
+{
+    void **top = ROW_LOAD(&row->hot.top) - 1;
+    ROW_STORE(&row->hot.top, top);
+    ROW_STORE(&row->hot.gets, ROW_LOAD(&row->hot.gets) + 1);
+    return *top;
+}
+
+static void push(struct slab_row *row, void *object)
+{
+    void **top = ROW_LOAD(&row->hot.top);
+    *top = object;
+    ROW_STORE(&row->hot.top, top + 1);
+    ROW_STORE(&row->hot.puts, ROW_LOAD(&row->hot.puts) + 1);
+}
+
+void *slab_row_get(struct pool *pool, struct slab_row *row, int64_t *reached)
 {
     void *object = NULL;
-    row_lock(row);
-    bool exact = SLAB_LOAD(&pool->exact);
-    if (!exact && row_fill(row) == 0)
+    row_begin(pool, row);
+    if (ROW_LOAD(&row->hot.top) > row->low &&
+        !SLAB_LOAD(&pool->fenced)) { // what would have been the hot path
+        object = pop(row);
+        slab_row_unlock(row);
+        return object;
+    }
+    bool without = row_goes_without(row);
+    if (!without && row_fill(row) == 0)
         row_load(pool, row);
-    if (!exact && row_fill(row) > 0) {
-        void **top = SLAB_LOAD(&row->top) - 1;
-        object = *top;
-        SLAB_STORE(&row->top, top);
-        SLAB_STORE(&row->gets, SLAB_LOAD(&row->gets) + 1);
-        if (top == row->bottom + 1 && next_is_far(pool, row))
+    if (row_fill(row) > 0) {
+        object = pop(row);
+        if (row_fill(row) == 1 && next_is_far(pool, row))
             fetch_next_magazine(pool, row);
     }
-    bool lacks_magazine = !row->loaded && !exact;
-    int64_t reached = row_arm(pool, row);
-    row_unlock(row);
-    if (reached && object && slab_want_growth(pool, reached))
-        SLAB_ADD(&pool->misses, 1);
+    bool lacks_magazine = !row->loaded && !without;
+    *reached = row_arm(pool, row);
+    slab_row_unlock(row);
     if (lacks_magazine)
         slab_want_magazines(pool);
     return object;
 }
 
-static bool row_put(struct pool *pool, struct slab_row *row, void *object)
+bool slab_row_put(struct pool *pool, struct slab_row *row, void *object)
 {
-    bool done = false;
-    row_lock(row);
-    bool exact = SLAB_LOAD(&pool->exact);
+    row_begin(pool, row);
+    if (ROW_LOAD(&row->hot.top) < row->high && !SLAB_LOAD(&pool->fenced)) {
+        push(row, object);
+        slab_row_unlock(row);
+        return true;
+    }
+    bool without = row_goes_without(row), done = false;
     if (row->climbs)
         slab_note_peak(pool, slab_account(pool).in_use);
-    if (!exact && (!row->loaded || row_fill(row) == pool->depot.capacity))
+    if (!without && (!row->loaded || row_fill(row) == pool->depot.capacity))
         row_unload(pool, row);
-    if (!exact && row->loaded) {
-        void **top = SLAB_LOAD(&row->top);
-        *top = object;
-        SLAB_STORE(&row->top, top + 1);
-        SLAB_STORE(&row->puts, SLAB_LOAD(&row->puts) + 1);
+    if (!without && row->loaded) {
+        row_hold(pool, row);
+        push(row, object);
         done = true;
     }
-    bool lacks_magazine = !row->loaded && !exact;
+    bool lacks_magazine = !row->loaded && !without;
     (void)row_arm(pool, row);
-    row_unlock(row);
+    slab_row_unlock(row);
     if (lacks_magazine)
         slab_want_magazines(pool);
     return done;
 }
 
-void *slab_get_slow(struct pool *pool)
-{
-    int slot = thread_slot();
-    void *object = slot ? row_get(pool, &pool->rows[slot]) : NULL;
-    return object ? object : slab_get_single(pool);
-}
+// --- emptying -------------------------------------------------------------------------------------------
 
-void slab_put_slow(struct pool *pool, void *object)
-{
-    int slot = thread_slot();
-    if (slab_is_overflow(object) || !slot || !row_put(pool, &pool->rows[slot], object))
-        slab_put_single(pool, object);
-    slab_consider_shrink(pool);
-}
-
-// --- taking rows back -----------------------------------------------------------------------------------
-
-static void magazine_empty(struct pool *pool, uint32_t magazine, size_t fill)
+static size_t magazine_empty(struct pool *pool, uint32_t magazine, size_t fill)
 {
     if (!magazine)
-        return;
+        return 0;
     if (fill)
         slab_store_give(&pool->store, slab_magazine_rounds(&pool->depot, magazine), fill);
     slab_depot_push(&pool->depot, &pool->depot.empty, magazine);
+    return fill;
 }
 
-// The row lock is held, and the owner is not in the hot path.
-static void row_empty(struct pool *pool, struct slab_row *row)
+size_t slab_row_empty(struct pool *pool, struct slab_row *row)
 {
-    magazine_empty(pool, row->loaded, row_fill(row));
-    magazine_empty(pool, row->previous, row->previous_fill);
+    size_t count = magazine_empty(pool, row->loaded, row_fill(row));
+    count += magazine_empty(pool, row->previous, row->previous_fill);
     row->previous = row->previous_fill = row->batch = 0;
     row->climbs = false;
     row_set_loaded(pool, row, 0, 0);
-    row_close(row);
+    if (count)
+        slab_note_move(pool);
+    row_hold_no_more(pool, row);
+    row_set_traps(row, NULL, NULL);
+    return count;
 }
 
-void slab_row_thread_exits(void *context, int slot)
+// Every round is one of ours: no overflow object ever gets here.
+static bool magazine_is_valid(const struct pool *pool, uint32_t magazine, size_t fill)
 {
-    struct pool *pool = context;
-    struct slab_row *row = &pool->rows[slot];
-    row_lock(row);
-    row_empty(pool, row);
-    row_unlock(row);
+    void **rounds = slab_magazine_rounds(&pool->depot, magazine);
+    if (fill > pool->depot.capacity)
+        return false;
+    for (size_t i = 0; i < fill; i++)
+        if (!slab_store_owns_locked(&pool->store, rounds[i]))
+            return false;
+    return true;
 }
 
-// Every thread of the process has passed a full barrier when it returns.
-static void barrier_everywhere(void)
+static bool row_is_valid(const struct pool *pool, const struct slab_row *row)
 {
-    (void)syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
-}
-
-static void wait_until_left(struct slab_row *row)
-{
-#ifdef SLAB_BUSY_IS_LOCK
-    slab_row_enter(row);
-    slab_row_leave(row);
-#else
-    // Acquire pairs with slab_row_leave(). The owner has a few instructions to go, unless it was preempted.
-    for (int spins = 0; atomic_load_explicit(&row->busy, memory_order_acquire); spins++)
-        if (spins >= SPINS_BEFORE_YIELD)
-            sched_yield();
-#endif
-}
-
-void slab_rows_reclaim(struct pool *pool)
-{
-    // A thread that took its slot after this barrier sees what the caller wrote before (`exact`); one that
-    // took it earlier is counted in thread_slot_ever().
-    barrier_everywhere();
-    int highest = pool->can_reclaim ? thread_slot_ever() : 0;
-    for (int slot = 1; slot <= highest; slot++) {
-        row_lock(&pool->rows[slot]);
-        row_close(&pool->rows[slot]);
-    }
-    barrier_everywhere();
-    for (int slot = 1; slot <= highest; slot++) {
-        wait_until_left(&pool->rows[slot]);
-        row_empty(pool, &pool->rows[slot]);
-        row_unlock(&pool->rows[slot]);
-    }
-    uint32_t magazine;
-    while ((magazine = slab_depot_pop(&pool->depot, &pool->depot.full)))
-        magazine_empty(pool, magazine, pool->depot.capacity);
+    _Atomic uint64_t *word;
+    uint64_t bit = bit_of(pool, row, &word);
+    if (ROW_LOAD(&row->hot.busy) || SLAB_LOAD(&row->lock) || ((*word & bit) != 0) != row->holds)
+        return false;
+    if (!row->holds && (row_fill(row) || row->previous_fill))
+        return false;
+    if (row->exposed && !row->holds)
+        return false;
+    if (row->loaded && row->loaded == row->previous)
+        return false;
+    if (row->loaded ? !magazine_is_valid(pool, row->loaded, row_fill(row)) : ROW_LOAD(&row->hot.top) != NULL)
+        return false;
+    return row->previous ? magazine_is_valid(pool, row->previous, row->previous_fill)
+                         : row->previous_fill == 0;
 }
 
 bool slab_rows_are_valid(struct pool *pool)
 {
-    uint32_t capacity = pool->depot.capacity;
-    for (int slot = 0; slot <= thread_slot_ever(); slot++) {
-        struct slab_row *row = &pool->rows[slot];
-        if (SLAB_LOAD(&row->busy) || SLAB_LOAD(&row->lock) || row->previous_fill > capacity)
-            return false;
-        if (row->loaded ? row_fill(row) > capacity : SLAB_LOAD(&row->top) != NULL)
-            return false;
-        if (row->loaded && row->loaded == row->previous)
-            return false;
-    }
-    return true;
+    bool valid = true;
+    pthread_mutex_lock(&pool->store.lock);
+    for (int slot = 0; slot <= SLAB_LOAD(&pool->highest_row) && valid; slot++)
+        valid = row_is_valid(pool, &pool->rows[slot]);
+    pthread_mutex_unlock(&pool->store.lock);
+    return valid;
 }

@@ -1,52 +1,45 @@
 // SPDX-License-Identifier: Apache-2.0
-// Gets and puts past the rows, one object at a time, and what happens when there is none. See
-// pools/slab/pool.h.
+// Gets and puts that the hot path does not serve: out of the row if that has something, else past the rows,
+// one object at a time; overflow. See pools/slab/pool.h.
 #include "pools/slab/pool.h"
 
 #include "base/clock.h"
 #include "pools/poison.h"
 
-#include <sched.h>
-
+// Under the store's lock throughout, so that a search does not miss what is on its way from depot to store.
 static void *take(struct pool *pool)
 {
     void *object = NULL;
-    if (slab_store_take(&pool->store, &object, 1) == 1)
-        return object;
-    uint32_t magazine = slab_depot_pop(&pool->depot, &pool->depot.full);
-    if (magazine) {
-        void **rounds = slab_magazine_rounds(&pool->depot, magazine);
-        object = rounds[pool->depot.capacity - 1];
-        slab_store_give(&pool->store, rounds, pool->depot.capacity - 1);
-        slab_depot_push(&pool->depot, &pool->depot.empty, magazine);
+    struct slab_depot *depot = &pool->depot;
+    pthread_mutex_lock(&pool->store.lock);
+    if (slab_store_take_locked(&pool->store, &object, 1) == 0) {
+        uint32_t magazine = slab_depot_pop(depot, &depot->full);
+        if (magazine) {
+            void **rounds = slab_magazine_rounds(depot, magazine);
+            object = rounds[depot->capacity - 1];
+            slab_store_give_locked(&pool->store, rounds, depot->capacity - 1);
+            slab_depot_push(depot, &depot->empty, magazine);
+        }
     }
+    pthread_mutex_unlock(&pool->store.lock);
     return object;
 }
 
-// Counts a get; true when the pool grew because of it.
-static bool note_get(struct pool *pool)
+// Counts a get past the rows, and looks whether it reaches anything.
+static void note_get(struct pool *pool)
 {
-    SLAB_ADD(&pool->single_gets, 1);
+    int64_t turn = atomic_fetch_add_explicit(&pool->single_gets, 1, memory_order_relaxed);
+    if (!slab_worth_adding_up(pool, turn))
+        return;
     int64_t in_use = slab_account(pool).in_use;
     slab_note_peak(pool, in_use);
-    return in_use >= SLAB_LOAD(&pool->trigger) && slab_want_growth(pool, in_use);
-}
-
-// An overflow object may be made only in exact mode, which lasts while one is out. It is counted before it
-// exists, under the lock that ending exact mode takes.
-static bool overflow_begin(struct pool *pool)
-{
-    pthread_mutex_lock(&pool->store.lock);
-    bool exact = SLAB_LOAD(&pool->exact);
-    if (exact)
-        SLAB_ADD(&pool->overflow_out, 1);
-    pthread_mutex_unlock(&pool->store.lock);
-    return exact;
+    if (in_use >= SLAB_LOAD(&pool->trigger))
+        slab_want_growth(pool, in_use);
 }
 
 static void emit_refusal(struct pool *pool)
 {
-    if (atomic_exchange_explicit(&pool->refusing, true, memory_order_relaxed))
+    if (SLAB_LOAD(&pool->refusing) || atomic_exchange_explicit(&pool->refusing, true, memory_order_relaxed))
         return;
     int64_t owned = SLAB_LOAD(&pool->store.owned);
     struct pool_event event = {
@@ -54,90 +47,92 @@ static void emit_refusal(struct pool *pool)
     pool_emit(&pool->config, &event);
 }
 
-// Past `max`. `*again`: exact mode ended just now, so something is free.
-static void *get_past_max(struct pool *pool, bool *again)
+static void *get_past_max(struct pool *pool)
 {
-    *again = false;
     if (pool->config.overflow == POOL_OVERFLOW_REFUSE) {
         SLAB_ADD(&pool->refused, 1);
         emit_refusal(pool);
         return NULL;
     }
-    if (!overflow_begin(pool)) {
-        *again = true;
-        return NULL;
-    }
-    char *block = pool_memory_alloc_aligned(SLAB_LINE_BYTES, SLAB_OVERFLOW_BYTES + pool->object_bytes);
+    char *block = pool_memory_alloc_aligned(POOL_INLINE_LINE_BYTES, SLAB_OVERFLOW_BYTES + pool->object_bytes);
     if (!block) {
         SLAB_ADD(&pool->failed, 1);
-        SLAB_ADD(&pool->overflow_out, -1);
         return NULL;
     }
-    (void)note_get(pool); // at max it does not grow
+    SLAB_ADD(&pool->overflow_out, 1);
+    note_get(pool); // at max it does not grow
     SLAB_ADD(&pool->overflow, 1);
     return block + SLAB_OVERFLOW_BYTES;
 }
 
-void *slab_get_single(struct pool *pool)
+static void *get_single(struct pool *pool)
 {
     bool missed = false;
     for (;;) {
         void *object = take(pool);
         if (object) {
-            if (note_get(pool) || missed)
+            note_get(pool);
+            if (missed)
                 SLAB_ADD(&pool->misses, 1);
             return object;
         }
-        bool again = true;
         switch (slab_make_room(pool)) {
-        case SLAB_ROOM_FOUND:
-            sched_yield(); // somebody has in hand what we look for
+        case SLAB_ROOM_FOUND: // or it was in somebody's hand: look again
             break;
         case SLAB_ROOM_MADE:
             missed = true;
             break;
         case SLAB_ROOM_AT_MAX:
-            object = get_past_max(pool, &again);
-            break;
+            return get_past_max(pool);
         case SLAB_ROOM_NO_MEMORY:
             SLAB_ADD(&pool->failed, 1);
             return NULL;
         }
-        if (!again)
-            return object;
     }
 }
 
-// Back to magazines when a quarter is free again and no overflow object is out.
-static void leave_exact(struct pool *pool)
+void *slab_get_slow(struct pool *pool)
 {
-    pthread_mutex_lock(&pool->store.lock);
-    int64_t owned = SLAB_LOAD(&pool->store.owned), free = owned - SLAB_LOAD(&pool->store.taken);
-    // Relaxed: who reads false late goes one object at a time once more, which is always right.
-    if (pool->can_reclaim && SLAB_LOAD(&pool->overflow_out) == 0 && free * 4 > owned)
-        SLAB_STORE(&pool->exact, false);
-    pthread_mutex_unlock(&pool->store.lock);
+    if (slab_known_empty(pool))
+        return get_past_max(pool);
+    int slot = thread_slot();
+    int64_t reached = 0;
+    void *object = slot ? slab_row_get(pool, &pool->rows[slot], &reached) : NULL;
+    if (!object)
+        return get_single(pool);
+    if (reached)
+        slab_want_growth(pool, reached);
+    slab_consider_growth(pool);
+    return object;
 }
 
-static bool put_overflow(struct pool *pool, void *object)
+static void put_overflow(struct pool *pool, void *object)
 {
-    if (!slab_is_overflow(object))
-        return false;
-    unpoison((char *)object - SLAB_OVERFLOW_BYTES, SLAB_OVERFLOW_BYTES + pool->object_bytes);
-    pool_memory_free((char *)object - SLAB_OVERFLOW_BYTES);
+    char *block = (char *)object - SLAB_OVERFLOW_BYTES;
+    unpoison(block, SLAB_OVERFLOW_BYTES + pool->object_bytes);
+    pool_memory_free(block);
     SLAB_ADD(&pool->single_puts, 1);
     SLAB_ADD(&pool->overflow_out, -1);
-    return true;
 }
 
-void slab_put_single(struct pool *pool, void *object)
+static void put_single(struct pool *pool, void *object)
 {
-    if (!put_overflow(pool, object)) {
-        // Counted first: once it is given, somebody else may have got it, and been counted.
-        SLAB_ADD(&pool->single_puts, 1);
-        slab_store_give(&pool->store, &object, 1);
+    // Counted first: once it is given, somebody else may have got it, and been counted.
+    SLAB_ADD(&pool->single_puts, 1);
+    slab_store_give(&pool->store, &object, 1);
+    slab_note_move(pool);
+}
+
+void slab_put_slow(struct pool *pool, void *object)
+{
+    if (SLAB_LOAD(&pool->refusing))
+        SLAB_STORE(&pool->refusing, false);
+    if (slab_is_overflow(object)) {
+        put_overflow(pool, object);
+        return;
     }
-    SLAB_STORE(&pool->refusing, false);
-    if (SLAB_LOAD(&pool->exact))
-        leave_exact(pool);
+    int slot = thread_slot();
+    if (!slot || !slab_row_put(pool, &pool->rows[slot], object))
+        put_single(pool, object);
+    slab_consider_shrink(pool);
 }

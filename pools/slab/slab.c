@@ -6,51 +6,18 @@
 #include "pools/poison.h"
 
 #include <errno.h>
-#include <linux/membarrier.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
-// A thread without a slot has the row of nobody, whose traps are always closed.
-static inline struct slab_row *own_row(struct pool *pool)
+// A thread without a slot has the row of nobody, which serves nothing.
+static inline struct pool_row *own_row(struct pool *pool)
 {
-    return &pool->rows[(unsigned)thread_slot_cached];
-}
-
-static inline void *row_take(struct pool *pool)
-{
-    struct slab_row *row = own_row(pool);
-    slab_row_enter(row);
-    void **top = SLAB_LOAD(&row->top);
-    if (__builtin_expect(top <= SLAB_LOAD(&row->low), 0)) {
-        slab_row_leave(row);
-        return slab_get_slow(pool);
-    }
-    SLAB_STORE(&row->gets, SLAB_LOAD(&row->gets) + 1);
-    SLAB_STORE(&row->top, top - 1);
-    void *object = top[-1];
-    slab_row_leave(row);
-    return object;
-}
-
-static inline void row_give(struct pool *pool, void *object)
-{
-    struct slab_row *row = own_row(pool);
-    slab_row_enter(row);
-    void **top = SLAB_LOAD(&row->top);
-    if (__builtin_expect((top >= SLAB_LOAD(&row->high)) | slab_is_overflow(object), 0)) {
-        slab_row_leave(row);
-        slab_put_slow(pool, object);
-        return;
-    }
-    *top = object;
-    SLAB_STORE(&row->puts, SLAB_LOAD(&row->puts) + 1);
-    SLAB_STORE(&row->top, top + 1);
-    slab_row_leave(row);
+    return &pool->rows[(unsigned)thread_slot_cached].hot;
 }
 
 static void *slab_get(struct pool *pool)
 {
-    void *object = row_take(pool);
+    void *object = pool_row_take(own_row(pool));
+    if (__builtin_expect(!object, 0))
+        object = slab_get_slow(pool);
     if (object)
         unpoison_got(pool, object, pool->object_bytes); // nothing in plain builds
     return object;
@@ -59,14 +26,8 @@ static void *slab_get(struct pool *pool)
 static void slab_put(struct pool *pool, void *object)
 {
     poison_put(pool, object, pool->object_bytes); // nothing in plain builds
-    row_give(pool, object);
-}
-
-// In a process with threads the first call waits for all processors, some 10 ms, once a process: here, and
-// not in the get that first takes rows back.
-static bool membarrier_works(void)
-{
-    return syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;
+    if (__builtin_expect(!pool_row_give(own_row(pool), object), 0))
+        slab_put_slow(pool, object);
 }
 
 static void slab_close(struct pool *pool)
@@ -76,19 +37,24 @@ static void slab_close(struct pool *pool)
     poison_pool_close(pool);
     slab_depot_close(&pool->depot);
     slab_store_close(&pool->store);
+    slab_account_close(pool);
     pool_memory_unmap(pool, sizeof *pool);
 }
 
 static int slab_open(struct pool **opened, const struct pool_config *config, struct err *err)
 {
+    (void)err; // pool.c's words for -ENOMEM say it all
     struct pool *pool = pool_memory_map(sizeof *pool, alignof(struct pool));
     if (!pool)
         return -ENOMEM;
     pool->config = *config;
     pool->object_bytes = config->object_bytes;
-    pool->can_reclaim = membarrier_works();
-    SLAB_STORE(&pool->exact, config->max && !pool->can_reclaim);
-    int code = slab_store_open(&pool->store, config->object_bytes, config->touch);
+    SLAB_STORE(&pool->fenced, slab_barrier_register());
+    SLAB_STORE(&pool->none_since, UINT64_MAX);
+    int code = slab_account_open(pool);
+    if (code < 0)
+        goto fail_account;
+    code = slab_store_open(&pool->store, config->object_bytes, config->touch);
     if (code < 0)
         goto fail_store;
     code = slab_depot_open(&pool->depot, slab_magazine_capacity(pool->store.geometry.stride), config->max);
@@ -97,9 +63,7 @@ static int slab_open(struct pool **opened, const struct pool_config *config, str
     code = slab_preheat(pool, config->initial);
     if (code < 0)
         goto fail_preheat;
-    code = slab_thread_open(pool, err);
-    if (code < 0)
-        goto fail_preheat;
+    slab_thread_open(pool);
     pool->watch.on_exit = slab_row_thread_exits;
     pool->watch.context = pool;
     thread_slot_watch_add(&pool->watch);
@@ -112,6 +76,8 @@ fail_preheat:
 fail_depot:
     slab_store_close(&pool->store);
 fail_store:
+    slab_account_close(pool);
+fail_account:
     pool_memory_unmap(pool, sizeof *pool);
     return code;
 }
@@ -134,6 +100,7 @@ static void slab_stats(struct pool *pool, struct pool_stats *stats)
     stats->in_use = account.in_use;
     slab_note_peak(pool, account.in_use);
     stats->peak_in_use = SLAB_LOAD(&pool->peak);
+    stats->locked_rows = !SLAB_LOAD(&pool->fenced);
     slab_memory(pool, stats);
 }
 

@@ -123,10 +123,9 @@ static size_t take_from(struct slab_store *store, struct slab *slab, void **obje
     return got;
 }
 
-size_t slab_store_take(struct slab_store *store, void **objects, size_t count)
+size_t slab_store_take_locked(struct slab_store *store, void **objects, size_t count)
 {
     size_t got = 0;
-    pthread_mutex_lock(&store->lock);
     for (int list = 0; list < SLAB_LISTS && got < count; list++) {
         while (store->lists[list] && got < count) {
             struct slab *slab = store->lists[list];
@@ -135,6 +134,13 @@ size_t slab_store_take(struct slab_store *store, void **objects, size_t count)
         }
     }
     add_to(&store->taken, (int64_t)got);
+    return got;
+}
+
+size_t slab_store_take(struct slab_store *store, void **objects, size_t count)
+{
+    pthread_mutex_lock(&store->lock);
+    size_t got = slab_store_take_locked(store, objects, count);
     pthread_mutex_unlock(&store->lock);
     for (size_t low = 0, high = got; low + 1 < high; low++) {
         void *object = objects[--high];
@@ -144,9 +150,8 @@ size_t slab_store_take(struct slab_store *store, void **objects, size_t count)
     return got;
 }
 
-void slab_store_give(struct slab_store *store, void **objects, size_t count)
+void slab_store_give_locked(struct slab_store *store, void **objects, size_t count)
 {
-    pthread_mutex_lock(&store->lock);
     for (size_t i = 0; i < count; i++) {
         struct slab *slab = slab_of(&store->geometry, objects[i]);
         uint32_t index = slab_index_of(&store->geometry, objects[i]);
@@ -157,6 +162,12 @@ void slab_store_give(struct slab_store *store, void **objects, size_t count)
         relist(store, slab);
     }
     add_to(&store->taken, -(int64_t)count);
+}
+
+void slab_store_give(struct slab_store *store, void **objects, size_t count)
+{
+    pthread_mutex_lock(&store->lock);
+    slab_store_give_locked(store, objects, count);
     pthread_mutex_unlock(&store->lock);
 }
 
@@ -277,19 +288,17 @@ static int64_t at_most(int64_t value, int64_t limit)
     return value < limit ? value : limit;
 }
 
-static void tell(const struct slab_hurry *hurry)
+int64_t slab_store_piece(const struct slab_store *store)
 {
-    if (hurry)
-        hurry->published(hurry->context);
+    return (int64_t)(PIECE_BYTES / store->geometry.stride) + 1;
 }
 
 // Makes objects of this slab ready, `count` at most; 0 when none can be.
-static int64_t grow_within(struct slab_store *store, struct slab *slab, int64_t count,
-                           const struct slab_hurry *hurry)
+static int64_t grow_within(struct slab_store *store, struct slab *slab, int64_t count)
 {
     const struct slab_geometry *geometry = &store->geometry;
     const uint64_t *ready = slab_ready_bits(geometry, slab);
-    int64_t made = 0, piece = at_most((int64_t)(PIECE_BYTES / geometry->stride) + 1, count);
+    int64_t made = 0, piece = slab_store_piece(store);
     for (uint32_t from = 0; made < count;) {
         from = slab_bits_find(ready, from, geometry->capacity, false);
         uint32_t end = slab_bits_find(ready, from, geometry->capacity, true);
@@ -299,52 +308,53 @@ static int64_t grow_within(struct slab_store *store, struct slab *slab, int64_t 
             break;
         store->resident_pages += slab->resident - resident;
         publish(store, slab, from, run, false);
-        tell(hurry);
         made += run;
     }
     return made;
 }
 
 // A new slab with `count` objects at most; 0 when there is no memory.
-static int64_t grow_new(struct slab_store *store, int64_t count, const struct slab_hurry *hurry)
+static int64_t grow_new(struct slab_store *store, int64_t count, enum slab_haste haste)
 {
     const struct slab_geometry *geometry = &store->geometry;
     int64_t began_ns = clock_now_ns();
-    bool whole = count >= geometry->capacity && !(hurry && began_ns < store->small_until_ns);
+    bool whole = count >= geometry->capacity && haste != SLAB_NOW &&
+                 !(haste == SLAB_AHEAD && began_ns < store->small_until_ns);
     if (register_reserve(store) < 0)
         return 0;
     struct slab *slab = slab_map(geometry, whole);
     if (!slab)
         return 0;
     slab->list = SLAB_LIST_NONE;
-    uint32_t first = (uint32_t)(whole ? geometry->capacity
-                                      : at_most((int64_t)(PIECE_BYTES / geometry->stride) + 1, count));
+    uint32_t first = (uint32_t)(whole ? geometry->capacity : at_most(slab_store_piece(store), count));
     if (slab_pages_fill(geometry, slab, 0, first, store->touch) < 0) {
         slab_unmap(geometry, slab);
         return 0;
     }
     store->resident_pages += slab->resident;
     publish(store, slab, 0, first, true);
+    store->grow_at = register_find(store, slab); // all others have no room
     int64_t ended_ns = clock_now_ns();
     if (whole && ended_ns - began_ns > HUGE_PAGE_SLOW_NS * (int64_t)(geometry->slab_bytes / SLAB_BYTES_MIN))
         store->small_until_ns = ended_ns + SMALL_PAGES_FOR_NS;
-    tell(hurry);
-    return first + grow_within(store, slab, count - first, hurry);
+    return first + grow_within(store, slab, count - first);
 }
 
-int64_t slab_store_grow(struct slab_store *store, int64_t count, const struct slab_hurry *hurry)
+int64_t slab_store_grow(struct slab_store *store, int64_t count, enum slab_haste haste)
 {
     uint32_t capacity = store->geometry.capacity;
     int64_t made = 0;
     // The register does not change while we look: that takes grow_lock.
-    for (size_t i = 0; i < store->slab_count && made < count; i++) {
-        struct slab *slab = store->slabs[i];
-        made += grow_within(store, slab, count - made, hurry);
-        if (made < count && slab->ready < capacity)
-            return made; // there was room, but no memory
+    for (; store->grow_at < store->slab_count && made < count; store->grow_at++) {
+        struct slab *slab = store->slabs[store->grow_at];
+        if (slab->ready == capacity)
+            continue;
+        made += grow_within(store, slab, count - made);
+        if (slab->ready < capacity)
+            return made; // enough, or there was room, but no memory
     }
     while (made < count) {
-        int64_t want = at_most(count - made, capacity), more = grow_new(store, want, hurry);
+        int64_t want = at_most(count - made, capacity), more = grow_new(store, want, haste);
         made += more;
         if (more < want)
             break;
@@ -386,6 +396,7 @@ int64_t slab_store_retire(struct slab_store *store, int64_t count, int64_t *byte
             relist(store, slab);
             if (slab->ready == 0)
                 register_remove(store, slab);
+            store->grow_at = 0; // there is room again
         }
         pthread_mutex_unlock(&store->lock);
         if (!slab)

@@ -35,7 +35,8 @@ struct slab_store {
     pthread_cond_t published; // objects were added, or a growth ended
 
     pthread_mutex_t grow_lock; // guards which objects are ready and which pages resident; see above
-    int64_t small_until_ns;    // until then slabs are made of small pages, see slab_store_grow(); grow_lock
+    int64_t small_until_ns;    // until then slabs are made of small pages, see enum slab_haste; grow_lock
+    size_t grow_at;            // in `slabs`: none before it has room for more ready objects; grow_lock
 
     // Written under a lock, read without by statistics, which must not wait for a growth: atomic, in the
     // default order, since they change rarely.
@@ -57,16 +58,24 @@ size_t slab_store_take(struct slab_store *store, void **objects, size_t count)
     __attribute__((warn_unused_result));
 void slab_store_give(struct slab_store *store, void **objects, size_t count);
 
-// Somebody may soon wait for what is made: called with `context` after each piece of it, under grow_lock.
-// Then, too, when the system was slow to find a huge page, it is not asked for others for a while.
-struct slab_hurry {
-    void (*published)(void *context);
-    void *context;
+// The same for who has `lock`.
+size_t slab_store_take_locked(struct slab_store *store, void **objects, size_t count)
+    __attribute__((warn_unused_result));
+void slab_store_give_locked(struct slab_store *store, void **objects, size_t count);
+
+// Who waits for what is made?
+enum slab_haste {
+    SLAB_AT_LEISURE, // nobody: a slab that is made as a whole is one huge page
+    SLAB_AHEAD,      // somebody may soon: the same, but not for a while after the system was slow to find one
+    SLAB_NOW,        // somebody does: small pages
 };
 
 // Under grow_lock. Makes `count` more objects ready, first in slabs that have room, and publishes them piece
-// by piece. Returns how many: fewer when the system has no more memory. `hurry`: NULL for none.
-int64_t slab_store_grow(struct slab_store *store, int64_t count, const struct slab_hurry *hurry);
+// by piece. Returns how many: fewer when the system has no more memory.
+int64_t slab_store_grow(struct slab_store *store, int64_t count, enum slab_haste haste);
+
+int64_t
+slab_store_piece(const struct slab_store *store); // objects that are made in a fraction of a millisecond
 
 // Under grow_lock. Takes `count` free objects out of service, those in the least used slabs first, and gives
 // back their pages, and slabs of which nothing is ready. Returns how many there were; adds to `bytes` what

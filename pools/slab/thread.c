@@ -6,32 +6,17 @@
 #include "base/clock.h"
 
 #include <signal.h>
-#include <string.h>
 
-void slab_thread_wake(struct pool *pool, _Atomic bool *flag)
-{
-    if (pool->has_thread && !SLAB_LOAD(flag) && !atomic_exchange_explicit(flag, true, memory_order_relaxed))
-        bell_knock(&pool->bell);
-}
-
-// Objects in use reached the trigger; so much is made that they are below it again.
+// Objects in use reached the trigger, or little lies free.
 static void grow_in_background(struct pool *pool)
 {
     pthread_mutex_lock(&pool->store.grow_lock);
     int64_t in_use = SLAB_LOAD(&pool->wanted_at);
-    while (in_use >= SLAB_LOAD(&pool->trigger) && slab_expand(pool, in_use) > 0) {
+    while (in_use >= SLAB_LOAD(&pool->trigger) && slab_expand(pool, in_use))
         in_use = slab_account(pool).in_use;
-        slab_fill_magazines(pool);
-        bell_grew(&pool->bell);
-    }
-    slab_grow_unlock(pool);
-}
-
-// Somebody found nothing, and waits for the announcement.
-static void make_objects(struct pool *pool)
-{
-    pthread_mutex_lock(&pool->store.grow_lock);
-    (void)slab_make_room_locked(pool);
+    SLAB_STORE(&pool->wanted_at, 0);
+    slab_top_up(pool);
+    bell_grew(&pool->bell);
     slab_grow_unlock(pool);
 }
 
@@ -48,8 +33,6 @@ static void *grow_thread(void *context)
     while (!SLAB_LOAD(&pool->stop)) {
         // Something may have to be given back when SLAB_HOLD_NS are over.
         bell_wait(&pool->bell, SLAB_LOAD(&pool->wanted_shrink) ? SLAB_HOLD_NS : 0);
-        if (wanted(&pool->wanted_objects))
-            make_objects(pool);
         if (bell_answer(&pool->bell))
             grow_in_background(pool);
         if (wanted(&pool->wanted_magazines)) {
@@ -72,26 +55,19 @@ static void *grow_thread(void *context)
     return NULL;
 }
 
-int slab_thread_open(struct pool *pool, struct err *err)
+void slab_thread_open(struct pool *pool)
 {
-    if (pool->config.growth_mode != POOL_GROW_BACKGROUND)
-        return 0;
-    int code = bell_init(&pool->bell);
-    if (code < 0)
-        return err_set(err, code, "pool %s: semaphore: %s", pool->config.name, strerror(-code));
+    if (pool->config.growth_mode != POOL_GROW_BACKGROUND || bell_init(&pool->bell) < 0)
+        return;
     // Signals are for the program's own threads.
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    pool->has_thread = true;
-    code = pthread_create(&pool->thread, NULL, grow_thread, pool);
+    pool->has_thread = true; // for the thread to see
+    pool->has_thread = pthread_create(&pool->thread, NULL, grow_thread, pool) == 0;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (code == 0)
-        return 0;
-    pool->has_thread = false;
-    bell_destroy(&pool->bell);
-    return err_set(err, -code, "pool %s: no thread for growing in the background: %s", pool->config.name,
-                   strerror(code));
+    if (!pool->has_thread)
+        bell_destroy(&pool->bell);
 }
 
 void slab_thread_close(struct pool *pool)
