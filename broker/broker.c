@@ -12,6 +12,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+static void open_store(struct broker *broker, struct block_store *store, enum broker_pool pool,
+                       enum account_kind kind)
+{
+    block_store_open(store, pool_set_at(broker->pool_set, (size_t)pool), &broker->account, kind);
+}
+
 static int open_pools(struct broker *broker, pool_listener *listener, void *listener_context, struct err *err)
 {
     struct pool_spec specs[BROKER_POOL_COUNT];
@@ -23,10 +29,11 @@ static int open_pools(struct broker *broker, pool_listener *listener, void *list
     int code = pool_set_open(&broker->pool_set, specs, BROKER_POOL_COUNT, err);
     if (code < 0)
         return code;
-    broker->pools.connections = pool_set_at(broker->pool_set, POOL_CONNECTIONS);
-    broker->pools.buffers = pool_set_at(broker->pool_set, POOL_BUFFERS);
-    broker->pools.arenas = pool_set_at(broker->pool_set, POOL_ARENAS);
-    broker->pools.messages = pool_set_at(broker->pool_set, POOL_MESSAGES);
+    open_store(broker, &broker->stores.connections, POOL_CONNECTIONS, ACCOUNT_CONNECTIONS);
+    open_store(broker, &broker->stores.input, POOL_BUFFERS, ACCOUNT_INPUT);
+    open_store(broker, &broker->stores.output, POOL_BUFFERS, ACCOUNT_OUTPUT);
+    open_store(broker, &broker->stores.arenas, POOL_ARENAS, ACCOUNT_SESSIONS);
+    open_store(broker, &broker->stores.messages, POOL_MESSAGES, ACCOUNT_MESSAGES);
     return 0;
 }
 
@@ -44,10 +51,14 @@ static int open_loops(struct broker *broker, struct err *err)
 int broker_open(struct broker **opened, const struct broker_config *config, pool_listener *listener,
                 void *listener_context, struct err *err)
 {
-    struct broker *broker = calloc(1, sizeof *broker);
+    struct broker *broker = aligned_alloc(_Alignof(struct broker), sizeof *broker);
     if (!broker)
         return err_set(err, -ENOMEM, "out of memory");
+    memset(broker, 0, sizeof *broker);
     broker->config = config;
+    account_open(&broker->account, config->memory_limit_bytes);
+    broker->flow_rules = (struct flow_rules){&broker->account, (uint32_t)config->max_inflight_messages,
+                                             (uint32_t)config->max_queued_messages, config->max_queued_bytes};
     pthread_rwlock_init(&broker->descriptors, NULL);
     broker->shape = config->shape;
     broker->max_connections = config->max_connections ? config->max_connections : INT64_MAX;
@@ -55,8 +66,8 @@ int broker_open(struct broker **opened, const struct broker_config *config, pool
     if (code < 0)
         goto fail;
     code = -ENOMEM;
-    if (topics_open(&broker->topics) < 0 || retained_open(&broker->retained) < 0 ||
-        session_table_open(&broker->sessions) < 0) {
+    if (topics_open(&broker->topics, &broker->account) < 0 ||
+        retained_open(&broker->retained, &broker->account) < 0 || session_table_open(&broker->sessions) < 0) {
         err_set(err, code, "out of memory");
         goto fail;
     }
@@ -104,6 +115,27 @@ void broker_statistics(struct broker *broker, struct broker_statistics *statisti
     statistics->retained = retained_count(broker->retained);
     for (int i = 0; i < BROKER_POOL_COUNT; i++)
         pool_stats(pool_set_at(broker->pool_set, (size_t)i), &statistics->pools[i]);
+    const struct account *account = &broker->account;
+    for (int kind = 0; kind < ACCOUNT_KINDS; kind++)
+        statistics->memory.bytes[kind] = atomic_load_explicit(&account->bytes[kind], memory_order_relaxed);
+    statistics->memory.sum = account_sum(account);
+    statistics->memory.peak = atomic_load_explicit(&account->peak, memory_order_relaxed);
+    statistics->memory.refused = atomic_load_explicit(&account->refused, memory_order_relaxed);
+    statistics->memory.limit = account->limit;
+}
+
+void broker_count_reserve(struct broker *broker)
+{
+    int64_t reserve = 0;
+    for (int i = 0; i < BROKER_POOL_COUNT; i++) {
+        struct pool_stats stats;
+        struct pool *pool = pool_set_at(broker->pool_set, (size_t)i);
+        pool_stats(pool, &stats);
+        int64_t used = (stats.in_use < stats.owned ? stats.in_use : stats.owned) *
+                       (int64_t)pool_config_of(pool)->object_bytes;
+        reserve += stats.bytes_owned > used ? stats.bytes_owned - used : 0;
+    }
+    account_set_reserve(&broker->account, reserve);
 }
 
 int broker_check(const struct broker *broker, struct err *err)
@@ -172,5 +204,5 @@ void broker_end_session(struct broker *broker, struct session *session)
     session->is_ended = true;
     topics_leave(broker->topics, &session->subscriber);
     session_table_remove(broker->sessions, session);
-    session_unref(session, broker->pools.arenas);
+    session_unref(session, &broker->stores.arenas);
 }

@@ -10,8 +10,11 @@
 #ifndef POOLMARK_BROKER_BROKER_H
 #define POOLMARK_BROKER_BROKER_H
 
+#include "broker/account.h"
+#include "broker/block.h"
 #include "broker/config.h"
 #include "broker/counters.h"
+#include "broker/session_flow.h"
 #include "pools/pool.h"
 
 #include <pthread.h>
@@ -30,9 +33,11 @@ struct broker {
     const struct broker_config *config;
     struct shape shape;
     struct pool_set *pool_set;
-    struct { // looked up in it
-        struct pool *connections, *buffers, *arenas, *messages;
-    } pools;
+    struct account account;
+    struct { // of the pools in it; `input` and `output` are both of `buffers`
+        struct block_store connections, input, output, arenas, messages;
+    } stores;
+    struct flow_rules flow_rules;
     struct topics *topics;
     struct retained *retained;
     struct session_table *sessions;
@@ -51,6 +56,9 @@ struct broker_statistics {
     struct broker_counts counts;
     int64_t connections, sessions, subscriptions, retained;
     struct pool_stats pools[BROKER_POOL_COUNT];
+    struct { // of the account of bytes
+        int64_t bytes[ACCOUNT_KINDS], sum, peak, limit, refused;
+    } memory;
 };
 
 // Opens the pools, with `listener` told of their events. `config` outlives the broker. -errno with everything
@@ -64,6 +72,7 @@ int broker_start(struct broker *broker, struct address *addresses, struct err *e
     __attribute__((warn_unused_result));
 
 void broker_statistics(struct broker *broker, struct broker_statistics *statistics);
+void broker_count_reserve(struct broker *broker); // of the pools, for the account; now and then
 // 0, or -errno with `err` set when a loop had to end by itself; nothing but broker_stop is to be done then.
 int broker_check(const struct broker *broker, struct err *err) __attribute__((warn_unused_result));
 

@@ -32,6 +32,12 @@ static void describe_config(struct broker_record *record)
     record_set(record->record, "config.threads", json_integer(config->threads));
     record_set(record->record, "config.shape", json_string(shape_format(&config->shape, text, sizeof text)));
     record_set(record->record, "config.max_connections", json_integer(config->max_connections));
+    record_set(record->record, "config.memory_limit_bytes", json_integer(config->memory_limit_bytes));
+    record_set(record->record, "config.max_packet_bytes", json_integer(config->max_packet_bytes));
+    record_set(record->record, "config.max_queued_messages", json_integer(config->max_queued_messages));
+    record_set(record->record, "config.max_queued_bytes", json_integer(config->max_queued_bytes));
+    record_set(record->record, "config.max_inflight_messages", json_integer(config->max_inflight_messages));
+    record_set(record->record, "config.max_topic_levels", json_integer(config->max_topic_levels));
     record_set(record->record, "config.overflow", json_string(config->overflow));
     record_set(record->record, "config.allocator", json_string(heap_name()));
     record_set(record->record, "config.sweep_every_ns", json_integer(config->sweep_every_ns));
@@ -127,7 +133,10 @@ static void add_metrics(struct record *record, const struct broker_statistics *s
     struct pool_stats pool = sum_pools(statistics->pools);
     int64_t peak = statistics->pools[POOL_CONNECTIONS].peak_in_use;
     const struct broker_counts *counts = &statistics->counts;
-    int64_t refused = counts->refused_limit + counts->refused_pool + counts->refused_descriptors;
+    int64_t refused =
+        counts->refused_limit + counts->refused_pool + counts->refused_memory + counts->refused_descriptors;
+    int64_t closed = counts->protocol_errors + counts->closed_packet_size + counts->closed_topic_levels +
+                     counts->closed_no_memory;
     double hits_percent = pool.gets > 0 ? 100.0 * (double)pool.hits / (double)pool.gets : NAN;
     record_metric(record, "pool.hit_rate", hits_percent, "%", "higher");
     record_metric(record, "pool.expansions", (double)pool.expansions, "1", "none");
@@ -137,6 +146,9 @@ static void add_metrics(struct record *record, const struct broker_statistics *s
     record_metric(record, "broker.peak_connections", (double)peak, "1", "none");
     record_metric(record, "broker.connections_accepted", (double)counts->accepted, "1", "none");
     record_metric(record, "broker.connections_refused", (double)refused, "1", "none");
+    record_metric(record, "broker.connections_closed_for_cause", (double)closed, "1", "none");
+    record_metric(record, "broker.memory_peak_bytes", (double)statistics->memory.peak, "B", "lower");
+    record_metric(record, "broker.memory_refused", (double)statistics->memory.refused, "1", "none");
     record_metric(record, "broker.messages_received", (double)counts->messages_received, "1", "none");
     record_metric(record, "broker.messages_sent", (double)counts->messages_sent, "1", "none");
     record_metric(record, "broker.messages_dropped", (double)counts->messages_dropped, "1", "none");

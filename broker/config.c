@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/describe.h"
+#include "base/host.h"
 #include "base/units.h"
 #include "broker/catalogue.h"
 #include "pools/expand.h"
@@ -56,6 +57,22 @@ static const struct opt table[] = {
      "objects made ahead are not touched: their pages come when they are used", NULL},
     {"sweep-every", "TIME", OPT_DURATION, AT(sweep_every_ns), "1s", 1e6, 3600e9, NULL,
      "how often the pools may give back what nobody uses", NULL},
+    {NULL, NULL, OPT_HEADING, 0, NULL, 0, 0, NULL, "Bounds", NULL},
+    {"memory-limit", "BYTES", OPT_BYTES, AT(memory_limit_bytes), "0", 0, 1e15, NULL,
+     "most memory for clients, sessions, subscriptions and messages together; past it work is refused; 0: "
+     "three "
+     "quarters of what the process may use",
+     NULL},
+    {"max-packet-size", "BYTES", OPT_BYTES, AT(max_packet_bytes), "16MiB", 1024, 268435460, NULL,
+     "largest packet of a client; a larger one closes its connection", NULL},
+    {"max-queued-messages", "N", OPT_COUNT, AT(max_queued_messages), "65536", 0, 1e9, NULL,
+     "messages waiting for one client, here or away; more are dropped and counted", NULL},
+    {"max-queued-bytes", "BYTES", OPT_BYTES, AT(max_queued_bytes), "16MiB", 0, 1e15, NULL,
+     "the same in bytes, and as much again for what is not acknowledged; 0: any", NULL},
+    {"max-inflight-messages", "N", OPT_COUNT, AT(max_inflight_messages), "256", 1, 65000, NULL,
+     "messages sent to one client and not acknowledged", NULL},
+    {"max-topic-levels", "N", OPT_COUNT, AT(max_topic_levels), "200", 1, 65536, NULL,
+     "levels of a topic; a filter with more is refused, a PUBLISH closes the connection", NULL},
     {NULL, NULL, OPT_HEADING, 0, NULL, 0, 0, NULL, "Reports", NULL},
     {"record", "DIR", OPT_TEXT, AT(record), NULL, 0, 0, NULL,
      "writes run.json, pools.csv and events.csv there", NULL},
@@ -230,6 +247,20 @@ static int parse_addresses(struct broker_config *config, struct err *err)
     return 0;
 }
 
+// Three quarters of what there is: the rest is for what the account does not see.
+static int choose_memory_limit(struct broker_config *config, struct err *err)
+{
+    if (config->memory_limit_bytes > 0)
+        return 0;
+    json_t *facts = host_facts();
+    if (!facts)
+        return err_set(err, -ENOMEM, "out of memory");
+    const json_t *bytes = json_object_get(facts, "memory_bytes");
+    config->memory_limit_bytes = json_is_integer(bytes) ? json_integer_value(bytes) / 4 * 3 : 0;
+    json_decref(facts);
+    return 0;
+}
+
 int broker_config_parse(struct broker_config *config, int argc, char **argv, struct err *err)
 {
     int rest;
@@ -243,6 +274,8 @@ int broker_config_parse(struct broker_config *config, int argc, char **argv, str
     code = parse_addresses(config, err);
     if (code == 0)
         code = plan_pools(config, err);
+    if (code == 0)
+        code = choose_memory_limit(config, err);
     return code < 0 ? code : parsed;
 }
 

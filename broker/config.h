@@ -27,6 +27,8 @@ struct broker_config {
     double growth;
     bool no_touch, list_pools;
     int64_t sweep_every_ns;
+    int64_t memory_limit_bytes; // 0: none
+    int64_t max_packet_bytes, max_queued_messages, max_queued_bytes, max_inflight_messages, max_topic_levels;
     const char *record, *metrics;
     // as it follows
     struct address listen[CONFIG_LISTEN_MAX];

@@ -7,6 +7,7 @@
 #include "broker/loop.h"
 #include "broker/session.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -18,10 +19,10 @@ enum { CONNECT_PATIENCE_S = 30 };
 
 static bool prepare_eager(struct connection *connection)
 {
-    const struct broker *broker = connection->loop->broker;
+    struct broker *broker = connection->loop->broker;
     if (!input_prepare(connection) || !output_prepare(connection))
         return false;
-    connection->arena = pool_get(broker->pools.arenas);
+    connection->arena = block_get(&broker->stores.arenas, broker->stores.arenas.object_bytes);
     if (!connection->arena)
         return false;
     memset(connection->arena, 0, broker->shape.arena_bytes);
@@ -48,16 +49,18 @@ static void give_back(struct connection *connection)
     struct broker *broker = connection->loop->broker;
     input_free(connection);
     output_free(connection);
-    pool_put(broker->pools.arenas, connection->arena);
-    pool_put(broker->pools.connections, connection);
+    block_put(&broker->stores.arenas, connection->arena, broker->stores.arenas.object_bytes);
+    block_put(&broker->stores.connections, connection, broker->stores.connections.object_bytes);
 }
 
-struct connection *connection_open(struct loop *loop, int fd)
+int connection_open(struct loop *loop, int fd)
 {
-    const struct broker *broker = loop->broker;
-    struct connection *connection = pool_get(broker->pools.connections);
+    struct broker *broker = loop->broker;
+    int64_t refused_before = account_refused(&broker->account);
+    struct connection *connection =
+        block_get(&broker->stores.connections, broker->stores.connections.object_bytes);
     if (!connection)
-        return NULL;
+        goto fail;
     memset(connection, 0, broker->shape.eager ? broker->shape.object_bytes : sizeof *connection);
     connection->source = SOURCE_CONNECTION;
     connection->state = CONNECTION_NEW;
@@ -65,10 +68,12 @@ struct connection *connection_open(struct loop *loop, int fd)
     connection->loop = loop;
     if ((broker->shape.eager && !prepare_eager(connection)) || !watch_first(connection)) {
         give_back(connection);
-        return NULL;
+        goto fail;
     }
     start_connect_timer(connection);
-    return connection;
+    return 0;
+fail: // which of several refused is told by what the account counted meanwhile: near enough for statistics
+    return account_refused(&broker->account) > refused_before ? -ENOMEM : -ENOBUFS;
 }
 
 void connection_adopt(struct loop *loop, struct connection *connection)
@@ -115,7 +120,7 @@ static void publish_will(struct connection *connection)
     struct loop *loop = connection->loop;
     if (!loop->broker->is_closing) {
         if (delivery_route(loop, will) < 0)
-            broker_count(&loop->counters.messages_dropped, 1);
+            loop_count_dropped(loop, -ENOMEM);
         broker_count(&loop->counters.wills_published, 1);
     }
     message_unref(will);

@@ -62,8 +62,9 @@ struct connection {
     struct connection *next_pending; // in the loop's list
 };
 
-// Takes `fd`. NULL when a pool or memory refuses; then the descriptor is still the caller's.
-struct connection *connection_open(struct loop *loop, int fd) __attribute__((warn_unused_result));
+// Takes `fd`. 0; -ENOBUFS: a pool refused; -ENOMEM: no memory, or the account refused. Then the descriptor is
+// still the caller's.
+int connection_open(struct loop *loop, int fd) __attribute__((warn_unused_result));
 
 // The other half of loop_hand_over, on the new loop's thread: watched there, and its packets so far
 // processed.

@@ -11,8 +11,11 @@
 #include <string.h>
 #include <sys/socket.h>
 
-// A packet may be as large as this. It is collected as it comes, so that announcing it costs nothing.
-enum { PACKET_BYTES_MAX = 16 << 20, GROWN_BYTES_MIN = 16 << 10 };
+// A packet is collected as it comes, so that announcing one costs nothing.
+enum { GROWN_BYTES_MIN = 16 << 10 };
+
+// The largest CONNECT there can be (section 3.1): header, ten bytes, and five fields of two bytes and 65 535.
+enum { CONNECT_BYTES_MAX = 5 + 10 + 5 * (2 + MQTT_TEXT_MAX) };
 
 struct input {
     uint32_t used, capacity;
@@ -20,26 +23,31 @@ struct input {
     uint8_t bytes[];
 };
 
-static struct input *pooled_input(const struct broker *broker)
+static struct input *pooled_input(struct broker *broker)
 {
-    struct input *in = pool_get(broker->pools.buffers);
+    struct input *in = block_get(&broker->stores.input, broker->stores.input.object_bytes);
     if (in)
         *in =
             (struct input){.capacity = (uint32_t)(broker->shape.read_bytes - sizeof *in), .is_pooled = true};
     return in;
 }
 
-static struct input *heap_input(size_t capacity)
+static struct input *heap_input(struct broker *broker, size_t capacity)
 {
-    struct input *in = malloc(sizeof *in + capacity);
-    if (in)
+    size_t bytes = sizeof(struct input) + capacity;
+    if (!account_take(&broker->account, ACCOUNT_INPUT, account_heap_bytes(bytes)))
+        return NULL;
+    struct input *in = malloc(bytes);
+    if (!in)
+        account_give(&broker->account, ACCOUNT_INPUT, account_heap_bytes(bytes));
+    else
         *in = (struct input){.capacity = (uint32_t)capacity};
     return in;
 }
 
 bool input_prepare(struct connection *connection)
 {
-    const struct broker *broker = connection->loop->broker;
+    struct broker *broker = connection->loop->broker;
     connection->in = pooled_input(broker);
     if (connection->in)
         memset(connection->in->bytes, 0, connection->in->capacity);
@@ -48,12 +56,16 @@ bool input_prepare(struct connection *connection)
 
 void input_free(struct connection *connection)
 {
-    if (!connection->in)
+    struct broker *broker = connection->loop->broker;
+    struct input *in = connection->in;
+    if (!in)
         return;
-    if (connection->in->is_pooled)
-        pool_put(connection->loop->broker->pools.buffers, connection->in);
-    else
-        free(connection->in);
+    if (in->is_pooled) {
+        block_put(&broker->stores.input, in, broker->stores.input.object_bytes);
+    } else {
+        account_give(&broker->account, ACCOUNT_INPUT, account_heap_bytes(sizeof *in + in->capacity));
+        free(in);
+    }
     connection->in = NULL;
 }
 
@@ -61,7 +73,7 @@ void input_free(struct connection *connection)
 static void keep_nothing(struct connection *connection)
 {
     struct input *in = connection->in;
-    const struct broker *broker = connection->loop->broker;
+    struct broker *broker = connection->loop->broker;
     if (in && in->is_pooled && broker->shape.eager) {
         in->used = 0;
         return;
@@ -73,12 +85,12 @@ static void keep_nothing(struct connection *connection)
 
 // Room for a packet of `needed` bytes, of which `rest` are there: a buffer of the pool, or twice what there
 // is.
-static struct input *larger_input(const struct broker *broker, size_t rest, size_t needed)
+static struct input *larger_input(struct broker *broker, size_t rest, size_t needed)
 {
     if (rest < broker->shape.read_bytes - sizeof(struct input))
         return pooled_input(broker);
     size_t capacity = rest * 2 > GROWN_BYTES_MIN ? rest * 2 : GROWN_BYTES_MIN;
-    return heap_input(capacity < needed ? capacity : needed > rest ? needed : rest);
+    return heap_input(broker, capacity < needed ? capacity : needed > rest ? needed : rest);
 }
 
 // Keeps the `rest` bytes at `from`, with room for more when the packet there needs it.
@@ -98,6 +110,7 @@ static void keep(struct connection *connection, const uint8_t *from, size_t rest
     }
     struct input *larger = larger_input(connection->loop->broker, rest, needed);
     if (!larger) {
+        broker_count(&connection->loop->counters.closed_no_memory, 1);
         connection_fail(connection);
         return;
     }
@@ -114,6 +127,12 @@ static bool is_welcome(const struct connection *connection, const struct mqtt_fr
            (frame->type == MQTT_CONNECT) == (connection->state == CONNECTION_NEW);
 }
 
+static size_t packet_bytes_max(const struct connection *connection)
+{
+    size_t most = (size_t)connection->loop->broker->config->max_packet_bytes;
+    return connection->state == CONNECTION_NEW && most > CONNECT_BYTES_MAX ? CONNECT_BYTES_MAX : most;
+}
+
 // Handles each whole packet among `size` bytes, and keeps what is left. false: the connection is another
 // loop's now, and not to be touched.
 static bool process(struct connection *connection, const uint8_t *data, size_t size)
@@ -124,8 +143,14 @@ static bool process(struct connection *connection, const uint8_t *data, size_t s
     while (done < size && handled == HANDLED && connection->state != CONNECTION_DEAD) {
         struct mqtt_frame frame;
         enum mqtt_error error =
-            mqtt_frame_decode(data + done, size - done, PACKET_BYTES_MAX, &frame, &needed);
+            mqtt_frame_decode(data + done, size - done, packet_bytes_max(connection), &frame, &needed);
         bool is_known = error == MQTT_OK || (error == MQTT_INCOMPLETE && frame.type != 0);
+        if (error == MQTT_TOO_LARGE) {
+            broker_count(&loop->counters.closed_packet_size, 1);
+            output_flush(connection);
+            connection_fail(connection);
+            return true;
+        }
         if ((error != MQTT_OK && error != MQTT_INCOMPLETE) || (is_known && !is_welcome(connection, &frame))) {
             connection_fail_protocol(connection);
             return true;

@@ -43,7 +43,8 @@ static size_t usual_capacity(const struct connection *connection)
 static struct output *output_need(struct connection *connection)
 {
     if (!connection->out) {
-        struct output *out = pool_get(connection->loop->broker->pools.buffers);
+        struct block_store *buffers = &connection->loop->broker->stores.output;
+        struct output *out = block_get(buffers, buffers->object_bytes);
         if (!out)
             return NULL;
         *out = (struct output){.capacity = (uint32_t)usual_capacity(connection)};
@@ -65,7 +66,8 @@ void output_free(struct connection *connection)
     if (!connection->out)
         return;
     message_unref(connection->out->large);
-    pool_put(connection->loop->broker->pools.buffers, connection->out);
+    struct block_store *buffers = &connection->loop->broker->stores.output;
+    block_put(buffers, connection->out, buffers->object_bytes);
     connection->out = NULL;
 }
 

@@ -12,6 +12,7 @@
     X(closed, "connections closed")                                                                          \
     X(refused_limit, "connections refused because of --max-connections")                                     \
     X(refused_pool, "connections refused because a pool had no object for them")                             \
+    X(refused_memory, "connections refused because of --memory-limit")                                       \
     X(refused_descriptors, "connections refused because the process had no descriptor left")                 \
     X(accepts_failed, "times that the system did not let a waiting client in")                               \
     X(sessions_taken_over, "connections closed because their client id connected again")                     \
@@ -21,7 +22,13 @@
     X(packets_received, "MQTT packets received")                                                             \
     X(messages_received, "PUBLISH packets received")                                                         \
     X(messages_sent, "PUBLISH packets sent")                                                                 \
+    X(closed_packet_size, "connections closed because of a packet larger than --max-packet-size")            \
+    X(closed_topic_levels, "connections closed because of a topic of more than --max-topic-levels")          \
+    X(closed_no_memory, "connections closed because there was no memory for what they sent")                 \
     X(messages_dropped, "messages not delivered: queue full, or no memory")                                  \
+    X(dropped_queue_full, "of them: a client's queue was full (--max-queued-messages, --max-queued-bytes)")  \
+    X(dropped_no_memory, "of them: no memory, or --memory-limit")                                            \
+    X(subscriptions_refused, "subscriptions refused: no memory, or more than --max-topic-levels")            \
     X(wills_published, "wills published")                                                                    \
     X(bytes_received, "bytes received")                                                                      \
     X(bytes_sent, "bytes sent")

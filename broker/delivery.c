@@ -31,8 +31,8 @@ static void route_to(void *context, struct topics_subscriber *subscriber, uint8_
     if (mailbox_post(&loop->broker->loops[session->owner]->mailbox, &letter) < 0) {
         message_unref(routing->message);
         // Not the last one: the session is in the topics.
-        session_unref(session, loop->broker->pools.arenas);
-        broker_count(&loop->counters.messages_dropped, 1);
+        session_unref(session, &loop->broker->stores.arenas);
+        loop_count_dropped(loop, -EDQUOT); // the loop is as far behind as it may be
     }
 }
 
@@ -62,7 +62,8 @@ static bool sends_at_once(const struct session *session)
 static int send_acknowledged(struct loop *loop, struct session *session, struct message *message, uint8_t qos,
                              bool retain)
 {
-    struct session_flow *flow = session_flow_need(session, loop->broker->pools.arenas);
+    struct session_flow *flow =
+        session_flow_need(session, &loop->broker->stores.arenas, &loop->broker->flow_rules);
     if (!flow)
         return -ENOMEM;
     struct publish_form form = {.qos = qos, .retain = retain, .packet_id = session_next_packet_id(session)};
@@ -98,10 +99,13 @@ void delivery_to_session(struct loop *loop, struct session *session, struct mess
         return;
     if (is_here && sends_at_once(session) && send_now(loop, session, message, qos, retain) == 0)
         return;
-    uint32_t most = is_here ? DELIVERY_QUEUE_MAX : DELIVERY_QUEUE_AWAY_MAX;
-    struct session_flow *flow = session_flow_need(session, loop->broker->pools.arenas);
-    if (!flow || flow->queue_count >= most || flow_queue_push(flow, message, qos, retain) < 0)
-        broker_count(&loop->counters.messages_dropped, 1);
+    struct session_flow *flow =
+        session_flow_need(session, &loop->broker->stores.arenas, &loop->broker->flow_rules);
+    int code = flow ? flow_queue_push(flow, message, qos, retain) : -ENOMEM;
+    if (code == 0)
+        return;
+    loop_count_dropped(loop, code);
+    session_flow_done(session);
 }
 
 // What was in flight when the connection before this one was lost, in its order [MQTT-4.4.0-1]

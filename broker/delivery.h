@@ -3,7 +3,7 @@
 //
 // delivery_route finds the sessions in the topics. What belongs to this loop is delivered at once; for the
 // others the message goes by reference to their loop's mailbox. A session whose client is away, whose socket
-// takes no more, or that has FLOW_INFLIGHT_MAX unacknowledged, keeps it in its queue. All on the thread of
+// takes no more, or that has as much unacknowledged as may be, keeps it in its queue. All on the thread of
 // `loop`.
 #ifndef POOLMARK_BROKER_DELIVERY_H
 #define POOLMARK_BROKER_DELIVERY_H
@@ -15,11 +15,6 @@
 struct connection;
 struct loop;
 struct session;
-
-enum {
-    DELIVERY_QUEUE_MAX = 65536,     // messages waiting for a client that is there
-    DELIVERY_QUEUE_AWAY_MAX = 1000, // and for one that is away; more are dropped and counted
-};
 
 // Keeps it when it is to be retained, and gives it to everybody who subscribed. -ENOMEM: nobody got it.
 int delivery_route(struct loop *loop, struct message *message) __attribute__((warn_unused_result));

@@ -54,7 +54,7 @@ enum handled handle_pubrec(struct connection *connection, const struct mqtt_fram
     struct delivery *delivery = find(connection, packet_id);
     if (delivery && delivery->qos == 2) {
         if (delivery->message)
-            flow_inflight_release(delivery);
+            flow_inflight_release(connection->session->flow, delivery);
         delivery->stage = DELIVERY_RELEASED;
     }
     // Also for an id that we do not know: the client waits for it (section 4.3.3).

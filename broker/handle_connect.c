@@ -28,9 +28,10 @@ static enum handled refuse(struct connection *connection, enum mqtt_connack_code
     return HANDLED;
 }
 
-static enum handled refuse_without_memory(struct connection *connection)
+static enum handled refuse_without_memory(struct connection *connection, bool is_account)
 {
-    broker_count(&connection->loop->counters.refused_pool, 1);
+    struct broker_counters *counters = &connection->loop->counters;
+    broker_count(is_account ? &counters->refused_memory : &counters->refused_pool, 1);
     message_unref(connection->will);
     connection->will = NULL; // it never was connected
     return refuse(connection, MQTT_REFUSED_UNAVAILABLE);
@@ -72,7 +73,7 @@ static int replace_session(struct connection *connection, struct mqtt_text id, b
                            struct session *before, struct session **session)
 {
     struct loop *loop = connection->loop;
-    struct pool *arenas = loop->broker->pools.arenas;
+    struct block_store *arenas = &loop->broker->stores.arenas;
     struct session *made = session_new(arenas, connection->arena, id, loop->index, is_clean);
     if (before)
         end_session(loop, before);
@@ -92,7 +93,8 @@ static int replace_session(struct connection *connection, struct mqtt_text id, b
 
 static void attach(struct connection *connection, struct session *session)
 {
-    pool_put(connection->loop->broker->pools.arenas, connection->arena); // when the session had one already
+    struct block_store *arenas = &connection->loop->broker->stores.arenas;
+    block_put(arenas, connection->arena, arenas->object_bytes); // when the session had one already
     connection->session = session;
     connection->has_session = true;
     connection->state = CONNECTION_OPEN;
@@ -103,7 +105,7 @@ static bool take_will(struct connection *connection, const struct mqtt_connect *
 {
     if (!connect->has_will)
         return true;
-    connection->will = message_new(connection->loop->broker->pools.messages, connect->will_topic,
+    connection->will = message_new(&connection->loop->broker->stores.messages, connect->will_topic,
                                    connect->will_message, connect->will_qos, connect->will_retain);
     return connection->will != NULL;
 }
@@ -145,6 +147,11 @@ enum handled handle_connect(struct connection *connection, const struct mqtt_fra
         connection_fail(connection);
         return HANDLED;
     }
+    if (connect.has_will && !topic_levels_fit(loop->broker, connect.will_topic)) {
+        broker_count(&loop->counters.closed_topic_levels, 1);
+        connection_fail(connection);
+        return HANDLED;
+    }
     char made[64];
     if (connect.client_id.bytes == 0)
         connect.client_id = make_id(loop, made, sizeof made);
@@ -152,11 +159,12 @@ enum handled handle_connect(struct connection *connection, const struct mqtt_fra
     // one that is there stays.
     struct session *session = NULL;
     bool was_present = false;
+    int64_t refused_before = account_refused(&loop->broker->account);
     int found = take_will(connection, &connect) ? find_session(connection, connect.client_id,
                                                                connect.clean_session, &session, &was_present)
                                                 : -ENOMEM;
     if (found < 0)
-        return refuse_without_memory(connection);
+        return refuse_without_memory(connection, account_refused(&loop->broker->account) > refused_before);
     if (found == 0) {
         message_unref(connection->will); // it is taken again where the session is
         connection->will = NULL;

@@ -5,7 +5,10 @@
 #include "broker/delivery.h"
 #include "broker/handlers.h"
 #include "broker/loop.h"
+#include "broker/retained.h"
 #include "broker/session.h"
+
+#include <errno.h>
 
 static void acknowledge(struct connection *connection, enum mqtt_packet_type type, uint16_t packet_id)
 {
@@ -16,20 +19,25 @@ static void acknowledge(struct connection *connection, enum mqtt_packet_type typ
 
 static bool route(struct loop *loop, const struct mqtt_publish *publish)
 {
-    struct message *message = message_new(loop->broker->pools.messages, publish->topic, publish->payload,
+    // First of all, so that what is retained can be taken away when there is no memory left for a message.
+    if (publish->retain && publish->payload.bytes == 0 &&
+        retained_set(loop->broker->retained, publish->topic, NULL) < 0)
+        return false;
+    struct message *message = message_new(&loop->broker->stores.messages, publish->topic, publish->payload,
                                           publish->qos, publish->retain);
     bool is_routed = message && delivery_route(loop, message) == 0;
     message_unref(message);
     if (!is_routed)
-        broker_count(&loop->counters.messages_dropped, 1);
+        loop_count_dropped(loop, -ENOMEM);
     return is_routed;
 }
 
 // 1: new; 0: sent again by the client, so not to be routed again [MQTT-4.3.3-2]; -ENOMEM.
 static int receive_once(struct connection *connection, uint16_t packet_id)
 {
+    struct broker *broker = connection->loop->broker;
     struct session_flow *flow =
-        session_flow_need(connection->session, connection->loop->broker->pools.arenas);
+        session_flow_need(connection->session, &broker->stores.arenas, &broker->flow_rules);
     return flow ? flow_received_add(flow, packet_id) : -1;
 }
 
@@ -49,6 +57,12 @@ enum handled handle_publish(struct connection *connection, const struct mqtt_fra
         connection_fail_protocol(connection);
         return HANDLED;
     }
+    if (!topic_levels_fit(loop->broker, publish.topic)) {
+        broker_count(&loop->counters.closed_topic_levels, 1);
+        output_flush(connection);
+        connection_fail(connection);
+        return HANDLED;
+    }
     if (publish.qos > 0 && !output_has_room(connection, 4))
         return HANDLE_LATER;
     broker_count(&loop->counters.messages_received, 1);
@@ -61,6 +75,7 @@ enum handled handle_publish(struct connection *connection, const struct mqtt_fra
         // again.
         if (is_new > 0)
             forget(connection->session, publish.packet_id);
+        broker_count(&loop->counters.closed_no_memory, 1);
         connection_fail(connection);
         return HANDLED;
     }

@@ -10,6 +10,8 @@
 #include "broker/topics.h"
 #include "wire/mqtt_subscribe.h"
 
+#include <errno.h>
+
 // More filters than this in one packet are more than we answer for; the client is closed.
 enum { FILTERS_MOST = 1024, SUBACK_HEAD_BYTES = MQTT_HEADER_MAX + 2 };
 
@@ -58,6 +60,14 @@ static void acknowledge(struct connection *connection, uint16_t packet_id, const
         output_append(connection, packet, (size_t)bytes);
 }
 
+static int subscribe(struct connection *connection, const struct mqtt_subscription *one)
+{
+    struct broker *broker = connection->loop->broker;
+    if (!topic_levels_fit(broker, one->filter))
+        return -EDQUOT;
+    return topics_subscribe(broker->topics, &connection->session->subscriber, one->filter, one->qos);
+}
+
 enum handled handle_subscribe(struct connection *connection, const struct mqtt_frame *frame)
 {
     struct loop *loop = connection->loop;
@@ -70,8 +80,8 @@ enum handled handle_subscribe(struct connection *connection, const struct mqtt_f
     size_t count = 0;
     struct mqtt_subscribe again = list;
     while (mqtt_subscribe_next(&list, &one)) {
-        int code =
-            topics_subscribe(loop->broker->topics, &connection->session->subscriber, one.filter, one.qos);
+        int code = subscribe(connection, &one);
+        broker_count(&loop->counters.subscriptions_refused, code < 0);
         codes[count++] = code < 0 ? MQTT_SUBACK_FAILURE : one.qos; // [MQTT-3.8.4-6]
     }
     acknowledge(connection, list.packet_id, codes, count); // [MQTT-3.8.4-1]

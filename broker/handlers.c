@@ -1,7 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "broker/handlers.h"
 
+#include "broker/broker.h"
 #include "broker/connection.h"
+
+bool topic_levels_fit(const struct broker *broker, struct mqtt_text topic)
+{
+    int64_t most = broker->config->max_topic_levels, levels = 1;
+    if ((int64_t)topic.bytes < most) // not even if all of it were slashes
+        return true;
+    for (size_t i = 0; i < topic.bytes && levels <= most; i++)
+        levels += topic.data[i] == '/';
+    return levels <= most;
+}
 
 static enum handled handle_pingreq(struct connection *connection)
 {

@@ -4,8 +4,10 @@
 #ifndef POOLMARK_BROKER_HANDLERS_H
 #define POOLMARK_BROKER_HANDLERS_H
 
+#include "wire/mqtt.h"
 #include "wire/mqtt_frame.h"
 
+struct broker;
 struct connection;
 
 enum handled {
@@ -13,6 +15,9 @@ enum handled {
     HANDLE_LATER,     // nothing was done: there is no room for the answer until the client reads
     HANDLE_ELSEWHERE, // nothing was done: loop->hand_over_to has the session that this CONNECT is about
 };
+
+// Has a topic name or filter no more levels than --max-topic-levels?
+bool topic_levels_fit(const struct broker *broker, struct mqtt_text topic);
 
 enum handled handle_packet(struct connection *connection, const struct mqtt_frame *frame);
 

@@ -7,6 +7,8 @@
 #include <sys/random.h>
 
 struct level_tree {
+    struct account *account;
+    enum account_kind kind;
     struct level_node *root; // no name, never a value
     uint64_t seed;           // of the hashes: clients choose the names
     uint32_t plus_hash, hash_hash;
@@ -63,7 +65,7 @@ static uint32_t hash_of(uint64_t seed, struct level level)
     return (uint32_t)(hash >> 32);
 }
 
-int level_tree_open(struct level_tree **tree)
+int level_tree_open(struct level_tree **tree, struct account *account, enum account_kind kind)
 {
     struct level_tree *made = calloc(1, sizeof *made);
     struct level_node *root = calloc(1, sizeof *root);
@@ -73,6 +75,8 @@ int level_tree_open(struct level_tree **tree)
         return -ENOMEM;
     }
     made->root = root;
+    made->account = account;
+    made->kind = kind;
     if (getrandom(&made->seed, sizeof made->seed, GRND_NONBLOCK) < 0)
         made->seed = (uintptr_t)made; // early at boot: where it lies is random enough
     made->plus_hash = hash_of(made->seed, (struct level){"+", 1});
@@ -81,8 +85,24 @@ int level_tree_open(struct level_tree **tree)
     return 0;
 }
 
+// A table has at most four buckets a child, half of them in an array that is being moved from.
+enum { SHARE_OF_TABLE_BYTES = 4 * sizeof(void *) };
+
+static size_t node_bytes(size_t name_bytes)
+{
+    size_t bytes =
+        offsetof(struct level_node, name) + name_bytes; // the padding at the end holds a short name
+    return bytes < sizeof(struct level_node) ? sizeof(struct level_node) : bytes;
+}
+
+static size_t node_cost(size_t name_bytes)
+{
+    return account_heap_bytes(node_bytes(name_bytes)) + SHARE_OF_TABLE_BYTES;
+}
+
 static void node_free(struct level_tree *tree, struct level_node *node)
 {
+    account_give(tree->account, tree->kind, node_cost(node->name_bytes));
     level_children_free(node);
     free(node);
     tree->count--;
@@ -123,11 +143,13 @@ struct level_node *level_tree_find(const struct level_tree *tree, struct mqtt_te
 static struct level_node *node_make(struct level_tree *tree, struct level_node *parent, struct level level,
                                     uint32_t hash)
 {
-    size_t bytes =
-        offsetof(struct level_node, name) + level.bytes; // the padding at the end holds a short name
-    struct level_node *node = malloc(bytes < sizeof *node ? sizeof *node : bytes);
-    if (!node)
+    if (!account_take(tree->account, tree->kind, node_cost(level.bytes)))
         return NULL;
+    struct level_node *node = malloc(node_bytes(level.bytes));
+    if (!node) {
+        account_give(tree->account, tree->kind, node_cost(level.bytes));
+        return NULL;
+    }
     *node = (struct level_node){.parent = parent, .hash = hash, .name_bytes = (uint16_t)level.bytes};
     memcpy(node->name, level.name, level.bytes);
     level_child_add(parent, node);

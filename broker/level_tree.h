@@ -14,12 +14,15 @@
 #ifndef POOLMARK_BROKER_LEVEL_TREE_H
 #define POOLMARK_BROKER_LEVEL_TREE_H
 
+#include "broker/account.h"
 #include "wire/mqtt.h"
 
 struct level_tree;
 struct level_node;
 
-int level_tree_open(struct level_tree **tree) __attribute__((warn_unused_result)); // 0 or -ENOMEM
+// 0 or -ENOMEM. Nodes are counted in `account` (NULL: none is kept), each with its share of a hash table.
+int level_tree_open(struct level_tree **tree, struct account *account, enum account_kind kind)
+    __attribute__((warn_unused_result));
 
 // Calls `drop` (may be NULL) for each value that is still there.
 void level_tree_close(struct level_tree *tree, void (*drop)(void *value));

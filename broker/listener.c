@@ -142,9 +142,10 @@ static void welcome(struct loop *loop, int fd)
         refusals_add(loop, fd);
         return;
     }
-    if (!connection_open(loop, fd)) {
+    int code = connection_open(loop, fd);
+    if (code < 0) {
         broker_release_connection(loop->broker);
-        broker_count(&loop->counters.refused_pool, 1);
+        broker_count(code == -ENOMEM ? &loop->counters.refused_memory : &loop->counters.refused_pool, 1);
         refusals_add(loop, fd);
         return;
     }

@@ -83,6 +83,12 @@ static void set_accepting(struct loop *loop, bool is_accepting)
     }
 }
 
+void loop_count_dropped(struct loop *loop, int code)
+{
+    broker_count(&loop->counters.messages_dropped, 1);
+    broker_count(code == -EDQUOT ? &loop->counters.dropped_queue_full : &loop->counters.dropped_no_memory, 1);
+}
+
 void loop_pause_accepting(struct loop *loop)
 {
     set_accepting(loop, false);
@@ -159,7 +165,7 @@ static void read_mail(struct loop *loop)
         } else {
             delivery_to_session(loop, letter->session, letter->message, letter->qos, false);
             message_unref(letter->message);
-            session_unref(letter->session, loop->broker->pools.arenas);
+            session_unref(letter->session, &loop->broker->stores.arenas);
         }
     }
 }
@@ -258,7 +264,7 @@ void loop_close_connections(struct loop *loop)
             connection_close(letters[i].connection);
         } else {
             message_unref(letters[i].message);
-            session_unref(letters[i].session, loop->broker->pools.arenas);
+            session_unref(letters[i].session, &loop->broker->stores.arenas);
         }
     }
     struct timer_node *node;

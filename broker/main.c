@@ -3,8 +3,10 @@
 #include "base/build.h"
 #include "base/clock.h"
 #include "base/host.h"
+#include "base/units.h"
 #include "broker/broker.h"
 #include "broker/broker_record.h"
+#include "broker/complaints.h"
 #include "broker/metrics.h"
 #include "broker/refuse.h"
 #include "broker/statistics.h"
@@ -74,28 +76,6 @@ static sigset_t block_signals(void)
     return signals;
 }
 
-static int64_t refused_of(const struct broker_counts *counts)
-{
-    return counts->refused_limit + counts->refused_pool + counts->refused_descriptors;
-}
-
-// At most a line a second, however many clients are refused.
-static void report_refusals(const struct broker_counts *now, struct broker_counts *before)
-{
-    if (refused_of(now) > refused_of(before))
-        fprintf(stderr,
-                PROGRAM ": refused %" PRId64 " clients (max-connections %" PRId64 ", pools %" PRId64
-                        ", descriptors %" PRId64 ")\n",
-                refused_of(now) - refused_of(before), now->refused_limit - before->refused_limit,
-                now->refused_pool - before->refused_pool,
-                now->refused_descriptors - before->refused_descriptors);
-    if (now->accepts_failed > before->accepts_failed)
-        fprintf(stderr,
-                PROGRAM ": accept failed %" PRId64 " times for a reason that is no lack of descriptors\n",
-                now->accepts_failed - before->accepts_failed);
-    *before = *now;
-}
-
 // Until SIGTERM or SIGINT (0), or until a loop had to end (-errno).
 static int supervise(struct broker *broker, struct broker_record *record, const sigset_t *signals,
                      struct err *err)
@@ -116,7 +96,8 @@ static int supervise(struct broker *broker, struct broker_record *record, const 
                 return code;
             broker_statistics(broker, &statistics);
             broker_record_sample(record, broker->pool_set);
-            report_refusals(&statistics.counts, &before);
+            broker_count_reserve(broker);
+            complaints_print(&statistics.counts, &before, stderr);
             next_sample_ns = now_ns + NS_PER_S;
         }
         int64_t wait_ns = (next_sample_ns < next_sweep_ns ? next_sample_ns : next_sweep_ns) - now_ns;
@@ -130,6 +111,21 @@ static int supervise(struct broker *broker, struct broker_record *record, const 
             return 0;
         }
     }
+}
+
+// What the options bound, and what one client can make of it at worst.
+static void announce_bounds(const struct broker_config *config)
+{
+    char limit[32], client[32];
+    const struct shape *shape = &config->shape;
+    int64_t bytes = (int64_t)(shape->object_bytes + 2 * shape_buffer_bytes(shape) + shape->arena_bytes) +
+                    config->max_packet_bytes + 2 * config->max_queued_bytes;
+    fprintf(stderr,
+            PROGRAM ": memory for clients is bounded by %s (--memory-limit); one client takes at most %s%s, "
+                    "subscriptions and retained messages aside\n",
+            units_format_bytes(config->memory_limit_bytes, limit, sizeof limit),
+            units_format_bytes(bytes, client, sizeof client),
+            config->max_queued_bytes ? "" : " and its queue of --max-queued-messages");
 }
 
 static void announce(const struct broker_config *config, const struct address *addresses,
@@ -161,9 +157,11 @@ static int serve(const struct broker_config *config, struct broker_record *recor
     if (code == 0) {
         broker_record_set_addresses(record, addresses, config->listen_count);
         broker_record_sample(record, broker->pool_set);
+        announce_bounds(config);
         announce(config, addresses, &metrics_address);
         code = supervise(broker, record, &signals, err);
     }
+    broker_count_reserve(broker);
     broker_statistics(broker, statistics);
     broker_record_sample(record, broker->pool_set);
     metrics_close(metrics);

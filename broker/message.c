@@ -1,16 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "broker/message.h"
 
-#include "broker/block.h"
-
-struct message *message_new(struct pool *messages, struct mqtt_text topic, struct mqtt_bytes payload,
+struct message *message_new(struct block_store *messages, struct mqtt_text topic, struct mqtt_bytes payload,
                             uint8_t qos, bool retain)
 {
-    struct pool *owner;
-    struct message *message = block_get(messages, sizeof *message + topic.bytes + payload.bytes, &owner);
+    struct message *message = block_get(messages, sizeof *message + topic.bytes + payload.bytes);
     if (!message)
         return NULL;
-    message->pool = owner;
+    message->store = messages;
     atomic_init(&message->refs, 1);
     message->payload_bytes = (uint32_t)payload.bytes;
     message->topic_bytes = (uint16_t)topic.bytes;
@@ -37,5 +34,5 @@ void message_unref(struct message *message)
     // Release: our reads of the message are over before the memory can go. Acquire: whoever frees sees those
     // of all others as over.
     if (atomic_fetch_sub_explicit(&message->refs, 1, memory_order_acq_rel) == 1)
-        block_put(message->pool, message);
+        block_put(message->store, message, message_bytes(message));
 }

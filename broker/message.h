@@ -5,20 +5,20 @@
 // nothing changes after message_new. The last one to let go gives the memory back, on whichever thread that
 // is.
 //
-//     struct message *message = message_new(pool, topic, payload, 1, false);
+//     struct message *message = message_new(&broker->messages, topic, payload, 1, false);
 //     if (!message) ...the pool refused, or there is no memory...
 //     message_ref(message);      // one for a queue
 //     message_unref(message);    // ours
 #ifndef POOLMARK_BROKER_MESSAGE_H
 #define POOLMARK_BROKER_MESSAGE_H
 
-#include "pools/pool.h"
+#include "broker/block.h"
 #include "wire/mqtt.h"
 
 #include <stdatomic.h>
 
 struct message {
-    struct pool *pool; // where the memory goes back to; NULL: the heap
+    struct block_store *store; // where the memory goes back to
     _Atomic uint32_t refs;
     uint32_t payload_bytes;
     uint16_t topic_bytes;
@@ -27,14 +27,19 @@ struct message {
     char data[]; // topic, then payload
 };
 
-// Copies both into an object of `messages`; into the heap when they are larger than its objects and its
-// strategy does not serve other sizes. The caller has the one reference. NULL: refused by the pool, or out of
-// memory. `topic` is at most MQTT_TEXT_MAX bytes, `payload` at most MQTT_REMAINING_MAX.
-struct message *message_new(struct pool *messages, struct mqtt_text topic, struct mqtt_bytes payload,
+// Copies both into a block of `messages`. The caller has the one reference. NULL: refused by the pool or the
+// account, or out of memory. `topic` is at most MQTT_TEXT_MAX bytes, `payload` at most MQTT_REMAINING_MAX.
+struct message *message_new(struct block_store *messages, struct mqtt_text topic, struct mqtt_bytes payload,
                             uint8_t qos, bool retain) __attribute__((warn_unused_result));
 
 struct message *message_ref(struct message *message); // returns it
 void message_unref(struct message *message);          // NULL is allowed
+
+// What it takes of memory, as it counts for the bounds of queues.
+static inline size_t message_bytes(const struct message *message)
+{
+    return sizeof *message + message->topic_bytes + message->payload_bytes;
+}
 
 static inline struct mqtt_text message_topic(const struct message *message)
 {

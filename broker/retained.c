@@ -13,12 +13,12 @@ struct retained {
     int64_t count;
 };
 
-int retained_open(struct retained **retained)
+int retained_open(struct retained **retained, struct account *account)
 {
     struct retained *made = calloc(1, sizeof *made);
     if (!made)
         return -ENOMEM;
-    if (level_tree_open(&made->tree) < 0) {
+    if (level_tree_open(&made->tree, account, ACCOUNT_RETAINED) < 0) {
         free(made);
         return -ENOMEM;
     }

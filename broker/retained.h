@@ -14,9 +14,11 @@
 
 struct message; // broker/message.h
 struct retained;
+struct account; // broker/account.h
 
-int retained_open(struct retained **retained) __attribute__((warn_unused_result)); // 0 or -ENOMEM
-void retained_close(struct retained *retained);                                    // lets go of every message
+int retained_open(struct retained **retained, struct account *account)
+    __attribute__((warn_unused_result));        // 0 or -ENOMEM
+void retained_close(struct retained *retained); // lets go of every message
 
 // Keeps `message` for `name` (a valid topic name) with a reference of its own, in place of the one before
 // [MQTT-3.3.1-5]; NULL forgets that one: a message with an empty payload is never kept [MQTT-3.3.1-10].

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "broker/session.h"
 
-#include "broker/block.h"
 #include "broker/check.h"
 
 #include <stdlib.h>
@@ -24,26 +23,24 @@ uint32_t session_hash(struct mqtt_text id)
     return hash ^ hash >> 16;
 }
 
-struct session *session_new(struct pool *arenas, void *arena, struct mqtt_text id, uint16_t owner,
+struct session *session_new(struct block_store *arenas, void *arena, struct mqtt_text id, uint16_t owner,
                             bool is_clean)
 {
     size_t bytes = session_bytes(id.bytes);
-    struct pool *from = arenas;
     struct session *session = arena;
-    bool fits = bytes <= pool_config_of(arenas)->object_bytes;
+    bool fits = bytes <= arenas->object_bytes;
     if (!arena || !fits)
-        session = block_get(arenas, bytes, &from);
+        session = block_get(arenas, bytes);
     if (!session)
         return NULL;
     if (!fits)
-        pool_put(arenas, arena);
+        block_put(arenas, arena, arenas->object_bytes);
     memset(session, 0, offsetof(struct session, id));
     session->id_hash = session_hash(id);
     atomic_init(&session->refs, 1);
     session->owner = owner;
     session->id_bytes = (uint16_t)id.bytes;
     session->is_clean = is_clean;
-    session->is_from_heap = !from;
     if (id.bytes > 0)
         memcpy(session->id, id.data, id.bytes);
     return session;
@@ -56,18 +53,25 @@ void session_ref(struct session *session)
     atomic_fetch_add_explicit(&session->refs, 1, memory_order_relaxed);
 }
 
-void session_unref(struct session *session, struct pool *arenas)
+static void free_flow(struct session_flow *flow)
+{
+    flow_clear(flow);
+    if (flow->in_arena)
+        return;
+    account_give(flow->rules->account, ACCOUNT_SESSIONS, account_heap_bytes(sizeof *flow));
+    free(flow);
+}
+
+void session_unref(struct session *session, struct block_store *arenas)
 {
     // Acquire and release: what other threads did with their references is over before the memory goes.
     if (atomic_fetch_sub_explicit(&session->refs, 1, memory_order_acq_rel) != 1)
         return;
     if (session->flow) {
         CHECK(flow_is_valid(session->flow));
-        flow_clear(session->flow);
-        if (!session->flow->in_arena)
-            free(session->flow);
+        free_flow(session->flow);
     }
-    block_put(session->is_from_heap ? NULL : arenas, session);
+    block_put(arenas, session, session_bytes(session->id_bytes));
 }
 
 struct mqtt_text session_id(const struct session *session)
@@ -76,25 +80,37 @@ struct mqtt_text session_id(const struct session *session)
 }
 
 // The place for a flow in the arena behind the client id; NULL when there is no room.
-static struct session_flow *arena_flow(struct session *session, struct pool *arenas)
+static struct session_flow *arena_flow(struct session *session, const struct block_store *arenas)
 {
     size_t offset = (session_bytes(session->id_bytes) + 15) & ~(size_t)15;
-    if (session->is_from_heap || offset + sizeof(struct session_flow) > pool_config_of(arenas)->object_bytes)
+    if (offset + sizeof(struct session_flow) > arenas->object_bytes)
         return NULL;
     return (struct session_flow *)((char *)session + offset);
 }
 
-struct session_flow *session_flow_need(struct session *session, struct pool *arenas)
+static struct session_flow *heap_flow(const struct flow_rules *rules)
+{
+    size_t bytes = sizeof(struct session_flow);
+    if (!account_take(rules->account, ACCOUNT_SESSIONS, account_heap_bytes(bytes)))
+        return NULL;
+    struct session_flow *flow = malloc(bytes);
+    if (!flow)
+        account_give(rules->account, ACCOUNT_SESSIONS, account_heap_bytes(bytes));
+    return flow;
+}
+
+struct session_flow *session_flow_need(struct session *session, struct block_store *arenas,
+                                       const struct flow_rules *rules)
 {
     if (session->flow)
         return session->flow;
     struct session_flow *flow = arena_flow(session, arenas);
     bool in_arena = flow != NULL;
     if (!flow)
-        flow = malloc(sizeof *flow);
+        flow = heap_flow(rules);
     if (!flow)
         return NULL;
-    flow_init(flow, in_arena);
+    flow_init(flow, rules, in_arena);
     session->flow = flow;
     return flow;
 }
@@ -104,9 +120,7 @@ void session_flow_done(struct session *session)
     struct session_flow *flow = session->flow;
     if (!flow || !flow_is_empty(flow))
         return;
-    flow_clear(flow);
-    if (!flow->in_arena)
-        free(flow);
+    free_flow(flow);
     session->flow = NULL;
 }
 

@@ -14,10 +14,21 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum {
-    FLOW_INFLIGHT_MAX = 256, // unacknowledged at once; others wait
-    FLOW_INLINE = 2,         // entries that need no memory of their own
+enum { FLOW_INLINE = 2 }; // entries that need no memory of their own
+
+// What bounds the flows of a broker: by count and by bytes of messages, in flight and waiting each. A message
+// counts whole in each flow, however many hold it. One may always be in flight.
+struct flow_rules {
+    struct account *account; // for what a flow allocates
+    uint32_t max_inflight;   // 1 to 65535
+    uint32_t max_queued;
+    int64_t max_queued_bytes; // 0: any
 };
+
+#define FLOW_RULES_DEFAULTS                                                                                  \
+    {                                                                                                        \
+        NULL, 256, 65536, 16 << 20                                                                           \
+    }
 
 enum delivery_stage {
     DELIVERY_UNSENT,  // in flight, to be sent (again)
@@ -35,34 +46,38 @@ struct delivery {
 };
 
 struct session_flow {
+    const struct flow_rules *rules;
     struct delivery *inflight; // in the order of first sending
     struct delivery *queue;    // a ring
     uint16_t *received;        // sorted
     uint32_t inflight_count, inflight_capacity;
     uint32_t queue_first, queue_count, queue_capacity; // capacity: a power of two
     uint32_t received_count, received_capacity;
-    bool in_arena;      // its own memory belongs to the session's arena
-    bool needs_restart; // some in flight are DELIVERY_UNSENT or DELIVERY_RELEASE
+    int64_t inflight_bytes, queue_bytes; // of their messages
+    bool in_arena;                       // its own memory belongs to the session's arena
+    bool needs_restart;                  // some in flight are DELIVERY_UNSENT or DELIVERY_RELEASE
     struct delivery inline_inflight[FLOW_INLINE];
     struct delivery inline_queue[FLOW_INLINE];
 };
 
-void flow_init(struct session_flow *flow, bool in_arena);
+void flow_init(struct session_flow *flow, const struct flow_rules *rules, bool in_arena);
 void flow_clear(struct session_flow *flow); // lets go of every message; the flow is empty and usable
 bool flow_is_empty(const struct session_flow *flow);
 
-// Waits at the end of the queue; takes a reference. -ENOMEM: not queued.
+// Waits at the end of the queue; takes a reference. Not queued: -EDQUOT when the rules' bounds are reached,
+// -ENOMEM.
 int flow_queue_push(struct session_flow *flow, struct message *message, uint8_t qos, bool retain)
     __attribute__((warn_unused_result));
 struct delivery *flow_queue_front(struct session_flow *flow); // NULL when empty
 void flow_queue_drop_front(struct session_flow *flow);        // lets go of its message
 
-// Puts a message in flight as DELIVERY_SENT; takes a reference. -ENOMEM, or -EAGAIN when FLOW_INFLIGHT_MAX
-// are.
+// Puts a message in flight as DELIVERY_SENT; takes a reference. -ENOMEM, or -EAGAIN when as much is in flight
+// as may be.
 int flow_inflight_add(struct session_flow *flow, struct message *message, uint8_t qos, bool retain,
                       uint16_t packet_id) __attribute__((warn_unused_result));
 struct delivery *flow_inflight_find(struct session_flow *flow, uint16_t packet_id);
-void flow_inflight_release(struct delivery *delivery); // PUBREC: lets go of the message, DELIVERY_RELEASE
+void flow_inflight_release(struct session_flow *flow,
+                           struct delivery *delivery); // PUBREC: lets go of the message, DELIVERY_RELEASE
 void flow_inflight_remove(struct session_flow *flow, struct delivery *delivery);
 void flow_inflight_restart(struct session_flow *flow); // all to be sent again, those sent before with DUP
 

@@ -22,6 +22,14 @@ void statistics_print(const struct broker_statistics *statistics, const struct p
 #define X(name, help) fprintf(to, "%-22s %12" PRId64 "  %s\n", #name, counts->name, help);
     BROKER_COUNTERS(X)
 #undef X
+    fprintf(to,
+            "%-22s %12" PRId64 "  bytes held for clients, of a limit of %" PRId64 "; most so far %" PRId64
+            "\n",
+            "memory", statistics->memory.sum, statistics->memory.limit, statistics->memory.peak);
+#define X(NAME, name, help)                                                                                  \
+    fprintf(to, "%-22s %12" PRId64 "  " help "\n", "memory_" #name, statistics->memory.bytes[ACCOUNT_##NAME]);
+    ACCOUNTS(X)
+#undef X
     pool_set_report_table(pools, to);
     fprintf(to, "end of statistics\n");
 }
@@ -87,6 +95,25 @@ static void print_process(FILE *to)
         print_gauge(to, "heap_mapped_bytes", "taken from the system by the allocator", heap.mapped_bytes);
 }
 
+static void print_memory(const struct broker_statistics *statistics, FILE *to)
+{
+    print_gauge(to, "broker_memory_bytes", "held for clients", statistics->memory.sum);
+    print_gauge(to, "broker_memory_peak_bytes", "most held for clients so far", statistics->memory.peak);
+    print_gauge(to, "broker_memory_limit_bytes", "most that may be", statistics->memory.limit);
+    fprintf(to,
+            "# HELP poolmark_broker_memory_refused_total times that the limit refused memory\n"
+            "# TYPE poolmark_broker_memory_refused_total counter\n"
+            "poolmark_broker_memory_refused_total %" PRId64 "\n",
+            statistics->memory.refused);
+    fprintf(to, "# HELP poolmark_broker_memory_kind_bytes held for clients, by what it is for\n"
+                "# TYPE poolmark_broker_memory_kind_bytes gauge\n");
+#define X(NAME, name, help)                                                                                  \
+    fprintf(to, "poolmark_broker_memory_kind_bytes{kind=\"" #name "\"} %" PRId64 "\n",                       \
+            statistics->memory.bytes[ACCOUNT_##NAME]);
+    ACCOUNTS(X)
+#undef X
+}
+
 void statistics_print_prometheus(const struct broker_statistics *statistics,
                                  const struct broker_config *config, FILE *to)
 {
@@ -103,6 +130,7 @@ void statistics_print_prometheus(const struct broker_statistics *statistics,
             statistics->counts.name);
     BROKER_COUNTERS(X)
 #undef X
+    print_memory(statistics, to);
     print_pools(statistics, config, to);
     print_process(to);
 }

@@ -4,15 +4,16 @@
 #include <errno.h>
 #include <stdlib.h>
 
-int topics_open(struct topics **topics)
+int topics_open(struct topics **topics, struct account *account)
 {
     struct topics *made = calloc(1, sizeof *made);
     if (!made)
         return -ENOMEM;
-    if (level_tree_open(&made->tree) < 0) {
+    if (level_tree_open(&made->tree, account, ACCOUNT_SUBSCRIPTIONS) < 0) {
         free(made);
         return -ENOMEM;
     }
+    made->account = account;
     // A flood of matches must not keep subscribers waiting for ever, as the default would.
     pthread_rwlockattr_t attributes;
     pthread_rwlockattr_init(&attributes);
@@ -47,22 +48,30 @@ static struct topics_subscription *find(struct level_node *node, const struct to
     return NULL;
 }
 
+// With its place in the set of a filter, of which up to three quarters may be empty.
+enum { SUBSCRIPTION_COST = 48 + 4 * sizeof(void *) };
+
 static int add(struct topics *topics, struct level_node *node, struct topics_subscriber *subscriber,
                uint8_t qos)
 {
+    if (!account_take(topics->account, ACCOUNT_SUBSCRIPTIONS, SUBSCRIPTION_COST))
+        return -ENOMEM;
     struct topics_subscription *made = malloc(sizeof *made);
     if (!made)
-        return -ENOMEM;
+        goto fail_account;
     *made = (struct topics_subscription){node, subscriber, subscriber->first, &subscriber->first, 0, qos};
-    if (topics_set_add(node, made) < 0) {
-        free(made);
-        return -ENOMEM;
-    }
+    if (topics_set_add(node, made) < 0)
+        goto fail_made;
     if (made->next)
         made->next->link = &made->next;
     subscriber->first = made;
     topics->count++;
     return 1;
+fail_made:
+    free(made);
+fail_account:
+    account_give(topics->account, ACCOUNT_SUBSCRIPTIONS, SUBSCRIPTION_COST);
+    return -ENOMEM;
 }
 
 static void remove_one(struct topics *topics, struct topics_subscription *subscription)
@@ -74,6 +83,7 @@ static void remove_one(struct topics *topics, struct topics_subscription *subscr
     if (subscription->next)
         subscription->next->link = subscription->link;
     free(subscription);
+    account_give(topics->account, ACCOUNT_SUBSCRIPTIONS, SUBSCRIPTION_COST);
     topics->count--;
 }
 

@@ -24,6 +24,7 @@
 #include "wire/mqtt.h"
 
 struct topics;
+struct account; // broker/account.h
 struct topics_subscription;
 
 struct topics_subscriber { // zeroed to begin with; stays where it is while it subscribes; guarded by the
@@ -31,7 +32,8 @@ struct topics_subscriber { // zeroed to begin with; stays where it is while it s
     struct topics_subscription *first;
 };
 
-int topics_open(struct topics **topics) __attribute__((warn_unused_result)); // 0 or -ENOMEM
+int topics_open(struct topics **topics, struct account *account)
+    __attribute__((warn_unused_result));  // 0 or -ENOMEM
 void topics_close(struct topics *topics); // subscribers may still be in; they must not be used with it again
 
 // Subscribes to `filter`, a valid topic filter (mqtt_topic_filter_check); one more time replaces the QoS

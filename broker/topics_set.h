@@ -14,6 +14,7 @@
 #include <pthread.h>
 
 struct topics {
+    struct account *account; // NULL: none is kept
     pthread_rwlock_t lock;   // guards all below, every subscription, and every subscriber's chain
     struct level_tree *tree; // of filters
     int64_t count;

@@ -46,5 +46,10 @@ void broker_inside_end(struct broker_inside *inside)
     assert_int_equal(statistics.pools[POOL_BUFFERS].in_use, 0);
     assert_int_equal(statistics.pools[POOL_ARENAS].in_use, 0);
     assert_in_range(statistics.pools[POOL_MESSAGES].in_use, 0, statistics.retained);
+    for (int kind = 0; kind < ACCOUNT_KINDS; kind++)
+        if (kind != ACCOUNT_RETAINED && kind != ACCOUNT_MESSAGES && kind != ACCOUNT_RESERVE)
+            assert_int_equal(statistics.memory.bytes[kind], 0);
+    if (statistics.retained == 0)
+        assert_int_equal(statistics.memory.sum, 0);
     broker_close(inside->broker);
 }

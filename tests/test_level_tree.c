@@ -14,7 +14,7 @@ static char some_value;
 static struct level_tree *tree_open(void)
 {
     struct level_tree *tree = NULL;
-    assert_int_equal(level_tree_open(&tree), 0);
+    assert_int_equal(level_tree_open(&tree, NULL, ACCOUNT_SUBSCRIPTIONS), 0);
     return tree;
 }
 

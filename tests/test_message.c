@@ -2,6 +2,7 @@
 // Messages counted by references, in a pool and in the heap.
 #include "broker/block.h"
 #include "broker/message.h"
+#include "tests/store_of.h"
 
 #include <pthread.h>
 #include <setjmp.h>
@@ -34,7 +35,7 @@ static int64_t in_use(struct pool *pool)
 
 static struct message *make(struct pool *pool, const char *topic, const void *payload, size_t bytes)
 {
-    return message_new(pool, mqtt_text_of(topic), (struct mqtt_bytes){payload, bytes}, 1, true);
+    return message_new(store_of(pool), mqtt_text_of(topic), (struct mqtt_bytes){payload, bytes}, 1, true);
 }
 
 static void topic_and_payload_are_copied(void **state)
@@ -87,7 +88,8 @@ static void an_empty_payload_is_a_message(void **state)
 {
     (void)state;
     struct pool *pool = open_pool("malloc", 0, POOL_OVERFLOW_HEAP);
-    struct message *message = message_new(pool, mqtt_text_of("t"), (struct mqtt_bytes){NULL, 0}, 0, false);
+    struct message *message =
+        message_new(store_of(pool), mqtt_text_of("t"), (struct mqtt_bytes){NULL, 0}, 0, false);
     assert_non_null(message);
     assert_int_equal(message_payload(message).bytes, 0);
     message_unref(message);

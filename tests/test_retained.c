@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Retained messages: kept, replaced, forgotten and matched, with every reference given back.
 #include "broker/retained.h"
+#include "tests/store_of.h"
 #include "broker/message.h"
 #include "tests/naive_match.h"
 
@@ -23,7 +24,7 @@ static int set_up(void **state)
     struct pool_config config = POOL_CONFIG_DEFAULTS;
     config.object_bytes = 256;
     if (!fixture || pool_open(&fixture->pool, pool_strategy_find("malloc"), &config, NULL) < 0 ||
-        retained_open(&fixture->retained) < 0)
+        retained_open(&fixture->retained, NULL) < 0)
         return -1;
     *state = fixture;
     return 0;
@@ -44,7 +45,7 @@ static int tear_down(void **state)
 static void keep(struct fixture *fixture, const char *topic, const char *payload)
 {
     struct mqtt_bytes bytes = {payload, strlen(payload)};
-    struct message *message = message_new(fixture->pool, mqtt_text_of(topic), bytes, 1, true);
+    struct message *message = message_new(store_of(fixture->pool), mqtt_text_of(topic), bytes, 1, true);
     assert_non_null(message);
     assert_int_equal(retained_set(fixture->retained, mqtt_text_of(topic), message), 0);
     message_unref(message);
@@ -139,7 +140,7 @@ static void test_a_visitor_may_keep_what_it_was_shown(void **state)
     struct fixture *fixture = *state;
     keep(fixture, "a", "kept");
     struct message *message =
-        message_new(fixture->pool, mqtt_text_of("b"), (struct mqtt_bytes){"x", 1}, 0, true);
+        message_new(store_of(fixture->pool), mqtt_text_of("b"), (struct mqtt_bytes){"x", 1}, 0, true);
     assert_non_null(message);
     assert_int_equal(retained_set(fixture->retained, mqtt_text_of("b"), message), 0);
     forget(fixture, "b");
@@ -194,7 +195,7 @@ static void *keep_and_forget(void *context)
         char topic[32];
         snprintf(topic, sizeof topic, "t/%d", i % 20);
         struct message *message =
-            message_new(fixture->pool, mqtt_text_of(topic), (struct mqtt_bytes){"x", 1}, 0, true);
+            message_new(store_of(fixture->pool), mqtt_text_of(topic), (struct mqtt_bytes){"x", 1}, 0, true);
         if (!message || retained_set(fixture->retained, mqtt_text_of(topic), i % 3 ? message : NULL) < 0)
             abort();
         message_unref(message);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Sessions: where their memory comes from, and their packet ids.
 #include "broker/session.h"
+#include "tests/store_of.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,6 +9,8 @@
 #include <stdint.h>
 #include <string.h>
 #include <cmocka.h>
+
+static const struct flow_rules rules = FLOW_RULES_DEFAULTS;
 
 static struct pool *open_pool(const char *name, size_t object_bytes)
 {
@@ -30,7 +33,7 @@ static void a_session_knows_its_client_id(void **state)
 {
     (void)state;
     struct pool *arenas = open_pool("arenas", session_bytes(SESSION_NATURAL_ID_BYTES));
-    struct session *session = session_new(arenas, NULL, mqtt_text_of("client-7"), 3, true);
+    struct session *session = session_new(store_of(arenas), NULL, mqtt_text_of("client-7"), 3, true);
     assert_non_null(session);
     assert_true(mqtt_text_equal(session_id(session), mqtt_text_of("client-7")));
     assert_int_equal(session->id_hash, session_hash(mqtt_text_of("client-7")));
@@ -38,7 +41,7 @@ static void a_session_knows_its_client_id(void **state)
     assert_true(session->is_clean);
     assert_null(session->connection);
     assert_int_equal(stats_of(arenas).in_use, 1);
-    session_unref(session, arenas);
+    session_unref(session, store_of(arenas));
     assert_int_equal(stats_of(arenas).in_use, 0);
     pool_close(arenas);
 }
@@ -48,10 +51,10 @@ static void it_takes_over_the_arena_that_it_is_given(void **state)
     (void)state;
     struct pool *arenas = open_pool("arenas", 1024);
     void *arena = pool_get(arenas);
-    struct session *session = session_new(arenas, arena, mqtt_text_of("c"), 0, true);
+    struct session *session = session_new(store_of(arenas), arena, mqtt_text_of("c"), 0, true);
     assert_ptr_equal(session, arena);
     assert_int_equal(stats_of(arenas).gets, 1);
-    session_unref(session, arenas);
+    session_unref(session, store_of(arenas));
     assert_int_equal(stats_of(arenas).in_use, 0);
     pool_close(arenas);
 }
@@ -63,12 +66,13 @@ static void an_id_too_long_for_the_arena_takes_the_heap(void **state)
     memset(id, 'x', sizeof id);
     struct pool *arenas = open_pool("arenas", 1024);
     void *arena = pool_get(arenas);
-    struct session *session = session_new(arenas, arena, (struct mqtt_text){id, sizeof id}, 0, false);
+    struct session *session =
+        session_new(store_of(arenas), arena, (struct mqtt_text){id, sizeof id}, 0, false);
     assert_non_null(session);
     assert_int_equal(stats_of(arenas).in_use, 0);
     assert_int_equal(session_id(session).bytes, sizeof id);
     assert_memory_equal(session_id(session).data, id, sizeof id);
-    session_unref(session, arenas);
+    session_unref(session, store_of(arenas));
     pool_close(arenas);
 }
 
@@ -77,14 +81,16 @@ static void the_last_reference_frees_it_with_what_is_queued(void **state)
     (void)state;
     struct pool *arenas = open_pool("arenas", session_bytes(SESSION_NATURAL_ID_BYTES));
     struct pool *messages = open_pool("messages", 128);
-    struct message *message = message_new(messages, mqtt_text_of("t"), (struct mqtt_bytes){"p", 1}, 1, false);
-    struct session *session = session_new(arenas, NULL, mqtt_text_of("c"), 0, false);
-    assert_int_equal(flow_queue_push(session_flow_need(session, arenas), message, 1, false), 0);
+    struct message *message =
+        message_new(store_of(messages), mqtt_text_of("t"), (struct mqtt_bytes){"p", 1}, 1, false);
+    struct session *session = session_new(store_of(arenas), NULL, mqtt_text_of("c"), 0, false);
+    assert_int_equal(flow_queue_push(session_flow_need(session, store_of(arenas), &rules), message, 1, false),
+                     0);
     message_unref(message);
     session_ref(session);
-    session_unref(session, arenas);
+    session_unref(session, store_of(arenas));
     assert_int_equal(stats_of(messages).in_use, 1);
-    session_unref(session, arenas);
+    session_unref(session, store_of(arenas));
     assert_int_equal(stats_of(messages).in_use, 0);
     assert_int_equal(stats_of(arenas).in_use, 0);
     pool_close(messages);
@@ -95,12 +101,12 @@ static void the_flow_lies_in_an_arena_with_room_and_is_let_go_when_idle(void **s
 {
     (void)state;
     struct pool *large = open_pool("arenas", 6144), *small = open_pool("arenas", session_bytes(8));
-    struct session *roomy = session_new(large, NULL, mqtt_text_of("c"), 0, true);
-    struct session *tight = session_new(small, NULL, mqtt_text_of("c"), 0, true);
-    struct session_flow *flow = session_flow_need(roomy, large);
+    struct session *roomy = session_new(store_of(large), NULL, mqtt_text_of("c"), 0, true);
+    struct session *tight = session_new(store_of(small), NULL, mqtt_text_of("c"), 0, true);
+    struct session_flow *flow = session_flow_need(roomy, store_of(large), &rules);
     assert_in_range((uintptr_t)flow, (uintptr_t)roomy, (uintptr_t)roomy + 6144 - sizeof *flow);
     assert_true(flow->in_arena);
-    assert_false(session_flow_need(tight, small)->in_arena);
+    assert_false(session_flow_need(tight, store_of(small), &rules)->in_arena);
     assert_int_equal(flow_received_add(tight->flow, 9), 1);
     session_flow_done(roomy);
     session_flow_done(tight);
@@ -109,8 +115,8 @@ static void the_flow_lies_in_an_arena_with_room_and_is_let_go_when_idle(void **s
     assert_true(flow_received_remove(tight->flow, 9));
     session_flow_done(tight);
     assert_null(tight->flow);
-    session_unref(roomy, large);
-    session_unref(tight, small);
+    session_unref(roomy, store_of(large));
+    session_unref(tight, store_of(small));
     pool_close(large);
     pool_close(small);
 }
@@ -119,16 +125,18 @@ static void packet_ids_are_never_zero_nor_in_flight(void **state)
 {
     (void)state;
     struct pool *arenas = open_pool("arenas", 1024), *messages = open_pool("messages", 128);
-    struct session *session = session_new(arenas, NULL, mqtt_text_of("c"), 0, true);
-    struct message *message = message_new(messages, mqtt_text_of("t"), (struct mqtt_bytes){"p", 1}, 1, false);
+    struct session *session = session_new(store_of(arenas), NULL, mqtt_text_of("c"), 0, true);
+    struct message *message =
+        message_new(store_of(messages), mqtt_text_of("t"), (struct mqtt_bytes){"p", 1}, 1, false);
     assert_int_equal(session_next_packet_id(session), 1);
-    assert_int_equal(flow_inflight_add(session_flow_need(session, arenas), message, 1, false, 1), 0);
+    assert_int_equal(
+        flow_inflight_add(session_flow_need(session, store_of(arenas), &rules), message, 1, false, 1), 0);
     assert_int_equal(flow_inflight_add(session->flow, message, 1, false, 2), 0);
     session->last_packet_id = UINT16_MAX - 1;
     assert_int_equal(session_next_packet_id(session), UINT16_MAX);
     assert_int_equal(session_next_packet_id(session), 3);
     message_unref(message);
-    session_unref(session, arenas);
+    session_unref(session, store_of(arenas));
     pool_close(messages);
     pool_close(arenas);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What is under way between a session and its client: window, queue, and QoS 2 packet ids.
 #include "broker/session_flow.h"
+#include "tests/store_of.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -9,6 +10,8 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <cmocka.h>
+
+static const struct flow_rules rules = FLOW_RULES_DEFAULTS;
 
 struct fixture {
     struct pool *messages;
@@ -22,7 +25,7 @@ static int set_up(void **state)
     config.name = "messages";
     config.object_bytes = 128;
     assert_int_equal(pool_open(&fixture.messages, pool_strategy_find("malloc"), &config, NULL), 0);
-    flow_init(&fixture.flow, false);
+    flow_init(&fixture.flow, &rules, false);
     *state = &fixture;
     return 0;
 }
@@ -45,7 +48,7 @@ static struct message *numbered(struct fixture *fixture, int number)
 {
     char payload[16];
     int bytes = snprintf(payload, sizeof payload, "%d", number);
-    struct message *message = message_new(fixture->messages, mqtt_text_of("t"),
+    struct message *message = message_new(store_of(fixture->messages), mqtt_text_of("t"),
                                           (struct mqtt_bytes){payload, (size_t)bytes}, 2, false);
     assert_non_null(message);
     return message;
@@ -97,7 +100,7 @@ static void the_queue_keeps_its_order_while_it_grows_and_wraps(void **state)
 static void the_window_closes_when_it_is_full(void **state)
 {
     struct fixture *fixture = *state;
-    for (uint16_t id = 1; id <= FLOW_INFLIGHT_MAX; id++)
+    for (uint16_t id = 1; id <= rules.max_inflight; id++)
         assert_int_equal(add(fixture, id), 0);
     assert_int_equal(add(fixture, 1000), -EAGAIN);
     flow_inflight_remove(&fixture->flow, flow_inflight_find(&fixture->flow, 10));
@@ -112,7 +115,7 @@ static void after_a_reconnect_all_goes_again_with_dup(void **state)
     for (uint16_t id = 1; id <= 3; id++)
         assert_int_equal(add(fixture, id), 0);
     struct delivery *second = flow_inflight_find(&fixture->flow, 2);
-    flow_inflight_release(second);
+    flow_inflight_release(&fixture->flow, second);
     second->stage = DELIVERY_RELEASED;
     assert_false(fixture->flow.needs_restart);
     flow_inflight_restart(&fixture->flow);
@@ -128,7 +131,7 @@ static void a_message_released_is_let_go_at_once(void **state)
 {
     struct fixture *fixture = *state;
     assert_int_equal(add(fixture, 5), 0);
-    flow_inflight_release(flow_inflight_find(&fixture->flow, 5));
+    flow_inflight_release(&fixture->flow, flow_inflight_find(&fixture->flow, 5));
     struct pool_stats stats;
     pool_stats(fixture->messages, &stats);
     assert_int_equal(stats.in_use, 0);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The table of sessions: found by client id while it grows and shrinks, by several threads.
 #include "broker/session_table.h"
+#include "tests/store_of.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -33,7 +34,7 @@ static struct mqtt_text numbered(int number, char text[static 24])
 static struct session *make(struct pool *arenas, int number, uint16_t owner)
 {
     char text[24];
-    struct session *session = session_new(arenas, NULL, numbered(number, text), owner, true);
+    struct session *session = session_new(store_of(arenas), NULL, numbered(number, text), owner, true);
     assert_non_null(session);
     return session;
 }
@@ -43,7 +44,7 @@ static void empty(struct session_table *table, struct pool *arenas)
     struct session *session;
     while ((session = session_table_any(table))) {
         session_table_remove(table, session);
-        session_unref(session, arenas);
+        session_unref(session, store_of(arenas));
     }
 }
 
@@ -79,7 +80,7 @@ static void an_id_is_there_once(void **state)
     assert_int_equal(session_table_insert(table, second), -EEXIST);
     assert_int_equal(session_table_count(table), 1);
     session_table_remove(table, first);
-    session_unref(first, arenas);
+    session_unref(first, store_of(arenas));
     assert_int_equal(session_table_insert(table, second), 0);
     empty(table, arenas);
     session_table_close(table);
@@ -108,7 +109,7 @@ static void all_are_found_while_it_grows_and_shrinks(void **state)
     for (int i = 0; i < MANY; i += 2) {
         struct session *session = session_table_find(table, numbered(i, text), 0).session;
         session_table_remove(table, session);
-        session_unref(session, arenas);
+        session_unref(session, store_of(arenas));
     }
     assert_true(session_table_is_valid(table));
     for (int i = 0; i < MANY; i++)
@@ -136,17 +137,17 @@ static void *contend(void *context)
     for (int round = 0; round < 3; round++)
         for (int i = 0; i < 2000; i++) {
             struct session *session =
-                session_new(worker->arenas, NULL, numbered(i, text), worker->index, true);
+                session_new(store_of(worker->arenas), NULL, numbered(i, text), worker->index, true);
             if (!session)
                 return worker;
             if (session_table_insert(worker->table, session) == 0)
                 worker->won++;
             else
-                session_unref(session, worker->arenas);
+                session_unref(session, store_of(worker->arenas));
             struct session_found found = session_table_find(worker->table, numbered(i, text), worker->index);
             if (found.session && i % 3 == worker->index % 3) {
                 session_table_remove(worker->table, found.session);
-                session_unref(found.session, worker->arenas);
+                session_unref(found.session, store_of(worker->arenas));
                 worker->won--;
             }
         }

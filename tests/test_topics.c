@@ -34,7 +34,7 @@ static void record(void *context, struct topics_subscriber *subscriber, uint8_t 
 static struct topics *open_topics(void)
 {
     struct topics *topics = NULL;
-    assert_int_equal(topics_open(&topics), 0);
+    assert_int_equal(topics_open(&topics, NULL), 0);
     return topics;
 }
 

@@ -6,6 +6,7 @@
 #include "broker/retained.h"
 #include "broker/topics.h"
 #include "tests/failing_heap.h"
+#include "tests/store_of.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -31,17 +32,17 @@ static bool stays(const void *state) // whether all after the failing request fa
 
 static int open_tree(void **made)
 {
-    return level_tree_open((struct level_tree **)made);
+    return level_tree_open((struct level_tree **)made, NULL, ACCOUNT_SUBSCRIPTIONS);
 }
 
 static int open_topics(void **made)
 {
-    return topics_open((struct topics **)made);
+    return topics_open((struct topics **)made, NULL);
 }
 
 static int open_retained(void **made)
 {
-    return retained_open((struct retained **)made);
+    return retained_open((struct retained **)made, NULL);
 }
 
 static void check_open(int (*open)(void **made), void **made, bool stay)
@@ -75,7 +76,7 @@ static void test_a_path_without_memory_leaves_the_tree_as_it_was(void **state)
 {
     static char value;
     struct level_tree *tree = NULL;
-    assert_int_equal(level_tree_open(&tree), 0);
+    assert_int_equal(level_tree_open(&tree, NULL, ACCOUNT_SUBSCRIPTIONS), 0);
     struct level_node *node = level_tree_make(tree, mqtt_text_of("a/b"));
     assert_non_null(node);
     *level_node_value(node) = &value;
@@ -120,7 +121,7 @@ static struct book *book_open(void)
 {
     struct book *book = calloc(1, sizeof *book);
     assert_non_null(book);
-    assert_int_equal(topics_open(&book->topics), 0);
+    assert_int_equal(topics_open(&book->topics, NULL), 0);
     char filter[FILTER_BYTES];
     for (int i = 0; i < CHILDREN; i++) {
         snprintf(filter, sizeof filter, "many/%d", i);
@@ -252,7 +253,7 @@ static void test_a_match_without_memory_calls_nobody(void **state)
     enum { SUBSCRIBERS = 3 };
     struct topics_subscriber subscribers[SUBSCRIBERS] = {0};
     struct topics *topics = NULL;
-    assert_int_equal(topics_open(&topics), 0);
+    assert_int_equal(topics_open(&topics, NULL), 0);
     subscribe_to_many(topics, subscribers, SUBSCRIBERS);
     bool reached = true;
     for (int64_t nth = 0; reached; nth++) {
@@ -273,7 +274,7 @@ static void test_a_match_without_memory_calls_nobody(void **state)
 static struct message *message_of(struct pool *pool, const char *topic, const char *payload)
 {
     struct mqtt_bytes bytes = {payload, strlen(payload)};
-    struct message *message = message_new(pool, mqtt_text_of(topic), bytes, 0, true);
+    struct message *message = message_new(store_of(pool), mqtt_text_of(topic), bytes, 0, true);
     assert_non_null(message);
     return message;
 }
@@ -298,7 +299,7 @@ static void test_keeping_a_message_without_memory_keeps_what_was_there(void **st
     struct pool *pool = NULL;
     assert_int_equal(pool_open(&pool, pool_strategy_find("malloc"), &config, NULL), 0);
     struct retained *retained = NULL;
-    assert_int_equal(retained_open(&retained), 0);
+    assert_int_equal(retained_open(&retained, NULL), 0);
     struct message *old = message_of(pool, "a/b", "old"), *new = message_of(pool, "a/b", "new");
     assert_int_equal(retained_set(retained, mqtt_text_of("a/b"), old), 0);
     bool reached = true;

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "broker/complaints.h"
+
+#include <inttypes.h>
+#include <stddef.h>
+
+struct complaint {
+    size_t offset;
+    const char *text; // after the number
+};
+
+#define AT(field) offsetof(struct broker_counts, field)
+static const struct complaint complaints[] = {
+    {AT(refused_limit), "clients refused: --max-connections"},
+    {AT(refused_pool), "clients refused: a pool had no object for them"},
+    {AT(refused_memory), "clients refused: --memory-limit"},
+    {AT(refused_descriptors), "clients refused: no descriptor is left"},
+    {AT(accepts_failed), "clients not let in: accept failed for a reason that is no lack of descriptors"},
+    {AT(protocol_errors), "connections closed: what they sent is not MQTT 3.1.1"},
+    {AT(closed_packet_size), "connections closed: a packet larger than --max-packet-size"},
+    {AT(closed_topic_levels), "connections closed: a topic of more levels than --max-topic-levels"},
+    {AT(closed_no_memory), "connections closed: no memory for what they sent"},
+    {AT(dropped_queue_full), "messages dropped: a client's queue is full"},
+    {AT(dropped_no_memory), "messages dropped: no memory, or --memory-limit"},
+    {AT(subscriptions_refused), "subscriptions refused: no memory, or too many topic levels"},
+};
+
+static int64_t count_of(const struct broker_counts *counts, const struct complaint *complaint)
+{
+    return *(const int64_t *)((const char *)counts + complaint->offset);
+}
+
+void complaints_print(const struct broker_counts *now, struct broker_counts *before, FILE *to)
+{
+    for (size_t i = 0; i < sizeof complaints / sizeof complaints[0]; i++) {
+        int64_t more = count_of(now, &complaints[i]) - count_of(before, &complaints[i]);
+        if (more > 0)
+            fprintf(to, "poolmark-broker: %" PRId64 " %s\n", more, complaints[i].text);
+    }
+    *before = *now;
+}

@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: Apache-2.0
+// Against a real broker: what bounds its memory. Each bound is met on purpose: the broker stays below it,
+// says what it refuses to the client where MQTT has words for it, counts it, and goes on.
+#include "tests/broker_process.h"
+#include "tests/many_clients.h"
+#include "tests/raw_client.h"
+
+#include <inttypes.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+// A value of the statistics, by the name that begins its line.
+static int64_t statistic(struct process *broker, const char *name)
+{
+    char begins[64];
+    int64_t value = -1;
+    snprintf(begins, sizeof begins, "%s ", name);
+    process_signal(broker, SIGUSR1);
+    const char *line = process_wait_line(broker, begins);
+    assert_non_null(line);
+    assert_int_equal(sscanf(line + strlen(begins), "%" SCNd64, &value), 1);
+    assert_non_null(process_wait_line(broker, "end of statistics"));
+    return value;
+}
+
+static void expect_complaint(struct process *broker, const char *words)
+{
+    while (!strstr(process_errors(broker), words))
+        usleep(50000); // it is said within a second; the bound is run-tests'
+}
+
+// Sends a PUBLISH of any size with packet id 1.
+static void publish_bytes(struct raw_client *client, const char *topic, size_t payload_bytes, uint8_t qos,
+                          bool retain)
+{
+    size_t size = payload_bytes + strlen(topic) + 16;
+    uint8_t *payload = calloc(1, payload_bytes), *packet = malloc(size);
+    assert_true(payload && packet);
+    struct mqtt_publish publish = {.qos = qos,
+                                   .retain = retain,
+                                   .packet_id = qos ? 1 : 0,
+                                   .topic = mqtt_text_of(topic),
+                                   .payload = {payload, payload_bytes}};
+    int bytes = mqtt_publish_encode(packet, size, &publish);
+    assert_true(bytes > 0);
+    raw_send(client, packet, (size_t)bytes);
+    free(payload);
+    free(packet);
+}
+
+static void ids_too_long_for_the_pool_are_bounded_by_its_max_too(void **state)
+{
+    (void)state;
+    struct process *broker = process_start_broker("--pool", "expand", "--shape", "lean", "--max", "arenas=5",
+                                                  "--overflow", "refuse", NULL);
+    struct many_clients clients;
+    many_clients_connect(&clients, process_port(broker), 20, 1, "an-id-of-about-forty-characters-in-all-");
+    assert_int_equal(clients.accepted, 5);
+    assert_int_equal(clients.refused, 15);
+    many_clients_ping(&clients);
+    many_clients_close(&clients);
+    assert_int_equal(process_stop(broker), 0);
+}
+
+static void messages_too_large_for_the_pool_are_bounded_by_its_max_too(void **state)
+{
+    (void)state;
+    struct process *broker =
+        process_start_broker("--pool", "expand", "--max", "messages=5", "--overflow", "refuse", NULL);
+    int taken = 0;
+    for (int i = 0; i < 20; i++) {
+        char topic[16], id[16];
+        struct raw_client client;
+        snprintf(topic, sizeof topic, "t/%d", i);
+        snprintf(id, sizeof id, "c%d", i);
+        raw_connect_clean(&client, process_port(broker), id);
+        publish_bytes(&client, topic, 600, 1, true);
+        taken += raw_try_receive(&client, MQTT_PUBACK);
+        raw_close(&client);
+    }
+    assert_int_equal(taken, 5);
+    expect_complaint(broker, "messages dropped: no memory");
+    assert_int_equal(statistic(broker, "dropped_no_memory"), 15);
+    assert_int_equal(process_stop(broker), 0);
+}
+
+static int64_t resident_bytes(pid_t pid)
+{
+    char path[64];
+    long long pages[2] = {0};
+    snprintf(path, sizeof path, "/proc/%d/statm", (int)pid);
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    assert_int_equal(fscanf(file, "%lld %lld", &pages[0], &pages[1]), 2);
+    fclose(file);
+    return pages[1] * sysconf(_SC_PAGESIZE);
+}
+
+// Four hundred messages of a mebibyte for a subscriber that reads none.
+static void a_subscriber_that_does_not_read_costs_no_more_than_its_queue(void **state)
+{
+    (void)state;
+    enum { MESSAGES = 400, MIB = 1 << 20 };
+    struct process *broker = process_start_broker("--max-queued-bytes", "4MiB", NULL);
+    struct raw_client slow, publisher;
+    raw_connect_clean(&slow, process_port(broker), "slow");
+    assert_int_equal(setsockopt(slow.fd, SOL_SOCKET, SO_RCVBUF, &(int){4096}, sizeof(int)), 0);
+    assert_int_equal(raw_subscribe(&slow, "t", 1), 1);
+    raw_connect_clean(&publisher, process_port(broker), "publisher");
+    for (int i = 0; i < MESSAGES; i++)
+        publish_bytes(&publisher, "t", MIB, 0, false);
+    raw_ping(&publisher);
+    assert_in_range(statistic(broker, "memory_messages"), 1, 6 * MIB);
+    // The sockets hold some; the queue four at most.
+    assert_in_range(statistic(broker, "dropped_queue_full"), MESSAGES / 2, MESSAGES);
+    assert_in_range(resident_bytes(process_pid(broker)), 1, 64 * MIB);
+    expect_complaint(broker, "messages dropped: a client's queue is full");
+    raw_close(&slow);
+    raw_disconnect(&publisher);
+    assert_int_equal(process_stop(broker), 0);
+}
+
+// What is acknowledged at QoS 1 for a client that is away is kept, as many as for one that is here.
+static void a_queue_is_as_long_for_a_client_that_is_away(void **state)
+{
+    (void)state;
+    static const char *const most[] = {"65536", "100"};
+    const int kept[] = {5000, 100};
+    for (int round = 0; round < 2; round++) {
+        struct process *broker = process_start_broker("--max-queued-messages", most[round], NULL);
+        struct raw_client away, publisher;
+        raw_connect_kept(&away, process_port(broker), "away");
+        raw_subscribe(&away, "t", 1);
+        raw_disconnect(&away);
+        raw_connect_clean(&publisher, process_port(broker), "publisher");
+        for (int i = 0; i < 5000; i++)
+            raw_publish_done(&publisher, "t", "x", 1, false);
+        assert_true(raw_connect_kept(&away, process_port(broker), "away"));
+        for (int i = 0; i < kept[round]; i++)
+            raw_ack(&away, MQTT_PUBACK, raw_expect_publish(&away, "t", "x", 1));
+        raw_ping(&away);
+        assert_int_equal(statistic(broker, "dropped_queue_full"), 5000 - kept[round]);
+        raw_disconnect(&away);
+        raw_disconnect(&publisher);
+        assert_int_equal(process_stop(broker), 0);
+    }
+}
+
+static void the_window_is_as_wide_as_it_is_told(void **state)
+{
+    (void)state;
+    struct process *broker = process_start_broker("--max-inflight-messages", "3", NULL);
+    struct raw_client client;
+    raw_connect_clean(&client, process_port(broker), "c");
+    uint16_t ids[3];
+    assert_int_equal(raw_subscribe(&client, "u", 1), 1);
+    for (int i = 0; i < 4; i++) {
+        struct raw_client other;
+        raw_connect_clean(&other, process_port(broker), "other");
+        raw_publish_done(&other, "u", "y", 1, false);
+        raw_disconnect(&other);
+    }
+    for (int i = 0; i < 3; i++)
+        ids[i] = raw_expect_publish(&client, "u", "y", 1);
+    raw_ping(&client); // the fourth does not come before one is acknowledged
+    raw_ack(&client, MQTT_PUBACK, ids[0]);
+    raw_expect_publish(&client, "u", "y", 1);
+    raw_close(&client);
+    assert_int_equal(process_stop(broker), 0);
+}
+
+// Retained messages until the limit: it is not passed, what is past it is not acknowledged, and clients can
+// still come and take away what is there.
+static void at_the_memory_limit_work_is_refused_and_the_rest_goes_on(void **state)
+{
+    (void)state;
+    enum { LIMIT = 8 << 20, MESSAGES = 12000 };
+    struct process *broker = process_start_broker("--memory-limit", "8MiB", "--threads", "2", NULL);
+    struct raw_client client, other;
+    int kept = 0;
+    raw_connect_clean(&client, process_port(broker), "client");
+    for (bool is_taken = true; kept < MESSAGES && is_taken; kept += is_taken) {
+        char topic[16];
+        snprintf(topic, sizeof topic, "t/%d", kept);
+        publish_bytes(&client, topic, 1000, 1, true);
+        is_taken = raw_try_receive(&client, MQTT_PUBACK);
+    }
+    raw_close(&client);
+    assert_in_range(kept, 100, MESSAGES - 1);
+    assert_in_range(statistic(broker, "memory"), LIMIT / 2, LIMIT);
+    assert_true(statistic(broker, "closed_no_memory") > 0);
+    expect_complaint(broker, "messages dropped: no memory, or --memory-limit");
+    raw_connect_clean(&other, process_port(broker), "other");
+    int code = 0;
+    for (int i = 0; i < 10000 && code != MQTT_SUBACK_FAILURE; i++) {
+        char filter[32];
+        snprintf(filter, sizeof filter, "no/such/%d", i);
+        code = raw_subscribe(&other, filter, 0);
+    }
+    assert_int_equal(code, MQTT_SUBACK_FAILURE);
+    for (int i = 0; i < kept; i++) { // an empty message takes the retained one away
+        char topic[16];
+        snprintf(topic, sizeof topic, "t/%d", i);
+        publish_bytes(&other, topic, 0, 0, true);
+    }
+    raw_ping(&other);
+    assert_in_range(statistic(broker, "memory_messages"), 0, 4096);
+    assert_int_equal(raw_subscribe(&other, "again", 0), 0);
+    raw_disconnect(&other);
+    assert_int_equal(process_stop(broker), 0);
+}
+
+static void a_client_that_the_memory_limit_refuses_gets_connack_3(void **state)
+{
+    (void)state;
+    struct process *broker = process_start_broker("--memory-limit", "1MiB", "--shape", "classic", NULL);
+    struct many_clients clients;
+    many_clients_connect(&clients, process_port(broker), 200, 1, "c");
+    assert_in_range(clients.accepted, 10, 62); // of about 17 KiB each
+    assert_int_equal(clients.refused, 200 - clients.accepted);
+    many_clients_ping(&clients);
+    assert_int_equal(statistic(broker, "refused_memory"), clients.refused);
+    many_clients_close(&clients);
+    assert_int_equal(process_stop(broker), 0);
+}
+
+static void topics_of_too_many_levels_are_refused(void **state)
+{
+    (void)state;
+    char fits[400] = "a", deep[402];
+    struct process *broker = process_start_broker(NULL, NULL);
+    struct raw_client client;
+    for (int i = 1; i < 200; i++)
+        strcat(fits, "/a");
+    snprintf(deep, sizeof deep, "%s/a", fits);
+    raw_connect_clean(&client, process_port(broker), "c");
+    assert_int_equal(raw_subscribe(&client, fits, 0), 0);
+    assert_int_equal(raw_subscribe(&client, deep, 0), MQTT_SUBACK_FAILURE);
+    raw_publish(&client, fits, "x", 0, false);
+    raw_expect_publish(&client, fits, "x", 0);
+    raw_publish(&client, deep, "x", 0, false);
+    raw_expect_closed(&client);
+    raw_close(&client);
+    assert_int_equal(statistic(broker, "closed_topic_levels"), 1);
+    expect_complaint(broker, "a topic of more levels than --max-topic-levels");
+    assert_int_equal(process_stop(broker), 0);
+}
+
+// A packet larger than the bound is refused by its header, before any of it is kept; and said.
+static void packets_that_are_too_large_are_refused_and_said(void **state)
+{
+    (void)state;
+    struct process *broker = process_start_broker("--max-packet-size", "64KiB", NULL);
+    struct raw_client client;
+    raw_connect_clean(&client, process_port(broker), "c");
+    publish_bytes(&client, "t", 60000, 1, false);
+    raw_expect_ack(&client, MQTT_PUBACK, 1);
+    RAW_SEND(&client, "\x30\x81\x80\x04"); // PUBLISH of 65 537 bytes and its header
+    raw_expect_closed(&client);
+    raw_close(&client);
+    assert_int_equal(statistic(broker, "closed_packet_size"), 1);
+    expect_complaint(broker, "connections closed: a packet larger than --max-packet-size");
+    assert_int_equal(process_stop(broker), 0);
+}
+
+static void a_connect_of_more_bytes_than_there_can_be_is_refused(void **state)
+{
+    (void)state;
+    struct process *broker = process_start_broker(NULL, NULL);
+    struct raw_client client;
+    raw_open(&client, process_port(broker));
+    RAW_SEND(&client, "\x10\x80\x80\x20"); // 512 KiB
+    raw_expect_closed(&client);
+    raw_close(&client);
+    assert_int_equal(process_stop(broker), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(ids_too_long_for_the_pool_are_bounded_by_its_max_too),
+        cmocka_unit_test(messages_too_large_for_the_pool_are_bounded_by_its_max_too),
+        cmocka_unit_test(a_subscriber_that_does_not_read_costs_no_more_than_its_queue),
+        cmocka_unit_test(a_queue_is_as_long_for_a_client_that_is_away),
+        cmocka_unit_test(the_window_is_as_wide_as_it_is_told),
+        cmocka_unit_test(at_the_memory_limit_work_is_refused_and_the_rest_goes_on),
+        cmocka_unit_test(a_client_that_the_memory_limit_refuses_gets_connack_3),
+        cmocka_unit_test(topics_of_too_many_levels_are_refused),
+        cmocka_unit_test(packets_that_are_too_large_are_refused_and_said),
+        cmocka_unit_test(a_connect_of_more_bytes_than_there_can_be_is_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
