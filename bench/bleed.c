@@ -6,7 +6,7 @@
 // thread's start and end each BLEED_REPLACED operations. churn: a thread's whole life: it starts, gets some
 // objects, puts them and ends; an operation is one life. What a strategy keeps a thread must be made and
 // given back each time. `null` shows what the thread itself costs.
-#include "bench/workload.h"
+#include "bench/way.h"
 
 #include <pthread.h>
 
@@ -16,7 +16,7 @@ static const char no_thread[] = "a thread could not be started";
 static const char no_object[] = "a get gave no object";
 
 struct worker {
-    struct pool *pool;
+    const struct bench_case *bench;
     void **slots;
     int64_t count;
     uint64_t random;
@@ -41,8 +41,8 @@ static void *replace_some(void *context)
     struct worker *worker = context;
     for (int64_t i = 0; i < worker->count; i++) {
         void **slot = &worker->slots[bench_random(&worker->random) % BLEED_SLOTS];
-        pool_put(worker->pool, *slot);
-        *slot = pool_get(worker->pool);
+        bench_give(worker->bench, *slot);
+        *slot = bench_take(worker->bench);
         worker->failed |= !*slot;
     }
     return NULL;
@@ -52,8 +52,7 @@ static void run_bleed(struct gb_state *state, void *context)
 {
     const struct bench_case *bench = context;
     size_t bytes = BLEED_SLOTS * sizeof(void *);
-    struct worker worker = {
-        .pool = bench->pool, .slots = bench_map(state, bytes), .random = bench_seed(state)};
+    struct worker worker = {.bench = bench, .slots = bench_map(state, bytes), .random = bench_seed(state)};
     if (!worker.slots)
         return;
     int64_t n;
@@ -62,12 +61,12 @@ static void run_bleed(struct gb_state *state, void *context)
         live(state, &worker, replace_some);
     }
     struct pool_stats stats;
-    pool_stats(bench->pool, &stats);
+    bench_stats(bench, &stats);
     for (size_t i = 0; i < BLEED_SLOTS; i++)
-        pool_put(bench->pool, worker.slots[i]);
+        bench_give(bench, worker.slots[i]);
     bench_unmap(worker.slots, bytes);
     bench_report_ops(state, gb_iterations(state));
-    if (gb_thread_index(state) == 0) {
+    if (gb_thread_index(state) == 0 && bench->pool) {
         double live_bytes = (double)stats.in_use * (double)bench->bytes;
         gb_set_counter(state, "owned_ratio", live_bytes > 0 ? (double)stats.bytes_owned / live_bytes : 0,
                        GB_COUNTER_SUM);
@@ -79,18 +78,18 @@ static void *get_and_put(void *context)
     struct worker *worker = context;
     void *objects[CHURN_OBJECTS];
     for (int i = 0; i < CHURN_OBJECTS; i++) {
-        objects[i] = pool_get(worker->pool);
+        objects[i] = bench_take(worker->bench);
         worker->failed |= !objects[i];
     }
     for (int i = 0; i < CHURN_OBJECTS; i++)
-        pool_put(worker->pool, objects[i]);
+        bench_give(worker->bench, objects[i]);
     return NULL;
 }
 
 static void run_churn(struct gb_state *state, void *context)
 {
     const struct bench_case *bench = context;
-    struct worker worker = {.pool = bench->pool};
+    struct worker worker = {.bench = bench};
     while (gb_next_batch(state) > 0)
         live(state, &worker, get_and_put);
     bench_report_ops(state, gb_iterations(state));

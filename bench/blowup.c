@@ -8,7 +8,7 @@
 // storm's time an object.
 #include "base/clock.h"
 #include "base/procmem.h"
-#include "bench/workload.h"
+#include "bench/way.h"
 
 #include <stdio.h>
 #include <unistd.h>
@@ -32,11 +32,11 @@ static void setup_blowup(struct gb_state *state, void *context)
     bench_open_config(state, bench, &config);
 }
 
-static void wait_and_sweep(struct pool *pool, int64_t until_ns)
+static void wait_and_sweep(const struct bench_case *bench, int64_t until_ns)
 {
     for (int64_t next = clock_now_ns(); next < until_ns; next += SWEEP_EVERY_NS) {
         clock_sleep_until_ns(next);
-        pool_sweep(pool);
+        bench_sweep(bench);
     }
     clock_sleep_until_ns(until_ns);
 }
@@ -45,7 +45,7 @@ static void wait_and_sweep(struct pool *pool, int64_t until_ns)
 static int64_t storm(const struct bench_case *bench, void **objects)
 {
     int64_t got = 0;
-    while (got < BLOWUP_OBJECTS && (objects[got] = pool_get(bench->pool)) != NULL)
+    while (got < BLOWUP_OBJECTS && (objects[got] = bench_take(bench)) != NULL)
         bench_touch_object(objects[got++], bench->bytes, TOUCH_ALL);
     return got;
 }
@@ -57,7 +57,7 @@ static int64_t calm(const struct bench_case *bench, void **objects, int64_t got,
         if (sparse && i % SURVIVORS_EVERY == 0)
             objects[survivors++] = objects[i];
         else
-            pool_put(bench->pool, objects[i]);
+            bench_give(bench, objects[i]);
     }
     return survivors;
 }
@@ -68,7 +68,7 @@ static void report_after(struct gb_state *state, const struct bench_case *bench,
     static const int64_t seconds[] = {0, 1, 10};
     int64_t from = clock_now_ns();
     for (size_t i = 0; i < sizeof seconds / sizeof seconds[0] && seconds[i] <= wait_s; i++) {
-        wait_and_sweep(bench->pool, from + seconds[i] * NS_PER_S);
+        wait_and_sweep(bench, from + seconds[i] * NS_PER_S);
         double bytes = resident_bytes();
         char name[48];
         snprintf(name, sizeof name, "after_%llds_bytes", (long long)seconds[i]);
@@ -100,7 +100,7 @@ static void run_blowup(struct gb_state *state, void *context)
                        GB_COUNTER_SUM);
         report_after(state, bench, before, bench->workload->parameter & BLOWUP_WAIT_S);
         while (survivors > 0)
-            pool_put(bench->pool, objects[--survivors]);
+            bench_give(bench, objects[--survivors]);
         if (got < BLOWUP_OBJECTS)
             gb_skip(state, "a get gave no object");
     }

@@ -2,36 +2,36 @@
 // burst: a connection storm and its end. N gets, then N puts in the order they came; an iteration is a whole
 // burst, and one burst goes before the clock starts, so that first touches are not in it (`cold` measures
 // those).
+#include "bench/way.h"
 #include "bench/windows.h"
-#include "bench/workload.h"
 
-static inline __attribute__((always_inline)) bool one_burst(struct pool *pool, void **objects, size_t count,
-                                                            size_t bytes, enum bench_touch touch)
+ALWAYS_INLINE bool one_burst(struct pool *pool, void **objects, size_t count, size_t bytes,
+                             enum bench_way way, enum bench_touch touch)
 {
     size_t got = 0;
-    while (got < count && (objects[got] = pool_get(pool)) != NULL) {
+    while (got < count && (objects[got] = bench_get(pool, bytes, way)) != NULL) {
         bench_touch_object(objects[got], bytes, touch);
         got++;
     }
     for (size_t i = 0; i < got; i++)
-        pool_put(pool, objects[i]);
+        bench_put(pool, objects[i], way);
     return got == count;
 }
 
-static inline __attribute__((always_inline)) void
-burst(struct gb_state *state, const struct bench_case *bench, enum bench_touch touch)
+ALWAYS_INLINE void burst(struct gb_state *state, const struct bench_case *bench, enum bench_way way,
+                         enum bench_touch touch)
 {
     size_t count = (size_t)bench->workload->objects;
     void **objects = bench_map(state, count * sizeof *objects);
     if (!objects)
         return;
-    bool whole = one_burst(bench->pool, objects, count, bench->bytes, touch);
+    bool whole = one_burst(bench->pool, objects, count, bench->bytes, way, touch);
     struct windows windows;
     windows_begin(&windows, state);
     int64_t n;
     while (whole && (n = windows_next(&windows)) > 0) {
         for (int64_t i = 0; i < n && whole; i++)
-            whole = one_burst(bench->pool, objects, count, bench->bytes, touch);
+            whole = one_burst(bench->pool, objects, count, bench->bytes, way, touch);
     }
     bench_unmap(objects, count * sizeof *objects);
     if (!whole)
@@ -39,20 +39,10 @@ burst(struct gb_state *state, const struct bench_case *bench, enum bench_touch t
     windows_report(&windows, gb_iterations(state) * (int64_t)count);
 }
 
-static void run_burst(struct gb_state *state, void *context)
-{
-    burst(state, context, TOUCH_NOTHING);
-}
-
-static void run_burst_line(struct gb_state *state, void *context)
-{
-    burst(state, context, TOUCH_LINE);
-}
-
-static void run_burst_all(struct gb_state *state, void *context)
-{
-    burst(state, context, TOUCH_ALL);
-}
+BENCH_RUN(run_burst, burst(state, bench, way, TOUCH_NOTHING))
+BENCH_RUN(run_burst_line, burst(state, bench, way, TOUCH_LINE))
+BENCH_RUN(run_burst_320, burst(state, bench, way, TOUCH_320))
+BENCH_RUN(run_burst_all, burst(state, bench, way, TOUCH_ALL))
 
 const struct workload burst_workloads[] = {
     {.name = "burst_1000",
@@ -66,12 +56,21 @@ const struct workload burst_workloads[] = {
      .summary = "burst_1000, and the first line of each object is written",
      .run = run_burst_line,
      .clock = GB_CLOCK_CPU,
+     .touch = TOUCH_LINE,
+     .objects = 1000,
+     .batch = 1},
+    {.name = "burst_1000_touch_320",
+     .summary = "burst_1000, and the first 320 bytes of each object are written",
+     .run = run_burst_320,
+     .clock = GB_CLOCK_CPU,
+     .touch = TOUCH_320,
      .objects = 1000,
      .batch = 1},
     {.name = "burst_1000_touch_all",
      .summary = "burst_1000, and each object is written whole",
      .run = run_burst_all,
      .clock = GB_CLOCK_CPU,
+     .touch = TOUCH_ALL,
      .objects = 1000,
      .batch = 1},
     {.name = "burst_10000",

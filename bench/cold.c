@@ -8,7 +8,7 @@
 // the system and to who asked with madvise, and huge_bytes says what came of it.
 #include "base/clock.h"
 #include "base/heap.h"
-#include "bench/workload.h"
+#include "bench/way.h"
 
 #include <stdio.h>
 #include <sys/prctl.h>
@@ -67,7 +67,7 @@ static bool first_touches(struct gb_state *state, struct bench_case *bench, stru
         return false;
     int64_t faults = bench_thread_faults(), from = clock_now_ns();
     size_t got = 0;
-    while (got < COLD_OBJECTS && (cold->objects[got] = pool_get(bench->pool)) != NULL)
+    while (got < COLD_OBJECTS && (cold->objects[got] = bench_take(bench)) != NULL)
         bench_touch_object(cold->objects[got++], bench->bytes, TOUCH_ALL);
     int64_t ns = clock_now_ns() - from;
     cold->faults += bench_thread_faults() - faults;
@@ -76,7 +76,7 @@ static bool first_touches(struct gb_state *state, struct bench_case *bench, stru
     int64_t huge = read_huge_bytes();
     cold->huge_bytes = huge > cold->huge_bytes ? huge : cold->huge_bytes;
     for (size_t i = 0; i < got; i++)
-        pool_put(bench->pool, cold->objects[i]);
+        bench_give(bench, cold->objects[i]);
     pool_close(bench->pool);
     bench->pool = NULL;
     heap_trim(); // what the allocator kept would not be cold the next time

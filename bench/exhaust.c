@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // exhaust: what a get costs when all that the pool may own is out: refused, or served by the heap past `max`.
+#include "bench/way.h"
 #include "bench/windows.h"
-#include "bench/workload.h"
 
 enum { EXHAUST_OBJECTS = 1000 };
 
@@ -31,25 +31,26 @@ static void teardown_exhaust(struct gb_state *state, void *context)
     bench_close(state, context);
 }
 
-static void run_exhaust(struct gb_state *state, void *context)
+ALWAYS_INLINE void exhaust(struct gb_state *state, const struct bench_case *bench, enum bench_way way)
 {
-    const struct bench_case *bench = context;
     bool refuses = bench->workload->parameter == POOL_OVERFLOW_REFUSE, kept = true;
     struct windows windows;
     windows_begin(&windows, state);
     int64_t n;
     while ((n = windows_next(&windows)) > 0) {
         for (int64_t i = 0; i < n; i++) {
-            void *object = pool_get(bench->pool);
+            void *object = bench_get(bench->pool, bench->bytes, way);
             gb_use(object);
             kept &= !object == refuses;
-            pool_put(bench->pool, object);
+            bench_put(bench->pool, object, way);
         }
     }
     if (!kept)
         gb_skip(state, refuses ? "a get past the bound was served" : "a get past the bound was refused");
     windows_report(&windows, gb_iterations(state));
 }
+
+BENCH_RUN(run_exhaust, exhaust(state, bench, way))
 
 #define EXHAUST(row_name, row_parameter, text)                                                               \
     {                                                                                                        \

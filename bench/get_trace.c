@@ -90,8 +90,9 @@ static int64_t owned_by(struct pool *pool)
 void get_trace_begin(struct get_trace *trace, struct pool *pool)
 {
     trace->count = 0;
-    trace->owned_at_first = owned_by(pool);
-    trace->pool = pool_strategy_caps(pool_strategy_of(pool)) & POOL_CAP_GROWS ? NULL : pool;
+    trace->owned_at_first = pool ? owned_by(pool) : 0;
+    bool tells = !pool || (pool_strategy_caps(pool_strategy_of(pool)) & POOL_CAP_GROWS);
+    trace->pool = tells ? NULL : pool;
     pthread_mutex_lock(&trace->lock);
     trace->event_count = 0;
     pthread_mutex_unlock(&trace->lock);

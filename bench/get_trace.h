@@ -8,7 +8,7 @@
 // file has every slow get, and of the fast ones a sample.
 //
 // owned_objects comes from the pool's events where the pool tells of its growth (POOL_CAP_GROWS); others are
-// asked after each get.
+// asked after each get. Without a pool it is 0.
 //
 //     struct get_trace *trace = get_trace_open(state, "trace.csv", 50000);   // before the pool is opened
 //     config.listener = get_trace_listen; config.listener_context = trace;

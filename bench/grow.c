@@ -6,32 +6,44 @@
 // second. Growth in the background is meant for such a rate; a loop of bare gets would only measure how soon
 // it runs out. Between operations the thread spins, so that no wake-up is in the times.
 //
-// `preempted` says how often the kernel took the thread off its processor meanwhile: longest times of some
-// milliseconds are those, and not the pool's. The processor's speed is probed right before and right after
-// each get (bench/speed.h): the percentiles are of the gets between two probes at full speed, and those of
-// all gets stand beside them as any_speed_*. The choice does not look at the get's own time. Were there too
-// few, the percentiles are of all; full_speed_share says how many there were.
+// Open loop: a get's time counts from the instant at which it was due, and the schedule never moves. A get
+// that stalls for 100 ms makes the 10 000 after it late, and each of them has its wait. Beside it, as
+// uncorrected_*, the time of each call by itself, which hides that.
+//
+// The processor's speed is probed (bench/speed.h) before an operation is due, where there is time; one that
+// is late has the verdict of the last probe. The percentiles are of the gets whose probe was at full speed,
+// which is known before the get is made, so neither its own time nor anything it does has a say. Those of all
+// gets stand beside them as any_speed_*. Were there too few, the percentiles are of all. The books say how
+// many were due, measured, left out for the speed, and failed (bench/latency.h). `preempted` says how often
+// the kernel took the thread off its processor meanwhile: waits of some milliseconds may be those.
 //
 // grow: a pool of GROW_INITIAL objects, GROW_OBJECTS gets. Counters: the get's percentiles; faults_get, page
 // faults in the path of all gets; faults_touch, page faults when all objects were written afterwards;
 // expansions and misses. shrink: GROW_OBJECTS are out; each step puts two and gets one until few are left,
-// and the pool is swept as a server does, now and then, by the same thread. Counters: percentiles of the
-// gets, longest put and sweep, page faults of all.
+// and the pool is swept as a server does, now and then, by the same thread; a get counts from the instant at
+// which its step was due, so a put or a sweep that holds it up counts too. Counters: percentiles of the gets,
+// longest put and sweep, page faults of all.
 //
-// grow writes what each get cost to the case's `trace` as well, if it has one: bench/get_trace.h.
+// grow writes what each call cost to the case's `trace` as well, if it has one: bench/get_trace.h.
 #include "base/clock.h"
 #include "bench/get_trace.h"
 #include "bench/latency.h"
 #include "bench/speed.h"
-#include "bench/workload.h"
+#include "bench/way.h"
 
 // Of all gets, at least so many must have been at full speed for them to count alone.
 #define LEAST_SHARE 0.5
 
 enum { GROW_INITIAL = 1024, GROW_OBJECTS = 50000, PACE_NS = 10000, SWEEP_EVERY = 5000, PRIMING_OBJECTS = 64 };
 
+// A probe takes a microsecond; there is none when less than this is left before the next operation.
+enum { PROBE_ROOM_NS = 3000 };
+
 struct storm {
-    struct latency gets, full_speed; // all, and those at full speed
+    struct latency gets, full_speed; // from when they were due: all, and those after a probe at full speed
+    struct latency calls;            // all, from when they were called
+    int64_t failed, due;             // gets that gave no object; gets that the schedule has
+    bool is_full;                    // the last probe
     void **objects;
     int64_t out;                 // objects that are ours; NULL where a get gave none
     int64_t at, start_ns;        // operations begun; when the first was due
@@ -84,7 +96,9 @@ static bool storm_init(struct storm *storm, struct gb_state *state)
         latency_init(&storm->gets, state, GROW_OBJECTS);
     if (storm->gets.ns)
         latency_init(&storm->full_speed, state, GROW_OBJECTS);
-    return storm->objects && storm->gets.ns && storm->full_speed.ns;
+    if (storm->full_speed.ns)
+        latency_init(&storm->calls, state, GROW_OBJECTS);
+    return storm->objects && storm->gets.ns && storm->full_speed.ns && storm->calls.ns;
 }
 
 static void storm_free(struct storm *storm)
@@ -94,15 +108,17 @@ static void storm_free(struct storm *storm)
         latency_free(&storm->gets);
     if (storm->full_speed.ns)
         latency_free(&storm->full_speed);
+    if (storm->calls.ns)
+        latency_free(&storm->calls);
 }
 
-// The schedule begins now.
+// The schedule begins a period from now, so that the first operation has its probe as well.
 static void begin(struct storm *storm)
 {
-    (void)speed_await(&(struct speed_wait){0}, INT64_MAX);
+    storm->is_full = speed_await(&(struct speed_wait){0}, INT64_MAX);
     storm->preemptions = bench_thread_preemptions();
     storm->faults = bench_thread_faults();
-    storm->start_ns = clock_now_ns();
+    storm->start_ns = clock_now_ns() + PACE_NS;
 }
 
 static void end(struct storm *storm)
@@ -111,27 +127,33 @@ static void end(struct storm *storm)
     storm->faults = bench_thread_faults() - storm->faults;
 }
 
-// Spins until the next operation is due. One that comes late is not made up for by haste: the rest moves.
-static void pace(struct storm *storm)
+// Spins until the next operation is due, and tells when that was. One that is late begins at once, and the
+// schedule stays as it is.
+static int64_t pace(struct storm *storm)
 {
-    int64_t due = storm->start_ns + storm->at++ * PACE_NS, now = clock_now_ns();
-    if (now > due + 10 * PACE_NS)
-        storm->start_ns += now - due;
-    while (now < due)
-        now = clock_now_ns();
+    int64_t due_ns = storm->start_ns + storm->at++ * PACE_NS, now_ns = clock_now_ns();
+    if (due_ns - now_ns > PROBE_ROOM_NS)
+        storm->is_full = speed_is_full();
+    while (now_ns < due_ns)
+        now_ns = clock_now_ns();
+    return due_ns;
 }
 
-static void *timed_get(struct pool *pool, struct storm *storm)
+static void *timed_get(const struct bench_case *bench, struct storm *storm, int64_t due_ns)
 {
-    bool full = speed_is_full();
-    int64_t from = clock_now_ns();
-    void *object = pool_get(pool);
-    int64_t ns = clock_now_ns() - from;
-    latency_add(&storm->gets, ns);
-    if (speed_is_full() && full)
-        latency_add(&storm->full_speed, ns);
+    int64_t from_ns = clock_now_ns();
+    void *object = bench_take(bench);
+    int64_t end_ns = clock_now_ns();
+    storm->due++;
+    latency_add(&storm->calls, end_ns - from_ns);
+    if (!object)
+        storm->failed++;
+    else
+        latency_add(&storm->gets, end_ns - due_ns);
+    if (object && storm->is_full)
+        latency_add(&storm->full_speed, end_ns - due_ns);
     if (storm->trace)
-        get_trace_add(storm->trace, from);
+        get_trace_add(storm->trace, from_ns);
     return object;
 }
 
@@ -149,13 +171,15 @@ static void report(struct gb_state *state, const struct bench_case *bench, const
     const struct latency *chosen = share >= LEAST_SHARE ? &storm->full_speed : &storm->gets;
     latency_report(chosen, state, "");
     latency_report(&storm->gets, state, "any_speed_");
-    gb_set_iteration_time(state, mean_seconds(&storm->gets));
-    gb_set_counter(state, "per_op", mean_seconds(chosen), GB_COUNTER_SUM);
+    latency_report(&storm->calls, state, "uncorrected_");
+    latency_report_books(state, storm->due, chosen->count, storm->gets.count - chosen->count, storm->failed);
+    gb_set_iteration_time(state, mean_seconds(&storm->calls));
+    gb_set_counter(state, "per_op", mean_seconds(&storm->calls), GB_COUNTER_SUM);
     gb_set_counter(state, "full_speed_share", share, GB_COUNTER_SUM);
     gb_set_counter(state, "at_full_speed", share >= LEAST_SHARE, GB_COUNTER_SUM);
     gb_set_counter(state, "step_ns", speed_step_ns(), GB_COUNTER_SUM);
     struct pool_stats stats;
-    pool_stats(bench->pool, &stats);
+    bench_stats(bench, &stats);
     gb_set_counter(state, "expansions", (double)stats.expansions, GB_COUNTER_SUM);
     gb_set_counter(state, "shrinks", (double)stats.shrinks, GB_COUNTER_SUM);
     gb_set_counter(state, "misses", (double)stats.misses, GB_COUNTER_SUM);
@@ -174,19 +198,19 @@ static void run_storm(struct gb_state *state, const struct bench_case *bench, st
         body(state, bench, &storm);
         report(state, bench, &storm);
         while (storm.out > 0)
-            pool_put(bench->pool, storm.objects[--storm.out]);
+            bench_give(bench, storm.objects[--storm.out]);
     }
     storm_free(&storm);
 }
 
 // Some gets and puts beforehand: what the strategy makes for a thread, and code that was never run, come once
 // and not in the storm.
-static void prime(struct pool *pool, struct storm *storm)
+static void prime(const struct bench_case *bench, struct storm *storm)
 {
     for (int i = 0; i < PRIMING_OBJECTS; i++)
-        storm->objects[i] = pool_get(pool);
+        storm->objects[i] = bench_take(bench);
     for (int i = 0; i < PRIMING_OBJECTS; i++)
-        pool_put(pool, storm->objects[i]);
+        bench_give(bench, storm->objects[i]);
 }
 
 // Page faults when all objects are written.
@@ -203,20 +227,20 @@ static int64_t faults_of_touching(const struct bench_case *bench, const struct s
 static void grow_storm(struct gb_state *state, const struct bench_case *bench, struct storm *storm)
 {
     int64_t got = 0;
-    prime(bench->pool, storm);
+    prime(bench, storm);
     storm->trace = bench->shared;
     if (storm->trace)
         get_trace_begin(storm->trace, bench->pool);
     begin(storm);
     for (storm->out = 0; storm->out < GROW_OBJECTS; storm->out++) {
-        pace(storm);
-        got += (storm->objects[storm->out] = timed_get(bench->pool, storm)) != NULL;
+        int64_t due_ns = pace(storm);
+        got += (storm->objects[storm->out] = timed_get(bench, storm, due_ns)) != NULL;
     }
     end(storm);
     gb_set_counter(state, "faults_get", (double)storm->faults, GB_COUNTER_SUM);
     gb_set_counter(state, "faults_touch", (double)faults_of_touching(bench, storm), GB_COUNTER_SUM);
     if (storm->trace)
-        get_trace_write(storm->trace, state, &storm->gets);
+        get_trace_write(storm->trace, state, &storm->calls);
     if (got < GROW_OBJECTS)
         gb_skip(state, "a get gave no object");
 }
@@ -229,7 +253,7 @@ static void run_grow(struct gb_state *state, void *context)
 // Fills the pool as fast as it goes, each object written.
 static void fill(const struct bench_case *bench, struct storm *storm)
 {
-    while (storm->out < GROW_OBJECTS && (storm->objects[storm->out] = pool_get(bench->pool)) != NULL)
+    while (storm->out < GROW_OBJECTS && (storm->objects[storm->out] = bench_take(bench)) != NULL)
         bench_touch_object(storm->objects[storm->out++], bench->bytes, TOUCH_ALL);
 }
 
@@ -247,18 +271,18 @@ static void keep_longest(int64_t *longest, int64_t from)
 static void ebb(const struct bench_case *bench, struct storm *storm, struct longest *longest)
 {
     while (storm->out > GROW_INITIAL) {
-        pace(storm);
+        int64_t due_ns = pace(storm);
         for (int k = 0; k < 2; k++) {
             int64_t from = clock_now_ns();
-            pool_put(bench->pool, storm->objects[--storm->out]);
+            bench_give(bench, storm->objects[--storm->out]);
             keep_longest(&longest->put_ns, from);
         }
-        storm->objects[storm->out] = timed_get(bench->pool, storm);
+        storm->objects[storm->out] = timed_get(bench, storm, due_ns);
         if (storm->objects[storm->out])
             storm->out++;
         if (storm->at % SWEEP_EVERY == 0) {
             int64_t from = clock_now_ns();
-            pool_sweep(bench->pool);
+            bench_sweep(bench);
             keep_longest(&longest->sweep_ns, from);
         }
     }
@@ -285,8 +309,9 @@ static void run_shrink(struct gb_state *state, void *context)
 
 const struct workload grow_workloads[] = {
     {.name = "grow",
-     .summary = "50 000 gets, one each 10 us, of a pool that starts with 1024; per_op is the mean get with "
-                "its two clock readings",
+     .summary =
+         "50 000 gets, one each 10 us, of a pool that starts with 1024, counted from when each was due; "
+         "per_op is the mean call with its two clock readings",
      .run = run_grow,
      .setup = setup_grow,
      .teardown = teardown_grow,

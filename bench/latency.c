@@ -22,6 +22,12 @@ void latency_free(struct latency *latency)
 
 void latency_report(const struct latency *latency, struct gb_state *state, const char *prefix)
 {
+    latency_report_many(latency, 1, 0, state, prefix);
+}
+
+void latency_report_many(const void *first, size_t count, size_t stride, struct gb_state *state,
+                         const char *prefix)
+{
     static const struct {
         const char *name;
         double percent;
@@ -32,8 +38,12 @@ void latency_report(const struct latency *latency, struct gb_state *state, const
         gb_skip(state, "no memory for a histogram");
         return;
     }
-    for (int64_t i = 0; i < latency->count; i++)
-        hdr_record_value(histogram, latency->ns[i]);
+    for (size_t at = 0; at < count; at++) {
+        const struct latency *latency =
+            (const struct latency *)(const void *)((const char *)first + at * stride);
+        for (int64_t i = 0; i < latency->count; i++)
+            hdr_record_value(histogram, latency->ns[i]);
+    }
     for (size_t i = 0; i < sizeof percentiles / sizeof percentiles[0]; i++) {
         char name[48];
         snprintf(name, sizeof name, "%s%s", prefix, percentiles[i].name);
@@ -41,4 +51,19 @@ void latency_report(const struct latency *latency, struct gb_state *state, const
                        GB_COUNTER_SUM);
     }
     hdr_close(histogram);
+}
+
+void latency_report_books(struct gb_state *state, int64_t due, int64_t measured, int64_t left_out,
+                          int64_t failed)
+{
+    if (due != measured + left_out + failed) {
+        char text[160];
+        snprintf(text, sizeof text, "of %lld samples %lld were measured, %lld left out, %lld failed",
+                 (long long)due, (long long)measured, (long long)left_out, (long long)failed);
+        gb_skip(state, text);
+    }
+    gb_set_counter(state, "samples_due", (double)due, GB_COUNTER_SUM);
+    gb_set_counter(state, "samples_measured", (double)measured, GB_COUNTER_SUM);
+    gb_set_counter(state, "samples_left_out", (double)left_out, GB_COUNTER_SUM);
+    gb_set_counter(state, "samples_failed", (double)failed, GB_COUNTER_SUM);
 }

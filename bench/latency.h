@@ -24,7 +24,16 @@ static inline void latency_add(struct latency *latency, int64_t ns)
         latency->ns[latency->count++] = ns > UINT32_MAX ? UINT32_MAX : (uint32_t)ns;
 }
 
+// The books of a source of samples, as counters: samples_due = samples_measured + samples_left_out +
+// samples_failed, each counted by itself. Left out are those of which it was known before they began that
+// they would not count. Skips the run when it does not balance.
+void latency_report_books(struct gb_state *state, int64_t due, int64_t measured, int64_t left_out,
+                          int64_t failed);
+
 // Counters PREFIXp50_ns, p90, p99, p99_9, p99_99, p99_999 and longest_ns.
 void latency_report(const struct latency *latency, struct gb_state *state, const char *prefix);
+// Of all samples of `count` of them, which lie `stride` bytes apart.
+void latency_report_many(const void *first, size_t count, size_t stride, struct gb_state *state,
+                         const char *prefix);
 
 #endif

@@ -2,17 +2,16 @@
 // lifo, fifo, random, steady: one thread (or each of several) gets and puts its own objects, in different
 // orders of release. Inlined into one function a touch, so that the loop holds no decision that the pool
 // would pay for.
+#include "bench/way.h"
 #include "bench/windows.h"
-#include "bench/workload.h"
-
-#define ALWAYS_INLINE static inline __attribute__((always_inline))
 
 enum { RING_OBJECTS = 1024, TOUCH_ALL_BATCH = 64 };
 
 static const char no_object[] = "a get gave no object";
 
 // Get, touch, put.
-ALWAYS_INLINE void lifo(struct gb_state *state, const struct bench_case *bench, enum bench_touch touch)
+ALWAYS_INLINE void lifo(struct gb_state *state, const struct bench_case *bench, enum bench_way way,
+                        enum bench_touch touch)
 {
     struct pool *pool = bench->pool;
     size_t bytes = bench->bytes;
@@ -21,13 +20,13 @@ ALWAYS_INLINE void lifo(struct gb_state *state, const struct bench_case *bench, 
     int64_t n;
     while ((n = windows_next(&windows)) > 0) {
         for (int64_t i = 0; i < n; i++) {
-            void *object = pool_get(pool);
+            void *object = bench_get(pool, bytes, way);
             if (__builtin_expect(!object, 0)) {
                 gb_skip(state, no_object);
                 break;
             }
             bench_touch_object(object, bytes, touch);
-            pool_put(pool, object);
+            bench_put(pool, object, way);
         }
     }
     windows_report(&windows, gb_iterations(state));
@@ -35,8 +34,8 @@ ALWAYS_INLINE void lifo(struct gb_state *state, const struct bench_case *bench, 
 
 // `next` picks the slot whose object is put and replaced by a new one; all slots are full before the clock
 // starts.
-ALWAYS_INLINE void replace(struct gb_state *state, const struct bench_case *bench, enum bench_touch touch,
-                           bool random)
+ALWAYS_INLINE void replace(struct gb_state *state, const struct bench_case *bench, enum bench_way way,
+                           enum bench_touch touch, bool random)
 {
     struct pool *pool = bench->pool;
     size_t bytes = bench->bytes;
@@ -44,7 +43,7 @@ ALWAYS_INLINE void replace(struct gb_state *state, const struct bench_case *benc
     if (!slots)
         return;
     for (size_t i = 0; i < RING_OBJECTS; i++) {
-        if (!(slots[i] = pool_get(pool)))
+        if (!(slots[i] = bench_get(pool, bytes, way)))
             gb_skip(state, no_object);
     }
     uint64_t next = random ? bench_seed(state) : 0;
@@ -54,8 +53,8 @@ ALWAYS_INLINE void replace(struct gb_state *state, const struct bench_case *benc
     while ((n = windows_next(&windows)) > 0) {
         for (int64_t i = 0; i < n; i++) {
             size_t at = (random ? bench_random(&next) : next++) % RING_OBJECTS;
-            pool_put(pool, slots[at]);
-            void *object = slots[at] = pool_get(pool);
+            bench_put(pool, slots[at], way);
+            void *object = slots[at] = bench_get(pool, bytes, way);
             if (__builtin_expect(!object, 0)) {
                 gb_skip(state, no_object);
                 break;
@@ -64,38 +63,33 @@ ALWAYS_INLINE void replace(struct gb_state *state, const struct bench_case *benc
         }
     }
     for (size_t i = 0; i < RING_OBJECTS; i++)
-        pool_put(pool, slots[i]);
+        bench_put(pool, slots[i], way);
     bench_unmap(slots, RING_OBJECTS * sizeof *slots);
     windows_report(&windows, gb_iterations(state));
 }
 
-#define RUN(name, call)                                                                                      \
-    static void name(struct gb_state *state, void *context)                                                  \
-    {                                                                                                        \
-        const struct bench_case *bench = context;                                                            \
-        call;                                                                                                \
-    }
-RUN(run_lifo, lifo(state, bench, TOUCH_NOTHING))
-RUN(run_lifo_line, lifo(state, bench, TOUCH_LINE))
-RUN(run_lifo_all, lifo(state, bench, TOUCH_ALL))
-RUN(run_fifo, replace(state, bench, TOUCH_NOTHING, false))
-RUN(run_fifo_line, replace(state, bench, TOUCH_LINE, false))
-RUN(run_fifo_all, replace(state, bench, TOUCH_ALL, false))
-RUN(run_random, replace(state, bench, TOUCH_NOTHING, true))
-RUN(run_random_line, replace(state, bench, TOUCH_LINE, true))
-RUN(run_random_all, replace(state, bench, TOUCH_ALL, true))
+BENCH_RUN(run_lifo, lifo(state, bench, way, TOUCH_NOTHING))
+BENCH_RUN(run_lifo_line, lifo(state, bench, way, TOUCH_LINE))
+BENCH_RUN(run_lifo_320, lifo(state, bench, way, TOUCH_320))
+BENCH_RUN(run_lifo_all, lifo(state, bench, way, TOUCH_ALL))
+BENCH_RUN(run_fifo, replace(state, bench, way, TOUCH_NOTHING, false))
+BENCH_RUN(run_fifo_line, replace(state, bench, way, TOUCH_LINE, false))
+BENCH_RUN(run_fifo_all, replace(state, bench, way, TOUCH_ALL, false))
+BENCH_RUN(run_random, replace(state, bench, way, TOUCH_NOTHING, true))
+BENCH_RUN(run_random_line, replace(state, bench, way, TOUCH_LINE, true))
+BENCH_RUN(run_random_all, replace(state, bench, way, TOUCH_ALL, true))
 
 // A random slot: put when it is full, get when it is empty. The live set wanders around half the slots.
-static void run_steady(struct gb_state *state, void *context)
+ALWAYS_INLINE void steady(struct gb_state *state, const struct bench_case *bench, enum bench_way way)
 {
-    const struct bench_case *bench = context;
     struct pool *pool = bench->pool;
+    size_t bytes = bench->bytes;
     size_t count = (size_t)bench->workload->objects;
     void **slots = bench_map(state, count * sizeof *slots);
     if (!slots)
         return;
     for (size_t i = 0; i < count; i += 2)
-        slots[i] = pool_get(pool);
+        slots[i] = bench_get(pool, bytes, way);
     uint64_t random = bench_seed(state);
     struct windows windows;
     windows_begin(&windows, state);
@@ -104,23 +98,25 @@ static void run_steady(struct gb_state *state, void *context)
         for (int64_t i = 0; i < n; i++) {
             void **slot = &slots[bench_random(&random) % count];
             if (*slot) {
-                pool_put(pool, *slot);
+                bench_put(pool, *slot, way);
                 *slot = NULL;
             } else {
-                *slot = pool_get(pool);
+                *slot = bench_get(pool, bytes, way);
                 gets++;
                 got += *slot != NULL;
             }
         }
     }
     for (size_t i = 0; i < count; i++)
-        pool_put(pool, slots[i]);
+        bench_put(pool, slots[i], way);
     bench_unmap(slots, count * sizeof *slots);
     if (got != gets)
         gb_skip(state, no_object);
     // Half of the iterations are gets, as nearly as random goes: an operation is a get and a put.
     windows_report(&windows, (gb_iterations(state) + 1) / 2);
 }
+
+BENCH_RUN(run_steady, steady(state, bench, way))
 
 // `count`: iterations; 0 leaves them to the least time. The deepest takes long to set up, so it is set up
 // once.
@@ -142,16 +138,23 @@ const struct workload order_workloads[] = {
      .summary = "lifo, and the object's first line is written",
      .run = run_lifo_line,
      .clock = GB_CLOCK_CPU,
+     .touch = TOUCH_LINE,
      .objects = 1,
-     .shuns = POOL_CAP_SHARES,
+     .threads = {2}},
+    {.name = "lifo_touch_320",
+     .summary = "lifo, and the object's first 320 bytes are written",
+     .run = run_lifo_320,
+     .clock = GB_CLOCK_CPU,
+     .touch = TOUCH_320,
+     .objects = 1,
      .threads = {2}},
     {.name = "lifo_touch_all",
      .batch = TOUCH_ALL_BATCH,
      .summary = "lifo, and the whole object is written",
      .run = run_lifo_all,
      .clock = GB_CLOCK_CPU,
+     .touch = TOUCH_ALL,
      .objects = 1,
-     .shuns = POOL_CAP_SHARES,
      .threads = {2}},
     {.name = "fifo",
      .summary = "1024 objects are out; the oldest is put, a new one got",

@@ -1,23 +1,40 @@
 // SPDX-License-Identifier: Apache-2.0
 // remote: an object is got by one thread and put by another. 1:1; N:1, many getters and one that puts; 1:N,
-// the fan-out of a message broker: one get, N references, and whoever drops the last one puts.
+// the fan-out of a message broker: one get, N references, and whoever drops the last one puts; N:N, where
+// every getter has a short ring to each of as many that put, so that a slow one holds the getters back.
 //
-// An iteration hands one object over (N:1: one of each getter). per_op is elapsed time an object. Every
+// An iteration hands one object over (N:1, N:N: one of each getter). per_op is elapsed time an object. Every
 // thread does the same count of iterations, so no thread waits for one that has ended; an object that could
-// not be got is handed over as NULL all the same.
+// not be got is handed over as NULL all the same. Where objects are used, the getter writes what the putter
+// reads.
+//
+// How many objects are out at once is the ring's depth, and depends on who is slower: a ring of 1024 may be
+// full (3 MiB of objects, more than most second level caches hold) or nearly empty. So there is one of 64 as
+// well.
 #include "bench/ring.h"
-#include "bench/workload.h"
+#include "bench/way.h"
+
+enum { DEPTH_SHORT = 64 };
 
 // The first word of an object in flight, in 1:N.
 struct shared_object {
     _Atomic int references;
 };
 
+// Rings that a run needs: one for each thread, or for each pair of N:N.
+static size_t ring_count(const struct gb_state *state)
+{
+    size_t threads = (size_t)gb_threads(state);
+    return threads * threads;
+}
+
 static void setup_rings(struct gb_state *state, void *context)
 {
     struct bench_case *bench = context;
-    bench->shared = bench_map(state, (size_t)gb_threads(state) * sizeof(struct ring));
-    if (bench->shared)
+    struct ring *rings = bench->shared = bench_map(state, ring_count(state) * sizeof(struct ring));
+    for (size_t i = 0; rings && i < ring_count(state); i++)
+        ring_init(&rings[i], (uint64_t)bench->workload->parameter);
+    if (rings)
         bench_open(state, context);
 }
 
@@ -25,7 +42,7 @@ static void teardown_rings(struct gb_state *state, void *context)
 {
     struct bench_case *bench = context;
     bench_close(state, context);
-    bench_unmap(bench->shared, (size_t)gb_threads(state) * sizeof(struct ring));
+    bench_unmap(bench->shared, ring_count(state) * sizeof(struct ring));
     bench->shared = NULL;
 }
 
@@ -35,50 +52,86 @@ static void report_objects(struct gb_state *state, int64_t objects)
         gb_set_counter(state, "per_op", (double)objects, GB_COUNTER_RATE | GB_COUNTER_INVERT);
 }
 
-static void get_and_push(struct gb_state *state, struct pool *pool, struct ring *ring)
+// Into `count` rings in turn.
+ALWAYS_INLINE void get_and_push(struct gb_state *state, const struct bench_case *bench, struct ring *rings,
+                                int count, enum bench_way way, enum bench_touch touch)
 {
     bool failed = false;
     int64_t n;
     while ((n = gb_next_batch(state)) > 0) {
         for (int64_t i = 0; i < n; i++) {
-            void *object = pool_get(pool);
+            void *object = bench_get(bench->pool, bench->bytes, way);
+            if (object)
+                bench_touch_object(object, bench->bytes, touch);
             failed |= !object;
-            ring_push(ring, object);
+            ring_push(&rings[count > 1 ? i % count : 0], object);
         }
-        ring_flush(ring);
+        for (int ring = 0; ring < count; ring++)
+            ring_flush(&rings[ring]);
     }
     if (failed)
         gb_skip(state, "a get gave no object");
 }
 
-// Thread 0 puts; each other thread gets and has a ring of its own.
-static void run_to_one(struct gb_state *state, void *context)
+ALWAYS_INLINE void pop_and_put(const struct bench_case *bench, struct ring *ring, enum bench_way way,
+                               enum bench_touch touch)
 {
-    const struct bench_case *bench = context;
+    void *object = ring_pop(ring);
+    if (object)
+        bench_read_object(object, bench->bytes, touch);
+    bench_put(bench->pool, object, way);
+}
+
+// Thread 0 puts; each other thread gets and has a ring of its own.
+ALWAYS_INLINE void to_one(struct gb_state *state, const struct bench_case *bench, enum bench_way way,
+                          enum bench_touch touch)
+{
     struct ring *rings = bench->shared;
     int index = gb_thread_index(state), getters = gb_threads(state) - 1;
     if (index > 0) {
-        get_and_push(state, bench->pool, &rings[index]);
+        get_and_push(state, bench, &rings[index], 1, way, touch);
         return;
     }
     int64_t n;
     while ((n = gb_next_batch(state)) > 0) {
         for (int64_t i = 0; i < n; i++) {
             for (int getter = 1; getter <= getters; getter++)
-                pool_put(bench->pool, ring_pop(&rings[getter]));
+                pop_and_put(bench, &rings[getter], way, touch);
         }
     }
     report_objects(state, gb_iterations(state) * getters);
 }
 
-static void send_to_all(struct gb_state *state, const struct bench_case *bench, struct ring *rings,
-                        int receivers)
+// The first half of the threads put; getter g has the rings g x half to g x half + half - 1, one to each of
+// them. An iteration of a batch goes to ring i % half, on both sides.
+ALWAYS_INLINE void to_as_many(struct gb_state *state, const struct bench_case *bench, enum bench_way way,
+                              enum bench_touch touch)
+{
+    struct ring *rings = bench->shared;
+    int index = gb_thread_index(state), half = gb_threads(state) / 2;
+    if (index >= half) {
+        get_and_push(state, bench, &rings[(index - half) * half], half, way, touch);
+        return;
+    }
+    int64_t n;
+    while ((n = gb_next_batch(state)) > 0) {
+        // Of each getter's batch this thread is due every half-th object.
+        for (int64_t i = index; i < n; i += half) {
+            for (int getter = 0; getter < half; getter++)
+                pop_and_put(bench, &rings[getter * half + index], way, touch);
+        }
+    }
+    report_objects(state, gb_iterations(state) * half);
+}
+
+ALWAYS_INLINE void send_to_all(struct gb_state *state, const struct bench_case *bench, struct ring *rings,
+                               int receivers, enum bench_way way)
 {
     bool failed = false;
     int64_t n;
     while ((n = gb_next_batch(state)) > 0) {
         for (int64_t i = 0; i < n; i++) {
-            struct shared_object *object = pool_get(bench->pool);
+            struct shared_object *object = bench_get(bench->pool, bench->bytes, way);
             // Relaxed: the rings' release stores publish it.
             if (object)
                 atomic_store_explicit(&object->references, receivers, memory_order_relaxed);
@@ -95,13 +148,12 @@ static void send_to_all(struct gb_state *state, const struct bench_case *bench, 
 }
 
 // Thread 0 gets and sends to all others; the last of them to drop the object puts it.
-static void run_to_many(struct gb_state *state, void *context)
+ALWAYS_INLINE void to_many(struct gb_state *state, const struct bench_case *bench, enum bench_way way)
 {
-    const struct bench_case *bench = context;
     struct ring *rings = bench->shared;
     int index = gb_thread_index(state);
     if (index == 0) {
-        send_to_all(state, bench, rings, gb_threads(state) - 1);
+        send_to_all(state, bench, rings, gb_threads(state) - 1, way);
         return;
     }
     int64_t n;
@@ -110,29 +162,61 @@ static void run_to_many(struct gb_state *state, void *context)
             struct shared_object *object = ring_pop(&rings[index]);
             // Acquire and release: who puts the object comes after all who used it.
             if (object && atomic_fetch_sub_explicit(&object->references, 1, memory_order_acq_rel) == 1)
-                pool_put(bench->pool, object);
+                bench_put(bench->pool, object, way);
         }
     }
 }
 
-// What can be out at once: a full ring of each thread, and what is being handled.
+BENCH_RUN(run_to_one, to_one(state, bench, way, TOUCH_NOTHING))
+BENCH_RUN(run_to_one_line, to_one(state, bench, way, TOUCH_LINE))
+BENCH_RUN(run_to_one_320, to_one(state, bench, way, TOUCH_320))
+BENCH_RUN(run_to_one_all, to_one(state, bench, way, TOUCH_ALL))
+BENCH_RUN(run_to_as_many_line, to_as_many(state, bench, way, TOUCH_LINE))
+BENCH_RUN(run_to_many, to_many(state, bench, way))
+
+// What can be out at once of each thread: a full ring, and what is being handled.
 #define IN_FLIGHT (RING_SLOTS + RING_BATCH + 1)
 
+#define REMOTE(row_name, function, row_touch, depth, text)                                                   \
+    {                                                                                                        \
+        .name = row_name, .summary = text, .run = function, .setup = setup_rings,                            \
+        .teardown = teardown_rings, .objects = IN_FLIGHT, .parameter = depth, .touch = row_touch,            \
+        .not_single = true, .threads = {                                                                     \
+            2                                                                                                \
+        }                                                                                                    \
+    }
+
 const struct workload remote_workloads[] = {
-    {.name = "remote_1_1",
-     .summary = "one thread gets, another puts; elapsed time an object",
-     .run = run_to_one,
+    REMOTE("remote_1_1", run_to_one, TOUCH_NOTHING, RING_SLOTS,
+           "one thread gets, another puts; elapsed time an object"),
+    REMOTE("remote_1_1_touch_line", run_to_one_line, TOUCH_LINE, RING_SLOTS,
+           "remote_1_1, and the getter writes the object's first line, which the putter reads"),
+    REMOTE("remote_1_1_touch_320", run_to_one_320, TOUCH_320, RING_SLOTS,
+           "remote_1_1, and the getter writes the first 320 bytes, which the putter reads"),
+    REMOTE("remote_1_1_touch_all", run_to_one_all, TOUCH_ALL, RING_SLOTS,
+           "remote_1_1, and the getter writes the whole object, which the putter reads"),
+    REMOTE("remote_short_touch_line", run_to_one_line, TOUCH_LINE, DEPTH_SHORT,
+           "remote_1_1_touch_line with a ring of 64 instead of 1024"),
+    REMOTE("remote_short_touch_all", run_to_one_all, TOUCH_ALL, DEPTH_SHORT,
+           "remote_1_1_touch_all with a ring of 64 instead of 1024"),
+    {.name = "remote_n_n",
+     .summary = "N threads get and write a line, N put, over rings of 64 that hold the getters back; elapsed "
+                "time an object",
+     .run = run_to_as_many_line,
      .setup = setup_rings,
      .teardown = teardown_rings,
      .objects = IN_FLIGHT,
+     .parameter = DEPTH_SHORT,
+     .touch = TOUCH_LINE,
      .not_single = true,
-     .threads = {2}},
+     .threads = {4, 8, 16}},
     {.name = "remote_n_1",
      .summary = "N threads get, one puts; elapsed time an object",
      .run = run_to_one,
      .setup = setup_rings,
      .teardown = teardown_rings,
      .objects = IN_FLIGHT,
+     .parameter = RING_SLOTS,
      .not_single = true,
      .threads = {3, 5}},
     {.name = "remote_1_n",
@@ -141,6 +225,7 @@ const struct workload remote_workloads[] = {
      .setup = setup_rings,
      .teardown = teardown_rings,
      .objects = IN_FLIGHT,
+     .parameter = RING_SLOTS,
      .shuns = POOL_CAP_SHARES,
      .not_single = true,
      .threads = {3, 5}},

@@ -4,7 +4,8 @@
 // measured path little. A side that waits spins a little and then yields the processor: there may be fewer
 // processors than threads.
 //
-// Memory must be zero at first. One thread pushes, one pops; a pushing thread ends with ring_flush.
+// Memory must be zero at first, then ring_init. One thread pushes, one pops; a pushing thread ends with
+// ring_flush. A ring that is full makes the pushing thread wait: that is the back-pressure.
 #ifndef POOLMARK_BENCH_RING_H
 #define POOLMARK_BENCH_RING_H
 
@@ -19,11 +20,19 @@ struct ring {
     // Of the pushing thread: `pushed` counts what it wrote, `tail` what it has told of.
     _Alignas(64) _Atomic uint64_t tail;
     uint64_t pushed, head_seen;
+    uint64_t depth, batch; // set by ring_init, read by both
     // Of the popping thread.
     _Alignas(64) _Atomic uint64_t head;
     uint64_t popped, tail_seen;
     _Alignas(64) void *slots[RING_SLOTS];
 };
+
+// `depth`: pointers that it holds at most, a power of two up to RING_SLOTS.
+static inline void ring_init(struct ring *ring, uint64_t depth)
+{
+    ring->depth = depth;
+    ring->batch = depth / 2 < RING_BATCH ? depth / 2 : RING_BATCH;
+}
 
 static inline void ring_wait(int *spins)
 {
@@ -45,16 +54,16 @@ static inline void ring_flush(struct ring *ring)
 
 static inline void ring_push(struct ring *ring, void *pointer)
 {
-    if (ring->pushed - ring->head_seen == RING_SLOTS) {
+    if (ring->pushed - ring->head_seen == ring->depth) {
         ring_flush(ring);
         int spins = 0;
         // Acquire: pairs with the store in ring_pop; the slot was read before it is written again.
         while (ring->pushed - (ring->head_seen = atomic_load_explicit(&ring->head, memory_order_acquire)) ==
-               RING_SLOTS)
+               ring->depth)
             ring_wait(&spins);
     }
     ring->slots[ring->pushed++ % RING_SLOTS] = pointer;
-    if (ring->pushed % RING_BATCH == 0)
+    if ((ring->pushed & (ring->batch - 1)) == 0)
         ring_flush(ring);
 }
 
@@ -69,7 +78,7 @@ static inline void *ring_pop(struct ring *ring)
             ring_wait(&spins);
     }
     void *pointer = ring->slots[ring->popped++ % RING_SLOTS];
-    if (ring->popped % RING_BATCH == 0)
+    if ((ring->popped & (ring->batch - 1)) == 0)
         atomic_store_explicit(&ring->head, ring->popped, memory_order_release);
     return pointer;
 }

@@ -4,8 +4,8 @@
 // SHARING_WRITES of them for each get. Active: the pool gives neighbours to threads that get at the same
 // time. Passive: neighbours that one thread got were handed to several, which put them, and the pool gives
 // them out again.
+#include "bench/way.h"
 #include "bench/windows.h"
-#include "bench/workload.h"
 
 enum { SHARING_WRITES = 256, SHARING_WORD = 8, SHARING_BATCH = 8 };
 
@@ -19,7 +19,7 @@ static void setup_passive(struct gb_state *state, void *context)
     void **objects = bench_map(state, count * sizeof *objects);
     bench->shared = objects;
     for (size_t i = 0; objects && i < count; i++)
-        objects[i] = pool_get(bench->pool);
+        objects[i] = bench_take(bench);
 }
 
 static void teardown_passive(struct gb_state *state, void *context)
@@ -30,18 +30,17 @@ static void teardown_passive(struct gb_state *state, void *context)
     bench_close(state, context);
 }
 
-static void run_sharing(struct gb_state *state, void *context)
+ALWAYS_INLINE void sharing(struct gb_state *state, const struct bench_case *bench, enum bench_way way)
 {
-    const struct bench_case *bench = context;
     void **handed = bench->shared;
     if (handed)
-        pool_put(bench->pool, handed[gb_thread_index(state)]);
+        bench_put(bench->pool, handed[gb_thread_index(state)], way);
     struct windows windows;
     windows_begin(&windows, state);
     int64_t n;
     while ((n = windows_next(&windows)) > 0) {
         for (int64_t i = 0; i < n; i++) {
-            char *object = pool_get(bench->pool);
+            char *object = bench_get(bench->pool, bench->bytes, way);
             if (!object) {
                 gb_skip(state, "a get gave no object");
                 break;
@@ -53,11 +52,13 @@ static void run_sharing(struct gb_state *state, void *context)
                 ++*first;
                 ++*last;
             }
-            pool_put(bench->pool, object);
+            bench_put(bench->pool, object, way);
         }
     }
     windows_report(&windows, gb_iterations(state) * SHARING_WRITES);
 }
+
+BENCH_RUN(run_sharing, sharing(state, bench, way))
 
 const struct workload sharing_workloads[] = {
     {.name = "false_sharing_active",

@@ -1,18 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// The timed loop of a workload in windows, of which those count that ran at the processor's full speed.
+// The timed loop of a workload in windows, of which those count that began at the processor's full speed.
 //
-// A window is some batches, about 20 us (100 us where there are several threads), at least one. Between two
-// windows the speed is probed (bench/speed.h) and the thread's preemptions are read. A window is good when
-// the probes before and after it were at full speed and the thread was not taken off its processor. It counts
-// when, from its begin to its end, all other threads of the run were in good windows too; that shows when
-// they have closed theirs, so until then it is kept in mind. The choice does not look at the window's own
-// time: what a workload does rarely and dearly stays in. What is measured is elapsed time.
+// A window is some batches, about 20 us (100 us where there are several threads), at least one. Before each
+// the speed is probed (bench/speed.h). It counts when that probe was at full speed and, where there are
+// several threads, all others were at work then and their last probes at full speed as well. All of that is
+// known before the window begins: neither its own time nor anything that happens in it, a preemption or a
+// slow spell among it, has a say, so what a workload does rarely and dearly stays in. What is measured is
+// elapsed time. The time of all windows is reported beside, with the share that counts.
 //
 // For threads that each do their own work. Where one waits for another, what counts is how far apart their
 // processors are, and a loop in windows says nothing of that.
 //
-// When too few count, a thread that is alone takes all that were not preempted, and threads that are not,
-// whose other windows may be those of one that worked alone, all. The run says which it was.
+// When too few count, all do, and the run says so.
 //
 //     struct windows windows;
 //     windows_begin(&windows, state);
@@ -34,13 +33,6 @@ struct windows_sum {
     int64_t windows, iterations, ns;
 };
 
-// A good window of which it is not known yet whether the others were at work.
-struct windows_pending {
-    int64_t begin_ns, end_ns, iterations;
-};
-
-enum { WINDOWS_PENDING_MAX = 64 }; // the oldest are given up
-
 struct windows {
     struct gb_state *state;
     int thread, threads;
@@ -49,14 +41,11 @@ struct windows {
     int64_t batches, left; // in a window; of this one
     int64_t goal_ns;
 
-    int64_t begin_ns, begin_iterations, preemptions;
-    bool was_full; // the probe before it
+    int64_t begin_ns, begin_iterations;
+    bool was_full; // the last probe
+    bool counts;   // the window that goes on
 
-    // All windows; those not preempted; those that count.
-    struct windows_sum all, whole, full;
-
-    struct windows_pending pending[WINDOWS_PENDING_MAX];
-    int pending_count;
+    struct windows_sum all, full; // all windows; those that count
 };
 
 // Before the loop, on each thread of the run. Here and between windows it waits a little for full speed,
@@ -72,18 +61,11 @@ int64_t windows_next(struct windows *windows) __attribute__((warn_unused_result)
 // speed_step_ns says. The last three not where threads take turns.
 void windows_report(const struct windows *windows, int64_t ops);
 
-// A window that is over: so many iterations in `ns`. `preempted`, and does it count as `full`?
-void windows_count(struct windows *windows, int64_t iterations, int64_t ns, bool preempted, bool full);
+// A window that is over: so many iterations in `ns`. Does it count as `full`?
+void windows_count(struct windows *windows, int64_t iterations, int64_t ns, bool full);
 
 bool windows_enough(const struct windows *windows); // do those at full speed count alone?
 // What counts of what was measured.
 struct windows_sum windows_chosen(const struct windows *windows);
-
-enum windows_verdict { WINDOW_COUNTS, WINDOW_DOES_NOT, WINDOW_PENDING };
-
-// By another thread that has been in good windows without a break since `good_from_ns` (INT64_MAX: is not),
-// and closed the last of all its good ones at `good_until_ns`.
-enum windows_verdict windows_judge(const struct windows_pending *window, int64_t good_from_ns,
-                                   int64_t good_until_ns);
 
 #endif

@@ -9,10 +9,14 @@
 
 // Every table of workloads; each ends with a row without a name.
 extern const struct workload order_workloads[], burst_workloads[], remote_workloads[], bleed_workloads[],
-    sharing_workloads[], cold_workloads[], grow_workloads[], blowup_workloads[], exhaust_workloads[];
-static const struct workload *const tables[] = {order_workloads, burst_workloads,   remote_workloads,
-                                                bleed_workloads, sharing_workloads, cold_workloads,
-                                                grow_workloads,  blowup_workloads,  exhaust_workloads};
+    sharing_workloads[], cold_workloads[], grow_workloads[], blowup_workloads[], exhaust_workloads[],
+    bound_workloads[], two_workloads[], mixed_workloads[], crowd_workloads[], realtime_workloads[],
+    idle_workloads[], first_workloads[], wear_workloads[];
+static const struct workload *const tables[] = {
+    order_workloads, burst_workloads, remote_workloads, bleed_workloads,    sharing_workloads,
+    cold_workloads,  grow_workloads,  blowup_workloads, exhaust_workloads,  bound_workloads,
+    two_workloads,   mixed_workloads, crowd_workloads,  realtime_workloads, idle_workloads,
+    first_workloads, wear_workloads};
 enum { TABLE_COUNT = sizeof tables / sizeof tables[0] };
 
 static const size_t object_sizes[] = {64, 256, 1024, 3072, 4096, 16384};
@@ -34,6 +38,9 @@ struct pool_config bench_config(const struct bench_case *bench, int64_t objects)
 void bench_open_config(struct gb_state *state, struct bench_case *bench, struct pool_config *config)
 {
     struct err err = {0};
+    bench->pool = NULL;
+    if (bench->way == WAY_DIRECT || bench->way == WAY_BARE)
+        return;
     (void)pool_config_fit(bench->strategy, config);
     if (pool_open(&bench->pool, bench->strategy, config, &err) < 0) {
         bench->pool = NULL;
@@ -55,6 +62,19 @@ void bench_close(struct gb_state *state, void *context)
     struct bench_case *bench = context;
     pool_close(bench->pool);
     bench->pool = NULL;
+}
+
+void bench_stats(const struct bench_case *bench, struct pool_stats *stats)
+{
+    *stats = (struct pool_stats){0};
+    if (bench->pool)
+        pool_stats(bench->pool, stats);
+}
+
+void bench_sweep(const struct bench_case *bench)
+{
+    if (bench->pool)
+        pool_sweep(bench->pool);
 }
 
 void *bench_map(struct gb_state *state, size_t bytes)
@@ -106,7 +126,7 @@ static bool fits(const struct workload *row, const struct pool_strategy *strateg
 {
     unsigned caps = pool_strategy_caps(strategy);
     return (caps & row->needs) == row->needs && !(caps & row->shuns) &&
-           row->objects * (int64_t)bytes <= RUN_BYTES_MAX;
+           (!row->one_size || bytes == WORKLOAD_BYTES) && row->objects * (int64_t)bytes <= RUN_BYTES_MAX;
 }
 
 int workload_add(struct gb_suite *suite, struct bench_case *bench, struct err *err)
@@ -124,22 +144,51 @@ int workload_add(struct gb_suite *suite, struct bench_case *bench, struct err *e
     // Threads that wait for one another use no CPU meanwhile: only elapsed time tells.
     if (spec.clock == GB_CLOCK_CPU)
         spec.clock = GB_CLOCK_WALL;
-    for (int i = 0; i < WORKLOAD_THREADS_MAX && row->threads[i] > 0; i++)
+    // One object for all threads, which all write to, would be a benchmark of the cache line.
+    bool shared = row->touch != TOUCH_NOTHING && (pool_strategy_caps(bench->strategy) & POOL_CAP_SHARES);
+    for (int i = 0; !shared && i < WORKLOAD_THREADS_MAX && row->threads[i] > 0; i++)
         spec.threads[spec.thread_count++] = row->threads[i];
     return code == 0 && spec.thread_count > 0 ? gb_add(suite, &spec, err) : code;
 }
 
-static int add_modes(struct gb_suite *suite, const struct workload *row, const struct pool_strategy *strategy,
+// Who is measured: every strategy, then those that are not called through a pool's calls.
+struct contender {
+    const char *name;
+    const struct pool_strategy *strategy;
+    enum bench_way way;
+};
+
+enum { OTHER_WAYS = 3 };
+
+static struct contender contender_at(size_t index, size_t strategies)
+{
+    static const struct {
+        const char *name, *strategy;
+        enum bench_way way;
+    } others[OTHER_WAYS] = {
+        {"direct-slab", "slab", WAY_INLINE}, {"direct", "malloc", WAY_DIRECT}, {"bare", "null", WAY_BARE}};
+    if (index >= strategies)
+        return (struct contender){others[index - strategies].name,
+                                  pool_strategy_find(others[index - strategies].strategy),
+                                  others[index - strategies].way};
+    const struct pool_strategy *strategy = pool_strategies()[index];
+    return (struct contender){pool_strategy_name(strategy), strategy, WAY_POOL};
+}
+
+static int add_modes(struct gb_suite *suite, const struct workload *row, const struct contender *contender,
                      size_t bytes, struct bench_case **next, struct err *err)
 {
     static const char *const suffixes[] = {
         [POOL_GROW_INLINE] = "-inline", [POOL_GROW_BACKGROUND] = "-background"};
-    bool both = row->both_modes && (pool_strategy_caps(strategy) & POOL_CAP_BACKGROUND);
+    bool both = row->both_modes && (pool_strategy_caps(contender->strategy) & POOL_CAP_BACKGROUND);
     for (int mode = POOL_GROW_INLINE; mode <= (both ? POOL_GROW_BACKGROUND : POOL_GROW_INLINE); mode++) {
         struct bench_case *bench = (*next)++;
-        *bench = (struct bench_case){
-            .workload = row, .strategy = strategy, .mode = (enum pool_growth)mode, .bytes = bytes};
-        snprintf(bench->name, sizeof bench->name, "%s/%s%s/%zu", row->name, pool_strategy_name(strategy),
+        *bench = (struct bench_case){.workload = row,
+                                     .strategy = contender->strategy,
+                                     .way = contender->way,
+                                     .mode = (enum pool_growth)mode,
+                                     .bytes = bytes};
+        snprintf(bench->name, sizeof bench->name, "%s/%s%s/%zu", row->name, contender->name,
                  both ? suffixes[mode] : "", bytes);
         int code = workload_add(suite, bench, err);
         if (code < 0)
@@ -148,13 +197,17 @@ static int add_modes(struct gb_suite *suite, const struct workload *row, const s
     return 0;
 }
 
-static int add_row(struct gb_suite *suite, const struct workload *row, struct bench_case **next,
-                   struct err *err)
+static int add_row(struct gb_suite *suite, const struct workload *row, size_t strategies,
+                   struct bench_case **next, struct err *err)
 {
-    for (const struct pool_strategy *const *strategy = pool_strategies(); *strategy; strategy++) {
+    for (size_t c = 0; c < strategies + OTHER_WAYS; c++) {
+        struct contender contender = contender_at(c, strategies);
+        // Whose modes differ has its inlined calls measured where nothing grows.
+        if (contender.way == WAY_INLINE && row->both_modes)
+            continue;
         for (size_t s = 0; s < SIZE_COUNT; s++) {
-            int code = fits(row, *strategy, object_sizes[s])
-                           ? add_modes(suite, row, *strategy, object_sizes[s], next, err)
+            int code = fits(row, contender.strategy, object_sizes[s])
+                           ? add_modes(suite, row, &contender, object_sizes[s], next, err)
                            : 0;
             if (code < 0)
                 return code;
@@ -170,13 +223,13 @@ int workloads_register(struct gb_suite *suite, const char *trace, struct bench_c
         strategies++;
     while (workload_at(rows))
         rows++;
-    *cases = calloc(rows * strategies * SIZE_COUNT * 2, sizeof **cases); // twice: both modes
+    *cases = calloc(rows * (strategies + OTHER_WAYS) * SIZE_COUNT * 2, sizeof **cases); // twice: both modes
     if (!*cases)
         return err_set(err, -ENOMEM, "no memory for the list of benchmarks");
     struct bench_case *next = *cases;
     int code = 0;
     for (size_t i = 0; i < rows && code == 0; i++)
-        code = add_row(suite, workload_at(i), &next, err);
+        code = add_row(suite, workload_at(i), strategies, &next, err);
     if (code < 0) {
         free(*cases);
         *cases = next = NULL;

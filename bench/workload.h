@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Workloads: what is measured of a pool. A workload is a row of a table in a file of its own; workload.c
-// lists the tables and registers each row with every strategy that can do it, every object size and every
-// thread count, as WORKLOAD/STRATEGY/BYTES[/threads:N].
+// lists the tables and registers each row with every contender that can do it, every object size and every
+// thread count, as WORKLOAD/CONTENDER/BYTES[/threads:N].
+//
+// Contenders are the strategies, by the pool's calls, and beside them
+//   direct       malloc and free, called as a program calls them: no pool, no count
+//   direct-slab  slab by its inlined calls, statistics included
+//   bare         calls that do nothing: the floor of loop and call
 //
 // Every workload reports the counter `per_op`: seconds an operation, as one of its threads sees it; elapsed
 // time, of windows at full speed where it goes in windows (bench/windows.h). What an operation is, `summary`
@@ -19,19 +24,21 @@
 
 #include <string.h>
 
-enum bench_touch { TOUCH_NOTHING, TOUCH_LINE, TOUCH_ALL };
+enum bench_touch { TOUCH_NOTHING, TOUCH_LINE, TOUCH_320, TOUCH_ALL };
+enum bench_way { WAY_POOL, WAY_INLINE, WAY_DIRECT, WAY_BARE }; // bench/way.h
 
-enum { WORKLOAD_THREADS_MAX = 3 };
+enum { WORKLOAD_THREADS_MAX = 3, WORKLOAD_BYTES = 3072 };
 
 struct workload {
     const char *name, *summary;
     gb_function *run, *setup, *teardown; // setup and teardown: NULL for bench_open and bench_close
     int64_t objects;                     // most that are out at once, of each thread
     int64_t parameter;                   // the workload's own
-    enum bench_touch touch;
-    unsigned needs, shuns; // capability flags that a strategy must have, and must not have
+    enum bench_touch touch;              // of the objects by the workload's threads
+    unsigned needs, shuns;               // capability flags that a strategy must have, and must not have
     bool both_modes; // strategies that can grow in the background run twice: NAME-inline and NAME-background
     bool not_single; // no run with one thread
+    bool one_size;   // objects of WORKLOAD_BYTES only
     int threads[WORKLOAD_THREADS_MAX]; // further thread counts; 0 ends
     int64_t batch, iterations;         // as in struct gb_spec
     // How long it runs is by this. GB_CLOCK_CPU for what one thread does without waiting; runs with several
@@ -41,14 +48,15 @@ struct workload {
 
 struct bench_case {
     const struct workload *workload;
-    const struct pool_strategy *strategy;
+    const struct pool_strategy *strategy; // WAY_DIRECT, WAY_BARE: one that has the same capabilities
+    enum bench_way way;
     enum pool_growth mode;
     size_t bytes;
     char name[96];
     const char *trace; // file for what each get cost, if the workload writes one; NULL for none
 
     // Of the run that goes on; written by setup, and read by the threads that start after it.
-    struct pool *pool;
+    struct pool *pool; // NULL without a pool: what WAY_DIRECT and WAY_BARE measure has none
     void *shared;
 };
 
@@ -61,6 +69,10 @@ void bench_close(struct gb_state *state, void *bench_case);
 // strategy cannot do is left out. Skips the run when the pool cannot be opened.
 struct pool_config bench_config(const struct bench_case *bench, int64_t objects);
 void bench_open_config(struct gb_state *state, struct bench_case *bench, struct pool_config *config);
+
+// pool_stats and pool_sweep; zeros and nothing when there is no pool.
+void bench_stats(const struct bench_case *bench, struct pool_stats *stats);
+void bench_sweep(const struct bench_case *bench);
 
 // `bytes` of memory, zero and faulted in; never returns NULL (skips the run and gives NULL only when there is
 // none).
@@ -85,14 +97,26 @@ const struct workload *workload_at(size_t index); // in the order of their table
 int workload_add(struct gb_suite *suite, struct bench_case *bench, struct err *err)
     __attribute__((warn_unused_result));
 
+enum { BENCH_320 = 320, BENCH_LINE = 64 };
+
 static inline void bench_touch_object(void *object, size_t bytes, enum bench_touch touch)
 {
     gb_use(object);
     if (touch == TOUCH_LINE)
         *(volatile uint64_t *)object = 1;
+    else if (touch == TOUCH_320)
+        memset(object, 1, bytes < BENCH_320 ? bytes : BENCH_320);
     else if (touch == TOUCH_ALL)
         memset(object, 1, bytes);
     gb_use(object);
+}
+
+// Reads what bench_touch_object wrote: a word of each line.
+static inline void bench_read_object(const void *object, size_t bytes, enum bench_touch touch)
+{
+    size_t to = touch == TOUCH_ALL ? bytes : touch == TOUCH_320 && bytes > BENCH_320 ? BENCH_320 : BENCH_LINE;
+    for (size_t at = 0; touch != TOUCH_NOTHING && at < to && at < bytes; at += BENCH_LINE)
+        (void)*(const volatile uint64_t *)(const void *)((const char *)object + at);
 }
 
 // xorshift64 (Marsaglia 2003): the state may not be 0. Seeded by thread, so that every run does the same.

@@ -74,56 +74,59 @@ static void waiting_ends_when_it_is_at_full_speed(void **state)
     assert_true(probes > 1 && probes < 1000);
 }
 
-static void another_threads_good_windows_cover_the_window_or_it_does_not_count(void **state)
-{
-    (void)state;
-    const struct windows_pending window = {.begin_ns = 1000, .end_ns = 2000};
-    assert_int_equal(windows_judge(&window, 1000, 2000), WINDOW_COUNTS);
-    assert_int_equal(windows_judge(&window, 500, 9000), WINDOW_COUNTS);
-    assert_int_equal(windows_judge(&window, 500, 1999), WINDOW_PENDING); // its window goes on
-    assert_int_equal(windows_judge(&window, INT64_MAX, 1999), WINDOW_PENDING);
-    assert_int_equal(windows_judge(&window, 1001, 2000), WINDOW_DOES_NOT); // began to be good too late
-    assert_int_equal(windows_judge(&window, INT64_MAX, 9000), WINDOW_DOES_NOT);
-}
-
-static struct windows_sum chosen_of(int full, int whole, int preempted)
+static struct windows_sum chosen_of(int full, int others)
 {
     struct windows windows = {0};
     for (int i = 0; i < full; i++)
-        windows_count(&windows, 10, 100, false, true);
-    for (int i = 0; i < whole; i++)
-        windows_count(&windows, 10, 200, false, false);
-    for (int i = 0; i < preempted; i++)
-        windows_count(&windows, 10, 5000, true, i % 2 == 0);
+        windows_count(&windows, 10, 100, true);
+    for (int i = 0; i < others; i++)
+        windows_count(&windows, 10, 200, false);
     return windows_chosen(&windows);
 }
 
 static void windows_at_full_speed_count_alone_when_they_are_enough(void **state)
 {
     (void)state;
-    struct windows_sum sum = chosen_of(WINDOWS_LEAST, 1000, 3);
+    struct windows_sum sum = chosen_of(WINDOWS_LEAST, 1000);
     assert_int_equal(sum.windows, WINDOWS_LEAST);
     assert_int_equal(sum.iterations, 10 * WINDOWS_LEAST);
     assert_int_equal(sum.ns, 100 * WINDOWS_LEAST);
-    sum = chosen_of(1, 3, 0); // a quarter of all
+    sum = chosen_of(1, 3); // a quarter of all
     assert_int_equal(sum.ns, 100);
-    sum = chosen_of(1, 4, 0); // less, and too few
+    sum = chosen_of(1, 4); // less, and too few
     assert_int_equal(sum.ns, 100 + 4 * 200);
-    sum = chosen_of(WINDOWS_LEAST - 1, 1000, 0);
+    sum = chosen_of(WINDOWS_LEAST - 1, 1000);
     assert_int_equal(sum.windows, WINDOWS_LEAST - 1 + 1000);
+    assert_int_equal(chosen_of(0, 0).windows, 0);
 }
 
-static void preempted_windows_count_only_when_there_are_no_others(void **state)
+// The processor "gets slow" within the second window of three: it began at full speed and counts; the third,
+// which begins slow, does not.
+static void run_that_gets_slow(struct gb_state *state, void *context)
+{
+    struct windows *windows = context;
+    speed_set_step_ns(SNAIL_NS);
+    windows_begin(windows, state);
+    for (int i = 0; windows_next(windows) > 0; i++) {
+        speed_set_step_ns(i == 0 ? SNAIL_NS : NEVER_NS);
+        windows->left = 1; // a window is a batch
+    }
+}
+
+static void what_happens_within_a_window_has_no_say_in_whether_it_counts(void **state)
 {
     (void)state;
-    struct windows_sum sum = chosen_of(0, 5, 5);
-    assert_int_equal(sum.windows, 5);
-    assert_int_equal(sum.ns, 5 * 200);
-    sum = chosen_of(0, 0, 5);
-    assert_int_equal(sum.windows, 5);
-    assert_int_equal(sum.ns, 5 * 5000);
-    sum = chosen_of(0, 0, 0);
-    assert_int_equal(sum.windows, 0);
+    struct windows windows = {0};
+    struct gb_spec spec = {
+        .name = "windows", .run = run_that_gets_slow, .context = &windows, .iterations = 3, .batch = 1};
+    struct gb_outcome outcome;
+    json_t *document;
+    speed_set_patience_ns(2000000);
+    (void)gbench_report(&spec, 1, NULL, &outcome, &document);
+    assert_int_equal(windows.all.windows, 3);
+    assert_int_equal(windows.full.windows, 2);
+    json_decref(document);
+    speed_set_step_ns(0);
 }
 
 enum { OPS_EACH = 8 };
@@ -146,8 +149,7 @@ static void run_in_windows(struct gb_state *state, void *context)
         seen->iterations += n;
     }
     seen->in_windows += windows.all.iterations;
-    seen->wrong += windows.all.windows < 1 || windows.full.windows > windows.whole.windows ||
-                   windows.whole.windows > windows.all.windows;
+    seen->wrong += windows.all.windows < 1 || windows.full.windows > windows.all.windows;
     windows_report(&windows, gb_iterations(state) * OPS_EACH);
 }
 
@@ -231,9 +233,8 @@ int main(void)
         cmocka_unit_test(a_faster_probe_corrects_what_was_told),
         cmocka_unit_test(waiting_for_a_speed_that_never_comes_ends),
         cmocka_unit_test(waiting_ends_when_it_is_at_full_speed),
-        cmocka_unit_test(another_threads_good_windows_cover_the_window_or_it_does_not_count),
+        cmocka_unit_test(what_happens_within_a_window_has_no_say_in_whether_it_counts),
         cmocka_unit_test(windows_at_full_speed_count_alone_when_they_are_enough),
-        cmocka_unit_test(preempted_windows_count_only_when_there_are_no_others),
         cmocka_unit_test(every_iteration_is_in_a_window),
         cmocka_unit_test(a_run_that_finds_no_full_speed_has_a_figure_and_says_so),
         cmocka_unit_test(a_run_that_is_skipped_in_a_window_ends),

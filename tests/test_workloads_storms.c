@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Every workload does what it says: those that bring a pool to its limits once, and measure how it starts,
 // grows, shrinks, gives back and ends.
+#include "base/clock.h"
 #include "bench/get_trace.h"
+#include "bench/speed.h"
 #include "tests/gbench_run.h"
 #include "tests/watched.h"
 
@@ -67,6 +69,67 @@ static void test_grow_times_each_get_of_a_pool_that_starts_small(void **state)
     assert_int_equal(watch.last_initial, 1024);
     assert_int_equal(watch.gets, 50064); // 64 before the storm
     assert_int_equal(watch.peak, 50000);
+}
+
+enum { STALL_AT = 20000 };
+#define STALL_NS (50 * NS_PER_MS)
+
+static void stall(int64_t number)
+{
+    if (number == STALL_AT)
+        clock_sleep_until_ns(clock_now_ns() + STALL_NS);
+}
+
+// 5000 of 50 000 gets are due meanwhile; the 500 that wait longest do so for most of it, and each call but
+// one is short.
+static void check_stalled(json_t *one)
+{
+    check_grow(one);
+    assert_true(watched_counter(one, "any_speed_longest_ns") >= STALL_NS);
+    assert_true(watched_counter(one, "any_speed_p99_ns") >= 0.8 * STALL_NS);
+    assert_true(watched_counter(one, "uncorrected_longest_ns") >= STALL_NS);
+    assert_true(watched_counter(one, "uncorrected_p99_ns") < 0.5 * STALL_NS);
+}
+
+static void test_a_stall_counts_for_every_get_that_was_due_in_it(void **state)
+{
+    (void)state;
+    watch.on_get = stall;
+    watched_run("grow", 0, 0, check_stalled);
+    watched_run("shrink", 0, 0, NULL);
+    watch.on_get = NULL;
+}
+
+enum { PRIMING = 64, SLOW_FROM = 40000 };
+
+// Until get SLOW_FROM, within it, every probe is at full speed; after that none is.
+static void slow_down(int64_t number)
+{
+    speed_set_step_ns(number < PRIMING + SLOW_FROM ? 1e8 : 1e-5);
+}
+
+// On a busy host some after it are late, and have no probe of their own: then they count as well.
+static void check_books(json_t *one)
+{
+    double measured = watched_counter(one, "samples_measured");
+    assert_int_equal(watched_counter(one, "samples_due"), 50000);
+    assert_true(measured >= SLOW_FROM);
+    assert_int_equal(watched_counter(one, "samples_left_out"), 50000 - measured);
+    assert_int_equal(watched_counter(one, "samples_failed"), 0);
+    assert_float_equal(watched_counter(one, "full_speed_share"), measured / 50000, 1e-9);
+}
+
+// The get that makes the processor slow counts: its probe, which came before it, was at full speed.
+static void test_a_get_is_left_out_for_what_was_known_before_it(void **state)
+{
+    (void)state;
+    speed_set_step_ns(1e8);
+    speed_set_patience_ns(0); // nothing is learned before
+    watch.on_get = slow_down;
+    watched_run("grow", 0, 0, check_books);
+    watch.on_get = NULL;
+    speed_set_step_ns(0);
+    speed_set_patience_ns(SPEED_PATIENCE_NS);
 }
 
 // Columns, order and number of the rows; the last line is `last`.
@@ -161,6 +224,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cold_opens_a_pool_for_each_iteration),
         cmocka_unit_test(test_grow_times_each_get_of_a_pool_that_starts_small),
+        cmocka_unit_test(test_a_stall_counts_for_every_get_that_was_due_in_it),
+        cmocka_unit_test(test_a_get_is_left_out_for_what_was_known_before_it),
         cmocka_unit_test(test_grow_writes_what_each_get_cost),
         cmocka_unit_test(test_a_trace_that_cannot_be_written_is_named_before_anything_is_measured),
         cmocka_unit_test(test_shrink_times_gets_while_objects_go_back),

@@ -69,6 +69,8 @@ static void *watch_get(struct pool *pool)
         watch.peak = watch.in_use > watch.peak ? watch.in_use : watch.peak;
     }
     pthread_mutex_unlock(&watch.lock);
+    if (watch.on_get)
+        watch.on_get(number);
     return tag ? tag + 1 : NULL;
 }
 
@@ -139,9 +141,16 @@ const struct workload *watched_workload(const char *name)
 
 json_t *watched_run_row(const char *name, int threads, int64_t iterations, json_t **document)
 {
+    return watched_run_way(name, WAY_POOL, threads, iterations, document);
+}
+
+json_t *watched_run_way(const char *name, enum bench_way way, int threads, int64_t iterations,
+                        json_t **document)
+{
     static struct workload row; // what runs must outlive this function's frame no more than the run
     row = *watched_workload(name);
-    struct bench_case bench = {.workload = &row, .strategy = &watching, .bytes = 64, .trace = watch.trace};
+    struct bench_case bench = {
+        .workload = &row, .strategy = &watching, .way = way, .bytes = 64, .trace = watch.trace};
     snprintf(bench.name, sizeof bench.name, "%s/watching/64", name);
     if (iterations > 0)
         row.iterations = iterations;

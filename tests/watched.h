@@ -21,8 +21,9 @@ struct watch {
     int64_t puts_of_next;   // of the one got right after the one put before
     int64_t last_put, last_initial;
     bool last_touch;
-    int64_t fail_from; // gets from this one on give NULL; 0: none does
-    const char *trace; // where the next runs write theirs; NULL: nowhere. No reset touches it
+    void (*on_get)(int64_t number); // called within each get, which it makes as slow as it likes; no reset
+    int64_t fail_from;              // gets from this one on give NULL; 0: none does
+    const char *trace;              // where the next runs write theirs; NULL: nowhere. No reset touches it
 };
 extern struct watch watch;
 
@@ -34,7 +35,12 @@ const struct workload *watched_workload(const char *name); // fails the test whe
 // the library finds. The one benchmark's JSON; the caller drops the document.
 json_t *watched_run_row(const char *name, int threads, int64_t iterations, json_t **document);
 
-// The same after a reset, for a run that must succeed; counters are looked at by `check` when it is not NULL.
+// As watched_run_row for a row that is measured in another way: without a pool to watch.
+json_t *watched_run_way(const char *name, enum bench_way way, int threads, int64_t iterations,
+                        json_t **document);
+
+// The same as watched_run_row after a reset, for a run that must succeed; counters are looked at by `check`
+// when it is not NULL.
 void watched_run(const char *name, int threads, int64_t iterations, void (*check)(json_t *));
 
 double watched_counter(json_t *one, const char *name); // of a benchmark's JSON; fails the test without it

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+// idle_threads: memory that a thousand threads keep in their caches when they have nothing to do. One after
+// the other, each gets IDLE_OBJECTS objects, writes and puts them, and waits; so no more than that are ever
+// out, and what the process has gained is caches and what belongs to a thread.
+//
+// Memory is the process's resident set. Before the first visit all threads have run and wait. Counters:
+// idle_bytes, what was gained when the last has put its objects; idle_1s_bytes, the same 1 s later, the pool
+// swept meanwhile as a server does; idle_thread_bytes, idle_bytes a thread. per_op is a thread's visit.
+#include "base/clock.h"
+#include "base/procmem.h"
+#include "bench/visits.h"
+#include "bench/way.h"
+
+#include <stdatomic.h>
+#include <unistd.h>
+
+enum { IDLE_THREADS = 1000, IDLE_OBJECTS = 64, IDLE_SWEEPS = 5 };
+
+struct idle {
+    const struct bench_case *bench;
+    _Atomic int64_t failed; // relaxed: read when all have visited
+};
+
+static double resident_bytes(void)
+{
+    struct procmem mem;
+    return procmem_read(getpid(), &mem) == 0 ? (double)mem.rss_bytes : 0;
+}
+
+static void use_objects(void *context, int thread)
+{
+    (void)thread;
+    struct idle *idle = context;
+    void *objects[IDLE_OBJECTS];
+    for (int i = 0; i < IDLE_OBJECTS; i++) {
+        objects[i] = bench_take(idle->bench);
+        if (objects[i])
+            bench_touch_object(objects[i], idle->bench->bytes, TOUCH_ALL);
+        else
+            atomic_fetch_add_explicit(&idle->failed, 1, memory_order_relaxed);
+    }
+    for (int i = 0; i < IDLE_OBJECTS; i++)
+        bench_give(idle->bench, objects[i]);
+}
+
+static void setup_idle(struct gb_state *state, void *context)
+{
+    struct bench_case *bench = context;
+    struct pool_config config = bench_config(bench, IDLE_OBJECTS);
+    bench_open_config(state, bench, &config);
+}
+
+static void measure(struct gb_state *state, struct idle *idle, struct visits *visits)
+{
+    (void)resident_bytes(); // the reader's own memory
+    double before = resident_bytes();
+    int64_t from_ns = clock_now_ns();
+    visits_run(visits, false);
+    int64_t end_ns = clock_now_ns();
+    double after = resident_bytes();
+    for (int i = 1; i <= IDLE_SWEEPS; i++) {
+        clock_sleep_until_ns(end_ns + i * (NS_PER_S / IDLE_SWEEPS));
+        bench_sweep(idle->bench);
+    }
+    gb_set_iteration_time(state, (double)(end_ns - from_ns) * 1e-9);
+    gb_set_counter(state, "idle_bytes", after - before, GB_COUNTER_1024);
+    gb_set_counter(state, "idle_1s_bytes", resident_bytes() - before, GB_COUNTER_1024);
+    gb_set_counter(state, "idle_thread_bytes", (after - before) / IDLE_THREADS, GB_COUNTER_1024);
+}
+
+static void run_idle(struct gb_state *state, void *context)
+{
+    struct idle idle = {.bench = context};
+    while (gb_next_batch(state) > 0) {
+        struct visits *visits;
+        if (visits_start(&visits, IDLE_THREADS, use_objects, &idle) < 0) {
+            gb_skip(state, "a thread could not be started");
+            continue;
+        }
+        measure(state, &idle, visits);
+        visits_end(visits);
+        if (atomic_load_explicit(&idle.failed, memory_order_relaxed) > 0)
+            gb_skip(state, "a get gave no object");
+    }
+    bench_report_ops(state, IDLE_THREADS);
+}
+
+const struct workload idle_workloads[] = {
+    {.name = "idle_threads",
+     .summary = "memory that 1000 threads keep which each got and put 64 objects and wait; an operation is a "
+                "thread's visit",
+     .run = run_idle,
+     .setup = setup_idle,
+     .objects = IDLE_OBJECTS,
+     .shuns = POOL_CAP_SHARES,
+     .one_size = true,
+     .batch = 1,
+     .iterations = 1,
+     .clock = GB_CLOCK_MANUAL},
+    {0},
+};

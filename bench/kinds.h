@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// Objects of several sizes, as a server has them: many small ones, few large ones. A strategy whose objects
+// have one size has a pool for each, as a server on it would; one that serves any size (POOL_CAP_SIZED) has
+// one pool for all; malloc is asked for the size.
+//
+// For workloads whose case has its own setup: bench->shared is the kinds, and bench->pool stays NULL.
+#ifndef POOLMARK_BENCH_KINDS_H
+#define POOLMARK_BENCH_KINDS_H
+
+#include "bench/way.h"
+
+enum { KIND_COUNT = 6, KIND_LOTS = 16, KIND_BYTES_MAX = 16384 };
+
+struct kinds {
+    struct pool *pools[KIND_COUNT]; // NULL without pools; all the same when it is sized
+    bool sized;
+};
+
+extern const size_t kind_bytes[KIND_COUNT];
+extern const unsigned char kind_of_lot[KIND_LOTS]; // a random lot decides the size
+
+// setup and teardown of a workload: `objects` of its row are what each pool has ready, if it can.
+void kinds_open(struct gb_state *state, void *bench_case);
+void kinds_close(struct gb_state *state, void *bench_case);
+
+// Of all its pools.
+int64_t kinds_sweep(const struct kinds *kinds);
+
+static inline unsigned kind_draw(uint64_t random)
+{
+    return kind_of_lot[(random >> 32) % KIND_LOTS];
+}
+
+ALWAYS_INLINE void *kind_get(const struct kinds *kinds, unsigned kind, enum bench_way way)
+{
+    if (way == WAY_POOL && kinds->sized)
+        return pool_get_bytes(kinds->pools[kind], kind_bytes[kind]);
+    return bench_get(kinds->pools[kind], kind_bytes[kind], way);
+}
+
+ALWAYS_INLINE void kind_put(const struct kinds *kinds, unsigned kind, void *object, enum bench_way way)
+{
+    bench_put(kinds->pools[kind], object, way);
+}
+
+#endif
