@@ -29,15 +29,17 @@ struct metric {
     const char *definition;
 };
 
-// Six rows of a latency. Of these p99 alone may be primary: the others follow from the same samples.
+// Seven rows of a latency. Of these p99 alone may be primary: the others follow from the same samples.
 #define METRIC_LATENCY(prefix, rank, definition)                                                             \
     {prefix ".p50", "ns", "lower", METRIC_SECONDARY, definition ": median"},                                 \
         {prefix ".p99", "ns", "lower", rank, definition ": 1 in 100 took longer"},                           \
         {prefix ".p99_9", "ns", "lower", METRIC_SECONDARY, definition ": 1 in 1000 took longer"},            \
         {prefix ".max", "ns", "lower", METRIC_SECONDARY, definition ": the longest"},                        \
         {prefix ".mean", "ns", "lower", METRIC_SECONDARY, definition ": mean"},                              \
+        {prefix ".count", "1", "none", METRIC_SECONDARY, definition ": how many values these are of"},       \
     {                                                                                                        \
-        prefix ".count", "1", "none", METRIC_SECONDARY, definition ": how many were measured"                \
+        prefix ".censored", "1", "none", METRIC_SECONDARY,                                                   \
+            definition ": of these, how many had not ended and count with their age"                         \
     }
 
 // The row that `name` is of, or NULL.

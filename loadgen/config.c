@@ -90,6 +90,10 @@ static const struct opt table[] = {
      "a connect that takes longer has failed", NULL},
     {NULL, NULL, OPT_HEADING, 0, NULL, 0, 0, NULL, "Publishing", NULL},
     {"pairs", "N", OPT_COUNT, AT(pairs), "100", 1, 1e6, NULL, "publisher and subscriber each", NULL},
+    {"spread-pairs", NULL, OPT_FLAG, AT(spread_pairs), NULL, 0, 0, NULL,
+     "with several targets: publisher and subscriber of a pair on different ones, which must be one cluster; "
+     "otherwise a pair stays on one",
+     NULL},
     {"publish-rate", "N/s", OPT_RATE, AT(publish_rate_per_s), "1000", 0, 1e9, NULL,
      "messages a second, all pairs together, open loop; 0: as fast as they are delivered", NULL},
     {"qos", "N", OPT_COUNT, AT(qos), "0", 0, 2, NULL, "0, 1 or 2", NULL},
@@ -145,6 +149,7 @@ static const struct {
     {"duration", PUBLISH | STEPS},
     {"pairs", PUBLISH},
     {"publish-rate", PUBLISH},
+    {"spread-pairs", PUBLISH | STEPS},
     {"payload", PUBLISH},
     {"warmup", PUBLISH},
     {"steps", STEPS},
@@ -351,6 +356,7 @@ json_t *config_json(const struct config *config)
         json_object_set_new(json, "pairs", json_integer(config->pairs));
         json_object_set_new(json, "publish_rate_per_s", json_real(config->publish_rate_per_s));
         json_object_set_new(json, "qos", json_integer(config->qos));
+        json_object_set_new(json, "spread_pairs", json_boolean(config->spread_pairs));
         json_object_set_new(json, "payload_bytes", json_integer(config->payload_bytes));
         json_object_set_new(json, "duration_ns", json_integer(config->duration_ns));
         json_object_set_new(json, "warmup_ns", json_integer(config->warmup_ns));

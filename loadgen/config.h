@@ -29,7 +29,7 @@ struct config {
     double publish_rate_per_s;
     int64_t qos, payload_bytes;
     int64_t duration_ns, warmup_ns;
-    bool subscribe, prove, quiet, self_latency;
+    bool subscribe, prove, quiet, self_latency, spread_pairs;
     struct config_steps steps;
     int64_t settle_ns, probes;
     int64_t workers, clients_per_worker, tokens, window;

@@ -54,7 +54,7 @@ struct engine_event {
     enum tally_reason reason;
     int64_t client;      // the engine's number of it, from 0
     int64_t at_ns;       // when it happened
-    int64_t started_ns;  // CONNECTED: when the connect was begun; ACKED: when the PUBLISH was sent
+    int64_t started_ns;  // CONNECTED, FAILED: when the connect was begun; ACKED: when the PUBLISH was sent
     int64_t intended_ns; // ACKED: when it was meant to be sent
     struct payload payload;
     bool ours; // MESSAGE: `payload` means something
@@ -101,6 +101,9 @@ struct engine {
     // Begins a connect, the client's only one; the engine may queue it when its window is full. 0 or -errno;
     // then no event follows. -EISCONN for a second one.
     int (*connect)(struct engine_run *run, int64_t client);
+
+    // When the engine began the client's connect; 0: not yet.
+    int64_t (*begun_ns)(const struct engine_run *run, int64_t client);
 
     // These need a connected client: -ENOTCONN. 0 or -errno; then no event follows.
     int (*subscribe)(struct engine_run *run, int64_t client, const char *topic, int qos);

@@ -65,7 +65,9 @@ static void on_connect_failed(void *context, MQTTAsync_failureData *data)
         reason = tally_reason_of_connack(data->code);
     else if (data && data->message && strstr(data->message, "timeout"))
         reason = REASON_TIMEOUT;
-    push(context, (struct engine_event){.kind = ENGINE_FAILED, .reason = reason});
+    struct paho_client *client = context;
+    push(client,
+         (struct engine_event){.kind = ENGINE_FAILED, .reason = reason, .started_ns = client->started_ns});
 }
 
 static void on_lost(void *context, char *cause)
@@ -221,7 +223,9 @@ static void start_queued(struct engine_run *run)
         run->connecting++;
         int code = begin_connect(run, client);
         if (code < 0)
-            push(client, (struct engine_event){.kind = ENGINE_FAILED, .reason = tally_reason_of_errno(code)});
+            push(client, (struct engine_event){.kind = ENGINE_FAILED,
+                                               .reason = tally_reason_of_errno(code),
+                                               .started_ns = client->started_ns});
         paho_waker_connecting(&run->waker, client->started_ns);
     }
 }
@@ -234,6 +238,11 @@ static int paho_connect(struct engine_run *run, int64_t number)
     run->waiting[run->queue_tail++] = (uint32_t)number;
     start_queued(run);
     return 0;
+}
+
+static int64_t paho_begun_ns(const struct engine_run *run, int64_t number)
+{
+    return run->clients[number].started_ns;
 }
 
 static int paho_subscribe(struct engine_run *run, int64_t number, const char *topic, int qos)
@@ -360,6 +369,7 @@ const struct engine engine_paho = {
     .process_threads = 3,
     .open = paho_open,
     .connect = paho_connect,
+    .begun_ns = paho_begun_ns,
     .subscribe = paho_subscribe,
     .publish = paho_publish,
     .close_client = paho_close_client,

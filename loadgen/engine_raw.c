@@ -48,7 +48,8 @@ void raw_lose(struct engine_run *run, struct raw_client *client, enum tally_reas
         raw_leave_window(run, client);
     raw_forget(client);
     client->state = RAW_ENDED;
-    raw_tell(run, client, (struct engine_event){.kind = kind, .reason = reason});
+    raw_tell(run, client,
+             (struct engine_event){.kind = kind, .reason = reason, .started_ns = client->started_ns});
 }
 
 // --- open and close ----------------------------------------------------------------------------------------
@@ -124,6 +125,11 @@ static int raw_connect(struct engine_run *run, int64_t number)
         run->queue_first = (uint32_t)number + 1;
     run->queue_last = (uint32_t)number + 1;
     return 0;
+}
+
+static int64_t raw_begun_ns(const struct engine_run *run, int64_t number)
+{
+    return run->clients[number].started_ns;
 }
 
 static uint16_t next_packet_id(struct raw_client *client)
@@ -291,6 +297,7 @@ const struct engine engine_raw = {
     .process_threads = 1,
     .open = raw_open,
     .connect = raw_connect,
+    .begun_ns = raw_begun_ns,
     .subscribe = raw_subscribe,
     .publish = raw_publish,
     .ping = raw_ping,

@@ -33,6 +33,7 @@ struct page {
 
 struct shared {
     _Atomic uint64_t number; // of the order; 0: none yet. See the header for the order of memory.
+    _Atomic uint64_t halted; // number of the last order that was broken off; relaxed, as `stop`
     _Atomic bool stop;       // relaxed: nothing is read because of it
     _Atomic int gate; // workers below this number may begin; relaxed: the order itself was acquired before
     struct fleet_order orders[FLEET_ORDERS_MAX]; // order n is in place n - 1
@@ -252,20 +253,12 @@ void fleet_give(struct fleet *fleet, const struct fleet_order *order)
             wake(fleet, i);
 }
 
-static void count_losses(struct fleet *fleet, int worker)
+void fleet_halt(struct fleet *fleet)
 {
-    // Its writer is dead and reaped: the page is ours now.
-    struct tally_page *page = &fleet->shared->pages[worker].tally;
-    struct tally lost = {0};
-    tally_sum(&lost, page);
-    int64_t open = lost.count[TALLY_OPEN];
-    int64_t never = fleet->config.clients_of(fleet->config.context, worker) - lost.count[TALLY_CONNECTED] -
-                    tally_failed(&lost);
-    if (open > 0)
-        atomic_fetch_add_explicit(&page->dropped[REASON_WORKER_DIED], open, memory_order_relaxed);
-    if (never > 0)
-        atomic_fetch_add_explicit(&page->failed[REASON_WORKER_DIED], never, memory_order_relaxed);
-    tally_set(page, TALLY_OPEN, 0);
+    atomic_store_explicit(&fleet->shared->halted, current(fleet), memory_order_relaxed);
+    for (int i = 0; i < fleet->config.workers; i++)
+        if (!is_done(fleet, i))
+            wake(fleet, i);
 }
 
 static bool reap(struct fleet *fleet, int worker)
@@ -277,7 +270,9 @@ static bool reap(struct fleet *fleet, int worker)
     member->pid = 0;
     if (!fleet->stopping) {
         member->died = true;
-        count_losses(fleet, worker);
+        // Its writer is dead and reaped: the page is ours now.
+        tally_bury(&fleet->shared->pages[worker].tally,
+                   fleet->config.clients_of(fleet->config.context, worker));
     }
     return true;
 }
@@ -418,6 +413,12 @@ bool fleet_worker_take(struct fleet_worker *worker, struct fleet_order *order)
     worker->taken = number;
     *order = worker->shared->orders[number - 1];
     return true;
+}
+
+bool fleet_worker_halted(const struct fleet_worker *worker)
+{
+    return worker->taken > 0 &&
+           atomic_load_explicit(&worker->shared->halted, memory_order_relaxed) == worker->taken;
 }
 
 bool fleet_worker_admitted(const struct fleet_worker *worker)

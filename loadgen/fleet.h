@@ -5,8 +5,8 @@
 // The parent gives one order at a time to all workers; each carries out its share and says so. An order has a
 // common instant at which it begins. An order may be gated: then only the first workers that are not done
 // yet, `tokens` of them, may begin; others follow as these are done. A worker that dies is noticed within 100
-// ms: its open clients are counted as dropped, those not connected yet as failed, both with the reason
-// REASON_WORKER_DIED. When the parent dies, the kernel kills the workers.
+// ms: what it had is counted as tally_bury (tally.h) says. When the parent dies, the kernel kills the
+// workers.
 //
 // Deep sleep: a library whose idle clients take CPU time (paho polls every socket each second) takes it from
 // the target and from the workers that are busy. So the parent may stop (SIGSTOP) workers that are done with
@@ -94,6 +94,9 @@ int fleet_poll(struct fleet *fleet, int64_t now_ns);
 // Deep sleepers take turns to wake for a moment: call it while nothing else goes on, as often as fleet_poll.
 void fleet_patrol(struct fleet *fleet, int64_t now_ns);
 
+// Breaks the present order off: every worker counts what it has under way as unfinished and is done.
+void fleet_halt(struct fleet *fleet);
+
 void fleet_sum(const struct fleet *fleet, struct tally *sum); // adds to `sum`
 int fleet_workers(const struct fleet *fleet);
 int fleet_died(const struct fleet *fleet); // unexpectedly
@@ -116,6 +119,7 @@ bool fleet_worker_stopped(const struct fleet_worker *worker);
 
 // The next order, when there is one that this worker has not taken.
 bool fleet_worker_take(struct fleet_worker *worker, struct fleet_order *order);
+bool fleet_worker_halted(const struct fleet_worker *worker);   // is the order taken last broken off?
 bool fleet_worker_admitted(const struct fleet_worker *worker); // by the gate, for a gated order
 void fleet_worker_done(struct fleet_worker *worker);           // with the order taken last
 

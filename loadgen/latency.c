@@ -11,8 +11,9 @@
 enum { FLUSH_AGE_NS = 100000000 };
 
 struct stripe {
-    pthread_mutex_t lock; // guards the histograms of the stripe and `used`
+    pthread_mutex_t lock; // guards the histograms of the stripe and all below
     bool used[LATENCY_COUNT];
+    int64_t censored[LATENCY_COUNT];
 };
 
 struct latency_shared {
@@ -99,14 +100,27 @@ static void stripe_lock(struct stripe *stripe)
         pthread_mutex_consistent(&stripe->lock);
 }
 
-void latency_add(struct latency_batch *batch, enum latency_kind kind, int64_t value_ns, int64_t now_ns)
+static void add(struct latency_batch *batch, enum latency_kind kind, int64_t value_ns, int64_t now_ns,
+                bool censored)
 {
     if (batch->count == 0)
         batch->oldest_ns = now_ns;
     batch->samples[batch->count].value_ns = value_ns > 0 ? value_ns : 0;
     batch->samples[batch->count].kind = (int32_t)kind;
+    batch->samples[batch->count].censored = censored;
     if (++batch->count == LATENCY_BATCH)
         latency_flush(batch);
+}
+
+void latency_add(struct latency_batch *batch, enum latency_kind kind, int64_t value_ns, int64_t now_ns)
+{
+    add(batch, kind, value_ns, now_ns, false);
+}
+
+void latency_add_censored(struct latency_batch *batch, enum latency_kind kind, int64_t value_ns,
+                          int64_t now_ns)
+{
+    add(batch, kind, value_ns, now_ns, true);
 }
 
 void latency_flush(struct latency_batch *batch)
@@ -118,6 +132,7 @@ void latency_flush(struct latency_batch *batch)
     for (int i = 0; i < batch->count; i++) {
         stripe->used[batch->samples[i].kind] = true;
         hist_add(hist_at(stripe, batch->samples[i].kind), batch->samples[i].value_ns);
+        stripe->censored[batch->samples[i].kind] += batch->samples[i].censored;
     }
     pthread_mutex_unlock(&stripe->lock);
     batch->count = 0;
@@ -129,7 +144,8 @@ void latency_flush_old(struct latency_batch *batch, int64_t now_ns)
         latency_flush(batch);
 }
 
-void latency_collect(struct latency_shared *shared, struct hist *into[LATENCY_COUNT])
+void latency_collect(struct latency_shared *shared, struct hist *into[LATENCY_COUNT],
+                     int64_t censored[LATENCY_COUNT])
 {
     for (int i = 0; i < shared->stripes; i++) {
         struct stripe *stripe = stripe_at(shared, i);
@@ -139,6 +155,9 @@ void latency_collect(struct latency_shared *shared, struct hist *into[LATENCY_CO
                 continue;
             hist_merge(into[kind], hist_at(stripe, kind));
             hist_reset(hist_at(stripe, kind));
+            if (censored)
+                censored[kind] += stripe->censored[kind];
+            stripe->censored[kind] = 0;
             stripe->used[kind] = false;
         }
         pthread_mutex_unlock(&stripe->lock);

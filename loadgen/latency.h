@@ -6,12 +6,17 @@
 // sets). A stripe's lock is a process-shared robust mutex: when a worker is killed while it holds it, the
 // next one goes on, and at most that worker's last batch is lost. The parent moves what the stripes have
 // gathered into interval histograms.
+//
+// What has not ended when a run gives it up is a sample too: its value is at least its age. It is put into
+// the histogram with that (censored), and counted as such, so that no percentile is better for what never
+// came.
 #ifndef POOLMARK_LOADGEN_LATENCY_H
 #define POOLMARK_LOADGEN_LATENCY_H
 
 #include "base/err.h"
 #include "base/hist.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -45,15 +50,21 @@ struct latency_batch { // a worker's own; zeroed, then `shared` and `stripe` set
     struct {
         int64_t value_ns;
         int32_t kind;
+        bool censored;
     } samples[LATENCY_BATCH];
 };
 
 void latency_add(struct latency_batch *batch, enum latency_kind kind, int64_t value_ns, int64_t now_ns);
+// Of what has not ended: `value_ns` is its age.
+void latency_add_censored(struct latency_batch *batch, enum latency_kind kind, int64_t value_ns,
+                          int64_t now_ns);
 void latency_flush(struct latency_batch *batch);
 // Flushes what has been waiting for 100 ms or more.
 void latency_flush_old(struct latency_batch *batch, int64_t now_ns);
 
-// Adds what the stripes hold to into[kind] and empties them. The parent's.
-void latency_collect(struct latency_shared *shared, struct hist *into[LATENCY_COUNT]);
+// Adds what the stripes hold to into[kind], and to censored[kind] (may be NULL) how many of these had not
+// ended; empties the stripes. The parent's.
+void latency_collect(struct latency_shared *shared, struct hist *into[LATENCY_COUNT],
+                     int64_t censored[LATENCY_COUNT]);
 
 #endif

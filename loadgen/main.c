@@ -92,7 +92,8 @@ static int play(struct run *run, const struct config *config, struct record *rec
         summary_add(&summary, "generator.added_latency_p99", (double)self.p99_ns, "ns", "none");
     }
     for (int kind = 0; kind < LATENCY_LAG; kind++)
-        summary_add_latency(&summary, latency_name((enum latency_kind)kind), run->total[kind]);
+        summary_add_latency(&summary, latency_name((enum latency_kind)kind), run->total[kind],
+                            run->censored[kind]);
     progress_end(&run->progress);
     summary_write(&summary, run, config->quiet ? NULL : stdout);
     run_close_files(run);

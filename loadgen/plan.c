@@ -165,7 +165,9 @@ int plan_divide(struct plan *plan, const struct plan_request *request, struct er
 
 int plan_make(struct plan *plan, const struct plan_request *request, struct err *err)
 {
-    *plan = (struct plan){.clients = request->clients, .ranks = request->ranks > 0 ? request->ranks : 1};
+    *plan = (struct plan){.clients = request->clients,
+                          .ranks = request->ranks > 0 ? request->ranks : 1,
+                          .together = request->even && !request->spread_pairs ? 2 : 1};
     plan->targets = calloc(PLAN_TARGETS_MAX, sizeof *plan->targets);
     plan->sources = calloc(PLAN_SOURCES_MAX, sizeof *plan->sources);
     int code = -ENOMEM;
@@ -222,9 +224,9 @@ int64_t plan_goal(struct plan_share share, int64_t goal)
 
 struct plan_route plan_route(const struct plan *plan, int64_t client)
 {
-    int64_t target = client % plan->target_count;
-    struct plan_route route = {.target = &plan->targets[target]};
+    int64_t group = client / plan->together;
+    struct plan_route route = {.target = &plan->targets[group % plan->target_count]};
     if (plan->source_count > 0)
-        route.source = &plan->sources[client / plan->target_count % plan->source_count];
+        route.source = &plan->sources[group / plan->target_count % plan->source_count];
     return route;
 }

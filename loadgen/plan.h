@@ -43,6 +43,7 @@ struct plan_request {
     int cores;                  // at least so many workers when there are clients for them
     int ranks;                  // hosts that share the plan; 1 today
     bool even;                  // clients come in pairs that a worker must not split
+    bool spread_pairs;          // their two ends may go to different targets, which are one cluster
     bool can_bind;              // the engine can choose its source address
     const char *const *targets; // "mqtt://HOST:PORT", each may hold several with commas between
     int target_count;
@@ -56,6 +57,7 @@ struct plan {
     int workers; // of each rank
     int ranks;
     int target_count, source_count; // source_count 0: the kernel chooses
+    int together;                   // clients in a row that go one way: 2 where a pair stays on one target
     struct plan_target *targets;
     struct in_addr *sources;
 };

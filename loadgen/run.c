@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +20,7 @@ enum {
     LEVEL_EVERY_NS = 500000000,
     AWAKE_MAX = 64, // more workers of a restless engine than these sleep when they have nothing to do
 };
+#define HALT_NS (10 * NS_PER_S) // so long workers may take to count what they had under way
 
 // --- open and close ----------------------------------------------------------------------------------------
 
@@ -71,6 +73,7 @@ static int fill_request(struct plan_request *request, const struct config *confi
         .cores = cores > 0 ? (int)cores : 1,
         .ranks = 1,
         .even = probes || strcmp(config->scenario, "publish") == 0,
+        .spread_pairs = config->spread_pairs,
         .can_bind = engine->caps & ENGINE_CAP_BIND,
         .targets = config->targets.values,
         .target_count = config->targets.count,
@@ -133,6 +136,10 @@ static int open_signals(struct run *run, struct err *err)
     sigemptyset(&mask);
     sigaddset(&mask, SIGINT);
     sigaddset(&mask, SIGTERM);
+    // nohup: whoever started this run wants it to outlive the terminal.
+    struct sigaction hangup;
+    if (sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler != SIG_IGN)
+        sigaddset(&mask, SIGHUP);
     sigprocmask(SIG_BLOCK, &mask, NULL);
     run->signals = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
     return run->signals < 0 ? err_set(err, -errno, "cannot make a signalfd: %m") : 0;
@@ -242,6 +249,7 @@ void run_break(struct run *run, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(run->broken, sizeof run->broken, format, arguments);
     va_end(arguments);
+    run->broken_ns = clock_now_ns();
 }
 
 bool run_is_broken(const struct run *run)
@@ -252,8 +260,11 @@ bool run_is_broken(const struct run *run)
 static void collect(struct run *run)
 {
     int64_t to_wall_ns = clock_wall_ns();
-    latency_collect(run->latency, run->interval);
+    int64_t censored[LATENCY_COUNT] = {0};
+    latency_collect(run->latency, run->interval, censored);
     for (int kind = 0; kind < LATENCY_COUNT; kind++) {
+        run->censored[kind] += censored[kind];
+        run->phase_censored[kind] += censored[kind];
         if (hist_count(run->interval[kind]) == 0)
             continue;
         if (run->log)
@@ -271,7 +282,7 @@ static void look_for_trouble(struct run *run)
     struct signalfd_siginfo info;
     if (read(run->signals, &info, sizeof info) == sizeof info) {
         run->interrupted = true;
-        run_break(run, "interrupted by %s", info.ssi_signo == SIGINT ? "SIGINT" : "SIGTERM");
+        run_break(run, "interrupted by SIG%s", sigabbrev_np((int)info.ssi_signo));
     }
     int died = fleet_died(run->fleet) + (run->probes ? fleet_died(run->probes) : 0);
     if (died > 0)
@@ -285,19 +296,23 @@ static void look_for_trouble(struct run *run)
         run_break(run, "every connection was lost");
 }
 
+static void read_tallies(struct run *run)
+{
+    run->tally = run->probe_tally = (struct tally){0};
+    fleet_sum(run->fleet, &run->tally);
+    if (run->probes)
+        fleet_sum(run->probes, &run->probe_tally);
+}
+
 static void tick(struct run *run)
 {
     struct pollfd wait = {.fd = run->signals, .events = POLLIN};
     struct timespec time = {.tv_nsec = TICK_NS};
     ppoll(&wait, 1, &time, NULL);
     int64_t now_ns = clock_now_ns();
-    run->tally = (struct tally){0};
-    fleet_sum(run->fleet, &run->tally);
-    struct tally probes = {0};
-    if (run->probes)
-        fleet_sum(run->probes, &probes);
+    read_tallies(run);
     sampler_label(run->sampler, run->phase, run->tally.count[TALLY_OPEN],
-                  run->tally.count[TALLY_CPU_NS] + probes.count[TALLY_CPU_NS]);
+                  run->tally.count[TALLY_CPU_NS] + run->probe_tally.count[TALLY_CPU_NS]);
     look_for_trouble(run);
     if (now_ns - run->shown_ns < NS_PER_S)
         return;
@@ -305,14 +320,15 @@ static void tick(struct run *run)
     collect(run);
     struct sample last;
     sampler_last(run->sampler, &last);
-    run->tally.count[TALLY_RECEIVED] += probes.count[TALLY_RECEIVED];
+    struct tally shown = run->tally;
+    shown.count[TALLY_RECEIVED] += run->probe_tally.count[TALLY_RECEIVED];
     struct progress_view view = {.phase = run->phase,
                                  .now_ns = now_ns,
                                  .wanted = run->wanted,
                                  .top = strcmp(run->config->scenario, "steps") == 0 ? run->config->connections
                                                                                     : 0,
                                  .target_rss_bytes = last.target_rss_bytes,
-                                 .tally = &run->tally};
+                                 .tally = &shown};
     progress_show(&run->progress, &view);
 }
 
@@ -321,9 +337,23 @@ static void tick(struct run *run)
 void run_phase(struct run *run, const char *phase)
 {
     collect(run);
-    for (int kind = 0; kind < LATENCY_COUNT; kind++)
+    for (int kind = 0; kind < LATENCY_COUNT; kind++) {
         hist_reset(run->phase_hist[kind]);
+        run->phase_censored[kind] = 0;
+    }
     run->phase = phase;
+}
+
+// The run ends in the middle of an order: what is under way is counted before anything is closed.
+static void halt(struct run *run, struct fleet *fleet)
+{
+    run->halted = true;
+    fleet_halt(fleet);
+    int64_t limit_ns = clock_now_ns() + HALT_NS;
+    while (fleet_poll(fleet, clock_now_ns()) > 0 && clock_now_ns() < limit_ns)
+        clock_sleep_until_ns(clock_now_ns() + 2 * NS_PER_MS);
+    read_tallies(run);
+    collect(run);
 }
 
 static bool wait_for(struct run *run, struct fleet *fleet, int64_t limit_ns)
@@ -338,12 +368,12 @@ static bool wait_for(struct run *run, struct fleet *fleet, int64_t limit_ns)
             collect(run);
             return true;
         }
-        if (now_ns >= limit_ns) {
+        if (now_ns >= limit_ns)
             run_break(run, "%d workers did not end the phase \"%s\" in time", busy, run->phase);
+        if (run_is_broken(run)) {
+            halt(run, fleet);
             return false;
         }
-        if (run_is_broken(run))
-            return false;
     }
 }
 
@@ -415,7 +445,7 @@ void run_disconnect(struct run *run)
 {
     run->lossy = false;
     run_phase(run, "close");
-    if (run->interrupted)
+    if (run->interrupted || run->halted)
         return;
     struct fleet_order order = {.act = FLEET_CLOSE, .gated = true, .drain_ns = 30 * NS_PER_S};
     struct fleet *fleets[] = {run->probes, run->fleet};

@@ -33,16 +33,21 @@ struct run {
     struct hist *interval[LATENCY_COUNT];   // since the last line of the log
     struct hist *total[LATENCY_COUNT];      // of the whole run
     struct hist *phase_hist[LATENCY_COUNT]; // since run_phase
+    int64_t censored[LATENCY_COUNT];        // of the samples in `total`, those that had not ended
+    int64_t phase_censored[LATENCY_COUNT];  // of those in `phase_hist`
     void *hist_memory;
     struct hist_log *log;
     struct sampler *sampler;
     struct progress progress;
-    struct tally tally; // of the fleet, refreshed by each tick
+    struct tally tally;       // of the fleet, refreshed by each tick
+    struct tally probe_tally; // of the probes, likewise
     const char *phase;
     int64_t wanted; // connections, for progress
     int64_t started_ns, shown_ns, interval_from_wall_ns;
-    int signals; // signalfd of SIGINT and SIGTERM
+    int64_t broken_ns; // when the run ended early; 0: it did not
+    int signals;       // signalfd of SIGINT, SIGTERM and SIGHUP
     bool interrupted;
+    bool halted;      // an order was broken off: clients are not closed one by one
     bool lossy;       // losing connections ends the run: set while they are held
     char broken[160]; // why the run ends early; "" while it does not
 };

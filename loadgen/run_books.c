@@ -1,28 +1,116 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "loadgen/run_books.h"
 
-// Of the clients and, in steps, of the probes: their connects are in the same histogram.
-static struct books_line connects(const struct run *run)
+#include <stdio.h>
+
+// What the histogram holds of samples that ended.
+static int64_t held(const struct run *run, enum latency_kind kind)
 {
-    struct tally tally = run->tally;
-    int64_t attempted = run->config->connections;
-    if (run->probes) {
-        fleet_sum(run->probes, &tally);
-        attempted += run->config->probes;
-        int64_t missing = attempted - tally.count[TALLY_CONNECTED] - tally_failed(&tally);
-        tally.failed[REASON_NOT_STARTED] += missing > 0 ? missing : 0;
+    return hist_count(run->total[kind]) - run->censored[kind];
+}
+
+static struct books_line named(const char *prefix, const char *source)
+{
+    struct books_line line = {.attempted = 0};
+    snprintf(line.source, sizeof line.source, "%s%s", prefix, source);
+    return line;
+}
+
+// Of the clients and, in steps, of the probes: their connects are in the same histogram.
+static void add_connects(struct books *books, const struct run *run)
+{
+    const struct tally *tallies[] = {&run->tally, &run->probe_tally};
+    const int64_t asked[] = {run->config->connections, run->probes ? run->config->probes : 0};
+    struct books_line line = named("", "connects");
+    int64_t connected = 0;
+    for (int i = 0; i < 2; i++) {
+        const struct tally *tally = tallies[i];
+        line.attempted += asked[i];
+        line.failed += tally_failed(tally) - tally->failed[REASON_NOT_STARTED];
+        line.unfinished += tally->count[TALLY_CONNECT_UNFINISHED];
+        connected += tally->count[TALLY_CONNECTED];
+        // Only a run that ended early may leave clients out: in any other, what is missing is missing.
+        int64_t missing = asked[i] - tally->count[TALLY_CONNECTED] - tally->count[TALLY_CONNECT_UNFINISHED] -
+                          (tally_failed(tally) - tally->failed[REASON_NOT_STARTED]);
+        line.not_sent += run_is_broken(run) && missing > 0 ? missing : 0;
     }
-    int64_t held = hist_count(run->total[LATENCY_CONNECT]);
-    return (struct books_line){.source = "connects",
-                               .attempted = attempted,
-                               .measured = held,
-                               .failed = tally_failed(&tally) - tally.failed[REASON_NOT_STARTED],
-                               .not_sent = tally.failed[REASON_NOT_STARTED],
-                               .unreadable = tally.count[TALLY_CONNECTED] - held};
+    line.measured = held(run, LATENCY_CONNECT);
+    line.unreadable = connected - line.measured;
+    books_add(books, &line);
+}
+
+static void add_subscribes(struct books *books, const char *prefix, const struct tally *tally)
+{
+    struct books_line line = named(prefix, "subscribes");
+    line.attempted = tally->count[TALLY_SUBSCRIBE_ASKED];
+    line.measured = tally->count[TALLY_SUBSCRIBED];
+    line.failed = tally->count[TALLY_SUBSCRIBE_FAILED];
+    line.lost = tally->count[TALLY_SUBSCRIBE_LOST];
+    line.unfinished = tally->count[TALLY_SUBSCRIBE_UNFINISHED];
+    if (line.attempted > 0)
+        books_add(books, &line);
+}
+
+static void add_signs_of_life(struct books *books, const struct tally *tally)
+{
+    struct books_line line = named("", "signs_of_life");
+    line.attempted = tally->count[TALLY_PROVE_ASKED];
+    line.measured = tally->count[TALLY_PROVEN];
+    line.failed = tally->count[TALLY_PROVE_FAILED];
+    line.lost = tally->count[TALLY_SILENT];
+    line.unfinished = tally->count[TALLY_PROVE_UNFINISHED];
+    if (line.attempted > 0)
+        books_add(books, &line);
+}
+
+// Of a fleet's messages, those of the warm-up apart: they are in no figure.
+static void add_messages(struct books *books, const struct run *run, const char *prefix,
+                         const struct tally *tally)
+{
+    const int64_t *count = tally->count, *warm = count + (TALLY_WARM_UP - TALLY_DUE);
+    if (count[TALLY_DUE] == 0)
+        return;
+    struct books_line publishes = named(prefix, "publishes");
+    publishes.attempted = tally_measured(tally, TALLY_DUE);
+    publishes.measured = tally_measured(tally, TALLY_PUBLISHED);
+    publishes.not_sent = tally_measured(tally, TALLY_NOT_SENT);
+    books_add(books, &publishes);
+
+    struct books_line deliveries = named(prefix, "deliveries");
+    deliveries.attempted = publishes.measured;
+    deliveries.measured = held(run, LATENCY_DELIVERY);
+    deliveries.lost = tally_measured(tally, TALLY_LOST);
+    deliveries.unfinished = tally_measured(tally, TALLY_UNFINISHED);
+    deliveries.unreadable = tally_measured(tally, TALLY_RECEIVED) - deliveries.measured;
+    books_add(books, &deliveries);
+
+    if (count[TALLY_ACK_DUE] > 0) {
+        struct books_line acks = named(prefix, "acks");
+        acks.attempted = tally_measured(tally, TALLY_ACK_DUE);
+        acks.measured = held(run, LATENCY_ACK);
+        acks.lost = tally_measured(tally, TALLY_UNACKED);
+        acks.unfinished = tally_measured(tally, TALLY_ACK_UNFINISHED);
+        acks.unreadable = tally_measured(tally, TALLY_ACKED) - acks.measured;
+        books_add(books, &acks);
+    }
+    struct books_line warm_up = named(prefix, "warm_up_deliveries");
+    warm_up.attempted = warm[TALLY_DUE];
+    warm_up.not_sent = warm[TALLY_NOT_SENT];
+    warm_up.measured = warm[TALLY_RECEIVED];
+    warm_up.lost = warm[TALLY_LOST];
+    warm_up.unfinished = warm[TALLY_UNFINISHED];
+    if (warm_up.attempted > 0)
+        books_add(books, &warm_up);
 }
 
 void run_books(struct books *books, const struct run *run)
 {
-    struct books_line line = connects(run);
-    books_add(books, &line);
+    add_connects(books, run);
+    add_subscribes(books, "", &run->tally);
+    add_messages(books, run, "", &run->tally);
+    add_signs_of_life(books, &run->tally);
+    if (!run->probes)
+        return;
+    add_subscribes(books, "probe_", &run->probe_tally);
+    add_messages(books, run, "probe_", &run->probe_tally);
 }

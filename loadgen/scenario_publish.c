@@ -7,6 +7,25 @@
 
 enum { DRAIN_S = 5 };
 
+// Measured messages that arrived, for each second that there was: from the first that counts to the end of
+// the schedule, or of the run when that came before it, or to the last arrival when that came after it.
+static void add_rate(struct summary *summary, const struct run *run, const struct fleet_order *order)
+{
+    int64_t from_ns = order->at_ns + order->warmup_ns, to_ns = order->at_ns + order->duration_ns;
+    if (run->broken_ns > 0 && run->broken_ns < to_ns)
+        to_ns = run->broken_ns;
+    if (run->tally.count[TALLY_LAST_RECEIVED_NS] > to_ns)
+        to_ns = run->tally.count[TALLY_LAST_RECEIVED_NS];
+    double seconds = (double)(to_ns - from_ns) / 1e9;
+    if (seconds <= 0) // ended in the warm-up
+        return;
+    summary_add(summary, "messages.rate", (double)tally_measured(&run->tally, TALLY_RECEIVED) / seconds,
+                "1/s", "higher");
+    summary_add(summary, "messages.seconds", seconds, "s", "none");
+    if (order->rate_per_s > 0)
+        summary_add(summary, "messages.rate_asked", order->rate_per_s, "1/s", "none");
+}
+
 static void add_messages(struct summary *summary, struct run *run, const struct fleet_order *order)
 {
     const int64_t *count = run->tally.count;
@@ -17,9 +36,8 @@ static void add_messages(struct summary *summary, struct run *run, const struct 
     summary_add(summary, "messages.duplicates", (double)count[TALLY_DUPLICATES], "1", "lower");
     if (order->qos > 0)
         summary_add(summary, "messages.unacknowledged", (double)count[TALLY_UNACKED], "1", "lower");
-    summary_add(summary, "messages.rate",
-                (double)hist_count(run->total[LATENCY_DELIVERY]) * 1e9 / (double)run->config->duration_ns,
-                "1/s", "higher");
+    summary_add(summary, "messages.unfinished", (double)count[TALLY_UNFINISHED], "1", "lower");
+    add_rate(summary, run, order);
     static const struct {
         enum tally_count what;
         const char *name, *text;
@@ -27,6 +45,7 @@ static void add_messages(struct summary *summary, struct run *run, const struct 
         {TALLY_NOT_SENT, "not_sent",
          "messages were due and not sent: the client was not there, or the library refused"},
         {TALLY_LOST, "lost", "messages were sent and did not arrive within 5 s of the end"},
+        {TALLY_UNFINISHED, "unfinished", "messages were on their way when the run ended early"},
         {TALLY_UNACKED, "unacknowledged", "messages were not acknowledged within 5 s of the end"},
         {TALLY_STRANGE, "strange", "messages arrived that are none of ours"},
     };

@@ -19,7 +19,7 @@
 enum {
     PROBE_RATE = 500, // messages a second
     PROBE_S = 3,      // at most; less with a shorter --duration
-    DRAIN_S = 10,
+    DRAIN_S = 5,
     POOLS_WAIT_S = 3, // the broker writes its pools each second
 };
 
@@ -47,7 +47,8 @@ enum column {
     COLUMN_DELIVERY_P50,
     COLUMN_DELIVERY_P99,
     COLUMN_DELIVERY_P99_9,
-    COLUMN_PROBES, // messages measured
+    COLUMN_PROBES,         // messages that arrived
+    COLUMN_PROBES_MISSING, // that did not: in the figures with their age
     COLUMN_COUNT,
 };
 
@@ -76,6 +77,7 @@ static const char *const columns[COLUMN_COUNT] = {
     [COLUMN_DELIVERY_P99] = "delivery_p99_ns",
     [COLUMN_DELIVERY_P99_9] = "delivery_p99_9_ns",
     [COLUMN_PROBES] = "probe_messages",
+    [COLUMN_PROBES_MISSING] = "probe_messages_missing",
 };
 
 struct step {
@@ -186,7 +188,8 @@ static bool probe(struct steps *steps, struct step *step)
     run_phase(run, "probe");
     bool fine = run_order(run, run->probes, &order, order.duration_ns + order.drain_ns + 60 * NS_PER_S);
     const struct hist *delivery = run->phase_hist[LATENCY_DELIVERY];
-    step->values[COLUMN_PROBES] = hist_count(delivery);
+    step->values[COLUMN_PROBES_MISSING] = run->phase_censored[LATENCY_DELIVERY];
+    step->values[COLUMN_PROBES] = hist_count(delivery) - step->values[COLUMN_PROBES_MISSING];
     if (hist_count(delivery) > 0) {
         step->values[COLUMN_DELIVERY_P50] = hist_percentile(delivery, 50);
         step->values[COLUMN_DELIVERY_P99] = hist_percentile(delivery, 99);

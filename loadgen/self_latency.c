@@ -78,7 +78,7 @@ static int read_out(struct self_latency *latency, struct latency_shared *shared,
     struct hist *hists[LATENCY_COUNT];
     for (int i = 0; i < LATENCY_COUNT; i++)
         hists[i] = hist_init(memory + (size_t)i * hist_bytes());
-    latency_collect(shared, hists);
+    latency_collect(shared, hists, NULL);
     const struct hist *delivery = hists[LATENCY_DELIVERY];
     *latency = (struct self_latency){.p50_ns = hist_percentile(delivery, 50),
                                      .p99_ns = hist_percentile(delivery, 99),

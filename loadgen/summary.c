@@ -29,7 +29,8 @@ static void add_of(struct summary *summary, const char *prefix, const char *what
     summary_add(summary, name, value, unit, better);
 }
 
-void summary_add_latency(struct summary *summary, const char *prefix, const struct hist *hist)
+void summary_add_latency(struct summary *summary, const char *prefix, const struct hist *hist,
+                         int64_t censored)
 {
     if (hist_count(hist) == 0)
         return;
@@ -39,6 +40,7 @@ void summary_add_latency(struct summary *summary, const char *prefix, const stru
     add_of(summary, prefix, "max", (double)hist_max(hist), "ns", "lower");
     add_of(summary, prefix, "mean", hist_mean(hist), "ns", "lower");
     add_of(summary, prefix, "count", (double)hist_count(hist), "1", "none");
+    add_of(summary, prefix, "censored", (double)censored, "1", "none");
 }
 
 // (b - a) / n, or NaN when one of them was not read.
@@ -163,10 +165,22 @@ static void add_lag(struct summary *summary, struct run *run)
                        (double)p99_ns / 1e6, (double)hist_max(lag) / 1e6);
 }
 
+static void add_stall(struct run *run)
+{
+    int64_t stalled_ns = run->tally.count[TALLY_STALLED_NS] + run->probe_tally.count[TALLY_STALLED_NS];
+    if (stalled_ns > 0 && run->record)
+        record_anomaly(
+            run->record, "stalled",
+            "the generator was kept from running for %.3f s, all workers together, while something "
+            "was under way: latencies of that time are its own too",
+            (double)stalled_ns / 1e9);
+}
+
 void summary_add_clients(struct summary *summary, struct run *run)
 {
     struct tally *tally = &run->tally;
-    int64_t missing = run->config->connections - tally->count[TALLY_CONNECTED] - tally_failed(tally);
+    int64_t missing = run->config->connections - tally->count[TALLY_CONNECTED] -
+                      tally->count[TALLY_CONNECT_UNFINISHED] - tally_failed(tally);
     if (missing > 0)
         tally->failed[REASON_NOT_STARTED] += missing;
     summary_add(summary, "clients.connected", (double)tally->count[TALLY_CONNECTED], "1", "none");
@@ -175,6 +189,7 @@ void summary_add_clients(struct summary *summary, struct run *run)
     note_reasons(run, "failed", tally->failed);
     note_reasons(run, "dropped", tally->dropped);
     add_lag(summary, run);
+    add_stall(run);
     if (!run->record)
         return;
     record_set(run->record, "summary.failed", summary_reasons(tally->failed));

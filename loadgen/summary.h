@@ -27,8 +27,9 @@ struct summary {
 void summary_add(struct summary *summary, const char *name, double value, const char *unit,
                  const char *better);
 
-// PREFIX.p50, .p99, .p99_9, .max (ns, lower) and PREFIX.count; nothing for an empty histogram.
-void summary_add_latency(struct summary *summary, const char *prefix, const struct hist *hist);
+// PREFIX.p50, .p99, .p99_9, .max, .mean (ns, lower), .count and .censored; nothing for an empty histogram.
+void summary_add_latency(struct summary *summary, const char *prefix, const struct hist *hist,
+                         int64_t censored);
 
 // Names a reading, so that whoever verifies the record finds its line in memory.csv: "start", "low", "full".
 void summary_add_reading(struct summary *summary, const char *name, const struct sample *sample);

@@ -28,6 +28,7 @@ static const struct {
                        "TCP connect failed; the library does not say why (does anybody listen? --engine raw "
                        "tells more)"},
     [REASON_LOST] = {"lost", "connection lost"},
+    [REASON_STALLED] = {"stalled", "no answer in time, and the generator itself did not run meanwhile"},
     [REASON_WORKER_DIED] = {"worker_died", "its worker process died"},
     [REASON_NOT_STARTED] = {"not_started", "the run ended before its turn"},
 };
@@ -99,7 +100,7 @@ void tally_sum(struct tally *sum, const struct tally_page *page)
         if (i == TALLY_FIRST_START_NS) {
             if (value != 0 && (sum->count[i] == 0 || value < sum->count[i]))
                 sum->count[i] = value;
-        } else if (i == TALLY_LAST_CONNECTED_NS) {
+        } else if (i == TALLY_LAST_CONNECTED_NS || i == TALLY_LAST_RECEIVED_NS) {
             if (value > sum->count[i])
                 sum->count[i] = value;
         } else {
@@ -110,6 +111,51 @@ void tally_sum(struct tally *sum, const struct tally_page *page)
         sum->failed[i] += atomic_load_explicit(&page->failed[i], memory_order_relaxed);
         sum->dropped[i] += atomic_load_explicit(&page->dropped[i], memory_order_relaxed);
     }
+}
+
+int64_t tally_measured(const struct tally *tally, enum tally_count what)
+{
+    return tally->count[what] - tally->count[TALLY_WARM_UP + (what - TALLY_DUE)];
+}
+
+static int64_t above_zero(int64_t value)
+{
+    return value > 0 ? value : 0;
+}
+
+// Whatever was due and has not ended, of the messages counted from `offset` on TALLY_DUE.
+static void bury_messages(struct tally_page *page, const int64_t *count, int offset)
+{
+    const int64_t *due = count + offset;
+    tally_add(page, TALLY_NOT_SENT + offset,
+              above_zero(due[TALLY_DUE] - due[TALLY_NOT_SENT] - due[TALLY_PUBLISHED]));
+    tally_add(
+        page, TALLY_UNFINISHED + offset,
+        above_zero(due[TALLY_PUBLISHED] - due[TALLY_RECEIVED] - due[TALLY_LOST] - due[TALLY_UNFINISHED]));
+    tally_add(
+        page, TALLY_ACK_UNFINISHED + offset,
+        above_zero(due[TALLY_ACK_DUE] - due[TALLY_ACKED] - due[TALLY_UNACKED] - due[TALLY_ACK_UNFINISHED]));
+}
+
+void tally_bury(struct tally_page *page, int64_t clients)
+{
+    struct tally tally = {0};
+    tally_sum(&tally, page);
+    const int64_t *count = tally.count;
+    int64_t never = clients - count[TALLY_CONNECTED] - count[TALLY_CONNECT_UNFINISHED] - tally_failed(&tally);
+    atomic_fetch_add_explicit(&page->dropped[REASON_WORKER_DIED], above_zero(count[TALLY_OPEN]),
+                              memory_order_relaxed);
+    atomic_fetch_add_explicit(&page->failed[REASON_WORKER_DIED], above_zero(never), memory_order_relaxed);
+    tally_set(page, TALLY_OPEN, 0);
+    tally_add(page, TALLY_SUBSCRIBE_UNFINISHED,
+              above_zero(count[TALLY_SUBSCRIBE_ASKED] - count[TALLY_SUBSCRIBED] -
+                         count[TALLY_SUBSCRIBE_FAILED] - count[TALLY_SUBSCRIBE_LOST] -
+                         count[TALLY_SUBSCRIBE_UNFINISHED]));
+    tally_add(page, TALLY_PROVE_UNFINISHED,
+              above_zero(count[TALLY_PROVE_ASKED] - count[TALLY_PROVEN] - count[TALLY_PROVE_FAILED] -
+                         count[TALLY_SILENT] - count[TALLY_PROVE_UNFINISHED]));
+    bury_messages(page, count, 0);
+    bury_messages(page, count, TALLY_WARM_UP - TALLY_DUE);
 }
 
 static int64_t total(const int64_t counts[REASON_COUNT])

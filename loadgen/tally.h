@@ -9,6 +9,7 @@
 #define POOLMARK_LOADGEN_TALLY_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 enum tally_reason {
@@ -32,6 +33,7 @@ enum tally_reason {
     REASON_SUBSCRIBE_REFUSED,     // SUBACK 0x80
     REASON_UNTOLD,                // the library could not connect and does not say why
     REASON_LOST,                  // the library lost the connection and does not say why
+    REASON_STALLED,               // no answer in time, and the generator itself did not run meanwhile
     REASON_WORKER_DIED,           // its process died
     REASON_NOT_STARTED,           // the run ended before its turn
     REASON_COUNT,
@@ -43,22 +45,44 @@ enum tally_reason tally_reason_of_errno(int code);       // of a connect or a co
 enum tally_reason tally_reason_of_connack(int code);
 
 enum tally_count {
-    TALLY_STARTED,           // connects begun
-    TALLY_CONNECTED,         // CONNACK 0 received, since the start
-    TALLY_OPEN,              // connected now
-    TALLY_SUBSCRIBED,        // SUBACK received
-    TALLY_PUBLISHED,         // PUBLISH sent (handed to the library)
-    TALLY_ACKED,             // PUBACK or PUBCOMP
-    TALLY_RECEIVED,          // messages that arrived, each counted once
+    TALLY_STARTED,            // connects begun
+    TALLY_CONNECTED,          // CONNACK 0 received, since the start
+    TALLY_OPEN,               // connected now
+    TALLY_CONNECT_UNFINISHED, // under way when the run ended early
+
+    TALLY_SUBSCRIBE_ASKED,      // SUBSCRIBE due
+    TALLY_SUBSCRIBED,           // SUBACK received
+    TALLY_SUBSCRIBE_FAILED,     // refused, could not be sent, or its connection ended before the SUBACK
+    TALLY_SUBSCRIBE_LOST,       // no SUBACK in time
+    TALLY_SUBSCRIBE_UNFINISHED, // as above
+
+    // Messages, those of the warm-up among them.
+    TALLY_DUE,            // PUBLISHes due by the schedule
+    TALLY_NOT_SENT,       // of these, the client was not there, or what it may hold was full
+    TALLY_PUBLISHED,      // PUBLISH sent (handed to the library)
+    TALLY_RECEIVED,       // arrived, each counted once
+    TALLY_LOST,           // not arrived when the drain ended
+    TALLY_UNFINISHED,     // on its way when the run ended early
+    TALLY_ACK_DUE,        // of those published, those at QoS 1 and 2
+    TALLY_ACKED,          // PUBACK or PUBCOMP
+    TALLY_UNACKED,        // not acknowledged when the drain ended
+    TALLY_ACK_UNFINISHED, // not acknowledged when the run ended early
+    TALLY_MESSAGE_END,    // (none: where these counts end)
+    TALLY_WARM_UP,        // of the counts from TALLY_DUE on, in the same order, those of the warm-up
+    TALLY_WARM_UP_END = TALLY_WARM_UP + TALLY_MESSAGE_END - TALLY_DUE,
+
     TALLY_DUPLICATES,        // arrived a second time
     TALLY_STRANGE,           // arrived, and not one of ours
-    TALLY_NOT_SENT,          // due, but the client was not there, or the library refused it
-    TALLY_LOST,              // sent, and not arrived when the drain ended
-    TALLY_UNACKED,           // sent at QoS 1 or 2, and not acknowledged when the drain ended
-    TALLY_PROVEN,            // answered when asked to prove that it is alive
+    TALLY_PROVE_ASKED,       // asked to prove that they are alive
+    TALLY_PROVEN,            // answered
+    TALLY_PROVE_FAILED,      // could not be asked, or were lost before they answered
+    TALLY_SILENT,            // did not answer in time
+    TALLY_PROVE_UNFINISHED,  // had not answered when the run ended early
     TALLY_CLOSED,            // ended by us
     TALLY_FIRST_START_NS,    // earliest connect of this worker; 0: none yet
     TALLY_LAST_CONNECTED_NS, // latest CONNACK of this worker
+    TALLY_LAST_RECEIVED_NS,  // latest arrival of a message that is not of the warm-up
+    TALLY_STALLED_NS,        // how long the worker did not run while it had something to do, in all
     TALLY_CPU_NS,            // CPU time of the worker so far
     TALLY_COUNT,
 };
@@ -91,6 +115,20 @@ static inline int64_t tally_get(const struct tally_page *page, enum tally_count 
 {
     return atomic_load_explicit(&page->count[what], memory_order_relaxed);
 }
+// A count of messages, from TALLY_DUE on: also among those of the warm-up when it is one.
+static inline void tally_add_message(struct tally_page *page, enum tally_count what, bool warm_up)
+{
+    tally_add(page, what, 1);
+    if (warm_up)
+        tally_add(page, TALLY_WARM_UP + (what - TALLY_DUE), 1);
+}
+// Of a count of messages, those that are not of the warm-up.
+int64_t tally_measured(const struct tally *tally, enum tally_count what);
+
+// A worker is dead: what it had under way is counted as failed (clients not connected), dropped (clients
+// open), not sent or unfinished. Its page has no other writer any more. `clients`: how many it had.
+void tally_bury(struct tally_page *page, int64_t clients);
+
 void tally_fail(struct tally_page *page, enum tally_reason reason);
 void tally_drop(struct tally_page *page, enum tally_reason reason);
 

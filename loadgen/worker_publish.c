@@ -9,8 +9,9 @@
 #include <string.h>
 
 enum {
-    FLOOD_WINDOW = 10, // messages of a pair on their way when there is no rate
-    BURST = 64,        // messages sent before events are looked at again
+    FLOOD_WINDOW = 10,        // messages of a pair on their way when there is no rate
+    BURST = 64,               // messages sent before events are looked at again
+    FLIGHTS_BYTES = 64 << 20, // what the messages under way of one worker may take
 };
 
 int worker_publish_begin(struct worker *worker)
@@ -23,12 +24,43 @@ int worker_publish_begin(struct worker *worker)
     worker->sending = worker->pair_count > 0;
     worker->pairs = calloc((size_t)worker->pair_count + 1, sizeof *worker->pairs);
     worker->payload = calloc(1, (size_t)worker->order.payload_bytes);
-    return worker->pairs && worker->payload ? 0 : -ENOMEM;
+    worker->flights_budget = FLIGHTS_BYTES;
+    if (!worker->pairs || !worker->payload)
+        return -ENOMEM;
+    for (int64_t i = 0; i < worker->pair_count; i++)
+        worker->pairs[i].arriving.budget = worker->pairs[i].acking.budget = &worker->flights_budget;
+    return 0;
 }
 
-static int64_t warm_ns(const struct worker *worker)
+static bool is_warm_up(const struct worker *worker, int64_t intended_ns)
 {
-    return worker->order.at_ns + worker->order.warmup_ns;
+    return intended_ns < worker->order.at_ns + worker->order.warmup_ns;
+}
+
+static void count(struct worker *worker, enum tally_count what, int64_t intended_ns)
+{
+    tally_add_message(worker->page, what, is_warm_up(worker, intended_ns));
+}
+
+// Enters the message as under way, and hands it to the engine.
+static int hand_over(struct worker *worker, struct worker_pair *pair, int64_t publisher,
+                     const struct engine_message *message)
+{
+    if (worker->clients[publisher] != CLIENT_OPEN)
+        return -ENOTCONN;
+    int code = flights_add(&pair->arriving, message->intended_ns, message->sent_ns);
+    if (code < 0)
+        return code;
+    if (message->qos > 0)
+        code = flights_add(&pair->acking, message->intended_ns, message->sent_ns);
+    if (code == 0) {
+        code = worker->setup->engine->publish(worker->run, publisher, message);
+        if (code < 0 && message->qos > 0)
+            (void)flights_take(&pair->acking, message->sent_ns);
+    }
+    if (code < 0)
+        (void)flights_take(&pair->arriving, message->sent_ns);
+    return code;
 }
 
 static bool send_one(struct worker *worker, int64_t number, int64_t intended_ns)
@@ -38,6 +70,8 @@ static bool send_one(struct worker *worker, int64_t number, int64_t intended_ns)
     char topic[64];
     worker_topic(worker, 'p', number, topic);
     int64_t now_ns = clock_now_ns();
+    if (now_ns <= pair->last_sent_ns)
+        now_ns = pair->last_sent_ns + 1;
     struct payload payload = {
         .pair = (uint32_t)number, .sequence = pair->sent, .intended_ns = intended_ns, .sent_ns = now_ns};
     payload_write(worker->payload, &payload);
@@ -47,14 +81,17 @@ static bool send_one(struct worker *worker, int64_t number, int64_t intended_ns)
                                      .qos = worker->order.qos,
                                      .intended_ns = intended_ns,
                                      .sent_ns = now_ns};
-    if (worker->clients[publisher] != CLIENT_OPEN ||
-        worker->setup->engine->publish(worker->run, publisher, &message) < 0) {
-        tally_add(worker->page, TALLY_NOT_SENT, 1);
+    count(worker, TALLY_DUE, intended_ns);
+    if (hand_over(worker, pair, publisher, &message) < 0) {
+        count(worker, TALLY_NOT_SENT, intended_ns);
         return false;
     }
     pair->sent++;
-    tally_add(worker->page, TALLY_PUBLISHED, 1);
-    if (intended_ns >= warm_ns(worker))
+    pair->last_sent_ns = now_ns;
+    count(worker, TALLY_PUBLISHED, intended_ns);
+    if (message.qos > 0)
+        count(worker, TALLY_ACK_DUE, intended_ns);
+    if (!is_warm_up(worker, intended_ns))
         latency_add(&worker->batch, LATENCY_LAG, now_ns - intended_ns, now_ns);
     return true;
 }
@@ -75,7 +112,7 @@ static int64_t flood_tick(struct worker *worker, int64_t now_ns)
         return stop_sending(worker, now_ns);
     for (int64_t i = 0; i < worker->pair_count; i++) {
         struct worker_pair *pair = &worker->pairs[i];
-        while (pair->sent - pair->received < FLOOD_WINDOW)
+        while (flights_left(&pair->arriving) < FLOOD_WINDOW)
             if (!send_one(worker, worker->first_pair + i, clock_now_ns()))
                 break;
     }
@@ -105,23 +142,22 @@ int64_t worker_publish_tick(struct worker *worker, int64_t now_ns)
 static void on_message(struct worker *worker, const struct engine_event *event)
 {
     int64_t number = event->payload.pair - worker->first_pair;
-    if (!event->ours || !worker->pairs || number < 0 || number >= worker->pair_count ||
+    if (event->ours && (!worker->pairs || event->payload.sent_ns < worker->order.at_ns))
+        return; // of an order that has ended: there it counts as lost
+    if (!event->ours || number < 0 || number >= worker->pair_count ||
         worker->share.first + event->client != 2 * (int64_t)event->payload.pair) {
         tally_add(worker->page, TALLY_STRANGE, 1);
         return;
     }
-    struct worker_pair *pair = &worker->pairs[number];
-    // Messages of one publisher on one topic arrive in order [MQTT-4.6.0-6]: an older number is one seen
-    // already.
-    if (event->payload.sequence < pair->expected) {
+    if (!flights_take(&worker->pairs[number].arriving, event->payload.sent_ns)) {
         tally_add(worker->page, TALLY_DUPLICATES, 1);
         return;
     }
-    pair->expected = event->payload.sequence + 1;
-    pair->received++;
-    tally_add(worker->page, TALLY_RECEIVED, 1);
-    if (event->payload.intended_ns < warm_ns(worker))
+    count(worker, TALLY_RECEIVED, event->payload.intended_ns);
+    if (is_warm_up(worker, event->payload.intended_ns))
         return;
+    if (event->at_ns > tally_get(worker->page, TALLY_LAST_RECEIVED_NS))
+        tally_set(worker->page, TALLY_LAST_RECEIVED_NS, event->at_ns);
     latency_add(&worker->batch, LATENCY_DELIVERY, event->at_ns - event->payload.intended_ns, event->at_ns);
     latency_add(&worker->batch, LATENCY_DELIVERY_UNCORRECTED, event->at_ns - event->payload.sent_ns,
                 event->at_ns);
@@ -136,39 +172,72 @@ void worker_publish_event(struct worker *worker, const struct engine_event *even
     int64_t number = (worker->share.first + event->client) / 2 - worker->first_pair;
     if (!worker->pairs || number < 0 || number >= worker->pair_count)
         return;
-    worker->pairs[number].acked++;
-    tally_add(worker->page, TALLY_ACKED, 1);
-    if (event->intended_ns < warm_ns(worker))
+    if (!flights_take(&worker->pairs[number].acking, event->started_ns))
+        return; // of an earlier order
+    count(worker, TALLY_ACKED, event->intended_ns);
+    if (is_warm_up(worker, event->intended_ns))
         return;
     latency_add(&worker->batch, LATENCY_ACK, event->at_ns - event->intended_ns, event->at_ns);
     latency_add(&worker->batch, LATENCY_ACK_UNCORRECTED, event->at_ns - event->started_ns, event->at_ns);
-}
-
-static void count_outstanding(const struct worker *worker, int64_t *lost, int64_t *unacked)
-{
-    *lost = *unacked = 0;
-    for (int64_t i = 0; i < worker->pair_count; i++) {
-        *lost += (int64_t)(worker->pairs[i].sent - worker->pairs[i].received);
-        if (worker->order.qos > 0)
-            *unacked += (int64_t)(worker->pairs[i].sent - worker->pairs[i].acked);
-    }
 }
 
 bool worker_publish_done(struct worker *worker, int64_t now_ns)
 {
     if (worker->sending)
         return false;
-    int64_t lost, unacked;
-    count_outstanding(worker, &lost, &unacked);
-    return (lost == 0 && unacked == 0) || now_ns >= worker->deadline_ns;
+    if (worker_is_past(worker, worker->deadline_ns, now_ns))
+        return true;
+    for (int64_t i = 0; i < worker->pair_count; i++)
+        if (flights_left(&worker->pairs[i].arriving) > 0 || flights_left(&worker->pairs[i].acking) > 0)
+            return false;
+    return true;
 }
 
-void worker_publish_end(struct worker *worker)
+// What has not ended, counted, and put into the histograms with its age.
+static void give_up(struct worker *worker, struct flights *flights, enum tally_count what,
+                    enum latency_kind corrected, enum latency_kind uncorrected)
 {
-    int64_t lost, unacked;
-    count_outstanding(worker, &lost, &unacked);
-    tally_add(worker->page, TALLY_LOST, lost);
-    tally_add(worker->page, TALLY_UNACKED, unacked);
+    int64_t now_ns = clock_now_ns();
+    for (uint32_t i = flights->first; i < flights->count; i++) {
+        const struct flight *flight = &flights->list[i];
+        if (flight->sent_ns == 0)
+            continue;
+        count(worker, what, flight->intended_ns);
+        if (is_warm_up(worker, flight->intended_ns))
+            continue;
+        latency_add_censored(&worker->batch, corrected, now_ns - flight->intended_ns, now_ns);
+        latency_add_censored(&worker->batch, uncorrected, now_ns - flight->sent_ns, now_ns);
+    }
+    flights_free(flights);
+}
+
+// Broken off: what was due by now and had not been sent is not sent.
+static void count_unsent(struct worker *worker)
+{
+    int64_t now_ns = clock_now_ns();
+    int64_t end_ns = worker->order.at_ns + worker->order.duration_ns;
+    while (worker->sending && worker->order.rate_per_s > 0) {
+        struct schedule_turn turn = schedule_turn(&worker->schedule, worker->order.pairs, worker->first_pair,
+                                                  worker->pair_count, worker->turn);
+        if (turn.intended_ns > now_ns || turn.intended_ns >= end_ns)
+            return;
+        worker->turn++;
+        count(worker, TALLY_DUE, turn.intended_ns);
+        count(worker, TALLY_NOT_SENT, turn.intended_ns);
+    }
+}
+
+void worker_publish_end(struct worker *worker, bool halted)
+{
+    if (halted)
+        count_unsent(worker);
+    for (int64_t i = 0; i < worker->pair_count; i++) {
+        struct worker_pair *pair = &worker->pairs[i];
+        give_up(worker, &pair->arriving, halted ? TALLY_UNFINISHED : TALLY_LOST, LATENCY_DELIVERY,
+                LATENCY_DELIVERY_UNCORRECTED);
+        give_up(worker, &pair->acking, halted ? TALLY_ACK_UNFINISHED : TALLY_UNACKED, LATENCY_ACK,
+                LATENCY_ACK_UNCORRECTED);
+    }
     free(worker->pairs);
     free(worker->payload);
     worker->pairs = NULL;

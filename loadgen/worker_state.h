@@ -3,6 +3,7 @@
 #ifndef POOLMARK_LOADGEN_WORKER_STATE_H
 #define POOLMARK_LOADGEN_WORKER_STATE_H
 
+#include "loadgen/flights.h"
 #include "loadgen/schedule.h"
 #include "loadgen/worker.h"
 
@@ -11,6 +12,7 @@ enum worker_client {
     CLIENT_CONNECTING,
     CLIENT_SUBSCRIBING, // open, and a SUBACK is awaited
     CLIENT_OPEN,
+    CLIENT_USELESS, // open, and counted as dropped: its subscription failed
     CLIENT_PROVING, // open, and a sign of life is awaited
     CLIENT_CLOSING,
     CLIENT_ENDED, // failed, dropped or closed
@@ -18,9 +20,9 @@ enum worker_client {
 
 // A pair's messages, seen from both ends: publisher and subscriber are in the same worker.
 struct worker_pair {
-    uint64_t sent;     // sequence of the next message
-    uint64_t expected; // sequence that should arrive next; what is below has arrived, or is in `missing`
-    uint64_t received, acked;
+    uint64_t sent;                   // sequence of the next message
+    int64_t last_sent_ns;            // sent_ns of a pair's messages rises: it tells them apart
+    struct flights arriving, acking; // on their way to the subscriber; awaiting an acknowledgement (QoS 1, 2)
 };
 
 struct worker {
@@ -34,19 +36,31 @@ struct worker {
 
     struct fleet_order order;
     struct schedule schedule;
-    bool busy;           // an order is being carried out
-    int64_t next;        // CONNECT, PROVE, CLOSE: the next client to begin with
-    int64_t goal;        // where to end
-    int64_t pending;     // begun and not ended
-    int64_t deadline_ns; // PROVE, CLOSE: when to give up; PUBLISH: when the drain ends; 0: not yet known
+    bool busy;            // an order is being carried out
+    int64_t next;         // CONNECT, PROVE, CLOSE: the next client to begin with
+    int64_t goal;         // where to end
+    int64_t pending;      // begun and not ended
+    int64_t subscribing;  // of these, a SUBACK is awaited
+    int64_t subscribe_ns; // the last SUBSCRIBE
+    int64_t deadline_ns;  // PROVE, CLOSE: when to give up; PUBLISH: when the drain ends; 0: not yet known
     int64_t cpu_read_ns;
+
+    bool heard;             // since the last tick, an event
+    int64_t tick_ns;        // the last tick
+    int64_t next_tick_ns;   // when there was to be another at the latest; 0: when there is something to do
+    int64_t stall_ended_ns; // the last time that this process had not run when it should have
 
     struct worker_pair *pairs; // PUBLISH: those of this worker
     int64_t first_pair, pair_count;
     int64_t turn; // next of schedule_turn
     uint8_t *payload;
-    bool sending; // not yet past the end of the schedule
+    bool sending;           // not yet past the end of the schedule
+    int64_t flights_budget; // bytes that the pairs' messages under way may take
 };
+
+bool worker_is_open(uint8_t client);
+// Has the time come, and has everything been read that came before? Then what is missing is missing.
+bool worker_is_past(const struct worker *worker, int64_t deadline_ns, int64_t now_ns);
 
 void worker_topic(const struct worker *worker, char kind, int64_t number, char topic[static 64]);
 
@@ -55,6 +69,6 @@ int worker_publish_begin(struct worker *worker);
 int64_t worker_publish_tick(struct worker *worker, int64_t now_ns); // when to come again
 void worker_publish_event(struct worker *worker, const struct engine_event *event);
 bool worker_publish_done(struct worker *worker, int64_t now_ns);
-void worker_publish_end(struct worker *worker);
+void worker_publish_end(struct worker *worker, bool halted);
 
 #endif

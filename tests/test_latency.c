@@ -60,13 +60,13 @@ static void test_samples_of_many_processes_arrive_whole(void **state)
     }
     for (int child = 0; child < CHILDREN; child++)
         waitpid(pids[child], NULL, 0);
-    latency_collect(place->shared, place->hists);
+    latency_collect(place->shared, place->hists, NULL);
     assert_int_equal(hist_count(place->hists[LATENCY_ACK]), CHILDREN * SAMPLES / 2);
     assert_int_equal(hist_count(place->hists[LATENCY_DELIVERY]), CHILDREN * SAMPLES / 2);
     assert_int_equal(hist_count(place->hists[LATENCY_CONNECT]), 0);
     assert_in_range(hist_percentile(place->hists[LATENCY_ACK], 50), 4990000, 5010000);
     // What was collected is not there a second time.
-    latency_collect(place->shared, place->hists);
+    latency_collect(place->shared, place->hists, NULL);
     assert_int_equal(hist_count(place->hists[LATENCY_ACK]), CHILDREN * SAMPLES / 2);
 }
 
@@ -94,7 +94,7 @@ static void test_a_worker_killed_while_it_counts_leaves_the_others_counting(void
         latency_add(&batch, LATENCY_LAG, NS_PER_MS, 0);
         latency_flush(&batch); // would hang if the lock had died with its holder
     }
-    latency_collect(place->shared, place->hists);
+    latency_collect(place->shared, place->hists, NULL);
     assert_int_equal(hist_count(place->hists[LATENCY_LAG]), 20);
 }
 
@@ -107,7 +107,7 @@ static void test_old_samples_are_flushed_and_young_ones_wait(void **state)
     assert_int_equal(batch.count, 1);
     latency_flush_old(&batch, 1000 + 100 * NS_PER_MS);
     assert_int_equal(batch.count, 0);
-    latency_collect(place->shared, place->hists);
+    latency_collect(place->shared, place->hists, NULL);
     assert_int_equal(hist_count(place->hists[LATENCY_CONNECT]), 1);
 }
 

@@ -158,6 +158,30 @@ static void test_targets_may_be_several_with_commas_and_take_turns(void **state)
     plan_free(&plan);
 }
 
+static void test_a_pair_stays_on_one_target_unless_it_is_to_be_spread(void **state)
+{
+    (void)state;
+    static const char *const targets[] = {"127.0.0.1:1,127.0.0.1:2,127.0.0.1:3"};
+    struct plan_request request = request_of(60000);
+    request.targets = targets;
+    request.even = true;
+    for (int spread = 0; spread < 2; spread++) {
+        request.spread_pairs = spread;
+        struct plan plan = made(&request);
+        int64_t used[3] = {0};
+        for (int64_t client = 0; client < plan.clients; client += 2) {
+            const struct plan_target *one = plan_route(&plan, client).target;
+            const struct plan_target *other = plan_route(&plan, client + 1).target;
+            assert_int_equal(one == other, !spread);
+            used[one - plan.targets]++;
+            used[other - plan.targets]++;
+        }
+        for (int i = 0; i < 3; i++)
+            assert_int_equal(used[i], 20000);
+        plan_free(&plan);
+    }
+}
+
 static void test_what_cannot_be_is_refused_by_name(void **state)
 {
     (void)state;
@@ -210,6 +234,7 @@ int main(void)
         cmocka_unit_test(test_a_million_clients_find_routes_of_ten_thousand_on_one_port),
         cmocka_unit_test(test_few_clients_leave_the_source_to_the_kernel),
         cmocka_unit_test(test_targets_may_be_several_with_commas_and_take_turns),
+        cmocka_unit_test(test_a_pair_stays_on_one_target_unless_it_is_to_be_spread),
         cmocka_unit_test(test_what_cannot_be_is_refused_by_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -16,8 +16,10 @@ import errno
 import json
 import os
 import signal
+import socket
 import struct
 import subprocess
+import threading
 import time
 from pathlib import Path
 
@@ -163,6 +165,39 @@ def stopped(*pids):
 def children_of(pid):
     text = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
     return [int(word) for word in text.split()]
+
+
+@contextlib.contextmanager
+def peer(answer):
+    """A server that answers each packet by `answer(type)`: bytes to send, or None to end the connection. Its port."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    clients, ending = [], threading.Event()
+
+    def serve(client):
+        with contextlib.suppress(OSError):
+            while not ending.is_set() and (head := client.recv(2, socket.MSG_WAITALL)):
+                length = head[1]  # short packets only
+                client.recv(length, socket.MSG_WAITALL)
+                said = answer(head[0] >> 4)
+                if said is None:
+                    client.shutdown(socket.SHUT_RDWR)
+                    return
+                client.sendall(said)
+
+    def accept():
+        with contextlib.suppress(OSError):
+            while True:
+                clients.append(listener.accept()[0])
+                threading.Thread(target=serve, args=(clients[-1],), daemon=True).start()
+
+    threading.Thread(target=accept, daemon=True).start()
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        ending.set()
+        listener.close()
+        for client in clients:
+            client.close()
 
 
 # --- disks -----------------------------------------------------------------------------------------------------------

@@ -1,8 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every sample is accounted for: the books of a run that goes well close, and those of one that does not say what is
 missing."""
+import os
+import signal
+import time
+
+import faults
 import pytest
-from faults import balances, load
+from faults import GUARD_S, balances, load, stopped
 
 
 @pytest.mark.parametrize("engine", ["paho", "raw"])
@@ -14,3 +19,95 @@ def test_a_run_that_goes_well_closes_its_books(tmp_path, broker, engine):
         assert run.books["connects"] == {"attempted": 10, "measured": 10, "lost": 0, "failed": 0, "not_sent": 0,
                                          "unreadable": 0, "unfinished": 0}
         assert all(balances(line) for line in run.books.values())
+
+
+def test_probe_messages_that_a_stopped_broker_swallows_are_counted(tmp_path, broker):
+    with load(tmp_path / "run", "steps", broker.port, "--steps", "10,20", "--probe", 10, "--settle", 0, "--duration",
+              "2s") as run:
+        run.wait_for("probe ")
+        time.sleep(0.5)
+        with stopped(broker.pid):
+            time.sleep(8)  # past the drain of 5 s
+        assert run.end() == 1
+        assert run.record["status"] == "incomplete"
+        line = run.books["probe_deliveries"]
+        assert balances(line) and line["lost"] > 300
+        assert f"{line['lost']} lost" in run.anomaly("books")
+        assert run.metric("delivery.p99") > 5e9
+        assert run.metric("delivery.censored") == line["lost"]
+        assert run.metric("delivery.count") == line["measured"] + line["lost"]
+
+
+@pytest.mark.parametrize("end", ["keep_alive", "kill"])
+def test_what_is_on_its_way_when_a_run_ends_early_counts_with_its_age(tmp_path, end):
+    with faults.Broker() as broker, load(tmp_path / "run", "publish", broker.port, "--pairs", 10, "--publish-rate", 1000,
+                                         "--duration", "1h", "--warmup", 0, "--qos", 1, "--keep-alive", 2) as run:
+        run.wait_for("publish ")
+        with stopped(broker.pid):
+            if end == "kill":
+                time.sleep(1)
+                os.kill(broker.pid, signal.SIGKILL)
+            assert run.end() == 1
+        assert run.record["status"] == "incomplete"
+        for source in ("deliveries", "acks"):
+            line = run.books[source]
+            assert balances(line) and line["unfinished"] > 400
+        assert run.metric("messages.unfinished") == run.books["deliveries"]["unfinished"]
+        assert run.metric("delivery.max") > 0.9e9 and run.metric("ack.max") > 0.9e9
+        assert "unfinished" in run.anomaly("books") and run.anomaly("unfinished")
+
+
+def test_a_rate_counts_the_time_that_there_was(tmp_path, broker):
+    with load(tmp_path / "run", "publish", broker.port, "--pairs", 10, "--publish-rate", 1000, "--duration", "1h",
+              "--warmup", 0) as run:
+        run.wait_for("publish ")
+        time.sleep(1)
+        run.process.send_signal(signal.SIGINT)
+        assert run.end() == 1
+        assert 900 < run.metric("messages.rate") < 1100
+        assert run.metric("messages.rate_asked") == 1000
+        assert run.metric("messages.seconds") < GUARD_S
+        assert balances(run.books["publishes"])
+    with load(tmp_path / "more", "publish", broker.port, "--pairs", 10, "--publish-rate", "1M", "--duration", "300ms",
+              "--warmup", 0) as run:  # more than any can do: what is sent late takes longer
+        run.end()
+        assert run.metric("messages.seconds") > 0.31
+        assert run.metric("messages.rate") == pytest.approx(
+            run.metric("messages.received") / run.metric("messages.seconds"))
+
+
+def test_a_subscribe_that_is_not_answered_or_refused_is_counted(tmp_path):
+    """A peer that takes every client and answers no SUBSCRIBE, or ends the connection instead."""
+    for ends in (False, True):
+        with faults.peer(lambda packet: {1: b"\x20\x02\x00\x00", 8: None if ends else b""}.get(packet, b"")) as port:
+            with load(tmp_path / f"run-{ends}", "connect", port, "--connections", 3, "--subscribe", "--timeout", "1s",
+                      "--settle", 0) as run:
+                assert run.end() == 1
+                line = run.books["subscribes"]
+                assert balances(line) and line["attempted"] == 3 and line["failed" if ends else "lost"] == 3
+                assert run.metric("clients.dropped") == 3
+                assert ends or "no answer in time" in run.anomaly("dropped")
+
+
+def test_connects_that_a_run_leaves_behind_count_with_their_age(tmp_path):
+    with faults.peer(lambda packet: b"") as port:  # answers nothing
+        with load(tmp_path / "run", "connect", port, "--connections", 20, "--rate", 1000, "--settle", 0) as run:
+            run.wait_for("connect ")
+            time.sleep(1)
+            run.process.send_signal(signal.SIGINT)
+            assert run.end() == 1
+            line = run.books["connects"]
+            assert balances(line) and line["unfinished"] == 20
+            assert run.metric("connect.p50") > 0.9e9 and run.metric("connect.censored") == 20
+
+
+def test_a_pair_stays_on_one_of_two_separate_brokers(tmp_path):
+    """Spread over brokers that are no cluster, everything is lost: the record says so."""
+    with faults.Broker() as one, faults.Broker() as other:
+        for spread in (False, True):
+            with load(tmp_path / f"run-{spread}", "publish", one.port, "--target", f"mqtt://127.0.0.1:{other.port}",
+                      "--pairs", 10, "--publish-rate", 1000, "--duration", "300ms", "--warmup", 0,
+                      *(["--spread-pairs"] if spread else [])) as run:
+                assert run.end() == int(spread)
+                assert run.record["status"] == ("incomplete" if spread else "complete")
+                assert run.books["deliveries"]["lost" if spread else "measured"] == 300
