@@ -6,9 +6,11 @@ metrics. Nothing of it is written down here a second time.
 
 A program is asked once for each command line; its answer is shared, and nobody changes it.
 """
+import contextlib
 import functools
 import json
 import os
+import resource
 import subprocess
 from pathlib import Path
 
@@ -19,21 +21,36 @@ SCHEMA = "poolmark.describe/1"
 TIMEOUT_S = 60
 
 
+def _under(limit: int | None):
+    """For a child: the limit of descriptors that an answer is wanted for, as far as it may be had."""
+    if limit is None:
+        return None
+
+    def lower() -> None:
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        with contextlib.suppress(OSError, ValueError):
+            wanted = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, wanted))
+
+    return lower
+
+
 @functools.lru_cache(maxsize=4096)
-def _call(path: str, words: tuple, _changed) -> tuple[int, str, str]:
+def _call(path: str, words: tuple, limit: int | None, _changed) -> tuple[int, str, str]:
     try:
-        done = subprocess.run([path, *words, "--describe"], capture_output=True, text=True, timeout=TIMEOUT_S)
+        done = subprocess.run([path, *words, "--describe"], capture_output=True, text=True, timeout=TIMEOUT_S,
+                              preexec_fn=_under(limit))
     except (OSError, subprocess.TimeoutExpired) as error:
         raise PoolmarkError(f"{path} --describe: {error}") from error
     return done.returncode, done.stdout, done.stderr
 
 
-def ask(program: str, words=(), build: Path | None = None) -> tuple[dict | None, str]:
-    """(its description with these options, "") or (None, what it says is wrong with them)."""
+def ask(program: str, words=(), build: Path | None = None, limit: int | None = None) -> tuple[dict | None, str]:
+    """(its description with these options, "") or (None, what it says is wrong with them). `limit`: of descriptors."""
     path = (build or build_dir(None)) / program
     if not os.access(path, os.X_OK):
         raise UsageError(f"{for_people(path)} is not there; run make first, or name --build DIR")
-    code, out, err = _call(str(path), tuple(map(str, words)), path.stat().st_mtime_ns)
+    code, out, err = _call(str(path), tuple(map(str, words)), limit, path.stat().st_mtime_ns)
     if code != 0:
         return None, err.strip().removeprefix(f"{program}: ")
     try:

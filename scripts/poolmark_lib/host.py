@@ -7,34 +7,22 @@ Exit 0: it fits; 1: it does not.
 import json
 import math
 import os
-import re
 import resource
 import shutil
 from dataclasses import asdict, dataclass
 
-from poolmark_lib import facts
+from poolmark_lib import described, facts
 from poolmark_lib.options import MOST_CONNECTIONS, count
-from poolmark_lib.paths import ROOT
-from poolmark_lib.plan import PER_ROUTE, RESERVE, Plan, make_plan
+from poolmark_lib.plan import RESERVE, Plan, make_plan, per_route
 from poolmark_lib.table import text_table
 from poolmark_lib.units import show_bytes, show_count
 
-# What one connection takes, in bytes; measured by the suite million with both ends on one host, Linux 6.18.
-KERNEL_BYTES = 10_200                                       # two sockets, two inodes and files: 8 300; a monitor may add a
-                                                            # fifth (kernel_proc_bytes), and a plan has to fit beside it
-BROKER_BYTES = {"lean": 400, "classic": 18_000, "classic-lazy": 9_600}
-GROWING, RESERVE_FACTOR = ("expand", "blocks", "slab"), 1.5  # these own 1.25 to 1.875 times what is in use
-BROKER_BASE_BYTES = 4 << 20                                 # an instance without a connection
-ENGINE_BYTES = {"raw": 128, "paho": 3_700}
-WORKER_BYTES = {"raw": 2 << 20, "paho": 1_800_000}          # a worker process without a client
-WORKER_THREADS = {"raw": 1, "paho": 3}
+# What one connection takes of the kernel, measured by the suite million with both ends on one host, Linux 6.18: two
+# sockets, two inodes and files: 8 300 bytes; a monitor may add a fifth (kernel_proc_bytes), and a plan has to fit beside
+# it. What broker and generator take they say themselves (--describe).
+KERNEL_BYTES = 10_200
+RESERVE_FACTOR = 1.5                                        # strategies that grow own 1.25 to 1.875 times what is in use
 SPARE_BYTES = 1 << 30                                       # left to everything else
-
-
-def known_strategies() -> list[str]:
-    """Those that the broker serves by, as the list in pools/pool.c has them; `null` is for benchmarks only."""
-    listed = re.search(r"#define STRATEGIES\(X\)((?:.*\\\n)*.*)", facts.read_text(str(ROOT / "pools" / "pool.c")) or "")
-    return [name for name in re.findall(r"X\((\w+)\)", listed[1] if listed else "") if name != "null"]
 
 
 @dataclass
@@ -50,10 +38,12 @@ class Check:
 
 def memory_needed(plan: Plan, shape: str = "lean", strategy: str | None = None) -> int:
     """Bytes that a plan's processes and sockets take together. An unknown shape counts as classic."""
-    broker = BROKER_BYTES.get(shape, BROKER_BYTES["classic"]) * (RESERVE_FACTOR if strategy in GROWING else 1)
-    each = KERNEL_BYTES + round(broker) + ENGINE_BYTES[plan.engine]
-    return (plan.connections * each + plan.instances * BROKER_BASE_BYTES
-            + plan.workers * WORKER_BYTES[plan.engine])
+    shapes, engine = described.shapes(), described.engines()[plan.engine]
+    grows = any(one["name"] == strategy and "grows" in one["capabilities"] for one in described.broker()["strategies"])
+    broker = shapes.get(shape, shapes["classic"])["connection_bytes"] * (RESERVE_FACTOR if grows else 1)
+    each = KERNEL_BYTES + round(broker) + engine["client_bytes"]
+    return (plan.connections * each + plan.instances * described.broker()["instance_bytes"]
+            + plan.workers * engine["process_bytes"])
 
 
 def connections_that_fit(engine: str, shape: str, memory_bytes: int, descriptor_limit: int, cores: int,
@@ -109,7 +99,7 @@ def check_host(plan: Plan, shape: str = "lean", strategy: str | None = None) -> 
     in_use = (facts.read_ints("/proc/sys/fs/file-nr") or [0])[0]
     need_memory = memory_needed(plan, shape, strategy) + SPARE_BYTES
     files = 2 * count + in_use + 10_000
-    threads = plan.workers * WORKER_THREADS[plan.engine] + plan.instances * (plan.threads + 4) + 500
+    threads = plan.workers * described.engines()[plan.engine]["process_threads"] + plan.instances * (plan.threads + 4) + 500
     # One connection in ten with a segment or two under way at each end at once; an idle one holds no page.
     tcp_pages = 16_384 + math.ceil(count * 0.2)
     checks = [
@@ -122,7 +112,7 @@ def check_host(plan: Plan, shape: str = "lean", strategy: str | None = None) -> 
                f"{plan.instances} broker instances and {plan.workers} workers keep below it"),
         _check("open files of the system", facts.read_int("/proc/sys/fs/file-max"), files, "1",
                _mend_sysctl("fs.file-max", files), "both ends of each connection"),
-        _check("ports to connect from", ports and ports[1] - ports[0] + 1, min(count, PER_ROUTE), "1",
+        _check("ports to connect from", ports and ports[1] - ports[0] + 1, min(count, per_route()), "1",
                _mend_sysctl("net.ipv4.ip_local_port_range", "1024 65535"),
                f"for each of {plan.instances * plan.listens_per_instance} (address, port) to connect to"),
         _check("TCP memory (tcp_mem, third value)", tcp_mem and tcp_mem[2], tcp_pages, "pages",
@@ -163,9 +153,9 @@ def print_check(plan: Plan, checks: list[Check]) -> None:
 
 def add_arguments(parser) -> None:
     parser.add_argument("--connections", type=count(1, MOST_CONNECTIONS), default=10_000, metavar="N", help="how many (10k)")
-    parser.add_argument("--engine", choices=sorted(ENGINE_BYTES), default="raw", help="what the clients are (raw)")
-    parser.add_argument("--shape", choices=sorted(BROKER_BYTES), default="lean", help="the broker's shape (lean)")
-    parser.add_argument("--strategy", choices=known_strategies(), help="the pools' strategy: some own more than is in use")
+    parser.add_argument("--engine", choices=sorted(described.engines()), default="raw", help="what the clients are (raw)")
+    parser.add_argument("--shape", choices=sorted(described.shapes()), default="lean", help="the broker's shape (lean)")
+    parser.add_argument("--strategy", choices=described.strategies(), help="the pools' strategy: some own more than is in use")
     parser.add_argument("--clients-per-worker", type=count(1, MOST_CONNECTIONS), metavar="N",
                         help="of each worker process")
     parser.add_argument("--json", action="store_true", help="print JSON")

@@ -9,7 +9,7 @@ import argparse
 from poolmark_lib.errors import UsageError
 from poolmark_lib.units import parse_bytes, parse_count, parse_seconds, show_bytes, show_count
 
-MOST_CONNECTIONS = 1_000_000_000
+MOST_CONNECTIONS = 100_000_000  # what the generator takes
 MOST_REPETITIONS = 10_000
 
 

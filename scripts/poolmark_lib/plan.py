@@ -1,20 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """How many processes hold N connections under a descriptor limit, on both sides.
 
-A process holds at most its descriptor limit less RESERVE; what one may not hold is spread over several: broker
-instances, each on ports of its own, and workers of the generator. At most PER_ROUTE connections go from one source
-address to one (address, port): past half of the port range the kernel's search for a free port slows down.
+A broker instance holds at most its descriptor limit less RESERVE; what one may not hold is spread over several, each on
+ports of its own. At most as many connections as the generator allows a route go from one source address to one (address,
+port): past half of the port range the kernel's search for a free port slows down. How the generator divides its clients
+over workers it says itself (`poolmark-loadgen SCENARIO ... --describe`), so that a plan names what will run.
 """
 import math
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
+from poolmark_lib import described
+from poolmark_lib.errors import UsageError
 from poolmark_lib.units import show_count
 
-PER_ROUTE = 10_000
 # Descriptors that a process needs beside its connections: listeners, epoll, files, libraries.
 RESERVE = 512
-# What one process of an engine holds when nothing else is asked: the library's own costs grow with each client.
-ENGINE_CLIENTS = {"paho": 500, "raw": 20_000}
 
 
 @dataclass
@@ -51,16 +52,29 @@ class Plan:
         ]
 
 
-def make_plan(connections: int, engine: str, descriptor_limit: int, cores: int,
-              clients_per_worker: int | None = None) -> Plan:
-    """The plan for `connections`. A pure function: the same answer whoever asks."""
-    room = max(1, descriptor_limit - RESERVE)
+def per_route(build: Path | None = None) -> int:
+    return described.loadgen(build)["connections_per_route"]
+
+
+def divided(words: list, limit: int, build: Path | None = None) -> dict:
+    """{"clients", "workers", "clients_per_worker"} of a call of the generator."""
+    told, wrong = described.ask("poolmark-loadgen", words, build, limit)
+    if told is None:
+        raise UsageError(f"poolmark-loadgen {' '.join(map(str, words))}: {wrong}")
+    return told["plan"]
+
+
+def make_plan(connections: int, engine: str, descriptor_limit: int, cores: int, clients_per_worker: int | None = None,
+              build: Path | None = None, calls: list[list] | None = None) -> Plan:
+    """The plan for `connections`. `calls`: the generator's words, where they are known; the plan names the most workers."""
+    words = ["connect", "--engine", engine, "--connections", connections]
+    words += ["--clients-per-worker", clients_per_worker] if clients_per_worker else []
+    division = max((divided(call, descriptor_limit, build) for call in calls or [words]), key=lambda one: one["workers"])
+    room, route = max(1, descriptor_limit - RESERVE), per_route(build)
     instances = max(1, math.ceil(connections / room))
     per_instance = math.ceil(connections / instances)
-    wanted = clients_per_worker or ENGINE_CLIENTS.get(engine, ENGINE_CLIENTS["raw"])
-    per_worker = max(1, min(wanted, room, connections or 1))
     return Plan(connections=connections, engine=engine, descriptor_limit=descriptor_limit, instances=instances,
                 connections_per_instance=per_instance,
-                threads=cores if instances == 1 and connections > PER_ROUTE else 0,
-                listens_per_instance=max(1, math.ceil(per_instance / PER_ROUTE)),
-                workers=max(1, math.ceil(connections / per_worker)), clients_per_worker=per_worker)
+                threads=cores if instances == 1 and connections > route else 0,
+                listens_per_instance=max(1, math.ceil(per_instance / route)),
+                workers=division["workers"], clients_per_worker=division["clients_per_worker"])

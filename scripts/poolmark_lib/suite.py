@@ -10,7 +10,6 @@ import os
 import resource
 import signal
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -26,10 +25,14 @@ from poolmark_lib.plan import Plan, make_plan
 from poolmark_lib.quiet import OthersClock, busy_text, charges_interrupts
 from poolmark_lib.read_record import Run
 from poolmark_lib.record import Cell, Record
-from poolmark_lib.suite_file import CellPlan, Suite
-from poolmark_lib.targets import Target, listed_strategies, make_target, option_words
+from poolmark_lib.suite_cells import CellPlan
+from poolmark_lib.suite_file import Suite
+from poolmark_lib.suite_options import load_options, load_words
+from poolmark_lib.targets import Target, make_target, option_words
 from poolmark_lib.units import show_bytes, show_count
 
+PROGRAMS = ("poolmark-broker", "poolmark-loadgen")
+PROBES = 100        # what the generator has without --probe
 # Longer than a phase can take if all goes well, whatever the machine: only a guard against one that hangs.
 PHASE_GUARD_S = 1800.0
 # How long the generator may go on after a broker died, to count what was lost.
@@ -104,13 +107,7 @@ class CellRun:
 
     def load_argv(self, phase: dict, folder: Path) -> list[str]:
         config = self.cell.data["config"]
-        options = {"target": ",".join(self.target.urls), "engine": config.get("engine", "paho")}
-        if phase["scenario"] == "connect":
-            options["connections"] = config["connections"]
-        if phase["scenario"] != "publish" and "subscribe" in config:
-            options["subscribe"] = config["subscribe"]
-        options.update(self.planned.load)
-        options.update({key: value for key, value in phase.items() if key not in ("name", "scenario")})
+        options = {"target": ",".join(self.target.urls), **load_options(config, self.planned.load, phase)}
         if phase["scenario"] == "steps":
             options["watch-record"] = self.target.records()
         options.update({"watch-pid": self.target.pids, "seed": self.seed, "record": folder, "quiet": True})
@@ -219,12 +216,12 @@ class CellRun:
             self.cell.finish("incomplete" if not self.whole else "complete" if self.good else "failed")
 
 
-def plan_for(config: dict, load: dict, phases: list, limit: int) -> Plan:
+def plan_for(planned: CellPlan, limit: int, build: Path) -> Plan:
     """Room for the connections and for the probes beside them."""
-    extra = max((int(phase.get("probe", 100)) for phase in phases if phase["scenario"] == "steps"), default=0)
-    per_worker = load.get("clients-per-worker")
-    return make_plan(config["connections"] + extra, config.get("engine", "paho"), limit, os.cpu_count() or 1,
-                     int(per_worker) if per_worker else None)
+    probes = [int(phase.get("probe", PROBES)) for phase in planned.phases if phase["scenario"] == "steps"]
+    return make_plan(planned.config["connections"] + max(probes, default=0), planned.config.get("engine", "paho"), limit,
+                     os.cpu_count() or 1, build=build,
+                     calls=[load_words(planned.config, planned.load, phase) for phase in planned.phases])
 
 
 def fits_here(config: dict) -> int:
@@ -234,13 +231,8 @@ def fits_here(config: dict) -> int:
         host.descriptor_limit(), os.cpu_count() or 1, config.get("strategy")))
 
 
-def known_strategies(build: Path) -> list[str]:
-    with Children() as children, tempfile.TemporaryDirectory(prefix="poolmark-") as folder:
-        return listed_strategies(build, children, Path(folder) / "list")
-
-
 def check_programs(build: Path) -> None:
-    missing = [name for name in ("poolmark-broker", "poolmark-loadgen") if not os.access(build / name, os.X_OK)]
+    missing = [name for name in PROGRAMS if not os.access(build / name, os.X_OK)]
     if missing:
         raise UsageError(f"{for_people(build)}: {' and '.join(missing)} not there; run make first, or name --build DIR")
 
@@ -256,11 +248,11 @@ def recorded_config(planned: CellPlan) -> dict:
     return config
 
 
-def check_fits(suite: Suite, limit: int) -> list[str]:
+def check_fits(suite: Suite, limit: int, build: Path) -> list[str]:
     """Says before anything starts what would not fit; gives the plans of cells that need several processes."""
     told = []
     for planned in {cell.id.rpartition(".")[0]: cell for cell in suite.cells}.values():
-        plan = plan_for(planned.config, planned.load, planned.phases, limit)
+        plan = plan_for(planned, limit, build)
         for check in host.check_host(plan, planned.config.get("shape", "lean"), planned.config.get("strategy")):
             if check.fits is False:
                 raise PoolmarkError(
@@ -286,7 +278,7 @@ def run_cell(suite: Suite, record: Record, planned: CellPlan, build: Path, limit
     started = time.monotonic()
     cell = record.cell(planned.id, recorded_config(planned), planned.repetition)
     try:
-        plan = plan_for(planned.config, planned.load, planned.phases, limit)
+        plan = plan_for(planned, limit, build)
         CellRun(cell, planned, plan, build, suite.seed, children).run()
     finally:
         tell_cell(cell, time.monotonic() - started)
@@ -341,17 +333,20 @@ def add_arguments(parser) -> None:
     parser.add_argument("--out", metavar="DIR", help="the run's folder (results/runs/ID)")
     parser.add_argument("--repetitions", type=count(1, MOST_REPETITIONS), metavar="N", help="instead of the suite's own")
     parser.add_argument("--connections", type=count(1, MOST_CONNECTIONS), metavar="N", help="instead of the suite's own")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE",
+                        help="instead of the suite's own: duration=60s, qos1.payload=1KiB, shape=lean, broker.threads=2; checked "
+                             "like the file; several times")
     parser.add_argument("--build", metavar="DIR", help="where the programs are ($POOLMARK_BUILD, build)")
     parser.add_argument("--json", action="store_true", help="print run.json instead of the table")
 
 
 def load_suite(args, build: Path) -> Suite:
-    uses = suite_file.read(args.suite)[1]
-    parts = [uses, *uses.get("group", [])]
-    ask = any(part.get("axes_if_known", {}).get("strategy") for part in parts)
-    known = known_strategies(build) if ask and os.access(build / "poolmark-broker", os.X_OK) else None
-    return suite_file.load(args.suite, strategies=known, repetitions=args.repetitions, connections=args.connections,
-                           only=args.only, fit=fits_here)
+    """Checked as a whole: nothing is started with a fault in it. Only --list does without the programs."""
+    if not args.list or args.set:
+        check_programs(build)
+    there = all(os.access(build / name, os.X_OK) for name in PROGRAMS)
+    return suite_file.load(args.suite, build=build if there else None, repetitions=args.repetitions,
+                           connections=args.connections, only=args.only, sets=args.set, fit=fits_here)
 
 
 def print_commands(suite: Suite, build: Path, limit: int, out: str | None) -> None:
@@ -359,7 +354,7 @@ def print_commands(suite: Suite, build: Path, limit: int, out: str | None) -> No
     folder, programs = Path(out or for_people(RUNS / "RUN")), Path(for_people(build))
     print(dry_run.EXPLAINED + ("" if out else f"; {folder}: the run's folder"))
     for planned in suite.cells:
-        plan = plan_for(planned.config, planned.load, planned.phases, limit)
+        plan = plan_for(planned, limit, build)
         cell = dry_run.planned_cell(planned.id, planned.config, folder)
         dry_run.print_cell(CellRun(cell, planned, plan, programs, suite.seed, None), plan.sentences())
 
@@ -380,12 +375,11 @@ def run(args) -> int:
     if args.dry_run:
         print_commands(suite, build, limit, args.out)
         return 0
-    check_programs(build)
     if args.out and Path(args.out).is_dir() and any(Path(args.out).iterdir()):
         raise UsageError(f"--out {args.out}: is not empty; a run's folder holds that run and nothing else")
-    plans = check_fits(suite, limit)
+    plans = check_fits(suite, limit, build)
     config = {"suite": suite.name, "title": suite.title, "only": args.only, "repetitions": suite.repetitions,
-              "connections": args.connections, "plans": plans}
+              "connections": args.connections, "set": args.set, "plans": plans}
     record = Record.create(suite.kind, suite=suite.name, folder=args.out, config=config, seed=suite.seed, build=build)
     say(f"{suite.title}: {len(suite.cells)} cells, into {for_people(record.folder)}")
     for text in plans:

@@ -29,15 +29,6 @@ def option_words(options: dict) -> list[str]:
     return words
 
 
-def listed_strategies(build: Path, children: Children, log: Path) -> list[str]:
-    """The strategies that the broker knows, by its --list-pools: the first word of each line."""
-    child = children.start("poolmark-broker --list-pools", [str(build / "poolmark-broker"), "--list-pools"], log)
-    children.wait(child, 60.0)
-    if children.stop(child) != 0:
-        raise PoolmarkError(f"{child.how_it_ended()}: {child.last_lines()}")
-    return [line.split()[0].rstrip(":") for line in log.read_text().splitlines() if line.split()]
-
-
 class Target:
     """A target without processes of ours: a broker that runs elsewhere. No memory is watched."""
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Suite files, curves, tables and units: the parts of the suite runner that need no process."""
 import pytest
-from poolmark_lib import curves, measures, suite_file, summary, table, units
+from poolmark_lib import curves, measures, suite_cells, suite_file, summary, table, units
 from poolmark_lib.errors import RecordError, UsageError
 from poolmark_lib.record import Record
 from poolmark_lib.targets import option_words
@@ -22,16 +22,16 @@ PHASE = '[[phase]]\nname = "connect"\nscenario = "connect"\n'
 @pytest.mark.parametrize("text, complaint", [
     ("title = ", "not TOML"),
     ("wrong = 1\n" + PHASE, "'wrong' is not a key"),
-    ('kind = "poem"\n' + PHASE, "kind: must be"),
-    ('drop_caches = "yes"\n' + PHASE, "drop_caches: must be"),
-    ("repetitions = 0\n" + PHASE, "repetitions: must be"),
-    ("repetitions = true\n" + PHASE, "repetitions: must be"),
-    ("config = 1\n" + PHASE, "config: is no table"),
-    ('[axes]\nstrategy = "malloc"\n' + PHASE, "axes.strategy: an axis is a list"),
-    ('[[phase]]\nname = "x"\nscenario = "dance"\n', "phase[0].scenario: must be one of connect"),
-    ('[[phase]]\nname = "../x"\nscenario = "connect"\n', "phase[0].name: must be"),
-    (PHASE + PHASE, "phase[1].name: 'connect' is taken"),
-    ('[[group]]\nwrong = 1\n' + PHASE, "group[0]: 'wrong' is not a key"),
+    ('kind = "poem"\n' + PHASE, "kind 'poem' is not known"),
+    ('drop_caches = "yes"\n' + PHASE, "drop_caches is 'yes'; it must be true or false"),
+    ("repetitions = 0\n" + PHASE, "repetitions is 0; it must be at least 1"),
+    ("repetitions = true\n" + PHASE, "repetitions is True; it must be a whole number"),
+    ("config = 1\n" + PHASE, "config is 1; it must be a table"),
+    ('[axes]\nstrategy = "malloc"\n' + PHASE, "an axis is a list of values"),
+    ('[[phase]]\nname = "x"\n', "'scenario' is missing"),
+    ('[[phase]]\nname = "../x"\nscenario = "connect"\n', "it must be of a-z, 0-9"),
+    (PHASE + PHASE, "name 'connect' is taken"),
+    ('[[group]]\nwrong = 1\n' + PHASE, "x.toml:2: 'wrong' is not a key there"),
     ("[config]\nconnections = 10\n", "nothing would be measured"),
     ("[config]\nconnections = 0\n" + PHASE, "connections is 0"),
     ('[config]\nconnections = "many"\n' + PHASE, "connections is 'many'"),
@@ -59,8 +59,8 @@ broker.initial = ["{connections}", "buffers={2*connections}"]
 
 
 def test_steps_end_at_the_connections_of_the_cell():
-    assert suite_file.steps_up_to("10,100,1000", 100) == "10,100"
-    assert suite_file.steps_up_to("10,100,1000", 500) == "10,100,500"
+    assert suite_cells.steps_up_to("10,100,1000", 100) == "10,100"
+    assert suite_cells.steps_up_to("10,100,1000", 500) == "10,100,500"
 
 
 def test_fit_is_asked_for_the_cells_that_want_it(tmp_path):

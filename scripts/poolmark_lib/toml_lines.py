@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""On which line of a TOML file a key stands; tomllib does not tell.
+
+    lines = lines_of(text)        # of text that tomllib has read without complaint
+    line_at(lines, ("phase", 1, "qos"))
+
+A path is made of keys and, for tables in an array, their numbers from 0. What is not there has the line of the nearest
+table around it.
+"""
+import re
+
+# Strings first, so that what they hold is not taken for a comment or a bracket.
+_TOKEN = re.compile(r'"""(?:\\.|[^\\])*?"""|\'\'\'.*?\'\'\'|"(?:\\.|[^"\\\n])*"|\'[^\'\n]*\'|#[^\n]*|[\[\]{},=.\n]|[^\s\[\]{},=.#"\']+', re.S)
+
+
+def _name(token: str) -> str:
+    return token[1:-1] if token[:1] in "\"'" else token
+
+
+class _Scanner:
+    def __init__(self, text: str):
+        self.tokens = []
+        line = 1
+        place = 0
+        for match in _TOKEN.finditer(text):
+            line += text.count("\n", place, match.start())
+            place = match.start()
+            if not match[0].startswith("#"):
+                self.tokens.append((match[0], line))
+        self.at = 0
+        self.lines: dict[tuple, int] = {(): 1}
+        self.counts: dict[tuple, int] = {}
+
+    def peek(self) -> str:
+        return self.tokens[self.at][0] if self.at < len(self.tokens) else ""
+
+    def take(self) -> tuple[str, int]:
+        self.at += 1
+        return self.tokens[self.at - 1]
+
+    def key(self, base: tuple) -> tuple[tuple, int]:
+        """A dotted key, up to what follows it."""
+        line = self.tokens[self.at][1]
+        while True:
+            base += (_name(self.take()[0]),)
+            if self.peek() != ".":
+                return base, line
+            self.take()
+
+    def mark(self, path: tuple, line: int) -> None:
+        for length in range(1, len(path) + 1):
+            self.lines.setdefault(path[:length], line)
+
+    def value(self, path: tuple) -> None:
+        """Past a value; keys of inline tables and elements of arrays are marked."""
+        token, _ = self.take()
+        if token == "{":
+            self.inline(path)
+        elif token == "[":
+            self.array(path)
+        else:
+            while self.peek() not in ("", "\n", ",", "]", "}"):
+                self.take()
+
+    def inline(self, path: tuple) -> None:
+        while (token := self.peek()) not in ("", "}"):
+            if token in (",", "\n"):
+                self.take()
+                continue
+            inner, line = self.key(path)
+            self.mark(inner, line)
+            self.take()  # =
+            self.value(inner)
+        self.take()
+
+    def array(self, path: tuple) -> None:
+        number = 0
+        while (token := self.peek()) not in ("", "]"):
+            if token in (",", "\n"):
+                self.take()
+                continue
+            self.mark((*path, number), self.tokens[self.at][1])
+            self.value((*path, number))
+            number += 1
+        self.take()
+
+    def header(self) -> tuple:
+        """[a.b] or [[a.b]]; `a` may be an array of tables itself, then it is its last one."""
+        self.take()
+        several = self.peek() == "["
+        if several:
+            self.take()
+        keys, line = self.key(())
+        path: tuple = ()
+        for i, key in enumerate(keys):
+            path += (key,)
+            if several and i == len(keys) - 1:
+                self.counts[path] = self.counts.get(path, -1) + 1
+            if path in self.counts:
+                self.lines.setdefault(path, line)
+                path += (self.counts[path],)
+        self.lines[path] = line
+        self.mark(path, line)
+        while self.peek() == "]":
+            self.take()
+        return path
+
+    def scan(self) -> dict[tuple, int]:
+        table: tuple = ()
+        while (token := self.peek()):
+            if token == "\n":
+                self.take()
+            elif token == "[":
+                table = self.header()
+            else:
+                path, line = self.key(table)
+                self.mark(path, line)
+                self.take()  # =
+                self.value(path)
+        return self.lines
+
+
+def lines_of(text: str) -> dict[tuple, int]:
+    return _Scanner(text).scan()
+
+
+def line_at(lines: dict[tuple, int], path: tuple) -> int:
+    while path not in lines:
+        path = path[:-1]
+    return lines[path]

@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A suite's file is checked as a whole before anything starts: every fault with file, line and the nearest known name."""
+import os
+import re
+import tomllib
+
+import pytest
+from poolmark_lib import suite_file
+from poolmark_lib.errors import UsageError
+from poolmark_lib.paths import build_dir
+from poolmark_lib.toml_lines import line_at, lines_of
+
+BUILD = build_dir()
+built = pytest.mark.skipif(not all(os.access(BUILD / name, os.X_OK) for name in ("poolmark-broker", "poolmark-loadgen", "poolmark-bench")),
+                           reason="the programs are not built")
+
+# Every line with a fault ends in "# !" and what has to be said of it.
+TWENTY = """
+titel = "x"                                # ! 'titel' is not a key there; did you mean 'title'?
+kind = "suit"                              # ! kind 'suit' is not known; did you mean 'suite'?
+repetitions = 0                            # ! repetitions is 0; it must be at least 1
+primary = ["qos0.delivery.p98"]            # ! no program measures 'qos0.delivery.p98'; did you mean 'delivery.p99'?
+
+[config]
+shap = "classic"                           # ! 'shap' is not a key of a cell; did you mean 'shape'?
+engine = "phao"                            # ! engine 'phao' is not known; did you mean 'paho'?
+allocator = "jemaloc"                      # ! allocator 'jemaloc' is not known; did you mean 'jemalloc'?
+connections = 0                            # ! connections is 0; it must be a whole number of at least 1
+subscribe = "yes"                          # ! subscribe is 'yes'; it must be true or false
+
+[axes]
+strategy = [
+    "malloc",
+    "expnad",                              # ! strategy 'expnad' is not known; did you mean 'expand'?
+]
+target = ["poolmark", "mosquito"]          # ! did you mean 'mosquitto'?
+
+[broker]
+thread = 2                                 # ! 'thread' is no option of poolmark-broker; did you mean 'threads'?
+initial = ["64", "bufers=9"]               # ! --initial bufers=9: no pool is called "bufers"
+record = "here"                            # ! --record is what the suite sets itself
+
+[load]
+keepalive = 600                            # ! 'keepalive' is no option of poolmark-loadgen; did you mean 'keep-alive'?
+
+[[phase]]
+name = "connect"
+scenario = "conect"                        # ! scenario 'conect' is not known; did you mean 'connect'?
+
+[[phase]]
+name = "qos0"
+scenario = "publish"
+qos = 3                                    # ! --qos: "3" is out of bounds; it takes 0 to 2
+steps = "1,2"                              # ! --steps: scenario publish does not use it; it is for steps
+duration = "10 parsecs"                    # ! --duration: "10 parsecs" is not a duration
+
+[[override]]
+when = { strategy = "fixd" }               # ! no cell has strategy = 'fixd'
+broker.initial = ["64"]
+"""
+
+
+def expected(text):
+    return {number: line.partition("# ! ")[2] for number, line in enumerate(text.splitlines(), 1) if "# ! " in line}
+
+
+@built
+@pytest.mark.parametrize("words", [(), ("--dry-run",), ("--list",)])
+def test_twenty_faults_are_twenty_messages_and_nothing_is_started(poolmark, tmp_path, words):
+    file = tmp_path / "twenty.toml"
+    file.write_text(TWENTY)
+    done = poolmark("suite", file, "--out", tmp_path / "run", *words)
+    assert done.returncode == 2 and done.stdout == ""
+    head, *told = done.stderr.strip().splitlines()
+    assert head.endswith("twenty.toml: 20 faults, nothing was started")
+    wanted = expected(TWENTY)
+    assert len(told) == len(wanted) == 20
+    for line, (number, text) in zip(told, sorted(wanted.items()), strict=True):
+        assert line.startswith(f"{file}:{number}: ") and text in line, (line, text)
+    assert not (tmp_path / "run").exists()
+
+
+PHASE = '[[phase]]\nname = "connect"\nscenario = "connect"\n'
+STEPS = '[[phase]]\nname = "steps"\nscenario = "steps"\nsteps = "10,100"\n'
+
+
+@built
+@pytest.mark.parametrize("text, line, told", [
+    ("[config]\nshape = \"clasic\"\n" + PHASE, 2, "did you mean 'classic'?"),
+    ("[config]\nshape = \"object=7\"\n" + PHASE, 2, "out of bounds"),
+    ('[config]\ntarget = "mosquitto"\nstrategy = "slab"\nconnections = 9\n' + PHASE, 3, "target mosquitto has no pools of ours: strategy"),
+    ('[config]\ntarget = "mqtt://127.0.0.1:1"\nconnections = 9\n[broker]\nthreads = 2\n' + PHASE, 4, "is not poolmark-broker"),
+    ('[config]\ntarget = "mqtt://127.0.0.1:1"\nconnections = 9\nallocator = "jemalloc"\n' + PHASE, 4, "no allocator can be chosen"),
+    ('[config]\nconnections = 9\n[axes]\nstrategy = ["malloc"]\n[broker]\ninitial = ["buffers=9"]\n' + PHASE, 4,
+     "cell malloc-9: --initial buffers=: strategy malloc keeps no objects ready"),
+    ('[config]\nconnections = 200_000_000\n' + PHASE, 3, "phase connect: --connections"),
+    ('[config]\nconnections = 9\n' + PHASE.replace('"connect"\nsc', '"cell"\nsc'), 4, "name 'cell' is taken"),
+    ('[config]\nconnections = 9\n' + STEPS + STEPS.replace('"steps"\nsc', '"again"\nsc'), 9, "this is a second one"),
+    ('[config]\nconnections = 9\n' + STEPS + "probe = 3\n", 7, "--probe 3 is odd"),
+    ('[config]\nconnections = 9\n' + PHASE + "subscribe = 1\n", 6, "--subscribe takes no value"),
+    ('[config]\nconnections = 9\n' + PHASE + "hold = true\n", 6, "--hold takes a value"),
+    ('[config]\nconnections = 9\n' + PHASE + "hold = [1, 2]\n", 6, "--hold is given once"),
+    ('[config]\nconnections = 9\n' + PHASE + 'hold = "{conections}s"\n', 6, "is not a duration"),
+    ('[config]\nconnections = 9\n[[ratio]]\nmetric = "memory.per_conection_bytes"\nof = { target = "poolmark" }\nto = { target = "poolmark" }\n'
+     + PHASE, 4, "did you mean 'memory.per_connection_bytes'?"),
+    ('[config]\nconnections = 9\n[[ratio]]\nmetric = "connect.rate"\nof = { targt = "poolmark" }\nto = { target = "mosquito" }\n'
+     + PHASE, 5, "no cell has a 'targt'; did you mean 'target'?"),
+    ('primary = ["qos9.delivery.p99"]\n[config]\nconnections = 9\n' + PHASE, 1, "no program measures 'qos9.delivery.p99'"),
+    ('primary = ["*delivry*"]\n[config]\nconnections = 9\n' + PHASE, 1, "no program measures '*delivry*'"),
+    ("[config]\nconnections = 9\n[[group]]\naxis = 1\n" + PHASE, 4, "'axis' is not a key there; did you mean 'axes'?"),
+    ("config = [1]\n" + PHASE, 1, "config is [1]; it must be a table"),
+    ("phase = 3\n", 1, "phase is 3; it must be a list"),
+    ("title = \n", 1, "not TOML"),
+])
+def test_each_kind_of_fault_has_its_line(tmp_path, text, line, told):
+    file = tmp_path / "x.toml"
+    file.write_text(text)
+    with pytest.raises(UsageError) as caught:
+        suite_file.load(str(file), build=BUILD)
+    found = [one for one in str(caught.value).splitlines() if re.match(rf".*x\.toml:{line}: ", one) and told in one]
+    assert found, str(caught.value)
+
+
+@built
+def test_a_key_of_ones_own_tells_cells_for_overrides_apart(tmp_path):
+    text = PHASE + """
+[config]
+connections = 9
+[axes]
+kind = ["few", "many"]
+[[override]]
+when = { kind = "many" }
+broker.threads = 2
+"""
+    file = tmp_path / "x.toml"
+    file.write_text(text)
+    few, many = suite_file.load(str(file), build=BUILD).cells
+    assert few.broker == {} and many.broker == {"threads": 2} and many.id == "9-kind-many.1"
+
+
+@built
+@pytest.mark.parametrize("words, told", [
+    (["duration=60x"], "--set duration=60x: --duration: \"60x\" is not a duration"),
+    (["duratoin=60s"], "did you mean 'duration'?"),
+    (["qos9.duration=60s"], "'qos9.duration' is nothing that a suite has"),
+    (["shape=clasic"], "did you mean 'classic'?"),
+    (["broker.thread=2"], "did you mean 'threads'?"),
+    (["strategy=slap"], "did you mean 'slab'?"),
+    (["repetitions=none"], "repetitions is 'none'"),
+    (["duration"], "it takes KEY=VALUE"),
+])
+def test_what_is_set_on_the_command_line_is_checked_like_the_file(words, told):
+    with pytest.raises(UsageError) as caught:
+        suite_file.load("quick", build=BUILD, sets=words)
+    assert told in str(caught.value) and f"--set {words[0]}: " in str(caught.value), str(caught.value)
+
+
+@built
+def test_set_reaches_phases_cells_and_options():
+    suite = suite_file.load("quick", build=BUILD, sets=["duration=60s", "qos1.payload=1KiB", "strategy=slab", "broker.threads=2",
+                                                        "shape=lean", "repetitions=2", "load.keep-alive=5"])
+    assert [cell.id for cell in suite.cells] == ["lean-slab-paho-10000.1", "lean-slab-paho-10000.2"]
+    connect, qos0, qos1 = suite.cells[0].phases
+    assert (qos0["duration"], qos1["duration"], "duration" in connect) == ("60s", "60s", False)
+    assert (qos0["payload"], qos1["payload"]) == (64, "1KiB")
+    assert suite.cells[0].broker["threads"] == 2 and suite.cells[0].load["keep-alive"] == 5
+
+
+@built
+@pytest.mark.parametrize("name", suite_file.names())
+def test_the_committed_suites_have_no_fault(name):
+    assert suite_file.load(name, build=BUILD, fit=lambda config: 1000).cells
+
+
+LINES = '''a = """x
+[b]
+"""
+c = [ # hello [
+  "x#", { d = 1, "e f" = [2,
+  3] },
+]
+[g."h.i"]
+j.k = 1.5
+[[m]]
+[[m]]
+[m.n]
+o = 'p'
+[[m.q]]
+r = 1
+'''
+
+
+def test_lines_are_those_of_the_keys():
+    assert tomllib.loads(LINES)
+    lines = lines_of(LINES)
+    wanted = {("a",): 1, ("c",): 4, ("c", 1, "d"): 5, ("c", 1, "e f", 1): 6, ("g", "h.i", "j", "k"): 9, ("m", 0): 10,
+              ("m", 1): 11, ("m", 1, "n", "o"): 13, ("m", 1, "q", 0, "r"): 15}
+    assert {path: lines[path] for path in wanted} == wanted
+    assert line_at(lines, ("m", 1, "nothing")) == 11
+
+
+@pytest.mark.parametrize("path", sorted(suite_file.SUITES.glob("*.toml")), ids=lambda path: path.stem)
+def test_every_key_of_the_committed_suites_is_found_on_its_line(path):
+    text = path.read_text()
+    lines = lines_of(text)
+
+    def walk(value, place):
+        assert place in lines
+        if place and isinstance(place[-1], str):
+            assert place[-1] in text.splitlines()[lines[place] - 1]
+        for key, inner in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+            walk(inner, (*place, key))
+
+    walk(tomllib.loads(text), ())
