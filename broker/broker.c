@@ -109,6 +109,7 @@ void broker_statistics(struct broker *broker, struct broker_statistics *statisti
     for (int i = 0; i < broker->loop_count; i++)
         broker_counters_sum(&statistics->counts, &broker->loops[i]->counters);
     // Relaxed: a recent value is all that is wanted.
+    statistics->last_reason = atomic_load_explicit(&broker->last_reason, memory_order_relaxed);
     statistics->connections = atomic_load_explicit(&broker->connection_count, memory_order_relaxed);
     statistics->sessions = session_table_count(broker->sessions);
     statistics->subscriptions = topics_count(broker->topics);

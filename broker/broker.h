@@ -48,12 +48,14 @@ struct broker {
     // A descriptor is taken under the read lock; under the write lock a loop gives one of its reserve up and
     // accepts a client with it, so that no other loop can take it in between.
     pthread_rwlock_t descriptors;
-    bool is_closing; // no loop runs any more, and wills are not published
+    _Atomic(const char *) last_reason; // why a connection was closed last for what it sent; NULL: none was
+    bool is_closing;                   // no loop runs any more, and wills are not published
 };
 
 // What a broker is doing, as far as it can be told while it goes on.
 struct broker_statistics {
     struct broker_counts counts;
+    const char *last_reason; // of protocol_errors; NULL: none
     int64_t connections, sessions, subscriptions, retained;
     struct pool_stats pools[BROKER_POOL_COUNT];
     struct { // of the account of bytes

@@ -21,6 +21,7 @@ static const struct complaint complaints[] = {
     {AT(closed_topic_levels), "connections closed: a topic of more levels than --max-topic-levels"},
     {AT(closed_no_memory), "connections closed: no memory for what they sent"},
     {AT(dropped_queue_full), "messages dropped: a client's queue is full"},
+    {AT(dropped_sys), "messages dropped: clients may not publish to $SYS"},
     {AT(dropped_no_memory), "messages dropped: no memory, or --memory-limit"},
     {AT(subscriptions_refused), "subscriptions refused: no memory, or too many topic levels"},
 };
@@ -30,12 +31,17 @@ static int64_t count_of(const struct broker_counts *counts, const struct complai
     return *(const int64_t *)((const char *)counts + complaint->offset);
 }
 
-void complaints_print(const struct broker_counts *now, struct broker_counts *before, FILE *to)
+void complaints_print(const struct broker_statistics *statistics, struct broker_counts *before, FILE *to)
 {
+    const struct broker_counts *now = &statistics->counts;
     for (size_t i = 0; i < sizeof complaints / sizeof complaints[0]; i++) {
         int64_t more = count_of(now, &complaints[i]) - count_of(before, &complaints[i]);
-        if (more > 0)
-            fprintf(to, "poolmark-broker: %" PRId64 " %s\n", more, complaints[i].text);
+        if (more <= 0)
+            continue;
+        fprintf(to, "poolmark-broker: %" PRId64 " %s", more, complaints[i].text);
+        if (complaints[i].offset == AT(protocol_errors) && statistics->last_reason)
+            fprintf(to, " (the last: %s)", statistics->last_reason);
+        fputc('\n', to);
     }
     *before = *now;
 }

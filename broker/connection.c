@@ -102,8 +102,10 @@ void connection_break(struct connection *connection)
     loop_add_pending(connection->loop, connection);
 }
 
-void connection_fail_protocol(struct connection *connection)
+void connection_fail_protocol(struct connection *connection, const char *reason)
 {
+    // Relaxed: the text never changes.
+    atomic_store_explicit(&connection->loop->broker->last_reason, reason, memory_order_relaxed);
     broker_count(&connection->loop->counters.protocol_errors, 1);
     output_flush(connection); // what was answered before that packet
     connection_fail(connection);

@@ -50,7 +50,7 @@ struct connection {
     uint8_t has_session : 1; // `session` below, else `arena`
     uint16_t keep_alive_s;   // 0: none
     int fd;
-    struct timer_node timer; // owner_word: the tick of the last bytes received
+    struct timer_node timer; // owner_word: the tick of the last packet received
     struct loop *loop;
     union {
         void *arena; // eager: for the session to come
@@ -72,7 +72,8 @@ void connection_adopt(struct loop *loop, struct connection *connection);
 
 // Marks it dead. The loop closes it soon. Fine to be called again.
 void connection_fail(struct connection *connection);
-void connection_fail_protocol(struct connection *connection); // counts it as a protocol error
+// Counts it as a protocol error, with the reason: static text, said in the log.
+void connection_fail_protocol(struct connection *connection, const char *reason);
 
 // The socket takes nothing any more. Drops the output; the loop reads what has come, then closes. Fine to be
 // called again.
@@ -127,6 +128,7 @@ void output_append(struct connection *connection, const void *packet, size_t byt
 struct publish_form {
     uint8_t qos;
     bool dup, retain;
+    bool is_packet;     // the payload is a whole packet, and no PUBLISH
     uint16_t packet_id; // 0 at QoS 0
 };
 
@@ -134,6 +136,9 @@ struct publish_form {
 bool output_publish(struct connection *connection, struct message *message, const struct publish_form *form);
 
 void output_drop(struct connection *connection); // lets go of what waits
+
+// Sends a packet of any size that is the payload of `message`. Nothing else may wait (output_is_empty).
+void output_packet(struct connection *connection, struct message *message);
 
 // Sends what there is. true: all of it is sent.
 bool output_flush(struct connection *connection);

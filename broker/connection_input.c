@@ -152,7 +152,9 @@ static bool process(struct connection *connection, const uint8_t *data, size_t s
             return true;
         }
         if ((error != MQTT_OK && error != MQTT_INCOMPLETE) || (is_known && !is_welcome(connection, &frame))) {
-            connection_fail_protocol(connection);
+            connection_fail_protocol(connection, error == MQTT_OK || error == MQTT_INCOMPLETE
+                                                     ? "a packet that a client may not send at this point"
+                                                     : mqtt_error_text(error));
             return true;
         }
         if (error == MQTT_INCOMPLETE)
@@ -160,6 +162,7 @@ static bool process(struct connection *connection, const uint8_t *data, size_t s
         handled = handle_packet(connection, &frame);
         if (handled == HANDLED) {
             broker_count(&loop->counters.packets_received, 1);
+            connection->timer.owner_word = loop->tick; // [MQTT-3.1.2-24]: a packet counts, bytes do not
             done += needed;
             needed = 0;
         }
@@ -194,7 +197,6 @@ static enum progress read_once(struct connection *connection, uint8_t *scratch)
     if (got <= 0)
         return READ_END;
     broker_count(&loop->counters.bytes_received, got);
-    connection->timer.owner_word = loop->tick;
     return process(connection, to, used + (size_t)got) ? READ_SOME : READ_MOVED;
 }
 

@@ -107,17 +107,24 @@ static void unblock(struct connection *connection)
     }
 }
 
+static size_t head_fill(uint8_t head[static HEAD_BYTES], const struct message *message,
+                        const struct publish_form *form)
+{
+    size_t body = 2u + message->topic_bytes + (form->qos > 0 ? 2u : 0) + message->payload_bytes;
+    uint8_t flags = (uint8_t)(form->dup << 3 | form->qos << 1 | form->retain);
+    int encoded = mqtt_header_encode(head, MQTT_HEADER_MAX, MQTT_PUBLISH, flags, body);
+    size_t bytes = encoded > 0 ? (size_t)encoded : 0;
+    head[bytes++] = (uint8_t)(message->topic_bytes >> 8);
+    head[bytes++] = (uint8_t)message->topic_bytes;
+    return bytes;
+}
+
 // The packet (section 3.3) from where its parts lie, without the first `skip` bytes.
 static void large_parts_fill(struct large_parts *large, const struct message *message,
                              const struct publish_form *form, size_t skip)
 {
     size_t id_bytes = form->qos > 0 ? sizeof large->id : 0;
-    size_t body = 2u + message->topic_bytes + id_bytes + message->payload_bytes;
-    uint8_t flags = (uint8_t)(form->dup << 3 | form->qos << 1 | form->retain);
-    int head = mqtt_header_encode(large->head, MQTT_HEADER_MAX, MQTT_PUBLISH, flags, body);
-    size_t head_bytes = head > 0 ? (size_t)head : 0;
-    large->head[head_bytes++] = (uint8_t)(message->topic_bytes >> 8);
-    large->head[head_bytes++] = (uint8_t)message->topic_bytes;
+    size_t head_bytes = form->is_packet ? 0 : head_fill(large->head, message, form);
     large->id[0] = (uint8_t)(form->packet_id >> 8);
     large->id[1] = (uint8_t)form->packet_id;
     struct mqtt_text topic = message_topic(message);
@@ -255,9 +262,10 @@ void output_append(struct connection *connection, const void *packet, size_t byt
 }
 
 // Nothing waits, and the packet does not fit a buffer (or there is none): it is sent from where it lies, and
-// what the socket does not take is remembered as message and offset.
-static bool publish_large(struct connection *connection, struct message *message,
-                          const struct publish_form *form)
+// what the socket does not take is remembered as message and offset. false: nothing was taken; with
+// `is_owed` that is remembered too.
+static bool send_large(struct connection *connection, struct message *message,
+                       const struct publish_form *form, bool is_owed)
 {
     struct large_parts large;
     large_parts_fill(&large, message, form, 0);
@@ -267,9 +275,9 @@ static bool publish_large(struct connection *connection, struct message *message
         return false;
     if (sent == wanted)
         return true;
-    struct output *out = sent > 0 ? output_need(connection) : NULL;
-    if (sent > 0 && !out) {
-        connection_break(connection); // half a packet has gone, and nowhere to remember the rest
+    struct output *out = sent > 0 || is_owed ? output_need(connection) : NULL;
+    if ((sent > 0 || is_owed) && !out) {
+        connection_break(connection); // there is nowhere to remember the rest
         return false;
     }
     if (out) {
@@ -279,6 +287,13 @@ static bool publish_large(struct connection *connection, struct message *message
     }
     block(connection);
     return sent > 0;
+}
+
+void output_packet(struct connection *connection, struct message *message)
+{
+    struct publish_form form = {.is_packet = true};
+    if (connection_can_send(connection))
+        (void)send_large(connection, message, &form, true);
 }
 
 static bool publish_small(struct connection *connection, struct message *message,
@@ -315,7 +330,7 @@ bool output_publish(struct connection *connection, struct message *message, cons
         is_taken = false;
     else
         is_taken = (output_is_empty(connection) || output_flush(connection)) &&
-                   publish_large(connection, message, form);
+                   send_large(connection, message, form, false);
     if (is_taken)
         broker_count(&connection->loop->counters.messages_sent, 1);
     return is_taken;

@@ -27,6 +27,7 @@
     X(closed_no_memory, "connections closed because there was no memory for what they sent")                 \
     X(messages_dropped, "messages not delivered: queue full, or no memory")                                  \
     X(dropped_queue_full, "of them: a client's queue was full (--max-queued-messages, --max-queued-bytes)")  \
+    X(dropped_sys, "of them: published to $SYS, which is the broker's own")                                  \
     X(dropped_no_memory, "of them: no memory, or --memory-limit")                                            \
     X(subscriptions_refused, "subscriptions refused: no memory, or more than --max-topic-levels")            \
     X(wills_published, "wills published")                                                                    \

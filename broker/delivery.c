@@ -9,6 +9,7 @@
 #include "broker/topics.h"
 
 #include <errno.h>
+#include <string.h>
 
 struct routing {
     struct loop *loop;
@@ -36,9 +37,20 @@ static void route_to(void *context, struct topics_subscriber *subscriber, uint8_
     }
 }
 
+static bool is_sys(struct mqtt_text topic)
+{
+    enum { BYTES = 4 };
+    return topic.bytes >= BYTES && memcmp(topic.data, "$SYS", BYTES) == 0 &&
+           (topic.bytes == BYTES || topic.data[BYTES] == '/');
+}
+
 int delivery_route(struct loop *loop, struct message *message)
 {
     struct broker *broker = loop->broker;
+    if (is_sys(message_topic(message))) {
+        loop_count_dropped(loop, -EACCES);
+        return 0;
+    }
     if (message->retain) {
         int code = retained_set(broker->retained, message_topic(message),
                                 message->payload_bytes > 0 ? message : NULL);
@@ -115,7 +127,10 @@ static bool send_again(struct connection *connection, struct session_flow *flow)
     for (uint32_t i = 0; i < flow->inflight_count; i++) {
         struct delivery *delivery = &flow->inflight[i];
         if (delivery->stage == DELIVERY_UNSENT) {
-            struct publish_form form = {delivery->qos, delivery->dup, delivery->retain, delivery->packet_id};
+            struct publish_form form = {.qos = delivery->qos,
+                                        .dup = delivery->dup,
+                                        .retain = delivery->retain,
+                                        .packet_id = delivery->packet_id};
             if (!output_publish(connection, delivery->message, &form))
                 return false;
             delivery->stage = DELIVERY_SENT;

@@ -16,7 +16,8 @@ struct connection;
 struct loop;
 struct session;
 
-// Keeps it when it is to be retained, and gives it to everybody who subscribed. -ENOMEM: nobody got it.
+// Keeps it when it is to be retained, and gives it to everybody who subscribed. To $SYS nobody may publish
+// (section 4.7.2): such a message is counted, and is done with. -ENOMEM: nobody got it.
 int delivery_route(struct loop *loop, struct message *message) __attribute__((warn_unused_result));
 
 // One copy for one session of this loop, at the lower of the two QoS. Takes its own reference when it keeps

@@ -15,9 +15,10 @@ static struct delivery *find(struct connection *connection, uint16_t packet_id)
 
 static bool decode(struct connection *connection, const struct mqtt_frame *frame, uint16_t *packet_id)
 {
-    if (mqtt_ack_decode(frame, packet_id) == MQTT_OK)
+    enum mqtt_error error = mqtt_ack_decode(frame, packet_id);
+    if (error == MQTT_OK)
         return true;
-    connection_fail_protocol(connection);
+    connection_fail_protocol(connection, mqtt_error_text(error));
     return false;
 }
 
@@ -31,14 +32,17 @@ static void finish(struct connection *connection, struct delivery *delivery)
         session_flow_done(connection->session);
 }
 
-// An id that is not in flight, or not at that step, is an answer that came twice: nothing is to be done.
+// An id that is not in flight is an answer that came twice: nothing is to be done. One that is, answered as
+// its QoS or its step does not allow, ends the connection (section 4.3, [MQTT-4.8.0-1]).
 enum handled handle_puback(struct connection *connection, const struct mqtt_frame *frame)
 {
     uint16_t packet_id;
     if (!decode(connection, frame, &packet_id))
         return HANDLED;
     struct delivery *delivery = find(connection, packet_id);
-    if (delivery && delivery->qos == 1)
+    if (delivery && delivery->qos != 1)
+        connection_fail_protocol(connection, "PUBACK for a message of QoS 2");
+    else if (delivery)
         finish(connection, delivery);
     return HANDLED;
 }
@@ -52,7 +56,11 @@ enum handled handle_pubrec(struct connection *connection, const struct mqtt_fram
     if (!output_has_room(connection, sizeof packet))
         return HANDLE_LATER;
     struct delivery *delivery = find(connection, packet_id);
-    if (delivery && delivery->qos == 2) {
+    if (delivery && delivery->qos != 2) {
+        connection_fail_protocol(connection, "PUBREC for a message of QoS 1");
+        return HANDLED;
+    }
+    if (delivery) {
         if (delivery->message)
             flow_inflight_release(connection->session->flow, delivery);
         delivery->stage = DELIVERY_RELEASED;
@@ -69,7 +77,9 @@ enum handled handle_pubcomp(struct connection *connection, const struct mqtt_fra
     if (!decode(connection, frame, &packet_id))
         return HANDLED;
     struct delivery *delivery = find(connection, packet_id);
-    if (delivery && delivery->qos == 2 && !delivery->message)
+    if (delivery && (delivery->qos != 2 || delivery->message))
+        connection_fail_protocol(connection, "PUBCOMP for a message without PUBREC");
+    else if (delivery)
         finish(connection, delivery);
     return HANDLED;
 }

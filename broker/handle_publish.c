@@ -53,8 +53,9 @@ enum handled handle_publish(struct connection *connection, const struct mqtt_fra
 {
     struct loop *loop = connection->loop;
     struct mqtt_publish publish;
-    if (mqtt_publish_decode(frame, &publish) != MQTT_OK) {
-        connection_fail_protocol(connection);
+    enum mqtt_error error = mqtt_publish_decode(frame, &publish);
+    if (error != MQTT_OK) {
+        connection_fail_protocol(connection, mqtt_error_text(error));
         return HANDLED;
     }
     if (!topic_levels_fit(loop->broker, publish.topic)) {
@@ -87,8 +88,9 @@ enum handled handle_publish(struct connection *connection, const struct mqtt_fra
 enum handled handle_pubrel(struct connection *connection, const struct mqtt_frame *frame)
 {
     uint16_t packet_id;
-    if (mqtt_ack_decode(frame, &packet_id) != MQTT_OK) {
-        connection_fail_protocol(connection);
+    enum mqtt_error error = mqtt_ack_decode(frame, &packet_id);
+    if (error != MQTT_OK) {
+        connection_fail_protocol(connection, mqtt_error_text(error));
         return HANDLED;
     }
     if (!output_has_room(connection, 4))

@@ -12,8 +12,9 @@
 
 #include <errno.h>
 
-// More filters than this in one packet are more than we answer for; the client is closed.
-enum { FILTERS_MOST = 1024, SUBACK_HEAD_BYTES = MQTT_HEADER_MAX + 2 };
+// So many return codes are gathered on the stack and appended to what waits, as any shape's write buffer
+// holds them. The answer to more filters is a packet of its own.
+enum { FILTERS_FEW = 64, SUBACK_HEAD_BYTES = MQTT_HEADER_MAX + 2 };
 
 struct newcomer {
     struct loop *loop;
@@ -28,33 +29,59 @@ static void deliver_retained(void *context, struct message *message)
     delivery_to_session(newcomer->loop, newcomer->session, message, newcomer->qos, true); // [MQTT-3.3.1-8]
 }
 
-// Is the packet well-formed, and is there room for its answer? If not, `handled` is what to return.
-static bool is_ready(struct connection *connection, const struct mqtt_frame *frame,
-                     struct mqtt_subscribe *list, size_t codes_per_filter, enum handled *handled)
+// The answer to a SUBSCRIBE while it is made.
+struct answer {
+    uint8_t *codes; // in `few`, or in the packet
+    size_t count;
+    struct message *packet; // NULL: `few` serves
+    uint8_t few[FILTERS_FEW];
+};
+
+static bool decode(struct connection *connection, const struct mqtt_frame *frame, struct mqtt_subscribe *list)
 {
-    *handled = HANDLED;
-    if (mqtt_subscribe_decode(frame, list) != MQTT_OK) {
-        connection_fail_protocol(connection);
-        return false;
-    }
-    size_t answer_bytes = SUBACK_HEAD_BYTES + list->count * codes_per_filter;
-    if (list->count > FILTERS_MOST) {
-        connection_fail_protocol(connection);
-        return false;
-    }
-    if (output_has_room(connection, answer_bytes))
-        return true;
-    if (connection->is_blocked)
-        *handled = HANDLE_LATER;
-    else
-        connection_fail(connection); // no write buffer of this shape holds the answer
-    return false;
+    enum mqtt_error error = mqtt_subscribe_decode(frame, list);
+    if (error != MQTT_OK)
+        connection_fail_protocol(connection, mqtt_error_text(error));
+    return error == MQTT_OK;
 }
 
-static void acknowledge(struct connection *connection, uint16_t packet_id, const uint8_t *codes, size_t count)
+// Room for the answer, before anything is done. If not, `handled` is what to return.
+static bool prepare(struct connection *connection, const struct mqtt_subscribe *list, struct answer *answer,
+                    enum handled *handled)
 {
-    uint8_t packet[SUBACK_HEAD_BYTES + FILTERS_MOST];
-    struct mqtt_suback suback = {packet_id, codes, count};
+    struct loop *loop = connection->loop;
+    *handled = HANDLE_LATER;
+    answer->codes = answer->few;
+    answer->count = 0;
+    answer->packet = NULL;
+    if (list->count <= FILTERS_FEW)
+        return output_has_room(connection, SUBACK_HEAD_BYTES + list->count);
+    if (!connection->is_broken && !output_is_empty(connection) && !output_flush(connection))
+        return false;
+    size_t bytes = mqtt_packet_bytes(2 + (size_t)list->count);
+    answer->packet = message_new_packet(&loop->broker->stores.messages, bytes);
+    if (!answer->packet) {
+        broker_count(&loop->counters.closed_no_memory, 1);
+        connection_fail(connection);
+        *handled = HANDLED;
+        return false;
+    }
+    uint8_t *data = (uint8_t *)answer->packet->data;
+    int head = mqtt_header_encode(data, bytes, MQTT_SUBACK, 0, 2 + (size_t)list->count);
+    data[head] = (uint8_t)(list->packet_id >> 8);
+    data[head + 1] = (uint8_t)list->packet_id;
+    answer->codes = data + head + 2;
+    return true;
+}
+
+static void acknowledge(struct connection *connection, uint16_t packet_id, const struct answer *answer)
+{
+    if (answer->packet) {
+        output_packet(connection, answer->packet);
+        return;
+    }
+    uint8_t packet[SUBACK_HEAD_BYTES + FILTERS_FEW];
+    struct mqtt_suback suback = {packet_id, answer->codes, answer->count};
     int bytes = mqtt_suback_encode(packet, sizeof packet, &suback);
     if (bytes > 0)
         output_append(connection, packet, (size_t)bytes);
@@ -73,25 +100,27 @@ enum handled handle_subscribe(struct connection *connection, const struct mqtt_f
     struct loop *loop = connection->loop;
     struct mqtt_subscribe list;
     struct mqtt_subscription one;
+    struct answer answer;
     enum handled handled;
-    if (!is_ready(connection, frame, &list, 1, &handled))
+    if (!decode(connection, frame, &list))
+        return HANDLED;
+    if (!prepare(connection, &list, &answer, &handled))
         return handled;
-    uint8_t codes[FILTERS_MOST];
-    size_t count = 0;
     struct mqtt_subscribe again = list;
     while (mqtt_subscribe_next(&list, &one)) {
         int code = subscribe(connection, &one);
         broker_count(&loop->counters.subscriptions_refused, code < 0);
-        codes[count++] = code < 0 ? MQTT_SUBACK_FAILURE : one.qos; // [MQTT-3.8.4-6]
+        answer.codes[answer.count++] = code < 0 ? MQTT_SUBACK_FAILURE : one.qos; // [MQTT-3.8.4-6]
     }
-    acknowledge(connection, list.packet_id, codes, count); // [MQTT-3.8.4-1]
+    acknowledge(connection, list.packet_id, &answer); // [MQTT-3.8.4-1]
     // Subscribed first, then asked for what is retained: what is published in between comes twice, but never
     // not.
-    for (count = 0; mqtt_subscribe_next(&again, &one); count++) {
+    for (size_t i = 0; mqtt_subscribe_next(&again, &one); i++) {
         struct newcomer newcomer = {loop, connection->session, one.qos};
-        if (codes[count] != MQTT_SUBACK_FAILURE)
+        if (answer.codes[i] != MQTT_SUBACK_FAILURE)
             retained_match(loop->broker->retained, one.filter, deliver_retained, &newcomer);
     }
+    message_unref(answer.packet);
     return HANDLED;
 }
 
@@ -100,12 +129,13 @@ enum handled handle_unsubscribe(struct connection *connection, const struct mqtt
     struct loop *loop = connection->loop;
     struct mqtt_subscribe list;
     struct mqtt_subscription one;
-    enum handled handled;
-    if (!is_ready(connection, frame, &list, 0, &handled))
-        return handled;
+    uint8_t packet[4];
+    if (!decode(connection, frame, &list))
+        return HANDLED;
+    if (!output_has_room(connection, sizeof packet))
+        return HANDLE_LATER;
     while (mqtt_subscribe_next(&list, &one))
         topics_unsubscribe(loop->broker->topics, &connection->session->subscriber, one.filter);
-    uint8_t packet[4];
     int bytes = mqtt_ack_encode(packet, sizeof packet, MQTT_UNSUBACK, list.packet_id); // [MQTT-3.10.4-5]
     output_append(connection, packet, (size_t)bytes);
     return HANDLED;

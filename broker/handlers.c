@@ -58,7 +58,7 @@ enum handled handle_packet(struct connection *connection, const struct mqtt_fram
     case MQTT_DISCONNECT:
         return handle_disconnect(connection);
     default:
-        connection_fail_protocol(connection);
+        connection_fail_protocol(connection, mqtt_error_text(MQTT_BAD_SENDER));
         return HANDLED;
     }
 }

@@ -86,7 +86,12 @@ static void set_accepting(struct loop *loop, bool is_accepting)
 void loop_count_dropped(struct loop *loop, int code)
 {
     broker_count(&loop->counters.messages_dropped, 1);
-    broker_count(code == -EDQUOT ? &loop->counters.dropped_queue_full : &loop->counters.dropped_no_memory, 1);
+    if (code == -EDQUOT)
+        broker_count(&loop->counters.dropped_queue_full, 1);
+    else if (code == -EACCES)
+        broker_count(&loop->counters.dropped_sys, 1);
+    else
+        broker_count(&loop->counters.dropped_no_memory, 1);
 }
 
 void loop_pause_accepting(struct loop *loop)

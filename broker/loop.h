@@ -67,7 +67,8 @@ void loop_add_pending(struct loop *loop, struct connection *connection);
 // far is in its read buffer. true: it is not to be touched any more; false: it is still here, and dead.
 bool loop_hand_over(struct loop *loop, struct connection *connection, uint16_t to_index);
 
-// Counts a message that somebody does not get: its queue is full (-EDQUOT), or there is no memory.
+// Counts a message that somebody does not get: its queue is full (-EDQUOT), it may not be published
+// (-EACCES), or there is no memory.
 void loop_count_dropped(struct loop *loop, int code);
 
 void loop_pause_accepting(struct loop *loop); // until the next tick

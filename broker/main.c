@@ -97,7 +97,7 @@ static int supervise(struct broker *broker, struct broker_record *record, const 
             broker_statistics(broker, &statistics);
             broker_record_sample(record, broker->pool_set);
             broker_count_reserve(broker);
-            complaints_print(&statistics.counts, &before, stderr);
+            complaints_print(&statistics, &before, stderr);
             next_sample_ns = now_ns + NS_PER_S;
         }
         int64_t wait_ns = (next_sample_ns < next_sweep_ns ? next_sample_ns : next_sweep_ns) - now_ns;

@@ -1,16 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "broker/message.h"
 
-struct message *message_new(struct block_store *messages, struct mqtt_text topic, struct mqtt_bytes payload,
-                            uint8_t qos, bool retain)
+static struct message *new_message(struct block_store *messages, size_t topic_bytes, size_t payload_bytes)
 {
-    struct message *message = block_get(messages, sizeof *message + topic.bytes + payload.bytes);
+    struct message *message = block_get(messages, sizeof *message + topic_bytes + payload_bytes);
     if (!message)
         return NULL;
     message->store = messages;
     atomic_init(&message->refs, 1);
-    message->payload_bytes = (uint32_t)payload.bytes;
-    message->topic_bytes = (uint16_t)topic.bytes;
+    message->payload_bytes = (uint32_t)payload_bytes;
+    message->topic_bytes = (uint16_t)topic_bytes;
+    message->qos = 0;
+    message->retain = false;
+    return message;
+}
+
+struct message *message_new_packet(struct block_store *messages, size_t bytes)
+{
+    return new_message(messages, 0, bytes);
+}
+
+struct message *message_new(struct block_store *messages, struct mqtt_text topic, struct mqtt_bytes payload,
+                            uint8_t qos, bool retain)
+{
+    struct message *message = new_message(messages, topic.bytes, payload.bytes);
+    if (!message)
+        return NULL;
     message->qos = qos;
     message->retain = retain;
     memcpy(message->data, topic.data, topic.bytes);

@@ -32,6 +32,10 @@ struct message {
 struct message *message_new(struct block_store *messages, struct mqtt_text topic, struct mqtt_bytes payload,
                             uint8_t qos, bool retain) __attribute__((warn_unused_result));
 
+// One that is a packet of so many bytes: its payload, to be filled in before anybody else has it.
+struct message *message_new_packet(struct block_store *messages, size_t bytes)
+    __attribute__((warn_unused_result));
+
 struct message *message_ref(struct message *message); // returns it
 void message_unref(struct message *message);          // NULL is allowed
 
