@@ -18,6 +18,15 @@ def build_dir(asked: str | None = None) -> Path:
     return (ROOT / path).resolve()
 
 
+def writable(text: str) -> str:
+    """Text that may hold bytes of a name that is not UTF-8 (Python keeps them as surrogates), so that it can be written:
+    such a byte becomes \\xe9."""
+    try:
+        return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:  # surrogates that are no byte of a name
+        return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def for_people(path: Path) -> str:
     """A path as short as it can be said from here."""
     try:

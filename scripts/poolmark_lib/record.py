@@ -27,7 +27,7 @@ from pathlib import Path
 
 from poolmark_lib import facts
 from poolmark_lib.errors import PoolmarkError, UsageError
-from poolmark_lib.paths import ROOT, RUNS
+from poolmark_lib.paths import ROOT, RUNS, writable
 
 SCHEMA = "poolmark.run/1"
 FINAL = ("complete", "incomplete", "failed")
@@ -66,6 +66,15 @@ def command_line(argv=None) -> list[str]:
 def relative_word(word: str) -> str:
     """`word` with this checkout's folder taken off."""
     return str(word).replace(f"{ROOT}/", "")
+
+
+def as_utf8(value):
+    """A JSON value that can be written: names of files may hold bytes that are not UTF-8."""
+    if isinstance(value, dict):
+        return {as_utf8(key): as_utf8(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [as_utf8(item) for item in value]
+    return writable(value) if isinstance(value, str) else value
 
 
 def number(value) -> float | int | None:
@@ -193,7 +202,7 @@ class Record:
         return {"at_s": self.elapsed_s(), "what": what, "text": relative_word(text.replace(f"{self.folder}/", ""))}
 
     def save(self) -> None:
-        text = json.dumps(self.data, indent=1, ensure_ascii=False, allow_nan=False)
+        text = json.dumps(as_utf8(self.data), indent=1, ensure_ascii=False, allow_nan=False)
         new = self.folder / "run.json.new"
         try:
             with open(new, "w", encoding="utf-8") as file:
