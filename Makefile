@@ -75,6 +75,7 @@ help:
 	@echo 'make bench         micro-benchmarks of every strategy beside four allocators (at most ten minutes)'
 	@echo 'make million       one million connections: memory curve, proof of life, forecast'
 	@echo 'make fuzz          fuzz the MQTT codec for FUZZ_SECONDS (60)'
+	@echo 'make fuzz-records  read RECORDS (10000) records changed at random by every reader'
 	@echo 'make format-check  is every source formatted?'
 	@echo 'make clean         remove build/'
 	@echo 'Variables: SAN=address|thread|undefined, CHECK=1 (double free and foreign pointers are caught), CC, CFLAGS'
@@ -183,6 +184,11 @@ $(B)/fuzz_%: wire/fuzz_%.c $(wildcard wire/*.c wire/*.h)
 	@mkdir -p $(@D)
 	clang -std=c11 $(warnings) $(defines) $(includes) -g -O1 -fsanitize=fuzzer,address,undefined -o $@ $< \
 	    $(filter-out $(wildcard wire/fuzz_*.c),$(wildcard wire/*.c))
+# No record and no raw file may end a reader in a traceback; RECORDS changed ones are tried.
+RECORDS ?= 10000
+.PHONY: fuzz-records
+fuzz-records: test-deps
+	@POOLMARK_FUZZ_COUNT=$(RECORDS) /usr/bin/python3 -m pytest -q -p no:cacheprovider tests/py/test_hostile.py
 fuzz: test-deps $(fuzzers)
 	@for f in $(fuzzers); do $$f -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -print_final_stats=1 || exit 1; done
 

@@ -52,6 +52,7 @@ class Child:
         self.name, self.process, self.log = name, process, log
         self.pidfd = os.pidfd_open(process.pid)
         self.lines: list[str] = []
+        self.log_lost = ""  # why its log is not whole
         self._asked_to_end = False
         self._partial = b""
 
@@ -83,6 +84,8 @@ class Child:
     def last_lines(self, count: int = 5) -> str:
         try:
             lines = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+            if not lines and os.statvfs(self.log.parent).f_bavail == 0:
+                return "(nothing: the disk that its log is on is full)"
         except OSError:
             return ""
         return " | ".join(lines[-count:])
@@ -90,8 +93,11 @@ class Child:
     def take_output(self) -> bool:
         """Reads what it printed, into `lines` and its log; False at the end of its output."""
         data = os.read(self.process.stdout.fileno(), 65536)
-        with open(self.log, "ab") as file:
-            file.write(data)
+        try:
+            with open(self.log, "ab") as file:
+                file.write(data)
+        except OSError as error:  # a full disk: the run goes on without that part of its log
+            self.log_lost = error.strerror
         *whole, self._partial = (self._partial + data).split(b"\n")
         self.lines += [line.decode("utf-8", errors="replace") for line in whole]
         return bool(data)
@@ -145,7 +151,11 @@ class Children:
     def start(self, name: str, argv: list[str], log: Path, env: dict | None = None, read: str = "") -> Child:
         """Starts a program; what it prints goes to `log`. With `read` "stdout" or "both" that comes through us
         (`lines`), on its way there."""
-        with self._held(), open(log, "ab") as file:
+        try:
+            file = open(log, "ab")
+        except OSError as error:
+            raise PoolmarkError(f"{log}: cannot be written: {error.strerror}") from error
+        with self._held(), file:
             try:
                 self._watchdog = self._watchdog or Watchdog()
                 process = subprocess.Popen(

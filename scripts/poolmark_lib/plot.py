@@ -113,5 +113,8 @@ def write(run: Run, title: str) -> Path | None:
     if drawn is None:
         return None
     path = run.folder / "memory.svg"
-    path.write_text(drawn, encoding="utf-8")
+    try:
+        path.write_text(drawn, encoding="utf-8")
+    except OSError as error:
+        raise PoolmarkError(f"{path.name}: cannot be written: {error.strerror}") from error
     return path

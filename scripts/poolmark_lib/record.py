@@ -15,6 +15,7 @@ the old one. It says "running" from the start, so that a run that was killed can
 One thread at a time per record. Raises UsageError when a folder is taken or cannot be made, PoolmarkError when it cannot
 be written.
 """
+import contextlib
 import hashlib
 import json
 import math
@@ -142,7 +143,8 @@ class Cell:
         if status not in FINAL:
             raise ValueError(f"status is {status!r}")
         self.data["status"] = status
-        self.record.save()
+        with contextlib.suppress(PoolmarkError):  # the run goes on; the record's end says what could not be written
+            self.record.save()
 
 
 class Record:
@@ -151,6 +153,7 @@ class Record:
     def __init__(self, folder: Path, data: dict):
         self.folder, self.data = folder, data
         self._started = time.monotonic()
+        self.unwritten: str | None = None  # why run.json on disk is not all of `data`
 
     @classmethod
     def create(cls, kind: str, *, suite: str | None = None, folder: Path | str | None = None, command=None,
@@ -202,6 +205,7 @@ class Record:
         return {"at_s": self.elapsed_s(), "what": what, "text": relative_word(text.replace(f"{self.folder}/", ""))}
 
     def save(self) -> None:
+        """run.json anew. PoolmarkError when it cannot be written: then the old one is still whole."""
         text = json.dumps(as_utf8(self.data), indent=1, ensure_ascii=False, allow_nan=False)
         new = self.folder / "run.json.new"
         try:
@@ -211,14 +215,45 @@ class Record:
                 os.fsync(file.fileno())
             os.replace(new, self.folder / "run.json")
         except OSError as error:
+            with contextlib.suppress(OSError):
+                new.unlink(missing_ok=True)
+            self.unwritten = error.strerror
             raise PoolmarkError(f"{self.folder}/run.json: cannot be written: {error.strerror}") from error
+        self.unwritten = None
 
     def close(self, status: str) -> None:
-        """Takes checksums of every file, and says how it ended. Cells still running are incomplete."""
+        """Takes checksums of every file, and says how it ended. Cells still running are incomplete. PoolmarkError when it
+        cannot be written; run.json then says incomplete and why, if that much fits."""
         if status not in FINAL:
             raise ValueError(f"status is {status!r}")
         for cell in self.data["cells"]:
             if cell["status"] == "running":
                 cell["status"] = "incomplete"
         self.data.update(status=status, ended_utc=utc_now(), files=files_of(self.folder))
-        self.save()
+        try:
+            self.save()
+        except PoolmarkError as error:
+            self._save_in_place(str(error))
+            raise
+
+    def _save_in_place(self, why: str) -> None:
+        """The last resort on a full disk: into the room that run.json has already, without its indentation. Everything, if it
+        fits; else what was saved last, marked as incomplete. Not whole at any instant, but nothing else runs any more."""
+        self.anomaly("disk", f"the end of the run could not be written: {why}")
+        self.data["status"] = "incomplete"
+        path = self.folder / "run.json"
+        try:
+            size = path.stat().st_size
+            last = json.loads(path.read_text(encoding="utf-8"))
+            for cell in last["cells"]:
+                cell["status"] = "incomplete" if cell["status"] == "running" else cell["status"]
+            last.update(status="incomplete", ended_utc=self.data["ended_utc"], anomalies=self.data["anomalies"])
+            for data in (self.data, last, last | {"cells": [], "anomalies": self.data["anomalies"][-1:]}):
+                content = json.dumps(as_utf8(data), separators=(",", ":"), ensure_ascii=False).encode()
+                if len(content) < size:
+                    with open(path, "r+b") as file:
+                        file.write(content + b"\n")
+                        file.truncate()
+                    return
+        except (OSError, ValueError, KeyError):
+            return

@@ -205,9 +205,15 @@ class CellRun:
         except PoolmarkError as error:
             self.failed("start", str(error))
             finished = True
+        except OSError as error:
+            self.lost("disk", f"{error.filename or self.cell.id}: {error.strerror}")
+            finished = True
         finally:
             for text in self.target.stop(self.children):
                 self.failed("broker", text)
+            for child in self.target.processes:
+                if child.log_lost:
+                    self.lost("disk", f"the log of {child.name} is not whole: {child.log_lost}")
             self.tell_busy(others)
             if started:
                 self.after()
@@ -314,15 +320,26 @@ def run_cells(suite: Suite, record: Record, build: Path, limit: int) -> int:
     return 0 if all(cell["status"] == "complete" for cell in record.data["cells"]) else 1
 
 
-def close(suite: Suite, record: Record) -> None:
+def close(suite: Suite, record: Record) -> list[str]:
+    """Writes what the run leaves; gives what could not be written."""
     found = {cell["status"] for cell in record.data["cells"]}
     whole = len(record.data["cells"]) == len(suite.cells) and found <= {"complete", "failed"}
     status = "incomplete" if not whole or record.data["anomalies"] else "failed" if "failed" in found else "complete"
     record.data["status"] = status
-    summary.write(record.folder, record.data, suite.title, suite.ratios)
-    record.close(status)
-    if suite.plot == "memory" and plot.write(Run(record.folder, record.data), suite.title):
+    unwritten = []
+    try:
+        summary.write(record.folder, record.data, suite.title, suite.ratios)
+        if suite.plot == "memory":
+            plot.write(Run(record.folder, record.data), suite.title)
+    except PoolmarkError as error:
+        unwritten.append(str(error))
+        record.anomaly("disk", str(error))
+        status = "incomplete"
+    try:
         record.close(status)
+    except PoolmarkError as error:
+        unwritten.append(str(error))
+    return unwritten
 
 
 def add_arguments(parser) -> None:
@@ -388,7 +405,12 @@ def run(args) -> int:
     try:
         code = run_cells(suite, record, build, limit)
     finally:
-        close(suite, record)
+        unwritten = close(suite, record)
     print(json.dumps(record.data, indent=1) if args.json else summary.terminal(record.data, suite.ratios))
+    for text in unwritten:
+        say(f"! {text}")
+    if unwritten:
+        say("the table above is what was measured; it is not in the record")
+        return code or 1
     say(f"{record.data['status']}: {for_people(record.folder)}/summary.md, summary.csv, run.json")
     return code

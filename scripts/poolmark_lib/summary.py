@@ -4,12 +4,14 @@
 With several repetitions a column shows medians; the CSV has every cell for itself. Cells that did not complete are
 marked with "!".
 """
+import contextlib
 import os
 import re
 import shutil
 import statistics
 from pathlib import Path
 
+from poolmark_lib.errors import PoolmarkError
 from poolmark_lib.table import csv_text, markdown_table, markdown_text, text_table
 from poolmark_lib.units import show
 
@@ -219,5 +221,10 @@ def csv(data: dict) -> str:
 def write(folder: Path, data: dict, title: str, ratios: list[dict]) -> None:
     for name, text in (("summary.md", markdown(data, title, ratios)), ("summary.csv", csv(data))):
         new = folder / f"{name}.new"
-        new.write_text(text, encoding="utf-8")
-        os.replace(new, folder / name)
+        try:
+            new.write_text(text, encoding="utf-8")
+            os.replace(new, folder / name)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                new.unlink(missing_ok=True)
+            raise PoolmarkError(f"{name}: cannot be written: {error.strerror}") from error
