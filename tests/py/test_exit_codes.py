@@ -85,7 +85,7 @@ def test_suite_interrupted(tmp_path, number):
 
 
 def test_host(poolmark):
-    assert poolmark("host", "--connections", "900M").returncode == 1
+    assert poolmark("host", "--connections", "100M").returncode == 1
     assert poolmark("host", "--connections", "none").returncode == 2
 
 
