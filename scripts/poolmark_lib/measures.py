@@ -5,19 +5,18 @@ Nothing is computed here that a program has computed: what the generator's recor
 follows from files (pools, steps) is computed once, here. The suite calls these functions when a phase has ended, and
 verify calls them again on the same files: they depend on nothing else.
 
-    for phase in phases: take_phase(cell, base / phase["folder"], phase, single)
+    for phase in cell.data["phases"]: take_phase(cell, base / phase["folder"], phase)
     take_target(cell, base, phases, pool_files)
 
-`cell` is a record's Cell or anything with its metric(), value(), anomaly() and data. A phase is {"name", "scenario",
-"folder"}, and "steps" of one in steps. Raises RecordError when a file cannot be read.
+`cell` is a record's Cell or anything with its metric(), value(), anomaly() and data. A phase is as phases.recorded() has
+it. Raises RecordError when a file cannot be read.
 """
 from pathlib import Path
 
+from poolmark_lib import phases
 from poolmark_lib.curves import MemoryCurve, kernel_bytes, pool_totals, pools_at, read_csv, user_bytes
 from poolmark_lib.errors import RecordError
 from poolmark_lib.read_record import Run, load
-
-COUNTED = ("clients.failed", "clients.dropped")
 
 
 def phase_folder(number: int, name: str) -> str:
@@ -25,27 +24,11 @@ def phase_folder(number: int, name: str) -> str:
     return "load" if number == 0 else f"load-{name}"
 
 
-def is_single(phases: list[dict]) -> bool:
-    return sum(phase["scenario"] == "publish" for phase in phases) < 2
-
-
-def take_load(cell, folder: Path, phase: dict, single: bool) -> Run:
-    """Copies the metrics of one phase's load record into the cell. RecordError when it cannot be read.
-
-    Latencies of messages are of the last phase that has them; with several phases each also stands under its own
-    name, delivery_qos0.p99. Connects are those of the connect phase. Failures of all phases are added up.
-    """
+def take_load(cell, folder: Path, phase: dict) -> Run:
+    """Copies the metrics of one phase's load record into the cell, by the names that phases.py gives them. RecordError
+    when it cannot be read."""
     run = load(folder)
-    for name, metric in run.data.get("metrics", {}).items():
-        group, _, rest = name.partition(".")
-        if name in COUNTED:
-            cell.metric(name, (cell.value(name) or 0) + (metric["value"] or 0), metric["unit"], "lower")
-        elif group.startswith(("delivery", "ack")) and phase["scenario"] == "publish":
-            cell.data["metrics"][name] = metric
-            if not single:
-                cell.data["metrics"][f"{group}_{phase['name']}.{rest}"] = metric
-        elif phase["scenario"] != "publish" or name not in cell.data["metrics"] and not group.startswith("connect"):
-            cell.data["metrics"][name] = metric
+    phases.take(cell, phase, run.data.get("metrics", {}))
     for anomaly in run.data.get("anomalies", []):
         cell.anomaly(anomaly["what"], f"{phase['name']}: {anomaly['text']}")
     return run
@@ -78,9 +61,9 @@ def take_steps(cell, folder: Path, run: Run) -> None:
                 cell.metric(f"{step}.{name}", row[column], unit, better)
 
 
-def take_phase(cell, folder: Path, phase: dict, single: bool) -> Run:
+def take_phase(cell, folder: Path, phase: dict) -> Run:
     """What the generator left of one phase; gives its record."""
-    run = take_load(cell, folder, phase, single)
+    run = take_load(cell, folder, phase)
     if (folder / "steps.csv").is_file():
         take_steps(cell, folder, run)
     return run
@@ -112,12 +95,12 @@ def take_pools(cell, pool_files: list[Path]) -> None:
     cell.metric("pool.refused", totals.get("refused"), "1", "none")
 
 
-def take_target(cell, base: Path, phases: list[dict], pool_files: list[Path]) -> None:
+def take_target(cell, base: Path, taken: list[dict], pool_files: list[Path]) -> None:
     """What the target's own files say, once it has ended; nothing of a target that leaves none."""
     if not pool_files:
         return
     take_pools(cell, pool_files)
-    for phase in phases:
+    for phase in taken:
         folder = base / phase["folder"]
         if (folder / "steps.csv").is_file() and (folder / "memory.csv").is_file():
             take_pools_at_steps(cell, folder, pool_files)

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which of a cell's files a metric was taken from: what a reader opens who does not believe a figure.
 
-    files_behind(cell, "delivery_qos1.p99")   ["cells/x.1/load-qos1/latency.hlog"]
+    files_behind(cell, "qos1.delivery.p99")   ["cells/x.1/load-qos1/latency.hlog"]
 
 The rules are those by which measures.py takes metrics from the phases of a suite. A phase after the first has its name in
 its files' short names: latency, latency_qos0, latency_qos1.
 """
+from poolmark_lib.phases import CELL, names_of, split
+
 MEMORY = ("memory", "kernel", "generator", "cpu")
 MESSAGES = ("delivery", "ack", "messages")
 
@@ -27,8 +29,14 @@ def publishing(cell: dict) -> list[str]:
 
 
 def phase_of(cell: dict, metric: str) -> str:
-    """The name of the phase that a metric is of, "" for the first: that in its name, else, of messages' latencies, the
-    last that has them, and of all else about messages the first that publishes."""
+    """The name of the phase that a metric is of, "" for the first: that before it. In records of before phases had their
+    names on metrics: that in its name, else, of messages' latencies, the last that has them, and of all else about messages
+    the first that publishes."""
+    named = split(cell, metric)[0]
+    if any("prefix" in phase for phase in cell.get("phases") or []):
+        plain = next((phase["name"] for phase in cell["phases"] if phase["prefix"] == ""), "")
+        name = named if named not in ("", CELL) else plain
+        return "" if name == names_of(cell)[0] else name
     group = metric.partition(".")[0]
     names = [name for name, _ in phases(cell)]
     for name in names:
@@ -47,8 +55,12 @@ def phase_of(cell: dict, metric: str) -> str:
 def files_behind(cell: dict, metric: str) -> list[str]:
     """Paths in the run's folder; every round of a benchmark. Empty when the record names none."""
     files = cell.get("files", {})
+    named, metric = split(cell, metric)
+    if named == CELL:       # a count of every phase: their records
+        return [path for key, path in files.items() if key.startswith("record")]
     rounds = [path for key, path in files.items() if key.startswith("round_")]
-    group, phase = metric.partition(".")[0], phase_of(cell, metric)
+    group = metric.partition(".")[0]
+    phase = phase_of(cell, f"{named}.{metric}" if named else metric)
     kind = "memory" if group in MEMORY else "pools" if group == "pool" else "steps" if group == "step" else "latency"
     path = files.get(f"{kind}_{phase}" if phase else kind)
     return [path] if path else rounds

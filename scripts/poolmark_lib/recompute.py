@@ -26,6 +26,7 @@ PERCENTILES = {"p50": 50.0, "p99": 99.0, "p99_9": 99.9}
 COUNTED = "counted by the program alone, in no other file"
 OLDER = "of a version that did not name the readings they are of"
 ABSENT = "their raw files are not there"
+OLDER = "of several phases, named as an older version did"
 
 
 @dataclass
@@ -244,11 +245,14 @@ def replay(run: Run, cell: dict) -> tuple[dict, str]:
     made, phases, base = Replayed(cell["id"]), phases_of(cell), base_of(cell)
     if not phases or base is None:
         return {}, ABSENT
-    folder, single, missing = run.folder / base, measures.is_single(phases), ""
+    if len(phases) > 1 and any("prefix" not in phase for phase in phases):
+        return {}, OLDER
+    phases = [{"prefix": "", "several": False, **phase} for phase in phases]
+    folder, missing = run.folder / base, ""
     for phase in phases:
         if (folder / phase["folder"] / "run.json").is_file():
             needed = ("steps.csv", "memory.csv") if phase["scenario"] == "steps" else ()
-            measures.take_phase(made, folder / phase["folder"], phase, single)
+            measures.take_phase(made, folder / phase["folder"], phase)
             missing = missing or (ABSENT if any(not (folder / phase["folder"] / name).is_file() for name in needed) else "")
         else:
             missing = ABSENT

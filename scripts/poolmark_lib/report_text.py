@@ -4,7 +4,7 @@ templates' business."""
 import re
 import statistics
 
-from poolmark_lib import raw_data
+from poolmark_lib import phases, raw_data
 from poolmark_lib.read_record import Run
 from poolmark_lib.record import sha256
 from poolmark_lib.units import plural
@@ -17,7 +17,8 @@ SUITE_COLUMNS = (
     ("ack.p99", "ack p99"), ("memory.start_bytes", "memory at start"), ("memory.full_bytes", "memory at full"),
     ("memory.per_connection_bytes", "per connection"), ("kernel.per_connection_bytes", "kernel per connection"),
     ("pool.hit_rate", "hit rate"), ("pool.expansions", "expansions"), ("clients.failed", "failed"),
-    ("clients.dropped", "dropped"))
+    ("clients.dropped", "dropped"), ("messages.lost", "lost"))
+OF_MESSAGES = ("delivery.", "ack.", "messages.")
 FEWEST = 2
 TITLES = {"bench": "Micro-benchmarks: what they show", "load": "A load: what it met", "broker": "A broker: what it did",
           "nightly": "A night: what it shows"}
@@ -42,12 +43,16 @@ def columns(cells: list[dict]) -> list[tuple[str, str]]:
     """(metric, head) of a suite's table; a latency of messages once for each phase that has it."""
     found: dict[str, str] = {}
     for metric, head in SUITE_COLUMNS:
-        group, _, rest = metric.partition(".")
+        of_messages = metric.startswith(OF_MESSAGES)
         for cell in cells:
-            phased = [name for phase, _ in raw_data.phases(cell) if phase
-                      and (name := f"{group}_{phase}.{rest}") in cell["metrics"]]
-            for name in phased or [metric] * (metric in cell["metrics"]):
-                found.setdefault(name, head + (phase_words(cell, name) if group in ("delivery", "ack") else ""))
+            names = phases.variants(cell, metric)
+            if metric in phases.SUMMED and f"{phases.CELL}.{metric}" in cell["metrics"]:
+                found.setdefault(f"{phases.CELL}.{metric}", head)
+            elif "" in names and not of_messages:
+                found.setdefault(metric, head)
+            else:
+                for phase, name in names.items():
+                    found.setdefault(name, head + (phase_words(cell, name) if of_messages else f" {phase}" if phase else ""))
     return list(found.items())
 
 
@@ -104,7 +109,7 @@ def _compared(run: Run, metric: str, what: str, most: float) -> list[str]:
     if not ranked:
         return []
     (best, name, cells), (worst, last, others) = ranked[0], ranked[-1]
-    if metric.startswith(("delivery", "ack")):
+    if phases.split(cells[0], metric)[1].startswith(("delivery", "ack")):
         what += phase_words(cells[0], metric)
     what += f" at {most:,.0f} connections".replace(",", " ")
     if len(ranked) < FEWEST:
@@ -168,8 +173,10 @@ def summary(run: Run) -> list[str]:
         lines += _compared(run, "memory.per_connection_bytes", "Of that, what one more connection adds (memory that a pool "
                            "took at its start is not in it)", most)
         lines += _compared(run, "connect.p99", "Latency of a connect, p99,", most)
-        lines += _compared(run, "delivery.p99", "Latency of a delivery, p99,", most)
-        lost = sum(middle([cell], name) or 0 for cell in run.data["cells"] for name in ("clients.failed", "clients.dropped"))
+        for name in dict.fromkeys(name for cell in run.data["cells"] for name in phases.variants(cell, "delivery.p99").values()):
+            lines += _compared(run, name, "Latency of a delivery, p99,", most)
+        lost = sum((phases.whole(cell["metrics"], name) or {}).get("value") or 0 for cell in run.data["cells"]
+                   for name in ("clients.failed", "clients.dropped"))
         lines.append("No client failed or was dropped." if not lost else
                      f"{plural(round(lost), 'client')} failed or {'was' if lost == 1 else 'were'} dropped.")
     odd = anomalies(run)

@@ -13,12 +13,12 @@ import sys
 import time
 from pathlib import Path
 
-from poolmark_lib import dry_run, host, plot, suite_file, summary
+from poolmark_lib import dry_run, host, phases, plot, suite_file, summary
 from poolmark_lib.children import Child, Children, Interrupted
 from poolmark_lib.errors import PoolmarkError, UsageError
 from poolmark_lib.facts import meminfo
 from poolmark_lib.kernel_memory import MANY_FROM, drop_caches, settle
-from poolmark_lib.measures import is_single, phase_folder, take_phase, take_target
+from poolmark_lib.measures import phase_folder, take_phase, take_target
 from poolmark_lib.options import MOST_CONNECTIONS, MOST_REPETITIONS, count
 from poolmark_lib.paths import RUNS, build_dir, for_people
 from poolmark_lib.plan import Plan, make_plan
@@ -93,9 +93,11 @@ class CellRun:
         self.children = children
         self.target: Target = make_target(cell, build, plan, planned.broker)
         self.whole, self.good = True, True  # nothing was lost; nothing failed
+        self.over = False                   # what is gone, no further phase can do without
 
-    def lost(self, what: str, text: str) -> None:
+    def lost(self, what: str, text: str, over: bool = False) -> None:
         self.whole = False
+        self.over = self.over or over
         self.cell.anomaly(what, text)
 
     def failed(self, what: str, text: str) -> None:
@@ -129,15 +131,15 @@ class CellRun:
         ended = self.wait(load, PHASE_GUARD_S, brokers, progress, memory)
         while ended is not None and ended is not load:
             self.children.stop(ended)
-            self.lost("broker", f"{name}: {ended.how_it_ended()}; its log ends: {ended.last_lines()}")
+            self.lost("broker", f"{name}: {ended.how_it_ended()}; its log ends: {ended.last_lines()}", over=True)
             brokers.remove(ended)
             ended = self.wait(load, AFTERMATH_S, brokers, progress, memory)
         progress.clear()
         if ended is None:
-            self.lost("timeout", f"{name}: the generator did not end by itself and was stopped")
+            self.lost("timeout", f"{name}: the generator did not end by itself and was stopped", over=True)
         code = self.children.stop(load, signal.SIGINT, GENERATOR_STOP_S)
         if code < 0 or code > 1:
-            self.lost("generator", f"{name}: {load.how_it_ended()}; its log ends: {load.last_lines()}")
+            self.lost("generator", f"{name}: {load.how_it_ended()}; its log ends: {load.last_lines()}", over=True)
         elif code == 1:
             self.failed("clients", f"{name}: the generator reports clients that failed or were dropped")
 
@@ -160,11 +162,12 @@ class CellRun:
         for key, name in (("latency", "latency.hlog"), ("memory", "memory.csv"), ("steps", "steps.csv"), ("record", "run.json")):
             self.cell.file(f"{key}{suffix}", folder / name)
         if not (folder / "run.json").is_file():
-            self.lost("record", f"{phase['name']}: the generator left no record")
+            self.lost("record", f"{phase['name']}: the generator left no record", over=True)
             return
-        self.cell.phase({"name": phase["name"], "scenario": phase["scenario"], "folder": folder.name})
+        taken = phases.recorded(phase, self.planned.phases, folder.name)
+        self.cell.phase(taken)
         try:
-            run = take_phase(self.cell, folder, phase, is_single(self.planned.phases))
+            run = take_phase(self.cell, folder, taken)
             if run.data["status"] == "failed":
                 self.failed("clients", f"{phase['name']}: the generator's record says failed")
             elif run.data["status"] != "complete":
@@ -199,7 +202,7 @@ class CellRun:
             started = True
             for phase in self.planned.phases:
                 self.phase(phase)
-                if not self.whole:
+                if self.over:
                     break
             finished = True
         except PoolmarkError as error:

@@ -11,23 +11,18 @@ import shutil
 import statistics
 from pathlib import Path
 
+from poolmark_lib import phases
 from poolmark_lib.errors import PoolmarkError
 from poolmark_lib.table import csv_text, markdown_table, markdown_text, text_table
 from poolmark_lib.units import show
 
-# (label, metric). A row without any value is left out.
+# (label, metric). A row without any value is left out; a metric that each phase has for itself is a row for each.
 ROWS = [
     ("connections", "clients.connected"),
     ("connects per second", "connect.rate"),
     ("connect p50", "connect.p50"),
     ("connect p99", "connect.p99"),
     ("connect p99.9", "connect.p99_9"),
-    ("delivery p50, QoS 0", "delivery_qos0.p50"),
-    ("delivery p99, QoS 0", "delivery_qos0.p99"),
-    ("delivery p99.9, QoS 0", "delivery_qos0.p99_9"),
-    ("delivery p50, QoS 1", "delivery_qos1.p50"),
-    ("delivery p99, QoS 1", "delivery_qos1.p99"),
-    ("delivery p99.9, QoS 1", "delivery_qos1.p99_9"),
     ("delivery p50", "delivery.p50"),
     ("delivery p99", "delivery.p99"),
     ("delivery p99.9", "delivery.p99_9"),
@@ -39,6 +34,7 @@ ROWS = [
     ("the same by RSS", "memory.per_connection_rss_bytes"),
     ("kernel memory per connection", "kernel.per_connection_bytes"),
     ("CPU per connection", "cpu.per_connection_ns"),
+    ("CPU per message", "cpu.per_message_ns"),
     ("pool hit rate", "pool.hit_rate"),
     ("pool expansions", "pool.expansions"),
     ("longest expansion", "pool.longest_expansion_ns"),
@@ -46,7 +42,10 @@ ROWS = [
     ("proven alive", "clients.alive"),
     ("clients failed", "clients.failed"),
     ("clients dropped", "clients.dropped"),
+    ("messages lost", "messages.lost"),
 ]
+# Of a phase that publishes, these are shown; what its few connections did is in the record.
+OF_PUBLISHING = ("delivery.", "ack.", "cpu.per_message_ns")
 
 
 # Columns of the table of a cell's steps: (head, metric after "step.N.").
@@ -89,12 +88,23 @@ def shared_words(names: list[str]) -> str:
     return " ".join(words for i, words in enumerate(split[0]) if len({one[i] for one in split}) == 1)
 
 
+def chosen(cells: list[dict], label: str, metric: str) -> list[tuple[str, str]]:
+    """(label, metric) of the rows for one of ROWS: of the cell as a whole, or of each phase that has it."""
+    if metric in phases.SUMMED:
+        sums = f"{phases.CELL}.{metric}"
+        return [(label, sums if any(sums in cell["metrics"] for cell in cells) else metric)]
+    found: dict[str, str] = {}
+    for cell in cells:
+        found |= phases.variants(cell, metric)
+    if "" in found and not metric.startswith(OF_PUBLISHING):
+        return [(label, metric)]
+    return [(f"{label}, {phase}" if phase else label, name) for phase, name in found.items()]
+
+
 def rows(grouped: dict[str, list[dict]]) -> list[list[str]]:
-    table = []
-    has = {metric for cells in grouped.values() for _, metric in ROWS if values(cells, metric)}
-    phased = any(metric.startswith("delivery_") for metric in has)
-    for label, metric in ROWS:
-        if metric not in has or phased and metric.startswith("delivery."):
+    table, every = [], [cell for cells in grouped.values() for cell in cells]
+    for label, metric in [row for label, metric in ROWS for row in chosen(every, label, metric)]:
+        if not values(every, metric):
             continue
         line = [label]
         for cells in grouped.values():

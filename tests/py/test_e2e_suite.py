@@ -78,7 +78,7 @@ def test_strategies_on_the_real_broker(tmp_path):
         metrics = {name: metric["value"] for name, metric in cell["metrics"].items()}
         assert metrics["clients.failed"] == metrics["clients.dropped"] == 0
         assert metrics["clients.connected"] == 60
-        for name in ("connect.p99", "delivery.p99", "ack.p50", "memory.start_bytes", "memory.full_bytes", "connect.rate"):
+        for name in ("connect.p99", "qos1.delivery.p99", "qos1.ack.p50", "memory.start_bytes", "memory.full_bytes", "connect.rate"):
             assert metrics[name] > 0, name
         if cell["config"]["strategy"] == "malloc":
             assert metrics["pool.hit_rate"] == 0
@@ -93,7 +93,7 @@ def test_the_quick_suite_itself_with_a_few_paho_clients(tmp_path):
     text = text.replace("clients-per-worker = 500", "clients-per-worker = 20")
     code, told, run = finish(run_suite(tmp_path, text, "--connections", "40", "--only", "expand"), tmp_path)
     assert code == 0, told
-    assert {"delivery_qos0.p50", "delivery_qos1.p99_9", "ack.p99", "connect.rate"} <= set(run.data["cells"][0]["metrics"])
+    assert {"qos0.delivery.p50", "qos1.delivery.p99_9", "qos1.ack.p99", "connect.rate", "cell.messages.lost"} <= set(run.data["cells"][0]["metrics"])
 
 
 def test_the_million_suite_over_several_brokers(tmp_path):

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import pytest
-from poolmark_lib import read_record, summary
+from poolmark_lib import raw_data, read_record, summary
 from poolmark_lib.plan import make_plan
 from poolmark_lib.record import Record
 from poolmark_lib.suite import CellRun
@@ -90,8 +90,8 @@ def test_a_good_run_is_complete_and_its_table_is_printed(suite, poolmark):
     assert metrics["pool.hit_rate"]["value"] == 75
     assert metrics["pool.expansions"]["value"] == 3
     assert metrics["pool.longest_expansion_ns"]["value"] == 7000
-    assert metrics["delivery_qos0.p99"]["value"] == metrics["delivery_qos1.p99"]["value"] == 99000
-    assert "ack_qos1.p50" in metrics and "ack_qos0.p50" not in metrics
+    assert metrics["qos0.delivery.p99"]["value"] == metrics["qos1.delivery.p99"]["value"] == 99000
+    assert "qos1.ack.p50" in metrics and "qos0.ack.p50" not in metrics and "delivery.p99" not in metrics
     assert "memory per connection" in done.stdout and "malloc" in done.stdout
     assert "small &lt;b>" in (run.folder / "summary.md").read_text()
     assert len((run.folder / "summary.csv").read_text().splitlines()) == 3
@@ -170,9 +170,32 @@ def test_clients_that_failed_fail_the_cell_and_are_counted(suite):
     assert run.data["status"] == "failed"
     cell = run.data["cells"][0]
     assert cell["status"] == "failed"
-    assert cell["metrics"]["clients.failed"]["value"] == 9  # three of each phase
+    assert cell["metrics"]["cell.clients.failed"]["value"] == 9  # three of each phase
+    assert cell["metrics"]["qos1.clients.failed"]["value"] == 3
     assert cell["metrics"]["memory.per_connection_bytes"]["value"] == 18000
     assert "malloc!" in done.stdout
+
+
+def test_messages_that_one_phase_lost_reach_its_name_the_cell_its_state_and_the_table(suite, poolmark):
+    done, run = suite("--only", "malloc", FAKE_LOAD="loses")
+    assert done.returncode == 1
+    cell = run.data["cells"][0]
+    values = {name: metric["value"] for name, metric in cell["metrics"].items() if name.endswith("messages.lost")}
+    assert values == {"qos0.messages.lost": 0, "qos1.messages.lost": 5, "cell.messages.lost": 5}
+    assert cell["status"] == run.data["status"] == "incomplete"
+    assert [phase["prefix"] for phase in cell["phases"]] == ["", "qos0.", "qos1."]
+    assert re.search(r"^messages lost +5$", done.stdout, re.M) and re.search(r"^delivery p99, qos1 +99 us$", done.stdout, re.M)
+    assert "cell.messages.lost [1]" in (run.folder / "summary.csv").read_text()
+    assert raw_data.phase_of(cell, "qos1.delivery.p99") == "qos1" and raw_data.phase_of(cell, "connect.p99") == ""
+    assert raw_data.files_behind(cell, "cell.messages.lost")[2].endswith("load-qos1/run.json")
+    told = poolmark("verify", run.folder)
+    assert told.returncode == 0, told.stdout + told.stderr
+
+
+def test_a_phase_that_lost_messages_keeps_no_later_one_from_running(suite):
+    text = SUITE.replace("qos = 0", "qos = 9").replace("qos = 1", "qos = 0").replace("qos = 9", "qos = 1")
+    _, run = suite("--only", "malloc", text=text, FAKE_LOAD="loses")
+    assert [phase["name"] for phase in run.data["cells"][0]["phases"]] == ["connect", "qos0", "qos1"]
 
 
 def test_a_load_record_that_cannot_be_read_is_named(suite):
@@ -412,7 +435,7 @@ def test_a_broker_that_runs_already_is_a_target(suite):
     assert done.returncode == 0, done.stderr
     cell = run.data["cells"][0]
     assert not any("broker" in command[0] for command in cell["commands"])
-    assert "memory.per_connection_bytes" not in cell["metrics"] and "delivery_qos1.p50" in cell["metrics"]
+    assert "memory.per_connection_bytes" not in cell["metrics"] and "qos1.delivery.p50" in cell["metrics"]
 
 
 def test_an_interrupt_between_starting_and_listing_a_child_loses_none(tmp_path):

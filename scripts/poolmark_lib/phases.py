@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The phases of a cell and the names of their metrics.
+
+A cell of one phase has its generator's metrics as they are. In a cell of several, those of a phase that publishes begin
+with its name: qos0.delivery.p99, qos1.messages.lost. What the connections cost is of the phase that connects, and has no
+name before it; when several phases connect, each has its own. `cell.` stands before sums over all phases:
+cell.messages.lost. Metrics of the target (pool.*) and of steps are of the cell as a whole.
+
+    prefix_of(phase, phases)                "" or "qos1."
+    whole(metrics, "messages.lost")         of the cell: the sum, or the only phase's own
+    variants(cell, "delivery.p99")          {"": ...} or {"qos0": "qos0.delivery.p99", "qos1": ...}
+"""
+CELL = "cell"
+# Counts that are bad in any phase: a cell is judged by their sums.
+SUMMED = ("clients.failed", "clients.dropped", "messages.not_sent", "messages.lost", "messages.duplicates",
+          "messages.unacknowledged")
+
+
+def publishes(phase: dict) -> bool:
+    return phase["scenario"] == "publish"
+
+
+def prefix_of(phase: dict, phases: list[dict]) -> str:
+    """`phases`: all that the cell was to have, whether they ran or not."""
+    if len(phases) == 1:
+        return ""
+    connecting = sum(not publishes(one) for one in phases)
+    return f"{phase['name']}." if publishes(phase) or connecting > 1 else ""
+
+
+def recorded(phase: dict, phases: list[dict], folder: str) -> dict:
+    """As a cell's record has it."""
+    return {"name": phase["name"], "scenario": phase["scenario"], "folder": folder, "prefix": prefix_of(phase, phases),
+            "several": len(phases) > 1}
+
+
+def take(cell, phase: dict, metrics: dict) -> None:
+    """A phase's metrics, by their names in the cell, and the cell's sums with them. `phase` as recorded() has it."""
+    for name, metric in metrics.items():
+        cell.data["metrics"][f"{phase['prefix']}{name}"] = metric
+    if not phase["several"]:
+        return
+    for name in SUMMED:
+        metric = metrics.get(name)
+        if metric is not None:
+            known = [value for value in (cell.value(f"{CELL}.{name}"), metric["value"]) if value is not None]
+            cell.metric(f"{CELL}.{name}", sum(known) if known else None, metric["unit"], metric["better"])
+
+
+def whole(metrics: dict, name: str) -> dict | None:
+    """The metric of the cell as a whole."""
+    return metrics.get(f"{CELL}.{name}") or metrics.get(name)
+
+
+def names_of(cell: dict) -> list[str]:
+    return [phase["name"] for phase in cell.get("phases") or []]
+
+
+def _older(metric: str, phase: str) -> str:
+    """As records before the phases' names had it: delivery_qos0.p99."""
+    group, _, rest = metric.partition(".")
+    return f"{group}_{phase}.{rest}"
+
+
+def variants(cell: dict, metric: str) -> dict[str, str]:
+    """{phase: name} of a metric in a cell; phase "" where it has none before it."""
+    metrics, found = cell["metrics"], {}
+    older = [key.removeprefix("latency_") for key in cell.get("files", {}) if key.startswith("latency_")]
+    for phase in dict.fromkeys([*names_of(cell), *older]):
+        for name in (f"{phase}.{metric}", _older(metric, phase)):
+            if name in metrics:
+                found.setdefault(phase, name)
+    if metric in metrics and not any(name == _older(metric, phase) for phase, name in found.items()):
+        found = {"": metric, **found}       # an older record had the last phase's once more, without a name
+    return found
+
+
+def split(cell: dict, name: str) -> tuple[str, str]:
+    """(phase, metric) of a name in a cell; phase "" for none, "cell" for a sum."""
+    first, _, rest = name.partition(".")
+    return (first, rest) if rest and (first == CELL or first in names_of(cell)) else ("", name)
