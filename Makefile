@@ -62,7 +62,7 @@ programs := $(B)/poolmark-broker $(B)/poolmark-loadgen $(B)/poolmark-bench
 tests    := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/test_*.c))
 fuzzers  := $(patsubst wire/%.c,$(B)/%,$(wildcard wire/fuzz_*.c))
 
-.PHONY: all help deps test-deps test tests suite bench million nightly format format-check fuzz clean FORCE
+.PHONY: model all help deps test-deps test tests suite bench million nightly format format-check fuzz clean FORCE
 .SECONDARY:
 
 all: deps
@@ -76,6 +76,7 @@ help:
 	@echo 'make million       one million connections: memory curve, proof of life, forecast'
 	@echo 'make fuzz          fuzz the MQTT codec for FUZZ_SECONDS (60)'
 	@echo 'make fuzz-records  read RECORDS (10000) records changed at random by every reader'
+	@echo 'make model         every interleaving of a model of slab at its bound'
 	@echo 'make format-check  is every source formatted?'
 	@echo 'make clean         remove build/'
 	@echo 'Variables: SAN=address|thread|undefined, CHECK=1 (double free and foreign pointers are caught), CC, CFLAGS'
@@ -178,6 +179,14 @@ $(B)/libtests.a: $(patsubst %.c,$(B)/%.o,$(filter-out $(wildcard tests/test_*.c)
 	@rm -f $@
 	@mkdir -p $(@D)
 	@ar rcs $@ $^
+
+# The protocol of strategy slab, every interleaving of a small model of it; MODEL=--quick for the two smaller sizes.
+MODEL ?=
+$(B)/model/slab_rows: $(patsubst %.c,$(B)/%.o,$(wildcard tests/model/*.c))
+	@mkdir -p $(@D)
+	$(CC) $(ld_flags) $(san_flags) -o $@ $^
+model: $(B)/model/slab_rows
+	@$< $(MODEL)
 
 FUZZ_SECONDS ?= 60
 $(B)/fuzz_%: wire/fuzz_%.c $(wildcard wire/*.c wire/*.h)

@@ -183,6 +183,7 @@ static inline bool slab_known_empty(struct pool *pool)
 // otherwise.
 void *slab_row_get(struct pool *pool, struct slab_row *row, int64_t *reached);
 bool slab_row_put(struct pool *pool, struct slab_row *row, void *object);
+void slab_row_begin(struct pool *pool, struct slab_row *row); // its owner: locks and closes it
 void slab_row_lock(struct slab_row *row);
 void slab_row_unlock(struct slab_row *row);
 void slab_row_close_traps(struct slab_row *row);

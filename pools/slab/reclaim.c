@@ -118,11 +118,11 @@ void slab_row_thread_exits(void *context, int slot)
 {
     struct pool *pool = context;
     struct slab_row *row = &pool->rows[slot];
-    slab_row_lock(row);
-    row->exposed = false;
+    if (!row->listed) // it never came here; nobody else writes that
+        return;
+    slab_row_begin(pool, row);
     (void)slab_row_empty(pool, row);
     row->patience = row->without = 0;
-    if (row->listed)
-        slab_row_strike(pool, row);
+    slab_row_strike(pool, row);
     slab_row_unlock(row);
 }

@@ -231,7 +231,7 @@ static void row_unload(struct pool *pool, struct slab_row *row)
 // --- the slow halves ------------------------------------------------------------------------------------
 
 // The owner is here, and so not in the hot path: the row is closed. What was out of reach is not any more.
-static void row_begin(struct pool *pool, struct slab_row *row)
+void slab_row_begin(struct pool *pool, struct slab_row *row)
 {
     slab_row_lock(row);
     if (!row->listed)
@@ -270,7 +270,7 @@ static void push(struct slab_row *row, void *object)
 void *slab_row_get(struct pool *pool, struct slab_row *row, int64_t *reached)
 {
     void *object = NULL;
-    row_begin(pool, row);
+    slab_row_begin(pool, row);
     if (ROW_LOAD(&row->hot.top) > row->low &&
         !SLAB_LOAD(&pool->fenced)) { // what would have been the hot path
         object = pop(row);
@@ -295,7 +295,7 @@ void *slab_row_get(struct pool *pool, struct slab_row *row, int64_t *reached)
 
 bool slab_row_put(struct pool *pool, struct slab_row *row, void *object)
 {
-    row_begin(pool, row);
+    slab_row_begin(pool, row);
     if (ROW_LOAD(&row->hot.top) < row->high && !SLAB_LOAD(&pool->fenced)) {
         push(row, object);
         slab_row_unlock(row);
