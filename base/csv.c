@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A line is put together in memory and handed over in one write, so that what a crash leaves behind ends with
-// a whole line. A full disk can cut one; then the file is cut back to the last whole line and nothing more is
-// written.
+// a whole line. A full disk can cut one; then the file is cut back to the last whole line, and the line
+// waits.
 #include "base/csv.h"
 
 #include <errno.h>
@@ -12,17 +12,24 @@
 #include <string.h>
 #include <unistd.h>
 
+enum { WAITING_MAX = 4 << 20 };
+
 struct csv {
     int fd;
-    int failed; // the first -errno; nothing is written after it
     off_t end;  // of the last whole line
     char *line; // grows with the longest line
     size_t size;
+    char *waiting; // whole lines that the file has not taken
+    size_t waiting_bytes, waiting_size;
+    int64_t waiting_rows;
+    struct csv_account account; // without those that wait
 };
 
-static int write_all(struct csv *csv, const char *bytes, size_t count)
+// All of it, or nothing and -errno; `*taken` is what cannot be taken back, of a pipe or a terminal.
+static int write_all(struct csv *csv, const char *bytes, size_t count, size_t *taken)
 {
     size_t done = 0;
+    *taken = 0;
     while (done < count) {
         ssize_t n = write(csv->fd, bytes + done, count - done);
         if (n < 0 && errno == EINTR) {
@@ -30,8 +37,8 @@ static int write_all(struct csv *csv, const char *bytes, size_t count)
         }
         if (n <= 0) {
             int code = n < 0 ? -errno : -EIO;
-            if (done > 0 && ftruncate(csv->fd, csv->end) < 0) {
-                return code; // a pipe or a terminal: what is out is out
+            if (done > 0 && (ftruncate(csv->fd, csv->end) < 0 || lseek(csv->fd, csv->end, SEEK_SET) < 0)) {
+                *taken = done;
             }
             return code;
         }
@@ -41,18 +48,69 @@ static int write_all(struct csv *csv, const char *bytes, size_t count)
     return 0;
 }
 
-static int reserve(struct csv *csv, size_t size)
+static int reserve(char **buffer, size_t *size, size_t needed)
 {
-    if (size <= csv->size) {
+    if (needed <= *size) {
         return 0;
     }
-    char *line = realloc(csv->line, size);
-    if (!line) {
+    char *grown = realloc(*buffer, needed);
+    if (!grown) {
         return -ENOMEM;
     }
-    csv->line = line;
-    csv->size = size;
+    *buffer = grown;
+    *size = needed;
     return 0;
+}
+
+static void note_failure(struct csv *csv, int code)
+{
+    if (csv->account.failure == 0) {
+        csv->account.failure = code;
+    }
+}
+
+// What waits, before anything younger.
+static int write_waiting(struct csv *csv)
+{
+    if (csv->waiting_bytes == 0) {
+        return 0;
+    }
+    size_t taken;
+    int code = write_all(csv, csv->waiting, csv->waiting_bytes, &taken);
+    if (code < 0) {
+        memmove(csv->waiting, csv->waiting + taken, csv->waiting_bytes - taken);
+        csv->waiting_bytes -= taken;
+        return code;
+    }
+    csv->account.late += csv->waiting_rows;
+    csv->waiting_rows = 0;
+    csv->waiting_bytes = 0;
+    return 0;
+}
+
+static void let_wait(struct csv *csv, const char *line, size_t bytes)
+{
+    size_t needed = csv->waiting_bytes + bytes;
+    if (needed > WAITING_MAX || reserve(&csv->waiting, &csv->waiting_size, needed * 2) < 0) {
+        csv->account.lost++;
+        return;
+    }
+    memcpy(csv->waiting + csv->waiting_bytes, line, bytes);
+    csv->waiting_bytes = needed;
+    csv->waiting_rows++;
+}
+
+static void write_line(struct csv *csv, const char *line, size_t bytes)
+{
+    size_t taken = 0;
+    int code = write_waiting(csv);
+    if (code == 0) {
+        code = write_all(csv, line, bytes, &taken);
+    }
+    if (code < 0) {
+        note_failure(csv, code);
+        let_wait(csv, line + taken, bytes - taken);
+    }
 }
 
 int csv_open(struct csv **csv, const char *path, const char *header, struct err *err)
@@ -68,16 +126,19 @@ int csv_open(struct csv **csv, const char *path, const char *header, struct err 
         goto fail_memory;
     }
     csv_row(made, "%s", header);
-    if (made->failed < 0) {
-        code = err_set(err, made->failed, "cannot write %s: %s", path, strerror(-made->failed));
+    code = csv_failure(made);
+    if (code < 0) {
+        err_set(err, code, "cannot write %s: %s", path, strerror(-code));
         goto fail_file;
     }
+    made->account = (struct csv_account){0};
     *csv = made;
     return 0;
 
 fail_file:
     close(made->fd);
 fail_memory:
+    free(made->waiting);
     free(made->line);
     free(made);
     return code;
@@ -85,26 +146,25 @@ fail_memory:
 
 void csv_row(struct csv *csv, const char *format, ...)
 {
-    if (csv->failed < 0) {
-        return;
-    }
+    csv->account.rows++;
     for (;;) {
         va_list args;
         va_start(args, format);
         int length = vsnprintf(csv->line, csv->size, format, args);
         va_end(args);
-        if (length < 0) {
-            csv->failed = -errno;
-            return;
-        }
+        int code = length < 0 ? -errno : 0;
         // One byte more than the text, for the newline, which takes the place of NUL.
-        if ((size_t)length + 1 <= csv->size) {
+        if (code == 0 && (size_t)length + 1 <= csv->size) {
             csv->line[length] = '\n';
-            csv->failed = write_all(csv, csv->line, (size_t)length + 1);
+            write_line(csv, csv->line, (size_t)length + 1);
             return;
         }
-        csv->failed = reserve(csv, (size_t)length + 256);
-        if (csv->failed < 0) {
+        if (code == 0) {
+            code = reserve(&csv->line, &csv->size, (size_t)length + 256);
+        }
+        if (code < 0) {
+            note_failure(csv, code);
+            csv->account.lost++;
             return;
         }
     }
@@ -112,7 +172,14 @@ void csv_row(struct csv *csv, const char *format, ...)
 
 int csv_failure(const struct csv *csv)
 {
-    return csv->failed;
+    return csv->account.lost > 0 || csv->waiting_rows > 0 ? csv->account.failure : 0;
+}
+
+struct csv_account csv_account(const struct csv *csv)
+{
+    struct csv_account account = csv->account;
+    account.lost += csv->waiting_rows;
+    return account;
 }
 
 char *csv_quote(const char *text, char *to, unsigned long size)
@@ -146,16 +213,26 @@ char *csv_quote(const char *text, char *to, unsigned long size)
     return to;
 }
 
-int csv_close(struct csv *csv)
+int csv_close_account(struct csv *csv, struct csv_account *account)
 {
     if (!csv) {
         return 0;
     }
-    int code = csv->failed;
+    (void)!write_waiting(csv);
+    int code = csv_failure(csv);
     if (close(csv->fd) < 0 && code == 0) {
         code = -errno;
     }
+    if (account) {
+        *account = csv_account(csv);
+    }
+    free(csv->waiting);
     free(csv->line);
     free(csv);
     return code;
+}
+
+int csv_close(struct csv *csv)
+{
+    return csv_close_account(csv, NULL);
 }

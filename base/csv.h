@@ -1,28 +1,45 @@
 // SPDX-License-Identifier: Apache-2.0
 // A CSV file that can be read after a crash: the header first, then whole lines, each handed to the kernel at
 // once. One thread at a time per file. Columns carry their unit in the name (results/README.md lists them).
+//
+// A line that the file does not take, as on a full disk, waits in memory and is written with a later one; the
+// file never has a gap that the account does not name. Past 4 MiB that wait, new lines are lost, and counted.
 #ifndef POOLMARK_BASE_CSV_H
 #define POOLMARK_BASE_CSV_H
 
 #include "base/err.h"
 
+#include <stdint.h>
+
 struct csv;
+
+struct csv_account {
+    int64_t rows; // asked for, without the header
+    int64_t late; // of these, written later than they were asked for
+    int64_t lost; // of these, not in the file
+    int failure;  // the first -errno of a write; 0: none failed
+};
 
 // Creates (truncates) `path` and writes `header`, a comma-separated line without newline. -errno on failure.
 int csv_open(struct csv **csv, const char *path, const char *header, struct err *err)
     __attribute__((warn_unused_result));
 
-// Writes one line; `format` gives the fields with their commas and no newline. A failed write is kept and
-// returned by csv_close; the lines before it are whole. Text fields must pass csv_quote first.
+// Writes one line; `format` gives the fields with their commas and no newline. Text fields must pass
+// csv_quote first.
 void csv_row(struct csv *csv, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-// 0, or the -errno of the first write that failed.
+// 0, or the -errno of the first write that failed, while lines wait or are lost.
 int csv_failure(const struct csv *csv);
+
+// Lines that wait count as lost until they are written.
+struct csv_account csv_account(const struct csv *csv);
 
 // RFC 4180: quotes `text` into `to` when it has a comma, quote or newline; returns `to`.
 char *csv_quote(const char *text, char *to, unsigned long size);
 
-// 0, or the -errno of the first write that failed. NULL is allowed.
+// Tries once more to write what waits. 0, or the -errno of the first write that failed when a line is lost.
+// `account` (may be NULL) gets the last account. NULL is allowed.
+int csv_close_account(struct csv *csv, struct csv_account *account);
 int csv_close(struct csv *csv);
 
 #endif

@@ -9,7 +9,6 @@
 #include "base/hist.h"
 
 #include "base/clock.h"
-#include "base/csv.h"
 
 #include <errno.h>
 #include <hdr_histogram.h>
@@ -201,6 +200,7 @@ struct hist_log {
     int64_t start_wall_ns;
     struct hist *scratch; // a still copy of what is written
     int failed;           // the first -errno that is not the file's
+    int64_t not_encoded;  // lines that came to nothing by it
 };
 
 static double seconds(int64_t ns)
@@ -260,6 +260,7 @@ int hist_log_write(struct hist_log *log, const char *tag, int64_t from_wall_ns, 
         // The library mixes errno with codes of its own below -29000.
         code = code == ENOMEM || code == -ENOMEM ? -ENOMEM : -EIO;
         log->failed = log->failed < 0 ? log->failed : code;
+        log->not_encoded++;
         return code;
     }
     // Offsets are not negative in this format.
@@ -271,13 +272,20 @@ int hist_log_write(struct hist_log *log, const char *tag, int64_t from_wall_ns, 
     return csv_failure(log->lines);
 }
 
-int hist_log_close(struct hist_log *log)
+int hist_log_close(struct hist_log *log, struct csv_account *account)
 {
     if (!log) {
         return 0;
     }
-    int code = csv_close(log->lines);
+    struct csv_account lines = {0};
+    int code = csv_close_account(log->lines, &lines);
     code = log->failed < 0 ? log->failed : code;
+    lines.rows += log->not_encoded;
+    lines.lost += log->not_encoded;
+    lines.failure = lines.failure < 0 ? lines.failure : log->failed;
+    if (account) {
+        *account = lines;
+    }
     free(log->scratch);
     free(log);
     return code;

@@ -10,6 +10,7 @@
 #ifndef POOLMARK_BASE_HIST_H
 #define POOLMARK_BASE_HIST_H
 
+#include "base/csv.h"
 #include "base/err.h"
 
 #include <stddef.h>
@@ -44,6 +45,7 @@ int hist_log_open(struct hist_log **log, const char *path, int64_t start_wall_ns
     __attribute__((warn_unused_result));
 int hist_log_write(struct hist_log *log, const char *tag, int64_t from_wall_ns, int64_t to_wall_ns,
                    const struct hist *hist);
-int hist_log_close(struct hist_log *log); // the first -errno met, or 0
+// The first -errno met when a line is lost, or 0. `account` (may be NULL) gets the lines: base/csv.h.
+int hist_log_close(struct hist_log *log, struct csv_account *account);
 
 #endif

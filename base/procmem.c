@@ -20,7 +20,13 @@ static ssize_t read_of(pid_t pid, const char *name, char text[static TEXT_SIZE])
 {
     char path[64];
     snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, name);
-    ssize_t n = text_file_read(path, text, TEXT_SIZE);
+    return text_file_read(path, text, TEXT_SIZE);
+}
+
+// What every kernel has of every process: where it is not, the process is not.
+static ssize_t read_always(pid_t pid, const char *name, char text[static TEXT_SIZE])
+{
+    ssize_t n = read_of(pid, name, text);
     return n == -ENOENT ? -ESRCH : n;
 }
 
@@ -46,7 +52,7 @@ static int64_t cpu_of(pid_t pid, int64_t ticks)
 static int read_stat(pid_t pid, struct procmem *mem)
 {
     char text[TEXT_SIZE];
-    ssize_t n = read_of(pid, "stat", text);
+    ssize_t n = read_always(pid, "stat", text);
     if (n < 0) {
         return (int)n;
     }
@@ -65,7 +71,7 @@ static int read_stat(pid_t pid, struct procmem *mem)
 static int read_statm(pid_t pid, struct procmem *mem)
 {
     char text[TEXT_SIZE];
-    ssize_t n = read_of(pid, "statm", text);
+    ssize_t n = read_always(pid, "statm", text);
     if (n < 0) {
         return (int)n;
     }
@@ -95,7 +101,7 @@ static int read_rollup(pid_t pid, struct procmem *mem)
 static int read_page_tables(pid_t pid, struct procmem *mem)
 {
     char text[TEXT_SIZE];
-    ssize_t n = read_of(pid, "status", text);
+    ssize_t n = read_always(pid, "status", text);
     if (n < 0) {
         return (int)n;
     }
@@ -124,7 +130,12 @@ int procmem_read(pid_t pid, struct procmem *mem)
         code = read_page_tables(pid, &read);
     }
     if (code == 0) {
-        code = read_rollup(pid, &read);
+        read.rollup_error = read_rollup(pid, &read);
+    }
+    if (code == 0 && read.rollup_error < 0) {
+        // Gone meanwhile, which statm then says, or not readable.
+        read.pss_bytes = read.private_bytes = read.swap_bytes = -1;
+        code = read.rollup_error == -ESRCH ? -ESRCH : read_statm(pid, &read);
     }
     if (code == 0) {
         *mem = read;

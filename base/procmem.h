@@ -12,7 +12,9 @@
 #include <sys/types.h>
 
 struct procmem {
-    int64_t rss_bytes, pss_bytes, private_bytes, swap_bytes;
+    int64_t rss_bytes, pss_bytes, private_bytes, swap_bytes; // PSS, private and swap -1: see rollup_error
+    int rollup_error; // 0, or why smaps_rollup cannot be read: -EACCES (of another user), -ENOENT (this
+                      // kernel has none)
     int64_t page_table_bytes;
     int64_t cpu_ns; // user and system, of all its threads
     int64_t minor_faults, major_faults;
@@ -28,8 +30,9 @@ struct kernmem {
     int64_t tcp_in_use, tcp_orphan, tcp_time_wait; // sockets
 };
 
-// -ESRCH when there is no such process (any more), -errno otherwise; nothing is written then. Costs about a
-// walk of its page tables. Any thread may call.
+// Absent, forbidden and gone are three things. -ESRCH when there is no such process (any more), -errno
+// otherwise; nothing is written then. A process whose smaps_rollup alone cannot be read has RSS and CPU time
+// all the same. Costs about a walk of its page tables. Any thread may call.
 int procmem_read(pid_t pid, struct procmem *mem) __attribute__((warn_unused_result));
 // As above without PSS, private, swap and page tables (-1): statm and stat only, cheap enough for every
 // sample.

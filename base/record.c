@@ -18,7 +18,10 @@
 #include <unistd.h>
 
 // Past so many, one says that there were more: a million clients that fail alike are one finding.
-enum { ANOMALIES_MAX = 1000 };
+enum {
+    ANOMALIES_MAX = 1000,
+    PATIENCE_S = 5, // with a full disk
+};
 
 struct record {
     char *dir;
@@ -320,6 +323,18 @@ int record_save(struct record *record, struct err *err)
     return code;
 }
 
+// A disk that is full for a moment is no reason to lose the end of a record.
+static int save_patiently(struct record *record, struct err *err)
+{
+    int64_t limit_ns = clock_now_ns() + PATIENCE_S * NS_PER_S;
+    int code = record_save(record, err);
+    while ((code == -ENOSPC || code == -EDQUOT) && clock_now_ns() < limit_ns) {
+        clock_sleep_until_ns(clock_now_ns() + NS_PER_S / 10);
+        code = record_save(record, err);
+    }
+    return code;
+}
+
 int record_close(struct record *record, const char *status, struct err *err)
 {
     if (!record) {
@@ -333,7 +348,7 @@ int record_close(struct record *record, const char *status, struct err *err)
     json_t *files;
     int listed = record_files(&files, record->dir, err);
     record_set(record, "files", files);
-    int code = record_save(record, listed < 0 ? NULL : err);
+    int code = save_patiently(record, listed < 0 ? NULL : err);
     if (code == 0 && record->stray[0])
         code = err_set(
             listed < 0 ? NULL : err, -EINVAL,

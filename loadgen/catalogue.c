@@ -6,6 +6,15 @@
 #define ACK "intended publish time to PUBACK (QoS 1) or PUBCOMP (QoS 2)"
 #define UNCORRECTED ", counted from when the client got around to it"
 
+// A figure of memory by each way to count it. PSS moves when other processes come and share libraries.
+#define MEMORY_KINDS(prefix, what)                                                                           \
+    {prefix "private_bytes", "B", "none", METRIC_SECONDARY, what " by private memory"},                      \
+        {prefix "pss_bytes", "B", "none", METRIC_SECONDARY,                                                  \
+         what " by PSS, which moves when other processes come and share libraries"},                         \
+    {                                                                                                        \
+        prefix "rss_bytes", "B", "none", METRIC_SECONDARY, what " by RSS"                                    \
+    }
+
 const struct metric loadgen_catalogue[] = {
     {"connect.rate", "1/s", "higher", METRIC_PRIMARY,
      "connections made, divided by the time from the first SYN to the last CONNACK"},
@@ -35,15 +44,17 @@ const struct metric loadgen_catalogue[] = {
     {"messages.unacknowledged", "1", "lower", METRIC_PRIMARY,
      "messages without PUBACK or PUBCOMP within 5 s of the end"},
     {"memory.start_bytes", "B", "lower", METRIC_SECONDARY,
-     "user memory (PSS) of the target, all instances: before the first connection; of a publishing phase, "
+     "user memory of the target, all instances, private to it (`summary.memory_is`: or what stands in for "
+     "that): before the first connection; of a publishing phase, "
      "before the first message"},
     {"memory.full_bytes", "B", "lower", METRIC_SECONDARY,
      "the same with all connections open; of a publishing phase, after the last message"},
     {"memory.per_connection_bytes", "B", "lower", METRIC_PRIMARY,
      "slope of user memory over open connections, from the first step (a tenth of the connections; without "
      "one the start) to all of them"},
-    {"memory.per_connection_rss_bytes", "B", "lower", METRIC_SECONDARY,
-     "the same slope of RSS: it does not move when other processes come and share libraries, as PSS does"},
+    MEMORY_KINDS("memory.start_", "memory.start_bytes"),
+    MEMORY_KINDS("memory.full_", "memory.full_bytes"),
+    MEMORY_KINDS("memory.per_connection_", "memory.per_connection_bytes"),
     {"kernel.per_connection_bytes", "B", "lower", METRIC_SECONDARY,
      "growth of the kernel's slab and TCP memory from the start, divided by connections; both ends of a "
      "loopback pair"},

@@ -2,6 +2,7 @@
 // poolmark-loadgen: scenario -> schedule -> workers -> engine -> record.
 #include "base/build.h"
 #include "base/clock.h"
+#include "base/streams.h"
 #include "base/describe.h"
 #include "loadgen/catalogue.h"
 #include "loadgen/config.h"
@@ -151,6 +152,7 @@ static int run_command(int argc, char **argv, char **command)
 
 int main(int argc, char **argv)
 {
+    streams_open();
     // Parsing moves arguments about.
     char **command = malloc(((size_t)argc + 1) * sizeof *command);
     if (!command)
@@ -158,5 +160,5 @@ int main(int argc, char **argv)
     memcpy(command, argv, ((size_t)argc + 1) * sizeof *command);
     int code = run_command(argc, argv, command);
     free(command);
-    return code;
+    return streams_close("poolmark-loadgen", code);
 }

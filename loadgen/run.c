@@ -219,10 +219,12 @@ int run_open(struct run *run, const struct config *config, struct record *record
 
 void run_close_files(struct run *run)
 {
-    (void)!sampler_close(run->sampler);
+    // What a file did not take is in its account.
+    if (run->sampler)
+        (void)!sampler_close(run->sampler, &run->sampler_account);
     run->sampler = NULL;
     if (run->log)
-        (void)!hist_log_close(run->log);
+        (void)!hist_log_close(run->log, &run->log_account);
     run->log = NULL;
 }
 

@@ -47,6 +47,8 @@ struct run {
     int64_t broken_ns; // when the run ended early; 0: it did not
     int signals;       // signalfd of SIGINT, SIGTERM and SIGHUP
     bool interrupted;
+    struct sampler_account sampler_account; // once the files are closed
+    struct csv_account log_account, steps_account;
     bool halted;      // an order was broken off: clients are not closed one by one
     bool lossy;       // losing connections ends the run: set while they are held
     char broken[160]; // why the run ends early; "" while it does not

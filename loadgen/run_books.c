@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "loadgen/run_books.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 // What the histogram holds of samples that ended.
 static int64_t held(const struct run *run, enum latency_kind kind)
@@ -103,8 +105,49 @@ static void add_messages(struct books *books, const struct run *run, const char 
         books_add(books, &warm_up);
 }
 
+// A file's lines. What was late is there, and what was lost the books say.
+static void add_file(struct books *books, const struct run *run, const char *source, const char *file,
+                     const struct csv_account *account)
+{
+    if (account->rows == 0)
+        return;
+    struct books_line line = named("", source);
+    line.attempted = account->rows;
+    line.measured = account->rows - account->lost;
+    line.unreadable = account->lost;
+    books_add(books, &line);
+    if (account->failure < 0 && run->record)
+        record_anomaly(
+            run->record, "disk",
+            "%s could not be written for a while (%s): %lld of its lines were written later, %lld are "
+            "lost",
+            file, strerror(-account->failure), (long long)account->late, (long long)account->lost);
+}
+
+static void add_readings(struct books *books, const struct run *run)
+{
+    const struct sampler_account *account = &run->sampler_account;
+    if (run->config->watch.count == 0 || account->readings == 0)
+        return;
+    struct books_line line = named("", "readings");
+    line.attempted = account->readings;
+    line.measured = account->readings - account->unreadable;
+    line.unreadable = account->unreadable;
+    books_add(books, &line);
+    if (account->error < 0 && account->error != -ESRCH && run->record)
+        record_anomaly(run->record, "unreadable",
+                       "%lld of %lld readings of the watched processes failed: %s; there the record has no "
+                       "figure",
+                       (long long)account->unreadable, (long long)account->readings,
+                       strerror(-account->error));
+}
+
 void run_books(struct books *books, const struct run *run)
 {
+    add_readings(books, run);
+    add_file(books, run, "latency_lines", "latency.hlog", &run->log_account);
+    add_file(books, run, "memory_lines", "memory.csv", &run->sampler_account.file);
+    add_file(books, run, "steps_lines", "steps.csv", &run->steps_account);
     add_connects(books, run);
     add_subscribes(books, "", &run->tally);
     add_messages(books, run, "", &run->tally);

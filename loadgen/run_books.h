@@ -6,8 +6,9 @@
 #include "base/books.h"
 #include "loadgen/run.h"
 
-// Adds the lines of the run. After the last collection of latencies, and after summary_add_clients, which
-// counts those that were not started.
+// Adds the lines of the run. After the last collection of latencies, after summary_add_clients, which counts
+// those that were not started, and after run_close_files. What a file took late or could not be read is an
+// anomaly.
 void run_books(struct books *books, const struct run *run);
 
 #endif

@@ -27,6 +27,7 @@ struct sampler {
     _Atomic bool ending;      // also read without the lock, relaxed: it only breaks a reading off
     struct sample full;       // the last full row
     struct sample last;
+    struct sampler_account account;
     // The thread's own, or unchanging:
     struct csv *csv;
     int64_t *targets;
@@ -50,6 +51,8 @@ static void read_targets(struct sample *sample, const int64_t *targets, int coun
         int code = full ? procmem_read((pid_t)targets[i], &mem) : procmem_read_quick((pid_t)targets[i], &mem);
         if (code == -ESRCH)
             sample->targets_gone++;
+        else if (code < 0)
+            sample->target_error = code;
         if (code < 0)
             continue;
         add(&sample->target_rss_bytes, mem.rss_bytes);
@@ -57,24 +60,35 @@ static void read_targets(struct sample *sample, const int64_t *targets, int coun
         if (full) {
             add(&sample->target_pss_bytes, mem.pss_bytes);
             add(&sample->target_private_bytes, mem.private_bytes);
+            sample->rollup_error = mem.rollup_error < 0 ? mem.rollup_error : sample->rollup_error;
         }
     }
+    // A sum over some of the processes would be a figure of none.
+    if (sample->targets_gone > 0 || sample->target_error < 0)
+        sample->target_rss_bytes = sample->target_cpu_ns = -1;
+    if (sample->targets_gone > 0 || sample->target_error < 0 || sample->rollup_error < 0)
+        sample->target_pss_bytes = sample->target_private_bytes = -1;
 }
 
 // A thousand workers take a second to read: `ending` breaks it off.
 static void read_generator(struct sample *sample, const pid_t *workers, int count, const _Atomic bool *ending)
 {
     struct procmem mem;
-    if (procmem_read(getpid(), &mem) == 0)
+    bool whole = procmem_read(getpid(), &mem) == 0 && mem.pss_bytes >= 0;
+    if (whole)
         add(&sample->generator_pss_bytes, mem.pss_bytes);
     for (int i = 0; i < count; i++) {
         if (ending && atomic_load_explicit(ending, memory_order_relaxed)) {
             sample->generator_pss_bytes = -1;
             return;
         }
-        if (procmem_read(workers[i], &mem) == 0)
-            add(&sample->generator_pss_bytes, mem.pss_bytes);
+        if (procmem_read(workers[i], &mem) < 0) // it has ended
+            continue;
+        whole = whole && mem.pss_bytes >= 0;
+        add(&sample->generator_pss_bytes, mem.pss_bytes);
     }
+    if (!whole)
+        sample->generator_pss_bytes = -1;
 }
 
 static void read_all(struct sample *sample, const int64_t *targets, int target_count, const pid_t *workers,
@@ -157,6 +171,11 @@ static void take_row(struct sampler *sampler)
     sample.connections = sampler->connections;
     sample.generator_cpu_ns = sampler->cpu_ns + clock_cpu_ns();
     sampler->last = sample;
+    sampler->account.readings++;
+    if (sample.targets_gone > 0 || sample.target_error < 0) {
+        sampler->account.unreadable++;
+        sampler->account.error = sample.target_error < 0 ? sample.target_error : -ESRCH;
+    }
     if (full) {
         sampler->full = sample;
         sampler->answered = asked;
@@ -283,7 +302,7 @@ void sampler_last(struct sampler *sampler, struct sample *sample)
     pthread_mutex_unlock(&sampler->lock);
 }
 
-int sampler_close(struct sampler *sampler)
+int sampler_close(struct sampler *sampler, struct sampler_account *account)
 {
     if (!sampler)
         return 0;
@@ -297,7 +316,9 @@ int sampler_close(struct sampler *sampler)
     sampler->answered = sampler->asked;
     take_row(sampler);
     pthread_mutex_unlock(&sampler->lock);
-    int code = csv_close(sampler->csv);
+    int code = csv_close_account(sampler->csv, &sampler->account.file);
+    if (account)
+        *account = sampler->account;
     free_all(sampler);
     return code;
 }

@@ -12,6 +12,7 @@
 #ifndef POOLMARK_LOADGEN_SAMPLER_H
 #define POOLMARK_LOADGEN_SAMPLER_H
 
+#include "base/csv.h"
 #include "base/err.h"
 
 #include <stdbool.h>
@@ -35,6 +36,15 @@ struct sample { // -1: not read
     int64_t kernel_slab_bytes; // without kernel_proc_bytes, where that is known
     int64_t kernel_tcp_bytes, kernel_page_table_bytes, kernel_proc_bytes;
     int targets_gone; // watched processes that are not there any more
+    int target_error; // -errno: a watched process is there and cannot be read; then all target_* are -1
+    int rollup_error; // -errno: its PSS and private memory cannot be read (base/procmem.h), RSS and CPU time
+                      // can
+};
+
+struct sampler_account {
+    int64_t readings, unreadable; // those in which a watched process could not be read
+    int error;                    // the last -errno of these
+    struct csv_account file;      // memory.csv; base/csv.h
 };
 
 #define SAMPLER_HEADER                                                                                       \
@@ -56,8 +66,9 @@ bool sampler_ready(struct sampler *sampler, uint64_t ticket, struct sample *samp
 
 void sampler_last(struct sampler *sampler, struct sample *sample); // the latest row, quick or full
 
-// Writes a last quick row, ends the thread. 0, or what went wrong with the file. NULL is allowed.
-int sampler_close(struct sampler *sampler);
+// Writes a last quick row, ends the thread. 0, or what went wrong with the file. `account` may be NULL. NULL
+// is allowed.
+int sampler_close(struct sampler *sampler, struct sampler_account *account);
 
 // One row's reading, on the caller's thread; for tests and single figures.
 void sample_read(struct sample *sample, const int64_t *targets, int target_count, const pid_t *workers,

@@ -76,16 +76,17 @@ static bool publish(struct run *run, struct summary *summary)
 }
 
 // What publishing cost: from all connected to all delivered.
-static void add_costs(struct summary *summary, const struct run *run, const struct sample *before,
+static void add_costs(struct summary *summary, struct run *run, const struct sample *before,
                       const struct sample *after)
 {
     int64_t messages = run->tally.count[TALLY_PUBLISHED];
-    if (after->target_pss_bytes < 0 || before->target_pss_bytes < 0 || messages == 0)
+    if (messages == 0)
         return;
     summary_add_reading(summary, "start", before);
     summary_add_reading(summary, "full", after);
-    summary_add(summary, "memory.start_bytes", (double)before->target_pss_bytes, "B", "lower");
-    summary_add(summary, "memory.full_bytes", (double)after->target_pss_bytes, "B", "lower");
+    summary_add_levels(summary, run, before, after);
+    if (before->target_cpu_ns < 0 || after->target_cpu_ns < 0)
+        return;
     summary_add(summary, "cpu.per_message_ns",
                 (double)(after->target_cpu_ns - before->target_cpu_ns) / (double)messages, "ns", "lower");
 }

@@ -225,7 +225,7 @@ static bool climb(struct steps *steps, int64_t from, int64_t to)
     struct pool_parts parts = read_parts(run, settled_ns);
     fill_memory(&step, &steps->last, &parts);
     step.values[COLUMN_CONNECTIONS] = run->tally.count[TALLY_OPEN];
-    if (steps->last.target_cpu_ns >= 0 && to > from)
+    if (steps->last.target_cpu_ns >= 0 && steps->before.target_cpu_ns >= 0 && to > from)
         step.values[COLUMN_CPU_EACH] =
             (steps->last.target_cpu_ns - steps->before.target_cpu_ns) / (to - from);
     fine = probe(steps, &step);
@@ -286,7 +286,7 @@ static void play(struct run *run, struct summary *summary)
                     (double)run->tally.count[TALLY_CONNECTED] * 1e9 / (double)steps.took_ns, "1/s", "higher");
         summary_add(summary, "connect.seconds", (double)steps.took_ns / 1e9, "s", "lower");
     }
-    (void)!csv_close(steps.csv);
+    (void)!csv_close_account(steps.csv, &run->steps_account);
     json_decref(steps.json);
     run_disconnect(run);
 }

@@ -4,16 +4,18 @@
 #include "base/clock.h"
 #include "base/units.h"
 
+#include <assert.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
 void summary_add(struct summary *summary, const char *name, double value, const char *unit,
                  const char *better)
 {
-    if (summary->count == SUMMARY_ROWS_MAX)
-        return;
+    assert(summary->count < SUMMARY_ROWS_MAX);
     snprintf(summary->rows[summary->count].name, sizeof summary->rows[0].name, "%s", name);
     summary->rows[summary->count].value = value;
     summary->rows[summary->count].unit = unit;
@@ -49,11 +51,6 @@ static double slope(int64_t a, int64_t b, int64_t n)
     return a >= 0 && b >= 0 && n > 0 ? (double)(b - a) / (double)n : NAN;
 }
 
-static double read_value(int64_t value)
-{
-    return value >= 0 ? (double)value : NAN;
-}
-
 void summary_add_reading(struct summary *summary, const char *name, const struct sample *sample)
 {
     if (summary->reading_count == SUMMARY_READINGS_MAX)
@@ -64,14 +61,14 @@ void summary_add_reading(struct summary *summary, const char *name, const struct
 }
 
 // NaN and an anomaly when `low` and `full` differ by no more than two readings of a level target may: that is
-// no growth, and a slope of it would be a figure of chance.
+// no growth, and a slope of it would be a figure of chance. `name` NULL: said already, of another count.
 static double grown(struct run *run, const char *name, int64_t low, int64_t full, int64_t connections)
 {
     double each = slope(low, full, connections);
     int64_t level = run_level_slack(full);
     if (!isfinite(each) || full - low > 2 * level)
         return each;
-    if (run->record)
+    if (run->record && name)
         record_anomaly(
             run->record, "resolution",
             "%s: grew by %lld bytes over %lld connections, and readings of a level target differ by up to "
@@ -99,6 +96,90 @@ static double kernel_grown(struct run *run, const struct sample *start, const st
     return NAN;
 }
 
+// The three ways to count user memory. What is judged is the first that every reading has.
+static const struct {
+    const char *name;
+    size_t offset;
+} kinds[] = {{"private", offsetof(struct sample, target_private_bytes)},
+             {"pss", offsetof(struct sample, target_pss_bytes)},
+             {"rss", offsetof(struct sample, target_rss_bytes)}};
+enum { KINDS = sizeof kinds / sizeof kinds[0] };
+
+static int64_t bytes_of(const struct sample *sample, int kind)
+{
+    return *(const int64_t *)((const char *)sample + kinds[kind].offset);
+}
+
+static bool is_read(int kind, const struct sample *const *samples, int count)
+{
+    for (int i = 0; i < count; i++)
+        if (bytes_of(samples[i], kind) < 0)
+            return false;
+    return true;
+}
+
+static void stands_in(struct run *run, int kind, const struct sample *full)
+{
+    if (!run->record)
+        return;
+    record_set(run->record, "summary.memory_is", json_string(kinds[kind].name));
+    if (kind > 0)
+        record_anomaly(
+            run->record, "stand_in",
+            "smaps_rollup of a watched process cannot be read (%s): memory.* are by %s instead of "
+            "private memory, and so count what it shares with others%s",
+            strerror(full->rollup_error < 0 ? -full->rollup_error : ENODATA), kind == 1 ? "PSS" : "RSS",
+            full->rollup_error == -EACCES ? "; run the generator as the target's user, or as root" : "");
+}
+
+static void add_kind(struct summary *summary, const char *what, const char *kind, double value,
+                     const char *better)
+{
+    char name[48];
+    snprintf(name, sizeof name, "memory.%s_%s%sbytes", what, kind, kind[0] ? "_" : "");
+    summary_add(summary, name, value, "B", better);
+}
+
+void summary_add_levels(struct summary *summary, struct run *run, const struct sample *start,
+                        const struct sample *full)
+{
+    const struct sample *const samples[] = {start, full};
+    int judged = 0;
+    while (judged < KINDS && !is_read(judged, samples, 2))
+        judged++;
+    if (judged == KINDS)
+        return;
+    stands_in(run, judged, full);
+    add_kind(summary, "start", "", (double)bytes_of(start, judged), "lower");
+    add_kind(summary, "full", "", (double)bytes_of(full, judged), "lower");
+    for (int kind = 0; kind < KINDS; kind++) {
+        if (!is_read(kind, samples, 2))
+            continue;
+        add_kind(summary, "start", kinds[kind].name, (double)bytes_of(start, kind), "none");
+        add_kind(summary, "full", kinds[kind].name, (double)bytes_of(full, kind), "none");
+    }
+}
+
+static void add_user_memory(struct summary *summary, struct run *run, const struct sample *start,
+                            const struct sample *low, const struct sample *full)
+{
+    const struct sample *const samples[] = {start, low, full};
+    int64_t more = full->connections - low->connections;
+    bool judged = false;
+    summary_add_levels(summary, run, start, full);
+    for (int kind = 0; kind < KINDS; kind++) {
+        if (!is_read(kind, samples, 3))
+            continue;
+        char name[48];
+        snprintf(name, sizeof name, "memory.per_connection_%s_bytes", kinds[kind].name);
+        double each = grown(run, judged ? NULL : name, bytes_of(low, kind), bytes_of(full, kind), more);
+        if (!judged)
+            summary_add(summary, "memory.per_connection_bytes", each, "B", "lower");
+        summary_add(summary, name, each, "B", "none");
+        judged = true;
+    }
+}
+
 void summary_add_memory(struct summary *summary, struct run *run, const struct sample *start,
                         const struct sample *tenth, const struct sample *full)
 {
@@ -107,21 +188,10 @@ void summary_add_memory(struct summary *summary, struct run *run, const struct s
     summary_add_reading(summary, "start", start);
     summary_add_reading(summary, "low", low);
     summary_add_reading(summary, "full", full);
-    if (full->target_pss_bytes >= 0) {
-        int64_t more = full->connections - low->connections;
-        summary_add(summary, "memory.start_bytes", read_value(start->target_pss_bytes), "B", "lower");
-        summary_add(summary, "memory.full_bytes", read_value(full->target_pss_bytes), "B", "lower");
-        summary_add(
-            summary, "memory.per_connection_bytes",
-            grown(run, "memory.per_connection_bytes", low->target_pss_bytes, full->target_pss_bytes, more),
-            "B", "lower");
-        summary_add(summary, "memory.per_connection_rss_bytes",
-                    grown(run, "memory.per_connection_rss_bytes", low->target_rss_bytes,
-                          full->target_rss_bytes, more),
-                    "B", "lower");
+    add_user_memory(summary, run, start, low, full);
+    if (full->target_cpu_ns >= 0)
         summary_add(summary, "cpu.per_connection_ns",
                     slope(start->target_cpu_ns, full->target_cpu_ns, connections), "ns", "lower");
-    }
     if (start->kernel_slab_bytes >= 0 && full->kernel_slab_bytes >= 0)
         summary_add(summary, "kernel.per_connection_bytes", kernel_grown(run, start, full), "B", "lower");
     summary_add(summary, "kernel.page_table_growth_bytes",

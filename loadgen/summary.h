@@ -8,7 +8,7 @@
 
 #include "loadgen/run.h"
 
-enum { SUMMARY_ROWS_MAX = 96, SUMMARY_READINGS_MAX = 4 };
+enum { SUMMARY_ROWS_MAX = 128, SUMMARY_READINGS_MAX = 4 };
 
 struct summary {
     struct {
@@ -39,6 +39,11 @@ void summary_add_reading(struct summary *summary, const char *name, const struct
 // of `run` says so (its record may be NULL).
 void summary_add_memory(struct summary *summary, struct run *run, const struct sample *start,
                         const struct sample *tenth, const struct sample *full);
+
+// memory.start_*, memory.full_*: private memory is judged, or the first of PSS and RSS that every reading has
+// when it cannot be read, which an anomaly says; those that were read stand beside.
+void summary_add_levels(struct summary *summary, struct run *run, const struct sample *start,
+                        const struct sample *full);
 
 // clients.*, and what the generator could not keep up with (lag), as anomalies of the run too.
 void summary_add_clients(struct summary *summary, struct run *run);

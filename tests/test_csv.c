@@ -102,26 +102,85 @@ static void a_full_device_is_reported_at_once(void **state)
     assert_non_null(strstr(err.text, "/dev/full"));
 }
 
-static void when_the_disk_is_full_whole_lines_stay_and_close_says_so(void **state)
+// Writes rows while the file may not grow past `bytes`: as a full disk, it takes a part of a line.
+static void fill_up(struct csv *csv, rlim_t bytes)
 {
-    struct temp_place *place = *state;
-    // A file may not grow past 64 bytes for a while: as a full disk, it takes a part of a line.
     struct rlimit old, small;
     assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
     void (*handler)(int) = signal(SIGXFSZ, SIG_IGN);
-    struct csv *csv;
-    assert_int_equal(csv_open(&csv, place->file, "a,b", NULL), 0);
     csv_row(csv, "%s", "1,first");
     small = old;
-    small.rlim_cur = 20;
+    small.rlim_cur = bytes;
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
     csv_row(csv, "%s", "2,this does not fit");
     csv_row(csv, "%s", "3,x");
+    assert_int_equal(csv_failure(csv), -EFBIG);
+    assert_int_equal(csv_account(csv).lost, 2);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
     signal(SIGXFSZ, handler);
-    csv_row(csv, "%s", "4,nor this, as a line before it is missing");
-    assert_int_equal(csv_failure(csv), -EFBIG);
+}
+
+static void what_a_full_disk_did_not_take_is_written_later_in_order(void **state)
+{
+    struct temp_place *place = *state;
+    struct csv *csv;
+    struct csv_account account;
+    assert_int_equal(csv_open(&csv, place->file, "a,b", NULL), 0);
+    fill_up(csv, 20);
+    file_holds(place, "a,b\n1,first\n");
+    csv_row(csv, "%s", "4,there is room again");
+    assert_int_equal(csv_failure(csv), 0);
+    assert_int_equal(csv_close_account(csv, &account), 0);
+    assert_int_equal(account.rows, 4);
+    assert_int_equal(account.late, 2);
+    assert_int_equal(account.lost, 0);
+    assert_int_equal(account.failure, -EFBIG);
+    file_holds(place, "a,b\n1,first\n2,this does not fit\n3,x\n4,there is room again\n");
+
+    // Closing is a try of its own.
+    assert_int_equal(csv_open(&csv, place->file, "a,b", NULL), 0);
+    fill_up(csv, 20);
+    assert_int_equal(csv_close(csv), 0);
+    file_holds(place, "a,b\n1,first\n2,this does not fit\n3,x\n");
+}
+
+static void what_does_not_fit_in_memory_either_is_counted(void **state)
+{
+    struct temp_place *place = *state;
+    struct csv *csv;
+    assert_int_equal(csv_open(&csv, place->file, "a,b", NULL), 0);
+    struct rlimit old, small;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+    void (*handler)(int) = signal(SIGXFSZ, SIG_IGN);
+    small = old;
+    small.rlim_cur = 4;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    for (int i = 0; i < 10; i++)
+        csv_row(csv, "%01000000d", i);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+    signal(SIGXFSZ, handler);
+    struct csv_account account;
+    assert_int_equal(csv_close_account(csv, &account), -EFBIG);
+    assert_int_equal(account.rows, 10);
+    assert_in_range(account.lost, 1, 9);
+    assert_int_equal(account.late + account.lost, 10);
+}
+
+static void when_the_disk_stays_full_whole_lines_stay_and_close_says_so(void **state)
+{
+    struct temp_place *place = *state;
+    struct rlimit old, small;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+    struct csv *csv;
+    assert_int_equal(csv_open(&csv, place->file, "a,b", NULL), 0);
+    fill_up(csv, 20);
+    void (*handler)(int) = signal(SIGXFSZ, SIG_IGN);
+    small = old;
+    small.rlim_cur = 20;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
     assert_int_equal(csv_close(csv), -EFBIG);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+    signal(SIGXFSZ, handler);
     file_holds(place, "a,b\n1,first\n");
 }
 
@@ -178,7 +237,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_error_names_the_file_and_the_reason, temp_place_set_up,
                                         temp_place_tear_down),
         cmocka_unit_test(a_full_device_is_reported_at_once),
-        cmocka_unit_test_setup_teardown(when_the_disk_is_full_whole_lines_stay_and_close_says_so,
+        cmocka_unit_test_setup_teardown(what_a_full_disk_did_not_take_is_written_later_in_order,
+                                        temp_place_set_up, temp_place_tear_down),
+        cmocka_unit_test_setup_teardown(what_does_not_fit_in_memory_either_is_counted, temp_place_set_up,
+                                        temp_place_tear_down),
+        cmocka_unit_test_setup_teardown(when_the_disk_stays_full_whole_lines_stay_and_close_says_so,
                                         temp_place_set_up, temp_place_tear_down),
         cmocka_unit_test(closing_nothing_is_allowed),
         cmocka_unit_test(text_is_quoted_when_it_has_to_be),

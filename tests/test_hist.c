@@ -285,7 +285,7 @@ static void the_log_is_read_by_the_reference_reader(void **state)
     assert_int_equal(hist_log_write(log, "connect", START_WALL_NS, START_WALL_NS + NS_PER_S, connect), 0);
     assert_int_equal(hist_log_write(log, "ack", START_WALL_NS + NS_PER_S, START_WALL_NS + 3 * NS_PER_S, ack),
                      0);
-    assert_int_equal(hist_log_close(log), 0);
+    assert_int_equal(hist_log_close(log, NULL), 0);
 
     FILE *file = fopen(place->file, "re");
     struct hdr_log_reader reader;
@@ -343,7 +343,7 @@ static void the_log_is_flushed_line_by_line_with_the_header_of_version_1_3(void 
     assert_memory_equal(text + sizeof header - 1, line, sizeof line - 1);
     assert_int_equal(text[strlen(text) - 1], '\n');
     free(text);
-    assert_int_equal(hist_log_close(log), 0);
+    assert_int_equal(hist_log_close(log, NULL), 0);
     free(hist);
 }
 
@@ -355,7 +355,7 @@ static void an_empty_histogram_can_be_logged(void **state)
     assert_int_equal(hist_log_open(&log, place->file, START_WALL_NS, NULL), 0);
     // Times before the log's start, or in the wrong order, give no negative number.
     assert_int_equal(hist_log_write(log, "connect", START_WALL_NS - 5, START_WALL_NS - 10, hist), 0);
-    assert_int_equal(hist_log_close(log), 0);
+    assert_int_equal(hist_log_close(log, NULL), 0);
     char *text = temp_file_read(place->file);
     assert_non_null(strstr(text, "\nTag=connect,0.000,0.000,0.0,HIST"));
     free(text);
@@ -372,7 +372,7 @@ static void a_log_that_cannot_be_written_says_why(void **state)
     assert_int_equal(hist_log_open(&log, file, START_WALL_NS, &err), -ENOENT);
     assert_non_null(strstr(err.text, file));
     assert_int_equal(hist_log_open(&log, "/dev/full", START_WALL_NS, &err), -ENOSPC);
-    assert_int_equal(hist_log_close(NULL), 0);
+    assert_int_equal(hist_log_close(NULL, NULL), 0);
 }
 
 int main(void)

@@ -304,3 +304,45 @@ def cgroup(controller, **files):
             except OSError:
                 assert time.monotonic() < limit
                 time.sleep(0.05)
+
+
+HIDE = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int is_hidden(const char *path)
+{
+    const char *end = getenv("HIDE_END");
+    size_t have = strlen(path), want = end ? strlen(end) : 0;
+    return want && have >= want && !strncmp(path, "/proc/", 6) && !strcmp(path + have - want, end);
+}
+
+#define OPEN(name) \
+    int name(const char *path, int flags, ...) \
+    { \
+        va_list list; \
+        va_start(list, flags); \
+        int mode = va_arg(list, int); \
+        va_end(list); \
+        if (is_hidden(path)) { \
+            errno = atoi(getenv("HIDE_ERRNO")); \
+            return -1; \
+        } \
+        int (*real)(const char *, int, ...) = (int (*)(const char *, int, ...))dlsym(RTLD_NEXT, #name); \
+        return real(path, flags, mode); \
+    }
+OPEN(open)
+OPEN(open64)
+"""
+
+
+def hiding(folder, end, error):
+    """An environment in which files of /proc whose path ends with `end` cannot be opened."""
+    library = folder / "hide.so"
+    subprocess.run(["cc", "-shared", "-fPIC", "-w", "-x", "c", "-o", library, "-", "-ldl"], input=HIDE, text=True, check=True)
+    return {**os.environ, "LD_PRELOAD": str(library), "HIDE_END": end, "HIDE_ERRNO": str(error)}

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/streams.h"
+
+#include "base/err.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+void streams_open(void)
+{
+    signal(SIGPIPE, SIG_IGN);
+    // Read-only, so that writing fails with EBADF. The lowest free number is the one that is missing.
+    for (int fd = 0; fd <= 2; fd++)
+        while (fcntl(fd, F_GETFD) < 0 && errno == EBADF)
+            if (open("/dev/null", O_RDONLY) < 0)
+                return;
+}
+
+int streams_close(const char *program, int code)
+{
+    errno = 0;
+    int failed = fflush(stdout) != 0;
+    int error = errno;
+    if (!failed && !ferror(stdout))
+        return code;
+    // What failed before this flush has left no errno.
+    fprintf(stderr, "%s: could not write everything to stdout%s%s\n", program, error ? ": " : "",
+            error ? strerror(error) : "");
+    return code == EXIT_OK ? EXIT_FAILED : code;
+}

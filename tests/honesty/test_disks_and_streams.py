@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A disk that is full, a table that nobody takes, a terminal that goes away: no gap without a word, and exit codes that
+tell."""
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+from faults import BUILD, Broker, full, load, needs_root, tmpfs
+
+
+@needs_root
+def test_a_disk_that_is_full_for_a_while_leaves_no_gap(tmp_path, broker):
+    with tmpfs(tmp_path / "disk") as disk, load(disk / "run", "publish", broker.port, "--pairs", 2, "--publish-rate", 200,
+                                                "--duration", "7s", "--warmup", 0) as run:
+        run.wait_for("publish ")
+        time.sleep(1)
+        with full(disk):
+            time.sleep(3)
+        assert run.end() == 0
+        assert run.record["status"] == "complete"
+        assert "latency.hlog" in run.anomaly("disk")  # memory.csv may find room in its last page
+        assert "0 are lost" in run.anomaly("disk")
+        rows = (disk / "run/memory.csv").read_text().splitlines()[1:]
+        times = [int(row.split(",")[0]) for row in rows]
+        assert max(after - before for before, after in zip(times, times[1:])) < 3e9
+        assert run.books["memory_lines"]["measured"] == len(rows)
+        assert run.books["deliveries"]["measured"] == run.metric("delivery.count") == 1400
+
+
+@needs_root
+def test_a_disk_that_stays_full_fails_the_run(tmp_path, broker):
+    """run.json is not renewed, so the record stays `running`: nobody takes it for a measurement."""
+    with tmpfs(tmp_path / "disk") as disk, load(disk / "run", "publish", broker.port, "--pairs", 2, "--publish-rate", 200,
+                                                "--duration", "3s", "--warmup", 0) as run:
+        run.wait_for("publish ")
+        with full(disk):
+            assert run.end() == 1
+        assert run.record["status"] == "running"
+        assert "cannot write" in run.said() and "No space left on device" in run.said()
+
+
+@pytest.mark.parametrize("stdout", ["full", "closed", "unread"])
+def test_a_table_that_cannot_be_written_is_a_failure(tmp_path, broker, stdout):
+    read, write = os.pipe()
+    os.close(read)
+    with open("/dev/full", "wb") as device, \
+            load(tmp_path / "run", "connect", broker.port, "--connections", 5, "--settle", 0,
+                 stdout={"full": device, "closed": subprocess.DEVNULL, "unread": write}[stdout],
+                 before=(lambda: os.close(1)) if stdout == "closed" else None) as run:
+        assert run.end() == 1
+        assert run.record["status"] == "complete"  # its figures are whole: only the table is missing
+        assert "could not write everything to stdout" in run.said()
+        for name in ("latency.hlog", "memory.csv"):  # and no file has it instead
+            assert "connect.rate" not in (tmp_path / "run" / name).read_text()
+    os.close(write)
+
+
+def test_help_that_cannot_be_written_is_a_failure():
+    with open("/dev/full", "wb") as device:
+        done = subprocess.run([BUILD / "poolmark-loadgen", "--help"], stdout=device, stderr=subprocess.PIPE, check=False)
+    assert done.returncode == 1 and b"stdout" in done.stderr
+
+
+def test_a_hangup_ends_a_run_in_order(tmp_path, broker):
+    with load(tmp_path / "run", "connect", broker.port, "--connections", 5, "--hold", "1h", "--settle", 0) as run:
+        run.wait_for("hold ")
+        run.process.send_signal(signal.SIGHUP)
+        assert run.end() == 1
+        assert run.record["status"] == "incomplete" and "SIGHUP" in run.anomaly("interrupted")
+
+
+def test_a_run_outlives_its_terminal_under_nohup(tmp_path, broker):
+    with load(tmp_path / "run", "connect", broker.port, "--connections", 5, "--hold", "2s", "--settle", 0,
+              before=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)) as run:
+        run.wait_for("hold ")
+        run.process.send_signal(signal.SIGHUP)
+        assert run.end() == 0
+        assert run.record["status"] == "complete"
+
+
+def test_a_reader_of_stderr_that_goes_away_does_not_end_a_run(tmp_path):
+    read, write = os.pipe()
+    with Broker() as broker, load(tmp_path / "run", "publish", broker.port, "--pairs", 2, "--duration", "2s", "--warmup", 0,
+                                  stderr=write) as run:
+        os.close(write)
+        os.read(read, 1)
+        os.close(read)
+        assert run.end() == 0
+        assert run.record["status"] == "complete"

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Absent, forbidden and gone are three things: what stands in is named, and what cannot be read has no figure."""
+import errno
+
+import pytest
+from faults import as_user, hiding, load, needs_root
+
+
+def check_rss_stands_in(run, why):
+    assert run.end() == 0
+    assert run.record["status"] == "complete"
+    assert run.record["summary"]["memory_is"] == "rss"
+    assert why in run.anomaly("stand_in") and "RSS instead of private memory" in run.anomaly("stand_in")
+    assert run.metric("memory.full_bytes") == run.metric("memory.full_rss_bytes") > 1e6
+    assert run.metric("cpu.per_connection_ns") > 0
+    assert "memory.full_private_bytes" not in run.record["metrics"]
+    assert "memory.full_pss_bytes" not in run.record["metrics"]
+
+
+@needs_root
+def test_a_target_of_another_user_is_measured_by_what_may_be_read(tmp_path, broker):
+    tmp_path.chmod(0o777)
+    for folder in tmp_path.parents:
+        if folder.owner() == "root" and str(folder).startswith("/tmp/"):
+            folder.chmod(0o755)
+    with load(tmp_path / "run", "connect", broker.port, "--connections", 2000, "--settle", "1s", "--watch-pid", broker.pid,
+              before=as_user()) as run:
+        check_rss_stands_in(run, "Permission denied")
+
+
+def test_a_kernel_without_smaps_rollup_is_no_end_of_the_target(tmp_path, broker):
+    with load(tmp_path / "run", "connect", broker.port, "--connections", 2000, "--settle", "1s", "--watch-pid", broker.pid,
+              env=hiding(tmp_path, "/smaps_rollup", errno.ENOENT)) as run:
+        check_rss_stands_in(run, "No such file or directory")
+
+
+def test_private_memory_is_judged_and_the_others_stand_beside(tmp_path, broker):
+    with load(tmp_path / "run", "connect", broker.port, "--connections", 2000, "--settle", "1s", "--watch-pid",
+              broker.pid) as run:
+        assert run.end() == 0
+        assert run.record["summary"]["memory_is"] == "private" and not run.anomaly("stand_in")
+        for name in ("start", "full", "per_connection"):
+            assert run.metric(f"memory.{name}_bytes") == run.metric(f"memory.{name}_private_bytes")
+            assert run.metric(f"memory.{name}_private_bytes") <= run.metric(f"memory.{name}_rss_bytes") * 1.01
+            assert run.metric(f"memory.{name}_pss_bytes") > 0
+
+
+@pytest.mark.parametrize("file", ["/stat", "/status"])
+def test_a_target_that_cannot_be_read_at_all_has_no_figure(tmp_path, broker, file):
+    with load(tmp_path / "run", "connect", broker.port, "--connections", 200, "--settle", 0, "--watch-pid", broker.pid,
+              env=hiding(tmp_path, file, errno.EACCES)) as run:
+        assert run.end() == 1
+        assert run.record["status"] == "incomplete"
+        assert "Permission denied" in run.anomaly("unreadable") and "readings" in run.anomaly("books")
+        assert run.books["readings"]["unreadable"] > 0
+        assert "memory.full_bytes" not in run.record["metrics"]
