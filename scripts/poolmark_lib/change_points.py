@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import numpy
 
+from poolmark_lib.statistics_of_pairs import relative
+
 LEAST_SEGMENT = 3
 PERMUTATIONS = 199
 ALPHA = 0.05
@@ -22,8 +24,12 @@ class ChangePoint:
 
     @property
     def change(self) -> float:
-        """Relative; 0 when there is nothing to relate it to."""
-        return self.after / self.before - 1 if self.before else 0.0
+        """Relative; infinite from 0."""
+        return relative(self.after - self.before, self.before)
+
+    def is_worse(self, better: str) -> bool:
+        """By the values themselves: from 0 to 500 lost is worse, though nothing relates 500 to 0."""
+        return (self.after > self.before) == (better == "lower")
 
 
 def _best_split(distances: numpy.ndarray) -> tuple[float, int]:

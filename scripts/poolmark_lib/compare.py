@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """scripts/poolmark compare BASE CANDIDATE: pairs two runs by configuration, judges every metric, gives one verdict.
 
-Exit codes: 0 no regression, 1 regression, 2 invalid or too noisy, 3 not comparable, 4 usage.
+Exit codes: 0 no regression, 1 regression, 2 undecided or invalid, 3 not comparable, 4 usage.
 """
 import json
 import os
@@ -14,7 +14,7 @@ from poolmark_lib.read_record import load
 from poolmark_lib.verdict import compare
 
 USAGE = 4
-EXIT_CODES = "exit codes: 0 no regression, 1 regression, 2 invalid or too noisy, 3 not comparable, 4 usage"
+EXIT_CODES = "exit codes: 0 no regression, 1 regression, 2 undecided or invalid, 3 not comparable, 4 usage"
 WRITERS = {"markdown": "verdict.md", "json": "verdict.json", "junit": "verdict.xml", "html": "verdict.html"}
 
 
@@ -33,8 +33,10 @@ def add_arguments(parser) -> None:
                         "(1 ms is 1000000), B for bytes, 1/s for rates, %% for pool.hit_rate, 1 for counts")
     parser.add_argument("--allow", action="append", default=[], metavar="FACT",
                         help="compare although this fact differs (host.kernel, tool.flags, config.X ...)")
+    parser.add_argument("--judge", action="append", default=[], metavar="METRIC", help="what decides, instead of the suite's "
+                        "primary metrics: a name, a pattern, CELL:METRIC, 'all', 'primary'; several times")
     parser.add_argument("--all", action="store_true", help="show the metrics without a change as well")
-    parser.add_argument("--seed", type=int, default=1, help="of the bootstrap (1)")
+    parser.add_argument("--seed", type=int, default=1, help="of the permutations (1)")
     for name, default in WRITERS.items():
         parser.add_argument(f"--{name}", metavar="FILE", help=f"write the verdict as {name} ({default} with --out)")
     parser.add_argument("--out", metavar="DIR", help="write all of them into this folder")
@@ -47,11 +49,11 @@ def links_from(page: Path, base: Path, candidate: Path) -> dict[str, str]:
 
 
 def write(verdict, paths: dict[str, Path], base: Path, candidate: Path) -> None:
-    from poolmark_lib import verdict_page
+    from poolmark_lib import verdict_markdown, verdict_page
 
     for kind, path in paths.items():
         links = links_from(path, base, candidate)
-        content = {"markdown": lambda: verdict_out.as_markdown(verdict, links),
+        content = {"markdown": lambda: verdict_markdown.as_markdown(verdict, links),
                    "json": lambda: json.dumps(verdict_out.as_json(verdict), indent=1) + "\n",
                    "junit": lambda: verdict_out.as_junit(verdict),
                    "html": lambda: verdict_page.as_html(verdict, links)}[kind]()
@@ -83,7 +85,8 @@ def run(args) -> int:
         paths = output_paths(args)
     except UsageError as error:
         raise CompareUsage(str(error)) from error
-    verdict = compare(base.data, candidate.data, budgets=budgets, allowed=args.allow, seed=args.seed)
+    verdict = compare(base.data, candidate.data, budgets=budgets, allowed=args.allow, seed=args.seed,
+                      judged=args.judge)
     print(verdict_out.as_table(verdict, args.all))
     write(verdict, paths, base.folder, candidate.folder)
     return verdict.code

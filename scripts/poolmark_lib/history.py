@@ -18,7 +18,7 @@ from pathlib import Path
 
 from poolmark_lib.comparable import BUILD_FACTS, HOST_FACTS, flags_that_count
 from poolmark_lib.errors import UsageError
-from poolmark_lib.verdict import by_config, stem, values
+from poolmark_lib.pairing import by_config, stem, values
 
 VERSION = 1
 TABLES = """

@@ -3,7 +3,7 @@
 keeps the history and looks for change points in it, writes the report, exits with the verdict.
 
 A regression counts only when a second, fresh measurement of the same cells shows it too.
-Exit codes are compare's: 0 no regression, 1 regression, 2 invalid or too noisy, 3 not comparable, 4 usage.
+Exit codes are compare's: 0 no regression, 1 regression, 2 undecided or invalid, 3 not comparable, 4 usage.
 """
 import json
 import re
@@ -86,10 +86,9 @@ def recent_changes(db, run: dict, nights: int = 14) -> list[str]:
     for one in history.series(db, history.fingerprint(run)):
         for point in change_points.find(one.values):
             if point.index >= len(one.values) - nights:
-                worse = (point.change > 0) == (one.better == "lower")
-                texts.append((not worse, f"{one.cell} {one.metric}: {'worse' if worse else 'better'} by "
-                              f"{verdict_out.percent(point.change)} since {one.dates[point.index]}, commit "
-                              f"{one.commits[point.index][:12]} (p = {point.p:.3f})"))
+                text = verdict_out.from_to(point.before, point.after, one.unit, one.better)
+                texts.append((not point.is_worse(one.better), f"{one.cell} {one.metric}: {text} since "
+                              f"{one.dates[point.index]}, commit {one.commits[point.index][:12]} (p = {point.p:.3f})"))
     return [text for _, text in sorted(texts)]
 
 

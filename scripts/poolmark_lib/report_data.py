@@ -12,7 +12,7 @@ from poolmark_lib import hlog, raw_data
 from poolmark_lib.curves import USER_COLUMNS
 from poolmark_lib.errors import RecordError
 from poolmark_lib.read_record import Run
-from poolmark_lib.verdict import stem
+from poolmark_lib.pairing import stem
 
 PERCENTILES = (0, 25, 50, 75, 90, 95, 99, 99.5, 99.9, 99.95, 99.99, 99.995, 99.999, 100)
 LATENCIES = ("connect", "delivery", "ack")

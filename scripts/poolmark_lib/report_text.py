@@ -8,7 +8,7 @@ from poolmark_lib import phases, raw_data
 from poolmark_lib.read_record import Run
 from poolmark_lib.record import sha256
 from poolmark_lib.units import plural
-from poolmark_lib.verdict import stem
+from poolmark_lib.pairing import stem
 from poolmark_lib.verdict_out import in_unit
 
 SUITE_COLUMNS = (

@@ -79,8 +79,7 @@ def builds_for(trials, scratch: Path) -> dict[tuple[str, ...], build_commit.Buil
 def one_comparison(trial: Trial, builds, folder: Path, repetitions: int, seed: int, run=run_job) -> dict:
     sides = measure({"base": builds[trial.base], "candidate": builds[trial.variables]}, [trial.job], repetitions, folder,
                     seed=seed, run=run)
-    verdict = compare(sides["base"].data, sides["candidate"].data, seed=seed,
-                      only=lambda cell, metric: metric in trial.metrics)
+    verdict = compare(sides["base"].data, sides["candidate"].data, seed=seed, judged=trial.metrics)
     changes = {f"{row.cell} {row.metric}": {"change": row.effect.change, "low": row.effect.low, "high": row.effect.high,
                                             "q": row.q, "floor": row.floor, "verdict": row.verdict}
                for row in verdict.rows}

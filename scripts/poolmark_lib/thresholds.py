@@ -9,8 +9,9 @@
     max_worse_percent = 5                    # or: worse than the baseline by at most so much
 
 max and min are bare numbers in the metric's own unit, that of its name and of run.json: ns for latencies and times (1 ms is
-1000000), B for bytes, 1/s for rates, % for pool.hit_rate, 1 for counts. They are kept or broken by the candidate alone. max_worse_percent says which worsening is accepted for
-that metric: a change beyond it is a regression, one below is not, whatever the noise floor says.
+1000000), B for bytes, 1/s for rates, % for pool.hit_rate, 1 for counts. They are kept or broken by the candidate alone.
+max_worse_percent says which worsening is accepted for that metric. It is broken when the whole 95 % interval of the change is
+beyond it, kept when the whole interval is within, and undecided when it lies inside. No other test decides then.
 """
 import fnmatch
 import math

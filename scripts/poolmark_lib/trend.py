@@ -7,7 +7,7 @@ from poolmark_lib import change_points, history
 from poolmark_lib.errors import PoolmarkError, UsageError
 from poolmark_lib.nightly import DEFAULT_HISTORY
 from poolmark_lib.units import plural
-from poolmark_lib.verdict_out import in_unit, percent, plain
+from poolmark_lib.verdict_out import from_to, in_unit, plain
 from poolmark_lib.verdict_page import STYLE, escape
 
 WIDTH, HEIGHT, EDGE = 320, 110, 14
@@ -57,12 +57,11 @@ def page(found: list) -> str:
 def lines(found: list) -> list[str]:
     texts = []
     for one, points in found:
-        change = one.values[-1] / one.values[0] - 1 if one.values[0] else 0
-        text = (f"{one.cell} {one.metric}: {in_unit(one.values[0], one.unit)} to "
-                f"{in_unit(one.values[-1], one.unit)} ({percent(change)}) over {plural(len(one.values), 'night')}")
-        texts.append(plain(text))
+        first, last = one.values[0], one.values[-1]
+        texts.append(plain(f"{one.cell} {one.metric}: {in_unit(first, one.unit)} to {in_unit(last, one.unit)} "
+                           f"({from_to(first, last, one.unit, one.better)}) over {plural(len(one.values), 'night')}"))
         texts += [f"  change point at {plain(one.dates[point.index])}, commit {plain(one.commits[point.index][:12])}: "
-                  f"{percent(point.change)} (p = {point.p:.3f})" for point in points]
+                  f"{from_to(point.before, point.after, one.unit, one.better)} (p = {point.p:.3f})" for point in points]
     return texts
 
 

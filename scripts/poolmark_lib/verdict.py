@@ -1,47 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
 """The verdict of a comparison: cells paired by configuration, every metric judged, one answer over all.
 
-A metric is a regression when the difference is significant over all metrics (q below ALPHA), its interval leaves out
-"no change", it is larger than the noise floor, and it goes the wrong way. It is undecided when there are too few
-repetitions for any answer, or when either side varies so much that a change worth knowing would not be seen: the floor,
-or the interval of the change on its bad side, is above TOO_NOISY.
+Primary metrics decide (primary.py). Each is one test in each cell and, when there are several cells, one over all of them
+(permutation.py). All tests together raise a false alarm in at most 5 of 100 comparisons: 4 for the primary metrics, 1 for
+all others. A metric is
+
+- a regression, when its corrected p-value is below that level and the change is beyond the noise floor, or when a budget is
+  broken: max_worse_percent is broken when the whole interval is beyond it;
+- the same, when a change of the size named (`finds`) would have been found 19 times in 20, that size is small enough to be
+  of use, and anything worse is excluded (equivalence by an interval, as TOST);
+- undecided, with what would decide it, in all other cases. An interval that is beyond the floor is never "same".
 """
-import json
+import math
 from dataclasses import dataclass, field
 
 import numpy
+from scipy import stats
 
-from poolmark_lib import comparable, full_speed, raw_data
+from poolmark_lib import comparable, permutation, primary
 from poolmark_lib import statistics_of_pairs as statistics
+from poolmark_lib.pairing import COMBINED, Judged, pair
+from poolmark_lib.power import TARGET_POWER, limit_of, repetitions_for
 
 ALPHA = 0.05
-LEAST_SAMPLES = 4       # 4 against 4 is the least that Mann-Whitney can call different at 5 %
+ALPHA_PRIMARY, ALPHA_OTHERS = 0.04, 0.01
 LEAST_FLOOR = 0.005     # half a percent is never a regression by itself
-TOO_NOISY = 0.20        # a floor or an interval above this hides what one wants to know
 
 OK, REGRESSION, INVALID, NOT_COMPARABLE = 0, 1, 2, 3
-WORDS = {OK: "no regression", REGRESSION: "regression", INVALID: "invalid or too noisy",
-         NOT_COMPARABLE: "not comparable"}
-
-
-@dataclass
-class Judged:
-    cell: str            # its id without the repetition
-    config: dict
-    metric: str
-    unit: str
-    better: str
-    base: list[float]
-    candidate: list[float]
-    files: dict = field(default_factory=dict)  # "base"/"candidate" -> [path in its run], the raw data behind the values
-    p: float = 1.0
-    q: float = 1.0
-    effect: statistics.Effect | None = None
-    floor: float = 0.0
-    candidate_floor: float = 0.0
-    broken: str = ""    # "over budget" or "under budget"
-    verdict: str = "undecided"  # regression, improvement, same, undecided
-    why: str = ""
+WORDS = {OK: "no regression", REGRESSION: "regression", INVALID: "undecided", NOT_COMPARABLE: "not comparable"}
 
 
 @dataclass
@@ -61,162 +47,254 @@ class Verdict:
     def of(self, verdict: str) -> list[Judged]:
         return [row for row in self.rows if row.verdict == verdict]
 
-
-def stem(cell_id: str) -> str:
-    head, _, tail = cell_id.rpartition(".")
-    return head if head and tail.isdigit() else cell_id
-
-
-def by_config(run: dict) -> dict[str, list[dict]]:
-    cells: dict[str, list[dict]] = {}
-    for cell in run.get("cells", []):
-        if cell["status"] == "complete":
-            cells.setdefault(json.dumps(cell["config"], sort_keys=True), []).append(cell)
-    return cells
+    @property
+    def deciding(self) -> list[Judged]:
+        return [row for row in self.rows if row.decides]
 
 
-def at_full_speed(cells: list[dict]) -> list[dict]:
-    """Benchmarks: the repetitions that ran at the processor's full speed, when they are enough; else all."""
-    full = [cell for cell in cells if (cell["metrics"].get(full_speed.FULL, {}).get("value") or 0.0) >= 1.0]
-    return full if len(full) >= LEAST_SAMPLES else cells
+def give_roles(rows: list[Judged], patterns: list[str]) -> None:
+    names: dict[str, set[str]] = {}
+    for row in rows:
+        names.setdefault(row.cell, set()).add(row.metric)
+    for row in rows:
+        row.role = primary.role(row.cell, row.metric, names[row.cell], patterns)
 
 
-def values(cells: list[dict], metric: str) -> list[float]:
-    """One value a repetition; the raw samples only when there is no more than one repetition."""
-    found = [cell["metrics"][metric] for cell in cells if metric in cell["metrics"]]
-    if len(found) == 1 and len(found[0].get("samples", [])) > 1:
-        return [float(value) for value in found[0]["samples"]]
-    return [float(one["value"]) for one in found if one["value"] is not None]
+def as_sample(row: Judged) -> permutation.Sample:
+    return permutation.Sample(row.cell, tuple(row.base), tuple(row.candidate), 1 if row.better == "lower" else -1)
 
 
-def files_of(cells: list[dict], metric: str) -> list[str]:
-    return [path for cell in cells for path in raw_data.files_behind(cell, metric)]
+def scale_of(row: Judged) -> float:
+    """What an error of differences is divided by to be on the scale of `change`; 1 for logarithms."""
+    if as_sample(row).logarithmic:
+        return 1.0
+    return max(abs(float(numpy.median(row.base))), 1.0 if row.unit in ("1", "count") else 0.0) or 1.0
 
 
-def pair(base: dict, candidate: dict) -> tuple[list[Judged], list[str]]:
-    """Rows not yet judged, and what has no partner."""
-    ours, theirs = by_config(base), by_config(candidate)
-    rows, notes = [], []
-    for key, cells in ours.items():
-        name = stem(cells[0]["id"])
-        if key not in theirs:
-            notes.append(f"{name}: only in the baseline")
-            continue
-        measured = len(cells) + len(theirs[key])
-        cells, theirs[key] = at_full_speed(cells), at_full_speed(theirs[key])
-        left_out = measured - len(cells) - len(theirs[key])
-        if left_out:
-            notes.append(f"{name}: {left_out} of {measured} repetitions were not at the processor's full speed; left out")
-        for metric, one in cells[0]["metrics"].items():
-            if one["better"] == "none":
-                continue
-            row = Judged(name, cells[0]["config"], metric, one["unit"], one["better"], values(cells, metric),
-                         values(theirs[key], metric), {"base": files_of(cells, metric),
-                                                       "candidate": files_of(theirs[key], metric)})
-            units = {cell["metrics"][metric]["unit"] for cell in theirs[key] if metric in cell["metrics"]}
-            if units - {row.unit}:
-                notes.append(f"{name}: {metric} is in {row.unit} and in {', '.join(sorted(units))}; left out")
-            elif row.base and row.candidate:
-                rows.append(row)
-            else:
-                notes.append(f"{name}: {metric} was measured on one side only")
-    notes += [f"{stem(cells[0]['id'])}: only in the candidate" for key, cells in theirs.items() if key not in ours]
-    return rows, notes
+def one_sided(confidence: float) -> float:
+    """The confidence of the two-sided interval whose one end is as sure as that."""
+    return 2 * confidence - 1
 
 
-def measure(row: Judged, rng) -> None:
-    row.effect = statistics.effect(row.base, row.candidate, rng)
+def measure(row: Judged, confidence: float, rng) -> None:
+    row.effect = statistics.effect(row.base, row.candidate, confidence)
+    ends = statistics.effect(row.base, row.candidate, one_sided(confidence))
+    row.at_worst = ends.high if row.better == "lower" else -ends.low
     row.floor = max(LEAST_FLOOR, statistics.noise_floor(row.base, rng))
-    row.candidate_floor = statistics.noise_floor(row.candidate, rng)
-    row.p = statistics.mann_whitney(numpy.asarray(row.base), numpy.asarray(row.candidate))
+    row.limit = limit_of(row.metric)
 
 
-def too_noisy(row: Judged, limit: float) -> str | None:
-    """Why nothing can be said of a row that is not significant: the worst that its interval allows, or one side's own
-    spread, is beyond the limit."""
-    worst = row.effect.high if row.better == "lower" else -row.effect.low
-    if worst > limit:
-        return f"too noisy to tell: it may be {worst:.0%} worse"
-    for side, floor in (("baseline", row.floor), ("candidate", row.candidate_floor)):
-        if floor > limit:
-            return f"too noisy to tell: the {side} differs from itself by {floor:.0%}"
-    return None
+def over_all_cells(rows: list[Judged]) -> list[tuple[Judged, list[int]]]:
+    """A row for each metric that several cells have, with the places of theirs."""
+    places: dict[str, list[int]] = {}
+    for place, row in enumerate(rows):
+        places.setdefault(row.metric, []).append(place)
+    made = []
+    for metric, found in places.items():
+        ours = [rows[place] for place in found]
+        if len(found) > 1 and all(as_sample(row).logarithmic for row in ours):
+            row = Judged(f"all {len(found)} cells", {}, metric, ours[0].unit, ours[0].better,
+                         [float(numpy.median(row.base)) for row in ours], [float(numpy.median(row.candidate)) for row in ours],
+                         role=COMBINED)
+            made.append((row, found))
+    return made
 
 
-def judge(row: Judged, budgets: list) -> None:
-    change = row.effect.change if row.better == "lower" else -row.effect.change
-    crosses = row.effect.low <= 0 <= row.effect.high
-    accepted = [budget.max_worse_percent / 100 for budget in budgets if budget.max_worse_percent is not None
-                and budget.covers(row.cell, row.metric)]
-    for budget in budgets:
-        broken = budget.covers(row.cell, row.metric) and budget.broken_by(float(numpy.median(row.candidate)),
-                                                                                  row.unit)
+def measure_combined(row: Judged, parts: list[Judged], confidence: float) -> None:
+    """The mean of the cells' changes; its interval from their standard errors."""
+    errors = [permutation.standard_error(as_sample(part)) for part in parts]
+    middle = float(numpy.mean([math.log1p(part.effect.change) for part in parts]))
+    error = math.sqrt(sum(one ** 2 for one, _ in errors)) / len(parts)
+    freedom = sum(freedom for _, freedom in errors)
+    reach = float(stats.t.isf((1 - confidence) / 2, freedom)) * error
+    end = middle if row.better == "lower" else -middle
+    row.at_worst = math.expm1(end + float(stats.t.isf(1 - confidence, freedom)) * error)
+    row.effect = statistics.Effect(math.expm1(middle), math.expm1(middle - reach), math.expm1(middle + reach),
+                                   float(numpy.median(numpy.subtract(row.candidate, row.base))))
+    row.floor = max(LEAST_FLOOR, float(numpy.mean([part.floor for part in parts])) / math.sqrt(len(parts)))
+    row.limit = limit_of(row.metric)
+
+
+def spread_of(row: Judged) -> tuple[float, int]:
+    """The deviation of one repetition, on the scale of `change`, and its degrees of freedom."""
+    error, freedom = permutation.standard_error(as_sample(row))
+    return error / scale_of(row) / math.sqrt(1 / len(row.base) + 1 / len(row.candidate)), freedom
+
+
+def what_they_find(rows: list[Judged], critical: float, alpha: float) -> None:
+    """The least change that passes the critical z nine times in ten. How much few repetitions spread is itself uncertain:
+    half of it is taken from the same metric's other cells (as moderated variances are, Smyth 2004)."""
+    spreads: dict[str, list[float]] = {}
+    for row in rows:
+        spreads.setdefault(row.metric, []).append(spread_of(row)[0])
+    for row in rows:
+        own, freedom = spread_of(row)
+        row.deviation = math.sqrt((own ** 2 + float(numpy.mean(numpy.square(spreads[row.metric])))) / 2)
+        possible = math.isfinite(critical) and permutation.least_p(len(row.base), len(row.candidate)) <= alpha
+        t = float(stats.t.isf(stats.norm.sf(critical), freedom)) if possible else math.inf
+        reach = (t + float(stats.t.ppf(TARGET_POWER, freedom))) * row.deviation * math.sqrt(1 / len(row.base) +
+                                                                                           1 / len(row.candidate))
+        row.finds = math.expm1(min(reach, 50.0)) if as_sample(row).logarithmic else reach
+
+
+def test_family(rows: list[Judged], alpha: float, confidence: float, rng, *, combined: bool) -> list[Judged]:
+    """Gives p-values to rows of one family; the combined rows it adds."""
+    family = permutation.Family([as_sample(row) for row in rows], rng)
+    added = over_all_cells(rows) if combined else []
+    for row, places in added:
+        family.combine(places)
+        measure_combined(row, [rows[place] for place in places], confidence)
+    every = rows + [row for row, _ in added]
+    for row, result in zip(every, family.results(), strict=True):
+        row.p, row.q, row.q_better = result.p, result.corrected, result.better
+    critical = family.critical(alpha, [place for place, row in enumerate(every) if min(row.q, row.q_better) > alpha])
+    what_they_find(rows, critical, alpha)
+    for row, places in added:
+        row.finds = min(rows[place].finds for place in places)
+    return [row for row, _ in added]
+
+
+def show(share: float) -> str:
+    return f"{share:.1%}".replace("%", " %") if share < 0.1 else f"{share:.0%}".replace("%", " %")
+
+
+def would_decide(row: Judged, size: float, tests: int, alpha: float) -> str:
+    """How many repetitions find a change of that size."""
+    count = repetitions_for(row.deviation, size, tests, alpha)
+    have = min(len(row.base), len(row.candidate))
+    if count is None:
+        return "more repetitions than 100 would be needed; a quieter host would help"
+    return f"{max(count, have + 1)} repetitions would find {show(size)}"
+
+
+def judge(row: Judged, alpha: float, tests: int) -> None:
+    change, best, _ = row.worse
+    count = min(len(row.base), len(row.candidate))
+    if row.q <= alpha and change > row.floor and best > 0:
+        row.verdict, row.why = "regression", f"p = {row.q:.2g}, beyond the noise floor of {row.floor:.1%}"
+    elif row.q_better <= alpha and -change > row.floor and row.worse[2] < 0:
+        row.verdict, row.why = "improvement", f"p = {row.q_better:.2g}, beyond the noise floor of {row.floor:.1%}"
+    elif row.role != COMBINED and permutation.least_p(len(row.base), len(row.candidate)) > alpha:
+        row.why = f"{count} repetitions can find nothing here, {permutation.least_repetitions(alpha)} would"
+    elif best > row.floor:
+        row.why = "looks worse, and is not sure enough: " + would_decide(row, change, tests, alpha)
+    elif row.q <= alpha and change > row.floor:
+        row.why = f"looks worse (p = {row.q:.2g}), but the interval leaves open that nothing changed: " + would_decide(
+            row, change, tests, alpha)
+    elif row.finds > row.limit and row.at_worst > row.floor:
+        row.why = (f"too noisy to tell: it would have to be {show(row.finds)} worse to be found" if math.isfinite(row.finds)
+                   else "too noisy to tell") + "; " + would_decide(row, row.limit, tests, alpha)
+    elif row.at_worst <= max(row.floor, row.finds):
+        row.verdict, row.why = "same", f"{show(max(row.floor, row.finds))} worse would have been found"
+    else:
+        row.why = f"it may be {show(row.at_worst)} worse; " + would_decide(row, max(row.floor, row.at_worst / 2), tests, alpha)
+
+
+def apply_budgets(row: Judged, budgets: list) -> bool:
+    """True when a budget decided."""
+    covering = [budget for budget in budgets if budget.covers(row.cell, row.metric)]
+    for budget in covering:
+        broken = budget.broken_by(float(numpy.median(row.candidate)), row.unit)
         if broken:
             row.verdict, (row.broken, row.why) = "regression", broken
-            return
-    floor = min(accepted) if accepted else row.floor
-    if min(len(row.base), len(row.candidate)) < LEAST_SAMPLES:
-        row.why = f"{len(row.base)} and {len(row.candidate)} repetitions; it takes {LEAST_SAMPLES} on each side"
-    elif row.q < ALPHA and not crosses and abs(change) > floor:
-        row.verdict = "regression" if change > 0 else "improvement"
-        row.why = f"q = {row.q:.2g}, beyond {'the budget' if accepted else 'the noise floor'} of {floor:.1%}"
-    elif noise := too_noisy(row, max([TOO_NOISY, *accepted])):
-        row.why = noise
+            row.role = primary.PRIMARY
+            return True
+    accepted = [budget.max_worse_percent / 100 for budget in covering if budget.max_worse_percent is not None]
+    if not accepted:
+        return False
+    limit = min(accepted)
+    _, best, worst = row.worse
+    row.role, row.floor = primary.PRIMARY, limit
+    if best > limit:
+        row.verdict, row.why = "regression", f"at least {show(best)} worse, and the budget is {show(limit)}"
+    elif worst <= limit:
+        row.verdict, row.why = "same", f"at most {show(max(0.0, worst))} worse, and the budget is {show(limit)}"
+    elif not math.isfinite(worst) and math.isfinite(row.effect.change):
+        row.verdict, row.why = "undecided", (f"{min(len(row.base), len(row.candidate))} repetitions have no interval, "
+                                             f"{permutation.least_repetitions((1 - statistics.CONFIDENCE) / 2)} have")
     else:
-        row.verdict = "same"
-        row.why = "not significant" if row.q >= ALPHA or crosses else f"below the floor of {floor:.1%}"
+        row.verdict, row.why = "undecided", f"between {show(best)} and {show(worst)} worse: the budget of {show(limit)} is within"
+    return True
+
+
+def judge_others(rows: list[Judged], share: float, rng) -> None:
+    """What is not primary decides only beyond doubt: it has a hundredth for itself."""
+    alpha = ALPHA_OTHERS * share
+    test_family(rows, alpha, 1 - ALPHA * share, rng, combined=False)
+    for row in rows:
+        judge(row, alpha, len(rows))
+        if row.verdict == "undecided" and row.worse[0] > row.floor and row.q <= ALPHA * share:
+            row.why = f"not a primary metric, p = {row.q:.2g}: " + row.why
+
+
+def judge_shown(rows: list[Judged], rng) -> None:
+    """Duplicates have no say: their words are for reading."""
+    test_family(rows, ALPHA_OTHERS, statistics.CONFIDENCE, rng, combined=False)
+    for row in rows:
+        judge(row, ALPHA_OTHERS, len(rows))
+        if row.verdict == "regression":
+            row.verdict, row.why = "undecided", f"looks worse ({row.why}); told by another metric as well"
 
 
 def decide(verdict: Verdict) -> None:
     """The one answer, with its reasons."""
-    if verdict.differences and not verdict.rows:
-        verdict.code = NOT_COMPARABLE
-        return
     statuses = {"baseline": verdict.base["status"], "candidate": verdict.candidate["status"]}
     unfinished = [f"the {side} is {status}" for side, status in statuses.items() if status != "complete"]
     regressions = verdict.of("regression")
-    judged = [row for row in verdict.rows if row.verdict != "undecided"]
+    undecided = [row for row in verdict.rows if row.verdict == "undecided" and
+                 (row.decides or row.role == primary.OTHER and row.suspicious and row.why.startswith("not a primary"))]
     if regressions:
         verdict.code = REGRESSION
         verdict.reasons = [f"{row.cell} {row.metric}: {row.why}" for row in regressions]
-    elif not verdict.rows or len(judged) * 2 < len(verdict.rows):
+    elif undecided or unfinished or not verdict.deciding:
         verdict.code = INVALID
-        verdict.reasons = [f"{len(verdict.rows) - len(judged)} of {len(verdict.rows)} metrics are undecided"]
-        few = [row for row in verdict.rows if min(len(row.base), len(row.candidate)) < LEAST_SAMPLES]
-        if few:
-            verdict.reasons.append(f"{len(few)} of them have too few repetitions: it takes at least {LEAST_SAMPLES} on each "
-                                   "side, better 9 (--repetitions)")
-        noisy = sum(row.verdict == "undecided" for row in verdict.rows) - len(few)
-        if noisy:
-            verdict.reasons.append(f"{noisy} of them are too noisy to tell: they could be {TOO_NOISY:.0%} worse and not be "
-                                   "seen; a quieter host or more repetitions would say more")
-    elif unfinished:
-        verdict.code = INVALID
+        if undecided:
+            verdict.reasons = [f"{len(undecided)} of {len(verdict.deciding)} tests of primary metrics are undecided"]
+            verdict.reasons += [f"{row.cell} {row.metric}: {row.why}" for row in undecided]
     else:
         verdict.code = OK
     verdict.reasons += unfinished
 
 
-def compare(base: dict, candidate: dict, *, budgets=(), allowed=(), seed: int = 1, only=None) -> Verdict:
-    """Judges two records' data. `allowed` are facts that may differ ("host.kernel"); `only(cell, metric)` picks rows."""
+def not_comparable(base: dict, candidate: dict, reasons: list[str], differences=(), notes=()) -> Verdict:
+    return Verdict(base, candidate, [], NOT_COMPARABLE, reasons, list(differences), list(notes))
+
+
+def compare(base: dict, candidate: dict, *, budgets=(), allowed=(), seed: int = 1, judged=(), share: float = 1.0) -> Verdict:
+    """Judges two records' data. `allowed` are facts that may differ ("host.kernel"); `judged` patterns of metrics that
+    decide instead of the suite's own; `share` of the error rates is for this look at the data (sequential tests)."""
     found = [fact for fact in comparable.differences(base, candidate) if fact[0] not in allowed]
     if found:
-        verdict = Verdict(base, candidate, [], differences=found)
-        verdict.reasons = [f"{fact} differs: {ours} and {theirs}" for fact, ours, theirs in found]
-        decide(verdict)
-        return verdict
+        return not_comparable(base, candidate, [f"{fact} differs: {ours} and {theirs}" for fact, ours, theirs in found], found)
     rows, notes = pair(base, candidate)
-    rows = [row for row in rows if only is None or only(row.cell, row.metric)]
-    verdict = Verdict(base, candidate, rows, notes=notes)
     if not rows:
-        verdict.code = NOT_COMPARABLE
-        verdict.reasons = ["no configuration was measured in both"]
-        return verdict
+        return not_comparable(base, candidate, ["no configuration was measured in both"], notes=notes)
+    patterns = primary.patterns_for(base, candidate, list(judged))
+    give_roles(rows, patterns)
+    if not any(row.role == primary.PRIMARY for row in rows):
+        if judged:
+            return not_comparable(base, candidate, [f"--judge {' '.join(judged)}: no metric of both has such a name"])
+        notes.append(f"no metric is primary ({', '.join(patterns)}); all of them decide")
+        give_roles(rows, ["*"])
     rng = numpy.random.default_rng(seed)
+    confidence = 1 - (1 - statistics.CONFIDENCE) * share
     for row in rows:
-        measure(row, rng)
-    for row, q in zip(rows, statistics.benjamini_hochberg([row.p for row in rows])):
-        row.q = q
-        judge(row, list(budgets))
+        measure(row, confidence, rng)
+    whole = bool(judged)
+    alpha = (ALPHA if whole else ALPHA_PRIMARY) * share
+    budgeted = [row for row in rows if apply_budgets(row, list(budgets))]
+    settled = {id(row) for row in budgeted}
+    ours = [row for row in rows if row.role == primary.PRIMARY and id(row) not in settled]
+    added = test_family(ours, alpha, confidence, rng, combined=True)
+    for row in [*ours, *added]:
+        judge(row, alpha, len(ours) + len(added))
+    rest = [row for row in rows if not row.decides]
+    judge_others([row for row in rest if row.role == primary.OTHER], share, rng)
+    judge_shown([row for row in rest if row.role == primary.DUPLICATE], rng)
+    if whole:
+        for row in rest:
+            if row.verdict == "regression":
+                row.verdict, row.why = "undecided", f"looks worse ({row.why}); not asked for"
+    verdict = Verdict(base, candidate, rows + added, notes=notes)
     decide(verdict)
     return verdict

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A verdict for terminals, pull requests and machines: table, Markdown, JSON, JUnit XML. The page is verdict_page.py.
+"""A verdict for terminals and machines: table, JSON, JUnit XML. Markdown is verdict_markdown.py, the page verdict_page.py.
 
 Names come out of records: nothing of them goes anywhere unescaped.
 """
@@ -9,13 +9,17 @@ from xml.etree import ElementTree
 
 import numpy
 
-from poolmark_lib.units import show_count
-from poolmark_lib.verdict import Judged, Verdict
+from poolmark_lib.pairing import COMBINED, Judged
+from poolmark_lib.statistics_of_pairs import relative
+from poolmark_lib.units import plural, show_count
+from poolmark_lib.verdict import Verdict
 
-SIGNS = {"regression": "worse", "improvement": "better", "same": "same", "undecided": "too few runs"}
-MOST_UNDECIDED = 10
+SIGNS = {"regression": "worse", "improvement": "better", "same": "same", "undecided": "undecided"}
+MOST_LINES = 40         # of a table on a terminal or in a summary; the page has all
+MOST_FOLDED_BYTES = 30_000
 HOW_TO_READ = ("baseline and candidate: medians. change: the median of all pairwise ratios candidate/baseline "
-               "(Hodges-Lehmann), which need not be the ratio of the two medians. floor: the baseline against itself.")
+               "(Hodges-Lehmann), which need not be the ratio of the two medians, with its exact interval. p: corrected for "
+               "all metrics tested. finds: a worsening of that size would have been found 19 times in 20.")
 ORDER = ("regression", "improvement", "undecided", "same")
 
 
@@ -30,7 +34,11 @@ def in_markdown(text) -> str:
 
 
 def percent(share: float) -> str:
-    return f"{share * 100:+.1f} %" if math.isfinite(share) else "-"
+    return f"{share * 100:+.1f} %" if math.isfinite(share) else "from 0" if share > 0 else "-"
+
+
+def least(share: float) -> str:
+    return f"{share:.1%}".replace("%", " %") if math.isfinite(share) else "nothing"
 
 
 def in_unit(value: float, unit: str) -> str:
@@ -44,28 +52,64 @@ def in_unit(value: float, unit: str) -> str:
     return f"{text}/s" if unit == "1/s" else f"{text} {'' if unit in ('1', 'count', 'ratio') else plain(unit)}".strip()
 
 
+def from_to(before: float, after: float, unit: str, better: str) -> str:
+    """worse by +5.0 %; worse, from 0 to 500: of a level of zero there is no share."""
+    if before == after:
+        return "the same"
+    word = {"none": "changed", "higher": "better"}.get(better, "worse")
+    if after < before:
+        word = {"worse": "better", "better": "worse"}.get(word, word)
+    change = relative(after - before, before)
+    if not math.isfinite(change):
+        return f"{word}, from {in_unit(before, unit)} to {in_unit(after, unit)}"
+    return f"{word} by {percent(change)}"
+
+
+def rank(row: Judged) -> tuple:
+    """What is to be read first: worse before better, what decides before what does not, all cells before one."""
+    return (ORDER.index(row.verdict), not row.decides, not row.suspicious, row.role != COMBINED,
+            -min(abs(row.effect.change), 1e9), row.cell, row.metric)
+
+
+def is_shown(row: Judged) -> bool:
+    """Without being asked for: what changed, what is open and decides, what looks worse."""
+    return row.verdict in ("regression", "improvement") or row.verdict == "undecided" and (row.decides or row.suspicious)
+
+
 def sorted_rows(verdict: Verdict, whole: bool) -> list[Judged]:
-    rows = [row for row in verdict.rows if whole or row.verdict != "same"]
-    return sorted(rows, key=lambda row: (ORDER.index(row.verdict), -abs(row.effect.change)))
+    return sorted((row for row in verdict.rows if whole or is_shown(row)), key=rank)
+
+
+def word(row: Judged) -> str:
+    """With a mark on what does not decide."""
+    text = row.broken or ("suspicious" if row.suspicious else SIGNS[row.verdict])
+    return text if row.decides else f"({text})"
 
 
 def fields(row: Judged) -> list[str]:
     base, candidate = (in_unit(float(numpy.median(side)), row.unit) for side in (row.base, row.candidate))
-    noisy = "too noisy" if row.verdict == "undecided" and row.why.startswith("too noisy") else ""
-    return [row.broken or noisy or SIGNS[row.verdict], row.cell, row.metric, base, candidate, percent(row.effect.change),
-            f"{percent(row.effect.low)} to {percent(row.effect.high)}", f"{row.q:.2g}", f"{row.floor:.1%}",
-            f"{len(row.base)}/{len(row.candidate)}"]
+    p = min(row.q, row.q_better)
+    size = "" if row.role == COMBINED else f"{len(row.base)}/{len(row.candidate)}"
+    return [word(row), row.cell, row.metric, base, candidate, percent(row.effect.change), interval_of(row), f"{p:.2g}",
+            least(row.finds), size]
 
 
-HEADS = ["verdict", "cell", "metric", "baseline", "candidate", "change", "95 % interval", "q", "floor", "n"]
+def interval_of(row: Judged) -> str:
+    low, high = row.effect.low, row.effect.high
+    if math.isfinite(low) and math.isfinite(high):
+        return f"{percent(low)} to {percent(high)}"
+    return "too few runs" if math.isfinite(row.effect.change) else "-"
+
+
+HEADS = ["verdict", "cell", "metric", "baseline", "candidate", "change", "95 % interval", "p", "finds", "n"]
 
 
 def counts(verdict: Verdict) -> str:
-    def words(word: str) -> str:
-        count = len(verdict.of(word))
-        return f"{count} {word}{'s' if count != 1 and word in ('regression', 'improvement') else ''}"
-
-    return ", ".join(map(words, ORDER))
+    """Of what decides, and what else is worse."""
+    found = [f"{sum(row.verdict == word for row in verdict.deciding)} {SIGNS[word]}" for word in ORDER]
+    others = sum(row.verdict == "regression" for row in verdict.rows if not row.decides)
+    text = f"{plural(len(verdict.deciding), 'test')} of primary metrics: {', '.join(found)}"
+    return text + (f"; {others} worse beyond doubt among the others" if others else "")
 
 
 def head_lines(verdict: Verdict) -> list[str]:
@@ -77,58 +121,30 @@ def head_lines(verdict: Verdict) -> list[str]:
             f"verdict:   {verdict.word}" + (f" ({counts(verdict)})" if verdict.rows else "")]
 
 
+def columns(rows: list[list[str]], left: int = 3) -> list[str]:
+    """Rows as lines, the first `left` columns flush left."""
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    return ["  ".join(text.ljust(width) if index < left else text.rjust(width)
+                      for index, (text, width) in enumerate(zip(row, widths))).rstrip() for row in rows]
+
+
 def as_table(verdict: Verdict, whole: bool = False) -> str:
     ordered = sorted_rows(verdict, whole)
-    # When nothing could be decided, a screen of question marks says no more than the reasons do.
-    hidden = 0 if whole else max(0, len(verdict.of("undecided")) - MOST_UNDECIDED)
+    shown = ordered if whole else ordered[:MOST_LINES]
+    lines = head_lines(verdict) + [f"  {plain(reason)}" for reason in short(verdict.reasons)]
+    if shown:
+        lines += ["", *columns([HEADS, *([plain(cell) for cell in fields(row)] for row in shown)]), "", HOW_TO_READ]
+    if any(not row.decides for row in shown):
+        lines.append("(in parentheses: no primary metric; it does not decide unless it is worse beyond doubt)")
+    hidden = len(verdict.rows) - len(shown)
     if hidden:
-        ordered = [row for row in ordered if row.verdict != "undecided"] + verdict.of("undecided")[:MOST_UNDECIDED]
-    rows = [[plain(cell) for cell in fields(row)] for row in ordered]
-    lines = head_lines(verdict) + [f"  {plain(reason)}" for reason in verdict.reasons]
-    if rows:
-        widths = [max(map(len, column)) for column in zip(HEADS, *rows)]
-        lines.append("")
-        for row in [HEADS, *rows]:
-            cells = [text.ljust(width) if index < 3 else text.rjust(width)
-                     for index, (text, width) in enumerate(zip(row, widths))]
-            lines.append("  ".join(cells).rstrip())
-        lines += ["", HOW_TO_READ]
-    if hidden:
-        lines.append(f"{hidden} more are undecided; --all shows them")
-    same = len(verdict.of("same"))
-    if same and not whole:
-        lines += ["", f"{same} metrics are the same; --all shows them"]
+        lines += ["", f"{plural(hidden, 'more metric')} of cells: the same, or not primary and not worse; --all shows them"
+                  if len(shown) == len(ordered) else f"{plural(hidden, 'more metric')} of cells; --all shows them"]
     return "\n".join(lines + [f"note: {plain(note)}" for note in verdict.notes])
 
 
-def as_markdown(verdict: Verdict, links: dict | None = None) -> str:
-    """For a pull request: the answer first, the changed metrics, the rest folded away."""
-    lines = [f"## {verdict.word.capitalize()}", ""]
-    lines += [f"{in_markdown(line)}  " for line in head_lines(verdict)[:2]]
-    lines += ["", counts(verdict) if verdict.rows else "", ""]
-    lines += [f"- {in_markdown(reason)}" for reason in verdict.reasons] + [""]
-
-    def table(rows):
-        yield "| " + " | ".join(HEADS) + " |"
-        yield "|" + "---|" * len(HEADS)
-        for row in rows:
-            cells = [in_markdown(cell) for cell in fields(row)]
-            linked = [f"{side} " + " ".join(f"[{text}]({href})" for text, href in hrefs)
-                      for side, hrefs in links_of(row, links)]
-            cells[2] += f" ({', '.join(linked)})" if linked else ""
-            yield "| " + " | ".join(cells) + " |"
-
-    changed = sorted_rows(verdict, False)
-    if changed:
-        lines += [*table(changed), ""]
-    if verdict.rows:
-        lines += [in_markdown(HOW_TO_READ), ""]
-    same = sorted(verdict.of("same"), key=lambda row: (row.cell, row.metric))
-    if same:
-        lines += ["<details>", f"<summary>{len(same)} metrics without a change</summary>", "", *table(same), "",
-                  "</details>", ""]
-    lines += [f"- {in_markdown(note)}" for note in verdict.notes]
-    return "\n".join(lines).rstrip() + "\n"
+def short(texts: list[str], most: int = 8) -> list[str]:
+    return texts if len(texts) <= most else [*texts[:most], f"and {len(texts) - most} more"]
 
 
 def links_of(row: Judged, links: dict | None) -> list[tuple[str, list[tuple[str, str]]]]:
@@ -158,9 +174,11 @@ def as_json(verdict: Verdict) -> dict:
         "baseline": side(verdict.base), "candidate": side(verdict.candidate),
         "metrics": [{
             "cell": row.cell, "config": row.config, "metric": row.metric, "unit": row.unit, "better": row.better,
+            "role": row.role,
             "verdict": row.verdict, "why": row.why, "baseline": row.base, "candidate": row.candidate,
             "change": finite(row.effect.change), "low": finite(row.effect.low), "high": finite(row.effect.high),
-            "difference": finite(row.effect.difference), "p": row.p, "q": row.q, "floor": finite(row.floor),
+            "difference": finite(row.effect.difference), "p": row.p, "q": row.q, "q_better": row.q_better, "floor": finite(row.floor),
+            "finds": finite(row.finds),
         } for row in verdict.rows],
     }
 

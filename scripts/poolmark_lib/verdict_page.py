@@ -59,7 +59,8 @@ def forest_plot(rows) -> str:
     def worse(row, value: float) -> float:
         return value if row.better == "lower" else -value
 
-    ends = [abs(value) for row in rows for value in (row.effect.low, row.effect.high) if math.isfinite(value)]
+    ends = [abs(value) for row in rows for value in (row.effect.low, row.effect.high, row.effect.change)
+            if math.isfinite(value)]
     limit = _nice(max(ends + [row.floor for row in rows] + [.01]))
     middle, scale = LEFT + WIDTH / 2, WIDTH / 2 / limit
 
@@ -122,7 +123,7 @@ def as_html(verdict: Verdict, links: dict | None = None) -> str:
         left_out = f"<p>{len(everything) - len(drawn)} more in the table.</p>" if len(everything) > len(drawn) else ""
         parts += ['<h2>All metrics</h2><p>Point: the change. Bar: its 95 % interval. Grey: the '
                   'noise floor, the baseline against itself. Triangle up: worse. Triangle down: better. Empty circle: '
-                  f'undecided.</p><div class="scroll">{forest_plot(drawn)}</div>{left_out}',
+                  f'undecided. In parentheses: no primary metric.</p><div class="scroll">{forest_plot(drawn)}</div>{left_out}',
                   f'<div class="scroll">{_table(everything, links)}</div>']
     notes = "".join(f"<li>{escape(note)}</li>" for note in verdict.notes)
     return "".join(parts) + (f"<h2>Notes</h2><ul>{notes}</ul>" if notes else "") + "</body></html>\n"

@@ -50,7 +50,7 @@ def test_a_slower_build_is_found_and_an_equal_one_is_not(tmp_path):
     assert sum(one["right"] for one in results["get-self"]) >= 3
     record.close("complete")
     assert "| 4 | 4 | 0 |" in (record.folder / "sensitivity.md").read_text()
-    assert len((record.folder / "sensitivity.csv").read_text().splitlines()) == 1 + 2 * 4 * 2
+    assert len((record.folder / "sensitivity.csv").read_text().splitlines()) == 1 + 2 * 4 * 3
     assert len(load(record.folder).data["cells"]) == 8
 
 
@@ -62,4 +62,4 @@ def test_what_was_compared_before_an_interrupt_is_kept(tmp_path):
         record.close("incomplete")
     kept = load(record.folder)
     assert kept.data["status"] == "incomplete" and len(kept.data["cells"]) == 2
-    assert (record.folder / "sensitivity.csv").read_text().count("\n") == 1 + 2 * 2
+    assert (record.folder / "sensitivity.csv").read_text().count("\n") == 1 + 2 * 3
