@@ -6,7 +6,7 @@
 #include "base/host.h"
 #include "base/units.h"
 #include "broker/catalogue.h"
-#include "pools/expand.h"
+#include "pools/growth.h"
 
 #include <errno.h>
 #include <stddef.h>
@@ -336,10 +336,10 @@ static json_t *describe_growth(const struct pool_spec *spec)
     if (caps & POOL_CAP_PREHEATS)
         json_array_append_new(rows, json_pack("[I,I]", (json_int_t)in_use, (json_int_t)owned));
     while (caps & POOL_CAP_GROWS && owned < POOL_COUNT_MAX) {
-        int64_t next = expand_next(owned, pool->growth, pool->max);
+        int64_t next = growth_next(owned, pool->growth, pool->max);
         if (next == owned)
             break;
-        in_use = expand_trigger(owned, pool->expand_at_percent);
+        in_use = growth_trigger(owned, pool->expand_at_percent);
         json_array_append_new(rows, json_pack("[I,I]", (json_int_t)in_use, (json_int_t)next));
         owned = next;
     }

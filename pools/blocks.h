@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-// blocks: a mutex, and behind it a deque of free blocks of any size, each with the time of its last use; the
-// pool that applications write for themselves. What is peculiar to it, so that a test and a claim can check
-// it:
+// blocks: a mutex, and behind it free blocks of any size, each with the time of its last use; the pool that
+// applications write for themselves. What is peculiar to it, so that a test and a claim can check it:
 //
-// Search. Blocks that come back go to the back. A get looks from the back to the front and takes the first
-// block that is large enough and not wasted: at most BLOCKS_WASTE times the size asked for (sizes below
-// BLOCKS_BYTES_MIN count as that). So with one size it takes the block that was used last, and with many
-// sizes it looks at every free block at worst.
+// Search. Free blocks stand in a list for each size class (pools/block_deque.h). A get takes the block used
+// last of the smallest class that is large enough and not wasted: at most BLOCKS_WASTE times the size asked
+// for (sizes below BLOCKS_BYTES_MIN count as that). It looks at ten classes at most, however many blocks are
+// free.
 //
 // Growth. When the objects in use reach expand_at_percent of those owned, or no block is free, it makes
-// blocks of the size asked for until it owns owned x growth. When blocks are free and none fits, it makes
-// one; at `max`, in place of the one that was unused longest.
+// blocks of the size asked for until it owns owned x growth, by pieces (pools/growth.h). When blocks are free
+// and none fits, it makes one; at `max`, in place of the one that was unused longest.
 //
-// Giving back. pool_sweep does a cleanup when the last one was BLOCKS_CLEANUP_EVERY_NS ago (or idle_ns, when
-// that is less): it frees blocks unused for idle_ns, and, when less than BLOCKS_SHRINK_THRESHOLD of those
-// owned are in use, the longest unused ones until it is that much. It keeps what open and preheat made.
-// pool_trim frees all free blocks.
+// Giving back. Each get, put and pool_sweep does a cleanup when the last one was BLOCKS_CLEANUP_EVERY_NS ago
+// (or idle_ns, when that is less): it frees blocks unused for idle_ns, and, when less than
+// BLOCKS_SHRINK_THRESHOLD of those owned are in use, the longest unused ones until it is that much. It keeps
+// what open and preheat made. A get or put frees BLOCKS_CLEANUP_AT_ONCE blocks at most and leaves the others
+// to the next; a sweep frees all. pool_trim frees all free blocks.
 //
 //     struct pool_config config = POOL_CONFIG_DEFAULTS;
 //     config.name = "blocks"; config.object_bytes = 1024;
@@ -39,7 +39,7 @@
 
 #define BLOCKS_IDLE_NS (300 * NS_PER_S) // config.idle_ns of 0
 
-enum { BLOCKS_WASTE = 2, BLOCKS_BYTES_MIN = 64 };
+enum { BLOCKS_WASTE = 2, BLOCKS_BYTES_MIN = 64, BLOCKS_CLEANUP_AT_ONCE = 64 };
 
 void blocks_defaults(struct pool_config *config);
 

@@ -99,7 +99,7 @@ static void malloc_close(struct pool *pool)
 const struct pool_strategy pool_strategy_malloc = {
     .name = "malloc",
     .summary = "every get allocates, every put frees: the baseline",
-    .caps = POOL_CAP_SIZED | POOL_CAP_CONSTRUCTS,
+    .caps = POOL_CAP_SIZED | POOL_CAP_CONSTRUCTS | POOL_CAP_FORKS,
     .open = malloc_open,
     .get = malloc_get,
     .put = malloc_put,

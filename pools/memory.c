@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Where pools get memory from: malloc, posix_memalign and mmap, so that the allocator the process was started
 // with is the one that is measured, and a counter in front of them that tests can make fail.
+#include "pools/poison.h"
 #include "pools/pool_strategy.h"
 
 #include <errno.h>
+#ifdef POISON_ASAN
+#include <pthread.h>
+#endif
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -40,25 +44,84 @@ int64_t pool_memory_fail_after(int64_t after, bool stay)
     return came;
 }
 
+// Allocators see to fork themselves, save AddressSanitizer's: a child would find it locked by a thread that
+// it does not have. So there a fork waits until nobody is in it, as far as pools go.
+#ifdef POISON_ASAN
+static pthread_rwlock_t gate = PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP;
+
+static void enter(void)
+{
+    pthread_rwlock_rdlock(&gate);
+}
+
+static void leave(void)
+{
+    pthread_rwlock_unlock(&gate);
+}
+
+void pool_memory_fork_prepare(void)
+{
+    pthread_rwlock_wrlock(&gate);
+}
+
+void pool_memory_fork_parent(void)
+{
+    pthread_rwlock_unlock(&gate);
+}
+
+void pool_memory_fork_child(void)
+{
+    gate = (pthread_rwlock_t)PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP;
+}
+#else
+static void enter(void)
+{
+}
+
+static void leave(void)
+{
+}
+
+void pool_memory_fork_prepare(void)
+{
+}
+
+void pool_memory_fork_parent(void)
+{
+}
+
+void pool_memory_fork_child(void)
+{
+}
+#endif
+
 void *pool_memory_alloc(size_t bytes)
 {
     if (request_fails())
         return NULL;
+    enter();
     // Some allocators align what is smaller than 16 bytes to 8 only.
-    return malloc(bytes < MALLOC_ALIGNMENT ? MALLOC_ALIGNMENT : bytes);
+    void *block = malloc(bytes < MALLOC_ALIGNMENT ? MALLOC_ALIGNMENT : bytes);
+    leave();
+    return block;
 }
 
 void *pool_memory_alloc_aligned(size_t alignment, size_t bytes)
 {
     void *block = NULL;
-    if (request_fails() || posix_memalign(&block, alignment, bytes) != 0)
+    if (request_fails())
         return NULL;
-    return block;
+    enter();
+    int code = posix_memalign(&block, alignment, bytes);
+    leave();
+    return code == 0 ? block : NULL;
 }
 
 void pool_memory_free(void *block)
 {
+    enter();
     free(block);
+    leave();
 }
 
 static size_t whole_pages(size_t bytes)

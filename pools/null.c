@@ -76,7 +76,7 @@ static bool null_owns(struct pool *pool, const void *object)
 const struct pool_strategy pool_strategy_null = {
     .name = "null",
     .summary = "the same object for everybody: the floor of harness and dispatch; benchmarks only",
-    .caps = POOL_CAP_SHARES | POOL_CAP_CONSTRUCTS,
+    .caps = POOL_CAP_SHARES | POOL_CAP_CONSTRUCTS | POOL_CAP_FORKS,
     .open = null_open,
     .get = null_get,
     .put = null_put,

@@ -7,6 +7,7 @@
 #include "pools/handicap.h"
 #include "pools/pool_check.h"
 #include "pools/pool_fork.h"
+#include "pools/pool_lock.h"
 #include "pools/pool_strategy.h"
 #include "pools/pool_wrap.h"
 
@@ -131,6 +132,10 @@ static int check_bounds(const struct pool_config *config, struct err *err)
     if (config->threads == POOL_THREADS_ONE && config->growth_mode == POOL_GROW_BACKGROUND)
         return err_set(err, -EINVAL,
                        "pool %s: threads is one, but growth_mode is background, which takes another", name);
+    if (config->lock_inherits_priority && !pool_lock_can_inherit())
+        return err_set(err, -ENOTSUP,
+                       "pool %s: lock_inherits_priority is asked for, but the kernel has no such futex",
+                       name);
     if (config->idle_ns < 0)
         return err_set(err, -EINVAL, "pool %s: idle_ns is %lld; it must not be negative", name,
                        (long long)config->idle_ns);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pools/pool_check.h"
 
-#include <pthread.h>
+#include "pools/pool_lock.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,8 +18,8 @@ struct known {
 };
 
 struct shard {
-    pthread_mutex_t lock; // guards the rest
-    struct known *slots;  // open addressing, a power of two, at most half full
+    struct pool_lock lock; // guards the rest
+    struct known *slots;   // open addressing, a power of two, at most half full
     size_t size, used, out;
 };
 
@@ -70,7 +71,7 @@ struct pool_check *pool_check_open(const char *pool_name, bool fills)
     check->fills = fills;
     for (int i = 0; i < SHARDS; i++) {
         struct shard *shard = &check->shards[i];
-        pthread_mutex_init(&shard->lock, NULL);
+        pool_lock_init(&shard->lock, false);
         shard->size = SLOTS_AT_FIRST;
         shard->slots = need(check, calloc(shard->size, sizeof *shard->slots));
     }
@@ -114,7 +115,7 @@ void pool_check_got(struct pool_check *check, void *object, size_t bytes)
 {
     uintptr_t address = (uintptr_t)object;
     struct shard *shard = shard_of(check, address);
-    pthread_mutex_lock(&shard->lock);
+    pool_lock_acquire(&shard->lock);
     struct known *known = slot_of(shard, address);
     if (known->object == 0) {
         if (shard->used * 2 >= shard->size) {
@@ -127,7 +128,7 @@ void pool_check_got(struct pool_check *check, void *object, size_t bytes)
     }
     *known = (struct known){.object = address, .bytes = bytes, .out = true};
     shard->out++;
-    pthread_mutex_unlock(&shard->lock);
+    pool_lock_release(&shard->lock);
     if (check->fills)
         memset(object, POOL_CHECK_GOT, bytes);
 }
@@ -136,7 +137,7 @@ void pool_check_put(struct pool_check *check, void *object)
 {
     uintptr_t address = (uintptr_t)object;
     struct shard *shard = shard_of(check, address);
-    pthread_mutex_lock(&shard->lock);
+    pool_lock_acquire(&shard->lock);
     struct known *known = slot_of(shard, address);
     if (known->object == 0)
         die(check, "object %p put%s", address, ", which this pool never gave");
@@ -148,16 +149,16 @@ void pool_check_put(struct pool_check *check, void *object)
     // it yet.
     if (check->fills)
         memset(object, POOL_CHECK_PUT, known->bytes);
-    pthread_mutex_unlock(&shard->lock);
+    pool_lock_release(&shard->lock);
 }
 
 int64_t pool_check_out(struct pool_check *check)
 {
     int64_t out = 0;
     for (int i = 0; i < SHARDS; i++) {
-        pthread_mutex_lock(&check->shards[i].lock);
+        pool_lock_acquire(&check->shards[i].lock);
         out += (int64_t)check->shards[i].out;
-        pthread_mutex_unlock(&check->shards[i].lock);
+        pool_lock_release(&check->shards[i].lock);
     }
     return out;
 }
@@ -182,7 +183,6 @@ void pool_check_close(struct pool_check *check)
         die(check, "object %p still out:%s", first_out(check), what);
     }
     for (int i = 0; i < SHARDS; i++) {
-        pthread_mutex_destroy(&check->shards[i].lock);
         free(check->shards[i].slots);
     }
     free(check);
@@ -191,13 +191,13 @@ void pool_check_close(struct pool_check *check)
 void pool_check_fork_prepare(struct pool_check *check)
 {
     for (int i = 0; check && i < SHARDS; i++)
-        pthread_mutex_lock(&check->shards[i].lock);
+        pool_lock_acquire(&check->shards[i].lock);
 }
 
 void pool_check_fork_parent(struct pool_check *check)
 {
     for (int i = 0; check && i < SHARDS; i++)
-        pthread_mutex_unlock(&check->shards[i].lock);
+        pool_lock_release(&check->shards[i].lock);
 }
 
 void pool_check_fork_child(struct pool_check *check)
@@ -207,6 +207,6 @@ void pool_check_fork_child(struct pool_check *check)
         for (size_t at = 0; at < shard->size; at++)
             shard->slots[at].inherited = shard->slots[at].out;
         shard->out = 0;
-        pthread_mutex_unlock(&shard->lock);
+        pool_lock_release(&shard->lock);
     }
 }

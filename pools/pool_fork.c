@@ -2,6 +2,7 @@
 #include "pools/pool_fork.h"
 
 #include "pools/pool_check.h"
+#include "pools/pool_lock.h"
 #include "pools/thread_slot.h"
 
 #include <pthread.h>
@@ -25,10 +26,12 @@ static void before_fork(void)
         call(base, base->strategy->fork_prepare);
         pool_check_fork_prepare(base->check);
     }
+    pool_memory_fork_prepare();
 }
 
 static void in_parent(void)
 {
+    pool_memory_fork_parent();
     for (struct pool_base *base = pools; base; base = base->next) {
         pool_check_fork_parent(base->check);
         call(base, base->strategy->fork_parent);
@@ -39,6 +42,8 @@ static void in_parent(void)
 
 static void in_child(void)
 {
+    pool_memory_fork_child();
+    pool_lock_fork_child();
     for (struct pool_base *base = pools; base; base = base->next) {
         base->forked = true;
         pool_check_fork_child(base->check);

@@ -93,6 +93,11 @@ void pool_memory_unmap(void *block, size_t bytes);
 // there.
 int pool_memory_populate(void *pages, size_t bytes) __attribute__((warn_unused_result));
 
+// Around fork, after all pools' locks were taken.
+void pool_memory_fork_prepare(void);
+void pool_memory_fork_parent(void);
+void pool_memory_fork_child(void);
+
 // Tests only: lets `after` requests pass, then fails one (and each after it when `stay`); negative switches
 // it off. Returns how many requests came since it was last set.
 int64_t pool_memory_fail_after(int64_t after, bool stay);

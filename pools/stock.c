@@ -12,6 +12,7 @@ void stock_init(struct stock *stock, const struct pool_config *config)
 {
     *stock = (struct stock){
         .config = *config, .object_bytes = config->object_bytes, .max = config->max, .gate = INT64_MAX};
+    pool_lock_init(&stock->lock, config->lock_inherits_priority);
     stock->stride = (config->object_bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
 }
 
@@ -127,9 +128,9 @@ static int make_room_locked(struct stock *stock)
 {
     while (stock->batch_count == stock->batch_room) {
         size_t room = stock->batch_room ? stock->batch_room * 2 : BATCHES_AT_FIRST;
-        spin_unlock(&stock->lock);
+        pool_lock_release(&stock->lock);
         struct stock_batch **larger = pool_memory_alloc(room * sizeof *larger), **unused = larger;
-        spin_lock(&stock->lock);
+        pool_lock_acquire(&stock->lock);
         if (!larger)
             return -ENOMEM;
         if (room > stock->batch_room) { // nobody else was faster
@@ -139,9 +140,9 @@ static int make_room_locked(struct stock *stock)
             stock->batches = larger;
             stock->batch_room = room;
         }
-        spin_unlock(&stock->lock);
+        pool_lock_release(&stock->lock);
         pool_memory_free(unused);
-        spin_lock(&stock->lock);
+        pool_lock_acquire(&stock->lock);
     }
     return 0;
 }
@@ -188,13 +189,13 @@ bool stock_plan_locked(struct stock *stock, int64_t count)
 int stock_grow(struct stock *stock, int64_t count)
 {
     struct stock_batch *batch = make_batch(stock, count);
-    spin_lock(&stock->lock);
+    pool_lock_acquire(&stock->lock);
     int code = batch ? make_room_locked(stock) : -ENOMEM;
     if (code == 0)
         add_locked(stock, batch);
     stock->pending -= count;
     bool drains = code == 0 && stock->draining;
-    spin_unlock(&stock->lock);
+    pool_lock_release(&stock->lock);
     if (batch && code < 0)
         free_batch(stock, batch);
     if (drains)
@@ -204,9 +205,9 @@ int stock_grow(struct stock *stock, int64_t count)
 
 int stock_preheat(struct stock *stock, int64_t count)
 {
-    spin_lock(&stock->lock);
+    pool_lock_acquire(&stock->lock);
     bool fits = stock_plan_locked(stock, count);
-    spin_unlock(&stock->lock);
+    pool_lock_release(&stock->lock);
     return fits ? stock_grow(stock, count) : -ERANGE;
 }
 
@@ -223,9 +224,9 @@ static struct stock_batch *batch_of_locked(const struct stock *stock, const void
 
 bool stock_owns(struct stock *stock, const void *object)
 {
-    spin_lock(&stock->lock);
+    pool_lock_acquire(&stock->lock);
     bool owns = batch_of_locked(stock, object) != NULL;
-    spin_unlock(&stock->lock);
+    pool_lock_release(&stock->lock);
     return owns;
 }
 
@@ -236,7 +237,7 @@ void *stock_stray(struct stock *stock, enum stock_stray kind)
         pool_memory_free(object);
         object = NULL;
     }
-    spin_lock(&stock->lock);
+    pool_lock_acquire(&stock->lock);
     stock->being_made--;
     if (!object) {
         stock->in_use--;
@@ -251,7 +252,7 @@ void *stock_stray(struct stock *stock, enum stock_stray kind)
         if (stock->in_use > stock->peak)
             stock->peak = stock->in_use;
     }
-    spin_unlock(&stock->lock);
+    pool_lock_release(&stock->lock);
     return object;
 }
 
@@ -267,14 +268,14 @@ void *stock_past_bound_unlock(struct stock *stock, const struct pool_config *con
 {
     if (config->overflow == POOL_OVERFLOW_HEAP) {
         stock_reserve_locked(stock);
-        spin_unlock(&stock->lock);
+        pool_lock_release(&stock->lock);
         return stock_stray(stock, STOCK_OVERFLOW);
     }
     bool first = !stock->refusing;
     int64_t owned = stock->owned, in_use = stock->in_use;
     stock->refusing = true;
     stock->refused++;
-    spin_unlock(&stock->lock);
+    pool_lock_release(&stock->lock);
     if (first)
         emit_refusal(config, owned, in_use);
     return NULL;
@@ -298,7 +299,7 @@ static __attribute__((noinline)) void put_closely_unlock(struct stock *stock, vo
     struct stock_batch *batch = batch_of_locked(stock, object), *gone = NULL;
     if (!batch) {
         stock->strays--;
-        spin_unlock(&stock->lock);
+        pool_lock_release(&stock->lock);
         object_destruct(&stock->config, object, stock->object_bytes);
         pool_memory_free(object);
         return;
@@ -308,7 +309,7 @@ static __attribute__((noinline)) void put_closely_unlock(struct stock *stock, vo
         push_locked(stock, object);
     else if (++batch->home == batch->count)
         forget_locked(stock, gone = batch);
-    spin_unlock(&stock->lock);
+    pool_lock_release(&stock->lock);
     if (gone)
         free_batch(stock, gone);
 }
@@ -395,7 +396,7 @@ static int64_t free_home_unlock(struct stock *stock)
         forget_locked(stock, batch);
         link_rack(&gone, batch);
     }
-    spin_unlock(&stock->lock);
+    pool_lock_release(&stock->lock);
     int64_t bytes = 0;
     while (gone) {
         struct stock_batch *batch = unlink_rack(&gone);
@@ -413,10 +414,10 @@ static void **make_list_locked(struct stock *stock)
     void **list = NULL;
     while (room < free_count_locked(stock) || !list) {
         room = free_count_locked(stock) + 1;
-        spin_unlock(&stock->lock);
+        pool_lock_release(&stock->lock);
         pool_memory_free(list);
         list = pool_memory_alloc((size_t)room * sizeof *list);
-        spin_lock(&stock->lock);
+        pool_lock_acquire(&stock->lock);
         if (!list)
             return NULL;
     }
@@ -426,7 +427,7 @@ static void **make_list_locked(struct stock *stock)
 int64_t stock_resize(struct stock *stock, int64_t max)
 {
     int64_t bytes = 0;
-    spin_lock(&stock->lock);
+    pool_lock_acquire(&stock->lock);
     stock->max = max;
     // Without memory for the list nothing retires: the pool stays too large, and keeps to its bound all the
     // same.
@@ -441,7 +442,7 @@ int64_t stock_resize(struct stock *stock, int64_t max)
         fill_racks_locked(stock, list, count);
         bytes = free_home_unlock(stock);
     } else {
-        spin_unlock(&stock->lock);
+        pool_lock_release(&stock->lock);
     }
     pool_memory_free(list);
     return bytes;
@@ -455,7 +456,7 @@ static void come_home_locked(struct stock *stock, void **objects, int64_t count)
 
 int64_t stock_drain(struct stock *stock)
 {
-    spin_lock(&stock->lock);
+    pool_lock_acquire(&stock->lock);
     stock->draining = true;
     for (size_t i = 0; i < stock->batch_count; i++) {
         if (stock->batches[i]->home >= 0)
@@ -474,7 +475,7 @@ int64_t stock_drain(struct stock *stock)
 
 void stock_put(struct stock *stock, void *object)
 {
-    spin_lock(&stock->lock);
+    pool_lock_acquire(&stock->lock);
     stock->in_use--;
     if (__builtin_expect((stock->strays | stock->retiring) != 0, 0)) {
         put_closely_unlock(stock, object);
@@ -482,12 +483,12 @@ void stock_put(struct stock *stock, void *object)
     }
     poison(object, stock->object_bytes);
     push_locked(stock, object);
-    spin_unlock(&stock->lock);
+    pool_lock_release(&stock->lock);
 }
 
 void stock_stats(struct stock *stock, struct pool_stats *stats)
 {
-    spin_lock(&stock->lock);
+    pool_lock_acquire(&stock->lock);
     stats->hits = stock->hits;
     stats->misses = stock->misses;
     stats->overflow = stock->overflow;
@@ -498,12 +499,31 @@ void stock_stats(struct stock *stock, struct pool_stats *stats)
     stats->peak_in_use = stock->peak;
     stats->bytes_allocated = stock->bytes_allocated;
     size_t bookkeeping = stock->batch_count * rack_bytes(0) + stock->batch_room * sizeof(void *);
-    spin_unlock(&stock->lock);
+    pool_lock_release(&stock->lock);
     stats->gets = stats->hits + stats->misses + stats->overflow + stats->refused + stats->failed;
     stats->puts = stats->hits + stats->misses + stats->overflow - stats->in_use;
     int64_t object_memory = stats->owned * (int64_t)stock->stride;
     stats->bytes_owned = object_memory + (int64_t)bookkeeping + stats->owned * (int64_t)sizeof(void *);
     stats->overhead_bytes = stats->bytes_owned - stats->owned * (int64_t)stock->object_bytes;
+}
+
+void stock_fork_prepare(struct stock *stock)
+{
+    pool_lock_acquire(&stock->lock);
+}
+
+void stock_fork_parent(struct stock *stock)
+{
+    pool_lock_release(&stock->lock);
+}
+
+void stock_fork_child(struct stock *stock)
+{
+    stock->pending = 0;
+    stock->in_use -= stock->being_made;
+    stock->strays -= stock->being_made;
+    stock->being_made = 0;
+    pool_lock_make_free(&stock->lock);
 }
 
 static int64_t places_of(const struct stock_batch *list)
@@ -516,7 +536,7 @@ static int64_t places_of(const struct stock_batch *list)
 
 bool stock_is_valid(struct stock *stock)
 {
-    spin_lock(&stock->lock);
+    pool_lock_acquire(&stock->lock);
     void **bottom = stock->current ? stock->current->rack : NULL;
     int64_t full = places_of(stock->full), empty = places_of(stock->empty);
     int64_t places = full + empty + (stock->limit - bottom);
@@ -534,7 +554,7 @@ bool stock_is_valid(struct stock *stock)
             stock->in_use >= stock->strays;
     for (size_t i = 1; i < stock->batch_count; i++)
         valid = valid && stock->batches[i - 1]->memory < stock->batches[i]->memory;
-    spin_unlock(&stock->lock);
+    pool_lock_release(&stock->lock);
     return valid;
 }
 

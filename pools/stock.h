@@ -23,7 +23,7 @@
 
 #include "pools/object.h"
 #include "pools/pool_strategy.h"
-#include "pools/spin.h"
+#include "pools/pool_lock.h"
 
 #include <stdalign.h>
 
@@ -40,10 +40,10 @@ enum stock_stray { STOCK_MISS, STOCK_OVERFLOW };
 
 struct stock {
     // One cache line: all that a pop or push touches, the rack aside.
-    alignas(64) struct spin lock; // guards all the rest
-    void **top;                   // the place above the current rack's topmost free object
-    void **low;                   // where a pop stops to look: the current rack's bottom, or one above
-    void **limit;                 // the current rack's end
+    alignas(64) struct pool_lock lock; // guards all the rest
+    void **top;                        // the place above the current rack's topmost free object
+    void **low;                        // where a pop stops to look: the current rack's bottom, or one above
+    void **limit;                      // the current rack's end
     int64_t in_use, peak;
     int64_t hits;
     int64_t gate; // objects in use at which a get has to look closer; INT64_MAX for none
@@ -97,6 +97,12 @@ void *stock_stray(struct stock *stock, enum stock_stray kind);
 void *stock_past_bound_unlock(struct stock *stock, const struct pool_config *config);
 
 void stock_put(struct stock *stock, void *object);
+
+// Around fork, see pools/pool_strategy.h. The child gives up the batches and strays that others were making.
+void stock_fork_prepare(struct stock *stock);
+void stock_fork_parent(struct stock *stock);
+void stock_fork_child(struct stock *stock);
+
 void stock_stats(struct stock *stock,
                  struct pool_stats *stats);               // not expansions, nor the pool struct's own bytes
 bool stock_owns(struct stock *stock, const void *object); // is it in a batch?
@@ -134,6 +140,28 @@ static inline void *stock_hand_out(struct stock *stock, void *object)
     unpoison(object, stock->object_bytes);
     object_keeps_state(&stock->config, object, stock->object_bytes);
     return object;
+}
+
+// For a pool of one thread: the whole get and put in the common case, without the lock. NULL and false:
+// nothing happened, and the ordinary way is to be taken.
+static inline void *stock_get_alone(struct stock *stock)
+{
+    if (__builtin_expect(stock->in_use >= stock->gate || stock->top == stock->low, 0))
+        return NULL;
+    stock_count_in_use_locked(stock);
+    stock->hits++;
+    stock->refusing = false;
+    return stock_hand_out(stock, *--stock->top);
+}
+
+static inline bool stock_put_alone(struct stock *stock, void *object)
+{
+    if (__builtin_expect((stock->strays | stock->retiring) != 0 || stock->top == stock->limit, 0))
+        return false;
+    stock->in_use--;
+    poison(object, stock->object_bytes);
+    *stock->top++ = object;
+    return true;
 }
 
 #endif

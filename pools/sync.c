@@ -14,7 +14,7 @@
 #include "base/clock.h"
 #include "pools/counters.h"
 #include "pools/object.h"
-#include "pools/spin.h"
+#include "pools/pool_lock.h"
 #include "pools/sync_list.h"
 
 #include <errno.h>
@@ -26,8 +26,8 @@ enum { PAGE_BYTES = 4096 };
 // place.
 struct row {
     alignas(128) _Atomic(void *) private_object; // stored by the owner, taken by the owner or by a sweep
-    _Atomic int64_t made; // objects allocated here; written like pools/counters.h's counts
-    struct spin lock;     // guards the rest
+    _Atomic int64_t made;  // objects allocated here; written like pools/counters.h's counts
+    struct pool_lock lock; // guards the rest
     struct sync_list free, victims;
     _Atomic(void *) private_victim; // the private object of the generation before
 };
@@ -39,32 +39,10 @@ struct pool {
     struct row *rows; // THREAD_SLOT_ROWS, mapped: a row costs memory once its slot is in use
     struct counters counters;
 
-    alignas(64) struct spin sweeping; // only ever tried: two sweeps at once are one
-    _Atomic int64_t victims_left;     // about how many there are; spares a miss from looking for none
+    alignas(64) struct pool_lock sweeping; // only ever tried: two sweeps at once are one
+    _Atomic int64_t victims_left;          // about how many there are; spares a miss from looking for none
     _Atomic int64_t freed, sweeps, shrinks;
 };
-
-static int sync_open(struct pool **opened, const struct pool_config *config, struct err *err)
-{
-    (void)err;
-    struct pool *pool = pool_memory_alloc_aligned(alignof(struct pool), sizeof *pool);
-    if (!pool)
-        return -ENOMEM;
-    *pool = (struct pool){.config = *config, .object_bytes = config->object_bytes};
-    pool->rows = pool_memory_map(THREAD_SLOT_ROWS * sizeof *pool->rows, PAGE_BYTES);
-    if (!pool->rows)
-        goto fail_rows;
-    if (counters_open(&pool->counters) < 0)
-        goto fail_counters;
-    *opened = pool;
-    return 0;
-
-fail_counters:
-    pool_memory_unmap(pool->rows, THREAD_SLOT_ROWS * sizeof *pool->rows);
-fail_rows:
-    pool_memory_free(pool);
-    return -ENOMEM;
-}
 
 static void *peek(_Atomic(void *) *place)
 {
@@ -85,9 +63,9 @@ static void *take_own(struct row *row)
 {
     if (sync_list_looks_empty(&row->free))
         return NULL;
-    spin_lock(&row->lock);
+    pool_lock_acquire(&row->lock);
     void *object = sync_list_pop_newest(&row->free);
-    spin_unlock(&row->lock);
+    pool_lock_release(&row->lock);
     return object;
 }
 
@@ -99,9 +77,9 @@ static void *steal(struct pool *pool, int slot)
         struct row *row = &pool->rows[(slot + i) % rows];
         if (sync_list_looks_empty(&row->free))
             continue;
-        spin_lock(&row->lock);
+        pool_lock_acquire(&row->lock);
         void *object = sync_list_pop_oldest(&row->free);
-        spin_unlock(&row->lock);
+        pool_lock_release(&row->lock);
         if (object)
             return object;
     }
@@ -112,13 +90,13 @@ static void *take_victim_of(struct row *row)
 {
     if (!peek(&row->private_victim) && sync_list_looks_empty(&row->victims))
         return NULL;
-    spin_lock(&row->lock);
+    pool_lock_acquire(&row->lock);
     void *object = peek(&row->private_victim);
     if (object)
         atomic_store_explicit(&row->private_victim, NULL, memory_order_relaxed); // the lock orders
     else
         object = sync_list_pop_oldest(&row->victims);
-    spin_unlock(&row->lock);
+    pool_lock_release(&row->lock);
     return object;
 }
 
@@ -192,17 +170,17 @@ static bool push_with_more_room(struct row *row, void *object)
 {
     bool pushed = false;
     while (!pushed) {
-        spin_lock(&row->lock);
+        pool_lock_acquire(&row->lock);
         size_t room = row->free.room ? row->free.room * 2 : SYNC_LIST_ROOM_AT_FIRST;
-        spin_unlock(&row->lock);
+        pool_lock_release(&row->lock);
         void **places = pool_memory_alloc(room * sizeof *places), **unused = places;
         if (!places)
             return false;
-        spin_lock(&row->lock);
+        pool_lock_acquire(&row->lock);
         if (room > row->free.room) // neither grown by a thread that shares the row nor, if smaller, useless
             unused = sync_list_move_to(&row->free, places, room);
         pushed = sync_list_push(&row->free, object);
-        spin_unlock(&row->lock);
+        pool_lock_release(&row->lock);
         pool_memory_free(unused);
     }
     return true;
@@ -210,9 +188,9 @@ static bool push_with_more_room(struct row *row, void *object)
 
 static __attribute__((noinline)) void put_on_list(struct pool *pool, struct row *row, void *object)
 {
-    spin_lock(&row->lock);
+    pool_lock_acquire(&row->lock);
     bool pushed = sync_list_push(&row->free, object);
-    spin_unlock(&row->lock);
+    pool_lock_release(&row->lock);
     if (pushed || push_with_more_room(row, object))
         return;
     free_object(pool, object);
@@ -230,6 +208,18 @@ static void sync_put(struct pool *pool, void *object)
         atomic_store_explicit(&row->private_object, object, memory_order_release);
     else
         put_on_list(pool, row, object);
+}
+
+// A pool of one thread: nobody else takes its private object, so no exchange is due.
+static void *sync_get_alone(struct pool *pool)
+{
+    int slot = thread_slot();
+    struct row *row = &pool->rows[slot];
+    void *object = peek(&row->private_object);
+    if (__builtin_expect(!object, 0))
+        return get_slowly(pool, slot);
+    atomic_store_explicit(&row->private_object, NULL, memory_order_relaxed);
+    return hand_out(pool, slot, object);
 }
 
 static int64_t owned(struct pool *pool)
@@ -253,7 +243,7 @@ static int64_t free_list(struct pool *pool, struct sync_list *list)
 static int64_t sweep_row(struct pool *pool, struct row *row)
 {
     struct sync_list old = {0};
-    spin_lock(&row->lock);
+    pool_lock_acquire(&row->lock);
     sync_list_hand_over(&row->victims, &old);
     sync_list_hand_over(&row->free, &row->victims);
     void *old_private = peek(&row->private_victim), *new_private = take_private(row);
@@ -261,7 +251,7 @@ static int64_t sweep_row(struct pool *pool, struct row *row)
     int64_t fewer = (int64_t)sync_list_count(&old) + (old_private != NULL);
     int64_t more = (int64_t)sync_list_count(&row->victims) + (new_private != NULL);
     atomic_fetch_add_explicit(&pool->victims_left, more - fewer, memory_order_relaxed);
-    spin_unlock(&row->lock);
+    pool_lock_release(&row->lock);
     if (old_private)
         free_object(pool, old_private);
     return free_list(pool, &old) + (old_private != NULL);
@@ -278,7 +268,7 @@ static int64_t sweep_rows(struct pool *pool)
 // `generations` on; 2 frees all that is free. Returns bytes freed.
 static int64_t sweep(struct pool *pool, int generations)
 {
-    if (!spin_try(&pool->sweeping))
+    if (!pool_lock_try(&pool->sweeping))
         return 0;
     int64_t start = clock_now_ns(), before = owned(pool), freed = 0;
     for (int i = 0; i < generations; i++)
@@ -294,7 +284,7 @@ static int64_t sweep(struct pool *pool, int generations)
         atomic_fetch_add_explicit(&pool->shrinks, 1, memory_order_relaxed);
         pool_emit(&pool->base.config, &event);
     }
-    spin_unlock(&pool->sweeping);
+    pool_lock_release(&pool->sweeping);
     return freed * (int64_t)pool->object_bytes;
 }
 
@@ -331,9 +321,9 @@ static void sync_stats(struct pool *pool, struct pool_stats *stats)
     int64_t rows = thread_slot_ever() + 1;
     for (int slot = 0; slot < rows; slot++) {
         struct row *row = &pool->rows[slot];
-        spin_lock(&row->lock);
+        pool_lock_acquire(&row->lock);
         places += row->free.room + row->victims.room;
-        spin_unlock(&row->lock);
+        pool_lock_release(&row->lock);
     }
     int64_t row_bytes = (rows * (int64_t)sizeof(struct row) + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES;
     stats->owned = owned(pool);
@@ -344,6 +334,32 @@ static void sync_stats(struct pool *pool, struct pool_stats *stats)
     stats->bytes_allocated = stats->misses * (int64_t)pool->object_bytes + stats->overhead_bytes;
 }
 
+static int sync_open(struct pool **opened, const struct pool_config *config, struct err *err)
+{
+    (void)err;
+    struct pool *pool = pool_memory_alloc_aligned(alignof(struct pool), sizeof *pool);
+    if (!pool)
+        return -ENOMEM;
+    *pool = (struct pool){.config = *config, .object_bytes = config->object_bytes};
+    pool->rows = pool_memory_map(THREAD_SLOT_ROWS * sizeof *pool->rows, PAGE_BYTES);
+    if (!pool->rows)
+        goto fail_rows;
+    if (counters_open(&pool->counters) < 0)
+        goto fail_counters;
+    for (int slot = 0; config->lock_inherits_priority && slot < THREAD_SLOT_ROWS; slot++)
+        pool_lock_init(&pool->rows[slot].lock, true);
+    if (config->threads == POOL_THREADS_ONE)
+        atomic_init(&pool->base.get, sync_get_alone);
+    *opened = pool;
+    return 0;
+
+fail_counters:
+    pool_memory_unmap(pool->rows, THREAD_SLOT_ROWS * sizeof *pool->rows);
+fail_rows:
+    pool_memory_free(pool);
+    return -ENOMEM;
+}
+
 static void sync_close(struct pool *pool)
 {
     for (int generation = 0; generation < 2; generation++)
@@ -351,6 +367,28 @@ static void sync_close(struct pool *pool)
     counters_close(&pool->counters);
     pool_memory_unmap(pool->rows, THREAD_SLOT_ROWS * sizeof *pool->rows);
     pool_memory_free(pool);
+}
+
+// No thread takes a slot or exits meanwhile, so thread_slot_ever() is the same in all three.
+static void sync_fork_prepare(struct pool *pool)
+{
+    pool_lock_acquire(&pool->sweeping); // waits for the end of a sweep
+    for (int slot = 0; slot <= thread_slot_ever(); slot++)
+        pool_lock_acquire(&pool->rows[slot].lock);
+}
+
+static void sync_fork_parent(struct pool *pool)
+{
+    for (int slot = 0; slot <= thread_slot_ever(); slot++)
+        pool_lock_release(&pool->rows[slot].lock);
+    pool_lock_release(&pool->sweeping);
+}
+
+static void sync_fork_child(struct pool *pool)
+{
+    for (int slot = 0; slot <= thread_slot_ever(); slot++)
+        pool_lock_make_free(&pool->rows[slot].lock);
+    pool_lock_make_free(&pool->sweeping);
 }
 
 // Free objects and those in use are the objects owned. True of a pool in which nobody is.
@@ -370,7 +408,7 @@ static bool sync_is_valid(struct pool *pool)
 const struct pool_strategy pool_strategy_sync = {
     .name = "sync",
     .summary = "sync.Pool-style: per-thread private object and list, stealing, two generations of victims",
-    .caps = POOL_CAP_SHRINKS | POOL_CAP_SWEEPS | POOL_CAP_CONSTRUCTS,
+    .caps = POOL_CAP_SHRINKS | POOL_CAP_SWEEPS | POOL_CAP_CONSTRUCTS | POOL_CAP_FORKS,
     .open = sync_open,
     .get = sync_get,
     .put = sync_put,
@@ -379,5 +417,8 @@ const struct pool_strategy pool_strategy_sync = {
     .sweep = sync_sweep,
     .trim = sync_trim,
     .drain = sync_drain,
+    .fork_prepare = sync_fork_prepare,
+    .fork_parent = sync_fork_parent,
+    .fork_child = sync_fork_child,
     .is_valid = sync_is_valid,
 };

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "pools/expand.h"
+#include "pools/growth.h"
 
 #include "pools/pool_strategy.h"
 #include "tests/pool_contract.h"
@@ -44,10 +44,10 @@ static void test_published_sequences_follow_from_the_rule(void **state)
         const struct published *list = &published[i];
         int64_t owned = list->initial;
         for (int step = 1; step < list->count; step++) {
-            owned = expand_next(owned, 1.5, list->max);
+            owned = growth_next(owned, 1.5, list->max);
             assert_int_equal(owned, list->owned[step]);
         }
-        assert_int_equal(expand_next(owned, 1.5, list->max), owned);
+        assert_int_equal(growth_next(owned, 1.5, list->max), owned);
     }
 }
 
@@ -66,7 +66,7 @@ static void check_growth_of_a_pool(const struct published *list, enum pool_growt
     assert_non_null(objects);
     int64_t out = 0;
     for (int step = 1; step < list->count; step++) {
-        int64_t trigger = expand_trigger(list->owned[step - 1], 80);
+        int64_t trigger = growth_trigger(list->owned[step - 1], 80);
         contract_get_many(pool, objects + out, trigger - 1 - out);
         assert_int_equal(pool_events_count(&events, POOL_EVENT_EXPAND), step - 1);
         contract_get_many(pool, objects + trigger - 1, 1);
@@ -131,10 +131,10 @@ static void test_the_first_printed_rule_would_own_ten_times_as_much(void **state
     const int64_t initial = 1024, connections = 10000;
     int64_t as_printed = initial, as_mended = initial;
     for (int64_t in_use = 1; in_use <= connections; in_use++) {
-        if (in_use >= expand_trigger(initial, 80))
+        if (in_use >= growth_trigger(initial, 80))
             as_printed += initial / 2;
-        if (in_use >= expand_trigger(as_mended, 80))
-            as_mended = expand_next(as_mended, 1.5, 0);
+        if (in_use >= growth_trigger(as_mended, 80))
+            as_mended = growth_next(as_mended, 1.5, 0);
     }
     assert_true(as_printed >= 10 * as_mended);
 }
@@ -142,13 +142,13 @@ static void test_the_first_printed_rule_would_own_ten_times_as_much(void **state
 static void test_growth_rounds_down_but_adds_at_least_one(void **state)
 {
     (void)state;
-    assert_int_equal(expand_next(0, 1.5, 0), 1);
-    assert_int_equal(expand_next(1, 1.5, 0), 2);
-    assert_int_equal(expand_next(3, 1.5, 0), 4);
-    assert_int_equal(expand_next(100, 1.0, 0), 101);
-    assert_int_equal(expand_next(100, 1.15, 0), 115); // 114.999... in binary
-    assert_int_equal(expand_next(100, 1.5, 120), 120);
-    assert_int_equal(expand_next(120, 1.5, 120), 120);
+    assert_int_equal(growth_next(0, 1.5, 0), 1);
+    assert_int_equal(growth_next(1, 1.5, 0), 2);
+    assert_int_equal(growth_next(3, 1.5, 0), 4);
+    assert_int_equal(growth_next(100, 1.0, 0), 101);
+    assert_int_equal(growth_next(100, 1.15, 0), 115); // 114.999... in binary
+    assert_int_equal(growth_next(100, 1.5, 120), 120);
+    assert_int_equal(growth_next(120, 1.5, 120), 120);
 }
 
 static void test_an_empty_pool_grows_from_nothing(void **state)

@@ -32,10 +32,10 @@ static void close_stock(struct stock *stock)
 
 static void *pop(struct stock *stock)
 {
-    spin_lock(&stock->lock);
+    pool_lock_acquire(&stock->lock);
     void *object = stock_pop_locked(stock);
     stock->hits += object != NULL;
-    spin_unlock(&stock->lock);
+    pool_lock_release(&stock->lock);
     return object ? stock_hand_out(stock, object) : NULL;
 }
 
@@ -120,9 +120,9 @@ static void test_strays_are_told_from_its_own(void **state)
     for (int batch = 0; batch < 40; batch++) // more than the array of batches has room for at first
         assert_int_equal(stock_preheat(stock, 1), 0);
     pop_many(stock, objects, 40);
-    spin_lock(&stock->lock);
+    pool_lock_acquire(&stock->lock);
     stock_reserve_locked(stock);
-    spin_unlock(&stock->lock);
+    pool_lock_release(&stock->lock);
     void *stray = stock_stray(stock, STOCK_OVERFLOW);
     assert_non_null(stray);
     assert_false(stock_owns(stock, stray));
@@ -147,11 +147,11 @@ static void test_what_is_planned_counts_towards_the_bound(void **state)
     (void)state;
     struct stock *stock = open_stock();
     assert_int_equal(stock_resize(stock, 10), 0);
-    spin_lock(&stock->lock);
+    pool_lock_acquire(&stock->lock);
     assert_true(stock_plan_locked(stock, 6));
     assert_false(stock_plan_locked(stock, 5));
     assert_true(stock_plan_locked(stock, 4));
-    spin_unlock(&stock->lock);
+    pool_lock_release(&stock->lock);
     assert_int_equal(stock_preheat(stock, 1), -ERANGE);
     pool_memory_fail_after(0, true);
     assert_int_equal(stock_grow(stock, 6), -ENOMEM);
@@ -170,17 +170,17 @@ static void test_past_the_bound_the_policy_decides(void **state)
     struct pool_config config = POOL_CONFIG_DEFAULTS;
     config.listener = pool_events_listen;
     config.listener_context = &events;
-    spin_lock(&stock->lock);
+    pool_lock_acquire(&stock->lock);
     void *stray = stock_past_bound_unlock(stock, &config);
     assert_non_null(stray);
     stock_put(stock, stray);
     config.overflow = POOL_OVERFLOW_REFUSE;
     for (int i = 0; i < 3; i++) {
-        spin_lock(&stock->lock);
+        pool_lock_acquire(&stock->lock);
         assert_null(stock_past_bound_unlock(stock, &config));
     }
     assert_int_equal(pool_events_count(&events, POOL_EVENT_REFUSE), 1); // a run of refusals is one event
-    spin_lock(&stock->lock);
+    pool_lock_acquire(&stock->lock);
     stock->refusing = false;
     assert_null(stock_past_bound_unlock(stock, &config));
     assert_int_equal(pool_events_count(&events, POOL_EVENT_REFUSE), 2);

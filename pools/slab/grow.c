@@ -8,7 +8,7 @@
 #include "pools/slab/pool.h"
 
 #include "base/clock.h"
-#include "pools/expand.h"
+#include "pools/growth.h"
 
 #include <errno.h>
 
@@ -31,7 +31,7 @@ void slab_set_trigger(struct pool *pool)
     int64_t target = SLAB_LOAD(&pool->target), max = pool->config.max;
     int64_t trigger = INT64_MAX;
     if (!max || target < max)
-        trigger = slab_more(expand_trigger(target, pool->config.expand_at_percent), 1);
+        trigger = slab_more(growth_trigger(target, pool->config.expand_at_percent), 1);
     SLAB_STORE(&pool->trigger, trigger);
 }
 
@@ -75,7 +75,7 @@ void slab_fill_magazines(struct pool *pool)
 bool slab_expand(struct pool *pool, int64_t trigger)
 {
     int64_t from = SLAB_LOAD(&pool->target);
-    int64_t to = expand_next(from, pool->config.growth, pool->config.max);
+    int64_t to = growth_next(from, pool->config.growth, pool->config.max);
     if (to <= from)
         return false;
     SLAB_STORE(&pool->target, to);

@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: Apache-2.0
+// What every strategy that says so promises of a child of fork: it goes on, whatever the parent's other
+// threads were in the middle of. See tests/pool_contract.h. A child that hangs is ended by its alarm, and
+// then the test fails.
+#include "tests/pool_contract.h"
+
+#include "pools/pool_strategy.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { OBJECTS = 200, OBJECT_BYTES = 3072, CHILD_SECONDS = 60, BUSY = 2, FORKS = 15 };
+
+static bool forks(const struct pool_strategy *strategy)
+{
+    return strategy->caps & POOL_CAP_FORKS;
+}
+
+static void get_and_put_all(struct pool *pool)
+{
+    void *objects[OBJECTS];
+    int got = 0;
+    for (int i = 0; i < OBJECTS; i++) {
+        objects[got] = pool_get(pool);
+        if (objects[got])
+            memset(objects[got++], i, OBJECT_BYTES);
+    }
+    while (got)
+        pool_put(pool, objects[--got]);
+}
+
+static void act(struct pool *pool, int action)
+{
+    switch (action) {
+    case 0:
+        get_and_put_all(pool);
+        break;
+    case 1:
+        (void)pool_trim(pool);
+        (void)pool_sweep(pool);
+        break;
+    case 2:
+        if (pool_resize(pool, 20) == 0)
+            get_and_put_all(pool);
+        break;
+    case 3:
+        (void)pool_drain(pool);
+        if (pool_get(pool))
+            _exit(2);
+        break;
+    default:
+        break;
+    }
+}
+
+enum { ACTIONS = 5 };
+
+// Every action, and then the pool's end. Never comes back.
+static _Noreturn void be_a_child(struct pool *pool, int action)
+{
+    alarm(CHILD_SECONDS);
+    act(pool, action);
+    struct pool_stats stats;
+    pool_stats(pool, &stats);
+    if (stats.gets != stats.hits + stats.misses + stats.overflow + stats.refused + stats.failed)
+        _exit(3);
+    pool_close(pool);
+    _exit(0);
+}
+
+static void fork_and_wait(struct pool *pool, int action)
+{
+    int status = -1;
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0)
+        be_a_child(pool, action);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    if (WIFSIGNALED(status))
+        fail_msg("action %d: the child was ended by signal %d", action, WTERMSIG(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+static struct pool_config config_of(const struct pool_strategy *strategy, enum pool_growth mode)
+{
+    struct pool_config config = contract_config(strategy, OBJECT_BYTES, 20, 0);
+    config.growth_mode = mode;
+    pool_config_fit(strategy, &config);
+    return config;
+}
+
+static void test_a_child_of_a_quiet_process_does_everything(void **state)
+{
+    const struct pool_strategy *strategy = *state;
+    if (!forks(strategy))
+        return;
+    for (int mode = POOL_GROW_INLINE; mode <= POOL_GROW_BACKGROUND; mode++) {
+        struct pool_config config = config_of(strategy, mode);
+        struct pool *pool = contract_open(strategy, &config);
+        void *held = pool_get(pool);
+        get_and_put_all(pool);
+        for (int action = 0; action < ACTIONS; action++)
+            fork_and_wait(pool, action);
+        pool_put(pool, held);
+        get_and_put_all(pool);
+        contract_close(pool);
+    }
+}
+
+struct busy {
+    struct pool *pool;
+    atomic_bool stop;
+};
+
+static void *be_busy(void *argument)
+{
+    struct busy *busy = argument;
+    while (!atomic_load(&busy->stop))
+        get_and_put_all(busy->pool);
+    return NULL;
+}
+
+static void test_a_child_of_a_busy_process_does_everything(void **state)
+{
+    const struct pool_strategy *strategy = *state;
+    if (!forks(strategy))
+        return;
+    for (int mode = POOL_GROW_INLINE; mode <= POOL_GROW_BACKGROUND; mode++) {
+        struct pool_config config = config_of(strategy, mode);
+        struct busy busy = {.pool = contract_open(strategy, &config)};
+        pthread_t threads[BUSY];
+        for (int i = 0; i < BUSY; i++)
+            assert_int_equal(pthread_create(&threads[i], NULL, be_busy, &busy), 0);
+        for (int i = 0; i < FORKS; i++)
+            fork_and_wait(busy.pool, i % ACTIONS);
+        atomic_store(&busy.stop, true);
+        for (int i = 0; i < BUSY; i++)
+            pthread_join(threads[i], NULL);
+        contract_close(busy.pool);
+    }
+}
+
+// A construct that keeps every thread but the main one until it may go on: so a fork comes while a growth, or
+// the making of a single object, is half done.
+struct hold {
+    pthread_t main_thread;
+    sem_t reached, go;
+    atomic_bool holds;
+};
+
+static int construct_slowly(void *context, void *object)
+{
+    struct hold *hold = context;
+    (void)object;
+    if (!pthread_equal(pthread_self(), hold->main_thread) && atomic_exchange(&hold->holds, false)) {
+        sem_post(&hold->reached);
+        while (sem_wait(&hold->go) != 0)
+            ;
+    }
+    return 0;
+}
+
+static void *get_one(void *argument)
+{
+    struct pool *pool = argument;
+    void *object = pool_get(pool);
+    pool_put(pool, object);
+    return object;
+}
+
+static void test_a_child_goes_on_where_another_thread_was_making_objects(void **state)
+{
+    const struct pool_strategy *strategy = *state;
+    unsigned wanted = POOL_CAP_FORKS | POOL_CAP_CONSTRUCTS;
+    if ((strategy->caps & wanted) != wanted || (strategy->caps & POOL_CAP_SHARES))
+        return;
+    for (int mode = POOL_GROW_INLINE; mode <= POOL_GROW_BACKGROUND; mode++) {
+        struct hold hold = {.main_thread = pthread_self()};
+        assert_int_equal(sem_init(&hold.reached, 0, 0), 0);
+        assert_int_equal(sem_init(&hold.go, 0, 0), 0);
+        struct pool_config config = config_of(strategy, mode);
+        config.construct = construct_slowly;
+        config.object_context = &hold;
+        config.initial = 0;
+        struct pool *pool = contract_open(strategy, &config);
+        atomic_store(&hold.holds, true);
+        pthread_t other;
+        assert_int_equal(pthread_create(&other, NULL, get_one, pool), 0);
+        while (sem_wait(&hold.reached) != 0)
+            ;
+        for (int action = 0; action < ACTIONS; action++)
+            fork_and_wait(pool, action);
+        sem_post(&hold.go);
+        void *got;
+        pthread_join(other, &got);
+        assert_non_null(got);
+        get_and_put_all(pool);
+        contract_close(pool);
+    }
+}
+
+// The child has one thread, and it has the slots of all others for threads of its own.
+static void test_objects_that_other_threads_had_stay_in_use_in_the_child(void **state)
+{
+    const struct pool_strategy *strategy = *state;
+    if (!forks(strategy))
+        return;
+    struct pool_config config = config_of(strategy, POOL_GROW_INLINE);
+    struct pool *pool = contract_open(strategy, &config);
+    void *mine = pool_get(pool);
+    int status = -1;
+    pid_t child = fork();
+    if (child == 0) {
+        struct pool_stats stats;
+        alarm(CHILD_SECONDS);
+        pool_stats(pool, &stats);
+        int64_t before = stats.in_use;
+        pool_put(pool, mine);
+        pool_stats(pool, &stats);
+        _exit(before == 1 && stats.in_use == 0 ? 0 : 4);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+    pool_put(pool, mine);
+    contract_close(pool);
+}
+
+int main(void)
+{
+    struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_child_of_a_quiet_process_does_everything),
+        cmocka_unit_test(test_a_child_of_a_busy_process_does_everything),
+        cmocka_unit_test(test_a_child_goes_on_where_another_thread_was_making_objects),
+        cmocka_unit_test(test_objects_that_other_threads_had_stay_in_use_in_the_child),
+    };
+    return contract_run("pool_fork", tests, sizeof tests / sizeof tests[0]);
+}
