@@ -6,6 +6,7 @@ import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from poolmark_lib import allowance
 from poolmark_lib.errors import PoolmarkError, UsageError
 from poolmark_lib.paths import ROOT
 
@@ -46,7 +47,7 @@ def make(source: Path, folder: Path, variables: list[str], log: Path) -> None:
     """Runs make for the programs alone; on failure the end of its output is in the error."""
     targets = [str(folder / program) for program in PROGRAMS]
     with open(log, "wb") as file:
-        done = subprocess.run(["make", f"-j{os.cpu_count() or 1}", f"B={folder}", *variables, *targets], cwd=source,
+        done = subprocess.run(["make", f"-j{allowance.cores()}", f"B={folder}", *variables, *targets], cwd=source,
                               stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT, check=False)
     if done.returncode:
         end = log.read_text(errors="replace").splitlines()[-12:]

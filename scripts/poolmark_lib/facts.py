@@ -84,7 +84,7 @@ def limits() -> dict:
 def host() -> dict:
     flags = re.search(r"^flags\s*:(.*)$", read_text("/proc/cpuinfo") or "", re.M)
     return {
-        "cores": os.cpu_count(),
+        "cores": len(os.sched_getaffinity(0)),
         "memory_bytes": meminfo().get("MemTotal"),
         "kernel": f"{platform.system()} {platform.release()} {platform.machine()}",
         "os": _os_name(),

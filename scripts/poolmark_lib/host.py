@@ -2,16 +2,14 @@
 """scripts/poolmark host --connections N: would this host hold N connections, both ends of each on it?
 
 Says what is too small, by how much and which command mends it, and prints the plan. Changes nothing.
-Exit 0: it fits; 1: it does not.
+It counts what this process may use, not what the machine has. Exit 0: it fits; 1: it does not, or cannot be told.
 """
 import json
 import math
-import os
-import resource
 import shutil
 from dataclasses import asdict, dataclass
 
-from poolmark_lib import described, facts
+from poolmark_lib import allowance, described, facts
 from poolmark_lib.options import MOST_CONNECTIONS, count
 from poolmark_lib.plan import RESERVE, Plan, make_plan, per_route
 from poolmark_lib.table import text_table
@@ -34,14 +32,20 @@ class Check:
     fits: bool | None        # None: could not be read
     mend: str                # what to do when it does not fit
     note: str = ""
+    essential: bool = True   # what cannot be read of it leaves the answer open
+
+
+def connection_bytes(shape: str, strategy: str | None) -> int:
+    """User memory of the broker for a connection. An unknown shape counts as classic."""
+    shapes = described.shapes()
+    grows = any(one["name"] == strategy and "grows" in one["capabilities"] for one in described.broker()["strategies"])
+    return round(shapes.get(shape, shapes["classic"])["connection_bytes"] * (RESERVE_FACTOR if grows else 1))
 
 
 def memory_needed(plan: Plan, shape: str = "lean", strategy: str | None = None) -> int:
-    """Bytes that a plan's processes and sockets take together. An unknown shape counts as classic."""
-    shapes, engine = described.shapes(), described.engines()[plan.engine]
-    grows = any(one["name"] == strategy and "grows" in one["capabilities"] for one in described.broker()["strategies"])
-    broker = shapes.get(shape, shapes["classic"])["connection_bytes"] * (RESERVE_FACTOR if grows else 1)
-    each = KERNEL_BYTES + round(broker) + engine["client_bytes"]
+    """Bytes that a plan's processes and sockets take together."""
+    engine = described.engines()[plan.engine]
+    each = KERNEL_BYTES + connection_bytes(shape, strategy) + engine["client_bytes"]
     return (plan.connections * each + plan.instances * described.broker()["instance_bytes"]
             + plan.workers * engine["process_bytes"])
 
@@ -59,42 +63,22 @@ def connections_that_fit(engine: str, shape: str, memory_bytes: int, descriptor_
 
 
 def descriptor_limit() -> int:
-    """The hard limit of descriptors for a process: programs raise their own soft limit up to it."""
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    return hard if hard >= 0 else facts.read_int("/proc/sys/fs/nr_open") or 1 << 20
-
-
-def _least(*values):
-    known = [value for value in values if value is not None and value > 0]
-    return min(known) if known else None
-
-
-def _processes_limit() -> int | None:
-    soft = resource.getrlimit(resource.RLIMIT_NPROC)[0]
-    group = None
-    for line in (facts.read_text("/proc/self/cgroup") or "").splitlines():
-        number, controllers, path = line.split(":", 2)
-        if number == "0":
-            group = facts.read_int(f"/sys/fs/cgroup{path}/pids.max")
-        elif "pids" in controllers.split(","):
-            group = facts.read_int(f"/sys/fs/cgroup/pids{path}/pids.max")
-    return _least(facts.read_int("/proc/sys/kernel/threads-max"), facts.read_int("/proc/sys/kernel/pid_max"),
-                  soft if soft >= 0 and os.geteuid() != 0 else None, group)
+    return allowance.descriptors()
 
 
 def _mend_sysctl(name: str, value: int | str) -> str:
     return f"sudo sysctl -w {name}=" + (f'"{value}"' if isinstance(value, str) else str(value))
 
 
-def _check(what, found, needed, unit, mend, note="") -> Check:
-    return Check(what, found, needed, unit, None if found is None else found >= needed, mend, note)
+def _check(what, found, needed, unit, mend, note="", essential=True) -> Check:
+    return Check(what, found, needed, unit, None if found is None else found >= needed, mend, note, essential)
 
 
 def check_host(plan: Plan, shape: str = "lean", strategy: str | None = None) -> list[Check]:
     """Every limit that the plan meets, in the order in which people run into them."""
     count = plan.connections
-    memory = facts.meminfo().get("MemAvailable")
-    ports = facts.read_ints("/proc/sys/net/ipv4/ip_local_port_range")
+    memory, limit = allowance.memory_bytes(), allowance.memory_limit_bytes()
+    ports = allowance.ports()
     tcp_mem = facts.read_ints("/proc/sys/net/ipv4/tcp_mem")
     in_use = (facts.read_ints("/proc/sys/fs/file-nr") or [0])[0]
     need_memory = memory_needed(plan, shape, strategy) + SPARE_BYTES
@@ -105,24 +89,31 @@ def check_host(plan: Plan, shape: str = "lean", strategy: str | None = None) -> 
     checks = [
         _check("memory available", memory, need_memory, "B",
                f"fewer connections, a leaner shape or the raw engine; or a host with {show_bytes(need_memory)} free",
-               f"{show_bytes(KERNEL_BYTES)} of it a connection is the kernel's"),
+               f"{show_bytes(KERNEL_BYTES)} of it a connection is the kernel's"
+               + (f"; a control group limits us to {show_bytes(limit)}" if limit is not None else "")),
         _check("descriptors of a process (hard limit)", plan.descriptor_limit,
                RESERVE + max(plan.clients_per_worker, min(plan.connections_per_instance, 1000)), "1",
                "ulimit -Hn 1048576 as root, or LimitNOFILE= of the service",
                f"{plan.instances} broker instances and {plan.workers} workers keep below it"),
         _check("open files of the system", facts.read_int("/proc/sys/fs/file-max"), files, "1",
                _mend_sysctl("fs.file-max", files), "both ends of each connection"),
-        _check("ports to connect from", ports and ports[1] - ports[0] + 1, min(count, per_route()), "1",
+        _check("ports to connect from", ports, min(count, per_route()), "1",
                _mend_sysctl("net.ipv4.ip_local_port_range", "1024 65535"),
                f"for each of {plan.instances * plan.listens_per_instance} (address, port) to connect to"),
         _check("TCP memory (tcp_mem, third value)", tcp_mem and tcp_mem[2], tcp_pages, "pages",
                _mend_sysctl("net.ipv4.tcp_mem", f"{tcp_pages // 2} {tcp_pages * 3 // 4} {tcp_pages}"),
-               "for data under way; idle connections hold none"),
+               "for data under way; idle connections hold none", essential=False),
         _check("queue of a listener (somaxconn)", facts.read_int("/proc/sys/net/core/somaxconn"), min(1024, count), "1",
-               _mend_sysctl("net.core.somaxconn", 4096), "else a storm of connects loses SYNs and waits a second"),
-        _check("processes and threads", _processes_limit(), threads, "1",
-               _mend_sysctl("kernel.pid_max", 4 * threads), "the least of pid_max, threads-max and what we may have"),
+               _mend_sysctl("net.core.somaxconn", 4096), "else a storm of connects loses SYNs and waits a second",
+               essential=False),
+        _check("processes and threads", allowance.processes(), threads, "1",
+               _mend_sysctl("kernel.pid_max", 4 * threads) + ", or pids.max of the control group, or ulimit -u",
+               "the least of pid_max, threads-max and what we may have"),
     ]
+    if (space := allowance.address_space()) is not None:
+        checks.append(_check("address space of a process (ulimit -v)", space, described.broker()["instance_bytes"]
+                             + plan.connections_per_instance * connection_bytes(shape, strategy) + (256 << 20),
+                             "B", "ulimit -v unlimited", "a broker instance, its libraries and stacks"))
     # The module may be there and track nothing: then its count stays 0 whatever is connected.
     if facts.read_int("/proc/sys/net/netfilter/nf_conntrack_count"):
         checks.append(_check("connections the firewall tracks", facts.read_int("/proc/sys/net/netfilter/nf_conntrack_max"),
@@ -151,6 +142,21 @@ def print_check(plan: Plan, checks: list[Check]) -> None:
             print(f"\n{check.what}: {amount(check.needed - check.found, check.unit)} too small. Mend it:\n    {check.mend}")
 
 
+def verdict(checks: list[Check]) -> bool | None:
+    """Does it fit? None: something that decides cannot be read."""
+    if any(check.fits is False for check in checks):
+        return False
+    return None if any(check.fits is None and check.essential for check in checks) else True
+
+
+def print_quota(plan: Plan) -> None:
+    """A quota does not make a plan fail; it makes its latencies those of the quota."""
+    quota = allowance.cpu_quota()
+    if quota is not None and quota < allowance.cores():
+        print(f"\nCPU quota: {quota:.3g} of {allowance.cores()} processors' time. It stops all processes for the rest of a period "
+              "when it is used up: latencies and rates will be the quota's, and are marked as throttled.")
+
+
 def add_arguments(parser) -> None:
     parser.add_argument("--connections", type=count(1, MOST_CONNECTIONS), default=10_000, metavar="N", help="how many (10k)")
     parser.add_argument("--engine", choices=sorted(described.engines()), default="raw", help="what the clients are (raw)")
@@ -162,14 +168,18 @@ def add_arguments(parser) -> None:
 
 
 def run(args) -> int:
-    plan = make_plan(args.connections, args.engine, descriptor_limit(), os.cpu_count() or 1, args.clients_per_worker)
+    plan = make_plan(args.connections, args.engine, descriptor_limit(), allowance.cores(), args.clients_per_worker)
     checks = check_host(plan, args.shape, args.strategy)
-    fits = all(check.fits is not False for check in checks)
+    fits = verdict(checks)
     if args.json:
         print(json.dumps({"fits": fits, "connections": args.connections, "engine": args.engine, "shape": args.shape,
                           "memory_bytes": memory_needed(plan, args.shape, args.strategy), "plan": plan.as_dict(),
                           "checks": [asdict(check) for check in checks]}, indent=1))
     else:
         print_check(plan, checks)
-        print(f"\n{'It fits.' if fits else 'It does not fit.'}")
+        print_quota(plan)
+        unread = ", ".join(check.what for check in checks if check.fits is None)
+        print(f"\nWhether it fits cannot be told: not readable: {unread}." if fits is None else
+              "\nIt does not fit." if not fits else f"\nIt fits, as far as can be read; not readable: {unread}." if unread else
+              "\nIt fits.")
     return 0 if fits else 1

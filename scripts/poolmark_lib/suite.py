@@ -13,10 +13,9 @@ import sys
 import time
 from pathlib import Path
 
-from poolmark_lib import dry_run, host, phases, plot, suite_file, summary
+from poolmark_lib import allowance, dry_run, host, phases, plot, suite_file, summary
 from poolmark_lib.children import Child, Children, Interrupted
 from poolmark_lib.errors import PoolmarkError, UsageError
-from poolmark_lib.facts import meminfo
 from poolmark_lib.kernel_memory import MANY_FROM, drop_caches, settle
 from poolmark_lib.measures import phase_folder, take_phase, take_target
 from poolmark_lib.options import MOST_CONNECTIONS, MOST_REPETITIONS, count
@@ -229,15 +228,15 @@ def plan_for(planned: CellPlan, limit: int, build: Path) -> Plan:
     """Room for the connections and for the probes beside them."""
     probes = [int(phase.get("probe", PROBES)) for phase in planned.phases if phase["scenario"] == "steps"]
     return make_plan(planned.config["connections"] + max(probes, default=0), planned.config.get("engine", "paho"), limit,
-                     os.cpu_count() or 1, build=build,
+                     allowance.cores(), build=build,
                      calls=[load_words(planned.config, planned.load, phase) for phase in planned.phases])
 
 
 def fits_here(config: dict) -> int:
     """What connections = "fit" means on this host: as many as memory holds, a million at most."""
     return min(1_000_000, host.connections_that_fit(
-        config.get("engine", "raw"), config.get("shape", "lean"), meminfo().get("MemAvailable", 0),
-        host.descriptor_limit(), os.cpu_count() or 1, config.get("strategy")))
+        config.get("engine", "raw"), config.get("shape", "lean"), allowance.memory_bytes() or 0,
+        host.descriptor_limit(), allowance.cores(), config.get("strategy")))
 
 
 def check_programs(build: Path) -> None:
