@@ -48,8 +48,9 @@ cc_flags := -std=c++17 -Wall -Wextra -Werror $(defines) $(includes) $(CXXFLAGS) 
 ld_flags := $(LDFLAGS) -pthread
 ld_libs  := -ljansson -lmd -lz -lm -ldl
 
-commit := $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
-dirty  := $(if $(shell git status --porcelain 2>/dev/null | head -n 1),true,false)
+tree   := $(shell scripts/tree-commit 2>/dev/null)
+commit := $(or $(word 1,$(tree)),unknown)
+dirty  := $(or $(word 2,$(tree)),-1)
 
 modules := base wire pools broker loadgen bench
 objects_of = $(patsubst %.c,$(B)/%.o,$(filter-out $(1)/main.c $(wildcard $(1)/fuzz_*.c),$(wildcard $(1)/*.c $(1)/*/*.c)))

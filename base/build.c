@@ -18,6 +18,7 @@ const struct build_facts *build_facts(void)
 json_t *build_json(void)
 {
     const struct build_facts *facts = build_facts();
-    return json_pack("{s:s,s:s,s:b,s:s,s:s}", "version", facts->version, "commit", facts->commit, "dirty",
-                     facts->dirty, "compiler", facts->compiler, "flags", facts->flags);
+    json_t *dirty = facts->dirty < 0 ? json_null() : json_boolean(facts->dirty);
+    return json_pack("{s:s,s:s,s:o,s:s,s:s}", "version", facts->version, "commit", facts->commit, "dirty",
+                     dirty, "compiler", facts->compiler, "flags", facts->flags);
 }

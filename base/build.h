@@ -4,13 +4,12 @@
 #define POOLMARK_BASE_BUILD_H
 
 #include <jansson.h>
-#include <stdbool.h>
 
 #define POOLMARK_VERSION "0.1.0"
 
 struct build_facts {
     const char *version, *commit; // commit: 40 hex digits, or "unknown" outside a checkout
-    bool dirty;                   // the checkout had changes that no commit holds
+    int dirty;                    // 1: the checkout had changes that no commit holds; -1: not known
     const char *compiler, *flags;
 };
 

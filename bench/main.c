@@ -62,7 +62,7 @@ static void add_context(void)
     const char *tunables = getenv("GLIBC_TUNABLES");
     gb_add_context("poolmark_version", facts->version);
     gb_add_context("poolmark_commit", facts->commit);
-    gb_add_context("poolmark_dirty", facts->dirty ? "true" : "false");
+    gb_add_context("poolmark_dirty", facts->dirty < 0 ? "unknown" : facts->dirty ? "true" : "false");
     gb_add_context("poolmark_compiler", facts->compiler);
     gb_add_context("poolmark_flags", facts->flags);
     gb_add_context("allocator", heap_name());
@@ -215,7 +215,7 @@ int main(int argc, char **argv)
         if (strcmp(argv[i], "--version") == 0) {
             const struct build_facts *facts = build_facts();
             printf("poolmark-bench %s (%s%s)\n", facts->version, facts->commit,
-                   facts->dirty ? ", changed" : "");
+                   facts->dirty > 0 ? ", changed" : "");
             return EXIT_OK;
         }
         if (strcmp(argv[i], "--help") == 0)

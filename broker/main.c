@@ -29,7 +29,7 @@ static int complain(const struct err *err, int exit_code)
 static void print_version(void)
 {
     const struct build_facts *build = build_facts();
-    printf(PROGRAM " %s (%s%s, %s)\n", build->version, build->commit, build->dirty ? ", changed" : "",
+    printf(PROGRAM " %s (%s%s, %s)\n", build->version, build->commit, build->dirty > 0 ? ", changed" : "",
            build->compiler);
 }
 

@@ -21,17 +21,24 @@ class Build:
 
 
 def _git(*words: str) -> str:
-    done = subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, text=True, check=False, errors="replace")
+    except OSError as error:
+        raise UsageError(f"git cannot be started: {error.strerror}") from error
     if done.returncode:
         raise UsageError(f"git {' '.join(words)}: {done.stderr.strip() or done.returncode}")
     return done.stdout.strip()
 
 
 def commit_of(revision: str) -> str:
+    """UsageError with git's own reason: a checkout of another user is one that git refuses to read."""
+    top = _git("rev-parse", "--show-toplevel")
+    if Path(top).resolve() != ROOT:
+        raise UsageError(f"{ROOT} is no checkout of its own: git takes it for a part of {top}, whose commits are not of it")
     try:
-        return _git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+        return _git("rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}")
     except UsageError as error:
-        raise UsageError(f"'{revision}' is no commit of this checkout") from error
+        raise UsageError(f"'{revision}' is no commit of this checkout: {str(error).rpartition('fatal: ')[2]}") from error
 
 
 def existing(folder) -> Build:

@@ -99,12 +99,20 @@ def host() -> dict:
     }
 
 
-def _git(*args: str) -> str | None:
+def tree_commit() -> tuple[str, bool | None, str]:
+    """(commit of this checkout, whether it has changes that no commit holds, why either is not known), by
+    scripts/tree-commit, which the Makefile asks too. "unknown" and None when they are not known."""
     try:
-        done = subprocess.run(["git", "-C", str(ROOT), *args], capture_output=True, text=True, timeout=20)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None
+        done = subprocess.run([str(ROOT / "scripts" / "tree-commit")], capture_output=True, text=True, timeout=60, errors="replace")
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return "unknown", None, str(error)
+    words = done.stdout.split()
+    if len(words) != 2 or not re.fullmatch(r"[0-9a-f]{40}|unknown", words[0]):
+        return "unknown", None, done.stderr.strip() or "scripts/tree-commit says nothing"
+    return words[0], DIRTY.get(words[1]), done.stderr.strip()
+
+
+DIRTY = {"1": True, "0": False, "true": True, "false": False}  # in words in builds of older versions
 
 
 def version() -> str:
@@ -114,13 +122,13 @@ def version() -> str:
 
 def tool(build: Path | None = None) -> dict:
     """Version, commit, dirty, compiler, flags. Of the programs in `build` where it says so, else of the checkout."""
-    facts = {"version": version(), "commit": _git("rev-parse", "HEAD") or "unknown",
-             "dirty": bool(_git("status", "--porcelain")), "compiler": "unknown", "flags": "unknown"}
+    commit, dirty, _ = tree_commit()
+    facts = {"version": version(), "commit": commit, "dirty": dirty, "compiler": "unknown", "flags": "unknown"}
     text = read_text(str(build / "base" / "build_facts.h")) if build else None
     for key, value in re.findall(r"#define BUILD_(\w+) (.+)", text or ""):
         name = key.lower()
         if name == "dirty":
-            facts[name] = value.strip() == "true"
+            facts[name] = DIRTY.get(value.strip())
         elif name in facts:
             facts[name] = value.strip().strip('"')
     return facts

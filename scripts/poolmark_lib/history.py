@@ -7,7 +7,7 @@
 
 `host` is a fingerprint of the facts that a figure depends on (cores, memory, CPU model, kernel, compiler, flags): only
 runs with the same one stand in one series. `value` is the median over the run's repetitions, `samples` their number.
-`PRAGMA user_version` is the schema's version, 1.
+`dirty` is -1 where that is not known. `PRAGMA user_version` is the schema's version, 1.
 """
 import hashlib
 import json
@@ -80,7 +80,7 @@ def append(db: sqlite3.Connection, run: dict, verdict_word: str) -> int:
     with db:
         db.execute("DELETE FROM run WHERE id = ?", (run["id"],))
         db.execute("INSERT INTO run VALUES (?, ?, ?, ?, ?, ?)",
-                   (run["id"], run["started_utc"], run["tool"]["commit"], int(run["tool"]["dirty"]), fingerprint(run),
+                   (run["id"], run["started_utc"], run["tool"]["commit"], {True: 1, False: 0, None: -1}[run["tool"]["dirty"]], fingerprint(run),
                     verdict_word))
         db.executemany("INSERT OR REPLACE INTO metric VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
     return len(rows)

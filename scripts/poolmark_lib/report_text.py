@@ -242,7 +242,7 @@ def facts(run: Run) -> list[tuple[str, str]]:
 def cite(run: Run) -> dict[str, str]:
     data = run.data
     checksum = sha256(run.folder / "run.json")
-    commit = data["tool"]["commit"] + (" (dirty)" if data["tool"]["dirty"] else "")
+    commit = data["tool"]["commit"] + {True: " (dirty)", False: "", None: " (dirty or not: unknown)"}[data["tool"]["dirty"]]
     plain = (f"Poolmark {data['tool']['version']}, run {data['id']}, {data['started_utc']}, commit {commit}, "
              f"SHA-256 of run.json {checksum}.")
     key = data["id"].replace("-", "_")

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which commit a tree is of: not known is said, with git's reason, and never another repository's."""
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+from faults import ROOT, as_user, needs_root
+
+WORDS = "import sys; sys.path.insert(0, 'scripts'); from poolmark_lib import facts; print(facts.tool())"
+
+
+def git(folder, *words):
+    return subprocess.run(["git", "-C", folder, "-c", "user.name=x", "-c", "user.email=x@example.org", *words], check=True,
+                          capture_output=True, text=True).stdout.strip()
+
+
+@pytest.fixture
+def tree(tmp_path):
+    """A copy of what commands and make need, without a .git, inside another repository."""
+    os.chmod(tmp_path, 0o755)
+    outer = tmp_path / "outer"
+    (outer / "tree").mkdir(parents=True)
+    git(outer, "init", "-q")
+    git(outer, "commit", "-q", "--allow-empty", "-m", "not ours")
+    shutil.copytree(ROOT / "scripts", outer / "tree/scripts", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "results", outer / "tree/results", ignore=shutil.ignore_patterns("reference", "runs"))
+    (outer / "tree/base").mkdir()
+    for name in ("Makefile", "base/build.h"):
+        shutil.copyfile(ROOT / name, outer / "tree" / name)
+    return outer / "tree"
+
+
+def tool(tree, before=None):
+    done = subprocess.run([sys.executable, "-B", "-c", WORDS], cwd=tree, capture_output=True, text=True, timeout=60, check=True,
+                          preexec_fn=before, env={**os.environ, "HOME": "/nonexistent"})
+    return eval(done.stdout)  # noqa: S307: our own output
+
+
+def make_facts(tree, before=None):
+    out = subprocess.run(["make", "-pn", "--no-print-directory", "help"], cwd=tree, capture_output=True, text=True, timeout=60, check=False,
+                         preexec_fn=before, env={**os.environ, "HOME": "/nonexistent"}).stdout
+    return {name: next(line.split(":= ")[1] for line in out.splitlines() if line.startswith(f"{name} := ")) for name in ("commit", "dirty")}
+
+
+def test_a_tree_inside_another_repository_is_not_of_its_commit(tree):
+    found = tool(tree)
+    assert found["commit"] == "unknown" and found["dirty"] is None
+    assert make_facts(tree) == {"commit": "unknown", "dirty": "-1"}
+    done = subprocess.run([sys.executable, tree / "scripts/poolmark", "nightly", "--history", "none"], capture_output=True, text=True,
+                          timeout=60, check=False, cwd=tree)
+    assert done.returncode == 4 and "is no checkout of its own" in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_a_checkout_of_its_own_has_its_commit_and_says_whether_it_is_changed(tree):
+    git(tree, "init", "-q")
+    git(tree, "add", "-A")
+    git(tree, "commit", "-q", "-m", "ours")
+    commit = git(tree, "rev-parse", "HEAD")
+    found = tool(tree)
+    assert found["commit"] == commit and found["dirty"] is False
+    (tree / "new").write_text("x", encoding="ascii")
+    assert tool(tree)["dirty"] is True and make_facts(tree) == {"commit": commit, "dirty": "1"}
+
+
+@needs_root
+def test_a_checkout_of_another_user_gives_gits_own_reason(tree):
+    git(tree, "init", "-q")
+    git(tree, "add", "-A")
+    git(tree, "commit", "-q", "-m", "ours")
+    for folder in (tree.parent.parent, *tree.parent.parent.parents):
+        if folder.name.startswith("pytest-"):
+            os.chmod(folder, 0o755)
+    found = tool(tree, as_user())
+    assert found["commit"] == "unknown" and found["dirty"] is None
+    assert make_facts(tree, as_user()) == {"commit": "unknown", "dirty": "-1"}
+    done = subprocess.run([sys.executable, "-B", tree / "scripts/poolmark", "nightly", "--history", "none", "--out", "/tmp/none-such"],
+                          capture_output=True, text=True, timeout=60, check=False, cwd=tree, preexec_fn=as_user(),
+                          env={**os.environ, "HOME": "/nonexistent"})
+    assert done.returncode == 4 and "dubious ownership" in done.stderr and "Traceback" not in done.stderr
