@@ -31,7 +31,7 @@ struct pool {
     bool background; // never again in a child of fork
 
     // Background only, one cache line: all that a get touches to have the pool grow.
-    alignas(64) int64_t wanted_at; // guarded by stock.lock: objects in use that reached the trigger; 0: none
+    alignas(64) int64_t wanted_at; // guarded by stock.lock: objects in use that reached the trigger; -1: none
     struct bell bell;              // rung after that
     pthread_t grower;
 
@@ -63,7 +63,7 @@ static void set_trigger_locked(struct pool *pool)
 {
     struct stock *stock = &pool->stock;
     bool has_room = stock->max == 0 || stock->owned + stock->pending < stock->max;
-    bool can_grow = !pool->growing && !pool->wanted_at && !stock->draining && has_room;
+    bool can_grow = !pool->growing && pool->wanted_at < 0 && !stock->draining && has_room;
     pool->trigger = can_grow ? growth_trigger(stock->owned, pool->expand_at_percent) : INT64_MAX;
     pool->next = growth_next(stock->owned, pool->growth, stock->max);
     set_gate_locked(pool);
@@ -97,7 +97,7 @@ static bool begin_growth_locked(struct pool *pool, int64_t trigger)
     int64_t bound = stock->max ? stock->max - stock->pending : INT64_MAX;
     int64_t count = (pool->next < bound ? pool->next : bound) - stock->owned;
     pool->growing = count > 0 && stock_plan_locked(stock, count);
-    pool->wanted_at = 0;
+    pool->wanted_at = -1;
     if (pool->growing)
         growth_begin(&pool->step, stock->owned, count, trigger, stock->stride);
     set_trigger_locked(pool);
@@ -168,7 +168,7 @@ static void *grower_main(void *argument)
         if (!bell_answer(&pool->bell))
             continue;
         pool_lock_acquire(&stock->lock);
-        while (!pool->closing && pool->wanted_at && begin_growth_locked(pool, pool->wanted_at)) {
+        while (!pool->closing && pool->wanted_at >= 0 && begin_growth_locked(pool, pool->wanted_at)) {
             while (!pool->closing && grow_piece_locked(pool) > 0)
                 ;
             bell_grew(&pool->bell);
@@ -335,7 +335,7 @@ static void expand_fork_child(struct pool *pool)
     stock_fork_child(&pool->stock);
     pool->background = pool->growing = false; // its thread is the parent's
     pool->step = (struct growth_step){0};
-    pool->wanted_at = 0;
+    pool->wanted_at = -1;
     set_trigger_locked(pool);
 }
 
@@ -391,6 +391,7 @@ static int expand_open(struct pool **opened, const struct pool_config *config, s
         .expand_at_percent = config->expand_at_percent,
         .growth = config->growth,
         .background = config->growth_mode == POOL_GROW_BACKGROUND,
+        .wanted_at = -1,
     };
     int code = 0;
     stock_init(&pool->stock, config);

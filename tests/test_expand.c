@@ -248,6 +248,23 @@ static void test_gets_go_on_while_a_background_growth_is_under_way(void **state)
     pool_close(pool);
 }
 
+// Nothing is in use when the first get finds it empty.
+static void test_a_pool_that_starts_empty_grows_in_the_background_too(void **state)
+{
+    (void)state;
+    struct pool_events events = POOL_EVENTS_NONE;
+    struct pool_config config = POOL_CONFIG_DEFAULTS;
+    config.object_bytes = 64;
+    config.growth_mode = POOL_GROW_BACKGROUND;
+    struct pool *pool = open_expand(&config, &events);
+    void *objects[20];
+    contract_get_many(pool, objects, 20);
+    assert_true(pool_events_await(&events, POOL_EVENT_EXPAND, 1));
+    contract_put_many(pool, objects, 20);
+    assert_true(contract_counts(pool).owned > 0);
+    pool_close(pool);
+}
+
 static void test_the_bound_holds_while_growth_lags_behind(void **state)
 {
     (void)state;
@@ -328,6 +345,7 @@ int main(void)
         cmocka_unit_test(test_growth_rounds_down_but_adds_at_least_one),
         cmocka_unit_test(test_an_empty_pool_grows_from_nothing),
         cmocka_unit_test(test_at_100_percent_the_last_free_object_sets_it_off),
+        cmocka_unit_test(test_a_pool_that_starts_empty_grows_in_the_background_too),
         cmocka_unit_test(test_gets_go_on_while_a_background_growth_is_under_way),
         cmocka_unit_test(test_the_bound_holds_while_growth_lags_behind),
         cmocka_unit_test(test_a_failed_growth_is_not_tried_again_at_once),
