@@ -174,5 +174,6 @@ enum handled handle_connect(struct connection *connection, const struct mqtt_fra
     connection_start_keep_alive(connection, connect.keep_alive_s);
     acknowledge(connection, MQTT_ACCEPTED, was_present); // [MQTT-3.2.2-2]
     delivery_pump(loop, session);
+    output_flush(connection);
     return HANDLED;
 }

@@ -117,6 +117,35 @@ static void metrics_are_served_beside_two_thousand_connections(void **state)
     assert_int_equal(process_stop(broker), 0);
 }
 
+static long long descriptor_table_size(pid_t pid)
+{
+    char path[64], line[256];
+    long long size = -1;
+    snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    while (fgets(line, sizeof line, file) && sscanf(line, "FDSize: %lld", &size) != 1)
+        ;
+    fclose(file);
+    return size;
+}
+
+// While it has threads, each growth of the table stalls the process for 10 to 30 ms.
+static void the_table_of_descriptors_does_not_grow_while_clients_come(void **state)
+{
+    (void)state;
+    enum { CLIENTS = 700 };
+    struct process *broker = process_start_broker(NULL, NULL);
+    long long at_start = descriptor_table_size(process_pid(broker));
+    struct many_clients clients;
+    many_clients_connect(&clients, process_port(broker), CLIENTS, 32, "c");
+    assert_int_equal(clients.accepted, CLIENTS);
+    assert_in_range(at_start, CLIENTS, 1 << 21);
+    assert_int_equal(descriptor_table_size(process_pid(broker)), at_start);
+    many_clients_close(&clients);
+    assert_int_equal(process_stop(broker), 0);
+}
+
 static struct process *start_forbidding(const char *call)
 {
     const char *const arguments[] = {"--forbid", call, "--listen", "127.0.0.1:0", NULL};
@@ -204,6 +233,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_client_refused_for_its_will_leaves_the_one_that_is_there_alone),
         cmocka_unit_test(a_client_takes_its_own_place_in_a_pool_that_is_full),
         cmocka_unit_test(metrics_are_served_beside_two_thousand_connections),
+        cmocka_unit_test(the_table_of_descriptors_does_not_grow_while_clients_come),
         cmocka_unit_test(without_epoll_the_broker_ends_and_says_why),
         cmocka_unit_test(when_accept_is_forbidden_the_broker_says_so_and_does_not_spin),
     };

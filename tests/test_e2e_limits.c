@@ -334,8 +334,9 @@ static void the_record_is_whole_and_tells_each_expansion(void **state)
     char dir[TEMP_PATH_SIZE], record[TEMP_PATH_SIZE], path[TEMP_PATH_SIZE];
     temp_dir_make(dir);
     temp_dir_file(dir, "record", record);
-    struct process *broker = process_start_broker("--record", record, "--pool", "expand", "--initial", "8",
-                                                  "--max", "20", "--shape", "classic", NULL);
+    struct process *broker =
+        process_start_broker("--record", record, "--pool", "expand", "--expand", "inline", "--initial", "8",
+                             "--max", "20", "--shape", "classic", NULL);
     struct many_clients clients;
     many_clients_connect(&clients, process_port(broker), 25, 1, "c");
     assert_int_equal(clients.accepted, 25);
