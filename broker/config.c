@@ -6,6 +6,7 @@
 #include "base/host.h"
 #include "base/units.h"
 #include "broker/catalogue.h"
+#include "broker/loop.h"
 #include "pools/growth.h"
 
 #include <errno.h>
@@ -364,10 +365,15 @@ int broker_config_describe(const struct broker_config *config)
 {
     // Measured: an instance of the broker without a connection.
     enum { INSTANCE_BYTES = 4 << 20 };
+    char shape[100];
     json_t *root = describe_new("poolmark-broker", table, broker_catalogue);
     json_object_set_new(root, "strategies", describe_strategies());
     json_object_set_new(root, "shapes", describe_shapes());
     json_object_set_new(root, "pools", describe_pools(config));
+    json_object_set_new(root, "shape",
+                        json_pack("{s:s,s:b}", "name", shape_format(&config->shape, shape, sizeof shape),
+                                  "eager", config->shape.eager));
+    json_object_set_new(root, "events_of_a_turn", json_integer(LOOP_EVENTS));
     json_object_set_new(root, "instance_bytes", json_integer(INSTANCE_BYTES));
     return describe_print(root);
 }

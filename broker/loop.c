@@ -13,7 +13,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-enum { EVENT_BATCH = 64, TICK_MS = 1000 / TIMER_TICKS_PER_S, STACK_BYTES = 256 << 10 };
+enum { EVENT_BATCH = LOOP_EVENTS, TICK_MS = 1000 / TIMER_TICKS_PER_S, STACK_BYTES = 256 << 10 };
 
 int loop_open(struct loop **opened, struct broker *broker, uint16_t index, struct err *err)
 {

@@ -22,7 +22,10 @@
 struct broker;
 struct connection;
 
-enum { LOOP_SCRATCH_BYTES = 65536 };
+enum {
+    LOOP_SCRATCH_BYTES = 65536,
+    LOOP_EVENTS = 64, // of one turn, at most
+};
 
 struct loop {
     struct broker *broker;

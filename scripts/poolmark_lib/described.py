@@ -18,6 +18,7 @@ from poolmark_lib.errors import PoolmarkError, UsageError
 from poolmark_lib.paths import build_dir, for_people
 
 SCHEMA = "poolmark.describe/1"
+PROGRAMS = ("poolmark-broker", "poolmark-loadgen", "poolmark-bench")
 TIMEOUT_S = 60
 
 

@@ -1,16 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Facts that a figure depends on: the host (the same keys as base/host.h gives) and the build.
+"""Facts that a figure depends on: the host, as the programs say it, and the build.
 
 A fact that cannot be read is None, never guessed. No names of machines or people, no addresses.
 """
 import json
-import os
-import platform
 import re
-import resource
 import subprocess
 from pathlib import Path
 
+from poolmark_lib import described
+from poolmark_lib.errors import PoolmarkError
 from poolmark_lib.paths import ROOT
 
 
@@ -44,59 +43,16 @@ def meminfo() -> dict[str, int]:
     return facts
 
 
-def _cpu_model() -> str | None:
-    match = re.search(r"^model name\s*:\s*(.+)$", read_text("/proc/cpuinfo") or "", re.M)
-    return match[1].strip() if match else None
-
-
-def _mitigations() -> dict | None:
-    folder = Path("/sys/devices/system/cpu/vulnerabilities")
-    try:
-        return {entry.name: read_text(str(entry)) for entry in sorted(folder.iterdir())}
-    except OSError:
-        return None
-
-
-def _thp() -> str | None:
-    match = re.search(r"\[(\w+)\]", read_text("/sys/kernel/mm/transparent_hugepage/enabled") or "")
-    return match[1] if match else None
-
-
-def _os_name() -> str | None:
-    match = re.search(r'^PRETTY_NAME="?([^"\n]+)', read_text("/etc/os-release") or "", re.M)
-    return match[1] if match else None
-
-
-def limits() -> dict:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return {
-        "nofile_soft": soft if soft >= 0 else None,
-        "nofile_hard": hard if hard >= 0 else None,
-        "file_max": read_int("/proc/sys/fs/file-max"),
-        "nr_open": read_int("/proc/sys/fs/nr_open"),
-        "port_range": read_ints("/proc/sys/net/ipv4/ip_local_port_range"),
-        "somaxconn": read_int("/proc/sys/net/core/somaxconn"),
-        "tcp_mem_pages": read_ints("/proc/sys/net/ipv4/tcp_mem"),
-        "max_map_count": read_int("/proc/sys/vm/max_map_count"),
-    }
-
-
-def host() -> dict:
-    flags = re.search(r"^flags\s*:(.*)$", read_text("/proc/cpuinfo") or "", re.M)
-    return {
-        "cores": len(os.sched_getaffinity(0)),
-        "memory_bytes": meminfo().get("MemTotal"),
-        "kernel": f"{platform.system()} {platform.release()} {platform.machine()}",
-        "os": _os_name(),
-        "cpu_model": _cpu_model(),
-        "cpu_mitigations": _mitigations(),
-        "governor": read_text("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
-        "thp": _thp(),
-        "page_bytes": os.sysconf("SC_PAGE_SIZE"),
-        "virtualised": " hypervisor" in flags[1] if flags else None,
-        "limits": limits(),
-        "loaded": {"allocator": None, "libc": " ".join(platform.libc_ver()).strip() or None},
-    }
+def host(build: Path | None = None) -> dict:
+    """As the programs say it (base/host.h); empty where none is built. Which allocator is loaded is each program's own."""
+    for program in described.PROGRAMS:
+        try:
+            told = described.ask(program, (), build)[0]
+        except PoolmarkError:
+            continue
+        if told:
+            return {**told["host"], "loaded": {**(told["host"].get("loaded") or {}), "allocator": None, "allocator_version": None}}
+    return {}
 
 
 def tree_commit() -> tuple[str, bool | None, str]:

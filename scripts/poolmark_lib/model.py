@@ -1,21 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """The memory model: bytes = base + connections x slope, for user and kernel memory apart.
 
-Strategies that grow own memory in steps, which no line fits. So where a pool owns what its strategy's rule says
-(pools/expand.h: owned grows by `growth` whenever in use reaches `expand_at` per cent of it), its reserve, objects owned
+Strategies that grow own memory in steps, which no line fits. So where a pool owns what its strategy's rule says (the broker
+works it out: --describe), its reserve, objects owned
 and not in use, is taken off before the line is fitted and put back by the rule afterwards. What other pools own (buffers,
 whose use peaks and passes) goes by the line.
 
 The fit is weighted: a reading is off by what the rest of the system does meanwhile, the same at any count, and by a share
 of itself. Intervals are Student's t at 95 %.
 """
+import bisect
 import math
-import re
+import shlex
 from dataclasses import dataclass, field
 
 import numpy
 from scipy import stats
 
+from poolmark_lib import described
 from poolmark_lib.errors import PoolmarkError, UsageError
 
 CONFIDENCE = 0.95
@@ -67,49 +69,25 @@ def fit_line(counts, values, off_bytes: float = USER_OFF_BYTES) -> Line:
     return Line(float(base), float(slope), inverse * variance, freedom)
 
 
-@dataclass
+@dataclass(frozen=True)
 class PoolRule:
-    """What a pool owns when `in_use` of its objects are, by the rule of its strategy."""
-    strategy: str
-    initial: int
-    maximum: int = 0
-    growth: float = 1.5
-    expand_at: int = 80
+    """What a pool owns when `in_use` of its objects are, as the broker says it (--describe): from each row's first number of
+    objects in use on, it owns the second. Without rows it owns what is in use."""
+    growth: tuple[tuple[int, int], ...] = ()
 
     def owned(self, in_use: int) -> int:
-        if self.strategy == "fixed":
-            return max(self.initial, in_use)
-        if self.strategy != "expand":
-            return in_use
-        owned = self.initial
-        while in_use >= owned * self.expand_at // 100 and (not self.maximum or owned < self.maximum):
-            owned = max(owned + 1, int(owned * self.growth))
-            owned = min(owned, self.maximum) if self.maximum else owned
-        return max(owned, in_use)
-
-
-def option_values(options: str, name: str) -> dict[str, str]:
-    """{"": "1024", "buffers": "2048"} out of "--initial 1024 --initial buffers=2048"."""
-    found = {}
-    for value in re.findall(rf"(?:^|\s)--{name} (\S+)", options):
-        pool, _, number = value.rpartition("=")
-        found[pool] = number
-    return found
+        row = bisect.bisect_right(self.growth, in_use, key=lambda one: one[0]) - 1
+        return max(in_use, self.growth[row][1] if row >= 0 else 0)
 
 
 def pool_rules(config: dict) -> dict[str, PoolRule]:
-    """The rule of each pool, by a cell's configuration."""
-    options = str(config.get("broker_options", ""))
-    initial, maximum = option_values(options, "initial"), option_values(options, "max")
-    growth = float(option_values(options, "growth").get("", 1.5))
-    at = int(option_values(options, "expand-at").get("", 80))
-    rules = {}
-    for pool in ("connections", "buffers", "arenas", "messages"):
-        names = ("", pool) if pool == "connections" else (pool,)
-        def number(table, names=names):
-            return next((int(table[name]) for name in names if table.get(name, "").isdigit()), 0)
-        rules[pool] = PoolRule(str(config.get("strategy", "malloc")), number(initial), number(maximum), growth, at)
-    return rules
+    """The rule of each pool, by a cell's configuration; none for another broker, and none that this build's broker does not
+    know."""
+    if config.get("target", "poolmark") != "poolmark":
+        return {}
+    words = [*shlex.split(str(config.get("broker_options", ""))), "--pool", str(config.get("strategy", "malloc"))]
+    told, _ = described.ask("poolmark-broker", words)
+    return {pool["name"]: PoolRule(tuple(map(tuple, pool["growth"]))) for pool in told["pools"]} if told else {}
 
 
 @dataclass

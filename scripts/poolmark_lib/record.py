@@ -172,7 +172,7 @@ class Record:
             "schema": SCHEMA, "id": run_id, "kind": kind, "suite": suite, "status": "running",
             "started_utc": utc_now(), "ended_utc": None, "seed": seed, "tool": facts.tool(build),
             # The run's folder is "." to itself: a record names no path of this machine.
-            "command": ["." if word == str(folder) else word for word in command_line(command)], "host": facts.host(), "libraries": facts.libraries(),
+            "command": ["." if word == str(folder) else word for word in command_line(command)], "host": facts.host(build), "libraries": facts.libraries(),
             "config": config or {}, "cells": [], "metrics": {}, "summary": {}, "anomalies": [], "files": {},
         }
         record = cls(path.resolve(), data)

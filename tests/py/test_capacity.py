@@ -28,25 +28,30 @@ def test_too_few_steps_are_refused(counts):
         model.fit_line(counts, [1.0] * len(counts))
 
 
+def rule_of(strategy, options):
+    return model.pool_rules({"strategy": strategy, "broker_options": options})["connections"]
+
+
 def test_the_rule_of_expand_gives_the_published_sequence():
-    rule = model.PoolRule("expand", 1024, 100_000)
+    rule = rule_of("expand", "--initial 1024 --max 100000")
     owned = [rule.owned(in_use) for in_use in (818, 819, 1228, 1843, 99_999)]
     assert owned == [1024, 1536, 2304, 3456, 100_000]
 
 
 def test_other_strategies_have_their_own_rule():
-    assert model.PoolRule("fixed", 1000).owned(10) == 1000
-    assert model.PoolRule("malloc", 0).owned(10) == 10
+    assert rule_of("fixed", "--initial 1000").owned(10) == 1000
+    assert rule_of("malloc", "").owned(10) == 10
+    assert model.pool_rules({"target": "mosquitto"}) == {}
 
 
 def test_initial_and_max_are_read_from_the_options():
     rules = model.pool_rules({"strategy": "expand", "broker_options": "--initial 64 --initial buffers=9 --max 100"})
-    assert (rules["connections"].initial, rules["connections"].maximum) == (64, 100)
-    assert (rules["buffers"].initial, rules["buffers"].maximum, rules["arenas"].initial) == (9, 0, 0)
+    assert (rules["connections"].owned(0), rules["connections"].owned(99)) == (64, 100)
+    assert (rules["buffers"].owned(0), rules["arenas"].owned(1)) == (9, 3)
 
 
 def steps_of_expand(instances=52, size=600):
-    rule = model.PoolRule("expand", 64)
+    rule = rule_of("expand", "--initial 64")
     steps = []
     for count in COUNTS:
         each = round(count / instances)
@@ -190,8 +195,8 @@ def test_settings_keep_every_pool_below_its_trigger():
     assert eager == {"connections": 2502, "buffers": 5002, "arenas": 2502}
     assert pool_settings.words(eager) == "--initial 2502 --initial buffers=5002 --initial arenas=2502"
     for pool, in_use in (("connections", 2000), ("buffers", 4000), ("arenas", 2000)):
-        assert model.PoolRule("expand", eager[pool]).owned(in_use) == eager[pool]
-        assert model.PoolRule("expand", eager[pool] - 1).owned(in_use) > eager[pool] - 1
+        assert rule_of("expand", f"--initial {eager[pool]}").owned(in_use) == eager[pool]
+        assert rule_of("expand", f"--initial {eager[pool] - 1}").owned(in_use) > eager[pool] - 1
     assert settings_of("fixed", "classic") == {"connections": 2000, "buffers": 4000, "arenas": 2000}
     two = [["build/poolmark-broker", "--threads", "2"]]
     assert settings_of("slab", "lean", commands=two) == {"connections": 2502, "buffers": 162, "arenas": 2502}
