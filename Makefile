@@ -176,7 +176,7 @@ $(failing_heap:%=$(B)/tests/%): private test_flags += $(foreach f,malloc calloc 
 $(B)/tests/test_slab_barrier: private test_flags += -Wl,--wrap=syscall
 
 # Helpers that tests share: everything in tests/ that is not itself a test.
-$(B)/libtests.a: $(patsubst %.c,$(B)/%.o,$(filter-out $(wildcard tests/test_*.c),$(wildcard tests/*.c)))
+$(B)/libtests.a: $(patsubst %.c,$(B)/%.o,$(filter-out $(wildcard tests/test_*.c),$(wildcard tests/*.c))) $(patsubst %.cc,$(B)/%.o,$(wildcard tests/*.cc))
 	@rm -f $@
 	@mkdir -p $(@D)
 	@ar rcs $@ $^

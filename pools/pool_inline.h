@@ -18,11 +18,12 @@
 #define POOLMARK_POOLS_POOL_INLINE_H
 
 #include "pools/pool.h"
-#include "pools/thread_slot.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+extern __thread int pool_thread_slot_cached; // pools/thread_slot.h; for C++ too, whose thread_local is a call
 
 // ThreadSanitizer does not know membarrier(2): for it, `busy` is a lock. Caller and library have to agree on
 // that.
@@ -113,7 +114,7 @@ static inline bool pool_row_give(struct pool_row *row, void *object)
 static inline struct pool_row *pool_inline_row(const struct pool_inline *inlined)
 {
     return (struct pool_row *)(void *)(inlined->rows +
-                                       (size_t)(unsigned)thread_slot_cached * POOL_INLINE_ROW_BYTES);
+                                       (size_t)(unsigned)pool_thread_slot_cached * POOL_INLINE_ROW_BYTES);
 }
 
 static inline void *pool_inline_get(const struct pool_inline *inlined)

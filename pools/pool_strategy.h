@@ -22,6 +22,7 @@
 typedef void *pool_get_call(struct pool *pool);
 typedef void pool_put_call(struct pool *pool, void *object);
 
+struct pool_row;   // pools/pool_inline.h
 struct pool_check; // checked builds: which objects are out (pools/pool_check.h)
 
 struct pool_base {
@@ -76,6 +77,9 @@ struct pool_strategy {
     void (*fork_prepare)(struct pool *pool);
     void (*fork_parent)(struct pool *pool);
     void (*fork_child)(struct pool *pool);
+
+    // The rows of the fast path that pools/pool_inline.h compiles into callers, or NULL: none for this pool.
+    struct pool_row *(*inline_rows)(struct pool *pool);
 
     bool (*owns)(struct pool *pool,
                  const void *object);    // is it memory of this pool, overflow aside? checked builds

@@ -9,7 +9,7 @@
 
 enum { WORD_BITS = 64, WORDS = THREAD_SLOT_ROWS / WORD_BITS };
 
-_Thread_local int thread_slot_cached;
+_Thread_local int pool_thread_slot_cached;
 
 // Guards `taken`, `watches`, and runs the watches: on_exit of a watch cannot outlive its removal.
 static pthread_mutex_t slots_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -44,13 +44,13 @@ static void give_back_locked(int slot)
 static void thread_exits(void *unused)
 {
     (void)unused;
-    int slot = thread_slot_cached;
+    int slot = pool_thread_slot_cached;
     pthread_mutex_lock(&slots_lock);
     for (struct thread_slot_watch *watch = watches; watch; watch = watch->next)
         watch->on_exit(watch->context, slot);
     give_back_locked(slot);
     pthread_mutex_unlock(&slots_lock);
-    thread_slot_cached =
+    pool_thread_slot_cached =
         0; // another key's destructor that uses a pool takes a slot anew, and comes by here again
 }
 
@@ -90,7 +90,7 @@ int thread_slot_take(void)
     pthread_mutex_unlock(&slots_lock);
     if (!slot)
         pthread_setspecific(exit_key, NULL);
-    thread_slot_cached = slot;
+    pool_thread_slot_cached = slot;
     return slot;
 }
 
@@ -139,7 +139,7 @@ void thread_slot_fork_parent(void)
 
 void thread_slot_fork_child(void)
 {
-    int slot = thread_slot_cached;
+    int slot = pool_thread_slot_cached;
     for (int word = 0; word < WORDS; word++)
         taken[word] = 0;
     taken[0] = 1;

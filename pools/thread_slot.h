@@ -19,14 +19,14 @@
 
 enum { THREAD_SLOT_ROWS = 1024 }; // rows to make in an array indexed by slot
 
-extern _Thread_local int thread_slot_cached; // this thread's slot; 0: not taken yet, or none was left
+extern _Thread_local int pool_thread_slot_cached; // this thread's slot; 0: not taken yet, or none was left
 
 int thread_slot_take(void); // the slow half of thread_slot()
 
 // This thread's slot, taken now if it has none; 0 when all are taken.
 static inline int thread_slot(void)
 {
-    int slot = thread_slot_cached;
+    int slot = pool_thread_slot_cached;
     return __builtin_expect(slot != 0, 1) ? slot : thread_slot_take();
 }
 

@@ -49,7 +49,7 @@ static void test_a_thread_keeps_its_slot(void **state)
     int slot = thread_slot();
     assert_true(slot >= 1);
     assert_int_equal(thread_slot(), slot);
-    assert_int_equal(thread_slot_cached, slot);
+    assert_int_equal(pool_thread_slot_cached, slot);
     assert_true(thread_slot_highest() >= slot);
 }
 
@@ -98,7 +98,7 @@ static void note_exit(void *context, int slot)
 {
     struct seen *seen = context;
     atomic_fetch_add(&seen->exits, 1);
-    atomic_store(&seen->slot, slot == thread_slot_cached ? slot : -1);
+    atomic_store(&seen->slot, slot == pool_thread_slot_cached ? slot : -1);
 }
 
 static void *takes_a_slot(void *argument)

@@ -31,7 +31,7 @@ static int64_t shrink(struct pool *pool, int64_t surplus, int64_t in_use)
     (void)slab_rows_reclaim(pool, NULL);
     slab_depot_drain(pool);
     if (slab_store_retire(&pool->store, surplus, &bytes) > 0)
-        SLAB_STORE(&pool->target, SLAB_LOAD(&pool->store.owned));
+        SLAB_STORE(&pool->target, slab_less(SLAB_LOAD(&pool->store.owned), SLAB_LOAD(&pool->limit)));
     bytes += slab_depot_shrink(&pool->depot, slab_magazines_wanted(pool));
     slab_set_trigger(pool);
     emit_shrink(pool, from, began_ns, in_use);
@@ -78,6 +78,67 @@ void slab_consider_shrink(struct pool *pool)
     if (pool->has_thread && !SLAB_LOAD(&pool->wanted_shrink) &&
         surplus_of(pool, SLAB_LOAD(&pool->store.taken) - slab_depot_held(&pool->depot)))
         slab_wake(pool, &pool->wanted_shrink);
+}
+
+// More is owned than may be: what lies free goes, at once.
+void slab_return_surplus(struct pool *pool)
+{
+    int64_t bytes = 0;
+    if (slab_free(pool) <= 0 || pthread_mutex_trylock(&pool->store.grow_lock) != 0)
+        return; // who has it looks again, or the next put
+    int64_t surplus = SLAB_LOAD(&pool->store.owned) - SLAB_LOAD(&pool->limit);
+    if (surplus > 0)
+        (void)slab_store_retire(&pool->store, surplus, &bytes);
+    slab_grow_unlock(pool);
+}
+
+// Under the grow lock, after the limit was lowered: takes all out that is free.
+static int64_t give_surplus(struct pool *pool)
+{
+    enum {
+        TRIES = 8
+    }; // a thread that had opened its row before it saw the new limit is caught at the next try
+    int64_t from = SLAB_LOAD(&pool->store.owned), began_ns = clock_now_ns(), bytes = 0;
+    uint64_t before, after;
+    int tries = 0;
+    do {
+        before = atomic_load(&pool->moves);
+        (void)slab_rows_reclaim(pool, NULL);
+        after = atomic_load(&pool->moves);
+        slab_depot_drain(pool);
+        int64_t surplus = SLAB_LOAD(&pool->store.owned) - SLAB_LOAD(&pool->limit);
+        if (surplus > 0)
+            (void)slab_store_retire(&pool->store, surplus, &bytes);
+    } while (slab_is_over(pool) && after != before && ++tries < TRIES);
+    bytes += slab_depot_shrink(&pool->depot, slab_magazines_wanted(pool));
+    emit_shrink(pool, from, began_ns, slab_account(pool).in_use);
+    return bytes;
+}
+
+int slab_resize(struct pool *pool, int64_t max)
+{
+    pthread_mutex_lock(&pool->store.grow_lock);
+    SLAB_STORE(&pool->limit, max ? max : INT64_MAX);
+    SLAB_STORE(&pool->target, slab_less(SLAB_LOAD(&pool->target), SLAB_LOAD(&pool->limit)));
+    SLAB_STORE(&pool->floor, slab_less(SLAB_LOAD(&pool->floor), SLAB_LOAD(&pool->limit)));
+    slab_set_trigger(pool);
+    slab_note_move(pool); // who was refused may grow now
+    if (slab_is_over(pool))
+        (void)give_surplus(pool);
+    slab_grow_unlock(pool);
+    return 0;
+}
+
+int64_t slab_drain(struct pool *pool)
+{
+    pthread_mutex_lock(&pool->store.grow_lock);
+    SLAB_STORE(&pool->limit, 0);
+    SLAB_STORE(&pool->target, 0);
+    SLAB_STORE(&pool->floor, 0);
+    slab_set_trigger(pool);
+    int64_t bytes = slab_is_over(pool) ? give_surplus(pool) : 0;
+    slab_grow_unlock(pool);
+    return bytes;
 }
 
 int64_t slab_sweep(struct pool *pool)

@@ -28,9 +28,8 @@ enum {
 
 void slab_set_trigger(struct pool *pool)
 {
-    int64_t target = SLAB_LOAD(&pool->target), max = pool->config.max;
-    int64_t trigger = INT64_MAX;
-    if (!max || target < max)
+    int64_t target = SLAB_LOAD(&pool->target), trigger = INT64_MAX;
+    if (target < SLAB_LOAD(&pool->limit))
         trigger = slab_more(growth_trigger(target, pool->config.expand_at_percent), 1);
     SLAB_STORE(&pool->trigger, trigger);
 }
@@ -74,10 +73,10 @@ void slab_fill_magazines(struct pool *pool)
 
 bool slab_expand(struct pool *pool, int64_t trigger)
 {
-    int64_t from = SLAB_LOAD(&pool->target);
-    int64_t to = growth_next(from, pool->config.growth, pool->config.max);
-    if (to <= from)
+    int64_t from = SLAB_LOAD(&pool->target), limit = SLAB_LOAD(&pool->limit);
+    if (from >= limit)
         return false;
+    int64_t to = growth_next(from, pool->config.growth, limit < INT64_MAX ? limit : 0);
     SLAB_STORE(&pool->target, to);
     slab_set_trigger(pool);
     SLAB_ADD(&pool->expansions, 1);
@@ -145,7 +144,7 @@ static bool search(struct pool *pool)
     uint64_t before = atomic_load(&pool->moves), after;
     if (something_free(pool) || slab_rows_reclaim(pool, &after) > 0 || after != before)
         return true;
-    if (pool->config.max && SLAB_LOAD(&pool->store.owned) >= pool->config.max)
+    if (SLAB_LOAD(&pool->store.owned) >= SLAB_LOAD(&pool->limit))
         atomic_store(&pool->none_since, before);
     return false;
 }
@@ -185,7 +184,7 @@ int slab_preheat(struct pool *pool, int64_t count)
     int code = 0;
     pthread_mutex_lock(&pool->store.grow_lock);
     int64_t owned = SLAB_LOAD(&pool->store.owned);
-    if (pool->config.max && count > pool->config.max - owned) {
+    if (count > SLAB_LOAD(&pool->limit) - owned) {
         code = -ERANGE;
     } else {
         int64_t made = slab_store_grow(&pool->store, count, SLAB_AT_LEISURE), bytes = 0;

@@ -2,6 +2,7 @@
 // Strategy `slab`, as its own files see it. Each layer has a file of its own; calls go downward only:
 //
 //   slab.c       the strategy: get and put out of the own magazine, open, close, statistics
+//   fork.c       what a child of fork finds
 //   thread.c     growing and giving back in the background
 //   give_back.c  giving memory back
 //   single.c     one object at a time, for those without a magazine; overflow
@@ -43,6 +44,9 @@
 // and rounds that leave a row. A search (grow.c, at the bound) that finds nothing, while `moves` stays the
 // same, proves that at one instant nothing was free; until `moves` changes nothing is, and the next get is
 // refused by comparing two numbers. tests/model/ explores this protocol to its end.
+//
+// A pool that owns more than its limit, since that was lowered or the pool drains, has no free objects and
+// keeps its rows closed: what is put goes home, and its memory with it.
 //
 // Overflow objects lie beside a cache line's start, ours at one: a put needs no more to tell them.
 //
@@ -92,6 +96,8 @@ struct pool {
     size_t object_bytes;
 
     // Relaxed where nothing else is said: counts, or hints that are checked again under a lock.
+    bool one;                      // one thread at a time is in the pool
+    _Atomic int64_t limit;         // most objects to own: max, INT64_MAX without, 0 while draining; grow lock
     _Atomic bool fenced;           // membarrier works: rows may be exposed; falls once, for good
     _Atomic int64_t barrier_fails; // calls of membarrier that failed
     _Atomic int64_t overflow_out;  // overflow objects in use
@@ -130,6 +136,7 @@ struct pool {
     _Atomic bool wanted_shrink;    // much lies free
     _Atomic bool wanted_magazines; // somebody found none
     _Atomic bool stop;
+    int fork_rows;                  // locked for a fork
     struct thread_slot_watch watch; // flushes the rows of threads that exit
 
     struct slab_row rows[THREAD_SLOT_ROWS];
@@ -175,6 +182,17 @@ static inline void slab_note_move(struct pool *pool)
 static inline bool slab_known_empty(struct pool *pool)
 {
     return atomic_load(&pool->none_since) == atomic_load(&pool->moves);
+}
+
+// It owns more than it may: see above.
+static inline bool slab_is_over(struct pool *pool)
+{
+    return SLAB_LOAD(&pool->store.owned) > SLAB_LOAD(&pool->limit);
+}
+
+static inline int64_t slab_free(struct pool *pool) // in the store
+{
+    return SLAB_LOAD(&pool->store.owned) - SLAB_LOAD(&pool->store.taken);
 }
 
 // --- row.c ----------------------------------------------------------------------------------------------
@@ -244,9 +262,18 @@ void slab_put_slow(struct pool *pool, void *object);
 
 int64_t slab_give_back(struct pool *pool, bool *settled); // under the grow lock
 void slab_consider_shrink(struct pool *pool);             // after puts: wakes the thread when much lies free
+void slab_return_surplus(struct pool *pool);              // after puts, when it owns more than it may
+int slab_resize(struct pool *pool, int64_t max);
+int64_t slab_drain(struct pool *pool);
 int64_t slab_sweep(struct pool *pool);
 int64_t slab_trim(struct pool *pool);
 void slab_memory(struct pool *pool, struct pool_stats *stats); // owned, bytes_owned, overhead_bytes
+
+// --- fork.c ---------------------------------------------------------------------------------------------
+
+void slab_fork_prepare(struct pool *pool);
+void slab_fork_parent(struct pool *pool);
+void slab_fork_child(struct pool *pool);
 
 // --- thread.c -------------------------------------------------------------------------------------------
 

@@ -23,7 +23,7 @@ bool slab_barrier_register(void)
 // time: then rows are worked in under their lock from now on.
 static bool barrier_everywhere(struct pool *pool)
 {
-    if (syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0)
+    if (pool->one || syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0)
         return true;
     SLAB_ADD(&pool->barrier_fails, 1);
     SLAB_STORE(&pool->fenced, false);
@@ -73,8 +73,8 @@ static int lock_those_that_hold(struct pool *pool, uint16_t slots[static THREAD_
 
 static size_t take_back(struct pool *pool, struct slab_row *row, bool in_need)
 {
-    if (row->exposed)
-        wait_until_left(&*row);
+    if (row->exposed && !pool->one)
+        wait_until_left(row);
     row->exposed = false;
     size_t count = slab_row_empty(pool, row);
     if (count && in_need) {

@@ -112,7 +112,7 @@ static int64_t row_arm(struct pool *pool, struct slab_row *row)
 {
     row->climbs = false;
     // Whoever lets `fenced` fall meanwhile finds the row exposed, and leaves it alone.
-    row->exposed = row->holds && row->loaded && SLAB_LOAD(&pool->fenced);
+    row->exposed = row->holds && row->loaded && SLAB_LOAD(&pool->fenced) && !slab_is_over(pool);
     void **low = row->bottom, **high = row->bottom + pool->depot.capacity, **top = ROW_LOAD(&row->hot.top);
     int64_t reached = 0;
     if (slab_worth_adding_up(pool, row->exchanges++)) {
@@ -153,7 +153,7 @@ static size_t batch_of(struct pool *pool, struct slab_row *row)
     if (row->batch > pool->depot.capacity)
         row->batch = pool->depot.capacity;
     int64_t owned = SLAB_LOAD(&pool->store.owned);
-    if (!pool->config.max || owned < pool->config.max)
+    if (owned < SLAB_LOAD(&pool->limit))
         return row->batch;
     int64_t share = (owned - SLAB_LOAD(&pool->store.taken)) / (2 * SLAB_LOAD(&pool->live_count)) + 1;
     return (size_t)slab_less(row->batch, share);
@@ -243,8 +243,10 @@ void slab_row_begin(struct pool *pool, struct slab_row *row)
 
 // It was taken back because others were in need: for a while it does without a magazine, the longer the more
 // often that happened, so that who is in need and who works there do not disturb each other at each object.
-static bool row_goes_without(struct slab_row *row)
+static bool row_goes_without(struct pool *pool, struct slab_row *row)
 {
+    if (slab_is_over(pool))
+        return true;
     if (row->without == 0 || row->holds)
         return false;
     row->without--;
@@ -277,7 +279,7 @@ void *slab_row_get(struct pool *pool, struct slab_row *row, int64_t *reached)
         slab_row_unlock(row);
         return object;
     }
-    bool without = row_goes_without(row);
+    bool without = row_goes_without(pool, row);
     if (!without && row_fill(row) == 0)
         row_load(pool, row);
     if (row_fill(row) > 0) {
@@ -301,7 +303,7 @@ bool slab_row_put(struct pool *pool, struct slab_row *row, void *object)
         slab_row_unlock(row);
         return true;
     }
-    bool without = row_goes_without(row), done = false;
+    bool without = row_goes_without(pool, row), done = false;
     if (row->climbs)
         slab_note_peak(pool, slab_account(pool).in_use);
     if (!without && (!row->loaded || row_fill(row) == pool->depot.capacity))

@@ -134,5 +134,7 @@ void slab_put_slow(struct pool *pool, void *object)
     int slot = thread_slot();
     if (!slot || !slab_row_put(pool, &pool->rows[slot], object))
         put_single(pool, object);
+    if (slab_is_over(pool))
+        slab_return_surplus(pool);
     slab_consider_shrink(pool);
 }

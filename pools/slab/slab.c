@@ -10,7 +10,7 @@
 // A thread without a slot has the row of nobody, which serves nothing.
 static inline struct pool_row *own_row(struct pool *pool)
 {
-    return &pool->rows[(unsigned)thread_slot_cached].hot;
+    return &pool->rows[(unsigned)pool_thread_slot_cached].hot;
 }
 
 static void *slab_get(struct pool *pool)
@@ -28,6 +28,37 @@ static void slab_put(struct pool *pool, void *object)
     poison_put(pool, object, pool->object_bytes); // nothing in plain builds
     if (__builtin_expect(!pool_row_give(own_row(pool), object), 0))
         slab_put_slow(pool, object);
+}
+
+// One thread at a time: `busy`, which is for others, can be left alone.
+static void *slab_get_one(struct pool *pool)
+{
+    struct pool_row *row = own_row(pool);
+    void **top = row->top;
+    if (__builtin_expect(top <= row->low, 0)) {
+        void *object = slab_get_slow(pool);
+        if (object)
+            unpoison_got(pool, object, pool->object_bytes);
+        return object;
+    }
+    row->gets++;
+    row->top = top - 1;
+    unpoison_got(pool, top[-1], pool->object_bytes);
+    return top[-1];
+}
+
+static void slab_put_one(struct pool *pool, void *object)
+{
+    struct pool_row *row = own_row(pool);
+    void **top = row->top;
+    poison_put(pool, object, pool->object_bytes);
+    if (__builtin_expect((top >= row->high) | slab_is_overflow(object), 0)) {
+        slab_put_slow(pool, object);
+        return;
+    }
+    *top = object;
+    row->puts++;
+    row->top = top + 1;
 }
 
 static void slab_close(struct pool *pool)
@@ -49,7 +80,13 @@ static int slab_open(struct pool **opened, const struct pool_config *config, str
         return -ENOMEM;
     pool->config = *config;
     pool->object_bytes = config->object_bytes;
-    SLAB_STORE(&pool->fenced, slab_barrier_register());
+    pool->one = config->threads == POOL_THREADS_ONE;
+    if (pool->one) {
+        atomic_init(&pool->base.get, slab_get_one);
+        atomic_init(&pool->base.put, slab_put_one);
+    }
+    SLAB_STORE(&pool->limit, config->max ? config->max : INT64_MAX);
+    SLAB_STORE(&pool->fenced, pool->one || slab_barrier_register());
     SLAB_STORE(&pool->none_since, UINT64_MAX);
     int code = slab_account_open(pool);
     if (code < 0)
@@ -104,6 +141,11 @@ static void slab_stats(struct pool *pool, struct pool_stats *stats)
     slab_memory(pool, stats);
 }
 
+static struct pool_row *slab_inline_rows(struct pool *pool)
+{
+    return &pool->rows[0].hot;
+}
+
 static bool slab_owns(struct pool *pool, const void *object)
 {
     return slab_store_owns(&pool->store, object);
@@ -114,8 +156,7 @@ static bool slab_is_valid(struct pool *pool)
     pthread_mutex_lock(&pool->store.grow_lock);
     int64_t owned = SLAB_LOAD(&pool->store.owned), overflow_out = SLAB_LOAD(&pool->overflow_out);
     bool valid = slab_rows_are_valid(pool) && slab_store_is_valid(&pool->store) &&
-                 slab_account(pool).in_use - overflow_out <= owned &&
-                 (!pool->config.max || owned <= pool->config.max);
+                 slab_account(pool).in_use - overflow_out <= owned;
     pthread_mutex_unlock(&pool->store.grow_lock);
     slab_store_announce(&pool->store);
     return valid;
@@ -125,7 +166,7 @@ const struct pool_strategy pool_strategy_slab = {
     .name = "slab",
     .summary = "magazines of each thread over slabs of 2 MiB; grows in the background, gives memory back",
     .caps = POOL_CAP_GROWS | POOL_CAP_BACKGROUND | POOL_CAP_PREHEATS | POOL_CAP_BOUNDED | POOL_CAP_SHRINKS |
-            POOL_CAP_SWEEPS,
+            POOL_CAP_SWEEPS | POOL_CAP_RESIZES | POOL_CAP_FORKS,
     .open = slab_open,
     .get = slab_get,
     .put = slab_put,
@@ -134,6 +175,12 @@ const struct pool_strategy pool_strategy_slab = {
     .preheat = slab_preheat,
     .sweep = slab_sweep,
     .trim = slab_trim,
+    .resize = slab_resize,
+    .drain = slab_drain,
+    .fork_prepare = slab_fork_prepare,
+    .fork_parent = slab_fork_parent,
+    .fork_child = slab_fork_child,
+    .inline_rows = slab_inline_rows,
     .owns = slab_owns,
     .is_valid = slab_is_valid,
 };

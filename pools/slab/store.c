@@ -15,12 +15,8 @@
 // Pages are faulted in by pieces of this size, so that whoever waits for an object waits for one piece.
 #define PIECE_BYTES ((size_t)256 << 10)
 
-int slab_store_open(struct slab_store *store, size_t object_bytes, bool touch)
+static int init_locks(struct slab_store *store)
 {
-    memset(store, 0, sizeof *store);
-    slab_geometry_init(&store->geometry, object_bytes);
-    store->object_bytes = object_bytes;
-    store->touch = touch;
     // Held so shortly that waiting by spinning is cheaper than sleeping.
     pthread_mutexattr_t spins;
     pthread_mutexattr_init(&spins);
@@ -42,6 +38,21 @@ fail_published:
 fail_grow_lock:
     pthread_mutex_destroy(&store->lock);
     return -code;
+}
+
+int slab_store_open(struct slab_store *store, size_t object_bytes, bool touch)
+{
+    memset(store, 0, sizeof *store);
+    slab_geometry_init(&store->geometry, object_bytes);
+    store->object_bytes = object_bytes;
+    store->touch = touch;
+    return init_locks(store);
+}
+
+// Those that were held or waited for belong to threads that are not here. It succeeded at open.
+void slab_store_locks_anew(struct slab_store *store)
+{
+    (void)init_locks(store);
 }
 
 void slab_store_close(struct slab_store *store)

@@ -50,7 +50,8 @@ struct slab_store {
 
 int slab_store_open(struct slab_store *store, size_t object_bytes, bool touch)
     __attribute__((warn_unused_result));
-void slab_store_close(struct slab_store *store); // all memory goes back, whoever uses it
+void slab_store_locks_anew(struct slab_store *store); // in a child of fork
+void slab_store_close(struct slab_store *store);      // all memory goes back, whoever uses it
 
 // At most `count` objects, addresses falling, so that taking them from the end goes upwards. Returns how
 // many.

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a child of fork finds: see pools/pool_strategy.h for when these are called, and pools/slab/pool.h.
+//
+// All locks are held while the process is copied, so nobody is half-way through an exchange. A thread may be
+// in its hot path; the child has it as it was between two of its stores: at worst the object that it was
+// about to get or to put is in use for ever.
+#include "pools/slab/pool.h"
+
+// In the order in which they are taken elsewhere.
+void slab_fork_prepare(struct pool *pool)
+{
+    pthread_mutex_lock(&pool->store.grow_lock);
+    pool->fork_rows = thread_slot_ever();
+    for (int slot = 1; slot <= pool->fork_rows; slot++)
+        slab_row_lock(&pool->rows[slot]);
+    pthread_mutex_lock(&pool->live_lock);
+    pthread_mutex_lock(&pool->store.lock);
+}
+
+void slab_fork_parent(struct pool *pool)
+{
+    pthread_mutex_unlock(&pool->store.lock);
+    pthread_mutex_unlock(&pool->live_lock);
+    for (int slot = pool->fork_rows; slot >= 1; slot--)
+        slab_row_unlock(&pool->rows[slot]);
+    pthread_mutex_unlock(&pool->store.grow_lock);
+}
+
+// The other threads are as if they had ended.
+void slab_fork_child(struct pool *pool)
+{
+    slab_store_locks_anew(&pool->store);
+    (void)pthread_mutex_init(&pool->live_lock, NULL); // as it was at open, where it succeeded
+    pool->has_thread = false;
+    for (int slot = 1; slot <= pool->fork_rows; slot++) {
+        struct slab_row *row = &pool->rows[slot];
+        ROW_STORE(&row->hot.busy, 0);
+        slab_row_unlock(row);
+        if (slot != pool_thread_slot_cached)
+            slab_row_thread_exits(pool, slot);
+    }
+    if (SLAB_LOAD(&pool->fenced))
+        SLAB_STORE(&pool->fenced, slab_barrier_register());
+}

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/inline_cpp.h"
+
+#include <vector>
+
+int inline_cpp_round(struct pool *pool, int count)
+{
+    pool_inline inlined;
+    pool_inline_open(&inlined, pool);
+    std::vector<void *> objects;
+    for (int i = 0; i < count; i++)
+        if (void *object = pool_inline_get(&inlined)) {
+            *static_cast<char *>(object) = 1;
+            objects.push_back(object);
+        }
+    for (void *object : objects)
+        pool_inline_put(&inlined, object);
+    return static_cast<int>(objects.size());
+}
+
+unsigned inline_cpp_version(void)
+{
+    return POOL_INLINE_VERSION;
+}
