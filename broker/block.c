@@ -17,7 +17,7 @@ void block_store_open(struct block_store *store, struct pool *pool, struct accou
         .account = account,
         .kind = kind,
         .object_bytes = config->object_bytes,
-        .is_sized = (pool_strategy_caps(pool_strategy_of(pool)) & POOL_CAP_SIZED) != 0,
+        .is_sized = (pool_strategy_caps(pool_strategy_of(pool)) & POOL_CAP_SIZED) && !config->construct,
         .is_bounded = config->max > 0 && config->overflow == POOL_OVERFLOW_REFUSE,
     };
 }

@@ -18,6 +18,17 @@ static void open_store(struct broker *broker, struct block_store *store, enum br
     block_store_open(store, pool_set_at(broker->pool_set, (size_t)pool), &broker->account, kind);
 }
 
+// An eager shape's objects are resident and zero when a connection gets them for the first time, as in a
+// server that sets up its state beforehand; what a connection changes of them it sets itself when it comes.
+// So that is the work of a constructor: done once an object where the strategy keeps objects, in each get by
+// malloc.
+static int zero_object(void *context, void *object)
+{
+    const struct pool_config *config = context;
+    memset(object, 0, config->object_bytes);
+    return 0;
+}
+
 static int open_pools(struct broker *broker, pool_listener *listener, void *listener_context, struct err *err)
 {
     struct pool_spec specs[BROKER_POOL_COUNT];
@@ -25,6 +36,10 @@ static int open_pools(struct broker *broker, pool_listener *listener, void *list
     for (int i = 0; i < BROKER_POOL_COUNT; i++) {
         specs[i].config.listener = listener;
         specs[i].config.listener_context = listener_context;
+        if (broker->shape.eager && i != POOL_MESSAGES) {
+            specs[i].config.construct = zero_object;
+            specs[i].config.object_context = (void *)(uintptr_t)&broker->config->pools[i].config;
+        }
     }
     int code = pool_set_open(&broker->pool_set, specs, BROKER_POOL_COUNT, err);
     if (code < 0)

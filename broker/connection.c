@@ -23,10 +23,7 @@ static bool prepare_eager(struct connection *connection)
     if (!input_prepare(connection) || !output_prepare(connection))
         return false;
     connection->arena = block_get(&broker->stores.arenas, broker->stores.arenas.object_bytes);
-    if (!connection->arena)
-        return false;
-    memset(connection->arena, 0, broker->shape.arena_bytes);
-    return true;
+    return connection->arena != NULL;
 }
 
 static bool watch_first(struct connection *connection)
@@ -61,7 +58,7 @@ int connection_open(struct loop *loop, int fd)
         block_get(&broker->stores.connections, broker->stores.connections.object_bytes);
     if (!connection)
         goto fail;
-    memset(connection, 0, broker->shape.eager ? broker->shape.object_bytes : sizeof *connection);
+    memset(connection, 0, sizeof *connection);
     connection->source = SOURCE_CONNECTION;
     connection->state = CONNECTION_NEW;
     connection->fd = fd;

@@ -49,8 +49,6 @@ bool input_prepare(struct connection *connection)
 {
     struct broker *broker = connection->loop->broker;
     connection->in = pooled_input(broker);
-    if (connection->in)
-        memset(connection->in->bytes, 0, connection->in->capacity);
     return connection->in != NULL;
 }
 

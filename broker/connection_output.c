@@ -55,10 +55,7 @@ static struct output *output_need(struct connection *connection)
 
 bool output_prepare(struct connection *connection)
 {
-    struct output *out = output_need(connection);
-    if (out)
-        memset(out->bytes, 0, out->capacity);
-    return out != NULL;
+    return output_need(connection) != NULL;
 }
 
 void output_free(struct connection *connection)

@@ -6,9 +6,10 @@
 //     lean                                           the broker's natural object and arena, buffers lazy
 //     object=512,read=2048,write=2048,arena=1KiB,lazy   what is not named is as in lean
 //
-// eager: all four come when the connection arrives, are zeroed (so resident, as in a server that uses them),
-// and stay. lazy: the object comes at arrival, the arena with the CONNECT, a read buffer while a packet is
-// half there, a write buffer while there is something to send.
+// eager: all four come when the connection arrives, and stay; they are zeroed when they become objects of the
+// pool (so resident, as in a server that sets them up), which for malloc is each time. lazy: the object comes
+// at arrival, the arena with the CONNECT, a read buffer while a packet is half there, a write buffer while
+// there is something to send.
 #ifndef POOLMARK_BROKER_SHAPE_H
 #define POOLMARK_BROKER_SHAPE_H
 
