@@ -8,36 +8,29 @@ is kept, the record says incomplete).
 import json
 import os
 import resource
-import signal
 import sys
 import time
 from pathlib import Path
 
-from poolmark_lib import allowance, dry_run, host, phases, plot, suite_file, summary
-from poolmark_lib.children import Child, Children, Interrupted
+from poolmark_lib import allowance, described, dry_run, host, plot, suite_file, summary
+from poolmark_lib.cell_run import CellRun
+from poolmark_lib.children import Children, Interrupted
 from poolmark_lib.errors import PoolmarkError, UsageError
+from poolmark_lib.estimate import Estimate
 from poolmark_lib.kernel_memory import MANY_FROM, drop_caches, settle
-from poolmark_lib.measures import phase_folder, take_phase, take_target
 from poolmark_lib.options import MOST_CONNECTIONS, MOST_REPETITIONS, count
 from poolmark_lib.paths import RUNS, build_dir, for_people
 from poolmark_lib.plan import Plan, make_plan
-from poolmark_lib.quiet import OthersClock, busy_text, charges_interrupts
+from poolmark_lib.progress import Beat, Eta
 from poolmark_lib.read_record import Run
 from poolmark_lib.record import Cell, Record
 from poolmark_lib.suite_cells import CellPlan
 from poolmark_lib.suite_file import Suite
-from poolmark_lib.suite_options import load_options, load_words
-from poolmark_lib.targets import Target, make_target, option_words
-from poolmark_lib.units import show_bytes, show_count
+from poolmark_lib.suite_options import load_words, phases_text
+from poolmark_lib.targets import option_words
+from poolmark_lib.units import plural, show_bytes, show_count
 
 PROGRAMS = ("poolmark-broker", "poolmark-loadgen")
-PROBES = 100        # what the generator has without --probe
-# Longer than a phase can take if all goes well, whatever the machine: only a guard against one that hangs.
-PHASE_GUARD_S = 1800.0
-# How long the generator may go on after a broker died, to count what was lost.
-AFTERMATH_S = 30.0
-# It ends within a second of SIGINT, but a thousand workers on a busy machine take longer to write down what they know.
-GENERATOR_STOP_S = 60.0
 
 
 def say(text: str) -> None:
@@ -51,182 +44,10 @@ def raise_descriptor_limit() -> int:
     return hard
 
 
-class Progress:
-    """One line on a terminal, renewed each second, out of the memory.csv that the generator is writing."""
-
-    def __init__(self, name: str, wanted: int):
-        self.name, self.wanted, self.started = name, wanted, time.monotonic()
-        self.shown = sys.stderr.isatty()
-
-    def show(self, memory: Path) -> None:
-        if not self.shown:
-            return
-        fields = last_line(memory).split(",")
-        told = f"  {self.name} {time.monotonic() - self.started:4.0f} s"
-        if len(fields) > 4 and fields[2].isdigit():
-            told += f"  {fields[1]}: {show_count(int(fields[2]))} of {show_count(self.wanted)} connections"
-            told += f", broker {show_bytes(int(fields[3]))}" if fields[3].isdigit() else ""
-        print(f"\r\x1b[K{told}", end="", file=sys.stderr, flush=True)
-
-    def clear(self) -> None:
-        if self.shown:
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
-
-
-def last_line(path: Path) -> str:
-    """The last whole line of a file that is being written; "" when there is none."""
-    try:
-        with open(path, "rb") as file:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - 4096))
-            lines = file.read().split(b"\n")
-    except OSError:
-        return ""
-    return lines[-2].decode("utf-8", errors="replace") if len(lines) > 1 else ""
-
-
-class CellRun:
-    """One cell, from the start of its target to its metrics."""
-
-    def __init__(self, cell: Cell, planned: CellPlan, plan: Plan, build: Path, seed: int, children: Children):
-        self.cell, self.planned, self.plan, self.build, self.seed = cell, planned, plan, build, seed
-        self.children = children
-        self.target: Target = make_target(cell, build, plan, planned.broker)
-        self.whole, self.good = True, True  # nothing was lost; nothing failed
-        self.over = False                   # what is gone, no further phase can do without
-
-    def lost(self, what: str, text: str, over: bool = False) -> None:
-        self.whole = False
-        self.over = self.over or over
-        self.cell.anomaly(what, text)
-
-    def failed(self, what: str, text: str) -> None:
-        self.good = False
-        self.cell.anomaly(what, text)
-
-    def load_folder(self, phase: dict) -> Path:
-        return self.cell.folder / phase_folder(self.planned.phases.index(phase), phase["name"])
-
-    def load_argv(self, phase: dict, folder: Path) -> list[str]:
-        config = self.cell.data["config"]
-        options = {"target": ",".join(self.target.urls), **load_options(config, self.planned.load, phase)}
-        if phase["scenario"] == "steps":
-            options["watch-record"] = self.target.records()
-        options.update({"watch-pid": self.target.pids, "seed": self.seed, "record": folder, "quiet": True})
-        return [str(self.build / "poolmark-loadgen"), phase["scenario"], *option_words(options)]
-
-    def wait(self, load: Child, limit_s: float, brokers: list[Child], progress: Progress, memory: Path) -> Child | None:
-        """As Children.wait, with progress meanwhile."""
-        deadline = time.monotonic() + limit_s
-        ended = None
-        while ended is None and time.monotonic() < deadline:
-            progress.show(memory)
-            ended = self.children.wait(load, min(1.0, limit_s), watch=brokers)
-        return ended
-
-    def watch(self, load: Child, name: str, memory: Path) -> None:
-        """Until the generator ends. A broker that dies meanwhile leaves it AFTERMATH_S to count the loss."""
-        brokers = [child for child in self.target.processes if child.returncode is None]
-        progress = Progress(name, self.cell.data["config"]["connections"])
-        ended = self.wait(load, PHASE_GUARD_S, brokers, progress, memory)
-        while ended is not None and ended is not load:
-            self.children.stop(ended)
-            self.lost("broker", f"{name}: {ended.how_it_ended()}; its log ends: {ended.last_lines()}", over=True)
-            brokers.remove(ended)
-            ended = self.wait(load, AFTERMATH_S, brokers, progress, memory)
-        progress.clear()
-        if ended is None:
-            self.lost("timeout", f"{name}: the generator did not end by itself and was stopped", over=True)
-        code = self.children.stop(load, signal.SIGINT, GENERATOR_STOP_S)
-        if code < 0 or code > 1:
-            self.lost("generator", f"{name}: {load.how_it_ended()}; its log ends: {load.last_lines()}", over=True)
-        elif code == 1:
-            self.failed("clients", f"{name}: the generator reports clients that failed or were dropped")
-
-    def phase(self, phase: dict) -> None:
-        name, folder = phase["name"], self.load_folder(phase)
-        argv = self.load_argv(phase, folder)
-        self.cell.command(argv)
-        load = None
-        try:
-            load = self.children.start("poolmark-loadgen", argv, self.cell.folder / f"{name}.log")
-            self.watch(load, name, folder / "memory.csv")
-        finally:
-            if load is not None:
-                self.children.stop(load, signal.SIGINT, GENERATOR_STOP_S)
-            self.take(phase, folder)
-
-    def take(self, phase: dict, folder: Path) -> None:
-        """What the generator left, as far as it can be read."""
-        suffix = "" if folder.name == "load" else f"_{phase['name']}"
-        for key, name in (("latency", "latency.hlog"), ("memory", "memory.csv"), ("steps", "steps.csv"), ("record", "run.json")):
-            self.cell.file(f"{key}{suffix}", folder / name)
-        if not (folder / "run.json").is_file():
-            self.lost("record", f"{phase['name']}: the generator left no record", over=True)
-            return
-        taken = phases.recorded(phase, self.planned.phases, folder.name)
-        self.cell.phase(taken)
-        try:
-            run = take_phase(self.cell, folder, taken)
-            if run.data["status"] == "failed":
-                self.failed("clients", f"{phase['name']}: the generator's record says failed")
-            elif run.data["status"] != "complete":
-                self.lost("generator", f"{phase['name']}: the generator's record says {run.data['status']}")
-        except UsageError as error:
-            self.lost("record", str(error))
-
-    def after(self) -> None:
-        """What is known only once the target has ended: pools, and which allocator it ran on."""
-        try:
-            take_target(self.cell, self.cell.folder, self.cell.data.get("phases", []),
-                        [folder / "pools.csv" for folder in self.target.records()])
-            wanted, found = self.cell.data["config"].get("allocator"), self.target.allocator_found()
-            if wanted and self.target.processes and found != wanted:
-                self.failed("allocator", f"{wanted} was asked for; loaded was {found or 'not to be found out'}")
-        except UsageError as error:
-            self.lost("record", str(error))
-
-    def tell_busy(self, others: OthersClock) -> None:
-        """Once all that the cell started has ended. A target that runs already is not ours, so its time cannot be told
-        from that of others."""
-        text = busy_text(others.percent(), "the cell is slower") if self.target.processes else None
-        if text:
-            self.cell.anomaly("busy", text)
-
-    def run(self) -> None:
-        """Measures the cell; its metrics and status are in the record afterwards, whatever happened."""
-        finished = started = False
-        others = OthersClock(interrupts=charges_interrupts())
-        try:
-            self.target.start(self.children)
-            started = True
-            for phase in self.planned.phases:
-                self.phase(phase)
-                if self.over:
-                    break
-            finished = True
-        except PoolmarkError as error:
-            self.failed("start", str(error))
-            finished = True
-        except OSError as error:
-            self.lost("disk", f"{error.filename or self.cell.id}: {error.strerror}")
-            finished = True
-        finally:
-            for text in self.target.stop(self.children):
-                self.failed("broker", text)
-            for child in self.target.processes:
-                if child.log_lost:
-                    self.lost("disk", f"the log of {child.name} is not whole: {child.log_lost}")
-            self.tell_busy(others)
-            if started:
-                self.after()
-            if not finished:
-                self.lost("interrupted", "the run ended here")
-            self.cell.finish("incomplete" if not self.whole else "complete" if self.good else "failed")
-
-
 def plan_for(planned: CellPlan, limit: int, build: Path) -> Plan:
     """Room for the connections and for the probes beside them."""
-    probes = [int(phase.get("probe", PROBES)) for phase in planned.phases if phase["scenario"] == "steps"]
+    default = described.options(described.loadgen(build))["probe"]["default"]
+    probes = [int(phase.get("probe", default)) for phase in planned.phases if phase["scenario"] == "steps"]
     return make_plan(planned.config["connections"] + max(probes, default=0), planned.config.get("engine", "paho"), limit,
                      allowance.cores(), build=build,
                      calls=[load_words(planned.config, planned.load, phase) for phase in planned.phases])
@@ -250,9 +71,7 @@ def recorded_config(planned: CellPlan) -> dict:
     config = dict(planned.config)
     if planned.broker:
         config["broker_options"] = " ".join(option_words(planned.broker))
-    config["phases"] = "; ".join(
-        " ".join([phase["scenario"], *option_words({key: value for key, value in {**planned.load, **phase}.items()
-                                                    if key not in ("name", "scenario")})]) for phase in planned.phases)
+    config["phases"] = phases_text(planned)
     return config
 
 
@@ -282,14 +101,35 @@ def tell_cell(cell: Cell, seconds: float) -> None:
             say(f"  ! {anomaly['what']}: {anomaly['text']}")
 
 
-def run_cell(suite: Suite, record: Record, planned: CellPlan, build: Path, limit: int, children: Children) -> None:
+class Progress:
+    """What a person is told while cells run."""
+
+    def __init__(self, thought: Estimate, cells: list[CellPlan]):
+        self.eta = Eta([thought.of(cell) for cell in cells])
+        self.cell_run: CellRun | None = None
+        self.beat = Beat(self.text)
+
+    def text(self) -> str:
+        now = self.cell_run.status.text() if self.cell_run else "the kernel gives back what the last cell took"
+        return f"[{self.eta.done + 1}/{len(self.eta.thought_s)}] {now}; {self.eta.left()}"
+
+    def say(self, text: str) -> None:
+        self.beat.clear()
+        say(text)
+
+
+def run_cell(suite: Suite, record: Record, planned: CellPlan, build: Path, limit: int, children: Children,
+             progress: Progress) -> None:
     started = time.monotonic()
     cell = record.cell(planned.id, recorded_config(planned), planned.repetition)
     try:
-        plan = plan_for(planned, limit, build)
-        CellRun(cell, planned, plan, build, suite.seed, children).run()
+        progress.cell_run = CellRun(cell, planned, plan_for(planned, limit, build), build, suite.seed, children)
+        progress.cell_run.run()
     finally:
-        tell_cell(cell, time.monotonic() - started)
+        progress.cell_run = None
+        cell.data["seconds"] = round(time.monotonic() - started, 1)
+        progress.beat.clear()
+        tell_cell(cell, cell.data["seconds"])
 
 
 def fresh_kernel(suite: Suite, record: Record, connections: int) -> None:
@@ -304,16 +144,19 @@ def fresh_kernel(suite: Suite, record: Record, connections: int) -> None:
                                  "earlier work counts as base of a cell, or as memory that its first connections need not")
 
 
-def run_cells(suite: Suite, record: Record, build: Path, limit: int) -> int:
+def run_cells(suite: Suite, record: Record, build: Path, limit: int, thought: Estimate) -> int:
     """All cells, one after the other; gives the exit code."""
-    with Children() as children:
+    progress = Progress(thought, suite.cells)
+    with Children() as children, progress.beat:
         begun = 0
         try:
             for planned in suite.cells:
+                progress.eta.begin()
                 fresh_kernel(suite, record, planned.config["connections"])
                 begun += 1
-                say(f"[{begun}/{len(suite.cells)}] {planned.id}")
-                run_cell(suite, record, planned, build, limit, children)
+                progress.say(f"[{begun}/{len(suite.cells)}] {planned.id}")
+                run_cell(suite, record, planned, build, limit, children, progress)
+                progress.eta.end()
         except Interrupted as interrupted:
             left = len(suite.cells) - begun
             record.anomaly("interrupted", str(interrupted) + (f"; {left} of {len(suite.cells)} cells were not begun" if left
@@ -391,8 +234,10 @@ def run(args) -> int:
         print("\n".join(cell.id for cell in suite.cells))
         return 0
     limit = raise_descriptor_limit()
+    thought = Estimate(suite.name, build, RUNS)
     if args.dry_run:
         print_commands(suite, build, limit, args.out)
+        say(f"{plural(len(suite.cells), 'cell')}, {thought.sentence(suite.cells)}")
         return 0
     if args.out and Path(args.out).is_dir() and any(Path(args.out).iterdir()):
         raise UsageError(f"--out {args.out}: is not empty; a run's folder holds that run and nothing else")
@@ -400,12 +245,12 @@ def run(args) -> int:
     config = {"suite": suite.name, "title": suite.title, "only": args.only, "repetitions": suite.repetitions,
               "connections": args.connections, "set": args.set, "plans": plans}
     record = Record.create(suite.kind, suite=suite.name, folder=args.out, config=config, seed=suite.seed, build=build)
-    say(f"{suite.title}: {len(suite.cells)} cells, into {for_people(record.folder)}")
+    say(f"{suite.title}: {plural(len(suite.cells), 'cell')}, {thought.sentence(suite.cells)}, into {for_people(record.folder)}")
     for text in plans:
         say(f"plan: {text}")
     code = 1
     try:
-        code = run_cells(suite, record, build, limit)
+        code = run_cells(suite, record, build, limit, thought)
     finally:
         unwritten = close(suite, record)
     print(json.dumps(record.data, indent=1) if args.json else summary.terminal(record.data, suite.ratios))

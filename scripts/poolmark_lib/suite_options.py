@@ -170,3 +170,10 @@ def load_options(config: dict, load: dict, phase: dict) -> dict:
 
 def load_words(config: dict, load: dict, phase: dict) -> list[str]:
     return [phase["scenario"], *option_words(load_options(config, load, phase))]
+
+
+def phases_text(planned: CellPlan) -> str:
+    """A cell's phases with their options, in one line, as its record has them."""
+    return "; ".join(
+        " ".join([phase["scenario"], *option_words({key: value for key, value in {**planned.load, **phase}.items()
+                                                    if key not in ("name", "scenario")})]) for phase in planned.phases)

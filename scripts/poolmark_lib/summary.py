@@ -101,9 +101,24 @@ def chosen(cells: list[dict], label: str, metric: str) -> list[tuple[str, str]]:
     return [(f"{label}, {phase}" if phase else label, name) for phase, name in found.items()]
 
 
+def by_phase(found: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Rows of messages that stand together, phase by phase rather than metric by metric."""
+    order: dict[str, int] = {}
+    for label, _ in found:
+        order.setdefault(label.partition(", ")[2], len(order))
+    made, block = [], []
+    for label, metric in [*found, ("", "")]:
+        if metric.split(".", 1)[-1].startswith(OF_PUBLISHING):
+            block.append((label, metric))
+        else:
+            made += sorted(block, key=lambda row: order[row[0].partition(", ")[2]]) + [(label, metric)]
+            block = []
+    return made[:-1]
+
+
 def rows(grouped: dict[str, list[dict]]) -> list[list[str]]:
     table, every = [], [cell for cells in grouped.values() for cell in cells]
-    for label, metric in [row for label, metric in ROWS for row in chosen(every, label, metric)]:
+    for label, metric in by_phase([row for label, metric in ROWS for row in chosen(every, label, metric)]):
         if not values(every, metric):
             continue
         line = [label]

@@ -109,6 +109,16 @@ def test_the_million_suite_over_several_brokers(tmp_path):
     assert "memory.svg" in run.data["files"]
 
 
+def test_pairs_over_several_brokers_lose_nothing(tmp_path):
+    text = SMALL.replace('["malloc", "fixed", "expand"]', '["malloc"]').replace("connections = 60", "connections = 1200")
+    code, told, run = finish(run_suite(tmp_path, text, shell="ulimit -n 1200 && exec"), tmp_path)
+    assert code == 0, told
+    cell = run.data["cells"][0]
+    assert len([command for command in cell["commands"] if "poolmark-broker" in command[0]]) == 2
+    assert cell["metrics"]["qos1.messages.received"]["value"] == cell["metrics"]["qos1.messages.sent"]["value"] > 0
+    assert cell["metrics"]["cell.messages.lost"]["value"] == 0
+
+
 def test_each_allocator_is_the_one_loaded(tmp_path):
     text = SMALL.replace('["malloc", "fixed", "expand"]', '["malloc"]\nallocator = ["tcmalloc", "jemalloc", "mimalloc"]')
     text = text[:text.index("[[phase]]\nname = \"qos1\"")]

@@ -15,7 +15,7 @@ import pytest
 from poolmark_lib import raw_data, read_record, summary
 from poolmark_lib.plan import make_plan
 from poolmark_lib.record import Record
-from poolmark_lib.suite import CellRun
+from poolmark_lib.cell_run import CellRun
 from poolmark_lib.suite_cells import CellPlan
 
 ROOT = Path(__file__).resolve().parents[2]

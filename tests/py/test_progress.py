@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a long command says of its way: an estimate before, what is left while it runs, and no long silence."""
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from poolmark_lib import estimate, suite_file
+from poolmark_lib.paths import build_dir
+from poolmark_lib.progress import Eta, span
+from poolmark_lib.record import Record
+from poolmark_lib.suite_options import phases_text
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILD = build_dir()
+
+
+@pytest.mark.parametrize("seconds, text", [(0.4, "0 s"), (59, "59 s"), (60, "1 min"), (160, "2 min 40 s"), (1200, "20 min"),
+                                           (4800, "1 h 20 min"), (7200, "2 h")])
+def test_a_span_is_told_as_people_would(seconds, text):
+    assert span(seconds) == text
+
+
+def test_what_is_left_is_mended_by_what_the_parts_took():
+    clock = SimpleNamespace(now=0.0)
+    eta = Eta([10, 10, 20], now=lambda: clock.now)
+    assert eta.total() == eta.left_s() == 40
+    eta.begin()
+    clock.now = 20.0            # twice as long as thought
+    eta.end()
+    assert eta.left_s() == 60
+    eta.begin()
+    clock.now = 25.0
+    assert eta.left_s() == 55
+    clock.now = 100.0           # longer than even that: it may end at any time
+    assert eta.left_s() == 40
+    eta.end()
+    eta.begin()
+    eta.end()
+    assert eta.left_s() == 0
+
+
+def test_a_beat_speaks_while_the_main_thread_waits_and_ends_with_its_block():
+    program = f"""
+import select, subprocess, sys
+sys.path.insert(0, {str(ROOT / 'scripts')!r})
+from poolmark_lib.progress import Beat
+told = []
+with Beat(lambda: told.append(1) or f"beat {{len(told)}}", every_s=0.02):
+    while len(told) < 3:
+        select.select([], [], [], 5)
+    subprocess.run(["true"], check=True)
+count = len(told)
+select.select([], [], [], 0.1)
+print(len(told) == count)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert done.stdout == "True\n", done.stderr
+    assert done.stderr.splitlines()[:3] == ["  beat 1", "  beat 2", "  beat 3"]
+
+
+@pytest.mark.skipif(not os.access(BUILD / "poolmark-loadgen", os.X_OK), reason="the programs are not built")
+def test_an_estimate_is_by_the_options_until_a_run_has_shown_better(tmp_path):
+    suite = suite_file.load("quick", build=BUILD, sets=["strategy=malloc"])
+    cell = suite.cells[0]
+    first = estimate.Estimate("quick", BUILD, tmp_path)
+    assert 25 < first.of(cell) < 60 and first.sentence(suite.cells).endswith("by the suite's options")
+    longer = suite_file.load("quick", build=BUILD, sets=["strategy=malloc", "duration=60s"])
+    assert first.of(longer.cells[0]) == pytest.approx(first.of(cell) + 100)
+    record = Record.create("suite", suite="quick", folder=tmp_path / "run", seed=1)
+    made = record.cell(cell.id, {**cell.config, "phases": phases_text(cell)})
+    made.data["seconds"] = 33.5
+    made.finish("complete")
+    record.close("complete")
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "run.json").write_text('{"suite": "quick", "cells": 7}')
+    second = estimate.Estimate("quick", BUILD, tmp_path)
+    assert second.of(cell) == 33.5 and second.sentence(suite.cells) == f"about 34 s in all, by run {record.id}"
+    assert second.of(longer.cells[0]) != 33.5
+
+
+@pytest.mark.skipif(not os.access(BUILD / "poolmark-loadgen", os.X_OK), reason="the programs are not built")
+def test_a_dry_run_says_how_long_it_would_take(poolmark):
+    done = poolmark("suite", "quick", "--dry-run", "--only", "malloc")
+    assert re.search(r"^1 cell, about \d+ s in all, by ", done.stderr, re.M), done.stderr
