@@ -73,7 +73,7 @@ help:
 	@echo 'make               build/poolmark-broker, build/poolmark-loadgen, build/poolmark-bench'
 	@echo 'make suite         install what is missing, build, run the quick suite, print its table'
 	@echo 'make test          install what is missing, build, run every test'
-	@echo 'make bench         micro-benchmarks of every strategy beside four allocators (at most ten minutes)'
+	@echo 'make bench         micro-benchmarks: every strategy, and four allocators called directly (at most ten minutes)'
 	@echo 'make million       one million connections: memory curve, proof of life, forecast'
 	@echo 'make fuzz          fuzz the MQTT codec for FUZZ_SECONDS (60)'
 	@echo 'make fuzz-records  read RECORDS (10000) records changed at random by every reader'

@@ -82,13 +82,13 @@ ALWAYS_INLINE void at_bound(struct gb_state *state, const struct bench_case *ben
     int64_t n;
     while ((n = windows_next(&windows)) > 0) {
         for (int64_t i = 0; i < n; i++) {
-            void *object = bench_get(bench->pool, bench->bytes, way);
+            void *object = bench_get(&bench->access, bench->bytes, way);
             if (__builtin_expect(!object, 0)) {
                 gb_skip(state, "a get below the bound gave no object");
                 break;
             }
             gb_use(object);
-            bench_put(bench->pool, object, way);
+            bench_put(&bench->access, object, way);
         }
     }
     windows_report(&windows, gb_iterations(state));

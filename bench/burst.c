@@ -5,33 +5,34 @@
 #include "bench/way.h"
 #include "bench/windows.h"
 
-ALWAYS_INLINE bool one_burst(struct pool *pool, void **objects, size_t count, size_t bytes,
+ALWAYS_INLINE bool one_burst(const struct pool_inline *access, void **objects, size_t count, size_t bytes,
                              enum bench_way way, enum bench_touch touch)
 {
     size_t got = 0;
-    while (got < count && (objects[got] = bench_get(pool, bytes, way)) != NULL) {
+    while (got < count && (objects[got] = bench_get(access, bytes, way)) != NULL) {
         bench_touch_object(objects[got], bytes, touch);
         got++;
     }
     for (size_t i = 0; i < got; i++)
-        bench_put(pool, objects[i], way);
+        bench_put(access, objects[i], way);
     return got == count;
 }
 
 ALWAYS_INLINE void burst(struct gb_state *state, const struct bench_case *bench, enum bench_way way,
                          enum bench_touch touch)
 {
+    const struct pool_inline access = bench->access;
     size_t count = (size_t)bench->workload->objects;
     void **objects = bench_map(state, count * sizeof *objects);
     if (!objects)
         return;
-    bool whole = one_burst(bench->pool, objects, count, bench->bytes, way, touch);
+    bool whole = one_burst(&access, objects, count, bench->bytes, way, touch);
     struct windows windows;
     windows_begin(&windows, state);
     int64_t n;
     while (whole && (n = windows_next(&windows)) > 0) {
         for (int64_t i = 0; i < n && whole; i++)
-            whole = one_burst(bench->pool, objects, count, bench->bytes, way, touch);
+            whole = one_burst(&access, objects, count, bench->bytes, way, touch);
     }
     bench_unmap(objects, count * sizeof *objects);
     if (!whole)

@@ -1,8 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "bench/catalogue.h"
 
-#define GETS "`grow`, `shrink`: time of a single get at full speed, two readings of the clock in it: "
-#define ANY "whatever the speed, and whether all threads were at work or one alone (so it can be less): "
+#define GETS                                                                                                 \
+    "time of a single get. `grow`, `shrink`: from when it was due, of those whose probe before it was at "   \
+    "full "                                                                                                  \
+    "speed (all when `at_full_speed` is 0); `realtime`: from the wake-up, or from when it was due if that "  \
+    "was past: "
+#define PUTS "`crowd`: time of a single put: "
+#define CALLS "`grow`, `shrink`: the call of each get by itself, whatever was due and whatever the speed: "
+#define ANY                                                                                                  \
+    "nothing left out, whatever the speed, and whether all threads were at work or one alone (so it can be " \
+    "less): "
+#define WEAR(when) "`wear`, " when ": "
+#define TIMES(prefix, text)                                                                                  \
+    {prefix "p50_ns", "ns", "none", METRIC_SECONDARY, text "median"},                                        \
+        {prefix "p90_ns", "ns", "none", METRIC_SECONDARY, text "1 in 10 took longer"},                       \
+        {prefix "p99_ns", "ns", "none", METRIC_SECONDARY, text "1 in 100 took longer"},                      \
+        {prefix "p99_9_ns", "ns", "none", METRIC_SECONDARY, text "1 in 1000 took longer"},                   \
+        {prefix "p99_99_ns", "ns", "none", METRIC_SECONDARY, text "1 in 10 000 took longer"},                \
+        {prefix "p99_999_ns", "ns", "none", METRIC_SECONDARY, text "1 in 100 000 took longer"},              \
+    {                                                                                                        \
+        prefix "longest_ns", "ns", "none", METRIC_SECONDARY, text "the longest"                              \
+    }
 
 const struct metric bench_catalogue[] = {
     {"time", "ns", "lower", METRIC_PRIMARY,
@@ -16,15 +35,25 @@ const struct metric bench_catalogue[] = {
      GETS "1 in 100 000 took longer; one or two gets of a run decide it"},
     {"longest_ns", "ns", "none", METRIC_SECONDARY, GETS "the longest"},
     {"any_speed_ns", "ns", "none", METRIC_SECONDARY, ANY "`time`"},
-    {"any_speed_p50_ns", "ns", "none", METRIC_SECONDARY, ANY "`p50_ns`"},
-    {"any_speed_p90_ns", "ns", "none", METRIC_SECONDARY, ANY "`p90_ns`"},
-    {"any_speed_p99_ns", "ns", "none", METRIC_SECONDARY, ANY "`p99_ns`"},
-    {"any_speed_p99_9_ns", "ns", "none", METRIC_SECONDARY, ANY "`p99_9_ns`"},
-    {"any_speed_p99_99_ns", "ns", "none", METRIC_SECONDARY, ANY "`p99_99_ns`"},
-    {"any_speed_p99_999_ns", "ns", "none", METRIC_SECONDARY, ANY "`p99_999_ns`"},
-    {"any_speed_longest_ns", "ns", "none", METRIC_SECONDARY, ANY "`longest_ns`"},
+    TIMES("any_speed_", ANY),
+    TIMES("uncorrected_", CALLS),
+    {"put_p50_ns", "ns", "lower", METRIC_SECONDARY, PUTS "median"},
+    {"put_p90_ns", "ns", "lower", METRIC_SECONDARY, PUTS "1 in 10 took longer"},
+    {"put_p99_ns", "ns", "lower", METRIC_SECONDARY, PUTS "1 in 100 took longer"},
+    {"put_p99_9_ns", "ns", "lower", METRIC_SECONDARY, PUTS "1 in 1000 took longer"},
+    {"put_p99_99_ns", "ns", "lower", METRIC_SECONDARY, PUTS "1 in 10 000 took longer"},
+    {"put_p99_999_ns", "ns", "none", METRIC_SECONDARY, PUTS "1 in 100 000 took longer"},
+    {"put_longest_ns", "ns", "none", METRIC_SECONDARY, PUTS "the longest"},
+    {"samples_due", "1", "none", METRIC_SECONDARY,
+     "gets that the workload had to make: the sum of the three that follow, or there is no figure"},
+    {"samples_measured", "1", "none", METRIC_SECONDARY, "gets that are in the percentiles"},
+    {"samples_left_out", "1", "none", METRIC_SECONDARY,
+     "gets that are not, for what was known of the speed before they were made"},
+    {"samples_failed", "1", "none", METRIC_SECONDARY, "gets that gave no object"},
+    {"unfinished", "1", "none", METRIC_SECONDARY,
+     "`realtime`: gets that were due and not made within 2 s; they count with what they had waited by then"},
     {"full_speed_share", "1", "none", METRIC_SECONDARY,
-     "part of the iterations that ran at the processor's full speed (docs/benchmarks.md)"},
+     "part of the iterations, or gets, that began at the processor's full speed (docs/benchmarks.md)"},
     {"at_full_speed", "1", "none", METRIC_SECONDARY,
      "1: that part was enough, and alone is in the figures; 0: everything is; between them when the threads "
      "of a run differ"},
@@ -52,7 +81,7 @@ const struct metric bench_catalogue[] = {
     {"after_1s_bytes", "B", "lower", METRIC_SECONDARY, "`blowup`: one second after it"},
     {"live_bytes", "B", "none", METRIC_SECONDARY, "`blowup`: the objects' own bytes"},
     {"peak_ratio", "1", "lower", METRIC_SECONDARY,
-     "`blowup`: growth at the peak, divided by the objects' own bytes"},
+     "`blowup`, `wear`: growth at the peak, divided by the objects' own bytes"},
     {"after_0s_ratio", "1", "lower", METRIC_SECONDARY,
      "`blowup`: memory at once after it, divided by before"},
     {"after_1s_ratio", "1", "lower", METRIC_SECONDARY,
@@ -61,5 +90,22 @@ const struct metric bench_catalogue[] = {
     {"huge_bytes", "B", "none", METRIC_SECONDARY, "`cold`: memory in huge pages"},
     {"owned_ratio", "1", "lower", METRIC_SECONDARY,
      "`bleed`: bytes the pool owns, divided by bytes of the objects out"},
+    {"after_10s_bytes", "B", "lower", METRIC_SECONDARY, "`blowup_10s`: ten seconds after it"},
+    {"after_10s_ratio", "1", "lower", METRIC_SECONDARY,
+     "`blowup_10s`: memory ten seconds after it, divided by before"},
+    {"idle_bytes", "B", "lower", METRIC_SECONDARY,
+     "`idle_threads`: resident memory that 1000 threads keep which have put all their objects"},
+    {"idle_1s_bytes", "B", "lower", METRIC_SECONDARY,
+     "`idle_threads`: the same 1 s later, the pool swept meanwhile"},
+    {"idle_thread_bytes", "B", "lower", METRIC_SECONDARY, "`idle_threads`: idle_bytes for each thread"},
+    {"peak_huge_share", "1", "none", METRIC_SECONDARY,
+     WEAR("when most were in use") "the part of the memory gained that is in huge pages"},
+    {"peak_read_ns", "ns", "lower", METRIC_SECONDARY,
+     WEAR("when most were in use") "a read of a random object"},
+    {"end_ratio", "1", "lower", METRIC_SECONDARY,
+     WEAR("at the end") "memory gained, divided by the bytes in use"},
+    {"end_huge_share", "1", "none", METRIC_SECONDARY,
+     WEAR("at the end") "the part of the memory gained that is in huge pages"},
+    {"end_read_ns", "ns", "lower", METRIC_SECONDARY, WEAR("at the end") "a read of a random object"},
     {0},
 };

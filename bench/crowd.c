@@ -53,12 +53,12 @@ ALWAYS_INLINE void one_operation(const struct bench_case *bench, struct crowd *o
 {
     int64_t from_ns = clock_now_ns();
     if (*slot) {
-        bench_put(bench->pool, *slot, way);
+        bench_put(&bench->access, *slot, way);
         latency_add(&own->puts, clock_now_ns() - from_ns);
         *slot = NULL;
         return;
     }
-    void *object = *slot = bench_get(bench->pool, bench->bytes, way);
+    void *object = *slot = bench_get(&bench->access, bench->bytes, way);
     int64_t ns = clock_now_ns() - from_ns;
     own->due++;
     if (object)
@@ -99,7 +99,7 @@ ALWAYS_INLINE void crowd(struct gb_state *state, const struct bench_case *bench,
     }
     for (size_t i = 0; i < CROWD_SLOTS; i++) {
         if (slots[i])
-            bench_put(bench->pool, slots[i], way);
+            bench_put(&bench->access, slots[i], way);
     }
     bench_unmap(slots, CROWD_SLOTS * sizeof *slots);
     bench_report_ops(state, (gb_iterations(state) + 1) / 2);

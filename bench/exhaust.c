@@ -15,7 +15,7 @@ static void setup_exhaust(struct gb_state *state, void *context)
     void **objects = bench_map(state, EXHAUST_OBJECTS * sizeof *objects);
     bench->shared = objects;
     for (size_t i = 0; objects && bench->pool && i < EXHAUST_OBJECTS; i++) {
-        if (!(objects[i] = pool_get(bench->pool)))
+        if (!(objects[i] = bench_take(bench)))
             gb_skip(state, "a get below the bound gave no object");
     }
 }
@@ -25,7 +25,7 @@ static void teardown_exhaust(struct gb_state *state, void *context)
     struct bench_case *bench = context;
     void **objects = bench->shared;
     for (size_t i = 0; objects && bench->pool && i < EXHAUST_OBJECTS; i++)
-        pool_put(bench->pool, objects[i]);
+        bench_give(bench, objects[i]);
     bench_unmap(objects, EXHAUST_OBJECTS * sizeof *objects);
     bench->shared = NULL;
     bench_close(state, context);
@@ -39,10 +39,10 @@ ALWAYS_INLINE void exhaust(struct gb_state *state, const struct bench_case *benc
     int64_t n;
     while ((n = windows_next(&windows)) > 0) {
         for (int64_t i = 0; i < n; i++) {
-            void *object = bench_get(bench->pool, bench->bytes, way);
+            void *object = bench_get(&bench->access, bench->bytes, way);
             gb_use(object);
             kept &= !object == refuses;
-            bench_put(bench->pool, object, way);
+            bench_put(&bench->access, object, way);
         }
     }
     if (!kept)

@@ -9,7 +9,7 @@ static int open_kind(struct gb_state *state, struct bench_case *bench, struct ki
     struct pool_config config = bench_config(bench, bench->workload->objects);
     config.object_bytes = kinds->sized ? KIND_BYTES_MAX : kind_bytes[kind];
     bench_open_config(state, bench, &config);
-    kinds->pools[kind] = bench->pool;
+    kinds->pools[kind] = bench->access;
     bench->pool = NULL;
     return gb_skipped(state) ? -1 : 0;
 }
@@ -36,7 +36,7 @@ void kinds_close(struct gb_state *state, void *context)
     (void)state;
     for (int kind = 0; kinds && kind < KIND_COUNT; kind++) {
         if (kind == 0 || !kinds->sized)
-            pool_close(kinds->pools[kind]);
+            pool_close(kinds->pools[kind].pool);
     }
     bench_unmap(kinds, sizeof *kinds);
     bench->shared = NULL;
@@ -46,8 +46,8 @@ int64_t kinds_sweep(const struct kinds *kinds)
 {
     int64_t bytes = 0;
     for (int kind = 0; kind < KIND_COUNT; kind++) {
-        if (kinds->pools[kind] && (kind == 0 || !kinds->sized))
-            bytes += pool_sweep(kinds->pools[kind]);
+        if (kinds->pools[kind].pool && (kind == 0 || !kinds->sized))
+            bytes += pool_sweep(kinds->pools[kind].pool);
     }
     return bytes;
 }

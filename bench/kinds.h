@@ -12,7 +12,7 @@
 enum { KIND_COUNT = 6, KIND_LOTS = 16, KIND_BYTES_MAX = 16384 };
 
 struct kinds {
-    struct pool *pools[KIND_COUNT]; // NULL without pools; all the same when it is sized
+    struct pool_inline pools[KIND_COUNT]; // of nothing without pools; all the same when it is sized
     bool sized;
 };
 
@@ -34,13 +34,13 @@ static inline unsigned kind_draw(uint64_t random)
 ALWAYS_INLINE void *kind_get(const struct kinds *kinds, unsigned kind, enum bench_way way)
 {
     if (way == WAY_POOL && kinds->sized)
-        return pool_get_bytes(kinds->pools[kind], kind_bytes[kind]);
-    return bench_get(kinds->pools[kind], kind_bytes[kind], way);
+        return pool_get_bytes(kinds->pools[kind].pool, kind_bytes[kind]);
+    return bench_get(&kinds->pools[kind], kind_bytes[kind], way);
 }
 
 ALWAYS_INLINE void kind_put(const struct kinds *kinds, unsigned kind, void *object, enum bench_way way)
 {
-    bench_put(kinds->pools[kind], object, way);
+    bench_put(&kinds->pools[kind], object, way);
 }
 
 #endif

@@ -15,6 +15,8 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <strings.h>
 
 #define PROBE_NS NS_PER_S
 #define STEP_NS_MIN 1e-3
@@ -55,11 +57,47 @@ static void sleeper_stop(struct sleeper *sleeper)
     sem_destroy(&sleeper->wake);
 }
 
+extern char **environ;
+
+// The variables that an allocator listens to, as "NAME=VALUE NAME=VALUE" in the order of their names: they
+// are configuration. The same beginnings of names as in scripts/poolmark_lib/allocators.py.
+static bool is_of_allocator(const char *variable)
+{
+    static const char *const beginnings[] = {
+        "GLIBC_TUNABLES", "MALLOC_",    "_RJEM_MALLOC_CONF", "JE_MALLOC_CONF", "JEMALLOC_",
+        "TCMALLOC_",      "MIMALLOC_",  "HEAPPROFILE",       "HEAP_PROFILE_",  "HEAPCHECK",
+        "HEAP_CHECK_",    "PERFTOOLS_", "SCUDO_OPTIONS",     "SNMALLOC_"};
+    const char *value = strchr(variable, '=');
+    for (size_t i = 0; i < sizeof beginnings / sizeof beginnings[0]; i++) {
+        if (strncasecmp(variable, beginnings[i], strlen(beginnings[i])) == 0)
+            return value && value[1];
+    }
+    return false;
+}
+
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static void add_allocator_environment(void)
+{
+    char *found[32], text[2048] = "";
+    size_t count = 0, used = 0;
+    for (char **variable = environ; *variable && count < sizeof found / sizeof found[0]; variable++) {
+        if (is_of_allocator(*variable))
+            found[count++] = *variable;
+    }
+    qsort(found, count, sizeof found[0], by_text);
+    for (size_t i = 0; i < count && used < sizeof text - 1; i++)
+        used += (size_t)snprintf(text + used, sizeof text - used, "%s%s", i ? " " : "", found[i]);
+    gb_add_context("allocator_environment", text);
+}
+
 static void add_context(void)
 {
     const struct build_facts *facts = build_facts();
     char version[128];
-    const char *tunables = getenv("GLIBC_TUNABLES");
     gb_add_context("poolmark_version", facts->version);
     gb_add_context("poolmark_commit", facts->commit);
     gb_add_context("poolmark_dirty", facts->dirty < 0 ? "unknown" : facts->dirty ? "true" : "false");
@@ -67,7 +105,7 @@ static void add_context(void)
     gb_add_context("poolmark_flags", facts->flags);
     gb_add_context("allocator", heap_name());
     gb_add_context("allocator_version", heap_version(version, sizeof version));
-    gb_add_context("glibc_tunables", tunables ? tunables : "");
+    add_allocator_environment();
 }
 
 static void print_help(void)
@@ -76,7 +114,7 @@ static void print_help(void)
            "                      [--poolmark_step_ns=NS] [--poolmark_patience_ms=MS] [--poolmark_probe]\n"
            "                      [--poolmark_heap_shift=BYTES] [--describe] [--version]\n"
            "                      [Google Benchmark's flags]\n"
-           "Benchmarks are named WORKLOAD/STRATEGY/BYTES[/threads:N]; --benchmark_filter=RE picks some,\n"
+           "Benchmarks are named WORKLOAD/CONTENDER/BYTES[/threads:N]; --benchmark_filter=RE picks some,\n"
            "--benchmark_list_tests lists them. `grow` writes what each get cost to FILE. Run under\n"
            "LD_PRELOAD to measure another allocator.\n"
            "What counts is what ran at the processor's full speed (docs/benchmarks.md): by the fastest that\n"

@@ -13,20 +13,20 @@ static const char no_object[] = "a get gave no object";
 ALWAYS_INLINE void lifo(struct gb_state *state, const struct bench_case *bench, enum bench_way way,
                         enum bench_touch touch)
 {
-    struct pool *pool = bench->pool;
+    const struct pool_inline pool = bench->access;
     size_t bytes = bench->bytes;
     struct windows windows;
     windows_begin(&windows, state);
     int64_t n;
     while ((n = windows_next(&windows)) > 0) {
         for (int64_t i = 0; i < n; i++) {
-            void *object = bench_get(pool, bytes, way);
+            void *object = bench_get(&pool, bytes, way);
             if (__builtin_expect(!object, 0)) {
                 gb_skip(state, no_object);
                 break;
             }
             bench_touch_object(object, bytes, touch);
-            bench_put(pool, object, way);
+            bench_put(&pool, object, way);
         }
     }
     windows_report(&windows, gb_iterations(state));
@@ -37,13 +37,13 @@ ALWAYS_INLINE void lifo(struct gb_state *state, const struct bench_case *bench, 
 ALWAYS_INLINE void replace(struct gb_state *state, const struct bench_case *bench, enum bench_way way,
                            enum bench_touch touch, bool random)
 {
-    struct pool *pool = bench->pool;
+    const struct pool_inline pool = bench->access;
     size_t bytes = bench->bytes;
     void **slots = bench_map(state, RING_OBJECTS * sizeof *slots);
     if (!slots)
         return;
     for (size_t i = 0; i < RING_OBJECTS; i++) {
-        if (!(slots[i] = bench_get(pool, bytes, way)))
+        if (!(slots[i] = bench_get(&pool, bytes, way)))
             gb_skip(state, no_object);
     }
     uint64_t next = random ? bench_seed(state) : 0;
@@ -53,8 +53,8 @@ ALWAYS_INLINE void replace(struct gb_state *state, const struct bench_case *benc
     while ((n = windows_next(&windows)) > 0) {
         for (int64_t i = 0; i < n; i++) {
             size_t at = (random ? bench_random(&next) : next++) % RING_OBJECTS;
-            bench_put(pool, slots[at], way);
-            void *object = slots[at] = bench_get(pool, bytes, way);
+            bench_put(&pool, slots[at], way);
+            void *object = slots[at] = bench_get(&pool, bytes, way);
             if (__builtin_expect(!object, 0)) {
                 gb_skip(state, no_object);
                 break;
@@ -63,7 +63,7 @@ ALWAYS_INLINE void replace(struct gb_state *state, const struct bench_case *benc
         }
     }
     for (size_t i = 0; i < RING_OBJECTS; i++)
-        bench_put(pool, slots[i], way);
+        bench_put(&pool, slots[i], way);
     bench_unmap(slots, RING_OBJECTS * sizeof *slots);
     windows_report(&windows, gb_iterations(state));
 }
@@ -82,14 +82,14 @@ BENCH_RUN(run_random_all, replace(state, bench, way, TOUCH_ALL, true))
 // A random slot: put when it is full, get when it is empty. The live set wanders around half the slots.
 ALWAYS_INLINE void steady(struct gb_state *state, const struct bench_case *bench, enum bench_way way)
 {
-    struct pool *pool = bench->pool;
+    const struct pool_inline pool = bench->access;
     size_t bytes = bench->bytes;
     size_t count = (size_t)bench->workload->objects;
     void **slots = bench_map(state, count * sizeof *slots);
     if (!slots)
         return;
     for (size_t i = 0; i < count; i += 2)
-        slots[i] = bench_get(pool, bytes, way);
+        slots[i] = bench_get(&pool, bytes, way);
     uint64_t random = bench_seed(state);
     struct windows windows;
     windows_begin(&windows, state);
@@ -98,17 +98,17 @@ ALWAYS_INLINE void steady(struct gb_state *state, const struct bench_case *bench
         for (int64_t i = 0; i < n; i++) {
             void **slot = &slots[bench_random(&random) % count];
             if (*slot) {
-                bench_put(pool, *slot, way);
+                bench_put(&pool, *slot, way);
                 *slot = NULL;
             } else {
-                *slot = bench_get(pool, bytes, way);
+                *slot = bench_get(&pool, bytes, way);
                 gets++;
                 got += *slot != NULL;
             }
         }
     }
     for (size_t i = 0; i < count; i++)
-        bench_put(pool, slots[i], way);
+        bench_put(&pool, slots[i], way);
     bench_unmap(slots, count * sizeof *slots);
     if (got != gets)
         gb_skip(state, no_object);

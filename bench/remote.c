@@ -60,7 +60,7 @@ ALWAYS_INLINE void get_and_push(struct gb_state *state, const struct bench_case 
     int64_t n;
     while ((n = gb_next_batch(state)) > 0) {
         for (int64_t i = 0; i < n; i++) {
-            void *object = bench_get(bench->pool, bench->bytes, way);
+            void *object = bench_get(&bench->access, bench->bytes, way);
             if (object)
                 bench_touch_object(object, bench->bytes, touch);
             failed |= !object;
@@ -79,7 +79,7 @@ ALWAYS_INLINE void pop_and_put(const struct bench_case *bench, struct ring *ring
     void *object = ring_pop(ring);
     if (object)
         bench_read_object(object, bench->bytes, touch);
-    bench_put(bench->pool, object, way);
+    bench_put(&bench->access, object, way);
 }
 
 // Thread 0 puts; each other thread gets and has a ring of its own.
@@ -131,7 +131,7 @@ ALWAYS_INLINE void send_to_all(struct gb_state *state, const struct bench_case *
     int64_t n;
     while ((n = gb_next_batch(state)) > 0) {
         for (int64_t i = 0; i < n; i++) {
-            struct shared_object *object = bench_get(bench->pool, bench->bytes, way);
+            struct shared_object *object = bench_get(&bench->access, bench->bytes, way);
             // Relaxed: the rings' release stores publish it.
             if (object)
                 atomic_store_explicit(&object->references, receivers, memory_order_relaxed);
@@ -162,7 +162,7 @@ ALWAYS_INLINE void to_many(struct gb_state *state, const struct bench_case *benc
             struct shared_object *object = ring_pop(&rings[index]);
             // Acquire and release: who puts the object comes after all who used it.
             if (object && atomic_fetch_sub_explicit(&object->references, 1, memory_order_acq_rel) == 1)
-                bench_put(bench->pool, object, way);
+                bench_put(&bench->access, object, way);
         }
     }
 }

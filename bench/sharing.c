@@ -34,13 +34,13 @@ ALWAYS_INLINE void sharing(struct gb_state *state, const struct bench_case *benc
 {
     void **handed = bench->shared;
     if (handed)
-        bench_put(bench->pool, handed[gb_thread_index(state)], way);
+        bench_put(&bench->access, handed[gb_thread_index(state)], way);
     struct windows windows;
     windows_begin(&windows, state);
     int64_t n;
     while ((n = windows_next(&windows)) > 0) {
         for (int64_t i = 0; i < n; i++) {
-            char *object = bench_get(bench->pool, bench->bytes, way);
+            char *object = bench_get(&bench->access, bench->bytes, way);
             if (!object) {
                 gb_skip(state, "a get gave no object");
                 break;
@@ -52,7 +52,7 @@ ALWAYS_INLINE void sharing(struct gb_state *state, const struct bench_case *benc
                 ++*first;
                 ++*last;
             }
-            bench_put(bench->pool, object, way);
+            bench_put(&bench->access, object, way);
         }
     }
     windows_report(&windows, gb_iterations(state) * SHARING_WRITES);

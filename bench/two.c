@@ -30,20 +30,21 @@ static void teardown_two(struct gb_state *state, void *context)
 
 ALWAYS_INLINE void lifo_two(struct gb_state *state, const struct bench_case *bench, enum bench_way way)
 {
-    struct pool *pool = bench->pool, *second = bench->shared;
+    const struct pool_inline pool = bench->access;
+    struct pool *second = bench->shared;
     size_t bytes = bench->bytes;
     struct windows windows;
     windows_begin(&windows, state);
     int64_t n;
     while ((n = windows_next(&windows)) > 0) {
         for (int64_t i = 0; i < n; i++) {
-            void *object = bench_get(pool, bytes, way);
+            void *object = bench_get(&pool, bytes, way);
             if (__builtin_expect(!object, 0)) {
                 gb_skip(state, "a get gave no object");
                 break;
             }
             gb_use(object);
-            bench_put(pool, object, way);
+            bench_put(&pool, object, way);
             void *other = pool_get(second);
             gb_use(other);
             pool_put(second, other);

@@ -2,9 +2,8 @@
 // How a workload takes and gives back objects: as a user of that contender writes it. A loop that is timed
 // exists once for each way, so that none holds a decision which another's users would not have.
 //
-//     ALWAYS_INLINE void lifo(state, bench, enum bench_way way) { ... bench_get(bench->pool, bench->bytes,
-//     way) ... }
-//     BENCH_RUN(run_lifo, lifo(state, bench, way))      // in the table: .run = run_lifo
+//     ALWAYS_INLINE void lifo(state, bench, enum bench_way way) { ... bench_get(&bench->access, bytes, way)
+//     ... } BENCH_RUN(run_lifo, lifo(state, bench, way))      // in the table: .run = run_lifo
 //
 // Where a call costs little beside what is measured with it, bench_take and bench_give decide at run time.
 #ifndef POOLMARK_BENCH_WAY_H
@@ -22,7 +21,7 @@ enum { BENCH_BARE_BYTES = 16384 };
 extern void *(*const bench_bare_get)(size_t bytes);
 extern void (*const bench_bare_put)(void *object);
 
-ALWAYS_INLINE void *bench_get(struct pool *pool, size_t bytes, enum bench_way way)
+ALWAYS_INLINE void *bench_get(const struct pool_inline *access, size_t bytes, enum bench_way way)
 {
     switch (way) {
     case WAY_DIRECT:
@@ -30,13 +29,14 @@ ALWAYS_INLINE void *bench_get(struct pool *pool, size_t bytes, enum bench_way wa
     case WAY_BARE:
         return bench_bare_get(bytes);
     case WAY_INLINE:
+        return pool_inline_get(access);
     case WAY_POOL:
         break;
     }
-    return pool_get(pool);
+    return pool_get(access->pool);
 }
 
-ALWAYS_INLINE void bench_put(struct pool *pool, void *object, enum bench_way way)
+ALWAYS_INLINE void bench_put(const struct pool_inline *access, void *object, enum bench_way way)
 {
     switch (way) {
     case WAY_DIRECT:
@@ -46,20 +46,22 @@ ALWAYS_INLINE void bench_put(struct pool *pool, void *object, enum bench_way way
         bench_bare_put(object);
         return;
     case WAY_INLINE:
+        pool_inline_put(access, object);
+        return;
     case WAY_POOL:
         break;
     }
-    pool_put(pool, object);
+    pool_put(access->pool, object);
 }
 
 static inline void *bench_take(const struct bench_case *bench)
 {
-    return bench_get(bench->pool, bench->bytes, bench->way);
+    return bench_get(&bench->access, bench->bytes, bench->way);
 }
 
 static inline void bench_give(const struct bench_case *bench, void *object)
 {
-    bench_put(bench->pool, object, bench->way);
+    bench_put(&bench->access, object, bench->way);
 }
 
 #define BENCH_ONE_WAY(function, constant, call)                                                              \

@@ -21,6 +21,7 @@
 
 #include "bench/gbench.h"
 #include "pools/pool.h"
+#include "pools/pool_inline.h"
 
 #include <string.h>
 
@@ -56,7 +57,8 @@ struct bench_case {
     const char *trace; // file for what each get cost, if the workload writes one; NULL for none
 
     // Of the run that goes on; written by setup, and read by the threads that start after it.
-    struct pool *pool; // NULL without a pool: what WAY_DIRECT and WAY_BARE measure has none
+    struct pool *pool;         // NULL without a pool: what WAY_DIRECT and WAY_BARE measure has none
+    struct pool_inline access; // to `pool`, for bench/way.h
     void *shared;
 };
 

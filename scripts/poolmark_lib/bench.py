@@ -4,7 +4,8 @@
 Each repetition of each benchmark is a process of its own, so that no run inherits another's heap and each has its own
 layout of memory; repetitions go round by round, each round in a random order. Every process's Google Benchmark JSON is
 kept, its allocator checked, and all of it joined to one record (results/README.md), bench.csv and bench.md. A measurement
-that found too little at the processor's full speed is made again at the end of its round, while there is time.
+that found too little at the processor's full speed is made again at the end of its round, while there is time. Where threads
+wait for one another rounds go on until the ratio is known well enough (bench_narrow.py).
 """
 import argparse
 import os
@@ -16,8 +17,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from poolmark_lib import allocators, bench_narrow, bench_report, bench_tables, full_speed
 from poolmark_lib import bench_plan as plan
-from poolmark_lib import bench_report, bench_tables, full_speed
 from poolmark_lib.bench_headlines import headlines
 from poolmark_lib.bench_plan import Bench
 from poolmark_lib.bench_results import Results
@@ -37,16 +38,23 @@ DEFAULT_BUDGET_S = 585.0  # with what comes before and after, ten minutes
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--full", action="store_true", help="every workload, size and thread count (hours)")
+    parser.add_argument("--set", choices=plan.SETS, default="default", help="headlines: what a server does, under three minutes; "
+                        "default: at most ten; full: every workload, size, thread count and allocator (hours)")
     parser.add_argument("--filter", metavar="RE", help="only benchmarks whose name, WORKLOAD/CONTENDER/BYTES[/threads:N], "
                                                        "the regular expression finds")
-    parser.add_argument("--repetitions", type=count(1, 1000), default=9, metavar="N", help="rounds (9; workloads that wait take fewer)")
+    parser.add_argument("--repetitions", type=count(1, 1000), metavar="N", help=f"rounds ({plan.REPETITIONS} of the "
+                        f"headlines, {plan.REPETITIONS_BESIDE} of the others; workloads that wait take fewer)")
     parser.add_argument("--min-time", type=span(1e-6, 3600), default=0.03, metavar="TIME", help="least time of one measurement (30ms)")
     parser.add_argument("--again", type=count(0, 1000), default=full_speed.AGAIN, metavar="N",
                         help="measure again so often, if there is time, what found too little at the processor's full "
                              f"speed ({full_speed.AGAIN})")
+    parser.add_argument("--narrow", type=count(0, 1000), default=bench_narrow.PERCENT, metavar="PERCENT",
+                        help="rounds of remote_1_1 go on until the ratio to the fastest allocator is known to so many per cent, "
+                             f"or there are {bench_narrow.ROUNDS_MAX} ({bench_narrow.PERCENT}; 0: as many as the others)")
+    parser.add_argument("--allocator", action="append", default=[], metavar="PATH",
+                        help="measure this shared library too, as direct-NAME; its checksum is recorded (more than once: more)")
     parser.add_argument("--budget", type=span(1, 1e7), metavar="TIME", help="end after this time with the rounds there are (585s; without "
-                                                         "end with --full)")
+                                                         "end with --set full)")
     parser.add_argument("--seed", type=count(0, 2**53), metavar="N", help="seed of the order (drawn, and recorded)")
     parser.add_argument("--out", metavar="DIR", help="the run's folder (results/runs/ID)")
     parser.add_argument("--build", metavar="DIR", help="where the program is ($POOLMARK_BUILD, build)")
@@ -81,7 +89,7 @@ class Attempt:
 
     def trace(self, report: Path) -> Path | None:
         """The first round of a benchmark that has a trace writes it."""
-        traced = self.round == 1 and self.bench.workload in plan.TRACED
+        traced = self.round == 1 and self.bench.traced
         return report.with_name(report.name.replace("1", "trace", 1)).with_suffix(".csv") if traced else None
 
     def heap_shift(self, seed: int) -> int:
@@ -93,13 +101,15 @@ class Runner:
     """Runs the rounds of a plan into a record."""
 
     def __init__(self, record: Record, program: Path, benches: list[Bench], whole: list[Bench],
-                 min_time_s: float, again: int):
-        self.record, self.program, self.min_time_s, self.again = record, program, min_time_s, again
+                 min_time_s: float, again: int, narrow: int = 0):
+        self.record, self.program, self.min_time_s, self.again, self.narrow = record, program, min_time_s, again, narrow
         self.speed = Speed()
         self.results = Results(benches, whole, self.speed)
         self.kept: dict[tuple[str, int], Attempt] = {}  # (benchmark, round) -> whose figures count
         self.tried: dict[tuple[str, int], int] = {}  # attempts so far
         self.cells: dict[str, Cell] = {}
+        self.versions: dict[str, str] = {}  # of allocators, by contender
+        self.planned = self.failures = 0  # measurements: due, and without a figure
         self.slower = 1.0  # than estimated
         self.others = OthersClock()
 
@@ -110,6 +120,7 @@ class Runner:
 
     def failed(self, bench: Bench, what: str, text: str) -> None:
         series = self.results.series[bench.name]
+        self.failures += 1
         if not series.failures:
             self.record.anomaly(what, f"{bench.name}: {text}")
             say(f"{bench.name}: {text}")
@@ -132,6 +143,7 @@ class Runner:
             raise PoolmarkError(f"{child.how_it_ended()}: {child.last_lines(2)}")
         measured = bench_report.read(report, bench)
         self.speed.hear(measured)
+        self.versions[bench.contender.name] = measured.allocator_version
         log.unlink(missing_ok=True)
         return measured
 
@@ -213,7 +225,8 @@ class Runner:
     def run(self, rounds: list[list[Bench]], budget_s: float) -> int:
         """Runs all; gives the exit code."""
         start = time.monotonic()
-        deadline = start + budget_s
+        deadline = start + budget_s - bench_narrow.reserve_s(self, budget_s)
+        self.planned = sum(map(len, rounds))
         with Children() as children:
             number = 0
             try:
@@ -233,6 +246,7 @@ class Runner:
                 until = min(deadline, now + max(now - start, SECOND_LEAST_S))
                 for _ in range(self.again):
                     self.make_good(children, until)
+                bench_narrow.go_on(self, children, len(rounds), start + budget_s)
             except Interrupted as interrupted:
                 self.results.interrupted = True
                 self.record.anomaly("interrupted", f"{interrupted} in round {number} of {len(rounds)}")
@@ -264,6 +278,21 @@ class Runner:
             self.record.anomaly("slow", text)
             say(text)
 
+    def close_books(self) -> None:
+        """Measurements that were due are in the figures, failed, or were not begun for want of time."""
+        measured = sum(len(series.measured) for series in self.results.series.values())
+        self.record.data["books"] = {"measurements": {
+            "attempted": self.planned, "measured": measured, "lost": 0, "failed": self.failures,
+            "not_sent": max(0, self.planned - len(self.tried)), "unreadable": 0, "unfinished": 0}}
+
+    def allocators(self) -> list[dict]:
+        """Of each contender on an allocator of its own: what it is, its version as it says, what it was told."""
+        found = {series.bench.contender for series in self.results.series.values() if series.measured}
+        on = sorted((one for one in found if one.strategy in (plan.DIRECT, plan.WRAPPED)), key=lambda one: one.name)
+        return [{"contender": one.name, "what": allocators.TITLES.get(one.allocator, allocators.shown(one.allocator) or "glibc"),
+                 "library": allocators.shown(one.allocator), "version": self.versions.get(one.name, ""), "variables": one.told(),
+                 "sha256": allocators.checksum(one.allocator)} for one in on]
+
     def tell_noise(self) -> float | None:
         percent = self.others.percent()
         text = busy_text(percent, "times are longer")
@@ -283,11 +312,15 @@ class Runner:
         status = "incomplete" if code > 1 or "incomplete" in found else "failed" if found == {"failed"} else "complete"
         if "failed" in found and status == "complete":
             status = "incomplete"
+        self.close_books()
         self.record.data["status"] = status
+        self.record.data["config"]["allocators"] = self.allocators()
         self.record.data["summary"] = {
             "others_cpu_percent": percent, "step_ns": self.speed.step_ns or None,
+            "narrow": bench_narrow.told(self),
             "headlines": [{"name": one.name, "median": one.value.median, "q1": one.value.q1, "q3": one.value.q3,
-                           "unit": one.unit, "aim": one.target} for one in headlines(self.results) if one.value]}
+                           "low": one.value.sure_low, "high": one.value.sure_high, "confidence": one.value.confidence,
+                           "rounds": one.value.count, "unit": one.unit, "aim": one.target} for one in headlines(self.results) if one.value]}
         bench_tables.write(self.results, self.record.folder, self.record.data)
         self.record.close(status)
         return status
@@ -309,10 +342,11 @@ def run(args) -> int:
         raise UsageError(f"{for_people(program)} is not there; make builds it")
     repetitions, min_time_s = args.repetitions, args.min_time
     seed = args.seed if args.seed is not None else secrets.randbelow(2**31)
-    budget_s = args.budget or (1e9 if args.full else DEFAULT_BUDGET_S)
-    others, missing = plan.installed()
-    every = plan.expand(plan.listed(program), others)
-    benches = plan.select(every, args.full, args.filter)
+    full = args.set == "full"
+    budget_s = args.budget or (1e9 if full else DEFAULT_BUDGET_S)
+    on, missing = plan.installed(plan.added(args.allocator))
+    every = plan.expand(plan.listed(program), on)
+    benches, impossible = plan.possible(plan.select(every, args.set, args.filter))
     if args.list:
         print("\n".join(bench.name for bench in benches))
         return 0
@@ -320,17 +354,22 @@ def run(args) -> int:
     if args.dry_run:
         dry_run(program, rounds, min_time_s)
         return 0
-    config = {"selection": "full" if args.full else "default", "filter": args.filter, "repetitions": repetitions,
-              "min_time_s": min_time_s, "again": args.again,
-              "budget_s": None if budget_s >= 1e9 else budget_s,
+    cleared = allocators.variables_set()
+    config = {"selection": args.set, "filter": args.filter, "repetitions": repetitions,
+              "min_time_s": min_time_s, "again": args.again, "narrow_percent": args.narrow,
+              "budget_s": None if budget_s >= 1e9 else budget_s, "variables_cleared": cleared,
               "contenders": sorted({bench.contender.name for bench in benches})}
-    record = Record.create("bench", suite="full" if args.full else "default", folder=args.out, config=config, seed=seed,
+    record = Record.create("bench", suite=args.set, folder=args.out, config=config, seed=seed,
                            build=program.parent)
-    for text in missing:
-        record.anomaly("allocator", text)
-        say(text)
+    for what, texts in (("allocator", missing), ("privilege", impossible)):
+        for text in texts:
+            record.anomaly(what, text)
+            say(text)
+    if cleared:
+        say(f"measured without what the environment tells allocators: {', '.join(cleared)}")
     say(f"{len(benches)} benchmarks, {sum(map(len, rounds))} runs, into {for_people(record.folder)}")
-    runner = Runner(record, program, benches, plan.select(every, args.full, None), min_time_s, args.again)
+    narrow = args.narrow if len(rounds) >= bench_narrow.ROUNDS_LEAST else 0
+    runner = Runner(record, program, benches, plan.select(every, args.set, None), min_time_s, args.again, narrow)
     code, status = 130, "incomplete"
     try:
         code = runner.run(rounds, budget_s)

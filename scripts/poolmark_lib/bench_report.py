@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from poolmark_lib.allocators import is_path
 from poolmark_lib.bench_plan import Bench
 from poolmark_lib.errors import RecordError
 
@@ -25,14 +26,18 @@ class NoFigure(Exception):
 class Measured:
     time_ns: float
     counters: dict[str, float]
+    allocator_version: str = ""  # as the library says
+
+
+# One or two values of a run decide them, or the host does: for reading, not for a verdict.
+FOR_READING = ("longest_ns", "p99_999_ns", "longest_put_ns", "longest_sweep_ns", "longest_expansion_ns", "step_ns",
+               "put_longest_ns", "put_p99_999_ns")
 
 
 def unit_of(counter: str) -> tuple[str, str]:
     """(unit, which way is good) of a counter, by its name."""
-    if counter in ("longest_ns", "p99_999_ns", "longest_put_ns", "longest_sweep_ns", "longest_expansion_ns"):
-        return "ns", "none"  # one or two values of a run decide it: for reading, not for a verdict
-    if counter.startswith("any_speed_") or counter == "step_ns":
-        return "ns", "none"  # what the host did to it; for reading as well
+    if counter in FOR_READING or counter.startswith(("any_speed_", "uncorrected_")):
+        return "ns", "none"
     if counter.endswith("_ns"):
         return "ns", "lower"
     if counter in ("live_bytes", "huge_bytes"):
@@ -59,26 +64,50 @@ def read_json(path: Path) -> dict:
 
 
 def check_context(path: Path, data: dict, bench: Bench) -> None:
-    """The allocator that was loaded, and its tuning, are what was asked for."""
-    context = data.get("context")
+    """The allocator that was loaded, and what it was told, are what was asked for. Older programs tell of GLIBC_TUNABLES only."""
+    context, contender = data.get("context"), bench.contender
     if not isinstance(context, dict):
         raise RecordError(path, "context", "is missing")
-    wanted = {"allocator": bench.contender.allocator, "glibc_tunables": bench.contender.tunables}
+    found = context.get("allocator")
+    if is_path(contender.allocator):
+        if found == "glibc":
+            raise RecordError(path, "context.allocator", f"is 'glibc': {Path(contender.allocator).name} takes no program's malloc")
+    elif found != contender.allocator:
+        raise RecordError(path, "context.allocator", f"is {str(found)[:80]!r}; {bench.name} asked for {contender.allocator!r}")
+    wanted = {"allocator_environment": contender.told(), "glibc_tunables": dict(contender.variables).get("GLIBC_TUNABLES", "")}
     for key, value in wanted.items():
-        if context.get(key) != value:
-            raise RecordError(path, f"context.{key}", f"is {str(context.get(key))[:80]!r}; {bench.name} asked for {value!r}")
+        if key in context and context[key] != value:
+            raise RecordError(path, f"context.{key}", f"is {str(context[key])[:160]!r}; {bench.name} asked for {value!r}")
+    if "allocator_environment" not in context and "glibc_tunables" not in context:
+        raise RecordError(path, "context", "does not say what the allocator was told")
+
+
+def check_books(path: Path, counters: dict[str, float]) -> None:
+    """Samples that were due are measured, left out for what was known before, or failed."""
+    due = counters.get("samples_due")
+    if due is None:
+        return
+    parts = [counters.get(f"samples_{part}", 0.0) for part in ("measured", "left_out", "failed")]
+    if due != sum(parts):
+        raise RecordError(path, "benchmarks[0].samples_due",
+                          f"is {due:.0f}; {parts[0]:.0f} were measured, {parts[1]:.0f} left out, {parts[2]:.0f} failed")
 
 
 def read(path: Path, bench: Bench) -> Measured:
     """RecordError names the file and the field when it is not what such a run writes; NoFigure when it was skipped."""
     data = read_json(path)
     check_context(path, data, bench)
+    return figures(path, data, bench.program_name)
+
+
+def figures(path: Path, data: dict, name: str) -> Measured:
+    """Of the one benchmark, called `name`, that the report is of."""
     found = data.get("benchmarks")
     if not isinstance(found, list) or len(found) != 1 or not isinstance(found[0], dict):
         raise RecordError(path, "benchmarks", "is not a list of one benchmark")
     one = found[0]
-    if one.get("name") != bench.program_name:
-        raise RecordError(path, "benchmarks[0].name", f"is {str(one.get('name'))[:80]!r}, not {bench.program_name!r}")
+    if one.get("name") != name:
+        raise RecordError(path, "benchmarks[0].name", f"is {str(one.get('name'))[:80]!r}, not {name!r}")
     if one.get("error_occurred"):
         raise NoFigure(str(one.get("error_message") or "no reason given")[:500])
     counters = {}
@@ -89,4 +118,6 @@ def read(path: Path, bench: Bench) -> Measured:
     per_op = counters.pop("per_op", None)
     if per_op is None or per_op < 0:
         raise RecordError(path, "benchmarks[0].per_op", "is missing: there is no time per operation")
-    return Measured(per_op * 1e9, counters)
+    check_books(path, counters)
+    version = data.get("context", {}).get("allocator_version")
+    return Measured(per_op * 1e9, counters, version if isinstance(version, str) else "")

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from poolmark_lib import bench_statistics as statistics
-from poolmark_lib.bench_plan import ALLOCATORS, Bench
+from poolmark_lib.bench_plan import DIRECT, DIRECT_SLAB, Bench
 from poolmark_lib.bench_report import Measured, unit_of
 from poolmark_lib.full_speed import ENOUGH, Speed
 from poolmark_lib.record import Cell
@@ -35,6 +35,13 @@ class Series:
         """By round: of those at full speed, when there are enough of them; else of all."""
         found, full = self.values.get(metric, {}), self.full()
         return {number: value for number, value in found.items() if number in full or len(full) < ENOUGH}
+
+    def left_out(self, metric: str = "full_speed_share") -> float | None:
+        """The part of the operations that the figures do not have, for the processor's speed before them; None of
+        workloads that leave nothing out."""
+        found, chosen = self.of(metric), self.of("at_full_speed")
+        shares = [1 - found[number] if chosen.get(number, 0) else 0.0 for number in found]
+        return statistics.spread(shares).median if shares else None
 
     def spread(self, metric: str = TIME) -> statistics.Spread | None:
         return statistics.spread(self.of(metric).values())
@@ -74,8 +81,10 @@ class Results:
         return found
 
     def fastest_allocator(self, workload: str, size: int, threads: int = 1) -> Series | None:
-        """None unless all that take part were measured: the fastest of some is not the fastest."""
-        wanted = [name for name in ALLOCATORS if name in self.planned.get((workload, size, threads), ())]
+        """The fastest of those that are called directly. None unless all that take part were measured: the fastest of some
+        is not the fastest."""
+        wanted = [name for name in self.planned.get((workload, size, threads), ()) if name.startswith(f"{DIRECT}-")
+                  and name != DIRECT_SLAB]
         found = [series for name in wanted if (series := self.find(workload, name, size, threads))]
         if len(found) < len(wanted):
             return None

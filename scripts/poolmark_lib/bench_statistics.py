@@ -1,14 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Medians with their spread, and ratios and differences of two contenders measured in the same rounds.
+"""Medians with their spread and their uncertainty, and ratios and differences of two contenders measured in the same rounds.
 
-Quartiles rather than a standard deviation: a benchmark's times have a floor and a long tail.
+Quartiles rather than a standard deviation: a benchmark's times have a floor and a long tail. The interval of a median is
+that of order statistics, which asks nothing of how the values are distributed: the true median lies between the k-th lowest
+and the k-th highest of n values unless fewer than k of them fell on one side of it, which a fair coin tells the chance of.
 """
 from dataclasses import dataclass
+from math import comb
+
+CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
 class Spread:
-    """A sample's middle. `mad` is the median distance from the median."""
+    """A sample's middle. `mad` is the median distance from the median; `sure_low` to `sure_high` holds the true median with
+    at least `confidence`, which is below CONFIDENCE when there are too few values (under six)."""
 
     count: int
     median: float
@@ -17,6 +23,29 @@ class Spread:
     mad: float
     low: float
     high: float
+    sure_low: float
+    sure_high: float
+    confidence: float
+
+    @property
+    def half_width(self) -> float | None:
+        """Of the interval, in relation to the median; None when the interval is not as sure as it should be."""
+        if self.confidence < CONFIDENCE or not self.median:
+            return None
+        return (self.sure_high - self.sure_low) / 2 / abs(self.median)
+
+
+def sure_interval(ordered: list[float], confidence: float = CONFIDENCE) -> tuple[float, float, float]:
+    """(low, high, what it really holds with) of the median: the narrowest that is sure enough, or all there is."""
+    n = len(ordered)
+    outside, best = 0.0, 0
+    found = 1 - 2 * 0.5 ** n if n > 1 else 0.0
+    for k in range(1, n // 2 + 1):  # from the k-th lowest to the k-th highest
+        outside += comb(n, k - 1) * 0.5 ** n
+        if k > 1 and 1 - 2 * outside < confidence:
+            break
+        best, found = k - 1, 1 - 2 * outside
+    return ordered[best], ordered[n - 1 - best], found
 
 
 def quantile(ordered: list[float], part: float) -> float:
@@ -35,10 +64,15 @@ def spread(samples) -> Spread | None:
     median = quantile(ordered, 0.5)
     distances = sorted(abs(value - median) for value in ordered)
     return Spread(len(ordered), median, quantile(ordered, 0.25), quantile(ordered, 0.75), quantile(distances, 0.5),
-                  ordered[0], ordered[-1])
+                  ordered[0], ordered[-1], *sure_interval(ordered))
 
 
 SHARED_ROUNDS = 3  # fewer say little
+
+
+def by_round(ours: dict[int, float], theirs: dict[int, float], operation) -> dict[int, float]:
+    """operation(our value, their value) of the rounds that have both."""
+    return {number: operation(ours[number], theirs[number]) for number in sorted(ours.keys() & theirs.keys())}
 
 
 def paired(ours: dict[int, float], theirs: dict[int, float], operation) -> Spread | None:

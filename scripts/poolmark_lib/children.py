@@ -37,6 +37,10 @@ class Interrupted(Exception):
         super().__init__(f"interrupted by {signal.Signals(number).name}")
 
 
+def _changed(changes: dict) -> dict[str, str]:
+    return {name: value for name, value in {**os.environ, **changes}.items() if value is not None}
+
+
 def _prepare_child(watchdog: Watchdog) -> None:
     # In the child, before exec: go when the parent goes, and with signals as they are at a login.
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
@@ -149,7 +153,8 @@ class Children:
             raise Interrupted(self._pending)
 
     def start(self, name: str, argv: list[str], log: Path, env: dict | None = None, read: str = "") -> Child:
-        """Starts a program; what it prints goes to `log`. With `read` "stdout" or "both" that comes through us
+        """Starts a program; what it prints goes to `log`. `env` changes our environment for it: a value, or None to take a
+        variable away. With `read` "stdout" or "both" that comes through us
         (`lines`), on its way there."""
         try:
             file = open(log, "ab")
@@ -160,7 +165,7 @@ class Children:
                 self._watchdog = self._watchdog or Watchdog()
                 process = subprocess.Popen(
                     argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE if read else file,
-                    stderr=subprocess.STDOUT if read == "both" else file, env={**os.environ, **(env or {})},
+                    stderr=subprocess.STDOUT if read == "both" else file, env=_changed(env or {}),
                     start_new_session=True, preexec_fn=lambda: _prepare_child(self._watchdog))
             except OSError as error:
                 raise PoolmarkError(f"{argv[0]}: cannot be started: {error.strerror}") from error

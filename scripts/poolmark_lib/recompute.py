@@ -13,7 +13,6 @@ program only counted (clients, messages) is in no other file; such counts are he
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
 
 from poolmark_lib import hlog, measures, raw_data
 from poolmark_lib.curves import MemoryCurve, kernel_bytes, read_csv
@@ -297,7 +296,8 @@ def bench_account(run: Run, cell: dict) -> Account:
     try:
         for key, path in rounds.items():
             data = bench_report.read_json(run.file(path))
-            series.add(int(key[6:]), bench_report.read(run.folder / path, _as_it_says(data)))
+            # Which benchmark it was to be is the suite's concern, not that of figures.
+            series.add(int(key[6:]), bench_report.figures(run.folder / path, data, data["benchmarks"][0]["name"]))
     except (RecordError, bench_report.NoFigure, KeyError, TypeError, IndexError, AttributeError) as error:
         if any(not (run.folder / path).exists() for path in rounds.values()):
             for name in cell["metrics"]:
@@ -316,13 +316,6 @@ def bench_account(run: Run, cell: dict) -> Account:
         else:
             account.leave(ABSENT, where + name)
     return account
-
-
-def _as_it_says(data: dict) -> SimpleNamespace:
-    """A benchmark that is what the file says it is: which one it was to be is the suite's concern, not that of figures."""
-    context, first = data["context"], data["benchmarks"][0]
-    return SimpleNamespace(name=first["name"], program_name=first["name"], contender=SimpleNamespace(
-        allocator=context.get("allocator"), tunables=context.get("glibc_tunables")))
 
 
 def _short(run: Run, error: Exception) -> str:

@@ -2,6 +2,7 @@
 """The benchmark runner: its statistics on known data, its plan, what it refuses to believe, and whole runs, of the real
 program and of small ones that misbehave."""
 import csv
+import hashlib
 import json
 import os
 import subprocess
@@ -9,7 +10,7 @@ import subprocess
 import pytest
 from bench_told import anomalies
 
-from poolmark_lib import bench_headlines, bench_plan, bench_report, bench_tables, full_speed, quiet
+from poolmark_lib import allocators, bench_headlines, bench_plan, bench_report, bench_tables, described, full_speed, quiet
 from poolmark_lib import bench_statistics as statistics
 from poolmark_lib.bench import Attempt
 from poolmark_lib.bench_plan import Bench, Contender
@@ -91,31 +92,81 @@ def test_time_of_interrupts_can_be_left_out(tmp_path):
 
 # The plan.
 
-def test_malloc_runs_once_more_for_each_allocator():
-    benches = bench_plan.expand(["lifo/null/64", "lifo/malloc/64", "lifo/malloc/64/threads:2", "lifo/new/64"])
-    assert [bench.name for bench in benches[:6]] == ["lifo/null/64", "lifo/malloc/64", "lifo/glibc-tuned/64",
-                                                    "lifo/tcmalloc/64", "lifo/jemalloc/64", "lifo/mimalloc/64"]
-    assert benches[3].program_name == "lifo/malloc/64"
-    assert benches[3].config() == {"workload": "lifo", "strategy": "malloc", "bytes": 64, "threads": 1,
-                                   "allocator": "tcmalloc"}
-    assert benches[2].config()["allocator"] == "glibc-tuned"
-    assert benches[8].name == "lifo/tcmalloc/64/threads:2"
-    assert benches[-1].name == "lifo/new/64"  # a strategy nobody has heard of takes part
+def test_direct_runs_once_for_each_allocator_and_malloc_by_a_pool_on_glibc():
+    benches = bench_plan.expand(["lifo/null/64", "lifo/malloc/64", "lifo/direct/64", "lifo/direct/64/threads:2", "lifo/new/64"])
+    names = [bench.name for bench in benches]
+    assert names[1] == "lifo/malloc/64" and "lifo/malloc-gperftools/64" in names and "lifo/malloc-glibc/64" not in names
+    direct = [bench for bench in benches if bench.contender.strategy == "direct" and bench.threads == 1]
+    assert [bench.contender.name for bench in direct] == [
+        f"direct-{name}{tuned}" for name in ("glibc", "gperftools", "jemalloc", "mimalloc") for tuned in ("", "-tuned")]
+    assert all(bench.program_name == "lifo/direct/64" for bench in direct)
+    assert [bench.config()["allocator"] for bench in direct[:3]] == ["glibc", "glibc-tuned", "gperftools"]
+    assert direct[2].contender.words() == ["LD_PRELOAD=libtcmalloc.so.4"]
+    assert direct[5].contender.words()[1].startswith("MALLOC_CONF=")
+    assert all(bench.contender.variables for bench in direct if bench.contender.name.endswith("-tuned"))
+    assert names[-1] == "lifo/new/64"  # a strategy nobody has heard of takes part
     with pytest.raises(PoolmarkError, match="lifo-64"):
         bench_plan.expand(["lifo-64"])
 
 
-def test_the_default_selection_is_part_of_the_full_one():
-    benches = bench_plan.expand(["lifo/malloc/64", "fifo/malloc/64", "fifo/malloc/3072", "blowup_10s/malloc/3072"])
-    default = {bench.name for bench in bench_plan.select(benches, False, None)}
-    assert "lifo/malloc/64" in default and "fifo/malloc/3072" in default and "fifo/tcmalloc/3072" in default
+def test_a_set_is_part_of_the_next_larger():
+    benches = bench_plan.expand(["lifo/malloc/64", "lifo_touch_line/direct/3072", "fifo/malloc/64", "fifo/malloc/3072",
+                                 "fifo/direct/3072", "blowup_10s/malloc/3072"])
+    headlines, default, full = ({bench.name for bench in bench_plan.select(benches, name, None)} for name in bench_plan.SETS)
+    assert headlines < default < full and len(full) == len(benches)
+    assert headlines == {f"lifo_touch_line/direct-{name}/3072" for name, _, _ in bench_plan.ON}  # tuned ones as well
+    assert {"lifo/malloc/64", "fifo/malloc/3072", "fifo/direct-gperftools/3072"} <= default
+    assert "fifo/direct-gperftools-tuned/3072" not in default and "fifo/malloc-jemalloc/3072" not in default
     assert "fifo/malloc/64" not in default and "blowup_10s/malloc/3072" not in default
-    assert len(bench_plan.select(benches, True, None)) == len(benches)
-    assert [bench.name for bench in bench_plan.select(benches, True, "^fifo/jem.*/64$")] == ["fifo/jemalloc/64"]
-    with pytest.raises(UsageError, match="5 of the full matrix do"):
-        bench_plan.select(benches, False, "^fifo/.*/64$")
+    assert [bench.name for bench in bench_plan.select(benches, "full", "^fifo/malloc-jem.*c/64$")] == ["fifo/malloc-jemalloc/64"]
+    with pytest.raises(UsageError, match="8 of the full set do"):
+        bench_plan.select(benches, "default", "^fifo/.*/64$")
     with pytest.raises(UsageError, match="not a regular expression"):
-        bench_plan.select(benches, False, "(")
+        bench_plan.select(benches, "default", "(")
+
+
+def test_headlines_have_more_rounds_than_what_stands_beside():
+    benches = bench_plan.expand(["lifo_touch_line/slab/3072", "fifo/slab/3072", "blowup/slab/3072"])
+    assert [sum(bench in one for one in bench_plan.rounds(benches, None, 1)) for bench in benches] == [9, 6, 3]
+    assert [sum(bench in one for one in bench_plan.rounds(benches, 20, 1)) for bench in benches] == [20, 20, 3]
+
+
+def test_another_library_takes_part_under_its_own_name(tmp_path):
+    file = tmp_path / "libnew malloc.so.2.1"
+    file.write_bytes(b"a library")
+    (name, path, variables), (second, _, _) = bench_plan.added([str(file), str(file)])[-2:]
+    assert (name, path, variables, second) == ("new_malloc", str(file), (), "new_malloc-2")
+    contender = bench_plan.contenders("direct", (*bench_plan.ON, (name, path, variables)))[-1]
+    assert contender.name == "direct-new_malloc" and contender.words() == ["LD_PRELOAD=libnew malloc.so.2.1"]
+    assert contender.environment()["LD_PRELOAD"] == str(file)
+    assert allocators.checksum(path) == hashlib.sha256(b"a library").hexdigest()
+    for missing in (str(tmp_path / "none.so"), str(tmp_path)):
+        with pytest.raises(UsageError, match="there is no such file"):
+            bench_plan.added([missing])
+
+
+def test_what_cannot_be_measured_here_is_left_out_with_its_reason(monkeypatch):
+    benches = bench_plan.expand(["lifo/slab/3072", "realtime/slab/3072", "realtime/fixed/3072"])
+    monkeypatch.setattr(bench_plan, "realtime_is_allowed", lambda: True)
+    assert bench_plan.possible(benches) == (benches, [])
+    monkeypatch.setattr(bench_plan, "realtime_is_allowed", lambda: False)
+    left, said = bench_plan.possible(benches)
+    assert left == benches[:1] and len(said) == 1
+    assert said[0].startswith("2 benchmarks realtime are left out: it needs SCHED_FIFO")
+    assert bench_plan.possible(benches[:1]) == (benches[:1], [])
+
+
+def test_what_the_environment_tells_allocators_is_taken_away(monkeypatch):
+    for name in allocators.variables_set():
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("MALLOC_PERTURB_", "17")
+    monkeypatch.setenv("mimalloc_verbose", "1")
+    monkeypatch.setenv("TCMALLOC_RELEASE_RATE", "")
+    monkeypatch.setenv("LD_PRELOAD", "libother.so")
+    assert allocators.variables_set() == ["LD_PRELOAD", "MALLOC_PERTURB_", "mimalloc_verbose"]
+    changed = allocators.environment("glibc", (("GLIBC_TUNABLES", "x=1"),))
+    assert changed == {"LD_PRELOAD": None, "MALLOC_PERTURB_": None, "mimalloc_verbose": None, "GLIBC_TUNABLES": "x=1"}
+    assert allocators.environment("jemalloc")["LD_PRELOAD"].endswith("libjemalloc.so.2")
 
 
 def test_rounds_are_shuffled_by_seed_and_leave_nothing_out():
@@ -175,9 +226,25 @@ def test_another_allocator_than_asked_for_is_refused(tmp_path):
     tcmalloc = bench_of("lifo/malloc/64", Contender("tcmalloc", "malloc", "tcmalloc"))
     with pytest.raises(RecordError, match="context.allocator: is 'glibc'; lifo/tcmalloc/64 asked for 'tcmalloc'"):
         read(tmp_path, report_of(), tcmalloc)
-    tuned = bench_of("lifo/malloc/64", Contender("glibc-tuned", "malloc", "glibc", "glibc.malloc.trim_threshold=1"))
+    tuned = bench_of("lifo/malloc/64", Contender("tuned", "malloc", "glibc", (("GLIBC_TUNABLES", "glibc.malloc.trim_threshold=1"),)))
     with pytest.raises(RecordError, match="context.glibc_tunables"):
         read(tmp_path, report_of(), tuned)
+    told = report_of()
+    told["context"] = {"allocator": "glibc", "allocator_environment": "MALLOC_PERTURB_=17"}
+    with pytest.raises(RecordError, match="context.allocator_environment: is 'MALLOC_PERTURB_=17'; lifo/malloc/64 asked for ''"):
+        read(tmp_path, told)
+    other = bench_of("lifo/malloc/64", Contender("other", "malloc", "/lib/libother.so"))
+    with pytest.raises(RecordError, match="is 'glibc': libother.so takes no program's malloc"):
+        read(tmp_path, report_of(), other)
+    told["context"] = {"allocator": "unknown", "allocator_environment": "", "allocator_version": "7"}
+    assert read(tmp_path, told, other).allocator_version == "7"
+
+
+def test_samples_that_do_not_add_up_are_refused(tmp_path):
+    books = {"samples_due": 100, "samples_measured": 90, "samples_left_out": 8, "samples_failed": 2}
+    assert read(tmp_path, report_of(**books)).counters["samples_due"] == 100
+    with pytest.raises(RecordError, match="samples_due: is 100; 89 were measured, 8 left out, 2 failed"):
+        read(tmp_path, report_of(**{**books, "samples_measured": 89}))
 
 
 def test_a_skipped_benchmark_says_why(tmp_path):
@@ -189,8 +256,7 @@ def test_a_skipped_benchmark_says_why(tmp_path):
 
 def results_of(values):
     """{name: {metric: [value of round 1, ...]}}; time is in ns."""
-    benches = [bench_of(name) if name.split("/")[1] not in bench_plan.ALLOCATORS or "/malloc/" in name else
-               bench_of(name, Contender(name.split("/")[1], "malloc")) for name in values]
+    benches = [bench_of(name) for name in values]
     results = Results(benches)
     for bench, metrics in zip(benches, values.values(), strict=True):
         for number in range(len(metrics["time"])):
@@ -202,22 +268,69 @@ def results_of(values):
 def test_headlines_of_known_figures():
     found = {one.name: one for one in bench_headlines.headlines(results_of({
         "lifo/null/3072": {"time": [3.0, 3.0, 3.0]},
+        "lifo/bare/3072": {"time": [2.0, 2.0, 2.0]},
         "lifo/slab/3072": {"time": [4.0, 3.0, 5.0]},
         "lifo/slab/3072/threads:2": {"time": [4.4, 3.3, 5.5]},
-        "lifo/malloc/3072": {"time": [30.0, 30.0, 30.0]},
-        "lifo/tcmalloc/3072": {"time": [8.0, 10.0, 10.0]},
-        "grow/slab-background/3072": {"time": [30.0], "p99_99_ns": [700.0], "faults_get": [0.0], "longest_ns": [9e3]},
+        "lifo_two/slab/3072": {"time": [8.0, 7.0, 9.0]},
+        "lifo_touch_line/direct-slab/3072": {"time": [4.0, 3.0, 5.0]},
+        "lifo_touch_line/direct-glibc/3072": {"time": [30.0, 30.0, 30.0]},
+        "lifo_touch_line/direct-gperftools-tuned/3072": {"time": [8.0, 10.0, 10.0]},
+        "lifo_touch_line/malloc/3072": {"time": [1.0, 1.0, 1.0]},
+        "bound/slab/3072": {"time": [4.0]}, "bound_overflow/slab/3072": {"time": [6.0]},
+        "crowd/slab/3072/threads:16": {"time": [90.0], "p99_99_ns": [600.0], "longest_ns": [9e6]},
+        "idle_threads/slab/3072": {"time": [1.0], "idle_bytes": [1024.0 * 1024]},
+        "idle_threads/direct-jemalloc/3072": {"time": [1.0], "idle_bytes": [3072.0 * 1024]},
+        "grow/slab-background/3072": {"time": [30.0], "p99_99_ns": [700.0], "any_speed_p99_99_ns": [7000.0], "faults_get": [0.0],
+                                      "full_speed_share": [0.9], "at_full_speed": [1.0], "longest_ns": [9e3]},
+        "grow/slab-inline/3072": {"time": [30.0], "longest_expansion_ns": [5e5]},
         "blowup/slab-background/3072": {"time": [1.0], "after_1s_ratio": [1.02], "peak_ratio": [1.1]},
     }))}
-    fastest = found["lifo: slab / fastest allocator"]
-    assert fastest.value.median == 0.5  # of 0.5, 0.3, 0.5, against tcmalloc
-    assert "tcmalloc" in fastest.note
+    fastest = found["lifo, a line: direct-slab / fastest allocator"]
+    assert next(iter(found)) == fastest.name
+    assert fastest.value.median == 0.5  # of 0.5, 0.3, 0.5: beside the fastest called directly, not beside malloc by a pool
+    assert "direct-gperftools-tuned 10 ns" in fastest.note and fastest.target == "at most 0.40"
     assert found["lifo: slab - null"].value.median == 1
-    assert found["lifo: slab, 2 threads / 1 thread"].value.median == pytest.approx(1.1)
-    assert found["grow: slab, p99.99 of a get"].value.median == 700
+    assert found["lifo, untouched: slab, 2 threads / 1 thread"].value.median == pytest.approx(1.1)
+    assert found["lifo_two: slab, more than alone"].value.median == 1  # 8 - 3 for null, less 4 alone
+    assert found["bound: slab, overflow out / never full"].value.median == 1.5
+    assert found["crowd: slab, 16 threads, p99.99 of a get"].value.median == 600
+    assert found["idle_threads: direct-jemalloc, memory of 1000 idle threads"].value.median == 3 << 20
+    grow = found["grow: slab, p99.99 of a get from when it was due"]
+    assert grow.value.median == 700 and grow.note == "nothing left out: 7 us; share left out 0.10"
     assert found["grow: slab, page faults in gets"].value.median == 0
+    assert found["grow: slab inline, longest growth"].value.median == 5e5
     assert found["blowup: slab, memory 1 s after / before"].value.median == 1.02
-    assert found["remote_1_1: slab / fastest allocator"].value is None
+    assert found["remote_1_1, all of it: direct-slab / fastest allocator"].value is None
+
+
+def test_the_interval_of_a_median_is_that_of_order_statistics():
+    for count, low, high, confidence in ((1, 1, 1, 0), (3, 1, 3, 0.75), (5, 1, 5, 0.9375), (6, 1, 6, 0.96875), (9, 2, 8, 0.9609375),
+                                         (20, 6, 15, 0.9586)):
+        found = statistics.spread(range(1, count + 1))
+        assert (found.sure_low, found.sure_high) == (low, high)
+        assert found.confidence == pytest.approx(confidence, abs=1e-4)
+    assert statistics.spread([10.0] * 5).half_width is None  # not sure enough
+    assert statistics.spread([8, 9, 10, 10, 10, 10, 10, 11, 12]).half_width == pytest.approx(0.1)
+
+
+def test_uses_of_an_object_stand_side_by_side_untouched_last():
+    results = results_of({"lifo/slab/3072": {"time": [3.0]}, "lifo_touch_line/slab/3072": {"time": [4.0]},
+                          "lifo_touch_line/direct-glibc/3072": {"time": [30.0]}, "lifo_touch_all/direct-glibc/3072": {"time": [60.0]}})
+    (title, (head, rows)), = bench_tables.use_tables(results)
+    assert title.startswith("lifo: an object is taken") and head == ["contender", "a line", "320 B", "all of it", "untouched"]
+    assert [[cell.split(" ")[0] for cell in row] for row in rows] == [["slab", "4.00", "-", "-", "3.00"],
+                                                                     ["direct-glibc", "30.0", "-", "60.0", "-"]]
+
+
+def test_what_was_left_out_and_the_figure_without_it_stand_in_the_same_row():
+    results = results_of({"lifo/slab/64": {"time": [4.0], "any_speed_ns": [6.0], "full_speed_share": [0.75], "at_full_speed": [1.0]},
+                          "lifo/sync/64": {"time": [9.0], "any_speed_ns": [9.0], "full_speed_share": [0.1], "at_full_speed": [0.0]}})
+    assert [row[2:6] for row in bench_tables.time_rows(results)] == [["4.00", "4.00 to 4.00 (0 %)", "6.00", "0.25"],
+                                                                    ["9.00", "9.00 to 9.00 (0 %)", "9.00", "0.00"]]
+    results = results_of({"grow/slab/3072": {"time": [4.0], "p50_ns": [20.0], "p99_99_ns": [700.0], "any_speed_p99_99_ns": [18000.0],
+                                             "full_speed_share": [0.75], "at_full_speed": [1.0]}})
+    shown = dict(zip(*[(head, rows[0]) for head, rows in [bench_tables.counter_tables(results)[0][1]]][0], strict=True))
+    assert (shown["p99.99 ns"], shown["left out"], shown["nothing left out: p99.99"]) == ("700", "0.25", "18000")
 
 
 def test_rounds_at_full_speed_count_alone_when_there_are_three():
@@ -259,12 +372,12 @@ def test_the_heap_begins_elsewhere_in_each_round_and_for_all_contenders_alike():
     assert Attempt(one, 3, 2).heap_shift(7) != shifts[2]
 
 
-def test_the_table_has_median_quartiles_and_both_ratios():
-    results = results_of({"lifo/null/64": {"time": [2.0, 2.0, 2.0]}, "lifo/malloc/64": {"time": [20.0, 19.0, 21.0]},
+def test_the_table_has_median_interval_and_both_ratios():
+    results = results_of({"lifo/bare/64": {"time": [2.0, 2.0, 2.0]}, "lifo/direct-glibc/64": {"time": [20.0, 19.0, 21.0]},
                           "lifo/sync/64": {"time": [5.0, 4.0, 6.0]}})
     rows = bench_tables.time_rows(results)
-    assert [row[1] for row in rows] == ["null", "sync", "malloc"]
-    assert rows[1] == ["lifo/64", "sync", "5.00", "4.50 - 5.50", "0.25", "2.50"]
+    assert [row[1] for row in rows] == ["bare", "sync", "direct-glibc"]
+    assert rows[1] == ["lifo/64", "sync", "5.00", "4.00 to 6.00 (75 %)", "-", "-", "0.25", "2.50"]
     assert "not measured" in bench_tables.terminal(results)
 
 
@@ -277,15 +390,15 @@ def test_headlines_without_a_figure_are_left_out_when_not_all_was_asked_for():
 
 
 def test_a_headline_needs_every_contender_that_would_take_part():
-    values = {"lifo/null/3072": {"time": [2.0]}, "lifo/slab/3072": {"time": [3.0]}, "lifo/malloc/3072": {"time": [9.0]}}
+    values = {"lifo/direct-slab/3072": {"time": [3.0]}, "lifo/direct-glibc/3072": {"time": [9.0]}}
     results = results_of(values)
     whole = [series.bench for series in results.series.values()]
     assert "fastest allocator" in bench_tables.terminal(results, filtered=True)
-    others = whole + [bench_of("lifo/tcmalloc/3072", Contender("tcmalloc", "malloc", "tcmalloc"))]
-    results.planned = Results(whole, others).planned
-    shown = bench_tables.terminal(results, filtered=True)
-    assert "fastest allocator" not in shown and "lifo: slab - null" in shown
-    results.planned = Results(whole, whole + [bench_of("lifo/slab-background/3072")]).planned
+    results.planned = Results(whole, whole + [bench_of("lifo/direct-jemalloc/3072")]).planned
+    assert "fastest allocator" not in bench_tables.terminal(results, filtered=True)
+    results = results_of({"blowup/slab/3072": {"time": [3.0], "after_1s_ratio": [1.0]}})
+    whole = [series.bench for series in results.series.values()]
+    results.planned = Results(whole, whole + [bench_of("blowup/slab-background/3072")]).planned
     assert "headline" not in bench_tables.terminal(results, filtered=True)
 
 
@@ -300,17 +413,17 @@ def test_an_interrupted_run_has_no_headlines():
 @needs_program
 def test_a_small_run_end_to_end(poolmark, tmp_path):
     out = tmp_path / "run"
-    done = poolmark("bench", "--build", build_dir(), "--filter", "^lifo/(null|malloc|glibc-tuned|tcmalloc|expand)/64$",
+    done = poolmark("bench", "--build", build_dir(), "--filter", "^lifo/(null|bare|malloc|direct-glibc|direct-gperftools|expand)/64$",
                     "--repetitions", "2", "--min-time", "1ms", "--seed", "7", "--again", "0", "--out", out)
     assert done.returncode == 0, done.stderr
-    assert "lifo/64" in done.stdout and "tcmalloc" in done.stdout and "not measured" not in done.stdout
+    assert "lifo/64" in done.stdout and "gperftools" in done.stdout and "not measured" not in done.stdout
     data = json.loads((out / "run.json").read_text())
     assert (data["kind"], data["status"], data["seed"], anomalies(data)) == ("bench", "complete", 7, [])
     cells = {cell["id"]: cell for cell in data["cells"]}
-    assert set(cells) == {f"lifo/{name}/64.1" for name in ("null", "malloc", "glibc-tuned", "tcmalloc", "expand")}
-    cell = cells["lifo/tcmalloc/64.1"]
-    assert cell["config"] == {"workload": "lifo", "strategy": "malloc", "bytes": 64, "threads": 1,
-                              "allocator": "tcmalloc"}
+    assert set(cells) == {f"lifo/{name}/64.1" for name in ("null", "bare", "malloc", "direct-glibc", "direct-gperftools", "expand")}
+    cell = cells["lifo/direct-gperftools/64.1"]
+    assert cell["config"] == {"workload": "lifo", "strategy": "direct", "bytes": 64, "threads": 1,
+                              "allocator": "gperftools"}
     assert len(cell["metrics"]["time"]["samples"]) == 2
     assert cell["metrics"]["time"]["unit"] == "ns" and cell["metrics"]["time"]["better"] == "lower"
     assert cell["metrics"]["time"]["value"] > 0
@@ -326,8 +439,13 @@ def test_a_small_run_end_to_end(poolmark, tmp_path):
     assert not list(out.rglob("*.log"))
     with open(out / "bench.csv", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert {row["contender"] for row in rows} == {"null", "malloc", "glibc-tuned", "tcmalloc", "expand"}
-    assert all(row["ratio_to_null"] for row in rows if row["metric"] == "time")
+    assert {row["contender"] for row in rows} == {"null", "bare", "malloc", "direct-glibc", "direct-gperftools", "expand"}
+    assert data["books"]["measurements"] == {"attempted": 12, "measured": 12, "lost": 0, "failed": 0, "not_sent": 0, "unreadable": 0,
+                                             "unfinished": 0}
+    told = {one["contender"]: one for one in data["config"]["allocators"]}
+    assert told["direct-gperftools"]["what"].startswith("gperftools' tcmalloc") and len(told["direct-gperftools"]["sha256"]) == 64
+    assert told["direct-gperftools"]["version"] and told["direct-glibc"]["sha256"] is None
+    assert all(row["ratio_to_bare"] for row in rows if row["metric"] == "time")
     assert "# Benchmarks" in (out / "bench.md").read_text()
     assert poolmark("verify", out).returncode == 0
 
@@ -357,7 +475,7 @@ def test_list_and_dry_run_start_nothing(poolmark, tmp_path):
     out = tmp_path / "run"
     common = ("--build", build_dir(), "--filter", "^lifo/.*/3072$", "--repetitions", "2", "--out", out)
     listed = poolmark("bench", "--list", *common)
-    assert "lifo/mimalloc/3072" in listed.stdout.split()
+    assert "lifo/direct-mimalloc/3072" in listed.stdout.split()
     dry = poolmark("bench", "--dry-run", *common)
     assert dry.returncode == 0
     assert len(dry.stdout.splitlines()) == 2 * len(listed.stdout.split())
@@ -368,12 +486,15 @@ def test_list_and_dry_run_start_nothing(poolmark, tmp_path):
 @needs_program
 @pytest.mark.parametrize("words, named", [
     (("--filter", "("), "not a regular expression"),
-    (("--filter", "^nothing/"), "no benchmark of the selection matches"),
+    (("--filter", "^nothing/"), "no benchmark of the set default matches"),
     (("--repetitions", "0"), "argument --repetitions: '0' is out of bounds; it may be 1 to 1 000"),
     (("--repetitions", "some"), "'some' is not a count"),
     (("--min-time", "soon"), "'soon' is not a span of time"),
     (("--seed", "1.5"), "1.5"),
     (("--build", "/nonexistent"), "poolmark-bench is not there; make builds it"),
+    (("--set", "some"), "invalid choice: 'some'"),
+    (("--allocator", "/nonexistent/liba.so"), "allocator '/nonexistent/liba.so': there is no such file"),
+    (("--narrow", "-3"), "-3"),
 ])
 def test_wrong_calls_are_named_and_leave_nothing(poolmark, tmp_path, words, named):
     out = tmp_path / "run"
@@ -416,11 +537,47 @@ def test_the_program_says_what_it_has(tmp_path):
 
 
 @needs_program
-@pytest.mark.parametrize("contender", bench_plan.OTHER_ALLOCATORS, ids=lambda contender: contender.name)
+@pytest.mark.parametrize("contender", bench_plan.contenders("direct"), ids=lambda contender: contender.name)
 def test_each_contender_runs_on_its_own_allocator(tmp_path, contender):
     out = tmp_path / "1.json"
-    bench = bench_of("lifo/malloc/64", contender)
-    done = bench_program("--benchmark_filter=^lifo/malloc/64$", "--benchmark_min_time=0.0001", f"--benchmark_out={out}",
-                         **contender.environment())
+    bench = bench_of("lifo/direct/64", contender)
+    env = {name: value for name, value in contender.environment().items() if value is not None}
+    done = bench_program("--benchmark_filter=^lifo/direct/64$", "--benchmark_min_time=0.0001", f"--benchmark_out={out}", **env)
     assert done.returncode == 0, done.stderr
-    assert bench_report.read(out, bench).time_ns > 0
+    found = bench_report.read(out, bench)
+    assert found.time_ns > 0 and found.allocator_version
+
+
+@needs_program
+def test_counters_have_the_unit_that_the_programs_catalogue_says():
+    metrics = {one["name"]: one for one in described.bench(build_dir())["metrics"] if one["name"] != "time"}
+    for name, one in metrics.items():
+        assert bench_report.unit_of(name) == (one["unit"], one["better"]), name
+    columns = {counter for _, _, columns in bench_tables.COUNTER_TABLES for _, counter, _ in columns}
+    assert columns - {"time", bench_tables.LEFT_OUT} <= set(metrics)
+
+
+@needs_program
+def test_what_is_told_to_an_allocator_by_hand_is_in_the_report(tmp_path):
+    out = tmp_path / "1.json"
+    done = bench_program("--benchmark_filter=^lifo/direct/64$", "--benchmark_min_time=0.0001", f"--benchmark_out={out}",
+                         MALLOC_PERTURB_="17", MIMALLOC_VERBOSE="0", TCMALLOC_RELEASE_RATE="")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(out.read_text())["context"]["allocator_environment"] == "MALLOC_PERTURB_=17 MIMALLOC_VERBOSE=0"
+
+
+@needs_program
+def test_another_library_is_measured_without_what_the_environment_says(poolmark, tmp_path):
+    """A run under MALLOC_PERTURB_ is measured without it, and says so; a library by its path has its checksum in the record."""
+    library = allocators.library("jemalloc")
+    out = tmp_path / "run"
+    done = poolmark("bench", "--build", build_dir(), "--filter", "^lifo/direct-(glibc|jemalloc|jemalloc-2)/64$", "--allocator", library,
+                    "--repetitions", "1", "--min-time", "1ms", "--again", "0", "--out", out, env={**os.environ, "MALLOC_PERTURB_": "17"})
+    assert done.returncode == 0, done.stderr
+    assert "measured without what the environment tells allocators: MALLOC_PERTURB_" in done.stderr
+    data = json.loads((out / "run.json").read_text())
+    assert data["config"]["variables_cleared"] == ["MALLOC_PERTURB_"]
+    told = {one["contender"]: one for one in data["config"]["allocators"]}
+    assert told["direct-jemalloc"]["sha256"] == told["direct-jemalloc-2"]["sha256"] == allocators.checksum(library)
+    report = json.loads((out / "cells/lifo/direct-glibc/64.1/1.json").read_text())
+    assert report["context"]["allocator_environment"] == ""
