@@ -14,6 +14,9 @@ CHECK     ?=
 # percent of a get's own work added to it (0: the code for it, and no work), and percent of bytes added to each object.
 HANDICAP_GET   ?=
 HANDICAP_BYTES ?= 0
+# Of the broker: microseconds that one CONNECT in 50 takes more; one message in so many is lost (broker/handicap.h).
+HANDICAP_CONNECT ?= 0
+HANDICAP_LOSS  ?= 0
 
 comma   := ,
 variant := $(strip $(SAN)$(if $(CHECK),$(if $(SAN),-)check))
@@ -41,7 +44,7 @@ CFLAGS   ?= $(optimise)
 CXXFLAGS ?= $(optimise)
 defines  := -D_GNU_SOURCE $(if $(CHECK),-DPOOLMARK_CHECK=1) \
             $(if $(HANDICAP_GET),-DPOOLMARK_HANDICAP_GET=$(HANDICAP_GET)) \
-            $(if $(filter-out 0,$(HANDICAP_BYTES)),-DPOOLMARK_HANDICAP_BYTES=$(HANDICAP_BYTES))
+            $(foreach h,BYTES CONNECT LOSS,$(if $(filter-out 0,$(HANDICAP_$h)),-DPOOLMARK_HANDICAP_$h=$(HANDICAP_$h)))
 includes := -I. -isystem $(HDR)
 c_flags  := -std=c11 $(warnings) $(defines) $(includes) $(CFLAGS) -pthread
 cc_flags := -std=c++17 -Wall -Wextra -Werror $(defines) $(includes) $(CXXFLAGS) -pthread

@@ -3,6 +3,7 @@
 #include "broker/broker.h"
 #include "broker/connection.h"
 #include "broker/delivery.h"
+#include "broker/handicap.h"
 #include "broker/handlers.h"
 #include "broker/loop.h"
 #include "broker/session.h"
@@ -170,6 +171,7 @@ enum handled handle_connect(struct connection *connection, const struct mqtt_fra
         connection->will = NULL;
         return HANDLE_ELSEWHERE;
     }
+    handicap_connect();
     attach(connection, session);
     connection_start_keep_alive(connection, connect.keep_alive_s);
     acknowledge(connection, MQTT_ACCEPTED, was_present); // [MQTT-3.2.2-2]

@@ -3,6 +3,7 @@
 #include "broker/broker.h"
 #include "broker/connection.h"
 #include "broker/delivery.h"
+#include "broker/handicap.h"
 #include "broker/handlers.h"
 #include "broker/loop.h"
 #include "broker/retained.h"
@@ -19,6 +20,8 @@ static void acknowledge(struct connection *connection, enum mqtt_packet_type typ
 
 static bool route(struct loop *loop, const struct mqtt_publish *publish)
 {
+    if (handicap_loses_message())
+        return true;
     // First of all, so that what is retained can be taken away when there is no memory left for a message.
     if (publish->retain && publish->payload.bytes == 0 &&
         retained_set(loop->broker->retained, publish->topic, NULL) < 0)

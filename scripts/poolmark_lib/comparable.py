@@ -4,7 +4,7 @@ commit. What differs is named, fact by fact."""
 
 HOST_FACTS = ("cores", "memory_bytes", "kernel", "os", "cpu_model", "cpu_mitigations", "governor", "thp", "page_bytes")
 BUILD_FACTS = ("version", "compiler", "flags")
-CONFIG_EXEMPT = ("build", "out", "repetitions", "order", "again", "budget_s")
+CONFIG_EXEMPT = ("build", "out", "repetitions", "order", "again", "budget_s", "primary")
 
 
 def flags_that_count(flags: str) -> str:

@@ -7,22 +7,22 @@ Exit codes are compare's: 0 no regression, 1 regression, 2 undecided or invalid,
 """
 import json
 import re
-import shutil
-import signal
 import sys
-import tempfile
 from pathlib import Path
 
-from poolmark_lib import build_commit, change_points, compare, history, thresholds, verdict_out
+from poolmark_lib import build_commit, change_points, compare, compare_builds, history, thresholds, verdict_out
 from poolmark_lib.errors import PoolmarkError, UsageError
-from poolmark_lib.interleave import SIDES, Job, measure, parse_job, run_job
+from poolmark_lib.interleave import SIDES, Job, Sides, measure
+from poolmark_lib.pairing import COMBINED
 from poolmark_lib.paths import ROOT, for_people
-from poolmark_lib.record import new_id
-from poolmark_lib.verdict import INVALID, OK, REGRESSION, Verdict
+from poolmark_lib.permutation import least_repetitions
+from poolmark_lib.sequential import LOOKS
+from poolmark_lib.verdict import ALPHA_PRIMARY, INVALID, OK, REGRESSION, Verdict
 from poolmark_lib.verdict import compare as judge
 
 # What a night runs when nothing else is said: the pools' headlines, and one live broker.
 DEFAULT_JOBS = ("bench=^(lifo|burst_1000|remote_1_1)/", "suite:quick")
+MOST_CHANGES = 20       # in a summary; change-points.json has all
 DEFAULT_HISTORY = ROOT / "results" / "runs" / "history.sqlite"
 
 
@@ -34,14 +34,16 @@ def add_arguments(parser) -> None:
         group = parser.add_mutually_exclusive_group()
         group.add_argument(f"--{side}", metavar="COMMIT", default=None, help=f"the commit to build ({default})")
         group.add_argument(f"--{side}-build", metavar="DIR", help="or a build that is there")
-    parser.add_argument("--run", action="append", metavar="WHAT", help="bench, bench=PATTERN, suite:NAME or "
-                        "suite:NAME=PATTERN; several times (" + " and ".join(DEFAULT_JOBS) + ")")
-    parser.add_argument("--repetitions", type=int, default=9, metavar="N", help="runs of each build (9; at least 4)")
+    parser.add_argument("--run", action="append", metavar="WHAT", help="bench, bench=PATTERN, suite:NAME, suite:NAME=PATTERN, "
+                        "suite:FILE.toml, or the words of a command, \"suite quick --only slab\"; several times ("
+                        + " and ".join(DEFAULT_JOBS) + ")")
+    compare.add_amount(parser, 9)
+    parser.add_argument("--dry-run", action="store_true", help="say what would be built, every command line and what it could "
+                        "find; build and measure nothing")
     parser.add_argument("--history", metavar="FILE", default=str(DEFAULT_HISTORY),
                         help="the SQLite file to append to (results/runs/history.sqlite); 'none' keeps none")
-    parser.add_argument("--thresholds", metavar="FILE", help="budgets, as for compare")
+    compare.add_judging(parser)
     parser.add_argument("--out", metavar="DIR", help="where to write (results/runs/ID)")
-    parser.add_argument("--seed", type=int, default=1)
 
 
 def pick_builds(args, scratch: Path) -> dict[str, build_commit.Build]:
@@ -54,8 +56,10 @@ def pick_builds(args, scratch: Path) -> dict[str, build_commit.Build]:
 
 
 def again(rows, jobs: list[Job]) -> list[Job]:
-    """The jobs cut down to the cells of these rows."""
+    """The jobs cut down to the cells of these rows; whole, when one is over all cells."""
     names = sorted({row.cell for row in rows})
+    if any(row.role == COMBINED for row in rows) or any(job.extra for job in jobs):
+        return jobs
     bench = [name for name in names if "/" in name]
     suite = [name for name in names if "/" not in name]
     cut = []
@@ -92,26 +96,30 @@ def recent_changes(db, run: dict, nights: int = 14) -> list[str]:
     return [text for _, text in sorted(texts)]
 
 
-def night(builds, jobs, args, folder: Path, *, run=run_job, say=print) -> tuple[Verdict, list[str]]:
+def night(builds, jobs, args, folder: Path, *, run=None, say=print) -> tuple[Verdict, list[str]]:
     """Measures, judges, confirms, remembers; everything but the writing of the result."""
     budgets = thresholds.load(args.thresholds) if args.thresholds else []
-    sides = measure(builds, jobs, args.repetitions, folder, seed=args.seed, run=run, say=say)
-    found = judge(sides["base"].data, sides["candidate"].data, budgets=budgets, seed=args.seed)
+
+    def decide(base: dict, candidate: dict, share: float = 1.0) -> Verdict:
+        return judge(base, candidate, budgets=budgets, seed=args.seed, judged=args.judge, share=share)
+
+    sides = Sides(builds, jobs, folder, seed=args.seed, run=run, say=say)
+    found, records = compare_builds.measure_and_judge(sides, args.repetitions, args.until_sure, decide)
     suspects = found.of("regression")
     if found.code == REGRESSION and suspects:
         say(f"{len(suspects)} metrics look like a regression; measuring again" if len(suspects) > 1 else
             "1 metric looks like a regression; measuring again")
-        second = measure(builds, again(suspects, jobs), args.repetitions, folder / "again", seed=args.seed + 1000,
-                         run=run, say=say)
-        confirm(found, judge(second["base"].data, second["candidate"].data, budgets=budgets, seed=args.seed))
-        if found.code == OK and any(side.data["status"] != "complete" for side in sides.values()):
+        second = measure(builds, again(suspects, jobs), sides.done // 2, folder / "again", seed=args.seed + 1000, run=run,
+                         say=say)
+        confirm(found, decide(second["base"].data, second["candidate"].data))
+        if found.code == OK and any(side.data["status"] != "complete" for side in records.values()):
             found.code = INVALID
             found.reasons = ["a run was not complete"]
     changes = []
     if args.history != "none":
         db = history.open_history(args.history)
-        history.append(db, sides["candidate"].data, found.word)
-        changes = recent_changes(db, sides["candidate"].data)
+        history.append(db, records["candidate"].data, found.word)
+        changes = recent_changes(db, records["candidate"].data)
         db.close()
     return found, changes
 
@@ -122,7 +130,7 @@ def write_result(found: Verdict, changes: list[str], folder: Path) -> None:
     if changes:
         with open(folder / compare.WRITERS["markdown"], "a", encoding="utf-8") as file:
             file.write("\n### Change points of the last nights\n\n")
-            file.writelines(f"- {verdict_out.in_markdown(text)}\n" for text in changes)
+            file.writelines(f"- {verdict_out.in_markdown(text)}\n" for text in verdict_out.short(changes, MOST_CHANGES))
     (folder / "change-points.json").write_text(json.dumps(changes, indent=1) + "\n", encoding="utf-8")
 
 
@@ -137,34 +145,49 @@ def write_report(folder: Path) -> None:
         print(f"poolmark nightly: no report: {done.stderr.strip()}", file=sys.stderr)
 
 
-def stop(_signal, _frame) -> None:
-    """SIGTERM ends a night as Ctrl-C does: builds and work trees are removed, what was measured stays."""
-    raise KeyboardInterrupt
+def dry_run(args, jobs: list[Job]) -> int:
+    """Nothing is built: the jobs are checked on the build of this checkout, as it is."""
+    here = build_commit.existing(args.candidate_build or args.base_build or compare_builds.default_build())
+    for side, default in zip(SIDES, ("HEAD~1", "HEAD")):
+        folder = getattr(args, f"{side}_build")
+        told = f"the build {folder}" if folder else f"commit {build_commit.commit_of(getattr(args, side) or default)[:12]}, built"
+        print(f"# {side}: {told}")
+    most = LOOKS[-1] if args.until_sure else args.repetitions
+    for line in compare_builds.plan_lines({"candidate": here}, jobs, most, compare_builds.fingerprint_of(here)):
+        print(f"# {line}")
+    for job in jobs:
+        print(job.ask(here.folder, "--dry-run").stdout.rstrip())
+    return OK
+
+
+def check_call(args) -> tuple[list[Job], Path]:
+    least = least_repetitions(ALPHA_PRIMARY)
+    if args.repetitions < least:
+        raise UsageError(f"--repetitions {args.repetitions}: can find nothing; it takes at least {least} for any verdict")
+    return compare_builds.jobs_of(args.run or DEFAULT_JOBS), compare_builds.empty_folder(args.out, "nightly")
+
+
+def run_night(args, jobs: list[Job], folder: Path) -> tuple[Verdict, list[str]]:
+    with compare_builds.scratch_folder("poolmark-nightly-") as scratch:
+        builds = pick_builds(args, scratch)
+        for line in compare_builds.plan_lines(builds, jobs, LOOKS[-1] if args.until_sure else args.repetitions,
+                                              compare_builds.fingerprint_of(builds["candidate"])):
+            print(line, flush=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        return night(builds, jobs, args, folder.resolve(), say=lambda text: print(text, flush=True))
 
 
 def run(args) -> int:
-    if args.repetitions < 4:
-        raise compare.CompareUsage(f"--repetitions {args.repetitions}: it takes at least 4 for any verdict")
-    folder = Path(args.out) if args.out else ROOT / "results" / "runs" / new_id("nightly")
-    if folder.exists() and any(folder.iterdir()):
-        raise compare.CompareUsage(f"{folder}: is not empty; name another folder")
     try:
-        jobs = [parse_job(text) for text in args.run or DEFAULT_JOBS]
-    except UsageError as error:
-        raise compare.CompareUsage(str(error)) from error
-    scratch = Path(tempfile.mkdtemp(prefix="poolmark-nightly-"))
-    signal.signal(signal.SIGTERM, stop)
-    try:
-        builds = pick_builds(args, scratch)
-        folder.mkdir(parents=True, exist_ok=True)
-        found, changes = night(builds, jobs, args, folder.resolve())
+        jobs, folder = check_call(args)
+        if args.dry_run:
+            return dry_run(args, jobs)
+        found, changes = run_night(args, jobs, folder)
     except UsageError as error:
         raise compare.CompareUsage(str(error)) from error
     except PoolmarkError as error:
         print(f"poolmark nightly: incomplete: {error}; what was measured is in {for_people(folder)}", file=sys.stderr)
         return INVALID
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
     write_result(found, changes, folder)
     write_report(folder)
     print(verdict_out.as_table(found))

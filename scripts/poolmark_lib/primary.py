@@ -6,7 +6,7 @@
 - duplicate: tells what another metric of its cell tells already (uncorrected latencies, mean and max, RSS beside PSS, the
   last phase's latency once more without its name). Shown, and in no family.
 
-A pattern is a name with * and ?; "CELL:METRIC" limits it to cells. In a cell of several phases it means each of them.
+A pattern is a name with * and ?; "CELL:METRIC" limits it to cells.
 """
 import fnmatch
 import re
@@ -36,11 +36,10 @@ def is_duplicate(metric: str, names) -> bool:
 
 
 def matches(pattern: str, cell: str, metric: str) -> bool:
-    """A metric may begin with the name of its phase, or with `cell`, which a pattern need not say."""
     cells, colon, metrics = pattern.rpartition(":")
     if colon and not fnmatch.fnmatchcase(cell, cells):
         return False
-    return fnmatch.fnmatchcase(metric, metrics) or fnmatch.fnmatchcase(metric.partition(".")[2], metrics)
+    return fnmatch.fnmatchcase(metric, metrics)
 
 
 def is_exact(pattern: str) -> bool:
@@ -62,12 +61,13 @@ def named_by(run: dict) -> list[str]:
 
 
 def catalogue() -> list[str]:
-    """The generator's own; a phase may have put its name behind the group's. All, when there is no generator to ask."""
+    """The generator's own, in each phase that has them, but connects: those of later phases are a few that help to measure.
+    All, when there is no generator to ask."""
     try:
         names = [one["name"] for one in described.loadgen()["metrics"] if one["primary"]]
     except PoolmarkError:
         return ["*"]
-    return [f"{group}*.{rest}" for group, _, rest in (name.partition(".") for name in names)]
+    return [*names, *(f"*.{name}" for name in names if not name.startswith("connect."))]
 
 
 def role(cell: str, metric: str, names, patterns: list[str]) -> str:
@@ -85,5 +85,12 @@ def patterns_for(base: dict, candidate: dict, judge: list[str]) -> list[str]:
         return named_by(candidate) or named_by(base)
     patterns: list[str] = []
     for one in judge:
-        patterns += ["*"] if one == "all" else named_by(candidate) if one == "primary" else [one]
+        patterns += ["*"] if one == "all" else named_by(candidate) if one == "primary" else in_phases(one, candidate)
     return patterns
+
+
+def in_phases(pattern: str, run: dict) -> list[str]:
+    """A metric that there is only with the name of a phase before it means each of them."""
+    cells, colon, name = pattern.rpartition(":")
+    known = {metric for cell in run.get("cells", []) for metric in cell["metrics"]}
+    return [pattern] if not is_exact(name) or name in known else [f"{cells}{colon}*.{name}"]

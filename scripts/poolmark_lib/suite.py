@@ -243,7 +243,8 @@ def run(args) -> int:
         raise UsageError(f"--out {args.out}: is not empty; a run's folder holds that run and nothing else")
     plans = check_fits(suite, limit, build)
     config = {"suite": suite.name, "title": suite.title, "only": args.only, "repetitions": suite.repetitions,
-              "connections": args.connections, "set": args.set, "plans": plans}
+              "connections": args.connections, "set": args.set,
+              "primary": suite_file.read(args.suite)[1].get("primary"), "plans": plans}
     record = Record.create(suite.kind, suite=suite.name, folder=args.out, config=config, seed=suite.seed, build=build)
     say(f"{suite.title}: {plural(len(suite.cells), 'cell')}, {thought.sentence(suite.cells)}, into {for_people(record.folder)}")
     for text in plans:

@@ -6,11 +6,12 @@ import numpy
 
 from poolmark_lib.pairing import COMBINED, Judged
 from poolmark_lib.verdict import NOT_COMPARABLE, Verdict
-from poolmark_lib.verdict_out import (HEADS, HOW_TO_READ, MOST_FOLDED_BYTES, counts, fields, head_lines, in_markdown, in_unit,
+from poolmark_lib.verdict_out import (HEADS, HOW_TO_READ, counts, fields, head_lines, in_markdown, in_unit,
                                       interval_of, least, links_of, percent, rank, short)
 
 MOST_HEADLINES = 5
 MOST_ROWS = 20
+MOST_TABLE_BYTES = 8_000    # three tables, what is folded of them and of the rest: 60 000 bytes in all
 
 
 def in_words(row: Judged) -> str:
@@ -72,7 +73,7 @@ def linked(row: Judged, links: dict | None) -> str:
     return f"; raw data: {', '.join(found)}" if found else ""
 
 
-def table(rows: list[Judged], most_bytes: int = MOST_FOLDED_BYTES) -> list[str]:
+def table(rows: list[Judged], most_bytes: int = MOST_TABLE_BYTES) -> list[str]:
     lines = ["| " + " | ".join(HEADS) + " |", "|" + "---|" * len(HEADS)]
     size = 0
     for number, row in enumerate(rows):
@@ -94,7 +95,7 @@ def part(title: str, rows: list[Judged]) -> list[str]:
         return []
     lines = [f"### {title}", "", *table(rows[:MOST_ROWS]), ""]
     if len(rows) > MOST_ROWS:
-        lines += folded(f"{len(rows) - MOST_ROWS} more", table(rows[MOST_ROWS:], MOST_FOLDED_BYTES // 3))
+        lines += folded(f"{len(rows) - MOST_ROWS} more", table(rows[MOST_ROWS:], MOST_TABLE_BYTES // 2))
     return lines
 
 
@@ -131,7 +132,7 @@ def as_markdown(verdict: Verdict, links: dict | None = None) -> str:
     shown = {id(row) for row in [*worse, *better, *open_rows]}
     rest = sorted((row for row in verdict.rows if id(row) not in shown), key=rank)
     if rest:
-        lines += folded(f"{len(rest)} more: the same, or not primary", table(rest, MOST_FOLDED_BYTES // 2))
+        lines += folded(f"{len(rest)} more: the same, or not primary", table(rest, 2 * MOST_TABLE_BYTES))
     if verdict.rows:
         lines += folded("How to read it", [in_markdown(HOW_TO_READ)])
     lines += [f"- {in_markdown(note)}" for note in short(verdict.notes)]

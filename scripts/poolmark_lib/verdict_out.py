@@ -16,7 +16,6 @@ from poolmark_lib.verdict import Verdict
 
 SIGNS = {"regression": "worse", "improvement": "better", "same": "same", "undecided": "undecided"}
 MOST_LINES = 40         # of a table on a terminal or in a summary; the page has all
-MOST_FOLDED_BYTES = 30_000
 HOW_TO_READ = ("baseline and candidate: medians. change: the median of all pairwise ratios candidate/baseline "
                "(Hodges-Lehmann), which need not be the ratio of the two medians, with its exact interval. p: corrected for "
                "all metrics tested. finds: a worsening of that size would have been found 19 times in 20.")

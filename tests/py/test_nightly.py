@@ -31,7 +31,7 @@ class StandIn:
 
 
 def go(tmp_path, scales, **options):
-    args = argparse.Namespace(repetitions=6, seed=1, history=str(tmp_path / "h.sqlite"), thresholds=None)
+    args = argparse.Namespace(repetitions=6, seed=1, history=str(tmp_path / "h.sqlite"), thresholds=None, judge=[], until_sure=None)
     for key, value in options.items():
         setattr(args, key, value)
     builds = {"base": Build("a", tmp_path), "candidate": Build("b", tmp_path)}
@@ -55,7 +55,10 @@ def test_equal_builds_give_no_regression_and_a_line_in_the_history(tmp_path):
 def test_a_regression_is_measured_twice_and_only_its_cells(tmp_path):
     found, _, stand_in = go(tmp_path, {"a": 1, "b": 1.1})
     assert found.code == verdict.REGRESSION and "measured twice" in found.reasons[0]
-    assert len(stand_in.asked) == 24 and "cell" in stand_in.asked[-1][0] and stand_in.asked[0][0] is None
+    assert len(stand_in.asked) == 24 and stand_in.asked[0][0] is None
+    one = [row for row in found.rows if row.cell == "cell-0"]
+    assert [job.only for job in nightly.again(one, [Job("suite:quick"), Job("bench")])] == [r"^(cell\-0)($|[./])"]
+    assert nightly.again(found.of("regression"), [Job("suite:quick")]) == [Job("suite:quick")]  # also one over all cells
 
 
 def test_what_the_second_measurement_does_not_show_is_no_regression(tmp_path):
@@ -82,13 +85,32 @@ def test_one_record_a_side_has_the_runs_as_repetitions(tmp_path):
 
 
 @pytest.mark.parametrize("words, says", [(["--repetitions", "2"], "at least 4"), (["--run", "dance"], "dance"),
-                                         (["--run", "suite:nope"], "no suite 'nope'"),
+                                         (["--run", "suite:nope", "--base-build", "build", "--candidate-build", "build"], "nope"),
+                                         (["--run", "bench=nosuch", "--base-build", "build", "--candidate-build", "build"],
+                                          "no benchmark of the selection matches"),
+                                         (["--run", "suite quick --out x"], "--out is not for here"),
                                          (["--base-build", "/nonexistent"], "poolmark-broker"),
                                          (["--base", "no-such-commit"], "'no-such-commit' is no commit")])
 def test_bad_calls_exit_with_four_and_say_what_is_wrong(poolmark, tmp_path, words, says):
     done = poolmark("nightly", "--out", tmp_path / "out", *words)
     assert done.returncode == 4 and says in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_a_suites_file_and_a_whole_command_are_jobs(poolmark, tmp_path):
+    assert interleave.parse_job("suite:scripts/suites/idle.toml=nosub").words == [
+        "suite", "scripts/suites/idle.toml", "--only", "nosub"]
+    assert interleave.parse_job("suite quick --only 'slab|sync'").words == ["suite", "quick", "--only", "slab|sync"]
+    done = poolmark("nightly", "--dry-run", "--run", "suite:scripts/suites/idle.toml", "--run", "bench=^lifo/slab/3072$",
+                    "--base-build", "build", "--candidate-build", "build", "--out", tmp_path / "out")
+    assert done.returncode == 0 and "poolmark-loadgen steps" in done.stdout and "^lifo/slab/3072$" in done.stdout
+    assert "power:" in done.stdout and not (tmp_path / "out").exists()
+
+
+def test_until_sure_stops_when_it_is_decided(tmp_path):
+    found, _, stand_in = go(tmp_path, {"a": 1, "b": 1.3}, until_sure=1e9)
+    assert found.code == verdict.REGRESSION and any("decided after 4" in note for note in found.notes)
+    assert len(stand_in.asked) == 16  # and as many to confirm
 
 
 def test_the_result_has_every_form(tmp_path):
