@@ -175,8 +175,8 @@ $(B)/tests/test_%: $(B)/tests/test_%.o $(B)/libtests.a $(archives) $(B)/libhdr.a
 failing_heap := test_topics_nomem
 $(failing_heap:%=$(B)/tests/%): private test_flags += $(foreach f,malloc calloc realloc,-Wl$(comma)--wrap=$(f))
 
-# This one stands in for membarrier(2).
-$(B)/tests/test_slab_barrier: private test_flags += -Wl,--wrap=syscall
+# This one stands in for membarrier(2) and pthread_create(3).
+$(B)/tests/test_slab_barrier: private test_flags += -Wl,--wrap=syscall -Wl,--wrap=pthread_create
 
 # Helpers that tests share: everything in tests/ that is not itself a test.
 $(B)/libtests.a: $(patsubst %.c,$(B)/%.o,$(filter-out $(wildcard tests/test_*.c),$(wildcard tests/*.c))) $(patsubst %.cc,$(B)/%.o,$(wildcard tests/*.cc))

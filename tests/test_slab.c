@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { OBJECT_BYTES = 3072, STRIDE = 3136, MANY = 5000 };
@@ -51,6 +52,27 @@ static void test_a_small_pool_takes_little_memory(void **state)
     assert_int_equal(stats.owned, 10);
     assert_true(stats.bytes_owned < 160 * 1024);
     assert_int_equal(stats.bytes_owned - stats.overhead_bytes, 10 * OBJECT_BYTES);
+    pool_close(pool);
+}
+
+static int64_t address_space_pages(void)
+{
+    long long pages;
+    FILE *file = fopen("/proc/self/statm", "r");
+    assert_non_null(file);
+    assert_int_equal(fscanf(file, "%lld", &pages), 1);
+    fclose(file);
+    return pages;
+}
+
+// So it opens where address space is limited (ulimit -v).
+static void test_an_empty_pool_reserves_little_address_space(void **state)
+{
+    (void)state;
+    struct pool_config config = config_of(0, 0);
+    int64_t before = address_space_pages();
+    struct pool *pool = open_slab(&config);
+    assert_in_range(address_space_pages() - before, 0, (4 << 20) / 4096);
     pool_close(pool);
 }
 
@@ -291,6 +313,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_objects_are_an_odd_number_of_cache_lines_apart),
         cmocka_unit_test(test_a_small_pool_takes_little_memory),
+        cmocka_unit_test(test_an_empty_pool_reserves_little_address_space),
         cmocka_unit_test(test_free_objects_are_poisoned),
         cmocka_unit_test(test_one_thread_sets_growth_off_at_exactly_the_trigger),
         cmocka_unit_test(test_growth_in_the_background_keeps_up_or_is_waited_for),

@@ -243,6 +243,34 @@ static void test_without_the_barrier_too_nobody_is_refused_while_an_object_is_fr
     atomic_store(&barriers_until_refused, -1);
 }
 
+// --- no thread ------------------------------------------------------------------------------------------
+
+static bool threads_are_refused;
+int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*run)(void *),
+                          void *argument);
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*run)(void *),
+                          void *argument);
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*run)(void *), void *argument)
+{
+    return threads_are_refused ? EAGAIN : __real_pthread_create(thread, attr, run, argument);
+}
+
+static void test_a_pool_that_gets_no_thread_grows_inline(void **state)
+{
+    (void)state;
+    const struct pool_strategy *slab = pool_strategy_find("slab");
+    struct pool_config config = contract_config(slab, OBJECT_BYTES, 10, 0);
+    config.growth_mode = POOL_GROW_BACKGROUND;
+    threads_are_refused = true;
+    struct pool *pool = contract_open(slab, &config);
+    threads_are_refused = false;
+    static void *objects[1000];
+    contract_get_many(pool, objects, 1000);
+    assert_true(contract_counts(pool).expansions > 5);
+    contract_put_many(pool, objects, 1000);
+    pool_close(pool);
+}
+
 int main(void)
 {
     atomic_store(&barriers_until_refused, -1);
@@ -250,6 +278,7 @@ int main(void)
         cmocka_unit_test(test_no_overflow_object_gets_into_a_magazine_while_rows_are_taken_back),
         cmocka_unit_test(test_objects_are_exclusive_whenever_the_barrier_begins_to_be_refused),
         cmocka_unit_test(test_without_the_barrier_too_nobody_is_refused_while_an_object_is_free),
+        cmocka_unit_test(test_a_pool_that_gets_no_thread_grows_inline),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -171,7 +171,7 @@ static void test_slabs_come_by_pieces_when_somebody_waits_or_huge_pages_were_slo
 {
     (void)state;
     struct slab_store store;
-    assert_int_equal(slab_store_open(&store, 3072, true), 0);
+    assert_int_equal(slab_store_open(&store, 3072, true, false), 0);
     store.small_until_ns = 0;
     assert_true(comes_as_one(&store, SLAB_AHEAD));
     assert_false(comes_as_one(&store, SLAB_NOW));
@@ -188,7 +188,7 @@ static void test_the_fullest_slab_gives_first_and_unused_ones_go_back(void **sta
     enum { CAPACITY = 668, COUNT = 3 * CAPACITY };
     struct slab_store store;
     static void *objects[COUNT];
-    assert_int_equal(slab_store_open(&store, 3072, true), 0);
+    assert_int_equal(slab_store_open(&store, 3072, true, false), 0);
     assert_int_equal(grow(&store, COUNT), COUNT);
     assert_int_equal(store.slab_count, 3);
     assert_int_equal(slab_store_take(&store, objects, COUNT), COUNT);
@@ -228,7 +228,7 @@ static void test_the_store_knows_its_own(void **state)
     struct slab_store store;
     void *object;
     char other[64];
-    assert_int_equal(slab_store_open(&store, 100, true), 0);
+    assert_int_equal(slab_store_open(&store, 100, true, false), 0);
     assert_false(slab_store_owns(&store, other));
     assert_int_equal(grow(&store, 50), 50);
     assert_int_equal(slab_store_take(&store, &object, 1), 1);

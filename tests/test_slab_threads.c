@@ -191,12 +191,46 @@ static void test_overflow_comes_and_goes_beside_the_work(void **state)
     }
 }
 
+// More threads than there are rows: the last ones have none.
+static void test_more_threads_than_rows_get_their_objects(void **state)
+{
+    (void)state;
+    enum { THREADS = 1060 };
+    struct pool_config config = config_of(10, THREADS);
+    config.object_bytes = 64;
+    config.overflow = POOL_OVERFLOW_REFUSE;
+    struct pool *pool = open_slab(&config);
+    pthread_barrier_t barrier;
+    pthread_attr_t small;
+    static struct holder holders[THREADS];
+    assert_int_equal(pthread_attr_init(&small), 0);
+    assert_int_equal(pthread_attr_setstacksize(&small, 256 << 10), 0);
+    assert_int_equal(pthread_barrier_init(&barrier, NULL, THREADS + 1), 0);
+    for (int i = 0; i < THREADS; i++) {
+        holders[i] = (struct holder){.pool = pool, .barrier = &barrier, .count = 1};
+        assert_int_equal(pthread_create(&holders[i].thread, &small, hold, &holders[i]), 0);
+    }
+    pthread_barrier_wait(&barrier);
+    assert_null(pool_get(pool)); // each of them has one
+    assert_int_equal(contract_counts(pool).in_use, THREADS);
+    pthread_barrier_wait(&barrier);
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_join(holders[i].thread, NULL), 0);
+    struct pool_stats stats = contract_counts(pool);
+    assert_int_equal(stats.in_use, 0);
+    assert_int_equal(stats.refused, 1);
+    pthread_attr_destroy(&small);
+    pthread_barrier_destroy(&barrier);
+    pool_close(pool);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_nobody_is_refused_while_an_idle_thread_sits_on_free_objects),
         cmocka_unit_test(test_what_an_exiting_thread_cached_is_there_for_others),
         cmocka_unit_test(test_rows_are_taken_back_while_their_threads_work),
+        cmocka_unit_test(test_more_threads_than_rows_get_their_objects),
         cmocka_unit_test(test_overflow_comes_and_goes_beside_the_work),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -35,7 +35,7 @@ void slab_fork_child(struct pool *pool)
     for (int slot = 1; slot <= pool->fork_rows; slot++) {
         struct slab_row *row = &pool->rows[slot];
         ROW_STORE(&row->hot.busy, 0);
-        slab_row_unlock(row);
+        pool_lock_make_free(&row->lock);
         if (slot != pool_thread_slot_cached)
             slab_row_thread_exits(pool, slot);
     }

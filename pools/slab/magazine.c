@@ -13,6 +13,7 @@
 enum {
     MAGAZINES_LIMIT = 1 << 17, // 16 million objects of 3 KiB; what does not fit lies in the store
     L2_BYTES_DEFAULT = 1 << 18,
+    CHUNK_BYTES = 1 << 18, // of address space, so that a pool that stays small reserves little
 };
 
 uint32_t slab_magazine_capacity(size_t stride)
@@ -25,9 +26,9 @@ uint32_t slab_magazine_capacity(size_t stride)
     return capacity;
 }
 
-static size_t rounds_bytes(const struct slab_depot *depot)
+static uint32_t chunk_count(const struct slab_depot *depot)
 {
-    return (size_t)depot->limit * depot->capacity * sizeof(void *);
+    return ((depot->limit - 1) >> depot->chunk_shift) + 1;
 }
 
 static uint32_t per_page(const struct slab_depot *depot)
@@ -53,9 +54,12 @@ int slab_depot_open(struct slab_depot *depot, uint32_t capacity, int64_t objects
     // Twice what holds all objects, and two for each thread.
     int64_t limit = objects_max / capacity * 2 + 2 * THREAD_SLOT_ROWS;
     depot->limit = objects_max && limit < MAGAZINES_LIMIT ? (uint32_t)limit : MAGAZINES_LIMIT;
-    depot->rounds = pool_memory_map(rounds_bytes(depot), depot->page_bytes);
-    if (!depot->rounds)
+    while ((capacity * sizeof(void *)) << (depot->chunk_shift + 1) <= CHUNK_BYTES)
+        depot->chunk_shift++;
+    depot->chunks = pool_memory_alloc(chunk_count(depot) * sizeof *depot->chunks);
+    if (!depot->chunks)
         return -ENOMEM;
+    memset(depot->chunks, 0, chunk_count(depot) * sizeof *depot->chunks);
     depot->next = pool_memory_map(depot->limit * sizeof *depot->next, depot->page_bytes);
     if (!depot->next)
         goto fail_next;
@@ -68,7 +72,7 @@ int slab_depot_open(struct slab_depot *depot, uint32_t capacity, int64_t objects
 fail_made:
     pool_memory_unmap(depot->next, depot->limit * sizeof *depot->next);
 fail_next:
-    pool_memory_unmap(depot->rounds, rounds_bytes(depot));
+    pool_memory_free(depot->chunks);
     return -ENOMEM;
 }
 
@@ -76,7 +80,9 @@ void slab_depot_close(struct slab_depot *depot)
 {
     pool_memory_free(depot->made);
     pool_memory_unmap(depot->next, depot->limit * sizeof *depot->next);
-    pool_memory_unmap(depot->rounds, rounds_bytes(depot));
+    for (uint32_t chunk = 0; chunk < chunk_count(depot); chunk++)
+        pool_memory_unmap(depot->chunks[chunk], CHUNK_BYTES);
+    pool_memory_free(depot->chunks);
 }
 
 // --- stacks ---------------------------------------------------------------------------------------------
@@ -127,7 +133,16 @@ void slab_depot_prefetch(const struct slab_depot *depot)
 
 static char *rounds_page(const struct slab_depot *depot, uint32_t page)
 {
-    return (char *)depot->rounds + page * depot->page_bytes;
+    return (char *)slab_magazine_rounds(depot, page * per_page(depot) + 1);
+}
+
+// The chunk of that page is there, or there is no memory. Whoever pops a magazine of it comes after its push.
+static int reserve_chunk(struct slab_depot *depot, uint32_t page)
+{
+    void ***chunk = &depot->chunks[(page * per_page(depot)) >> depot->chunk_shift];
+    if (!*chunk)
+        *chunk = pool_memory_map(CHUNK_BYTES, depot->page_bytes);
+    return *chunk ? 0 : -ENOMEM;
 }
 
 static uint32_t first_of_page(const struct slab_depot *depot, uint32_t page)
@@ -148,7 +163,8 @@ int slab_depot_make(struct slab_depot *depot, int64_t count)
         page = slab_bits_find(depot->made, page, pages, false);
         if (page == pages)
             return 0;
-        if (pool_memory_populate(rounds_page(depot, page), depot->page_bytes) < 0)
+        if (reserve_chunk(depot, page) < 0 ||
+            pool_memory_populate(rounds_page(depot, page), depot->page_bytes) < 0)
             return -ENOMEM;
         slab_bit_set(depot->made, page);
         depot->made_pages++;
@@ -199,5 +215,6 @@ int64_t slab_depot_bytes(const struct slab_depot *depot)
 {
     size_t table = depot->ever_made * sizeof *depot->next;
     return (int64_t)((size_t)depot->made_pages * depot->page_bytes + made_bytes(depot) +
+                     chunk_count(depot) * sizeof *depot->chunks +
                      (table + depot->page_bytes - 1) / depot->page_bytes * depot->page_bytes);
 }

@@ -33,7 +33,8 @@ struct slab_depot {
     uint32_t capacity; // rounds of a magazine: a power of two, so that whole magazines fit a page
     uint32_t limit;    // magazines that can be made
     size_t page_bytes;
-    void **rounds;          // of magazine n: from (n - 1) * capacity
+    uint32_t chunk_shift; // a chunk has the rounds of 1 << chunk_shift magazines
+    void ***chunks; // of magazine n: chunk (n - 1) >> chunk_shift; mapped when a page of it is first made
     _Atomic uint32_t *next; // of magazine n: number of the one below it in a stack, [n - 1]
     uint64_t *made;         // a bit a page of rounds; guarded by the store's grow lock
     // The same; statistics read them without the lock: atomic, in the default order, since they change
@@ -83,7 +84,8 @@ static inline bool slab_depot_has_full(const struct slab_depot *depot)
 
 static inline void **slab_magazine_rounds(const struct slab_depot *depot, uint32_t magazine)
 {
-    return depot->rounds + (size_t)(magazine - 1) * depot->capacity;
+    uint32_t at = magazine - 1, within = at & ((1u << depot->chunk_shift) - 1);
+    return depot->chunks[at >> depot->chunk_shift] + (size_t)within * depot->capacity;
 }
 
 #endif

@@ -57,6 +57,7 @@
 
 #include "pools/bell.h"
 #include "pools/pool_inline.h"
+#include "pools/pool_lock.h"
 #include "pools/pool_strategy.h"
 #include "pools/slab/magazine.h"
 #include "pools/slab/store.h"
@@ -64,19 +65,19 @@
 
 struct slab_row {
     alignas(POOL_INLINE_ROW_BYTES) struct pool_row hot; // top to busy
-    _Atomic int lock;          // 1: taken; guards all that follows, and moving the row's magazines
-    uint32_t loaded, previous; // magazines; 0 for none
-    void **bottom;             // of the loaded magazine
-    void **low, **high;        // the traps, as they are or would be if it were exposed
-    uint32_t previous_fill;    // its rounds
-    uint32_t batch;            // objects to take from the store next time: 0, then more each time
-    bool exposed;              // see above
-    bool holds;                // its bit in `holding`; without it, it has no rounds
-    bool listed;               // in `live`
-    bool climbs;               // each get makes a new peak, see above
-    uint16_t patience;         // how often it goes without a magazine after it was taken back for others
-    uint16_t without;          // so often still
-    uint16_t exchanges;        // counts them
+    struct pool_lock lock;                              // guards all that follows, and moving the magazines
+    uint32_t loaded, previous;                          // magazines; 0 for none
+    void **bottom;                                      // of the loaded magazine
+    void **low, **high;     // the traps, as they are or would be if it were exposed
+    uint32_t previous_fill; // its rounds
+    uint32_t batch;         // objects to take from the store next time: 0, then more each time
+    bool exposed;           // see above
+    bool holds;             // its bit in `holding`; without it, it has no rounds
+    bool listed;            // in `live`
+    bool climbs;            // each get makes a new peak, see above
+    uint16_t patience;      // how often it goes without a magazine after it was taken back for others
+    uint16_t without;       // so often still
+    uint16_t exchanges;     // counts them
 };
 _Static_assert(sizeof(struct slab_row) == POOL_INLINE_ROW_BYTES, "rows are found by their number");
 

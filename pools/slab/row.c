@@ -3,26 +3,21 @@
 // below it. See pools/slab/pool.h.
 #include "pools/slab/pool.h"
 
-#include <sched.h>
-
 enum {
-    SPINS_BEFORE_YIELD = 64,
     BATCH_MIN = 8, // objects from the store at once, when little is left there
 };
 
 // --- locks and states -----------------------------------------------------------------------------------
 
-// Held for an exchange by the owner, or while rows are taken back. Acquire: what the last holder did is seen.
+// Held for an exchange by the owner, or while rows are taken back.
 void slab_row_lock(struct slab_row *row)
 {
-    for (int spins = 0; atomic_exchange_explicit(&row->lock, 1, memory_order_acquire); spins++)
-        if (spins >= SPINS_BEFORE_YIELD)
-            sched_yield();
+    pool_lock_acquire(&row->lock);
 }
 
 void slab_row_unlock(struct slab_row *row)
 {
-    atomic_store_explicit(&row->lock, 0, memory_order_release);
+    pool_lock_release(&row->lock);
 }
 
 static size_t row_fill(const struct slab_row *row)
@@ -363,7 +358,7 @@ static bool row_is_valid(const struct pool *pool, const struct slab_row *row)
 {
     _Atomic uint64_t *word;
     uint64_t bit = bit_of(pool, row, &word);
-    if (ROW_LOAD(&row->hot.busy) || SLAB_LOAD(&row->lock) || ((*word & bit) != 0) != row->holds)
+    if (ROW_LOAD(&row->hot.busy) || SLAB_LOAD(&row->lock.held) || ((*word & bit) != 0) != row->holds)
         return false;
     if (!row->holds && (row_fill(row) || row->previous_fill))
         return false;

@@ -88,10 +88,12 @@ static int slab_open(struct pool **opened, const struct pool_config *config, str
     SLAB_STORE(&pool->limit, config->max ? config->max : INT64_MAX);
     SLAB_STORE(&pool->fenced, pool->one || slab_barrier_register());
     SLAB_STORE(&pool->none_since, UINT64_MAX);
+    for (int slot = 1; config->lock_inherits_priority && slot < THREAD_SLOT_ROWS; slot++)
+        pool_lock_init(&pool->rows[slot].lock, true);
     int code = slab_account_open(pool);
     if (code < 0)
         goto fail_account;
-    code = slab_store_open(&pool->store, config->object_bytes, config->touch);
+    code = slab_store_open(&pool->store, config->object_bytes, config->touch, config->lock_inherits_priority);
     if (code < 0)
         goto fail_store;
     code = slab_depot_open(&pool->depot, slab_magazine_capacity(pool->store.geometry.stride), config->max);

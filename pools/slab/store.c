@@ -17,35 +17,40 @@
 
 static int init_locks(struct slab_store *store)
 {
-    // Held so shortly that waiting by spinning is cheaper than sleeping.
-    pthread_mutexattr_t spins;
+    // `lock` is held so shortly that waiting by spinning is cheaper than sleeping; without inheritance, that
+    // is.
+    pthread_mutexattr_t spins, plain;
     pthread_mutexattr_init(&spins);
-    pthread_mutexattr_settype(&spins, PTHREAD_MUTEX_ADAPTIVE_NP);
+    pthread_mutexattr_init(&plain);
+    if (!store->inherits)
+        pthread_mutexattr_settype(&spins, PTHREAD_MUTEX_ADAPTIVE_NP);
+    pthread_mutexattr_setprotocol(&spins, store->inherits ? PTHREAD_PRIO_INHERIT : PTHREAD_PRIO_NONE);
+    pthread_mutexattr_setprotocol(&plain, store->inherits ? PTHREAD_PRIO_INHERIT : PTHREAD_PRIO_NONE);
     int code = pthread_mutex_init(&store->lock, &spins);
-    pthread_mutexattr_destroy(&spins);
     if (code != 0)
-        return -code;
-    code = pthread_mutex_init(&store->grow_lock, NULL);
+        goto done;
+    code = pthread_mutex_init(&store->grow_lock, &plain);
     if (code != 0)
         goto fail_grow_lock;
     code = pthread_cond_init(&store->published, NULL);
-    if (code != 0)
-        goto fail_published;
-    return 0;
-
-fail_published:
+    if (code == 0)
+        goto done;
     pthread_mutex_destroy(&store->grow_lock);
 fail_grow_lock:
     pthread_mutex_destroy(&store->lock);
+done:
+    pthread_mutexattr_destroy(&spins);
+    pthread_mutexattr_destroy(&plain);
     return -code;
 }
 
-int slab_store_open(struct slab_store *store, size_t object_bytes, bool touch)
+int slab_store_open(struct slab_store *store, size_t object_bytes, bool touch, bool inherits)
 {
     memset(store, 0, sizeof *store);
     slab_geometry_init(&store->geometry, object_bytes);
     store->object_bytes = object_bytes;
     store->touch = touch;
+    store->inherits = inherits;
     return init_locks(store);
 }
 

@@ -25,7 +25,7 @@ enum { SLAB_LISTS = 9, SLAB_LIST_UNUSED = SLAB_LISTS - 1, SLAB_LIST_NONE = SLAB_
 struct slab_store {
     struct slab_geometry geometry;
     size_t object_bytes;
-    bool touch;
+    bool touch, inherits;
 
     pthread_mutex_t lock;           // guards all down to `generation`, and `free` and `ready` of the slabs
     struct slab *lists[SLAB_LISTS]; // slabs that have free objects
@@ -48,7 +48,8 @@ struct slab_store {
     _Atomic int64_t taken; // of those, the ones that do not lie here
 };
 
-int slab_store_open(struct slab_store *store, size_t object_bytes, bool touch)
+// `inherits`: who holds a lock inherits the priority of those who wait for it.
+int slab_store_open(struct slab_store *store, size_t object_bytes, bool touch, bool inherits)
     __attribute__((warn_unused_result));
 void slab_store_locks_anew(struct slab_store *store); // in a child of fork
 void slab_store_close(struct slab_store *store);      // all memory goes back, whoever uses it
