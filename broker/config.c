@@ -3,9 +3,9 @@
 
 #include "base/clock.h"
 #include "base/describe.h"
-#include "base/host.h"
 #include "base/units.h"
 #include "broker/catalogue.h"
+#include "broker/memory_limit.h"
 #include "broker/loop.h"
 #include "pools/growth.h"
 
@@ -248,20 +248,6 @@ static int parse_addresses(struct broker_config *config, struct err *err)
     return 0;
 }
 
-// Three quarters of what there is: the rest is for what the account does not see.
-static int choose_memory_limit(struct broker_config *config, struct err *err)
-{
-    if (config->memory_limit_bytes > 0)
-        return 0;
-    json_t *facts = host_facts();
-    if (!facts)
-        return err_set(err, -ENOMEM, "out of memory");
-    const json_t *bytes = json_object_get(facts, "memory_bytes");
-    config->memory_limit_bytes = json_is_integer(bytes) ? json_integer_value(bytes) / 4 * 3 : 0;
-    json_decref(facts);
-    return 0;
-}
-
 int broker_config_parse(struct broker_config *config, int argc, char **argv, struct err *err)
 {
     int rest;
@@ -275,8 +261,8 @@ int broker_config_parse(struct broker_config *config, int argc, char **argv, str
     code = parse_addresses(config, err);
     if (code == 0)
         code = plan_pools(config, err);
-    if (code == 0)
-        code = choose_memory_limit(config, err);
+    if (config->memory_limit_bytes == 0) // the rest is for what the account does not see
+        config->memory_limit_bytes = memory_limit_of_process() / 4 * 3;
     return code < 0 ? code : parsed;
 }
 

@@ -108,24 +108,27 @@ static void node_free(struct level_tree *tree, struct level_node *node)
     tree->count--;
 }
 
+static struct level_node *deepest_first(struct level_node *node)
+{
+    for (struct level_node *child = node; child; child = level_child_first(node))
+        node = child;
+    return node;
+}
+
+// Children before their parents, and each node's table is walked once: none is taken out of it.
 void level_tree_close(struct level_tree *tree, void (*drop)(void *value))
 {
     if (!tree)
         return;
-    struct level_node *node = tree->root;
-    while (node->child_count || node != tree->root) {
-        struct level_node *child = level_child_first(node);
-        if (child) {
-            node = child;
-            continue;
-        }
+    for (struct level_node *node = deepest_first(tree->root); node != tree->root;) {
         struct level_node *parent = node->parent;
+        struct level_node *next = level_child_next(parent, node);
         if (node->value && drop)
             drop(node->value);
-        level_child_remove(parent, node);
         node_free(tree, node);
-        node = parent;
+        node = next ? deepest_first(next) : parent;
     }
+    level_children_free(tree->root);
     free(tree->root);
     free(tree);
 }
