@@ -19,7 +19,7 @@ LIBRARIES = {"glibc": None, "tcmalloc": "libtcmalloc.so.4", "jemalloc": "libjema
 TITLES = {"tcmalloc": "gperftools' tcmalloc, which is not Google's newer TCMalloc"}
 
 # Beginnings of the names of variables that the loader or an allocator listens to. mimalloc takes its own in any case.
-VARIABLES = ("LD_PRELOAD", "GLIBC_TUNABLES", "MALLOC_", "_RJEM_MALLOC_CONF", "JE_MALLOC_CONF", "JEMALLOC_", "TCMALLOC_", "MIMALLOC_",
+VARIABLES = ("LD_PRELOAD", "LD_AUDIT", "GLIBC_TUNABLES", "MALLOC_", "_RJEM_MALLOC_CONF", "JE_MALLOC_CONF", "JEMALLOC_", "TCMALLOC_", "MIMALLOC_",
              "HEAPPROFILE", "HEAP_PROFILE_", "HEAPCHECK", "HEAP_CHECK_", "PERFTOOLS_", "SCUDO_OPTIONS", "SNMALLOC_")
 
 

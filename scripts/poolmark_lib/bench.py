@@ -27,7 +27,7 @@ from poolmark_lib.errors import PoolmarkError, RecordError, UsageError
 from poolmark_lib.full_speed import Speed
 from poolmark_lib.options import count, span
 from poolmark_lib.paths import build_dir, for_people
-from poolmark_lib.quiet import OthersClock, busy_text
+from poolmark_lib.quiet import OthersClock, ThrottleClock, busy_text
 from poolmark_lib.record import Cell, Record
 
 PROGRAM = "poolmark-bench"
@@ -111,7 +111,7 @@ class Runner:
         self.versions: dict[str, str] = {}  # of allocators, by contender
         self.planned = self.failures = 0  # measurements: due, and without a figure
         self.slower = 1.0  # than estimated
-        self.others = OthersClock()
+        self.others, self.throttle = OthersClock(), ThrottleClock()
 
     def cell(self, bench: Bench) -> Cell:
         if bench.name not in self.cells:
@@ -298,6 +298,9 @@ class Runner:
         text = busy_text(percent, "times are longer")
         if text:
             self.record.anomaly("busy", text)
+            say(text)
+        if text := self.throttle.text():
+            self.record.anomaly("throttled", text)
             say(text)
         return percent
 

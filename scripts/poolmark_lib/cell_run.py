@@ -10,7 +10,7 @@ from poolmark_lib.children import Child, Children
 from poolmark_lib.errors import PoolmarkError, UsageError
 from poolmark_lib.measures import phase_folder, take_phase, take_target
 from poolmark_lib.plan import Plan
-from poolmark_lib.quiet import OthersClock, busy_text, charges_interrupts
+from poolmark_lib.quiet import OthersClock, ThrottleClock, busy_text, charges_interrupts
 from poolmark_lib.record import Cell
 from poolmark_lib.suite_cells import CellPlan
 from poolmark_lib.suite_options import load_options
@@ -159,7 +159,7 @@ class CellRun:
     def run(self) -> None:
         """Measures the cell; its metrics and status are in the record afterwards, whatever happened."""
         finished = started = False
-        others = OthersClock(interrupts=charges_interrupts())
+        others, throttle = OthersClock(interrupts=charges_interrupts()), ThrottleClock()
         try:
             self.target.start(self.children)
             started = True
@@ -182,6 +182,8 @@ class CellRun:
                 if child.log_lost:
                     self.lost("disk", f"the log of {child.name} is not whole: {child.log_lost}")
             self.tell_busy(others)
+            if text := throttle.text():
+                self.cell.anomaly("throttled", text)
             if started:
                 self.after()
             if not finished:

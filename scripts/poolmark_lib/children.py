@@ -22,6 +22,7 @@ import subprocess
 import time
 from pathlib import Path
 
+from poolmark_lib import allocators
 from poolmark_lib.errors import PoolmarkError
 from poolmark_lib.watchdog import Watchdog
 
@@ -37,8 +38,9 @@ class Interrupted(Exception):
         super().__init__(f"interrupted by {signal.Signals(number).name}")
 
 
-def _changed(changes: dict) -> dict[str, str]:
-    return {name: value for name, value in {**os.environ, **changes}.items() if value is not None}
+def _environment(changes: dict) -> dict[str, str]:
+    cleared = dict.fromkeys(allocators.variables_set())
+    return {name: value for name, value in {**os.environ, **cleared, **changes}.items() if value is not None}
 
 
 def _prepare_child(watchdog: Watchdog) -> None:
@@ -49,12 +51,23 @@ def _prepare_child(watchdog: Watchdog) -> None:
         signal.signal(number, signal.SIG_DFL)
 
 
+LOOK_AGAIN_MS = 50  # where the kernel gives no descriptor of a process to wait for
+
+
+def _pidfd(pid: int) -> int | None:
+    """None where pidfd_open is not to be had: an old kernel, or a container that refuses it."""
+    try:
+        return os.pidfd_open(pid)
+    except OSError:
+        return None
+
+
 class Child:
     """One process. `returncode` is None while it runs."""
 
     def __init__(self, name: str, process: subprocess.Popen, log: Path):
         self.name, self.process, self.log = name, process, log
-        self.pidfd = os.pidfd_open(process.pid)
+        self.pidfd = _pidfd(process.pid)
         self.lines: list[str] = []
         self.log_lost = ""  # why its log is not whole
         self._asked_to_end = False
@@ -69,7 +82,12 @@ class Child:
         return self.process.returncode
 
     def exited(self) -> bool:
-        return self.pidfd < 0 or bool(select.select([self.pidfd], [], [], 0)[0])
+        if self.returncode is not None:
+            return True
+        if self.pidfd is not None:
+            return bool(select.select([self.pidfd], [], [], 0)[0])
+        # Looked at and not reaped: its number stays its own.
+        return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
     def ask_to_end(self, number: int = signal.SIGTERM) -> None:
         """Sends the signal, once: programs may take a second one for impatience."""
@@ -153,9 +171,9 @@ class Children:
             raise Interrupted(self._pending)
 
     def start(self, name: str, argv: list[str], log: Path, env: dict | None = None, read: str = "") -> Child:
-        """Starts a program; what it prints goes to `log`. `env` changes our environment for it: a value, or None to take a
-        variable away. With `read` "stdout" or "both" that comes through us
-        (`lines`), on its way there."""
+        """Starts a program; what it prints goes to `log`. With `read` "stdout" or "both" that comes through us
+        (`lines`), on its way there. `env` changes our environment for it, which is without what it says to allocators: a value, or
+        None to take a variable away."""
         try:
             file = open(log, "ab")
         except OSError as error:
@@ -165,7 +183,7 @@ class Children:
                 self._watchdog = self._watchdog or Watchdog()
                 process = subprocess.Popen(
                     argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE if read else file,
-                    stderr=subprocess.STDOUT if read == "both" else file, env=_changed(env or {}),
+                    stderr=subprocess.STDOUT if read == "both" else file, env=_environment(env or {}),
                     start_new_session=True, preexec_fn=lambda: _prepare_child(self._watchdog))
             except OSError as error:
                 raise PoolmarkError(f"{argv[0]}: cannot be started: {error.strerror}") from error
@@ -200,18 +218,21 @@ class Children:
         for one in (child, *watch):
             if one.exited():
                 return one
-            poll.register(one.pidfd, select.POLLIN)
-            owners[one.pidfd] = one
-            if one.process.stdout:
-                poll.register(one.process.stdout, select.POLLIN)
-                owners[one.process.stdout.fileno()] = one
+            for number in (one.pidfd, one.process.stdout and one.process.stdout.fileno()):
+                if number is not None:
+                    poll.register(number, select.POLLIN)
+                    owners[number] = one
+        unseen = [one for one in (child, *watch) if one.pidfd is None]
         while (left := deadline - time.monotonic()) > 0:
-            for number, _ in poll.poll(left * 1000):
+            for number, _ in poll.poll(min(left * 1000, LOOK_AGAIN_MS) if unseen else left * 1000):
                 one = owners[number]
                 if number == one.pidfd:
                     return one
                 if not one.take_output():
                     poll.unregister(number)
+            ended = next((one for one in unseen if one.exited()), None)
+            if ended is not None:
+                return ended
         return None
 
     def stop(self, child: Child, number: int = signal.SIGTERM, grace_s: float = 10.0) -> int:
@@ -232,8 +253,9 @@ class Children:
             while select.select([child.process.stdout], [], [], 0)[0] and child.take_output():
                 pass
             child.process.stdout.close()
-        os.close(child.pidfd)
-        child.pidfd = -1
+        if child.pidfd is not None:
+            os.close(child.pidfd)
+            child.pidfd = None
         self._all.remove(child)
         if armed and self._pending is not None:
             raise Interrupted(self._pending)

@@ -2,7 +2,7 @@
 """May two runs be compared? Host, build and configuration have to be the same, save what the comparison is about: the
 commit. What differs is named, fact by fact."""
 
-HOST_FACTS = ("cores", "memory_bytes", "kernel", "os", "cpu_model", "cpu_mitigations", "governor", "thp", "page_bytes")
+HOST_FACTS = ("cores", "cpu_quota", "memory_bytes", "kernel", "os", "cpu_model", "cpu_mitigations", "governor", "thp", "page_bytes")
 BUILD_FACTS = ("version", "compiler", "flags")
 CONFIG_EXEMPT = ("build", "out", "repetitions", "order", "again", "budget_s", "primary")
 
@@ -16,6 +16,8 @@ def _fact(part: str, key: str, run: dict):
     value = run.get(part, {}).get(key)
     if (part, key) == ("tool", "flags"):
         return flags_that_count(value or "")
+    if (part, key) == ("host", "cpu_quota") and value is None:
+        return run.get("host", {}).get("cores")  # of a version that did not look for a quota
     if (part, key) == ("host", "memory_bytes") and isinstance(value, int):
         return round(value / (1 << 28))  # the kernel's own share varies from boot to boot
     return value

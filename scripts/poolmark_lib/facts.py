@@ -43,6 +43,13 @@ def meminfo() -> dict[str, int]:
     return facts
 
 
+def cpu_quota() -> float:
+    """Processors' worth of time that may be had: what control groups give, else all cores."""
+    from poolmark_lib import allowance  # which reads files by this module
+
+    return round(min(allowance.cpu_quota() or allowance.cores(), allowance.cores()), 3)
+
+
 def host(build: Path | None = None) -> dict:
     """As the programs say it (base/host.h); empty where none is built. Which allocator is loaded is each program's own."""
     for program in described.PROGRAMS:
@@ -51,7 +58,7 @@ def host(build: Path | None = None) -> dict:
         except PoolmarkError:
             continue
         if told:
-            return {**told["host"], "loaded": {**(told["host"].get("loaded") or {}), "allocator": None, "allocator_version": None}}
+            return {"cpu_quota": cpu_quota(), **told["host"], "loaded": {**(told["host"].get("loaded") or {}), "allocator": None, "allocator_version": None}}
     return {}
 
 

@@ -44,7 +44,10 @@ class Series:
 
 
 def fingerprint(run: dict) -> str:
-    facts = {key: run["host"].get(key) for key in HOST_FACTS if key != "memory_bytes"}
+    facts = {key: run["host"].get(key) for key in HOST_FACTS if key not in ("memory_bytes", "cpu_quota")}
+    quota, cores = run["host"].get("cpu_quota"), run["host"].get("cores")
+    if quota is not None and quota != cores:
+        facts["cpu_quota"] = quota
     facts |= {key: run["tool"].get(key) for key in BUILD_FACTS if key != "version"}
     facts["flags"] = flags_that_count(facts.get("flags") or "")
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]

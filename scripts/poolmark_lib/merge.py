@@ -8,13 +8,13 @@ import re
 import shutil
 from pathlib import Path
 
+from poolmark_lib.comparable import HOST_FACTS
 from poolmark_lib.errors import PoolmarkError, UsageError
 from poolmark_lib.paths import for_people
 from poolmark_lib.read_record import load
 from poolmark_lib.record import Record, sha256
 from poolmark_lib.units import plural
 
-HOST_FACTS = ("cores", "memory_bytes", "kernel", "os", "cpu_model", "cpu_mitigations", "governor", "thp", "page_bytes")
 BUILD_FACTS = ("version", "commit", "dirty", "compiler", "flags")
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Was the host quiet while it was measured? The share of its processors' time that went to others.
+"""Was the host quiet while it was measured? The share of its processors' time that went to others, and what a CPU quota took.
 
     clock = OthersClock()
     ...                      all children that are started here have ended and were waited for
@@ -9,11 +9,14 @@ import gzip
 import os
 import re
 import resource
+import time
 from pathlib import Path
 
-from poolmark_lib import facts
+from poolmark_lib import allowance, facts
+from poolmark_lib.units import plural
 
 BUSY_PERCENT = 10.0
+QUOTA_USED = 0.5        # of a quota, on average: then it was used up for a good part of the time
 SHORTEST_S = 2.0        # of all processors together; below it the kernel's ticks are too coarse to tell
 
 
@@ -64,6 +67,27 @@ class OthersClock:
             return None
         others = (now[0] - self._host[0]) - (own_s() - self._own)
         return max(0.0, 100 * others / (now[1] - self._host[1]))
+
+
+class ThrottleClock:
+    """Counts from its making how a CPU quota stopped us and all that we start. What is started has ended when it is asked."""
+
+    def __init__(self):
+        self._before, self._own, self._began = allowance.throttled(), own_s(), time.monotonic()
+
+    def text(self) -> str | None:
+        """What to say of it; None when no quota stopped anything. Kernels that throttle each task by itself (6.17 and later)
+        leave most of it out of their counters, so a quota that was mostly used up counts as well."""
+        now, quota = allowance.throttled(), allowance.cpu_quota()
+        if now is None or self._before is None or quota is None or quota >= allowance.cores():
+            return None
+        used = (own_s() - self._own) / (quota * max(1e-9, time.monotonic() - self._began))
+        periods, stopped_s = now[0] - self._before[0], (now[1] - self._before[1]) / 1e9
+        if periods <= 0 and used < QUOTA_USED:
+            return None
+        counted = f"in {plural(periods, 'period')}, {stopped_s:.1f} s in all" if periods > 0 else "though this kernel counted no period of it"
+        return (f"a CPU quota of {quota:.3g} processors stopped the programs {counted}; they used {100 * used:.0f} % of it: rates and "
+                "latencies are the quota's, not the target's")
 
 
 def busy_text(percent: float | None, effect: str) -> str | None:

@@ -23,7 +23,7 @@ import os
 import secrets
 import sys
 import time
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from poolmark_lib import facts
@@ -31,11 +31,17 @@ from poolmark_lib.errors import PoolmarkError, UsageError
 from poolmark_lib.paths import ROOT, RUNS, writable
 
 SCHEMA = "poolmark.run/1"
+CLOCK_STEP_S = 1.0      # slewing, a second in half an hour at most, is no step
 FINAL = ("complete", "incomplete", "failed")
 
 
 def utc_now() -> str:
     return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def wall_ahead_s() -> float:
+    """The wall clock less the monotonic one: it stays the same unless somebody sets the wall clock."""
+    return time.time() - time.monotonic()
 
 
 def new_id(kind: str) -> str:
@@ -153,6 +159,7 @@ class Record:
     def __init__(self, folder: Path, data: dict):
         self.folder, self.data = folder, data
         self._started = time.monotonic()
+        self._wall_ahead_s = wall_ahead_s()
         self.unwritten: str | None = None  # why run.json on disk is not all of `data`
 
     @classmethod
@@ -229,12 +236,25 @@ class Record:
         for cell in self.data["cells"]:
             if cell["status"] == "running":
                 cell["status"] = "incomplete"
+        self._tell_clock_step()
         self.data.update(status=status, ended_utc=utc_now(), files=files_of(self.folder))
         try:
             self.save()
         except PoolmarkError as error:
             self._save_in_place(str(error))
             raise
+
+    def _tell_clock_step(self) -> None:
+        """A wall clock that was set meanwhile: what it says now is taken for right, as a clock is set to correct it, so the
+        start is counted back from the end. Else the run would stand in the wrong place of a history."""
+        step_s = wall_ahead_s() - self._wall_ahead_s
+        if abs(step_s) < CLOCK_STEP_S:
+            return
+        told = self.data["started_utc"]
+        started = datetime.now(timezone.utc) - timedelta(seconds=self.elapsed_s())
+        self.data["started_utc"] = started.strftime("%Y-%m-%dT%H:%M:%SZ")
+        self.anomaly("clock", f"the wall clock was set by {step_s:+.1f} s during the run; durations are by the monotonic clock and hold, "
+                              f"the start, {told} by the clock as it was, is counted back from the end")
 
     def _save_in_place(self, why: str) -> None:
         """The last resort on a full disk: into the room that run.json has already, without its indentation. Everything, if it

@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from poolmark_lib import allowance, described, dry_run, host, plot, suite_file, summary
+from poolmark_lib import allocators, allowance, described, dry_run, host, plot, suite_file, summary
 from poolmark_lib.cell_run import CellRun
 from poolmark_lib.children import Children, Interrupted
 from poolmark_lib.errors import PoolmarkError, UsageError
@@ -97,7 +97,7 @@ def tell_cell(cell: Cell, seconds: float) -> None:
             f"{show_bytes(memory)} a connection" if memory is not None else ""]
     say(f"  {cell.data['status']}: {', '.join(word for word in told if word)}")
     for anomaly in cell.data["anomalies"]:
-        if cell.data["status"] != "complete" or anomaly["what"] == "busy":
+        if cell.data["status"] != "complete" or anomaly["what"] in ("busy", "throttled"):
             say(f"  ! {anomaly['what']}: {anomaly['text']}")
 
 
@@ -247,6 +247,8 @@ def run(args) -> int:
               "primary": suite_file.read(args.suite)[1].get("primary"), "plans": plans}
     record = Record.create(suite.kind, suite=suite.name, folder=args.out, config=config, seed=suite.seed, build=build)
     say(f"{suite.title}: {plural(len(suite.cells), 'cell')}, {thought.sentence(suite.cells)}, into {for_people(record.folder)}")
+    if cleared := allocators.variables_set():
+        say(f"{', '.join(cleared)} of this environment: taken off the measured programs")
     for text in plans:
         say(f"plan: {text}")
     code = 1

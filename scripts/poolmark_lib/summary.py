@@ -192,7 +192,7 @@ def notes(data: dict) -> list[str]:
     """What a reader has to know besides the numbers: anomalies, a few of each cell."""
     lines = []
     for cell in data["cells"]:
-        told = sorted(cell.get("anomalies", []), key=lambda one: one["what"] != "busy")  # it concerns every figure
+        told = sorted(cell.get("anomalies", []), key=lambda one: one["what"] not in ("busy", "throttled"))  # it concerns every figure
         lines += [f"{cell['id']}: {one['what']}: {one['text']}" for one in told[:3]]
         if len(told) > 3:
             lines.append(f"{cell['id']}: {len(told) - 3} more in run.json")

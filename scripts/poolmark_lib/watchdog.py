@@ -55,46 +55,59 @@ class Watchdog:
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # as programs find it
 
 
-def _open_known(pid: int, started: str) -> int | None:
-    """A pidfd of the process, if it is still that one. Opened first: then it names one process, and that one is asked."""
-    try:
-        pidfd = os.pidfd_open(pid)
-    except OSError:
-        return None
-    with contextlib.suppress(OSError):
-        if start_time(pid) == started:
-            return pidfd
-    os.close(pidfd)
-    return None
+class Known:
+    """A process that it was told of, if it is still that one."""
 
-
-def _send(pidfds: list[int], number: int) -> None:
-    for pidfd in pidfds:
+    def __init__(self, pid: int, started: str):
+        self.pid, self.started, self.pidfd = pid, started, None
+        # Opened first: then it names one process, and that one is asked for its start.
         with contextlib.suppress(OSError):
-            signal.pidfd_send_signal(pidfd, number)
+            self.pidfd = os.pidfd_open(pid)
+
+    def runs(self) -> bool:
+        try:
+            words = Path(f"/proc/{self.pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
+        except OSError:
+            return False
+        return len(words) > 19 and words[19] == self.started and words[0] != "Z"
+
+    def send(self, number: int) -> None:
+        """Through its descriptor; where the kernel gives none, by the number that was just seen to be its own."""
+        if not self.runs():
+            return
+        with contextlib.suppress(OSError):
+            if self.pidfd is not None:
+                try:
+                    signal.pidfd_send_signal(self.pidfd, number)
+                    return
+                except PermissionError:
+                    pass  # refused by a container; its own refusal would be one of kill as well
+            os.kill(self.pid, number)
 
 
-def _still_running(pidfds: list[int], grace_s: float) -> list[int]:
+def _still_running(known: list[Known], grace_s: float) -> list[Known]:
     """Which of them have not ended after so long; sooner when all have."""
     deadline = time.monotonic() + grace_s
     poll = select.poll()
-    for pidfd in pidfds:
-        poll.register(pidfd, select.POLLIN)
-    left = list(pidfds)
+    for one in known:
+        if one.pidfd is not None:
+            poll.register(one.pidfd, select.POLLIN)
+    left = [one for one in known if one.runs()]
     while left and (ms := (deadline - time.monotonic()) * 1000) > 0:
-        for pidfd, _ in poll.poll(ms):
+        for pidfd, _ in poll.poll(min(ms, 100)):
             poll.unregister(pidfd)
-            left.remove(pidfd)
+        left = [one for one in left if one.runs()]
     return left
 
 
 def watch(pipe, grace_s: float = GRACE_S) -> None:
     """Reads who there is until the pipe's end, and ends those, the last one first."""
-    known = [line.split() for line in pipe]
-    found = [_open_known(int(pid), started) for pid, started in reversed(known)]
-    pidfds = [pidfd for pidfd in found if pidfd is not None]
-    _send(pidfds, signal.SIGTERM)
-    _send(_still_running(pidfds, grace_s), signal.SIGKILL)
+    told = [line.split() for line in pipe]
+    known = [Known(int(pid), started) for pid, started in reversed(told)]
+    for one in known:
+        one.send(signal.SIGTERM)
+    for one in _still_running(known, grace_s):
+        one.send(signal.SIGKILL)
 
 
 if __name__ == "__main__":

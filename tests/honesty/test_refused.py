@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A kernel or a container that gives no descriptors of processes: the scripts work without them."""
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from faults import BUILD, GUARD_S, ROOT, chain, refusing
+
+from poolmark_lib.read_record import load
+
+SUITE = """
+[config]
+shape = "lean"
+strategy = "malloc"
+engine = "raw"
+allocator = "glibc"
+connections = 100
+[[phase]]
+name = "connect"
+scenario = "connect"
+hold = "{hold}"
+"""
+
+
+def words(tmp_path, hold):
+    (tmp_path / "small.toml").write_text(SUITE.replace("{hold}", hold), encoding="utf-8")
+    return [sys.executable, str(ROOT / "scripts/poolmark"), "suite", str(tmp_path / "small.toml"), "--build", str(BUILD), "--out",
+            str(tmp_path / "run")]
+
+
+@pytest.mark.parametrize("error", ["ENOSYS", "EPERM"])
+def test_a_suite_runs_without_pidfd_open(tmp_path, error):
+    import errno
+
+    done = subprocess.run(words(tmp_path, "0s"), capture_output=True, text=True, timeout=GUARD_S, check=False,
+                          preexec_fn=refusing("pidfd_open", error=getattr(errno, error)))
+    assert done.returncode == 0, done.stderr
+    assert load(tmp_path / "run").data["status"] == "complete"
+
+
+def alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_nothing_is_left_running_without_pidfd_open(tmp_path, how):
+    process = subprocess.Popen(words(tmp_path, "60s"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                               preexec_fn=chain(refusing("pidfd_open")))
+    limit = time.monotonic() + GUARD_S
+    while not any((tmp_path / "run").glob("cells/*/load/memory.csv")):
+        assert process.poll() is None and time.monotonic() < limit
+        time.sleep(0.02)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text(encoding="ascii").split()
+    assert len(children) == 3  # broker, generator, watchdog
+    os.kill(process.pid, how)
+    assert process.wait(GUARD_S) == (130 if how == signal.SIGINT else -signal.SIGKILL)
+    while any(alive(pid) for pid in children):
+        assert time.monotonic() < limit
+        time.sleep(0.02)

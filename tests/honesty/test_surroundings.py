@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is not the target's fault is not charged to it: a CPU quota, a wall clock that is set, allocators' variables."""
+import os
+import subprocess
+import sys
+
+from faults import BUILD, GUARD_S, ROOT, cgroup, needs_root
+
+from poolmark_lib import comparable, history, record
+from poolmark_lib.children import Children
+from poolmark_lib.read_record import load
+
+SUITE = """
+[config]
+shape = "lean"
+strategy = "malloc"
+engine = "raw"
+allocator = "glibc"
+connections = 2000
+[[phase]]
+name = "connect"
+scenario = "connect"
+"""
+
+
+@needs_root
+def test_throttling_is_an_anomaly_and_the_quota_a_fact_of_the_host(tmp_path):
+    (tmp_path / "small.toml").write_text(SUITE, encoding="utf-8")
+    words = [sys.executable, ROOT / "scripts/poolmark", "suite", tmp_path / "small.toml", "--build", BUILD, "--out"]
+    with cgroup("cpu", cpu__cfs_quota_us=20000) as enter:
+        done = subprocess.run([*words, tmp_path / "slow"], capture_output=True, text=True, timeout=GUARD_S, check=False, preexec_fn=enter)
+    assert done.returncode == 0, done.stderr
+    subprocess.run([*words, tmp_path / "free"], capture_output=True, timeout=GUARD_S, check=True)
+    slow, free = load(tmp_path / "slow").data, load(tmp_path / "free").data
+    told = [one["text"] for one in slow["cells"][0]["anomalies"] if one["what"] == "throttled"]
+    assert len(told) == 1 and told[0].startswith("a CPU quota of 0.2 processors stopped the programs ")
+    assert "! malloc" in done.stdout.replace("lean-", "") and "throttled: a CPU quota of 0.2" in done.stdout
+    assert not any(one["what"] == "throttled" for one in free["cells"][0]["anomalies"])
+    assert slow["host"]["cpu_quota"] == 0.2 and free["host"]["cpu_quota"] == free["host"]["cores"]
+    assert [fact for fact, _, _ in comparable.differences(slow, free)] == ["host.cpu_quota"]
+    assert history.fingerprint(slow) != history.fingerprint(free)
+    del free["host"]["cpu_quota"]  # of an older version: the same host
+    assert "host.cpu_quota" not in [fact for fact, _, _ in comparable.differences(free, load(tmp_path / "free").data)]
+    assert history.fingerprint(free) == history.fingerprint(load(tmp_path / "free").data)
+
+
+def test_a_wall_clock_that_is_set_meanwhile_misplaces_no_run(tmp_path, monkeypatch):
+    """The clock was 1 h slow when the run began, and was set while it went on."""
+    real = record.time.time
+    monkeypatch.setattr(record.time, "time", lambda: real() - 3600)
+    monkeypatch.setattr(record, "utc_now", lambda: "2001-01-01T00:00:00Z")
+    made = record.Record.create("suite", suite="small", folder=tmp_path / "run", seed=1)
+    monkeypatch.undo()
+    made.close("complete")
+    data = load(tmp_path / "run").data
+    assert data["status"] == "complete" and data["started_utc"][:4] != "2001" and data["started_utc"] <= data["ended_utc"]
+    assert [one["what"] for one in data["anomalies"]] == ["clock"]
+    assert "was set by +3600" in data["anomalies"][0]["text"] and "2001-01-01" in data["anomalies"][0]["text"]
+    still = record.Record.create("suite", suite="small", folder=tmp_path / "still", seed=1)
+    still.close("complete")
+    assert load(tmp_path / "still").data["anomalies"] == []
+
+
+def test_what_the_environment_says_to_allocators_reaches_no_measured_program(tmp_path, monkeypatch):
+    wild = {"MALLOC_PERTURB_": "7", "MALLOC_ARENA_MAX": "1", "GLIBC_TUNABLES": "glibc.malloc.tcache_count=0", "MALLOC_CONF": "narenas:1",
+            "TCMALLOC_SAMPLE_PARAMETER": "1", "MIMALLOC_VERBOSE": "0", "HEAPPROFILE": "/tmp/none", "LD_AUDIT": ""}
+    for name, value in wild.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("OTHER", "stays")
+    with Children() as children:
+        child = children.start("env", ["env"], tmp_path / "log", env={"GLIBC_TUNABLES": "asked=for"})
+        children.wait(child, 60.0)
+        assert children.stop(child) == 0
+    found = dict(line.split("=", 1) for line in (tmp_path / "log").read_text(encoding="utf-8").splitlines() if "=" in line)
+    assert found["OTHER"] == "stays" and found["GLIBC_TUNABLES"] == "asked=for"
+    assert not (set(wild) - {"GLIBC_TUNABLES"}) & set(found)
+
+
+def test_the_suite_says_what_it_took_off(tmp_path):
+    (tmp_path / "small.toml").write_text(SUITE.replace("2000", "10"), encoding="utf-8")
+    done = subprocess.run([sys.executable, ROOT / "scripts/poolmark", "suite", tmp_path / "small.toml", "--build", BUILD, "--out",
+                           tmp_path / "run"], capture_output=True, text=True, timeout=GUARD_S, check=False,
+                          env={**os.environ, "MALLOC_PERTURB_": "7"})
+    assert done.returncode == 0 and "MALLOC_PERTURB_ of this environment: taken off the measured programs" in done.stderr
