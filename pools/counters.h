@@ -6,10 +6,18 @@
 // store; row 0, which threads without a slot share, is added to atomically. Counts are relaxed: they order
 // nothing, and a reader who needs exact figures reads when nobody works, which something else has ordered.
 //
-// The peak. How many objects are in use is spread over the rows, so no thread knows it exactly. Each row
-// keeps its own balance (got here minus put here) and hands it to a shared sum whenever it is COUNTERS_SLACK
-// away from what it last handed in. One thread alone: the peak is exact. With n threads it is off by at most
-// n x COUNTERS_SLACK, and never below what is in use when it is read.
+// In use, and the peak. How many objects are in use is spread over the rows, so no thread knows it exactly.
+// Each row keeps its own balance (got here minus put here) and hands it to a shared sum whenever it is more
+// than COUNTERS_SLACK away from what it handed in last; so the sum is at most COUNTERS_SLACK x live rows off,
+// a row being live from its thread's first get or put until the thread exits. Whatever is told is a lower
+// bound of what was in use at some instant, and never more:
+//
+//     a read adds up all gets, then all puts: a put that came meanwhile may be in, a get is not
+//     the sum less COUNTERS_SLACK x live rows is the bound below which that cannot fall, however long it took
+//     a row that hands in raises the peak to the sum less COUNTERS_SLACK x other live rows
+//
+// So the peak is at most COUNTERS_SLACK x 2 x live rows too low, never below what is in use when nobody works
+// and it is read, and exact with one live row, which tells each new maximum at once.
 //
 // Strategies that hold a lock in get and put anyway count under it instead (pools/stock.h).
 #ifndef POOLMARK_POOLS_COUNTERS_H
@@ -20,6 +28,7 @@
 
 #include <stdalign.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 
 enum { COUNTERS_SLACK = 16 };
 
@@ -27,16 +36,23 @@ enum { COUNTERS_SLACK = 16 };
 struct counters_row {
     alignas(128) _Atomic int64_t taken; // gets that gave an object: hits, misses and overflow
     _Atomic int64_t put;
+    _Atomic int64_t ceiling,
+        floor;                 // taken - put above and below which there is more to do; written by the owner
+    _Atomic int64_t handed_in; // taken - put when it was handed in last
     _Atomic int64_t misses, overflow, refused, failed;
-    _Atomic int64_t ceiling;   // highest taken - put since the balance was last handed in
-    _Atomic int64_t handed_in; // taken - put when it was
+    _Atomic bool live;
 };
 
 struct counters {
-    struct counters_row *rows;  // THREAD_SLOT_ROWS, mapped: a row costs memory once its slot is in use
-    _Atomic int64_t in_use_sum; // balances handed in
+    struct counters_row *rows;      // THREAD_SLOT_ROWS, mapped: a row costs memory once its slot is in use
+    _Atomic uint64_t live;          // live rows; above COUNTERS_LIVE_BITS, how often they changed
+    struct thread_slot_watch watch; // hands in what a thread leaves
+
+    alignas(64) _Atomic int64_t in_use_sum; // balances handed in
     _Atomic int64_t peak;
 };
+
+enum { COUNTERS_LIVE_BITS = 16 };
 
 int counters_open(struct counters *counters) __attribute__((warn_unused_result)); // 0 or -ENOMEM
 void counters_close(struct counters *counters);
@@ -47,9 +63,9 @@ void counters_read(struct counters *counters, struct pool_stats *stats);
 // What the rows take of memory, in whole pages.
 int64_t counters_bytes(void);
 
-// The slow halves of the functions below.
-void counters_rise(struct counters *counters, struct counters_row *row);
-void counters_fall(struct counters *counters, struct counters_row *row);
+// The slow halves of the functions below: these count as well.
+void counters_take_slowly(struct counters *counters, struct counters_row *row);
+void counters_put_slowly(struct counters *counters, struct counters_row *row);
 void counters_take_shared(struct counters *counters);
 void counters_put_shared(struct counters *counters);
 
@@ -66,26 +82,33 @@ static inline int64_t counters_bump(_Atomic int64_t *count)
     return bumped;
 }
 
+static inline int64_t counters_balance(const struct counters_row *row)
+{
+    return counters_load(&row->taken) - counters_load(&row->put);
+}
+
 // A get gave an object to the thread of `slot`. A hit needs no more; the others are counted beside it.
 static inline void counters_take(struct counters *counters, int slot)
 {
     struct counters_row *row = &counters->rows[slot];
     if (__builtin_expect(slot == 0, 0))
         counters_take_shared(counters);
-    else if (__builtin_expect(
-                 counters_bump(&row->taken) - counters_load(&row->put) > counters_load(&row->ceiling), 0))
-        counters_rise(counters, row);
+    else if (__builtin_expect(counters_balance(row) >= counters_load(&row->ceiling), 0))
+        counters_take_slowly(counters, row);
+    else
+        counters_bump(&row->taken);
 }
 
+// Before the object is anybody else's.
 static inline void counters_put(struct counters *counters, int slot)
 {
     struct counters_row *row = &counters->rows[slot];
     if (__builtin_expect(slot == 0, 0))
         counters_put_shared(counters);
-    else if (__builtin_expect(counters_load(&row->taken) - counters_bump(&row->put) + COUNTERS_SLACK <
-                                  counters_load(&row->handed_in),
-                              0))
-        counters_fall(counters, row);
+    else if (__builtin_expect(counters_balance(row) <= counters_load(&row->floor), 0))
+        counters_put_slowly(counters, row);
+    else
+        counters_bump(&row->put);
 }
 
 // For the rare counts; `count` is a field of the row of `slot`.

@@ -63,7 +63,7 @@ static void malloc_put_destructing(struct pool *pool, void *object)
 static int malloc_open(struct pool **opened, const struct pool_config *config, struct err *err)
 {
     (void)err;
-    struct pool *pool = pool_memory_alloc(sizeof *pool);
+    struct pool *pool = pool_memory_alloc_aligned(alignof(struct pool), sizeof *pool);
     if (!pool)
         return -ENOMEM;
     *pool = (struct pool){.config = *config, .object_bytes = config->object_bytes};

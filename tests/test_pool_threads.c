@@ -4,6 +4,7 @@
 #include "tests/pool_contract.h"
 
 #include "pools/pool_strategy.h"
+#include "pools/thread_slot.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -330,6 +331,116 @@ static void test_the_peak_is_no_less_than_what_was_held_at_once(void **state)
     finish(&work);
 }
 
+enum { PLACES = 16, PASSERS = 4, READS = 20000 };
+
+struct passing {
+    struct pool *pool;
+    _Atomic(void *) places[PLACES];
+    atomic_bool stop;
+};
+
+// Objects got here are put there: no thread's own balance says anything.
+static void *pass_on(void *argument)
+{
+    struct passing *passing = argument;
+    unsigned random = (unsigned)(uintptr_t)&random >> 8 | 1;
+    while (!atomic_load(&passing->stop)) {
+        void *object = pool_get(passing->pool);
+        random = random * 1664525u + 1013904223u;
+        pool_put(passing->pool, atomic_exchange(&passing->places[random >> 16 & (PLACES - 1)], object));
+    }
+    return NULL;
+}
+
+// Reads are torn: threads go on while the rows are added up. What one of them tells must never be more than
+// was possible, nor enter the peak.
+static void test_no_more_is_told_to_be_in_use_than_ever_was(void **state)
+{
+    const struct pool_strategy *strategy = *state;
+    struct pool_config config = contract_config(strategy, 64, 0, 0);
+    struct passing passing = {.pool = contract_open(strategy, &config)};
+    pthread_t threads[PASSERS];
+    struct pool_stats stats;
+    for (int i = 0; i < PASSERS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, pass_on, &passing), 0);
+    int64_t most = 0;
+    for (int i = 0; i < READS; i++) {
+        pool_stats(passing.pool, &stats);
+        most = stats.in_use > most ? stats.in_use : most;
+    }
+    atomic_store(&passing.stop, true);
+    for (int i = 0; i < PASSERS; i++)
+        pthread_join(threads[i], NULL);
+    for (int i = 0; i < PLACES; i++)
+        pool_put(passing.pool, atomic_load(&passing.places[i]));
+    pool_stats(passing.pool, &stats);
+    assert_true(most <= PLACES + PASSERS);
+    assert_true(stats.peak_in_use <= PLACES + PASSERS);
+    contract_close(passing.pool);
+}
+
+// More threads than there are slots (pools/thread_slot.h), all alive at once, and objects that one of them
+// got and another puts.
+enum { CROWD = THREAD_SLOT_ROWS + 36 };
+
+struct crowd {
+    struct pool *pool;
+    pthread_barrier_t all_got;
+    void *objects[CROWD];
+    atomic_int next, wrong;
+};
+
+static void *join_crowd(void *argument)
+{
+    struct crowd *crowd = argument;
+    int number = atomic_fetch_add(&crowd->next, 1);
+    void *object = pool_get(crowd->pool);
+    crowd->objects[number] = object;
+    if (object)
+        contract_mark(object, 64, (uint32_t)number);
+    pthread_barrier_wait(&crowd->all_got);
+    int other = (number + CROWD / 2) % CROWD;
+    bool shares = contract_can(crowd->pool, POOL_CAP_SHARES);
+    if (!crowd->objects[other] ||
+        (!shares && !contract_is_marked(crowd->objects[other], 64, (uint32_t)other)))
+        atomic_fetch_add(&crowd->wrong, 1);
+    pool_put(crowd->pool, crowd->objects[other]);
+    for (int i = 0; i < 5; i++)
+        pool_put(crowd->pool, pool_get(crowd->pool));
+    return NULL;
+}
+
+static void test_more_threads_than_slots_are_served(void **state)
+{
+    const struct pool_strategy *strategy = *state;
+    static struct crowd crowd;
+    static pthread_t threads[CROWD];
+    struct pool_config config = contract_config(strategy, 64, 0, 0);
+    if (contract_can(crowd.pool = contract_open(strategy, &config), POOL_CAP_SHARES)) {
+        contract_close(crowd.pool);
+        return;
+    }
+    atomic_store(&crowd.next, 0);
+    atomic_store(&crowd.wrong, 0);
+    assert_int_equal(pthread_barrier_init(&crowd.all_got, NULL, CROWD), 0);
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, 256 << 10);
+    for (int i = 0; i < CROWD; i++)
+        assert_int_equal(pthread_create(&threads[i], &attributes, join_crowd, &crowd), 0);
+    for (int i = 0; i < CROWD; i++)
+        pthread_join(threads[i], NULL);
+    pthread_attr_destroy(&attributes);
+    pthread_barrier_destroy(&crowd.all_got);
+    assert_int_equal(atomic_load(&crowd.wrong), 0);
+    struct pool_stats stats = contract_stats(crowd.pool);
+    assert_int_equal(stats.gets, CROWD * 6);
+    assert_int_equal(stats.puts, CROWD * 6);
+    assert_int_equal(stats.in_use, 0);
+    assert_true(stats.peak_in_use <= CROWD * 2);
+    contract_close(crowd.pool);
+}
+
 int main(void)
 {
     struct CMUnitTest tests[] = {
@@ -340,6 +451,8 @@ int main(void)
         cmocka_unit_test(test_threads_come_and_go),
         cmocka_unit_test(test_reading_sweeping_and_trimming_go_on_beside_the_work),
         cmocka_unit_test(test_the_peak_is_no_less_than_what_was_held_at_once),
+        cmocka_unit_test(test_no_more_is_told_to_be_in_use_than_ever_was),
+        cmocka_unit_test(test_more_threads_than_slots_are_served),
     };
     return contract_run("pool_threads", tests, sizeof tests / sizeof tests[0]);
 }
