@@ -9,12 +9,15 @@
 // emptied by an atomic exchange, by its owner and by a sweep alike, and each row's lists have a lock that
 // only thieves and sweeps ever contend for. So a lone get and put cost one atomic exchange together. A thread
 // that exits leaves its row to the next of its slot; meanwhile others steal from it and sweeps empty it.
+// Which rows have anything to steal stands in a set, so a miss costs the same whether two threads ever used
+// the pool or a thousand.
 //
 // The design imitated: Go's src/sync/pool.go.
 #include "base/clock.h"
 #include "pools/counters.h"
 #include "pools/object.h"
 #include "pools/pool_lock.h"
+#include "pools/row_set.h"
 #include "pools/sync_list.h"
 
 #include <errno.h>
@@ -39,8 +42,10 @@ struct pool {
     struct row *rows; // THREAD_SLOT_ROWS, mapped: a row costs memory once its slot is in use
     struct counters counters;
 
+    // Rows whose lists may have objects; changed with the row's lock. Who finds a list empty takes it out.
+    alignas(64) struct row_set with_free, with_victims;
+
     alignas(64) struct pool_lock sweeping; // only ever tried: two sweeps at once are one
-    _Atomic int64_t victims_left;          // about how many there are; spares a miss from looking for none
     _Atomic int64_t freed, sweeps, shrinks;
 };
 
@@ -69,52 +74,51 @@ static void *take_own(struct row *row)
     return object;
 }
 
+static void *steal_from(struct pool *pool, int slot)
+{
+    struct row *row = &pool->rows[slot];
+    pool_lock_acquire(&row->lock);
+    void *object = sync_list_pop_oldest(&row->free);
+    if (!object)
+        row_set_remove(&pool->with_free, slot);
+    pool_lock_release(&row->lock);
+    return object;
+}
+
 // The oldest of a thread's list that has one, beginning with the next thread's.
 static void *steal(struct pool *pool, int slot)
 {
-    int rows = thread_slot_ever() + 1;
-    for (int i = 1; i < rows; i++) {
-        struct row *row = &pool->rows[(slot + i) % rows];
-        if (sync_list_looks_empty(&row->free))
-            continue;
-        pool_lock_acquire(&row->lock);
-        void *object = sync_list_pop_oldest(&row->free);
-        pool_lock_release(&row->lock);
-        if (object)
-            return object;
-    }
-    return NULL;
+    struct row_set_walk walk;
+    void *object = NULL;
+    int at = row_set_first(&pool->with_free, &walk, slot + 1);
+    for (; at >= 0 && !object; at = row_set_next(&pool->with_free, &walk))
+        object = steal_from(pool, at);
+    return object;
 }
 
-static void *take_victim_of(struct row *row)
+static void *take_victim_of(struct pool *pool, int slot)
 {
-    if (!peek(&row->private_victim) && sync_list_looks_empty(&row->victims))
-        return NULL;
+    struct row *row = &pool->rows[slot];
     pool_lock_acquire(&row->lock);
     void *object = peek(&row->private_victim);
     if (object)
         atomic_store_explicit(&row->private_victim, NULL, memory_order_relaxed); // the lock orders
     else
         object = sync_list_pop_oldest(&row->victims);
+    if (!object)
+        row_set_remove(&pool->with_victims, slot);
     pool_lock_release(&row->lock);
     return object;
 }
 
 static void *take_victim(struct pool *pool, int slot)
 {
-    // Relaxed: a hint. A get that sees it too late looks through the rows in vain, one that sees it early
-    // allocates.
-    if (atomic_load_explicit(&pool->victims_left, memory_order_relaxed) <= 0)
-        return NULL;
-    int rows = thread_slot_ever() + 1;
-    for (int i = 0; i < rows; i++) {
-        void *object = take_victim_of(&pool->rows[(slot + i) % rows]);
-        if (object) {
-            atomic_fetch_sub_explicit(&pool->victims_left, 1, memory_order_relaxed);
-            return object;
-        }
-    }
-    return NULL;
+    struct row_set_walk walk;
+    void *object = NULL;
+    int at = row_set_first(&pool->with_victims, &walk, slot);
+    for (; at >= 0 && !object; at = row_set_next(&pool->with_victims, &walk))
+        object = take_victim_of(pool, at);
+    return object;
 }
 
 static void *make_object(struct pool *pool, int slot)
@@ -165,9 +169,19 @@ static void free_object(struct pool *pool, void *object)
     pool_memory_free(object);
 }
 
-// False when there is no room and no memory for more.
-static bool push_with_more_room(struct row *row, void *object)
+// False when there is no room.
+static bool push_locked(struct pool *pool, int slot, void *object)
 {
+    if (!sync_list_push(&pool->rows[slot].free, object))
+        return false;
+    row_set_add(&pool->with_free, slot);
+    return true;
+}
+
+// False when there is no room and no memory for more.
+static bool push_with_more_room(struct pool *pool, int slot, void *object)
+{
+    struct row *row = &pool->rows[slot];
     bool pushed = false;
     while (!pushed) {
         pool_lock_acquire(&row->lock);
@@ -179,19 +193,20 @@ static bool push_with_more_room(struct row *row, void *object)
         pool_lock_acquire(&row->lock);
         if (room > row->free.room) // neither grown by a thread that shares the row nor, if smaller, useless
             unused = sync_list_move_to(&row->free, places, room);
-        pushed = sync_list_push(&row->free, object);
+        pushed = push_locked(pool, slot, object);
         pool_lock_release(&row->lock);
         pool_memory_free(unused);
     }
     return true;
 }
 
-static __attribute__((noinline)) void put_on_list(struct pool *pool, struct row *row, void *object)
+static __attribute__((noinline)) void put_on_list(struct pool *pool, int slot, void *object)
 {
+    struct row *row = &pool->rows[slot];
     pool_lock_acquire(&row->lock);
-    bool pushed = sync_list_push(&row->free, object);
+    bool pushed = push_locked(pool, slot, object);
     pool_lock_release(&row->lock);
-    if (pushed || push_with_more_room(row, object))
+    if (pushed || push_with_more_room(pool, slot, object))
         return;
     free_object(pool, object);
     atomic_fetch_add_explicit(&pool->freed, 1, memory_order_relaxed); // a count
@@ -207,7 +222,7 @@ static void sync_put(struct pool *pool, void *object)
     if (__builtin_expect(slot != 0 && !peek(&row->private_object), 1))
         atomic_store_explicit(&row->private_object, object, memory_order_release);
     else
-        put_on_list(pool, row, object);
+        put_on_list(pool, slot, object);
 }
 
 // A pool of one thread: nobody else takes its private object, so no exchange is due.
@@ -240,17 +255,20 @@ static int64_t free_list(struct pool *pool, struct sync_list *list)
 }
 
 // One generation on, in one row. Returns objects freed.
-static int64_t sweep_row(struct pool *pool, struct row *row)
+static int64_t sweep_row(struct pool *pool, int slot)
 {
+    struct row *row = &pool->rows[slot];
     struct sync_list old = {0};
     pool_lock_acquire(&row->lock);
     sync_list_hand_over(&row->victims, &old);
     sync_list_hand_over(&row->free, &row->victims);
     void *old_private = peek(&row->private_victim), *new_private = take_private(row);
     atomic_store_explicit(&row->private_victim, new_private, memory_order_relaxed);
-    int64_t fewer = (int64_t)sync_list_count(&old) + (old_private != NULL);
-    int64_t more = (int64_t)sync_list_count(&row->victims) + (new_private != NULL);
-    atomic_fetch_add_explicit(&pool->victims_left, more - fewer, memory_order_relaxed);
+    row_set_remove(&pool->with_free, slot);
+    if (new_private || !sync_list_looks_empty(&row->victims))
+        row_set_add(&pool->with_victims, slot);
+    else
+        row_set_remove(&pool->with_victims, slot);
     pool_lock_release(&row->lock);
     if (old_private)
         free_object(pool, old_private);
@@ -261,7 +279,7 @@ static int64_t sweep_rows(struct pool *pool)
 {
     int64_t freed = 0;
     for (int slot = 0; slot <= thread_slot_ever(); slot++)
-        freed += sweep_row(pool, &pool->rows[slot]);
+        freed += sweep_row(pool, slot);
     return freed;
 }
 
