@@ -26,7 +26,9 @@ from poolmark_lib.children import Children, Interrupted
 from poolmark_lib.errors import PoolmarkError, RecordError, UsageError
 from poolmark_lib.full_speed import Speed
 from poolmark_lib.options import count, span
-from poolmark_lib.paths import build_dir, for_people
+from poolmark_lib.paths import choose_build, for_people
+from poolmark_lib.progress import Beat, Eta
+from poolmark_lib.progress import span as span_text
 from poolmark_lib.quiet import OthersClock, ThrottleClock, busy_text
 from poolmark_lib.record import Cell, Record
 
@@ -111,6 +113,8 @@ class Runner:
         self.versions: dict[str, str] = {}  # of allocators, by contender
         self.planned = self.failures = 0  # measurements: due, and without a figure
         self.slower = 1.0  # than estimated
+        self.now, self.runs = "the processor's full speed", 0  # what runs, the how-manieth
+        self.deadline, self.eta = float("inf"), Eta([])
         self.others, self.throttle = OthersClock(), ThrottleClock()
 
     def cell(self, bench: Bench) -> Cell:
@@ -134,6 +138,7 @@ class Runner:
         argv = bench_command(self.program, bench, self.min_time_s * (full_speed.LONGER if again else 1), report,
                              attempt.trace(report), self.speed.flags(again, attempt.heap_shift(self.record.data["seed"])))
         self.cell(bench).command([*(["env", *words] if words else []), for_people(self.program), *argv[1:]])
+        self.now, self.runs = f"{bench.name}{', again' if again else ''}", self.runs + 1
         child = children.start(bench.name, argv, log, env=bench.contender.environment())
         in_time = children.wait(child, RUN_TIMEOUT_S) is not None
         code = children.stop(child)
@@ -222,18 +227,26 @@ class Runner:
         self.record.save()
         return True
 
+    def told(self) -> str:
+        """Where it stands; the budget may end it before the rounds do."""
+        left_s = min(self.eta.left_s(), max(0.0, self.deadline - time.monotonic()))
+        return f"round {self.eta.done + 1} of {len(self.eta.thought_s)}, run {self.runs}: {self.now}; about {span_text(left_s)} left"
+
     def run(self, rounds: list[list[Bench]], budget_s: float) -> int:
         """Runs all; gives the exit code."""
         start = time.monotonic()
         deadline = start + budget_s - bench_narrow.reserve_s(self, budget_s)
         self.planned = sum(map(len, rounds))
-        with Children() as children:
+        self.deadline, self.eta = start + budget_s, Eta(thought_s(rounds, self.min_time_s, self.again))
+        beat = Beat(self.told)
+        with Children() as children, beat:
             number = 0
             try:
                 self.speed.step_ns = full_speed.ask(self.program, self.record.folder, children)
                 self.record.data["config"]["windows"] = "full speed" if self.speed.step_ns else "any"
                 for number, benches in enumerate(rounds, 1):
                     began = time.monotonic()
+                    self.eta.begin()
                     if number > 1 and began + self.estimate_s(benches) > deadline:
                         self.out_of_time(number - 1, len(rounds), budget_s)
                         break
@@ -241,6 +254,8 @@ class Runner:
                     if not self.run_round(number, benches, children, deadline, max(0.0, left_s) / (len(rounds) - number + 1)):
                         self.out_of_time(number - 1, len(rounds), budget_s)
                         break
+                    self.eta.end()
+                    beat.clear()
                     say(f"round {number} of {len(rounds)}: {len(benches)} runs in {time.monotonic() - began:.0f} s")
                 now = time.monotonic()
                 until = min(deadline, now + max(now - start, SECOND_LEAST_S))
@@ -293,6 +308,12 @@ class Runner:
                  "library": allocators.shown(one.allocator), "version": self.versions.get(one.name, ""), "variables": one.told(),
                  "sha256": allocators.checksum(one.allocator)} for one in on]
 
+    def tell_uncatalogued(self) -> None:
+        unknown = sorted({metric for series in self.results.series.values() for metric in series.values
+                          if not bench_report.is_catalogued(metric)})
+        if unknown:
+            self.record.anomaly("catalogue", f"the program's catalogue has no {', '.join(unknown)}: their unit is not known")
+
     def tell_noise(self) -> float | None:
         percent = self.others.percent()
         text = busy_text(percent, "times are longer")
@@ -308,6 +329,7 @@ class Runner:
         self.write_cells()
         percent = self.tell_noise()
         self.tell_slow()
+        self.tell_uncatalogued()
         for name, series in self.results.series.items():
             cell = self.cell(series.bench)
             cell.data["status"] = "failed" if series.failures else "complete" if series.of() else "incomplete"
@@ -329,6 +351,11 @@ class Runner:
         return status
 
 
+def thought_s(rounds: list[list[Bench]], min_time_s: float, again: int) -> list[float]:
+    """What each round is thought to take: as a rule second attempts take as long as the first."""
+    return [(2 if again else 1) * sum(bench.estimate_s(min_time_s) for bench in benches) for benches in rounds]
+
+
 def dry_run(program: Path, rounds: list[list[Bench]], min_time_s: float) -> None:
     for number, benches in enumerate(rounds, 1):
         for bench in benches:
@@ -340,7 +367,7 @@ def dry_run(program: Path, rounds: list[list[Bench]], min_time_s: float) -> None
 
 
 def run(args) -> int:
-    program = build_dir(args.build) / PROGRAM
+    program = choose_build(args.build) / PROGRAM
     if not os.access(program, os.X_OK):
         raise UsageError(f"{for_people(program)} is not there; make builds it")
     repetitions, min_time_s = args.repetitions, args.min_time
@@ -370,7 +397,8 @@ def run(args) -> int:
             say(text)
     if cleared:
         say(f"measured without what the environment tells allocators: {', '.join(cleared)}")
-    say(f"{len(benches)} benchmarks, {sum(map(len, rounds))} runs, into {for_people(record.folder)}")
+    total_s = min(budget_s, sum(thought_s(rounds, min_time_s, args.again)))
+    say(f"{len(benches)} benchmarks, {sum(map(len, rounds))} runs, about {span_text(total_s)} in all, into {for_people(record.folder)}")
     narrow = args.narrow if len(rounds) >= bench_narrow.ROUNDS_LEAST else 0
     runner = Runner(record, program, benches, plan.select(every, args.set, None), min_time_s, args.again, narrow)
     code, status = 130, "incomplete"

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from poolmark_lib import described
 from poolmark_lib.allocators import is_path
 from poolmark_lib.bench_plan import Bench
 from poolmark_lib.errors import RecordError
@@ -29,24 +30,14 @@ class Measured:
     allocator_version: str = ""  # as the library says
 
 
-# One or two values of a run decide them, or the host does: for reading, not for a verdict.
-FOR_READING = ("longest_ns", "p99_999_ns", "longest_put_ns", "longest_sweep_ns", "longest_expansion_ns", "step_ns",
-               "put_longest_ns", "put_p99_999_ns")
+def is_catalogued(metric: str) -> bool:
+    return described.metric_of(metric, described.bench()["metrics"]) is not None
 
 
-def unit_of(counter: str) -> tuple[str, str]:
-    """(unit, which way is good) of a counter, by its name."""
-    if counter in FOR_READING or counter.startswith(("any_speed_", "uncorrected_")):
-        return "ns", "none"
-    if counter.endswith("_ns"):
-        return "ns", "lower"
-    if counter in ("live_bytes", "huge_bytes"):
-        return "B", "none"
-    if counter.endswith("_bytes"):
-        return "B", "lower"
-    if counter.endswith("_ratio") or counter.startswith("faults"):
-        return "1", "lower"
-    return "1", "none"
+def unit_of(metric: str) -> tuple[str, str]:
+    """(unit, which way is good), as the program's catalogue has it; nothing is said of what it does not have."""
+    row = described.metric_of(metric, described.bench()["metrics"])
+    return (row["unit"], row["better"]) if row else ("1", "none")
 
 
 def read_json(path: Path) -> dict:

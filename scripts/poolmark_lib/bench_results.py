@@ -50,7 +50,7 @@ class Series:
         """Medians as values, the rounds that count as samples."""
         for metric in self.values:
             values = self.of(metric)
-            unit, better = ("ns", "lower") if metric == TIME else unit_of(metric)
+            unit, better = unit_of(metric)
             samples = [values[number] for number in sorted(values)]
             cell.metric(metric, statistics.spread(samples).median, unit, better, samples)
 

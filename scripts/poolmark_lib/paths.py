@@ -27,6 +27,13 @@ def writable(text: str) -> str:
         return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
+def choose_build(asked: str | None) -> Path:
+    """As build_dir; from now on whoever asks for the build folder, programs started by this one too, gets this one."""
+    path = build_dir(asked)
+    os.environ["POOLMARK_BUILD"] = str(path)
+    return path
+
+
 def for_people(path: Path) -> str:
     """A path as short as it can be said from here."""
     try:

@@ -19,7 +19,7 @@ from poolmark_lib.errors import PoolmarkError, UsageError
 from poolmark_lib.estimate import Estimate
 from poolmark_lib.kernel_memory import MANY_FROM, drop_caches, settle
 from poolmark_lib.options import MOST_CONNECTIONS, MOST_REPETITIONS, count
-from poolmark_lib.paths import RUNS, build_dir, for_people
+from poolmark_lib.paths import RUNS, choose_build, for_people
 from poolmark_lib.plan import Plan, make_plan
 from poolmark_lib.progress import Beat, Eta
 from poolmark_lib.read_record import Run
@@ -228,7 +228,7 @@ def run(args) -> int:
         for name in suite_file.names():
             print(f"{name}: {suite_file.listed_title(name)}")
         return 0
-    build = build_dir(args.build)
+    build = choose_build(args.build)
     suite = load_suite(args, build)
     if args.list:
         print("\n".join(cell.id for cell in suite.cells))

@@ -5,6 +5,7 @@ import csv
 import hashlib
 import json
 import os
+import re
 import subprocess
 
 import pytest
@@ -581,3 +582,13 @@ def test_another_library_is_measured_without_what_the_environment_says(poolmark,
     assert told["direct-jemalloc"]["sha256"] == told["direct-jemalloc-2"]["sha256"] == allocators.checksum(library)
     report = json.loads((out / "cells/lifo/direct-glibc/64.1/1.json").read_text())
     assert report["context"]["allocator_environment"] == ""
+
+
+@needs_program
+def test_every_counter_of_a_run_is_in_the_catalogue(poolmark, tmp_path):
+    done = poolmark("bench", "--filter", "^(lifo|grow|cold|bleed|exhaust_heap|burst_1000_touch_all)/slab(-background)?/3072$",
+                    "--repetitions", "1", "--min-time", "1ms", "--again", "0", "--out", tmp_path / "run")
+    assert done.returncode == 0, done.stderr
+    data = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert len(data["cells"]) >= 5 and not [one for one in data["anomalies"] if one["what"] == "catalogue"]
+    assert re.search(r"runs, about \d+ s in all", done.stderr)

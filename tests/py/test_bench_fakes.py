@@ -10,11 +10,14 @@ import time
 import pytest
 from bench_told import anomalies, texts
 from conftest import ROOT
+from poolmark_lib.paths import build_dir
 
 FAKE = """\
 #!{python}
 import json, os, sys, time
 flags = dict(word.lstrip("-").split("=", 1) for word in sys.argv[1:] if "=" in word)
+if "--describe" in sys.argv:
+    os.execv({real!r}, ["poolmark-bench", "--describe"])
 if "--benchmark_list_tests" in sys.argv:
     print("lifo/null/64\\nlifo/malloc/64\\nlifo/bad/64")
     sys.exit(0)
@@ -47,7 +50,8 @@ def fake(tmp_path):
         folder = tmp_path / "build"
         folder.mkdir()
         program = folder / "poolmark-bench"
-        program.write_text(FAKE.format(python=sys.executable, body=textwrap.dedent(body), probe=probe))
+        program.write_text(FAKE.format(python=sys.executable, body=textwrap.dedent(body), probe=probe,
+                                       real=str(build_dir() / "poolmark-bench")))
         program.chmod(0o755)
         return folder
 
@@ -237,3 +241,9 @@ def test_a_run_interrupted_in_a_second_attempt_keeps_the_first(poolmark, tmp_pat
     assert cell["metrics"]["time"]["value"] == pytest.approx(1000) and cell["files"]["round_1"].endswith("/1.json")
     assert not list(out.rglob("*again*"))
     assert poolmark("verify", out).returncode == 0
+
+
+def test_a_counter_that_no_catalogue_has_is_told(fake, poolmark, tmp_path):
+    _, data = run_fake(poolmark, fake("one.update(made_up_ns=7.0, at_full_speed=1.0)"), tmp_path / "run", "--repetitions", "1")
+    assert [one["text"] for one in data["anomalies"] if one["what"] == "catalogue"] == [
+        "the program's catalogue has no made_up_ns: their unit is not known"]

@@ -9,7 +9,10 @@ import time
 def describe(program):
     """What it takes is what the real one takes: asked of that one, and this process is it from then on."""
     if "--describe" in sys.argv:
-        build = os.path.join(os.path.dirname(__file__), "..", "..", "..", os.environ.get("POOLMARK_BUILD") or "build")
+        here = os.path.dirname(os.path.abspath(__file__))
+        build = os.path.join(here, "..", "..", "..", os.environ.get("POOLMARK_BUILD") or "build")
+        if os.path.realpath(build) == os.path.realpath(here):   # chosen by --build: the real ones are elsewhere
+            build = os.path.join(here, "..", "..", "..", "build")
         os.execv(os.path.join(build, program), [program, *sys.argv[1:]])
 
 
