@@ -59,7 +59,8 @@ static int parse_engine(const char *value, void *place, struct err *err)
 static const struct opt table[] = {
     {NULL, NULL, OPT_HEADING, 0, NULL, 0, 0, NULL, "Target and engine", NULL},
     {"target", "URI", OPT_LIST, AT(targets), NULL, 0, 0, NULL,
-     "a broker, mqtt://HOST[:PORT], port 1883 when none is given; several times, or several with commas: "
+     "a broker, mqtt://HOST[:PORT], an IPv6 address in brackets, port 1883 when none is given; several "
+     "times, or several with commas: "
      "clients are spread over them",
      NULL},
     {"engine", "NAME", OPT_PARSE, AT(engine_name), "paho", 0, 0, NULL,

@@ -7,6 +7,7 @@
 #include "wire/mqtt_subscribe.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -16,6 +17,7 @@ enum {
     WINDOW = 128,
     EVENTS = 256,
 };
+#define STALL_NS (250 * NS_PER_MS) // a wait that ends so late: this process was kept from running
 
 void raw_tell(struct engine_run *run, const struct raw_client *client, struct engine_event event)
 {
@@ -257,6 +259,24 @@ static void handle(struct engine_run *run, const struct epoll_event *event)
         raw_readable(run, client);
 }
 
+// To the nanosecond, with SIGUSR1 let through. Where epoll_pwait2 is refused ppoll waits, which can do both.
+static int wait_for_events(struct engine_run *run, struct epoll_event *events, int64_t until_ns)
+{
+    sigset_t mask;
+    engine_wait_mask(&mask);
+    struct timespec left = engine_wait_time(until_ns);
+    if (!run->no_pwait2) {
+        int count = epoll_pwait2(run->epoll, events, EVENTS, &left, &mask);
+        if (count >= 0 || (errno != ENOSYS && errno != EPERM))
+            return count;
+        run->no_pwait2 = true;
+    }
+    struct pollfd ready = {.fd = run->epoll, .events = POLLIN};
+    if (ppoll(&ready, 1, &left, &mask) < 0)
+        return -1;
+    return epoll_wait(run->epoll, events, EVENTS, 0);
+}
+
 static void raw_step(struct engine_run *run, int64_t until_ns)
 {
     run->now_ns = clock_now_ns();
@@ -272,11 +292,10 @@ static void raw_step(struct engine_run *run, int64_t until_ns)
     if (time_ns < until_ns)
         until_ns = time_ns;
     struct epoll_event events[EVENTS];
-    sigset_t mask;
-    engine_wait_mask(&mask);
-    struct timespec left = engine_wait_time(until_ns);
-    int count = epoll_pwait2(run->epoll, events, EVENTS, &left, &mask);
+    int count = wait_for_events(run, events, until_ns);
     run->now_ns = clock_now_ns();
+    if (until_ns > 0 && run->now_ns - until_ns > STALL_NS)
+        run->grace_ns = run->now_ns + (run->now_ns - until_ns);
     for (int i = 0; i < count; i++) {
         handle(run, &events[i]);
         // One reading of the clock for a few events is exact enough; for a batch it is not.

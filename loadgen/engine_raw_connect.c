@@ -159,8 +159,12 @@ static void ping_slot(struct engine_run *run, uint32_t slot)
         client->flags &= (uint8_t)~RAW_LINKED;
         if (client->state != RAW_OPEN)
             continue;
-        if (client->flags & RAW_PING_PENDING) { // not answered in all the time since the last
-            raw_lose(run, client, REASON_TIMEOUT);
+        if (client->flags & RAW_PING_PENDING)
+            raw_read_all(run, client);
+        if (client->state != RAW_OPEN)
+            continue;
+        if ((client->flags & RAW_PING_PENDING) && run->now_ns >= run->grace_ns) {
+            raw_lose(run, client, REASON_TIMEOUT); // not answered in all the time since the last
             continue;
         }
         client->flags |= RAW_PING_PENDING;
@@ -177,7 +181,14 @@ static void end_late_connects(struct engine_run *run, int64_t now_ns)
     for (uint32_t i = run->connecting_count; i-- > 0;) {
         // Ending one moves the last into its place; going down, that one was looked at already.
         struct raw_client *client = &run->clients[run->connecting[i]];
-        if (now_ns - client->started_ns >= run->config.timeout_ns)
+        if (now_ns - client->started_ns < run->config.timeout_ns || now_ns < run->grace_ns)
+            continue;
+        // Its answer may have come, and nobody has read it yet.
+        if (client->state == RAW_TCP)
+            raw_finish_tcp(run, client);
+        else
+            raw_read_all(run, client);
+        if (client->state == RAW_TCP || client->state == RAW_CONNACK)
             raw_lose(run, client, REASON_TIMEOUT);
     }
 }

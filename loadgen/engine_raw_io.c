@@ -8,11 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 enum {
     OUT_MAX = 16 << 20, // a client whose socket takes nothing holds so much at most
     IN_MAX = 32 << 20,  // a packet longer than this is none of ours
+    READS_MAX = 256,    // of RAW_SCRATCH each, before a client is judged
 };
 
 struct raw_extra *raw_extra_of(struct raw_client *client)
@@ -172,6 +174,16 @@ void raw_readable(struct engine_run *run, struct raw_client *client)
         raw_lose(run, client, REASON_CLOSED);
     else if (errno != EAGAIN && errno != EINTR)
         raw_lose(run, client, tally_reason_of_errno(errno));
+}
+
+void raw_read_all(struct engine_run *run, struct raw_client *client)
+{
+    int left = 1; // reading once also tells of an end
+    for (int i = 0; i < READS_MAX && left > 0 && client->fd >= 0; i++) {
+        raw_readable(run, client);
+        if (client->fd < 0 || ioctl(client->fd, FIONREAD, &left) < 0)
+            return;
+    }
 }
 
 // Small packets go out when they are written, not when the one before is acknowledged (RFC 896).

@@ -73,7 +73,9 @@ struct engine_run {
     int64_t looked_ns;    // when time-outs were looked for
     int64_t now_ns;       // of the events being handed out
     bool told;            // in this step, whether an event was handed out
-    uint8_t *message;     // for PUBLISH, grown to the largest
+    bool no_pwait2;       // epoll_pwait2 is refused here (an old kernel, a seccomp filter)
+    int64_t grace_ns; // nobody is judged late before: this process had not run, and they may have answered
+    uint8_t *message; // for PUBLISH, grown to the largest
     size_t message_bytes;
     uint8_t scratch[RAW_SCRATCH]; // what is read goes here, whoever it is for
 };
@@ -102,6 +104,7 @@ void raw_extra_tidy(struct raw_client *client);            // frees what is empt
 int raw_send(struct engine_run *run, struct raw_client *client, const void *data, size_t bytes);
 void raw_writable(struct engine_run *run, struct raw_client *client);
 void raw_readable(struct engine_run *run, struct raw_client *client);
+void raw_read_all(struct engine_run *run, struct raw_client *client); // what has come by now
 void raw_no_delay(struct raw_client *client);
 
 // engine_raw_packets.c: false when the client was ended by it

@@ -33,36 +33,74 @@ static int each_part(const char *const *texts, int count,
     return 0;
 }
 
-static int split_target(const char *text, char *host, size_t host_size, char *port, size_t port_size)
+// What an address may not have here, by name: "" when it is a host with or without a port.
+static const char *what_is_wrong(const char *text, const char *at)
+{
+    if (strstr(text, "://") && at == text)
+        return "only mqtt:// and tcp:// are supported, no TLS and no WebSocket";
+    if (strchr(at, '@'))
+        return "a user name or password is not supported";
+    if (strpbrk(at, "/?#"))
+        return "a path is not supported: it ends with the port";
+    if (at[0] == '[' && !strchr(at, ']'))
+        return "the bracket of its IPv6 address is not closed";
+    if (at[0] != '[' && strchr(at, ':') != strrchr(at, ':'))
+        return "an IPv6 address takes brackets, as mqtt://[::1]:1883";
+    return "";
+}
+
+// HOST and PORT of "mqtt://HOST:PORT".
+static int split_target(const char *text, char *host, size_t host_size, char *port, size_t port_size,
+                        struct err *err)
 {
     const char *at = text;
     if (strncmp(at, "mqtt://", 7) == 0 || strncmp(at, "tcp://", 6) == 0)
         at = strstr(at, "://") + 3;
-    const char *colon = strrchr(at, ':');
-    size_t host_bytes = colon ? (size_t)(colon - at) : strlen(at);
-    if (host_bytes == 0 || host_bytes >= host_size || memchr(at, '/', host_bytes) ||
-        memchr(at, ':', host_bytes))
-        return -EINVAL;
+    const char *wrong = what_is_wrong(text, at);
+    if (wrong[0])
+        return err_set(err, -EINVAL, "--target \"%s\": %s", text, wrong);
+    const char *end = at[0] == '[' ? strchr(at, ']') : at + strcspn(at, ":");
+    at += at[0] == '[';
+    size_t host_bytes = (size_t)(end - at);
+    if (host_bytes == 0 || host_bytes >= host_size)
+        return err_set(err, -EINVAL, "--target \"%s\" is not mqtt://HOST:PORT: it has no host%s", text,
+                       host_bytes ? " of fewer than 256 characters" : "");
     memcpy(host, at, host_bytes);
     host[host_bytes] = '\0';
-    int written = snprintf(port, port_size, "%s", colon ? colon + 1 : "1883");
-    if (written <= 0 || (size_t)written >= port_size || strspn(port, "0123456789") != (size_t)written)
-        return -EINVAL;
+    end += *end == ']';
+    int written = snprintf(port, port_size, "%s", *end ? end + 1 : "1883");
     long number = strtol(port, NULL, 10);
-    return number >= 1 && number <= 65535 ? 0 : -EINVAL;
+    if ((*end && *end != ':') || written <= 0 || (size_t)written >= port_size ||
+        strspn(port, "0123456789") != (size_t)written || number < 1 || number > 65535)
+        return err_set(err, -EINVAL, "--target \"%s\": its port is not a number from 1 to 65535", text);
+    return 0;
+}
+
+// IPv4 where a name has both: what most brokers listen on.
+static int find_host(const char *host, const char *port, struct addrinfo **found)
+{
+    static const int families[] = {AF_INET, AF_INET6};
+    int code = EAI_NONAME;
+    for (int i = 0; i < 2; i++) {
+        struct addrinfo hints = {.ai_family = families[i], .ai_socktype = SOCK_STREAM};
+        int other = getaddrinfo(host, port, &hints, found);
+        if (other == 0)
+            return 0;
+        code = i == 0 || code == EAI_NONAME || code == EAI_ADDRFAMILY ? other : code;
+    }
+    return code;
 }
 
 static int add_target(struct plan *plan, const char *text, struct err *err)
 {
-    char host[64], port[8];
-    if (split_target(text, host, sizeof host, port, sizeof port) < 0)
-        return err_set(err, -EINVAL, "--target \"%s\" is not mqtt://HOST:PORT with a port from 1 to 65535",
-                       text);
+    char host[256], port[8], numeric[64];
+    int code = split_target(text, host, sizeof host, port, sizeof port, err);
+    if (code < 0)
+        return code;
     if (plan->target_count == PLAN_TARGETS_MAX)
         return err_set(err, -EINVAL, "more than %d targets", PLAN_TARGETS_MAX);
-    struct addrinfo hints = {.ai_family = AF_INET, .ai_socktype = SOCK_STREAM};
     struct addrinfo *found = NULL;
-    int code = getaddrinfo(host, port, &hints, &found);
+    code = find_host(host, port, &found);
     if (code != 0)
         return err_set(err, -EINVAL, "--target \"%s\": cannot find \"%s\": %s", text, host,
                        gai_strerror(code));
@@ -70,10 +108,12 @@ static int add_target(struct plan *plan, const char *text, struct err *err)
     memcpy(&target->address, found->ai_addr, found->ai_addrlen);
     target->address_bytes = found->ai_addrlen;
     freeaddrinfo(found);
-    const struct sockaddr_in *in = (const struct sockaddr_in *)&target->address;
-    char dotted[INET_ADDRSTRLEN];
-    inet_ntop(AF_INET, &in->sin_addr, dotted, sizeof dotted);
-    snprintf(target->uri, sizeof target->uri, "tcp://%s:%s", dotted, port);
+    code = getnameinfo((const struct sockaddr *)&target->address, target->address_bytes, numeric,
+                       sizeof numeric, NULL, 0, NI_NUMERICHOST);
+    if (code != 0)
+        return err_set(err, -EINVAL, "--target \"%s\": %s", text, gai_strerror(code));
+    bool v6 = target->address.ss_family == AF_INET6;
+    snprintf(target->uri, sizeof target->uri, v6 ? "tcp://[%s]:%s" : "tcp://%s:%s", numeric, port);
     return 0;
 }
 
@@ -91,7 +131,7 @@ static bool all_loopback(const struct plan *plan)
 {
     for (int i = 0; i < plan->target_count; i++) {
         const struct sockaddr_in *in = (const struct sockaddr_in *)&plan->targets[i].address;
-        if (ntohl(in->sin_addr.s_addr) >> 24 != 127)
+        if (in->sin_family != AF_INET || ntohl(in->sin_addr.s_addr) >> 24 != 127)
             return false;
     }
     return true;
@@ -123,6 +163,16 @@ static int find_routes(struct plan *plan, const struct plan_request *request, st
         plan->sources[i].s_addr =
             htonl((127U << 24) + (1U << 8) + (uint32_t)i / 250 * 256 + (uint32_t)i % 250 + 1);
     plan->source_count = (int)wanted;
+    return 0;
+}
+
+// A source address and a target are of one family, and sources are IPv4.
+static int check_families(const struct plan *plan, struct err *err)
+{
+    for (int i = 0; i < plan->target_count && plan->source_count > 0; i++)
+        if (plan->targets[i].address.ss_family != AF_INET)
+            return err_set(err, -EINVAL, "--source is of IPv4, and the target %s is not",
+                           plan->targets[i].uri);
     return 0;
 }
 
@@ -184,6 +234,8 @@ int plan_make(struct plan *plan, const struct plan_request *request, struct err 
         code = err_set(err, -EINVAL,
                        "--source: this engine cannot choose its source address; spread the targets, or use "
                        "--engine raw");
+    if (code == 0)
+        code = check_families(plan, err);
     if (code == 0)
         code = find_routes(plan, request, err);
     if (code == 0)

@@ -31,7 +31,7 @@ enum {
 struct plan_target {
     struct sockaddr_storage address;
     socklen_t address_bytes;
-    char uri[80]; // "tcp://127.0.0.1:1883", as paho wants it
+    char uri[96]; // "tcp://127.0.0.1:1883", as paho wants it
 };
 
 struct plan_request {
@@ -45,7 +45,8 @@ struct plan_request {
     bool even;                  // clients come in pairs that a worker must not split
     bool spread_pairs;          // their two ends may go to different targets, which are one cluster
     bool can_bind;              // the engine can choose its source address
-    const char *const *targets; // "mqtt://HOST:PORT", each may hold several with commas between
+    // "mqtt://HOST:PORT", an IPv6 address in brackets; each may hold several with commas between
+    const char *const *targets;
     int target_count;
     const char *const *sources; // IPv4 addresses, likewise; none: made up on the loopback when needed
     int source_count;

@@ -119,7 +119,9 @@ static void on_connected(struct worker *worker, const struct engine_event *event
 static void on_failed(struct worker *worker, const struct engine_event *event)
 {
     enum tally_reason reason = event->reason;
-    if (reason == REASON_TIMEOUT && worker->stall_ended_ns > event->started_ns)
+    // This may be the first that is heard after it.
+    int64_t late_ns = worker->next_tick_ns > 0 ? clock_now_ns() - worker->next_tick_ns : 0;
+    if (reason == REASON_TIMEOUT && (worker->stall_ended_ns > event->started_ns || late_ns >= STALL_NS))
         reason = REASON_STALLED;
     tally_fail(worker->page, reason);
     if (reason == REASON_TIMEOUT)

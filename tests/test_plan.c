@@ -182,6 +182,54 @@ static void test_a_pair_stays_on_one_target_unless_it_is_to_be_spread(void **sta
     }
 }
 
+static void test_ipv6_targets_are_targets_like_any_other(void **state)
+{
+    (void)state;
+    static const char *const targets[] = {"mqtt://[::1]:1884,[::1],tcp://127.0.0.1:1885"};
+    struct plan_request request = request_of(10);
+    request.targets = targets;
+    struct plan plan = made(&request);
+    assert_int_equal(plan.target_count, 3);
+    assert_string_equal(plan.targets[0].uri, "tcp://[::1]:1884");
+    assert_int_equal(plan.targets[0].address.ss_family, AF_INET6);
+    assert_string_equal(plan.targets[1].uri, "tcp://[::1]:1883");
+    assert_string_equal(plan.targets[2].uri, "tcp://127.0.0.1:1885");
+    plan_free(&plan);
+}
+
+static void test_what_is_wrong_with_a_target_is_said(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *target, *says;
+    } cases[] = {
+        {"mqtts://127.0.0.1:8883", "no TLS"},
+        {"ws://127.0.0.1:80", "no WebSocket"},
+        {"mqtt://me:secret@127.0.0.1", "user name or password"},
+        {"mqtt://127.0.0.1:1883/topic", "path"},
+        {"mqtt://::1:1883", "takes brackets"},
+        {"mqtt://[::1:1883", "bracket"},
+        {"mqtt://[::1]1883", "its port"},
+        {"mqtt://127.0.0.1:", "its port"},
+        {"mqtt://127.0.0.1:http", "its port"},
+        {"mqtt://127.0.0.1:65536", "its port"},
+        {"mqtt://:1883", "no host"},
+        {"mqtt://[::z]:1883", "cannot find \"::z\""},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct plan_request request = request_of(10);
+        request.targets = &cases[i].target;
+        assert_refused(&request, cases[i].target);
+        assert_refused(&request, cases[i].says);
+    }
+    static const char *const sources[] = {"127.0.0.1"}, *const six[] = {"mqtt://[::1]"};
+    struct plan_request request = request_of(10);
+    request.targets = six;
+    request.sources = sources;
+    request.source_count = 1;
+    assert_refused(&request, "--source is of IPv4");
+}
+
 static void test_what_cannot_be_is_refused_by_name(void **state)
 {
     (void)state;
@@ -235,6 +283,8 @@ int main(void)
         cmocka_unit_test(test_few_clients_leave_the_source_to_the_kernel),
         cmocka_unit_test(test_targets_may_be_several_with_commas_and_take_turns),
         cmocka_unit_test(test_a_pair_stays_on_one_target_unless_it_is_to_be_spread),
+        cmocka_unit_test(test_ipv6_targets_are_targets_like_any_other),
+        cmocka_unit_test(test_what_is_wrong_with_a_target_is_said),
         cmocka_unit_test(test_what_cannot_be_is_refused_by_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

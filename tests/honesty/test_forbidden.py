@@ -3,7 +3,7 @@
 import errno
 
 import pytest
-from faults import as_user, hiding, load, needs_root
+from faults import Broker, as_user, hiding, load, needs_root, refusing
 
 
 def check_rss_stands_in(run, why):
@@ -54,3 +54,21 @@ def test_a_target_that_cannot_be_read_at_all_has_no_figure(tmp_path, broker, fil
         assert "Permission denied" in run.anomaly("unreadable") and "readings" in run.anomaly("books")
         assert run.books["readings"]["unreadable"] > 0
         assert "memory.full_bytes" not in run.record["metrics"]
+
+
+@pytest.mark.parametrize("error", [errno.ENOSYS, errno.EPERM])
+def test_without_epoll_pwait2_a_run_is_as_with_it(tmp_path, broker, error):
+    with load(tmp_path / "run", "publish", broker.port, "--pairs", 5, "--publish-rate", 500, "--duration", "1s", "--warmup", 0,
+              "--qos", 1, before=refusing("epoll_pwait2", error=error)) as run:
+        assert run.end() == 0
+        assert run.books["deliveries"]["measured"] == run.books["acks"]["measured"] == 500
+        cpu_ns = int((tmp_path / "run/memory.csv").read_text().splitlines()[-1].split(",")[8])
+        assert cpu_ns < 1.5e9  # two workers that spin take twice the time there is
+
+
+@pytest.mark.parametrize("engine", ["paho", "raw"])
+def test_an_ipv6_target_is_a_target_like_any_other(tmp_path, engine):
+    with Broker(listen="[::1]:0") as broker, load(tmp_path / "run", "publish", broker.port, "--pairs", 5, "--duration", "300ms",
+                                                  "--warmup", 0, host="[::1]", engine=engine) as run:
+        assert run.end() == 0
+        assert run.books["deliveries"]["measured"] == 300
