@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/host.h"
 
+#include "base/cgroup.h"
 #include "base/heap.h"
 #include "base/text_file.h"
 
@@ -196,6 +197,16 @@ static json_t *loaded(void)
                      text_or_null(heap_version(version, sizeof version)), "libc", libc);
 }
 
+// What control groups leave this process; null where they leave it all.
+static json_t *cgroup_facts(void)
+{
+    struct cgroup group;
+    cgroup_read(&group, "", getpid());
+    return json_pack("{s:o,s:o}", "memory_limit_bytes", number_or_null(group.memory_limit_bytes),
+                     "cpu_quota_cores",
+                     group.cpu_quota_cores >= 0 ? json_real(group.cpu_quota_cores) : json_null());
+}
+
 json_t *host_facts(void)
 {
     char cpuinfo[TEXT_SIZE] = "";
@@ -203,7 +214,7 @@ json_t *host_facts(void)
         cpuinfo[0] = '\0';
     }
     int64_t pages = sysconf(_SC_PHYS_PAGES), page_bytes = sysconf(_SC_PAGESIZE);
-    return json_pack("{s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o}",                            //
+    return json_pack("{s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o}",                        //
                      "cores", number_or_null(core_count()),                                          //
                      "memory_bytes", number_or_null(pages < 0 ? -1 : pages * page_bytes),            //
                      "kernel", kernel_name(),                                                        //
@@ -214,6 +225,7 @@ json_t *host_facts(void)
                      "thp", thp(),                                                                   //
                      "page_bytes", number_or_null(page_bytes),                                       //
                      "virtualised", is_virtualised(cpuinfo),                                         //
+                     "cgroup", cgroup_facts(),                                                       //
                      "limits", limits(),                                                             //
                      "loaded", loaded());
 }

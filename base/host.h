@@ -9,10 +9,11 @@
 #include <stdint.h>
 
 // {"cores", "memory_bytes", "kernel", "os", "cpu_model", "cpu_mitigations", "governor", "thp" (transparent
-// huge pages), "page_bytes", "virtualised", "limits": {"nofile_soft", "nofile_hard", "file_max", "nr_open",
-// "port_range": [low, high], "somaxconn", "tcp_mem_pages": [..], "max_map_count"}, "loaded": {"allocator",
-// "allocator_version", "libc"}}. `cores` are those that this process may use.
-// A fact that cannot be read is null, never guessed. NULL when out of memory.
+// huge pages), "page_bytes", "virtualised", "cgroup": {"memory_limit_bytes", "cpu_quota_cores"}
+// (base/cgroup.h), "limits": {"nofile_soft", "nofile_hard", "file_max", "nr_open", "port_range": [low, high],
+// "somaxconn", "tcp_mem_pages": [..], "max_map_count"}, "loaded": {"allocator", "allocator_version",
+// "libc"}}. `cores` are those that this process may use. A fact that cannot be read is null, never guessed.
+// NULL when out of memory.
 json_t *host_facts(void);
 
 // Raises RLIMIT_NOFILE's soft limit to the hard limit; gives the limit now in force.

@@ -27,7 +27,7 @@ struct record {
     char *dir;
     char *program; // for messages on stderr
     json_t *root;
-    int64_t started_ns; // CLOCK_MONOTONIC
+    int64_t started_ns, started_wall_ns; // one instant, by both clocks
     char not_made[128]; // the first value that could not be made since the last save; empty when all were
     const struct metric *catalogue; // NULL: whatever is recorded
     char stray[128]; // the first metric that is not as the catalogue has it; empty when all are
@@ -191,6 +191,7 @@ int record_open(struct record **record, const char *dir, const char *kind, int a
     made->program = strdup(argc > 0 ? last_component(argv[0]) : "poolmark");
     made->root = first_content(kind, argc, argv);
     made->started_ns = clock_now_ns();
+    made->started_wall_ns = clock_wall_ns();
     int code;
     if (!made->dir || !made->program || !made->root) {
         code = err_set(err, -ENOMEM, "cannot record to %s: out of memory", dir);
@@ -341,7 +342,8 @@ int record_close(struct record *record, const char *status, struct err *err)
         return 0;
     }
     char utc[21];
-    clock_format_utc(clock_wall_ns(), utc);
+    // The wall clock may have been set meanwhile: a record ends as long after its start as it took.
+    clock_format_utc(record->started_wall_ns + (clock_now_ns() - record->started_ns), utc);
     record_set(record, "status", json_string(status));
     record_set(record, "ended_utc", json_string(utc));
     // What cannot be read is left out; the others are listed.

@@ -79,6 +79,18 @@ const struct metric loadgen_catalogue[] = {
     {"generator.added_latency_p99", "ns", "none", METRIC_SECONDARY, "the same, 1 in 100 took longer"},
     {"schedule.lag_p99", "ns", "none", METRIC_SECONDARY,
      "how late the generator acted, against the intended times; past 1 ms an anomaly `late` says so"},
+    {"generator.throttled_ns", "ns", "none", METRIC_SECONDARY,
+     "how long a CPU quota let the generator stand still; more than 0 is an anomaly `throttled`"},
+    {"cpu.throttled_ns", "ns", "none", METRIC_SECONDARY, "the same of the target, when it is watched"},
+    {"network.listen_overflows", "1", "none", METRIC_SECONDARY,
+     "handshakes that found an accept queue full, in the network namespaces of generator and target, "
+     "whoever's they "
+     "are; more than 0 is an anomaly `accept_queue`"},
+    {"network.listen_drops", "1", "none", METRIC_SECONDARY, "those, and others that a listener dropped"},
+    {"network.syn_retransmits", "1", "none", METRIC_SECONDARY,
+     "SYNs and SYN-ACKs sent again; more than 0 is an anomaly `retransmits`"},
+    {"network.tcp_timeouts", "1", "none", METRIC_SECONDARY, "retransmission timers that expired"},
+    {"network.tcp_retransmits", "1", "none", METRIC_SECONDARY, "segments sent again"},
     {"schedule.lag_max", "ns", "none", METRIC_SECONDARY, "the same, the latest act"},
 
     {"step.N.user_bytes", "B", "lower", METRIC_SECONDARY, "user memory at the step of N connections"},

@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 static int parse_steps(const char *value, void *place, struct err *err)
@@ -85,6 +86,11 @@ static const struct opt table[] = {
      "each client subscribes to a topic of its own", NULL},
     {"prove", NULL, OPT_FLAG, AT(prove), NULL, 0, 0, NULL,
      "at the top, every client shows that it is alive: PINGRESP (raw) or PUBACK (paho)", NULL},
+    {"prefix", "TEXT", OPT_TEXT, AT(prefix_asked), NULL, 0, 0, NULL,
+     "client identifiers are TEXT-NUMBER; at most 15 letters and digits. Otherwise pm and 64 random bits, so "
+     "that "
+     "generators on one broker do not meet",
+     NULL},
     {"keep-alive", "S", OPT_COUNT, AT(keep_alive_s), "0", 0, 65535, NULL,
      "MQTT keep alive in seconds; 0: none", NULL},
     {"timeout", "D", OPT_DURATION, AT(timeout_ns), "120s", 1e6, FAR, NULL,
@@ -269,6 +275,33 @@ static int check_numbers(struct config *config, struct err *err)
     return 0;
 }
 
+static const char digits[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+// Several generators may share a broker, from containers that all have the same pid: 64 random bits tell
+// their clients apart. With a number of nine digits an identifier has 23 bytes, which every broker takes
+// [MQTT-3.1.3-5].
+static int make_prefix(struct config *config, struct err *err)
+{
+    if (config->prefix_asked) {
+        size_t bytes = strlen(config->prefix_asked);
+        if (bytes == 0 || bytes >= sizeof config->prefix || strspn(config->prefix_asked, digits) != bytes)
+            return err_set(err, -EINVAL, "--prefix \"%s\" is not 1 to %d letters and digits",
+                           config->prefix_asked, (int)sizeof config->prefix - 1);
+        memcpy(config->prefix, config->prefix_asked, bytes + 1);
+        return 0;
+    }
+    uint64_t random;
+    if (getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random)
+        return err_set(err, -EIO, "no random number for client identifiers: %m; give --prefix");
+    char *at = config->prefix;
+    *at++ = 'p';
+    *at++ = 'm';
+    for (int i = 0; i < 11; i++, random /= 62) // 62 ^ 11 is above 2 ^ 64
+        *at++ = digits[random % 62];
+    *at = '\0';
+    return 0;
+}
+
 // Of a call that is to run; what a description needs is checked already.
 static int check_run(struct config *config, struct err *err)
 {
@@ -279,9 +312,8 @@ static int check_run(struct config *config, struct err *err)
         code = check_watch(config, err);
     if (code == 0)
         code = check_watch_records(config, err);
-    // Several generators may share a broker: the pid and some time tell their clients apart.
-    snprintf(config->prefix, sizeof config->prefix, "pm%x%02x", (unsigned)getpid() & 0xffffffU,
-             (unsigned)(clock_now_ns() / NS_PER_MS) & 0xffU);
+    if (code == 0)
+        code = make_prefix(config, err);
     return code;
 }
 

@@ -37,7 +37,9 @@ struct config {
     const char *record_dir;
 
     int64_t watch_pids[OPT_LIST_MAX]; // of `watch`
-    char prefix[16];                  // of client identifiers and topics: "pm" and this run's own hex digits
+    const char *prefix_asked;
+    // Of client identifiers and topics: --prefix, or "pm" and 64 random bits in base 62.
+    char prefix[16];
 };
 
 // An opts_result, or -EINVAL with the text in `err`.

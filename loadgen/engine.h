@@ -65,13 +65,17 @@ struct engine_config {
     const struct plan *plan; // for the routes; outlives the run
     int64_t first;           // global number of client 0: its route is plan_route(plan, first)
     int64_t clients;         // 1 and up
-    const char *prefix; // client identifiers are PREFIX-GLOBALNUMBER; at most 12 characters; outlives the run
+    const char *prefix; // client identifiers are PREFIX-GLOBALNUMBER; at most 18 characters; outlives the run
     int64_t timeout_ns; // a connect that takes longer has failed
     int keep_alive_s;   // 0: none; the engine sends the pings
     int window;         // connects under way at once; 0: the engine's own choice
     engine_listener *listener;
     void *context;
 };
+
+// What one process holds at most of messages that its sockets have not taken. A publish past it fails with
+// -EAGAIN: a target that stops reading costs the generator no more than this.
+enum { ENGINE_QUEUE_BYTES = 64 << 20 };
 
 struct engine_message {
     const char *topic;

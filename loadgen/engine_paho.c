@@ -262,9 +262,9 @@ static int paho_publish(struct engine_run *run, int64_t number, const struct eng
     struct paho_client *client = &run->clients[number];
     if (client->state != OPEN)
         return -ENOTCONN;
-    struct paho_sent *sent = paho_queue_get_sent(run->queue);
+    struct paho_sent *sent = paho_queue_get_sent(run->queue, message->payload_bytes);
     if (!sent)
-        return -ENOMEM;
+        return -EAGAIN;
     sent->client = client;
     sent->intended_ns = message->intended_ns;
     sent->sent_ns = message->sent_ns;

@@ -23,6 +23,7 @@ struct paho_queue {
     struct batch incoming; // what was pushed since the last take
     bool waiting;          // the taker sleeps and wants a word in `wake`
     struct paho_sent *free_sent;
+    int64_t held_bytes; // of the notes that are out
     struct sent_chunk *chunks;
     struct batch taken; // the taker's own
     int wake;           // eventfd
@@ -109,10 +110,11 @@ const struct engine_event *paho_queue_take(struct paho_queue *queue, int64_t unt
     return queue->taken.events;
 }
 
-struct paho_sent *paho_queue_get_sent(struct paho_queue *queue)
+struct paho_sent *paho_queue_get_sent(struct paho_queue *queue, int64_t bytes)
 {
     pthread_mutex_lock(&queue->lock);
-    if (!queue->free_sent) {
+    bool full = queue->held_bytes > 0 && queue->held_bytes + bytes > ENGINE_QUEUE_BYTES;
+    if (!full && !queue->free_sent) {
         struct sent_chunk *chunk = calloc(1, sizeof *chunk);
         if (chunk) {
             chunk->next = queue->chunks;
@@ -123,9 +125,12 @@ struct paho_sent *paho_queue_get_sent(struct paho_queue *queue)
             }
         }
     }
-    struct paho_sent *sent = queue->free_sent;
-    if (sent)
+    struct paho_sent *sent = full ? NULL : queue->free_sent;
+    if (sent) {
         queue->free_sent = sent->next;
+        queue->held_bytes += bytes;
+        sent->bytes = bytes;
+    }
     pthread_mutex_unlock(&queue->lock);
     return sent;
 }
@@ -133,6 +138,7 @@ struct paho_sent *paho_queue_get_sent(struct paho_queue *queue)
 void paho_queue_put_sent(struct paho_queue *queue, struct paho_sent *sent)
 {
     pthread_mutex_lock(&queue->lock);
+    queue->held_bytes -= sent->bytes;
     sent->next = queue->free_sent;
     queue->free_sent = sent;
     pthread_mutex_unlock(&queue->lock);

@@ -11,6 +11,7 @@ struct paho_queue;
 struct paho_sent { // goes with a PUBLISH through the library, as its context
     struct paho_client *client;
     int64_t intended_ns, sent_ns;
+    int64_t bytes;          // of the message
     struct paho_sent *next; // while it is free
 };
 
@@ -23,7 +24,9 @@ void paho_queue_push(struct paho_queue *queue, const struct engine_event *event)
 // Waits for events until `until_ns` or a signal. What it gives is valid until the next call.
 const struct engine_event *paho_queue_take(struct paho_queue *queue, int64_t until_ns, size_t *count);
 
-struct paho_sent *paho_queue_get_sent(struct paho_queue *queue); // NULL: out of memory
+// For a message of so many bytes, which the library then holds until the note is put back. NULL: out of
+// memory, or it holds too many already (ENGINE_QUEUE_BYTES).
+struct paho_sent *paho_queue_get_sent(struct paho_queue *queue, int64_t bytes);
 void paho_queue_put_sent(struct paho_queue *queue, struct paho_sent *sent);
 
 #endif

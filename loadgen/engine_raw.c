@@ -27,7 +27,7 @@ void raw_tell(struct engine_run *run, const struct raw_client *client, struct en
     run->config.listener(run->config.context, &event);
 }
 
-void raw_forget(struct raw_client *client)
+void raw_forget(struct engine_run *run, struct raw_client *client)
 {
     if (client->fd >= 0)
         close(client->fd); // leaves the epoll set with it
@@ -36,6 +36,7 @@ void raw_forget(struct raw_client *client)
     client->extra = NULL;
     if (!extra)
         return;
+    run->out_bytes -= extra->out_bytes;
     free(extra->in);
     free(extra->out);
     free(extra->flights);
@@ -48,7 +49,7 @@ void raw_lose(struct engine_run *run, struct raw_client *client, enum tally_reas
     enum engine_event_kind kind = client->state == RAW_OPEN ? ENGINE_DROPPED : ENGINE_FAILED;
     if (client->state == RAW_TCP || client->state == RAW_CONNACK)
         raw_leave_window(run, client);
-    raw_forget(client);
+    raw_forget(run, client);
     client->state = RAW_ENDED;
     raw_tell(run, client,
              (struct engine_event){.kind = kind, .reason = reason, .started_ns = client->started_ns});
@@ -74,7 +75,7 @@ static void raw_close(struct engine_run *run)
     if (!run)
         return;
     for (int64_t i = 0; run->clients && i < run->config.clients; i++)
-        raw_forget(&run->clients[i]);
+        raw_forget(run, &run->clients[i]);
     if (run->epoll >= 0)
         close(run->epoll);
     free(run->clients);
@@ -223,7 +224,7 @@ static int raw_close_client(struct engine_run *run, int64_t number)
     }
     static const uint8_t disconnect[] = {MQTT_DISCONNECT << 4, 0};
     (void)!raw_send(run, client, disconnect, sizeof disconnect);
-    raw_forget(client);
+    raw_forget(run, client);
     client->state = RAW_CLOSING;
     run->closed[run->closed_count++] = (uint32_t)number;
     return 0;

@@ -12,9 +12,8 @@
 #include <sys/socket.h>
 
 enum {
-    OUT_MAX = 16 << 20, // a client whose socket takes nothing holds so much at most
-    IN_MAX = 32 << 20,  // a packet longer than this is none of ours
-    READS_MAX = 256,    // of RAW_SCRATCH each, before a client is judged
+    IN_MAX = 32 << 20, // a packet longer than this is none of ours
+    READS_MAX = 256,   // of RAW_SCRATCH each, before a client is judged
 };
 
 struct raw_extra *raw_extra_of(struct raw_client *client)
@@ -87,12 +86,14 @@ int raw_send(struct engine_run *run, struct raw_client *client, const void *data
     struct raw_extra *extra = raw_extra_of(client);
     if (!extra)
         return -ENOMEM;
-    if (sent == 0 && extra->out_bytes + bytes > OUT_MAX)
+    // A packet that has begun has to go on; another may be left out.
+    if (sent == 0 && run->out_bytes > 0 && run->out_bytes + (int64_t)bytes > ENGINE_QUEUE_BYTES)
         return -EAGAIN;
     int code = append(&extra->out, &extra->out_bytes, &extra->out_capacity, UINT32_MAX,
                       (const uint8_t *)data + sent, bytes - sent);
     if (code < 0)
         return code;
+    run->out_bytes += (int64_t)(bytes - sent);
     watch(run, client, true);
     return 0;
 }
@@ -106,6 +107,7 @@ void raw_writable(struct engine_run *run, struct raw_client *client)
             return; // not yet, or reading tells why
         memmove(extra->out, extra->out + count, extra->out_bytes - (size_t)count);
         extra->out_bytes -= (uint32_t)count;
+        run->out_bytes -= count;
         if (extra->out_bytes > 0)
             return;
     }

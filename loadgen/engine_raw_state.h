@@ -73,6 +73,7 @@ struct engine_run {
     int64_t looked_ns;    // when time-outs were looked for
     int64_t now_ns;       // of the events being handed out
     bool told;            // in this step, whether an event was handed out
+    int64_t out_bytes;    // of all clients: what their sockets have not taken
     bool no_pwait2;       // epoll_pwait2 is refused here (an old kernel, a seccomp filter)
     int64_t grace_ns; // nobody is judged late before: this process had not run, and they may have answered
     uint8_t *message; // for PUBLISH, grown to the largest
@@ -88,7 +89,7 @@ static inline uint32_t raw_number(const struct engine_run *run, const struct raw
 void raw_tell(struct engine_run *run, const struct raw_client *client, struct engine_event event);
 // Ends a client that was not ended by us: FAILED before CONNACK, DROPPED after.
 void raw_lose(struct engine_run *run, struct raw_client *client, enum tally_reason reason);
-void raw_forget(struct raw_client *client); // its socket and extra
+void raw_forget(struct engine_run *run, struct raw_client *client); // its socket and extra
 
 // engine_raw_connect.c: the window, time-outs, keep alive
 void raw_start_queued(struct engine_run *run);

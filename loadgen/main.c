@@ -25,6 +25,7 @@ static void describe(struct record *record, const struct config *config, const s
 {
     record_set(record, "seed", json_integer(config->seed));
     record_set(record, "config", config_json(config));
+    record_set(record, "config.prefix", json_string(config->prefix));
     record_set(record, "config.workers", json_integer(run->plan.workers));
     record_set(record, "config.clients_per_worker", json_integer(run->plan.clients_per_worker));
     record_set(record, "config.source_addresses", json_integer(run->plan.source_count));
@@ -88,6 +89,7 @@ static int play(struct run *run, const struct config *config, struct record *rec
     scenario->play(run, &summary);
     run_phase(run, "end"); // collects what is left
     summary_add_clients(&summary, run);
+    surroundings_end(&run->surroundings, &summary, run);
     if (self.messages > 0) {
         summary_add(&summary, "generator.added_latency_p50", (double)self.p50_ns, "ns", "none");
         summary_add(&summary, "generator.added_latency_p99", (double)self.p99_ns, "ns", "none");

@@ -202,11 +202,13 @@ int run_open(struct run *run, const struct config *config, struct record *record
         code = open_workers(run, err);
     if (code == 0)
         code = open_histograms(run, err);
-    run->interval_from_wall_ns = clock_wall_ns();
+    run->log_wall_ns = clock_wall_ns();
+    run->interval_from_ns = run->log_ns = clock_now_ns();
+    surroundings_start(&run->surroundings, config->watch_pids, config->watch.count);
     char path[4096];
     if (code == 0 && record)
         code = hist_log_open(&run->log, record_path(record, "latency.hlog", path, sizeof path),
-                             run->interval_from_wall_ns, err);
+                             run->log_wall_ns, err);
     if (code == 0)
         code = open_sampler(run, err);
     if (code < 0) {
@@ -254,6 +256,19 @@ void run_break(struct run *run, const char *format, ...)
     run->broken_ns = clock_now_ns();
 }
 
+void run_anomaly(struct run *run, const char *what, const char *format, ...)
+{
+    char text[1000];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    if (run->record)
+        record_anomaly(run->record, what, "%s", text);
+    else if (!run->config->quiet)
+        fprintf(stderr, "poolmark-loadgen: %s: %s\n", what, text);
+}
+
 bool run_is_broken(const struct run *run)
 {
     return run->broken[0] != '\0';
@@ -261,7 +276,9 @@ bool run_is_broken(const struct run *run)
 
 static void collect(struct run *run)
 {
-    int64_t to_wall_ns = clock_wall_ns();
+    // The wall clock may be set meanwhile: an interval's place and length are the monotonic clock's.
+    int64_t to_ns = clock_now_ns();
+    int64_t log_ns = run->log_wall_ns - run->log_ns;
     int64_t censored[LATENCY_COUNT] = {0};
     latency_collect(run->latency, run->interval, censored);
     for (int kind = 0; kind < LATENCY_COUNT; kind++) {
@@ -270,13 +287,13 @@ static void collect(struct run *run)
         if (hist_count(run->interval[kind]) == 0)
             continue;
         if (run->log)
-            hist_log_write(run->log, latency_name((enum latency_kind)kind), run->interval_from_wall_ns,
-                           to_wall_ns, run->interval[kind]);
+            hist_log_write(run->log, latency_name((enum latency_kind)kind), log_ns + run->interval_from_ns,
+                           log_ns + to_ns, run->interval[kind]);
         hist_merge(run->total[kind], run->interval[kind]);
         hist_merge(run->phase_hist[kind], run->interval[kind]);
         hist_reset(run->interval[kind]);
     }
-    run->interval_from_wall_ns = to_wall_ns;
+    run->interval_from_ns = to_ns;
 }
 
 static void look_for_trouble(struct run *run)
@@ -320,6 +337,7 @@ static void tick(struct run *run)
         return;
     run->shown_ns = now_ns;
     collect(run);
+    surroundings_look(&run->surroundings);
     struct sample last;
     sampler_last(run->sampler, &last);
     struct tally shown = run->tally;

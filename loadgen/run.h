@@ -15,6 +15,7 @@
 #include "loadgen/plan.h"
 #include "loadgen/progress.h"
 #include "loadgen/sampler.h"
+#include "loadgen/surroundings.h"
 #include "loadgen/worker.h"
 
 #include <stdbool.h>
@@ -43,7 +44,10 @@ struct run {
     struct tally probe_tally; // of the probes, likewise
     const char *phase;
     int64_t wanted; // connections, for progress
-    int64_t started_ns, shown_ns, interval_from_wall_ns;
+    int64_t started_ns, shown_ns;
+    int64_t log_wall_ns, log_ns; // one instant, by both clocks: times of the log count from it by the second
+    int64_t interval_from_ns;
+    struct surroundings surroundings;
     int64_t broken_ns; // when the run ended early; 0: it did not
     int signals;       // signalfd of SIGINT, SIGTERM and SIGHUP
     bool interrupted;
@@ -82,6 +86,10 @@ int64_t run_level_slack(int64_t bytes);
 bool run_settle(struct run *run, int64_t limit_ns, struct sample *sample);
 // The orderly end: disconnects, without regard to `broken`, unless interrupted.
 void run_disconnect(struct run *run);
+
+// Into the record, and to stderr (base/record.h); without a record to stderr alone, unless --quiet.
+void run_anomaly(struct run *run, const char *what, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 void run_break(struct run *run, const char *format, ...) __attribute__((format(printf, 2, 3)));
 bool run_is_broken(const struct run *run);

@@ -341,8 +341,35 @@ OPEN(open64)
 """
 
 
+def _preload(folder, name, text, **variables):
+    library = folder / f"{name}.so"
+    subprocess.run(["cc", "-shared", "-fPIC", "-w", "-x", "c", "-o", library, "-", "-ldl"], input=text, text=True, check=True)
+    return {**os.environ, "LD_PRELOAD": str(library), **{key: str(value) for key, value in variables.items()}}
+
+
 def hiding(folder, end, error):
     """An environment in which files of /proc whose path ends with `end` cannot be opened."""
-    library = folder / "hide.so"
-    subprocess.run(["cc", "-shared", "-fPIC", "-w", "-x", "c", "-o", library, "-", "-ldl"], input=HIDE, text=True, check=True)
-    return {**os.environ, "LD_PRELOAD": str(library), "HIDE_END": end, "HIDE_ERRNO": str(error)}
+    return _preload(folder, "hide", HIDE, HIDE_END=end, HIDE_ERRNO=error)
+
+
+CLOCK = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+int clock_gettime(clockid_t id, struct timespec *now)
+{
+    int (*real)(clockid_t, struct timespec *) = (int (*)(clockid_t, struct timespec *))dlsym(RTLD_NEXT, "clock_gettime");
+    int code = real(id, now);
+    if (id == CLOCK_REALTIME && access(getenv("CLOCK_STEP_FILE"), F_OK) == 0)
+        now->tv_sec += atoi(getenv("CLOCK_STEP_S"));
+    return code;
+}
+"""
+
+
+def setting_the_clock(folder, file, seconds):
+    """An environment in which the wall clock is set by so many seconds as soon as `file` is there."""
+    return _preload(folder, "clock", CLOCK, CLOCK_STEP_FILE=file, CLOCK_STEP_S=seconds)

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is not the target's fault is not charged to it."""
+import re
 import time
+from pathlib import Path
 
 import pytest
-from faults import children_of, load, peer, stopped
+from faults import (Broker, balances, cgroup, children_of, in_namespace, load, needs_root, peer, setting_the_clock,
+                    stopped)
 
 
 def slow(seconds):
@@ -39,15 +42,114 @@ def test_a_time_out_that_a_stopped_generator_may_have_caused_is_its_own(tmp_path
         assert set(run.record["summary"]["failed"]) == {"stalled"}
 
 
-@pytest.mark.parametrize("engine", ["paho", "raw"])
-def test_a_generator_that_was_stopped_while_messages_are_awaited_loses_none(tmp_path, broker, engine):
-    with load(tmp_path / "run", "publish", broker.port, "--pairs", 5, "--publish-rate", 500, "--duration", "2s", "--warmup", 0,
-              "--qos", 1, "--workers", 1, engine=engine) as run:
-        run.wait_for("publish ")
-        time.sleep(0.8)
-        with stopped(run.pid, *children_of(run.pid)):
+def test_a_generator_that_was_stopped_while_messages_are_awaited_loses_none(tmp_path, broker):
+    runs = [load(tmp_path / engine, "publish", broker.port, "--pairs", 5, "--publish-rate", 500, "--duration", "2s", "--warmup", 0,
+                 "--qos", 1, "--workers", 1, engine=engine) for engine in ("paho", "raw")]
+    with runs[0], runs[1]:
+        for run in runs:
+            run.wait_for("publish ")
+        time.sleep(0.5)
+        with stopped(*(pid for run in runs for pid in (run.pid, *children_of(run.pid)))):
             time.sleep(7)  # to the end and past the drain
+        for run in runs:
+            assert run.end() == 0
+            assert run.books["deliveries"]["measured"] == run.books["acks"]["measured"] == 1000
+            assert run.metric("delivery.max") > 5e9  # from the intended time: those due meanwhile were that late
+            assert run.anomaly("late") and run.anomaly("stalled")
+
+
+@needs_root
+def test_a_full_accept_queue_is_said_beside_the_latency_it_makes(tmp_path):
+    """A broker that stands still for a moment, and a queue of one: the kernel drops what does not fit, and clients come
+    again a second later."""
+    with in_namespace(setup="ip link set lo up && echo 16 > /proc/sys/net/core/somaxconn") as prefix, \
+            Broker("--threads", "1", prefix=prefix, listen="127.0.0.1:1883") as broker:
+        with stopped(broker.pid):
+            run = load(tmp_path / "run", "connect", broker.port, "--connections", 60, "--workers", 1, "--settle", 0,
+                       prefix=prefix)
+            run.wait_for("connect ")
+            time.sleep(0.5)
+        with run:
+            assert run.end() == 0
+            assert run.metric("network.listen_overflows") > 0 and run.metric("network.syn_retransmits") > 0
+            assert "somaxconn" in run.anomaly("accept_queue") and "not of the target's work" in run.anomaly("accept_queue")
+            assert run.metric("connect.p99") > 0.9e9
+
+
+@needs_root
+@pytest.mark.parametrize("who", ["generator", "target"])
+def test_a_quota_that_was_used_up_is_said(tmp_path, who):
+    with cgroup("cpu", cpu__cfs_period_us=100000, cpu__cfs_quota_us=5000) as enter:
+        with Broker(before=enter if who == "target" else None) as broker, \
+                load(tmp_path / "run", "publish", broker.port, "--pairs", 20, "--publish-rate", 20000, "--duration", "1s",
+                     "--watch-pid", broker.pid, before=enter if who == "generator" else None) as run:
+            run.end()
+            assert f"the {who} was throttled" in run.anomaly("throttled") and "0.05 processors" in run.anomaly("throttled")
+            assert run.metric({"generator": "generator.throttled_ns", "target": "cpu.throttled_ns"}[who]) > 1e8
+            if who == "generator":
+                assert run.record["host"]["cgroup"]["cpu_quota_cores"] == 0.05
+
+
+def test_a_wall_clock_that_is_set_moves_nothing(tmp_path, broker):
+    step = tmp_path / "step"
+    with load(tmp_path / "run", "publish", broker.port, "--pairs", 2, "--publish-rate", 200, "--duration", "4s", "--warmup", 0,
+              env=setting_the_clock(tmp_path, step, -3600)) as run:
+        run.wait_for("publish ")
+        time.sleep(1)
+        step.write_text("")
         assert run.end() == 0
-        assert run.books["deliveries"]["measured"] == run.books["acks"]["measured"] == 1000
-        assert run.metric("delivery.max") > 5e9  # from the intended time: those due meanwhile were that late
-        assert run.anomaly("late") and run.anomaly("stalled")
+        assert "-3600.0" in run.anomaly("clock")
+        assert run.record["ended_utc"] > run.record["started_utc"]
+        lines = [line.split(",") for line in (tmp_path / "run/latency.hlog").read_text().splitlines() if line.startswith("Tag=")]
+        starts = [float(line[1]) for line in lines if line[0] == "Tag=delivery"]
+        lengths = [float(line[2]) for line in lines if line[0] == "Tag=delivery"]
+        assert starts == sorted(starts) and 0.5 < min(lengths[1:-1]) and max(lengths) < 5
+
+
+def test_generators_with_the_same_pid_do_not_meet(tmp_path, broker):
+    prefixes = set()
+    for i in range(8):
+        with load(tmp_path / f"run-{i}", "connect", broker.port, "--connections", 1, "--settle", 0) as run:
+            assert run.end() == 0
+            prefixes.add(run.record["config"]["prefix"])
+            assert re.fullmatch("pm[0-9A-Za-z]{11}", run.record["config"]["prefix"])
+    assert len(prefixes) == 8 and len({prefix[2:6] for prefix in prefixes}) > 4  # not a clock's digits
+    with load(tmp_path / "own", "connect", broker.port, "--connections", 1, "--settle", 0, "--prefix", "plant7") as run:
+        assert run.end() == 0
+        assert run.record["config"]["prefix"] == "plant7"
+    with load(tmp_path / "bad", "connect", broker.port, "--prefix", "a/b") as run:
+        assert run.end() == 2
+        assert '--prefix "a/b"' in run.said()
+
+
+def resident(run):
+    return sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4096 for pid in children_of(run.pid))
+
+
+def test_a_target_that_stops_reading_costs_a_bounded_amount(tmp_path, broker):
+    runs = [load(tmp_path / engine, "publish", broker.port, "--pairs", 4, "--publish-rate", 2000, "--payload", "256KiB",
+                 "--duration", "3s", "--warmup", 0, "--workers", 1, engine=engine) for engine in ("paho", "raw")]
+    with runs[0], runs[1]:
+        for run in runs:
+            run.wait_for("publish ")
+        highest = [0, 0]
+        with stopped(broker.pid):
+            while runs[1].said().count("publish ") < 5 and runs[1].process.poll() is None:
+                highest = [max(pair) for pair in zip(highest, map(resident, runs))]
+                time.sleep(0.1)
+        for run, most in zip(runs, highest):
+            assert run.end() == 1
+            assert 32e6 < most < 300e6  # the queue, and what copies of it a library makes; 1.5 GB were due
+            assert run.record["status"] == "incomplete"
+            assert run.books["publishes"]["not_sent"] > 500 and balances(run.books["publishes"])
+
+
+def test_a_payload_that_the_target_takes_no_packet_of_is_said(tmp_path):
+    with Broker("--max-packet-size", "1MiB") as broker:
+        runs = [load(tmp_path / engine, "publish", broker.port, "--pairs", 1, "--publish-rate", 5, "--payload", "2MiB",
+                     "--duration", "1s", "--warmup", 0, engine=engine) for engine in ("paho", "raw")]
+        with runs[0], runs[1]:
+            for run in runs:
+                assert run.end() == 1
+                assert run.record["status"] == "incomplete"
+                assert "2.00 MiB" in run.anomaly("payload") and "max-packet-size" in run.anomaly("payload")

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+// cgroups(7), and Documentation/admin-guide/cgroup-v1 and cgroup-v2.rst of the kernel.
+#include "base/cgroup.h"
+
+#include "base/clock.h"
+#include "base/text_file.h"
+
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { TEXT_SIZE = 65536, PATH_SIZE = 4096, VALUE_SIZE = 4096 };
+// Version 1 says "no limit" by a number near the largest there is.
+#define NO_LIMIT (INT64_MAX / 2)
+
+struct hierarchy {
+    char mount[PATH_SIZE]; // where it is mounted; "" when it is not
+    char mount_root[PATH_SIZE];
+    bool unified; // version 2
+};
+
+static bool has_word(const char *list, const char *word, const char *separators)
+{
+    size_t length = strlen(word);
+    for (const char *at = list; *at;) {
+        size_t part = strcspn(at, separators);
+        if (part == length && strncmp(at, word, length) == 0)
+            return true;
+        at += part + (at[part] != '\0');
+    }
+    return false;
+}
+
+// Where `controller` is mounted: in a hierarchy of its own (version 1), or in the unified one.
+static void find_mount(struct hierarchy *found, const char *mountinfo, const char *controller)
+{
+    *found = (struct hierarchy){.unified = false};
+    for (const char *line = mountinfo; line && *line; line = strchr(line, '\n')) {
+        line += *line == '\n';
+        char root[PATH_SIZE], mount[PATH_SIZE], type[32], options[512];
+        const char *after = strstr(line, " - ");
+        const char *end = strchr(line, '\n');
+        if (!after || (end && after > end) || sscanf(line, "%*d %*d %*s %4095s %4095s", root, mount) != 2 ||
+            sscanf(after, " - %31s %*s %511s", type, options) != 2)
+            continue;
+        bool own = strcmp(type, "cgroup") == 0 && has_word(options, controller, ",");
+        if (!own && (strcmp(type, "cgroup2") != 0 || found->mount[0]))
+            continue;
+        snprintf(found->mount, sizeof found->mount, "%s", mount);
+        snprintf(found->mount_root, sizeof found->mount_root, "%s", root);
+        found->unified = !own;
+        if (own)
+            return;
+    }
+}
+
+// The path of the process's group in that hierarchy, as /proc/PID/cgroup has it; "" when it has none.
+static void find_path(char path[static PATH_SIZE], const char *text, const char *controller, bool unified)
+{
+    path[0] = '\0';
+    for (const char *line = text; line && *line; line = strchr(line, '\n')) {
+        line += *line == '\n';
+        const char *first = strchr(line, ':');
+        const char *second = first ? strchr(first + 1, ':') : NULL;
+        if (!second)
+            return;
+        char names[256];
+        snprintf(names, sizeof names, "%.*s", (int)(second - first - 1), first + 1);
+        if (unified ? names[0] == '\0' : has_word(names, controller, ",")) {
+            snprintf(path, PATH_SIZE, "%.*s", (int)strcspn(second + 1, "\n"), second + 1);
+            return;
+        }
+    }
+}
+
+// false when there is no such file.
+static bool read_value(const char *folder, const char *name, char text[static VALUE_SIZE])
+{
+    char path[PATH_SIZE + 64];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    return text_file_read(path, text, VALUE_SIZE) >= 0;
+}
+
+static void take_memory(struct cgroup *cgroup, const char *folder, bool unified)
+{
+    char text[VALUE_SIZE];
+    if (!read_value(folder, unified ? "memory.max" : "memory.limit_in_bytes", text) || text[0] < '0' ||
+        text[0] > '9')
+        return; // "max"
+    int64_t limit = strtoll(text, NULL, 10);
+    if (limit < NO_LIMIT && (cgroup->memory_limit_bytes < 0 || limit < cgroup->memory_limit_bytes))
+        cgroup->memory_limit_bytes = limit;
+}
+
+static void take_quota(struct cgroup *cgroup, const char *folder, bool unified)
+{
+    char text[VALUE_SIZE];
+    int64_t quota = -1, period = -1;
+    if (unified) {
+        if (read_value(folder, "cpu.max", text))
+            sscanf(text, "%" SCNd64 " %" SCNd64, &quota, &period);
+    } else if (read_value(folder, "cpu.cfs_quota_us", text)) {
+        quota = strtoll(text, NULL, 10);
+        if (read_value(folder, "cpu.cfs_period_us", text))
+            period = strtoll(text, NULL, 10);
+    }
+    if (quota <= 0 || period <= 0)
+        return;
+    double cores = (double)quota / (double)period;
+    if (cgroup->cpu_quota_cores < 0 || cores < cgroup->cpu_quota_cores)
+        cgroup->cpu_quota_cores = cores;
+}
+
+static void add(int64_t *sum, int64_t value)
+{
+    *sum = (*sum < 0 ? 0 : *sum) + value;
+}
+
+static void take_throttling(struct cgroup *cgroup, const char *folder, bool unified)
+{
+    char text[VALUE_SIZE];
+    int64_t periods, time;
+    if (!read_value(folder, "cpu.stat", text) || text_file_number(text, "nr_throttled ", &periods) < 0)
+        return;
+    add(&cgroup->throttled_periods, periods);
+    if (text_file_number(text, unified ? "throttled_usec " : "throttled_time ", &time) == 0)
+        add(&cgroup->throttled_ns, unified ? time * NS_PER_US : time);
+}
+
+// Calls `take` for the process's group and each above it that can be seen.
+static void walk(struct cgroup *cgroup, const char *root, const char *mountinfo, const char *groups,
+                 const char *controller, void (*take)(struct cgroup *, const char *, bool))
+{
+    struct hierarchy found;
+    char path[PATH_SIZE];
+    find_mount(&found, mountinfo, controller);
+    find_path(path, groups, controller, found.unified);
+    if (!found.mount[0] || !path[0])
+        return;
+    // In a container the mount shows a part of the tree: its root is taken off.
+    const char *below = path;
+    size_t shown = strcmp(found.mount_root, "/") == 0 ? 0 : strlen(found.mount_root);
+    if (strncmp(path, found.mount_root, shown) == 0)
+        below = path + shown;
+    char folder[3 * PATH_SIZE];
+    snprintf(folder, sizeof folder, "%s%s%s", root, found.mount, strcmp(below, "/") == 0 ? "" : below);
+    size_t top = strlen(root) + strlen(found.mount);
+    for (;;) {
+        take(cgroup, folder, found.unified);
+        char *slash = strrchr(folder, '/');
+        if (!slash || (size_t)(slash - folder) < top)
+            return;
+        *slash = '\0';
+    }
+}
+
+void cgroup_read(struct cgroup *cgroup, const char *root, pid_t pid)
+{
+    *cgroup = (struct cgroup){-1, -1, -1, -1};
+    char *mountinfo = malloc(TEXT_SIZE), *groups = malloc(TEXT_SIZE);
+    char path[PATH_SIZE + 64];
+    if (mountinfo && groups) {
+        snprintf(path, sizeof path, "%s/proc/self/mountinfo", root);
+        ssize_t mounts = text_file_read(path, mountinfo, TEXT_SIZE);
+        snprintf(path, sizeof path, "%s/proc/%d/cgroup", root, (int)pid);
+        if (mounts >= 0 && text_file_read(path, groups, TEXT_SIZE) >= 0) {
+            walk(cgroup, root, mountinfo, groups, "memory", take_memory);
+            walk(cgroup, root, mountinfo, groups, "cpu", take_quota);
+            walk(cgroup, root, mountinfo, groups, "cpu", take_throttling);
+        }
+    }
+    free(mountinfo);
+    free(groups);
+}

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loadgen/surroundings.h"
+
+#include "base/clock.h"
+#include "loadgen/run.h"
+#include "loadgen/summary.h"
+
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+// A clock that is slewed moves by half a millisecond a second at most; one that is set jumps.
+#define STEP_NS (100 * NS_PER_MS)
+
+static int64_t ahead_ns(void)
+{
+    return clock_wall_ns() - clock_now_ns();
+}
+
+static bool has_own_network(int64_t pid)
+{
+    char path[64];
+    struct stat own, other;
+    snprintf(path, sizeof path, "/proc/%lld/ns/net", (long long)pid);
+    return stat("/proc/self/ns/net", &own) == 0 && stat(path, &other) == 0 && own.st_ino != other.st_ino;
+}
+
+void surroundings_start(struct surroundings *surroundings, const int64_t *pids, int count)
+{
+    *surroundings = (struct surroundings){.ahead_ns = ahead_ns()};
+    surroundings->target_count = count < SURROUNDINGS_TARGETS_MAX ? count : SURROUNDINGS_TARGETS_MAX;
+    cgroup_read(&surroundings->generator, "", getpid());
+    for (int i = 0; i < surroundings->target_count; i++) {
+        surroundings->pids[i] = pids[i];
+        cgroup_read(&surroundings->targets[i], "", (pid_t)pids[i]);
+    }
+    netstat_read(&surroundings->net, 0);
+    surroundings->has_target_net = count > 0 && has_own_network(pids[0]);
+    if (surroundings->has_target_net)
+        netstat_read(&surroundings->target_net, (pid_t)pids[0]);
+}
+
+void surroundings_look(struct surroundings *surroundings)
+{
+    int64_t now_ns = ahead_ns(), step_ns = now_ns - surroundings->ahead_ns;
+    surroundings->ahead_ns = now_ns;
+    if (step_ns > -STEP_NS && step_ns < STEP_NS)
+        return;
+    surroundings->stepped_ns += step_ns;
+    surroundings->steps++;
+}
+
+// -1 when it cannot be said.
+static int64_t growth(int64_t before, int64_t after)
+{
+    return before >= 0 && after >= before ? after - before : -1;
+}
+
+static void add_network(struct surroundings *surroundings, struct summary *summary, struct run *run)
+{
+    struct netstat now, target_now = {{0}};
+    int64_t grew[NETSTAT_COUNT];
+    netstat_read(&now, 0);
+    if (surroundings->has_target_net)
+        netstat_read(&target_now, (pid_t)surroundings->pids[0]);
+    for (int i = 0; i < NETSTAT_COUNT; i++) {
+        grew[i] = growth(surroundings->net.count[i], now.count[i]);
+        int64_t more = growth(surroundings->target_net.count[i], target_now.count[i]);
+        if (surroundings->has_target_net && grew[i] >= 0 && more >= 0)
+            grew[i] += more;
+        char name[48];
+        snprintf(name, sizeof name, "network.%s", netstat_name((enum netstat_count)i));
+        if (grew[i] >= 0)
+            summary_add(summary, name, (double)grew[i], "1", "none");
+    }
+    if (grew[NETSTAT_LISTEN_OVERFLOWS] > 0 || grew[NETSTAT_LISTEN_DROPS] > 0)
+        run_anomaly(
+            run, "accept_queue",
+            "%lld handshakes met a listener whose accept queue was full, or that dropped them: the kernel "
+            "lets "
+            "such a client try again after 1, 3, 7 s. Those connect latencies are of the queue (the target's "
+            "backlog, at most net.core.somaxconn), not of the target's work",
+            (long long)(grew[NETSTAT_LISTEN_DROPS] > grew[NETSTAT_LISTEN_OVERFLOWS]
+                            ? grew[NETSTAT_LISTEN_DROPS]
+                            : grew[NETSTAT_LISTEN_OVERFLOWS]));
+    else if (grew[NETSTAT_SYN_RETRANSMITS] > 0)
+        run_anomaly(
+            run, "retransmits",
+            "%lld SYNs were sent again, the first after a second: those connect latencies are of packets "
+            "that were lost or dropped, not of the target's work",
+            (long long)grew[NETSTAT_SYN_RETRANSMITS]);
+}
+
+static void add_throttling(struct summary *summary, struct run *run, const char *name, const char *who,
+                           int64_t periods, int64_t ns, double quota)
+{
+    if (periods < 0)
+        return;
+    if (ns >= 0)
+        summary_add(summary, name, (double)ns, "ns", "none");
+    if (periods > 0)
+        run_anomaly(run, "throttled",
+                    "%s was throttled: in %lld periods its control group had used up its quota (%.3g "
+                    "processors), and "
+                    "stood still for %.3f s. Latencies and rates are those of the quota",
+                    who, (long long)periods, quota, ns >= 0 ? (double)ns / 1e9 : 0.0);
+}
+
+static void add_quotas(struct surroundings *surroundings, struct summary *summary, struct run *run)
+{
+    struct cgroup now;
+    cgroup_read(&now, "", getpid());
+    add_throttling(summary, run, "generator.throttled_ns", "the generator",
+                   growth(surroundings->generator.throttled_periods, now.throttled_periods),
+                   growth(surroundings->generator.throttled_ns, now.throttled_ns), now.cpu_quota_cores);
+    // Several targets may be of one group: the one that stood still longest says it.
+    int64_t periods = -1, ns = -1;
+    double quota = -1;
+    for (int i = 0; i < surroundings->target_count; i++) {
+        cgroup_read(&now, "", (pid_t)surroundings->pids[i]);
+        int64_t more = growth(surroundings->targets[i].throttled_periods, now.throttled_periods);
+        if (more <= periods)
+            continue;
+        periods = more;
+        ns = growth(surroundings->targets[i].throttled_ns, now.throttled_ns);
+        quota = now.cpu_quota_cores;
+    }
+    add_throttling(summary, run, "cpu.throttled_ns", "the target", periods, ns, quota);
+}
+
+void surroundings_end(struct surroundings *surroundings, struct summary *summary, struct run *run)
+{
+    surroundings_look(surroundings);
+    add_network(surroundings, summary, run);
+    add_quotas(surroundings, summary, run);
+    if (surroundings->steps > 0)
+        run_anomaly(
+            run, "clock",
+            "the wall clock was set %d times during the run, by %+.3f s in all: the times in the record "
+            "count from its start by the monotonic clock, which nobody sets",
+            surroundings->steps, (double)surroundings->stepped_ns / 1e9);
+}

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+// Trees of files as kernels show them, below a folder of the test's own.
+#include "base/cgroup.h"
+
+#include "base/host.h"
+#include "tests/temp_dir.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static void write_file(const char *root, const char *path, const char *text)
+{
+    char file[2 * TEMP_PATH_SIZE];
+    snprintf(file, sizeof file, "%s%s", root, path);
+    for (char *at = file + strlen(root) + 1; (at = strchr(at, '/')); at++) {
+        *at = '\0';
+        mkdir(file, 0755);
+        *at = '/';
+    }
+    FILE *to = fopen(file, "w");
+    assert_non_null(to);
+    fputs(text, to);
+    fclose(to);
+}
+
+static void test_version_2_takes_the_least_of_all_ancestors(void **state)
+{
+    (void)state;
+    char root[TEMP_PATH_SIZE];
+    temp_dir_make(root);
+    write_file(root, "/proc/7/cgroup", "0::/outer/inner\n");
+    write_file(root, "/proc/self/mountinfo",
+               "24 1 0:22 / /proc rw - proc proc rw\n30 1 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n");
+    write_file(root, "/sys/fs/cgroup/outer/inner/memory.max", "max\n");
+    write_file(root, "/sys/fs/cgroup/outer/memory.max", "1073741824\n");
+    write_file(root, "/sys/fs/cgroup/outer/inner/cpu.max", "150000 100000\n");
+    write_file(root, "/sys/fs/cgroup/outer/cpu.max", "max 100000\n");
+    write_file(root, "/sys/fs/cgroup/outer/inner/cpu.stat",
+               "usage_usec 5\nnr_periods 9\nnr_throttled 3\nthrottled_usec 1500\n");
+    struct cgroup cgroup;
+    cgroup_read(&cgroup, root, 7);
+    assert_int_equal(cgroup.memory_limit_bytes, 1073741824);
+    assert_true(cgroup.cpu_quota_cores == 1.5);
+    assert_int_equal(cgroup.throttled_periods, 3);
+    assert_int_equal(cgroup.throttled_ns, 1500000);
+    temp_dir_remove(root);
+}
+
+static void test_version_1_has_a_hierarchy_for_each_controller(void **state)
+{
+    (void)state;
+    char root[TEMP_PATH_SIZE];
+    temp_dir_make(root);
+    write_file(root, "/proc/7/cgroup", "4:memory:/a/b\n2:cpu,cpuacct:/c\n0::/\n");
+    write_file(root, "/proc/self/mountinfo",
+               "30 1 0:26 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n"
+               "31 1 0:27 / /sys/fs/cgroup/memory rw shared:9 - cgroup cgroup rw,memory\n"
+               "32 1 0:28 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n");
+    write_file(root, "/sys/fs/cgroup/memory/a/b/memory.limit_in_bytes", "9223372036854771712\n");
+    write_file(root, "/sys/fs/cgroup/memory/a/memory.limit_in_bytes", "536870912\n");
+    write_file(root, "/sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n");
+    write_file(root, "/sys/fs/cgroup/cpu,cpuacct/c/cpu.cfs_quota_us", "30000\n");
+    write_file(root, "/sys/fs/cgroup/cpu,cpuacct/c/cpu.cfs_period_us", "100000\n");
+    write_file(root, "/sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us", "-1\n");
+    write_file(root, "/sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us", "100000\n");
+    write_file(root, "/sys/fs/cgroup/cpu,cpuacct/c/cpu.stat",
+               "nr_periods 9\nnr_throttled 4\nthrottled_time 77\n");
+    struct cgroup cgroup;
+    cgroup_read(&cgroup, root, 7);
+    assert_int_equal(cgroup.memory_limit_bytes, 536870912);
+    assert_true(cgroup.cpu_quota_cores == 0.3);
+    assert_int_equal(cgroup.throttled_periods, 4);
+    assert_int_equal(cgroup.throttled_ns, 77);
+    temp_dir_remove(root);
+}
+
+// A container without a namespace of its own: /proc names the group by the host's path, of which the mount
+// shows the end.
+static void test_what_a_container_does_not_see_is_taken_off_the_path(void **state)
+{
+    (void)state;
+    char root[TEMP_PATH_SIZE];
+    temp_dir_make(root);
+    write_file(root, "/proc/7/cgroup", "4:memory:/docker/f00/job\n");
+    write_file(root, "/proc/self/mountinfo",
+               "31 1 0:27 /docker/f00 /sys/fs/cgroup/memory ro - cgroup cgroup rw,memory\n");
+    write_file(root, "/sys/fs/cgroup/memory/job/memory.limit_in_bytes", "4000\n");
+    write_file(root, "/sys/fs/cgroup/memory/memory.limit_in_bytes", "3000\n");
+    struct cgroup cgroup;
+    cgroup_read(&cgroup, root, 7);
+    assert_int_equal(cgroup.memory_limit_bytes, 3000);
+    temp_dir_remove(root);
+}
+
+static void test_what_is_not_there_is_not_known(void **state)
+{
+    (void)state;
+    struct cgroup cgroup;
+    cgroup_read(&cgroup, "/nowhere", 7);
+    assert_int_equal(cgroup.memory_limit_bytes, -1);
+    assert_true(cgroup.cpu_quota_cores < 0);
+    assert_int_equal(cgroup.throttled_periods, -1);
+    json_t *facts = host_facts();
+    assert_true(json_is_object(json_object_get(facts, "cgroup")));
+    json_decref(facts);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_version_2_takes_the_least_of_all_ancestors),
+        cmocka_unit_test(test_version_1_has_a_hierarchy_for_each_controller),
+        cmocka_unit_test(test_what_a_container_does_not_see_is_taken_off_the_path),
+        cmocka_unit_test(test_what_is_not_there_is_not_known),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
