@@ -191,7 +191,7 @@ def step_tables(grouped: dict[str, list[dict]]) -> list[tuple[str, list[str], li
 def notes(data: dict) -> list[str]:
     """What a reader has to know besides the numbers: anomalies, a few of each cell."""
     lines = []
-    for cell in data["cells"]:
+    for cell in data.get("cells", []):
         told = sorted(cell.get("anomalies", []), key=lambda one: one["what"] not in ("busy", "throttled"))  # it concerns every figure
         lines += [f"{cell['id']}: {one['what']}: {one['text']}" for one in told[:3]]
         if len(told) > 3:
@@ -200,7 +200,7 @@ def notes(data: dict) -> list[str]:
 
 
 def terminal(data: dict, ratios: list[dict]) -> str:
-    grouped = columns(data["cells"])
+    grouped = columns(data.get("cells", []))
     names, width, parts = heads(grouped), shutil.get_terminal_size((100, 24)).columns, []
     body = rows(grouped)
     label = max((len(line[0]) for line in body), default=0)
@@ -211,19 +211,19 @@ def terminal(data: dict, ratios: list[dict]) -> str:
                                 [[line[0], *line[chosen]] for line in body]))
     parts += [f"{name}, step by step:\n" + text_table(head, table, "r" * len(head))
               for name, head, table in step_tables(grouped)]
-    lines = ratio_lines(data["cells"], ratios) + [f"! {line}" for line in notes(data)]
+    lines = ratio_lines(data.get("cells", []), ratios) + [f"! {line}" for line in notes(data)]
     return "\n\n".join([*parts, "\n".join(lines)] if lines else parts)
 
 
 def markdown(data: dict, title: str, ratios: list[dict]) -> str:
-    grouped = columns(data["cells"])
+    grouped = columns(data.get("cells", []))
     host, tool = data["host"], data["tool"]
     repetitions = max((len(cells) for cells in grouped.values()), default=1)
     lines = [f"# {markdown_text(title)}", "", markdown_table([shared_words(list(grouped)) or "measure", *heads(grouped)],
                                                              rows(grouped)), ""]
     for name, head, table in step_tables(grouped):
         lines += [f"**{markdown_text(name)}, step by step**", "", markdown_table(head, table, "r" * len(head)), ""]
-    lines += [f"- {markdown_text(line)}" for line in ratio_lines(data["cells"], ratios)]
+    lines += [f"- {markdown_text(line)}" for line in ratio_lines(data.get("cells", []), ratios)]
     if repetitions > 1:
         lines.append(f"- Medians of {repetitions} repetitions; each for itself is in summary.csv.")
     lines += [f"- {markdown_text(line)}" for line in notes(data)]
@@ -236,10 +236,10 @@ def markdown(data: dict, title: str, ratios: list[dict]) -> str:
 
 def csv(data: dict) -> str:
     """A line for each cell; a column for each configuration key and metric, metrics with their unit."""
-    config = list(dict.fromkeys(key for cell in data["cells"] for key in cell["config"]))
-    metrics = dict.fromkeys((name, metric["unit"]) for cell in data["cells"] for name, metric in cell["metrics"].items())
+    config = list(dict.fromkeys(key for cell in data.get("cells", []) for key in cell["config"]))
+    metrics = dict.fromkeys((name, metric["unit"]) for cell in data.get("cells", []) for name, metric in cell["metrics"].items())
     table = [[cell["id"], cell["status"], cell["repetition"], *(cell["config"].get(key, "") for key in config),
-              *(cell["metrics"].get(name, {}).get("value", "") for name, _ in metrics)] for cell in data["cells"]]
+              *(cell["metrics"].get(name, {}).get("value", "") for name, _ in metrics)] for cell in data.get("cells", [])]
     return csv_text(["cell", "status", "repetition", *config, *(f"{name} [{unit}]" for name, unit in metrics)], table)
 
 

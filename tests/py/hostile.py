@@ -14,7 +14,7 @@ import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
-from poolmark_lib import (capacity, change_points, compare, history, merge, plot, report, summary, trend, verdict_out, verdict_page,
+from poolmark_lib import (capacity, change_points, compare, history, merge, plot, report, summary, trend, verdict_markdown, verdict_out, verdict_page,
                           verify)
 from poolmark_lib.errors import PoolmarkError
 from poolmark_lib.read_record import load
@@ -125,7 +125,7 @@ def make_hostile(folder: Path, original: Path, rng) -> Path:
 def _compare(run, other):
     for pair in ((run.data, other.data), (other.data, run.data)):
         found = compare.compare(*pair)
-        verdict_out.as_table(found, True), verdict_out.as_markdown(found), verdict_out.as_junit(found)
+        verdict_out.as_table(found, True), verdict_markdown.as_markdown(found), verdict_out.as_junit(found)
         json.dumps(verdict_out.as_json(found)), verdict_page.as_html(found)
 
 
