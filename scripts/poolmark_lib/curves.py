@@ -15,6 +15,9 @@ from poolmark_lib.errors import RecordError
 # What is taken for user memory, the first that was read; private first.
 USER_COLUMNS = ("target_private_bytes", "target_pss_bytes", "target_rss_bytes")
 
+LEVEL_BYTES, LEVEL_SHARE = 1 << 16, 0.001   # what two readings of a level target may differ by, as in loadgen/run.c
+SOCKET_BYTES = 1024                         # the kernel's memory of a connection is more than that: its socket alone is
+
 
 def user_bytes(row: dict) -> int | None:
     return next((row[name] for name in USER_COLUMNS if row.get(name) is not None), None)

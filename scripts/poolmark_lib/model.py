@@ -18,6 +18,7 @@ import numpy
 from scipy import stats
 
 from poolmark_lib import described
+from poolmark_lib.curves import LEVEL_BYTES, LEVEL_SHARE, SOCKET_BYTES
 from poolmark_lib.errors import PoolmarkError, UsageError
 
 CONFIDENCE = 0.95
@@ -25,8 +26,6 @@ SHARE_OFF = 0.005                    # of a reading
 USER_OFF_BYTES, KERNEL_OFF_BYTES = 1 << 20, 16 << 20
 LARGE = 1_000                        # from so many connections on a pool's own rule can be told from chance
 MOST = 1 << 36                       # connections beyond which no answer is looked for
-LEVEL_BYTES, LEVEL_SHARE = 1 << 16, 0.001   # what two readings of a level target may differ by, as in loadgen/run.c
-SOCKET_BYTES = 1024                         # the kernel's memory of a connection is more than that: its socket alone is
 
 
 @dataclass

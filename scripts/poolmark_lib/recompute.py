@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from poolmark_lib import hlog, measures, raw_data
-from poolmark_lib.curves import MemoryCurve, kernel_bytes, read_csv
+from poolmark_lib.curves import LEVEL_BYTES, LEVEL_SHARE, SOCKET_BYTES, USER_COLUMNS, MemoryCurve, kernel_bytes, read_csv
 from poolmark_lib.errors import PoolmarkError, RecordError
 from poolmark_lib.read_record import Run, load
 from poolmark_lib.record import metric as make_metric
@@ -79,8 +79,16 @@ def _slope(low, high, connections: int) -> float | None:
     return None if low is None or high is None or connections <= 0 else (high - low) / connections
 
 
+def _grown(low: dict, full: dict, column: str) -> float | None:
+    """As loadgen/summary.c: none where it grew by no more than two readings of a level target may differ."""
+    first, last = low.get(column), full.get(column)
+    if first is None or last is None or last - first <= 2 * max(LEVEL_BYTES, int(last * LEVEL_SHARE)):
+        return None
+    return _slope(first, last, (full["connections"] or 0) - (low["connections"] or 0))
+
+
 def memory_figures(path: Path, record: dict) -> dict[str, list]:
-    """What the named readings give; of user memory by each column, for a record is of one of them."""
+    """What the named readings give."""
     curve = MemoryCurve(path)
     start, low, full = (curve.reading(record, name) for name in ("start", "low", "full"))
     if start is None or full is None:
@@ -89,20 +97,17 @@ def memory_figures(path: Path, record: dict) -> dict[str, list]:
     connections = (full["connections"] or 0) - (start["connections"] or 0)
     for kind in ("private", "pss", "rss"):
         column = f"target_{kind}_bytes"
-        own = "" if kind == "pss" else f"{kind}_"
         for name, reading in (("start", start), ("full", full)):
-            found.setdefault(f"memory.{name}_bytes", []).append(reading.get(column))
             found[f"memory.{name}_{kind}_bytes"] = [reading.get(column)]
-        if low is not None:
-            more = (full["connections"] or 0) - (low["connections"] or 0)
-            each = _slope(low.get(column), full.get(column), more)
-            for name in {f"memory.per_connection_{kind}_bytes", f"memory.per_connection_{own}bytes",
-                         "memory.per_connection_bytes"}:
-                found.setdefault(name, []).extend([each, None])  # null where it grew too little to tell
+        found[f"memory.per_connection_{kind}_bytes"] = [_grown(low, full, column)] if low is not None else []
+    user = next((name for name in USER_COLUMNS if full.get(name) is not None), USER_COLUMNS[-1])
+    found |= {"memory.start_bytes": [start.get(user)], "memory.full_bytes": [full.get(user)],
+              "memory.per_connection_bytes": [_grown(low, full, user)] if low is not None else []}
     found["cpu.per_connection_ns"] = [_slope(start.get("target_cpu_ns"), full.get("target_cpu_ns"), connections)]
     found["generator.per_client_bytes"] = [_slope(0, full.get("generator_pss_bytes"), connections)]
     found["generator.cpu_per_client_ns"] = [_slope(start.get("generator_cpu_ns"), full.get("generator_cpu_ns"), connections)]
-    found["kernel.per_connection_bytes"] = [_slope(kernel_bytes(start), kernel_bytes(full), connections), None]
+    kernel = _slope(kernel_bytes(start), kernel_bytes(full), connections)
+    found["kernel.per_connection_bytes"] = [None if kernel is None or kernel < SOCKET_BYTES else kernel]
     if full.get("kernel_page_table_bytes") is not None and start.get("kernel_page_table_bytes") is not None:
         found["kernel.page_table_growth_bytes"] = [full["kernel_page_table_bytes"] - start["kernel_page_table_bytes"]]
     sent = (record.get("metrics", {}).get("messages.sent") or {}).get("value")
@@ -129,6 +134,26 @@ def count_figures(record: dict, latencies: dict) -> dict[str, list]:
     return found
 
 
+def book_complaints(record: dict, latencies: dict, rows: dict[str, int]) -> list[str]:
+    """Lines of the books that do not balance, and those that the files contradict. `rows`: lines found of each file."""
+    wrong = []
+    books = record.get("books") or {}
+    for source, line in books.items():
+        rest = sum(count for name, count in line.items() if name != "attempted" and isinstance(count, (int, float)))
+        if line.get("attempted") != rest:
+            wrong.append(f"books.{source}: {line.get('attempted')} attempted, {rest} accounted for")
+        if source in rows and line.get("measured") != rows[source]:
+            wrong.append(f"books.{source}: {line.get('measured')} written, the file has {rows[source]}")
+    for kind, sources in (("connect", ("connects",)), ("ack", ("acks",)), ("delivery", ("deliveries", "probe_deliveries"))):
+        lines = [books[source] for source in sources if source in books]
+        if lines and f"{kind}.count" in latencies:
+            censored = (record.get("metrics", {}).get(f"{kind}.censored") or {}).get("value") or 0
+            counted = sum(line.get("measured", 0) for line in lines) + censored
+            if latencies[f"{kind}.count"] != counted:
+                wrong.append(f"books: {counted:g} samples of {kind}, latency.hlog has {latencies[f'{kind}.count']}")
+    return wrong
+
+
 def load_account(run: Run, where: str = "") -> Account:
     account = Account()
     latency, memory = run.folder / "latency.hlog", run.folder / "memory.csv"
@@ -141,6 +166,9 @@ def load_account(run: Run, where: str = "") -> Account:
         figures |= count_figures(run.data, latencies)
         if memory.is_file():
             figures |= memory_figures(memory, run.data)
+        rows = {f"{name}_lines": len(read_csv(run.folder / f"{name}.csv", ("phase",))) for name in ("memory", "steps")
+                if (run.folder / f"{name}.csv").is_file()}
+        account.wrong += [where + text for text in book_complaints(run.data, latencies, rows)]
     except RecordError as error:
         account.wrong.append(f"{where}{_short(run, error)}")
         return account

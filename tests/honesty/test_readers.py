@@ -185,3 +185,18 @@ def test_an_untouched_record_is_good_and_says_what_was_computed(run):
     done = poolmark("verify", run.folder)
     assert done.returncode == 0 and "figures computed again" in done.stdout
     assert poolmark("report", run.folder, "--out", run.folder.parent / "page").returncode == 0
+
+
+def test_books_that_do_not_balance_or_are_not_of_their_files_are_noticed(copy):
+    path = next(copy.glob("cells/*/load/run.json"))
+    whole = path.read_text(encoding="utf-8")
+    for column, text in (("measured", "latency.hlog has"), ("lost", "accounted for")):
+        data = json.loads(whole)
+        data["books"]["connects"][column] += 1
+        data["books"]["connects"]["attempted"] += column == "measured"
+        path.write_text(json.dumps(data), encoding="utf-8")
+        assert any("books" in wrong and text in wrong for wrong in recompute.again(load(copy)).wrong), column
+    data = json.loads(whole)
+    data["books"]["memory_lines"] = {**data["books"]["memory_lines"], "attempted": 1, "measured": 1}
+    path.write_text(json.dumps(data), encoding="utf-8")
+    assert any("memory_lines: 1 written, the file has" in wrong for wrong in recompute.again(load(copy)).wrong)
