@@ -7,6 +7,7 @@ metrics. Nothing of it is written down here a second time.
 A program is asked once for each command line; its answer is shared, and nobody changes it.
 """
 import contextlib
+import fnmatch
 import functools
 import json
 import os
@@ -123,3 +124,17 @@ def metric_of(name: str, metrics: list[dict]) -> dict | None:
         if found:
             return found
     return None
+
+
+def is_measured(pattern: str, names: list[str], phases=None) -> bool:
+    """Can a name, or a pattern with * and ?, be of a metric that there is? `phases`: what may stand before one; None: any
+    word."""
+    known = [{"name": name} for name in names]
+    if set(pattern) & set("*?["):
+        before = phases if phases is not None else (pattern.partition(".")[0],)
+        return any(fnmatch.fnmatchcase(name, pattern) for plain in names
+                   for name in (plain, *(f"{phase}.{plain}" for phase in before)))
+    found = metric_of(pattern, known)
+    if found is None or phases is None:
+        return found is not None
+    return len(pattern.split(".")) == len(found["name"].split(".")) or pattern.partition(".")[0] in phases

@@ -3,7 +3,6 @@
 
 Here: keys, types, names, what refers to what. What programs take they say themselves: suite_options.py.
 """
-import fnmatch
 import re
 
 from poolmark_lib import allocators, described
@@ -195,13 +194,5 @@ class Check:
 
     def metric(self, path: tuple, pattern: str, known: list[dict], phases: set) -> None:
         names = [metric["name"] for metric in known]
-        phase = pattern.partition(".")[0]
-        if set(pattern) & set("*?["):
-            every = names + [f"{one}.{name}" for one in phases for name in names]
-            there = any(fnmatch.fnmatchcase(name, pattern) for name in every)
-        else:
-            found = described.metric_of(pattern, known)
-            there = found is not None and (phase in phases or described.metric_of(pattern, [found]) is not None
-                                           and len(pattern.split(".")) == len(found["name"].split(".")))
-        if not there:
+        if not described.is_measured(pattern, names, phases):
             self.faults.add(path, f"no program measures {pattern!r}", names if len(pattern) < 60 else (), pattern)

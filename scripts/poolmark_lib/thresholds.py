@@ -18,7 +18,9 @@ import math
 import tomllib
 from dataclasses import dataclass
 
-from poolmark_lib.errors import UsageError
+from poolmark_lib import described
+from poolmark_lib.errors import PoolmarkError, UsageError
+from poolmark_lib.faults import Faults
 from poolmark_lib.verdict_out import in_unit
 
 KEYS = {"metric": str, "cell": str, "max": (int, float), "min": (int, float), "max_worse_percent": (int, float)}
@@ -44,36 +46,50 @@ class Budget:
         return None
 
 
-def _budget(path, number: int, table) -> Budget:
-    where = f"{path}: budget {number}"
-    if not isinstance(table, dict):
-        raise UsageError(f"{where}: is no table")
+def _check(faults: Faults, where: tuple, table, names: list[str]) -> None:
     for key, value in table.items():
         if key not in KEYS:
-            raise UsageError(f"{where}: '{key}' is not known; there are {', '.join(KEYS)}")
-        if not isinstance(value, KEYS[key]) or isinstance(value, bool):
-            raise UsageError(f"{where}: {key} = {value!r} is not a {'text' if KEYS[key] is str else 'number'}")
-        if not isinstance(value, str) and not math.isfinite(value):
-            raise UsageError(f"{where}: {key} = {value!r} is not finite")
-    if "metric" not in table:
-        raise UsageError(f"{where}: 'metric' is missing")
+            faults.add((*where, key), f"'{key}' is not known", KEYS, key)
+        elif not isinstance(value, KEYS[key]) or isinstance(value, bool):
+            faults.add((*where, key), f"{key} = {value!r} is not a {'text' if KEYS[key] is str else 'number'}")
+        elif not isinstance(value, str) and not math.isfinite(value):
+            faults.add((*where, key), f"{key} = {value!r} is not finite")
+        elif key == "max_worse_percent" and value < 0:
+            faults.add((*where, key), f"max_worse_percent = {value} is below 0")
+    metric = table.get("metric")
+    if metric is None:
+        faults.add(where, "'metric' is missing")
+    elif isinstance(metric, str) and names and not described.is_measured(metric, names):
+        faults.add((*where, "metric"), f"no program measures {metric!r}", names, metric)
     if not {"max", "min", "max_worse_percent"} & table.keys():
-        raise UsageError(f"{where}: says no limit; give max, min or max_worse_percent")
-    if table.get("max_worse_percent", 0) < 0:
-        raise UsageError(f"{where}: max_worse_percent = {table['max_worse_percent']} is below 0")
-    return Budget(**table)
+        faults.add(where, "says no limit; give max, min or max_worse_percent")
+
+
+def _names() -> list[str]:
+    """Every metric that there is; none when the programs are not built, and names go unchecked."""
+    try:
+        return [metric["name"] for metric in described.catalogue()]
+    except PoolmarkError:
+        return []
 
 
 def load(path) -> list[Budget]:
+    """Every fault of the file is told at once, with its line."""
     try:
-        with open(path, "rb") as file:
-            data = tomllib.load(file)
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+        data = tomllib.loads(text)
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: not TOML: {error}") from error
     unknown = [key for key in data if key != "budget"]
-    if unknown or not isinstance(data.get("budget"), list):
+    tables = data.get("budget")
+    if unknown or not isinstance(tables, list) or not all(isinstance(one, dict) for one in tables):
         raise UsageError(f"{path}: holds [[budget]] tables and nothing else" +
                          (f"; '{unknown[0]}' is not one" if unknown else ""))
-    return [_budget(path, number, table) for number, table in enumerate(data["budget"], 1)]
+    faults, names = Faults(str(path), text), _names()
+    for number, table in enumerate(tables):
+        _check(faults, ("budget", number), table, names)
+    faults.end()
+    return [Budget(**table) for table in tables]
