@@ -52,6 +52,14 @@ int address_parse(const char *text, struct address *address, struct err *err)
     return 0;
 }
 
+bool address_is_loopback(const struct address *address)
+{
+    if (address->storage.ss_family != AF_INET6)
+        return ntohl(((const struct sockaddr_in *)&address->storage)->sin_addr.s_addr) >> 24 == 127;
+    const struct in6_addr *six = &((const struct sockaddr_in6 *)&address->storage)->sin6_addr;
+    return IN6_IS_ADDR_LOOPBACK(six) || (IN6_IS_ADDR_V4MAPPED(six) && six->s6_addr[12] == 127);
+}
+
 static uint16_t port_of(const struct address *address)
 {
     if (address->storage.ss_family == AF_INET6)

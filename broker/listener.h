@@ -7,6 +7,7 @@
 #include "base/err.h"
 
 #include <stdbool.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/socket.h>
 
@@ -22,6 +23,7 @@ enum { ADDRESS_TEXT_BYTES = 64 };
 // "127.0.0.1:1883", "[::1]:0", ":1883" (127.0.0.1). -EINVAL with the text in `err`.
 int address_parse(const char *text, struct address *address, struct err *err)
     __attribute__((warn_unused_result));
+bool address_is_loopback(const struct address *address);
 char *address_format(const struct address *address, char text[static ADDRESS_TEXT_BYTES]);
 
 // Is anybody listening there already? SO_REUSEPORT alone would let two brokers share the port without a word.

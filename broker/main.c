@@ -147,6 +147,19 @@ static void announce_bounds(const struct broker_config *config)
             config->max_queued_bytes ? "" : " and its queue of --max-queued-messages");
 }
 
+static void warn_of_strangers(const struct address *addresses, int count)
+{
+    for (int i = 0; i < count; i++) {
+        char text[ADDRESS_TEXT_BYTES];
+        if (!address_is_loopback(&addresses[i]))
+            fprintf(stderr,
+                    PROGRAM
+                    ": %s can be reached from other machines, and there is no authentication: anyone who "
+                    "reaches it can read and publish everything\n",
+                    address_format(&addresses[i], text));
+    }
+}
+
 static void announce(const struct broker_config *config, const struct address *addresses,
                      const struct address *metrics)
 {
@@ -177,6 +190,7 @@ static int serve(const struct broker_config *config, struct broker_record *recor
         broker_record_set_addresses(record, addresses, config->listen_count);
         broker_record_sample(record, broker->pool_set);
         announce_bounds(config);
+        warn_of_strangers(addresses, config->listen_count);
         announce(config, addresses, &metrics_address);
         code = supervise(broker, record, &signals, err);
     }

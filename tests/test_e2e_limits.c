@@ -245,6 +245,17 @@ static void many_addresses_are_listened_on(void **state)
     assert_int_equal(process_stop(broker), 0);
 }
 
+static void an_address_that_strangers_reach_is_warned_of(void **state)
+{
+    (void)state;
+    struct process *broker = process_start_broker("--listen", "0.0.0.0:0", "--listen", "127.1.2.3:0", NULL);
+    const char *errors = process_errors(broker);
+    assert_non_null(strstr(errors, " 0.0.0.0:"));
+    assert_non_null(strstr(errors, "there is no authentication"));
+    assert_null(strstr(errors, " 127."));
+    assert_int_equal(process_stop(broker), 0);
+}
+
 // Everything that can be held is held: connections, half a packet, kept sessions with queues, retained
 // messages.
 static void sigterm_ends_it_cleanly_whatever_it_holds(void **state)
@@ -438,6 +449,7 @@ int main(void)
         cmocka_unit_test(without_descriptors_clients_are_refused_and_later_served),
         cmocka_unit_test(a_client_that_does_not_read_is_not_read_from_and_loses_nothing),
         cmocka_unit_test(many_addresses_are_listened_on),
+        cmocka_unit_test(an_address_that_strangers_reach_is_warned_of),
         cmocka_unit_test(sigterm_ends_it_cleanly_whatever_it_holds),
         cmocka_unit_test(sigusr1_prints_statistics),
         cmocka_unit_test(a_limit_of_descriptors_too_small_is_said_at_start),
