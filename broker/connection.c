@@ -149,6 +149,7 @@ void connection_close(struct connection *connection)
     connection->state = CONNECTION_DEAD;
     connection_detach(connection);
     timer_wheel_remove(&connection->timer);
+    loop_forget_deferred(loop, connection);
     close(connection->fd); // leaves the epoll set by that
     give_back(connection);
     broker_release_connection(loop->broker);
@@ -164,18 +165,29 @@ void connection_watch(struct connection *connection)
         connection_break(connection);
 }
 
+void connection_on_turn(struct connection *connection)
+{
+    if (connection->state == CONNECTION_DEAD)
+        return;
+    if (connection->is_broken)
+        input_drain(connection);
+    else
+        input_resume(connection);
+}
+
 void connection_on_event(struct connection *connection, uint32_t epoll_events)
 {
     if (connection->state == CONNECTION_DEAD)
         return;
     if (epoll_events & (EPOLLERR | EPOLLHUP)) {
         connection_break(connection);
-        input_drain(connection);
+        if (!connection->is_deferred)
+            input_drain(connection);
         return;
     }
     if (epoll_events & EPOLLOUT)
         loop_add_pending(connection->loop, connection);
-    if (!connection->is_paused && epoll_events & EPOLLIN)
+    if (!connection->is_paused && !connection->is_deferred && epoll_events & EPOLLIN)
         input_read(connection);
 }
 
@@ -198,6 +210,8 @@ void connection_start_keep_alive(struct connection *connection, uint16_t keep_al
 static bool has_waiting_input(const struct connection *connection)
 {
     uint8_t byte;
+    if (connection->is_deferred)
+        return true;
     return !connection->is_paused && recv(connection->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
 }
 

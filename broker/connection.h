@@ -47,6 +47,7 @@ struct connection {
     uint8_t is_paused : 1;   // not read from until what it is owed has been sent
     uint8_t is_watched : 1;  // its descriptor is in the loop's epoll set
     uint8_t is_broken : 1;   // nothing can be sent any more; what has come is still read
+    uint8_t is_deferred : 1; // goes on in the loop's next turn, and is not read from before
     uint8_t has_session : 1; // `session` below, else `arena`
     uint16_t keep_alive_s;   // 0: none
     int fd;
@@ -92,6 +93,7 @@ void connection_detach(struct connection *connection);
 // Closes and frees. The loop's only.
 void connection_close(struct connection *connection);
 
+void connection_on_turn(struct connection *connection); // a deferred one goes on
 void connection_on_event(struct connection *connection, uint32_t epoll_events);
 void connection_on_timer(struct connection *connection);
 void connection_start_keep_alive(struct connection *connection, uint16_t keep_alive_s);

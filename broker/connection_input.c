@@ -138,7 +138,8 @@ static bool process(struct connection *connection, const uint8_t *data, size_t s
     struct loop *loop = connection->loop;
     size_t done = 0, needed = 0;
     enum handled handled = HANDLED;
-    while (done < size && handled == HANDLED && connection->state != CONNECTION_DEAD) {
+    bool waits = false;
+    while (done < size && handled == HANDLED && connection->state != CONNECTION_DEAD && !waits) {
         struct mqtt_frame frame;
         enum mqtt_error error =
             mqtt_frame_decode(data + done, size - done, packet_bytes_max(connection), &frame, &needed);
@@ -163,6 +164,8 @@ static bool process(struct connection *connection, const uint8_t *data, size_t s
             connection->timer.owner_word = loop->tick; // [MQTT-3.1.2-24]: a packet counts, bytes do not
             done += needed;
             needed = 0;
+            loop->work++;
+            waits = done < size && loop_is_busy(loop) && loop_defer(loop, connection);
         }
     }
     if (connection->state == CONNECTION_DEAD)
@@ -222,9 +225,9 @@ static void drain(struct connection *connection, uint8_t *scratch)
     if (!resume(connection))
         return;
     enum progress progress = READ_SOME;
-    while (progress == READ_SOME && connection->state != CONNECTION_DEAD)
+    while (progress == READ_SOME && connection->state != CONNECTION_DEAD && !connection->is_deferred)
         progress = read_once(connection, scratch);
-    if (progress != READ_MOVED)
+    if (progress != READ_MOVED && !connection->is_deferred)
         connection_fail(connection);
 }
 
@@ -235,9 +238,14 @@ void input_drain(struct connection *connection)
 
 void input_drain_within(struct connection *connection)
 {
+    struct loop *loop = connection->loop;
     uint8_t *scratch = malloc(LOOP_SCRATCH_BYTES);
+    bool was_urgent = loop->is_urgent;
+    loop->is_urgent = true;
+    loop_forget_deferred(loop, connection);
     if (scratch)
         drain(connection, scratch);
+    loop->is_urgent = was_urgent;
     free(scratch);
     connection_fail(connection);
 }

@@ -11,7 +11,7 @@
 
 // With so many connections waiting for the end of the turn, what comes next is sent at once: a fan-out to
 // thousands must not hold thousands of buffers.
-enum { PENDING_MOST = 256 };
+enum { PENDING_MOST = 1024 };
 
 // A PUBLISH leaves so much of the buffer free: what a packet of the client asks for an answer still fits when
 // what it published came back to itself.
@@ -231,9 +231,10 @@ static void send_soon(struct connection *connection)
 {
     if (connection->is_blocked)
         return;
-    if (!connection->is_pending && connection->loop->pending_count >= PENDING_MOST)
+    if (!connection->is_pending && connection->loop->pending_count >= PENDING_MOST) {
+        connection->loop->work += LOOP_FLUSH_WORK;
         output_flush(connection);
-    else
+    } else
         loop_add_pending(connection->loop, connection);
 }
 

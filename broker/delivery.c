@@ -103,6 +103,7 @@ void delivery_to_session(struct loop *loop, struct session *session, struct mess
 {
     if (session->is_ended)
         return;
+    loop->work++;
     if (message->qos < qos)
         qos = message->qos;
     bool is_here = session->connection != NULL && connection_can_send(session->connection);
@@ -172,6 +173,8 @@ void delivery_settle(struct connection *connection)
     struct loop *loop = connection->loop;
     if (connection->is_broken) {
         connection->is_paused = false;
+        if (connection->is_deferred)
+            return;
         input_drain(connection);
         return;
     }

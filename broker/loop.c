@@ -113,6 +113,51 @@ void loop_add_pending(struct loop *loop, struct connection *connection)
     loop->pending_count++;
 }
 
+bool loop_defer(struct loop *loop, struct connection *connection)
+{
+    if (connection->is_deferred)
+        return true;
+    if (loop->deferred_count == loop->deferred_capacity) {
+        size_t capacity = loop->deferred_capacity ? loop->deferred_capacity * 2 : 64;
+        struct connection **deferred = realloc(loop->deferred, capacity * sizeof *deferred);
+        if (!deferred)
+            return false;
+        loop->deferred = deferred;
+        loop->deferred_capacity = capacity;
+    }
+    loop->deferred[loop->deferred_count++] = connection;
+    connection->is_deferred = true;
+    return true;
+}
+
+void loop_forget_deferred(struct loop *loop, struct connection *connection)
+{
+    if (!connection->is_deferred)
+        return;
+    connection->is_deferred = false;
+    size_t at = 0;
+    while (loop->deferred[at] != connection)
+        at++;
+    loop->deferred[at] = NULL;
+}
+
+// Those of the turn before, in their order; who is not done is deferred again. None is closed meanwhile.
+static void run_deferred(struct loop *loop)
+{
+    size_t count = loop->deferred_count;
+    for (size_t i = 0; i < count; i++) {
+        struct connection *connection = loop->deferred[i];
+        if (!connection)
+            continue;
+        loop->deferred[i] = NULL;
+        connection->is_deferred = false;
+        connection_on_turn(connection);
+    }
+    loop->deferred_count -= count;
+    if (loop->deferred_count > 0)
+        memmove(loop->deferred, loop->deferred + count, loop->deferred_count * sizeof *loop->deferred);
+}
+
 static void remove_pending(struct loop *loop, struct connection *connection)
 {
     struct connection **link = &loop->pending_first, *before = NULL;
@@ -221,13 +266,15 @@ static void *run(void *context)
     struct epoll_event events[EVENT_BATCH];
     // Acquire pairs with loop_stop's release; nothing but the flag is handed over.
     while (!atomic_load_explicit(&loop->is_stopping, memory_order_acquire)) {
-        int count = epoll_wait(loop->epoll_fd, events, EVENT_BATCH, TICK_MS);
+        int count = epoll_wait(loop->epoll_fd, events, EVENT_BATCH, loop->deferred_count > 0 ? 0 : TICK_MS);
         if (count < 0 && errno != EINTR) {
             // Relaxed: the number is all that is handed over.
             atomic_store_explicit(&loop->failure, errno, memory_order_relaxed);
             break;
         }
         loop->tick = tick_now(loop);
+        loop->work = 0;
+        run_deferred(loop);
         for (int i = 0; i < count; i++)
             on_event(loop, &events[i]);
         run_deadlines(loop); // after the events: what has come counts, however late we are
@@ -287,5 +334,6 @@ void loop_close(struct loop *loop)
     mailbox_close(&loop->mailbox);
     close(loop->epoll_fd);
     free(loop->scratch);
+    free(loop->deferred);
     free(loop);
 }

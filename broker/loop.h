@@ -2,7 +2,8 @@
 // An event loop: one thread, one epoll set, its listeners, connections and sessions, which no other thread
 // touches. The fields are for the broker's own modules, on the loop's thread; `counters` may be read by any.
 //
-// One turn: events as epoll gives them, letters of other loops, deadlines; then what the turn left to send is
+// One turn: connections that were deferred, events as epoll gives them, letters of other loops, deadlines;
+// then what the turn left to send is
 // sent and what died is closed (`pending`). So nothing is freed while an event may still point at it.
 #ifndef POOLMARK_BROKER_LOOP_H
 #define POOLMARK_BROKER_LOOP_H
@@ -25,6 +26,9 @@ struct connection;
 enum {
     LOOP_SCRATCH_BYTES = 65536,
     LOOP_EVENTS = 64, // of one turn, at most
+    LOOP_TURN_WORK =
+        8192, // deliveries and packets of a turn, after which each connection gets one packet handled
+    LOOP_FLUSH_WORK = 8, // what a message that is sent by itself counts
 };
 
 struct loop {
@@ -36,6 +40,10 @@ struct loop {
     struct timer_wheel wheel;
     struct connection *pending_first, *pending_last;
     uint32_t pending_count;
+    uint32_t work;                // done in this turn
+    bool is_urgent;               // nothing is deferred now
+    struct connection **deferred; // to go on in the next turn; NULL: forgotten
+    size_t deferred_count, deferred_capacity;
     struct mailbox mailbox;
     struct refusals refusals;
     struct listener listeners[CONFIG_LISTEN_MAX];
@@ -65,6 +73,17 @@ void loop_close(struct loop *loop);             // NULL is allowed
 
 // The connection will be looked at when this turn's events are done.
 void loop_add_pending(struct loop *loop, struct connection *connection);
+
+// Has this turn done enough? Then what a connection has sent beyond one packet waits for the next one, so
+// that others are served in between.
+static inline bool loop_is_busy(const struct loop *loop)
+{
+    return loop->work >= LOOP_TURN_WORK && !loop->is_urgent;
+}
+
+// The connection goes on in the next turn (connection_on_turn). false: no memory, it is to go on now.
+bool loop_defer(struct loop *loop, struct connection *connection);
+void loop_forget_deferred(struct loop *loop, struct connection *connection);
 
 // Moves a connection whose CONNECT is still to be answered to the loop that owns its session; its input so
 // far is in its read buffer. true: it is not to be touched any more; false: it is still here, and dead.
