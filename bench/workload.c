@@ -35,14 +35,6 @@ struct pool_config bench_config(const struct bench_case *bench, int64_t objects)
     return config;
 }
 
-// Weak: a build whose slab does not offer them links all the same, and has no benchmarks of them.
-extern __typeof__(pool_inline_open_version) pool_inline_open_version __attribute__((weak));
-
-static bool has_inlined_calls(void)
-{
-    return &pool_inline_open_version;
-}
-
 void bench_open_config(struct gb_state *state, struct bench_case *bench, struct pool_config *config)
 {
     struct err err = {0};
@@ -57,7 +49,7 @@ void bench_open_config(struct gb_state *state, struct bench_case *bench, struct 
         return;
     }
     bench->access.pool = bench->pool;
-    if (bench->way == WAY_INLINE && has_inlined_calls() && pool_inline_open(&bench->access, bench->pool) < 0)
+    if (bench->way == WAY_INLINE && pool_inline_open(&bench->access, bench->pool) < 0)
         gb_skip(state,
                 "this build has no inlined calls: it was made to see each call, or runs under Valgrind");
 }
@@ -217,7 +209,7 @@ static int add_row(struct gb_suite *suite, const struct workload *row, size_t st
     for (size_t c = 0; c < strategies + OTHER_WAYS; c++) {
         struct contender contender = contender_at(c, strategies);
         // Whose modes differ has its inlined calls measured where nothing grows.
-        if (contender.way == WAY_INLINE && (row->both_modes || !has_inlined_calls()))
+        if (contender.way == WAY_INLINE && row->both_modes)
             continue;
         for (size_t s = 0; s < SIZE_COUNT; s++) {
             int code = fits(row, contender.strategy, object_sizes[s])

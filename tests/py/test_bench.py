@@ -559,6 +559,16 @@ def test_counters_have_the_unit_that_the_programs_catalogue_says():
 
 
 @needs_program
+def test_slab_is_measured_by_its_inlined_calls_wherever_objects_are_used():
+    """A build whose inlined calls are none would say so, and have no figure."""
+    done = bench_program("--benchmark_filter=^(lifo|burst_1000|remote_1_1)_touch_.*/direct-slab/3072|^mixed/direct-slab",
+                         "--benchmark_min_time=0.0001", "--benchmark_format=json")
+    assert done.returncode == 0, done.stderr
+    names = [one["name"] for one in json.loads(done.stdout)["benchmarks"] if not one.get("error_occurred")]
+    assert len(names) == 3 * 2 + 3 + 3 + 2 and "mixed/direct-slab/3072" in names  # lifo with two threads as well
+
+
+@needs_program
 def test_what_is_told_to_an_allocator_by_hand_is_in_the_report(tmp_path):
     out = tmp_path / "1.json"
     done = bench_program("--benchmark_filter=^lifo/direct/64$", "--benchmark_min_time=0.0001", f"--benchmark_out={out}",
