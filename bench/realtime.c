@@ -18,8 +18,8 @@
 #include <stdatomic.h>
 #include <stdio.h>
 
-enum { REALTIME_GETS = 5000, REALTIME_PRIORITY = 10 };
-#define PERIOD_NS (100 * NS_PER_US)
+enum { REALTIME_GETS = 20000, REALTIME_PRIORITY = 10 };
+#define PERIOD_NS (50 * NS_PER_US)
 #define BOUND_NS (2 * NS_PER_S)
 
 struct realtime {
@@ -127,7 +127,7 @@ static void run_realtime(struct gb_state *state, void *context)
 
 const struct workload realtime_workloads[] = {
     {.name = "realtime",
-     .summary = "a SCHED_FIFO thread gets each 100 us beside an ordinary one that never pauses, on one "
+     .summary = "a SCHED_FIFO thread gets each 50 us beside an ordinary one that never pauses, on one "
                 "processor; the time of each get",
      .run = run_realtime,
      .objects = 2,

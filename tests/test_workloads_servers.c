@@ -81,8 +81,8 @@ static void test_a_crowd_times_every_get_of_every_thread(void **state)
 
 static void check_realtime(json_t *one)
 {
-    assert_int_equal(watched_counter(one, "samples_due"), 5000);
-    assert_int_equal(watched_counter(one, "samples_measured"), 5000);
+    assert_int_equal(watched_counter(one, "samples_due"), 20000);
+    assert_int_equal(watched_counter(one, "samples_measured"), 20000);
     assert_true(watched_counter(one, "unfinished") >= 0);
 }
 

@@ -33,6 +33,7 @@ from poolmark_lib.quiet import OthersClock, ThrottleClock, busy_text
 from poolmark_lib.record import Cell, Record
 
 PROGRAM = "poolmark-bench"
+GRACE_S = 20.0  # a round that is begun may take longer than was left, so far
 SECOND_LEAST_S = 30.0  # second attempts may take as long as the first, and at least so long
 HEAP_SHIFTS = range(0, 4096, 16)  # a page in all
 RUN_TIMEOUT_S = 300.0
@@ -216,8 +217,9 @@ class Runner:
         """False when the time was over before its end. `spare_s`: what it may take for second attempts, but hardly more
         than the first ones took."""
         began = time.monotonic()
+        self.planned += len(benches)
         for bench in benches:
-            if time.monotonic() > deadline:
+            if time.monotonic() > deadline + GRACE_S:
                 return False
             self.run_one(bench, number, children)
         took_s = time.monotonic() - began
@@ -236,7 +238,6 @@ class Runner:
         """Runs all; gives the exit code."""
         start = time.monotonic()
         deadline = start + budget_s - bench_narrow.reserve_s(self, budget_s)
-        self.planned = sum(map(len, rounds))
         self.deadline, self.eta = start + budget_s, Eta(thought_s(rounds, self.min_time_s, self.again))
         beat = Beat(self.told)
         with Children() as children, beat:
@@ -294,11 +295,12 @@ class Runner:
             say(text)
 
     def close_books(self) -> None:
-        """Measurements that were due are in the figures, failed, or were not begun for want of time."""
+        """Measurements of the rounds that were begun are in the figures, failed, or were not begun for want of time."""
         measured = sum(len(series.measured) for series in self.results.series.values())
         self.record.data["books"] = {"measurements": {
             "attempted": self.planned, "measured": measured, "lost": 0, "failed": self.failures,
-            "not_sent": max(0, self.planned - len(self.tried)), "unreadable": 0, "unfinished": 0}}
+            "not_sent": self.planned - len(self.tried), "unreadable": 0,
+            "unfinished": len(self.tried) - measured - self.failures}}
 
     def allocators(self) -> list[dict]:
         """Of each contender on an allocator of its own: what it is, its version as it says, what it was told."""
@@ -334,10 +336,15 @@ class Runner:
             cell = self.cell(series.bench)
             cell.data["status"] = "failed" if series.failures else "complete" if series.of() else "incomplete"
         found = {cell.data["status"] for cell in self.cells.values()}
+        self.close_books()
         status = "incomplete" if code > 1 or "incomplete" in found else "failed" if found == {"failed"} else "complete"
+        books = self.record.data["books"]["measurements"]
+        if books["not_sent"] or books["unfinished"]:
+            status = "incomplete"
+            self.record.anomaly("books", f"measurements: of {books['attempted']}, {books['measured']} measured, "
+                                         f"{books['not_sent']} not begun, {books['unfinished']} not ended")
         if "failed" in found and status == "complete":
             status = "incomplete"
-        self.close_books()
         self.record.data["status"] = status
         self.record.data["config"]["allocators"] = self.allocators()
         self.record.data["summary"] = {
@@ -408,4 +415,4 @@ def run(args) -> int:
         status = runner.close(code)
     print(bench_tables.terminal(runner.results, bool(args.filter)))
     say(f"{status}: {for_people(record.folder)}/bench.md, bench.csv, run.json")
-    return code
+    return code or int(status != "complete")

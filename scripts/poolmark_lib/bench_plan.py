@@ -58,7 +58,7 @@ TRACED = ("grow",)
 
 # Seconds of one run of workloads that decide themselves how long they take; others take about twice the least time.
 RUN_S = {"grow": 0.7, "shrink": 0.7, "blowup": 1.3, "blowup_sparse": 1.3, "blowup_10s": 10.5, "blowup_sparse_10s": 10.5,
-         "burst_100000": 0.8, "steady_65536": 0.4, "realtime": 0.7, "crowd": 0.8, "idle_threads": 1.2, "wear": 61.0, "first_get": 0.03, "first_get_at_once": 0.03}
+         "burst_100000": 0.8, "steady_65536": 0.4, "realtime": 1.1, "crowd": 0.8, "idle_threads": 1.2, "wear": 61.0, "first_get": 0.03, "first_get_at_once": 0.03}
 START_S = 0.015
 
 # The benchmarks whose rounds go on until the ratio of these two, or of the first to the fastest of the second, is known well

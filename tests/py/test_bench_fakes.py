@@ -221,7 +221,9 @@ def test_an_interrupted_run_keeps_what_it_measured(tmp_path, fake):
     assert code == 130, stderr
     data = json.loads((out / "run.json").read_text())
     assert data["status"] == "incomplete"
-    assert anomalies(data) == ["interrupted"]
+    assert anomalies(data) == ["interrupted", "books"]
+    books = data["books"]["measurements"]
+    assert (books["attempted"], books["measured"], books["not_sent"], books["unfinished"]) == (6, 3, 2, 1)
     assert all(cell["metrics"]["time"]["samples"] == pytest.approx([1]) for cell in data["cells"])
     assert "lifo/64" in stdout
 
