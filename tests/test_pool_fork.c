@@ -61,10 +61,19 @@ static void act(struct pool *pool, int action)
 
 enum { ACTIONS = 5 };
 
+// A child that crashes is to end, not to go on with the tests.
+static void begin_a_child(void)
+{
+    static const int signals[] = {SIGABRT, SIGSEGV, SIGBUS, SIGILL, SIGFPE};
+    for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++)
+        signal(signals[i], SIG_DFL);
+    alarm(CHILD_SECONDS);
+}
+
 // Every action, and then the pool's end. Never comes back.
 static _Noreturn void be_a_child(struct pool *pool, int action)
 {
-    alarm(CHILD_SECONDS);
+    begin_a_child();
     act(pool, action);
     struct pool_stats stats;
     pool_stats(pool, &stats);
@@ -74,17 +83,18 @@ static _Noreturn void be_a_child(struct pool *pool, int action)
     _exit(0);
 }
 
-static void fork_and_wait(struct pool *pool, int action)
+// Whether the child came to its end. Fails no test: other threads may be at work.
+static bool fork_and_wait(struct pool *pool, int action)
 {
     int status = -1;
     pid_t child = fork();
-    assert_true(child >= 0);
     if (child == 0)
         be_a_child(pool, action);
-    assert_int_equal(waitpid(child, &status, 0), child);
+    if (child < 0 || waitpid(child, &status, 0) != child)
+        return false;
     if (WIFSIGNALED(status))
-        fail_msg("action %d: the child was ended by signal %d", action, WTERMSIG(status));
-    assert_int_equal(WEXITSTATUS(status), 0);
+        print_error("action %d: the child was ended by signal %d\n", action, WTERMSIG(status));
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
 static struct pool_config config_of(const struct pool_strategy *strategy, enum pool_growth mode)
@@ -106,7 +116,7 @@ static void test_a_child_of_a_quiet_process_does_everything(void **state)
         void *held = pool_get(pool);
         get_and_put_all(pool);
         for (int action = 0; action < ACTIONS; action++)
-            fork_and_wait(pool, action);
+            assert_true(fork_and_wait(pool, action));
         pool_put(pool, held);
         get_and_put_all(pool);
         contract_close(pool);
@@ -126,10 +136,17 @@ static void *be_busy(void *argument)
     return NULL;
 }
 
+// ThreadSanitizer's runtime has locks that a busy process may hold at fork, and its child then waits for.
+#ifdef __SANITIZE_THREAD__
+enum { FORKS_BUSY = 0 };
+#else
+enum { FORKS_BUSY = 1 };
+#endif
+
 static void test_a_child_of_a_busy_process_does_everything(void **state)
 {
     const struct pool_strategy *strategy = *state;
-    if (!forks(strategy))
+    if (!forks(strategy) || !FORKS_BUSY)
         return;
     for (int mode = POOL_GROW_INLINE; mode <= POOL_GROW_BACKGROUND; mode++) {
         struct pool_config config = config_of(strategy, mode);
@@ -137,11 +154,13 @@ static void test_a_child_of_a_busy_process_does_everything(void **state)
         pthread_t threads[BUSY];
         for (int i = 0; i < BUSY; i++)
             assert_int_equal(pthread_create(&threads[i], NULL, be_busy, &busy), 0);
+        int ended = 0;
         for (int i = 0; i < FORKS; i++)
-            fork_and_wait(busy.pool, i % ACTIONS);
+            ended += fork_and_wait(busy.pool, i % ACTIONS);
         atomic_store(&busy.stop, true);
         for (int i = 0; i < BUSY; i++)
             pthread_join(threads[i], NULL);
+        assert_int_equal(ended, FORKS);
         contract_close(busy.pool);
     }
 }
@@ -194,12 +213,14 @@ static void test_a_child_goes_on_where_another_thread_was_making_objects(void **
         assert_int_equal(pthread_create(&other, NULL, get_one, pool), 0);
         while (sem_wait(&hold.reached) != 0)
             ;
+        int ended = 0;
         for (int action = 0; action < ACTIONS; action++)
-            fork_and_wait(pool, action);
+            ended += fork_and_wait(pool, action);
         sem_post(&hold.go);
         void *got;
         pthread_join(other, &got);
         assert_non_null(got);
+        assert_int_equal(ended, ACTIONS);
         get_and_put_all(pool);
         contract_close(pool);
     }
@@ -218,7 +239,7 @@ static void test_objects_that_other_threads_had_stay_in_use_in_the_child(void **
     pid_t child = fork();
     if (child == 0) {
         struct pool_stats stats;
-        alarm(CHILD_SECONDS);
+        begin_a_child();
         pool_stats(pool, &stats);
         int64_t before = stats.in_use;
         pool_put(pool, mine);

@@ -30,7 +30,7 @@ void slab_fork_parent(struct pool *pool)
 void slab_fork_child(struct pool *pool)
 {
     slab_store_locks_anew(&pool->store);
-    (void)pthread_mutex_init(&pool->live_lock, NULL); // as it was at open, where it succeeded
+    pthread_mutex_unlock(&pool->live_lock);
     pool->has_thread = false;
     for (int slot = 1; slot <= pool->fork_rows; slot++) {
         struct slab_row *row = &pool->rows[slot];

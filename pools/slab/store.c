@@ -54,10 +54,17 @@ int slab_store_open(struct slab_store *store, size_t object_bytes, bool touch, b
     return init_locks(store);
 }
 
-// Those that were held or waited for belong to threads that are not here. It succeeded at open.
+// The forking thread holds them; one that inherits has the parent's thread in it, and is made anew, as is the
+// condition, which threads that are not here may wait on. All of it succeeded at open.
 void slab_store_locks_anew(struct slab_store *store)
 {
-    (void)init_locks(store);
+    if (store->inherits) {
+        (void)init_locks(store);
+        return;
+    }
+    pthread_mutex_unlock(&store->lock);
+    pthread_mutex_unlock(&store->grow_lock);
+    (void)pthread_cond_init(&store->published, NULL);
 }
 
 void slab_store_close(struct slab_store *store)
