@@ -26,15 +26,17 @@ static inline bool handicap_is_due(int64_t *counter, int64_t every)
 }
 
 #ifdef POOLMARK_HANDICAP_CONNECT
-#include "base/clock.h"
+#include <errno.h>
+#include <time.h>
 
 static inline void handicap_connect(void)
 {
     static _Thread_local int64_t connects;
     if (!handicap_is_due(&connects, HANDICAP_CONNECT_EVERY))
         return;
-    int64_t until = clock_now_ns() + INT64_C(1000) * POOLMARK_HANDICAP_CONNECT;
-    while (clock_now_ns() < until) {
+    struct timespec left = {.tv_sec = POOLMARK_HANDICAP_CONNECT / 1000000,
+                            .tv_nsec = POOLMARK_HANDICAP_CONNECT % 1000000 * 1000L};
+    while (clock_nanosleep(CLOCK_MONOTONIC, 0, &left, &left) == EINTR) {
     }
 }
 #else

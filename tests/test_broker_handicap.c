@@ -5,6 +5,7 @@
 #undef POOLMARK_HANDICAP_LOSS
 #define POOLMARK_HANDICAP_CONNECT 200
 #define POOLMARK_HANDICAP_LOSS 1000
+#include "base/clock.h"
 #include "broker/handicap.h"
 
 #include <setjmp.h>

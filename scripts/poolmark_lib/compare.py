@@ -61,8 +61,8 @@ def add_judging(parser) -> None:
 def add_amount(parser, repetitions: int) -> None:
     parser.add_argument("--repetitions", type=count(2, MOST_REPETITIONS), default=repetitions, metavar="N",
                         help=f"runs of each build ({repetitions})")
-    parser.add_argument("--until-sure", type=span(1, 7 * 86400), metavar="D", help="instead: 4, 6, 9, 13, 19 runs of each build until it is "
-                        "decided, for so long at most (1800s); each look at the data has its share of the error rates")
+    parser.add_argument("--until-sure", type=span(1, 7 * 86400), metavar="D", help="instead: 4, 6, 9, 13, 19 runs of "
+                        "each build until it is decided, for so long at most (1800s); each look at the data has its share of the error rates")
 
 
 def links_from(page: Path, base: Path, candidate: Path) -> dict[str, str]:

@@ -172,7 +172,7 @@ class Sides:
         sides = order(repetitions)
         for number, side in enumerate(sides[self.done:], self.done + 1):
             for job in self.jobs:
-                self.say(f"{number} of {len(sides)}: {' '.join(job.words)} on {side}{self.left(len(sides))}")
+                self.say(f"{number} of {len(sides)}: {job.what.replace(':', ' ')} on {side}{self.left(len(sides))}")
                 name = re.sub(r"[^a-z0-9]+", "-", job.what.lower())
                 out = self.folder / "runs" / f"{number:03}-{side}-{self.jobs.index(job)}-{name}"
                 self.runs[side].append(self.run(job, self.builds[side], out, self.seed + number))

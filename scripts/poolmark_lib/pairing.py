@@ -12,6 +12,7 @@ from poolmark_lib.primary import PRIMARY
 from poolmark_lib.statistics_of_pairs import Effect
 
 LEAST_SAMPLES = 4       # what benchmarks need at full speed to leave the others out
+NOT_COMPLETE = "cell.not_complete"  # always primary
 COMBINED = "combined"   # the role of a primary metric over all cells
 
 
@@ -60,10 +61,17 @@ def stem(cell_id: str) -> str:
     return head if head and tail.isdigit() else cell_id
 
 
+def is_measured(cell: dict) -> bool:
+    """A cell that lost messages or clients is incomplete, and measured: to leave it out would hide the very losses. One that was
+    interrupted, or never started, was not measured."""
+    told = {anomaly["what"] for anomaly in cell.get("anomalies", [])}
+    return cell["status"] == "complete" or bool(cell["metrics"]) and not told & {"interrupted", "start", "allocator"}
+
+
 def by_config(run: dict) -> dict[str, list[dict]]:
     cells: dict[str, list[dict]] = {}
     for cell in run.get("cells", []):
-        if cell["status"] == "complete":
+        if is_measured(cell):
             cells.setdefault(json.dumps(cell["config"], sort_keys=True), []).append(cell)
     return cells
 
@@ -86,6 +94,14 @@ def files_of(cells: list[dict], metric: str) -> list[str]:
     return [path for cell in cells for path in raw_data.files_behind(cell, metric)]
 
 
+def not_complete(name: str, ours: list[dict], theirs: list[dict]) -> list[Judged]:
+    """A row of its own, when a repetition of either side is not complete: 1 for each that is not."""
+    sides = [[float(cell["status"] != "complete") for cell in cells] for cells in (ours, theirs)]
+    if not any(map(any, sides)):
+        return []
+    return [Judged(name, ours[0]["config"], NOT_COMPLETE, "1", "lower", *sides)]
+
+
 def pair(base: dict, candidate: dict) -> tuple[list[Judged], list[str]]:
     """Rows not yet judged, and what has no partner."""
     ours, theirs = by_config(base), by_config(candidate)
@@ -100,6 +116,7 @@ def pair(base: dict, candidate: dict) -> tuple[list[Judged], list[str]]:
         left_out = measured - len(cells) - len(theirs[key])
         if left_out:
             notes.append(f"{name}: {left_out} of {measured} repetitions were not at the processor's full speed; left out")
+        rows += not_complete(name, cells, theirs[key])
         for metric, one in cells[0]["metrics"].items():
             if one["better"] == "none":
                 continue

@@ -18,6 +18,7 @@ from poolmark_lib.permutation import least_repetitions
 from poolmark_lib.power import deviation_of, finds
 from poolmark_lib.read_record import Run, load
 from poolmark_lib.verdict import ALPHA_PRIMARY
+from poolmark_lib.verdict_out import least
 
 COUNTS = (4, 6, 9, 13, 19)
 NEWEST = 40     # records that are looked at
@@ -52,16 +53,11 @@ def spreads(run: dict) -> tuple[list[Spread], int]:
     return sorted(found.values(), key=lambda one: one.metric), tests + (len(metrics) if len(by_config(run)) > 1 else 0)
 
 
-def show(size: float) -> str:
-    return "nothing" if size == float("inf") else "> 1000 %" if size > 10 else f"{size * 100:.2g} %" if size < 1 else \
-        f"{size * 100:.0f} %"
-
-
 def table(run: dict, counts=COUNTS) -> list[list[str]]:
     found, tests = spreads(run)
     head = ["metric", "most restless cell", "one run to the next", *(f"{count} runs find" for count in counts)]
     return [head, *([one.metric, one.cell, f"{one.deviation * 100:.2g} %",
-                     *(show(finds(one.deviation, count, tests, ALPHA_PRIMARY)) for count in counts)] for one in found)]
+                     *(least(finds(one.deviation, count, tests, ALPHA_PRIMARY)) for count in counts)] for one in found)]
 
 
 def is_like(run: Run, what: str, fingerprint: str | None) -> bool:
@@ -88,12 +84,12 @@ def earlier(what: str, fingerprint: str | None = None, folder: Path = RUNS) -> R
 
 def told_before(what: str, repetitions: int, run: Run | None) -> list[str]:
     """For people, before it starts."""
-    least = least_repetitions(ALPHA_PRIMARY)
-    if repetitions < least:
-        return [f"{repetitions} repetitions can find nothing here, {least} would"]
+    few = least_repetitions(ALPHA_PRIMARY)
+    if repetitions < few:
+        return [f"power: {repetitions} repetitions can find nothing here, {few} would"]
     if run is None:
         return [f"power: no earlier run of {what} on this host tells how much repetitions differ; what {repetitions} of them "
                 "find is known afterwards (the column \"finds\")"]
     found, tests = spreads(run.data)
     return [f"power: by {run.id}, {repetitions} repetitions a side find 19 times in 20: " + ", ".join(
-        f"{one.metric} {show(finds(one.deviation, repetitions, tests, ALPHA_PRIMARY))}" for one in found)]
+        f"{one.metric} {least(finds(one.deviation, repetitions, tests, ALPHA_PRIMARY))}" for one in found)]

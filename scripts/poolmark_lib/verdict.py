@@ -19,11 +19,12 @@ from scipy import stats
 
 from poolmark_lib import comparable, permutation, primary
 from poolmark_lib import statistics_of_pairs as statistics
-from poolmark_lib.pairing import COMBINED, Judged, pair
-from poolmark_lib.power import TARGET_POWER, limit_of, repetitions_for
+from poolmark_lib.pairing import COMBINED, NOT_COMPLETE, Judged, pair
+from poolmark_lib.power import TARGET_POWER, TOO_NOISY, limit_of, repetitions_for
 
 ALPHA = 0.05
 ALPHA_PRIMARY, ALPHA_OTHERS = 0.04, 0.01
+MOST_REACH = 5.0        # of logarithms: what has to be 150 times as bad is found by nothing
 LEAST_FLOOR = 0.005     # half a percent is never a regression by itself
 
 OK, REGRESSION, INVALID, NOT_COMPARABLE = 0, 1, 2, 3
@@ -57,7 +58,8 @@ def give_roles(rows: list[Judged], patterns: list[str]) -> None:
     for row in rows:
         names.setdefault(row.cell, set()).add(row.metric)
     for row in rows:
-        row.role = primary.role(row.cell, row.metric, names[row.cell], patterns)
+        row.role = (primary.PRIMARY if row.metric == NOT_COMPLETE else
+                    primary.role(row.cell, row.metric, names[row.cell], patterns))
 
 
 def as_sample(row: Judged) -> permutation.Sample:
@@ -134,7 +136,7 @@ def what_they_find(rows: list[Judged], critical: float, alpha: float) -> None:
         t = float(stats.t.isf(stats.norm.sf(critical), freedom)) if possible else math.inf
         reach = (t + float(stats.t.ppf(TARGET_POWER, freedom))) * row.deviation * math.sqrt(1 / len(row.base) +
                                                                                            1 / len(row.candidate))
-        row.finds = math.expm1(min(reach, 50.0)) if as_sample(row).logarithmic else reach
+        row.finds = reach if not as_sample(row).logarithmic else math.expm1(reach) if reach < MOST_REACH else math.inf
 
 
 def test_family(rows: list[Judged], alpha: float, confidence: float, rng, *, combined: bool) -> list[Judged]:
@@ -151,6 +153,7 @@ def test_family(rows: list[Judged], alpha: float, confidence: float, rng, *, com
     what_they_find(rows, critical, alpha)
     for row, places in added:
         row.finds = min(rows[place].finds for place in places)
+        row.deviation = min(rows[place].deviation for place in places)
     return [row for row, _ in added]
 
 
@@ -181,11 +184,12 @@ def judge(row: Judged, alpha: float, tests: int) -> None:
     elif row.q <= alpha and change > row.floor:
         row.why = f"looks worse (p = {row.q:.2g}), but the interval leaves open that nothing changed: " + would_decide(
             row, change, tests, alpha)
-    elif row.finds > row.limit and row.at_worst > row.floor:
+    elif row.finds > row.limit and row.at_worst > min(row.floor, TOO_NOISY):
         row.why = (f"too noisy to tell: it would have to be {show(row.finds)} worse to be found" if math.isfinite(row.finds)
                    else "too noisy to tell") + "; " + would_decide(row, row.limit, tests, alpha)
-    elif row.at_worst <= max(row.floor, row.finds):
-        row.verdict, row.why = "same", f"{show(max(row.floor, row.finds))} worse would have been found"
+    elif row.at_worst <= min(max(row.floor, row.finds), row.limit):
+        row.verdict, row.why = "same", f"at most {show(max(0.0, row.at_worst))} worse" + (
+            f"; {show(max(row.floor, row.finds))} would have been found" if row.finds <= row.limit else "")
     else:
         row.why = f"it may be {show(row.at_worst)} worse; " + would_decide(row, max(row.floor, row.at_worst / 2), tests, alpha)
 
@@ -213,7 +217,8 @@ def apply_budgets(row: Judged, budgets: list) -> bool:
         row.verdict, row.why = "undecided", (f"{min(len(row.base), len(row.candidate))} repetitions have no interval, "
                                              f"{permutation.least_repetitions((1 - statistics.CONFIDENCE) / 2)} have")
     else:
-        row.verdict, row.why = "undecided", f"between {show(best)} and {show(worst)} worse: the budget of {show(limit)} is within"
+        row.verdict = "undecided"
+        row.why = f"between {show(best)} and {show(worst)} worse: the budget of {show(limit)} is within"
     return True
 
 
@@ -271,7 +276,7 @@ def compare(base: dict, candidate: dict, *, budgets=(), allowed=(), seed: int = 
         return not_comparable(base, candidate, ["no configuration was measured in both"], notes=notes)
     patterns = primary.patterns_for(base, candidate, list(judged))
     give_roles(rows, patterns)
-    if not any(row.role == primary.PRIMARY for row in rows):
+    if not any(row.role == primary.PRIMARY and row.metric != NOT_COMPLETE for row in rows):
         if judged:
             return not_comparable(base, candidate, [f"--judge {' '.join(judged)}: no metric of both has such a name"])
         notes.append(f"no metric is primary ({', '.join(patterns)}); all of them decide")
@@ -288,6 +293,7 @@ def compare(base: dict, candidate: dict, *, budgets=(), allowed=(), seed: int = 
     added = test_family(ours, alpha, confidence, rng, combined=True)
     for row in [*ours, *added]:
         judge(row, alpha, len(ours) + len(added))
+    added = [row for row in added if row.verdict != "undecided" or row.suspicious]  # else its cells say so themselves
     rest = [row for row in rows if not row.decides]
     judge_others([row for row in rest if row.role == primary.OTHER], share, rng)
     judge_shown([row for row in rest if row.role == primary.DUPLICATE], rng)

@@ -7,7 +7,7 @@ import numpy
 from poolmark_lib.pairing import COMBINED, Judged
 from poolmark_lib.verdict import NOT_COMPARABLE, Verdict
 from poolmark_lib.verdict_out import (HEADS, HOW_TO_READ, counts, fields, head_lines, in_markdown, in_unit,
-                                      interval_of, least, links_of, percent, rank, short)
+                                      interval_of, is_shown, least, links_of, percent, rank, short)
 
 MOST_HEADLINES = 5
 MOST_ROWS = 20
@@ -58,8 +58,9 @@ def headline(verdict: Verdict) -> str:
 def bullets(rows: list[Judged], links: dict | None) -> list[str]:
     lines = []
     for row in headlines(rows)[:MOST_HEADLINES]:
-        same = [one for one in rows if one.metric == row.metric and one.role != COMBINED]
-        cells = row.cell if row.role != COMBINED else f"{row.cell}, each for itself in {len(same)}"
+        same = sorted((one for one in rows if one.metric == row.metric and one.role != COMBINED),
+                      key=lambda one: -abs(one.effect.change))
+        cells = row.cell if row.role != COMBINED or not same else f"{row.cell}, most in {same[0].cell}"
         where = next((text for one in [row, *same] if (text := linked(one, links))), "")
         lines.append(f"- **{in_markdown(row.metric)}** {in_markdown(in_words(row))} in {in_markdown(cells)}; "
                      f"{in_markdown(how_sure(row))}{where}")
@@ -82,6 +83,15 @@ def table(rows: list[Judged], most_bytes: int = MOST_TABLE_BYTES) -> list[str]:
         if size > most_bytes:
             return [*lines, "", f"{len(rows) - number} more are on the page (verdict.html)."]
         lines.append(line)
+    return lines
+
+
+def open_table(rows: list[Judged]) -> list[str]:
+    """What is not decided, and what would decide it."""
+    lines = ["| cell | metric | change | 95 % interval | what would decide |", "|---|---|---|---|---|"]
+    for row in rows:
+        cells = [row.cell, row.metric, percent(row.effect.change), interval_of(row), row.why]
+        lines.append("| " + " | ".join(in_markdown(cell) for cell in cells) + " |")
     return lines
 
 
@@ -114,6 +124,15 @@ def where_to_look(verdict: Verdict) -> list[str]:
     return [f"Where to look: the raw data linked above, and the page `verdict.html` beside this text.{commits}", ""]
 
 
+def found_from(verdict: Verdict) -> list[tuple[str, float]]:
+    """(metric, what its most restless cell would have shown) of those that are the same."""
+    sizes: dict[str, float] = {}
+    for row in verdict.deciding:
+        if row.verdict == "same" and 0 < row.finds <= row.limit:
+            sizes[row.metric] = max(row.finds, sizes.get(row.metric, 0.0))
+    return sorted(sizes.items())
+
+
 def as_markdown(verdict: Verdict, links: dict | None = None) -> str:
     worse = sorted(verdict.of("regression"), key=rank)
     lines = [f"## {in_markdown(headline(verdict))}", "", *bullets(worse, links), *([""] if worse else [])]
@@ -121,15 +140,17 @@ def as_markdown(verdict: Verdict, links: dict | None = None) -> str:
     lines += [f"- {in_markdown(reason)}" for reason in short(reasons_of(verdict))]
     lines += ["", *(f"{in_markdown(line)}  " for line in head_lines(verdict)[:2])]
     if verdict.code != NOT_COMPARABLE:
-        finds = sorted({row.metric: row.finds for row in verdict.deciding if row.verdict == "same"}.items())
+        finds = found_from(verdict)
         lines += ["", in_markdown(counts(verdict)), ""]
         if finds:
             lines += ["A worsening would have been found from: " + ", ".join(
                 f"{in_markdown(metric)} {least(size)}" for metric, size in finds[:8]) + ".", ""]
-    better = sorted(verdict.of("improvement"), key=rank)
-    open_rows = sorted((row for row in verdict.of("undecided") if row.decides or row.suspicious), key=rank)
-    lines += part("Worse", worse) + part("Better", better) + part("Not decided", open_rows)
-    shown = {id(row) for row in [*worse, *better, *open_rows]}
+    better = sorted((row for row in verdict.of("improvement") if is_shown(row)), key=rank)
+    open_rows = sorted((row for row in verdict.of("undecided") if is_shown(row)), key=rank)
+    lines += part("Worse", worse) + part("Better", better)
+    if open_rows:
+        lines += ["### Not decided", "", *open_table(open_rows[:MOST_ROWS]), ""]
+    shown = {id(row) for row in [*worse, *better, *open_rows[:MOST_ROWS]]}
     rest = sorted((row for row in verdict.rows if id(row) not in shown), key=rank)
     if rest:
         lines += folded(f"{len(rest)} more: the same, or not primary", table(rest, 2 * MOST_TABLE_BYTES))

@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 import numpy
 
 from poolmark_lib.pairing import COMBINED, Judged
+from poolmark_lib.primary import DUPLICATE
 from poolmark_lib.statistics_of_pairs import relative
 from poolmark_lib.units import plural, show_count
 from poolmark_lib.verdict import Verdict
@@ -37,7 +38,11 @@ def percent(share: float) -> str:
 
 
 def least(share: float) -> str:
-    return f"{share:.1%}".replace("%", " %") if math.isfinite(share) else "nothing"
+    if not math.isfinite(share):
+        return "nothing"
+    if share == 0:
+        return "any"
+    return f"{share:.1%}".replace("%", " %") if share < 0.1 else f"{share:.0%}".replace("%", " %") if share < 10 else "> 1000 %"
 
 
 def in_unit(value: float, unit: str) -> str:
@@ -72,6 +77,8 @@ def rank(row: Judged) -> tuple:
 
 def is_shown(row: Judged) -> bool:
     """Without being asked for: what changed, what is open and decides, what looks worse."""
+    if row.role == DUPLICATE:
+        return False
     return row.verdict in ("regression", "improvement") or row.verdict == "undecided" and (row.decides or row.suspicious)
 
 

@@ -125,6 +125,20 @@ def test_an_incomplete_run_gets_no_clean_bill():
     assert verdict.compare(make_run(), broken).code == verdict.INVALID
 
 
+def test_cells_that_are_incomplete_for_their_losses_count_and_interrupted_ones_do_not():
+    """They were left out: a candidate that lost messages in every run was "not comparable", or better than it is."""
+    base, candidate = (change(make_run(seed=seed, repetitions=4, cells=1), "cell.messages.lost", 1, level=level, unit="1")
+                       for seed, level in ((1, 0), (2, 1)))
+    candidate["status"] = "incomplete"
+    for cell in candidate["cells"]:
+        cell["status"], cell["anomalies"] = "incomplete", [{"at_s": 1, "what": "lost", "text": "1 message"}]
+    found = verdict.compare(base, candidate)
+    assert found.code == verdict.REGRESSION
+    assert {row.metric for row in found.of("regression")} == {"cell.messages.lost", "cell.not_complete"}
+    candidate["cells"][0]["anomalies"].append({"at_s": 1, "what": "interrupted", "text": "the run ended here"})
+    assert all(len(row.candidate) == 3 for row in verdict.compare(base, candidate).rows)
+
+
 def test_cells_without_a_partner_are_named():
     other = make_run(seed=2, cells=2)
     assert any("only in the baseline" in note for note in verdict.compare(make_run(), other).notes)

@@ -1,65 +1,106 @@
 # SPDX-License-Identifier: Apache-2.0
-"""sensitivity: counts what comparisons say of builds whose speed the test sets, and writes as it goes."""
+"""sensitivity: calls the very command, counts what its exit codes say, writes as it goes, goes on where it stopped."""
 import argparse
-import random
+import json
 
-from test_compare import make_run, save
+import pytest
 
 from poolmark_lib import sensitivity
-from poolmark_lib.build_commit import Build
-from poolmark_lib.interleave import Job
+from poolmark_lib.errors import PoolmarkError, UsageError
 from poolmark_lib.read_record import load
 from poolmark_lib.record import Record
 from poolmark_lib.verdict import OK, REGRESSION
 
-SELF = sensitivity.Trial("get-self", "with itself", Job("bench"), (), (), ("connect.p99",), OK, 8)
-SLOWER = sensitivity.Trial("get-5-percent", "slower", Job("bench"), ("HANDICAP_GET=0",),
-                           ("HANDICAP_GET=5",), ("connect.p99",), REGRESSION, 8)
+SELF = sensitivity.Trial("self", "with itself", "suite quick", (), (), "", OK, 4, 1)
+SLOWER = sensitivity.Trial("get-5-percent", "slower", "bench", (), ("HANDICAP_GET=5",), "time", REGRESSION, 6, 1)
+BUILDS = {(): "build", ("HANDICAP_GET=5",): "build-get-5"}
 
 
-def stand_in(stop_after=10 ** 9):
-    rng, asked = random.Random(3), []
+class StandIn:
+    """A comparison that says at once what the test wants."""
 
-    def run(job, build, out, seed):
-        asked.append(build.name)
-        if len(asked) > stop_after:
+    def __init__(self, stop_after=10 ** 9, codes=None):
+        self.called, self.stop_after, self.codes = [], stop_after, codes or {}
+
+    def __call__(self, argv, log):
+        if len(self.called) >= self.stop_after:
             raise KeyboardInterrupt
-        scale = 1.05 if build.name == "slow" else 1.0
-        made = make_run(f"bench-20260101T000000Z-{len(asked):04x}", repetitions=1, cells=2, scale=scale,
-                        seed=rng.randrange(1 << 30))
-        for cell in made["cells"]:
-            cell["files"] = {}
-        return load(save(out, made))
-
-    return run
-
-
-def go(tmp_path, **more):
-    record = Record.create("nightly", suite="sensitivity", folder=tmp_path / "out")
-    args = argparse.Namespace(comparisons=4, repetitions=None, seed=1)
-    builds = {variables: Build(name, tmp_path) for variables, name in
-              (((), "plain"), (("HANDICAP_GET=0",), "even"), (("HANDICAP_GET=5",), "slow"))}
-    return record, lambda: sensitivity.experiment(record, [SELF, SLOWER], args, builds=builds, run=stand_in(**more),
-                                                  say=lambda text: None)
+        self.called.append(argv)
+        slow = any("get-5" in word for word in argv)
+        code = self.codes.get(len(self.called), REGRESSION if slow else OK)
+        row = {"cell": "c", "metric": "time", "role": "primary", "verdict": "regression" if code == REGRESSION else "same",
+               "change": .05 if slow else 0, "low": .04, "high": .06, "difference": 1, "q": .001, "finds": .02}
+        out = argv[argv.index("--out") + 1]
+        import pathlib
+        pathlib.Path(out).mkdir()
+        (pathlib.Path(out) / "verdict.json").write_text(json.dumps({"metrics": [row], "reasons": ["because"]}))
+        return code
 
 
-def test_a_slower_build_is_found_and_an_equal_one_is_not(tmp_path):
-    record, start = go(tmp_path)
-    results = start()
-    assert [one["right"] for one in results["get-5-percent"]] == [True] * 4
-    assert sum(one["right"] for one in results["get-self"]) >= 3
+def experiment(folder, stand_in, *, done=None, comparisons=4):
+    record = Record.create("nightly", suite="sensitivity", folder=folder)
+    args = argparse.Namespace(comparisons=comparisons, repetitions=None, seed=1)
+    return record, sensitivity.Experiment(record, [SELF, SLOWER], args, BUILDS, done=done, run=stand_in, say=lambda text: None)
+
+
+def test_each_comparison_is_the_command_of_a_user(tmp_path):
+    stand_in = StandIn(codes={3: REGRESSION, 6: 2})
+    record, made = experiment(tmp_path / "out", stand_in)
+    results = made.go()
+    assert stand_in.called[1][:9] == ["scripts/poolmark", "compare", "build", "build-get-5", "--run", "bench", "--repetitions",
+                                      "6", "--seed"]
+    assert len(stand_in.called) == 8 and [one["right"] for one in results["self"]] == [True, False, True, True]
     record.close("complete")
-    assert "| 4 | 4 | 0 |" in (record.folder / "sensitivity.md").read_text()
-    assert len((record.folder / "sensitivity.csv").read_text().splitlines()) == 1 + 2 * 4 * 3
+    text = (record.folder / "sensitivity.md").read_text()
+    assert "| with itself | 4 | 1 | - | 0 |" in text and "| slower | 4 | 3 | 3 | 1 | +5.0 % |" in text
+    assert "make B=build-get-5 HANDICAP_GET=5" in text and "scripts/poolmark compare build build-get-5 --run bench" in text
+    assert len((record.folder / "sensitivity.csv").read_text().splitlines()) == 1 + 8
     assert len(load(record.folder).data["cells"]) == 8
 
 
-def test_what_was_compared_before_an_interrupt_is_kept(tmp_path):
-    record, start = go(tmp_path, stop_after=40)
-    try:
-        start()
-    except KeyboardInterrupt:
-        record.close("incomplete")
-    kept = load(record.folder)
-    assert kept.data["status"] == "incomplete" and len(kept.data["cells"]) == 2
-    assert (record.folder / "sensitivity.csv").read_text().count("\n") == 1 + 2 * 3
+def test_a_regression_of_another_metric_is_not_the_handicaps():
+    rows = [{"metric": "other", "verdict": "regression"}]
+    assert not sensitivity.found_it(SLOWER, {"exit_code": REGRESSION, "rows": rows})
+
+
+def test_it_goes_on_where_it_was_interrupted(tmp_path):
+    record, made = experiment(tmp_path / "out", StandIn(stop_after=3))
+    with pytest.raises(KeyboardInterrupt):
+        made.go()
+    record.close("incomplete")
+    state = tmp_path / "out" / sensitivity.STATE
+    commit = record.data["tool"]["commit"]
+    with open(state, "a") as file:
+        file.write('{"trial": "self", "exi')  # it was killed in the middle of a line
+    args = argparse.Namespace(comparisons=4, repetitions=None, seed=1, resume=str(tmp_path / "out"), out=None)
+    record, done = sensitivity.open_record(args, [SELF, SLOWER], commit)
+    stand_in = StandIn()
+    made = sensitivity.Experiment(record, [SELF, SLOWER], args, BUILDS, done=done, run=stand_in, say=lambda text: None)
+    results = made.go()
+    record.close("complete")
+    assert len(stand_in.called) == 5 and [len(found) for found in results.values()] == [4, 4]
+    assert len(load(record.folder).data["cells"]) == 8 and state.read_text().count("\n") == 8
+    with pytest.raises(UsageError, match="was begun with commit"):
+        sensitivity.read_state(tmp_path / "out", "f" * 40)
+    with pytest.raises(UsageError, match="no experiment"):
+        sensitivity.read_state(tmp_path, commit)
+
+
+def test_a_comparison_without_a_verdict_ends_the_experiment(tmp_path):
+    def broken(argv, log):
+        log.write_text("it went wrong\n")
+        return 4
+
+    record, made = experiment(tmp_path / "out", broken)
+    with pytest.raises(PoolmarkError, match="exit 4, and no verdict:\n  it went wrong"):
+        made.go()
+    record.close("incomplete")
+
+
+def test_what_it_runs_can_be_run(poolmark):
+    """The commands of the experiment, checked by themselves: with --dry-run nothing is measured."""
+    done = poolmark("sensitivity", "--dry-run")
+    assert done.returncode == 0 and done.stdout.count("scripts/poolmark compare") == len(sensitivity.TRIALS)
+    for what in {trial.what for trial in sensitivity.TRIALS}:
+        done = poolmark("compare", "build", "build", "--run", what, "--dry-run")
+        assert done.returncode == 0 and "poolmark-" in done.stdout, done.stderr
