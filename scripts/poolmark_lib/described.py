@@ -104,6 +104,15 @@ def options(described: dict) -> dict[str, dict]:
     return {one["name"]: one for one in described["options"]}
 
 
+def engine_of(config: dict, build: Path | None = None) -> str:
+    """Of a cell's configuration; the generator's own choice where it names none."""
+    return config.get("engine") or options(loadgen(build))["engine"]["default"]
+
+
+def shape_of(config: dict, build: Path | None = None) -> str:
+    return config.get("shape") or options(broker(build))["shape"]["default"]
+
+
 def catalogue(build: Path | None = None) -> list[dict]:
     """Every metric of the three programs: name, unit, better, primary, definition, program."""
     return [{**metric, "program": told["program"]} for told in (loadgen(build), broker(build), bench(build))

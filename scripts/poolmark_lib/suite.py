@@ -48,7 +48,7 @@ def plan_for(planned: CellPlan, limit: int, build: Path) -> Plan:
     """Room for the connections and for the probes beside them."""
     default = described.options(described.loadgen(build))["probe"]["default"]
     probes = [int(phase.get("probe", default)) for phase in planned.phases if phase["scenario"] == "steps"]
-    return make_plan(planned.config["connections"] + max(probes, default=0), planned.config.get("engine", "paho"), limit,
+    return make_plan(planned.config["connections"] + max(probes, default=0), described.engine_of(planned.config, build), limit,
                      allowance.cores(), build=build,
                      calls=[load_words(planned.config, planned.load, phase) for phase in planned.phases])
 
@@ -56,7 +56,7 @@ def plan_for(planned: CellPlan, limit: int, build: Path) -> Plan:
 def fits_here(config: dict) -> int:
     """What connections = "fit" means on this host: as many as memory holds, a million at most."""
     return min(1_000_000, host.connections_that_fit(
-        config.get("engine", "raw"), config.get("shape", "lean"), allowance.memory_bytes() or 0,
+        described.engine_of(config), described.shape_of(config), allowance.memory_bytes() or 0,
         host.descriptor_limit(), allowance.cores(), config.get("strategy")))
 
 
@@ -80,7 +80,7 @@ def check_fits(suite: Suite, limit: int, build: Path) -> list[str]:
     told = []
     for planned in {cell.id.rpartition(".")[0]: cell for cell in suite.cells}.values():
         plan = plan_for(planned, limit, build)
-        for check in host.check_host(plan, planned.config.get("shape", "lean"), planned.config.get("strategy")):
+        for check in host.check_host(plan, described.shape_of(planned.config, build), planned.config.get("strategy")):
             if check.fits is False:
                 raise PoolmarkError(
                     f"{planned.id}: {check.what}: {host.amount(check.found, check.unit)}, and "

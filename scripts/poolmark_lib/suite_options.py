@@ -158,7 +158,7 @@ def place_of_phase(data: dict, phase: dict) -> tuple:
 
 def load_options(config: dict, load: dict, phase: dict) -> dict:
     """The generator's options of one phase, but for what is known only once the target runs."""
-    options = {"engine": config.get("engine", "paho")}
+    options = {"engine": described.engine_of(config)}
     if phase["scenario"] == "connect":
         options["connections"] = config["connections"]
     if phase["scenario"] != "publish" and "subscribe" in config:

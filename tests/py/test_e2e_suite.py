@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from documented import undocumented
+from documented import undocumented, undocumented_columns
 from poolmark_lib import read_record
 from poolmark_lib.paths import build_dir
 
@@ -59,6 +59,7 @@ def finish(process, tmp_path):
     for record in run.folder.rglob("run.json"):
         data = read_record.load(record).data
         assert undocumented(name for part in [data, *data.get("cells", [])] for name in part.get("metrics", {})) == []
+    assert undocumented_columns(run.folder) == []
     return process.returncode, out + err, run
 
 
