@@ -80,6 +80,7 @@ help:
 	@echo 'make million       one million connections: memory curve, proof of life, forecast'
 	@echo 'make fuzz          fuzz the MQTT codec for FUZZ_SECONDS (60)'
 	@echo 'make fuzz-records  read RECORDS (10000) records changed at random by every reader'
+	@echo 'make fuzz-pools    calls, threads, modes and failures of every pool, at random, for FUZZ_SECONDS (60)'
 	@echo 'make model         every interleaving of a model of slab at its bound'
 	@echo 'make format-check  is every source formatted?'
 	@echo 'make clean         remove build/'
@@ -184,6 +185,14 @@ $(B)/libtests.a: $(patsubst %.c,$(B)/%.o,$(filter-out $(wildcard tests/test_*.c)
 	@mkdir -p $(@D)
 	@ar rcs $@ $^
 
+FUZZ_SECONDS ?= 60
+# Calls, threads, modes and failures of every strategy, at random, for FUZZ_SECONDS.
+$(B)/fuzz_pools: $(B)/tests/fuzz/fuzz_pools.o $(B)/libpools.a $(B)/libbase.a
+	$(CC) $(ld_flags) $(san_flags) -Wl,--wrap=syscall -o $@ $^ $(ld_libs)
+.PHONY: fuzz-pools
+fuzz-pools: $(B)/fuzz_pools
+	@$< --seconds $(FUZZ_SECONDS)
+
 # The protocol of strategy slab, every interleaving of a small model of it; MODEL=--quick for the two smaller sizes.
 MODEL ?=
 $(B)/model/slab_rows: $(patsubst %.c,$(B)/%.o,$(wildcard tests/model/*.c))
@@ -192,7 +201,6 @@ $(B)/model/slab_rows: $(patsubst %.c,$(B)/%.o,$(wildcard tests/model/*.c))
 model: $(B)/model/slab_rows
 	@$< $(MODEL)
 
-FUZZ_SECONDS ?= 60
 $(B)/fuzz_%: wire/fuzz_%.c $(wildcard wire/*.c wire/*.h)
 	@mkdir -p $(@D)
 	clang -std=c11 $(warnings) $(defines) $(includes) -g -O1 -fsanitize=fuzzer,address,undefined -o $@ $< \

@@ -23,10 +23,14 @@ enum { EACH_CALL_IS_SEEN = 0 };
 
 int pool_inline_open_version(struct pool_inline *inlined, struct pool *pool, unsigned version)
 {
-    const struct pool_base *base = (const struct pool_base *)pool;
+    struct pool_base *base = (struct pool_base *)pool;
     const struct pool_strategy *strategy = base->strategy;
-    // `reset` runs in each put, and is called by pool_put.
-    bool may = !EACH_CALL_IS_SEEN && version == POOL_INLINE_VERSION && !base->config.reset;
+    // Where pool.c does something before or after the strategy (`reset` in each put, say), that has to be
+    // called.
+    bool may = !EACH_CALL_IS_SEEN && version == POOL_INLINE_VERSION &&
+               atomic_load_explicit(&base->get, memory_order_relaxed) == base->plain_get &&
+               atomic_load_explicit(&base->put, memory_order_relaxed) ==
+                   atomic_load_explicit(&base->plain_put, memory_order_relaxed);
     struct pool_row *rows = may && strategy->inline_rows ? strategy->inline_rows(pool) : NULL;
     inlined->pool = pool;
     inlined->rows = rows ? (char *)rows : closed[0].bytes;

@@ -119,7 +119,8 @@ int slab_resize(struct pool *pool, int64_t max)
 {
     pthread_mutex_lock(&pool->store.grow_lock);
     SLAB_STORE(&pool->limit, max ? max : INT64_MAX);
-    SLAB_STORE(&pool->target, slab_less(SLAB_LOAD(&pool->target), SLAB_LOAD(&pool->limit)));
+    int64_t target = slab_more(SLAB_LOAD(&pool->target), SLAB_LOAD(&pool->store.owned));
+    SLAB_STORE(&pool->target, slab_less(target, SLAB_LOAD(&pool->limit)));
     SLAB_STORE(&pool->floor, slab_less(SLAB_LOAD(&pool->floor), SLAB_LOAD(&pool->limit)));
     slab_set_trigger(pool);
     slab_note_move(pool); // who was refused may grow now

@@ -1,0 +1,440 @@
+// SPDX-License-Identifier: Apache-2.0
+// A stateful fuzzer of the pools: rounds of a random strategy with a random configuration, in which random
+// threads make random calls, among them resize, drain, trim, sweep, statistics, threads that end and begin
+// and children of fork, while now and then memory runs out and the system refuses membarrier(2) (the linker's
+// --wrap=syscall).
+//
+//     fuzz_pools --seconds 60            # rounds until the time is over; prints the seed of one that fails
+//     fuzz_pools --seed 1234 --rounds 1  # that round again: the same configuration and calls, not the same
+//     interleaving fuzz_pools --strategy slab
+//
+// What is checked: an object is out once at a time, as constructed and as long as asked for; what is refused
+// may be; counts add up; after all is put nothing is in use, the pool is valid, and all that may be owned can
+// be had.
+#include "pools/pool_inline.h"
+#include "pools/pool_strategy.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <linux/membarrier.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { THREADS_MAX = 4, HELD_MAX = 40, SLOTS = 32, CALLS_MAX = 3000, CHILD_SECONDS = 20 };
+
+static atomic_bool barrier_refused;
+
+long __real_syscall(long number, long a, long b, long c);
+long __wrap_syscall(long number, long a, long b, long c);
+long __wrap_syscall(long number, long a, long b, long c)
+{
+    if (number == SYS_membarrier && a == MEMBARRIER_CMD_PRIVATE_EXPEDITED && atomic_load(&barrier_refused)) {
+        errno = EPERM;
+        return -1;
+    }
+    return __real_syscall(number, a, b, c);
+}
+
+// One round.
+struct round {
+    uint64_t seed;
+    struct pool_config config;
+    const struct pool_strategy *strategy;
+    struct pool *pool;
+    int threads, calls;
+    bool fails, drains, forks, inlined;
+    _Atomic(void *) slots[SLOTS]; // objects that pass from thread to thread
+    atomic_int out, most_out;     // never less than what is in use
+    atomic_int constructed;
+    atomic_bool drained, failed_memory, resized;
+};
+
+struct worker {
+    struct round *round;
+    uint64_t random;
+    int number, held_count;
+    void *held[HELD_MAX];
+    struct pool_inline inlined;
+    pthread_t thread;
+};
+
+static struct round *now;
+
+static void wrong(const char *format, ...)
+{
+    va_list arguments;
+    const struct pool_config *config = &now->config;
+    va_start(arguments, format);
+    fprintf(stderr,
+            "fuzz_pools: --seed %" PRIu64
+            " --rounds 1 --strategy %s (%d threads, %d calls%s%s%s%s; bytes %zu, initial "
+            "%lld, max %lld, %s, %s, expand at %d x %g%s%s%s): ",
+            now->seed, pool_strategy_name(now->strategy), now->threads, now->calls,
+            now->fails ? ", fails" : "", now->drains ? ", drains" : "", now->forks ? ", forks" : "",
+            now->inlined ? ", inlined" : "", config->object_bytes, (long long)config->initial,
+            (long long)config->max, config->overflow == POOL_OVERFLOW_HEAP ? "heap" : "refuse",
+            config->growth_mode == POOL_GROW_INLINE ? "inline" : "background", config->expand_at_percent,
+            config->growth, config->threads == POOL_THREADS_ONE ? ", one thread" : "",
+            config->construct ? ", constructed" : "", config->lock_inherits_priority ? ", inheriting" : "");
+    vfprintf(stderr, format, arguments);
+    fputs("\n", stderr);
+    va_end(arguments);
+    abort();
+}
+
+static uint32_t next(uint64_t *random, uint32_t below)
+{
+    *random = *random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (uint32_t)((*random >> 33) % below);
+}
+
+// --- objects --------------------------------------------------------------------------------------------
+
+// Constructed objects end with a mark, which lasts over put and get.
+enum { MARK = 0x5b };
+
+static unsigned char *mark_of(void *object)
+{
+    return (unsigned char *)object + now->config.object_bytes - 1;
+}
+
+static int construct(void *context, void *object)
+{
+    (void)context;
+    *mark_of(object) = MARK;
+    atomic_fetch_add(&now->constructed, 1);
+    return 0;
+}
+
+static void destruct(void *context, void *object)
+{
+    (void)context;
+    if (*mark_of(object) != MARK)
+        wrong("destructed an object that was not constructed");
+    *mark_of(object) = 0;
+    atomic_fetch_sub(&now->constructed, 1);
+}
+
+static bool is_shared(void)
+{
+    return now->strategy->caps & POOL_CAP_SHARES;
+}
+
+static void stamp(void *object, uint64_t with)
+{
+    if (now->config.object_bytes > 2 * sizeof with) {
+        memcpy(object, &with, sizeof with);
+        memcpy((char *)object + now->config.object_bytes - 1 - sizeof with, &with, sizeof with);
+    }
+}
+
+// Whoever else had it meanwhile left another stamp, at one end at least.
+static void check_stamp(void *object)
+{
+    uint64_t first, last;
+    if (now->config.object_bytes <= 2 * sizeof first || is_shared())
+        return;
+    memcpy(&first, object, sizeof first);
+    memcpy(&last, (char *)object + now->config.object_bytes - 1 - sizeof last, sizeof last);
+    if (first != last)
+        wrong("object %p was out twice", object);
+}
+
+static bool may_be_refused(const struct round *round)
+{
+    return atomic_load(&round->drained) || atomic_load(&round->failed_memory) ||
+           ((round->config.max || atomic_load(&round->resized) ||
+             !(round->strategy->caps & POOL_CAP_GROWS)) &&
+            round->config.overflow == POOL_OVERFLOW_REFUSE);
+}
+
+static void *get(struct worker *worker)
+{
+    struct round *round = worker->round;
+    int out = atomic_fetch_add(&round->out, 1) + 1, most = atomic_load(&round->most_out);
+    while (out > most && !atomic_compare_exchange_weak(&round->most_out, &most, out))
+        ;
+    void *object = round->inlined ? pool_inline_get(&worker->inlined) : pool_get(round->pool);
+    if (!object) {
+        atomic_fetch_sub(&round->out, 1);
+        if (!may_be_refused(round))
+            wrong("a get gave nothing for no reason");
+        return NULL;
+    }
+    if ((uintptr_t)object % 16)
+        wrong("object %p is not aligned", object);
+    if (round->config.construct && !is_shared() && *mark_of(object) != MARK)
+        wrong("object %p is not as it was constructed", object);
+    stamp(object, (uint64_t)(uintptr_t)object ^ worker->random);
+    return object;
+}
+
+static void put(struct worker *worker, void *object)
+{
+    if (!object)
+        return;
+    check_stamp(object);
+    if (worker->round->inlined)
+        pool_inline_put(&worker->inlined, object);
+    else
+        pool_put(worker->round->pool, object);
+    atomic_fetch_sub(&worker->round->out, 1);
+}
+
+// --- calls ----------------------------------------------------------------------------------------------
+
+static void check_stats(struct round *round)
+{
+    struct pool_stats stats;
+    pool_stats(round->pool, &stats);
+    if (stats.peak_in_use > atomic_load(&round->most_out) && !is_shared())
+        wrong("peak_in_use is %" PRId64 ", and at most %d were out", stats.peak_in_use,
+              atomic_load(&round->most_out));
+    if (stats.owned < 0 || stats.bytes_owned < 0 || stats.in_use < 0)
+        wrong("a statistic is negative");
+}
+
+// What a child of fork does with the pool, which its parent's threads may be in.
+static void use_in_child(struct round *round)
+{
+    void *objects[HELD_MAX];
+    alarm(CHILD_SECONDS);
+    (void)pool_memory_fail_after(-1, false);
+    for (int i = 0; i < HELD_MAX; i++)
+        if ((objects[i] = pool_get(round->pool)))
+            stamp(objects[i], (uint64_t)i);
+    for (int i = 0; i < HELD_MAX; i++)
+        pool_put(round->pool, objects[i]);
+    (void)pool_trim(round->pool);
+    _exit(0);
+}
+
+static void fork_and_wait(struct round *round)
+{
+    int status;
+    pid_t child = fork();
+    if (child == 0)
+        use_in_child(round);
+    if (child > 0 && (waitpid(child, &status, 0) != child || status != 0))
+        wrong("a child ended with status %#x", status);
+}
+
+static void call(struct worker *worker)
+{
+    struct round *round = worker->round;
+    uint32_t what = next(&worker->random, 1000);
+    if (what < 380) {
+        if (worker->held_count < HELD_MAX && (worker->held[worker->held_count] = get(worker)))
+            worker->held_count++;
+    } else if (what < 700) {
+        if (worker->held_count) {
+            uint32_t which = next(&worker->random, (uint32_t)worker->held_count);
+            void *object = worker->held[which];
+            worker->held[which] = worker->held[--worker->held_count];
+            put(worker, object);
+        }
+    } else if (what < 900) { // hand one on, and put what was handed on to us
+        void *object = get(worker);
+        if (object)
+            put(worker, atomic_exchange(&round->slots[next(&worker->random, SLOTS)], object));
+    } else if (what < 930) {
+        put(worker, atomic_exchange(&round->slots[next(&worker->random, SLOTS)], NULL));
+    } else if (what < 960) {
+        check_stats(round);
+    } else if (what < 975) {
+        (void)pool_sweep(round->pool);
+    } else if (what < 985) {
+        (void)pool_trim(round->pool);
+    } else if (what < 992 && worker->number == 0) { // of two at once either may be the last
+        int64_t max = next(&worker->random, 4) ? 1 + next(&worker->random, 200) : 0;
+        atomic_store(&round->resized, true);
+        (void)!pool_resize(round->pool, max);
+    } else if (what < 996 && round->fails) {
+        atomic_store(&round->failed_memory, true);
+        (void)pool_memory_fail_after(next(&worker->random, 20), next(&worker->random, 2));
+    } else if (what < 998 && round->fails) {
+        (void)pool_memory_fail_after(-1, false);
+    } else if (what == 998 && round->fails) {
+        atomic_store(&barrier_refused, true);
+    } else if (round->forks && (round->strategy->caps & POOL_CAP_FORKS)) {
+        fork_and_wait(round);
+    }
+}
+
+static void *work(void *argument)
+{
+    struct worker *worker = argument;
+    struct round *round = worker->round;
+    (void)pool_inline_open(&worker->inlined, round->pool);
+    for (int i = 0; i < round->calls; i++) {
+        call(worker);
+        if (round->drains && worker->number == 0 && i == round->calls / 2) {
+            atomic_store(&round->drained, true);
+            (void)pool_drain(round->pool);
+        }
+    }
+    while (worker->held_count)
+        put(worker, worker->held[--worker->held_count]);
+    return NULL;
+}
+
+// --- rounds ---------------------------------------------------------------------------------------------
+
+static void configure(struct round *round, const struct pool_strategy *only)
+{
+    uint64_t random = round->seed;
+    const struct pool_strategy *const *all = pool_strategies();
+    uint32_t count = 0;
+    while (all[count])
+        count++;
+    round->strategy = all[next(&random, count)];
+    if (only)
+        round->strategy = only;
+    round->config = (struct pool_config)POOL_CONFIG_DEFAULTS;
+    struct pool_config *config = &round->config;
+    static const size_t sizes[] = {1, 24, 64, 100, 512, 3072, 4096, 9000};
+    config->object_bytes = sizes[next(&random, sizeof sizes / sizeof sizes[0])];
+    config->initial = next(&random, 2) ? next(&random, 300) : 0;
+    config->max = next(&random, 2) ? 1 + next(&random, 150) : 0;
+    if (config->max && config->initial > config->max)
+        config->initial = config->max;
+    config->overflow = next(&random, 2) ? POOL_OVERFLOW_HEAP : POOL_OVERFLOW_REFUSE;
+    config->growth_mode = next(&random, 2) ? POOL_GROW_INLINE : POOL_GROW_BACKGROUND;
+    config->expand_at_percent = 1 + (int)next(&random, 100);
+    config->growth = 1.0 + next(&random, 300) / 100.0;
+    config->touch = next(&random, 4);
+    config->lock_inherits_priority = next(&random, 8) == 0;
+    round->threads = 1 + (int)next(&random, THREADS_MAX);
+    if (next(&random, 6) == 0) {
+        config->threads = POOL_THREADS_ONE;
+        config->growth_mode = POOL_GROW_INLINE;
+        round->threads = 1;
+    }
+    if (next(&random, 3) == 0) {
+        config->construct = construct;
+        config->destruct = destruct;
+    }
+    round->calls = 1 + (int)next(&random, CALLS_MAX);
+    round->fails = next(&random, 3) == 0;
+    round->drains = next(&random, 6) == 0;
+    round->forks = next(&random, 8) == 0;
+    round->inlined = next(&random, 2);
+    (void)pool_config_fit(round->strategy, config);
+}
+
+static void run_threads(struct round *round, uint64_t random)
+{
+    struct worker workers[THREADS_MAX];
+    for (int i = 0; i < round->threads; i++) {
+        workers[i] = (struct worker){.round = round, .random = random + (uint64_t)i * 7919, .number = i};
+        if (pthread_create(&workers[i].thread, NULL, work, &workers[i]) != 0)
+            wrong("no thread");
+    }
+    for (int i = 0; i < round->threads; i++)
+        pthread_join(workers[i].thread, NULL);
+}
+
+// Nobody works any more: all that may be owned can be had, and no more.
+static void check_at_rest(struct round *round)
+{
+    struct worker worker = {.round = round};
+    struct pool_stats stats;
+    (void)pool_memory_fail_after(-1, false);
+    (void)pool_inline_open(&worker.inlined, round->pool);
+    for (int i = 0; i < SLOTS; i++)
+        put(&worker, atomic_exchange(&round->slots[i], NULL));
+    (void)pool_sweep(round->pool);
+    pool_stats(round->pool, &stats);
+    if (stats.gets != stats.hits + stats.misses + stats.overflow + stats.refused + stats.failed)
+        wrong("gets do not add up");
+    if (stats.in_use != 0 || stats.gets - stats.refused - stats.failed != stats.puts)
+        wrong("%" PRId64 " are in use when all were put", stats.in_use);
+    if (round->strategy->is_valid && !round->strategy->is_valid(round->pool))
+        wrong("the pool is not valid");
+    int64_t most = round->strategy->caps & POOL_CAP_GROWS ? stats.max
+                   : stats.owned < stats.max              ? stats.owned
+                                                          : stats.max;
+    int64_t bound = stats.draining ? 0 : most, refused = stats.refused + stats.overflow;
+    void **objects = calloc((size_t)bound + 1, sizeof *objects);
+    for (int64_t i = 0; objects && i < bound; i++)
+        if (!(objects[i] = get(&worker)))
+            wrong("refused at %" PRId64 " of %" PRId64 " with nobody else there", i, bound);
+    pool_stats(round->pool, &stats);
+    if (stats.refused + stats.overflow != refused)
+        wrong("%" PRId64 " overflow or refusals while objects were free: %" PRId64 " of %" PRId64
+              " are owned%s",
+              stats.refused + stats.overflow - refused, stats.owned, bound,
+              stats.locked_rows ? ", rows are locked" : "");
+    for (int64_t i = 0; objects && i < bound; i++)
+        put(&worker, objects[i]);
+    free(objects);
+}
+
+static void play(uint64_t seed, const struct pool_strategy *only)
+{
+    static struct round round;
+    struct err err = {0};
+    memset(&round, 0, sizeof round);
+    round.seed = seed;
+    now = &round;
+    atomic_store(&barrier_refused, false);
+    configure(&round, only);
+    uint64_t random = seed * 31 + 7;
+    if (round.fails && next(&random, 4) == 0)
+        atomic_store(&barrier_refused, true);
+    if (pool_open(&round.pool, round.strategy, &round.config, &err) < 0) {
+        if (!round.config.lock_inherits_priority)
+            wrong("open: %s", err.text);
+        return;
+    }
+    int generations = 1 + (int)next(&random, 3); // threads that end, and others in their rows
+    for (int i = 0; i < generations; i++)
+        run_threads(&round, random + (uint64_t)i);
+    check_at_rest(&round);
+    pool_close(round.pool);
+    if (atomic_load(&round.constructed))
+        wrong("%d objects were not destructed", atomic_load(&round.constructed));
+}
+
+static double seconds_now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
+}
+
+int main(int argc, char **argv)
+{
+    double seconds = 10;
+    uint64_t seed = (uint64_t)time(NULL) * 1000;
+    long rounds = -1, played = 0;
+    const struct pool_strategy *only = NULL;
+    for (int i = 1; i < argc; i += 2) {
+        const char *value = i + 1 < argc ? argv[i + 1] : NULL;
+        if (value && strcmp(argv[i], "--seconds") == 0)
+            seconds = atof(value);
+        else if (value && strcmp(argv[i], "--seed") == 0)
+            seed = strtoull(value, NULL, 10);
+        else if (value && strcmp(argv[i], "--rounds") == 0)
+            rounds = atol(value);
+        else if (!value || strcmp(argv[i], "--strategy") != 0 || !(only = pool_strategy_find(value))) {
+            fprintf(stderr,
+                    "fuzz_pools: '%s %s' is none of --seconds S, --seed N, --rounds N, --strategy NAME\n",
+                    argv[i], value ? value : "");
+            return 2;
+        }
+    }
+    printf("fuzz_pools: from seed %" PRIu64 "\n", seed);
+    for (double end = seconds_now() + seconds; rounds < 0 ? seconds_now() < end : played < rounds; played++)
+        play(seed + (uint64_t)played, only);
+    printf("%ld rounds\n1 passed, 0 failed\n", played);
+    return 0;
+}
