@@ -20,6 +20,7 @@ from poolmark_lib.record import SCHEMA, files_of, sha256
 
 MAX_BYTES = 256 << 20
 MAX_INTEGER = 1 << 63
+MAX_REAL = 1e100        # nothing that is measured comes near, and what is computed from it stays finite
 # Schema versions that are still read: name -> function that makes the next version of it. None has been retired yet.
 UPGRADES: dict = {}
 
@@ -57,7 +58,7 @@ def _integer(text: str):
 
 def _real(text: str):
     value = float(text)
-    return value if abs(value) != float("inf") else _Refused(text)
+    return value if abs(value) <= MAX_REAL else _Refused(text)
 
 
 def _pairs(pairs: list) -> dict:

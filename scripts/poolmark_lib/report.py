@@ -16,6 +16,7 @@ from pathlib import Path
 
 from poolmark_lib import report_text
 from poolmark_lib.errors import PoolmarkError, RecordError, UsageError
+from poolmark_lib.escape import script_json, spreadsheet
 from poolmark_lib.paths import ROOT, for_people
 from poolmark_lib.read_record import bad_files, load
 from poolmark_lib.report_charts import Chart, charts
@@ -36,21 +37,12 @@ def add_arguments(parser) -> None:
     parser.add_argument("--static", metavar="DIR", help="write every chart as SVG into this folder as well")
 
 
-def as_script_json(value) -> str:
-    """JSON that can stand in a script element, whatever its texts hold."""
-    text = json.dumps(value, ensure_ascii=True, allow_nan=False)
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-
-
 def as_csv(rows: list[dict]) -> str:
-    """RFC 4180. A text that a spreadsheet would take for a formula gets a quote before it."""
-    def safe(value):
-        return "'" + value if isinstance(value, str) and value[:1] in "=+-@\t\r" else value
-
+    """RFC 4180."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(rows[0].keys())
-    writer.writerows([safe(value) for value in row.values()] for row in rows)
+    writer.writerows([spreadsheet(value) for value in row.values()] for row in rows)
     return out.getvalue()
 
 
@@ -100,7 +92,7 @@ def render(template: str, values: dict) -> str:
 
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=template.endswith(".html"),
                                      undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters.update(md=in_markdown, script_json=as_script_json, plain=plain)
+    environment.filters.update(md=in_markdown, script_json=script_json, plain=plain)
     return environment.get_template(template).render(**values)
 
 

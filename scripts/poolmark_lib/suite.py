@@ -16,6 +16,7 @@ from poolmark_lib import allocators, allowance, described, dry_run, host, plot, 
 from poolmark_lib.cell_run import CellRun
 from poolmark_lib.children import Children, Interrupted
 from poolmark_lib.errors import PoolmarkError, UsageError
+from poolmark_lib.escape import terminal
 from poolmark_lib.estimate import Estimate
 from poolmark_lib.kernel_memory import MANY_FROM, drop_caches, settle
 from poolmark_lib.options import MOST_CONNECTIONS, MOST_REPETITIONS, count
@@ -34,7 +35,7 @@ PROGRAMS = ("poolmark-broker", "poolmark-loadgen")
 
 
 def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    print(terminal(text), file=sys.stderr, flush=True)
 
 
 def raise_descriptor_limit() -> int:

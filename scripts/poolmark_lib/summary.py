@@ -196,7 +196,7 @@ def notes(data: dict) -> list[str]:
         lines += [f"{cell['id']}: {one['what']}: {one['text']}" for one in told[:3]]
         if len(told) > 3:
             lines.append(f"{cell['id']}: {len(told) - 3} more in run.json")
-    return lines + [f"{one['what']}: {one['text']}" for one in data["anomalies"]]
+    return lines + [f"{one['what']}: {one['text']}" for one in data.get("anomalies", [])]
 
 
 def terminal(data: dict, ratios: list[dict]) -> str:

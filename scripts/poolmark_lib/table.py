@@ -2,13 +2,10 @@
 """Tables for terminals, Markdown and CSV. Cells are text already."""
 import csv
 import io
-import re
-import unicodedata
 
-
-def clean(text) -> str:
-    """Text that may come from a record, made harmless for a terminal: no control characters."""
-    return "".join(letter if unicodedata.category(letter)[0] != "C" else "?" for letter in str(text))
+from poolmark_lib.escape import markdown as markdown_text
+from poolmark_lib.escape import spreadsheet
+from poolmark_lib.escape import terminal as clean
 
 
 def text_table(head: list[str], rows: list[list[str]], align: str = "") -> str:
@@ -25,12 +22,6 @@ def text_table(head: list[str], rows: list[list[str]], align: str = "") -> str:
     return "\n".join(lines)
 
 
-def markdown_text(text) -> str:
-    """Text that Markdown and HTML leave as it is."""
-    plain = clean(text).replace("&", "&amp;").replace("<", "&lt;")
-    return re.sub(r"([\\|`*_\[\]])", r"\\\1", plain)
-
-
 def markdown_table(head: list[str], rows: list[list[str]], align: str = "") -> str:
     align = align or "l" + "r" * (len(head) - 1)
     lines = ["| " + " | ".join(map(markdown_text, row)) + " |" for row in [head, *rows]]
@@ -42,5 +33,5 @@ def csv_text(head: list[str], rows: list[list]) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(head)
-    writer.writerows(rows)
+    writer.writerows([spreadsheet(value) for value in row] for row in rows)
     return out.getvalue()

@@ -4,11 +4,12 @@
 Names come out of records: nothing of them goes anywhere unescaped.
 """
 import math
-import re
 from xml.etree import ElementTree
 
 import numpy
 
+from poolmark_lib.escape import markdown as in_markdown
+from poolmark_lib.escape import terminal as plain
 from poolmark_lib.pairing import COMBINED, Judged
 from poolmark_lib.primary import DUPLICATE
 from poolmark_lib.statistics_of_pairs import relative
@@ -21,16 +22,6 @@ HOW_TO_READ = ("baseline and candidate: medians. change: the median of all pairw
                "(Hodges-Lehmann), which need not be the ratio of the two medians, with its exact interval. p: corrected for "
                "all metrics tested. finds: a worsening of that size would have been found 19 times in 20.")
 ORDER = ("regression", "improvement", "undecided", "same")
-
-
-def plain(text) -> str:
-    """Without control characters: a terminal obeys them."""
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in str(text))
-
-
-def in_markdown(text) -> str:
-    text = plain(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return re.sub(r"([\\`*_{}\[\]|#~])", r"\\\1", text)
 
 
 def percent(share: float) -> str:

@@ -14,7 +14,7 @@ import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
-from poolmark_lib import (capacity, change_points, compare, history, merge, plot, report, summary, trend, verdict_markdown, verdict_out, verdict_page,
+from poolmark_lib import (capacity, change_points, compare, history, merge, plot, report, summary, trend, verdict_markdown, verdict_markdown, verdict_out, verdict_page,
                           verify)
 from poolmark_lib.errors import PoolmarkError
 from poolmark_lib.read_record import load

@@ -11,7 +11,7 @@ from pathlib import Path
 import made_runs
 import pytest
 
-from poolmark_lib import hlog, recompute, report, report_data, report_text
+from poolmark_lib import escape, hlog, recompute, report, report_data, report_text
 from poolmark_lib.errors import RecordError
 from poolmark_lib.read_record import load
 from poolmark_lib.units import plural
@@ -230,4 +230,4 @@ def test_csv_fields_are_no_formulas():
 
 
 def test_script_json_cannot_end_a_script():
-    assert not re.search("[<>&]", report.as_script_json({"a": "</script><!--&"}))
+    assert not re.search("[<>&]", escape.script_json({"a": "</script><!--&"}))

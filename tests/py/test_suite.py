@@ -93,7 +93,7 @@ def test_a_good_run_is_complete_and_its_table_is_printed(suite, poolmark):
     assert metrics["qos0.delivery.p99"]["value"] == metrics["qos1.delivery.p99"]["value"] == 99000
     assert "qos1.ack.p50" in metrics and "qos0.ack.p50" not in metrics and "delivery.p99" not in metrics
     assert "memory per connection" in done.stdout and "malloc" in done.stdout
-    assert "small &lt;b>" in (run.folder / "summary.md").read_text()
+    assert "small &lt;b&gt;" in (run.folder / "summary.md").read_text()
     assert len((run.folder / "summary.csv").read_text().splitlines()) == 3
     assert poolmark("verify", run.folder).returncode == 0
     assert all((run.folder / name).is_file() for cell in run.data["cells"] for name in cell["files"].values())

@@ -157,4 +157,4 @@ def test_numbers_are_shown_for_people():
 
 def test_tables_are_harmless():
     assert "\x1b" not in table.text_table(["a"], [["\x1b[31mred"]])
-    assert table.markdown_text("<b>|x|") == "&lt;b>\\|x\\|"
+    assert table.markdown_text("<b>|x|") == "&lt;b&gt;\\|x\\|"
