@@ -13,7 +13,7 @@ import pytest
 from poolmark_lib.read_record import load
 
 ROOT = Path(__file__).resolve().parents[2]
-COUNT = int(os.environ.get("POOLMARK_FUZZ_COUNT", "200"))
+COUNT = int(os.environ.get("POOLMARK_FUZZ_COUNT", "60"))
 SEED = int(os.environ.get("POOLMARK_FUZZ_SEED", "1"))
 
 
