@@ -96,7 +96,7 @@ const struct metric bench_catalogue[] = {
     {"idle_bytes", "B", "lower", METRIC_SECONDARY,
      "`idle_threads`: resident memory that 1000 threads keep which have put all their objects"},
     {"idle_1s_bytes", "B", "lower", METRIC_SECONDARY,
-     "`idle_threads`: the same 1 s later, the pool swept meanwhile"},
+     "`idle_threads`: idle_bytes 1 s later, the pool swept meanwhile"},
     {"idle_thread_bytes", "B", "lower", METRIC_SECONDARY, "`idle_threads`: idle_bytes for each thread"},
     {"peak_huge_share", "1", "none", METRIC_SECONDARY,
      WEAR("when most were in use") "the part of the memory gained that is in huge pages"},

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// idle_threads: memory that a thousand threads keep in their caches when they have nothing to do. One after
-// the other, each gets IDLE_OBJECTS objects, writes and puts them, and waits; so no more than that are ever
-// out, and what the process has gained is caches and what belongs to a thread.
+// idle_threads: memory that a thousand threads keep when they have nothing to do. Each gets IDLE_OBJECTS
+// objects, writes and puts them, and waits: all at the same time, as after a storm that every thread had its
+// part of; or one after the other (in_turn), so that no more than IDLE_OBJECTS are ever out, and what the
+// process has gained is caches and what belongs to a thread.
 //
-// Memory is the process's resident set. Before the first visit all threads have run and wait. Counters:
+// Memory is the process's resident set. Before the first get all threads have run and wait. Counters:
 // idle_bytes, what was gained when the last has put its objects; idle_1s_bytes, the same 1 s later, the pool
-// swept meanwhile as a server does; idle_thread_bytes, idle_bytes a thread. per_op is a thread's visit.
+// swept meanwhile as a server does; idle_thread_bytes, idle_bytes a thread. per_op is a thread's part.
 #include "base/clock.h"
 #include "base/procmem.h"
 #include "bench/visits.h"
@@ -15,10 +16,13 @@
 #include <unistd.h>
 
 enum { IDLE_THREADS = 1000, IDLE_OBJECTS = 64, IDLE_SWEEPS = 5 };
+enum { IDLE_AT_ONCE, IDLE_IN_TURN };
 
 struct idle {
     const struct bench_case *bench;
-    _Atomic int64_t failed; // relaxed: read when all have visited
+    void *(*objects)[IDLE_OBJECTS]; // of each thread, which alone touches its own
+    bool gets, puts;                // what a visit does; written between visits
+    _Atomic int64_t failed;         // relaxed: read when all have visited
 };
 
 static double resident_bytes(void)
@@ -29,18 +33,30 @@ static double resident_bytes(void)
 
 static void use_objects(void *context, int thread)
 {
-    (void)thread;
     struct idle *idle = context;
-    void *objects[IDLE_OBJECTS];
-    for (int i = 0; i < IDLE_OBJECTS; i++) {
+    void **objects = idle->objects[thread];
+    for (int i = 0; idle->gets && i < IDLE_OBJECTS; i++) {
         objects[i] = bench_take(idle->bench);
         if (objects[i])
             bench_touch_object(objects[i], idle->bench->bytes, TOUCH_ALL);
         else
             atomic_fetch_add_explicit(&idle->failed, 1, memory_order_relaxed);
     }
-    for (int i = 0; i < IDLE_OBJECTS; i++)
+    for (int i = 0; idle->puts && i < IDLE_OBJECTS; i++)
         bench_give(idle->bench, objects[i]);
+}
+
+static void visit_all(struct idle *idle, struct visits *visits)
+{
+    bool in_turn = idle->bench->workload->parameter == IDLE_IN_TURN;
+    idle->gets = true;
+    idle->puts = in_turn;
+    visits_run(visits, !in_turn);
+    if (in_turn)
+        return;
+    idle->gets = false;
+    idle->puts = true;
+    visits_run(visits, true);
 }
 
 static void setup_idle(struct gb_state *state, void *context)
@@ -55,7 +71,7 @@ static void measure(struct gb_state *state, struct idle *idle, struct visits *vi
     (void)resident_bytes(); // the reader's own memory
     double before = resident_bytes();
     int64_t from_ns = clock_now_ns();
-    visits_run(visits, false);
+    visit_all(idle, visits);
     int64_t end_ns = clock_now_ns();
     double after = resident_bytes();
     for (int i = 1; i <= IDLE_SWEEPS; i++) {
@@ -70,8 +86,9 @@ static void measure(struct gb_state *state, struct idle *idle, struct visits *vi
 
 static void run_idle(struct gb_state *state, void *context)
 {
-    struct idle idle = {.bench = context};
-    while (gb_next_batch(state) > 0) {
+    size_t bytes = IDLE_THREADS * sizeof(void *[IDLE_OBJECTS]);
+    struct idle idle = {.bench = context, .objects = bench_map(state, bytes)};
+    while (idle.objects && gb_next_batch(state) > 0) {
         struct visits *visits;
         if (visits_start(&visits, IDLE_THREADS, use_objects, &idle) < 0) {
             gb_skip(state, "a thread could not be started");
@@ -82,20 +99,21 @@ static void run_idle(struct gb_state *state, void *context)
         if (atomic_load_explicit(&idle.failed, memory_order_relaxed) > 0)
             gb_skip(state, "a get gave no object");
     }
+    bench_unmap(idle.objects, bytes);
     bench_report_ops(state, IDLE_THREADS);
 }
 
+#define IDLE(row_name, kind, text)                                                                           \
+    {                                                                                                        \
+        .name = row_name, .summary = text, .run = run_idle, .setup = setup_idle, .objects = IDLE_OBJECTS,    \
+        .parameter = kind, .shuns = POOL_CAP_SHARES, .one_size = true, .batch = 1, .iterations = 1,          \
+        .clock = GB_CLOCK_MANUAL                                                                             \
+    }
+
 const struct workload idle_workloads[] = {
-    {.name = "idle_threads",
-     .summary = "memory that 1000 threads keep which each got and put 64 objects and wait; an operation is a "
-                "thread's visit",
-     .run = run_idle,
-     .setup = setup_idle,
-     .objects = IDLE_OBJECTS,
-     .shuns = POOL_CAP_SHARES,
-     .one_size = true,
-     .batch = 1,
-     .iterations = 1,
-     .clock = GB_CLOCK_MANUAL},
+    IDLE("idle_threads", IDLE_AT_ONCE,
+         "memory that 1000 threads keep which all got 64 objects, put them and wait; an operation is a "
+         "thread's part"),
+    IDLE("idle_threads_in_turn", IDLE_IN_TURN, "the same, one thread after the other"),
     {0},
 };

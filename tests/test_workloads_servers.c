@@ -129,6 +129,9 @@ static void test_idle_threads_have_had_their_objects(void **state)
     (void)state;
     watched_run("idle_threads", 0, 0, check_idle);
     assert_int_equal(watch.gets, 1000 * 64);
+    assert_int_equal(watch.peak, 1000 * 64);
+    watched_run("idle_threads_in_turn", 0, 0, check_idle);
+    assert_int_equal(watch.gets, 1000 * 64);
     assert_int_equal(watch.peak, 64);
     assert_int_equal(watch.remote_puts, 0);
     assert_true(watch.sweeps > 0);

@@ -118,11 +118,15 @@ def tails(results: Results) -> list[Headline]:
 
 
 def idle(results: Results) -> list[Headline]:
-    """Memory of 1000 idle threads: ours, and every allocator's, since no single one is the rival here."""
-    names = [BEST, *(name for name in results.planned.get(("idle_threads", THE_SIZE, 1), ())
-                     if name.startswith(f"{DIRECT}-") and name != DIRECT_SLAB)]
-    return [metric(results, "idle_threads", name, f"idle_threads: {name}, memory of 1000 idle threads", "idle_bytes", "B", BESIDE)
-            for name in names]
+    """Memory of 1000 idle threads: ours, and every allocator's, since no single one is the rival here. What their caches keep
+    when they had their objects in turn; and what is left a second after all had theirs at the same time."""
+    found = []
+    for workload, counter, what in (("idle_threads_in_turn", "idle_bytes", "objects had in turn"),
+                                    ("idle_threads", "idle_1s_bytes", "1 s after all had theirs")):
+        names = [BEST, *(name for name in results.planned.get((workload, THE_SIZE, 1), ())
+                         if name.startswith(f"{DIRECT}-") and name != DIRECT_SLAB)]
+        found += [metric(results, workload, name, f"1000 idle threads, {what}: {name}", counter, "B", BESIDE) for name in names]
+    return found
 
 
 def after_storm(results: Results) -> Headline:

@@ -36,7 +36,7 @@ DEFAULT = (
     *((workload, (THE_SIZE,), ONE) for workload in (
         "lifo_two", "fifo", "steady_256", "mixed", "bound", "bound_overflow", "bound_overflow_threads",
         "exhaust_refuse", "exhaust_heap", "churn", "first_get", "first_get_at_once", "cold", "cold_preheated",
-        "grow", "shrink", "realtime", "idle_threads", "blowup")),
+        "grow", "shrink", "realtime", "idle_threads", "idle_threads_in_turn", "blowup")),
     *((workload, (THE_SIZE,), TWO) for workload in (
         "lifo", "lifo_touch_line", "burst_1000", "bound", "bound_overflow", "remote_short_touch_line",
         "remote_short_touch_all", "bleed")),
@@ -51,14 +51,14 @@ SETS = ("headlines", "default", "full")
 # Workloads that count pages, wait, time each get by itself or need much memory: their figures hardly vary, or each run has
 # very many samples; and each is long.
 FEWER_REPETITIONS = {"blowup": 3, "blowup_sparse": 3, "blowup_10s": 3, "blowup_sparse_10s": 3, "shrink": 3, "grow": 5,
-                     "burst_100000": 3, "steady_65536": 3, "realtime": 3, "crowd": 3, "idle_threads": 3, "wear": 1}
+                     "burst_100000": 3, "steady_65536": 3, "realtime": 3, "crowd": 3, "idle_threads": 2, "idle_threads_in_turn": 2, "wear": 1}
 
 # Workloads that can write what each get cost, get by get.
 TRACED = ("grow",)
 
 # Seconds of one run of workloads that decide themselves how long they take; others take about twice the least time.
 RUN_S = {"grow": 0.7, "shrink": 0.7, "blowup": 1.3, "blowup_sparse": 1.3, "blowup_10s": 10.5, "blowup_sparse_10s": 10.5,
-         "burst_100000": 0.8, "steady_65536": 0.4, "realtime": 1.1, "crowd": 0.8, "idle_threads": 1.2, "wear": 61.0, "first_get": 0.03, "first_get_at_once": 0.03}
+         "burst_100000": 0.8, "steady_65536": 0.4, "realtime": 1.1, "crowd": 0.8, "idle_threads": 1.3, "idle_threads_in_turn": 1.2, "wear": 61.0, "first_get": 0.03, "first_get_at_once": 0.03}
 START_S = 0.015
 
 # The benchmarks whose rounds go on until the ratio of these two, or of the first to the fastest of the second, is known well

@@ -22,7 +22,7 @@ COUNTER_TABLES = (
      ("crowd", "realtime"),
      [*TAILS, ("longest us", "longest_ns", 1e3), ("puts: p99.99 ns", "put_p99_99_ns", 1), ("samples", "samples_due", 1),
       ("unfinished", "unfinished", 1)]),
-    ("Memory that 1000 idle threads keep", ("idle_threads",),
+    ("Memory that 1000 idle threads keep", ("idle_threads", "idle_threads_in_turn"),
      [("MiB", "idle_bytes", 1 << 20), ("KiB a thread", "idle_thread_bytes", 1 << 10), ("1 s later MiB", "idle_1s_bytes", 1 << 20)]),
     ("The first get of each of 72 threads", ("first_get", "first_get_at_once"),
      [("p50 ns", "p50_ns", 1), ("p90 ns", "p90_ns", 1), ("longest us", "longest_ns", 1e3)]),

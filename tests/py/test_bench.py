@@ -279,8 +279,9 @@ def test_headlines_of_known_figures():
         "lifo_touch_line/malloc/3072": {"time": [1.0, 1.0, 1.0]},
         "bound/slab/3072": {"time": [4.0]}, "bound_overflow/slab/3072": {"time": [6.0]},
         "crowd/slab/3072/threads:16": {"time": [90.0], "p99_99_ns": [600.0], "longest_ns": [9e6]},
-        "idle_threads/slab/3072": {"time": [1.0], "idle_bytes": [1024.0 * 1024]},
-        "idle_threads/direct-jemalloc/3072": {"time": [1.0], "idle_bytes": [3072.0 * 1024]},
+        "idle_threads_in_turn/slab/3072": {"time": [1.0], "idle_bytes": [1024.0 * 1024]},
+        "idle_threads_in_turn/direct-jemalloc/3072": {"time": [1.0], "idle_bytes": [3072.0 * 1024]},
+        "idle_threads/slab/3072": {"time": [1.0], "idle_bytes": [9e9], "idle_1s_bytes": [4096.0 * 1024]},
         "grow/slab-background/3072": {"time": [30.0], "p99_99_ns": [700.0], "any_speed_p99_99_ns": [7000.0], "faults_get": [0.0],
                                       "full_speed_share": [0.9], "at_full_speed": [1.0], "longest_ns": [9e3]},
         "grow/slab-inline/3072": {"time": [30.0], "longest_expansion_ns": [5e5]},
@@ -295,7 +296,8 @@ def test_headlines_of_known_figures():
     assert found["lifo_two: slab, more than alone"].value.median == 1  # 8 - 3 for null, less 4 alone
     assert found["bound: slab, overflow out / never full"].value.median == 1.5
     assert found["crowd: slab, 16 threads, p99.99 of a get"].value.median == 600
-    assert found["idle_threads: direct-jemalloc, memory of 1000 idle threads"].value.median == 3 << 20
+    assert found["1000 idle threads, objects had in turn: direct-jemalloc"].value.median == 3 << 20
+    assert found["1000 idle threads, 1 s after all had theirs: slab"].value.median == 4 << 20
     grow = found["grow: slab, p99.99 of a get from when it was due"]
     assert grow.value.median == 700 and grow.note == "nothing left out: 7 us; share left out 0.10"
     assert found["grow: slab, page faults in gets"].value.median == 0
