@@ -173,6 +173,8 @@ void connection_on_turn(struct connection *connection)
         input_drain(connection);
     else
         input_resume(connection);
+    if (connection->state == CONNECTION_OPEN && !connection->is_broken) // for what its session owes
+        loop_add_pending(connection->loop, connection);
 }
 
 void connection_on_event(struct connection *connection, uint32_t epoll_events)

@@ -4,6 +4,7 @@
 #include "broker/broker.h"
 #include "broker/connection.h"
 #include "broker/loop.h"
+#include "broker/replay.h"
 #include "broker/retained.h"
 #include "broker/session.h"
 #include "broker/topics.h"
@@ -98,8 +99,9 @@ static int send_now(struct loop *loop, struct session *session, struct message *
     return output_publish(session->connection, message, &form) ? 0 : -EAGAIN;
 }
 
-void delivery_to_session(struct loop *loop, struct session *session, struct message *message, uint8_t qos,
-                         bool retain)
+// The session's flow stays, empty or not.
+static void deliver(struct loop *loop, struct session *session, struct message *message, uint8_t qos,
+                    bool retain)
 {
     if (session->is_ended)
         return;
@@ -118,6 +120,12 @@ void delivery_to_session(struct loop *loop, struct session *session, struct mess
     if (code == 0)
         return;
     loop_count_dropped(loop, code);
+}
+
+void delivery_to_session(struct loop *loop, struct session *session, struct message *message, uint8_t qos,
+                         bool retain)
+{
+    deliver(loop, session, message, qos, retain);
     session_flow_done(session);
 }
 
@@ -148,6 +156,24 @@ static bool send_again(struct connection *connection, struct session_flow *flow)
     return true;
 }
 
+// One that finds no way now waits in the queue, and no other is looked at before that has gone.
+static void replay_some(struct loop *loop, struct session *session)
+{
+    struct session_flow *flow = session->flow;
+    while (flow->replays && flow->queue_count == 0 && connection_can_send(session->connection)) {
+        if (loop_is_busy(loop) && loop_defer(loop, session->connection))
+            return;
+        uint8_t qos;
+        int64_t lost = 0;
+        struct message *message = replay_next(flow, loop->broker->retained, &qos, &loop->work, &lost);
+        if (message)
+            deliver(loop, session, message, qos, true); // [MQTT-3.3.1-8]
+        message_unref(message);
+        for (; lost > 0; lost--)
+            loop_count_dropped(loop, -ENOMEM);
+    }
+}
+
 void delivery_pump(struct loop *loop, struct session *session)
 {
     struct connection *connection = session->connection;
@@ -160,12 +186,14 @@ void delivery_pump(struct loop *loop, struct session *session)
     while ((front = flow_queue_front(flow)) &&
            send_now(loop, session, front->message, front->qos, front->retain) == 0)
         flow_queue_drop_front(flow);
+    replay_some(loop, session);
     session_flow_done(session);
 }
 
 static bool has_more(const struct session *session)
 {
-    return session->flow && (session->flow->queue_count > 0 || session->flow->needs_restart);
+    const struct session_flow *flow = session->flow;
+    return flow && (flow->queue_count > 0 || flow->needs_restart || flow->replays);
 }
 
 void delivery_settle(struct connection *connection)

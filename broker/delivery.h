@@ -25,7 +25,8 @@ int delivery_route(struct loop *loop, struct message *message) __attribute__((wa
 void delivery_to_session(struct loop *loop, struct session *session, struct message *message, uint8_t qos,
                          bool retain);
 
-// Sends what waits in the session, as far as socket and window allow.
+// Sends what waits in the session, as far as socket, window and the loop's budget allow: first what was in
+// flight, then the queue, then the retained messages that it is owed.
 void delivery_pump(struct loop *loop, struct session *session);
 
 // End of a turn: sends what waits in the connection, then what waits in the session, and reads on if it was

@@ -26,7 +26,7 @@ static bool decode(struct connection *connection, const struct mqtt_frame *frame
 static void finish(struct connection *connection, struct delivery *delivery)
 {
     flow_inflight_remove(connection->session->flow, delivery);
-    if (connection->session->flow->queue_count > 0)
+    if (connection->session->flow->queue_count > 0 || connection->session->flow->replays)
         delivery_pump(connection->loop, connection->session);
     else
         session_flow_done(connection->session);

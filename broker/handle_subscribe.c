@@ -5,6 +5,7 @@
 #include "broker/delivery.h"
 #include "broker/handlers.h"
 #include "broker/loop.h"
+#include "broker/replay.h"
 #include "broker/retained.h"
 #include "broker/session.h"
 #include "broker/topics.h"
@@ -15,19 +16,6 @@
 // So many return codes are gathered on the stack and appended to what waits, as any shape's write buffer
 // holds them. The answer to more filters is a packet of its own.
 enum { FILTERS_FEW = 64, SUBACK_HEAD_BYTES = MQTT_HEADER_MAX + 2 };
-
-struct newcomer {
-    struct loop *loop;
-    struct session *session;
-    uint8_t qos;
-};
-
-// Under the read lock of the retained messages.
-static void deliver_retained(void *context, struct message *message)
-{
-    const struct newcomer *newcomer = context;
-    delivery_to_session(newcomer->loop, newcomer->session, message, newcomer->qos, true); // [MQTT-3.3.1-8]
-}
 
 // The answer to a SUBSCRIBE while it is made.
 struct answer {
@@ -95,6 +83,19 @@ static int subscribe(struct connection *connection, const struct mqtt_subscripti
     return topics_subscribe(broker->topics, &connection->session->subscriber, one->filter, one->qos);
 }
 
+static void owe_retained(struct connection *connection, struct mqtt_subscribe *list,
+                         const struct answer *answer)
+{
+    struct loop *loop = connection->loop;
+    struct broker *broker = loop->broker;
+    struct session *session = connection->session;
+    struct session_flow *flow = session_flow_need(session, &broker->stores.arenas, &broker->flow_rules);
+    struct mqtt_subscription one;
+    for (size_t i = 0; mqtt_subscribe_next(list, &one); i++)
+        if (answer->codes[i] != MQTT_SUBACK_FAILURE && (!flow || replay_add(flow, one.filter, one.qos) < 0))
+            loop_count_dropped(loop, -ENOMEM);
+}
+
 enum handled handle_subscribe(struct connection *connection, const struct mqtt_frame *frame)
 {
     struct loop *loop = connection->loop;
@@ -115,11 +116,9 @@ enum handled handle_subscribe(struct connection *connection, const struct mqtt_f
     acknowledge(connection, list.packet_id, &answer); // [MQTT-3.8.4-1]
     // Subscribed first, then asked for what is retained: what is published in between comes twice, but never
     // not.
-    for (size_t i = 0; mqtt_subscribe_next(&again, &one); i++) {
-        struct newcomer newcomer = {loop, connection->session, one.qos};
-        if (answer.codes[i] != MQTT_SUBACK_FAILURE)
-            retained_match(loop->broker->retained, one.filter, deliver_retained, &newcomer);
-    }
+    if (retained_count(loop->broker->retained) > 0)
+        owe_retained(connection, &again, &answer);
+    delivery_pump(loop, connection->session);
     message_unref(answer.packet);
     return HANDLED;
 }

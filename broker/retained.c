@@ -82,6 +82,15 @@ int64_t retained_match(struct retained *retained, struct mqtt_text filter, retai
     return match.count;
 }
 
+bool retained_has(struct retained *retained, const struct message *message)
+{
+    pthread_rwlock_rdlock(&retained->lock);
+    struct level_node *node = level_tree_find(retained->tree, message_topic(message));
+    bool has = node && *level_node_value(node) == message;
+    pthread_rwlock_unlock(&retained->lock);
+    return has;
+}
+
 int64_t retained_count(struct retained *retained)
 {
     pthread_rwlock_rdlock(&retained->lock);

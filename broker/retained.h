@@ -32,6 +32,9 @@ typedef void retained_visit(void *context, struct message *message);
 int64_t retained_match(struct retained *retained, struct mqtt_text filter, retained_visit *visit,
                        void *context);
 
+// Is it still the one that is kept for its topic?
+bool retained_has(struct retained *retained, const struct message *message);
+
 int64_t retained_count(struct retained *retained);
 bool retained_is_valid(struct retained *retained); // invariants; for checked builds and tests
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "broker/session_flow.h"
 
+#include "broker/replay.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,12 +59,14 @@ static void empty(struct session_flow *flow)
 void flow_init(struct session_flow *flow, const struct flow_rules *rules, bool in_arena)
 {
     flow->rules = rules;
+    flow->replays = flow->last_replay = NULL;
     flow->in_arena = in_arena;
     empty(flow);
 }
 
 void flow_clear(struct session_flow *flow)
 {
+    replay_clear(flow);
     while (flow->queue_count > 0)
         flow_queue_drop_front(flow);
     for (uint32_t i = 0; i < flow->inflight_count; i++)
@@ -75,7 +79,7 @@ void flow_clear(struct session_flow *flow)
 
 bool flow_is_empty(const struct session_flow *flow)
 {
-    return flow->inflight_count == 0 && flow->queue_count == 0 && flow->received_count == 0;
+    return flow->inflight_count == 0 && flow->queue_count == 0 && flow->received_count == 0 && !flow->replays;
 }
 
 static int grow_queue(struct session_flow *flow)

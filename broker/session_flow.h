@@ -45,6 +45,8 @@ struct delivery {
     bool dup, retain;
 };
 
+struct replay; // broker/replay.h
+
 struct session_flow {
     const struct flow_rules *rules;
     struct delivery *inflight; // in the order of first sending
@@ -53,9 +55,10 @@ struct session_flow {
     uint32_t inflight_count, inflight_capacity;
     uint32_t queue_first, queue_count, queue_capacity; // capacity: a power of two
     uint32_t received_count, received_capacity;
-    int64_t inflight_bytes, queue_bytes; // of their messages
-    bool in_arena;                       // its own memory belongs to the session's arena
-    bool needs_restart;                  // some in flight are DELIVERY_UNSENT or DELIVERY_RELEASE
+    int64_t inflight_bytes, queue_bytes;  // of their messages
+    struct replay *replays, *last_replay; // retained messages owed for new subscriptions; NULL: none
+    bool in_arena;                        // its own memory belongs to the session's arena
+    bool needs_restart;                   // some in flight are DELIVERY_UNSENT or DELIVERY_RELEASE
     struct delivery inline_inflight[FLOW_INLINE];
     struct delivery inline_queue[FLOW_INLINE];
 };
