@@ -2,6 +2,7 @@
 // What `blocks` promises beyond the contract that tests/test_pool_contract.c holds all strategies to.
 #include "pools/blocks.h"
 
+#include "pools/block_deque.h"
 #include "pools/pool_strategy.h"
 #include "tests/pool_contract.h"
 #include "tests/pool_events.h"
@@ -192,6 +193,57 @@ static void test_what_is_in_use_is_never_taken_for_expired(void **state)
     pool_close(pool);
 }
 
+// Whatever stands free: a block of the size asked for, or of the next that is not wasted, without a search.
+static void test_every_size_finds_its_class_among_many_free_blocks(void **state)
+{
+    (void)state;
+    struct pool_config config = config_of(3000, 0, 0);
+    struct pool *pool = open_blocks(&config);
+    for (size_t bytes = 1; bytes <= POOL_OBJECT_BYTES_MAX; bytes += bytes / 3 + 1) {
+        unsigned size_class = block_class_of(bytes);
+        assert_true(size_class > BLOCK_OWN && size_class < BLOCK_CLASSES);
+        assert_true(block_class_bytes(size_class) >= bytes);
+        assert_true(size_class == 1 || block_class_bytes(size_class - 1) < bytes);
+        assert_true(blocks_fit(block_class_bytes(size_class), bytes));
+        void *block = pool_get_bytes(pool, bytes);
+        assert_non_null(block);
+        memset(block, 1, bytes);
+        pool_put(pool, block);
+    }
+    struct pool_stats before = contract_counts(pool);
+    for (size_t bytes = 1; bytes <= POOL_OBJECT_BYTES_MAX; bytes += bytes / 3 + 1)
+        pool_put(pool, pool_get_bytes(pool, bytes));
+    assert_int_equal(contract_counts(pool).misses, before.misses); // all there already
+    pool_close(pool);
+}
+
+static void test_gets_and_puts_clean_up_by_themselves(void **state)
+{
+    (void)state;
+    struct pool_events events = POOL_EVENTS_NONE;
+    struct pool_config config = config_of(1024, 0, 0);
+    config.idle_ns = 1; // a cleanup is due with each call, and what lies free has expired
+    config.listener = pool_events_listen;
+    config.listener_context = &events;
+    struct pool *pool = open_blocks(&config);
+    void *objects[300];
+    contract_get_many(pool, objects, 300);
+    int64_t owned = contract_counts(pool).owned;
+    contract_put_many(pool, objects, 300);
+    while (contract_counts(pool).owned > 10) { // the clock of last use has to tick
+        pool_put(pool, pool_get(pool));
+        sched_yield();
+    }
+    struct pool_stats stats = contract_counts(pool);
+    assert_true(owned >= 300);
+    assert_true(stats.shrinks > 0);
+    assert_int_equal(stats.shrinks, pool_events_count(&events, POOL_EVENT_SHRINK));
+    assert_int_equal(stats.sweeps, 0);
+    assert_true(stats.peak_bytes_owned >= 300 * 1024);
+    assert_true(stats.bytes_owned < 100 * 1024);
+    pool_close(pool);
+}
+
 struct worker {
     struct pool *pool;
     pthread_t thread;
@@ -256,6 +308,8 @@ int main(void)
         cmocka_unit_test(test_a_cleanup_leaves_a_third_in_use),
         cmocka_unit_test(test_cleanups_keep_their_interval_and_what_was_preheated),
         cmocka_unit_test(test_what_is_in_use_is_never_taken_for_expired),
+        cmocka_unit_test(test_every_size_finds_its_class_among_many_free_blocks),
+        cmocka_unit_test(test_gets_and_puts_clean_up_by_themselves),
         cmocka_unit_test(test_threads_of_many_sizes_stay_within_the_bound),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

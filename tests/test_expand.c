@@ -315,6 +315,41 @@ static void test_a_failed_growth_is_not_tried_again_at_once(void **state)
     pool_close(pool);
 }
 
+// Of a large step no get makes more than a piece, and all of it is one event.
+static void test_a_large_step_is_made_by_pieces_and_is_one_event(void **state)
+{
+    (void)state;
+    enum { BYTES = 64 << 10, INITIAL = 200, TRIGGER = 160, STEP = 100 };
+    struct pool_events events = POOL_EVENTS_NONE;
+    struct pool_config config = POOL_CONFIG_DEFAULTS;
+    config.object_bytes = BYTES;
+    config.initial = INITIAL;
+    config.touch = false;
+    struct pool *pool = open_expand(&config, &events);
+    int64_t piece = growth_piece(STEP, BYTES), pieces = (STEP + piece - 1) / piece;
+    assert_int_equal(piece, GROWTH_PIECE_BYTES_MIN / BYTES);
+    void *objects[INITIAL];
+    contract_get_many(pool, objects, TRIGGER - 1);
+    for (int64_t i = 0; i < pieces; i++) {
+        assert_int_equal(pool_events_count(&events, POOL_EVENT_EXPAND), 0);
+        contract_get_many(pool, objects + TRIGGER - 1 + i, 1);
+        int64_t made = (i + 1) * piece < STEP ? (i + 1) * piece : STEP;
+        assert_int_equal(contract_counts(pool).owned, INITIAL + made);
+        assert_int_equal(contract_counts(pool).misses, i + 1);
+    }
+    assert_int_equal(pool_events_count(&events, POOL_EVENT_EXPAND), 1);
+    assert_int_equal(events.events[0].from, INITIAL);
+    assert_int_equal(events.events[0].to, INITIAL + STEP);
+    assert_int_equal(events.events[0].trigger, TRIGGER);
+    struct pool_stats stats = contract_counts(pool);
+    assert_int_equal(stats.expansions, 1);
+    assert_true(stats.longest_expansion_ns <= events.events[0].duration_ns);
+    contract_get_many(pool, objects + TRIGGER - 1 + pieces, 1);
+    assert_int_equal(contract_counts(pool).misses, pieces);
+    contract_put_many(pool, objects, TRIGGER + pieces);
+    pool_close(pool);
+}
+
 static void test_preheat_moves_the_trigger_and_keeps_to_max(void **state)
 {
     (void)state;
@@ -349,6 +384,7 @@ int main(void)
         cmocka_unit_test(test_gets_go_on_while_a_background_growth_is_under_way),
         cmocka_unit_test(test_the_bound_holds_while_growth_lags_behind),
         cmocka_unit_test(test_a_failed_growth_is_not_tried_again_at_once),
+        cmocka_unit_test(test_a_large_step_is_made_by_pieces_and_is_one_event),
         cmocka_unit_test(test_preheat_moves_the_trigger_and_keeps_to_max),
     };
     return cmocka_run_group_tests_name("expand", tests, NULL, NULL);
