@@ -99,7 +99,7 @@ enum pool_event_kind { POOL_EVENT_EXPAND, POOL_EVENT_SHRINK, POOL_EVENT_REFUSE }
 struct pool_event {
     enum pool_event_kind kind;
     int64_t at_ns;       // CLOCK_MONOTONIC when it ended
-    int64_t duration_ns; // how long it took
+    int64_t duration_ns; // how long it took; of an expansion made by pieces, all pieces together
     int64_t from, to;    // objects owned before and after
     int64_t trigger;     // objects in use that set it off
 };
@@ -134,10 +134,12 @@ struct pool_config {
         .overflow = POOL_OVERFLOW_HEAP, .touch = true                                                        \
     }
 
-// All counts since open. bytes_owned is everything the pool took for itself, its own bookkeeping included,
-// overflow not; `overhead_bytes` of it is not object memory. bytes_allocated is the sum of all memory that
-// was taken for objects, overflow among it, whether it was given back or not. `locked_rows`: a strategy whose
-// fast path works without locks had to fall back to locks (slab, when membarrier(2) is refused).
+// All counts since open. An expansion may be made by pieces (pools/growth.h), and longest_expansion_ns is
+// then the longest piece: how long a get waited for one at most. bytes_owned is everything the pool took for
+// itself, its own bookkeeping included, overflow not; `overhead_bytes` of it is not object memory.
+// bytes_allocated is the sum of all memory that was taken for objects, overflow among it, whether it was
+// given back or not. `locked_rows`: a strategy whose fast path works without locks had to fall back to locks
+// (slab, when membarrier(2) is refused).
 //
 // peak_in_use is never more than were really in use at once, and never less than in_use. With one thread, and
 // for strategies that count under a lock, it is exact; pools/counters.h says how far below it may be
