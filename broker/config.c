@@ -303,8 +303,9 @@ static json_t *describe_shapes(void)
     struct shape shape;
     const char *name;
     for (int i = 0; (name = shape_known(i, &shape)); i++)
-        json_array_append_new(list, json_pack("{s:s,s:I,s:I,s:I,s:I,s:b,s:I}", "name", name, "object_bytes",
-                                              (json_int_t)shape.object_bytes, "read_bytes",
+        json_array_append_new(list, json_pack("{s:s,s:b,s:I,s:I,s:I,s:I,s:b,s:I}", "name", name, "natural",
+                                              shape.object_bytes == shape_natural_object_bytes(),
+                                              "object_bytes", (json_int_t)shape.object_bytes, "read_bytes",
                                               (json_int_t)shape.read_bytes, "write_bytes",
                                               (json_int_t)shape.write_bytes, "arena_bytes",
                                               (json_int_t)shape.arena_bytes, "eager", shape.eager,

@@ -59,8 +59,12 @@ def strategies_table(build) -> str:
 
 
 def shapes_table(build) -> str:
+    """Natural sizes follow from the broker's own structures: a number would be another with each change of them."""
+    def size(shape: dict, key: str) -> str:
+        return "the broker's own" if shape["natural"] and key in ("object_bytes", "arena_bytes") else f"{show_count(shape[key])} B"
+
     return table(["shape", "object", "read buffer", "write buffer", "arena", "taken"], [
-        [f"`{one['name']}`", *(f"{show_count(one[key])} B" for key in ("object_bytes", "read_bytes", "write_bytes", "arena_bytes")),
+        [f"`{one['name']}`", *(size(one, key) for key in ("object_bytes", "read_bytes", "write_bytes", "arena_bytes")),
          "when a connection arrives" if one["eager"] else "when it is needed"] for one in described.shapes(build).values()])
 
 
