@@ -102,7 +102,7 @@ int flow_queue_push(struct session_flow *flow, struct message *message, uint8_t 
     const struct flow_rules *rules = flow->rules;
     int64_t bytes = flow->queue_bytes + weight(message);
     if (flow->queue_count >= rules->max_queued ||
-        (rules->max_queued_bytes > 0 && bytes > rules->max_queued_bytes))
+        (flow->queue_count > 0 && rules->max_queued_bytes > 0 && bytes > rules->max_queued_bytes))
         return -EDQUOT;
     if (flow->queue_count == flow->queue_capacity && grow_queue(flow) < 0)
         return -ENOMEM;

@@ -17,7 +17,7 @@
 enum { FLOW_INLINE = 2 }; // entries that need no memory of their own
 
 // What bounds the flows of a broker: by count and by bytes of messages, in flight and waiting each. A message
-// counts whole in each flow, however many hold it. One may always be in flight.
+// counts whole in each flow, however many hold it. One may always be in flight, and one wait, however large.
 struct flow_rules {
     struct account *account; // for what a flow allocates
     uint32_t max_inflight;   // 1 to 65535
