@@ -81,9 +81,13 @@ static bool send_one(struct worker *worker, int64_t number, int64_t intended_ns)
                                      .qos = worker->order.qos,
                                      .intended_ns = intended_ns,
                                      .sent_ns = now_ns};
-    count(worker, TALLY_DUE, intended_ns);
-    if (hand_over(worker, pair, publisher, &message) < 0) {
-        count(worker, TALLY_NOT_SENT, intended_ns);
+    int code = hand_over(worker, pair, publisher, &message);
+    // Without a schedule nothing is due: a pair that cannot send now tries again.
+    if (code == 0 || worker->order.rate_per_s > 0)
+        count(worker, TALLY_DUE, intended_ns);
+    if (code < 0) {
+        if (worker->order.rate_per_s > 0)
+            count(worker, TALLY_NOT_SENT, intended_ns);
         return false;
     }
     pair->sent++;
