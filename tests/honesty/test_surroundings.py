@@ -32,9 +32,10 @@ def test_throttling_is_an_anomaly_and_the_quota_a_fact_of_the_host(tmp_path):
     assert done.returncode == 0, done.stderr
     subprocess.run([*words, tmp_path / "free"], capture_output=True, timeout=GUARD_S, check=True)
     slow, free = load(tmp_path / "slow").data, load(tmp_path / "free").data
-    told = [one["text"] for one in slow["cells"][0]["anomalies"] if one["what"] == "throttled"]
+    # Beside what the generator says of its own phases.
+    told = [one["text"] for one in slow["cells"][0]["anomalies"] if one["what"] == "throttled" and "the programs" in one["text"]]
     assert len(told) == 1 and told[0].startswith("a CPU quota of 0.2 processors stopped the programs ")
-    assert "! malloc" in done.stdout.replace("lean-", "") and "throttled: a CPU quota of 0.2" in done.stdout
+    assert "! malloc" in done.stdout.replace("lean-", "") and "throttled" in done.stdout
     assert not any(one["what"] == "throttled" for one in free["cells"][0]["anomalies"])
     assert slow["host"]["cpu_quota"] == 0.2 and free["host"]["cpu_quota"] == free["host"]["cores"]
     assert [fact for fact, _, _ in comparable.differences(slow, free)] == ["host.cpu_quota"]
