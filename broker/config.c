@@ -314,7 +314,8 @@ static json_t *describe_shapes(void)
 }
 
 // The rule of growth, worked out for a pool: when `in_use` objects are out, it owns `owned` from then on. Up
-// to POOL_COUNT_MAX, or to its max; a strategy that does not grow has one row or none.
+// to POOL_COUNT_MAX, or to its max; a strategy that does not grow, or only as objects are needed, has one row
+// or none.
 static json_t *describe_growth(const struct pool_spec *spec)
 {
     const struct pool_config *pool = &spec->config;
@@ -323,7 +324,7 @@ static json_t *describe_growth(const struct pool_spec *spec)
     int64_t owned = pool->initial, in_use = 0;
     if (caps & POOL_CAP_PREHEATS)
         json_array_append_new(rows, json_pack("[I,I]", (json_int_t)in_use, (json_int_t)owned));
-    while (caps & POOL_CAP_GROWS && owned < POOL_COUNT_MAX) {
+    while (caps & POOL_CAP_GROWS && !(caps & POOL_CAP_AS_NEEDED) && owned < POOL_COUNT_MAX) {
         int64_t next = growth_next(owned, pool->growth, pool->max);
         if (next == owned)
             break;

@@ -90,6 +90,9 @@ enum pool_cap {
     POOL_CAP_CONSTRUCTS = 1 << 8, // constructs once and not in each get
     POOL_CAP_RESIZES = 1 << 9,    // pool_resize works
     POOL_CAP_FORKS = 1 << 10,     // works on in a child of fork, whatever other threads did meanwhile
+    // An expansion says how many may be owned from then on, and takes no time; memory comes when it is
+    // needed.
+    POOL_CAP_AS_NEEDED = 1 << 11,
 };
 
 enum pool_event_kind { POOL_EVENT_EXPAND, POOL_EVENT_SHRINK, POOL_EVENT_REFUSE };

@@ -166,9 +166,10 @@ static bool slab_is_valid(struct pool *pool)
 
 const struct pool_strategy pool_strategy_slab = {
     .name = "slab",
-    .summary = "magazines of each thread over slabs of 2 MiB; grows in the background, gives memory back",
+    .summary = "magazines of each thread over slabs of 2 MiB; grows as needed, ahead in the background, "
+               "gives memory back",
     .caps = POOL_CAP_GROWS | POOL_CAP_BACKGROUND | POOL_CAP_PREHEATS | POOL_CAP_BOUNDED | POOL_CAP_SHRINKS |
-            POOL_CAP_SWEEPS | POOL_CAP_RESIZES | POOL_CAP_FORKS,
+            POOL_CAP_SWEEPS | POOL_CAP_RESIZES | POOL_CAP_FORKS | POOL_CAP_AS_NEEDED,
     .open = slab_open,
     .get = slab_get,
     .put = slab_put,

@@ -199,8 +199,10 @@ def test_settings_keep_every_pool_below_its_trigger():
         assert rule_of("expand", f"--initial {eager[pool] - 1}").owned(in_use) > eager[pool] - 1
     assert settings_of("fixed", "classic") == {"connections": 2000, "buffers": 4000, "arenas": 2000}
     two = [["build/poolmark-broker", "--threads", "2"]]
-    assert settings_of("slab", "lean", commands=two) == {"connections": 2502, "buffers": 162, "arenas": 2502}
-    assert settings_of("slab", "classic-lazy")["buffers"] == 82
+    assert settings_of("slab", "lean", commands=two) == {"connections": 2000, "buffers": 128, "arenas": 2000}
+    assert settings_of("slab", "classic-lazy")["buffers"] == 64  # past its trigger it makes nothing that is not needed
+    assert settings_of("expand", "lean", commands=two) == {"connections": 2502, "buffers": 162, "arenas": 2502}
+    assert settings_of("expand", "classic-lazy")["buffers"] == 82
     own = settings_of("blocks", "mine", options="--shape object=512,read=256,write=256,arena=512,eager --expand-at 50")
     assert own == {"connections": 4002, "buffers": 8002, "arenas": 4002}
 
