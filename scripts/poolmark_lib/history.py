@@ -9,6 +9,7 @@
 runs with the same one stand in one series. `value` is the median over the run's repetitions, `samples` their number.
 `dirty` is -1 where that is not known. `PRAGMA user_version` is the schema's version, 1.
 """
+import functools
 import hashlib
 import json
 import sqlite3
@@ -71,6 +72,19 @@ def open_history(path) -> sqlite3.Connection:
     return db
 
 
+def told(function):
+    """A damaged history is a UsageError that says so, not a traceback out of SQLite."""
+    @functools.wraps(function)
+    def call(db, *words):
+        try:
+            return function(db, *words)
+        except sqlite3.Error as error:
+            raise UsageError(f"the history cannot be used: {error}") from error
+
+    return call
+
+
+@told
 def append(db: sqlite3.Connection, run: dict, verdict_word: str) -> int:
     """Adds a run, or replaces it when it is there; gives the number of rows."""
     rows = []
@@ -89,11 +103,13 @@ def append(db: sqlite3.Connection, run: dict, verdict_word: str) -> int:
     return len(rows)
 
 
+@told
 def hosts(db: sqlite3.Connection) -> list[str]:
     """Fingerprints, the one with the newest run first."""
     return [row[0] for row in db.execute("SELECT host FROM run GROUP BY host ORDER BY max(started_utc) DESC")]
 
 
+@told
 def series(db: sqlite3.Connection, host: str) -> list[Series]:
     """Every cell and metric of one kind of host, oldest value first."""
     found: dict[tuple[str, str], Series] = {}
@@ -101,6 +117,8 @@ def series(db: sqlite3.Connection, host: str) -> list[Series]:
              "run.started_utc FROM metric JOIN run ON run.id = metric.run WHERE run.host = ? "
              "ORDER BY run.started_utc, run.id")
     for cell, metric, unit, better, value, run, commit, date in db.execute(query, (host,)):
+        if not isinstance(value, (int, float)) or not all(isinstance(text, str) for text in (cell, metric, unit, better, commit, date)):
+            raise UsageError(f"the history cannot be used: run {run!r} has {value!r} for {metric!r} of {cell!r}")
         one = found.setdefault((cell, metric), Series(cell, metric, unit, better, [], [], [], []))
         one.values.append(value)
         one.runs.append(run)

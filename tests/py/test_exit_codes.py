@@ -141,3 +141,17 @@ def test_names_that_are_not_utf8_are_no_traceback(poolmark, tmp_path):
                   ("suite", "quick", "--build", name), ("merge", f"{name}/run", f"{name}/run")):
         done = poolmark(*words)
         assert "Traceback" not in done.stderr and done.returncode < 6, (words, done.stderr)
+
+
+def test_a_damaged_history_and_a_missing_build_are_one_sentence(poolmark, tmp_path):
+    import sqlite3
+
+    with sqlite3.connect(tmp_path / "empty.sqlite") as db:
+        db.execute("PRAGMA user_version = 1")
+    db.close()
+    (tmp_path / "text.sqlite").write_text("x" * 5000)
+    for name in ("empty", "text", "none"):
+        done = poolmark("trend", "--history", tmp_path / f"{name}.sqlite")
+        assert done.returncode == 2 and done.stderr.count("\n") == 1, (name, done.stderr)
+    done = poolmark("host", "--connections", "10", env={**os.environ, "POOLMARK_BUILD": str(tmp_path)})
+    assert done.returncode == 2 and "is not there; run make first" in done.stderr and done.stderr.count("\n") == 1
