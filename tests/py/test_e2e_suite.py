@@ -60,6 +60,10 @@ def finish(process, tmp_path):
         data = read_record.load(record).data
         assert undocumented(name for part in [data, *data.get("cells", [])] for name in part.get("metrics", {})) == []
     assert undocumented_columns(run.folder) == []
+    for cell in run.data["cells"]:
+        for phase in cell.get("phases", []):        # one computation: the suite has the generator's own figures
+            own = read_record.load(run.folder / "cells" / cell["id"] / phase["folder"]).data["metrics"]
+            assert own and {name: cell["metrics"][phase["prefix"] + name] for name in own} == own
     return process.returncode, out + err, run
 
 
@@ -106,6 +110,8 @@ def test_the_million_suite_over_several_brokers(tmp_path):
     cell = run.data["cells"][0]
     assert len([command for command in cell["commands"] if "poolmark-broker" in command[0]]) == 2
     assert cell["metrics"]["clients.alive"]["value"] == 1200
+    load = read_record.load(run.folder / "cells" / cell["id"] / "load").data["config"]
+    assert f"; {load['workers']} workers of {load['clients_per_worker']} raw clients" in run.data["config"]["plans"][0]
     assert cell["metrics"]["step.1200.objects_bytes"]["value"] > 0
     assert "memory.svg" in run.data["files"]
 
