@@ -15,6 +15,7 @@ from poolmark_lib.errors import UsageError
 from poolmark_lib.interleave import SIDES, Job, Sides, check_job, parse_job
 from poolmark_lib.paths import ROOT, build_dir
 from poolmark_lib.record import new_id
+from poolmark_lib.units import plural
 from poolmark_lib.verdict import Verdict
 
 DEFAULT_REPETITIONS = 6
@@ -61,13 +62,15 @@ def jobs_of(texts) -> list[Job]:
     return [parse_job(text) for text in texts]
 
 
-def plan_lines(builds, jobs: list[Job], repetitions: int, fingerprint: str | None) -> list[str]:
+def plan_lines(builds, jobs: list[Job], args) -> list[str]:
     """What will run, and what it can find; a UsageError says which job measures nothing."""
-    lines = []
+    lines, fingerprint = [], fingerprint_of(builds["candidate"])
+    most = sequential.LOOKS[-1] if args.until_sure else args.repetitions
     for job in jobs:
         cells = check_job(job, builds["candidate"].folder)
-        lines.append(f"{' '.join(job.words)}: {len(cells)} cells, {repetitions} runs of each build, interleaved")
-        lines += power_told.told_before(job.what, repetitions, power_told.earlier(job.what, fingerprint))
+        lines.append(f"{' '.join(job.words)}: {plural(len(cells), 'cell')}, {'up to ' if args.until_sure else ''}{most} runs of "
+                     "each build, interleaved")
+        lines += power_told.told_before(job.what, most, power_told.earlier(job.what, fingerprint))
     return lines
 
 
@@ -101,8 +104,7 @@ def run(args, judge) -> tuple[Verdict | None, Path]:
     folder = empty_folder(args.out, "compare")
     with scratch_folder("poolmark-compare-") as scratch:
         builds = {side: a_build(getattr(args, side), scratch) for side in SIDES}
-        most = sequential.LOOKS[-1] if args.until_sure else args.repetitions
-        for line in plan_lines(builds, jobs, most, fingerprint_of(builds["candidate"])):
+        for line in plan_lines(builds, jobs, args):
             say(line)
         if args.dry_run:
             for job in jobs:

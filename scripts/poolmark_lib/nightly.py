@@ -16,7 +16,6 @@ from poolmark_lib.interleave import SIDES, Job, Sides, measure
 from poolmark_lib.pairing import COMBINED
 from poolmark_lib.paths import ROOT, for_people
 from poolmark_lib.permutation import least_repetitions
-from poolmark_lib.sequential import LOOKS
 from poolmark_lib.verdict import ALPHA_PRIMARY, INVALID, OK, REGRESSION, Verdict
 from poolmark_lib.verdict import compare as judge
 
@@ -152,8 +151,7 @@ def dry_run(args, jobs: list[Job]) -> int:
         folder = getattr(args, f"{side}_build")
         told = f"the build {folder}" if folder else f"commit {build_commit.commit_of(getattr(args, side) or default)[:12]}, built"
         print(f"# {side}: {told}")
-    most = LOOKS[-1] if args.until_sure else args.repetitions
-    for line in compare_builds.plan_lines({"candidate": here}, jobs, most, compare_builds.fingerprint_of(here)):
+    for line in compare_builds.plan_lines({"candidate": here}, jobs, args):
         print(f"# {line}")
     for job in jobs:
         print(job.ask(here.folder, "--dry-run").stdout.rstrip())
@@ -170,8 +168,7 @@ def check_call(args) -> tuple[list[Job], Path]:
 def run_night(args, jobs: list[Job], folder: Path) -> tuple[Verdict, list[str]]:
     with compare_builds.scratch_folder("poolmark-nightly-") as scratch:
         builds = pick_builds(args, scratch)
-        for line in compare_builds.plan_lines(builds, jobs, LOOKS[-1] if args.until_sure else args.repetitions,
-                                              compare_builds.fingerprint_of(builds["candidate"])):
+        for line in compare_builds.plan_lines(builds, jobs, args):
             print(line, flush=True)
         folder.mkdir(parents=True, exist_ok=True)
         return night(builds, jobs, args, folder.resolve(), say=lambda text: print(text, flush=True))

@@ -21,7 +21,7 @@ from poolmark_lib.verdict import ALPHA_PRIMARY
 from poolmark_lib.verdict_out import least
 
 COUNTS = (4, 6, 9, 13, 19)
-NEWEST = 40     # records that are looked at
+NEWEST = 15     # records that are looked at
 
 
 @dataclass

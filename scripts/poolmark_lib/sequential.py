@@ -36,6 +36,6 @@ def until_sure(extend, judge, limit_s: float, *, say=print, clock=time.monotonic
             found.notes.append(f"--until-sure: decided after {count} repetitions a side, {words(clock() - start)}; this look has "
                                f"{share:.0%} of the error rates")
             return found
-        say(f"{count} repetitions a side: undecided ({found.reasons[0] if found.reasons else 'no reason known'})")
+        say(f"{count} repetitions a side: undecided ({'; '.join(found.reasons[1:3] or found.reasons)})")
     found.notes.append(f"--until-sure: undecided after {LOOKS[-1]} repetitions, the last look")
     return found

@@ -222,6 +222,16 @@ def print_commands(suite: Suite, build: Path, limit: int, out: str | None) -> No
         dry_run.print_cell(CellRun(cell, planned, plan, programs, suite.seed, None), plan.sentences())
 
 
+def tell_power(suite: Suite, record: Record) -> None:
+    """Of repetitions: what a comparison of so many would find. The statistics take a second to load."""
+    if suite.repetitions > 1:
+        from poolmark_lib import history, power_told
+
+        what = f"suite:{suite.name}"
+        for text in power_told.told_before(what, suite.repetitions, power_told.earlier(what, history.fingerprint(record.data))):
+            say(text)
+
+
 def run(args) -> int:
     if args.suite is None:
         if not args.list:
@@ -248,6 +258,7 @@ def run(args) -> int:
               "primary": suite_file.read(args.suite)[1].get("primary"), "plans": plans}
     record = Record.create(suite.kind, suite=suite.name, folder=args.out, config=config, seed=suite.seed, build=build)
     say(f"{suite.title}: {plural(len(suite.cells), 'cell')}, {thought.sentence(suite.cells)}, into {for_people(record.folder)}")
+    tell_power(suite, record)
     if cleared := allocators.variables_set():
         say(f"{', '.join(cleared)} of this environment: taken off the measured programs")
     for text in plans:

@@ -67,6 +67,23 @@ def test_history_gives_back_medians_in_order_of_time(tmp_path):
     assert db.execute("SELECT count(*) FROM run").fetchone() == (3,)
 
 
+def test_from_zero_to_five_hundred_lost_is_worse_in_words(tmp_path, poolmark):
+    """It was "better by +0.0 %": of zero there is no share."""
+    db = history.open_history(tmp_path / "h.sqlite")
+    for night in range(1, 21):
+        run = make_run(f"nightly-202601{night:02}T000000Z-0001", cells=1, spread=0, metric="messages.lost", unit="1",
+                       level=500 if night > 12 else 0)
+        run["started_utc"] = f"2026-01-{night:02}T00:00:00Z"
+        history.append(db, run, "no regression")
+    db.close()
+    point = change_points.find([0.0] * 12 + [500.0] * 8)[0]
+    assert point.change == float("inf") and point.is_worse("lower") and not point.is_worse("higher")
+    done = poolmark("trend", "--history", tmp_path / "h.sqlite")
+    assert "0 to 500 (worse, from 0 to 500)" in done.stdout
+    assert "change point at 2026-01-13T00:00:00Z" in done.stdout and done.stdout.count("worse, from 0 to 500") == 2
+    assert "better" not in done.stdout
+
+
 def test_runs_of_another_host_stand_in_another_series(tmp_path):
     db = history.open_history(tmp_path / "h.sqlite")
     other = make_run("nightly-20260102T000000Z-0001")
