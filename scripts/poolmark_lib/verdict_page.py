@@ -8,6 +8,7 @@ import html
 import math
 
 from poolmark_lib.verdict import Verdict
+from poolmark_lib.verdict_markdown import MOST_HEADLINES, headline, headlines, how_sure, in_words, reasons_of
 from poolmark_lib.verdict_out import (HEADS, HOW_TO_READ, counts, fields, head_lines, links_of, percent, plain,
                                       sorted_rows)
 
@@ -21,7 +22,7 @@ STYLE = """
   --better: #6db9f2; } }
 body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); max-width: 75rem;
   margin: 0 auto; padding: 1rem; }
-h1 { font-size: 1.6rem; } .answer { font-size: 1.3rem; font-weight: 600; }
+h1 { font-size: 1.5rem; overflow-wrap: anywhere; }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: .9rem; }
 th, td { text-align: left; padding: .25rem .6rem; border-bottom: 1px solid var(--band); white-space: nowrap; }
 td.raw { white-space: normal; min-width: 9rem; } td:nth-child(2), td:nth-child(3) { white-space: normal;
@@ -54,14 +55,20 @@ def _nice(limit: float) -> float:
     return limit
 
 
+def _limit(rows) -> float:
+    """The plot's edge: what changed is to be seen, and a noisy row may run out of it."""
+    found = [row for row in rows if row.verdict in ("regression", "improvement")] or [row for row in rows if row.decides] or rows
+    ends = [abs(value) for row in found for value in (row.effect.low, row.effect.high, row.effect.change)
+            if math.isfinite(value)]
+    return min(_nice(2 * max([*ends, .005])), 10.0)
+
+
 def forest_plot(rows) -> str:
     """Changes to the right are for the worse, whatever the metric."""
     def worse(row, value: float) -> float:
         return value if row.better == "lower" else -value
 
-    ends = [abs(value) for row in rows for value in (row.effect.low, row.effect.high, row.effect.change)
-            if math.isfinite(value)]
-    limit = _nice(max(ends + [row.floor for row in rows] + [.01]))
+    limit = _limit(rows)
     middle, scale = LEFT + WIDTH / 2, WIDTH / 2 / limit
 
     def place(value: float) -> float:
@@ -107,14 +114,16 @@ def as_html(verdict: Verdict, links: dict | None = None) -> str:
     changed = sorted_rows(verdict, False)
     everything = sorted_rows(verdict, True)
     drawn = everything[:MOST_ROWS]
-    reasons = "".join(f"<li>{escape(reason)}</li>" for reason in verdict.reasons)
+    worse = headlines(verdict.of("regression"))[:MOST_HEADLINES]
+    told = [f"{row.metric}: {in_words(row)} in {row.cell}; {how_sure(row)}" for row in worse]
+    reasons = "".join(f"<li>{escape(text)}</li>" for text in [*told, *reasons_of(verdict)])
     parts = [
         '<!doctype html><html lang="en"><head><meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         f"<title>Poolmark: {escape(verdict.word)}</title><style>{STYLE}</style></head><body>",
-        "<h1>Comparison</h1>", f'<p class="answer">{escape(verdict.word.capitalize())}</p>',
+        f"<h1>{escape(headline(verdict))}</h1>", f"<ul>{reasons}</ul>",
         "<p>" + "<br>".join(escape(line) for line in head_lines(verdict)[:2]) + "</p>",
-        f"<p>{escape(counts(verdict))}</p><ul>{reasons}</ul>" if verdict.rows else f"<ul>{reasons}</ul>"]
+        f"<p>{escape(counts(verdict))}</p>" if verdict.rows else ""]
     if verdict.rows:
         parts.append(f"<p>{escape(HOW_TO_READ)}</p>")
     if changed:

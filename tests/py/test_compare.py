@@ -401,6 +401,7 @@ def test_the_command_writes_all_forms_and_exits_with_the_verdict(poolmark, tmp_p
     assert done.returncode == 1 and "regression" in done.stdout
     assert json.loads((tmp_path / "v/verdict.json").read_text())["exit_code"] == 1
     page = (tmp_path / "v/verdict.html").read_text()
+    assert "<h1>Regression: connect.p99 +" in page and "in all 3 cells" in page
     assert "<svg" in page and 'href="../c/cells/cell-0.1/latency.hlog"' in page
     assert "cell-0" in (tmp_path / "v/verdict.md").read_text()
 
