@@ -56,7 +56,7 @@ static void *get_made(struct pool *pool, size_t bytes, bool is_overflow)
     pool->overflow_making -= is_overflow;
     if (!is_overflow) {
         pool->being_made--;
-        pthread_cond_broadcast(&pool->made);
+        blocks_tell_made_locked(pool);
     }
     if (block) {
         block->is_overflow = is_overflow;
@@ -128,7 +128,7 @@ static enum outcome find_locked(struct pool *pool, size_t bytes, struct block **
         else if (pool->being_made == 0 || pool->in_use >= pool->max || is_past_max(pool))
             return OUTCOME_PAST_MAX;
         else
-            pthread_cond_wait(&pool->made, &pool->lock); // what is being made may be for us
+            blocks_await_made_locked(pool); // what is being made may be for us
     }
     return OUTCOME_BLOCK;
 }
@@ -248,33 +248,17 @@ static bool blocks_is_valid(struct pool *pool)
     return valid;
 }
 
-static int init_lock(struct pool *pool)
-{
-    pthread_mutexattr_t attributes;
-    int code = pthread_mutexattr_init(&attributes);
-    if (code != 0)
-        return -code;
-    if (pool->config.lock_inherits_priority)
-        code = pthread_mutexattr_setprotocol(&attributes, PTHREAD_PRIO_INHERIT);
-    if (code == 0)
-        code = pthread_mutex_init(&pool->lock, &attributes);
-    pthread_mutexattr_destroy(&attributes);
-    return -code;
-}
-
 static void blocks_fork_prepare(struct pool *pool)
 {
-    pthread_mutex_lock(&pool->lock);
+    pool_lock_acquire(&pool->lock);
 }
 
 static void blocks_fork_parent(struct pool *pool)
 {
-    pthread_mutex_unlock(&pool->lock);
+    pool_lock_release(&pool->lock);
 }
 
-// What others were making never comes here. A mutex that inherits priority has the parent's thread in it, and
-// is made anew; so is the condition, which others may wait on. Neither allocates, so neither fails where it
-// did not before.
+// What others were making never comes here.
 static void blocks_fork_child(struct pool *pool)
 {
     pool->owned -= pool->being_made;
@@ -282,18 +266,13 @@ static void blocks_fork_child(struct pool *pool)
     pool->overflow_out -= pool->overflow_making;
     pool->being_made = pool->gets_making = pool->overflow_making = 0;
     pool->growing = false;
-    if (pool->config.lock_inherits_priority)
-        (void)init_lock(pool);
-    else
-        pthread_mutex_unlock(&pool->lock);
-    (void)pthread_cond_init(&pool->made, NULL);
+    pool->made_waiters = 0;
+    pool_lock_make_free(&pool->lock);
 }
 
 static void blocks_close(struct pool *pool)
 {
     (void)block_free_chain(&pool->config, pool->free.newest);
-    pthread_cond_destroy(&pool->made);
-    pthread_mutex_destroy(&pool->lock);
     pool_memory_free(pool);
 }
 
@@ -306,25 +285,14 @@ static int blocks_open(struct pool **opened, const struct pool_config *config, s
     *pool = (struct pool){.config = *config, .max = config->max, .cleaned_ns = clock_coarse_ns()};
     pool->alone = config->threads == POOL_THREADS_ONE;
     block_deque_init(&pool->free, config);
-    int code = init_lock(pool);
-    if (code < 0)
-        goto fail_lock;
-    code = -pthread_cond_init(&pool->made, NULL);
-    if (code < 0)
-        goto fail_made;
-    code = blocks_preheat(pool, config->initial);
+    pool_lock_init(&pool->lock, config->lock_inherits_priority);
+    int code = blocks_preheat(pool, config->initial);
     if (code < 0) {
         blocks_close(pool);
         return code;
     }
     *opened = pool;
     return 0;
-
-fail_made:
-    pthread_mutex_destroy(&pool->lock);
-fail_lock:
-    pool_memory_free(pool);
-    return code;
 }
 
 const struct pool_strategy pool_strategy_blocks = {

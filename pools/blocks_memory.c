@@ -15,6 +15,25 @@ int64_t blocks_shrink_to(int64_t owned, int64_t in_use, int64_t floor)
 
 // --- making ---------------------------------------------------------------------------------------------
 
+// Relaxed: the lock orders; who is about to sleep compares the word in the kernel.
+void blocks_tell_made_locked(struct pool *pool)
+{
+    if (pool->made_waiters == 0)
+        return;
+    atomic_fetch_add_explicit(&pool->made_turn, 1, memory_order_relaxed);
+    pool_lock_wake_all(&pool->made_turn);
+}
+
+void blocks_await_made_locked(struct pool *pool)
+{
+    uint32_t seen = atomic_load_explicit(&pool->made_turn, memory_order_relaxed);
+    pool->made_waiters++;
+    blocks_unlock(pool);
+    pool_lock_sleep_on(&pool->made_turn, seen);
+    blocks_lock(pool);
+    pool->made_waiters--;
+}
+
 void blocks_count_bytes_locked(struct pool *pool, const struct block *block)
 {
     pool->bytes_allocated += (int64_t)block->bytes;
@@ -29,7 +48,7 @@ static void adopt_locked(struct pool *pool, struct block *chain, int64_t planned
     int64_t now_ns = clock_coarse_ns();
     pool->owned -= planned - made;
     pool->being_made -= planned;
-    pthread_cond_broadcast(&pool->made);
+    blocks_tell_made_locked(pool);
     while (chain) {
         struct block *block = chain;
         chain = block->older;
@@ -234,7 +253,7 @@ int blocks_resize(struct pool *pool, int64_t max)
         pool->floor = max;
     if (max && pool->owned > max)
         cut_growth_locked(pool);
-    pthread_cond_broadcast(&pool->made);
+    blocks_tell_made_locked(pool);
     (void)give_back_unlock(pool, max ? max : INT64_MAX);
     return 0;
 }
@@ -245,6 +264,6 @@ int64_t blocks_drain(struct pool *pool)
     pool->draining = true;
     pool->floor = 0;
     cut_growth_locked(pool);
-    pthread_cond_broadcast(&pool->made);
+    blocks_tell_made_locked(pool);
     return give_back_unlock(pool, 0);
 }

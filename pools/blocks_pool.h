@@ -9,8 +9,7 @@
 #include "pools/blocks.h"
 #include "pools/growth.h"
 #include "pools/object.h"
-
-#include <pthread.h>
+#include "pools/pool_lock.h"
 
 // A cleanup that is not done yet.
 struct blocks_cleanup {
@@ -30,8 +29,9 @@ struct pool {
     struct pool_config config; // constant, as is `alone`
     bool alone;                // one thread: no lock
 
-    pthread_mutex_t lock; // guards the rest
-    pthread_cond_t made;  // being_made fell
+    struct pool_lock lock;      // guards the rest
+    _Atomic uint32_t made_turn; // changes when being_made falls and somebody waits for it
+    int made_waiters;
     struct block_deque free;
     int64_t max; // 0: unbounded
     bool draining;
@@ -56,19 +56,23 @@ struct pool {
 static inline void blocks_lock(struct pool *pool)
 {
     if (!pool->alone)
-        pthread_mutex_lock(&pool->lock);
+        pool_lock_acquire(&pool->lock);
 }
 
 static inline void blocks_unlock(struct pool *pool)
 {
     if (!pool->alone)
-        pthread_mutex_unlock(&pool->lock);
+        pool_lock_release(&pool->lock);
 }
 
 static inline bool blocks_has_room(const struct pool *pool)
 {
     return !pool->draining && (!pool->max || pool->owned < pool->max);
 }
+
+// being_made fell, or a bound moved: whoever waits for that looks again.
+void blocks_tell_made_locked(struct pool *pool);
+void blocks_await_made_locked(struct pool *pool); // lets go of the lock meanwhile
 
 // A block just came: counts its bytes.
 void blocks_count_bytes_locked(struct pool *pool, const struct block *block);

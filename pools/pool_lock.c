@@ -62,6 +62,17 @@ void pool_lock_wake(struct pool_lock *lock)
     (void)futex(&lock->waiting, FUTEX_WAKE, 1, NULL);
 }
 
+void pool_lock_sleep_on(_Atomic uint32_t *word, uint32_t seen)
+{
+    const struct timespec timeout = {.tv_nsec = POOL_LOCK_SLEEP_NS};
+    (void)futex(word, FUTEX_WAIT, seen, &timeout);
+}
+
+void pool_lock_wake_all(_Atomic uint32_t *word)
+{
+    (void)futex(word, FUTEX_WAKE, INT32_MAX, NULL);
+}
+
 // --- with inheritance -----------------------------------------------------------------------------------
 
 static uint32_t own_id(void)

@@ -39,6 +39,11 @@ bool pool_lock_try_inheriting(struct pool_lock *lock);
 void pool_lock_acquire_inheriting(struct pool_lock *lock);
 void pool_lock_release_inheriting(struct pool_lock *lock);
 
+// For a condition beside a lock: sleeps while the word is `seen`, for POOL_LOCK_SLEEP_NS at most; and wakes
+// all who do, after the word was changed.
+void pool_lock_sleep_on(_Atomic uint32_t *word, uint32_t seen);
+void pool_lock_wake_all(_Atomic uint32_t *word);
+
 // In a child of fork, whatever thread held it.
 void pool_lock_make_free(struct pool_lock *lock);
 void pool_lock_fork_child(void); // once, before any lock is used there
