@@ -2,6 +2,7 @@
 // What `slab` promises to several threads: what one caches or leaves behind is there for the others, and rows
 // are taken back while their threads work.
 #include "pools/pool_strategy.h"
+#include "pools/slab/pool.h"
 #include "tests/pool_contract.h"
 
 #include <pthread.h>
@@ -191,6 +192,33 @@ static void test_overflow_comes_and_goes_beside_the_work(void **state)
     }
 }
 
+// What a get and put cost at the bound and after it: the hot path serves them, whatever is out.
+static void test_rows_stay_open_while_overflow_is_out_and_after_the_bound_was_reached(void **state)
+{
+    (void)state;
+    enum { MAX = 100 };
+    for (int refuse = 0; refuse < 2; refuse++) {
+        struct pool_config config = config_of(MAX, MAX);
+        config.overflow = refuse ? POOL_OVERFLOW_REFUSE : POOL_OVERFLOW_HEAP;
+        struct pool *pool = open_slab(&config);
+        const struct slab_row *row = &pool->rows[thread_slot()];
+        void *objects[MAX], *past_max;
+        contract_get_many(pool, objects, MAX);
+        past_max = pool_get(pool);
+        assert_int_equal(past_max == NULL, refuse);
+        assert_true(slab_known_empty(pool)); // and the next get need not search
+        pool_put(pool, objects[0]);
+        assert_false(slab_known_empty(pool));
+        assert_true(row->exposed && row->hot.top > row->hot.low && row->hot.top < row->hot.high);
+        objects[0] = pool_get(pool);
+        assert_non_null(objects[0]);
+        assert_int_equal(contract_counts(pool).overflow, !refuse);
+        contract_put_many(pool, objects, MAX);
+        pool_put(pool, past_max);
+        pool_close(pool);
+    }
+}
+
 // More threads than there are rows: the last ones have none.
 static void test_more_threads_than_rows_get_their_objects(void **state)
 {
@@ -230,6 +258,7 @@ int main(void)
         cmocka_unit_test(test_nobody_is_refused_while_an_idle_thread_sits_on_free_objects),
         cmocka_unit_test(test_what_an_exiting_thread_cached_is_there_for_others),
         cmocka_unit_test(test_rows_are_taken_back_while_their_threads_work),
+        cmocka_unit_test(test_rows_stay_open_while_overflow_is_out_and_after_the_bound_was_reached),
         cmocka_unit_test(test_more_threads_than_rows_get_their_objects),
         cmocka_unit_test(test_overflow_comes_and_goes_beside_the_work),
     };
