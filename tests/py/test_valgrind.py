@@ -20,6 +20,6 @@ def test_pools_are_clean_under_valgrind(name):
     if not program.exists():
         pytest.skip(f"{program} is not built")
     # Fair scheduling: threads that wait by spinning must not keep the others from their turn.
-    done = subprocess.run(["valgrind", "-q", "--error-exitcode=9", "--leak-check=full", "--fair-sched=try", program],
+    done = subprocess.run(["valgrind", "-q", "--error-exitcode=9", "--leak-check=full", "--fair-sched=try", "--max-threads=2000", program],
                           capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
