@@ -92,8 +92,12 @@ static int read_rollup(pid_t pid, struct procmem *mem)
     }
     mem->rss_bytes = kib_line(text, "Rss:");
     mem->pss_bytes = kib_line(text, "Pss:");
-    mem->private_bytes = kib_line(text, "Private_Clean:") + kib_line(text, "Private_Dirty:") +
-                         kib_line(text, "Private_Hugetlb:");
+    // Pages of a file that this process alone has mapped are counted private too, its own program among them,
+    // and no longer are when the next one starts: what is anonymous does not depend on others. Of a fork's
+    // pages it shares some, which are anonymous and not private.
+    int64_t alone = kib_line(text, "Private_Clean:") + kib_line(text, "Private_Dirty:");
+    int64_t anonymous = kib_line(text, "Anonymous:");
+    mem->private_bytes = (anonymous < alone ? anonymous : alone) + kib_line(text, "Private_Hugetlb:");
     mem->swap_bytes = kib_line(text, "Swap:");
     return 0;
 }

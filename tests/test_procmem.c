@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -90,6 +91,26 @@ static void touched_memory_of_another_process_shows_in_all_of_its_figures(void *
     assert_true(b.private_bytes - a.private_bytes > 31 * MIB);
     end_child(large);
     end_child(small);
+}
+
+// A program's own pages are private as long as nobody else runs it, so they would come and go with others.
+static void pages_of_a_file_are_not_private_though_nobody_else_has_mapped_them(void **state)
+{
+    (void)state;
+    char path[] = "/tmp/poolmark-procmem-XXXXXX";
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(posix_fallocate(fd, 0, 16 * MIB), 0);
+    struct procmem before, after;
+    assert_int_equal(procmem_read(getpid(), &before), 0);
+    const char *file = mmap(NULL, 16 * (size_t)MIB, PROT_READ, MAP_PRIVATE | MAP_POPULATE, fd, 0);
+    assert_ptr_not_equal(file, MAP_FAILED);
+    assert_int_equal(procmem_read(getpid(), &after), 0);
+    assert_true(after.rss_bytes - before.rss_bytes > 15 * MIB);
+    assert_true(after.private_bytes - before.private_bytes < 1 * MIB);
+    assert_int_equal(munmap((void *)(uintptr_t)file, 16 * (size_t)MIB), 0);
+    close(fd);
 }
 
 static void a_quick_reading_leaves_out_what_is_dear(void **state)
@@ -226,6 +247,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_reads_this_process),
         cmocka_unit_test(touched_memory_of_another_process_shows_in_all_of_its_figures),
+        cmocka_unit_test(pages_of_a_file_are_not_private_though_nobody_else_has_mapped_them),
         cmocka_unit_test(a_quick_reading_leaves_out_what_is_dear),
         cmocka_unit_test(cpu_time_is_finer_than_a_tick),
         cmocka_unit_test(a_name_with_parentheses_and_blanks_does_not_confuse_it),

@@ -102,10 +102,10 @@ def not_complete(name: str, ours: list[dict], theirs: list[dict]) -> list[Judged
     return [Judged(name, ours[0]["config"], NOT_COMPLETE, "1", "lower", *sides)]
 
 
-def pair(base: dict, candidate: dict) -> tuple[list[Judged], list[str]]:
-    """Rows not yet judged, and what has no partner."""
+def pair(base: dict, candidate: dict) -> tuple[list[Judged], list[str], list[tuple[str, str]]]:
+    """Rows not yet judged, notes on what has no partner, and the (cell, metric) that only one side has, in that unit."""
     ours, theirs = by_config(base), by_config(candidate)
-    rows, notes = [], []
+    rows, notes, one_sided = [], [], []
     for key, cells in ours.items():
         name = stem(cells[0]["id"])
         if key not in theirs:
@@ -126,9 +126,13 @@ def pair(base: dict, candidate: dict) -> tuple[list[Judged], list[str]]:
             units = {cell["metrics"][metric]["unit"] for cell in theirs[key] if metric in cell["metrics"]}
             if units - {row.unit}:
                 notes.append(f"{name}: {metric} is in {row.unit} and in {', '.join(sorted(units))}; left out")
+                one_sided.append((name, metric))
             elif row.base and row.candidate:
                 rows.append(row)
-            else:
+            elif row.base or row.candidate:
                 notes.append(f"{name}: {metric} was measured on one side only")
+                one_sided.append((name, metric))
+            else:
+                notes.append(f"{name}: {metric} was measured on neither side")
     notes += [f"{stem(cells[0]['id'])}: only in the candidate" for key, cells in theirs.items() if key not in ours]
-    return rows, notes
+    return rows, notes, one_sided

@@ -127,7 +127,9 @@ def count_figures(record: dict, latencies: dict) -> dict[str, list]:
         found["connect.rate"] = [connected / seconds]
     duration_ns = record.get("config", {}).get("duration_ns")
     if "delivery.count" in latencies and value("messages.seconds"):
-        arrived = latencies["delivery.count"] - (value("delivery.censored") or 0)
+        # Those that a worker which died had counted and not yet handed over arrived too.
+        unreadable = ((record.get("books") or {}).get("deliveries") or {}).get("unreadable") or 0
+        arrived = latencies["delivery.count"] - (value("delivery.censored") or 0) + unreadable
         found["messages.rate"] = [arrived / value("messages.seconds")]
     elif "delivery.count" in latencies and isinstance(duration_ns, (int, float)) and duration_ns > 0:  # of an older version
         found["messages.rate"] = [latencies["delivery.count"] * 1e9 / duration_ns]

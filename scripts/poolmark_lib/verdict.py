@@ -40,6 +40,7 @@ class Verdict:
     reasons: list[str] = field(default_factory=list)
     differences: list = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    one_sided: list[str] = field(default_factory=list)  # primary metrics that only one side has: they should have decided
 
     @property
     def word(self) -> str:
@@ -108,10 +109,14 @@ def measure_combined(row: Judged, parts: list[Judged], confidence: float) -> Non
     middle = float(numpy.mean([math.log1p(part.effect.change) for part in parts]))
     error = math.sqrt(sum(one ** 2 for one, _ in errors)) / len(parts)
     freedom = sum(freedom for _, freedom in errors)
-    reach = float(stats.t.isf((1 - confidence) / 2, freedom)) * error
-    end = middle if row.better == "lower" else -middle
-    row.at_worst = math.expm1(end + float(stats.t.isf(1 - confidence, freedom)) * error)
-    row.effect = statistics.Effect(math.expm1(middle), math.expm1(middle - reach), math.expm1(middle + reach),
+    if all(len(side) < 2 for part in parts for side in (part.base, part.candidate)):  # nothing says how much they spread
+        reach, low = math.inf, -math.inf
+    else:
+        reach = float(stats.t.isf((1 - confidence) / 2, freedom)) * error
+        low = math.expm1(middle - reach)
+        end = middle if row.better == "lower" else -middle
+        row.at_worst = math.expm1(end + float(stats.t.isf(1 - confidence, freedom)) * error)
+    row.effect = statistics.Effect(math.expm1(middle), low, math.inf if math.isinf(reach) else math.expm1(middle + reach),
                                    float(numpy.median(numpy.subtract(row.candidate, row.base))))
     row.floor = max(LEAST_FLOOR, float(numpy.mean([part.floor for part in parts])) / math.sqrt(len(parts)))
     row.limit = limit_of(row.metric)
@@ -179,6 +184,8 @@ def judge(row: Judged, alpha: float, tests: int) -> None:
         row.verdict, row.why = "improvement", f"p = {row.q_better:.2g}, beyond the noise floor of {row.floor:.1%}"
     elif row.role != COMBINED and permutation.least_p(len(row.base), len(row.candidate)) > alpha:
         row.why = f"{count} repetitions can find nothing here, {permutation.least_repetitions(alpha)} would"
+    elif row.role == COMBINED and not math.isfinite(row.finds) and best <= row.floor:
+        row.why = f"none of the {count} cells has repetitions that could find anything"
     elif best > row.floor:
         row.why = "looks worse, and is not sure enough: " + would_decide(row, change, tests, alpha)
     elif row.q <= alpha and change > row.floor:
@@ -251,13 +258,14 @@ def decide(verdict: Verdict) -> None:
     if regressions:
         verdict.code = REGRESSION
         verdict.reasons = [f"{row.cell} {row.metric}: {row.why}" for row in regressions]
-    elif undecided or unfinished or not verdict.deciding:
+    elif undecided or unfinished or verdict.one_sided or not verdict.deciding:
         verdict.code = INVALID
         if undecided:
             verdict.reasons = [f"{len(undecided)} of {len(verdict.deciding)} tests of primary metrics are undecided"]
             verdict.reasons += [f"{row.cell} {row.metric}: {row.why}" for row in undecided]
     else:
         verdict.code = OK
+    verdict.reasons += [f"{one}: a primary metric that was measured on one side only" for one in verdict.one_sided]
     verdict.reasons += unfinished
 
 
@@ -271,7 +279,7 @@ def compare(base: dict, candidate: dict, *, budgets=(), allowed=(), seed: int = 
     found = [fact for fact in comparable.differences(base, candidate) if fact[0] not in allowed]
     if found:
         return not_comparable(base, candidate, [f"{fact} differs: {ours} and {theirs}" for fact, ours, theirs in found], found)
-    rows, notes = pair(base, candidate)
+    rows, notes, one_sided = pair(base, candidate)
     if not rows:
         return not_comparable(base, candidate, ["no configuration was measured in both"], notes=notes)
     patterns = primary.patterns_for(base, candidate, list(judged))
@@ -301,6 +309,11 @@ def compare(base: dict, candidate: dict, *, budgets=(), allowed=(), seed: int = 
         for row in rest:
             if row.verdict == "regression":
                 row.verdict, row.why = "undecided", f"looks worse ({row.why}); not asked for"
-    verdict = Verdict(base, candidate, rows + added, notes=notes)
+    names = {cell: {row.metric for row in rows if row.cell == cell} for cell, _ in one_sided}
+    alone = [f"{cell} {metric}" for cell, metric in one_sided
+             if primary.role(cell, metric, names[cell] | {metric}, patterns) == primary.PRIMARY]
+    if base["id"] == candidate["id"]:
+        notes.append("baseline and candidate are one and the same run")
+    verdict = Verdict(base, candidate, rows + added, notes=notes, one_sided=alone)
     decide(verdict)
     return verdict

@@ -8,6 +8,8 @@ import time
 import faults
 import pytest
 from faults import GUARD_S, balances, load, stopped
+from poolmark_lib import read_record
+from poolmark_lib.verify import complaints
 
 
 @pytest.mark.parametrize("engine", ["paho", "raw"])
@@ -111,3 +113,17 @@ def test_a_pair_stays_on_one_of_two_separate_brokers(tmp_path):
                 assert run.end() == int(spread)
                 assert run.record["status"] == ("incomplete" if spread else "complete")
                 assert run.books["deliveries"]["lost" if spread else "measured"] == 300
+
+
+def test_what_a_dead_worker_had_not_handed_over_is_unreadable_and_the_record_is_as_it_was(tmp_path, broker):
+    with load(tmp_path / "run", "publish", broker.port, "--pairs", 20, "--publish-rate", 20000, "--duration", "1h",
+              "--warmup", 0, "--qos", 1, "--workers", 2) as run:
+        run.wait_for("publish ")
+        time.sleep(1)
+        os.kill(faults.children_of(run.pid)[0], signal.SIGKILL)
+        assert run.end() == 1
+        assert run.record["status"] == "incomplete" and "worker process died" in run.anomaly("broken")
+        line = run.books["deliveries"]
+        assert balances(line) and line["unreadable"] > 0
+        said, _ = complaints(read_record.load(run.folder))
+        assert said == []

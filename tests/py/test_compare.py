@@ -114,6 +114,29 @@ def test_too_few_repetitions_are_undecided_not_fine():
     assert found.code == verdict.INVALID and found.rows[0].why == "3 repetitions can find nothing here, 4 would"
 
 
+@pytest.mark.parametrize("repetitions", [1, 2])
+def test_too_few_repetitions_are_not_the_same_over_all_cells_either(repetitions):
+    """It said "same, interval -0.4 % to +0.4 %" of one run a side, from which no spread is known."""
+    found = verdict.compare(*(make_run(repetitions=repetitions, cells=3, spread=0.0001, seed=seed) for seed in (1, 2)))
+    assert found.code == verdict.INVALID and not found.of("same")
+    one = verdict.compare(*(make_run(repetitions=1, cells=12, scale=scale) for scale in (1, 1.5)))
+    assert one.code == verdict.INVALID and not one.of("regression")
+
+
+def test_a_primary_metric_that_one_side_could_not_measure_is_no_clean_bill():
+    base, candidate = (change(make_run(seed=seed), "memory.per_connection_bytes", 1) for seed in (1, 2))
+    assert verdict.compare(base, candidate).code == verdict.OK
+    for cell in candidate["cells"]:
+        cell["metrics"]["memory.per_connection_bytes"]["value"] = None
+    for found in (verdict.compare(base, candidate), verdict.compare(candidate, base)):
+        assert found.code == verdict.INVALID
+        assert any("memory.per_connection_bytes: a primary metric that was measured on one side" in one
+                   for one in found.reasons)
+    both = verdict.compare(candidate, candidate)
+    assert any("measured on neither side" in note for note in both.notes)
+    assert "baseline and candidate are one and the same run" in both.notes
+
+
 def test_too_much_noise_is_undecided_not_fine():
     found = verdict.compare(make_run(spread=.5, level=1e9), make_run(spread=.5, seed=5, level=1e9))
     assert found.code == verdict.INVALID and any("too noisy" in row.why for row in found.rows)
