@@ -23,8 +23,8 @@ from poolmark_lib.units import show_number
 
 PERCENTILES = {"p50": 50.0, "p99": 99.0, "p99_9": 99.9}
 COUNTED = "counted by the program alone, in no other file"
-OLDER = "of a version that did not name the readings they are of"
-ABSENT = "their raw files are not there"
+UNNAMED = "of a version that did not name the readings they are of"
+ABSENT = "whose raw files are not there"
 OLDER = "of several phases, named as an older version did"
 
 
@@ -178,8 +178,10 @@ def load_account(run: Run, where: str = "") -> Account:
         group = name.partition(".")[0]
         if name in figures:
             account.compare(where, name, one["value"], figures[name])
+        elif name.endswith(".throttled_ns"):
+            account.leave(COUNTED, where + name)
         elif group in ("memory", "cpu", "kernel") or name in ("generator.per_client_bytes", "generator.cpu_per_client_ns"):
-            account.leave(OLDER if memory.is_file() and not run.data.get("readings") else ABSENT, where + name)
+            account.leave(UNNAMED if memory.is_file() and not run.data.get("readings") else ABSENT, where + name)
         elif name.rpartition(".")[2] in (*PERCENTILES, "max", "mean") and group != "schedule":
             if latency.is_file():
                 account.wrong.append(f"{where}{name}: the record says {show_number(one['value'])}, latency.hlog has no such samples")
@@ -304,7 +306,7 @@ def suite_account(run: Run, cell: dict) -> Account:
     for name, one in cell["metrics"].items():
         group = name.partition(".")[0]
         if older and group in ("memory", "kernel", "cpu", "generator", "step"):
-            account.leave(OLDER, where + name)
+            account.leave(UNNAMED, where + name)
         elif name in figures:
             account.compare(where, name, one["value"], [figures[name]["value"]])
         elif missing:

@@ -118,6 +118,14 @@ def test_the_chart_ends_where_the_table_does(run):
         assert found[50] == metrics[f"{prefix}.p50"]["value"] and found[99] == metrics[f"{prefix}.p99"]["value"]
 
 
+def test_of_a_fresh_run_no_file_is_said_to_be_missing(run):
+    whole = recompute.Account()
+    for folder in [run.folder, *(path.parent for path in run.folder.glob("cells/*/*/run.json"))]:
+        whole.add(recompute.again(load(folder)))
+    assert not whole.wrong and set(whole.left) == {recompute.COUNTED}
+    assert any(name.endswith("cpu.throttled_ns") for name in whole.left[recompute.COUNTED])
+
+
 def test_every_metric_that_is_edited_is_noticed(run, copy):
     """One after the other, in the suite's record and in each that it is made of. What a program only counted is noticed in
     the suite's record, which is compared with the program's own."""
