@@ -83,10 +83,11 @@ static void end_growth_locked(struct pool *pool)
     pool->growing = false;
 }
 
-// What nobody took of the step is not to be made.
+// What nobody took of the step is not to be made. With nothing left it ends by itself, and may be about to:
+// who ends it tells of it without the lock.
 static void cut_growth_locked(struct pool *pool)
 {
-    if (!pool->growing)
+    if (!pool->growing || pool->step.left == 0)
         return;
     int64_t left = pool->step.left;
     pool->step.left = 0;
@@ -249,6 +250,7 @@ int blocks_resize(struct pool *pool, int64_t max)
 {
     blocks_lock(pool);
     pool->max = max;
+    pool_base_tell_max(&pool->base, max);
     if (max && pool->floor > max)
         pool->floor = max;
     if (max && pool->owned > max)

@@ -145,10 +145,11 @@ static int64_t grow_piece_locked(struct pool *pool)
     return code < 0 ? 0 : count;
 }
 
-// What is left of the step under way is not to be made.
+// What is left of the step under way is not to be made. With nothing left it ends by itself, and may be about
+// to: who ends it tells of it without the lock.
 static void cut_growth_locked(struct pool *pool)
 {
-    if (!pool->growing)
+    if (!pool->growing || pool->step.left == 0)
         return;
     pool->stock.pending -= pool->step.left;
     pool->step.planned -= pool->step.left;
@@ -355,9 +356,10 @@ static int expand_resize(struct pool *pool, int64_t max)
     struct stock *stock = &pool->stock;
     (void)stock_resize(stock, max);
     pool_lock_acquire(&stock->lock);
-    if (max && stock->owned + stock->pending > max)
+    if (stock->max && stock->owned + stock->pending > stock->max)
         cut_growth_locked(pool);
     set_trigger_locked(pool);
+    pool_base_tell_max(&pool->base, stock->max);
     pool_lock_release(&stock->lock);
     return 0;
 }

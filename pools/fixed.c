@@ -87,6 +87,9 @@ static int fixed_resize(struct pool *pool, int64_t max)
 {
     (void)stock_resize(&pool->stock, max);
     set_gate(&pool->stock);
+    pool_lock_acquire(&pool->stock.lock);
+    pool_base_tell_max(&pool->base, pool->stock.max);
+    pool_lock_release(&pool->stock.lock);
     return 0;
 }
 

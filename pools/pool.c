@@ -334,10 +334,7 @@ int pool_resize(struct pool *pool, int64_t max)
         return -ERANGE;
     if (pool_wrap_is_draining(base))
         return -ECANCELED;
-    int code = base->strategy->resize(pool, max);
-    if (code == 0)
-        atomic_store_explicit(&base->max, max, memory_order_relaxed); // told in statistics, no more
-    return code;
+    return base->strategy->resize(pool, max);
 }
 
 int64_t pool_drain(struct pool *pool)
@@ -350,8 +347,9 @@ int64_t pool_drain(struct pool *pool)
 void pool_stats(struct pool *pool, struct pool_stats *stats)
 {
     *stats = (struct pool_stats){0};
+    int64_t failed = pool_wrap_failed(base_of(pool));
     base_of(pool)->strategy->stats(pool, stats);
-    pool_wrap_stats(base_of(pool), stats);
+    pool_wrap_stats(base_of(pool), failed, stats);
 }
 
 const struct pool_strategy *pool_strategy_of(const struct pool *pool)

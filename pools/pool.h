@@ -131,10 +131,13 @@ struct pool_config {
 
 #define POOL_OBJECT_BYTES_MAX ((size_t)1 << 20)
 #define POOL_COUNT_MAX (INT64_C(1) << 32)
+// Every field, in order: C++ warns of those that are missing.
 #define POOL_CONFIG_DEFAULTS                                                                                 \
     {                                                                                                        \
-        .name = "pool", .expand_at_percent = 80, .growth = 1.5, .growth_mode = POOL_GROW_INLINE,             \
-        .overflow = POOL_OVERFLOW_HEAP, .touch = true                                                        \
+        .name = "pool", .object_bytes = 0, .initial = 0, .max = 0, .expand_at_percent = 80, .growth = 1.5,   \
+        .growth_mode = POOL_GROW_INLINE, .overflow = POOL_OVERFLOW_HEAP, .touch = true, .idle_ns = 0,        \
+        .listener = NULL, .listener_context = NULL, .construct = NULL, .destruct = NULL, .reset = NULL,      \
+        .object_context = NULL, .threads = POOL_THREADS_MANY, .lock_inherits_priority = false                \
     }
 
 // All counts since open. An expansion may be made by pieces (pools/growth.h), and longest_expansion_ns is

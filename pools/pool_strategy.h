@@ -41,7 +41,7 @@ struct pool_base {
     _Atomic int64_t refused, failed;   // gets that pool.c refused and failed, added to the strategy's
     _Atomic int64_t drain_puts;        // fallback: since the last trim
     _Atomic int64_t peak_bytes_owned;  // as far as pool_stats saw it; a strategy that knows better says so
-    _Atomic int64_t max;               // 0: unbounded; config.max as pool_resize left it
+    _Atomic int64_t max;               // 0: unbounded; config.max as pool_resize left it, for statistics
     struct pool_base *next, *previous; // all pools, for fork (pools/pool_fork.h)
     struct pool_check *check;          // NULL outside checked builds
     int64_t spin_rounds;               // POOLMARK_HANDICAP_GET: what each get has to bear; 0 otherwise
@@ -63,7 +63,9 @@ struct pool_strategy {
     int64_t (*sweep)(struct pool *pool);                 // POOL_CAP_SWEEPS
     int64_t (*trim)(struct pool *pool);                  // POOL_CAP_SHRINKS
 
-    // POOL_CAP_RESIZES. `max` is in bounds. The pool's thread-safety is the strategy's.
+    // POOL_CAP_RESIZES. `max` is in bounds. The pool's thread-safety is the strategy's: where it has set its
+    // own bound it says so by pool_base_tell_max, before it lets go of its lock, so that of two at once the
+    // same one is in force and told. A drain may have come before it since pool.c looked.
     int (*resize)(struct pool *pool, int64_t max);
     // From now on: no growth, and what comes back is given back. Gets are refused by pool.c already, for whom
     // comes by pool_get. NULL: pool.c trims now and then. Returns bytes given back.
@@ -110,6 +112,12 @@ int64_t pool_memory_fail_after(int64_t after, bool stay);
 // its name not.
 void pool_base_fill(struct pool *pool, const struct pool_strategy *strategy,
                     const struct pool_config *config);
+
+// Told in statistics, no more.
+static inline void pool_base_tell_max(struct pool_base *base, int64_t max)
+{
+    atomic_store_explicit(&base->max, max, memory_order_relaxed);
+}
 
 // Does the pool keep the contents of free objects?
 static inline bool pool_keeps_state(const struct pool_config *config)

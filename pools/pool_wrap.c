@@ -50,7 +50,7 @@ static void *get_constructing(struct pool *pool)
     if (!object || !config->construct || config->construct(config->object_context, object) == 0)
         return object;
     plain_put(base)(pool, object);
-    add_one(&base->failed);
+    atomic_fetch_add_explicit(&base->failed, 1, memory_order_release);
     return NULL;
 }
 
@@ -91,10 +91,16 @@ static void take_back(int64_t *from, int64_t *count)
     *count -= taken;
 }
 
-void pool_wrap_stats(struct pool_base *base, struct pool_stats *stats)
+// Acquire, and release where it is counted: the strategy's counts of the same get and put are seen.
+int64_t pool_wrap_failed(struct pool_base *base)
+{
+    return atomic_load_explicit(&base->failed, memory_order_acquire);
+}
+
+void pool_wrap_stats(struct pool_base *base, int64_t failed, struct pool_stats *stats)
 {
     // The strategy counted those as got and put.
-    int64_t failed = load(&base->failed), left = failed;
+    int64_t left = failed;
     take_back(&stats->hits, &left);
     take_back(&stats->misses, &left);
     take_back(&stats->overflow, &left);

@@ -9,7 +9,11 @@
 
 void pool_wrap_choose(struct pool_base *base); // at open: what pool_get and pool_put jump to
 void pool_wrap_drain(struct pool_base *base);  // from now on gets are refused; again does nothing
-void pool_wrap_stats(struct pool_base *base, struct pool_stats *stats); // adds what was counted here
+
+// Adds what was counted here. `failed` is what pool_wrap_failed gave before the strategy was asked: what it
+// counts, the strategy has counted before.
+int64_t pool_wrap_failed(struct pool_base *base);
+void pool_wrap_stats(struct pool_base *base, int64_t failed, struct pool_stats *stats);
 
 static inline bool pool_wrap_is_draining(struct pool_base *base)
 {

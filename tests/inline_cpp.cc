@@ -22,3 +22,11 @@ unsigned inline_cpp_version(void)
 {
     return POOL_INLINE_VERSION;
 }
+
+struct pool *inline_cpp_open(const char *strategy, struct err *err)
+{
+    struct pool_config config = POOL_CONFIG_DEFAULTS; // and no warning
+    struct pool *pool = nullptr;
+    config.object_bytes = 320;
+    return pool_open(&pool, pool_strategy_find(strategy), &config, err) == 0 ? pool : nullptr;
+}

@@ -12,6 +12,7 @@ extern "C" {
 // Gets `count` objects by the fast path, writes to each, and puts them. Returns how many were got.
 int inline_cpp_round(struct pool *pool, int count);
 unsigned inline_cpp_version(void);
+struct pool *inline_cpp_open(const char *strategy, struct err *err); // with the defaults; NULL: not opened
 
 #ifdef __cplusplus
 }

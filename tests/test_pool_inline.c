@@ -59,6 +59,16 @@ static void test_calls_and_the_fast_path_may_be_mixed(void **state)
     pool_close(pool);
 }
 
+static void test_a_program_in_cpp_opens_a_pool_with_the_defaults(void **state)
+{
+    (void)state;
+    struct err err = {0};
+    struct pool *pool = inline_cpp_open("slab", &err);
+    assert_non_null(pool);
+    assert_int_equal(inline_cpp_round(pool, 10), 10);
+    pool_close(pool);
+}
+
 static void test_another_version_of_the_header_gets_calls(void **state)
 {
     (void)state;
@@ -168,6 +178,7 @@ int main(void)
 {
     struct CMUnitTest each[] = {cmocka_unit_test(test_calls_and_the_fast_path_may_be_mixed)};
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_program_in_cpp_opens_a_pool_with_the_defaults),
         cmocka_unit_test(test_another_version_of_the_header_gets_calls),
         cmocka_unit_test(test_reset_runs_in_each_put),
         cmocka_unit_test(test_a_pool_that_drains_gives_nothing),

@@ -4,6 +4,8 @@
 
 #include "base/clock.h"
 
+#include <errno.h>
+
 enum {
     GIVE_BACK_BYTES_MIN = 64 << 10, // less than this is not worth it,
     GIVE_BACK_SHARE = 64,           // and less than this part of what is owned neither
@@ -118,7 +120,12 @@ static int64_t give_surplus(struct pool *pool)
 int slab_resize(struct pool *pool, int64_t max)
 {
     pthread_mutex_lock(&pool->store.grow_lock);
+    if (pool->drained) { // by another thread, meanwhile
+        slab_grow_unlock(pool);
+        return -ECANCELED;
+    }
     SLAB_STORE(&pool->limit, max ? max : INT64_MAX);
+    pool_base_tell_max(&pool->base, max);
     int64_t target = slab_more(SLAB_LOAD(&pool->target), SLAB_LOAD(&pool->store.owned));
     SLAB_STORE(&pool->target, slab_less(target, SLAB_LOAD(&pool->limit)));
     SLAB_STORE(&pool->floor, slab_less(SLAB_LOAD(&pool->floor), SLAB_LOAD(&pool->limit)));
@@ -133,6 +140,7 @@ int slab_resize(struct pool *pool, int64_t max)
 int64_t slab_drain(struct pool *pool)
 {
     pthread_mutex_lock(&pool->store.grow_lock);
+    pool->drained = true;
     SLAB_STORE(&pool->limit, 0);
     SLAB_STORE(&pool->target, 0);
     SLAB_STORE(&pool->floor, 0);

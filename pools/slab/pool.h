@@ -99,6 +99,7 @@ struct pool {
     // Relaxed where nothing else is said: counts, or hints that are checked again under a lock.
     bool one;                      // one thread at a time is in the pool
     _Atomic int64_t limit;         // most objects to own: max, INT64_MAX without, 0 while draining; grow lock
+    bool drained;                  // for good; grow lock
     _Atomic bool fenced;           // membarrier works: rows may be exposed; falls once, for good
     _Atomic int64_t barrier_fails; // calls of membarrier that failed
     _Atomic int64_t overflow_out;  // overflow objects in use
