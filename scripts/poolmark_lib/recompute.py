@@ -309,10 +309,15 @@ def suite_account(run: Run, cell: dict) -> Account:
             account.leave(UNNAMED, where + name)
         elif name in figures:
             account.compare(where, name, one["value"], [figures[name]["value"]])
+            account.wrong += [f"{where}{name}: the record says {key} {one[key]!r}, its files say {figures[name][key]!r}"
+                              for key in ("unit", "better") if one[key] != figures[name][key]]
         elif missing:
             account.leave(missing, where + name)
         else:
             account.wrong.append(f"{where}{name}: the record says {show_number(one['value'])}, its files give no such figure")
+    if not older and not missing:
+        account.wrong += [f"{where}{name}: its files give {show_number(one['value'])}, the record does not have it"
+                          for name, one in figures.items() if name not in cell["metrics"]]
     return account
 
 

@@ -153,6 +153,15 @@ def test_every_metric_that_is_edited_is_noticed(run, copy):
     assert noticed > 300
 
 
+@pytest.mark.parametrize(("change", "told"), [
+    (lambda metrics: metrics.pop("connect.p99"), "the record does not have it"),
+    (lambda metrics: metrics["connect.p99"].update(unit="ms"), "unit 'ms', its files say 'ns'"),
+    (lambda metrics: metrics["connect.rate"].update(better="lower"), "better 'lower', its files say 'higher'")])
+def test_a_metric_that_is_gone_or_of_another_unit_is_noticed(copy, change, told):
+    edit(copy, lambda data: change(data["cells"][0]["metrics"]))
+    assert any(told in text for text in recompute.again(load(copy)).wrong)
+
+
 def test_verify_of_an_edited_metric_is_exit_1_and_names_it(copy):
     edit(copy, lambda data: data["cells"][0]["metrics"]["connect.p99"].update(value=1.0))
     done = poolmark("verify", copy)
