@@ -142,9 +142,22 @@ static void add_readings(struct books *books, const struct run *run)
                        strerror(-account->error));
 }
 
+static void note_late_readings(const struct run *run)
+{
+    int64_t late_ns = run->sampler_account.late_ns;
+    if (late_ns > 0 && run->record)
+        record_anomaly(
+            run->record, "unsampled",
+            "memory and CPU time were not read for %.1f s, in which the generator's main process was "
+            "kept from running: memory.csv has no lines of that time, and a reading that was due came "
+            "that much later",
+            (double)late_ns / 1e9);
+}
+
 void run_books(struct books *books, const struct run *run)
 {
     add_readings(books, run);
+    note_late_readings(run);
     add_file(books, run, "latency_lines", "latency.hlog", &run->log_account);
     add_file(books, run, "memory_lines", "memory.csv", &run->sampler_account.file);
     add_file(books, run, "steps_lines", "steps.csv", &run->steps_account);

@@ -203,6 +203,9 @@ static void *sampler_thread(void *context)
         while (!sampler->ending && sampler->asked == sampler->answered)
             if (pthread_cond_timedwait(&sampler->word, &sampler->lock, &until) == ETIMEDOUT)
                 break;
+        int64_t late_ns = clock_now_ns() - next_ns;
+        if (late_ns > NS_PER_S)
+            sampler->account.late_ns += late_ns;
         if (sampler->ending)
             break;
     }

@@ -44,6 +44,8 @@ struct sample { // -1: not read
 struct sampler_account {
     int64_t readings, unreadable; // those in which a watched process could not be read
     int error;                    // the last -errno of these
+    int64_t late_ns;              // how much later than a second after the last the next reading began: only
+                                  // delays past a second, in which the sampler did not run
     struct csv_account file;      // memory.csv; base/csv.h
 };
 

@@ -47,6 +47,7 @@ static void add_messages(struct summary *summary, struct run *run, const struct 
         {TALLY_LOST, "lost", "messages were sent and did not arrive within 5 s of the end"},
         {TALLY_UNFINISHED, "unfinished", "messages were on their way when the run ended early"},
         {TALLY_UNACKED, "unacknowledged", "messages were not acknowledged within 5 s of the end"},
+        {TALLY_DUPLICATES, "duplicates", "messages arrived a second time"},
         {TALLY_STRANGE, "strange", "messages arrived that are none of ours"},
     };
     for (size_t i = 0; run->record && i < sizeof troubles / sizeof troubles[0]; i++)

@@ -168,6 +168,40 @@ def children_of(pid):
 
 
 @contextlib.contextmanager
+def doubling(broker_port):
+    """A way to the broker on which each PUBLISH to a subscriber arrives twice. Its port."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    sockets = []
+
+    def up(client, server):
+        with contextlib.suppress(OSError):
+            while data := client.recv(65536):
+                server.sendall(data)
+            server.shutdown(socket.SHUT_RDWR)
+
+    def down(server, client):
+        with contextlib.suppress(OSError):
+            while head := server.recv(2, socket.MSG_WAITALL):  # short packets only
+                packet = head + (server.recv(head[1], socket.MSG_WAITALL) if head[1] else b"")
+                client.sendall(packet * 2 if head[0] >> 4 == 3 else packet)
+
+    def accept():
+        with contextlib.suppress(OSError):
+            while True:
+                pair = listener.accept()[0], socket.create_connection(("127.0.0.1", broker_port))
+                sockets.extend(pair)
+                threading.Thread(target=up, args=pair, daemon=True).start()
+                threading.Thread(target=down, args=pair[::-1], daemon=True).start()
+
+    threading.Thread(target=accept, daemon=True).start()
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        for one in (listener, *sockets):
+            one.close()
+
+
+@contextlib.contextmanager
 def peer(answer):
     """A server that answers each packet by `answer(type)`: bytes to send, or None to end the connection. Its port."""
     listener = socket.create_server(("127.0.0.1", 0))

@@ -5,8 +5,8 @@ import time
 from pathlib import Path
 
 import pytest
-from faults import (Broker, balances, cgroup, children_of, in_namespace, load, needs_root, peer, setting_the_clock,
-                    stopped)
+from faults import (Broker, balances, cgroup, children_of, doubling, in_namespace, load, needs_root, peer,
+                    setting_the_clock, stopped)
 
 
 def slow(seconds):
@@ -59,6 +59,24 @@ def test_a_generator_that_was_stopped_while_messages_are_awaited_loses_none(tmp_
 
 
 @needs_root
+def test_a_main_process_that_was_stopped_says_that_it_read_nothing_meanwhile(tmp_path, broker):
+    with load(tmp_path / "run", "publish", broker.port, "--pairs", 5, "--publish-rate", 500, "--duration", "2s", "--warmup", 0,
+              "--watch-pid", broker.pid) as run:
+        run.wait_for("publish ")
+        with stopped(run.pid):
+            time.sleep(3.5)
+        assert run.end() == 0
+        assert "memory.csv has no lines of that time" in run.anomaly("unsampled")
+
+
+def test_messages_that_arrive_twice_are_said(tmp_path, broker):
+    with doubling(broker.port) as port, load(tmp_path / "run", "publish", port, "--pairs", 1, "--publish-rate", 100,
+                                             "--duration", "500ms", "--warmup", 0) as run:
+        assert run.end() == 0
+        assert run.metric("messages.received") == 50 and run.metric("messages.duplicates") == 50
+        assert run.anomaly("duplicates") == "50 messages arrived a second time"
+
+
 def test_a_full_accept_queue_is_said_beside_the_latency_it_makes(tmp_path):
     """A broker that stands still for a moment, and a queue of one: the kernel drops what does not fit, and clients come
     again a second later."""
