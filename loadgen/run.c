@@ -256,7 +256,7 @@ void run_break(struct run *run, const char *format, ...)
     run->broken_ns = clock_now_ns();
 }
 
-void run_anomaly(struct run *run, const char *what, const char *format, ...)
+void run_anomaly(const struct run *run, const char *what, const char *format, ...)
 {
     char text[1000];
     va_list arguments;

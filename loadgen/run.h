@@ -88,7 +88,7 @@ bool run_settle(struct run *run, int64_t limit_ns, struct sample *sample);
 void run_disconnect(struct run *run);
 
 // Into the record, and to stderr (base/record.h); without a record to stderr alone, unless --quiet.
-void run_anomaly(struct run *run, const char *what, const char *format, ...)
+void run_anomaly(const struct run *run, const char *what, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
 void run_break(struct run *run, const char *format, ...) __attribute__((format(printf, 2, 3)));

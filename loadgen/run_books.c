@@ -134,12 +134,11 @@ static void add_readings(struct books *books, const struct run *run)
     line.measured = account->readings - account->unreadable;
     line.unreadable = account->unreadable;
     books_add(books, &line);
-    if (account->error < 0 && account->error != -ESRCH && run->record)
-        record_anomaly(run->record, "unreadable",
-                       "%lld of %lld readings of the watched processes failed: %s; there the record has no "
-                       "figure",
-                       (long long)account->unreadable, (long long)account->readings,
-                       strerror(-account->error));
+    if (account->error < 0 && account->error != -ESRCH)
+        run_anomaly(run, "unreadable",
+                    "%lld of %lld readings of the watched processes failed: %s; there the record has no "
+                    "figure",
+                    (long long)account->unreadable, (long long)account->readings, strerror(-account->error));
 }
 
 static void note_late_readings(const struct run *run)

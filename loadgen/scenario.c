@@ -53,9 +53,9 @@ bool scenario_prove(struct run *run, struct summary *summary)
     bool fine = run_order(run, run->fleet, &order, 600 * NS_PER_S);
     int64_t alive = run->tally.count[TALLY_PROVEN] - before;
     summary_add(summary, "clients.alive", (double)alive, "1", "higher");
-    if (alive < run->tally.count[TALLY_OPEN] && run->record)
-        record_anomaly(run->record, "silent", "%lld of %lld connections gave no sign of life",
-                       (long long)(run->tally.count[TALLY_OPEN] - alive),
-                       (long long)run->tally.count[TALLY_OPEN]);
+    if (alive < run->tally.count[TALLY_OPEN])
+        run_anomaly(run, "silent", "%lld of %lld connections gave no sign of life",
+                    (long long)(run->tally.count[TALLY_OPEN] - alive),
+                    (long long)run->tally.count[TALLY_OPEN]);
     return fine;
 }

@@ -50,10 +50,10 @@ static void add_messages(struct summary *summary, struct run *run, const struct 
         {TALLY_DUPLICATES, "duplicates", "messages arrived a second time"},
         {TALLY_STRANGE, "strange", "messages arrived that are none of ours"},
     };
-    for (size_t i = 0; run->record && i < sizeof troubles / sizeof troubles[0]; i++)
+    for (size_t i = 0; i < sizeof troubles / sizeof troubles[0]; i++)
         if (count[troubles[i].what] > 0)
-            record_anomaly(run->record, troubles[i].name, "%lld %s", (long long)count[troubles[i].what],
-                           troubles[i].text);
+            run_anomaly(run, troubles[i].name, "%lld %s", (long long)count[troubles[i].what],
+                        troubles[i].text);
 }
 
 static bool publish(struct run *run, struct summary *summary)

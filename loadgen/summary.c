@@ -68,9 +68,9 @@ static double grown(struct run *run, const char *name, int64_t low, int64_t full
     int64_t level = run_level_slack(full);
     if (!isfinite(each) || full - low > 2 * level)
         return each;
-    if (run->record && name)
-        record_anomaly(
-            run->record, "resolution",
+    if (name)
+        run_anomaly(
+            run, "resolution",
             "%s: grew by %lld bytes over %lld connections, and readings of a level target differ by up to "
             "%lld each: no figure. A target that has served before keeps memory and uses it again: restart "
             "it; or take more connections",
@@ -87,12 +87,11 @@ static double kernel_grown(struct run *run, const struct sample *start, const st
               full->kernel_slab_bytes + full->kernel_tcp_bytes, full->connections - start->connections);
     if (!isfinite(each) || each >= SOCKET_BYTES)
         return each;
-    if (run->record)
-        record_anomaly(
-            run->record, "resolution",
-            "kernel.per_connection_bytes: %.0f bytes came out, and a socket alone takes more: lost in what "
-            "the rest of the host does meanwhile; it takes more connections",
-            each);
+    run_anomaly(
+        run, "resolution",
+        "kernel.per_connection_bytes: %.0f bytes came out, and a socket alone takes more: lost in what "
+        "the rest of the host does meanwhile; it takes more connections",
+        each);
     return NAN;
 }
 
@@ -120,12 +119,11 @@ static bool is_read(int kind, const struct sample *const *samples, int count)
 
 static void stands_in(struct run *run, int kind, const struct sample *full)
 {
-    if (!run->record)
-        return;
-    record_set(run->record, "summary.memory_is", json_string(kinds[kind].name));
+    if (run->record)
+        record_set(run->record, "summary.memory_is", json_string(kinds[kind].name));
     if (kind > 0)
-        record_anomaly(
-            run->record, "stand_in",
+        run_anomaly(
+            run, "stand_in",
             "smaps_rollup of a watched process cannot be read (%s): memory.* are by %s instead of "
             "private memory, and so count what it shares with others%s",
             strerror(full->rollup_error < 0 ? -full->rollup_error : ENODATA), kind == 1 ? "PSS" : "RSS",
@@ -228,22 +226,21 @@ static void add_lag(struct summary *summary, struct run *run)
     int64_t p99_ns = hist_percentile(lag, 99);
     summary_add(summary, "schedule.lag_p99", (double)p99_ns, "ns", "none");
     summary_add(summary, "schedule.lag_max", (double)hist_max(lag), "ns", "none");
-    if (p99_ns > NS_PER_MS && run->record)
-        record_anomaly(run->record, "late",
-                       "the generator fell behind its schedule: 1 act of 100 came more than %.3f ms late, "
-                       "the worst %.3f ms",
-                       (double)p99_ns / 1e6, (double)hist_max(lag) / 1e6);
+    if (p99_ns > NS_PER_MS)
+        run_anomaly(run, "late",
+                    "the generator fell behind its schedule: 1 act of 100 came more than %.3f ms late, "
+                    "the worst %.3f ms",
+                    (double)p99_ns / 1e6, (double)hist_max(lag) / 1e6);
 }
 
 static void add_stall(struct run *run)
 {
     int64_t stalled_ns = run->tally.count[TALLY_STALLED_NS] + run->probe_tally.count[TALLY_STALLED_NS];
-    if (stalled_ns > 0 && run->record)
-        record_anomaly(
-            run->record, "stalled",
-            "the generator was kept from running for %.3f s, all workers together, while something "
-            "was under way: latencies of that time are its own too",
-            (double)stalled_ns / 1e9);
+    if (stalled_ns > 0)
+        run_anomaly(run, "stalled",
+                    "the generator was kept from running for %.3f s, all workers together, while something "
+                    "was under way: latencies of that time are its own too",
+                    (double)stalled_ns / 1e9);
 }
 
 // A broker that takes no packet of this size closes the connection, and says nothing else.

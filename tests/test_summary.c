@@ -58,7 +58,8 @@ static void test_the_slope_is_taken_from_a_tenth_to_all(void **state)
 static void test_memory_that_did_not_grow_has_no_slope(void **state)
 {
     (void)state;
-    struct run run = {0};
+    struct config config = {.quiet = true};
+    struct run run = {.config = &config};
     struct sample start = sample_of(0, 9000000), low = sample_of(1000, 9000000);
     struct sample full = sample_of(10000, 9000000 + 9000 * 9); // a target that has served before
     struct summary reused = {0};

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Absent, forbidden and gone are three things: what stands in is named, and what cannot be read has no figure."""
 import errno
+import subprocess
 
 import pytest
-from faults import Broker, as_user, hiding, load, needs_root, refusing
+from faults import BUILD, GUARD_S, Broker, as_user, hiding, load, needs_root, refusing
 
 
 def check_rss_stands_in(run, why):
@@ -32,6 +33,15 @@ def test_a_kernel_without_smaps_rollup_is_no_end_of_the_target(tmp_path, broker)
     with load(tmp_path / "run", "connect", broker.port, "--connections", 2000, "--settle", "1s", "--watch-pid", broker.pid,
               env=hiding(tmp_path, "/smaps_rollup", errno.ENOENT)) as run:
         check_rss_stands_in(run, "No such file or directory")
+
+
+def test_what_stands_in_is_said_without_a_record_as_well(tmp_path, broker):
+    call = [BUILD / "poolmark-loadgen", "connect", "--target", f"mqtt://127.0.0.1:{broker.port}", "--engine", "raw", "--connections",
+            "100", "--settle", "0", "--watch-pid", str(broker.pid)]
+    for more, said in (([], True), (["--quiet"], False)):
+        done = subprocess.run([*call, *more], env=hiding(tmp_path, "/smaps_rollup", errno.ENOENT), capture_output=True, text=True,
+                              timeout=GUARD_S, check=True)
+        assert ("poolmark-loadgen: stand_in: smaps_rollup of a watched process cannot be read" in done.stderr) == said
 
 
 def test_private_memory_is_judged_and_the_others_stand_beside(tmp_path, broker):
