@@ -16,10 +16,10 @@ from poolmark_lib.model import HeldOut, Model, Step, fit_model, hold_out, make_s
 from poolmark_lib.options import MOST_CONNECTIONS, count, size
 from poolmark_lib.plan import RESERVE
 from poolmark_lib.pool_settings import initial_of_pools
-from poolmark_lib.read_record import Run, load
+from poolmark_lib.read_record import Run, check_files, load
 from poolmark_lib.record import sha256
-from poolmark_lib.recompute import Replayed
-from poolmark_lib.table import markdown_table, markdown_text, text_table
+from poolmark_lib.recompute import Replayed, again
+from poolmark_lib.table import clean, markdown_table, markdown_text, text_table
 from poolmark_lib.units import show_bytes, show_count
 
 SIZES = [512 << 20, *(gib << 30 for gib in (1, 2, 4, 8, 16, 32, 64, 128))]
@@ -269,8 +269,17 @@ def why_refused(refused: dict[str, list[str]]) -> list[str]:
             for why, cells in refused.items()]
 
 
+def check(record: Run) -> None:
+    """A forecast of what was edited or cut would be wrong without a word."""
+    wrong = check_files(record, present=True) + again(record).wrong
+    if wrong:
+        more = f", and {len(wrong) - 1} more" if len(wrong) > 1 else ""
+        raise UsageError(f"{record.id}: is not as it was when its run ended: {clean(wrong[0])}{more}; verify names all of it")
+
+
 def run(args) -> int:
     record = load(args.run)
+    check(record)
     cells = cells_of(record, args.only)
     steps = {step for cell in cells for step in step_counts(cell)}
     if args.hold_out and args.hold_out not in steps:

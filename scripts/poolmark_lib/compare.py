@@ -13,7 +13,8 @@ from poolmark_lib import compare_builds, power_told, thresholds, verdict_out
 from poolmark_lib.errors import PoolmarkError, UsageError
 from poolmark_lib.options import MOST_REPETITIONS, count, span
 from poolmark_lib.paths import for_people
-from poolmark_lib.read_record import load
+from poolmark_lib.read_record import Run, check_files, load
+from poolmark_lib.recompute import again
 from poolmark_lib.verdict import INVALID, compare
 
 USAGE = 4
@@ -138,9 +139,17 @@ def run(args) -> int:
     if apart(base.data, candidate.data):
         verdict.notes.append("the two runs were measured one after the other: a drift of the host between them counts as a "
                              "difference of the builds; --run measures both in turn")
+    verdict.notes += [text for run in {one.folder: one for one in (base, candidate)}.values() for text in damage(run)]
     print(verdict_out.as_table(verdict, args.all))
     write(verdict, paths, base.folder, candidate.folder)
     return verdict.code
+
+
+def damage(run: Run) -> list[str]:
+    """Figures are taken from the record; whether its files agree is said beside the verdict."""
+    wrong = check_files(run, present=True) + again(run).wrong
+    more = f", and {len(wrong) - 1} more" if len(wrong) > 1 else ""
+    return [f"{run.id} is not as it was when its run ended: {wrong[0]}{more}; verify names all of it"] if wrong else []
 
 
 def apart(base: dict, candidate: dict) -> bool:

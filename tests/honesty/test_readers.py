@@ -169,6 +169,12 @@ def test_verify_of_an_edited_metric_is_exit_1_and_names_it(copy):
     assert "connect.p99: the record says 1, its files give " in done.stdout and "good" not in done.stdout
 
 
+def test_a_comparison_says_that_a_record_was_edited(run, copy):
+    assert "is not as it was" not in poolmark("compare", run.folder, run.folder).stdout
+    edit(copy, lambda data: data["cells"][0]["metrics"]["connect.p99"].update(value=1.0))
+    assert "is not as it was when its run ended: " in poolmark("compare", run.folder, copy).stdout
+
+
 def test_a_cut_log_is_marked_and_nothing_is_drawn_from_it(run, copy, tmp_path):
     name = run.data["cells"][0]["files"]["latency"]
     log = copy / name

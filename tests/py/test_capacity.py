@@ -136,6 +136,15 @@ def test_the_command_prints_model_check_sizes_and_needs(tmp_path, poolmark):
     assert page.stdout.startswith("# Capacity by run steps-") and "|---:|" in page.stdout
 
 
+def test_nothing_is_forecast_from_a_file_that_was_changed_afterwards(tmp_path, poolmark):
+    write_run(tmp_path / "run")
+    path = next((tmp_path / "run").rglob("memory.csv"))
+    path.write_text(path.read_text().replace("4000000", "1000000"))
+    done = poolmark("capacity", tmp_path / "run")
+    assert done.returncode == 2 and done.stdout == ""
+    assert "is not as it was when its run ended: " in done.stderr and "memory.csv" in done.stderr
+
+
 def test_a_model_that_is_off_says_so_and_is_exit_1(tmp_path, poolmark):
     write_run(tmp_path / "run", top_extra=5_000_000_000)
     done = poolmark("capacity", tmp_path / "run")
