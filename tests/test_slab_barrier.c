@@ -243,6 +243,53 @@ static void test_without_the_barrier_too_nobody_is_refused_while_an_object_is_fr
     atomic_store(&barriers_until_refused, -1);
 }
 
+// From the start with all objects in its row, and its row out of reach of others.
+static void *be_refused_nothing_of_my_own(void *argument)
+{
+    struct sitter *sitter = argument;
+    pool_put(sitter->pool, pool_get(sitter->pool));
+    sem_post(&sitter->sits);
+    sem_wait(&sitter->leave);
+    void *object = pool_get(sitter->pool);
+    pool_put(sitter->pool, object);
+    sem_post(&sitter->sits);
+    sem_wait(&sitter->leave);
+    return object;
+}
+
+// Others cannot have what lies in an open row when the barrier is refused. Its thread can, with its next get,
+// and then the others can as well: that they found nothing before must not turn it away.
+static void test_what_was_out_of_reach_is_there_again_when_its_thread_comes(void **state)
+{
+    (void)state;
+    enum { MAX = 8 };
+    atomic_store(&barriers_until_refused, -1);
+    struct sitter sitter = {.pool = open_slab(MAX, MAX, POOL_OVERFLOW_REFUSE)};
+    assert_int_equal(sem_init(&sitter.sits, 0, 0), 0);
+    assert_int_equal(sem_init(&sitter.leave, 0, 0), 0);
+    pthread_t thread;
+    void *objects[MAX], *its_object;
+    assert_int_equal(pthread_create(&thread, NULL, be_refused_nothing_of_my_own, &sitter), 0);
+    sem_wait(&sitter.sits);
+    atomic_store(&barriers_until_refused, 0);
+    int got = 0;
+    while (got < MAX && (objects[got] = pool_get(sitter.pool)))
+        got++;
+    assert_true(got < MAX);
+    assert_null(pool_get(sitter.pool));
+    sem_post(&sitter.leave);
+    sem_wait(&sitter.sits);
+    contract_get_many(sitter.pool, objects + got, MAX - got);
+    assert_null(pool_get(sitter.pool));
+    contract_put_many(sitter.pool, objects, MAX);
+    sem_post(&sitter.leave);
+    assert_int_equal(pthread_join(thread, &its_object), 0);
+    assert_non_null(its_object);
+    assert_int_equal(contract_counts(sitter.pool).in_use, 0);
+    pool_close(sitter.pool);
+    atomic_store(&barriers_until_refused, -1);
+}
+
 // --- no thread ------------------------------------------------------------------------------------------
 
 static bool threads_are_refused;
@@ -278,6 +325,7 @@ int main(void)
         cmocka_unit_test(test_no_overflow_object_gets_into_a_magazine_while_rows_are_taken_back),
         cmocka_unit_test(test_objects_are_exclusive_whenever_the_barrier_begins_to_be_refused),
         cmocka_unit_test(test_without_the_barrier_too_nobody_is_refused_while_an_object_is_free),
+        cmocka_unit_test(test_what_was_out_of_reach_is_there_again_when_its_thread_comes),
         cmocka_unit_test(test_a_pool_that_gets_no_thread_grows_inline),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

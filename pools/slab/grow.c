@@ -138,13 +138,15 @@ static bool something_free(struct pool *pool)
     return free;
 }
 
-// No more may be made, or can be: looks everywhere. False: at one instant of this call nothing was free.
+// No more may be made, or can be: looks everywhere. False: at one instant of this call nothing was free, save
+// what lies in rows out of reach. With such rows that is not noted: the next get has to come to its own row
+// again, for if that is one of them nobody else can close it.
 static bool search(struct pool *pool)
 {
     uint64_t before = atomic_load(&pool->moves), after;
     if (something_free(pool) || slab_rows_reclaim(pool, &after) > 0 || after != before)
         return true;
-    if (SLAB_LOAD(&pool->store.owned) >= SLAB_LOAD(&pool->limit))
+    if (!pool->unreached && SLAB_LOAD(&pool->store.owned) >= SLAB_LOAD(&pool->limit))
         atomic_store(&pool->none_since, before);
     return false;
 }

@@ -111,8 +111,9 @@ struct pool {
     _Atomic int64_t single_gets, single_puts; // past the rows, overflow among them
     _Atomic int64_t misses, overflow, refused, failed;
     _Atomic int64_t expansions, shrinks, sweeps, longest_expansion_ns;
-    _Atomic bool refusing;            // the last get that found nothing was refused
-    _Atomic int64_t floor;            // objects made by open and preheat: giving back leaves as many
+    _Atomic bool refusing; // the last get that found nothing was refused
+    _Atomic int64_t floor; // objects made by open and preheat: giving back leaves as many
+    bool unreached; // for want of a barrier rows were left alone when they were last taken back; grow lock
     int64_t reclaimed_ns;             // when rows were last taken back for want of objects; grow lock
     int64_t held_peak, held_until_ns; // what was in use lately, see slab_give_back(); grow lock
 

@@ -91,6 +91,7 @@ int64_t slab_rows_reclaim(struct pool *pool, uint64_t *moves)
     int count = lock_those_that_hold(pool, slots, &exposed);
     bool passed = !exposed || barrier_everywhere(pool);
     int64_t found = 0;
+    pool->unreached = !passed;
     for (int i = 0; i < count; i++) {
         struct slab_row *row = &pool->rows[slots[i]];
         // Without the barrier its owner may be in the hot path though `busy` does not show it.

@@ -656,7 +656,8 @@ static bool step_search(struct state *s, int t)
     case SEARCH_SAY:
         if (!drained(s, t))
             return false;
-        s->none_since = me->before;
+        if (me->passes) // with rows out of reach it is not said
+            s->none_since = me->before;
         me->pc = SEARCH_GROW_UNLOCK;
         return true;
     default: // SEARCH_GROW_UNLOCK
