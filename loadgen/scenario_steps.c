@@ -165,8 +165,10 @@ static void fill_memory(struct step *step, const struct sample *sample, const st
         known += parts->bytes[part] > 0 ? parts->bytes[part] : 0;
     }
     // Pools may own more than is resident (memory not touched yet): then there is no rest to speak of.
-    if (parts->at_ns > 0 && sample->target_pss_bytes >= known)
-        step->values[COLUMN_REST] = sample->target_pss_bytes - known;
+    int64_t user =
+        sample->target_private_bytes >= 0 ? sample->target_private_bytes : sample->target_pss_bytes;
+    if (parts->at_ns > 0 && user >= known)
+        step->values[COLUMN_REST] = user - known;
 }
 
 static bool probe(struct steps *steps, struct step *step)

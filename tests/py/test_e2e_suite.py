@@ -115,6 +115,8 @@ def test_the_million_suite_over_several_brokers(tmp_path):
     load = read_record.load(run.folder / "cells" / cell["id"] / "load").data["config"]
     assert f"; {load['workers']} workers of {load['clients_per_worker']} raw clients" in run.data["config"]["plans"][0]
     assert cell["metrics"]["step.1200.objects_bytes"]["value"] > 0
+    parts = [cell["metrics"][f"step.1200.{part}_bytes"]["value"] for part in ("objects", "buffers", "arenas", "messages", "rest")]
+    assert sum(parts) == cell["metrics"]["step.1200.user_bytes"]["value"]
     assert "memory.svg" in run.data["files"]
 
 
