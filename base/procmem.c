@@ -58,11 +58,15 @@ static int read_stat(pid_t pid, struct procmem *mem)
     }
     // The second field is the program's name, in parentheses, and may hold anything.
     const char *after = strrchr(text, ')');
+    char state;
     int64_t user_ticks, system_ticks;
     if (!after ||
-        sscanf(after + 1, " %*c %*d %*d %*d %*d %*d %*u %" SCNd64 " %*d %" SCNd64 " %*d %" SCNd64 " %" SCNd64,
-               &mem->minor_faults, &mem->major_faults, &user_ticks, &system_ticks) != 4) {
+        sscanf(after + 1, " %c %*d %*d %*d %*d %*d %*u %" SCNd64 " %*d %" SCNd64 " %*d %" SCNd64 " %" SCNd64,
+               &state, &mem->minor_faults, &mem->major_faults, &user_ticks, &system_ticks) != 5) {
         return -EPROTO;
+    }
+    if (state == 'Z' || state == 'X') {
+        return -ESRCH; // it has no memory any more: 0 would be a figure
     }
     mem->cpu_ns = cpu_of(pid, user_ticks + system_ticks);
     return 0;

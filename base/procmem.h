@@ -31,7 +31,8 @@ struct kernmem {
     int64_t tcp_in_use, tcp_orphan, tcp_time_wait; // sockets
 };
 
-// Absent, forbidden and gone are three things. -ESRCH when there is no such process (any more), -errno
+// Absent, forbidden and gone are three things. -ESRCH when there is no such process (any more, though
+// nobody may have waited for it yet), -errno
 // otherwise; nothing is written then. A process whose smaps_rollup alone cannot be read has RSS and CPU time
 // all the same. Costs about a walk of its page tables. Any thread may call.
 int procmem_read(pid_t pid, struct procmem *mem) __attribute__((warn_unused_result));
