@@ -156,6 +156,34 @@ def book_complaints(record: dict, latencies: dict, rows: dict[str, int]) -> list
     return wrong
 
 
+def count_complaints(record: dict) -> list[str]:
+    """Counts among the metrics of one load that its books contradict (loadgen/run_books.c has the equations)."""
+    books = record.get("books") or {}
+
+    def line(source: str, *columns: str) -> float:
+        return sum((books.get(source) or {}).get(column) or 0 for column in columns)
+
+    bounds = {}
+    if "publishes" in books:
+        warm = "warm_up_deliveries"
+        for name, count in (("received", line("deliveries", "measured", "unreadable") + line(warm, "measured")),
+                            ("not_sent", line("publishes", "not_sent") + line(warm, "not_sent")),
+                            ("lost", line("deliveries", "lost") + line(warm, "lost")),
+                            ("unfinished", line("deliveries", "unfinished") + line(warm, "unfinished"))):
+            bounds[f"messages.{name}"] = (count, count)
+    if "connects" in books and not any(source.startswith("probe_") for source in books):
+        connected, failed = line("connects", "measured", "unreadable"), line("connects", "failed")
+        bounds["clients.connected"] = (connected, connected)
+        # Clients whose turn never came count as failed too; the books have them among those not sent.
+        bounds["clients.failed"] = (failed, failed + line("connects", "not_sent"))
+    wrong = []
+    for name, (low, high) in bounds.items():
+        value = (record.get("metrics", {}).get(name) or {}).get("value")
+        if isinstance(value, (int, float)) and not low <= value <= high:
+            wrong.append(f"{name}: the record says {value:g}, its books give {low:g}")
+    return wrong
+
+
 def load_account(run: Run, where: str = "") -> Account:
     account = Account()
     latency, memory = run.folder / "latency.hlog", run.folder / "memory.csv"
@@ -170,7 +198,7 @@ def load_account(run: Run, where: str = "") -> Account:
             figures |= memory_figures(memory, run.data)
         rows = {f"{name}_lines": len(read_csv(run.folder / f"{name}.csv", ("phase",))) for name in ("memory", "steps")
                 if (run.folder / f"{name}.csv").is_file()}
-        account.wrong += [where + text for text in book_complaints(run.data, latencies, rows)]
+        account.wrong += [where + text for text in book_complaints(run.data, latencies, rows) + count_complaints(run.data)]
     except RecordError as error:
         account.wrong.append(f"{where}{_short(run, error)}")
         return account

@@ -223,3 +223,22 @@ def test_books_that_do_not_balance_or_are_not_of_their_files_are_noticed(copy):
     data["books"]["memory_lines"] = {**data["books"]["memory_lines"], "attempted": 1, "measured": 1}
     path.write_text(json.dumps(data), encoding="utf-8")
     assert any("memory_lines: 1 written, the file has" in wrong for wrong in recompute.again(load(copy)).wrong)
+
+
+def test_a_count_that_the_books_contradict_is_noticed(copy):
+    """In the generator's own record, where no other file has it."""
+    counts = [f"messages.{name}" for name in ("received", "not_sent", "lost", "unfinished")] + ["clients.connected", "clients.failed"]
+    noticed = set()
+    for path in copy.glob("cells/classic-*/*/run.json"):
+        whole = path.read_text(encoding="utf-8")
+        data = json.loads(whole)
+        if any(source.startswith("probe_") for source in data.get("books", {"probe_": 0})):
+            continue
+        for name in set(counts) & set(data["metrics"]):
+            edited = json.loads(whole)
+            edited["metrics"][name]["value"] += 1
+            path.write_text(json.dumps(edited), encoding="utf-8")
+            assert any(text.startswith(f"{name}: ") for text in recompute.again(load(path.parent)).wrong), (path.parent.name, name)
+            noticed.add(name)
+        path.write_text(whole, encoding="utf-8")
+    assert noticed == set(counts)
