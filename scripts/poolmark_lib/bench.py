@@ -41,7 +41,7 @@ DEFAULT_BUDGET_S = 585.0  # with what comes before and after, ten minutes
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--set", choices=plan.SETS, default="default", help="headlines: what a server does, under three minutes; "
+    parser.add_argument("--set", choices=plan.SETS, default="default", help="headlines: what a server does, three to ten minutes; "
                         "default: at most ten; full: every workload, size, thread count and allocator (hours)")
     parser.add_argument("--filter", metavar="RE", help="only benchmarks whose name, WORKLOAD/CONTENDER/BYTES[/threads:N], "
                                                        "the regular expression finds")
