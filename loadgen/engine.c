@@ -2,8 +2,8 @@
 #include "loadgen/engine.h"
 
 #include "base/clock.h"
-#include "loadgen/engine_paho.h"
-#include "loadgen/engine_raw.h"
+#include "loadgen/engines/paho.h"
+#include "loadgen/engines/raw.h"
 
 #include <string.h>
 

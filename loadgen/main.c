@@ -6,7 +6,7 @@
 #include "base/describe.h"
 #include "loadgen/catalogue.h"
 #include "loadgen/config.h"
-#include "loadgen/engine_paho.h"
+#include "loadgen/engines/paho.h"
 #include "loadgen/run_books.h"
 #include "loadgen/scenario.h"
 #include "loadgen/self_latency.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The raw engine's reading and writing, and the buffers of the few clients that need one.
-#include "loadgen/engine_raw_state.h"
+#include "loadgen/engines/raw_state.h"
 
 #include <errno.h>
 #include <netinet/in.h>

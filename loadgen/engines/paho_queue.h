@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Between paho's threads and the worker's: a queue of events, and the notes that go with messages on their
 // way. Any thread may push, get and put; one thread takes.
-#ifndef POOLMARK_LOADGEN_ENGINE_PAHO_QUEUE_H
-#define POOLMARK_LOADGEN_ENGINE_PAHO_QUEUE_H
+#ifndef POOLMARK_LOADGEN_ENGINES_PAHO_QUEUE_H
+#define POOLMARK_LOADGEN_ENGINES_PAHO_QUEUE_H
 
 #include "loadgen/engine.h"
 

@@ -7,8 +7,8 @@
 // other.
 //
 // One thread uses a waker: the one that calls the engine.
-#ifndef POOLMARK_LOADGEN_ENGINE_PAHO_WAKER_H
-#define POOLMARK_LOADGEN_ENGINE_PAHO_WAKER_H
+#ifndef POOLMARK_LOADGEN_ENGINES_PAHO_WAKER_H
+#define POOLMARK_LOADGEN_ENGINES_PAHO_WAKER_H
 
 #include <stdint.h>
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the raw engine does with a packet of the server's.
-#include "loadgen/engine_raw_state.h"
+#include "loadgen/engines/raw_state.h"
 
 #include "wire/mqtt_connect.h"
 #include "wire/mqtt_publish.h"

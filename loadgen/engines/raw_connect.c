@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The raw engine's connects and everything that depends on time.
-#include "loadgen/engine_raw_state.h"
+#include "loadgen/engines/raw_state.h"
 
 #include "base/clock.h"
 #include "wire/mqtt_connect.h"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "loadgen/engine_paho_waker.h"
+#include "loadgen/engines/paho_waker.h"
 
 #include "base/clock.h"
 #include "wire/mqtt_connect.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the parts of the raw engine share (engine_raw.c, _connect.c, _packets.c, _io.c); nobody else's.
-#ifndef POOLMARK_LOADGEN_ENGINE_RAW_STATE_H
-#define POOLMARK_LOADGEN_ENGINE_RAW_STATE_H
+// What the parts of the raw engine share (raw.c, _connect.c, _packets.c, _io.c); nobody else's.
+#ifndef POOLMARK_LOADGEN_ENGINES_RAW_STATE_H
+#define POOLMARK_LOADGEN_ENGINES_RAW_STATE_H
 
 #include "loadgen/engine.h"
 #include "wire/mqtt_frame.h"
@@ -91,7 +91,7 @@ void raw_tell(struct engine_run *run, const struct raw_client *client, struct en
 void raw_lose(struct engine_run *run, struct raw_client *client, enum tally_reason reason);
 void raw_forget(struct engine_run *run, struct raw_client *client); // its socket and extra
 
-// engine_raw_connect.c: the window, time-outs, keep alive
+// raw_connect.c: the window, time-outs, keep alive
 void raw_start_queued(struct engine_run *run);
 void raw_leave_window(struct engine_run *run, struct raw_client *client);
 void raw_finish_tcp(struct engine_run *run, struct raw_client *client); // writable, or failed
@@ -99,7 +99,7 @@ void raw_keep_alive(struct engine_run *run, struct raw_client *client); // from 
 void raw_look_at_time(struct engine_run *run, int64_t now_ns);
 int64_t raw_next_time(const struct engine_run *run); // when raw_look_at_time has to be called again
 
-// engine_raw_io.c
+// raw_io.c
 struct raw_extra *raw_extra_of(struct raw_client *client); // NULL: out of memory
 void raw_extra_tidy(struct raw_client *client);            // frees what is empty
 int raw_send(struct engine_run *run, struct raw_client *client, const void *data, size_t bytes);
@@ -108,7 +108,7 @@ void raw_readable(struct engine_run *run, struct raw_client *client);
 void raw_read_all(struct engine_run *run, struct raw_client *client); // what has come by now
 void raw_no_delay(struct raw_client *client);
 
-// engine_raw_packets.c: false when the client was ended by it
+// raw_packets.c: false when the client was ended by it
 bool raw_packet(struct engine_run *run, struct raw_client *client, const struct mqtt_frame *frame);
 int raw_flight_add(struct raw_client *client, uint16_t packet_id, int64_t intended_ns, int64_t sent_ns);
 bool raw_flight_take(struct raw_client *client, uint16_t packet_id, struct raw_flight *flight);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "loadgen/engine_paho_queue.h"
+#include "loadgen/engines/paho_queue.h"
 
 #include <errno.h>
 #include <poll.h>

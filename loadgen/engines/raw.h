@@ -8,8 +8,8 @@
 // choosing a port (IP_BIND_ADDRESS_NO_PORT), so that the kernel may use one port for several destinations.
 // The CONNECT goes out with the connect where the handshake is over at once, as it is on the loopback.
 // Keep-alive pings run on a timer wheel.
-#ifndef POOLMARK_LOADGEN_ENGINE_RAW_H
-#define POOLMARK_LOADGEN_ENGINE_RAW_H
+#ifndef POOLMARK_LOADGEN_ENGINES_RAW_H
+#define POOLMARK_LOADGEN_ENGINES_RAW_H
 
 #include "loadgen/engine.h"
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "loadgen/engine_raw.h"
+#include "loadgen/engines/raw.h"
 
 #include "base/clock.h"
-#include "loadgen/engine_raw_state.h"
+#include "loadgen/engines/raw_state.h"
 #include "wire/mqtt_publish.h"
 #include "wire/mqtt_subscribe.h"
 

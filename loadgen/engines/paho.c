@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "loadgen/engine_paho.h"
+#include "loadgen/engines/paho.h"
 
 #include "base/clock.h"
-#include "loadgen/engine_paho_queue.h"
-#include "loadgen/engine_paho_waker.h"
+#include "loadgen/engines/paho_queue.h"
+#include "loadgen/engines/paho_waker.h"
 
 #include <MQTTAsync.h>
 #include <errno.h>
