@@ -14,7 +14,7 @@ CHECK     ?=
 # percent of a get's own work added to it (0: the code for it, and no work), and percent of bytes added to each object.
 HANDICAP_GET   ?=
 HANDICAP_BYTES ?= 0
-# Of the broker: microseconds that one CONNECT in 50 takes more; one message in so many is lost (broker/handicap.h).
+# Of the broker: microseconds that one CONNECT in 50 takes more; one message in so many is lost (broker/mqtt/handicap.h).
 HANDICAP_CONNECT ?= 0
 HANDICAP_LOSS  ?= 0
 

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "broker/broker.h"
 
-#include "broker/check.h"
-#include "broker/loop.h"
-#include "broker/retained.h"
-#include "broker/session.h"
-#include "broker/session_table.h"
-#include "broker/topics.h"
+#include "broker/mqtt/check.h"
+#include "broker/net/loop.h"
+#include "broker/mqtt/retained.h"
+#include "broker/mqtt/session.h"
+#include "broker/mqtt/session_table.h"
+#include "broker/mqtt/topics.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -10,11 +10,11 @@
 #ifndef POOLMARK_BROKER_BROKER_H
 #define POOLMARK_BROKER_BROKER_H
 
-#include "broker/account.h"
-#include "broker/block.h"
+#include "broker/mqtt/account.h"
+#include "broker/mqtt/block.h"
 #include "broker/config.h"
-#include "broker/counters.h"
-#include "broker/session_flow.h"
+#include "broker/mqtt/counters.h"
+#include "broker/mqtt/session_flow.h"
 #include "pools/pool.h"
 
 #include <pthread.h>

@@ -6,7 +6,7 @@
 #include "base/units.h"
 #include "broker/catalogue.h"
 #include "broker/memory_limit.h"
-#include "broker/loop.h"
+#include "broker/net/loop.h"
 #include "pools/growth.h"
 
 #include <errno.h>

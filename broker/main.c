@@ -8,7 +8,7 @@
 #include "broker/broker_record.h"
 #include "broker/complaints.h"
 #include "broker/metrics.h"
-#include "broker/refuse.h"
+#include "broker/mqtt/refuse.h"
 #include "broker/statistics.h"
 
 #include <errno.h>

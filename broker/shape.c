@@ -2,8 +2,8 @@
 #include "broker/shape.h"
 
 #include "base/units.h"
-#include "broker/connection.h"
-#include "broker/session.h"
+#include "broker/mqtt/connection.h"
+#include "broker/mqtt/session.h"
 
 #include <errno.h>
 #include <stdio.h>

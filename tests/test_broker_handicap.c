@@ -6,7 +6,7 @@
 #define POOLMARK_HANDICAP_CONNECT 200
 #define POOLMARK_HANDICAP_LOSS 1000
 #include "base/clock.h"
-#include "broker/handicap.h"
+#include "broker/mqtt/handicap.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The tree of topic levels: making and pruning paths, many children coming and going, and very deep topics.
-#include "broker/level_tree.h"
+#include "broker/mqtt/level_tree.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

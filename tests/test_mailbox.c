@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Mailboxes: order, waking, and many senders.
-#include "broker/mailbox.h"
+#include "broker/net/mailbox.h"
 
 #include <errno.h>
 #include <poll.h>

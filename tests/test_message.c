@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Messages counted by references, in a pool and in the heap.
-#include "broker/block.h"
-#include "broker/message.h"
+#include "broker/mqtt/block.h"
+#include "broker/mqtt/message.h"
 #include "tests/store_of.h"
 
 #include <pthread.h>

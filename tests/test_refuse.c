@@ -2,8 +2,8 @@
 // Refusals as the loop drives them, without a loop running: an event that is left over from the client that
 // had the slot before does not cost the next one its answer.
 #include "broker/broker.h"
-#include "broker/loop.h"
-#include "broker/refuse.h"
+#include "broker/net/loop.h"
+#include "broker/mqtt/refuse.h"
 
 #include <fcntl.h>
 #include <setjmp.h>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Retained messages: kept, replaced, forgotten and matched, with every reference given back.
-#include "broker/retained.h"
+#include "broker/mqtt/retained.h"
 #include "tests/store_of.h"
-#include "broker/message.h"
+#include "broker/mqtt/message.h"
 #include "tests/naive_match.h"
 
 #include <pthread.h>

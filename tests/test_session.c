@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Sessions: where their memory comes from, and their packet ids.
-#include "broker/session.h"
+#include "broker/mqtt/session.h"
 #include "tests/store_of.h"
 
 #include <setjmp.h>

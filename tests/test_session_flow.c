@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What is under way between a session and its client: window, queue, and QoS 2 packet ids.
-#include "broker/session_flow.h"
+#include "broker/mqtt/session_flow.h"
 #include "tests/store_of.h"
 
 #include <errno.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The table of sessions: found by client id while it grows and shrinks, by several threads.
-#include "broker/session_table.h"
+#include "broker/mqtt/session_table.h"
 #include "tests/store_of.h"
 
 #include <errno.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The broker's timing wheel: deadlines near and far, removal, and calls that change the wheel.
-#include "broker/timer_wheel.h"
+#include "broker/net/timer_wheel.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Subscriptions: the examples of section 4.7, overlapping filters, subscribers that come and go, a property
 // test against the plainest matcher there is, and threads.
-#include "broker/topics.h"
+#include "broker/mqtt/topics.h"
 #include "tests/naive_match.h"
 
 #include <pthread.h>

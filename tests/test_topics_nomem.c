@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Topics and retained messages when memory runs out: with each request failing in turn, by itself and with
 // all after it. That nothing leaks is for the address sanitizer to say.
-#include "broker/level_tree.h"
-#include "broker/message.h"
-#include "broker/retained.h"
-#include "broker/topics.h"
+#include "broker/mqtt/level_tree.h"
+#include "broker/mqtt/message.h"
+#include "broker/mqtt/retained.h"
+#include "broker/mqtt/topics.h"
 #include "tests/failing_heap.h"
 #include "tests/store_of.h"
 

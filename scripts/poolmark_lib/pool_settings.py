@@ -3,7 +3,7 @@
 
 A connection takes an object and an arena, and in an eager shape two buffers for good. In a lazy shape a buffer is taken
 only while something is to be sent or a packet is half there: of each thread's connections as many at once as it has events
-in a turn (broker/loop.c). Messages follow the traffic and are left alone. Shapes, strategies and when a pool grows the
+in a turn (broker/net/loop.c). Messages follow the traffic and are left alone. Shapes, strategies and when a pool grows the
 broker says itself (--describe).
 """
 import re

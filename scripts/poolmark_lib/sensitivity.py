@@ -4,7 +4,7 @@
 Many comparisons, each the command that README prints, as a process of its own: `compare BUILD BUILD --run ...`. A build with
 itself (how often is something raised that is not there?), and with builds that have a handicap (how often is it found?): gets
 5 % slower, 2 % more bytes, the 99th percentile of connects about doubled, one message in a million lost. The handicaps are
-compiled in; pools/handicap.h and broker/handicap.h say what they do.
+compiled in; pools/handicap.h and broker/mqtt/handicap.h say what they do.
 
 Writes as it goes: comparisons.jsonl, a line for each comparison with its command, and from these a record (suite
 "sensitivity"), sensitivity.md and sensitivity.csv. --resume goes on where an interrupted experiment stopped. Exit code 0 when

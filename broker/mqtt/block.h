@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+// Blocks of a wanted size out of a pool whose objects may be smaller: from the pool when it can serve that
+// size, from the heap when it cannot; and counted in the broker's account. Any thread may call.
+//
+// A pool that refuses past its max bounds blocks of every size: one from the heap takes an object of the pool
+// with it, as its place, and is refused when there is none.
+//
+//     struct block_store store;
+//     block_store_open(&store, pool, &broker->account, ACCOUNT_MESSAGES);
+//     void *block = block_get(&store, bytes);
+//     block_put(&store, block, bytes);
+#ifndef POOLMARK_BROKER_MQTT_BLOCK_H
+#define POOLMARK_BROKER_MQTT_BLOCK_H
+
+#include "broker/mqtt/account.h"
+#include "pools/pool.h"
+
+struct block_store {
+    struct pool *pool;
+    struct account *account; // NULL: none is kept
+    enum account_kind kind;
+    size_t object_bytes;
+    bool is_sized;   // the pool serves other sizes than its objects'
+    bool is_bounded; // the pool refuses past its max
+};
+
+void block_store_open(struct block_store *store, struct pool *pool, struct account *account,
+                      enum account_kind kind);
+
+// NULL: the pool or the account refused, or there is no memory.
+void *block_get(struct block_store *store, size_t bytes) __attribute__((warn_unused_result));
+void block_put(struct block_store *store, void *block, size_t bytes); // as many as were asked for
+
+// Does a block of so many bytes come from the heap?
+bool block_is_from_heap(const struct block_store *store, size_t bytes);
+
+#endif

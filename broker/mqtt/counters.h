@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the broker counts, one set a loop: written by the loop's thread alone, read by any.
+#ifndef POOLMARK_BROKER_MQTT_COUNTERS_H
+#define POOLMARK_BROKER_MQTT_COUNTERS_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+// X(name, help): all count up from the start.
+#define BROKER_COUNTERS(X)                                                                                   \
+    X(accepted, "connections accepted")                                                                      \
+    X(closed, "connections closed")                                                                          \
+    X(refused_limit, "connections refused because of --max-connections")                                     \
+    X(refused_pool, "connections refused because a pool had no object for them")                             \
+    X(refused_memory, "connections refused because of --memory-limit")                                       \
+    X(refused_descriptors, "connections refused because the process had no descriptor left")                 \
+    X(accepts_failed, "times that the system did not let a waiting client in")                               \
+    X(sessions_taken_over, "connections closed because their client id connected again")                     \
+    X(handed_over, "connections handed to the loop that has their session")                                  \
+    X(protocol_errors, "connections closed because of what they sent")                                       \
+    X(keep_alive_expired, "connections closed after one and a half keep alive times of silence")             \
+    X(packets_received, "MQTT packets received")                                                             \
+    X(messages_received, "PUBLISH packets received")                                                         \
+    X(messages_sent, "PUBLISH packets sent")                                                                 \
+    X(closed_packet_size, "connections closed because of a packet larger than --max-packet-size")            \
+    X(closed_topic_levels, "connections closed because of a topic of more than --max-topic-levels")          \
+    X(closed_no_memory, "connections closed because there was no memory for what they sent")                 \
+    X(messages_dropped, "messages not delivered: queue full, or no memory")                                  \
+    X(dropped_queue_full, "of them: a client's queue was full (--max-queued-messages, --max-queued-bytes)")  \
+    X(dropped_sys, "of them: published to $SYS, which is the broker's own")                                  \
+    X(dropped_no_memory, "of them: no memory, or --memory-limit")                                            \
+    X(subscriptions_refused, "subscriptions refused: no memory, or more than --max-topic-levels")            \
+    X(wills_published, "wills published")                                                                    \
+    X(bytes_received, "bytes received")                                                                      \
+    X(bytes_sent, "bytes sent")
+
+struct broker_counters {
+#define X(name, help) _Atomic int64_t name;
+    BROKER_COUNTERS(X)
+#undef X
+};
+
+// A plain copy, for sums.
+struct broker_counts {
+#define X(name, help) int64_t name;
+    BROKER_COUNTERS(X)
+#undef X
+};
+
+// Relaxed, and no read-modify-write: there is one writer, and a reader wants no more than a recent value.
+static inline void broker_count(_Atomic int64_t *counter, int64_t by)
+{
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + by,
+                          memory_order_relaxed);
+}
+
+static inline void broker_counters_sum(struct broker_counts *sum, struct broker_counters *counters)
+{
+#define X(name, help) sum->name += atomic_load_explicit(&counters->name, memory_order_relaxed);
+    BROKER_COUNTERS(X)
+#undef X
+}
+
+#endif

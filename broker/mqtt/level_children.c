@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "broker/mqtt/level_children.h"
+
+#include <stdlib.h>
+
+struct level_buckets {
+    struct level_node **heads;
+    uint32_t mask;
+};
+
+struct level_table {
+    struct level_buckets now, old; // old.heads is NULL when nothing is being moved
+    uint32_t moved;                // buckets of `old` below this one are empty
+};
+
+static bool is_named(const struct level_node *node, const char *name, size_t bytes, uint32_t hash)
+{
+    return node->hash == hash && node->name_bytes == bytes && memcmp(node->name, name, bytes) == 0;
+}
+
+// Where a child with that hash is, or goes.
+static struct level_node **head_of(const struct level_node *parent, uint32_t hash)
+{
+    if (!parent->has_table)
+        return (struct level_node **)&parent->children.list;
+    const struct level_table *table = parent->children.table;
+    if (table->old.heads && (hash & table->old.mask) >= table->moved)
+        return &table->old.heads[hash & table->old.mask];
+    return &table->now.heads[hash & table->now.mask];
+}
+
+struct level_node *level_child_find(const struct level_node *parent, const char *name, size_t bytes,
+                                    uint32_t hash)
+{
+    struct level_node *child = *head_of(parent, hash);
+    while (child && !is_named(child, name, bytes, hash))
+        child = child->next;
+    return child;
+}
+
+static void push(struct level_node **head, struct level_node *child)
+{
+    child->next = *head;
+    *head = child;
+}
+
+static void move_some(struct level_table *table)
+{
+    if (!table->old.heads)
+        return;
+    for (int i = 0; i < LEVEL_MOVES && table->moved <= table->old.mask; i++) {
+        struct level_node *child = table->old.heads[table->moved++];
+        while (child) {
+            struct level_node *next = child->next;
+            push(&table->now.heads[child->hash & table->now.mask], child);
+            child = next;
+        }
+    }
+    if (table->moved > table->old.mask) {
+        free(table->old.heads);
+        table->old = (struct level_buckets){0};
+    }
+}
+
+// Begins to move to `buckets` of them, unless a move is under way or there is no memory.
+static void begin_move(struct level_table *table, uint32_t buckets)
+{
+    if (table->old.heads)
+        return;
+    struct level_node **heads = calloc(buckets, sizeof *heads);
+    if (!heads)
+        return;
+    table->old = table->now;
+    table->now = (struct level_buckets){heads, buckets - 1};
+    table->moved = 0;
+}
+
+static void list_to_table(struct level_node *parent)
+{
+    uint32_t buckets = 4 * LEVEL_LIST_MAX;
+    struct level_table *table = calloc(1, sizeof *table);
+    struct level_node **heads = calloc(buckets, sizeof *heads);
+    if (!table || !heads) {
+        free(table);
+        free(heads);
+        return;
+    }
+    table->now = (struct level_buckets){heads, buckets - 1};
+    struct level_node *child = parent->children.list;
+    while (child) {
+        struct level_node *next = child->next;
+        push(&heads[child->hash & table->now.mask], child);
+        child = next;
+    }
+    parent->children.table = table;
+    parent->has_table = true;
+}
+
+void level_child_add(struct level_node *parent, struct level_node *child)
+{
+    if (!parent->has_table && parent->child_count >= LEVEL_LIST_MAX)
+        list_to_table(parent);
+    if (parent->has_table) {
+        struct level_table *table = parent->children.table;
+        if (parent->child_count > table->now.mask && table->now.mask < UINT32_MAX / 4)
+            begin_move(table, 2 * (table->now.mask + 1));
+        move_some(table);
+    }
+    push(head_of(parent, child->hash), child);
+    parent->child_count++;
+}
+
+void level_child_remove(struct level_node *parent, struct level_node *child)
+{
+    struct level_node **link = head_of(parent, child->hash);
+    while (*link != child)
+        link = &(*link)->next;
+    *link = child->next;
+    child->next = NULL;
+    parent->child_count--;
+    if (!parent->has_table)
+        return;
+    if (parent->child_count == 0) {
+        level_children_free(parent);
+        return;
+    }
+    struct level_table *table = parent->children.table;
+    uint32_t buckets = table->now.mask + 1;
+    if (buckets > 4 * LEVEL_LIST_MAX && parent->child_count < buckets / 8)
+        begin_move(table, buckets / 4);
+    move_some(table);
+}
+
+static struct level_node *first_in(const struct level_buckets *buckets, uint32_t from)
+{
+    for (uint32_t i = from; buckets->heads && i <= buckets->mask; i++)
+        if (buckets->heads[i])
+            return buckets->heads[i];
+    return NULL;
+}
+
+struct level_node *level_child_first(const struct level_node *parent)
+{
+    if (!parent->has_table)
+        return parent->children.list;
+    const struct level_table *table = parent->children.table;
+    struct level_node *child = first_in(&table->old, table->moved);
+    return child ? child : first_in(&table->now, 0);
+}
+
+struct level_node *level_child_next(const struct level_node *parent, const struct level_node *child)
+{
+    if (child->next || !parent->has_table)
+        return child->next;
+    const struct level_table *table = parent->children.table;
+    if (table->old.heads && (child->hash & table->old.mask) >= table->moved) {
+        struct level_node *next = first_in(&table->old, (child->hash & table->old.mask) + 1);
+        return next ? next : first_in(&table->now, 0);
+    }
+    return first_in(&table->now, (child->hash & table->now.mask) + 1);
+}
+
+void level_children_free(struct level_node *node)
+{
+    if (!node->has_table)
+        return;
+    free(node->children.table->now.heads);
+    free(node->children.table->old.heads);
+    free(node->children.table);
+    node->children.list = NULL;
+    node->has_table = false;
+}

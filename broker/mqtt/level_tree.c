@@ -1,0 +1,338 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "broker/mqtt/level_tree.h"
+#include "broker/mqtt/level_children.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/random.h>
+
+struct level_tree {
+    struct account *account;
+    enum account_kind kind;
+    struct level_node *root; // no name, never a value
+    uint64_t seed;           // of the hashes: clients choose the names
+    uint32_t plus_hash, hash_hash;
+    int64_t count;
+};
+
+// A path is read level by level: `at` is where the next level starts, and one past the end of the text after
+// the last
+// ("a/" has two levels, the second one empty). A level that was read ends one before `at`.
+struct level {
+    const char *name;
+    size_t bytes;
+};
+
+static bool has_more(struct mqtt_text path, size_t at)
+{
+    return at <= path.bytes;
+}
+
+static struct level level_at(struct mqtt_text path, size_t at, size_t *next)
+{
+    const char *slash = memchr(path.data + at, '/', path.bytes - at);
+    size_t end = slash ? (size_t)(slash - path.data) : path.bytes;
+    *next = end + 1;
+    return (struct level){path.data + at, end - at};
+}
+
+// The start of the level that ends before `at`.
+static size_t level_before(struct mqtt_text path, size_t at)
+{
+    size_t start = at - 1;
+    while (start > 0 && path.data[start - 1] != '/')
+        start--;
+    return start;
+}
+
+static bool level_is(struct level level, char wildcard)
+{
+    return level.bytes == 1 && level.name[0] == wildcard;
+}
+
+// Multiplies and folds eight bytes at a time; the seed keeps clients from choosing names that meet in one
+// bucket.
+static uint32_t hash_of(uint64_t seed, struct level level)
+{
+    uint64_t hash = seed ^ level.bytes;
+    for (size_t i = 0; i < level.bytes; i += 8) {
+        uint64_t word = 0;
+        memcpy(&word, level.name + i, level.bytes - i < 8 ? level.bytes - i : 8);
+        hash = (hash ^ word) * UINT64_C(0x9E3779B97F4A7C15);
+        hash ^= hash >> 32;
+    }
+    hash = (hash ^ seed) * UINT64_C(0xD6E8FEB86659FD93);
+    return (uint32_t)(hash >> 32);
+}
+
+int level_tree_open(struct level_tree **tree, struct account *account, enum account_kind kind)
+{
+    struct level_tree *made = calloc(1, sizeof *made);
+    struct level_node *root = calloc(1, sizeof *root);
+    if (!made || !root) {
+        free(made);
+        free(root);
+        return -ENOMEM;
+    }
+    made->root = root;
+    made->account = account;
+    made->kind = kind;
+    if (getrandom(&made->seed, sizeof made->seed, GRND_NONBLOCK) < 0)
+        made->seed = (uintptr_t)made; // early at boot: where it lies is random enough
+    made->plus_hash = hash_of(made->seed, (struct level){"+", 1});
+    made->hash_hash = hash_of(made->seed, (struct level){"#", 1});
+    *tree = made;
+    return 0;
+}
+
+// A table has at most four buckets a child, half of them in an array that is being moved from.
+enum { SHARE_OF_TABLE_BYTES = 4 * sizeof(void *) };
+
+static size_t node_bytes(size_t name_bytes)
+{
+    size_t bytes =
+        offsetof(struct level_node, name) + name_bytes; // the padding at the end holds a short name
+    return bytes < sizeof(struct level_node) ? sizeof(struct level_node) : bytes;
+}
+
+static size_t node_cost(size_t name_bytes)
+{
+    return account_heap_bytes(node_bytes(name_bytes)) + SHARE_OF_TABLE_BYTES;
+}
+
+static void node_free(struct level_tree *tree, struct level_node *node)
+{
+    account_give(tree->account, tree->kind, node_cost(node->name_bytes));
+    level_children_free(node);
+    free(node);
+    tree->count--;
+}
+
+static struct level_node *deepest_first(struct level_node *node)
+{
+    for (struct level_node *child = node; child; child = level_child_first(node))
+        node = child;
+    return node;
+}
+
+// Children before their parents, and each node's table is walked once: none is taken out of it.
+void level_tree_close(struct level_tree *tree, void (*drop)(void *value))
+{
+    if (!tree)
+        return;
+    for (struct level_node *node = deepest_first(tree->root); node != tree->root;) {
+        struct level_node *parent = node->parent;
+        struct level_node *next = level_child_next(parent, node);
+        if (node->value && drop)
+            drop(node->value);
+        node_free(tree, node);
+        node = next ? deepest_first(next) : parent;
+    }
+    level_children_free(tree->root);
+    free(tree->root);
+    free(tree);
+}
+
+struct level_node *level_tree_find(const struct level_tree *tree, struct mqtt_text path)
+{
+    const struct level_node *node = tree->root;
+    for (size_t at = 0; node && has_more(path, at);) {
+        struct level level = level_at(path, at, &at);
+        node = level_child_find(node, level.name, level.bytes, hash_of(tree->seed, level));
+    }
+    return (struct level_node *)node;
+}
+
+static struct level_node *node_make(struct level_tree *tree, struct level_node *parent, struct level level,
+                                    uint32_t hash)
+{
+    if (!account_take(tree->account, tree->kind, node_cost(level.bytes)))
+        return NULL;
+    struct level_node *node = malloc(node_bytes(level.bytes));
+    if (!node) {
+        account_give(tree->account, tree->kind, node_cost(level.bytes));
+        return NULL;
+    }
+    *node = (struct level_node){.parent = parent, .hash = hash, .name_bytes = (uint16_t)level.bytes};
+    memcpy(node->name, level.name, level.bytes);
+    level_child_add(parent, node);
+    tree->count++;
+    return node;
+}
+
+struct level_node *level_tree_make(struct level_tree *tree, struct mqtt_text path)
+{
+    struct level_node *node = tree->root;
+    for (size_t at = 0; has_more(path, at);) {
+        struct level level = level_at(path, at, &at);
+        uint32_t hash = hash_of(tree->seed, level);
+        struct level_node *child = level_child_find(node, level.name, level.bytes, hash);
+        if (!child && !(child = node_make(tree, node, level, hash))) {
+            level_tree_prune(tree, node);
+            return NULL;
+        }
+        node = child;
+    }
+    return node;
+}
+
+void level_tree_prune(struct level_tree *tree, struct level_node *node)
+{
+    while (node->parent && !node->value && node->child_count == 0) {
+        struct level_node *parent = node->parent;
+        level_child_remove(parent, node);
+        node_free(tree, node);
+        node = parent;
+    }
+}
+
+void **level_node_value(struct level_node *node)
+{
+    return &node->value;
+}
+
+// Visits in depth what of the tree matches: at each node first the child that is spelled as the level, then
+// "+". What is left to do is told by where we are, so that going back up needs no stack.
+void level_tree_match_filters(const struct level_tree *tree, struct mqtt_text name, level_visit *visit,
+                              void *context)
+{
+    const struct level_node *node = tree->root;
+    const bool dollar = name.bytes && name.data[0] == '$';
+    size_t at = 0;
+    for (;;) {
+        bool wild = node->parent || !dollar; // may wildcards stand for the next level?
+        struct level_node *hash = wild ? level_child_find(node, "#", 1, tree->hash_hash) : NULL;
+        if (hash && hash->value)
+            visit(context, hash); // "a/#" matches "a" as well
+        const struct level_node *down = NULL;
+        if (has_more(name, at)) {
+            size_t next;
+            struct level level = level_at(name, at, &next);
+            down = level_child_find(node, level.name, level.bytes, hash_of(tree->seed, level));
+            if (!down && wild)
+                down = level_child_find(node, "+", 1, tree->plus_hash);
+            at = down ? next : at;
+        } else if (node->value) {
+            visit(context, (struct level_node *)node);
+        }
+        while (!down) { // back up to a node whose "+" has not been tried
+            const struct level_node *parent = node->parent;
+            if (!parent)
+                return;
+            bool was_plus = node->name_bytes == 1 && node->name[0] == '+';
+            if (!was_plus && (parent->parent || !dollar))
+                down = level_child_find(parent, "+", 1, tree->plus_hash);
+            at = down ? at : level_before(name, at);
+            node = parent;
+        }
+        node = down;
+    }
+}
+
+// The next node after `node` in the subtree under `top` (parents first), or NULL; with `over`, none below
+// `node`.
+static struct level_node *next_below(const struct level_node *top, const struct level_node *node, bool over)
+{
+    struct level_node *next = over ? NULL : level_child_first(node);
+    while (!next && node != top) {
+        next = level_child_next(node->parent, node);
+        node = node->parent;
+    }
+    return next;
+}
+
+static bool is_hidden(const struct level_node *node) // from wildcards in the first level
+{
+    return !node->parent->parent && node->name_bytes && node->name[0] == '$';
+}
+
+static void visit_below(const struct level_node *top, level_visit *visit, void *context)
+{
+    if (top->value)
+        visit(context, (struct level_node *)top);
+    struct level_node *node = next_below(top, top, false);
+    while (node) {
+        bool hidden = is_hidden(node);
+        if (node->value && !hidden)
+            visit(context, node);
+        node = next_below(top, node, hidden);
+    }
+}
+
+static const struct level_node *seen(const struct level_node *parent, const struct level_node *child)
+{
+    while (child && is_hidden(child))
+        child = level_child_next(parent, child);
+    return child;
+}
+
+void level_tree_match_names(const struct level_tree *tree, struct mqtt_text filter, level_visit *visit,
+                            void *context)
+{
+    const struct level_node *node = tree->root;
+    size_t at = 0;
+    for (;;) {
+        const struct level_node *down = NULL;
+        if (has_more(filter, at)) {
+            size_t next;
+            struct level level = level_at(filter, at, &next);
+            if (level_is(level, '#'))
+                visit_below(node, visit, context);
+            else if (level_is(level, '+'))
+                down = seen(node, level_child_first(node));
+            else
+                down = level_child_find(node, level.name, level.bytes, hash_of(tree->seed, level));
+            at = down ? next : at;
+        } else if (node->value) {
+            visit(context, (struct level_node *)node);
+        }
+        while (!down) { // back up to a node that a "+" stands for, and on to its next sibling
+            const struct level_node *parent = node->parent;
+            if (!parent)
+                return;
+            size_t before = level_before(filter, at), next;
+            if (level_is(level_at(filter, before, &next), '+'))
+                down = seen(parent, level_child_next(parent, node));
+            at = down ? at : before;
+            node = parent;
+        }
+        node = down;
+    }
+}
+
+void level_tree_each(const struct level_tree *tree, level_visit *visit, void *context)
+{
+    const struct level_node *node = tree->root;
+    while ((node = next_below(tree->root, node, false)))
+        if (node->value)
+            visit(context, (struct level_node *)node);
+}
+
+int64_t level_tree_count(const struct level_tree *tree)
+{
+    return tree->count;
+}
+
+bool level_tree_is_valid(const struct level_tree *tree)
+{
+    if (tree->root->value || tree->root->parent)
+        return false;
+    int64_t count = 0;
+    const struct level_node *node = next_below(tree->root, tree->root, false);
+    for (; node; node = next_below(tree->root, node, false), count++) {
+        if (!node->value && node->child_count == 0)
+            return false;
+        if (node->hash != hash_of(tree->seed, (struct level){node->name, node->name_bytes}))
+            return false;
+        if (level_child_find(node->parent, node->name, node->name_bytes, node->hash) != node)
+            return false;
+        uint32_t children = 0;
+        const struct level_node *child = level_child_first(node);
+        for (; child; child = level_child_next(node, child), children++)
+            if (child->parent != node)
+                return false;
+        if (children != node->child_count)
+            return false;
+    }
+    return count == tree->count;
+}

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+// The retained messages that a client is owed for its new subscriptions [MQTT-3.3.1-6], sent in portions: as
+// its socket takes them, and no more in a turn than the loop's budget allows.
+//
+// A replay is one filter. Replays of a session are in its flow, in the order of the filters, and survive its
+// connection as its queue does. The first one collects references of what matches when its turn comes. A
+// message that was replaced or taken away meanwhile is left out: the client has the new one already, since it
+// was subscribed.
+//
+// The thread of the session's loop.
+#ifndef POOLMARK_BROKER_MQTT_REPLAY_H
+#define POOLMARK_BROKER_MQTT_REPLAY_H
+
+#include "broker/mqtt/session_flow.h"
+#include "wire/mqtt.h"
+
+struct retained;
+
+// 0, or -ENOMEM with nothing changed.
+int replay_add(struct session_flow *flow, struct mqtt_text filter, uint8_t qos)
+    __attribute__((warn_unused_result));
+
+// The next message with a reference that is the caller's, and the QoS of its subscription; NULL when nothing
+// is left. `work` is raised by what was looked at, `lost` by the messages that there was no memory to
+// remember.
+struct message *replay_next(struct session_flow *flow, struct retained *retained, uint8_t *qos,
+                            uint32_t *work, int64_t *lost);
+
+void replay_clear(struct session_flow *flow);
+
+#endif

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "broker/mqtt/session.h"
+
+#include "broker/mqtt/check.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+size_t session_bytes(size_t id_bytes)
+{
+    return offsetof(struct session, id) + id_bytes;
+}
+
+// FNV-1a, then murmur3's finisher: client ids differ in a few digits, and linear hashing looks at the low
+// bits.
+uint32_t session_hash(struct mqtt_text id)
+{
+    uint32_t hash = 2166136261u;
+    for (size_t i = 0; i < id.bytes; i++)
+        hash = (hash ^ (uint8_t)id.data[i]) * 16777619u;
+    hash = (hash ^ hash >> 16) * 0x85ebca6bu;
+    hash = (hash ^ hash >> 13) * 0xc2b2ae35u;
+    return hash ^ hash >> 16;
+}
+
+struct session *session_new(struct block_store *arenas, void *arena, struct mqtt_text id, uint16_t owner,
+                            bool is_clean)
+{
+    size_t bytes = session_bytes(id.bytes);
+    struct session *session = arena;
+    bool fits = bytes <= arenas->object_bytes;
+    if (!arena || !fits)
+        session = block_get(arenas, bytes);
+    if (!session)
+        return NULL;
+    if (!fits)
+        block_put(arenas, arena, arenas->object_bytes);
+    memset(session, 0, offsetof(struct session, id));
+    session->id_hash = session_hash(id);
+    atomic_init(&session->refs, 1);
+    session->owner = owner;
+    session->id_bytes = (uint16_t)id.bytes;
+    session->is_clean = is_clean;
+    if (id.bytes > 0)
+        memcpy(session->id, id.data, id.bytes);
+    return session;
+}
+
+void session_ref(struct session *session)
+{
+    // Relaxed: who finds the session in the topics reads it under their lock, and session_end takes it out
+    // under the same lock before it lets go of the first reference. So the count is not zero here.
+    atomic_fetch_add_explicit(&session->refs, 1, memory_order_relaxed);
+}
+
+static void free_flow(struct session_flow *flow)
+{
+    flow_clear(flow);
+    if (flow->in_arena)
+        return;
+    account_give(flow->rules->account, ACCOUNT_SESSIONS, account_heap_bytes(sizeof *flow));
+    free(flow);
+}
+
+void session_unref(struct session *session, struct block_store *arenas)
+{
+    // Acquire and release: what other threads did with their references is over before the memory goes.
+    if (atomic_fetch_sub_explicit(&session->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    if (session->flow) {
+        CHECK(flow_is_valid(session->flow));
+        free_flow(session->flow);
+    }
+    block_put(arenas, session, session_bytes(session->id_bytes));
+}
+
+struct mqtt_text session_id(const struct session *session)
+{
+    return (struct mqtt_text){session->id, session->id_bytes};
+}
+
+// The place for a flow in the arena behind the client id; NULL when there is no room.
+static struct session_flow *arena_flow(struct session *session, const struct block_store *arenas)
+{
+    size_t offset = (session_bytes(session->id_bytes) + 15) & ~(size_t)15;
+    if (offset + sizeof(struct session_flow) > arenas->object_bytes)
+        return NULL;
+    return (struct session_flow *)((char *)session + offset);
+}
+
+static struct session_flow *heap_flow(const struct flow_rules *rules)
+{
+    size_t bytes = sizeof(struct session_flow);
+    if (!account_take(rules->account, ACCOUNT_SESSIONS, account_heap_bytes(bytes)))
+        return NULL;
+    struct session_flow *flow = malloc(bytes);
+    if (!flow)
+        account_give(rules->account, ACCOUNT_SESSIONS, account_heap_bytes(bytes));
+    return flow;
+}
+
+struct session_flow *session_flow_need(struct session *session, struct block_store *arenas,
+                                       const struct flow_rules *rules)
+{
+    if (session->flow)
+        return session->flow;
+    struct session_flow *flow = arena_flow(session, arenas);
+    bool in_arena = flow != NULL;
+    if (!flow)
+        flow = heap_flow(rules);
+    if (!flow)
+        return NULL;
+    flow_init(flow, rules, in_arena);
+    session->flow = flow;
+    return flow;
+}
+
+void session_flow_done(struct session *session)
+{
+    struct session_flow *flow = session->flow;
+    if (!flow || !flow_is_empty(flow))
+        return;
+    free_flow(flow);
+    session->flow = NULL;
+}
+
+uint16_t session_next_packet_id(struct session *session)
+{
+    // Fewer are in flight than there are ids, so this ends.
+    do
+        session->last_packet_id++;
+    while (session->last_packet_id == 0 ||
+           (session->flow && flow_inflight_find(session->flow, session->last_packet_id)));
+    return session->last_packet_id;
+}

@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "broker/mqtt/session_table.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+// Buckets lie in segments that are never moved; the directory of segments (8 bytes for each) is doubled now
+// and then, and copying it is copying 1/512 of what a rehash would.
+enum { SEGMENT_BUCKETS = 512, SESSIONS_PER_BUCKET = 2, BUCKETS_MIN = 64 };
+
+struct session_table {
+    pthread_mutex_t lock; // guards everything here and the table_next of every session in it
+    struct session ***segments;
+    size_t segment_capacity;
+    uint32_t bucket_count; // `mask` + 1 <= bucket_count <= 2 * (`mask` + 1)
+    uint32_t mask;
+    int64_t count;
+};
+
+static struct session **bucket_at(const struct session_table *table, uint32_t bucket)
+{
+    return &table->segments[bucket / SEGMENT_BUCKETS][bucket % SEGMENT_BUCKETS];
+}
+
+// Buckets below `bucket_count - (mask + 1)` are split already: one more bit of the hash counts for them.
+static struct session **bucket_of(const struct session_table *table, uint32_t hash)
+{
+    uint32_t bucket = hash & (table->mask * 2 + 1);
+    if (bucket >= table->bucket_count)
+        bucket = hash & table->mask;
+    return bucket_at(table, bucket);
+}
+
+static int need_segment(struct session_table *table, uint32_t bucket)
+{
+    size_t segment = bucket / SEGMENT_BUCKETS;
+    if (segment == table->segment_capacity) {
+        size_t capacity = table->segment_capacity ? table->segment_capacity * 2 : 8;
+        struct session ***segments = realloc(table->segments, capacity * sizeof *segments);
+        if (!segments)
+            return -ENOMEM;
+        memset(segments + table->segment_capacity, 0,
+               (capacity - table->segment_capacity) * sizeof *segments);
+        table->segments = segments;
+        table->segment_capacity = capacity;
+    }
+    if (!table->segments[segment])
+        table->segments[segment] = calloc(SEGMENT_BUCKETS, sizeof *table->segments[segment]);
+    return table->segments[segment] ? 0 : -ENOMEM;
+}
+
+int session_table_open(struct session_table **opened)
+{
+    struct session_table *table = calloc(1, sizeof *table);
+    if (!table)
+        return -ENOMEM;
+    table->bucket_count = BUCKETS_MIN;
+    table->mask = BUCKETS_MIN - 1;
+    if (need_segment(table, 0) < 0)
+        goto fail;
+    pthread_mutex_init(&table->lock, NULL);
+    *opened = table;
+    return 0;
+fail:
+    free(table->segments);
+    free(table);
+    return -ENOMEM;
+}
+
+void session_table_close(struct session_table *table)
+{
+    if (!table)
+        return;
+    for (size_t i = 0; i < table->segment_capacity; i++)
+        free(table->segments[i]);
+    free(table->segments);
+    pthread_mutex_destroy(&table->lock);
+    free(table);
+}
+
+static struct session *find(const struct session_table *table, struct mqtt_text id, uint32_t hash)
+{
+    struct session *session = *bucket_of(table, hash);
+    while (session && (session->id_hash != hash || !mqtt_text_equal(session_id(session), id)))
+        session = session->table_next;
+    return session;
+}
+
+struct session_found session_table_find(struct session_table *table, struct mqtt_text id, uint16_t loop_index)
+{
+    uint32_t hash = session_hash(id);
+    pthread_mutex_lock(&table->lock);
+    struct session *session = find(table, id, hash);
+    struct session_found found = {NULL, session ? session->owner : -1};
+    if (session && session->owner == loop_index)
+        found.session = session;
+    pthread_mutex_unlock(&table->lock);
+    return found;
+}
+
+// Splits the next bucket in turn: those whose next hash bit is set move to the new bucket. Without memory for
+// it the table stays as it is, and its chains grow longer.
+static void split_one(struct session_table *table)
+{
+    if (table->bucket_count == UINT32_C(1) << 31 || need_segment(table, table->bucket_count) < 0)
+        return;
+    uint32_t bit = table->mask + 1;
+    struct session **from = bucket_at(table, table->bucket_count - bit);
+    struct session **to = bucket_at(table, table->bucket_count);
+    *to = NULL;
+    while (*from) {
+        struct session *session = *from;
+        if (session->id_hash & bit) {
+            *from = session->table_next;
+            session->table_next = *to;
+            *to = session;
+        } else {
+            from = &session->table_next;
+        }
+    }
+    table->bucket_count++;
+    if (table->bucket_count == bit * 2)
+        table->mask = bit * 2 - 1;
+}
+
+// The last bucket goes back into the one it was split from.
+static void merge_one(struct session_table *table)
+{
+    if (table->bucket_count <= BUCKETS_MIN)
+        return;
+    if (table->bucket_count == table->mask + 1)
+        table->mask >>= 1;
+    table->bucket_count--;
+    struct session **last = bucket_at(table, table->bucket_count);
+    struct session **into = bucket_at(table, table->bucket_count - (table->mask + 1));
+    while (*into)
+        into = &(*into)->table_next;
+    *into = *last;
+    *last = NULL;
+    if (table->bucket_count % SEGMENT_BUCKETS == 0) {
+        size_t segment = table->bucket_count / SEGMENT_BUCKETS;
+        free(table->segments[segment]);
+        table->segments[segment] = NULL;
+    }
+}
+
+int session_table_insert(struct session_table *table, struct session *session)
+{
+    int code = -EEXIST;
+    pthread_mutex_lock(&table->lock);
+    if (!find(table, session_id(session), session->id_hash)) {
+        struct session **bucket = bucket_of(table, session->id_hash);
+        session->table_next = *bucket;
+        *bucket = session;
+        table->count++;
+        if (table->count > (int64_t)table->bucket_count * SESSIONS_PER_BUCKET)
+            split_one(table);
+        code = 0;
+    }
+    pthread_mutex_unlock(&table->lock);
+    return code;
+}
+
+void session_table_remove(struct session_table *table, struct session *session)
+{
+    pthread_mutex_lock(&table->lock);
+    struct session **link = bucket_of(table, session->id_hash);
+    while (*link && *link != session)
+        link = &(*link)->table_next;
+    if (*link) {
+        *link = session->table_next;
+        table->count--;
+        // Well below the load that splits, so that a client coming and going does not split and merge each
+        // time.
+        if (table->count < (int64_t)(table->bucket_count / 2) * SESSIONS_PER_BUCKET)
+            merge_one(table);
+    }
+    pthread_mutex_unlock(&table->lock);
+}
+
+struct session *session_table_any(struct session_table *table)
+{
+    struct session *any = NULL;
+    pthread_mutex_lock(&table->lock);
+    // From the end: merging shortens the table as it is emptied.
+    for (uint32_t bucket = table->bucket_count; bucket-- > 0 && !any;)
+        any = *bucket_at(table, bucket);
+    pthread_mutex_unlock(&table->lock);
+    return any;
+}
+
+int64_t session_table_count(struct session_table *table)
+{
+    pthread_mutex_lock(&table->lock);
+    int64_t count = table->count;
+    pthread_mutex_unlock(&table->lock);
+    return count;
+}
+
+int64_t session_table_bytes(struct session_table *table)
+{
+    pthread_mutex_lock(&table->lock);
+    size_t bytes = sizeof *table + table->segment_capacity * sizeof *table->segments;
+    for (size_t i = 0; i < table->segment_capacity; i++)
+        if (table->segments[i])
+            bytes += SEGMENT_BUCKETS * sizeof *table->segments[i];
+    pthread_mutex_unlock(&table->lock);
+    return (int64_t)bytes;
+}
+
+bool session_table_is_valid(struct session_table *table)
+{
+    bool valid = true;
+    int64_t count = 0;
+    pthread_mutex_lock(&table->lock);
+    valid = (table->mask & (table->mask + 1)) == 0 && table->bucket_count > table->mask &&
+            table->bucket_count <= 2 * (table->mask + 1);
+    for (uint32_t bucket = 0; valid && bucket < table->bucket_count; bucket++)
+        for (struct session *session = *bucket_at(table, bucket); session; session = session->table_next) {
+            valid = valid && bucket_of(table, session->id_hash) == bucket_at(table, bucket);
+            count++;
+        }
+    valid = valid && count == table->count;
+    pthread_mutex_unlock(&table->lock);
+    return valid;
+}

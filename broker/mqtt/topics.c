@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "broker/mqtt/topics_set.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+int topics_open(struct topics **topics, struct account *account)
+{
+    struct topics *made = calloc(1, sizeof *made);
+    if (!made)
+        return -ENOMEM;
+    if (level_tree_open(&made->tree, account, ACCOUNT_SUBSCRIPTIONS) < 0) {
+        free(made);
+        return -ENOMEM;
+    }
+    made->account = account;
+    // A flood of matches must not keep subscribers waiting for ever, as the default would.
+    pthread_rwlockattr_t attributes;
+    pthread_rwlockattr_init(&attributes);
+    pthread_rwlockattr_setkind_np(&attributes, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+    pthread_rwlock_init(&made->lock, &attributes);
+    pthread_rwlockattr_destroy(&attributes);
+    *topics = made;
+    return 0;
+}
+
+void topics_close(struct topics *topics)
+{
+    if (!topics)
+        return;
+    level_tree_close(topics->tree, topics_set_free);
+    pthread_rwlock_destroy(&topics->lock);
+    free(topics);
+}
+
+// The subscriber's subscription at `node`. Either may be long, the set of the node or the chain of the
+// subscriber, but seldom both: they are searched side by side, and the shorter one ends it.
+static struct topics_subscription *find(struct level_node *node, const struct topics_subscriber *subscriber)
+{
+    struct topics_view view = topics_set_view(node);
+    struct topics_subscription *in_chain = subscriber->first;
+    for (uint32_t i = 0; i < view.count && in_chain; i++, in_chain = in_chain->next) {
+        if (topics_view_at(&view, i)->subscriber == subscriber)
+            return topics_view_at(&view, i);
+        if (in_chain->node == node)
+            return in_chain;
+    }
+    return NULL;
+}
+
+// With its place in the set of a filter, of which up to three quarters may be empty.
+enum { SUBSCRIPTION_COST = 48 + 4 * sizeof(void *) };
+
+static int add(struct topics *topics, struct level_node *node, struct topics_subscriber *subscriber,
+               uint8_t qos)
+{
+    if (!account_take(topics->account, ACCOUNT_SUBSCRIPTIONS, SUBSCRIPTION_COST))
+        return -ENOMEM;
+    struct topics_subscription *made = malloc(sizeof *made);
+    if (!made)
+        goto fail_account;
+    *made = (struct topics_subscription){node, subscriber, subscriber->first, &subscriber->first, 0, qos};
+    if (topics_set_add(node, made) < 0)
+        goto fail_made;
+    if (made->next)
+        made->next->link = &made->next;
+    subscriber->first = made;
+    topics->count++;
+    return 1;
+fail_made:
+    free(made);
+fail_account:
+    account_give(topics->account, ACCOUNT_SUBSCRIPTIONS, SUBSCRIPTION_COST);
+    return -ENOMEM;
+}
+
+static void remove_one(struct topics *topics, struct topics_subscription *subscription)
+{
+    struct level_node *node = subscription->node;
+    topics_set_remove(node, subscription);
+    level_tree_prune(topics->tree, node);
+    *subscription->link = subscription->next;
+    if (subscription->next)
+        subscription->next->link = subscription->link;
+    free(subscription);
+    account_give(topics->account, ACCOUNT_SUBSCRIPTIONS, SUBSCRIPTION_COST);
+    topics->count--;
+}
+
+int topics_subscribe(struct topics *topics, struct topics_subscriber *subscriber, struct mqtt_text filter,
+                     uint8_t qos)
+{
+    int result = -ENOMEM;
+    pthread_rwlock_wrlock(&topics->lock);
+    struct level_node *node = level_tree_make(topics->tree, filter);
+    if (node) {
+        struct topics_subscription *old = find(node, subscriber);
+        if (old)
+            old->qos = qos;
+        result = old ? 0 : add(topics, node, subscriber, qos);
+        level_tree_prune(topics->tree, node); // a new node, and no memory for its first subscription
+    }
+    pthread_rwlock_unlock(&topics->lock);
+    return result;
+}
+
+bool topics_unsubscribe(struct topics *topics, struct topics_subscriber *subscriber, struct mqtt_text filter)
+{
+    pthread_rwlock_wrlock(&topics->lock);
+    struct level_node *node = level_tree_find(topics->tree, filter);
+    struct topics_subscription *subscription = node ? find(node, subscriber) : NULL;
+    if (subscription)
+        remove_one(topics, subscription);
+    pthread_rwlock_unlock(&topics->lock);
+    return subscription != NULL;
+}
+
+void topics_leave(struct topics *topics, struct topics_subscriber *subscriber)
+{
+    pthread_rwlock_wrlock(&topics->lock);
+    while (subscriber->first)
+        remove_one(topics, subscriber->first);
+    pthread_rwlock_unlock(&topics->lock);
+}
+
+int64_t topics_count(struct topics *topics)
+{
+    pthread_rwlock_rdlock(&topics->lock);
+    int64_t count = topics->count;
+    pthread_rwlock_unlock(&topics->lock);
+    return count;
+}
+
+int64_t topics_subscriber_count(struct topics *topics, const struct topics_subscriber *subscriber)
+{
+    int64_t count = 0;
+    pthread_rwlock_rdlock(&topics->lock);
+    for (const struct topics_subscription *one = subscriber->first; one; one = one->next)
+        count++;
+    pthread_rwlock_unlock(&topics->lock);
+    return count;
+}
+
+struct check {
+    int64_t count;
+    bool valid;
+};
+
+static void check_node(void *context, struct level_node *node)
+{
+    struct check *check = context;
+    check->count += topics_set_view(node).count;
+    check->valid = check->valid && topics_set_is_valid(node);
+}
+
+bool topics_is_valid(struct topics *topics)
+{
+    struct check check = {0, true};
+    pthread_rwlock_rdlock(&topics->lock);
+    level_tree_each(topics->tree, check_node, &check);
+    bool valid = level_tree_is_valid(topics->tree) && check.valid && check.count == topics->count;
+    pthread_rwlock_unlock(&topics->lock);
+    return valid;
+}

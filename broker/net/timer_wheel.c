@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "broker/net/timer_wheel.h"
+
+#include <stddef.h>
+#include <string.h>
+
+void timer_wheel_init(struct timer_wheel *wheel, uint32_t tick)
+{
+    memset(wheel, 0, sizeof *wheel);
+    wheel->tick = tick;
+}
+
+static void push(struct timer_node **head, struct timer_node *node)
+{
+    node->next = *head;
+    node->link = head;
+    if (node->next)
+        node->next->link = &node->next;
+    *head = node;
+}
+
+void timer_wheel_add(struct timer_wheel *wheel, struct timer_node *node, uint32_t deadline_tick)
+{
+    if (deadline_tick <= wheel->tick)
+        deadline_tick = wheel->tick + 1;
+    node->deadline_tick = deadline_tick;
+    if (deadline_tick == TIMER_NEVER)
+        push(&wheel->never, node);
+    else
+        push(&wheel->slots[deadline_tick % TIMER_WHEEL_SLOTS], node);
+}
+
+void timer_wheel_remove(struct timer_node *node)
+{
+    if (!node->link)
+        return;
+    *node->link = node->next;
+    if (node->next)
+        node->next->link = node->link;
+    node->next = NULL;
+    node->link = NULL;
+}
+
+// Those due leave the slot before any is called: what a call adds to the same slot is for another turn, and
+// what it removes may be any of them.
+static void collect_due(struct timer_node **slot, uint32_t tick, struct timer_node **due)
+{
+    struct timer_node *next;
+    for (struct timer_node *node = *slot; node; node = next) {
+        next = node->next;
+        if (node->deadline_tick <= tick) {
+            timer_wheel_remove(node);
+            push(due, node);
+        }
+    }
+}
+
+void timer_wheel_advance(struct timer_wheel *wheel, uint32_t tick, timer_expired *expired, void *context)
+{
+    if (tick <= wheel->tick)
+        return;
+    // After a long pause one turn visits every slot; more turns would find nothing else.
+    uint32_t first = tick - wheel->tick > TIMER_WHEEL_SLOTS ? tick - TIMER_WHEEL_SLOTS + 1 : wheel->tick + 1;
+    wheel->tick = tick;
+    struct timer_node *due = NULL;
+    for (uint32_t at = first; at <= tick; at++)
+        collect_due(&wheel->slots[at % TIMER_WHEEL_SLOTS], tick, &due);
+    while (due) {
+        struct timer_node *node = due;
+        timer_wheel_remove(node);
+        expired(node, context);
+    }
+}
+
+struct timer_node *timer_wheel_any(const struct timer_wheel *wheel)
+{
+    for (size_t i = 0; i < TIMER_WHEEL_SLOTS; i++)
+        if (wheel->slots[i])
+            return wheel->slots[i];
+    return wheel->never;
+}
+
+bool timer_wheel_is_valid(const struct timer_wheel *wheel)
+{
+    for (uint32_t i = 0; i < TIMER_WHEEL_SLOTS; i++) {
+        struct timer_node *const *link = &wheel->slots[i];
+        for (const struct timer_node *node = *link; node; link = &node->next, node = *link)
+            if (node->link != link || node->deadline_tick % TIMER_WHEEL_SLOTS != i ||
+                node->deadline_tick <= wheel->tick)
+                return false;
+    }
+    return true;
+}
