@@ -7,7 +7,7 @@
 #include "base/record.h"
 #include "broker/catalogue.h"
 #include "broker/statistics.h"
-#include "pools/pool_report.h"
+#include "pools/use/pool_report.h"
 
 #include <errno.h>
 #include <inttypes.h>

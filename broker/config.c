@@ -7,7 +7,7 @@
 #include "broker/catalogue.h"
 #include "broker/memory_limit.h"
 #include "broker/net/loop.h"
-#include "pools/growth.h"
+#include "pools/shared/growth.h"
 
 #include <errno.h>
 #include <stddef.h>

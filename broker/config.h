@@ -7,7 +7,7 @@
 #include "base/opts.h"
 #include "broker/net/listener.h"
 #include "broker/shape.h"
-#include "pools/pool_set.h"
+#include "pools/use/pool_set.h"
 
 #include <stdbool.h>
 #include <stdint.h>

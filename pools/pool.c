@@ -7,7 +7,7 @@
 #include "pools/handicap.h"
 #include "pools/pool_check.h"
 #include "pools/pool_fork.h"
-#include "pools/pool_lock.h"
+#include "pools/shared/pool_lock.h"
 #include "pools/pool_strategy.h"
 #include "pools/pool_wrap.h"
 

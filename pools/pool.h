@@ -140,15 +140,15 @@ struct pool_config {
         .object_context = NULL, .threads = POOL_THREADS_MANY, .lock_inherits_priority = false                \
     }
 
-// All counts since open. An expansion may be made by pieces (pools/growth.h), and longest_expansion_ns is
-// then the longest piece: how long a get waited for one at most. bytes_owned is everything the pool took for
-// itself, its own bookkeeping included, overflow not; `overhead_bytes` of it is not object memory.
+// All counts since open. An expansion may be made by pieces (pools/shared/growth.h), and longest_expansion_ns
+// is then the longest piece: how long a get waited for one at most. bytes_owned is everything the pool took
+// for itself, its own bookkeeping included, overflow not; `overhead_bytes` of it is not object memory.
 // bytes_allocated is the sum of all memory that was taken for objects, overflow among it, whether it was
 // given back or not. `locked_rows`: a strategy whose fast path works without locks had to fall back to locks
 // (slab, when membarrier(2) is refused).
 //
 // peak_in_use is never more than were really in use at once, and never less than in_use. With one thread, and
-// for strategies that count under a lock, it is exact; pools/counters.h says how far below it may be
+// for strategies that count under a lock, it is exact; pools/shared/counters.h says how far below it may be
 // otherwise.
 struct pool_stats {
     int64_t gets, puts, hits, misses, overflow, refused, failed;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pools/pool_check.h"
 
-#include "pools/pool_lock.h"
+#include "pools/shared/pool_lock.h"
 
 #include <stdio.h>
 #include <stdlib.h>

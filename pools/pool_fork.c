@@ -2,8 +2,8 @@
 #include "pools/pool_fork.h"
 
 #include "pools/pool_check.h"
-#include "pools/pool_lock.h"
-#include "pools/thread_slot.h"
+#include "pools/shared/pool_lock.h"
+#include "pools/shared/thread_slot.h"
 
 #include <pthread.h>
 

@@ -3,8 +3,8 @@
 // the first open on take the locks of all of them before the process is copied, so that no lock is held and
 // no change half made in the child, and let them go afterwards in both.
 //
-// Order of locks: the list's, the register of threads' (pools/thread_slot.h), then each pool's in the order
-// of the list. No pool takes one of the first two with a lock of its own held.
+// Order of locks: the list's, the register of threads' (pools/shared/thread_slot.h), then each pool's in the
+// order of the list. No pool takes one of the first two with a lock of its own held.
 #ifndef POOLMARK_POOLS_POOL_FORK_H
 #define POOLMARK_POOLS_POOL_FORK_H
 

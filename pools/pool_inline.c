@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pools/pool_inline.h"
 
-#include "pools/poison.h"
+#include "pools/shared/poison.h"
 #include "pools/pool_strategy.h"
-#include "pools/thread_slot.h"
+#include "pools/shared/thread_slot.h"
 
 #include <errno.h>
 #include <stdalign.h>

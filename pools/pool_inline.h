@@ -23,7 +23,8 @@
 extern "C" {
 #endif
 
-extern __thread int pool_thread_slot_cached; // pools/thread_slot.h; for C++ too, whose thread_local is a call
+extern __thread int
+    pool_thread_slot_cached; // pools/shared/thread_slot.h; for C++ too, whose thread_local is a call
 
 // ThreadSanitizer does not know membarrier(2): for it, `busy` is a lock. Caller and library have to agree on
 // that.

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a strategy's file implements. Read pools/pool.h first, then pools/malloc.c, the shortest real one.
+// What a strategy's file implements. Read pools/pool.h first, then pools/strategies/malloc.c, the shortest
+// real one.
 //
 // A strategy's pool begins with a struct pool_base; pools/pool.c fills it in after `open` succeeded. Its
 // memory is zero until then, save base.get and base.put, where open() may have put functions that suit the
 // config better than the strategy's own (pool.c keeps them). Required: open, get, put, stats, close. The
 // others may be NULL: pool.c answers for them (checked once, in pool.c, against `caps`).
 //
-// Constructed objects (POOL_CAP_CONSTRUCTS): pools/object.h has what to call. `reset` is pool.c's: it runs
-// before the strategy's put. A strategy with the flag calls construct and destruct and never writes to a free
-// object of such a pool.
+// Constructed objects (POOL_CAP_CONSTRUCTS): pools/shared/object.h has what to call. `reset` is pool.c's: it
+// runs before the strategy's put. A strategy with the flag calls construct and destruct and never writes to a
+// free object of such a pool.
 //
 // A fast path that does not go through pool_get and pool_put (an inlined one) has to be closed by `open` when
 // config.reset is there and in `drain`, and to fall back to them.
@@ -75,7 +76,7 @@ struct pool_strategy {
     // through a change while the child is copied; parent lets them go; child makes them anew (its one thread
     // holds none) and gives up what only threads that it does not have would finish: growth under way, gets
     // that wait for memory, the pool's own thread. The register of threads is held before any pool's prepare
-    // (pools/thread_slot.h), so a thread cannot exit meanwhile. A prepare must not allocate.
+    // (pools/shared/thread_slot.h), so a thread cannot exit meanwhile. A prepare must not allocate.
     void (*fork_prepare)(struct pool *pool);
     void (*fork_parent)(struct pool *pool);
     void (*fork_child)(struct pool *pool);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "pools/arena.h"
+#include "pools/use/arena.h"
 
 #include "pools/pool_strategy.h"
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "pools/bell.h"
+#include "pools/shared/bell.h"
 
 #include "base/clock.h"
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What `blocks` promises beyond the contract that tests/test_pool_contract.c holds all strategies to.
-#include "pools/blocks.h"
+#include "pools/strategies/blocks.h"
 
-#include "pools/block_deque.h"
+#include "pools/strategies/block_deque.h"
 #include "pools/pool_strategy.h"
 #include "tests/pool_contract.h"
 #include "tests/pool_events.h"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "pools/counters.h"
+#include "pools/shared/counters.h"
 
 #include "pools/pool_strategy.h"
 

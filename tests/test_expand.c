@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "pools/growth.h"
+#include "pools/shared/growth.h"
 
 #include "pools/pool_strategy.h"
 #include "tests/pool_contract.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Free objects, and what lies behind an object, are out of bounds under AddressSanitizer; other builds notice
 // nothing.
-#include "pools/poison.h"
+#include "pools/shared/poison.h"
 
 #include "tests/pool_contract.h"
 

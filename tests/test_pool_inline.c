@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The fast path that callers compile in: with every strategy, mixed with calls, from C and from C++, and
 // where it has to stand back.
-#include "pools/poison.h"
+#include "pools/shared/poison.h"
 #include "pools/pool_inline.h"
 #include "pools/pool_strategy.h"
 #include "tests/inline_cpp.h"

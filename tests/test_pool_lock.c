@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "pools/pool_lock.h"
+#include "pools/shared/pool_lock.h"
 
 #include "pools/pool_strategy.h"
 #include "tests/pool_contract.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "pools/pool_set.h"
+#include "pools/use/pool_set.h"
 
-#include "pools/pool_report.h"
+#include "pools/use/pool_report.h"
 #include "pools/pool_strategy.h"
 
 #include <errno.h>

@@ -4,7 +4,7 @@
 #include "tests/pool_contract.h"
 
 #include "pools/pool_strategy.h"
-#include "pools/thread_slot.h"
+#include "pools/shared/thread_slot.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -379,8 +379,8 @@ static void test_no_more_is_told_to_be_in_use_than_ever_was(void **state)
     contract_close(passing.pool);
 }
 
-// More threads than there are slots (pools/thread_slot.h), all alive at once, and objects that one of them
-// got and another puts.
+// More threads than there are slots (pools/shared/thread_slot.h), all alive at once, and objects that one of
+// them got and another puts.
 enum { CROWD = THREAD_SLOT_ROWS + 36 };
 
 struct crowd {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "pools/row_set.h"
+#include "pools/shared/row_set.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What `slab` promises beyond the contract that tests/test_pool_contract.c holds all strategies to: where
 // objects lie, growth, running out of memory, and memory given back.
-#include "pools/poison.h"
+#include "pools/shared/poison.h"
 #include "pools/pool_strategy.h"
 #include "tests/pool_contract.h"
 #include "tests/pool_events.h"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "pools/stock.h"
+#include "pools/strategies/stock.h"
 
 #include "tests/pool_events.h"
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "pools/thread_slot.h"
+#include "pools/shared/thread_slot.h"
 
 #include <pthread.h>
 #include <setjmp.h>

@@ -8,7 +8,7 @@
 #include "pools/slab/pool.h"
 
 #include "base/clock.h"
-#include "pools/growth.h"
+#include "pools/shared/growth.h"
 
 #include <errno.h>
 

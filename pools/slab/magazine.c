@@ -3,7 +3,7 @@
 
 #include "pools/pool_strategy.h"
 #include "pools/slab/pages.h"
-#include "pools/thread_slot.h"
+#include "pools/shared/thread_slot.h"
 
 #include <errno.h>
 #include <string.h>

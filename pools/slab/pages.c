@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pools/slab/pages.h"
 
-#include "pools/poison.h"
+#include "pools/shared/poison.h"
 #include "pools/pool_strategy.h"
 
 #include <errno.h>

@@ -14,8 +14,8 @@
 //   store.h      the slabs, where objects lie that are in no magazine
 //   pages.h      the memory of the slabs
 //
-// A row is what one thread works on: its slot's (pools/thread_slot.h). In the common case get and put are a
-// comparison and a move of `top`, with no atomic operation that locks (pools/pool_inline.h):
+// A row is what one thread works on: its slot's (pools/shared/thread_slot.h). In the common case get and put
+// are a comparison and a move of `top`, with no atomic operation that locks (pools/pool_inline.h):
 //
 //     bottom <= low <= top <= high <= bottom + capacity
 //     get takes while top > low; put gives while top < high; anything else is row.c's business
@@ -55,13 +55,13 @@
 #ifndef POOLMARK_POOLS_SLAB_POOL_H
 #define POOLMARK_POOLS_SLAB_POOL_H
 
-#include "pools/bell.h"
+#include "pools/shared/bell.h"
 #include "pools/pool_inline.h"
-#include "pools/pool_lock.h"
+#include "pools/shared/pool_lock.h"
 #include "pools/pool_strategy.h"
 #include "pools/slab/magazine.h"
 #include "pools/slab/store.h"
-#include "pools/thread_slot.h"
+#include "pools/shared/thread_slot.h"
 
 struct slab_row {
     alignas(POOL_INLINE_ROW_BYTES) struct pool_row hot; // top to busy

@@ -4,7 +4,7 @@
 #include "pools/slab/pool.h"
 
 #include "base/clock.h"
-#include "pools/poison.h"
+#include "pools/shared/poison.h"
 
 // Under the store's lock throughout, so that a search does not miss what is on its way from depot to store.
 static void *take(struct pool *pool)

@@ -3,7 +3,7 @@
 // magazines; see pools/slab/pool.h for how it fits together.
 #include "pools/slab/pool.h"
 
-#include "pools/poison.h"
+#include "pools/shared/poison.h"
 
 #include <errno.h>
 

@@ -2,7 +2,7 @@
 #include "pools/slab/store.h"
 
 #include "base/clock.h"
-#include "pools/poison.h"
+#include "pools/shared/poison.h"
 #include "pools/pool_strategy.h"
 
 #include <errno.h>

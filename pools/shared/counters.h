@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+// Statistics that cost no shared cache line: each thread counts in a row of its own, and whoever reads adds
+// the rows up.
+//
+// A row has one writer (its slot's thread, see pools/shared/thread_slot.h), so a count is a plain load, add
+// and store; row 0, which threads without a slot share, is added to atomically. Counts are relaxed: they
+// order nothing, and a reader who needs exact figures reads when nobody works, which something else has
+// ordered.
+//
+// In use, and the peak. How many objects are in use is spread over the rows, so no thread knows it exactly.
+// Each row keeps its own balance (got here minus put here) and hands it to a shared sum whenever it is more
+// than COUNTERS_SLACK away from what it handed in last; so the sum is at most COUNTERS_SLACK x live rows off,
+// a row being live from its thread's first get or put until the thread exits. Whatever is told is a lower
+// bound of what was in use at some instant, and never more:
+//
+//     a read adds up all gets, then all puts: a put that came meanwhile may be in, a get is not
+//     the sum less COUNTERS_SLACK x live rows is the bound below which that cannot fall, however long it took
+//     a row that hands in raises the peak to the sum less COUNTERS_SLACK x other live rows
+//
+// So the peak is at most COUNTERS_SLACK x 2 x live rows too low, never below what is in use when nobody works
+// and it is read, and exact with one live row, which tells each new maximum at once.
+//
+// Strategies that hold a lock in get and put anyway count under it instead (pools/strategies/stock.h).
+#ifndef POOLMARK_POOLS_SHARED_COUNTERS_H
+#define POOLMARK_POOLS_SHARED_COUNTERS_H
+
+#include "pools/pool.h"
+#include "pools/shared/thread_slot.h"
+
+#include <stdalign.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+enum { COUNTERS_SLACK = 16 };
+
+// Two cache lines: processors fetch neighbouring lines in pairs.
+struct counters_row {
+    alignas(128) _Atomic int64_t taken; // gets that gave an object: hits, misses and overflow
+    _Atomic int64_t put;
+    _Atomic int64_t ceiling,
+        floor;                 // taken - put above and below which there is more to do; written by the owner
+    _Atomic int64_t handed_in; // taken - put when it was handed in last
+    _Atomic int64_t misses, overflow, refused, failed;
+    _Atomic bool live;
+};
+
+struct counters {
+    struct counters_row *rows;      // THREAD_SLOT_ROWS, mapped: a row costs memory once its slot is in use
+    _Atomic uint64_t live;          // live rows; above COUNTERS_LIVE_BITS, how often they changed
+    struct thread_slot_watch watch; // hands in what a thread leaves
+
+    alignas(64) _Atomic int64_t in_use_sum; // balances handed in
+    _Atomic int64_t peak;
+};
+
+enum { COUNTERS_LIVE_BITS = 16 };
+
+int counters_open(struct counters *counters) __attribute__((warn_unused_result)); // 0 or -ENOMEM
+void counters_close(struct counters *counters);
+
+// Fills gets, puts, hits, misses, overflow, refused, failed, in_use and peak_in_use; leaves the rest alone.
+void counters_read(struct counters *counters, struct pool_stats *stats);
+
+// What the rows take of memory, in whole pages.
+int64_t counters_bytes(void);
+
+// The slow halves of the functions below: these count as well.
+void counters_take_slowly(struct counters *counters, struct counters_row *row);
+void counters_put_slowly(struct counters *counters, struct counters_row *row);
+void counters_take_shared(struct counters *counters);
+void counters_put_shared(struct counters *counters);
+
+static inline int64_t counters_load(const _Atomic int64_t *count)
+{
+    return atomic_load_explicit(count, memory_order_relaxed);
+}
+
+// By the row's only writer: no read-modify-write is needed, only that a reader never sees half a word.
+static inline int64_t counters_bump(_Atomic int64_t *count)
+{
+    int64_t bumped = counters_load(count) + 1;
+    atomic_store_explicit(count, bumped, memory_order_relaxed);
+    return bumped;
+}
+
+static inline int64_t counters_balance(const struct counters_row *row)
+{
+    return counters_load(&row->taken) - counters_load(&row->put);
+}
+
+// A get gave an object to the thread of `slot`. A hit needs no more; the others are counted beside it.
+static inline void counters_take(struct counters *counters, int slot)
+{
+    struct counters_row *row = &counters->rows[slot];
+    if (__builtin_expect(slot == 0, 0))
+        counters_take_shared(counters);
+    else if (__builtin_expect(counters_balance(row) >= counters_load(&row->ceiling), 0))
+        counters_take_slowly(counters, row);
+    else
+        counters_bump(&row->taken);
+}
+
+// Before the object is anybody else's.
+static inline void counters_put(struct counters *counters, int slot)
+{
+    struct counters_row *row = &counters->rows[slot];
+    if (__builtin_expect(slot == 0, 0))
+        counters_put_shared(counters);
+    else if (__builtin_expect(counters_balance(row) <= counters_load(&row->floor), 0))
+        counters_put_slowly(counters, row);
+    else
+        counters_bump(&row->put);
+}
+
+// For the rare counts; `count` is a field of the row of `slot`.
+static inline void counters_add(_Atomic int64_t *count, int slot)
+{
+    if (slot == 0)
+        atomic_fetch_add_explicit(count, 1, memory_order_relaxed);
+    else
+        counters_bump(count);
+}
+
+static inline void counters_miss(struct counters *counters, int slot)
+{
+    counters_add(&counters->rows[slot].misses, slot);
+}
+
+static inline void counters_overflow(struct counters *counters, int slot)
+{
+    counters_add(&counters->rows[slot].overflow, slot);
+}
+
+static inline void counters_refused(struct counters *counters, int slot)
+{
+    counters_add(&counters->rows[slot].refused, slot);
+}
+
+static inline void counters_failed(struct counters *counters, int slot)
+{
+    counters_add(&counters->rows[slot].failed, slot);
+}
+
+#endif

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where pools get memory from: malloc, posix_memalign and mmap, so that the allocator the process was started
+// with is the one that is measured, and a counter in front of them that tests can make fail.
+#include "pools/shared/poison.h"
+#include "pools/pool_strategy.h"
+
+#include <errno.h>
+#ifdef POISON_ASAN
+#include <pthread.h>
+#endif
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 // Linux 5.14
+#endif
+
+enum { MALLOC_ALIGNMENT = 16, PAGE_BYTES = 4096 };
+
+// The process's own, since what fails is its memory. `watched` is all that an ordinary run ever reads, and
+// nobody writes it then. Relaxed: tests switch it while no other thread allocates, or do not care which
+// request it is.
+static atomic_bool watched;
+static atomic_bool failing_stays;
+static _Atomic int64_t fail_at, requests;
+
+static bool request_fails(void)
+{
+    if (__builtin_expect(!atomic_load_explicit(&watched, memory_order_relaxed), 1))
+        return false;
+    int64_t number = atomic_fetch_add_explicit(&requests, 1, memory_order_relaxed);
+    int64_t at = atomic_load_explicit(&fail_at, memory_order_relaxed);
+    return number == at || (number > at && atomic_load_explicit(&failing_stays, memory_order_relaxed));
+}
+
+int64_t pool_memory_fail_after(int64_t after, bool stay)
+{
+    atomic_store_explicit(&watched, false, memory_order_relaxed);
+    atomic_store_explicit(&fail_at, after, memory_order_relaxed);
+    atomic_store_explicit(&failing_stays, stay, memory_order_relaxed);
+    int64_t came = atomic_exchange_explicit(&requests, 0, memory_order_relaxed);
+    atomic_store_explicit(&watched, after >= 0, memory_order_relaxed);
+    return came;
+}
+
+// Allocators see to fork themselves, save AddressSanitizer's: a child would find it locked by a thread that
+// it does not have. So there a fork waits until nobody is in it, as far as pools go.
+#ifdef POISON_ASAN
+static pthread_rwlock_t gate = PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP;
+
+static void enter(void)
+{
+    pthread_rwlock_rdlock(&gate);
+}
+
+static void leave(void)
+{
+    pthread_rwlock_unlock(&gate);
+}
+
+void pool_memory_fork_prepare(void)
+{
+    pthread_rwlock_wrlock(&gate);
+}
+
+void pool_memory_fork_parent(void)
+{
+    pthread_rwlock_unlock(&gate);
+}
+
+void pool_memory_fork_child(void)
+{
+    gate = (pthread_rwlock_t)PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP;
+}
+#else
+static void enter(void)
+{
+}
+
+static void leave(void)
+{
+}
+
+void pool_memory_fork_prepare(void)
+{
+}
+
+void pool_memory_fork_parent(void)
+{
+}
+
+void pool_memory_fork_child(void)
+{
+}
+#endif
+
+void *pool_memory_alloc(size_t bytes)
+{
+    if (request_fails())
+        return NULL;
+    enter();
+    // Some allocators align what is smaller than 16 bytes to 8 only.
+    void *block = malloc(bytes < MALLOC_ALIGNMENT ? MALLOC_ALIGNMENT : bytes);
+    leave();
+    return block;
+}
+
+void *pool_memory_alloc_aligned(size_t alignment, size_t bytes)
+{
+    void *block = NULL;
+    if (request_fails())
+        return NULL;
+    enter();
+    int code = posix_memalign(&block, alignment, bytes);
+    leave();
+    return code == 0 ? block : NULL;
+}
+
+void pool_memory_free(void *block)
+{
+    enter();
+    free(block);
+    leave();
+}
+
+static size_t whole_pages(size_t bytes)
+{
+    return (bytes + PAGE_BYTES - 1) & ~(size_t)(PAGE_BYTES - 1);
+}
+
+// More alignment than a page's is had by mapping too much and giving back what sticks out.
+void *pool_memory_map(size_t bytes, size_t alignment)
+{
+    size_t wanted = whole_pages(bytes), extra = alignment > PAGE_BYTES ? alignment - PAGE_BYTES : 0;
+    if (request_fails())
+        return NULL;
+    char *block = mmap(NULL, wanted + extra, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (block == MAP_FAILED)
+        return NULL;
+    size_t before = extra ? (alignment - (uintptr_t)block % alignment) % alignment : 0;
+    if (before)
+        munmap(block, before);
+    if (extra - before)
+        munmap(block + before + wanted, extra - before);
+    return block + before;
+}
+
+void pool_memory_unmap(void *block, size_t bytes)
+{
+    if (block)
+        munmap(block, whole_pages(bytes));
+}
+
+// Kernels before 5.14 know no MADV_POPULATE_WRITE: then a write a page does it.
+int pool_memory_populate(void *pages, size_t bytes)
+{
+    if (request_fails())
+        return -ENOMEM;
+    int code;
+    do
+        code = madvise(pages, bytes, MADV_POPULATE_WRITE);
+    while (code < 0 && (errno == EINTR || errno == EAGAIN));
+    if (code == 0)
+        return 0;
+    if (errno != EINVAL && errno != ENOSYS)
+        return -ENOMEM;
+    for (size_t at = 0; at < bytes; at += PAGE_BYTES)
+        ((volatile char *)pages)[at] = 0;
+    return 0;
+}

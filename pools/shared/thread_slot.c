@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "pools/shared/thread_slot.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { WORD_BITS = 64, WORDS = THREAD_SLOT_ROWS / WORD_BITS };
+
+_Thread_local int pool_thread_slot_cached;
+
+// Guards `taken`, `watches`, and runs the watches: on_exit of a watch cannot outlive its removal.
+static pthread_mutex_t slots_lock = PTHREAD_MUTEX_INITIALIZER;
+static uint64_t taken[WORDS] = {1}; // a bit a slot; row 0 is nobody's
+static struct thread_slot_watch *watches;
+
+static pthread_once_t exit_key_once = PTHREAD_ONCE_INIT;
+static pthread_key_t exit_key; // its destructor is how we learn that a thread exits
+static int exit_key_error;
+
+// Relaxed is enough for all: they are hints. A row is zero until its first owner writes it, so whoever
+// misses the newest slot misses nothing that happened before its own call; `full` only saves a lock.
+static atomic_int highest, ever;
+static atomic_bool full;
+
+// The highest slot taken, or 0. Called with the lock held.
+static int highest_taken(void)
+{
+    for (int word = WORDS - 1; word > 0; word--)
+        if (taken[word])
+            return word * WORD_BITS + WORD_BITS - 1 - __builtin_clzll(taken[word]);
+    return WORD_BITS - 1 - __builtin_clzll(taken[0]); // row 0's bit is always there
+}
+
+static void give_back_locked(int slot)
+{
+    taken[slot / WORD_BITS] &= ~(UINT64_C(1) << (slot % WORD_BITS));
+    atomic_store_explicit(&full, false, memory_order_relaxed);
+    atomic_store_explicit(&highest, highest_taken(), memory_order_relaxed);
+}
+
+static void thread_exits(void *unused)
+{
+    (void)unused;
+    int slot = pool_thread_slot_cached;
+    pthread_mutex_lock(&slots_lock);
+    for (struct thread_slot_watch *watch = watches; watch; watch = watch->next)
+        watch->on_exit(watch->context, slot);
+    give_back_locked(slot);
+    pthread_mutex_unlock(&slots_lock);
+    pool_thread_slot_cached =
+        0; // another key's destructor that uses a pool takes a slot anew, and comes by here again
+}
+
+static void make_exit_key(void)
+{
+    exit_key_error = pthread_key_create(&exit_key, thread_exits);
+}
+
+// The lowest slot that is free, or 0. Called with the lock held.
+static int lowest_free(void)
+{
+    for (int word = 0; word < WORDS; word++)
+        if (~taken[word])
+            return word * WORD_BITS + __builtin_ctzll(~taken[word]);
+    return 0;
+}
+
+int thread_slot_take(void)
+{
+    if (atomic_load_explicit(&full, memory_order_relaxed))
+        return 0;
+    pthread_once(&exit_key_once, make_exit_key);
+    // Without a hook a slot could never be given back; the shared row serves such a thread as well.
+    if (exit_key_error || pthread_setspecific(exit_key, &exit_key) != 0)
+        return 0;
+    pthread_mutex_lock(&slots_lock);
+    int slot = lowest_free();
+    if (slot) {
+        taken[slot / WORD_BITS] |= UINT64_C(1) << (slot % WORD_BITS);
+        if (slot > atomic_load_explicit(&highest, memory_order_relaxed))
+            atomic_store_explicit(&highest, slot, memory_order_relaxed);
+        if (slot > atomic_load_explicit(&ever, memory_order_relaxed))
+            atomic_store_explicit(&ever, slot, memory_order_relaxed);
+    } else {
+        atomic_store_explicit(&full, true, memory_order_relaxed);
+    }
+    pthread_mutex_unlock(&slots_lock);
+    if (!slot)
+        pthread_setspecific(exit_key, NULL);
+    pool_thread_slot_cached = slot;
+    return slot;
+}
+
+int thread_slot_highest(void)
+{
+    return atomic_load_explicit(&highest, memory_order_relaxed);
+}
+
+int thread_slot_ever(void)
+{
+    return atomic_load_explicit(&ever, memory_order_relaxed);
+}
+
+void thread_slot_watch_add(struct thread_slot_watch *watch)
+{
+    pthread_mutex_lock(&slots_lock);
+    watch->previous = NULL;
+    watch->next = watches;
+    if (watches)
+        watches->previous = watch;
+    watches = watch;
+    pthread_mutex_unlock(&slots_lock);
+}
+
+void thread_slot_watch_remove(struct thread_slot_watch *watch)
+{
+    pthread_mutex_lock(&slots_lock);
+    if (watch->previous)
+        watch->previous->next = watch->next;
+    else
+        watches = watch->next;
+    if (watch->next)
+        watch->next->previous = watch->previous;
+    pthread_mutex_unlock(&slots_lock);
+}
+
+void thread_slot_fork_prepare(void)
+{
+    pthread_mutex_lock(&slots_lock);
+}
+
+void thread_slot_fork_parent(void)
+{
+    pthread_mutex_unlock(&slots_lock);
+}
+
+void thread_slot_fork_child(void)
+{
+    int slot = pool_thread_slot_cached;
+    for (int word = 0; word < WORDS; word++)
+        taken[word] = 0;
+    taken[0] = 1;
+    taken[slot / WORD_BITS] |= UINT64_C(1) << (slot % WORD_BITS);
+    atomic_store_explicit(&full, false, memory_order_relaxed);
+    atomic_store_explicit(&highest, highest_taken(), memory_order_relaxed);
+    pthread_mutex_unlock(&slots_lock);
+}

@@ -1,0 +1,456 @@
+// SPDX-License-Identifier: Apache-2.0
+// expand: makes `initial` objects at open; when the objects in use reach `expand_at_percent` of those owned,
+// it grows to min(owned x growth, max). Past `max`: malloc or refusal, as `overflow` says. Owns no less until
+// pool_resize asks for it.
+//
+// New objects are made and become available by pieces (pools/shared/growth.h). Inline, the get that reaches
+// the trigger makes the first before it returns, the gets after it the others, one each; these count as
+// misses. In the background a get only leaves word that the trigger was reached, on one cache line, and calls
+// a thread of the pool's own (pools/shared/bell.h) and goes on; the new objects' pages and their rack's are
+// faulted in by that thread before they become available. Nobody waits for a piece that another makes: a get
+// that finds no object free meanwhile is served by malloc, as a miss, and that object goes back to malloc
+// when it is put. No lock is held while objects are made.
+#include "pools/shared/growth.h"
+
+#include "base/clock.h"
+#include "pools/shared/bell.h"
+#include "pools/strategies/stock.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+
+struct pool {
+    struct pool_base base;
+
+    // Constant.
+    bool refuses; // past max
+    int expand_at_percent;
+    double growth;
+    bool background; // never again in a child of fork
+
+    // Background only, one cache line: all that a get touches to have the pool grow.
+    alignas(64) int64_t wanted_at; // guarded by stock.lock: objects in use that reached the trigger; -1: none
+    struct bell bell;              // rung after that
+    pthread_t grower;
+
+    // Guarded by stock.lock.
+    alignas(64) bool growing; // one expansion at a time
+    int64_t trigger;          // objects in use that set one off; INT64_MAX while one is under way or wanted
+    bool closing;
+    int64_t next;            // objects owned after the next expansion
+    struct growth_step step; // while growing
+    int64_t expansions, longest_expansion_ns;
+
+    struct stock stock;
+};
+
+// A get looks closer when it would reach the trigger, when there is a piece to be made, and when it would
+// pass `max` where the stock alone would not stop it.
+static void set_gate_locked(struct pool *pool)
+{
+    struct stock *stock = &pool->stock;
+    int64_t gate = pool->trigger == INT64_MAX ? INT64_MAX : pool->trigger - 1;
+    bool is_bound = stock->max && (pool->refuses || stock->owned > stock->max);
+    if (is_bound && stock->max < gate)
+        gate = stock->max;
+    stock->gate = pool->growing && !pool->background && pool->step.left > 0 ? 0 : gate;
+}
+
+// Sets when the next expansion is due, after `owned`, `max`, `growing` or `wanted_at` changed.
+static void set_trigger_locked(struct pool *pool)
+{
+    struct stock *stock = &pool->stock;
+    bool has_room = stock->max == 0 || stock->owned + stock->pending < stock->max;
+    bool can_grow = !pool->growing && pool->wanted_at < 0 && !stock->draining && has_room;
+    pool->trigger = can_grow ? growth_trigger(stock->owned, pool->expand_at_percent) : INT64_MAX;
+    pool->next = growth_next(stock->owned, pool->growth, stock->max);
+    set_gate_locked(pool);
+}
+
+// An expansion failed for want of memory: not again with the very next get, but when a good part of what is
+// left is used or as many more went to malloc.
+static void back_off_locked(struct pool *pool)
+{
+    struct stock *stock = &pool->stock;
+    int64_t available = stock->owned - (stock->in_use - stock->strays);
+    int64_t pause = available / 2 > stock->owned / 16 ? available / 2 : stock->owned / 16;
+    set_trigger_locked(pool);
+    if (pool->trigger < stock->in_use + 1 + pause)
+        pool->trigger = stock->in_use + 1 + pause;
+    set_gate_locked(pool);
+}
+
+// Background: leaves it to the pool's thread. The bell is to be rung after that.
+static void want_growth_locked(struct pool *pool)
+{
+    pool->wanted_at = pool->stock.in_use;
+    pool->trigger = INT64_MAX;
+    set_gate_locked(pool);
+}
+
+// `trigger`: objects in use that set it off. False when what is being made already leaves no room for more.
+static bool begin_growth_locked(struct pool *pool, int64_t trigger)
+{
+    struct stock *stock = &pool->stock;
+    int64_t bound = stock->max ? stock->max - stock->pending : INT64_MAX;
+    int64_t count = (pool->next < bound ? pool->next : bound) - stock->owned;
+    pool->growing = count > 0 && stock_plan_locked(stock, count);
+    pool->wanted_at = -1;
+    if (pool->growing)
+        growth_begin(&pool->step, stock->owned, count, trigger, stock->stride);
+    set_trigger_locked(pool);
+    return pool->growing;
+}
+
+// The last piece was made, or one failed and the others were given up. Lets go of the lock to tell of it,
+// before the next expansion can begin, so that a listener hears of them in order.
+static void end_growth_locked(struct pool *pool)
+{
+    if (pool->step.made > 0) {
+        struct pool_event event = growth_event(&pool->step);
+        pool->expansions++;
+        pool_lock_release(&pool->stock.lock);
+        pool_emit(&pool->base.config, &event);
+        pool_lock_acquire(&pool->stock.lock);
+    }
+    pool->growing = false;
+    if (pool->step.made == pool->step.planned)
+        set_trigger_locked(pool);
+    else
+        back_off_locked(pool);
+}
+
+// Makes a piece of the step under way, if one is left. Lets go of the lock meanwhile. Returns objects that
+// became available.
+static int64_t grow_piece_locked(struct pool *pool)
+{
+    struct stock *stock = &pool->stock;
+    int64_t count = pool->growing ? growth_take(&pool->step) : 0;
+    if (count == 0)
+        return 0;
+    set_gate_locked(pool);
+    pool_lock_release(&stock->lock);
+    int64_t start = clock_now_ns();
+    int code = stock_grow(stock, count);
+    int64_t took = clock_now_ns() - start;
+    pool_lock_acquire(&stock->lock);
+    if (code < 0)
+        stock->pending -= pool->step.left;
+    else if (took > pool->longest_expansion_ns)
+        pool->longest_expansion_ns = took;
+    if (growth_made(&pool->step, count, code < 0 ? 0 : count, took))
+        end_growth_locked(pool);
+    return code < 0 ? 0 : count;
+}
+
+// What is left of the step under way is not to be made. With nothing left it ends by itself, and may be about
+// to: who ends it tells of it without the lock.
+static void cut_growth_locked(struct pool *pool)
+{
+    if (!pool->growing || pool->step.left == 0)
+        return;
+    pool->stock.pending -= pool->step.left;
+    pool->step.planned -= pool->step.left;
+    pool->step.left = 0;
+    if (pool->step.making == 0)
+        end_growth_locked(pool);
+}
+
+// The pool's own thread: grows when called, and again while the trigger is reached anyway.
+static void *grower_main(void *argument)
+{
+    struct pool *pool = argument;
+    struct stock *stock = &pool->stock;
+    for (;;) {
+        bell_wait(&pool->bell, 0);
+        // The lock's line stays with those who get, unless there is a reason.
+        if (!bell_answer(&pool->bell))
+            continue;
+        pool_lock_acquire(&stock->lock);
+        while (!pool->closing && pool->wanted_at >= 0 && begin_growth_locked(pool, pool->wanted_at)) {
+            while (!pool->closing && grow_piece_locked(pool) > 0)
+                ;
+            bell_grew(&pool->bell);
+            if (stock->in_use >= pool->trigger)
+                want_growth_locked(pool);
+        }
+        bool closing = pool->closing;
+        pool_lock_release(&stock->lock);
+        if (closing)
+            return NULL;
+    }
+}
+
+// Signals are for the program's own threads.
+static int start_grower(struct pool *pool)
+{
+    sigset_t all, before;
+    int code = bell_init(&pool->bell);
+    if (code < 0)
+        return code;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    code = -pthread_create(&pool->grower, NULL, grower_main, pool);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (code < 0)
+        bell_destroy(&pool->bell);
+    else
+        pthread_setname_np(pool->grower, "pool-grow");
+    return code;
+}
+
+static void stop_grower(struct pool *pool)
+{
+    pool_lock_acquire(&pool->stock.lock);
+    pool->closing = true;
+    pool_lock_release(&pool->stock.lock);
+    bell_ring(&pool->bell);
+    bell_knock(&pool->bell);
+    pthread_join(pool->grower, NULL);
+    bell_destroy(&pool->bell);
+}
+
+static int expand_preheat(struct pool *pool, int64_t count)
+{
+    struct stock *stock = &pool->stock;
+    int code = stock_preheat(stock, count);
+    pool_lock_acquire(&stock->lock);
+    set_trigger_locked(pool);
+    pool_lock_release(&stock->lock);
+    return code;
+}
+
+// Refusal counts whatever is in use, objects that malloc served while the pool was short among them.
+static bool must_refuse_locked(const struct pool *pool)
+{
+    const struct stock *stock = &pool->stock;
+    return pool->refuses && stock->max && stock->in_use >= stock->max;
+}
+
+// None is free and `max` is not reached; `reached`: the pool's thread is to be called. Called with the lock
+// held; lets it go.
+static void *get_while_short_unlock(struct pool *pool, bool reached)
+{
+    struct stock *stock = &pool->stock;
+    if (!pool->background && grow_piece_locked(pool) > 0) {
+        // Others may have been quicker to take what was made, up to the bound.
+        void *object = must_refuse_locked(pool) ? NULL : stock_pop_locked(stock);
+        if (object) {
+            stock->misses++;
+            pool_lock_release(&stock->lock);
+            return stock_hand_out(stock, object);
+        }
+        if (must_refuse_locked(pool))
+            return stock_past_bound_unlock(stock, &pool->base.config);
+    }
+    stock_reserve_locked(stock);
+    pool_lock_release(&stock->lock);
+    if (reached)
+        bell_ring(&pool->bell);
+    return stock_stray(stock, STOCK_MISS);
+}
+
+// Begins an expansion when the trigger is reached, or wants one; the latter is what it returns.
+static bool reach_trigger_locked(struct pool *pool)
+{
+    struct stock *stock = &pool->stock;
+    if (stock->in_use < pool->trigger)
+        return false;
+    if (pool->background)
+        want_growth_locked(pool);
+    else
+        (void)begin_growth_locked(pool, stock->in_use);
+    return pool->background;
+}
+
+// Called with the lock held; lets it go.
+static void *get_closely_unlock(struct pool *pool)
+{
+    struct stock *stock = &pool->stock;
+    if (stock_is_past_max_locked(stock) || must_refuse_locked(pool))
+        return stock_past_bound_unlock(stock, &pool->base.config);
+    stock->refusing = false;
+    void *object = stock_pop_locked(stock);
+    if (!object && stock->max && stock->owned >= stock->max)
+        return stock_past_bound_unlock(stock, &pool->base.config);
+    bool reached = reach_trigger_locked(pool);
+    if (!object)
+        return get_while_short_unlock(pool, reached);
+    bool makes = !pool->background && pool->growing && pool->step.left > 0;
+    stock->hits += !makes;
+    stock->misses += makes;
+    if (makes)
+        (void)grow_piece_locked(pool);
+    pool_lock_release(&stock->lock);
+    if (reached)
+        bell_ring(&pool->bell);
+    return stock_hand_out(stock, object);
+}
+
+static void *expand_get(struct pool *pool)
+{
+    struct stock *stock = &pool->stock;
+    pool_lock_acquire(&stock->lock);
+    if (__builtin_expect(stock->in_use >= stock->gate, 0))
+        return get_closely_unlock(pool);
+    void *object = stock_pop_locked(stock);
+    if (__builtin_expect(!object, 0))
+        return get_closely_unlock(pool);
+    stock->hits++;
+    stock->refusing = false;
+    pool_lock_release(&stock->lock);
+    return stock_hand_out(stock, object);
+}
+
+static void expand_put(struct pool *pool, void *object)
+{
+    stock_put(&pool->stock, object);
+}
+
+static void *expand_get_alone(struct pool *pool)
+{
+    void *object = stock_get_alone(&pool->stock);
+    return __builtin_expect(object != NULL, 1) ? object : expand_get(pool);
+}
+
+static void expand_put_alone(struct pool *pool, void *object)
+{
+    if (__builtin_expect(!stock_put_alone(&pool->stock, object), 0))
+        expand_put(pool, object);
+}
+
+static void expand_fork_prepare(struct pool *pool)
+{
+    stock_fork_prepare(&pool->stock);
+}
+
+static void expand_fork_parent(struct pool *pool)
+{
+    stock_fork_parent(&pool->stock);
+}
+
+static void expand_fork_child(struct pool *pool)
+{
+    stock_fork_child(&pool->stock);
+    pool->background = pool->growing = false; // its thread is the parent's
+    pool->step = (struct growth_step){0};
+    pool->wanted_at = -1;
+    set_trigger_locked(pool);
+}
+
+static void expand_stats(struct pool *pool, struct pool_stats *stats)
+{
+    stock_stats(&pool->stock, stats);
+    stats->bytes_owned += (int64_t)sizeof *pool;
+    stats->overhead_bytes += (int64_t)sizeof *pool;
+    pool_lock_acquire(&pool->stock.lock);
+    stats->expansions = pool->expansions;
+    stats->longest_expansion_ns = pool->longest_expansion_ns;
+    pool_lock_release(&pool->stock.lock);
+}
+
+static int expand_resize(struct pool *pool, int64_t max)
+{
+    struct stock *stock = &pool->stock;
+    (void)stock_resize(stock, max);
+    pool_lock_acquire(&stock->lock);
+    if (stock->max && stock->owned + stock->pending > stock->max)
+        cut_growth_locked(pool);
+    set_trigger_locked(pool);
+    pool_base_tell_max(&pool->base, stock->max);
+    pool_lock_release(&stock->lock);
+    return 0;
+}
+
+static int64_t expand_drain(struct pool *pool)
+{
+    struct stock *stock = &pool->stock;
+    int64_t bytes = stock_drain(stock);
+    pool_lock_acquire(&stock->lock);
+    cut_growth_locked(pool);
+    set_trigger_locked(pool);
+    pool_lock_release(&stock->lock);
+    return bytes;
+}
+
+static void expand_close(struct pool *pool)
+{
+    if (pool->background)
+        stop_grower(pool);
+    stock_close(&pool->stock);
+    pool_memory_free(pool);
+}
+
+static int expand_open(struct pool **opened, const struct pool_config *config, struct err *err)
+{
+    struct pool *pool = pool_memory_alloc_aligned(alignof(struct pool), sizeof *pool);
+    if (!pool)
+        return -ENOMEM;
+    *pool = (struct pool){
+        .refuses = config->overflow == POOL_OVERFLOW_REFUSE,
+        .expand_at_percent = config->expand_at_percent,
+        .growth = config->growth,
+        .background = config->growth_mode == POOL_GROW_BACKGROUND,
+        .wanted_at = -1,
+    };
+    int code = 0;
+    stock_init(&pool->stock, config);
+    set_trigger_locked(pool); // nobody else knows the pool yet
+    if (config->initial)
+        code = expand_preheat(pool, config->initial);
+    if (code < 0)
+        goto fail_preheat;
+    if (pool->background && (code = start_grower(pool)) < 0) {
+        err_set(err, code, "pool %s: its thread cannot be started: %s", config->name, strerror(-code));
+        goto fail_grower;
+    }
+    if (config->threads == POOL_THREADS_ONE) {
+        atomic_init(&pool->base.get, expand_get_alone);
+        atomic_init(&pool->base.put, expand_put_alone);
+    }
+    *opened = pool;
+    return 0;
+
+fail_grower:
+    stock_close(&pool->stock);
+fail_preheat:
+    pool_memory_free(pool);
+    return code;
+}
+
+static bool expand_owns(struct pool *pool, const void *object)
+{
+    return stock_owns(&pool->stock, object);
+}
+
+static bool expand_is_valid(struct pool *pool)
+{
+    pool_lock_acquire(&pool->stock.lock);
+    bool valid = pool->stock.gate < pool->trigger || pool->trigger == INT64_MAX;
+    valid = valid && (pool->growing || pool->closing || pool->step.left + pool->step.making == 0);
+    pool_lock_release(&pool->stock.lock);
+    return valid && stock_is_valid(&pool->stock);
+}
+
+const struct pool_strategy pool_strategy_expand = {
+    .name = "expand",
+    .summary =
+        "grows by a factor when its use reaches a share of what it owns, inline or on a thread of its own",
+    .caps = POOL_CAP_GROWS | POOL_CAP_BACKGROUND | POOL_CAP_PREHEATS | POOL_CAP_BOUNDED |
+            POOL_CAP_CONSTRUCTS | POOL_CAP_RESIZES | POOL_CAP_FORKS,
+    .open = expand_open,
+    .get = expand_get,
+    .put = expand_put,
+    .stats = expand_stats,
+    .close = expand_close,
+    .preheat = expand_preheat,
+    .resize = expand_resize,
+    .drain = expand_drain,
+    .fork_prepare = expand_fork_prepare,
+    .fork_parent = expand_fork_parent,
+    .fork_child = expand_fork_child,
+    .owns = expand_owns,
+    .is_valid = expand_is_valid,
+};

@@ -1,0 +1,442 @@
+// SPDX-License-Identifier: Apache-2.0
+// sync: in the style of Go's sync.Pool. A thread puts into a private place of its own, then onto a list of
+// its own, and gets from there, last in first out; a thread that has nothing takes the oldest of another's
+// list; what is nowhere to be had is allocated. A sweep frees what the sweep before set aside (the victims)
+// and sets everything aside that is free now: an object goes when two sweeps in a row found it unused. Until
+// then a get can have a victim back.
+//
+// Any thread may sweep at any time. Go does it while the world stands still; here the private place is
+// emptied by an atomic exchange, by its owner and by a sweep alike, and each row's lists have a lock that
+// only thieves and sweeps ever contend for. So a lone get and put cost one atomic exchange together. A thread
+// that exits leaves its row to the next of its slot; meanwhile others steal from it and sweeps empty it.
+// Which rows have anything to steal stands in a set, so a miss costs the same whether two threads ever used
+// the pool or a thousand.
+//
+// The design imitated: Go's src/sync/pool.go.
+#include "base/clock.h"
+#include "pools/shared/counters.h"
+#include "pools/shared/object.h"
+#include "pools/shared/pool_lock.h"
+#include "pools/shared/row_set.h"
+#include "pools/strategies/sync_list.h"
+
+#include <errno.h>
+#include <stdalign.h>
+
+enum { PAGE_BYTES = 4096 };
+
+// A thread's share. Row 0 is that of all threads without a slot: they share its lists and have no private
+// place.
+struct row {
+    alignas(128) _Atomic(void *) private_object; // stored by the owner, taken by the owner or by a sweep
+    _Atomic int64_t made;  // objects allocated here; written like pools/shared/counters.h's counts
+    struct pool_lock lock; // guards the rest
+    struct sync_list free, victims;
+    _Atomic(void *) private_victim; // the private object of the generation before
+};
+
+struct pool {
+    struct pool_base base;
+    size_t object_bytes; // constant, as are config and rows
+    struct pool_config config;
+    struct row *rows; // THREAD_SLOT_ROWS, mapped: a row costs memory once its slot is in use
+    struct counters counters;
+
+    // Rows whose lists may have objects; changed with the row's lock. Who finds a list empty takes it out.
+    alignas(64) struct row_set with_free, with_victims;
+
+    alignas(64) struct pool_lock sweeping; // only ever tried: two sweeps at once are one
+    _Atomic int64_t freed, sweeps, shrinks;
+};
+
+static void *peek(_Atomic(void *) *place)
+{
+    // Relaxed: only whether there is something; whoever takes it orders.
+    return atomic_load_explicit(place, memory_order_relaxed);
+}
+
+// Acquire: what was written to the object before it was put is seen.
+static void *take_private(struct row *row)
+{
+    return peek(&row->private_object)
+               ? atomic_exchange_explicit(&row->private_object, NULL, memory_order_acquire)
+               : NULL;
+}
+
+// The newest of the thread's own list.
+static void *take_own(struct row *row)
+{
+    if (sync_list_looks_empty(&row->free))
+        return NULL;
+    pool_lock_acquire(&row->lock);
+    void *object = sync_list_pop_newest(&row->free);
+    pool_lock_release(&row->lock);
+    return object;
+}
+
+static void *steal_from(struct pool *pool, int slot)
+{
+    struct row *row = &pool->rows[slot];
+    pool_lock_acquire(&row->lock);
+    void *object = sync_list_pop_oldest(&row->free);
+    if (!object)
+        row_set_remove(&pool->with_free, slot);
+    pool_lock_release(&row->lock);
+    return object;
+}
+
+// The oldest of a thread's list that has one, beginning with the next thread's.
+static void *steal(struct pool *pool, int slot)
+{
+    struct row_set_walk walk;
+    void *object = NULL;
+    int at = row_set_first(&pool->with_free, &walk, slot + 1);
+    for (; at >= 0 && !object; at = row_set_next(&pool->with_free, &walk))
+        object = steal_from(pool, at);
+    return object;
+}
+
+static void *take_victim_of(struct pool *pool, int slot)
+{
+    struct row *row = &pool->rows[slot];
+    pool_lock_acquire(&row->lock);
+    void *object = peek(&row->private_victim);
+    if (object)
+        atomic_store_explicit(&row->private_victim, NULL, memory_order_relaxed); // the lock orders
+    else
+        object = sync_list_pop_oldest(&row->victims);
+    if (!object)
+        row_set_remove(&pool->with_victims, slot);
+    pool_lock_release(&row->lock);
+    return object;
+}
+
+static void *take_victim(struct pool *pool, int slot)
+{
+    struct row_set_walk walk;
+    void *object = NULL;
+    int at = row_set_first(&pool->with_victims, &walk, slot);
+    for (; at >= 0 && !object; at = row_set_next(&pool->with_victims, &walk))
+        object = take_victim_of(pool, at);
+    return object;
+}
+
+static void *make_object(struct pool *pool, int slot)
+{
+    void *object = pool_memory_alloc(pool->object_bytes);
+    if (object && object_construct(&pool->config, object) < 0) {
+        pool_memory_free(object);
+        object = NULL;
+    }
+    if (!object) {
+        counters_failed(&pool->counters, slot);
+        return NULL;
+    }
+    counters_add(&pool->rows[slot].made, slot);
+    counters_take(&pool->counters, slot);
+    counters_miss(&pool->counters, slot);
+    return object;
+}
+
+static void *hand_out(struct pool *pool, int slot, void *object)
+{
+    counters_take(&pool->counters, slot);
+    unpoison(object, pool->object_bytes);
+    object_keeps_state(&pool->config, object, pool->object_bytes);
+    return object;
+}
+
+static __attribute__((noinline)) void *get_slowly(struct pool *pool, int slot)
+{
+    void *object = take_own(&pool->rows[slot]);
+    if (!object)
+        object = steal(pool, slot);
+    if (!object)
+        object = take_victim(pool, slot);
+    return object ? hand_out(pool, slot, object) : make_object(pool, slot);
+}
+
+static void *sync_get(struct pool *pool)
+{
+    int slot = thread_slot();
+    void *object = take_private(&pool->rows[slot]);
+    return __builtin_expect(object != NULL, 1) ? hand_out(pool, slot, object) : get_slowly(pool, slot);
+}
+
+static void free_object(struct pool *pool, void *object)
+{
+    object_destruct(&pool->config, object, pool->object_bytes);
+    pool_memory_free(object);
+}
+
+// False when there is no room.
+static bool push_locked(struct pool *pool, int slot, void *object)
+{
+    if (!sync_list_push(&pool->rows[slot].free, object))
+        return false;
+    row_set_add(&pool->with_free, slot);
+    return true;
+}
+
+// False when there is no room and no memory for more.
+static bool push_with_more_room(struct pool *pool, int slot, void *object)
+{
+    struct row *row = &pool->rows[slot];
+    bool pushed = false;
+    while (!pushed) {
+        pool_lock_acquire(&row->lock);
+        size_t room = row->free.room ? row->free.room * 2 : SYNC_LIST_ROOM_AT_FIRST;
+        pool_lock_release(&row->lock);
+        void **places = pool_memory_alloc(room * sizeof *places), **unused = places;
+        if (!places)
+            return false;
+        pool_lock_acquire(&row->lock);
+        if (room > row->free.room) // neither grown by a thread that shares the row nor, if smaller, useless
+            unused = sync_list_move_to(&row->free, places, room);
+        pushed = push_locked(pool, slot, object);
+        pool_lock_release(&row->lock);
+        pool_memory_free(unused);
+    }
+    return true;
+}
+
+static __attribute__((noinline)) void put_on_list(struct pool *pool, int slot, void *object)
+{
+    struct row *row = &pool->rows[slot];
+    pool_lock_acquire(&row->lock);
+    bool pushed = push_locked(pool, slot, object);
+    pool_lock_release(&row->lock);
+    if (pushed || push_with_more_room(pool, slot, object))
+        return;
+    free_object(pool, object);
+    atomic_fetch_add_explicit(&pool->freed, 1, memory_order_relaxed); // a count
+}
+
+static void sync_put(struct pool *pool, void *object)
+{
+    int slot = thread_slot();
+    struct row *row = &pool->rows[slot];
+    counters_put(&pool->counters, slot);
+    poison(object, pool->object_bytes);
+    // Nobody but the owner fills the place, so what is seen empty stays empty. Release: see take_private.
+    if (__builtin_expect(slot != 0 && !peek(&row->private_object), 1))
+        atomic_store_explicit(&row->private_object, object, memory_order_release);
+    else
+        put_on_list(pool, slot, object);
+}
+
+// A pool of one thread: nobody else takes its private object, so no exchange is due.
+static void *sync_get_alone(struct pool *pool)
+{
+    int slot = thread_slot();
+    struct row *row = &pool->rows[slot];
+    void *object = peek(&row->private_object);
+    if (__builtin_expect(!object, 0))
+        return get_slowly(pool, slot);
+    atomic_store_explicit(&row->private_object, NULL, memory_order_relaxed);
+    return hand_out(pool, slot, object);
+}
+
+static int64_t owned(struct pool *pool)
+{
+    int64_t made = 0;
+    for (int slot = 0; slot <= thread_slot_ever(); slot++)
+        made += counters_load(&pool->rows[slot].made);
+    return made - counters_load(&pool->freed);
+}
+
+static int64_t free_list(struct pool *pool, struct sync_list *list)
+{
+    int64_t freed = 0;
+    for (void *object; (object = sync_list_pop_oldest(list)); freed++)
+        free_object(pool, object);
+    pool_memory_free(list->places);
+    return freed;
+}
+
+// One generation on, in one row. Returns objects freed.
+static int64_t sweep_row(struct pool *pool, int slot)
+{
+    struct row *row = &pool->rows[slot];
+    struct sync_list old = {0};
+    pool_lock_acquire(&row->lock);
+    sync_list_hand_over(&row->victims, &old);
+    sync_list_hand_over(&row->free, &row->victims);
+    void *old_private = peek(&row->private_victim), *new_private = take_private(row);
+    atomic_store_explicit(&row->private_victim, new_private, memory_order_relaxed);
+    row_set_remove(&pool->with_free, slot);
+    if (new_private || !sync_list_looks_empty(&row->victims))
+        row_set_add(&pool->with_victims, slot);
+    else
+        row_set_remove(&pool->with_victims, slot);
+    pool_lock_release(&row->lock);
+    if (old_private)
+        free_object(pool, old_private);
+    return free_list(pool, &old) + (old_private != NULL);
+}
+
+static int64_t sweep_rows(struct pool *pool)
+{
+    int64_t freed = 0;
+    for (int slot = 0; slot <= thread_slot_ever(); slot++)
+        freed += sweep_row(pool, slot);
+    return freed;
+}
+
+// `generations` on; 2 frees all that is free. Returns bytes freed.
+static int64_t sweep(struct pool *pool, int generations)
+{
+    if (!pool_lock_try(&pool->sweeping))
+        return 0;
+    int64_t start = clock_now_ns(), before = owned(pool), freed = 0;
+    for (int i = 0; i < generations; i++)
+        freed += sweep_rows(pool);
+    struct pool_event event = {.kind = POOL_EVENT_SHRINK, .from = before, .to = before - freed};
+    event.at_ns = clock_now_ns();
+    event.duration_ns = event.at_ns - start;
+    if (freed) {
+        struct pool_stats stats;
+        counters_read(&pool->counters, &stats);
+        event.trigger = stats.in_use;
+        atomic_fetch_add_explicit(&pool->freed, freed, memory_order_relaxed);
+        atomic_fetch_add_explicit(&pool->shrinks, 1, memory_order_relaxed);
+        pool_emit(&pool->base.config, &event);
+    }
+    pool_lock_release(&pool->sweeping);
+    return freed * (int64_t)pool->object_bytes;
+}
+
+static int64_t sync_sweep(struct pool *pool)
+{
+    atomic_fetch_add_explicit(&pool->sweeps, 1, memory_order_relaxed);
+    return sweep(pool, 1);
+}
+
+static int64_t sync_trim(struct pool *pool)
+{
+    return sweep(pool, 2);
+}
+
+// Instead of sync_put.
+static void put_draining(struct pool *pool, void *object)
+{
+    counters_put(&pool->counters, thread_slot());
+    free_object(pool, object);
+    atomic_fetch_add_explicit(&pool->freed, 1, memory_order_relaxed); // a count
+}
+
+// What a put that was on its way keeps goes with the next sweep.
+static int64_t sync_drain(struct pool *pool)
+{
+    atomic_store_explicit(&pool->base.plain_put, put_draining, memory_order_relaxed);
+    return sweep(pool, 2);
+}
+
+static void sync_stats(struct pool *pool, struct pool_stats *stats)
+{
+    counters_read(&pool->counters, stats);
+    size_t places = 0;
+    int64_t rows = thread_slot_ever() + 1;
+    for (int slot = 0; slot < rows; slot++) {
+        struct row *row = &pool->rows[slot];
+        pool_lock_acquire(&row->lock);
+        places += row->free.room + row->victims.room;
+        pool_lock_release(&row->lock);
+    }
+    int64_t row_bytes = (rows * (int64_t)sizeof(struct row) + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES;
+    stats->owned = owned(pool);
+    stats->sweeps = counters_load(&pool->sweeps);
+    stats->shrinks = counters_load(&pool->shrinks);
+    stats->overhead_bytes = (int64_t)(sizeof *pool + places * sizeof(void *)) + row_bytes + counters_bytes();
+    stats->bytes_owned = stats->owned * (int64_t)pool->object_bytes + stats->overhead_bytes;
+    stats->bytes_allocated = stats->misses * (int64_t)pool->object_bytes + stats->overhead_bytes;
+}
+
+static int sync_open(struct pool **opened, const struct pool_config *config, struct err *err)
+{
+    (void)err;
+    struct pool *pool = pool_memory_alloc_aligned(alignof(struct pool), sizeof *pool);
+    if (!pool)
+        return -ENOMEM;
+    *pool = (struct pool){.config = *config, .object_bytes = config->object_bytes};
+    pool->rows = pool_memory_map(THREAD_SLOT_ROWS * sizeof *pool->rows, PAGE_BYTES);
+    if (!pool->rows)
+        goto fail_rows;
+    if (counters_open(&pool->counters) < 0)
+        goto fail_counters;
+    for (int slot = 0; config->lock_inherits_priority && slot < THREAD_SLOT_ROWS; slot++)
+        pool_lock_init(&pool->rows[slot].lock, true);
+    if (config->threads == POOL_THREADS_ONE)
+        atomic_init(&pool->base.get, sync_get_alone);
+    *opened = pool;
+    return 0;
+
+fail_counters:
+    pool_memory_unmap(pool->rows, THREAD_SLOT_ROWS * sizeof *pool->rows);
+fail_rows:
+    pool_memory_free(pool);
+    return -ENOMEM;
+}
+
+static void sync_close(struct pool *pool)
+{
+    for (int generation = 0; generation < 2; generation++)
+        sweep_rows(pool);
+    counters_close(&pool->counters);
+    pool_memory_unmap(pool->rows, THREAD_SLOT_ROWS * sizeof *pool->rows);
+    pool_memory_free(pool);
+}
+
+// No thread takes a slot or exits meanwhile, so thread_slot_ever() is the same in all three.
+static void sync_fork_prepare(struct pool *pool)
+{
+    pool_lock_acquire(&pool->sweeping); // waits for the end of a sweep
+    for (int slot = 0; slot <= thread_slot_ever(); slot++)
+        pool_lock_acquire(&pool->rows[slot].lock);
+}
+
+static void sync_fork_parent(struct pool *pool)
+{
+    for (int slot = 0; slot <= thread_slot_ever(); slot++)
+        pool_lock_release(&pool->rows[slot].lock);
+    pool_lock_release(&pool->sweeping);
+}
+
+static void sync_fork_child(struct pool *pool)
+{
+    for (int slot = 0; slot <= thread_slot_ever(); slot++)
+        pool_lock_make_free(&pool->rows[slot].lock);
+    pool_lock_make_free(&pool->sweeping);
+}
+
+// Free objects and those in use are the objects owned. True of a pool in which nobody is.
+static bool sync_is_valid(struct pool *pool)
+{
+    struct pool_stats stats;
+    counters_read(&pool->counters, &stats);
+    int64_t available = 0;
+    for (int slot = 0; slot <= thread_slot_ever(); slot++) {
+        struct row *row = &pool->rows[slot];
+        available += (peek(&row->private_object) != NULL) + (peek(&row->private_victim) != NULL);
+        available += (int64_t)(sync_list_count(&row->free) + sync_list_count(&row->victims));
+    }
+    return available + stats.in_use == owned(pool);
+}
+
+const struct pool_strategy pool_strategy_sync = {
+    .name = "sync",
+    .summary = "sync.Pool-style: per-thread private object and list, stealing, two generations of victims",
+    .caps = POOL_CAP_SHRINKS | POOL_CAP_SWEEPS | POOL_CAP_CONSTRUCTS | POOL_CAP_FORKS,
+    .open = sync_open,
+    .get = sync_get,
+    .put = sync_put,
+    .stats = sync_stats,
+    .close = sync_close,
+    .sweep = sync_sweep,
+    .trim = sync_trim,
+    .drain = sync_drain,
+    .fork_prepare = sync_fork_prepare,
+    .fork_parent = sync_fork_parent,
+    .fork_child = sync_fork_child,
+    .is_valid = sync_is_valid,
+};

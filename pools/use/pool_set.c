@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "pools/use/pool_set.h"
+
+#include "pools/use/pool_report.h"
+#include "pools/pool_strategy.h"
+
+#include <errno.h>
+#include <string.h>
+
+struct pool_set {
+    size_t count;
+    struct pool *pools[];
+};
+
+// A name that an earlier spec has too, or NULL.
+static const char *name_twice(const struct pool_spec *specs, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        for (size_t j = 0; j < i; j++)
+            if (specs[i].config.name && specs[j].config.name &&
+                strcmp(specs[i].config.name, specs[j].config.name) == 0)
+                return specs[i].config.name;
+    return NULL;
+}
+
+int pool_set_open(struct pool_set **opened, const struct pool_spec *specs, size_t count, struct err *err)
+{
+    const char *twice = name_twice(specs, count);
+    if (twice)
+        return err_set(err, -EINVAL, "pool %s: the name stands twice", twice);
+    struct pool_set *set = pool_memory_alloc(sizeof *set + count * sizeof set->pools[0]);
+    if (!set)
+        return err_set(err, -ENOMEM, "a set of %zu pools: out of memory", count);
+    for (set->count = 0; set->count < count; set->count++) {
+        const struct pool_spec *spec = &specs[set->count];
+        int code = pool_open(&set->pools[set->count], spec->strategy, &spec->config, err);
+        if (code < 0) {
+            pool_set_close(set);
+            return code;
+        }
+    }
+    *opened = set;
+    return 0;
+}
+
+struct pool *pool_set_find(const struct pool_set *set, const char *name)
+{
+    for (size_t i = 0; i < set->count; i++)
+        if (strcmp(pool_config_of(set->pools[i])->name, name) == 0)
+            return set->pools[i];
+    return NULL;
+}
+
+size_t pool_set_count(const struct pool_set *set)
+{
+    return set->count;
+}
+
+struct pool *pool_set_at(const struct pool_set *set, size_t index)
+{
+    return set->pools[index];
+}
+
+int64_t pool_set_sweep(struct pool_set *set)
+{
+    int64_t bytes = 0;
+    for (size_t i = 0; i < set->count; i++)
+        bytes += pool_sweep(set->pools[i]);
+    return bytes;
+}
+
+void pool_set_report_rows(const struct pool_set *set, struct csv *csv, int64_t at_ns)
+{
+    for (size_t i = 0; i < set->count; i++)
+        pool_report_row(csv, at_ns, set->pools[i]);
+}
+
+void pool_set_report_table(const struct pool_set *set, FILE *to)
+{
+    pool_report_table(set->pools, set->count, to);
+}
+
+void pool_set_close(struct pool_set *set)
+{
+    if (!set)
+        return;
+    while (set->count)
+        pool_close(set->pools[--set->count]);
+    pool_memory_free(set);
+}

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// Named pools that belong together: opened, looked up, swept, reported and closed as one. The set owns its
+// pools.
+//
+// A set does not change between open and close, so any thread may look up and iterate; what may be done with
+// a pool is pool.h's to say.
+//
+//     struct pool_spec specs[] = {{expand, connections_config}, {malloc_, buffers_config}};
+//     if (pool_set_open(&set, specs, 2, &err) < 0) ...
+//     struct pool *buffers = pool_set_find(set, "buffers");
+//     pool_set_close(set);
+#ifndef POOLMARK_POOLS_USE_POOL_SET_H
+#define POOLMARK_POOLS_USE_POOL_SET_H
+
+#include "base/csv.h"
+#include "pools/pool.h"
+
+#include <stdio.h>
+
+struct pool_set;
+
+struct pool_spec {
+    const struct pool_strategy *strategy;
+    struct pool_config config; // its name is the pool's name in the set
+};
+
+// All or none: when one cannot be opened, those before it are closed again. -EINVAL (a name twice, or as
+// pool_open), -ENOMEM; `err` names the pool. `specs` is not kept.
+int pool_set_open(struct pool_set **set, const struct pool_spec *specs, size_t count, struct err *err)
+    __attribute__((warn_unused_result));
+
+struct pool *pool_set_find(const struct pool_set *set,
+                           const char *name); // NULL when there is none of that name
+size_t pool_set_count(const struct pool_set *set);
+struct pool *pool_set_at(const struct pool_set *set, size_t index); // in the order of the specs
+
+int64_t pool_set_sweep(struct pool_set *set); // bytes given back by all
+void pool_set_report_rows(const struct pool_set *set, struct csv *csv,
+                          int64_t at_ns);                         // a pools.csv row a pool
+void pool_set_report_table(const struct pool_set *set, FILE *to); // for people
+
+void pool_set_close(struct pool_set *set); // in reverse order; NULL is allowed
+
+#endif
