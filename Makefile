@@ -70,7 +70,7 @@ fuzzers  := $(patsubst wire/%.c,$(B)/%,$(wildcard wire/fuzz_*.c))
 .SECONDARY:
 
 all: deps
-	@$(MAKE) --no-print-directory $(programs)
+	@$(MAKE) --no-print-directory $(programs) $(B)/libpoolmark.a
 
 help:
 	@echo 'make               build/poolmark-broker, build/poolmark-loadgen, build/poolmark-bench'
@@ -156,6 +156,16 @@ $(B)/lib$(1).a: $(call objects_of,$(1)) $(if $(filter bench,$(1)),$(patsubst %.c
 endef
 $(foreach m,$(modules),$(eval $(call archive_rule,$(m))))
 
+# The pools for programs outside this tree: one object, with what it needs of base/, in which the names of the contract's
+# two headers alone stay global. The programs and tests here link the plain archives, whose inner names tests call.
+contract := pools/pool.h pools/pool_inline.h
+$(B)/libpoolmark.a: $(filter-out $(B)/pools/use/%,$(call objects_of,pools)) $(B)/libbase.a $(contract)
+	@rm -f $@
+	@grep -ohE '\bpool_[a-z_]+' $(contract) | sort -u > $(B)/libpoolmark.names
+	$(LD) -r -o $(B)/libpoolmark.o $(filter %.o %.a,$^)
+	objcopy --keep-global-symbols=$(B)/libpoolmark.names $(B)/libpoolmark.o
+	@ar rcs $@ $(B)/libpoolmark.o
+
 $(B)/poolmark-broker: $(B)/broker/main.o $(archives) $(B)/libhdr.a
 	$(CC) $(ld_flags) $(san_flags) -o $@ $< $(link_all) -lmicrohttpd $(ld_libs)
 
@@ -171,6 +181,10 @@ test_flags := $(if $(filter address,$(SAN)),-Wl$(comma)-u$(comma)__lsan_default_
 $(B)/tests/test_%: $(B)/tests/test_%.o $(B)/libtests.a $(archives) $(B)/libhdr.a
 	$(CXX) $(ld_flags) $(san_flags) $(test_flags) -o $@ $< $(B)/libtests.a $(link_all) -lcmocka -lpaho-mqtt3a -lmicrohttpd \
 	    -lbenchmark $(ld_libs)
+
+# As a program outside this tree links it.
+$(B)/tests/test_library: $(B)/tests/test_library.o $(B)/libpoolmark.a
+	$(CC) $(ld_flags) $(san_flags) -o $@ $^ -lcmocka -lm
 
 # These make malloc fail (tests/failing_heap.h).
 failing_heap := test_topics_nomem
