@@ -190,6 +190,9 @@ $(B)/tests/test_library: $(B)/tests/test_library.o $(B)/libpoolmark.a
 failing_heap := test_topics_nomem
 $(failing_heap:%=$(B)/tests/%): private test_flags += $(foreach f,malloc calloc realloc,-Wl$(comma)--wrap=$(f))
 
+# This one stands in for pthread_create(3).
+$(B)/tests/test_pool_growth: private test_flags += -Wl,--wrap=pthread_create
+
 # This one stands in for membarrier(2) and pthread_create(3).
 $(B)/tests/test_slab_barrier: private test_flags += -Wl,--wrap=syscall -Wl,--wrap=pthread_create
 

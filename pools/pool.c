@@ -121,8 +121,8 @@ static int check_bounds(const struct pool_config *config, struct err *err)
         return err_set(err, -EINVAL, "pool %s: growth is %g; it must be 1 to %g", name, config->growth,
                        GROWTH_MAX);
     if (config->growth_mode != POOL_GROW_INLINE && config->growth_mode != POOL_GROW_BACKGROUND)
-        return err_set(err, -EINVAL, "pool %s: growth_mode is %d; it must be inline or background", name,
-                       (int)config->growth_mode);
+        return err_set(err, -EINVAL, "pool %s: growth_mode is %d; it must be inline, background or default",
+                       name, (int)config->growth_mode);
     if (config->overflow != POOL_OVERFLOW_HEAP && config->overflow != POOL_OVERFLOW_REFUSE)
         return err_set(err, -EINVAL, "pool %s: overflow is %d; it must be heap or refuse", name,
                        (int)config->overflow);
@@ -234,12 +234,24 @@ static int open_with_name(struct pool **opened, const struct pool_strategy *stra
     return 0;
 }
 
+// What POOL_GROW_DEFAULT stands for, as far as it can be told before a thread is started.
+static enum pool_growth growth_mode_of(const struct pool_strategy *strategy, const struct pool_config *config)
+{
+    if (config->growth_mode != POOL_GROW_DEFAULT)
+        return config->growth_mode;
+    bool may = (strategy->caps & POOL_CAP_BACKGROUND) && config->threads == POOL_THREADS_MANY;
+    return may ? POOL_GROW_BACKGROUND : POOL_GROW_INLINE;
+}
+
 int pool_open(struct pool **opened, const struct pool_strategy *strategy, const struct pool_config *config,
               struct err *err)
 {
+    struct pool_config asked = *config;
     int code = strategy ? check_strategy(strategy, err) : err_set(err, -EINVAL, "pool: strategy is missing");
-    if (code == 0)
-        code = check_config(strategy, config, err);
+    if (code == 0) {
+        asked.growth_mode = growth_mode_of(strategy, config);
+        code = check_config(strategy, &asked, err);
+    }
     if (code < 0)
         return code;
     size_t name_bytes = strlen(config->name) + 1;
@@ -247,9 +259,12 @@ int pool_open(struct pool **opened, const struct pool_strategy *strategy, const 
     if (!name)
         return err_set(err, -ENOMEM, "pool %s: out of memory", config->name);
     memcpy(name, config->name, name_bytes);
-    struct pool_config asked = *config;
     asked.name = name; // lives as long as the pool, so a strategy may keep it
     code = open_with_name(opened, strategy, &asked, err);
+    if (code == -EAGAIN && config->growth_mode == POOL_GROW_DEFAULT) { // no thread can be had
+        asked.growth_mode = POOL_GROW_INLINE;
+        code = open_with_name(opened, strategy, &asked, err);
+    }
     if (code < 0)
         pool_memory_free(name);
     return code;

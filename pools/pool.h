@@ -71,6 +71,7 @@ enum pool_overflow {
 enum pool_growth {
     POOL_GROW_INLINE,     // the get that reaches the trigger makes the new objects
     POOL_GROW_BACKGROUND, // a thread of the pool's own makes them; gets go on meanwhile
+    POOL_GROW_DEFAULT, // in the background where the strategy can and a thread can be had; inline elsewhere
 };
 
 enum pool_threads {
@@ -135,7 +136,7 @@ struct pool_config {
 #define POOL_CONFIG_DEFAULTS                                                                                 \
     {                                                                                                        \
         .name = "pool", .object_bytes = 0, .initial = 0, .max = 0, .expand_at_percent = 80, .growth = 1.5,   \
-        .growth_mode = POOL_GROW_INLINE, .overflow = POOL_OVERFLOW_HEAP, .touch = true, .idle_ns = 0,        \
+        .growth_mode = POOL_GROW_DEFAULT, .overflow = POOL_OVERFLOW_HEAP, .touch = true, .idle_ns = 0,       \
         .listener = NULL, .listener_context = NULL, .construct = NULL, .destruct = NULL, .reset = NULL,      \
         .object_context = NULL, .threads = POOL_THREADS_MANY, .lock_inherits_priority = false                \
     }
@@ -216,6 +217,7 @@ int64_t pool_drain(struct pool *pool);
 void pool_stats(struct pool *pool, struct pool_stats *stats);
 
 const struct pool_strategy *pool_strategy_of(const struct pool *pool);
+// As asked for; in place of POOL_GROW_DEFAULT stands the mode that was chosen at open.
 const struct pool_config *pool_config_of(const struct pool *pool);
 
 // Hands back all memory; objects still out are invalid afterwards, save overflow objects, which leak (checked

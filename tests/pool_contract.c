@@ -14,6 +14,7 @@ struct pool_config contract_config(const struct pool_strategy *strategy, size_t 
     config.object_bytes = object_bytes;
     config.initial = initial;
     config.max = max;
+    config.growth_mode = POOL_GROW_INLINE;
     pool_config_fit(strategy, &config);
     return config;
 }

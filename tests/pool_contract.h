@@ -12,7 +12,8 @@
 
 #include <cmocka.h>
 
-// POOL_CONFIG_DEFAULTS with a name, a size and, for strategies that can, `initial` and `max`.
+// POOL_CONFIG_DEFAULTS with a name, a size, inline growth (so that what a get does is done when it returns),
+// and, for strategies that can, `initial` and `max`.
 struct pool_config contract_config(const struct pool_strategy *strategy, size_t object_bytes, int64_t initial,
                                    int64_t max);
 

@@ -13,6 +13,14 @@
 
 #include <cmocka.h>
 
+// What a get does is done when it returns.
+static struct pool_config inline_growth(void)
+{
+    struct pool_config config = POOL_CONFIG_DEFAULTS;
+    config.growth_mode = POOL_GROW_INLINE;
+    return config;
+}
+
 static struct pool *open_expand(struct pool_config *config, struct pool_events *events)
 {
     config->listener = pool_events_listen;
@@ -54,7 +62,7 @@ static void test_published_sequences_follow_from_the_rule(void **state)
 static void check_growth_of_a_pool(const struct published *list, enum pool_growth mode)
 {
     struct pool_events events = POOL_EVENTS_NONE;
-    struct pool_config config = POOL_CONFIG_DEFAULTS;
+    struct pool_config config = inline_growth();
     config.name = "connections";
     config.object_bytes = 16;
     config.initial = list->initial;
@@ -109,7 +117,7 @@ static void test_the_first_three_expansions_come_at_819_1228_and_1843(void **sta
 {
     (void)state;
     struct pool_events events = POOL_EVENTS_NONE;
-    struct pool_config config = POOL_CONFIG_DEFAULTS;
+    struct pool_config config = inline_growth();
     config.object_bytes = 16;
     config.initial = 1024;
     config.max = 100000;
@@ -155,7 +163,7 @@ static void test_an_empty_pool_grows_from_nothing(void **state)
 {
     (void)state;
     struct pool_events events = POOL_EVENTS_NONE;
-    struct pool_config config = POOL_CONFIG_DEFAULTS;
+    struct pool_config config = inline_growth();
     config.object_bytes = 100;
     struct pool *pool = open_expand(&config, &events);
     void *objects[500];
@@ -172,7 +180,7 @@ static void test_at_100_percent_the_last_free_object_sets_it_off(void **state)
 {
     (void)state;
     struct pool_events events = POOL_EVENTS_NONE;
-    struct pool_config config = POOL_CONFIG_DEFAULTS;
+    struct pool_config config = inline_growth();
     config.object_bytes = 32;
     config.initial = 10;
     config.expand_at_percent = 100;
@@ -253,7 +261,7 @@ static void test_a_pool_that_starts_empty_grows_in_the_background_too(void **sta
 {
     (void)state;
     struct pool_events events = POOL_EVENTS_NONE;
-    struct pool_config config = POOL_CONFIG_DEFAULTS;
+    struct pool_config config = inline_growth();
     config.object_bytes = 64;
     config.growth_mode = POOL_GROW_BACKGROUND;
     struct pool *pool = open_expand(&config, &events);
@@ -295,7 +303,7 @@ static void test_a_failed_growth_is_not_tried_again_at_once(void **state)
 {
     (void)state;
     struct pool_events events = POOL_EVENTS_NONE;
-    struct pool_config config = POOL_CONFIG_DEFAULTS;
+    struct pool_config config = inline_growth();
     config.object_bytes = 64;
     config.initial = 100;
     struct pool *pool = open_expand(&config, &events);
@@ -321,7 +329,7 @@ static void test_a_large_step_is_made_by_pieces_and_is_one_event(void **state)
     (void)state;
     enum { BYTES = 64 << 10, INITIAL = 200, TRIGGER = 160, STEP = 100 };
     struct pool_events events = POOL_EVENTS_NONE;
-    struct pool_config config = POOL_CONFIG_DEFAULTS;
+    struct pool_config config = inline_growth();
     config.object_bytes = BYTES;
     config.initial = INITIAL;
     config.touch = false;
@@ -354,7 +362,7 @@ static void test_preheat_moves_the_trigger_and_keeps_to_max(void **state)
 {
     (void)state;
     struct pool_events events = POOL_EVENTS_NONE;
-    struct pool_config config = POOL_CONFIG_DEFAULTS;
+    struct pool_config config = inline_growth();
     config.object_bytes = 64;
     config.initial = 10;
     config.max = 100;

@@ -72,6 +72,7 @@ static void wrong(const char *format, ...)
 {
     va_list arguments;
     const struct pool_config *config = &now->config;
+    static const char *const modes[] = {"inline", "background", "default"};
     va_start(arguments, format);
     fprintf(stderr,
             "fuzz_pools: --seed %" PRIu64
@@ -81,8 +82,8 @@ static void wrong(const char *format, ...)
             now->fails ? ", fails" : "", now->drains ? ", drains" : "", now->forks ? ", forks" : "",
             now->inlined ? ", inlined" : "", config->object_bytes, (long long)config->initial,
             (long long)config->max, config->overflow == POOL_OVERFLOW_HEAP ? "heap" : "refuse",
-            config->growth_mode == POOL_GROW_INLINE ? "inline" : "background", config->expand_at_percent,
-            config->growth, config->threads == POOL_THREADS_ONE ? ", one thread" : "",
+            modes[config->growth_mode], config->expand_at_percent, config->growth,
+            config->threads == POOL_THREADS_ONE ? ", one thread" : "",
             config->construct ? ", constructed" : "", config->lock_inherits_priority ? ", inheriting" : "");
     vfprintf(stderr, format, arguments);
     fputs("\n", stderr);
@@ -307,7 +308,7 @@ static void configure(struct round *round, const struct pool_strategy *only)
     if (config->max && config->initial > config->max)
         config->initial = config->max;
     config->overflow = next(&random, 2) ? POOL_OVERFLOW_HEAP : POOL_OVERFLOW_REFUSE;
-    config->growth_mode = next(&random, 2) ? POOL_GROW_INLINE : POOL_GROW_BACKGROUND;
+    config->growth_mode = (enum pool_growth)next(&random, POOL_GROW_DEFAULT + 1);
     config->expand_at_percent = 1 + (int)next(&random, 100);
     config->growth = 1.0 + next(&random, 300) / 100.0;
     config->touch = next(&random, 4);
