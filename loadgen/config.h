@@ -1,54 +1,48 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the command line asks for, checked: bounds by the option table, and what fits together by
-// config_check.
+// What a run is asked to do, checked. command_line.h fills it in; the rest of the generator only reads it.
+//
+// Options of a scenario are the scenario's own: a struct that its file defines lies in `options`. What a plan
+// needs to know of them (how many clients, in pairs or not, beside how many probes) the scenario's `check`
+// puts into the fields here.
 #ifndef POOLMARK_LOADGEN_CONFIG_H
 #define POOLMARK_LOADGEN_CONFIG_H
 
-#include "base/err.h"
 #include "base/opts.h"
 
-#include <jansson.h>
+#include <stdalign.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
-enum { CONFIG_STEPS_MAX = 64 };
+struct engine;
+struct scenario;
 
-struct config_steps {
-    int64_t goals[CONFIG_STEPS_MAX]; // rising
-    int count;
-};
+enum { CONFIG_OPTIONS_BYTES = 16384 }; // of one scenario, at most
 
 struct config {
-    const char *scenario; // "connect", "publish", "steps"
-    const char *engine_name;
-    struct opt_list targets, sources, watch, watch_records;
-    int64_t connections; // 0: as the scenario has it
-    double connect_rate_per_s;
-    int64_t hold_ns;
-    int64_t pairs;
-    double publish_rate_per_s;
-    int64_t qos, payload_bytes;
-    int64_t duration_ns, warmup_ns;
-    bool subscribe, prove, quiet, self_latency, spread_pairs;
-    struct config_steps steps;
-    int64_t settle_ns, probes;
+    const struct scenario *scenario; // NULL only for a description without one
+    const struct engine *engine;
+    struct opt_list targets, sources, watch;
+    double connect_rate_per_s; // 0: as fast as it goes
+    int64_t qos;
+    bool prove, quiet, self_latency;
     int64_t workers, clients_per_worker, tokens, window;
     int64_t keep_alive_s, timeout_ns, seed;
     const char *record_dir;
+
+    // By the scenario's `check`:
+    int64_t connections; // clients; not the probes
+    int64_t pairs;       // of the clients, publisher and subscriber each
+    int64_t probes;      // clients beside the others that measure delivery
+    bool even;           // a worker's share of clients is whole pairs
+    bool spread_pairs;   // publisher and subscriber on different targets
 
     int64_t watch_pids[OPT_LIST_MAX]; // of `watch`
     const char *prefix_asked;
     // Of client identifiers and topics: --prefix, or "pm" and 64 random bits in base 62.
     char prefix[16];
-};
 
-// An opts_result, or -EINVAL with the text in `err`.
-int config_parse(struct config *config, int argc, char **argv, struct err *err)
-    __attribute__((warn_unused_result));
-// With a scenario in argv, only the options that it uses.
-void config_print_help(int argc, char **argv, FILE *to);
-// --describe: options, scenarios with the options they use, engines with their limits and costs, metrics.
-json_t *config_describe(void);
-json_t *config_json(const struct config *config); // for the record
+    alignas(max_align_t) unsigned char options[CONFIG_OPTIONS_BYTES];
+};
 
 #endif

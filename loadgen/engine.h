@@ -2,11 +2,11 @@
 // The engine contract: how MQTT clients are driven, so that a client library and our own event loop can stand
 // for one another and are measured alike.
 //
-// An engine is one file that exports one `const struct engine`, listed in engine.c's array. It has clients
-// numbered from 0, of one process. Its calls begin something and return; what came of it is told by events,
-// which are handed to the listener inside `step`, on the thread that called `step`: whoever uses an engine
-// needs no lock. An event carries the time at which the thing happened, not the time at which `step` got
-// around to it.
+// An engine is one file of engines/ that exports one `const struct engine`, and one line in
+// engines/engines.c. It has clients numbered from 0, of one process. Its calls begin something and return;
+// what came of it is told by events, which are handed to the listener inside `step`, on the thread that
+// called `step`: whoever uses an engine needs no lock. An event carries the time at which the thing happened,
+// not the time at which `step` got around to it.
 //
 // Every connect ends in exactly one ENGINE_CONNECTED or ENGINE_FAILED, within the timeout. A connected client
 // ends in exactly one ENGINE_DROPPED (not our doing) or ENGINE_CLOSED (after `close_client`). Times are
@@ -99,6 +99,9 @@ struct engine {
     int64_t client_bytes, process_bytes;
     int process_threads;
 
+    const char *(*library)(
+        void); // the version of the library it drives, for the record; NULL: it drives none
+
     // -errno with the text in `err`, everything undone.
     int (*open)(struct engine_run **run, const struct engine_config *config, struct err *err);
 
@@ -131,8 +134,5 @@ struct engine {
 // `until_ns`.
 void engine_wait_mask(sigset_t *mask);
 struct timespec engine_wait_time(int64_t until_ns);
-
-const struct engine *engine_find(const char *name); // NULL: no such engine
-const struct engine *const *engine_list(void);      // NULL-terminated
 
 #endif

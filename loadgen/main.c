@@ -5,8 +5,7 @@
 #include "base/streams.h"
 #include "base/describe.h"
 #include "loadgen/catalogue.h"
-#include "loadgen/config.h"
-#include "loadgen/engines/paho.h"
+#include "loadgen/command_line.h"
 #include "loadgen/run_books.h"
 #include "loadgen/scenario.h"
 #include "loadgen/self_latency.h"
@@ -24,19 +23,22 @@ static int complain(const struct err *err, int code)
 static void describe(struct record *record, const struct config *config, const struct run *run)
 {
     record_set(record, "seed", json_integer(config->seed));
-    record_set(record, "config", config_json(config));
+    record_set(record, "config", command_line_json(config));
     record_set(record, "config.prefix", json_string(config->prefix));
     record_set(record, "config.workers", json_integer(run->plan.workers));
     record_set(record, "config.clients_per_worker", json_integer(run->plan.clients_per_worker));
     record_set(record, "config.source_addresses", json_integer(run->plan.source_count));
-    if (strcmp(config->engine_name, "paho") == 0)
-        record_set(record, "libraries.paho", json_string(engine_paho_version()));
+    if (config->engine->library) {
+        char path[64];
+        snprintf(path, sizeof path, "libraries.%s", config->engine->name);
+        record_set(record, path, json_string(config->engine->library()));
+    }
 }
 
 // --describe: with a scenario also how its clients would be divided.
 static int describe_program(const struct config *config)
 {
-    json_t *root = config_describe();
+    json_t *root = command_line_describe();
     struct err err = {0};
     struct plan plan;
     if (config->scenario) {
@@ -71,7 +73,7 @@ static int play(struct run *run, const struct config *config, struct record *rec
                 struct err *err)
 {
     struct self_latency self = {0};
-    int code = config->self_latency ? self_latency_measure(&self, engine_find(config->engine_name), err) : 0;
+    int code = config->self_latency ? self_latency_measure(&self, config->engine, err) : 0;
     if (code == 0)
         code = run_open(run, config, record, err);
     if (code < 0)
@@ -85,8 +87,7 @@ static int play(struct run *run, const struct config *config, struct record *rec
         }
     }
     struct summary summary = {.count = 0};
-    const struct scenario *scenario = scenario_find(config->scenario);
-    scenario->play(run, &summary);
+    config->scenario->play(run, &summary);
     run_phase(run, "end"); // collects what is left
     summary_add_clients(&summary, run);
     surroundings_end(&run->surroundings, &summary, run);
@@ -111,11 +112,11 @@ static int run_command(int argc, char **argv, char **command)
 {
     struct config config;
     struct err err = {0};
-    switch (config_parse(&config, argc, argv, &err)) {
+    switch (command_line_parse(&config, argc, argv, &err)) {
     case OPTS_RUN:
         break;
     case OPTS_HELP:
-        config_print_help(argc, argv, stdout);
+        command_line_print_help(argc, argv, stdout);
         return EXIT_OK;
     case OPTS_DESCRIBE:
         return describe_program(&config);

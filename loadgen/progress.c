@@ -5,7 +5,6 @@
 #include "base/units.h"
 
 #include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
 void progress_start(struct progress *progress, FILE *to, int64_t now_ns)
@@ -37,7 +36,7 @@ void progress_format(const struct progress *progress, const struct progress_view
                         (long long)tally_failed(view->tally), (long long)tally_dropped(view->tally));
     if (used < 0 || (size_t)used >= size)
         return;
-    if (strcmp(view->phase, "publish") == 0 || strcmp(view->phase, "probe") == 0)
+    if (view->publishing)
         snprintf(line + used, size - (size_t)used, ", %.0f messages/s, target %s",
                  rate(count[TALLY_RECEIVED], progress->last_received, span_ns), memory);
     else

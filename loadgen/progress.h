@@ -20,6 +20,7 @@ struct progress_view {
     const char *phase;
     int64_t now_ns, wanted;
     int64_t top;              // the last step's connections; 0 outside steps
+    bool publishing;          // messages are counted, not connects
     int64_t target_rss_bytes; // -1: unknown
     const struct tally *tally;
 };

@@ -43,7 +43,7 @@ static struct worker_setup setup_of(const struct run *run, const struct plan *pl
 {
     const struct config *config = run->config;
     return (struct worker_setup){
-        .engine = engine_find(config->engine_name),
+        .engine = config->engine,
         .plan = plan,
         .latency = run->latency,
         .prefix = prefix,
@@ -56,7 +56,7 @@ static struct worker_setup setup_of(const struct run *run, const struct plan *pl
 static int fill_request(struct plan_request *request, const struct config *config, int64_t clients,
                         bool probes, struct err *err)
 {
-    const struct engine *engine = engine_find(config->engine_name);
+    const struct engine *engine = config->engine;
     int64_t limit;
     int code = host_raise_nofile(&limit, err);
     if (code < 0)
@@ -72,7 +72,7 @@ static int fill_request(struct plan_request *request, const struct config *confi
         .clients_max = engine->clients_max < holds ? engine->clients_max : holds,
         .cores = cores > 0 ? (int)cores : 1,
         .ranks = 1,
-        .even = probes || strcmp(config->scenario, "publish") == 0,
+        .even = probes || config->even,
         .spread_pairs = config->spread_pairs,
         .can_bind = engine->caps & ENGINE_CAP_BIND,
         .targets = config->targets.values,
@@ -169,11 +169,11 @@ static int open_sampler(struct run *run, struct err *err)
 static int open_workers(struct run *run, struct err *err)
 {
     const struct config *config = run->config;
-    const struct engine *engine = engine_find(config->engine_name);
+    const struct engine *engine = config->engine;
     int code = make_plan(&run->plan, config, config->connections, false, err);
     if (code < 0)
         return code;
-    bool probes = strcmp(config->scenario, "steps") == 0 && config->probes > 0;
+    bool probes = config->probes > 0;
     if (probes && (code = make_plan(&run->probe_plan, config, config->probes, true, err)) < 0)
         return code;
     int stripes = run->plan.workers < STRIPES_MAX ? run->plan.workers : STRIPES_MAX;
@@ -345,8 +345,8 @@ static void tick(struct run *run)
     struct progress_view view = {.phase = run->phase,
                                  .now_ns = now_ns,
                                  .wanted = run->wanted,
-                                 .top = strcmp(run->config->scenario, "steps") == 0 ? run->config->connections
-                                                                                    : 0,
+                                 .top = run->top,
+                                 .publishing = run->publishing,
                                  .target_rss_bytes = last.target_rss_bytes,
                                  .tally = &shown};
     progress_show(&run->progress, &view);
@@ -406,8 +406,10 @@ bool run_order(struct run *run, struct fleet *fleet, struct fleet_order *order, 
     // And for its engine, where that needs some and the first act would show it.
     if (order->rate_per_s > 0 && run->setup.engine->expect)
         order->at_ns += NS_PER_S / 4;
+    run->publishing = order->act == FLEET_PUBLISH;
     fleet_give(fleet, order);
     wait_for(run, fleet, order->at_ns + limit_ns);
+    run->publishing = false;
     return !run_is_broken(run);
 }
 

@@ -43,7 +43,9 @@ struct run {
     struct tally tally;       // of the fleet, refreshed by each tick
     struct tally probe_tally; // of the probes, likewise
     const char *phase;
-    int64_t wanted; // connections, for progress
+    int64_t wanted;  // connections, for progress
+    int64_t top;     // of all steps, for progress; 0: there are no steps
+    bool publishing; // an order to publish is under way
     int64_t started_ns, shown_ns;
     int64_t log_wall_ns, log_ns; // one instant, by both clocks: times of the log count from it by the second
     int64_t interval_from_ns;

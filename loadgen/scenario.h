@@ -1,6 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a run does, as a sequence of the run's steps (run.h). A scenario is one file and one line in
-// scenario.c.
+// The scenario contract: what a run does, as a sequence of the run's steps (run.h). A scenario is one file in
+// scenarios/ and one line in scenarios/scenarios.c.
+//
+//     struct churn { int64_t connections, cycles; };
+//     #define AT(field) offsetof(struct churn, field)
+//     static const struct opt options[] = {
+//         OPTION_CONNECTIONS(AT(connections), "100", "clients"),                      // scenarios/options.h
+//         {"cycles", "N", OPT_COUNT, AT(cycles), "10", 1, 1e6, NULL, "how often each client comes", NULL},
+//         {0},
+//     };
+//     const struct scenario scenario_churn = {.name = "churn", ..., .options = options,
+//                                             .options_bytes = sizeof(struct churn), .play = play};
 #ifndef POOLMARK_LOADGEN_SCENARIO_H
 #define POOLMARK_LOADGEN_SCENARIO_H
 
@@ -9,19 +19,24 @@
 
 struct scenario {
     const char *name;
+    const char *summary; // one line
+
+    // Options beside those of every run; the offsets are into a struct of the scenario's own, of
+    // `options_bytes`, which lies in config->options. Scenarios may have options of one name: these are alike
+    // in kind (tests/test_command_line.c).
+    const struct opt *options;
+    size_t options_bytes;
+
+    // Do the options fit together? Puts what a plan needs into config->connections and the fields after it.
+    // Also for a description, without a target. 0, or -EINVAL with the text in `err`.
+    int (*check)(struct config *config, struct err *err);
+    // Of a call that is to run: is there what the options name? NULL: nothing to look for.
+    int (*check_run)(const struct config *config, struct err *err);
+    // Adds the scenario's options to the record's `config`.
+    void (*describe)(const struct config *config, json_t *json);
+
     // Runs to its end or until the run is broken, adding to `summary` what was measured.
     void (*play)(struct run *run, struct summary *summary);
 };
-
-const struct scenario *scenario_find(const char *name); // NULL: none
-
-// For scenarios. Connects the first `goal` clients, `before` of which are connected; adds the time from the
-// common instant to the last CONNACK to `took_ns`. Gated when there is no rate.
-bool scenario_connect_to(struct run *run, int64_t before, int64_t goal, enum fleet_subscribe subscribe,
-                         int64_t *took_ns);
-// Asks every connection for a sign of life, and puts clients.alive into the summary.
-bool scenario_prove(struct run *run, struct summary *summary);
-
-extern const struct scenario scenario_connect, scenario_publish, scenario_steps;
 
 #endif

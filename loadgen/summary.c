@@ -243,23 +243,6 @@ static void add_stall(struct run *run)
                     (double)stalled_ns / 1e9);
 }
 
-// A broker that takes no packet of this size closes the connection, and says nothing else.
-static void note_payload(struct run *run)
-{
-    enum { LARGE_BYTES = 256 * 1024 };
-    const int64_t *dropped = run->tally.dropped;
-    int64_t closed = dropped[REASON_CLOSED] + dropped[REASON_RESET] + dropped[REASON_LOST];
-    if (strcmp(run->config->scenario, "publish") != 0 || run->config->payload_bytes < LARGE_BYTES ||
-        closed == 0)
-        return;
-    char text[24];
-    run_anomaly(
-        run, "payload",
-        "the target closed %lld connections while messages of %s were published: it may take no packet of "
-        "that size (poolmark-broker: --max-packet-size, mosquitto: message_size_limit, max_packet_size)",
-        (long long)closed, units_format_bytes(run->config->payload_bytes, text, sizeof text));
-}
-
 void summary_add_clients(struct summary *summary, struct run *run)
 {
     struct tally *tally = &run->tally;
@@ -274,7 +257,6 @@ void summary_add_clients(struct summary *summary, struct run *run)
     note_reasons(run, "dropped", tally->dropped);
     add_lag(summary, run);
     add_stall(run);
-    note_payload(run);
     if (!run->record)
         return;
     record_set(run->record, "summary.failed", summary_reasons(tally->failed));

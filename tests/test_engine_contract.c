@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What every engine promises (loadgen/engine.h), tested alike over all of them, against a peer that answers
 // at once.
-#include "loadgen/engine.h"
+#include "loadgen/engines/engines.h"
 
 #include "base/clock.h"
 #include "loadgen/responder.h"

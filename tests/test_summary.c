@@ -3,7 +3,7 @@
 
 #include "base/clock.h"
 #include "loadgen/payload.h"
-#include "loadgen/pools_file.h"
+#include "loadgen/scenarios/pools_file.h"
 #include "tests/temp_dir.h"
 
 #include <math.h>
@@ -100,7 +100,7 @@ static void test_the_record_gets_metrics_reasons_and_anomalies(void **state)
     char *argv[] = {argument, NULL};
     struct record *record;
     struct err err = {0};
-    struct config config = {.scenario = "connect", .connections = 10};
+    struct config config = {.connections = 10};
     if (record_open(&record, temp_dir_file(dir, "run", file), "load", 1, argv, &err) < 0)
         fail_msg("%s", err.text);
     struct run run = {

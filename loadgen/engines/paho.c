@@ -349,7 +349,7 @@ static void paho_close(struct engine_run *run)
     free(run);
 }
 
-const char *engine_paho_version(void)
+static const char *paho_library(void)
 {
     for (MQTTAsync_nameValue *info = MQTTAsync_getVersionInfo(); info && info->name; info++)
         if (strcmp(info->name, "Version") == 0)
@@ -367,6 +367,7 @@ const struct engine engine_paho = {
     .client_bytes = 3700,
     .process_bytes = 1800000,
     .process_threads = 3,
+    .library = paho_library,
     .open = paho_open,
     .connect = paho_connect,
     .begun_ns = paho_begun_ns,

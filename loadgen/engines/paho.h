@@ -10,6 +10,4 @@
 
 extern const struct engine engine_paho;
 
-const char *engine_paho_version(void); // "1.3.12"; static
-
 #endif

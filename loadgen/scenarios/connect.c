@@ -3,31 +3,66 @@
 //
 // When a target is watched, a pause at a tenth of the connections gives the lower point of the memory slope:
 // the start is no good for that, since the first connections make the target allocate what it keeps for all.
-#include "loadgen/scenario.h"
+#include "loadgen/scenarios/options.h"
+#include "loadgen/scenarios/orders.h"
 
-#include "base/clock.h"
+enum { SLOPE_CONNECTIONS_MIN = 100, CONNECTIONS = 1000 };
 
-enum { SLOPE_CONNECTIONS_MIN = 100 };
+struct connect {
+    int64_t connections, hold_ns, settle_ns;
+    bool subscribe;
+};
+_Static_assert(sizeof(struct connect) <= CONFIG_OPTIONS_BYTES, "the options have no room");
+
+#define AT(field) offsetof(struct connect, field)
+static const struct opt options[] = {
+    OPTION_CONNECTIONS(AT(connections), "how many; 0: 1000 for connect, two a pair for publish"),
+    OPTION_HOLD(AT(hold_ns)),
+    OPTION_SUBSCRIBE(AT(subscribe)),
+    OPTION_SETTLE(AT(settle_ns)),
+    {0},
+};
+
+static const struct connect *options_of(const struct config *config)
+{
+    return (const void *)config->options;
+}
+
+static int check(struct config *config, struct err *err)
+{
+    (void)err;
+    int64_t connections = options_of(config)->connections;
+    config->connections = connections > 0 ? connections : CONNECTIONS;
+    return 0;
+}
+
+static void describe(const struct config *config, json_t *json)
+{
+    const struct connect *own = options_of(config);
+    json_object_set_new(json, "hold_ns", json_integer(own->hold_ns));
+    json_object_set_new(json, "subscribe", json_boolean(own->subscribe));
+}
 
 static bool connect_all(struct run *run, struct sample samples[3], bool *has_tenth, bool *has_full,
                         int64_t *took_ns)
 {
     const struct config *config = run->config;
-    enum fleet_subscribe subscribe = config->subscribe ? FLEET_SUBSCRIBE_OWN : FLEET_SUBSCRIBE_NONE;
+    const struct connect *own = options_of(config);
+    enum fleet_subscribe subscribe = own->subscribe ? FLEET_SUBSCRIBE_OWN : FLEET_SUBSCRIBE_NONE;
     int64_t before = 0;
     run_phase(run, "connect");
     if (config->watch.count > 0 && config->connections >= SLOPE_CONNECTIONS_MIN) {
         before = config->connections / 10;
-        if (!scenario_connect_to(run, 0, before, subscribe, took_ns))
+        if (!order_connect_to(run, 0, before, subscribe, took_ns))
             return false;
-        if (!run_settle(run, config->settle_ns, &samples[1]))
+        if (!run_settle(run, own->settle_ns, &samples[1]))
             return false;
         *has_tenth = true;
     }
-    if (!scenario_connect_to(run, before, config->connections, subscribe, took_ns))
+    if (!order_connect_to(run, before, config->connections, subscribe, took_ns))
         return false;
     run_phase(run, "hold");
-    *has_full = run_settle(run, config->watch.count > 0 ? config->settle_ns : 0, &samples[2]);
+    *has_full = run_settle(run, config->watch.count > 0 ? own->settle_ns : 0, &samples[2]);
     return *has_full;
 }
 
@@ -38,9 +73,9 @@ static void play(struct run *run, struct summary *summary)
     int64_t took_ns = 0;
     if (run_sample(run, &samples[0]) && connect_all(run, samples, &has_tenth, &has_full, &took_ns)) {
         run->lossy = true;
-        run_hold(run, run->config->hold_ns);
+        run_hold(run, options_of(run->config)->hold_ns);
         if (run->config->prove && !run_is_broken(run))
-            scenario_prove(run, summary);
+            order_prove(run, summary);
     }
     int64_t connected = run->tally.count[TALLY_CONNECTED];
     if (took_ns > 0) {
@@ -52,4 +87,12 @@ static void play(struct run *run, struct summary *summary)
     run_disconnect(run);
 }
 
-const struct scenario scenario_connect = {.name = "connect", .play = play};
+const struct scenario scenario_connect = {
+    .name = "connect",
+    .summary = "connects so many clients, at a rate or as fast as it goes, and holds them",
+    .options = options,
+    .options_bytes = sizeof(struct connect),
+    .check = check,
+    .describe = describe,
+    .play = play,
+};

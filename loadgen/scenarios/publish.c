@@ -1,11 +1,72 @@
 // SPDX-License-Identifier: Apache-2.0
 // Scenario `publish`: pairs of clients, each a publisher and a subscriber; messages at a rate (of all pairs
 // together) or as fast as they are delivered. Other connections, when more are asked for, stay idle.
-#include "loadgen/scenario.h"
+#include "loadgen/payload.h"
+#include "loadgen/scenarios/options.h"
+#include "loadgen/scenarios/orders.h"
 
 #include "base/clock.h"
+#include "base/units.h"
 
-enum { DRAIN_S = 5 };
+#include <errno.h>
+
+enum { DRAIN_S = 5, LARGE_BYTES = 256 * 1024 };
+
+struct publish {
+    int64_t connections, pairs, payload_bytes, duration_ns, warmup_ns;
+    double rate_per_s;
+    bool spread_pairs;
+};
+_Static_assert(sizeof(struct publish) <= CONFIG_OPTIONS_BYTES, "the options have no room");
+
+#define AT(field) offsetof(struct publish, field)
+static const struct opt options[] = {
+    OPTION_CONNECTIONS(AT(connections), "how many; 0: 1000 for connect, two a pair for publish"),
+    {"pairs", "N", OPT_COUNT, AT(pairs), "100", 1, 1e6, NULL, "publisher and subscriber each", NULL},
+    OPTION_SPREAD_PAIRS(AT(spread_pairs)),
+    {"publish-rate", "N/s", OPT_RATE, AT(rate_per_s), "1000", 0, 1e9, NULL,
+     "messages a second, all pairs together, open loop; 0: as fast as they are delivered", NULL},
+    {"payload", "BYTES", OPT_BYTES, AT(payload_bytes), "64", 0, 16777216, NULL,
+     "at least 32: times and numbers travel in it", NULL},
+    OPTION_DURATION(AT(duration_ns), "how long to publish, after the warm-up"),
+    {"warmup", "D", OPT_DURATION, AT(warmup_ns), "1s", 0, OPTION_FAR, NULL,
+     "publish first for so long, unmeasured", NULL},
+    {0},
+};
+
+static const struct publish *options_of(const struct config *config)
+{
+    return (const void *)config->options;
+}
+
+static int check(struct config *config, struct err *err)
+{
+    const struct publish *own = options_of(config);
+    if (own->payload_bytes < PAYLOAD_MIN_BYTES)
+        return err_set(err, -EINVAL,
+                       "--payload %lld is less than %d bytes: a message carries its times and number",
+                       (long long)own->payload_bytes, PAYLOAD_MIN_BYTES);
+    config->pairs = own->pairs;
+    config->even = true;
+    config->spread_pairs = own->spread_pairs;
+    config->connections = own->connections > 0 ? own->connections : 2 * own->pairs;
+    if (config->connections < 2 * own->pairs)
+        return err_set(err, -EINVAL, "--connections %lld are too few for %lld pairs, which need %lld",
+                       (long long)config->connections, (long long)own->pairs, (long long)(2 * own->pairs));
+    return 0;
+}
+
+static void describe(const struct config *config, json_t *json)
+{
+    const struct publish *own = options_of(config);
+    json_object_set_new(json, "pairs", json_integer(own->pairs));
+    json_object_set_new(json, "publish_rate_per_s", json_real(own->rate_per_s));
+    json_object_set_new(json, "qos", json_integer(config->qos));
+    json_object_set_new(json, "spread_pairs", json_boolean(own->spread_pairs));
+    json_object_set_new(json, "payload_bytes", json_integer(own->payload_bytes));
+    json_object_set_new(json, "duration_ns", json_integer(own->duration_ns));
+    json_object_set_new(json, "warmup_ns", json_integer(own->warmup_ns));
+}
 
 // Measured messages that arrived, for each second that there was: from the first that counts to the end of
 // the schedule, or of the run when that came before it, or to the last arrival when that came after it.
@@ -56,18 +117,35 @@ static void add_messages(struct summary *summary, struct run *run, const struct 
                         troubles[i].text);
 }
 
+// A broker that takes no packet of this size closes the connection, and says nothing else.
+static void note_payload(struct run *run)
+{
+    const int64_t *dropped = run->tally.dropped;
+    int64_t closed = dropped[REASON_CLOSED] + dropped[REASON_RESET] + dropped[REASON_LOST];
+    int64_t bytes = options_of(run->config)->payload_bytes;
+    char text[24];
+    if (bytes < LARGE_BYTES || closed == 0)
+        return;
+    run_anomaly(
+        run, "payload",
+        "the target closed %lld connections while messages of %s were published: it may take no packet of "
+        "that size (poolmark-broker: --max-packet-size, mosquitto: message_size_limit, max_packet_size)",
+        (long long)closed, units_format_bytes(bytes, text, sizeof text));
+}
+
 static bool publish(struct run *run, struct summary *summary)
 {
     const struct config *config = run->config;
+    const struct publish *own = options_of(config);
     struct fleet_order order = {
         .act = FLEET_PUBLISH,
-        .pairs = config->pairs,
-        .rate_per_s = config->publish_rate_per_s,
-        .warmup_ns = config->warmup_ns,
-        .duration_ns = config->warmup_ns + config->duration_ns,
+        .pairs = own->pairs,
+        .rate_per_s = own->rate_per_s,
+        .warmup_ns = own->warmup_ns,
+        .duration_ns = own->warmup_ns + own->duration_ns,
         .drain_ns = DRAIN_S * NS_PER_S,
         .qos = (int)config->qos,
-        .payload_bytes = (int)config->payload_bytes,
+        .payload_bytes = (int)own->payload_bytes,
     };
     run_phase(run, "publish");
     run->lossy = true;
@@ -97,13 +175,22 @@ static void play(struct run *run, struct summary *summary)
     struct sample before, after;
     int64_t took_ns = 0;
     run_phase(run, "connect");
-    if (scenario_connect_to(run, 0, run->config->connections, FLEET_SUBSCRIBE_PAIR, &took_ns) &&
+    if (order_connect_to(run, 0, run->config->connections, FLEET_SUBSCRIBE_PAIR, &took_ns) &&
         run_sample(run, &before) && publish(run, summary) && run_sample(run, &after)) {
         add_costs(summary, run, &before, &after);
         if (run->config->prove)
-            scenario_prove(run, summary);
+            order_prove(run, summary);
     }
     run_disconnect(run);
+    note_payload(run);
 }
 
-const struct scenario scenario_publish = {.name = "publish", .play = play};
+const struct scenario scenario_publish = {
+    .name = "publish",
+    .summary = "connects pairs, and publishes over them at a rate",
+    .options = options,
+    .options_bytes = sizeof(struct publish),
+    .check = check,
+    .describe = describe,
+    .play = play,
+};

@@ -6,22 +6,126 @@
 // steps.csv has a line a step, the same values as run.json's "steps"; a value that was not read is empty
 // there and null here. Memory and CPU are sums over the watched processes; the parts are what the broker's
 // pools own, the rest is what user memory has beyond them.
-#include "loadgen/scenario.h"
-
 #include "base/clock.h"
 #include "base/csv.h"
-#include "loadgen/pools_file.h"
+#include "base/units.h"
+#include "loadgen/scenarios/options.h"
+#include "loadgen/scenarios/orders.h"
+#include "loadgen/scenarios/pools_file.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 enum {
     PROBE_RATE = 500, // messages a second
     PROBE_S = 3,      // at most; less with a shorter --duration
     DRAIN_S = 5,
     POOLS_WAIT_S = 3, // the broker writes its pools each second
+    STEPS_MAX = 64,
 };
+
+struct goals {
+    int64_t list[STEPS_MAX]; // rising
+    int count;
+};
+
+struct options {
+    struct goals goals;
+    int64_t hold_ns, settle_ns, duration_ns, probes;
+    bool subscribe, spread_pairs;
+    struct opt_list watch_records;
+};
+_Static_assert(sizeof(struct options) <= CONFIG_OPTIONS_BYTES, "the options have no room");
+
+static const struct options *options_of(const struct config *config)
+{
+    return (const void *)config->options;
+}
+
+static int parse_steps(const char *value, void *place, struct err *err)
+{
+    struct goals *steps = place;
+    *steps = (struct goals){0};
+    const char *at = value;
+    for (;;) {
+        char part[32];
+        size_t bytes = strcspn(at, ",");
+        if (bytes == 0 || bytes >= sizeof part)
+            return err_set(err, -EINVAL, "it is not a list of counts such as 10,100,1k");
+        memcpy(part, at, bytes);
+        part[bytes] = '\0';
+        int64_t goal;
+        if (units_parse_count(part, &goal) < 0 || goal < 1)
+            return err_set(err, -EINVAL, "\"%s\" is not a count of at least 1", part);
+        if (steps->count > 0 && goal <= steps->list[steps->count - 1])
+            return err_set(err, -EINVAL, "\"%s\" does not rise: steps must be in rising order", part);
+        if (steps->count == STEPS_MAX)
+            return err_set(err, -EINVAL, "there are more than %d steps", STEPS_MAX);
+        steps->list[steps->count++] = goal;
+        if (!at[bytes])
+            return 0;
+        at += bytes + 1;
+    }
+}
+
+#define AT(field) offsetof(struct options, field)
+static const struct opt options[] = {
+    {"steps", "LIST", OPT_PARSE, AT(goals), "10,100,1000,10000", 0, 0, NULL, "connections at each step",
+     parse_steps},
+    OPTION_SETTLE(AT(settle_ns)),
+    {"probe", "N", OPT_COUNT, AT(probes), "100", 0, 10000, NULL,
+     "clients beside the others that measure delivery at each step (even)", NULL},
+    OPTION_DURATION(AT(duration_ns), "how long the probes publish at each step; at most 3 s"),
+    OPTION_SPREAD_PAIRS(AT(spread_pairs)),
+    OPTION_SUBSCRIBE(AT(subscribe)),
+    OPTION_HOLD(AT(hold_ns)),
+    {"watch-record", "DIR", OPT_LIST, AT(watch_records), NULL, 0, 0, NULL,
+     "a --record folder of the reference broker: steps reads what its pools own; several times", NULL},
+    {0},
+};
+
+static int check(struct config *config, struct err *err)
+{
+    const struct options *own = options_of(config);
+    if (own->probes % 2 != 0)
+        return err_set(err, -EINVAL, "--probe %lld is odd: probes come in pairs", (long long)own->probes);
+    config->connections = own->goals.list[own->goals.count - 1];
+    config->probes = own->probes;
+    config->spread_pairs = own->spread_pairs;
+    return 0;
+}
+
+static int check_run(const struct config *config, struct err *err)
+{
+    const struct opt_list *list = &options_of(config)->watch_records;
+    for (int i = 0; i < list->count; i++) {
+        char path[4096];
+        snprintf(path, sizeof path, "%s/pools.csv", list->values[i]);
+        if (access(path, R_OK) < 0)
+            return err_set(
+                err, -EINVAL,
+                "--watch-record: cannot read %s: %m; name the --record folder of a poolmark-broker "
+                "that runs",
+                path);
+    }
+    return 0;
+}
+
+static void describe(const struct config *config, json_t *json)
+{
+    const struct options *own = options_of(config);
+    json_t *steps = json_array();
+    for (int i = 0; i < own->goals.count; i++)
+        json_array_append_new(steps, json_integer(own->goals.list[i]));
+    json_object_set_new(json, "steps", steps);
+    json_object_set_new(json, "settle_ns", json_integer(own->settle_ns));
+    json_object_set_new(json, "probes", json_integer(own->probes));
+    json_object_set_new(json, "hold_ns", json_integer(own->hold_ns));
+    json_object_set_new(json, "subscribe", json_boolean(own->subscribe));
+}
 
 enum column {
     COLUMN_AT_NS,
@@ -133,7 +237,7 @@ static void write_step(struct steps *steps, const struct step *step)
 // Readings of the pools that are younger than `since_ns`, or none.
 static struct pool_parts read_parts(struct run *run, int64_t since_ns)
 {
-    const struct opt_list *dirs = &run->config->watch_records;
+    const struct opt_list *dirs = &options_of(run->config)->watch_records;
     int64_t limit_ns = clock_now_ns() + POOLS_WAIT_S * NS_PER_S;
     for (;;) {
         struct pool_parts parts = POOL_PARTS_NONE;
@@ -176,8 +280,9 @@ static bool probe(struct steps *steps, struct step *step)
     struct run *run = steps->run;
     if (!run->probes)
         return true;
-    int64_t measured_ns =
-        run->config->duration_ns < PROBE_S * NS_PER_S ? run->config->duration_ns : PROBE_S * NS_PER_S;
+    int64_t measured_ns = options_of(run->config)->duration_ns < PROBE_S * NS_PER_S
+                              ? options_of(run->config)->duration_ns
+                              : PROBE_S * NS_PER_S;
     struct fleet_order order = {
         .act = FLEET_PUBLISH,
         .pairs = run->config->probes / 2,
@@ -209,8 +314,9 @@ static bool climb(struct steps *steps, int64_t from, int64_t to)
     step.values[COLUMN_CONNECTIONS] = to;
     run_phase(run, "connect");
     int64_t took_ns = 0;
-    enum fleet_subscribe subscribe = run->config->subscribe ? FLEET_SUBSCRIBE_OWN : FLEET_SUBSCRIBE_NONE;
-    bool fine = scenario_connect_to(run, from, to, subscribe, &took_ns);
+    enum fleet_subscribe subscribe =
+        options_of(run->config)->subscribe ? FLEET_SUBSCRIBE_OWN : FLEET_SUBSCRIBE_NONE;
+    bool fine = order_connect_to(run, from, to, subscribe, &took_ns);
     steps->took_ns += took_ns;
     if (!fine)
         return false;
@@ -222,7 +328,7 @@ static bool climb(struct steps *steps, int64_t from, int64_t to)
     }
     run_phase(run, "settle");
     int64_t settled_ns = clock_now_ns();
-    if (!run_settle(run, run->config->settle_ns, &steps->last))
+    if (!run_settle(run, options_of(run->config)->settle_ns, &steps->last))
         return false;
     struct pool_parts parts = read_parts(run, settled_ns);
     fill_memory(&step, &steps->last, &parts);
@@ -258,19 +364,20 @@ static bool connect_probes(struct run *run)
 
 static void play(struct run *run, struct summary *summary)
 {
-    const struct config_steps *wanted = &run->config->steps;
+    const struct goals *wanted = &options_of(run->config)->goals;
     struct steps steps = {.run = run};
-    run->wanted = wanted->goals[0];
+    run->wanted = wanted->list[0];
+    run->top = run->config->connections;
     open_files(&steps);
     bool fine = connect_probes(run);
     if (fine) {
         run_phase(run, "start");
-        fine = run_settle(run, run->config->settle_ns, &steps.start);
+        fine = run_settle(run, options_of(run->config)->settle_ns, &steps.start);
     }
     steps.before = steps.start;
     struct sample first = {0};
     for (int i = 0; fine && i < wanted->count; i++) {
-        fine = climb(&steps, i ? wanted->goals[i - 1] : 0, wanted->goals[i]);
+        fine = climb(&steps, i ? wanted->list[i - 1] : 0, wanted->list[i]);
         run->lossy = true;
         if (fine && i == 0)
             first = steps.last;
@@ -278,10 +385,10 @@ static void play(struct run *run, struct summary *summary)
     if (fine)
         summary_add_memory(summary, run, &steps.start, wanted->count > 1 ? &first : NULL, &steps.last);
     if (fine && run->config->prove)
-        fine = scenario_prove(run, summary);
-    if (fine && run->config->hold_ns > 0) {
+        fine = order_prove(run, summary);
+    if (fine && options_of(run->config)->hold_ns > 0) {
         run_phase(run, "hold");
-        run_hold(run, run->config->hold_ns);
+        run_hold(run, options_of(run->config)->hold_ns);
     }
     if (steps.took_ns > 0) {
         summary_add(summary, "connect.rate",
@@ -293,4 +400,13 @@ static void play(struct run *run, struct summary *summary)
     run_disconnect(run);
 }
 
-const struct scenario scenario_steps = {.name = "steps", .play = play};
+const struct scenario scenario_steps = {
+    .name = "steps",
+    .summary = "connects in rising steps; at each reads memory and measures delivery",
+    .options = options,
+    .options_bytes = sizeof(struct options),
+    .check = check,
+    .check_run = check_run,
+    .describe = describe,
+    .play = play,
+};

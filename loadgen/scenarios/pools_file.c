@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "loadgen/pools_file.h"
+#include "loadgen/scenarios/pools_file.h"
 
 #include <errno.h>
 #include <fcntl.h>

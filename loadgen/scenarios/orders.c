@@ -1,23 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "loadgen/scenario.h"
+#include "loadgen/scenarios/orders.h"
 
 #include "base/clock.h"
 
-#include <string.h>
-
-static const struct scenario *const scenarios[] = {&scenario_connect, &scenario_publish, &scenario_steps,
-                                                   NULL};
-
-const struct scenario *scenario_find(const char *name)
-{
-    for (int i = 0; scenarios[i]; i++)
-        if (strcmp(scenarios[i]->name, name) == 0)
-            return scenarios[i];
-    return NULL;
-}
-
-bool scenario_connect_to(struct run *run, int64_t before, int64_t goal, enum fleet_subscribe subscribe,
-                         int64_t *took_ns)
+bool order_connect_to(struct run *run, int64_t before, int64_t goal, enum fleet_subscribe subscribe,
+                      int64_t *took_ns)
 {
     const struct config *config = run->config;
     struct fleet_order order = {
@@ -45,7 +32,7 @@ bool scenario_connect_to(struct run *run, int64_t before, int64_t goal, enum fle
     return !run_is_broken(run);
 }
 
-bool scenario_prove(struct run *run, struct summary *summary)
+bool order_prove(struct run *run, struct summary *summary)
 {
     run_phase(run, "prove");
     int64_t before = run->tally.count[TALLY_PROVEN];

@@ -2,8 +2,8 @@
 // The last readings in a broker's pools.csv (results/README.md has its columns): what the target's memory is
 // made of. Only the reference broker writes one; other targets have none, and their memory is known as a
 // total.
-#ifndef POOLMARK_LOADGEN_POOLS_FILE_H
-#define POOLMARK_LOADGEN_POOLS_FILE_H
+#ifndef POOLMARK_LOADGEN_SCENARIOS_POOLS_FILE_H
+#define POOLMARK_LOADGEN_SCENARIOS_POOLS_FILE_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+// The command line: the options of every run, and those of the scenario that is named. A scenario's rows
+// stand in its own file (scenario.h); its name decides which of them there are.
+#ifndef POOLMARK_LOADGEN_COMMAND_LINE_H
+#define POOLMARK_LOADGEN_COMMAND_LINE_H
+
+#include "base/err.h"
+#include "loadgen/config.h"
+
+#include <jansson.h>
+#include <stdio.h>
+
+// An opts_result, or -EINVAL with the text in `err`.
+int command_line_parse(struct config *config, int argc, char **argv, struct err *err)
+    __attribute__((warn_unused_result));
+// With a scenario in argv, only the options that it uses.
+void command_line_print_help(int argc, char **argv, FILE *to);
+// --describe: options, scenarios with the options they use, engines with their limits and costs, metrics.
+json_t *command_line_describe(void);
+json_t *command_line_json(const struct config *config); // for the record
+
+#endif

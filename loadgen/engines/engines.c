@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loadgen/engines/engines.h"
+
+#include <string.h>
+
+// An engine is a line here: X(NAME) is `engine_NAME` of engines/NAME.c.
+#define ENGINES                                                                                              \
+    X(paho)                                                                                                  \
+    X(raw)
+
+#define X(name) extern const struct engine engine_##name;
+ENGINES
+#undef X
+
+#define X(name) &engine_##name,
+static const struct engine *const engines[] = {ENGINES NULL};
+#undef X
+
+const struct engine *const *engine_list(void)
+{
+    return engines;
+}
+
+const struct engine *engine_find(const char *name)
+{
+    for (int i = 0; engines[i]; i++)
+        if (strcmp(engines[i]->name, name) == 0)
+            return engines[i];
+    return NULL;
+}

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+// The generator's command line: each scenario has its own options, and nothing beside its list knows its
+// name.
+#include "loadgen/command_line.h"
+#include "loadgen/engine.h"
+#include "loadgen/scenarios/scenarios.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static struct config config;
+
+static int parse(char **words, struct err *err)
+{
+    int count = 0;
+    while (words[count])
+        count++;
+    *err = (struct err){0};
+    return command_line_parse(&config, count, words, err);
+}
+#define PARSE(err, ...) parse((char *[]){"poolmark-loadgen", __VA_ARGS__, NULL}, err)
+
+static bool is_common_json(json_t *described, const char *option)
+{
+    size_t at;
+    json_t *scenario, *name;
+    json_array_foreach(json_object_get(described, "scenarios"), at, scenario)
+    {
+        size_t i;
+        bool found = false;
+        json_array_foreach(json_object_get(scenario, "options"), i, name) found =
+            found || strcmp(json_string_value(name), option) == 0;
+        if (!found)
+            return false;
+    }
+    return true;
+}
+
+// One table understands the words before the scenario is known.
+static void test_options_of_one_name_are_alike_in_all_scenarios(void **state)
+{
+    (void)state;
+    for (const struct scenario *const *a = scenario_list(); *a; a++)
+        for (const struct scenario *const *b = scenario_list(); *b; b++)
+            for (const struct opt *one = (*a)->options; one->name; one++)
+                for (const struct opt *other = (*b)->options; other->name; other++) {
+                    if (strcmp(one->name, other->name) != 0)
+                        continue;
+                    assert_int_equal(one->kind, other->kind);
+                    assert_true(one->low == other->low && one->high == other->high);
+                    assert_ptr_equal(one->parse, other->parse);
+                }
+}
+
+static void test_every_scenario_is_whole(void **state)
+{
+    (void)state;
+    for (const struct scenario *const *at = scenario_list(); *at; at++) {
+        assert_non_null((*at)->summary);
+        assert_non_null((*at)->check);
+        assert_non_null((*at)->describe);
+        assert_non_null((*at)->play);
+        assert_true((*at)->options_bytes <= CONFIG_OPTIONS_BYTES);
+        assert_ptr_equal(scenario_find((*at)->name), *at);
+        struct err err;
+        char name[32];
+        snprintf(name, sizeof name, "%s", (*at)->name);
+        assert_int_equal(PARSE(&err, name, "--target", "mqtt://127.0.0.1"), OPTS_RUN);
+        assert_true(config.connections > 0);
+        json_t *json = command_line_json(&config);
+        assert_string_equal(json_string_value(json_object_get(json, "scenario")), (*at)->name);
+        json_decref(json);
+    }
+    assert_null(scenario_find("churn"));
+}
+
+// The value of an option may be a word that is a scenario's name.
+static void test_the_scenario_is_the_word_that_is_no_value(void **state)
+{
+    (void)state;
+    struct err err;
+    assert_int_equal(PARSE(&err, "--record", "steps", "publish", "--target", "a", "--pairs", "3"), OPTS_RUN);
+    assert_string_equal(config.scenario->name, "publish");
+    assert_string_equal(config.record_dir, "steps");
+    assert_int_equal(config.connections, 6);
+    assert_int_equal(config.pairs, 3);
+    assert_true(config.even);
+}
+
+static void test_an_option_of_another_scenario_is_refused_by_name(void **state)
+{
+    (void)state;
+    struct err err;
+    assert_int_equal(PARSE(&err, "--target", "a", "publish", "--steps", "1,2"), -EINVAL);
+    assert_string_equal(err.text, "--steps: scenario publish does not use it; it is for steps");
+    assert_int_equal(PARSE(&err, "--target", "a", "publish", "--hold", "2s"), -EINVAL);
+    assert_non_null(strstr(err.text, "it is for connect and steps"));
+    assert_int_equal(PARSE(&err, "--target", "a", "--engine", "steam", "connect"), -EINVAL);
+    assert_non_null(strstr(err.text, "paho, raw"));
+}
+
+static void test_a_description_has_every_option_once(void **state)
+{
+    (void)state;
+    json_t *described = command_line_describe(), *option, *other;
+    json_t *options = json_object_get(described, "options");
+    size_t i, j;
+    json_array_foreach(options, i, option) json_array_foreach(options, j, other) if (i != j)
+        assert_string_not_equal(json_string_value(json_object_get(option, "name")),
+                                json_string_value(json_object_get(other, "name")));
+    assert_true(is_common_json(described, "target"));
+    assert_false(is_common_json(described, "pairs"));
+    json_decref(described);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_options_of_one_name_are_alike_in_all_scenarios),
+        cmocka_unit_test(test_every_scenario_is_whole),
+        cmocka_unit_test(test_the_scenario_is_the_word_that_is_no_value),
+        cmocka_unit_test(test_an_option_of_another_scenario_is_refused_by_name),
+        cmocka_unit_test(test_a_description_has_every_option_once),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
