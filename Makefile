@@ -18,7 +18,10 @@ HANDICAP_BYTES ?= 0
 HANDICAP_CONNECT ?= 0
 HANDICAP_LOSS  ?= 0
 
+include mk/quiet.mk
+
 comma   := ,
+VERSION := $(shell cat VERSION)
 variant := $(strip $(SAN)$(if $(CHECK),$(if $(SAN),-)check))
 B       ?= build$(if $(variant),/$(variant))
 
@@ -66,11 +69,14 @@ programs := $(B)/poolmark-broker $(B)/poolmark-loadgen $(B)/poolmark-bench
 tests    := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/test_*.c))
 fuzzers  := $(patsubst wire/%.c,$(B)/%,$(wildcard wire/fuzz_*.c))
 
-.PHONY: model all help deps test-deps test tests suite bench million nightly format format-check fuzz clean FORCE
+.PHONY: model all programs help deps test-deps test tests suite bench million nightly format format-check fuzz clean FORCE
 .SECONDARY:
 
 all: deps
-	@$(MAKE) --no-print-directory $(programs) $(B)/libpoolmark.a
+	@$(MAKE) --no-print-directory programs
+
+# Without asking scripts/deps: for packagers, whose packages are there.
+programs: $(programs)
 
 help:
 	@echo 'make               build/poolmark-broker, build/poolmark-loadgen, build/poolmark-bench'
@@ -83,8 +89,9 @@ help:
 	@echo 'make fuzz-pools    calls, threads, modes and failures of every pool, at random, for FUZZ_SECONDS (60)'
 	@echo 'make model         every interleaving of a model of slab at its bound'
 	@echo 'make format-check  is every source formatted?'
+	@echo 'make library       the pools as a library: build/libpoolmark.so.*, build/libpoolmark.a, build/include/poolmark/'
 	@echo 'make clean         remove build/'
-	@echo 'Variables: SAN=address|thread|undefined, CHECK=1 (double free and foreign pointers are caught), CC, CFLAGS'
+	@echo 'Variables: SAN=address|thread|undefined, CHECK=1 (double free and foreign pointers are caught), CC, CFLAGS, V=1 (whole commands)'
 
 # Everything that comes from outside; does nothing when all of it is there.
 deps:
@@ -103,7 +110,7 @@ bench: all
 	@scripts/poolmark bench
 
 test: test-deps
-	@$(MAKE) --no-print-directory $(programs) tests
+	@$(MAKE) --no-print-directory programs tests
 	@scripts/run-tests $(B)
 
 tests: $(tests)
@@ -111,7 +118,8 @@ tests: $(tests)
 # What the build was made of, kept for records; rewritten only when it changes.
 $(B)/base/build_facts.h: FORCE
 	@mkdir -p $(@D)
-	@{ echo '#define BUILD_COMMIT "$(commit)"'; \
+	@{ echo '#define BUILD_VERSION "$(VERSION)"'; \
+	   echo '#define BUILD_COMMIT "$(commit)"'; \
 	   echo '#define BUILD_DIRTY $(dirty)'; \
 	   echo '#define BUILD_COMPILER "'"$$($(CC) --version | head -n 1)"'"'; \
 	   echo '#define BUILD_FLAGS "$(strip $(CFLAGS) $(san_flags) $(defines))"'; } > $@.new
@@ -130,16 +138,19 @@ $(B)/flags: FORCE
 
 $(B)/%.o: %.c $(B)/flags
 	@mkdir -p $(@D)
-	$(CC) $(c_flags) $(san_flags) -MMD -MP -c $< -o $@
+	$(call say,CC,$<)
+	$(Q)$(CC) $(c_flags) $(san_flags) -MMD -MP -c $< -o $@
 
 $(B)/%.o: %.cc $(B)/flags
 	@mkdir -p $(@D)
-	$(CXX) $(cc_flags) $(san_flags) -MMD -MP -c $< -o $@
+	$(call say,CXX,$<)
+	$(Q)$(CXX) $(cc_flags) $(san_flags) -MMD -MP -c $< -o $@
 
 # Someone else's code: our warnings are not asked of it, nor the undefined-behaviour sanitizer.
 $(B)/hdr/%.o: $(HDR)/%.c $(B)/flags
 	@mkdir -p $(@D)
-	$(CC) -std=gnu11 -w -D_GNU_SOURCE $(CFLAGS) $(filter-out $(sanitize_undefined),$(san_flags)) -pthread -c $< -o $@
+	$(call say,CC,$<)
+	$(Q)$(CC) -std=gnu11 -w -D_GNU_SOURCE $(CFLAGS) $(filter-out $(sanitize_undefined),$(san_flags)) -pthread -c $< -o $@
 
 $(HDR)/%.c:
 	@echo '$@ is not there; "make deps" installs it' >&2; false
@@ -156,35 +167,30 @@ $(B)/lib$(1).a: $(call objects_of,$(1)) $(if $(filter bench,$(1)),$(patsubst %.c
 endef
 $(foreach m,$(modules),$(eval $(call archive_rule,$(m))))
 
-# The pools for programs outside this tree: one object, with what it needs of base/, in which the names of the contract's
-# two headers alone stay global. The programs and tests here link the plain archives, whose inner names tests call.
-contract := pools/pool.h pools/pool_inline.h
-$(B)/libpoolmark.a: $(filter-out $(B)/pools/use/%,$(call objects_of,pools)) $(B)/libbase.a $(contract)
-	@rm -f $@
-	@grep -ohE '\bpool_[a-z_]+' $(contract) | sort -u > $(B)/libpoolmark.names
-	$(LD) -r -o $(B)/libpoolmark.o $(filter %.o %.a,$^)
-	objcopy --keep-global-symbols=$(B)/libpoolmark.names $(B)/libpoolmark.o
-	@ar rcs $@ $(B)/libpoolmark.o
-
 $(B)/poolmark-broker: $(B)/broker/main.o $(archives) $(B)/libhdr.a
-	$(CC) $(ld_flags) $(san_flags) -o $@ $< $(link_all) -lmicrohttpd $(ld_libs)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ld_flags) $(san_flags) -o $@ $< $(link_all) -lmicrohttpd $(ld_libs)
 
 $(B)/poolmark-loadgen: $(B)/loadgen/main.o $(archives) $(B)/libhdr.a
-	$(CC) $(ld_flags) $(san_flags) -o $@ $< $(link_all) -lpaho-mqtt3a $(ld_libs)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ld_flags) $(san_flags) -o $@ $< $(link_all) -lpaho-mqtt3a $(ld_libs)
 
 $(B)/poolmark-bench: $(B)/bench/main.o $(archives) $(B)/libhdr.a
-	$(CXX) $(ld_flags) $(san_flags) -o $@ $< $(link_all) -lbenchmark $(ld_libs)
+	$(call say,LINK,$@)
+	$(Q)$(CXX) $(ld_flags) $(san_flags) -o $@ $< $(link_all) -lbenchmark $(ld_libs)
 
 # tests/sanitizer.c is asked for by name: nothing refers to it.
 test_flags := $(if $(filter address,$(SAN)),-Wl$(comma)-u$(comma)__lsan_default_suppressions)
 
 $(B)/tests/test_%: $(B)/tests/test_%.o $(B)/libtests.a $(archives) $(B)/libhdr.a
-	$(CXX) $(ld_flags) $(san_flags) $(test_flags) -o $@ $< $(B)/libtests.a $(link_all) -lcmocka -lpaho-mqtt3a -lmicrohttpd \
+	$(call say,LINK,$@)
+	$(Q)$(CXX) $(ld_flags) $(san_flags) $(test_flags) -o $@ $< $(B)/libtests.a $(link_all) -lcmocka -lpaho-mqtt3a -lmicrohttpd \
 	    -lbenchmark $(ld_libs)
 
 # As a program outside this tree links it.
 $(B)/tests/test_library: $(B)/tests/test_library.o $(B)/libpoolmark.a
-	$(CC) $(ld_flags) $(san_flags) -o $@ $^ -lcmocka -lm
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ld_flags) $(san_flags) -o $@ $^ -lcmocka -lm
 
 # These make malloc fail (tests/failing_heap.h).
 failing_heap := test_topics_nomem
@@ -205,7 +211,8 @@ $(B)/libtests.a: $(patsubst %.c,$(B)/%.o,$(filter-out $(wildcard tests/test_*.c)
 FUZZ_SECONDS ?= 60
 # Calls, threads, modes and failures of every strategy, at random, for FUZZ_SECONDS.
 $(B)/fuzz_pools: $(B)/tests/fuzz/fuzz_pools.o $(B)/libpools.a $(B)/libbase.a
-	$(CC) $(ld_flags) $(san_flags) -Wl,--wrap=syscall -o $@ $^ $(ld_libs)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ld_flags) $(san_flags) -Wl,--wrap=syscall -o $@ $^ $(ld_libs)
 .PHONY: fuzz-pools
 fuzz-pools: $(B)/fuzz_pools
 	@$< --seconds $(FUZZ_SECONDS)
@@ -214,13 +221,15 @@ fuzz-pools: $(B)/fuzz_pools
 MODEL ?=
 $(B)/model/slab_rows: $(patsubst %.c,$(B)/%.o,$(wildcard tests/model/*.c))
 	@mkdir -p $(@D)
-	$(CC) $(ld_flags) $(san_flags) -o $@ $^
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ld_flags) $(san_flags) -o $@ $^
 model: $(B)/model/slab_rows
 	@$< $(MODEL)
 
 $(B)/fuzz_%: wire/fuzz_%.c $(wildcard wire/*.c wire/*.h)
 	@mkdir -p $(@D)
-	clang -std=c11 $(warnings) $(defines) $(includes) -g -O1 -fsanitize=fuzzer,address,undefined -o $@ $< \
+	$(call say,FUZZER,$@)
+	$(Q)clang -std=c11 $(warnings) $(defines) $(includes) -g -O1 -fsanitize=fuzzer,address,undefined -o $@ $< \
 	    $(filter-out $(wildcard wire/fuzz_*.c),$(wildcard wire/*.c))
 # No record and no raw file may end a reader in a traceback; RECORDS changed ones are tried.
 RECORDS ?= 10000
@@ -230,7 +239,7 @@ fuzz-records: test-deps
 fuzz: test-deps $(fuzzers)
 	@for f in $(fuzzers); do $$f -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -print_final_stats=1 || exit 1; done
 
-sources := $(foreach d,$(modules) tests,$(wildcard $(d)/*.c $(d)/*.h $(d)/*.cc $(d)/*/*.c $(d)/*/*.h))
+sources := $(foreach d,$(modules) examples tests,$(wildcard $(d)/*.c $(d)/*.h $(d)/*.cc $(d)/*/*.c $(d)/*/*.h))
 format-check: test-deps
 	@clang-format --dry-run -Werror $(sources)
 format:
@@ -239,4 +248,7 @@ format:
 clean:
 	rm -rf build
 
+include mk/library.mk
+
 -include $(wildcard $(B)/*/*.d $(B)/*/*/*.d)
+include mk/install.mk

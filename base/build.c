@@ -6,7 +6,7 @@
 const struct build_facts *build_facts(void)
 {
     static const struct build_facts facts = {
-        .version = POOLMARK_VERSION,
+        .version = BUILD_VERSION,
         .commit = BUILD_COMMIT,
         .dirty = BUILD_DIRTY,
         .compiler = BUILD_COMPILER,

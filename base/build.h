@@ -5,11 +5,10 @@
 
 #include <jansson.h>
 
-#define POOLMARK_VERSION "0.1.0"
-
 struct build_facts {
-    const char *version, *commit; // commit: 40 hex digits, or "unknown" outside a checkout
-    int dirty;                    // 1: the checkout had changes that no commit holds; -1: not known
+    const char *version; // of the file VERSION
+    const char *commit;  // 40 hex digits, or "unknown" outside a checkout
+    int dirty;           // 1: the checkout had changes that no commit holds; -1: not known
     const char *compiler, *flags;
 };
 

@@ -10,13 +10,11 @@
 #ifndef POOLMARK_BASE_ERR_H
 #define POOLMARK_BASE_ERR_H
 
+#include "base/err_text.h"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-struct err {
-    char text[512]; // one line, without program name or newline; empty when nothing failed
-};
 
 // Exit codes that every program here shares.
 enum exit_code {

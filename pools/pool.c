@@ -4,6 +4,7 @@
 // (pools/pool_wrap.h), and costs those nothing who did not ask.
 #include "pools/pool.h"
 
+#include "base/err.h"
 #include "pools/handicap.h"
 #include "pools/pool_check.h"
 #include "pools/pool_fork.h"

@@ -51,7 +51,7 @@
 #ifndef POOLMARK_POOLS_POOL_H
 #define POOLMARK_POOLS_POOL_H
 
-#include "base/err.h"
+#include "base/err_text.h"
 
 #include <stdbool.h>
 #include <stddef.h>

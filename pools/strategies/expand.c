@@ -12,6 +12,7 @@
 // when it is put. No lock is held while objects are made.
 #include "pools/shared/growth.h"
 
+#include "base/err.h"
 #include "base/clock.h"
 #include "pools/shared/bell.h"
 #include "pools/strategies/stock.h"

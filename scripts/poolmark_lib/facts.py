@@ -79,8 +79,7 @@ DIRTY = {"1": True, "0": False, "true": True, "false": False}  # in words in bui
 
 
 def version() -> str:
-    match = re.search(r'#define POOLMARK_VERSION "([^"]+)"', read_text(str(ROOT / "base" / "build.h")) or "")
-    return match[1] if match else "unknown"
+    return read_text(str(ROOT / "VERSION")) or "unknown"
 
 
 def tool(build: Path | None = None) -> dict:

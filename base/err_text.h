@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+// What an error says, without the functions that write it: pools/pool.h hands it to programs that use the
+// pools as a library and know nothing else of base/.
+#ifndef POOLMARK_BASE_ERR_TEXT_H
+#define POOLMARK_BASE_ERR_TEXT_H
+
+struct err {
+    char text[512]; // one line, without program name or newline; empty when nothing failed
+};
+
+#endif

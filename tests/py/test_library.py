@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The pools as an installed library: its symbols, its headers, and a server that is built on it."""
+import os
+import re
+import signal
+import socket
+import subprocess
+
+import pytest
+
+from installed import PREFIX, ROOT, flags, make
+
+COMPILERS = {"c": ["gcc", "-std=c11", "-D_GNU_SOURCE", "-Wconversion"], "c++": ["g++", "-std=c++17", "-x", "c++"]}
+STRICT = ["-Wall", "-Wextra", "-Werror", "-O2"]
+
+
+@pytest.fixture(scope="module")
+def destination(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("library")
+    done = make("install-library", folder)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def compile_with(language, source, program, more, where=()):
+    words = [*COMPILERS[language], *STRICT, *where, str(source), "-x", "none", "-o", str(program), *more]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def link_flags(destination, kind):
+    if kind == "shared":
+        return flags(destination, "--cflags", "--libs")
+    # Beside a shared library the linker takes the static one only by its file's name.
+    return [f"{destination}{PREFIX}/lib/libpoolmark.a" if word == "-lpoolmark" else word
+            for word in flags(destination, "--static", "--cflags", "--libs")]
+
+
+def declared(destination):
+    """What the installed headers declare and do not define themselves."""
+    names = set()
+    for header in (destination / PREFIX[1:] / "include" / "poolmark").glob("pool*.h"):
+        text = re.sub(r"//.*", "", header.read_text())
+        names |= {match[1] for match in re.finditer(r"^(?!static|typedef|\s|#)[\w *]*?\b(pool_\w+)\(", text, re.M)}
+        names |= set(re.findall(r"^extern __thread int\s+(\w+);", text, re.M))
+    return names
+
+
+def symbols(file, *words):
+    out = subprocess.run(["nm", "-g", "--defined-only", *words, str(file)], capture_output=True, text=True, check=True).stdout
+    return {line.split()[-1].split("@")[0] for line in out.splitlines() if re.search(r" [TDBRV] ", line)}
+
+
+def test_both_libraries_have_the_contracts_symbols_and_no_others(destination):
+    wanted = declared(destination)
+    assert {"pool_open", "pool_strategies", "pool_thread_slot_cached"} <= wanted
+    assert symbols(destination / PREFIX[1:] / "lib" / "libpoolmark.so", "-D") == wanted
+    assert symbols(destination / PREFIX[1:] / "lib" / "libpoolmark.a") == wanted
+
+
+def test_the_shared_library_has_a_versioned_name(destination):
+    library = destination / PREFIX[1:] / "lib" / "libpoolmark.so"
+    told = subprocess.run(["readelf", "-d", str(library)], capture_output=True, text=True, check=True).stdout
+    name = re.search(r"Library soname: \[(libpoolmark\.so\.\d+)\]", told)[1]
+    assert (library.parent / name).resolve() == library.resolve()
+    assert library.resolve().name == f"libpoolmark.so.{(ROOT / 'VERSION').read_text().strip()}"
+    assert flags(destination, "--modversion") == [(ROOT / "VERSION").read_text().strip()]
+
+
+@pytest.mark.parametrize("standard", ["c99", "c11", "gnu17", "c++17", "c++20"])
+def test_each_header_can_be_included_alone(destination, standard):
+    compiler = "g++" if "+" in standard else "gcc"
+    for header in (destination / PREFIX[1:] / "include" / "poolmark").iterdir():
+        words = [compiler, f"-std={standard}", *STRICT, "-pedantic", *flags(destination, "--cflags"), "-fsyntax-only", "-include",
+                 f"poolmark/{header.name}", "-x", "c++" if "+" in standard else "c", "/dev/null"]
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+
+
+def test_a_program_may_use_the_names_that_the_library_uses_inside(destination, tmp_path):
+    source = tmp_path / "names.c"
+    source.write_text("""#include <poolmark/pool.h>
+int err_set(void); int err_set(void) { return 1; }
+int clock_now_ns(void); int clock_now_ns(void) { return 2; }
+int growth_next(void); int growth_next(void) { return 3; }
+int main(void)
+{
+    struct pool_config config = POOL_CONFIG_DEFAULTS;
+    config.object_bytes = 64;
+    struct pool *pool;
+    if (pool_open(&pool, pool_strategy_find("expand"), &config, NULL) < 0)
+        return 1;
+    void *objects[100];
+    for (int i = 0; i < 100; i++)
+        objects[i] = pool_get(pool);
+    for (int i = 0; i < 100; i++)
+        pool_put(pool, objects[i]);
+    pool_close(pool);
+    return err_set() + clock_now_ns() + growth_next() - 6;
+}
+""")
+    for kind in ("shared", "static"):
+        compile_with("c", source, tmp_path / kind, link_flags(destination, kind))
+        environment = os.environ | {"LD_LIBRARY_PATH": f"{destination}{PREFIX}/lib"}
+        assert subprocess.run([str(tmp_path / kind)], env=environment, check=False).returncode == 0
+
+
+def talk(program, strategy, environment):
+    """40 clients of the example at once, then again; gives what it says at its end."""
+    with subprocess.Popen([str(program), strategy, "0"], env=environment, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            port = int(server.stdout.readline().removeprefix("ready "))
+            for _ in range(2):
+                clients = [socket.create_connection(("127.0.0.1", port), timeout=30) for _ in range(40)]
+                for number, client in enumerate(clients):
+                    client.sendall(b"%d" % number)
+                    assert client.recv(100) == b"%d" % number
+                for client in clients:
+                    client.shutdown(socket.SHUT_WR)
+                    assert client.recv(100) == b""  # it has closed: the object was put, or is about to be
+                    client.close()
+            server.send_signal(signal.SIGTERM)
+            said = server.stdout.read()
+            assert server.wait(30) == 0
+            return said
+        finally:
+            server.kill()
+
+
+@pytest.mark.parametrize("kind", ["shared", "static"])
+@pytest.mark.parametrize("language", ["c", "c++"])
+def test_the_example_server_serves(destination, tmp_path, language, kind):
+    program = tmp_path / "echo-server"
+    compile_with(language, ROOT / "examples" / "echo-server.c", program, link_flags(destination, kind))
+    linked = subprocess.run(["readelf", "-d", str(program)], capture_output=True, text=True, check=True).stdout
+    assert ("libpoolmark.so" in linked) == (kind == "shared")
+    environment = os.environ | {"LD_LIBRARY_PATH": f"{destination}{PREFIX}/lib"}
+    for strategy in ("malloc", "fixed", "expand", "slab", "sync", "blocks"):
+        assert talk(program, strategy, environment).startswith(f"{strategy}: 80 gets, 80 puts, ")
+
+
+def test_the_example_names_what_is_wrong(destination, tmp_path):
+    program = tmp_path / "echo-server"
+    compile_with("c", ROOT / "examples" / "echo-server.c", program, link_flags(destination, "static"))
+    done = subprocess.run([str(program), "no-such", "0"], capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stderr) == (2, "echo-server: there is no such strategy\n")
+
+
+def test_uninstall_leaves_nothing(destination):
+    assert make("uninstall", destination).returncode == 0
+    left = [path for path in destination.rglob("*") if not path.is_dir() or "poolmark" in path.name]
+    assert left == []
