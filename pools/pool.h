@@ -18,7 +18,8 @@
 //     (checked builds abort when not)
 //
 // Constructed objects, in the way of Bonwick's object cache. With `construct` in the config an object is
-// constructed once, when memory becomes an object of the pool, and destructed before that memory goes back:
+// constructed once, when memory becomes an object of the pool (with POOL_CAP_AS_NEEDED in the first get of it
+// at the latest), and destructed before that memory goes back:
 // on shrinking, trimming, draining and closing, and in the put of an object that malloc served. In between
 // its state survives put and get: a get gives it as the last put left it. `reset` runs in each put, first of
 // all. A construct that fails fails the get (counted as failed) or the open or preheat (-ENOMEM, undone); it

@@ -21,7 +21,7 @@ static void test_geometry_fits_every_size(void **state)
     (void)state;
     for (size_t bytes = 1; bytes <= POOL_OBJECT_BYTES_MAX * 3 / 2; bytes += bytes / 7 + 1) {
         struct slab_geometry g;
-        slab_geometry_init(&g, bytes);
+        slab_geometry_init(&g, bytes, false);
         assert_true(g.stride >= bytes && g.stride % 64 == 0 && g.first % 64 == 0);
         assert_true(bytes < 512 || g.stride / 64 % 2 == 1);
         assert_true(g.slab_bytes >= SLAB_BYTES_MIN && (g.slab_bytes & (g.slab_bytes - 1)) == 0);
@@ -32,7 +32,7 @@ static void test_geometry_fits_every_size(void **state)
         assert_true(sizeof(struct slab) + words * 8 <= g.first);
     }
     struct slab_geometry g;
-    slab_geometry_init(&g, 3072);
+    slab_geometry_init(&g, 3072, false);
     assert_int_equal(g.stride, 3136);
     assert_int_equal(g.capacity, 668);
 }
@@ -43,7 +43,7 @@ static void test_an_object_knows_its_slab_and_its_index(void **state)
     static const size_t sizes[] = {1, 64, 500, 3072, 70000, POOL_OBJECT_BYTES_MAX};
     for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; s++) {
         struct slab_geometry g;
-        slab_geometry_init(&g, sizes[s]);
+        slab_geometry_init(&g, sizes[s], false);
         struct slab *slab = slab_map(&g, false);
         assert_non_null(slab);
         for (uint32_t i = 0; i < g.capacity; i += g.capacity / 13 + 1) {
@@ -85,7 +85,7 @@ static void test_pages_come_and_go_with_the_objects_that_need_them(void **state)
 {
     (void)state;
     struct slab_geometry g;
-    slab_geometry_init(&g, 3072);
+    slab_geometry_init(&g, 3072, false);
     struct slab *slab = slab_map(&g, false);
     assert_non_null(slab);
     assert_int_equal(slab->resident, 1); // the header's
@@ -118,7 +118,7 @@ static void test_pages_that_do_not_come_change_nothing(void **state)
 {
     (void)state;
     struct slab_geometry g;
-    slab_geometry_init(&g, 3072);
+    slab_geometry_init(&g, 3072, false);
     struct slab *slab = slab_map(&g, false);
     assert_non_null(slab);
     assert_int_equal(slab_pages_fill(&g, slab, 10, 2, true), 0);
@@ -171,7 +171,7 @@ static void test_slabs_come_by_pieces_when_somebody_waits_or_huge_pages_were_slo
 {
     (void)state;
     struct slab_store store;
-    assert_int_equal(slab_store_open(&store, 3072, true, false), 0);
+    assert_int_equal(slab_store_open(&store, 3072, true, false, false), 0);
     store.small_until_ns = 0;
     assert_true(comes_as_one(&store, SLAB_AHEAD));
     assert_false(comes_as_one(&store, SLAB_NOW));
@@ -188,7 +188,7 @@ static void test_the_fullest_slab_gives_first_and_unused_ones_go_back(void **sta
     enum { CAPACITY = 668, COUNT = 3 * CAPACITY };
     struct slab_store store;
     static void *objects[COUNT];
-    assert_int_equal(slab_store_open(&store, 3072, true, false), 0);
+    assert_int_equal(slab_store_open(&store, 3072, true, false, false), 0);
     assert_int_equal(grow(&store, COUNT), COUNT);
     assert_int_equal(store.slab_count, 3);
     assert_int_equal(slab_store_take(&store, objects, COUNT), COUNT);
@@ -228,7 +228,7 @@ static void test_the_store_knows_its_own(void **state)
     struct slab_store store;
     void *object;
     char other[64];
-    assert_int_equal(slab_store_open(&store, 100, true, false), 0);
+    assert_int_equal(slab_store_open(&store, 100, true, false, false), 0);
     assert_false(slab_store_owns(&store, other));
     assert_int_equal(grow(&store, 50), 50);
     assert_int_equal(slab_store_take(&store, &object, 1), 1);

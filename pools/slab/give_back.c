@@ -92,6 +92,7 @@ void slab_return_surplus(struct pool *pool)
     if (surplus > 0)
         (void)slab_store_retire(&pool->store, surplus, &bytes);
     slab_grow_unlock(pool);
+    (void)slab_destruct_leavers(pool);
 }
 
 // Under the grow lock, after the limit was lowered: takes all out that is free.
@@ -134,6 +135,7 @@ int slab_resize(struct pool *pool, int64_t max)
     if (slab_is_over(pool))
         (void)give_surplus(pool);
     slab_grow_unlock(pool);
+    (void)slab_destruct_leavers(pool);
     return 0;
 }
 
@@ -147,7 +149,7 @@ int64_t slab_drain(struct pool *pool)
     slab_set_trigger(pool);
     int64_t bytes = slab_is_over(pool) ? give_surplus(pool) : 0;
     slab_grow_unlock(pool);
-    return bytes;
+    return bytes + slab_destruct_leavers(pool);
 }
 
 int64_t slab_sweep(struct pool *pool)
@@ -159,7 +161,7 @@ int64_t slab_sweep(struct pool *pool)
         return 0;
     int64_t bytes = slab_give_back(pool, &settled);
     slab_grow_unlock(pool);
-    return bytes;
+    return bytes + slab_destruct_leavers(pool);
 }
 
 int64_t slab_trim(struct pool *pool)
@@ -167,7 +169,7 @@ int64_t slab_trim(struct pool *pool)
     pthread_mutex_lock(&pool->store.grow_lock);
     int64_t bytes = shrink(pool, INT64_MAX, slab_account(pool).in_use);
     slab_grow_unlock(pool);
-    return bytes;
+    return bytes + slab_destruct_leavers(pool);
 }
 
 // Takes no lock, so as not to wait for a growth. While memory comes or goes, the sums may be a little apart.
@@ -182,4 +184,6 @@ void slab_memory(struct pool *pool, struct pool_stats *stats)
     stats->owned = SLAB_LOAD(&pool->store.owned);
     stats->bytes_owned = slab_more(bytes, stats->owned * (int64_t)pool->object_bytes);
     stats->overhead_bytes = stats->bytes_owned - stats->owned * (int64_t)pool->object_bytes;
+    stats->bytes_allocated =
+        pool->store.filled_pages * page + SLAB_LOAD(&pool->overflow) * (int64_t)pool->object_bytes;
 }

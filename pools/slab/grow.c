@@ -181,7 +181,7 @@ static enum slab_room make_room_locked(struct pool *pool)
     return search(pool) ? SLAB_ROOM_FOUND : SLAB_ROOM_NO_MEMORY;
 }
 
-int slab_preheat(struct pool *pool, int64_t count)
+static int preheat_raw(struct pool *pool, int64_t count)
 {
     int code = 0;
     pthread_mutex_lock(&pool->store.grow_lock);
@@ -197,12 +197,36 @@ int slab_preheat(struct pool *pool, int64_t count)
         } else {
             SLAB_ADD(&pool->floor, count);
             SLAB_STORE(&pool->target, slab_more(SLAB_LOAD(&pool->target), owned + count));
-            slab_fill_magazines(pool);
         }
         slab_set_trigger(pool);
     }
     slab_grow_unlock(pool);
     return code;
+}
+
+// What preheat made cannot all be constructed.
+static int undo_preheat(struct pool *pool, int64_t count)
+{
+    int64_t bytes = 0;
+    pthread_mutex_lock(&pool->store.grow_lock);
+    (void)slab_store_retire(&pool->store, count, &bytes);
+    SLAB_STORE(&pool->floor, slab_more(SLAB_LOAD(&pool->floor) - count, 0)); // a resize may have been there
+    slab_grow_unlock(pool);
+    (void)slab_destruct_leavers(pool);
+    return -ENOMEM;
+}
+
+int slab_preheat(struct pool *pool, int64_t count)
+{
+    int code = preheat_raw(pool, count);
+    if (code < 0)
+        return code;
+    if (slab_construct_some(pool, count) < 0)
+        return undo_preheat(pool, count);
+    pthread_mutex_lock(&pool->store.grow_lock);
+    slab_fill_magazines(pool);
+    slab_grow_unlock(pool);
+    return 0;
 }
 
 // --- for gets and puts ----------------------------------------------------------------------------------

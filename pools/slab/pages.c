@@ -27,7 +27,7 @@ static size_t round_up(size_t value, size_t multiple)
     return (value + multiple - 1) / multiple * multiple;
 }
 
-void slab_geometry_init(struct slab_geometry *geometry, size_t object_bytes)
+void slab_geometry_init(struct slab_geometry *geometry, size_t object_bytes, bool keeps)
 {
     size_t stride = stride_of(object_bytes), slab_bytes = SLAB_BYTES_MIN;
     while (slab_bytes < stride * (OBJECTS_MIN + 1))
@@ -35,7 +35,7 @@ void slab_geometry_init(struct slab_geometry *geometry, size_t object_bytes)
     size_t page_bytes = (size_t)sysconf(_SC_PAGESIZE);
     uint32_t pages = (uint32_t)(slab_bytes / page_bytes);
     // Bits for the objects that would fit without a header: a few too many.
-    uint32_t words = 2 * slab_words((uint32_t)(slab_bytes / stride)) + slab_words(pages);
+    uint32_t words = (keeps ? 4 : 2) * slab_words((uint32_t)(slab_bytes / stride)) + slab_words(pages);
     size_t first = round_up(sizeof(struct slab) + words * sizeof(uint64_t), LINE_BYTES);
     *geometry = (struct slab_geometry){
         .stride = stride,
@@ -44,6 +44,7 @@ void slab_geometry_init(struct slab_geometry *geometry, size_t object_bytes)
         .page_bytes = page_bytes,
         .capacity = (uint32_t)((slab_bytes - first) / stride),
         .pages = pages,
+        .keeps = keeps,
     };
 }
 
@@ -131,7 +132,7 @@ int slab_pages_fill(const struct slab_geometry *geometry, struct slab *slab, uin
     return 0;
 }
 
-// Does the page hold a part of the header or of a ready object?
+// Does the page hold a part of the header, or of a ready or leaving object?
 static bool page_is_needed(const struct slab_geometry *geometry, struct slab *slab, uint32_t page)
 {
     size_t begin = page * geometry->page_bytes, end = begin + geometry->page_bytes;
@@ -141,7 +142,10 @@ static bool page_is_needed(const struct slab_geometry *geometry, struct slab *sl
     uint32_t to = (uint32_t)((end - 1 - geometry->first) / geometry->stride) + 1;
     if (to > geometry->capacity)
         to = geometry->capacity;
-    return from < to && slab_bits_find(slab_ready_bits(geometry, slab), from, to, true) < to;
+    if (from < to && slab_bits_find(slab_ready_bits(geometry, slab), from, to, true) < to)
+        return true;
+    return from < to && geometry->keeps &&
+           slab_bits_find(slab_leaving_bits(geometry, slab), from, to, true) < to;
 }
 
 uint32_t slab_pages_release(const struct slab_geometry *geometry, struct slab *slab)

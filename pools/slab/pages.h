@@ -4,15 +4,18 @@
 // is written into a free object.
 //
 // An object is *ready* when it may be handed out. Memory follows readiness page by page: a page is *resident*
-// exactly when it holds a part of the header or of a ready object, so that ten objects cost ten objects'
-// pages, and a slab with one survivor costs the survivor's pages. A slab that is made ready as a whole asks
-// for a huge page.
+// exactly when it holds a part of the header or of a ready or leaving object, so that ten objects cost ten
+// objects' pages, and a slab with one survivor costs the survivor's pages. A slab that is made ready as a
+// whole asks for a huge page.
 //
 // Stride: objects of 512 bytes and more are an odd number of cache lines apart, so that the first lines of
 // objects spread over all sets of the cache (Bonwick, "The Slab Allocator", 1994, on colouring); smaller ones
 // whole lines.
 //
 // Threads: pages are made resident and released by one thread at a time (pools/slab/store.h, its grow lock).
+//
+// Constructed objects. Where a geometry `keeps` state, a bit an object says that it is constructed. A
+// constructed one that is not ready any more is *leaving*: its place is kept until it is destructed.
 //
 //     struct slab *slab = slab_map(&geometry, false);
 //     if (slab && slab_pages_fill(&geometry, slab, 0, 10, true) == 0) object = slab_object(&geometry, slab,
@@ -32,6 +35,7 @@ struct slab_geometry {
     size_t first;      // offset of object 0
     size_t page_bytes;
     uint32_t capacity; // objects of a slab
+    bool keeps;        // see above
     uint32_t pages;    // of a slab
 };
 
@@ -41,10 +45,16 @@ struct slab {
     uint32_t ready, free;         // objects: that have memory; of those, the ones that lie here
     uint32_t hint;                // no free object in a word of `free` bits before this one
     uint32_t resident;            // pages
-    uint64_t bits[]; // free: capacity; ready: capacity; resident: pages; each rounded up to a word
+    uint32_t raw;                 // free objects that are not constructed; 0 where no state is kept
+    uint32_t leaving;             // objects
+    bool awaits, destructing;     // is listed as one with leaving objects; somebody destructs them
+    struct slab *next_leaving;    // in that list
+    // free: capacity; ready: capacity; resident: pages; where state is kept constructed and leaving: capacity
+    // each; all rounded up to a word
+    uint64_t bits[];
 };
 
-void slab_geometry_init(struct slab_geometry *geometry, size_t object_bytes);
+void slab_geometry_init(struct slab_geometry *geometry, size_t object_bytes, bool keeps);
 
 // `whole`: all of it will be made ready at once. NULL: no memory. The header is resident, nothing else.
 struct slab *slab_map(const struct slab_geometry *geometry, bool whole) __attribute__((warn_unused_result));
@@ -55,7 +65,7 @@ void slab_unmap(const struct slab_geometry *geometry, struct slab *slab);
 int slab_pages_fill(const struct slab_geometry *geometry, struct slab *slab, uint32_t from, uint32_t count,
                     bool touch) __attribute__((warn_unused_result));
 
-// Releases every page without a ready object. Returns how many pages that were.
+// Releases every page without a ready or leaving object. Returns how many pages that were.
 uint32_t slab_pages_release(const struct slab_geometry *geometry, struct slab *slab);
 
 static inline struct slab *slab_of(const struct slab_geometry *geometry, const void *object)
@@ -93,6 +103,17 @@ static inline uint64_t *slab_ready_bits(const struct slab_geometry *geometry, st
 static inline uint64_t *slab_resident_bits(const struct slab_geometry *geometry, struct slab *slab)
 {
     return slab->bits + 2 * (size_t)slab_words(geometry->capacity);
+}
+
+// Only where state is kept.
+static inline uint64_t *slab_constructed_bits(const struct slab_geometry *geometry, struct slab *slab)
+{
+    return slab_resident_bits(geometry, slab) + slab_words(geometry->pages);
+}
+
+static inline uint64_t *slab_leaving_bits(const struct slab_geometry *geometry, struct slab *slab)
+{
+    return slab_constructed_bits(geometry, slab) + slab_words(geometry->capacity);
 }
 
 static inline bool slab_bit(const uint64_t *bits, uint32_t index)

@@ -6,6 +6,7 @@
 //   thread.c     growing and giving back in the background
 //   give_back.c  giving memory back
 //   single.c     one object at a time, for those without a magazine; overflow
+//   construct.c  constructing and destructing objects
 //   grow.c       making objects, by pieces, and what happens when there is none
 //   reclaim.c    taking rows back from their threads
 //   row.c        exchanges between a row and what lies below; what the own magazine does not serve
@@ -47,6 +48,13 @@
 //
 // A pool that owns more than its limit, since that was lowered or the pool drains, has no free objects and
 // keeps its rows closed: what is put goes home, and its memory with it.
+//
+// Constructed objects. What lies in a magazine, row or depot is constructed; what is new in the store is raw.
+// A get that finds nothing constructed takes one raw object and constructs it: it is in use by then, save
+// that it is not counted yet. open, preheat and the thread construct ahead of gets. An object is destructed
+// when it leaves: retired, and so owned no more, while its place and pages are kept until it is done. Each
+// function is called by who holds no lock; so whoever lets go of the grow lock after something was retired
+// destructs it.
 //
 // Overflow objects lie beside a cache line's start, ours at one: a put needs no more to tell them.
 //
@@ -257,6 +265,14 @@ void slab_wake(struct pool *pool, _Atomic bool *flag); // flag: one of the wante
 
 void *slab_get_slow(struct pool *pool);
 void slab_put_slow(struct pool *pool, void *object);
+
+// --- construct.c ----------------------------------------------------------------------------------------
+
+// With no lock held. A raw object that was taken; -errno: it went back raw.
+int slab_construct(struct pool *pool, void *object) __attribute__((warn_unused_result));
+int slab_construct_some(struct pool *pool, int64_t count) __attribute__((warn_unused_result)); // if there are
+int64_t slab_destruct_leavers(struct pool *pool); // those that were retired; returns bytes given back
+void slab_destruct_all(struct pool *pool);        // at close
 
 // --- give_back.c ----------------------------------------------------------------------------------------
 

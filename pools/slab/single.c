@@ -4,10 +4,11 @@
 #include "pools/slab/pool.h"
 
 #include "base/clock.h"
-#include "pools/shared/poison.h"
+#include "pools/shared/object.h"
 
 // Under the store's lock throughout, so that a search does not miss what is on its way from depot to store.
-static void *take(struct pool *pool)
+// `raw`: it is still to be constructed.
+static void *take(struct pool *pool, bool *raw)
 {
     void *object = NULL;
     struct slab_depot *depot = &pool->depot;
@@ -21,6 +22,9 @@ static void *take(struct pool *pool)
             slab_depot_push(depot, &depot->empty, magazine);
         }
     }
+    *raw = !object;
+    if (!object)
+        object = slab_store_take_raw_locked(&pool->store);
     pthread_mutex_unlock(&pool->store.lock);
     return object;
 }
@@ -59,6 +63,11 @@ static void *get_past_max(struct pool *pool)
         SLAB_ADD(&pool->failed, 1);
         return NULL;
     }
+    if (object_construct(&pool->config, block + SLAB_OVERFLOW_BYTES) < 0) {
+        pool_memory_free(block);
+        SLAB_ADD(&pool->failed, 1);
+        return NULL;
+    }
     SLAB_ADD(&pool->overflow_out, 1);
     note_get(pool); // at max it does not grow
     SLAB_ADD(&pool->overflow, 1);
@@ -67,9 +76,13 @@ static void *get_past_max(struct pool *pool)
 
 static void *get_single(struct pool *pool)
 {
-    bool missed = false;
+    bool missed = false, raw;
     for (;;) {
-        void *object = take(pool);
+        void *object = take(pool, &raw);
+        if (object && raw && slab_construct(pool, object) < 0) {
+            SLAB_ADD(&pool->failed, 1);
+            return NULL;
+        }
         if (object) {
             note_get(pool);
             if (missed)
@@ -109,7 +122,8 @@ void *slab_get_slow(struct pool *pool)
 static void put_overflow(struct pool *pool, void *object)
 {
     char *block = (char *)object - SLAB_OVERFLOW_BYTES;
-    unpoison(block, SLAB_OVERFLOW_BYTES + pool->object_bytes);
+    unpoison(block, SLAB_OVERFLOW_BYTES);
+    object_destruct(&pool->config, object, pool->object_bytes);
     pool_memory_free(block);
     SLAB_ADD(&pool->single_puts, 1);
     SLAB_ADD(&pool->overflow_out, -1);

@@ -3,6 +3,7 @@
 // magazines; see pools/slab/pool.h for how it fits together.
 #include "pools/slab/pool.h"
 
+#include "pools/shared/object.h"
 #include "pools/shared/poison.h"
 
 #include <errno.h>
@@ -13,13 +14,20 @@ static inline struct pool_row *own_row(struct pool *pool)
     return &pool->rows[(unsigned)pool_thread_slot_cached].hot;
 }
 
+// Nothing in plain builds.
+static inline void let_touch(struct pool *pool, void *object)
+{
+    unpoison_got(pool, object, pool->object_bytes);
+    object_keeps_state(&pool->config, object, pool->object_bytes);
+}
+
 static void *slab_get(struct pool *pool)
 {
     void *object = pool_row_take(own_row(pool));
     if (__builtin_expect(!object, 0))
         object = slab_get_slow(pool);
     if (object)
-        unpoison_got(pool, object, pool->object_bytes); // nothing in plain builds
+        let_touch(pool, object);
     return object;
 }
 
@@ -38,12 +46,12 @@ static void *slab_get_one(struct pool *pool)
     if (__builtin_expect(top <= row->low, 0)) {
         void *object = slab_get_slow(pool);
         if (object)
-            unpoison_got(pool, object, pool->object_bytes);
+            let_touch(pool, object);
         return object;
     }
     row->gets++;
     row->top = top - 1;
-    unpoison_got(pool, top[-1], pool->object_bytes);
+    let_touch(pool, top[-1]);
     return top[-1];
 }
 
@@ -66,6 +74,7 @@ static void slab_close(struct pool *pool)
     thread_slot_watch_remove(&pool->watch);
     slab_thread_close(pool);
     poison_pool_close(pool);
+    slab_destruct_all(pool);
     slab_depot_close(&pool->depot);
     slab_store_close(&pool->store);
     slab_account_close(pool);
@@ -93,7 +102,8 @@ static int slab_open(struct pool **opened, const struct pool_config *config, str
     int code = slab_account_open(pool);
     if (code < 0)
         goto fail_account;
-    code = slab_store_open(&pool->store, config->object_bytes, config->touch, config->lock_inherits_priority);
+    code = slab_store_open(&pool->store, config->object_bytes, config->touch, config->lock_inherits_priority,
+                           config->construct || config->destruct);
     if (code < 0)
         goto fail_store;
     code = slab_depot_open(&pool->depot, slab_magazine_capacity(pool->store.geometry.stride), config->max);
@@ -111,6 +121,7 @@ static int slab_open(struct pool **opened, const struct pool_config *config, str
     return 0;
 
 fail_preheat:
+    slab_destruct_all(pool);
     slab_depot_close(&pool->depot);
 fail_depot:
     slab_store_close(&pool->store);
@@ -169,7 +180,7 @@ const struct pool_strategy pool_strategy_slab = {
     .summary = "magazines of each thread over slabs of 2 MiB; grows as needed, ahead in the background, "
                "gives memory back",
     .caps = POOL_CAP_GROWS | POOL_CAP_BACKGROUND | POOL_CAP_PREHEATS | POOL_CAP_BOUNDED | POOL_CAP_SHRINKS |
-            POOL_CAP_SWEEPS | POOL_CAP_RESIZES | POOL_CAP_FORKS | POOL_CAP_AS_NEEDED,
+            POOL_CAP_SWEEPS | POOL_CAP_CONSTRUCTS | POOL_CAP_RESIZES | POOL_CAP_FORKS | POOL_CAP_AS_NEEDED,
     .open = slab_open,
     .get = slab_get,
     .put = slab_put,

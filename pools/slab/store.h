@@ -7,6 +7,10 @@
 // mapped, faulted in or given back under it. `grow_lock` is held by whoever grows or retires, for as long as
 // the system needs; a thread that holds it may take `lock`, never the other way round.
 //
+// Constructed objects. Where state is kept the store gives constructed objects, and raw ones, one at a time,
+// to who asks for one, who constructs it before anybody else sees it. Constructed objects that are retired
+// leave first: whoever retired lets go of its locks and destructs them (pools/slab/construct.c).
+//
 //     pthread_mutex_lock(&store->grow_lock);
 //     int64_t made = slab_store_grow(store, 512, NULL);     // fewer: the system had no more memory
 //     pthread_mutex_unlock(&store->grow_lock);
@@ -41,15 +45,21 @@ struct slab_store {
     // Written under a lock, read without by statistics, which must not wait for a growth: atomic, in the
     // default order, since they change rarely.
     _Atomic int64_t resident_pages; // of all slabs; written under grow_lock
+    _Atomic int64_t filled_pages;   // that ever became resident; likewise
     _Atomic int64_t slab_room;      // of `slabs`; written under both
 
     // Written under `lock`; relaxed reads elsewhere are estimates, or are checked by whoever reads.
     _Atomic int64_t owned; // objects ready
     _Atomic int64_t taken; // of those, the ones that do not lie here
+    _Atomic int64_t raw;   // of those that lie here, the ones that are not constructed
+
+    struct slab *awaiting;   // slabs with leaving objects that nobody destructs yet; grow_lock
+    _Atomic int64_t leaving; // objects; written under grow_lock, relaxed
 };
 
-// `inherits`: who holds a lock inherits the priority of those who wait for it.
-int slab_store_open(struct slab_store *store, size_t object_bytes, bool touch, bool inherits)
+// `inherits`: who holds a lock inherits the priority of those who wait for it. `keeps`: objects are
+// constructed.
+int slab_store_open(struct slab_store *store, size_t object_bytes, bool touch, bool inherits, bool keeps)
     __attribute__((warn_unused_result));
 void slab_store_locks_anew(struct slab_store *store); // in a child of fork
 void slab_store_close(struct slab_store *store);      // all memory goes back, whoever uses it
@@ -79,10 +89,25 @@ int64_t slab_store_grow(struct slab_store *store, int64_t count, enum slab_haste
 int64_t
 slab_store_piece(const struct slab_store *store); // objects that are made in a fraction of a millisecond
 
+// One that is not constructed, NULL for none; counts as constructed from now on. The caller constructs it, or
+// gives it back raw.
+void *slab_store_take_raw_locked(struct slab_store *store) __attribute__((warn_unused_result));
+void *slab_store_take_raw(struct slab_store *store) __attribute__((warn_unused_result));
+void slab_store_give_raw(struct slab_store *store, void *object);
+
 // Under grow_lock. Takes `count` free objects out of service, those in the least used slabs first, and gives
-// back their pages, and slabs of which nothing is ready. Returns how many there were; adds to `bytes` what
-// the system got back.
+// back their pages, and slabs of which nothing is ready; of constructed ones when they have left. Returns how
+// many there were; adds to `bytes` what the system got back.
 int64_t slab_store_retire(struct slab_store *store, int64_t count, int64_t *bytes);
+
+// Leaving objects, under grow_lock: claims a slab that has some, NULL for none; tells up to `count` of them;
+// has those go that were destructed; and lets go of the slab, adding to `bytes` what the system got back. The
+// lock may be let go in between.
+struct slab *slab_store_leaving_claim(struct slab_store *store) __attribute__((warn_unused_result));
+size_t slab_store_leaving_list(struct slab_store *store, struct slab *slab, void **objects, size_t count)
+    __attribute__((warn_unused_result));
+void slab_store_leaving_gone(struct slab_store *store, struct slab *slab, void **objects, size_t count);
+void slab_store_leaving_end(struct slab_store *store, struct slab *slab, int64_t *bytes);
 
 // Wakes everyone who waits on `published`, and lets them see that something changed.
 void slab_store_announce(struct slab_store *store);

@@ -7,6 +7,16 @@
 
 #include <signal.h>
 
+// So that gets find constructed objects. When one fails, the gets see to the rest.
+static void construct_ahead(struct pool *pool)
+{
+    if (SLAB_LOAD(&pool->store.raw) == 0 || slab_construct_some(pool, INT64_MAX) < 0)
+        return;
+    pthread_mutex_lock(&pool->store.grow_lock);
+    slab_fill_magazines(pool);
+    slab_grow_unlock(pool);
+}
+
 // Objects in use reached the trigger, or little lies free.
 static void grow_in_background(struct pool *pool)
 {
@@ -18,6 +28,7 @@ static void grow_in_background(struct pool *pool)
     slab_top_up(pool);
     bell_grew(&pool->bell);
     slab_grow_unlock(pool);
+    construct_ahead(pool);
 }
 
 static bool wanted(_Atomic bool *flag)
@@ -47,6 +58,7 @@ static void *grow_thread(void *context)
             pthread_mutex_lock(&pool->store.grow_lock);
             (void)slab_give_back(pool, &settled);
             slab_grow_unlock(pool);
+            (void)slab_destruct_leavers(pool);
             shrink_ns = now_ns + SLAB_HOLD_NS;
             if (settled)
                 SLAB_STORE(&pool->wanted_shrink, false);

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+// Constructed objects: see pools/slab/pool.h. The program's functions are called here, and with no lock held.
+#include "pools/slab/pool.h"
+
+#include "pools/shared/object.h"
+
+enum { LEAVERS_AT_ONCE = 64 }; // destructed between two looks at the store
+
+int slab_construct(struct pool *pool, void *object)
+{
+    unpoison(object, pool->object_bytes);
+    int code = object_construct(&pool->config, object);
+    if (code < 0) {
+        poison(object, pool->object_bytes);
+        slab_store_give_raw(&pool->store, object);
+        slab_note_move(pool);
+    }
+    return code;
+}
+
+// One at a time, so that who comes meanwhile finds the others.
+int slab_construct_some(struct pool *pool, int64_t count)
+{
+    for (void *object; count > 0 && (object = slab_store_take_raw(&pool->store)); count--) {
+        int code = slab_construct(pool, object);
+        if (code < 0)
+            return code;
+        poison(object, pool->object_bytes);
+        slab_store_give(&pool->store, &object, 1);
+        slab_note_move(pool);
+    }
+    return 0;
+}
+
+// Holds the grow lock, but not while it destructs.
+static void destruct_in(struct pool *pool, struct slab *slab)
+{
+    void *objects[LEAVERS_AT_ONCE];
+    for (size_t count; (count = slab_store_leaving_list(&pool->store, slab, objects, LEAVERS_AT_ONCE));) {
+        slab_grow_unlock(pool);
+        for (size_t i = 0; i < count; i++)
+            object_destruct(&pool->config, objects[i], pool->object_bytes);
+        pthread_mutex_lock(&pool->store.grow_lock);
+        slab_store_leaving_gone(&pool->store, slab, objects, count);
+    }
+}
+
+int64_t slab_destruct_leavers(struct pool *pool)
+{
+    int64_t bytes = 0;
+    if (SLAB_LOAD(&pool->store.leaving) == 0)
+        return 0;
+    pthread_mutex_lock(&pool->store.grow_lock);
+    for (struct slab *slab; (slab = slab_store_leaving_claim(&pool->store));) {
+        destruct_in(pool, slab);
+        slab_store_leaving_end(&pool->store, slab, &bytes);
+    }
+    slab_grow_unlock(pool);
+    return bytes;
+}
+
+// Nobody else is in the pool. A slab in which somebody destructs is one of a parent's thread: which of its
+// leaving objects are done nobody knows.
+void slab_destruct_all(struct pool *pool)
+{
+    const struct slab_geometry *geometry = &pool->store.geometry;
+    (void)slab_destruct_leavers(pool);
+    for (size_t i = 0; geometry->keeps && i < pool->store.slab_count; i++) {
+        struct slab *slab = pool->store.slabs[i];
+        const uint64_t *constructed = slab_constructed_bits(geometry, slab);
+        for (uint32_t index = 0; index < geometry->capacity; index++) {
+            index = slab_bits_find(constructed, index, geometry->capacity, true);
+            if (index < geometry->capacity)
+                object_destruct(&pool->config, slab_object(geometry, slab, index), pool->object_bytes);
+        }
+    }
+}

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+// How a store makes objects: see pools/slab/store.h. All of it under grow_lock.
+#include "base/clock.h"
+#include "pools/shared/poison.h"
+#include "pools/slab/lists.h"
+
+// 2 MiB of small pages take about 1 ms, a huge one 0.2 ms, or many where the system has to look for it.
+#define HUGE_PAGE_SLOW_NS (2 * NS_PER_MS)
+#define SMALL_PAGES_FOR_NS NS_PER_S
+
+// Pages are faulted in by pieces of this size, so that whoever waits for an object waits for one piece.
+#define PIECE_BYTES ((size_t)256 << 10)
+
+static void set_range(uint64_t *bits, uint32_t from, uint32_t count)
+{
+    while (count) {
+        uint32_t first = from % 64, here = 64 - first < count ? 64 - first : count;
+        bits[from / 64] |= (here == 64 ? UINT64_MAX : (UINT64_C(1) << here) - 1) << first;
+        from += here;
+        count -= here;
+    }
+}
+
+// The objects' pages are there: lets everybody have them. `fresh`: nobody knows the slab yet.
+static void publish(struct slab_store *store, struct slab *slab, uint32_t from, uint32_t count, bool fresh)
+{
+    for (uint32_t index = from; index < from + count; index++)
+        poison(slab_object(&store->geometry, slab, index), store->geometry.stride); // what is behind it too
+    pthread_mutex_lock(&store->lock);
+    set_range(slab_free_bits(slab), from, count);
+    set_range(slab_ready_bits(&store->geometry, slab), from, count);
+    slab->ready += count;
+    slab->free += count;
+    if (store->geometry.keeps) {
+        slab->raw += count;
+        slab_count_add(&store->raw, count);
+    }
+    if (from / 64 < slab->hint)
+        slab->hint = from / 64;
+    if (fresh)
+        slab_register_add(store, slab);
+    slab_lists_move(store, slab);
+    slab_count_add(&store->owned, count);
+    store->generation++;
+    pthread_cond_broadcast(&store->published);
+    pthread_mutex_unlock(&store->lock);
+}
+
+static int64_t at_most(int64_t value, int64_t limit)
+{
+    return value < limit ? value : limit;
+}
+
+int64_t slab_store_piece(const struct slab_store *store)
+{
+    return (int64_t)(PIECE_BYTES / store->geometry.stride) + 1;
+}
+
+// Neither ready nor leaving.
+static uint32_t find_place(const struct slab_geometry *geometry, struct slab *slab, uint32_t from)
+{
+    const uint64_t *ready = slab_ready_bits(geometry, slab);
+    for (;;) {
+        from = slab_bits_find(ready, from, geometry->capacity, false);
+        if (!geometry->keeps || from == geometry->capacity ||
+            !slab_bit(slab_leaving_bits(geometry, slab), from))
+            return from;
+        from = slab_bits_find(slab_leaving_bits(geometry, slab), from, geometry->capacity, false);
+    }
+}
+
+static uint32_t find_end(const struct slab_geometry *geometry, struct slab *slab, uint32_t from)
+{
+    uint32_t end = slab_bits_find(slab_ready_bits(geometry, slab), from, geometry->capacity, true);
+    return geometry->keeps ? slab_bits_find(slab_leaving_bits(geometry, slab), from, end, true) : end;
+}
+
+static bool has_place(const struct slab_store *store, const struct slab *slab)
+{
+    return slab->ready + slab->leaving < store->geometry.capacity;
+}
+
+static void note_pages(struct slab_store *store, uint32_t more)
+{
+    store->resident_pages += more;
+    store->filled_pages += more;
+}
+
+// Makes objects of this slab ready, `count` at most; 0 when none can be.
+static int64_t grow_within(struct slab_store *store, struct slab *slab, int64_t count)
+{
+    const struct slab_geometry *geometry = &store->geometry;
+    int64_t made = 0, piece = slab_store_piece(store);
+    for (uint32_t from = 0; made < count;) {
+        from = find_place(geometry, slab, from);
+        uint32_t end = find_end(geometry, slab, from);
+        uint32_t run = (uint32_t)at_most(end - from, at_most(piece, count - made));
+        uint32_t resident = slab->resident;
+        if (run == 0 || slab_pages_fill(geometry, slab, from, run, store->touch) < 0)
+            break;
+        note_pages(store, slab->resident - resident);
+        publish(store, slab, from, run, false);
+        made += run;
+    }
+    return made;
+}
+
+// A new slab with `count` objects at most; 0 when there is no memory.
+static int64_t grow_new(struct slab_store *store, int64_t count, enum slab_haste haste)
+{
+    const struct slab_geometry *geometry = &store->geometry;
+    int64_t began_ns = clock_now_ns();
+    bool whole = count >= geometry->capacity && haste != SLAB_NOW &&
+                 !(haste == SLAB_AHEAD && began_ns < store->small_until_ns);
+    if (slab_register_reserve(store) < 0)
+        return 0;
+    struct slab *slab = slab_map(geometry, whole);
+    if (!slab)
+        return 0;
+    slab->list = SLAB_LIST_NONE;
+    uint32_t first = (uint32_t)(whole ? geometry->capacity : at_most(slab_store_piece(store), count));
+    if (slab_pages_fill(geometry, slab, 0, first, store->touch) < 0) {
+        slab_unmap(geometry, slab);
+        return 0;
+    }
+    note_pages(store, slab->resident);
+    publish(store, slab, 0, first, true);
+    store->grow_at = slab_register_find(store, slab); // all others have no room
+    int64_t ended_ns = clock_now_ns();
+    if (whole && ended_ns - began_ns > HUGE_PAGE_SLOW_NS * (int64_t)(geometry->slab_bytes / SLAB_BYTES_MIN))
+        store->small_until_ns = ended_ns + SMALL_PAGES_FOR_NS;
+    return first + grow_within(store, slab, count - first);
+}
+
+int64_t slab_store_grow(struct slab_store *store, int64_t count, enum slab_haste haste)
+{
+    int64_t made = 0, capacity = store->geometry.capacity;
+    // The register does not change while we look: that takes grow_lock.
+    for (; store->grow_at < store->slab_count && made < count; store->grow_at++) {
+        struct slab *slab = store->slabs[store->grow_at];
+        if (!has_place(store, slab))
+            continue;
+        made += grow_within(store, slab, count - made);
+        if (has_place(store, slab))
+            return made; // enough, or there was room, but no memory
+    }
+    while (made < count) {
+        int64_t want = at_most(count - made, capacity), more = grow_new(store, want, haste);
+        made += more;
+        if (more < want)
+            break;
+    }
+    return made;
+}
