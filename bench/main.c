@@ -60,7 +60,7 @@ static void sleeper_stop(struct sleeper *sleeper)
 extern char **environ;
 
 // The variables that an allocator listens to, as "NAME=VALUE NAME=VALUE" in the order of their names: they
-// are configuration. The same beginnings of names as in scripts/poolmark_lib/allocators.py.
+// are configuration. The same beginnings of names as in scripts/python/poolmark/facts/allocators.py.
 static bool is_of_allocator(const char *variable)
 {
     static const char *const beginnings[] = {

@@ -25,7 +25,7 @@ from pathlib import Path
 
 import pytest
 
-from poolmark_lib.paths import build_dir
+from poolmark.base.paths import build_dir
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = build_dir()

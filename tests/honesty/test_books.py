@@ -8,8 +8,8 @@ import time
 import faults
 import pytest
 from faults import GUARD_S, balances, load, stopped
-from poolmark_lib import read_record
-from poolmark_lib.verify import complaints
+from poolmark.records import read_record
+from poolmark.verify.verify import complaints
 
 
 @pytest.mark.parametrize("engine", ["paho", "raw"])

@@ -8,7 +8,7 @@ import sys
 import pytest
 from faults import ROOT, as_user, needs_root
 
-WORDS = "import sys; sys.path.insert(0, 'scripts'); from poolmark_lib import facts; print(facts.tool())"
+WORDS = "import sys; sys.path.insert(0, 'scripts/python'); from poolmark.facts import facts; print(facts.tool())"
 
 
 def git(folder, *words):

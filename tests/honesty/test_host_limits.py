@@ -43,7 +43,7 @@ def test_a_cpu_quota_is_said():
 
 
 def test_cores_are_those_of_the_affinity_in_python_as_in_c():
-    words = "import sys; sys.path.insert(0, 'scripts'); from poolmark_lib import facts; print(facts.host()['cores'])"
+    words = "import sys; sys.path.insert(0, 'scripts/python'); from poolmark.facts import facts; print(facts.host()['cores'])"
     first = min(os.sched_getaffinity(0))
     done = subprocess.run([sys.executable, "-c", words], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True,
                           preexec_fn=lambda: os.sched_setaffinity(0, {first}))

@@ -11,8 +11,8 @@ import time
 import pytest
 from faults import BUILD, GUARD_S, ROOT, full, needs_root, tmpfs
 
-from poolmark_lib.output import COULD_NOT_WRITE
-from poolmark_lib.read_record import load
+from poolmark.base.output import COULD_NOT_WRITE
+from poolmark.records.read_record import load
 
 POOLMARK = [sys.executable, str(ROOT / "scripts/poolmark")]
 SUITE = """
@@ -57,8 +57,8 @@ def test_a_suite_on_a_disk_that_fills_up_prints_its_table_and_what_is_missing(tm
 
 @needs_root
 def test_the_end_of_a_record_on_a_full_disk_is_written_into_the_room_it_has(tmp_path):
-    from poolmark_lib.errors import PoolmarkError
-    from poolmark_lib.record import Record
+    from poolmark.base.errors import PoolmarkError
+    from poolmark.records.record import Record
 
     with tmpfs(tmp_path / "disk", "64k") as disk:
         record = Record.create("suite", suite="small", folder=disk / "run", seed=1)
@@ -79,7 +79,7 @@ def test_the_end_of_a_record_on_a_full_disk_is_written_into_the_room_it_has(tmp_
     ("| head -n 1", 0, ""), ("2>&-", 0, ""), ("2>/dev/full", 0, "")])
 @pytest.mark.parametrize("words", ["--help", "host --connections 10 --json", "verify RUN"])
 def test_output_that_cannot_be_written_is_an_exit_code_of_its_own(tmp_path, how, code, text, words):
-    from poolmark_lib.record import Record
+    from poolmark.records.record import Record
 
     record = Record.create("suite", suite="small", folder=tmp_path / "run", seed=1)
     record.close("complete")
@@ -93,7 +93,7 @@ def test_output_that_cannot_be_written_is_an_exit_code_of_its_own(tmp_path, how,
 
 def test_a_verdict_stays_when_its_table_cannot_be_written(tmp_path):
     """compare >/dev/full was exit 1, which means regression."""
-    from poolmark_lib.record import Record
+    from poolmark.records.record import Record
 
     for side in ("a", "b"):
         Record.create("suite", suite=side, folder=tmp_path / side, seed=1).close("complete")

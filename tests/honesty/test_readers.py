@@ -9,9 +9,11 @@ import sys
 import pytest
 from faults import BUILD, ROOT
 
-from poolmark_lib import recompute, report_text, summary
-from poolmark_lib.read_record import load
-from poolmark_lib.units import show
+from poolmark.records import summary
+from poolmark.verify import recompute
+from poolmark.report import report_text
+from poolmark.records.read_record import load
+from poolmark.base.units import show
 
 SUITE = """
 title = "readers"
@@ -105,8 +107,8 @@ def test_all_four_readers_give_the_same_figure_for_every_metric(run):
 
 
 def test_the_chart_ends_where_the_table_does(run):
-    from poolmark_lib.report import verified
-    from poolmark_lib.report_data import latency_percentiles
+    from poolmark.report.report import verified
+    from poolmark.report.report_data import latency_percentiles
 
     rows = [row for row in latency_percentiles(verified([run])) if row["counted_from"] == "intended time"]
     metrics = run.data["cells"][0]["metrics"]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from faults import BUILD, GUARD_S, ROOT, chain, refusing
 
-from poolmark_lib.read_record import load
+from poolmark.records.read_record import load
 
 SUITE = """
 [config]

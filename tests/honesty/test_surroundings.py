@@ -6,9 +6,11 @@ import sys
 
 from faults import BUILD, GUARD_S, ROOT, cgroup, needs_root
 
-from poolmark_lib import comparable, history, record
-from poolmark_lib.children import Children
-from poolmark_lib.read_record import load
+from poolmark.facts import comparable
+from poolmark.records import record
+from poolmark.compare import history
+from poolmark.facts.children import Children
+from poolmark.records.read_record import load
 
 SUITE = """
 [config]

@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
-from poolmark_lib import described
-from poolmark_lib.paths import ROOT, build_dir
+from poolmark.facts import described
+from poolmark.base.paths import ROOT, build_dir
 
 
 def undocumented(names) -> list[str]:

@@ -14,11 +14,15 @@ import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
-from poolmark_lib import (capacity, change_points, compare, history, merge, plot, report, summary, trend, verdict_markdown, verdict_markdown, verdict_out, verdict_page,
-                          verify)
-from poolmark_lib.errors import PoolmarkError
-from poolmark_lib.read_record import load
-from poolmark_lib.record import files_of
+from poolmark.records import merge, summary
+from poolmark.verify import verify
+from poolmark.compare import change_points, compare, history, verdict_markdown, verdict_out, verdict_page
+from poolmark.model import capacity, plot
+from poolmark.report import report
+from poolmark.ci import trend
+from poolmark.base.errors import PoolmarkError
+from poolmark.records.read_record import load
+from poolmark.records.record import files_of
 
 WILD = [None, True, False, 0, -1, 1, 2**62, -2**62, 1e308, -1e308, 5e-324, 0.5, "", "x", "0", "-1", "1e9", "\x1b[2J\x1b[31m", "\u202e",
         "<script>alert(1)</script>", "|*_`[a](b)", "a\nb\r\n", "../../etc/passwd", "/etc/passwd", "\0", "\ud800", "=cmd()", "é" * 300,

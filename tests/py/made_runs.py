@@ -7,7 +7,7 @@ import zlib
 
 import numpy
 
-from poolmark_lib.record import files_of
+from poolmark.records.record import files_of
 
 HOST = {"cores": 2, "memory_bytes": 25 << 30, "kernel": "6.1", "os": "Debian 12", "cpu_model": "A made-up CPU",
         "cpu_mitigations": {"spectre_v2": "Mitigation: x"}, "governor": None, "thp": "madvise", "page_bytes": 4096,
@@ -27,7 +27,7 @@ def _zigzag(value: int) -> bytes:
 
 def encode(values, lowest: int = 1, digits: int = 3) -> str:
     """The V2 compressed encoding of a histogram of `values`, in base64."""
-    from poolmark_lib.hlog import Histogram
+    from poolmark.records.hlog import Histogram
 
     half_bits = Histogram(lowest, digits).half_bits
     counts: dict[int, int] = {}

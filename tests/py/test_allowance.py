@@ -3,8 +3,8 @@
 a part of the tree."""
 import pytest
 
-from poolmark_lib import allowance, host
-from poolmark_lib.plan import make_plan
+from poolmark.facts import allowance, host
+from poolmark.facts.plan import make_plan
 
 V2 = "31 23 0:28 {root} {point} rw,relatime shared:4 - cgroup2 cgroup2 rw\n"
 V1 = "35 31 0:32 {root} {point} rw,relatime - cgroup cgroup rw,{controller}\n"

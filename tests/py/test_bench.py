@@ -11,14 +11,15 @@ import subprocess
 import pytest
 from bench_told import anomalies
 
-from poolmark_lib import allocators, bench_headlines, bench_plan, bench_report, bench_tables, described, full_speed, quiet
-from poolmark_lib import bench_statistics as statistics
-from poolmark_lib.bench import Attempt
-from poolmark_lib.bench_plan import Bench, Contender
-from poolmark_lib.bench_report import Measured, NoFigure
-from poolmark_lib.bench_results import Results
-from poolmark_lib.errors import PoolmarkError, RecordError, UsageError
-from poolmark_lib.paths import build_dir
+from poolmark.facts import allocators, described, quiet
+from poolmark.bench import bench_headlines, bench_plan, bench_report, bench_tables, full_speed
+from poolmark.bench import bench_statistics as statistics
+from poolmark.bench.bench import Attempt
+from poolmark.bench.bench_plan import Bench, Contender
+from poolmark.bench.bench_report import Measured, NoFigure
+from poolmark.bench.bench_results import Results
+from poolmark.base.errors import PoolmarkError, RecordError, UsageError
+from poolmark.base.paths import build_dir
 
 GLIBC = Contender("malloc", "malloc")
 PROGRAM = build_dir() / "poolmark-bench"
@@ -70,7 +71,7 @@ def test_time_of_others_is_what_is_neither_ours_nor_idle(monkeypatch):
     assert quiet.busy_and_all_s("") is None
     assert quiet.busy_and_all_s("cpu 1 2 x 4 5 6 7 8 9") is None
     texts = iter([stat.format(0, 0, 0, 0), stat.format(6 * tick, 0, 4 * tick, 0)])
-    monkeypatch.setattr(quiet.facts, "read_text", lambda path: next(texts))
+    monkeypatch.setattr(quiet.proc_files, "read_text", lambda path: next(texts))
     own = iter([100.0, 104.0])
     monkeypatch.setattr(quiet, "own_s", lambda: next(own))
     assert quiet.OthersClock().percent() == 20  # 6 s busy of 10, 4 of them ours

@@ -10,7 +10,7 @@ import time
 import pytest
 from bench_told import anomalies, texts
 from conftest import ROOT
-from poolmark_lib.paths import build_dir
+from poolmark.base.paths import build_dir
 
 FAKE = """\
 #!{python}

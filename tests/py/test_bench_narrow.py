@@ -5,10 +5,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from poolmark_lib import bench_narrow, bench_plan
-from poolmark_lib.bench_plan import Bench, Contender
-from poolmark_lib.bench_report import Measured
-from poolmark_lib.bench_results import Results
+from poolmark.bench import bench_narrow, bench_plan
+from poolmark.bench.bench_plan import Bench, Contender
+from poolmark.bench.bench_report import Measured
+from poolmark.bench.bench_results import Results
 
 NAMES = ("direct-slab", "direct-glibc", "direct-jemalloc")
 

@@ -4,9 +4,10 @@ import json
 
 import numpy
 import pytest
-from poolmark_lib import capacity, model, pool_settings
-from poolmark_lib.errors import PoolmarkError
-from poolmark_lib.record import Record
+from poolmark.facts import pool_settings
+from poolmark.model import capacity, model
+from poolmark.base.errors import PoolmarkError
+from poolmark.records.record import Record
 
 COUNTS = [10, 100, 1_000, 10_000, 100_000, 250_000, 500_000, 1_000_000]
 HEAD = ("at_ns,phase,connections,target_rss_bytes,target_pss_bytes,target_private_bytes,target_cpu_ns,"

@@ -6,8 +6,8 @@ import numpy
 import pytest
 from test_compare import make_run
 
-from poolmark_lib import change_points, history
-from poolmark_lib.errors import UsageError
+from poolmark.compare import change_points, history
+from poolmark.base.errors import UsageError
 
 
 def noise(seed, count, spread=.01):

@@ -9,10 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from poolmark_lib.children import Children
-from poolmark_lib.watchdog import start_time, watch
+from poolmark.facts.children import Children
+from poolmark.base.watchdog import start_time, watch
 
-SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+SCRIPTS = Path(__file__).resolve().parents[2] / "scripts/python"
 GUARD_S = 120
 # Does without the signal at its parent's death, as a program that changes its user does.
 CHILD = """
@@ -25,7 +25,7 @@ PARENT = f"""
 import sys
 from pathlib import Path
 sys.path.insert(0, {str(SCRIPTS)!r})
-from poolmark_lib.children import Children
+from poolmark.facts.children import Children
 with Children() as children:
     pids = []
     for name in ("one", "other"):

@@ -7,9 +7,10 @@ import xml.etree.ElementTree as ElementTree
 import numpy
 import pytest
 
-from poolmark_lib import raw_data, thresholds, verdict, verdict_markdown, verdict_out, verdict_page
-from poolmark_lib import statistics_of_pairs as statistics
-from poolmark_lib.errors import UsageError
+from poolmark.records import raw_data
+from poolmark.compare import thresholds, verdict, verdict_markdown, verdict_out, verdict_page
+from poolmark.compare import statistics_of_pairs as statistics
+from poolmark.base.errors import UsageError
 
 
 def make_run(run_id="suite-20260101T000000Z-0001", commit="a" * 40, scale=1.0, repetitions=9, seed=1, spread=.01,

@@ -8,8 +8,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from poolmark_lib import described
-from poolmark_lib.paths import build_dir
+from poolmark.facts import described
+from poolmark.base.paths import build_dir
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = build_dir()
@@ -94,7 +94,7 @@ def test_no_document_differs_from_what_the_programs_say(poolmark):
 
 
 def test_a_document_that_differs_is_found_and_renewed(poolmark, tmp_path, monkeypatch, capsys):
-    from poolmark_lib import describe
+    from poolmark.facts import describe
 
     args = SimpleNamespace(build=str(BUILD), markdown=None, check=True, write=False)
     monkeypatch.setattr(describe, "ROOT", tmp_path)

@@ -5,7 +5,7 @@ import re
 import subprocess
 
 import pytest
-from poolmark_lib.paths import build_dir
+from poolmark.base.paths import build_dir
 
 PROGRAM = build_dir() / "poolmark-loadgen"
 pytestmark = pytest.mark.skipif(not os.access(PROGRAM, os.X_OK), reason="the generator is not built")

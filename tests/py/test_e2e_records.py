@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from poolmark_lib.paths import build_dir
-from poolmark_lib.read_record import load
+from poolmark.base.paths import build_dir
+from poolmark.records.read_record import load
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = build_dir()

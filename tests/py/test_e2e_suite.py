@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from documented import undocumented, undocumented_columns
-from poolmark_lib import read_record
-from poolmark_lib.paths import build_dir
+from poolmark.records import read_record
+from poolmark.base.paths import build_dir
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = build_dir()

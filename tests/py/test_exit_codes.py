@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """Exit codes: README's table and --help say the same, and each code is what a command ends with."""
-import importlib.machinery
-import importlib.util
 import json
 import os
 import re
@@ -13,7 +11,8 @@ from pathlib import Path
 import made_runs
 import pytest
 
-from poolmark_lib.record import Record
+from poolmark import cli
+from poolmark.records.record import Record
 
 ROOT = Path(__file__).resolve().parents[2]
 FAKES = Path(__file__).resolve().parent / "fakes"
@@ -26,13 +25,6 @@ strategy = "malloc"
 name = "connect"
 scenario = "connect"
 """
-
-
-def dispatcher():
-    loader = importlib.machinery.SourceFileLoader("poolmark_command", str(ROOT / "scripts/poolmark"))
-    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("poolmark_command", loader))
-    loader.exec_module(module)
-    return module
 
 
 def readme_codes() -> dict[str, str]:
@@ -48,7 +40,7 @@ def readme_codes() -> dict[str, str]:
 
 
 def test_readme_has_the_codes_that_help_tells():
-    command, told = dispatcher(), readme_codes()
+    command, told = cli, readme_codes()
     assert told.pop("all") == command.COMMON_EXIT_CODES
     assert set(told) == set(command.COMMANDS)
     for name, codes in told.items():

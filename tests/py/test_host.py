@@ -4,8 +4,8 @@ import json
 import math
 
 import pytest
-from poolmark_lib import host
-from poolmark_lib.plan import RESERVE, make_plan, per_route
+from poolmark.facts import host
+from poolmark.facts.plan import RESERVE, make_plan, per_route
 
 
 @pytest.mark.parametrize("connections", [1, 10, 9_999, 10_000, 10_001, 19_488, 19_489, 100_000, 1_000_000, 10_000_000])
@@ -34,12 +34,12 @@ def test_listeners_are_on_loopback_with_ports_of_the_kernels_choice():
 
 
 def test_what_is_too_small_is_named_with_the_amount_and_the_mend(monkeypatch):
-    real = host.facts.read_int
+    real = host.proc_files.read_int
 
     def small(path):
         return 500_000 if path == "/proc/sys/fs/file-max" else real(path)
 
-    monkeypatch.setattr(host.facts, "read_int", small)
+    monkeypatch.setattr(host.proc_files, "read_int", small)
     plan = make_plan(1_000_000, "raw", 20_000, 2)
     files = next(check for check in host.check_host(plan) if "open files" in check.what)
     assert files.fits is False
@@ -47,7 +47,7 @@ def test_what_is_too_small_is_named_with_the_amount_and_the_mend(monkeypatch):
 
 
 def test_what_cannot_be_read_neither_fits_nor_fails(monkeypatch):
-    monkeypatch.setattr(host.facts, "read_int", lambda path: None)
+    monkeypatch.setattr(host.proc_files, "read_int", lambda path: None)
     checks = host.check_host(make_plan(1_000, "raw", 20_000, 2))
     assert next(check for check in checks if "open files" in check.what).fits is None
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import hostile
 import pytest
 
-from poolmark_lib.read_record import load
+from poolmark.records.read_record import load
 
 ROOT = Path(__file__).resolve().parents[2]
 COUNT = int(os.environ.get("POOLMARK_FUZZ_COUNT", "60"))

@@ -4,8 +4,9 @@ import os
 
 import pytest
 
-from poolmark_lib import kernel_memory, suite
-from poolmark_lib.record import Record
+from poolmark.facts import kernel_memory
+from poolmark.run import suite
+from poolmark.records.record import Record
 
 
 def caches(folder, names=("TCP", "dentry")):

@@ -7,10 +7,11 @@ import random
 import pytest
 from test_compare import make_run, save
 
-from poolmark_lib import history, interleave, nightly, verdict
-from poolmark_lib.build_commit import Build
-from poolmark_lib.interleave import Job
-from poolmark_lib.read_record import load
+from poolmark.compare import history, interleave, verdict
+from poolmark.ci import nightly
+from poolmark.facts.build_commit import Build
+from poolmark.compare.interleave import Job
+from poolmark.records.read_record import load
 
 
 class StandIn:

@@ -6,9 +6,9 @@ import numpy
 import pytest
 from scipy import stats
 
-from poolmark_lib import permutation, power
-from poolmark_lib import statistics_of_pairs as statistics
-from poolmark_lib.permutation import Family, Sample
+from poolmark.compare import permutation, power
+from poolmark.compare import statistics_of_pairs as statistics
+from poolmark.compare.permutation import Family, Sample
 
 
 def rng(seed=1):

@@ -5,7 +5,7 @@ import os
 import pytest
 from test_compare import make_run, save
 
-from poolmark_lib import history, power_told
+from poolmark.compare import history, power_told
 
 
 def kept(folder, name, **options):

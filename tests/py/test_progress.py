@@ -8,11 +8,12 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from poolmark_lib import estimate, suite_file
-from poolmark_lib.paths import build_dir
-from poolmark_lib.progress import Eta, span
-from poolmark_lib.record import Record
-from poolmark_lib.suite_options import phases_text
+from poolmark.suites import suite_file
+from poolmark.run import estimate
+from poolmark.base.paths import build_dir
+from poolmark.base.progress import Eta, span
+from poolmark.records.record import Record
+from poolmark.suites.suite_options import phases_text
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = build_dir()
@@ -46,8 +47,8 @@ def test_what_is_left_is_mended_by_what_the_parts_took():
 def test_a_beat_speaks_while_the_main_thread_waits_and_ends_with_its_block():
     program = f"""
 import select, subprocess, sys
-sys.path.insert(0, {str(ROOT / 'scripts')!r})
-from poolmark_lib.progress import Beat
+sys.path.insert(0, {str(ROOT / 'scripts/python')!r})
+from poolmark.base.progress import Beat
 told = []
 with Beat(lambda: told.append(1) or f"beat {{len(told)}}", every_s=0.02):
     while len(told) < 3:

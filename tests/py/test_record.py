@@ -6,9 +6,9 @@ import math
 import numpy
 import pytest
 from documented import undocumented
-from poolmark_lib import merge, read_record
-from poolmark_lib.errors import PoolmarkError, RecordError, UsageError
-from poolmark_lib.record import Record, metric, new_id, number
+from poolmark.records import merge, read_record
+from poolmark.base.errors import PoolmarkError, RecordError, UsageError
+from poolmark.records.record import Record, metric, new_id, number
 
 
 def make(folder, kind="suite", **more):
@@ -93,7 +93,7 @@ def test_an_unknown_direction_of_a_metric_is_refused():
 
 
 def test_the_record_holds_no_absolute_path_of_this_checkout(tmp_path):
-    from poolmark_lib.paths import ROOT
+    from poolmark.base.paths import ROOT
 
     record = Record.create("suite", folder=tmp_path / "run", command=[f"{ROOT}/scripts/poolmark", "suite"])
     cell = record.cell("a.1", {})

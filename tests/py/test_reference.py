@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from poolmark_lib import read_record
+from poolmark.records import read_record
 
 REFERENCE = Path(__file__).resolve().parents[2] / "results" / "reference"
 RUNS = sorted(REFERENCE.glob("*/run.json"))

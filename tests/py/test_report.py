@@ -11,10 +11,13 @@ from pathlib import Path
 import made_runs
 import pytest
 
-from poolmark_lib import escape, hlog, recompute, report, report_data, report_text
-from poolmark_lib.errors import RecordError
-from poolmark_lib.read_record import load
-from poolmark_lib.units import plural
+from poolmark.base import escape
+from poolmark.records import hlog
+from poolmark.verify import recompute
+from poolmark.report import report, report_data, report_text
+from poolmark.base.errors import RecordError
+from poolmark.records.read_record import load
+from poolmark.base.units import plural
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULES = ROOT / "third_party" / "node_modules"

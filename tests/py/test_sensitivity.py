@@ -5,11 +5,11 @@ import json
 
 import pytest
 
-from poolmark_lib import sensitivity
-from poolmark_lib.errors import PoolmarkError, UsageError
-from poolmark_lib.read_record import load
-from poolmark_lib.record import Record
-from poolmark_lib.verdict import OK, REGRESSION
+from poolmark.compare import sensitivity
+from poolmark.base.errors import PoolmarkError, UsageError
+from poolmark.records.read_record import load
+from poolmark.records.record import Record
+from poolmark.compare.verdict import OK, REGRESSION
 
 SELF = sensitivity.Trial("self", "with itself", "suite quick", (), (), "", OK, 4, 1)
 SLOWER = sensitivity.Trial("get-5-percent", "slower", "bench", (), ("HANDICAP_GET=5",), "time", REGRESSION, 6, 1)

@@ -4,8 +4,8 @@ import numpy
 from scipy import stats
 from test_compare import make_run
 
-from poolmark_lib import sequential, verdict
-from poolmark_lib.permutation import Family, Sample, least_p
+from poolmark.compare import sequential, verdict
+from poolmark.compare.permutation import Family, Sample, least_p
 
 
 def test_the_shares_are_one_and_the_first_look_can_find_something():

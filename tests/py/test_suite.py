@@ -12,11 +12,11 @@ from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import pytest
-from poolmark_lib import raw_data, read_record, summary
-from poolmark_lib.plan import make_plan
-from poolmark_lib.record import Record
-from poolmark_lib.cell_run import CellRun
-from poolmark_lib.suite_cells import CellPlan
+from poolmark.records import raw_data, read_record, summary
+from poolmark.facts.plan import make_plan
+from poolmark.records.record import Record
+from poolmark.run.cell_run import CellRun
+from poolmark.suites.suite_cells import CellPlan
 
 ROOT = Path(__file__).resolve().parents[2]
 FAKES = Path(__file__).resolve().parent / "fakes"
@@ -442,9 +442,9 @@ def test_an_interrupt_between_starting_and_listing_a_child_loses_none(tmp_path):
     """Signals that come while a child is being started are raised by the next wait, when its caller knows of it."""
     program = f"""
 import os, signal, sys
-sys.path.insert(0, {str(ROOT / 'scripts')!r})
+sys.path.insert(0, {str(ROOT / 'scripts/python')!r})
 from pathlib import Path
-from poolmark_lib import children as module
+from poolmark.facts import children as module
 real = module.subprocess.Popen
 def popen(*args, **options):
     process = real(*args, **options)

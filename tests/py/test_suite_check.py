@@ -5,10 +5,10 @@ import re
 import tomllib
 
 import pytest
-from poolmark_lib import suite_file
-from poolmark_lib.errors import UsageError
-from poolmark_lib.paths import build_dir
-from poolmark_lib.toml_lines import line_at, lines_of
+from poolmark.suites import suite_file
+from poolmark.base.errors import UsageError
+from poolmark.base.paths import build_dir
+from poolmark.base.toml_lines import line_at, lines_of
 
 BUILD = build_dir()
 built = pytest.mark.skipif(not all(os.access(BUILD / name, os.X_OK) for name in ("poolmark-broker", "poolmark-loadgen", "poolmark-bench")),

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Suite files, curves, tables and units: the parts of the suite runner that need no process."""
 import pytest
-from poolmark_lib import curves, measures, suite_cells, suite_file, summary, table, units
-from poolmark_lib.errors import RecordError, UsageError
-from poolmark_lib.record import Record
-from poolmark_lib.targets import option_words
+from poolmark.base import curves, table, units
+from poolmark.records import measures, summary
+from poolmark.suites import suite_cells, suite_file
+from poolmark.base.errors import RecordError, UsageError
+from poolmark.records.record import Record
+from poolmark.suites.targets import option_words
 
 HEAD = ("at_ns,phase,connections,target_rss_bytes,target_pss_bytes,target_private_bytes,target_cpu_ns,"
         "generator_pss_bytes,generator_cpu_ns,kernel_slab_bytes,kernel_tcp_bytes,kernel_page_table_bytes\n")

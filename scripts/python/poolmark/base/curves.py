@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""memory.csv and pools.csv as numbers (columns: results/README.md), and what is read off them.
+
+User memory is what is private to the target: PSS moves when other processes come and share its libraries. Where private
+memory was not read PSS stands in, then RSS; `user_is` says which. Memory at n connections is the median of the readings
+taken while exactly n were open.
+"""
+import csv
+import statistics
+from dataclasses import dataclass
+from pathlib import Path
+
+from poolmark.base.errors import RecordError
+
+# What is taken for user memory, the first that was read; private first.
+USER_COLUMNS = ("target_private_bytes", "target_pss_bytes", "target_rss_bytes")
+
+LEVEL_BYTES, LEVEL_SHARE = 1 << 16, 0.001   # what two readings of a level target may differ by, as in loadgen/run.c
+SOCKET_BYTES = 1024                         # the kernel's memory of a connection is more than that: its socket alone is
+
+
+def user_bytes(row: dict) -> int | None:
+    return next((row[name] for name in USER_COLUMNS if row.get(name) is not None), None)
+
+
+def kernel_bytes(row: dict) -> int | None:
+    """Slab and TCP memory of the whole host."""
+    slab = row.get("kernel_slab_bytes")
+    return None if slab is None else slab + (row.get("kernel_tcp_bytes") or 0)
+
+
+def read_csv(path: Path, text_columns: tuple) -> list[dict]:
+    """Rows as dictionaries: numbers, None for what was not read. A last line that was cut off is left out."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecordError(path, "", f"cannot be read: {error}") from error
+    lines = text.splitlines()
+    if text and not text.endswith("\n"):
+        lines = lines[:-1]
+    rows = []
+    reader = csv.reader(lines)
+    head = next(reader, None)
+    if not head:
+        raise RecordError(path, "line 1", "there is no header")
+    for number, cells in enumerate(reader, start=2):
+        if len(cells) != len(head):
+            raise RecordError(path, f"line {number}", f"has {len(cells)} fields, the header has {len(head)}")
+        row = {}
+        for name, cell in zip(head, cells, strict=True):
+            try:
+                row[name] = cell if name in text_columns else int(cell) if cell else None
+            except ValueError as error:
+                raise RecordError(path, f"line {number}, {name}", f"{cell[:40]!r} is not a whole number") from error
+        rows.append(row)
+    return rows
+
+
+@dataclass
+class Point:
+    """What was measured while exactly `connections` were open; None where nothing was read."""
+    connections: int
+    user_bytes: float | None
+    rss_bytes: float | None
+    kernel_bytes: float | None      # slab and TCP, of the whole host
+    page_table_bytes: float | None
+    cpu_ns: float | None            # the target's, so far: at the first such reading
+    generator_bytes: float | None
+    at_ns: int
+    last_ns: int
+    user_is: str                    # private, pss or rss; "" where nothing was read
+
+
+def _median(values) -> float | None:
+    known = [value for value in values if value is not None]
+    return statistics.median(known) if known else None
+
+
+class MemoryCurve:
+    def __init__(self, path: Path):
+        self.rows = read_csv(path, ("phase",))
+        for name in ("at_ns", "connections", "target_rss_bytes", "target_pss_bytes", "kernel_slab_bytes"):
+            if self.rows and name not in self.rows[0]:
+                raise RecordError(path, "line 1", f"the column {name} is missing")
+
+    def most(self) -> int:
+        return max((row["connections"] or 0 for row in self.rows), default=0)
+
+    def at(self, connections: int) -> Point | None:
+        """The point at `connections`, on the way up: what is read while everybody leaves does not count."""
+        rows = []
+        for row in self.rows:
+            if (row["connections"] or 0) > connections:
+                break
+            if row["connections"] == connections:
+                rows.append(row)
+        if not rows:
+            return None
+        user = {name: _median(row.get(name) for row in rows) for name in USER_COLUMNS}
+        user_is = next((name for name, value in user.items() if value is not None), "")
+        cpu = next((row.get("target_cpu_ns") for row in rows if row.get("target_cpu_ns") is not None), None)
+        return Point(connections, user.get(user_is), user["target_rss_bytes"], _median(map(kernel_bytes, rows)),
+                     _median(row.get("kernel_page_table_bytes") for row in rows), cpu,
+                     _median(row.get("generator_pss_bytes") for row in rows), rows[0]["at_ns"], rows[-1]["at_ns"],
+                     user_is.removeprefix("target_").removesuffix("_bytes"))
+
+    def reading(self, record: dict, name: str) -> dict | None:
+        """The line that a load's record names ("start", "low", "full"); None when it names none, or one that is not there."""
+        at_ns = (record.get("readings") or {}).get(name)
+        return next((row for row in self.rows if row["at_ns"] == at_ns), None) if at_ns is not None else None
+
+    def points(self, counts) -> list[Point]:
+        """The points at 0 and at `counts`, as far as there are readings."""
+        found = [self.at(count) for count in sorted({0, *counts})]
+        return [point for point in found if point is not None]
+
+
+def pool_totals(paths: list[Path]) -> dict | None:
+    """The last line of each pool of each instance, added up; None when there is no line."""
+    totals: dict = {}
+    longest = 0
+    found = False
+    for path in paths:
+        last = {row["pool"]: row for row in read_csv(path, ("pool", "strategy"))}
+        for row in last.values():
+            found = True
+            longest = max(longest, row.get("longest_expansion_ns") or 0)
+            for name, value in row.items():
+                if isinstance(value, int) and name != "at_ns":
+                    totals[name] = totals.get(name, 0) + value
+    if not found:
+        return None
+    totals["longest_expansion_ns"] = longest
+    return totals
+
+
+def pools_at(paths: list[Path], at_ns: int) -> dict[str, dict]:
+    """Each pool's numbers at an instant, added over instances: the last line at or before it."""
+    sums: dict[str, dict] = {}
+    for path in paths:
+        last: dict[str, dict] = {}
+        for row in read_csv(path, ("pool", "strategy")):
+            if (row["at_ns"] or 0) <= at_ns or row["pool"] not in last:
+                last[row["pool"]] = row
+        for pool, row in last.items():
+            into = sums.setdefault(pool, {"object_bytes": row.get("object_bytes")})
+            for name in ("owned", "in_use", "bytes_owned", "overhead_bytes"):
+                into[name] = into.get(name, 0) + (row.get(name) or 0)
+    return sums

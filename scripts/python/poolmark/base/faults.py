@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Faults of a file, collected with their lines, so that a reader learns of all of them at once.
+
+    faults = Faults("x.toml", text)
+    faults.add(("config", "shap"), "'shap' is not a key there", known=KEYS, wrong="shap")
+    faults.end()      # raises with a line for each, FILE:LINE: TEXT; or nothing happens
+"""
+import difflib
+
+from poolmark.base.errors import UsageError
+from poolmark.base.toml_lines import line_at, lines_of
+
+
+class FileFaults(UsageError):
+    """`found`: one text each, as it is printed."""
+
+    def __init__(self, path: str, found: list[str]):
+        self.found = found
+        count = "1 fault" if len(found) == 1 else f"{len(found)} faults"
+        super().__init__("\n".join([f"{path}: {count}, nothing was started", *found]))
+
+
+def nearest(wrong, known) -> str:
+    """"; did you mean 'shape'?", or every known name when none is near."""
+    names = [str(name) for name in known]
+    near = difflib.get_close_matches(str(wrong).lower(), names, n=1, cutoff=0.6)
+    if near:
+        return f"; did you mean {near[0]!r}?"
+    return f"; there are: {', '.join(names)}" if names else ""
+
+
+class Faults:
+    def __init__(self, path: str, text: str):
+        self.path = path
+        self._lines = lines_of(text)
+        self._elsewhere: dict[tuple, str] = {}      # what did not come from the file: --set
+        self._found: list[tuple[int, str]] = []
+
+    def came_from(self, path: tuple, where: str) -> None:
+        """What stands at `path` came from an option of the command line."""
+        self._elsewhere[path] = where
+
+    def _place(self, path: tuple) -> tuple[int, str]:
+        for length in range(len(path), 0, -1):
+            if path[:length] in self._elsewhere:
+                return 0, self._elsewhere[path[:length]]
+        line = line_at(self._lines, path)
+        return line, f"{self.path}:{line}"
+
+    def add(self, path: tuple, text: str, known=None, wrong=None) -> None:
+        line, where = self._place(path)
+        told = f"{where}: {text}" + (nearest(wrong if wrong is not None else path[-1], known) if known is not None else "")
+        if all(told != one for _, one in self._found):
+            self._found.append((line, told))
+
+    def __bool__(self) -> bool:
+        return bool(self._found)
+
+    def end(self) -> None:
+        if self._found:
+            raise FileFaults(self.path, [told for _, told in sorted(self._found, key=lambda one: one[0])])

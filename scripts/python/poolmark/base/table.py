@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tables for terminals, Markdown and CSV. Cells are text already."""
+import csv
+import io
+
+from poolmark.base.escape import markdown as markdown_text
+from poolmark.base.escape import spreadsheet
+from poolmark.base.escape import terminal as clean
+
+
+def text_table(head: list[str], rows: list[list[str]], align: str = "") -> str:
+    """Columns set apart by two blanks. `align`: a letter for each column, l or r; the first left, others right."""
+    align = align or "l" + "r" * (len(head) - 1)
+    shown = [[clean(cell) for cell in row] for row in [head, *rows]]
+    widths = [max(len(row[i]) for row in shown) for i in range(len(head))]
+    lines = []
+    for row in shown:
+        cells = [cell.rjust(width) if side == "r" else cell.ljust(width)
+                 for cell, width, side in zip(row, widths, align, strict=True)]
+        lines.append("  ".join(cells).rstrip())
+    lines.insert(1, "  ".join("-" * width for width in widths))
+    return "\n".join(lines)
+
+
+def markdown_table(head: list[str], rows: list[list[str]], align: str = "") -> str:
+    align = align or "l" + "r" * (len(head) - 1)
+    lines = ["| " + " | ".join(map(markdown_text, row)) + " |" for row in [head, *rows]]
+    lines.insert(1, "|" + "|".join("---:" if side == "r" else "---" for side in align) + "|")
+    return "\n".join(lines)
+
+
+def csv_text(head: list[str], rows: list[list]) -> str:
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(head)
+    writer.writerows([spreadsheet(value) for value in row] for row in rows)
+    return out.getvalue()

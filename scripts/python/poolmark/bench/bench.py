@@ -1,0 +1,419 @@
+# SPDX-License-Identifier: Apache-2.0
+"""scripts/poolmark bench: the micro-benchmarks of every strategy beside the allocators people would use instead.
+
+Each repetition of each benchmark is a process of its own, so that no run inherits another's heap and each has its own
+layout of memory; repetitions go round by round, each round in a random order. Every process's Google Benchmark JSON is
+kept, its allocator checked, and all of it joined to one record (results/README.md), bench.csv and bench.md. A measurement
+that found too little at the processor's full speed is made again at the end of its round, while there is time. Where threads
+wait for one another rounds go on until the ratio is known well enough (bench_narrow.py).
+"""
+import argparse
+import os
+import random
+import re
+import secrets
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from poolmark.facts import allocators
+from poolmark.bench import bench_narrow, bench_report, bench_tables, full_speed
+from poolmark.bench import bench_plan as plan
+from poolmark.bench.bench_headlines import headlines
+from poolmark.bench.bench_plan import Bench
+from poolmark.bench.bench_results import Results
+from poolmark.facts.children import Children, Interrupted
+from poolmark.base.errors import PoolmarkError, RecordError, UsageError
+from poolmark.bench.full_speed import Speed
+from poolmark.base.options import count, span
+from poolmark.base.paths import choose_build, for_people
+from poolmark.base.progress import Beat, Eta
+from poolmark.base.progress import span as span_text
+from poolmark.facts.quiet import OthersClock, ThrottleClock, busy_text
+from poolmark.records.record import Cell, Record
+
+PROGRAM = "poolmark-bench"
+GRACE_S = 20.0  # a round that is begun may take longer than was left, so far
+SECOND_LEAST_S = 30.0  # second attempts may take as long as the first, and at least so long
+HEAP_SHIFTS = range(0, 4096, 16)  # a page in all
+RUN_TIMEOUT_S = 300.0
+DEFAULT_BUDGET_S = 585.0  # with what comes before and after, ten minutes
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--set", choices=plan.SETS, default="default", help="headlines: what a server does, three to ten minutes; "
+                        "default: at most ten; full: every workload, size, thread count and allocator (hours)")
+    parser.add_argument("--filter", metavar="RE", help="only benchmarks whose name, WORKLOAD/CONTENDER/BYTES[/threads:N], "
+                                                       "the regular expression finds")
+    parser.add_argument("--repetitions", type=count(1, 1000), metavar="N", help=f"rounds ({plan.REPETITIONS} of the "
+                        f"headlines, {plan.REPETITIONS_BESIDE} of the others; workloads that wait take fewer)")
+    parser.add_argument("--min-time", type=span(1e-6, 3600), default=0.03, metavar="TIME", help="least time of one measurement (30ms)")
+    parser.add_argument("--again", type=count(0, 1000), default=full_speed.AGAIN, metavar="N",
+                        help="measure again so often, if there is time, what found too little at the processor's full "
+                             f"speed ({full_speed.AGAIN})")
+    parser.add_argument("--narrow", type=count(0, 1000), default=bench_narrow.PERCENT, metavar="PERCENT",
+                        help="rounds of remote_1_1 go on until the ratio to the fastest allocator is known to so many per cent, "
+                             f"or there are {bench_narrow.ROUNDS_MAX} ({bench_narrow.PERCENT}; 0: as many as the others)")
+    parser.add_argument("--allocator", action="append", default=[], metavar="PATH",
+                        help="measure this shared library too, as direct-NAME; its checksum is recorded (more than once: more)")
+    parser.add_argument("--budget", type=span(1, 1e7), metavar="TIME", help="end after this time with the rounds there are (585s; without "
+                                                         "end with --set full)")
+    parser.add_argument("--seed", type=count(0, 2**53), metavar="N", help="seed of the order (drawn, and recorded)")
+    parser.add_argument("--out", metavar="DIR", help="the run's folder (results/runs/ID)")
+    parser.add_argument("--build", metavar="DIR", help="where the program is ($POOLMARK_BUILD, build)")
+    parser.add_argument("--list", action="store_true", help="name what would run, and end")
+    parser.add_argument("--dry-run", action="store_true", help="print every command line and start nothing")
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def bench_command(program: Path, bench: Bench, min_time_s: float, out: Path, trace: Path | None, speed: list[str]) -> list[str]:
+    """One run of the benchmark, its report to `out`, what each get cost to `trace`."""
+    # The library takes POSIX extended expressions; every character that could mean something is made not to.
+    name = re.sub(r"([.\[\]{}()*+?^$|\\])", r"\\\1", bench.program_name)
+    return [str(program), f"--benchmark_filter=^{name}$", f"--benchmark_min_time={min_time_s:g}",
+            f"--benchmark_out={out}", "--benchmark_out_format=json", *speed,
+            *([f"--poolmark_trace={trace}"] if trace else [])]
+
+
+@dataclass
+class Attempt:
+    """A measurement of a benchmark in a round; attempt 1 is the plan's, the others are for want of full speed."""
+
+    bench: Bench
+    round: int
+    number: int = 1
+
+    @property
+    def file_name(self) -> str:
+        return f"{self.round}.json" if self.number == 1 else f"{self.round}-again-{self.number - 1}.json"
+
+    def trace(self, report: Path) -> Path | None:
+        """The first round of a benchmark that has a trace writes it."""
+        traced = self.round == 1 and self.bench.traced
+        return report.with_name(report.name.replace("1", "trace", 1)).with_suffix(".csv") if traced else None
+
+    def heap_shift(self, seed: int) -> int:
+        """For this measurement, the same for all contenders."""
+        return random.Random(f"{seed} {self.bench.group} {self.round} {self.number}").choice(HEAP_SHIFTS)
+
+
+class Runner:
+    """Runs the rounds of a plan into a record."""
+
+    def __init__(self, record: Record, program: Path, benches: list[Bench], whole: list[Bench],
+                 min_time_s: float, again: int, narrow: int = 0):
+        self.record, self.program, self.min_time_s, self.again, self.narrow = record, program, min_time_s, again, narrow
+        self.speed = Speed()
+        self.results = Results(benches, whole, self.speed)
+        self.kept: dict[tuple[str, int], Attempt] = {}  # (benchmark, round) -> whose figures count
+        self.tried: dict[tuple[str, int], int] = {}  # attempts so far
+        self.cells: dict[str, Cell] = {}
+        self.versions: dict[str, str] = {}  # of allocators, by contender
+        self.planned = self.failures = 0  # measurements: due, and without a figure
+        self.slower = 1.0  # than estimated
+        self.now, self.runs = "the processor's full speed", 0  # what runs, the how-manieth
+        self.deadline, self.eta = float("inf"), Eta([])
+        self.others, self.throttle = OthersClock(), ThrottleClock()
+
+    def cell(self, bench: Bench) -> Cell:
+        if bench.name not in self.cells:
+            self.cells[bench.name] = self.record.cell(f"{bench.name}.1", bench.config())
+        return self.cells[bench.name]
+
+    def failed(self, bench: Bench, what: str, text: str) -> None:
+        series = self.results.series[bench.name]
+        self.failures += 1
+        if not series.failures:
+            self.record.anomaly(what, f"{bench.name}: {text}")
+            say(f"{bench.name}: {text}")
+        series.failures.append(text)
+        self.cell(bench).anomaly(what, text)
+
+    def measure(self, attempt: Attempt, report: Path, children: Children) -> bench_report.Measured:
+        """One process. Its errors are the caller's to tell."""
+        bench, again = attempt.bench, attempt.number > 1
+        log, words = report.with_suffix(".log"), bench.contender.words()
+        argv = bench_command(self.program, bench, self.min_time_s * (full_speed.LONGER if again else 1), report,
+                             attempt.trace(report), self.speed.flags(again, attempt.heap_shift(self.record.data["seed"])))
+        self.cell(bench).command([*(["env", *words] if words else []), for_people(self.program), *argv[1:]])
+        self.now, self.runs = f"{bench.name}{', again' if again else ''}", self.runs + 1
+        child = children.start(bench.name, argv, log, env=bench.contender.environment())
+        in_time = children.wait(child, RUN_TIMEOUT_S) is not None
+        code = children.stop(child)
+        if not in_time:
+            raise PoolmarkError(f"did not end within {RUN_TIMEOUT_S:.0f} s")
+        if code < 0 or code == 2 or not report.is_file():
+            raise PoolmarkError(f"{child.how_it_ended()}: {child.last_lines(2)}")
+        measured = bench_report.read(report, bench)
+        self.speed.hear(measured)
+        self.versions[bench.contender.name] = measured.allocator_version
+        log.unlink(missing_ok=True)
+        return measured
+
+    def keep(self, attempt: Attempt, measured: bench_report.Measured, report: Path) -> None:
+        cell, key = self.cell(attempt.bench), (attempt.bench.name, attempt.round)
+        cell.file(f"round_{attempt.round}", report)
+        if attempt.trace(report):
+            cell.file("trace", attempt.trace(report))
+        self.results.series[attempt.bench.name].add(attempt.round, measured)
+        if key in self.kept:
+            self.discard(self.kept[key])
+        self.kept[key] = attempt
+
+    def discard(self, attempt: Attempt) -> None:
+        report = self.cell(attempt.bench).folder / attempt.file_name
+        for path in (report, report.with_suffix(".log"), attempt.trace(report)):
+            if path:
+                path.unlink(missing_ok=True)
+
+    def run_one(self, bench: Bench, number: int, children: Children) -> None:
+        attempt = Attempt(bench, number)
+        report = self.cell(bench).folder / attempt.file_name
+        self.tried[bench.name, number] = 1
+        try:
+            self.keep(attempt, self.measure(attempt, report, children), report)
+        except bench_report.NoFigure as error:
+            self.failed(bench, "skipped", str(error))
+        except RecordError as error:
+            self.failed(bench, "report", str(error))
+        except PoolmarkError as error:
+            self.failed(bench, "process", str(error))
+
+    def run_again(self, bench: Bench, number: int, children: Children) -> None:
+        """Measures for longer what was not measured at full speed, and keeps the better. What goes wrong is told; the figure
+        that is there stays."""
+        self.tried[bench.name, number] += 1
+        attempt = Attempt(bench, number, self.tried[bench.name, number])
+        report = self.cell(bench).folder / attempt.file_name
+        try:
+            measured = self.measure(attempt, report, children)
+            if self.speed.rank(measured) > self.speed.rank(self.results.series[bench.name].measured[number]):
+                self.keep(attempt, measured, report)
+        except (bench_report.NoFigure, PoolmarkError) as error:
+            self.cell(bench).anomaly("again", f"round {number}: {error}")
+            say(f"{bench.name}, again: {error}")
+        finally:
+            if self.kept.get((bench.name, number)) is not attempt:
+                self.discard(attempt)
+
+    def missed(self) -> list[tuple[Bench, int]]:
+        """What was not measured at full speed and may be tried again; first what has the fewest rounds at full speed."""
+        found = [(series, number) for series in self.results.series.values() for number, measured in series.measured.items()
+                 if self.speed.missed(measured) and self.tried[series.bench.name, number] <= self.again]
+        return [(series.bench, number) for series, number in sorted(found, key=lambda one: len(one[0].full()))]
+
+    def make_good(self, children: Children, until: float, rounds: set[int] | None = None) -> None:
+        """What was missed (in these rounds) once more, while there is time."""
+        for bench, number in self.missed():
+            if time.monotonic() + full_speed.PATIENCE_S + bench.estimate_s(self.min_time_s * full_speed.LONGER) > until:
+                return
+            if rounds is None or number in rounds:
+                self.run_again(bench, number, children)
+
+    def run_round(self, number: int, benches: list[Bench], children: Children, deadline: float, spare_s: float) -> bool:
+        """False when the time was over before its end. `spare_s`: what it may take for second attempts, but hardly more
+        than the first ones took."""
+        began = time.monotonic()
+        self.planned += len(benches)
+        for bench in benches:
+            if time.monotonic() > deadline + GRACE_S:
+                return False
+            self.run_one(bench, number, children)
+        took_s = time.monotonic() - began
+        self.slower = took_s / sum(bench.estimate_s(self.min_time_s) for bench in benches)
+        self.make_good(children, time.monotonic() + min(spare_s, max(took_s, SECOND_LEAST_S)), {number})
+        self.write_cells()
+        self.record.save()
+        return True
+
+    def told(self) -> str:
+        """Where it stands; the budget may end it before the rounds do."""
+        left_s = min(self.eta.left_s(), max(0.0, self.deadline - time.monotonic()))
+        return f"round {self.eta.done + 1} of {len(self.eta.thought_s)}, run {self.runs}: {self.now}; about {span_text(left_s)} left"
+
+    def run(self, rounds: list[list[Bench]], budget_s: float) -> int:
+        """Runs all; gives the exit code."""
+        start = time.monotonic()
+        deadline = start + budget_s - bench_narrow.reserve_s(self, budget_s)
+        self.deadline, self.eta = start + budget_s, Eta(thought_s(rounds, self.min_time_s, self.again))
+        beat = Beat(self.told)
+        with Children() as children, beat:
+            number = 0
+            try:
+                self.speed.step_ns = full_speed.ask(self.program, self.record.folder, children)
+                self.record.data["config"]["windows"] = "full speed" if self.speed.step_ns else "any"
+                for number, benches in enumerate(rounds, 1):
+                    began = time.monotonic()
+                    self.eta.begin()
+                    if number > 1 and began + self.estimate_s(benches) > deadline:
+                        self.out_of_time(number - 1, len(rounds), budget_s)
+                        break
+                    left_s = deadline - began - sum(self.estimate_s(later) for later in rounds[number - 1:])
+                    if not self.run_round(number, benches, children, deadline, max(0.0, left_s) / (len(rounds) - number + 1)):
+                        self.out_of_time(number - 1, len(rounds), budget_s)
+                        break
+                    self.eta.end()
+                    beat.clear()
+                    say(f"round {number} of {len(rounds)}: {len(benches)} runs in {time.monotonic() - began:.0f} s")
+                now = time.monotonic()
+                until = min(deadline, now + max(now - start, SECOND_LEAST_S))
+                for _ in range(self.again):
+                    self.make_good(children, until)
+                bench_narrow.go_on(self, children, len(rounds), start + budget_s)
+            except Interrupted as interrupted:
+                self.results.interrupted = True
+                self.record.anomaly("interrupted", f"{interrupted} in round {number} of {len(rounds)}")
+                return 128 + interrupted.number
+        return 1 if any(series.failures for series in self.results.series.values()) else 0
+
+    def estimate_s(self, benches: list[Bench]) -> float:
+        """Of one round, without second attempts."""
+        return self.slower * sum(bench.estimate_s(self.min_time_s) for bench in benches)
+
+    def out_of_time(self, done: int, asked: int, budget_s: float) -> None:
+        text = f"{done} of {asked} whole rounds fit the budget of {budget_s:.0f} s"
+        self.record.anomaly("budget", text)
+        say(text)
+
+    def write_cells(self) -> None:
+        for name, cell in self.cells.items():
+            self.results.series[name].write(cell)
+
+    def tell_slow(self) -> None:
+        found = [measured for series in self.results.series.values() for measured in series.measured.values()]
+        missed = sum(map(self.speed.missed, found))
+        slow = sum(0 < len(series.measured) and len(series.full()) < min(full_speed.ENOUGH, len(series.measured))
+                   for series in self.results.series.values())
+        if missed:
+            text = (f"{missed} of {len(found)} measurements found too little at the processor's full speed; "
+                    + (f"they are in the figures of {slow} of {len(self.results.series)} benchmarks, which say more of the host "
+                       "for it" if slow else "they are in no figure"))
+            self.record.anomaly("slow", text)
+            say(text)
+
+    def close_books(self) -> None:
+        """Measurements of the rounds that were begun are in the figures, failed, or were not begun for want of time."""
+        measured = sum(len(series.measured) for series in self.results.series.values())
+        self.record.data["books"] = {"measurements": {
+            "attempted": self.planned, "measured": measured, "lost": 0, "failed": self.failures,
+            "not_sent": self.planned - len(self.tried), "unreadable": 0,
+            "unfinished": len(self.tried) - measured - self.failures}}
+
+    def allocators(self) -> list[dict]:
+        """Of each contender on an allocator of its own: what it is, its version as it says, what it was told."""
+        found = {series.bench.contender for series in self.results.series.values() if series.measured}
+        on = sorted((one for one in found if one.strategy in (plan.DIRECT, plan.WRAPPED)), key=lambda one: one.name)
+        return [{"contender": one.name, "what": allocators.TITLES.get(one.allocator, allocators.shown(one.allocator) or "glibc"),
+                 "library": allocators.shown(one.allocator), "version": self.versions.get(one.name, ""), "variables": one.told(),
+                 "sha256": allocators.checksum(one.allocator)} for one in on]
+
+    def tell_uncatalogued(self) -> None:
+        unknown = sorted({metric for series in self.results.series.values() for metric in series.values
+                          if not bench_report.is_catalogued(metric)})
+        if unknown:
+            self.record.anomaly("catalogue", f"the program's catalogue has no {', '.join(unknown)}: their unit is not known")
+
+    def tell_noise(self) -> float | None:
+        percent = self.others.percent()
+        text = busy_text(percent, "times are longer")
+        if text:
+            self.record.anomaly("busy", text)
+            say(text)
+        if text := self.throttle.text():
+            self.record.anomaly("throttled", text)
+            say(text)
+        return percent
+
+    def close(self, code: int) -> str:
+        self.write_cells()
+        percent = self.tell_noise()
+        self.tell_slow()
+        self.tell_uncatalogued()
+        for name, series in self.results.series.items():
+            cell = self.cell(series.bench)
+            cell.data["status"] = "failed" if series.failures else "complete" if series.of() else "incomplete"
+        found = {cell.data["status"] for cell in self.cells.values()}
+        self.close_books()
+        status = "incomplete" if code > 1 or "incomplete" in found else "failed" if found == {"failed"} else "complete"
+        books = self.record.data["books"]["measurements"]
+        if books["not_sent"] or books["unfinished"]:
+            status = "incomplete"
+            self.record.anomaly("books", f"measurements: of {books['attempted']}, {books['measured']} measured, "
+                                         f"{books['not_sent']} not begun, {books['unfinished']} not ended")
+        if "failed" in found and status == "complete":
+            status = "incomplete"
+        self.record.data["status"] = status
+        self.record.data["config"]["allocators"] = self.allocators()
+        self.record.data["summary"] = {
+            "others_cpu_percent": percent, "step_ns": self.speed.step_ns or None,
+            "narrow": bench_narrow.told(self),
+            "headlines": [{"name": one.name, "median": one.value.median, "q1": one.value.q1, "q3": one.value.q3,
+                           "low": one.value.sure_low, "high": one.value.sure_high, "confidence": one.value.confidence,
+                           "rounds": one.value.count, "unit": one.unit, "aim": one.target} for one in headlines(self.results) if one.value]}
+        bench_tables.write(self.results, self.record.folder, self.record.data)
+        self.record.close(status)
+        return status
+
+
+def thought_s(rounds: list[list[Bench]], min_time_s: float, again: int) -> list[float]:
+    """What each round is thought to take: as a rule second attempts take as long as the first."""
+    return [(2 if again else 1) * sum(bench.estimate_s(min_time_s) for bench in benches) for benches in rounds]
+
+
+def dry_run(program: Path, rounds: list[list[Bench]], min_time_s: float) -> None:
+    for number, benches in enumerate(rounds, 1):
+        for bench in benches:
+            report = Path("cells") / f"{bench.name}.1" / f"{number}.json"
+            argv = bench_command(Path(for_people(program)), bench, min_time_s, report, Attempt(bench, number).trace(report), [])
+            print(" ".join([*bench.contender.words(), *argv]))
+    total = sum(bench.estimate_s(min_time_s) for benches in rounds for bench in benches)
+    say(f"{sum(map(len, rounds))} runs in {len(rounds)} rounds, about {total:.0f} s")
+
+
+def run(args) -> int:
+    program = choose_build(args.build) / PROGRAM
+    if not os.access(program, os.X_OK):
+        raise UsageError(f"{for_people(program)} is not there; make builds it")
+    repetitions, min_time_s = args.repetitions, args.min_time
+    seed = args.seed if args.seed is not None else secrets.randbelow(2**31)
+    full = args.set == "full"
+    budget_s = args.budget or (1e9 if full else DEFAULT_BUDGET_S)
+    on, missing = plan.installed(plan.added(args.allocator))
+    every = plan.expand(plan.listed(program), on)
+    benches, impossible = plan.possible(plan.select(every, args.set, args.filter))
+    if args.list:
+        print("\n".join(bench.name for bench in benches))
+        return 0
+    rounds = plan.rounds(benches, repetitions, seed)
+    if args.dry_run:
+        dry_run(program, rounds, min_time_s)
+        return 0
+    cleared = allocators.variables_set()
+    config = {"selection": args.set, "filter": args.filter, "repetitions": repetitions,
+              "min_time_s": min_time_s, "again": args.again, "narrow_percent": args.narrow,
+              "budget_s": None if budget_s >= 1e9 else budget_s, "variables_cleared": cleared,
+              "contenders": sorted({bench.contender.name for bench in benches})}
+    record = Record.create("bench", suite=args.set, folder=args.out, config=config, seed=seed,
+                           build=program.parent)
+    for what, texts in (("allocator", missing), ("privilege", impossible)):
+        for text in texts:
+            record.anomaly(what, text)
+            say(text)
+    if cleared:
+        say(f"measured without what the environment tells allocators: {', '.join(cleared)}")
+    total_s = min(budget_s, sum(thought_s(rounds, min_time_s, args.again)))
+    say(f"{len(benches)} benchmarks, {sum(map(len, rounds))} runs, about {span_text(total_s)} in all, into {for_people(record.folder)}")
+    narrow = args.narrow if len(rounds) >= bench_narrow.ROUNDS_LEAST else 0
+    runner = Runner(record, program, benches, plan.select(every, args.set, None), min_time_s, args.again, narrow)
+    code, status = 130, "incomplete"
+    try:
+        code = runner.run(rounds, budget_s)
+    finally:
+        status = runner.close(code)
+    print(bench_tables.terminal(runner.results, bool(args.filter)))
+    say(f"{status}: {for_people(record.folder)}/bench.md, bench.csv, run.json")
+    return code or int(status != "complete")

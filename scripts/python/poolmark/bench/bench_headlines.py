@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The figures of a benchmark run that say most, each with its uncertainty and, beside it, what was aimed at. Whether an aim
+is met is for the reader to say: no clock decides about success here.
+
+First comes what a server does: it takes an object, uses it and gives it back; slab by its inlined calls beside the fastest
+allocator, each called as its users call it. An object that nobody touches stands last.
+"""
+from dataclasses import dataclass
+
+from poolmark.bench import bench_statistics as statistics
+from poolmark.bench.bench_plan import DIRECT, DIRECT_SLAB, FLOOR, KINDS, NULL, THE_SIZE, USES
+from poolmark.bench.bench_results import Results, Series
+from poolmark.base.units import show_ns
+
+BEST = "slab"
+AIMS = {"lifo_touch_line": "at most 0.40", "burst_1000_touch_line": "at most 0.35", "remote_1_1_touch_line": "at most 0.5"}
+BESIDE = "to compare"
+
+
+@dataclass(frozen=True)
+class Headline:
+    name: str
+    value: statistics.Spread | None
+    unit: str
+    target: str
+    note: str = ""
+
+
+def best(results: Results, workload: str, threads: int = 1) -> Series | None:
+    """The best strategy's series; growing in the background where it has both modes, measured or not."""
+    background = f"{BEST}-background"
+    both = background in results.planned.get((workload, THE_SIZE, threads), ())
+    return results.find(workload, background if both else BEST, THE_SIZE, threads)
+
+
+def over_allocator(results: Results, workload: str, threads: int = 1, name: str = "") -> Headline:
+    ours, fastest = results.find(workload, DIRECT_SLAB, THE_SIZE, threads), results.fastest_allocator(workload, THE_SIZE, threads)
+    name, aim = name or f"{workload}: {DIRECT_SLAB} / fastest allocator", AIMS.get(workload, BESIDE)
+    if not ours or not fastest:
+        return Headline(name, None, "x", aim)
+    return Headline(name, statistics.ratio(ours.of(), fastest.of()), "x", aim,
+                    f"{ours.spread().median:.3g} ns; {fastest.bench.contender.name} {fastest.spread().median:.3g} ns")
+
+
+def of_servers(results: Results) -> list[Headline]:
+    return [over_allocator(results, kind + use, threads, f"{kind}, {what}: {DIRECT_SLAB} / fastest allocator")
+            for what, use in USES for kind, threads, _ in KINDS]
+
+
+def quotient(results: Results, name: str, over: tuple, under: tuple, aim: str) -> Headline:
+    """Each of (workload, contender, threads)."""
+    one, other = (results.find(workload, contender, THE_SIZE, threads) for workload, contender, threads in (over, under))
+    value = statistics.ratio(one.of(), other.of()) if one and other else None
+    note = f"{one.spread().median:.3g} ns; {other.spread().median:.3g} ns" if value else ""
+    return Headline(name, value, "x", aim, note)
+
+
+def over_floors(results: Results) -> list[Headline]:
+    found = []
+    for contender, floor, aim in ((BEST, NULL, "at most 1"), (DIRECT_SLAB, FLOOR, BESIDE)):
+        ours, under = results.find("lifo", contender, THE_SIZE), results.find("lifo", floor, THE_SIZE)
+        value = statistics.difference(ours.of(), under.of()) if ours and under else None
+        note = f"{floor} {under.spread().median:.3g} ns" if under else ""
+        found.append(Headline(f"lifo: {contender} - {floor}", value, "ns", aim, note))
+    return found
+
+
+def second_strategy(results: Results) -> list[Headline]:
+    """What it costs a get and its put that another strategy is used in the same process."""
+    found = []
+    for contender in (BEST, DIRECT_SLAB):
+        both, alone, null = (results.find(workload, name, THE_SIZE) for workload, name in
+                             (("lifo_two", contender), ("lifo", contender), ("lifo", NULL)))
+        value = None
+        if both and alone and null:
+            value = statistics.difference(statistics.by_round(both.of(), null.of(), lambda one, other: one - other), alone.of())
+        found.append(Headline(f"lifo_two: {contender}, more than alone", value, "ns", BESIDE,
+                              f"alone {alone.spread().median:.3g} ns" if value else ""))
+    return found
+
+
+def metric(results: Results, workload: str, contender: str, name: str, counter: str, unit: str, aim: str, note=None,
+           threads: int = 1) -> Headline:
+    series = best(results, workload, threads) if contender == BEST else results.find(workload, contender, THE_SIZE, threads)
+    return Headline(name, series and series.spread(counter), unit, aim, note(series) if series and note else "")
+
+
+def growth(results: Results) -> list[Headline]:
+    def unfiltered(series: Series) -> str:
+        whole, out = series.spread("any_speed_p99_99_ns"), series.left_out()
+        return f"nothing left out: {show_ns(whole.median)}; share left out {out or 0:.2f}" if whole else ""
+
+    found = []
+    for contender, aim in ((BEST, "below 1000"), ("expand-background", "below 1000"), ("expand-inline", BESIDE), (FLOOR, BESIDE)):
+        found.append(metric(results, "grow", contender, f"grow: {contender}, p99.99 of a get from when it was due", "p99_99_ns", "ns",
+                            aim, unfiltered))
+        if contender != FLOOR:
+            found.append(metric(results, "grow", contender, f"grow: {contender}, page faults in gets", "faults_get", "",
+                                BESIDE if contender == "expand-inline" else "0"))
+    found.append(metric(results, "grow", f"{BEST}-inline", f"grow: {BEST} inline, longest growth", "longest_expansion_ns", "ns",
+                        "at most 1000000"))
+    return found
+
+
+def tails(results: Results) -> list[Headline]:
+    """Single gets where threads are many, or not equals."""
+    def longest(series: Series) -> str:
+        found = series.spread("longest_ns")
+        return f"longest {show_ns(found.median)}" if found else ""
+
+    found = []
+    for workload, threads, what in (("crowd", 16, "16 threads"), ("realtime", 1, "SCHED_FIFO")):
+        for contender in (BEST, "fixed", "expand", FLOOR):
+            aim = BESIDE if contender == FLOOR else "at most 20000"
+            found.append(metric(results, workload, contender, f"{workload}: {contender}, {what}, p99.99 of a get", "p99_99_ns", "ns", aim,
+                                longest, threads))
+    return found
+
+
+def idle(results: Results) -> list[Headline]:
+    """Memory of 1000 idle threads: ours, and every allocator's, since no single one is the rival here. What their caches keep
+    when they had their objects in turn; and what is left a second after all had theirs at the same time."""
+    found = []
+    for workload, counter, what in (("idle_threads_in_turn", "idle_bytes", "objects had in turn"),
+                                    ("idle_threads", "idle_1s_bytes", "1 s after all had theirs")):
+        names = [BEST, *(name for name in results.planned.get((workload, THE_SIZE, 1), ())
+                         if name.startswith(f"{DIRECT}-") and name != DIRECT_SLAB)]
+        found += [metric(results, workload, name, f"1000 idle threads, {what}: {name}", counter, "B", BESIDE) for name in names]
+    return found
+
+
+def after_storm(results: Results) -> Headline:
+    def at_peak(series: Series) -> str:
+        peak = series.spread("peak_ratio")
+        return f"growth at the peak {peak.median:.3g} x live bytes" if peak else ""
+
+    return metric(results, "blowup", BEST, f"blowup: {BEST}, memory 1 s after / before", "after_1s_ratio", "x", "at most 1.05", at_peak)
+
+
+def headlines(results: Results) -> list[Headline]:
+    """None of a run that was interrupted: an aim is not held against half of it."""
+    if results.interrupted:
+        return []
+    return [
+        *of_servers(results),
+        quotient(results, f"lifo, a line: {DIRECT_SLAB}, 2 threads / 1 thread", ("lifo_touch_line", DIRECT_SLAB, 2),
+                 ("lifo_touch_line", DIRECT_SLAB, 1), "at most 1.1"),
+        quotient(results, f"lifo, untouched: {BEST}, 2 threads / 1 thread", ("lifo", BEST, 2), ("lifo", BEST, 1), "at most 1.1"),
+        quotient(results, f"bound: {BEST}, overflow out / never full", ("bound_overflow", BEST, 1), ("bound", BEST, 1),
+                 "at most 1.5"),
+        quotient(results, f"bound: {BEST}, the same by 2 threads", ("bound_overflow", BEST, 2), ("bound", BEST, 2), "at most 1.5"),
+        quotient(results, f"bound: {BEST}, the same after 900 threads", ("bound_overflow_threads", BEST, 1), ("bound", BEST, 1),
+                 "at most 1.5"),
+        *tails(results), *growth(results), *idle(results), *over_floors(results), *second_strategy(results), after_storm(results),
+    ]

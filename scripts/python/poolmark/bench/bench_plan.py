@@ -1,0 +1,288 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `poolmark bench` runs: which benchmarks, by which contenders, in which order.
+
+Contenders come from the program itself, so a new strategy takes part as soon as it is built. `direct`, malloc and free
+called as a program calls them, runs once for each allocator, as it comes and tuned as its authors say; the strategy
+`malloc`, the same by a pool's calls and with its counters, runs on glibc, and in the full set on the others as well.
+"""
+import os
+import random
+import re
+import resource
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from poolmark.facts import allocators
+from poolmark.facts.allocators import library as library_of
+from poolmark.base.errors import PoolmarkError, UsageError
+from poolmark.base.paths import for_people
+
+THE_SIZE = 3072
+ONE, TWO, THREE, FOUR, MANY = (1,), (2,), (3,), (4,), (16,)
+
+# What a server does: takes an object, uses a part of it, gives it back. (use, what the workload's name ends with)
+USES = (("a line", "_touch_line"), ("320 B", "_touch_320"), ("all of it", "_touch_all"), ("untouched", ""))
+# (workload, threads, what it is)
+KINDS = (("lifo", 1, "taken and given back at once"), ("burst_1000", 1, "1000 taken, then given back"),
+         ("remote_1_1", 2, "taken by one thread, given back by another"))
+
+HEADLINES = tuple((kind + use, (THE_SIZE,), (threads,)) for kind, threads, _ in KINDS for _, use in USES)
+
+# (workload, sizes, thread counts). What the default set has more: the others are longer, or the same with more threads.
+DEFAULT = (
+    *HEADLINES,
+    ("lifo", (64, 16384), ONE),
+    *((workload, (THE_SIZE,), ONE) for workload in (
+        "lifo_two", "fifo", "steady_256", "mixed", "bound", "bound_overflow", "bound_overflow_threads",
+        "exhaust_refuse", "exhaust_heap", "churn", "first_get", "first_get_at_once", "cold", "cold_preheated",
+        "grow", "shrink", "realtime", "idle_threads", "idle_threads_in_turn", "blowup")),
+    *((workload, (THE_SIZE,), TWO) for workload in (
+        "lifo", "lifo_touch_line", "burst_1000", "bound", "bound_overflow", "remote_short_touch_line",
+        "remote_short_touch_all", "bleed")),
+    *((workload, (THE_SIZE,), THREE) for workload in ("remote_1_n",)),
+    ("remote_n_n", (THE_SIZE,), FOUR), ("crowd", (THE_SIZE,), MANY),
+    *((workload, (64,), TWO) for workload in ("false_sharing_active", "false_sharing_passive")),
+)
+REPETITIONS, REPETITIONS_BESIDE = 9, 6  # of the headlines, of the others: six are the fewest that have an interval of 95 %
+
+SETS = ("headlines", "default", "full")
+
+# Workloads that count pages, wait, time each get by itself or need much memory: their figures hardly vary, or each run has
+# very many samples; and each is long.
+FEWER_REPETITIONS = {"blowup": 3, "blowup_sparse": 3, "blowup_10s": 3, "blowup_sparse_10s": 3, "shrink": 3, "grow": 5,
+                     "burst_100000": 3, "steady_65536": 3, "realtime": 3, "crowd": 3, "idle_threads": 2, "idle_threads_in_turn": 2, "wear": 1}
+
+# Workloads that can write what each get cost, get by get.
+TRACED = ("grow",)
+
+# Seconds of one run of workloads that decide themselves how long they take; others take about twice the least time.
+RUN_S = {"grow": 0.7, "shrink": 0.7, "blowup": 1.3, "blowup_sparse": 1.3, "blowup_10s": 10.5, "blowup_sparse_10s": 10.5,
+         "burst_100000": 0.8, "steady_65536": 0.4, "realtime": 1.1, "crowd": 0.8, "idle_threads": 1.3, "idle_threads_in_turn": 1.2, "wear": 61.0, "first_get": 0.03, "first_get_at_once": 0.03}
+START_S = 0.015
+
+# The benchmarks whose rounds go on until the ratio of these two, or of the first to the fastest of the second, is known well
+# enough: (workload, threads).
+UNTIL_NARROW = (("remote_1_1", 2), ("remote_1_1_touch_line", 2))
+
+# Keeps what was freed instead of giving it back at each 128 KiB; nothing else of glibc is changed.
+GLIBC_TUNED = (("GLIBC_TUNABLES", "glibc.malloc.trim_threshold=1073741824"),)
+# gperftools' documentation: for many threads, a larger bound of all thread caches (32 MiB), and larger transfers (32).
+GPERFTOOLS_TUNED = (("TCMALLOC_MAX_TOTAL_THREAD_CACHE_BYTES", "268435456"), ("TCMALLOC_TRANSFER_NUM_OBJ", "512"))
+# jemalloc's TUNING.md, "prioritizing CPU utilization".
+JEMALLOC_TUNED = (("MALLOC_CONF", "background_thread:true,metadata_thp:auto,dirty_decay_ms:30000,muzzy_decay_ms:30000"),)
+# mimalloc's documentation of 2.0: pages are not reset, 2 MiB pages where the system has them.
+MIMALLOC_TUNED = (("MIMALLOC_PAGE_RESET", "0"), ("MIMALLOC_LARGE_OS_PAGES", "1"))
+
+
+@dataclass(frozen=True)
+class Contender:
+    """Who is measured: a strategy, or a way of the program's (direct, direct-slab, bare), on an allocator."""
+
+    name: str
+    strategy: str  # what the program calls it
+    allocator: str = "glibc"  # a name of allocators.LIBRARIES, or a path
+    variables: tuple[tuple[str, str], ...] = ()
+
+    def environment(self) -> dict[str, str | None]:
+        return allocators.environment(self.allocator, self.variables)
+
+    def words(self) -> list[str]:
+        """The environment as one would type it before the command."""
+        preload = allocators.shown(self.allocator)
+        return [*([f"LD_PRELOAD={preload}"] if preload else []), *(f"{name}={value}" for name, value in self.variables)]
+
+    def told(self) -> str:
+        """Its variables as the program tells them."""
+        return " ".join(f"{name}={value}" for name, value in sorted(self.variables))
+
+    @property
+    def allocator_name(self) -> str:
+        """For records: "gperftools-tuned"."""
+        return self.name.removeprefix("direct-").removeprefix("malloc-") if self.allocator != "glibc" or self.variables else "glibc"
+
+
+# The allocators that `direct` runs on: (name, allocator, variables). gperftools is what Debian's libtcmalloc is.
+ON = (("glibc", "glibc", ()), ("glibc-tuned", "glibc", GLIBC_TUNED), ("gperftools", "tcmalloc", ()),
+      ("gperftools-tuned", "tcmalloc", GPERFTOOLS_TUNED), ("jemalloc", "jemalloc", ()),
+      ("jemalloc-tuned", "jemalloc", JEMALLOC_TUNED), ("mimalloc", "mimalloc", ()),
+      ("mimalloc-tuned", "mimalloc", MIMALLOC_TUNED))
+DIRECT, DIRECT_SLAB, FLOOR, NULL = "direct", "direct-slab", "bare", "null"
+WRAPPED = "malloc"
+TUNED = "-tuned"
+BASE = f"{DIRECT}-glibc"  # what figures are set in relation to
+
+
+def contenders(strategy: str, on=ON) -> list[Contender]:
+    """Of one that the program lists: itself; `direct` on every allocator; `malloc` on glibc, and on the others."""
+    if strategy == DIRECT:
+        return [Contender(f"{DIRECT}-{name}", DIRECT, allocator, variables) for name, allocator, variables in on]
+    others = [Contender(f"{WRAPPED}-{name}", WRAPPED, allocator, variables) for name, allocator, variables in on
+              if name != "glibc"] if strategy == WRAPPED else []
+    return [Contender(strategy, strategy), *others]
+
+
+def added(paths: list[str]) -> list[tuple]:
+    """ON, and what `--allocator PATH` names, each after its file: libfoo.so.1 is foo, a second one foo-2. UsageError when there
+    is no such file."""
+    on = list(ON)
+    for path in paths:
+        file = allocators.library(path if allocators.is_path(path) else f"./{path}")
+        stem = re.sub(r"[^A-Za-z0-9_.+-]", "_", Path(path).name.removeprefix("lib").split(".so")[0]) or "other"
+        names = {name for name, _, _ in on}
+        on.append((next(name for name in (stem, *(f"{stem}-{n}" for n in range(2, 1000))) if name not in names), str(file), ()))
+    return on
+
+
+@dataclass(frozen=True)
+class Bench:
+    workload: str
+    contender: Contender
+    bytes: int
+    threads: int
+    in_name: bool  # the program names its thread count
+
+    def _name(self, middle: str) -> str:
+        return f"{self.workload}/{middle}/{self.bytes}" + (f"/threads:{self.threads}" if self.in_name else "")
+
+    @property
+    def name(self) -> str:
+        return self._name(self.contender.name)
+
+    @property
+    def program_name(self) -> str:
+        """What the program calls it."""
+        return self._name(self.contender.strategy)
+
+    @property
+    def group(self) -> tuple:
+        """What is compared with one another."""
+        return (self.workload, self.bytes, self.threads)
+
+    def config(self) -> dict:
+        return {"workload": self.workload, "strategy": self.contender.strategy, "bytes": self.bytes,
+                "threads": self.threads, "allocator": self.contender.allocator_name}
+
+    def repetitions(self, asked: int | None) -> int:
+        """None: as many as it should have."""
+        own = REPETITIONS if asked is None and is_among(self, HEADLINES) else REPETITIONS_BESIDE if asked is None else asked
+        return min(own, FEWER_REPETITIONS.get(self.workload, own))
+
+    def estimate_s(self, min_time_s: float) -> float:
+        return START_S + RUN_S.get(self.workload, 2.2 * min_time_s)
+
+    @property
+    def traced(self) -> bool:
+        """A pool that grows can tell when."""
+        return self.workload in TRACED and self.contender.strategy not in (DIRECT, FLOOR)
+
+
+def parse_name(text: str) -> tuple[str, str, int, int, bool]:
+    """WORKLOAD/STRATEGY/BYTES[/threads:N]."""
+    match = re.fullmatch(r"([^/]+)/([^/]+)/(\d+)(?:/threads:(\d+))?", text)
+    if not match:
+        raise PoolmarkError(f"poolmark-bench lists a benchmark called {text!r}, which is no WORKLOAD/STRATEGY/BYTES")
+    return match[1], match[2], int(match[3]), int(match[4] or 1), match[4] is not None
+
+
+def listed(program: Path) -> list[str]:
+    """The names that the program has."""
+    try:
+        done = subprocess.run([str(program), "--benchmark_list_tests"], capture_output=True, text=True, timeout=120)
+    except OSError as error:
+        raise PoolmarkError(f"{for_people(program)}: cannot be started: {error.strerror}; build it with make") from error
+    except subprocess.TimeoutExpired as error:
+        raise PoolmarkError(f"{for_people(program)} did not list its benchmarks within {error.timeout:.0f} s") from error
+    if done.returncode != 0:
+        raise PoolmarkError(f"{for_people(program)} --benchmark_list_tests: exit code {done.returncode}: "
+                            f"{done.stderr.strip()[-300:]}")
+    return done.stdout.split()
+
+
+def expand(names: list[str], on=ON) -> list[Bench]:
+    """Every benchmark of every contender, in the program's order."""
+    benches = []
+    for text in names:
+        workload, strategy, size, threads, in_name = parse_name(text)
+        benches += [Bench(workload, contender, size, threads, in_name) for contender in contenders(strategy, on)]
+    return benches
+
+
+def is_among(bench: Bench, rows) -> bool:
+    return any(bench.workload == workload and bench.bytes in sizes and bench.threads in threads
+               for workload, sizes, threads in rows)
+
+
+def in_set(bench: Bench, name: str) -> bool:
+    """Tuned allocators are where the headlines are; the pool around an allocator only in the full set."""
+    if name == "full":
+        return True
+    headline, contender = is_among(bench, HEADLINES), bench.contender
+    if contender.strategy == WRAPPED and contender.name != WRAPPED:
+        return False
+    if contender.name.endswith(TUNED) and not headline:
+        return False
+    return headline or (name == "default" and is_among(bench, DEFAULT))
+
+
+def select(benches: list[Bench], which: str, pattern: str | None) -> list[Bench]:
+    """The set of that name, and of it what the pattern finds in a name. UsageError when nothing is left."""
+    try:
+        wanted = re.compile(pattern or "")
+    except re.error as error:
+        raise UsageError(f"--filter {pattern!r}: not a regular expression: {error}") from error
+    chosen = [bench for bench in benches if in_set(bench, which) and wanted.search(bench.name)]
+    if not chosen:
+        hidden = sum(bool(wanted.search(bench.name)) for bench in benches)
+        more = f"; {hidden} of the full set do (--set full)" if hidden and which != "full" else ""
+        raise UsageError(f"--filter {pattern!r}: no benchmark of the set {which} matches{more}")
+    return chosen
+
+
+def rounds(benches: list[Bench], repetitions: int | None, seed: int) -> list[list[Bench]]:
+    """A list for each repetition, each in a random order of its own: a drift of the host hits all contenders alike."""
+    order = random.Random(seed)
+    plan = []
+    for number in range(1, (repetitions or REPETITIONS) + 1):
+        these = [bench for bench in benches if number <= bench.repetitions(repetitions)]
+        order.shuffle(these)
+        if these:
+            plan.append(these)
+    return plan
+
+
+def installed(on=ON) -> tuple[list[tuple], list[str]]:
+    """The allocators whose library is here, and what to say of the others."""
+    here, missing = [], []
+    for one in on:
+        try:
+            library_of(one[1])
+            here.append(one)
+        except UsageError:
+            raise
+        except PoolmarkError as error:
+            missing.append(str(error))
+    return here, sorted(set(missing))
+
+
+def realtime_is_allowed() -> bool:
+    """May this process use SCHED_FIFO? It tries, for a moment."""
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+    except OSError:
+        return False
+    os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+    return True
+
+
+def possible(benches: list[Bench]) -> tuple[list[Bench], list[str]]:
+    """What this user can measure here, and what to say of the rest."""
+    asked = {bench.workload for bench in benches}
+    said = []
+    if "realtime" in asked and not realtime_is_allowed():
+        said.append(("realtime", "it needs SCHED_FIFO, which this user may not have: root, CAP_SYS_NICE or RLIMIT_RTPRIO "
+                                 f"(it is {resource.getrlimit(resource.RLIMIT_RTPRIO)[0]})"))
+    gone = {workload for workload, _ in said}
+    left = [bench for bench in benches if bench.workload not in gone]
+    return left, [f"{sum(bench.workload == workload for bench in benches)} benchmarks {workload} are left out: {why}"
+                  for workload, why in said]

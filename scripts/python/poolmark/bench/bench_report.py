@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Google Benchmark's JSON of one process run: the one benchmark in it, checked against what was asked for."""
+import json
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from poolmark.facts import described
+from poolmark.facts.allocators import is_path
+from poolmark.bench.bench_plan import Bench
+from poolmark.base.errors import RecordError
+
+MAX_BYTES = 16 << 20
+
+# Keys of the library's own; every other number is a counter.
+OWN = {"name", "family_index", "per_family_instance_index", "run_name", "run_type", "repetitions", "repetition_index",
+       "threads", "iterations", "real_time", "cpu_time", "time_unit", "label", "error_occurred", "error_message",
+       "aggregate_name", "aggregate_unit", "big_o", "rms", "items_per_second", "bytes_per_second"}
+
+
+class NoFigure(Exception):
+    """The benchmark said why it has none."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    time_ns: float
+    counters: dict[str, float]
+    allocator_version: str = ""  # as the library says
+
+
+def is_catalogued(metric: str) -> bool:
+    return described.metric_of(metric, described.bench()["metrics"]) is not None
+
+
+def unit_of(metric: str) -> tuple[str, str]:
+    """(unit, which way is good), as the program's catalogue has it; nothing is said of what it does not have."""
+    row = described.metric_of(metric, described.bench()["metrics"])
+    return (row["unit"], row["better"]) if row else ("1", "none")
+
+
+def read_json(path: Path) -> dict:
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise RecordError(path, "", f"is larger than {MAX_BYTES >> 20} MiB")
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RecordError(path, "", f"cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise RecordError(path, "", f"is not JSON: {error}") from error
+    if not isinstance(data, dict):
+        raise RecordError(path, "", "is not a JSON object")
+    return data
+
+
+def check_context(path: Path, data: dict, bench: Bench) -> None:
+    """The allocator that was loaded, and what it was told, are what was asked for. Older programs tell of GLIBC_TUNABLES only."""
+    context, contender = data.get("context"), bench.contender
+    if not isinstance(context, dict):
+        raise RecordError(path, "context", "is missing")
+    found = context.get("allocator")
+    if is_path(contender.allocator):
+        if found == "glibc":
+            raise RecordError(path, "context.allocator", f"is 'glibc': {Path(contender.allocator).name} takes no program's malloc")
+    elif found != contender.allocator:
+        raise RecordError(path, "context.allocator", f"is {str(found)[:80]!r}; {bench.name} asked for {contender.allocator!r}")
+    wanted = {"allocator_environment": contender.told(), "glibc_tunables": dict(contender.variables).get("GLIBC_TUNABLES", "")}
+    for key, value in wanted.items():
+        if key in context and context[key] != value:
+            raise RecordError(path, f"context.{key}", f"is {str(context[key])[:160]!r}; {bench.name} asked for {value!r}")
+    if "allocator_environment" not in context and "glibc_tunables" not in context:
+        raise RecordError(path, "context", "does not say what the allocator was told")
+
+
+def check_books(path: Path, counters: dict[str, float]) -> None:
+    """Samples that were due are measured, left out for what was known before, or failed."""
+    due = counters.get("samples_due")
+    if due is None:
+        return
+    parts = [counters.get(f"samples_{part}", 0.0) for part in ("measured", "left_out", "failed")]
+    if due != sum(parts):
+        raise RecordError(path, "benchmarks[0].samples_due",
+                          f"is {due:.0f}; {parts[0]:.0f} were measured, {parts[1]:.0f} left out, {parts[2]:.0f} failed")
+
+
+def read(path: Path, bench: Bench) -> Measured:
+    """RecordError names the file and the field when it is not what such a run writes; NoFigure when it was skipped."""
+    data = read_json(path)
+    check_context(path, data, bench)
+    return figures(path, data, bench.program_name)
+
+
+def figures(path: Path, data: dict, name: str) -> Measured:
+    """Of the one benchmark, called `name`, that the report is of."""
+    found = data.get("benchmarks")
+    if not isinstance(found, list) or len(found) != 1 or not isinstance(found[0], dict):
+        raise RecordError(path, "benchmarks", "is not a list of one benchmark")
+    one = found[0]
+    if one.get("name") != name:
+        raise RecordError(path, "benchmarks[0].name", f"is {str(one.get('name'))[:80]!r}, not {name!r}")
+    if one.get("error_occurred"):
+        raise NoFigure(str(one.get("error_message") or "no reason given")[:500])
+    counters = {}
+    for key, value in one.items():
+        if key not in OWN and isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
+            if re.fullmatch(r"[A-Za-z0-9_]{1,64}", key):
+                counters[key] = float(value)
+    per_op = counters.pop("per_op", None)
+    if per_op is None or per_op < 0:
+        raise RecordError(path, "benchmarks[0].per_op", "is missing: there is no time per operation")
+    check_books(path, counters)
+    version = data.get("context", {}).get("allocator_version")
+    return Measured(per_op * 1e9, counters, version if isinstance(version, str) else "")

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the micro-benchmarks know of the processor's full speed: bench/speed.h says what that is.
+
+One process may live in a slow spell alone, so the fastest that any process of a run saw is told to those that follow, and
+what was measured is judged by it when all is over. What found too little at full speed is measured again, for longer,
+while there is time.
+"""
+from dataclasses import dataclass
+from pathlib import Path
+
+from poolmark.bench.bench_report import Measured
+from poolmark.facts.children import Children
+from poolmark.base.errors import PoolmarkError
+from poolmark.base.paths import for_people
+
+AGAIN = 3          # more attempts at most
+LONGER = 4         # times the least time of the first attempt
+PATIENCE_S = 1.0   # that those may wait for full speed
+PROBE_TIMEOUT_S = 60.0
+TOLERANCE = 1.10   # as in bench/speed.h
+ENOUGH = 3         # rounds at full speed that count alone
+SHARE = "full_speed_share"
+FULL = "at_full_speed"
+STEP = "step_ns"
+
+
+def ask(program: Path, folder: Path, children: Children) -> float:
+    """Nanoseconds of one addition, measured for a second; 0 of a program that does not know (older builds)."""
+    log = folder / "probe.log"
+    child = children.start("probe", [str(program), "--poolmark_probe"], log)
+    in_time = children.wait(child, PROBE_TIMEOUT_S) is not None
+    code = children.stop(child)
+    text = log.read_text(encoding="utf-8", errors="replace")
+    log.unlink()
+    if not in_time:
+        raise PoolmarkError(f"{for_people(program)} --poolmark_probe did not end within {PROBE_TIMEOUT_S:.0f} s")
+    try:
+        return max(0.0, float(text)) if code == 0 else 0.0
+    except ValueError:
+        return 0.0
+
+
+@dataclass
+class Speed:
+    """The fastest addition that is known; 0 when nothing is."""
+
+    step_ns: float = 0.0
+
+    def flags(self, again: bool, heap_shift: int) -> list[str]:
+        """What a process is told; older programs know none of it."""
+        if not self.step_ns:
+            return []
+        return [f"--poolmark_step_ns={self.step_ns:.6f}", f"--poolmark_heap_shift={heap_shift}",
+                *([f"--poolmark_patience_ms={PATIENCE_S * 1e3:g}"] if again else [])]
+
+    def hear(self, measured: Measured) -> None:
+        step_ns = measured.counters.get(STEP, 0.0)
+        if self.step_ns and step_ns > 0:
+            self.step_ns = min(self.step_ns, step_ns)
+
+    def missed(self, measured: Measured) -> bool:
+        """It tells of full speed, and is not all of it, or took for it what was slower."""
+        slower = self.step_ns and measured.counters.get(STEP, 0.0) > self.step_ns * TOLERANCE
+        return measured.counters.get(FULL, 1.0) < 1.0 or bool(slower)
+
+    def rank(self, measured: Measured) -> tuple[bool, float, float]:
+        """The more of full speed, the higher."""
+        return not self.missed(measured), measured.counters.get(FULL, 1.0), measured.counters.get(SHARE, 1.0)

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Nights: two builds interleaved, the history, change points."""

@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: Apache-2.0
+"""scripts/poolmark nightly: measures two builds interleaved, compares them, measures again what looks like a regression,
+keeps the history and looks for change points in it, writes the report, exits with the verdict.
+
+A regression counts only when a second, fresh measurement of the same cells shows it too.
+Exit codes are compare's: 0 no regression, 1 regression, 2 undecided or invalid, 3 not comparable, 4 usage.
+"""
+import json
+import re
+import sys
+from pathlib import Path
+
+from poolmark.facts import build_commit
+from poolmark.compare import change_points, compare, compare_builds, history, thresholds, verdict_out
+from poolmark.base.errors import PoolmarkError, UsageError
+from poolmark.compare.interleave import SIDES, Job, Sides, measure
+from poolmark.compare.pairing import COMBINED
+from poolmark.base.paths import ROOT, for_people
+from poolmark.compare.permutation import least_repetitions
+from poolmark.compare.verdict import ALPHA_PRIMARY, INVALID, OK, REGRESSION, Verdict
+from poolmark.compare.verdict import compare as judge
+
+# What a night runs when nothing else is said: the pools' headlines, and one live broker.
+DEFAULT_JOBS = ("bench=^(lifo|burst_1000|remote_1_1)/", "suite:quick")
+MOST_CHANGES = 20       # in a summary; change-points.json has all
+DEFAULT_HISTORY = ROOT / "results" / "runs" / "history.sqlite"
+
+
+def add_arguments(parser) -> None:
+    parser.error = lambda message: (parser.print_usage(sys.stderr),
+                                    parser.exit(compare.USAGE, f"{parser.prog}: {message}\n"))
+    parser.epilog = compare.EXIT_CODES
+    for side, default in zip(SIDES, ("HEAD~1", "HEAD")):
+        group = parser.add_mutually_exclusive_group()
+        group.add_argument(f"--{side}", metavar="COMMIT", default=None, help=f"the commit to build ({default})")
+        group.add_argument(f"--{side}-build", metavar="DIR", help="or a build that is there")
+    parser.add_argument("--run", action="append", metavar="WHAT", help="bench, bench=PATTERN, suite:NAME, suite:NAME=PATTERN, "
+                        "suite:FILE.toml, or the words of a command, \"suite quick --only slab\"; several times ("
+                        + " and ".join(DEFAULT_JOBS) + ")")
+    compare.add_amount(parser, 9)
+    parser.add_argument("--dry-run", action="store_true", help="say what would be built, every command line and what it could "
+                        "find; build and measure nothing")
+    parser.add_argument("--history", metavar="FILE", default=str(DEFAULT_HISTORY),
+                        help="the SQLite file to append to (results/runs/history.sqlite); 'none' keeps none")
+    compare.add_judging(parser)
+    parser.add_argument("--out", metavar="DIR", help="where to write (results/runs/ID)")
+
+
+def pick_builds(args, scratch: Path) -> dict[str, build_commit.Build]:
+    builds = {}
+    for side, default in zip(SIDES, ("HEAD~1", "HEAD")):
+        folder = getattr(args, f"{side}_build")
+        builds[side] = (build_commit.existing(folder) if folder else
+                        build_commit.of_commit(getattr(args, side) or default, scratch))
+    return builds
+
+
+def again(rows, jobs: list[Job]) -> list[Job]:
+    """The jobs cut down to the cells of these rows; whole, when one is over all cells."""
+    names = sorted({row.cell for row in rows})
+    if any(row.role == COMBINED for row in rows) or any(job.extra for job in jobs):
+        return jobs
+    bench = [name for name in names if "/" in name]
+    suite = [name for name in names if "/" not in name]
+    cut = []
+    for job in jobs:
+        wanted = bench if job.what == "bench" else suite
+        if wanted:
+            cut.append(Job(job.what, "^(" + "|".join(map(re.escape, wanted)) + ")($|[./])", job.extra))
+    return cut
+
+
+def confirm(found: Verdict, second: Verdict) -> None:
+    """Takes back every regression that the second measurement does not show."""
+    shown = {(row.cell, row.metric) for row in second.of("regression")}
+    for row in found.of("regression"):
+        if (row.cell, row.metric) not in shown:
+            row.verdict, row.broken = "same", ""
+            row.why = "looked like a regression; measured again, it was none"
+            found.notes.append(f"{row.cell} {row.metric}: looked like a regression of "
+                               f"{verdict_out.percent(row.effect.change)}; measured again, it was none")
+    found.reasons = [f"{row.cell} {row.metric}: {row.why}; measured twice" for row in found.of("regression")]
+    if not found.reasons:
+        found.code = OK
+
+
+def recent_changes(db, run: dict, nights: int = 14) -> list[str]:
+    """Change points of the last nights, worsenings first."""
+    texts = []
+    for one in history.series(db, history.fingerprint(run)):
+        for point in change_points.find(one.values):
+            if point.index >= len(one.values) - nights:
+                text = verdict_out.from_to(point.before, point.after, one.unit, one.better)
+                texts.append((not point.is_worse(one.better), f"{one.cell} {one.metric}: {text} since "
+                              f"{one.dates[point.index]}, commit {one.commits[point.index][:12]} (p = {point.p:.3f})"))
+    return [text for _, text in sorted(texts)]
+
+
+def night(builds, jobs, args, folder: Path, *, run=None, say=print) -> tuple[Verdict, list[str]]:
+    """Measures, judges, confirms, remembers; everything but the writing of the result."""
+    budgets = thresholds.load(args.thresholds) if args.thresholds else []
+
+    def decide(base: dict, candidate: dict, share: float = 1.0) -> Verdict:
+        return judge(base, candidate, budgets=budgets, seed=args.seed, judged=args.judge, share=share)
+
+    sides = Sides(builds, jobs, folder, seed=args.seed, run=run, say=say)
+    found, records = compare_builds.measure_and_judge(sides, args.repetitions, args.until_sure, decide)
+    suspects = found.of("regression")
+    if found.code == REGRESSION and suspects:
+        say(f"{len(suspects)} metrics look like a regression; measuring again" if len(suspects) > 1 else
+            "1 metric looks like a regression; measuring again")
+        second = measure(builds, again(suspects, jobs), sides.done // 2, folder / "again", seed=args.seed + 1000, run=run,
+                         say=say)
+        confirm(found, decide(second["base"].data, second["candidate"].data))
+        if found.code == OK and any(side.data["status"] != "complete" for side in records.values()):
+            found.code = INVALID
+            found.reasons = ["a run was not complete"]
+    changes = []
+    if args.history != "none":
+        db = history.open_history(args.history)
+        history.append(db, records["candidate"].data, found.word)
+        changes = recent_changes(db, records["candidate"].data)
+        db.close()
+    return found, changes
+
+
+def write_result(found: Verdict, changes: list[str], folder: Path) -> None:
+    compare.write(found, {kind: folder / name for kind, name in compare.WRITERS.items()}, folder / "base",
+                  folder / "candidate")
+    if changes:
+        with open(folder / compare.WRITERS["markdown"], "a", encoding="utf-8") as file:
+            file.write("\n### Change points of the last nights\n\n")
+            file.writelines(f"- {verdict_out.in_markdown(text)}\n" for text in verdict_out.short(changes, MOST_CHANGES))
+    (folder / "change-points.json").write_text(json.dumps(changes, indent=1) + "\n", encoding="utf-8")
+
+
+def write_report(folder: Path) -> None:
+    """The page of both sides; a report that cannot be made does not change the verdict, and says so."""
+    import subprocess
+
+    done = subprocess.run([sys.executable, str(ROOT / "scripts" / "poolmark"), "report", str(folder / "base"),
+                           str(folder / "candidate"), "--out", str(folder / "report")],
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    if done.returncode:
+        print(f"poolmark nightly: no report: {done.stderr.strip()}", file=sys.stderr)
+
+
+def dry_run(args, jobs: list[Job]) -> int:
+    """Nothing is built: the jobs are checked on the build of this checkout, as it is."""
+    here = build_commit.existing(args.candidate_build or args.base_build or compare_builds.default_build())
+    for side, default in zip(SIDES, ("HEAD~1", "HEAD")):
+        folder = getattr(args, f"{side}_build")
+        told = f"the build {folder}" if folder else f"commit {build_commit.commit_of(getattr(args, side) or default)[:12]}, built"
+        print(f"# {side}: {told}")
+    for line in compare_builds.plan_lines({"candidate": here}, jobs, args):
+        print(f"# {line}")
+    for job in jobs:
+        print(job.ask(here.folder, "--dry-run").stdout.rstrip())
+    return OK
+
+
+def check_call(args) -> tuple[list[Job], Path]:
+    least = least_repetitions(ALPHA_PRIMARY)
+    if args.repetitions < least:
+        raise UsageError(f"--repetitions {args.repetitions}: can find nothing; it takes at least {least} for any verdict")
+    return compare_builds.jobs_of(args.run or DEFAULT_JOBS), compare_builds.empty_folder(args.out, "nightly")
+
+
+def run_night(args, jobs: list[Job], folder: Path) -> tuple[Verdict, list[str]]:
+    with compare_builds.scratch_folder("poolmark-nightly-") as scratch:
+        builds = pick_builds(args, scratch)
+        for line in compare_builds.plan_lines(builds, jobs, args):
+            print(line, flush=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        return night(builds, jobs, args, folder.resolve(), say=lambda text: print(text, flush=True))
+
+
+def run(args) -> int:
+    try:
+        jobs, folder = check_call(args)
+        if args.dry_run:
+            return dry_run(args, jobs)
+        found, changes = run_night(args, jobs, folder)
+    except UsageError as error:
+        raise compare.CompareUsage(str(error)) from error
+    except PoolmarkError as error:
+        print(f"poolmark nightly: incomplete: {error}; what was measured is in {for_people(folder)}", file=sys.stderr)
+        return INVALID
+    write_result(found, changes, folder)
+    write_report(folder)
+    print(verdict_out.as_table(found))
+    for text in changes:
+        print(f"change point: {verdict_out.plain(text)}")
+    print(f"\n{for_people(folder)}/{compare.WRITERS['html']}")
+    return found.code

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Poolmark's command: everything that happens before and after a measurement.
+
+    scripts/poolmark COMMAND [OPTIONS]      scripts/poolmark COMMAND --help
+
+A command is one module with add_arguments(parser) and run(args) -> exit code, and one
+line in COMMANDS. Only the module asked for is imported. Exit code 2 is for a wrong call.
+"""
+import argparse
+import importlib
+import sys
+
+# name -> (module, what it does)
+COMMANDS = {
+    "suite": ("run.suite", "run a suite of cells (broker and load generator) and print its table"),
+    "host": ("facts.host", "would this host hold N connections? what is too small, and the plan; changes nothing"),
+    "capacity": ("model.capacity", "fit a memory model to a steps record and forecast what sizes hold"),
+    "bench": ("bench.bench", "run the micro-benchmarks beside the allocators and print the comparison"),
+    "report": ("report.report", "turn runs into one self-contained page and Markdown"),
+    "compare": ("compare.compare", "compare two runs and give a verdict"),
+    "nightly": ("ci.nightly", "compare two builds by interleaved runs, keep the history, give a verdict"),
+    "trend": ("ci.trend", "draw the history that nightly keeps"),
+    "sensitivity": ("compare.sensitivity", "show what a comparison finds and what it does not raise"),
+    "describe": ("facts.describe", "what the programs say of themselves, as JSON or as the tables of documents"),
+    "verify": ("verify.verify", "check records: schema, and checksums of their files"),
+    "merge": ("records.merge", "join runs of one suite into one record"),
+}
+
+# What a command's exit code says; README has the same table, and tests/py/test_exit_codes.py compares the two and provokes
+# each code. compare and nightly say theirs themselves, in compare.EXIT_CODES. Of all of them holds COMMON.
+EXIT_CODES = {
+    "suite": "0 every cell complete, 1 a cell failed or is incomplete or the record could not be written, 2 wrong call, "
+             "129, 130 or 143 interrupted by SIGHUP, SIGINT or SIGTERM (what was measured is kept)",
+    "host": "0 it fits, 1 it does not or cannot be told, 2 wrong call",
+    "capacity": "0 the model holds, 1 it does not or gives no forecast, 2 wrong call or a record that cannot be used",
+    "bench": "0 every benchmark measured, 1 one failed, 2 wrong call, 129, 130 or 143 interrupted by SIGHUP, SIGINT or SIGTERM "
+             "(what was measured is kept)",
+    "report": "0 done, 1 done and a record is not as it was when its run ended, or the page could not be made, 2 wrong call or a "
+              "record that cannot be read",
+    "verify": "0 all as it was, 1 something is not, 2 wrong call or a record that cannot be read",
+}
+OTHER_EXIT_CODES = "0 done, 1 it could not be done, 2 wrong call or a record that cannot be read"
+COMMON_EXIT_CODES = "5 as 0, but stdout could not be written"
+
+
+def exit_codes(name: str) -> str:
+    if name in ("compare", "nightly"):
+        from poolmark.compare import compare
+
+        return f"{compare.EXIT_CODES.removeprefix('exit codes: ')}, {COMMON_EXIT_CODES}"
+    return f"{EXIT_CODES.get(name, OTHER_EXIT_CODES)}, {COMMON_EXIT_CODES}"
+
+
+def usage() -> str:
+    width = max(map(len, COMMANDS))
+    lines = ["usage: scripts/poolmark COMMAND [OPTIONS]", ""]
+    lines += [f"  {name:<{width}}  {text}" for name, (_, text) in COMMANDS.items()]
+    return "\n".join(lines + ["", "scripts/poolmark COMMAND --help tells a command's options; --version the version."])
+
+
+def run_command(name: str, argv: list[str]) -> int:
+    from poolmark.base.errors import PoolmarkError
+    from poolmark.base.escape import lines
+    from poolmark.base.paths import writable
+
+    module_name, text = COMMANDS[name]
+    module = importlib.import_module(f"poolmark.{module_name}")
+    parser = argparse.ArgumentParser(prog=f"poolmark {name}", description=text, allow_abbrev=False)
+    try:
+        module.add_arguments(parser)
+        parser.epilog = f"exit codes: {exit_codes(name)}"
+        return int(module.run(parser.parse_args(argv)) or 0)
+    except PoolmarkError as error:
+        print(f"poolmark {name}: {lines(writable(str(error)))}", file=sys.stderr)
+        return error.exit_code
+    except SystemExit as ended:  # argparse: --help, or a wrong call
+        return int(ended.code or 0)
+    except KeyboardInterrupt:
+        return 130
+
+
+def answer(argv: list[str]) -> int:
+    if not argv:
+        print(usage(), file=sys.stderr)
+        return 2
+    if argv[0] in ("-h", "--help", "help"):
+        print(usage())
+        return 0
+    if argv[0] == "--version":
+        from poolmark.facts.facts import version
+
+        print(f"poolmark {version()}")
+        return 0
+    if argv[0] not in COMMANDS:
+        print(f"poolmark: '{argv[0]}' is not a command; there are: {', '.join(COMMANDS)}", file=sys.stderr)
+        return 2
+    return run_command(argv[0], argv[1:])
+
+
+def main(argv: list[str] | None = None) -> int:
+    from poolmark.base import output
+
+    argv = sys.argv[1:] if argv is None else argv
+    output.install()
+    return output.code(argv[0] if argv else "", answer(argv))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

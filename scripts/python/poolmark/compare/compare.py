@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""scripts/poolmark compare BASE CANDIDATE: pairs two runs by configuration, judges every metric, gives one verdict.
+With --run it measures two builds itself, interleaved; with --power it says what comparisons would find.
+
+Exit codes: 0 no regression, 1 regression, 2 undecided or invalid, 3 not comparable, 4 usage.
+"""
+import json
+import os
+import sys
+from pathlib import Path
+
+from poolmark.compare import compare_builds, power_told, thresholds, verdict_out
+from poolmark.base.errors import PoolmarkError, UsageError
+from poolmark.base.options import MOST_REPETITIONS, count, span
+from poolmark.base.paths import for_people
+from poolmark.records.read_record import Run, check_files, load
+from poolmark.verify.recompute import again
+from poolmark.compare.verdict import INVALID, compare
+
+USAGE = 4
+EXIT_CODES = "exit codes: 0 no regression, 1 regression, 2 undecided or invalid, 3 not comparable, 4 usage"
+WRITERS = {"markdown": "verdict.md", "json": "verdict.json", "junit": "verdict.xml", "html": "verdict.html"}
+
+
+class CompareUsage(PoolmarkError):
+    exit_code = USAGE
+
+
+def add_arguments(parser) -> None:
+    parser.error = lambda message: (parser.print_usage(sys.stderr),
+                                    parser.exit(USAGE, f"{parser.prog}: {message}\n"))
+    parser.epilog = EXIT_CODES
+    parser.add_argument("base", metavar="BASE", nargs="?", help="the run to compare with: its folder, run.json or id; with "
+                        "--run a build's folder or a commit")
+    parser.add_argument("candidate", metavar="CANDIDATE", nargs="?", help="the run to judge; with --run a build or a commit")
+    add_judging(parser)
+    parser.add_argument("--allow", action="append", default=[], metavar="FACT",
+                        help="compare although this fact differs (host.kernel, tool.flags, config.X ...)")
+    parser.add_argument("--all", action="store_true", help="show the metrics without a change as well")
+    parser.add_argument("--power", metavar="RUN", help="say what comparisons of 4, 6, 9 ... repetitions would find, from how much "
+                        "that run's repetitions differ, and end")
+    for name, default in WRITERS.items():
+        parser.add_argument(f"--{name}", metavar="FILE", help=f"write the verdict as {name} ({default} with --out)")
+    parser.add_argument("--out", metavar="DIR", help="write all of them into this folder; with --run the runs as well")
+    measuring = parser.add_argument_group("measuring", "two builds, interleaved A B B A, instead of two runs that are there")
+    measuring.add_argument("--run", action="append", metavar="WHAT", help="\"suite quick --only slab\", \"bench --filter RE\", or "
+                           "short suite:quick=slab, suite:FILE.toml, bench=RE; several times")
+    add_amount(measuring, compare_builds.DEFAULT_REPETITIONS)
+    measuring.add_argument("--dry-run", action="store_true", help="print every command line and what it could find, measure nothing")
+
+
+def add_judging(parser) -> None:
+    """What nightly takes as well."""
+    parser.add_argument("--thresholds", metavar="FILE", help="budgets, TOML: [[budget]] metric, cell, max, min, "
+                        "max_worse_percent; max and min are numbers in the metric's own unit: ns for latencies and times "
+                        "(1 ms is 1000000), B for bytes, 1/s for rates, %% for pool.hit_rate, 1 for counts")
+    parser.add_argument("--judge", action="append", default=[], metavar="METRIC", help="what decides, instead of the suite's "
+                        "primary metrics: a name, a pattern, CELL:METRIC, 'all', 'primary'; several times")
+    parser.add_argument("--seed", type=int, default=1, help="of the permutations and of what is measured (1)")
+
+
+def add_amount(parser, repetitions: int) -> None:
+    parser.add_argument("--repetitions", type=count(2, MOST_REPETITIONS), default=repetitions, metavar="N",
+                        help=f"runs of each build ({repetitions})")
+    parser.add_argument("--until-sure", type=span(1, 7 * 86400), metavar="D", help="instead: 4, 6, 9, 13, 19 runs of "
+                        "each build until it is decided, for so long at most (1800s); each look at the data has its share of the error rates")
+
+
+def links_from(page: Path, base: Path, candidate: Path) -> dict[str, str]:
+    """The run folders as seen from a page, so that a click leads to the raw data."""
+    return {side: os.path.relpath(folder.resolve(), page.resolve().parent)
+            for side, folder in (("base", base), ("candidate", candidate))}
+
+
+def write(verdict, paths: dict[str, Path], base: Path, candidate: Path) -> None:
+    from poolmark.compare import verdict_markdown, verdict_page
+
+    for kind, path in paths.items():
+        links = links_from(path, base, candidate)
+        content = {"markdown": lambda: verdict_markdown.as_markdown(verdict, links),
+                   "json": lambda: json.dumps(verdict_out.as_json(verdict), indent=1) + "\n",
+                   "junit": lambda: verdict_out.as_junit(verdict),
+                   "html": lambda: verdict_page.as_html(verdict, links)}[kind]()
+        try:
+            path.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8"))
+        except OSError as error:
+            raise CompareUsage(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def output_paths(args) -> dict[str, Path]:
+    """Where to write what. Makes the folder of --out; that of a file named by itself has to be there."""
+    named = {kind: Path(getattr(args, kind)) for kind in WRITERS if getattr(args, kind)}
+    for kind, path in named.items():
+        if not path.parent.is_dir():
+            raise CompareUsage(f"--{kind} {path}: the folder {path.parent} is not there")
+    if not args.out:
+        return named
+    try:
+        Path(args.out).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CompareUsage(f"--out {args.out}: cannot be made: {error.strerror}") from error
+    return {kind: Path(args.out) / name for kind, name in WRITERS.items()} | named
+
+
+def tell_power(name: str) -> int:
+    run = load(name)
+    rows = power_told.table(run.data)
+    if len(rows) == 1:
+        raise CompareUsage(f"{name}: no primary metric of it has three repetitions, so nothing is known of how they differ")
+    print("\n".join(verdict_out.columns([[verdict_out.plain(cell) for cell in row] for row in rows], 2)))
+    print("\nworsenings of that size are found 19 times in 20, with so many runs of each build; the widest cell of each metric")
+    return 0
+
+
+def check_call(args) -> None:
+    if args.candidate is None:
+        raise CompareUsage("name BASE and CANDIDATE, or --power RUN")
+    if not args.run and (args.until_sure or args.dry_run):
+        raise CompareUsage("--until-sure and --dry-run measure builds: say what with --run")
+
+
+def run(args) -> int:
+    try:
+        if args.power:
+            return tell_power(args.power)
+        check_call(args)
+        budgets = thresholds.load(args.thresholds) if args.thresholds else []
+
+        def judge(base: dict, candidate: dict, share: float = 1.0):
+            return compare(base, candidate, budgets=budgets, allowed=args.allow, seed=args.seed, judged=args.judge, share=share)
+
+        if args.run:
+            return run_builds(args, judge)
+        base, candidate = load(args.base), load(args.candidate)
+        paths = output_paths(args)
+    except UsageError as error:
+        raise CompareUsage(str(error)) from error
+    verdict = judge(base.data, candidate.data)
+    if apart(base.data, candidate.data):
+        verdict.notes.append("the two runs were measured one after the other: a drift of the host between them counts as a "
+                             "difference of the builds; --run measures both in turn")
+    verdict.notes += [text for run in {one.folder: one for one in (base, candidate)}.values() for text in damage(run)]
+    print(verdict_out.as_table(verdict, args.all))
+    write(verdict, paths, base.folder, candidate.folder)
+    return verdict.code
+
+
+def damage(run: Run) -> list[str]:
+    """Figures are taken from the record; whether its files agree is said beside the verdict."""
+    wrong = check_files(run, present=True) + again(run).wrong
+    more = f", and {len(wrong) - 1} more" if len(wrong) > 1 else ""
+    return [f"{run.id} is not as it was when its run ended: {wrong[0]}{more}; verify names all of it"] if wrong else []
+
+
+def apart(base: dict, candidate: dict) -> bool:
+    """Neither was joined from runs in turn, and one had ended before the other began."""
+    if "nightly" in (base["kind"], candidate["kind"]) or base["id"] == candidate["id"]:
+        return False
+    return str(base["ended_utc"]) <= candidate["started_utc"] or str(candidate["ended_utc"]) <= base["started_utc"]
+
+
+def run_builds(args, judge) -> int:
+    try:
+        verdict, folder = compare_builds.run(args, judge)
+    except UsageError:
+        raise
+    except PoolmarkError as error:
+        print(f"poolmark compare: incomplete: {error}", file=sys.stderr)
+        return INVALID
+    if verdict is None:
+        return 0
+    args.out = str(folder)
+    print(verdict_out.as_table(verdict, args.all))
+    write(verdict, output_paths(args), folder / "base", folder / "candidate")
+    print(f"\n{for_people(folder)}/{WRITERS['html']}")
+    return verdict.code

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The history that nightly keeps: one SQLite file, one row a metric and run.
+
+    CREATE TABLE run    (id TEXT PRIMARY KEY, started_utc TEXT, commit_id TEXT, dirty INTEGER, host TEXT, verdict TEXT)
+    CREATE TABLE metric (run TEXT REFERENCES run(id), cell TEXT, metric TEXT, unit TEXT, better TEXT, value REAL,
+                         samples INTEGER, PRIMARY KEY (run, cell, metric))
+
+`host` is a fingerprint of the facts that a figure depends on (cores, memory, CPU model, kernel, compiler, flags): only
+runs with the same one stand in one series. `value` is the median over the run's repetitions, `samples` their number.
+`dirty` is -1 where that is not known. `PRAGMA user_version` is the schema's version, 1.
+"""
+import functools
+import hashlib
+import json
+import sqlite3
+import statistics
+from dataclasses import dataclass
+from pathlib import Path
+
+from poolmark.facts.comparable import BUILD_FACTS, HOST_FACTS, flags_that_count
+from poolmark.base.errors import UsageError
+from poolmark.compare.pairing import by_config, stem, values
+
+VERSION = 1
+TABLES = """
+CREATE TABLE run (id TEXT PRIMARY KEY, started_utc TEXT NOT NULL, commit_id TEXT NOT NULL, dirty INTEGER NOT NULL,
+                  host TEXT NOT NULL, verdict TEXT NOT NULL);
+CREATE TABLE metric (run TEXT NOT NULL REFERENCES run(id) ON DELETE CASCADE, cell TEXT NOT NULL, metric TEXT NOT NULL,
+                     unit TEXT NOT NULL, better TEXT NOT NULL, value REAL NOT NULL, samples INTEGER NOT NULL,
+                     PRIMARY KEY (run, cell, metric));
+CREATE INDEX series ON metric (cell, metric);
+"""
+
+
+@dataclass
+class Series:
+    cell: str
+    metric: str
+    unit: str
+    better: str
+    values: list[float]
+    runs: list[str]
+    commits: list[str]
+    dates: list[str]
+
+
+def fingerprint(run: dict) -> str:
+    facts = {key: run["host"].get(key) for key in HOST_FACTS if key not in ("memory_bytes", "cpu_quota")}
+    quota, cores = run["host"].get("cpu_quota"), run["host"].get("cores")
+    if quota is not None and quota != cores:
+        facts["cpu_quota"] = quota
+    facts |= {key: run["tool"].get(key) for key in BUILD_FACTS if key != "version"}
+    facts["flags"] = flags_that_count(facts.get("flags") or "")
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def open_history(path) -> sqlite3.Connection:
+    """Opens the file, making it when it is not there. A UsageError when it is something else."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        db = sqlite3.connect(path)
+        db.execute("PRAGMA foreign_keys = ON")
+        version = db.execute("PRAGMA user_version").fetchone()[0]
+        tables = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        if version == 0 and not tables:
+            db.executescript(f"BEGIN; {TABLES} PRAGMA user_version = {VERSION}; COMMIT;")
+        elif version != VERSION:
+            raise UsageError(f"{path}: a history of version {version}; this tool reads {VERSION}")
+    except sqlite3.DatabaseError as error:
+        raise UsageError(f"{path}: not a history: {error}") from error
+    return db
+
+
+def told(function):
+    """A damaged history is a UsageError that says so, not a traceback out of SQLite."""
+    @functools.wraps(function)
+    def call(db, *words):
+        try:
+            return function(db, *words)
+        except sqlite3.Error as error:
+            raise UsageError(f"the history cannot be used: {error}") from error
+
+    return call
+
+
+@told
+def append(db: sqlite3.Connection, run: dict, verdict_word: str) -> int:
+    """Adds a run, or replaces it when it is there; gives the number of rows."""
+    rows = []
+    for cells in by_config(run).values():
+        for name, one in cells[0]["metrics"].items():
+            found = values(cells, name)
+            if one["better"] != "none" and found:
+                rows.append((run["id"], stem(cells[0]["id"]), name, one["unit"], one["better"],
+                             statistics.median(found), len(found)))
+    with db:
+        db.execute("DELETE FROM run WHERE id = ?", (run["id"],))
+        db.execute("INSERT INTO run VALUES (?, ?, ?, ?, ?, ?)",
+                   (run["id"], run["started_utc"], run["tool"]["commit"], {True: 1, False: 0, None: -1}[run["tool"]["dirty"]], fingerprint(run),
+                    verdict_word))
+        db.executemany("INSERT OR REPLACE INTO metric VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+    return len(rows)
+
+
+@told
+def hosts(db: sqlite3.Connection) -> list[str]:
+    """Fingerprints, the one with the newest run first."""
+    return [row[0] for row in db.execute("SELECT host FROM run GROUP BY host ORDER BY max(started_utc) DESC")]
+
+
+@told
+def series(db: sqlite3.Connection, host: str) -> list[Series]:
+    """Every cell and metric of one kind of host, oldest value first."""
+    found: dict[tuple[str, str], Series] = {}
+    query = ("SELECT metric.cell, metric.metric, metric.unit, metric.better, metric.value, run.id, run.commit_id, "
+             "run.started_utc FROM metric JOIN run ON run.id = metric.run WHERE run.host = ? "
+             "ORDER BY run.started_utc, run.id")
+    for cell, metric, unit, better, value, run, commit, date in db.execute(query, (host,)):
+        if not isinstance(value, (int, float)) or not all(isinstance(text, str) for text in (cell, metric, unit, better, commit, date)):
+            raise UsageError(f"the history cannot be used: run {run!r} has {value!r} for {metric!r} of {cell!r}")
+        one = found.setdefault((cell, metric), Series(cell, metric, unit, better, [], [], [], []))
+        one.values.append(value)
+        one.runs.append(run)
+        one.commits.append(commit)
+        one.dates.append(date)
+    return list(found.values())

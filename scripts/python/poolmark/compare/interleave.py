@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Two builds measured side by side: A B B A A B B A ..., each run its own processes, joined to one record a side.
+
+What is run is a list of jobs, each a command of ours that takes --build, --out and --repetitions.
+"""
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from poolmark.facts.build_commit import Build
+from poolmark.base.errors import PoolmarkError, UsageError
+from poolmark.base.paths import ROOT
+from poolmark.records.read_record import Run, load
+from poolmark.records.record import Record
+
+SIDES = ("base", "candidate")
+TAKEN = ("--build", "--out", "--repetitions", "--seed", "--list", "--dry-run")  # ours to give
+SILENCE_S = 10.0        # at most, while something runs
+
+
+@dataclass(frozen=True)
+class Job:
+    """`bench` or `suite:NAME`, which of its cells, and further options."""
+
+    what: str
+    only: str | None = None
+    extra: tuple[str, ...] = ()
+
+    @property
+    def words(self) -> list[str]:
+        """The command without what a build or a run adds to it."""
+        kind, _, name = self.what.partition(":")
+        only = ["--filter" if kind == "bench" else "--only", self.only] if self.only else []
+        return [kind, *([name] if name else []), *only, *self.extra]
+
+    def command(self, build: Path, out: Path, seed: int) -> list[str]:
+        ours = ["--build", str(build), "--out", str(out), "--repetitions", "1"]
+        if self.what == "bench":
+            ours += ["--seed", str(seed)]
+        return [sys.executable, str(ROOT / "scripts" / "poolmark"), *self.words, *ours]
+
+    def ask(self, build: Path, word: str) -> subprocess.CompletedProcess:
+        """--list or --dry-run of it: nothing is measured."""
+        return subprocess.run([sys.executable, str(ROOT / "scripts" / "poolmark"), *self.words, "--build", str(build), word],
+                              cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+
+
+def parse_job(text: str) -> Job:
+    """bench, bench=PATTERN, suite:NAME, suite:FILE.toml=PATTERN, or the words of a command: "suite quick --only slab"."""
+    if text.startswith(("suite ", "bench ")):
+        return _from_words(text)
+    what, _, only = text.partition("=")
+    kind, colon, name = what.partition(":")
+    if kind not in ("bench", "suite") or (kind == "suite") != bool(name) or (kind == "bench" and colon):
+        raise UsageError(f"--run {text}: it takes bench, bench=PATTERN, suite:NAME, suite:NAME=PATTERN, suite:FILE.toml, or the "
+                         "words of a command, \"suite NAME --only RE ...\"")
+    return Job(what, only or None)
+
+
+def _from_words(text: str) -> Job:
+    try:
+        kind, *words = shlex.split(text)
+    except ValueError as error:
+        raise UsageError(f"--run {text}: {error}") from error
+    taken = next((word for word in words if word.partition("=")[0] in TAKEN), None)
+    if taken:
+        raise UsageError(f"--run {text}: {taken} is not for here; builds, repetitions and folders are the comparison's")
+    if kind == "bench":
+        return Job("bench", None, tuple(words))
+    if not words or words[0].startswith("-"):
+        raise UsageError(f"--run {text}: name the suite first")
+    return Job(f"suite:{words[0]}", None, tuple(words[1:]))
+
+
+def check_job(job: Job, build: Path) -> list[str]:
+    """The cells that it would measure; a UsageError says what is wrong with it, before anything starts."""
+    done = job.ask(build, "--list")
+    cells = done.stdout.split("\n")[:-1]
+    if done.returncode or not cells:
+        said = [line for line in done.stderr.strip().splitlines() if not line.startswith("usage:")]
+        raise UsageError(f"--run {' '.join(job.words)}: {' '.join(said[-3:]) or 'measures nothing'}")
+    return cells
+
+
+def order(repetitions: int) -> list[str]:
+    """A B B A A B B A ...: a drift of the host hits both sides alike."""
+    return [SIDES[(number + 1) // 2 % 2] for number in range(2 * repetitions)]
+
+
+def last_line(path: Path) -> str:
+    lines = path.read_text(errors="replace").splitlines() if path.is_file() else []
+    return lines[-1].strip() if lines else ""
+
+
+def run_job(job: Job, build: Build, out: Path, seed: int) -> Run:
+    """One run of one job on one build; its output goes to a file beside its record. A run with failed cells counts
+    (its record says so); one without a record does not."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    log_path = Path(f"{out}.log")
+    with open(log_path, "wb") as log:
+        child = subprocess.Popen(job.command(build.folder, out, seed), cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log,
+                                 stderr=subprocess.STDOUT, env=dict(os.environ))
+        try:
+            while child.poll() is None:
+                try:
+                    child.wait(SILENCE_S)
+                except subprocess.TimeoutExpired:
+                    print(f"    {last_line(log_path)}", file=sys.stderr, flush=True)
+        except BaseException:
+            child.terminate()
+            child.wait()
+            raise
+    if not (out / "run.json").is_file():
+        end = log_path.read_text(errors="replace").splitlines()[-8:]
+        raise PoolmarkError(f"{job.what} on {build.name} left no record (exit {child.returncode}):\n  " + "\n  ".join(end))
+    return load(out)
+
+
+def join(side: str, runs: list[Run], folder: Path) -> Run:
+    """The runs of one side as one record: each a repetition of its cells. Files stay with it."""
+    first = runs[0].data
+    windows = {run.data.get("config", {}).get("windows", "any") for run in runs if run.data["kind"] == "bench"}
+    config = {"windows": " and ".join(sorted(windows))} if windows else {}
+    primary = list(dict.fromkeys(pattern for run in runs for pattern in run.data.get("config", {}).get("primary") or []))
+    config |= {"primary": primary} if primary else {}
+    record = Record.create("nightly", folder=folder, command=first["command"], seed=first.get("seed"), config=config)
+    record.data.update(tool=first["tool"], host=first["host"], libraries=first.get("libraries", {}),
+                       suite=first.get("suite"))
+    seen: dict[str, int] = {}
+    for run in runs:
+        for cell in run.data.get("cells", []):
+            stem = re.sub(r"\.\d+$", "", cell["id"])
+            seen[stem] = seen.get(stem, 0) + 1
+            made = record.cell(f"{stem}.{seen[stem]}", cell["config"], seen[stem])
+            made.data.update(metrics=cell["metrics"], status=cell["status"], commands=cell.get("commands", []),
+                             anomalies=cell.get("anomalies", []), source=run.id)
+            for key, name in cell.get("files", {}).items():
+                target = record.folder / "raw" / run.id / name
+                if not target.exists():
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copyfile(run.file(name), target)
+                made.data["files"][key] = target.relative_to(record.folder).as_posix()
+    whole = all(run.data["status"] == "complete" for run in runs)
+    record.close("complete" if whole else "incomplete")
+    return load(record.folder)
+
+
+class Sides:
+    """Both sides as far as they are measured. `run(job, build, out, seed)` is what measures: tests put their own."""
+
+    def __init__(self, builds: dict[str, Build], jobs: list[Job], folder: Path, *, seed: int, run=None,
+                 say=lambda text: None):
+        self.builds, self.jobs, self.folder, self.seed, self.say = builds, jobs, folder, seed, say
+        self.run = run or run_job
+        self.runs: dict[str, list[Run]] = {side: [] for side in SIDES}
+        self.done, self.began = 0, time.monotonic()
+
+    def left(self, total: int) -> str:
+        if not self.done:
+            return ""
+        seconds = (time.monotonic() - self.began) / self.done * (total - self.done)
+        return f", about {seconds:.0f} s left" if seconds < 100 else f", about {seconds / 60:.0f} min left"
+
+    def extend(self, repetitions: int) -> None:
+        """Measures on, until each side has so many repetitions."""
+        sides = order(repetitions)
+        for number, side in enumerate(sides[self.done:], self.done + 1):
+            for job in self.jobs:
+                self.say(f"{number} of {len(sides)}: {job.what.replace(':', ' ')} on {side}{self.left(len(sides))}")
+                name = re.sub(r"[^a-z0-9]+", "-", job.what.lower())
+                out = self.folder / "runs" / f"{number:03}-{side}-{self.jobs.index(job)}-{name}"
+                self.runs[side].append(self.run(job, self.builds[side], out, self.seed + number))
+            self.done = number
+
+    def joined(self) -> dict[str, Run]:
+        """One record a side, made anew of what there is."""
+        for side in SIDES:
+            shutil.rmtree(self.folder / side, ignore_errors=True)
+        return {side: join(side, self.runs[side], self.folder / side) for side in SIDES}
+
+
+def measure(builds: dict[str, Build], jobs: list[Job], repetitions: int, folder: Path, *, seed: int, run=None,
+            say=lambda text: None) -> dict[str, Run]:
+    """Both sides, measured."""
+    sides = Sides(builds, jobs, folder, seed=seed, run=run, say=say)
+    sides.extend(repetitions)
+    return sides.joined()

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The cells of two records paired by configuration, and their metrics as rows to be judged.
+
+One value a repetition; the rounds of a benchmark stand for repetitions.
+"""
+import json
+import math
+from dataclasses import dataclass, field
+
+from poolmark.records import raw_data
+from poolmark.bench import full_speed
+from poolmark.compare.primary import PRIMARY
+from poolmark.compare.statistics_of_pairs import Effect
+
+LEAST_SAMPLES = 4       # what benchmarks need at full speed to leave the others out
+NOT_COMPLETE = "cell.not_complete"  # always primary
+COMBINED = "combined"   # the role of a primary metric over all cells
+
+
+@dataclass
+class Judged:
+    cell: str            # its id without the repetition
+    config: dict
+    metric: str
+    unit: str
+    better: str
+    base: list[float]
+    candidate: list[float]
+    files: dict = field(default_factory=dict)  # "base"/"candidate" -> [path in its run], the raw data behind the values
+    role: str = PRIMARY
+    p: float = 1.0
+    q: float = 1.0      # corrected for the family
+    q_better: float = 1.0
+    effect: Effect | None = None
+    floor: float = 0.0
+    finds: float = math.inf     # the least change that so many repetitions find 19 times in 20
+    at_worst: float = math.inf  # worse by more than this is excluded (one-sided, 95 %)
+    limit: float = math.inf     # `finds` above this says nothing of use
+    deviation: float = 0.0      # of one repetition, on the scale of `change`
+    broken: str = ""    # "over budget" or "under budget"
+    verdict: str = "undecided"  # regression, improvement, same, undecided
+    why: str = ""
+
+    @property
+    def decides(self) -> bool:
+        return self.role in (PRIMARY, COMBINED)
+
+    @property
+    def worse(self) -> tuple[float, float, float]:
+        """(change, its best, its worst), positive for worse."""
+        one = self.effect
+        return (one.change, one.low, one.high) if self.better == "lower" else (-one.change, -one.high, -one.low)
+
+    @property
+    def suspicious(self) -> bool:
+        """Not decided, and its whole interval is on the bad side."""
+        return self.verdict == "undecided" and self.worse[1] > 0
+
+
+def stem(cell_id: str) -> str:
+    head, _, tail = cell_id.rpartition(".")
+    return head if head and tail.isdigit() else cell_id
+
+
+def is_measured(cell: dict) -> bool:
+    """A cell that lost messages or clients is incomplete, and measured: to leave it out would hide the very losses. One that was
+    interrupted, or never started, was not measured."""
+    told = {anomaly["what"] for anomaly in cell.get("anomalies", [])}
+    return cell["status"] == "complete" or bool(cell["metrics"]) and not told & {"interrupted", "start", "allocator"}
+
+
+def by_config(run: dict) -> dict[str, list[dict]]:
+    cells: dict[str, list[dict]] = {}
+    for cell in run.get("cells", []):
+        if is_measured(cell):
+            cells.setdefault(json.dumps(cell["config"], sort_keys=True), []).append(cell)
+    return cells
+
+
+def at_full_speed(cells: list[dict]) -> list[dict]:
+    """Benchmarks: the repetitions that ran at the processor's full speed, when they are enough; else all."""
+    full = [cell for cell in cells if (cell["metrics"].get(full_speed.FULL, {}).get("value") or 0.0) >= 1.0]
+    return full if len(full) >= LEAST_SAMPLES else cells
+
+
+def values(cells: list[dict], metric: str) -> list[float]:
+    """One value a repetition; the raw samples only when there is no more than one repetition."""
+    found = [cell["metrics"][metric] for cell in cells if metric in cell["metrics"]]
+    if len(found) == 1 and len(found[0].get("samples", [])) > 1:
+        return [float(value) for value in found[0]["samples"]]
+    return [float(one["value"]) for one in found if one["value"] is not None]
+
+
+def files_of(cells: list[dict], metric: str) -> list[str]:
+    return [path for cell in cells for path in raw_data.files_behind(cell, metric)]
+
+
+def not_complete(name: str, ours: list[dict], theirs: list[dict]) -> list[Judged]:
+    """A row of its own, when a repetition of either side is not complete: 1 for each that is not."""
+    sides = [[float(cell["status"] != "complete") for cell in cells] for cells in (ours, theirs)]
+    if not any(map(any, sides)):
+        return []
+    return [Judged(name, ours[0]["config"], NOT_COMPLETE, "1", "lower", *sides)]
+
+
+def pair(base: dict, candidate: dict) -> tuple[list[Judged], list[str], list[tuple[str, str]]]:
+    """Rows not yet judged, notes on what has no partner, and the (cell, metric) that only one side has, in that unit."""
+    ours, theirs = by_config(base), by_config(candidate)
+    rows, notes, one_sided = [], [], []
+    for key, cells in ours.items():
+        name = stem(cells[0]["id"])
+        if key not in theirs:
+            notes.append(f"{name}: only in the baseline")
+            continue
+        measured = len(cells) + len(theirs[key])
+        cells, theirs[key] = at_full_speed(cells), at_full_speed(theirs[key])
+        left_out = measured - len(cells) - len(theirs[key])
+        if left_out:
+            notes.append(f"{name}: {left_out} of {measured} repetitions were not at the processor's full speed; left out")
+        rows += not_complete(name, cells, theirs[key])
+        for metric, one in cells[0]["metrics"].items():
+            if one["better"] == "none":
+                continue
+            row = Judged(name, cells[0]["config"], metric, one["unit"], one["better"], values(cells, metric),
+                         values(theirs[key], metric), {"base": files_of(cells, metric),
+                                                       "candidate": files_of(theirs[key], metric)})
+            units = {cell["metrics"][metric]["unit"] for cell in theirs[key] if metric in cell["metrics"]}
+            if units - {row.unit}:
+                notes.append(f"{name}: {metric} is in {row.unit} and in {', '.join(sorted(units))}; left out")
+                one_sided.append((name, metric))
+            elif row.base and row.candidate:
+                rows.append(row)
+            elif row.base or row.candidate:
+                notes.append(f"{name}: {metric} was measured on one side only")
+                one_sided.append((name, metric))
+            else:
+                notes.append(f"{name}: {metric} was measured on neither side")
+    notes += [f"{stem(cells[0]['id'])}: only in the candidate" for key, cells in theirs.items() if key not in ours]
+    return rows, notes, one_sided

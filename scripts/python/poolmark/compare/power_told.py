@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What n repetitions can find, told before a comparison is made: from the spread of repetitions in an earlier record.
+
+    scripts/poolmark compare --power RUN                a table for a record
+    told_before(what, ...)                              the line that compare --run and nightly begin with
+
+The earlier record is the newest of the same suite (or of benchmarks) under results/runs that was measured on this kind of
+host; without one, nothing is known and that is said.
+"""
+from dataclasses import dataclass
+from pathlib import Path
+
+from poolmark.compare import primary
+from poolmark.base.errors import PoolmarkError
+from poolmark.compare.pairing import by_config, stem, values
+from poolmark.base.paths import RUNS
+from poolmark.compare.permutation import least_repetitions
+from poolmark.compare.power import deviation_of, finds
+from poolmark.records.read_record import Run, load
+from poolmark.compare.verdict import ALPHA_PRIMARY
+from poolmark.compare.verdict_out import least
+
+COUNTS = (4, 6, 9, 13, 19)
+NEWEST = 15     # records that are looked at
+
+
+@dataclass
+class Spread:
+    """A primary metric, its most restless cell, and how many tests the family has."""
+
+    metric: str
+    cell: str
+    deviation: float
+    repetitions: int
+
+
+def spreads(run: dict) -> tuple[list[Spread], int]:
+    """Of the primary metrics, the widest of their cells each; and the number of tests."""
+    patterns = primary.named_by(run)
+    found: dict[str, Spread] = {}
+    tests, metrics = 0, set()
+    for cells in by_config(run).values():
+        names, cell = cells[0]["metrics"], stem(cells[0]["id"])
+        for metric, one in names.items():
+            if one["better"] == "none" or primary.role(cell, metric, names, patterns) != primary.PRIMARY:
+                continue
+            tests += 1
+            metrics.add(metric)
+            measured = values(cells, metric)
+            deviation = deviation_of(measured)
+            if deviation is not None and (metric not in found or deviation > found[metric].deviation):
+                found[metric] = Spread(metric, cell, deviation, len(measured))
+    return sorted(found.values(), key=lambda one: one.metric), tests + (len(metrics) if len(by_config(run)) > 1 else 0)
+
+
+def table(run: dict, counts=COUNTS) -> list[list[str]]:
+    found, tests = spreads(run)
+    head = ["metric", "most restless cell", "one run to the next", *(f"{count} runs find" for count in counts)]
+    return [head, *([one.metric, one.cell, f"{one.deviation * 100:.2g} %",
+                     *(least(finds(one.deviation, count, tests, ALPHA_PRIMARY)) for count in counts)] for one in found)]
+
+
+def is_like(run: Run, what: str, fingerprint: str | None) -> bool:
+    from poolmark.compare.history import fingerprint as of
+
+    kind, _, name = what.partition(":")
+    data = run.data
+    fits = "workload" in str(data.get("cells", [{}])[:1]) if kind == "bench" else data.get("suite") == Path(name).stem
+    return fits and (fingerprint is None or of(data) == fingerprint)
+
+
+def earlier(what: str, fingerprint: str | None = None, folder: Path = RUNS) -> Run | None:
+    """The newest record of `bench` or `suite:NAME` with enough repetitions to know a spread from."""
+    files = sorted([*folder.glob("*/run.json"), *folder.glob("*/base/run.json")], key=lambda path: -path.stat().st_mtime)
+    for path in files[:NEWEST]:
+        try:
+            run = load(path.parent)
+        except PoolmarkError:
+            continue
+        if is_like(run, what, fingerprint) and spreads(run.data)[0]:
+            return run
+    return None
+
+
+def told_before(what: str, repetitions: int, run: Run | None) -> list[str]:
+    """For people, before it starts."""
+    few = least_repetitions(ALPHA_PRIMARY)
+    if repetitions < few:
+        return [f"power: {repetitions} repetitions can find nothing here, {few} would"]
+    if run is None:
+        return [f"power: no earlier run of {what} on this host tells how much repetitions differ; what {repetitions} of them "
+                "find is known afterwards (the column \"finds\")"]
+    found, tests = spreads(run.data)
+    return [f"power: by {run.id}, {repetitions} repetitions a side find 19 times in 20: " + ", ".join(
+        f"{one.metric} {least(finds(one.deviation, repetitions, tests, ALPHA_PRIMARY))}" for one in found)]

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which metrics decide a comparison.
+
+- primary: the few that a suite names (`primary = [...]` in its file), or `--judge` does. They decide.
+- other: every other metric that is good or bad. Shown; it decides only when it is worse beyond doubt.
+- duplicate: tells what another metric of its cell tells already (uncorrected latencies, mean and max, RSS beside PSS, the
+  last phase's latency once more without its name). Shown, and in no family.
+
+A pattern is a name with * and ?; "CELL:METRIC" limits it to cells.
+"""
+import fnmatch
+import re
+
+from poolmark.facts import described
+from poolmark.suites import suite_file
+from poolmark.base.errors import PoolmarkError, UsageError
+
+PRIMARY, OTHER, DUPLICATE = "primary", "other", "duplicate"
+
+# Benchmarks: by workload, what it is there for; the time of an operation for the rest.
+BENCH = ("*:time", "blowup/*:peak_ratio", "blowup/*:after_*_ratio", "bleed/*:owned_ratio", "cold/*:faults_each",
+         "grow/*:p99_99_ns", "shrink/*:p99_99_ns")
+_DUPLICATES = re.compile(r"uncorrected|\.(mean|max|count)(_ns)?$|_rss_bytes$|^any_speed_")
+_PHASED = re.compile(r"^(delivery|ack|messages)\.([a-z0-9_]+)$")
+
+
+def is_duplicate(metric: str, names) -> bool:
+    """`names`: all metrics of its cell."""
+    if _DUPLICATES.search(metric):
+        return True
+    found = _PHASED.match(metric)
+    if not found:
+        return False
+    group, rest = found.groups()
+    return any(name.startswith((f"{group}_", f"{group}.")) and name.endswith(f".{rest}") and name != metric and
+               "uncorrected" not in name for name in names)
+
+
+def matches(pattern: str, cell: str, metric: str) -> bool:
+    cells, colon, metrics = pattern.rpartition(":")
+    if colon and not fnmatch.fnmatchcase(cell, cells):
+        return False
+    return fnmatch.fnmatchcase(metric, metrics)
+
+
+def is_exact(pattern: str) -> bool:
+    return not set(pattern) & set("*?[")
+
+
+def named_by(run: dict) -> list[str]:
+    """The patterns of a record: its own, else those of the suite's file as it is now, else the catalogue's."""
+    own = run.get("config", {}).get("primary")
+    if isinstance(own, list) and own:
+        return [str(pattern) for pattern in own]
+    if run.get("kind") == "bench" or any("workload" in cell["config"] for cell in run.get("cells", [])[:1]):
+        return list(BENCH)
+    try:
+        found = suite_file.read(str(run.get("suite")))[1].get("primary")
+    except UsageError:
+        found = None
+    return list(found or catalogue())
+
+
+def catalogue() -> list[str]:
+    """The generator's own, in each phase that has them, but connects: those of later phases are a few that help to measure.
+    All, when there is no generator to ask."""
+    try:
+        names = [one["name"] for one in described.loadgen()["metrics"] if one["primary"]]
+    except PoolmarkError:
+        return ["*"]
+    return [*names, *(f"*.{name}" for name in names if not name.startswith("connect."))]
+
+
+def role(cell: str, metric: str, names, patterns: list[str]) -> str:
+    """A duplicate is primary only when it is asked for by its very name."""
+    duplicate = is_duplicate(metric, names)
+    for pattern in patterns:
+        if matches(pattern, cell, metric) and (not duplicate or is_exact(pattern.rpartition(":")[2])):
+            return PRIMARY
+    return DUPLICATE if duplicate else OTHER
+
+
+def patterns_for(base: dict, candidate: dict, judge: list[str]) -> list[str]:
+    """`judge`: what was asked for; "all" is every metric but duplicates, "primary" the suite's own."""
+    if not judge:
+        return named_by(candidate) or named_by(base)
+    patterns: list[str] = []
+    for one in judge:
+        patterns += ["*"] if one == "all" else named_by(candidate) if one == "primary" else in_phases(one, candidate)
+    return patterns
+
+
+def in_phases(pattern: str, run: dict) -> list[str]:
+    """A metric that there is only with the name of a phase before it means each of them."""
+    cells, colon, name = pattern.rpartition(":")
+    known = {metric for cell in run.get("cells", []) for metric in cell["metrics"]}
+    return [pattern] if not is_exact(name) or name in known else [f"{cells}{colon}*.{name}"]

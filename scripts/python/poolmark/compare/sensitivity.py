@@ -1,0 +1,346 @@
+# SPDX-License-Identifier: Apache-2.0
+"""scripts/poolmark sensitivity: the experiment that shows what a comparison is worth on this host.
+
+Many comparisons, each the command that README prints, as a process of its own: `compare BUILD BUILD --run ...`. A build with
+itself (how often is something raised that is not there?), and with builds that have a handicap (how often is it found?): gets
+5 % slower, 2 % more bytes, the 99th percentile of connects about doubled, one message in a million lost. The handicaps are
+compiled in; pools/handicap.h and broker/mqtt/handicap.h say what they do.
+
+Writes as it goes: comparisons.jsonl, a line for each comparison with its command, and from these a record (suite
+"sensitivity"), sensitivity.md and sensitivity.csv. --resume goes on where an interrupted experiment stopped. Exit code 0 when
+it ran to its end, whatever it found.
+"""
+import argparse
+import csv
+import json
+import shlex
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from poolmark.facts import build_commit, facts
+from poolmark.base.errors import PoolmarkError, UsageError
+from poolmark.base.options import count
+from poolmark.base.paths import ROOT, for_people
+from poolmark.records.read_record import load, parse
+from poolmark.records.record import Record
+from poolmark.compare.sequential import words
+from poolmark.compare.verdict import OK, REGRESSION, WORDS
+from poolmark.compare.verdict_out import percent
+
+QUICK = "suite quick --only malloc --connections 2000 --set engine=raw --set connect.hold=200ms --set connect.rate=1000 " \
+        "--set warmup=100ms --set duration=500ms"
+FLOOD = "suite quick --only malloc --connections 200 --set engine=raw --set load.workers=1 --set broker.threads=1 " \
+        "--set connect.hold=200ms --set warmup=100ms --set pairs=10 --set payload=32 --set publish-rate=0 --set duration=5s"
+GETS = "bench --filter ^lifo/slab/3072$"
+TO_BE_MEASURED = "HANDICAP_CONNECT=measured"  # as many microseconds as double the p99 of this host
+MOST_WAIT_US = 20_000  # a loop that waits longer, 10 times a second and for all its clients, does not keep up with them
+STATE, CSV, MARKDOWN = "comparisons.jsonl", "sensitivity.csv", "sensitivity.md"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One question, asked many times."""
+
+    name: str
+    text: str
+    what: str                        # --run of the comparison
+    base: tuple[str, ...]            # what the baseline is built with
+    variables: tuple[str, ...]       # what the candidate is built with
+    metric: str                      # what the handicap changes; "" of a build with itself
+    wanted: int                      # the verdict that is right
+    repetitions: int
+    seconds: float                   # of one comparison, for the first estimate
+
+    def command(self, base: str, candidate: str, repetitions: int) -> list[str]:
+        return ["scripts/poolmark", "compare", base, candidate, "--run", self.what, "--repetitions", str(repetitions)]
+
+
+TRIALS = (
+    Trial("self", "a build with itself, `quick`", QUICK, (), (), "", OK, 4, 50),
+    Trial("self-bench", "a build with itself, `bench`", GETS, (), (), "", OK, 6, 40),
+    Trial("get-5-percent", "gets that cost 5 % more, `bench`", GETS, ("HANDICAP_GET=0",), ("HANDICAP_GET=5",), "time",
+          REGRESSION, 6, 40),
+    Trial("bytes-2-percent", "objects of 2 % more bytes, `quick`", QUICK, (), ("HANDICAP_BYTES=2",),
+          "memory.per_connection_bytes", REGRESSION, 4, 50),
+    Trial("connect-p99", "p99 of connect doubled (one in 50 waits), `quick`", QUICK, (), (TO_BE_MEASURED,), "connect.p99",
+          REGRESSION, 4, 50),
+    Trial("loss", "one message in a million lost, `quick`", FLOOD, (), ("HANDICAP_LOSS=1000000",), "cell.messages.lost",
+          REGRESSION, 4, 100),
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--comparisons", type=count(1, 10_000), default=20, metavar="N", help="of each kind (20)")
+    parser.add_argument("--only", action="append", choices=[trial.name for trial in TRIALS], help="one kind; several times")
+    parser.add_argument("--repetitions", type=count(4, 10_000), metavar="N",
+                        help="runs of each build in a comparison (4, or 6 for benchmarks)")
+    parser.add_argument("--out", metavar="DIR", help="where to write (results/runs/ID)")
+    parser.add_argument("--resume", metavar="DIR", help="go on with the experiment in this folder, of the same commit")
+    parser.add_argument("--dry-run", action="store_true", help="print the commands and how long they will take; run nothing")
+    parser.add_argument("--seed", type=int, default=1)
+
+
+def folder_name(variables: tuple[str, ...]) -> str:
+    return "build" + "".join("-" + word.lower().replace("handicap_", "").replace("=", "-") for word in variables)
+
+
+def builds_for(trials, scratch: Path) -> dict[tuple[str, ...], Path]:
+    """One build of this checkout for each set of variables."""
+    made = {}
+    for variables in dict.fromkeys(variables for trial in trials for variables in (trial.base, trial.variables)):
+        made[variables] = scratch / folder_name(variables)
+        if (made[variables] / "poolmark-bench").exists():
+            continue
+        print(f"building {' '.join(variables) or 'without a handicap'}", file=sys.stderr, flush=True)
+        folder = scratch / folder_name(variables)
+        folder.mkdir(exist_ok=True)
+        build_commit.make(ROOT, folder, list(variables), scratch / f"{folder.name}.log")
+    return made
+
+
+def doubling_us(plain: Path) -> int:
+    """What a fiftieth of the connects has to wait for the 99th percentile to double. The upper half of them is then the last
+    hundredth, and takes what a connect usually takes, and the wait: 2 p99 - p50."""
+    with tempfile.TemporaryDirectory(prefix="poolmark-sensitivity-") as scratch:
+        argv = ["scripts/poolmark", *shlex.split(QUICK), "--build", str(plain), "--out", f"{scratch}/out", "--repetitions", "5"]
+        code = call(argv, Path(scratch) / "log")
+        if code:
+            raise PoolmarkError(f"{shlex.join(argv)}: exit {code}")
+        cells = load(f"{scratch}/out").data["cells"]
+    p50, p99 = (statistics.median(cell["metrics"][name]["value"] for cell in cells) for name in ("connect.p50", "connect.p99"))
+    wait_us = max(1, round((2 * p99 - p50) / 1000))
+    if wait_us > MOST_WAIT_US:
+        raise PoolmarkError(f"one connect in 100 takes {p99 / 1e6:.0f} ms here, at 1 000 a second: the host is too busy for this "
+                            "experiment")
+    return wait_us
+
+
+def calibrated(trials, done: dict[str, list[dict]], scratch: Path) -> list[Trial]:
+    """With the wait measured; that of the comparisons which are there already, when there are some."""
+    if not any(TO_BE_MEASURED in trial.variables for trial in trials):
+        return list(trials)
+    known = next((one["variables"] for found in done.values() for one in found
+                  if "HANDICAP_CONNECT" in str(one["variables"])), None)
+    if not known:
+        plain = builds_for([trial for trial in TRIALS if trial.name == "self"], scratch)[()]
+        print("measuring how long a connect takes here", file=sys.stderr, flush=True)
+        known = [f"HANDICAP_CONNECT={doubling_us(plain)}"]
+        print(f"p99 doubles with {known[0]}", file=sys.stderr, flush=True)
+    return [replace(trial, variables=tuple(known)) if TO_BE_MEASURED in trial.variables else trial for trial in trials]
+
+
+def call(argv: list[str], log: Path) -> int:
+    """The comparison, as its user would start it."""
+    with open(log, "wb") as file:
+        return subprocess.run([sys.executable, *argv], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=file,
+                              stderr=subprocess.STDOUT, check=False).returncode
+
+
+ROW = ("cell", "metric", "role", "verdict", "change", "low", "high", "difference", "q", "finds")  # of verdict.json
+
+
+def one_comparison(trial: Trial, builds, repetitions: int, seed: int, run=call) -> dict:
+    """Runs the command, and reads its exit code and verdict.json."""
+    with tempfile.TemporaryDirectory(prefix="poolmark-sensitivity-") as scratch:
+        out, log = Path(scratch) / "out", Path(scratch) / "log"
+        argv = [*trial.command(str(builds[trial.base]), str(builds[trial.variables]), repetitions), "--seed", str(seed)]
+        began = time.monotonic()
+        code = run([*argv, "--out", str(out)], log)
+        if not (out / "verdict.json").is_file():
+            end = log.read_text(errors="replace").splitlines()[-6:] if log.is_file() else []
+            raise PoolmarkError(f"{shlex.join(argv)}: exit {code}, and no verdict:\n  " + "\n  ".join(end))
+        found = parse((out / "verdict.json").read_text(encoding="utf-8"), out / "verdict.json")
+    rows = [{key: row[key] for key in ROW}
+            for row in found["metrics"] if row["role"] in ("primary", "combined") or row["verdict"] == "regression"]
+    return {"trial": trial.name, "variables": list(trial.variables), "exit_code": code, "right": code == trial.wanted,
+            "seconds": time.monotonic() - began, "reasons": found["reasons"], "rows": rows}
+
+
+def found_it(trial: Trial, one: dict) -> bool:
+    """A regression of the metric that has the handicap; another metric's would be luck."""
+    return one["exit_code"] == REGRESSION and any(row["metric"] == trial.metric and row["verdict"] == "regression"
+                                                  for row in one["rows"])
+
+
+def changes_of(trial: Trial, found: list[dict]) -> tuple[str, str]:
+    """(median, range) of what was seen of the handicap's metric; differences, where there is no share."""
+    rows = [row for one in found for row in one["rows"] if row["metric"] == trial.metric]
+    shares = sorted(row["change"] for row in rows if row["change"] is not None)
+    if shares:
+        return percent(shares[len(shares) // 2]), f"{percent(shares[0])} to {percent(shares[-1])}"
+    sizes = sorted(row["difference"] for row in rows)
+    return (f"{sizes[len(sizes) // 2]:+g}", f"{sizes[0]:+g} to {sizes[-1]:+g}") if sizes else ("-", "-")
+
+
+HEADS = ["compared", "comparisons", "called a regression", "of that metric", "undecided", "change seen, median",
+         "change seen, range"]
+
+
+def lines_of(trials, results: dict[str, list[dict]]) -> list[list[str]]:
+    lines = []
+    for trial in trials:
+        found = results.get(trial.name, [])
+        if found:
+            raised = sum(one["exit_code"] == REGRESSION for one in found)
+            ours = sum(found_it(trial, one) for one in found) if trial.metric else "-"
+            undecided = sum(one["exit_code"] not in (REGRESSION, OK) for one in found)
+            lines.append([trial.text, str(len(found)), str(raised), str(ours), str(undecided), *changes_of(trial, found)])
+    return lines
+
+
+def as_markdown(trials, results, record: Record, repetitions: int | None) -> str:
+    rows = [HEADS, ["---"] * len(HEADS), *lines_of(trials, results)]
+    table = "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    commands = "\n\n".join(
+        f"{trial.text}:\n\n" + "\n".join(f"    {line}" for line in commands_of(trial, repetitions))
+        for trial in trials if results.get(trial.name))
+    return (f"# What a comparison finds\n\nRun {record.id}, commit {record.data['tool']['commit'][:12]}. Each comparison is a "
+            "command of its own, of fresh runs of both builds, interleaved A B B A, judged by its exit code: 1 is a "
+            f"regression, 2 undecided.\n\n{table}\n\n## The commands\n\n{commands}\n")
+
+
+def commands_of(trial: Trial, repetitions: int | None) -> list[str]:
+    """What a reader types to see one of them."""
+    sides = [folder_name(variables) for variables in (trial.base, trial.variables)]
+    makes = dict.fromkeys(f"make B={folder_name(variables)} {' '.join(variables)}".rstrip()
+                          for variables in (trial.base, trial.variables) if variables)
+    return [*makes, shlex.join(trial.command(*sides, repetitions or trial.repetitions))]
+
+
+def write_results(record: Record, trials, results: dict[str, list[dict]], repetitions: int | None) -> None:
+    (record.folder / MARKDOWN).write_text(as_markdown(trials, results, record, repetitions), encoding="utf-8")
+    with open(record.folder / CSV, "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["trial", "comparison", "exit_code", "cell", "metric", "change", "low", "high", "difference", "p", "finds",
+                         "metric_verdict"])
+        for name, found in results.items():
+            for number, one in enumerate(found, 1):
+                for row in one["rows"]:
+                    numbers = ["" if row[key] is None else f"{row[key]:.6g}" for key in
+                               ("change", "low", "high", "difference", "q", "finds")]
+                    writer.writerow([name, number, one["exit_code"], row["cell"], row["metric"], *numbers, row["verdict"]])
+
+
+def note(record: Record, trial: Trial, number: int, found: dict) -> None:
+    cell = record.cell(f"{trial.name}.{number}", {"trial": trial.name, "handicap": " ".join(trial.variables) or "none"}, number)
+    cell.metric("regressions", sum(row["verdict"] == "regression" for row in found["rows"]), "1")
+    cell.metric("right", int(found["right"]), "1", "higher")
+    cell.finish("complete")
+
+
+def read_state(folder: Path, commit: str) -> dict[str, list[dict]]:
+    """What was compared already; a last line that was cut off does not count."""
+    path, results = folder / STATE, {}
+    if not path.is_file():
+        raise UsageError(f"--resume {folder}: there is no {STATE}, so no experiment to go on with")
+    lines = path.read_text(encoding="utf-8").split("\n")
+    for number, line in enumerate(lines[:-1], 1):
+        one = parse(line, f"{path}, line {number}")
+        if one["commit"] != commit:
+            raise UsageError(f"--resume {folder}: was begun with commit {one['commit'][:12]}, this is {commit[:12]}")
+        results.setdefault(one["trial"], []).append(one)
+    return results
+
+
+class Experiment:
+    def __init__(self, record: Record, trials, args, builds, *, done=None, run=call, say=print):
+        self.record, self.trials, self.args, self.builds, self.run, self.say = record, trials, args, builds, run, say
+        self.results: dict[str, list[dict]] = {trial.name: list((done or {}).get(trial.name, [])) for trial in trials}
+        for number in range(1, args.comparisons + 1):
+            for trial in trials:
+                if number <= len(self.results[trial.name]):
+                    note(record, trial, number, self.results[trial.name][number - 1])
+
+    def seconds_left(self) -> float:
+        left = 0.0
+        for trial in self.trials:
+            done = self.results[trial.name]
+            each = sum(one["seconds"] for one in done) / len(done) if done else trial.seconds
+            left += each * max(0, self.args.comparisons - len(done))
+        return left
+
+    def compare(self, trial: Trial, number: int) -> None:
+        repetitions = self.args.repetitions or trial.repetitions
+        found = one_comparison(trial, self.builds, repetitions, self.args.seed + 1000 * number, self.run)
+        found["commit"] = self.record.data["tool"]["commit"]
+        with open(self.record.folder / STATE, "a", encoding="utf-8") as file:
+            file.write(json.dumps(found) + "\n")
+        self.results[trial.name].append(found)
+        note(self.record, trial, number, found)
+        write_results(self.record, self.trials, self.results, self.args.repetitions)
+        self.say(f"{number} of {self.args.comparisons}: {trial.text}: {WORDS.get(found['exit_code'], found['exit_code'])}"
+                 + ("" if found["right"] else f" (not what it should say: {'; '.join(found['reasons'][:2])})")
+                 + f"; {words(found['seconds'])}, about {words(self.seconds_left())} left")
+
+    def go(self) -> dict[str, list[dict]]:
+        """The kinds in turn: a drift of the host meets all of them. What is done already is left out."""
+        for number in range(1, self.args.comparisons + 1):
+            for trial in self.trials:
+                if len(self.results[trial.name]) < number:
+                    self.compare(trial, number)
+        write_results(self.record, self.trials, self.results, self.args.repetitions)
+        return self.results
+
+
+def dry_run(trials, args) -> int:
+    for trial in trials:
+        print(f"# {args.comparisons} times, about {words(trial.seconds * args.comparisons)}: {trial.text}")
+        print("\n".join(commands_of(trial, args.repetitions)))
+    print(f"# about {words(sum(trial.seconds for trial in trials) * args.comparisons)} in all, and a minute for each build")
+    return 0
+
+
+def open_record(args, trials, commit: str) -> tuple[Record, dict]:
+    """A new one, or that of --resume made anew over what its comparisons left."""
+    done = read_state(Path(args.resume), commit) if args.resume else {}
+    kept = (Path(args.resume) / STATE).read_bytes() if args.resume else b""
+    if args.resume:
+        for name in ("run.json", CSV, MARKDOWN, STATE):
+            (Path(args.resume) / name).unlink(missing_ok=True)
+        shutil.rmtree(Path(args.resume) / "cells", ignore_errors=True)
+    record = Record.create("nightly", suite="sensitivity", folder=args.resume or args.out, seed=args.seed,
+                           config={"comparisons": args.comparisons, "repetitions": {
+                               trial.name: args.repetitions or trial.repetitions for trial in trials}})
+    if args.resume:
+        (record.folder / STATE).write_bytes(kept[:kept.rfind(b"\n") + 1])
+    return record, done
+
+
+def run(args) -> int:
+    trials = [trial for trial in TRIALS if not args.only or trial.name in args.only]
+    if args.dry_run:
+        return dry_run(trials, args)
+    if args.resume and args.out:
+        raise UsageError("--resume names the folder; leave out --out")
+    scratch = Path(tempfile.mkdtemp(prefix="poolmark-builds-"))
+    record = None
+    try:
+        commit = facts.tool()["commit"]
+        trials = calibrated(trials, read_state(Path(args.resume), commit) if args.resume else {}, scratch)
+        builds = builds_for(trials, scratch)
+        record, done = open_record(args, trials, commit)
+        record.data["tool"] = facts.tool(builds[trials[0].base])
+        experiment = Experiment(record, trials, args, builds, done=done, say=lambda text: print(text, flush=True))
+        print(f"{for_people(record.folder)}: about {words(experiment.seconds_left())}", flush=True)
+        results = experiment.go()
+    except (PoolmarkError, KeyboardInterrupt) as error:
+        if record is not None:
+            record.anomaly("stopped", str(error) or "interrupted")
+            record.close("incomplete")
+            print(f"what was compared is kept: scripts/poolmark sensitivity --resume {for_people(record.folder)}",
+                  file=sys.stderr)
+        raise
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    record.data["summary"] = {"table": [HEADS, *lines_of(trials, results)]}
+    record.close("complete")
+    print()
+    print((record.folder / MARKDOWN).read_text(encoding="utf-8"))
+    print(f"{for_people(record.folder)}/{CSV}")
+    return 0

@@ -1,0 +1,320 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The verdict of a comparison: cells paired by configuration, every metric judged, one answer over all.
+
+Primary metrics decide (primary.py). Each is one test in each cell and, when there are several cells, one over all of them
+(permutation.py). All tests together raise a false alarm in at most 5 of 100 comparisons: 4 for the primary metrics, 1 for
+all others. A metric is
+
+- a regression, when its corrected p-value is below that level and the change is beyond the noise floor, or when a budget is
+  broken: max_worse_percent is broken when the whole interval is beyond it;
+- the same, when a change of the size named (`finds`) would have been found 19 times in 20, that size is small enough to be
+  of use, and anything worse is excluded (equivalence by an interval, as TOST);
+- undecided, with what would decide it, in all other cases. An interval that is beyond the floor is never "same".
+"""
+import math
+from dataclasses import dataclass, field
+
+import numpy
+from scipy import stats
+
+from poolmark.facts import comparable
+from poolmark.compare import permutation, primary
+from poolmark.compare import statistics_of_pairs as statistics
+from poolmark.compare.pairing import COMBINED, NOT_COMPLETE, Judged, pair
+from poolmark.compare.power import TARGET_POWER, TOO_NOISY, limit_of, repetitions_for
+
+ALPHA = 0.05
+ALPHA_PRIMARY, ALPHA_OTHERS = 0.04, 0.01
+MOST_REACH = 5.0        # of logarithms: what has to be 150 times as bad is found by nothing
+LEAST_FLOOR = 0.005     # half a percent is never a regression by itself
+
+OK, REGRESSION, INVALID, NOT_COMPARABLE = 0, 1, 2, 3
+WORDS = {OK: "no regression", REGRESSION: "regression", INVALID: "undecided", NOT_COMPARABLE: "not comparable"}
+
+
+@dataclass
+class Verdict:
+    base: dict
+    candidate: dict
+    rows: list[Judged]
+    code: int = INVALID
+    reasons: list[str] = field(default_factory=list)
+    differences: list = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    one_sided: list[str] = field(default_factory=list)  # primary metrics that only one side has: they should have decided
+
+    @property
+    def word(self) -> str:
+        return WORDS[self.code]
+
+    def of(self, verdict: str) -> list[Judged]:
+        return [row for row in self.rows if row.verdict == verdict]
+
+    @property
+    def deciding(self) -> list[Judged]:
+        return [row for row in self.rows if row.decides]
+
+
+def give_roles(rows: list[Judged], patterns: list[str]) -> None:
+    names: dict[str, set[str]] = {}
+    for row in rows:
+        names.setdefault(row.cell, set()).add(row.metric)
+    for row in rows:
+        row.role = (primary.PRIMARY if row.metric == NOT_COMPLETE else
+                    primary.role(row.cell, row.metric, names[row.cell], patterns))
+
+
+def as_sample(row: Judged) -> permutation.Sample:
+    return permutation.Sample(row.cell, tuple(row.base), tuple(row.candidate), 1 if row.better == "lower" else -1)
+
+
+def scale_of(row: Judged) -> float:
+    """What an error of differences is divided by to be on the scale of `change`; 1 for logarithms."""
+    if as_sample(row).logarithmic:
+        return 1.0
+    return max(abs(float(numpy.median(row.base))), 1.0 if row.unit in ("1", "count") else 0.0) or 1.0
+
+
+def one_sided(confidence: float) -> float:
+    """The confidence of the two-sided interval whose one end is as sure as that."""
+    return 2 * confidence - 1
+
+
+def measure(row: Judged, confidence: float, rng) -> None:
+    row.effect = statistics.effect(row.base, row.candidate, confidence)
+    ends = statistics.effect(row.base, row.candidate, one_sided(confidence))
+    row.at_worst = ends.high if row.better == "lower" else -ends.low
+    row.floor = max(LEAST_FLOOR, statistics.noise_floor(row.base, rng))
+    row.limit = limit_of(row.metric)
+
+
+def over_all_cells(rows: list[Judged]) -> list[tuple[Judged, list[int]]]:
+    """A row for each metric that several cells have, with the places of theirs."""
+    places: dict[str, list[int]] = {}
+    for place, row in enumerate(rows):
+        places.setdefault(row.metric, []).append(place)
+    made = []
+    for metric, found in places.items():
+        ours = [rows[place] for place in found]
+        if len(found) > 1 and all(as_sample(row).logarithmic for row in ours):
+            row = Judged(f"all {len(found)} cells", {}, metric, ours[0].unit, ours[0].better,
+                         [float(numpy.median(row.base)) for row in ours], [float(numpy.median(row.candidate)) for row in ours],
+                         role=COMBINED)
+            made.append((row, found))
+    return made
+
+
+def measure_combined(row: Judged, parts: list[Judged], confidence: float) -> None:
+    """The mean of the cells' changes; its interval from their standard errors."""
+    errors = [permutation.standard_error(as_sample(part)) for part in parts]
+    middle = float(numpy.mean([math.log1p(part.effect.change) for part in parts]))
+    error = math.sqrt(sum(one ** 2 for one, _ in errors)) / len(parts)
+    freedom = sum(freedom for _, freedom in errors)
+    if all(len(side) < 2 for part in parts for side in (part.base, part.candidate)):  # nothing says how much they spread
+        reach, low = math.inf, -math.inf
+    else:
+        reach = float(stats.t.isf((1 - confidence) / 2, freedom)) * error
+        low = math.expm1(middle - reach)
+        end = middle if row.better == "lower" else -middle
+        row.at_worst = math.expm1(end + float(stats.t.isf(1 - confidence, freedom)) * error)
+    row.effect = statistics.Effect(math.expm1(middle), low, math.inf if math.isinf(reach) else math.expm1(middle + reach),
+                                   float(numpy.median(numpy.subtract(row.candidate, row.base))))
+    row.floor = max(LEAST_FLOOR, float(numpy.mean([part.floor for part in parts])) / math.sqrt(len(parts)))
+    row.limit = limit_of(row.metric)
+
+
+def spread_of(row: Judged) -> tuple[float, int]:
+    """The deviation of one repetition, on the scale of `change`, and its degrees of freedom."""
+    error, freedom = permutation.standard_error(as_sample(row))
+    return error / scale_of(row) / math.sqrt(1 / len(row.base) + 1 / len(row.candidate)), freedom
+
+
+def what_they_find(rows: list[Judged], critical: float, alpha: float) -> None:
+    """The least change that passes the critical z nine times in ten. How much few repetitions spread is itself uncertain:
+    half of it is taken from the same metric's other cells (as moderated variances are, Smyth 2004)."""
+    spreads: dict[str, list[float]] = {}
+    for row in rows:
+        spreads.setdefault(row.metric, []).append(spread_of(row)[0])
+    for row in rows:
+        own, freedom = spread_of(row)
+        row.deviation = math.sqrt((own ** 2 + float(numpy.mean(numpy.square(spreads[row.metric])))) / 2)
+        possible = math.isfinite(critical) and permutation.least_p(len(row.base), len(row.candidate)) <= alpha
+        t = float(stats.t.isf(stats.norm.sf(critical), freedom)) if possible else math.inf
+        reach = (t + float(stats.t.ppf(TARGET_POWER, freedom))) * row.deviation * math.sqrt(1 / len(row.base) +
+                                                                                           1 / len(row.candidate))
+        row.finds = reach if not as_sample(row).logarithmic else math.expm1(reach) if reach < MOST_REACH else math.inf
+
+
+def test_family(rows: list[Judged], alpha: float, confidence: float, rng, *, combined: bool) -> list[Judged]:
+    """Gives p-values to rows of one family; the combined rows it adds."""
+    family = permutation.Family([as_sample(row) for row in rows], rng)
+    added = over_all_cells(rows) if combined else []
+    for row, places in added:
+        family.combine(places)
+        measure_combined(row, [rows[place] for place in places], confidence)
+    every = rows + [row for row, _ in added]
+    for row, result in zip(every, family.results(), strict=True):
+        row.p, row.q, row.q_better = result.p, result.corrected, result.better
+    critical = family.critical(alpha, [place for place, row in enumerate(every) if min(row.q, row.q_better) > alpha])
+    what_they_find(rows, critical, alpha)
+    for row, places in added:
+        row.finds = min(rows[place].finds for place in places)
+        row.deviation = min(rows[place].deviation for place in places)
+    return [row for row, _ in added]
+
+
+def show(share: float) -> str:
+    return f"{share:.1%}".replace("%", " %") if share < 0.1 else f"{share:.0%}".replace("%", " %")
+
+
+def would_decide(row: Judged, size: float, tests: int, alpha: float) -> str:
+    """How many repetitions find a change of that size."""
+    count = repetitions_for(row.deviation, size, tests, alpha)
+    have = min(len(row.base), len(row.candidate))
+    if count is None:
+        return "more repetitions than 100 would be needed; a quieter host would help"
+    return f"{max(count, have + 1)} repetitions would find {show(size)}"
+
+
+def judge(row: Judged, alpha: float, tests: int) -> None:
+    change, best, _ = row.worse
+    count = min(len(row.base), len(row.candidate))
+    if row.q <= alpha and change > row.floor and best > 0:
+        row.verdict, row.why = "regression", f"p = {row.q:.2g}, beyond the noise floor of {row.floor:.1%}"
+    elif row.q_better <= alpha and -change > row.floor and row.worse[2] < 0:
+        row.verdict, row.why = "improvement", f"p = {row.q_better:.2g}, beyond the noise floor of {row.floor:.1%}"
+    elif row.role != COMBINED and permutation.least_p(len(row.base), len(row.candidate)) > alpha:
+        row.why = f"{count} repetitions can find nothing here, {permutation.least_repetitions(alpha)} would"
+    elif row.role == COMBINED and not math.isfinite(row.finds) and best <= row.floor:
+        row.why = f"none of the {count} cells has repetitions that could find anything"
+    elif best > row.floor:
+        row.why = "looks worse, and is not sure enough: " + would_decide(row, change, tests, alpha)
+    elif row.q <= alpha and change > row.floor:
+        row.why = f"looks worse (p = {row.q:.2g}), but the interval leaves open that nothing changed: " + would_decide(
+            row, change, tests, alpha)
+    elif row.finds > row.limit and row.at_worst > min(row.floor, TOO_NOISY):
+        row.why = (f"too noisy to tell: it would have to be {show(row.finds)} worse to be found" if math.isfinite(row.finds)
+                   else "too noisy to tell") + "; " + would_decide(row, row.limit, tests, alpha)
+    elif row.at_worst <= min(max(row.floor, row.finds), row.limit):
+        row.verdict, row.why = "same", f"at most {show(max(0.0, row.at_worst))} worse" + (
+            f"; {show(max(row.floor, row.finds))} would have been found" if row.finds <= row.limit else "")
+    else:
+        row.why = f"it may be {show(row.at_worst)} worse; " + would_decide(row, max(row.floor, row.at_worst / 2), tests, alpha)
+
+
+def apply_budgets(row: Judged, budgets: list) -> bool:
+    """True when a budget decided."""
+    covering = [budget for budget in budgets if budget.covers(row.cell, row.metric)]
+    for budget in covering:
+        broken = budget.broken_by(float(numpy.median(row.candidate)), row.unit)
+        if broken:
+            row.verdict, (row.broken, row.why) = "regression", broken
+            row.role = primary.PRIMARY
+            return True
+    accepted = [budget.max_worse_percent / 100 for budget in covering if budget.max_worse_percent is not None]
+    if not accepted:
+        return False
+    limit = min(accepted)
+    _, best, worst = row.worse
+    row.role, row.floor = primary.PRIMARY, limit
+    if best > limit:
+        row.verdict, row.why = "regression", f"at least {show(best)} worse, and the budget is {show(limit)}"
+    elif worst <= limit:
+        row.verdict, row.why = "same", f"at most {show(max(0.0, worst))} worse, and the budget is {show(limit)}"
+    elif not math.isfinite(worst) and math.isfinite(row.effect.change):
+        row.verdict, row.why = "undecided", (f"{min(len(row.base), len(row.candidate))} repetitions have no interval, "
+                                             f"{permutation.least_repetitions((1 - statistics.CONFIDENCE) / 2)} have")
+    else:
+        row.verdict = "undecided"
+        row.why = f"between {show(best)} and {show(worst)} worse: the budget of {show(limit)} is within"
+    return True
+
+
+def judge_others(rows: list[Judged], share: float, rng) -> None:
+    """What is not primary decides only beyond doubt: it has a hundredth for itself."""
+    alpha = ALPHA_OTHERS * share
+    test_family(rows, alpha, 1 - ALPHA * share, rng, combined=False)
+    for row in rows:
+        judge(row, alpha, len(rows))
+        if row.verdict == "undecided" and row.worse[0] > row.floor and row.q <= ALPHA * share:
+            row.why = f"not a primary metric, p = {row.q:.2g}: " + row.why
+
+
+def judge_shown(rows: list[Judged], rng) -> None:
+    """Duplicates have no say: their words are for reading."""
+    test_family(rows, ALPHA_OTHERS, statistics.CONFIDENCE, rng, combined=False)
+    for row in rows:
+        judge(row, ALPHA_OTHERS, len(rows))
+        if row.verdict == "regression":
+            row.verdict, row.why = "undecided", f"looks worse ({row.why}); told by another metric as well"
+
+
+def decide(verdict: Verdict) -> None:
+    """The one answer, with its reasons."""
+    statuses = {"baseline": verdict.base["status"], "candidate": verdict.candidate["status"]}
+    unfinished = [f"the {side} is {status}" for side, status in statuses.items() if status != "complete"]
+    regressions = verdict.of("regression")
+    undecided = [row for row in verdict.rows if row.verdict == "undecided" and
+                 (row.decides or row.role == primary.OTHER and row.suspicious and row.why.startswith("not a primary"))]
+    if regressions:
+        verdict.code = REGRESSION
+        verdict.reasons = [f"{row.cell} {row.metric}: {row.why}" for row in regressions]
+    elif undecided or unfinished or verdict.one_sided or not verdict.deciding:
+        verdict.code = INVALID
+        if undecided:
+            verdict.reasons = [f"{len(undecided)} of {len(verdict.deciding)} tests of primary metrics are undecided"]
+            verdict.reasons += [f"{row.cell} {row.metric}: {row.why}" for row in undecided]
+    else:
+        verdict.code = OK
+    verdict.reasons += [f"{one}: a primary metric that was measured on one side only" for one in verdict.one_sided]
+    verdict.reasons += unfinished
+
+
+def not_comparable(base: dict, candidate: dict, reasons: list[str], differences=(), notes=()) -> Verdict:
+    return Verdict(base, candidate, [], NOT_COMPARABLE, reasons, list(differences), list(notes))
+
+
+def compare(base: dict, candidate: dict, *, budgets=(), allowed=(), seed: int = 1, judged=(), share: float = 1.0) -> Verdict:
+    """Judges two records' data. `allowed` are facts that may differ ("host.kernel"); `judged` patterns of metrics that
+    decide instead of the suite's own; `share` of the error rates is for this look at the data (sequential tests)."""
+    found = [fact for fact in comparable.differences(base, candidate) if fact[0] not in allowed]
+    if found:
+        return not_comparable(base, candidate, [f"{fact} differs: {ours} and {theirs}" for fact, ours, theirs in found], found)
+    rows, notes, one_sided = pair(base, candidate)
+    if not rows:
+        return not_comparable(base, candidate, ["no configuration was measured in both"], notes=notes)
+    patterns = primary.patterns_for(base, candidate, list(judged))
+    give_roles(rows, patterns)
+    if not any(row.role == primary.PRIMARY and row.metric != NOT_COMPLETE for row in rows):
+        if judged:
+            return not_comparable(base, candidate, [f"--judge {' '.join(judged)}: no metric of both has such a name"])
+        notes.append(f"no metric is primary ({', '.join(patterns)}); all of them decide")
+        give_roles(rows, ["*"])
+    rng = numpy.random.default_rng(seed)
+    confidence = 1 - (1 - statistics.CONFIDENCE) * share
+    for row in rows:
+        measure(row, confidence, rng)
+    whole = bool(judged)
+    alpha = (ALPHA if whole else ALPHA_PRIMARY) * share
+    budgeted = [row for row in rows if apply_budgets(row, list(budgets))]
+    settled = {id(row) for row in budgeted}
+    ours = [row for row in rows if row.role == primary.PRIMARY and id(row) not in settled]
+    added = test_family(ours, alpha, confidence, rng, combined=True)
+    for row in [*ours, *added]:
+        judge(row, alpha, len(ours) + len(added))
+    added = [row for row in added if row.verdict != "undecided" or row.suspicious]  # else its cells say so themselves
+    rest = [row for row in rows if not row.decides]
+    judge_others([row for row in rest if row.role == primary.OTHER], share, rng)
+    judge_shown([row for row in rest if row.role == primary.DUPLICATE], rng)
+    if whole:
+        for row in rest:
+            if row.verdict == "regression":
+                row.verdict, row.why = "undecided", f"looks worse ({row.why}); not asked for"
+    names = {cell: {row.metric for row in rows if row.cell == cell} for cell, _ in one_sided}
+    alone = [f"{cell} {metric}" for cell, metric in one_sided
+             if primary.role(cell, metric, names[cell] | {metric}, patterns) == primary.PRIMARY]
+    if base["id"] == candidate["id"]:
+        notes.append("baseline and candidate are one and the same run")
+    verdict = Verdict(base, candidate, rows + added, notes=notes, one_sided=alone)
+    decide(verdict)
+    return verdict

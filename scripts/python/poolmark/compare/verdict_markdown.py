@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A verdict for a pull request or a night's summary: what got worse, by how much, how sure, where to look, in this order and
+on one screen. The rest is folded away, and cut off where it would be too long for the place: the page has all of it.
+"""
+import numpy
+
+from poolmark.compare.pairing import COMBINED, Judged
+from poolmark.compare.verdict import NOT_COMPARABLE, Verdict
+from poolmark.compare.verdict_out import (HEADS, HOW_TO_READ, counts, fields, head_lines, in_markdown, in_unit,
+                                      interval_of, is_shown, least, links_of, percent, rank, short)
+
+MOST_HEADLINES = 5
+MOST_ROWS = 20
+MOST_TABLE_BYTES = 8_000    # three tables, what is folded of them and of the rest: 60 000 bytes in all
+
+
+def in_words(row: Judged) -> str:
+    """One sentence, without marks."""
+    base, candidate = (float(numpy.median(side)) for side in (row.base, row.candidate))
+    from_to = f"{in_unit(base, row.unit)} to {in_unit(candidate, row.unit)}"
+    if row.broken or not numpy.isfinite(row.effect.change):
+        return from_to + (f", {row.why}" if row.broken else "")
+    sure = f", interval {interval_of(row)}" if row.effect.low != row.effect.high else ""
+    return f"{percent(row.effect.change)} ({from_to}{sure})"
+
+
+def how_sure(row: Judged) -> str:
+    if row.broken:
+        return "the budget is broken"
+    p = row.q if row.verdict == "regression" else row.q_better
+    text = f"p = {p:.2g}, corrected for everything tested"
+    if row.role == COMBINED:
+        return text
+    middle = float(numpy.median(row.base))
+    beyond = sum((value > middle) == (row.worse[0] > 0) == (row.better == "lower") for value in row.candidate
+                 if value != middle)
+    return f"{text}; {beyond} of {len(row.candidate)} runs of the candidate beyond the baseline\'s median"
+
+
+def headlines(rows: list[Judged]) -> list[Judged]:
+    """One row for each metric: over all cells when that was found, else the cell with the largest change."""
+    found: dict[str, Judged] = {}
+    for row in sorted(rows, key=rank):
+        found.setdefault(row.metric, row)
+    return list(found.values())
+
+
+def headline(verdict: Verdict) -> str:
+    worse = headlines(verdict.of("regression"))
+    if not worse:
+        return verdict.word.capitalize()
+    first = worse[0]
+    size = percent(first.effect.change) if numpy.isfinite(first.effect.change) else in_words(first)
+    more = f", and {len(worse) - 1} more" if len(worse) > 1 else ""
+    return f"{verdict.word.capitalize()}: {first.metric} {size} in {first.cell}{more}"
+
+
+def bullets(rows: list[Judged], links: dict | None) -> list[str]:
+    lines = []
+    for row in headlines(rows)[:MOST_HEADLINES]:
+        same = sorted((one for one in rows if one.metric == row.metric and one.role != COMBINED),
+                      key=lambda one: -abs(one.effect.change))
+        cells = row.cell if row.role != COMBINED or not same else f"{row.cell}, most in {same[0].cell}"
+        where = next((text for one in [row, *same] if (text := linked(one, links))), "")
+        lines.append(f"- **{in_markdown(row.metric)}** {in_markdown(in_words(row))} in {in_markdown(cells)}; "
+                     f"{in_markdown(how_sure(row))}{where}")
+    left = len(headlines(rows)) - MOST_HEADLINES
+    return lines + ([f"- and {left} more metrics, below"] if left > 0 else [])
+
+
+def linked(row: Judged, links: dict | None) -> str:
+    """The first repetition\'s raw data of each side."""
+    found = [f"[{side}]({hrefs[0][1]})" for side, hrefs in links_of(row, links)]
+    return f"; raw data: {', '.join(found)}" if found else ""
+
+
+def table(rows: list[Judged], most_bytes: int = MOST_TABLE_BYTES) -> list[str]:
+    lines = ["| " + " | ".join(HEADS) + " |", "|" + "---|" * len(HEADS)]
+    size = 0
+    for number, row in enumerate(rows):
+        line = "| " + " | ".join(in_markdown(cell) for cell in fields(row)) + " |"
+        size += len(line.encode())
+        if size > most_bytes:
+            return [*lines, "", f"{len(rows) - number} more are on the page (verdict.html)."]
+        lines.append(line)
+    return lines
+
+
+def open_table(rows: list[Judged]) -> list[str]:
+    """What is not decided, and what would decide it."""
+    lines = ["| cell | metric | change | 95 % interval | what would decide |", "|---|---|---|---|---|"]
+    for row in rows:
+        cells = [row.cell, row.metric, percent(row.effect.change), interval_of(row), row.why]
+        lines.append("| " + " | ".join(in_markdown(cell) for cell in cells) + " |")
+    return lines
+
+
+def folded(title: str, lines: list[str]) -> list[str]:
+    return ["<details>", f"<summary>{title}</summary>", "", *lines, "", "</details>", ""]
+
+
+def part(title: str, rows: list[Judged]) -> list[str]:
+    """A heading and a table; what is past MOST_ROWS is folded."""
+    if not rows:
+        return []
+    lines = [f"### {title}", "", *table(rows[:MOST_ROWS]), ""]
+    if len(rows) > MOST_ROWS:
+        lines += folded(f"{len(rows) - MOST_ROWS} more", table(rows[MOST_ROWS:], MOST_TABLE_BYTES // 2))
+    return lines
+
+
+def reasons_of(verdict: Verdict) -> list[str]:
+    """Those of regressions are told by the headlines."""
+    told = {f"{row.cell} {row.metric}: {row.why}" for row in verdict.of("regression")}
+    return [reason for reason in verdict.reasons if reason not in told and not reason.removesuffix("; measured twice") in told]
+
+
+def where_to_look(verdict: Verdict) -> list[str]:
+    base, candidate = (str(run["tool"]["commit"])[:12] for run in (verdict.base, verdict.candidate))
+    if not verdict.of("regression"):
+        return []
+    commits = f" What changed between the builds: `git log -p {in_markdown(base)}..{in_markdown(candidate)}`." \
+        if base != candidate else ""
+    return [f"Where to look: the raw data linked above, and the page `verdict.html` beside this text.{commits}", ""]
+
+
+def found_from(verdict: Verdict) -> list[tuple[str, float]]:
+    """(metric, what its most restless cell would have shown) of those that are the same."""
+    sizes: dict[str, float] = {}
+    for row in verdict.deciding:
+        if row.verdict == "same" and 0 < row.finds <= row.limit:
+            sizes[row.metric] = max(row.finds, sizes.get(row.metric, 0.0))
+    return sorted(sizes.items())
+
+
+def as_markdown(verdict: Verdict, links: dict | None = None) -> str:
+    worse = sorted(verdict.of("regression"), key=rank)
+    lines = [f"## {in_markdown(headline(verdict))}", "", *bullets(worse, links), *([""] if worse else [])]
+    lines += where_to_look(verdict)
+    lines += [f"- {in_markdown(reason)}" for reason in short(reasons_of(verdict))]
+    lines += ["", *(f"{in_markdown(line)}  " for line in head_lines(verdict)[:2])]
+    if verdict.code != NOT_COMPARABLE:
+        finds = found_from(verdict)
+        lines += ["", in_markdown(counts(verdict)), ""]
+        if finds:
+            lines += ["A worsening would have been found from: " + ", ".join(
+                f"{in_markdown(metric)} {least(size)}" for metric, size in finds[:8]) + ".", ""]
+    better = sorted((row for row in verdict.of("improvement") if is_shown(row)), key=rank)
+    open_rows = sorted((row for row in verdict.of("undecided") if is_shown(row)), key=rank)
+    lines += part("Worse", worse) + part("Better", better)
+    if open_rows:
+        lines += ["### Not decided", "", *open_table(open_rows[:MOST_ROWS]), ""]
+    shown = {id(row) for row in [*worse, *better, *open_rows[:MOST_ROWS]]}
+    rest = sorted((row for row in verdict.rows if id(row) not in shown), key=rank)
+    if rest:
+        lines += folded(f"{len(rest)} more: the same, or not primary", table(rest, 2 * MOST_TABLE_BYTES))
+    if verdict.rows:
+        lines += folded("How to read it", [in_markdown(HOW_TO_READ)])
+    lines += [f"- {in_markdown(note)}" for note in short(verdict.notes)]
+    return "\n".join(lines).rstrip() + "\n"

@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A verdict for terminals and machines: table, JSON, JUnit XML. Markdown is verdict_markdown.py, the page verdict_page.py.
+
+Names come out of records: nothing of them goes anywhere unescaped.
+"""
+import math
+from xml.etree import ElementTree
+
+import numpy
+
+from poolmark.base.escape import markdown as in_markdown
+from poolmark.base.escape import terminal as plain
+from poolmark.compare.pairing import COMBINED, Judged
+from poolmark.compare.primary import DUPLICATE
+from poolmark.compare.statistics_of_pairs import relative
+from poolmark.base.units import plural, show_count
+from poolmark.compare.verdict import Verdict
+
+SIGNS = {"regression": "worse", "improvement": "better", "same": "same", "undecided": "undecided"}
+MOST_LINES = 40         # of a table on a terminal or in a summary; the page has all
+HOW_TO_READ = ("baseline and candidate: medians. change: the median of all pairwise ratios candidate/baseline "
+               "(Hodges-Lehmann), which need not be the ratio of the two medians, with its exact interval. p: corrected for "
+               "all metrics tested. finds: a worsening of that size would have been found 19 times in 20.")
+ORDER = ("regression", "improvement", "undecided", "same")
+
+
+def percent(share: float) -> str:
+    return f"{share * 100:+.1f} %" if math.isfinite(share) else "from 0" if share > 0 else "-"
+
+
+def least(share: float) -> str:
+    if not math.isfinite(share):
+        return "nothing"
+    if share == 0:
+        return "any"
+    return f"{share:.1%}".replace("%", " %") if share < 0.1 else f"{share:.0%}".replace("%", " %") if share < 10 else "> 1000 %"
+
+
+def in_unit(value: float, unit: str) -> str:
+    scales = {"ns": ((1e9, "s"), (1e6, "ms"), (1e3, "us"), (1, "ns")),
+              "B": ((1 << 30, "GiB"), (1 << 20, "MiB"), (10240, None), (1, "B"))}
+    for scale, name in scales.get(unit, ()):
+        if abs(value) >= scale:
+            value, unit = (value / 1024, "KiB") if name is None else (value / scale, name)
+            break
+    text = show_count(value) if abs(value) >= 1000 else f"{value:.4g}"
+    return f"{text}/s" if unit == "1/s" else f"{text} {'' if unit in ('1', 'count', 'ratio') else plain(unit)}".strip()
+
+
+def from_to(before: float, after: float, unit: str, better: str) -> str:
+    """worse by +5.0 %; worse, from 0 to 500: of a level of zero there is no share."""
+    if before == after:
+        return "the same"
+    word = {"none": "changed", "higher": "better"}.get(better, "worse")
+    if after < before:
+        word = {"worse": "better", "better": "worse"}.get(word, word)
+    change = relative(after - before, before)
+    if not math.isfinite(change):
+        return f"{word}, from {in_unit(before, unit)} to {in_unit(after, unit)}"
+    return f"{word} by {percent(change)}"
+
+
+def rank(row: Judged) -> tuple:
+    """What is to be read first: worse before better, what decides before what does not, all cells before one."""
+    return (ORDER.index(row.verdict), not row.decides, not row.suspicious, row.role != COMBINED,
+            -min(abs(row.effect.change), 1e9), row.cell, row.metric)
+
+
+def is_shown(row: Judged) -> bool:
+    """Without being asked for: what changed, what is open and decides, what looks worse."""
+    if row.role == DUPLICATE:
+        return False
+    return row.verdict in ("regression", "improvement") or row.verdict == "undecided" and (row.decides or row.suspicious)
+
+
+def sorted_rows(verdict: Verdict, whole: bool) -> list[Judged]:
+    return sorted((row for row in verdict.rows if whole or is_shown(row)), key=rank)
+
+
+def word(row: Judged) -> str:
+    """With a mark on what does not decide."""
+    text = row.broken or ("suspicious" if row.suspicious else SIGNS[row.verdict])
+    return text if row.decides else f"({text})"
+
+
+def fields(row: Judged) -> list[str]:
+    base, candidate = (in_unit(float(numpy.median(side)), row.unit) for side in (row.base, row.candidate))
+    p = min(row.q, row.q_better)
+    size = "" if row.role == COMBINED else f"{len(row.base)}/{len(row.candidate)}"
+    return [word(row), row.cell, row.metric, base, candidate, percent(row.effect.change), interval_of(row), f"{p:.2g}",
+            least(row.finds), size]
+
+
+def interval_of(row: Judged) -> str:
+    low, high = row.effect.low, row.effect.high
+    if math.isfinite(low) and math.isfinite(high):
+        return f"{percent(low)} to {percent(high)}"
+    return "too few runs" if math.isfinite(row.effect.change) else "-"
+
+
+HEADS = ["verdict", "cell", "metric", "baseline", "candidate", "change", "95 % interval", "p", "finds", "n"]
+
+
+def counts(verdict: Verdict) -> str:
+    """Of what decides, and what else is worse."""
+    found = [f"{sum(row.verdict == word for row in verdict.deciding)} {SIGNS[word]}" for word in ORDER]
+    others = sum(row.verdict == "regression" for row in verdict.rows if not row.decides)
+    text = f"{plural(len(verdict.deciding), 'test')} of primary metrics: {', '.join(found)}"
+    return text + (f"; {others} worse beyond doubt among the others" if others else "")
+
+
+def head_lines(verdict: Verdict) -> list[str]:
+    def side(run: dict) -> str:
+        dirty = " (dirty)" if run["tool"].get("dirty") else ""
+        return f"{plain(run['id'])}, commit {plain(run['tool']['commit'])[:12]}{dirty}"
+
+    return [f"baseline:  {side(verdict.base)}", f"candidate: {side(verdict.candidate)}",
+            f"verdict:   {verdict.word}" + (f" ({counts(verdict)})" if verdict.rows else "")]
+
+
+def columns(rows: list[list[str]], left: int = 3) -> list[str]:
+    """Rows as lines, the first `left` columns flush left."""
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    return ["  ".join(text.ljust(width) if index < left else text.rjust(width)
+                      for index, (text, width) in enumerate(zip(row, widths))).rstrip() for row in rows]
+
+
+def as_table(verdict: Verdict, whole: bool = False) -> str:
+    ordered = sorted_rows(verdict, whole)
+    shown = ordered if whole else ordered[:MOST_LINES]
+    lines = head_lines(verdict) + [f"  {plain(reason)}" for reason in short(verdict.reasons)]
+    if shown:
+        lines += ["", *columns([HEADS, *([plain(cell) for cell in fields(row)] for row in shown)]), "", HOW_TO_READ]
+    if any(not row.decides for row in shown):
+        lines.append("(in parentheses: no primary metric; it does not decide unless it is worse beyond doubt)")
+    hidden = len(verdict.rows) - len(shown)
+    if hidden:
+        lines += ["", f"{plural(hidden, 'more metric')} of cells: the same, or not primary and not worse; --all shows them"
+                  if len(shown) == len(ordered) else f"{plural(hidden, 'more metric')} of cells; --all shows them"]
+    return "\n".join(lines + [f"note: {plain(note)}" for note in verdict.notes])
+
+
+def short(texts: list[str], most: int = 8) -> list[str]:
+    return texts if len(texts) <= most else [*texts[:most], f"and {len(texts) - most} more"]
+
+
+def links_of(row: Judged, links: dict | None) -> list[tuple[str, list[tuple[str, str]]]]:
+    """(side, [(text, href), ...]): the raw data behind a row, the file of each repetition by its number."""
+    from urllib.parse import quote
+
+    found = []
+    for side in ("base", "candidate"):
+        root, paths = (links or {}).get(side), row.files.get(side, [])
+        if root is not None and paths:
+            found.append((side, [(str(number), quote(f"{root}/{path}")) for number, path in enumerate(paths, 1)]))
+    return found
+
+
+def as_json(verdict: Verdict) -> dict:
+    def side(run: dict) -> dict:
+        return {"id": run["id"], "commit": run["tool"]["commit"], "dirty": run["tool"]["dirty"], "status": run["status"]}
+
+    def finite(value: float):
+        return value if math.isfinite(value) else None
+
+    return {
+        "schema": "poolmark.verdict/1", "verdict": verdict.word, "exit_code": verdict.code,
+        "reasons": verdict.reasons, "notes": verdict.notes,
+        "differences": [{"fact": fact, "baseline": ours, "candidate": theirs}
+                        for fact, ours, theirs in verdict.differences],
+        "baseline": side(verdict.base), "candidate": side(verdict.candidate),
+        "metrics": [{
+            "cell": row.cell, "config": row.config, "metric": row.metric, "unit": row.unit, "better": row.better,
+            "role": row.role,
+            "verdict": row.verdict, "why": row.why, "baseline": row.base, "candidate": row.candidate,
+            "change": finite(row.effect.change), "low": finite(row.effect.low), "high": finite(row.effect.high),
+            "difference": finite(row.effect.difference), "p": row.p, "q": row.q, "q_better": row.q_better, "floor": finite(row.floor),
+            "finds": finite(row.finds),
+        } for row in verdict.rows],
+    }
+
+
+def as_junit(verdict: Verdict) -> bytes:
+    """JUnit XML, which CI systems show: a test a metric, skipped when undecided."""
+    def xml_text(text) -> str:
+        return plain(text)
+
+    suite = ElementTree.Element("testsuite", name="poolmark compare", tests=str(max(1, len(verdict.rows))),
+                                failures=str(len(verdict.of("regression"))),
+                                skipped=str(len(verdict.of("undecided"))),
+                                errors="0" if verdict.rows else "1")
+    for row in verdict.rows:
+        case = ElementTree.SubElement(suite, "testcase", classname=xml_text(row.cell), name=xml_text(row.metric))
+        line = xml_text(f"{percent(row.effect.change)} ({row.why})")
+        if row.verdict == "regression":
+            ElementTree.SubElement(case, "failure", message=line).text = xml_text("  ".join(fields(row)))
+        elif row.verdict == "undecided":
+            ElementTree.SubElement(case, "skipped", message=line)
+    if not verdict.rows:
+        case = ElementTree.SubElement(suite, "testcase", classname="compare", name="comparable")
+        ElementTree.SubElement(case, "error", message=xml_text("; ".join(verdict.reasons)))
+    return ElementTree.tostring(suite, encoding="utf-8", xml_declaration=True)

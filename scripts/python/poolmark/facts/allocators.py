@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Backing allocators: chosen when a program starts, by LD_PRELOAD; what is really loaded is then asked of the process.
+
+An allocator is named by a word of LIBRARIES, or it is any other shared library, named by its path. Allocators also listen to
+variables of the environment (MALLOC_PERTURB_ alone makes malloc three times slower), so a program that is measured gets
+none but those that its configuration names.
+"""
+import hashlib
+import os
+import subprocess
+from pathlib import Path
+
+from poolmark.base.errors import PoolmarkError, UsageError
+
+# name -> the library's soname; glibc is what a program has when nothing is preloaded.
+LIBRARIES = {"glibc": None, "tcmalloc": "libtcmalloc.so.4", "jemalloc": "libjemalloc.so.2", "mimalloc": "libmimalloc.so.2"}
+
+# What each is, where its name alone could be taken for something else.
+TITLES = {"tcmalloc": "gperftools' tcmalloc, which is not Google's newer TCMalloc"}
+
+# Beginnings of the names of variables that the loader or an allocator listens to. mimalloc takes its own in any case.
+VARIABLES = ("LD_PRELOAD", "LD_AUDIT", "GLIBC_TUNABLES", "MALLOC_", "_RJEM_MALLOC_CONF", "JE_MALLOC_CONF", "JEMALLOC_", "TCMALLOC_", "MIMALLOC_",
+             "HEAPPROFILE", "HEAP_PROFILE_", "HEAPCHECK", "HEAP_CHECK_", "PERFTOOLS_", "SCUDO_OPTIONS", "SNMALLOC_")
+
+
+def variables_set(environ=None) -> list[str]:
+    """Names of the variables of this process's environment that would change an allocator, with a value."""
+    environ = os.environ if environ is None else environ
+    return sorted(name for name, value in environ.items() if value and name.upper().startswith(VARIABLES))
+
+
+def is_path(name: str) -> bool:
+    return "/" in name
+
+
+def library(name: str) -> str | None:
+    """The path to preload; None for glibc."""
+    if is_path(name):
+        if not os.access(name, os.R_OK) or not Path(name).is_file():
+            raise UsageError(f"allocator {name!r}: there is no such file, or it may not be read")
+        return str(Path(name).resolve())
+    if name not in LIBRARIES:
+        raise UsageError(f"allocator {name!r} is not known; there are: {', '.join(LIBRARIES)}")
+    soname = LIBRARIES[name]
+    if soname is None:
+        return None
+    try:
+        listed = subprocess.run(["/sbin/ldconfig", "-p"], capture_output=True, text=True, timeout=30).stdout
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise PoolmarkError(f"cannot ask ldconfig where {soname} is: {error}") from error
+    for line in listed.splitlines():
+        words = line.split()
+        if words and words[0] == soname and "x86-64" in line or words and words[0] == soname and "=>" in line:
+            return words[-1]
+    raise PoolmarkError(f"{soname} of allocator {name} is not installed; scripts/deps installs it")
+
+
+def shown(name: str) -> str | None:
+    """What to preload, as one would type it."""
+    return Path(name).name if is_path(name) else LIBRARIES[name]
+
+
+def environment(name: str, variables: tuple[tuple[str, str], ...] = ()) -> dict[str, str | None]:
+    """What to change in a program's environment so that it runs on allocator `name` with these variables and no others;
+    None takes one away."""
+    path = library(name)
+    return {**dict.fromkeys(variables_set()), **({"LD_PRELOAD": path} if path else {}), **dict(variables)}
+
+
+def checksum(name: str) -> str | None:
+    """SHA-256 of the library; None for glibc, which is part of the system."""
+    path = library(name)
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest() if path else None
+
+
+def loaded_in(pid: int) -> str | None:
+    """Which allocator a running process has, by its memory map; None when the process is gone."""
+    try:
+        maps = Path(f"/proc/{pid}/maps").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    for name, soname in LIBRARIES.items():
+        if soname and soname.split(".so")[0] + ".so" in maps:
+            return name
+    return "glibc"

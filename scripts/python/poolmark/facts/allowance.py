@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What this process may use, which in a container, a service or a job is less than what the machine has: processors,
+CPU quota, memory, processes, ports, descriptors.
+
+Control groups of both versions, with all ancestors that can be seen: a limit of a parent holds for its children. None: no
+limit, or it cannot be read; `unreadable` of a Group tells the two apart.
+
+    allowance.memory_bytes()     what can still be had: the least of MemAvailable and of each group's room
+    allowance.cores()            by affinity      allowance.cpu_quota()     in processors, 0.3
+"""
+import os
+import re
+import resource
+from dataclasses import dataclass
+from pathlib import Path
+
+from poolmark.facts import proc_files
+
+ROOT = Path("/")
+UNLIMITED = 1 << 60     # version 1 writes "no limit" as a number near 2^63
+
+
+@dataclass
+class Hierarchy:
+    """Where one kind of limit is kept: this process's group first, then its parents as far as they can be seen."""
+
+    version: int
+    folders: list[Path]
+
+    def least(self, name: str) -> int | None:
+        return least(*(_number(folder / name) for folder in self.folders))
+
+
+def least(*values):
+    known = [value for value in values if value is not None]
+    return min(known, default=None)
+
+
+def _number(path: Path) -> int | None:
+    """A limit; None for "max", for a number that means none, and for what cannot be read."""
+    text = proc_files.read_text(str(path))
+    return int(text) if text and text.isdigit() and int(text) < UNLIMITED else None
+
+
+def _unescape(text: str) -> str:
+    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), text)
+
+
+def _mounts(root: Path) -> list[tuple[str, Path, str, set[str]]]:
+    """(root of the mount, mount point, type, options) of the control groups' file systems."""
+    found = []
+    for line in (proc_files.read_text(str(root / "proc/self/mountinfo")) or "").splitlines():
+        before, _, after = line.partition(" - ")
+        words, rest = before.split(), after.split()
+        if len(words) >= 5 and len(rest) >= 3 and rest[0] in ("cgroup", "cgroup2"):
+            found.append((_unescape(words[3]), root / _unescape(words[4]).lstrip("/"), rest[0], set(rest[2].split(","))))
+    return found
+
+
+def hierarchy(controller: str, root: Path = ROOT) -> Hierarchy | None:
+    """That of `controller` ("memory", "cpu", "pids"); None without control groups."""
+    groups = {}
+    for line in (proc_files.read_text(str(root / "proc/self/cgroup")) or "").splitlines():
+        number, names, path = (line.split(":", 2) + ["", ""])[:3]
+        groups[("v2",) if number == "0" else tuple(names.split(","))] = path
+    for mount_root, point, kind, options in _mounts(root):
+        version = 2 if kind == "cgroup2" else 1
+        path = next((path for names, path in groups.items() if names == ("v2",) and version == 2
+                     or version == 1 and controller in names and controller in options), None)
+        if path is None or version == 2 and not _has(point, controller):
+            continue
+        return Hierarchy(version, _chain(point, mount_root, path))
+    return None
+
+
+def _has(point: Path, controller: str) -> bool:
+    """Is the controller one of version 2 here? The root has no limits of its own, so its list tells."""
+    return controller in (proc_files.read_text(str(point / "cgroup.controllers")) or "").split()
+
+
+def _chain(point: Path, mount_root: str, path: str) -> list[Path]:
+    """The group's folder and its parents up to the mount point. Of a path outside of what is mounted only the top is seen."""
+    inside = path.removeprefix(mount_root) if mount_root != "/" and path.startswith(mount_root) else path if mount_root == "/" else ""
+    folder = point / inside.lstrip("/")
+    if ".." in folder.parts or not folder.is_dir():
+        folder = point
+    chain = [folder]
+    while chain[-1] != point:
+        chain.append(chain[-1].parent)
+    return chain
+
+
+def _stat(path: Path, name: str) -> int:
+    match = re.search(rf"^{name} (\d+)$", proc_files.read_text(str(path)) or "", re.M)
+    return int(match[1]) if match else 0
+
+
+def _room(folder: Path, version: int) -> int | None:
+    """Bytes that a group can still take: its limit less what it uses, files that the kernel can drop aside."""
+    limit_name, used_name, dropped = {1: ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+                                      2: ("memory.max", "memory.current", "inactive_file")}[version]
+    limits = [_number(folder / limit_name)]
+    if version == 2:
+        limits.append(_number(folder / "memory.high"))  # past it every allocation is slowed down
+    limit, used = least(*limits), _number(folder / used_name)
+    if limit is None:
+        return None
+    return max(0, limit - max(0, (used or 0) - _stat(folder / "memory.stat", dropped)))
+
+
+def memory_limit_bytes(root: Path = ROOT) -> int | None:
+    """The least memory limit of this group and its parents; None without one."""
+    found = hierarchy("memory", root)
+    if found is None:
+        return None
+    names = ("memory.limit_in_bytes",) if found.version == 1 else ("memory.max", "memory.high")
+    return least(*(found.least(name) for name in names))
+
+
+def memory_bytes(root: Path = ROOT) -> int | None:
+    """What can still be had; None when nothing of it can be read."""
+    found = hierarchy("memory", root)
+    rooms = [_room(folder, found.version) for folder in found.folders] if found else []
+    return least(proc_files.meminfo().get("MemAvailable"), *rooms)
+
+
+def cpu_quota(root: Path = ROOT) -> float | None:
+    """Processors' worth of time that the least of the quotas gives; None without one."""
+    found = hierarchy("cpu", root)
+    quotas = []
+    for folder in found.folders if found else []:
+        if found.version == 2:
+            words = (proc_files.read_text(str(folder / "cpu.max")) or "max 1").split()
+        else:
+            words = [proc_files.read_text(str(folder / f"cpu.cfs_{name}_us")) or "-1" for name in ("quota", "period")]
+        if len(words) == 2 and words[0].isdigit() and words[1].isdigit() and int(words[1]) > 0:
+            quotas.append(int(words[0]) / int(words[1]))
+    return least(*quotas)
+
+
+def throttled(root: Path = ROOT) -> tuple[int, int] | None:
+    """(periods in which a group of ours was stopped for its quota, nanoseconds it stood still) so far; None without a quota."""
+    found = hierarchy("cpu", root)
+    if found is None or cpu_quota(root) is None:
+        return None
+    periods = [_stat(folder / "cpu.stat", "nr_throttled") for folder in found.folders]
+    times = [_stat(folder / "cpu.stat", "throttled_usec") * 1000 if found.version == 2 else
+             _stat(folder / "cpu.stat", "throttled_time") for folder in found.folders]
+    return sum(periods), sum(times)
+
+
+def cores() -> int:
+    """Processors that this process may run on, as base/host.c counts them."""
+    return len(os.sched_getaffinity(0))
+
+
+def processes(root: Path = ROOT) -> int | None:
+    """Processes and threads that can still be started, by the system's limits, the user's, and the groups'."""
+    soft = resource.getrlimit(resource.RLIMIT_NPROC)[0]
+    found = hierarchy("pids", root)
+    rooms = []
+    for folder in found.folders if found else []:
+        limit = _number(folder / "pids.max")
+        if limit is not None:
+            rooms.append(max(0, limit - (_number(folder / "pids.current") or 0)))
+    system = least(_number(root / "proc/sys/kernel/threads-max"), _number(root / "proc/sys/kernel/pid_max"))
+    running = re.search(r"\d+/(\d+)", proc_files.read_text(str(root / "proc/loadavg")) or "")
+    if system is not None and running:
+        system = max(0, system - int(running[1]))
+    return least(system, soft if soft >= 0 and os.geteuid() != 0 else None, *rooms)
+
+
+def descriptors(root: Path = ROOT) -> int:
+    """The hard limit of descriptors for a process: programs raise their own soft limit up to it."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    return least(hard if hard >= 0 else None, _number(root / "proc/sys/fs/nr_open")) or 1 << 20
+
+
+def address_space() -> int | None:
+    """ulimit -v: of each process; None without one."""
+    soft = resource.getrlimit(resource.RLIMIT_AS)[0]
+    return soft if soft >= 0 else None
+
+
+def ports(root: Path = ROOT) -> int | None:
+    """Local ports that a connect may take for one (address, port): the range less what is reserved in it."""
+    ends = proc_files.read_ints(str(root / "proc/sys/net/ipv4/ip_local_port_range"))
+    if not ends or len(ends) != 2:
+        return None
+    low, high = ends
+    reserved = set()
+    for part in (proc_files.read_text(str(root / "proc/sys/net/ipv4/ip_local_reserved_ports")) or "").split(","):
+        match = re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", part)
+        if match:
+            reserved.update(range(max(low, int(match[1])), min(high, int(match[2] or match[1])) + 1))
+    return high - low + 1 - len(reserved)

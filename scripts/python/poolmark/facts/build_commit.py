@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Builds of commits, for comparing two of them: a work tree of its own for each, with what npm brought linked in."""
+import contextlib
+import os
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from poolmark.facts import allowance
+from poolmark.base.errors import PoolmarkError, UsageError
+from poolmark.base.paths import ROOT
+
+PROGRAMS = ("poolmark-broker", "poolmark-loadgen", "poolmark-bench")
+
+
+@dataclass
+class Build:
+    name: str                 # what the user called it
+    folder: Path              # with the programs
+    make: list[str] = field(default_factory=list)  # the variables it was made with
+
+
+def _git(*words: str) -> str:
+    try:
+        done = subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, text=True, check=False, errors="replace")
+    except OSError as error:
+        raise UsageError(f"git cannot be started: {error.strerror}") from error
+    if done.returncode:
+        raise UsageError(f"git {' '.join(words)}: {done.stderr.strip() or done.returncode}")
+    return done.stdout.strip()
+
+
+def commit_of(revision: str) -> str:
+    """UsageError with git's own reason: a checkout of another user is one that git refuses to read."""
+    top = _git("rev-parse", "--show-toplevel")
+    if Path(top).resolve() != ROOT:
+        raise UsageError(f"{ROOT} is no checkout of its own: git takes it for a part of {top}, whose commits are not of it")
+    try:
+        return _git("rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}")
+    except UsageError as error:
+        raise UsageError(f"'{revision}' is no commit of this checkout: {str(error).rpartition('fatal: ')[2]}") from error
+
+
+def existing(folder) -> Build:
+    """A build that is there already; a UsageError names the program that is missing."""
+    path = Path(folder).resolve()
+    for program in PROGRAMS:
+        if not os.access(path / program, os.X_OK):
+            raise UsageError(f"{folder}: holds no {program}; name a build folder")
+    return Build(str(folder), path)
+
+
+def make(source: Path, folder: Path, variables: list[str], log: Path) -> None:
+    """Runs make for the programs alone; on failure the end of its output is in the error."""
+    targets = [str(folder / program) for program in PROGRAMS]
+    with open(log, "wb") as file:
+        done = subprocess.run(["make", f"-j{allowance.cores()}", f"B={folder}", *variables, *targets], cwd=source,
+                              stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT, check=False)
+    if done.returncode:
+        end = log.read_text(errors="replace").splitlines()[-12:]
+        raise PoolmarkError("make failed in " + source.name + ":\n  " + "\n  ".join(end))
+
+
+@contextlib.contextmanager
+def work_tree(revision: str, scratch: Path):
+    """A checkout of a commit under `scratch`, removed afterwards."""
+    commit = commit_of(revision)
+    path = scratch / f"source-{commit[:12]}"
+    _git("worktree", "add", "--detach", "--quiet", "--force", str(path), commit)
+    try:
+        modules = ROOT / "third_party" / "node_modules"
+        if modules.exists():
+            (path / "third_party" / "node_modules").symlink_to(modules.resolve())
+        yield path
+    finally:
+        with contextlib.suppress(UsageError):
+            _git("worktree", "remove", "--force", str(path))
+
+
+def of_commit(revision: str, scratch: Path, variables: list[str] = ()) -> Build:
+    """Builds a commit into `scratch`."""
+    folder = scratch / f"build-{commit_of(revision)[:12]}"
+    if not all((folder / program).exists() for program in PROGRAMS):
+        folder.mkdir(parents=True, exist_ok=True)
+        with work_tree(revision, scratch) as source:
+            make(source, folder, list(variables), scratch / f"{folder.name}.log")
+    return Build(revision, folder, list(variables))

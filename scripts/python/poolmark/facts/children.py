@@ -1,0 +1,270 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The processes that a suite starts: started in a process group of their own, awaited by events, and ended whatever
+happens: an exception, a signal, or this process being killed (the kernel then sends them SIGTERM, and a watchdog ends
+those that it does not reach).
+
+    with Children() as children:
+        broker = children.start("broker", argv, log=path, read="stdout")
+        children.read_until(broker, lambda line: line == "ready", timeout_s=60)
+        load = children.start("load", argv, log=path)
+        children.wait(load, timeout_s=600, watch=[broker])
+        children.stop(load); children.stop(broker)
+
+One thread only. SIGINT, SIGTERM and SIGHUP raise Interrupted while Children is open, once: ending the children is not
+interrupted again, and is bounded in time.
+"""
+import contextlib
+import ctypes
+import os
+import select
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+from poolmark.facts import allocators
+from poolmark.base.errors import PoolmarkError
+from poolmark.base.watchdog import Watchdog
+
+PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class Interrupted(Exception):
+    """Somebody asked us to end."""
+
+    def __init__(self, number: int):
+        self.number = number
+        super().__init__(f"interrupted by {signal.Signals(number).name}")
+
+
+def _environment(changes: dict) -> dict[str, str]:
+    cleared = dict.fromkeys(allocators.variables_set())
+    return {name: value for name, value in {**os.environ, **cleared, **changes}.items() if value is not None}
+
+
+def _prepare_child(watchdog: Watchdog) -> None:
+    # In the child, before exec: go when the parent goes, and with signals as they are at a login.
+    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    watchdog.tell()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
+LOOK_AGAIN_MS = 50  # where the kernel gives no descriptor of a process to wait for
+
+
+def _pidfd(pid: int) -> int | None:
+    """None where pidfd_open is not to be had: an old kernel, or a container that refuses it."""
+    try:
+        return os.pidfd_open(pid)
+    except OSError:
+        return None
+
+
+class Child:
+    """One process. `returncode` is None while it runs."""
+
+    def __init__(self, name: str, process: subprocess.Popen, log: Path):
+        self.name, self.process, self.log = name, process, log
+        self.pidfd = _pidfd(process.pid)
+        self.lines: list[str] = []
+        self.log_lost = ""  # why its log is not whole
+        self._asked_to_end = False
+        self._partial = b""
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    @property
+    def returncode(self) -> int | None:
+        return self.process.returncode
+
+    def exited(self) -> bool:
+        if self.returncode is not None:
+            return True
+        if self.pidfd is not None:
+            return bool(select.select([self.pidfd], [], [], 0)[0])
+        # Looked at and not reaped: its number stays its own.
+        return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+    def ask_to_end(self, number: int = signal.SIGTERM) -> None:
+        """Sends the signal, once: programs may take a second one for impatience."""
+        if not self._asked_to_end and self.returncode is None and not self.exited():
+            self._asked_to_end = True
+            self.process.send_signal(number)
+
+    def how_it_ended(self) -> str:
+        code = self.returncode
+        if code is None:
+            return f"{self.name} still runs"
+        if code < 0:
+            return f"{self.name} was ended by {signal.Signals(-code).name}"
+        return f"{self.name} ended with exit code {code}"
+
+    def last_lines(self, count: int = 5) -> str:
+        try:
+            lines = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+            if not lines and os.statvfs(self.log.parent).f_bavail == 0:
+                return "(nothing: the disk that its log is on is full)"
+        except OSError:
+            return ""
+        return " | ".join(lines[-count:])
+
+    def take_output(self) -> bool:
+        """Reads what it printed, into `lines` and its log; False at the end of its output."""
+        data = os.read(self.process.stdout.fileno(), 65536)
+        try:
+            with open(self.log, "ab") as file:
+                file.write(data)
+        except OSError as error:  # a full disk: the run goes on without that part of its log
+            self.log_lost = error.strerror
+        *whole, self._partial = (self._partial + data).split(b"\n")
+        self.lines += [line.decode("utf-8", errors="replace") for line in whole]
+        return bool(data)
+
+
+class Children:
+    def __init__(self):
+        self._all: list[Child] = []
+        self._armed = False
+        self._pending: int | None = None
+        self._old: dict = {}
+        self._watchdog: Watchdog | None = None  # from the first child on
+
+    def __enter__(self):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            self._old[number] = signal.signal(number, self._on_signal)
+        self._armed = True
+        return self
+
+    def __exit__(self, kind, *_):
+        unraised, self._armed = self._armed and self._pending is not None, False
+        self.stop_all()
+        if self._watchdog:
+            self._watchdog.close()
+        for number, handler in self._old.items():
+            signal.signal(number, handler)
+        if unraised and kind is None:
+            raise Interrupted(self._pending)
+
+    def _on_signal(self, number, _frame) -> None:
+        if self._pending is None:
+            self._pending = number
+            if self._armed:
+                self._armed = False
+                raise Interrupted(number)
+
+    @contextlib.contextmanager
+    def _held(self):
+        # A signal in here is raised by the next wait: no child may be started and its caller not know of it.
+        armed, self._armed = self._armed, False
+        try:
+            yield
+        finally:
+            self._armed = armed
+
+    def _raise_what_came(self) -> None:
+        if self._armed and self._pending is not None:
+            self._armed = False
+            raise Interrupted(self._pending)
+
+    def start(self, name: str, argv: list[str], log: Path, env: dict | None = None, read: str = "") -> Child:
+        """Starts a program; what it prints goes to `log`. With `read` "stdout" or "both" that comes through us
+        (`lines`), on its way there. `env` changes our environment for it, which is without what it says to allocators: a value, or
+        None to take a variable away."""
+        try:
+            file = open(log, "ab")
+        except OSError as error:
+            raise PoolmarkError(f"{log}: cannot be written: {error.strerror}") from error
+        with self._held(), file:
+            try:
+                self._watchdog = self._watchdog or Watchdog()
+                process = subprocess.Popen(
+                    argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE if read else file,
+                    stderr=subprocess.STDOUT if read == "both" else file, env=_environment(env or {}),
+                    start_new_session=True, preexec_fn=lambda: _prepare_child(self._watchdog))
+            except OSError as error:
+                raise PoolmarkError(f"{argv[0]}: cannot be started: {error.strerror}") from error
+            child = Child(name, process, log)
+            self._all.append(child)
+        return child
+
+    def read_until(self, child: Child, wanted, timeout_s: float) -> None:
+        """Reads the child's output until `wanted(line)` is true of a line; PoolmarkError when it ends or is too late."""
+        self._raise_what_came()
+        deadline = time.monotonic() + timeout_s
+        seen = 0
+        while True:
+            for line in child.lines[seen:]:
+                seen += 1
+                if wanted(line.strip()):
+                    return
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise PoolmarkError(f"{child.name} was not ready within {timeout_s:.0f} s; its log ends: "
+                                    f"{child.last_lines()}")
+            if select.select([child.process.stdout], [], [], left)[0] and not child.take_output():
+                self.stop(child)
+                raise PoolmarkError(f"{child.how_it_ended()} before it was ready; its log ends: {child.last_lines()}")
+
+    def wait(self, child: Child, timeout_s: float, watch=()) -> Child | None:
+        """Waits until `child` or one of `watch` ends; gives the one that did, None at the timeout."""
+        self._raise_what_came()
+        deadline = time.monotonic() + timeout_s
+        poll = select.poll()
+        owners = {}
+        for one in (child, *watch):
+            if one.exited():
+                return one
+            for number in (one.pidfd, one.process.stdout and one.process.stdout.fileno()):
+                if number is not None:
+                    poll.register(number, select.POLLIN)
+                    owners[number] = one
+        unseen = [one for one in (child, *watch) if one.pidfd is None]
+        while (left := deadline - time.monotonic()) > 0:
+            for number, _ in poll.poll(min(left * 1000, LOOK_AGAIN_MS) if unseen else left * 1000):
+                one = owners[number]
+                if number == one.pidfd:
+                    return one
+                if not one.take_output():
+                    poll.unregister(number)
+            ended = next((one for one in unseen if one.exited()), None)
+            if ended is not None:
+                return ended
+        return None
+
+    def stop(self, child: Child, number: int = signal.SIGTERM, grace_s: float = 10.0) -> int:
+        """Ends a child: the signal, then after `grace_s` SIGKILL; its whole group is gone afterwards. Its exit code."""
+        if child.returncode is not None:
+            return child.returncode
+        armed, self._armed = self._armed, False
+        if not child.exited():
+            child.ask_to_end(number)
+            if self.wait(child, grace_s) is None:
+                child.process.kill()
+                self.wait(child, 60.0)
+        # Not reaped yet, so its number still names its group: what it left behind goes too.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(child.pid, signal.SIGKILL)
+        child.process.wait()
+        if child.process.stdout:
+            while select.select([child.process.stdout], [], [], 0)[0] and child.take_output():
+                pass
+            child.process.stdout.close()
+        if child.pidfd is not None:
+            os.close(child.pidfd)
+            child.pidfd = None
+        self._all.remove(child)
+        if armed and self._pending is not None:
+            raise Interrupted(self._pending)
+        self._armed = armed
+        return child.returncode
+
+    def stop_all(self) -> None:
+        """Last started, first stopped. All get their signal at once, so that many end in the time of one."""
+        for child in reversed(self._all):
+            child.ask_to_end()
+        for child in list(reversed(self._all)):
+            self.stop(child)

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""scripts/poolmark describe: what the programs say of themselves (--describe), as JSON or as the tables of documents.
+
+A document has a table of facts between two lines, `<!-- facts: NAME -->` and `<!-- end of facts -->`. --write puts in
+what the programs say now; --check says where a document differs, exit 1.
+"""
+import json
+import os
+import re
+
+from poolmark.facts import described
+from poolmark.base.errors import UsageError
+from poolmark.base.paths import ROOT, build_dir
+from poolmark.base.units import show_bytes, show_count
+
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", "results/README.md", "docs/design.md", "docs/benchmarks.md")
+BLOCK = re.compile(r"(<!-- facts: ([a-z]+) -->\n)(.*?)(<!-- end of facts -->)", re.S)
+LATENCY = ("p50", "p99", "p99_9", "max", "mean", "count", "censored")
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    """Definitions are Markdown already; a bar in one would be a column."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
+
+
+def metric_row(metric: dict, name: str, definition: str) -> list[str]:
+    decides = " (primary)" if metric["primary"] else ""
+    return [f"`{name}`{decides}", metric["unit"], metric["better"], definition]
+
+
+def metrics_table(build) -> str:
+    """A line for each metric; a latency's seven in one."""
+    rows = []
+    for metric in described.catalogue(build):
+        group, _, last = metric["name"].rpartition(".")
+        if metric["name"] != f"{group}.p50" or f"{group}.count" not in {one["name"] for one in described.catalogue(build)}:
+            if last in LATENCY and rows and rows[-1][0].startswith(f"`{group}.p50` ..."):
+                if metric["primary"]:
+                    rows[-1][0] += f", `.{last}` primary"
+                continue
+            rows.append(metric_row(metric, metric["name"], metric["definition"]))
+        else:
+            rows.append(metric_row(metric, metric["name"], metric["definition"].removesuffix(": median")))
+            rows[-1][0] += " ... `.censored`"
+    return table(["metric", "unit", "better", "what it is"], rows)
+
+
+def engines_table(build) -> str:
+    return table(["engine", "what it is", "clients a process", "user memory a client", "a process", "can"], [
+        [f"`{one['name']}`", one["summary"], f"{show_count(one['clients'])}, at most {show_count(one['clients_max'])}",
+         show_bytes(one["client_bytes"]), show_bytes(one["process_bytes"]), ", ".join(one["capabilities"])]
+        for one in described.engines(build).values()])
+
+
+def strategies_table(build) -> str:
+    return table(["strategy", "what it is", "can"], [
+        [f"`{one['name']}`", one["summary"], ", ".join(one["capabilities"])] for one in described.broker(build)["strategies"]])
+
+
+def shapes_table(build) -> str:
+    """Natural sizes follow from the broker's own structures: a number would be another with each change of them."""
+    def size(shape: dict, key: str) -> str:
+        return "the broker's own" if shape["natural"] and key in ("object_bytes", "arena_bytes") else f"{show_count(shape[key])} B"
+
+    return table(["shape", "object", "read buffer", "write buffer", "arena", "taken"], [
+        [f"`{one['name']}`", *(size(one, key) for key in ("object_bytes", "read_bytes", "write_bytes", "arena_bytes")),
+         "when a connection arrives" if one["eager"] else "when it is needed"] for one in described.shapes(build).values()])
+
+
+def scenarios_table(build) -> str:
+    told = described.loadgen(build)
+    common = set.intersection(*(set(one["options"]) for one in told["scenarios"]))
+    return table(["scenario", "what it does", "options of its own"], [
+        [f"`{one['name']}`", one["summary"], ", ".join(f"`--{name}`" for name in one["options"] if name not in common)]
+        for one in told["scenarios"]])
+
+
+TABLES = {"metrics": metrics_table, "engines": engines_table, "strategies": strategies_table, "shapes": shapes_table,
+          "scenarios": scenarios_table}
+
+
+def filled(text: str, where: str, build) -> str:
+    """The document's text with the tables as the programs have them."""
+    def fill(match: re.Match) -> str:
+        if match[2] not in TABLES:
+            raise UsageError(f"{where}: there are no facts {match[2]!r}; there are: {', '.join(TABLES)}")
+        return f"{match[1]}\n{TABLES[match[2]](build)}\n{match[4]}"
+
+    return BLOCK.sub(fill, text)
+
+
+def documents(build) -> dict[str, tuple[str, str]]:
+    """name -> (its text, the text as it should be)"""
+    texts = {name: (ROOT / name).read_text(encoding="utf-8") for name in DOCUMENTS}
+    return {name: (text, filled(text, name, build)) for name, text in texts.items()}
+
+
+def add_arguments(parser) -> None:
+    parser.add_argument("--markdown", choices=sorted(TABLES), help="print this table instead of JSON")
+    parser.add_argument("--write", action="store_true", help="renew the tables of facts in the documents")
+    parser.add_argument("--check", action="store_true", help="exit 1 where a document differs from the programs")
+    parser.add_argument("--build", metavar="DIR", help="where the programs are ($POOLMARK_BUILD, build)")
+
+
+def run(args) -> int:
+    build = build_dir(args.build)
+    if args.markdown:
+        print(TABLES[args.markdown](build), end="")
+        return 0
+    if not args.write and not args.check:
+        print(json.dumps({told["program"]: told for told in
+                          (described.broker(build), described.loadgen(build), described.bench(build))}, indent=1))
+        return 0
+    differ = {name: wanted for name, (text, wanted) in documents(build).items() if text != wanted}
+    for name, wanted in differ.items():
+        if args.write:
+            new = ROOT / f"{name}.new"
+            new.write_text(wanted, encoding="utf-8")
+            os.replace(new, ROOT / name)
+        print(f"{name}: {'written' if args.write else 'differs; scripts/poolmark describe --write renews it'}")
+    return 1 if differ and not args.write else 0

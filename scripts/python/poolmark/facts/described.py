@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the programs say of themselves (`--describe`, base/describe.h): strategies, shapes, engines, scenarios, options,
+metrics. Nothing of it is written down here a second time.
+
+    described.broker(build)["strategies"]      described.loadgen(build)["engines"]      described.catalogue(build)
+
+A program is asked once for each command line; its answer is shared, and nobody changes it.
+"""
+import contextlib
+import fnmatch
+import functools
+import json
+import os
+import resource
+import subprocess
+from pathlib import Path
+
+from poolmark.base.errors import PoolmarkError, UsageError
+from poolmark.base.paths import build_dir, for_people
+
+SCHEMA = "poolmark.describe/1"
+PROGRAMS = ("poolmark-broker", "poolmark-loadgen", "poolmark-bench")
+TIMEOUT_S = 60
+
+
+def _under(limit: int | None):
+    """For a child: the limit of descriptors that an answer is wanted for, as far as it may be had."""
+    if limit is None:
+        return None
+
+    def lower() -> None:
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        with contextlib.suppress(OSError, ValueError):
+            wanted = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, wanted))
+
+    return lower
+
+
+@functools.lru_cache(maxsize=4096)
+def _call(path: str, words: tuple, limit: int | None, _changed) -> tuple[int, str, str]:
+    try:
+        done = subprocess.run([path, *words, "--describe"], capture_output=True, text=True, timeout=TIMEOUT_S,
+                              preexec_fn=_under(limit))
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise PoolmarkError(f"{path} --describe: {error}") from error
+    return done.returncode, done.stdout, done.stderr
+
+
+def ask(program: str, words=(), build: Path | None = None, limit: int | None = None) -> tuple[dict | None, str]:
+    """(its description with these options, "") or (None, what it says is wrong with them). `limit`: of descriptors."""
+    path = (build or build_dir(None)) / program
+    if not os.access(path, os.X_OK):
+        raise UsageError(f"{for_people(path)} is not there; run make first, or name --build DIR")
+    code, out, err = _call(str(path), tuple(map(str, words)), limit, path.stat().st_mtime_ns)
+    if code != 0:
+        return None, err.strip().removeprefix(f"{program}: ")
+    try:
+        described = json.loads(out)
+    except ValueError as error:
+        raise PoolmarkError(f"{for_people(path)} --describe: not JSON: {error}") from error
+    if described.get("schema") != SCHEMA:
+        raise PoolmarkError(f"{for_people(path)} --describe: its schema is {described.get('schema')!r}, not {SCHEMA!r}")
+    return described, ""
+
+
+def _plain(program: str, build: Path | None) -> dict:
+    described, wrong = ask(program, (), build)
+    if described is None:
+        raise PoolmarkError(f"{program} --describe: {wrong}")
+    return described
+
+
+def broker(build: Path | None = None) -> dict:
+    return _plain("poolmark-broker", build)
+
+
+def loadgen(build: Path | None = None) -> dict:
+    return _plain("poolmark-loadgen", build)
+
+
+def bench(build: Path | None = None) -> dict:
+    return _plain("poolmark-bench", build)
+
+
+def strategies(build: Path | None = None) -> list[str]:
+    """Those that a broker serves by; `null` is for benchmarks only."""
+    return [one["name"] for one in broker(build)["strategies"] if one["serves"]]
+
+
+def engines(build: Path | None = None) -> dict[str, dict]:
+    return {one["name"]: one for one in loadgen(build)["engines"]}
+
+
+def shapes(build: Path | None = None) -> dict[str, dict]:
+    return {one["name"]: one for one in broker(build)["shapes"]}
+
+
+def scenarios(build: Path | None = None) -> dict[str, dict]:
+    return {one["name"]: one for one in loadgen(build)["scenarios"]}
+
+
+def options(described: dict) -> dict[str, dict]:
+    return {one["name"]: one for one in described["options"]}
+
+
+def engine_of(config: dict, build: Path | None = None) -> str:
+    """Of a cell's configuration; the generator's own choice where it names none."""
+    return config.get("engine") or options(loadgen(build))["engine"]["default"]
+
+
+def shape_of(config: dict, build: Path | None = None) -> str:
+    return config.get("shape") or options(broker(build))["shape"]["default"]
+
+
+def catalogue(build: Path | None = None) -> list[dict]:
+    """Every metric of the three programs: name, unit, better, primary, definition, program."""
+    return [{**metric, "program": told["program"]} for told in (loadgen(build), broker(build), bench(build))
+            for metric in told["metrics"]]
+
+
+def metric_of(name: str, metrics: list[dict]) -> dict | None:
+    """The catalogue's row of a metric. Of a cell with several phases its name begins with the phase's, or with `cell`
+    (records/phases.py); N is a number, another word in capitals any."""
+    def is_of(pattern: str, words: list[str]) -> bool:
+        wanted = pattern.split(".")
+        return len(wanted) == len(words) and all(one == word or (word.isdigit() if one == "N" else one.isupper() and word)
+                                                 for one, word in zip(wanted, words, strict=True))
+
+    words = name.split(".")
+    for part in (words, words[1:]):
+        found = next((metric for metric in metrics if is_of(metric["name"], part)), None)
+        if found:
+            return found
+    return None
+
+
+def is_measured(pattern: str, names: list[str], phases=None) -> bool:
+    """Can a name, or a pattern with * and ?, be of a metric that there is? `phases`: what may stand before one; None: any
+    word."""
+    known = [{"name": name} for name in names]
+    if set(pattern) & set("*?["):
+        before = phases if phases is not None else (pattern.partition(".")[0],)
+        return any(fnmatch.fnmatchcase(name, pattern) for plain in names
+                   for name in (plain, *(f"{phase}.{plain}" for phase in before)))
+    found = metric_of(pattern, known)
+    if found is None or phases is None:
+        return found is not None
+    return len(pattern.split(".")) == len(found["name"].split(".")) or pattern.partition(".")[0] in phases

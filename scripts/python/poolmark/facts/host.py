@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""scripts/poolmark host --connections N: would this host hold N connections, both ends of each on it?
+
+Says what is too small, by how much and which command mends it, and prints the plan. Changes nothing.
+It counts what this process may use, not what the machine has. Exit 0: it fits; 1: it does not, or cannot be told.
+"""
+import json
+import math
+import shutil
+from dataclasses import asdict, dataclass
+
+from poolmark.facts import allowance, described, proc_files
+from poolmark.base.options import MOST_CONNECTIONS, count
+from poolmark.facts.plan import RESERVE, Plan, make_plan, per_route
+from poolmark.base.table import text_table
+from poolmark.base.units import show_bytes, show_count
+
+# What one connection takes of the kernel, measured by the suite million with both ends on one host, Linux 6.18: two
+# sockets, two inodes and files: 8 300 bytes; a monitor may add a fifth (kernel_proc_bytes), and a plan has to fit beside
+# it. What broker and generator take they say themselves (--describe).
+KERNEL_BYTES = 10_200
+RESERVE_FACTOR = 1.5                                        # strategies that grow own 1.25 to 1.875 times what is in use
+SPARE_BYTES = 1 << 30                                       # left to everything else
+
+
+@dataclass
+class Check:
+    what: str
+    found: int | None
+    needed: int
+    unit: str
+    fits: bool | None        # None: could not be read
+    mend: str                # what to do when it does not fit
+    note: str = ""
+    essential: bool = True   # what cannot be read of it leaves the answer open
+
+
+def connection_bytes(shape: str, strategy: str | None) -> int:
+    """User memory of the broker for a connection. An unknown shape counts as classic."""
+    shapes = described.shapes()
+    grows = any(one["name"] == strategy and "grows" in one["capabilities"] for one in described.broker()["strategies"])
+    return round(shapes.get(shape, shapes["classic"])["connection_bytes"] * (RESERVE_FACTOR if grows else 1))
+
+
+def memory_needed(plan: Plan, shape: str = "lean", strategy: str | None = None) -> int:
+    """Bytes that a plan's processes and sockets take together."""
+    engine = described.engines()[plan.engine]
+    each = KERNEL_BYTES + connection_bytes(shape, strategy) + engine["client_bytes"]
+    return (plan.connections * each + plan.instances * described.broker()["instance_bytes"]
+            + plan.workers * engine["process_bytes"])
+
+
+def connections_that_fit(engine: str, shape: str, memory_bytes: int, descriptor_limit: int, cores: int,
+                         strategy: str | None = None) -> int:
+    """The most connections whose plan takes at most `memory_bytes` less the spare; a multiple of 1 000."""
+    low, high = 0, 100_000_000
+    while high - low > 1000:
+        middle = (low + high) // 2
+        plan = make_plan(middle, engine, descriptor_limit, cores)
+        fits = memory_needed(plan, shape, strategy) <= memory_bytes - SPARE_BYTES
+        low, high = (middle, high) if fits else (low, middle)
+    return low - low % 1000
+
+
+def descriptor_limit() -> int:
+    return allowance.descriptors()
+
+
+def _mend_sysctl(name: str, value: int | str) -> str:
+    return f"sudo sysctl -w {name}=" + (f'"{value}"' if isinstance(value, str) else str(value))
+
+
+def _check(what, found, needed, unit, mend, note="", essential=True) -> Check:
+    return Check(what, found, needed, unit, None if found is None else found >= needed, mend, note, essential)
+
+
+def check_host(plan: Plan, shape: str = "lean", strategy: str | None = None) -> list[Check]:
+    """Every limit that the plan meets, in the order in which people run into them."""
+    count = plan.connections
+    memory, limit = allowance.memory_bytes(), allowance.memory_limit_bytes()
+    ports = allowance.ports()
+    tcp_mem = proc_files.read_ints("/proc/sys/net/ipv4/tcp_mem")
+    in_use = (proc_files.read_ints("/proc/sys/fs/file-nr") or [0])[0]
+    need_memory = memory_needed(plan, shape, strategy) + SPARE_BYTES
+    files = 2 * count + in_use + 10_000
+    threads = plan.workers * described.engines()[plan.engine]["process_threads"] + plan.instances * (plan.threads + 4) + 500
+    # One connection in ten with a segment or two under way at each end at once; an idle one holds no page.
+    tcp_pages = 16_384 + math.ceil(count * 0.2)
+    checks = [
+        _check("memory available", memory, need_memory, "B",
+               f"fewer connections, a leaner shape or the raw engine; or a host with {show_bytes(need_memory)} free",
+               f"{show_bytes(KERNEL_BYTES)} of it a connection is the kernel's"
+               + (f"; a control group limits us to {show_bytes(limit)}" if limit is not None else "")),
+        _check("descriptors of a process (hard limit)", plan.descriptor_limit,
+               RESERVE + max(plan.clients_per_worker, min(plan.connections_per_instance, 1000)), "1",
+               "ulimit -Hn 1048576 as root, or LimitNOFILE= of the service",
+               f"{plan.instances} broker instances and {plan.workers} workers keep below it"),
+        _check("open files of the system", proc_files.read_int("/proc/sys/fs/file-max"), files, "1",
+               _mend_sysctl("fs.file-max", files), "both ends of each connection"),
+        _check("ports to connect from", ports, min(count, per_route()), "1",
+               _mend_sysctl("net.ipv4.ip_local_port_range", "1024 65535"),
+               f"for each of {plan.instances * plan.listens_per_instance} (address, port) to connect to"),
+        _check("TCP memory (tcp_mem, third value)", tcp_mem and tcp_mem[2], tcp_pages, "pages",
+               _mend_sysctl("net.ipv4.tcp_mem", f"{tcp_pages // 2} {tcp_pages * 3 // 4} {tcp_pages}"),
+               "for data under way; idle connections hold none", essential=False),
+        _check("queue of a listener (somaxconn)", proc_files.read_int("/proc/sys/net/core/somaxconn"), min(1024, count), "1",
+               _mend_sysctl("net.core.somaxconn", 4096), "else a storm of connects loses SYNs and waits a second",
+               essential=False),
+        _check("processes and threads", allowance.processes(), threads, "1",
+               _mend_sysctl("kernel.pid_max", 4 * threads) + ", or pids.max of the control group, or ulimit -u",
+               "the least of pid_max, threads-max and what we may have"),
+    ]
+    if (space := allowance.address_space()) is not None:
+        checks.append(_check("address space of a process (ulimit -v)", space, described.broker()["instance_bytes"]
+                             + plan.connections_per_instance * connection_bytes(shape, strategy) + (256 << 20),
+                             "B", "ulimit -v unlimited", "a broker instance, its libraries and stacks"))
+    # The module may be there and track nothing: then its count stays 0 whatever is connected.
+    if proc_files.read_int("/proc/sys/net/netfilter/nf_conntrack_count"):
+        checks.append(_check("connections the firewall tracks", proc_files.read_int("/proc/sys/net/netfilter/nf_conntrack_max"),
+                             count, "1", _mend_sysctl("net.netfilter.nf_conntrack_max", 2 * count),
+                             "loopback connections are tracked too"))
+    return checks
+
+
+def amount(value: int | None, unit: str) -> str:
+    if value is None:
+        return "not readable"
+    return show_bytes(value) if unit == "B" else show_count(value) + (f" {unit}" if unit != "1" else "")
+
+
+def print_check(plan: Plan, checks: list[Check]) -> None:
+    rows = [[check.what, amount(check.found, check.unit), amount(check.needed, check.unit),
+             {True: "fits", False: "TOO SMALL", None: "?"}[check.fits], check.note] for check in checks]
+    wide = shutil.get_terminal_size().columns >= 140
+    table = [row if wide else row[:4] for row in rows]
+    print(text_table(["what", "found", "needed", "", "why"][:5 if wide else 4], table, align="lrrll"[:5 if wide else 4]))
+    print(f"\nPlan for {show_count(plan.connections)} {plan.engine} connections:")
+    for sentence in plan.sentences():
+        print(f"  {sentence}")
+    for check in checks:
+        if check.fits is False:
+            print(f"\n{check.what}: {amount(check.needed - check.found, check.unit)} too small. Mend it:\n    {check.mend}")
+
+
+def verdict(checks: list[Check]) -> bool | None:
+    """Does it fit? None: something that decides cannot be read."""
+    if any(check.fits is False for check in checks):
+        return False
+    return None if any(check.fits is None and check.essential for check in checks) else True
+
+
+def print_quota(plan: Plan) -> None:
+    """A quota does not make a plan fail; it makes its latencies those of the quota."""
+    quota = allowance.cpu_quota()
+    if quota is not None and quota < allowance.cores():
+        print(f"\nCPU quota: {quota:.3g} of {allowance.cores()} processors' time. It stops all processes for the rest of a period "
+              "when it is used up: latencies and rates will be the quota's, and are marked as throttled.")
+
+
+def add_arguments(parser) -> None:
+    parser.add_argument("--connections", type=count(1, MOST_CONNECTIONS), default=10_000, metavar="N", help="how many (10k)")
+    parser.add_argument("--engine", choices=sorted(described.engines()), default="raw", help="what the clients are (raw)")
+    parser.add_argument("--shape", choices=sorted(described.shapes()), default="lean", help="the broker's shape (lean)")
+    parser.add_argument("--strategy", choices=described.strategies(), help="the pools' strategy: some own more than is in use")
+    parser.add_argument("--clients-per-worker", type=count(1, MOST_CONNECTIONS), metavar="N",
+                        help="of each worker process")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(args) -> int:
+    plan = make_plan(args.connections, args.engine, descriptor_limit(), allowance.cores(), args.clients_per_worker)
+    checks = check_host(plan, args.shape, args.strategy)
+    fits = verdict(checks)
+    if args.json:
+        print(json.dumps({"fits": fits, "connections": args.connections, "engine": args.engine, "shape": args.shape,
+                          "memory_bytes": memory_needed(plan, args.shape, args.strategy), "plan": plan.as_dict(),
+                          "checks": [asdict(check) for check in checks]}, indent=1))
+    else:
+        print_check(plan, checks)
+        print_quota(plan)
+        unread = ", ".join(check.what for check in checks if check.fits is None)
+        print(f"\nWhether it fits cannot be told: not readable: {unread}." if fits is None else
+              "\nIt does not fit." if not fits else f"\nIt fits, as far as can be read; not readable: {unread}." if unread else
+              "\nIt fits.")
+    return 0 if fits else 1

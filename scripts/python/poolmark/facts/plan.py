@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How many processes hold N connections under a descriptor limit, on both sides.
+
+A broker instance holds at most its descriptor limit less RESERVE; what one may not hold is spread over several, each on
+ports of its own. At most as many connections as the generator allows a route go from one source address to one (address,
+port): past half of the port range the kernel's search for a free port slows down. How the generator divides its clients
+over workers it says itself (`poolmark-loadgen SCENARIO ... --describe`), so that a plan names what will run.
+"""
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from poolmark.facts import described
+from poolmark.base.errors import UsageError
+from poolmark.base.units import show_count
+
+# Descriptors that a process needs beside its connections: listeners, epoll, files, libraries.
+RESERVE = 512
+
+
+@dataclass
+class Plan:
+    connections: int
+    engine: str
+    descriptor_limit: int
+    instances: int               # broker processes
+    connections_per_instance: int
+    threads: int                 # of each instance; 0: the broker's default
+    listens_per_instance: int    # ports, each on its own
+    workers: int
+    clients_per_worker: int
+
+    def as_dict(self) -> dict:
+        return asdict(self)
+
+    def listens(self, instance: int) -> list[str]:
+        """Addresses for --listen; port 0 lets the kernel choose. Loopback addresses take turns."""
+        first = instance * self.listens_per_instance
+        return [f"127.0.0.{1 + (first + i) % 8}:0" for i in range(self.listens_per_instance)]
+
+    def sentences(self) -> list[str]:
+        def plural(count: int, noun: str) -> str:
+            return f"{show_count(count)} {noun}{'' if count == 1 else 's'}"
+
+        last = min(8, self.instances * self.listens_per_instance)
+        return [
+            f"{plural(self.instances, 'broker instance')} of {show_count(self.connections_per_instance)} connections, "
+            f"{plural(self.listens_per_instance, 'port')} each, on 127.0.0.1{f' to 127.0.0.{last}' if last > 1 else ''}"
+            + (f", {plural(self.threads, 'thread')}" if self.threads else ""),
+            f"{plural(self.workers, 'worker')} of {show_count(self.clients_per_worker)} {self.engine} clients, under a "
+            f"descriptor limit of {show_count(self.descriptor_limit)}",
+        ]
+
+
+def per_route(build: Path | None = None) -> int:
+    return described.loadgen(build)["connections_per_route"]
+
+
+def divided(words: list, limit: int, build: Path | None = None) -> dict:
+    """{"clients", "workers", "clients_per_worker"} of a call of the generator."""
+    told, wrong = described.ask("poolmark-loadgen", words, build, limit)
+    if told is None:
+        raise UsageError(f"poolmark-loadgen {' '.join(map(str, words))}: {wrong}")
+    return told["plan"]
+
+
+def make_plan(connections: int, engine: str, descriptor_limit: int, cores: int, clients_per_worker: int | None = None,
+              build: Path | None = None, calls: list[list] | None = None) -> Plan:
+    """The plan for `connections`. `calls`: the generator's words, where they are known; the plan names the most workers."""
+    words = ["connect", "--engine", engine, "--connections", connections]
+    words += ["--clients-per-worker", clients_per_worker] if clients_per_worker else []
+    division = max((divided(call, descriptor_limit, build) for call in calls or [words]), key=lambda one: one["workers"])
+    room, route = max(1, descriptor_limit - RESERVE), per_route(build)
+    instances = max(1, math.ceil(connections / room))
+    per_instance = math.ceil(connections / instances)
+    return Plan(connections=connections, engine=engine, descriptor_limit=descriptor_limit, instances=instances,
+                connections_per_instance=per_instance,
+                threads=cores if instances == 1 and connections > route else 0,
+                listens_per_instance=max(1, math.ceil(per_instance / route)),
+                workers=division["workers"], clients_per_worker=division["clients_per_worker"])

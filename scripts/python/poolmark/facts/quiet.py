@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Was the host quiet while it was measured? The share of its processors' time that went to others, and what a CPU quota took.
+
+    clock = OthersClock()
+    ...                      all children that are started here have ended and were waited for
+    clock.percent()
+"""
+import gzip
+import os
+import re
+import resource
+import time
+from pathlib import Path
+
+from poolmark.facts import allowance, proc_files
+from poolmark.base.units import plural
+
+BUSY_PERCENT = 10.0
+QUOTA_USED = 0.5        # of a quota, on average: then it was used up for a good part of the time
+SHORTEST_S = 2.0        # of all processors together; below it the kernel's ticks are too coarse to tell
+
+
+def busy_and_all_s(stat: str, interrupts: bool = True) -> tuple[float, float] | None:
+    """Seconds that all processors were busy, and that went by on all of them, by /proc/stat; None when it has not the
+    form of one. `interrupts`: is the time in which they served interrupts a part of busy?"""
+    words = stat.split("\n", 1)[0].split()
+    if len(words) < 9 or words[0] != "cpu" or not all(word.isdigit() for word in words[1:]):
+        return None
+    user, nice, system, idle, iowait, irq, softirq, steal = (int(word) / os.sysconf("SC_CLK_TCK") for word in words[1:9])
+    served = irq + softirq
+    busy = user + nice + system + steal
+    return busy + (served if interrupts else 0.0), busy + served + idle + iowait
+
+
+def own_s() -> float:
+    """CPU time of this process and of all its children that have ended."""
+    usages = (resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN))
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+
+
+def charges_interrupts(folder: Path = Path("/")) -> bool:
+    """Is the time in which the kernel serves interrupts, packets among them, in the CPU time of whoever was interrupted?
+    It is unless the kernel is built with CONFIG_IRQ_TIME_ACCOUNTING. False when it does not say how it is built."""
+    try:
+        text = gzip.decompress((folder / "proc/config.gz").read_bytes()).decode()
+    except (OSError, EOFError, ValueError):
+        text = proc_files.read_text(str(folder / f"boot/config-{os.uname().release}")) or ""
+    return bool(text) and not re.search(r"^CONFIG_IRQ_TIME_ACCOUNTING=y", text, re.M)
+
+
+class OthersClock:
+    """Counts from its making. `interrupts`: does the time in which interrupts are served count as somebody's? Not where
+    they are mostly of our own packets and yet in nobody's CPU time."""
+
+    def __init__(self, interrupts: bool = True):
+        self._interrupts = interrupts
+        self._own, self._host = own_s(), self._read()
+
+    def _read(self) -> tuple[float, float] | None:
+        return busy_and_all_s(proc_files.read_text("/proc/stat") or "", self._interrupts)
+
+    def percent(self) -> float | None:
+        """Of all processors' time since then, what others had, time stolen by a hypervisor among it; None when the
+        kernel does not say, or too little went by."""
+        now = self._read()
+        if not now or not self._host or now[1] - self._host[1] < SHORTEST_S:
+            return None
+        others = (now[0] - self._host[0]) - (own_s() - self._own)
+        return max(0.0, 100 * others / (now[1] - self._host[1]))
+
+
+class ThrottleClock:
+    """Counts from its making how a CPU quota stopped us and all that we start. What is started has ended when it is asked."""
+
+    def __init__(self):
+        self._before, self._own, self._began = allowance.throttled(), own_s(), time.monotonic()
+
+    def text(self) -> str | None:
+        """What to say of it; None when no quota stopped anything. Kernels that throttle each task by itself (6.17 and later)
+        leave most of it out of their counters, so a quota that was mostly used up counts as well."""
+        now, quota = allowance.throttled(), allowance.cpu_quota()
+        if now is None or self._before is None or quota is None or quota >= allowance.cores():
+            return None
+        used = (own_s() - self._own) / (quota * max(1e-9, time.monotonic() - self._began))
+        periods, stopped_s = now[0] - self._before[0], (now[1] - self._before[1]) / 1e9
+        if periods <= 0 and used < QUOTA_USED:
+            return None
+        counted = f"in {plural(periods, 'period')}, {stopped_s:.1f} s in all" if periods > 0 else "though this kernel counted no period of it"
+        return (f"a CPU quota of {quota:.3g} processors stopped the programs {counted}; they used {100 * used:.0f} % of it: rates and "
+                "latencies are the quota's, not the target's")
+
+
+def busy_text(percent: float | None, effect: str) -> str | None:
+    """What to say when others had more than a tenth of the processors' time; None when they had not."""
+    if percent is None or percent <= BUSY_PERCENT:
+        return None
+    return f"other processes had {percent:.0f} % of the processors' time: {effect} than on a quiet host"

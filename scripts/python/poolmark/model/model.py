@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The memory model: bytes = base + connections x slope, for user and kernel memory apart.
+
+Strategies that grow own memory in steps, which no line fits. So where a pool owns what its strategy's rule says (the broker
+works it out: --describe), its reserve, objects owned
+and not in use, is taken off before the line is fitted and put back by the rule afterwards. What other pools own (buffers,
+whose use peaks and passes) goes by the line.
+
+The fit is weighted: a reading is off by what the rest of the system does meanwhile, the same at any count, and by a share
+of itself. Intervals are Student's t at 95 %.
+"""
+import bisect
+import math
+import shlex
+from dataclasses import dataclass, field
+
+import numpy
+from scipy import stats
+
+from poolmark.facts import described
+from poolmark.base.curves import LEVEL_BYTES, LEVEL_SHARE, SOCKET_BYTES
+from poolmark.base.errors import PoolmarkError, UsageError
+
+CONFIDENCE = 0.95
+SHARE_OFF = 0.005                    # of a reading
+USER_OFF_BYTES, KERNEL_OFF_BYTES = 1 << 20, 16 << 20
+LARGE = 1_000                        # from so many connections on a pool's own rule can be told from chance
+MOST = 1 << 36                       # connections beyond which no answer is looked for
+
+
+@dataclass
+class Line:
+    base: float
+    slope: float
+    covariance: numpy.ndarray
+    freedom: int
+
+    def at(self, connections: float) -> float:
+        return self.base + self.slope * connections
+
+    def _t(self) -> float:
+        return float(stats.t.ppf((1 + CONFIDENCE) / 2, self.freedom)) if self.freedom > 0 else math.inf
+
+    def margin(self, connections: float) -> float:
+        """Half the width of the 95 % interval of at(connections)."""
+        row = numpy.array([1.0, connections])
+        return self._t() * math.sqrt(max(0.0, float(row @ self.covariance @ row)))
+
+    def slope_interval(self) -> tuple[float, float]:
+        half = self._t() * math.sqrt(max(0.0, float(self.covariance[1, 1])))
+        return self.slope - half, self.slope + half
+
+
+def fit_line(counts, values, off_bytes: float = USER_OFF_BYTES) -> Line:
+    """Weighted least squares. At least three points, for two give no interval."""
+    x, y = numpy.asarray(counts, float), numpy.asarray(values, float)
+    if len(x) < 3 or len(set(counts)) < 3:
+        raise PoolmarkError(f"a line needs at least three steps with readings; there are {len(set(counts))}")
+    weight = 1.0 / (off_bytes**2 + (SHARE_OFF * y) ** 2)
+    weight /= weight.max()
+    design = numpy.stack([numpy.ones_like(x), x], axis=1)
+    normal = design.T @ (design * weight[:, None])
+    inverse = numpy.linalg.inv(normal)
+    base, slope = inverse @ (design.T @ (weight * y))
+    left = y - (base + slope * x)
+    freedom = len(x) - 2
+    variance = float(weight @ (left * left)) / freedom
+    return Line(float(base), float(slope), inverse * variance, freedom)
+
+
+@dataclass(frozen=True)
+class PoolRule:
+    """What a pool owns when `in_use` of its objects are, as the broker says it (--describe): from each row's first number of
+    objects in use on, it owns the second. Without rows it owns what is in use."""
+    growth: tuple[tuple[int, int], ...] = ()
+
+    def owned(self, in_use: int) -> int:
+        row = bisect.bisect_right(self.growth, in_use, key=lambda one: one[0]) - 1
+        return max(in_use, self.growth[row][1] if row >= 0 else 0)
+
+
+def pool_rules(config: dict) -> dict[str, PoolRule]:
+    """The rule of each pool, by a cell's configuration; none for another broker, and none that this build's broker does not
+    know."""
+    if config.get("target", "poolmark") != "poolmark":
+        return {}
+    words = [*shlex.split(str(config.get("broker_options", ""))), "--pool", str(config.get("strategy", "malloc"))]
+    told, _ = described.ask("poolmark-broker", words)
+    return {pool["name"]: PoolRule(tuple(map(tuple, pool["growth"]))) for pool in told["pools"]} if told else {}
+
+
+@dataclass
+class Step:
+    """What was measured at one step, all instances together."""
+    connections: int
+    user_bytes: float
+    kernel_bytes: float | None          # grown since the start
+    pools: dict = field(default_factory=dict)
+
+    def reserve_bytes(self, names=None) -> float:
+        """What the pools own and is not in use; of those named, or of all. 0 where the pools' figures are missing."""
+        return sum(max(0, pool["owned"] - pool["in_use"]) * (pool["object_bytes"] or 0)
+                   for name, pool in self.pools.items() if names is None or name in names)
+
+
+@dataclass
+class Model:
+    steps: list[Step]
+    instances: int
+    rules: dict[str, PoolRule]          # of the pools that keep to theirs
+    user: Line                          # without those pools' reserve
+    kernel: Line | None
+
+    def reserve_at(self, connections: int) -> float:
+        """Bytes that the pools with a rule own beyond what is in use, at `connections`."""
+        total = 0.0
+        for name, rule in self.rules.items():
+            last = self.steps[-1].pools[name]
+            in_use = round(in_use_each(self.steps, name) * connections / self.instances)
+            total += (rule.owned(in_use) - in_use) * last["object_bytes"] * self.instances
+        return total
+
+    def user_at(self, connections: int) -> float:
+        return self.user.at(connections) + self.reserve_at(connections)
+
+    def kernel_at(self, connections: int) -> float:
+        return self.kernel.at(connections) if self.kernel else 0.0
+
+    def total_at(self, connections: int, ends: int = 2) -> float:
+        """User and kernel memory; `ends` 1 for a server whose clients are elsewhere: half of a loopback pair."""
+        return self.user_at(connections) + self.kernel_at(connections) * ends / 2
+
+    def margin(self, connections: int, ends: int = 2) -> float:
+        kernel = self.kernel.margin(connections) * ends / 2 if self.kernel else 0.0
+        return math.hypot(self.user.margin(connections), kernel)
+
+    def holds(self, budget_bytes: float, ends: int, sign: int = 0) -> int | None:
+        """The most connections in a budget; `sign` +1 or -1 takes the interval's ends (-1: the fewest). None: no bound."""
+        low, high = 0, MOST
+        while high - low > 1:
+            middle = (low + high) // 2
+            need = self.total_at(middle, ends) - sign * self.margin(middle, ends)
+            low, high = (middle, high) if need <= budget_bytes else (low, middle)
+        return low if high < MOST else None
+
+    def is_at_growth(self, connections: int) -> bool:
+        """Would one connection more make the pools grow?"""
+        return self.reserve_at(connections + 1) > self.reserve_at(connections)
+
+    def no_growth(self, name: str) -> str | None:
+        """Why there is no figure of "user" or "kernel" memory for a connection; None when there is one: its interval leaves
+        out zero, and it grew by more than chance moves it."""
+        line = self.user if name == "user" else self.kernel
+        if line is None:
+            return None
+        low, high = line.slope_interval()
+        counts = [step.connections for step in self.steps]
+        grown = line.slope * (max(counts) - min(counts))
+        chance = 2 * max(LEVEL_BYTES, LEVEL_SHARE * max(step.user_bytes for step in self.steps))
+        if low > 0 and (grown > chance if name == "user" else line.slope >= SOCKET_BYTES):
+            return None
+        interval = f"{low:.0f} to {high:.0f}" if math.isfinite(high) else "any"
+        return (f"{name} memory did not grow with the connections by more than chance moves it ({line.slope:.0f} B for each, "
+                f"{interval} at 95 %)")
+
+    def no_forecast(self) -> str | None:
+        """Why nothing can be said of other counts; None when something can."""
+        for name in ("user", "kernel"):
+            if why := self.no_growth(name):
+                return (f"no forecast: {why}. A target that has served before uses again what it kept: restart the target and "
+                        "measure again; or up to more connections, or on a quieter host")
+        return None
+
+
+def large_steps(steps: list[Step], pool: str) -> list[Step]:
+    return [step for step in steps if step.connections >= LARGE and pool in step.pools]
+
+
+def in_use_each(steps: list[Step], pool: str) -> float:
+    """Objects in use for a connection, by the larger steps."""
+    return float(numpy.median([step.pools[pool]["in_use"] / step.connections for step in large_steps(steps, pool)]))
+
+
+def keeps_to(rule: PoolRule, steps: list[Step], pool: str, instances: int) -> bool:
+    """Does the rule give what the pool owned, within 5 %, at every larger step?"""
+    large = large_steps(steps, pool)
+    if not large or not any(step.pools[pool]["in_use"] for step in large):
+        return False
+    return all(abs(rule.owned(round(step.pools[pool]["in_use"] / instances)) * instances - step.pools[pool]["owned"])
+               <= 0.05 * step.pools[pool]["owned"] for step in large)
+
+
+def make_step(connections: int, user_bytes: float, kernel_bytes: float | None, pools: dict) -> Step:
+    """`kernel_bytes`: grown since the start."""
+    step = Step(connections, user_bytes, kernel_bytes, pools)
+    # What is not in use has pages only if it was touched; figures that say more than there was do not belong here.
+    if step.reserve_bytes() > user_bytes:
+        step.pools = {}
+    return step
+
+
+def fit_model(steps: list[Step], config: dict, instances: int) -> Model:
+    rules = {name: rule for name, rule in pool_rules(config).items() if keeps_to(rule, steps, name, instances)}
+    known = [step for step in steps if step.kernel_bytes is not None]
+    user = fit_line([step.connections for step in steps], [step.user_bytes - step.reserve_bytes(rules) for step in steps])
+    kernel = fit_line([step.connections for step in known], [step.kernel_bytes for step in known], KERNEL_OFF_BYTES) \
+        if len(known) >= 3 else None
+    return Model(steps, instances, rules, user, kernel)
+
+
+@dataclass
+class HeldOut:
+    """The model's check on itself: a step predicted by the others."""
+    connections: int
+    measured_bytes: float
+    predicted_bytes: float
+
+    @property
+    def error_percent(self) -> float:
+        return 100 * (self.predicted_bytes / self.measured_bytes - 1)
+
+
+def no_such_step(connections: int, steps) -> PoolmarkError:
+    return UsageError(f"there is no step of {connections} connections to hold out; there are: "
+                      + ", ".join(str(step) for step in sorted(steps)))
+
+
+def hold_out(steps: list[Step], config: dict, instances: int, connections: int) -> HeldOut:
+    """Predicts the step of `connections` by a model that never saw it."""
+    seen = [step for step in steps if step.connections != connections]
+    step = next((step for step in steps if step.connections == connections), None)
+    if step is None:
+        raise no_such_step(connections, [one.connections for one in steps])
+    model = fit_model(seen, config, instances)
+    kernel = step.kernel_bytes if model.kernel and step.kernel_bytes is not None else None
+    measured = step.user_bytes + (kernel or 0.0)
+    predicted = model.user_at(connections) + (model.kernel_at(connections) if kernel is not None else 0.0)
+    return HeldOut(connections, measured, predicted)

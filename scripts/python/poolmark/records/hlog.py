@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reads HdrHistogram interval logs (version 1.3, encoding V2 compressed), as the load generator writes them.
+
+    for interval in read(path): interval.tag, interval.start_s, interval.length_s, interval.histogram
+    histogram.percentile(99.9), histogram.count, histogram.merge(other)
+
+The encoding is that of HdrHistogram's "V2 Histogram Encoding": a cookie, a length, then zlib-compressed: cookie,
+payload length, normalising offset, significant digits, lowest and highest trackable value, conversion ratio, and
+the counts as ZigZag LEB128 words, where a negative word is a run of zeros. A broken line is an error that names
+the file and the line. One thread at a time.
+"""
+import base64
+import binascii
+import math
+import struct
+import zlib
+from dataclasses import dataclass
+
+from poolmark.base.errors import RecordError
+
+COMPRESSED_COOKIE, PLAIN_COOKIE = 0x1C849304, 0x1C849303
+MAX_PLAIN = 1 << 24   # bytes of one histogram, decompressed
+MAX_COUNTS = 1 << 20
+
+
+class Histogram:
+    """Counts of values in the buckets of an HdrHistogram of some lowest value and precision."""
+
+    def __init__(self, lowest: int = 1, digits: int = 3):
+        if not 1 <= digits <= 5 or not 1 <= lowest < 1 << 62:
+            raise ValueError(f"{digits} digits from {lowest}")
+        self.lowest, self.digits = lowest, digits
+        self.unit = int(math.log2(lowest))
+        self.half_bits = max(math.ceil(math.log2(2 * 10 ** digits)), 1) - 1
+        self.counts: dict[int, int] = {}
+        self.exact_highest: int | None = None  # where the log says it
+
+    @property
+    def count(self) -> int:
+        return sum(self.counts.values())
+
+    def highest_of(self, index: int) -> int:
+        """The highest value that counts in bucket `index`."""
+        half = 1 << self.half_bits
+        bucket, sub = (index >> self.half_bits) - 1, (index & (half - 1)) + half
+        if bucket < 0:
+            bucket, sub = 0, sub - half
+        return ((sub + 1) << (bucket + self.unit)) - 1
+
+    def middle_of(self, index: int) -> int:
+        """The value that stands for bucket `index` in a mean."""
+        bucket = max(0, (index >> self.half_bits) - 1)
+        width = 1 << (bucket + self.unit)
+        return self.highest_of(index) + 1 - width + (width >> 1)
+
+    @property
+    def highest(self) -> int:
+        """The highest value, exact where the log says it; 0 when empty."""
+        if not self.counts:
+            return 0
+        return self.highest_of(max(self.counts)) if self.exact_highest is None else self.exact_highest
+
+    def say_highest(self, value: float) -> None:
+        """Takes the log's own word for the highest value, when the highest bucket with counts is the one it is in."""
+        top = max(self.counts, default=None)
+        if top is not None and value == int(value) and (self.highest_of(top - 1) if top else -1) < value <= self.highest_of(top):
+            self.exact_highest = int(value)
+
+    def merge(self, other: "Histogram") -> None:
+        if (self.unit, self.half_bits) != (other.unit, other.half_bits):
+            raise ValueError("histograms of different buckets")
+        if not self.counts:
+            self.exact_highest = other.exact_highest
+        elif other.counts:
+            known = None not in (self.exact_highest, other.exact_highest)
+            self.exact_highest = max(self.exact_highest, other.exact_highest) if known else None
+        for index, count in other.counts.items():
+            self.counts[index] = self.counts.get(index, 0) + count
+
+    def percentile(self, percent: float) -> int:
+        """The value below or at which `percent` of the counts lie; 0 when empty. By the reference implementation's rule
+        (hdr_value_at_percentile), and as base/hist.c no more than the highest: so that a figure is the generator's."""
+        wanted, seen = max(1, int(percent / 100 * self.count + 0.5)), 0
+        for index in sorted(self.counts):
+            seen += self.counts[index]
+            if seen >= wanted:
+                return min(self.highest_of(index), self.highest)
+        return 0
+
+    def mean(self) -> float:
+        """Each value counts as the middle of its bucket, as in the reference implementation (hdr_mean)."""
+        total = sum(count * self.middle_of(index) for index, count in self.counts.items())
+        return total / self.count if self.counts else 0.0
+
+    def steps(self) -> list[tuple[int, int]]:
+        """(value, how many lie at or below it), one for each bucket with counts."""
+        seen, found = 0, []
+        for index in sorted(self.counts):
+            seen += self.counts[index]
+            found.append((self.highest_of(index), seen))
+        return found
+
+
+@dataclass
+class Interval:
+    tag: str
+    start_s: float
+    length_s: float
+    histogram: Histogram
+
+
+def _words(payload: bytes):
+    """ZigZag LEB128: seven bits a byte, at most nine bytes, the ninth whole."""
+    at = 0
+    while at < len(payload):
+        value, shift = 0, 0
+        for number in range(9):
+            if at >= len(payload):
+                raise ValueError("the counts are cut off")
+            byte = payload[at]
+            at += 1
+            value |= (byte if number == 8 else byte & 0x7F) << shift
+            shift += 7
+            if number == 8 or not byte & 0x80:
+                break
+        yield (value >> 1) ^ -(value & 1)
+
+
+def decode(text: str) -> Histogram:
+    """One histogram out of its base64 text; ValueError when it is broken."""
+    try:
+        data = base64.b64decode(text, validate=True)
+        cookie, length = struct.unpack_from(">iI", data)
+        if cookie & ~0xF0 != COMPRESSED_COOKIE:
+            raise ValueError(f"the cookie {cookie:#x} is not that of a compressed V2 histogram")
+        inflater = zlib.decompressobj()
+        plain = inflater.decompress(data[8:8 + length], MAX_PLAIN)
+        if inflater.unconsumed_tail:
+            raise ValueError(f"is larger than {MAX_PLAIN} bytes")
+        if not inflater.eof:
+            raise ValueError("is cut off")
+        cookie, size, _, digits, lowest, _, _ = struct.unpack_from(">iiiiqqd", plain)
+        if cookie & ~0xF0 != PLAIN_COOKIE:
+            raise ValueError(f"the inner cookie {cookie:#x} is not that of a V2 histogram")
+        if len(plain) < 40 + size:
+            raise ValueError("holds fewer counts than it says")
+        histogram, index = Histogram(lowest, digits), 0
+        for word in _words(plain[40:40 + size]):
+            if word < 0:
+                index -= word
+            else:
+                if word:
+                    histogram.counts[index] = word
+                index += 1
+            if index > MAX_COUNTS:
+                raise ValueError("has more buckets than any histogram")
+    except (binascii.Error, struct.error, zlib.error) as error:
+        raise ValueError(str(error)) from error
+    return histogram
+
+
+def finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text!r} is no number for it")
+    return value
+
+
+def read(path) -> list[Interval]:
+    """Every interval of a log, in its order. A last line that is cut off is left out: the run was killed."""
+    try:
+        text = open(path, encoding="utf-8", errors="strict").read()
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecordError(path, "", f"cannot be read: {error}") from error
+    found, lines = [], text.split("\n")
+    for number, line in enumerate(lines, 1):
+        if not line or line.startswith(("#", '"')):
+            continue
+        try:
+            tag, rest = line.split(",", 1) if line.startswith("Tag=") else ("", line)
+            start, length, highest, encoded = rest.split(",")
+            histogram = decode(encoded)
+            histogram.say_highest(finite(highest))
+            found.append(Interval(tag.removeprefix("Tag="), finite(start), finite(length), histogram))
+        except ValueError as error:
+            if number == len(lines):
+                break
+            raise RecordError(path, f"line {number}", str(error)) from error
+    return found
+
+
+def by_tag(intervals: list[Interval]) -> dict[str, Histogram]:
+    """All intervals of a tag added up."""
+    totals: dict[str, Histogram] = {}
+    for interval in intervals:
+        if interval.tag not in totals:
+            totals[interval.tag] = Histogram(interval.histogram.lowest, interval.histogram.digits)
+        totals[interval.tag].merge(interval.histogram)
+    return totals

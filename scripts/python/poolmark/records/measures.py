@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From what broker and generator wrote to a cell's metrics (results/README.md names them all).
+
+Nothing is computed here that a program has computed: what the generator's record says is taken as it is, and what only
+follows from files (pools, steps) is computed once, here. The suite calls these functions when a phase has ended, and
+verify calls them again on the same files: they depend on nothing else.
+
+    for phase in cell.data["phases"]: take_phase(cell, base / phase["folder"], phase)
+    take_target(cell, base, phases, pool_files)
+
+`cell` is a record's Cell or anything with its metric(), value(), anomaly() and data. A phase is as phases.recorded() has
+it. Raises RecordError when a file cannot be read.
+"""
+from pathlib import Path
+
+from poolmark.records import phases
+from poolmark.base.curves import MemoryCurve, kernel_bytes, pool_totals, pools_at, read_csv, user_bytes
+from poolmark.base.errors import RecordError
+from poolmark.records.read_record import Run, load
+
+
+def phase_folder(number: int, name: str) -> str:
+    """Where a phase's files are, below the cell's folder."""
+    return "load" if number == 0 else f"load-{name}"
+
+
+def take_load(cell, folder: Path, phase: dict) -> Run:
+    """Copies the metrics of one phase's load record into the cell, by the names that phases.py gives them. RecordError
+    when it cannot be read."""
+    run = load(folder)
+    phases.take(cell, phase, run.data.get("metrics", {}))
+    for anomaly in run.data.get("anomalies", []):
+        cell.anomaly(anomaly["what"], f"{phase['name']}: {anomaly['text']}")
+    return run
+
+
+# Columns of steps.csv that become metrics of their step: column -> (metric, unit, better).
+STEP_COLUMNS = {
+    "took_ns": ("took_ns", "ns", "lower"), "objects_bytes": ("objects_bytes", "B", "none"),
+    "buffers_bytes": ("buffers_bytes", "B", "none"), "arenas_bytes": ("arenas_bytes", "B", "none"),
+    "messages_bytes": ("messages_bytes", "B", "none"), "rest_bytes": ("rest_bytes", "B", "none"),
+    "cpu_per_connection_ns": ("cpu_per_connection_ns", "ns", "lower"), "connect_p50_ns": ("connect.p50", "ns", "lower"),
+    "connect_p99_ns": ("connect.p99", "ns", "lower"), "delivery_p50_ns": ("delivery.p50", "ns", "lower"),
+    "delivery_p99_ns": ("delivery.p99", "ns", "lower"), "delivery_p99_9_ns": ("delivery.p99_9", "ns", "lower"),
+}
+
+
+def take_steps(cell, folder: Path, run: Run) -> None:
+    """What the generator measured at each step: memory, latency of the probes among it. The kernel's is what it grew by
+    since the start."""
+    start = MemoryCurve(folder / "memory.csv").reading(run.data, "start")
+    base = kernel_bytes(start) if start else None
+    for row in read_csv(folder / "steps.csv", ()):
+        step = f"step.{row.get('connections')}"
+        if user_bytes(row) is not None:
+            cell.metric(f"{step}.user_bytes", user_bytes(row), "B", "lower")
+        if base is not None and kernel_bytes(row) is not None:
+            cell.metric(f"{step}.kernel_bytes", kernel_bytes(row) - base, "B", "none")
+        for column, (name, unit, better) in STEP_COLUMNS.items():
+            if row.get(column) is not None:
+                cell.metric(f"{step}.{name}", row[column], unit, better)
+
+
+def take_phase(cell, folder: Path, phase: dict) -> Run:
+    """What the generator left of one phase; gives its record."""
+    run = take_load(cell, folder, phase)
+    if (folder / "steps.csv").is_file():
+        take_steps(cell, folder, run)
+    return run
+
+
+def take_pools_at_steps(cell, folder: Path, pool_files: list[Path]) -> None:
+    """Objects owned and in use at each step, all instances: what the capacity model takes a pool's reserve from."""
+    curve = MemoryCurve(folder / "memory.csv")
+    for row in read_csv(folder / "steps.csv", ()):
+        step = row.get("connections")
+        point = curve.at(step) if step is not None else None
+        if point is None:
+            continue
+        for pool, numbers in pools_at(pool_files, point.last_ns).items():
+            for what in ("object_bytes", "owned", "in_use"):
+                cell.metric(f"step.{step}.{pool}.{what}", numbers[what], "B" if what == "object_bytes" else "1", "none")
+
+
+def take_pools(cell, pool_files: list[Path]) -> None:
+    """Hit rate, expansions and the longest, over all pools and instances."""
+    totals = pool_totals([path for path in pool_files if path.is_file()])
+    if totals is None:
+        raise RecordError(pool_files[0] if pool_files else cell.id, "", "the broker left no pool statistics")
+    gets = totals.get("gets", 0)
+    cell.metric("pool.hit_rate", 100 * totals.get("hits", 0) / gets if gets else None, "%", "higher")
+    cell.metric("pool.expansions", totals.get("expansions"), "1", "none")
+    cell.metric("pool.longest_expansion_ns", totals["longest_expansion_ns"], "ns", "lower")
+    cell.metric("pool.overflow", totals.get("overflow"), "1", "none")
+    cell.metric("pool.refused", totals.get("refused"), "1", "none")
+
+
+def take_target(cell, base: Path, taken: list[dict], pool_files: list[Path]) -> None:
+    """What the target's own files say, once it has ended; nothing of a target that leaves none."""
+    if not pool_files:
+        return
+    take_pools(cell, pool_files)
+    for phase in taken:
+        folder = base / phase["folder"]
+        if (folder / "steps.csv").is_file() and (folder / "memory.csv").is_file():
+            take_pools_at_steps(cell, folder, pool_files)

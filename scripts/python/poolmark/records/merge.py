@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""scripts/poolmark merge RUN... --out DIR: joins runs of one suite into one record.
+
+Cells of one configuration become repetitions of it, counted on from run to run. Files are copied; the sources and their
+checksums are named. Runs of other hosts or builds are refused unless the difference is allowed by name.
+"""
+import re
+import shutil
+from pathlib import Path
+
+from poolmark.facts.comparable import HOST_FACTS
+from poolmark.base.errors import PoolmarkError, UsageError
+from poolmark.base.paths import for_people
+from poolmark.records.read_record import load
+from poolmark.records.record import Record, sha256
+from poolmark.base.units import plural
+
+BUILD_FACTS = ("version", "commit", "dirty", "compiler", "flags")
+
+
+def add_arguments(parser) -> None:
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="a run's folder, its run.json, or an id; two or more")
+    parser.add_argument("--out", metavar="DIR", help="the folder to make (results/runs/ID)")
+    parser.add_argument("--allow-different", action="append", default=[], choices=("host", "build"),
+                        help="join all the same when hosts, or builds, differ; the record says so")
+
+
+def differences(first: dict, other: dict) -> dict[str, list[str]]:
+    """Which facts of host and build differ between two records."""
+    return {
+        "host": [key for key in HOST_FACTS if first["host"].get(key) != other["host"].get(key)],
+        "build": [key for key in BUILD_FACTS if first["tool"].get(key) != other["tool"].get(key)],
+    }
+
+
+def check_same(runs: list, allowed: list[str]) -> list[str]:
+    """What differs and was allowed to; raises what was not."""
+    notes = []
+    first = runs[0].data
+    for run in runs[1:]:
+        if run.data.get("suite") != first.get("suite"):
+            raise UsageError(f"{run.id} is of suite {run.data.get('suite')!r}, {first['id']} of {first.get('suite')!r}; "
+                             "only runs of one suite are joined")
+        for what, keys in differences(first, run.data).items():
+            if keys and what not in allowed:
+                part = "host" if what == "host" else "tool"
+                shown = "; ".join(f"{key}: {first[part].get(key)!r} and {run.data[part].get(key)!r}" for key in keys)
+                raise UsageError(f"{first['id']} and {run.id} have different {what}s ({shown}); "
+                                 f"--allow-different {what} joins them all the same")
+            notes += [f"{what} differs between {first['id']} and {run.id}: {key}" for key in keys]
+    return notes
+
+
+def copy_cell(record: Record, run, cell: dict, repetition: int) -> None:
+    stem = re.sub(r"\.\d+$", "", cell["id"])
+    made = record.cell(f"{stem}.{repetition}", cell["config"], repetition)
+    made.data.update(commands=cell.get("commands", []), metrics=cell["metrics"], status=cell["status"],
+                     anomalies=cell.get("anomalies", []), source=run.id, **({"phases": cell["phases"]} if "phases" in cell else {}))
+    old = f"cells/{cell['id']}/"
+    for name in run.data.get("files", {}):
+        if name.startswith(old):
+            target = made.folder / name.removeprefix(old)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(run.file(name), target)
+    made.data["files"] = {key: f"cells/{made.id}/{name.removeprefix(old)}"
+                          for key, name in cell.get("files", {}).items() if name.startswith(old)}
+
+
+def merge(runs: list, record: Record) -> None:
+    counts: dict[str, int] = {}
+    for run in runs:
+        for cell in run.data.get("cells", []):
+            stem = re.sub(r"\.\d+$", "", cell["id"])
+            counts[stem] = counts.get(stem, 0) + 1
+            copy_cell(record, run, cell, counts[stem])
+        for anomaly in run.data.get("anomalies", []):
+            record.anomaly(anomaly["what"], f"{run.id}: {anomaly['text']}")
+
+
+def run(args) -> int:
+    if len(args.runs) < 2:
+        raise UsageError("one run is nothing to join; name two or more")
+    runs = [load(where) for where in args.runs]
+    if len({run.id for run in runs}) < len(runs):
+        raise UsageError("a run was named twice; its cells would count twice")
+    notes = check_same(runs, args.allow_different)
+    first = runs[0].data
+    record = Record.create("merge", suite=first.get("suite"), folder=args.out, seed=first.get("seed"),
+                           config=first.get("config"))
+    record.data.update(tool=first["tool"], host=first["host"], libraries=first.get("libraries", {}),
+                       sources=[{"id": run.id, "sha256": sha256(run.folder / "run.json")} for run in runs])
+    for note in notes:
+        record.anomaly("different", note)
+    try:
+        merge(runs, record)
+    except (OSError, PoolmarkError) as error:
+        record.anomaly("merge", str(error))
+        record.close("incomplete")
+        raise PoolmarkError(f"{for_people(record.folder)}: incomplete: {error}") from error
+    worst = max((run.data["status"] for run in runs), key=("complete", "incomplete", "running", "failed").index)
+    record.close("incomplete" if worst == "running" else worst)
+    print(f"{for_people(Path(record.folder))}: {plural(len(record.data['cells']), 'cell')} of {len(runs)} runs")
+    return 0

@@ -1,0 +1,253 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reading records, also broken or hostile ones: what load() gives back fits the schema, or a RecordError names the file
+and the field.
+
+    run = load("results/runs/suite-...-1a2b")     # a folder, its run.json, an id, or "latest"
+    run.data["cells"], run.folder, run.file("cells/x/load/latency.hlog")
+
+Nothing of a record is to be trusted as text: escape it before it goes into a page or a terminal.
+"""
+import functools
+import json
+import reprlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from poolmark.base.errors import RecordError, UsageError
+from poolmark.base.paths import RUNS
+from poolmark.base.paths import SCHEMA as SCHEMA_FILE
+from poolmark.records.record import SCHEMA, files_of, sha256
+
+MAX_BYTES = 256 << 20
+MAX_INTEGER = 1 << 63
+MAX_REAL = 1e100        # nothing that is measured comes near, and what is computed from it stays finite
+# Schema versions that are still read: name -> function that makes the next version of it. None has been retired yet.
+UPGRADES: dict = {}
+
+
+@dataclass
+class Run:
+    folder: Path
+    data: dict
+
+    @property
+    def id(self) -> str:
+        return self.data["id"]
+
+    def file(self, name: str) -> Path:
+        """The path of one of its files; a RecordError when it is not there or leads out of the folder."""
+        path = (self.folder / name).resolve()
+        if not path.is_relative_to(self.folder.resolve()):
+            raise RecordError(self.folder / "run.json", "files", f"{name!r} leads out of the run's folder")
+        if not path.is_file():
+            raise RecordError(self.folder / name, "", "is named in the record and is not there")
+        return path
+
+
+class _Refused:
+    """Stands for a number that JSON or we do not allow until its field is known."""
+
+    def __init__(self, text: str):
+        self.text = text if len(text) <= 40 else text[:37] + "..."
+
+
+def _integer(text: str):
+    # int() of many digits is slow on purpose; nothing we record needs more than 20.
+    return int(text) if len(text) <= 20 and abs(int(text)) < MAX_INTEGER else _Refused(text)
+
+
+def _real(text: str):
+    value = float(text)
+    return value if abs(value) <= MAX_REAL else _Refused(text)
+
+
+def _pairs(pairs: list) -> dict:
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        seen = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))
+        raise ValueError(f"the field {twice!r} comes twice in one object")
+    return made
+
+
+def field_name(path) -> str:
+    """cells[3].metrics["connect.p99"].value"""
+    text = ""
+    for part in path:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        elif str(part).isidentifier():
+            text += f".{part}" if text else str(part)
+        else:
+            text += f"[{reprlib.repr(str(part))}]"
+    return text
+
+
+def _find_refused(value, path=()):
+    if isinstance(value, _Refused):
+        return path, value
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        found = _find_refused(item, (*path, key)) if isinstance(item, (dict, list, _Refused)) else None
+        if found:
+            return found
+    return None
+
+
+def parse(text: str, name) -> dict:
+    """JSON text to a value; a RecordError names `name` and the place when it is not JSON or has a wild number."""
+    try:
+        value = json.loads(text, parse_int=_integer, parse_float=_real, parse_constant=_Refused,
+                           object_pairs_hook=_pairs)
+        refused = _find_refused(value)
+    except json.JSONDecodeError as error:
+        cut = " (is it cut off?)" if error.pos >= len(text.rstrip()) - 1 else ""
+        raise RecordError(name, f"line {error.lineno} column {error.colno}", f"not JSON: {error.msg}{cut}") from error
+    except ValueError as error:
+        raise RecordError(name, "", str(error)) from error
+    except RecursionError as error:
+        raise RecordError(name, "", "is nested too deeply") from error
+    if refused:
+        path, what = refused
+        raise RecordError(name, field_name(path), f"{what.text} is not a number that a record may hold")
+    return value
+
+
+@functools.cache
+def _validator():
+    import jsonschema
+
+    schema = json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))
+    return jsonschema.Draft202012Validator(schema)
+
+
+def _complaint(error) -> str:
+    shown = reprlib.repr(error.instance)
+    match error.validator:
+        case "type":
+            types = error.validator_value
+            wanted = types if isinstance(types, str) else " or ".join(types)
+            return f"{shown} is not of type {wanted}"
+        case "required":
+            missing = [name for name in error.validator_value if name not in error.instance]
+            return f"{', '.join(map(repr, missing))} is missing"
+        case "enum":
+            return f"{shown} is none of {', '.join(map(str, error.validator_value))}"
+        case "const":
+            return f"{shown} is not {error.validator_value!r}"
+        case "pattern":
+            return f"{shown} does not have the form {error.validator_value}"
+    return f"{shown} breaks the rule '{error.validator}' of the schema"
+
+
+def complaints(data, at_most: int = 20) -> list[tuple[str, str]]:
+    """What is wrong with a record's data: (field, text), in the record's order. Empty when all is well."""
+    found = []
+    for error in _validator().iter_errors(data):
+        found.append((field_name(error.absolute_path), _complaint(error)))
+        if len(found) == at_most:
+            return found
+    if not found:
+        ids = [cell["id"] for cell in data.get("cells", [])]
+        twice = next((name for name in ids if ids.count(name) > 1), None) if len(set(ids)) < len(ids) else None
+        if twice is not None:
+            found.append(("cells", f"two of them have the id {reprlib.repr(twice)}"))
+    return found
+
+
+def _refuse_night(folder: Path) -> None:
+    """A night's folder holds runs and is none."""
+    if all((folder / side / "run.json").is_file() for side in ("base", "candidate")):
+        raise UsageError(f"{folder}: is a night's folder, not a run; its two sides are the runs {folder}/base and "
+                         f"{folder}/candidate")
+    if any(folder.glob("runs/*/run.json")):
+        raise UsageError(f"{folder}: is a night's folder, not a run, and the night did not end; its runs are in {folder}/runs")
+
+
+def locate(where) -> Path:
+    """The run.json that `where` means: a folder, a run.json, an id (or a beginning of only one), or "latest"."""
+    path = Path(where)
+    if not path.exists() and "/" not in str(where) and (RUNS / path).is_dir():
+        path = RUNS / path
+    if path.is_dir():
+        if not (path / "run.json").exists():
+            _refuse_night(path)
+        path = path / "run.json"
+    if path.is_file():
+        return path
+    if "/" not in str(where) and RUNS.is_dir():
+        runs = sorted(RUNS.glob("*/run.json"), key=lambda found: found.stat().st_mtime)
+        if str(where) == "latest" and runs:
+            return runs[-1]
+        named = [found for found in runs if found.parent.name.startswith(str(where))]
+        if len(named) == 1:
+            return named[0]
+        if named:
+            raise UsageError(f"{where}: begins the names of {len(named)} runs; say more of it")
+    if path.name == "run.json" and path.parent.is_dir():
+        raise UsageError(f"{path}: there is no such file, so the folder holds no record")
+    raise UsageError(f"{where}: no such run; name a run's folder, its run.json, an id under results/runs, or 'latest'")
+
+
+def load(where) -> Run:
+    """The record at `where`, checked against the schema. Raises RecordError or UsageError."""
+    path = locate(where)
+    try:
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise RecordError(path, "", f"has {size} bytes; a record of more than {MAX_BYTES} is not read")
+        text = path.read_bytes().decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise RecordError(path, f"byte {error.start}", "not UTF-8 text") from error
+    except OSError as error:
+        raise RecordError(path, "", f"cannot be read: {error.strerror}") from error
+    data = parse(text, path)
+    if not isinstance(data, dict):
+        raise RecordError(path, "", f"holds {reprlib.repr(data)}, not a record")
+    version = data.get("schema")
+    while isinstance(version, str) and version in UPGRADES:
+        data = UPGRADES[version](data)
+        version = data.get("schema")
+    if version != SCHEMA:
+        raise RecordError(path, "schema", f"{reprlib.repr(version)} is not known here; this tool reads {SCHEMA}")
+    for field, text in complaints(data, at_most=1):
+        raise RecordError(path, field, text)
+    return Run(path.parent, data)
+
+
+def bad_files(run: Run) -> dict[str, str]:
+    """{name: what is wrong} of the listed files that are there and are not as they were when the run ended."""
+    bad = {}
+    for name, wanted in run.data.get("files", {}).items():
+        if not (run.folder / name).exists():
+            continue
+        try:
+            path = run.file(name)
+            size = path.stat().st_size
+            if size != wanted["bytes"]:
+                bad[name] = f"has {size} bytes, the record says {wanted['bytes']}"
+            elif sha256(path) != wanted["sha256"]:
+                bad[name] = "its checksum is not the one in the record"
+        except RecordError as error:
+            bad[name] = error.text
+        except OSError as error:
+            bad[name] = f"cannot be read: {error.strerror}"
+    return bad
+
+
+def check_files(run: Run, present: bool = False) -> list[str]:
+    """What does not fit between a run's list of files and its folder; empty when all is as it was at its end.
+    `present`: files that are not there are let pass."""
+    listed = run.data.get("files", {})
+    wrong = [f"{name}: {text}" for name, text in bad_files(run).items()]
+    if not present:
+        wrong += [f"{name}: is named in the record and is not there" for name in listed if not (run.folder / name).exists()]
+    for cell in run.data.get("cells", []):
+        wrong += [f"{name}: named by cell {cell['id']} and not in the list of files"
+                  for name in cell.get("files", {}).values() if name not in listed]
+    return wrong
+
+
+def added_files(run: Run) -> list[str]:
+    """Files in the folder that came after the run's end (a report, say)."""
+    return [name for name in files_of(run.folder) if name not in run.data.get("files", {})]

@@ -1,0 +1,279 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writing a run's record (results/README.md is the format, results/run.schema.json its schema); reading is in
+read_record.py.
+
+A record is a folder with run.json. run.json is whole at any instant: each save writes a new file and renames it over
+the old one. It says "running" from the start, so that a run that was killed can be told from one that ended.
+
+    record = Record.create("suite", suite="quick", config={...}, seed=1)
+    cell = record.cell("classic-malloc.1", {"strategy": "malloc"}, repetition=1)
+    cell.metric("connect.p99", 1.7e6, "ns", "lower")
+    cell.file("latency", cell.folder / "load" / "latency.hlog")
+    cell.finish("complete")
+    record.close("complete")
+
+One thread at a time per record. Raises UsageError when a folder is taken or cannot be made, PoolmarkError when it cannot
+be written.
+"""
+import contextlib
+import hashlib
+import json
+import math
+import os
+import secrets
+import sys
+import time
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+from poolmark.facts import facts
+from poolmark.base.errors import PoolmarkError, UsageError
+from poolmark.base.paths import ROOT, RUNS, writable
+
+SCHEMA = "poolmark.run/1"
+CLOCK_STEP_S = 1.0      # slewing, a second in half an hour at most, is no step
+FINAL = ("complete", "incomplete", "failed")
+
+
+def utc_now() -> str:
+    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def wall_ahead_s() -> float:
+    """The wall clock less the monotonic one: it stays the same unless somebody sets the wall clock."""
+    return time.time() - time.monotonic()
+
+
+def new_id(kind: str) -> str:
+    return f"{kind}-{datetime.now(timezone.utc):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
+
+
+def sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def files_of(folder: Path) -> dict[str, dict]:
+    """{"relative/path": {"sha256", "bytes"}} of every regular file below `folder`, run.json aside."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_symlink() or not path.is_file() or name in ("run.json", "run.json.new"):
+            continue
+        found[name] = {"sha256": sha256(path), "bytes": path.stat().st_size}
+    return found
+
+
+def command_line(argv=None) -> list[str]:
+    """The command as somebody would type it in the checkout: no absolute paths of this machine."""
+    words = list(sys.argv if argv is None else argv)
+    return [relative_word(word) for word in words]
+
+
+def relative_word(word: str) -> str:
+    """`word` with this checkout's folder taken off."""
+    return str(word).replace(f"{ROOT}/", "")
+
+
+def as_utf8(value):
+    """A JSON value that can be written: names of files may hold bytes that are not UTF-8."""
+    if isinstance(value, dict):
+        return {as_utf8(key): as_utf8(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [as_utf8(item) for item in value]
+    return writable(value) if isinstance(value, str) else value
+
+
+def number(value) -> float | int | None:
+    """A JSON number out of an int, float or numpy scalar; None when it is not finite."""
+    if value is None:
+        return None
+    value = value.item() if hasattr(value, "item") else value
+    if isinstance(value, int):
+        return int(value)
+    return float(value) if math.isfinite(value) else None
+
+
+def metric(value, unit: str, better: str = "none", samples=None) -> dict:
+    """One metric. `better` says which way is good: "lower", "higher", or "none" when neither is."""
+    if better not in ("lower", "higher", "none"):
+        raise ValueError(f"better is {better!r}")
+    made = {"value": number(value), "unit": unit, "better": better}
+    if samples is not None:
+        made["samples"] = [sample for sample in map(number, samples) if sample is not None]
+    return made
+
+
+class Cell:
+    """One cell of a run: what was configured, what was measured. Belongs to its record."""
+
+    def __init__(self, record: "Record", data: dict):
+        self.record, self.data = record, data
+
+    @property
+    def id(self) -> str:
+        return self.data["id"]
+
+    @property
+    def folder(self) -> Path:
+        """Where this cell's files go; made when first asked for."""
+        path = self.record.folder / "cells" / self.id
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def metric(self, name: str, value, unit: str, better: str = "none", samples=None) -> None:
+        self.data["metrics"][name] = metric(value, unit, better, samples)
+
+    def value(self, name: str):
+        """A metric's value, or None when there is none."""
+        return self.data["metrics"].get(name, {}).get("value")
+
+    def anomaly(self, what: str, text: str) -> None:
+        self.data["anomalies"].append(self.record.anomaly_of(what, text))
+
+    def command(self, argv) -> None:
+        """A command line that made this cell; paths in it become relative to the run's folder, or the checkout."""
+        words = [str(word).replace(f"{self.record.folder}/", "") for word in argv]
+        self.data["commands"].append(command_line(words))
+
+    def phase(self, phase: dict) -> None:
+        """One phase that left files: {"name", "scenario", "folder"}, the folder below the cell's."""
+        self.data.setdefault("phases", []).append(phase)
+
+    def file(self, key: str, path: Path) -> None:
+        """Names a file of this cell, when it is there."""
+        if path.is_file():
+            self.data["files"][key] = path.relative_to(self.record.folder).as_posix()
+
+    def finish(self, status: str) -> None:
+        if status not in FINAL:
+            raise ValueError(f"status is {status!r}")
+        self.data["status"] = status
+        with contextlib.suppress(PoolmarkError):  # the run goes on; the record's end says what could not be written
+            self.record.save()
+
+
+class Record:
+    """The record of one run."""
+
+    def __init__(self, folder: Path, data: dict):
+        self.folder, self.data = folder, data
+        self._started = time.monotonic()
+        self._wall_ahead_s = wall_ahead_s()
+        self.unwritten: str | None = None  # why run.json on disk is not all of `data`
+
+    @classmethod
+    def create(cls, kind: str, *, suite: str | None = None, folder: Path | str | None = None, command=None,
+               config: dict | None = None, seed: int | None = None, build: Path | None = None) -> "Record":
+        """Makes `folder` (results/runs/ID when none is named) and its first run.json."""
+        run_id = new_id(kind)
+        path = Path(folder) if folder is not None else RUNS / run_id
+        where = f"--out {path}" if folder is not None else str(path)
+        if (path / "run.json").exists():
+            raise UsageError(f"{where}: holds a record already, and a record is never overwritten; name another folder")
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(f"{where}: cannot be made: {error.strerror}") from error
+        data = {
+            "schema": SCHEMA, "id": run_id, "kind": kind, "suite": suite, "status": "running",
+            "started_utc": utc_now(), "ended_utc": None, "seed": seed, "tool": facts.tool(build),
+            # The run's folder is "." to itself: a record names no path of this machine.
+            "command": ["." if word == str(folder) else word for word in command_line(command)], "host": facts.host(build), "libraries": facts.libraries(),
+            "config": config or {}, "cells": [], "metrics": {}, "summary": {}, "anomalies": [], "files": {},
+        }
+        record = cls(path.resolve(), data)
+        record.save()
+        return record
+
+    @property
+    def id(self) -> str:
+        return self.data["id"]
+
+    def elapsed_s(self) -> float:
+        return round(time.monotonic() - self._started, 3)
+
+    def cell(self, cell_id: str, config: dict, repetition: int = 1) -> Cell:
+        if any(cell["id"] == cell_id for cell in self.data["cells"]):
+            raise ValueError(f"there is a cell {cell_id!r} already")
+        data = {"id": cell_id, "config": dict(config), "repetition": repetition, "status": "running", "commands": [],
+                "metrics": {}, "files": {}, "anomalies": []}
+        self.data["cells"].append(data)
+        return Cell(self, data)
+
+    def metric(self, name: str, value, unit: str, better: str = "none", samples=None) -> None:
+        self.data["metrics"][name] = metric(value, unit, better, samples)
+
+    def anomaly(self, what: str, text: str) -> None:
+        self.data["anomalies"].append(self.anomaly_of(what, text))
+
+    def anomaly_of(self, what: str, text: str) -> dict:
+        """An anomaly that happens now, its text without this machine's folders."""
+        return {"at_s": self.elapsed_s(), "what": what, "text": relative_word(text.replace(f"{self.folder}/", ""))}
+
+    def save(self) -> None:
+        """run.json anew. PoolmarkError when it cannot be written: then the old one is still whole."""
+        text = json.dumps(as_utf8(self.data), indent=1, ensure_ascii=False, allow_nan=False)
+        new = self.folder / "run.json.new"
+        try:
+            with open(new, "w", encoding="utf-8") as file:
+                file.write(text + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(new, self.folder / "run.json")
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                new.unlink(missing_ok=True)
+            self.unwritten = error.strerror
+            raise PoolmarkError(f"{self.folder}/run.json: cannot be written: {error.strerror}") from error
+        self.unwritten = None
+
+    def close(self, status: str) -> None:
+        """Takes checksums of every file, and says how it ended. Cells still running are incomplete. PoolmarkError when it
+        cannot be written; run.json then says incomplete and why, if that much fits."""
+        if status not in FINAL:
+            raise ValueError(f"status is {status!r}")
+        for cell in self.data["cells"]:
+            if cell["status"] == "running":
+                cell["status"] = "incomplete"
+        self._tell_clock_step()
+        self.data.update(status=status, ended_utc=utc_now(), files=files_of(self.folder))
+        try:
+            self.save()
+        except PoolmarkError as error:
+            self._save_in_place(str(error))
+            raise
+
+    def _tell_clock_step(self) -> None:
+        """A wall clock that was set meanwhile: what it says now is taken for right, as a clock is set to correct it, so the
+        start is counted back from the end. Else the run would stand in the wrong place of a history."""
+        step_s = wall_ahead_s() - self._wall_ahead_s
+        if abs(step_s) < CLOCK_STEP_S:
+            return
+        told = self.data["started_utc"]
+        started = datetime.now(timezone.utc) - timedelta(seconds=self.elapsed_s())
+        self.data["started_utc"] = started.strftime("%Y-%m-%dT%H:%M:%SZ")
+        self.anomaly("clock", f"the wall clock was set by {step_s:+.1f} s during the run; durations are by the monotonic clock and hold, "
+                              f"the start, {told} by the clock as it was, is counted back from the end")
+
+    def _save_in_place(self, why: str) -> None:
+        """The last resort on a full disk: into the room that run.json has already, without its indentation. Everything, if it
+        fits; else what was saved last, marked as incomplete. Not whole at any instant, but nothing else runs any more."""
+        self.anomaly("disk", f"the end of the run could not be written: {why}")
+        self.data["status"] = "incomplete"
+        path = self.folder / "run.json"
+        try:
+            size = path.stat().st_size
+            last = json.loads(path.read_text(encoding="utf-8"))
+            for cell in last["cells"]:
+                cell["status"] = "incomplete" if cell["status"] == "running" else cell["status"]
+            last.update(status="incomplete", ended_utc=self.data["ended_utc"], anomalies=self.data["anomalies"])
+            for data in (self.data, last, last | {"cells": [], "anomalies": self.data["anomalies"][-1:]}):
+                content = json.dumps(as_utf8(data), separators=(",", ":"), ensure_ascii=False).encode()
+                if len(content) < size:
+                    with open(path, "r+b") as file:
+                        file.write(content + b"\n")
+                        file.truncate()
+                    return
+        except (OSError, ValueError, KeyError):
+            return

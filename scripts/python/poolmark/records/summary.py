@@ -1,0 +1,255 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A suite's table: a row for each measure, a column for each configuration; the same as Markdown and as CSV.
+
+With several repetitions a column shows medians; the CSV has every cell for itself. Cells that did not complete are
+marked with "!".
+"""
+import contextlib
+import os
+import re
+import shutil
+import statistics
+from pathlib import Path
+
+from poolmark.records import phases
+from poolmark.base.errors import PoolmarkError
+from poolmark.base.table import csv_text, markdown_table, markdown_text, text_table
+from poolmark.base.units import show
+
+# (label, metric). A row without any value is left out; a metric that each phase has for itself is a row for each.
+ROWS = [
+    ("connections", "clients.connected"),
+    ("connects per second", "connect.rate"),
+    ("connect p50", "connect.p50"),
+    ("connect p99", "connect.p99"),
+    ("connect p99.9", "connect.p99_9"),
+    ("delivery p50", "delivery.p50"),
+    ("delivery p99", "delivery.p99"),
+    ("delivery p99.9", "delivery.p99_9"),
+    ("ack p50", "ack.p50"),
+    ("ack p99", "ack.p99"),
+    ("memory at start", "memory.start_bytes"),
+    ("memory with all connected", "memory.full_bytes"),
+    ("memory per connection", "memory.per_connection_bytes"),
+    ("the same by RSS", "memory.per_connection_rss_bytes"),
+    ("kernel memory per connection", "kernel.per_connection_bytes"),
+    ("CPU per connection", "cpu.per_connection_ns"),
+    ("CPU per message", "cpu.per_message_ns"),
+    ("pool hit rate", "pool.hit_rate"),
+    ("pool expansions", "pool.expansions"),
+    ("longest expansion", "pool.longest_expansion_ns"),
+    ("generator memory per client", "generator.per_client_bytes"),
+    ("proven alive", "clients.alive"),
+    ("clients failed", "clients.failed"),
+    ("clients dropped", "clients.dropped"),
+    ("messages lost", "messages.lost"),
+]
+# Of a phase that publishes, these are shown; what its few connections did is in the record.
+OF_PUBLISHING = ("delivery.", "ack.", "cpu.per_message_ns")
+
+
+# Columns of the table of a cell's steps: (head, metric after "step.N.").
+STEP_COLUMNS = [("user memory", "user_bytes"), ("objects", "objects_bytes"), ("buffers", "buffers_bytes"),
+                ("arenas", "arenas_bytes"), ("messages", "messages_bytes"), ("rest", "rest_bytes"),
+                ("kernel memory", "kernel_bytes"), ("took", "took_ns"), ("CPU each", "cpu_per_connection_ns"),
+                ("connect p99", "connect.p99"), ("delivery p50", "delivery.p50"), ("delivery p99", "delivery.p99")]
+
+
+def stem(cell: dict) -> str:
+    return re.sub(r"\.\d+$", "", cell["id"])
+
+
+def values(cells: list[dict], metric: str) -> list[float]:
+    found = (cell["metrics"].get(metric, {}).get("value") for cell in cells)
+    return [value for value in found if value is not None]
+
+
+def columns(cells: list[dict]) -> dict[str, list[dict]]:
+    """Repetitions of a configuration together, in the order in which they first ran."""
+    grouped: dict[str, list[dict]] = {}
+    for cell in cells:
+        grouped.setdefault(stem(cell), []).append(cell)
+    return grouped
+
+
+def short_names(names: list[str]) -> list[str]:
+    """Names without the words that all of them share: malloc, fixed ... of classic-malloc-paho-10000 ..."""
+    split = [name.split("-") for name in names]
+    if len(names) < 2 or len({len(words) for words in split}) > 1:
+        return names
+    differ = [i for i in range(len(split[0])) if len({words[i] for words in split}) > 1]
+    return ["-".join(words[i] for i in differ) for words in split]
+
+
+def shared_words(names: list[str]) -> str:
+    split = [name.split("-") for name in names]
+    if len(names) < 2 or len({len(words) for words in split}) > 1:
+        return ""
+    return " ".join(words for i, words in enumerate(split[0]) if len({one[i] for one in split}) == 1)
+
+
+def chosen(cells: list[dict], label: str, metric: str) -> list[tuple[str, str]]:
+    """(label, metric) of the rows for one of ROWS: of the cell as a whole, or of each phase that has it."""
+    if metric in phases.SUMMED:
+        sums = f"{phases.CELL}.{metric}"
+        return [(label, sums if any(sums in cell["metrics"] for cell in cells) else metric)]
+    found: dict[str, str] = {}
+    for cell in cells:
+        found |= phases.variants(cell, metric)
+    if "" in found and not metric.startswith(OF_PUBLISHING):
+        return [(label, metric)]
+    return [(f"{label}, {phase}" if phase else label, name) for phase, name in found.items()]
+
+
+def by_phase(found: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Rows of messages that stand together, phase by phase rather than metric by metric."""
+    order: dict[str, int] = {}
+    for label, _ in found:
+        order.setdefault(label.partition(", ")[2], len(order))
+    made, block = [], []
+    for label, metric in [*found, ("", "")]:
+        if metric.split(".", 1)[-1].startswith(OF_PUBLISHING):
+            block.append((label, metric))
+        else:
+            made += sorted(block, key=lambda row: order[row[0].partition(", ")[2]]) + [(label, metric)]
+            block = []
+    return made[:-1]
+
+
+def rows(grouped: dict[str, list[dict]]) -> list[list[str]]:
+    table, every = [], [cell for cells in grouped.values() for cell in cells]
+    for label, metric in by_phase([row for label, metric in ROWS for row in chosen(every, label, metric)]):
+        if not values(every, metric):
+            continue
+        line = [label]
+        for cells in grouped.values():
+            found = values(cells, metric)
+            unit = next((cell["metrics"][metric]["unit"] for cell in cells if metric in cell["metrics"]), "")
+            line.append(show(statistics.median(found) if found else None, unit))
+        table.append(line)
+    return table
+
+
+def heads(grouped: dict[str, list[dict]]) -> list[str]:
+    marks = ["" if all(cell["status"] == "complete" for cell in cells) else "!" for cells in grouped.values()]
+    return [name + mark for name, mark in zip(short_names(list(grouped)), marks, strict=True)]
+
+
+def ratio_line(cells: list[dict], ratio: dict, by_value) -> str | None:
+    """One of the suite's [[ratio]]s with its spread: every repetition of one side over every one of the other."""
+    def side(wanted: dict) -> list[float]:
+        matching = [cell for cell in cells if all(cell["config"].get(key) == value for key, value in wanted.items())]
+        return values(matching, ratio["metric"])
+
+    more = {ratio["by"]: by_value} if ratio.get("by") else {}
+    ours, theirs = side({**ratio["of"], **more}), side({**ratio["to"], **more})
+    if not ours or not theirs or min(theirs) <= 0:
+        return None
+    unit = next(cell["metrics"][ratio["metric"]]["unit"] for cell in cells if ratio["metric"] in cell["metrics"])
+    pairs = [one / other for one in ours for other in theirs]
+
+    def told(found: list[float]) -> str:
+        return f"{show(statistics.median(found), unit)} ({show(min(found), unit)} to {show(max(found), unit)})"
+
+    what = f", {ratio['by']} {str(by_value).lower()}" if more else ""
+    names = " / ".join("-".join(map(str, part.values())) for part in (ratio["of"], ratio["to"]))
+    return (f"{ratio['metric']}{what}: {told(ours)} / {told(theirs)} = {statistics.median(pairs):.2f} "
+            f"({min(pairs):.2f} to {max(pairs):.2f}) {names}, {len(ours)} and {len(theirs)} runs")
+
+
+def ratio_lines(cells: list[dict], ratios: list[dict]) -> list[str]:
+    lines = []
+    for ratio in ratios:
+        by = ratio.get("by")
+        by_values = list(dict.fromkeys(str(cell["config"].get(by)) for cell in cells)) if by else [None]
+        real = {str(cell["config"].get(by)): cell["config"].get(by) for cell in cells} if by else {}
+        lines += [line for value in by_values if (line := ratio_line(cells, ratio, real.get(value)))]
+    return lines
+
+
+def step_tables(grouped: dict[str, list[dict]]) -> list[tuple[str, list[str], list[list[str]]]]:
+    """(name, head, rows) of each configuration that was measured in steps: a row for each step."""
+    tables = []
+    for name, cells in grouped.items():
+        counts = sorted({int(key.split(".")[1]) for cell in cells for key in cell["metrics"]
+                         if re.match(r"step\.\d+\.", key)})
+        columns = [(head, metric) for head, metric in STEP_COLUMNS
+                   if any(values(cells, f"step.{count}.{metric}") for count in counts)]
+        if not columns:
+            continue
+        table = []
+        for count in counts:
+            line = [show(count, "1")]
+            for _, metric in columns:
+                found = [value for value in values(cells, f"step.{count}.{metric}") if value >= 0]
+                line.append(show(statistics.median(found) if found else None, "B" if metric.endswith("bytes") else "ns"))
+            table.append(line)
+        tables.append((name, ["connections", *(head for head, _ in columns)], table))
+    return tables
+
+
+def notes(data: dict) -> list[str]:
+    """What a reader has to know besides the numbers: anomalies, a few of each cell."""
+    lines = []
+    for cell in data.get("cells", []):
+        told = sorted(cell.get("anomalies", []), key=lambda one: one["what"] not in ("busy", "throttled"))  # it concerns every figure
+        lines += [f"{cell['id']}: {one['what']}: {one['text']}" for one in told[:3]]
+        if len(told) > 3:
+            lines.append(f"{cell['id']}: {len(told) - 3} more in run.json")
+    return lines + [f"{one['what']}: {one['text']}" for one in data.get("anomalies", [])]
+
+
+def terminal(data: dict, ratios: list[dict]) -> str:
+    grouped = columns(data.get("cells", []))
+    names, width, parts = heads(grouped), shutil.get_terminal_size((100, 24)).columns, []
+    body = rows(grouped)
+    label = max((len(line[0]) for line in body), default=0)
+    per_block = max(1, (width - label) // (max([10, *map(len, names)]) + 2))
+    for first in range(0, len(names), per_block):
+        chosen = slice(first + 1, first + 1 + per_block)
+        parts.append(text_table([shared_words(list(grouped)), *names[first:first + per_block]],
+                                [[line[0], *line[chosen]] for line in body]))
+    parts += [f"{name}, step by step:\n" + text_table(head, table, "r" * len(head))
+              for name, head, table in step_tables(grouped)]
+    lines = ratio_lines(data.get("cells", []), ratios) + [f"! {line}" for line in notes(data)]
+    return "\n\n".join([*parts, "\n".join(lines)] if lines else parts)
+
+
+def markdown(data: dict, title: str, ratios: list[dict]) -> str:
+    grouped = columns(data.get("cells", []))
+    host, tool = data["host"], data["tool"]
+    repetitions = max((len(cells) for cells in grouped.values()), default=1)
+    lines = [f"# {markdown_text(title)}", "", markdown_table([shared_words(list(grouped)) or "measure", *heads(grouped)],
+                                                             rows(grouped)), ""]
+    for name, head, table in step_tables(grouped):
+        lines += [f"**{markdown_text(name)}, step by step**", "", markdown_table(head, table, "r" * len(head)), ""]
+    lines += [f"- {markdown_text(line)}" for line in ratio_lines(data.get("cells", []), ratios)]
+    if repetitions > 1:
+        lines.append(f"- Medians of {repetitions} repetitions; each for itself is in summary.csv.")
+    lines += [f"- {markdown_text(line)}" for line in notes(data)]
+    memory = show(host.get("memory_bytes"), "B")
+    lines += ["", markdown_text(f"Run {data['id']}, {data['status']}; {host.get('cores')} cores of {host.get('cpu_model')}, "
+                                f"{memory}, {host.get('kernel')}; version {tool['version']}, commit "
+                                f"{tool['commit'][:12]}{' with changes' if tool['dirty'] else ''}, {tool['compiler']}."), ""]
+    return "\n".join(lines)
+
+
+def csv(data: dict) -> str:
+    """A line for each cell; a column for each configuration key and metric, metrics with their unit."""
+    config = list(dict.fromkeys(key for cell in data.get("cells", []) for key in cell["config"]))
+    metrics = dict.fromkeys((name, metric["unit"]) for cell in data.get("cells", []) for name, metric in cell["metrics"].items())
+    table = [[cell["id"], cell["status"], cell["repetition"], *(cell["config"].get(key, "") for key in config),
+              *(cell["metrics"].get(name, {}).get("value", "") for name, _ in metrics)] for cell in data.get("cells", [])]
+    return csv_text(["cell", "status", "repetition", *config, *(f"{name} [{unit}]" for name, unit in metrics)], table)
+
+
+def write(folder: Path, data: dict, title: str, ratios: list[dict]) -> None:
+    for name, text in (("summary.md", markdown(data, title, ratios)), ("summary.csv", csv(data))):
+        new = folder / f"{name}.new"
+        try:
+            new.write_text(text, encoding="utf-8")
+            os.replace(new, folder / name)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                new.unlink(missing_ok=True)
+            raise PoolmarkError(f"{name}: cannot be written: {error.strerror}") from error

@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""scripts/poolmark report RUN...: one self-contained page (no network, opens from disk), the same in Markdown, and each
+chart's data as CSV beside it. --static DIR writes every chart as SVG, without a browser.
+
+Each record is verified first. What is damaged is named at the top of the page and on the terminal, no chart is drawn from a
+file that is not as recorded, and the exit code is 1.
+
+Nothing of a record gets into a page unescaped: jinja2 escapes the text, and chart data is JSON in which no character can
+end a script.
+"""
+import csv
+import io
+import json
+import subprocess
+from pathlib import Path
+
+from poolmark.report import report_text
+from poolmark.base.errors import PoolmarkError, RecordError, UsageError
+from poolmark.base.escape import script_json, spreadsheet
+from poolmark.base.paths import ROOT, for_people
+from poolmark.records.read_record import bad_files, load
+from poolmark.report.report_charts import Chart, charts
+from poolmark.report.report_data import Source, cells_of
+from poolmark.base.units import plural
+from poolmark.compare.verdict_out import in_markdown, plain
+from poolmark.verify.verify import SHOWN, complaints
+
+MODULES = ROOT / "third_party" / "node_modules"
+SCRIPTS = ("vega/build/vega.min.js", "vega-lite/build/vega-lite.min.js", "vega-embed/build/vega-embed.min.js")
+TEMPLATES = Path(__file__).parent / "templates"
+RAW_SHOWN = 400
+
+
+def add_arguments(parser) -> None:
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="a run's folder, its run.json, an id, or 'latest'")
+    parser.add_argument("--out", metavar="DIR", help="where to write (report/ in the folder of the first run)")
+    parser.add_argument("--static", metavar="DIR", help="write every chart as SVG into this folder as well")
+
+
+def as_csv(rows: list[dict]) -> str:
+    """RFC 4180."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(rows[0].keys())
+    writer.writerows([spreadsheet(value) for value in row.values()] for row in rows)
+    return out.getvalue()
+
+
+def library(name: str) -> str:
+    path = MODULES / name
+    try:
+        return path.read_text(encoding="utf-8").replace("</script", "<\\/script")
+    except OSError as error:
+        raise PoolmarkError(f"{for_people(path)}: {error.strerror}; scripts/deps brings it") from error
+
+
+def raw_files(source: Source, out: Path) -> list[tuple[str, str, str | None]]:
+    """(cell, short name, link from the page) of the raw data behind the charts. No link to what is not there, or leads
+    out of the run's folder."""
+    import os
+
+    found = []
+    for run, cell, label in source.cells():
+        for name, path in cell.get("files", {}).items():
+            try:
+                link = Path(os.path.relpath(run.file(path), out.resolve())).as_posix()
+            except RecordError:
+                link = None
+            found.append((label, name, link))
+    return found
+
+
+def context(source: Source, drawn: list[Chart], out: Path) -> dict:
+    runs = []
+    for run in source.runs:
+        heads, rows = report_text.table(run)
+        commands = [(cell["id"], [" ".join(words) for words in cell.get("commands", [])])
+                    for cell in cells_of(run) if cell.get("commands")]
+        runs.append({"title": report_text.title(run), "run": run.data, "summary": report_text.summary(run), "heads": heads, "rows": rows,
+                     "facts": report_text.facts(run), "anomalies": report_text.anomalies(run),
+                     "cite": report_text.cite(run), "damage": source.damage[run.id], "commands": commands[:RAW_SHOWN]})
+    raw = raw_files(source, out)
+    absent = sum(link is None for _, _, link in raw)
+    return {"runs": runs, "charts": drawn, "problems": source.problems, "raw": raw[:RAW_SHOWN],
+            "more": f"{len(raw) - RAW_SHOWN} more in run.json." if len(raw) > RAW_SHOWN else "",
+            "raw_files": plural(len(raw), "file"),
+            "absent": f"{plural(absent, 'file')} without a link: left out of this copy." if absent else ""}
+
+
+def render(template: str, values: dict) -> str:
+    import jinja2
+
+    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=template.endswith(".html"),
+                                     undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters.update(md=in_markdown, script_json=script_json, plain=plain)
+    return environment.get_template(template).render(**values)
+
+
+def draw_static(drawn: list[Chart], folder: Path) -> None:
+    """SVG of every chart, by the same libraries under Node.js."""
+    folder.mkdir(parents=True, exist_ok=True)
+    job = [{"spec": spec_with_rows(chart), "to": str((folder / f"{chart.name}.svg").resolve())} for chart in drawn]
+    try:
+        done = subprocess.run(["node", str(Path(__file__).parent / "draw_svg.cjs"), *(str(MODULES / name)
+                              for name in SCRIPTS[:2])], input=json.dumps(job), capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise PoolmarkError(f"node: cannot be started: {error.strerror}; scripts/deps brings it") from error
+    if done.returncode:
+        raise PoolmarkError(f"the charts could not be drawn: {done.stderr.strip()[-800:]}")
+
+
+def spec_with_rows(chart: Chart) -> dict:
+    return chart.spec | {"datasets": {"rows": chart.rows}}
+
+
+def write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def verified(runs: list) -> Source:
+    """The runs with what is damaged in each, and the files that no chart is drawn from."""
+    source = Source(runs)
+    for run in runs:
+        wrong, _ = complaints(run, present=True)
+        more = [f"and {len(wrong) - SHOWN} more; scripts/poolmark verify {run.id} names them"] if len(wrong) > SHOWN else []
+        source.damage[run.id] = wrong[:SHOWN] + more
+        source.bad[run.id] = set(bad_files(run))
+    return source
+
+
+def make(runs: list, out: Path, static: Path | None = None) -> Source:
+    """Writes the report of `runs` into `out`; gives the source with the problems it met."""
+    source = verified(runs)
+    drawn = charts(source)
+    values = context(source, drawn, out)
+    page = render("report.html", values | {
+        "libraries": [library(name) for name in SCRIPTS],
+        "specs": [{"name": chart.name, "spec": spec_with_rows(chart)} for chart in drawn],
+        "csv": {chart.name: as_csv(chart.rows) for chart in drawn}})
+    try:
+        write(out / "report.html", page)
+        write(out / "report.md", render("report.md", values))
+        for chart in drawn:
+            write(out / "data" / f"{chart.name}.csv", as_csv(chart.rows))
+        if static is not None:
+            draw_static(drawn, static)
+    except OSError as error:
+        raise PoolmarkError(f"{error.filename}: cannot be written: {error.strerror}") from error
+    return source
+
+
+def run(args) -> int:
+    runs = [load(where) for where in args.runs]
+    if len({one.id for one in runs}) < len(runs):
+        raise UsageError("a run was named twice")
+    out = Path(args.out) if args.out else runs[0].folder / "report"
+    source = make(runs, out, Path(args.static) if args.static else None)
+    damage = [(one, text) for one in runs for text in source.damage[one.id]]
+    for one, text in damage:
+        print(f"not as recorded: {one.id}: {plain(text)}")
+    for problem in source.problems:
+        print(f"left out: {plain(problem)}")
+    print(f"{for_people(out)}/report.html ({(out / 'report.html').stat().st_size / 1e6:.2f} MB), report.md, data/")
+    return 1 if damage else 0

@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One cell of a suite: starts its target, runs its phases, ends both, and takes what they left into the record."""
+import os
+import signal
+import time
+from pathlib import Path
+
+from poolmark.records import phases
+from poolmark.run import estimate
+from poolmark.facts.children import Child, Children
+from poolmark.base.errors import PoolmarkError, UsageError
+from poolmark.records.measures import phase_folder, take_phase, take_target
+from poolmark.facts.plan import Plan
+from poolmark.facts.quiet import OthersClock, ThrottleClock, busy_text, charges_interrupts
+from poolmark.records.record import Cell
+from poolmark.suites.suite_cells import CellPlan
+from poolmark.suites.suite_options import load_options
+from poolmark.suites.targets import Target, make_target, option_words
+from poolmark.base.units import show_bytes, show_count
+
+# More than three times what a phase is thought to take: only a guard against one that hangs.
+PHASE_GUARD_S = 1800.0
+# How long the generator may go on after a broker died, to count what was lost.
+AFTERMATH_S = 30.0
+# It ends within a second of SIGINT, but a thousand workers on a busy machine take longer to write down what they know.
+GENERATOR_STOP_S = 60.0
+
+
+class Status:
+    """Where the cell that runs now stands, in one line: its phase, and the last of the memory.csv that the generator is
+    writing."""
+
+    def __init__(self, cell_id: str, wanted: int):
+        self.cell_id, self.wanted, self.started = cell_id, wanted, time.monotonic()
+        self.phase, self.memory = "start", None
+
+    def enter(self, phase: str, memory: Path | None = None) -> None:
+        self.phase, self.memory, self.started = phase, memory, time.monotonic()
+
+    def text(self) -> str:
+        told = f"{self.cell_id}: {self.phase} {time.monotonic() - self.started:.0f} s"
+        fields = last_line(self.memory).split(",") if self.memory else []
+        if len(fields) > 4 and fields[2].isdigit():
+            of = f" of {show_count(self.wanted)}" if fields[1] == "connect" and int(fields[2]) <= self.wanted else ""
+            told += f", {fields[1]}: {show_count(int(fields[2]))}{of} connections"
+            told += f", broker {show_bytes(int(fields[3]))}" if fields[3].isdigit() else ""
+        return told
+
+
+def last_line(path: Path) -> str:
+    """The last whole line of a file that is being written; "" when there is none."""
+    try:
+        with open(path, "rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - 4096))
+            lines = file.read().split(b"\n")
+    except OSError:
+        return ""
+    return lines[-2].decode("utf-8", errors="replace") if len(lines) > 1 else ""
+
+
+class CellRun:
+    """One cell, from the start of its target to its metrics."""
+
+    def __init__(self, cell: Cell, planned: CellPlan, plan: Plan, build: Path, seed: int, children: Children):
+        self.cell, self.planned, self.plan, self.build, self.seed = cell, planned, plan, build, seed
+        self.children = children
+        self.target: Target = make_target(cell, build, plan, planned.broker)
+        self.whole, self.good = True, True  # nothing was lost; nothing failed
+        self.over = False                   # what is gone, no further phase can do without
+        self.status = Status(planned.id, planned.config["connections"])
+
+    def lost(self, what: str, text: str, over: bool = False) -> None:
+        self.whole = False
+        self.over = self.over or over
+        self.cell.anomaly(what, text)
+
+    def failed(self, what: str, text: str) -> None:
+        self.good = False
+        self.cell.anomaly(what, text)
+
+    def load_folder(self, phase: dict) -> Path:
+        return self.cell.folder / phase_folder(self.planned.phases.index(phase), phase["name"])
+
+    def load_argv(self, phase: dict, folder: Path) -> list[str]:
+        config = self.cell.data["config"]
+        options = {"target": ",".join(self.target.urls), **load_options(config, self.planned.load, phase)}
+        if phase["scenario"] == "steps":
+            options["watch-record"] = self.target.records()
+        options.update({"watch-pid": self.target.pids, "seed": self.seed, "record": folder, "quiet": True})
+        return [str(self.build / "poolmark-loadgen"), phase["scenario"], *option_words(options)]
+
+    def watch(self, load: Child, name: str, guard_s: float) -> None:
+        """Until the generator ends. A broker that dies meanwhile leaves it AFTERMATH_S to count the loss."""
+        brokers = [child for child in self.target.processes if child.returncode is None]
+        ended = self.children.wait(load, guard_s, watch=brokers)
+        while ended is not None and ended is not load:
+            self.children.stop(ended)
+            self.lost("broker", f"{name}: {ended.how_it_ended()}; its log ends: {ended.last_lines()}", over=True)
+            brokers.remove(ended)
+            ended = self.children.wait(load, AFTERMATH_S, watch=brokers)
+        if ended is None:
+            self.lost("timeout", f"{name}: the generator did not end by itself and was stopped", over=True)
+        code = self.children.stop(load, signal.SIGINT, GENERATOR_STOP_S)
+        if code < 0 or code > 1:
+            self.lost("generator", f"{name}: {load.how_it_ended()}; its log ends: {load.last_lines()}", over=True)
+        elif code == 1:
+            self.failed("clients", f"{name}: the generator reports clients that failed or were dropped")
+
+    def phase(self, phase: dict) -> None:
+        name, folder = phase["name"], self.load_folder(phase)
+        argv = self.load_argv(phase, folder)
+        self.cell.command(argv)
+        load = None
+        try:
+            load = self.children.start("poolmark-loadgen", argv, self.cell.folder / f"{name}.log")
+            self.status.enter(name, folder / "memory.csv")
+            self.watch(load, name, PHASE_GUARD_S + 3 * estimate.of_phase(self.planned, phase, self.build))
+        finally:
+            if load is not None:
+                self.children.stop(load, signal.SIGINT, GENERATOR_STOP_S)
+            self.take(phase, folder)
+
+    def take(self, phase: dict, folder: Path) -> None:
+        """What the generator left, as far as it can be read."""
+        suffix = "" if folder.name == "load" else f"_{phase['name']}"
+        for key, name in (("latency", "latency.hlog"), ("memory", "memory.csv"), ("steps", "steps.csv"), ("record", "run.json")):
+            self.cell.file(f"{key}{suffix}", folder / name)
+        if not (folder / "run.json").is_file():
+            self.lost("record", f"{phase['name']}: the generator left no record", over=True)
+            return
+        taken = phases.recorded(phase, self.planned.phases, folder.name)
+        self.cell.phase(taken)
+        try:
+            run = take_phase(self.cell, folder, taken)
+            if run.data["status"] == "failed":
+                self.failed("clients", f"{phase['name']}: the generator's record says failed")
+            elif run.data["status"] != "complete":
+                self.lost("generator", f"{phase['name']}: the generator's record says {run.data['status']}")
+        except UsageError as error:
+            self.lost("record", str(error))
+
+    def after(self) -> None:
+        """What is known only once the target has ended: pools, and which allocator it ran on."""
+        try:
+            take_target(self.cell, self.cell.folder, self.cell.data.get("phases", []),
+                        [folder / "pools.csv" for folder in self.target.records()])
+            wanted, found = self.cell.data["config"].get("allocator"), self.target.allocator_found()
+            if wanted and self.target.processes and found != wanted:
+                self.failed("allocator", f"{wanted} was asked for; loaded was {found or 'not to be found out'}")
+        except UsageError as error:
+            self.lost("record", str(error))
+
+    def tell_busy(self, others: OthersClock) -> None:
+        """Once all that the cell started has ended. A target that runs already is not ours, so its time cannot be told
+        from that of others."""
+        text = busy_text(others.percent(), "the cell is slower") if self.target.processes else None
+        if text:
+            self.cell.anomaly("busy", text)
+
+    def run(self) -> None:
+        """Measures the cell; its metrics and status are in the record afterwards, whatever happened."""
+        finished = started = False
+        others, throttle = OthersClock(interrupts=charges_interrupts()), ThrottleClock()
+        try:
+            self.target.start(self.children)
+            started = True
+            for phase in self.planned.phases:
+                self.phase(phase)
+                if self.over:
+                    break
+            finished = True
+        except PoolmarkError as error:
+            self.failed("start", str(error))
+            finished = True
+        except OSError as error:
+            self.lost("disk", f"{error.filename or self.cell.id}: {error.strerror}")
+            finished = True
+        finally:
+            self.status.enter("end")
+            for text in self.target.stop(self.children):
+                self.failed("broker", text)
+            for child in self.target.processes:
+                if child.log_lost:
+                    self.lost("disk", f"the log of {child.name} is not whole: {child.log_lost}")
+            self.tell_busy(others)
+            if text := throttle.text():
+                self.cell.anomaly("throttled", text)
+            if started:
+                self.after()
+            if not finished:
+                self.lost("interrupted", "the run ended here")
+            self.cell.finish("incomplete" if not self.whole else "complete" if self.good else "failed")

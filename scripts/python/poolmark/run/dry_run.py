@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command lines that a cell would be run by, without starting anything. What is known only after a start is left
+open by name: PORT1, PORT2 ... of the addresses that a broker listens on, PID1 ... of its processes.
+
+The words come from the same functions that start the programs (targets.py, CellRun.load_argv).
+"""
+import shlex
+from pathlib import Path
+from types import SimpleNamespace
+
+from poolmark.facts import allocators
+from poolmark.suites.targets import Mosquitto, PoolmarkBroker, Target
+
+EXPLAINED = ("# PORT1, PORT2 ...: the ports in a broker's \"listening\" lines, in their order; PID1, PID2 ...: the brokers' process "
+             "ids; all else is as the run would call it from this folder")
+
+
+def planned_cell(cell_id: str, config: dict, run_folder: Path):
+    """What targets need of a record's cell; it makes no folder."""
+    return SimpleNamespace(id=cell_id, data={"config": config}, folder=run_folder / "cells" / cell_id)
+
+
+def preload(config: dict) -> list[str]:
+    """The environment as one would type it before a command."""
+    soname = allocators.LIBRARIES.get(config.get("allocator", "glibc"))
+    return [f"LD_PRELOAD={soname}"] if soname else []
+
+
+def pretend_start(target: Target) -> list[list[str]]:
+    """Gives `target` the URLs and processes that it would have; answers the command lines that would start them."""
+    environment = preload(target.cell.data["config"])
+    if isinstance(target, PoolmarkBroker):
+        listens = [address for i in range(target.plan.instances) for address in target.plan.listens(i)]
+        target.urls += [f"mqtt://{address.rpartition(':')[0]}:PORT{i}" for i, address in enumerate(listens, 1)]
+        lines = [[*environment, *target.argv(i)] for i in range(target.plan.instances)]
+    elif isinstance(target, Mosquitto):
+        target.urls = ["mqtt://127.0.0.1:PORT1"]
+        lines = [[*environment, "mosquitto", "-c", str(target.config_file())]]
+    else:
+        lines = []
+    target.processes = [SimpleNamespace(pid=f"PID{i}") for i in range(1, len(lines) + 1)]
+    return lines
+
+
+def print_cell(cell_run, sentences: list[str]) -> None:
+    """The lines of one cell, its brokers first. `cell_run`: a CellRun whose cell is a planned one."""
+    print(f"\n# {cell_run.cell.id}: {'; '.join(sentences)}")
+    for words in pretend_start(cell_run.target):
+        print(shlex.join(words))
+    if isinstance(cell_run.target, Mosquitto):
+        print(f"# its configuration: {'; '.join(cell_run.target.config_text('PORT1').splitlines())}")
+    for phase in cell_run.planned.phases:
+        print(shlex.join(cell_run.load_argv(phase, cell_run.load_folder(phase))))

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How long a suite will take, before it starts: by the last run of its cells on this host, else by its options.
+
+    thought = Estimate(suite, RUNS)
+    thought.of(planned)      seconds of one cell
+    thought.sentence(cells)  "about 2 min 40 s in all, by suite-20260101T000000Z-abcd"
+"""
+import json
+import re
+from pathlib import Path
+
+from poolmark.facts import described
+from poolmark.suites import suite_options
+from poolmark.base.errors import PoolmarkError
+from poolmark.base.progress import span
+from poolmark.suites.suite_cells import CellPlan
+from poolmark.base.units import parse_count, parse_seconds
+
+CONNECTS_PER_S = 7_000      # of a small host, both ends on it
+START_S, PHASE_S = 1.5, 1.5  # of a target; of a call of the generator, its workers started and ended
+LEVEL_S = 2.0               # until a target's memory is level, as a rule
+PROBE_S = 3.5
+LOOKED_AT = 20              # of the newest runs
+
+
+def seconds(value) -> float:
+    return parse_seconds(value) if isinstance(value, str) else float(value or 0)
+
+
+class Options:
+    """A phase's, with the generator's defaults."""
+
+    def __init__(self, planned: CellPlan, phase: dict, build: Path):
+        self.given = suite_options.load_options(planned.config, planned.load, phase)
+        self.known = described.options(described.loadgen(build))
+
+    def span(self, name: str) -> float:
+        return seconds(self.given.get(name, self.known[name]["default"]))
+
+    def count(self, name: str) -> int:
+        return parse_count(str(self.given.get(name, self.known[name]["default"])))
+
+
+def of_phase(planned: CellPlan, phase: dict, build: Path) -> float:
+    options = Options(planned, phase, build)
+    if phase["scenario"] == "publish":
+        connections = max(options.count("connections"), 2 * options.count("pairs"))
+        return PHASE_S + connections / CONNECTS_PER_S + options.span("warmup") + options.span("duration")
+    level = min(LEVEL_S, options.span("settle"))
+    if phase["scenario"] == "steps":
+        steps = len(str(phase["steps"]).split(",")) if "steps" in phase else 4
+        probe = PROBE_S if options.count("probe") else 0
+        return PHASE_S + planned.config["connections"] / CONNECTS_PER_S + steps * (level + probe) + level
+    return PHASE_S + planned.config["connections"] / CONNECTS_PER_S + options.span("hold") + 2 * level
+
+
+def of_options(planned: CellPlan, build: Path) -> float:
+    return START_S + sum(of_phase(planned, phase, build) for phase in planned.phases)
+
+
+def stem(cell_id: str) -> str:
+    return re.sub(r"\.\d+$", "", cell_id)
+
+
+def earlier(name: str, runs: Path) -> tuple[dict[tuple[str, str], float], str]:
+    """({(cell, phases): seconds}, run) of the newest run of a suite here that has any."""
+    try:
+        newest = sorted(runs.glob("*/run.json"), key=lambda path: path.stat().st_mtime, reverse=True)[:LOOKED_AT]
+    except OSError:
+        return {}, ""
+    for path in newest:
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+            if data.get("suite") != name:
+                continue
+            found = {(stem(cell["id"]), str(cell["config"].get("phases"))): float(cell["seconds"]) for cell in data["cells"]
+                     if isinstance(cell.get("seconds"), (int, float)) and cell["status"] == "complete"}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            continue        # not a record, or one that is being written
+        if found:
+            return found, str(data.get("id"))
+    return {}, ""
+
+
+class Estimate:
+    def __init__(self, name: str, build: Path, runs: Path):
+        self.build = build
+        self.found, self.run = earlier(name, runs)
+        self.used = False       # something of the earlier run was
+
+    def of(self, planned: CellPlan) -> float:
+        before = self.found.get((stem(planned.id), suite_options.phases_text(planned)))
+        if before is not None:
+            self.used = True
+            return before
+        try:
+            return of_options(planned, self.build)
+        except PoolmarkError:
+            return 60.0
+
+    def sentence(self, cells: list[CellPlan]) -> str:
+        total = sum(map(self.of, cells))
+        return f"about {span(total)} in all, by " + (f"run {self.run}" if self.used else "the suite's options")

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The cells that a suite's file makes, once it is checked (suite_check.py): pure functions of the file."""
+import copy
+import itertools
+import re
+from dataclasses import dataclass, field
+
+from poolmark.base.errors import UsageError
+from poolmark.suites.suite_check import NAMED
+from poolmark.base.units import parse_count
+
+
+@dataclass
+class CellPlan:
+    """One cell to measure: everything known before it starts."""
+    id: str
+    config: dict
+    repetition: int
+    broker: dict = field(default_factory=dict)
+    load: dict = field(default_factory=dict)
+    phases: list = field(default_factory=list)
+
+
+def fill(value, connections: int):
+    """"{2*connections}" in an option to its number."""
+    if isinstance(value, list):
+        return [fill(item, connections) for item in value]
+    if isinstance(value, str):
+        return re.sub(r"\{(?:(\d+)\*)?connections\}", lambda match: str(int(match[1] or 1) * connections), value)
+    return value
+
+
+def cell_name(config: dict) -> str:
+    """classic-malloc-paho-10000: what a person would call it."""
+    parts = []
+    for key in NAMED:
+        value = config.get(key)
+        if value is None or key == "target" and value == "poolmark" or key == "allocator" and value == "glibc":
+            continue
+        parts.append(("sub" if value else "nosub") if key == "subscribe" else str(value))
+    parts += [f"{key}-{value}" for key, value in config.items() if key not in NAMED]
+    return re.sub(r"[^A-Za-z0-9_.=+-]+", "_", "-".join(parts)) or "cell"
+
+
+def combinations(axes: dict, known_axes: dict, strategies: list[str] | None) -> list[dict]:
+    """Every combination of the axes' values; the last axis runs fastest."""
+    full = {name: list(values) for name, values in axes.items()}
+    for name, values in known_axes.items():
+        full.setdefault(name, [])
+        full[name] += [value for value in values if name != "strategy" or strategies is None or value in strategies]
+    return [dict(zip(full, values, strict=True)) for values in itertools.product(*full.values())]
+
+
+def steps_up_to(steps: str, connections: int) -> str:
+    """The steps below `connections`, and `connections` itself."""
+    counts = sorted({parse_count(step) for step in steps.split(",")})
+    return ",".join(map(str, [count for count in counts if count < connections] + [connections]))
+
+
+def make_cell(data: dict, group: dict, combination: dict, connections, fit) -> CellPlan:
+    config = {**data.get("config", {}), **group.get("config", {}), **combination}
+    broker = {**data.get("broker", {}), **group.get("broker", {})}
+    load = {**data.get("load", {}), **group.get("load", {})}
+    config.setdefault("target", "poolmark")
+    for override in data.get("override", []):
+        if all(config.get(key) == value for key, value in override.get("when", {}).items()):
+            config.update(override.get("config", {}))
+            broker.update(override.get("broker", {}))
+            load.update(override.get("load", {}))
+    if connections is not None:
+        config["connections"] = connections
+    elif config.get("connections") == "fit":
+        config["connections"] = fit(config)
+    count = config.get("connections", 0)
+    if not isinstance(count, int) or isinstance(count, bool) or count < 1:
+        raise UsageError(f"connections is {count!r}; it must be a whole number of at least 1")
+    phases = copy.deepcopy(group.get("phase") or data.get("phase", []))
+    for phase in phases:
+        phase.update({key: fill(value, count) for key, value in phase.items()})
+        if "steps" in phase:
+            phase["steps"] = steps_up_to(str(phase["steps"]), count)
+    return CellPlan(cell_name(config), config, 1, {key: fill(value, count) for key, value in broker.items()},
+                    {key: fill(value, count) for key, value in load.items()}, phases)
+
+
+def base_cells(data: dict, strategies: list[str] | None, connections: int | None, fit) -> list[CellPlan]:
+    """Every cell once. `strategies`: what the broker knows, None when it was not asked."""
+    base: list[CellPlan] = []
+    for group in data.get("group") or [{}]:
+        axes = {**data.get("axes", {}), **group.get("axes", {})}
+        known = {**data.get("axes_if_known", {}), **group.get("axes_if_known", {})}
+        base += [make_cell(data, group, one, connections, fit) for one in combinations(axes, known, strategies)]
+    return base
+
+
+def interleaved(base: list[CellPlan], repetitions: int) -> list[CellPlan]:
+    """In the order in which they are to run: A B B A ... over the repetitions."""
+    return [CellPlan(f"{cell.id}.{repetition}", cell.config, repetition, cell.broker, cell.load, cell.phases)
+            for repetition in range(1, repetitions + 1) for cell in (base if repetition % 2 else reversed(base))]

@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A suite's file, checked as a whole before anything starts: every fault with its line and the nearest known name.
+
+Here: keys, types, names, what refers to what. What programs take they say themselves: suite_options.py.
+"""
+import re
+
+from poolmark.facts import allocators, described
+from poolmark.base.faults import Faults
+
+KEYS = {"title": str, "kind": str, "repetitions": int, "seed": int, "plot": str, "drop_caches": bool, "primary": list,
+        "config": dict, "axes": dict, "axes_if_known": dict, "broker": dict, "load": dict, "phase": list, "group": list,
+        "override": list, "ratio": list}
+GROUP_KEYS = {key: KEYS[key] for key in ("config", "axes", "axes_if_known", "broker", "load", "phase")}
+OVERRIDE_KEYS = {"when": dict, "config": dict, "broker": dict, "load": dict}
+RATIO_KEYS = {"metric": str, "of": dict, "to": dict, "by": str}
+KINDS, PLOTS = ("suite", "steps"), ("memory",)
+# What a cell may be, in the order in which its name has it.
+NAMED = ("target", "shape", "strategy", "engine", "allocator", "connections", "subscribe")
+TYPES = {str: "text", int: "a whole number", bool: "true or false", dict: "a table", list: "a list"}
+CELL = "cell"           # the phase that metrics of a whole cell are named by
+
+
+def is_type(value, kind: type) -> bool:
+    return isinstance(value, kind) and (kind is not int or not isinstance(value, bool))
+
+
+class Check:
+    """One file. `build`: of the programs that are asked; None leaves out what only they know."""
+
+    def __init__(self, data: dict, faults: Faults, build):
+        self.data, self.faults, self.build = data, faults, build
+        self.written: dict[str, set] = {}       # what the file had before --set
+        self.parts = [((), data), *((("group", i), group) for i, group in enumerate(self.tables(data, "group")))]
+
+    @staticmethod
+    def tables(where: dict, key: str) -> list[dict]:
+        """Those of an array of tables; whatever else stands there is a fault of its own."""
+        found = where.get(key)
+        return [one if isinstance(one, dict) else {} for one in found] if isinstance(found, list) else []
+
+    def keys(self, table: dict, allowed: dict, path: tuple) -> None:
+        for key, value in table.items():
+            if key not in allowed:
+                self.faults.add((*path, key), f"{key!r} is not a key there", allowed)
+            elif not is_type(value, allowed[key]):
+                self.faults.add((*path, key), f"{key} is {value!r}; it must be {TYPES[allowed[key]]}")
+            elif allowed[key] is list and key != "primary":
+                for i, one in enumerate(value):
+                    if not isinstance(one, dict):
+                        self.faults.add((*path, key, i), f"{key} is a list of tables, [[{key}]]; one is {one!r}")
+
+    def one_of(self, path: tuple, value, known, what: str) -> None:
+        if value not in known:
+            self.faults.add(path, f"{what} {value!r} is not known", known, value)
+
+    # --- the file as a whole
+
+    def top(self) -> None:
+        self.keys(self.data, KEYS, ())
+        for key in ("repetitions", "seed"):
+            if is_type(self.data.get(key), int) and self.data[key] < 1:
+                self.faults.add((key,), f"{key} is {self.data[key]}; it must be at least 1")
+        if isinstance(self.data.get("kind"), str):
+            self.one_of(("kind",), self.data["kind"], KINDS, "kind")
+        if isinstance(self.data.get("plot"), str):
+            self.one_of(("plot",), self.data["plot"], PLOTS, "plot")
+        if not self.data.get("phase") and not all(group.get("phase") for group in self.tables(self.data, "group") or [{}]):
+            self.faults.add((), "phase: there is none, so nothing would be measured")
+
+    def structure(self) -> None:
+        self.top()
+        for path, part in self.parts:
+            if path:
+                self.keys(part, GROUP_KEYS, path)
+            self.phases(part, path)
+            for key in ("axes", "axes_if_known"):
+                for name, values in self.table(part, key).items():
+                    if not isinstance(values, list) or not values:
+                        self.faults.add((*path, key, name), f"{name} is {values!r}; an axis is a list of values")
+        for i, override in enumerate(self.tables(self.data, "override")):
+            self.keys(override, OVERRIDE_KEYS, ("override", i))
+            if not override.get("when"):
+                self.faults.add(("override", i), "override: 'when' is missing: where does it apply?")
+        for i, ratio in enumerate(self.tables(self.data, "ratio")):
+            self.keys(ratio, RATIO_KEYS, ("ratio", i))
+            for key in ("metric", "of", "to"):
+                if key not in ratio:
+                    self.faults.add(("ratio", i), f"ratio: {key!r} is missing")
+
+    @staticmethod
+    def table(part: dict, key: str) -> dict:
+        return part[key] if isinstance(part.get(key), dict) else {}
+
+    def phases(self, part: dict, path: tuple) -> None:
+        seen, steps = set(), 0
+        for i, phase in enumerate(self.tables(part, "phase")):
+            here = (*path, "phase", i)
+            name = phase.get("name")
+            if not re.fullmatch(r"[a-z0-9_-]+", str(name or "")):
+                self.faults.add((*here, "name"), f"a phase's name is {name!r}; it must be of a-z, 0-9, _ and -")
+            elif name in seen or name == CELL:
+                self.faults.add((*here, "name"), f"the phase's name {name!r} is taken"
+                                + (": metrics of the cell as a whole have it" if name == CELL else ""))
+            seen.add(name)
+            steps += phase.get("scenario") == "steps"
+            if steps > 1 and phase.get("scenario") == "steps":
+                self.faults.add((*here, "scenario"), "a cell has one phase of steps; this is a second one")
+            if "scenario" not in phase:
+                self.faults.add(here, "phase: 'scenario' is missing: what does it do?")
+
+    # --- what a cell is
+
+    def choices(self) -> dict[str, set]:
+        """Every value that a key of config takes somewhere, or could take: an override may stand for a cell that is not
+        there today."""
+        found: dict[str, set] = {"target": {"poolmark", "mosquitto"}, "allocator": set(allocators.LIBRARIES),
+                                 "subscribe": {"True", "False"}}
+        if self.build:
+            found |= {"strategy": set(described.strategies(self.build)), "shape": set(described.shapes(self.build)),
+                      "engine": set(described.engines(self.build))}
+        for _, part in [*self.parts, *((None, one) for one in self.tables(self.data, "override"))]:
+            for key, value in self.table(part, "config").items():
+                found.setdefault(key, set()).add(str(value))
+            for axes in ("axes", "axes_if_known"):
+                for key, values in self.table(part, axes).items():
+                    found.setdefault(key, set()).update(map(str, values if isinstance(values, list) else []))
+        return found
+
+    def values(self) -> list[tuple[tuple, str, object]]:
+        """(path, key, value) of everything that a cell's config may have."""
+        found = []
+        for path, part in [*self.parts, *((("override", i), one) for i, one in enumerate(self.tables(self.data, "override")))]:
+            found += [((*path, "config", key), key, value) for key, value in self.table(part, "config").items()]
+            found += [((*path, "axes", key, i), key, value) for key, values in self.table(part, "axes").items()
+                      if isinstance(values, list) for i, value in enumerate(values)]
+        return found
+
+    def config(self) -> None:
+        """Keys that mean something, and values that exist. A key of one's own is for overrides to tell cells by."""
+        whens = [(("override", i, "when"), self.table(one, "when")) for i, one in enumerate(self.tables(self.data, "override"))]
+        own = {key for _, when in whens for key in when}
+        for path, key, value in self.values():
+            if key not in NAMED and key not in own:
+                self.faults.add(path[:-1] if isinstance(path[-1], int) else path, f"{key!r} is not a key of a cell", NAMED, key)
+            elif not isinstance(value, (str, int, float)):
+                self.faults.add(path, f"{key} is {value!r}; it must be a text, a number, true or false")
+            else:
+                self.value(path, key, value)
+        choices = self.choices()
+        for key, values in self.written.items():
+            choices.setdefault(key, set()).update(values)
+        sides = [((*("ratio", i), key), self.table(one, key)) for i, one in enumerate(self.tables(self.data, "ratio"))
+                 for key in ("of", "to")]
+        for path, wanted in whens + sides:
+            for key, value in wanted.items():
+                if key not in choices:
+                    self.faults.add((*path, key), f"no cell has a {key!r}", choices)
+                elif str(value) not in choices[key]:
+                    self.faults.add((*path, key), f"no cell has {key} = {value!r}", sorted(choices[key]), value)
+        for i, ratio in enumerate(self.tables(self.data, "ratio")):
+            if isinstance(ratio.get("by"), str):
+                self.one_of(("ratio", i, "by"), ratio["by"], choices, "axis")
+
+    def value(self, path: tuple, key: str, value) -> None:
+        if key == "subscribe" and not isinstance(value, bool):
+            self.faults.add(path, f"subscribe is {value!r}; it must be true or false")
+        elif key == "connections" and value != "fit" and (not is_type(value, int) or value < 1):
+            self.faults.add(path, f"connections is {value!r}; it must be a whole number of at least 1, or \"fit\"")
+        elif key == "allocator":
+            self.one_of(path, value, allocators.LIBRARIES, "allocator")
+        elif key == "target" and value not in ("poolmark", "mosquitto") and not str(value).startswith("mqtt://"):
+            self.faults.add(path, f"target {value!r} is none; it may be poolmark, mosquitto or mqtt://HOST:PORT",
+                            ("poolmark", "mosquitto"), value)
+        elif self.build and key == "engine":
+            self.one_of(path, value, described.engines(self.build), "engine")
+        elif self.build and key == "strategy":
+            self.one_of(path, value, described.strategies(self.build), "strategy")
+        elif self.build and key == "shape":
+            wrong = described.ask("poolmark-broker", ["--shape", value], self.build)[1]
+            if wrong:
+                self.faults.add(path, f"shape {wrong.removeprefix('--shape: ')}", described.shapes(self.build), value)
+
+    # --- metrics
+
+    def metrics(self) -> None:
+        known = described.catalogue(self.build)
+        phases = {phase.get("name") for _, part in self.parts for phase in self.tables(part, "phase")} | {CELL}
+        for i, ratio in enumerate(self.tables(self.data, "ratio")):
+            if isinstance(ratio.get("metric"), str):
+                self.metric(("ratio", i, "metric"), ratio["metric"], known, phases)
+        for i, pattern in enumerate(self.data.get("primary") or [] if isinstance(self.data.get("primary"), list) else []):
+            self.metric(("primary", i), str(pattern).rpartition(":")[2], known, phases)
+
+    def metric(self, path: tuple, pattern: str, known: list[dict], phases: set) -> None:
+        names = [metric["name"] for metric in known]
+        if not described.is_measured(pattern, names, phases):
+            self.faults.add(path, f"no program measures {pattern!r}", names if len(pattern) < 60 else (), pattern)

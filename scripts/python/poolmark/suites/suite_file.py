@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A suite's file, scripts/suites/NAME.toml.
+
+    title, kind = "suite"|"steps", repetitions, seed, plot = "memory", drop_caches = true|false
+    primary           [patterns] of the metrics that decide a comparison
+    [config]          what every cell is: target, shape, strategy, engine, allocator, connections, subscribe. Comparisons pair by it
+    [axes]            name = [values]: a cell for each combination, laid over config
+    [axes_if_known]   more values of an axis; strategies are taken when the broker lists them
+    [broker]          options of poolmark-broker (name without dashes; a list repeats it; true is a flag)
+    [load]            options of poolmark-loadgen, for every phase
+    [[phase]]         one call of the generator: name, scenario, and options for it alone
+    [[group]]         cells apart: each may have its own config, axes, axes_if_known, broker, load, phase
+    [[override]]      when = {...} of config, then config, broker, load to lay over where it is so
+    [[ratio]]         metric, of = {...}, to = {...}, by = "axis": printed with its spread
+
+"{connections}" and "{2*connections}" in an option become numbers, "{connections}" in the title the most that a cell has.
+connections = "fit" is what the host's memory holds. A key of one's own in config or axes is for overrides to tell cells by.
+
+The file is checked as a whole before a cell is made: suite_check.py, suite_options.py.
+"""
+import re
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from poolmark.facts import described
+from poolmark.base.errors import UsageError
+from poolmark.base.faults import FileFaults, Faults
+from poolmark.base.paths import SUITES, for_people
+from poolmark.suites.suite_cells import CellPlan, base_cells, interleaved
+from poolmark.suites.suite_check import Check
+from poolmark.suites.suite_options import OptionCheck, check_cell
+from poolmark.suites.suite_set import apply
+from poolmark.base.units import show_count
+
+
+@dataclass
+class Suite:
+    name: str
+    title: str
+    kind: str
+    repetitions: int
+    seed: int
+    plot: str | None
+    drop_caches: bool     # unused names, inodes and slabs of the kernel, before a cell of many connections
+    ratios: list
+    cells: list[CellPlan]
+
+
+def names() -> list[str]:
+    return sorted(path.stem for path in SUITES.glob("*.toml"))
+
+
+def find(name_or_file: str) -> Path:
+    path = Path(name_or_file)
+    if path.suffix == ".toml":
+        return path
+    if path.is_file():
+        raise UsageError(f"{name_or_file}: a suite's file ends in .toml")
+    path = SUITES / f"{name_or_file}.toml"
+    if "/" in name_or_file or not path.is_file():
+        raise UsageError(f"there is no suite {name_or_file!r}; there are: {', '.join(names())}; or name a .toml file")
+    return path
+
+
+def read_text(path: Path) -> tuple[str, dict]:
+    """(text, its TOML). UsageError names the file and the line that is no TOML."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        return text, tomllib.loads(text)
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path}: not TOML: {error}") from error
+    except tomllib.TOMLDecodeError as error:
+        line = re.search(r"line (\d+)", str(error))
+        raise FileFaults(for_people(path), [f"{for_people(path)}{f':{line[1]}' if line else ''}: not TOML: {error}"]) from error
+
+
+def read(name_or_file: str) -> tuple[str, dict]:
+    """(name, its TOML), its structure checked. Raises with every fault found."""
+    path = find(name_or_file)
+    text, data = read_text(path)
+    faults = Faults(for_people(path), text)
+    Check(data, faults, None).structure()
+    faults.end()
+    return path.stem, data
+
+
+def title_of(name: str, data: dict, counts: list) -> str:
+    """The title; `counts` are the cells' connections, of which it names the most."""
+    most = max((count for count in counts if isinstance(count, int)), default=None)
+    return str(data.get("title", name)).replace("{connections}", show_count(most) if most else "N")
+
+
+def listed_title(name: str) -> str:
+    """The title of a suite as its file has it, without the cells."""
+    data = read(name)[1]
+    parts = [data, *data.get("group", [])]
+    return title_of(name, data, [part.get("config", {}).get("connections") for part in parts])
+
+
+def check(checked: Check, faults: Faults, build: Path | None) -> None:
+    """All that can be found in the file itself."""
+    checked.structure()
+    checked.config()
+    if build:
+        OptionCheck(checked).run()
+        checked.metrics()
+    faults.end()
+
+
+def check_cells(data: dict, base: list[CellPlan], faults: Faults, build: Path | None) -> None:
+    """What shows only when the cells are made."""
+    for number, cell in enumerate(base):
+        if any(cell.id == other.id for other in base[:number]):
+            faults.add((), f"two cells are called {cell.id}; make an axis of what differs")
+        elif build:
+            check_cell(data, cell, faults, build)
+    faults.end()
+
+
+def choose(base: list[CellPlan], only: str | None, name: str) -> list[CellPlan]:
+    try:
+        wanted = re.compile(only or "")
+    except re.error as error:
+        raise UsageError(f"--only {only!r}: not a regular expression: {error}") from error
+    chosen = [cell for cell in base if wanted.search(cell.id)]
+    if not chosen:
+        raise UsageError(f"suite {name}: --only {only!r} matches none of its cells; --list names them")
+    return chosen
+
+
+def load(name_or_file: str, *, build: Path | None = None, repetitions: int | None = None, connections: int | None = None,
+         only: str | None = None, sets: list[str] = (), fit=lambda config: 1) -> Suite:
+    """The suite with its cells in the order in which they are to run.
+
+    `build`: the programs that are asked what they take; None checks only the file's structure. `sets`: KEY=VALUE of the
+    command line. `fit(config)` answers connections = "fit".
+    """
+    path = find(name_or_file)
+    text, data = read_text(path)
+    name, faults = path.stem, Faults(for_people(path), text)
+    checked = Check(data, faults, build)
+    checked.written = checked.choices()
+    apply(data, sets, faults, build)
+    check(checked, faults, build)
+    base = base_cells(data, described.strategies(build) if build else None, connections, fit)
+    check_cells(data, base, faults, build)
+    base = choose(base, only, name)
+    count = repetitions or data.get("repetitions", 1)
+    title = title_of(name, data, [cell.config["connections"] for cell in base])
+    return Suite(name, title, data.get("kind", "suite"), count, data.get("seed", 1), data.get("plot"),
+                 data.get("drop_caches", False), data.get("ratio", []), interleaved(base, count))

@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A suite's options of broker and generator, held against what the programs take: each option by itself, with its line;
+then what each cell would be started with, together.
+
+The programs are asked (`--describe`): their own parser says what is wrong with a value, and in its own words.
+"""
+import math
+
+from poolmark.facts import described
+from poolmark.suites.suite_check import Check
+from poolmark.suites.suite_cells import CellPlan, fill
+from poolmark.suites.targets import option_words
+
+BROKER, LOADGEN = "poolmark-broker", "poolmark-loadgen"
+# What the runner sets: two of a kind would be a contradiction.
+RUNNERS = {BROKER: {"listen", "record", "metrics", "list-pools"},
+           LOADGEN: {"target", "engine", "watch-pid", "watch-record", "record", "quiet", "seed"}}
+EXAMPLE = 100_000_000   # connections, to read "{2*connections}" by: more than any other step
+
+
+def is_option_value(value) -> bool:
+    """What TOML may have for an option: a text, a number, a flag, or a list of the first two."""
+    if isinstance(value, list):
+        return bool(value) and all(isinstance(one, (str, int, float)) and not isinstance(one, bool) for one in value)
+    return isinstance(value, (str, int, bool)) or isinstance(value, float) and math.isfinite(value)
+
+
+class OptionCheck:
+    def __init__(self, check: Check):
+        self.check, self.faults, self.build = check, check.faults, check.build
+        self.scenarios = described.scenarios(self.build)
+
+    def parts(self, key: str) -> list[tuple[tuple, dict]]:
+        """Every table of that key: the file's, groups', overrides'."""
+        check = self.check
+        places = [*check.parts, *((("override", i), one) for i, one in enumerate(check.tables(check.data, "override")))]
+        return [((*path, key), check.table(part, key)) for path, part in places if check.table(part, key)]
+
+    def is_known(self, program: str, path: tuple, name: str, value) -> bool:
+        options = described.options(described.broker(self.build) if program == BROKER else described.loadgen(self.build))
+        free = [one for one in options if one not in RUNNERS[program]]
+        if name in RUNNERS[program]:
+            self.faults.add(path, f"--{name} is what the suite sets itself"
+                            + (": it stands in [config]" if name == "engine" else ""))
+        elif name not in options:
+            self.faults.add(path, f"{name!r} is no option of {program}", free, name)
+        elif not is_option_value(value):
+            self.faults.add(path, f"{name} is {value!r}; an option is a text, a number, true, or a list of them")
+        elif options[name]["kind"] == "flag" and not isinstance(value, bool):
+            self.faults.add(path, f"{name} is {value!r}; --{name} takes no value: true or false")
+        elif options[name]["kind"] != "flag" and isinstance(value, bool):
+            self.faults.add(path, f"{name} is {str(value).lower()}; --{name} takes a value")
+        elif isinstance(value, list) and not options[name]["repeats"]:
+            self.faults.add(path, f"{name} is a list; --{name} is given once")
+        else:
+            return True
+        return False
+
+    def broker(self) -> None:
+        """By a strategy that can do all that is asked of one; whether a cell's own can shows with the cell."""
+        able = max(described.broker(self.build)["strategies"], key=lambda one: len(
+            {"preheats", "bounded", "background", "grows"} & set(one["capabilities"])))["name"]
+        for path, table in self.parts("broker"):
+            for name, value in table.items():
+                if not self.is_known(BROKER, (*path, name), name, value):
+                    continue
+                for i, one in enumerate(value if isinstance(value, list) else [value]):
+                    place = (*path, name, i) if isinstance(value, list) else (*path, name)
+                    words = [] if name == "pool" else ["--pool", able]
+                    wrong = described.ask(BROKER, [*words, *option_words({name: fill(one, EXAMPLE)})], self.build)[1]
+                    if wrong:
+                        self.faults.add(place, wrong)
+
+    def load_value(self, path: tuple, name: str, value, scenarios: list[str]) -> None:
+        """`scenarios`: those for which it would be given. It has to be good for each; a fault is told once."""
+        if not self.is_known(LOADGEN, path, name, value):
+            return
+        known = [one for one in scenarios if one in self.scenarios]
+        for scenario in known:
+            wrong = described.ask(LOADGEN, [scenario, *option_words({name: fill(value, EXAMPLE)})], self.build)[1]
+            if wrong:
+                self.faults.add(path, wrong)
+                return
+
+    def load(self) -> None:
+        everywhere = [phase.get("scenario") for _, part in self.check.parts for phase in self.check.tables(part, "phase")]
+        for path, table in self.parts("load"):
+            inside = self.check.tables(self.check.data["group"][path[1]], "phase") if path[0] == "group" else []
+            for name, value in table.items():
+                self.load_value((*path, name), name, value, [one.get("scenario") for one in inside] or everywhere)
+
+    def phases(self) -> None:
+        for path, part in self.check.parts:
+            for i, phase in enumerate(self.check.tables(part, "phase")):
+                here = (*path, "phase", i)
+                if "scenario" in phase and phase["scenario"] not in self.scenarios:
+                    self.faults.add((*here, "scenario"), f"scenario {phase['scenario']!r} is not known", self.scenarios,
+                                    phase["scenario"])
+                for name, value in phase.items():
+                    if name not in ("name", "scenario"):
+                        self.load_value((*here, name), name, value, [phase.get("scenario")])
+
+    def run(self) -> None:
+        self.broker()
+        self.load()
+        self.phases()
+
+
+def place_of(data: dict, plan: CellPlan, key: str) -> tuple:
+    """Where a key of a cell's config may have come from, for a fault of the cell as a whole."""
+    for i, override in enumerate(data.get("override", [])):
+        if key in override.get("config", {}) and all(plan.config.get(name) == value
+                                                     for name, value in override.get("when", {}).items()):
+            return ("override", i, "config", key)
+    for i, group in enumerate(data.get("group", [])):
+        for part in ("config", "axes"):
+            if key in group.get(part, {}):
+                return ("group", i, part, key)
+    return ("axes", key) if key in data.get("axes", {}) else ("config", key)
+
+
+def without_pools(data: dict, plan: CellPlan, faults) -> None:
+    target = plan.config.get("target", "poolmark")
+    if target == "poolmark":
+        return
+    for key in ("strategy", "shape"):
+        if key in plan.config:
+            faults.add(place_of(data, plan, key), f"target {target} has no pools of ours: {key} = {plan.config[key]!r} would "
+                                                  "change nothing there; set it for target poolmark alone, by an [[override]]")
+    if plan.broker:
+        faults.add(("broker",) if "broker" in data else place_of(data, plan, "target"),
+                   f"target {target} is not poolmark-broker: its options ({', '.join(plan.broker)}) would change nothing there")
+    if target != "mosquitto" and plan.config.get("allocator", "glibc") != "glibc":
+        faults.add(place_of(data, plan, "allocator"), f"target {target} runs already: no allocator can be chosen for it")
+
+
+def check_cell(data: dict, plan: CellPlan, faults, build) -> None:
+    """What the cell's programs would be called with, as a whole."""
+    without_pools(data, plan, faults)
+    if plan.config.get("target", "poolmark") == "poolmark":
+        options = {"pool": plan.config.get("strategy"), "shape": plan.config.get("shape"), **plan.broker}
+        wrong = described.ask(BROKER, option_words(options), build)[1]
+        if wrong:
+            faults.add(place_of(data, plan, "strategy"), f"cell {plan.id}: {wrong}")
+    for phase in plan.phases:
+        wrong = described.ask(LOADGEN, load_words(plan.config, plan.load, phase), build)[1]
+        if wrong:
+            faults.add(place_of_phase(data, phase), f"cell {plan.id}, phase {phase['name']}: {wrong}")
+
+
+def place_of_phase(data: dict, phase: dict) -> tuple:
+    for path, part in [((), data), *((("group", i), group) for i, group in enumerate(data.get("group", [])))]:
+        for i, one in enumerate(part.get("phase", [])):
+            if one.get("name") == phase["name"]:
+                return (*path, "phase", i)
+    return ()
+
+
+def load_options(config: dict, load: dict, phase: dict) -> dict:
+    """The generator's options of one phase, but for what is known only once the target runs."""
+    options = {"engine": described.engine_of(config)}
+    if phase["scenario"] == "connect":
+        options["connections"] = config["connections"]
+    if phase["scenario"] != "publish" and "subscribe" in config:
+        options["subscribe"] = config["subscribe"]
+    options.update(load)
+    options.update({key: value for key, value in phase.items() if key not in ("name", "scenario")})
+    return options
+
+
+def load_words(config: dict, load: dict, phase: dict) -> list[str]:
+    return [phase["scenario"], *option_words(load_options(config, load, phase))]
+
+
+def phases_text(planned: CellPlan) -> str:
+    """A cell's phases with their options, in one line, as its record has them."""
+    return "; ".join(
+        " ".join([phase["scenario"], *option_words({key: value for key, value in {**planned.load, **phase}.items()
+                                                    if key not in ("name", "scenario")})]) for phase in planned.phases)

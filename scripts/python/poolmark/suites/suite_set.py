@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""--set KEY=VALUE of a suite's command line: laid over the file before it is checked, and checked like it.
+
+    duration=60s         an option of the generator: in each phase whose scenario takes it
+    qos1.duration=60s    of that phase alone
+    load.keep-alive=60   broker.threads=2
+    shape=lean           what a cell is; instead of an axis of that name too
+    repetitions=3        seed=7
+"""
+import tomllib
+
+from poolmark.facts import described
+from poolmark.base.faults import Faults
+from poolmark.suites.suite_check import NAMED
+
+NUMBERS = ("repetitions", "seed")
+
+
+def value_of(text: str):
+    """As TOML has it (60, true, ["a", "b"]), else the text itself."""
+    try:
+        return tomllib.loads(f"x = {text}")["x"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _tables(data: dict, key: str) -> list[tuple[tuple, dict]]:
+    found = data.get(key)
+    return [((key, i), one) for i, one in enumerate(found) if isinstance(one, dict)] if isinstance(found, list) else []
+
+
+class Setting:
+    """One of them. Each method answers whether the key was its."""
+
+    def __init__(self, data: dict, text: str, faults: Faults, build):
+        self.data, self.faults, self.build = data, faults, build
+        self.where = f"--set {text}"
+        self.key, self.equals, value = text.partition("=")
+        self.value = value_of(value)
+
+    def put(self, table: dict, key: str, path: tuple) -> None:
+        table[key] = self.value
+        self.faults.came_from((*path, key), self.where)
+
+    def parts(self) -> list[tuple[tuple, dict]]:
+        return [((), self.data), *_tables(self.data, "group")]
+
+    def top(self) -> bool:
+        if self.key in NUMBERS:
+            self.put(self.data, self.key, ())
+        return self.key in NUMBERS
+
+    def config(self) -> bool:
+        if self.key not in NAMED:
+            return False
+        axes = [(path, part) for path, part in self.parts() if self.key in part.get("axes", {})]
+        for path, part in axes:
+            part["axes"][self.key] = [self.value]
+            self.faults.came_from((*path, "axes", self.key), self.where)
+            part.get("axes_if_known", {}).pop(self.key, None)
+        for path, part in self.parts() + _tables(self.data, "override"):
+            if self.key in part.get("config", {}):
+                self.put(part["config"], self.key, (*path, "config"))
+            if not axes:
+                part.get("axes_if_known", {}).pop(self.key, None)
+        if not axes:
+            self.put(self.data.setdefault("config", {}), self.key, ("config",))
+        return True
+
+    def options(self) -> bool:
+        """broker.NAME, load.NAME: wherever it stands, else for all."""
+        table, _, name = self.key.partition(".")
+        if table not in ("broker", "load") or not name:
+            return False
+        for path, part in _tables(self.data, "group") + _tables(self.data, "override"):
+            if name in part.get(table, {}):
+                self.put(part[table], name, (*path, table))
+        self.put(self.data.setdefault(table, {}), name, (table,))
+        return True
+
+    def phases(self) -> bool:
+        """NAME of every phase that takes it; PHASE.NAME of one."""
+        phase, _, name = self.key.rpartition(".")
+        found = False
+        scenarios = described.scenarios(self.build) if self.build else {}
+        for path, part in self.parts():
+            for place, one in _tables(part, "phase"):
+                takes = name in scenarios.get(one.get("scenario"), {"options": [name]})["options"]
+                if one.get("name") == phase or not phase and takes:
+                    self.put(one, name, (*path, *place))
+                    found = True
+        return found
+
+    def apply(self) -> None:
+        if not self.equals or not self.key:
+            self.faults.came_from(("set",), self.where)
+            self.faults.add(("set",), "it takes KEY=VALUE")
+            return
+        if self.top() or self.config() or self.options() or self.phases():
+            return
+        names = [one["name"] for _, part in self.parts() for _, one in _tables(part, "phase")]
+        known = [*NUMBERS, *NAMED, *(described.options(described.loadgen(self.build)) if self.build else ())]
+        known += [f"{name}.{key}" for name in names for key in known] if "." in self.key else []
+        self.faults.came_from(("set", self.key), self.where)
+        self.faults.add(("set", self.key), f"{self.key!r} is nothing that a suite has, and no phase takes it", known, self.key)
+
+
+def apply(data: dict, sets, faults: Faults, build) -> None:
+    for text in sets:
+        Setting(data, text, faults, build).apply()

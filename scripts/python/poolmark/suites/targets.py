@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a cell measures: the reference broker (one or more instances), mosquitto, or a broker that runs already.
+
+A target is started, gives its `urls` and the `pids` to watch, and is stopped; each starts its programs by Children.
+"""
+import socket
+from pathlib import Path
+
+from poolmark.facts import allocators
+from poolmark.facts.children import Child, Children
+from poolmark.base.errors import PoolmarkError, UsageError
+from poolmark.facts.plan import Plan
+from poolmark.records.read_record import load
+from poolmark.records.record import Cell
+
+READY_S = 180.0
+STOP_S = 30.0
+
+
+def option_words(options: dict) -> list[str]:
+    """{"initial": ["1024", "buffers=9"], "no-touch": true} to command-line words."""
+    words = []
+    for name, value in options.items():
+        for one in value if isinstance(value, list) else [value]:
+            if one is True:
+                words.append(f"--{name}")
+            elif one is not False and one is not None:
+                words += [f"--{name}", str(one)]
+    return words
+
+
+class Target:
+    """A target without processes of ours: a broker that runs elsewhere. No memory is watched."""
+
+    def __init__(self, cell: Cell, urls: list[str]):
+        self.cell, self.urls = cell, urls
+        self.processes: list[Child] = []
+
+    @property
+    def pids(self) -> list[int]:
+        return [child.pid for child in self.processes]
+
+    def start(self, children: Children) -> None:
+        pass
+
+    def stop(self, children: Children) -> list[str]:
+        """Ends what was started, all at once; gives what did not end cleanly."""
+        running = [child for child in self.processes if child.returncode is None]
+        for child in running:
+            child.ask_to_end()
+        return [f"{child.how_it_ended()}; its log ends: {child.last_lines()}" for child in running
+                if children.stop(child, grace_s=STOP_S) != 0]
+
+    def records(self) -> list[Path]:
+        """The folders in which its processes keep records of their own."""
+        return []
+
+    def allocator_found(self) -> str | None:
+        """The allocator that it runs on; known once it has ended."""
+        return None
+
+
+class PoolmarkBroker(Target):
+    """build/poolmark-broker, as many instances as the plan says."""
+
+    def __init__(self, cell: Cell, build: Path, plan: Plan, options: dict):
+        super().__init__(cell, [])
+        self.build, self.plan, self.options = build, plan, options
+
+    def _name(self, instance: int) -> str:
+        return "broker" if self.plan.instances == 1 else f"broker-{instance + 1}"
+
+    def records(self) -> list[Path]:
+        return [self.cell.folder / self._name(i) for i in range(len(self.processes))]
+
+    def argv(self, instance: int) -> list[str]:
+        config = self.cell.data["config"]
+        words = [str(self.build / "poolmark-broker")]
+        for address in self.plan.listens(instance):
+            words += ["--listen", address]
+        options = {"pool": config.get("strategy"), "shape": config.get("shape"), "threads": self.plan.threads or None}
+        options.update(self.options)
+        return words + option_words(options) + ["--record", str(self.cell.folder / self._name(instance))]
+
+    def start(self, children: Children) -> None:
+        environment = allocators.environment(self.cell.data["config"].get("allocator", "glibc"))
+        for instance in range(self.plan.instances):
+            argv = self.argv(instance)
+            self.cell.command(argv)
+            self.processes.append(children.start(f"broker {instance + 1}" if self.plan.instances > 1 else "broker",
+                                                 argv, self.cell.folder / f"{self._name(instance)}.log",
+                                                 env=environment, read="stdout"))
+        for child in self.processes:
+            children.read_until(child, lambda line: line == "ready", READY_S)
+            ports = [line.split()[1] for line in child.lines if line.startswith("listening ") and len(line.split()) > 1]
+            if not ports:
+                raise PoolmarkError(f"{child.name} said it was ready and named no address it listens on")
+            self.urls += [f"mqtt://{address}" for address in ports]
+        self.cell.file("log", self.cell.folder / f"{self._name(0)}.log")
+
+    def stop(self, children: Children) -> list[str]:
+        unclean = super().stop(children)
+        for key in ("pools", "events"):
+            self.cell.file(key, self.cell.folder / self._name(0) / f"{key}.csv")
+        return unclean
+
+    def allocator_found(self) -> str | None:
+        """What the broker's own record says is loaded."""
+        loaded = (load(self.records()[0]).data["host"].get("loaded") or {}).get("allocator")
+        return loaded.split()[0].split("-")[0].lower() if isinstance(loaded, str) and loaded else None
+
+
+class Mosquitto(Target):
+    """mosquitto with a configuration made for it, on a free port of 127.0.0.1."""
+
+    def __init__(self, cell: Cell):
+        super().__init__(cell, [])
+        self._allocator: str | None = None
+
+    @staticmethod
+    def program() -> str:
+        for path in ("/usr/sbin/mosquitto", "/usr/local/sbin/mosquitto", "/usr/bin/mosquitto"):
+            if Path(path).is_file():
+                return path
+        raise PoolmarkError("mosquitto is not installed; scripts/deps --test installs it")
+
+    def config_file(self) -> Path:
+        return self.cell.folder / "mosquitto.conf"
+
+    @staticmethod
+    def config_text(port) -> str:
+        return (f"listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\nmax_connections -1\n"
+                "connection_messages false\nlog_dest stderr\nlog_type error\nlog_type warning\n"
+                "log_type notice\nlog_type information\n")
+
+    def _start_on(self, children: Children, port: int) -> Child:
+        config = self.config_file()
+        config.write_text(self.config_text(port))
+        argv = [self.program(), "-c", str(config)]
+        child = children.start("mosquitto", argv, self.cell.folder / "broker.log", read="both",
+                               env=allocators.environment(self.cell.data["config"].get("allocator", "glibc")))
+        try:
+            children.read_until(child, lambda line: line.endswith(" running"), READY_S)
+        except PoolmarkError:
+            children.stop(child)
+            raise
+        self.cell.command(argv)
+        return child
+
+    def start(self, children: Children) -> None:
+        for attempt in range(5):
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", 0))
+                port = probe.getsockname()[1]
+            try:
+                self.processes = [self._start_on(children, port)]
+                break
+            except PoolmarkError as error:
+                # Somebody else may have taken the port between our look and its start.
+                if attempt == 4 or "in use" not in str(error):
+                    raise
+        self.urls = [f"mqtt://127.0.0.1:{port}"]
+        self._allocator = allocators.loaded_in(self.pids[0])
+        self.cell.file("log", self.cell.folder / "broker.log")
+
+    def allocator_found(self) -> str | None:
+        return self._allocator
+
+
+def make_target(cell: Cell, build: Path, plan: Plan, options: dict) -> Target:
+    kind = cell.data["config"].get("target", "poolmark")
+    if kind == "poolmark":
+        return PoolmarkBroker(cell, build, plan, options)
+    if kind == "mosquitto":
+        return Mosquitto(cell)
+    if str(kind).startswith("mqtt://"):
+        return Target(cell, [word for word in str(kind).split(",") if word])
+    raise UsageError(f"target is {kind!r}; it must be poolmark, mosquitto or mqtt://HOST:PORT")

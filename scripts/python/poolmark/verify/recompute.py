@@ -1,0 +1,417 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every metric of a record once more, from its raw files: what verify and report compare a record with.
+
+    account = again(run)
+    account.wrong        texts: metrics that are not what the files give, files that cannot be read
+    account.count        metrics that were computed again and are the same
+    account.left         {reason: names} of metrics that no file of the record gives
+
+Nothing is computed by rules of its own: suites by measures.py, benchmarks by bench_results.py, percentiles by hlog.py, each
+as when the record was made; what the generator computes in C is computed here from latency.hlog and memory.csv. What a
+program only counted (clients, messages) is in no other file; such counts are held against each other.
+"""
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from poolmark.records import hlog, measures, raw_data
+from poolmark.base.curves import LEVEL_BYTES, LEVEL_SHARE, SOCKET_BYTES, USER_COLUMNS, MemoryCurve, kernel_bytes, read_csv
+from poolmark.base.errors import PoolmarkError, RecordError
+from poolmark.records.read_record import Run, load
+from poolmark.records.record import metric as make_metric
+from poolmark.base.units import show_number
+
+PERCENTILES = {"p50": 50.0, "p99": 99.0, "p99_9": 99.9}
+COUNTED = "counted by the program alone, in no other file"
+UNNAMED = "of a version that did not name the readings they are of"
+ABSENT = "whose raw files are not there"
+OLDER = "of several phases, named as an older version did"
+
+
+@dataclass
+class Account:
+    count: int = 0
+    wrong: list[str] = field(default_factory=list)
+    left: dict[str, list[str]] = field(default_factory=dict)
+
+    def leave(self, reason: str, name: str) -> None:
+        self.left.setdefault(reason, []).append(name)
+
+    def compare(self, where: str, name: str, recorded, candidates: list) -> None:
+        """`candidates`: the values that the files give by the definitions that a record may follow."""
+        if any(same(recorded, one) for one in candidates):
+            self.count += 1
+        else:
+            self.wrong.append(f"{where}{name}: the record says {show_number(recorded)}, its files give "
+                              f"{' or '.join(dict.fromkeys(map(show_number, candidates)))}")
+
+    def add(self, other: "Account") -> None:
+        self.count += other.count
+        self.wrong += other.wrong
+        for reason, names in other.left.items():
+            self.left.setdefault(reason, []).extend(names)
+
+
+def same(one, other) -> bool:
+    if one is None or other is None:
+        return one is other
+    return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-9)
+
+
+# --- a load's own record -----------------------------------------------------------------------------------------
+
+
+def latency_figures(path: Path) -> dict[str, float]:
+    """connect.p50 ... of every tag of a log, and schedule.lag_*."""
+    found: dict[str, float] = {}
+    for tag, total in hlog.by_tag(hlog.read(path)).items():
+        if not total.count:
+            continue
+        if tag == "lag":
+            found |= {"schedule.lag_p99": total.percentile(99.0), "schedule.lag_max": total.highest}
+            continue
+        found |= {f"{tag}.{name}": total.percentile(percent) for name, percent in PERCENTILES.items()}
+        found |= {f"{tag}.max": total.highest, f"{tag}.mean": total.mean(), f"{tag}.count": total.count}
+    return found
+
+
+def _slope(low, high, connections: int) -> float | None:
+    return None if low is None or high is None or connections <= 0 else (high - low) / connections
+
+
+def _grown(low: dict, full: dict, column: str) -> float | None:
+    """As loadgen/summary.c: none where it grew by no more than two readings of a level target may differ."""
+    first, last = low.get(column), full.get(column)
+    if first is None or last is None or last - first <= 2 * max(LEVEL_BYTES, int(last * LEVEL_SHARE)):
+        return None
+    return _slope(first, last, (full["connections"] or 0) - (low["connections"] or 0))
+
+
+def memory_figures(path: Path, record: dict) -> dict[str, list]:
+    """What the named readings give."""
+    curve = MemoryCurve(path)
+    start, low, full = (curve.reading(record, name) for name in ("start", "low", "full"))
+    if start is None or full is None:
+        return {}
+    found: dict[str, list] = {}
+    connections = (full["connections"] or 0) - (start["connections"] or 0)
+    for kind in ("private", "pss", "rss"):
+        column = f"target_{kind}_bytes"
+        for name, reading in (("start", start), ("full", full)):
+            found[f"memory.{name}_{kind}_bytes"] = [reading.get(column)]
+        found[f"memory.per_connection_{kind}_bytes"] = [_grown(low, full, column)] if low is not None else []
+    user = next((name for name in USER_COLUMNS if full.get(name) is not None), USER_COLUMNS[-1])
+    found |= {"memory.start_bytes": [start.get(user)], "memory.full_bytes": [full.get(user)],
+              "memory.per_connection_bytes": [_grown(low, full, user)] if low is not None else []}
+    found["cpu.per_connection_ns"] = [_slope(start.get("target_cpu_ns"), full.get("target_cpu_ns"), connections)]
+    found["generator.per_client_bytes"] = [_slope(0, full.get("generator_pss_bytes"), connections)]
+    found["generator.cpu_per_client_ns"] = [_slope(start.get("generator_cpu_ns"), full.get("generator_cpu_ns"), connections)]
+    kernel = _slope(kernel_bytes(start), kernel_bytes(full), connections)
+    found["kernel.per_connection_bytes"] = [None if kernel is None or kernel < SOCKET_BYTES else kernel]
+    if full.get("kernel_page_table_bytes") is not None and start.get("kernel_page_table_bytes") is not None:
+        found["kernel.page_table_growth_bytes"] = [full["kernel_page_table_bytes"] - start["kernel_page_table_bytes"]]
+    sent = (record.get("metrics", {}).get("messages.sent") or {}).get("value")
+    if sent and start.get("target_cpu_ns") is not None and full.get("target_cpu_ns") is not None:
+        found["cpu.per_message_ns"] = [(full["target_cpu_ns"] - start["target_cpu_ns"]) / sent]
+    return found
+
+
+def count_figures(record: dict, latencies: dict) -> dict[str, list]:
+    """What counts say of one another."""
+    def value(name):
+        return (record.get("metrics", {}).get(name) or {}).get("value")
+
+    found: dict[str, list] = {}
+    connected, seconds = value("clients.connected"), value("connect.seconds")
+    if connected is not None and seconds:
+        found["connect.rate"] = [connected / seconds]
+    duration_ns = record.get("config", {}).get("duration_ns")
+    if "delivery.count" in latencies and value("messages.seconds"):
+        # Those that a worker which died had counted and not yet handed over arrived too.
+        unreadable = ((record.get("books") or {}).get("deliveries") or {}).get("unreadable") or 0
+        arrived = latencies["delivery.count"] - (value("delivery.censored") or 0) + unreadable
+        found["messages.rate"] = [arrived / value("messages.seconds")]
+    elif "delivery.count" in latencies and isinstance(duration_ns, (int, float)) and duration_ns > 0:  # of an older version
+        found["messages.rate"] = [latencies["delivery.count"] * 1e9 / duration_ns]
+    return found
+
+
+def book_complaints(record: dict, latencies: dict, rows: dict[str, int]) -> list[str]:
+    """Lines of the books that do not balance, and those that the files contradict. `rows`: lines found of each file."""
+    wrong = []
+    books = record.get("books") or {}
+    for source, line in books.items():
+        rest = sum(count for name, count in line.items() if name != "attempted" and isinstance(count, (int, float)))
+        if line.get("attempted") != rest:
+            wrong.append(f"books.{source}: {line.get('attempted')} attempted, {rest} accounted for")
+        if source in rows and line.get("measured") != rows[source]:
+            wrong.append(f"books.{source}: {line.get('measured')} written, the file has {rows[source]}")
+    for kind, sources in (("connect", ("connects",)), ("ack", ("acks",)), ("delivery", ("deliveries", "probe_deliveries"))):
+        lines = [books[source] for source in sources if source in books]
+        if lines and f"{kind}.count" in latencies:
+            censored = (record.get("metrics", {}).get(f"{kind}.censored") or {}).get("value") or 0
+            counted = sum(line.get("measured", 0) for line in lines) + censored
+            if latencies[f"{kind}.count"] != counted:
+                wrong.append(f"books: {counted:g} samples of {kind}, latency.hlog has {latencies[f'{kind}.count']}")
+    return wrong
+
+
+def count_complaints(record: dict) -> list[str]:
+    """Counts among the metrics of one load that its books contradict (loadgen/run_books.c has the equations)."""
+    books = record.get("books") or {}
+
+    def line(source: str, *columns: str) -> float:
+        return sum((books.get(source) or {}).get(column) or 0 for column in columns)
+
+    bounds = {}
+    if "publishes" in books:
+        warm = "warm_up_deliveries"
+        for name, count in (("received", line("deliveries", "measured", "unreadable") + line(warm, "measured")),
+                            ("not_sent", line("publishes", "not_sent") + line(warm, "not_sent")),
+                            ("lost", line("deliveries", "lost") + line(warm, "lost")),
+                            ("unfinished", line("deliveries", "unfinished") + line(warm, "unfinished"))):
+            bounds[f"messages.{name}"] = (count, count)
+    if "connects" in books and not any(source.startswith("probe_") for source in books):
+        connected, failed = line("connects", "measured", "unreadable"), line("connects", "failed")
+        bounds["clients.connected"] = (connected, connected)
+        # Clients whose turn never came count as failed too; the books have them among those not sent.
+        bounds["clients.failed"] = (failed, failed + line("connects", "not_sent"))
+    wrong = []
+    for name, (low, high) in bounds.items():
+        value = (record.get("metrics", {}).get(name) or {}).get("value")
+        if isinstance(value, (int, float)) and not low <= value <= high:
+            wrong.append(f"{name}: the record says {value:g}, its books give {low:g}")
+    return wrong
+
+
+def load_account(run: Run, where: str = "") -> Account:
+    account = Account()
+    latency, memory = run.folder / "latency.hlog", run.folder / "memory.csv"
+    figures: dict[str, list] = {}
+    latencies = {}
+    try:
+        if latency.is_file():
+            latencies = latency_figures(latency)
+            figures |= {name: [value] for name, value in latencies.items()}
+        figures |= count_figures(run.data, latencies)
+        if memory.is_file():
+            figures |= memory_figures(memory, run.data)
+        rows = {f"{name}_lines": len(read_csv(run.folder / f"{name}.csv", ("phase",))) for name in ("memory", "steps")
+                if (run.folder / f"{name}.csv").is_file()}
+        account.wrong += [where + text for text in book_complaints(run.data, latencies, rows) + count_complaints(run.data)]
+    except RecordError as error:
+        account.wrong.append(f"{where}{_short(run, error)}")
+        return account
+    for name, one in run.data.get("metrics", {}).items():
+        group = name.partition(".")[0]
+        if name in figures:
+            account.compare(where, name, one["value"], figures[name])
+        elif name.endswith(".throttled_ns"):
+            account.leave(COUNTED, where + name)
+        elif group in ("memory", "cpu", "kernel") or name in ("generator.per_client_bytes", "generator.cpu_per_client_ns"):
+            account.leave(UNNAMED if memory.is_file() and not run.data.get("readings") else ABSENT, where + name)
+        elif name.rpartition(".")[2] in (*PERCENTILES, "max", "mean") and group != "schedule":
+            if latency.is_file():
+                account.wrong.append(f"{where}{name}: the record says {show_number(one['value'])}, latency.hlog has no such samples")
+            else:
+                account.leave(ABSENT, where + name)
+        else:
+            account.leave(COUNTED, where + name)
+    for name, value in latencies.items():
+        if name.endswith(".p50") and name not in run.data.get("metrics", {}) and run.data["status"] != "running":
+            account.wrong.append(f"{where}{name}: latency.hlog gives {show_number(value)}, the record does not have it")
+    return account
+
+
+def broker_account(run: Run, where: str = "") -> Account:
+    """A broker's own record. Pool figures are of all pools, by the suite's rule; older ones are of the pool `connections`."""
+    account = Account()
+    path = run.folder / "pools.csv"
+    figures: dict[str, list] = {}
+    if path.is_file():
+        made = Replayed(run.id)
+        try:
+            measures.take_pools(made, [path])
+            rows = [row for row in read_csv(path, ("pool", "strategy")) if row.get("pool") == "connections"]
+        except RecordError as error:
+            account.wrong.append(where + _short(run, error))
+            return account
+        figures = {name: [one["value"]] for name, one in made.data["metrics"].items()}
+        last = rows[-1] if rows else {}
+        share = (last.get("hits") or 0) / last["gets"] if last.get("gets") else 0.0
+        for name, value in (("hit_rate", share), ("expansions", last.get("expansions")), ("peak_in_use", last.get("peak_in_use")),
+                            ("longest_expansion_ns", last.get("longest_expansion_ns"))):
+            figures.setdefault(f"pool.{name}", []).append(value)
+        figures["broker.peak_connections"] = [last.get("peak_in_use")]
+    for name, one in run.data.get("metrics", {}).items():
+        if name in figures:
+            account.compare(where, name, one["value"], figures[name])
+        else:
+            account.leave(ABSENT if name.startswith("pool.") else COUNTED, where + name)
+    return account
+
+
+# --- cells -------------------------------------------------------------------------------------------------------
+
+
+class Replayed:
+    """Takes what a record's Cell takes, and keeps nothing but the metrics."""
+
+    def __init__(self, cell_id: str):
+        self.id = cell_id
+        self.data: dict = {"metrics": {}, "anomalies": []}
+
+    def metric(self, name: str, value, unit: str, better: str = "none", samples=None) -> None:
+        self.data["metrics"][name] = make_metric(value, unit, better, samples)
+
+    def value(self, name: str):
+        return self.data["metrics"].get(name, {}).get("value")
+
+    def anomaly(self, what: str, text: str) -> None:
+        pass
+
+
+def phases_of(cell: dict) -> list[dict]:
+    """As the record has them; of older records by the names of the files and the configuration."""
+    if isinstance(cell.get("phases"), list):
+        return cell["phases"]
+    found = []
+    for number, (name, words) in enumerate(raw_data.phases(cell)):
+        scenario = words.partition(" ")[0]
+        if scenario:
+            found.append({"name": name or scenario, "scenario": scenario, "folder": measures.phase_folder(number, name)})
+    return found
+
+
+def base_of(cell: dict) -> str | None:
+    """The folder, below the run's, that a cell's phases are in."""
+    path = next((path for key, path in cell.get("files", {}).items() if key.startswith(("latency", "memory", "record"))), None)
+    return "/".join(path.split("/")[:-2]) if path and path.count("/") >= 2 else None
+
+
+def pool_files(run: Run, base: str, cell: dict) -> list[Path] | None:
+    """pools.csv of every instance; None when some are not in the record."""
+    brokers = sum(bool(words) and words[0].rpartition("/")[2] == "poolmark-broker" for words in cell.get("commands", []))
+    names = [name for name in run.data.get("files", {}) if name.startswith(f"{base}/broker") and name.endswith("/pools.csv")]
+    if not names:
+        names = [path for key, path in cell.get("files", {}).items() if key == "pools"]
+    there = [run.folder / name for name in names if (run.folder / name).is_file()]
+    return there if there and len(there) >= brokers else [] if not brokers else None
+
+
+def replay(run: Run, cell: dict) -> tuple[dict, str]:
+    """(metrics, why the others are missing) of a suite's cell, by the functions that made them."""
+    made, phases, base = Replayed(cell["id"]), phases_of(cell), base_of(cell)
+    if not phases or base is None:
+        return {}, ABSENT
+    if len(phases) > 1 and any("prefix" not in phase for phase in phases):
+        return {}, OLDER
+    phases = [{"prefix": "", "several": False, **phase} for phase in phases]
+    folder, missing = run.folder / base, ""
+    for phase in phases:
+        if (folder / phase["folder"] / "run.json").is_file():
+            needed = ("steps.csv", "memory.csv") if phase["scenario"] == "steps" else ()
+            measures.take_phase(made, folder / phase["folder"], phase)
+            missing = missing or (ABSENT if any(not (folder / phase["folder"] / name).is_file() for name in needed) else "")
+        else:
+            missing = ABSENT
+    pools = pool_files(run, base, cell)
+    if pools is None:
+        missing = ABSENT
+    elif pools:
+        measures.take_target(made, folder, phases, pools)
+    return made.data["metrics"], missing
+
+
+def suite_account(run: Run, cell: dict) -> Account:
+    account, where = Account(), f"{cell['id']}: "
+    try:
+        figures, missing = replay(run, cell)
+    except (PoolmarkError, KeyError, TypeError, AttributeError) as error:
+        account.wrong.append(where + _short(run, error))
+        return account
+    older = "phases" not in cell
+    for name, one in cell["metrics"].items():
+        group = name.partition(".")[0]
+        if older and group in ("memory", "kernel", "cpu", "generator", "step"):
+            account.leave(UNNAMED, where + name)
+        elif name in figures:
+            account.compare(where, name, one["value"], [figures[name]["value"]])
+            account.wrong += [f"{where}{name}: the record says {key} {one[key]!r}, its files say {figures[name][key]!r}"
+                              for key in ("unit", "better") if one[key] != figures[name][key]]
+        elif missing:
+            account.leave(missing, where + name)
+        else:
+            account.wrong.append(f"{where}{name}: the record says {show_number(one['value'])}, its files give no such figure")
+    if not older and not missing:
+        account.wrong += [f"{where}{name}: its files give {show_number(one['value'])}, the record does not have it"
+                          for name, one in figures.items() if name not in cell["metrics"]]
+    return account
+
+
+def bench_account(run: Run, cell: dict) -> Account:
+    from poolmark.bench import bench_report
+    from poolmark.bench.bench_results import Series
+    from poolmark.bench.full_speed import Speed
+
+    account, where = Account(), f"{cell['id']}: "
+    rounds = {key: path for key, path in cell.get("files", {}).items() if key.startswith("round_") and key[6:].isdigit()}
+    step_ns = (run.data.get("summary") or {}).get("step_ns")
+    series = Series(None, speed=Speed(float(step_ns) if isinstance(step_ns, (int, float)) else 0.0))
+    try:
+        for key, path in rounds.items():
+            data = bench_report.read_json(run.file(path))
+            # Which benchmark it was to be is the suite's concern, not that of figures.
+            series.add(int(key[6:]), bench_report.figures(run.folder / path, data, data["benchmarks"][0]["name"]))
+    except (RecordError, bench_report.NoFigure, KeyError, TypeError, IndexError, AttributeError) as error:
+        if any(not (run.folder / path).exists() for path in rounds.values()):
+            for name in cell["metrics"]:
+                account.leave(ABSENT, where + name)
+        else:
+            account.wrong.append(where + _short(run, error))
+        return account
+    made = Replayed(cell["id"])
+    if rounds:
+        series.write(made)
+    for name, one in cell["metrics"].items():
+        if name in made.data["metrics"]:
+            account.compare(where, name, one["value"], [made.value(name)])
+        elif rounds:
+            account.wrong.append(f"{where}{name}: the record says {show_number(one['value'])}, its files give no such figure")
+        else:
+            account.leave(ABSENT, where + name)
+    return account
+
+
+def _short(run: Run, error: Exception) -> str:
+    return str(error).replace(f"{run.folder.resolve()}/", "").replace(f"{run.folder}/", "")
+
+
+def inner_accounts(run: Run) -> Account:
+    """The records of broker and generator in the folder of a suite's."""
+    account = Account()
+    for name in run.data.get("files", {}):
+        if not name.endswith("/run.json") or not (run.folder / name).is_file():
+            continue
+        try:
+            inner = load(run.file(name))
+            account.add(of_own_kind(inner, f"{name.removesuffix('run.json')}: "))
+        except PoolmarkError as error:
+            account.wrong.append(_short(run, error))
+    return account
+
+
+def of_own_kind(run: Run, where: str = "") -> Account:
+    if run.data["kind"] == "load":
+        return load_account(run, where)
+    return broker_account(run, where) if run.data["kind"] == "broker" else Account()
+
+
+def again(run: Run) -> Account:
+    """All metrics of a record and of the records inside it."""
+    account = of_own_kind(run)
+    for cell in run.data.get("cells", []):
+        is_bench = "workload" in cell["config"]
+        account.add(bench_account(run, cell) if is_bench else suite_account(run, cell))
+    account.add(inner_accounts(run))
+    return account

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""scripts/poolmark verify RUN...: is each record as it was when its run ended, and do its figures follow from its files?
+
+Checks run.json against the schema, every file against its checksum, and every metric against what the raw files give when
+it is computed again. Exit 0: all as it was; 1: something is not; 2: something is no record at all.
+"""
+import sys
+
+from poolmark.base.errors import UsageError
+from poolmark.records.read_record import Run, added_files, check_files, load
+from poolmark.verify.recompute import Account, again
+from poolmark.base.table import clean
+from poolmark.base.units import plural
+
+SHOWN = 50      # complaints of a run that are printed; a damaged file may make thousands
+
+
+def add_arguments(parser) -> None:
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="a run's folder, its run.json, an id, or 'latest'")
+    parser.add_argument("--present", action="store_true",
+                        help="only files that are there: a committed run may leave its raw files out")
+
+
+def complaints(run: Run, present: bool = False) -> tuple[list[str], Account]:
+    """What is wrong with a record and its files, and the account of its figures. `present`: files that are not there are
+    let pass."""
+    wrong = check_files(run, present)
+    account = again(run)
+    wrong += account.wrong
+    if run.data["status"] == "running":
+        wrong.append("run.json: says it is still running; a run that was killed stays so, without checksums")
+    return wrong, account
+
+
+def told_figures(account: Account) -> str:
+    left = [f"{len(names)} {reason}" for reason, names in account.left.items()]
+    return f"{plural(account.count, 'figure')} computed again" + "".join(f"; {text}" for text in left)
+
+
+def verify(where, present: bool) -> int:
+    try:
+        run = load(where)
+    except UsageError as error:
+        print(f"poolmark verify: {clean(error)}", file=sys.stderr)
+        return 2
+    wrong, account = complaints(run, present)
+    status, count = run.data["status"], len(run.data.get("files", {}))
+    there = sum((run.folder / name).is_file() for name in run.data.get("files", {}))
+    for text in wrong[:SHOWN]:
+        print(f"{run.id}: {clean(text)}")
+    if len(wrong) > SHOWN:
+        print(f"{run.id}: {len(wrong) - SHOWN} more")
+    if there < count and not present:
+        print(f"{run.id}: {count - there} of {plural(count, 'file')} not there; --present checks the others, as of a committed run")
+    added = added_files(run) if status != "running" else []
+    if added:
+        print(f"{run.id}: came after the run's end, not checked: {clean(', '.join(added))}")
+    cells = run.data.get("cells", [])
+    if not wrong:
+        part = f"{there} of {count} files" if there < count else plural(count, "file")
+        print(f"{run.id}: good; {status}, {plural(len(cells), 'cell')}, {part} as recorded, {told_figures(account)}")
+    return 1 if wrong else 0
+
+
+def run(args) -> int:
+    return max(verify(where, args.present) for where in args.runs)

@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The package's layers: a sub-package imports only those before it, and no two modules import each other."""
+import ast
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parents[2] / "scripts/python/poolmark"
+LAYERS = ["base", "facts", "records", "suites", "bench", "verify", "compare", "model", "run", "report", "ci"]
+
+
+def imports(path: Path) -> set[str]:
+    """The package's modules that a module imports, as "base.errors"."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("poolmark."):
+            name = node.module.removeprefix("poolmark.")
+            found |= {name} if "." in name else {f"{name}.{alias.name}" for alias in node.names}
+    return found
+
+
+def modules() -> dict[str, set[str]]:
+    return {f"{path.parent.name}.{path.stem}": imports(path) for layer in LAYERS for path in (PACKAGE / layer).glob("*.py")}
+
+
+def test_every_folder_is_a_layer():
+    assert {path.name for path in PACKAGE.iterdir() if path.is_dir() and path.name != "__pycache__"} == set(LAYERS)
+
+
+def test_imports_go_downward():
+    upward = [f"{name} imports {other}" for name, others in modules().items() for other in others
+              if LAYERS.index(other.split(".")[0]) > LAYERS.index(name.split(".")[0])]
+    assert not upward
+
+
+def test_there_is_no_circle_of_modules():
+    left = modules()
+    while done := [name for name, others in left.items() if not others & left.keys()]:
+        for name in done:
+            del left[name]
+    assert not left, "these import each other, or what does"
