@@ -11,12 +11,12 @@
 extern const struct workload order_workloads[], burst_workloads[], remote_workloads[], bleed_workloads[],
     sharing_workloads[], cold_workloads[], grow_workloads[], blowup_workloads[], exhaust_workloads[],
     bound_workloads[], two_workloads[], mixed_workloads[], crowd_workloads[], realtime_workloads[],
-    idle_workloads[], first_workloads[], wear_workloads[];
+    idle_workloads[], first_workloads[], wear_workloads[], constructed_workloads[];
 static const struct workload *const tables[] = {
-    order_workloads, burst_workloads, remote_workloads, bleed_workloads,    sharing_workloads,
-    cold_workloads,  grow_workloads,  blowup_workloads, exhaust_workloads,  bound_workloads,
-    two_workloads,   mixed_workloads, crowd_workloads,  realtime_workloads, idle_workloads,
-    first_workloads, wear_workloads};
+    order_workloads, burst_workloads, remote_workloads,     bleed_workloads,    sharing_workloads,
+    cold_workloads,  grow_workloads,  blowup_workloads,     exhaust_workloads,  bound_workloads,
+    two_workloads,   mixed_workloads, crowd_workloads,      realtime_workloads, idle_workloads,
+    first_workloads, wear_workloads,  constructed_workloads};
 enum { TABLE_COUNT = sizeof tables / sizeof tables[0] };
 
 static const size_t object_sizes[] = {64, 256, 1024, 3072, 4096, 16384};

@@ -167,6 +167,14 @@ static void test_lifo_two_uses_a_second_pool_that_is_not_counted(void **state)
     assert_int_equal(watch.puts_of_latest, 500);
 }
 
+static void test_lifo_constructed_gets_and_puts_each_time(void **state)
+{
+    (void)state;
+    watched_run("lifo_constructed", 0, 500, NULL);
+    assert_int_equal(watch.gets, 500);
+    assert_int_equal(watch.puts_of_latest, 500);
+}
+
 static void check_wear(json_t *one)
 {
     assert_true(watched_counter(one, "end_huge_share") >= 0);
@@ -190,10 +198,15 @@ static void test_ways_without_a_pool_open_none(void **state)
     static const struct {
         const char *name;
         int64_t iterations; // 0: its own
-    } rows[] = {{"lifo", 2000},       {"burst_1000_touch_all", 5},
-                {"steady_256", 2000}, {"grow", 0},
-                {"churn", 5},         {"mixed", 2000},
-                {"bleed", 2000},      {"lifo_two", 2000},
+    } rows[] = {{"lifo", 2000},
+                {"burst_1000_touch_all", 5},
+                {"steady_256", 2000},
+                {"grow", 0},
+                {"churn", 5},
+                {"mixed", 2000},
+                {"bleed", 2000},
+                {"lifo_two", 2000},
+                {"lifo_constructed", 2000},
                 {"cold", 1}};
     static const enum bench_way ways[] = {WAY_DIRECT, WAY_BARE};
     for (size_t w = 0; w < 2; w++) {
@@ -223,6 +236,7 @@ int main(void)
         cmocka_unit_test(test_bound_stays_below_it_or_was_past_it),
         cmocka_unit_test(test_mixed_draws_every_size),
         cmocka_unit_test(test_lifo_two_uses_a_second_pool_that_is_not_counted),
+        cmocka_unit_test(test_lifo_constructed_gets_and_puts_each_time),
         cmocka_unit_test(test_wear_lives_a_minute_in_a_second),
         cmocka_unit_test(test_ways_without_a_pool_open_none),
     };

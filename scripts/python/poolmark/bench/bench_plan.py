@@ -34,7 +34,7 @@ DEFAULT = (
     *HEADLINES,
     ("lifo", (64, 16384), ONE),
     *((workload, (THE_SIZE,), ONE) for workload in (
-        "lifo_two", "fifo", "steady_256", "mixed", "bound", "bound_overflow", "bound_overflow_threads",
+        "lifo_two", "lifo_constructed", "fifo", "steady_256", "mixed", "bound", "bound_overflow", "bound_overflow_threads",
         "exhaust_refuse", "exhaust_heap", "churn", "first_get", "first_get_at_once", "cold", "cold_preheated",
         "grow", "shrink", "realtime", "idle_threads", "idle_threads_in_turn", "blowup")),
     *((workload, (THE_SIZE,), TWO) for workload in (
