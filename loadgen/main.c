@@ -89,6 +89,7 @@ static int play(struct run *run, const struct config *config, struct record *rec
     struct summary summary = {.count = 0};
     config->scenario->play(run, &summary);
     run_phase(run, "end"); // collects what is left
+    run_end_targets(run);
     summary_add_clients(&summary, run);
     surroundings_end(&run->surroundings, &summary, run);
     if (self.messages > 0) {

@@ -20,7 +20,8 @@ enum {
     LEVEL_EVERY_NS = 500000000,
     AWAKE_MAX = 64, // more workers of a restless engine than these sleep when they have nothing to do
 };
-#define HALT_NS (10 * NS_PER_S) // so long workers may take to count what they had under way
+#define ENDING_NS (NS_PER_S / 2) // so long a process may take to end after its sockets closed
+#define HALT_NS (10 * NS_PER_S)  // so long workers may take to count what they had under way
 
 // --- open and close ----------------------------------------------------------------------------------------
 
@@ -204,6 +205,9 @@ int run_open(struct run *run, const struct config *config, struct record *record
         code = open_histograms(run, err);
     run->log_wall_ns = clock_wall_ns();
     run->interval_from_ns = run->log_ns = clock_now_ns();
+    if (code == 0 &&
+        (code = targets_open(&run->targets, config->watch_pids, config->watch.count, run->started_ns)) < 0)
+        err_set(err, code, "out of memory for the watched processes");
     surroundings_start(&run->surroundings, config->watch_pids, config->watch.count);
     char path[4096];
     if (code == 0 && record)
@@ -233,6 +237,7 @@ void run_close_files(struct run *run)
 void run_close(struct run *run)
 {
     run_close_files(run);
+    targets_close(&run->targets);
     fleet_close(run->probes);
     fleet_close(run->fleet);
     if (run->signals >= 0)
@@ -306,11 +311,10 @@ static void look_for_trouble(struct run *run)
     int died = fleet_died(run->fleet) + (run->probes ? fleet_died(run->probes) : 0);
     if (died > 0)
         run_break(run, "%d worker process%s died", died, died == 1 ? "" : "es");
-    struct sample last;
-    sampler_last(run->sampler, &last);
-    if (last.targets_gone > 0)
-        run_break(run, "%d of %d watched processes of the target %s gone", last.targets_gone,
-                  run->config->watch.count, last.targets_gone == 1 ? "is" : "are");
+    char text[sizeof run->broken];
+    targets_look(&run->targets, clock_now_ns());
+    if (run->targets.ended > 0)
+        run_break(run, "%s", targets_describe(&run->targets, text, sizeof text));
     if (run->lossy && run->tally.count[TALLY_OPEN] == 0 && tally_dropped(&run->tally) > 0)
         run_break(run, "every connection was lost");
 }
@@ -484,4 +488,24 @@ void run_disconnect(struct run *run)
             tick(run);
     }
     tick(run);
+}
+
+// The sockets of a process close before it has ended: clients may notice first.
+void run_end_targets(struct run *run)
+{
+    const int64_t *failed = run->tally.failed;
+    bool cut_off = failed[REASON_TCP_REFUSED] > 0 || failed[REASON_RESET] > 0 || failed[REASON_CLOSED] > 0 ||
+                   failed[REASON_UNTOLD] > 0 || tally_dropped(&run->tally) > 0;
+    int64_t limit_ns = clock_now_ns() + (cut_off && run->targets.count > 0 ? ENDING_NS : 0);
+    targets_look(&run->targets, clock_now_ns());
+    while (run->targets.ended == 0 && clock_now_ns() < limit_ns) {
+        clock_sleep_until_ns(clock_now_ns() + TICK_NS);
+        targets_look(&run->targets, clock_now_ns());
+    }
+    char text[sizeof run->broken];
+    if (run->targets.ended > 0)
+        run_anomaly(run, "target_ended",
+                    "%s. Connections that were refused or closed from then on, and messages that were lost, "
+                    "are of that",
+                    targets_describe(&run->targets, text, sizeof text));
 }

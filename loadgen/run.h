@@ -16,6 +16,7 @@
 #include "loadgen/progress.h"
 #include "loadgen/sampler.h"
 #include "loadgen/surroundings.h"
+#include "loadgen/targets.h"
 #include "loadgen/worker.h"
 
 #include <stdbool.h>
@@ -50,14 +51,15 @@ struct run {
     int64_t log_wall_ns, log_ns; // one instant, by both clocks: times of the log count from it by the second
     int64_t interval_from_ns;
     struct surroundings surroundings;
-    int64_t broken_ns; // when the run ended early; 0: it did not
-    int signals;       // signalfd of SIGINT, SIGTERM and SIGHUP
+    struct targets targets; // the watched processes
+    int64_t broken_ns;      // when the run ended early; 0: it did not
+    int signals;            // signalfd of SIGINT, SIGTERM and SIGHUP
     bool interrupted;
     struct sampler_account sampler_account; // once the files are closed
     struct csv_account log_account, steps_account;
     bool halted;      // an order was broken off: clients are not closed one by one
     bool lossy;       // losing connections ends the run: set while they are held
-    char broken[160]; // why the run ends early; "" while it does not
+    char broken[400]; // why the run ends early; "" while it does not
 };
 
 // Could this plan be carried out? Makes it, to be freed by the caller; -EINVAL with the text.
@@ -88,6 +90,9 @@ int64_t run_level_slack(int64_t bytes);
 bool run_settle(struct run *run, int64_t limit_ns, struct sample *sample);
 // The orderly end: disconnects, without regard to `broken`, unless interrupted.
 void run_disconnect(struct run *run);
+
+// After the scenario: an anomaly when a watched process has ended.
+void run_end_targets(struct run *run);
 
 // Into the record, and to stderr (base/record.h); without a record to stderr alone, unless --quiet.
 void run_anomaly(const struct run *run, const char *what, const char *format, ...)

@@ -209,12 +209,27 @@ json_t *summary_reasons(const int64_t counts[REASON_COUNT])
     return json;
 }
 
+// "; the watched process 1234 ended after ..." beside a reason that this would explain.
+static const char *cause_of(const struct run *run, enum tally_reason reason, char *text, size_t size)
+{
+    text[0] = '\0';
+    bool cut_off = reason == REASON_TCP_REFUSED || reason == REASON_RESET || reason == REASON_CLOSED ||
+                   reason == REASON_UNTOLD || reason == REASON_LOST;
+    if (cut_off && run->targets.ended > 0) {
+        snprintf(text, size, "; ");
+        targets_describe(&run->targets, text + 2, size - 2);
+    }
+    return text;
+}
+
 static void note_reasons(struct run *run, const char *what, const int64_t counts[REASON_COUNT])
 {
+    char cause[400];
     for (int i = 0; run->record && i < REASON_COUNT; i++)
         if (counts[i] != 0)
-            record_anomaly(run->record, what, "%lld clients %s: %s", (long long)counts[i], what,
-                           tally_reason_text((enum tally_reason)i));
+            record_anomaly(run->record, what, "%lld clients %s: %s%s", (long long)counts[i], what,
+                           tally_reason_text((enum tally_reason)i),
+                           cause_of(run, (enum tally_reason)i, cause, sizeof cause));
 }
 
 // Later than a millisecond in one act of a hundred: figures then tell of the generator too.
@@ -283,11 +298,15 @@ static void print_value(FILE *to, double value, const char *unit)
     fprintf(to, "%16s\n", text);
 }
 
-static void print_reasons(FILE *to, const char *what, const int64_t counts[REASON_COUNT])
+static void print_reasons(const struct run *run, FILE *to, const char *what,
+                          const int64_t counts[REASON_COUNT])
 {
+    char cause[400];
     for (int i = 0; i < REASON_COUNT; i++)
         if (counts[i] != 0)
-            fprintf(to, "%lld %s: %s\n", (long long)counts[i], what, tally_reason_text((enum tally_reason)i));
+            fprintf(to, "%lld %s: %s%s\n", (long long)counts[i], what,
+                    tally_reason_text((enum tally_reason)i),
+                    cause_of(run, (enum tally_reason)i, cause, sizeof cause));
 }
 
 static void write_readings(const struct summary *summary, struct record *record)
@@ -312,8 +331,8 @@ void summary_write(const struct summary *summary, const struct run *run, FILE *t
         }
     }
     if (to) {
-        print_reasons(to, "failed", run->tally.failed);
-        print_reasons(to, "dropped", run->tally.dropped);
+        print_reasons(run, to, "failed", run->tally.failed);
+        print_reasons(run, to, "dropped", run->tally.dropped);
     }
     if (to && run->broken[0])
         fprintf(to, "ended early: %s\n", run->broken);
