@@ -33,10 +33,11 @@ from poolmark.compare.sequential import words
 from poolmark.compare.verdict import OK, REGRESSION, WORDS
 from poolmark.compare.verdict_out import percent
 
-QUICK = "suite quick --only malloc --connections 2000 --set engine=raw --set connect.hold=200ms --set connect.rate=1000 " \
-        "--set warmup=100ms --set duration=500ms"
+QUICK = "suite quick --only malloc --connections 2000 --set engine=raw --set connect.hold=100ms " \
+        "--set connect.settle=200ms --set connect.rate=2000 --set warmup=100ms --set duration=500ms"
 FLOOD = "suite quick --only malloc --connections 200 --set engine=raw --set load.workers=1 --set broker.threads=1 " \
-        "--set connect.hold=200ms --set warmup=100ms --set pairs=10 --set payload=32 --set publish-rate=0 --set duration=5s"
+        "--set connect.hold=100ms --set connect.settle=200ms --set warmup=100ms --set pairs=10 " \
+        "--set payload=32 --set publish-rate=0 --set duration=5s"
 GETS = "bench --filter ^lifo/slab/3072$"
 TO_BE_MEASURED = "HANDICAP_CONNECT=measured"  # as many microseconds as double the p99 of this host
 MOST_WAIT_US = 20_000  # a loop that waits longer, 10 times a second and for all its clients, does not keep up with them
@@ -62,14 +63,14 @@ class Trial:
 
 
 TRIALS = (
-    Trial("self", "a build with itself, `quick`", QUICK, (), (), "", OK, 4, 50),
+    Trial("self", "a build with itself, `quick`", QUICK, (), (), "", OK, 4, 36),
     Trial("self-bench", "a build with itself, `bench`", GETS, (), (), "", OK, 6, 40),
     Trial("get-5-percent", "gets that cost 5 % more, `bench`", GETS, ("HANDICAP_GET=0",), ("HANDICAP_GET=5",), "time",
           REGRESSION, 6, 40),
     Trial("bytes-2-percent", "objects of 2 % more bytes, `quick`", QUICK, (), ("HANDICAP_BYTES=2",),
-          "memory.per_connection_bytes", REGRESSION, 4, 50),
+          "memory.per_connection_bytes", REGRESSION, 4, 36),
     Trial("connect-p99", "p99 of connect doubled (one in 50 waits), `quick`", QUICK, (), (TO_BE_MEASURED,), "connect.p99",
-          REGRESSION, 4, 50),
+          REGRESSION, 4, 36),
     Trial("loss", "one message in a million lost, `quick`", FLOOD, (), ("HANDICAP_LOSS=1000000",), "cell.messages.lost",
           REGRESSION, 4, 100),
 )
@@ -116,7 +117,7 @@ def doubling_us(plain: Path) -> int:
     p50, p99 = (statistics.median(cell["metrics"][name]["value"] for cell in cells) for name in ("connect.p50", "connect.p99"))
     wait_us = max(1, round((2 * p99 - p50) / 1000))
     if wait_us > MOST_WAIT_US:
-        raise PoolmarkError(f"one connect in 100 takes {p99 / 1e6:.0f} ms here, at 1 000 a second: the host is too busy for this "
+        raise PoolmarkError(f"one connect in 100 takes {p99 / 1e6:.0f} ms here, at 2 000 a second: the host is too busy for this "
                             "experiment")
     return wait_us
 
