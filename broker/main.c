@@ -8,7 +8,7 @@
 #include "broker/broker_record.h"
 #include "broker/complaints.h"
 #include "broker/metrics.h"
-#include "broker/mqtt/refuse.h"
+#include "broker/net/reserve.h"
 #include "broker/statistics.h"
 
 #include <errno.h>
@@ -39,7 +39,7 @@ static void print_version(void)
 // record, metrics, and a few that the C library opens now and then.
 static int64_t own_descriptors(const struct broker_config *config)
 {
-    enum { STANDARD = 3, RECORD = 3, METRICS = 12, OTHERS = 6, LOOP = 2 + REFUSAL_RESERVE };
+    enum { STANDARD = 3, RECORD = 3, METRICS = 12, OTHERS = 6, LOOP = 2 + RESERVE_DESCRIPTORS };
     return STANDARD + (config->record ? RECORD : 0) + (config->metrics ? METRICS : 0) + OTHERS +
            config->threads * (LOOP + config->listen_count);
 }
@@ -96,25 +96,25 @@ static sigset_t block_signals(void)
 }
 
 // Until SIGTERM or SIGINT (0), or until a loop had to end (-errno).
-static int supervise(struct broker *broker, struct broker_record *record, const sigset_t *signals,
-                     struct err *err)
+static int supervise(struct broker *broker, const struct broker_config *config, struct broker_record *record,
+                     const sigset_t *signals, struct err *err)
 {
     struct broker_statistics statistics;
     struct broker_counts before = {0};
     int64_t next_sample_ns = clock_now_ns() + NS_PER_S;
-    int64_t next_sweep_ns = clock_now_ns() + broker->config->sweep_every_ns;
+    int64_t next_sweep_ns = clock_now_ns() + config->sweep_every_ns;
     for (;;) {
         int64_t now_ns = clock_now_ns();
         if (now_ns >= next_sweep_ns) {
-            pool_set_sweep(broker->pool_set);
-            next_sweep_ns = now_ns + broker->config->sweep_every_ns;
+            pool_set_sweep(broker_pools(broker));
+            next_sweep_ns = now_ns + config->sweep_every_ns;
         }
         if (now_ns >= next_sample_ns) {
             int code = broker_check(broker, err);
             if (code < 0)
                 return code;
             broker_statistics(broker, &statistics);
-            broker_record_sample(record, broker->pool_set);
+            broker_record_sample(record, broker_pools(broker));
             broker_count_reserve(broker);
             complaints_print(&statistics, &before, stderr);
             next_sample_ns = now_ns + NS_PER_S;
@@ -124,7 +124,7 @@ static int supervise(struct broker *broker, struct broker_record *record, const 
         int signal_number = sigtimedwait(signals, NULL, &wait);
         if (signal_number == SIGUSR1) {
             broker_statistics(broker, &statistics);
-            statistics_print(&statistics, broker->pool_set, stdout);
+            statistics_print(&statistics, broker_pools(broker), stdout);
             fflush(stdout);
         } else if (signal_number > 0) {
             return 0;
@@ -188,15 +188,15 @@ static int serve(const struct broker_config *config, struct broker_record *recor
         code = metrics_open(&metrics, broker, &metrics_address, err);
     if (code == 0) {
         broker_record_set_addresses(record, addresses, config->listen_count);
-        broker_record_sample(record, broker->pool_set);
+        broker_record_sample(record, broker_pools(broker));
         announce_bounds(config);
         warn_of_strangers(addresses, config->listen_count);
         announce(config, addresses, &metrics_address);
-        code = supervise(broker, record, &signals, err);
+        code = supervise(broker, config, record, &signals, err);
     }
     broker_count_reserve(broker);
     broker_statistics(broker, statistics);
-    broker_record_sample(record, broker->pool_set);
+    broker_record_sample(record, broker_pools(broker));
     metrics_close(metrics);
     broker_close(broker);
     return code;

@@ -51,7 +51,7 @@ static enum MHD_Result answer(void *context, struct MHD_Connection *client, cons
         return MHD_NO;
     struct broker_statistics statistics;
     broker_statistics(metrics->broker, &statistics);
-    statistics_print_prometheus(&statistics, metrics->broker->config, page);
+    statistics_print_prometheus(&statistics, broker_config_of(metrics->broker), page);
     if (fclose(page) != 0) {
         free(text);
         return MHD_NO;

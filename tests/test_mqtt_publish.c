@@ -108,6 +108,21 @@ static void test_mqtt_4_8_0_1_a_publish_that_ends_in_its_header_is_refused(void 
     assert_int_equal(DECODE("\x30\x02\xFF\xFF"), MQTT_BAD_LENGTH);
 }
 
+// The parts in their order are the packet.
+static void check_parts(const struct mqtt_publish *publish, const uint8_t *data, size_t bytes)
+{
+    struct mqtt_bytes parts[MQTT_PUBLISH_PARTS];
+    uint8_t storage[MQTT_PUBLISH_STORAGE];
+    size_t at = 0;
+    assert_int_equal(mqtt_publish_encode_parts(parts, storage, publish), 0);
+    for (int i = 0; i < MQTT_PUBLISH_PARTS; at += parts[i++].bytes) {
+        assert_in_range(at + parts[i].bytes, at, bytes);
+        if (parts[i].bytes > 0)
+            assert_memory_equal(parts[i].data, data + at, parts[i].bytes);
+    }
+    assert_int_equal(at, bytes);
+}
+
 static void check_round_trip(const struct mqtt_publish *publish)
 {
     size_t header_bytes =
@@ -118,6 +133,7 @@ static void check_round_trip(const struct mqtt_publish *publish)
     assert_int_equal(mqtt_publish_encode(data, size, publish), size);
     assert_int_equal(mqtt_publish_encode_header(header, header_bytes, publish), header_bytes);
     assert_memory_equal(header, data, header_bytes);
+    check_parts(publish, data, size);
     assert_int_equal(mqtt_publish_encode_header(header, header_bytes - 1, publish), -ENOBUFS);
     struct packet packet = packet_of(data, size);
     struct mqtt_publish back;

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Refusals as the loop drives them, without a loop running: an event that is left over from the client that
 // had the slot before does not cost the next one its answer.
-#include "broker/broker.h"
-#include "broker/net/loop.h"
 #include "broker/mqtt/refuse.h"
+#include "broker/net/loop.h"
 
 #include <fcntl.h>
 #include <setjmp.h>
@@ -20,38 +19,48 @@
     "\x10\x0D\x00\x04MQTT\x04\x02\x00\x00\x00\x01"                                                           \
     "c"
 
+struct fixture {
+    struct loop *loop; // not started
+    struct refusals refusals;
+    pthread_rwlock_t descriptors;
+    _Atomic int64_t bytes_received, bytes_sent;
+};
+
 static int set_up(void **state)
 {
-    struct loop *loop = calloc(1, sizeof *loop);
-    // As broker.c does: its counters begin at a cache line.
-    loop->broker = aligned_alloc(_Alignof(struct broker), sizeof *loop->broker);
-    memset(loop->broker, 0, sizeof *loop->broker);
-    loop->scratch = malloc(LOOP_SCRATCH_BYTES);
-    pthread_rwlock_init(&loop->broker->descriptors, NULL);
-    loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    assert_int_equal(refusals_open(&loop->refusals, loop->epoll_fd), 0);
-    *state = loop;
+    static const struct loop_callbacks callbacks;
+    static const struct transport_rules rules;
+    struct fixture *fixture = calloc(1, sizeof *fixture);
+    struct err err = {0};
+    pthread_rwlock_init(&fixture->descriptors, NULL);
+    struct loop_options options = {.owner = fixture,
+                                   .callbacks = &callbacks,
+                                   .rules = &rules,
+                                   .bytes_received = &fixture->bytes_received,
+                                   .bytes_sent = &fixture->bytes_sent,
+                                   .descriptors = &fixture->descriptors};
+    assert_int_equal(loop_open(&fixture->loop, &options, &err), 0);
+    refusals_open(&fixture->refusals, fixture->loop);
+    *state = fixture;
     return 0;
 }
 
 static int tear_down(void **state)
 {
-    struct loop *loop = *state;
-    refusals_close(&loop->refusals);
-    close(loop->epoll_fd);
-    pthread_rwlock_destroy(&loop->broker->descriptors);
-    free(loop->scratch);
-    free(loop->broker);
-    free(loop);
+    struct fixture *fixture = *state;
+    refusals_close(&fixture->refusals);
+    loop_close(fixture->loop);
+    pthread_rwlock_destroy(&fixture->descriptors);
+    free(fixture);
     return 0;
 }
 
 // One end is refused; gives the client's.
-static int refused_client(struct loop *loop)
+static int refused_client(struct fixture *fixture)
 {
     int ends[2];
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends), 0);
-    refusals_add(loop, ends[0]);
+    refusals_add(&fixture->refusals, ends[0]);
     return ends[1];
 }
 
@@ -64,31 +73,31 @@ static void expect_answer(int client)
 
 static void test_a_refused_client_is_answered_and_closed_by_itself(void **state)
 {
-    struct loop *loop = *state;
-    int client = refused_client(loop);
+    struct fixture *fixture = *state;
+    int client = refused_client(fixture);
     assert_int_equal(send(client, CONNECT_C, sizeof CONNECT_C - 1, 0), sizeof CONNECT_C - 1);
-    refusals_on_event(loop, &loop->refusals.slots[0]);
+    refusals_on_watch(&fixture->refusals, &fixture->refusals.slots[0].watch);
     expect_answer(client);
-    assert_int_equal(loop->refusals.count, 1);
+    assert_int_equal(fixture->refusals.count, 1);
     close(client);
-    refusals_on_event(loop, &loop->refusals.slots[0]);
-    assert_int_equal(loop->refusals.count, 0);
+    refusals_on_watch(&fixture->refusals, &fixture->refusals.slots[0].watch);
+    assert_int_equal(fixture->refusals.count, 0);
 }
 
 // Within one turn: the first client hangs up, its slot goes to a second one, then the first one's event
 // comes.
 static void test_an_event_of_the_client_before_does_not_close_the_next_one(void **state)
 {
-    struct loop *loop = *state;
-    int first = refused_client(loop);
+    struct fixture *fixture = *state;
+    int first = refused_client(fixture);
     close(first);
-    refusals_on_event(loop, &loop->refusals.slots[0]);
-    int second = refused_client(loop);
-    assert_int_equal(loop->refusals.count, 1);
-    refusals_on_event(loop, &loop->refusals.slots[0]);
-    assert_int_equal(loop->refusals.count, 1);
+    refusals_on_watch(&fixture->refusals, &fixture->refusals.slots[0].watch);
+    int second = refused_client(fixture);
+    assert_int_equal(fixture->refusals.count, 1);
+    refusals_on_watch(&fixture->refusals, &fixture->refusals.slots[0].watch);
+    assert_int_equal(fixture->refusals.count, 1);
     assert_int_equal(send(second, CONNECT_C, sizeof CONNECT_C - 1, 0), sizeof CONNECT_C - 1);
-    refusals_on_event(loop, &loop->refusals.slots[0]);
+    refusals_on_watch(&fixture->refusals, &fixture->refusals.slots[0].watch);
     expect_answer(second);
     close(second);
 }

@@ -31,25 +31,58 @@ size_t mqtt_publish_header_bytes(size_t topic_bytes, size_t payload_bytes, uint8
     return mqtt_packet_bytes(body_bytes_of(topic_bytes, payload_bytes, qos)) - payload_bytes;
 }
 
+// Can a packet say that? Then `body_bytes` gets its remaining length.
+static bool can_encode(const struct mqtt_publish *p, size_t *body_bytes)
+{
+    if (p->qos > 2 || (p->dup && p->qos == 0) || (p->qos == 0) != (p->packet_id == 0) ||
+        p->topic.bytes > MQTT_TEXT_MAX || p->payload.bytes > MQTT_REMAINING_MAX)
+        return false;
+    *body_bytes = body_bytes_of(p->topic.bytes, p->payload.bytes, p->qos);
+    return *body_bytes <= MQTT_REMAINING_MAX;
+}
+
+static int encode_fixed_header(void *to, size_t size, const struct mqtt_publish *publish, size_t body_bytes)
+{
+    unsigned flags =
+        (publish->dup ? FLAG_DUP : 0u) | (unsigned)publish->qos << 1 | (publish->retain ? FLAG_RETAIN : 0u);
+    return mqtt_header_encode(to, size, MQTT_PUBLISH, (uint8_t)flags, body_bytes);
+}
+
 int mqtt_publish_encode_header(void *to, size_t size, const struct mqtt_publish *publish)
 {
     const struct mqtt_publish *p = publish;
-    if (p->qos > 2 || (p->dup && p->qos == 0) || (p->qos == 0) != (p->packet_id == 0) ||
-        p->topic.bytes > MQTT_TEXT_MAX || p->payload.bytes > MQTT_REMAINING_MAX)
-        return -EINVAL;
-    size_t body_bytes = body_bytes_of(p->topic.bytes, p->payload.bytes, p->qos);
-    if (body_bytes > MQTT_REMAINING_MAX)
+    size_t body_bytes;
+    if (!can_encode(p, &body_bytes))
         return -EINVAL;
     if (size < mqtt_packet_bytes(body_bytes) - p->payload.bytes)
         return -ENOBUFS;
-    unsigned flags = (p->dup ? FLAG_DUP : 0u) | (unsigned)p->qos << 1 | (p->retain ? FLAG_RETAIN : 0u);
-    int header = mqtt_header_encode(to, size, MQTT_PUBLISH, (uint8_t)flags, body_bytes);
+    int header = encode_fixed_header(to, size, p, body_bytes);
     if (header < 0)
         return header;
     uint8_t *at = mqtt_write_bytes((uint8_t *)to + header, p->topic.data, p->topic.bytes);
     if (p->qos)
         at = mqtt_write_u16(at, p->packet_id);
     return (int)(at - (uint8_t *)to);
+}
+
+int mqtt_publish_encode_parts(struct mqtt_bytes parts[static MQTT_PUBLISH_PARTS],
+                              uint8_t storage[static MQTT_PUBLISH_STORAGE],
+                              const struct mqtt_publish *publish)
+{
+    size_t body_bytes;
+    if (!can_encode(publish, &body_bytes))
+        return -EINVAL;
+    int header = encode_fixed_header(storage, MQTT_HEADER_MAX, publish, body_bytes);
+    if (header < 0)
+        return header;
+    uint8_t *id = mqtt_write_u16(storage + header, (uint16_t)publish->topic.bytes);
+    parts[0] = (struct mqtt_bytes){storage, (size_t)(id - storage)};
+    parts[1] = (struct mqtt_bytes){publish->topic.data, publish->topic.bytes};
+    parts[2] = (struct mqtt_bytes){id, publish->qos ? 2 : 0};
+    if (publish->qos)
+        mqtt_write_u16(id, publish->packet_id);
+    parts[3] = publish->payload;
+    return 0;
 }
 
 int mqtt_publish_encode(void *to, size_t size, const struct mqtt_publish *publish)

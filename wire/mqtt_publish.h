@@ -24,6 +24,14 @@ int mqtt_publish_encode(void *to, size_t size, const struct mqtt_publish *publis
 int mqtt_publish_encode_header(void *to, size_t size, const struct mqtt_publish *publish)
     __attribute__((warn_unused_result));
 
+// The same packet as parts, in their order, for who sends it from where topic and payload lie: what comes
+// before the topic, the topic, the packet identifier, the payload. Parts may be empty. Those that lie nowhere
+// else are written to `storage`. 0 or -EINVAL.
+enum { MQTT_PUBLISH_PARTS = 4, MQTT_PUBLISH_STORAGE = MQTT_HEADER_MAX + 4 };
+int mqtt_publish_encode_parts(struct mqtt_bytes parts[static MQTT_PUBLISH_PARTS],
+                              uint8_t storage[static MQTT_PUBLISH_STORAGE],
+                              const struct mqtt_publish *publish) __attribute__((warn_unused_result));
+
 // Bytes that mqtt_publish_encode_header writes; any topic, payload and QoS that can be encoded.
 size_t mqtt_publish_header_bytes(size_t topic_bytes, size_t payload_bytes, uint8_t qos);
 

@@ -67,3 +67,14 @@ void account_set_reserve(struct account *account, int64_t bytes)
     atomic_store_explicit(&account->bytes[ACCOUNT_RESERVE], bytes, memory_order_relaxed);
     note_peak(account, account_sum(account));
 }
+
+void account_read(const struct account *account, struct account_reading *reading)
+{
+    // Relaxed: recent values are all that is wanted.
+    for (int kind = 0; kind < ACCOUNT_KINDS; kind++)
+        reading->bytes[kind] = atomic_load_explicit(&account->bytes[kind], memory_order_relaxed);
+    reading->sum = account_sum(account);
+    reading->peak = atomic_load_explicit(&account->peak, memory_order_relaxed);
+    reading->refused = atomic_load_explicit(&account->refused, memory_order_relaxed);
+    reading->limit = account->limit;
+}

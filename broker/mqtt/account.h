@@ -47,6 +47,11 @@ struct account {
     _Atomic int64_t refused;    // times that account_take gave false
 };
 
+// The account at one time.
+struct account_reading {
+    int64_t bytes[ACCOUNT_KINDS], sum, peak, limit, refused;
+};
+
 void account_open(struct account *account, int64_t limit);
 
 // false: the sum would pass its limit, and nothing was taken. NULL is an account without a limit.
@@ -59,6 +64,7 @@ void account_set_reserve(struct account *account, int64_t bytes);
 
 int64_t account_refused(const struct account *account); // times that account_take gave false
 int64_t account_sum(const struct account *account);
+void account_read(const struct account *account, struct account_reading *reading);
 
 // What the heap spends on a request of `bytes`.
 static inline size_t account_heap_bytes(size_t bytes)

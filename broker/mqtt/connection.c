@@ -1,235 +1,160 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "broker/mqtt/connection.h"
 
-#include "broker/broker.h"
-#include "broker/mqtt/check.h"
-#include "broker/mqtt/delivery.h"
-#include "broker/net/loop.h"
-#include "broker/mqtt/session.h"
-
 #include <errno.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 // "A reasonable amount of time" for the CONNECT (section 3.1.4): long, since a million clients may be at it
 // at once.
 enum { CONNECT_PATIENCE_S = 30 };
 
-static bool prepare_eager(struct connection *connection)
+// A PUBLISH leaves so much of the buffer free: what a packet of the client asks for an answer still fits when
+// what it published came back to itself.
+enum { ANSWER_ROOM = 64 };
+
+void connection_start_connect_timer(struct connection *connection)
 {
-    struct broker *broker = connection->loop->broker;
-    if (!input_prepare(connection) || !output_prepare(connection))
-        return false;
-    connection->arena = block_get(&broker->stores.arenas, broker->stores.arenas.object_bytes);
+    struct transport *transport = &connection->transport;
+    transport->timer.owner_word = transport->turn->tick;
+    transport_set_timer(transport, transport->turn->tick + CONNECT_PATIENCE_S * TIMER_TICKS_PER_S);
+}
+
+static void give_back(struct server *server, struct connection *connection)
+{
+    block_put(&server->stores.arenas, connection->arena, server->stores.arenas.object_bytes);
+    block_put(&server->stores.connections, connection, server->stores.connections.object_bytes);
+}
+
+static bool prepare_arena(struct server *server, struct connection *connection)
+{
+    if (!server->transport_rules.is_eager)
+        return true;
+    connection->arena = block_get(&server->stores.arenas, server->stores.arenas.object_bytes);
     return connection->arena != NULL;
 }
 
-static bool watch_first(struct connection *connection)
+int connection_open(struct worker *worker, int fd)
 {
-    struct epoll_event event = {.events = EPOLLIN, .data.ptr = connection};
-    connection->is_watched =
-        epoll_ctl(connection->loop->epoll_fd, EPOLL_CTL_ADD, connection->fd, &event) == 0;
-    return connection->is_watched;
-}
-
-static void start_connect_timer(struct connection *connection)
-{
-    struct loop *loop = connection->loop;
-    connection->timer.owner_word = loop->tick;
-    timer_wheel_add(&loop->wheel, &connection->timer, loop->tick + CONNECT_PATIENCE_S * TIMER_TICKS_PER_S);
-}
-
-static void give_back(struct connection *connection)
-{
-    struct broker *broker = connection->loop->broker;
-    input_free(connection);
-    output_free(connection);
-    block_put(&broker->stores.arenas, connection->arena, broker->stores.arenas.object_bytes);
-    block_put(&broker->stores.connections, connection, broker->stores.connections.object_bytes);
-}
-
-int connection_open(struct loop *loop, int fd)
-{
-    struct broker *broker = loop->broker;
-    int64_t refused_before = account_refused(&broker->account);
+    struct server *server = worker->server;
+    int64_t refused_before = account_refused(&server->account);
     struct connection *connection =
-        block_get(&broker->stores.connections, broker->stores.connections.object_bytes);
+        block_get(&server->stores.connections, server->stores.connections.object_bytes);
     if (!connection)
         goto fail;
     memset(connection, 0, sizeof *connection);
-    connection->source = SOURCE_CONNECTION;
-    connection->state = CONNECTION_NEW;
-    connection->fd = fd;
-    connection->loop = loop;
-    if ((broker->shape.eager && !prepare_eager(connection)) || !watch_first(connection)) {
-        give_back(connection);
+    if (!prepare_arena(server, connection) || transport_open(&connection->transport, worker->turn, fd) < 0) {
+        give_back(server, connection);
         goto fail;
     }
-    start_connect_timer(connection);
+    connection_start_connect_timer(connection);
     return 0;
 fail: // which of several refused is told by what the account counted meanwhile: near enough for statistics
-    return account_refused(&broker->account) > refused_before ? -ENOMEM : -ENOBUFS;
+    return account_refused(&server->account) > refused_before ? -ENOMEM : -ENOBUFS;
 }
 
-void connection_adopt(struct loop *loop, struct connection *connection)
+void connection_free(struct connection *connection)
 {
-    connection->loop = loop;
-    start_connect_timer(connection);
-    if (watch_first(connection))
-        input_resume(connection);
-    else
-        connection_fail(connection);
+    transport_close(&connection->transport);
+    give_back(connection_worker(connection)->server, connection);
 }
 
-void connection_fail(struct connection *connection)
-{
-    connection->state = CONNECTION_DEAD;
-    loop_add_pending(connection->loop, connection);
-}
-
-void connection_break(struct connection *connection)
-{
-    if (!connection_can_send(connection))
-        return;
-    connection->is_broken = true;
-    output_drop(connection);
-    connection->is_blocked = false;
-    loop_add_pending(connection->loop, connection);
-}
-
-void connection_fail_protocol(struct connection *connection, const char *reason)
-{
-    // Relaxed: the text never changes.
-    atomic_store_explicit(&connection->loop->broker->last_reason, reason, memory_order_relaxed);
-    broker_count(&connection->loop->counters.protocol_errors, 1);
-    output_flush(connection); // what was answered before that packet
-    connection_fail(connection);
-}
-
-// Section 3.1.2.5: published when the connection ends without a DISCONNECT; not when the broker itself is
-// ended.
-static void publish_will(struct connection *connection)
-{
-    struct message *will = connection->will;
-    connection->will = NULL;
-    if (!will)
-        return;
-    struct loop *loop = connection->loop;
-    if (!loop->broker->is_closing) {
-        if (delivery_route(loop, will) < 0)
-            loop_count_dropped(loop, -ENOMEM);
-        broker_count(&loop->counters.wills_published, 1);
-    }
-    message_unref(will);
-}
-
-void connection_detach(struct connection *connection)
-{
-    if (connection->has_session) {
-        struct session *session = connection->session;
-        connection->has_session = false;
-        connection->arena = NULL;
-        session->connection = NULL;
-        if (session->is_clean) {
-            broker_end_session(connection->loop->broker, session); // [MQTT-3.1.2-6]
-        } else if (session->flow) {
-            CHECK(flow_is_valid(session->flow));
-            flow_inflight_restart(session->flow);
-            session_flow_done(session);
-        }
-    }
-    publish_will(connection);
-}
-
-void connection_close(struct connection *connection)
-{
-    struct loop *loop = connection->loop;
-    connection->state = CONNECTION_DEAD;
-    connection_detach(connection);
-    timer_wheel_remove(&connection->timer);
-    loop_forget_deferred(loop, connection);
-    close(connection->fd); // leaves the epoll set by that
-    give_back(connection);
-    broker_release_connection(loop->broker);
-    broker_count(&loop->counters.closed, 1);
-}
-
-void connection_watch(struct connection *connection)
-{
-    uint32_t events = (connection->is_paused ? 0 : EPOLLIN) | (connection->is_blocked ? EPOLLOUT : 0);
-    struct epoll_event event = {.events = events, .data.ptr = connection};
-    if (connection->is_watched &&
-        epoll_ctl(connection->loop->epoll_fd, EPOLL_CTL_MOD, connection->fd, &event) < 0)
-        connection_break(connection);
-}
-
-void connection_on_turn(struct connection *connection)
-{
-    if (connection->state == CONNECTION_DEAD)
-        return;
-    if (connection->is_broken)
-        input_drain(connection);
-    else
-        input_resume(connection);
-    if (connection->state == CONNECTION_OPEN && !connection->is_broken) // for what its session owes
-        loop_add_pending(connection->loop, connection);
-}
-
-void connection_on_event(struct connection *connection, uint32_t epoll_events)
-{
-    if (connection->state == CONNECTION_DEAD)
-        return;
-    if (epoll_events & (EPOLLERR | EPOLLHUP)) {
-        connection_break(connection);
-        if (!connection->is_deferred)
-            input_drain(connection);
-        return;
-    }
-    if (epoll_events & EPOLLOUT)
-        loop_add_pending(connection->loop, connection);
-    if (!connection->is_paused && !connection->is_deferred && epoll_events & EPOLLIN)
-        input_read(connection);
-}
-
-static uint32_t silence_limit_ticks(const struct connection *connection)
+static uint32_t silence_limit_ticks(const struct transport *transport)
 {
     // [MQTT-3.1.2-24]: one and a half times; one tick more, since ticks are counted, not measured.
-    return (uint32_t)connection->keep_alive_s * 3 * TIMER_TICKS_PER_S / 2 + 1;
+    return (uint32_t)transport->owner_word * 3 * TIMER_TICKS_PER_S / 2 + 1;
 }
 
 void connection_start_keep_alive(struct connection *connection, uint16_t keep_alive_s)
 {
-    struct loop *loop = connection->loop;
-    connection->keep_alive_s = keep_alive_s;
-    timer_wheel_remove(&connection->timer);
-    timer_wheel_add(&loop->wheel, &connection->timer,
-                    keep_alive_s ? loop->tick + silence_limit_ticks(connection) : TIMER_NEVER);
-}
-
-// Has it sent what we have not read yet? After a long pause of ours its silence is not its own.
-static bool has_waiting_input(const struct connection *connection)
-{
-    uint8_t byte;
-    if (connection->is_deferred)
-        return true;
-    return !connection->is_paused && recv(connection->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+    struct transport *transport = &connection->transport;
+    transport->owner_word = keep_alive_s;
+    transport_set_timer(transport,
+                        keep_alive_s ? transport->turn->tick + silence_limit_ticks(transport) : TIMER_NEVER);
 }
 
 // The timer is not moved whenever something comes: it looks when it is due, and waits on for what is left.
-void connection_on_timer(struct connection *connection)
+void connection_on_timer(struct transport *transport)
 {
-    struct loop *loop = connection->loop;
-    bool is_open = connection->state == CONNECTION_OPEN;
-    uint32_t deadline = is_open ? connection->timer.owner_word + silence_limit_ticks(connection) : 0;
-    if (deadline <= loop->tick && connection->state != CONNECTION_DEAD && has_waiting_input(connection))
-        deadline = loop->tick + TIMER_TICKS_PER_S;
-    if (deadline > loop->tick) {
-        timer_wheel_add(&loop->wheel, &connection->timer, deadline);
+    const struct connection *connection = connection_of(transport);
+    bool is_open = connection_is_open(connection);
+    uint32_t tick = transport->turn->tick;
+    uint32_t deadline = is_open ? transport->timer.owner_word + silence_limit_ticks(transport) : 0;
+    // After a long pause of ours the client's silence is not its own.
+    if (deadline <= tick && !transport->is_dead && transport_has_waiting_input(transport))
+        deadline = tick + TIMER_TICKS_PER_S;
+    if (deadline > tick) {
+        transport_set_timer(transport, deadline);
         return;
     }
     if (is_open)
-        broker_count(&loop->counters.keep_alive_expired, 1);
-    connection_fail(connection);
+        broker_count(&connection_worker(connection)->counters.keep_alive_expired, 1);
+    turn_fail(transport);
+}
+
+static uint64_t form_word(const struct publish_form *form)
+{
+    return form->qos | (unsigned)form->dup << 2 | (unsigned)form->retain << 3 |
+           (unsigned)form->is_packet << 4 | (uint64_t)form->packet_id << 16;
+}
+
+static struct mqtt_publish publish_of(const struct message *message, const struct publish_form *form)
+{
+    return (struct mqtt_publish){.dup = form->dup,
+                                 .retain = form->retain,
+                                 .qos = form->qos,
+                                 .packet_id = form->packet_id,
+                                 .topic = message_topic(message),
+                                 .payload = message_payload(message)};
+}
+
+void connection_list_parts(const void *source, uint64_t word, struct transport_parts *parts)
+{
+    const struct message *message = source;
+    struct publish_form form = {word & 3, word >> 2 & 1, word >> 3 & 1, word >> 4 & 1,
+                                (uint16_t)(word >> 16)};
+    struct mqtt_bytes lists[MQTT_PUBLISH_PARTS] = {message_payload(message)};
+    struct mqtt_publish publish = publish_of(message, &form);
+    _Static_assert(sizeof parts->storage >= MQTT_PUBLISH_STORAGE, "the heads of a PUBLISH fit");
+    _Static_assert((int)TURN_PARTS >= (int)MQTT_PUBLISH_PARTS, "the parts of a PUBLISH fit");
+    if (!form.is_packet && mqtt_publish_encode_parts(lists, parts->storage, &publish) < 0)
+        return; // no message is of a kind that cannot be encoded
+    for (int i = 0; i < MQTT_PUBLISH_PARTS; i++)
+        parts->parts[i] = (struct iovec){(void *)(uintptr_t)lists[i].data, lists[i].bytes};
+}
+
+bool connection_publish(struct connection *connection, struct message *message,
+                        const struct publish_form *form)
+{
+    struct transport *transport = &connection->transport;
+    if (!transport_can_send(transport))
+        return false;
+    size_t bytes = mqtt_publish_header_bytes(message->topic_bytes, message->payload_bytes, form->qos) +
+                   message->payload_bytes;
+    uint8_t *to = transport_reserve(transport, bytes, ANSWER_ROOM);
+    if (to) {
+        struct mqtt_publish publish = publish_of(message, form);
+        int written = mqtt_publish_encode(to, bytes, &publish);
+        if (written < 0)
+            return false;
+        transport_commit(transport, (size_t)written);
+    } else if (!transport_send_source(transport, message, form_word(form), false)) {
+        return false;
+    }
+    broker_count(&connection_worker(connection)->counters.messages_sent, 1);
+    return true;
+}
+
+void connection_acknowledge(struct connection *connection, enum mqtt_packet_type type, uint16_t packet_id)
+{
+    uint8_t packet[CONNECTION_ACK_BYTES];
+    int bytes = mqtt_ack_encode(packet, sizeof packet, type, packet_id);
+    if (bytes > 0)
+        transport_append(&connection->transport, packet, (size_t)bytes);
+}
+
+void connection_send_packet(struct connection *connection, struct message *message)
+{
+    struct publish_form form = {.is_packet = true};
+    bool is_taken = transport_send_source(&connection->transport, message, form_word(&form), true);
+    (void)is_taken; // false: it is broken
 }

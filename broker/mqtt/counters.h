@@ -3,8 +3,7 @@
 #ifndef POOLMARK_BROKER_MQTT_COUNTERS_H
 #define POOLMARK_BROKER_MQTT_COUNTERS_H
 
-#include <stdatomic.h>
-#include <stdint.h>
+#include "broker/net/counter.h"
 
 // X(name, help): all count up from the start.
 #define BROKER_COUNTERS(X)                                                                                   \
@@ -47,11 +46,10 @@ struct broker_counts {
 #undef X
 };
 
-// Relaxed, and no read-modify-write: there is one writer, and a reader wants no more than a recent value.
+// By the loop's thread.
 static inline void broker_count(_Atomic int64_t *counter, int64_t by)
 {
-    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + by,
-                          memory_order_relaxed);
+    counter_add(counter, by);
 }
 
 static inline void broker_counters_sum(struct broker_counts *sum, struct broker_counters *counters)

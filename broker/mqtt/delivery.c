@@ -1,19 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "broker/mqtt/delivery.h"
 
-#include "broker/broker.h"
 #include "broker/mqtt/connection.h"
-#include "broker/net/loop.h"
 #include "broker/mqtt/replay.h"
-#include "broker/mqtt/retained.h"
-#include "broker/mqtt/session.h"
-#include "broker/mqtt/topics.h"
 
 #include <errno.h>
 #include <string.h>
 
+// Past it, messages for another loop are dropped: a loop that far behind needs no more work.
+enum { MAIL_MOST = 1 << 18 };
+
 struct routing {
-    struct loop *loop;
+    struct worker *worker;
     struct message *message;
 };
 
@@ -21,20 +19,20 @@ struct routing {
 static void route_to(void *context, struct topics_subscriber *subscriber, uint8_t qos)
 {
     const struct routing *routing = context;
-    struct loop *loop = routing->loop;
+    struct worker *worker = routing->worker;
     struct session *session = session_of_subscriber(subscriber);
-    if (session->owner == loop->index) {
-        delivery_to_session(loop, session, routing->message, qos, false);
+    if (session->owner == worker->index) {
+        delivery_to_session(worker, session, routing->message, qos, false);
         return;
     }
     session_ref(session);
-    struct letter letter = {
-        .kind = LETTER_DELIVER, .qos = qos, .message = message_ref(routing->message), .session = session};
-    if (mailbox_post(&loop->broker->loops[session->owner]->mailbox, &letter) < 0) {
+    struct mail mail = {
+        .kind = MAIL_MESSAGE, .value = qos, .object = message_ref(routing->message), .receiver = session};
+    if (turn_post(worker->server->workers[session->owner]->turn, &mail, MAIL_MOST) < 0) {
         message_unref(routing->message);
         // Not the last one: the session is in the topics.
-        session_unref(session, &loop->broker->stores.arenas);
-        loop_count_dropped(loop, -EDQUOT); // the loop is as far behind as it may be
+        session_unref(session, &worker->server->stores.arenas);
+        worker_count_dropped(worker, -EDQUOT); // the loop is as far behind as it may be
     }
 }
 
@@ -45,21 +43,21 @@ static bool is_sys(struct mqtt_text topic)
            (topic.bytes == BYTES || topic.data[BYTES] == '/');
 }
 
-int delivery_route(struct loop *loop, struct message *message)
+int delivery_route(struct worker *worker, struct message *message)
 {
-    struct broker *broker = loop->broker;
+    struct server *server = worker->server;
     if (is_sys(message_topic(message))) {
-        loop_count_dropped(loop, -EACCES);
+        worker_count_dropped(worker, -EACCES);
         return 0;
     }
     if (message->retain) {
-        int code = retained_set(broker->retained, message_topic(message),
+        int code = retained_set(server->retained, message_topic(message),
                                 message->payload_bytes > 0 ? message : NULL);
         if (code < 0)
             return code;
     }
-    struct routing routing = {loop, message};
-    return topics_match(broker->topics, message_topic(message), route_to, &routing) < 0 ? -ENOMEM : 0;
+    struct routing routing = {worker, message};
+    return topics_match(server->topics, message_topic(message), route_to, &routing) < 0 ? -ENOMEM : 0;
 }
 
 static bool sends_at_once(const struct session *session)
@@ -67,65 +65,63 @@ static bool sends_at_once(const struct session *session)
     const struct connection *connection = session->connection;
     const struct session_flow *flow = session->flow;
     // What waits, or has to be sent again after a reconnect, goes first [MQTT-4.6.0-6].
-    return connection->state == CONNECTION_OPEN && !connection->is_broken &&
+    return connection_is_open(connection) && !connection->transport.is_broken &&
            (!flow || (flow->queue_count == 0 && !flow->needs_restart));
 }
 
 // Puts it in flight and sends it. -EAGAIN: window or socket is full.
-static int send_acknowledged(struct loop *loop, struct session *session, struct message *message, uint8_t qos,
-                             bool retain)
+static int send_acknowledged(struct worker *worker, struct session *session, struct message *message,
+                             uint8_t qos, bool retain)
 {
-    struct session_flow *flow =
-        session_flow_need(session, &loop->broker->stores.arenas, &loop->broker->flow_rules);
+    struct session_flow *flow = worker_flow(worker, session);
     if (!flow)
         return -ENOMEM;
     struct publish_form form = {.qos = qos, .retain = retain, .packet_id = session_next_packet_id(session)};
     int code = flow_inflight_add(flow, message, qos, retain, form.packet_id);
     if (code < 0)
         return code;
-    if (output_publish(session->connection, message, &form))
+    if (connection_publish(session->connection, message, &form))
         return 0;
     flow_inflight_remove(flow, flow_inflight_find(flow, form.packet_id));
     session->last_packet_id--;
     return -EAGAIN;
 }
 
-static int send_now(struct loop *loop, struct session *session, struct message *message, uint8_t qos,
+static int send_now(struct worker *worker, struct session *session, struct message *message, uint8_t qos,
                     bool retain)
 {
     if (qos > 0)
-        return send_acknowledged(loop, session, message, qos, retain);
+        return send_acknowledged(worker, session, message, qos, retain);
     struct publish_form form = {.retain = retain};
-    return output_publish(session->connection, message, &form) ? 0 : -EAGAIN;
+    return connection_publish(session->connection, message, &form) ? 0 : -EAGAIN;
 }
 
 // The session's flow stays, empty or not.
-static void deliver(struct loop *loop, struct session *session, struct message *message, uint8_t qos,
+static void deliver(struct worker *worker, struct session *session, struct message *message, uint8_t qos,
                     bool retain)
 {
     if (session->is_ended)
         return;
-    loop->work++;
+    worker->turn->work++;
     if (message->qos < qos)
         qos = message->qos;
     bool is_here = session->connection != NULL && connection_can_send(session->connection);
     // For a client that is away only what it must get is kept (section 4.1: QoS 0 is optional).
     if (!is_here && qos == 0)
         return;
-    if (is_here && sends_at_once(session) && send_now(loop, session, message, qos, retain) == 0)
+    if (is_here && sends_at_once(session) && send_now(worker, session, message, qos, retain) == 0)
         return;
-    struct session_flow *flow =
-        session_flow_need(session, &loop->broker->stores.arenas, &loop->broker->flow_rules);
+    struct session_flow *flow = worker_flow(worker, session);
     int code = flow ? flow_queue_push(flow, message, qos, retain) : -ENOMEM;
     if (code == 0)
         return;
-    loop_count_dropped(loop, code);
+    worker_count_dropped(worker, code);
 }
 
-void delivery_to_session(struct loop *loop, struct session *session, struct message *message, uint8_t qos,
+void delivery_to_session(struct worker *worker, struct session *session, struct message *message, uint8_t qos,
                          bool retain)
 {
-    deliver(loop, session, message, qos, retain);
+    deliver(worker, session, message, qos, retain);
     session_flow_done(session);
 }
 
@@ -140,15 +136,13 @@ static bool send_again(struct connection *connection, struct session_flow *flow)
                                         .dup = delivery->dup,
                                         .retain = delivery->retain,
                                         .packet_id = delivery->packet_id};
-            if (!output_publish(connection, delivery->message, &form))
+            if (!connection_publish(connection, delivery->message, &form))
                 return false;
             delivery->stage = DELIVERY_SENT;
         } else if (delivery->stage == DELIVERY_RELEASE) {
-            uint8_t packet[4];
-            if (!output_has_room(connection, sizeof packet))
+            if (!transport_has_room(&connection->transport, CONNECTION_ACK_BYTES))
                 return false;
-            int bytes = mqtt_ack_encode(packet, sizeof packet, MQTT_PUBREL, delivery->packet_id);
-            output_append(connection, packet, (size_t)bytes);
+            connection_acknowledge(connection, MQTT_PUBREL, delivery->packet_id);
             delivery->stage = DELIVERY_RELEASED;
         }
     }
@@ -157,64 +151,59 @@ static bool send_again(struct connection *connection, struct session_flow *flow)
 }
 
 // One that finds no way now waits in the queue, and no other is looked at before that has gone.
-static void replay_some(struct loop *loop, struct session *session)
+static void replay_some(struct worker *worker, struct session *session)
 {
     struct session_flow *flow = session->flow;
     while (flow->replays && flow->queue_count == 0 && connection_can_send(session->connection)) {
-        if (loop_is_busy(loop) && loop_defer(loop, session->connection))
+        if (turn_is_busy(worker->turn) && turn_defer(&session->connection->transport))
             return;
         uint8_t qos;
         int64_t lost = 0;
-        struct message *message = replay_next(flow, loop->broker->retained, &qos, &loop->work, &lost);
+        struct message *message =
+            replay_next(flow, worker->server->retained, &qos, &worker->turn->work, &lost);
         if (message)
-            deliver(loop, session, message, qos, true); // [MQTT-3.3.1-8]
+            deliver(worker, session, message, qos, true); // [MQTT-3.3.1-8]
         message_unref(message);
         for (; lost > 0; lost--)
-            loop_count_dropped(loop, -ENOMEM);
+            worker_count_dropped(worker, -ENOMEM);
     }
 }
 
-void delivery_pump(struct loop *loop, struct session *session)
+void delivery_pump(struct worker *worker, struct session *session)
 {
     struct connection *connection = session->connection;
     struct session_flow *flow = session->flow;
-    if (!connection || connection->state != CONNECTION_OPEN || connection->is_broken || !flow)
+    if (!connection || !connection_is_open(connection) || connection->transport.is_broken || !flow)
         return;
     if (flow->needs_restart && !send_again(connection, flow))
         return;
     struct delivery *front;
     while ((front = flow_queue_front(flow)) &&
-           send_now(loop, session, front->message, front->qos, front->retain) == 0)
+           send_now(worker, session, front->message, front->qos, front->retain) == 0)
         flow_queue_drop_front(flow);
-    replay_some(loop, session);
+    replay_some(worker, session);
     session_flow_done(session);
 }
 
-static bool has_more(const struct session *session)
+bool delivery_has_more(const struct session *session)
 {
     const struct session_flow *flow = session->flow;
     return flow && (flow->queue_count > 0 || flow->needs_restart || flow->replays);
 }
 
-void delivery_settle(struct connection *connection)
+static void let_go(struct worker *worker, const struct mail *mail)
 {
-    struct loop *loop = connection->loop;
-    if (connection->is_broken) {
-        connection->is_paused = false;
-        if (connection->is_deferred)
-            return;
-        input_drain(connection);
-        return;
-    }
-    // Each round sends a whole buffer, and the queue gets shorter; it ends when socket, window or queue is.
-    while (output_flush(connection) && connection->has_session && has_more(connection->session)) {
-        delivery_pump(loop, connection->session);
-        if (output_is_empty(connection))
-            break;
-    }
-    if (connection->is_paused && !connection->is_blocked && connection_can_send(connection)) {
-        connection->is_paused = false;
-        connection_watch(connection);
-        input_resume(connection);
-    }
+    message_unref(mail->object);
+    session_unref(mail->receiver, &worker->server->stores.arenas);
+}
+
+void delivery_on_mail(void *owner, const struct mail *mail)
+{
+    delivery_to_session(owner, mail->receiver, mail->object, (uint8_t)mail->value, false);
+    let_go(owner, mail);
+}
+
+void delivery_on_mail_dropped(void *owner, const struct mail *mail)
+{
+    let_go(owner, mail);
 }

@@ -4,7 +4,7 @@
 // delivery_route finds the sessions in the topics. What belongs to this loop is delivered at once; for the
 // others the message goes by reference to their loop's mailbox. A session whose client is away, whose socket
 // takes no more, or that has as much unacknowledged as may be, keeps it in its queue. All on the thread of
-// `loop`.
+// the worker's loop.
 #ifndef POOLMARK_BROKER_MQTT_DELIVERY_H
 #define POOLMARK_BROKER_MQTT_DELIVERY_H
 
@@ -12,25 +12,29 @@
 
 #include <stdbool.h>
 
-struct connection;
-struct loop;
+struct mail;
 struct session;
+struct worker;
 
 // Keeps it when it is to be retained, and gives it to everybody who subscribed. To $SYS nobody may publish
 // (section 4.7.2): such a message is counted, and is done with. -ENOMEM: nobody got it.
-int delivery_route(struct loop *loop, struct message *message) __attribute__((warn_unused_result));
+int delivery_route(struct worker *worker, struct message *message) __attribute__((warn_unused_result));
 
 // One copy for one session of this loop, at the lower of the two QoS. Takes its own reference when it keeps
 // it. `retain`: it is sent because of a new subscription [MQTT-3.3.1-8].
-void delivery_to_session(struct loop *loop, struct session *session, struct message *message, uint8_t qos,
+void delivery_to_session(struct worker *worker, struct session *session, struct message *message, uint8_t qos,
                          bool retain);
 
 // Sends what waits in the session, as far as socket, window and the loop's budget allow: first what was in
 // flight, then the queue, then the retained messages that it is owed.
-void delivery_pump(struct loop *loop, struct session *session);
+void delivery_pump(struct worker *worker, struct session *session);
 
-// End of a turn: sends what waits in the connection, then what waits in the session, and reads on if it was
-// paused.
-void delivery_settle(struct connection *connection);
+// Does the session owe its client something that delivery_pump would send?
+bool delivery_has_more(const struct session *session);
+
+// Mail from other loops: a message for a session of this one. As loop_callbacks say.
+enum { MAIL_MESSAGE = 1 };
+void delivery_on_mail(void *owner, const struct mail *mail);
+void delivery_on_mail_dropped(void *owner, const struct mail *mail);
 
 #endif

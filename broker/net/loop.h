@@ -1,65 +1,61 @@
 // SPDX-License-Identifier: Apache-2.0
-// An event loop: one thread, one epoll set, its listeners, connections and sessions, which no other thread
-// touches. The fields are for the broker's own modules, on the loop's thread; `counters` may be read by any.
+// An event loop: one thread, one epoll set, listeners, transports, a mailbox.
 //
-// One turn: connections that were deferred, events as epoll gives them, letters of other loops, deadlines;
-// then what the turn left to send is
-// sent and what died is closed (`pending`). So nothing is freed while an event may still point at it.
+// One turn: transports that were deferred, events as epoll gives them, mail of other loops, deadlines. Then
+// what the turn left to send is sent, and what died is closed. So nothing is freed while an event may still
+// point at it.
+//
+// The loop knows nothing of what the bytes mean. It calls its owner, on its own thread.
+//
+//     struct loop *loop;
+//     if (loop_open(&loop, &options, &err) < 0) ...
+//     if (loop_listen(loop, &address, false, &err) < 0 || loop_start(loop, &err) < 0) ...
+//     ...
+//     loop_stop(loop);
+//     loop_drop_all(loop);       // when every loop has stopped
+//     loop_close(loop);
 #ifndef POOLMARK_BROKER_NET_LOOP_H
 #define POOLMARK_BROKER_NET_LOOP_H
 
 #include "base/err.h"
-#include "broker/config.h"
-#include "broker/mqtt/counters.h"
-#include "broker/net/listener.h"
-#include "broker/net/mailbox.h"
-#include "broker/mqtt/refuse.h"
-#include "broker/net/timer_wheel.h"
+#include "broker/net/address.h"
+#include "broker/net/turn.h"
 
 #include <pthread.h>
-#include <stdbool.h>
-#include <stdint.h>
 
-struct broker;
-struct connection;
+struct loop;
 
-enum {
-    LOOP_SCRATCH_BYTES = 65536,
-    LOOP_EVENTS = 64, // of one turn, at most
-    LOOP_TURN_WORK =
-        8192, // deliveries and packets of a turn, after which each connection gets one packet handled
-    LOOP_FLUSH_WORK = 8, // what a message that is sent by itself counts
+enum { LOOP_EVENTS = 64 }; // of one turn, at most
+
+// Another descriptor that the loop is to watch for input. Its object stays until loop_close_watch.
+struct loop_watch {
+    uint8_t source; // SOURCE_WATCH
+    int fd;
 };
 
-struct loop {
-    struct broker *broker;
-    uint16_t index;
-    int epoll_fd;
-    int64_t start_ns;
-    uint32_t tick; // TIMER_TICK_NS since start
-    struct timer_wheel wheel;
-    struct connection *pending_first, *pending_last;
-    uint32_t pending_count;
-    uint32_t work;                // done in this turn
-    bool is_urgent;               // nothing is deferred now
-    struct connection **deferred; // to go on in the next turn; NULL: forgotten
-    size_t deferred_count, deferred_capacity;
-    struct mailbox mailbox;
-    struct refusals refusals;
-    struct listener listeners[CONFIG_LISTEN_MAX];
-    int listener_count;
-    bool is_accepting;
-    uint8_t *scratch;      // what a connection without a buffer reads into
-    uint64_t ids_made;     // client ids given to clients without one
-    uint16_t hand_over_to; // set by a handler that returns HANDLE_ELSEWHERE
-    struct broker_counters counters;
-    pthread_t thread;
-    bool is_started;
-    _Atomic bool is_stopping;
-    _Atomic int failure; // errno of epoll_wait: the loop has ended by itself
+struct loop_callbacks {
+    // A client was accepted; the owner takes `fd`. `is_last`: the process has no descriptor left but this
+    // one, and the owner is to give it back soon, by loop_close_watch.
+    void (*on_client)(void *owner, int fd, bool is_last);
+    void (*on_accept_failed)(void *owner);                         // the system did not let a client in
+    void (*on_mail)(void *owner, const struct mail *mail);         // of another kind than MAIL_TRANSPORT
+    void (*on_mail_dropped)(void *owner, const struct mail *mail); // instead, in loop_drop_all
+    void (*on_watch)(void *owner, struct loop_watch *watch);       // there may be input, or not any more
+    void (*on_tick)(void *owner);                                  // every TIMER_TICK_NS, about
 };
 
-int loop_open(struct loop **loop, struct broker *broker, uint16_t index, struct err *err)
+struct loop_options {
+    unsigned index; // for messages
+    void *owner;
+    const struct loop_callbacks *callbacks;
+    const struct transport_rules *rules;
+    _Atomic int64_t *bytes_received, *bytes_sent; // counters of the owner; the loop adds to them
+    pthread_rwlock_t *descriptors;                // shared by all loops (reserve.h)
+    int listeners_max;
+};
+
+// 0, or -errno with the text in `err` and everything undone. The options' pointers outlive the loop.
+int loop_open(struct loop **loop, const struct loop_options *options, struct err *err)
     __attribute__((warn_unused_result));
 
 // `address` gets the port when it was 0.
@@ -67,32 +63,17 @@ int loop_listen(struct loop *loop, struct address *address, bool is_shared, stru
     __attribute__((warn_unused_result));
 
 int loop_start(struct loop *loop, struct err *err) __attribute__((warn_unused_result));
-void loop_stop(struct loop *loop); // returns when its thread has ended; the connections are still there
-void loop_close_connections(struct loop *loop); // no loop of the broker runs any more
-void loop_close(struct loop *loop);             // NULL is allowed
+void loop_stop(struct loop *loop);     // returns when its thread has ended; the transports are still there
+void loop_drop_all(struct loop *loop); // closes every transport, drops all mail; no loop runs any more
+void loop_close(struct loop *loop);    // NULL is allowed
 
-// The connection will be looked at when this turn's events are done.
-void loop_add_pending(struct loop *loop, struct connection *connection);
+struct turn *loop_turn(struct loop *loop); // for opening transports and for mail
+int loop_failure(const struct loop *loop); // errno that ended the loop by itself; 0: none. Any thread
 
-// Has this turn done enough? Then what a connection has sent beyond one packet waits for the next one, so
-// that others are served in between.
-static inline bool loop_is_busy(const struct loop *loop)
-{
-    return loop->work >= LOOP_TURN_WORK && !loop->is_urgent;
-}
+int loop_add_watch(struct loop *loop, struct loop_watch *watch)
+    __attribute__((warn_unused_result));                            // 0 or -errno
+void loop_close_watch(struct loop *loop, struct loop_watch *watch); // closes the descriptor
 
-// The connection goes on in the next turn (connection_on_turn). false: no memory, it is to go on now.
-bool loop_defer(struct loop *loop, struct connection *connection);
-void loop_forget_deferred(struct loop *loop, struct connection *connection);
-
-// Moves a connection whose CONNECT is still to be answered to the loop that owns its session; its input so
-// far is in its read buffer. true: it is not to be touched any more; false: it is still here, and dead.
-bool loop_hand_over(struct loop *loop, struct connection *connection, uint16_t to_index);
-
-// Counts a message that somebody does not get: its queue is full (-EDQUOT), it may not be published
-// (-EACCES), or there is no memory.
-void loop_count_dropped(struct loop *loop, int code);
-
-void loop_pause_accepting(struct loop *loop); // until the next tick
+bool loop_is_valid(const struct loop *loop); // for checked builds
 
 #endif

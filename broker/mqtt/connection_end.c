@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "broker/mqtt/connection_end.h"
+
+#include "broker/mqtt/check.h"
+#include "broker/mqtt/delivery.h"
+
+#include <errno.h>
+
+// Section 3.1.2.5: published when the connection ends without a DISCONNECT; not when the broker itself is
+// ended.
+static void publish_will(struct connection *connection)
+{
+    struct message *will = connection->will;
+    connection->will = NULL;
+    if (!will)
+        return;
+    struct worker *worker = connection_worker(connection);
+    if (!worker->server->is_closing) {
+        if (delivery_route(worker, will) < 0)
+            worker_count_dropped(worker, -ENOMEM);
+        broker_count(&worker->counters.wills_published, 1);
+    }
+    message_unref(will);
+}
+
+static void leave_session(struct connection *connection)
+{
+    struct session *session = connection->session;
+    connection->transport.owner_bit = false;
+    connection->arena = NULL;
+    session->connection = NULL;
+    if (session->is_clean) {
+        server_end_session(connection_worker(connection)->server, session); // [MQTT-3.1.2-6]
+    } else if (session->flow) {
+        CHECK(flow_is_valid(session->flow));
+        flow_inflight_restart(session->flow);
+        session_flow_done(session);
+    }
+}
+
+void connection_detach(struct connection *connection)
+{
+    if (connection_has_session(connection))
+        leave_session(connection);
+    publish_will(connection);
+}
+
+void connection_on_close(struct transport *transport)
+{
+    struct connection *connection = connection_of(transport);
+    struct worker *worker = connection_worker(connection);
+    transport->is_dead = true;
+    connection_detach(connection);
+    connection_free(connection);
+    server_release_connection(worker->server);
+    broker_count(&worker->counters.closed, 1);
+}

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "broker/mqtt/packets.h"
+
+#include "broker/mqtt/connection_end.h"
+#include "broker/mqtt/delivery.h"
+#include "broker/mqtt/handlers.h"
+
+// The largest CONNECT there can be (section 3.1): header, ten bytes, and five fields of two bytes and 65 535.
+enum { CONNECT_BYTES_MAX = 5 + 10 + 5 * (2 + MQTT_TEXT_MAX) };
+
+static bool is_new(const struct connection *connection)
+{
+    return !connection_has_session(connection) && !connection->transport.is_dead;
+}
+
+// [MQTT-3.1.0-1]: the first packet must be a CONNECT. Seen before it has come whole.
+static bool is_welcome(const struct connection *connection, const struct mqtt_frame *frame)
+{
+    return mqtt_client_sends(frame->type) && (frame->type == MQTT_CONNECT) == is_new(connection);
+}
+
+static size_t packet_bytes_max(const struct connection *connection)
+{
+    size_t most = connection_worker(connection)->server->max_packet_bytes;
+    return is_new(connection) && most > CONNECT_BYTES_MAX ? CONNECT_BYTES_MAX : most;
+}
+
+static struct handled handle_pingreq(struct connection *connection)
+{
+    uint8_t packet[2];
+    if (!transport_has_room(&connection->transport, sizeof packet))
+        return handled(HANDLE_PAUSE);
+    int bytes = mqtt_empty_encode(packet, sizeof packet, MQTT_PINGRESP); // [MQTT-3.12.4-1]
+    transport_append(&connection->transport, packet, (size_t)bytes);
+    return handled(HANDLED);
+}
+
+// [MQTT-3.14.4-3]: the will is forgotten; then the connection ends.
+static struct handled handle_disconnect(struct connection *connection)
+{
+    message_unref(connection->will);
+    connection->will = NULL;
+    return handled_close(NULL);
+}
+
+static struct handled handle(struct connection *connection, const struct mqtt_frame *frame)
+{
+    switch (frame->type) {
+    case MQTT_CONNECT:
+        return handle_connect(connection, frame);
+    case MQTT_PUBLISH:
+        return handle_publish(connection, frame);
+    case MQTT_PUBACK:
+        return handle_puback(connection, frame);
+    case MQTT_PUBREC:
+        return handle_pubrec(connection, frame);
+    case MQTT_PUBREL:
+        return handle_pubrel(connection, frame);
+    case MQTT_PUBCOMP:
+        return handle_pubcomp(connection, frame);
+    case MQTT_SUBSCRIBE:
+        return handle_subscribe(connection, frame);
+    case MQTT_UNSUBSCRIBE:
+        return handle_unsubscribe(connection, frame);
+    case MQTT_PINGREQ:
+        return handle_pingreq(connection);
+    case MQTT_DISCONNECT:
+        return handle_disconnect(connection);
+    default:
+        return handled_close(mqtt_error_text(MQTT_BAD_SENDER));
+    }
+}
+
+// The next packet of `size` bytes is handled when it is whole and may come now. `needed`: its bytes.
+static struct handled handle_next(struct connection *connection, const uint8_t *data, size_t size,
+                                  size_t *needed, bool *is_whole)
+{
+    struct mqtt_frame frame;
+    enum mqtt_error error = mqtt_frame_decode(data, size, packet_bytes_max(connection), &frame, needed);
+    *is_whole = error == MQTT_OK;
+    if (error == MQTT_OK && is_welcome(connection, &frame))
+        return handle(connection, &frame);
+    if (error == MQTT_INCOMPLETE && (frame.type == 0 || is_welcome(connection, &frame)))
+        return handled(HANDLED);
+    if (error == MQTT_OK || error == MQTT_INCOMPLETE)
+        return handled_close("a packet that a client may not send at this point");
+    if (error != MQTT_TOO_LARGE)
+        return handled_close(mqtt_error_text(error));
+    broker_count(&connection_worker(connection)->counters.closed_packet_size, 1);
+    return handled_close(NULL);
+}
+
+static void close_after_answer(struct connection *connection, const char *reason)
+{
+    struct worker *worker = connection_worker(connection);
+    if (reason) {
+        // Relaxed: the text never changes.
+        atomic_store_explicit(&worker->server->last_reason, reason, memory_order_relaxed);
+        broker_count(&worker->counters.protocol_errors, 1);
+    }
+    transport_flush(&connection->transport); // nothing is sent once it is dead
+    turn_fail(&connection->transport);
+}
+
+// The connection of a session that another one takes over [MQTT-3.1.4-2].
+static void end_other(struct connection *old)
+{
+    broker_count(&connection_worker(old)->counters.sessions_taken_over, 1);
+    transport_flush(&old->transport);
+    transport_break(&old->transport);
+    transport_drain_within(&old->transport); // what it sent before counts, a DISCONNECT too
+    connection_detach(old);
+}
+
+// Handles each whole packet among `size` bytes.
+static struct transport_used on_bytes(struct transport *transport, const uint8_t *data, size_t size)
+{
+    struct connection *connection = connection_of(transport);
+    struct turn *turn = transport->turn;
+    struct worker *worker = turn->owner;
+    struct transport_used used = {0};
+    while (used.bytes < size && !transport->is_dead) {
+        bool is_whole;
+        struct handled after =
+            handle_next(connection, data + used.bytes, size - used.bytes, &used.needed, &is_whole);
+        switch (after.next) {
+        case HANDLED:
+            if (!is_whole)
+                return used;
+            broker_count(&worker->counters.packets_received, 1);
+            transport->timer.owner_word = turn->tick; // [MQTT-3.1.2-24]: a packet counts, bytes do not
+            used.bytes += used.needed;
+            used.needed = 0;
+            turn->work++;
+            if (used.bytes < size && turn_is_busy(turn) && turn_defer(transport))
+                return used;
+            break;
+        case HANDLE_PAUSE:
+            used.next = TRANSPORT_PAUSE;
+            return used;
+        case HANDLE_HAND_OVER:
+            used.next = TRANSPORT_MOVE;
+            used.to = after.to->turn;
+            return used;
+        case HANDLE_TAKE_OVER:
+            end_other(after.other);
+            break;
+        case HANDLE_CLOSE:
+            broker_count(&worker->counters.packets_received, is_whole);
+            close_after_answer(connection, after.reason);
+            return used;
+        }
+    }
+    return used;
+}
+
+static void on_no_memory(struct transport *transport)
+{
+    broker_count(&connection_worker(connection_of(transport))->counters.closed_no_memory, 1);
+}
+
+static void on_moved(struct transport *transport)
+{
+    struct connection *connection = connection_of(transport);
+    broker_count(&connection_worker(connection)->counters.handed_over, 1);
+    connection_start_connect_timer(connection);
+}
+
+static void on_resume(struct transport *transport)
+{
+    transport_resume(transport);
+    if (connection_is_open(connection_of(transport)) && !transport->is_broken)
+        turn_add_pending(transport); // for what its session owes
+}
+
+// Sends what waits in the connection, then what waits in the session, and reads on if it was paused.
+static void on_settle(struct transport *transport)
+{
+    struct connection *connection = connection_of(transport);
+    // Each round sends a whole buffer, and the queue gets shorter; it ends when socket, window or queue is.
+    while (transport_flush(transport) && connection_has_session(connection) &&
+           delivery_has_more(connection->session)) {
+        delivery_pump(connection_worker(connection), connection->session);
+        if (transport_is_empty(transport))
+            break;
+    }
+    transport_unpause(transport);
+}
+
+static void *hold_message(void *message)
+{
+    return message_ref(message);
+}
+
+static void release_message(void *message)
+{
+    message_unref(message);
+}
+
+void packets_set_rules(struct transport_rules *rules)
+{
+    rules->on_bytes = on_bytes;
+    rules->on_settle = on_settle;
+    rules->on_resume = on_resume;
+    rules->on_timer = connection_on_timer;
+    rules->on_moved = on_moved;
+    rules->on_close = connection_on_close;
+    rules->on_no_memory = on_no_memory;
+    rules->list_parts = connection_list_parts;
+    rules->hold_source = hold_message;
+    rules->release_source = release_message;
+}

@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "broker/mqtt/server.h"
+
+#include "base/clock.h"
+#include "broker/mqtt/check.h"
+#include "broker/mqtt/connection.h"
+#include "broker/mqtt/delivery.h"
+#include "broker/mqtt/packets.h"
+#include "broker/mqtt/server_state.h"
+#include "broker/net/listener.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void on_client(void *owner, int fd, bool is_last)
+{
+    struct worker *worker = owner;
+    struct broker_counters *counters = &worker->counters;
+    if (is_last) {
+        broker_count(&counters->refused_descriptors, 1);
+        refusals_add(&worker->refusals, fd);
+        return;
+    }
+    if (!server_reserve_connection(worker->server)) {
+        broker_count(&counters->refused_limit, 1);
+        refusals_add(&worker->refusals, fd);
+        return;
+    }
+    int code = connection_open(worker, fd);
+    if (code < 0) {
+        server_release_connection(worker->server);
+        broker_count(code == -ENOMEM ? &counters->refused_memory : &counters->refused_pool, 1);
+        refusals_add(&worker->refusals, fd);
+        return;
+    }
+    broker_count(&counters->accepted, 1);
+}
+
+static void on_accept_failed(void *owner)
+{
+    struct worker *worker = owner;
+    broker_count(&worker->counters.accepts_failed, 1);
+}
+
+static void on_watch(void *owner, struct loop_watch *watch)
+{
+    struct worker *worker = owner;
+    refusals_on_watch(&worker->refusals, watch);
+}
+
+static void on_tick(void *owner)
+{
+    struct worker *worker = owner;
+    refusals_on_tick(&worker->refusals);
+}
+
+static const struct loop_callbacks callbacks = {
+    .on_client = on_client,
+    .on_accept_failed = on_accept_failed,
+    .on_mail = delivery_on_mail,
+    .on_mail_dropped = delivery_on_mail_dropped,
+    .on_watch = on_watch,
+    .on_tick = on_tick,
+};
+
+static struct block_store *store_of(struct server *server, enum transport_buffer kind)
+{
+    return kind == BUFFER_READ ? &server->stores.input : &server->stores.output;
+}
+
+static void *get_buffer(void *owner, enum transport_buffer kind, size_t bytes)
+{
+    struct server *server = ((struct worker *)owner)->server;
+    if (kind != BUFFER_READ_LARGER) {
+        struct block_store *store = store_of(server, kind);
+        return block_get(store, store->object_bytes);
+    }
+    if (!account_take(&server->account, ACCOUNT_INPUT, account_heap_bytes(bytes)))
+        return NULL;
+    void *buffer = malloc(bytes);
+    if (!buffer)
+        account_give(&server->account, ACCOUNT_INPUT, account_heap_bytes(bytes));
+    return buffer;
+}
+
+static void put_buffer(void *owner, enum transport_buffer kind, void *buffer, size_t bytes)
+{
+    struct server *server = ((struct worker *)owner)->server;
+    if (kind != BUFFER_READ_LARGER) {
+        struct block_store *store = store_of(server, kind);
+        block_put(store, buffer, store->object_bytes);
+        return;
+    }
+    account_give(&server->account, ACCOUNT_INPUT, account_heap_bytes(bytes));
+    free(buffer);
+}
+
+static void open_stores(struct server *server, const struct server_options *options)
+{
+    struct account *account = &server->account;
+    block_store_open(&server->stores.connections, options->connections, account, ACCOUNT_CONNECTIONS);
+    block_store_open(&server->stores.input, options->buffers, account, ACCOUNT_INPUT);
+    block_store_open(&server->stores.output, options->buffers, account, ACCOUNT_OUTPUT);
+    block_store_open(&server->stores.arenas, options->arenas, account, ACCOUNT_SESSIONS);
+    block_store_open(&server->stores.messages, options->messages, account, ACCOUNT_MESSAGES);
+}
+
+static int open_worker(struct server *server, const struct server_options *options, struct err *err)
+{
+    int index = server->worker_count;
+    struct worker *worker = calloc(1, sizeof *worker);
+    if (!worker)
+        return err_set(err, -ENOMEM, "out of memory");
+    worker->server = server;
+    worker->index = (uint16_t)index;
+    worker->start_ns = clock_now_ns();
+    struct loop_options of_loop = {
+        .index = (unsigned)index,
+        .owner = worker,
+        .callbacks = &callbacks,
+        .rules = &server->transport_rules,
+        .bytes_received = &worker->counters.bytes_received,
+        .bytes_sent = &worker->counters.bytes_sent,
+        .descriptors = &server->descriptors,
+        .listeners_max = options->listeners_max,
+    };
+    int code = loop_open(&worker->loop, &of_loop, err);
+    if (code < 0) {
+        free(worker);
+        return code;
+    }
+    worker->turn = loop_turn(worker->loop);
+    refusals_open(&worker->refusals, worker->loop);
+    server->workers[server->worker_count++] = worker;
+    return 0;
+}
+
+static void close_worker(struct worker *worker)
+{
+    refusals_close(&worker->refusals);
+    loop_close(worker->loop);
+    free(worker);
+}
+
+static void set_rules(struct server *server, const struct server_options *options)
+{
+    server->flow_rules =
+        (struct flow_rules){&server->account, (uint32_t)options->max_inflight_messages,
+                            (uint32_t)options->max_queued_messages, options->max_queued_bytes};
+    server->transport_rules = (struct transport_rules){.get_buffer = get_buffer,
+                                                       .put_buffer = put_buffer,
+                                                       .read_bytes = options->read_bytes,
+                                                       .write_bytes = options->write_bytes,
+                                                       .is_eager = options->is_eager};
+    packets_set_rules(&server->transport_rules);
+    server->max_packet_bytes = (size_t)options->max_packet_bytes;
+    server->max_topic_levels = options->max_topic_levels;
+    server->max_connections = options->max_connections ? options->max_connections : INT64_MAX;
+}
+
+int server_open(struct server **opened, const struct server_options *options, struct err *err)
+{
+    size_t bytes = sizeof(struct server) + (size_t)options->threads * sizeof(struct worker *);
+    size_t line = _Alignof(struct server);
+    struct server *server = aligned_alloc(line, (bytes + line - 1) / line * line);
+    if (!server)
+        return err_set(err, -ENOMEM, "out of memory");
+    memset(server, 0, bytes);
+    account_open(&server->account, options->memory_limit_bytes);
+    pthread_rwlock_init(&server->descriptors, NULL);
+    set_rules(server, options);
+    open_stores(server, options);
+    int code = -ENOMEM;
+    if (topics_open(&server->topics, &server->account) < 0 ||
+        retained_open(&server->retained, &server->account) < 0 || session_table_open(&server->sessions) < 0) {
+        err_set(err, code, "out of memory");
+        goto fail;
+    }
+    for (int i = 0; i < options->threads; i++) {
+        code = open_worker(server, options, err);
+        if (code < 0)
+            goto fail;
+    }
+    *opened = server;
+    return 0;
+fail:
+    server_close(server);
+    return code;
+}
+
+int server_listen(struct server *server, struct address *address, struct err *err)
+{
+    bool is_shared = server->worker_count > 1;
+    int code = is_shared ? listener_probe(address, err) : 0;
+    for (int i = 0; code == 0 && i < server->worker_count; i++)
+        code = loop_listen(server->workers[i]->loop, address, is_shared, err);
+    return code;
+}
+
+int server_start(struct server *server, struct err *err)
+{
+    int code = 0;
+    for (int i = 0; code == 0 && i < server->worker_count; i++)
+        code = loop_start(server->workers[i]->loop, err);
+    return code;
+}
+
+void server_read_statistics(struct server *server, struct server_statistics *statistics)
+{
+    *statistics = (struct server_statistics){0};
+    for (int i = 0; i < server->worker_count; i++)
+        broker_counters_sum(&statistics->counts, &server->workers[i]->counters);
+    // Relaxed: a recent value is all that is wanted.
+    statistics->last_reason = atomic_load_explicit(&server->last_reason, memory_order_relaxed);
+    statistics->connections = atomic_load_explicit(&server->connection_count, memory_order_relaxed);
+    statistics->sessions = session_table_count(server->sessions);
+    statistics->subscriptions = topics_count(server->topics);
+    statistics->retained = retained_count(server->retained);
+    account_read(&server->account, &statistics->memory);
+}
+
+void server_set_reserve(struct server *server, int64_t bytes)
+{
+    account_set_reserve(&server->account, bytes);
+}
+
+int server_check(const struct server *server, struct err *err)
+{
+    for (int i = 0; i < server->worker_count; i++) {
+        int code = loop_failure(server->workers[i]->loop);
+        if (code != 0)
+            return err_set(err, -code, "event loop %d cannot wait for events: epoll_wait: %s", i,
+                           strerror(code));
+    }
+    return 0;
+}
+
+void server_stop(struct server *server)
+{
+    for (int i = 0; i < server->worker_count; i++)
+        loop_stop(server->workers[i]->loop);
+    server->is_closing = true;
+    CHECK(!server->sessions || session_table_is_valid(server->sessions));
+    CHECK(!server->topics || topics_is_valid(server->topics));
+    CHECK(!server->retained || retained_is_valid(server->retained));
+    for (int i = 0; i < server->worker_count; i++) {
+        CHECK(loop_is_valid(server->workers[i]->loop));
+        loop_drop_all(server->workers[i]->loop);
+    }
+    struct session *session;
+    while (server->sessions && (session = session_table_any(server->sessions)))
+        server_end_session(server, session);
+}
+
+void server_close(struct server *server)
+{
+    if (!server)
+        return;
+    server_stop(server);
+    for (int i = 0; i < server->worker_count; i++)
+        close_worker(server->workers[i]);
+    session_table_close(server->sessions);
+    if (server->retained)
+        retained_close(server->retained);
+    if (server->topics)
+        topics_close(server->topics);
+    pthread_rwlock_destroy(&server->descriptors);
+    free(server);
+}

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+// The MQTT server: sessions, subscriptions and retained messages, and the event loops that work on them. Its
+// memory comes from pools that the caller has opened.
+//
+//     struct server *server;
+//     if (server_open(&server, &options, &err) < 0) ...
+//     if (server_listen(server, &address, &err) < 0 || server_start(server, &err) < 0) ...
+//     ...serves...
+//     server_close(server);      // ends the threads, puts every object back
+#ifndef POOLMARK_BROKER_MQTT_SERVER_H
+#define POOLMARK_BROKER_MQTT_SERVER_H
+
+#include "base/err.h"
+#include "broker/mqtt/account.h"
+#include "broker/mqtt/counters.h"
+#include "broker/net/address.h"
+#include "pools/pool.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct server;
+
+struct server_options {
+    int threads; // event loops
+    int listeners_max;
+    struct pool *connections, *buffers, *arenas, *messages;
+    size_t read_bytes, write_bytes; // of the buffers; the objects of `buffers` are at least as large
+    bool is_eager;                  // a connection takes buffers and arena when it arrives
+    int64_t memory_limit_bytes;     // 0: none
+    int64_t max_connections;        // 0: any
+    int64_t max_packet_bytes, max_topic_levels, max_inflight_messages, max_queued_messages;
+    int64_t max_queued_bytes; // 0: any
+};
+
+// What a server is doing, as far as it can be told while it goes on.
+struct server_statistics {
+    struct broker_counts counts;
+    const char *last_reason; // of protocol_errors; NULL: none
+    int64_t connections, sessions, subscriptions, retained;
+    struct account_reading memory;
+};
+
+// 0, or -errno with the text in `err` and everything undone. The pools outlive the server.
+int server_open(struct server **server, const struct server_options *options, struct err *err)
+    __attribute__((warn_unused_result));
+
+// Every loop listens there; `address` gets the port when it was 0. Before server_start.
+int server_listen(struct server *server, struct address *address, struct err *err)
+    __attribute__((warn_unused_result));
+int server_start(struct server *server, struct err *err) __attribute__((warn_unused_result));
+
+void server_read_statistics(struct server *server, struct server_statistics *statistics);
+void server_set_reserve(struct server *server, int64_t bytes); // of the pools, for the account
+
+// 0, or -errno with `err` set when a loop had to end by itself; nothing but server_stop is to be done then.
+int server_check(const struct server *server, struct err *err) __attribute__((warn_unused_result));
+
+// Ends the loops and closes every connection; statistics can still be read.
+void server_stop(struct server *server);
+void server_close(struct server *server); // NULL is allowed
+
+#endif

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+// Network addresses with a port: as text, and as the system has them.
+#ifndef POOLMARK_BROKER_NET_ADDRESS_H
+#define POOLMARK_BROKER_NET_ADDRESS_H
+
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <sys/socket.h>
+
+struct address {
+    struct sockaddr_storage storage;
+    socklen_t bytes;
+};
+
+enum { ADDRESS_TEXT_BYTES = 64 };
+
+// "127.0.0.1:1883", "[::1]:0", ":1883" (127.0.0.1). -EINVAL with the text in `err`.
+int address_parse(const char *text, struct address *address, struct err *err)
+    __attribute__((warn_unused_result));
+bool address_is_loopback(const struct address *address);
+char *address_format(const struct address *address, char text[static ADDRESS_TEXT_BYTES]);
+
+#endif

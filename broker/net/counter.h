@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+// A counter that one thread writes and any thread reads.
+#ifndef POOLMARK_BROKER_NET_COUNTER_H
+#define POOLMARK_BROKER_NET_COUNTER_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+// Relaxed, and no read-modify-write: there is one writer, and a reader wants no more than a recent value.
+static inline void counter_add(_Atomic int64_t *counter, int64_t by)
+{
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + by,
+                          memory_order_relaxed);
+}
+
+#endif

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "broker/net/transport_input.h"
+
+#include "broker/net/counter.h"
+#include "broker/net/transport_output.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+// A packet is collected as it comes, so that announcing one costs nothing.
+enum { LARGER_BYTES_MIN = 16 << 10 };
+
+struct input {
+    uint32_t used, capacity;
+    bool is_larger; // BUFFER_READ_LARGER; else BUFFER_READ
+    uint8_t bytes[];
+};
+
+static struct input *new_input(const struct turn *turn, enum transport_buffer kind, size_t bytes)
+{
+    struct input *in = turn->rules->get_buffer(turn->owner, kind, bytes);
+    if (in)
+        *in = (struct input){.capacity = (uint32_t)(bytes - sizeof *in),
+                             .is_larger = kind == BUFFER_READ_LARGER};
+    return in;
+}
+
+static struct input *usual_input(const struct turn *turn)
+{
+    return new_input(turn, BUFFER_READ, turn->rules->read_bytes);
+}
+
+bool transport_prepare_input(struct transport *transport)
+{
+    transport->in = usual_input(transport->turn);
+    return transport->in != NULL;
+}
+
+void transport_free_input(struct transport *transport)
+{
+    const struct turn *turn = transport->turn;
+    struct input *in = transport->in;
+    if (!in)
+        return;
+    turn->rules->put_buffer(turn->owner, in->is_larger ? BUFFER_READ_LARGER : BUFFER_READ, in,
+                            sizeof *in + in->capacity);
+    transport->in = NULL;
+}
+
+// Nothing is kept: a lazy transport gives its buffer back, an eager one goes back to its usual one.
+static void keep_nothing(struct transport *transport)
+{
+    struct input *in = transport->in;
+    bool is_eager = transport->turn->rules->is_eager;
+    if (in && !in->is_larger && is_eager) {
+        in->used = 0;
+        return;
+    }
+    transport_free_input(transport);
+    if (is_eager)
+        transport->in = usual_input(transport->turn); // without one the loop's scratch serves
+}
+
+// Room for a packet of `needed` bytes, of which `rest` are there: a usual buffer, or twice what there is.
+static struct input *larger_input(const struct turn *turn, size_t rest, size_t needed)
+{
+    if (rest < turn->rules->read_bytes - sizeof(struct input))
+        return usual_input(turn);
+    size_t capacity = rest * 2 > LARGER_BYTES_MIN ? rest * 2 : LARGER_BYTES_MIN;
+    capacity = capacity < needed ? capacity : needed > rest ? needed : rest;
+    return new_input(turn, BUFFER_READ_LARGER, sizeof(struct input) + capacity);
+}
+
+// Keeps the `rest` bytes at `from`, with room for more when the packet there needs it.
+static void keep(struct transport *transport, const uint8_t *from, size_t rest, size_t needed)
+{
+    struct input *in = transport->in;
+    if (rest == 0) {
+        keep_nothing(transport);
+        return;
+    }
+    bool is_full = in && rest >= in->capacity && needed > rest;
+    if (in && rest <= in->capacity && !is_full) {
+        if (from != in->bytes)
+            memmove(in->bytes, from, rest);
+        in->used = (uint32_t)rest;
+        return;
+    }
+    struct input *larger = larger_input(transport->turn, rest, needed);
+    if (!larger) {
+        turn_fail(transport);
+        transport->turn->rules->on_no_memory(transport);
+        return;
+    }
+    memcpy(larger->bytes, from, rest);
+    larger->used = (uint32_t)rest;
+    transport_free_input(transport);
+    transport->in = larger;
+}
+
+// true: the transport is not to be touched any more; false: it is still here, and dead.
+static bool move(struct transport *transport, struct turn *to)
+{
+    struct turn *turn = transport->turn;
+    struct mail mail = {.kind = MAIL_TRANSPORT, .object = transport};
+    epoll_ctl(turn->epoll_fd, EPOLL_CTL_DEL, transport->fd, NULL);
+    transport->is_watched = false;
+    timer_wheel_remove(&transport->timer);
+    turn_remove_pending(transport);
+    if (mailbox_post(&to->mailbox, &mail, SIZE_MAX) == 0)
+        return true;
+    turn_fail(transport);
+    return false;
+}
+
+// Shows the bytes to the owner and keeps what it does not use. false: the transport is another loop's now,
+// and not to be touched.
+static bool show(struct transport *transport, const uint8_t *data, size_t size)
+{
+    struct transport_used used = transport->turn->rules->on_bytes(transport, data, size);
+    if (transport->is_dead)
+        return true;
+    keep(transport, data + used.bytes, size - used.bytes, used.needed);
+    if (transport->is_dead)
+        return true;
+    if (used.next == TRANSPORT_PAUSE) {
+        transport->is_paused = true;
+        transport_watch(transport);
+    } else if (used.next == TRANSPORT_MOVE) {
+        return !move(transport, used.to);
+    }
+    return true;
+}
+
+enum progress { READ_SOME, READ_NOTHING, READ_END, READ_MOVED };
+
+// Reads once, into the transport's buffer or into `scratch`.
+static enum progress read_once(struct transport *transport, uint8_t *scratch)
+{
+    struct input *in = transport->in;
+    uint8_t *to = in ? in->bytes : scratch;
+    size_t used = in ? in->used : 0;
+    size_t capacity = in ? in->capacity : TURN_SCRATCH_BYTES;
+    ssize_t got = recv(transport->fd, to + used, capacity - used, MSG_DONTWAIT);
+    if (got < 0 && (errno == EAGAIN || errno == EINTR || errno == ENOMEM || errno == ENOBUFS))
+        return READ_NOTHING;
+    if (got <= 0)
+        return READ_END;
+    counter_add(transport->turn->bytes_received, got);
+    return show(transport, to, used + (size_t)got) ? READ_SOME : READ_MOVED;
+}
+
+void transport_read(struct transport *transport)
+{
+    if (read_once(transport, transport->turn->scratch) == READ_END)
+        turn_fail(transport);
+}
+
+static bool resume(struct transport *transport)
+{
+    if (transport->in && transport->in->used > 0)
+        return show(transport, transport->in->bytes, transport->in->used);
+    return true;
+}
+
+void transport_resume(struct transport *transport)
+{
+    bool is_ours = resume(transport);
+    (void)is_ours; // nothing is touched in either case
+}
+
+static void drain(struct transport *transport, uint8_t *scratch)
+{
+    if (!resume(transport))
+        return;
+    enum progress progress = READ_SOME;
+    while (progress == READ_SOME && !transport->is_dead && !transport->is_deferred)
+        progress = read_once(transport, scratch);
+    if (progress != READ_MOVED && !transport->is_deferred)
+        turn_fail(transport);
+}
+
+void transport_drain(struct transport *transport)
+{
+    drain(transport, transport->turn->scratch);
+}
+
+void transport_drain_within(struct transport *transport)
+{
+    struct turn *turn = transport->turn;
+    uint8_t *scratch = malloc(TURN_SCRATCH_BYTES);
+    bool was_urgent = turn->is_urgent;
+    turn->is_urgent = true;
+    turn_forget_deferred(transport);
+    if (scratch)
+        drain(transport, scratch);
+    turn->is_urgent = was_urgent;
+    free(scratch);
+    turn_fail(transport);
+}
+
+bool transport_has_waiting_input(const struct transport *transport)
+{
+    uint8_t byte;
+    if (transport->is_deferred)
+        return true;
+    return !transport->is_paused && recv(transport->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
