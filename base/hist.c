@@ -11,6 +11,7 @@
 #include "base/clock.h"
 
 #include <errno.h>
+#include <math.h>
 #include <hdr_histogram.h>
 #include <hdr_histogram_log.h>
 #include <inttypes.h>
@@ -192,6 +193,16 @@ int64_t hist_percentile(const struct hist *hist, double percent)
     int64_t value = hdr_value_at_percentile(&view, percent);
     // The library gives the upper end of the step that the value fell into; no value was past the exact ends.
     return value < view.min_value ? view.min_value : value > view.max_value ? view.max_value : value;
+}
+
+int64_t hist_percentile_takes(double percent)
+{
+    return percent < 100 ? (int64_t)ceil(100 / (100 - percent) - 1e-6) : 1;
+}
+
+int64_t hist_percentile_known(const struct hist *hist, double percent)
+{
+    return hist_count(hist) < hist_percentile_takes(percent) ? -1 : hist_percentile(hist, percent);
 }
 
 // Lines go through csv: whole ones only, each handed over at once.

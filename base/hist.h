@@ -38,6 +38,11 @@ int64_t hist_max(const struct hist *hist);
 double hist_mean(const struct hist *hist);
 double hist_stddev(const struct hist *hist);
 int64_t hist_percentile(const struct hist *hist, double percent); // 0 to 100; 0 when empty
+// How many samples a percentile takes: 2 for 50, 100 for 99, 1000 for 99.9. Of fewer it is the maximum by
+// another name.
+int64_t hist_percentile_takes(double percent);
+// -1 when there are fewer than that.
+int64_t hist_percentile_known(const struct hist *hist, double percent);
 
 // An interval log: header first, one line an interval and tag, flushed as it goes.
 // `start_wall_ns` is the log's base time. Tags are plain words (connect, ack, delivery, delivery_raw).

@@ -274,15 +274,28 @@ static void check_metric(struct record *record, const char *name, const char *un
         snprintf(record->stray, sizeof record->stray, "%s [%s, %s]", name, unit, better);
 }
 
+static void put_metric(struct record *record, const char *name, json_t *metric)
+{
+    if (!metric || json_object_set_new(json_object_get(record->root, "metrics"), name, metric) < 0) {
+        remember_failure(record, name);
+    }
+}
+
 void record_metric(struct record *record, const char *name, double value, const char *unit,
                    const char *better)
 {
     check_metric(record, name, unit, better);
-    json_t *metric = json_pack("{s:o,s:s,s:s}", "value", isfinite(value) ? json_real(value) : json_null(),
-                               "unit", unit, "better", better);
-    if (!metric || json_object_set_new(json_object_get(record->root, "metrics"), name, metric) < 0) {
-        remember_failure(record, name);
-    }
+    put_metric(record, name,
+               json_pack("{s:o,s:s,s:s}", "value", isfinite(value) ? json_real(value) : json_null(), "unit",
+                         unit, "better", better));
+}
+
+void record_metric_unknown(struct record *record, const char *name, const char *why, const char *unit,
+                           const char *better)
+{
+    check_metric(record, name, unit, better);
+    put_metric(record, name,
+               json_pack("{s:n,s:s,s:s,s:s}", "value", "unit", unit, "better", better, "why", why));
 }
 
 static void add_anomaly(struct record *record, const char *what, const char *text)

@@ -49,6 +49,9 @@ void record_use(struct record *record, const struct metric *catalogue);
 // A value that is not finite is written as null.
 void record_metric(struct record *record, const char *name, double value, const char *unit,
                    const char *better);
+// A metric that is not known, and why: {"value": null, "why": ...}. As above otherwise.
+void record_metric_unknown(struct record *record, const char *name, const char *why, const char *unit,
+                           const char *better);
 
 // Adds {"at_s", "what", "text"} to "anomalies", at most 1000; also to stderr, unless "config.quiet" is true.
 void record_anomaly(struct record *record, const char *what, const char *format, ...)

@@ -20,7 +20,19 @@ void summary_add(struct summary *summary, const char *name, double value, const 
     summary->rows[summary->count].value = value;
     summary->rows[summary->count].unit = unit;
     summary->rows[summary->count].better = better;
+    summary->rows[summary->count].why[0] = '\0';
     summary->count++;
+}
+
+void summary_add_percentile(struct summary *summary, const char *name, const struct hist *hist,
+                            double percent, const char *better)
+{
+    int64_t value_ns = hist_percentile_known(hist, percent);
+    summary_add(summary, name, value_ns >= 0 ? (double)value_ns : NAN, "ns", better);
+    if (value_ns < 0)
+        snprintf(summary->rows[summary->count - 1].why, sizeof summary->rows[0].why,
+                 "of %lld sample%s: it takes %lld", (long long)hist_count(hist),
+                 hist_count(hist) == 1 ? "" : "s", (long long)hist_percentile_takes(percent));
 }
 
 static void add_of(struct summary *summary, const char *prefix, const char *what, double value,
@@ -36,9 +48,15 @@ void summary_add_latency(struct summary *summary, const char *prefix, const stru
 {
     if (hist_count(hist) == 0)
         return;
-    add_of(summary, prefix, "p50", (double)hist_percentile(hist, 50), "ns", "lower");
-    add_of(summary, prefix, "p99", (double)hist_percentile(hist, 99), "ns", "lower");
-    add_of(summary, prefix, "p99_9", (double)hist_percentile(hist, 99.9), "ns", "lower");
+    static const struct {
+        const char *name;
+        double percent;
+    } percentiles[] = {{"p50", 50}, {"p99", 99}, {"p99_9", 99.9}};
+    for (size_t i = 0; i < sizeof percentiles / sizeof percentiles[0]; i++) {
+        char name[48];
+        snprintf(name, sizeof name, "%s.%s", prefix, percentiles[i].name);
+        summary_add_percentile(summary, name, hist, percentiles[i].percent, "lower");
+    }
     add_of(summary, prefix, "max", (double)hist_max(hist), "ns", "lower");
     add_of(summary, prefix, "mean", hist_mean(hist), "ns", "lower");
     add_of(summary, prefix, "count", (double)hist_count(hist), "1", "none");
@@ -232,20 +250,25 @@ static void note_reasons(struct run *run, const char *what, const int64_t counts
                            cause_of(run, (enum tally_reason)i, cause, sizeof cause));
 }
 
-// Later than a millisecond in one act of a hundred: figures then tell of the generator too.
+// Later than a millisecond in one act of a hundred: figures then tell of the generator too. Of fewer acts the
+// latest says it.
 static void add_lag(struct summary *summary, struct run *run)
 {
     const struct hist *lag = run->total[LATENCY_LAG];
     if (hist_count(lag) == 0)
         return;
-    int64_t p99_ns = hist_percentile(lag, 99);
-    summary_add(summary, "schedule.lag_p99", (double)p99_ns, "ns", "none");
-    summary_add(summary, "schedule.lag_max", (double)hist_max(lag), "ns", "none");
+    int64_t p99_ns = hist_percentile_known(lag, 99), max_ns = hist_max(lag);
+    summary_add_percentile(summary, "schedule.lag_p99", lag, 99, "none");
+    summary_add(summary, "schedule.lag_max", (double)max_ns, "ns", "none");
     if (p99_ns > NS_PER_MS)
         run_anomaly(run, "late",
                     "the generator fell behind its schedule: 1 act of 100 came more than %.3f ms late, "
                     "the worst %.3f ms",
-                    (double)p99_ns / 1e6, (double)hist_max(lag) / 1e6);
+                    (double)p99_ns / 1e6, (double)max_ns / 1e6);
+    else if (p99_ns < 0 && max_ns > NS_PER_MS)
+        run_anomaly(run, "late",
+                    "the generator fell behind its schedule: the worst of %lld acts came %.3f ms late",
+                    (long long)hist_count(lag), (double)max_ns / 1e6);
 }
 
 static void add_stall(struct run *run)
@@ -317,18 +340,33 @@ static void write_readings(const struct summary *summary, struct record *record)
     record_set(record, "readings", json);
 }
 
+static void write_row(struct record *record, const struct summary_row *row)
+{
+    if (record && row->why[0])
+        record_metric_unknown(record, row->name, row->why, row->unit, row->better);
+    else if (record)
+        record_metric(record, row->name, row->value, row->unit, row->better);
+}
+
+static void print_row(FILE *to, const struct summary_row *row)
+{
+    fprintf(to, "%-34s", row->name);
+    if (row->why[0])
+        fprintf(to, "%16s %s\n", "not known", row->why);
+    else
+        print_value(to, row->value, row->unit);
+}
+
 void summary_write(const struct summary *summary, const struct run *run, FILE *to)
 {
     if (run->record && summary->reading_count > 0)
         write_readings(summary, run->record);
+    if (run->record)
+        record_set(run->record, "summary.percentiles", json_string(SUMMARY_PERCENTILES));
     for (int i = 0; i < summary->count; i++) {
-        if (run->record)
-            record_metric(run->record, summary->rows[i].name, summary->rows[i].value, summary->rows[i].unit,
-                          summary->rows[i].better);
-        if (to) {
-            fprintf(to, "%-34s", summary->rows[i].name);
-            print_value(to, summary->rows[i].value, summary->rows[i].unit);
-        }
+        write_row(run->record, &summary->rows[i]);
+        if (to)
+            print_row(to, &summary->rows[i]);
     }
     if (to) {
         print_reasons(run, to, "failed", run->tally.failed);

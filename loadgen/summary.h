@@ -10,12 +10,19 @@
 
 enum { SUMMARY_ROWS_MAX = 128, SUMMARY_READINGS_MAX = 4 };
 
+// The rule of percentiles, as the record has it in summary.percentiles: records without it have one of any
+// number of samples.
+#define SUMMARY_PERCENTILES "of at least 1 / (1 - p) samples"
+
+struct summary_row {
+    char name[48];
+    double value;
+    const char *unit, *better;
+    char why[64]; // it is not known; "": no reason to give
+};
+
 struct summary {
-    struct {
-        char name[48];
-        double value;
-        const char *unit, *better;
-    } rows[SUMMARY_ROWS_MAX];
+    struct summary_row rows[SUMMARY_ROWS_MAX];
     int count;
     struct { // the lines of memory.csv that figures of memory are of
         const char *name;
@@ -26,6 +33,10 @@ struct summary {
 
 void summary_add(struct summary *summary, const char *name, double value, const char *unit,
                  const char *better);
+
+// A percentile, by the rule that the record names (summary.percentiles): of too few samples it is not known.
+void summary_add_percentile(struct summary *summary, const char *name, const struct hist *hist,
+                            double percent, const char *better);
 
 // PREFIX.p50, .p99, .p99_9, .max, .mean (ns, lower), .count and .censored; nothing for an empty histogram.
 void summary_add_latency(struct summary *summary, const char *prefix, const struct hist *hist,

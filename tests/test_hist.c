@@ -375,6 +375,23 @@ static void a_log_that_cannot_be_written_says_why(void **state)
     assert_int_equal(hist_log_close(NULL, NULL), 0);
 }
 
+// Of 99 samples the 99th percentile would be the longest by another name.
+static void a_percentile_of_too_few_samples_is_not_known(void **state)
+{
+    (void)state;
+    struct hist *hist = make();
+    assert_int_equal(hist_percentile_takes(50), 2);
+    assert_int_equal(hist_percentile_takes(99), 100);
+    assert_int_equal(hist_percentile_takes(99.9), 1000);
+    assert_int_equal(hist_percentile_takes(99.99), 10000);
+    for (int i = 1; i <= 100; i++) {
+        hist_add(hist, i);
+        assert_int_equal(hist_percentile_known(hist, 50), i < 2 ? -1 : (i + 1) / 2);
+        assert_int_equal(hist_percentile_known(hist, 99), i < 100 ? -1 : 99);
+    }
+    free(hist);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -398,6 +415,7 @@ int main(void)
                                         temp_place_tear_down),
         cmocka_unit_test_setup_teardown(a_log_that_cannot_be_written_says_why, temp_place_set_up,
                                         temp_place_tear_down),
+        cmocka_unit_test(a_percentile_of_too_few_samples_is_not_known),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

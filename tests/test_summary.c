@@ -139,6 +139,32 @@ static void test_the_record_gets_metrics_reasons_and_anomalies(void **state)
     temp_dir_remove(dir);
 }
 
+static void test_a_percentile_of_too_few_samples_is_not_known_because(void **state)
+{
+    (void)state;
+    void *memory = aligned_alloc(64, hist_bytes());
+    assert_non_null(memory);
+    memset(memory, 0, hist_bytes());
+    struct hist *hist = hist_init(memory);
+    struct summary summary = {0};
+    hist_add(hist, NS_PER_MS);
+    summary_add_latency(&summary, "connect", hist, 0);
+    assert_true(isnan(value_of(&summary, "connect.p50")));
+    assert_true(isnan(value_of(&summary, "connect.p99")));
+    assert_true(value_of(&summary, "connect.max") == (double)NS_PER_MS);
+    assert_string_equal(summary.rows[0].why, "of 1 sample: it takes 2");
+    struct config config = {0};
+    struct run run = {.config = &config};
+    char *text = NULL;
+    size_t bytes;
+    FILE *to = open_memstream(&text, &bytes);
+    summary_write(&summary, &run, to);
+    fclose(to);
+    assert_non_null(strstr(text, "not known of 1 sample: it takes 1000"));
+    free(text);
+    free(hist);
+}
+
 static void test_every_reason_has_a_name_and_a_text(void **state)
 {
     (void)state;
@@ -215,6 +241,7 @@ int main(void)
         cmocka_unit_test(test_memory_that_did_not_grow_has_no_slope),
         cmocka_unit_test(test_what_was_not_read_is_not_a_number),
         cmocka_unit_test(test_the_record_gets_metrics_reasons_and_anomalies),
+        cmocka_unit_test(test_a_percentile_of_too_few_samples_is_not_known_because),
         cmocka_unit_test(test_every_reason_has_a_name_and_a_text),
         cmocka_unit_test(test_progress_shows_no_rate_below_zero),
         cmocka_unit_test(test_a_payload_reads_as_it_was_written_and_nothing_else_does),

@@ -298,9 +298,9 @@ static bool probe(struct steps *steps, struct step *step)
     step->values[COLUMN_PROBES_MISSING] = run->phase_censored[LATENCY_DELIVERY];
     step->values[COLUMN_PROBES] = hist_count(delivery) - step->values[COLUMN_PROBES_MISSING];
     if (hist_count(delivery) > 0) {
-        step->values[COLUMN_DELIVERY_P50] = hist_percentile(delivery, 50);
-        step->values[COLUMN_DELIVERY_P99] = hist_percentile(delivery, 99);
-        step->values[COLUMN_DELIVERY_P99_9] = hist_percentile(delivery, 99.9);
+        step->values[COLUMN_DELIVERY_P50] = hist_percentile_known(delivery, 50);
+        step->values[COLUMN_DELIVERY_P99] = hist_percentile_known(delivery, 99);
+        step->values[COLUMN_DELIVERY_P99_9] = hist_percentile_known(delivery, 99.9);
     }
     return fine;
 }
@@ -323,8 +323,8 @@ static bool climb(struct steps *steps, int64_t from, int64_t to)
     const struct hist *connect = run->phase_hist[LATENCY_CONNECT];
     step.values[COLUMN_TOOK_NS] = took_ns;
     if (hist_count(connect) > 0) {
-        step.values[COLUMN_CONNECT_P50] = hist_percentile(connect, 50);
-        step.values[COLUMN_CONNECT_P99] = hist_percentile(connect, 99);
+        step.values[COLUMN_CONNECT_P50] = hist_percentile_known(connect, 50);
+        step.values[COLUMN_CONNECT_P99] = hist_percentile_known(connect, 99);
     }
     run_phase(run, "settle");
     int64_t settled_ns = clock_now_ns();

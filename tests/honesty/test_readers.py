@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+import faults
 from faults import BUILD, ROOT
 
 from poolmark.records import summary
@@ -244,3 +245,31 @@ def test_a_count_that_the_books_contradict_is_noticed(copy):
             noticed.add(name)
         path.write_text(whole, encoding="utf-8")
     assert noticed == set(counts)
+
+
+@pytest.fixture
+def small(tmp_path, broker):
+    """The record of one load: 20 connects, so that p99 is not known."""
+    with faults.load(tmp_path / "small", "connect", broker.port, "--connections", 20, "--settle", 0) as run:
+        assert run.end() == 0
+        return run
+
+
+def test_a_percentile_of_too_few_samples_is_not_known_to_any_reader(small):
+    for name, takes in (("p99", 100), ("p99_9", 1000)):
+        one = small.record["metrics"][f"connect.{name}"]
+        assert one["value"] is None and one["why"] == f"of 20 samples: it takes {takes}"
+        assert any(line.split()[:3] == [f"connect.{name}", "not", "known"] for line in small.table().splitlines())
+    assert small.metric("connect.p50") > 0
+    assert recompute.again(load(small.folder)).wrong == []
+    edit(small.folder, lambda data: data["metrics"]["connect.p99"].update(value=data["metrics"]["connect.max"]["value"]))
+    assert any("connect.p99" in text for text in recompute.again(load(small.folder)).wrong)
+
+
+@pytest.mark.parametrize(("change", "told"), [({"unit": "us"}, "unit 'us', the catalogue says 'ns'"),
+                                              ({"better": "higher"}, "better 'higher', the catalogue says 'lower'")])
+def test_a_load_whose_metric_has_another_unit_or_direction_is_noticed(small, change, told):
+    edit(small.folder, lambda data: data["metrics"]["connect.p50"].update(change))
+    assert any(told in text for text in recompute.again(load(small.folder)).wrong)
+    done = poolmark("verify", small.folder)
+    assert done.returncode == 1 and told in done.stdout

@@ -129,11 +129,13 @@ def own_record(folder, kind):
     shutil.rmtree(folder / "made")
     metrics = {"connect.p50": made_runs.metric(1e6), "clients.connected": made_runs.metric(1, "1", "none")}
     if kind == "load":
-        metrics |= {name: made_runs.metric(value) for name, value in recompute.latency_figures(folder / "latency.hlog").items()}
+        metrics |= {name: made_runs.metric(value, *(("1", "none") if name.endswith(".count") else ()))
+                    for name, value in recompute.latency_figures(folder / "latency.hlog").items()}
     run = made_runs._run(kind, 4, [], "none") | {"metrics": metrics}
     for name in ("suite", "cells", "libraries", "summary", "seed"):
         del run[name]
     if kind == "load":
+        run["summary"] = {"percentiles": "of at least 1 / (1 - p) samples"}
         run["config"] = {"scenario": "steps", "connections": 1}
         (folder / "steps.csv").write_text("at_ns,connections,rest_bytes,kernel_slab_bytes\n1,10,,5\n2,100,,9\n")
     return made_runs.save(folder, run)

@@ -87,6 +87,10 @@ class Histogram:
                 return min(self.highest_of(index), self.highest)
         return 0
 
+    def known_percentile(self, percent: float) -> int | None:
+        """None of fewer samples than the percentile takes (base/hist.h): it would be the maximum by another name."""
+        return self.percentile(percent) if self.count >= percentile_takes(percent) else None
+
     def mean(self) -> float:
         """Each value counts as the middle of its bucket, as in the reference implementation (hdr_mean)."""
         total = sum(count * self.middle_of(index) for index, count in self.counts.items())
@@ -99,6 +103,11 @@ class Histogram:
             seen += self.counts[index]
             found.append((self.highest_of(index), seen))
         return found
+
+
+def percentile_takes(percent: float) -> int:
+    """How many samples: 2 for the median, 100 for 99, 1000 for 99.9."""
+    return math.ceil(100 / (100 - percent) - 1e-6) if percent < 100 else 1
 
 
 @dataclass

@@ -239,7 +239,7 @@ def latency_percentiles(source: Source) -> list[dict]:
             for tag, histogram in hlog.by_tag(intervals).items():
                 for percent in PERCENTILES:
                     share = max(1 - percent / 100, 1 / (2 * histogram.count))
-                    if percent < 100 and 1 - percent / 100 < 1 / histogram.count:
+                    if histogram.known_percentile(percent) is None:
                         continue
                     rows.append({"cell": name, "latency": kind,
                                  "counted_from": "client" if tag.endswith("_uncorrected") else "intended time",
@@ -254,8 +254,9 @@ def latency_over_time(source: Source) -> list[dict]:
         for kind, name, intervals in source.logs(run, cell, label):
             for one in thin([one for one in intervals if one.tag == kind], 400):
                 for statistic, percent in (("p50", 50), ("p99", 99), ("max", 100)):
-                    rows.append({"cell": name, "latency": kind, "time_s": one.start_s, "statistic": statistic,
-                                 "latency_ns": one.histogram.percentile(percent)})
+                    if one.histogram.known_percentile(percent) is not None:
+                        rows.append({"cell": name, "latency": kind, "time_s": one.start_s, "statistic": statistic,
+                                     "latency_ns": one.histogram.percentile(percent)})
     return rows
 
 

@@ -14,6 +14,7 @@ import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from poolmark.facts import described
 from poolmark.records import hlog, measures, raw_data
 from poolmark.base.curves import LEVEL_BYTES, LEVEL_SHARE, SOCKET_BYTES, USER_COLUMNS, MemoryCurve, kernel_bytes, read_csv
 from poolmark.base.errors import PoolmarkError, RecordError
@@ -61,16 +62,21 @@ def same(one, other) -> bool:
 # --- a load's own record -----------------------------------------------------------------------------------------
 
 
-def latency_figures(path: Path) -> dict[str, float]:
-    """connect.p50 ... of every tag of a log, and schedule.lag_*."""
-    found: dict[str, float] = {}
+def latency_figures(path: Path, of_any_number: bool = False) -> dict[str, float | None]:
+    """connect.p50 ... of every tag of a log, and schedule.lag_*. A percentile of too few samples is None, unless those of
+    any number are asked for, as older records have them."""
+    found: dict[str, float | None] = {}
+
+    def percentile(total: hlog.Histogram, percent: float) -> int | None:
+        return total.percentile(percent) if of_any_number else total.known_percentile(percent)
+
     for tag, total in hlog.by_tag(hlog.read(path)).items():
         if not total.count:
             continue
         if tag == "lag":
-            found |= {"schedule.lag_p99": total.percentile(99.0), "schedule.lag_max": total.highest}
+            found |= {"schedule.lag_p99": percentile(total, 99.0), "schedule.lag_max": total.highest}
             continue
-        found |= {f"{tag}.{name}": total.percentile(percent) for name, percent in PERCENTILES.items()}
+        found |= {f"{tag}.{name}": percentile(total, percent) for name, percent in PERCENTILES.items()}
         found |= {f"{tag}.max": total.highest, f"{tag}.mean": total.mean(), f"{tag}.count": total.count}
     return found
 
@@ -184,6 +190,17 @@ def count_complaints(record: dict) -> list[str]:
     return wrong
 
 
+def catalogue_complaints(record: dict, where: str) -> list[str]:
+    """Metrics of one load whose unit or direction is not the catalogue's; none where the generator is not built."""
+    try:
+        rows = {row["name"]: row for row in described.loadgen()["metrics"]}
+    except PoolmarkError:
+        return []
+    return [f"{where}{name}: the record says {key} {one[key]!r}, the catalogue says {rows[name][key]!r}"
+            for name, one in record.get("metrics", {}).items() if name in rows
+            for key in ("unit", "better") if one[key] != rows[name][key]]
+
+
 def load_account(run: Run, where: str = "") -> Account:
     account = Account()
     latency, memory = run.folder / "latency.hlog", run.folder / "memory.csv"
@@ -191,7 +208,7 @@ def load_account(run: Run, where: str = "") -> Account:
     latencies = {}
     try:
         if latency.is_file():
-            latencies = latency_figures(latency)
+            latencies = latency_figures(latency, of_any_number="percentiles" not in (run.data.get("summary") or {}))
             figures |= {name: [value] for name, value in latencies.items()}
         figures |= count_figures(run.data, latencies)
         if memory.is_file():
@@ -202,6 +219,7 @@ def load_account(run: Run, where: str = "") -> Account:
     except RecordError as error:
         account.wrong.append(f"{where}{_short(run, error)}")
         return account
+    account.wrong += catalogue_complaints(run.data, where)
     for name, one in run.data.get("metrics", {}).items():
         group = name.partition(".")[0]
         if name in figures:
