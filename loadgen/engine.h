@@ -115,6 +115,8 @@ struct engine {
     // These need a connected client: -ENOTCONN. 0 or -errno; then no event follows.
     int (*subscribe)(struct engine_run *run, int64_t client, const char *topic, int qos);
     int (*publish)(struct engine_run *run, int64_t client, const struct engine_message *message);
+    // Sends what publish has gathered. NULL: publish sends each message itself.
+    void (*flush)(struct engine_run *run);
     int (*ping)(struct engine_run *run, int64_t client); // NULL without ENGINE_CAP_PING
     int (*close_client)(struct engine_run *run, int64_t client);
 

@@ -55,6 +55,7 @@ struct fleet_order {
     int64_t
         before; // CONNECT: of these, how many earlier orders had; client n is act n - before of the schedule
     double rate_per_s;   // CONNECT, PUBLISH: of all workers together; 0: as fast as it goes
+    int64_t in_flight;   // PUBLISH without a rate: messages of a pair under way at most; 1 and up
     int64_t pairs;       // PUBLISH, and CONNECT with FLEET_SUBSCRIBE_PAIR
     int64_t duration_ns; // PUBLISH: what is intended before this is sent; warm-up among it
     int64_t warmup_ns;   // PUBLISH: what is intended before this is not put into histograms

@@ -26,6 +26,7 @@ struct flights {
     uint32_t first, count; // list[first] to list[count - 1], by sent_ns
     uint32_t capacity;
     uint32_t ended;  // of those, how many have
+    uint32_t next;   // after the one that ended last: messages mostly end in order
     int64_t *budget; // bytes that all lists may still take
 };
 

@@ -19,6 +19,7 @@ struct stripe {
 struct latency_shared {
     size_t bytes; // of the mapping
     int stripes;
+    size_t hist_bytes, stripe_bytes;
     // Followed by the stripes, each: struct stripe, then LATENCY_COUNT histograms.
 };
 
@@ -34,12 +35,13 @@ static size_t stripe_bytes(void)
 
 static struct stripe *stripe_at(struct latency_shared *shared, int stripe)
 {
-    return (struct stripe *)((char *)shared + align64(sizeof *shared) + (size_t)stripe * stripe_bytes());
+    return (struct stripe *)((char *)shared + align64(sizeof *shared) +
+                             (size_t)stripe * shared->stripe_bytes);
 }
 
-static struct hist *hist_at(struct stripe *stripe, int kind)
+static struct hist *hist_at(const struct latency_shared *shared, struct stripe *stripe, int kind)
 {
-    return (struct hist *)((char *)stripe + align64(sizeof *stripe) + (size_t)kind * hist_bytes());
+    return (struct hist *)((char *)stripe + align64(sizeof *stripe) + (size_t)kind * shared->hist_bytes);
 }
 
 const char *latency_name(enum latency_kind kind)
@@ -53,7 +55,7 @@ const char *latency_name(enum latency_kind kind)
     return (unsigned)kind < LATENCY_COUNT ? names[kind] : "unknown";
 }
 
-static int stripe_init(struct stripe *stripe)
+static int stripe_init(const struct latency_shared *shared, struct stripe *stripe)
 {
     pthread_mutexattr_t attr;
     int code = pthread_mutexattr_init(&attr);
@@ -64,7 +66,7 @@ static int stripe_init(struct stripe *stripe)
     code = pthread_mutex_init(&stripe->lock, &attr);
     pthread_mutexattr_destroy(&attr);
     for (int kind = 0; kind < LATENCY_COUNT; kind++)
-        hist_init(hist_at(stripe, kind));
+        hist_init(hist_at(shared, stripe, kind));
     return -code;
 }
 
@@ -77,8 +79,10 @@ int latency_shared_open(struct latency_shared **shared, int stripes, struct err 
     *shared = memory;
     (*shared)->bytes = bytes;
     (*shared)->stripes = stripes;
+    (*shared)->hist_bytes = hist_bytes();
+    (*shared)->stripe_bytes = stripe_bytes();
     for (int i = 0; i < stripes; i++) {
-        int code = stripe_init(stripe_at(*shared, i));
+        int code = stripe_init(*shared, stripe_at(*shared, i));
         if (code < 0) {
             munmap(memory, bytes);
             return err_set(err, code, "cannot make a lock that processes share");
@@ -131,7 +135,7 @@ void latency_flush(struct latency_batch *batch)
     stripe_lock(stripe);
     for (int i = 0; i < batch->count; i++) {
         stripe->used[batch->samples[i].kind] = true;
-        hist_add(hist_at(stripe, batch->samples[i].kind), batch->samples[i].value_ns);
+        hist_add(hist_at(batch->shared, stripe, batch->samples[i].kind), batch->samples[i].value_ns);
         stripe->censored[batch->samples[i].kind] += batch->samples[i].censored;
     }
     pthread_mutex_unlock(&stripe->lock);
@@ -153,8 +157,8 @@ void latency_collect(struct latency_shared *shared, struct hist *into[LATENCY_CO
         for (int kind = 0; kind < LATENCY_COUNT; kind++) {
             if (!stripe->used[kind])
                 continue;
-            hist_merge(into[kind], hist_at(stripe, kind));
-            hist_reset(hist_at(stripe, kind));
+            hist_merge(into[kind], hist_at(shared, stripe, kind));
+            hist_reset(hist_at(shared, stripe, kind));
             if (censored)
                 censored[kind] += stripe->censored[kind];
             stripe->censored[kind] = 0;

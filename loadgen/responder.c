@@ -39,6 +39,7 @@ struct responder {
     int listener, epoll, word; // word: an eventfd that says "look at stop and drop"
     uint16_t port;
     _Atomic bool stop, drop; // relaxed: the eventfd orders them
+    int64_t published;
     struct peer peers[PEERS_MAX];
     uint8_t out[IN_BYTES + 64];
 };
@@ -181,7 +182,9 @@ static bool on_publish(struct responder *responder, struct peer *peer, const str
     struct mqtt_publish publish;
     if (mqtt_publish_decode(frame, &publish) != MQTT_OK)
         return false;
-    forward(responder, &publish);
+    responder->published++;
+    if (responder->config.lose_every == 0 || responder->published % responder->config.lose_every != 0)
+        forward(responder, &publish);
     if (publish.qos == 0)
         return true;
     return reply_ack(responder, peer, publish.qos == 1 ? MQTT_PUBACK : MQTT_PUBREC, publish.packet_id);

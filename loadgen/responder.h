@@ -24,7 +24,8 @@ struct responder_config {
     int refuse;  // CONNACK code for every client; 0: accept
     bool silent; // answers no CONNECT
     bool refuse_subscriptions;
-    bool deaf; // answers no PINGREQ
+    bool deaf;      // answers no PINGREQ
+    int lose_every; // of so many PUBLISHes one is not forwarded; 0: all are
 };
 
 // Listens on 127.0.0.1, a port of the system's choice.

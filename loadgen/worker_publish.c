@@ -9,10 +9,30 @@
 #include <string.h>
 
 enum {
-    FLOOD_WINDOW = 10,        // messages of a pair on their way when there is no rate
-    BURST = 64,               // messages sent before events are looked at again
+    BURST = 1024,             // messages sent before events are looked at again
     FLIGHTS_BYTES = 64 << 20, // what the messages under way of one worker may take
 };
+
+// --- pairs that may send, when there is no rate ------------------------------------------------------------
+
+// Messages of a pair that may be sent now. What a later message has overtaken is lost and is not waited for:
+// the target keeps the order of a pair's messages [MQTT-4.6.0-5].
+static int64_t credit(const struct worker *worker, const struct worker_pair *pair)
+{
+    int64_t arriving = (int64_t)(pair->sent - pair->arrived), acking = flights_left(&pair->acking);
+    return worker->order.in_flight - (arriving > acking ? arriving : acking);
+}
+
+// Half of its messages are here: the other half keeps the target busy while as many are sent at once.
+static void let_send(struct worker *worker, struct worker_pair *pair)
+{
+    if (!worker->sending || worker->order.rate_per_s > 0 || pair->may_send ||
+        credit(worker, pair) < (worker->order.in_flight + 1) / 2)
+        return;
+    pair->may_send = true;
+    int64_t last = (worker->ready_first + worker->ready_count++) % worker->pair_count;
+    worker->ready[last] = (uint32_t)(pair - worker->pairs);
+}
 
 int worker_publish_begin(struct worker *worker)
 {
@@ -24,13 +44,20 @@ int worker_publish_begin(struct worker *worker)
     worker->sending = worker->pair_count > 0;
     worker->pairs = calloc((size_t)worker->pair_count + 1, sizeof *worker->pairs);
     worker->payload = calloc(1, (size_t)worker->order.payload_bytes);
+    worker->ready = calloc((size_t)worker->pair_count + 1, sizeof *worker->ready);
+    worker->burst = calloc(BURST, sizeof *worker->burst);
+    worker->ready_first = worker->ready_count = 0;
     worker->flights_budget = FLIGHTS_BYTES;
-    if (!worker->pairs || !worker->payload)
+    if (!worker->pairs || !worker->payload || !worker->ready || !worker->burst)
         return -ENOMEM;
-    for (int64_t i = 0; i < worker->pair_count; i++)
+    for (int64_t i = 0; i < worker->pair_count; i++) {
         worker->pairs[i].arriving.budget = worker->pairs[i].acking.budget = &worker->flights_budget;
+        let_send(worker, &worker->pairs[i]);
+    }
     return 0;
 }
+
+// --- sending -----------------------------------------------------------------------------------------------
 
 static bool is_warm_up(const struct worker *worker, int64_t intended_ns)
 {
@@ -63,13 +90,12 @@ static int hand_over(struct worker *worker, struct worker_pair *pair, int64_t pu
     return code;
 }
 
-static bool send_one(struct worker *worker, int64_t number, int64_t intended_ns)
+// `now_ns` may be shared by several messages that are handed over one after the other: `sent_ns` is then up
+// to their processing time early, and tells them apart all the same.
+static int send_one(struct worker *worker, struct worker_pair *pair, const char *topic, int64_t intended_ns,
+                    int64_t now_ns)
 {
-    struct worker_pair *pair = &worker->pairs[number - worker->first_pair];
-    int64_t publisher = 2 * number + 1 - worker->share.first;
-    char topic[64];
-    worker_topic(worker, 'p', number, topic);
-    int64_t now_ns = clock_now_ns();
+    int64_t number = worker->first_pair + (pair - worker->pairs);
     if (now_ns <= pair->last_sent_ns)
         now_ns = pair->last_sent_ns + 1;
     struct payload payload = {
@@ -81,23 +107,21 @@ static bool send_one(struct worker *worker, int64_t number, int64_t intended_ns)
                                      .qos = worker->order.qos,
                                      .intended_ns = intended_ns,
                                      .sent_ns = now_ns};
-    int code = hand_over(worker, pair, publisher, &message);
+    int code = hand_over(worker, pair, 2 * number + 1 - worker->share.first, &message);
     // Without a schedule nothing is due: a pair that cannot send now tries again.
     if (code == 0 || worker->order.rate_per_s > 0)
         count(worker, TALLY_DUE, intended_ns);
     if (code < 0) {
         if (worker->order.rate_per_s > 0)
             count(worker, TALLY_NOT_SENT, intended_ns);
-        return false;
+        return code;
     }
     pair->sent++;
     pair->last_sent_ns = now_ns;
     count(worker, TALLY_PUBLISHED, intended_ns);
     if (message.qos > 0)
         count(worker, TALLY_ACK_DUE, intended_ns);
-    if (!is_warm_up(worker, intended_ns))
-        latency_add(&worker->batch, LATENCY_LAG, now_ns - intended_ns, now_ns);
-    return true;
+    return 0;
 }
 
 static int64_t stop_sending(struct worker *worker, int64_t now_ns)
@@ -107,20 +131,65 @@ static int64_t stop_sending(struct worker *worker, int64_t now_ns)
     return worker->deadline_ns;
 }
 
-// As fast as messages are delivered: each pair keeps a few on their way. A pair that cannot send waits for
-// the end.
+// As fast as messages are delivered: each pair has a few on their way. One that cannot send tries again.
 static int64_t flood_tick(struct worker *worker, int64_t now_ns)
 {
     int64_t end_ns = worker->order.at_ns + worker->order.duration_ns;
+    int64_t until_ns = end_ns < now_ns + 100 * NS_PER_MS ? end_ns : now_ns + 100 * NS_PER_MS;
     if (now_ns >= end_ns)
         return stop_sending(worker, now_ns);
-    for (int64_t i = 0; i < worker->pair_count; i++) {
-        struct worker_pair *pair = &worker->pairs[i];
-        while (flights_left(&pair->arriving) < FLOOD_WINDOW)
-            if (!send_one(worker, worker->first_pair + i, clock_now_ns()))
+    int64_t sent = 0;
+    for (int64_t turns = worker->ready_count; turns > 0 && sent < BURST; turns--) {
+        struct worker_pair *pair = &worker->pairs[worker->ready[worker->ready_first]];
+        worker->ready_first = (worker->ready_first + 1) % worker->pair_count;
+        worker->ready_count--;
+        pair->may_send = false;
+        char topic[64];
+        worker_topic(worker, 'p', worker->first_pair + (pair - worker->pairs), topic);
+        int64_t pair_ns = clock_now_ns();
+        for (int64_t left = credit(worker, pair); left > 0; left--, sent++)
+            if (send_one(worker, pair, topic, pair_ns, pair_ns) < 0)
                 break;
+        let_send(worker, pair);
     }
-    return end_ns < now_ns + 100 * NS_PER_MS ? end_ns : now_ns + 100 * NS_PER_MS;
+    return sent >= BURST ? now_ns : until_ns;
+}
+
+// What is due, up to BURST messages; `next_ns` becomes the time of the one after.
+static int take_due(struct worker *worker, int64_t now_ns, int64_t end_ns, int64_t *next_ns)
+{
+    int due = 0;
+    for (;; due++) {
+        struct schedule_turn turn = schedule_turn(&worker->schedule, worker->order.pairs, worker->first_pair,
+                                                  worker->pair_count, worker->turn);
+        *next_ns = turn.intended_ns;
+        if (due == BURST || turn.intended_ns > now_ns || turn.intended_ns >= end_ns)
+            return due;
+        worker->turn++;
+        worker->burst[due] = (struct worker_due){.pair = turn.pair, .intended_ns = turn.intended_ns};
+    }
+}
+
+// The messages burst[first], burst[first + stride] and so on, which are of one pair. What is gathered is sent
+// before the clock is read: the lag is that of the last of them.
+static int64_t send_of_pair(struct worker *worker, int first, int due, int64_t stride, int64_t now_ns)
+{
+    const struct engine *engine = worker->setup->engine;
+    int64_t number = worker->burst[first].pair;
+    char topic[64];
+    worker_topic(worker, 'p', number, topic);
+    for (int64_t i = first; i < due; i += stride)
+        worker->burst[i].sent = send_one(worker, &worker->pairs[number - worker->first_pair], topic,
+                                         worker->burst[i].intended_ns, now_ns) == 0;
+    if (engine->flush)
+        engine->flush(worker->run);
+    now_ns = clock_now_ns();
+    for (int64_t i = first; i < due; i += stride) {
+        const struct worker_due *message = &worker->burst[i];
+        if (message->sent && !is_warm_up(worker, message->intended_ns))
+            latency_add(&worker->batch, LATENCY_LAG, now_ns - message->intended_ns, now_ns);
+    }
+    return now_ns;
 }
 
 int64_t worker_publish_tick(struct worker *worker, int64_t now_ns)
@@ -129,19 +198,17 @@ int64_t worker_publish_tick(struct worker *worker, int64_t now_ns)
         return worker->deadline_ns;
     if (!(worker->order.rate_per_s > 0))
         return flood_tick(worker, now_ns);
-    int64_t end_ns = worker->order.at_ns + worker->order.duration_ns;
-    for (int i = 0; i < BURST; i++) {
-        struct schedule_turn turn = schedule_turn(&worker->schedule, worker->order.pairs, worker->first_pair,
-                                                  worker->pair_count, worker->turn);
-        if (turn.intended_ns >= end_ns)
-            return stop_sending(worker, now_ns);
-        if (turn.intended_ns > now_ns)
-            return turn.intended_ns;
-        worker->turn++;
-        send_one(worker, turn.pair, turn.intended_ns);
-    }
-    return now_ns;
+    int64_t end_ns = worker->order.at_ns + worker->order.duration_ns, next_ns;
+    int due = take_due(worker, now_ns, end_ns, &next_ns);
+    // Pairs take turns, so a pair's messages are so far apart.
+    int64_t stride = worker->setup->engine->flush ? worker->pair_count : due;
+    int64_t sent_ns = clock_now_ns();
+    for (int i = 0; i < due && i < stride; i++)
+        sent_ns = send_of_pair(worker, i, due, stride, sent_ns);
+    return next_ns >= end_ns ? stop_sending(worker, now_ns) : next_ns;
 }
+
+// --- what comes of it --------------------------------------------------------------------------------------
 
 static void on_message(struct worker *worker, const struct engine_event *event)
 {
@@ -157,6 +224,10 @@ static void on_message(struct worker *worker, const struct engine_event *event)
         tally_add(worker->page, TALLY_DUPLICATES, 1);
         return;
     }
+    struct worker_pair *pair = &worker->pairs[number];
+    if (event->payload.sequence >= pair->arrived && event->payload.sequence < pair->sent)
+        pair->arrived = event->payload.sequence + 1;
+    let_send(worker, pair);
     count(worker, TALLY_RECEIVED, event->payload.intended_ns);
     if (is_warm_up(worker, event->payload.intended_ns))
         return;
@@ -178,6 +249,7 @@ void worker_publish_event(struct worker *worker, const struct engine_event *even
         return;
     if (!flights_take(&worker->pairs[number].acking, event->started_ns))
         return; // of an earlier order
+    let_send(worker, &worker->pairs[number]);
     count(worker, TALLY_ACKED, event->intended_ns);
     if (is_warm_up(worker, event->intended_ns))
         return;
@@ -244,6 +316,10 @@ void worker_publish_end(struct worker *worker, bool halted)
     }
     free(worker->pairs);
     free(worker->payload);
+    free(worker->ready);
+    free(worker->burst);
+    worker->ready = NULL;
+    worker->burst = NULL;
     worker->pairs = NULL;
     worker->payload = NULL;
     worker->pair_count = 0;

@@ -21,8 +21,15 @@ enum worker_client {
 // A pair's messages, seen from both ends: publisher and subscriber are in the same worker.
 struct worker_pair {
     uint64_t sent;                   // sequence of the next message
+    uint64_t arrived;                // sequence after the latest that has arrived
+    bool may_send;                   // no rate: is among `ready`
     int64_t last_sent_ns;            // sent_ns of a pair's messages rises: it tells them apart
     struct flights arriving, acking; // on their way to the subscriber; awaiting an acknowledgement (QoS 1, 2)
+};
+
+struct worker_due { // a message whose time has come
+    int64_t pair, intended_ns;
+    bool sent;
 };
 
 struct worker {
@@ -53,6 +60,10 @@ struct worker {
     struct worker_pair *pairs; // PUBLISH: those of this worker
     int64_t first_pair, pair_count;
     int64_t turn; // next of schedule_turn
+    struct worker_due *burst;
+    // No rate: pairs that may send, a ring of `pair_count`.
+    uint32_t *ready;
+    int64_t ready_first, ready_count;
     uint8_t *payload;
     bool sending;           // not yet past the end of the schedule
     int64_t flights_budget; // bytes that the pairs' messages under way may take

@@ -2,10 +2,12 @@
 // The load generator as a program when something goes wrong: how it ends, what its record keeps, that it
 // leaves nothing running; and what it says to arguments that it cannot use.
 #include "base/clock.h"
+#include "loadgen/responder.h"
 #include "tests/load_run.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -265,6 +267,38 @@ static void assert_usage(const char *names, ...)
         fail_msg("\"%s\" does not name \"%s\"", said, names);
 }
 
+static void *respond(void *context)
+{
+    responder_run(context);
+    return NULL;
+}
+
+// Without a rate a pair has ten messages on its way. One of ten is lost: whoever waits for those stands still
+// after a hundred.
+static void test_a_pair_without_a_rate_does_not_wait_for_what_was_lost(void **state)
+{
+    (void)state;
+    struct responder *responder;
+    struct err err = {0};
+    assert_int_equal(responder_open(&responder, &(struct responder_config){.lose_every = 10}, &err), 0);
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, respond, responder), 0);
+    struct load_run load;
+    load_run_prepare(&load, responder_port(responder), "publish", "raw");
+    load_run_add(&load, "--pairs", "1", "--publish-rate", "0", "--in-flight", "10", "--duration", "1s",
+                 "--warmup", "0", NULL);
+    assert_int_equal(load_run_to_end(&load), 1); // messages were lost
+    double sent = load_run_metric(&load, "messages.sent"), lost = load_run_metric(&load, "messages.lost");
+    assert_true(sent > 200);
+    // The last of them may not have been overtaken when the time was over.
+    assert_true(lost >= (double)(int64_t)(sent / 10));
+    assert_true(load_run_metric(&load, "messages.received") == sent - lost);
+    load_run_finish(&load);
+    responder_stop(responder);
+    pthread_join(thread, NULL);
+    responder_close(responder);
+}
+
 static void test_bad_usage_is_named_and_nothing_is_written(void **state)
 {
     (void)state;
@@ -312,6 +346,7 @@ int main(void)
         cmocka_unit_test(test_sleeping_workers_are_alive_and_notice_what_they_lost),
         cmocka_unit_test(test_a_killed_worker_ends_the_run_with_the_count_of_its_clients),
         cmocka_unit_test(test_an_interrupted_run_keeps_what_it_measured),
+        cmocka_unit_test(test_a_pair_without_a_rate_does_not_wait_for_what_was_lost),
         cmocka_unit_test(test_bad_usage_is_named_and_nothing_is_written),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

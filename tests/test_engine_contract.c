@@ -260,6 +260,83 @@ static void check_messages_arrive_and_are_acknowledged(const struct engine *engi
     }
 }
 
+// Two clients have a message each. While the first is handed out both get another: whoever stamps the second
+// client's with a time from before makes it arrive before it was sent.
+struct meanwhile {
+    struct bench *bench, *other;
+    bool done;
+};
+
+static void publish_to(struct bench *bench, const char *topic)
+{
+    uint8_t bytes[64] = {0};
+    struct payload payload = {.sent_ns = clock_now_ns()};
+    payload_write(bytes, &payload);
+    struct engine_message message = {.topic = topic,
+                                     .payload = bytes,
+                                     .payload_bytes = sizeof bytes,
+                                     .qos = 1,
+                                     .intended_ns = payload.sent_ns,
+                                     .sent_ns = payload.sent_ns};
+    assert_int_equal(bench->engine->publish(bench->run, 0, &message), 0);
+}
+
+static void publish_to_both(struct bench *bench)
+{
+    int acked = bench->counts[ENGINE_ACKED];
+    publish_to(bench, "poolmark/test/a");
+    publish_to(bench, "poolmark/test/b");
+    step_until(bench, ENGINE_ACKED, acked + 2); // forwarded by then
+}
+
+static void listen_and_publish(void *context, const struct engine_event *event)
+{
+    struct meanwhile *meanwhile = context;
+    listen_to(meanwhile->bench, event);
+    if (event->kind != ENGINE_MESSAGE || meanwhile->done)
+        return;
+    meanwhile->done = true;
+    publish_to_both(meanwhile->other);
+}
+
+static void check_a_message_arrives_after_it_was_sent(const struct engine *engine)
+{
+    static struct bench bench, other;
+    static struct meanwhile meanwhile;
+    meanwhile = (struct meanwhile){.bench = &bench, .other = &other};
+    start(&bench, engine, &(struct responder_config){0}, 60 * NS_PER_S, 0);
+    engine->close(bench.run);
+    struct engine_config config = {.plan = &bench.plan,
+                                   .clients = 2,
+                                   .prefix = "test",
+                                   .timeout_ns = 60 * NS_PER_S,
+                                   .listener = listen_and_publish,
+                                   .context = &meanwhile};
+    struct err err = {0};
+    assert_int_equal(engine->open(&bench.run, &config, &err), 0);
+    other = (struct bench){.engine = engine};
+    config.prefix = "other";
+    config.listener = listen_to;
+    config.context = &other;
+    assert_int_equal(engine->open(&other.run, &config, &err), 0);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(engine->connect(bench.run, i), 0);
+    assert_int_equal(engine->connect(other.run, 0), 0);
+    step_until(&bench, ENGINE_CONNECTED, 2);
+    step_until(&other, ENGINE_CONNECTED, 1);
+    assert_int_equal(engine->subscribe(bench.run, 0, "poolmark/test/a", 0), 0);
+    assert_int_equal(engine->subscribe(bench.run, 1, "poolmark/test/b", 0), 0);
+    step_until(&bench, ENGINE_SUBSCRIBED, 2);
+    publish_to_both(&other);
+    step_until(&bench, ENGINE_MESSAGE, 4);
+    for (int i = 0; i < 4; i++) {
+        const struct engine_event *event = event_of(&bench, ENGINE_MESSAGE, i);
+        assert_true(event->ours && event->at_ns >= event->payload.sent_ns);
+    }
+    engine->close(other.run);
+    stop(&bench);
+}
+
 static void check_refused_subscriptions_are_told(const struct engine *engine)
 {
     static struct bench bench;
@@ -337,6 +414,7 @@ FOR_EACH(nobody_listening_is_a_failure)
 FOR_EACH(silence_is_a_timeout)
 FOR_EACH(a_lost_connection_is_told_once)
 FOR_EACH(messages_arrive_and_are_acknowledged)
+FOR_EACH(a_message_arrives_after_it_was_sent)
 FOR_EACH(refused_subscriptions_are_told)
 FOR_EACH(pings_are_answered)
 FOR_EACH(a_deaf_peer_is_found_by_keep_alive)
@@ -352,6 +430,7 @@ int main(void)
         cmocka_unit_test(test_silence_is_a_timeout),
         cmocka_unit_test(test_a_lost_connection_is_told_once),
         cmocka_unit_test(test_messages_arrive_and_are_acknowledged),
+        cmocka_unit_test(test_a_message_arrives_after_it_was_sent),
         cmocka_unit_test(test_refused_subscriptions_are_told),
         cmocka_unit_test(test_pings_are_answered),
         cmocka_unit_test(test_a_deaf_peer_is_found_by_keep_alive),

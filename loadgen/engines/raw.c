@@ -29,6 +29,10 @@ void raw_tell(struct engine_run *run, const struct raw_client *client, struct en
 
 void raw_forget(struct engine_run *run, struct raw_client *client)
 {
+    if (run->gatherer == client) {
+        run->gatherer = NULL;
+        run->gathered_bytes = 0;
+    }
     if (client->fd >= 0)
         close(client->fd); // leaves the epoll set with it
     client->fd = -1;
@@ -82,7 +86,7 @@ static void raw_close(struct engine_run *run)
     free(run->connecting);
     free(run->closed);
     free(run->wheel);
-    free(run->message);
+    free(run->gathered);
     free(run);
 }
 
@@ -157,18 +161,6 @@ static int raw_subscribe(struct engine_run *run, int64_t number, const char *top
     return raw_send(run, client, packet, (size_t)bytes);
 }
 
-static int message_room(struct engine_run *run, size_t bytes)
-{
-    if (bytes <= run->message_bytes)
-        return 0;
-    uint8_t *message = realloc(run->message, bytes);
-    if (!message)
-        return -ENOMEM;
-    run->message = message;
-    run->message_bytes = bytes;
-    return 0;
-}
-
 static int raw_publish(struct engine_run *run, int64_t number, const struct engine_message *message)
 {
     struct raw_client *client = &run->clients[number];
@@ -180,10 +172,12 @@ static int raw_publish(struct engine_run *run, int64_t number, const struct engi
         .topic = mqtt_text_of(message->topic),
         .payload = {message->payload, message->payload_bytes},
     };
-    int code = message_room(run, MQTT_HEADER_MAX + 4 + publish.topic.bytes + message->payload_bytes);
+    size_t room = MQTT_HEADER_MAX + 4 + publish.topic.bytes + message->payload_bytes;
+    uint8_t *packet;
+    int code = raw_gather(run, client, room, &packet);
     if (code < 0)
         return code;
-    int bytes = mqtt_publish_encode(run->message, run->message_bytes, &publish);
+    int bytes = mqtt_publish_encode(packet, room, &publish);
     if (bytes < 0)
         return bytes;
     if (message->qos > 0) {
@@ -192,11 +186,8 @@ static int raw_publish(struct engine_run *run, int64_t number, const struct engi
             return code;
     }
     raw_no_delay(client);
-    code = raw_send(run, client, run->message, (size_t)bytes);
-    struct raw_flight unsent;
-    if (code < 0 && message->qos > 0)
-        (void)!raw_flight_take(client, publish.packet_id, &unsent);
-    return code;
+    raw_gathered(run, client, (size_t)bytes);
+    return 0;
 }
 
 static int raw_ping(struct engine_run *run, int64_t number)
@@ -224,6 +215,7 @@ static int raw_close_client(struct engine_run *run, int64_t number)
     }
     static const uint8_t disconnect[] = {MQTT_DISCONNECT << 4, 0};
     (void)!raw_send(run, client, disconnect, sizeof disconnect);
+    raw_flush(run);
     raw_forget(run, client);
     client->state = RAW_CLOSING;
     run->closed[run->closed_count++] = (uint32_t)number;
@@ -251,6 +243,7 @@ static void handle(struct engine_run *run, const struct epoll_event *event)
     if (client->fd < 0)
         return;
     if (client->state == RAW_TCP) {
+        run->now_ns = clock_now_ns();
         raw_finish_tcp(run, client);
         return;
     }
@@ -286,6 +279,7 @@ static void raw_step(struct engine_run *run, int64_t until_ns)
     raw_start_queued(run);
     if (run->closed_count > 0)
         tell_closed(run);
+    raw_flush(run);
     // Whoever was told, of a connect that failed at once for one, may have nothing left to wait for.
     if (run->told)
         until_ns = 0;
@@ -297,12 +291,9 @@ static void raw_step(struct engine_run *run, int64_t until_ns)
     run->now_ns = clock_now_ns();
     if (until_ns > 0 && run->now_ns - until_ns > STALL_NS)
         run->grace_ns = run->now_ns + (run->now_ns - until_ns);
-    for (int i = 0; i < count; i++) {
+    for (int i = 0; i < count; i++)
         handle(run, &events[i]);
-        // One reading of the clock for a few events is exact enough; for a batch it is not.
-        if (i % 16 == 15)
-            run->now_ns = clock_now_ns();
-    }
+    raw_flush(run);
 }
 
 const struct engine engine_raw = {
@@ -320,6 +311,7 @@ const struct engine engine_raw = {
     .begun_ns = raw_begun_ns,
     .subscribe = raw_subscribe,
     .publish = raw_publish,
+    .flush = raw_flush,
     .ping = raw_ping,
     .close_client = raw_close_client,
     .step = raw_step,

@@ -56,7 +56,7 @@ struct raw_client {
 };
 _Static_assert(sizeof(struct raw_client) <= 64, "a million clients need their memory for more than this");
 
-enum { RAW_SCRATCH = 65536 };
+enum { RAW_SCRATCH = 65536, RAW_GATHER = 65536 };
 
 struct engine_run {
     struct engine_config config;
@@ -76,9 +76,12 @@ struct engine_run {
     int64_t out_bytes;    // of all clients: what their sockets have not taken
     bool no_pwait2;       // epoll_pwait2 is refused here (an old kernel, a seccomp filter)
     int64_t grace_ns; // nobody is judged late before: this process had not run, and they may have answered
-    uint8_t *message; // for PUBLISH, grown to the largest
-    size_t message_bytes;
-    uint8_t scratch[RAW_SCRATCH]; // what is read goes here, whoever it is for
+    // Packets of one client, to be sent by one call when another client's turn comes or the step ends.
+    struct raw_client *gatherer; // NULL: none
+    uint8_t *gathered;
+    size_t gathered_bytes, gathered_capacity;
+    // What is read goes here, whoever it is for: behind the beginning of a packet that came before.
+    uint8_t scratch[2 * RAW_SCRATCH];
 };
 
 static inline uint32_t raw_number(const struct engine_run *run, const struct raw_client *client)
@@ -102,7 +105,12 @@ int64_t raw_next_time(const struct engine_run *run); // when raw_look_at_time ha
 // raw_io.c
 struct raw_extra *raw_extra_of(struct raw_client *client); // NULL: out of memory
 void raw_extra_tidy(struct raw_client *client);            // frees what is empty
-int raw_send(struct engine_run *run, struct raw_client *client, const void *data, size_t bytes);
+// Room for a packet of up to so many bytes, to be written to `to`; raw_gathered says how many it has become.
+// -EAGAIN past ENGINE_QUEUE_BYTES, -ENOMEM.
+int raw_gather(struct engine_run *run, struct raw_client *client, size_t bytes, uint8_t **to);
+void raw_gathered(struct engine_run *run, struct raw_client *client, size_t bytes);
+int raw_send(struct engine_run *run, struct raw_client *client, const void *data, size_t bytes); // both
+void raw_flush(struct engine_run *run); // sends what is gathered
 void raw_writable(struct engine_run *run, struct raw_client *client);
 void raw_readable(struct engine_run *run, struct raw_client *client);
 void raw_read_all(struct engine_run *run, struct raw_client *client); // what has come by now

@@ -11,9 +11,11 @@
 #include <errno.h>
 
 enum { DRAIN_S = 5, LARGE_BYTES = 256 * 1024 };
+enum { IN_FLIGHT_BYTES = 64 << 10, IN_FLIGHT_LEAST = 10, IN_FLIGHT_MOST = 100 }; // of a pair, by default
 
 struct publish {
     int64_t connections, pairs, payload_bytes, duration_ns, warmup_ns;
+    int64_t in_flight; // after `check` never 0
     double rate_per_s;
     bool spread_pairs;
 };
@@ -26,6 +28,11 @@ static const struct opt options[] = {
     OPTION_SPREAD_PAIRS(AT(spread_pairs)),
     {"publish-rate", "N/s", OPT_RATE, AT(rate_per_s), "1000", 0, 1e9, NULL,
      "messages a second, all pairs together, open loop; 0: as fast as they are delivered", NULL},
+    {"in-flight", "N", OPT_COUNT, AT(in_flight), "0", 0, 1e6, NULL,
+     "without a rate: messages of a pair on their way at most; a pair sends more when half of them have "
+     "arrived. So the target's queues are bounded, and the latency is mostly the time in them: messages on "
+     "their way, divided by the rate. 0: 100 messages or 64 KiB, at least 10 messages",
+     NULL},
     {"payload", "BYTES", OPT_BYTES, AT(payload_bytes), "64", 0, 16777216, NULL,
      "at least 32: times and numbers travel in it", NULL},
     OPTION_DURATION(AT(duration_ns), "how long to publish, after the warm-up"),
@@ -39,13 +46,21 @@ static const struct publish *options_of(const struct config *config)
     return (const void *)config->options;
 }
 
+static int64_t fitting_in_flight(int64_t payload_bytes)
+{
+    int64_t fit = IN_FLIGHT_BYTES / payload_bytes;
+    return fit < IN_FLIGHT_LEAST ? IN_FLIGHT_LEAST : fit > IN_FLIGHT_MOST ? IN_FLIGHT_MOST : fit;
+}
+
 static int check(struct config *config, struct err *err)
 {
-    const struct publish *own = options_of(config);
+    struct publish *own = (void *)config->options;
     if (own->payload_bytes < PAYLOAD_MIN_BYTES)
         return err_set(err, -EINVAL,
                        "--payload %lld is less than %d bytes: a message carries its times and number",
                        (long long)own->payload_bytes, PAYLOAD_MIN_BYTES);
+    if (own->in_flight == 0)
+        own->in_flight = fitting_in_flight(own->payload_bytes);
     config->pairs = own->pairs;
     config->even = true;
     config->spread_pairs = own->spread_pairs;
@@ -61,6 +76,8 @@ static void describe(const struct config *config, json_t *json)
     const struct publish *own = options_of(config);
     json_object_set_new(json, "pairs", json_integer(own->pairs));
     json_object_set_new(json, "publish_rate_per_s", json_real(own->rate_per_s));
+    if (!(own->rate_per_s > 0))
+        json_object_set_new(json, "in_flight", json_integer(own->in_flight));
     json_object_set_new(json, "qos", json_integer(config->qos));
     json_object_set_new(json, "spread_pairs", json_boolean(own->spread_pairs));
     json_object_set_new(json, "payload_bytes", json_integer(own->payload_bytes));
@@ -141,6 +158,7 @@ static bool publish(struct run *run, struct summary *summary)
         .act = FLEET_PUBLISH,
         .pairs = own->pairs,
         .rate_per_s = own->rate_per_s,
+        .in_flight = own->in_flight,
         .warmup_ns = own->warmup_ns,
         .duration_ns = own->warmup_ns + own->duration_ns,
         .drain_ns = DRAIN_S * NS_PER_S,
