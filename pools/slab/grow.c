@@ -13,12 +13,12 @@
 #include <errno.h>
 
 enum {
-    SPARE_THREADS = 4,      // magazines made for so many threads beyond those there are
-    MAGAZINES_SHARE = 32,   // magazines have at most this part of the objects' memory ...
-    MAGAZINES_MIN = 32,     // ... unless there are so few
-    AHEAD_SHARE = 32,       // the thread sees to it that this part lies free, and a piece
-    SLABS_BEFORE_HUGE = 16, // with so many, another as a whole does not make the pool much larger
-    IDLE_SHARE = 8,         // rows are taken back instead of growing when they hold this part
+    SPARE_THREADS = 4,     // magazines made for so many threads beyond those there are
+    MAGAZINES_SHARE = 32,  // magazines have at most this part of the objects' memory ...
+    MAGAZINES_MIN = 32,    // ... unless there are so few
+    AHEAD_SHARE = 32,      // the thread sees to it that this part lies free, and a piece
+    SLABS_BEFORE_HUGE = 8, // with so many, another as a whole does not make the pool much larger
+    IDLE_SHARE = 8,        // rows are taken back instead of growing when they hold this part
 };
 
 // Rows are taken back for want of objects at most so often.
@@ -114,8 +114,11 @@ void slab_top_up(struct pool *pool)
 {
     int64_t capacity = pool->store.geometry.capacity, piece = slab_store_piece(&pool->store);
     while (objects_at_hand(pool) < objects_ahead(pool)) {
+        // What is left of a slab first, and no more: else each new one is begun by small pages.
+        int64_t room = slab_store_room(&pool->store);
         bool large = SLAB_LOAD(&pool->store.owned) >= SLABS_BEFORE_HUGE * capacity;
-        if (make(pool, large ? capacity : piece, SLAB_AHEAD) == 0)
+        int64_t count = large && room == 0 ? capacity : large ? slab_less(room, piece) : piece;
+        if (make(pool, count, SLAB_AHEAD) == 0)
             return;
         slab_fill_magazines(pool);
     }

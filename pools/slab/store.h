@@ -86,6 +86,9 @@ enum slab_haste {
 // by piece. Returns how many: fewer when the system has no more memory.
 int64_t slab_store_grow(struct slab_store *store, int64_t count, enum slab_haste haste);
 
+// Under grow_lock: objects that fit in the first slab that has room for more; 0: none has.
+int64_t slab_store_room(struct slab_store *store);
+
 int64_t
 slab_store_piece(const struct slab_store *store); // objects that are made in a fraction of a millisecond
 
