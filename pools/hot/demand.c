@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "pools/hot/state.h"
+
+#include <math.h>
+
+void hot_end(struct hot_state *state, struct hot_connection *connection, enum hot_reason reason)
+{
+    connection->reason = reason;
+    state->stats.closed[reason]++;
+    TAILQ_REMOVE(&state->by_age, connection, by_age);
+    hot_connection_move(state, connection, HOT_ENDING);
+}
+
+struct hot_connection *hot_spare(struct hot_state *state)
+{
+    struct hot_connection *connection;
+    TAILQ_FOREACH(connection, &state->lists[HOT_IDLE], in_pool)
+    {
+        if (hot_live(connection->host->count) > connection->host->keep)
+            return connection;
+    }
+    return NULL;
+}
+
+// A use that goes on for longer than uses did says more than their average.
+static double time_in_use_ns(const struct hot_host *host, int64_t now_ns)
+{
+    const struct hot_connection *oldest = TAILQ_FIRST(&host->lists[HOT_OUT]);
+    double age_ns = oldest ? (double)(now_ns - oldest->out_ns) : 0, average_ns = (double)host->use_ns;
+    return age_ns > average_ns ? age_ns : average_ns;
+}
+
+// So many connections that the queue would be through in the time that an open takes, less those there are.
+// At least one: a waiter never depends on returns alone. As long as the times are not known it is one.
+static int wanted_by_waiters(const struct hot_host *host, int64_t now_ns)
+{
+    if (host->waiting == 0)
+        return 0;
+    if (host->failures > 0 || host->open_ns <= 0)
+        return 1;
+    double connections = ceil(host->waiting * time_in_use_ns(host, now_ns) / (double)host->open_ns);
+    double missing = connections - hot_live(host->count);
+    return missing < 1 ? 1 : missing > host->waiting ? host->waiting : (int)missing;
+}
+
+int hot_wanted(const struct hot_host *host, int64_t now_ns)
+{
+    int waiters = wanted_by_waiters(host, now_ns);
+    int kept = host->keep - hot_live(host->count);
+    if (host->failures > 0 && kept > 1)
+        kept = 1;
+    return waiters > kept ? waiters : kept;
+}
+
+static bool is_blocked(const struct hot_state *state, const struct hot_host *host, int64_t now_ns)
+{
+    return host->blocked_ns > now_ns && !(state->config.fail_fast && host->waiting > 0);
+}
+
+static int under_way(const struct hot_host *host)
+{
+    return host->count[HOT_WANTED] + host->count[HOT_OPENING];
+}
+
+// Overdue opens are no connections, but threads: without them a host that hangs would take all openers.
+static bool has_room_of_its_own(const struct hot_state *state, const struct hot_host *host)
+{
+    return hot_owned(host->count) + host->count[HOT_OVERDUE] < state->config.host_max;
+}
+
+// For who waits even a connection that is kept for others ends; for one to keep, none does.
+static struct hot_connection *to_make_room(struct hot_state *state, const struct hot_host *host)
+{
+    struct hot_connection *spare = host->waiting > 0 ? hot_spare(state) : NULL;
+    if (!spare && host->waiting > 0)
+        spare = TAILQ_FIRST(&state->lists[HOT_IDLE]);
+    return spare;
+}
+
+void hot_plan(struct hot_state *state, struct hot_host *host, int64_t now_ns)
+{
+    if (state->draining || is_blocked(state, host, now_ns))
+        return;
+    for (int missing = hot_wanted(host, now_ns) - under_way(host); missing > 0; missing--) {
+        if (!has_room_of_its_own(state, host))
+            return;
+        if (hot_owned(state->count) < state->config.total_max) {
+            if (!hot_connection_new(state, host, now_ns))
+                return;
+        } else if (missing > state->count[HOT_ENDING] + state->count[HOT_CLOSING]) {
+            struct hot_connection *spare = to_make_room(state, host);
+            if (!spare)
+                return;
+            hot_end(state, spare, HOT_END_ROOM);
+        }
+    }
+}
+
+void hot_plan_all(struct hot_state *state, int64_t now_ns)
+{
+    struct hot_waiter *waiter;
+    int hungry = state->hungry;
+    state->round++;
+    TAILQ_FOREACH(waiter, &state->waiters, in_pool)
+    {
+        if (hungry == 0)
+            return; // each host with waiters was planned
+        if (waiter->host->planned_round == state->round)
+            continue;
+        waiter->host->planned_round = state->round;
+        hungry--;
+        hot_plan(state, waiter->host, now_ns);
+    }
+}
+
+struct hot_waiter *hot_starved(struct hot_state *state, const struct hot_waiter *first, int64_t now_ns)
+{
+    struct hot_waiter *waiter;
+    if (state->hungry <= (first ? 1 : 0) || hot_owned(state->count) < state->config.total_max ||
+        state->count[HOT_ENDING] + state->count[HOT_CLOSING] > 0)
+        return NULL;
+    TAILQ_FOREACH(waiter, &state->waiters, in_pool)
+    {
+        struct hot_host *host = waiter->host;
+        if (waiter == first)
+            return NULL;
+        if (under_way(host) == 0 && has_room_of_its_own(state, host) && !is_blocked(state, host, now_ns))
+            return waiter;
+    }
+    return NULL;
+}

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+// The threads of a pool. Openers open, and do nothing else, so that one that hangs holds up nobody but those
+// who wait for a connection that has to be opened. The keeper closes, checks and sweeps.
+#include "pools/hot/inside.h"
+
+#include <errno.h>
+
+// --- openers
+
+static void open_one(struct hot_pool *pool, struct hot_connection *connection)
+{
+    const struct hot_resource *resource = &pool->state.config.resource;
+    struct hot_host *host = connection->host;
+    void *opened = NULL;
+    int64_t until_ns = hot_clock_after(connection->began_ns, pool->state.config.open_timeout_ns);
+    // The name stays: the host has a connection as long as it is open or being opened.
+    pthread_mutex_unlock(&pool->lock);
+    int code = resource->open(resource->context, host->name, until_ns, &opened);
+    pthread_mutex_lock(&pool->lock);
+    connection->resource = opened;
+    if (!hot_state_opened(&pool->state, connection, code, hot_now_ns(pool))) {
+        pthread_mutex_unlock(&pool->lock);
+        resource->close(resource->context, opened);
+        pthread_mutex_lock(&pool->lock);
+    }
+    hot_react(pool);
+}
+
+static void *run_opener(void *context)
+{
+    struct hot_pool *pool = context;
+    pthread_mutex_lock(&pool->lock);
+    while (!pool->stopping) {
+        pool->resting--;
+        struct hot_connection *connection = hot_state_next_open(&pool->state, hot_now_ns(pool));
+        if (connection)
+            open_one(pool, connection);
+        pool->resting++;
+        if (!connection && !pool->stopping)
+            hot_sleep(pool, &pool->work, INT64_MAX);
+    }
+    pthread_mutex_unlock(&pool->lock);
+    return NULL;
+}
+
+// Without a single thread nothing would ever be opened: that is a failed open.
+static void fail_wanted(struct hot_pool *pool, int code)
+{
+    struct hot_connection *connection;
+    int64_t now_ns = hot_now_ns(pool);
+    while ((connection = hot_state_next_open(&pool->state, now_ns)))
+        (void)hot_state_opened(&pool->state, connection, code, now_ns);
+}
+
+static void call_openers(struct hot_pool *pool)
+{
+    struct hot_state *state = &pool->state;
+    for (int i = 0; i < state->count[HOT_WANTED] && i < pool->resting; i++)
+        pthread_cond_signal(&pool->work);
+    while (state->count[HOT_WANTED] > pool->resting && pool->openers < state->config.openers) {
+        pool->resting++;
+        int code = pthread_create(&pool->threads[pool->openers], NULL, run_opener, pool);
+        if (code == 0) {
+            pool->openers++;
+            continue;
+        }
+        pool->resting--;
+        if (pool->openers == 0)
+            fail_wanted(pool, -code);
+        return;
+    }
+}
+
+void hot_stop_openers(struct hot_pool *pool)
+{
+    pool->stopping = true;
+    pthread_cond_broadcast(&pool->work);
+    pthread_mutex_unlock(&pool->lock);
+    for (int i = 0; i < pool->openers; i++)
+        pthread_join(pool->threads[i], NULL);
+    pthread_mutex_lock(&pool->lock);
+}
+
+void hot_react(struct hot_pool *pool)
+{
+    const struct hot_state *state = &pool->state;
+    if (state->count[HOT_WANTED] > 0)
+        call_openers(pool);
+    if (state->count[HOT_ENDING] > 0 || state->retry_ns < pool->keeper_until_ns)
+        pthread_cond_signal(&pool->tick);
+    if (pool->watchers > 0)
+        pthread_cond_broadcast(&pool->changed);
+}
+
+// --- closing and checking
+
+int64_t hot_close_ended(struct hot_pool *pool)
+{
+    const struct hot_resource *resource = &pool->state.config.resource;
+    struct hot_connection *connection;
+    int64_t closed = 0;
+    while ((connection = hot_state_next_close(&pool->state))) {
+        pthread_mutex_unlock(&pool->lock);
+        resource->close(resource->context, connection->resource);
+        pthread_mutex_lock(&pool->lock);
+        hot_state_closed(&pool->state, connection, hot_now_ns(pool));
+        hot_react(pool);
+        closed++;
+    }
+    return closed;
+}
+
+bool hot_ask(struct hot_pool *pool, struct hot_connection *connection)
+{
+    const struct hot_resource *resource = &pool->state.config.resource;
+    pthread_mutex_unlock(&pool->lock);
+    bool healthy = resource->healthy(resource->context, connection->resource);
+    pthread_mutex_lock(&pool->lock);
+    return healthy;
+}
+
+void hot_check_idle(struct hot_pool *pool, bool all)
+{
+    struct hot_connection *connection;
+    int64_t now_ns = hot_now_ns(pool);
+    while ((connection = hot_state_next_check(&pool->state, all, now_ns))) {
+        bool healthy = hot_ask(pool, connection);
+        hot_state_checked(&pool->state, connection, healthy, false, hot_now_ns(pool));
+        hot_react(pool);
+    }
+}
+
+// --- sweeping
+
+int64_t hot_relieve_locked(struct hot_pool *pool)
+{
+    int64_t unhealthy = pool->state.stats.closed[HOT_END_UNHEALTHY];
+    int64_t dropped = hot_state_relieve(&pool->state);
+    hot_react(pool);
+    hot_check_idle(pool, true);
+    return dropped + pool->state.stats.closed[HOT_END_UNHEALTHY] - unhealthy;
+}
+
+static bool is_pressed(struct hot_pool *pool)
+{
+    const struct hot_config *config = &pool->state.config;
+    if (config->memory_max_bytes == 0)
+        return false;
+    int64_t bytes = hot_owned(pool->state.count) * config->connection_bytes;
+    if (config->resource.memory_bytes) {
+        pthread_mutex_unlock(&pool->lock);
+        bytes = config->resource.memory_bytes(config->resource.context);
+        pthread_mutex_lock(&pool->lock);
+    }
+    return (double)bytes > (double)config->memory_max_bytes * config->pressure_percent / 100;
+}
+
+int64_t hot_sweep_locked(struct hot_pool *pool)
+{
+    hot_state_expire(&pool->state, hot_now_ns(pool));
+    hot_react(pool);
+    int64_t closed = hot_close_ended(pool); // before anything is judged by what they take
+    if (is_pressed(pool))
+        (void)hot_relieve_locked(pool);
+    hot_check_idle(pool, false);
+    return closed + hot_close_ended(pool);
+}
+
+void *hot_keeper_run(void *context)
+{
+    struct hot_pool *pool = context;
+    struct hot_state *state = &pool->state;
+    pthread_mutex_lock(&pool->lock);
+    int64_t sweep_ns = hot_clock_after(hot_now_ns(pool), state->config.sweep_ns);
+    while (!pool->stopping) {
+        int64_t now_ns = hot_now_ns(pool);
+        if (now_ns >= sweep_ns) {
+            (void)hot_sweep_locked(pool);
+            sweep_ns = hot_clock_after(hot_now_ns(pool), state->config.sweep_ns);
+        } else if (now_ns >= state->retry_ns) {
+            hot_state_expire(state, now_ns);
+            hot_react(pool);
+        }
+        (void)hot_close_ended(pool);
+        if (pool->stopping || hot_now_ns(pool) >= state->retry_ns)
+            continue;
+        pool->keeper_until_ns = state->retry_ns < sweep_ns ? state->retry_ns : sweep_ns;
+        hot_sleep(pool, &pool->tick, pool->keeper_until_ns);
+        pool->keeper_until_ns = 0;
+    }
+    pthread_mutex_unlock(&pool->lock);
+    return NULL;
+}

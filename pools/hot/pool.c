@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "pools/hot/inside.h"
+
+#include "base/err_text.h"
+
+#include <errno.h>
+#include <string.h>
+
+// --- checkout
+
+static int wait_for_one(struct hot_pool *pool, struct hot_host *host, uint64_t ticket, int64_t until_ns,
+                        struct hot_connection **connection)
+{
+    pthread_cond_t woken;
+    int code = hot_cond_init(&woken);
+    if (code < 0)
+        return code;
+    struct hot_waiter waiter = {.host = host, .ticket = ticket, .woken = &woken};
+    hot_state_wait(&pool->state, &waiter, hot_now_ns(pool));
+    hot_react(pool);
+    while (waiter.answer == HOT_WAITS && hot_now_ns(pool) < until_ns)
+        hot_sleep(pool, &woken, until_ns);
+    // What was handed over before this thread could give up is its own, deadline or not.
+    if (waiter.answer == HOT_WAITS) {
+        hot_state_give_up(&pool->state, &waiter);
+        code = -ETIMEDOUT;
+    } else if (waiter.answer == HOT_REFUSED) {
+        code = waiter.code;
+    }
+    pthread_cond_destroy(&woken);
+    *connection = waiter.connection;
+    return code;
+}
+
+static int find_one(struct hot_pool *pool, struct hot_host *host, int64_t now_ns, int64_t until_ns,
+                    struct hot_connection **connection)
+{
+    uint64_t ticket = pool->state.next_ticket++;
+    bool waits = until_ns > now_ns;
+    while (!pool->state.draining) {
+        struct hot_connection *found = hot_state_take(&pool->state, host, ticket, now_ns);
+        if (found && found->where == HOT_CHECKED) {
+            bool healthy = hot_ask(pool, found);
+            now_ns = hot_now_ns(pool);
+            hot_state_checked(&pool->state, found, healthy, true, now_ns);
+        }
+        hot_react(pool);
+        if (found && found->where == HOT_OUT) {
+            *connection = found;
+            return 0;
+        }
+        if (!found)
+            return waits ? wait_for_one(pool, host, ticket, until_ns, connection) : -ETIMEDOUT;
+    }
+    return -ECANCELED;
+}
+
+static int explain(const struct hot_pool *pool, const struct hot_host *host, int code, struct err *err)
+{
+    const struct hot_config *config = &pool->state.config;
+    const int *count = host->count;
+    if (code == 0 || !err)
+        return code;
+    if (code != -ETIMEDOUT)
+        return err_set(err, code, "no connection to %s: %s", host->name,
+                       code == -ECANCELED ? "the pool is draining" : strerror(-code));
+    return err_set(err, code,
+                   "no connection to %s in time: of %d to it %d are in use, of %d in all %d; %d others "
+                   "wait for it%s%s",
+                   host->name, config->host_max, count[HOT_OUT], config->total_max,
+                   pool->state.count[HOT_OUT], host->waiting,
+                   host->failures ? "; the last open failed: " : "",
+                   host->failures ? strerror(-host->last_code) : "");
+}
+
+static void count_checkout(struct hot_stats *stats, int code, const struct hot_connection *connection,
+                           int64_t waited_ns)
+{
+    stats->checkouts++;
+    if (code == -ETIMEDOUT)
+        stats->timeouts++;
+    else if (code < 0)
+        stats->refused++;
+    else if (connection->uses > 0)
+        stats->reused++;
+    else
+        stats->fresh++;
+    if (waited_ns > stats->longest_wait_ns)
+        stats->longest_wait_ns = waited_ns;
+}
+
+int hot_checkout(struct hot_pool *pool, const char *name, int64_t timeout_ns,
+                 struct hot_connection **connection, struct err *err)
+{
+    bool allowed = hot_state_allows(&pool->state, name);
+    int64_t now_ns = hot_now_ns(pool);
+    int code = -EACCES;
+    *connection = NULL;
+    pthread_mutex_lock(&pool->lock);
+    struct hot_host *host = allowed ? hot_host_hold(&pool->state, name) : NULL;
+    if (host) {
+        code = find_one(pool, host, now_ns, hot_clock_after(now_ns, timeout_ns), connection);
+        int64_t until_ns = code < 0 ? hot_now_ns(pool) : (*connection)->out_ns;
+        (void)explain(pool, host, code, err);
+        count_checkout(&pool->state.stats, code, *connection, until_ns - now_ns);
+        hot_host_release(host);
+    } else {
+        code = allowed ? -ENOMEM : -EACCES;
+        count_checkout(&pool->state.stats, code, NULL, 0);
+        (void)err_set(err, code, "no connection to %s: %s", name,
+                      allowed ? "no memory" : "the lists of hosts do not allow it");
+    }
+    pthread_mutex_unlock(&pool->lock);
+    return code;
+}
+
+void hot_return(struct hot_pool *pool, struct hot_connection *connection, enum hot_condition condition)
+{
+    int64_t now_ns = hot_now_ns(pool);
+    pthread_mutex_lock(&pool->lock);
+    hot_state_return(&pool->state, connection, condition == HOT_WORKS, now_ns);
+    hot_react(pool);
+    pthread_mutex_unlock(&pool->lock);
+}
+
+void *hot_resource_of(const struct hot_connection *connection)
+{
+    return connection->resource;
+}
+
+const char *hot_host_of(const struct hot_connection *connection)
+{
+    return connection->host->name;
+}
+
+int64_t hot_uses_of(const struct hot_connection *connection)
+{
+    return connection->uses;
+}
+
+// --- the rest
+
+static int await_warmth(struct hot_pool *pool, struct hot_host *host, int64_t until_ns)
+{
+    int64_t failures = pool->state.stats.open_failures;
+    while (hot_live(host->count) < host->keep) {
+        if (pool->state.draining)
+            return -ECANCELED;
+        if (pool->state.config.fail_fast && host->failures > 0 && pool->state.stats.open_failures > failures)
+            return host->last_code;
+        if (hot_now_ns(pool) >= until_ns)
+            return -ETIMEDOUT;
+        pool->watchers++;
+        hot_sleep(pool, &pool->changed, until_ns);
+        pool->watchers--;
+    }
+    return 0;
+}
+
+int hot_warm(struct hot_pool *pool, const char *name, int count, int64_t timeout_ns, struct err *err)
+{
+    const struct hot_config *config = &pool->state.config;
+    if (!hot_state_allows(&pool->state, name))
+        return err_set(err, -EACCES, "%s is not warmed: the lists of hosts do not allow it", name);
+    if (count < 0 || count > config->host_max || count > config->idle_max)
+        return err_set(err, -ERANGE, "%s is not warmed: %d connections are past %d a host or %d idle", name,
+                       count, config->host_max, config->idle_max);
+    int64_t until_ns = hot_clock_after(hot_now_ns(pool), timeout_ns);
+    pthread_mutex_lock(&pool->lock);
+    struct hot_host *host = hot_host_hold(&pool->state, name);
+    int code = host ? 0 : err_set(err, -ENOMEM, "%s is not warmed: no memory", name);
+    if (host) {
+        host->keep = count;
+        host->blocked_ns = 0; // a call of somebody is worth a trial
+        hot_plan(&pool->state, host, hot_now_ns(pool));
+        hot_react(pool);
+        code = await_warmth(pool, host, until_ns);
+        if (code < 0)
+            (void)err_set(err, code, "%s is not warm: %d of %d connections are there%s%s", name,
+                          hot_live(host->count), count, host->failures ? "; the last open failed: " : "",
+                          host->failures ? strerror(-host->last_code) : "");
+        hot_host_release(host);
+    }
+    pthread_mutex_unlock(&pool->lock);
+    return code;
+}
+
+int64_t hot_sweep(struct hot_pool *pool)
+{
+    pthread_mutex_lock(&pool->lock);
+    int64_t closed = hot_sweep_locked(pool);
+    pthread_mutex_unlock(&pool->lock);
+    return closed;
+}
+
+int64_t hot_relieve(struct hot_pool *pool)
+{
+    pthread_mutex_lock(&pool->lock);
+    int64_t ended = hot_relieve_locked(pool);
+    pthread_mutex_unlock(&pool->lock);
+    return ended;
+}
+
+void hot_stats(struct hot_pool *pool, struct hot_stats *stats)
+{
+    pthread_mutex_lock(&pool->lock);
+    hot_state_stats(&pool->state, stats);
+    pthread_mutex_unlock(&pool->lock);
+}
+
+const char *hot_reason_name(enum hot_reason reason)
+{
+    static const char *const names[HOT_REASONS] = {"idle", "lifetime", "unhealthy", "broken", "surplus",
+                                                   "room", "pressure", "drain",     "late"};
+    return names[reason];
+}
