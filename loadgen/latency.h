@@ -10,6 +10,11 @@
 // What has not ended when a run gives it up is a sample too: its value is at least its age. It is put into
 // the histogram with that (censored), and counted as such, so that no percentile is better for what never
 // came.
+//
+// Corrected latencies count from the intended time. The uncorrected ones beside them are what a closed loop
+// would have recorded, a client with one connect or one message under way at a time, which begins the next
+// when it is due and the one before has ended: the figure that hides a standstill but for the one that was
+// under way. How much a target stood still is the difference of the two.
 #ifndef POOLMARK_LOADGEN_LATENCY_H
 #define POOLMARK_LOADGEN_LATENCY_H
 
@@ -21,12 +26,14 @@
 #include <stdint.h>
 
 enum latency_kind {
-    LATENCY_CONNECT,              // from the intended time to CONNACK
-    LATENCY_CONNECT_UNCORRECTED,  // from the call to CONNACK
-    LATENCY_ACK,                  // from the intended time to PUBACK or PUBCOMP
-    LATENCY_ACK_UNCORRECTED,      // from the PUBLISH
-    LATENCY_DELIVERY,             // from the intended time to the subscriber
-    LATENCY_DELIVERY_UNCORRECTED, // from the PUBLISH
+    LATENCY_CONNECT,             // from the intended time to CONNACK
+    LATENCY_CONNECT_UNCORRECTED, // from the call to CONNACK
+    LATENCY_ACK,                 // from the intended time to PUBACK or PUBCOMP
+    LATENCY_ACK_UNCORRECTED, // from the PUBLISH, or the acknowledgement of the one before it when that came
+                             // later
+    LATENCY_DELIVERY,        // from the intended time to the subscriber
+    LATENCY_DELIVERY_UNCORRECTED, // from the PUBLISH, or the arrival of the one before it when that came
+                                  // later
     LATENCY_LAG,                  // from the intended time to the act: how late the generator was
     LATENCY_COUNT,
 };

@@ -210,6 +210,14 @@ int64_t worker_publish_tick(struct worker *worker, int64_t now_ns)
 
 // --- what comes of it --------------------------------------------------------------------------------------
 
+// What a client that has one message under way at a time would have counted from: it sends when the message
+// is due and the one before it has ended. Messages that a target's standstill has piled up do not each count
+// it again. Without a schedule nothing is due, and a message counts from when it was sent.
+static int64_t turn_ns(const struct worker *worker, int64_t sent_ns, int64_t before_ended_ns)
+{
+    return worker->order.rate_per_s > 0 && before_ended_ns > sent_ns ? before_ended_ns : sent_ns;
+}
+
 static void on_message(struct worker *worker, const struct engine_event *event)
 {
     int64_t number = event->payload.pair - worker->first_pair;
@@ -220,22 +228,24 @@ static void on_message(struct worker *worker, const struct engine_event *event)
         tally_add(worker->page, TALLY_STRANGE, 1);
         return;
     }
-    if (!flights_take(&worker->pairs[number].arriving, event->payload.sent_ns)) {
+    struct worker_pair *pair = &worker->pairs[number];
+    if (!flights_take(&pair->arriving, event->payload.sent_ns)) {
         tally_add(worker->page, TALLY_DUPLICATES, 1);
         return;
     }
-    struct worker_pair *pair = &worker->pairs[number];
     if (event->payload.sequence >= pair->arrived && event->payload.sequence < pair->sent)
         pair->arrived = event->payload.sequence + 1;
     let_send(worker, pair);
+    int64_t from_ns = turn_ns(worker, event->payload.sent_ns, pair->last_arrived_ns);
+    if (event->at_ns > pair->last_arrived_ns)
+        pair->last_arrived_ns = event->at_ns;
     count(worker, TALLY_RECEIVED, event->payload.intended_ns);
     if (is_warm_up(worker, event->payload.intended_ns))
         return;
     if (event->at_ns > tally_get(worker->page, TALLY_LAST_RECEIVED_NS))
         tally_set(worker->page, TALLY_LAST_RECEIVED_NS, event->at_ns);
     latency_add(&worker->batch, LATENCY_DELIVERY, event->at_ns - event->payload.intended_ns, event->at_ns);
-    latency_add(&worker->batch, LATENCY_DELIVERY_UNCORRECTED, event->at_ns - event->payload.sent_ns,
-                event->at_ns);
+    latency_add(&worker->batch, LATENCY_DELIVERY_UNCORRECTED, event->at_ns - from_ns, event->at_ns);
 }
 
 void worker_publish_event(struct worker *worker, const struct engine_event *event)
@@ -247,14 +257,18 @@ void worker_publish_event(struct worker *worker, const struct engine_event *even
     int64_t number = (worker->share.first + event->client) / 2 - worker->first_pair;
     if (!worker->pairs || number < 0 || number >= worker->pair_count)
         return;
-    if (!flights_take(&worker->pairs[number].acking, event->started_ns))
+    struct worker_pair *pair = &worker->pairs[number];
+    if (!flights_take(&pair->acking, event->started_ns))
         return; // of an earlier order
-    let_send(worker, &worker->pairs[number]);
+    let_send(worker, pair);
+    int64_t from_ns = turn_ns(worker, event->started_ns, pair->last_acked_ns);
+    if (event->at_ns > pair->last_acked_ns)
+        pair->last_acked_ns = event->at_ns;
     count(worker, TALLY_ACKED, event->intended_ns);
     if (is_warm_up(worker, event->intended_ns))
         return;
     latency_add(&worker->batch, LATENCY_ACK, event->at_ns - event->intended_ns, event->at_ns);
-    latency_add(&worker->batch, LATENCY_ACK_UNCORRECTED, event->at_ns - event->started_ns, event->at_ns);
+    latency_add(&worker->batch, LATENCY_ACK_UNCORRECTED, event->at_ns - from_ns, event->at_ns);
 }
 
 bool worker_publish_done(struct worker *worker, int64_t now_ns)
@@ -270,8 +284,8 @@ bool worker_publish_done(struct worker *worker, int64_t now_ns)
 }
 
 // What has not ended, counted, and put into the histograms with its age.
-static void give_up(struct worker *worker, struct flights *flights, enum tally_count what,
-                    enum latency_kind corrected, enum latency_kind uncorrected)
+static void give_up(struct worker *worker, struct flights *flights, int64_t last_ended_ns,
+                    enum tally_count what, enum latency_kind corrected, enum latency_kind uncorrected)
 {
     int64_t now_ns = clock_now_ns();
     for (uint32_t i = flights->first; i < flights->count; i++) {
@@ -282,7 +296,8 @@ static void give_up(struct worker *worker, struct flights *flights, enum tally_c
         if (is_warm_up(worker, flight->intended_ns))
             continue;
         latency_add_censored(&worker->batch, corrected, now_ns - flight->intended_ns, now_ns);
-        latency_add_censored(&worker->batch, uncorrected, now_ns - flight->sent_ns, now_ns);
+        latency_add_censored(&worker->batch, uncorrected,
+                             now_ns - turn_ns(worker, flight->sent_ns, last_ended_ns), now_ns);
     }
     flights_free(flights);
 }
@@ -309,10 +324,10 @@ void worker_publish_end(struct worker *worker, bool halted)
         count_unsent(worker);
     for (int64_t i = 0; i < worker->pair_count; i++) {
         struct worker_pair *pair = &worker->pairs[i];
-        give_up(worker, &pair->arriving, halted ? TALLY_UNFINISHED : TALLY_LOST, LATENCY_DELIVERY,
-                LATENCY_DELIVERY_UNCORRECTED);
-        give_up(worker, &pair->acking, halted ? TALLY_ACK_UNFINISHED : TALLY_UNACKED, LATENCY_ACK,
-                LATENCY_ACK_UNCORRECTED);
+        give_up(worker, &pair->arriving, pair->last_arrived_ns, halted ? TALLY_UNFINISHED : TALLY_LOST,
+                LATENCY_DELIVERY, LATENCY_DELIVERY_UNCORRECTED);
+        give_up(worker, &pair->acking, pair->last_acked_ns, halted ? TALLY_ACK_UNFINISHED : TALLY_UNACKED,
+                LATENCY_ACK, LATENCY_ACK_UNCORRECTED);
     }
     free(worker->pairs);
     free(worker->payload);

@@ -20,10 +20,11 @@ enum worker_client {
 
 // A pair's messages, seen from both ends: publisher and subscriber are in the same worker.
 struct worker_pair {
-    uint64_t sent;                   // sequence of the next message
-    uint64_t arrived;                // sequence after the latest that has arrived
-    bool may_send;                   // no rate: is among `ready`
-    int64_t last_sent_ns;            // sent_ns of a pair's messages rises: it tells them apart
+    uint64_t sent;                          // sequence of the next message
+    uint64_t arrived;                       // sequence after the latest that has arrived
+    bool may_send;                          // no rate: is among `ready`
+    int64_t last_sent_ns;                   // sent_ns of a pair's messages rises: it tells them apart
+    int64_t last_arrived_ns, last_acked_ns; // 0: none
     struct flights arriving, acking; // on their way to the subscriber; awaiting an acknowledgement (QoS 1, 2)
 };
 
