@@ -201,6 +201,7 @@ $(B)/tests/test_pool_growth: private test_flags += -Wl,--wrap=pthread_create
 
 # This one stands in for membarrier(2) and pthread_create(3).
 $(B)/tests/test_slab_barrier: private test_flags += -Wl,--wrap=syscall -Wl,--wrap=pthread_create
+$(B)/tests/test_slab_huge: private test_flags += -Wl,--wrap=madvise
 
 # Helpers that tests share: everything in tests/ that is not itself a test.
 $(B)/libtests.a: $(patsubst %.c,$(B)/%.o,$(filter-out $(wildcard tests/test_*.c),$(wildcard tests/*.c))) $(patsubst %.cc,$(B)/%.o,$(wildcard tests/*.cc))

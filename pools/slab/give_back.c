@@ -157,9 +157,12 @@ int64_t slab_sweep(struct pool *pool)
     bool settled;
     SLAB_ADD(&pool->sweeps, 1);
     // Whoever grows just now has no use for a sweep.
-    if (!surplus_of(pool, 0) || pthread_mutex_trylock(&pool->store.grow_lock) != 0)
+    bool may_collapse = !pool->has_thread && SLAB_LOAD(&pool->store.to_collapse);
+    if ((!surplus_of(pool, 0) && !may_collapse) || pthread_mutex_trylock(&pool->store.grow_lock) != 0)
         return 0;
     int64_t bytes = slab_give_back(pool, &settled);
+    if (may_collapse && bytes == 0)
+        (void)slab_store_collapse(&pool->store);
     slab_grow_unlock(pool);
     return bytes + slab_destruct_leavers(pool);
 }

@@ -8,6 +8,10 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25 // Linux 6.1; older kernels say EINVAL
+#endif
+
 enum {
     LINE_BYTES = 64,
     ODD_LINES_FROM = 512, // the line that makes the stride odd costs an eighth of such an object at most
@@ -81,6 +85,7 @@ struct slab *slab_map(const struct slab_geometry *geometry, bool whole)
     for (uint32_t page = 0; page < pages; page++)
         slab_bit_set(slab_resident_bits(geometry, slab), page);
     slab->resident = pages;
+    slab->huge = whole;
     return slab;
 }
 
@@ -132,6 +137,19 @@ int slab_pages_fill(const struct slab_geometry *geometry, struct slab *slab, uin
     return 0;
 }
 
+int slab_pages_collapse(const struct slab_geometry *geometry, struct slab *slab)
+{
+    (void)madvise(slab, geometry->slab_bytes, MADV_HUGEPAGE); // it was told otherwise when it was made
+    if (madvise(slab, geometry->slab_bytes, MADV_COLLAPSE) == 0) {
+        slab->huge = true;
+        return 0;
+    }
+    int code = -errno;
+    (void)madvise(slab, geometry->slab_bytes, MADV_NOHUGEPAGE);
+    slab->collapse_failed = true;
+    return code;
+}
+
 // Does the page hold a part of the header, or of a ready or leaving object?
 static bool page_is_needed(const struct slab_geometry *geometry, struct slab *slab, uint32_t page)
 {
@@ -166,6 +184,11 @@ uint32_t slab_pages_release(const struct slab_geometry *geometry, struct slab *s
         }
         page = end + (end == page);
     }
+    // What is left shall not be made a huge page again behind our back.
+    if (released && slab->huge)
+        (void)madvise(slab, geometry->slab_bytes, MADV_NOHUGEPAGE);
+    slab->huge = slab->huge && !released;
+    slab->collapse_failed = slab->collapse_failed && !released;
     slab->resident -= released;
     return released;
 }

@@ -6,7 +6,7 @@
 // An object is *ready* when it may be handed out. Memory follows readiness page by page: a page is *resident*
 // exactly when it holds a part of the header or of a ready or leaving object, so that ten objects cost ten
 // objects' pages, and a slab with one survivor costs the survivor's pages. A slab that is made ready as a
-// whole asks for a huge page.
+// whole asks for a huge page; one that became ready by pieces is made one afterwards.
 //
 // Stride: objects of 512 bytes and more are an odd number of cache lines apart, so that the first lines of
 // objects spread over all sets of the cache (Bonwick, "The Slab Allocator", 1994, on colouring); smaller ones
@@ -47,6 +47,8 @@ struct slab {
     uint32_t resident;            // pages
     uint32_t raw;                 // free objects that are not constructed; 0 where no state is kept
     uint32_t leaving;             // objects
+    bool huge;                    // a huge page is there, or was asked for
+    bool collapse_failed;         // since its pages last changed
     bool awaits, destructing;     // is listed as one with leaving objects; somebody destructs them
     struct slab *next_leaving;    // in that list
     // free: capacity; ready: capacity; resident: pages; where state is kept constructed and leaving: capacity
@@ -67,6 +69,12 @@ int slab_pages_fill(const struct slab_geometry *geometry, struct slab *slab, uin
 
 // Releases every page without a ready or leaving object. Returns how many pages that were.
 uint32_t slab_pages_release(const struct slab_geometry *geometry, struct slab *slab);
+
+// All objects are ready, their pages resident: has the system copy them to a huge page (MADV_COLLAPSE).
+// Whoever touches an object meanwhile waits, 0.3 to 2 ms. 0, or -errno with nothing changed; -EINVAL: it
+// never will.
+int slab_pages_collapse(const struct slab_geometry *geometry, struct slab *slab)
+    __attribute__((warn_unused_result));
 
 static inline struct slab *slab_of(const struct slab_geometry *geometry, const void *object)
 {

@@ -3,7 +3,7 @@
 //
 //   slab.c       the strategy: get and put out of the own magazine, open, close, statistics
 //   fork.c       what a child of fork finds
-//   thread.c     growing and giving back in the background
+//   thread.c     growing, giving back and making huge pages in the background
 //   give_back.c  giving memory back
 //   single.c     one object at a time, for those without a magazine; overflow
 //   construct.c  constructing and destructing objects

@@ -41,6 +41,9 @@ struct slab_store {
     pthread_mutex_t grow_lock; // guards which objects are ready and which pages resident; see above
     int64_t small_until_ns;    // until then slabs are made of small pages, see enum slab_haste; grow_lock
     size_t grow_at;            // in `slabs`: none before it has room for more ready objects; grow_lock
+    size_t collapse_at;        // in `slabs`: none before it can be made a huge page; grow_lock
+    bool never_collapses;      // the system cannot; grow_lock
+    _Atomic bool to_collapse;  // there may be slabs to be made huge pages; written under grow_lock, relaxed
 
     // Written under a lock, read without by statistics, which must not wait for a growth: atomic, in the
     // default order, since they change rarely.
@@ -111,6 +114,10 @@ size_t slab_store_leaving_list(struct slab_store *store, struct slab *slab, void
     __attribute__((warn_unused_result));
 void slab_store_leaving_gone(struct slab_store *store, struct slab *slab, void **objects, size_t count);
 void slab_store_leaving_end(struct slab_store *store, struct slab *slab, int64_t *bytes);
+
+// Under grow_lock. Makes a huge page of a slab that became ready by pieces, so that walks over objects need
+// fewer translations: one at most, since that takes the time of a growth. False: there is none.
+bool slab_store_collapse(struct slab_store *store);
 
 // Wakes everyone who waits on `published`, and lets them see that something changed.
 void slab_store_announce(struct slab_store *store);

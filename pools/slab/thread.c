@@ -7,6 +7,8 @@
 
 #include <signal.h>
 
+enum { COLLAPSED_AT_ONCE = 4 };
+
 // So that gets find constructed objects. When one fails, the gets see to the rest.
 static void construct_ahead(struct pool *pool)
 {
@@ -31,6 +33,17 @@ static void grow_in_background(struct pool *pool)
     construct_ahead(pool);
 }
 
+// Some slabs, when growth is over. The lock is let go between two, for gets that come to grow.
+static void collapse_some(struct pool *pool)
+{
+    bool more = true;
+    for (int i = 0; i < COLLAPSED_AT_ONCE && more && !SLAB_LOAD(&pool->stop); i++) {
+        pthread_mutex_lock(&pool->store.grow_lock);
+        more = slab_store_collapse(&pool->store);
+        slab_grow_unlock(pool);
+    }
+}
+
 static bool wanted(_Atomic bool *flag)
 {
     // Acquire: what was wanted is seen as whoever wanted it saw it.
@@ -42,8 +55,9 @@ static void *grow_thread(void *context)
     struct pool *pool = context;
     int64_t shrink_ns = 0; // when to look again what can be given back
     while (!SLAB_LOAD(&pool->stop)) {
-        // Something may have to be given back when SLAB_HOLD_NS are over.
-        bell_wait(&pool->bell, SLAB_LOAD(&pool->wanted_shrink) ? SLAB_HOLD_NS : 0);
+        // Something may have to be given back, or to be made a huge page, when SLAB_HOLD_NS are over.
+        bool waits = SLAB_LOAD(&pool->wanted_shrink) || SLAB_LOAD(&pool->store.to_collapse);
+        bell_wait(&pool->bell, waits ? SLAB_HOLD_NS : 0);
         if (bell_answer(&pool->bell))
             grow_in_background(pool);
         if (wanted(&pool->wanted_magazines)) {
@@ -63,6 +77,8 @@ static void *grow_thread(void *context)
             if (settled)
                 SLAB_STORE(&pool->wanted_shrink, false);
         }
+        if (SLAB_LOAD(&pool->store.to_collapse) && !bell_looks(&pool->bell))
+            collapse_some(pool);
     }
     return NULL;
 }
