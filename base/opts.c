@@ -293,12 +293,15 @@ static int read_arguments(const struct opt *table, const struct option *options,
     opterr = 0;
     int result = OPTS_RUN;
     for (;;) {
-        int code = getopt_long(argc, argv, ":", options, NULL);
+        int code = getopt_long(argc, argv, ":h", options, NULL);
         if (code == -1) {
             return result;
         }
         if (code == '?' || code == ':') {
             return refuse_option(table, code, refused_argument(argv), err);
+        }
+        if (code == 'h') {
+            return OPTS_HELP;
         }
         const char *name = code == CODE_HELP       ? "help"
                            : code == CODE_VERSION  ? "version"

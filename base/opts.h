@@ -52,8 +52,8 @@ enum opts_result { OPTS_RUN = 0, OPTS_HELP = 1, OPTS_VERSION = 2, OPTS_DESCRIBE 
 
 // Sets every default, then reads argv. `*rest` is the index of the first argument that is no option; options
 // may stand after arguments; their names are written in full. Returns an opts_result, or -EINVAL with the
-// text in `err` (then the config is not to be used). --help and --version end the reading at once; --describe
-// does not: what a program says of itself depends on its options.
+// text in `err` (then the config is not to be used). --help (or -h) and --version end the reading at once;
+// --describe does not: what a program says of itself depends on its options.
 int opts_parse(const struct opt *table, void *config, int argc, char **argv, int *rest, struct err *err)
     __attribute__((warn_unused_result));
 

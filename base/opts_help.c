@@ -76,7 +76,7 @@ void opts_print_help(const struct opt *table, const char *program, const char *u
     static const struct opt common[] = {
         {.name = "describe", .kind = OPT_FLAG, .help = "print as JSON what this program is, and end"},
         {.name = "version", .kind = OPT_FLAG, .help = "print version and build, and end"},
-        {.name = "help", .kind = OPT_FLAG, .help = "print this, and end"},
+        {.name = "help", .kind = OPT_FLAG, .help = "print this, and end; so does -h"},
         {.name = NULL}};
     fprintf(to, "Usage: %s %s\n%s\n", program, usage, purpose);
     if (table[0].kind != OPT_HEADING) {

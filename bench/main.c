@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/describe.h"
 #include "base/heap.h"
+#include "base/opts.h"
 #include "bench/catalogue.h"
 #include "bench/gbench.h"
 #include "bench/speed.h"
@@ -19,11 +20,6 @@
 #include <strings.h>
 
 #define PROBE_NS NS_PER_S
-#define STEP_NS_MIN 1e-3
-#define STEP_NS_MAX 1e3
-#define PATIENCE_MS_MAX 1e6
-
-#define SHIFT_MAX 65536
 
 // glibc (and not it alone) takes short cuts in a process that never had a second thread, which no server is.
 // So there is one, asleep, as long as benchmarks run.
@@ -108,20 +104,49 @@ static void add_context(void)
     add_allocator_environment();
 }
 
+enum { ROW_HEADING, ROW_TRACE, ROW_STEP, ROW_PATIENCE, ROW_SHIFT };
+// Google Benchmark owns the command line; these are what it does not know. Read here, so `offset` is not
+// used.
+static const struct opt table[] = {
+    [ROW_HEADING] = {.kind = OPT_HEADING, .help = "Options"},
+    [ROW_TRACE] = {.name = "poolmark_trace",
+                   .argument = "FILE",
+                   .kind = OPT_TEXT,
+                   .help = "where `grow` writes what each get cost"},
+    [ROW_STEP] = {.name = "poolmark_step_ns",
+                  .argument = "NS",
+                  .kind = OPT_NUMBER,
+                  .low = 1e-3,
+                  .high = 1e3,
+                  .help =
+                      "what one addition takes at the processor's full speed, at which alone a figure counts "
+                      "(docs/benchmarks.md); otherwise the fastest that the process sees"},
+    [ROW_PATIENCE] = {.name = "poolmark_patience_ms",
+                      .argument = "MS",
+                      .kind = OPT_NUMBER,
+                      .fallback = "200",
+                      .low = 0,
+                      .high = 1e6,
+                      .help = "how long to wait for full speed, in all"},
+    [ROW_SHIFT] = {.name = "poolmark_heap_shift",
+                   .argument = "BYTES",
+                   .kind = OPT_NUMBER,
+                   .fallback = "0",
+                   .low = 0,
+                   .high = 65536,
+                   .help = "the heap begins so many bytes later"},
+    {.name = "poolmark_list_workloads", .kind = OPT_FLAG, .help = "print the workloads, and end"},
+    {.name = "poolmark_probe", .kind = OPT_FLAG, .help = "measure --poolmark_step_ns, print it, and end"},
+    {.name = NULL}};
+
 static void print_help(void)
 {
-    printf("usage: poolmark-bench [--poolmark_list_workloads] [--poolmark_trace=FILE]\n"
-           "                      [--poolmark_step_ns=NS] [--poolmark_patience_ms=MS] [--poolmark_probe]\n"
-           "                      [--poolmark_heap_shift=BYTES] [--describe] [--version]\n"
-           "                      [Google Benchmark's flags]\n"
-           "Benchmarks are named WORKLOAD/CONTENDER/BYTES[/threads:N]; --benchmark_filter=RE picks some,\n"
-           "--benchmark_list_tests lists them. `grow` writes what each get cost to FILE. Run under\n"
-           "LD_PRELOAD to measure another allocator.\n"
-           "What counts is what ran at the processor's full speed (docs/benchmarks.md): by the fastest that\n"
-           "the process sees, or by NS, what one addition takes, as --poolmark_probe measures it. It waits\n"
-           "for full speed, MS milliseconds in all (200). --poolmark_heap_shift has the heap begin BYTES "
-           "later.\n"
-           "Google Benchmark's flags:\n");
+    opts_print_help(table, "poolmark-bench", "[OPTION]... [--benchmark_...=VALUE]...",
+                    "Micro-benchmarks WORKLOAD/CONTENDER/BYTES[/threads:N] of every pool strategy. "
+                    "--benchmark_filter=RE picks\nsome, --benchmark_list_tests lists them; with LD_PRELOAD "
+                    "another allocator is measured.",
+                    stdout);
+    printf("\nGoogle Benchmark's flags:\n");
     fflush(stdout);
 }
 
@@ -135,7 +160,7 @@ static int print_workloads(void)
 
 static int print_description(void)
 {
-    json_t *root = describe_new("poolmark-bench", NULL, bench_catalogue), *list = json_array();
+    json_t *root = describe_new("poolmark-bench", table, bench_catalogue), *list = json_array();
     const struct workload *row;
     for (size_t i = 0; (row = workload_at(i)); i++)
         json_array_append_new(list, json_pack("{s:s,s:s}", "name", row->name, "summary", row->summary));
@@ -150,15 +175,20 @@ static int print_probe(void)
     return EXIT_OK;
 }
 
-// Takes the flag (with its '=') out of the arguments, the last one counts; NULL when it is not there.
-static const char *take_flag(const char *flag, int *argc, char **argv)
+// Takes the option out of the arguments, as `--NAME=VALUE` or `--NAME VALUE`; the last one counts. NULL when
+// it is not there.
+static const char *take_option(const struct opt *row, int *argc, char **argv)
 {
     const char *value = NULL;
-    size_t length = strlen(flag);
+    size_t length = strlen(row->name);
     int kept = 0;
     for (int i = 0; i < *argc; i++) {
-        if (strncmp(argv[i], flag, length) == 0)
-            value = argv[i] + length;
+        bool is_it = strncmp(argv[i], "--", 2) == 0 && strncmp(argv[i] + 2, row->name, length) == 0;
+        char after = is_it ? argv[i][2 + length] : 'x';
+        if (after == '=')
+            value = argv[i] + 2 + length + 1;
+        else if (after == '\0' && i + 1 < *argc)
+            value = argv[++i];
         else
             argv[kept++] = argv[i];
     }
@@ -167,18 +197,18 @@ static const char *take_flag(const char *flag, int *argc, char **argv)
     return value;
 }
 
-// `value` of the flag: a number from `least` to below `most`. True when it is there and good; `code` says so
-// when it is not.
-static bool read_number(const char *flag, const char *value, double least, double most, double *number,
-                        int *code, struct err *err)
+// True when the option is there and good; `code` says so when it is not.
+static bool take_number(const struct opt *row, int *argc, char **argv, double *number, int *code,
+                        struct err *err)
 {
+    const char *value = take_option(row, argc, argv);
     if (!value || *code < 0)
         return false;
     char *end;
     *number = strtod(value, &end);
-    if (end == value || *end || !(*number >= least && *number < most))
-        *code =
-            err_set(err, -EINVAL, "%s'%s': it takes a number from %g to below %g", flag, value, least, most);
+    if (end == value || *end || !(*number >= row->low && *number <= row->high))
+        *code = err_set(err, -EINVAL, "--%s: '%s': it takes a number from %g to %g", row->name, value,
+                        row->low, row->high);
     return *code == 0;
 }
 
@@ -187,33 +217,29 @@ static bool read_number(const char *flag, const char *value, double least, doubl
 // in nothing else would differ in that, each time. So who makes many runs has the heap begin at another place
 // in each (after Curtsinger and Berger, "Stabilizer", 2013). Moves the heaps that grow in one direction, as
 // glibc's does.
-static int read_flags(int *argc, char **argv, void **heap_shift, struct err *err)
+static int read_options(int *argc, char **argv, void **heap_shift, struct err *err)
 {
-    static const char step_flag[] = "--poolmark_step_ns=", patience_flag[] = "--poolmark_patience_ms=",
-                      shift_flag[] = "--poolmark_heap_shift=";
-    const char *step = take_flag(step_flag, argc, argv), *patience = take_flag(patience_flag, argc, argv);
-    const char *shift = take_flag(shift_flag, argc, argv);
     double number;
     int code = 0;
-    if (read_number(step_flag, step, STEP_NS_MIN, STEP_NS_MAX, &number, &code, err))
+    if (take_number(&table[ROW_STEP], argc, argv, &number, &code, err))
         speed_set_step_ns(number);
-    if (read_number(patience_flag, patience, 0, PATIENCE_MS_MAX, &number, &code, err))
+    if (take_number(&table[ROW_PATIENCE], argc, argv, &number, &code, err))
         speed_set_patience_ns((int64_t)(number * (double)NS_PER_MS));
-    if (read_number(shift_flag, shift, 0, SHIFT_MAX, &number, &code, err))
+    if (take_number(&table[ROW_SHIFT], argc, argv, &number, &code, err))
         *heap_shift = malloc((size_t)number + 1);
     return code;
 }
 
 static int run(int argc, char **argv)
 {
-    const char *trace = take_flag("--poolmark_trace=", &argc, argv);
+    const char *trace = take_option(&table[ROW_TRACE], &argc, argv);
     struct err err = {0};
     struct gb_suite *suite = NULL;
     struct bench_case *cases = NULL;
     struct gb_outcome outcome = {0};
     struct sleeper sleeper;
     void *heap_shift = NULL;
-    int code = read_flags(&argc, argv, &heap_shift, &err);
+    int code = read_options(&argc, argv, &heap_shift, &err);
     if (code == 0)
         code = gb_suite_new(&suite);
     if (code == 0)
@@ -256,8 +282,11 @@ int main(int argc, char **argv)
                    facts->dirty > 0 ? ", changed" : "");
             return EXIT_OK;
         }
-        if (strcmp(argv[i], "--help") == 0)
-            print_help(); // the library prints its own after it, and exits
+        // The library prints its own after it, and exits.
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+            print_help();
+            return run(2, (char *[]){argv[0], "--help", NULL});
+        }
     }
     return run(argc, argv);
 }

@@ -5,12 +5,16 @@
 #include "base/units.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 void progress_start(struct progress *progress, FILE *to, int64_t now_ns)
 {
     *progress = (struct progress){.to = to, .started_ns = now_ns, .last_ns = now_ns};
-    progress->terminal = to && isatty(fileno(to));
+    const char *kind = getenv("TERM");
+    // One that cannot go back in its line is written to as a file is.
+    progress->terminal = to && isatty(fileno(to)) && kind && strcmp(kind, "dumb") != 0;
 }
 
 // Per second since the last line; never below zero, whatever was counted back.

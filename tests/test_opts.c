@@ -271,6 +271,16 @@ static void unknown_options_name_themselves(void **state)
     says("-quiet", "\"-quiet\" is not an option (they begin with two dashes); --help lists them all");
 }
 
+static void the_short_h_is_help(void **state)
+{
+    (void)state;
+    char *argv[] = {"program", "connect", "-h", "--no-such", NULL};
+    struct config config;
+    struct err err = {{0}};
+    int rest;
+    assert_int_equal(opts_parse(table, &config, 4, argv, &rest, &err), OPTS_HELP);
+}
+
 static void a_missing_or_unwanted_value_is_named(void **state)
 {
     (void)state;
@@ -414,6 +424,7 @@ int main(void)
         cmocka_unit_test(an_unknown_choice_gets_the_list),
         cmocka_unit_test(a_parser_of_the_program_explains_itself),
         cmocka_unit_test(unknown_options_name_themselves),
+        cmocka_unit_test(the_short_h_is_help),
         cmocka_unit_test(a_missing_or_unwanted_value_is_named),
         cmocka_unit_test(the_beginning_of_a_name_is_no_option),
         cmocka_unit_test(what_was_given_is_told_from_defaults_and_values),

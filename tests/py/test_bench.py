@@ -533,7 +533,7 @@ def test_the_program_says_what_it_has(tmp_path):
     for flag in ("--poolmark_step_ns=", "--poolmark_patience_ms=", "--poolmark_heap_shift="):
         for value in ("", "-1", "fast", "1e9", "1x", "nan"):
             done = bench_program(flag + value)
-            assert done.returncode == 2 and done.stderr.startswith(f"poolmark-bench: {flag}'{value}': it takes a number")
+            assert done.returncode == 2 and done.stderr.startswith(f"poolmark-bench: {flag[:-1]}: '{value}': it takes a number")
     done = bench_program("--benchmark_flavour=sweet")
     assert done.returncode == 2
     assert done.stderr == ("poolmark-bench: '--benchmark_flavour=sweet' is not an option, or has a value that it does not "

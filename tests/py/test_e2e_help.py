@@ -32,3 +32,43 @@ def test_help_of_a_scenario_has_its_options_and_no_empty_part(scenario, its, oth
     assert its | {"target", "record"} <= options and not others & options
     assert f"Usage: poolmark-loadgen {scenario} --target" in text
     assert not re.search(r"^[A-Z]\w+( \w+)*\n+[A-Z]\w+( \w+)*$", text, re.M)
+
+
+@pytest.mark.parametrize("program", ["poolmark-broker", "poolmark-loadgen", "poolmark-bench"])
+def test_each_program_has_a_short_h_and_says_its_commit(program):
+    def said(word):
+        done = subprocess.run([PROGRAM.with_name(program), word], capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert said("-h") == said("--help")
+    assert re.fullmatch(program + r" \d+\.\d+\.\d+ \(([0-9a-f]{40}|unknown).*\)\n", said("--version"))
+
+
+def test_the_benchmarks_own_options_take_their_value_either_way():
+    for words in (["--poolmark_step_ns=0"], ["--poolmark_step_ns", "0"]):
+        done = subprocess.run([PROGRAM.with_name("poolmark-bench"), *words], capture_output=True, text=True, timeout=60)
+        assert (done.returncode, done.stderr) == (2, "poolmark-bench: --poolmark_step_ns: '0': it takes a number from 0.001 to 1000\n")
+
+
+@pytest.mark.parametrize("terminal, moves_in_its_line", [("xterm", True), ("dumb", False), (None, False)])
+def test_progress_moves_in_its_line_only_on_a_terminal_that_can(terminal, moves_in_its_line):
+    environment = {name: value for name, value in os.environ.items() if name != "TERM"} | ({"TERM": terminal} if terminal else {})
+    ours, theirs = os.openpty()
+    broker = subprocess.Popen([PROGRAM.with_name("poolmark-broker"), "--listen", "127.0.0.1:0"], stdout=subprocess.PIPE, text=True)
+    try:
+        port = broker.stdout.readline().split(":")[-1].strip()
+        subprocess.run([PROGRAM, "connect", "--target", f"mqtt://127.0.0.1:{port}", "--engine", "raw", "--connections", "10", "--hold",
+                        "2s"], stdout=subprocess.DEVNULL, stderr=theirs, env=environment, timeout=60, check=True)
+        os.close(theirs)
+        said = b""
+        try:
+            while piece := os.read(ours, 4096):
+                said += piece
+        except OSError:  # EIO: that was all
+            pass
+        assert b"10 of 10 connected" in said
+        assert (b"\x1b[K" in said) == moves_in_its_line
+    finally:
+        broker.terminate()
+        broker.wait()
