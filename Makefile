@@ -89,6 +89,7 @@ help:
 	@echo 'make fuzz-pools    calls, threads, modes and failures of every pool, at random, for FUZZ_SECONDS (60)'
 	@echo 'make model         every interleaving of a model of slab at its bound'
 	@echo 'make format-check  is every source formatted?'
+	@echo 'make install       into PREFIX (/usr/local), below DESTDIR when it is set; make uninstall takes it away'
 	@echo 'make library       the pools as a library: build/libpoolmark.so.*, build/libpoolmark.a, build/include/poolmark/'
 	@echo 'make clean         remove build/'
 	@echo 'Variables: SAN=address|thread|undefined, CHECK=1 (double free and foreign pointers are caught), CC, CFLAGS, V=1 (whole commands)'

@@ -1,6 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 # make install, make uninstall. PREFIX (/usr/local) is where the installed files will lie; DESTDIR is put before it while
 # they are copied, for packagers. Nothing that is installed has PREFIX in it but poolmark.pc, so the tree may be moved.
+#
+#     bin/poolmark             a link to share/poolmark/poolmark, which finds its package and its data beside itself
+#     bin/poolmark-*           the programs
+#     share/poolmark/          python/poolmark, suites/, node_modules/ (what a report draws with), run.schema.json
+#     lib/, include/poolmark/  the pools as a library
+#     share/man/man1, share/bash-completion/completions, share/zsh/site-functions
 
 PREFIX     ?= /usr/local
 bindir     ?= $(PREFIX)/bin
@@ -12,33 +18,68 @@ bashdir    ?= $(datadir)/bash-completion/completions
 zshdir     ?= $(datadir)/zsh/site-functions
 INSTALL    ?= install
 
-commands := poolmark $(notdir $(programs))
+commands   := poolmark $(notdir $(programs))
 link_names := libpoolmark.so.$(ABI) libpoolmark.so
-product := $(DESTDIR)$(datadir)/poolmark
+product     = $(DESTDIR)$(datadir)/poolmark
+
+# Manual pages and completions, of what the programs say of themselves.
+pages := $(B)/pages
+page_sources := $(wildcard packaging/generate/*.py packaging/man/*.man scripts/suites/*.toml) CHANGELOG.md VERSION \
+    $(shell find scripts/python -name '*.py')
+$(pages)/made: $(programs) $(page_sources)
+	$(call say,PAGES,$(pages))
+	$(Q)/usr/bin/python3 packaging/generate $(B) $(pages)
+	@touch $@
+
+# What a report draws with, and whose notices go with it.
+chart_files := $(foreach m,vega vega-lite vega-embed,$(m)/build/$(m).min.js $(m)/LICENSE $(m)/package.json)
 
 # Everything outside the folders that are Poolmark's own.
 installed_files = $(addprefix $(bindir)/,$(commands)) \
-    $(addprefix $(libdir)/,$(notdir $(libraries)) $(link_names) pkgconfig/poolmark.pc)
+    $(addprefix $(libdir)/,$(notdir $(libraries)) $(link_names) pkgconfig/poolmark.pc) \
+    $(commands:%=$(mandir)/man1/%.1) $(commands:%=$(bashdir)/%) $(commands:%=$(zshdir)/_%)
 installed_folders = $(datadir)/poolmark $(includedir)/poolmark
 
-.PHONY: install install-library uninstall
+.PHONY: pages install install-library install-programs install-data install-pages uninstall
+pages: $(pages)/made
+
+install: install-programs install-data install-pages install-library
+
 install-library: library
-	@$(INSTALL) -d $(DESTDIR)$(libdir)/pkgconfig $(DESTDIR)$(includedir)/poolmark
 	$(call say,INSTALL,$(DESTDIR)$(libdir)/libpoolmark.*)
+	@$(INSTALL) -d $(DESTDIR)$(libdir)/pkgconfig $(DESTDIR)$(includedir)/poolmark
 	$(Q)$(INSTALL) -m 644 $(libraries) $(DESTDIR)$(libdir)
 	$(Q)for name in $(link_names); do ln -sf $(notdir $(library)) $(DESTDIR)$(libdir)/$$name; done
-	$(call say,INSTALL,$(DESTDIR)$(includedir)/poolmark)
 	$(Q)$(INSTALL) -m 644 $(installed_headers) $(DESTDIR)$(includedir)/poolmark
 	$(Q)sed -e 's|@PREFIX@|$(PREFIX)|; s|@libdir@|$(libdir)|; s|@includedir@|$(includedir)|; s|@VERSION@|$(VERSION)|' \
-	    packaging/poolmark.pc.in > $(DESTDIR)$(libdir)/pkgconfig/poolmark.pc
-	@chmod 644 $(DESTDIR)$(libdir)/pkgconfig/poolmark.pc
+	    packaging/poolmark.pc.in > $(B)/poolmark.pc
+	$(Q)$(INSTALL) -m 644 $(B)/poolmark.pc $(DESTDIR)$(libdir)/pkgconfig
 
-install: programs install-library
+install-programs: programs
+	$(call say,INSTALL,$(DESTDIR)$(bindir)/poolmark*)
 	@$(INSTALL) -d $(DESTDIR)$(bindir)
-	$(call say,INSTALL,$(DESTDIR)$(bindir))
 	$(Q)$(INSTALL) -m 755 $(programs) $(DESTDIR)$(bindir)
+	$(Q)ln -sf $$(realpath -m --relative-to $(bindir) $(datadir)/poolmark)/poolmark $(DESTDIR)$(bindir)/poolmark
+
+# build_facts.h says what was built, from which commit: it is what a checkout is asked for.
+install-data: programs
+	$(call say,INSTALL,$(product))
+	@rm -rf $(product)
+	@$(INSTALL) -d $(product)/suites $(product)/node_modules
+	$(Q)$(INSTALL) -m 755 scripts/poolmark $(product)
+	$(Q)$(INSTALL) -m 644 VERSION results/run.schema.json third_party/package-lock.json $(B)/base/build_facts.h $(product)
+	$(Q)$(INSTALL) -m 644 scripts/suites/*.toml $(product)/suites
+	$(Q)cd scripts/python && find poolmark -type f ! -name '*.pyc' -exec $(INSTALL) -D -m 644 {} $(product)/python/{} \;
+	$(Q)cd third_party/node_modules && for f in $(chart_files); do $(INSTALL) -D -m 644 $$f $(product)/node_modules/$$f; done
+
+install-pages: pages
+	$(call say,INSTALL,$(DESTDIR)$(mandir)/man1/poolmark*)
+	@$(INSTALL) -d $(addprefix $(DESTDIR),$(mandir)/man1 $(bashdir) $(zshdir))
+	$(Q)$(INSTALL) -m 644 $(pages)/man/* $(DESTDIR)$(mandir)/man1
+	$(Q)$(INSTALL) -m 644 $(pages)/bash/* $(DESTDIR)$(bashdir)
+	$(Q)$(INSTALL) -m 644 $(pages)/zsh/* $(DESTDIR)$(zshdir)
 
 uninstall:
-	$(call say,REMOVE,$(DESTDIR)$(PREFIX))
+	$(call say,REMOVE,$(DESTDIR)$(PREFIX)/*/poolmark*)
 	$(Q)rm -f $(addprefix $(DESTDIR),$(installed_files))
 	$(Q)rm -rf $(addprefix $(DESTDIR),$(installed_folders))

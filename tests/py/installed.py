@@ -21,3 +21,19 @@ def flags(destination: Path, *words: str) -> list[str]:
     environment = os.environ | {"PKG_CONFIG_LIBDIR": f"{destination}{PREFIX}/lib/pkgconfig", "PKG_CONFIG_SYSROOT_DIR": str(destination)}
     done = subprocess.run(["pkg-config", *words, "poolmark"], env=environment, capture_output=True, text=True, check=True)
     return done.stdout.split()
+
+
+def as_user(*words, cwd: Path, timeout: float = 120) -> subprocess.CompletedProcess:
+    """As an ordinary user with an ordinary environment: nobody when this is root."""
+    drop = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"] if os.geteuid() == 0 else []
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(cwd), "LANG": "C.UTF-8", "TERM": "dumb"}
+    return subprocess.run([*drop, *map(str, words)], cwd=cwd, env=environment, capture_output=True, text=True, timeout=timeout, check=False)
+
+
+def open_folder(path: Path) -> Path:
+    """Made for the user that as_user is."""
+    path.mkdir(exist_ok=True)
+    path.chmod(0o755)
+    if os.geteuid() == 0:
+        os.chown(path, 65534, 65534)
+    return path

@@ -9,6 +9,7 @@ line in COMMANDS. Only the module asked for is imported. Exit code 2 is for a wr
 import argparse
 import importlib
 import sys
+from types import ModuleType
 
 # name -> (module, what it does)
 COMMANDS = {
@@ -52,10 +53,22 @@ def exit_codes(name: str) -> str:
 
 
 def usage() -> str:
+    from poolmark.base.paths import CALLED
+
     width = max(map(len, COMMANDS))
-    lines = ["usage: scripts/poolmark COMMAND [OPTIONS]", ""]
+    lines = [f"usage: {CALLED} COMMAND [OPTIONS]", ""]
     lines += [f"  {name:<{width}}  {text}" for name, (_, text) in COMMANDS.items()]
-    return "\n".join(lines + ["", "scripts/poolmark COMMAND --help tells a command's options; --version the version."])
+    return "\n".join(lines + ["", f"{CALLED} COMMAND --help tells a command's options; --version the version."])
+
+
+def parser(name: str) -> tuple[argparse.ArgumentParser, ModuleType]:
+    """A command's options, and the module that has it."""
+    module_name, text = COMMANDS[name]
+    module = importlib.import_module(f"poolmark.{module_name}")
+    made = argparse.ArgumentParser(prog=f"poolmark {name}", description=text, allow_abbrev=False)
+    module.add_arguments(made)
+    made.epilog = f"exit codes: {exit_codes(name)}"
+    return made, module
 
 
 def run_command(name: str, argv: list[str]) -> int:
@@ -63,13 +76,9 @@ def run_command(name: str, argv: list[str]) -> int:
     from poolmark.base.escape import lines
     from poolmark.base.paths import writable
 
-    module_name, text = COMMANDS[name]
-    module = importlib.import_module(f"poolmark.{module_name}")
-    parser = argparse.ArgumentParser(prog=f"poolmark {name}", description=text, allow_abbrev=False)
     try:
-        module.add_arguments(parser)
-        parser.epilog = f"exit codes: {exit_codes(name)}"
-        return int(module.run(parser.parse_args(argv)) or 0)
+        options, module = parser(name)
+        return int(module.run(options.parse_args(argv)) or 0)
     except PoolmarkError as error:
         print(f"poolmark {name}: {lines(writable(str(error)))}", file=sys.stderr)
         return error.exit_code
@@ -87,9 +96,9 @@ def answer(argv: list[str]) -> int:
         print(usage())
         return 0
     if argv[0] == "--version":
-        from poolmark.facts.facts import version
+        from poolmark.facts.facts import tree_commit, version
 
-        print(f"poolmark {version()}")
+        print(f"poolmark {version()} ({tree_commit()[0]})")
         return 0
     if argv[0] not in COMMANDS:
         print(f"poolmark: '{argv[0]}' is not a command; there are: {', '.join(COMMANDS)}", file=sys.stderr)

@@ -1,21 +1,49 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where things are, whatever the current folder is."""
+"""Where things are: in a checkout, whatever the current folder is, and in an installation.
+
+An installation (mk/install.mk) has in share/poolmark/ what a checkout has in scripts/, results/ and third_party/. Its programs
+are in bin/ beside share/, and it writes into the current folder. Nothing in it knows where it was installed.
+"""
 import os
+import shutil
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[4]
-RUNS = ROOT / "results" / "runs"
-SUITES = ROOT / "scripts" / "suites"
-SCHEMA = ROOT / "results" / "run.schema.json"
+from poolmark.base.errors import UsageError
+
+DATA = Path(__file__).resolve().parents[3]  # scripts/ of a checkout, share/poolmark/ of an installation
+INSTALLED = not (DATA.parent / "Makefile").exists()
+ROOT = DATA if INSTALLED else DATA.parent    # where VERSION is
+WORK = Path.cwd() if INSTALLED else ROOT     # where runs are written, and what paths in records are told from
+RUNS = WORK / "results" / "runs"
+SUITES = DATA / "suites"
+SCHEMA = DATA / "run.schema.json" if INSTALLED else ROOT / "results" / "run.schema.json"
+MODULES = DATA / "node_modules" if INSTALLED else ROOT / "third_party" / "node_modules"
+COMMAND = DATA / "poolmark"                  # this command, to be started again
+CALLED = "poolmark" if INSTALLED else "scripts/poolmark"
+BROUGHT = "a package of your system brings it" if INSTALLED else "scripts/deps brings it"
+
+
+def need_checkout(what: str) -> None:
+    """For what builds commits or reads the source: an installation has neither."""
+    if INSTALLED:
+        raise UsageError(f"{what} needs a checkout of Poolmark; this is an installation")
+
+
+def installed_programs() -> Path:
+    beside = DATA.parents[1] / "bin"
+    found = None if (beside / "poolmark-broker").exists() else shutil.which("poolmark-broker")
+    return Path(found).resolve().parent if found else beside
 
 
 def build_dir(asked: str | None = None) -> Path:
-    """The folder with the programs: what was asked for, else $POOLMARK_BUILD, else build/."""
-    text = asked or os.environ.get("POOLMARK_BUILD") or "build"
-    path = Path(text)
+    """The folder with the programs: what was asked for, else $POOLMARK_BUILD, else build/ or where they are installed."""
+    text = asked or os.environ.get("POOLMARK_BUILD")
+    if INSTALLED and not text:
+        return installed_programs()
+    path = Path(text or "build")
     if path.is_absolute() or (asked and path.exists()):
         return path.resolve()
-    return (ROOT / path).resolve()
+    return (WORK / path).resolve()
 
 
 def writable(text: str) -> str:

@@ -15,7 +15,7 @@ from poolmark.compare import change_points, compare, compare_builds, history, th
 from poolmark.base.errors import PoolmarkError, UsageError
 from poolmark.compare.interleave import SIDES, Job, Sides, measure
 from poolmark.compare.pairing import COMBINED
-from poolmark.base.paths import ROOT, for_people
+from poolmark.base.paths import COMMAND, RUNS, for_people
 from poolmark.compare.permutation import least_repetitions
 from poolmark.compare.verdict import ALPHA_PRIMARY, INVALID, OK, REGRESSION, Verdict
 from poolmark.compare.verdict import compare as judge
@@ -23,7 +23,7 @@ from poolmark.compare.verdict import compare as judge
 # What a night runs when nothing else is said: the pools' headlines, and one live broker.
 DEFAULT_JOBS = ("bench=^(lifo|burst_1000|remote_1_1)/", "suite:quick")
 MOST_CHANGES = 20       # in a summary; change-points.json has all
-DEFAULT_HISTORY = ROOT / "results" / "runs" / "history.sqlite"
+DEFAULT_HISTORY = RUNS / "history.sqlite"
 
 
 def add_arguments(parser) -> None:
@@ -138,7 +138,7 @@ def write_report(folder: Path) -> None:
     """The page of both sides; a report that cannot be made does not change the verdict, and says so."""
     import subprocess
 
-    done = subprocess.run([sys.executable, str(ROOT / "scripts" / "poolmark"), "report", str(folder / "base"),
+    done = subprocess.run([sys.executable, str(COMMAND), "report", str(folder / "base"),
                            str(folder / "candidate"), "--out", str(folder / "report")],
                           stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     if done.returncode:

@@ -14,7 +14,7 @@ from poolmark.facts import build_commit
 from poolmark.compare import power_told, sequential
 from poolmark.base.errors import UsageError
 from poolmark.compare.interleave import SIDES, Job, Sides, check_job, parse_job
-from poolmark.base.paths import ROOT, build_dir
+from poolmark.base.paths import RUNS, build_dir
 from poolmark.records.record import new_id
 from poolmark.base.units import plural
 from poolmark.compare.verdict import Verdict
@@ -53,7 +53,7 @@ def default_build() -> Path:
 
 
 def empty_folder(out: str | None, kind: str) -> Path:
-    folder = Path(out) if out else ROOT / "results" / "runs" / new_id(kind)
+    folder = Path(out) if out else RUNS / new_id(kind)
     if folder.exists() and any(folder.iterdir()):
         raise UsageError(f"{folder}: is not empty; name another folder")
     return folder

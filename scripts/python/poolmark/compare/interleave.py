@@ -15,7 +15,7 @@ from pathlib import Path
 
 from poolmark.facts.build_commit import Build
 from poolmark.base.errors import PoolmarkError, UsageError
-from poolmark.base.paths import ROOT
+from poolmark.base.paths import COMMAND, WORK
 from poolmark.records.read_record import Run, load
 from poolmark.records.record import Record
 
@@ -43,12 +43,12 @@ class Job:
         ours = ["--build", str(build), "--out", str(out), "--repetitions", "1"]
         if self.what == "bench":
             ours += ["--seed", str(seed)]
-        return [sys.executable, str(ROOT / "scripts" / "poolmark"), *self.words, *ours]
+        return [sys.executable, str(COMMAND), *self.words, *ours]
 
     def ask(self, build: Path, word: str) -> subprocess.CompletedProcess:
         """--list or --dry-run of it: nothing is measured."""
-        return subprocess.run([sys.executable, str(ROOT / "scripts" / "poolmark"), *self.words, "--build", str(build), word],
-                              cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        return subprocess.run([sys.executable, str(COMMAND), *self.words, "--build", str(build), word],
+                              cwd=WORK, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
 
 
 def parse_job(text: str) -> Job:
@@ -104,7 +104,7 @@ def run_job(job: Job, build: Build, out: Path, seed: int) -> Run:
     out.parent.mkdir(parents=True, exist_ok=True)
     log_path = Path(f"{out}.log")
     with open(log_path, "wb") as log:
-        child = subprocess.Popen(job.command(build.folder, out, seed), cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log,
+        child = subprocess.Popen(job.command(build.folder, out, seed), cwd=WORK, stdin=subprocess.DEVNULL, stdout=log,
                                  stderr=subprocess.STDOUT, env=dict(os.environ))
         try:
             while child.poll() is None:

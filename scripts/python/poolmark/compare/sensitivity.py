@@ -26,7 +26,7 @@ from pathlib import Path
 from poolmark.facts import build_commit, facts
 from poolmark.base.errors import PoolmarkError, UsageError
 from poolmark.base.options import count
-from poolmark.base.paths import ROOT, for_people
+from poolmark.base.paths import ROOT, for_people, need_checkout
 from poolmark.records.read_record import load, parse
 from poolmark.records.record import Record
 from poolmark.compare.sequential import words
@@ -314,6 +314,7 @@ def open_record(args, trials, commit: str) -> tuple[Record, dict]:
 
 
 def run(args) -> int:
+    need_checkout("building Poolmark with handicaps")
     trials = [trial for trial in TRIALS if not args.only or trial.name in args.only]
     if args.dry_run:
         return dry_run(trials, args)

@@ -11,6 +11,7 @@ import subprocess
 from pathlib import Path
 
 from poolmark.base.errors import PoolmarkError, UsageError
+from poolmark.base.paths import BROUGHT
 
 # name -> the library's soname; glibc is what a program has when nothing is preloaded.
 LIBRARIES = {"glibc": None, "tcmalloc": "libtcmalloc.so.4", "jemalloc": "libjemalloc.so.2", "mimalloc": "libmimalloc.so.2"}
@@ -52,7 +53,7 @@ def library(name: str) -> str | None:
         words = line.split()
         if words and words[0] == soname and "x86-64" in line or words and words[0] == soname and "=>" in line:
             return words[-1]
-    raise PoolmarkError(f"{soname} of allocator {name} is not installed; scripts/deps installs it")
+    raise PoolmarkError(f"{soname} of allocator {name} is not installed; {BROUGHT}")
 
 
 def shown(name: str) -> str | None:

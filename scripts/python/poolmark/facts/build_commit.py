@@ -8,7 +8,7 @@ from pathlib import Path
 
 from poolmark.facts import allowance
 from poolmark.base.errors import PoolmarkError, UsageError
-from poolmark.base.paths import ROOT
+from poolmark.base.paths import MODULES, ROOT, need_checkout
 
 PROGRAMS = ("poolmark-broker", "poolmark-loadgen", "poolmark-bench")
 
@@ -32,6 +32,7 @@ def _git(*words: str) -> str:
 
 def commit_of(revision: str) -> str:
     """UsageError with git's own reason: a checkout of another user is one that git refuses to read."""
+    need_checkout(f"'{revision}' is no folder with programs, and building a commit")
     top = _git("rev-parse", "--show-toplevel")
     if Path(top).resolve() != ROOT:
         raise UsageError(f"{ROOT} is no checkout of its own: git takes it for a part of {top}, whose commits are not of it")
@@ -68,9 +69,8 @@ def work_tree(revision: str, scratch: Path):
     path = scratch / f"source-{commit[:12]}"
     _git("worktree", "add", "--detach", "--quiet", "--force", str(path), commit)
     try:
-        modules = ROOT / "third_party" / "node_modules"
-        if modules.exists():
-            (path / "third_party" / "node_modules").symlink_to(modules.resolve())
+        if MODULES.exists():
+            (path / "third_party" / "node_modules").symlink_to(MODULES.resolve())
         yield path
     finally:
         with contextlib.suppress(UsageError):

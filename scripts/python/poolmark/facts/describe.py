@@ -10,7 +10,7 @@ import re
 
 from poolmark.facts import described
 from poolmark.base.errors import UsageError
-from poolmark.base.paths import ROOT, build_dir
+from poolmark.base.paths import ROOT, build_dir, need_checkout
 from poolmark.base.units import show_bytes, show_count
 
 DOCUMENTS = ("README.md", "CONTRIBUTING.md", "results/README.md", "docs/design.md", "docs/benchmarks.md")
@@ -92,6 +92,7 @@ def filled(text: str, where: str, build) -> str:
 
 def documents(build) -> dict[str, tuple[str, str]]:
     """name -> (its text, the text as it should be)"""
+    need_checkout("writing or checking documents")
     texts = {name: (ROOT / name).read_text(encoding="utf-8") for name in DOCUMENTS}
     return {name: (text, filled(text, name, build)) for name, text in texts.items()}
 

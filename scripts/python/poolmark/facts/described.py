@@ -16,7 +16,7 @@ import subprocess
 from pathlib import Path
 
 from poolmark.base.errors import PoolmarkError, UsageError
-from poolmark.base.paths import build_dir, for_people
+from poolmark.base.paths import INSTALLED, build_dir, for_people
 
 SCHEMA = "poolmark.describe/1"
 PROGRAMS = ("poolmark-broker", "poolmark-loadgen", "poolmark-bench")
@@ -51,7 +51,7 @@ def ask(program: str, words=(), build: Path | None = None, limit: int | None = N
     """(its description with these options, "") or (None, what it says is wrong with them). `limit`: of descriptors."""
     path = (build or build_dir(None)) / program
     if not os.access(path, os.X_OK):
-        raise UsageError(f"{for_people(path)} is not there; run make first, or name --build DIR")
+        raise UsageError(f"{for_people(path)} is not there; {'install it again' if INSTALLED else 'run make first'}, or name --build DIR")
     code, out, err = _call(str(path), tuple(map(str, words)), limit, path.stat().st_mtime_ns)
     if code != 0:
         return None, err.strip().removeprefix(f"{program}: ")

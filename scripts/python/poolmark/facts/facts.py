@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 
 from poolmark.base.errors import PoolmarkError
-from poolmark.base.paths import ROOT
+from poolmark.base.paths import INSTALLED, MODULES, ROOT
 from poolmark.facts import allowance, described
 from poolmark.facts.proc_files import read_text
 
@@ -33,7 +33,11 @@ def host(build: Path | None = None) -> dict:
 
 def tree_commit() -> tuple[str, bool | None, str]:
     """(commit of this checkout, whether it has changes that no commit holds, why either is not known), by
-    scripts/tree-commit, which the Makefile asks too. "unknown" and None when they are not known."""
+    scripts/tree-commit, which the Makefile asks too. "unknown" and None when they are not known. Of an installation: what it was
+    built from."""
+    if INSTALLED:
+        facts = built_from(ROOT / "build_facts.h")
+        return facts.get("commit", "unknown"), facts.get("dirty"), "the installation does not say"
     try:
         done = subprocess.run([str(ROOT / "scripts" / "tree-commit")], capture_output=True, text=True, timeout=60, errors="replace")
     except (OSError, subprocess.TimeoutExpired) as error:
@@ -55,14 +59,16 @@ def tool(build: Path | None = None) -> dict:
     """Version, commit, dirty, compiler, flags. Of the programs in `build` where it says so, else of the checkout."""
     commit, dirty, _ = tree_commit()
     facts = {"version": version(), "commit": commit, "dirty": dirty, "compiler": "unknown", "flags": "unknown"}
-    text = read_text(str(build / "base" / "build_facts.h")) if build else None
-    for key, value in re.findall(r"#define BUILD_(\w+) (.+)", text or ""):
-        name = key.lower()
-        if name == "dirty":
-            facts[name] = DIRTY.get(value.strip())
-        elif name in facts:
-            facts[name] = value.strip().strip('"')
-    return facts
+    told = (built_from(build / "base" / "build_facts.h") if build else {}) or (built_from(ROOT / "build_facts.h") if INSTALLED else {})
+    return facts | {name: value for name, value in told.items() if name in facts}
+
+
+def built_from(path: Path) -> dict:
+    """What the Makefile wrote of a build; empty where it is not."""
+    found: dict = {}
+    for key, value in re.findall(r"#define BUILD_(\w+) (.+)", read_text(str(path)) or ""):
+        found[key.lower()] = DIRTY.get(value.strip()) if key == "DIRTY" else value.strip().strip('"')
+    return found
 
 
 def libraries() -> dict[str, str]:
@@ -79,7 +85,7 @@ def libraries() -> dict[str, str]:
             return found
         if done.returncode == 0 and done.stdout:
             found[name] = done.stdout
-    lock = read_text(str(ROOT / "third_party" / "package-lock.json"))
+    lock = read_text(str(MODULES.parent / "package-lock.json"))
     try:
         packages = json.loads(lock or "{}").get("packages", {})
     except ValueError:

@@ -14,6 +14,7 @@ from poolmark.base.errors import PoolmarkError, UsageError
 from poolmark.records.measures import take_steps
 from poolmark.model.model import HeldOut, Model, Step, fit_model, hold_out, make_step, no_such_step
 from poolmark.base.options import MOST_CONNECTIONS, count, size
+from poolmark.base.paths import CALLED
 from poolmark.facts.plan import RESERVE
 from poolmark.facts.pool_settings import initial_of_pools
 from poolmark.records.read_record import Run, check_files, load
@@ -82,7 +83,7 @@ def cells_of(run: Run, only: str | None) -> list[dict]:
     in_steps = [cell for cell in chosen if step_counts(cell)]
     if not in_steps:
         raise UsageError(f"{run.id}: no run in steps but of kind {run.data['kind']}; capacity needs one: "
-                         "scripts/poolmark suite million, or poolmark-loadgen steps")
+                         f"{CALLED} suite million, or poolmark-loadgen steps")
     return in_steps
 
 

@@ -28,7 +28,7 @@ from pathlib import Path
 
 from poolmark.facts import facts
 from poolmark.base.errors import PoolmarkError, UsageError
-from poolmark.base.paths import ROOT, RUNS, writable
+from poolmark.base.paths import INSTALLED, ROOT, RUNS, WORK, installed_programs, writable
 
 SCHEMA = "poolmark.run/1"
 CLOCK_STEP_S = 1.0      # slewing, a second in half an hour at most, is no step
@@ -71,8 +71,10 @@ def command_line(argv=None) -> list[str]:
 
 
 def relative_word(word: str) -> str:
-    """`word` with this checkout's folder taken off."""
-    return str(word).replace(f"{ROOT}/", "")
+    """`word` with this checkout's folder taken off; of an installation, that of its programs and the current one."""
+    for folder in (installed_programs(), WORK) if INSTALLED else (ROOT,):
+        word = str(word).replace(f"{folder}/", "")
+    return str(word)
 
 
 def as_utf8(value):

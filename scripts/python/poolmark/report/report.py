@@ -17,7 +17,7 @@ from pathlib import Path
 from poolmark.report import report_text
 from poolmark.base.errors import PoolmarkError, RecordError, UsageError
 from poolmark.base.escape import script_json, spreadsheet
-from poolmark.base.paths import ROOT, for_people
+from poolmark.base.paths import BROUGHT, CALLED, MODULES, for_people
 from poolmark.records.read_record import bad_files, load
 from poolmark.report.report_charts import Chart, charts
 from poolmark.report.report_data import Source, cells_of
@@ -25,7 +25,6 @@ from poolmark.base.units import plural
 from poolmark.compare.verdict_out import in_markdown, plain
 from poolmark.verify.verify import SHOWN, complaints
 
-MODULES = ROOT / "third_party" / "node_modules"
 SCRIPTS = ("vega/build/vega.min.js", "vega-lite/build/vega-lite.min.js", "vega-embed/build/vega-embed.min.js")
 TEMPLATES = Path(__file__).parent / "templates"
 RAW_SHOWN = 400
@@ -51,7 +50,7 @@ def library(name: str) -> str:
     try:
         return path.read_text(encoding="utf-8").replace("</script", "<\\/script")
     except OSError as error:
-        raise PoolmarkError(f"{for_people(path)}: {error.strerror}; scripts/deps brings it") from error
+        raise PoolmarkError(f"{for_people(path)}: {error.strerror}; {BROUGHT}") from error
 
 
 def raw_files(source: Source, out: Path) -> list[tuple[str, str, str | None]]:
@@ -104,7 +103,7 @@ def draw_static(drawn: list[Chart], folder: Path) -> None:
         done = subprocess.run(["node", str(Path(__file__).parent / "draw_svg.cjs"), *(str(MODULES / name)
                               for name in SCRIPTS[:2])], input=json.dumps(job), capture_output=True, text=True, check=False)
     except OSError as error:
-        raise PoolmarkError(f"node: cannot be started: {error.strerror}; scripts/deps brings it") from error
+        raise PoolmarkError(f"node: cannot be started: {error.strerror}; {BROUGHT}") from error
     if done.returncode:
         raise PoolmarkError(f"the charts could not be drawn: {done.stderr.strip()[-800:]}")
 
@@ -123,7 +122,7 @@ def verified(runs: list) -> Source:
     source = Source(runs)
     for run in runs:
         wrong, _ = complaints(run, present=True)
-        more = [f"and {len(wrong) - SHOWN} more; scripts/poolmark verify {run.id} names them"] if len(wrong) > SHOWN else []
+        more = [f"and {len(wrong) - SHOWN} more; {CALLED} verify {run.id} names them"] if len(wrong) > SHOWN else []
         source.damage[run.id] = wrong[:SHOWN] + more
         source.bad[run.id] = set(bad_files(run))
     return source

@@ -9,6 +9,7 @@ from pathlib import Path
 from poolmark.facts import allocators
 from poolmark.facts.children import Child, Children
 from poolmark.base.errors import PoolmarkError, UsageError
+from poolmark.base.paths import BROUGHT
 from poolmark.facts.plan import Plan
 from poolmark.records.read_record import load
 from poolmark.records.record import Cell
@@ -122,7 +123,7 @@ class Mosquitto(Target):
         for path in ("/usr/sbin/mosquitto", "/usr/local/sbin/mosquitto", "/usr/bin/mosquitto"):
             if Path(path).is_file():
                 return path
-        raise PoolmarkError("mosquitto is not installed; scripts/deps --test installs it")
+        raise PoolmarkError(f"mosquitto is not installed; {BROUGHT}")
 
     def config_file(self) -> Path:
         return self.cell.folder / "mosquitto.conf"
