@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Sessions: where their memory comes from, and their packet ids.
+#include "broker/mqtt/connection.h"
 #include "broker/mqtt/session.h"
 #include "tests/store_of.h"
 
@@ -36,7 +37,6 @@ static void a_session_knows_its_client_id(void **state)
     struct session *session = session_new(store_of(arenas), NULL, mqtt_text_of("client-7"), 3, true);
     assert_non_null(session);
     assert_true(mqtt_text_equal(session_id(session), mqtt_text_of("client-7")));
-    assert_int_equal(session->id_hash, session_hash(mqtt_text_of("client-7")));
     assert_int_equal(session->owner, 3);
     assert_true(session->is_clean);
     assert_null(session->connection);
@@ -44,6 +44,14 @@ static void a_session_knows_its_client_id(void **state)
     session_unref(session, store_of(arenas));
     assert_int_equal(stats_of(arenas).in_use, 0);
     pool_close(arenas);
+}
+
+// What an idle connection costs in shape lean: two chunks of glibc's heap, and its share of the table.
+static void an_idle_connection_of_a_usual_client_takes_two_chunks_of_80_bytes(void **state)
+{
+    (void)state;
+    assert_int_equal(account_heap_bytes(sizeof(struct connection)), 80);
+    assert_int_equal(account_heap_bytes(session_bytes(SESSION_NATURAL_ID_BYTES)), 80);
 }
 
 static void it_takes_over_the_arena_that_it_is_given(void **state)
@@ -128,13 +136,13 @@ static void packet_ids_are_never_zero_nor_in_flight(void **state)
     struct session *session = session_new(store_of(arenas), NULL, mqtt_text_of("c"), 0, true);
     struct message *message =
         message_new(store_of(messages), mqtt_text_of("t"), (struct mqtt_bytes){"p", 1}, 1, false);
-    assert_int_equal(session_next_packet_id(session), 1);
-    assert_int_equal(
-        flow_inflight_add(session_flow_need(session, store_of(arenas), &rules), message, 1, false, 1), 0);
-    assert_int_equal(flow_inflight_add(session->flow, message, 1, false, 2), 0);
-    session->last_packet_id = UINT16_MAX - 1;
-    assert_int_equal(session_next_packet_id(session), UINT16_MAX);
-    assert_int_equal(session_next_packet_id(session), 3);
+    struct session_flow *flow = session_flow_need(session, store_of(arenas), &rules);
+    assert_int_equal(flow_next_packet_id(flow), 1);
+    assert_int_equal(flow_inflight_add(flow, message, 1, false, 1), 0);
+    assert_int_equal(flow_inflight_add(flow, message, 1, false, 2), 0);
+    flow->last_packet_id = UINT16_MAX - 1;
+    assert_int_equal(flow_next_packet_id(flow), UINT16_MAX);
+    assert_int_equal(flow_next_packet_id(flow), 3);
     message_unref(message);
     session_unref(session, store_of(arenas));
     pool_close(messages);
@@ -145,6 +153,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_session_knows_its_client_id),
+        cmocka_unit_test(an_idle_connection_of_a_usual_client_takes_two_chunks_of_80_bytes),
         cmocka_unit_test(it_takes_over_the_arena_that_it_is_given),
         cmocka_unit_test(an_id_too_long_for_the_arena_takes_the_heap),
         cmocka_unit_test(the_last_reference_frees_it_with_what_is_queued),

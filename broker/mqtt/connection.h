@@ -21,7 +21,6 @@ struct connection {
         void *arena; // eager: for the session to come
         struct session *session;
     };
-    struct message *will; // NULL: none, or not to be published
 };
 
 static inline struct connection *connection_of(struct transport *transport)

@@ -8,13 +8,8 @@
 
 // Section 3.1.2.5: published when the connection ends without a DISCONNECT; not when the broker itself is
 // ended.
-static void publish_will(struct connection *connection)
+static void publish_will(struct worker *worker, struct message *will)
 {
-    struct message *will = connection->will;
-    connection->will = NULL;
-    if (!will)
-        return;
-    struct worker *worker = connection_worker(connection);
     if (!worker->server->is_closing) {
         if (delivery_route(worker, will) < 0)
             worker_count_dropped(worker, -ENOMEM);
@@ -23,9 +18,13 @@ static void publish_will(struct connection *connection)
     message_unref(will);
 }
 
-static void leave_session(struct connection *connection)
+void connection_detach(struct connection *connection)
 {
+    if (!connection_has_session(connection))
+        return;
     struct session *session = connection->session;
+    struct message *will = session->will;
+    session->will = NULL;
     connection->transport.owner_bit = false;
     connection->arena = NULL;
     session->connection = NULL;
@@ -36,13 +35,8 @@ static void leave_session(struct connection *connection)
         flow_inflight_restart(session->flow);
         session_flow_done(session);
     }
-}
-
-void connection_detach(struct connection *connection)
-{
-    if (connection_has_session(connection))
-        leave_session(connection);
-    publish_will(connection);
+    if (will)
+        publish_will(connection_worker(connection), will);
 }
 
 void connection_on_close(struct transport *transport)

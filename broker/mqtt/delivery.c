@@ -2,7 +2,6 @@
 #include "broker/mqtt/delivery.h"
 
 #include "broker/mqtt/connection.h"
-#include "broker/mqtt/replay.h"
 
 #include <errno.h>
 #include <string.h>
@@ -76,14 +75,14 @@ static int send_acknowledged(struct worker *worker, struct session *session, str
     struct session_flow *flow = worker_flow(worker, session);
     if (!flow)
         return -ENOMEM;
-    struct publish_form form = {.qos = qos, .retain = retain, .packet_id = session_next_packet_id(session)};
+    struct publish_form form = {.qos = qos, .retain = retain, .packet_id = flow_next_packet_id(flow)};
     int code = flow_inflight_add(flow, message, qos, retain, form.packet_id);
     if (code < 0)
         return code;
     if (connection_publish(session->connection, message, &form))
         return 0;
     flow_inflight_remove(flow, flow_inflight_find(flow, form.packet_id));
-    session->last_packet_id--;
+    flow->last_packet_id--;
     return -EAGAIN;
 }
 
@@ -154,13 +153,13 @@ static bool send_again(struct connection *connection, struct session_flow *flow)
 static void replay_some(struct worker *worker, struct session *session)
 {
     struct session_flow *flow = session->flow;
-    while (flow->replays && flow->queue_count == 0 && connection_can_send(session->connection)) {
+    while (flow->replays.first && flow->queue_count == 0 && connection_can_send(session->connection)) {
         if (turn_is_busy(worker->turn) && turn_defer(&session->connection->transport))
             return;
         uint8_t qos;
         int64_t lost = 0;
-        struct message *message =
-            replay_next(flow, worker->server->retained, &qos, &worker->turn->work, &lost);
+        struct message *message = replays_next(&flow->replays, &worker->server->account,
+                                               worker->server->retained, &qos, &worker->turn->work, &lost);
         if (message)
             deliver(worker, session, message, qos, true); // [MQTT-3.3.1-8]
         message_unref(message);
@@ -188,7 +187,7 @@ void delivery_pump(struct worker *worker, struct session *session)
 bool delivery_has_more(const struct session *session)
 {
     const struct session_flow *flow = session->flow;
-    return flow && (flow->queue_count > 0 || flow->needs_restart || flow->replays);
+    return flow && (flow->queue_count > 0 || flow->needs_restart || flow->replays.first);
 }
 
 static void let_go(struct worker *worker, const struct mail *mail)

@@ -13,7 +13,7 @@ static struct delivery *find(struct connection *connection, uint16_t packet_id)
 static void finish(struct connection *connection, struct delivery *delivery)
 {
     flow_inflight_remove(connection->session->flow, delivery);
-    if (connection->session->flow->queue_count > 0 || connection->session->flow->replays)
+    if (connection->session->flow->queue_count > 0 || connection->session->flow->replays.first)
         delivery_pump(connection_worker(connection), connection->session);
     else
         session_flow_done(connection->session);

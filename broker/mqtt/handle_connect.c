@@ -15,17 +15,10 @@ static void acknowledge(struct connection *connection, enum mqtt_connack_code co
     transport_append(&connection->transport, packet, (size_t)bytes);
 }
 
-static void drop_will(struct connection *connection)
-{
-    message_unref(connection->will);
-    connection->will = NULL;
-}
-
 static struct handled refuse_without_memory(struct connection *connection, bool is_account)
 {
     struct broker_counters *counters = &connection_worker(connection)->counters;
     broker_count(is_account ? &counters->refused_memory : &counters->refused_pool, 1);
-    drop_will(connection);                                    // it never was connected
     acknowledge(connection, MQTT_REFUSED_UNAVAILABLE, false); // [MQTT-3.2.2-5]
     return handled_close(NULL);
 }
@@ -72,14 +65,15 @@ static void attach(struct connection *connection, struct session *session)
     session->connection = connection;
 }
 
-static bool take_will(struct connection *connection, const struct mqtt_connect *connect)
+// 0, and NULL when there is no will; -ENOMEM.
+static int take_will(struct worker *worker, const struct mqtt_connect *connect, struct message **will)
 {
-    if (!connect->has_will || connection->will) // there already: this CONNECT had to wait for a takeover
-        return true;
-    connection->will =
-        message_new(&connection_worker(connection)->server->stores.messages, connect->will_topic,
-                    connect->will_message, connect->will_qos, connect->will_retain);
-    return connection->will != NULL;
+    *will = NULL;
+    if (!connect->has_will)
+        return 0;
+    *will = message_new(&worker->server->stores.messages, connect->will_topic, connect->will_message,
+                        connect->will_qos, connect->will_retain);
+    return *will ? 0 : -ENOMEM;
 }
 
 // What became of the search for a session.
@@ -130,15 +124,33 @@ static struct handled refuse_malformed(struct connection *connection, enum mqtt_
 }
 
 static struct handled accept_client(struct connection *connection, const struct mqtt_connect *connect,
-                                    const struct search *search)
+                                    const struct search *search, struct message *will)
 {
     handicap_connect();
     attach(connection, search->session);
+    search->session->will = will;
     connection_start_keep_alive(connection, connect->keep_alive_s);
     acknowledge(connection, MQTT_ACCEPTED, search->was_present); // [MQTT-3.2.2-2]
     delivery_pump(connection_worker(connection), search->session);
     transport_flush(&connection->transport);
     return handled(HANDLED);
+}
+
+// What follows from a search that did not end with a session.
+static struct handled without_session(struct connection *connection, const struct search *search,
+                                      int64_t refused_before)
+{
+    switch (search->result) {
+    case SEARCH_ELSEWHERE:
+        return (struct handled){HANDLE_HAND_OVER, {.to = search->owner}};
+    case SEARCH_TAKE_OVER:
+        return (struct handled){HANDLE_TAKE_OVER, {.other = search->session->connection}};
+    case SEARCH_FAILED:
+    case SEARCH_DONE:
+        break;
+    }
+    const struct server *server = connection_worker(connection)->server;
+    return refuse_without_memory(connection, account_refused(&server->account) > refused_before);
 }
 
 struct handled handle_connect(struct connection *connection, const struct mqtt_frame *frame)
@@ -159,18 +171,11 @@ struct handled handle_connect(struct connection *connection, const struct mqtt_f
     // one that is there stays.
     int64_t refused_before = account_refused(&worker->server->account);
     struct search search = {.result = SEARCH_FAILED};
-    if (take_will(connection, &connect))
+    struct message *will;
+    if (take_will(worker, &connect, &will) == 0)
         search = find_session(connection, connect.client_id, connect.clean_session);
-    switch (search.result) {
-    case SEARCH_ELSEWHERE:
-        drop_will(connection); // it is taken again where the session is
-        return (struct handled){HANDLE_HAND_OVER, {.to = search.owner}};
-    case SEARCH_TAKE_OVER:
-        return (struct handled){HANDLE_TAKE_OVER, {.other = search.session->connection}};
-    case SEARCH_FAILED:
-        return refuse_without_memory(connection, account_refused(&worker->server->account) > refused_before);
-    case SEARCH_DONE:
-        break;
-    }
-    return accept_client(connection, &connect, &search);
+    if (search.result == SEARCH_DONE)
+        return accept_client(connection, &connect, &search, will);
+    message_unref(will); // it is taken again where and when the CONNECT is handled
+    return without_session(connection, &search, refused_before);
 }

@@ -2,7 +2,6 @@
 // SUBSCRIBE and UNSUBSCRIBE (sections 3.8 to 3.11).
 #include "broker/mqtt/delivery.h"
 #include "broker/mqtt/handlers.h"
-#include "broker/mqtt/replay.h"
 #include "wire/mqtt_subscribe.h"
 
 #include <errno.h>
@@ -76,7 +75,8 @@ static void owe_retained(struct connection *connection, struct mqtt_subscribe *l
     struct session_flow *flow = worker_flow(worker, connection->session);
     struct mqtt_subscription one;
     for (size_t i = 0; mqtt_subscribe_next(list, &one); i++)
-        if (answer->codes[i] != MQTT_SUBACK_FAILURE && (!flow || replay_add(flow, one.filter, one.qos) < 0))
+        if (answer->codes[i] != MQTT_SUBACK_FAILURE &&
+            (!flow || replays_add(&flow->replays, &worker->server->account, one.filter, one.qos) < 0))
             worker_count_dropped(worker, -ENOMEM);
 }
 

@@ -38,8 +38,8 @@ static struct handled handle_pingreq(struct connection *connection)
 // [MQTT-3.14.4-3]: the will is forgotten; then the connection ends.
 static struct handled handle_disconnect(struct connection *connection)
 {
-    message_unref(connection->will);
-    connection->will = NULL;
+    message_unref(connection->session->will);
+    connection->session->will = NULL;
     return handled_close(NULL);
 }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "broker/mqtt/replay.h"
 
+#include "broker/mqtt/account.h"
+#include "broker/mqtt/message.h"
 #include "broker/mqtt/retained.h"
 
 #include <errno.h>
@@ -25,9 +27,8 @@ static size_t cost_of(const struct replay *replay)
     return replay->messages ? bytes + account_heap_bytes(replay->capacity * sizeof *replay->messages) : bytes;
 }
 
-int replay_add(struct session_flow *flow, struct mqtt_text filter, uint8_t qos)
+int replays_add(struct replays *replays, struct account *account, struct mqtt_text filter, uint8_t qos)
 {
-    struct account *account = flow->rules->account;
     size_t bytes = sizeof(struct replay) + filter.bytes;
     if (!account_take(account, ACCOUNT_SESSIONS, account_heap_bytes(bytes)))
         return -ENOMEM;
@@ -38,11 +39,11 @@ int replay_add(struct session_flow *flow, struct mqtt_text filter, uint8_t qos)
     }
     *replay = (struct replay){.qos = qos, .filter_bytes = (uint16_t)filter.bytes};
     memcpy(replay->filter, filter.data, filter.bytes);
-    if (flow->last_replay)
-        flow->last_replay->next = replay;
+    if (replays->last)
+        replays->last->next = replay;
     else
-        flow->replays = replay;
-    flow->last_replay = replay;
+        replays->first = replay;
+    replays->last = replay;
     return 0;
 }
 
@@ -81,26 +82,26 @@ static void collect(void *context, struct message *message)
         replay->messages[replay->count++] = message_ref(message);
 }
 
-static void drop_first(struct session_flow *flow)
+static void drop_first(struct replays *replays, struct account *account)
 {
-    struct replay *replay = flow->replays;
-    flow->replays = replay->next;
-    if (!flow->replays)
-        flow->last_replay = NULL;
+    struct replay *replay = replays->first;
+    replays->first = replay->next;
+    if (!replays->first)
+        replays->last = NULL;
     for (; replay->at < replay->count; replay->at++)
         message_unref(replay->messages[replay->at]);
-    account_give(flow->rules->account, ACCOUNT_SESSIONS, cost_of(replay));
+    account_give(account, ACCOUNT_SESSIONS, cost_of(replay));
     free(replay->messages);
     free(replay);
 }
 
-struct message *replay_next(struct session_flow *flow, struct retained *retained, uint8_t *qos,
-                            uint32_t *work, int64_t *lost)
+struct message *replays_next(struct replays *replays, struct account *account, struct retained *retained,
+                             uint8_t *qos, uint32_t *work, int64_t *lost)
 {
     struct replay *replay;
-    while ((replay = flow->replays)) {
+    while ((replay = replays->first)) {
         if (!replay->is_collected) {
-            struct collecting collecting = {replay, flow->rules->account, 0};
+            struct collecting collecting = {replay, account, 0};
             struct mqtt_text filter = {replay->filter, replay->filter_bytes};
             *work += (uint32_t)(retained_match(retained, filter, collect, &collecting) / LOOKED_AT_PER_WORK);
             *lost += collecting.lost;
@@ -113,13 +114,13 @@ struct message *replay_next(struct session_flow *flow, struct retained *retained
                 return message;
             message_unref(message);
         }
-        drop_first(flow);
+        drop_first(replays, account);
     }
     return NULL;
 }
 
-void replay_clear(struct session_flow *flow)
+void replays_clear(struct replays *replays, struct account *account)
 {
-    while (flow->replays)
-        drop_first(flow);
+    while (replays->first)
+        drop_first(replays, account);
 }

@@ -11,21 +11,30 @@
 #ifndef POOLMARK_BROKER_MQTT_REPLAY_H
 #define POOLMARK_BROKER_MQTT_REPLAY_H
 
-#include "broker/mqtt/session_flow.h"
 #include "wire/mqtt.h"
 
+#include <stdint.h>
+
+struct account;
+struct message;
+struct replay;
 struct retained;
 
-// 0, or -ENOMEM with nothing changed.
-int replay_add(struct session_flow *flow, struct mqtt_text filter, uint8_t qos)
+// Of one session; zeroed to begin with.
+struct replays {
+    struct replay *first, *last;
+};
+
+// Memory is taken from `account`. 0, or -ENOMEM with nothing changed.
+int replays_add(struct replays *replays, struct account *account, struct mqtt_text filter, uint8_t qos)
     __attribute__((warn_unused_result));
 
 // The next message with a reference that is the caller's, and the QoS of its subscription; NULL when nothing
 // is left. `work` is raised by what was looked at, `lost` by the messages that there was no memory to
 // remember.
-struct message *replay_next(struct session_flow *flow, struct retained *retained, uint8_t *qos,
-                            uint32_t *work, int64_t *lost);
+struct message *replays_next(struct replays *replays, struct account *account, struct retained *retained,
+                             uint8_t *qos, uint32_t *work, int64_t *lost);
 
-void replay_clear(struct session_flow *flow);
+void replays_clear(struct replays *replays, struct account *account);
 
 #endif

@@ -36,9 +36,8 @@ struct session *session_new(struct block_store *arenas, void *arena, struct mqtt
     if (!fits)
         block_put(arenas, arena, arenas->object_bytes);
     memset(session, 0, offsetof(struct session, id));
-    session->id_hash = session_hash(id);
     atomic_init(&session->refs, 1);
-    session->owner = owner;
+    session->owner = (uint8_t)owner;
     session->id_bytes = (uint16_t)id.bytes;
     session->is_clean = is_clean;
     if (id.bytes > 0)
@@ -122,14 +121,4 @@ void session_flow_done(struct session *session)
         return;
     free_flow(flow);
     session->flow = NULL;
-}
-
-uint16_t session_next_packet_id(struct session *session)
-{
-    // Fewer are in flight than there are ids, so this ends.
-    do
-        session->last_packet_id++;
-    while (session->last_packet_id == 0 ||
-           (session->flow && flow_inflight_find(session->flow, session->last_packet_id)));
-    return session->last_packet_id;
 }

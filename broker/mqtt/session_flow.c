@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "broker/mqtt/session_flow.h"
 
-#include "broker/mqtt/replay.h"
-
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,14 +57,15 @@ static void empty(struct session_flow *flow)
 void flow_init(struct session_flow *flow, const struct flow_rules *rules, bool in_arena)
 {
     flow->rules = rules;
-    flow->replays = flow->last_replay = NULL;
+    flow->replays = (struct replays){NULL, NULL};
     flow->in_arena = in_arena;
+    flow->last_packet_id = 0;
     empty(flow);
 }
 
 void flow_clear(struct session_flow *flow)
 {
-    replay_clear(flow);
+    replays_clear(&flow->replays, flow->rules->account);
     while (flow->queue_count > 0)
         flow_queue_drop_front(flow);
     for (uint32_t i = 0; i < flow->inflight_count; i++)
@@ -79,7 +78,8 @@ void flow_clear(struct session_flow *flow)
 
 bool flow_is_empty(const struct session_flow *flow)
 {
-    return flow->inflight_count == 0 && flow->queue_count == 0 && flow->received_count == 0 && !flow->replays;
+    return flow->inflight_count == 0 && flow->queue_count == 0 && flow->received_count == 0 &&
+           !flow->replays.first;
 }
 
 static int grow_queue(struct session_flow *flow)
@@ -173,6 +173,15 @@ struct delivery *flow_inflight_find(struct session_flow *flow, uint16_t packet_i
         if (flow->inflight[i].packet_id == packet_id)
             return &flow->inflight[i];
     return NULL;
+}
+
+uint16_t flow_next_packet_id(struct session_flow *flow)
+{
+    // Fewer are in flight than there are ids, so this ends.
+    do
+        flow->last_packet_id++;
+    while (flow->last_packet_id == 0 || flow_inflight_find(flow, flow->last_packet_id));
+    return flow->last_packet_id;
 }
 
 void flow_inflight_release(struct session_flow *flow, struct delivery *delivery)

@@ -9,6 +9,7 @@
 #define POOLMARK_BROKER_MQTT_SESSION_FLOW_H
 
 #include "broker/mqtt/message.h"
+#include "broker/mqtt/replay.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -45,8 +46,6 @@ struct delivery {
     bool dup, retain;
 };
 
-struct replay; // broker/mqtt/replay.h
-
 struct session_flow {
     const struct flow_rules *rules;
     struct delivery *inflight; // in the order of first sending
@@ -55,10 +54,11 @@ struct session_flow {
     uint32_t inflight_count, inflight_capacity;
     uint32_t queue_first, queue_count, queue_capacity; // capacity: a power of two
     uint32_t received_count, received_capacity;
-    int64_t inflight_bytes, queue_bytes;  // of their messages
-    struct replay *replays, *last_replay; // retained messages owed for new subscriptions; NULL: none
-    bool in_arena;                        // its own memory belongs to the session's arena
-    bool needs_restart;                   // some in flight are DELIVERY_UNSENT or DELIVERY_RELEASE
+    int64_t inflight_bytes, queue_bytes; // of their messages
+    struct replays replays;              // retained messages owed for new subscriptions
+    uint16_t last_packet_id;
+    bool in_arena;      // its own memory belongs to the session's arena
+    bool needs_restart; // some in flight are DELIVERY_UNSENT or DELIVERY_RELEASE
     struct delivery inline_inflight[FLOW_INLINE];
     struct delivery inline_queue[FLOW_INLINE];
 };
@@ -78,6 +78,9 @@ void flow_queue_drop_front(struct session_flow *flow);        // lets go of its 
 // as may be.
 int flow_inflight_add(struct session_flow *flow, struct message *message, uint8_t qos, bool retain,
                       uint16_t packet_id) __attribute__((warn_unused_result));
+
+// A packet id that nothing in flight has [MQTT-2.3.1-2].
+uint16_t flow_next_packet_id(struct session_flow *flow);
 struct delivery *flow_inflight_find(struct session_flow *flow, uint16_t packet_id);
 void flow_inflight_release(struct session_flow *flow,
                            struct delivery *delivery); // PUBREC: lets go of the message, DELIVERY_RELEASE

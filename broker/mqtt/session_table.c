@@ -80,10 +80,16 @@ void session_table_close(struct session_table *table)
     free(table);
 }
 
+// Not kept: it is needed when a bucket is split and when a session comes or goes, not when one is found.
+static uint32_t hash_of(const struct session *session)
+{
+    return session_hash(session_id(session));
+}
+
 static struct session *find(const struct session_table *table, struct mqtt_text id, uint32_t hash)
 {
     struct session *session = *bucket_of(table, hash);
-    while (session && (session->id_hash != hash || !mqtt_text_equal(session_id(session), id)))
+    while (session && !mqtt_text_equal(session_id(session), id))
         session = session->table_next;
     return session;
 }
@@ -112,7 +118,7 @@ static void split_one(struct session_table *table)
     *to = NULL;
     while (*from) {
         struct session *session = *from;
-        if (session->id_hash & bit) {
+        if (hash_of(session) & bit) {
             *from = session->table_next;
             session->table_next = *to;
             *to = session;
@@ -150,8 +156,8 @@ int session_table_insert(struct session_table *table, struct session *session)
 {
     int code = -EEXIST;
     pthread_mutex_lock(&table->lock);
-    if (!find(table, session_id(session), session->id_hash)) {
-        struct session **bucket = bucket_of(table, session->id_hash);
+    if (!find(table, session_id(session), hash_of(session))) {
+        struct session **bucket = bucket_of(table, hash_of(session));
         session->table_next = *bucket;
         *bucket = session;
         table->count++;
@@ -166,7 +172,7 @@ int session_table_insert(struct session_table *table, struct session *session)
 void session_table_remove(struct session_table *table, struct session *session)
 {
     pthread_mutex_lock(&table->lock);
-    struct session **link = bucket_of(table, session->id_hash);
+    struct session **link = bucket_of(table, hash_of(session));
     while (*link && *link != session)
         link = &(*link)->table_next;
     if (*link) {
@@ -219,7 +225,7 @@ bool session_table_is_valid(struct session_table *table)
             table->bucket_count <= 2 * (table->mask + 1);
     for (uint32_t bucket = 0; valid && bucket < table->bucket_count; bucket++)
         for (struct session *session = *bucket_at(table, bucket); session; session = session->table_next) {
-            valid = valid && bucket_of(table, session->id_hash) == bucket_at(table, bucket);
+            valid = valid && bucket_of(table, hash_of(session)) == bucket_at(table, bucket);
             count++;
         }
     valid = valid && count == table->count;

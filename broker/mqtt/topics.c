@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "broker/mqtt/topics_set.h"
+#include "broker/mqtt/topics.h"
+
+#include "broker/mqtt/topics_state.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -2,7 +2,8 @@
 // Matching. One matching filter, the usual case, is handed out as it is. With several, a subscriber may be in
 // more than one: the longest set is walked as it is, and the rest is sorted, so that each of the longest
 // finds itself in it.
-#include "broker/mqtt/topics_set.h"
+#include "broker/mqtt/topics.h"
+#include "broker/mqtt/topics_state.h"
 
 #include <errno.h>
 #include <stdlib.h>

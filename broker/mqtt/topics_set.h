@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The inside of topics: a subscription, and the subscriptions of one filter. Only topics.c, topics_match.c
-// and topics_set.c include it; all of it is guarded by the lock in struct topics.
+// A subscription, and the subscriptions of one filter. For topics.c and topics_match.c; all of it is guarded
+// by the lock of the topics.
 //
 // Nearly every filter has one subscription, which the value of its node points to directly. Two and more are
 // in a set, an array in no order, and the value's lowest bit says so. Each subscription knows its place
@@ -9,16 +9,8 @@
 #define POOLMARK_BROKER_MQTT_TOPICS_SET_H
 
 #include "broker/mqtt/level_tree.h"
-#include "broker/mqtt/topics.h"
 
-#include <pthread.h>
-
-struct topics {
-    struct account *account; // NULL: none is kept
-    pthread_rwlock_t lock;   // guards all below, every subscription, and every subscriber's chain
-    struct level_tree *tree; // of filters
-    int64_t count;
-};
+struct topics_subscriber;
 
 struct topics_subscription { // 40 bytes: what glibc's 48-byte chunk holds
     struct level_node *node;

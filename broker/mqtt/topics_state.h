@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+// The inside of topics. Only topics.c and topics_match.c include it.
+#ifndef POOLMARK_BROKER_MQTT_TOPICS_STATE_H
+#define POOLMARK_BROKER_MQTT_TOPICS_STATE_H
+
+#include "broker/mqtt/topics_set.h"
+
+#include <pthread.h>
+
+struct account;
+
+struct topics {
+    struct account *account; // NULL: none is kept
+    pthread_rwlock_t lock;   // guards all below, every subscription, and every subscriber's chain
+    struct level_tree *tree; // of filters
+    int64_t count;
+};
+
+#endif
