@@ -83,6 +83,11 @@ const struct metric loadgen_catalogue[] = {
     {"generator.added_latency_p99", "ns", "none", METRIC_SECONDARY, "the same, 1 in 100 took longer"},
     {"schedule.lag_p99", "ns", "none", METRIC_SECONDARY,
      "how late the generator acted, against the intended times; past 1 ms an anomaly `late` says so"},
+    {"generator.busiest_ran", "1", "none", METRIC_SECONDARY,
+     "share of the publishing in which the generator's busiest thread was on a CPU; near 1 it is the limit "
+     "(`summary.limit`)"},
+    {"generator.busiest_waited", "1", "none", METRIC_SECONDARY,
+     "share in which that thread was ready to run and had no CPU"},
     {"generator.throttled_ns", "ns", "none", METRIC_SECONDARY,
      "how long a CPU quota let the generator stand still; more than 0 is an anomaly `throttled`"},
     {"cpu.throttled_ns", "ns", "none", METRIC_SECONDARY, "the same of the target, when it is watched"},

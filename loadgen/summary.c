@@ -363,6 +363,9 @@ void summary_write(const struct summary *summary, const struct run *run, FILE *t
         write_readings(summary, run->record);
     if (run->record)
         record_set(run->record, "summary.percentiles", json_string(SUMMARY_PERCENTILES));
+    if (run->record && summary->limit.why[0])
+        record_set(run->record, "summary.limit",
+                   json_pack("{s:s, s:s}", "by", limit_name(summary->limit.by), "why", summary->limit.why));
     for (int i = 0; i < summary->count; i++) {
         write_row(run->record, &summary->rows[i]);
         if (to)
@@ -372,6 +375,8 @@ void summary_write(const struct summary *summary, const struct run *run, FILE *t
         print_reasons(run, to, "failed", run->tally.failed);
         print_reasons(run, to, "dropped", run->tally.dropped);
     }
+    if (to && summary->limit.why[0])
+        fprintf(to, "limit: %s: %s\n", limit_name(summary->limit.by), summary->limit.why);
     if (to && run->broken[0])
         fprintf(to, "ended early: %s\n", run->broken);
 }

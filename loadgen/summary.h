@@ -6,6 +6,7 @@
 #ifndef POOLMARK_LOADGEN_SUMMARY_H
 #define POOLMARK_LOADGEN_SUMMARY_H
 
+#include "loadgen/limit.h"
 #include "loadgen/run.h"
 
 enum { SUMMARY_ROWS_MAX = 128, SUMMARY_READINGS_MAX = 4 };
@@ -29,6 +30,7 @@ struct summary {
         int64_t at_ns;
     } readings[SUMMARY_READINGS_MAX];
     int reading_count;
+    struct limit limit; // `why` is empty: nothing was judged
 };
 
 void summary_add(struct summary *summary, const char *name, double value, const char *unit,

@@ -93,8 +93,18 @@ void tally_drop(struct tally_page *page, enum tally_reason reason)
     bump(&page->dropped[reason]);
 }
 
+static void take_busier(struct tally *sum, const struct tally_page *page)
+{
+    int64_t ran = tally_get(page, TALLY_RAN_PPM), waited = tally_get(page, TALLY_WAITED_PPM);
+    if (ran + waited <= sum->count[TALLY_RAN_PPM] + sum->count[TALLY_WAITED_PPM])
+        return;
+    sum->count[TALLY_RAN_PPM] = ran;
+    sum->count[TALLY_WAITED_PPM] = waited;
+}
+
 void tally_sum(struct tally *sum, const struct tally_page *page)
 {
+    take_busier(sum, page);
     for (int i = 0; i < TALLY_COUNT; i++) {
         int64_t value = tally_get(page, (enum tally_count)i);
         if (i == TALLY_FIRST_START_NS) {
@@ -103,7 +113,7 @@ void tally_sum(struct tally *sum, const struct tally_page *page)
         } else if (i == TALLY_LAST_CONNECTED_NS || i == TALLY_LAST_RECEIVED_NS) {
             if (value > sum->count[i])
                 sum->count[i] = value;
-        } else {
+        } else if (i != TALLY_RAN_PPM && i != TALLY_WAITED_PPM) {
             sum->count[i] += value;
         }
     }

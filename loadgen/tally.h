@@ -83,7 +83,12 @@ enum tally_count {
     TALLY_LAST_CONNECTED_NS, // latest CONNACK of this worker
     TALLY_LAST_RECEIVED_NS,  // latest arrival of a message that is not of the warm-up
     TALLY_STALLED_NS,        // how long the worker did not run while it had something to do, in all
-    TALLY_CPU_NS,            // CPU time of the worker so far
+    // Of the time in which it published, the share of the worker's busiest thread (thread_load.h) on a CPU,
+    // and waiting for one, in millionths; 0: not known. In a sum, those of the worker for which both together
+    // are most.
+    TALLY_RAN_PPM,
+    TALLY_WAITED_PPM,
+    TALLY_CPU_NS, // CPU time of the worker so far
     TALLY_COUNT,
 };
 

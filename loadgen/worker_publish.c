@@ -41,6 +41,7 @@ int worker_publish_begin(struct worker *worker)
     worker->first_pair = worker->share.first / 2;
     worker->pair_count = pairs_end > worker->first_pair ? pairs_end - worker->first_pair : 0;
     worker->turn = 0;
+    worker->load.at_ns = 0;
     worker->sending = worker->pair_count > 0;
     worker->pairs = calloc((size_t)worker->pair_count + 1, sizeof *worker->pairs);
     worker->payload = calloc(1, (size_t)worker->order.payload_bytes);
@@ -124,8 +125,21 @@ static int send_one(struct worker *worker, struct worker_pair *pair, const char 
     return 0;
 }
 
+// How busy this worker was since it began to publish: whether it could have done more.
+static void count_load(struct worker *worker)
+{
+    struct thread_load now;
+    double ran, waited;
+    if (worker->load.count == 0 || thread_load_read(&now) < 0)
+        return;
+    thread_load_between(&worker->load, &now, &ran, &waited);
+    tally_set(worker->page, TALLY_RAN_PPM, (int64_t)(ran * 1e6));
+    tally_set(worker->page, TALLY_WAITED_PPM, (int64_t)(waited * 1e6));
+}
+
 static int64_t stop_sending(struct worker *worker, int64_t now_ns)
 {
+    count_load(worker);
     worker->sending = false;
     worker->deadline_ns = now_ns + worker->order.drain_ns;
     return worker->deadline_ns;
@@ -196,6 +210,8 @@ int64_t worker_publish_tick(struct worker *worker, int64_t now_ns)
 {
     if (!worker->sending)
         return worker->deadline_ns;
+    if (worker->load.at_ns == 0 && thread_load_read(&worker->load) < 0)
+        worker->load.count = 0; // not known
     if (!(worker->order.rate_per_s > 0))
         return flood_tick(worker, now_ns);
     int64_t end_ns = worker->order.at_ns + worker->order.duration_ns, next_ns;

@@ -5,6 +5,7 @@
 
 #include "loadgen/flights.h"
 #include "loadgen/schedule.h"
+#include "loadgen/thread_load.h"
 #include "loadgen/worker.h"
 
 enum worker_client {
@@ -66,8 +67,9 @@ struct worker {
     uint32_t *ready;
     int64_t ready_first, ready_count;
     uint8_t *payload;
-    bool sending;           // not yet past the end of the schedule
-    int64_t flights_budget; // bytes that the pairs' messages under way may take
+    struct thread_load load; // when the publishing began; at_ns 0: it has not
+    bool sending;            // not yet past the end of the schedule
+    int64_t flights_budget;  // bytes that the pairs' messages under way may take
 };
 
 bool worker_is_open(uint8_t client);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Scenario `publish`: pairs of clients, each a publisher and a subscriber; messages at a rate (of all pairs
 // together) or as fast as they are delivered. Other connections, when more are asked for, stay idle.
+#include "loadgen/limit.h"
 #include "loadgen/payload.h"
 #include "loadgen/scenarios/options.h"
 #include "loadgen/scenarios/orders.h"
@@ -85,6 +86,22 @@ static void describe(const struct config *config, json_t *json)
     json_object_set_new(json, "warmup_ns", json_integer(own->warmup_ns));
 }
 
+// Whose limit the rate was: what the generator could not exceed says nothing of the target.
+static void add_limit(struct summary *summary, const struct run *run, double asked_per_s, double had_per_s)
+{
+    struct limit_facts facts = {.asked_per_s = asked_per_s,
+                                .had_per_s = had_per_s,
+                                .ran = (double)run->tally.count[TALLY_RAN_PPM] / 1e6,
+                                .waited = (double)run->tally.count[TALLY_WAITED_PPM] / 1e6};
+    if (hist_count(run->total[LATENCY_LAG]) > 0)
+        facts.lag_p99_ns = hist_percentile(run->total[LATENCY_LAG], 99);
+    limit_judge(&summary->limit, &facts);
+    if (facts.ran + facts.waited == 0)
+        return;
+    summary_add(summary, "generator.busiest_ran", facts.ran, "1", "none");
+    summary_add(summary, "generator.busiest_waited", facts.waited, "1", "none");
+}
+
 // Measured messages that arrived, for each second that there was: from the first that counts to the end of
 // the schedule, or of the run when that came before it, or to the last arrival when that came after it.
 static void add_rate(struct summary *summary, const struct run *run, const struct fleet_order *order)
@@ -102,6 +119,7 @@ static void add_rate(struct summary *summary, const struct run *run, const struc
     summary_add(summary, "messages.seconds", seconds, "s", "none");
     if (order->rate_per_s > 0)
         summary_add(summary, "messages.rate_asked", order->rate_per_s, "1/s", "none");
+    add_limit(summary, run, order->rate_per_s, (double)tally_measured(&run->tally, TALLY_RECEIVED) / seconds);
 }
 
 static void add_messages(struct summary *summary, struct run *run, const struct fleet_order *order)

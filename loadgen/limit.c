@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loadgen/limit.h"
+
+#include "base/clock.h"
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+
+#define KEPT 0.99         // of the rate asked for
+#define LATE_NS NS_PER_MS // as the anomaly `late`
+#define FULL 0.9          // a thread that ran or waited so much had no time to spare
+#define CROWDED 0.1       // one that waited so much for a CPU would have done more with it
+
+const char *limit_name(enum limit_by by)
+{
+    static const char *const names[] = {[LIMIT_NONE] = "none",
+                                        [LIMIT_GENERATOR] = "generator",
+                                        [LIMIT_TARGET] = "target",
+                                        [LIMIT_HOST] = "host",
+                                        [LIMIT_UNKNOWN] = "unknown"};
+    return names[by];
+}
+
+__attribute__((format(printf, 3, 4))) static void say(struct limit *limit, enum limit_by by,
+                                                      const char *format, ...)
+{
+    limit->by = by;
+    va_list args;
+    va_start(args, format);
+    vsnprintf(limit->why, sizeof limit->why, format, args);
+    va_end(args);
+}
+
+// The generator, or the host that it shares.
+static void blame_this_side(struct limit *limit, const struct limit_facts *facts)
+{
+    if (facts->waited >= CROWDED)
+        say(limit, LIMIT_HOST,
+            "a worker was ready to run and had no CPU for %.0f %% of the time, and ran for %.0f %%",
+            facts->waited * 100, facts->ran * 100);
+    else
+        say(limit, LIMIT_GENERATOR, "a worker ran for %.0f %% of the time%s", facts->ran * 100,
+            facts->ran < FULL ? " and was late all the same" : "");
+}
+
+void limit_judge(struct limit *limit, const struct limit_facts *facts)
+{
+    bool paced = facts->asked_per_s > 0, late = paced && facts->lag_p99_ns > LATE_NS;
+    bool known = facts->ran + facts->waited > 0;
+    if (paced && !late && facts->had_per_s >= facts->asked_per_s * KEPT)
+        say(limit, LIMIT_NONE, "the rate was kept");
+    else if (paced && !late)
+        say(limit, LIMIT_TARGET, "messages were sent in time, and %.4g of %.4g a second arrived",
+            facts->had_per_s, facts->asked_per_s);
+    else if (!known)
+        say(limit, LIMIT_UNKNOWN, "this kernel does not say how busy the workers were");
+    else if (late || facts->ran + facts->waited >= FULL)
+        blame_this_side(limit, facts);
+    else
+        say(limit, LIMIT_TARGET,
+            "the busiest worker ran for %.0f %% of the time, and waited for the target in the rest",
+            facts->ran * 100);
+}

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loadgen/thread_load.h"
+
+#include "base/clock.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static int read_thread(long tid, int64_t *ran_ns, int64_t *waited_ns)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/self/task/%ld/schedstat", tid);
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return -errno;
+    int read = fscanf(file, "%" SCNd64 " %" SCNd64, ran_ns, waited_ns);
+    fclose(file);
+    return read == 2 ? 0 : -ENOENT;
+}
+
+int thread_load_read(struct thread_load *load)
+{
+    *load = (struct thread_load){.at_ns = clock_now_ns()};
+    DIR *dir = opendir("/proc/self/task");
+    if (!dir)
+        return -errno;
+    int code = -ENOENT;
+    for (struct dirent *entry; load->count < THREAD_LOAD_MAX && (entry = readdir(dir));) {
+        long tid = strtol(entry->d_name, NULL, 10);
+        if (tid <= 0)
+            continue;
+        int64_t ran_ns, waited_ns;
+        code = read_thread(tid, &ran_ns, &waited_ns);
+        if (code < 0) // it has ended, or nobody accounts for it
+            continue;
+        load->threads[load->count].tid = tid;
+        load->threads[load->count].ran_ns = ran_ns;
+        load->threads[load->count++].waited_ns = waited_ns;
+    }
+    closedir(dir);
+    return load->count > 0 ? 0 : code;
+}
+
+void thread_load_between(const struct thread_load *from, const struct thread_load *to, double *ran,
+                         double *waited)
+{
+    double time_ns = (double)(to->at_ns - from->at_ns);
+    *ran = *waited = 0;
+    for (int i = 0; i < to->count && time_ns > 0; i++)
+        for (int j = 0; j < from->count; j++) {
+            if (from->threads[j].tid != to->threads[i].tid)
+                continue;
+            double r = (double)(to->threads[i].ran_ns - from->threads[j].ran_ns) / time_ns;
+            double w = (double)(to->threads[i].waited_ns - from->threads[j].waited_ns) / time_ns;
+            if (r + w > *ran + *waited) {
+                *ran = r;
+                *waited = w;
+            }
+        }
+}

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loadgen/limit.h"
+#include "loadgen/thread_load.h"
+
+#include "base/clock.h"
+
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static void check(struct limit_facts facts, enum limit_by by, const char *word)
+{
+    struct limit limit;
+    limit_judge(&limit, &facts);
+    assert_string_equal(limit_name(limit.by), limit_name(by));
+    assert_non_null(strstr(limit.why, word));
+}
+
+static void test_with_a_rate_the_limit_is_whoever_did_not_keep_it(void **state)
+{
+    (void)state;
+    enum { LATE_NS = 5 * 1000000 };
+    check((struct limit_facts){.asked_per_s = 1000, .had_per_s = 999, .ran = 0.99}, LIMIT_NONE, "kept");
+    check((struct limit_facts){.asked_per_s = 1000, .had_per_s = 700, .ran = 0.5}, LIMIT_TARGET,
+          "700 of 1000");
+    check((struct limit_facts){.asked_per_s = 1000, .had_per_s = 1000, .lag_p99_ns = LATE_NS, .ran = 0.97},
+          LIMIT_GENERATOR, "97 %");
+    check((struct limit_facts){.asked_per_s = 1000, .had_per_s = 700, .lag_p99_ns = LATE_NS, .ran = 0.2},
+          LIMIT_GENERATOR, "late all the same");
+    check(
+        (struct limit_facts){
+            .asked_per_s = 1000, .had_per_s = 700, .lag_p99_ns = LATE_NS, .ran = 0.5, .waited = 0.3},
+        LIMIT_HOST, "30 %");
+    check((struct limit_facts){.asked_per_s = 1000, .had_per_s = 700, .lag_p99_ns = LATE_NS}, LIMIT_UNKNOWN,
+          "kernel");
+}
+
+static void test_without_a_rate_the_limit_is_the_target_when_the_generator_waits_for_it(void **state)
+{
+    (void)state;
+    check((struct limit_facts){.had_per_s = 1e6, .ran = 0.95}, LIMIT_GENERATOR, "95 %");
+    check((struct limit_facts){.had_per_s = 1e6, .ran = 0.6, .waited = 0.39}, LIMIT_HOST, "39 %");
+    check((struct limit_facts){.had_per_s = 1e6, .ran = 0.6, .waited = 0.05}, LIMIT_TARGET, "60 %");
+    check((struct limit_facts){.had_per_s = 1e6}, LIMIT_UNKNOWN, "kernel");
+}
+
+// Runs until told, and says when it has run for so long.
+struct spinner {
+    _Atomic bool stop, has_run;
+};
+
+static void *spin(void *context)
+{
+    struct spinner *spinner = context;
+    struct timespec used;
+    do {
+        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+        if (used.tv_nsec > 50000000 || used.tv_sec > 0)
+            spinner->has_run = true;
+    } while (!spinner->stop);
+    return NULL;
+}
+
+static void test_the_busiest_thread_counts_and_not_the_sum(void **state)
+{
+    (void)state;
+    struct spinner spinner = {.stop = false};
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, spin, &spinner), 0);
+    struct thread_load from, to;
+    if (thread_load_read(&from) < 0)
+        skip();
+    while (!spinner.has_run)
+        clock_sleep_until_ns(clock_now_ns() + NS_PER_MS);
+    assert_int_equal(thread_load_read(&to), 0);
+    spinner.stop = true;
+    pthread_join(thread, NULL);
+    double ran, waited;
+    thread_load_between(&from, &to, &ran, &waited);
+    // It ran or waited for a CPU all the time; this thread slept.
+    assert_true(ran > 0 && ran + waited > 0.5 && ran + waited < 1.5);
+
+    struct thread_load earlier = {.at_ns = 1000, .count = 2}, later = {.at_ns = 2000, .count = 2};
+    earlier.threads[0].tid = later.threads[1].tid = 1;
+    earlier.threads[1].tid = 2;
+    later.threads[0].tid = 3; // began meanwhile, and is not compared
+    later.threads[0].ran_ns = 900;
+    later.threads[1].ran_ns = 300;
+    later.threads[1].waited_ns = 200;
+    thread_load_between(&earlier, &later, &ran, &waited);
+    assert_float_equal(ran, 0.3, 1e-9);
+    assert_float_equal(waited, 0.2, 1e-9);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_with_a_rate_the_limit_is_whoever_did_not_keep_it),
+        cmocka_unit_test(test_without_a_rate_the_limit_is_the_target_when_the_generator_waits_for_it),
+        cmocka_unit_test(test_the_busiest_thread_counts_and_not_the_sum),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
