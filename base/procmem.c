@@ -103,10 +103,15 @@ static int read_rollup(pid_t pid, struct procmem *mem)
     int64_t anonymous = kib_line(text, "Anonymous:");
     mem->private_bytes = (anonymous < alone ? anonymous : alone) + kib_line(text, "Private_Hugetlb:");
     mem->swap_bytes = kib_line(text, "Swap:");
+    int64_t kib;
+    if (text_file_number(text, "Pss_Shmem:", &kib) == 0) {
+        mem->shared_bytes = kib * KIB;
+    }
     return 0;
 }
 
-static int read_page_tables(pid_t pid, struct procmem *mem)
+// Page tables, and shared memory as every user may read it.
+static int read_status(pid_t pid, struct procmem *mem)
 {
     char text[TEXT_SIZE];
     ssize_t n = read_always(pid, "status", text);
@@ -114,12 +119,14 @@ static int read_page_tables(pid_t pid, struct procmem *mem)
         return (int)n;
     }
     mem->page_table_bytes = kib_line(text, "VmPTE:");
+    mem->shared_bytes = kib_line(text, "RssShmem:");
     return 0;
 }
 
 int procmem_read_quick(pid_t pid, struct procmem *mem)
 {
-    struct procmem read = {.pss_bytes = -1, .private_bytes = -1, .swap_bytes = -1, .page_table_bytes = -1};
+    struct procmem read = {
+        .pss_bytes = -1, .private_bytes = -1, .shared_bytes = -1, .swap_bytes = -1, .page_table_bytes = -1};
     int code = read_stat(pid, &read);
     if (code == 0) {
         code = read_statm(pid, &read);
@@ -135,7 +142,7 @@ int procmem_read(pid_t pid, struct procmem *mem)
     struct procmem read = {0};
     int code = read_stat(pid, &read);
     if (code == 0) {
-        code = read_page_tables(pid, &read);
+        code = read_status(pid, &read);
     }
     if (code == 0) {
         read.rollup_error = read_rollup(pid, &read);

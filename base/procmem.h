@@ -14,8 +14,10 @@
 struct procmem {
     int64_t rss_bytes, pss_bytes, swap_bytes; // PSS, private and swap -1: see rollup_error
     int64_t private_bytes; // anonymous and not shared: no page of a file, whoever else has mapped it
-    int rollup_error;      // 0, or why smaps_rollup cannot be read: -EACCES (of another user), -ENOENT (this
-                           // kernel has none)
+    int64_t shared_bytes;  // of no file and not private: shm, MAP_SHARED | MAP_ANONYMOUS. A page that others
+                          // have mapped too counts in part, as in PSS, where smaps_rollup has that
+    int rollup_error; // 0, or why smaps_rollup cannot be read: -EACCES (of another user), -ENOENT (this
+                      // kernel has none)
     int64_t page_table_bytes;
     int64_t cpu_ns; // user and system, of all its threads
     int64_t minor_faults, major_faults;
@@ -36,8 +38,8 @@ struct kernmem {
 // otherwise; nothing is written then. A process whose smaps_rollup alone cannot be read has RSS and CPU time
 // all the same. Costs about a walk of its page tables. Any thread may call.
 int procmem_read(pid_t pid, struct procmem *mem) __attribute__((warn_unused_result));
-// As above without PSS, private, swap and page tables (-1): statm and stat only, cheap enough for every
-// sample.
+// As above without PSS, private, shared, swap and page tables (-1): statm and stat only, cheap enough for
+// every sample.
 int procmem_read_quick(pid_t pid, struct procmem *mem) __attribute__((warn_unused_result));
 int kernmem_read(struct kernmem *mem) __attribute__((warn_unused_result));
 

@@ -22,6 +22,8 @@
 const struct metric loadgen_catalogue[] = {
     {"connect.rate", "1/s", "higher", METRIC_PRIMARY,
      "connections made, divided by the time from the first SYN to the last CONNACK"},
+    {"connect.rate_asked", "1/s", "none", METRIC_SECONDARY,
+     "the rate that was asked for; connects that took longer than it allows are an anomaly `rate`"},
     {"connect.seconds", "s", "lower", METRIC_SECONDARY,
      "from the common start to the last CONNACK; pauses for memory readings not counted"},
     METRIC_LATENCY("connect", METRIC_PRIMARY, CONNECT),
@@ -37,7 +39,8 @@ const struct metric loadgen_catalogue[] = {
     {"messages.seconds", "s", "none", METRIC_SECONDARY,
      "the time that there was: from the end of the warm-up to the end of --duration, or of the run when that "
      "ended before, or to the last arrival when that came after"},
-    {"messages.rate_asked", "1/s", "none", METRIC_SECONDARY, "the rate that was asked for"},
+    {"messages.rate_asked", "1/s", "none", METRIC_SECONDARY,
+     "the rate that was asked for; an anomaly `rate` says when it was not reached"},
     {"messages.not_sent", "1", "lower", METRIC_SECONDARY,
      "messages that were due and not sent: the client was not there, or the library refused"},
     {"messages.lost", "1", "lower", METRIC_PRIMARY,

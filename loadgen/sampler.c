@@ -60,12 +60,13 @@ static void read_targets(struct sample *sample, const int64_t *targets, int coun
         if (full) {
             add(&sample->target_pss_bytes, mem.pss_bytes);
             add(&sample->target_private_bytes, mem.private_bytes);
+            add(&sample->target_shared_bytes, mem.shared_bytes);
             sample->rollup_error = mem.rollup_error < 0 ? mem.rollup_error : sample->rollup_error;
         }
     }
     // A sum over some of the processes would be a figure of none.
     if (sample->targets_gone > 0 || sample->target_error < 0)
-        sample->target_rss_bytes = sample->target_cpu_ns = -1;
+        sample->target_rss_bytes = sample->target_cpu_ns = sample->target_shared_bytes = -1;
     if (sample->targets_gone > 0 || sample->target_error < 0 || sample->rollup_error < 0)
         sample->target_pss_bytes = sample->target_private_bytes = -1;
 }
@@ -98,6 +99,7 @@ static void read_all(struct sample *sample, const int64_t *targets, int target_c
                               .target_rss_bytes = -1,
                               .target_pss_bytes = -1,
                               .target_private_bytes = -1,
+                              .target_shared_bytes = -1,
                               .target_cpu_ns = -1,
                               .generator_pss_bytes = -1,
                               .generator_cpu_ns = -1,

@@ -78,6 +78,19 @@ void summary_add_reading(struct summary *summary, const char *name, const struct
     summary->reading_count++;
 }
 
+// Why memory did not grow, and what to do. A connection takes some hundreds of bytes at least: of few
+// connections that is less than a level target moves by.
+static const char *no_growth(int64_t grew_bytes, int64_t connections, int64_t level_bytes)
+{
+    enum { CONNECTION_BYTES = 256 };
+    if (connections * CONNECTION_BYTES <= 2 * level_bytes)
+        return "So few connections are lost in that: take more";
+    if (grew_bytes < -2 * level_bytes)
+        return "The target gave memory back meanwhile: start it anew, and let it settle (--settle)";
+    return "A target that has served before keeps memory and uses it again: restart it. One that makes its "
+           "objects when it starts has them in memory.start_bytes";
+}
+
 // NaN and an anomaly when `low` and `full` differ by no more than two readings of a level target may: that is
 // no growth, and a slope of it would be a figure of chance. `name` NULL: said already, of another count.
 static double grown(struct run *run, const char *name, int64_t low, int64_t full, int64_t connections)
@@ -90,9 +103,9 @@ static double grown(struct run *run, const char *name, int64_t low, int64_t full
         run_anomaly(
             run, "resolution",
             "%s: grew by %lld bytes over %lld connections, and readings of a level target differ by up to "
-            "%lld each: no figure. A target that has served before keeps memory and uses it again: restart "
-            "it; or take more connections",
-            name, (long long)(full - low), (long long)connections, (long long)level);
+            "%lld each: no figure. %s",
+            name, (long long)(full - low), (long long)connections, (long long)level,
+            no_growth(full - low, connections, level));
     return NAN;
 }
 
@@ -148,6 +161,22 @@ static void stands_in(struct run *run, int kind, const struct sample *full)
             full->rollup_error == -EACCES ? "; run the generator as the target's user, or as root" : "");
 }
 
+// Private memory is judged, and memory that is shared with nobody, or within the target, is not private.
+static void note_shared(struct run *run, const struct sample *start, const struct sample *full)
+{
+    int64_t bytes = full->target_shared_bytes, grew_bytes = bytes - start->target_shared_bytes;
+    int64_t connections = full->connections - start->connections;
+    if (bytes < 0 || start->target_shared_bytes < 0 ||
+        bytes <= 2 * run_level_slack(full->target_private_bytes))
+        return;
+    run_anomaly(
+        run, "shared",
+        "the target has %lld bytes of shared memory (shm, MAP_SHARED), %lld at the start: %.1f a connection. "
+        "memory.* are of private memory and do not have them; those by PSS and RSS do",
+        (long long)bytes, (long long)start->target_shared_bytes,
+        connections > 0 ? (double)grew_bytes / (double)connections : 0.0);
+}
+
 static void add_kind(struct summary *summary, const char *what, const char *kind, double value,
                      const char *better)
 {
@@ -166,6 +195,8 @@ void summary_add_levels(struct summary *summary, struct run *run, const struct s
     if (judged == KINDS)
         return;
     stands_in(run, judged, full);
+    if (judged == 0)
+        note_shared(run, start, full);
     add_kind(summary, "start", "", (double)bytes_of(start, judged), "lower");
     add_kind(summary, "full", "", (double)bytes_of(full, judged), "lower");
     for (int kind = 0; kind < KINDS; kind++) {

@@ -73,22 +73,27 @@ static void add_network(struct surroundings *surroundings, struct summary *summa
         if (grew[i] >= 0)
             summary_add(summary, name, (double)grew[i], "1", "none");
     }
+    const char *where = surroundings->has_target_net ? "the target's network namespace and the generator's"
+                                                     : "this network namespace";
     if (grew[NETSTAT_LISTEN_OVERFLOWS] > 0 || grew[NETSTAT_LISTEN_DROPS] > 0)
         run_anomaly(
             run, "accept_queue",
-            "%lld handshakes met a listener whose accept queue was full, or that dropped them: the kernel "
-            "lets "
-            "such a client try again after 1, 3, 7 s. Those connect latencies are of the queue (the target's "
-            "backlog, at most net.core.somaxconn), not of the target's work",
+            "%lld handshakes met a full accept queue, or were dropped by a listener. The kernel counts that "
+            "for "
+            "all listeners of %s, the target's and any other's. It lets such a client try again after 1, 3, "
+            "7 s: "
+            "connect latencies of that size are of the queue (if it is the target's: its backlog, at most "
+            "net.core.somaxconn), not of the target's work",
             (long long)(grew[NETSTAT_LISTEN_DROPS] > grew[NETSTAT_LISTEN_OVERFLOWS]
                             ? grew[NETSTAT_LISTEN_DROPS]
-                            : grew[NETSTAT_LISTEN_OVERFLOWS]));
+                            : grew[NETSTAT_LISTEN_OVERFLOWS]),
+            where);
     else if (grew[NETSTAT_SYN_RETRANSMITS] > 0)
-        run_anomaly(
-            run, "retransmits",
-            "%lld SYNs were sent again, the first after a second: those connect latencies are of packets "
-            "that were lost or dropped, not of the target's work",
-            (long long)grew[NETSTAT_SYN_RETRANSMITS]);
+        run_anomaly(run, "retransmits",
+                    "%lld SYNs were sent again, the first after a second, by all clients of %s: connect "
+                    "latencies of that size "
+                    "are of packets that were lost or dropped, not of the target's work",
+                    (long long)grew[NETSTAT_SYN_RETRANSMITS], where);
 }
 
 static void add_throttling(struct summary *summary, struct run *run, const char *name, const char *who,

@@ -77,6 +77,22 @@ static void it_reads_this_process(void **state)
     assert_true(mem.major_faults >= 0);
 }
 
+// A heap of MAP_SHARED memory is in no private memory.
+static void shared_memory_has_a_figure_of_its_own(void **state)
+{
+    (void)state;
+    enum { BYTES = 8 << 20 };
+    struct procmem before, after;
+    assert_int_equal(procmem_read(getpid(), &before), 0);
+    char *shared = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_true(shared != MAP_FAILED);
+    memset(shared, 1, BYTES);
+    assert_int_equal(procmem_read(getpid(), &after), 0);
+    assert_true(after.shared_bytes - before.shared_bytes >= BYTES);
+    assert_true(after.private_bytes - before.private_bytes < BYTES / 2);
+    munmap(shared, BYTES);
+}
+
 static void touched_memory_of_another_process_shows_in_all_of_its_figures(void **state)
 {
     (void)state;
@@ -245,6 +261,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_reads_this_process),
+        cmocka_unit_test(shared_memory_has_a_figure_of_its_own),
         cmocka_unit_test(touched_memory_of_another_process_shows_in_all_of_its_figures),
         cmocka_unit_test(pages_of_a_file_are_not_private_though_nobody_else_has_mapped_them),
         cmocka_unit_test(a_quick_reading_leaves_out_what_is_dear),

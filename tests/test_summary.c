@@ -80,6 +80,65 @@ static void test_memory_that_did_not_grow_has_no_slope(void **state)
     assert_int_equal(grown.reading_count, 3);
 }
 
+// What run.json says when memory went that way; to be freed.
+static char *record_of(const struct sample *start, const struct sample *low, const struct sample *full)
+{
+    char dir[TEMP_PATH_SIZE], file[TEMP_PATH_SIZE];
+    temp_dir_make(dir);
+    char argument[] = "poolmark-loadgen";
+    char *argv[] = {argument, NULL};
+    struct record *record;
+    struct err err = {0};
+    if (record_open(&record, temp_dir_file(dir, "run", file), "load", 1, argv, &err) < 0)
+        fail_msg("%s", err.text);
+    struct config config = {.quiet = true};
+    struct run run = {.config = &config, .record = record};
+    struct summary summary = {0};
+    summary_add_memory(&summary, &run, start, low, full);
+    assert_int_equal(record_close(record, "complete", &err), 0);
+    char *text = temp_file_read(temp_dir_file(dir, "run/run.json", file));
+    assert_non_null(text);
+    temp_dir_remove(dir);
+    return text;
+}
+
+static void test_why_memory_did_not_grow_is_said_by_case(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t connections, grew_bytes;
+        const char *said, *not_said;
+    } cases[] = {{100, 50000, "take more", "restart"}, // a fresh target, and too little to be seen
+                 {100, -300000, "take more", "restart"},
+                 {10000, 90000, "has served before", "take more"},
+                 {10000, -9000000, "gave memory back", "restart"}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct sample start = sample_of(0, 20000000), low = sample_of(cases[i].connections / 10, 20000000);
+        struct sample full = sample_of(cases[i].connections, 20000000 + cases[i].grew_bytes);
+        char *text = record_of(&start, &low, &full);
+        assert_non_null(strstr(text, "\"resolution\""));
+        assert_non_null(strstr(text, cases[i].said));
+        assert_null(strstr(text, cases[i].not_said));
+        free(text);
+    }
+}
+
+static void test_memory_that_is_shared_is_not_passed_over(void **state)
+{
+    (void)state;
+    struct sample start = sample_of(0, 20000000), full = sample_of(1000, 30000000);
+    char *text = record_of(&start, &start, &full);
+    assert_null(strstr(text, "\"shared\""));
+    free(text);
+    start.target_shared_bytes = 1000000;
+    full.target_shared_bytes = 9000000;
+    text = record_of(&start, &start, &full);
+    assert_non_null(strstr(text,
+                           "the target has 9000000 bytes of shared memory (shm, MAP_SHARED), 1000000 at the "
+                           "start: 8000.0 a connection"));
+    free(text);
+}
+
 static void test_what_was_not_read_is_not_a_number(void **state)
 {
     (void)state;
@@ -239,6 +298,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_slope_is_taken_from_a_tenth_to_all),
         cmocka_unit_test(test_memory_that_did_not_grow_has_no_slope),
+        cmocka_unit_test(test_why_memory_did_not_grow_is_said_by_case),
+        cmocka_unit_test(test_memory_that_is_shared_is_not_passed_over),
         cmocka_unit_test(test_what_was_not_read_is_not_a_number),
         cmocka_unit_test(test_the_record_gets_metrics_reasons_and_anomalies),
         cmocka_unit_test(test_a_percentile_of_too_few_samples_is_not_known_because),

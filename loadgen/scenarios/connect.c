@@ -44,7 +44,7 @@ static void describe(const struct config *config, json_t *json)
 }
 
 static bool connect_all(struct run *run, struct sample samples[3], bool *has_tenth, bool *has_full,
-                        int64_t *took_ns)
+                        struct connect_time *time)
 {
     const struct config *config = run->config;
     const struct connect *own = options_of(config);
@@ -53,13 +53,13 @@ static bool connect_all(struct run *run, struct sample samples[3], bool *has_ten
     run_phase(run, "connect");
     if (config->watch.count > 0 && config->connections >= SLOPE_CONNECTIONS_MIN) {
         before = config->connections / 10;
-        if (!order_connect_to(run, 0, before, subscribe, took_ns))
+        if (!order_connect_to(run, 0, before, subscribe, time))
             return false;
         if (!run_settle(run, own->settle_ns, &samples[1]))
             return false;
         *has_tenth = true;
     }
-    if (!order_connect_to(run, before, config->connections, subscribe, took_ns))
+    if (!order_connect_to(run, before, config->connections, subscribe, time))
         return false;
     run_phase(run, "hold");
     *has_full = run_settle(run, config->watch.count > 0 ? own->settle_ns : 0, &samples[2]);
@@ -70,18 +70,14 @@ static void play(struct run *run, struct summary *summary)
 {
     struct sample samples[3]; // at the start, at a tenth, with all
     bool has_tenth = false, has_full = false;
-    int64_t took_ns = 0;
-    if (run_sample(run, &samples[0]) && connect_all(run, samples, &has_tenth, &has_full, &took_ns)) {
+    struct connect_time time = {0};
+    if (run_sample(run, &samples[0]) && connect_all(run, samples, &has_tenth, &has_full, &time)) {
         run->lossy = true;
         run_hold(run, options_of(run->config)->hold_ns);
         if (run->config->prove && !run_is_broken(run))
             order_prove(run, summary);
     }
-    int64_t connected = run->tally.count[TALLY_CONNECTED];
-    if (took_ns > 0) {
-        summary_add(summary, "connect.rate", (double)connected * 1e9 / (double)took_ns, "1/s", "higher");
-        summary_add(summary, "connect.seconds", (double)took_ns / 1e9, "s", "lower");
-    }
+    order_add_connect_rate(run, summary, &time);
     if (has_full)
         summary_add_memory(summary, run, &samples[0], has_tenth ? &samples[1] : NULL, &samples[2]);
     run_disconnect(run);

@@ -4,7 +4,7 @@
 #include "base/clock.h"
 
 bool order_connect_to(struct run *run, int64_t before, int64_t goal, enum fleet_subscribe subscribe,
-                      int64_t *took_ns)
+                      struct connect_time *time)
 {
     const struct config *config = run->config;
     struct fleet_order order = {
@@ -25,11 +25,37 @@ bool order_connect_to(struct run *run, int64_t before, int64_t goal, enum fleet_
     bool fine = run_order(run, run->fleet, &order, limit_ns);
     int64_t last_ns = run->tally.count[TALLY_LAST_CONNECTED_NS];
     if (last_ns > order.at_ns && order.at_ns > 0)
-        *took_ns += last_ns - order.at_ns;
+        time->took_ns += last_ns - order.at_ns;
+    if (order.rate_per_s > 0)
+        time->due_ns += (int64_t)((double)(goal - before - 1) / order.rate_per_s * 1e9);
     // With nobody connected there is nothing to hold, to publish or to measure.
     if (fine && run->tally.count[TALLY_OPEN] == 0)
         run_break(run, "no client is connected: %s", tally_reason_text(tally_main_reason(&run->tally)));
     return !run_is_broken(run);
+}
+
+bool order_missed_rate(int64_t took_ns, int64_t due_ns)
+{
+    return took_ns > due_ns + due_ns / 20 + NS_PER_S / 10;
+}
+
+void order_add_connect_rate(struct run *run, struct summary *summary, const struct connect_time *time)
+{
+    int64_t connected = run->tally.count[TALLY_CONNECTED];
+    double asked = run->config->connect_rate_per_s;
+    if (asked > 0)
+        summary_add(summary, "connect.rate_asked", asked, "1/s", "none");
+    if (time->took_ns <= 0)
+        return;
+    double rate = (double)connected * 1e9 / (double)time->took_ns;
+    summary_add(summary, "connect.rate", rate, "1/s", "higher");
+    summary_add(summary, "connect.seconds", (double)time->took_ns / 1e9, "s", "lower");
+    if (asked > 0 && order_missed_rate(time->took_ns, time->due_ns))
+        run_anomaly(
+            run, "rate",
+            "%.1f connects a second were had where %.1f were asked for: the last came %.3f s after it was "
+            "due",
+            rate, asked, (double)(time->took_ns - time->due_ns) / 1e9);
 }
 
 bool order_prove(struct run *run, struct summary *summary)

@@ -117,9 +117,18 @@ static void add_rate(struct summary *summary, const struct run *run, const struc
     summary_add(summary, "messages.rate", (double)tally_measured(&run->tally, TALLY_RECEIVED) / seconds,
                 "1/s", "higher");
     summary_add(summary, "messages.seconds", seconds, "s", "none");
-    if (order->rate_per_s > 0)
-        summary_add(summary, "messages.rate_asked", order->rate_per_s, "1/s", "none");
     add_limit(summary, run, order->rate_per_s, (double)tally_measured(&run->tally, TALLY_RECEIVED) / seconds);
+    if (!(order->rate_per_s > 0))
+        return;
+    summary_add(summary, "messages.rate_asked", order->rate_per_s, "1/s", "none");
+    int64_t due_ns = order->duration_ns - order->warmup_ns;
+    if (order_missed_rate(to_ns - from_ns, due_ns))
+        run_anomaly(
+            run, "rate",
+            "%.1f messages a second were had where %.1f were asked for: the last came %.3f s after the end "
+            "of the schedule",
+            (double)tally_measured(&run->tally, TALLY_RECEIVED) / seconds, order->rate_per_s,
+            (double)(to_ns - from_ns - due_ns) / 1e9);
 }
 
 static void add_messages(struct summary *summary, struct run *run, const struct fleet_order *order)
@@ -209,9 +218,9 @@ static void add_costs(struct summary *summary, struct run *run, const struct sam
 static void play(struct run *run, struct summary *summary)
 {
     struct sample before, after;
-    int64_t took_ns = 0;
+    struct connect_time time = {0};
     run_phase(run, "connect");
-    if (order_connect_to(run, 0, run->config->connections, FLEET_SUBSCRIBE_PAIR, &took_ns) &&
+    if (order_connect_to(run, 0, run->config->connections, FLEET_SUBSCRIBE_PAIR, &time) &&
         run_sample(run, &before) && publish(run, summary) && run_sample(run, &after)) {
         add_costs(summary, run, &before, &after);
         if (run->config->prove)

@@ -193,7 +193,7 @@ struct steps {
     struct csv *csv; // NULL: no record
     json_t *json;
     struct sample start, before, last; // before: at the step before this one
-    int64_t took_ns;
+    struct connect_time time;          // of all steps
 };
 
 static void open_files(struct steps *steps)
@@ -313,15 +313,16 @@ static bool climb(struct steps *steps, int64_t from, int64_t to)
         step.values[i] = -1;
     step.values[COLUMN_CONNECTIONS] = to;
     run_phase(run, "connect");
-    int64_t took_ns = 0;
+    struct connect_time time = {0};
     enum fleet_subscribe subscribe =
         options_of(run->config)->subscribe ? FLEET_SUBSCRIBE_OWN : FLEET_SUBSCRIBE_NONE;
-    bool fine = order_connect_to(run, from, to, subscribe, &took_ns);
-    steps->took_ns += took_ns;
+    bool fine = order_connect_to(run, from, to, subscribe, &time);
+    steps->time.took_ns += time.took_ns;
+    steps->time.due_ns += time.due_ns;
     if (!fine)
         return false;
     const struct hist *connect = run->phase_hist[LATENCY_CONNECT];
-    step.values[COLUMN_TOOK_NS] = took_ns;
+    step.values[COLUMN_TOOK_NS] = time.took_ns;
     if (hist_count(connect) > 0) {
         step.values[COLUMN_CONNECT_P50] = hist_percentile_known(connect, 50);
         step.values[COLUMN_CONNECT_P99] = hist_percentile_known(connect, 99);
@@ -390,11 +391,7 @@ static void play(struct run *run, struct summary *summary)
         run_phase(run, "hold");
         run_hold(run, options_of(run->config)->hold_ns);
     }
-    if (steps.took_ns > 0) {
-        summary_add(summary, "connect.rate",
-                    (double)run->tally.count[TALLY_CONNECTED] * 1e9 / (double)steps.took_ns, "1/s", "higher");
-        summary_add(summary, "connect.seconds", (double)steps.took_ns / 1e9, "s", "lower");
-    }
+    order_add_connect_rate(run, summary, &steps.time);
     (void)!csv_close_account(steps.csv, &run->steps_account);
     json_decref(steps.json);
     run_disconnect(run);

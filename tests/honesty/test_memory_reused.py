@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Memory that did not grow gives no slope: a broker that has served before uses again what it kept of it."""
 import json
+import mmap
+import os
+import re
 import subprocess
 import sys
 
-from faults import GUARD_S, ROOT, Broker, load
+from faults import GUARD_S, ROOT, Broker, load, peer
 
 STEPS = ("--steps", "1000,2000,3000,4000", "--settle", "2s", "--probe", "0")
 
@@ -29,3 +32,21 @@ def test_a_broker_that_has_served_before_gives_no_figure_and_no_forecast(tmp_pat
     assert facts["user"] is None and "user memory did not grow" in facts["no_forecast"] and "restart the target" in facts["no_forecast"]
     assert facts["sizes"] == [] and facts["held_out"] is None
     assert json.loads(capacity(tmp_path / "fresh").stdout)["cells"][0]["user"]["per_connection_bytes"] > 100
+
+
+def test_a_heap_of_shared_memory_is_not_passed_over(tmp_path):
+    """The target (here: this process) takes 64 KiB of MAP_SHARED memory a client, which no private memory has."""
+    heap = []
+
+    def answer(kind):
+        if kind == 1:
+            heap.append(mmap.mmap(-1, 65536))
+            heap[-1].write(b"x" * 65536)
+        return {1: b"\x20\x02\x00\x00"}.get(kind, b"")
+
+    with peer(answer) as port, load(tmp_path / "run", "connect", port, "--connections", 200, "--watch-pid", os.getpid(), "--settle",
+                                    "1s") as run:
+        assert run.end() == 0
+        assert "bytes of shared memory (shm, MAP_SHARED)" in run.anomaly("shared")
+        each = float(re.search(r": ([0-9.]+) a connection", run.anomaly("shared"))[1])
+        assert 60_000 < each < 80_000

@@ -4,9 +4,12 @@
 Each kind of act has a test in which the time from the act itself is short and the time from the schedule is long: whoever puts
 the one in the place of the other, anywhere between schedule and histogram, breaks it. Bounds are far from either.
 """
+import os
+import signal
+import threading
 import time
 
-from faults import children_of, load, stopped
+from faults import Broker, children_of, load, peer, stopped
 
 ENGINES = ("paho", "raw")
 
@@ -66,3 +69,63 @@ def test_messages_while_a_target_is_held_still_for_two_of_ten_seconds(tmp_path, 
                 assert run.metric(f"{kind}_uncorrected.p99") < 0.05e9
                 assert run.metric(f"{kind}_uncorrected.max") > 1.4e9  # those that were under way
                 assert run.metric(f"{kind}_uncorrected.count") == run.metric(f"{kind}.count")
+
+
+def test_messages_that_never_end_count_their_age_from_when_they_were_due(tmp_path):
+    """The senders are held still for two seconds. When they go on, it is the target that stands still: what they send then
+    never arrives, and its age has the two seconds in which it was due and not sent."""
+    with Broker() as broker:
+        runs = [load(tmp_path / engine, "publish", broker.port, "--pairs", 10, "--publish-rate", 300, "--duration", "5s", "--warmup",
+                     0, "--qos", 1, "--workers", 1, engine=engine) for engine in ENGINES]
+        with runs[0], runs[1]:
+            for run in runs:
+                run.wait_for("publish ")
+            time.sleep(1)
+            with stopped(*(pid for run in runs for pid in children_of(run.pid))):
+                time.sleep(2)
+                os.kill(broker.pid, signal.SIGSTOP)
+            for run in runs:
+                assert run.end() == 1
+                for kind in ("delivery", "ack"):
+                    assert run.metric(f"{kind}.censored") == run.metric(f"{kind}_uncorrected.censored") > 100
+                    assert run.metric(f"{kind}.max") > run.metric(f"{kind}_uncorrected.max") + 1.4e9
+
+
+def slow(seconds):
+    """A server that takes so long for each CONNECT of one connection after the other."""
+    turn = threading.Lock()
+
+    def answer(kind):
+        if kind == 1:
+            with turn:
+                time.sleep(seconds)
+        return {1: b"\x20\x02\x00\x00"}.get(kind, b"")
+    return answer
+
+
+def test_a_rate_of_connects_that_was_not_reached_is_said(tmp_path, broker):
+    """10 a second are had where 100 were asked for, of a target that no connect fails at."""
+    with peer(slow(0.1)) as port, load(tmp_path / "slow", "connect", port, "--connections", 40, "--rate", 100, "--settle",
+                                       0) as run:
+        assert run.end() == 0
+        assert run.metric("connect.rate_asked") == 100
+        assert run.metric("connect.rate") < 11
+        assert "where 100.0 were asked for" in run.anomaly("rate")
+    with load(tmp_path / "fast", "connect", broker.port, "--connections", 40, "--rate", 40, "--settle", 0) as run:
+        assert run.end() == 0
+        assert run.metric("connect.rate_asked") == 40 and run.metric("connect.rate") > 30
+        assert not run.anomaly("rate")
+    with load(tmp_path / "none", "connect", broker.port, "--connections", 40, "--settle", 0) as run:
+        assert run.end() == 0
+        assert "connect.rate_asked" not in run.record["metrics"]
+
+
+def test_a_rate_of_messages_that_was_not_reached_is_said(tmp_path, broker):
+    with load(tmp_path / "run", "publish", broker.port, "--pairs", 1, "--publish-rate", 200, "--duration", "2s", "--warmup",
+              0) as run:
+        run.wait_for("publish ")
+        time.sleep(1)
+        with stopped(broker.pid):
+            time.sleep(2)
+        assert run.end() == 0
+        assert "where 200.0 were asked for" in run.anomaly("rate")

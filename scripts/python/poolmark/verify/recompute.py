@@ -131,7 +131,10 @@ def count_figures(record: dict, latencies: dict) -> dict[str, list]:
     connected, seconds = value("clients.connected"), value("connect.seconds")
     if connected is not None and seconds:
         found["connect.rate"] = [connected / seconds]
-    duration_ns = record.get("config", {}).get("duration_ns")
+    config = record.get("config", {})
+    found |= {name: [config.get(key)] for name, key in
+              (("connect.rate_asked", "rate_per_s"), ("messages.rate_asked", "publish_rate_per_s")) if config.get(key)}
+    duration_ns = config.get("duration_ns")
     if "delivery.count" in latencies and value("messages.seconds"):
         # Those that a worker which died had counted and not yet handed over arrived too.
         unreadable = ((record.get("books") or {}).get("deliveries") or {}).get("unreadable") or 0
