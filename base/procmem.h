@@ -15,9 +15,9 @@ struct procmem {
     int64_t rss_bytes, pss_bytes, swap_bytes; // PSS, private and swap -1: see rollup_error
     int64_t private_bytes; // anonymous and not shared: no page of a file, whoever else has mapped it
     int64_t shared_bytes;  // of no file and not private: shm, MAP_SHARED | MAP_ANONYMOUS. A page that others
-                          // have mapped too counts in part, as in PSS, where smaps_rollup has that
-    int rollup_error; // 0, or why smaps_rollup cannot be read: -EACCES (of another user), -ENOENT (this
-                      // kernel has none)
+                           // have mapped too counts in part, as in PSS, where smaps_rollup has that
+    int rollup_error;      // 0, or why smaps_rollup cannot be read: -EACCES (of another user), -ENOENT (this
+                           // kernel has none)
     int64_t page_table_bytes;
     int64_t cpu_ns; // user and system, of all its threads
     int64_t minor_faults, major_faults;
