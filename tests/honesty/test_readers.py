@@ -12,7 +12,7 @@ from faults import BUILD, ROOT
 
 from poolmark.records import summary
 from poolmark.verify import recompute
-from poolmark.report import report_text
+from poolmark.report import source as report_source
 from poolmark.records.read_record import load
 from poolmark.base.units import show
 
@@ -94,7 +94,7 @@ def test_all_four_readers_give_the_same_figure_for_every_metric(run):
         assert missing == "" and set(again) == set(cell["metrics"])
         for name, one in cell["metrics"].items():
             assert again[name] == one, name
-            assert report_text.middle([cell], name) == (None if one["value"] is None else pytest.approx(one["value"], rel=1e-12))
+            assert report_source.median([cell], name) == (None if one["value"] is None else pytest.approx(one["value"], rel=1e-12))
         for phase in cell["phases"]:
             generator = load(run.folder / "cells" / cell["id"] / phase["folder"]).data["metrics"]
             for name, one in generator.items():
@@ -109,14 +109,12 @@ def test_all_four_readers_give_the_same_figure_for_every_metric(run):
 
 def test_the_chart_ends_where_the_table_does(run):
     from poolmark.report.report import verified
-    from poolmark.report.report_data import latency_percentiles
+    from poolmark.report.latency_data import latency_percentiles
 
     rows = [row for row in latency_percentiles(verified([run])) if row["counted_from"] == "intended time"]
     metrics = run.data["cells"][0]["metrics"]
-    for latency, label, prefix in (("connect", "", "connect"), ("delivery", ", qos0", "qos0.delivery"),
-                                   ("delivery", ", qos1", "qos1.delivery")):
-        name = run.data["cells"][0]["id"].rpartition(".")[0] + label
-        found = {row["percentile"]: row["latency_ns"] for row in rows if row["cell"] == name and row["latency"] == latency}
+    for latency, prefix in (("connect", "connect"), ("delivery, qos0", "qos0.delivery"), ("delivery, qos1", "qos1.delivery")):
+        found = {row["percentile"]: row["latency_ns"] for row in rows if row["latency"] == latency}
         assert found[100] == metrics[f"{prefix}.max"]["value"]
         assert found[50] == metrics[f"{prefix}.p50"]["value"] and found[99] == metrics[f"{prefix}.p99"]["value"]
 

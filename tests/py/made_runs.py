@@ -111,6 +111,7 @@ def make_suite(folder, number: int = 1, name: str = "{strategy}") -> dict:
                       "metrics": {"connect.p50": metric(3e6 + at), "connect.p99": metric(9e6 - at * 1e6),
                                   "delivery.p99": metric(4e5 + at), "connect.rate": metric(5000, "1/s", "higher"),
                                   "memory.per_connection_bytes": metric(17000 + 500 * at, "B"),
+                                  "memory.full_bytes": metric(170e6 + 5e6 * at, "B"),
                                   "clients.failed": metric(0, "1"), "clients.dropped": metric(0, "1")},
                       "files": {key: f"{place}/{value}" for key, value in files.items()}, "anomalies": []})
     run = _run("suite", number, cells, "quick")

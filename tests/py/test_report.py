@@ -14,7 +14,8 @@ import pytest
 from poolmark.base import escape
 from poolmark.records import hlog
 from poolmark.verify import recompute
-from poolmark.report import report, report_data, report_text
+from poolmark.report import answer, latency_data, names, report, report_text
+from poolmark.report.source import Source
 from poolmark.base.errors import RecordError
 from poolmark.records.read_record import load
 from poolmark.base.units import plural
@@ -51,8 +52,9 @@ def test_the_page_is_below_three_megabytes(made):
 
 def test_every_chart_has_its_csv_and_its_svg(made):
     names = {path.stem for path in (made / "out/data").glob("*.csv")}
-    assert {"memory-over-connections", "memory-over-time", "connect-percentiles", "latency-ccdf", "latency-over-time",
-            "strategy-allocator", "time-against-memory", "raw-samples", "get-trace"} <= names
+    assert {"memory-over-connections", "memory-by-part", "memory-over-time", "latency",
+            "latency-percentiles", "latency-ccdf", "latency-over-time", "time-against-memory", "benchmarks", "raw-samples",
+            "get-trace"} <= names
     assert {path.stem for path in (made / "svg").glob("*.svg")} == names
     for path in (made / "svg").glob("*.svg"):
         text = path.read_text()
@@ -60,17 +62,17 @@ def test_every_chart_has_its_csv_and_its_svg(made):
 
 
 def test_the_memory_csv_holds_what_the_pools_own(made):
-    rows = list(csv.DictReader(open(made / "out/data/memory-over-connections.csv", encoding="utf-8")))
+    rows = list(csv.DictReader(open(made / "out/data/memory-by-part.csv", encoding="utf-8")))
     at_full = [row for row in rows if float(row["connections"]) == 10000 and row["cell"].startswith("malloc")]
-    parts = {row["part"]: float(row["memory_bytes"]) for row in at_full}
-    assert parts["connections"] == 10000 * 3072 and parts["kernel"] == pytest.approx(10000 * 8010)
+    parts = {row["part"]: float(row["memory_mib"]) * 2 ** 20 for row in at_full}
+    assert parts["connections"] == pytest.approx(10000 * 3072) and parts["kernel"] == pytest.approx(10000 * 8010)
     assert sum(parts.values()) - parts["kernel"] == pytest.approx(4_000_000 + 10000 * 17_600)
 
 
 def test_markdown_says_the_same_and_cites_the_checksum(made):
     text = (made / "out/report.md").read_text()
     assert report_text.cite(load(made / "suite"))["checksum"] in text
-    assert "| malloc | " in text and "9 ms" in text and "bibtex" in text
+    assert "malloc" in text.split("## Tables")[1].splitlines()[2] and "9 ms" in text and "bibtex" in text
 
 
 class Shown(HTMLParser):
@@ -110,7 +112,7 @@ def test_a_cell_without_files_and_a_broken_file_leave_the_rest(tmp_path):
     source = report.make([load(tmp_path / "run")], tmp_path / "out")
     assert any("latency.hlog" in text and "line 1" in text for text in source.problems)
     assert "latency.hlog" in (tmp_path / "out/report.html").read_text()
-    assert any(row["cell"] == "slab" for row in report_data.latency_percentiles(source))
+    assert any(row["cell"] == "slab" for row in latency_data.latency_percentiles(source))
 
 
 def test_a_run_without_anything_to_draw_still_has_a_page(tmp_path):
@@ -167,26 +169,116 @@ def test_files_that_are_not_there_have_no_link(tmp_path):
     assert source.problems == ["cells/0/load/latency.hlog: is named in the record and is not there"]
 
 
-def test_the_summary_compares_cells_of_the_most_connections_and_says_when_each_ran_once(tmp_path):
+def answered(folder):
+    run = load(folder)
+    return answer.answer(Source([run]), run)
+
+
+def full(run, start, memory, cpu=30_000):
+    """Figures that decide: memory at the start and with all connected in MiB, of each strategy."""
+    for cell, first, last in zip(run["cells"], start, memory, strict=True):
+        cell["metrics"] |= {"memory.start_bytes": made_runs.metric(first * 2 ** 20, "B"), "cpu.per_connection_ns":
+                            made_runs.metric(cpu), "memory.full_bytes": made_runs.metric(last * 2 ** 20, "B")}
+
+
+def test_the_first_sentence_names_the_strategy_to_choose_and_what_it_costs(tmp_path):
     run = made_runs.make_suite(tmp_path / "run")
-    run["cells"][2]["config"]["connections"] = 500
+    full(run, (1, 1, 90), (100, 300, 101))  # malloc, expand, slab; connect p99 9, 8, 7 ms
     made_runs.save(tmp_path / "run", run)
-    lines = report_text.summary(load(tmp_path / "run"))
-    of_connects = next(line for line in lines if line.startswith("Latency of a connect"))
-    assert "most with malloc, 1.12 times as much (one run each)" in of_connects and "at 10 000 connections" in of_connects
-    assert not any("slab" in line for line in lines)
+    first, second, extremes, sure, lost, scope = answered(tmp_path / "run")
+    assert first.startswith("For 10 000 connections (classic) choose malloc, if you do not know your peak: 100 MiB, connect p99 9 ms")
+    assert second.startswith("Choose slab if you do: it takes memory for all of them at the start: 101 MiB")
+    assert "malloc holds the least memory" in extremes and "expand the most, 300 MiB" in extremes
+    assert "each ran once" in sure and "'suite quick'" in sure and lost.startswith("No client failed")
 
 
-def test_latencies_of_messages_say_their_qos(tmp_path):
+def test_what_is_close_is_said_and_several_runs_have_their_extremes(tmp_path):
+    run = made_runs.make_suite(tmp_path / "run")
+    full(run, (1, 1, 1), (100, 101, 200))
+    again = json.loads(json.dumps(run["cells"]))
+    for cell in again:
+        cell["id"] = cell["id"].replace(".1", ".2")
+        cell["metrics"]["memory.full_bytes"]["value"] += 2 ** 21
+    run["cells"] += again
+    made_runs.save(tmp_path / "run", run)
+    lines = answered(tmp_path / "run")
+    assert "choose expand, if you do not know your peak (malloc is close): 102 MiB (101 MiB to 103 MiB)" in lines[0]
+    assert any(line.startswith("How sure: 2 runs each") for line in lines)
+
+
+def test_losses_are_in_the_answer(tmp_path):
+    run = made_runs.make_suite(tmp_path / "run")
+    full(run, (1, 1, 1), (100, 101, 200))
+    run["cells"][1]["metrics"]["clients.failed"]["value"] = 3
+    run["cells"][2]["metrics"]["messages.lost"] = made_runs.metric(1, "1")
+    run["cells"][0]["status"] = "incomplete"
+    made_runs.save(tmp_path / "run", run)
+    lines = answered(tmp_path / "run")
+    assert lines[0] == "1 configuration did not end as it should: malloc."
+    assert "3 clients failed or were dropped, 1 message was lost." in lines
+
+
+def test_a_run_in_steps_says_what_its_last_step_costs(tmp_path):
+    run = made_runs.make_suite(tmp_path / "run")
+    for cell in run["cells"]:
+        cell["metrics"] |= {f"step.{count}.user_bytes": made_runs.metric(count * 300, "B") for count in (10, 1_000_000)} | {
+            "kernel.per_connection_bytes": made_runs.metric(8200, "B"), "memory.full_bytes": made_runs.metric(3e8, "B")}
+    made_runs.save(tmp_path / "run", run)
+    assert answered(tmp_path / "run")[0].startswith("1 000 000 connections with malloc: 286 MiB in the broker, 16.6 KiB for one more")
+
+
+def test_latencies_of_messages_are_told_apart_by_their_phase(tmp_path):
     run = made_runs.make_suite(tmp_path / "run")
     for cell in run["cells"]:
         cell["config"]["phases"] = "connect; publish --pairs 1; publish --qos 1"
         cell["files"] |= {f"latency_{name}": cell["files"]["latency"] for name in ("qos0", "qos1")}
         cell["metrics"] |= {f"delivery_{name}.p99": made_runs.metric(4e5) for name in ("qos0", "qos1")}
     made_runs.save(tmp_path / "run", run)
-    heads, rows = report_text.table(load(tmp_path / "run"))
-    assert [head for head in heads if "delivery" in head] == ["delivery p99 QoS 0", "delivery p99 QoS 1"]
-    assert any("delivery, p99, QoS 1" in line for line in report_text.summary(load(tmp_path / "run")))
+    source = Source([load(tmp_path / "run")])
+    for rows in (latency_data.latency_percentiles(source), latency_data.ccdf(source)):
+        assert {row["latency"] for row in rows} == {"connect", "delivery, qos0", "delivery, qos1", "ack, qos0", "ack, qos1"}
+
+
+def test_the_ccdf_has_the_steps_of_the_log_and_ends_at_its_highest(tmp_path):
+    made_runs.make_suite(tmp_path / "run")
+    source = Source([load(tmp_path / "run")])
+    run, cell, name = next(source.cells())
+    log = next(log for log in source.logs(run, cell) if log.latency == "connect")
+    histogram = hlog.by_tag(log.intervals)["connect"]
+    rows = [row for row in latency_data.ccdf(source) if row["cell"] == name.label and row["latency"] == "connect"]
+    assert 60 < len(rows) <= latency_data.MOST_STEPS
+    assert rows[-1]["share_above"] == 1 / histogram.count  # all but the highest lie at or below it
+    shares = [row["share_above"] for row in rows]
+    assert shares == sorted(shares, reverse=True)
+
+
+@pytest.mark.parametrize("configs, labels", [
+    ([{"strategy": "slab", "engine": "raw"}, {"strategy": "expand", "engine": "raw"}], ["slab", "expand"]),
+    ([{"strategy": "slab", "engine": "raw"}, {"strategy": "slab", "engine": "paho"}], ["slab, raw", "slab, paho"]),
+    ([{"strategy": "slab", "connections": 10_000}, {"strategy": "slab", "connections": 500}], ["slab, 10 000", "slab, 500"]),
+    ([{"strategy": "malloc", "target": "poolmark", "subscribe": True}, {"target": "mosquitto", "subscribe": True},
+      {"target": "mosquitto", "subscribe": False}], ["malloc, subscribed", "mosquitto, subscribed", "mosquitto, not subscribed"]),
+    ([{"strategy": "slab"}, {"strategy": "slab"}], ["a", "b"]),
+])
+def test_cells_have_the_names_that_people_say(configs, labels):
+    cells = [{"id": f"{letter}.1", "config": config} for letter, config in zip("abc", configs, strict=False)]
+    assert [name.label for name in names.names(cells).values()] == labels
+
+
+def test_a_strategy_has_one_colour_everywhere():
+    assert names.colours(["slab", "mine"])["slab"] == names.colours(["malloc", "expand", "slab"])["slab"]
+    given = names.colours(["slab", "mine", "yours", "mosquitto"])
+    assert len(set(given.values())) == 4
+
+
+def test_the_table_has_a_column_for_each_strategy_and_marks_the_best(tmp_path):
+    run = made_runs.make_suite(tmp_path / "run")
+    heads, rows = report_text.table(Source([load(tmp_path / "run")]), load(tmp_path / "run"))
+    assert heads == ["", "malloc", "expand", "slab"] and run["cells"][0]["metrics"]["connect.p99"]["value"] == 9e6
+    line = next(row for row in rows if row[0].text == "connect p99")
+    assert [(field.text, field.best) for field in line[1:]] == [("9 ms", False), ("8 ms", False), ("7 ms", True)]
+    rate = next(row for row in rows if row[0].text == "connects per second")
+    assert not any(field.best for field in rate)  # all the same
 
 
 def test_titles_and_plurals():

@@ -8,8 +8,12 @@ const vm = require('vm');
 for (const path of process.argv.slice(2)) vm.runInThisContext(fs.readFileSync(path, 'utf8'), {filename: path});
 
 async function draw({spec, to}) {
-    // "container" has no meaning without a page.
+    // Widths are the page's business; without a page they are these.
     if (spec.width === 'container') spec.width = 760;
+    const panels = (spec.usermeta || {}).panels || 1;
+    if (spec.facet) spec.spec.width = panels > 1 ? 340 : 760;
+    for (const view of spec.concat || []) view.width = 300;
+    for (const view of spec.vconcat || []) view.width = 700;
     const runtime = vega.parse(vegaLite.compile(spec, {logger: quiet()}).spec);
     const view = new vega.View(runtime, {renderer: 'none', logger: quiet()});
     fs.writeFileSync(to, await view.toSVG());

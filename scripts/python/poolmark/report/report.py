@@ -15,12 +15,13 @@ import subprocess
 from pathlib import Path
 
 from poolmark.report import report_text
+from poolmark.report.answer import answer
 from poolmark.base.errors import PoolmarkError, RecordError, UsageError
 from poolmark.base.escape import script_json, spreadsheet
 from poolmark.base.paths import BROUGHT, CALLED, MODULES, for_people
 from poolmark.records.read_record import bad_files, load
 from poolmark.report.report_charts import Chart, charts
-from poolmark.report.report_data import Source, cells_of
+from poolmark.report.source import Source, cells_of
 from poolmark.base.units import plural
 from poolmark.compare.verdict_out import in_markdown, plain
 from poolmark.verify.verify import SHOWN, complaints
@@ -59,23 +60,23 @@ def raw_files(source: Source, out: Path) -> list[tuple[str, str, str | None]]:
     import os
 
     found = []
-    for run, cell, label in source.cells():
+    for run, cell, name_ in source.cells():
         for name, path in cell.get("files", {}).items():
             try:
                 link = Path(os.path.relpath(run.file(path), out.resolve())).as_posix()
             except RecordError:
                 link = None
-            found.append((label, name, link))
+            found.append((name_.label, name, link))
     return found
 
 
 def context(source: Source, drawn: list[Chart], out: Path) -> dict:
     runs = []
     for run in source.runs:
-        heads, rows = report_text.table(run)
+        heads, rows = report_text.table(source, run)
         commands = [(cell["id"], [" ".join(words) for words in cell.get("commands", [])])
                     for cell in cells_of(run) if cell.get("commands")]
-        runs.append({"title": report_text.title(run), "run": run.data, "summary": report_text.summary(run), "heads": heads, "rows": rows,
+        runs.append({"title": report_text.title(run), "run": run.data, "answer": answer(source, run), "heads": heads, "rows": rows,
                      "facts": report_text.facts(run), "anomalies": report_text.anomalies(run),
                      "cite": report_text.cite(run), "damage": source.damage[run.id], "commands": commands[:RAW_SHOWN]})
     raw = raw_files(source, out)

@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The charts of a report as Vega-Lite specifications, each with its rows. Nothing here reads files.
+"""The charts of a page as Vega-Lite specifications, each with its rows. Nothing here reads files.
 
-Colours are those of Okabe and Ito, which people who do not see red and green apart can tell; lines differ in dashes too.
+A strategy has its colour (names.py), what else sets a cell apart its dash; a click on a legend shows one alone. Widths are
+the page's business: a specification says by `usermeta.panels` how many panels stand side by side at most.
 """
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from poolmark.report import report_data as data
+from poolmark.report import latency_data, memory_data, trade_data
+from poolmark.report.names import colours
 
-COLOURS = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#8C6D00", "#777777"]
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
-BYTES = {"format": "~s", "title": "bytes"}
-MOST_CELLS = 40
+HEIGHT, LOW = 300, 180
+COUNTS = {"labelExpr": "datum.value == 0 ? '0' : format(datum.value, '~s')", "tickCount": 5, "labelOverlap": "greedy"}
 
 
 @dataclass
@@ -20,32 +21,51 @@ class Chart:
     text: str     # what it shows and how to read it
     spec: dict
     rows: list[dict]
+    folded: bool = field(default=False)  # behind a click
 
 
-def _field(name: str, kind: str, title: str, **more) -> dict:
+def _field(name: str, kind: str, title: str | None, **more) -> dict:
     return {"field": name, "type": kind, "title": title, **more}
 
 
 def _log(**more) -> dict:
-    return {"scale": {"type": "log", "nice": False, **more}}
+    return {"scale": {"type": "log", "nice": True, **more}}
 
 
-def _seconds(field: str, title: str) -> dict:
+def _time(name: str, title: str, log: bool = True) -> dict:
     """Nanoseconds shown as SI seconds."""
-    return _field(field, "quantitative", title, **_log(), axis={"labelExpr": "format(datum.value / 1e9, '~s') + 's'",
-                                                                "tickCount": 6})
+    axis = {"labelExpr": "format(datum.value / 1e9, '~s') + 's'", "tickCount": 5, "labelOverlap": "greedy"}
+    return _field(name, "quantitative", title, axis=axis, **(_log() if log else {}))
 
 
-def _colour(name: str, title: str) -> dict:
-    return _field(name, "nominal", title, scale={"range": COLOURS}, legend={"orient": "bottom", "columns": 3,
-                                                                           "labelLimit": 300})
+def _share(name: str, title: str) -> dict:
+    return _field(name, "quantitative", title, **_log(), axis={"labelExpr": "format(100 * datum.value, '~g') + ' %'", "tickCount": 5})
 
 
-def _counted_from() -> dict:
-    """Solid from the intended time, dashed from the client: the corrected figure is the one that counts."""
-    return _field("counted_from", "nominal", "counted from",
-                  scale={"domain": ["intended time", "client"], "range": [[1, 0], [5, 4]]},
-                  legend={"orient": "bottom", "symbolType": "stroke", "symbolSize": 400})
+def _mib(name: str, title: str | None, **more) -> dict:
+    return _field(name, "quantitative", title, axis={"format": ",~r", "tickCount": 6}, **more)
+
+
+def _colour(rows: list[dict], name: str = "strategy") -> dict:
+    known = colours(list(dict.fromkeys(row[name] for row in rows)))
+    return _field(name, "nominal", None, scale={"domain": list(known), "range": list(known.values())},
+                  legend={"orient": "top", "symbolType": "stroke", "symbolStrokeWidth": 3})
+
+
+def _dash(rows: list[dict]) -> dict:
+    """Of what sets cells apart beside the strategy; nothing where nothing does."""
+    if not any(row["rest"] for row in rows):
+        return {}
+    return {"strokeDash": _field("rest", "nominal", None, legend={"orient": "top", "symbolType": "stroke",
+                                                                  "symbolStrokeColor": "#888", "symbolSize": 400})}
+
+
+def _switch(name: str = "strategy") -> dict:
+    """A click on the legend shows one alone."""
+    return {"params": [{"name": "shown", "select": {"type": "point", "fields": [name]}, "bind": "legend"}]}
+
+
+SHOWN = {"condition": {"param": "shown", "value": 1}, "value": .08}
 
 
 def _tips(rows: list[dict]) -> list[dict]:
@@ -55,153 +75,230 @@ def _tips(rows: list[dict]) -> list[dict]:
 
 
 def _spec(mark, encoding: dict, rows: list[dict], **more) -> dict:
-    return {"$schema": SCHEMA, "width": "container", "height": 320, "data": {"name": "rows"},
+    return {"$schema": SCHEMA, "width": "container", "height": HEIGHT, "data": {"name": "rows"},
             "mark": mark, "encoding": encoding | {"tooltip": _tips(rows)}, **more}
 
 
+def _panels(by: str, view: dict, most: int = 2, sort: list | None = None, **more) -> dict:
+    """One view for each value of a field."""
+    panel = _field(by, "nominal", None, header={"labelOrient": "top", "labelLimit": 600, "labelFontWeight": "bold"}, sort=sort)
+    return {"$schema": SCHEMA, "data": {"name": "rows"}, "columns": most, "facet": panel, "spec": view,
+            "usermeta": {"panels": most}, **more}
+
+
+def _order(rows: list[dict], name: str) -> list:
+    return list(dict.fromkeys(row[name] for row in rows))
+
+
+def memory_curve(source) -> Chart:
+    rows = memory_data.memory_curve(source)
+    return Chart("memory-over-connections", "Memory against connections", "What the broker holds, and what the kernel holds for "
+                 "the sockets of both ends. A point is a reading when memory was level; a band goes from the lowest to the highest "
+                 "of several runs. A strategy that is told its size beforehand begins high and stays there.",
+                 _curve(rows, {}), rows)
+
+
+def _curve(rows: list[dict], scale: dict) -> dict:
+    x = _field("connections", "quantitative", "connections", axis=COUNTS, **scale)
+    band = {"mark": {"type": "area", "opacity": .2}, "encoding": {
+        "x": x, "y": _mib("lowest_mib", "MiB", **scale), "y2": {"field": "highest_mib"}, "color": _colour(rows),
+        "detail": {"field": "cell"}}}
+    line = {**_switch(), "mark": {"type": "line", "point": {"size": 30}}, "encoding": {
+        "x": x, "y": _mib("memory_mib", "MiB", **scale), "color": _colour(rows), "detail": {"field": "cell"}, "opacity": SHOWN,
+        "tooltip": _tips(rows), **_dash(rows)}}
+    layers = [band, line] if any(row["runs"] > 1 for row in rows) else [line]
+    return _panels("memory", {"height": HEIGHT, "layer": layers}, resolve={"scale": {"y": "independent"}},
+                   sort=_order(rows, "memory"))
+
+
+def memory_curve_log(source) -> Chart:
+    """Of runs over several orders of magnitude."""
+    rows = [row for row in memory_data.memory_curve(source) if row["connections"] > 0 and row["lowest_mib"] > 0]
+    counts = [row["connections"] for row in rows]
+    return Chart("memory-over-connections-log", "The same, both axes logarithmic", "A straight line at 45 degrees grows in "
+                 "proportion; where a line is level, what the process takes for itself outweighs the connections.",
+                 _curve(rows, _log()), rows if rows and max(counts) >= 100 * min(counts) else [])
+
+
 def memory_by_part(source) -> Chart:
-    rows = data.memory_parts(source)
-    stack = {"memory_bytes": _field("memory_bytes", "quantitative", "memory, bytes", axis={"format": "~s"}, stack="zero"),
-             "color": _colour("part", "part"), "order": {"field": "part"}}
-    if len({row["connections"] for row in rows}) > 1:
-        spec = _spec({"type": "bar"}, {
-            "x": _field("connections", "ordinal", "connections", axis={"format": "~s"}), "y": stack["memory_bytes"],
-            "color": stack["color"], "order": stack["order"],
-            "row": _field("cell", "nominal", None, header={"labelOrient": "top", "labelLimit": 600})}, rows)
-        spec |= {"width": 640, "height": 220}
-    else:
-        spec = _spec({"type": "bar"}, {
-            "y": _field("cell", "nominal", None, axis={"labelLimit": 260}), "x": stack["memory_bytes"],
-            "color": stack["color"], "order": stack["order"]}, rows) | {"height": 34 * len({row["cell"] for row in rows})}
-    return Chart("memory-over-connections", "Memory over connections",
-                 "What the target's memory is made of at each number of connections: objects, buffers, arenas and "
-                 "messages as the pools own them, the rest of the process, and the kernel's sockets (both ends).",
-                 spec, rows)
+    rows = memory_data.memory_parts(source)
+    spec = _spec({"type": "bar"}, {
+        "y": _field("cell", "nominal", None, axis={"labelLimit": 260}, sort=_order(rows, "cell")),
+        "x": _mib("memory_mib", "MiB", stack="zero"), "order": {"field": "part"},
+        "color": _field("part", "nominal", None, scale={"range": ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#777777"]},
+                        legend={"orient": "top"})}, rows) | {"height": 34 * len(_order(rows, "cell"))}
+    return Chart("memory-by-part", "What the memory is made of", "With the most connections open: objects, buffers, arenas and "
+                 "messages as the pools own them, the rest of the process, and the kernel's sockets (both ends).", spec, rows)
 
 
 def memory_in_time(source) -> Chart:
-    rows, marks = data.memory_over_time(source), data.expansions(source)
-    line = {"mark": {"type": "line", "interpolate": "step-after"}, "encoding": {
-        "x": _field("time_s", "quantitative", "time, s"),
-        "y": _field("memory_bytes", "quantitative", "resident memory, bytes", axis={"format": "~s"}),
-        "color": _colour("cell", "cell"), "strokeDash": _field("cell", "nominal", "cell"),
-        "tooltip": _tips(rows)}}
-    rule = {"data": {"values": marks}, "mark": {"type": "rule", "opacity": 0.45}, "encoding": {
-        "x": _field("time_s", "quantitative", "time, s"), "color": {"field": "cell", "type": "nominal"},
-        "tooltip": _tips(marks)}}
-    spec = {"$schema": SCHEMA, "width": "container", "height": 320, "data": {"name": "rows"}, "layer": [line, rule]}
-    return Chart("memory-over-time", "Memory over time", "Resident memory of the target. Upright lines are expansions and "
-                 "shrinks of its pools.", spec, rows)
+    rows, marks = memory_data.memory_over_time(source), memory_data.expansions(source)
+    line = {**_switch(), "height": HEIGHT, "mark": {"type": "line", "interpolate": "step-after"}, "encoding": {
+        "x": _field("time_s", "quantitative", "time, s"), "y": _mib("memory_mib", "resident memory, MiB"),
+        "color": _colour(rows) if rows else {}, "detail": {"field": "cell"}, "opacity": SHOWN, "tooltip": _tips(rows),
+        **_dash(rows)}}
+    views = [line]
+    if marks:
+        views.append({"height": 18 * len(_order(marks, "cell")), "data": {"values": marks}, "mark": {"type": "tick"}, "encoding": {
+            "x": _field("time_s", "quantitative", None), "y": _field("cell", "nominal", "grew"),
+            "color": _colour(rows), "tooltip": _tips(marks)}})
+    spec = {"$schema": SCHEMA, "data": {"name": "rows"}, "vconcat": views, "resolve": {"scale": {"x": "shared"}},
+            "usermeta": {"panels": 1}}
+    return Chart("memory-over-time", "Memory over time", "Resident memory of the broker. The marks below are expansions and "
+                 "shrinks of its pools.", spec, rows, folded=True)
 
 
-def percentiles(source, latency: str) -> Chart:
-    rows = [row for row in data.latency_percentiles(source) if row["latency"] == latency]
-    labels = ("datum.value <= 1 ? '0 %' : format(100 * (1 - 1 / datum.value), '.6~g') + ' %'")
-    spec = _spec({"type": "line", "point": {"size": 16}}, {
-        "x": _field("inverse_share", "quantitative", "percentile (HDR scale)", **_log(domainMin=1),
-                    axis={"values": [1, 2, 10, 100, 1e3, 1e4, 1e5, 1e6], "labelExpr": labels}),
-        "y": _seconds("latency_ns", f"{latency} latency"), "color": _colour("cell", "cell"),
-        "strokeDash": _counted_from()}, rows)
-    return Chart(f"{latency}-percentiles", f"{latency.capitalize()} latency, percentiles",
-                 "Each step to the right is ten times as rare. Latency counts from the intended time; the dashed line "
-                 "counts from when the client got around to it.", spec, rows)
+def latency_summary(source) -> Chart:
+    rows = latency_data.latency_summary(source)
+    shape = _field("percentile", "nominal", None, scale={"domain": ["p50", "p99", "p99.9"],
+                                                         "range": ["circle", "diamond", "triangle-up"]},
+                   legend={"orient": "top", "symbolFillColor": "#888", "symbolStrokeColor": "#888"})
+    y = _field("cell", "nominal", None, axis={"labelLimit": 180}, sort=_order(rows, "cell"))
+    colour = _colour(rows) | {"legend": None}
+    tight = _log(nice=False, padding=12)
+    dots = {"mark": {"type": "point", "filled": True, "size": 80, "opacity": 1}, "encoding": {
+        "y": y, "x": _time("latency_ns", None) | tight, "color": colour, "shape": shape, "tooltip": _tips(rows)}}
+    range_ = {"mark": {"type": "rule"}, "encoding": {"y": y, "x": _time("lowest_ns", None) | tight, "x2": {"field": "highest_ns"},
+                                                     "color": colour}}
+    layers = [range_, dots] if any(row["runs"] > 1 for row in rows) else [dots]
+    return Chart("latency", "Latency", "Median, 99th and 99.9th percentile of each latency, counted from the intended time; a line "
+                 "goes from the lowest to the highest of several runs. Left is faster.",
+                 _panels("latency", {"height": {"step": 22}, "layer": layers}, resolve={"scale": {"x": "independent"}},
+                         sort=_order(rows, "latency")), rows)
+
+
+def latency_by_step(source) -> Chart:
+    rows = latency_data.latency_by_step(source)
+    view = {**_switch(), "height": LOW, "mark": {"type": "line", "point": {"size": 30}}, "encoding": {
+        "x": _field("connections", "quantitative", "connections", **_log(), axis=COUNTS),
+        "y": _time("latency_ns", "latency"), "color": _colour(rows), "detail": {"field": "cell"}, "opacity": SHOWN,
+        "tooltip": _tips(rows), **_dash(rows)}}
+    return Chart("latency-over-connections", "Latency against connections", "Of the connects of each step, and of messages while "
+                 "so many connections were open.", _panels("what", view, sort=_order(rows, "what")), rows)
+
+
+def percentiles(source) -> Chart:
+    rows = latency_data.latency_percentiles(source)
+    labels = "datum.value <= 1 ? '0 %' : format(100 * (1 - 1 / datum.value), '.6~g') + ' %'"
+    view = {**_switch(), "height": HEIGHT, "mark": {"type": "line"}, "encoding": {
+        "x": _field("inverse_share", "quantitative", "percentile (HDR scale)", **_log(domainMin=1, nice=False),
+                    axis={"values": [1, 2, 10, 100, 1e3, 1e4, 1e5, 1e6], "labelExpr": labels, "labelOverlap": True}),
+        "y": _time("latency_ns", "latency"), "color": _colour(rows),
+        "detail": [{"field": "cell"}, {"field": "counted_from"}], "tooltip": _tips(rows), "opacity": SHOWN,
+        "size": _field("counted_from", "ordinal", None, sort=["intended time", "client"], scale={"domain": ["intended time", "client"], "range": [2.2, .7]},
+                       legend={"orient": "top", "symbolType": "stroke", "symbolStrokeColor": "#888"}), **_dash(rows)}}
+    return Chart("latency-percentiles", "Latency, percentiles", "Each step to the right is ten times as rare. Thick lines count from "
+                 "the intended time, as every figure does; thin ones from when the client got around to it.",
+                 _panels("latency", view, resolve={"scale": {"y": "independent"}}, sort=_order(rows, "latency")), rows)
 
 
 def ccdf(source) -> Chart:
-    rows = [row for row in data.latency_percentiles(source) if row["percentile"] > 0]
-    spec = _spec({"type": "line", "interpolate": "step-after"}, {
-        "x": _seconds("latency_ns", "latency"),
-        "y": _field("share_above", "quantitative", "share of samples above", **_log(), axis={"format": ".0e"}),
-        "color": _colour("cell", "cell"),
-        "strokeDash": _counted_from(),
-        "row": _field("latency", "nominal", None, header={"labelOrient": "top"})}, rows)
-    spec |= {"width": 640, "height": 200}
+    rows = latency_data.ccdf(source)
+    view = {**_switch(), "height": HEIGHT, "mark": {"type": "line", "interpolate": "step-after"}, "encoding": {
+        "x": _time("latency_ns", "latency"), "y": _share("share_above", "share of samples above"), "color": _colour(rows),
+        "detail": {"field": "cell"}, "opacity": SHOWN, "tooltip": _tips(rows), **_dash(rows)}}
     return Chart("latency-ccdf", "How many samples are slower (CCDF)", "The share of samples above each latency, both axes "
-                 "logarithmic: a tail that is a straight line stays heavy.", spec, rows)
+                 "logarithmic, every step of the histogram: a tail that is a straight line stays heavy.",
+                 _panels("latency", view, sort=_order(rows, "latency")), rows, folded=True)
 
 
 def latency_in_time(source) -> Chart:
-    rows = data.latency_over_time(source)
-    spec = _spec({"type": "line", "point": {"size": 12}}, {
-        "x": _field("time_s", "quantitative", "time, s"), "y": _seconds("latency_ns", "latency"),
-        "color": _colour("cell", "cell"), "strokeDash": _field("statistic", "nominal", "statistic",
-                                                               legend={"orient": "bottom"}),
-        "row": _field("latency", "nominal", None, header={"labelOrient": "top"})}, rows)
-    spec |= {"width": 640, "height": 200}
-    return Chart("latency-over-time", "Latency over time", "p50, p99 and the longest of each interval.", spec, rows)
+    rows = latency_data.latency_over_time(source)
+    view = {**_switch(), "height": LOW, "mark": {"type": "line"}, "encoding": {
+        "x": _field("time_s", "quantitative", "time, s"), "y": _time("latency_ns", "latency"), "color": _colour(rows),
+        "detail": [{"field": "cell"}, {"field": "statistic"}], "opacity": SHOWN, "tooltip": _tips(rows),
+        "size": _field("statistic", "ordinal", None, sort=["p99", "p50"], scale={"domain": ["p99", "p50"], "range": [1.8, .7]},
+                       legend={"orient": "top", "symbolType": "stroke", "symbolStrokeColor": "#888"}), **_dash(rows)}}
+    return Chart("latency-over-time", "Latency over time", "p99 (thick) and p50 (thin) of each interval.",
+                 _panels("latency", view, sort=_order(rows, "latency"), resolve={"scale": {"x": "independent"}}), rows, folded=True)
 
 
 def heat(source) -> Chart:
-    rows = data.heat_map(source)
-    base = {"x": _field("allocator", "nominal", "allocator"), "y": _field("strategy", "nominal", "strategy")}
-    cells = {"mark": "rect", "encoding": base | {
-        "color": _field("ratio_to_best", "quantitative", "ratio to the best",
-                        scale={"type": "log", "scheme": "cividis", "reverse": True}), "tooltip": _tips(rows)}}
-    # Cividis reversed is dark where the ratio is large.
-    dark = {"test": "datum.ratio_to_best > 2.5", "value": "#ffffff"}
-    labels = {"mark": {"type": "text", "fontSize": 10}, "encoding": base | {
-        "text": _field("ratio_to_best", "quantitative", "ratio", format=".2~f"),
-        "color": {"condition": dark, "value": "#111111"}}}
-    spec = {"$schema": SCHEMA, "data": {"name": "rows"}, "columns": 3,
-            "facet": _field("what", "nominal", None, header={"labelLimit": 260}),
-            "spec": {"width": 190, "height": 170, "layer": [cells, labels]}}
-    return Chart("strategy-allocator", "Strategy and allocator", "Each field is the ratio to the best of its panel; 1 is "
-                 "the best.", spec, rows)
+    rows = trade_data.by_allocator(source)
+    base = {"x": _field("allocator", "nominal", None), "y": _field("strategy", "nominal", None)}
+    cells = {"mark": "rect", "encoding": base | {"color": _ratio(), "tooltip": _tips(rows)}}
+    labels = {"mark": {"type": "text", "fontSize": 11}, "encoding": base | {
+        "text": _field("ratio_to_best", "quantitative", None, format=".2~f"), "color": _ink()}}
+    return Chart("strategy-allocator", "Strategy and allocator", "Each field is the ratio to the best of its panel; 1 is the best.",
+                 _panels("what", {"height": {"step": 26}, "layer": [cells, labels]}), rows)
 
 
-def front(source) -> Chart:
-    rows = data.pareto(source)
-    spec = _spec({"type": "point", "filled": True, "size": 90}, {
-        "x": _field("memory_bytes", "quantitative", "memory for one, bytes", **_log(), axis={"format": "~s"}),
-        "y": _seconds("time_ns", "time"), "color": _colour("strategy", "strategy"),
-        "shape": _field("on_front", "nominal", "on the front", scale={"domain": [True, False],
-                                                                      "range": ["diamond", "circle"]})}, rows)
-    return Chart("time-against-memory", "Time against memory (Pareto)", "Left is smaller, low is faster. No other point "
-                 "is better in both than a diamond.", spec, rows)
+def _ratio() -> dict:
+    return _field("ratio_to_best", "quantitative", None, legend=None,
+                  scale={"type": "log", "domain": [1, 10], "clamp": True, "range": ["#d7efe4", "#fbe9c6", "#d55e00"]})
+
+
+def _ink() -> dict:
+    return {"condition": {"test": "datum.ratio_to_best > 7", "value": "#ffffff"}, "value": "#111111"}
+
+
+def trade(source) -> Chart:
+    rows = trade_data.trade(source)
+    base = {"x": _mib("memory_mib", "memory with all connected, MiB", scale={"zero": False, "padding": 50}),
+            "y": _time("connect_p99_ns", "connect p99", log=False) | {"scale": {"zero": False, "padding": 30}}}
+    front = {"transform": [{"filter": "datum.on_front"}], "mark": {"type": "line", "color": "#888", "strokeDash": [4, 4]},
+             "encoding": base | {"order": {"field": "memory_mib"}}}
+    dots = {"mark": {"type": "point", "filled": True, "size": 120, "opacity": 1}, "encoding": base | {
+        "color": (_colour(rows) if rows else {}) | {"legend": None}, "tooltip": _tips(rows)}}
+    text = {"mark": {"type": "text", "dx": 12, "align": "left", "fontSize": 13}, "encoding": base | {
+        "y": base["y"] | {"field": "label_at_ns"}, "text": {"field": "cell"}}}
+    spec = {"$schema": SCHEMA, "width": "container", "height": HEIGHT, "data": {"name": "rows"}, "layer": [front, dots, text]}
+    return Chart("time-against-memory", "The trade: time against memory", "Left is smaller, low is faster. Nothing is better in both "
+                 "than what the dashed line joins.", spec, rows)
+
+
+def matrix(source) -> Chart:
+    rows = trade_data.matrix(source)
+    base = {"x": _field("contender", "nominal", None, axis={"orient": "top", "labelAngle": -50, "labelLimit": 140},
+                        sort=sorted(_order(rows, "contender"), key=lambda one: (one not in ("bare", "null"), "direct" not in one, one))),
+            "y": _field("benchmark", "nominal", None, axis={"labelLimit": 260}, sort=sorted(_order(rows, "benchmark")))}
+    cells = {"mark": "rect", "encoding": base | {"color": _ratio(), "tooltip": _tips(rows)}}
+    text = "datum.time_ns < 1000 ? format(datum.time_ns, '.3~r') : format(datum.time_ns / 1000, '.3~r') + 'k'"
+    labels = {"transform": [{"calculate": text, "as": "shown"}], "mark": {"type": "text", "fontSize": 10},
+              "encoding": base | {"text": {"field": "shown"}, "color": _ink()}}
+    spec = {"$schema": SCHEMA, "width": "container", "height": 19 * len(_order(rows, "benchmark")), "data": {"name": "rows"},
+            "layer": [cells, labels]}
+    return Chart("benchmarks", "Every benchmark, ns", "Median time of an operation (k: thousands of ns). Green is the fastest of its "
+                 "row that does something, orange ten times as slow; bare and null are floors. Tuned allocators are in the table.",
+                 spec, rows)
 
 
 def boxes(source) -> Chart:
-    rows = data.raw_samples(source)
-    workloads = list(dict.fromkeys(row["workload"] for row in rows))
-    panels = [{"title": workload, "width": 320, "height": {"step": 15},
-               "transform": [{"filter": {"field": "workload", "equal": workload}}],
-               "mark": {"type": "boxplot", "extent": "min-max", "size": 9},
-               "encoding": {"y": _field("strategy", "nominal", None),
-                            "x": _seconds("time_ns", "time of one") | {"scale": {"type": "log", "nice": True}}}}
-              for workload in workloads]
-    spec = {"$schema": SCHEMA, "data": {"name": "rows"}, "columns": 2, "concat": panels}
-    return Chart("raw-samples", "Raw samples", "Every repetition of each benchmark with objects of 3 072 bytes on one "
-                 "thread: box from quartile to quartile, whiskers to the extremes.", spec, rows)
+    rows = trade_data.raw_samples(source)
+    panels = [{"title": one, "height": {"step": 16}, "transform": [{"filter": {"field": "benchmark", "equal": one}}],
+               "mark": {"type": "boxplot", "extent": "min-max", "size": 9}, "encoding": {
+                   "y": _field("contender", "nominal", None), "x": _time("time_ns", "time of one")}}
+              for one in _order(rows, "benchmark")]
+    spec = {"$schema": SCHEMA, "data": {"name": "rows"}, "columns": 2, "concat": panels, "usermeta": {"panels": 2}}
+    return Chart("raw-samples", "Raw samples of the headlines", "Every repetition with objects of 3 072 bytes: box from quartile to "
+                 "quartile, whiskers to the extremes.", spec, rows, folded=True)
 
 
 def trace(source) -> Chart:
-    rows = data.get_trace(source)
-    spec = {"$schema": SCHEMA, "data": {"name": "rows"}, "columns": 2, "facet": _field("cell", "nominal", None), "spec": {
-        "width": 400, "height": 150, "layer": [
-            {"transform": [{"filter": "datum.grew"}], "mark": {"type": "rule", "strokeDash": [4, 4], "opacity": .5},
-             "encoding": {"x": _field("get", "quantitative", "get number")}},
-            {"mark": {"type": "point", "size": 8, "filled": True, "aria": False}, "encoding": {
-                "x": _field("get", "quantitative", "get number"),
-                "y": _seconds("time_ns", "time of a get") | {"scale": {"type": "log", "nice": True}},
-                "tooltip": _tips(rows)}}]}}
+    rows = trade_data.get_trace(source)
+    view = {"height": 150, "layer": [
+        {"transform": [{"filter": "datum.grew"}], "mark": {"type": "rule", "strokeDash": [4, 4], "opacity": .5},
+         "encoding": {"x": _field("get", "quantitative", "get number")}},
+        {"mark": {"type": "point", "size": 8, "filled": True, "aria": False}, "encoding": {
+            "x": _field("get", "quantitative", "get number"), "y": _time("time_ns", "time of a get"), "tooltip": _tips(rows)}}]}
     return Chart("get-trace", "Each get across expansions", "The time of gets one after the other while the pool grows: all "
                  "slow ones, and a sample of the others. A dashed line is an expansion: more objects are owned from there.",
-                 spec, rows)
+                 _panels("contender", view), rows, folded=True)
 
 
 def pools_in_time(source) -> Chart:
-    rows = data.pools_over_time(source)
-    spec = _spec({"type": "line", "interpolate": "step-after", "point": {"size": 12}}, {
+    rows = memory_data.pools_over_time(source)
+    view = {"height": 120, "mark": {"type": "line", "interpolate": "step-after", "point": {"size": 12}}, "encoding": {
         "x": _field("time_s", "quantitative", "time, s"), "y": _field("objects", "quantitative", "objects"),
-        "color": _colour("what", "objects"), "strokeDash": _field("what", "nominal", "objects"),
-        "row": _field("pool", "nominal", None, header={"labelOrient": "top"})}, rows)
-    spec |= {"width": 640, "height": 120, "resolve": {"scale": {"y": "independent"}}}
+        "color": _field("what", "nominal", None, legend={"orient": "top"}), "detail": {"field": "cell"}}}
     return Chart("pools-over-time", "Pools over time", "Objects that each pool of the broker owns, and those in use.",
-                 spec, rows)
+                 _panels("pool", view, resolve={"scale": {"y": "independent"}}), rows)
+
+
+ALL = (memory_curve, memory_curve_log, latency_by_step, latency_summary, trade, matrix, heat, memory_by_part, pools_in_time,
+       percentiles, ccdf, memory_in_time, latency_in_time, boxes, trace)
 
 
 def charts(source) -> list[Chart]:
     """Every chart that there are rows for, in the order of the page."""
-    made = [memory_by_part(source), memory_in_time(source), pools_in_time(source),
-            *(percentiles(source, one) for one in data.LATENCIES), ccdf(source), latency_in_time(source), heat(source), front(source), boxes(source), trace(source)]
-    return [chart for chart in made if chart.rows]
+    return [chart for chart in (make(source) for make in ALL) if chart.rows]

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rows of the charts of latency, each latency and each phase for itself. Each chart's rows are also its CSV."""
+import math
+import re
+import statistics
+
+from poolmark.records import hlog, phases, raw_data
+from poolmark.report.source import LATENCIES, Source, number, thin, values
+
+PERCENTILES = (0, 25, 50, 75, 90, 95, 99, 99.5, 99.9, 99.95, 99.99, 99.995, 99.999, 100)
+SHOWN = (("p50", "p50"), ("p99", "p99"), ("p99_9", "p99.9"))
+MOST_STEPS = 300     # of a line of the CCDF
+MOST_INTERVALS = 300
+
+
+def phase_words(cell: dict, metric: str) -> str:
+    """" QoS 1": the phase that a latency of messages is of, when there is something to say; else its name, else
+    nothing."""
+    name = raw_data.phase_of(cell, metric)
+    words = dict(raw_data.phases(cell)).get(name, "")
+    found = re.search(r"--qos (\d)", words)
+    level = found[1] if found else "0" if words.startswith("publish") else ""
+    return f" QoS {level}" if level else f" {name}" if name else ""
+
+
+def latency_summary(source: Source) -> list[dict]:
+    """Three percentiles of each latency, over repetitions; of a run in steps those at each step instead."""
+    rows = []
+    for name, group in source.groups().items():
+        cells = [cell for _, cell in group]
+        for latency in LATENCIES:
+            found_in: dict[str, str] = {}
+            for cell in cells:
+                found_in |= phases.variants(cell, f"{latency}.p50")
+            if latency == "connect" and "" in found_in:
+                found_in = {"": found_in[""]}  # without the few connects of the phases that publish
+            for prefix in (metric.removesuffix(".p50") for metric in found_in.values()):
+                words = phase_words(cells[0], f"{prefix}.p50") if latency != "connect" else ""
+                for key, shown in SHOWN:
+                    if found := values(cells, f"{prefix}.{key}"):
+                        rows.append({"cell": name.label, "strategy": name.strategy, "latency": f"{latency}{words}",
+                                     "percentile": shown, "latency_ns": statistics.median(found),
+                                     "lowest_ns": min(found), "highest_ns": max(found), "runs": len(found)})
+    return rows
+
+
+STEPS = (("connect_p50_ns", "connect", "p50"), ("connect_p99_ns", "connect", "p99"), ("delivery_p50_ns", "delivery", "p50"),
+         ("delivery_p99_ns", "delivery", "p99"))
+
+
+def latency_by_step(source: Source) -> list[dict]:
+    """Of runs in steps: latency against connections."""
+    rows = []
+    for run, cell, name in source.first_cells():
+        for row in source.rows(run, cell, "steps"):
+            for column, latency, percentile in STEPS:
+                if (value := number(row.get(column))) and (count := number(row.get("connections"))):
+                    rows.append({"cell": name.label, "strategy": name.strategy, "rest": name.rest, "connections": count,
+                                 "what": f"{latency} {percentile}", "latency_ns": value})
+    return rows
+
+
+def latency_percentiles(source: Source) -> list[dict]:
+    """Percentiles on the HDR scale: x is 1 / (1 - p), so that 90, 99 and 99.9 % stand equally far apart."""
+    rows = []
+    for run, cell, name in source.first_cells():
+        for log in source.logs(run, cell):
+            for tag, histogram in hlog.by_tag(log.intervals).items():
+                for percent in PERCENTILES:
+                    share = max(1 - percent / 100, 1 / (2 * histogram.count))
+                    if histogram.known_percentile(percent) is None:
+                        continue
+                    rows.append({"cell": name.label, "strategy": name.strategy, "rest": name.rest, "latency": log.title,
+                                 "counted_from": "client" if tag.endswith("_uncorrected") else "intended time",
+                                 "percentile": percent, "inverse_share": 1 / share,
+                                 "latency_ns": histogram.percentile(percent)})
+    return rows
+
+
+def ccdf(source: Source) -> list[dict]:
+    """The share of samples above each value that the log tells apart, counted from the intended time."""
+    rows = []
+    for run, cell, name in source.first_cells():
+        for log in source.logs(run, cell):
+            histogram = hlog.by_tag(log.intervals).get(log.latency)
+            if histogram is None:
+                continue
+            count = histogram.count
+            rows += [{"cell": name.label, "strategy": name.strategy, "rest": name.rest, "latency": log.title,
+                      "latency_ns": value, "share_above": (count - seen) / count}
+                     for value, seen in _by_share(histogram.steps(), count) if seen < count]
+    return rows
+
+
+def _by_share(steps: list[tuple[int, int]], count: int) -> list[tuple[int, int]]:
+    """Steps evenly thinned on the scale of the share above, on which the tail is as long as the rest."""
+    kept, last = [], None
+    for value, seen in steps:
+        place = None if seen == count else round(-40 * math.log10((count - seen) / count))
+        if place != last or count - seen < 20:
+            kept.append((value, seen))
+            last = place
+    return thin(kept, MOST_STEPS)
+
+
+def latency_over_time(source: Source) -> list[dict]:
+    """p50 and p99 of each interval."""
+    rows = []
+    for run, cell, name in source.first_cells():
+        for log in source.logs(run, cell):
+            intervals = thin([one for one in log.intervals if one.tag == log.latency], MOST_INTERVALS)
+            start = intervals[0].start_s if intervals else 0
+            rows += [{"cell": name.label, "strategy": name.strategy, "rest": name.rest, "latency": log.title,
+                      "time_s": round(one.start_s - start, 3), "statistic": statistic,
+                      "latency_ns": one.histogram.percentile(percent)}
+                     for one in intervals for statistic, percent in (("p50", 50), ("p99", 99))
+                     if one.histogram.known_percentile(percent) is not None]
+    return rows if len({row["time_s"] for row in rows}) > 2 else []

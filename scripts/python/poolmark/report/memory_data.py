@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rows of the charts of memory: against connections, in time, by what it is for. Each chart's rows are also its CSV."""
+import statistics
+
+from poolmark.base.curves import USER_COLUMNS
+from poolmark.report.source import Source, number, thin
+
+PARTS = ("connections", "buffers", "arenas", "messages")
+REST = "rest (allocator, code, stacks)"
+USER, KERNEL = "the broker's own (private memory)", "the kernel's, both ends of each connection"
+MIB = 1 << 20
+MOST_POINTS = 600    # of a line in a chart: more cannot be seen, and the page stays small
+
+
+def user_bytes(row: dict) -> float | None:
+    """Private memory; of a record that has none, what stands in for it."""
+    return next((value for name in ("target_private_bytes", *USER_COLUMNS) if (value := number(row.get(name))) is not None), None)
+
+
+def kernel_bytes(row: dict) -> float | None:
+    found = [number(row.get(name)) for name in ("kernel_slab_bytes", "kernel_tcp_bytes")]
+    return None if None in found else sum(found)
+
+
+def _readings(source: Source, run, cell) -> list[dict]:
+    """Lines at which memory was level: a run's steps, else its start, a tenth, and all connections."""
+    steps = source.rows(run, cell, "steps")
+    if steps:
+        return steps
+    rows = [row for row in source.rows(run, cell, "memory") if row.get("phase") in ("start", "connect", "hold")
+            and number(row.get("connections")) is not None and number(row.get("target_private_bytes")) is not None]
+    last = {number(row["connections"]): row for row in rows}  # of several at a number the last is the most level
+    return list(last.values())
+
+
+def memory_curve(source: Source) -> list[dict]:
+    """Memory against connections: the median over repetitions, and from the lowest to the highest."""
+    rows = []
+    for name, group in source.groups().items():
+        found: dict[tuple[str, float], list[float]] = {}
+        for run, cell in group:
+            readings = _readings(source, run, cell)
+            first = kernel_bytes(readings[0]) if readings else None
+            for row in readings:
+                count, kernel = number(row.get("connections")) or 0, kernel_bytes(row)
+                if (user := user_bytes(row)) is not None:
+                    found.setdefault((USER, count), []).append(user)
+                if kernel is not None and first is not None:
+                    found.setdefault((KERNEL, count), []).append(max(0, kernel - first))
+        rows += [{"cell": name.label, "strategy": name.strategy, "rest": name.rest, "memory": memory,
+                  "connections": count, "memory_mib": statistics.median(values) / MIB, "lowest_mib": min(values) / MIB,
+                  "highest_mib": max(values) / MIB, "runs": len(values)}
+                 for (memory, count), values in sorted(found.items(), key=lambda one: (one[0][0] != USER, one[0][1]))]
+    return rows if len({row["connections"] for row in rows}) > 1 else []
+
+
+def memory_parts(source: Source) -> list[dict]:
+    """What the target's memory is made of with the most connections that were open."""
+    rows = []
+    for run, cell, name in source.first_cells():
+        steps = source.rows(run, cell, "steps")
+        parts = _parts_of_steps(steps) if steps else _parts_when_full(source, run, cell)
+        rows += [{"cell": name.label, "connections": connections, "part": part, "memory_mib": value / MIB}
+                 for connections, found in parts[-1:] for part, value in found.items()]
+    return rows
+
+
+def _parts_of_steps(steps: list[dict]) -> list[tuple[float, dict]]:
+    """(connections, part -> bytes) of every step; the kernel's part is its growth since the first."""
+    columns = {"connections": "objects_bytes"} | {part: f"{part}_bytes" for part in PARTS[1:]} | {REST: "rest_bytes"}
+    first = kernel_bytes(steps[0]) or 0
+    return [(number(row.get("connections")) or 0,
+             {part: value for part, column in columns.items() if (value := number(row.get(column))) is not None}
+             | {"kernel": max(0, (kernel_bytes(row) or 0) - first)}) for row in steps]
+
+
+def _parts_when_full(source: Source, run, cell: dict) -> list[tuple[float, dict]]:
+    memory = [row for row in source.rows(run, cell, "memory") if number(row.get("connections")) is not None]
+    level = [row for row in memory if row.get("phase") not in ("start", "connect", "close") and user_bytes(row) is not None
+             and any(number(row.get(name)) is not None for name in USER_COLUMNS[:2])]
+    if not level:
+        return []
+    full = max(level, key=lambda row: number(row["connections"]))
+    owned = _pool_bytes(source.rows(run, cell, "pools"), number(full["at_ns"]))
+    kernel = max(0, (kernel_bytes(full) or 0) - (kernel_bytes(memory[0]) or 0))
+    parts = {part: owned.get(part, 0) for part in PARTS}
+    parts |= {REST: max(0, user_bytes(full) - sum(owned.values())), "kernel": kernel}
+    return [(number(full["connections"]), parts)]
+
+
+def _pool_bytes(pools: list[dict], at_ns: float | None) -> dict[str, float]:
+    """Bytes owned by each pool at an instant, added over broker instances."""
+    latest: dict[tuple, tuple[float, float]] = {}
+    for row in pools:
+        when, owned = number(row.get("at_ns")), number(row.get("bytes_owned"))
+        if when is None or owned is None or (at_ns is not None and when > at_ns):
+            continue
+        key = (row.get("pool"), row.get("instance"))
+        if key not in latest or when >= latest[key][0]:
+            latest[key] = (when, owned)
+    totals: dict[str, float] = {}
+    for (pool, _), (_, owned) in latest.items():
+        totals[pool] = totals.get(pool, 0) + owned
+    return totals
+
+
+def _timed(source: Source, run, cell) -> list[dict]:
+    memory = [row for name in sorted(cell.get("files", {})) if name.startswith("memory") for row in source.rows(run, cell, name)]
+    return sorted((row for row in memory if number(row.get("target_rss_bytes")) is not None
+                   and number(row.get("at_ns")) is not None), key=lambda row: number(row["at_ns"]))
+
+
+def memory_over_time(source: Source) -> list[dict]:
+    rows = []
+    for run, cell, name in source.first_cells():
+        memory = _timed(source, run, cell)
+        start = number(memory[0]["at_ns"]) if memory else 0
+        rows += [{"cell": name.label, "strategy": name.strategy, "rest": name.rest,
+                  "time_s": round((number(row["at_ns"]) - start) / 1e9, 3), "connections": number(row.get("connections")),
+                  "memory_mib": number(row["target_rss_bytes"]) / MIB} for row in thin(memory, MOST_POINTS)]
+    return rows
+
+
+def expansions(source: Source) -> list[dict]:
+    """Every expansion and shrink: when (on the time axis of memory_over_time), how long, from and to."""
+    rows = []
+    for run, cell, name in source.first_cells():
+        memory = _timed(source, run, cell)
+        start = number(memory[0]["at_ns"]) if memory else None
+        for row in thin(source.rows(run, cell, "events"), 300):
+            at = number(row.get("at_ns"))
+            if start is not None and at is not None and row.get("event") in ("expand", "shrink") and at >= start:
+                rows.append({"cell": name.label, "strategy": name.strategy, "time_s": round((at - start) / 1e9, 3),
+                             "pool": row.get("pool"), "event": row["event"], "from_objects": number(row.get("from")),
+                             "to_objects": number(row.get("to")), "duration_ns": number(row.get("duration_ns"))})
+    return rows
+
+
+def pools_over_time(source: Source) -> list[dict]:
+    """Objects that a broker's pools own and have out, of its own record; beside a load, memory over time says more."""
+    rows = []
+    for run, cell, name in source.first_cells():
+        pools = source.rows(run, cell, "pools") if run.data["kind"] == "broker" else []
+        pools = [row for row in pools if number(row.get("at_ns")) is not None]
+        start = number(pools[0]["at_ns"]) if pools else 0
+        rows += [{"cell": name.label, "pool": row.get("pool"), "time_s": round((number(row["at_ns"]) - start) / 1e9, 3),
+                  "what": what, "objects": number(row.get(column))}
+                 for row in thin(pools, 4 * MOST_POINTS) for what, column in (("owned", "owned"), ("in use", "in_use"))
+                 if number(row.get(column)) is not None]
+    return rows

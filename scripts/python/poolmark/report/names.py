@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a cell is called on a page: by what sets it apart from the others there, in words people say.
+
+    names(cells)["classic-slab-paho-10000"]    Name("slab", "slab", "")
+    of the million: Name("slab, raw", "slab", "raw")
+
+A strategy has the same colour on every chart and page; what else sets a cell apart (`rest`) has its own dash.
+"""
+from dataclasses import dataclass
+
+from poolmark.base.units import show_count
+from poolmark.compare.pairing import stem
+
+# Okabe and Ito's colours, which people who do not see red and green apart can tell.
+COLOURS = {"malloc": "#777777", "fixed": "#E69F00", "expand": "#0072B2", "sync": "#CC79A7", "slab": "#009E73",
+           "blocks": "#56B4E9", "null": "#8C6D00", "mosquitto": "#D55E00"}
+SPARE = ["#D55E00", "#56B4E9", "#8C6D00", "#000000", "#44AA99", "#882255"]
+AXES = ("strategy", "target", "shape", "engine", "allocator", "connections", "subscribe", "pairs", "qos", "broker_options")
+
+
+@dataclass(frozen=True)
+class Name:
+    label: str       # whole: "expand, paho"
+    strategy: str    # what has a colour
+    rest: str        # what has a dash: "paho"; "" when the strategy says all
+
+
+def words(axis: str, value) -> str:
+    if axis == "subscribe":
+        return "subscribed" if value else "not subscribed"
+    if axis == "connections" and isinstance(value, (int, float)):
+        return show_count(value)
+    return str(value)
+
+
+def contender(config: dict) -> str:
+    """A strategy; of a broker that has none, the broker's name."""
+    return str(config.get("strategy") or config.get("target") or "")
+
+
+def differing(configs: list[dict]) -> list[str]:
+    """The axes by which cells differ; a broker's name says nothing beside strategies of one broker."""
+    found = [axis for axis in AXES if len({str(config.get(axis)) for config in configs}) > 1]
+    return [axis for axis in found if axis not in ("strategy", "target") and (axis != "broker_options" or len(found) == 1)]
+
+
+def _distinct(configs, axes: list[str]) -> bool:
+    keys = [(contender(config), *(str(config.get(axis)) for axis in axes)) for config in configs]
+    return len(set(keys)) == len(keys)
+
+
+def names(cells: list[dict]) -> dict[str, Name]:
+    """By stem. Cells that the axes do not tell apart keep their identifiers."""
+    by_stem = {stem(cell["id"]): cell.get("config", {}) for cell in cells}
+    axes = differing(list(by_stem.values()))
+    for axis in ("broker_options", "connections", "shape", "allocator", "engine"):  # what the others tell apart needs no word
+        fewer = [one for one in axes if one != axis]
+        if axis in axes and _distinct(by_stem.values(), fewer):
+            axes = fewer
+    found = {}
+    for key, config in by_stem.items():
+        strategy = contender(config)
+        rest = ", ".join(words(axis, config[axis]) for axis in axes if config.get(axis) not in (None, ""))
+        found[key] = Name(", ".join(filter(None, (strategy, rest))) or key, strategy or key, rest)
+    labels = [name.label for name in found.values()]
+    return {key: name if labels.count(name.label) == 1 else Name(key, name.strategy, key) for key, name in found.items()}
+
+
+def colours(strategies: list[str]) -> dict[str, str]:
+    """One for each; what has none of its own takes the spare ones in turn."""
+    spare = [colour for colour in SPARE if colour not in {COLOURS.get(one) for one in strategies}]
+    others = [one for one in strategies if one not in COLOURS]
+    return {one: COLOURS.get(one) or spare[others.index(one) % len(spare)] for one in strategies}
