@@ -87,7 +87,7 @@ help:
 	@echo 'make fuzz          fuzz the MQTT codec for FUZZ_SECONDS (60)'
 	@echo 'make fuzz-records  read RECORDS (10000) records changed at random by every reader'
 	@echo 'make fuzz-pools    calls, threads, modes and failures of every pool, at random, for FUZZ_SECONDS (60)'
-	@echo 'make model         every interleaving of a model of slab at its bound'
+	@echo 'make model         every interleaving of models of slab at its bound and of the hot pool'
 	@echo 'make format-check  is every source formatted?'
 	@echo 'make install       into PREFIX (/usr/local), below DESTDIR when it is set; make uninstall takes it away'
 	@echo 'make library       the pools as a library: build/libpoolmark.so.*, build/libpoolmark.a, build/include/poolmark/'
@@ -219,14 +219,22 @@ $(B)/fuzz_pools: $(B)/tests/fuzz/fuzz_pools.o $(B)/libpools.a $(B)/libbase.a
 fuzz-pools: $(B)/fuzz_pools
 	@$< --seconds $(FUZZ_SECONDS)
 
-# The protocol of strategy slab, every interleaving of a small model of it; MODEL=--quick for the two smaller sizes.
+# Every interleaving of small models, with the mistakes they could have: slab's protocol, and the hot pool's waiters.
+# MODEL=--quick for the smaller sizes.
 MODEL ?=
-$(B)/model/slab_rows: $(patsubst %.c,$(B)/%.o,$(wildcard tests/model/*.c))
+models := slab_rows hot_waiters
+$(B)/model/slab_rows: $(B)/tests/model/slab_rows.o $(B)/tests/model/explore.o
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ld_flags) $(san_flags) -o $@ $^
-model: $(B)/model/slab_rows
-	@$< $(MODEL)
+# The functions under test are the pool's own; they get memory that can be copied as a whole.
+$(B)/model/hot_waiters: $(addprefix $(B)/,tests/model/hot_waiters.o tests/model/explore.o \
+                          $(patsubst %,pools/hot/%.o,hosts lists demand serve age))
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ld_flags) $(san_flags) -Wl,--wrap=calloc -Wl,--wrap=free -o $@ $^ -lm
+model: $(models:%=$(B)/model/%)
+	@for m in $(models); do $(B)/model/$$m $(MODEL) || exit 1; done
 
 $(B)/fuzz_%: wire/fuzz_%.c $(wildcard wire/*.c wire/*.h)
 	@mkdir -p $(@D)

@@ -66,8 +66,9 @@ static int open_one(void *context, const char *host, int64_t until_ns, void **re
     pthread_mutex_lock(&world->lock);
     world->calls++;
     world->hanging++;
-    while (hangs(world, host))
+    while (hangs(world, host) && world->lets == 0)
         pthread_cond_wait(&world->let_go, &world->lock);
+    world->lets -= world->lets > 0;
     world->hanging--;
     int code = world->fail_code;
     struct hot_world_connection *connection = code ? NULL : calloc(1, sizeof *connection);
@@ -174,6 +175,14 @@ void hot_world_hang(struct hot_world *world, const char *host)
 {
     pthread_mutex_lock(&world->lock);
     world->hangs_host = host;
+    pthread_cond_broadcast(&world->let_go);
+    pthread_mutex_unlock(&world->lock);
+}
+
+void hot_world_let(struct hot_world *world, int opens)
+{
+    pthread_mutex_lock(&world->lock);
+    world->lets = opens;
     pthread_cond_broadcast(&world->let_go);
     pthread_mutex_unlock(&world->lock);
 }

@@ -23,6 +23,7 @@ struct hot_world {
     pthread_cond_t let_go;
     int fail_code;          // opens fail with it; 0: they succeed
     const char *hangs_host; // opens of this host hang until the world changes; "*": of all
+    int lets;               // so many opens go through all the same
     bool all_unhealthy;
     int64_t calls, opened, closed, failed, hanging, asked;
     int64_t wrong; // see above
@@ -41,6 +42,7 @@ void hot_world_destroy(struct hot_world *world); // asserts that all is closed, 
 struct hot_config hot_world_config(struct hot_world *world);
 void hot_world_pass(struct hot_world *world, int64_t ns);
 void hot_world_hang(struct hot_world *world, const char *host); // NULL: nothing hangs any more
+void hot_world_let(struct hot_world *world, int opens);         // of those that hang
 void hot_world_fail(struct hot_world *world, int code);
 int64_t hot_world_read(struct hot_world *world, const int64_t *count); // one of the backend's
 

@@ -323,23 +323,26 @@ static void test_one_open_is_enough_for_a_queue_that_is_through_before_it_ends(v
     assert_int_equal(hot_world_read(&world, &world.calls), 2);
 }
 
-static void test_so_many_are_opened_as_get_the_queue_done_in_the_time_of_an_open(void **state)
+static void test_opens_double_while_those_that_come_are_not_enough(void **state)
 {
     (void)state;
     struct hot_config config = hot_world_config(&world);
-    struct hot_user users[20];
+    struct hot_user users[CROWD];
     config.host_max = 50;
     config.check_after_ns = -1;
     open_pool(&config);
-    teach(100 * NS_PER_MS, 50 * NS_PER_MS);
+    teach(100 * NS_PER_MS, 50 * NS_PER_MS); // 40 uses within 100 ms: 20 connections
     struct hot_connection *connection = take("a");
     hot_world_hang(&world, "a");
-    queue_up(users, 20, "a", HOT_FOREVER);
-    // 20 uses of 50 ms within 100 ms: 10 connections, and one is there.
-    await_count(&world.hanging, 9);
-    HOT_AWAIT(pool, opening, 9);
+    queue_up(users, CROWD, "a", HOT_FOREVER);
+    for (int under_way = 1; under_way <= 8; under_way *= 2) {
+        await_count(&world.hanging, under_way);
+        HOT_AWAIT(pool, opening, under_way);
+        hot_world_pass(&world, 100 * NS_PER_MS);
+        hot_world_let(&world, under_way);
+    }
     hot_world_hang(&world, NULL);
-    for (int i = 0; i < 20; i++) {
+    for (int i = 0; i < CROWD; i++) {
         assert_int_equal(hot_user_join(&users[i]), 0);
         give(users[i].connection);
     }
@@ -428,7 +431,7 @@ int main(void)
         TEST(test_at_the_deadline_the_error_says_why_opens_failed),
         TEST(test_with_fail_fast_all_who_wait_get_the_error),
         TEST(test_one_open_is_enough_for_a_queue_that_is_through_before_it_ends),
-        TEST(test_so_many_are_opened_as_get_the_queue_done_in_the_time_of_an_open),
+        TEST(test_opens_double_while_those_that_come_are_not_enough),
         TEST(test_an_open_that_nobody_waits_for_any_more_is_left_out),
         TEST(test_a_drain_sends_waiters_away_and_outlasts_a_hanging_open),
         TEST(test_the_keeper_sweeps_retries_and_closes_by_itself),

@@ -30,17 +30,24 @@ static double time_in_use_ns(const struct hot_host *host, int64_t now_ns)
     return age_ns > average_ns ? age_ns : average_ns;
 }
 
+static double time_to_open_ns(const struct hot_host *host)
+{
+    return (double)(host->last_open_ns > host->open_ns ? host->last_open_ns : host->open_ns);
+}
+
 // So many connections that the queue would be through in the time that an open takes, less those there are.
-// At least one: a waiter never depends on returns alone. As long as the times are not known it is one.
+// At least one: a waiter never depends on returns alone. At most the window: what was measured may be out of
+// date, so opens begin with one, and double as long as those that come find others still waiting.
 static int wanted_by_waiters(const struct hot_host *host, int64_t now_ns)
 {
     if (host->waiting == 0)
         return 0;
     if (host->failures > 0 || host->open_ns <= 0)
         return 1;
-    double connections = ceil(host->waiting * time_in_use_ns(host, now_ns) / (double)host->open_ns);
+    double connections = ceil(host->waiting * time_in_use_ns(host, now_ns) / time_to_open_ns(host));
     double missing = connections - hot_live(host->count);
-    return missing < 1 ? 1 : missing > host->waiting ? host->waiting : (int)missing;
+    int most = host->window < host->waiting ? host->window : host->waiting;
+    return missing < 1 ? 1 : missing > most ? most : (int)missing;
 }
 
 int hot_wanted(const struct hot_host *host, int64_t now_ns)

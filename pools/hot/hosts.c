@@ -102,6 +102,7 @@ struct hot_host *hot_host_hold(struct hot_state *state, const char *name)
         TAILQ_INIT(&host->waiters);
         for (int where = 0; where < HOT_WHERES; where++)
             TAILQ_INIT(&host->lists[where]);
+        host->window = 1;
         host->next = *bucket;
         *bucket = host;
         state->hosts++;

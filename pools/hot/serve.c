@@ -23,8 +23,10 @@ static void dequeue(struct hot_state *state, struct hot_waiter *waiter)
     TAILQ_REMOVE(&state->waiters, waiter, in_pool);
     TAILQ_REMOVE(&host->waiters, waiter, in_host);
     state->waiting--;
-    if (--host->waiting == 0)
+    if (--host->waiting == 0) {
         state->hungry--;
+        host->window = 1;
+    }
 }
 
 static void answer(struct hot_state *state, struct hot_waiter *waiter, enum hot_answer answer, int code)
@@ -208,6 +210,7 @@ static void note_failure(struct hot_state *state, struct hot_host *host, int cod
     for (int i = 0; i < host->failures && pause_ns < config->retry_max_ns; i++)
         pause_ns *= 2;
     host->failures++;
+    host->window = 1;
     host->last_code = code;
     host->blocked_ns =
         hot_clock_after(now_ns, pause_ns > config->retry_max_ns ? config->retry_max_ns : pause_ns);
@@ -239,7 +242,8 @@ bool hot_state_opened(struct hot_state *state, struct hot_connection *connection
     }
     host->failures = 0;
     host->blocked_ns = 0;
-    add_to_average(&host->open_ns, now_ns - connection->began_ns);
+    host->last_open_ns = now_ns - connection->began_ns;
+    add_to_average(&host->open_ns, host->last_open_ns);
     connection->began_ns = connection->used_ns = connection->checked_ns = now_ns;
     connection->ends_ns = lifetime_end_ns(state, now_ns);
     TAILQ_INSERT_TAIL(&state->by_age, connection, by_age);
@@ -247,6 +251,8 @@ bool hot_state_opened(struct hot_state *state, struct hot_connection *connection
         hot_end(state, connection, HOT_END_DRAIN);
     else
         give(state, connection, now_ns);
+    if (host->waiting > 0 && host->window < state->config.host_max)
+        host->window++;
     hot_plan(state, host, now_ns);
     return true;
 }

@@ -72,13 +72,15 @@ struct hot_host {
     struct hot_connections lists[HOT_WHERES];
     int count[HOT_WHERES];
     int waiting;
-    int users;              // calls that have a pointer to it
-    int keep;               // hot_warm's
-    int failures;           // opens that failed since one succeeded
-    int last_code;          // of them the last
-    int64_t blocked_ns;     // no open until then
-    int64_t open_ns;        // moving averages; 0: not known
-    int64_t use_ns;         //
+    int users;          // calls that have a pointer to it
+    int keep;           // hot_warm's
+    int failures;       // opens that failed since one succeeded
+    int last_code;      // of them the last
+    int64_t blocked_ns; // no open until then
+    int64_t open_ns;    // moving averages; 0: not known
+    int64_t use_ns;     //
+    int64_t last_open_ns;
+    int window; // opens that may be under way for waiters; 1, and one more for each that found others waiting
     uint64_t planned_round; // see hot_plan_all
     char name[];
 };
