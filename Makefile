@@ -59,13 +59,13 @@ commit := $(or $(word 1,$(tree)),unknown)
 dirty  := $(or $(word 2,$(tree)),-1)
 
 modules := base wire pools broker loadgen bench
-objects_of = $(patsubst %.c,$(B)/%.o,$(filter-out $(1)/main.c $(wildcard $(1)/fuzz_*.c),$(wildcard $(1)/*.c $(1)/*/*.c)))
+objects_of = $(patsubst %.c,$(B)/%.o,$(filter-out $(1)/main.c $(1)/%/main.c $(wildcard $(1)/fuzz_*.c),$(wildcard $(1)/*.c $(1)/*/*.c)))
 hdr_objects := $(patsubst %,$(B)/hdr/%.o,hdr_histogram hdr_histogram_log hdr_encoding hdr_time hdr_thread \
                  hdr_interval_recorder hdr_writer_reader_phaser)
 archives := $(foreach m,$(modules),$(B)/lib$(m).a)
 link_all  = -Wl,--start-group $(archives) $(B)/libhdr.a -Wl,--end-group
 
-programs := $(B)/poolmark-broker $(B)/poolmark-loadgen $(B)/poolmark-bench
+programs := $(B)/poolmark-broker $(B)/poolmark-loadgen $(B)/poolmark-bench $(B)/poolmark-hot
 tests    := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/test_*.c))
 fuzzers  := $(patsubst wire/%.c,$(B)/%,$(wildcard wire/fuzz_*.c))
 
@@ -179,6 +179,10 @@ $(B)/poolmark-loadgen: $(B)/loadgen/main.o $(archives) $(B)/libhdr.a
 $(B)/poolmark-bench: $(B)/bench/main.o $(archives) $(B)/libhdr.a
 	$(call say,LINK,$@)
 	$(Q)$(CXX) $(ld_flags) $(san_flags) -o $@ $< $(link_all) -lbenchmark $(ld_libs)
+
+$(B)/poolmark-hot: $(B)/bench/hot/main.o $(archives) $(B)/libhdr.a
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ld_flags) $(san_flags) -o $@ $< $(link_all) $(ld_libs)
 
 # tests/sanitizer.c is asked for by name: nothing refers to it.
 test_flags := $(if $(filter address,$(SAN)),-Wl$(comma)-u$(comma)__lsan_default_suppressions)

@@ -13,8 +13,12 @@
 
 static struct hot_host host_with(int waiting, int live, int64_t use_ns, int64_t open_ns)
 {
-    struct hot_host host = {
-        .waiting = waiting, .use_ns = use_ns, .open_ns = open_ns, .last_open_ns = open_ns, .window = 1000};
+    struct hot_host host = {.waiting = waiting,
+                            .use_ns = use_ns,
+                            .open_ns = open_ns,
+                            .last_open_ns = open_ns,
+                            .hungry_ns = NOW_NS,
+                            .window = 1000};
     host.count[HOT_OUT] = live;
     TAILQ_INIT(&host.lists[HOT_OUT]);
     return host;
@@ -56,6 +60,19 @@ static void test_no_more_than_the_window(void **state)
     assert_int_equal(hot_wanted(&host, NOW_NS), 4);
 }
 
+static void test_a_queue_that_was_not_through_in_the_time_of_an_open_gets_all_the_window(void **state)
+{
+    (void)state;
+    struct hot_host host = host_with(45, 5, 2 * NS_PER_MS, 150 * NS_PER_MS);
+    host.window = 8;
+    host.hungry_ns = NOW_NS - 150 * NS_PER_MS + 1;
+    assert_int_equal(hot_wanted(&host, NOW_NS), 1);
+    host.hungry_ns--;
+    assert_int_equal(hot_wanted(&host, NOW_NS), 8);
+    host.waiting = 3;
+    assert_int_equal(hot_wanted(&host, NOW_NS), 3);
+}
+
 static void test_a_use_that_goes_on_counts_with_its_age(void **state)
 {
     (void)state;
@@ -92,6 +109,7 @@ int main(void)
         cmocka_unit_test(test_as_many_as_get_the_queue_through_in_the_time_of_an_open),
         cmocka_unit_test(test_one_while_times_are_not_known_or_opens_fail),
         cmocka_unit_test(test_no_more_than_the_window),
+        cmocka_unit_test(test_a_queue_that_was_not_through_in_the_time_of_an_open_gets_all_the_window),
         cmocka_unit_test(test_a_use_that_goes_on_counts_with_its_age),
         cmocka_unit_test(test_the_last_open_counts_when_it_was_slower),
         cmocka_unit_test(test_what_is_kept_is_wanted_without_waiters),

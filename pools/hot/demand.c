@@ -35,18 +35,22 @@ static double time_to_open_ns(const struct hot_host *host)
     return (double)(host->last_open_ns > host->open_ns ? host->last_open_ns : host->open_ns);
 }
 
-// So many connections that the queue would be through in the time that an open takes, less those there are.
-// At least one: a waiter never depends on returns alone. At most the window: what was measured may be out of
-// date, so opens begin with one, and double as long as those that come find others still waiting.
+// One open, as long as the queue will be through before it comes: so many connections that waiting x time in
+// use is done in the time that an open takes. More, when there are fewer, or when somebody has been waiting
+// ever since for so long: then the queue is fed. At least one: a waiter never depends on returns alone. At
+// most the window: what was measured may be out of date, so opens begin with one, and double as long as those
+// that come find others still waiting.
 static int wanted_by_waiters(const struct hot_host *host, int64_t now_ns)
 {
     if (host->waiting == 0)
         return 0;
     if (host->failures > 0 || host->open_ns <= 0)
         return 1;
+    int most = host->window < host->waiting ? host->window : host->waiting;
+    if ((double)(now_ns - host->hungry_ns) >= time_to_open_ns(host))
+        return most;
     double connections = ceil(host->waiting * time_in_use_ns(host, now_ns) / time_to_open_ns(host));
     double missing = connections - hot_live(host->count);
-    int most = host->window < host->waiting ? host->window : host->waiting;
     return missing < 1 ? 1 : missing > most ? most : (int)missing;
 }
 

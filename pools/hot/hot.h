@@ -20,9 +20,10 @@
 // counts: when his host has nothing under way, the next connection that is free makes room for him.
 //
 // Opening. Threads of the pool open (at most `openers`), never a caller, and never under the pool's lock. As
-// long as somebody waits at least one open is under way, if bounds permit. More only as far as they would
-// come before the queue is served by what is there (connections wanted = waiting x time in use / time to
-// open), and beginning with one: twice as many each time that those which came found others still waiting.
+// long as somebody waits at least one open is under way, if bounds permit. More only when the queue will not
+// be through before it comes (connections needed = waiting x time in use / time to open), or has not been for
+// as long as an open takes. They begin with one; then twice as many each time that those which came found
+// others still waiting.
 // What was asked for and is wanted no more when a thread gets to it is not opened.
 //
 // Failing. After a failed open the host has a pause, which doubles from retry_ns to retry_max_ns; then one

@@ -62,8 +62,10 @@ void hot_state_wait(struct hot_state *state, struct hot_waiter *waiter, int64_t 
         TAILQ_INSERT_AFTER(&host->waiters, before, waiter, in_host);
     else
         TAILQ_INSERT_HEAD(&host->waiters, waiter, in_host);
-    if (host->waiting++ == 0)
+    if (host->waiting++ == 0) {
         state->hungry++;
+        host->hungry_ns = now_ns;
+    }
     waiter->answer = HOT_WAITS;
     if (++state->waiting > state->stats.peak_waiting)
         state->stats.peak_waiting = state->waiting;

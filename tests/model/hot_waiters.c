@@ -418,6 +418,7 @@ static void normalise(void)
         hosts[i]->last_code = 0;
         hosts[i]->open_ns = hosts[i]->use_ns = 1; // waiters = connections wanted
         hosts[i]->last_open_ns = 1;
+        hosts[i]->hungry_ns = NOW_NS;
     }
     for (int i = 0; i < SLOTS; i++) {
         struct hot_connection *connection = &arena.connections[i].connection;

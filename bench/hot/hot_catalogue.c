@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "bench/hot/hot_bench.h"
+
+#define DOWN(prefix, how)                                                                                    \
+    {prefix ".opens_tried", "1", "lower", METRIC_SECONDARY, how "opens tried while it was down"},            \
+        {prefix ".longest_over_ns", "ns", "lower", METRIC_SECONDARY,                                         \
+         how "how long after its deadline the latest checkout of all ended"},                                \
+        {prefix ".back_ns", "ns", "lower", METRIC_PRIMARY,                                                   \
+         how "from when it was back to the end of the first use that worked"},                               \
+    {                                                                                                        \
+        prefix ".served_percent", "%", "higher", METRIC_SECONDARY,                                           \
+            how "uses in the phase after it, of those in the phase before it"                                \
+    }
+
+const struct metric hot_bench_catalogue[] = {
+    {"spike.opened", "1", "lower", METRIC_PRIMARY,
+     "connections opened for the spike, those that came after its end among them"},
+    {"spike.connections_at_end", "1", "lower", METRIC_SECONDARY, "connections open when the last use ended"},
+    {"spike.connections_settled", "1", "lower", METRIC_SECONDARY, "open two connects' time later"},
+    {"spike.duration_ns", "ns", "lower", METRIC_PRIMARY, "from the start to the end of the last use"},
+    {"spike.wait_ns.p50", "ns", "lower", METRIC_SECONDARY, "time of a checkout: median"},
+    {"spike.wait_ns.p99", "ns", "lower", METRIC_SECONDARY, "time of a checkout: 1 in 100 took longer"},
+    {"spike.wait_ns.max", "ns", "lower", METRIC_SECONDARY, "time of a checkout: the longest"},
+    {"spike.failed", "1", "lower", METRIC_SECONDARY, "checkouts that gave nothing within 8 s"},
+    {"spike.most_waiting", "1", "none", METRIC_SECONDARY, "most threads that waited in a sample"},
+    {"spike.samples", "1", "none", METRIC_SECONDARY, "samples, one is due each 250 us"},
+    {"spike.samples_late", "1", "none", METRIC_SECONDARY, "samples taken when the next was due already"},
+    {"grid.CELL.per_s", "1/s", "higher", METRIC_PRIMARY, "checkouts, each returned at once, a second"},
+    {"grid.CELL.cpu_ns", "ns", "lower", METRIC_SECONDARY, "processor time of all threads for one of them"},
+    {"grid.CELL.failed", "1", "lower", METRIC_SECONDARY, "checkouts that gave nothing within 60 s"},
+    DOWN("outage.refused", "a backend that refuses: "),
+    DOWN("outage.silent", "a backend that does not answer: "),
+    {"slow.fast_per_s", "1/s", "higher", METRIC_SECONDARY, "uses a second while connects take no time"},
+    {"slow.slow_per_s", "1/s", "higher", METRIC_PRIMARY, "uses a second while connects take --connect"},
+    {"slow.failed", "1", "lower", METRIC_SECONDARY, "checkouts without a connection at their deadline"},
+    {"slow.longest_wait_ns", "ns", "lower", METRIC_SECONDARY, "the longest checkout while connects are slow"},
+    {0},
+};

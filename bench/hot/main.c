@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+// poolmark-hot: the hot connection pool (pools/hot), measured as makers of connection pools measure theirs.
+#include "base/build.h"
+#include "base/describe.h"
+#include "base/host.h"
+#include "base/opts.h"
+#include "bench/hot/hot_bench.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct {
+    const char *name, *summary;
+    hot_scenario *run;
+} scenarios[] = {
+    {"spike", "50 at once come to a pool of 5 to 50 (HikariCP's benchmark)", hot_spike},
+    {"grid", "workers x pool size, 8x2 to 32x32 (deadpool's benchmark)", hot_grid},
+    {"outage", "the backend is down for a phase, refusing or silent, and comes back", hot_outage},
+    {"slow", "connections break, and new ones take long", hot_slow},
+};
+enum { SCENARIOS = sizeof scenarios / sizeof scenarios[0] };
+
+#define AT(field) offsetof(struct hot_bench_config, field)
+static const struct opt table[] = {
+    {"threads", "N", OPT_COUNT, AT(threads), "50", 1, 1000, NULL, "threads that want a connection", NULL},
+    {"least", "N", OPT_COUNT, AT(least), "5", 0, 1000, NULL, "connections that the pool keeps", NULL},
+    {"most", "N", OPT_COUNT, AT(most), "50", 1, 1000, NULL, "most connections", NULL},
+    {"connect", "TIME", OPT_DURATION, AT(connect_ns), "150ms", 0, 6e10, NULL,
+     "what a connect takes in spike and slow", NULL},
+    {"use", "TIME", OPT_DURATION, AT(use_ns), "2ms", 0, 6e10, NULL, "what a use takes", NULL},
+    {"phase", "TIME", OPT_DURATION, AT(phase_ns), "1s", 1e7, 6e10, NULL, "a phase of outage and slow", NULL},
+    {"operations", "N", OPT_COUNT, AT(operations), "32768", 32, 1e9, NULL, "checkouts in a cell of grid",
+     NULL},
+    {"runs", "N", OPT_COUNT, AT(runs), "5", 1, 1000, NULL, "of each contender, in turns", NULL},
+    {"samples", "FILE", OPT_TEXT, AT(samples), NULL, 0, 0, NULL,
+     "spike: append each sample of the pool to a CSV file", NULL},
+    {"json", NULL, OPT_FLAG, AT(json), NULL, 0, 0, NULL, "print JSON: every value of every run", NULL},
+    {0}};
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+
+// One line: the median of the runs, the least and the most.
+static void print_metric(const char *scenario, const char *contender, const char *name, const json_t *runs)
+{
+    size_t count = 0;
+    double *values = calloc(json_array_size(runs), sizeof *values);
+    for (size_t i = 0; values && i < json_array_size(runs); i++) {
+        const json_t *value = json_object_get(json_array_get(runs, i), name);
+        if (value)
+            values[count++] = json_number_value(value);
+    }
+    const struct metric *metric = metric_find(hot_bench_catalogue, name);
+    if (count > 0) {
+        qsort(values, count, sizeof *values, by_value);
+        printf("%-7s %-13s %-32s %14.0f  (%.0f to %.0f) %s\n", scenario, contender, name, values[count / 2],
+               values[0], values[count - 1], metric ? metric->unit : "?");
+    }
+    free(values);
+}
+
+// Contenders take turns, so that what else the host does hits all.
+static int run_scenario(size_t which, const struct hot_bench_config *config, json_t *results, struct err *err)
+{
+    const struct hot_contender *const *contender;
+    json_t *all = json_object();
+    json_object_set_new(results, scenarios[which].name, all);
+    for (contender = hot_contenders; *contender; contender++)
+        json_object_set_new(all, (*contender)->name, json_array());
+    for (int64_t run = 0; run < config->runs; run++) {
+        for (contender = hot_contenders; *contender; contender++) {
+            json_t *metrics = json_object();
+            json_array_append_new(json_object_get(all, (*contender)->name), metrics);
+            int code = scenarios[which].run(config, *contender, metrics, err);
+            if (code < 0)
+                return code;
+        }
+    }
+    for (contender = hot_contenders; *contender && !config->json; contender++) {
+        json_t *runs = json_object_get(all, (*contender)->name), *value;
+        const char *name;
+        json_object_foreach(json_array_get(runs, 0), name, value)
+            print_metric(scenarios[which].name, (*contender)->name, name, runs);
+    }
+    return 0;
+}
+
+static json_t *describe(void)
+{
+    json_t *root = describe_new("poolmark-hot", table, hot_bench_catalogue);
+    json_t *list = json_array(), *who = json_array();
+    for (size_t i = 0; i < SCENARIOS; i++)
+        json_array_append_new(
+            list, json_pack("{s:s,s:s}", "name", scenarios[i].name, "summary", scenarios[i].summary));
+    for (size_t i = 0; hot_contenders[i]; i++)
+        json_array_append_new(who, json_pack("{s:s,s:s}", "name", hot_contenders[i]->name, "summary",
+                                             hot_contenders[i]->summary));
+    json_object_set_new(root, "scenarios", list);
+    json_object_set_new(root, "contenders", who);
+    return root;
+}
+
+static int run_named(int count, char **names, const struct hot_bench_config *config)
+{
+    struct err err = {0};
+    json_t *results = json_object();
+    for (int i = 0; i < (count ? count : SCENARIOS); i++) {
+        size_t which = 0;
+        while (count && which < SCENARIOS && strcmp(scenarios[which].name, names[i]) != 0)
+            which++;
+        if (!count)
+            which = (size_t)i;
+        if (which == SCENARIOS) {
+            fprintf(stderr, "poolmark-hot: '%s' is no scenario: spike, grid, outage, slow\n", names[i]);
+            json_decref(results);
+            return EXIT_USAGE;
+        }
+        int code = run_scenario(which, config, results, &err);
+        if (code < 0) {
+            fprintf(stderr, "poolmark-hot: %s: %s\n", scenarios[which].name,
+                    err.text[0] ? err.text : strerror(-code));
+            json_decref(results);
+            return EXIT_FAILED;
+        }
+    }
+    if (config->json) {
+        json_t *root = json_pack("{s:s,s:o,s:o,s:o}", "schema", "poolmark.hot/1", "tool", build_json(),
+                                 "host", host_facts(), "runs", json_incref(results));
+        json_dumpf(root, stdout, JSON_INDENT(2));
+        putchar('\n');
+        json_decref(root);
+    }
+    json_decref(results);
+    return fflush(stdout) == 0 ? EXIT_OK : EXIT_FAILED;
+}
+
+int main(int argc, char **argv)
+{
+    static struct hot_bench_config config;
+    struct err err = {0};
+    int rest = argc, result = opts_parse(table, &config, argc, argv, &rest, &err);
+    if (result == OPTS_RUN && config.least > config.most)
+        result = err_set(&err, -EINVAL, "--least %lld is more than --most %lld", (long long)config.least,
+                         (long long)config.most);
+    if (result < 0) {
+        fprintf(stderr, "poolmark-hot: %s\n", err.text);
+        return EXIT_USAGE;
+    }
+    if (result == OPTS_HELP) {
+        opts_print_help(table, "poolmark-hot", "[options] [spike|grid|outage|slow ...]",
+                        "Measures the hot connection pool over a simulated backend.", stdout);
+        return EXIT_OK;
+    }
+    if (result == OPTS_VERSION) {
+        printf("poolmark-hot %s (%s)\n", build_facts()->version, build_facts()->commit);
+        return EXIT_OK;
+    }
+    if (result == OPTS_DESCRIBE)
+        return describe_print(describe());
+    return run_named(argc - rest, argv + rest, &config);
+}

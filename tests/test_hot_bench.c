@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+// What poolmark-hot measures: each scenario runs with each contender, everybody is served where the backend
+// works, and every metric is in the catalogue.
+#include "base/clock.h"
+#include "bench/hot/hot_bench.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static const struct hot_bench_config small = {.threads = 6,
+                                              .least = 2,
+                                              .most = 6,
+                                              .runs = 1,
+                                              .connect_ns = NS_PER_MS,
+                                              .use_ns = 100 * NS_PER_US,
+                                              .phase_ns = 20 * NS_PER_MS,
+                                              .operations = 3200};
+
+static json_t *run(hot_scenario *scenario, const struct hot_contender *contender,
+                   const struct hot_bench_config *config)
+{
+    struct err err = {0};
+    json_t *metrics = json_object(), *value;
+    const char *name;
+    assert_int_equal(scenario(config, contender, metrics, &err), 0);
+    json_object_foreach(metrics, name, value)
+    {
+        if (!metric_find(hot_bench_catalogue, name))
+            fail_msg("%s is not in the catalogue", name);
+    }
+    return metrics;
+}
+
+static double number(const json_t *metrics, const char *name)
+{
+    const json_t *value = json_object_get(metrics, name);
+    if (!value)
+        fail_msg("%s is not there", name);
+    return json_number_value(value);
+}
+
+static void test_a_spike_serves_all_and_counts_what_it_opened(void **state)
+{
+    (void)state;
+    for (size_t i = 0; hot_contenders[i]; i++) {
+        json_t *metrics = run(hot_spike, hot_contenders[i], &small);
+        assert_true(number(metrics, "spike.failed") == 0);
+        assert_true(number(metrics, "spike.connections_settled") <= 2 + number(metrics, "spike.opened"));
+        assert_true(number(metrics, "spike.connections_settled") <= 6);
+        assert_true(number(metrics, "spike.wait_ns.p50") <= number(metrics, "spike.wait_ns.max"));
+        json_decref(metrics);
+    }
+}
+
+static void test_a_grid_has_nine_cells_in_which_nobody_fails(void **state)
+{
+    (void)state;
+    for (size_t i = 0; hot_contenders[i]; i++) {
+        json_t *metrics = run(hot_grid, hot_contenders[i], &small);
+        assert_int_equal(json_object_size(metrics), 9 * 3);
+        assert_true(number(metrics, "grid.w8s2.failed") == 0);
+        assert_true(number(metrics, "grid.w32s32.failed") == 0);
+        json_decref(metrics);
+    }
+}
+
+static void test_outages_end(void **state)
+{
+    (void)state;
+    for (size_t i = 0; hot_contenders[i]; i++) {
+        json_t *metrics = run(hot_outage, hot_contenders[i], &small);
+        assert_true(number(metrics, "outage.silent.opens_tried") >= 0);
+        json_decref(metrics);
+        json_decref(run(hot_slow, hot_contenders[i], &small));
+    }
+}
+
+static void test_samples_that_cannot_be_written_are_said(void **state)
+{
+    (void)state;
+    struct hot_bench_config config = small;
+    struct err err = {0};
+    json_t *metrics = json_object();
+    config.samples = "/nowhere/samples.csv";
+    assert_int_equal(hot_spike(&config, hot_contenders[0], metrics, &err), -EIO);
+    assert_non_null(strstr(err.text, "/nowhere/samples.csv"));
+    json_decref(metrics);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_spike_serves_all_and_counts_what_it_opened),
+        cmocka_unit_test(test_a_grid_has_nine_cells_in_which_nobody_fails),
+        cmocka_unit_test(test_outages_end),
+        cmocka_unit_test(test_samples_that_cannot_be_written_are_said),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
