@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/host.h"
 #include "base/record_files.h"
+#include "base/record_seal.h"
 
 #include <errno.h>
 #include <math.h>
@@ -337,14 +338,21 @@ int record_save(struct record *record, struct err *err)
     return code;
 }
 
+static int save_and_seal(struct record *record, struct err *err)
+{
+    int code = record_save(record, err);
+    int sealed = record_seal(record->dir, code < 0 ? NULL : err);
+    return code < 0 ? code : sealed;
+}
+
 // A disk that is full for a moment is no reason to lose the end of a record.
 static int save_patiently(struct record *record, struct err *err)
 {
     int64_t limit_ns = clock_now_ns() + PATIENCE_S * NS_PER_S;
-    int code = record_save(record, err);
+    int code = save_and_seal(record, err);
     while ((code == -ENOSPC || code == -EDQUOT) && clock_now_ns() < limit_ns) {
         clock_sleep_until_ns(clock_now_ns() + NS_PER_S / 10);
-        code = record_save(record, err);
+        code = save_and_seal(record, err);
     }
     return code;
 }
@@ -359,6 +367,7 @@ int record_close(struct record *record, const char *status, struct err *err)
     clock_format_utc(record->started_wall_ns + (clock_now_ns() - record->started_ns), utc);
     record_set(record, "status", json_string(status));
     record_set(record, "ended_utc", json_string(utc));
+    record_set(record, "seal", json_string(RECORD_SEAL));
     // What cannot be read is left out; the others are listed.
     json_t *files;
     int listed = record_files(&files, record->dir, err);

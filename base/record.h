@@ -60,7 +60,7 @@ void record_anomaly(struct record *record, const char *what, const char *format,
 int record_save(struct record *record, struct err *err) __attribute__((warn_unused_result));
 
 // Sets status, ended_utc and files (of everything in the folder, so all else is to be written and closed
-// before), saves, frees. NULL is allowed.
+// before), saves, writes the seal (base/record_seal.h) last, frees. NULL is allowed.
 int record_close(struct record *record, const char *status, struct err *err)
     __attribute__((warn_unused_result));
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/record_files.h"
 
+#include "base/record_seal.h"
+
 #include <errno.h>
 #include <fts.h>
 #include <sha256.h>
@@ -25,7 +27,8 @@ static bool is_other_record(const FTSENT *folder)
 static bool is_own_run_json(const FTSENT *file)
 {
     return file->fts_level == 1 &&
-           (strcmp(file->fts_name, "run.json") == 0 || strcmp(file->fts_name, "run.json.new") == 0);
+           (strcmp(file->fts_name, "run.json") == 0 || strcmp(file->fts_name, "run.json.new") == 0 ||
+            strcmp(file->fts_name, RECORD_SEAL) == 0);
 }
 
 static int add(json_t *files, const char *name, const FTSENT *file, struct err *err)

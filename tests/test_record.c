@@ -283,6 +283,38 @@ static void closing_lists_every_file_with_size_and_checksum(void **state)
     json_decref(root);
 }
 
+static void closing_seals_run_json_last(void **state)
+{
+    const struct place *place = *state;
+    char seal[TEMP_PATH_SIZE], command[3 * TEMP_PATH_SIZE];
+    struct record *record = open_quietly(place);
+    temp_dir_file(place->run, "run.json.sha256", seal);
+    assert_int_equal(access(seal, F_OK), -1); // what still runs has none
+    assert_int_equal(record_close(record, "complete", NULL), 0);
+    json_t *root = load(place);
+    assert_string_equal(text_at(root, "seal"), "run.json.sha256");
+    assert_int_equal(json_object_size(json_object_get(root, "files")), 0);
+    json_decref(root);
+    snprintf(command, sizeof command, "cd %s && sha256sum -c --strict --quiet run.json.sha256", place->run);
+    assert_int_equal(system(command), 0);
+    write_file(place, "run.json", "{}\n");
+    snprintf(command, sizeof command, "cd %s && sha256sum -c --status run.json.sha256", place->run);
+    assert_int_not_equal(system(command), 0);
+}
+
+static void a_seal_that_cannot_be_written_fails_the_close(void **state)
+{
+    struct place *place = *state;
+    struct err err = {{0}};
+    struct record *record = open_quietly(place);
+    make_folder(place, "run.json.sha256");
+    assert_int_equal(record_close(record, "complete", &err), -EISDIR);
+    assert_non_null(strstr(err.text, "run.json.sha256"));
+    json_t *root = load(place);
+    assert_string_equal(text_at(root, "status"), "complete");
+    json_decref(root);
+}
+
 static void a_record_is_never_overwritten(void **state)
 {
     struct place *place = *state;
@@ -396,6 +428,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_flood_of_anomalies_is_cut_and_says_so, set_up, tear_down),
         cmocka_unit_test_setup_teardown(closing_gives_status_and_end, set_up, tear_down),
         cmocka_unit_test_setup_teardown(closing_lists_every_file_with_size_and_checksum, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(closing_seals_run_json_last, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_seal_that_cannot_be_written_fails_the_close, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_record_is_never_overwritten, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_folder_that_cannot_be_made_is_named, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_value_that_could_not_be_made_fails_one_save_and_keeps_the_rest,

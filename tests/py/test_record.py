@@ -2,13 +2,14 @@
 """Records: written whole, read only when they fit the schema."""
 import json
 import math
+import subprocess
 
 import numpy
 import pytest
 from documented import undocumented
 from poolmark.records import merge, read_record
 from poolmark.base.errors import PoolmarkError, RecordError, UsageError
-from poolmark.records.record import Record, metric, new_id, number
+from poolmark.records.record import SEAL, Record, metric, new_id, number, seal
 
 
 def make(folder, kind="suite", **more):
@@ -28,12 +29,14 @@ def closed(folder, status="complete"):
     return record
 
 
-def spoil(folder, change):
-    """Rewrites run.json after `change` was done to its data."""
+def spoil(folder, change, sealed=True):
+    """Rewrites run.json after `change` was done to its data. `sealed`: with a new seal, as a record of such content has."""
     path = folder / "run.json"
     data = json.loads(path.read_text())
     change(data)
     path.write_text(json.dumps(data))
+    if sealed:
+        seal(folder)
 
 
 def test_a_closed_record_reads_back_as_it_was_written(tmp_path):
@@ -207,6 +210,51 @@ def test_verify_finds_a_changed_a_grown_and_a_lost_file(tmp_path, poolmark):
         assert text in done.stdout
     done = poolmark("verify", "--present", tmp_path / "run")
     assert done.returncode == 0 and "0 of 1 files" in done.stdout
+
+
+def test_closing_seals_run_json_as_sha256sum_reads_it(tmp_path):
+    folder = tmp_path / "run"
+    make(folder)
+    assert not (folder / SEAL).exists() and read_record.load(folder).broken_seal == ""      # it still runs
+    closed(tmp_path / "other")
+    assert subprocess.run(["sha256sum", "-c", "--strict", "--quiet", SEAL], cwd=tmp_path / "other", check=False).returncode == 0
+    run = read_record.load(tmp_path / "other")
+    assert run.sealed and run.broken_seal == "" and SEAL not in run.data["files"]
+
+
+@pytest.mark.parametrize("change, told", [
+    (lambda folder: spoil(folder, lambda data: data["config"].update(note="x"), sealed=False), "is not what its seal"),
+    (lambda folder: (folder / SEAL).unlink(), "names it as its seal and it is not there"),
+    (lambda folder: (folder / SEAL).write_text("0" * 64 + "  other.json\n"), "is not what its seal"),
+    (lambda folder: (folder / SEAL).write_bytes(b"\xff"), "not text")])
+def test_a_broken_seal_is_said_by_every_reader(tmp_path, poolmark, change, told):
+    closed(tmp_path / "a")
+    closed(tmp_path / "b")
+    change(tmp_path / "a")
+    verified = poolmark("verify", tmp_path / "a")
+    assert verified.returncode == 1 and told in verified.stdout
+    merged = poolmark("merge", tmp_path / "a", tmp_path / "b", "--out", tmp_path / "joined")
+    assert merged.returncode == 2 and told in merged.stderr and not (tmp_path / "joined").exists()
+    compared = poolmark("compare", tmp_path / "b", tmp_path / "a")
+    assert told in compared.stdout
+    reported = poolmark("report", tmp_path / "a", "--out", tmp_path / "page")
+    assert reported.returncode == 1 and told in reported.stdout
+    forecast = poolmark("capacity", tmp_path / "a")
+    assert forecast.returncode == 2 and told in forecast.stderr
+
+
+def test_a_record_of_before_there_were_seals_is_good_and_says_that_it_has_none(tmp_path, poolmark):
+    closed(tmp_path / "run")
+    spoil(tmp_path / "run", lambda data: data.pop("seal"), sealed=False)
+    (tmp_path / "run" / SEAL).unlink()
+    done = poolmark("verify", tmp_path / "run")
+    assert done.returncode == 0 and "has no seal" in done.stdout
+    assert "has no seal" not in poolmark("verify", make_other(tmp_path)).stdout
+
+
+def make_other(tmp_path):
+    closed(tmp_path / "sealed")
+    return tmp_path / "sealed"
 
 
 def test_verify_names_files_that_came_later_and_goes_on(tmp_path, poolmark):

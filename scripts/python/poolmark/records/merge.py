@@ -11,7 +11,8 @@ from pathlib import Path
 from poolmark.facts.comparable import HOST_FACTS
 from poolmark.base.errors import PoolmarkError, UsageError
 from poolmark.base.paths import for_people
-from poolmark.records.read_record import load
+from poolmark.base.table import clean
+from poolmark.records.read_record import check_files, load
 from poolmark.records.record import Record, sha256
 from poolmark.base.units import plural
 
@@ -51,6 +52,14 @@ def check_same(runs: list, allowed: list[str]) -> list[str]:
     return notes
 
 
+def check_whole(runs: list) -> None:
+    """A joined record gets a seal of its own: what was edited before would look as measured."""
+    for run in runs:
+        wrong = check_files(run, present=True)
+        if wrong:
+            raise UsageError(f"{run.id}: is not as it was when its run ended: {clean(wrong[0])}; it is not joined (verify names all of it)")
+
+
 def copy_cell(record: Record, run, cell: dict, repetition: int) -> None:
     stem = re.sub(r"\.\d+$", "", cell["id"])
     made = record.cell(f"{stem}.{repetition}", cell["config"], repetition)
@@ -83,6 +92,7 @@ def run(args) -> int:
     runs = [load(where) for where in args.runs]
     if len({run.id for run in runs}) < len(runs):
         raise UsageError("a run was named twice; its cells would count twice")
+    check_whole(runs)
     notes = check_same(runs, args.allow_different)
     first = runs[0].data
     record = Record.create("merge", suite=first.get("suite"), folder=args.out, seed=first.get("seed"),

@@ -8,6 +8,7 @@ and the field.
 Nothing of a record is to be trusted as text: escape it before it goes into a page or a terminal.
 """
 import functools
+import hashlib
 import json
 import reprlib
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from pathlib import Path
 from poolmark.base.errors import RecordError, UsageError
 from poolmark.base.paths import RUNS
 from poolmark.base.paths import SCHEMA as SCHEMA_FILE
-from poolmark.records.record import SCHEMA, files_of, sha256
+from poolmark.records.record import SCHEMA, SEAL, files_of, sha256
 
 MAX_BYTES = 256 << 20
 MAX_INTEGER = 1 << 63
@@ -29,6 +30,12 @@ UPGRADES: dict = {}
 class Run:
     folder: Path
     data: dict
+    broken_seal: str = ""       # why run.json is not what its seal says; "" when it is, and where there is none to be
+
+    @property
+    def sealed(self) -> bool:
+        """Records of before there were seals have none, nor has what still runs."""
+        return "seal" in self.data or (self.folder / SEAL).exists()
 
     @property
     def id(self) -> str:
@@ -189,6 +196,19 @@ def locate(where) -> Path:
     raise UsageError(f"{where}: no such run; name a run's folder, its run.json, an id under results/runs, or 'latest'")
 
 
+def seal_broken(folder: Path, content: bytes, data: dict) -> str:
+    """What is wrong with the seal of run.json's `content`. A record that has ended names its seal, so that it is missed."""
+    try:
+        told = (folder / SEAL).read_text(encoding="ascii").split()
+    except FileNotFoundError:
+        return f"{SEAL}: the record names it as its seal and it is not there" if "seal" in data else ""
+    except (OSError, ValueError) as error:
+        return f"{SEAL}: cannot be read: {getattr(error, 'strerror', None) or 'not text'}"
+    if told != [hashlib.sha256(content).hexdigest(), "run.json"]:
+        return f"run.json: is not what its seal {SEAL} says: it was changed after the run's end"
+    return ""
+
+
 def load(where) -> Run:
     """The record at `where`, checked against the schema. Raises RecordError or UsageError."""
     path = locate(where)
@@ -196,7 +216,8 @@ def load(where) -> Run:
         size = path.stat().st_size
         if size > MAX_BYTES:
             raise RecordError(path, "", f"has {size} bytes; a record of more than {MAX_BYTES} is not read")
-        text = path.read_bytes().decode("utf-8")
+        content = path.read_bytes()
+        text = content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise RecordError(path, f"byte {error.start}", "not UTF-8 text") from error
     except OSError as error:
@@ -204,6 +225,7 @@ def load(where) -> Run:
     data = parse(text, path)
     if not isinstance(data, dict):
         raise RecordError(path, "", f"holds {reprlib.repr(data)}, not a record")
+    ended = data.get("status") != "running"
     version = data.get("schema")
     while isinstance(version, str) and version in UPGRADES:
         data = UPGRADES[version](data)
@@ -212,7 +234,7 @@ def load(where) -> Run:
         raise RecordError(path, "schema", f"{reprlib.repr(version)} is not known here; this tool reads {SCHEMA}")
     for field, text in complaints(data, at_most=1):
         raise RecordError(path, field, text)
-    return Run(path.parent, data)
+    return Run(path.parent, data, seal_broken(path.parent, content, data) if ended else "")
 
 
 def bad_files(run: Run) -> dict[str, str]:
@@ -236,10 +258,11 @@ def bad_files(run: Run) -> dict[str, str]:
 
 
 def check_files(run: Run, present: bool = False) -> list[str]:
-    """What does not fit between a run's list of files and its folder; empty when all is as it was at its end.
+    """What does not fit between a run's seal, its list of files and its folder; empty when all is as it was at its end.
     `present`: files that are not there are let pass."""
     listed = run.data.get("files", {})
-    wrong = [f"{name}: {text}" for name, text in bad_files(run).items()]
+    wrong = [run.broken_seal] if run.broken_seal else []
+    wrong += [f"{name}: {text}" for name, text in bad_files(run).items()]
     if not present:
         wrong += [f"{name}: is named in the record and is not there" for name in listed if not (run.folder / name).exists()]
     for cell in run.data.get("cells", []):

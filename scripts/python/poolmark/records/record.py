@@ -31,6 +31,7 @@ from poolmark.base.errors import PoolmarkError, UsageError
 from poolmark.base.paths import INSTALLED, ROOT, RUNS, WORK, installed_programs, writable
 
 SCHEMA = "poolmark.run/1"
+SEAL = "run.json.sha256"  # the checksum of run.json, as sha256sum writes it (base/record_seal.h says what it is worth)
 CLOCK_STEP_S = 1.0      # slewing, a second in half an hour at most, is no step
 FINAL = ("complete", "incomplete", "failed")
 
@@ -54,14 +55,25 @@ def sha256(path: Path) -> str:
 
 
 def files_of(folder: Path) -> dict[str, dict]:
-    """{"relative/path": {"sha256", "bytes"}} of every regular file below `folder`, run.json aside."""
+    """{"relative/path": {"sha256", "bytes"}} of every regular file below `folder`, run.json and its seal aside."""
     found = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
-        if path.is_symlink() or not path.is_file() or name in ("run.json", "run.json.new"):
+        if path.is_symlink() or not path.is_file() or name in ("run.json", "run.json.new", SEAL):
             continue
         found[name] = {"sha256": sha256(path), "bytes": path.stat().st_size}
     return found
+
+
+def seal(folder: Path) -> None:
+    """The seal of run.json as it is on disk. OSError when it cannot be written: then there is none."""
+    path = folder / SEAL
+    try:
+        path.write_text(f"{sha256(folder / 'run.json')}  run.json\n", encoding="ascii")
+    except OSError:
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
+        raise
 
 
 def command_line(argv=None) -> list[str]:
@@ -231,20 +243,27 @@ class Record:
         self.unwritten = None
 
     def close(self, status: str) -> None:
-        """Takes checksums of every file, and says how it ended. Cells still running are incomplete. PoolmarkError when it
-        cannot be written; run.json then says incomplete and why, if that much fits."""
+        """Takes checksums of every file, says how it ended, and seals it. Cells still running are incomplete. PoolmarkError when
+        it cannot be written; run.json then says incomplete and why, if that much fits."""
         if status not in FINAL:
             raise ValueError(f"status is {status!r}")
         for cell in self.data["cells"]:
             if cell["status"] == "running":
                 cell["status"] = "incomplete"
         self._tell_clock_step()
-        self.data.update(status=status, ended_utc=utc_now(), files=files_of(self.folder))
+        self.data.update(status=status, ended_utc=utc_now(), seal=SEAL, files=files_of(self.folder))
         try:
             self.save()
         except PoolmarkError as error:
             self._save_in_place(str(error))
+            with contextlib.suppress(OSError):
+                seal(self.folder)
             raise
+        try:
+            seal(self.folder)
+        except OSError as error:
+            self.unwritten = error.strerror
+            raise PoolmarkError(f"{self.folder}/{SEAL}: cannot be written: {error.strerror}") from error
 
     def _tell_clock_step(self) -> None:
         """A wall clock that was set meanwhile: what it says now is taken for right, as a clock is set to correct it, so the
@@ -269,7 +288,7 @@ class Record:
             last = json.loads(path.read_text(encoding="utf-8"))
             for cell in last["cells"]:
                 cell["status"] = "incomplete" if cell["status"] == "running" else cell["status"]
-            last.update(status="incomplete", ended_utc=self.data["ended_utc"], anomalies=self.data["anomalies"])
+            last.update(status="incomplete", ended_utc=self.data["ended_utc"], seal=SEAL, anomalies=self.data["anomalies"])
             for data in (self.data, last, last | {"cells": [], "anomalies": self.data["anomalies"][-1:]}):
                 content = json.dumps(as_utf8(data), separators=(",", ":"), ensure_ascii=False).encode()
                 if len(content) < size:

@@ -18,6 +18,7 @@ from poolmark.facts import described
 from poolmark.records import hlog, measures, raw_data
 from poolmark.base.curves import LEVEL_BYTES, LEVEL_SHARE, SOCKET_BYTES, USER_COLUMNS, MemoryCurve, kernel_bytes, read_csv
 from poolmark.base.errors import PoolmarkError, RecordError
+from poolmark.base.paths import build_dir
 from poolmark.records.read_record import Run, load
 from poolmark.records.record import metric as make_metric
 from poolmark.base.units import show_number
@@ -57,6 +58,31 @@ def same(one, other) -> bool:
     if one is None or other is None:
         return one is other
     return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-9)
+
+
+def beside_catalogue(where: str, metrics: dict, program: str) -> list[str]:
+    """Metrics whose unit or direction is another than the program's catalogue has. Nothing of a program that is not built,
+    and of a metric that it does not know: an older one."""
+    try:
+        catalogue = [one for one in described.catalogue(build_dir(None)) if one["program"] == program]
+    except PoolmarkError:
+        return []
+    wrong = []
+    for name, one in metrics.items():
+        known = described.metric_of(name, catalogue) or {}
+        wrong += [f"{where}{name}: the record says {key} {one[key]!r}, the catalogue says {known[key]!r}"
+                  for key in ("unit", "better") if known and known[key] != one[key]]
+    return wrong
+
+
+def against(account: Account, where: str, name: str, one: dict, made: dict) -> None:
+    """A metric of a cell against what its files give."""
+    account.compare(where, name, one["value"], [made["value"]])
+    account.wrong += [f"{where}{name}: the record says {key} {one[key]!r}, its files say {made[key]!r}"
+                      for key in ("unit", "better") if one[key] != made[key]]
+    told, found = one.get("samples"), made.get("samples")
+    if told is not None and found is not None and (len(told) != len(found) or not all(map(same, told, found))):
+        account.wrong.append(f"{where}{name}: the record's {len(told)} samples are not the {len(found)} that its files give")
 
 
 # --- a load's own record -----------------------------------------------------------------------------------------
@@ -175,7 +201,8 @@ def count_complaints(record: dict) -> list[str]:
     bounds = {}
     if "publishes" in books:
         warm = "warm_up_deliveries"
-        for name, count in (("received", line("deliveries", "measured", "unreadable") + line(warm, "measured")),
+        for name, count in (("sent", line("publishes", "measured") + line(warm, "attempted") - line(warm, "not_sent")),
+                            ("received", line("deliveries", "measured", "unreadable") + line(warm, "measured")),
                             ("not_sent", line("publishes", "not_sent") + line(warm, "not_sent")),
                             ("lost", line("deliveries", "lost") + line(warm, "lost")),
                             ("unfinished", line("deliveries", "unfinished") + line(warm, "unfinished"))):
@@ -186,22 +213,15 @@ def count_complaints(record: dict) -> list[str]:
         # Clients whose turn never came count as failed too; the books have them among those not sent.
         bounds["clients.failed"] = (failed, failed + line("connects", "not_sent"))
     wrong = []
+    for name in ("failed", "dropped"):
+        reasons = (record.get("summary") or {}).get(name)
+        if isinstance(reasons, dict) and all(isinstance(count, (int, float)) for count in reasons.values()):
+            bounds.setdefault(f"clients.{name}", (sum(reasons.values()),) * 2)
     for name, (low, high) in bounds.items():
         value = (record.get("metrics", {}).get(name) or {}).get("value")
         if isinstance(value, (int, float)) and not low <= value <= high:
             wrong.append(f"{name}: the record says {value:g}, its books give {low:g}")
     return wrong
-
-
-def catalogue_complaints(record: dict, where: str) -> list[str]:
-    """Metrics of one load whose unit or direction is not the catalogue's; none where the generator is not built."""
-    try:
-        rows = {row["name"]: row for row in described.loadgen()["metrics"]}
-    except PoolmarkError:
-        return []
-    return [f"{where}{name}: the record says {key} {one[key]!r}, the catalogue says {rows[name][key]!r}"
-            for name, one in record.get("metrics", {}).items() if name in rows
-            for key in ("unit", "better") if one[key] != rows[name][key]]
 
 
 def load_account(run: Run, where: str = "") -> Account:
@@ -222,7 +242,6 @@ def load_account(run: Run, where: str = "") -> Account:
     except RecordError as error:
         account.wrong.append(f"{where}{_short(run, error)}")
         return account
-    account.wrong += catalogue_complaints(run.data, where)
     for name, one in run.data.get("metrics", {}).items():
         group = name.partition(".")[0]
         if name in figures:
@@ -238,6 +257,7 @@ def load_account(run: Run, where: str = "") -> Account:
                 account.leave(ABSENT, where + name)
         else:
             account.leave(COUNTED, where + name)
+    account.wrong += beside_catalogue(where, run.data.get("metrics", {}), "poolmark-loadgen")
     for name, value in latencies.items():
         if name.endswith(".p50") and name not in run.data.get("metrics", {}) and run.data["status"] != "running":
             account.wrong.append(f"{where}{name}: latency.hlog gives {show_number(value)}, the record does not have it")
@@ -269,6 +289,7 @@ def broker_account(run: Run, where: str = "") -> Account:
             account.compare(where, name, one["value"], figures[name])
         else:
             account.leave(ABSENT if name.startswith("pool.") else COUNTED, where + name)
+    account.wrong += beside_catalogue(where, run.data.get("metrics", {}), "poolmark-broker")
     return account
 
 
@@ -357,9 +378,7 @@ def suite_account(run: Run, cell: dict) -> Account:
         if older and group in ("memory", "kernel", "cpu", "generator", "step"):
             account.leave(UNNAMED, where + name)
         elif name in figures:
-            account.compare(where, name, one["value"], [figures[name]["value"]])
-            account.wrong += [f"{where}{name}: the record says {key} {one[key]!r}, its files say {figures[name][key]!r}"
-                              for key in ("unit", "better") if one[key] != figures[name][key]]
+            against(account, where, name, one, figures[name])
         elif missing:
             account.leave(missing, where + name)
         else:
@@ -396,7 +415,7 @@ def bench_account(run: Run, cell: dict) -> Account:
         series.write(made)
     for name, one in cell["metrics"].items():
         if name in made.data["metrics"]:
-            account.compare(where, name, one["value"], [made.value(name)])
+            against(account, where, name, one, made.data["metrics"][name])
         elif rounds:
             account.wrong.append(f"{where}{name}: the record says {show_number(one['value'])}, its files give no such figure")
         else:

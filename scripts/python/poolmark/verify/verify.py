@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """scripts/poolmark verify RUN...: is each record as it was when its run ended, and do its figures follow from its files?
 
-Checks run.json against the schema, every file against its checksum, and every metric against what the raw files give when
+Checks run.json against the schema and its seal, every file against its checksum, and every metric against what the raw files give when
 it is computed again. Exit 0: all as it was; 1: something is not; 2: something is no record at all.
 """
 import sys
@@ -59,6 +59,8 @@ def verify(where, present: bool) -> int:
     if not wrong:
         part = f"{there} of {count} files" if there < count else plural(count, "file")
         print(f"{run.id}: good; {status}, {plural(len(cells), 'cell')}, {part} as recorded, {told_figures(account)}")
+    if not run.sealed and status != "running":
+        print(f"{run.id}: has no seal (it was made before there were seals): an edit of what no file gives would not be found")
     return 1 if wrong else 0
 
 

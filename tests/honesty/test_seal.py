@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every metric of every kind of record, edited one at a time: its value, its unit, which way is good. `verify` complains of
+each. An edit with a new seal, as a forger makes it, is found where the raw files, the books or the catalogue contradict it."""
+import functools
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from faults import BUILD
+from test_readers import SUITE, poolmark
+
+from poolmark.records.read_record import Run, load, seal_broken
+from poolmark.records.record import seal
+from poolmark.verify import recompute
+from poolmark.verify.verify import complaints
+
+# What is in no other file and follows from no other count: there the seal is all there is.
+COUNTED_ALONE = ("network.", "generator.busiest_", "broker.connections_", "broker.memory_", "broker.messages_", "connect_uncorrected.censored",
+                 "delivery_uncorrected.censored", "ack_uncorrected.censored")
+COUNTED_ALONE_LAST = ("throttled_ns", "messages.duplicates", "messages.unacknowledged")
+KINDS = ("suite", "bench", "connect", "publish", "steps", "broker")
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """A record of each kind, by the real programs."""
+    folder = tmp_path_factory.mktemp("seal")
+    (folder / "readers.toml").write_text(SUITE, encoding="utf-8")
+    done = poolmark("suite", folder / "readers.toml", "--build", BUILD, "--out", folder / "suite")
+    assert done.returncode == 0, done.stdout + done.stderr
+    done = poolmark("bench", "--filter", "^(lifo|first_get)/slab/3072$", "--repetitions", 3, "--min-time", "1ms", "--again", 0,
+                    "--build", BUILD, "--out", folder / "bench")
+    assert done.returncode == 0, done.stdout + done.stderr
+    cells = folder / "suite" / "cells"
+    many, few = (next(path for path in cells.iterdir() if name in path.name) for name in ("expand", "malloc"))
+    return {"suite": folder / "suite", "bench": folder / "bench", "connect": many / "load", "publish": many / "load-qos1",
+            "steps": few / "load", "broker": many / "broker"}
+
+
+@pytest.fixture
+def copies(runs, tmp_path):
+    return lambda kind: Path(shutil.copytree(runs[kind], tmp_path / kind))
+
+
+def holders(data: dict) -> list[dict]:
+    return [cell["metrics"] for cell in data.get("cells", [])] or [data["metrics"]]
+
+
+def edits(data: dict):
+    """(name, what is edited) of each edit, which is undone when the next is asked for."""
+    for metrics in holders(data):
+        for name, one in metrics.items():
+            changed = {"value": 1.0 if one["value"] is None else one["value"] * 1.01 + 1, "unit": "furlong",
+                       "better": "none" if one["better"] != "none" else "lower"}
+            for key, value in changed.items():
+                before, one[key] = one[key], value
+                yield name, key
+                one[key] = before
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_edit_of_any_metric_is_noticed(copies, kind):
+    folder = copies(kind)
+    assert complaints(load(folder))[0] == []
+    data, count = json.loads((folder / "run.json").read_text(encoding="utf-8")), 0
+    for name, key in edits(data):
+        assert seal_broken(folder, json.dumps(data).encode(), data), (name, key)
+        count += 1
+    assert count >= 3 * 10
+    next(edits(data))
+    (folder / "run.json").write_text(json.dumps(data), encoding="utf-8")
+    verified = poolmark("verify", folder)
+    assert verified.returncode == 1 and "run.json: is not what its seal run.json.sha256 says" in verified.stdout
+
+
+def rests_on_the_seal(name: str, key: str, kind: str) -> bool:
+    return key == "value" and kind not in ("suite", "bench") and (
+        name.startswith(COUNTED_ALONE) or name.endswith(COUNTED_ALONE_LAST))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_edit_with_a_new_seal_is_noticed_where_files_say_otherwise(copies, kind, monkeypatch):
+    folder, missed, count = copies(kind), [], 0
+    data = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    # What follows from files that stay as they are is computed once.
+    monkeypatch.setattr(recompute, "latency_figures", functools.cache(recompute.latency_figures))
+    monkeypatch.setattr(recompute, "inner_accounts", lambda run: recompute.Account())
+    monkeypatch.setattr(recompute.described, "catalogue", functools.cache(recompute.described.catalogue))
+    if kind == "suite":
+        replayed = {cell["id"]: recompute.replay(load(folder), cell) for cell in data["cells"]}
+        monkeypatch.setattr(recompute, "replay", lambda run, cell: replayed[cell["id"]])
+    for name, key in edits(data):
+        found = bool(recompute.again(Run(folder, data)).wrong)
+        missed += [(name, key)] if not found and not rests_on_the_seal(name, key, kind) else []
+        count += found
+    assert not missed and count >= 10
+
+
+def test_an_edited_record_inside_a_suite_is_noticed(copies):
+    """The suite has the checksum of each record inside it, and of its seal."""
+    folder = copies("suite")
+    inner = next(folder.glob("cells/*/broker/run.json"))
+    data = json.loads(inner.read_text(encoding="utf-8"))
+    data["metrics"]["broker.messages_sent"]["value"] += 1
+    inner.write_text(json.dumps(data), encoding="utf-8")
+    seal(inner.parent)
+    wrong = complaints(load(folder))[0]
+    assert any("broker/run.json: " in text for text in wrong) and any("broker/run.json.sha256: " in text for text in wrong)
