@@ -78,7 +78,7 @@ static void test_growth_ahead_of_a_large_pool_comes_by_whole_slabs(void **state)
             whole++;
         }
         slabs = store->slab_count;
-        slab_grow_unlock(pool);
+        slab_store_grow_unlock(&pool->store);
     }
     while (got > 0)
         pool_put(pool, held[--got]);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Constructed objects of strategy slab (pools/slab/construct.c): the program's functions are called with no
-// lock held, so that whoever comes meanwhile goes on.
+// Constructed objects of strategy slab (pools/slab/policy_construct.c): the program's functions are called
+// with no lock held, so that whoever comes meanwhile goes on.
 #include "pools/pool_strategy.h"
 #include "tests/pool_contract.h"
 

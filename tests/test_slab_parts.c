@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The parts that `slab` is made of, each by itself: pages, store and depot.
 #include "pools/pool_strategy.h"
-#include "pools/slab/magazine.h"
+#include "pools/slab/depot.h"
 #include "pools/slab/store.h"
 
 #include <errno.h>

@@ -252,9 +252,50 @@ static void test_more_threads_than_rows_get_their_objects(void **state)
     pool_close(pool);
 }
 
+struct steady {
+    struct pool *pool;
+    pthread_barrier_t *barrier;
+    int slow; // calls that the hot path did not serve
+};
+
+static void *get_and_put_one(void *argument)
+{
+    struct steady *steady = argument;
+    pthread_barrier_wait(steady->barrier);
+    for (int i = 0; i < 20000; i++)
+        pool_put(steady->pool, pool_get(steady->pool));
+    steady->slow = steady->pool->rows[pool_thread_slot_cached].exchanges;
+    return NULL;
+}
+
+// A thread of real time that uses few objects meets no lock and no system call after its first get and put.
+static void test_who_uses_one_object_leaves_the_hot_path_at_the_start_alone(void **state)
+{
+    (void)state;
+    enum { THREADS = 2, FIRST_GET_AND_PUT = 2 };
+    struct pool_config config = config_of(100, 0);
+    struct pool *pool = open_slab(&config);
+    pthread_barrier_t barrier;
+    pthread_t threads[THREADS];
+    struct steady steady[THREADS];
+    assert_int_equal(pthread_barrier_init(&barrier, NULL, THREADS), 0);
+    for (int i = 0; i < THREADS; i++) {
+        steady[i] = (struct steady){.pool = pool, .barrier = &barrier};
+        assert_int_equal(pthread_create(&threads[i], NULL, get_and_put_one, &steady[i]), 0);
+    }
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    // Where rows are locked each call comes to the slow half.
+    for (int i = 0; i < THREADS && !contract_stats(pool).locked_rows; i++)
+        assert_in_range(steady[i].slow, 1, FIRST_GET_AND_PUT + 2); // and two more for a peak
+    pthread_barrier_destroy(&barrier);
+    contract_close(pool);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_who_uses_one_object_leaves_the_hot_path_at_the_start_alone),
         cmocka_unit_test(test_nobody_is_refused_while_an_idle_thread_sits_on_free_objects),
         cmocka_unit_test(test_what_an_exiting_thread_cached_is_there_for_others),
         cmocka_unit_test(test_rows_are_taken_back_while_their_threads_work),

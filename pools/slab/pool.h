@@ -1,25 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
-// Strategy `slab`, as its own files see it. Each layer has a file of its own; calls go downward only:
+// Strategy `slab`, as its own files see it: five layers. Calls go downward only, and a file calls none that
+// calls it; what a lower layer wants of a higher one it returns (struct slab_wish).
 //
-//   slab.c       the strategy: get and put out of the own magazine, open, close, statistics
-//   fork.c       what a child of fork finds
-//   thread.c     growing, giving back and making huge pages in the background
-//   give_back.c  giving memory back
-//   single.c     one object at a time, for those without a magazine; overflow
-//   construct.c  constructing and destructing objects
-//   grow.c       making objects, by pieces, and what happens when there is none
-//   reclaim.c    taking rows back from their threads
-//   row.c        exchanges between a row and what lies below; what the own magazine does not serve
-//   account.c    who takes part, and how many objects are in use
-//   magazine.h   the depot, where threads exchange magazines whole
-//   store.h      the slabs, where objects lie that are in no magazine
-//   pages.h      the memory of the slabs
+//   slab.c                the strategy: get and put out of the own magazine, open, close, statistics
+//   policy_fork.c         what a child of fork finds
+//   policy_thread.c       growing, giving back and making huge pages in the background
+//   policy_slow.c         gets and puts that the hot path does not serve; overflow
+//   policy_give_back.c    giving memory back
+//   policy_grow.c         making objects, by pieces, and what happens when there is none
+//   policy_construct.c    constructing and destructing objects
+//   cache_reclaim.c       taking rows back from their threads
+//   cache_row.c           exchanges between a row and what lies below
+//   cache_account.c       who takes part, and how many objects are in use
+//   depot.h, .c           where threads exchange magazines whole
+//   store.h, .c           the slabs, where objects lie that are in no magazine; taking and giving
+//   store_grow.c          how the store makes objects, and huge pages of full slabs
+//   store_retire.c        how it gives memory back
+//   store_lists.h, .c     which slabs it has
+//   pages.h, .c           the memory of the slabs
 //
 // A row is what one thread works on: its slot's (pools/shared/thread_slot.h). In the common case get and put
 // are a comparison and a move of `top`, with no atomic operation that locks (pools/pool_inline.h):
 //
 //     bottom <= low <= top <= high <= bottom + capacity
-//     get takes while top > low; put gives while top < high; anything else is row.c's business
+//     get takes while top > low; put gives while top < high; anything else is policy_slow.c's business
 //
 // `low` and `high` are traps. They stand at the ends of the magazine, or nearer, where something is to be
 // noticed: low where objects in use would reach the growth trigger or a new peak; high at the bottom while
@@ -29,12 +33,16 @@
 //
 // Row states, written under the row lock:
 //
-//   closed   both traps closed; whoever has the row lock may work in it. Its owner, coming for something,
-//   waits. exposed  its owner may be in the hot path. Anyone may close it: row lock, traps closed,
-//   membarrier(2), wait for
-//            `busy` to be 0: whoever was in the hot path has left it, whoever comes is caught in a trap. When
-//            membarrier fails, the row stays exposed with closed traps, and nobody touches it but its owner,
-//            who closes it by coming for something.
+//   closed   Both traps are closed. Whoever has the row lock may work in it; its owner, coming for something,
+//            waits.
+//   exposed  Its owner may be in the hot path. Anyone may close it: row lock, traps closed, membarrier(2),
+//            until `busy` is 0. Who was in the hot path has left it, and who comes is caught in a trap.
+//
+// When membarrier fails, the row stays exposed with closed traps, and nobody touches it but its owner, who
+// closes it by coming for something or by its exit. So a thread that stays idle from then on keeps what its
+// row has, two magazines at most. No other barrier could be had in its place: mprotect(2) is none where
+// processors are told of a change without an interrupt (arm64, AMD), and visiting each processor fails within
+// a cpuset.
 //
 // Where membarrier does not work, or stops to, rows stay closed: the owner works under the row lock
 // (`fenced`).
@@ -42,9 +50,9 @@
 // Where a free object can be: in the store; in the depot; in a row that `holds`, whose bit is set in
 // `holding` before it takes anything; on its way between store and depot, under the store's lock or the grow
 // lock. `moves` counts what comes to lie where a search may already have looked: a row that begins to hold,
-// and rounds that leave a row. A search (grow.c, at the bound) that finds nothing, while `moves` stays the
-// same, proves that at one instant nothing was free; until `moves` changes nothing is, and the next get is
-// refused by comparing two numbers. tests/model/ explores this protocol to its end.
+// and rounds that leave a row. A search (policy_grow.c, at the bound) that finds nothing, while `moves` stays
+// the same, proves that at one instant nothing was free; until `moves` changes nothing is, and the next get
+// is refused by comparing two numbers. tests/model/ explores this protocol to its end.
 //
 // A pool that owns more than its limit, since that was lowered or the pool drains, has no free objects and
 // keeps its rows closed: what is put goes home, and its memory with it.
@@ -67,7 +75,7 @@
 #include "pools/pool_inline.h"
 #include "pools/shared/pool_lock.h"
 #include "pools/pool_strategy.h"
-#include "pools/slab/magazine.h"
+#include "pools/slab/depot.h"
 #include "pools/slab/store.h"
 #include "pools/shared/thread_slot.h"
 
@@ -170,7 +178,7 @@ static inline bool slab_is_overflow(const void *object)
     return (uintptr_t)object % POOL_INLINE_LINE_BYTES != 0;
 }
 
-// --- account.c ------------------------------------------------------------------------------------------
+// --- cache_account.c -----------------------------------------------------------------------------------
 
 int slab_account_open(struct pool *pool) __attribute__((warn_unused_result));
 void slab_account_close(struct pool *pool);
@@ -206,12 +214,17 @@ static inline int64_t slab_free(struct pool *pool) // in the store
     return SLAB_LOAD(&pool->store.owned) - SLAB_LOAD(&pool->store.taken);
 }
 
-// --- row.c ----------------------------------------------------------------------------------------------
+// --- cache_row.c ---------------------------------------------------------------------------------------
 
-// NULL: there is nothing, or no magazine. `reached`: objects in use when they reached the trigger, unchanged
-// otherwise.
-void *slab_row_get(struct pool *pool, struct slab_row *row, int64_t *reached);
-bool slab_row_put(struct pool *pool, struct slab_row *row, void *object);
+// What a row wants of those above; zero before the call.
+struct slab_wish {
+    int64_t reached; // objects in use when they reached the trigger, 0 when they did not
+    bool magazine;   // there was none
+};
+
+// NULL and false: there is nothing, or no magazine.
+void *slab_row_get(struct pool *pool, struct slab_row *row, struct slab_wish *wish);
+bool slab_row_put(struct pool *pool, struct slab_row *row, void *object, struct slab_wish *wish);
 void slab_row_begin(struct pool *pool, struct slab_row *row); // its owner: locks and closes it
 void slab_row_lock(struct slab_row *row);
 void slab_row_unlock(struct slab_row *row);
@@ -220,7 +233,7 @@ size_t slab_row_empty(struct pool *pool,
                       struct slab_row *row); // closed, row lock; returns how many objects came out
 bool slab_rows_are_valid(struct pool *pool); // while nobody works
 
-// --- reclaim.c ------------------------------------------------------------------------------------------
+// --- cache_reclaim.c -----------------------------------------------------------------------------------
 
 bool slab_barrier_register(void); // once a process: does membarrier work?
 
@@ -231,7 +244,7 @@ int64_t slab_rows_reclaim(struct pool *pool, uint64_t *moves);
 void slab_depot_drain(struct pool *pool); // the depot's objects too
 void slab_row_thread_exits(void *pool, int slot);
 
-// --- grow.c ---------------------------------------------------------------------------------------------
+// --- policy_grow.c -------------------------------------------------------------------------------------
 
 int slab_preheat(struct pool *pool, int64_t count);
 void slab_want_growth(struct pool *pool, int64_t in_use); // the trigger was reached
@@ -256,17 +269,14 @@ int64_t slab_magazines_wanted(struct pool *pool);
 int slab_make_magazines(struct pool *pool); // for what is owned and who is there; -ENOMEM: fewer
 void slab_fill_magazines(struct pool *pool);
 
-// Lets go of the grow lock, and whoever waits for what its holder was about looks again.
-void slab_grow_unlock(struct pool *pool);
-
 void slab_wake(struct pool *pool, _Atomic bool *flag); // flag: one of the wanted_ ones; puts it up
 
-// --- single.c -------------------------------------------------------------------------------------------
+// --- policy_slow.c -------------------------------------------------------------------------------------
 
 void *slab_get_slow(struct pool *pool);
 void slab_put_slow(struct pool *pool, void *object);
 
-// --- construct.c ----------------------------------------------------------------------------------------
+// --- policy_construct.c --------------------------------------------------------------------------------
 
 // With no lock held. A raw object that was taken; -errno: it went back raw.
 int slab_construct(struct pool *pool, void *object) __attribute__((warn_unused_result));
@@ -274,7 +284,7 @@ int slab_construct_some(struct pool *pool, int64_t count) __attribute__((warn_un
 int64_t slab_destruct_leavers(struct pool *pool); // those that were retired; returns bytes given back
 void slab_destruct_all(struct pool *pool);        // at close
 
-// --- give_back.c ----------------------------------------------------------------------------------------
+// --- policy_give_back.c --------------------------------------------------------------------------------
 
 // What was in use counts as needed for so long; the thread looks as often.
 #define SLAB_HOLD_NS (INT64_C(200) * 1000 * 1000)
@@ -288,13 +298,13 @@ int64_t slab_sweep(struct pool *pool);
 int64_t slab_trim(struct pool *pool);
 void slab_memory(struct pool *pool, struct pool_stats *stats); // owned, bytes_owned, overhead_bytes
 
-// --- fork.c ---------------------------------------------------------------------------------------------
+// --- policy_fork.c -------------------------------------------------------------------------------------
 
 void slab_fork_prepare(struct pool *pool);
 void slab_fork_parent(struct pool *pool);
 void slab_fork_child(struct pool *pool);
 
-// --- thread.c -------------------------------------------------------------------------------------------
+// --- policy_thread.c -----------------------------------------------------------------------------------
 
 void slab_thread_open(struct pool *pool); // starts it, if there is to be one and one may be had
 void slab_thread_close(struct pool *pool);

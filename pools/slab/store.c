@@ -2,7 +2,7 @@
 #include "pools/slab/store.h"
 
 #include "pools/pool_strategy.h"
-#include "pools/slab/lists.h"
+#include "pools/slab/store_lists.h"
 
 #include <string.h>
 
@@ -74,6 +74,12 @@ void slab_store_announce(struct slab_store *store)
     store->generation++;
     pthread_cond_broadcast(&store->published);
     pthread_mutex_unlock(&store->lock);
+}
+
+void slab_store_grow_unlock(struct slab_store *store)
+{
+    pthread_mutex_unlock(&store->grow_lock);
+    slab_store_announce(store);
 }
 
 // --- taking and giving ----------------------------------------------------------------------------------

@@ -9,11 +9,11 @@
 //
 // Constructed objects. Where state is kept the store gives constructed objects, and raw ones, one at a time,
 // to who asks for one, who constructs it before anybody else sees it. Constructed objects that are retired
-// leave first: whoever retired lets go of its locks and destructs them (pools/slab/construct.c).
+// leave first: whoever retired lets go of its locks and destructs them (pools/slab/policy_construct.c).
 //
 //     pthread_mutex_lock(&store->grow_lock);
 //     int64_t made = slab_store_grow(store, 512, NULL);     // fewer: the system had no more memory
-//     pthread_mutex_unlock(&store->grow_lock);
+//     slab_store_grow_unlock(store);
 //     size_t got = slab_store_take(store, objects, 128);
 #ifndef POOLMARK_POOLS_SLAB_STORE_H
 #define POOLMARK_POOLS_SLAB_STORE_H
@@ -121,6 +121,9 @@ bool slab_store_collapse(struct slab_store *store);
 
 // Wakes everyone who waits on `published`, and lets them see that something changed.
 void slab_store_announce(struct slab_store *store);
+
+// Lets go of the grow lock, and whoever waits for what its holder was about looks again.
+void slab_store_grow_unlock(struct slab_store *store);
 
 bool slab_store_owns(struct slab_store *store, const void *object); // takes `lock`
 bool slab_store_owns_locked(const struct slab_store *store, const void *object);

@@ -2,7 +2,7 @@
 // How a store makes objects: see pools/slab/store.h. All of it under grow_lock.
 #include "base/clock.h"
 #include "pools/shared/poison.h"
-#include "pools/slab/lists.h"
+#include "pools/slab/store_lists.h"
 
 #include <errno.h>
 #include <time.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // How a store gives memory back: see pools/slab/store.h. All of it under grow_lock.
-#include "pools/slab/lists.h"
+#include "pools/slab/store_lists.h"
 
 // An object of the slab that is not ready any more: a constructed one leaves.
 static void leave(struct slab_store *store, struct slab *slab, uint32_t index)

@@ -16,7 +16,7 @@ static void construct_ahead(struct pool *pool)
         return;
     pthread_mutex_lock(&pool->store.grow_lock);
     slab_fill_magazines(pool);
-    slab_grow_unlock(pool);
+    slab_store_grow_unlock(&pool->store);
 }
 
 // Objects in use reached the trigger, or little lies free.
@@ -29,7 +29,7 @@ static void grow_in_background(struct pool *pool)
     SLAB_STORE(&pool->wanted_at, 0);
     slab_top_up(pool);
     bell_grew(&pool->bell);
-    slab_grow_unlock(pool);
+    slab_store_grow_unlock(&pool->store);
     construct_ahead(pool);
 }
 
@@ -40,7 +40,7 @@ static void collapse_some(struct pool *pool)
     for (int i = 0; i < COLLAPSED_AT_ONCE && more && !SLAB_LOAD(&pool->stop); i++) {
         pthread_mutex_lock(&pool->store.grow_lock);
         more = slab_store_collapse(&pool->store);
-        slab_grow_unlock(pool);
+        slab_store_grow_unlock(&pool->store);
     }
 }
 
@@ -63,7 +63,7 @@ static void *grow_thread(void *context)
         if (wanted(&pool->wanted_magazines)) {
             pthread_mutex_lock(&pool->store.grow_lock);
             (void)slab_make_magazines(pool);
-            slab_grow_unlock(pool);
+            slab_store_grow_unlock(&pool->store);
         }
         // That flag stays up until there is no more to give back, so that it is not put up again meanwhile.
         int64_t now_ns = clock_now_ns();
@@ -71,7 +71,7 @@ static void *grow_thread(void *context)
             bool settled = true;
             pthread_mutex_lock(&pool->store.grow_lock);
             (void)slab_give_back(pool, &settled);
-            slab_grow_unlock(pool);
+            slab_store_grow_unlock(&pool->store);
             (void)slab_destruct_leavers(pool);
             shrink_ns = now_ns + SLAB_HOLD_NS;
             if (settled)

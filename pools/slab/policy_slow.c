@@ -109,12 +109,14 @@ void *slab_get_slow(struct pool *pool)
     if (slab_known_empty(pool))
         return get_past_max(pool);
     int slot = thread_slot();
-    int64_t reached = 0;
-    void *object = slot ? slab_row_get(pool, &pool->rows[slot], &reached) : NULL;
+    struct slab_wish wish = {0};
+    void *object = slot ? slab_row_get(pool, &pool->rows[slot], &wish) : NULL;
+    if (wish.magazine)
+        slab_want_magazines(pool);
     if (!object)
         return get_single(pool);
-    if (reached)
-        slab_want_growth(pool, reached);
+    if (wish.reached)
+        slab_want_growth(pool, wish.reached);
     slab_consider_growth(pool);
     return object;
 }
@@ -146,7 +148,11 @@ void slab_put_slow(struct pool *pool, void *object)
         return;
     }
     int slot = thread_slot();
-    if (!slot || !slab_row_put(pool, &pool->rows[slot], object))
+    struct slab_wish wish = {0};
+    bool done = slot && slab_row_put(pool, &pool->rows[slot], object, &wish);
+    if (wish.magazine)
+        slab_want_magazines(pool);
+    if (!done)
         put_single(pool, object);
     if (slab_is_over(pool))
         slab_return_surplus(pool);

@@ -23,7 +23,7 @@ void slab_fork_parent(struct pool *pool)
     pthread_mutex_unlock(&pool->live_lock);
     for (int slot = pool->fork_rows; slot >= 1; slot--)
         slab_row_unlock(&pool->rows[slot]);
-    slab_grow_unlock(pool); // who found it taken meanwhile waits for that
+    slab_store_grow_unlock(&pool->store); // who found it taken meanwhile waits for that
 }
 
 // The other threads are as if they had ended.

@@ -10,16 +10,16 @@
 // or put, and goes back when they go. Whoever finds no empty magazine gives objects to the store
 // (pools/slab/store.h) instead.
 //
-// A magazine's size is fixed, and not raised by misses (section 3.5 of that paper): in bursts of 1000 a get and
-// its put take 84 instructions with 32 rounds, 61 with 256 and 60 with 512, so there is little left to win. Nor
-// would smaller magazines save memory: what 1000 idle threads have in their rows (209 MB of 3 KiB objects) is
-// taken back when the pool is swept (4 MB are left).
+// A magazine's size is fixed, and not raised by misses (section 3.5 of that paper): in bursts of 1000 a get
+// and its put take 84 instructions with 32 rounds, 61 with 256 and 60 with 512, so there is little left to
+// win. Nor would smaller magazines save memory: what 1000 idle threads have in their rows (209 MB of 3 KiB
+// objects) is taken back when the pool is swept (4 MB are left).
 //
 //     uint32_t magazine = slab_depot_pop(depot, &depot->empty);  // 0: there is none
 //     void **rounds = slab_magazine_rounds(depot, magazine);     // depot->capacity of them
 //     slab_depot_push(depot, &depot->full, magazine);
-#ifndef POOLMARK_POOLS_SLAB_MAGAZINE_H
-#define POOLMARK_POOLS_SLAB_MAGAZINE_H
+#ifndef POOLMARK_POOLS_SLAB_DEPOT_H
+#define POOLMARK_POOLS_SLAB_DEPOT_H
 
 #include <stdalign.h>
 #include <stdatomic.h>

@@ -124,13 +124,6 @@ void slab_top_up(struct pool *pool)
     }
 }
 
-// Whoever waits for what the holder of the lock was about looks again.
-void slab_grow_unlock(struct pool *pool)
-{
-    pthread_mutex_unlock(&pool->store.grow_lock);
-    slab_store_announce(&pool->store);
-}
-
 // In one look: what goes from depot to store does so under the store's lock.
 static bool something_free(struct pool *pool)
 {
@@ -203,7 +196,7 @@ static int preheat_raw(struct pool *pool, int64_t count)
         }
         slab_set_trigger(pool);
     }
-    slab_grow_unlock(pool);
+    slab_store_grow_unlock(&pool->store);
     return code;
 }
 
@@ -214,7 +207,7 @@ static int undo_preheat(struct pool *pool, int64_t count)
     pthread_mutex_lock(&pool->store.grow_lock);
     (void)slab_store_retire(&pool->store, count, &bytes);
     SLAB_STORE(&pool->floor, slab_more(SLAB_LOAD(&pool->floor) - count, 0)); // a resize may have been there
-    slab_grow_unlock(pool);
+    slab_store_grow_unlock(&pool->store);
     (void)slab_destruct_leavers(pool);
     return -ENOMEM;
 }
@@ -228,7 +221,7 @@ int slab_preheat(struct pool *pool, int64_t count)
         return undo_preheat(pool, count);
     pthread_mutex_lock(&pool->store.grow_lock);
     slab_fill_magazines(pool);
-    slab_grow_unlock(pool);
+    slab_store_grow_unlock(&pool->store);
     return 0;
 }
 
@@ -247,7 +240,7 @@ void slab_want_growth(struct pool *pool, int64_t in_use)
         return;
     if (in_use >= SLAB_LOAD(&pool->trigger))
         (void)slab_expand(pool, in_use);
-    slab_grow_unlock(pool);
+    slab_store_grow_unlock(&pool->store);
 }
 
 void slab_consider_growth(struct pool *pool)
@@ -263,7 +256,7 @@ void slab_want_magazines(struct pool *pool)
     if (pool->has_thread || pthread_mutex_trylock(&pool->store.grow_lock) != 0)
         return;
     (void)slab_make_magazines(pool);
-    slab_grow_unlock(pool);
+    slab_store_grow_unlock(&pool->store);
 }
 
 void slab_wake(struct pool *pool, _Atomic bool *flag)
@@ -299,7 +292,7 @@ enum slab_room slab_make_room(struct pool *pool)
     if (pthread_mutex_trylock(&pool->store.grow_lock) != 0)
         return wait_for_objects(pool, generation) ? SLAB_ROOM_MADE : SLAB_ROOM_FOUND;
     enum slab_room room = make_room_locked(pool);
-    slab_grow_unlock(pool);
+    slab_store_grow_unlock(&pool->store);
     if (pool->has_thread && room == SLAB_ROOM_MADE)
         bell_ring(&pool->bell);
     return room;

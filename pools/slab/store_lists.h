@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which slabs a store has, by address, and which of them have free objects, by how full they are. For the
 // store's own files alone (pools/slab/store.h), under its `lock` where nothing else is said.
-#ifndef POOLMARK_POOLS_SLAB_LISTS_H
-#define POOLMARK_POOLS_SLAB_LISTS_H
+#ifndef POOLMARK_POOLS_SLAB_STORE_LISTS_H
+#define POOLMARK_POOLS_SLAB_STORE_LISTS_H
 
 #include "pools/slab/store.h"
 

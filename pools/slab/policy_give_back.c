@@ -91,7 +91,7 @@ void slab_return_surplus(struct pool *pool)
     int64_t surplus = SLAB_LOAD(&pool->store.owned) - SLAB_LOAD(&pool->limit);
     if (surplus > 0)
         (void)slab_store_retire(&pool->store, surplus, &bytes);
-    slab_grow_unlock(pool);
+    slab_store_grow_unlock(&pool->store);
     (void)slab_destruct_leavers(pool);
 }
 
@@ -122,7 +122,7 @@ int slab_resize(struct pool *pool, int64_t max)
 {
     pthread_mutex_lock(&pool->store.grow_lock);
     if (pool->drained) { // by another thread, meanwhile
-        slab_grow_unlock(pool);
+        slab_store_grow_unlock(&pool->store);
         return -ECANCELED;
     }
     SLAB_STORE(&pool->limit, max ? max : INT64_MAX);
@@ -134,7 +134,7 @@ int slab_resize(struct pool *pool, int64_t max)
     slab_note_move(pool); // who was refused may grow now
     if (slab_is_over(pool))
         (void)give_surplus(pool);
-    slab_grow_unlock(pool);
+    slab_store_grow_unlock(&pool->store);
     (void)slab_destruct_leavers(pool);
     return 0;
 }
@@ -148,7 +148,7 @@ int64_t slab_drain(struct pool *pool)
     SLAB_STORE(&pool->floor, 0);
     slab_set_trigger(pool);
     int64_t bytes = slab_is_over(pool) ? give_surplus(pool) : 0;
-    slab_grow_unlock(pool);
+    slab_store_grow_unlock(&pool->store);
     return bytes + slab_destruct_leavers(pool);
 }
 
@@ -163,7 +163,7 @@ int64_t slab_sweep(struct pool *pool)
     int64_t bytes = slab_give_back(pool, &settled);
     if (may_collapse && bytes == 0)
         (void)slab_store_collapse(&pool->store);
-    slab_grow_unlock(pool);
+    slab_store_grow_unlock(&pool->store);
     return bytes + slab_destruct_leavers(pool);
 }
 
@@ -171,7 +171,7 @@ int64_t slab_trim(struct pool *pool)
 {
     pthread_mutex_lock(&pool->store.grow_lock);
     int64_t bytes = shrink(pool, INT64_MAX, slab_account(pool).in_use);
-    slab_grow_unlock(pool);
+    slab_store_grow_unlock(&pool->store);
     return bytes + slab_destruct_leavers(pool);
 }
 

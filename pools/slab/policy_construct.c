@@ -37,7 +37,7 @@ static void destruct_in(struct pool *pool, struct slab *slab)
 {
     void *objects[LEAVERS_AT_ONCE];
     for (size_t count; (count = slab_store_leaving_list(&pool->store, slab, objects, LEAVERS_AT_ONCE));) {
-        slab_grow_unlock(pool);
+        slab_store_grow_unlock(&pool->store);
         for (size_t i = 0; i < count; i++)
             object_destruct(&pool->config, objects[i], pool->object_bytes);
         pthread_mutex_lock(&pool->store.grow_lock);
@@ -55,7 +55,7 @@ int64_t slab_destruct_leavers(struct pool *pool)
         destruct_in(pool, slab);
         slab_store_leaving_end(&pool->store, slab, &bytes);
     }
-    slab_grow_unlock(pool);
+    slab_store_grow_unlock(&pool->store);
     return bytes;
 }
 

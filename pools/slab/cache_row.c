@@ -264,7 +264,7 @@ static void push(struct slab_row *row, void *object)
     ROW_STORE(&row->hot.puts, ROW_LOAD(&row->hot.puts) + 1);
 }
 
-void *slab_row_get(struct pool *pool, struct slab_row *row, int64_t *reached)
+void *slab_row_get(struct pool *pool, struct slab_row *row, struct slab_wish *wish)
 {
     void *object = NULL;
     slab_row_begin(pool, row);
@@ -282,15 +282,13 @@ void *slab_row_get(struct pool *pool, struct slab_row *row, int64_t *reached)
         if (row_fill(row) == 1 && next_is_far(pool, row))
             fetch_next_magazine(pool, row);
     }
-    bool lacks_magazine = !row->loaded && !without;
-    *reached = row_arm(pool, row);
+    wish->magazine = !row->loaded && !without;
+    wish->reached = row_arm(pool, row);
     slab_row_unlock(row);
-    if (lacks_magazine)
-        slab_want_magazines(pool);
     return object;
 }
 
-bool slab_row_put(struct pool *pool, struct slab_row *row, void *object)
+bool slab_row_put(struct pool *pool, struct slab_row *row, void *object, struct slab_wish *wish)
 {
     slab_row_begin(pool, row);
     if (ROW_LOAD(&row->hot.top) < row->high && !SLAB_LOAD(&pool->fenced)) {
@@ -308,11 +306,9 @@ bool slab_row_put(struct pool *pool, struct slab_row *row, void *object)
         push(row, object);
         done = true;
     }
-    bool lacks_magazine = !row->loaded && !without;
+    wish->magazine = !row->loaded && !without;
     (void)row_arm(pool, row);
     slab_row_unlock(row);
-    if (lacks_magazine)
-        slab_want_magazines(pool);
     return done;
 }
 

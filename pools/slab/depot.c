@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "pools/slab/magazine.h"
+#include "pools/slab/depot.h"
 
 #include "pools/pool_strategy.h"
 #include "pools/slab/pages.h"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "pools/slab/lists.h"
+#include "pools/slab/store_lists.h"
 
 #include "pools/pool_strategy.h"
 
