@@ -7,8 +7,10 @@
 #include "loadgen/catalogue.h"
 #include "loadgen/command_line.h"
 #include "loadgen/run_books.h"
+#include "loadgen/run_setup.h"
 #include "loadgen/scenario.h"
 #include "loadgen/self_latency.h"
+#include "loadgen/summary_surroundings.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -91,7 +93,7 @@ static int play(struct run *run, const struct config *config, struct record *rec
     run_phase(run, "end"); // collects what is left
     run_end_targets(run);
     summary_add_clients(&summary, run);
-    surroundings_end(&run->surroundings, &summary, run);
+    summary_add_surroundings(&summary, run);
     if (self.messages > 0) {
         summary_add(&summary, "generator.added_latency_p50", (double)self.p50_ns, "ns", "none");
         summary_add(&summary, "generator.added_latency_p99", (double)self.p99_ns, "ns", "none");

@@ -6,7 +6,7 @@
 //
 //     surroundings_start(&surroundings, pids, count);
 //     surroundings_look(&surroundings);                 // now and then: notices a step of the wall clock
-//     surroundings_end(&surroundings, &summary, run);   // metrics and anomalies
+//     summary_add_surroundings(&summary, run);          // the end: summary_surroundings.h
 #ifndef POOLMARK_LOADGEN_SURROUNDINGS_H
 #define POOLMARK_LOADGEN_SURROUNDINGS_H
 
@@ -31,9 +31,5 @@ struct surroundings {
 
 void surroundings_start(struct surroundings *surroundings, const int64_t *pids, int count);
 void surroundings_look(struct surroundings *surroundings);
-
-struct run;
-struct summary;
-void surroundings_end(struct surroundings *surroundings, struct summary *summary, struct run *run);
 
 #endif

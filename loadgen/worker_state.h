@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the parts of a worker share (worker.c, worker_publish.c); nobody else's.
+// What the parts of a worker share; nobody else's. worker.c takes orders and hands them to the part that
+// carries them out: worker_connect.c, worker_publish.c, worker_sweep.c. These know one another by
+// worker_state.c alone.
 #ifndef POOLMARK_LOADGEN_WORKER_STATE_H
 #define POOLMARK_LOADGEN_WORKER_STATE_H
 
@@ -7,6 +9,12 @@
 #include "loadgen/schedule.h"
 #include "loadgen/thread_load.h"
 #include "loadgen/worker.h"
+
+#include "base/clock.h"
+
+#define WORKER_STALL_NS                                                                                      \
+    (250 * NS_PER_MS) // so much later than it meant to look again, it was kept from running
+#define WORKER_IDLE_NS (3600 * NS_PER_S) // a signal comes before that
 
 enum worker_client {
     CLIENT_NEW,
@@ -78,7 +86,22 @@ bool worker_is_past(const struct worker *worker, int64_t deadline_ns, int64_t no
 
 void worker_topic(const struct worker *worker, char kind, int64_t number, char topic[static 64]);
 
-// worker_publish.c
+// When to look again before something that is to begin at `at_ns`; lets the engine get ready for it.
+int64_t worker_await_turn(struct worker *worker, int64_t at_ns, int64_t now_ns);
+
+// The parts. `tick` does what is due and gives the time to come again; `end` counts what is under way.
+void worker_connect_begin(struct worker *worker);
+int64_t worker_connect_tick(struct worker *worker, int64_t now_ns);
+void worker_connect_event(struct worker *worker, const struct engine_event *event);
+bool worker_connect_done(struct worker *worker, int64_t now_ns);
+void worker_connect_halt(struct worker *worker, int64_t now_ns);
+
+void worker_sweep_begin(struct worker *worker);
+int64_t worker_sweep_tick(struct worker *worker, int64_t now_ns);
+void worker_sweep_proven(struct worker *worker, int64_t client);
+bool worker_sweep_done(struct worker *worker, int64_t now_ns);
+void worker_sweep_end(struct worker *worker, bool halted);
+
 int worker_publish_begin(struct worker *worker);
 int64_t worker_publish_tick(struct worker *worker, int64_t now_ns); // when to come again
 void worker_publish_event(struct worker *worker, const struct engine_event *event);

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loadgen/run_setup.h"
+
+#include "base/clock.h"
+#include "base/host.h"
+#include "loadgen/engine.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+enum {
+    STRIPES_MAX = 8,
+    AWAKE_MAX = 64, // more workers of a restless engine than these sleep when they have nothing to do
+};
+
+static int open_histograms(struct run *run, struct err *err)
+{
+    size_t bytes = 3 * LATENCY_COUNT * hist_bytes();
+    run->hist_memory = aligned_alloc(64, bytes);
+    if (!run->hist_memory)
+        return err_set(err, -ENOMEM, "out of memory for histograms");
+    memset(run->hist_memory, 0, bytes);
+    char *at = run->hist_memory;
+    struct hist **sets[] = {run->interval, run->total, run->phase_hist};
+    for (int set = 0; set < 3; set++)
+        for (int kind = 0; kind < LATENCY_COUNT; kind++, at += hist_bytes())
+            sets[set][kind] = hist_init(at);
+    return 0;
+}
+
+static struct worker_setup setup_of(const struct run *run, const struct plan *plan, const char *prefix)
+{
+    const struct config *config = run->config;
+    return (struct worker_setup){
+        .engine = config->engine,
+        .plan = plan,
+        .latency = run->latency,
+        .prefix = prefix,
+        .timeout_ns = config->timeout_ns,
+        .keep_alive_s = (int)config->keep_alive_s,
+        .window = (int)config->window,
+    };
+}
+
+static int fill_request(struct plan_request *request, const struct config *config, int64_t clients,
+                        bool probes, struct err *err)
+{
+    const struct engine *engine = config->engine;
+    int64_t limit;
+    int code = host_raise_nofile(&limit, err);
+    if (code < 0)
+        return code;
+    // Some descriptors are the process's own; the probes' plan is one worker with the first routes.
+    int64_t holds = limit - 200 > 2 ? limit - 200 : 2;
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    *request = (struct plan_request){
+        .clients = clients,
+        .clients_per_worker = probes ? clients : config->clients_per_worker,
+        .workers = probes ? 1 : (int)config->workers,
+        .engine_clients = engine->clients < holds ? engine->clients : holds,
+        .clients_max = engine->clients_max < holds ? engine->clients_max : holds,
+        .cores = cores > 0 ? (int)cores : 1,
+        .ranks = 1,
+        .even = probes || config->even,
+        .spread_pairs = config->spread_pairs,
+        .can_bind = engine->caps & ENGINE_CAP_BIND,
+        .targets = config->targets.values,
+        .target_count = config->targets.count,
+        .sources = config->sources.values,
+        .source_count = config->sources.count,
+    };
+    return 0;
+}
+
+static int make_plan(struct plan *plan, const struct config *config, int64_t clients, bool probes,
+                     struct err *err)
+{
+    struct plan_request request;
+    int code = fill_request(&request, config, clients, probes, err);
+    return code < 0 ? code : plan_make(plan, &request, err);
+}
+
+int run_divide(struct plan *plan, const struct config *config, struct err *err)
+{
+    struct plan_request request;
+    *plan = (struct plan){.clients = config->connections, .ranks = 1};
+    int code = fill_request(&request, config, config->connections, false, err);
+    return code < 0 ? code : plan_divide(plan, &request, err);
+}
+
+int run_check(struct plan *plan, const struct config *config, struct err *err)
+{
+    return make_plan(plan, config, config->connections, false, err);
+}
+
+static int open_fleet(struct fleet **fleet, struct worker_setup *setup, int tokens, struct err *err)
+{
+    struct fleet_config config = {
+        .workers = setup->plan->workers,
+        .tokens = tokens,
+        .work = worker_run,
+        .context = setup,
+        .clients_of = worker_clients,
+        .concerns = worker_concerns,
+        .deep_sleep = (setup->engine->caps & ENGINE_CAP_RESTLESS) && setup->keep_alive_s == 0 &&
+                      setup->plan->workers > AWAKE_MAX,
+    };
+    int code = fleet_open(fleet, &config, err);
+    if (code < 0)
+        return code;
+    // Ready within a minute, or never.
+    int64_t limit_ns = clock_now_ns() + 60 * NS_PER_S;
+    while (fleet_poll(*fleet, clock_now_ns()) > 0 && fleet_died(*fleet) == 0 && clock_now_ns() < limit_ns)
+        clock_sleep_until_ns(clock_now_ns() + 2 * NS_PER_MS);
+    if (fleet_died(*fleet) > 0)
+        return err_set(err, -ECHILD, "%s",
+                       fleet_complaint(*fleet)[0] ? fleet_complaint(*fleet)
+                                                  : "a worker died before it was ready");
+    return 0;
+}
+
+static int open_signals(struct run *run, struct err *err)
+{
+    sigset_t mask;
+    sigemptyset(&mask);
+    sigaddset(&mask, SIGINT);
+    sigaddset(&mask, SIGTERM);
+    // nohup: whoever started this run wants it to outlive the terminal.
+    struct sigaction hangup;
+    if (sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler != SIG_IGN)
+        sigaddset(&mask, SIGHUP);
+    sigprocmask(SIG_BLOCK, &mask, NULL);
+    run->signals = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
+    return run->signals < 0 ? err_set(err, -errno, "cannot make a signalfd: %m") : 0;
+}
+
+static int open_sampler(struct run *run, struct err *err)
+{
+    int count = fleet_workers(run->fleet);
+    pid_t *pids = calloc((size_t)count, sizeof *pids);
+    if (!pids)
+        return err_set(err, -ENOMEM, "out of memory for the sampler");
+    for (int i = 0; i < count; i++)
+        pids[i] = fleet_pid(run->fleet, i);
+    char path[4096];
+    struct sampler_config config = {
+        .path = run->record ? record_path(run->record, "memory.csv", path, sizeof path) : NULL,
+        .targets = run->config->watch_pids,
+        .target_count = run->config->watch.count,
+        .workers = pids,
+        .worker_count = count,
+    };
+    int code = sampler_open(&run->sampler, &config, err);
+    free(pids);
+    return code;
+}
+
+static int open_workers(struct run *run, struct err *err)
+{
+    const struct config *config = run->config;
+    const struct engine *engine = config->engine;
+    int code = make_plan(&run->plan, config, config->connections, false, err);
+    if (code < 0)
+        return code;
+    bool probes = config->probes > 0;
+    if (probes && (code = make_plan(&run->probe_plan, config, config->probes, true, err)) < 0)
+        return code;
+    int stripes = run->plan.workers < STRIPES_MAX ? run->plan.workers : STRIPES_MAX;
+    code = latency_shared_open(&run->latency, stripes, err);
+    if (code < 0)
+        return code;
+    run->setup = setup_of(run, &run->plan, config->prefix);
+    code =
+        open_fleet(&run->fleet, &run->setup, config->tokens > 0 ? (int)config->tokens : engine->tokens, err);
+    if (code == 0 && probes) {
+        snprintf(run->probe_prefix, sizeof run->probe_prefix, "%sp", config->prefix);
+        run->probe_setup = setup_of(run, &run->probe_plan, run->probe_prefix);
+        code = open_fleet(&run->probes, &run->probe_setup, 1, err);
+    }
+    return code;
+}
+
+int run_open(struct run *run, const struct config *config, struct record *record, struct err *err)
+{
+    *run = (struct run){
+        .config = config, .record = record, .phase = "start", .wanted = config->connections, .signals = -1};
+    run->started_ns = clock_now_ns();
+    // Workers are forked while this process is small and has one thread.
+    int code = open_signals(run, err);
+    if (code == 0)
+        code = open_workers(run, err);
+    if (code == 0)
+        code = open_histograms(run, err);
+    run->log_wall_ns = clock_wall_ns();
+    run->interval_from_ns = run->log_ns = clock_now_ns();
+    if (code == 0 &&
+        (code = targets_open(&run->targets, config->watch_pids, config->watch.count, run->started_ns)) < 0)
+        err_set(err, code, "out of memory for the watched processes");
+    surroundings_start(&run->surroundings, config->watch_pids, config->watch.count);
+    char path[4096];
+    if (code == 0 && record)
+        code = hist_log_open(&run->log, record_path(record, "latency.hlog", path, sizeof path),
+                             run->log_wall_ns, err);
+    if (code == 0)
+        code = open_sampler(run, err);
+    if (code < 0) {
+        run_close(run);
+        return code;
+    }
+    progress_start(&run->progress, config->quiet ? NULL : stderr, clock_now_ns());
+    return 0;
+}
+
+void run_close_files(struct run *run)
+{
+    // What a file did not take is in its account.
+    if (run->sampler)
+        (void)!sampler_close(run->sampler, &run->sampler_account);
+    run->sampler = NULL;
+    if (run->log)
+        (void)!hist_log_close(run->log, &run->log_account);
+    run->log = NULL;
+}
+
+void run_close(struct run *run)
+{
+    run_close_files(run);
+    targets_close(&run->targets);
+    fleet_close(run->probes);
+    fleet_close(run->fleet);
+    if (run->signals >= 0)
+        close(run->signals);
+    free(run->hist_memory);
+    latency_shared_close(run->latency);
+    plan_free(&run->plan);
+    plan_free(&run->probe_plan);
+}

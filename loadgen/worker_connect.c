@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+// The connecting part of a worker: connects by schedule or through the gate, and the subscriptions that
+// follow.
+#include "loadgen/worker_state.h"
+
+#include "base/clock.h"
+
+// What the client subscribes to in this order; false: nothing.
+static bool wanted_topic(const struct worker *worker, int64_t global, char topic[static 64])
+{
+    switch (worker->order.subscribe) {
+    case FLEET_SUBSCRIBE_OWN:
+        worker_topic(worker, 'c', global, topic);
+        return true;
+    case FLEET_SUBSCRIBE_PAIR:
+        if (global % 2 != 0 || global / 2 >= worker->order.pairs)
+            return false;
+        worker_topic(worker, 'p', global / 2, topic);
+        return true;
+    default:
+        return false;
+    }
+}
+
+// When the client's connect was meant to begin; `begun_ns` when there is no schedule.
+static int64_t connect_intended_ns(const struct worker *worker, int64_t client, int64_t begun_ns)
+{
+    if (!(worker->order.rate_per_s > 0))
+        return begun_ns;
+    return schedule_at(&worker->schedule, worker->share.first + client - worker->order.before);
+}
+
+// A connect that has not ended: its age goes into the histograms.
+static void add_censored_connect(struct worker *worker, int64_t client, int64_t begun_ns, int64_t now_ns)
+{
+    int64_t intended_ns = connect_intended_ns(worker, client, begun_ns);
+    latency_add_censored(&worker->batch, LATENCY_CONNECT, now_ns - intended_ns, now_ns);
+    latency_add_censored(&worker->batch, LATENCY_CONNECT_UNCORRECTED, begun_ns > 0 ? now_ns - begun_ns : 0,
+                         now_ns);
+}
+
+static void subscribe(struct worker *worker, int64_t client)
+{
+    char topic[64];
+    worker->clients[client] = CLIENT_OPEN;
+    worker->pending--;
+    if (!wanted_topic(worker, worker->share.first + client, topic))
+        return;
+    tally_add(worker->page, TALLY_SUBSCRIBE_ASKED, 1);
+    int code = worker->setup->engine->subscribe(worker->run, client, topic, worker->order.qos);
+    if (code < 0) { // connected, and not of the use it was meant for
+        tally_add(worker->page, TALLY_SUBSCRIBE_FAILED, 1);
+        tally_drop(worker->page, tally_reason_of_errno(code));
+        worker->clients[client] = CLIENT_USELESS;
+        return;
+    }
+    worker->clients[client] = CLIENT_SUBSCRIBING;
+    worker->pending++;
+    worker->subscribing++;
+    worker->subscribe_ns = clock_now_ns();
+}
+
+static void on_connected(struct worker *worker, const struct engine_event *event)
+{
+    int64_t intended_ns = connect_intended_ns(worker, event->client, event->started_ns);
+    latency_add(&worker->batch, LATENCY_CONNECT, event->at_ns - intended_ns, event->at_ns);
+    latency_add(&worker->batch, LATENCY_CONNECT_UNCORRECTED, event->at_ns - event->started_ns, event->at_ns);
+    tally_add(worker->page, TALLY_CONNECTED, 1);
+    tally_add(worker->page, TALLY_OPEN, 1);
+    int64_t first_ns = tally_get(worker->page, TALLY_FIRST_START_NS);
+    if (first_ns == 0 || event->started_ns < first_ns)
+        tally_set(worker->page, TALLY_FIRST_START_NS, event->started_ns);
+    if (event->at_ns > tally_get(worker->page, TALLY_LAST_CONNECTED_NS))
+        tally_set(worker->page, TALLY_LAST_CONNECTED_NS, event->at_ns);
+
+    subscribe(worker, event->client);
+}
+
+// A time-out that the generator's own standstill may have caused is not the target's.
+static void on_failed(struct worker *worker, const struct engine_event *event)
+{
+    enum tally_reason reason = event->reason;
+    // This may be the first that is heard after it.
+    int64_t late_ns = worker->next_tick_ns > 0 ? clock_now_ns() - worker->next_tick_ns : 0;
+    if (reason == REASON_TIMEOUT &&
+        (worker->stall_ended_ns > event->started_ns || late_ns >= WORKER_STALL_NS))
+        reason = REASON_STALLED;
+    tally_fail(worker->page, reason);
+    if (reason == REASON_TIMEOUT)
+        add_censored_connect(worker, event->client, event->started_ns, event->at_ns);
+    worker->pending--;
+}
+
+static void on_subscribed(struct worker *worker, const struct engine_event *event)
+{
+    uint8_t *client = &worker->clients[event->client];
+    if (*client != CLIENT_SUBSCRIBING)
+        return;
+    worker->pending--;
+    worker->subscribing--;
+    if (event->kind == ENGINE_SUBSCRIBED) {
+        *client = CLIENT_OPEN;
+        tally_add(worker->page, TALLY_SUBSCRIBED, 1);
+        return;
+    }
+    *client = CLIENT_USELESS;
+    tally_add(worker->page, TALLY_SUBSCRIBE_FAILED, 1);
+    tally_drop(worker->page, REASON_SUBSCRIBE_REFUSED);
+}
+
+void worker_connect_event(struct worker *worker, const struct engine_event *event)
+{
+    if (event->kind == ENGINE_CONNECTED)
+        on_connected(worker, event);
+    else if (event->kind == ENGINE_FAILED)
+        on_failed(worker, event);
+    else
+        on_subscribed(worker, event);
+}
+
+void worker_connect_begin(struct worker *worker)
+{
+    worker->goal = plan_goal(worker->share, worker->order.goal);
+    worker->next = plan_goal(worker->share, worker->order.before);
+}
+
+// Begins every connect that is due; gives the time when the next one is.
+int64_t worker_connect_tick(struct worker *worker, int64_t now_ns)
+{
+    if (worker->order.gated && !fleet_worker_admitted(worker->fleet))
+        return now_ns + WORKER_IDLE_NS;
+    while (worker->next < worker->goal) {
+        int64_t act = worker->share.first + worker->next - worker->order.before;
+        int64_t intended_ns = schedule_at(&worker->schedule, act);
+        if (intended_ns > now_ns)
+            return worker_await_turn(worker, intended_ns, now_ns);
+        if (worker->order.rate_per_s > 0)
+            latency_add(&worker->batch, LATENCY_LAG, now_ns - intended_ns, now_ns);
+        int64_t client = worker->next++;
+        tally_add(worker->page, TALLY_STARTED, 1);
+        worker->clients[client] = CLIENT_CONNECTING;
+        worker->pending++;
+        int code = worker->setup->engine->connect(worker->run, client);
+        if (code < 0) {
+            worker->clients[client] = CLIENT_ENDED;
+            worker->pending--;
+            tally_fail(worker->page, tally_reason_of_errno(code));
+        }
+        if (worker->order.rate_per_s > 0)
+            now_ns = clock_now_ns();
+    }
+    return now_ns + WORKER_IDLE_NS;
+}
+
+// No SUBACK in time: connected, and not of the use they were meant for.
+static void give_up_subscribing(struct worker *worker, enum tally_count counted_as, bool drop)
+{
+    for (int64_t i = 0; i < worker->share.count; i++) {
+        if (worker->clients[i] != CLIENT_SUBSCRIBING)
+            continue;
+        worker->clients[i] = drop ? CLIENT_USELESS : CLIENT_OPEN;
+        worker->pending--;
+        worker->subscribing--;
+        tally_add(worker->page, counted_as, 1);
+        if (drop)
+            tally_drop(worker->page, REASON_TIMEOUT);
+    }
+}
+
+bool worker_connect_done(struct worker *worker, int64_t now_ns)
+{
+    if (worker->subscribing > 0 && worker->pending == worker->subscribing &&
+        worker_is_past(worker, worker->subscribe_ns + worker->setup->timeout_ns, now_ns))
+        give_up_subscribing(worker, TALLY_SUBSCRIBE_LOST, true);
+    return worker->next >= worker->goal && worker->pending == 0;
+}
+
+// The order was broken off: what is under way counts with its age. What the engine has not begun is not
+// started, unless a schedule said that it was due.
+void worker_connect_halt(struct worker *worker, int64_t now_ns)
+{
+    for (int64_t i = 0; i < worker->share.count; i++) {
+        if (worker->clients[i] != CLIENT_CONNECTING)
+            continue;
+        worker->clients[i] = CLIENT_ENDED;
+        int64_t begun_ns = worker->setup->engine->begun_ns(worker->run, i);
+        if (begun_ns == 0 && !(worker->order.rate_per_s > 0))
+            continue;
+        tally_add(worker->page, TALLY_CONNECT_UNFINISHED, 1);
+        add_censored_connect(worker, i, begun_ns, now_ns);
+    }
+    give_up_subscribing(worker, TALLY_SUBSCRIBE_UNFINISHED, false);
+}
