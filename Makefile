@@ -90,6 +90,7 @@ help:
 	@echo 'make model         every interleaving of models of slab at its bound and of the hot pool'
 	@echo 'make format-check  is every source formatted?'
 	@echo 'make install       into PREFIX (/usr/local), below DESTDIR when it is set; make uninstall takes it away'
+	@echo 'make deb           Debian packages, into build/deb/'
 	@echo 'make library       the pools as a library: build/libpoolmark.so.*, build/libpoolmark.a, build/include/poolmark/'
 	@echo 'make clean         remove build/'
 	@echo 'Variables: SAN=address|thread|undefined, CHECK=1 (double free and foreign pointers are caught), CC, CFLAGS, V=1 (whole commands)'
@@ -123,7 +124,7 @@ $(B)/base/build_facts.h: FORCE
 	   echo '#define BUILD_COMMIT "$(commit)"'; \
 	   echo '#define BUILD_DIRTY $(dirty)'; \
 	   echo '#define BUILD_COMPILER "'"$$($(CC) --version | head -n 1)"'"'; \
-	   echo '#define BUILD_FLAGS "$(strip $(CFLAGS) $(san_flags) $(defines))"'; } > $@.new
+	   echo '#define BUILD_FLAGS "$(strip $(filter-out -ffile-prefix-map=%,$(CFLAGS)) $(san_flags) $(defines))"'; } > $@.new
 	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 
 # private: the rule for $(B)/flags, which build.o needs too, must not see it.

@@ -77,8 +77,8 @@ static const struct opt table[] = {
     {NULL, NULL, OPT_HEADING, 0, NULL, 0, 0, NULL, "Reports", NULL},
     {"record", "DIR", OPT_TEXT, AT(record), NULL, 0, 0, NULL,
      "writes run.json, pools.csv and events.csv there", NULL},
-    {"metrics", "ADDR:PORT", OPT_TEXT, AT(metrics), NULL, 0, 0, NULL, "serves /metrics for Prometheus there",
-     NULL},
+    {"metrics", "ADDR:PORT", OPT_TEXT, AT(metrics), NULL, 0, 0, NULL,
+     "serves the statistics for Prometheus there, at /metrics", NULL},
     {"list-pools", NULL, OPT_FLAG, AT(list_pools), NULL, 0, 0, NULL, "prints the strategies and ends", NULL},
     {0}};
 
@@ -271,6 +271,10 @@ void broker_config_print_help(void)
     opts_print_help(table, "poolmark-broker", "[OPTION]...",
                     "An MQTT 3.1.1 broker whose connections live in pools of a chosen strategy and shape.",
                     stdout);
+    printf("\nSignals: SIGUSR1 prints statistics of connections, messages and pools to stdout, which "
+           "--metrics has as\n"
+           "well; SIGTERM and SIGINT end the broker and close its record.\n\n"
+           "Exit code: 0 ended by a signal; 1 it could not start or had to end; 2 wrong call.\n");
 }
 
 void broker_config_print_pools(void)

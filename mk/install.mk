@@ -83,3 +83,7 @@ uninstall:
 	$(call say,REMOVE,$(DESTDIR)$(PREFIX)/*/poolmark*)
 	$(Q)rm -f $(addprefix $(DESTDIR),$(installed_files))
 	$(Q)rm -rf $(addprefix $(DESTDIR),$(installed_folders))
+
+.PHONY: deb
+deb:
+	@packaging/build-deb build/deb

@@ -11,8 +11,9 @@ contract := $(shell sed -n 's/^ *\([a-z_]*\);$$/\1/p' $(contract_map))
 library := $(B)/libpoolmark.so.$(VERSION)
 libraries := $(library) $(B)/libpoolmark.a
 
-# pools/use/ is what the broker and the benchmarks build on pools; base/: what pools need beside headers.
-library_sources := $(filter-out pools/use/%,$(wildcard pools/*.c pools/*/*.c)) base/err.c base/clock.c
+# pools/use/ is what the broker and the benchmarks build on pools, pools/hot/ another pool, of connections; base/: what pools
+# need beside headers.
+library_sources := $(filter-out pools/use/% pools/hot/%,$(wildcard pools/*.c pools/*/*.c)) base/err.c base/clock.c
 
 # Initial-exec: a thread's slot is one load, as in a program, and no call.
 pic_flags := -fPIC -fno-semantic-interposition -ftls-model=initial-exec

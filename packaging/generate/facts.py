@@ -119,6 +119,14 @@ def bench(build: Path) -> Command:
     return command
 
 
+def hot(build: Path) -> Command:
+    command, told = described(build / "poolmark-hot", "benchmarks of a pool of live client connections", lambda _: {})
+    scenarios = names(told["scenarios"])
+    text = "; ".join(f"{row['name']}: {row['summary']}" for row in told["scenarios"])
+    command.arguments = [Option(["SCENARIO"], "SCENARIO", text, choices=scenarios)]
+    return command
+
+
 def argparse_option(action: argparse.Action) -> Option:
     argument = None
     if action.nargs != 0:
@@ -150,4 +158,4 @@ def poolmark(scripts: Path) -> Command:
 
 
 def everything(build: Path, scripts: Path) -> list[Command]:
-    return [poolmark(scripts), broker(build), loadgen(build), bench(build)]
+    return [poolmark(scripts), broker(build), loadgen(build), bench(build), hot(build)]

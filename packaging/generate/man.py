@@ -24,7 +24,7 @@ def filled(text: str) -> str:
 def head(option: Option) -> str:
     """--name VALUE, the names bold, the value italic."""
     value = ""
-    if option.argument:
+    if option.argument and option.names[0].startswith("-"):
         value = f"{'=' if option.only_equals else ' '}\\fI{escape(option.argument)}\\fR"
     return ", ".join(f"\\fB{escape(name)}\\fR{value}" for name in option.names)
 
@@ -47,7 +47,8 @@ def entries(options: list[Option]) -> list[str]:
 
 def synopsis(command: Command) -> list[str]:
     if not command.commands:
-        return [f".B {escape(command.name)}", "[\\fIoption\\fR]..."]
+        arguments = "".join(f"\n[\\fI{escape(argument.names[0])}\\fR]..." for argument in command.arguments)
+        return [f".B {escape(command.name)}", f"[\\fIoption\\fR]...{arguments}"]
     lines = []
     for number, one in enumerate(command.commands):
         lines += ([".br"] if number else []) + [f".B {escape(command.name)} {escape(one.name)}"]
@@ -76,6 +77,8 @@ def page(command: Command, version: str, date: str, more: Path, others: list[str
     lines += [described.strip()]
     if command.commands:
         lines += subcommands(command)
+    if command.arguments:
+        lines += [".SH ARGUMENTS", *entries(command.arguments)]
     lines += [".SH OPTIONS", *entries(command.options), behind.strip(), ".SH SEE ALSO"]
     seen = [name for name in others if name != command.name]
     lines += [f".BR {escape(name)} (1){',' if name != seen[-1] else ''}" for name in seen]

@@ -12,7 +12,7 @@ import pytest
 from installed import PREFIX, ROOT, as_user, make, open_folder
 
 VERSION = (ROOT / "VERSION").read_text().strip()
-PROGRAMS = ("poolmark-broker", "poolmark-loadgen", "poolmark-bench")
+PROGRAMS = ("poolmark-broker", "poolmark-loadgen", "poolmark-bench", "poolmark-hot")
 
 
 class Place:
@@ -183,6 +183,7 @@ def completed(place, line: str) -> set[str]:
     ("poolmark-loadgen ", {"connect", "publish", "steps"}, set()),
     ("poolmark-loadgen connect --", {"--hold", "--target", "--engine"}, {"--payload", "--steps"}),
     ("poolmark-loadgen connect --engine ", {"paho", "raw"}, {"--engine"}),
+    ("poolmark-hot ", {"spike", "grid", "outage"}, set()),
     ("poolmark-bench --bench", {"--benchmark_filter=", "--benchmark_format="}, {"--poolmark_probe"}),
     ("poolmark-bench --benchmark_format=", {"console", "json", "csv"}, {"--benchmark_filter="}),
 ])

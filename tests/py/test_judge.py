@@ -12,7 +12,7 @@ def test_only_what_could_not_be_decided_is_no_failure(code, job):
     assert done.returncode == job and done.stdout.startswith("::warning") == (code == 2)
 
 
-@pytest.mark.parametrize("name", ["nightly", "pull-request"])
+@pytest.mark.parametrize("name", ["nightly", "compare"])
 def test_workflows_judge_by_it(name):
     text = (ROOT / f".github/workflows/{name}.yml").read_text()
     assert '.github/judge "$code"' in text and "|| code=$?" in text

@@ -58,6 +58,11 @@ def test_both_libraries_have_the_contracts_symbols_and_no_others(destination):
     assert symbols(destination / PREFIX[1:] / "lib" / "libpoolmark.a") == wanted
 
 
+def test_the_debian_package_promises_the_same_symbols(destination):
+    promised = (ROOT / "debian" / "libpoolmark0.symbols").read_text()
+    assert set(re.findall(r"^ (pool_\w+)@", promised, re.M)) == declared(destination)
+
+
 def test_the_shared_library_has_a_versioned_name(destination):
     library = destination / PREFIX[1:] / "lib" / "libpoolmark.so"
     told = subprocess.run(["readelf", "-d", str(library)], capture_output=True, text=True, check=True).stdout

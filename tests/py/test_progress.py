@@ -11,7 +11,7 @@ import pytest
 from poolmark.suites import suite_file
 from poolmark.run import estimate
 from poolmark.base.paths import build_dir
-from poolmark.base.progress import Eta, span
+from poolmark.base.progress import Beat, Eta, span
 from poolmark.records.record import Record
 from poolmark.suites.suite_options import phases_text
 
@@ -87,3 +87,18 @@ def test_an_estimate_is_by_the_options_until_a_run_has_shown_better(tmp_path):
 def test_a_dry_run_says_how_long_it_would_take(poolmark):
     done = poolmark("suite", "quick", "--dry-run", "--only", "malloc")
     assert re.search(r"^1 cell, about \d+ s in all, by ", done.stderr, re.M), done.stderr
+
+
+@pytest.mark.parametrize("terminal, moves_in_its_line", [("xterm", True), ("dumb", False), (None, False)])
+def test_a_beat_moves_in_its_line_only_on_a_terminal_that_can(monkeypatch, terminal, moves_in_its_line):
+    if terminal:
+        monkeypatch.setenv("TERM", terminal)
+    else:
+        monkeypatch.delenv("TERM", raising=False)
+    ours, theirs = os.openpty()
+    with os.fdopen(theirs, "w") as stream:
+        monkeypatch.setattr(sys, "stderr", stream)
+        Beat(lambda: "half way")._beat()
+        said = os.read(ours, 100)
+    os.close(ours)
+    assert b"half way" in said and (b"\x1b" in said) == moves_in_its_line

@@ -2,7 +2,8 @@
 """How far a long command is, and how long it will still take. No silence is longer than ten seconds.
 
     eta = Eta([40, 40, 90])                      # seconds that the parts are thought to take
-    with Beat(lambda: f"{what}; {eta.left()}"):  # on stderr: a line each nine seconds, on a terminal one line, each second
+    with Beat(lambda: f"{what}; {eta.left()}"):  # on stderr: a line each nine seconds; one line, each second, on a terminal
+                                                 # whose TERM is not dumb
         for number in range(3):
             eta.begin(number)
             ...
@@ -69,7 +70,8 @@ class Beat:
 
     def __init__(self, tell, every_s: float | None = None):
         self.tell = tell
-        self.terminal = sys.stderr.isatty()
+        # One that cannot go back in its line is written to as a file is.
+        self.terminal = sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
         self.every_s = every_s or (ON_TERMINAL_S if self.terminal else EVERY_S)
         self._old = None
 
