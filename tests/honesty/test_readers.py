@@ -111,7 +111,9 @@ def test_the_chart_ends_where_the_table_does(run):
     from poolmark.report.report import verified
     from poolmark.report.latency_data import latency_percentiles
 
-    rows = [row for row in latency_percentiles(verified([run])) if row["counted_from"] == "intended time"]
+    source = verified([run])
+    name = source.name(run, run.data["cells"][0]).label
+    rows = [row for row in latency_percentiles(source) if row["counted_from"] == "intended time" and row["cell"] == name]
     metrics = run.data["cells"][0]["metrics"]
     for latency, prefix in (("connect", "connect"), ("delivery, qos0", "qos0.delivery"), ("delivery, qos1", "qos1.delivery")):
         found = {row["percentile"]: row["latency_ns"] for row in rows if row["latency"] == latency}
@@ -186,8 +188,9 @@ def test_a_cut_log_is_marked_and_nothing_is_drawn_from_it(run, copy, tmp_path):
     for page in ("report.html", "report.md"):
         text = (tmp_path / "page" / page).read_text(encoding="utf-8")
         assert "This record is not as it was when its run ended" in text and "has 300 bytes" in text
-    drawn = (tmp_path / "page/data/connect-percentiles.csv").read_text(encoding="utf-8")
-    assert run.data["cells"][0]["id"].rpartition(".")[0] not in drawn
+    drawn = (tmp_path / "page/data/latency-percentiles.csv").read_text(encoding="utf-8")
+    label = report_source.Source([run]).name(run, run.data["cells"][0]).label
+    assert not [line for line in drawn.splitlines() if line.startswith(label) and ",connect," in line]
     assert poolmark("verify", copy).returncode == 1
 
 
