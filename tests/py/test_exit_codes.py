@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Exit codes: README's table and --help say the same, and each code is what a command ends with."""
+"""Exit codes: docs/commands.md's table and --help say the same, and each code is what a command ends with."""
 import json
 import os
 import re
@@ -27,9 +27,9 @@ scenario = "connect"
 """
 
 
-def readme_codes() -> dict[str, str]:
-    """command -> "0 ..., 1 ..., ..." as README's table has it."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+def documented_codes() -> dict[str, str]:
+    """command -> "0 ..., 1 ..., ..." as the table in docs/commands.md has it."""
+    text = (ROOT / "docs/commands.md").read_text(encoding="utf-8")
     table = text[text.index("Exit codes of `scripts/poolmark`"):].split("\n\n")[1]
     found = {}
     for line in table.splitlines()[2:]:
@@ -39,8 +39,8 @@ def readme_codes() -> dict[str, str]:
     return found
 
 
-def test_readme_has_the_codes_that_help_tells():
-    command, told = cli, readme_codes()
+def test_the_document_has_the_codes_that_help_tells():
+    command, told = cli, documented_codes()
     assert told.pop("all") == command.COMMON_EXIT_CODES
     assert set(told) == set(command.COMMANDS)
     for name, codes in told.items():

@@ -27,7 +27,7 @@ COMMANDS = {
     "merge": ("records.merge", "join runs of one suite into one record"),
 }
 
-# What a command's exit code says; README has the same table, and tests/py/test_exit_codes.py compares the two and provokes
+# What a command's exit code says; docs/commands.md has the same table, and tests/py/test_exit_codes.py compares the two and provokes
 # each code. compare and nightly say theirs themselves, in compare.EXIT_CODES. Of all of them holds COMMON.
 EXIT_CODES = {
     "suite": "0 every cell complete, 1 a cell failed or is incomplete or the record could not be written, 2 wrong call, "
