@@ -228,7 +228,7 @@ fuzz-pools: $(B)/fuzz_pools
 # MODEL=--quick for the smaller sizes.
 MODEL ?=
 models := slab_rows hot_waiters
-$(B)/model/slab_rows: $(B)/tests/model/slab_rows.o $(B)/tests/model/explore.o
+$(B)/model/slab_rows: $(patsubst %.c,$(B)/%.o,$(wildcard tests/model/slab_*.c)) $(B)/tests/model/explore.o
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ld_flags) $(san_flags) -o $@ $^
