@@ -19,46 +19,6 @@ enum {
 };
 #define STALL_NS (250 * NS_PER_MS) // a wait that ends so late: this process was kept from running
 
-void raw_tell(struct engine_run *run, const struct raw_client *client, struct engine_event event)
-{
-    event.client = raw_number(run, client);
-    event.at_ns = run->now_ns;
-    run->told = true;
-    run->config.listener(run->config.context, &event);
-}
-
-void raw_forget(struct engine_run *run, struct raw_client *client)
-{
-    if (run->gatherer == client) {
-        run->gatherer = NULL;
-        run->gathered_bytes = 0;
-    }
-    if (client->fd >= 0)
-        close(client->fd); // leaves the epoll set with it
-    client->fd = -1;
-    struct raw_extra *extra = client->extra;
-    client->extra = NULL;
-    if (!extra)
-        return;
-    run->out_bytes -= extra->out_bytes;
-    free(extra->in);
-    free(extra->out);
-    free(extra->flights);
-    free(extra->received);
-    free(extra);
-}
-
-void raw_lose(struct engine_run *run, struct raw_client *client, enum tally_reason reason)
-{
-    enum engine_event_kind kind = client->state == RAW_OPEN ? ENGINE_DROPPED : ENGINE_FAILED;
-    if (client->state == RAW_TCP || client->state == RAW_CONNACK)
-        raw_leave_window(run, client);
-    raw_forget(run, client);
-    client->state = RAW_ENDED;
-    raw_tell(run, client,
-             (struct engine_event){.kind = kind, .reason = reason, .started_ns = client->started_ns});
-}
-
 // --- open and close ----------------------------------------------------------------------------------------
 
 static int allocate(struct engine_run *run)

@@ -14,22 +14,7 @@
 
 #define LOOK_NS (100 * NS_PER_MS) // how often time-outs are looked for
 
-// --- the window --------------------------------------------------------------------------------------------
-
-static void enter_window(struct engine_run *run, struct raw_client *client)
-{
-    client->link = run->connecting_count;
-    run->connecting[run->connecting_count++] = raw_number(run, client);
-}
-
-void raw_leave_window(struct engine_run *run, struct raw_client *client)
-{
-    uint32_t place = client->link;
-    uint32_t last = run->connecting[--run->connecting_count];
-    run->connecting[place] = last;
-    run->clients[last].link = place;
-    client->link = 0;
-}
+// --- connects ----------------------------------------------------------------------------------------------
 
 static int bind_source(int fd, const struct in_addr *source)
 {
@@ -88,7 +73,7 @@ static int watch(struct engine_run *run, struct raw_client *client, int operatio
 
 static void start_one(struct engine_run *run, struct raw_client *client)
 {
-    enter_window(run, client);
+    raw_enter_window(run, client);
     client->state = RAW_TCP;
     client->started_ns = clock_now_ns();
     enum tally_reason reason = begin_tcp(run, client);
@@ -136,17 +121,6 @@ void raw_finish_tcp(struct engine_run *run, struct raw_client *client)
 }
 
 // --- time --------------------------------------------------------------------------------------------------
-
-void raw_keep_alive(struct engine_run *run, struct raw_client *client)
-{
-    if (run->wheel_slots == 0 || (client->flags & RAW_LINKED))
-        return;
-    // Its slot is the present one, which comes round in wheel_slots seconds.
-    uint32_t slot = (uint32_t)(run->wheel_second % run->wheel_slots);
-    client->link = run->wheel[slot];
-    client->flags |= RAW_LINKED;
-    run->wheel[slot] = raw_number(run, client) + 1;
-}
 
 static void ping_slot(struct engine_run *run, uint32_t slot)
 {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the parts of the raw engine share (raw.c, _connect.c, _packets.c, _io.c); nobody else's.
+// What the parts of the raw engine share; nobody else's. They stand in this order, and call downward:
+// raw.c, raw_connect.c (connects, time), raw_in.c, raw_packets.c, raw_out.c, raw_client.c.
 #ifndef POOLMARK_LOADGEN_ENGINES_RAW_STATE_H
 #define POOLMARK_LOADGEN_ENGINES_RAW_STATE_H
 
@@ -89,22 +90,27 @@ static inline uint32_t raw_number(const struct engine_run *run, const struct raw
     return (uint32_t)(client - run->clients);
 }
 
+// raw_client.c
 void raw_tell(struct engine_run *run, const struct raw_client *client, struct engine_event event);
 // Ends a client that was not ended by us: FAILED before CONNACK, DROPPED after.
 void raw_lose(struct engine_run *run, struct raw_client *client, enum tally_reason reason);
 void raw_forget(struct engine_run *run, struct raw_client *client); // its socket and extra
 
-// raw_connect.c: the window, time-outs, keep alive
-void raw_start_queued(struct engine_run *run);
+struct raw_extra *raw_extra_of(struct raw_client *client);                          // NULL: out of memory
+void raw_extra_tidy(struct raw_client *client);                                     // frees what is empty
+int raw_make_room(uint8_t **buffer, uint32_t *capacity, size_t max, size_t needed); // -ENOBUFS, -ENOMEM
+void raw_enter_window(struct engine_run *run, struct raw_client *client);
 void raw_leave_window(struct engine_run *run, struct raw_client *client);
+void raw_keep_alive(struct engine_run *run, struct raw_client *client); // pings it from now on
+void raw_no_delay(struct raw_client *client);
+
+// raw_connect.c: connects, time-outs, keep alive
+void raw_start_queued(struct engine_run *run);
 void raw_finish_tcp(struct engine_run *run, struct raw_client *client); // writable, or failed
-void raw_keep_alive(struct engine_run *run, struct raw_client *client); // from now on
 void raw_look_at_time(struct engine_run *run, int64_t now_ns);
 int64_t raw_next_time(const struct engine_run *run); // when raw_look_at_time has to be called again
 
-// raw_io.c
-struct raw_extra *raw_extra_of(struct raw_client *client); // NULL: out of memory
-void raw_extra_tidy(struct raw_client *client);            // frees what is empty
+// raw_out.c
 // Room for a packet of up to so many bytes, to be written to `to`; raw_gathered says how many it has become.
 // -EAGAIN past ENGINE_QUEUE_BYTES, -ENOMEM.
 int raw_gather(struct engine_run *run, struct raw_client *client, size_t bytes, uint8_t **to);
@@ -112,9 +118,10 @@ void raw_gathered(struct engine_run *run, struct raw_client *client, size_t byte
 int raw_send(struct engine_run *run, struct raw_client *client, const void *data, size_t bytes); // both
 void raw_flush(struct engine_run *run); // sends what is gathered
 void raw_writable(struct engine_run *run, struct raw_client *client);
+
+// raw_in.c
 void raw_readable(struct engine_run *run, struct raw_client *client);
 void raw_read_all(struct engine_run *run, struct raw_client *client); // what has come by now
-void raw_no_delay(struct raw_client *client);
 
 // raw_packets.c: false when the client was ended by it
 bool raw_packet(struct engine_run *run, struct raw_client *client, const struct mqtt_frame *frame);
