@@ -390,9 +390,3 @@ void pool_close(struct pool *pool)
     base->strategy->close(pool);
     pool_memory_free(name);
 }
-
-void pool_emit(const struct pool_config *config, const struct pool_event *event)
-{
-    if (config->listener)
-        config->listener(config->listener_context, config->name, event);
-}

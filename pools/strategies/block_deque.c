@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pools/strategies/block_deque.h"
 
-#include "pools/strategies/blocks.h"
 #include "pools/shared/object.h"
 
 enum { PAGE_BYTES = 4096 };
@@ -118,6 +117,12 @@ void block_deque_remove(struct block_deque *deque, struct block *block)
     if (block->class_older)
         block->class_older->class_newer = block->class_newer;
     deque->count--;
+}
+
+bool blocks_fit(size_t block_bytes, size_t bytes)
+{
+    size_t least = bytes > BLOCKS_BYTES_MIN ? bytes : BLOCKS_BYTES_MIN;
+    return block_bytes >= bytes && block_bytes <= BLOCKS_WASTE * least;
 }
 
 struct block *block_deque_find(const struct block_deque *deque, size_t bytes)

@@ -65,10 +65,14 @@ struct block *block_make_chain(const struct pool_config *config, int64_t count, 
 // Frees what is linked by `older`; NULL is allowed. Returns bytes, headers among them.
 int64_t block_free_chain(const struct pool_config *config, struct block *chain);
 
+enum { BLOCKS_WASTE = 2, BLOCKS_BYTES_MIN = 64 };
+// Does a block of `block_bytes` serve a request for `bytes`? Not one of more than BLOCKS_WASTE times as many.
+bool blocks_fit(size_t block_bytes, size_t bytes);
+
 void block_deque_init(struct block_deque *deque, const struct pool_config *config);
 void block_deque_push(struct block_deque *deque, struct block *block, int64_t now_ns);
 void block_deque_remove(struct block_deque *deque, struct block *block);
-// A block that fits a request (blocks_fit in pools/strategies/blocks.h), or NULL; it stays where it is. The
+// A block that fits a request (blocks_fit), or NULL; it stays where it is. The
 // used last of the smallest class that has one; blocks of the pool's own size first of all, when they fit.
 struct block *block_deque_find(const struct block_deque *deque, size_t bytes);
 bool block_deque_is_valid(const struct block_deque *deque);

@@ -12,12 +12,6 @@ void blocks_defaults(struct pool_config *config)
     config->growth = BLOCKS_GROWTH;
 }
 
-bool blocks_fit(size_t block_bytes, size_t bytes)
-{
-    size_t least = bytes > BLOCKS_BYTES_MIN ? bytes : BLOCKS_BYTES_MIN;
-    return block_bytes >= bytes && block_bytes <= BLOCKS_WASTE * least;
-}
-
 // --- getting --------------------------------------------------------------------------------------------
 
 // What the block has beyond the bytes asked for stays out of bounds.

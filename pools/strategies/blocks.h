@@ -39,12 +39,11 @@
 
 #define BLOCKS_IDLE_NS (300 * NS_PER_S) // config.idle_ns of 0
 
-enum { BLOCKS_WASTE = 2, BLOCKS_BYTES_MIN = 64, BLOCKS_CLEANUP_AT_ONCE = 64 };
+enum { BLOCKS_CLEANUP_AT_ONCE = 64 };
 
 void blocks_defaults(struct pool_config *config);
 
-// Pure functions of their arguments, for tests. Does a block of `block_bytes` serve a request for `bytes`?
-bool blocks_fit(size_t block_bytes, size_t bytes);
+// Pure functions of their arguments, for tests.
 // Objects that a cleanup leaves: those in use are at least the threshold's share of them, or they are
 // `floor`.
 int64_t blocks_shrink_to(int64_t owned, int64_t in_use, int64_t floor);
