@@ -349,6 +349,32 @@ static void test_opens_double_while_those_that_come_are_not_enough(void **state)
     give(connection);
 }
 
+static void test_connections_that_break_while_others_wait_are_replaced_at_once(void **state)
+{
+    (void)state;
+    struct hot_config config = hot_world_config(&world);
+    struct hot_user users[10];
+    struct hot_connection *connections[4];
+    open_pool(&config);
+    assert_int_equal(hot_warm(pool, "a", 4, HOT_FOREVER, NULL), 0);
+    for (int i = 0; i < 4; i++)
+        connections[i] = take("a");
+    assert_int_equal(hot_warm(pool, "a", 0, 0, NULL), 0);
+    hot_world_hang(&world, "a");
+    queue_up(users, 10, "a", HOT_FOREVER);
+    HOT_AWAIT(pool, opening, 1);
+    for (int i = 0; i < 3; i++)
+        hot_return(pool, connections[i], HOT_BROKEN);
+    HOT_AWAIT(pool, opening, 4);
+    hot_sweep(pool);
+    hot_world_hang(&world, NULL);
+    for (int i = 0; i < 10; i++) {
+        assert_int_equal(hot_user_join(&users[i]), 0);
+        give(users[i].connection);
+    }
+    give(connections[3]);
+}
+
 static void test_an_open_that_nobody_waits_for_any_more_is_left_out(void **state)
 {
     (void)state;
@@ -432,6 +458,7 @@ int main(void)
         TEST(test_with_fail_fast_all_who_wait_get_the_error),
         TEST(test_one_open_is_enough_for_a_queue_that_is_through_before_it_ends),
         TEST(test_opens_double_while_those_that_come_are_not_enough),
+        TEST(test_connections_that_break_while_others_wait_are_replaced_at_once),
         TEST(test_an_open_that_nobody_waits_for_any_more_is_left_out),
         TEST(test_a_drain_sends_waiters_away_and_outlasts_a_hanging_open),
         TEST(test_the_keeper_sweeps_retries_and_closes_by_itself),

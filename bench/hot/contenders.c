@@ -38,6 +38,7 @@ static int hot_pool_open(void **pool, struct backend *backend, const struct benc
     config.resource = (struct hot_resource){
         .open = open_resource, .close = close_resource, .healthy = is_healthy, .context = backend};
     config.total_max = config.idle_max = config.host_max = limits->most;
+    config.openers = limits->most; // as many as callers that open
     config.open_timeout_ns = limits->open_timeout_ns;
     int code = hot_open(&opened, &config, NULL);
     if (code < 0)

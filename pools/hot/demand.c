@@ -39,7 +39,7 @@ static double time_to_open_ns(const struct hot_host *host)
 // use is done in the time that an open takes. More, when there are fewer, or when somebody has been waiting
 // ever since for so long: then the queue is fed. At least one: a waiter never depends on returns alone. At
 // most the window: what was measured may be out of date, so opens begin with one, and double as long as those
-// that come find others still waiting.
+// that come find others still waiting; each connection that ends when it is returned to waiters adds one.
 static int wanted_by_waiters(const struct hot_host *host, int64_t now_ns)
 {
     if (host->waiting == 0)

@@ -77,6 +77,12 @@ void hot_state_give_up(struct hot_state *state, struct hot_waiter *waiter)
     dequeue(state, waiter);
 }
 
+static void widen(const struct hot_state *state, struct hot_host *host)
+{
+    if (host->waiting > 0 && host->window < state->config.host_max)
+        host->window++;
+}
+
 // --- connections that are free
 
 static void make_idle(struct hot_state *state, struct hot_connection *connection)
@@ -170,6 +176,8 @@ void hot_state_return(struct hot_state *state, struct hot_connection *connection
         hot_end(state, connection, HOT_END_LIFETIME);
     else
         give(state, connection, now_ns);
+    if (connection->where == HOT_ENDING)
+        widen(state, host); // that one was needed
     hot_plan(state, host, now_ns);
 }
 
@@ -253,8 +261,7 @@ bool hot_state_opened(struct hot_state *state, struct hot_connection *connection
         hot_end(state, connection, HOT_END_DRAIN);
     else
         give(state, connection, now_ns);
-    if (host->waiting > 0 && host->window < state->config.host_max)
-        host->window++;
+    widen(state, host);
     hot_plan(state, host, now_ns);
     return true;
 }

@@ -80,8 +80,8 @@ struct hot_host {
     int64_t open_ns;    // moving averages; 0: not known
     int64_t use_ns;     //
     int64_t last_open_ns;
-    int64_t hungry_ns; // since when somebody waits
-    int window; // opens that may be under way for waiters; 1, and one more for each that found others waiting
+    int64_t hungry_ns;      // since when somebody waits
+    int window;             // most opens under way for waiters, see wanted_by_waiters
     uint64_t planned_round; // see hot_plan_all
     char name[];
 };
