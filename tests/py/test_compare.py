@@ -135,7 +135,7 @@ def test_a_primary_metric_that_one_side_could_not_measure_is_no_clean_bill():
                    for one in found.reasons)
     both = verdict.compare(candidate, candidate)
     assert any("measured on neither side" in note for note in both.notes)
-    assert "baseline and candidate are one and the same run" in both.notes
+    assert both.reasons == [verdict.SAME_RUN]
 
 
 def test_too_much_noise_is_undecided_not_fine():
@@ -163,9 +163,60 @@ def test_cells_that_are_incomplete_for_their_losses_count_and_interrupted_ones_d
     assert all(len(row.candidate) == 3 for row in verdict.compare(base, candidate).rows)
 
 
-def test_cells_without_a_partner_are_named():
+def test_a_cell_that_the_candidate_lacks_is_not_comparable_unless_allowed():
+    """It was a note, and exit 0: a strategy that no longer starts was no regression."""
     other = make_run(seed=2, cells=2)
-    assert any("only in the baseline" in note for note in verdict.compare(make_run(), other).notes)
+    found = verdict.compare(make_run(), other)
+    assert found.code == verdict.NOT_COMPARABLE and found.rows
+    assert any(reason.startswith("cell-2: the baseline has it") for reason in found.reasons)
+    assert "--allow-missing" in found.reasons[-1]
+    allowed = verdict.compare(make_run(), other, allow_missing=True)
+    assert allowed.code == verdict.OK and any("only in the baseline" in note for note in allowed.notes)
+    assert verdict.compare(other, make_run()).code == verdict.OK     # a new cell has nothing to be compared with
+    assert verdict.compare(make_run(), make_run(seed=2, cells=2, scale=1.1)).code == verdict.REGRESSION
+
+
+def test_a_primary_metric_that_the_candidate_lacks_is_not_comparable_unless_allowed():
+    base = change(make_run(seed=1), "memory.per_connection_bytes", 1)
+    found = verdict.compare(base, make_run(seed=2))
+    assert found.code == verdict.NOT_COMPARABLE
+    assert any("cell-0 memory.per_connection_bytes: the baseline has it" in reason for reason in found.reasons)
+    assert verdict.compare(base, make_run(seed=2), allow_missing=True).code == verdict.OK
+    beside = change(make_run(seed=1), "generator.per_client_bytes", 1)
+    assert verdict.compare(beside, make_run(seed=2)).code == verdict.OK     # no primary one
+
+
+def test_the_exit_code_of_a_missing_cell(tmp_path, poolmark):
+    words = ("compare", save(tmp_path / "a", make_run()), save(tmp_path / "b", make_run("suite-20260101T000000Z-0002", seed=2, cells=2)))
+    done = poolmark(*words, "--out", tmp_path / "v")
+    assert done.returncode == 3 and "cell-2: the baseline has it and the candidate does not" in done.stdout
+    assert "cell-2" in (tmp_path / "v/verdict.md").read_text()
+    assert poolmark(*words, "--allow-missing").returncode == 0
+
+
+@pytest.mark.parametrize("ours, theirs, told", [
+    (None, 500, "nothing in the baseline, 500 in the candidate"), ([], ["connections=5", "qos=1"], "nothing in the baseline, connections=5, qos=1 in"),
+    (True, False, "yes in the baseline, no in the candidate"), ({"a": 1}, {"a": None}, "a 1 in the baseline, a nothing in")])
+def test_what_differs_is_said_in_words(ours, theirs, told):
+    base, other = make_run(), make_run(seed=2)
+    base["config"]["set"], other["config"]["set"] = ours, theirs
+    assert told in verdict.compare(base, other).reasons[0]
+
+
+def test_a_run_compared_with_itself_is_told_in_one_sentence():
+    found = verdict.compare(make_run(repetitions=1), make_run(repetitions=1))
+    assert found.code == verdict.INVALID and found.reasons == [verdict.SAME_RUN]
+    assert found.rows[0].why.startswith("1 repetition can find nothing")
+
+
+def test_one_cell_of_several_repetitions_is_one_cell(tmp_path):
+    """--list has a line for each repetition, of which a comparison gives its own number."""
+    from poolmark.base.paths import build_dir
+    from poolmark.compare.interleave import check_job, parse_job
+
+    (tmp_path / "s.toml").write_text('title = "s"\nrepetitions = 5\n[config]\nconnections = 10\nstrategy = "malloc"\n[[phase]]\n'
+                                     'name = "connect"\nscenario = "connect"\n')
+    assert len(check_job(parse_job(f"suite:{tmp_path}/s.toml"), build_dir())) == 1
 
 
 def test_raw_samples_serve_when_there_is_one_repetition():

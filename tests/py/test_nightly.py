@@ -32,7 +32,7 @@ class StandIn:
 
 
 def go(tmp_path, scales, **options):
-    args = argparse.Namespace(repetitions=6, seed=1, history=str(tmp_path / "h.sqlite"), thresholds=None,
+    args = argparse.Namespace(allow_missing=False, repetitions=6, seed=1, history=str(tmp_path / "h.sqlite"), thresholds=None,
                               judge=[], until_sure=None)
     for key, value in options.items():
         setattr(args, key, value)

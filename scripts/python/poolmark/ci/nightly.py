@@ -17,7 +17,7 @@ from poolmark.compare.interleave import SIDES, Job, Sides, measure
 from poolmark.compare.pairing import COMBINED
 from poolmark.base.paths import COMMAND, RUNS, for_people
 from poolmark.compare.permutation import least_repetitions
-from poolmark.compare.verdict import ALPHA_PRIMARY, INVALID, OK, REGRESSION, Verdict
+from poolmark.compare.verdict import ALPHA_PRIMARY, INVALID, NOT_COMPARABLE, OK, REGRESSION, Verdict
 from poolmark.compare.verdict import compare as judge
 
 # What a night runs when nothing else is said: the pools' headlines, and one live broker.
@@ -81,7 +81,8 @@ def confirm(found: Verdict, second: Verdict) -> None:
                                f"{verdict_out.percent(row.effect.change)}; measured again, it was none")
     found.reasons = [f"{row.cell} {row.metric}: {row.why}; measured twice" for row in found.of("regression")]
     if not found.reasons:
-        found.code = OK
+        found.code = NOT_COMPARABLE if found.missing else OK
+        found.reasons = [f"{one}: the baseline has it and the candidate does not" for one in found.missing]
 
 
 def recent_changes(db, run: dict, nights: int = 14) -> list[str]:
@@ -101,7 +102,7 @@ def night(builds, jobs, args, folder: Path, *, run=None, say=print) -> tuple[Ver
     budgets = thresholds.load(args.thresholds) if args.thresholds else []
 
     def decide(base: dict, candidate: dict, share: float = 1.0) -> Verdict:
-        return judge(base, candidate, budgets=budgets, seed=args.seed, judged=args.judge, share=share)
+        return judge(base, candidate, budgets=budgets, seed=args.seed, judged=args.judge, share=share, allow_missing=args.allow_missing)
 
     sides = Sides(builds, jobs, folder, seed=args.seed, run=run, say=say)
     found, records = compare_builds.measure_and_judge(sides, args.repetitions, args.until_sure, decide)

@@ -56,6 +56,8 @@ def add_judging(parser) -> None:
                         "(1 ms is 1000000), B for bytes, 1/s for rates, %% for pool.hit_rate, 1 for counts")
     parser.add_argument("--judge", action="append", default=[], metavar="METRIC", help="what decides, instead of the suite's "
                         "primary metrics: a name, a pattern, CELL:METRIC, 'all', 'primary'; several times")
+    parser.add_argument("--allow-missing", action="store_true", help="compare what both have although the candidate lacks cells or "
+                        "primary metrics of the baseline (without it: not comparable)")
     parser.add_argument("--seed", type=int, default=1, help="of the permutations and of what is measured (1)")
 
 
@@ -127,7 +129,8 @@ def run(args) -> int:
         budgets = thresholds.load(args.thresholds) if args.thresholds else []
 
         def judge(base: dict, candidate: dict, share: float = 1.0):
-            return compare(base, candidate, budgets=budgets, allowed=args.allow, seed=args.seed, judged=args.judge, share=share)
+            return compare(base, candidate, budgets=budgets, allowed=args.allow, seed=args.seed, judged=args.judge, share=share,
+                           allow_missing=args.allow_missing)
 
         if args.run:
             return run_builds(args, judge)

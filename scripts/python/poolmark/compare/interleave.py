@@ -46,8 +46,8 @@ class Job:
         return [sys.executable, str(COMMAND), *self.words, *ours]
 
     def ask(self, build: Path, word: str) -> subprocess.CompletedProcess:
-        """--list or --dry-run of it: nothing is measured."""
-        return subprocess.run([sys.executable, str(COMMAND), *self.words, "--build", str(build), word],
+        """--list or --dry-run of one run of it: nothing is measured."""
+        return subprocess.run([sys.executable, str(COMMAND), *self.words, "--build", str(build), "--repetitions", "1", word],
                               cwd=WORK, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
 
 

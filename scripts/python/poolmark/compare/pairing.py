@@ -103,14 +103,23 @@ def not_complete(name: str, ours: list[dict], theirs: list[dict]) -> list[Judged
     return [Judged(name, ours[0]["config"], NOT_COMPLETE, "1", "lower", *sides)]
 
 
-def pair(base: dict, candidate: dict) -> tuple[list[Judged], list[str], list[tuple[str, str]]]:
-    """Rows not yet judged, notes on what has no partner, and the (cell, metric) that only one side has, in that unit."""
-    ours, theirs = by_config(base), by_config(candidate)
-    rows, notes, one_sided = [], [], []
+@dataclass
+class Paired:
+    rows: list[Judged] = field(default_factory=list)    # not yet judged
+    notes: list[str] = field(default_factory=list)      # on what has no partner
+    one_sided: list[tuple[str, str]] = field(default_factory=list)  # (cell, metric) with a value on one side only, in that unit
+    missing_cells: list[str] = field(default_factory=list)          # the baseline has them, the candidate does not
+    missing_metrics: list[tuple[str, str]] = field(default_factory=list)  # likewise, of cells that both have
+
+
+def pair(base: dict, candidate: dict) -> Paired:
+    ours, theirs, found = by_config(base), by_config(candidate), Paired()
+    rows, notes, one_sided = found.rows, found.notes, found.one_sided
     for key, cells in ours.items():
         name = stem(cells[0]["id"])
         if key not in theirs:
             notes.append(f"{name}: only in the baseline")
+            found.missing_cells.append(name)
             continue
         measured = len(cells) + len(theirs[key])
         cells, theirs[key] = at_full_speed(cells), at_full_speed(theirs[key])
@@ -120,6 +129,10 @@ def pair(base: dict, candidate: dict) -> tuple[list[Judged], list[str], list[tup
         rows += not_complete(name, cells, theirs[key])
         for metric, one in cells[0]["metrics"].items():
             if one["better"] == "none":
+                continue
+            if not any(metric in cell["metrics"] for cell in theirs[key]):
+                notes.append(f"{name}: {metric} is only in the baseline")
+                found.missing_metrics.append((name, metric))
                 continue
             row = Judged(name, cells[0]["config"], metric, one["unit"], one["better"], values(cells, metric),
                          values(theirs[key], metric), {"base": files_of(cells, metric),
@@ -136,4 +149,4 @@ def pair(base: dict, candidate: dict) -> tuple[list[Judged], list[str], list[tup
             else:
                 notes.append(f"{name}: {metric} was measured on neither side")
     notes += [f"{stem(cells[0]['id'])}: only in the candidate" for key, cells in theirs.items() if key not in ours]
-    return rows, notes, one_sided
+    return found

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 import numpy
 from scipy import stats
 
+from poolmark.base.units import plural
 from poolmark.facts import comparable
 from poolmark.compare import permutation, primary
 from poolmark.compare import statistics_of_pairs as statistics
@@ -29,6 +30,8 @@ MOST_REACH = 5.0        # of logarithms: what has to be 150 times as bad is foun
 LEAST_FLOOR = 0.005     # half a percent is never a regression by itself
 
 OK, REGRESSION, INVALID, NOT_COMPARABLE = 0, 1, 2, 3
+SAME_RUN = ("baseline and candidate are one and the same run: nothing is learnt from that; name two runs, or let --run "
+            "measure two builds")
 WORDS = {OK: "no regression", REGRESSION: "regression", INVALID: "undecided", NOT_COMPARABLE: "not comparable"}
 
 
@@ -41,7 +44,8 @@ class Verdict:
     reasons: list[str] = field(default_factory=list)
     differences: list = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    one_sided: list[str] = field(default_factory=list)  # primary metrics that only one side has: they should have decided
+    one_sided: list[str] = field(default_factory=list)  # primary metrics with a value on one side only: they should have decided
+    missing: list[str] = field(default_factory=list)    # cells and primary metrics of the baseline that the candidate does not have
 
     @property
     def word(self) -> str:
@@ -184,7 +188,7 @@ def judge(row: Judged, alpha: float, tests: int) -> None:
     elif row.q_better <= alpha and -change > row.floor and row.worse[2] < 0:
         row.verdict, row.why = "improvement", f"p = {row.q_better:.2g}, beyond the noise floor of {row.floor:.1%}"
     elif row.role != COMBINED and permutation.least_p(len(row.base), len(row.candidate)) > alpha:
-        row.why = f"{count} repetitions can find nothing here, {permutation.least_repetitions(alpha)} would"
+        row.why = f"{plural(count, 'repetition')} can find nothing here, {permutation.least_repetitions(alpha)} would"
     elif row.role == COMBINED and not math.isfinite(row.finds) and best <= row.floor:
         row.why = f"none of the {count} cells has repetitions that could find anything"
     elif best > row.floor:
@@ -222,7 +226,7 @@ def apply_budgets(row: Judged, budgets: list) -> bool:
     elif worst <= limit:
         row.verdict, row.why = "same", f"at most {show(max(0.0, worst))} worse, and the budget is {show(limit)}"
     elif not math.isfinite(worst) and math.isfinite(row.effect.change):
-        row.verdict, row.why = "undecided", (f"{min(len(row.base), len(row.candidate))} repetitions have no interval, "
+        row.verdict, row.why = "undecided", (f"{plural(min(len(row.base), len(row.candidate)), 'repetition')} without an interval, "
                                              f"{permutation.least_repetitions((1 - statistics.CONFIDENCE) / 2)} have")
     else:
         row.verdict = "undecided"
@@ -259,6 +263,8 @@ def decide(verdict: Verdict) -> None:
     if regressions:
         verdict.code = REGRESSION
         verdict.reasons = [f"{row.cell} {row.metric}: {row.why}" for row in regressions]
+    elif verdict.missing:
+        verdict.code = NOT_COMPARABLE
     elif undecided or unfinished or verdict.one_sided or not verdict.deciding:
         verdict.code = INVALID
         if undecided:
@@ -266,21 +272,39 @@ def decide(verdict: Verdict) -> None:
             verdict.reasons += [f"{row.cell} {row.metric}: {row.why}" for row in undecided]
     else:
         verdict.code = OK
+    verdict.reasons += [f"{one}: the baseline has it and the candidate does not" for one in verdict.missing]
+    if verdict.missing:
+        verdict.reasons.append("--allow-missing compares what both have")
     verdict.reasons += [f"{one}: a primary metric that was measured on one side only" for one in verdict.one_sided]
     verdict.reasons += unfinished
+    if verdict.base == verdict.candidate:
+        (verdict.notes if verdict.code in (OK, REGRESSION) else verdict.reasons)[:] = [SAME_RUN]
+
+
+def should_decide(found: list[tuple[str, str]], rows: list[Judged], patterns: list[str]) -> list[str]:
+    """Those of the (cell, metric) that are primary."""
+    names: dict[str, set[str]] = {}
+    for cell, metric in [*((row.cell, row.metric) for row in rows), *found]:
+        names.setdefault(cell, set()).add(metric)
+    return [f"{cell} {metric}" for cell, metric in found
+            if primary.role(cell, metric, names[cell], patterns) == primary.PRIMARY]
 
 
 def not_comparable(base: dict, candidate: dict, reasons: list[str], differences=(), notes=()) -> Verdict:
     return Verdict(base, candidate, [], NOT_COMPARABLE, reasons, list(differences), list(notes))
 
 
-def compare(base: dict, candidate: dict, *, budgets=(), allowed=(), seed: int = 1, judged=(), share: float = 1.0) -> Verdict:
+def compare(base: dict, candidate: dict, *, budgets=(), allowed=(), seed: int = 1, judged=(), share: float = 1.0,
+            allow_missing: bool = False) -> Verdict:
     """Judges two records' data. `allowed` are facts that may differ ("host.kernel"); `judged` patterns of metrics that
-    decide instead of the suite's own; `share` of the error rates is for this look at the data (sequential tests)."""
+    decide instead of the suite's own; `share` of the error rates is for this look at the data (sequential tests).
+    `allow_missing`: cells and metrics that the candidate does not have are noted, and the rest is compared."""
     found = [fact for fact in comparable.differences(base, candidate) if fact[0] not in allowed]
     if found:
-        return not_comparable(base, candidate, [f"{fact} differs: {ours} and {theirs}" for fact, ours, theirs in found], found)
-    rows, notes, one_sided = pair(base, candidate)
+        return not_comparable(base, candidate, [f"{fact} differs: {ours} in the baseline, {theirs} in the candidate"
+                                                for fact, ours, theirs in found], found)
+    paired = pair(base, candidate)
+    rows, notes = paired.rows, paired.notes
     if not rows:
         return not_comparable(base, candidate, ["no configuration was measured in both"], notes=notes)
     patterns = primary.patterns_for(base, candidate, list(judged))
@@ -310,11 +334,8 @@ def compare(base: dict, candidate: dict, *, budgets=(), allowed=(), seed: int = 
         for row in rest:
             if row.verdict == "regression":
                 row.verdict, row.why = "undecided", f"looks worse ({row.why}); not asked for"
-    names = {cell: {row.metric for row in rows if row.cell == cell} for cell, _ in one_sided}
-    alone = [f"{cell} {metric}" for cell, metric in one_sided
-             if primary.role(cell, metric, names[cell] | {metric}, patterns) == primary.PRIMARY]
-    if base["id"] == candidate["id"]:
-        notes.append("baseline and candidate are one and the same run")
-    verdict = Verdict(base, candidate, rows + added, notes=notes, one_sided=alone)
+    verdict = Verdict(base, candidate, rows + added, notes=notes, one_sided=should_decide(paired.one_sided, rows, patterns))
+    if not allow_missing:
+        verdict.missing = paired.missing_cells + should_decide(paired.missing_metrics, rows, patterns)
     decide(verdict)
     return verdict

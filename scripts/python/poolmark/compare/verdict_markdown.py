@@ -5,7 +5,7 @@ on one screen. The rest is folded away, and cut off where it would be too long f
 import numpy
 
 from poolmark.compare.pairing import COMBINED, Judged
-from poolmark.compare.verdict import NOT_COMPARABLE, Verdict
+from poolmark.compare.verdict import Verdict
 from poolmark.compare.verdict_out import (HEADS, HOW_TO_READ, counts, fields, head_lines, in_markdown, in_unit,
                                       interval_of, is_shown, least, links_of, percent, rank, short)
 
@@ -139,7 +139,7 @@ def as_markdown(verdict: Verdict, links: dict | None = None) -> str:
     lines += where_to_look(verdict)
     lines += [f"- {in_markdown(reason)}" for reason in short(reasons_of(verdict))]
     lines += ["", *(f"{in_markdown(line)}  " for line in head_lines(verdict)[:2])]
-    if verdict.code != NOT_COMPARABLE:
+    if verdict.rows:
         finds = found_from(verdict)
         lines += ["", in_markdown(counts(verdict)), ""]
         if finds:

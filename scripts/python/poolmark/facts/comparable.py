@@ -23,6 +23,19 @@ def _fact(part: str, key: str, run: dict):
     return value
 
 
+def in_words(value) -> str:
+    """A value of a record as one would say it."""
+    if value is None or value in ("", [], {}):
+        return "nothing"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, dict):
+        return "; ".join(f"{key} {in_words(one)}" for key, one in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(in_words, value))
+    return str(value)
+
+
 def differences(base: dict, candidate: dict) -> list[tuple[str, str, str]]:
     """(fact, baseline's, candidate's) of everything that differs and should not."""
     found = []
@@ -38,4 +51,4 @@ def differences(base: dict, candidate: dict) -> list[tuple[str, str, str]]:
     ours, theirs = base.get("config", {}), candidate.get("config", {})
     found += [(f"config.{key}", ours.get(key), theirs.get(key)) for key in sorted({*ours, *theirs})
               if key not in CONFIG_EXEMPT and ours.get(key) != theirs.get(key)]
-    return [(fact, str(a), str(b)) for fact, a, b in found]
+    return [(fact, in_words(ours), in_words(theirs)) for fact, ours, theirs in found]

@@ -8,7 +8,7 @@ import re
 import shutil
 from pathlib import Path
 
-from poolmark.facts.comparable import HOST_FACTS
+from poolmark.facts.comparable import HOST_FACTS, in_words
 from poolmark.base.errors import PoolmarkError, UsageError
 from poolmark.base.paths import for_people
 from poolmark.base.table import clean
@@ -45,7 +45,7 @@ def check_same(runs: list, allowed: list[str]) -> list[str]:
         for what, keys in differences(first, run.data).items():
             if keys and what not in allowed:
                 part = "host" if what == "host" else "tool"
-                shown = "; ".join(f"{key}: {first[part].get(key)!r} and {run.data[part].get(key)!r}" for key in keys)
+                shown = "; ".join(f"{key}: {in_words(first[part].get(key))} and {in_words(run.data[part].get(key))}" for key in keys)
                 raise UsageError(f"{first['id']} and {run.id} have different {what}s ({shown}); "
                                  f"--allow-different {what} joins them all the same")
             notes += [f"{what} differs between {first['id']} and {run.id}: {key}" for key in keys]
