@@ -96,20 +96,38 @@ static int32_t index_of(const struct hist *hist, int64_t value_ns)
     return counts_index_for(&hist->config, value_ns);
 }
 
+bool hist_same_step(int64_t a_ns, int64_t b_ns)
+{
+    enum { LINEAR = 2048, STEPS_LOG2 = 10 };
+    if (a_ns == b_ns) {
+        return true;
+    }
+    if (a_ns < LINEAR || b_ns < LINEAR || a_ns > HIGHEST_NS || b_ns > HIGHEST_NS) {
+        return false;
+    }
+    int width_log2 = 63 - __builtin_clzll((unsigned long long)a_ns) - STEPS_LOG2;
+    return a_ns >> width_log2 == b_ns >> width_log2;
+}
+
+void hist_add_run(struct hist *hist, int64_t min_ns, int64_t max_ns, int64_t count)
+{
+    if (min_ns < 0 || max_ns > HIGHEST_NS) { // then they are equal
+        min_ns = max_ns = min_ns < 0 ? 0 : HIGHEST_NS;
+        bump(&hist->clipped, count);
+    }
+    if (min_ns < load(&hist->min)) {
+        store(&hist->min, min_ns);
+    }
+    if (max_ns > load(&hist->max)) {
+        store(&hist->max, max_ns);
+    }
+    bump(&hist->counts[index_of(hist, max_ns)], count);
+    __atomic_store_n(&hist->total, load(&hist->total) + count, __ATOMIC_RELEASE);
+}
+
 void hist_add(struct hist *hist, int64_t value_ns)
 {
-    if (value_ns < 0 || value_ns > HIGHEST_NS) {
-        value_ns = value_ns < 0 ? 0 : HIGHEST_NS;
-        bump(&hist->clipped, 1);
-    }
-    if (value_ns < load(&hist->min)) {
-        store(&hist->min, value_ns);
-    }
-    if (value_ns > load(&hist->max)) {
-        store(&hist->max, value_ns);
-    }
-    bump(&hist->counts[index_of(hist, value_ns)], 1);
-    __atomic_store_n(&hist->total, load(&hist->total) + 1, __ATOMIC_RELEASE);
+    hist_add_run(hist, value_ns, value_ns, 1);
 }
 
 void hist_merge(struct hist *to, const struct hist *from)

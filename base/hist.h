@@ -13,6 +13,7 @@
 #include "base/csv.h"
 #include "base/err.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -27,6 +28,11 @@ struct hist *hist_init(void *memory);
 // One value in ns. Below 2 us it is kept to the nanosecond; above 1 hour it counts as 1 hour and below 0 as
 // 0, and is counted in hist_clipped().
 void hist_add(struct hist *hist, int64_t value_ns);
+
+// Values that one step of the histogram holds, so that they are counted by one update: `count` of them, the
+// smallest and the largest.
+bool hist_same_step(int64_t a_ns, int64_t b_ns);
+void hist_add_run(struct hist *hist, int64_t min_ns, int64_t max_ns, int64_t count);
 
 void hist_merge(struct hist *to, const struct hist *from);
 void hist_reset(struct hist *hist);

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdbool.h>
+#include <string.h>
 #include <sys/mman.h>
 
 enum { FLUSH_AGE_NS = 100000000 };
@@ -104,27 +105,48 @@ static void stripe_lock(struct stripe *stripe)
         pthread_mutex_consistent(&stripe->lock);
 }
 
-static void add(struct latency_batch *batch, enum latency_kind kind, int64_t value_ns, int64_t now_ns,
-                bool censored)
+// Of several values, each next to the one before within a step, all lie in the step of the first.
+static bool join_run(struct latency_batch *batch, enum latency_kind kind, int64_t value_ns)
+{
+    if (batch->last[kind] == 0)
+        return false;
+    int at = batch->last[kind] - 1;
+    if (!hist_same_step(batch->samples[at].max_ns, value_ns))
+        return false;
+    if (value_ns > batch->samples[at].max_ns)
+        batch->samples[at].max_ns = value_ns;
+    if (value_ns < batch->samples[at].min_ns)
+        batch->samples[at].min_ns = value_ns;
+    batch->samples[at].count++;
+    return true;
+}
+
+static void begin_run(struct latency_batch *batch, enum latency_kind kind, int64_t value_ns, int64_t now_ns,
+                      bool censored)
 {
     if (batch->count == 0)
         batch->oldest_ns = now_ns;
-    batch->samples[batch->count].value_ns = value_ns > 0 ? value_ns : 0;
-    batch->samples[batch->count].kind = (int32_t)kind;
+    batch->samples[batch->count].min_ns = batch->samples[batch->count].max_ns = value_ns;
+    batch->samples[batch->count].count = 1;
+    batch->samples[batch->count].kind = (int16_t)kind;
     batch->samples[batch->count].censored = censored;
+    batch->last[kind] = censored ? 0 : batch->count + 1;
     if (++batch->count == LATENCY_BATCH)
         latency_flush(batch);
 }
 
 void latency_add(struct latency_batch *batch, enum latency_kind kind, int64_t value_ns, int64_t now_ns)
 {
-    add(batch, kind, value_ns, now_ns, false);
+    if (value_ns < 0)
+        value_ns = 0;
+    if (!join_run(batch, kind, value_ns))
+        begin_run(batch, kind, value_ns, now_ns, false);
 }
 
 void latency_add_censored(struct latency_batch *batch, enum latency_kind kind, int64_t value_ns,
                           int64_t now_ns)
 {
-    add(batch, kind, value_ns, now_ns, true);
+    begin_run(batch, kind, value_ns > 0 ? value_ns : 0, now_ns, true);
 }
 
 void latency_flush(struct latency_batch *batch)
@@ -135,11 +157,13 @@ void latency_flush(struct latency_batch *batch)
     stripe_lock(stripe);
     for (int i = 0; i < batch->count; i++) {
         stripe->used[batch->samples[i].kind] = true;
-        hist_add(hist_at(batch->shared, stripe, batch->samples[i].kind), batch->samples[i].value_ns);
+        hist_add_run(hist_at(batch->shared, stripe, batch->samples[i].kind), batch->samples[i].min_ns,
+                     batch->samples[i].max_ns, batch->samples[i].count);
         stripe->censored[batch->samples[i].kind] += batch->samples[i].censored;
     }
     pthread_mutex_unlock(&stripe->lock);
     batch->count = 0;
+    memset(batch->last, 0, sizeof batch->last);
 }
 
 void latency_flush_old(struct latency_batch *batch, int64_t now_ns)

@@ -54,9 +54,13 @@ struct latency_batch { // a worker's own; zeroed, then `shared` and `stripe` set
     int stripe;
     int count;
     int64_t oldest_ns; // when the first sample of the batch came in
+    // Messages that arrive together have latencies that the histogram does not tell apart: a run of these is
+    // one sample. The last run of each kind, its number + 1; 0: none.
+    int last[LATENCY_COUNT];
     struct {
-        int64_t value_ns;
-        int32_t kind;
+        int64_t min_ns, max_ns;
+        int32_t count;
+        int16_t kind;
         bool censored;
     } samples[LATENCY_BATCH];
 };
