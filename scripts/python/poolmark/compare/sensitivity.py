@@ -37,7 +37,7 @@ QUICK = "suite quick --only malloc --connections 2000 --set engine=raw --set con
         "--set connect.settle=200ms --set connect.rate=2000 --set warmup=100ms --set duration=500ms"
 FLOOD = "suite quick --only malloc --connections 200 --set engine=raw --set load.workers=1 --set broker.threads=1 " \
         "--set connect.hold=100ms --set connect.settle=200ms --set warmup=100ms --set pairs=10 " \
-        "--set payload=32 --set publish-rate=0 --set duration=5s"
+        "--set payload=32 --set publish-rate=0 --set duration=2s"
 GETS = "bench --filter ^lifo/slab/3072$"
 TO_BE_MEASURED = "HANDICAP_CONNECT=measured"  # as many microseconds as double the p99 of this host
 MOST_WAIT_US = 20_000  # a loop that waits longer, 10 times a second and for all its clients, does not keep up with them
@@ -72,7 +72,7 @@ TRIALS = (
     Trial("connect-p99", "p99 of connect doubled (one in 50 waits), `quick`", QUICK, (), (TO_BE_MEASURED,), "connect.p99",
           REGRESSION, 4, 36),
     Trial("loss", "one message in a million lost, `quick`", FLOOD, (), ("HANDICAP_LOSS=1000000",), "cell.messages.lost",
-          REGRESSION, 4, 100),
+          REGRESSION, 4, 44),
 )
 
 
