@@ -127,6 +127,7 @@ def pair(base: dict, candidate: dict) -> Paired:
         if left_out:
             notes.append(f"{name}: {left_out} of {measured} repetitions were not at the processor's full speed; left out")
         rows += not_complete(name, cells, theirs[key])
+        on_neither = []
         for metric, one in cells[0]["metrics"].items():
             if one["better"] == "none":
                 continue
@@ -147,6 +148,8 @@ def pair(base: dict, candidate: dict) -> Paired:
                 notes.append(f"{name}: {metric} was measured on one side only")
                 one_sided.append((name, metric))
             else:
-                notes.append(f"{name}: {metric} was measured on neither side")
+                on_neither.append(metric)
+        if on_neither:
+            notes.append(f"{name}: measured on neither side: {', '.join(on_neither)}")
     notes += [f"{stem(cells[0]['id'])}: only in the candidate" for key, cells in theirs.items() if key not in ours]
     return found

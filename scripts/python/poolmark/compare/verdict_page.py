@@ -26,7 +26,8 @@ h1 { font-size: 1.5rem; overflow-wrap: anywhere; }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: .9rem; }
 th, td { text-align: left; padding: .25rem .6rem; border-bottom: 1px solid var(--band); white-space: nowrap; }
 td.raw { white-space: normal; min-width: 9rem; } td:nth-child(2), td:nth-child(3) { white-space: normal;
-  overflow-wrap: anywhere; min-width: 8rem; }
+  overflow-wrap: anywhere; min-width: 8rem; } td:nth-child(3) { min-width: 15rem; }
+summary { cursor: pointer; }
 tr.regression td:first-child { color: var(--worse); font-weight: 600; }
 tr.improvement td:first-child { color: var(--better); font-weight: 600; }
 svg text { fill: var(--ink); font: 12px system-ui, sans-serif; } svg .soft { fill: var(--soft); }
@@ -113,7 +114,7 @@ def as_html(verdict: Verdict, links: dict | None = None) -> str:
     """`links`: {"base": HREF, "candidate": HREF} of the run folders as seen from the page."""
     changed = sorted_rows(verdict, False)
     everything = sorted_rows(verdict, True)
-    drawn = everything[:MOST_ROWS]
+    drawn = [row for row in everything if row in changed or row.decides][:MOST_ROWS]
     worse = headlines(verdict.of("regression"))[:MOST_HEADLINES]
     told = [f"{row.metric}: {in_words(row)} in {row.cell}; {how_sure(row)}" for row in worse]
     reasons = "".join(f"<li>{escape(text)}</li>" for text in [*told, *reasons_of(verdict)])
@@ -129,10 +130,10 @@ def as_html(verdict: Verdict, links: dict | None = None) -> str:
     if changed:
         parts.append(f'<h2>What changed</h2><div class="scroll">{_table(changed, links)}</div>')
     if drawn:
-        left_out = f"<p>{len(everything) - len(drawn)} more in the table.</p>" if len(everything) > len(drawn) else ""
-        parts += ['<h2>All metrics</h2><p>Point: the change. Bar: its 95 % interval. Grey: the '
+        parts += ['<h2>What decides, and what changed</h2><p>Point: the change. Bar: its 95 % interval. Grey: the '
                   'noise floor, the baseline against itself. Triangle up: worse. Triangle down: better. Empty circle: '
-                  f'undecided. In parentheses: no primary metric.</p><div class="scroll">{forest_plot(drawn)}</div>{left_out}',
-                  f'<div class="scroll">{_table(everything, links)}</div>']
+                  f'undecided. In parentheses: no primary metric.</p><div class="scroll">{forest_plot(drawn)}</div>',
+                  f'<details><summary>All {len(everything)} metrics</summary><div class="scroll">{_table(everything, links)}</div>'
+                  '</details>']
     notes = "".join(f"<li>{escape(note)}</li>" for note in verdict.notes)
     return "".join(parts) + (f"<h2>Notes</h2><ul>{notes}</ul>" if notes else "") + "</body></html>\n"
