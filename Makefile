@@ -89,6 +89,7 @@ help:
 	@echo 'make fuzz-pools    calls, threads, modes and failures of every pool, at random, for FUZZ_SECONDS (60)'
 	@echo 'make model         every interleaving of models of slab at its bound and of the hot pool'
 	@echo 'make format-check  is every source formatted?'
+	@echo 'make analyse       cppcheck and shellcheck; make coverage: line coverage of the unit tests by module'
 	@echo 'make install       into PREFIX (/usr/local), below DESTDIR when it is set; make uninstall takes it away'
 	@echo 'make deb           Debian packages, into build/deb/'
 	@echo 'make library       the pools as a library: build/libpoolmark.so.*, build/libpoolmark.a, build/include/poolmark/'
@@ -267,3 +268,4 @@ include mk/library.mk
 
 -include $(wildcard $(B)/*/*.d $(B)/*/*/*.d)
 include mk/install.mk
+include mk/analyse.mk

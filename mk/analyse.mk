@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: Apache-2.0
+# What looks at the sources without running them, and how much of them the unit tests run. The tools come with
+# scripts/deps --dev; continuous integration (.ci/run) does both where they are.
+
+.PHONY: analyse coverage
+analyse:
+	$(call say,CHECK,$(modules) examples)
+	$(Q)cppcheck -j2 --quiet --error-exitcode=1 --std=c11 --enable=warning,performance,portability \
+	    --suppressions-list=mk/cppcheck-suppressions -D_GNU_SOURCE -I. \
+	    --include=mk/cppcheck.h $(filter-out %.cc,$(wildcard \
+	    $(foreach m,$(modules) examples,$(m)/*.c $(m)/*/*.c)))
+	$(call say,CHECK,shell scripts)
+	$(Q)shellcheck -S warning scripts/deps scripts/run-tests scripts/tree-commit scripts/release packaging/build-deb .ci/run \
+	    .github/judge
+
+coverage_flags := -O0 -g1 --coverage -fprofile-update=atomic
+coverage:
+	@rm -rf build/coverage
+	@$(MAKE) --no-print-directory B=build/coverage CFLAGS='$(coverage_flags)' CXXFLAGS='$(coverage_flags)' LDFLAGS=--coverage tests
+	@scripts/run-tests build/coverage --unit > build/coverage/log || { grep -A20 '^FAIL' build/coverage/log; tail -n 1 build/coverage/log; }
+	@scripts/coverage build/coverage
