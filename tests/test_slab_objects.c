@@ -16,6 +16,8 @@ struct yard {
     atomic_int constructed, destructed, wrong;
     atomic_bool holds_construct, holds_destruct, fails;
     sem_t waits, goes_on;
+    pthread_t only; // the one thread that may construct, when `has_only`
+    bool has_only;
 };
 
 static void wait_if(struct yard *yard, atomic_bool *holds)
@@ -33,6 +35,8 @@ static int construct(void *context, void *object)
     if (atomic_load(&yard->fails))
         return -EIO;
     wait_if(yard, &yard->holds_construct);
+    if (yard->has_only && !pthread_equal(pthread_self(), yard->only))
+        atomic_fetch_add(&yard->wrong, 1);
     atomic_fetch_add(&yard->wrong, *(int *)object == BUILT);
     *(int *)object = BUILT;
     atomic_fetch_add(&yard->constructed, 1);
@@ -200,7 +204,24 @@ static void test_a_construct_that_failed_is_tried_again(void **state)
     close_pool(pool, &yard);
 }
 
-// The pool's own thread constructs ahead, gives back and destructs, beside gets and puts.
+// An object in the hands of who constructs ahead would be missing at the bound: the last get would be
+// refused.
+static void test_the_thread_of_a_pool_does_not_construct(void **state)
+{
+    (void)state;
+    struct yard yard = {.only = pthread_self(), .has_only = true};
+    struct pool *pool = open_pool(&yard, 0, MANY, POOL_GROW_BACKGROUND);
+    for (int round = 0; round < 50; round++) {
+        use(pool, MANY);
+        (void)pool_trim(pool);
+    }
+    struct pool_stats stats;
+    pool_stats(pool, &stats);
+    assert_int_equal(stats.refused, 0);
+    close_pool(pool, &yard);
+}
+
+// The pool's own thread gives back and destructs, beside gets and puts.
 static void test_the_threads_of_a_pool_and_of_its_users(void **state)
 {
     (void)state;
@@ -225,6 +246,7 @@ int main(void)
         cmocka_unit_test(test_others_get_all_there_may_be_while_one_destructs),
         cmocka_unit_test(test_memory_of_those_that_left_goes_back),
         cmocka_unit_test(test_a_construct_that_failed_is_tried_again),
+        cmocka_unit_test(test_the_thread_of_a_pool_does_not_construct),
         cmocka_unit_test(test_the_threads_of_a_pool_and_of_its_users),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,16 +9,6 @@
 
 enum { COLLAPSED_AT_ONCE = 4 };
 
-// So that gets find constructed objects. When one fails, the gets see to the rest.
-static void construct_ahead(struct pool *pool)
-{
-    if (SLAB_LOAD(&pool->store.raw) == 0 || slab_construct_some(pool, INT64_MAX) < 0)
-        return;
-    pthread_mutex_lock(&pool->store.grow_lock);
-    slab_fill_magazines(pool);
-    slab_store_grow_unlock(&pool->store);
-}
-
 // Objects in use reached the trigger, or little lies free.
 static void grow_in_background(struct pool *pool)
 {
@@ -30,7 +20,6 @@ static void grow_in_background(struct pool *pool)
     slab_top_up(pool);
     bell_grew(&pool->bell);
     slab_store_grow_unlock(&pool->store);
-    construct_ahead(pool);
 }
 
 // Some slabs, when growth is over. The lock is let go between two, for gets that come to grow.

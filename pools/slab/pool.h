@@ -59,10 +59,10 @@
 //
 // Constructed objects. What lies in a magazine, row or depot is constructed; what is new in the store is raw.
 // A get that finds nothing constructed takes one raw object and constructs it: it is in use by then, save
-// that it is not counted yet. open, preheat and the thread construct ahead of gets. An object is destructed
-// when it leaves: retired, and so owned no more, while its place and pages are kept until it is done. Each
-// function is called by who holds no lock; so whoever lets go of the grow lock after something was retired
-// destructs it.
+// that it is not counted yet. Beside gets only open and preheat construct, one object at a time, for one in
+// their hands is out of reach at the bound. An object is destructed when it leaves: retired, and so owned no
+// more, while its place and pages are kept until it is done. Each function is called by who holds no lock; so
+// whoever lets go of the grow lock after something was retired destructs it.
 //
 // Overflow objects lie beside a cache line's start, ours at one: a put needs no more to tell them.
 //

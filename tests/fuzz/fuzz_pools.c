@@ -51,9 +51,9 @@ struct round {
     struct pool *pool;
     int threads, calls;
     bool fails, drains, forks, inlined;
-    _Atomic(void *) slots[SLOTS]; // objects that pass from thread to thread
-    atomic_int out, most_out;     // never less than what is in use
-    atomic_int constructed;
+    _Atomic(void *) slots[SLOTS];            // objects that pass from thread to thread
+    atomic_int out, most_out;                // never less than what is in use
+    atomic_int constructed, construct_fails; // this many to come fail
     atomic_bool drained, failed_memory, resized;
 };
 
@@ -110,6 +110,9 @@ static unsigned char *mark_of(void *object)
 static int construct(void *context, void *object)
 {
     (void)context;
+    for (int left = atomic_load(&now->construct_fails); left > 0;)
+        if (atomic_compare_exchange_weak(&now->construct_fails, &left, left - 1))
+            return -EIO;
     *mark_of(object) = MARK;
     atomic_fetch_add(&now->constructed, 1);
     return 0;
@@ -261,8 +264,11 @@ static void call(struct worker *worker)
     } else if (what < 996 && round->fails) {
         atomic_store(&round->failed_memory, true);
         (void)pool_memory_fail_after(next(&worker->random, 20), next(&worker->random, 2));
-    } else if (what < 998 && round->fails) {
+    } else if (what < 997 && round->fails) {
         (void)pool_memory_fail_after(-1, false);
+    } else if (what == 997 && round->fails) {
+        atomic_store(&round->failed_memory, true);
+        atomic_store(&round->construct_fails, (int)next(&worker->random, 30));
     } else if (what == 998 && round->fails) {
         atomic_store(&barrier_refused, true);
     } else if (round->forks && (round->strategy->caps & POOL_CAP_FORKS)) {
@@ -349,6 +355,7 @@ static void check_at_rest(struct round *round)
     struct worker worker = {.round = round};
     struct pool_stats stats;
     (void)pool_memory_fail_after(-1, false);
+    atomic_store(&round->construct_fails, 0);
     (void)pool_inline_open(&worker.inlined, round->pool);
     for (int i = 0; i < SLOTS; i++)
         put(&worker, atomic_exchange(&round->slots[i], NULL));
