@@ -8,7 +8,7 @@
 #include "broker/broker_record.h"
 #include "broker/complaints.h"
 #include "broker/metrics.h"
-#include "broker/net/reserve.h"
+#include "broker/net/spare_fds.h"
 #include "broker/statistics.h"
 
 #include <errno.h>
@@ -39,7 +39,7 @@ static void print_version(void)
 // record, metrics, and a few that the C library opens now and then.
 static int64_t own_descriptors(const struct broker_config *config)
 {
-    enum { STANDARD = 3, RECORD = 3, METRICS = 12, OTHERS = 6, LOOP = 2 + RESERVE_DESCRIPTORS };
+    enum { STANDARD = 3, RECORD = 3, METRICS = 12, OTHERS = 6, LOOP = 2 + SPARE_FDS };
     return STANDARD + (config->record ? RECORD : 0) + (config->metrics ? METRICS : 0) + OTHERS +
            config->threads * (LOOP + config->listen_count);
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // One account of the bytes that a broker holds for its clients, by what they are for, and the limit on their
-// sum. Who allocates asks first; who frees gives back. Any thread.
+// sum. Take before you allocate; give after you free. Any thread.
 //
-// What would fill the memory for good (messages, retained topics, subscriptions) is refused a sixteenth
-// before the limit: clients can still come, be answered, and take away what they left.
+// Messages, retained topics and subscriptions stay when their client is done. They are refused a sixteenth
+// before the limit, so that clients can still come, be answered, and remove what they left.
 //
 // What an allocation costs is counted as glibc's heap has it, 16 bytes at a time; an object of a pool counts
 // with its size. Objects that the pools own beyond those in use are counted each second

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Blocks of a wanted size out of a pool whose objects may be smaller: from the pool when it can serve that
-// size, from the heap when it cannot; and counted in the broker's account. Any thread may call.
+// Blocks of any size, counted in the broker's account. A block comes from a pool when the pool can serve its
+// size, and from the heap when it cannot. Any thread may call.
 //
-// A pool that refuses past its max bounds blocks of every size: one from the heap takes an object of the pool
-// with it, as its place, and is refused when there is none.
+// A pool that refuses past its max bounds blocks of every size: a block from the heap holds an object of the
+// pool as long as it lives, and is refused when the pool has none.
 //
 //     struct block_store store;
 //     block_store_open(&store, pool, &broker->account, ACCOUNT_MESSAGES);

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The way of a message from its publisher to every session that wants it.
 //
-// delivery_route finds the sessions in the topics. What belongs to this loop is delivered at once; for the
-// others the message goes by reference to their loop's mailbox. A session whose client is away, whose socket
-// takes no more, or that has as much unacknowledged as may be, keeps it in its queue. All on the thread of
-// the worker's loop.
+// delivery_route finds the sessions in the topics. A session of this loop gets the message at once; for the
+// others the message goes by reference to their loop's mailbox. A session queues the message when its client
+// is away, when the socket takes no more, or when its window of unacknowledged messages is full. All on the
+// thread of the worker's loop.
 #ifndef POOLMARK_BROKER_MQTT_DELIVERY_H
 #define POOLMARK_BROKER_MQTT_DELIVERY_H
 

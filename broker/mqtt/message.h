@@ -2,8 +2,7 @@
 // A published message: topic and payload, once in memory however many sessions wait for it.
 //
 // It is counted by references. Whoever holds one may read everything but `refs`, from any thread, since
-// nothing changes after message_new. The last one to let go gives the memory back, on whichever thread that
-// is.
+// nothing changes after message_new. The last message_unref gives the memory back, on any thread.
 //
 //     struct message *message = message_new(&broker->messages, topic, payload, 1, false);
 //     if (!message) ...the pool refused, or there is no memory...

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// The retained messages that a client is owed for its new subscriptions [MQTT-3.3.1-6], sent in portions: as
-// its socket takes them, and no more in a turn than the loop's budget allows.
+// The retained messages that a client is to get for its new subscriptions [MQTT-3.3.1-6]. They are sent in
+// portions: as its socket takes them, and no more in a turn than the loop's budget allows.
 //
-// A replay is one filter. Replays of a session are in its flow, in the order of the filters, and survive its
-// connection as its queue does. The first one collects references of what matches when its turn comes. A
-// message that was replaced or taken away meanwhile is left out: the client has the new one already, since it
-// was subscribed.
+// A replay is one filter. The replays of a session are in the order of its filters, and survive its
+// connection as its queue does. A replay collects references to the matching messages when it becomes the
+// first. A message that was replaced or removed meanwhile is left out: the client was subscribed, and has the
+// new one.
 //
 // The thread of the session's loop.
 #ifndef POOLMARK_BROKER_MQTT_REPLAY_H

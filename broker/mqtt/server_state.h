@@ -45,7 +45,7 @@ struct server {
     struct topics *topics;
     struct retained *retained;
     struct session_table *sessions;
-    pthread_rwlock_t descriptors;      // broker/net/reserve.h
+    pthread_rwlock_t descriptors;      // broker/net/spare_fds.h
     _Atomic(const char *) last_reason; // why a connection was closed last for what it sent; NULL: none was
     bool is_closing;                   // no loop runs any more, and wills are not published
     int worker_count;

@@ -7,8 +7,8 @@
 // guarded by the lock of the topics, `table_next` by that of the session table; id and owner never
 // change.
 //
-// Lifetime: the table and the connection together hold one reference, given back by session_end; each message
-// on its way from another loop holds one more. The last reference is let go on the owner's thread.
+// Lifetime: the table and the connection together hold one reference, given back by server_end_session; each
+// message on its way from another loop holds one more. The last reference is let go on the owner's thread.
 #ifndef POOLMARK_BROKER_MQTT_SESSION_H
 #define POOLMARK_BROKER_MQTT_SESSION_H
 

@@ -4,8 +4,7 @@
 // sessions a bucket: the table costs 4 bytes a session beside the link in it.
 //
 // Any thread may call; one mutex guards buckets and links (held for a fraction of a microsecond). A session
-// found is safe to use only for the loop that owns it; for others `owner` may be looked at within the
-// visitor.
+// found is safe to use only for the loop that owns it; to others only the owner is told.
 #ifndef POOLMARK_BROKER_MQTT_SESSION_TABLE_H
 #define POOLMARK_BROKER_MQTT_SESSION_TABLE_H
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Who wants what: every subscription of every session, found by topic name (MQTT 3.1.1, section 4.7).
+// The subscriptions of all sessions, found by topic name (MQTT 3.1.1, section 4.7).
 //
 // Subscriptions hang in a tree of topic levels (broker/mqtt/level_tree.h), one node a level, so that a match
 // looks at one level after the other and not at every subscription. A subscriber is whatever embeds a struct

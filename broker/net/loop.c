@@ -3,7 +3,7 @@
 
 #include "base/clock.h"
 #include "broker/net/listener.h"
-#include "broker/net/reserve.h"
+#include "broker/net/spare_fds.h"
 #include "broker/net/transport.h"
 
 #include <errno.h>
@@ -21,7 +21,7 @@ enum {
 
 struct loop {
     struct turn turn;
-    struct reserve reserve;
+    struct spare_fds spare;
     struct loop_options options;
     int64_t start_ns;
     bool is_accepting;
@@ -49,7 +49,7 @@ int loop_open(struct loop **opened, const struct loop_options *options, struct e
     code = turn_open(&loop->turn);
     if (code < 0)
         goto fail_loop;
-    code = reserve_open(&loop->reserve, options->descriptors, loop->turn.mailbox.event_fd);
+    code = spare_fds_open(&loop->spare, options->descriptors, loop->turn.mailbox.event_fd);
     if (code < 0)
         goto fail_turn;
     *opened = loop;
@@ -102,7 +102,7 @@ int loop_add_watch(struct loop *loop, struct loop_watch *watch)
 
 void loop_close_watch(struct loop *loop, struct loop_watch *watch)
 {
-    reserve_take(&loop->reserve, watch->fd);
+    spare_fds_take(&loop->spare, watch->fd);
     watch->fd = -1;
 }
 
@@ -115,11 +115,11 @@ static void set_accepting(struct loop *loop, bool is_accepting)
     }
 }
 
-// No descriptor is left. One of the reserve lets one client in to be refused. Without one, nobody is let in
-// until the next tick.
+// No descriptor is left. One of the spare ones lets one client in to be refused. Without one, nobody is let
+// in until the next tick.
 static void accept_last(struct loop *loop, const struct listener *listener)
 {
-    int fd = reserve_accept_last(&loop->reserve, listener->fd);
+    int fd = spare_fds_accept_last(&loop->spare, listener->fd);
     if (fd >= 0)
         loop->options.callbacks->on_client(loop->options.owner, fd, true);
     else if (fd != -EAGAIN)
@@ -131,7 +131,7 @@ static void accept_batch(struct loop *loop, const struct listener *listener)
     const struct loop_callbacks *callbacks = loop->options.callbacks;
     int failed = 0;
     for (int i = 0; i < ACCEPT_BATCH; i++) {
-        int fd = reserve_accept(&loop->reserve, listener->fd);
+        int fd = spare_fds_accept(&loop->spare, listener->fd);
         if (fd >= 0) {
             callbacks->on_client(loop->options.owner, fd, false);
             continue;
@@ -219,7 +219,7 @@ static void run_deadlines(struct loop *loop)
     if (loop->turn.tick == loop->turn.wheel.tick)
         return;
     timer_wheel_advance(&loop->turn.wheel, loop->turn.tick, on_expired, loop);
-    reserve_fill(&loop->reserve);
+    spare_fds_fill(&loop->spare);
     loop->options.callbacks->on_tick(loop->options.owner);
     if (!loop->is_accepting)
         set_accepting(loop, true);
@@ -295,7 +295,7 @@ void loop_close(struct loop *loop)
         return;
     for (int i = 0; i < loop->listener_count; i++)
         listener_close(&loop->listeners[i]);
-    reserve_close(&loop->reserve);
+    spare_fds_close(&loop->spare);
     turn_close(&loop->turn);
     free(loop);
 }

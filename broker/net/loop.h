@@ -50,7 +50,7 @@ struct loop_options {
     const struct loop_callbacks *callbacks;
     const struct transport_rules *rules;
     _Atomic int64_t *bytes_received, *bytes_sent; // counters of the owner; the loop adds to them
-    pthread_rwlock_t *descriptors;                // shared by all loops (reserve.h)
+    pthread_rwlock_t *descriptors;                // shared by all loops (spare_fds.h)
     int listeners_max;
 };
 
