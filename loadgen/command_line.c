@@ -82,11 +82,13 @@ static const struct opt common[] = {
 
 // --- rows of scenarios -------------------------------------------------------------------------------------
 
-enum { ROWS_MAX = 128, NAMES_BYTES = 200 };
+enum { ROWS_MAX = 128, SCENARIOS_MAX = 16, HEADING_BYTES = 240, NAMES_BYTES = 200 };
 
 struct table {
     struct opt rows[ROWS_MAX];
     int count;
+    char headings[SCENARIOS_MAX][HEADING_BYTES];
+    int heading_count;
     size_t bytes; // that what is parsed takes
 };
 
@@ -122,6 +124,22 @@ static void put(struct table *table, const struct opt *row, size_t offset)
     table->rows[table->count++].offset += offset;
 }
 
+// "steps: connects in rising steps; ...; also --hold": what other scenarios have too stands under the first.
+static const char *make_heading(struct table *table, const struct scenario *scenario)
+{
+    if (table->heading_count == SCENARIOS_MAX)
+        abort(); // as above
+    char *text = table->headings[table->heading_count++];
+    size_t used = (size_t)snprintf(text, HEADING_BYTES, "%s: %s", scenario->name, scenario->summary);
+    const char *joint = "; also";
+    for (const struct opt *row = scenario->options; row->name && used < HEADING_BYTES; row++)
+        if (has(table, row->name)) {
+            used += (size_t)snprintf(text + used, HEADING_BYTES - used, "%s --%s", joint, row->name);
+            joint = ",";
+        }
+    return text;
+}
+
 // The rows of every run, then under a heading those of one scenario, or of each (NULL). What is parsed by
 // them is a struct config; with those of each the scenarios' options lie one after another behind it, so that
 // none is written over another's.
@@ -133,7 +151,7 @@ static void make_table(struct table *table, const struct scenario *scenario)
     for (const struct scenario *const *at = scenario_list(); *at; at++) {
         if (scenario && *at != scenario)
             continue;
-        put(table, &(struct opt){.kind = OPT_HEADING, .help = (*at)->summary}, 0);
+        put(table, &(struct opt){.kind = OPT_HEADING, .help = make_heading(table, *at)}, 0);
         size_t offset = scenario ? offsetof(struct config, options) : table->bytes;
         for (const struct opt *row = (*at)->options; row->name; row++)
             if (!has(table, row->name))

@@ -93,8 +93,9 @@ static void add_limit(struct summary *summary, const struct run *run, double ask
                                 .had_per_s = had_per_s,
                                 .ran = (double)run->tally.count[TALLY_RAN_PPM] / 1e6,
                                 .waited = (double)run->tally.count[TALLY_WAITED_PPM] / 1e6};
-    if (hist_count(run->total[LATENCY_LAG]) > 0)
-        facts.lag_p99_ns = hist_percentile(run->total[LATENCY_LAG], 99);
+    const struct hist *lag = run->total[LATENCY_LAG];
+    int64_t p99_ns = hist_percentile_known(lag, 99);
+    facts.lag_p99_ns = p99_ns >= 0 ? p99_ns : hist_max(lag); // of few acts the latest says it
     limit_judge(&summary->limit, &facts);
     if (facts.ran + facts.waited == 0)
         return;
