@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { TEXT_BYTES = 4096, NOT_KNOWN = -1 };
+enum { TEXT_BYTES = 4096, NOT_KNOWN = -1, READ_EVERY_NS = 100000000 };
 
 // linux/pidfd.h of Linux 6.15, which older headers lack.
 struct exit_info {
@@ -80,7 +79,8 @@ int targets_open(struct targets *targets, const int64_t *pids, int count, int64_
 {
     *targets = (struct targets){.started_ns = now_ns, .oom_kills = read_oom_kills()};
     targets->list = calloc((size_t)count + 1, sizeof *targets->list);
-    if (!targets->list)
+    targets->wait = calloc((size_t)count + 1, sizeof *targets->wait);
+    if (!targets->list || !targets->wait)
         return -ENOMEM;
     targets->count = count;
     for (int i = 0; i < count; i++) {
@@ -99,15 +99,12 @@ void targets_close(struct targets *targets)
         if (targets->list[i].fd >= 0)
             close(targets->list[i].fd);
     free(targets->list);
+    free(targets->wait);
     *targets = (struct targets){.count = 0};
 }
 
 static bool has_ended(const struct target *target)
 {
-    if (target->fd >= 0) {
-        struct pollfd wait = {.fd = target->fd, .events = POLLIN};
-        return poll(&wait, 1, 0) > 0 && (wait.revents & POLLIN);
-    }
     struct status status;
     int code = read_status(target->pid, &status);
     if (code < 0)
@@ -130,10 +127,18 @@ static int how_it_ended(const struct target *target)
 
 bool targets_look(struct targets *targets, int64_t now_ns)
 {
-    bool more = false;
+    bool more = false, read = now_ns - targets->read_ns >= READ_EVERY_NS;
+    if (read)
+        targets->read_ns = now_ns;
+    for (int i = 0; i < targets->count; i++) // of a negative descriptor poll takes no notice
+        targets->wait[i] = (struct pollfd){.fd = targets->list[i].ended_ns == 0 ? targets->list[i].fd : -1,
+                                           .events = POLLIN};
+    if (targets->count > 0 && poll(targets->wait, (nfds_t)targets->count, 0) < 0)
+        return false;
     for (int i = 0; i < targets->count; i++) {
         struct target *target = &targets->list[i];
-        if (target->ended_ns == 0 && has_ended(target)) {
+        bool ended = target->fd >= 0 ? targets->wait[i].revents & POLLIN : read && has_ended(target);
+        if (target->ended_ns == 0 && ended) {
             target->ended_ns = now_ns;
             targets->ended++;
             more = true;

@@ -12,6 +12,7 @@
 #ifndef POOLMARK_LOADGEN_TARGETS_H
 #define POOLMARK_LOADGEN_TARGETS_H
 
+#include <poll.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -27,8 +28,10 @@ struct target {
 struct targets {
     struct target *list;
     int count, ended;
-    int64_t started_ns; // of the run
-    int64_t oom_kills;  // of the whole host at the start; -1: not known
+    int64_t started_ns;  // of the run
+    int64_t oom_kills;   // of the whole host at the start; -1: not known
+    struct pollfd *wait; // for each of `list`
+    int64_t read_ns;     // when those without a descriptor were last looked at
 };
 
 // -ENOMEM. Close it also when it failed.
@@ -36,7 +39,8 @@ int targets_open(struct targets *targets, const int64_t *pids, int count, int64_
     __attribute__((warn_unused_result));
 void targets_close(struct targets *targets);
 
-// True when there is one that had not ended at the last look.
+// True when there is one that had not ended at the last look. One system call for all that have a descriptor;
+// the others are looked at ten times a second.
 bool targets_look(struct targets *targets, int64_t now_ns);
 
 // All that have ended, and whether the kernel killed processes for want of memory meanwhile; "" when none
