@@ -599,7 +599,7 @@ def test_another_library_is_measured_without_what_the_environment_says(poolmark,
 
 @needs_program
 def test_every_counter_of_a_run_is_in_the_catalogue(poolmark, tmp_path):
-    done = poolmark("bench", "--filter", "^(lifo|grow|cold|bleed|exhaust_heap|burst_1000_touch_all)/slab(-background)?/3072$",
+    done = poolmark("bench", "--set", "full", "--filter", "^(lifo|grow|cold|bleed|exhaust_heap|burst_1000_touch_all)/slab(-background)?/3072$",
                     "--repetitions", "1", "--min-time", "1ms", "--again", "0", "--out", tmp_path / "run")
     assert done.returncode == 0, done.stderr
     data = json.loads((tmp_path / "run" / "run.json").read_text())

@@ -8,6 +8,7 @@ that found too little at the processor's full speed is made again at the end of 
 wait for one another rounds go on until the ratio is known well enough (bench_narrow.py).
 """
 import argparse
+import math
 import os
 import random
 import re
@@ -30,6 +31,7 @@ from poolmark.base.options import count, span
 from poolmark.base.paths import choose_build, for_people
 from poolmark.base.progress import Beat, Eta
 from poolmark.base.progress import span as span_text
+from poolmark.base.units import plural
 from poolmark.facts.quiet import OthersClock, ThrottleClock, busy_text
 from poolmark.records.record import Cell, Record
 
@@ -43,7 +45,8 @@ DEFAULT_BUDGET_S = 585.0  # with what comes before and after, ten minutes
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--set", choices=plan.SETS, default="default", help="headlines: what a server does, three to ten minutes; "
-                        "default: at most ten; full: every workload, size, thread count and allocator (hours)")
+                        "default: at most ten, with what stands beside them; full: every workload, size, thread count and "
+                        "contender (hours; --filter picks some)")
     parser.add_argument("--filter", metavar="RE", help="only benchmarks whose name, WORKLOAD/CONTENDER/BYTES[/threads:N], "
                                                        "the regular expression finds")
     parser.add_argument("--repetitions", type=count(1, 1000), metavar="N", help=f"rounds ({plan.REPETITIONS} of the "
@@ -249,6 +252,7 @@ class Runner:
                 for number, benches in enumerate(rounds, 1):
                     began = time.monotonic()
                     self.eta.begin()
+                    benches = self.headlines_first(number, rounds, deadline - began)
                     if number > 1 and began + self.estimate_s(benches) > deadline:
                         self.out_of_time(number - 1, len(rounds), budget_s)
                         break
@@ -259,6 +263,8 @@ class Runner:
                     self.eta.end()
                     beat.clear()
                     say(f"round {number} of {len(rounds)}: {len(benches)} runs in {time.monotonic() - began:.0f} s")
+                    if number == 1 and len(rounds) > 1:
+                        say(self.told_fit(rounds, deadline - time.monotonic(), budget_s))
                 now = time.monotonic()
                 until = min(deadline, now + max(now - start, SECOND_LEAST_S))
                 for _ in range(self.again):
@@ -273,6 +279,28 @@ class Runner:
     def estimate_s(self, benches: list[Bench]) -> float:
         """Of one round, without second attempts."""
         return self.slower * sum(bench.estimate_s(self.min_time_s) for bench in benches)
+
+    def headlines_first(self, number: int, rounds: list[list[Bench]], left_s: float) -> list[Bench]:
+        """Of a round, what is measured: without the rows beside the headlines, when with them the headlines' own rounds would not
+        fit."""
+        benches = rounds[number - 1]
+        own = [bench for bench in benches if plan.is_headline(bench)]
+        ahead = [bench for later in rounds[number:] for bench in later if plan.is_headline(bench)]
+        if number == 1 or not own or len(own) == len(benches) or self.estimate_s(benches) + self.estimate_s(ahead) <= left_s:
+            return benches
+        text = f"round {number}: {plural(len(benches) - len(own), 'row')} beside the headlines left out, for the headlines' rounds to fit"
+        self.record.anomaly("budget", text)
+        say(text)
+        return own
+
+    def told_fit(self, rounds: list[list[Bench]], left_s: float, budget_s: float) -> str:
+        """Once the first round has told how fast this host is."""
+        later_s = [self.estimate_s(benches) for benches in rounds[1:]]
+        fit = 1 + sum(sum(later_s[:number]) <= left_s for number in range(1, len(rounds)))
+        if fit == len(rounds):
+            return f"at this host's speed all {len(rounds)} rounds fit"
+        return (f"at this host's speed {fit} of {len(rounds)} rounds fit the budget; with --budget "
+                f"{enough_s(budget_s - left_s + sum(later_s))}s, or with --set headlines, all would")
 
     def out_of_time(self, done: int, asked: int, budget_s: float) -> None:
         text = f"{done} of {asked} whole rounds fit the budget of {budget_s:.0f} s"
@@ -364,6 +392,24 @@ def thought_s(rounds: list[list[Bench]], min_time_s: float, again: int) -> list[
     return [(2 if again else 1) * sum(bench.estimate_s(min_time_s) for bench in benches) for benches in rounds]
 
 
+def enough_s(needed_s: float) -> int:
+    """A budget for so much, in tens of seconds, with what is kept for ratios that are not narrow yet."""
+    return math.ceil((needed_s + min(bench_narrow.RESERVE_S, needed_s / 9)) * 1.05 / 10) * 10
+
+
+def told_before(rounds: list[list[Bench]], min_time_s: float, budget_s: float) -> str:
+    """How many rounds are thought to fit the budget, on a host as the estimates are of; "" without a budget. What is measured
+    again has the time that is left."""
+    once = thought_s(rounds, min_time_s, 0)
+    have_s = budget_s - min(bench_narrow.RESERVE_S, budget_s / 10)
+    fit = max(1, sum(sum(once[:number]) <= have_s for number in range(1, len(rounds) + 1)))
+    if budget_s >= 1e9:
+        return ""
+    if fit == len(rounds):
+        return f"all {plural(len(rounds), 'round')} fit the budget of {budget_s:.0f} s; the first will tell how fast this host is"
+    return f"{fit} of {len(rounds)} rounds fit the budget of {budget_s:.0f} s; with --budget {enough_s(sum(once))}s all would"
+
+
 def dry_run(program: Path, rounds: list[list[Bench]], min_time_s: float) -> None:
     for number, benches in enumerate(rounds, 1):
         for bench in benches:
@@ -371,7 +417,7 @@ def dry_run(program: Path, rounds: list[list[Bench]], min_time_s: float) -> None
             argv = bench_command(Path(for_people(program)), bench, min_time_s, report, Attempt(bench, number).trace(report), [])
             print(" ".join([*bench.contender.words(), *argv]))
     total = sum(bench.estimate_s(min_time_s) for benches in rounds for bench in benches)
-    say(f"{sum(map(len, rounds))} runs in {len(rounds)} rounds, about {total:.0f} s")
+    say(f"{sum(map(len, rounds))} runs in {plural(len(rounds), 'round')}, about {total:.0f} s")
 
 
 def run(args) -> int:
@@ -391,6 +437,8 @@ def run(args) -> int:
     rounds = plan.rounds(benches, repetitions, seed)
     if args.dry_run:
         dry_run(program, rounds, min_time_s)
+        if text := told_before(rounds, min_time_s, budget_s):
+            say(text)
         return 0
     cleared = allocators.variables_set()
     config = {"selection": args.set, "filter": args.filter, "repetitions": repetitions,
@@ -407,6 +455,8 @@ def run(args) -> int:
         say(f"measured without what the environment tells allocators: {', '.join(cleared)}")
     total_s = min(budget_s, sum(thought_s(rounds, min_time_s, args.again)))
     say(f"{len(benches)} benchmarks, {sum(map(len, rounds))} runs, about {span_text(total_s)} in all, into {for_people(record.folder)}")
+    if text := told_before(rounds, min_time_s, budget_s):
+        say(text)
     narrow = args.narrow if len(rounds) >= bench_narrow.ROUNDS_LEAST else 0
     runner = Runner(record, program, benches, plan.select(every, args.set, None), min_time_s, args.again, narrow)
     code, status = 130, "incomplete"

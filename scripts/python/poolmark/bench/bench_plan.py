@@ -29,21 +29,26 @@ KINDS = (("lifo", 1, "taken and given back at once"), ("burst_1000", 1, "1000 ta
 
 HEADLINES = tuple((kind + use, (THE_SIZE,), (threads,)) for kind, threads, _ in KINDS for _, use in USES)
 
-# (workload, sizes, thread counts). What the default set has more: the others are longer, or the same with more threads.
+# (workload, sizes, thread counts). What the default set has more. All others, and other sizes and thread counts, are in the
+# full set: nine rounds of the headlines have to fit ten minutes on a slow host.
 DEFAULT = (
     *HEADLINES,
     ("lifo", (64, 16384), ONE),
     *((workload, (THE_SIZE,), ONE) for workload in (
-        "lifo_two", "lifo_constructed", "fifo", "steady_256", "mixed", "bound", "bound_overflow", "bound_overflow_threads",
-        "exhaust_refuse", "exhaust_heap", "churn", "first_get", "first_get_at_once", "cold", "cold_preheated",
+        "lifo_two", "lifo_constructed", "fifo", "bound", "bound_overflow", "bound_overflow_threads", "first_get", "first_get_at_once",
         "grow", "shrink", "realtime", "idle_threads", "idle_threads_in_turn", "blowup")),
-    *((workload, (THE_SIZE,), TWO) for workload in (
-        "lifo", "lifo_touch_line", "burst_1000", "bound", "bound_overflow", "remote_short_touch_line",
-        "remote_short_touch_all", "bleed")),
+    *((workload, (THE_SIZE,), TWO) for workload in ("lifo", "lifo_touch_line", "bound", "bound_overflow")),
     *((workload, (THE_SIZE,), THREE) for workload in ("remote_1_n",)),
     ("remote_n_n", (THE_SIZE,), FOUR), ("crowd", (THE_SIZE,), MANY),
-    *((workload, (64,), TWO) for workload in ("false_sharing_active", "false_sharing_passive")),
 )
+# Of workloads that take long, the contenders that the default set has: those of the headlines, and the allocators where memory is
+# what is measured. A regular expression of names.
+ALLOCATORS = "direct-(?!slab).*"
+DEFAULT_CONTENDERS = {
+    **dict.fromkeys(("crowd", "realtime"), "slab|fixed|expand|bare"),
+    "grow": "slab-.*|expand-.*|bare", "shrink": f"slab-.*|{ALLOCATORS}", "blowup": f"slab-.*|{ALLOCATORS}",
+    **dict.fromkeys(("idle_threads", "idle_threads_in_turn"), f"slab|{ALLOCATORS}"),
+}
 REPETITIONS, REPETITIONS_BESIDE = 9, 6  # of the headlines, of the others: six are the fewest that have an interval of 95 %
 
 SETS = ("headlines", "default", "full")
@@ -214,13 +219,16 @@ def is_among(bench: Bench, rows) -> bool:
 
 
 def in_set(bench: Bench, name: str) -> bool:
-    """Tuned allocators are where the headlines are; the pool around an allocator only in the full set."""
+    """Tuned allocators are where the headlines are; the pool around an allocator, and contenders beside the point of workloads
+    that take long, only in the full set."""
     if name == "full":
         return True
     headline, contender = is_among(bench, HEADLINES), bench.contender
     if contender.strategy == WRAPPED and contender.name != WRAPPED:
         return False
     if contender.name.endswith(TUNED) and not headline:
+        return False
+    if not re.fullmatch(DEFAULT_CONTENDERS.get(bench.workload, ".*"), contender.name):
         return False
     return headline or (name == "default" and is_among(bench, DEFAULT))
 
@@ -237,6 +245,10 @@ def select(benches: list[Bench], which: str, pattern: str | None) -> list[Bench]
         more = f"; {hidden} of the full set do (--set full)" if hidden and which != "full" else ""
         raise UsageError(f"--filter {pattern!r}: no benchmark of the set {which} matches{more}")
     return chosen
+
+
+def is_headline(bench: Bench) -> bool:
+    return is_among(bench, HEADLINES)
 
 
 def rounds(benches: list[Bench], repetitions: int | None, seed: int) -> list[list[Bench]]:

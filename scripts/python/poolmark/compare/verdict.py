@@ -278,7 +278,8 @@ def decide(verdict: Verdict) -> None:
     verdict.reasons += [f"{one}: a primary metric that was measured on one side only" for one in verdict.one_sided]
     verdict.reasons += unfinished
     if verdict.base == verdict.candidate:
-        (verdict.notes if verdict.code in (OK, REGRESSION) else verdict.reasons)[:] = [SAME_RUN]
+        verdict.notes.append(SAME_RUN)
+        verdict.reasons = [] if verdict.code == INVALID else verdict.reasons
 
 
 def should_decide(found: list[tuple[str, str]], rows: list[Judged], patterns: list[str]) -> list[str]:
