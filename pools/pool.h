@@ -150,7 +150,7 @@ struct pool_config {
 // (slab, when membarrier(2) is refused).
 //
 // peak_in_use is never more than were really in use at once, and never less than in_use. With one thread, and
-// for strategies that count under a lock, it is exact; pools/shared/counters.h says how far below it may be
+// for `fixed`, `expand` and `blocks`, it is exact; pools/shared/counters.h says how far below it may be
 // otherwise.
 struct pool_stats {
     int64_t gets, puts, hits, misses, overflow, refused, failed;

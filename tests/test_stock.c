@@ -18,8 +18,9 @@ static struct stock *open_stock(void)
     struct pool_config config = POOL_CONFIG_DEFAULTS;
     struct stock *stock = aligned_alloc(alignof(struct stock), sizeof *stock);
     assert_non_null(stock);
+    struct err err = {0};
     config.object_bytes = BYTES;
-    stock_init(stock, &config);
+    assert_int_equal(stock_open(stock, &config, &err), 0);
     return stock;
 }
 
@@ -32,10 +33,17 @@ static void close_stock(struct stock *stock)
 
 static void *pop(struct stock *stock)
 {
-    pool_lock_acquire(&stock->lock);
-    void *object = stock_pop_locked(stock);
-    stock->hits += object != NULL;
-    pool_lock_release(&stock->lock);
+    uint32_t number;
+    void *object = stock_pop(stock, &number, false);
+    if (!object && stock_pop_few(stock, &number, false))
+        object = stock_object(stock, number);
+    if (!object) {
+        pool_lock_acquire(&stock->lock);
+        assert_true(stock_pop_locked(stock, &number));
+        object = number == FREE_STACK_NONE ? NULL : stock_object(stock, number);
+        stock_settle_locked(stock);
+        pool_lock_release(&stock->lock);
+    }
     return object ? stock_hand_out(stock, object) : NULL;
 }
 
@@ -52,7 +60,7 @@ static void pop_many(struct stock *stock, void **objects, int count)
 static void put_many(struct stock *stock, void **objects, int count)
 {
     for (int i = 0; i < count; i++)
-        stock_put(stock, objects[i]);
+        stock_put(stock, objects[i], false);
     assert_true(stock_is_valid(stock));
 }
 
@@ -79,7 +87,7 @@ static void test_batches_are_used_up_and_refilled_across_their_borders(void **st
     pop_many(stock, objects, 60);
     assert_null(pop(stock));
     for (int i = 59; i >= 0; i--) // and back in the other order
-        stock_put(stock, objects[i]);
+        stock_put(stock, objects[i], false);
     close_stock(stock);
 }
 
@@ -107,8 +115,8 @@ static void test_the_last_put_is_the_first_popped(void **state)
     put_many(stock, objects, 8);
     assert_ptr_equal(pop(stock), objects[7]);
     assert_ptr_equal(pop(stock), objects[6]);
-    stock_put(stock, objects[6]);
-    stock_put(stock, objects[7]);
+    stock_put(stock, objects[6], false);
+    stock_put(stock, objects[7], false);
     close_stock(stock);
 }
 
@@ -121,7 +129,7 @@ static void test_strays_are_told_from_its_own(void **state)
         assert_int_equal(stock_preheat(stock, 1), 0);
     pop_many(stock, objects, 40);
     pool_lock_acquire(&stock->lock);
-    stock_reserve_locked(stock);
+    assert_true(stock_reserve_locked(stock));
     pool_lock_release(&stock->lock);
     void *stray = stock_stray(stock, STOCK_OVERFLOW);
     assert_non_null(stray);
@@ -130,7 +138,7 @@ static void test_strays_are_told_from_its_own(void **state)
         assert_true(stock_owns(stock, objects[i]));
     assert_false(stock_owns(stock, stock));
     put_many(stock, objects, 20);
-    stock_put(stock, stray);
+    stock_put(stock, stray, false);
     put_many(stock, objects + 20, 20);
     struct pool_stats stats = {0};
     stock_stats(stock, &stats);
@@ -173,7 +181,7 @@ static void test_past_the_bound_the_policy_decides(void **state)
     pool_lock_acquire(&stock->lock);
     void *stray = stock_past_bound_unlock(stock, &config);
     assert_non_null(stray);
-    stock_put(stock, stray);
+    stock_put(stock, stray, false);
     config.overflow = POOL_OVERFLOW_REFUSE;
     for (int i = 0; i < 3; i++) {
         pool_lock_acquire(&stock->lock);
@@ -189,6 +197,52 @@ static void test_past_the_bound_the_policy_decides(void **state)
     close_stock(stock);
 }
 
+static void test_more_objects_than_numbers_are_refused_in_words(void **state)
+{
+    (void)state;
+    struct pool_config config = POOL_CONFIG_DEFAULTS;
+    config.object_bytes = BYTES;
+    config.max = POOL_COUNT_MAX;
+    static const char *const names[] = {"fixed", "expand"};
+    for (int i = 0; i < 2; i++) {
+        struct pool *pool;
+        struct err err = {0};
+        assert_int_equal(pool_open(&pool, pool_strategy_find(names[i]), &config, &err), -EINVAL);
+        assert_non_null(strstr(err.text, "max is 4294967296"));
+        assert_non_null(strstr(err.text, "at most 4294967040"));
+    }
+    struct stock *stock = open_stock();
+    assert_int_equal(stock_preheat(stock, STOCK_COUNT_MAX + 1), -ERANGE);
+    close_stock(stock);
+}
+
+// Long after a wrap of the tag, of which the lock's holder heard in time.
+static void test_pops_are_counted_past_a_wrap_of_the_tag(void **state)
+{
+    (void)state;
+    struct stock *stock = open_stock();
+    void *objects[10];
+    struct pool_stats stats = {0};
+    assert_int_equal(stock_preheat(stock, 10), 0);
+    pop_many(stock, objects, 10);
+    put_many(stock, objects, 10);
+    uint64_t head = atomic_load(&stock->free.head);
+    const uint32_t jump = STOCK_POPS_A_COUNT - 15;
+    for (uint64_t wraps = 0; wraps < 8; wraps++) { // 2^30 pops each, and then some that are made
+        head = atomic_load(&stock->free.head);
+        atomic_store(&stock->free.head, head + ((uint64_t)jump << 32));
+        for (int i = 0; i < 15; i++) {
+            void *object = pop(stock);
+            assert_non_null(object);
+            stock_put(stock, object, false);
+        }
+    }
+    stock_stats(stock, &stats);
+    assert_int_equal(stats.hits, 10 + 8 * (int64_t)STOCK_POPS_A_COUNT);
+    assert_int_equal(stats.in_use, 0);
+    close_stock(stock);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -199,6 +253,8 @@ int main(void)
         cmocka_unit_test(test_strays_are_told_from_its_own),
         cmocka_unit_test(test_what_is_planned_counts_towards_the_bound),
         cmocka_unit_test(test_past_the_bound_the_policy_decides),
+        cmocka_unit_test(test_more_objects_than_numbers_are_refused_in_words),
+        cmocka_unit_test(test_pops_are_counted_past_a_wrap_of_the_tag),
     };
     return cmocka_run_group_tests_name("stock", tests, NULL, NULL);
 }

@@ -20,7 +20,7 @@
 // So the peak is at most COUNTERS_SLACK x 2 x live rows too low, never below what is in use when nobody works
 // and it is read, and exact with one live row, which tells each new maximum at once.
 //
-// Strategies that hold a lock in get and put anyway count under it instead (pools/strategies/stock.h).
+// Others need none of it: a lock in get and put, or a stack that knows its depth (pools/strategies/stock.h).
 #ifndef POOLMARK_POOLS_SHARED_COUNTERS_H
 #define POOLMARK_POOLS_SHARED_COUNTERS_H
 

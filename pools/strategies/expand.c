@@ -56,7 +56,8 @@ static void set_gate_locked(struct pool *pool)
     bool is_bound = stock->max && (pool->refuses || stock->owned > stock->max);
     if (is_bound && stock->max < gate)
         gate = stock->max;
-    stock->gate = pool->growing && !pool->background && pool->step.left > 0 ? 0 : gate;
+    stock->gate_at = pool->growing && !pool->background && pool->step.left > 0 ? 0 : gate;
+    stock_settle_locked(stock);
 }
 
 // Sets when the next expansion is due, after `owned`, `max`, `growing` or `wanted_at` changed.
@@ -75,18 +76,18 @@ static void set_trigger_locked(struct pool *pool)
 static void back_off_locked(struct pool *pool)
 {
     struct stock *stock = &pool->stock;
-    int64_t available = stock->owned - (stock->in_use - stock->strays);
+    int64_t in_use = stock_in_use_locked(stock), available = stock->owned - (in_use - stock->strays);
     int64_t pause = available / 2 > stock->owned / 16 ? available / 2 : stock->owned / 16;
     set_trigger_locked(pool);
-    if (pool->trigger < stock->in_use + 1 + pause)
-        pool->trigger = stock->in_use + 1 + pause;
+    if (pool->trigger < in_use + 1 + pause)
+        pool->trigger = in_use + 1 + pause;
     set_gate_locked(pool);
 }
 
 // Background: leaves it to the pool's thread. The bell is to be rung after that.
 static void want_growth_locked(struct pool *pool)
 {
-    pool->wanted_at = pool->stock.in_use;
+    pool->wanted_at = stock_in_use_locked(&pool->stock);
     pool->trigger = INT64_MAX;
     set_gate_locked(pool);
 }
@@ -174,7 +175,7 @@ static void *grower_main(void *argument)
             while (!pool->closing && grow_piece_locked(pool) > 0)
                 ;
             bell_grew(&pool->bell);
-            if (stock->in_use >= pool->trigger)
+            if (stock_in_use_locked(stock) >= pool->trigger)
                 want_growth_locked(pool);
         }
         bool closing = pool->closing;
@@ -223,13 +224,6 @@ static int expand_preheat(struct pool *pool, int64_t count)
     return code;
 }
 
-// Refusal counts whatever is in use, objects that malloc served while the pool was short among them.
-static bool must_refuse_locked(const struct pool *pool)
-{
-    const struct stock *stock = &pool->stock;
-    return pool->refuses && stock->max && stock->in_use >= stock->max;
-}
-
 // None is free and `max` is not reached; `reached`: the pool's thread is to be called. Called with the lock
 // held; lets it go.
 static void *get_while_short_unlock(struct pool *pool, bool reached)
@@ -237,16 +231,18 @@ static void *get_while_short_unlock(struct pool *pool, bool reached)
     struct stock *stock = &pool->stock;
     if (!pool->background && grow_piece_locked(pool) > 0) {
         // Others may have been quicker to take what was made, up to the bound.
-        void *object = must_refuse_locked(pool) ? NULL : stock_pop_locked(stock);
-        if (object) {
-            stock->misses++;
-            pool_lock_release(&stock->lock);
-            return stock_hand_out(stock, object);
-        }
-        if (must_refuse_locked(pool))
+        uint32_t number = FREE_STACK_NONE;
+        if (!stock_pop_locked(stock, &number))
             return stock_past_bound_unlock(stock, &pool->base.config);
+        if (number != FREE_STACK_NONE) {
+            stock_count_miss_locked(stock);
+            stock_settle_locked(stock);
+            pool_lock_release(&stock->lock);
+            return stock_hand_out(stock, stock_object(stock, number));
+        }
     }
-    stock_reserve_locked(stock);
+    if (!stock_reserve_locked(stock))
+        return stock_past_bound_unlock(stock, &pool->base.config);
     pool_lock_release(&stock->lock);
     if (reached)
         bell_ring(&pool->bell);
@@ -257,69 +253,70 @@ static void *get_while_short_unlock(struct pool *pool, bool reached)
 static bool reach_trigger_locked(struct pool *pool)
 {
     struct stock *stock = &pool->stock;
-    if (stock->in_use < pool->trigger)
+    int64_t in_use = stock_in_use_locked(stock);
+    if (in_use < pool->trigger)
         return false;
     if (pool->background)
         want_growth_locked(pool);
     else
-        (void)begin_growth_locked(pool, stock->in_use);
+        (void)begin_growth_locked(pool, in_use);
     return pool->background;
 }
 
-// Called with the lock held; lets it go.
-static void *get_closely_unlock(struct pool *pool)
+// The stack is empty, or the gate says that there is more to it; `number`: popped already, if it is one.
+static __attribute__((noinline)) void *get_closely(struct pool *pool, uint32_t number, bool alone)
 {
     struct stock *stock = &pool->stock;
-    if (stock_is_past_max_locked(stock) || must_refuse_locked(pool))
+    if (stock_pop_few(stock, &number, alone))
+        return stock_hand_out(stock, stock_object(stock, number));
+    pool_lock_acquire(&stock->lock);
+    if (!stock_pop_locked(stock, &number))
+        return stock_past_bound_unlock(stock, &pool->base.config);
+    if (number == FREE_STACK_NONE && stock->max && stock->owned >= stock->max)
         return stock_past_bound_unlock(stock, &pool->base.config);
     stock->refusing = false;
-    void *object = stock_pop_locked(stock);
-    if (!object && stock->max && stock->owned >= stock->max)
-        return stock_past_bound_unlock(stock, &pool->base.config);
     bool reached = reach_trigger_locked(pool);
-    if (!object)
+    if (number == FREE_STACK_NONE)
         return get_while_short_unlock(pool, reached);
     bool makes = !pool->background && pool->growing && pool->step.left > 0;
-    stock->hits += !makes;
-    stock->misses += makes;
-    if (makes)
+    if (makes) {
+        stock_count_miss_locked(stock);
         (void)grow_piece_locked(pool);
+    }
+    stock_settle_locked(stock);
     pool_lock_release(&stock->lock);
     if (reached)
         bell_ring(&pool->bell);
-    return stock_hand_out(stock, object);
+    return stock_hand_out(stock, stock_object(stock, number));
+}
+
+static inline void *get(struct pool *pool, bool alone)
+{
+    uint32_t number;
+    void *object = stock_pop(&pool->stock, &number, alone);
+    if (__builtin_expect(!object, 0))
+        return get_closely(pool, number, alone);
+    return stock_hand_out(&pool->stock, object);
 }
 
 static void *expand_get(struct pool *pool)
 {
-    struct stock *stock = &pool->stock;
-    pool_lock_acquire(&stock->lock);
-    if (__builtin_expect(stock->in_use >= stock->gate, 0))
-        return get_closely_unlock(pool);
-    void *object = stock_pop_locked(stock);
-    if (__builtin_expect(!object, 0))
-        return get_closely_unlock(pool);
-    stock->hits++;
-    stock->refusing = false;
-    pool_lock_release(&stock->lock);
-    return stock_hand_out(stock, object);
+    return get(pool, FREE_STACK_IS_ALONE());
 }
 
 static void expand_put(struct pool *pool, void *object)
 {
-    stock_put(&pool->stock, object);
+    stock_put(&pool->stock, object, FREE_STACK_IS_ALONE());
 }
 
 static void *expand_get_alone(struct pool *pool)
 {
-    void *object = stock_get_alone(&pool->stock);
-    return __builtin_expect(object != NULL, 1) ? object : expand_get(pool);
+    return get(pool, true);
 }
 
 static void expand_put_alone(struct pool *pool, void *object)
 {
-    if (__builtin_expect(!stock_put_alone(&pool->stock, object), 0))
-        expand_put(pool, object);
+    stock_put(&pool->stock, object, true);
 }
 
 static void expand_fork_prepare(struct pool *pool)
@@ -397,7 +394,9 @@ static int expand_open(struct pool **opened, const struct pool_config *config, s
         .wanted_at = -1,
     };
     int code = 0;
-    stock_init(&pool->stock, config);
+    code = stock_open(&pool->stock, config, err);
+    if (code < 0)
+        goto fail_stock;
     set_trigger_locked(pool); // nobody else knows the pool yet
     if (config->initial)
         code = expand_preheat(pool, config->initial);
@@ -415,8 +414,9 @@ static int expand_open(struct pool **opened, const struct pool_config *config, s
     return 0;
 
 fail_grower:
-    stock_close(&pool->stock);
 fail_preheat:
+    stock_close(&pool->stock);
+fail_stock:
     pool_memory_free(pool);
     return code;
 }
@@ -429,7 +429,7 @@ static bool expand_owns(struct pool *pool, const void *object)
 static bool expand_is_valid(struct pool *pool)
 {
     pool_lock_acquire(&pool->stock.lock);
-    bool valid = pool->stock.gate < pool->trigger || pool->trigger == INT64_MAX;
+    bool valid = pool->stock.gate_at < pool->trigger || pool->trigger == INT64_MAX;
     valid = valid && (pool->growing || pool->closing || pool->step.left + pool->step.making == 0);
     pool_lock_release(&pool->stock.lock);
     return valid && stock_is_valid(&pool->stock);

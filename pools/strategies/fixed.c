@@ -1,64 +1,76 @@
 // SPDX-License-Identifier: Apache-2.0
 // fixed: makes `initial` objects at open and owns no more, unless pool_preheat adds to them (up to `max`,
-// which pool_resize may move). A
-// get that finds none free is past the bound: served by malloc or refused, as `overflow` says.
+// which pool_resize may move). A get that finds none free is past the bound: served by malloc or refused, as
+// `overflow` says. A resize makes again, before it returns, what an earlier one gave back.
 #include "pools/strategies/stock.h"
 
 #include <errno.h>
 
 struct pool {
     struct pool_base base;
+    int64_t made; // guarded by stock.lock: at open and by preheats
     struct stock stock;
 };
 
 // More is owned than a smaller `max` allows: gets look whether as many are in use.
-static void set_gate(struct stock *stock)
+static void set_gate_locked(struct stock *stock)
 {
-    pool_lock_acquire(&stock->lock);
-    stock->gate = stock->max && stock->owned > stock->max ? stock->max : INT64_MAX;
-    pool_lock_release(&stock->lock);
+    stock->gate_at = stock->max && stock->owned > stock->max ? stock->max : INT64_MAX;
+    stock_settle_locked(stock);
 }
 
 static int fixed_preheat(struct pool *pool, int64_t count)
 {
-    int code = stock_preheat(&pool->stock, count);
-    set_gate(&pool->stock);
+    struct stock *stock = &pool->stock;
+    int code = stock_preheat(stock, count);
+    pool_lock_acquire(&stock->lock);
+    pool->made += code == 0 ? count : 0;
+    set_gate_locked(stock);
+    pool_lock_release(&stock->lock);
     return code;
 }
 
-static bool is_closed_locked(const struct stock *stock)
+static __attribute__((noinline)) void *get_closely(struct pool *pool, uint32_t number, bool alone)
 {
-    return stock->in_use >= stock->gate && stock_is_past_max_locked(stock);
+    struct stock *stock = &pool->stock;
+    if (stock_pop_few(stock, &number, alone))
+        return stock_hand_out(stock, stock_object(stock, number));
+    pool_lock_acquire(&stock->lock);
+    if (!stock_pop_locked(stock, &number) || number == FREE_STACK_NONE)
+        return stock_past_bound_unlock(stock, &pool->base.config);
+    stock->refusing = false;
+    stock_settle_locked(stock);
+    pool_lock_release(&stock->lock);
+    return stock_hand_out(stock, stock_object(stock, number));
+}
+
+static inline void *get(struct pool *pool, bool alone)
+{
+    uint32_t number;
+    void *object = stock_pop(&pool->stock, &number, alone);
+    if (__builtin_expect(!object, 0))
+        return get_closely(pool, number, alone);
+    return stock_hand_out(&pool->stock, object);
 }
 
 static void *fixed_get(struct pool *pool)
 {
-    struct stock *stock = &pool->stock;
-    pool_lock_acquire(&stock->lock);
-    void *object = __builtin_expect(is_closed_locked(stock), 0) ? NULL : stock_pop_locked(stock);
-    if (__builtin_expect(!object, 0))
-        return stock_past_bound_unlock(stock, &pool->base.config);
-    stock->hits++;
-    stock->refusing = false;
-    pool_lock_release(&stock->lock);
-    return stock_hand_out(stock, object);
+    return get(pool, FREE_STACK_IS_ALONE());
 }
 
 static void fixed_put(struct pool *pool, void *object)
 {
-    stock_put(&pool->stock, object);
+    stock_put(&pool->stock, object, FREE_STACK_IS_ALONE());
 }
 
 static void *fixed_get_alone(struct pool *pool)
 {
-    void *object = stock_get_alone(&pool->stock);
-    return __builtin_expect(object != NULL, 1) ? object : fixed_get(pool);
+    return get(pool, true);
 }
 
 static void fixed_put_alone(struct pool *pool, void *object)
 {
-    if (__builtin_expect(!stock_put_alone(&pool->stock, object), 0))
-        fixed_put(pool, object);
+    stock_put(&pool->stock, object, true);
 }
 
 static void fixed_fork_prepare(struct pool *pool)
@@ -85,12 +97,19 @@ static void fixed_stats(struct pool *pool, struct pool_stats *stats)
 
 static int fixed_resize(struct pool *pool, int64_t max)
 {
-    (void)stock_resize(&pool->stock, max);
-    set_gate(&pool->stock);
-    pool_lock_acquire(&pool->stock.lock);
-    pool_base_tell_max(&pool->base, pool->stock.max);
-    pool_lock_release(&pool->stock.lock);
-    return 0;
+    struct stock *stock = &pool->stock;
+    (void)stock_resize(stock, max);
+    pool_lock_acquire(&stock->lock);
+    int64_t wanted = stock->max && stock->max < pool->made ? stock->max : pool->made;
+    int64_t missing = wanted - stock->owned - stock->pending;
+    bool makes = missing > 0 && stock_plan_locked(stock, missing);
+    pool_base_tell_max(&pool->base, stock->max);
+    pool_lock_release(&stock->lock);
+    int code = makes ? stock_grow(stock, missing) : 0;
+    pool_lock_acquire(&stock->lock);
+    set_gate_locked(stock);
+    pool_lock_release(&stock->lock);
+    return code;
 }
 
 static int64_t fixed_drain(struct pool *pool)
@@ -106,22 +125,27 @@ static void fixed_close(struct pool *pool)
 
 static int fixed_open(struct pool **opened, const struct pool_config *config, struct err *err)
 {
-    (void)err;
     struct pool *pool = pool_memory_alloc_aligned(alignof(struct pool), sizeof *pool);
     if (!pool)
         return -ENOMEM;
     *pool = (struct pool){0};
-    stock_init(&pool->stock, config);
-    if (config->initial && fixed_preheat(pool, config->initial) < 0) {
-        pool_memory_free(pool);
-        return -ENOMEM;
-    }
+    int code = stock_open(&pool->stock, config, err);
+    if (code < 0)
+        goto fail_stock;
+    if (config->initial && (code = fixed_preheat(pool, config->initial)) < 0)
+        goto fail_preheat;
     if (config->threads == POOL_THREADS_ONE) {
         atomic_init(&pool->base.get, fixed_get_alone);
         atomic_init(&pool->base.put, fixed_put_alone);
     }
     *opened = pool;
     return 0;
+
+fail_preheat:
+    stock_close(&pool->stock);
+fail_stock:
+    pool_memory_free(pool);
+    return code;
 }
 
 static bool fixed_owns(struct pool *pool, const void *object)
@@ -136,7 +160,7 @@ static bool fixed_is_valid(struct pool *pool)
 
 const struct pool_strategy pool_strategy_fixed = {
     .name = "fixed",
-    .summary = "makes its objects at open and owns no more; one stack behind one lock",
+    .summary = "makes its objects at open and owns no more; one stack without a lock",
     .caps = POOL_CAP_PREHEATS | POOL_CAP_BOUNDED | POOL_CAP_CONSTRUCTS | POOL_CAP_RESIZES | POOL_CAP_FORKS,
     .open = fixed_open,
     .get = fixed_get,

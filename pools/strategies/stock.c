@@ -2,205 +2,53 @@
 #include "pools/strategies/stock.h"
 
 #include "base/clock.h"
+#include "base/err.h"
+#include "pools/strategies/stock_batch.h"
 
 #include <errno.h>
-#include <string.h>
 
-enum { PAGE_BYTES = 4096, LINE_BYTES = 64, ALIGNMENT = 16, BATCHES_AT_FIRST = 16 };
+enum { ALIGNMENT = 16 };
 
-void stock_init(struct stock *stock, const struct pool_config *config)
+int stock_open(struct stock *stock, const struct pool_config *config, struct err *err)
 {
+    int64_t most = config->max > config->initial ? config->max : config->initial;
+    if (most > STOCK_COUNT_MAX)
+        return err_set(
+            err, -EINVAL,
+            "pool %s: %s is %lld; this strategy numbers its objects with 32 bits, and has at most %lld",
+            config->name, config->max ? "max" : "initial", (long long)most, (long long)STOCK_COUNT_MAX);
     *stock = (struct stock){
-        .config = *config, .object_bytes = config->object_bytes, .max = config->max, .gate = INT64_MAX};
-    pool_lock_init(&stock->lock, config->lock_inherits_priority);
+        .config = *config, .object_bytes = config->object_bytes, .max = config->max, .gate_at = INT64_MAX};
     stock->stride = (config->object_bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    pool_lock_init(&stock->lock, config->lock_inherits_priority);
+    int code = free_stack_open(&stock->free);
+    if (code < 0)
+        return code;
+    code = stock_map_open(&stock->map, stock->stride);
+    if (code < 0)
+        free_stack_close(&stock->free);
+    return code;
 }
 
-static size_t memory_bytes(const struct stock *stock, int64_t count)
+void stock_close(struct stock *stock)
 {
-    return stock->stride * (size_t)count;
-}
-
-static size_t rack_bytes(int64_t count)
-{
-    return sizeof(struct stock_batch) + (size_t)count * sizeof(void *);
-}
-
-static void free_batch(const struct stock *stock, struct stock_batch *batch)
-{
-    object_destruct_all(&stock->config, batch->memory, stock->stride, batch->count);
-    unpoison(batch->memory, memory_bytes(stock, batch->count));
-    pool_memory_free(batch->memory);
-    pool_memory_free(batch);
-}
-
-// Touches no shared state. NULL when out of memory.
-static struct stock_batch *make_batch(const struct stock *stock, int64_t count)
-{
-    size_t bytes = memory_bytes(stock, count);
-    struct stock_batch *batch = pool_memory_alloc(rack_bytes(count));
-    if (!batch)
-        return NULL;
-    *batch = (struct stock_batch){.count = count, .home = -1};
-    batch->memory = pool_memory_alloc_aligned(LINE_BYTES, bytes);
-    if (!batch->memory)
-        goto fail_memory;
-    if (stock->config.touch) {
-        // One write a page; volatile, since nobody reads it.
-        for (size_t at = 0; at < bytes; at += PAGE_BYTES)
-            *(volatile char *)(batch->memory + at) = 0;
-        *(volatile char *)(batch->memory + bytes - 1) = 0;
+    for (size_t i = 0; i < stock_map_count(&stock->map); i++) {
+        struct stock_batch *batch = stock_map_at(&stock->map, i);
+        pool_memory_free(batch->range);
+        stock_batch_free(stock, batch);
     }
-    if (object_construct_all(&stock->config, batch->memory, stock->stride, count) < 0)
-        goto fail_construct;
-    // Filling the rack faults its pages in too. Lowest address on top: objects go out in rising order.
-    for (int64_t i = 0; i < count; i++)
-        batch->rack[count - 1 - i] = batch->memory + stock->stride * (size_t)i;
-    poison(batch->memory, bytes);
-    return batch;
-
-fail_construct:
-    pool_memory_free(batch->memory);
-fail_memory:
-    pool_memory_free(batch);
-    return NULL;
-}
-
-static void use_rack(struct stock *stock, struct stock_batch *batch, int64_t objects)
-{
-    stock->current = batch;
-    stock->low = batch->rack + (objects > 1);
-    stock->limit = batch->rack + batch->count;
-    stock->top = batch->rack + objects;
-}
-
-static void link_rack(struct stock_batch **list, struct stock_batch *batch)
-{
-    batch->next = *list;
-    *list = batch;
-}
-
-static struct stock_batch *unlink_rack(struct stock_batch **list)
-{
-    struct stock_batch *batch = *list;
-    *list = batch->next;
-    return batch;
-}
-
-// A rack that its thread filled long ago is in no cache here, nor its pages' addresses: the last pop but one
-// sends for them, so that the exchange need not wait.
-static void fetch_next_rack(const struct stock *stock)
-{
-    __builtin_prefetch(&stock->full, 1);
-    if (!stock->full)
-        return;
-    __builtin_prefetch(stock->current, 1);
-    __builtin_prefetch(stock->full->rack + stock->full->count - 1);
-}
-
-bool stock_next_rack_locked(struct stock *stock)
-{
-    if (stock->current && stock->low > stock->current->rack) {
-        stock->low = stock->current->rack;
-        fetch_next_rack(stock);
-        return true;
-    }
-    if (!stock->full)
-        return false;
-    link_rack(&stock->empty, stock->current);
-    struct stock_batch *batch = unlink_rack(&stock->full);
-    use_rack(stock, batch, batch->count);
-    return true;
-}
-
-static void push_locked(struct stock *stock, void *object)
-{
-    if (__builtin_expect(stock->top == stock->limit, 0)) {
-        link_rack(&stock->full, stock->current);
-        use_rack(stock, unlink_rack(&stock->empty), 0);
-    }
-    *stock->top++ = object;
-}
-
-// Makes room for one more in the array of batches; gives up the lock while it allocates. -ENOMEM: nothing
-// changed.
-static int make_room_locked(struct stock *stock)
-{
-    while (stock->batch_count == stock->batch_room) {
-        size_t room = stock->batch_room ? stock->batch_room * 2 : BATCHES_AT_FIRST;
-        pool_lock_release(&stock->lock);
-        struct stock_batch **larger = pool_memory_alloc(room * sizeof *larger), **unused = larger;
-        pool_lock_acquire(&stock->lock);
-        if (!larger)
-            return -ENOMEM;
-        if (room > stock->batch_room) { // nobody else was faster
-            if (stock->batch_count)
-                memcpy(larger, stock->batches, stock->batch_count * sizeof *larger);
-            unused = stock->batches;
-            stock->batches = larger;
-            stock->batch_room = room;
-        }
-        pool_lock_release(&stock->lock);
-        pool_memory_free(unused);
-        pool_lock_acquire(&stock->lock);
-    }
-    return 0;
-}
-
-// How many batches begin at or below the address.
-static size_t batches_up_to(const struct stock *stock, const void *address)
-{
-    size_t low = 0, high = stock->batch_count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if ((uintptr_t)stock->batches[middle]->memory <= (uintptr_t)address)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
-static void add_locked(struct stock *stock, struct stock_batch *batch)
-{
-    size_t at = batches_up_to(stock, batch->memory);
-    memmove(stock->batches + at + 1, stock->batches + at, (stock->batch_count - at) * sizeof *stock->batches);
-    stock->batches[at] = batch;
-    stock->batch_count++;
-    stock->owned += batch->count;
-    stock->bytes_allocated += (int64_t)(memory_bytes(stock, batch->count) + rack_bytes(batch->count));
-    if (stock->draining) { // it was being made when that began
-        batch->home = batch->count;
-        stock->retiring++;
-    } else if (stock->current)
-        link_rack(&stock->full, batch);
-    else
-        use_rack(stock, batch, batch->count);
+    stock_free_ranges(stock->numbers.free);
+    stock_map_close(&stock->map);
+    free_stack_close(&stock->free);
 }
 
 bool stock_plan_locked(struct stock *stock, int64_t count)
 {
-    if (stock->draining || (stock->max && stock->owned + stock->pending + count > stock->max))
+    int64_t bound = stock->max ? stock->max : STOCK_COUNT_MAX;
+    if (stock->draining || stock->owned + stock->pending + count > bound)
         return false;
     stock->pending += count;
     return true;
-}
-
-int stock_grow(struct stock *stock, int64_t count)
-{
-    struct stock_batch *batch = make_batch(stock, count);
-    pool_lock_acquire(&stock->lock);
-    int code = batch ? make_room_locked(stock) : -ENOMEM;
-    if (code == 0)
-        add_locked(stock, batch);
-    stock->pending -= count;
-    bool drains = code == 0 && stock->draining;
-    pool_lock_release(&stock->lock);
-    if (batch && code < 0)
-        free_batch(stock, batch);
-    if (drains)
-        (void)stock_drain(stock);
-    return code;
 }
 
 int stock_preheat(struct stock *stock, int64_t count)
@@ -211,23 +59,101 @@ int stock_preheat(struct stock *stock, int64_t count)
     return fits ? stock_grow(stock, count) : -ERANGE;
 }
 
-// The batch that the object is in, or NULL.
-static struct stock_batch *batch_of_locked(const struct stock *stock, const void *object)
+// --- get --------------------------------------------------------------------------------------------------
+
+bool stock_pop_few(struct stock *stock, uint32_t *number, bool alone)
 {
-    size_t at = batches_up_to(stock, object);
-    if (at == 0)
-        return NULL;
-    struct stock_batch *batch = stock->batches[at - 1];
-    bool is_in = (uintptr_t)object - (uintptr_t)batch->memory < memory_bytes(stock, batch->count);
-    return is_in ? batch : NULL;
+    if (*number != STOCK_FEW_LEFT)
+        return false;
+    uint64_t gate = atomic_load(&stock->gate);
+    uint32_t closed = atomic_load(&stock->closed);
+    uint64_t head = free_stack_look(&stock->free), entry;
+    *number = FREE_STACK_NONE;
+    do {
+        if ((uint32_t)head == FREE_STACK_NONE)
+            return false;
+        entry = free_stack_entry(&stock->free, (uint32_t)head);
+        if (free_stack_depth_of(entry) <= closed)
+            return false;
+    } while (!free_stack_exchange(&stock->free, &head, free_stack_popped(head, entry), alone));
+    *number = (uint32_t)head;
+    uint32_t left = free_stack_depth_of(entry) - 1;
+    // Of the same epoch only: then at_empty was the same all the while.
+    for (uint64_t now = gate; (uint32_t)now > left;) {
+        if (stock_is_another_epoch(now, gate))
+            return false;
+        if (atomic_compare_exchange_weak(&stock->gate, &now, (now & ~(uint64_t)UINT32_MAX) | left))
+            break;
+    }
+    return stock_is_settled(stock, gate, head, alone);
 }
 
-bool stock_owns(struct stock *stock, const void *object)
+static uint32_t pop_or_fill_locked(struct stock *stock)
 {
-    pool_lock_acquire(&stock->lock);
-    bool owns = batch_of_locked(stock, object) != NULL;
-    pool_lock_release(&stock->lock);
-    return owns;
+    for (;;) {
+        uint32_t number = free_stack_pop(&stock->free);
+        struct stock_batch *batch = stock->reserves;
+        if (number != FREE_STACK_NONE || !batch)
+            return number;
+        // The gate is shut until it knows of the batch.
+        stock_shut_locked(stock);
+        if (free_stack_fill(&stock->free, (uint32_t)batch->range->first))
+            stock_leave_reserve_locked(stock, batch);
+        stock_settle_locked(stock);
+    }
+}
+
+static void take_back_locked(struct stock *stock, uint32_t number)
+{
+    stock->not_hits++;
+    struct stock_batch *batch = stock_batch_of_locked(stock, number);
+    if (batch->home < 0)
+        free_stack_push(&stock->free, number, false);
+    else
+        stock_go_home_locked(stock, batch, number);
+}
+
+// The others that get meanwhile look at the gate, and count by the depth they find; so does this one.
+bool stock_pop_locked(struct stock *stock, uint32_t *number)
+{
+    if (*number != FREE_STACK_NONE) { // popped before, when the gate was another
+        if (!stock_is_past_max_locked(stock, stock_in_use_locked(stock) - 1))
+            return true;
+        take_back_locked(stock, *number);
+        *number = FREE_STACK_NONE;
+        return false;
+    }
+    if (stock_is_past_max_locked(stock, stock_in_use_locked(stock)))
+        return false;
+    *number = pop_or_fill_locked(stock);
+    if (*number == FREE_STACK_NONE)
+        return true;
+    int64_t were_free = free_stack_depth_of(free_stack_entry(&stock->free, *number));
+    if (!stock_is_past_max_locked(stock, stock_at_empty_locked(stock) - were_free))
+        return true;
+    take_back_locked(stock, *number);
+    *number = FREE_STACK_NONE;
+    return false;
+}
+
+void stock_count_miss_locked(struct stock *stock)
+{
+    stock->misses++;
+    stock->not_hits++;
+}
+
+// Refused when others got objects meanwhile, up to the bound: they see the stray, or are seen here.
+bool stock_reserve_locked(struct stock *stock)
+{
+    stock->strays++;
+    stock->being_made++;
+    stock_settle_locked(stock);
+    bool refuses = stock->config.overflow == POOL_OVERFLOW_REFUSE && stock->max;
+    if (!refuses || stock_in_use_locked(stock) <= stock->max)
+        return true;
+    stock->strays--;
+    stock->being_made--;
+    return false;
 }
 
 void *stock_stray(struct stock *stock, enum stock_stray kind)
@@ -240,7 +166,6 @@ void *stock_stray(struct stock *stock, enum stock_stray kind)
     pool_lock_acquire(&stock->lock);
     stock->being_made--;
     if (!object) {
-        stock->in_use--;
         stock->strays--;
         stock->failed++;
     } else {
@@ -249,9 +174,8 @@ void *stock_stray(struct stock *stock, enum stock_stray kind)
         else
             stock->overflow++;
         stock->bytes_allocated += (int64_t)stock->object_bytes;
-        if (stock->in_use > stock->peak)
-            stock->peak = stock->in_use;
     }
+    stock_settle_locked(stock);
     pool_lock_release(&stock->lock);
     return object;
 }
@@ -267,243 +191,92 @@ static void emit_refusal(const struct pool_config *config, int64_t owned, int64_
 void *stock_past_bound_unlock(struct stock *stock, const struct pool_config *config)
 {
     if (config->overflow == POOL_OVERFLOW_HEAP) {
-        stock_reserve_locked(stock);
+        bool is_reserved = stock_reserve_locked(stock); // always, with this policy
         pool_lock_release(&stock->lock);
-        return stock_stray(stock, STOCK_OVERFLOW);
+        return is_reserved ? stock_stray(stock, STOCK_OVERFLOW) : NULL;
     }
     bool first = !stock->refusing;
-    int64_t owned = stock->owned, in_use = stock->in_use;
+    int64_t owned = stock->owned, in_use = stock_in_use_locked(stock);
     stock->refusing = true;
     stock->refused++;
+    stock_settle_locked(stock);
     pool_lock_release(&stock->lock);
     if (first)
         emit_refusal(config, owned, in_use);
     return NULL;
 }
 
-// --- giving back ----------------------------------------------------------------------------------------
+// --- put --------------------------------------------------------------------------------------------------
 
-static void forget_locked(struct stock *stock, struct stock_batch *batch)
+// Some batch retires, the object is a stray, or the map was being changed.
+static void put_locking(struct stock *stock, void *object)
 {
-    size_t at = batches_up_to(stock, batch->memory) - 1;
-    memmove(stock->batches + at, stock->batches + at + 1,
-            (stock->batch_count - at - 1) * sizeof *stock->batches);
-    stock->batch_count--;
-    stock->owned -= batch->count;
-    stock->retiring--;
-}
-
-// Some batch retires, or a stray is out. Called with the lock held; lets it go.
-static __attribute__((noinline)) void put_closely_unlock(struct stock *stock, void *object)
-{
-    struct stock_batch *batch = batch_of_locked(stock, object), *gone = NULL;
-    if (!batch) {
-        stock->strays--;
-        pool_lock_release(&stock->lock);
-        object_destruct(&stock->config, object, stock->object_bytes);
-        pool_memory_free(object);
-        return;
-    }
-    poison(object, stock->object_bytes);
-    if (batch->home < 0)
-        push_locked(stock, object);
-    else if (++batch->home == batch->count)
-        forget_locked(stock, gone = batch);
-    pool_lock_release(&stock->lock);
-    if (gone)
-        free_batch(stock, gone);
-}
-
-// Batches of `excess` objects in all retire, the small ones as well as the large; what is free of them leaves
-// `free`, which has all free objects. Returns how many are left in it.
-static int64_t retire_locked(struct stock *stock, int64_t excess, void **free, int64_t count)
-{
-    for (size_t i = stock->batch_count; i-- > 0;) {
-        struct stock_batch *batch = stock->batches[i];
-        if (batch->home >= 0 || batch->count > excess)
-            continue;
-        excess -= batch->count;
-        batch->home = 0;
-        stock->retiring++;
-    }
-    int64_t left = 0;
-    for (int64_t i = 0; i < count; i++) {
-        struct stock_batch *batch = batch_of_locked(stock, free[i]);
+    pool_lock_acquire(&stock->lock);
+    struct stock_batch *batch = stock_map_batch(&stock->map, object), *gone = NULL;
+    struct number_range *unused = NULL;
+    if (batch) {
+        size_t offset = (size_t)((char *)object - batch->memory);
+        uint32_t number = (uint32_t)batch->range->first + stock_map_quotient(&stock->map, offset);
+        poison(object, stock->object_bytes);
         if (batch->home < 0)
-            free[left++] = free[i];
+            free_stack_push(&stock->free, number, false);
         else
-            batch->home++;
-    }
-    return left;
-}
-
-static int64_t copy_rack(void **to, const struct stock_batch *batch, int64_t objects)
-{
-    memcpy(to, batch->rack, (size_t)objects * sizeof *to);
-    return objects;
-}
-
-static int64_t free_count_locked(const struct stock *stock)
-{
-    int64_t count = stock->current ? stock->top - stock->current->rack : 0;
-    for (const struct stock_batch *batch = stock->full; batch; batch = batch->next)
-        count += batch->count;
-    return count;
-}
-
-static void copy_free_locked(const struct stock *stock, void **to)
-{
-    for (const struct stock_batch *batch = stock->full; batch; batch = batch->next)
-        to += copy_rack(to, batch, batch->count);
-    if (stock->current)
-        (void)copy_rack(to, stock->current, stock->top - stock->current->rack);
-}
-
-// Lays the free objects into the racks of the batches that stay.
-static void fill_racks_locked(struct stock *stock, void **free, int64_t count)
-{
-    stock->current = stock->full = stock->empty = NULL;
-    stock->top = stock->low = stock->limit = NULL;
-    for (size_t i = 0; i < stock->batch_count; i++) {
-        struct stock_batch *batch = stock->batches[i];
-        if (batch->home >= 0)
-            continue;
-        int64_t objects = count < batch->count ? count : batch->count;
-        memcpy(batch->rack, free, (size_t)objects * sizeof *free);
-        free += objects;
-        count -= objects;
-        if (!stock->current)
-            use_rack(stock, batch, objects);
-        else if (objects == batch->count)
-            link_rack(&stock->full, batch);
-        else if (objects == 0)
-            link_rack(&stock->empty, batch);
-        else { // the only one that is neither: the one before it is full
-            link_rack(&stock->full, stock->current);
-            use_rack(stock, batch, objects);
-        }
-    }
-}
-
-// Called with the lock held; lets it go. Frees the batches that are home, and returns their bytes.
-static int64_t free_home_unlock(struct stock *stock)
-{
-    struct stock_batch *gone = NULL;
-    for (size_t i = stock->batch_count; i-- > 0;) {
-        struct stock_batch *batch = stock->batches[i];
-        if (batch->home != batch->count)
-            continue;
-        forget_locked(stock, batch);
-        link_rack(&gone, batch);
-    }
-    pool_lock_release(&stock->lock);
-    int64_t bytes = 0;
-    while (gone) {
-        struct stock_batch *batch = unlink_rack(&gone);
-        bytes += (int64_t)(memory_bytes(stock, batch->count) + rack_bytes(batch->count));
-        free_batch(stock, batch);
-    }
-    return bytes;
-}
-
-// Memory for as many pointers as there are objects free, or NULL. With the lock held, which it lets go
-// meanwhile.
-static void **make_list_locked(struct stock *stock)
-{
-    int64_t room = 0;
-    void **list = NULL;
-    while (room < free_count_locked(stock) || !list) {
-        room = free_count_locked(stock) + 1;
-        pool_lock_release(&stock->lock);
-        pool_memory_free(list);
-        list = pool_memory_alloc((size_t)room * sizeof *list);
-        pool_lock_acquire(&stock->lock);
-        if (!list)
-            return NULL;
-    }
-    return list;
-}
-
-int64_t stock_resize(struct stock *stock, int64_t max)
-{
-    int64_t bytes = 0;
-    pool_lock_acquire(&stock->lock);
-    stock->max = max;
-    // Without memory for the list nothing retires: the pool stays too large, and keeps to its bound all the
-    // same.
-    void **list = max && stock->owned > max ? make_list_locked(stock) : NULL;
-    if (list && !stock->draining && stock->max && stock->owned > stock->max) {
-        int64_t retired = 0;
-        for (size_t i = 0; i < stock->batch_count; i++)
-            retired += stock->batches[i]->home >= 0 ? stock->batches[i]->count : 0;
-        int64_t count = free_count_locked(stock);
-        copy_free_locked(stock, list);
-        count = retire_locked(stock, stock->owned - retired - stock->max, list, count);
-        fill_racks_locked(stock, list, count);
-        bytes = free_home_unlock(stock);
+            stock_go_home_locked(stock, batch, number);
+        if (batch->home == batch->count)
+            unused = stock_forget_locked(stock, gone = batch);
     } else {
-        pool_lock_release(&stock->lock);
+        stock->strays--;
     }
-    pool_memory_free(list);
-    return bytes;
-}
-
-static void come_home_locked(struct stock *stock, void **objects, int64_t count)
-{
-    for (int64_t i = 0; i < count; i++)
-        batch_of_locked(stock, objects[i])->home++;
-}
-
-int64_t stock_drain(struct stock *stock)
-{
-    pool_lock_acquire(&stock->lock);
-    stock->draining = true;
-    for (size_t i = 0; i < stock->batch_count; i++) {
-        if (stock->batches[i]->home >= 0)
-            continue;
-        stock->batches[i]->home = 0;
-        stock->retiring++;
-    }
-    for (struct stock_batch *batch = stock->full; batch; batch = batch->next)
-        come_home_locked(stock, batch->rack, batch->count);
-    if (stock->current)
-        come_home_locked(stock, stock->current->rack, stock->top - stock->current->rack);
-    stock->current = stock->full = stock->empty = NULL;
-    stock->top = stock->low = stock->limit = NULL;
-    return free_home_unlock(stock);
-}
-
-void stock_put(struct stock *stock, void *object)
-{
-    pool_lock_acquire(&stock->lock);
-    stock->in_use--;
-    if (__builtin_expect((stock->strays | stock->retiring) != 0, 0)) {
-        put_closely_unlock(stock, object);
-        return;
-    }
-    poison(object, stock->object_bytes);
-    push_locked(stock, object);
+    stock_settle_locked(stock);
     pool_lock_release(&stock->lock);
+    stock_free_ranges(unused);
+    if (gone)
+        stock_batch_free(stock, gone);
+    if (batch)
+        return;
+    object_destruct(&stock->config, object, stock->object_bytes);
+    pool_memory_free(object);
 }
+
+void stock_put_elsewhere(struct stock *stock, void *object, bool alone)
+{
+    uint32_t number = stock_map_find(&stock->map, object);
+    if (number == FREE_STACK_NONE || atomic_load_explicit(&stock->puts_lock, memory_order_relaxed))
+        put_locking(stock, object);
+    else
+        stock_push(stock, object, number, alone);
+}
+
+bool stock_owns(struct stock *stock, const void *object)
+{
+    pool_lock_acquire(&stock->lock);
+    bool owns = stock_map_batch(&stock->map, object) != NULL;
+    pool_lock_release(&stock->lock);
+    return owns;
+}
+
+// --- statistics, fork -------------------------------------------------------------------------------------
 
 void stock_stats(struct stock *stock, struct pool_stats *stats)
 {
     pool_lock_acquire(&stock->lock);
-    stats->hits = stock->hits;
+    int64_t free_count = stock_count_locked(stock);
+    stats->hits = stock->pops - stock->not_hits;
     stats->misses = stock->misses;
     stats->overflow = stock->overflow;
     stats->refused = stock->refused;
     stats->failed = stock->failed;
     stats->owned = stock->owned;
-    stats->in_use = stock->in_use - stock->being_made;
+    stats->in_use = stock->at_empty - free_count;
     stats->peak_in_use = stock->peak;
     stats->bytes_allocated = stock->bytes_allocated;
-    size_t bookkeeping = stock->batch_count * rack_bytes(0) + stock->batch_room * sizeof(void *);
+    int64_t batches = (int64_t)stock_map_count(&stock->map), map = stock_map_bytes(&stock->map);
     pool_lock_release(&stock->lock);
     stats->gets = stats->hits + stats->misses + stats->overflow + stats->refused + stats->failed;
     stats->puts = stats->hits + stats->misses + stats->overflow - stats->in_use;
-    int64_t object_memory = stats->owned * (int64_t)stock->stride;
-    stats->bytes_owned = object_memory + (int64_t)bookkeeping + stats->owned * (int64_t)sizeof(void *);
+    int64_t bookkeeping = map + free_stack_bytes((uint32_t)stats->owned) +
+                          batches * (int64_t)(sizeof(struct stock_batch) + sizeof(struct number_range));
+    stats->bytes_owned = stats->owned * (int64_t)stock->stride + bookkeeping;
     stats->overhead_bytes = stats->bytes_owned - stats->owned * (int64_t)stock->object_bytes;
 }
 
@@ -517,50 +290,41 @@ void stock_fork_parent(struct stock *stock)
     pool_lock_release(&stock->lock);
 }
 
+// A thread that was in the middle of a pop or a push had the object, and has it for ever.
 void stock_fork_child(struct stock *stock)
 {
     stock->pending = 0;
-    stock->in_use -= stock->being_made;
     stock->strays -= stock->being_made;
     stock->being_made = 0;
     pool_lock_make_free(&stock->lock);
-}
-
-static int64_t places_of(const struct stock_batch *list)
-{
-    int64_t places = 0;
-    for (; list; list = list->next)
-        places += list->count;
-    return places;
+    stock_settle_locked(stock);
 }
 
 bool stock_is_valid(struct stock *stock)
 {
     pool_lock_acquire(&stock->lock);
-    void **bottom = stock->current ? stock->current->rack : NULL;
-    int64_t full = places_of(stock->full), empty = places_of(stock->empty);
-    int64_t places = full + empty + (stock->limit - bottom);
-    int64_t objects = full + (stock->top - bottom), retiring = 0;
-    for (size_t i = 0; i < stock->batch_count; i++) {
-        const struct stock_batch *batch = stock->batches[i];
-        objects += batch->home > 0 ? batch->home : 0;
-        places += batch->home >= 0 ? batch->count : 0;
-        retiring += batch->home >= 0;
+    uint32_t depth, found = 0;
+    uint64_t head = free_stack_count(&stock->free, &depth);
+    bool valid = true;
+    for (uint32_t number = (uint32_t)head; number != FREE_STACK_NONE; found++) {
+        uint64_t entry = free_stack_entry(&stock->free, number);
+        valid = valid && free_stack_depth_of(entry) == depth - found &&
+                stock_map_find(&stock->map, stock_object(stock, number)) == number;
+        number = (uint32_t)entry;
     }
-    bool valid = stock->top >= stock->low && stock->low >= bottom && stock->top <= stock->limit;
-    valid = valid && retiring == stock->retiring && places == stock->owned &&
-            objects == stock->owned - stock->in_use + stock->strays;
-    valid = valid && stock->being_made >= 0 && stock->strays >= stock->being_made &&
-            stock->in_use >= stock->strays;
-    for (size_t i = 1; i < stock->batch_count; i++)
-        valid = valid && stock->batches[i - 1]->memory < stock->batches[i]->memory;
+    int64_t owned = 0, reserved = 0, home = 0, retiring = 0;
+    for (size_t i = 0; i < stock_map_count(&stock->map); i++) {
+        const struct stock_batch *batch = stock_map_at(&stock->map, i);
+        owned += batch->count;
+        reserved += batch->is_reserve ? batch->count : 0;
+        home += batch->home > 0 ? batch->home : 0;
+        retiring += batch->home >= 0;
+        valid = valid && (i == 0 || stock_map_at(&stock->map, i - 1)->memory < batch->memory);
+    }
+    int64_t in_use = stock_in_use_locked(stock);
+    valid = valid && found == depth && owned == stock->owned && reserved == stock->reserved &&
+            home == stock->home && retiring == stock->retiring;
+    valid = valid && stock->being_made >= 0 && stock->strays >= stock->being_made && in_use >= stock->strays;
     pool_lock_release(&stock->lock);
     return valid;
-}
-
-void stock_close(struct stock *stock)
-{
-    for (size_t i = 0; i < stock->batch_count; i++)
-        free_batch(stock, stock->batches[i]);
-    pool_memory_free(stock->batches);
 }

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the files of the stock share. They call downward: stock.c (get, put, statistics), stock_shrink.c
+// (batches retire), stock_batch.c (batches join and leave), stock_gate.c (how many are in use).
+#ifndef POOLMARK_POOLS_STRATEGIES_STOCK_BATCH_H
+#define POOLMARK_POOLS_STRATEGIES_STOCK_BATCH_H
+
+#include "pools/strategies/stock.h"
+
+struct stock_batch *stock_batch_make(const struct stock *stock,
+                                     int64_t count); // shares nothing; NULL: no memory
+void stock_batch_free(const struct stock *stock, struct stock_batch *batch);
+
+void stock_make_reserve_locked(struct stock *stock, struct stock_batch *batch);
+void stock_leave_reserve_locked(struct stock *stock, struct stock_batch *batch);
+
+int64_t stock_at_empty_locked(const struct stock *stock); // objects in use, were the stack empty
+int64_t stock_count_locked(struct stock *stock); // settles; how many are free at the moment that `pops` is of
+// No get is served without the lock until the gate is settled.
+void stock_shut_locked(struct stock *stock);
+
+// Its memory is not the pool's any more. Returns records for stock_free_ranges, after the lock.
+struct number_range *stock_forget_locked(struct stock *stock, struct stock_batch *batch);
+void stock_free_ranges(struct number_range *ranges);
+
+static inline struct stock_batch *stock_batch_of_locked(const struct stock *stock, uint32_t number)
+{
+    return stock_map_batch(&stock->map, stock_object(stock, number));
+}
+
+static inline void stock_go_home_locked(struct stock *stock, struct stock_batch *batch, uint32_t number)
+{
+    atomic_store_explicit(free_stack_slot(&stock->free, number), free_stack_make_entry(0, batch->home_top),
+                          memory_order_relaxed);
+    batch->home_top = number;
+    batch->home++;
+    stock->home++;
+}
+
+static inline int64_t stock_batch_bytes(const struct stock *stock, int64_t count)
+{
+    return (int64_t)stock->stride * count;
+}
+
+#endif

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+// How many are in use, and when a get has to look closer.
+#include "pools/strategies/stock_batch.h"
+
+int64_t stock_at_empty_locked(const struct stock *stock)
+{
+    return stock->owned - stock->reserved - stock->home + stock->strays;
+}
+
+static int64_t count_free(const struct stock *stock)
+{
+    uint32_t depth;
+    (void)free_stack_count(&stock->free, &depth);
+    return depth;
+}
+
+int64_t stock_in_use_locked(const struct stock *stock)
+{
+    return stock_at_empty_locked(stock) - count_free(stock);
+}
+
+// Refusal counts whatever is in use, objects that malloc served while the pool was short among them.
+bool stock_is_past_max_locked(const struct stock *stock, int64_t in_use)
+{
+    if (!stock->max)
+        return false;
+    if (stock->config.overflow == POOL_OVERFLOW_REFUSE && in_use >= stock->max)
+        return true;
+    return stock->owned > stock->max && in_use - stock->strays >= stock->max;
+}
+
+// Where gets beyond `max` are refused, one that popped an object before it looked is not in use.
+static void note_peak_locked(struct stock *stock, int64_t in_use)
+{
+    if (stock->config.overflow == POOL_OVERFLOW_REFUSE && stock->max && in_use > stock->max)
+        in_use = stock->max;
+    if (in_use > stock->peak)
+        stock->peak = in_use;
+}
+
+// What gets without the lock did, all as of one moment. Returns how many were free then.
+static int64_t count_pops_locked(struct stock *stock)
+{
+    uint32_t depth, tag = (uint32_t)(free_stack_count(&stock->free, &depth) >> 32);
+    stock->pops += (uint32_t)(tag - stock->tag);
+    stock->tag = tag;
+    return depth;
+}
+
+static uint32_t clamp(int64_t value)
+{
+    return value < 0 ? 0 : value > UINT32_MAX ? UINT32_MAX : (uint32_t)value;
+}
+
+// The gate is lowered by gets meanwhile; what it was tells the peak of the time it stood for.
+static void set_gate_locked(struct stock *stock, int64_t at_empty, uint32_t closed)
+{
+    uint64_t gate = atomic_load(&stock->gate), next;
+    atomic_store(&stock->closed, closed);
+    do {
+        int64_t peak = stock->at_empty - (int64_t)(uint32_t)gate;
+        if (peak > stock->peak)
+            stock->peak = peak;
+        uint32_t low = clamp(at_empty - stock->peak);
+        next = ((gate >> 32) + 1) << 32 | (low > closed ? low : closed);
+    } while (!atomic_compare_exchange_weak(&stock->gate, &gate, next));
+    stock->at_empty = at_empty;
+}
+
+// What is free is about to be taken apart, or added to: the depth of the stack tells nothing meanwhile.
+void stock_shut_locked(struct stock *stock)
+{
+    set_gate_locked(stock, stock->at_empty, UINT32_MAX);
+}
+
+// Returns how many are free, as of the moment that `pops` is of.
+int64_t stock_count_locked(struct stock *stock)
+{
+    int64_t all = stock_at_empty_locked(stock), at_empty = all - stock->being_made;
+    uint32_t closed = stock->refusing               ? UINT32_MAX
+                      : stock->gate_at == INT64_MAX ? 0
+                                                    : clamp(all - stock->gate_at);
+    if (at_empty != stock->at_empty || closed != atomic_load(&stock->closed))
+        set_gate_locked(stock, at_empty, closed);
+    note_peak_locked(stock, stock->at_empty - (int64_t)(uint32_t)atomic_load(&stock->gate));
+    int64_t free_count = count_pops_locked(stock); // after the gate was set
+    note_peak_locked(stock, at_empty - free_count);
+    return free_count;
+}
+
+void stock_settle_locked(struct stock *stock)
+{
+    (void)stock_count_locked(stock);
+}
