@@ -3,6 +3,8 @@
 // works, and every metric is in the catalogue.
 #include "base/clock.h"
 #include "bench/hot/hot_bench.h"
+#include "bench/hot/mqtt_client.h"
+#include "tests/broker_inside.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -93,12 +95,64 @@ static void test_samples_that_cannot_be_written_are_said(void **state)
     json_decref(metrics);
 }
 
+static void test_reuse_memory_and_hosts_talk_to_a_broker(void **state)
+{
+    (void)state;
+    struct broker_inside broker;
+    struct hot_bench_config config = small;
+    char target[32];
+    broker_inside_start(&broker, "--threads", "2", NULL);
+    snprintf(target, sizeof target, "127.0.0.1:%d", broker.port);
+    config.target = target;
+    config.connections = 40;
+    config.hosts = 1;
+    config.cycles = 2;
+    json_t *metrics = run(hot_reuse, hot_contenders[0], &config);
+    assert_true(number(metrics, "reuse.failed") == 0);
+    assert_true(number(metrics, "reuse.warm_per_s") > 0);
+    assert_true(number(metrics, "reuse.connect_per_s") > 0);
+    json_decref(metrics);
+    metrics = run(hot_memory, hot_contenders[0], &config);
+    assert_true(number(metrics, "memory.connections") == 40);
+    json_decref(metrics);
+    metrics = run(hot_hosts, hot_contenders[0], &config);
+    assert_true(number(metrics, "hosts.failed") == 0);
+    assert_true(number(metrics, "hosts.created") == 1);
+    json_decref(metrics);
+    broker_inside_end(&broker);
+}
+
+static void test_a_client_notices_that_its_broker_is_gone(void **state)
+{
+    (void)state;
+    struct broker_inside broker;
+    struct mqtt_client *client, *other;
+    char target[32];
+    int64_t guard_ns = clock_now_ns() + 60 * NS_PER_S;
+    broker_inside_start(&broker, "--threads", "2", NULL);
+    snprintf(target, sizeof target, "127.0.0.1:%d", broker.port);
+    assert_int_equal(mqtt_client_open(&client, target, guard_ns), 0);
+    assert_int_equal(mqtt_client_publish(client), 0);
+    assert_true(mqtt_client_is_open(client));
+    broker_inside_end(&broker);
+    while (mqtt_client_is_open(client) && clock_now_ns() < guard_ns) {
+    }
+    assert_false(mqtt_client_is_open(client));
+    assert_true(mqtt_client_publish(client) < 0);
+    assert_int_equal(mqtt_client_open(&other, target, guard_ns), -ECONNREFUSED);
+    assert_int_equal(mqtt_client_open(&other, "nobody", guard_ns), -EINVAL);
+    assert_int_equal(mqtt_client_open(&other, "127.0.0.1:0", guard_ns), -EINVAL);
+    mqtt_client_close(client);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_spike_serves_all_and_counts_what_it_opened),
         cmocka_unit_test(test_a_grid_has_nine_cells_in_which_nobody_fails),
         cmocka_unit_test(test_outages_end),
+        cmocka_unit_test(test_reuse_memory_and_hosts_talk_to_a_broker),
+        cmocka_unit_test(test_a_client_notices_that_its_broker_is_gone),
         cmocka_unit_test(test_samples_that_cannot_be_written_are_said),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,9 +6,13 @@
 //   grid.c       workers x pool size, as fast as they can (deadpool's)
 //   outage.c     the backend is down and comes back; the backend is slow
 //   contenders.c who is measured: the hot pool, and one whose callers open
+//   reuse.c      publishes over a warm pool, and with a connect for each
+//   hosts.c      memory of many connections, and of many hosts
+//   mqtt_pool.c  the hot pool with MQTT clients (mqtt_client.c) for these two
 //   backend.c    opens take as long as they are told to, fail, or hang
 //
-// Connects and uses are simulated by sleeping, as HikariCP's benchmark does. Figures are of elapsed time.
+// Where there is no broker connects and uses are simulated by sleeping, as HikariCP's benchmark does. Figures
+// are of elapsed time.
 #ifndef POOLMARK_BENCH_HOT_HOT_BENCH_H
 #define POOLMARK_BENCH_HOT_HOT_BENCH_H
 
@@ -69,8 +73,10 @@ extern const struct hot_contender *const hot_contenders[]; // NULL-terminated
 struct hot_bench_config {
     int64_t threads, least, most, runs;
     int64_t connect_ns, use_ns, phase_ns;
-    int64_t operations;  // of a cell of the grid
-    const char *samples; // a file; NULL: none
+    int64_t operations;                 // of a cell of the grid
+    int64_t connections, hosts, cycles; // of memory; of hosts
+    const char *target;                 // "IPV4:PORT" of a broker; NULL: none
+    const char *samples;                // a file; NULL: none
     bool json;
 };
 
@@ -78,6 +84,7 @@ struct hot_bench_config {
 typedef int hot_scenario(const struct hot_bench_config *config, const struct hot_contender *contender,
                          json_t *metrics, struct err *err);
 hot_scenario hot_spike, hot_grid, hot_outage, hot_slow;
+hot_scenario hot_reuse, hot_memory, hot_hosts; // with a broker; of the hot pool alone, whatever the contender
 
 extern const struct metric hot_bench_catalogue[];
 

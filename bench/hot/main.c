@@ -15,11 +15,16 @@
 static const struct {
     const char *name, *summary;
     hot_scenario *run;
+    bool with_broker; // needs --target, and is of the hot pool alone
 } scenarios[] = {
-    {"spike", "50 at once come to a pool of 5 to 50 (HikariCP's benchmark)", hot_spike},
-    {"grid", "workers x pool size, 8x2 to 32x32 (deadpool's benchmark)", hot_grid},
-    {"outage", "the backend is down for a phase, refusing or silent, and comes back", hot_outage},
-    {"slow", "connections break, and new ones take long", hot_slow},
+    {"spike", "50 at once come to a pool of 5 to 50 (HikariCP's benchmark)", hot_spike, false},
+    {"grid", "workers x pool size, 8x2 to 32x32 (deadpool's benchmark)", hot_grid, false},
+    {"outage", "the backend is down for a phase, refusing or silent, and comes back", hot_outage, false},
+    {"slow", "connections break, and new ones take long", hot_slow, false},
+    {"reuse", "publish at QoS 1 over a warm pool, and with a connect for each (--target)", hot_reuse, true},
+    {"memory", "memory of the client for each of many connections (--target)", hot_memory, true},
+    {"hosts", "memory over cycles through many hosts (--target, which listens on all of 127/8)", hot_hosts,
+     true},
 };
 enum { SCENARIOS = sizeof scenarios / sizeof scenarios[0] };
 
@@ -34,6 +39,12 @@ static const struct opt table[] = {
     {"phase", "TIME", OPT_DURATION, AT(phase_ns), "1s", 1e7, 6e10, NULL, "a phase of outage and slow", NULL},
     {"operations", "N", OPT_COUNT, AT(operations), "32768", 32, 1e9, NULL, "checkouts in a cell of grid",
      NULL},
+    {"target", "IPV4:PORT", OPT_TEXT, AT(target), NULL, 0, 0, NULL, "a broker, for reuse, memory and hosts",
+     NULL},
+    {"connections", "N", OPT_COUNT, AT(connections), "1611", 17, 100000, NULL, "connections of memory", NULL},
+    {"hosts", "N", OPT_COUNT, AT(hosts), "1631", 1, 50000, NULL, "hosts: the target, and 127.1.0.2 and on",
+     NULL},
+    {"cycles", "N", OPT_COUNT, AT(cycles), "10", 1, 1000, NULL, "of hosts, after two", NULL},
     {"runs", "N", OPT_COUNT, AT(runs), "5", 1, 1000, NULL, "of each contender, in turns", NULL},
     {"samples", "FILE", OPT_TEXT, AT(samples), NULL, 0, 0, NULL,
      "spike: append each sample of the pool to a CSV file", NULL},
@@ -59,8 +70,10 @@ static void print_metric(const char *scenario, const char *contender, const char
     const struct metric *metric = metric_find(hot_bench_catalogue, name);
     if (count > 0) {
         qsort(values, count, sizeof *values, by_value);
-        printf("%-7s %-13s %-32s %14.0f  (%.0f to %.0f) %s\n", scenario, contender, name, values[count / 2],
-               values[0], values[count - 1], metric ? metric->unit : "?");
+        int decimals = values[count - 1] < 100 ? 2 : 0;
+        printf("%-7s %-13s %-32s %14.*f  (%.*f to %.*f) %s\n", scenario, contender, name, decimals,
+               values[count / 2], decimals, values[0], decimals, values[count - 1],
+               metric ? metric->unit : "?");
     }
     free(values);
 }
@@ -68,13 +81,16 @@ static void print_metric(const char *scenario, const char *contender, const char
 // Contenders take turns, so that what else the host does hits all.
 static int run_scenario(size_t which, const struct hot_bench_config *config, json_t *results, struct err *err)
 {
+    static const struct hot_contender *alone[2];
+    alone[0] = hot_contenders[0];
+    const struct hot_contender *const *contenders = scenarios[which].with_broker ? alone : hot_contenders;
     const struct hot_contender *const *contender;
     json_t *all = json_object();
     json_object_set_new(results, scenarios[which].name, all);
-    for (contender = hot_contenders; *contender; contender++)
+    for (contender = contenders; *contender; contender++)
         json_object_set_new(all, (*contender)->name, json_array());
     for (int64_t run = 0; run < config->runs; run++) {
-        for (contender = hot_contenders; *contender; contender++) {
+        for (contender = contenders; *contender; contender++) {
             json_t *metrics = json_object();
             json_array_append_new(json_object_get(all, (*contender)->name), metrics);
             int code = scenarios[which].run(config, *contender, metrics, err);
@@ -82,7 +98,7 @@ static int run_scenario(size_t which, const struct hot_bench_config *config, jso
                 return code;
         }
     }
-    for (contender = hot_contenders; *contender && !config->json; contender++) {
+    for (contender = contenders; *contender && !config->json; contender++) {
         json_t *runs = json_object_get(all, (*contender)->name), *value;
         const char *name;
         json_object_foreach(json_array_get(runs, 0), name, value)
@@ -117,7 +133,17 @@ static int run_named(int count, char **names, const struct hot_bench_config *con
         if (!count)
             which = (size_t)i;
         if (which == SCENARIOS) {
-            fprintf(stderr, "poolmark-hot: '%s' is no scenario: spike, grid, outage, slow\n", names[i]);
+            fprintf(stderr,
+                    "poolmark-hot: '%s' is no scenario: spike, grid, outage, slow, reuse, "
+                    "memory, hosts\n",
+                    names[i]);
+            json_decref(results);
+            return EXIT_USAGE;
+        }
+        if (scenarios[which].with_broker && !config->target) {
+            if (!count)
+                continue; // all that can be run
+            fprintf(stderr, "poolmark-hot: %s needs a broker: --target 127.0.0.1:1883\n", names[i]);
             json_decref(results);
             return EXIT_USAGE;
         }
@@ -148,13 +174,16 @@ int main(int argc, char **argv)
     if (result == OPTS_RUN && config.least > config.most)
         result = err_set(&err, -EINVAL, "--least %lld is more than --most %lld", (long long)config.least,
                          (long long)config.most);
+    int64_t limit;
+    if (result == OPTS_RUN)
+        (void)!host_raise_nofile(&limit, NULL); // what is too low says so when it is met
     if (result < 0) {
         fprintf(stderr, "poolmark-hot: %s\n", err.text);
         return EXIT_USAGE;
     }
     if (result == OPTS_HELP) {
-        opts_print_help(table, "poolmark-hot", "[options] [spike|grid|outage|slow ...]",
-                        "Measures the hot connection pool over a simulated backend.", stdout);
+        opts_print_help(table, "poolmark-hot", "[options] [spike|grid|outage|slow|reuse|memory|hosts ...]",
+                        "Measures the hot connection pool, over a simulated backend or a broker.", stdout);
         return EXIT_OK;
     }
     if (result == OPTS_VERSION) {
