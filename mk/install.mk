@@ -54,6 +54,7 @@ install-library: library
 	$(Q)sed -e 's|@PREFIX@|$(PREFIX)|; s|@libdir@|$(libdir)|; s|@includedir@|$(includedir)|; s|@VERSION@|$(VERSION)|' \
 	    packaging/poolmark.pc.in > $(B)/poolmark.pc
 	$(Q)$(INSTALL) -m 644 $(B)/poolmark.pc $(DESTDIR)$(libdir)/pkgconfig
+	@if [ -z '$(DESTDIR)' ] && [ "$$(id -u)" = 0 ]; then ldconfig; fi
 
 install-programs: programs
 	$(call say,INSTALL,$(DESTDIR)$(bindir)/poolmark*)
