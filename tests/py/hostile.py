@@ -130,7 +130,7 @@ def _compare(run, other):
     for pair in ((run.data, other.data), (other.data, run.data)):
         found = compare.compare(*pair)
         verdict_out.as_table(found, True), verdict_markdown.as_markdown(found), verdict_out.as_junit(found)
-        json.dumps(verdict_out.as_json(found)), verdict_page.as_html(found)
+        json.dumps(verdict_out.as_json(found)), verdict_page.as_html(found, draw=lambda specs: [json.dumps(one) for one in specs])
 
 
 def _report(run):
@@ -168,7 +168,7 @@ def readers(folder: Path, other, scratch: Path, rng) -> int:
         lambda: verify.verify(folder, True), lambda: _report(run), lambda: _compare(run, other), lambda: _history(run, scratch),
         lambda: capacity.run(capacity_words), lambda: capacity.run(SimpleNamespace(**{**vars(capacity_words), "markdown": True})),
         lambda: summary.terminal(run.data, []), lambda: summary.markdown(run.data, "x", []), lambda: summary.csv(run.data),
-        lambda: plot.memory_svg(run, "x"),
+        lambda: plot.memory_spec(run, "x"),
         lambda: merge.run(SimpleNamespace(runs=[folder, other.folder], out=str(out), allow_different=["host", "build"])),
     ]
     taken = 0

@@ -1,19 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """A verdict as one self-contained page: the answer, a forest plot, the table with links to the raw data.
 
-The forest plot is drawn here as SVG: one line a metric, the change as a point, its interval as a bar, the noise floor as
-a grey band. Shapes differ with the verdict (not colour alone), for people who do not see red and green apart.
+The forest plot: one line a metric, the change as a point, its interval as a bar, the noise floor as a grey band. Shapes
+differ with the verdict (not colour alone), for people who do not see red and green apart.
 """
 import html
 import math
 
+from poolmark.base.draw import INLINED, SCHEMA, svgs
+from poolmark.base.errors import PoolmarkError
 from poolmark.compare.verdict import Verdict
 from poolmark.compare.verdict_markdown import MOST_HEADLINES, headline, headlines, how_sure, in_words, reasons_of
 from poolmark.compare.verdict_out import (HEADS, HOW_TO_READ, counts, fields, head_lines, links_of, percent, plain,
                                       sorted_rows)
 
-ROW, LEFT, WIDTH, RIGHT = 24, 380, 460, 90
 MOST_ROWS = 200
+WORDS_OF = {"regression": "worse", "improvement": "better", "undecided": "undecided"}
+SHAPES = {"worse": "triangle-up", "better": "triangle-down", "undecided": "stroke", "same": "circle"}
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1b1b1b; --paper: #fff; --soft: #767676; --band: #8884; --worse: #c4500a;
@@ -26,34 +29,16 @@ h1 { font-size: 1.5rem; overflow-wrap: anywhere; }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: .9rem; }
 th, td { text-align: left; padding: .25rem .6rem; border-bottom: 1px solid var(--band); white-space: nowrap; }
 td.raw { white-space: normal; min-width: 9rem; } td:nth-child(2), td:nth-child(3) { white-space: normal;
-  overflow-wrap: anywhere; min-width: 8rem; } td:nth-child(3) { min-width: 15rem; }
+  overflow-wrap: anywhere; min-width: 8rem; } td:nth-child(3) { min-width: 11rem; }
 summary { cursor: pointer; }
 tr.regression td:first-child { color: var(--worse); font-weight: 600; }
 tr.improvement td:first-child { color: var(--better); font-weight: 600; }
-svg text { fill: var(--ink); font: 12px system-ui, sans-serif; } svg .soft { fill: var(--soft); }
 a { color: inherit; } @media print { body { max-width: none; } }
 """
 
 
 def escape(text) -> str:
     return html.escape(plain(text), quote=True)
-
-
-def _mark(row, x: float, y: float) -> str:
-    colour = {"regression": "var(--worse)", "improvement": "var(--better)"}.get(row.verdict, "var(--ink)")
-    if row.verdict == "regression":
-        return f'<path d="M{x - 6:.1f} {y + 5} L{x + 6:.1f} {y + 5} L{x:.1f} {y - 6} Z" fill="{colour}"/>'
-    if row.verdict == "improvement":
-        return f'<path d="M{x - 6:.1f} {y - 5} L{x + 6:.1f} {y - 5} L{x:.1f} {y + 6} Z" fill="{colour}"/>'
-    fill = "none" if row.verdict == "undecided" else colour
-    return f'<circle cx="{x:.1f}" cy="{y}" r="4" fill="{fill}" stroke="{colour}"/>'
-
-
-def _nice(limit: float) -> float:
-    for step in (.01, .02, .05, .1, .2, .5, 1, 2, 5, 10, 100, 1e6):
-        if limit <= step:
-            return step
-    return limit
 
 
 def _limit(rows) -> float:
@@ -64,39 +49,43 @@ def _limit(rows) -> float:
     return min(_nice(2 * max([*ends, .005])), 10.0)
 
 
-def forest_plot(rows) -> str:
+def _nice(limit: float) -> float:
+    return next((step for step in (.01, .02, .05, .1, .2, .5, 1, 2, 5, 10) if limit <= step), limit)
+
+
+def forest_spec(rows) -> dict:
     """Changes to the right are for the worse, whatever the metric."""
-    def worse(row, value: float) -> float:
-        return value if row.better == "lower" else -value
-
     limit = _limit(rows)
-    middle, scale = LEFT + WIDTH / 2, WIDTH / 2 / limit
 
-    def place(value: float) -> float:
-        return middle + max(-limit, min(limit, value)) * scale
+    def worse(row, value: float) -> float:
+        value = value if row.better == "lower" else -value
+        return max(-limit, min(limit, value)) if math.isfinite(value) else math.copysign(limit, value)
 
-    height = ROW * (len(rows) + 2)
-    parts = [f'<svg role="img" aria-label="Forest plot of the changes" width="{LEFT + WIDTH + RIGHT}" '
-             f'height="{height}" viewBox="0 0 {LEFT + WIDTH + RIGHT} {height}">',
-             f'<line x1="{middle}" x2="{middle}" y1="{ROW}" y2="{height - ROW}" stroke="var(--soft)"/>']
-    for value in (-limit, -limit / 2, 0, limit / 2, limit):
-        parts.append(f'<text class="soft" x="{place(value):.1f}" y="14" text-anchor="middle">{percent(value)}</text>')
-    parts.append(f'<text class="soft" x="{LEFT}" y="{height - 6}">better</text>'
-                 f'<text class="soft" x="{LEFT + WIDTH}" y="{height - 6}" text-anchor="end">worse</text>')
+    values = []
     for number, row in enumerate(rows):
-        y = ROW * (number + 1) + 12
         low, high = sorted((worse(row, row.effect.low), worse(row, row.effect.high)))
-        label = f"{row.cell} {row.metric}"
-        shown = label if len(label) <= 56 else label[:27] + "\N{HORIZONTAL ELLIPSIS}" + label[-28:]
-        parts += [
-            f"<g><title>{escape(label)}: {escape(row.why)}</title>",
-            f'<rect x="{place(-row.floor):.1f}" y="{y - 9}" width="{2 * min(row.floor, limit) * scale:.1f}" height="18" '
-            'fill="var(--band)"/>',
-            f'<text x="{LEFT - 12}" y="{y + 4}" text-anchor="end">{escape(shown)}</text>',
-            f'<line x1="{place(low):.1f}" x2="{place(high):.1f}" y1="{y}" y2="{y}" stroke="var(--ink)" stroke-width="2"/>',
-            _mark(row, place(worse(row, row.effect.change)), y),
-            f'<text x="{LEFT + WIDTH + 10}" y="{y + 4}">{percent(row.effect.change)}</text></g>']
-    return "".join(parts) + "</svg>"
+        label = plain(f"{row.cell} {row.metric}")
+        values.append({"at": number, "label": label if len(label) <= 56 else f"{label[:27]}\N{HORIZONTAL ELLIPSIS}{label[-28:]}",
+                       "worse": worse(row, row.effect.change), "low": low, "high": high, "floor": min(row.floor, limit),
+                       "other_floor": -min(row.floor, limit), "verdict": WORDS_OF.get(row.verdict, "same"),
+                       "shown": percent(row.effect.change), "why": plain(row.why)})
+    y = {"field": "label", "type": "nominal", "title": None, "sort": None, "axis": {"labelLimit": 420, "domain": False, "ticks": False}}
+    x = {"type": "quantitative", "scale": {"domain": [-limit, limit]}, "title": "better \N{LEFTWARDS ARROW} change "
+         "\N{RIGHTWARDS ARROW} worse", "axis": {"format": "+.1~%", "tickCount": 5}}
+    verdict = {"field": "verdict", "type": "nominal", "scale": {"domain": list(SHAPES), "range": list(SHAPES.values())},
+               "legend": None}
+    colour = {"field": "verdict", "type": "nominal", "legend": None,
+              "scale": {"domain": list(SHAPES), "range": ["#d9640f", "#2f8fd8", "#888888", "#888888"]}}
+    return {"$schema": SCHEMA, "width": 460, "height": {"step": 24}, "data": {"values": values}, "config": INLINED, "layer": [
+        {"mark": {"type": "bar", "color": "#8884", "height": 18}, "encoding": {
+            "y": y, "x": x | {"field": "other_floor"}, "x2": {"field": "floor"}}},
+        {"mark": {"type": "rule", "color": "#888"}, "encoding": {"x": {"datum": 0}}},
+        {"mark": {"type": "rule", "strokeWidth": 2}, "encoding": {
+            "y": y, "x": x | {"field": "low"}, "x2": {"field": "high"}, "color": colour}},
+        {"mark": {"type": "point", "filled": True, "size": 90, "opacity": 1}, "encoding": {
+            "y": y, "x": x | {"field": "worse"}, "shape": verdict, "color": colour, "description": {"field": "why"}}},
+        {"mark": {"type": "text", "align": "left", "dx": 8}, "encoding": {
+            "y": y, "x": {"value": "width"}, "text": {"field": "shown"}}}]}
 
 
 def _table(rows, links) -> str:
@@ -110,8 +99,16 @@ def _table(rows, links) -> str:
     return "".join(lines) + "</tbody></table>"
 
 
-def as_html(verdict: Verdict, links: dict | None = None) -> str:
-    """`links`: {"base": HREF, "candidate": HREF} of the run folders as seen from the page."""
+def forest(rows, draw) -> str:
+    """The chart; where it cannot be drawn, why: the table says the same."""
+    try:
+        return draw([forest_spec(rows)])[0]
+    except PoolmarkError as error:
+        return f"<p>The chart is left out: {escape(error)}</p>"
+
+
+def as_html(verdict: Verdict, links: dict | None = None, draw=svgs) -> str:
+    """`links`: {"base": HREF, "candidate": HREF} of the run folders as seen from the page. `draw`: specifications to SVG."""
     changed = sorted_rows(verdict, False)
     everything = sorted_rows(verdict, True)
     drawn = [row for row in everything if row in changed or row.decides][:MOST_ROWS]
@@ -127,12 +124,11 @@ def as_html(verdict: Verdict, links: dict | None = None) -> str:
         f"<p>{escape(counts(verdict))}</p>" if verdict.rows else ""]
     if verdict.rows:
         parts.append(f"<p>{escape(HOW_TO_READ)}</p>")
-    if changed:
-        parts.append(f'<h2>What changed</h2><div class="scroll">{_table(changed, links)}</div>')
     if drawn:
         parts += ['<h2>What decides, and what changed</h2><p>Point: the change. Bar: its 95 % interval. Grey: the '
-                  'noise floor, the baseline against itself. Triangle up: worse. Triangle down: better. Empty circle: '
-                  f'undecided. In parentheses: no primary metric.</p><div class="scroll">{forest_plot(drawn)}</div>',
+                  'noise floor, the baseline against itself. Triangle up: worse. Triangle down: better. Stroke: '
+                  f'undecided. In parentheses: no primary metric.</p><div class="scroll">{forest(drawn, draw)}</div>',
+                  f'<div class="scroll">{_table(changed, links)}</div>' if changed else "",
                   f'<details><summary>All {len(everything)} metrics</summary><div class="scroll">{_table(everything, links)}</div>'
                   '</details>']
     notes = "".join(f"<li>{escape(note)}</li>" for note in verdict.notes)

@@ -10,12 +10,11 @@ end a script.
 """
 import csv
 import io
-import json
-import subprocess
 from pathlib import Path
 
 from poolmark.report import report_text
 from poolmark.report.answer import answer
+from poolmark.base.draw import LIBRARIES, svgs
 from poolmark.base.errors import PoolmarkError, RecordError, UsageError
 from poolmark.base.escape import script_json, spreadsheet
 from poolmark.base.paths import BROUGHT, CALLED, MODULES, for_people
@@ -26,7 +25,7 @@ from poolmark.base.units import plural
 from poolmark.compare.verdict_out import in_markdown, plain
 from poolmark.verify.verify import SHOWN, complaints
 
-SCRIPTS = ("vega/build/vega.min.js", "vega-lite/build/vega-lite.min.js", "vega-embed/build/vega-embed.min.js")
+SCRIPTS = (*LIBRARIES, "vega-embed/build/vega-embed.min.js")
 TEMPLATES = Path(__file__).parent / "templates"
 RAW_SHOWN = 400
 
@@ -97,16 +96,10 @@ def render(template: str, values: dict) -> str:
 
 
 def draw_static(drawn: list[Chart], folder: Path) -> None:
-    """SVG of every chart, by the same libraries under Node.js."""
+    """SVG of every chart."""
     folder.mkdir(parents=True, exist_ok=True)
-    job = [{"spec": spec_with_rows(chart), "to": str((folder / f"{chart.name}.svg").resolve())} for chart in drawn]
-    try:
-        done = subprocess.run(["node", str(Path(__file__).parent / "draw_svg.cjs"), *(str(MODULES / name)
-                              for name in SCRIPTS[:2])], input=json.dumps(job), capture_output=True, text=True, check=False)
-    except OSError as error:
-        raise PoolmarkError(f"node: cannot be started: {error.strerror}; {BROUGHT}") from error
-    if done.returncode:
-        raise PoolmarkError(f"the charts could not be drawn: {done.stderr.strip()[-800:]}")
+    for chart, text in zip(drawn, svgs([spec_with_rows(chart) for chart in drawn]), strict=True):
+        (folder / f"{chart.name}.svg").write_text(text, encoding="utf-8")
 
 
 def spec_with_rows(chart: Chart) -> dict:

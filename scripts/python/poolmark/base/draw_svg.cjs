@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// Draws Vega-Lite specifications as SVG without a browser: a list of {spec, to} as JSON on stdin, the paths of
-// vega.min.js and vega-lite.min.js as arguments. The same files are inlined into the page, so both draw alike.
+// Draws Vega-Lite specifications as SVG without a browser: a list of them as JSON on stdin, a list of SVG texts as JSON on
+// stdout, the paths of vega.min.js and vega-lite.min.js as arguments. The same files are inlined into pages, so both draw alike.
 'use strict';
 const fs = require('fs');
 const vm = require('vm');
 
 for (const path of process.argv.slice(2)) vm.runInThisContext(fs.readFileSync(path, 'utf8'), {filename: path});
 
-async function draw({spec, to}) {
-    // Widths are the page's business; without a page they are these.
+async function draw(spec) {
+    // Widths are a page's business; without a page they are these.
     if (spec.width === 'container') spec.width = 760;
     const panels = (spec.usermeta || {}).panels || 1;
     if (spec.facet) spec.spec.width = panels > 1 ? 340 : 760;
@@ -16,8 +16,9 @@ async function draw({spec, to}) {
     for (const view of spec.vconcat || []) view.width = 700;
     const runtime = vega.parse(vegaLite.compile(spec, {logger: quiet()}).spec);
     const view = new vega.View(runtime, {renderer: 'none', logger: quiet()});
-    fs.writeFileSync(to, await view.toSVG());
+    const text = await view.toSVG();
     view.finalize();
+    return text;
 }
 
 function quiet() {
@@ -26,7 +27,9 @@ function quiet() {
 }
 
 (async () => {
-    for (const job of JSON.parse(fs.readFileSync(0, 'utf8'))) await draw(job);
+    const made = [];
+    for (const spec of JSON.parse(fs.readFileSync(0, 'utf8'))) made.push(await draw(spec));
+    fs.writeFileSync(1, JSON.stringify(made));
 })().catch((error) => {
     console.error(error.stack || String(error));
     process.exit(1);
