@@ -8,6 +8,8 @@
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdatomic.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 enum { OBJECT_BYTES = 3072, MANY = 400, BUILT = 0x600D };
 
@@ -204,6 +206,36 @@ static void test_a_construct_that_failed_is_tried_again(void **state)
     close_pool(pool, &yard);
 }
 
+// In a child nobody knows how far the parent's other threads had constructed or destructed something.
+static void test_a_child_leaves_alone_what_others_had_in_hand(void **state)
+{
+    (void)state;
+    struct yard yard = {0};
+    struct pool *pool = open_pool(&yard, 0, 0, POOL_GROW_INLINE);
+    atomic_bool *const holds[] = {&yard.holds_construct, &yard.holds_destruct};
+    void *(*const ways[])(void *) = {get_and_put, trim};
+    for (size_t way = 0; way < 2; way++) {
+        int status;
+        (void)pool_trim(pool);
+        if (holds[way] == &yard.holds_destruct)
+            use(pool, MANY);
+        pthread_t thread = start_held(pool, &yard, holds[way], ways[way]);
+        pid_t child = fork();
+        if (child == 0) {
+            use(pool, MANY);
+            (void)pool_trim(pool);
+            use(pool, MANY);
+            pool_close(pool);
+            _exit(atomic_load(&yard.wrong));
+        }
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_true(WIFEXITED(status));
+        assert_int_equal(WEXITSTATUS(status), 0);
+        release(&yard, thread);
+    }
+    close_pool(pool, &yard);
+}
+
 // An object in the hands of who constructs ahead would be missing at the bound: the last get would be
 // refused.
 static void test_the_thread_of_a_pool_does_not_construct(void **state)
@@ -246,6 +278,7 @@ int main(void)
         cmocka_unit_test(test_others_get_all_there_may_be_while_one_destructs),
         cmocka_unit_test(test_memory_of_those_that_left_goes_back),
         cmocka_unit_test(test_a_construct_that_failed_is_tried_again),
+        cmocka_unit_test(test_a_child_leaves_alone_what_others_had_in_hand),
         cmocka_unit_test(test_the_thread_of_a_pool_does_not_construct),
         cmocka_unit_test(test_the_threads_of_a_pool_and_of_its_users),
     };

@@ -59,19 +59,31 @@ int64_t slab_destruct_leavers(struct pool *pool)
     return bytes;
 }
 
-// Nobody else is in the pool. A slab in which somebody destructs is one of a parent's thread: which of its
-// leaving objects are done nobody knows.
-void slab_destruct_all(struct pool *pool)
+static void destruct_those_of(struct pool *pool, struct slab *slab, bool free_alone)
 {
     const struct slab_geometry *geometry = &pool->store.geometry;
-    (void)slab_destruct_leavers(pool);
-    for (size_t i = 0; geometry->keeps && i < pool->store.slab_count; i++) {
-        struct slab *slab = pool->store.slabs[i];
-        const uint64_t *constructed = slab_constructed_bits(geometry, slab);
-        for (uint32_t index = 0; index < geometry->capacity; index++) {
-            index = slab_bits_find(constructed, index, geometry->capacity, true);
-            if (index < geometry->capacity)
-                object_destruct(&pool->config, slab_object(geometry, slab, index), pool->object_bytes);
-        }
+    const uint64_t *constructed = slab_constructed_bits(geometry, slab), *free = slab_free_bits(slab);
+    for (uint32_t index = 0; index < geometry->capacity; index++) {
+        index = slab_bits_find(constructed, index, geometry->capacity, true);
+        if (index < geometry->capacity && (!free_alone || slab_bit(free, index)))
+            object_destruct(&pool->config, slab_object(geometry, slab, index), pool->object_bytes);
     }
+}
+
+// Nobody else is in the pool. In a child of fork, what the parent's other threads had in hand stays as it is:
+// nobody knows how far they had constructed or destructed it.
+void slab_destruct_all(struct pool *pool)
+{
+    bool forked = pool->base.forked;
+    if (!pool->store.geometry.keeps)
+        return;
+    if (forked) {
+        pthread_mutex_lock(&pool->store.grow_lock);
+        (void)slab_rows_reclaim(pool, NULL);
+        slab_depot_drain(pool);
+        slab_store_grow_unlock(&pool->store);
+    }
+    (void)slab_destruct_leavers(pool);
+    for (size_t i = 0; i < pool->store.slab_count; i++)
+        destruct_those_of(pool, pool->store.slabs[i], forked);
 }
