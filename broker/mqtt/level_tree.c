@@ -13,11 +13,11 @@ struct level_tree {
     uint64_t seed;           // of the hashes: clients choose the names
     uint32_t plus_hash, hash_hash;
     int64_t count;
+    int64_t plus_count, hash_count; // nodes named + and #: a match looks for either only where there is one
 };
 
 // A path is read level by level: `at` is where the next level starts, and one past the end of the text after
-// the last
-// ("a/" has two levels, the second one empty). A level that was read ends one before `at`.
+// the last ("a/" has two levels, the second one empty). A level that was read ends one before `at`.
 struct level {
     const char *name;
     size_t bytes;
@@ -100,10 +100,17 @@ static size_t node_cost(size_t name_bytes)
     return account_heap_bytes(node_bytes(name_bytes)) + SHARE_OF_TABLE_BYTES;
 }
 
+static void count_wildcards(struct level_tree *tree, struct level level, int by)
+{
+    tree->plus_count += level_is(level, '+') ? by : 0;
+    tree->hash_count += level_is(level, '#') ? by : 0;
+}
+
 static void node_free(struct level_tree *tree, struct level_node *node)
 {
     account_give(tree->account, tree->kind, node_cost(node->name_bytes));
     level_children_free(node);
+    count_wildcards(tree, (struct level){node->name, node->name_bytes}, -1);
     free(node);
     tree->count--;
 }
@@ -156,6 +163,7 @@ static struct level_node *node_make(struct level_tree *tree, struct level_node *
     *node = (struct level_node){.parent = parent, .hash = hash, .name_bytes = (uint16_t)level.bytes};
     memcpy(node->name, level.name, level.bytes);
     level_child_add(parent, node);
+    count_wildcards(tree, level, 1);
     tree->count++;
     return node;
 }
@@ -198,10 +206,11 @@ void level_tree_match_filters(const struct level_tree *tree, struct mqtt_text na
 {
     const struct level_node *node = tree->root;
     const bool dollar = name.bytes && name.data[0] == '$';
+    const bool has_plus = tree->plus_count > 0, has_hash = tree->hash_count > 0;
     size_t at = 0;
     for (;;) {
         bool wild = node->parent || !dollar; // may wildcards stand for the next level?
-        struct level_node *hash = wild ? level_child_find(node, "#", 1, tree->hash_hash) : NULL;
+        struct level_node *hash = wild && has_hash ? level_child_find(node, "#", 1, tree->hash_hash) : NULL;
         if (hash && hash->value)
             visit(context, hash); // "a/#" matches "a" as well
         const struct level_node *down = NULL;
@@ -209,12 +218,14 @@ void level_tree_match_filters(const struct level_tree *tree, struct mqtt_text na
             size_t next;
             struct level level = level_at(name, at, &next);
             down = level_child_find(node, level.name, level.bytes, hash_of(tree->seed, level));
-            if (!down && wild)
+            if (!down && wild && has_plus)
                 down = level_child_find(node, "+", 1, tree->plus_hash);
             at = down ? next : at;
         } else if (node->value) {
             visit(context, (struct level_node *)node);
         }
+        if (!down && !has_plus)
+            return;     // there is no other branch
         while (!down) { // back up to a node whose "+" has not been tried
             const struct level_node *parent = node->parent;
             if (!parent)
@@ -317,12 +328,15 @@ bool level_tree_is_valid(const struct level_tree *tree)
 {
     if (tree->root->value || tree->root->parent)
         return false;
-    int64_t count = 0;
+    int64_t count = 0, plus_count = 0, hash_count = 0;
     const struct level_node *node = next_below(tree->root, tree->root, false);
     for (; node; node = next_below(tree->root, node, false), count++) {
+        struct level level = {node->name, node->name_bytes};
+        plus_count += level_is(level, '+');
+        hash_count += level_is(level, '#');
         if (!node->value && node->child_count == 0)
             return false;
-        if (node->hash != hash_of(tree->seed, (struct level){node->name, node->name_bytes}))
+        if (node->hash != hash_of(tree->seed, level))
             return false;
         if (level_child_find(node->parent, node->name, node->name_bytes, node->hash) != node)
             return false;
@@ -334,5 +348,5 @@ bool level_tree_is_valid(const struct level_tree *tree)
         if (children != node->child_count)
             return false;
     }
-    return count == tree->count;
+    return count == tree->count && plus_count == tree->plus_count && hash_count == tree->hash_count;
 }
