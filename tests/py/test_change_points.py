@@ -104,3 +104,64 @@ def test_a_file_that_is_no_history_is_named(tmp_path):
     newer.close()
     with pytest.raises(UsageError, match="version 9"):
         history.open_history(tmp_path / "n.sqlite")
+
+
+def nights(path, dates, **more):
+    db = history.open_history(path)
+    for number, date in enumerate(dates):
+        run = make_run(f"nightly-{date.replace('-', '')}T000000Z-{number:04x}", cells=1, seed=number + 1, **more)
+        run["started_utc"] = f"{date}T00:00:00Z"
+        history.append(db, run, "no regression")
+    return db
+
+
+def test_one_night_is_told_as_one(tmp_path, poolmark):
+    nights(tmp_path / "h.sqlite", ["2026-01-01"]).close()
+    done = poolmark("trend", "--history", tmp_path / "h.sqlite", "--html", tmp_path / "t.html")
+    assert done.returncode == 0 and not done.stderr
+    assert "one night so far: nothing to set it beside; a change point takes 6 nights" in done.stdout
+    assert "the same" not in done.stdout
+
+
+def test_a_clock_set_back_between_two_nights_is_told(tmp_path, poolmark):
+    nights(tmp_path / "h.sqlite", ["2026-01-01", "2026-01-05", "2026-01-03"]).close()
+    done = poolmark("trend", "--history", tmp_path / "h.sqlite")
+    assert done.returncode == 0 and done.stdout.count("was added after a night of a later date: the clock was set back") == 1
+    assert "nightly-20260103T000000Z-0002 of 2026-01-03T00:00:00Z" in done.stdout
+
+
+@pytest.mark.parametrize("change", ["UPDATE metric SET value = 'x'", "UPDATE metric SET value = 9e999", "UPDATE metric SET deviation = 'x'",
+                                    "UPDATE metric SET unit = x'00ff'", "UPDATE run SET started_utc = x'00'", "DROP TABLE metric"])
+def test_a_damaged_line_is_a_sentence(tmp_path, poolmark, change):
+    db = nights(tmp_path / "h.sqlite", ["2026-01-01", "2026-01-02"])
+    db.execute(change)
+    db.commit()
+    db.close()
+    done = poolmark("trend", "--history", tmp_path / "h.sqlite")
+    assert done.returncode == 2 and "the history cannot be used" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_the_history_keeps_how_much_repetitions_differ_and_power_goes_by_it(tmp_path, poolmark):
+    from poolmark.compare import power_told
+    from poolmark.compare.power import deviation_of
+
+    db = nights(tmp_path / "h.sqlite", ["2026-01-01", "2026-01-02", "2026-01-03"], spread=.03)
+    host = history.hosts(db)[0]
+    kept = history.series(db, host)[0].deviations
+    db.close()
+    runs = [make_run(cells=1, seed=number, spread=.03) for number in (1, 2, 3)]
+    assert kept == pytest.approx([deviation_of([cell["metrics"]["connect.p99"]["value"] for cell in run["cells"]]) for run in runs])
+    known = history.nights(tmp_path / "h.sqlite", host)
+    assert known["cell-0", "connect.p99"] == kept and history.nights(tmp_path / "none.sqlite", host) == {}
+    found = [power_told.Spread("connect.p99", "cell-0", .5, 9)]
+    assert power_told.by_nights(found, known) == 3 and found[0].deviation == pytest.approx(sorted([*kept, .5])[1] / 2 + sorted([*kept, .5])[2] / 2)
+    assert "one run of a night to the next" in poolmark("trend", "--history", tmp_path / "h.sqlite").stdout
+
+
+def test_a_history_of_version_1_is_brought_up(tmp_path):
+    db = nights(tmp_path / "h.sqlite", ["2026-01-01"])
+    db.executescript("ALTER TABLE metric DROP COLUMN deviation; PRAGMA user_version = 1;")
+    db.close()
+    again = history.open_history(tmp_path / "h.sqlite")
+    assert history.series(again, history.hosts(again)[0])[0].deviations == [None]
+    assert again.execute("PRAGMA user_version").fetchone() == (2,)

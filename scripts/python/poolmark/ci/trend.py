@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """scripts/poolmark trend: the history that nightly keeps, as one self-contained page of small charts and as text: each
 metric of each cell over the nights, change points marked."""
+import statistics
 from pathlib import Path
 
 from poolmark.compare import change_points, history
@@ -58,11 +59,32 @@ def lines(found: list) -> list[str]:
     texts = []
     for one, points in found:
         first, last = one.values[0], one.values[-1]
-        texts.append(plain(f"{one.cell} {one.metric}: {in_unit(first, one.unit)} to {in_unit(last, one.unit)} "
-                           f"({from_to(first, last, one.unit, one.better)}) over {plural(len(one.values), 'night')}"))
+        change = f" ({from_to(first, last, one.unit, one.better)})" if len(one.values) > 1 else ""
+        texts.append(plain(f"{one.cell} {one.metric}: {in_unit(first, one.unit)} to {in_unit(last, one.unit)}{change} "
+                           f"over {plural(len(one.values), 'night')}"
+                           + spread_told(one)))
         texts += [f"  change point at {plain(one.dates[point.index])}, commit {plain(one.commits[point.index][:12])}: "
                   f"{from_to(point.before, point.after, one.unit, one.better)} (p = {point.p:.3f})" for point in points]
     return texts
+
+
+def remarks(found: list, back: list[tuple[str, str]]) -> list[str]:
+    """What a reader has to know of the series."""
+    most = max(len(one.values) for one, _ in found)
+    texts = []
+    if most == 1:
+        texts.append(f"one night so far: nothing to set it beside; a change point takes {2 * change_points.LEAST_SEGMENT} nights")
+    elif most < 2 * change_points.LEAST_SEGMENT:
+        texts.append(f"{most} nights so far: a change point takes {2 * change_points.LEAST_SEGMENT}")
+    texts += [plain(f"{run} of {date} was added after a night of a later date: the clock was set back, or an older run was added "
+                    "afterwards; nights stand by their dates") for run, date in back]
+    return texts
+
+
+def spread_told(one: history.Series) -> str:
+    """How much repetitions differ within a night: what a step between two nights is to be held against."""
+    known = [deviation for deviation in one.deviations if deviation is not None]
+    return f", one run of a night to the next {statistics.median(known) * 100:.2g} %" if known else ""
 
 
 def run(args) -> int:
@@ -71,12 +93,13 @@ def run(args) -> int:
     db = history.open_history(args.history)
     hosts = history.hosts(db)
     every = history.series(db, hosts[0]) if hosts else []
+    back = history.out_of_order(db, hosts[0]) if hosts else []
     db.close()
     wanted = [one for one in every if not args.metric or any(text in f"{one.cell} {one.metric}" for text in args.metric)]
     if not wanted:
         raise UsageError(f"{args.history}: holds no such metric")
     found = [(one, change_points.find(one.values)) for one in wanted]
-    print("\n".join(lines(found)))
+    print("\n".join([*lines(found), *remarks(found, back)]))
     if len(hosts) > 1:
         print(f"left out: {plural(len(hosts) - 1, 'other kind')} of host or build in this history; the newest is shown")
     if args.html:

@@ -66,12 +66,15 @@ def jobs_of(texts) -> list[Job]:
 def plan_lines(builds, jobs: list[Job], args) -> list[str]:
     """What will run, and what it can find; a UsageError says which job measures nothing."""
     lines, fingerprint = [], fingerprint_of(builds["candidate"])
+    from poolmark.compare import history
+
+    known = history.nights(getattr(args, "history", RUNS / "history.sqlite"), fingerprint)
     most = sequential.LOOKS[-1] if args.until_sure else args.repetitions
     for job in jobs:
         cells = check_job(job, builds["candidate"].folder)
         lines.append(f"{' '.join(job.words)}: {plural(len(cells), 'cell')}, {'up to ' if args.until_sure else ''}{most} runs of "
                      "each build, interleaved")
-        lines += power_told.told_before(job.what, most, power_told.earlier(job.what, fingerprint))
+        lines += power_told.told_before(job.what, most, power_told.earlier(job.what, fingerprint), known)
     return lines
 
 

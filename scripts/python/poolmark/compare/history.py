@@ -3,15 +3,19 @@
 
     CREATE TABLE run    (id TEXT PRIMARY KEY, started_utc TEXT, commit_id TEXT, dirty INTEGER, host TEXT, verdict TEXT)
     CREATE TABLE metric (run TEXT REFERENCES run(id), cell TEXT, metric TEXT, unit TEXT, better TEXT, value REAL,
-                         samples INTEGER, PRIMARY KEY (run, cell, metric))
+                         samples INTEGER, deviation REAL, PRIMARY KEY (run, cell, metric))
 
 `host` is a fingerprint of the facts that a figure depends on (cores, memory, CPU model, kernel, compiler, flags): only
-runs with the same one stand in one series. `value` is the median over the run's repetitions, `samples` their number.
-`dirty` is -1 where that is not known. `PRAGMA user_version` is the schema's version, 1.
+runs with the same one stand in one series. `value` is the median over the run's repetitions, `samples` their number,
+`deviation` how much one repetition differed from the next, as a share (compare/power.py; NULL where that is not known).
+`dirty` is -1 where that is not known. `PRAGMA user_version` is the schema's version, 2; 1 had no `deviation`, and is brought
+up to 2 when it is opened.
 """
+import contextlib
 import functools
 import hashlib
 import json
+import math
 import sqlite3
 import statistics
 from dataclasses import dataclass
@@ -20,14 +24,15 @@ from pathlib import Path
 from poolmark.facts.comparable import BUILD_FACTS, HOST_FACTS, flags_that_count
 from poolmark.base.errors import UsageError
 from poolmark.compare.pairing import by_config, stem, values
+from poolmark.compare.power import deviation_of
 
-VERSION = 1
+VERSION = 2
 TABLES = """
 CREATE TABLE run (id TEXT PRIMARY KEY, started_utc TEXT NOT NULL, commit_id TEXT NOT NULL, dirty INTEGER NOT NULL,
                   host TEXT NOT NULL, verdict TEXT NOT NULL);
 CREATE TABLE metric (run TEXT NOT NULL REFERENCES run(id) ON DELETE CASCADE, cell TEXT NOT NULL, metric TEXT NOT NULL,
                      unit TEXT NOT NULL, better TEXT NOT NULL, value REAL NOT NULL, samples INTEGER NOT NULL,
-                     PRIMARY KEY (run, cell, metric));
+                     deviation REAL, PRIMARY KEY (run, cell, metric));
 CREATE INDEX series ON metric (cell, metric);
 """
 
@@ -42,6 +47,7 @@ class Series:
     runs: list[str]
     commits: list[str]
     dates: list[str]
+    deviations: list[float | None]
 
 
 def fingerprint(run: dict) -> str:
@@ -65,6 +71,8 @@ def open_history(path) -> sqlite3.Connection:
         tables = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
         if version == 0 and not tables:
             db.executescript(f"BEGIN; {TABLES} PRAGMA user_version = {VERSION}; COMMIT;")
+        elif version == 1 and tables:
+            db.executescript(f"BEGIN; ALTER TABLE metric ADD COLUMN deviation REAL; PRAGMA user_version = {VERSION}; COMMIT;")
         elif version != VERSION:
             raise UsageError(f"{path}: a history of version {version}; this tool reads {VERSION}")
     except sqlite3.DatabaseError as error:
@@ -93,13 +101,13 @@ def append(db: sqlite3.Connection, run: dict, verdict_word: str) -> int:
             found = values(cells, name)
             if one["better"] != "none" and found:
                 rows.append((run["id"], stem(cells[0]["id"]), name, one["unit"], one["better"],
-                             statistics.median(found), len(found)))
+                             statistics.median(found), len(found), deviation_of(found)))
     with db:
         db.execute("DELETE FROM run WHERE id = ?", (run["id"],))
         db.execute("INSERT INTO run VALUES (?, ?, ?, ?, ?, ?)",
                    (run["id"], run["started_utc"], run["tool"]["commit"], {True: 1, False: 0, None: -1}[run["tool"]["dirty"]], fingerprint(run),
                     verdict_word))
-        db.executemany("INSERT OR REPLACE INTO metric VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+        db.executemany("INSERT OR REPLACE INTO metric VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
     return len(rows)
 
 
@@ -113,15 +121,45 @@ def hosts(db: sqlite3.Connection) -> list[str]:
 def series(db: sqlite3.Connection, host: str) -> list[Series]:
     """Every cell and metric of one kind of host, oldest value first."""
     found: dict[tuple[str, str], Series] = {}
-    query = ("SELECT metric.cell, metric.metric, metric.unit, metric.better, metric.value, run.id, run.commit_id, "
+    query = ("SELECT metric.cell, metric.metric, metric.unit, metric.better, metric.value, metric.deviation, run.id, run.commit_id, "
              "run.started_utc FROM metric JOIN run ON run.id = metric.run WHERE run.host = ? "
              "ORDER BY run.started_utc, run.id")
-    for cell, metric, unit, better, value, run, commit, date in db.execute(query, (host,)):
-        if not isinstance(value, (int, float)) or not all(isinstance(text, str) for text in (cell, metric, unit, better, commit, date)):
+    for cell, metric, unit, better, value, deviation, run, commit, date in db.execute(query, (host,)):
+        if not is_number(value) or deviation is not None and not is_number(deviation) or not all(isinstance(text, str) for text in (cell, metric, unit, better, commit, date)):
             raise UsageError(f"the history cannot be used: run {run!r} has {value!r} for {metric!r} of {cell!r}")
-        one = found.setdefault((cell, metric), Series(cell, metric, unit, better, [], [], [], []))
+        one = found.setdefault((cell, metric), Series(cell, metric, unit, better, [], [], [], [], []))
         one.values.append(value)
         one.runs.append(run)
         one.commits.append(commit)
         one.dates.append(date)
+        one.deviations.append(deviation)
     return list(found.values())
+
+
+def is_number(value) -> bool:
+    return isinstance(value, (int, float)) and math.isfinite(value)
+
+
+@told
+def out_of_order(db: sqlite3.Connection, host: str) -> list[tuple[str, str]]:
+    """(run, date) of each that was added after one of a later date: the clock was set back between them, or an older run was
+    added afterwards. Series stand by their dates."""
+    found, latest = [], ""
+    for run, date in db.execute("SELECT id, started_utc FROM run WHERE host = ? ORDER BY rowid", (host,)):
+        if str(date) < latest:
+            found.append((str(run), str(date)))
+        latest = max(latest, str(date))
+    return found
+
+
+def nights(path, host: str | None) -> dict[tuple[str, str], list[float]]:
+    """(cell, metric) -> how much repetitions differed in each night on this kind of host, oldest first. Empty where there is no
+    history, or none that can be read: what is known of power then comes from a record."""
+    if host is None or not Path(path).is_file():
+        return {}
+    try:
+        with contextlib.closing(open_history(path)) as db:
+            return {(one.cell, one.metric): [deviation for deviation in one.deviations if deviation is not None]
+                    for one in series(db, host)}
+    except (UsageError, OSError):
+        return {}

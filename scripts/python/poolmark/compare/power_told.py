@@ -7,6 +7,7 @@
 The earlier record is the newest of the same suite (or of benchmarks) under results/runs that was measured on this kind of
 host; without one, nothing is known and that is said.
 """
+import statistics
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from poolmark.compare import primary
 from poolmark.base.errors import PoolmarkError
 from poolmark.compare.pairing import by_config, stem, values
 from poolmark.base.paths import RUNS
+from poolmark.base.units import plural
 from poolmark.compare.permutation import least_repetitions
 from poolmark.compare.power import deviation_of, finds
 from poolmark.records.read_record import Run, load
@@ -22,6 +24,7 @@ from poolmark.compare.verdict_out import least
 
 COUNTS = (4, 6, 9, 13, 19)
 NEWEST = 15     # records that are looked at
+LAST_NIGHTS = 14
 
 
 @dataclass
@@ -77,13 +80,24 @@ def earlier(what: str, fingerprint: str | None = None, folder: Path = RUNS) -> R
             run = load(path.parent)
         except PoolmarkError:
             continue
-        if is_like(run, what, fingerprint) and spreads(run.data)[0]:
+        if not run.broken_seal and is_like(run, what, fingerprint) and spreads(run.data)[0]:
             return run
     return None
 
 
-def told_before(what: str, repetitions: int, run: Run | None) -> list[str]:
-    """For people, before it starts."""
+def by_nights(found: list[Spread], nights: dict[tuple[str, str], list[float]]) -> int:
+    """Puts in place of one run's deviation the median of it and of the last nights', which is less a matter of chance. The
+    number of nights that the best known metric has."""
+    most = 0
+    for one in found:
+        known = nights.get((one.cell, one.metric), [])[-LAST_NIGHTS:]
+        if known:
+            one.deviation, most = statistics.median([*known, one.deviation]), max(most, len(known))
+    return most
+
+
+def told_before(what: str, repetitions: int, run: Run | None, nights: dict | None = None) -> list[str]:
+    """For people, before it starts. `nights`: history.nights()."""
     few = least_repetitions(ALPHA_PRIMARY)
     if repetitions < few:
         return [f"power: {repetitions} repetitions can find nothing here, {few} would"]
@@ -91,5 +105,7 @@ def told_before(what: str, repetitions: int, run: Run | None) -> list[str]:
         return [f"power: no earlier run of {what} on this host tells how much repetitions differ; what {repetitions} of them "
                 "find is known afterwards (the column \"finds\")"]
     found, tests = spreads(run.data)
-    return [f"power: by {run.id}, {repetitions} repetitions a side find 19 times in 20: " + ", ".join(
+    count = by_nights(found, nights or {})
+    more = f" and {plural(count, 'night')} of the history" if count else ""
+    return [f"power: by {run.id}{more}, {repetitions} repetitions a side find 19 times in 20: " + ", ".join(
         f"{one.metric} {least(finds(one.deviation, repetitions, tests, ALPHA_PRIMARY))}" for one in found)]
