@@ -337,6 +337,44 @@ static void check_a_message_arrives_after_it_was_sent(const struct engine *engin
     stop(&bench);
 }
 
+// Messages of one client, one after the other, to topics of the same length and in any mixture of QoS: each
+// arrives where it was sent to.
+static void check_each_message_has_its_own_topic_and_qos(const struct engine *engine)
+{
+    enum { MESSAGES = 60 };
+    static struct bench bench;
+    start(&bench, engine, &(struct responder_config){0}, 60 * NS_PER_S, 0);
+    connect_all(&bench);
+    assert_int_equal(engine->subscribe(bench.run, 0, "poolmark/test/a", 0), 0);
+    assert_int_equal(engine->subscribe(bench.run, 1, "poolmark/test/b", 0), 0);
+    step_until(&bench, ENGINE_SUBSCRIBED, 2);
+    int acks = 0;
+    for (uint32_t i = 0; i < MESSAGES; i++) {
+        uint8_t bytes[80] = {0};
+        struct payload payload = {.pair = i / 3 % 2, .sequence = i, .sent_ns = i + 1};
+        payload_write(bytes, &payload);
+        struct engine_message message = {.topic = i / 3 % 2 ? "poolmark/test/b" : "poolmark/test/a",
+                                         .payload = bytes,
+                                         .payload_bytes = i % 4 ? 64 : 80,
+                                         .qos = (int)(i / 5 % 3),
+                                         .intended_ns = i,
+                                         .sent_ns = i + 1};
+        acks += message.qos > 0;
+        assert_int_equal(engine->publish(bench.run, 2, &message), 0);
+        if (engine->flush && i % 13 == 12)
+            engine->flush(bench.run);
+    }
+    step_until(&bench, ENGINE_MESSAGE, MESSAGES);
+    step_until(&bench, ENGINE_ACKED, acks);
+    for (int i = 0; i < MESSAGES; i++) {
+        const struct engine_event *event = event_of(&bench, ENGINE_MESSAGE, i);
+        assert_true(event->ours);
+        assert_int_equal(event->payload.pair, event->client);
+    }
+    assert_int_equal(bench.counts[ENGINE_DROPPED], 0);
+    stop(&bench);
+}
+
 static void check_refused_subscriptions_are_told(const struct engine *engine)
 {
     static struct bench bench;
@@ -415,6 +453,7 @@ FOR_EACH(silence_is_a_timeout)
 FOR_EACH(a_lost_connection_is_told_once)
 FOR_EACH(messages_arrive_and_are_acknowledged)
 FOR_EACH(a_message_arrives_after_it_was_sent)
+FOR_EACH(each_message_has_its_own_topic_and_qos)
 FOR_EACH(refused_subscriptions_are_told)
 FOR_EACH(pings_are_answered)
 FOR_EACH(a_deaf_peer_is_found_by_keep_alive)
@@ -431,6 +470,7 @@ int main(void)
         cmocka_unit_test(test_a_lost_connection_is_told_once),
         cmocka_unit_test(test_messages_arrive_and_are_acknowledged),
         cmocka_unit_test(test_a_message_arrives_after_it_was_sent),
+        cmocka_unit_test(test_each_message_has_its_own_topic_and_qos),
         cmocka_unit_test(test_refused_subscriptions_are_told),
         cmocka_unit_test(test_pings_are_answered),
         cmocka_unit_test(test_a_deaf_peer_is_found_by_keep_alive),

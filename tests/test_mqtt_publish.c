@@ -134,6 +134,14 @@ static void check_round_trip(const struct mqtt_publish *publish)
     assert_int_equal(mqtt_publish_encode_header(header, header_bytes, publish), header_bytes);
     assert_memory_equal(header, data, header_bytes);
     check_parts(publish, data, size);
+    struct mqtt_publish next = *publish;
+    next.packet_id = publish->qos > 0 ? (uint16_t)(publish->packet_id ^ 0x1234) : 0;
+    if (publish->qos == 0 || next.packet_id > 0) {
+        mqtt_publish_copy_header(header, data, header_bytes, next.packet_id);
+        assert_int_equal(mqtt_publish_encode(data, size, &next), size);
+        assert_memory_equal(header, data, header_bytes);
+        assert_int_equal(mqtt_publish_encode(data, size, publish), size);
+    }
     assert_int_equal(mqtt_publish_encode_header(header, header_bytes - 1, publish), -ENOBUFS);
     struct packet packet = packet_of(data, size);
     struct mqtt_publish back;

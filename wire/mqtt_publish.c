@@ -85,6 +85,13 @@ int mqtt_publish_encode_parts(struct mqtt_bytes parts[static MQTT_PUBLISH_PARTS]
     return 0;
 }
 
+void mqtt_publish_copy_header(void *to, const void *header, size_t bytes, uint16_t packet_id)
+{
+    memcpy(to, header, bytes);
+    if (packet_id)
+        mqtt_write_u16((uint8_t *)to + bytes - 2, packet_id); // the payload follows it
+}
+
 int mqtt_publish_encode(void *to, size_t size, const struct mqtt_publish *publish)
 {
     int header = mqtt_publish_encode_header(to, size, publish);

@@ -32,6 +32,10 @@ int mqtt_publish_encode_parts(struct mqtt_bytes parts[static MQTT_PUBLISH_PARTS]
                               uint8_t storage[static MQTT_PUBLISH_STORAGE],
                               const struct mqtt_publish *publish) __attribute__((warn_unused_result));
 
+// A copy of a header of `bytes` that mqtt_publish_encode_header wrote, with another packet id: for one more
+// message of that topic, QoS (of which both ids have to be) and size of payload.
+void mqtt_publish_copy_header(void *to, const void *header, size_t bytes, uint16_t packet_id);
+
 // Bytes that mqtt_publish_encode_header writes; any topic, payload and QoS that can be encoded.
 size_t mqtt_publish_header_bytes(size_t topic_bytes, size_t payload_bytes, uint8_t qos);
 

@@ -121,6 +121,44 @@ static int raw_subscribe(struct engine_run *run, int64_t number, const char *top
     return raw_send(run, client, packet, (size_t)bytes);
 }
 
+// Whether the PUBLISH before it, of the same client, has the header that this one would have.
+static bool is_like_model(const struct engine_run *run, const struct raw_client *client,
+                          const struct mqtt_publish *publish)
+{
+    if (run->gatherer != client || run->model.header_bytes == 0 || run->model.qos != publish->qos ||
+        run->model.payload_bytes != publish->payload.bytes ||
+        run->model.header_bytes !=
+            mqtt_publish_header_bytes(publish->topic.bytes, publish->payload.bytes, publish->qos))
+        return false;
+    size_t id_bytes = publish->qos > 0 ? 2 : 0;
+    const uint8_t *topic =
+        run->gathered + run->model.at + run->model.header_bytes - id_bytes - publish->topic.bytes;
+    return memcmp(topic, publish->topic.data, publish->topic.bytes) == 0;
+}
+
+// The header of the first message of several, and copies of it for the others.
+static int encode_publish(struct engine_run *run, struct raw_client *client, uint8_t *packet, size_t room,
+                          const struct mqtt_publish *publish)
+{
+    size_t bytes;
+    if (is_like_model(run, client, publish)) {
+        bytes = run->model.header_bytes;
+        mqtt_publish_copy_header(packet, run->gathered + run->model.at, bytes, publish->packet_id);
+    } else {
+        int header = mqtt_publish_encode_header(packet, room, publish);
+        if (header < 0)
+            return header;
+        bytes = (size_t)header;
+    }
+    if (publish->payload.bytes > 0)
+        memcpy(packet + bytes, publish->payload.data, publish->payload.bytes);
+    run->model.at = (size_t)(packet - run->gathered);
+    run->model.header_bytes = bytes;
+    run->model.payload_bytes = publish->payload.bytes;
+    run->model.qos = publish->qos;
+    return (int)(bytes + publish->payload.bytes);
+}
+
 static int raw_publish(struct engine_run *run, int64_t number, const struct engine_message *message)
 {
     struct raw_client *client = &run->clients[number];
@@ -137,13 +175,17 @@ static int raw_publish(struct engine_run *run, int64_t number, const struct engi
     int code = raw_gather(run, client, room, &packet);
     if (code < 0)
         return code;
-    int bytes = mqtt_publish_encode(packet, room, &publish);
-    if (bytes < 0)
-        return bytes;
     if (message->qos > 0) {
         code = raw_flight_add(client, publish.packet_id, message->intended_ns, message->sent_ns);
         if (code < 0)
             return code;
+    }
+    int bytes = encode_publish(run, client, packet, room, &publish);
+    if (bytes < 0) {
+        struct raw_flight unsent;
+        if (message->qos > 0)
+            (void)!raw_flight_take(client, publish.packet_id, &unsent);
+        return bytes;
     }
     raw_no_delay(client);
     raw_gathered(run, client, (size_t)bytes);

@@ -99,6 +99,7 @@ void raw_forget(struct engine_run *run, struct raw_client *client)
     if (run->gatherer == client) {
         run->gatherer = NULL;
         run->gathered_bytes = 0;
+        run->model.header_bytes = 0;
     }
     if (client->fd >= 0)
         close(client->fd); // leaves the epoll set with it

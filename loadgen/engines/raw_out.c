@@ -60,6 +60,7 @@ void raw_flush(struct engine_run *run)
     size_t bytes = run->gathered_bytes;
     run->gatherer = NULL;
     run->gathered_bytes = 0;
+    run->model.header_bytes = 0;
     if (client)
         send_now(run, client, run->gathered, bytes);
 }

@@ -81,6 +81,12 @@ struct engine_run {
     struct raw_client *gatherer; // NULL: none
     uint8_t *gathered;
     size_t gathered_bytes, gathered_capacity;
+    // The PUBLISH that was gathered last: the next of its topic has the same header but for the packet id.
+    struct {
+        size_t at, header_bytes; // in `gathered`; header_bytes 0: none
+        size_t payload_bytes;
+        int qos;
+    } model;
     // What is read goes here, whoever it is for: behind the beginning of a packet that came before.
     uint8_t scratch[2 * RAW_SCRATCH];
 };
