@@ -59,6 +59,8 @@ void limit_judge(struct limit *limit, const struct limit_facts *facts)
         blame_this_side(limit, facts);
     else
         say(limit, LIMIT_TARGET,
-            "the busiest worker ran for %.0f %% of the time, and waited for the target in the rest",
-            facts->ran * 100);
+            "the busiest worker ran for %.0f %% of the time, waited for a CPU for %.0f %%, and for the "
+            "target in "
+            "the rest",
+            facts->ran * 100, facts->waited * 100);
 }
