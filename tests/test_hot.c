@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // A hot pool as one caller sees it: reuse, bounds, what ends a connection, warm-up, the end.
 #include "base/clock.h"
+#include "tests/death.h"
 #include "tests/hot_world.h"
 
 #include <errno.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -464,7 +466,7 @@ static void test_hosts_that_nothing_is_known_of_are_forgotten(void **state)
 {
     (void)state;
     struct hot_config config = hot_world_config(&world);
-    char name[16];
+    char name[24];
     open_pool(&config);
     for (int i = 0; i < 3000; i++) {
         snprintf(name, sizeof name, "host-%d", i);
@@ -513,6 +515,29 @@ static void test_a_bad_configuration_is_named(void **state)
     assert_non_null(strstr(err.text, "close"));
 }
 
+static void return_twice(void *context)
+{
+    (void)context;
+    struct hot_config config = hot_world_config(&world);
+    open_pool(&config);
+    struct hot_connection *connection = take("a");
+    give(connection);
+    give(connection);
+}
+
+static void test_a_checked_build_notices_a_second_return(void **state)
+{
+    (void)state;
+#ifdef POOLMARK_CHECK
+    char said[400];
+    assert_int_equal(death_of(return_twice, NULL, said, sizeof said), SIGABRT);
+    assert_non_null(strstr(said, "a connection to a was returned, and is not checked out"));
+#else
+    (void)return_twice;
+    skip();
+#endif
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -539,6 +564,7 @@ int main(void)
         TEST(test_hosts_that_nothing_is_known_of_are_forgotten),
         TEST(test_a_drain_ends_all),
         TEST(test_a_bad_configuration_is_named),
+        TEST(test_a_checked_build_notices_a_second_return),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

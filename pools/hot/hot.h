@@ -145,6 +145,7 @@ int hot_open(struct hot_pool **pool, const struct hot_config *config, struct err
 int hot_checkout(struct hot_pool *pool, const char *host, int64_t timeout_ns,
                  struct hot_connection **connection, struct err *err) __attribute__((warn_unused_result));
 
+// Once for each checkout. Checked builds (CHECK=1) abort when it is not checked out.
 void hot_return(struct hot_pool *pool, struct hot_connection *connection, enum hot_condition condition);
 
 // Of a connection that is checked out.

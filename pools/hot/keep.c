@@ -4,6 +4,8 @@
 #include "pools/hot/inside.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 // --- openers
 
@@ -81,8 +83,21 @@ void hot_stop_openers(struct hot_pool *pool)
     pthread_mutex_lock(&pool->lock);
 }
 
+// In checked builds (CHECK=1), after each step.
+static void check(const struct hot_pool *pool)
+{
+#ifdef POOLMARK_CHECK
+    if (!hot_state_is_valid(&pool->state)) {
+        fprintf(stderr, "hot pool: the state is not valid (pools/hot/state.h)\n");
+        abort();
+    }
+#endif
+    (void)pool;
+}
+
 void hot_react(struct hot_pool *pool)
 {
+    check(pool);
     const struct hot_state *state = &pool->state;
     if (state->count[HOT_WANTED] > 0)
         call_openers(pool);

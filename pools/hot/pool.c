@@ -4,6 +4,8 @@
 #include "base/err_text.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 // --- checkout
@@ -114,10 +116,24 @@ int hot_checkout(struct hot_pool *pool, const char *name, int64_t timeout_ns,
     return code;
 }
 
+// In checked builds a connection that was returned already is noticed, as long as it was not closed.
+static void check_out(const struct hot_connection *connection)
+{
+#ifdef POOLMARK_CHECK
+    if (connection->where != HOT_OUT) {
+        fprintf(stderr, "hot pool: a connection to %s was returned, and is not checked out\n",
+                connection->host->name);
+        abort();
+    }
+#endif
+    (void)connection;
+}
+
 void hot_return(struct hot_pool *pool, struct hot_connection *connection, enum hot_condition condition)
 {
     int64_t now_ns = hot_now_ns(pool);
     pthread_mutex_lock(&pool->lock);
+    check_out(connection);
     hot_state_return(&pool->state, connection, condition == HOT_WORKS, now_ns);
     hot_react(pool);
     pthread_mutex_unlock(&pool->lock);
