@@ -7,7 +7,7 @@
 
 #include <signal.h>
 
-enum { COLLAPSED_AT_ONCE = 4 };
+#define AT_REST_NS (2 * NS_PER_S) // since the last growth
 
 // Objects in use reached the trigger, or little lies free.
 static void grow_in_background(struct pool *pool)
@@ -22,15 +22,15 @@ static void grow_in_background(struct pool *pool)
     slab_store_grow_unlock(&pool->store);
 }
 
-// Some slabs, when growth is over. The lock is let go between two, for gets that come to grow.
-static void collapse_some(struct pool *pool)
+// One slab, when the pool has been at rest: 10 MB a second at most, so that who is measured while it fills
+// does not pay for what comes to use later.
+static void collapse_one(struct pool *pool, int64_t now_ns)
 {
-    bool more = true;
-    for (int i = 0; i < COLLAPSED_AT_ONCE && more && !SLAB_LOAD(&pool->stop); i++) {
-        pthread_mutex_lock(&pool->store.grow_lock);
-        more = slab_store_collapse(&pool->store);
-        slab_store_grow_unlock(&pool->store);
-    }
+    if (!SLAB_LOAD(&pool->store.to_collapse) || now_ns - pool->bell.grew_ns < AT_REST_NS)
+        return;
+    pthread_mutex_lock(&pool->store.grow_lock);
+    (void)slab_store_collapse(&pool->store);
+    slab_store_grow_unlock(&pool->store);
 }
 
 static bool wanted(_Atomic bool *flag)
@@ -42,7 +42,7 @@ static bool wanted(_Atomic bool *flag)
 static void *grow_thread(void *context)
 {
     struct pool *pool = context;
-    int64_t shrink_ns = 0; // when to look again what can be given back
+    int64_t shrink_ns = 0, collapse_ns = 0; // when to look again what can be given back, or made a huge page
     while (!SLAB_LOAD(&pool->stop)) {
         // Something may have to be given back, or to be made a huge page, when SLAB_HOLD_NS are over.
         bool waits = SLAB_LOAD(&pool->wanted_shrink) || SLAB_LOAD(&pool->store.to_collapse);
@@ -66,8 +66,10 @@ static void *grow_thread(void *context)
             if (settled)
                 SLAB_STORE(&pool->wanted_shrink, false);
         }
-        if (SLAB_LOAD(&pool->store.to_collapse) && !bell_looks(&pool->bell))
-            collapse_some(pool);
+        if (now_ns >= collapse_ns) {
+            collapse_one(pool, now_ns);
+            collapse_ns = now_ns + SLAB_HOLD_NS;
+        }
     }
     return NULL;
 }
