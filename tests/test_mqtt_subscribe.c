@@ -179,6 +179,8 @@ static void test_the_suback_example_of_figure_3_26_comes_back_as_it_went(void **
     struct mqtt_suback suback = {10, codes, 3};
     ASSERT_BYTES(data, mqtt_suback_encode(data, 7, &suback), "\x90\x05\x00\x0A\x00\x02\x80");
     assert_int_equal(mqtt_suback_encode(data, 6, &suback), -ENOBUFS);
+    ASSERT_BYTES(data, mqtt_suback_encode_head(data, 7, 10, 3), "\x90\x05\x00\x0A");
+    assert_int_equal(mqtt_suback_encode_head(data, 6, 10, 3), -ENOBUFS);
     struct packet packet = packet_of(data, 7);
     struct mqtt_suback back;
     assert_int_equal(mqtt_suback_decode(&packet.frame, &back), MQTT_OK);

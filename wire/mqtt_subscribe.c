@@ -76,14 +76,22 @@ enum mqtt_error mqtt_suback_decode(const struct mqtt_frame *frame, struct mqtt_s
     return reader.error;
 }
 
-int mqtt_suback_encode(void *to, size_t size, const struct mqtt_suback *suback)
+int mqtt_suback_encode_head(void *to, size_t size, uint16_t packet_id, size_t count)
 {
-    if (suback->packet_id == 0 || suback->count == 0 || suback->count > MQTT_REMAINING_MAX - 2)
+    if (packet_id == 0 || count == 0 || count > MQTT_REMAINING_MAX - 2)
         return -EINVAL;
-    int header = mqtt_write_begin(to, size, MQTT_SUBACK, 0, 2 + suback->count);
+    int header = mqtt_write_begin(to, size, MQTT_SUBACK, 0, 2 + count);
     if (header < 0)
         return header;
-    uint8_t *at = mqtt_write_u16((uint8_t *)to + header, suback->packet_id);
-    memcpy(at, suback->codes, suback->count);
-    return (int)(at - (uint8_t *)to + (ptrdiff_t)suback->count);
+    mqtt_write_u16((uint8_t *)to + header, packet_id);
+    return header + 2;
+}
+
+int mqtt_suback_encode(void *to, size_t size, const struct mqtt_suback *suback)
+{
+    int head = mqtt_suback_encode_head(to, size, suback->packet_id, suback->count);
+    if (head < 0)
+        return head;
+    memcpy((uint8_t *)to + head, suback->codes, suback->count);
+    return head + (int)suback->count;
 }

@@ -44,6 +44,10 @@ struct mqtt_suback {
 
 enum mqtt_error mqtt_suback_decode(const struct mqtt_frame *frame, struct mqtt_suback *suback)
     __attribute__((warn_unused_result));
+// The packet up to its `count` return codes, which the caller writes behind it; `size` is for the whole
+// packet.
+int mqtt_suback_encode_head(void *to, size_t size, uint16_t packet_id, size_t count)
+    __attribute__((warn_unused_result));
 int mqtt_suback_encode(void *to, size_t size, const struct mqtt_suback *suback)
     __attribute__((warn_unused_result));
 

@@ -40,10 +40,7 @@ static bool prepare(struct connection *connection, const struct mqtt_subscribe *
         return false;
     }
     uint8_t *data = (uint8_t *)answer->packet->data;
-    int head = mqtt_header_encode(data, bytes, MQTT_SUBACK, 0, 2 + (size_t)list->count);
-    data[head] = (uint8_t)(list->packet_id >> 8);
-    data[head + 1] = (uint8_t)list->packet_id;
-    answer->codes = data + head + 2;
+    answer->codes = data + mqtt_suback_encode_head(data, bytes, list->packet_id, (size_t)list->count);
     return true;
 }
 
