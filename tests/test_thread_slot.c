@@ -50,7 +50,7 @@ static void test_a_thread_keeps_its_slot(void **state)
     assert_true(slot >= 1);
     assert_int_equal(thread_slot(), slot);
     assert_int_equal(pool_thread_slot_cached, slot);
-    assert_true(thread_slot_highest() >= slot);
+    assert_true(thread_slot_ever() >= slot);
 }
 
 static void test_threads_alive_together_have_distinct_slots(void **state)
@@ -76,17 +76,6 @@ static void test_slots_are_reused_after_exit(void **state)
         meet(&meeting);
     assert_int_equal(thread_slot_ever(), ever);
     assert_true(ever >= THREADS);
-}
-
-static void test_the_highest_slot_falls_when_threads_exit(void **state)
-{
-    (void)state;
-    int own = thread_slot(), before = thread_slot_highest();
-    assert_true(before >= own);
-    struct meeting meeting;
-    meet(&meeting);
-    assert_true(thread_slot_ever() > before);
-    assert_int_equal(thread_slot_highest(), before);
 }
 
 struct seen {
@@ -241,7 +230,6 @@ int main(void)
         cmocka_unit_test(test_a_thread_keeps_its_slot),
         cmocka_unit_test(test_threads_alive_together_have_distinct_slots),
         cmocka_unit_test(test_slots_are_reused_after_exit),
-        cmocka_unit_test(test_the_highest_slot_falls_when_threads_exit),
         cmocka_unit_test(test_a_watch_hears_of_exits_until_it_is_removed),
         cmocka_unit_test(test_a_slot_used_by_a_late_destructor_is_given_back_too),
         cmocka_unit_test(test_threads_beyond_the_last_slot_share_row_0),

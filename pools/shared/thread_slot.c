@@ -22,23 +22,13 @@ static int exit_key_error;
 
 // Relaxed is enough for all: they are hints. A row is zero until its first owner writes it, so whoever
 // misses the newest slot misses nothing that happened before its own call; `full` only saves a lock.
-static atomic_int highest, ever;
+static atomic_int ever;
 static atomic_bool full;
-
-// The highest slot taken, or 0. Called with the lock held.
-static int highest_taken(void)
-{
-    for (int word = WORDS - 1; word > 0; word--)
-        if (taken[word])
-            return word * WORD_BITS + WORD_BITS - 1 - __builtin_clzll(taken[word]);
-    return WORD_BITS - 1 - __builtin_clzll(taken[0]); // row 0's bit is always there
-}
 
 static void give_back_locked(int slot)
 {
     taken[slot / WORD_BITS] &= ~(UINT64_C(1) << (slot % WORD_BITS));
     atomic_store_explicit(&full, false, memory_order_relaxed);
-    atomic_store_explicit(&highest, highest_taken(), memory_order_relaxed);
 }
 
 static void thread_exits(void *unused)
@@ -80,8 +70,6 @@ int thread_slot_take(void)
     int slot = lowest_free();
     if (slot) {
         taken[slot / WORD_BITS] |= UINT64_C(1) << (slot % WORD_BITS);
-        if (slot > atomic_load_explicit(&highest, memory_order_relaxed))
-            atomic_store_explicit(&highest, slot, memory_order_relaxed);
         if (slot > atomic_load_explicit(&ever, memory_order_relaxed))
             atomic_store_explicit(&ever, slot, memory_order_relaxed);
     } else {
@@ -92,11 +80,6 @@ int thread_slot_take(void)
         pthread_setspecific(exit_key, NULL);
     pool_thread_slot_cached = slot;
     return slot;
-}
-
-int thread_slot_highest(void)
-{
-    return atomic_load_explicit(&highest, memory_order_relaxed);
 }
 
 int thread_slot_ever(void)
@@ -145,6 +128,5 @@ void thread_slot_fork_child(void)
     taken[0] = 1;
     taken[slot / WORD_BITS] |= UINT64_C(1) << (slot % WORD_BITS);
     atomic_store_explicit(&full, false, memory_order_relaxed);
-    atomic_store_explicit(&highest, highest_taken(), memory_order_relaxed);
     pthread_mutex_unlock(&slots_lock);
 }

@@ -30,9 +30,6 @@ static inline int thread_slot(void)
     return __builtin_expect(slot != 0, 1) ? slot : thread_slot_take();
 }
 
-// No thread has a slot above it: rises, and falls when threads exit. What a row above it holds, its thread
-// left there.
-int thread_slot_highest(void);
 int thread_slot_ever(void); // no slot above it was ever taken; rises only
 
 // Called on a thread that exits, while it still has its slot, so that a strategy can hand on what the row

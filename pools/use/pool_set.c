@@ -43,19 +43,6 @@ int pool_set_open(struct pool_set **opened, const struct pool_spec *specs, size_
     return 0;
 }
 
-struct pool *pool_set_find(const struct pool_set *set, const char *name)
-{
-    for (size_t i = 0; i < set->count; i++)
-        if (strcmp(pool_config_of(set->pools[i])->name, name) == 0)
-            return set->pools[i];
-    return NULL;
-}
-
-size_t pool_set_count(const struct pool_set *set)
-{
-    return set->count;
-}
-
 struct pool *pool_set_at(const struct pool_set *set, size_t index)
 {
     return set->pools[index];

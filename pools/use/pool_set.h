@@ -29,9 +29,6 @@ struct pool_spec {
 int pool_set_open(struct pool_set **set, const struct pool_spec *specs, size_t count, struct err *err)
     __attribute__((warn_unused_result));
 
-struct pool *pool_set_find(const struct pool_set *set,
-                           const char *name); // NULL when there is none of that name
-size_t pool_set_count(const struct pool_set *set);
 struct pool *pool_set_at(const struct pool_set *set, size_t index); // in the order of the specs
 
 int64_t pool_set_sweep(struct pool_set *set); // bytes given back by all
