@@ -116,14 +116,19 @@ def test_a_pair_stays_on_one_of_two_separate_brokers(tmp_path):
 
 
 def test_what_a_dead_worker_had_not_handed_over_is_unreadable_and_the_record_is_as_it_was(tmp_path, broker):
-    with load(tmp_path / "run", "publish", broker.port, "--pairs", 20, "--publish-rate", 20000, "--duration", "1h",
-              "--warmup", 0, "--qos", 1, "--workers", 2) as run:
-        run.wait_for("publish ")
-        time.sleep(1)
-        os.kill(faults.children_of(run.pid)[0], signal.SIGKILL)
-        assert run.end() == 1
-        assert run.record["status"] == "incomplete" and "worker process died" in run.anomaly("broken")
-        line = run.books["deliveries"]
-        assert balances(line) and line["unreadable"] > 0
-        said, _ = complaints(read_record.load(run.folder))
-        assert said == []
+    """Samples are handed over by batches: now and then one has just been, and the worker dies with nothing in its hands."""
+    for attempt in range(20):
+        with load(tmp_path / f"run-{attempt}", "publish", broker.port, "--pairs", 20, "--publish-rate", 20000, "--duration", "1h",
+                  "--warmup", 0, "--qos", 1, "--workers", 2) as run:
+            run.wait_for("publish ")
+            time.sleep(1)
+            os.kill(faults.children_of(run.pid)[0], signal.SIGKILL)
+            assert run.end() == 1
+            assert run.record["status"] == "incomplete" and "worker process died" in run.anomaly("broken")
+            line = run.books["deliveries"]
+            assert balances(line)
+            said, _ = complaints(read_record.load(run.folder))
+            assert said == []
+            if line["unreadable"] > 0:
+                return
+    pytest.fail("no worker of 20 died with samples that it had not handed over")
