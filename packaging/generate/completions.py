@@ -117,9 +117,11 @@ def zsh(command: Command) -> str:
     if not command.commands:
         return "\n".join([*lines, "    _arguments \\", *zsh_options(command, "        "), "}", f'{function} "$@"']) + "\n"
     first = Command(command.name, "", options=command.options)
-    lines += ["    local curcontext=$curcontext state line", "    typeset -A opt_args", "    _arguments -C \\", *[f"{line} \\" if not line.endswith("\\") else line
-              for line in zsh_options(first, "        ")], f"        {quoted('1:command:->command')} \\", f"        {quoted('*::argument:->rest')}",
-              "    case $state in", "    command)", "        local -a commands=("]
+    lines += ["    local curcontext=$curcontext state line", "    typeset -A opt_args", "    _arguments -C \\"]
+    lines += [f"{line.removesuffix(' ' + chr(92))} \\" for line in zsh_options(first, "        ")]
+    lines += [f"        {quoted('1:command:->command')} \\", f"        {quoted('*::argument:->rest')}",
+              "    case $state in", "    command)",
+              "        local -a commands=("]
     lines += [f"            {quoted(one.name + ':' + zsh_text(one.summary))}" for one in command.commands]
     lines += ["        )", "        _describe command commands", "        ;;", "    rest)", "        case $line[1] in"]
     for one in command.commands:

@@ -4,8 +4,12 @@ import argparse
 import json
 import re
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+Row = dict[str, Any]  # of a program's --describe
 
 PATHS = {"DIR": "folder", "FILE": "file", "FILE.toml": "file", "RUN": "folder", "BUILD": "folder"}
 
@@ -46,7 +50,7 @@ def ask(program: Path, *words: str) -> str:
     return subprocess.run([str(program), *words], capture_output=True, text=True, timeout=60, check=True).stdout
 
 
-def bounds(row: dict) -> str:
+def bounds(row: Row) -> str:
     """As the help text has them: taken from there, for numbers are written there as they are typed."""
     match = re.search(r"; ((?:at least )?\S+(?: to \S+)?)(?: \[[^]]*\])?$", row["in_help"])
     return match[1] if match and row["low"] is not None else ""
@@ -68,7 +72,7 @@ def help_texts(text: str) -> dict[str, str]:
     return found
 
 
-def described_option(row: dict, choices: dict[str, list[str]]) -> Option:
+def described_option(row: Row, choices: dict[str, list[str]]) -> Option:
     argument = row["argument"]
     text = row["help"]
     if limits := bounds(row):
@@ -81,7 +85,7 @@ def described_option(row: dict, choices: dict[str, list[str]]) -> Option:
                   row["choices"] or choices.get(row["name"], []))
 
 
-def described(program: Path, summary: str, choices_of) -> tuple[Command, dict]:
+def described(program: Path, summary: str, choices_of: Callable[[Row], dict[str, list[str]]]) -> tuple[Command, Row]:
     told = json.loads(ask(program, "--describe"))
     texts = help_texts(ask(program, "--help"))
     rows = [row | {"in_help": texts.get(row["name"], "")} for row in told["options"]]
@@ -90,7 +94,7 @@ def described(program: Path, summary: str, choices_of) -> tuple[Command, dict]:
     return command, told
 
 
-def names(rows: list[dict]) -> list[str]:
+def names(rows: list[Row]) -> list[str]:
     return [row["name"] for row in rows]
 
 

@@ -154,7 +154,8 @@ def test_the_manual_pages_are_clean(place, checker):
     if not shutil.which(checker[0]):
         pytest.skip(f"{checker[0]} is not installed")
     for page in (place.share / "man" / "man1").iterdir():
-        done = subprocess.run([*checker, str(page)], capture_output=True, text=True, check=False, env={"PATH": "/usr/bin:/bin", "MANPAGER": "cat"})
+        done = subprocess.run([*checker, str(page)], capture_output=True, text=True, check=False,
+                              env={"PATH": "/usr/bin:/bin", "MANPAGER": "cat"})
         said = done.stderr + (done.stdout if checker[0] == "mandoc" else "")
         assert (done.returncode, said) == (0, ""), page.name
 
@@ -204,10 +205,14 @@ done
 stty cols 200; print rea""dy
 """
     (place.home / "shell.zsh").write_text(shell)
-    lines = {"poolmark su\t": "poolmark suite", "poolmark suite qu\t": "poolmark suite quick", "poolmark bench --fil\tx": "poolmark bench --filter=x",
-             "poolmark-broker --overflow r\t": "poolmark-broker --overflow refuse", "poolmark-bench --poolmark_tr\tx": "poolmark-bench --poolmark_trace=x",
-             "poolmark-loadgen conn\t --hol\t1s": "poolmark-loadgen connect --hold=1s", "poolmark-broker --pool=sl\t": "poolmark-broker --pool=slab"}
-    script = "zmodload zsh/zpty\nzpty shell 'PS1= TERM=dumb zsh -f -i'\nzpty -w shell 'source shell.zsh'\nzpty -r -m shell output '*ready*'\n"
+    lines = {"poolmark su\t": "poolmark suite", "poolmark suite qu\t": "poolmark suite quick",
+             "poolmark bench --fil\tx": "poolmark bench --filter=x",
+             "poolmark-broker --overflow r\t": "poolmark-broker --overflow refuse",
+             "poolmark-bench --poolmark_tr\tx": "poolmark-bench --poolmark_trace=x",
+             "poolmark-loadgen conn\t --hol\t1s": "poolmark-loadgen connect --hold=1s",
+             "poolmark-broker --pool=sl\t": "poolmark-broker --pool=slab"}
+    script = "zmodload zsh/zpty\nzpty shell 'PS1= TERM=dumb zsh -f -i'\n"
+    script += "zpty -w shell 'source shell.zsh'\nzpty -r -m shell output '*ready*'\n"
     script += "".join(f"zpty -w shell $'{line}'\nzpty -r -m shell output '*:end*'\nprint -r -- \"$output\"\n" for line in lines)
     done = subprocess.run(["zsh", "-f", "-c", script], cwd=place.home, capture_output=True, text=True, timeout=60, check=False)
     called = [" ".join(match.split()) for match in re.findall(r"called:(.*?):end", done.stdout, re.S)]

@@ -7,7 +7,8 @@ import tarfile
 import pytest
 from conftest import ROOT
 
-FILES = ("scripts/release", "scripts/tree-commit", "scripts/archived-commit", ".gitattributes", "VERSION", "CHANGELOG.md", "debian/changelog")
+FILES = ("scripts/release", "scripts/tree-commit", "scripts/archived-commit", ".gitattributes", "VERSION", "CHANGELOG.md",
+         "debian/changelog")
 VERSION = (ROOT / "VERSION").read_text().strip()
 
 
@@ -42,7 +43,7 @@ def test_the_archive_knows_its_commit(tree, tmp_path):
     assert done.returncode == 0, done.stderr
     archive = tmp_path / "out" / f"poolmark-{VERSION}.tar.xz"
     assert str(archive) in done.stdout and f"git tag -s v{VERSION}" in done.stdout
-    assert subprocess.run(["sha256sum", "-c", f"{archive.name}.sha256"], cwd=archive.parent, check=False, capture_output=True).returncode == 0
+    subprocess.run(["sha256sum", "-c", f"{archive.name}.sha256"], cwd=archive.parent, check=True, capture_output=True)
     with tarfile.open(archive) as file:
         file.extractall(tmp_path)
     told = subprocess.run([tmp_path / f"poolmark-{VERSION}" / "scripts/tree-commit"], capture_output=True, text=True, check=True).stdout
