@@ -266,3 +266,11 @@ def test_a_size_that_ends_at_a_step_of_growth_says_so():
     stuck = next(row for row in at_growth if row["server_low"] == row["server_high"])
     assert capacity.show_interval(stuck, "server") == "(a step of growth)"
     assert "to" in capacity.show_interval({**stuck, "server_low": 1}, "server")
+
+
+def test_every_column_has_a_heading(poolmark):
+    from conftest import ROOT
+
+    done = poolmark("capacity", ROOT / "results/reference/million")
+    heads = [line for line in done.stdout.splitlines() if "server's connections" in line or "processes at" in line]
+    assert len(heads) >= 2 and all(line.endswith("how known") for line in heads)

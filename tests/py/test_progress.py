@@ -102,3 +102,38 @@ def test_a_beat_moves_in_its_line_only_on_a_terminal_that_can(monkeypatch, termi
         said = os.read(ours, 100)
     os.close(ours)
     assert b"half way" in said and (b"\x1b" in said) == moves_in_its_line
+
+
+def test_what_the_broker_holds_is_told_with_its_kind():
+    """It was RSS without a word, where the table has private memory."""
+    from poolmark.run.cell_run import target_memory
+
+    assert target_memory("1,hold,10,2097152,1572864,1048576".split(",")) == ", broker 1 MiB private"
+    assert target_memory("1,hold,10,2097152,,".split(",")) == ", broker 2 MiB RSS"
+    assert target_memory("1,hold,10,,,".split(",")) == ""
+
+
+def test_what_was_printed_before_a_message_stands_before_it_in_one_file(tmp_path):
+    code = ("import sys\nfrom poolmark.base import output\noutput.install()\nprint('table')\n"
+            "print('complete', file=sys.stderr, flush=True)\nprint('end')\noutput.code('x', 0)\n")
+    with open(tmp_path / "both", "wb") as file:
+        subprocess.run([sys.executable, "-c", code], stdout=file, stderr=file, check=True,
+                       env={**os.environ, "PYTHONPATH": str(ROOT / "scripts/python")})
+    assert (tmp_path / "both").read_text() == "table\ncomplete\nend\n"
+
+
+def test_sides_that_are_measured_in_turn_say_how_long_it_takes():
+    from poolmark.base.progress import Eta
+    from poolmark.compare.interleave import Job, Sides
+
+    said, now = [], [0.0]
+
+    def measured(job, build, out, seed):
+        now[0] += 60.0
+
+    sides = Sides({"base": None, "candidate": None}, [Job("bench")], ROOT, seed=1, run=measured, say=said.append)
+    sides.eta = Eta([], lambda: now[0])
+    sides.extend(2)
+    assert said[0] == "1 of 4: bench on base" and said[1].endswith("about 3 min left") and said[3].endswith("about 1 min left")
+    sides.extend(3)
+    assert said[4].endswith("about 2 min left")

@@ -41,10 +41,19 @@ class Stream(io.TextIOWrapper):
             self._keep(error)
 
 
+class Messages(Stream):
+    """stderr: what was printed before a message stands before it, also where both go to one file."""
+
+    def write(self, text: str) -> int:
+        sys.stdout.flush()
+        return super().write(text)
+
+
 def _replace(stream, number: int) -> Stream:
     # A name of a file may hold bytes that no encoding has.
     if stream is not None:
-        return Stream(stream.detach(), encoding=stream.encoding, errors="backslashreplace", line_buffering=stream.line_buffering)
+        kind = Messages if number == 2 else Stream
+        return kind(stream.detach(), encoding=stream.encoding, errors="backslashreplace", line_buffering=stream.line_buffering)
     made = Stream(open(number, "wb", closefd=False), encoding="utf-8", errors="backslashreplace")
     made.failed = OSError(errno.EBADF, "it is closed")
     return made

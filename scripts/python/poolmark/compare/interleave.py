@@ -9,13 +9,13 @@ import shlex
 import shutil
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from poolmark.facts.build_commit import Build
 from poolmark.base.errors import PoolmarkError, UsageError
 from poolmark.base.paths import COMMAND, WORK
+from poolmark.base.progress import Eta
 from poolmark.records.read_record import Run, load
 from poolmark.records.record import Record
 
@@ -159,23 +159,24 @@ class Sides:
         self.builds, self.jobs, self.folder, self.seed, self.say = builds, jobs, folder, seed, say
         self.run = run or run_job
         self.runs: dict[str, list[Run]] = {side: [] for side in SIDES}
-        self.done, self.began = 0, time.monotonic()
+        self.done, self.eta = 0, Eta([])
 
-    def left(self, total: int) -> str:
-        if not self.done:
-            return ""
-        seconds = (time.monotonic() - self.began) / self.done * (total - self.done)
-        return f", about {seconds:.0f} s left" if seconds < 100 else f", about {seconds / 60:.0f} min left"
+    def left(self) -> str:
+        """Nothing before the first has told how long one takes."""
+        return f", {self.eta.left()}" if self.eta.done else ""
 
     def extend(self, repetitions: int) -> None:
         """Measures on, until each side has so many repetitions."""
         sides = order(repetitions)
+        self.eta.thought_s += [1.0] * (len(sides) * len(self.jobs) - len(self.eta.thought_s))
         for number, side in enumerate(sides[self.done:], self.done + 1):
             for job in self.jobs:
-                self.say(f"{number} of {len(sides)}: {job.what.replace(':', ' ')} on {side}{self.left(len(sides))}")
+                self.say(f"{number} of {len(sides)}: {job.what.replace(':', ' ')} on {side}{self.left()}")
+                self.eta.begin()
                 name = re.sub(r"[^a-z0-9]+", "-", job.what.lower())
                 out = self.folder / "runs" / f"{number:03}-{side}-{self.jobs.index(job)}-{name}"
                 self.runs[side].append(self.run(job, self.builds[side], out, self.seed + number))
+                self.eta.end()
             self.done = number
 
     def joined(self) -> dict[str, Run]:

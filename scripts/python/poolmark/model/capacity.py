@@ -235,9 +235,9 @@ def tables(facts: dict) -> list[tuple[str, list[str], list[list[str]]]]:
     return [
         measured,
         (f"What sizes hold, {show_bytes(facts['spare_bytes'])} of each left to the system",
-         ["memory", "a server's connections", "at 95 %", "with the clients on it", "at 95 %", ""], sizes),
+         ["memory", "a server's connections", "at 95 %", "with the clients on it", "at 95 %", "how known"], sizes),
         ("What counts need", ["connections", "server", "both ends", "+- at 95 %",
-                              *(f"processes at {show_count(int(limit))}" for limit in limits), ""], needs),
+                              *(f"processes at {show_count(int(limit))}" for limit in limits), "how known"], needs),
         *settings_table(facts),
     ]
 

@@ -10,6 +10,8 @@ cell.messages.lost. Metrics of the target (pool.*) and of steps are of the cell 
     whole(metrics, "messages.lost")         of the cell: the sum, or the only phase's own
     variants(cell, "delivery.p99")          {"": ...} or {"qos0": "qos0.delivery.p99", "qos1": ...}
 """
+from poolmark.facts import described
+
 CELL = "cell"
 # Counts that are bad in any phase: a cell is judged by their sums.
 SUMMED = ("clients.failed", "clients.dropped", "messages.not_sent", "messages.lost", "messages.duplicates",
@@ -17,7 +19,8 @@ SUMMED = ("clients.failed", "clients.dropped", "messages.not_sent", "messages.lo
 
 
 def publishes(phase: dict) -> bool:
-    return phase["scenario"] == "publish"
+    """By the generator's own description: a scenario that takes a rate of publishing."""
+    return "publish-rate" in described.scenarios().get(phase["scenario"], {"options": []})["options"]
 
 
 def prefix_of(phase: dict, phases: list[dict]) -> str:

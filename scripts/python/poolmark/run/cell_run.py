@@ -43,8 +43,16 @@ class Status:
         if len(fields) > 4 and fields[2].isdigit():
             of = f" of {show_count(self.wanted)}" if fields[1] == "connect" and int(fields[2]) <= self.wanted else ""
             told += f", {fields[1]}: {show_count(int(fields[2]))}{of} connections"
-            told += f", broker {show_bytes(int(fields[3]))}" if fields[3].isdigit() else ""
+            told += target_memory(fields)
         return told
+
+
+def target_memory(fields: list[str]) -> str:
+    """Of a line of memory.csv, by its kind: private memory, which tables have, is read only now and then; RSS always."""
+    for kind, place in (("private", 5), ("RSS", 3)):
+        if len(fields) > place and fields[place].isdigit():
+            return f", broker {show_bytes(int(fields[place]))} {kind}"
+    return ""
 
 
 def last_line(path: Path) -> str:
