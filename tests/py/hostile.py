@@ -149,7 +149,7 @@ def _history(run, folder):
     try:
         history.append(db, run.data, "no regression")
         found = [(one, change_points.find(one.values)) for one in history.series(db, history.fingerprint(run.data))]
-        trend.page(found).encode("utf-8"), trend.lines(found)
+        trend.page(found, draw=lambda specs: [json.dumps(one) for one in specs]).encode("utf-8"), trend.lines(found)
     finally:
         db.close()
 

@@ -2,16 +2,16 @@
 """scripts/poolmark trend: the history that nightly keeps, as one self-contained page of small charts and as text: each
 metric of each cell over the nights, change points marked."""
 import statistics
+import json
 from pathlib import Path
 
 from poolmark.compare import change_points, history
+from poolmark.base.draw import INLINED, SCHEMA, svgs
 from poolmark.base.errors import PoolmarkError, UsageError
 from poolmark.ci.nightly import DEFAULT_HISTORY
 from poolmark.base.units import plural
 from poolmark.compare.verdict_out import from_to, in_unit, plain
 from poolmark.compare.verdict_page import STYLE, escape
-
-WIDTH, HEIGHT, EDGE = 320, 110, 14
 
 
 def add_arguments(parser) -> None:
@@ -22,37 +22,46 @@ def add_arguments(parser) -> None:
     parser.add_argument("--html", metavar="FILE", help="write the page here")
 
 
-def chart(one: history.Series, points) -> str:
-    low, high = min(one.values), max(one.values)
-    span = (high - low) or abs(high) or 1
-    step = (WIDTH - 2 * EDGE) / max(1, len(one.values) - 1)
-
-    def at(index: int) -> tuple[float, float]:
-        return EDGE + index * step, HEIGHT - EDGE - (one.values[index] - low) / span * (HEIGHT - 2 * EDGE)
-
-    places = [at(index) for index in range(len(one.values))]
-    marks = "".join(f'<line x1="{EDGE + (point.index - .5) * step:.1f}" x2="{EDGE + (point.index - .5) * step:.1f}" '
-                    f'y1="0" y2="{HEIGHT}" stroke="var(--worse)" stroke-dasharray="4 3"/>' for point in points)
-    dots = "".join(
-        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="var(--better)"><title>{escape(one.dates[index])} '
-        f'{escape(one.commits[index][:12])}: {escape(in_unit(one.values[index], one.unit))}</title></circle>'
-        for index, (x, y) in enumerate(places))
-    line = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
-    return (f'<svg role="img" aria-label="{escape(one.cell)} {escape(one.metric)} over time" width="{WIDTH}" '
-            f'height="{HEIGHT}" viewBox="0 0 {WIDTH} {HEIGHT}">{marks}'
-            f'<polyline points="{line}" fill="none" stroke="var(--better)"/>{dots}</svg>')
+def spec(one: history.Series, points) -> dict:
+    """A metric over the nights in which it was measured, with its axes; change points are dashed."""
+    nights = [{"night": number, "date": plain(date), "value": value / scale_of(one.unit)}
+              for number, (date, value) in enumerate(zip(one.dates, one.values, strict=True), 1)]
+    dates = json.dumps([row["date"][:10] for row in nights])
+    x = {"field": "night", "type": "quantitative", "title": None, "scale": {"domain": [1, max(2, len(nights))], "padding": 8}, "axis": {
+        "labelExpr": f"{dates}[datum.value - 1] || ''", "tickMinStep": 1, "tickCount": 4, "labelOverlap": "greedy", "grid": False}}
+    y = {"field": "value", "type": "quantitative", "title": axis_unit(one.unit), "scale": {"zero": False, "padding": 8},
+         "axis": {"tickCount": 4}}
+    marks = [{"night": point.index + .5} for point in points]
+    return {"$schema": SCHEMA, "width": 260, "height": 110, "config": INLINED, "data": {"values": nights}, "layer": [
+        {"data": {"values": marks}, "mark": {"type": "rule", "strokeDash": [4, 3], "color": "#d9640f"}, "encoding": {"x": x}},
+        {"mark": {"type": "line", "point": True, "color": "#2f8fd8"}, "encoding": {"x": x, "y": y}}]}
 
 
-def page(found: list) -> str:
+def scale_of(unit: str) -> float:
+    """What an axis counts in: microseconds and KiB for nanoseconds and bytes."""
+    return {"ns": 1e3, "B": 1024.0}.get(unit, 1.0)
+
+
+def axis_unit(unit: str) -> str | None:
+    return {"ns": "us", "B": "KiB", "1": None}.get(unit, plain(unit))
+
+
+def nights_of(one: history.Series) -> str:
+    return "".join(f"<tr><td>{escape(date)}</td><td>{escape(commit[:12])}</td><td>{escape(in_unit(value, one.unit))}</td></tr>"
+                   for date, commit, value in zip(one.dates, one.commits, one.values, strict=True))
+
+
+def page(found: list, draw=svgs) -> str:
+    """`draw`: specifications to SVG."""
     cards = "".join(
         f"<figure><figcaption>{escape(one.cell)} <b>{escape(one.metric)}</b><br>"
         f"{escape(in_unit(one.values[0], one.unit))} to {escape(in_unit(one.values[-1], one.unit))}, "
-        f"{plural(len(one.values), 'night')}</figcaption>{chart(one, points)}</figure>" for one, points in found)
+        f"{plural(len(one.values), 'night')}</figcaption>{svg}<details><summary>nights</summary><table>{nights_of(one)}</table>"
+        "</details></figure>" for (one, _), svg in zip(found, draw([spec(one, points) for one, points in found]), strict=True))
     style = STYLE + "main { display: flex; flex-wrap: wrap; gap: 1rem; } figure { margin: 0; }"
     return ('<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" '
             f'content="width=device-width, initial-scale=1"><title>Poolmark: trend</title><style>{style}</style></head>'
-            f"<body><h1>Trend</h1><p>Dashed: a change point. Hover a point for date and commit.</p><main>{cards}</main>"
-            "</body></html>\n")
+            f"<body><h1>Trend</h1><p>Dashed: a change point.</p><main>{cards}</main></body></html>\n")
 
 
 def lines(found: list) -> list[str]:
