@@ -69,6 +69,18 @@ static void collect(struct run *run)
     run->interval_from_ns = to_ns;
 }
 
+// The sockets of a process close before it has ended: clients may notice first, so there is a while to wait
+// for.
+static void await_targets(struct run *run, int64_t ns)
+{
+    int64_t limit_ns = clock_now_ns() + (run->targets.count > 0 ? ns : 0);
+    targets_look(&run->targets, clock_now_ns());
+    while (run->targets.ended == 0 && clock_now_ns() < limit_ns) {
+        clock_sleep_until_ns(clock_now_ns() + TICK_NS);
+        targets_look(&run->targets, clock_now_ns());
+    }
+}
+
 static void look_for_trouble(struct run *run)
 {
     struct signalfd_siginfo info;
@@ -79,11 +91,12 @@ static void look_for_trouble(struct run *run)
     int died = fleet_died(run->fleet) + (run->probes ? fleet_died(run->probes) : 0);
     if (died > 0)
         run_break(run, "%d worker process%s died", died, died == 1 ? "" : "es");
+    bool all_lost = run->lossy && run->tally.count[TALLY_OPEN] == 0 && tally_dropped(&run->tally) > 0;
     char text[sizeof run->broken];
-    targets_look(&run->targets, clock_now_ns());
+    await_targets(run, all_lost && !run_is_broken(run) ? ENDING_NS : 0);
     if (run->targets.ended > 0)
         run_break(run, "%s", targets_describe(&run->targets, text, sizeof text));
-    if (run->lossy && run->tally.count[TALLY_OPEN] == 0 && tally_dropped(&run->tally) > 0)
+    if (all_lost)
         run_break(run, "every connection was lost");
 }
 
@@ -258,18 +271,12 @@ void run_disconnect(struct run *run)
     tick(run);
 }
 
-// The sockets of a process close before it has ended: clients may notice first.
 void run_end_targets(struct run *run)
 {
     const int64_t *failed = run->tally.failed;
     bool cut_off = failed[REASON_TCP_REFUSED] > 0 || failed[REASON_RESET] > 0 || failed[REASON_CLOSED] > 0 ||
                    failed[REASON_UNTOLD] > 0 || tally_dropped(&run->tally) > 0;
-    int64_t limit_ns = clock_now_ns() + (cut_off && run->targets.count > 0 ? ENDING_NS : 0);
-    targets_look(&run->targets, clock_now_ns());
-    while (run->targets.ended == 0 && clock_now_ns() < limit_ns) {
-        clock_sleep_until_ns(clock_now_ns() + TICK_NS);
-        targets_look(&run->targets, clock_now_ns());
-    }
+    await_targets(run, cut_off ? ENDING_NS : 0);
     char text[sizeof run->broken];
     if (run->targets.ended > 0)
         run_anomaly(run, "target_ended",
