@@ -204,7 +204,8 @@ int64_t pool_trim(struct pool *pool);
 // and what is in use when it comes back, so far as the strategy can give back (by single objects or by the
 // batches they were made in); until then the pool owns more than `max`, but gets past `max` in use are
 // overflow or refused. pool_stats tells the bound there is, pool_config_of the one asked for at open. 0;
-// -ENOTSUP without POOL_CAP_RESIZES; -ERANGE: out of bounds; -ECANCELED: draining.
+// -ENOTSUP without POOL_CAP_RESIZES; -ERANGE: out of bounds; -ECANCELED: draining; -ENOMEM: the
+// bound is set, but `fixed` could not make again what an earlier resize gave back.
 int pool_resize(struct pool *pool, int64_t max) __attribute__((warn_unused_result));
 
 // The pool's end, while others still use it: from now on no get gives anything (counted as refused), nothing
