@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """`host` counts what the process may use: under a real control group, quota, and affinity."""
+import contextlib
 import json
 import os
 import subprocess
 import sys
 
+import pytest
 from faults import ROOT, cgroup, needs_root
 
 POOLMARK = [sys.executable, str(ROOT / "scripts/poolmark")]
@@ -48,3 +50,43 @@ def test_cores_are_those_of_the_affinity_in_python_as_in_c():
     done = subprocess.run([sys.executable, "-c", words], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True,
                           preexec_fn=lambda: os.sched_setaffinity(0, {first}))
     assert done.stdout.strip() == "1"
+
+
+@contextlib.contextmanager
+def version_2(folder, controllers, **files):
+    """A group of a version 2 hierarchy, mounted for the test; gives what a child calls to enter it. Skipped where the kernel has
+    these controllers in version 1, or the group cannot be made."""
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "cgroup2", "none", folder], capture_output=True, text=True, check=False)
+    if mounted.returncode:
+        pytest.skip(f"no version 2 hierarchy can be mounted: {mounted.stderr.strip()}")
+    switch, group = folder / "cgroup.subtree_control", folder / f"poolmark-{os.getpid()}"
+    try:
+        absent = controllers - set((folder / "cgroup.controllers").read_text(encoding="ascii").split())
+        if absent:
+            pytest.skip(f"{' and '.join(sorted(absent))} are not in the version 2 hierarchy of this kernel (version 1 has them)")
+        more = sorted(controllers - set(switch.read_text(encoding="ascii").split()))
+        try:
+            group.mkdir()
+            switch.write_text(" ".join(f"+{one}" for one in more), encoding="ascii")
+            for name, value in files.items():
+                (group / name.replace("__", ".")).write_text(str(value), encoding="ascii")
+        except OSError as error:
+            pytest.skip(f"a version 2 group cannot be made: {error.strerror}")
+        yield lambda: (group / "cgroup.procs").write_text(str(os.getpid()), encoding="ascii")
+        switch.write_text(" ".join(f"-{one}" for one in more), encoding="ascii")
+    finally:
+        if group.exists():
+            group.rmdir()
+        subprocess.run(["umount", folder], check=False)
+
+
+@needs_root
+def test_limits_of_a_real_group_of_version_2_count(tmp_path):
+    """Made-up trees (tests/test_cgroup.c, test_host.py) know what version 2 is like; this is one."""
+    with version_2(tmp_path / "cgroup", {"memory", "cpu"}, memory__max=1 << 30, cpu__max="30000 100000") as enter:
+        told = json.loads(host("--connections", "100k", "--json", before=enter).stdout)
+        text = host("--connections", "100", before=enter).stdout
+    memory = next(check for check in told["checks"] if check["what"] == "memory available")
+    assert memory["found"] <= 1 << 30 and "a control group limits us to 1 GiB" in memory["note"]
+    assert "CPU quota: 0.3 of" in text
