@@ -6,9 +6,8 @@
 #define ACK "intended publish time to PUBACK (QoS 1) or PUBCOMP (QoS 2)"
 #define UNCORRECTED ", counted from when the client got around to it"
 #define ONE_AT_A_TIME                                                                                        \
-    ", counted from when it was sent or, later, from when the pair's message before it had ended: what a "   \
-    "client "                                                                                                \
-    "with one message under way at a time would have recorded"
+    ", counted from when it was sent; at a rate only of messages that were sent when the pair's message "    \
+    "before had ended: what a client with one message under way at a time would have recorded"
 
 // A figure of memory by each way to count it. PSS moves when other processes come and share libraries.
 #define MEMORY_KINDS(prefix, what)                                                                           \

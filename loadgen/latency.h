@@ -26,14 +26,12 @@
 #include <stdint.h>
 
 enum latency_kind {
-    LATENCY_CONNECT,             // from the intended time to CONNACK
-    LATENCY_CONNECT_UNCORRECTED, // from the call to CONNACK
-    LATENCY_ACK,                 // from the intended time to PUBACK or PUBCOMP
-    LATENCY_ACK_UNCORRECTED, // from the PUBLISH, or the acknowledgement of the one before it when that came
-                             // later
-    LATENCY_DELIVERY,        // from the intended time to the subscriber
-    LATENCY_DELIVERY_UNCORRECTED, // from the PUBLISH, or the arrival of the one before it when that came
-                                  // later
+    LATENCY_CONNECT,              // from the intended time to CONNACK
+    LATENCY_CONNECT_UNCORRECTED,  // from the call to CONNACK
+    LATENCY_ACK,                  // from the intended time to PUBACK or PUBCOMP
+    LATENCY_ACK_UNCORRECTED,      // from the PUBLISH, if the pair's message before had been acknowledged
+    LATENCY_DELIVERY,             // from the intended time to the subscriber
+    LATENCY_DELIVERY_UNCORRECTED, // from the PUBLISH, if the pair's message before had arrived
     LATENCY_LAG,                  // from the intended time to the act: how late the generator was
     LATENCY_COUNT,
 };

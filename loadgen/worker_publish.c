@@ -226,12 +226,12 @@ int64_t worker_publish_tick(struct worker *worker, int64_t now_ns)
 
 // --- what comes of it --------------------------------------------------------------------------------------
 
-// What a client that has one message under way at a time would have counted from: it sends when the message
-// is due and the one before it has ended. Messages that a target's standstill has piled up do not each count
-// it again. Without a schedule nothing is due, and a message counts from when it was sent.
-static int64_t turn_ns(const struct worker *worker, int64_t sent_ns, int64_t before_ended_ns)
+// Whether a client with one message under way at a time would have sent it then: the one before it had ended.
+// By a schedule, what a target's standstill has piled up is no sample of such a client. Without one, every
+// message is: a pair's window is its turn.
+static bool had_its_turn(const struct worker *worker, int64_t sent_ns, int64_t before_ended_ns)
 {
-    return worker->order.rate_per_s > 0 && before_ended_ns > sent_ns ? before_ended_ns : sent_ns;
+    return worker->order.rate_per_s <= 0 || before_ended_ns <= sent_ns;
 }
 
 static void on_message(struct worker *worker, const struct engine_event *event)
@@ -252,7 +252,7 @@ static void on_message(struct worker *worker, const struct engine_event *event)
     if (event->payload.sequence >= pair->arrived && event->payload.sequence < pair->sent)
         pair->arrived = event->payload.sequence + 1;
     let_send(worker, pair);
-    int64_t from_ns = turn_ns(worker, event->payload.sent_ns, pair->last_arrived_ns);
+    bool alone = had_its_turn(worker, event->payload.sent_ns, pair->last_arrived_ns);
     if (event->at_ns > pair->last_arrived_ns)
         pair->last_arrived_ns = event->at_ns;
     count(worker, TALLY_RECEIVED, event->payload.intended_ns);
@@ -261,7 +261,9 @@ static void on_message(struct worker *worker, const struct engine_event *event)
     if (event->at_ns > tally_get(worker->page, TALLY_LAST_RECEIVED_NS))
         tally_set(worker->page, TALLY_LAST_RECEIVED_NS, event->at_ns);
     latency_add(&worker->batch, LATENCY_DELIVERY, event->at_ns - event->payload.intended_ns, event->at_ns);
-    latency_add(&worker->batch, LATENCY_DELIVERY_UNCORRECTED, event->at_ns - from_ns, event->at_ns);
+    if (alone)
+        latency_add(&worker->batch, LATENCY_DELIVERY_UNCORRECTED, event->at_ns - event->payload.sent_ns,
+                    event->at_ns);
 }
 
 void worker_publish_event(struct worker *worker, const struct engine_event *event)
@@ -277,14 +279,15 @@ void worker_publish_event(struct worker *worker, const struct engine_event *even
     if (!flights_take(&pair->acking, event->started_ns))
         return; // of an earlier order
     let_send(worker, pair);
-    int64_t from_ns = turn_ns(worker, event->started_ns, pair->last_acked_ns);
+    bool alone = had_its_turn(worker, event->started_ns, pair->last_acked_ns);
     if (event->at_ns > pair->last_acked_ns)
         pair->last_acked_ns = event->at_ns;
     count(worker, TALLY_ACKED, event->intended_ns);
     if (is_warm_up(worker, event->intended_ns))
         return;
     latency_add(&worker->batch, LATENCY_ACK, event->at_ns - event->intended_ns, event->at_ns);
-    latency_add(&worker->batch, LATENCY_ACK_UNCORRECTED, event->at_ns - from_ns, event->at_ns);
+    if (alone)
+        latency_add(&worker->batch, LATENCY_ACK_UNCORRECTED, event->at_ns - event->started_ns, event->at_ns);
 }
 
 bool worker_publish_done(struct worker *worker, int64_t now_ns)
@@ -308,12 +311,14 @@ static void give_up(struct worker *worker, struct flights *flights, int64_t last
         const struct flight *flight = &flights->list[i];
         if (flight->sent_ns == 0)
             continue;
+        bool alone = had_its_turn(worker, flight->sent_ns, last_ended_ns);
+        last_ended_ns = INT64_MAX; // this one has not ended: by a schedule none after it had its turn
         count(worker, what, flight->intended_ns);
         if (is_warm_up(worker, flight->intended_ns))
             continue;
         latency_add_censored(&worker->batch, corrected, now_ns - flight->intended_ns, now_ns);
-        latency_add_censored(&worker->batch, uncorrected,
-                             now_ns - turn_ns(worker, flight->sent_ns, last_ended_ns), now_ns);
+        if (alone)
+            latency_add_censored(&worker->batch, uncorrected, now_ns - flight->sent_ns, now_ns);
     }
     flights_free(flights);
 }

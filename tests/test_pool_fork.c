@@ -136,8 +136,9 @@ static void *be_busy(void *argument)
     return NULL;
 }
 
-// ThreadSanitizer's runtime has locks that a busy process may hold at fork, and its child then waits for.
-#ifdef __SANITIZE_THREAD__
+// A sanitizer's runtime has locks that a busy process may hold at fork, and its child then waits for: that of
+// its allocator is taken at fork only since compiler-rt of 2023, and gcc's libasan of Debian 12 is older.
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
 enum { FORKS_BUSY = 0 };
 #else
 enum { FORKS_BUSY = 1 };

@@ -68,7 +68,9 @@ def test_messages_while_a_target_is_held_still_for_two_of_ten_seconds(tmp_path, 
                 assert run.metric(f"{kind}.p50") < 0.4e9
                 assert run.metric(f"{kind}_uncorrected.p99") < 0.05e9
                 assert run.metric(f"{kind}_uncorrected.max") > 1.4e9  # those that were under way
-                assert run.metric(f"{kind}_uncorrected.count") == run.metric(f"{kind}.count")
+                assert run.metric(f"{kind}.count") == 3000
+                assert 1500 < run.metric(f"{kind}_uncorrected.count") < 2500  # none of the some 600 that the standstill piled up
+                assert run.metric(f"{kind}_uncorrected.p50") > 1000  # and none that a batch of arrivals makes 0
 
 
 def test_messages_that_never_end_count_their_age_from_when_they_were_due(tmp_path):
@@ -87,7 +89,8 @@ def test_messages_that_never_end_count_their_age_from_when_they_were_due(tmp_pat
             for run in runs:
                 assert run.end() == 1
                 for kind in ("delivery", "ack"):
-                    assert run.metric(f"{kind}.censored") == run.metric(f"{kind}_uncorrected.censored") > 100
+                    assert run.metric(f"{kind}.censored") > 100
+                    assert run.metric(f"{kind}_uncorrected.censored") == 10  # the first of each pair
                     assert run.metric(f"{kind}.max") > run.metric(f"{kind}_uncorrected.max") + 1.4e9
 
 
