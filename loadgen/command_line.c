@@ -173,9 +173,9 @@ static const char *join_scenarios(const char *option, const char *joint, char te
     text[0] = '\0';
     for (int i = 0; i < count && used < NAMES_BYTES; i++)
         used += (size_t)snprintf(text + used, NAMES_BYTES - used, "%s%s",
-                                 i == 0           ? ""
-                                 : i == count - 1 ? joint
-                                                  : ", ",
+                                 i == 0                            ? ""
+                                 : i == count - 1 || *joint == '|' ? joint
+                                                                   : ", ",
                                  names[i]);
     return text;
 }

@@ -2,15 +2,19 @@
 // The scenario contract: what a run does, as a sequence of the run's steps (run.h). A scenario is one file in
 // scenarios/ and one line in scenarios/scenarios.c.
 //
-//     struct churn { int64_t connections, cycles; };
-//     #define AT(field) offsetof(struct churn, field)
+//     struct drip { int64_t connections, pause_ns; };
+//     #define AT(field) offsetof(struct drip, field)
 //     static const struct opt options[] = {
-//         OPTION_CONNECTIONS(AT(connections), "100", "clients"),                      // scenarios/options.h
-//         {"cycles", "N", OPT_COUNT, AT(cycles), "10", 1, 1e6, NULL, "how often each client comes", NULL},
+//         OPTION_CONNECTIONS(AT(connections), "clients"),                    // scenarios/options.h
+//         {"pause", "D", OPT_DURATION, AT(pause_ns), "1s", 0, OPTION_FAR, NULL, "between two tenths", NULL},
 //         {0},
 //     };
-//     const struct scenario scenario_churn = {.name = "churn", ..., .options = options,
-//                                             .options_bytes = sizeof(struct churn), .play = play};
+//     const struct scenario scenario_drip = {.name = "drip", ..., .options = options,
+//                                            .options_bytes = sizeof(struct drip), .play = play};
+//
+// A client connects once. A scenario in which clients come back plans a client for each time, and connects them
+// in groups (`before` and `goal` of an order). A run has at most FLEET_ORDERS_MAX orders (fleet.h): bound what
+// repeats.
 #ifndef POOLMARK_LOADGEN_SCENARIO_H
 #define POOLMARK_LOADGEN_SCENARIO_H
 
