@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-// getaddrinfo takes 99999 for 34463.
+// getaddrinfo would read the port 99999 as 34463.
 static bool is_port(const char *text)
 {
     int64_t port;

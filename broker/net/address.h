@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Network addresses with a port: as text, and as the system has them.
+// A network address with a port, parsed from text and formatted as text.
 #ifndef POOLMARK_BROKER_NET_ADDRESS_H
 #define POOLMARK_BROKER_NET_ADDRESS_H
 
@@ -15,7 +15,7 @@ struct address {
 
 enum { ADDRESS_TEXT_BYTES = 64 };
 
-// "127.0.0.1:1883", "[::1]:0", ":1883" (127.0.0.1). -EINVAL with the text in `err`.
+// Takes "127.0.0.1:1883", "[::1]:0" or ":1883" (127.0.0.1). 0, or -EINVAL with the text in `err`.
 int address_parse(const char *text, struct address *address, struct err *err)
     __attribute__((warn_unused_result));
 bool address_is_loopback(const struct address *address);

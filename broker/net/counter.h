@@ -6,7 +6,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-// Relaxed, and no read-modify-write: there is one writer, and a reader wants no more than a recent value.
+// Needs no read-modify-write, because there is one writer. Relaxed, because readers need only a recent value.
 static inline void counter_add(_Atomic int64_t *counter, int64_t by)
 {
     atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + by,

@@ -89,7 +89,7 @@ struct turn *loop_turn(struct loop *loop)
 
 int loop_failure(const struct loop *loop)
 {
-    // Relaxed: the number is all that is handed over.
+    // Relaxed: only the number is shared.
     return atomic_load_explicit(&loop->failure, memory_order_relaxed);
 }
 
@@ -115,8 +115,8 @@ static void set_accepting(struct loop *loop, bool is_accepting)
     }
 }
 
-// No descriptor is left. One of the spare ones lets one client in to be refused. Without one, nobody is let
-// in until the next tick.
+// No descriptor is left. A spare one lets one client in, which is then refused. Without a spare one,
+// accepting pauses until the next tick.
 static void accept_last(struct loop *loop, const struct listener *listener)
 {
     int fd = spare_fds_accept_last(&loop->spare, listener->fd);
@@ -145,21 +145,21 @@ static void accept_batch(struct loop *loop, const struct listener *listener)
         case ENOMEM:
             accept_last(loop, listener);
             return;
-        case ECONNABORTED: // the client has gone again: the next one
+        case ECONNABORTED: // this client has gone
         case EINTR:
             break;
-        default: // an error of the network that waited at the socket, or a call that is forbidden
+        default: // a pending network error of the socket, or accept is forbidden
             callbacks->on_accept_failed(loop->options.owner);
             failed++;
             break;
         }
     }
-    if (failed == ACCEPT_BATCH) // it goes on like this: not in a busy loop
+    if (failed == ACCEPT_BATCH) // every call failed; retrying at once would be a busy loop
         set_accepting(loop, false);
 }
 
-// Sends and closes what this turn left. What that brings up (a transport that goes on, output for others) is
-// done in the same call, since it joins the same list.
+// Settles or closes the pending transports. Transports that become pending meanwhile join the same list, so
+// this call serves them too.
 static void settle_pending(struct loop *loop)
 {
     struct transport *transport;
@@ -230,11 +230,11 @@ static void *run(void *context)
     struct loop *loop = context;
     struct turn *turn = &loop->turn;
     struct epoll_event events[EVENT_BATCH];
-    // Acquire pairs with loop_stop's release; nothing but the flag is handed over.
+    // Acquire pairs with the release in loop_stop; only the flag is shared.
     while (!atomic_load_explicit(&loop->is_stopping, memory_order_acquire)) {
         int count = epoll_wait(turn->epoll_fd, events, EVENT_BATCH, turn->deferred_count > 0 ? 0 : TICK_MS);
         if (count < 0 && errno != EINTR) {
-            // Relaxed: the number is all that is handed over.
+            // Relaxed: only the number is shared.
             atomic_store_explicit(&loop->failure, errno, memory_order_relaxed);
             break;
         }
@@ -243,7 +243,7 @@ static void *run(void *context)
         turn_run_deferred(turn, transport_on_turn);
         for (int i = 0; i < count; i++)
             on_event(loop, &events[i]);
-        run_deadlines(loop); // after the events: what has come counts, however late we are
+        run_deadlines(loop); // after the events: received packets count, even when this loop is late
         settle_pending(loop);
     }
     return NULL;

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// An event loop: one thread, one epoll set, listeners, transports, a mailbox.
+// An event loop: one thread with an epoll set, listeners, transports and a mailbox.
 //
-// One turn: transports that were deferred, events as epoll gives them, mail of other loops, deadlines. Then
-// what the turn left to send is sent, and what died is closed. So nothing is freed while an event may still
-// point at it.
+// A turn is one iteration of the loop. It serves deferred transports, then epoll events (mail is such an
+// event), then deadlines. At the end it sends pending output and closes dead transports. Closing comes last,
+// so nothing is freed while an event may still point at it.
 //
-// The loop knows nothing of what the bytes mean. It calls its owner, on its own thread.
+// The loop does not interpret bytes. It calls its owner's functions, on its own thread.
 //
 //     struct loop *loop;
 //     if (loop_open(&loop, &options, &err) < 0) ...
 //     if (loop_listen(loop, &address, false, &err) < 0 || loop_start(loop, &err) < 0) ...
 //     ...
 //     loop_stop(loop);
-//     loop_drop_all(loop);       // when every loop has stopped
+//     loop_drop_all(loop);       // after every loop has stopped
 //     loop_close(loop);
 #ifndef POOLMARK_BROKER_NET_LOOP_H
 #define POOLMARK_BROKER_NET_LOOP_H
@@ -25,27 +25,28 @@
 
 struct loop;
 
-enum { LOOP_EVENTS = 64 }; // of one turn, at most
+enum { LOOP_EVENTS = 64 }; // most events of one turn
 
-// Another descriptor that the loop is to watch for input. Its object stays until loop_close_watch.
+// A descriptor of the owner that the loop watches for input. The struct must stay valid until
+// loop_close_watch.
 struct loop_watch {
     uint8_t source; // SOURCE_WATCH
     int fd;
 };
 
 struct loop_callbacks {
-    // A client was accepted; the owner takes `fd`. `is_last`: the process has no descriptor left but this
-    // one, and the owner is to give it back soon, by loop_close_watch.
+    // A client was accepted. The owner takes over `fd`. `is_last`: the process has no other descriptor left,
+    // so the owner must give this one back soon, by loop_close_watch.
     void (*on_client)(void *owner, int fd, bool is_last);
-    void (*on_accept_failed)(void *owner);                         // the system did not let a client in
-    void (*on_mail)(void *owner, const struct mail *mail);         // of another kind than MAIL_TRANSPORT
-    void (*on_mail_dropped)(void *owner, const struct mail *mail); // instead, in loop_drop_all
-    void (*on_watch)(void *owner, struct loop_watch *watch);       // there may be input, or not any more
-    void (*on_tick)(void *owner);                                  // every TIMER_TICK_NS, about
+    void (*on_accept_failed)(void *owner);                         // accept failed; descriptors are left
+    void (*on_mail)(void *owner, const struct mail *mail);         // all kinds but MAIL_TRANSPORT
+    void (*on_mail_dropped)(void *owner, const struct mail *mail); // called by loop_drop_all instead
+    void (*on_watch)(void *owner, struct loop_watch *watch);       // has input; the call may be spurious
+    void (*on_tick)(void *owner);                                  // about every TIMER_TICK_NS
 };
 
 struct loop_options {
-    unsigned index; // for messages
+    unsigned index; // for error texts
     void *owner;
     const struct loop_callbacks *callbacks;
     const struct transport_rules *rules;
@@ -54,21 +55,21 @@ struct loop_options {
     int listeners_max;
 };
 
-// 0, or -errno with the text in `err` and everything undone. The options' pointers outlive the loop.
+// 0, or -errno with the text in `err` and everything undone. The options' pointers must outlive the loop.
 int loop_open(struct loop **loop, const struct loop_options *options, struct err *err)
     __attribute__((warn_unused_result));
 
-// `address` gets the port when it was 0.
+// Before loop_start. If the port in `address` is 0, it is set to the port that the kernel chose.
 int loop_listen(struct loop *loop, struct address *address, bool is_shared, struct err *err)
     __attribute__((warn_unused_result));
 
 int loop_start(struct loop *loop, struct err *err) __attribute__((warn_unused_result));
-void loop_stop(struct loop *loop);     // returns when its thread has ended; the transports are still there
-void loop_drop_all(struct loop *loop); // closes every transport, drops all mail; no loop runs any more
+void loop_stop(struct loop *loop);     // returns after the thread has ended; keeps the transports
+void loop_drop_all(struct loop *loop); // closes all transports, drops all mail; after all loops have stopped
 void loop_close(struct loop *loop);    // NULL is allowed
 
 struct turn *loop_turn(struct loop *loop); // for opening transports and for mail
-int loop_failure(const struct loop *loop); // errno that ended the loop by itself; 0: none. Any thread
+int loop_failure(const struct loop *loop); // errno of epoll_wait that ended the loop; 0: none. Any thread
 
 int loop_add_watch(struct loop *loop, struct loop_watch *watch)
     __attribute__((warn_unused_result));                            // 0 or -errno

@@ -8,7 +8,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-enum { KEPT_MAIL = 4096 }; // a list that grew longer gives its memory back
+enum { KEPT_MAIL = 4096 }; // a list with a larger capacity is freed, not kept
 
 int mailbox_open(struct mailbox *mailbox)
 {
@@ -57,7 +57,7 @@ int mailbox_post(struct mailbox *mailbox, const struct mail *mail, size_t limit)
 size_t mailbox_take(struct mailbox *mailbox, struct mail **mail)
 {
     uint64_t wakes;
-    // Read before the list is taken: what is posted in between notifies again.
+    // Read before the list is taken: mail that is posted in between notifies again.
     if (read(mailbox->event_fd, &wakes, sizeof wakes) < 0 && errno != EAGAIN)
         return 0;
     if (mailbox->spare_capacity > KEPT_MAIL) {
@@ -81,7 +81,7 @@ size_t mailbox_take(struct mailbox *mailbox, struct mail **mail)
 void mailbox_notify(struct mailbox *mailbox)
 {
     uint64_t one = 1;
-    // It fails only when the counter is full. Then the loop is awake anyhow.
+    // A write fails only when the counter is full. Then the loop is notified already.
     ssize_t written = write(mailbox->event_fd, &one, sizeof one);
     (void)written;
 }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// What other threads send to a loop.
+// A loop's inbox for mail of other threads.
 //
-// Any thread posts. One mutex guards the list. An eventfd wakes the loop when the list was empty. The loop
-// takes the whole list at once. The mail of one sender arrives in the order in which it was posted.
+// Any thread posts. One mutex guards the list. A post to an empty list notifies the loop by an eventfd. The
+// loop takes the whole list at once. The mail of one sender arrives in the order of posting.
 //
 //     struct mail mail = {.kind = 1, .object = object};
-//     if (mailbox_post(&mailbox, &mail, SIZE_MAX) < 0) ...the object is still ours...
+//     if (mailbox_post(&mailbox, &mail, SIZE_MAX) < 0) ...the caller still owns the object...
 #ifndef POOLMARK_BROKER_NET_MAILBOX_H
 #define POOLMARK_BROKER_NET_MAILBOX_H
 
@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-// Sender and receiver agree on the meaning of the fields. Whoever takes the mail owns what it names.
+// Sender and receiver agree on the meaning of the fields. The receiver owns the objects that the mail names.
 struct mail {
     uint32_t kind; // MAIL_TRANSPORT is the loop's own (turn.h)
     uint32_t value;
@@ -26,19 +26,19 @@ struct mailbox {
     pthread_mutex_t lock; // guards the next two lines
     struct mail *mail;
     size_t count, capacity;
-    struct mail *spare; // the list that was taken before; the loop's thread only
+    struct mail *spare; // the list of the last take; the loop's thread only
     size_t spare_capacity;
 };
 
 int mailbox_open(struct mailbox *mailbox) __attribute__((warn_unused_result)); // 0 or -errno
 void mailbox_close(struct mailbox *mailbox);                                   // must be empty
 
-// 0; -ENOMEM; -EAGAIN when `limit` or more are in the list. After a failure what the mail names is the
-// caller's.
+// 0; -ENOMEM; -EAGAIN when the list has `limit` entries or more. After a failure the caller still owns the
+// objects that the mail names.
 int mailbox_post(struct mailbox *mailbox, const struct mail *mail, size_t limit)
     __attribute__((warn_unused_result));
 
-// Takes everything. The list is the caller's until the next take. Returns how many. The loop's thread only.
+// Takes the whole list and returns its length. The list is valid until the next take. The loop's thread only.
 size_t mailbox_take(struct mailbox *mailbox, struct mail **mail);
 
 void mailbox_notify(struct mailbox *mailbox); // wakes the loop, with or without mail

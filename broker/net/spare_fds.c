@@ -65,7 +65,7 @@ int spare_fds_accept_last(struct spare_fds *spare, int listening_fd)
 
 void spare_fds_take(struct spare_fds *spare, int fd)
 {
-    // In one step: no other loop can take the descriptor for a client.
+    // dup3 closes and replaces `fd` in one step, so no other loop can take the descriptor in between.
     if (spare->count < SPARE_FDS && dup3(spare->copied_fd, fd, O_CLOEXEC) >= 0)
         spare->fds[spare->count++] = fd;
     else

@@ -41,8 +41,8 @@ void timer_wheel_remove(struct timer_node *node)
     node->link = NULL;
 }
 
-// Those due leave the slot before any is called: what a call adds to the same slot is for another turn, and
-// what it removes may be any of them.
+// Due nodes leave the slot before the first call. So a callback may remove any of them, and may add nodes to
+// the same slot, which wait for a later round.
 static void collect_due(struct timer_node **slot, uint32_t tick, struct timer_node **due)
 {
     struct timer_node *next;
@@ -59,7 +59,7 @@ void timer_wheel_advance(struct timer_wheel *wheel, uint32_t tick, timer_expired
 {
     if (tick <= wheel->tick)
         return;
-    // After a long pause one turn visits every slot; more turns would find nothing else.
+    // After a long pause one round visits every slot; a second round would find nothing more.
     uint32_t first = tick - wheel->tick > TIMER_WHEEL_SLOTS ? tick - TIMER_WHEEL_SLOTS + 1 : wheel->tick + 1;
     wheel->tick = tick;
     struct timer_node *due = NULL;

@@ -30,7 +30,7 @@ void transport_close(struct transport *transport)
 {
     timer_wheel_remove(&transport->timer);
     turn_forget_deferred(transport);
-    close(transport->fd); // leaves the epoll set by that
+    close(transport->fd); // this also removes it from the epoll set
     transport_free_input(transport);
     transport_free_output(transport);
 }

@@ -10,7 +10,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
-// A packet is collected as it comes, so that announcing one costs nothing.
+// A buffer grows with the bytes received, not with the announced size, so an announcement costs no memory.
 enum { LARGER_BYTES_MIN = 16 << 10 };
 
 struct input {
@@ -50,7 +50,7 @@ void transport_free_input(struct transport *transport)
     transport->in = NULL;
 }
 
-// Nothing is kept: a lazy transport gives its buffer back, an eager one goes back to its usual one.
+// No bytes are left to keep. A lazy transport gives its buffer back; an eager one returns to its usual one.
 static void keep_nothing(struct transport *transport)
 {
     struct input *in = transport->in;
@@ -61,10 +61,10 @@ static void keep_nothing(struct transport *transport)
     }
     transport_free_input(transport);
     if (is_eager)
-        transport->in = usual_input(transport->turn); // without one the loop's scratch serves
+        transport->in = usual_input(transport->turn); // NULL: it reads into the loop's scratch buffer
 }
 
-// Room for a packet of `needed` bytes, of which `rest` are there: a usual buffer, or twice what there is.
+// A buffer for a packet of `needed` bytes with `rest` bytes received: a usual buffer, or room for 2 * `rest`.
 static struct input *larger_input(const struct turn *turn, size_t rest, size_t needed)
 {
     if (rest < turn->rules->read_bytes - sizeof(struct input))
@@ -74,7 +74,7 @@ static struct input *larger_input(const struct turn *turn, size_t rest, size_t n
     return new_input(turn, BUFFER_READ_LARGER, sizeof(struct input) + capacity);
 }
 
-// Keeps the `rest` bytes at `from`, with room for more when the packet there needs it.
+// Keeps the `rest` bytes at `from`, with room for more when their packet needs it.
 static void keep(struct transport *transport, const uint8_t *from, size_t rest, size_t needed)
 {
     struct input *in = transport->in;
@@ -101,7 +101,7 @@ static void keep(struct transport *transport, const uint8_t *from, size_t rest, 
     transport->in = larger;
 }
 
-// true: the transport is not to be touched any more; false: it is still here, and dead.
+// true: the transport belongs to the other loop and must not be touched; false: it is still here, and dead.
 static bool move(struct transport *transport, struct turn *to)
 {
     struct turn *turn = transport->turn;
@@ -116,8 +116,8 @@ static bool move(struct transport *transport, struct turn *to)
     return false;
 }
 
-// Shows the bytes to the owner and keeps what it does not use. false: the transport is another loop's now,
-// and not to be touched.
+// Shows the bytes to the owner and keeps the unused rest. false: the transport belongs to another loop now
+// and must not be touched.
 static bool show(struct transport *transport, const uint8_t *data, size_t size)
 {
     struct transport_used used = transport->turn->rules->on_bytes(transport, data, size);
@@ -169,7 +169,7 @@ static bool resume(struct transport *transport)
 void transport_resume(struct transport *transport)
 {
     bool is_ours = resume(transport);
-    (void)is_ours; // nothing is touched in either case
+    (void)is_ours; // the transport is not touched in either case
 }
 
 static void drain(struct transport *transport, uint8_t *scratch)

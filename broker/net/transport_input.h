@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The read path of a transport. An idle transport of a lazy kind has no buffer: the loop's scratch is read
-// into, and only what the owner did not use is kept, in a buffer of the owner's.
+// The read path of a transport. An idle lazy transport has no buffer. It reads into the scratch buffer of the
+// loop, and keeps only the bytes that the owner did not use, in a buffer from the owner.
 #ifndef POOLMARK_BROKER_NET_TRANSPORT_INPUT_H
 #define POOLMARK_BROKER_NET_TRANSPORT_INPUT_H
 
@@ -11,17 +11,17 @@ bool transport_prepare_input(struct transport *transport)
 void transport_free_input(struct transport *transport);
 
 void transport_read(struct transport *transport);   // once
-void transport_resume(struct transport *transport); // shows what is kept to the owner
+void transport_resume(struct transport *transport); // shows the kept bytes to the owner
 
-// Shows what is kept and everything that the socket has received. The transport is broken or is to be closed:
-// it is dead afterwards, belongs to another loop, or is deferred. Not within on_bytes.
+// Shows the owner the kept bytes and all bytes that the socket has received. For a transport that is broken
+// or will be closed. Afterwards it is dead, deferred, or at another loop. Not within on_bytes.
 void transport_drain(struct transport *transport);
 
-// The same within on_bytes of another transport, whose bytes may lie in the loop's scratch; nothing is
-// deferred. Without memory for a buffer nothing is read. Dead afterwards.
+// The same within on_bytes of another transport, whose bytes may lie in the loop's scratch buffer. It reads
+// into a temporary buffer, or not at all without memory for one. It defers nothing. Dead afterwards.
 void transport_drain_within(struct transport *transport);
 
-// Has it received what has not been read yet?
+// Has the socket received bytes that were not read yet?
 bool transport_has_waiting_input(const struct transport *transport);
 
 #endif

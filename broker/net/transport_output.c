@@ -8,23 +8,23 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
-// A fan-out gathers: the packets of a turn for one transport go by one write, which costs more than the rest
-// of a delivery. Past so many pending transports the next ones send at once, so that the buffers of a turn
-// stay within 16 MiB (at 4 KiB each).
+// All packets of a turn for one transport share one write, because a write costs more than the rest of a
+// delivery. With this many transports pending, further ones send at once. So the buffers of a turn stay
+// within 16 MiB (at 4 KiB each).
 enum { PENDING_MOST = 4096 };
 
-enum { FLUSH_WORK = 8 }; // what a write that is not shared counts
+enum { FLUSH_WORK = 8 }; // work of a write that is not shared
 
-// A buffer of BUFFER_WRITE. A source that the socket took in part goes before the bytes.
+// A buffer of BUFFER_WRITE. The rest of a source is sent before the bytes.
 struct output {
     void *source; // NULL: none
     uint64_t form;
     uint32_t source_sent;
-    uint32_t start, end, capacity; // what waits is bytes[start .. end)
+    uint32_t start, end, capacity; // waiting: bytes[start .. end)
     uint8_t bytes[];
 };
 
-// What one call of the system sends: the rest of a source, then the rest of a buffer.
+// The data of one system call: the rest of a source, then the rest of a buffer.
 struct gathered {
     struct transport_parts source;
     struct iovec parts[TURN_PARTS + 1];
@@ -141,7 +141,7 @@ static void gather(struct gathered *gathered, const struct transport_rules *rule
     }
 }
 
-// Bytes sent; 0 when the socket takes none now, or when it failed (then the transport is broken).
+// Returns the bytes sent; 0 when the socket takes none now, or when it failed (then the transport is broken).
 static size_t send_parts(struct transport *transport, struct iovec *parts, int count)
 {
     struct msghdr header = {.msg_iov = parts, .msg_iovlen = (size_t)count};
@@ -224,7 +224,7 @@ bool transport_has_room(struct transport *transport, size_t bytes)
     return out->capacity - out->end >= bytes;
 }
 
-// What was appended is sent at the end of the turn.
+// Appended bytes are sent at the end of the turn.
 static void send_soon(struct transport *transport)
 {
     if (transport->is_blocked)
@@ -243,7 +243,7 @@ void transport_append(struct transport *transport, const void *data, size_t byte
     if (!transport_can_send(transport))
         return;
     if (!need_output(transport)) {
-        // No buffer to be had: the socket may take it as it is.
+        // Without a buffer, the socket may still take the packet directly.
         struct iovec part = {(void *)(uintptr_t)data, bytes};
         if (send_parts(transport, &part, 1) != bytes)
             transport_break(transport);
@@ -274,7 +274,7 @@ void transport_commit(struct transport *transport, size_t bytes)
 
 bool transport_send_source(struct transport *transport, void *source, uint64_t form, bool is_owed)
 {
-    // Blocked and empty: a source did not fit before. One that is owed waits behind nothing.
+    // Blocked and empty: the socket refused a source before. An owed source is held all the same.
     if (!transport_can_send(transport) || (transport->is_blocked && !is_owed) ||
         (!transport_is_empty(transport) && !transport_flush(transport)))
         return false;
@@ -290,7 +290,7 @@ bool transport_send_source(struct transport *transport, void *source, uint64_t f
     bool is_held = sent > 0 || is_owed;
     struct output *out = is_held ? need_output(transport) : NULL;
     if (is_held && !out) {
-        transport_break(transport); // there is nowhere to remember the rest
+        transport_break(transport); // there is no memory to hold the rest
         return false;
     }
     if (out) {

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// The write path of a transport. Packets are gathered in a write buffer and sent when the events at hand are
-// done. What the socket does not take waits in the buffer. A lazy transport has a buffer only meanwhile.
+// The write path of a transport. Packets are gathered in a write buffer and sent at the end of the turn.
+// Bytes that the socket does not take wait in the buffer. A lazy transport has a buffer only while bytes
+// wait.
 //
-// A source is an object of the owner whose bytes are sent from where they lie, without a copy. It is for what
-// is larger than a buffer. The transport holds a reference until the socket has taken all of it.
+// A source is an object of the owner whose bytes are sent in place, without a copy. It serves packets that
+// are larger than the buffer. The transport holds a reference until the socket has taken all bytes.
 //
-// A write that fails does not end the transport, but breaks it: from then on output is dropped, and the bytes
-// that its socket has received are still read. Of a broken transport all functions drop what they are given,
-// and there is always room.
+// A failed write does not kill the transport, it breaks it. A broken transport drops all output and always
+// has room. Bytes that its socket has received are still read.
 //
 //     if (!transport_has_room(transport, bytes)) ...later...
 //     transport_append(transport, packet, bytes);
@@ -26,28 +26,28 @@ bool transport_prepare_output(struct transport *transport)
     __attribute__((warn_unused_result)); // eager: the write buffer
 void transport_free_output(struct transport *transport);
 
-void transport_watch(struct transport *transport); // tells epoll what it waits for
+void transport_watch(struct transport *transport); // tells epoll which events it waits for
 
-// The socket takes nothing any more. Drops the output; the loop reads what has come, then closes. May be
-// called again.
+// Breaks the transport: drops its output. The loop reads the received bytes, then closes it. Repeated calls
+// are allowed.
 void transport_break(struct transport *transport);
 
-// Can `bytes` be appended? Sends what is there to make room.
+// Can `bytes` be appended? Sends waiting output to make room.
 bool transport_has_room(struct transport *transport, size_t bytes);
 
 // Appends bytes for which there is room. A failure breaks the transport.
 void transport_append(struct transport *transport, const void *data, size_t bytes);
 
-// A place for `bytes` in the write buffer, with `spare` more behind it; transport_commit then says how many
-// were written. NULL: there is no such place now.
+// Returns space for `bytes` in the write buffer, with `spare` free bytes behind it. The caller writes there
+// and calls transport_commit with the bytes written. NULL: there is no such space now.
 uint8_t *transport_reserve(struct transport *transport, size_t bytes, size_t spare);
 void transport_commit(struct transport *transport, size_t bytes);
 
-// Sends a source. What waits is sent first. false: the socket takes no more now, and took nothing of it. With
-// `is_owed` the transport holds the source then as well, and gives true.
+// Sends a source, after all waiting output. false: the socket took none of its bytes, and the transport does
+// not hold it. With `is_owed` the transport holds the source in that case too, and returns true.
 bool transport_send_source(struct transport *transport, void *source, uint64_t form, bool is_owed);
 
-bool transport_flush(struct transport *transport);          // sends what there is. true: all of it is sent
+bool transport_flush(struct transport *transport);          // sends waiting output. true: all of it is sent
 bool transport_is_empty(const struct transport *transport); // does nothing wait to be sent?
 
 #endif

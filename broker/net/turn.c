@@ -128,7 +128,7 @@ void turn_run_deferred(struct turn *turn, void (*resume)(struct transport *trans
             continue;
         turn->deferred[i] = NULL;
         transport->is_deferred = false;
-        resume(transport); // it may be deferred again; none is closed meanwhile
+        resume(transport); // may defer it again; no transport is closed meanwhile
     }
     turn->deferred_count -= count;
     if (turn->deferred_count > 0)
