@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// One account of the bytes that a broker holds for its clients, by what they are for, and the limit on their
-// sum. Take before you allocate; give after you free. Any thread.
+// The account of all bytes that a broker holds for its clients, by purpose, with a limit on their sum. Take
+// before you allocate; give after you free. Any thread.
 //
-// Messages, retained topics and subscriptions stay when their client is done. They are refused a sixteenth
-// before the limit, so that clients can still come, be answered, and remove what they left.
+// Messages, retained topics and subscriptions can outlive their client's connection. They are refused a
+// sixteenth before the limit. So clients can still connect, get answers, and remove what they left.
 //
-// What an allocation costs is counted as glibc's heap has it, 16 bytes at a time; an object of a pool counts
-// with its size. Objects that the pools own beyond those in use are counted each second
-// (account_set_reserve). Not counted: the broker itself, its threads' stacks, and the sockets' buffers, which
-// are the kernel's.
+// A heap allocation counts as glibc rounds it, in steps of 16 bytes. An object of a pool counts with its
+// size. The reserve of the pools is counted each second (account_set_reserve). Not counted: the broker
+// itself, the stacks of its threads, and socket buffers, which the kernel holds.
 //
 //     if (!account_take(account, ACCOUNT_MESSAGES, bytes)) ...refuse the work...
 //     account_give(account, ACCOUNT_MESSAGES, bytes);
@@ -39,12 +38,12 @@ enum account_kind {
 };
 
 struct account {
-    // One line of the cache: who takes adds to one and reads all.
+    // One cache line: a take adds to one number and reads all.
     _Alignas(64) _Atomic int64_t bytes[ACCOUNT_KINDS];
     _Alignas(64) int64_t limit; // of the sum; 0: none
-    int64_t limit_of_stores;    // of the sum, for what stays: subscriptions, retained, messages
+    int64_t limit_of_stores;    // of the sum, for subscriptions, retained topics and messages
     _Atomic int64_t peak;       // highest sum seen
-    _Atomic int64_t refused;    // times that account_take gave false
+    _Atomic int64_t refused;    // times that account_take returned false
 };
 
 // The account at one time.
@@ -54,15 +53,15 @@ struct account_reading {
 
 void account_open(struct account *account, int64_t limit);
 
-// false: the sum would pass its limit, and nothing was taken. NULL is an account without a limit.
+// false: the sum would pass its limit, and nothing was taken. For NULL nothing is counted: always true.
 bool account_take(struct account *account, enum account_kind kind, size_t bytes)
     __attribute__((warn_unused_result));
 void account_give(struct account *account, enum account_kind kind, size_t bytes);
 
-// In place of what was set before; refused to nobody, since it is there already.
+// Replaces the reserve that was set before. Never refused, because the pools own this memory already.
 void account_set_reserve(struct account *account, int64_t bytes);
 
-int64_t account_refused(const struct account *account); // times that account_take gave false
+int64_t account_refused(const struct account *account); // times that account_take returned false
 int64_t account_sum(const struct account *account);
 void account_read(const struct account *account, struct account_reading *reading);
 

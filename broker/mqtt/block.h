@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Blocks of any size, counted in the broker's account. A block comes from a pool when the pool can serve its
-// size, and from the heap when it cannot. Any thread may call.
+// size, else from the heap. Any thread may call.
 //
-// A pool that refuses past its max bounds blocks of every size: a block from the heap holds an object of the
-// pool as long as it lives, and is refused when the pool has none.
+// A pool that refuses past its max bounds blocks of every size. For this, each block from the heap holds an
+// object of the pool until it is freed. The block is refused when the pool has no object.
 //
 //     struct block_store store;
 //     block_store_open(&store, pool, &broker->account, ACCOUNT_MESSAGES);
@@ -17,7 +17,7 @@
 
 struct block_store {
     struct pool *pool;
-    struct account *account; // NULL: none is kept
+    struct account *account; // NULL: not counted
     enum account_kind kind;
     size_t object_bytes;
     bool is_sized;   // the pool serves other sizes than its objects'
@@ -29,7 +29,7 @@ void block_store_open(struct block_store *store, struct pool *pool, struct accou
 
 // NULL: the pool or the account refused, or there is no memory.
 void *block_get(struct block_store *store, size_t bytes) __attribute__((warn_unused_result));
-void block_put(struct block_store *store, void *block, size_t bytes); // as many as were asked for
+void block_put(struct block_store *store, void *block, size_t bytes); // `bytes` as in block_get
 
 // Does a block of so many bytes come from the heap?
 bool block_is_from_heap(const struct block_store *store, size_t bytes);

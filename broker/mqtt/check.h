@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// CHECK(x_is_valid(x)): in checked builds (CHECK=1) a broken invariant ends the program where it is found,
-// with its text; in others it is not even evaluated.
+// CHECK(x_is_valid(x)): in checked builds (CHECK=1) a broken invariant is printed and the program aborts.
+// Other builds do not evaluate it.
 #ifndef POOLMARK_BROKER_MQTT_CHECK_H
 #define POOLMARK_BROKER_MQTT_CHECK_H
 

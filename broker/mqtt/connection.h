@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// A client's connection: a transport, and what MQTT adds to it.
+// A client's connection: a transport and its MQTT state.
 //
-// It lies at the beginning of an object of the pool `connections` and belongs to one loop, whose thread alone
-// touches it. It moves to another loop only before its CONNECT is answered.
+// It lies at the start of an object of the pool `connections`. It belongs to one loop, and only that loop's
+// thread touches it. It can move to another loop only before its CONNECT is answered.
 //
-// A connection is new until it has a session; then it is open; dead ends both.
+// A connection is new until it has a session. Then it is open. In both states it can become dead.
 #ifndef POOLMARK_BROKER_MQTT_CONNECTION_H
 #define POOLMARK_BROKER_MQTT_CONNECTION_H
 
@@ -14,11 +14,11 @@
 #include "wire/mqtt_publish.h"
 
 struct connection {
-    // owner_bit: has_session; owner_word: keep alive in seconds, 0 for none; owner_word of the timer: the
-    // tick of the last packet received.
+    // owner_bit: has a session; owner_word: keep alive in seconds, 0 for none; owner_word of the timer: tick
+    // of the last packet received.
     struct transport transport;
     union {
-        void *arena; // eager: for the session to come
+        void *arena; // eager, before CONNECT: memory of the later session
         struct session *session;
     };
 };
@@ -48,37 +48,38 @@ static inline bool connection_can_send(const struct connection *connection)
     return transport_can_send(&connection->transport);
 }
 
-// Takes `fd`. 0; -ENOBUFS: a pool refused; -ENOMEM: no memory, or the account refused. Then the descriptor is
-// still the caller's.
+// Takes over `fd`. 0; -ENOMEM: the account refused; -ENOBUFS: a pool refused, or another resource is missing.
+// After a failure the caller still owns `fd`.
 int connection_open(struct worker *worker, int fd) __attribute__((warn_unused_result));
 
-// Gives everything back, its session aside. `connection` is gone then.
+// Closes the socket and frees `connection`. The session must have been detached.
 void connection_free(struct connection *connection);
 
 void connection_start_connect_timer(struct connection *connection);
 void connection_start_keep_alive(struct connection *connection, uint16_t keep_alive_s);
 void connection_on_timer(struct transport *transport);
 
-// How one copy of a message goes out.
+// The header fields of one copy of a message.
 struct publish_form {
     uint8_t qos;
     bool dup, retain;
-    bool is_packet;     // the payload is a whole packet, and no PUBLISH
+    bool is_packet;     // the payload is a whole packet other than PUBLISH; only the payload is sent
     uint16_t packet_id; // 0 at QoS 0
 };
 
-// Appends a PUBLISH, or begins to send it. false: the socket takes no more now, and nothing of it was taken.
+// Appends a PUBLISH to the output, or starts to send it. false: nothing of it was taken, because the socket
+// takes no more now or is broken.
 bool connection_publish(struct connection *connection, struct message *message,
                         const struct publish_form *form);
 
-// Appends PUBACK, PUBREC, PUBREL, PUBCOMP or UNSUBACK, for which there is room.
+// Appends PUBACK, PUBREC, PUBREL, PUBCOMP or UNSUBACK. The caller has checked that there is room.
 enum { CONNECTION_ACK_BYTES = 4 };
 void connection_acknowledge(struct connection *connection, enum mqtt_packet_type type, uint16_t packet_id);
 
-// Sends a packet of any size that is the payload of `message`. Nothing else waits to be sent.
+// Sends the payload of `message`, a packet of any size. No other output may be waiting.
 void connection_send_packet(struct connection *connection, struct message *message);
 
-// Of transport_rules: how a message is sent from where it lies.
+// list_parts of transport_rules: the parts of a message that is sent in place.
 void connection_list_parts(const void *source, uint64_t form, struct transport_parts *parts);
 
 #endif

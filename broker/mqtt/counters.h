@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the broker counts, one set a loop: written by the loop's thread alone, read by any.
+// The broker's counters. Each loop has one set. Only the loop's thread writes it; any thread may read.
 #ifndef POOLMARK_BROKER_MQTT_COUNTERS_H
 #define POOLMARK_BROKER_MQTT_COUNTERS_H
 

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Deliberate handicaps of the broker, chosen when it is built, for showing that a comparison of two builds
-// finds a regression of known size (as pools/handicap.h for pools). Without them all of this is nothing.
+// Deliberate handicaps of the broker, chosen at build time. They show that a comparison of two builds finds a
+// regression of known size (as pools/handicap.h does for pools). Other builds compile them to nothing.
 //
 // HANDICAP_CONNECT=US: every 50th CONNECT of a loop takes US microseconds more before its CONNACK. The loop
-// does nothing else meanwhile, as when a pool grows inline, so that the clients behind it wait as well.
+// does nothing else meanwhile, so the clients behind it wait too, as when a pool grows inline.
 //
-// HANDICAP_LOSS=N: every Nth message that a loop receives is acknowledged and given to nobody.
+// HANDICAP_LOSS=N: every Nth message that a loop receives is acknowledged and delivered to nobody.
 //
-// Both count in the thread, and a loop is a thread: with one loop the size of the handicap is exact.
+// Both count per thread, that is, per loop. With one loop the size of the handicap is exact.
 #ifndef POOLMARK_BROKER_MQTT_HANDICAP_H
 #define POOLMARK_BROKER_MQTT_HANDICAP_H
 
@@ -16,7 +16,7 @@
 
 enum { HANDICAP_CONNECT_EVERY = 50 };
 
-// True once in `every` calls of this thread with that counter.
+// True once in `every` calls with that counter.
 static inline bool handicap_is_due(int64_t *counter, int64_t every)
 {
     if (++*counter < every)

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the broker does with each packet of a client: one file a group of packets, handle_*.c. The frame is
-// whole and of a type that a client may send at this point. On the thread of the connection's loop.
+// The handlers of a client's packets, in files handle_*.c, one file per group of packets. The frame is whole,
+// and a client may send its type at this point. On the thread of the connection's loop.
 //
-// A handler answers by appending to the connection's output. Whatever else is to become of the connection it
-// returns; its caller (packets.c) does it.
+// A handler answers by appending to the connection's output. It returns the next step for the connection; its
+// caller (packets.c) takes that step.
 #ifndef POOLMARK_BROKER_MQTT_HANDLERS_H
 #define POOLMARK_BROKER_MQTT_HANDLERS_H
 
@@ -11,17 +11,17 @@
 #include "wire/mqtt_frame.h"
 
 enum handled_next {
-    HANDLED,          // the packet is done with
+    HANDLED,          // the packet is done
     HANDLE_PAUSE,     // nothing was done: there is no room for the answer until the client reads
-    HANDLE_HAND_OVER, // nothing was done: the worker `to` has the session that this CONNECT is about
-    HANDLE_TAKE_OVER, // nothing was done: `other` has the session, and is to be ended before this CONNECT
-    HANDLE_CLOSE,     // what was answered is sent, and the connection closed
+    HANDLE_HAND_OVER, // nothing was done: worker `to` has this client's session; move the connection there
+    HANDLE_TAKE_OVER, // nothing was done: `other` has the session; end it, then handle this CONNECT again
+    HANDLE_CLOSE,     // send the answer, then close the connection
 };
 
 struct handled {
     enum handled_next next;
     union {
-        const char *reason; // HANDLE_CLOSE because of what the client sent: static text; NULL: not for that
+        const char *reason; // HANDLE_CLOSE: static text of a protocol error; NULL: closed for another reason
         const struct worker *to;
         struct connection *other;
     };
@@ -39,10 +39,9 @@ static inline struct handled handled_close(const char *reason)
 
 struct handled handle_connect(struct connection *connection, const struct mqtt_frame *frame);
 struct handled handle_publish(struct connection *connection, const struct mqtt_frame *frame);
-struct handled handle_pubrel(struct connection *connection,
-                             const struct mqtt_frame *frame); // of a message to us
-struct handled handle_puback(struct connection *connection,
-                             const struct mqtt_frame *frame); // these three: of our own
+// PUBREL is about a message from the client. PUBACK, PUBREC and PUBCOMP are about messages to the client.
+struct handled handle_pubrel(struct connection *connection, const struct mqtt_frame *frame);
+struct handled handle_puback(struct connection *connection, const struct mqtt_frame *frame);
 struct handled handle_pubrec(struct connection *connection, const struct mqtt_frame *frame);
 struct handled handle_pubcomp(struct connection *connection, const struct mqtt_frame *frame);
 struct handled handle_subscribe(struct connection *connection, const struct mqtt_frame *frame);

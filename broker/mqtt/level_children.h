@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The children of one node of a level tree: a list while they are few, a hash table when they are many. Part
-// of level_tree; no one else includes it.
+// of level_tree; no other module includes it.
 //
-// The table grows and shrinks by moving: beside the new array of buckets the old one stays, and every
-// insertion and removal moves the next few of its buckets over. A child's hash tells which of the two holds
-// it: the old one if its bucket there has yet to be moved. So no change costs more than LEVEL_MOVES buckets,
-// and looking up costs one.
+// The table is resized incrementally. The old array of buckets stays beside the new one, and every insertion
+// and removal moves the next few old buckets. A child is in the old array until its bucket there is moved. So
+// a change moves at most LEVEL_MOVES buckets, and a lookup visits one bucket.
 #ifndef POOLMARK_BROKER_MQTT_LEVEL_CHILDREN_H
 #define POOLMARK_BROKER_MQTT_LEVEL_CHILDREN_H
 
@@ -13,7 +12,7 @@
 
 enum {
     LEVEL_LIST_MAX = 8, // children in a list
-    LEVEL_MOVES = 8,    // old buckets moved by one change: faster than the table can fill up again
+    LEVEL_MOVES = 8,    // old buckets moved by one change; enough to finish before the table is full again
 };
 
 struct level_table;
@@ -36,12 +35,12 @@ struct level_node {
 struct level_node *level_child_find(const struct level_node *parent, const char *name, size_t bytes,
                                     uint32_t hash);
 
-// Adds `child`, whose parent and hash are set, and whose name is not there yet. A table that cannot be had
-// leaves the list, or the smaller table, in use: slower, not wrong.
+// Adds `child`, whose parent and hash are set, and whose name no sibling has. Without memory for a table, the
+// list or the smaller table stays in use; lookups are then slower.
 void level_child_add(struct level_node *parent, struct level_node *child);
 void level_child_remove(struct level_node *parent, struct level_node *child);
 
-// All of them, in no particular order, while none is added or removed; NULL after the last.
+// Iterate over all children, in no particular order; NULL after the last. Do not add or remove meanwhile.
 struct level_node *level_child_first(const struct level_node *parent);
 struct level_node *level_child_next(const struct level_node *parent, const struct level_node *child);
 

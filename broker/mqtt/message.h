@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// A published message: topic and payload, once in memory however many sessions wait for it.
+// A published message: topic and payload. It is in memory once, however many sessions wait for it.
 //
-// It is counted by references. Whoever holds one may read everything but `refs`, from any thread, since
-// nothing changes after message_new. The last message_unref gives the memory back, on any thread.
+// References are counted. The holder of a reference may read all fields but `refs`, from any thread, because
+// they do not change after message_new. The last message_unref frees the memory, on any thread.
 //
 //     struct message *message = message_new(&broker->messages, topic, payload, 1, false);
 //     if (!message) ...the pool refused, or there is no memory...
-//     message_ref(message);      // one for a queue
-//     message_unref(message);    // ours
+//     message_ref(message);      // the queue's reference
+//     message_unref(message);    // the caller's reference
 #ifndef POOLMARK_BROKER_MQTT_MESSAGE_H
 #define POOLMARK_BROKER_MQTT_MESSAGE_H
 
@@ -17,28 +17,29 @@
 #include <stdatomic.h>
 
 struct message {
-    struct block_store *store; // where the memory goes back to
+    struct block_store *store; // the last message_unref puts the memory back there
     _Atomic uint32_t refs;
     uint32_t payload_bytes;
     uint16_t topic_bytes;
-    uint8_t qos; // as published: a subscription may lower it
-    bool retain; // as published; for a will, as the will said
+    uint8_t qos; // as published; a subscription may lower it
+    bool retain; // as published; for a will, as in its CONNECT
     char data[]; // topic, then payload
 };
 
-// Copies both into a block of `messages`. The caller has the one reference. NULL: refused by the pool or the
-// account, or out of memory. `topic` is at most MQTT_TEXT_MAX bytes, `payload` at most MQTT_REMAINING_MAX.
+// Copies topic and payload into a block of `messages`. The caller gets the only reference. NULL: the pool or
+// the account refused, or out of memory. `topic` is at most MQTT_TEXT_MAX bytes, `payload` at most
+// MQTT_REMAINING_MAX.
 struct message *message_new(struct block_store *messages, struct mqtt_text topic, struct mqtt_bytes payload,
                             uint8_t qos, bool retain) __attribute__((warn_unused_result));
 
-// One that is a packet of so many bytes: its payload, to be filled in before anybody else has it.
+// A message whose payload is a packet of `bytes`. The caller fills the payload before it shares the message.
 struct message *message_new_packet(struct block_store *messages, size_t bytes)
     __attribute__((warn_unused_result));
 
 struct message *message_ref(struct message *message); // returns it
 void message_unref(struct message *message);          // NULL is allowed
 
-// What it takes of memory, as it counts for the bounds of queues.
+// The size that counts for the bounds of queues: header, topic and payload.
 static inline size_t message_bytes(const struct message *message)
 {
     return sizeof *message + message->topic_bytes + message->payload_bytes;

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// From bytes to packets to handlers: what a loop calls for the transports of connections. The packets of one
-// connection are handled in their order. A turn handles as many as its budget allows, and at least one of
-// each connection that sent any.
+// Splits received bytes into packets and calls their handlers. A loop calls these functions for the
+// transports of connections. The packets of one connection are handled in order. A turn handles as many
+// packets as its budget allows, and at least one of each connection that sent any.
 #ifndef POOLMARK_BROKER_MQTT_PACKETS_H
 #define POOLMARK_BROKER_MQTT_PACKETS_H
 
 #include "broker/net/turn.h"
 
-// Sets the functions of transport_rules that the life of a connection needs; buffers and sizes are left
-// alone.
+// Sets all functions of transport_rules but those for buffers. Leaves the sizes unchanged.
 void packets_set_rules(struct transport_rules *rules);
 
 #endif

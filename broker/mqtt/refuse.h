@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Refusing a client so that it learns why: its CONNECT is awaited, CONNACK "server unavailable" is sent, and
-// the socket is closed once the client has closed it. (Closed earlier, the kernel could drop the CONNACK.)
-// Such a client takes nothing from any pool: a slot of a few bytes, for a few seconds at most.
+// Refuses a client with a reason. The broker waits for its CONNECT, sends CONNACK "server unavailable", and
+// closes the socket after the client has closed it. (After an earlier close the kernel could drop the
+// CONNACK.) Such a client takes nothing from any pool. It takes a slot of a few bytes, for a few seconds at
+// most.
 //
-// One of these a loop, its thread only.
+// Each loop has one struct refusals; only its thread touches it.
 #ifndef POOLMARK_BROKER_MQTT_REFUSE_H
 #define POOLMARK_BROKER_MQTT_REFUSE_H
 
@@ -22,17 +23,17 @@ struct refusal {
 
 struct refusals {
     struct loop *loop;
-    struct refusal *slots; // made when the first client is refused
+    struct refusal *slots; // allocated when the first client is refused
     int count;             // in use
 };
 
 void refusals_open(struct refusals *refusals, struct loop *loop);
 void refusals_close(struct refusals *refusals); // before the loop is closed
 
-// Takes `fd` over.
+// Takes over `fd`.
 void refusals_add(struct refusals *refusals, int fd);
 
 void refusals_on_watch(struct refusals *refusals, struct loop_watch *watch);
-void refusals_on_tick(struct refusals *refusals); // ends those that took too long
+void refusals_on_tick(struct refusals *refusals); // closes sockets that are past REFUSAL_PATIENCE_S
 
 #endif

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Retained messages (MQTT 3.1.1, section 3.3.1.3): the last one published with RETAIN, for each topic name.
 //
-// Threads: any thread may call anything at any time. One rwlock guards the tree: matching takes it for
-// reading, setting for writing. A visitor runs under the read lock: it must not call into this module, and
-// takes a reference (message_ref) of what it keeps beyond its return.
+// Threads: any thread may call any function at any time. One rwlock guards the tree: matching takes it for
+// reading, setting for writing. A visitor runs under the read lock, so it must not call into this module. It
+// takes a reference (message_ref) to each message that it keeps.
 //
 //     retained_set(retained, topic, publish.payload.bytes ? message : NULL);
 //     retained_match(retained, filter, deliver, session);   // deliver(session, message)
@@ -18,24 +18,24 @@ struct account; // broker/mqtt/account.h
 
 int retained_open(struct retained **retained, struct account *account)
     __attribute__((warn_unused_result));        // 0 or -ENOMEM
-void retained_close(struct retained *retained); // lets go of every message
+void retained_close(struct retained *retained); // releases every message
 
-// Keeps `message` for `name` (a valid topic name) with a reference of its own, in place of the one before
-// [MQTT-3.3.1-5]; NULL forgets that one: a message with an empty payload is never kept [MQTT-3.3.1-10].
-// 0, or -ENOMEM with nothing changed.
+// Keeps `message` for `name` (a valid topic name), with a reference of its own, and releases the previous one
+// [MQTT-3.3.1-5]. NULL only releases the previous one. Pass NULL for an empty payload, which must never be
+// kept [MQTT-3.3.1-10]. 0, or -ENOMEM with nothing changed.
 int retained_set(struct retained *retained, struct mqtt_text name, struct message *message)
     __attribute__((warn_unused_result));
 
-// Calls `visit` for each message whose topic name `filter` (a valid topic filter) matches [MQTT-3.3.1-6], in
-// no particular order. Returns how many.
+// Calls `visit` for each message whose topic name matches `filter` (a valid topic filter) [MQTT-3.3.1-6], in
+// no particular order. Returns their number.
 typedef void retained_visit(void *context, struct message *message);
 int64_t retained_match(struct retained *retained, struct mqtt_text filter, retained_visit *visit,
                        void *context);
 
-// Is it still the one that is kept for its topic?
+// Is `message` still the retained message of its topic?
 bool retained_has(struct retained *retained, const struct message *message);
 
 int64_t retained_count(struct retained *retained);
-bool retained_is_valid(struct retained *retained); // invariants; for checked builds and tests
+bool retained_is_valid(struct retained *retained); // checks the invariants; for checked builds and tests
 
 #endif

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// The MQTT server: sessions, subscriptions and retained messages, and the event loops that work on them. Its
-// memory comes from pools that the caller has opened.
+// The MQTT server: sessions, subscriptions, retained messages, and the event loops that serve them. Its
+// memory comes from pools of the caller. Any thread may call server_read_statistics, server_set_reserve and
+// server_check.
 //
 //     struct server *server;
 //     if (server_open(&server, &options, &err) < 0) ...
 //     if (server_listen(server, &address, &err) < 0 || server_start(server, &err) < 0) ...
 //     ...serves...
-//     server_close(server);      // ends the threads, puts every object back
+//     server_close(server);      // ends the threads, puts all objects back
 #ifndef POOLMARK_BROKER_MQTT_SERVER_H
 #define POOLMARK_BROKER_MQTT_SERVER_H
 
@@ -34,30 +35,31 @@ struct server_options {
     int64_t max_queued_bytes; // 0: any
 };
 
-// What a server is doing, as far as it can be told while it goes on.
+// Statistics, readable while the server runs.
 struct server_statistics {
     struct broker_counts counts;
-    const char *last_reason; // of protocol_errors; NULL: none
+    const char *last_reason; // text of the last protocol error; NULL: none
     int64_t connections, sessions, subscriptions, retained;
     struct account_reading memory;
 };
 
-// 0, or -errno with the text in `err` and everything undone. The pools outlive the server.
+// 0, or -errno with the text in `err` and everything undone. The pools must outlive the server.
 int server_open(struct server **server, const struct server_options *options, struct err *err)
     __attribute__((warn_unused_result));
 
-// Every loop listens there; `address` gets the port when it was 0. Before server_start.
+// Every loop listens at `address`. If its port is 0, it is set to the port that the kernel chose. Before
+// server_start.
 int server_listen(struct server *server, struct address *address, struct err *err)
     __attribute__((warn_unused_result));
 int server_start(struct server *server, struct err *err) __attribute__((warn_unused_result));
 
 void server_read_statistics(struct server *server, struct server_statistics *statistics);
-void server_set_reserve(struct server *server, int64_t bytes); // of the pools, for the account
+void server_set_reserve(struct server *server, int64_t bytes); // reserve of the pools, for the account
 
-// 0, or -errno with `err` set when a loop had to end by itself; nothing but server_stop is to be done then.
+// 0, or -errno with `err` set when a loop ended on an error. Then the caller must stop the server.
 int server_check(const struct server *server, struct err *err) __attribute__((warn_unused_result));
 
-// Ends the loops and closes every connection; statistics can still be read.
+// Ends the loops and closes every connection. Statistics can still be read.
 void server_stop(struct server *server);
 void server_close(struct server *server); // NULL is allowed
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the modules of mqtt/ share: the server (one a broker) and its workers (one an event loop). For mqtt/
-// alone; everybody else goes by server.h.
+// State that the modules of mqtt/ share: the server (one per broker) and its workers (one per event loop).
+// Modules outside mqtt/ use server.h instead.
 //
-// A worker is touched by the thread of its loop alone; its counters may be read by any. Of the server,
-// topics, retained messages, session table and account have locks of their own; the rest does not change
-// while loops run.
+// Only the thread of its loop touches a worker; any thread may read its counters. In the server, any thread
+// may use topics, retained messages, session table, account and the atomics. All else is constant while loops
+// run.
 #ifndef POOLMARK_BROKER_MQTT_SERVER_STATE_H
 #define POOLMARK_BROKER_MQTT_SERVER_STATE_H
 
@@ -26,7 +26,7 @@ struct worker {
     struct turn *turn; // of the loop
     uint16_t index;
     int64_t start_ns;
-    uint64_t ids_made; // client ids given to clients without one
+    uint64_t ids_made; // client ids made for clients that sent none
     struct broker_counters counters;
     struct refusals refusals;
 };
@@ -40,34 +40,33 @@ struct server {
     struct transport_rules transport_rules;
     size_t max_packet_bytes;
     int64_t max_topic_levels;
-    int64_t max_connections;          // never more than these at once
-    _Atomic int64_t connection_count; // reserved; what is refused is not among them
+    int64_t max_connections;          // most connections at once
+    _Atomic int64_t connection_count; // reserved connections; refused clients do not count
     struct topics *topics;
     struct retained *retained;
     struct session_table *sessions;
     pthread_rwlock_t descriptors;      // broker/net/spare_fds.h
-    _Atomic(const char *) last_reason; // why a connection was closed last for what it sent; NULL: none was
-    bool is_closing;                   // no loop runs any more, and wills are not published
+    _Atomic(const char *) last_reason; // static text of the last protocol error; NULL: none
+    bool is_closing;                   // no loop runs any more; wills are not published
     int worker_count;
     struct worker *workers[];
 };
 
-// One of max_connections; any thread. false: there is none left.
+// Reserves one of max_connections. false: none is left. Any thread.
 bool server_reserve_connection(struct server *server);
 void server_release_connection(struct server *server);
 
-// Ends a session for good, on its owner's thread: out of the topics and the table. Its memory goes with the
-// last reference.
+// Ends a session, on its owner's thread: removes it from topics and table. The last reference frees it.
 void server_end_session(struct server *server, struct session *session);
 
-// Has a topic name or filter no more levels than max_topic_levels?
+// Does a topic name or filter have at most max_topic_levels levels?
 bool server_topic_fits(const struct server *server, struct mqtt_text topic);
 
-// Counts a message that somebody does not get: its queue is full (-EDQUOT), it may not be published
-// (-EACCES), or there is no memory.
+// Counts a dropped message. `code`: -EDQUOT, a queue is full; -EACCES, clients may not publish to its topic;
+// another, no memory.
 void worker_count_dropped(struct worker *worker, int code);
 
-// The session's flow, made when there is none; NULL when there is no memory.
+// Returns the session's flow; makes one when there is none. NULL: no memory.
 static inline struct session_flow *worker_flow(const struct worker *worker, struct session *session)
 {
     return session_flow_need(session, &worker->server->stores.arenas, &worker->server->flow_rules);

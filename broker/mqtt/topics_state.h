@@ -10,8 +10,8 @@
 struct account;
 
 struct topics {
-    struct account *account; // NULL: none is kept
-    pthread_rwlock_t lock;   // guards all below, every subscription, and every subscriber's chain
+    struct account *account; // NULL: not counted
+    pthread_rwlock_t lock;   // guards all below, every subscription, and every subscriber's list
     struct level_tree *tree; // of filters
     int64_t count;
 };
