@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a broker leaves behind: the log of its pools' events on stderr, and with --record run.json (kind
-// "broker"), pools.csv (a row for each pool at start, each second and at the end) and events.csv.
+// The record of a broker's run. It logs pool events to stderr. With --record it also writes run.json (kind
+// "broker"), pools.csv (a row per pool at start, each second and at the end) and events.csv.
 //
-//     broker_record_open(&record, dir, argc, argv, &config, &err);     // dir NULL: the log alone
+//     broker_record_open(&record, dir, argc, argv, &config, &err);     // dir NULL: only the log
 //     broker_open(&broker, &config, broker_record_on_event, record, &err);
 //     broker_record_sample(record, broker->pool_set);
 //     broker_record_close(record, &statistics, "complete", &err);
@@ -18,14 +18,14 @@ int broker_record_open(struct broker_record **record, const char *dir, int argc,
                        const struct broker_config *config, struct err *err)
     __attribute__((warn_unused_result));
 
-// A pool_listener; its context is the record. Any thread.
+// A pool_listener, with the record as its context. Any thread.
 void broker_record_on_event(void *record, const char *pool_name, const struct pool_event *event);
 
 void broker_record_set_addresses(struct broker_record *record, const struct address *addresses, int count);
 void broker_record_sample(struct broker_record *record, const struct pool_set *pools);
 
-// `statistics` may be NULL, when the broker never opened. -errno when anything could not be written. NULL is
-// allowed.
+// `statistics` is NULL when the broker never opened. A NULL `record` is allowed. -errno when a file could not
+// be written.
 int broker_record_close(struct broker_record *record, const struct broker_statistics *statistics,
                         const char *status, struct err *err);
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the broker measures of itself. A suite adds up `pool.*` over the instances of a cell.
+// The metrics that the broker records of itself. A suite adds up `pool.*` over the instances of a cell.
 #ifndef POOLMARK_BROKER_CATALOGUE_H
 #define POOLMARK_BROKER_CATALOGUE_H
 

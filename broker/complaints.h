@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a broker refuses, it says: one line a second and reason at most, however often it happens.
+// Prints what the broker refuses: at most one line per second and reason.
 //
 //     struct broker_counts before = {0};
 //     complaints_print(&statistics, &before, stderr);     // once a second
@@ -10,7 +10,8 @@
 
 #include <stdio.h>
 
-// A line for each counter of refusals that is above `before`, which then gets the counts of now.
+// Prints a line for each counter of refusals that has grown since `before`. Then sets `before` to the current
+// counts.
 void complaints_print(const struct broker_statistics *statistics, struct broker_counts *before, FILE *to);
 
 #endif

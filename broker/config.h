@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The broker's command line, and what follows from it.
+// The broker's command line, and the configuration derived from it.
 #ifndef POOLMARK_BROKER_CONFIG_H
 #define POOLMARK_BROKER_CONFIG_H
 
@@ -12,13 +12,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-// The named pools, in the order in which they are reported.
+// The named pools, in the order of reports.
 enum broker_pool { POOL_CONNECTIONS, POOL_BUFFERS, POOL_ARENAS, POOL_MESSAGES, BROKER_POOL_COUNT };
 
 enum { CONFIG_THREADS_MAX = 256, CONFIG_LISTEN_MAX = 64, CONFIG_MESSAGE_BYTES = 512 };
 
 struct broker_config {
-    // as given
+    // options as given
     struct opt_list listen_texts, pool_texts, initial_texts, max_texts;
     int64_t threads, max_connections; // max_connections 0: as many as there are descriptors
     struct shape shape;
@@ -30,23 +30,23 @@ struct broker_config {
     int64_t memory_limit_bytes; // 0: none
     int64_t max_packet_bytes, max_queued_messages, max_queued_bytes, max_inflight_messages, max_topic_levels;
     const char *record, *metrics;
-    // as it follows
+    // derived from the options
     struct address listen[CONFIG_LISTEN_MAX];
     int listen_count;
     struct address metrics_address;
-    struct pool_spec pools[BROKER_POOL_COUNT]; // without listener
+    struct pool_spec pools[BROKER_POOL_COUNT]; // without listeners
 };
 
 const char *broker_pool_name(enum broker_pool pool);
 
-// An opts_result, or -EINVAL with the text in `err`. Strings point into argv.
+// Returns an opts_result, or -EINVAL with the text in `err`. Strings in `config` point into argv.
 int broker_config_parse(struct broker_config *config, int argc, char **argv, struct err *err)
     __attribute__((warn_unused_result));
 
 void broker_config_print_help(void);
-// --describe: options, strategies with their capabilities and rule of growth, shapes, the pools as these
-// options have them, metrics. An exit code.
+// --describe: prints options, metrics, strategies with their capabilities, shapes, and the pools of these
+// options with their rule of growth. Returns an exit code.
 int broker_config_describe(const struct broker_config *config);
-void broker_config_print_pools(void); // --list-pools: every strategy and what it is
+void broker_config_print_pools(void); // --list-pools: every strategy with its summary
 
 #endif

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// A shape: what one connection makes the broker hold, so that the habits of any server can be imitated.
+// A shape: the memory that the broker holds for one connection. Shapes imitate other servers.
 //
 //     classic                                        3072 B object, 4096 read, 4096 write, arena 6144, eager
 //     classic-lazy                                   the same sizes, lazy
 //     lean                                           the broker's natural object and arena, buffers lazy
-//     object=512,read=2048,write=2048,arena=1KiB,lazy   what is not named is as in lean
+//     object=512,read=2048,write=2048,arena=1KiB,lazy   sizes that are not named are as in lean
 //
-// eager: all four come when the connection arrives, and stay; they are zeroed when they become objects of the
-// pool (so resident, as in a server that sets them up), which for malloc is each time. lazy: the object comes
-// at arrival, the arena with the CONNECT, a read buffer while a packet is half there, a write buffer while
-// there is something to send.
+// eager: a connection takes object, buffers and arena at arrival and keeps them. They are zeroed when the
+// pool makes them, so they are resident, as in a server that initializes them. With malloc that is at each
+// get. lazy: the object comes at arrival, and the arena with the CONNECT. A read buffer is held while a
+// packet is incomplete, a write buffer while output waits.
 #ifndef POOLMARK_BROKER_SHAPE_H
 #define POOLMARK_BROKER_SHAPE_H
 
@@ -20,9 +20,9 @@
 #include <stdint.h>
 
 struct shape {
-    size_t object_bytes; // begins with the struct connection
+    size_t object_bytes; // the object begins with struct connection
     size_t read_bytes, write_bytes;
-    size_t arena_bytes; // begins with the session: client id, subscriptions' head, queue heads
+    size_t arena_bytes; // the arena begins with the session: client id, subscriptions' head, queue heads
     bool eager;
 };
 
@@ -31,19 +31,19 @@ enum { SHAPE_BUFFER_MIN = 256, SHAPE_BYTES_MAX = 1 << 20 };
 size_t shape_natural_object_bytes(void);
 size_t shape_natural_arena_bytes(void);
 
-// -EINVAL with the text in `err` when a word, a size or its bounds are wrong; `shape` is unchanged then.
+// 0, or -EINVAL with the text in `err` when a word or a size is wrong; then `shape` is unchanged.
 int shape_parse(const char *text, struct shape *shape, struct err *err) __attribute__((warn_unused_result));
 
-// "classic", "classic-lazy", "lean" or "object=...,read=...,write=...,arena=...,eager", as shape_parse takes
-// it. 100 bytes hold it.
+// Writes "classic", "classic-lazy", "lean" or "object=...,read=...,write=...,arena=...,eager", which
+// shape_parse takes. 100 bytes are enough.
 char *shape_format(const struct shape *shape, char *text, size_t size);
 
-// The shapes with a name, from 0; NULL past the last. What a connection of one takes of user memory in all,
-// measured with strategy malloc.
+// shape_known returns the name of the named shape `at`, from 0; NULL past the last. shape_connection_bytes
+// returns the user memory of one connection of that shape, measured with strategy malloc.
 const char *shape_known(int at, struct shape *shape);
 size_t shape_connection_bytes(int at);
 
-// What an object of the pool `buffers` has to hold.
+// The size of an object of the pool `buffers`: the larger of read and write.
 size_t shape_buffer_bytes(const struct shape *shape);
 
 #endif
