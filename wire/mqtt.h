@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-// MQTT 3.1.1 (OASIS Standard, 29 October 2014): the words that every part of the codec shares.
+// MQTT 3.1.1 (OASIS Standard, 29 October 2014): types and errors that all parts of the codec share.
 //
-// The codec serves both ends: a broker decodes what clients send, a load engine what servers send. It
-// allocates nothing, copies nothing, keeps no state and calls nothing but memory functions, so any thread may
-// call any of it. Decoders give views into the caller's buffer, valid as long as those bytes are; they look
-// at no byte that they have not bounds-checked, and accept only what the specification allows. Encoders write
-// into the caller's buffer and return the bytes written, -ENOBUFS when they do not fit (nothing useful is in
-// the buffer then), or -EINVAL for what no packet can say.
+// The codec serves both ends: a broker decodes packets of clients, a load engine packets of servers. It
+// allocates nothing and keeps no state, so any thread may call it.
+//
+// Decoders return views into the caller's buffer, valid as long as its bytes. They check bounds before each
+// read, and accept only packets that the specification allows. Encoders write into the caller's buffer and
+// return the bytes written. -ENOBUFS: the packet does not fit, and the buffer holds nothing useful. -EINVAL:
+// no packet can express the fields.
 //
 //     size_t needed;
 //     struct mqtt_frame frame;
 //     enum mqtt_error error = mqtt_frame_decode(data, size, limit, &frame, &needed);
-//     if (error == MQTT_INCOMPLETE) ...read on until `needed` bytes are there...
+//     if (error == MQTT_INCOMPLETE) ...read until `needed` bytes are there...
 //     if (error == MQTT_OK && frame.type == MQTT_PUBLISH) error = mqtt_publish_decode(&frame, &publish);
-//     if (error != MQTT_OK) ...close the connection, log mqtt_error_statement(error) and
-//     mqtt_error_text(error)...
+//     if (error != MQTT_OK) ...close the connection, log mqtt_error_text(error)...
 #ifndef POOLMARK_WIRE_MQTT_H
 #define POOLMARK_WIRE_MQTT_H
 
@@ -57,15 +57,15 @@ enum {
     MQTT_SUBACK_FAILURE = 0x80,
 };
 
-// Why bytes are not a packet. Any but the first two means: close the network connection [MQTT-4.8.0-1]; for a
-// CONNECT ask mqtt_error_connack() whether a CONNACK goes first.
+// Why bytes are not a packet. All errors but the first two end the network connection [MQTT-4.8.0-1]. For a
+// CONNECT, mqtt_error_connack() tells whether to send a CONNACK first.
 enum mqtt_error {
     MQTT_OK = 0,
-    MQTT_INCOMPLETE, // no error: the packet goes on past the bytes at hand
+    MQTT_INCOMPLETE, // no error: the packet has more bytes than were given
     MQTT_BAD_TYPE,   // section 2.2.1: types 0 and 15 are forbidden
     MQTT_BAD_SENDER, // section 2.2.1: a type that this side does not send
-    MQTT_BAD_FLAGS,  // [MQTT-2.2.2-2]: flags of the fixed header that are reserved (PUBREL, SUBSCRIBE ...
-                     // 0010)
+    MQTT_BAD_FLAGS,  // [MQTT-2.2.2-2]: wrong reserved flags in the fixed header (must be 0010 for PUBREL,
+                     // SUBSCRIBE ...)
     MQTT_BAD_REMAINING_LENGTH, // section 2.2.3: a fourth length byte with its continuation bit set
     MQTT_TOO_LARGE,            // longer than the limit that the caller set
     MQTT_BAD_LENGTH,           // [MQTT-4.8.0-1]: fields end after the packet, or the packet after its fields
@@ -96,18 +96,18 @@ enum mqtt_error {
     MQTT_ERROR_COUNT,
 };
 
-// "MQTT-3.1.2-14" or "section 2.2.3"; and what was wrong, for people. Both static.
+// The violated statement ("MQTT-3.1.2-14" or "section 2.2.3"), and a text for people. Both static.
 const char *mqtt_error_statement(enum mqtt_error error);
 const char *mqtt_error_text(enum mqtt_error error);
 
-// The return code that a CONNACK must carry before the connection is closed because of `error` in a CONNECT;
-// MQTT_ACCEPTED (0) when it is closed without one.
+// The return code of the CONNACK that answers a CONNECT with `error`, before the connection is closed.
+// MQTT_ACCEPTED (0): close without a CONNACK.
 enum mqtt_connack_code mqtt_error_connack(enum mqtt_error error);
 
-const char *mqtt_packet_name(unsigned type);                // "CONNECT"; "type 15" has no name: "?"
+const char *mqtt_packet_name(unsigned type);                // "CONNECT"; "?" for types without a name
 const char *mqtt_connack_text(enum mqtt_connack_code code); // "identifier rejected"
 
-// A view of a UTF-8 string that passed mqtt_text_check, not terminated; and one of any bytes.
+// A view of a UTF-8 string that passed mqtt_text_check, not terminated; and a view of any bytes.
 struct mqtt_text {
     const char *data;
     size_t bytes;

@@ -9,7 +9,7 @@ struct mqtt_connect {
     struct mqtt_text client_id; // empty only with clean_session
     uint16_t keep_alive_s;      // 0: none
     bool clean_session;
-    bool has_will, will_retain; // the will fields mean something when has_will
+    bool has_will, will_retain; // the will fields are set only with has_will
     uint8_t will_qos;
     struct mqtt_text will_topic; // a valid topic name
     struct mqtt_bytes will_message;
@@ -18,14 +18,14 @@ struct mqtt_connect {
     struct mqtt_bytes password;
 };
 
-// MQTT_BAD_PROTOCOL_LEVEL (MQTT at another level than 4, or MQIsdp at any: nothing after it was looked at)
-// and MQTT_BAD_CLIENT_ID (`connect` is filled) are answered with a CONNACK, see mqtt_error_connack(); all
-// else is closed without a word.
+// Two errors are answered with a CONNACK (see mqtt_error_connack). MQTT_BAD_PROTOCOL_LEVEL: MQTT at a level
+// other than 4, or MQIsdp at any level; the rest is not decoded. MQTT_BAD_CLIENT_ID: `connect` is filled.
+// After all other errors, close without a CONNACK.
 enum mqtt_error mqtt_connect_decode(const struct mqtt_frame *frame, struct mqtt_connect *connect)
     __attribute__((warn_unused_result));
 
-// -EINVAL when a field is longer than 65 535 bytes, will_qos past 2, or a password has no user name. Text is
-// not checked: it is the caller's own.
+// -EINVAL when a field is longer than 65 535 bytes, will_qos is above 2, or a password has no user name. Text
+// is not checked, because it comes from the caller.
 int mqtt_connect_encode(void *to, size_t size, const struct mqtt_connect *connect)
     __attribute__((warn_unused_result));
 

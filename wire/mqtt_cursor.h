@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// How the codec reads and writes fields: every read is checked against the end of the body, every write
-// against the end of the buffer. A cursor that ran over its end stays failed, so that a decoder may read
-// several fields and ask once. Inside wire/ only.
+// Reads and writes fields, for modules of wire/ only. Every read is checked against the end of the body. For
+// writes, mqtt_write_begin checks once that the whole packet fits. A reader that failed stays failed, so a
+// decoder may read several fields and check once.
 #ifndef POOLMARK_WIRE_MQTT_CURSOR_H
 #define POOLMARK_WIRE_MQTT_CURSOR_H
 
@@ -12,7 +12,7 @@
 
 struct mqtt_reader {
     const uint8_t *at, *end;
-    enum mqtt_error error; // the first met
+    enum mqtt_error error; // the first error
 };
 
 static inline struct mqtt_reader mqtt_read_frame(const struct mqtt_frame *frame)
@@ -27,7 +27,7 @@ static inline bool mqtt_read_fail(struct mqtt_reader *reader, enum mqtt_error er
     return false;
 }
 
-// The next `bytes` bytes, or NULL when they are not there. Never NULL for 0 bytes of a body that has memory.
+// The next `bytes` bytes, or NULL when fewer are left. For 0 bytes it is NULL only when the body is NULL.
 static inline const uint8_t *mqtt_read(struct mqtt_reader *reader, size_t bytes)
 {
     if (reader->error != MQTT_OK || (size_t)(reader->end - reader->at) < bytes) {
@@ -53,7 +53,7 @@ static inline uint16_t mqtt_read_u16(struct mqtt_reader *reader) // big-endian, 
     return (uint16_t)((unsigned)data[0] << 8 | data[1]);
 }
 
-// Two length bytes and what they count.
+// Two length bytes, then that many bytes.
 static inline struct mqtt_bytes mqtt_read_bytes(struct mqtt_reader *reader)
 {
     size_t bytes = mqtt_read_u16(reader);
@@ -61,7 +61,7 @@ static inline struct mqtt_bytes mqtt_read_bytes(struct mqtt_reader *reader)
     return data ? (struct mqtt_bytes){data, bytes} : (struct mqtt_bytes){"", 0};
 }
 
-// The same, not yet checked for what it may hold.
+// The same as text, whose content is not checked yet.
 static inline struct mqtt_text mqtt_read_text_raw(struct mqtt_reader *reader)
 {
     struct mqtt_bytes bytes = mqtt_read_bytes(reader);
@@ -92,8 +92,7 @@ static inline enum mqtt_error mqtt_read_end(struct mqtt_reader *reader)
     return reader->error;
 }
 
-// Writers: the caller has made sure, once and for the whole packet, that it fits; each returns where it
-// stopped.
+// Writers. The caller has checked that the whole packet fits. Each returns the end of its bytes.
 static inline uint8_t *mqtt_write_u16(uint8_t *to, size_t value)
 {
     to[0] = (uint8_t)(value >> 8);
@@ -109,8 +108,8 @@ static inline uint8_t *mqtt_write_bytes(uint8_t *to, const void *data, size_t by
     return to + bytes;
 }
 
-// Writes the fixed header when the whole packet fits into `size`, and gives the bytes of the header;
-// otherwise -ENOBUFS or -EINVAL.
+// Writes the fixed header if the whole packet fits into `size`. Returns the bytes of the header, -ENOBUFS or
+// -EINVAL.
 static inline int mqtt_write_begin(void *to, size_t size, enum mqtt_packet_type type, uint8_t flags,
                                    size_t body_bytes)
 {

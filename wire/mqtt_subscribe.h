@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// SUBSCRIBE, SUBACK and UNSUBSCRIBE (sections 3.8 to 3.10); UNSUBACK is in mqtt_publish.h with its like.
+// SUBSCRIBE, SUBACK and UNSUBSCRIBE (sections 3.8 to 3.10). UNSUBACK is in mqtt_publish.h.
 //
-// A list is checked as a whole when it is decoded, so that iterating it cannot fail and nobody acts on the
-// first half of a malformed packet:
+// Decoding checks the whole list. So iterating cannot fail, and nobody acts on the first half of a malformed
+// packet:
 //
 //     struct mqtt_subscribe list;
 //     enum mqtt_error error = mqtt_subscribe_decode(&frame, &list);
@@ -15,13 +15,13 @@
 
 struct mqtt_subscription {
     struct mqtt_text filter; // a valid topic filter
-    uint8_t qos;             // asked for; 0 in an UNSUBSCRIBE
+    uint8_t qos;             // requested QoS; 0 in an UNSUBSCRIBE
 };
 
 struct mqtt_subscribe {
     uint16_t packet_id;
     unsigned count;          // filters in the packet, at least 1
-    const uint8_t *at, *end; // what mqtt_subscribe_next has yet to give
+    const uint8_t *at, *end; // the filters that mqtt_subscribe_next has not returned yet
     bool has_qos;            // SUBSCRIBE, not UNSUBSCRIBE
 };
 
@@ -31,7 +31,7 @@ enum mqtt_error mqtt_subscribe_decode(const struct mqtt_frame *frame, struct mqt
 bool mqtt_subscribe_next(struct mqtt_subscribe *list, struct mqtt_subscription *subscription);
 
 // `type` is MQTT_SUBSCRIBE or MQTT_UNSUBSCRIBE. -EINVAL: packet id 0, no filter, a filter that is empty or
-// past 65 535 bytes, QoS past 2.
+// longer than 65 535 bytes, QoS above 2.
 int mqtt_subscribe_encode(void *to, size_t size, enum mqtt_packet_type type, uint16_t packet_id,
                           const struct mqtt_subscription *subscriptions, size_t count)
     __attribute__((warn_unused_result));
@@ -44,8 +44,8 @@ struct mqtt_suback {
 
 enum mqtt_error mqtt_suback_decode(const struct mqtt_frame *frame, struct mqtt_suback *suback)
     __attribute__((warn_unused_result));
-// The packet up to its `count` return codes, which the caller writes behind it; `size` is for the whole
-// packet.
+// Writes the packet up to its `count` return codes, which the caller writes behind it. `size` is the room for
+// the whole packet.
 int mqtt_suback_encode_head(void *to, size_t size, uint16_t packet_id, size_t count)
     __attribute__((warn_unused_result));
 int mqtt_suback_encode(void *to, size_t size, const struct mqtt_suback *suback)
