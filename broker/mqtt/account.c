@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "broker/mqtt/account.h"
 
-// All of it relaxed: numbers alone are shared, nothing is published by them. A thread adds before it looks at
-// the sum, so that several at once may be refused together, but never pass the limit together.
+// All accesses are relaxed: only numbers are shared, and they publish no other data. A thread adds before it
+// reads the sum. So concurrent takes may all be refused, but can never pass the limit together.
 
 void account_open(struct account *account, int64_t limit)
 {
@@ -70,7 +70,7 @@ void account_set_reserve(struct account *account, int64_t bytes)
 
 void account_read(const struct account *account, struct account_reading *reading)
 {
-    // Relaxed: recent values are all that is wanted.
+    // Relaxed: recent values are enough.
     for (int kind = 0; kind < ACCOUNT_KINDS; kind++)
         reading->bytes[kind] = atomic_load_explicit(&account->bytes[kind], memory_order_relaxed);
     reading->sum = account_sum(account);

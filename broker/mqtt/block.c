@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-// In front of a block of the heap when the store is bounded: the object that keeps its place.
+// Header of a heap block in a bounded store: the pool object that it holds, so that the pool's max counts it.
 struct place {
     _Alignas(16) void *object;
 };

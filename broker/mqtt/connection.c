@@ -4,12 +4,12 @@
 #include <errno.h>
 #include <string.h>
 
-// "A reasonable amount of time" for the CONNECT (section 3.1.4): long, since a million clients may be at it
-// at once.
+// The "reasonable amount of time" for the CONNECT (section 3.1.4). It is long, because a million clients may
+// connect at once.
 enum { CONNECT_PATIENCE_S = 30 };
 
-// A PUBLISH leaves so much of the buffer free: what a packet of the client asks for an answer still fits when
-// what it published came back to itself.
+// A PUBLISH leaves this much of the buffer free. So the answer to a client's packet still fits after its own
+// message was delivered back to it.
 enum { ANSWER_ROOM = 64 };
 
 void connection_start_connect_timer(struct connection *connection)
@@ -48,7 +48,7 @@ int connection_open(struct worker *worker, int fd)
     }
     connection_start_connect_timer(connection);
     return 0;
-fail: // which of several refused is told by what the account counted meanwhile: near enough for statistics
+fail: // the account's count tells who refused; another thread may change it, but statistics need no more
     return account_refused(&server->account) > refused_before ? -ENOMEM : -ENOBUFS;
 }
 
@@ -60,7 +60,7 @@ void connection_free(struct connection *connection)
 
 static uint32_t silence_limit_ticks(const struct transport *transport)
 {
-    // [MQTT-3.1.2-24]: one and a half times; one tick more, since ticks are counted, not measured.
+    // [MQTT-3.1.2-24]: one and a half times. Plus one tick, because the first tick may be partial.
     return (uint32_t)transport->owner_word * 3 * TIMER_TICKS_PER_S / 2 + 1;
 }
 
@@ -72,14 +72,15 @@ void connection_start_keep_alive(struct connection *connection, uint16_t keep_al
                         keep_alive_s ? transport->turn->tick + silence_limit_ticks(transport) : TIMER_NEVER);
 }
 
-// The timer is not moved whenever something comes: it looks when it is due, and waits on for what is left.
+// The timer is not reset by each packet. When it is due, it compares with the last packet and waits on if
+// needed.
 void connection_on_timer(struct transport *transport)
 {
     const struct connection *connection = connection_of(transport);
     bool is_open = connection_is_open(connection);
     uint32_t tick = transport->turn->tick;
     uint32_t deadline = is_open ? transport->timer.owner_word + silence_limit_ticks(transport) : 0;
-    // After a long pause of ours the client's silence is not its own.
+    // After a long pause of this loop, packets of the client may wait unread.
     if (deadline <= tick && !transport->is_dead && transport_has_waiting_input(transport))
         deadline = tick + TIMER_TICKS_PER_S;
     if (deadline > tick) {
@@ -117,7 +118,7 @@ void connection_list_parts(const void *source, uint64_t word, struct transport_p
     _Static_assert(sizeof parts->storage >= MQTT_PUBLISH_STORAGE, "the heads of a PUBLISH fit");
     _Static_assert((int)TURN_PARTS >= (int)MQTT_PUBLISH_PARTS, "the parts of a PUBLISH fit");
     if (!form.is_packet && mqtt_publish_encode_parts(lists, parts->storage, &publish) < 0)
-        return; // no message is of a kind that cannot be encoded
+        return; // cannot happen: every message can be encoded
     for (int i = 0; i < MQTT_PUBLISH_PARTS; i++)
         parts->parts[i] = (struct iovec){(void *)(uintptr_t)lists[i].data, lists[i].bytes};
 }
@@ -156,5 +157,5 @@ void connection_send_packet(struct connection *connection, struct message *messa
 {
     struct publish_form form = {.is_packet = true};
     bool is_taken = transport_send_source(&connection->transport, message, form_word(&form), true);
-    (void)is_taken; // false: it is broken
+    (void)is_taken; // false: the transport is broken
 }

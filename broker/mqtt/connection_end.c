@@ -6,8 +6,8 @@
 
 #include <errno.h>
 
-// Section 3.1.2.5: published when the connection ends without a DISCONNECT; not when the broker itself is
-// ended.
+// Section 3.1.2.5: a will is published when the connection ends without a DISCONNECT. Not when the broker
+// shuts down.
 static void publish_will(struct worker *worker, struct message *will)
 {
     if (!worker->server->is_closing) {

@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
-// Past it, messages for another loop are dropped: a loop that far behind needs no more work.
+// With this much mail waiting for a loop, further messages for it are dropped.
 enum { MAIL_MOST = 1 << 18 };
 
 struct routing {
@@ -14,7 +14,7 @@ struct routing {
     struct message *message;
 };
 
-// Under the read lock of the topics: nothing here calls into them, and connections that fail are only marked.
+// Runs under the read lock of the topics, so it must not call into them. Failing connections are only marked.
 static void route_to(void *context, struct topics_subscriber *subscriber, uint8_t qos)
 {
     const struct routing *routing = context;
@@ -29,9 +29,9 @@ static void route_to(void *context, struct topics_subscriber *subscriber, uint8_
         .kind = MAIL_MESSAGE, .value = qos, .object = message_ref(routing->message), .receiver = session};
     if (turn_post(worker->server->workers[session->owner]->turn, &mail, MAIL_MOST) < 0) {
         message_unref(routing->message);
-        // Not the last one: the session is in the topics.
+        // Not the last reference: the session is still in the topics.
         session_unref(session, &worker->server->stores.arenas);
-        worker_count_dropped(worker, -EDQUOT); // the loop is as far behind as it may be
+        worker_count_dropped(worker, -EDQUOT); // the loop's mailbox is full, or there is no memory
     }
 }
 
@@ -63,12 +63,12 @@ static bool sends_at_once(const struct session *session)
 {
     const struct connection *connection = session->connection;
     const struct session_flow *flow = session->flow;
-    // What waits, or has to be sent again after a reconnect, goes first [MQTT-4.6.0-6].
+    // Queued messages, and messages to be sent again after a reconnect, go first [MQTT-4.6.0-6].
     return connection_is_open(connection) && !connection->transport.is_broken &&
            (!flow || (flow->queue_count == 0 && !flow->needs_restart));
 }
 
-// Puts it in flight and sends it. -EAGAIN: window or socket is full.
+// Puts the message in flight and sends it. 0; -EAGAIN: window or socket is full; -ENOMEM.
 static int send_acknowledged(struct worker *worker, struct session *session, struct message *message,
                              uint8_t qos, bool retain)
 {
@@ -95,7 +95,7 @@ static int send_now(struct worker *worker, struct session *session, struct messa
     return connection_publish(session->connection, message, &form) ? 0 : -EAGAIN;
 }
 
-// The session's flow stays, empty or not.
+// Keeps the session's flow, even if it is empty.
 static void deliver(struct worker *worker, struct session *session, struct message *message, uint8_t qos,
                     bool retain)
 {
@@ -105,7 +105,7 @@ static void deliver(struct worker *worker, struct session *session, struct messa
     if (message->qos < qos)
         qos = message->qos;
     bool is_here = session->connection != NULL && connection_can_send(session->connection);
-    // For a client that is away only what it must get is kept (section 4.1: QoS 0 is optional).
+    // For a disconnected client QoS 0 is not queued (section 4.1: this is optional).
     if (!is_here && qos == 0)
         return;
     if (is_here && sends_at_once(session) && send_now(worker, session, message, qos, retain) == 0)
@@ -124,8 +124,8 @@ void delivery_to_session(struct worker *worker, struct session *session, struct 
     session_flow_done(session);
 }
 
-// What was in flight when the connection before this one was lost, in its order [MQTT-4.4.0-1]
-// [MQTT-4.6.0-1].
+// Sends again, in order, the messages that were in flight when the previous connection was lost
+// [MQTT-4.4.0-1] [MQTT-4.6.0-1].
 static bool send_again(struct connection *connection, struct session_flow *flow)
 {
     for (uint32_t i = 0; i < flow->inflight_count; i++) {
@@ -149,7 +149,8 @@ static bool send_again(struct connection *connection, struct session_flow *flow)
     return true;
 }
 
-// One that finds no way now waits in the queue, and no other is looked at before that has gone.
+// Sends retained messages until one cannot be sent. That one waits in the queue. The replay goes on when the
+// queue is empty.
 static void replay_some(struct worker *worker, struct session *session)
 {
     struct session_flow *flow = session->flow;

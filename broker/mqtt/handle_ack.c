@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a client answers to the messages sent to it: PUBACK, PUBREC, PUBCOMP (sections 3.4, 3.5, 3.7).
+// A client's acknowledgements of messages sent to it: PUBACK, PUBREC, PUBCOMP (sections 3.4, 3.5, 3.7).
 #include "broker/mqtt/delivery.h"
 #include "broker/mqtt/handlers.h"
 
@@ -9,7 +9,7 @@ static struct delivery *find(struct connection *connection, uint16_t packet_id)
     return flow ? flow_inflight_find(flow, packet_id) : NULL;
 }
 
-// The delivery is over; there is room for another.
+// The delivery is complete, so the window has room for another message.
 static void finish(struct connection *connection, struct delivery *delivery)
 {
     flow_inflight_remove(connection->session->flow, delivery);
@@ -19,8 +19,8 @@ static void finish(struct connection *connection, struct delivery *delivery)
         session_flow_done(connection->session);
 }
 
-// An id that is not in flight is an answer that came twice: nothing is to be done. One that is, answered as
-// its QoS or its step does not allow, ends the connection (section 4.3, [MQTT-4.8.0-1]).
+// An id that is not in flight is a repeated acknowledgement and is ignored. An acknowledgement that does not
+// fit the QoS or stage of its message ends the connection (section 4.3, [MQTT-4.8.0-1]).
 struct handled handle_puback(struct connection *connection, const struct mqtt_frame *frame)
 {
     uint16_t packet_id;
@@ -51,7 +51,7 @@ struct handled handle_pubrec(struct connection *connection, const struct mqtt_fr
             flow_inflight_release(connection->session->flow, delivery);
         delivery->stage = DELIVERY_RELEASED;
     }
-    // Also for an id that we do not know: the client waits for it (section 4.3.3).
+    // Sent for unknown ids too, because the client waits for it (section 4.3.3).
     connection_acknowledge(connection, MQTT_PUBREL, packet_id);
     return handled(HANDLED);
 }

@@ -23,7 +23,7 @@ static struct handled refuse_without_memory(struct connection *connection, bool 
     return handled_close(NULL);
 }
 
-// [MQTT-3.1.3-6]: a client without an id gets one of its own. Nobody else would come upon it by chance.
+// [MQTT-3.1.3-6]: a client without an id gets a unique one. Another client would not choose it by chance.
 static struct mqtt_text make_id(struct worker *worker, char *text, size_t size)
 {
     int bytes = snprintf(text, size, "auto/%x/%llx/%llx", worker->index, (unsigned long long)worker->start_ns,
@@ -31,9 +31,9 @@ static struct mqtt_text make_id(struct worker *worker, char *text, size_t size)
     return (struct mqtt_text){text, (size_t)bytes};
 }
 
-// A new session in place of the one before (NULL: none), which either side wanted clean [MQTT-3.1.2-6]. That
-// one ends first only when there is no room for both.
-// 0: it is in the table and ours. -EEXIST: another loop was quicker. -ENOMEM.
+// Replaces the session `before` (NULL: none) with a new one, because either of them is clean [MQTT-3.1.2-6].
+// Makes the new one first; only without memory for both, `before` ends first. 0: the new session is in the
+// table. -EEXIST: another loop was faster. -ENOMEM.
 static int replace_session(struct connection *connection, struct mqtt_text id, bool is_clean,
                            struct session *before, struct session **session)
 {
@@ -59,13 +59,13 @@ static int replace_session(struct connection *connection, struct mqtt_text id, b
 static void attach(struct connection *connection, struct session *session)
 {
     struct block_store *arenas = &connection_worker(connection)->server->stores.arenas;
-    block_put(arenas, connection->arena, arenas->object_bytes); // when the session had one already
+    block_put(arenas, connection->arena, arenas->object_bytes); // unused; NULL if a new session took it
     connection->session = session;
     connection->transport.owner_bit = true;
     session->connection = connection;
 }
 
-// 0, and NULL when there is no will; -ENOMEM.
+// 0, with `will` NULL when there is none; -ENOMEM.
 static int take_will(struct worker *worker, const struct mqtt_connect *connect, struct message **will)
 {
     *will = NULL;
@@ -76,7 +76,7 @@ static int take_will(struct worker *worker, const struct mqtt_connect *connect, 
     return *will ? 0 : -ENOMEM;
 }
 
-// What became of the search for a session.
+// The result of the search for a session.
 struct search {
     enum { SEARCH_DONE, SEARCH_ELSEWHERE, SEARCH_TAKE_OVER, SEARCH_FAILED } result;
     struct session *session;
@@ -114,7 +114,7 @@ static struct search find_session(struct connection *connection, struct mqtt_tex
     }
 }
 
-// Without a valid CONNECT nobody knows whom the will would be of.
+// The will of a malformed CONNECT is not published.
 static struct handled refuse_malformed(struct connection *connection, enum mqtt_error error)
 {
     enum mqtt_connack_code code = mqtt_error_connack(error);
@@ -136,7 +136,7 @@ static struct handled accept_client(struct connection *connection, const struct 
     return handled(HANDLED);
 }
 
-// What follows from a search that did not end with a session.
+// The next step after a search that found and made no session.
 static struct handled without_session(struct connection *connection, const struct search *search,
                                       int64_t refused_before)
 {
@@ -167,8 +167,8 @@ struct handled handle_connect(struct connection *connection, const struct mqtt_f
     char made[64];
     if (connect.client_id.bytes == 0)
         connect.client_id = make_id(worker, made, sizeof made);
-    // The will may be refused, so it comes before the session: a client that is refused leaves none, and the
-    // one that is there stays.
+    // The will is taken before the session, because it may be refused. So a refused client makes no session
+    // and does not replace an existing one.
     int64_t refused_before = account_refused(&worker->server->account);
     struct search search = {.result = SEARCH_FAILED};
     struct message *will;
@@ -176,6 +176,6 @@ struct handled handle_connect(struct connection *connection, const struct mqtt_f
         search = find_session(connection, connect.client_id, connect.clean_session);
     if (search.result == SEARCH_DONE)
         return accept_client(connection, &connect, &search, will);
-    message_unref(will); // it is taken again where and when the CONNECT is handled
+    message_unref(will); // taken again when the CONNECT is handled again
     return without_session(connection, &search, refused_before);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// PUBLISH from a client (section 3.3) and the PUBREL that ends one at QoS 2 (section 3.6).
+// PUBLISH from a client (section 3.3), and the PUBREL that releases it at QoS 2 (section 3.6).
 #include "broker/mqtt/delivery.h"
 #include "broker/mqtt/handicap.h"
 #include "broker/mqtt/handlers.h"
@@ -10,7 +10,7 @@ static bool route(struct worker *worker, const struct mqtt_publish *publish)
 {
     if (handicap_loses_message())
         return true;
-    // First of all, so that what is retained can be taken away when there is no memory left for a message.
+    // Before message_new, so that clients can clear retained messages when there is no memory for a message.
     if (publish->retain && publish->payload.bytes == 0 &&
         retained_set(worker->server->retained, publish->topic, NULL) < 0)
         return false;
@@ -23,7 +23,7 @@ static bool route(struct worker *worker, const struct mqtt_publish *publish)
     return is_routed;
 }
 
-// 1: new; 0: sent again by the client, so not to be routed again [MQTT-4.3.3-2]; -ENOMEM.
+// 1: new; 0: a duplicate, which must not be routed again [MQTT-4.3.3-2]; negative: no memory.
 static int receive_once(struct connection *connection, uint16_t packet_id)
 {
     struct session_flow *flow = worker_flow(connection_worker(connection), connection->session);
@@ -57,14 +57,14 @@ struct handled handle_publish(struct connection *connection, const struct mqtt_f
     if (publish.qos == 0)
         return handled(HANDLED);
     if (!is_taken) {
-        // Without memory there is no honest acknowledgement: the client keeps the message, and may come
+        // Without memory the broker does not acknowledge. The client keeps the message and may send it
         // again.
         if (is_new > 0)
             forget(connection->session, publish.packet_id);
         broker_count(&worker->counters.closed_no_memory, 1);
         return handled_close(NULL);
     }
-    // There was room before, and what the client got of its own message left it free.
+    // There was room above, and a delivery to this client itself keeps ANSWER_ROOM free.
     connection_acknowledge(connection, publish.qos == 1 ? MQTT_PUBACK : MQTT_PUBREC, publish.packet_id);
     return handled(HANDLED);
 }
@@ -78,7 +78,7 @@ struct handled handle_pubrel(struct connection *connection, const struct mqtt_fr
     if (!transport_has_room(&connection->transport, CONNECTION_ACK_BYTES))
         return handled(HANDLE_PAUSE);
     forget(connection->session, packet_id);
-    connection_acknowledge(connection, MQTT_PUBCOMP,
-                           packet_id); // also for one we do not know: the client waits for it
+    // Sent for unknown ids too, because the client waits for it (section 4.3.3).
+    connection_acknowledge(connection, MQTT_PUBCOMP, packet_id);
     return handled(HANDLED);
 }

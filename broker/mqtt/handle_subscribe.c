@@ -6,19 +6,19 @@
 
 #include <errno.h>
 
-// So many return codes are gathered on the stack and appended to what waits, as any shape's write buffer
-// holds them. The answer to more filters is a packet of its own.
+// Up to this many return codes are gathered on the stack and appended to the output. The write buffer of
+// every shape holds them. The answer to more filters is a separate message.
 enum { FILTERS_FEW = 64, SUBACK_HEAD_BYTES = MQTT_HEADER_MAX + 2 };
 
-// The answer to a SUBSCRIBE while it is made.
+// The SUBACK while it is built.
 struct answer {
-    uint8_t *codes; // in `few`, or in the packet
+    uint8_t *codes; // in `few`, or in `packet`
     size_t count;
-    struct message *packet; // NULL: `few` serves
+    struct message *packet; // NULL: `few` is used
     uint8_t few[FILTERS_FEW];
 };
 
-// Room for the answer, before anything is done. If not, `after` is what to return.
+// Makes room for the answer before any work. false: return `after`.
 static bool prepare(struct connection *connection, const struct mqtt_subscribe *list, struct answer *answer,
                     struct handled *after)
 {
@@ -96,8 +96,8 @@ struct handled handle_subscribe(struct connection *connection, const struct mqtt
         answer.codes[answer.count++] = code < 0 ? MQTT_SUBACK_FAILURE : one.qos; // [MQTT-3.8.4-6]
     }
     acknowledge(connection, list.packet_id, &answer); // [MQTT-3.8.4-1]
-    // Subscribed first, then asked for what is retained: what is published in between may come
-    // twice, and is never missed.
+    // First subscribe, then replay retained messages. A message published in between may come twice, but is
+    // never missed.
     if (retained_count(worker->server->retained) > 0)
         owe_retained(connection, &again, &answer);
     delivery_pump(worker, connection->session);

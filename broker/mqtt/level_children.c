@@ -18,7 +18,7 @@ static bool is_named(const struct level_node *node, const char *name, size_t byt
     return node->hash == hash && node->name_bytes == bytes && memcmp(node->name, name, bytes) == 0;
 }
 
-// Where a child with that hash is, or goes.
+// The head of the list or bucket for that hash.
 static struct level_node **head_of(const struct level_node *parent, uint32_t hash)
 {
     if (!parent->has_table)
@@ -62,7 +62,7 @@ static void move_some(struct level_table *table)
     }
 }
 
-// Begins to move to `buckets` of them, unless a move is under way or there is no memory.
+// Starts a move to `buckets` buckets, unless a move is in progress or there is no memory.
 static void begin_move(struct level_table *table, uint32_t buckets)
 {
     if (table->old.heads)

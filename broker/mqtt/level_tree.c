@@ -10,14 +10,14 @@ struct level_tree {
     struct account *account;
     enum account_kind kind;
     struct level_node *root; // no name, never a value
-    uint64_t seed;           // of the hashes: clients choose the names
+    uint64_t seed;           // of the hashes, because clients choose the names
     uint32_t plus_hash, hash_hash;
     int64_t count;
-    int64_t plus_count, hash_count; // nodes named + and #: a match looks for either only where there is one
+    int64_t plus_count, hash_count; // nodes named + and #; with none, a match does not look for them
 };
 
-// A path is read level by level: `at` is where the next level starts, and one past the end of the text after
-// the last ("a/" has two levels, the second one empty). A level that was read ends one before `at`.
+// A path is read level by level. `at` is the start of the next level; after the last level it is one past the
+// end of the text ("a/" has two levels, the second one empty). The level read last ends one before `at`.
 struct level {
     const char *name;
     size_t bytes;
@@ -50,8 +50,8 @@ static bool level_is(struct level level, char wildcard)
     return level.bytes == 1 && level.name[0] == wildcard;
 }
 
-// Multiplies and folds eight bytes at a time; the seed keeps clients from choosing names that meet in one
-// bucket.
+// Multiplies and folds eight bytes at a time. Because of the seed, clients cannot choose names that collide
+// in one bucket.
 static uint32_t hash_of(uint64_t seed, struct level level)
 {
     uint64_t hash = seed ^ level.bytes;
@@ -78,20 +78,20 @@ int level_tree_open(struct level_tree **tree, struct account *account, enum acco
     made->account = account;
     made->kind = kind;
     if (getrandom(&made->seed, sizeof made->seed, GRND_NONBLOCK) < 0)
-        made->seed = (uintptr_t)made; // early at boot: where it lies is random enough
+        made->seed = (uintptr_t)made; // early at boot; the address is random enough
     made->plus_hash = hash_of(made->seed, (struct level){"+", 1});
     made->hash_hash = hash_of(made->seed, (struct level){"#", 1});
     *tree = made;
     return 0;
 }
 
-// A table has at most four buckets a child, half of them in an array that is being moved from.
+// A table has at most four buckets per child, half of them in the old array of a move.
 enum { SHARE_OF_TABLE_BYTES = 4 * sizeof(void *) };
 
 static size_t node_bytes(size_t name_bytes)
 {
-    size_t bytes =
-        offsetof(struct level_node, name) + name_bytes; // the padding at the end holds a short name
+    // A short name lies in the padding at the end of the struct.
+    size_t bytes = offsetof(struct level_node, name) + name_bytes;
     return bytes < sizeof(struct level_node) ? sizeof(struct level_node) : bytes;
 }
 
@@ -122,7 +122,7 @@ static struct level_node *deepest_first(struct level_node *node)
     return node;
 }
 
-// Children before their parents, and each node's table is walked once: none is taken out of it.
+// Frees children before their parents. Walks each table only once, because it removes no child from it.
 void level_tree_close(struct level_tree *tree, void (*drop)(void *value))
 {
     if (!tree)
@@ -199,8 +199,8 @@ void **level_node_value(struct level_node *node)
     return &node->value;
 }
 
-// Visits in depth what of the tree matches: at each node first the child that is spelled as the level, then
-// "+". What is left to do is told by where we are, so that going back up needs no stack.
+// Visits matching nodes depth first: at each node first the child named like the level, then "+". The current
+// node tells which branches are left, so going back up needs no stack.
 void level_tree_match_filters(const struct level_tree *tree, struct mqtt_text name, level_visit *visit,
                               void *context)
 {
@@ -225,8 +225,8 @@ void level_tree_match_filters(const struct level_tree *tree, struct mqtt_text na
             visit(context, (struct level_node *)node);
         }
         if (!down && !has_plus)
-            return;     // there is no other branch
-        while (!down) { // back up to a node whose "+" has not been tried
+            return;     // no branch is left
+        while (!down) { // back up to a node whose "+" was not tried
             const struct level_node *parent = node->parent;
             if (!parent)
                 return;
@@ -240,7 +240,7 @@ void level_tree_match_filters(const struct level_tree *tree, struct mqtt_text na
     }
 }
 
-// The next node after `node` in the subtree under `top` (parents first), or NULL; with `over`, none below
+// The next node after `node` in the subtree under `top` (parents first), or NULL. `over`: skip the subtree of
 // `node`.
 static struct level_node *next_below(const struct level_node *top, const struct level_node *node, bool over)
 {
@@ -297,7 +297,7 @@ void level_tree_match_names(const struct level_tree *tree, struct mqtt_text filt
         } else if (node->value) {
             visit(context, (struct level_node *)node);
         }
-        while (!down) { // back up to a node that a "+" stands for, and on to its next sibling
+        while (!down) { // back up to a node that matched a "+", then to its next sibling
             const struct level_node *parent = node->parent;
             if (!parent)
                 return;

@@ -49,8 +49,8 @@ void level_tree_match_filters(const struct level_tree *tree, struct mqtt_text na
 void level_tree_match_names(const struct level_tree *tree, struct mqtt_text filter, level_visit *visit,
                             void *context);
 
-void level_tree_each(const struct level_tree *tree, level_visit *visit,
-                     void *context); // every node with a value
+// Calls `visit` for every node with a value.
+void level_tree_each(const struct level_tree *tree, level_visit *visit, void *context);
 
 int64_t level_tree_count(const struct level_tree *tree); // nodes, without the root
 bool level_tree_is_valid(const struct level_tree *tree); // checks the invariants; walks the whole tree

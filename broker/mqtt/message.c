@@ -36,8 +36,8 @@ struct message *message_new(struct block_store *messages, struct mqtt_text topic
 
 struct message *message_ref(struct message *message)
 {
-    // Relaxed: the caller holds a reference already, so the count cannot reach zero meanwhile; what the new
-    // holder reads reaches it by the lock of the queue that hands it over.
+    // Relaxed: the caller holds a reference, so the count cannot reach zero meanwhile. The lock of the queue
+    // that hands the message over makes its bytes visible to the new holder.
     atomic_fetch_add_explicit(&message->refs, 1, memory_order_relaxed);
     return message;
 }
@@ -46,8 +46,8 @@ void message_unref(struct message *message)
 {
     if (!message)
         return;
-    // Release: our reads of the message are over before the memory can go. Acquire: whoever frees sees those
-    // of all others as over.
+    // Release: our reads are complete before another thread can free the memory. Acquire: the reads of all
+    // other threads are complete before this thread frees it.
     if (atomic_fetch_sub_explicit(&message->refs, 1, memory_order_acq_rel) == 1)
         block_put(message->store, message, message_bytes(message));
 }

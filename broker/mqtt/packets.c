@@ -5,7 +5,7 @@
 #include "broker/mqtt/delivery.h"
 #include "broker/mqtt/handlers.h"
 
-// The largest CONNECT there can be (section 3.1): header, ten bytes, and five fields of two bytes and 65 535.
+// The largest possible CONNECT (section 3.1): header, ten bytes, and five fields of two bytes and 65 535.
 enum { CONNECT_BYTES_MAX = 5 + 10 + 5 * (2 + MQTT_TEXT_MAX) };
 
 static bool is_new(const struct connection *connection)
@@ -13,7 +13,7 @@ static bool is_new(const struct connection *connection)
     return !connection_has_session(connection) && !connection->transport.is_dead;
 }
 
-// [MQTT-3.1.0-1]: the first packet must be a CONNECT. Seen before it has come whole.
+// [MQTT-3.1.0-1]: the first packet, and only it, must be a CONNECT. Checked before the packet is complete.
 static bool is_welcome(const struct connection *connection, const struct mqtt_frame *frame)
 {
     return mqtt_client_sends(frame->type) && (frame->type == MQTT_CONNECT) == is_new(connection);
@@ -35,7 +35,7 @@ static struct handled handle_pingreq(struct connection *connection)
     return handled(HANDLED);
 }
 
-// [MQTT-3.14.4-3]: the will is forgotten; then the connection ends.
+// [MQTT-3.14.4-3]: discards the will, then ends the connection.
 static struct handled handle_disconnect(struct connection *connection)
 {
     message_unref(connection->session->will);
@@ -71,7 +71,7 @@ static struct handled handle(struct connection *connection, const struct mqtt_fr
     }
 }
 
-// The next packet of `size` bytes is handled when it is whole and may come now. `needed`: its bytes.
+// Handles the packet at the start of `size` bytes if it is whole and allowed now. `needed`: its length.
 static struct handled handle_next(struct connection *connection, const uint8_t *data, size_t size,
                                   size_t *needed, bool *is_whole)
 {
@@ -102,13 +102,13 @@ static void close_after_answer(struct connection *connection, const char *reason
     turn_fail(&connection->transport);
 }
 
-// The connection of a session that another one takes over [MQTT-3.1.4-2].
+// Ends the older connection of a session that a new connection takes over [MQTT-3.1.4-2].
 static void end_other(struct connection *old)
 {
     broker_count(&connection_worker(old)->counters.sessions_taken_over, 1);
     transport_flush(&old->transport);
     transport_break(&old->transport);
-    transport_drain_within(&old->transport); // what it sent before counts, a DISCONNECT too
+    transport_drain_within(&old->transport); // packets that it sent before count, also a DISCONNECT
     connection_detach(old);
 }
 
@@ -128,7 +128,7 @@ static struct transport_used on_bytes(struct transport *transport, const uint8_t
             if (!is_whole)
                 return used;
             broker_count(&worker->counters.packets_received, 1);
-            transport->timer.owner_word = turn->tick; // [MQTT-3.1.2-24]: a packet counts, bytes do not
+            transport->timer.owner_word = turn->tick; // [MQTT-3.1.2-24]: whole packets count, bytes do not
             used.bytes += used.needed;
             used.needed = 0;
             turn->work++;
@@ -170,14 +170,15 @@ static void on_resume(struct transport *transport)
 {
     transport_resume(transport);
     if (connection_is_open(connection_of(transport)) && !transport->is_broken)
-        turn_add_pending(transport); // for what its session owes
+        turn_add_pending(transport); // on_settle sends the messages that wait in its session
 }
 
-// Sends what waits in the connection, then what waits in the session, and reads on if it was paused.
+// Sends output that waits in the connection, then messages that wait in the session. Then resumes reading.
 static void on_settle(struct transport *transport)
 {
     struct connection *connection = connection_of(transport);
-    // Each round sends a whole buffer, and the queue gets shorter; it ends when socket, window or queue is.
+    // Each iteration sends a whole buffer and shortens the queue. The loop ends when the socket takes no
+    // more, the window is full, or the queue is empty.
     while (transport_flush(transport) && connection_has_session(connection) &&
            delivery_has_more(connection->session)) {
         delivery_pump(connection_worker(connection), connection->session);

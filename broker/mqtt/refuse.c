@@ -28,8 +28,8 @@ void refusals_close(struct refusals *refusals)
     refusals->slots = NULL;
 }
 
-// [MQTT-3.2.2-5]: a return code that is not zero, then the connection is closed. The client sees our end
-// closed, and closes its own.
+// [MQTT-3.2.2-5]: sends a return code that is not zero, then closes this end. The client sees that and closes
+// its own end.
 static void answer(int fd)
 {
     uint8_t packet[4];
@@ -55,7 +55,7 @@ static struct refusal *free_slot(struct refusals *refusals)
         if (slot->deadline_tick < oldest->deadline_tick)
             oldest = slot;
     }
-    // All are in use: the oldest has had the longest time to send its CONNECT or to read its answer.
+    // All are in use. Reuse the oldest: it had the most time to send its CONNECT or to read its answer.
     if (!oldest->is_answered)
         answer(oldest->watch.fd);
     finish(refusals, oldest);
@@ -79,8 +79,8 @@ void refusals_add(struct refusals *refusals, int fd)
     close(fd);
 }
 
-// Which events came is not asked: they may be of the client that had the slot before, in the same turn. The
-// socket tells what there is.
+// Reads the socket and ignores the kind of event. The event may belong to the client that had this slot
+// earlier in the same turn.
 static void look(struct refusals *refusals, struct refusal *refusal)
 {
     uint8_t bytes[4096];
@@ -89,7 +89,7 @@ static void look(struct refusals *refusals, struct refusal *refusal)
     ssize_t got = recv(refusal->watch.fd, bytes, sizeof bytes, MSG_DONTWAIT);
     if (got < 0 && (errno == EAGAIN || errno == EINTR || errno == ENOMEM || errno == ENOBUFS))
         return;
-    // Only who began with a CONNECT gets an answer [MQTT-3.1.0-1]; what comes after it is dropped.
+    // Only a client that begins with a CONNECT gets an answer [MQTT-3.1.0-1]. Later bytes are dropped.
     if (got <= 0 || (!refusal->is_answered && bytes[0] >> 4 != MQTT_CONNECT)) {
         finish(refusals, refusal);
         return;
@@ -111,7 +111,7 @@ void refusals_on_tick(struct refusals *refusals)
         struct refusal *slot = &refusals->slots[i];
         if (slot->watch.fd < 0 || slot->deadline_tick > tick)
             continue;
-        // It may have sent its CONNECT long ago, and we were late.
+        // This loop may be late, and the CONNECT may wait in the socket.
         if (!slot->is_answered)
             look(refusals, slot);
         if (slot->watch.fd >= 0)

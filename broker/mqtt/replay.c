@@ -13,7 +13,7 @@ enum { CAPACITY_MIN = 16, LOOKED_AT_PER_WORK = 16 };
 
 struct replay {
     struct replay *next;
-    struct message **messages; // with a reference each, from `at` on
+    struct message **messages; // a reference to each, from `at` on
     size_t count, capacity, at;
     bool is_collected;
     uint8_t qos;

@@ -9,7 +9,7 @@
 
 struct retained {
     pthread_rwlock_t lock;   // guards all below
-    struct level_tree *tree; // of topic names; a value is a message that we hold a reference of
+    struct level_tree *tree; // of topic names; each value is a message with a reference
     int64_t count;
 };
 
@@ -55,7 +55,7 @@ int retained_set(struct retained *retained, struct mqtt_text name, struct messag
         level_tree_prune(retained->tree, node);
     }
     pthread_rwlock_unlock(&retained->lock);
-    message_unref(old); // its memory may go back to a pool: not under our lock
+    message_unref(old); // after the unlock, because it may put memory back to a pool
     return message && !node ? -ENOMEM : 0;
 }
 

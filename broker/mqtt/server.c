@@ -211,7 +211,7 @@ void server_read_statistics(struct server *server, struct server_statistics *sta
     *statistics = (struct server_statistics){0};
     for (int i = 0; i < server->worker_count; i++)
         broker_counters_sum(&statistics->counts, &server->workers[i]->counters);
-    // Relaxed: a recent value is all that is wanted.
+    // Relaxed: a recent value is enough.
     statistics->last_reason = atomic_load_explicit(&server->last_reason, memory_order_relaxed);
     statistics->connections = atomic_load_explicit(&server->connection_count, memory_order_relaxed);
     statistics->sessions = session_table_count(server->sessions);

@@ -5,8 +5,8 @@
 
 bool server_reserve_connection(struct server *server)
 {
-    // Relaxed: the count is all that is shared, and a read-modify-write never reads an old one. Adding first
-    // and taking back keeps several threads from going past the limit together.
+    // Relaxed: only the count is shared, and a read-modify-write always reads the latest value. Adding first
+    // keeps several threads from passing the limit together.
     if (atomic_fetch_add_explicit(&server->connection_count, 1, memory_order_relaxed) <
         server->max_connections)
         return true;
@@ -30,7 +30,7 @@ void server_end_session(struct server *server, struct session *session)
 bool server_topic_fits(const struct server *server, struct mqtt_text topic)
 {
     int64_t most = server->max_topic_levels, levels = 1;
-    if ((int64_t)topic.bytes < most) // not even if all of it were slashes
+    if ((int64_t)topic.bytes < most) // even a topic of slashes alone has no more levels
         return true;
     for (size_t i = 0; i < topic.bytes && levels <= most; i++)
         levels += topic.data[i] == '/';

@@ -11,8 +11,8 @@ size_t session_bytes(size_t id_bytes)
     return offsetof(struct session, id) + id_bytes;
 }
 
-// FNV-1a, then murmur3's finisher: client ids differ in a few digits, and linear hashing looks at the low
-// bits.
+// FNV-1a, then murmur3's finalizer. The finalizer is needed because client ids differ in a few digits, and
+// linear hashing uses the low bits.
 uint32_t session_hash(struct mqtt_text id)
 {
     uint32_t hash = 2166136261u;
@@ -47,8 +47,8 @@ struct session *session_new(struct block_store *arenas, void *arena, struct mqtt
 
 void session_ref(struct session *session)
 {
-    // Relaxed: who finds the session in the topics reads it under their lock, and session_end takes it out
-    // under the same lock before it lets go of the first reference. So the count is not zero here.
+    // Relaxed: the caller found the session under the lock of the topics. server_end_session removes it under
+    // the same lock before it releases the first reference. So the count is not zero here.
     atomic_fetch_add_explicit(&session->refs, 1, memory_order_relaxed);
 }
 
@@ -63,7 +63,7 @@ static void free_flow(struct session_flow *flow)
 
 void session_unref(struct session *session, struct block_store *arenas)
 {
-    // Acquire and release: what other threads did with their references is over before the memory goes.
+    // Acquire and release: accesses of other threads are complete before the memory is freed.
     if (atomic_fetch_sub_explicit(&session->refs, 1, memory_order_acq_rel) != 1)
         return;
     if (session->flow) {
@@ -78,7 +78,7 @@ struct mqtt_text session_id(const struct session *session)
     return (struct mqtt_text){session->id, session->id_bytes};
 }
 
-// The place for a flow in the arena behind the client id; NULL when there is no room.
+// The space for a flow in the arena behind the client id; NULL when there is no room.
 static struct session_flow *arena_flow(struct session *session, const struct block_store *arenas)
 {
     size_t offset = (session_bytes(session->id_bytes) + 15) & ~(size_t)15;

@@ -5,13 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-// What the rules count for a message.
+// The bytes of a message that count for the rules.
 static int64_t weight(const struct message *message)
 {
     return message ? (int64_t)message_bytes(message) : 0;
 }
 
-// Memory of a flow's own, counted in the account.
+// Allocates memory for a flow, counted in the account.
 static void *take(const struct session_flow *flow, size_t bytes)
 {
     if (!account_take(flow->rules->account, ACCOUNT_SESSIONS, account_heap_bytes(bytes)))
@@ -125,7 +125,7 @@ void flow_queue_drop_front(struct session_flow *flow)
     message_unref(message);
     flow->queue_first = (flow->queue_first + 1) & (flow->queue_capacity - 1);
     flow->queue_count--;
-    // A queue that was long gives its memory back once it is empty.
+    // A grown queue frees its memory once it is empty.
     if (flow->queue_count == 0 && flow->queue != flow->inline_queue) {
         give_queue(flow);
         flow->queue = flow->inline_queue;
@@ -166,7 +166,7 @@ int flow_inflight_add(struct session_flow *flow, struct message *message, uint8_
     return 0;
 }
 
-// Clients answer in order, so that it is nearly always the first.
+// Clients acknowledge in order, so the match is nearly always the first entry.
 struct delivery *flow_inflight_find(struct session_flow *flow, uint16_t packet_id)
 {
     for (uint32_t i = 0; i < flow->inflight_count; i++)
@@ -177,7 +177,7 @@ struct delivery *flow_inflight_find(struct session_flow *flow, uint16_t packet_i
 
 uint16_t flow_next_packet_id(struct session_flow *flow)
 {
-    // Fewer are in flight than there are ids, so this ends.
+    // This ends, because fewer messages are in flight than there are ids.
     do
         flow->last_packet_id++;
     while (flow->last_packet_id == 0 || flow_inflight_find(flow, flow->last_packet_id));
@@ -215,7 +215,7 @@ void flow_inflight_restart(struct session_flow *flow)
     }
 }
 
-// Where `packet_id` is or belongs in `received`.
+// The index of `packet_id` in `received`, or the index to insert it.
 static uint32_t received_place(const struct session_flow *flow, uint16_t packet_id)
 {
     uint32_t low = 0, high = flow->received_count;

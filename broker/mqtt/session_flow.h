@@ -80,8 +80,8 @@ int flow_inflight_add(struct session_flow *flow, struct message *message, uint8_
 // Returns a packet id that no message in flight has [MQTT-2.3.1-2].
 uint16_t flow_next_packet_id(struct session_flow *flow);
 struct delivery *flow_inflight_find(struct session_flow *flow, uint16_t packet_id);
-void flow_inflight_release(struct session_flow *flow,
-                           struct delivery *delivery); // PUBREC: releases the message, DELIVERY_RELEASE
+// PUBREC came: releases the message, and the delivery becomes DELIVERY_RELEASE.
+void flow_inflight_release(struct session_flow *flow, struct delivery *delivery);
 void flow_inflight_remove(struct session_flow *flow, struct delivery *delivery);
 void flow_inflight_restart(struct session_flow *flow); // all must be sent again; sent PUBLISHes with DUP
 

@@ -6,12 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-// Buckets lie in segments that are never moved; the directory of segments (8 bytes for each) is doubled now
-// and then, and copying it is copying 1/512 of what a rehash would.
+// Buckets lie in segments that never move. Only the directory of segments (8 bytes each) is doubled at times.
+// That copies 1/512 of the bytes of a rehash.
 enum { SEGMENT_BUCKETS = 512, SESSIONS_PER_BUCKET = 2, BUCKETS_MIN = 64 };
 
 struct session_table {
-    pthread_mutex_t lock; // guards everything here and the table_next of every session in it
+    pthread_mutex_t lock; // guards all fields here, and table_next of every session in the table
     struct session ***segments;
     size_t segment_capacity;
     uint32_t bucket_count; // `mask` + 1 <= bucket_count <= 2 * (`mask` + 1)
@@ -24,7 +24,7 @@ static struct session **bucket_at(const struct session_table *table, uint32_t bu
     return &table->segments[bucket / SEGMENT_BUCKETS][bucket % SEGMENT_BUCKETS];
 }
 
-// Buckets below `bucket_count - (mask + 1)` are split already: one more bit of the hash counts for them.
+// Buckets below `bucket_count - (mask + 1)` are split already, so one more bit of the hash counts for them.
 static struct session **bucket_of(const struct session_table *table, uint32_t hash)
 {
     uint32_t bucket = hash & (table->mask * 2 + 1);
@@ -80,7 +80,7 @@ void session_table_close(struct session_table *table)
     free(table);
 }
 
-// Not kept: it is needed when a bucket is split and when a session comes or goes, not when one is found.
+// The hash is not stored. Only splits, insertions and removals need it, lookups do not.
 static uint32_t hash_of(const struct session *session)
 {
     return session_hash(session_id(session));
@@ -106,8 +106,8 @@ struct session_found session_table_find(struct session_table *table, struct mqtt
     return found;
 }
 
-// Splits the next bucket in turn: those whose next hash bit is set move to the new bucket. Without memory for
-// it the table stays as it is, and its chains grow longer.
+// Splits the next bucket in order: sessions whose next hash bit is set move to the new bucket. Without memory
+// for the new bucket the table stays as it is, and its lists grow longer.
 static void split_one(struct session_table *table)
 {
     if (table->bucket_count == UINT32_C(1) << 31 || need_segment(table, table->bucket_count) < 0)
@@ -131,7 +131,7 @@ static void split_one(struct session_table *table)
         table->mask = bit * 2 - 1;
 }
 
-// The last bucket goes back into the one it was split from.
+// Merges the last bucket into the bucket that it was split from.
 static void merge_one(struct session_table *table)
 {
     if (table->bucket_count <= BUCKETS_MIN)
@@ -178,8 +178,8 @@ void session_table_remove(struct session_table *table, struct session *session)
     if (*link) {
         *link = session->table_next;
         table->count--;
-        // Well below the load that splits, so that a client coming and going does not split and merge each
-        // time.
+        // Merges at half the load that splits. So a client that connects and leaves does not cause a split
+        // and a merge each time.
         if (table->count < (int64_t)(table->bucket_count / 2) * SESSIONS_PER_BUCKET)
             merge_one(table);
     }
@@ -190,7 +190,7 @@ struct session *session_table_any(struct session_table *table)
 {
     struct session *any = NULL;
     pthread_mutex_lock(&table->lock);
-    // From the end: merging shortens the table as it is emptied.
+    // From the end, because merging shortens the table while it is emptied.
     for (uint32_t bucket = table->bucket_count; bucket-- > 0 && !any;)
         any = *bucket_at(table, bucket);
     pthread_mutex_unlock(&table->lock);

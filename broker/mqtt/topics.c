@@ -16,7 +16,7 @@ int topics_open(struct topics **topics, struct account *account)
         return -ENOMEM;
     }
     made->account = account;
-    // A flood of matches must not keep subscribers waiting for ever, as the default would.
+    // Prefer writers: with the default, constant matching could block subscribers for ever.
     pthread_rwlockattr_t attributes;
     pthread_rwlockattr_init(&attributes);
     pthread_rwlockattr_setkind_np(&attributes, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
@@ -35,8 +35,8 @@ void topics_close(struct topics *topics)
     free(topics);
 }
 
-// The subscriber's subscription at `node`. Either may be long, the set of the node or the chain of the
-// subscriber, but seldom both: they are searched side by side, and the shorter one ends it.
+// The subscriber's subscription at `node`, or NULL. The set of the node or the list of the subscriber may be
+// long, but seldom both. So both are searched in parallel, and the search ends with the shorter one.
 static struct topics_subscription *find(struct level_node *node, const struct topics_subscriber *subscriber)
 {
     struct topics_view view = topics_set_view(node);
@@ -50,7 +50,7 @@ static struct topics_subscription *find(struct level_node *node, const struct to
     return NULL;
 }
 
-// With its place in the set of a filter, of which up to three quarters may be empty.
+// Includes its place in the set of a filter; up to three quarters of a set may be empty.
 enum { SUBSCRIPTION_COST = 48 + 4 * sizeof(void *) };
 
 static int add(struct topics *topics, struct level_node *node, struct topics_subscriber *subscriber,
@@ -100,7 +100,7 @@ int topics_subscribe(struct topics *topics, struct topics_subscriber *subscriber
         if (old)
             old->qos = qos;
         result = old ? 0 : add(topics, node, subscriber, qos);
-        level_tree_prune(topics->tree, node); // a new node, and no memory for its first subscription
+        level_tree_prune(topics->tree, node); // a new node without memory for its first subscription
     }
     pthread_rwlock_unlock(&topics->lock);
     return result;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Matching. One matching filter, the usual case, is handed out as it is. With several, a subscriber may be in
-// more than one: the longest set is walked as it is, and the rest is sorted, so that each of the longest
-// finds itself in it.
+// Matching. Usually one filter matches, and its subscribers are visited directly. With several filters, a
+// subscriber may be in more than one set. Then the longest set is walked unsorted. All other sets are sorted
+// into one array, in which each subscriber of the longest set is searched.
 #include "broker/mqtt/topics.h"
 #include "broker/mqtt/topics_state.h"
 
@@ -20,7 +20,7 @@ struct wanted {
     bool done;
 };
 
-struct rest { // the subscriptions of all matching nodes but the one with most, sorted by subscriber
+struct rest { // subscriptions of all matching nodes except the longest set, sorted by subscriber
     struct wanted few[64], *items;
     size_t count;
 };

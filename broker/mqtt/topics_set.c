@@ -7,7 +7,7 @@
 enum { CAPACITY_MIN = 4 };
 
 struct set {
-    uint32_t count, capacity; // count is 2 at least
+    uint32_t count, capacity; // count is at least 2
     struct topics_subscription *items[];
 };
 
@@ -38,7 +38,7 @@ static struct set *resize(struct set *set, uint32_t capacity)
     return resized;
 }
 
-// The set with room for one more, `one` in it when it is new; NULL when there is no memory.
+// The set with room for one more entry. A new set starts with `one`. NULL: no memory.
 static struct set *with_room(struct set *set, struct topics_subscription *one)
 {
     if (set && set->count < set->capacity)
