@@ -13,10 +13,9 @@ struct broker {
     struct server *server;
 };
 
-// An eager shape's objects are resident and zero when a connection gets them for the first time, as in a
-// server that sets up its state beforehand; what a connection changes of them it sets itself when it comes.
-// So that is the work of a constructor: done once an object where the strategy keeps objects, in each get by
-// malloc.
+// The pools' constructor for an eager shape. It makes objects resident and zero before their first use, as in
+// a server that initializes its state in advance. A strategy that keeps objects calls it once per object;
+// malloc calls it in each get. A connection itself sets the fields that an earlier one has changed.
 static int zero_object(void *context, void *object)
 {
     const struct pool_config *config = context;

@@ -19,7 +19,7 @@
 
 struct broker_record {
     const struct broker_config *config;
-    struct record *record; // NULL: the log alone
+    struct record *record; // NULL: only the log
     struct csv *pools;
     pthread_mutex_t lock; // guards `events` and the order of lines in the log
     struct csv *events;

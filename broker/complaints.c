@@ -6,7 +6,7 @@
 
 struct complaint {
     size_t offset;
-    const char *text; // after the number
+    const char *text; // printed after the number
 };
 
 #define AT(field) offsetof(struct broker_counts, field)

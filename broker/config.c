@@ -14,8 +14,8 @@
 #include <stdio.h>
 #include <string.h>
 
-// Objects of the connections' pool at start, unless told: as many as the auto-expanding brokers that we
-// measure have.
+// Default of --initial for the pool `connections`. The auto-expanding brokers that we measure start with the
+// same number.
 enum { INITIAL_CONNECTIONS = 1024, UNTOLD = -1 };
 
 static int parse_shape(const char *text, void *place, struct err *err)
@@ -114,7 +114,7 @@ static int choose_strategies(struct broker_config *config, struct err *err)
     enum { ALL = -1 };
     for (int at = 0; at < BROKER_POOL_COUNT; at++)
         config->pools[at].strategy = pool_strategy_find("malloc");
-    // Those for all first, so that the order on the command line does not matter.
+    // First the values for all pools, then the named ones: their order on the command line does not matter.
     for (int named = 0; named <= 1; named++)
         for (int i = 0; i < config->pool_texts.count; i++) {
             const char *text = config->pool_texts.values[i], *value;
@@ -137,7 +137,7 @@ static int choose_strategies(struct broker_config *config, struct err *err)
     return 0;
 }
 
-// --initial or --max; `named[i]` is set when pool i was named.
+// Parses --initial or --max. Sets `named[i]` when pool i was named.
 static int set_counts(struct broker_config *config, const char *option, const struct opt_list *texts,
                       size_t field, bool named[BROKER_POOL_COUNT], struct err *err)
 {
@@ -196,8 +196,8 @@ static void choose_initial(struct pool_config *connections)
         connections->initial = connections->max;
 }
 
-// What is said of all pools holds where the strategy knows it, so that one command line serves for every
-// strategy; what is said of one by its name must hold.
+// Fits a pool's config to its strategy. A value without a pool's name is ignored if the strategy does not
+// support it, so one command line serves every strategy. A value for a named pool is then an error.
 static int fit(struct pool_spec *spec, bool is_initial_named, bool is_max_named, struct err *err)
 {
     struct pool_config fitted = spec->config;
@@ -226,7 +226,7 @@ static int plan_pools(struct broker_config *config, struct err *err)
         return -EINVAL;
     choose_initial(&config->pools[POOL_CONNECTIONS].config);
     for (int i = 0; i < BROKER_POOL_COUNT; i++) {
-        // A pool that nobody gave a size refuses nobody.
+        // A pool without --initial or --max of its own never refuses.
         if (i != POOL_CONNECTIONS && !initial_named[i] && !max_named[i])
             config->pools[i].config.overflow = POOL_OVERFLOW_HEAP;
         if (fit(&config->pools[i], initial_named[i], max_named[i], err) < 0)
@@ -261,7 +261,7 @@ int broker_config_parse(struct broker_config *config, int argc, char **argv, str
     code = parse_addresses(config, err);
     if (code == 0)
         code = plan_pools(config, err);
-    if (config->memory_limit_bytes == 0) // the rest is for what the account does not see
+    if (config->memory_limit_bytes == 0) // the last quarter is for memory that the account does not count
         config->memory_limit_bytes = memory_limit_of_process() / 4 * 3;
     return code < 0 ? code : parsed;
 }
@@ -283,7 +283,7 @@ void broker_config_print_pools(void)
         printf("%-8s %s\n", pool_strategy_name(*strategy), pool_strategy_summary(*strategy));
 }
 
-// --- what it says of itself --------------------------------------------------------------------------------
+// --- --describe --------------------------------------------------------------------------------------------
 
 static json_t *describe_strategies(void)
 {
@@ -317,9 +317,9 @@ static json_t *describe_shapes(void)
     return list;
 }
 
-// The rule of growth, worked out for a pool: when `in_use` objects are out, it owns `owned` from then on. Up
-// to POOL_COUNT_MAX, or to its max; a strategy that does not grow, or only as objects are needed, has one row
-// or none.
+// The rule of growth as rows for one pool: once `in_use` objects are in use, the pool owns `owned`. Rows end
+// at POOL_COUNT_MAX or at its max. A strategy that does not grow, or grows only as objects are needed, has
+// one row or none.
 static json_t *describe_growth(const struct pool_spec *spec)
 {
     const struct pool_config *pool = &spec->config;

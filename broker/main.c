@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// poolmark-broker: starts the broker, waits for signals, and once a second writes down what the pools do.
+// poolmark-broker: starts the broker, waits for signals, and records the pools once a second.
 #include "base/build.h"
 #include "base/clock.h"
 #include "base/host.h"
@@ -35,8 +35,8 @@ static void print_version(void)
            build->compiler);
 }
 
-// Descriptors that are not connections: standard streams, epoll, mailbox, reserve and listeners of each loop,
-// record, metrics, and a few that the C library opens now and then.
+// Descriptors that are not connections: standard streams, record, metrics, and some that the C library opens
+// at times; and of each loop epoll, mailbox, spare descriptors and listeners.
 static int64_t own_descriptors(const struct broker_config *config)
 {
     enum { STANDARD = 3, RECORD = 3, METRICS = 12, OTHERS = 6, LOOP = 2 + SPARE_FDS };
@@ -44,22 +44,21 @@ static int64_t own_descriptors(const struct broker_config *config)
            config->threads * (LOOP + config->listen_count);
 }
 
-// The kernel doubles a process's table of descriptors as it fills, and when the process has threads, each
-// time waits for every processor to have passed a quiet state (synchronize_rcu): 10 to 30 ms in which nobody
-// is let in. So the table is made as large as it may get while there is one thread. It takes 8 bytes a
-// descriptor of the kernel's memory and is never made smaller.
+// Grows the descriptor table to its final size while the process has one thread. The kernel doubles the table
+// as it fills. In a process with threads, each doubling waits in synchronize_rcu, and for 10 to 30 ms no
+// client is accepted. The table takes 8 bytes of kernel memory per descriptor and never shrinks.
 static void widen_descriptor_table(int64_t wanted)
 {
     enum { MOST = 1 << 20 };
     int highest = (int)(wanted < MOST ? wanted : MOST) - 1;
     int fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, highest);
-    if (fd < 0) // there is no stdin: anything that is open will do
+    if (fd < 0) // there is no stdin; any open descriptor works
         fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, highest);
     if (fd >= 0)
         close(fd);
 }
 
-// Raises the limit, and says when it is too small for what was asked.
+// Raises the limit of descriptors. Warns when it is too small for --max-connections.
 static void check_descriptors(const struct broker_config *config)
 {
     struct err err = {0};
@@ -82,7 +81,7 @@ static void check_descriptors(const struct broker_config *config)
     widen_descriptor_table(is_bounded ? config->max_connections + own : limit);
 }
 
-// Blocked in every thread; taken by supervise().
+// Blocks these signals in all threads; supervise() receives them.
 static sigset_t block_signals(void)
 {
     sigset_t signals;
@@ -95,7 +94,7 @@ static sigset_t block_signals(void)
     return signals;
 }
 
-// Until SIGTERM or SIGINT (0), or until a loop had to end (-errno).
+// Runs until SIGTERM or SIGINT (returns 0), or until a loop ended on an error (-errno).
 static int supervise(struct broker *broker, const struct broker_config *config, struct broker_record *record,
                      const sigset_t *signals, struct err *err)
 {
@@ -132,7 +131,7 @@ static int supervise(struct broker *broker, const struct broker_config *config, 
     }
 }
 
-// What the options bound, and what one client can make of it at worst.
+// Prints the memory limit, and the most that one client can take.
 static void announce_bounds(const struct broker_config *config)
 {
     char limit[32], client[32];
@@ -172,7 +171,7 @@ static void announce(const struct broker_config *config, const struct address *a
     fflush(stdout);
 }
 
-// Serves until it is told to end. `statistics` gets the last ones.
+// Serves until a signal or an error. `statistics` gets the final values.
 static int serve(const struct broker_config *config, struct broker_record *record,
                  struct broker_statistics *statistics, struct err *err)
 {

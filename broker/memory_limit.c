@@ -9,7 +9,7 @@
 
 enum { PATH_BYTES = 4096 };
 
-// INT64_MAX when the file is not there, or says "max".
+// INT64_MAX when the file does not exist, or says "max".
 static int64_t read_limit(const char *path)
 {
     int64_t limit = INT64_MAX;
@@ -22,7 +22,7 @@ static int64_t read_limit(const char *path)
     return limit;
 }
 
-// Of the group and each one above it: a parent's limit holds for its children.
+// The least limit of a group and its parents, because a parent's limit holds for its children too.
 static int64_t least_up(const char *mount, const char *controller, char *group, const char *file)
 {
     int64_t least = INT64_MAX;

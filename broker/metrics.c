@@ -74,8 +74,8 @@ int metrics_open(struct metrics **opened, struct broker *broker, struct address 
     if (!metrics)
         return err_set(err, -ENOMEM, "out of memory");
     metrics->broker = broker;
-    // By epoll: select cannot watch a descriptor past 1 023, which is what a scraper gets when a thousand
-    // clients are connected.
+    // Uses epoll, because select cannot watch descriptors above 1 023. With a thousand clients connected, a
+    // scraper gets such a descriptor.
     unsigned flags =
         MHD_USE_EPOLL_INTERNAL_THREAD | (address->storage.ss_family == AF_INET6 ? MHD_USE_IPv6 : 0);
     errno = 0;

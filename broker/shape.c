@@ -21,7 +21,7 @@ size_t shape_natural_arena_bytes(void)
 
 enum { KNOWN_SHAPES = 3 };
 
-// The shapes with a name, as they are listed in broker/shape.h.
+// The named shapes, as listed in broker/shape.h.
 static struct shape known_shape(int at, const char **name)
 {
     static const char *const names[KNOWN_SHAPES] = {"classic", "classic-lazy", "lean"};
@@ -103,7 +103,7 @@ int shape_parse(const char *text, struct shape *shape, struct err *err)
             return err_set(
                 err, -EINVAL,
                 "a shape is classic, classic-lazy, lean or object=,read=,write=,arena=,eager|lazy");
-        parsed = lean(); // what is not named is as in it
+        parsed = lean(); // the default of sizes that are not named
         memcpy(copy, text, strlen(text) + 1);
         char *rest = copy, *word;
         while ((word = strsep(&rest, ",")))

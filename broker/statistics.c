@@ -82,7 +82,7 @@ static void print_pools(const struct broker_statistics *statistics, const struct
     }
 }
 
-// Values that cannot be read are left out: Prometheus knows a series that is absent.
+// Leaves out values that cannot be read; Prometheus supports absent series.
 static void print_process(FILE *to)
 {
     struct procmem memory;
