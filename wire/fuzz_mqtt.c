@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// libFuzzer target (make fuzz): takes any bytes for a stream of packets, decodes each as a server and as a
-// client would, and encodes again what it understood. What the decoder accepts has one spelling but for the
-// length of the remaining length, so the body must come back byte by byte, and at the size announced; one
-// byte less must be -ENOBUFS.
+// libFuzzer target (make fuzz). It treats any bytes as a stream of packets, decodes each packet as a server
+// and as a client would, and encodes it again. An accepted packet has only one encoding, except for the
+// length of its remaining length. So the body must come back byte by byte, with the announced size. With one
+// byte less of room the encoder must return -ENOBUFS.
 #include "wire/mqtt_connect.h"
 #include "wire/mqtt_publish.h"
 #include "wire/mqtt_subscribe.h"
@@ -11,9 +11,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
-enum { LIST_MAX = 4096 }; // filters: one takes 3 bytes, and an input has 4 096 at most
+enum { LIST_MAX = 4096 }; // filters of a list; a filter takes 3 bytes, and an input has at most 4 096 bytes
 
-// Each copy of a packet is a block of exactly its size, so that reading past it is seen.
 static void check(bool holds)
 {
     if (!holds)
@@ -82,7 +81,7 @@ static int encode_ack(const struct mqtt_frame *frame, uint8_t *to, size_t size)
     return mqtt_ack_encode(to, size, frame->type, packet_id);
 }
 
-// Bytes written, -ENOBUFS, or 0 when it is no packet.
+// Returns the bytes written, -ENOBUFS, or 0 when the decoder rejects the packet.
 static int encode_again(const struct mqtt_frame *frame, uint8_t *to, size_t size)
 {
     switch (frame->type) {
@@ -108,6 +107,7 @@ static int encode_again(const struct mqtt_frame *frame, uint8_t *to, size_t size
     }
 }
 
+// Copies the packet to a block of exactly its size, so that the sanitizer finds reads past it.
 static void check_packet(const uint8_t *data, size_t bytes)
 {
     uint8_t *copy = malloc(bytes);
@@ -132,7 +132,7 @@ static void check_packet(const uint8_t *data, size_t bytes)
     free(copy);
 }
 
-// What libFuzzer calls.
+// libFuzzer calls this function.
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -2,10 +2,10 @@
 #include "wire/mqtt_frame.h"
 #include "wire/mqtt_cursor.h"
 
-// What each type may look like before its body is read. `least` and `most` bound the remaining length, so
-// that a sender who announces what cannot be is found at once: CONNECT has 10 bytes of variable header at
-// least with the name "MQTT" (12 with "MQIsdp") and a client id of 2; PUBLISH a topic of one character; the
-// lists a packet id and, when not empty, an entry: an empty list is left to its decoder, which names it.
+// Checks of each type before its body is read. `least` and `most` bound the remaining length, so an
+// impossible length is found at once. CONNECT has at least 10 bytes of variable header with the name "MQTT"
+// (12 with "MQIsdp") and 2 bytes of client id. PUBLISH has at least the length of its topic, and the lists of
+// filters a packet id; their decoders report an empty topic or list.
 static const struct {
     uint8_t flags;
     bool any_flags, client, server;

@@ -31,7 +31,7 @@ size_t mqtt_publish_header_bytes(size_t topic_bytes, size_t payload_bytes, uint8
     return mqtt_packet_bytes(body_bytes_of(topic_bytes, payload_bytes, qos)) - payload_bytes;
 }
 
-// Can a packet say that? Then `body_bytes` gets its remaining length.
+// Can a packet express these fields? If so, `body_bytes` gets its remaining length.
 static bool can_encode(const struct mqtt_publish *p, size_t *body_bytes)
 {
     if (p->qos > 2 || (p->dup && p->qos == 0) || (p->qos == 0) != (p->packet_id == 0) ||

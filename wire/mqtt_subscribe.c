@@ -21,7 +21,7 @@ enum mqtt_error mqtt_subscribe_decode(const struct mqtt_frame *frame, struct mqt
     for (; reader.error == MQTT_OK && reader.at < reader.end; list->count++)
         read_entry(&reader, has_qos);
     if (reader.error != MQTT_OK)
-        list->at = list->end; // nothing to iterate in what is not well-formed
+        list->at = list->end; // a malformed list has nothing to iterate
     return reader.error;
 }
 

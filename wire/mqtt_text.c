@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "wire/mqtt_text.h"
 
-// How many bytes the character at `at` takes, 1 to 4; 0 when it is ill-formed. The bounds of the second byte
-// shut out overlong forms, surrogates and what lies past U+10FFFF (Unicode, table 3-7, well-formed byte
-// sequences).
+// The bytes of the character at `at`, 1 to 4; 0 when it is ill-formed. The bounds of the second byte exclude
+// overlong forms, surrogates and code points above U+10FFFF (Unicode, table 3-7, well-formed byte sequences).
 static size_t character_bytes(const uint8_t *at, const uint8_t *end)
 {
     uint8_t first = at[0], low = 0x80, high = 0xBF;
