@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// A whole broker under clients that do everything a client may do and much that it may not, in no order:
-// connect with the ids of others, leave in the middle of packets, acknowledge what never was. It must go on
-// serving, and in the end have put everything back. Meant for the sanitizers; what is right for each packet
-// is tested end to end.
+// A whole broker under rogue clients. In random order they send valid and invalid packets, connect with the
+// ids of others, leave in the middle of packets, and acknowledge messages that were never sent. The broker
+// must go on serving, and at the end all pool objects must be back. Meant for the sanitizers; test_e2e_*.c
+// tests the right answer to each packet.
 #include "pools/pool_strategy.h"
 #include "tests/broker_inside.h"
 #include "tests/raw_client.h"

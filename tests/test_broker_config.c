@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The broker's command line: what it becomes, and how bad values are answered.
+// The broker's command line: the configuration derived from it, and the errors for bad values.
 #include "base/clock.h"
 #include "broker/config.h"
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The broker's handicaps, compiled with them whatever this build has: how often each is due. That clients see
-// them is for scripts/poolmark sensitivity.
+// The broker's handicaps: how often each is due. This file compiles them in, whatever the build has.
+// scripts/poolmark sensitivity tests their effect on clients.
 #undef POOLMARK_HANDICAP_CONNECT
 #undef POOLMARK_HANDICAP_LOSS
 #define POOLMARK_HANDICAP_CONNECT 200

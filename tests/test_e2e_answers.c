@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Against a real broker: lists of any length are answered; acknowledgements that do not fit what they are for
-// end the connection, and so does a client that sends bytes but no packets; $SYS is the broker's own.
+// Against a real broker: answers to SUBSCRIBE and UNSUBSCRIBE of any length; connections that end, because an
+// acknowledgement does not fit its message, or because a client sends bytes but no packets; messages to $SYS,
+// which clients may not publish.
 #include "tests/broker_process.h"
 #include "tests/raw_client.h"
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Against a real broker: what bounds its memory. Each bound is met on purpose: the broker stays below it,
-// says what it refuses to the client where MQTT has words for it, counts it, and goes on.
+// Against a real broker: the bounds of its memory. Each test reaches one bound. The broker must stay below
+// it, refuse by an MQTT answer where there is one, count the refusal, and go on.
 #include "tests/broker_process.h"
 #include "tests/many_clients.h"
 #include "tests/raw_client.h"

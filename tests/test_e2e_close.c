@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Against a real broker: each thing for which MQTT 3.1.1 says that the network connection must be closed,
-// closes it; and nobody else's.
+// Against a real broker: each violation for which MQTT 3.1.1 requires closing the network connection closes
+// that connection, and no other.
 #include "tests/broker_process.h"
 #include "tests/raw_client.h"
 

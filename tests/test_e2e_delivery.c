@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Against a real broker: what is delivered to whom, how often, with which QoS; retained messages; packet ids.
+// Against a real broker: which subscribers get a message, how often and with which QoS; retained messages;
+// packet ids.
 //
-// That nothing is delivered is shown by a sentinel: a message published afterwards by the same client is the
-// next to come.
+// A sentinel shows that nothing was delivered: the same client publishes it afterwards, and it must be the
+// next message to arrive.
 #include "tests/broker_process.h"
 #include "tests/raw_client.h"
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Against a real broker: what one client sends does not keep the others waiting.
+// Against a real broker: a client that sends or requests much does not delay the others.
 #include "tests/broker_process.h"
 #include "tests/raw_client.h"
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Against a real broker: memory that is refused while a client connects, system calls that the kernel
-// forbids, and more descriptors than select can watch.
+// Against a real broker: faults. Memory is refused while a client connects, the kernel forbids system calls,
+// and there are more descriptors than select can watch.
 //
-// This program run with --forbid CALL starts the broker with that system call refused by EPERM.
+// Run with --forbid CALL, this program starts the broker so that this system call fails with EPERM.
 #include "tests/broker_process.h"
 #include "tests/http_get.h"
 #include "tests/many_clients.h"

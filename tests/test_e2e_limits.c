@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Against a real broker: what it does at its limits (connections, pools, descriptors, a client that does not
-// read), when it is told to end, and what it leaves behind.
+// Against a real broker: its limits (connections, pools, descriptors, a client that does not read), its end
+// by a signal, and its record.
 #include "tests/broker_process.h"
 #include "tests/many_clients.h"
 #include "tests/raw_client.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The load generator as a program, against the reference broker and against mosquitto: runs that go well, and
-// what they record.
+// The load generator as a program, against the reference broker and against mosquitto: runs that succeed, and
+// their records.
 #include "base/clock.h"
 #include "tests/load_run.h"
 

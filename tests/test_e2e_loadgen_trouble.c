@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The load generator as a program when something goes wrong: how it ends, what its record keeps, that it
-// leaves nothing running; and what it says to arguments that it cannot use.
+// The load generator as a program when something fails: how it ends, what its record keeps, that it leaves no
+// process running; and its errors for invalid arguments.
 #include "base/clock.h"
 #include "loadgen/responder.h"
 #include "tests/load_run.h"

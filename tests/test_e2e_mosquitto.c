@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Against a real broker: mosquitto_pub and mosquitto_sub, someone else's clients.
+// Against a real broker: mosquitto_pub and mosquitto_sub, clients of another project.
 //
-// Whether the subscriber is there yet is not known from outside, so what it should get is retained, or it
-// keeps its session: first it connects and leaves (-E: as soon as it has its SUBACK), then comes what is
-// published.
+// A test cannot see when the subscriber is ready. So messages are retained, or the subscriber keeps its
+// session: it connects and leaves (-E: as soon as it has its SUBACK) before the test publishes.
 #include "tests/broker_process.h"
 
 #include <setjmp.h>

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Against a real broker: 200 clients of paho.mqtt.c's asynchronous library, which is what the load generator
-// runs.
+// Against a real broker: 200 clients of paho.mqtt.c's asynchronous library, which the load generator uses.
 //
-// Paho calls back on threads of its own: everything is counted under one lock, and a test waits for counts.
+// Paho calls back on its own threads. So all events are counted under one lock, and a test waits for counts.
 #include "tests/broker_process.h"
 
 #include <MQTTAsync.h>

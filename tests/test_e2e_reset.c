@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Against a real broker: what a client has sent counts, however its connection ends afterwards. Its PUBLISH
-// is delivered and its DISCONNECT spares it the will although a reset came with them, although a write to it
-// failed first, and although the broker had stopped reading it.
+// Against a real broker: packets that a client has sent count, however its connection ends afterwards. Its
+// PUBLISH is delivered, and its DISCONNECT discards the will. This holds when a reset came with them, when a
+// write to the client failed first, and when the broker had paused reading.
 #include "tests/broker_process.h"
 #include "tests/raw_client.h"
 

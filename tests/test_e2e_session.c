@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Against a real broker: sessions that are kept or not, takeover of a client id, keep alive, wills.
+// Against a real broker: kept and clean sessions, takeover of a client id, keep alive, wills.
 #include "tests/broker_process.h"
 #include "tests/raw_client.h"
 
