@@ -226,7 +226,7 @@ static int plan_pools(struct broker_config *config, struct err *err)
         return -EINVAL;
     choose_initial(&config->pools[POOL_CONNECTIONS].config);
     for (int i = 0; i < BROKER_POOL_COUNT; i++) {
-        // A pool without --initial or --max of its own never refuses.
+        // All pools but `connections` refuse only if --initial or --max names them.
         if (i != POOL_CONNECTIONS && !initial_named[i] && !max_named[i])
             config->pools[i].config.overflow = POOL_OVERFLOW_HEAP;
         if (fit(&config->pools[i], initial_named[i], max_named[i], err) < 0)
