@@ -4,7 +4,7 @@
 //
 //     broker_record_open(&record, dir, argc, argv, &config, &err);     // dir NULL: only the log
 //     broker_open(&broker, &config, broker_record_on_event, record, &err);
-//     broker_record_sample(record, broker->pool_set);
+//     broker_record_sample(record, broker_pools(broker));
 //     broker_record_close(record, &statistics, "complete", &err);
 #ifndef POOLMARK_BROKER_BROKER_RECORD_H
 #define POOLMARK_BROKER_BROKER_RECORD_H

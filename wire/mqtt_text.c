@@ -37,8 +37,8 @@ enum mqtt_error mqtt_text_check(struct mqtt_text text)
 {
     const uint8_t *at = (const uint8_t *)text.data, *end = at + text.bytes;
     while (at < end) {
-        // Topics and client ids are nearly always ASCII: eight bytes at a time as long as no byte is 0 or has
-        // its high bit set ((word - 1...) borrows into the high bit of a byte that is 0).
+        // Topics and client ids are nearly always ASCII. So this skips eight bytes at a time while no byte is
+        // 0 or has its high bit set. (The subtraction sets the high bit of a byte that is 0.)
         while (end - at >= 8) {
             uint64_t word;
             memcpy(&word, at, sizeof word);

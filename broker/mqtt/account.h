@@ -65,7 +65,7 @@ int64_t account_refused(const struct account *account); // times that account_ta
 int64_t account_sum(const struct account *account);
 void account_read(const struct account *account, struct account_reading *reading);
 
-// What the heap spends on a request of `bytes`.
+// The bytes that the heap uses for a request of `bytes`.
 static inline size_t account_heap_bytes(size_t bytes)
 {
     return (bytes + sizeof(size_t) + 15) & ~(size_t)15;

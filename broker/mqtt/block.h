@@ -6,7 +6,7 @@
 // object of the pool until it is freed. The block is refused when the pool has no object.
 //
 //     struct block_store store;
-//     block_store_open(&store, pool, &broker->account, ACCOUNT_MESSAGES);
+//     block_store_open(&store, pool, account, ACCOUNT_MESSAGES);
 //     void *block = block_get(&store, bytes);
 //     block_put(&store, block, bytes);
 #ifndef POOLMARK_BROKER_MQTT_BLOCK_H
@@ -31,7 +31,7 @@ void block_store_open(struct block_store *store, struct pool *pool, struct accou
 void *block_get(struct block_store *store, size_t bytes) __attribute__((warn_unused_result));
 void block_put(struct block_store *store, void *block, size_t bytes); // `bytes` as in block_get
 
-// Does a block of so many bytes come from the heap?
+// Does a block of `bytes` come from the heap?
 bool block_is_from_heap(const struct block_store *store, size_t bytes);
 
 #endif

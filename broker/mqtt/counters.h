@@ -46,7 +46,7 @@ struct broker_counts {
 #undef X
 };
 
-// By the loop's thread.
+// Only on the loop's thread.
 static inline void broker_count(_Atomic int64_t *counter, int64_t by)
 {
     counter_add(counter, by);

@@ -4,7 +4,7 @@
 // References are counted. The holder of a reference may read all fields but `refs`, from any thread, because
 // they do not change after message_new. The last message_unref frees the memory, on any thread.
 //
-//     struct message *message = message_new(&broker->messages, topic, payload, 1, false);
+//     struct message *message = message_new(messages, topic, payload, 1, false);
 //     if (!message) ...the pool refused, or there is no memory...
 //     message_ref(message);      // the queue's reference
 //     message_unref(message);    // the caller's reference

@@ -30,9 +30,9 @@ struct server_options {
     size_t read_bytes, write_bytes; // of the buffers; the objects of `buffers` are at least as large
     bool is_eager;                  // a connection takes buffers and arena when it arrives
     int64_t memory_limit_bytes;     // 0: none
-    int64_t max_connections;        // 0: any
+    int64_t max_connections;        // 0: unbounded
     int64_t max_packet_bytes, max_topic_levels, max_inflight_messages, max_queued_messages;
-    int64_t max_queued_bytes; // 0: any
+    int64_t max_queued_bytes; // 0: unbounded
 };
 
 // Statistics, readable while the server runs.

@@ -34,7 +34,7 @@ struct topics_subscriber {
 
 int topics_open(struct topics **topics, struct account *account)
     __attribute__((warn_unused_result));  // 0 or -ENOMEM
-void topics_close(struct topics *topics); // subscribers may still have subscriptions; do not use them again
+void topics_close(struct topics *topics); // subscribers may be left; they must not be used with it again
 
 // Subscribes to `filter`, a valid topic filter (mqtt_topic_filter_check). A repeated subscription replaces
 // the QoS [MQTT-3.8.4-3]. 1: new; 0: replaced; -ENOMEM: nothing changed.
@@ -52,9 +52,9 @@ void topics_leave(struct topics *topics, struct topics_subscriber *subscriber);
 typedef void topics_visit(void *context, struct topics_subscriber *subscriber, uint8_t qos);
 int64_t topics_match(struct topics *topics, struct mqtt_text name, topics_visit *visit, void *context);
 
-int64_t topics_count(struct topics *topics); // subscriptions
-int64_t topics_subscriber_count(struct topics *topics,
-                                const struct topics_subscriber *subscriber); // of that one
+// The number of all subscriptions, and of those of one subscriber.
+int64_t topics_count(struct topics *topics);
+int64_t topics_subscriber_count(struct topics *topics, const struct topics_subscriber *subscriber);
 bool topics_is_valid(struct topics *topics); // checks the invariants; for checked builds and tests
 
 #endif

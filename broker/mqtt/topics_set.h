@@ -12,7 +12,7 @@
 
 struct topics_subscriber;
 
-struct topics_subscription { // 40 bytes: what glibc's 48-byte chunk holds
+struct topics_subscription { // 40 bytes, which fill a glibc chunk of 48
     struct level_node *node;
     struct topics_subscriber *subscriber;
     struct topics_subscription *next, **link; // in the subscriber's list; `link`: the pointer to this entry

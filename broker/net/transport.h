@@ -2,8 +2,8 @@
 // The life of a transport (turn.h). Its owner opens it with a socket, its loop drives it, and its owner
 // closes it when the loop calls on_close.
 //
-// Received bytes are never lost: the owner sees all bytes that the socket has received before the transport
-// ends. This holds whether epoll, a read or a failing write notices the end first.
+// Before a transport ends, its owner sees all bytes that the socket has received. This holds whether epoll, a
+// read or a failing write notices the end first.
 #ifndef POOLMARK_BROKER_NET_TRANSPORT_H
 #define POOLMARK_BROKER_NET_TRANSPORT_H
 
