@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Below everything: errors, units, options, text for people, tables."""
+"""The lowest layer: errors, units, options, text for people, tables."""

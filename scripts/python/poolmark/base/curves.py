@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""memory.csv and pools.csv as numbers (columns: results/README.md), and what is read off them.
+"""Reads memory.csv and pools.csv as numbers, and takes memory figures from them. The columns: results/README.md.
 
-User memory is what is private to the target: PSS moves when other processes come and share its libraries. Where private
-memory was not read PSS stands in, then RSS; `user_is` says which. Memory at n connections is the median of the readings
-taken while exactly n were open.
+User memory is the target's private memory. PSS changes when other processes share the target's libraries. Where private
+memory was not read, PSS is used, then RSS; `user_is` names the source. Memory at n connections is the median of the
+readings while exactly n were open.
 """
 import csv
 import statistics
@@ -12,11 +12,11 @@ from pathlib import Path
 
 from poolmark.base.errors import RecordError
 
-# What is taken for user memory, the first that was read; private first.
+# Sources of user memory, the best first: the first that was read is used.
 USER_COLUMNS = ("target_private_bytes", "target_pss_bytes", "target_rss_bytes")
 
-LEVEL_BYTES, LEVEL_SHARE = 1 << 16, 0.001   # what two readings of a level target may differ by, as in loadgen/run.c
-SOCKET_BYTES = 1024                         # the kernel's memory of a connection is more than that: its socket alone is
+LEVEL_BYTES, LEVEL_SHARE = 1 << 16, 0.001   # largest difference of two readings of a level target, as in loadgen/run.c
+SOCKET_BYTES = 1024                         # least kernel memory of a connection: its socket alone takes more
 
 
 def user_bytes(row: dict) -> int | None:
@@ -30,7 +30,7 @@ def kernel_bytes(row: dict) -> int | None:
 
 
 def read_csv(path: Path, text_columns: tuple) -> list[dict]:
-    """Rows as dictionaries: numbers, None for what was not read. A last line that was cut off is left out."""
+    """Rows as dictionaries of numbers; None for an empty field. A last line that was cut off is left out."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -64,7 +64,7 @@ class Point:
     rss_bytes: float | None
     kernel_bytes: float | None      # slab and TCP, of the whole host
     page_table_bytes: float | None
-    cpu_ns: float | None            # the target's, so far: at the first such reading
+    cpu_ns: float | None            # CPU time of the target so far, at the first reading of this point
     generator_bytes: float | None
     at_ns: int
     last_ns: int
@@ -87,7 +87,7 @@ class MemoryCurve:
         return max((row["connections"] or 0 for row in self.rows), default=0)
 
     def at(self, connections: int) -> Point | None:
-        """The point at `connections`, on the way up: what is read while everybody leaves does not count."""
+        """The point at `connections`, while connections grow: readings while clients leave do not count."""
         rows = []
         for row in self.rows:
             if (row["connections"] or 0) > connections:
@@ -105,12 +105,12 @@ class MemoryCurve:
                      user_is.removeprefix("target_").removesuffix("_bytes"))
 
     def reading(self, record: dict, name: str) -> dict | None:
-        """The line that a load's record names ("start", "low", "full"); None when it names none, or one that is not there."""
+        """The line that a load's record names "start", "low" or "full"; None when the record or the file has none."""
         at_ns = (record.get("readings") or {}).get(name)
         return next((row for row in self.rows if row["at_ns"] == at_ns), None) if at_ns is not None else None
 
     def points(self, counts) -> list[Point]:
-        """The points at 0 and at `counts`, as far as there are readings."""
+        """The points at 0 and at `counts` that have readings."""
         found = [self.at(count) for count in sorted({0, *counts})]
         return [point for point in found if point is not None]
 

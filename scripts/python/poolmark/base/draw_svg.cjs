@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Draws Vega-Lite specifications as SVG without a browser: a list of them as JSON on stdin, a list of SVG texts as JSON on
-// stdout, the paths of vega.min.js and vega-lite.min.js as arguments. The same files are inlined into pages, so both draw alike.
+// Draws Vega-Lite specifications as SVG without a browser. stdin: a JSON list of specifications. stdout: a JSON list of SVG
+// texts. Arguments: the paths of vega.min.js and vega-lite.min.js. Pages inline the same files, so both draw alike.
 'use strict';
 const fs = require('fs');
 const vm = require('vm');
@@ -8,7 +8,7 @@ const vm = require('vm');
 for (const path of process.argv.slice(2)) vm.runInThisContext(fs.readFileSync(path, 'utf8'), {filename: path});
 
 async function draw(spec) {
-    // Widths are a page's business; without a page they are these.
+    // A page sets the widths; these are for drawing without a page.
     if (spec.width === 'container') spec.width = 760;
     const panels = (spec.usermeta || {}).panels || 1;
     if (spec.facet) spec.spec.width = panels > 1 ? 340 : 760;

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Errors that end a command: what was tried, on what, what went wrong, what to do about it."""
+"""Errors that end a command. Each says what was tried, on what, what went wrong and what to do."""
 
 
 class PoolmarkError(Exception):
@@ -9,13 +9,13 @@ class PoolmarkError(Exception):
 
 
 class UsageError(PoolmarkError):
-    """The command was called wrongly, or with a file that is not what it should be."""
+    """The command line is wrong, or a file has the wrong content."""
 
     exit_code = 2
 
 
 class RecordError(UsageError):
-    """A record cannot be read: names the file and, where there is one, the field."""
+    """A record cannot be read. Names the file and, if known, the field."""
 
     def __init__(self, path, field: str, text: str):
         self.path, self.field, self.text = str(path), field, text

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Text of a record on its way to a person: the one place that makes it harmless. What a record, a log or a file's name holds
-may be anything: terminals obey control characters, Markdown and HTML their signs, spreadsheets a leading "=".
+"""Makes text of a record safe to show. A record, a log or a file name may contain anything: control characters for the
+terminal, Markdown or HTML markup, a leading "=" for a spreadsheet. This module escapes it for each of them.
 
-    terminal(text)      one line, nothing that a terminal obeys, nothing that turns the direction of writing
-    lines(text)         the same of a text of several lines
-    markdown(text)      as text in Markdown, where HTML is obeyed too
-    script_json(value)  JSON that can stand in a script element
+    terminal(text)      one line without control characters or changes of text direction
+    lines(text)         the same for a text of several lines
+    markdown(text)      plain text for Markdown; HTML is escaped too
+    script_json(value)  JSON for a script element
     spreadsheet(value)  a cell of a CSV file
 
-HTML is escaped by jinja2 and html.escape, after terminal().
+jinja2 and html.escape escape HTML, after terminal().
 """
 import json
 import re
@@ -21,7 +21,7 @@ def terminal(text) -> str:
 
 
 def lines(text) -> str:
-    """As terminal(), of a text that may have several lines."""
+    """As terminal(), for a text of several lines."""
     return "\n".join(map(terminal, str(text).split("\n")))
 
 
@@ -36,7 +36,7 @@ def script_json(value) -> str:
 
 
 def spreadsheet(value):
-    """A text that a spreadsheet would take for a formula gets a quote before it; a number written out is none."""
+    """Puts a quote before a text that a spreadsheet would take for a formula. A number written as text stays as it is."""
     if not isinstance(value, str) or value[:1] not in tuple("=+-@\t\r") or re.fullmatch(r"[+-]?\d+(\.\d*)?([eE][+-]?\d+)?", value):
         return value
     return "'" + value

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Faults of a file, collected with their lines, so that a reader learns of all of them at once.
+"""Collects the faults of a file with their lines, so that the reader sees all of them at once.
 
     faults = Faults("x.toml", text)
     faults.add(("config", "shap"), "'shap' is not a key there", known=KEYS, wrong="shap")
-    faults.end()      # raises with a line for each, FILE:LINE: TEXT; or nothing happens
+    faults.end()      # raises when there are faults, one line each: FILE:LINE: TEXT
 """
 import difflib
 
@@ -12,7 +12,7 @@ from poolmark.base.toml_lines import line_at, lines_of
 
 
 class FileFaults(UsageError):
-    """`found`: one text each, as it is printed."""
+    """`found`: the text of each fault, as printed."""
 
     def __init__(self, path: str, found: list[str]):
         self.found = found
@@ -21,7 +21,7 @@ class FileFaults(UsageError):
 
 
 def nearest(wrong, known) -> str:
-    """"; did you mean 'shape'?", or every known name when none is near."""
+    """"; did you mean 'shape'?", or all known names when none is similar."""
     names = [str(name) for name in known]
     near = difflib.get_close_matches(str(wrong).lower(), names, n=1, cutoff=0.6)
     if near:
@@ -33,11 +33,11 @@ class Faults:
     def __init__(self, path: str, text: str):
         self.path = path
         self._lines = lines_of(text)
-        self._elsewhere: dict[tuple, str] = {}      # what did not come from the file: --set
+        self._elsewhere: dict[tuple, str] = {}      # values from the command line (--set), not from the file
         self._found: list[tuple[int, str]] = []
 
     def came_from(self, path: tuple, where: str) -> None:
-        """What stands at `path` came from an option of the command line."""
+        """The value at `path` came from an option of the command line."""
         self._elsewhere[path] = where
 
     def _place(self, path: tuple) -> tuple[int, str]:

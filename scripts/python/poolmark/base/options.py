@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Types of options for argparse: `10k`, `512MiB`, `30s` are understood; of a value that is wrong or out of bounds
-argparse says the option, and these say the value and the bounds. Exit code 2.
+"""Option types for argparse; `10k`, `512MiB` and `30s` are understood. For a wrong value argparse names the option, and the
+type names the value and the bounds. Exit code 2.
 
     parser.add_argument("--connections", type=count(1, MOST_CONNECTIONS), metavar="N")
 """
@@ -9,7 +9,7 @@ import argparse
 from poolmark.base.errors import UsageError
 from poolmark.base.units import parse_bytes, parse_count, parse_seconds, show_bytes, show_count
 
-MOST_CONNECTIONS = 100_000_000  # what the generator takes
+MOST_CONNECTIONS = 100_000_000  # the generator's bound
 MOST_REPETITIONS = 10_000
 
 
@@ -29,7 +29,7 @@ def _bounded(parse, low, high, show):
 
 
 def count(low: int, high: int):
-    """A whole number of `low` to `high`."""
+    """A whole number from `low` to `high`."""
     return _bounded(parse_count, low, high, show_count)
 
 
@@ -39,5 +39,5 @@ def size(low: int, high: int):
 
 
 def span(low: float, high: float):
-    """A span of time, in seconds."""
+    """A duration, in seconds."""
     return _bounded(parse_seconds, low, high, lambda seconds: f"{seconds:g}s")

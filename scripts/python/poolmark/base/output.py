@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""stdout and stderr that do not end a run: what cannot be written is remembered, and the exit code says so at the end.
+"""stdout and stderr whose failure does not end a run. Write errors are remembered, and the exit code reports them at the end.
 
     output.install()
     code = command()
     return output.code(name, code)
 
-stdout full, closed, or on a terminal that is gone: the command goes on (a suite's record is worth more than its table), and
-its exit code 0 becomes COULD_NOT_WRITE; any other code stays, for it is true all the same. A reader that has had enough
-(`| head`) is no error. What cannot be written to stderr is lost without a word: there is nowhere to say it.
+When stdout is full, closed or a terminal that is gone, the command goes on: a suite's record is worth more than its table.
+Exit code 0 then becomes COULD_NOT_WRITE; any other code is kept, as its reason still holds. A reader that closes the pipe
+early (`| head`) is no error. Text that cannot be written to stderr is lost, as there is nowhere to report it.
 """
 import errno
 import io
@@ -18,13 +18,13 @@ COULD_NOT_WRITE = 5
 
 
 class Stream(io.TextIOWrapper):
-    """As the stream that it takes the place of; an error of writing is kept in `failed`, and what follows is dropped."""
+    """Replaces a standard stream. Keeps the first write error in `failed` and drops all later text."""
 
     failed: OSError | None = None
 
     def _keep(self, error: OSError) -> None:
         self.failed = self.failed or error
-        with open(os.devnull, "wb") as null:  # what is still buffered goes there, at exit
+        with open(os.devnull, "wb") as null:  # takes the text that is still buffered, at exit
             os.dup2(null.fileno(), self.fileno())
 
     def write(self, text: str) -> int:
@@ -42,7 +42,7 @@ class Stream(io.TextIOWrapper):
 
 
 class Messages(Stream):
-    """stderr: what was printed before a message stands before it, also where both go to one file."""
+    """stderr. Flushes stdout before each message, so that the order is kept when both go to one file."""
 
     def write(self, text: str) -> int:
         sys.stdout.flush()
@@ -50,7 +50,7 @@ class Messages(Stream):
 
 
 def _replace(stream, number: int) -> Stream:
-    # A name of a file may hold bytes that no encoding has.
+    # A file name may contain bytes that are not valid in any encoding.
     if stream is not None:
         kind = Messages if number == 2 else Stream
         return kind(stream.detach(), encoding=stream.encoding, errors="backslashreplace", line_buffering=stream.line_buffering)
@@ -60,7 +60,7 @@ def _replace(stream, number: int) -> Stream:
 
 
 def install() -> None:
-    """Descriptors that were closed are opened on nothing: no file of ours may get their numbers."""
+    """Opens closed standard descriptors on /dev/null, so that no file of ours gets their numbers."""
     while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
         os.set_inheritable(number, True)
     os.close(number)
@@ -68,7 +68,7 @@ def install() -> None:
 
 
 def code(name: str, found: int) -> int:
-    """The command's exit code, when it has printed everything; else, once, why not."""
+    """The exit code, after all output is flushed. Prints the reason once when stdout failed."""
     sys.stdout.flush()
     failed = getattr(sys.stdout, "failed", None)
     if failed is None or failed.errno == errno.EPIPE:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where things are: in a checkout, whatever the current folder is, and in an installation.
+"""Paths in a checkout, for any current folder, and in an installation.
 
-An installation (mk/install.mk) has in share/poolmark/ what a checkout has in scripts/, results/ and third_party/. Its programs
-are in bin/ beside share/, and it writes into the current folder. Nothing in it knows where it was installed.
+In an installation (mk/install.mk), share/poolmark/ has the contents of scripts/, results/ and third_party/. The programs are
+in bin/ beside share/. It writes into the current folder, and it can be moved: no file contains the installed path.
 """
 import os
 import shutil
@@ -12,19 +12,19 @@ from poolmark.base.errors import UsageError
 
 DATA = Path(__file__).resolve().parents[3]  # scripts/ of a checkout, share/poolmark/ of an installation
 INSTALLED = not (DATA.parent / "Makefile").exists()
-ROOT = DATA if INSTALLED else DATA.parent    # where VERSION is
-WORK = Path.cwd() if INSTALLED else ROOT     # where runs are written, and what paths in records are told from
+ROOT = DATA if INSTALLED else DATA.parent    # has the file VERSION
+WORK = Path.cwd() if INSTALLED else ROOT     # runs are written here; paths in records are relative to it
 RUNS = WORK / "results" / "runs"
 SUITES = DATA / "suites"
 SCHEMA = DATA / "run.schema.json" if INSTALLED else ROOT / "results" / "run.schema.json"
 MODULES = DATA / "node_modules" if INSTALLED else ROOT / "third_party" / "node_modules"
-COMMAND = DATA / "poolmark"                  # this command, to be started again
+COMMAND = DATA / "poolmark"                  # this command, for starting it again
 CALLED = "poolmark" if INSTALLED else "scripts/poolmark"
 BROUGHT = "a package of your system brings it" if INSTALLED else "scripts/deps brings it"
 
 
 def need_checkout(what: str) -> None:
-    """For what builds commits or reads the source: an installation has neither."""
+    """UsageError in an installation: it can build no commits and has no source to read."""
     if INSTALLED:
         raise UsageError(f"{what} needs a checkout of Poolmark; this is an installation")
 
@@ -36,7 +36,7 @@ def installed_programs() -> Path:
 
 
 def build_dir(asked: str | None = None) -> Path:
-    """The folder with the programs: what was asked for, else $POOLMARK_BUILD, else build/ or where they are installed."""
+    """The folder of the programs: `asked`, else $POOLMARK_BUILD, else build/ or the installed programs."""
     text = asked or os.environ.get("POOLMARK_BUILD")
     if INSTALLED and not text:
         return installed_programs()
@@ -47,23 +47,22 @@ def build_dir(asked: str | None = None) -> Path:
 
 
 def writable(text: str) -> str:
-    """Text that may hold bytes of a name that is not UTF-8 (Python keeps them as surrogates), so that it can be written:
-    such a byte becomes \\xe9."""
+    """Makes text with a name that is not UTF-8 printable. Python keeps such bytes as surrogates; each becomes, for example, \\xe9."""
     try:
         return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    except UnicodeEncodeError:  # surrogates that are no byte of a name
+    except UnicodeEncodeError:  # surrogates that do not stand for a byte
         return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def choose_build(asked: str | None) -> Path:
-    """As build_dir; from now on whoever asks for the build folder, programs started by this one too, gets this one."""
+    """As build_dir, and fixes the answer: later calls, and programs started from here, get the same folder."""
     path = build_dir(asked)
     os.environ["POOLMARK_BUILD"] = str(path)
     return path
 
 
 def for_people(path: Path) -> str:
-    """A path as short as it can be said from here."""
+    """The path relative to the current folder where possible."""
     try:
         return str(path.resolve().relative_to(Path.cwd()))
     except ValueError:

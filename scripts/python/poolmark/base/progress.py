@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How far a long command is, and how long it will still take. No silence is longer than ten seconds.
+"""Progress of a long command and the time left. It prints at least every ten seconds.
 
-    eta = Eta([40, 40, 90])                      # seconds that the parts are thought to take
-    with Beat(lambda: f"{what}; {eta.left()}"):  # on stderr: a line each nine seconds; one line, each second, on a terminal
-                                                 # whose TERM is not dumb
+    eta = Eta([40, 40, 90])                      # estimated seconds of each part
+    with Beat(lambda: f"{what}; {eta.left()}"):  # stderr: a line every 9 s; on a terminal one line, updated every second,
+                                                 # unless TERM is dumb
         for number in range(3):
-            eta.begin(number)
+            eta.begin()
             ...
             eta.end()
 
-A beat comes by SIGALRM, on the main thread: no thread of its own, so that programs may be forked meanwhile. One at a time.
+SIGALRM on the main thread prints the line. There is no second thread, so processes may be forked meanwhile. Only one Beat at a
+time.
 """
 import os
 import signal
@@ -30,8 +31,8 @@ def span(seconds: float) -> str:
 
 
 class Eta:
-    """Of parts done one after the other. What the parts so far took, over what they were thought to take, mends what is
-    thought of the others."""
+    """Time left of parts that run one after the other. The ratio of measured to estimated time so far corrects the estimates
+    of the remaining parts."""
 
     def __init__(self, thought_s: list[float], now=time.monotonic):
         self.thought_s, self._now = list(thought_s), now
@@ -65,12 +66,11 @@ class Eta:
 
 
 class Beat:
-    """Says where things stand while the block runs. `tell()` answers one line; it is called within a signal handler's call,
-    so it only reads."""
+    """Prints progress while the block runs. `tell()` returns one line. A signal handler calls it, so it may only read."""
 
     def __init__(self, tell, every_s: float | None = None):
         self.tell = tell
-        # One that cannot go back in its line is written to as a file is.
+        # A dumb terminal cannot overwrite a line, so it gets lines as a file does.
         self.terminal = sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
         self.every_s = every_s or (ON_TERMINAL_S if self.terminal else EVERY_S)
         self._old = None
@@ -78,7 +78,7 @@ class Beat:
     def _beat(self, *_) -> None:
         text = self.tell()
         if text:
-            # Past Python's own buffers: the handler may have come in the middle of a print.
+            # Bypass Python's buffers: the signal may arrive in the middle of a print.
             line = f"\r\x1b[K  {text}" if self.terminal else f"  {text}\n"
             try:
                 os.write(sys.stderr.fileno(), line.encode("utf-8", errors="replace"))
@@ -86,7 +86,7 @@ class Beat:
                 pass
 
     def clear(self) -> None:
-        """Before something else is said."""
+        """Removes the progress line before other text is printed."""
         if self.terminal:
             os.write(sys.stderr.fileno(), b"\r\x1b[K")
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tables for terminals, Markdown and CSV. Cells are text already."""
+"""Tables for terminals, Markdown and CSV. Cells are text."""
 import csv
 import io
 
@@ -9,7 +9,7 @@ from poolmark.base.escape import terminal as clean
 
 
 def text_table(head: list[str], rows: list[list[str]], align: str = "") -> str:
-    """Columns set apart by two blanks. `align`: a letter for each column, l or r; the first left, others right."""
+    """Columns are separated by two blanks. `align`: l or r for each column; by default the first is left, the others right."""
     align = align or "l" + "r" * (len(head) - 1)
     shown = [[clean(cell) for cell in row] for row in [head, *rows]]
     widths = [max(len(row[i]) for row in shown) for i in range(len(head))]

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""On which line of a TOML file a key stands; tomllib does not tell.
+"""Finds the line of a key in a TOML file; tomllib does not report lines.
 
-    lines = lines_of(text)        # of text that tomllib has read without complaint
+    lines = lines_of(text)        # the text must have passed tomllib
     line_at(lines, ("phase", 1, "qos"))
 
-A path is made of keys and, for tables in an array, their numbers from 0. What is not there has the line of the nearest
-table around it.
+A path consists of keys and, for an array of tables, an index from 0. A path that is not in the file gets the line of the
+nearest enclosing table.
 """
 import re
 
-# Strings first, so that what they hold is not taken for a comment or a bracket.
+# Strings first, so that their contents are not taken for comments or brackets.
 _TOKEN = re.compile(r'"""(?:\\.|[^\\])*?"""|\'\'\'.*?\'\'\'|"(?:\\.|[^"\\\n])*"|\'[^\'\n]*\'|#[^\n]*|[\[\]{},=.\n]|[^\s\[\]{},=.#"\']+', re.S)
 
 
@@ -39,7 +39,7 @@ class _Scanner:
         return self.tokens[self.at - 1]
 
     def key(self, base: tuple) -> tuple[tuple, int]:
-        """A dotted key, up to what follows it."""
+        """Reads a dotted key and stops after it."""
         line = self.tokens[self.at][1]
         while True:
             base += (_name(self.take()[0]),)
@@ -52,7 +52,7 @@ class _Scanner:
             self.lines.setdefault(path[:length], line)
 
     def value(self, path: tuple) -> None:
-        """Past a value; keys of inline tables and elements of arrays are marked."""
+        """Skips a value. Marks the keys of inline tables and the elements of arrays."""
         token, _ = self.take()
         if token == "{":
             self.inline(path)
@@ -85,7 +85,7 @@ class _Scanner:
         self.take()
 
     def header(self) -> tuple:
-        """[a.b] or [[a.b]]; `a` may be an array of tables itself, then it is its last one."""
+        """[a.b] or [[a.b]]. Where `a` is itself an array of tables, its last element is meant."""
         self.take()
         several = self.peek() == "["
         if several:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Numbers as people write and read them; the same rules as base/units.h."""
+"""Parses and prints numbers with units. The rules are those of base/units.h."""
 import re
 
 from poolmark.base.errors import UsageError
@@ -33,13 +33,13 @@ def parse_bytes(text) -> int:
 
 
 def parse_seconds(text) -> float:
-    """500ms, 30s, 2m; a bare number is seconds."""
+    """500ms, 30s, 2m; a bare number means seconds."""
     number, factor = _split(text, _SECONDS, "a span of time; examples: 500ms, 30s, 2m")
     return float(number) * factor
 
 
 def show_count(count) -> str:
-    """12 345 678, with thin grouping that copies as digits and blanks."""
+    """12 345 678, grouped by blanks."""
     return "-" if count is None else f"{round(count):,}".replace(",", " ")
 
 
@@ -47,7 +47,7 @@ def show_bytes(count) -> str:
     """738 B, 17.3 KiB, 1.52 GiB."""
     if count is None:
         return "-"
-    value, sign = abs(float(count)), "-" if count <= -0.5 else ""  # what rounds to nothing has no sign
+    value, sign = abs(float(count)), "-" if count <= -0.5 else ""  # a value that rounds to 0 has no sign
     if value < 1024:
         return f"{sign}{value:.0f} B"
     for unit in ("KiB", "MiB", "GiB", "TiB"):
@@ -72,7 +72,7 @@ def show_ns(ns) -> str:
 
 
 def show_number(value) -> str:
-    """A metric's value as the record has it, for comparing."""
+    """A metric's value with all its digits, for comparing."""
     return "none" if value is None else f"{value:.10g}"
 
 

@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ends what a process that was killed has left running. A process of its own: it reads from a pipe whose only writer is
-the one it watches over, so that the kernel tells it of that one's end, however it came. (A child can ask the kernel for
-a signal at its parent's death, but a change of user, as mosquitto makes one, clears that wish.)
+"""Ends the children of a process that was killed.
 
     watchdog = Watchdog()
     process = subprocess.Popen(argv, preexec_fn=watchdog.tell)
     ...
-    watchdog.close()    # when those it was told of have ended
+    watchdog.close()    # after the children have ended
 
-Each child tells of itself before it becomes the program: there is no moment in which it runs and is not known. It is
-known by its number and its start time, and ended through a pidfd: nobody else can be hit who later has its number.
+The watchdog is a process of its own. It reads from a pipe whose only writer is the watched process, so the kernel reports
+every kind of end as end of file. (PR_SET_PDEATHSIG does not suffice: a change of user, as in mosquitto, clears it.)
+
+Each child registers itself before exec, so no child runs unregistered. It is identified by pid and start time and ended
+through a pidfd. A process that gets the same pid later cannot be hit.
 """
 import contextlib
 import os
@@ -20,25 +21,25 @@ import sys
 import time
 from pathlib import Path
 
-GRACE_S = 30.0  # from SIGTERM to SIGKILL: a generator's record is to be whole
+GRACE_S = 30.0  # from SIGTERM to SIGKILL: a generator needs time to complete its record
 
 
 def start_time(pid: int | str) -> str:
-    """In clock ticks since boot; it stays the same when the process becomes another program."""
+    """In clock ticks since boot. exec does not change it."""
     return Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()[19]
 
 
 class Watchdog:
-    """Watches over the process that makes it, until that ends or closes it."""
+    """Watches the process that creates it, until that process ends or calls close()."""
 
     def __init__(self):
-        # A session of its own: what is typed at a terminal, or its end, is for the one that it outlives.
+        # A session of its own, so that Ctrl-C or the end of the terminal does not end the watchdog first.
         self._process = subprocess.Popen([sys.executable, "-I", "-S", str(Path(__file__).resolve())],
                                          stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                                          cwd="/", start_new_session=True)
 
     def close(self) -> None:
-        """It ends what still runs, and is gone afterwards."""
+        """Ends registered children that still run, and waits for the watchdog to exit."""
         self._process.stdin.close()
         self._process.wait()
 
@@ -47,20 +48,20 @@ class Watchdog:
         return self._process.pid
 
     def tell(self) -> None:
-        """In a child, before exec. One short write: those of several are not mixed. Without a watchdog a child runs all
-        the same."""
+        """Call in a child before exec. Writes one short line, so lines of several children do not mix. A child without a
+        watchdog runs too."""
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
         with contextlib.suppress(OSError):
             os.write(self._process.stdin.fileno(), f"{os.getpid()} {start_time('self')}\n".encode())
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # as programs find it
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # the default that programs expect
 
 
 class Known:
-    """A process that it was told of, if it is still that one."""
+    """A registered process. Its pid counts only while the start time is the same."""
 
     def __init__(self, pid: int, started: str):
         self.pid, self.started, self.pidfd = pid, started, None
-        # Opened first: then it names one process, and that one is asked for its start.
+        # Opened first: the pidfd is then fixed to one process, whose start time is checked afterwards.
         with contextlib.suppress(OSError):
             self.pidfd = os.pidfd_open(pid)
 
@@ -72,7 +73,7 @@ class Known:
         return len(words) > 19 and words[19] == self.started and words[0] != "Z"
 
     def send(self, number: int) -> None:
-        """Through its descriptor; where the kernel gives none, by the number that was just seen to be its own."""
+        """Sends through the pidfd. Without a pidfd it uses kill, right after the start time was checked."""
         if not self.runs():
             return
         with contextlib.suppress(OSError):
@@ -81,12 +82,12 @@ class Known:
                     signal.pidfd_send_signal(self.pidfd, number)
                     return
                 except PermissionError:
-                    pass  # refused by a container; its own refusal would be one of kill as well
+                    pass  # a container may refuse the pidfd call; kill reports its own refusal
             os.kill(self.pid, number)
 
 
 def _still_running(known: list[Known], grace_s: float) -> list[Known]:
-    """Which of them have not ended after so long; sooner when all have."""
+    """The processes that still run after `grace_s`. Returns earlier when all have ended."""
     deadline = time.monotonic() + grace_s
     poll = select.poll()
     for one in known:
@@ -101,7 +102,7 @@ def _still_running(known: list[Known], grace_s: float) -> list[Known]:
 
 
 def watch(pipe, grace_s: float = GRACE_S) -> None:
-    """Reads who there is until the pipe's end, and ends those, the last one first."""
+    """Reads registrations until the pipe is closed, then ends the registered processes, the last one first."""
     told = [line.split() for line in pipe]
     known = [Known(int(pid), started) for pid, started in reversed(told)]
     for one in known:
