@@ -1,17 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Poolmark's command: everything that happens before and after a measurement.
+"""Poolmark's command: all work before and after a measurement.
 
-    scripts/poolmark COMMAND [OPTIONS]      scripts/poolmark COMMAND --help
+    scripts/poolmark COMMAND [OPTIONS]
+    scripts/poolmark COMMAND --help
 
-A command is one module with add_arguments(parser) and run(args) -> exit code, and one
-line in COMMANDS. Only the module asked for is imported. Exit code 2 is for a wrong call.
+A command is one module with add_arguments(parser) and run(args) -> exit code, and one line in COMMANDS. Only the module of the
+command is imported. Exit code 2 means a wrong call.
 """
 import argparse
 import importlib
 import sys
 from types import ModuleType
 
-# name -> (module, what it does)
+# name -> (module, description)
 COMMANDS = {
     "suite": ("run.suite", "run a suite of cells (broker and load generator) and print its table"),
     "host": ("facts.host", "would this host hold N connections? what is too small, and the plan; changes nothing"),
@@ -27,8 +28,8 @@ COMMANDS = {
     "merge": ("records.merge", "join runs of one suite into one record"),
 }
 
-# What a command's exit code says; docs/commands.md has the same table, and tests/py/test_exit_codes.py compares the two and provokes
-# each code. compare and nightly say theirs themselves, in compare.EXIT_CODES. Of all of them holds COMMON.
+# Meaning of each command's exit codes. docs/commands.md has the same table; tests/py/test_exit_codes.py compares the two and
+# provokes each code. compare and nightly have theirs in compare.EXIT_CODES. COMMON_EXIT_CODES holds for all commands.
 EXIT_CODES = {
     "suite": "0 every cell complete, 1 a cell failed or is incomplete or the record could not be written, 2 wrong call, "
              "129, 130 or 143 interrupted by SIGHUP, SIGINT or SIGTERM (what was measured is kept)",
@@ -62,7 +63,7 @@ def usage() -> str:
 
 
 def parser(name: str) -> tuple[argparse.ArgumentParser, ModuleType]:
-    """A command's options, and the module that has it."""
+    """The argument parser of a command, and its module."""
     module_name, text = COMMANDS[name]
     module = importlib.import_module(f"poolmark.{module_name}")
     made = argparse.ArgumentParser(prog=f"poolmark {name}", description=text, allow_abbrev=False)

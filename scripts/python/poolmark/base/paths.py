@@ -47,7 +47,7 @@ def build_dir(asked: str | None = None) -> Path:
 
 
 def writable(text: str) -> str:
-    """Makes text with a name that is not UTF-8 printable. Python keeps such bytes as surrogates; each becomes, for example, \\xe9."""
+    """Makes text printable that contains a name not in UTF-8. Python keeps such bytes as surrogates; each becomes \\xe9 or so."""
     try:
         return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     except UnicodeEncodeError:  # surrogates that do not stand for a byte

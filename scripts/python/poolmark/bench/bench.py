@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""scripts/poolmark bench: the micro-benchmarks of every strategy beside the allocators people would use instead.
+"""scripts/poolmark bench: micro-benchmarks of every strategy and of the allocators that programs would use instead.
 
-Each repetition of each benchmark is a process of its own, so that no run inherits another's heap and each has its own
-layout of memory; repetitions go round by round, each round in a random order. Every process's Google Benchmark JSON is
-kept, its allocator checked, and all of it joined to one record (results/README.md), bench.csv and bench.md. A measurement
-that found too little at the processor's full speed is made again at the end of its round, while there is time. Where threads
-wait for one another rounds go on until the ratio is known well enough (bench_narrow.py).
+Each repetition of each benchmark runs in its own process. So no run inherits another's heap, and each has its own memory
+layout. Repetitions run in rounds, each in random order. Every Google Benchmark JSON is kept and its allocator checked. The
+results become one record (results/README.md), bench.csv and bench.md.
+
+A measurement with too little at full speed is repeated at the end of its round while there is time. For benchmarks whose
+threads wait for one another, rounds go on until the ratio is known well enough (bench_narrow.py).
 """
 import argparse
 import math
@@ -36,11 +37,11 @@ from poolmark.facts.quiet import OthersClock, ThrottleClock, busy_text
 from poolmark.records.record import Cell, Record
 
 PROGRAM = "poolmark-bench"
-GRACE_S = 20.0  # a round that is begun may take longer than was left, so far
-SECOND_LEAST_S = 30.0  # second attempts may take as long as the first, and at least so long
-HEAP_SHIFTS = range(0, 4096, 16)  # a page in all
+GRACE_S = 20.0  # a started round may exceed the deadline by this time
+SECOND_LEAST_S = 30.0  # second attempts may take as long as the first ones, and at least this time
+HEAP_SHIFTS = range(0, 4096, 16)  # spread over one page
 RUN_TIMEOUT_S = 300.0
-DEFAULT_BUDGET_S = 585.0  # with what comes before and after, ten minutes
+DEFAULT_BUDGET_S = 585.0  # ten minutes with start and end
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -74,8 +75,8 @@ def say(text: str) -> None:
 
 
 def bench_command(program: Path, bench: Bench, min_time_s: float, out: Path, trace: Path | None, speed: list[str]) -> list[str]:
-    """One run of the benchmark, its report to `out`, what each get cost to `trace`."""
-    # The library takes POSIX extended expressions; every character that could mean something is made not to.
+    """One run of the benchmark. Its report goes to `out`, the cost of each get to `trace`."""
+    # The library takes POSIX extended expressions; escape every special character.
     name = re.sub(r"([.\[\]{}()*+?^$|\\])", r"\\\1", bench.program_name)
     return [str(program), f"--benchmark_filter=^{name}$", f"--benchmark_min_time={min_time_s:g}",
             f"--benchmark_out={out}", "--benchmark_out_format=json", *speed,
@@ -84,7 +85,7 @@ def bench_command(program: Path, bench: Bench, min_time_s: float, out: Path, tra
 
 @dataclass
 class Attempt:
-    """A measurement of a benchmark in a round; attempt 1 is the plan's, the others are for want of full speed."""
+    """One measurement of a benchmark in a round. Attempt 1 is planned; later ones repeat it for more windows at full speed."""
 
     bench: Bench
     round: int
@@ -95,12 +96,12 @@ class Attempt:
         return f"{self.round}.json" if self.number == 1 else f"{self.round}-again-{self.number - 1}.json"
 
     def trace(self, report: Path) -> Path | None:
-        """The first round of a benchmark that has a trace writes it."""
+        """The trace file; only the first round of a traced benchmark writes one."""
         traced = self.round == 1 and self.bench.traced
         return report.with_name(report.name.replace("1", "trace", 1)).with_suffix(".csv") if traced else None
 
     def heap_shift(self, seed: int) -> int:
-        """For this measurement, the same for all contenders."""
+        """For this measurement; the same for all contenders."""
         return random.Random(f"{seed} {self.bench.group} {self.round} {self.number}").choice(HEAP_SHIFTS)
 
 
@@ -112,13 +113,13 @@ class Runner:
         self.record, self.program, self.min_time_s, self.again, self.narrow = record, program, min_time_s, again, narrow
         self.speed = Speed()
         self.results = Results(benches, whole, self.speed)
-        self.kept: dict[tuple[str, int], Attempt] = {}  # (benchmark, round) -> whose figures count
-        self.tried: dict[tuple[str, int], int] = {}  # attempts so far
+        self.kept: dict[tuple[str, int], Attempt] = {}  # (benchmark, round) -> the attempt whose figures count
+        self.tried: dict[tuple[str, int], int] = {}  # (benchmark, round) -> attempts so far
         self.cells: dict[str, Cell] = {}
-        self.versions: dict[str, str] = {}  # of allocators, by contender
-        self.planned = self.failures = 0  # measurements: due, and without a figure
-        self.slower = 1.0  # than estimated
-        self.now, self.runs = "the processor's full speed", 0  # what runs, the how-manieth
+        self.versions: dict[str, str] = {}  # contender -> version of its allocator
+        self.planned = self.failures = 0  # measurements that were due; those without a figure
+        self.slower = 1.0  # measured over estimated time
+        self.now, self.runs = "the processor's full speed", 0  # current run, its number
         self.deadline, self.eta = float("inf"), Eta([])
         self.others, self.throttle = OthersClock(), ThrottleClock()
 
@@ -137,7 +138,7 @@ class Runner:
         self.cell(bench).anomaly(what, text)
 
     def measure(self, attempt: Attempt, report: Path, children: Children) -> bench_report.Measured:
-        """One process. Its errors are the caller's to tell."""
+        """Runs one process. The caller reports its errors."""
         bench, again = attempt.bench, attempt.number > 1
         log, words = report.with_suffix(".log"), bench.contender.words()
         argv = bench_command(self.program, bench, self.min_time_s * (full_speed.LONGER if again else 1), report,
@@ -187,8 +188,8 @@ class Runner:
             self.failed(bench, "process", str(error))
 
     def run_again(self, bench: Bench, number: int, children: Children) -> None:
-        """Measures for longer what was not measured at full speed, and keeps the better. What goes wrong is told; the figure
-        that is there stays."""
+        """Repeats a measurement that had too little at full speed, for longer, and keeps the better one. After an error, which
+        is reported, the earlier figure stays."""
         self.tried[bench.name, number] += 1
         attempt = Attempt(bench, number, self.tried[bench.name, number])
         report = self.cell(bench).folder / attempt.file_name
@@ -204,13 +205,13 @@ class Runner:
                 self.discard(attempt)
 
     def missed(self) -> list[tuple[Bench, int]]:
-        """What was not measured at full speed and may be tried again; first what has the fewest rounds at full speed."""
+        """Measurements with too little at full speed that may be repeated. Benchmarks with the fewest full-speed rounds first."""
         found = [(series, number) for series in self.results.series.values() for number, measured in series.measured.items()
                  if self.speed.missed(measured) and self.tried[series.bench.name, number] <= self.again]
         return [(series.bench, number) for series, number in sorted(found, key=lambda one: len(one[0].full()))]
 
     def make_good(self, children: Children, until: float, rounds: set[int] | None = None) -> None:
-        """What was missed (in these rounds) once more, while there is time."""
+        """Repeats missed measurements (of these rounds) while there is time."""
         for bench, number in self.missed():
             if time.monotonic() + full_speed.PATIENCE_S + bench.estimate_s(self.min_time_s * full_speed.LONGER) > until:
                 return
@@ -218,8 +219,8 @@ class Runner:
                 self.run_again(bench, number, children)
 
     def run_round(self, number: int, benches: list[Bench], children: Children, deadline: float, spare_s: float) -> bool:
-        """False when the time was over before its end. `spare_s`: what it may take for second attempts, but hardly more
-        than the first ones took."""
+        """False when time ran out before the end of the round. `spare_s`: time for second attempts, bounded by the time of the
+        first ones."""
         began = time.monotonic()
         self.planned += len(benches)
         for bench in benches:
@@ -234,12 +235,12 @@ class Runner:
         return True
 
     def told(self) -> str:
-        """Where it stands; the budget may end it before the rounds do."""
+        """Progress text. The budget may end the run before all rounds are done."""
         left_s = min(self.eta.left_s(), max(0.0, self.deadline - time.monotonic()))
         return f"round {self.eta.done + 1} of {len(self.eta.thought_s)}, run {self.runs}: {self.now}; about {span_text(left_s)} left"
 
     def run(self, rounds: list[list[Bench]], budget_s: float) -> int:
-        """Runs all; gives the exit code."""
+        """Runs all rounds; returns the exit code."""
         start = time.monotonic()
         deadline = start + budget_s - bench_narrow.reserve_s(self, budget_s)
         self.deadline, self.eta = start + budget_s, Eta(thought_s(rounds, self.min_time_s, self.again))
@@ -277,12 +278,11 @@ class Runner:
         return 1 if any(series.failures for series in self.results.series.values()) else 0
 
     def estimate_s(self, benches: list[Bench]) -> float:
-        """Of one round, without second attempts."""
+        """Estimated time of one round without second attempts."""
         return self.slower * sum(bench.estimate_s(self.min_time_s) for bench in benches)
 
     def headlines_first(self, number: int, rounds: list[list[Bench]], left_s: float) -> list[Bench]:
-        """Of a round, what is measured: without the rows beside the headlines, when with them the headlines' own rounds would not
-        fit."""
+        """The benchmarks of a round. Other rows are left out when with them the remaining rounds of the headlines would not fit."""
         benches = rounds[number - 1]
         own = [bench for bench in benches if plan.is_headline(bench)]
         ahead = [bench for later in rounds[number:] for bench in later if plan.is_headline(bench)]
@@ -294,7 +294,7 @@ class Runner:
         return own
 
     def told_fit(self, rounds: list[list[Bench]], left_s: float, budget_s: float) -> str:
-        """Once the first round has told how fast this host is."""
+        """Text after the first round, which showed the speed of this host."""
         later_s = [self.estimate_s(benches) for benches in rounds[1:]]
         fit = 1 + sum(sum(later_s[:number]) <= left_s for number in range(1, len(rounds)))
         if fit == len(rounds):
@@ -324,7 +324,7 @@ class Runner:
             say(text)
 
     def close_books(self) -> None:
-        """Measurements of the rounds that were begun are in the figures, failed, or were not begun for want of time."""
+        """Each measurement of a started round is measured, failed, or not started for lack of time."""
         measured = sum(len(series.measured) for series in self.results.series.values())
         self.record.data["books"] = {"measurements": {
             "attempted": self.planned, "measured": measured, "lost": 0, "failed": self.failures,
@@ -332,7 +332,7 @@ class Runner:
             "unfinished": len(self.tried) - measured - self.failures}}
 
     def allocators(self) -> list[dict]:
-        """Of each contender on an allocator of its own: what it is, its version as it says, what it was told."""
+        """For each contender with its own allocator: the allocator, the version it reports, its environment variables."""
         found = {series.bench.contender for series in self.results.series.values() if series.measured}
         on = sorted((one for one in found if one.strategy in (plan.DIRECT, plan.WRAPPED)), key=lambda one: one.name)
         return [{"contender": one.name, "what": allocators.TITLES.get(one.allocator, allocators.shown(one.allocator) or "glibc"),
@@ -388,18 +388,18 @@ class Runner:
 
 
 def thought_s(rounds: list[list[Bench]], min_time_s: float, again: int) -> list[float]:
-    """What each round is thought to take: as a rule second attempts take as long as the first."""
+    """Estimated time of each round. Second attempts usually take as long as the first ones."""
     return [(2 if again else 1) * sum(bench.estimate_s(min_time_s) for bench in benches) for benches in rounds]
 
 
 def enough_s(needed_s: float) -> int:
-    """A budget for so much, in tens of seconds, with what is kept for ratios that are not narrow yet."""
+    """A budget that covers `needed_s`, rounded up to 10 s, with the reserve for ratios that are not narrow yet."""
     return math.ceil((needed_s + min(bench_narrow.RESERVE_S, needed_s / 9)) * 1.05 / 10) * 10
 
 
 def told_before(rounds: list[list[Bench]], min_time_s: float, budget_s: float) -> str:
-    """How many rounds are thought to fit the budget, on a host as the estimates are of; "" without a budget. What is measured
-    again has the time that is left."""
+    """How many rounds should fit the budget, by the estimates; "" without a budget. Repeated measurements use the time that is
+    left."""
     once = thought_s(rounds, min_time_s, 0)
     have_s = budget_s - min(bench_narrow.RESERVE_S, budget_s / 10)
     fit = max(1, sum(sum(once[:number]) <= have_s for number in range(1, len(rounds) + 1)))

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The figures of a benchmark run that say most, each with its uncertainty and, beside it, what was aimed at. Whether an aim
-is met is for the reader to say: no clock decides about success here.
+"""The headlines of a benchmark run: its most telling figures, each with its interval and its aim. The reader judges whether an
+aim is met, because no test here passes or fails by the clock.
 
-First comes what a server does: it takes an object, uses it and gives it back; slab by its inlined calls beside the fastest
-allocator, each called as its users call it. An object that nobody touches stands last.
+The first headlines show a server's use: take an object, use it, give it back. They compare the inlined calls of slab with the
+fastest allocator, each called as its users call it. Objects that are not touched come last.
 """
 from dataclasses import dataclass
 
@@ -27,7 +27,7 @@ class Headline:
 
 
 def best(results: Results, workload: str, threads: int = 1) -> Series | None:
-    """The best strategy's series; growing in the background where it has both modes, measured or not."""
+    """The series of the best strategy. Where the plan has its background mode, that mode, measured or not."""
     background = f"{BEST}-background"
     both = background in results.planned.get((workload, THE_SIZE, threads), ())
     return results.find(workload, background if both else BEST, THE_SIZE, threads)
@@ -48,7 +48,7 @@ def of_servers(results: Results) -> list[Headline]:
 
 
 def quotient(results: Results, name: str, over: tuple, under: tuple, aim: str) -> Headline:
-    """Each of (workload, contender, threads)."""
+    """The ratio of two series; each is given as (workload, contender, threads)."""
     one, other = (results.find(workload, contender, THE_SIZE, threads) for workload, contender, threads in (over, under))
     value = statistics.ratio(one.of(), other.of()) if one and other else None
     note = f"{one.spread().median:.3g} ns; {other.spread().median:.3g} ns" if value else ""
@@ -66,7 +66,7 @@ def over_floors(results: Results) -> list[Headline]:
 
 
 def second_strategy(results: Results) -> list[Headline]:
-    """What it costs a get and its put that another strategy is used in the same process."""
+    """The extra cost of a get and its put when the process uses a second strategy too."""
     found = []
     for contender in (BEST, DIRECT_SLAB):
         both, alone, null = (results.find(workload, name, THE_SIZE) for workload, name in
@@ -103,7 +103,7 @@ def growth(results: Results) -> list[Headline]:
 
 
 def tails(results: Results) -> list[Headline]:
-    """Single gets where threads are many, or not equals."""
+    """Latency of single gets with many threads, or with threads of different priority."""
     def longest(series: Series) -> str:
         found = series.spread("longest_ns")
         return f"longest {show_ns(found.median)}" if found else ""
@@ -118,8 +118,8 @@ def tails(results: Results) -> list[Headline]:
 
 
 def idle(results: Results) -> list[Headline]:
-    """Memory of 1000 idle threads: ours, and every allocator's, since no single one is the rival here. What their caches keep
-    when they had their objects in turn; and what is left a second after all had theirs at the same time."""
+    """Memory that 1000 idle threads keep, for slab and every allocator; no single allocator is the rival here. In turn: their
+    caches after the threads had objects one by one. Otherwise: memory one second after all had objects at once."""
     found = []
     for workload, counter, what in (("idle_threads_in_turn", "idle_bytes", "objects had in turn"),
                                     ("idle_threads", "idle_1s_bytes", "1 s after all had theirs")):
@@ -138,7 +138,7 @@ def after_storm(results: Results) -> Headline:
 
 
 def headlines(results: Results) -> list[Headline]:
-    """None of a run that was interrupted: an aim is not held against half of it."""
+    """Empty for an interrupted run: half a run is not compared with the aims."""
     if results.interrupted:
         return []
     return [

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rounds until a ratio is known well enough: a sequential rule for benchmarks in which threads wait for one another.
+"""Repeats rounds until a ratio is known well enough: a sequential rule for benchmarks whose threads wait for one another.
 
-How long a line takes from one core to another depends on where the host has put them, from one process to the next, so nine
-rounds may leave the ratio of slab to the fastest allocator uncertain by a quarter. Rounds of these two go on until the interval
-of the ratio's median is narrow: half of it at most so many per cent of the median (the rule of Chow and Robbins 1965, with
-the interval of order statistics). It is bounded in rounds and time; a ratio that stays wide is told as such.
+The time of a cache line from one core to another depends on where the host placed the threads, and changes between processes.
+After nine rounds the ratio of slab to the fastest allocator may still be uncertain by a quarter. So rounds of these two go on
+until the interval of the ratio's median is narrow: half its width is at most PERCENT of the median. This is the rule of Chow
+and Robbins 1965, with the interval of order statistics. Rounds and time are bounded; a ratio that stays wide is reported.
 
-A rule that looks again after each round stops rather where the interval happens to be narrow: its confidence is somewhat
-below the 95 % of one look. Where it matters, ask for a fixed number of rounds (--repetitions 60 --narrow 0).
+A rule that looks after each round tends to stop when the interval happens to be narrow. Its confidence is therefore somewhat
+below the 95 % of a single look. Where that matters, use a fixed number of rounds (--repetitions 60 --narrow 0).
 """
 import time
 
@@ -15,25 +15,25 @@ from poolmark.bench import bench_plan as plan
 from poolmark.bench import bench_statistics as statistics
 
 PERCENT = 10
-ROUNDS_LEAST, ROUNDS_MAX = 6, 60  # fewer than six have no interval of 95 %
-RESERVE_S = 40.0  # of a budget, for all of them
+ROUNDS_LEAST, ROUNDS_MAX = 6, 60  # fewer than six rounds give no 95 % interval
+RESERVE_S = 40.0  # part of the budget that is kept for all these rounds
 
 
 def pair(results, workload: str, threads: int):
-    """(slab's series, the fastest allocator's); None when one is not there."""
+    """(slab's series, the fastest allocator's series); None when one is missing."""
     ours = results.find(workload, plan.DIRECT_SLAB, plan.THE_SIZE, threads)
     theirs = results.fastest_allocator(workload, plan.THE_SIZE, threads)
     return (ours, theirs) if ours and theirs else None
 
 
 def half_width(both) -> float | None:
-    """Of the ratio's interval, in relation to the median; None while rounds are too few to say."""
+    """Half width of the ratio's interval, relative to the median; None with too few rounds."""
     ratio = statistics.ratio(both[0].of(), both[1].of())
     return ratio.half_width if ratio else None
 
 
 def asked(runner):
-    """The pairs that take part in this run."""
+    """The pairs that are part of this run."""
     if not runner.narrow:
         return []
     return [(workload, threads) for workload, threads in plan.UNTIL_NARROW
@@ -50,7 +50,7 @@ def is_narrow(runner, both) -> bool:
 
 
 def go_on(runner, children, done: int, deadline: float) -> None:
-    """Rounds done + 1 and so on, of the pairs that are not known well enough."""
+    """Runs rounds done + 1 and later, of the pairs that are not known well enough."""
     for number in range(done + 1, ROUNDS_MAX + 1):
         wide = [both for one in asked(runner) if (both := pair(runner.results, *one)) and not is_narrow(runner, both)]
         for both in wide:
@@ -64,7 +64,7 @@ def go_on(runner, children, done: int, deadline: float) -> None:
 
 
 def told(runner) -> list[dict]:
-    """For the record; what stays wide is an anomaly."""
+    """For the record. A ratio that stayed wide is an anomaly."""
     found = []
     for workload, threads in asked(runner):
         both = pair(runner.results, workload, threads)

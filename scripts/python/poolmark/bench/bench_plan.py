@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `poolmark bench` runs: which benchmarks, by which contenders, in which order.
+"""The plan of `poolmark bench`: benchmarks, contenders, order.
 
-Contenders come from the program itself, so a new strategy takes part as soon as it is built. `direct`, malloc and free
-called as a program calls them, runs once for each allocator, as it comes and tuned as its authors say; the strategy
-`malloc`, the same by a pool's calls and with its counters, runs on glibc, and in the full set on the others as well.
+The program lists the contenders, so a new strategy takes part as soon as it is built. `direct` is malloc and free, called as a
+program calls them. It runs once for each allocator, with default settings and tuned as its authors advise. The strategy
+`malloc` makes the same calls through a pool, with its counters. It runs on glibc, in the full set on the other allocators too.
 """
 import os
 import random
@@ -21,16 +21,16 @@ from poolmark.base.paths import for_people
 THE_SIZE = 3072
 ONE, TWO, THREE, FOUR, MANY = (1,), (2,), (3,), (4,), (16,)
 
-# What a server does: takes an object, uses a part of it, gives it back. (use, what the workload's name ends with)
+# A server's use: takes an object, uses a part of it, gives it back. (use, end of the workload's name)
 USES = (("a line", "_touch_line"), ("320 B", "_touch_320"), ("all of it", "_touch_all"), ("untouched", ""))
-# (workload, threads, what it is)
+# (workload, threads, description)
 KINDS = (("lifo", 1, "taken and given back at once"), ("burst_1000", 1, "1000 taken, then given back"),
          ("remote_1_1", 2, "taken by one thread, given back by another"))
 
 HEADLINES = tuple((kind + use, (THE_SIZE,), (threads,)) for kind, threads, _ in KINDS for _, use in USES)
 
-# (workload, sizes, thread counts). What the default set has more. All others, and other sizes and thread counts, are in the
-# full set: nine rounds of the headlines have to fit ten minutes on a slow host.
+# (workload, sizes, thread counts) of the default set. All other workloads, sizes and thread counts are in the full set, because
+# nine rounds of the headlines have to fit ten minutes on a slow host.
 DEFAULT = (
     *HEADLINES,
     ("lifo", (64, 16384), ONE),
@@ -41,38 +41,37 @@ DEFAULT = (
     *((workload, (THE_SIZE,), THREE) for workload in ("remote_1_n",)),
     ("remote_n_n", (THE_SIZE,), FOUR), ("crowd", (THE_SIZE,), MANY),
 )
-# Of workloads that take long, the contenders that the default set has: those of the headlines, and the allocators where memory is
-# what is measured. A regular expression of names.
+# Contenders of the default set for workloads that take long: those of the headlines, and the allocators where the workload
+# measures memory. A regular expression of names.
 ALLOCATORS = "direct-(?!slab).*"
 DEFAULT_CONTENDERS = {
     **dict.fromkeys(("crowd", "realtime"), "slab|fixed|expand|bare"),
     "grow": "slab-.*|expand-.*|bare", "shrink": f"slab-.*|{ALLOCATORS}", "blowup": f"slab-.*|{ALLOCATORS}",
     **dict.fromkeys(("idle_threads", "idle_threads_in_turn"), f"slab|{ALLOCATORS}"),
 }
-REPETITIONS, REPETITIONS_BESIDE = 9, 6  # of the headlines, of the others: six are the fewest that have an interval of 95 %
+REPETITIONS, REPETITIONS_BESIDE = 9, 6  # of the headlines, of the others; six are the fewest with a 95 % interval
 
 SETS = ("headlines", "default", "full")
 
-# Workloads that count pages, wait, time each get by itself or need much memory: their figures hardly vary, or each run has
-# very many samples; and each is long.
+# Workloads that count pages, wait, time each get, or need much memory. Each takes long. Their figures hardly vary, or one run
+# has very many samples.
 FEWER_REPETITIONS = {"blowup": 3, "blowup_sparse": 3, "blowup_10s": 3, "blowup_sparse_10s": 3, "shrink": 3, "grow": 5,
                      "burst_100000": 3, "steady_65536": 3, "realtime": 3, "crowd": 3, "idle_threads": 2, "idle_threads_in_turn": 2, "wear": 1}
 
-# Workloads that can write what each get cost, get by get.
+# Workloads that can write the cost of each get.
 TRACED = ("grow",)
 
-# Seconds of one run of workloads that decide themselves how long they take; others take about twice the least time.
+# Seconds of one run, for workloads that set their own duration; others take about twice the least time.
 RUN_S = {"grow": 0.7, "shrink": 0.7, "blowup": 1.3, "blowup_sparse": 1.3, "blowup_10s": 10.5, "blowup_sparse_10s": 10.5,
          "burst_100000": 0.8, "steady_65536": 0.4, "realtime": 1.1, "crowd": 0.8, "idle_threads": 1.3, "idle_threads_in_turn": 1.2, "wear": 61.0, "first_get": 0.03, "first_get_at_once": 0.03}
 START_S = 0.015
 
-# The benchmarks whose rounds go on until the ratio of these two, or of the first to the fastest of the second, is known well
-# enough: (workload, threads).
+# (workload, threads) whose rounds go on until the ratio of slab to the fastest allocator is known well enough.
 UNTIL_NARROW = (("remote_1_1", 2), ("remote_1_1_touch_line", 2))
 
-# Keeps what was freed instead of giving it back at each 128 KiB; nothing else of glibc is changed.
+# Keeps freed memory instead of returning it at each 128 KiB; all else of glibc is unchanged.
 GLIBC_TUNED = (("GLIBC_TUNABLES", "glibc.malloc.trim_threshold=1073741824"),)
-# gperftools' documentation: for many threads, a larger bound of all thread caches (32 MiB), and larger transfers (32).
+# gperftools' documentation: for many threads, a larger bound for all thread caches (32 MiB) and larger transfers (32).
 GPERFTOOLS_TUNED = (("TCMALLOC_MAX_TOTAL_THREAD_CACHE_BYTES", "268435456"), ("TCMALLOC_TRANSFER_NUM_OBJ", "512"))
 # jemalloc's TUNING.md, "prioritizing CPU utilization".
 JEMALLOC_TUNED = (("MALLOC_CONF", "background_thread:true,metadata_thp:auto,dirty_decay_ms:30000,muzzy_decay_ms:30000"),)
@@ -82,10 +81,10 @@ MIMALLOC_TUNED = (("MIMALLOC_PAGE_RESET", "0"), ("MIMALLOC_LARGE_OS_PAGES", "1")
 
 @dataclass(frozen=True)
 class Contender:
-    """Who is measured: a strategy, or a way of the program's (direct, direct-slab, bare), on an allocator."""
+    """A strategy, or a name that the program has for its own calls (direct, direct-slab, bare), on an allocator."""
 
     name: str
-    strategy: str  # what the program calls it
+    strategy: str  # its name in the program
     allocator: str = "glibc"  # a name of allocators.LIBRARIES, or a path
     variables: tuple[tuple[str, str], ...] = ()
 
@@ -93,12 +92,12 @@ class Contender:
         return allocators.environment(self.allocator, self.variables)
 
     def words(self) -> list[str]:
-        """The environment as one would type it before the command."""
+        """The environment as typed before a command."""
         preload = allocators.shown(self.allocator)
         return [*([f"LD_PRELOAD={preload}"] if preload else []), *(f"{name}={value}" for name, value in self.variables)]
 
     def told(self) -> str:
-        """Its variables as the program tells them."""
+        """Its variables in the program's notation."""
         return " ".join(f"{name}={value}" for name, value in sorted(self.variables))
 
     @property
@@ -107,7 +106,7 @@ class Contender:
         return self.name.removeprefix("direct-").removeprefix("malloc-") if self.allocator != "glibc" or self.variables else "glibc"
 
 
-# The allocators that `direct` runs on: (name, allocator, variables). gperftools is what Debian's libtcmalloc is.
+# The allocators that `direct` runs on: (name, allocator, variables). gperftools is Debian's libtcmalloc.
 ON = (("glibc", "glibc", ()), ("glibc-tuned", "glibc", GLIBC_TUNED), ("gperftools", "tcmalloc", ()),
       ("gperftools-tuned", "tcmalloc", GPERFTOOLS_TUNED), ("jemalloc", "jemalloc", ()),
       ("jemalloc-tuned", "jemalloc", JEMALLOC_TUNED), ("mimalloc", "mimalloc", ()),
@@ -115,11 +114,11 @@ ON = (("glibc", "glibc", ()), ("glibc-tuned", "glibc", GLIBC_TUNED), ("gperftool
 DIRECT, DIRECT_SLAB, FLOOR, NULL = "direct", "direct-slab", "bare", "null"
 WRAPPED = "malloc"
 TUNED = "-tuned"
-BASE = f"{DIRECT}-glibc"  # what figures are set in relation to
+BASE = f"{DIRECT}-glibc"  # figures are given relative to it
 
 
 def contenders(strategy: str, on=ON) -> list[Contender]:
-    """Of one that the program lists: itself; `direct` on every allocator; `malloc` on glibc, and on the others."""
+    """Contenders of a strategy that the program lists: itself; for `direct` one an allocator; for `malloc` the others too."""
     if strategy == DIRECT:
         return [Contender(f"{DIRECT}-{name}", DIRECT, allocator, variables) for name, allocator, variables in on]
     others = [Contender(f"{WRAPPED}-{name}", WRAPPED, allocator, variables) for name, allocator, variables in on
@@ -128,8 +127,8 @@ def contenders(strategy: str, on=ON) -> list[Contender]:
 
 
 def added(paths: list[str]) -> list[tuple]:
-    """ON, and what `--allocator PATH` names, each after its file: libfoo.so.1 is foo, a second one foo-2. UsageError when there
-    is no such file."""
+    """ON and the libraries of `--allocator PATH`, named after their files: libfoo.so.1 is foo, a second one foo-2. UsageError
+    when a file is missing."""
     on = list(ON)
     for path in paths:
         file = allocators.library(path if allocators.is_path(path) else f"./{path}")
@@ -145,7 +144,7 @@ class Bench:
     contender: Contender
     bytes: int
     threads: int
-    in_name: bool  # the program names its thread count
+    in_name: bool  # the program's name contains the thread count
 
     def _name(self, middle: str) -> str:
         return f"{self.workload}/{middle}/{self.bytes}" + (f"/threads:{self.threads}" if self.in_name else "")
@@ -156,12 +155,12 @@ class Bench:
 
     @property
     def program_name(self) -> str:
-        """What the program calls it."""
+        """Its name in the program."""
         return self._name(self.contender.strategy)
 
     @property
     def group(self) -> tuple:
-        """What is compared with one another."""
+        """Benchmarks of one group are compared with one another."""
         return (self.workload, self.bytes, self.threads)
 
     def config(self) -> dict:
@@ -169,7 +168,7 @@ class Bench:
                 "threads": self.threads, "allocator": self.contender.allocator_name}
 
     def repetitions(self, asked: int | None) -> int:
-        """None: as many as it should have."""
+        """`asked` None: the default number."""
         own = REPETITIONS if asked is None and is_among(self, HEADLINES) else REPETITIONS_BESIDE if asked is None else asked
         return min(own, FEWER_REPETITIONS.get(self.workload, own))
 
@@ -178,7 +177,7 @@ class Bench:
 
     @property
     def traced(self) -> bool:
-        """A pool that grows can tell when."""
+        """True when the workload can write a trace and the contender is a pool."""
         return self.workload in TRACED and self.contender.strategy not in (DIRECT, FLOOR)
 
 
@@ -191,7 +190,7 @@ def parse_name(text: str) -> tuple[str, str, int, int, bool]:
 
 
 def listed(program: Path) -> list[str]:
-    """The names that the program has."""
+    """The program's benchmark names."""
     try:
         done = subprocess.run([str(program), "--benchmark_list_tests"], capture_output=True, text=True, timeout=120)
     except OSError as error:
@@ -219,8 +218,8 @@ def is_among(bench: Bench, rows) -> bool:
 
 
 def in_set(bench: Bench, name: str) -> bool:
-    """Tuned allocators are where the headlines are; the pool around an allocator, and contenders beside the point of workloads
-    that take long, only in the full set."""
+    """Outside the full set, tuned allocators are only in the headlines. `malloc` on other allocators, and contenders that are not
+    in DEFAULT_CONTENDERS for a long workload, are only in the full set."""
     if name == "full":
         return True
     headline, contender = is_among(bench, HEADLINES), bench.contender
@@ -234,7 +233,7 @@ def in_set(bench: Bench, name: str) -> bool:
 
 
 def select(benches: list[Bench], which: str, pattern: str | None) -> list[Bench]:
-    """The set of that name, and of it what the pattern finds in a name. UsageError when nothing is left."""
+    """The benchmarks of the set whose names match the pattern. UsageError when there are none."""
     try:
         wanted = re.compile(pattern or "")
     except re.error as error:
@@ -252,7 +251,7 @@ def is_headline(bench: Bench) -> bool:
 
 
 def rounds(benches: list[Bench], repetitions: int | None, seed: int) -> list[list[Bench]]:
-    """A list for each repetition, each in a random order of its own: a drift of the host hits all contenders alike."""
+    """A list for each repetition, each in its own random order, so that a drift of the host affects all contenders alike."""
     order = random.Random(seed)
     plan = []
     for number in range(1, (repetitions or REPETITIONS) + 1):
@@ -264,7 +263,7 @@ def rounds(benches: list[Bench], repetitions: int | None, seed: int) -> list[lis
 
 
 def installed(on=ON) -> tuple[list[tuple], list[str]]:
-    """The allocators whose library is here, and what to say of the others."""
+    """The allocators whose library is installed, and texts about the missing ones."""
     here, missing = [], []
     for one in on:
         try:
@@ -278,7 +277,7 @@ def installed(on=ON) -> tuple[list[tuple], list[str]]:
 
 
 def realtime_is_allowed() -> bool:
-    """May this process use SCHED_FIFO? It tries, for a moment."""
+    """Whether this process may use SCHED_FIFO; tried for a moment."""
     try:
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
     except OSError:
@@ -288,7 +287,7 @@ def realtime_is_allowed() -> bool:
 
 
 def possible(benches: list[Bench]) -> tuple[list[Bench], list[str]]:
-    """What this user can measure here, and what to say of the rest."""
+    """The benchmarks that this user can measure here, and texts about the rest."""
     asked = {bench.workload for bench in benches}
     said = []
     if "realtime" in asked and not realtime_is_allowed():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Google Benchmark's JSON of one process run: the one benchmark in it, checked against what was asked for."""
+"""Reads Google Benchmark's JSON of one process and checks that its one benchmark is the requested one."""
 import json
 import math
 import re
@@ -13,21 +13,21 @@ from poolmark.base.errors import RecordError
 
 MAX_BYTES = 16 << 20
 
-# Keys of the library's own; every other number is a counter.
+# Keys of Google Benchmark itself; every other number is a counter.
 OWN = {"name", "family_index", "per_family_instance_index", "run_name", "run_type", "repetitions", "repetition_index",
        "threads", "iterations", "real_time", "cpu_time", "time_unit", "label", "error_occurred", "error_message",
        "aggregate_name", "aggregate_unit", "big_o", "rms", "items_per_second", "bytes_per_second"}
 
 
 class NoFigure(Exception):
-    """The benchmark said why it has none."""
+    """The benchmark skipped itself and gave a reason."""
 
 
 @dataclass(frozen=True)
 class Measured:
     time_ns: float
     counters: dict[str, float]
-    allocator_version: str = ""  # as the library says
+    allocator_version: str = ""  # as the allocator reports it
 
 
 def is_catalogued(metric: str) -> bool:
@@ -35,7 +35,7 @@ def is_catalogued(metric: str) -> bool:
 
 
 def unit_of(metric: str) -> tuple[str, str]:
-    """(unit, which way is good), as the program's catalogue has it; nothing is said of what it does not have."""
+    """(unit, better) from the program's catalogue; ("1", "none") for a metric that is not in it."""
     row = described.metric_of(metric, described.bench()["metrics"])
     return (row["unit"], row["better"]) if row else ("1", "none")
 
@@ -55,7 +55,7 @@ def read_json(path: Path) -> dict:
 
 
 def check_context(path: Path, data: dict, bench: Bench) -> None:
-    """The allocator that was loaded, and what it was told, are what was asked for. Older programs tell of GLIBC_TUNABLES only."""
+    """Checks that the loaded allocator and its settings are the requested ones. Older programs report GLIBC_TUNABLES only."""
     context, contender = data.get("context"), bench.contender
     if not isinstance(context, dict):
         raise RecordError(path, "context", "is missing")
@@ -74,7 +74,7 @@ def check_context(path: Path, data: dict, bench: Bench) -> None:
 
 
 def check_books(path: Path, counters: dict[str, float]) -> None:
-    """Samples that were due are measured, left out for what was known before, or failed."""
+    """Samples due = measured + left out (for a reason known before the sample) + failed."""
     due = counters.get("samples_due")
     if due is None:
         return
@@ -85,14 +85,14 @@ def check_books(path: Path, counters: dict[str, float]) -> None:
 
 
 def read(path: Path, bench: Bench) -> Measured:
-    """RecordError names the file and the field when it is not what such a run writes; NoFigure when it was skipped."""
+    """RecordError names the file and the field when the report is wrong. NoFigure when the benchmark was skipped."""
     data = read_json(path)
     check_context(path, data, bench)
     return figures(path, data, bench.program_name)
 
 
 def figures(path: Path, data: dict, name: str) -> Measured:
-    """Of the one benchmark, called `name`, that the report is of."""
+    """The figures of the report's single benchmark, which must have this name."""
     found = data.get("benchmarks")
     if not isinstance(found, list) or len(found) != 1 or not isinstance(found[0], dict):
         raise RecordError(path, "benchmarks", "is not a list of one benchmark")

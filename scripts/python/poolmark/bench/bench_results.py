@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What was measured, by benchmark and round, and how it becomes the cells of a record."""
+"""Measurements by benchmark and round, and how they become cells of a record."""
 from dataclasses import dataclass, field
 
 from poolmark.bench import bench_statistics as statistics
@@ -22,23 +22,23 @@ class Series:
     speed: Speed = field(default_factory=Speed)
 
     def add(self, number: int, measured: Measured) -> None:
-        """Takes the place of what that round gave before."""
+        """Replaces earlier figures of that round."""
         self.measured[number] = measured
         for metric, value in {TIME: measured.time_ns, **measured.counters}.items():
             self.values.setdefault(metric, {})[number] = value
 
     def full(self) -> set[int]:
-        """The rounds that were measured at the processor's full speed."""
+        """The rounds that ran at the processor's full speed."""
         return {number for number, measured in self.measured.items() if not self.speed.missed(measured)}
 
     def of(self, metric: str = TIME) -> dict[int, float]:
-        """By round: of those at full speed, when there are enough of them; else of all."""
+        """Value by round: full-speed rounds only, when there are at least ENOUGH of them; otherwise all."""
         found, full = self.values.get(metric, {}), self.full()
         return {number: value for number, value in found.items() if number in full or len(full) < ENOUGH}
 
     def left_out(self, metric: str = "full_speed_share") -> float | None:
-        """The part of the operations that the figures do not have, for the processor's speed before them; None of
-        workloads that leave nothing out."""
+        """Share of operations left out of the figures because the processor was slow before them. None for workloads that leave
+        nothing out."""
         found, chosen = self.of(metric), self.of("at_full_speed")
         shares = [1 - found[number] if chosen.get(number, 0) else 0.0 for number in found]
         return statistics.spread(shares).median if shares else None
@@ -47,7 +47,7 @@ class Series:
         return statistics.spread(self.of(metric).values())
 
     def write(self, cell: Cell) -> None:
-        """Medians as values, the rounds that count as samples."""
+        """Writes medians as values, and the counted rounds as samples."""
         for metric in self.values:
             values = self.of(metric)
             unit, better = unit_of(metric)
@@ -56,17 +56,17 @@ class Series:
 
 
 class Results:
-    """`whole`: what would run without a filter; it tells which contenders of a comparison were not chosen."""
+    """`whole`: the benchmarks without a filter. It shows which contenders of a comparison were filtered out."""
 
     def __init__(self, benches: list[Bench], whole: list[Bench] | None = None, speed: Speed | None = None):
         self.series = {bench.name: Series(bench, speed=speed or Speed()) for bench in benches}
         self.interrupted = False
-        self.planned: dict[tuple, list[str]] = {}  # group -> every contender that takes part in it
+        self.planned: dict[tuple, list[str]] = {}  # group -> all its contenders
         for bench in whole or benches:
             self.planned.setdefault(bench.group, []).append(bench.contender.name)
 
     def find(self, workload: str, contender: str, size: int, threads: int = 1) -> Series | None:
-        """The series, when it has a time."""
+        """The series, if it has times."""
         for series in self.series.values():
             if series.bench.group == (workload, size, threads) and series.bench.contender.name == contender and \
                     series.of():
@@ -74,15 +74,15 @@ class Results:
         return None
 
     def groups(self) -> dict[tuple, list[Series]]:
-        """What is compared with one another, in the order of the plan."""
+        """Series that are compared with one another, in the order of the plan."""
         found: dict[tuple, list[Series]] = {}
         for series in self.series.values():
             found.setdefault(series.bench.group, []).append(series)
         return found
 
     def fastest_allocator(self, workload: str, size: int, threads: int = 1) -> Series | None:
-        """The fastest of those that are called directly. None unless all that take part were measured: the fastest of some
-        is not the fastest."""
+        """The fastest allocator that is called directly. None unless all allocators of the plan were measured, because the
+        fastest of a part need not be the fastest."""
         wanted = [name for name in self.planned.get((workload, size, threads), ()) if name.startswith(f"{DIRECT}-")
                   and name != DIRECT_SLAB]
         found = [series for name in wanted if (series := self.find(workload, name, size, threads))]

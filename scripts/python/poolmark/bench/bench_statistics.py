@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Medians with their spread and their uncertainty, and ratios and differences of two contenders measured in the same rounds.
+"""Medians with spread and interval; ratios and differences of two contenders measured in the same rounds.
 
-Quartiles rather than a standard deviation: a benchmark's times have a floor and a long tail. The interval of a median is
-that of order statistics, which asks nothing of how the values are distributed: the true median lies between the k-th lowest
-and the k-th highest of n values unless fewer than k of them fell on one side of it, which a fair coin tells the chance of.
+Quartiles are used instead of a standard deviation, because a benchmark's times have a floor and a long tail. The interval of a
+median is that of order statistics, which assumes no distribution. The true median lies between the k-th lowest and the k-th
+highest of n values, unless fewer than k values fell on one side of it. The binomial distribution gives that probability.
 """
 from dataclasses import dataclass
 from math import comb
@@ -13,8 +13,8 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class Spread:
-    """A sample's middle. `mad` is the median distance from the median; `sure_low` to `sure_high` holds the true median with
-    at least `confidence`, which is below CONFIDENCE when there are too few values (under six)."""
+    """Median and spread of a sample. `mad` is the median distance from the median. The interval `sure_low` to `sure_high`
+    contains the true median with `confidence`, which is below CONFIDENCE for fewer than six values."""
 
     count: int
     median: float
@@ -29,14 +29,14 @@ class Spread:
 
     @property
     def half_width(self) -> float | None:
-        """Of the interval, in relation to the median; None when the interval is not as sure as it should be."""
+        """Half width of the interval, relative to the median; None when the confidence is too low."""
         if self.confidence < CONFIDENCE or not self.median:
             return None
         return (self.sure_high - self.sure_low) / 2 / abs(self.median)
 
 
 def sure_interval(ordered: list[float], confidence: float = CONFIDENCE) -> tuple[float, float, float]:
-    """(low, high, what it really holds with) of the median: the narrowest that is sure enough, or all there is."""
+    """(low, high, confidence) of the median: the narrowest interval with the asked confidence, otherwise the whole range."""
     n = len(ordered)
     outside, best = 0.0, 0
     found = 1 - 2 * 0.5 ** n if n > 1 else 0.0
@@ -49,7 +49,7 @@ def sure_interval(ordered: list[float], confidence: float = CONFIDENCE) -> tuple
 
 
 def quantile(ordered: list[float], part: float) -> float:
-    """Of an ordered sample, linear between its values (the usual "type 7")."""
+    """Of an ordered sample, interpolated linearly (the usual "type 7")."""
     place = (len(ordered) - 1) * part
     below = int(place)
     above = min(below + 1, len(ordered) - 1)
@@ -57,7 +57,7 @@ def quantile(ordered: list[float], part: float) -> float:
 
 
 def spread(samples) -> Spread | None:
-    """None of an empty sample."""
+    """None for an empty sample."""
     ordered = sorted(samples)
     if not ordered:
         return None
@@ -67,18 +67,18 @@ def spread(samples) -> Spread | None:
                   ordered[0], ordered[-1], *sure_interval(ordered))
 
 
-SHARED_ROUNDS = 3  # fewer say little
+SHARED_ROUNDS = 3  # fewer shared rounds say little
 
 
 def by_round(ours: dict[int, float], theirs: dict[int, float], operation) -> dict[int, float]:
-    """operation(our value, their value) of the rounds that have both."""
+    """operation(our value, their value) for the rounds that have both."""
     return {number: operation(ours[number], theirs[number]) for number in sorted(ours.keys() & theirs.keys())}
 
 
 def paired(ours: dict[int, float], theirs: dict[int, float], operation) -> Spread | None:
-    """Spread of operation(our value, their value) over the rounds that have both: what drifts from round to round
-    drifts in both. When each has rounds that the other lacks and fewer than three are shared, over all pairs of values.
-    None when either has none."""
+    """Spread of operation(our value, their value) over the shared rounds, since a drift between rounds affects both values.
+    With fewer than three shared rounds, when each has rounds that the other lacks: over all pairs of values. None when either
+    is empty."""
     shared = sorted(ours.keys() & theirs.keys())
     pairs = [(ours[number], theirs[number]) for number in shared]
     if len(shared) < min(SHARED_ROUNDS, len(ours), len(theirs)):

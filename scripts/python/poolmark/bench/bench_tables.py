@@ -47,7 +47,7 @@ COUNTER_TABLES = (
      [("touch ns", TIME, 1), ("faults each", "faults_each", 1), ("open us", "open_ns", 1e3),
       ("huge MiB", "huge_bytes", 1 << 20)]),
 )
-LEFT_OUT = "left_out"  # a column that follows from two counters
+LEFT_OUT = "left_out"  # a column computed from two counters
 
 
 def show(value: float | None) -> str:
@@ -62,7 +62,7 @@ def show(value: float | None) -> str:
 
 
 def show_interval(found: statistics.Spread | None) -> str:
-    """Of the median; with its confidence where there were too few rounds for it to be what it should."""
+    """Interval of the median. The confidence is added when it is below CONFIDENCE (too few rounds)."""
     if not found:
         return "-"
     text = f"{show(found.sure_low)} to {show(found.sure_high)}"
@@ -80,7 +80,7 @@ def ratio_to(results: Results, series: Series, contender: str, metric: str = TIM
 
 
 def time_rows(results: Results) -> list[list[str]]:
-    """Each group's contenders, the fastest first."""
+    """The contenders of each group, the fastest first."""
     rows = []
     for group in results.groups().values():
         measured = sorted((series for series in group if series.of()), key=lambda series: series.spread().median)
@@ -94,7 +94,7 @@ def time_rows(results: Results) -> list[list[str]]:
 
 
 def use_table(results: Results, kind: str, threads: int) -> tuple[list[str], list[list[str]]] | None:
-    """A row a contender, by the time with a line used; a column for each use of the object, untouched last."""
+    """A row a contender, a column a use of the object, untouched last. Sorted by the time with one line used."""
     found: dict[str, dict[str, Series]] = {}
     for what, use in USES:
         for series in results.groups().get((kind + use, THE_SIZE, threads), []):
@@ -117,7 +117,7 @@ def use_tables(results: Results) -> list[tuple[str, tuple[list[str], list[list[s
 
 
 def counter_table(results: Results, workloads, columns) -> tuple[list[str], list[list[str]]] | None:
-    """Columns that nobody has a figure for are left out; None when there is no row."""
+    """Omits columns without any figure; None when there is no row."""
     chosen = [series for series in results.series.values() if series.bench.workload in workloads and series.of()]
     def value(series: Series, counter: str) -> float | None:
         found = series.spread(counter)
@@ -175,8 +175,8 @@ def counter_tables(results: Results):
 
 
 def terminal(results: Results, filtered: bool = False) -> str:
-    """`filtered`: not all was asked for, so headlines without a figure say nothing and are left out. What says most comes
-    last, where the screen is."""
+    """`filtered`: only a part was measured, so headlines without a figure are left out. The most important table comes last,
+    where the screen is."""
     parts = []
     rows = time_rows(results)
     if rows:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the micro-benchmarks know of the processor's full speed: bench/speed.h says what that is.
+"""How the benchmarks use the processor's full speed; bench/speed.h defines it.
 
-One process may live in a slow spell alone, so the fastest that any process of a run saw is told to those that follow, and
-what was measured is judged by it when all is over. What found too little at full speed is measured again, for longer,
-while there is time.
+One process may run entirely while the processor is slow. So each process gets the fastest speed that an earlier process of the
+run saw, and at the end all measurements are judged by the fastest speed of the run. A measurement with too little at full
+speed is repeated, for longer, while there is time.
 """
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,19 +13,19 @@ from poolmark.facts.children import Children
 from poolmark.base.errors import PoolmarkError
 from poolmark.base.paths import for_people
 
-AGAIN = 3          # more attempts at most
-LONGER = 4         # times the least time of the first attempt
-PATIENCE_S = 1.0   # that those may wait for full speed
+AGAIN = 3          # most repeated attempts
+LONGER = 4         # their least time, in times of the first attempt's
+PATIENCE_S = 1.0   # how long they may wait for full speed
 PROBE_TIMEOUT_S = 60.0
 TOLERANCE = 1.10   # as in bench/speed.h
-ENOUGH = 3         # rounds at full speed that count alone
+ENOUGH = 3         # with so many rounds at full speed only these count
 SHARE = "full_speed_share"
 FULL = "at_full_speed"
 STEP = "step_ns"
 
 
 def ask(program: Path, folder: Path, children: Children) -> float:
-    """Nanoseconds of one addition, measured for a second; 0 of a program that does not know (older builds)."""
+    """Nanoseconds of one addition, measured for a second; 0 for a program without the probe (older builds)."""
     log = folder / "probe.log"
     child = children.start("probe", [str(program), "--poolmark_probe"], log)
     in_time = children.wait(child, PROBE_TIMEOUT_S) is not None
@@ -42,12 +42,12 @@ def ask(program: Path, folder: Path, children: Children) -> float:
 
 @dataclass
 class Speed:
-    """The fastest addition that is known; 0 when nothing is."""
+    """The fastest known addition; 0 when unknown."""
 
     step_ns: float = 0.0
 
     def flags(self, again: bool, heap_shift: int) -> list[str]:
-        """What a process is told; older programs know none of it."""
+        """Options for a process; none for older programs, which do not know them."""
         if not self.step_ns:
             return []
         return [f"--poolmark_step_ns={self.step_ns:.6f}", f"--poolmark_heap_shift={heap_shift}",
@@ -59,10 +59,10 @@ class Speed:
             self.step_ns = min(self.step_ns, step_ns)
 
     def missed(self, measured: Measured) -> bool:
-        """It tells of full speed, and is not all of it, or took for it what was slower."""
+        """True when a part was not at full speed, or when the process took a slower speed for full speed."""
         slower = self.step_ns and measured.counters.get(STEP, 0.0) > self.step_ns * TOLERANCE
         return measured.counters.get(FULL, 1.0) < 1.0 or bool(slower)
 
     def rank(self, measured: Measured) -> tuple[bool, float, float]:
-        """The more of full speed, the higher."""
+        """Higher for more at full speed."""
         return not self.missed(measured), measured.counters.get(FULL, 1.0), measured.counters.get(SHARE, 1.0)
