@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Nights: two builds interleaved, the history, change points."""
+"""Nightly comparisons: two builds interleaved, the history, change points."""

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""scripts/poolmark nightly: measures two builds interleaved, compares them, measures again what looks like a regression,
-keeps the history and looks for change points in it, writes the report, exits with the verdict.
+"""scripts/poolmark nightly: measures two builds interleaved, compares them, keeps the history, finds change points in it and
+writes the report.
 
-A regression counts only when a second, fresh measurement of the same cells shows it too.
+Suspected regressions are measured again. A regression counts only when this second measurement of the same cells shows it too.
 Exit codes are compare's: 0 no regression, 1 regression, 2 undecided or invalid, 3 not comparable, 4 usage.
 """
 import json
@@ -20,7 +20,7 @@ from poolmark.compare.permutation import least_repetitions
 from poolmark.compare.verdict import ALPHA_PRIMARY, INVALID, NOT_COMPARABLE, OK, REGRESSION, Verdict
 from poolmark.compare.verdict import compare as judge
 
-# What a night runs when nothing else is said: the pools' headlines, and one live broker.
+# The default jobs: the pools' headlines and one live broker.
 DEFAULT_JOBS = ("bench=^(lifo|burst_1000|remote_1_1)/", "suite:quick")
 MOST_CHANGES = 20       # in a summary; change-points.json has all
 DEFAULT_HISTORY = RUNS / "history.sqlite"
@@ -56,7 +56,7 @@ def pick_builds(args, scratch: Path) -> dict[str, build_commit.Build]:
 
 
 def again(rows, jobs: list[Job]) -> list[Job]:
-    """The jobs cut down to the cells of these rows; whole, when one is over all cells."""
+    """The jobs, limited to the cells of these rows. Whole when a row is over all cells or a job has further options."""
     names = sorted({row.cell for row in rows})
     if any(row.role == COMBINED for row in rows) or any(job.extra for job in jobs):
         return jobs
@@ -71,7 +71,7 @@ def again(rows, jobs: list[Job]) -> list[Job]:
 
 
 def confirm(found: Verdict, second: Verdict) -> None:
-    """Takes back every regression that the second measurement does not show."""
+    """Withdraws each regression that the second measurement does not show."""
     shown = {(row.cell, row.metric) for row in second.of("regression")}
     for row in found.of("regression"):
         if (row.cell, row.metric) not in shown:
@@ -98,7 +98,7 @@ def recent_changes(db, run: dict, nights: int = 14) -> list[str]:
 
 
 def night(builds, jobs, args, folder: Path, *, run=None, say=print) -> tuple[Verdict, list[str]]:
-    """Measures, judges, confirms, remembers; everything but the writing of the result."""
+    """Measures, judges, confirms, updates the history. write_result() writes the result."""
     budgets = thresholds.load(args.thresholds) if args.thresholds else []
 
     def decide(base: dict, candidate: dict, share: float = 1.0) -> Verdict:
@@ -136,7 +136,7 @@ def write_result(found: Verdict, changes: list[str], folder: Path) -> None:
 
 
 def write_report(folder: Path) -> None:
-    """The page of both sides; a report that cannot be made does not change the verdict, and says so."""
+    """The page of both sides. When it cannot be made, a message says so and the verdict stays."""
     import subprocess
 
     done = subprocess.run([sys.executable, str(COMMAND), "report", str(folder / "base"),
@@ -147,7 +147,7 @@ def write_report(folder: Path) -> None:
 
 
 def dry_run(args, jobs: list[Job]) -> int:
-    """Nothing is built: the jobs are checked on the build of this checkout, as it is."""
+    """Builds nothing. The jobs are checked on the existing build of this checkout."""
     here = build_commit.existing(args.candidate_build or args.base_build or compare_builds.default_build())
     for side, default in zip(SIDES, ("HEAD~1", "HEAD")):
         folder = getattr(args, f"{side}_build")

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""scripts/poolmark trend: the history that nightly keeps, as one self-contained page of small charts and as text: each
-metric of each cell over the nights, change points marked."""
+"""scripts/poolmark trend: shows nightly's history as text and as one self-contained page of small charts. Each chart is one
+metric of one cell over the nights, with its change points."""
 import statistics
 import json
 from pathlib import Path
@@ -23,7 +23,7 @@ def add_arguments(parser) -> None:
 
 
 def spec(one: history.Series, points) -> dict:
-    """A metric over the nights in which it was measured, with its axes; change points are dashed."""
+    """The chart of a metric over the nights that measured it; change points are dashed lines."""
     nights = [{"night": number, "date": plain(date), "value": value / scale_of(one.unit)}
               for number, (date, value) in enumerate(zip(one.dates, one.values, strict=True), 1)]
     dates = json.dumps([row["date"][:10] for row in nights])
@@ -38,7 +38,7 @@ def spec(one: history.Series, points) -> dict:
 
 
 def scale_of(unit: str) -> float:
-    """What an axis counts in: microseconds and KiB for nanoseconds and bytes."""
+    """The divisor for an axis: ns are shown in microseconds, bytes in KiB."""
     return {"ns": 1e3, "B": 1024.0}.get(unit, 1.0)
 
 
@@ -52,7 +52,7 @@ def nights_of(one: history.Series) -> str:
 
 
 def page(found: list, draw=svgs) -> str:
-    """`draw`: specifications to SVG."""
+    """`draw`: turns specifications into SVG."""
     cards = "".join(
         f"<figure><figcaption>{escape(one.cell)} <b>{escape(one.metric)}</b><br>"
         f"{escape(in_unit(one.values[0], one.unit))} to {escape(in_unit(one.values[-1], one.unit))}, "
@@ -78,7 +78,7 @@ def lines(found: list) -> list[str]:
 
 
 def remarks(found: list, back: list[tuple[str, str]]) -> list[str]:
-    """What a reader has to know of the series."""
+    """What a reader must know about the series."""
     most = max(len(one.values) for one, _ in found)
     texts = []
     if most == 1:
@@ -91,7 +91,7 @@ def remarks(found: list, back: list[tuple[str, str]]) -> list[str]:
 
 
 def spread_told(one: history.Series) -> str:
-    """How much repetitions differ within a night: what a step between two nights is to be held against."""
+    """How much repetitions of a night differ, for comparison with a step between two nights."""
     known = [deviation for deviation in one.deviations if deviation is not None]
     return f", one run of a night to the next {statistics.median(known) * 100:.2g} %" if known else ""
 

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Verdicts on two runs or two builds, and what they are worth."""
+"""Verdicts on two runs or two builds, and how reliable they are."""

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Change points in a series of nightly values, by E-divisive means (Matteson and James, J. Am. Stat. Assoc. 109, 2014):
-the series is split where the energy distance of the two sides is largest, each side again, for as long as a permutation
-test calls the split significant. No distribution is assumed, and a slow drift is found as well as a jump, since it makes
-the first nights differ from the last though no two neighbours do.
+"""Change points in a series of nightly values, by E-divisive means (Matteson and James, J. Am. Stat. Assoc. 109, 2014).
+
+The series is split where the energy distance of the two sides is largest. Each side is split again, as long as a permutation
+test finds the split significant. No distribution is assumed. A slow drift is found as well as a jump: it makes the first
+nights differ from the last, even if no two neighbours differ.
 """
 from dataclasses import dataclass
 
@@ -18,25 +19,25 @@ ALPHA = 0.05
 @dataclass(frozen=True)
 class ChangePoint:
     index: int      # the first value of the new segment
-    before: float   # median of the segment before it
-    after: float    # median of the segment that it begins
+    before: float   # median of the segment before `index`
+    after: float    # median of the segment from `index` on
     p: float
 
     @property
     def change(self) -> float:
-        """Relative; infinite from 0."""
+        """Relative change; infinite from 0."""
         return relative(self.after - self.before, self.before)
 
     def is_worse(self, better: str) -> bool:
-        """By the values themselves: from 0 to 500 lost is worse, though nothing relates 500 to 0."""
+        """Compares the values themselves: from 0 to 500 lost is worse, although the relative change is infinite."""
         return (self.after > self.before) == (better == "lower")
 
 
 def _best_split(distances: numpy.ndarray) -> tuple[float, int]:
     """(statistic, index) of the best split of one segment, given the matrix of its pairwise distances.
 
-    Q(n, m) = nm/(n+m) * (2 * mean between - mean within left - mean within right); the sums come from prefix sums, so
-    that all splits together cost as much as the matrix.
+    Q(n, m) = nm/(n+m) * (2 * mean between - mean within left - mean within right). Prefix sums give the sums, so all splits
+    together cost as much as the matrix.
     """
     size = len(distances)
     prefix = numpy.cumsum(numpy.cumsum(distances, 0), 1)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """scripts/poolmark compare BASE CANDIDATE: pairs two runs by configuration, judges every metric, gives one verdict.
-With --run it measures two builds itself, interleaved; with --power it says what comparisons would find.
 
+With --run it measures two builds itself, interleaved. With --power it says what comparisons would find.
 Exit codes: 0 no regression, 1 regression, 2 undecided or invalid, 3 not comparable, 4 usage.
 """
 import json
@@ -50,7 +50,7 @@ def add_arguments(parser) -> None:
 
 
 def add_judging(parser) -> None:
-    """What nightly takes as well."""
+    """Options that nightly has too."""
     parser.add_argument("--thresholds", metavar="FILE", help="budgets, TOML: [[budget]] metric, cell, max, min, "
                         "max_worse_percent; max and min are numbers in the metric's own unit: ns for latencies and times "
                         "(1 ms is 1000000), B for bytes, 1/s for rates, %% for pool.hit_rate, 1 for counts")
@@ -69,7 +69,7 @@ def add_amount(parser, repetitions: int) -> None:
 
 
 def links_from(page: Path, base: Path, candidate: Path) -> dict[str, str]:
-    """The run folders as seen from a page, so that a click leads to the raw data."""
+    """The run folders relative to a page, for links to the raw data."""
     return {side: os.path.relpath(folder.resolve(), page.resolve().parent)
             for side, folder in (("base", base), ("candidate", candidate))}
 
@@ -90,7 +90,7 @@ def write(verdict, paths: dict[str, Path], base: Path, candidate: Path) -> None:
 
 
 def output_paths(args) -> dict[str, Path]:
-    """Where to write what. Makes the folder of --out; that of a file named by itself has to be there."""
+    """The files to write. Makes the folder of --out; the folder of a file that is named by itself must exist."""
     named = {kind: Path(getattr(args, kind)) for kind in WRITERS if getattr(args, kind)}
     for kind, path in named.items():
         if not path.parent.is_dir():
@@ -149,14 +149,14 @@ def run(args) -> int:
 
 
 def damage(run: Run) -> list[str]:
-    """Figures are taken from the record; whether its files agree is said beside the verdict."""
+    """Notes for the verdict when a run's files do not agree with its record. The figures come from the record."""
     wrong = check_files(run, present=True) + again(run).wrong
     more = f", and {len(wrong) - 1} more" if len(wrong) > 1 else ""
     return [f"{run.id} is not as it was when its run ended: {wrong[0]}{more}; verify names all of it"] if wrong else []
 
 
 def apart(base: dict, candidate: dict) -> bool:
-    """Neither was joined from runs in turn, and one had ended before the other began."""
+    """True when one run ended before the other began. False for runs that were joined from interleaved runs."""
     if "nightly" in (base["kind"], candidate["kind"]) or base["id"] == candidate["id"]:
         return False
     return str(base["ended_utc"]) <= candidate["started_utc"] or str(candidate["ended_utc"]) <= base["started_utc"]

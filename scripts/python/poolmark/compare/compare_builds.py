@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""compare --run: measures two builds now, interleaved, and judges them; nightly begins with the same.
+"""compare --run: measures two builds interleaved and judges them. nightly uses the same functions.
 
 A side is a folder with the programs, or a commit that is built first.
 """
@@ -27,13 +27,13 @@ def say(text: str) -> None:
 
 
 def stop(_signal, _frame) -> None:
-    """SIGTERM ends a comparison as Ctrl-C does: builds and work trees are removed, what was measured stays."""
+    """SIGTERM ends a comparison as Ctrl-C does: builds and work trees are removed, measurements stay."""
     raise KeyboardInterrupt
 
 
 @contextlib.contextmanager
 def scratch_folder(prefix: str):
-    """For builds of commits."""
+    """A temporary folder for builds of commits."""
     scratch = Path(tempfile.mkdtemp(prefix=prefix))
     signal.signal(signal.SIGTERM, stop)
     try:
@@ -64,7 +64,7 @@ def jobs_of(texts) -> list[Job]:
 
 
 def plan_lines(builds, jobs: list[Job], args) -> list[str]:
-    """What will run, and what it can find; a UsageError says which job measures nothing."""
+    """What will run, and what it can find. UsageError for a job that measures nothing."""
     lines, fingerprint = [], fingerprint_of(builds["candidate"])
     from poolmark.compare import history
 
@@ -79,7 +79,7 @@ def plan_lines(builds, jobs: list[Job], args) -> list[str]:
 
 
 def fingerprint_of(build) -> str | None:
-    """As the history has it, of what this build would measure here."""
+    """The fingerprint in the history for measurements of this build on this host."""
     from poolmark.facts import facts
     from poolmark.compare import history
 
@@ -90,7 +90,7 @@ def fingerprint_of(build) -> str | None:
 
 
 def measure_and_judge(sides: Sides, repetitions: int, until_s: float | None, judge) -> tuple[Verdict, dict]:
-    """`judge(base, candidate, share)` gives a verdict of two records. The verdict, and the records behind it."""
+    """The verdict and the two records it is about. `judge(base, candidate, share)` makes a verdict of two records."""
     records: dict = {}
 
     def of_all(share: float) -> Verdict:
@@ -104,7 +104,7 @@ def measure_and_judge(sides: Sides, repetitions: int, until_s: float | None, jud
 
 
 def run(args, judge) -> tuple[Verdict | None, Path]:
-    """For compare --run; no verdict of a --dry-run."""
+    """Runs compare --run; the verdict is None for --dry-run."""
     jobs = jobs_of(args.run)
     folder = empty_folder(args.out, "compare")
     with scratch_folder("poolmark-compare-") as scratch:

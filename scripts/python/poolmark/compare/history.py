@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The history that nightly keeps: one SQLite file, one row a metric and run.
+"""nightly's history: one SQLite file, one row a metric and run.
 
     CREATE TABLE run    (id TEXT PRIMARY KEY, started_utc TEXT, commit_id TEXT, dirty INTEGER, host TEXT, verdict TEXT)
     CREATE TABLE metric (run TEXT REFERENCES run(id), cell TEXT, metric TEXT, unit TEXT, better TEXT, value REAL,
                          samples INTEGER, deviation REAL, PRIMARY KEY (run, cell, metric))
 
-`host` is a fingerprint of the facts that a figure depends on (cores, memory, CPU model, kernel, compiler, flags): only
-runs with the same one stand in one series. `value` is the median over the run's repetitions, `samples` their number,
-`deviation` how much one repetition differed from the next, as a share (compare/power.py; NULL where that is not known).
-`dirty` is -1 where that is not known. `PRAGMA user_version` is the schema's version, 2; 1 had no `deviation`, and is brought
-up to 2 when it is opened.
+`host` is a fingerprint of the facts that a figure depends on (cores, CPU model, kernel, compiler, flags). A series contains
+only runs with the same fingerprint. `value` is the median over the run's repetitions, `samples` their number. `deviation` is
+the relative spread of repetitions (compare/power.py), NULL if unknown. `dirty` is -1 if unknown. `PRAGMA user_version` is the
+version of the schema, 2. Version 1 had no `deviation`; opening such a file upgrades it.
 """
 import contextlib
 import functools
@@ -61,7 +60,7 @@ def fingerprint(run: dict) -> str:
 
 
 def open_history(path) -> sqlite3.Connection:
-    """Opens the file, making it when it is not there. A UsageError when it is something else."""
+    """Opens the file and creates it if missing. UsageError when it is not a history."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -81,7 +80,7 @@ def open_history(path) -> sqlite3.Connection:
 
 
 def told(function):
-    """A damaged history is a UsageError that says so, not a traceback out of SQLite."""
+    """Turns SQLite's errors into a UsageError, so that a damaged history gives a message and no traceback."""
     @functools.wraps(function)
     def call(db, *words):
         try:
@@ -94,7 +93,7 @@ def told(function):
 
 @told
 def append(db: sqlite3.Connection, run: dict, verdict_word: str) -> int:
-    """Adds a run, or replaces it when it is there; gives the number of rows."""
+    """Adds a run, or replaces it; returns the number of rows."""
     rows = []
     for cells in by_config(run).values():
         for name, one in cells[0]["metrics"].items():
@@ -113,13 +112,13 @@ def append(db: sqlite3.Connection, run: dict, verdict_word: str) -> int:
 
 @told
 def hosts(db: sqlite3.Connection) -> list[str]:
-    """Fingerprints, the one with the newest run first."""
+    """Fingerprints; that of the newest run first."""
     return [row[0] for row in db.execute("SELECT host FROM run GROUP BY host ORDER BY max(started_utc) DESC")]
 
 
 @told
 def series(db: sqlite3.Connection, host: str) -> list[Series]:
-    """Every cell and metric of one kind of host, oldest value first."""
+    """Every cell and metric of one fingerprint, oldest value first."""
     found: dict[tuple[str, str], Series] = {}
     query = ("SELECT metric.cell, metric.metric, metric.unit, metric.better, metric.value, metric.deviation, run.id, run.commit_id, "
              "run.started_utc FROM metric JOIN run ON run.id = metric.run WHERE run.host = ? "
@@ -142,8 +141,8 @@ def is_number(value) -> bool:
 
 @told
 def out_of_order(db: sqlite3.Connection, host: str) -> list[tuple[str, str]]:
-    """(run, date) of each that was added after one of a later date: the clock was set back between them, or an older run was
-    added afterwards. Series stand by their dates."""
+    """(run, date) of each run that was added after a run of a later date: the clock was set back, or an older run was added
+    later. Series are sorted by date."""
     found, latest = [], ""
     for run, date in db.execute("SELECT id, started_utc FROM run WHERE host = ? ORDER BY rowid", (host,)):
         if str(date) < latest:
@@ -153,8 +152,8 @@ def out_of_order(db: sqlite3.Connection, host: str) -> list[tuple[str, str]]:
 
 
 def nights(path, host: str | None) -> dict[tuple[str, str], list[float]]:
-    """(cell, metric) -> how much repetitions differed in each night on this kind of host, oldest first. Empty where there is no
-    history, or none that can be read: what is known of power then comes from a record."""
+    """(cell, metric) -> spread of repetitions in each night with this fingerprint, oldest first. Empty without a readable
+    history; power is then estimated from a record."""
     if host is None or not Path(path).is_file():
         return {}
     try:

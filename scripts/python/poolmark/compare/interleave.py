@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Two builds measured side by side: A B B A A B B A ..., each run its own processes, joined to one record a side.
+"""Measures two builds interleaved, A B B A A B B A ..., and joins the runs of each side to one record.
 
-What is run is a list of jobs, each a command of ours that takes --build, --out and --repetitions.
+Each run starts its own processes. A job is a Poolmark command that takes --build, --out and --repetitions.
 """
 import os
 import re
@@ -20,13 +20,13 @@ from poolmark.records.read_record import Run, load
 from poolmark.records.record import Record
 
 SIDES = ("base", "candidate")
-TAKEN = ("--build", "--out", "--repetitions", "--seed", "--list", "--dry-run")  # ours to give
-SILENCE_S = 10.0        # at most, while something runs
+TAKEN = ("--build", "--out", "--repetitions", "--seed", "--list", "--dry-run")  # set here, not by a job
+SILENCE_S = 10.0        # longest time without a message while a job runs
 
 
 @dataclass(frozen=True)
 class Job:
-    """`bench` or `suite:NAME`, which of its cells, and further options."""
+    """`bench` or `suite:NAME`, a pattern for its cells, further options."""
 
     what: str
     only: str | None = None
@@ -34,7 +34,7 @@ class Job:
 
     @property
     def words(self) -> list[str]:
-        """The command without what a build or a run adds to it."""
+        """The command without the options that depend on build or run."""
         kind, _, name = self.what.partition(":")
         only = ["--filter" if kind == "bench" else "--only", self.only] if self.only else []
         return [kind, *([name] if name else []), *only, *self.extra]
@@ -46,7 +46,7 @@ class Job:
         return [sys.executable, str(COMMAND), *self.words, *ours]
 
     def ask(self, build: Path, word: str) -> subprocess.CompletedProcess:
-        """--list or --dry-run of one run of it: nothing is measured."""
+        """Calls it with --list or --dry-run; measures nothing."""
         return subprocess.run([sys.executable, str(COMMAND), *self.words, "--build", str(build), "--repetitions", "1", word],
                               cwd=WORK, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
 
@@ -79,7 +79,7 @@ def _from_words(text: str) -> Job:
 
 
 def check_job(job: Job, build: Path) -> list[str]:
-    """The cells that it would measure; a UsageError says what is wrong with it, before anything starts."""
+    """The cells that the job would measure. UsageError for a wrong job, before anything starts."""
     done = job.ask(build, "--list")
     cells = done.stdout.split("\n")[:-1]
     if done.returncode or not cells:
@@ -89,7 +89,7 @@ def check_job(job: Job, build: Path) -> list[str]:
 
 
 def order(repetitions: int) -> list[str]:
-    """A B B A A B B A ...: a drift of the host hits both sides alike."""
+    """A B B A A B B A ..., so that a drift of the host affects both sides alike."""
     return [SIDES[(number + 1) // 2 % 2] for number in range(2 * repetitions)]
 
 
@@ -99,8 +99,8 @@ def last_line(path: Path) -> str:
 
 
 def run_job(job: Job, build: Build, out: Path, seed: int) -> Run:
-    """One run of one job on one build; its output goes to a file beside its record. A run with failed cells counts
-    (its record says so); one without a record does not."""
+    """One run of one job on one build. Its output goes to a file beside its record. A run with failed cells counts, because its
+    record says so. A run without a record raises PoolmarkError."""
     out.parent.mkdir(parents=True, exist_ok=True)
     log_path = Path(f"{out}.log")
     with open(log_path, "wb") as log:
@@ -123,7 +123,7 @@ def run_job(job: Job, build: Build, out: Path, seed: int) -> Run:
 
 
 def join(side: str, runs: list[Run], folder: Path) -> Run:
-    """The runs of one side as one record: each a repetition of its cells. Files stay with it."""
+    """Joins the runs of one side: each becomes a repetition of its cells. Their files are copied."""
     first = runs[0].data
     windows = {run.data.get("config", {}).get("windows", "any") for run in runs if run.data["kind"] == "bench"}
     config = {"windows": " and ".join(sorted(windows))} if windows else {}
@@ -152,7 +152,7 @@ def join(side: str, runs: list[Run], folder: Path) -> Run:
 
 
 class Sides:
-    """Both sides as far as they are measured. `run(job, build, out, seed)` is what measures: tests put their own."""
+    """The measurements of both sides. `run(job, build, out, seed)` does one; tests replace it."""
 
     def __init__(self, builds: dict[str, Build], jobs: list[Job], folder: Path, *, seed: int, run=None,
                  say=lambda text: None):
@@ -162,11 +162,11 @@ class Sides:
         self.done, self.eta = 0, Eta([])
 
     def left(self) -> str:
-        """Nothing before the first has told how long one takes."""
+        """Time left; empty until a first run has shown how long one takes."""
         return f", {self.eta.left()}" if self.eta.done else ""
 
     def extend(self, repetitions: int) -> None:
-        """Measures on, until each side has so many repetitions."""
+        """Measures until each side has that number of repetitions."""
         sides = order(repetitions)
         self.eta.thought_s += [1.0] * (len(sides) * len(self.jobs) - len(self.eta.thought_s))
         for number, side in enumerate(sides[self.done:], self.done + 1):
@@ -180,7 +180,7 @@ class Sides:
             self.done = number
 
     def joined(self) -> dict[str, Run]:
-        """One record a side, made anew of what there is."""
+        """One record a side, written again from all runs so far."""
         for side in SIDES:
             shutil.rmtree(self.folder / side, ignore_errors=True)
         return {side: join(side, self.runs[side], self.folder / side) for side in SIDES}
@@ -188,7 +188,7 @@ class Sides:
 
 def measure(builds: dict[str, Build], jobs: list[Job], repetitions: int, folder: Path, *, seed: int, run=None,
             say=lambda text: None) -> dict[str, Run]:
-    """Both sides, measured."""
+    """Measures both sides; returns their records."""
     sides = Sides(builds, jobs, folder, seed=seed, run=run, say=say)
     sides.extend(repetitions)
     return sides.joined()

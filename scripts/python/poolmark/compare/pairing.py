@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The cells of two records paired by configuration, and their metrics as rows to be judged.
+"""Pairs the cells of two records by configuration, and makes a row of each metric for judging.
 
-One value a repetition; the rounds of a benchmark stand for repetitions.
+A row has one value a repetition; a round of a benchmark counts as a repetition.
 """
 import json
 import math
@@ -12,31 +12,31 @@ from poolmark.bench import full_speed
 from poolmark.compare.primary import PRIMARY
 from poolmark.compare.statistics_of_pairs import Effect
 
-LEAST_SAMPLES = 4       # what benchmarks need at full speed to leave the others out
+LEAST_SAMPLES = 4       # with so many repetitions at full speed the others are left out
 NOT_COMPLETE = "cell.not_complete"  # always primary
-COMBINED = "combined"   # the role of a primary metric over all cells
+COMBINED = "combined"   # the role of a row over all cells
 
 
 @dataclass
 class Judged:
-    cell: str            # its id without the repetition
+    cell: str            # its id without the number of the repetition
     config: dict
     metric: str
     unit: str
     better: str
     base: list[float]
     candidate: list[float]
-    files: dict = field(default_factory=dict)  # "base"/"candidate" -> [path in its run], the raw data behind the values
+    files: dict = field(default_factory=dict)  # "base"/"candidate" -> [path of raw data in its run]
     role: str = PRIMARY
     p: float = 1.0
-    q: float = 1.0      # corrected for the family
+    q: float = 1.0      # p corrected for the family
     q_better: float = 1.0
     effect: Effect | None = None
     floor: float = 0.0
-    finds: float = math.inf     # the least change that so many repetitions find 19 times in 20
-    at_worst: float = math.inf  # worse by more than this is excluded (one-sided, 95 %)
-    limit: float = math.inf     # `finds` above this says nothing of use
-    deviation: float = 0.0      # of one repetition, on the scale of `change`
+    finds: float = math.inf     # least change that would be found 19 times in 20
+    at_worst: float = math.inf  # upper bound of the worsening (one-sided, 95 %)
+    limit: float = math.inf     # a larger `finds` is of no use
+    deviation: float = 0.0      # of one repetition, in the unit of `change`
     broken: str = ""    # "over budget" or "under budget"
     verdict: str = "undecided"  # regression, improvement, same, undecided
     why: str = ""
@@ -47,13 +47,13 @@ class Judged:
 
     @property
     def worse(self) -> tuple[float, float, float]:
-        """(change, its best, its worst), positive for worse."""
+        """(change, low end, high end) of the interval, with positive values for worse."""
         one = self.effect
         return (one.change, one.low, one.high) if self.better == "lower" else (-one.change, -one.high, -one.low)
 
     @property
     def suspicious(self) -> bool:
-        """Not decided, and its whole interval is on the bad side."""
+        """Undecided, with the whole interval on the worse side."""
         return self.verdict == "undecided" and self.worse[1] > 0
 
 
@@ -63,8 +63,8 @@ def stem(cell_id: str) -> str:
 
 
 def is_measured(cell: dict) -> bool:
-    """A cell that lost messages or clients is incomplete, and measured: to leave it out would hide the very losses. One that was
-    interrupted, or never started, was not measured."""
+    """False only for a cell that was interrupted or never started. A cell that lost messages or clients is incomplete but
+    measured: leaving it out would hide the losses."""
     told = {anomaly["what"] for anomaly in cell.get("anomalies", [])}
     return cell["status"] == "complete" or bool(cell["metrics"]) and not told & {"interrupted", "start", "allocator"}
 
@@ -78,13 +78,13 @@ def by_config(run: dict) -> dict[str, list[dict]]:
 
 
 def at_full_speed(cells: list[dict]) -> list[dict]:
-    """Benchmarks: the repetitions that ran at the processor's full speed, when they are enough; else all."""
+    """Benchmarks: only the repetitions at full speed when there are LEAST_SAMPLES of them; otherwise all."""
     full = [cell for cell in cells if (cell["metrics"].get(full_speed.FULL, {}).get("value") or 0.0) >= 1.0]
     return full if len(full) >= LEAST_SAMPLES else cells
 
 
 def values(cells: list[dict], metric: str) -> list[float]:
-    """One value a repetition; the raw samples only when there is no more than one repetition."""
+    """One value a repetition. For a single repetition its samples instead, when there are several."""
     found = [cell["metrics"][metric] for cell in cells if metric in cell["metrics"]]
     if len(found) == 1 and len(found[0].get("samples", [])) > 1:
         return [float(value) for value in found[0]["samples"]]
@@ -96,7 +96,7 @@ def files_of(cells: list[dict], metric: str) -> list[str]:
 
 
 def not_complete(name: str, ours: list[dict], theirs: list[dict]) -> list[Judged]:
-    """A row of its own, when a repetition of either side is not complete: 1 for each that is not."""
+    """A row that counts incomplete repetitions (1 for each); none when all are complete."""
     sides = [[float(cell["status"] != "complete") for cell in cells] for cells in (ours, theirs)]
     if not any(map(any, sides)):
         return []
@@ -106,10 +106,10 @@ def not_complete(name: str, ours: list[dict], theirs: list[dict]) -> list[Judged
 @dataclass
 class Paired:
     rows: list[Judged] = field(default_factory=list)    # not yet judged
-    notes: list[str] = field(default_factory=list)      # on what has no partner
-    one_sided: list[tuple[str, str]] = field(default_factory=list)  # (cell, metric) with a value on one side only, in that unit
-    missing_cells: list[str] = field(default_factory=list)          # the baseline has them, the candidate does not
-    missing_metrics: list[tuple[str, str]] = field(default_factory=list)  # likewise, of cells that both have
+    notes: list[str] = field(default_factory=list)      # cells and metrics without a partner
+    one_sided: list[tuple[str, str]] = field(default_factory=list)  # (cell, metric) with a value, or this unit, on one side only
+    missing_cells: list[str] = field(default_factory=list)          # in the baseline, not in the candidate
+    missing_metrics: list[tuple[str, str]] = field(default_factory=list)  # the same, in cells that both have
 
 
 def pair(base: dict, candidate: dict) -> Paired:

@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Permutation tests of many metrics at once that stay exact with few repetitions.
+"""Permutation tests of many metrics at once. They are exact even with few repetitions.
 
-The null hypothesis: both builds behave alike, so within a cell it does not matter which repetition carries which label. All
-metrics of a cell are relabelled together, each cell apart from the others. A metric's p-value, corrected for the family, is
-the share of relabellings in which the largest statistic of the family is at least that metric's own (Westfall and Young,
-"Resampling-Based Multiple Testing", 1993, step-down maxT). The correction is exact whatever the metrics' distributions and
-dependences are, and it costs little: with 4 repetitions a side one clear metric among a hundred still has p = 1/70.
+Null hypothesis: both builds behave alike, so within a cell the labels "base" and "candidate" can be exchanged. All metrics of
+a cell are relabelled together; cells are relabelled independently. The p-value of a metric, corrected for the family, is the
+share of relabellings whose largest statistic in the family reaches the statistic of that metric (Westfall and Young,
+"Resampling-Based Multiple Testing", 1993, step-down maxT). The correction is exact for any distribution and dependence of the
+metrics. It costs little power: with 4 repetitions a side one clear metric among a hundred still has p = 1/70.
 
-The statistic is the mean of Welch's t and Yuen's t (Biometrika 61, 1974) on logarithms, each as the normal quantile of its t
-distribution, so that metrics with other numbers of repetitions are on one scale. Yuen's, of trimmed means, is there for the
-one wild repetition in five; alone it could not tell the labels as measured from those with two values exchanged. Positive is
-worse. `combine` adds the same metric over all cells (Stouffer).
+The statistic is the mean of Welch's t and Yuen's t (Biometrika 61, 1974) on logarithms. Each t is converted to a normal
+quantile, so that metrics with different numbers of repetitions share one scale. Yuen's t uses trimmed means and tolerates one
+outlier in five repetitions. Alone it cannot tell the real labels from labels with two values exchanged.
+Positive means worse. `combine` adds a metric over all cells (Stouffer).
 """
 import functools
 import itertools
@@ -20,11 +20,11 @@ from dataclasses import dataclass
 import numpy
 from scipy import special
 
-ROUNDS = 4999           # random relabellings, when they cannot all be visited
-MOST_EXACT = 20_000     # as many are all visited
+ROUNDS = 4999           # random relabellings, when there are too many to visit all
+MOST_EXACT = 20_000     # up to so many all are visited
 TRIM = 0.2
-LEAST_DEVIATION = 0.001  # of the level: what varies less is taken to vary by that much
-MOST_Z = 37.0           # where the tail of the normal distribution leaves the floating point numbers
+LEAST_DEVIATION = 0.001  # relative; a smaller deviation is raised to this
+MOST_Z = 37.0           # beyond it the normal tail underflows
 
 
 @dataclass(frozen=True)
@@ -38,20 +38,20 @@ class Sample:
 
     @property
     def unit(self) -> tuple:
-        """What is relabelled together."""
+        """Samples of one unit are relabelled together."""
         return self.cell, len(self.base), len(self.candidate)
 
     @property
     def logarithmic(self) -> bool:
-        """Values that may be zero (failures, losses) have no logarithm: they are compared as they are."""
+        """False for values that may be zero (failures, losses); they are compared without logarithms."""
         return min(self.base + self.candidate) > 0
 
 
 @dataclass(frozen=True)
 class Result:
-    p: float            # of this metric alone
-    corrected: float    # for the family
-    better: float       # corrected, that it got better
+    p: float            # for this metric alone
+    corrected: float    # corrected for the family: it got worse
+    better: float       # corrected for the family: it got better
 
 
 def arrangements(base: int, candidate: int) -> int:
@@ -59,17 +59,17 @@ def arrangements(base: int, candidate: int) -> int:
 
 
 def least_p(base: int, candidate: int) -> float:
-    """No test of so many repetitions can give less."""
+    """The smallest p that a test of so many repetitions can give."""
     return 1 / arrangements(base, candidate)
 
 
 def least_repetitions(alpha: float) -> int:
-    """A side, from which on a test can reach alpha."""
+    """Repetitions a side that a test needs to reach alpha."""
     return next(count for count in itertools.count(2) if least_p(count, count) <= alpha)
 
 
 def trimmed(values: numpy.ndarray, part: float = TRIM) -> tuple[numpy.ndarray, numpy.ndarray, int]:
-    """(trimmed means, their squared standard errors, values that stay) of rows; `part` is cut off at each end."""
+    """(trimmed means, their squared standard errors, values kept) of each row; `part` is trimmed at each end."""
     count = values.shape[1]
     cut = int(part * count)
     rest = count - 2 * cut
@@ -83,7 +83,7 @@ def trimmed(values: numpy.ndarray, part: float = TRIM) -> tuple[numpy.ndarray, n
 
 
 def level(sample: Sample) -> tuple[numpy.ndarray, float]:
-    """The values as they are compared, baseline first, and the least deviation that they are given."""
+    """The values as compared, baseline first, and their least deviation."""
     values = numpy.array(sample.base + sample.candidate, float)
     if sample.logarithmic:
         return numpy.log(values), LEAST_DEVIATION
@@ -91,7 +91,7 @@ def level(sample: Sample) -> tuple[numpy.ndarray, float]:
 
 
 def standard_error(sample: Sample) -> tuple[float, int]:
-    """Of the difference, as labelled, and its degrees of freedom."""
+    """Standard error of the difference with the real labels, and its degrees of freedom."""
     values, least = level(sample)
     count = len(sample.base)
     _, ours, left = trimmed(values[None, :count])
@@ -115,7 +115,7 @@ def z_of_means(ours: numpy.ndarray, theirs: numpy.ndarray, least: float, part: f
 
 
 def statistics_of(sample: Sample, picks: numpy.ndarray) -> numpy.ndarray:
-    """One z for each relabelling; a row of `picks` orders the values, the baseline's first."""
+    """One z for each relabelling. A row of `picks` is an order of the values, the baseline's first."""
     values, least = level(sample)
     count = len(sample.base)
     ordered = values[picks]
@@ -128,7 +128,7 @@ def statistics_of(sample: Sample, picks: numpy.ndarray) -> numpy.ndarray:
 
 @functools.lru_cache(maxsize=8)
 def every_labelling(base: int, candidate: int) -> numpy.ndarray:
-    """All of them, as orders of values; the first is as measured."""
+    """All relabellings, as orders of the values; the first is the real one."""
     total = base + candidate
     rows = []
     for chosen in itertools.combinations(range(total), base):
@@ -138,7 +138,7 @@ def every_labelling(base: int, candidate: int) -> numpy.ndarray:
 
 
 class Family:
-    """The relabellings of a family of samples, and the statistic of each sample in each of them."""
+    """The relabellings of a family of samples, and the statistic of each sample under each of them."""
 
     def __init__(self, samples: list[Sample], rng, rounds: int = ROUNDS):
         units = sorted({sample.unit for sample in samples})
@@ -155,7 +155,7 @@ class Family:
         self.samples = samples
 
     def _relabel(self, unit: tuple, few: bool, rng) -> tuple[numpy.ndarray, numpy.ndarray | None]:
-        """Orders of the values, and which of them each round takes; round 0 is as measured."""
+        """(orders of the values, index of the order for each round); round 0 has the real labels."""
         _, base, candidate = unit
         if few:
             picks = every_labelling(base, candidate)
@@ -167,18 +167,18 @@ class Family:
         return picks, None
 
     def combine(self, places: list[int]) -> None:
-        """Adds a sample: these together, with equal weight."""
+        """Adds a combined sample: these samples with equal weight."""
         self.columns.append(sum(self.columns[place] for place in places) / math.sqrt(len(places)))
 
     def _share(self, statistic: numpy.ndarray, found: float) -> float:
-        """Round 0 is among those that reach it, so a p-value is never 0."""
+        """Share of rounds that reach `found`. Round 0 always does, so a p-value is never 0."""
         return float(numpy.count_nonzero(statistic >= found - 1e-9 * max(1.0, abs(found))) / self.rounds)
 
     def _step_down(self, columns: list[numpy.ndarray]) -> list[float]:
         order = sorted(range(len(columns)), key=lambda place: columns[place][0])
         largest = numpy.full(self.rounds, -numpy.inf)
         shares = []
-        for place in order:         # the least first: its rivals are those below it
+        for place in order:         # ascending: the rivals of a statistic are the smaller ones
             numpy.maximum(largest, columns[place], out=largest)
             shares.append(self._share(largest, columns[place][0]))
         corrected, so_far = [0.0] * len(columns), 0.0
@@ -195,7 +195,7 @@ class Family:
                 for column, one, other in zip(self.columns, worse, better, strict=True)]
 
     def critical(self, alpha: float, places: list[int]) -> float:
-        """The z that a metric has to pass beside these, the ones that were not found to differ; infinite when none can."""
+        """The z that a metric must exceed, given the undecided samples at `places`; infinite when none can."""
         columns = [self.columns[place] for place in places]
         if not columns:
             return float(special.ndtri(1 - alpha))

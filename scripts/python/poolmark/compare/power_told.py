@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What n repetitions can find, told before a comparison is made: from the spread of repetitions in an earlier record.
+"""Says before a comparison what n repetitions can find, from the spread of repetitions in an earlier record.
 
     scripts/poolmark compare --power RUN                a table for a record
-    told_before(what, ...)                              the line that compare --run and nightly begin with
+    told_before(what, ...)                              the first line of compare --run and nightly
 
-The earlier record is the newest of the same suite (or of benchmarks) under results/runs that was measured on this kind of
-host; without one, nothing is known and that is said.
+The earlier record is the newest one under results/runs of the same suite (or of benchmarks) on this kind of host. Without such
+a record the line says that nothing is known.
 """
 import statistics
 from dataclasses import dataclass
@@ -23,13 +23,13 @@ from poolmark.compare.verdict import ALPHA_PRIMARY
 from poolmark.compare.verdict_out import least
 
 COUNTS = (4, 6, 9, 13, 19)
-NEWEST = 15     # records that are looked at
+NEWEST = 15     # so many newest records are searched
 LAST_NIGHTS = 14
 
 
 @dataclass
 class Spread:
-    """A primary metric, its most restless cell, and how many tests the family has."""
+    """A primary metric and its cell with the largest spread."""
 
     metric: str
     cell: str
@@ -38,7 +38,7 @@ class Spread:
 
 
 def spreads(run: dict) -> tuple[list[Spread], int]:
-    """Of the primary metrics, the widest of their cells each; and the number of tests."""
+    """Each primary metric with its noisiest cell; and the number of tests."""
     patterns = primary.named_by(run)
     found: dict[str, Spread] = {}
     tests, metrics = 0, set()
@@ -73,7 +73,7 @@ def is_like(run: Run, what: str, fingerprint: str | None) -> bool:
 
 
 def earlier(what: str, fingerprint: str | None = None, folder: Path = RUNS) -> Run | None:
-    """The newest record of `bench` or `suite:NAME` with enough repetitions to know a spread from."""
+    """The newest record of `bench` or `suite:NAME` with enough repetitions for a spread."""
     files = sorted([*folder.glob("*/run.json"), *folder.glob("*/base/run.json")], key=lambda path: -path.stat().st_mtime)
     for path in files[:NEWEST]:
         try:
@@ -86,8 +86,8 @@ def earlier(what: str, fingerprint: str | None = None, folder: Path = RUNS) -> R
 
 
 def by_nights(found: list[Spread], nights: dict[tuple[str, str], list[float]]) -> int:
-    """Puts in place of one run's deviation the median of it and of the last nights', which is less a matter of chance. The
-    number of nights that the best known metric has."""
+    """Replaces the deviation of one run by the median of it and the last nights', which depends less on chance. Returns the
+    largest number of nights of any metric."""
     most = 0
     for one in found:
         known = nights.get((one.cell, one.metric), [])[-LAST_NIGHTS:]
@@ -97,7 +97,7 @@ def by_nights(found: list[Spread], nights: dict[tuple[str, str], list[float]]) -
 
 
 def told_before(what: str, repetitions: int, run: Run | None, nights: dict | None = None) -> list[str]:
-    """For people, before it starts. `nights`: history.nights()."""
+    """The text printed before a comparison. `nights`: history.nights()."""
     few = least_repetitions(ALPHA_PRIMARY)
     if repetitions < few:
         return [f"power: {repetitions} repetitions can find nothing here, {few} would"]

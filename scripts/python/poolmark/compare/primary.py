@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which metrics decide a comparison.
 
-- primary: the few that a suite names (`primary = [...]` in its file), or `--judge` does. They decide.
-- other: every other metric that is good or bad. Shown; it decides only when it is worse beyond doubt.
-- duplicate: tells what another metric of its cell tells already (uncorrected latencies, mean and max, RSS beside PSS, the
-  last phase's latency once more without its name). Shown, and in no family.
+- primary: the few metrics that a suite (`primary = [...]`) or `--judge` names. They decide.
+- other: all further metrics with a better direction. Shown; they decide only when clearly worse.
+- duplicate: repeats another metric of its cell (uncorrected latencies, mean and max, RSS beside PSS, the last phase's latency
+  again without its name). Shown, and in no family.
 
 A pattern is a name with * and ?; "CELL:METRIC" limits it to cells.
 """
@@ -17,7 +17,7 @@ from poolmark.base.errors import PoolmarkError, UsageError
 
 PRIMARY, OTHER, DUPLICATE = "primary", "other", "duplicate"
 
-# Benchmarks: by workload, what it is there for; the time of an operation for the rest.
+# Benchmarks: the metric that each workload exists for; otherwise the time of an operation.
 BENCH = ("*:time", "blowup/*:peak_ratio", "blowup/*:after_*_ratio", "bleed/*:owned_ratio", "cold/*:faults_each",
          "grow/*:p99_99_ns", "shrink/*:p99_99_ns")
 _DUPLICATES = re.compile(r"uncorrected|\.(mean|max|count)(_ns)?$|_rss_bytes$|^any_speed_")
@@ -48,7 +48,7 @@ def is_exact(pattern: str) -> bool:
 
 
 def named_by(run: dict) -> list[str]:
-    """The patterns of a record: its own, else those of the suite's file as it is now, else the catalogue's."""
+    """The patterns of a record: its own, else those of the suite's file today, else the catalogue's."""
     own = run.get("config", {}).get("primary")
     if isinstance(own, list) and own:
         return [str(pattern) for pattern in own]
@@ -62,8 +62,8 @@ def named_by(run: dict) -> list[str]:
 
 
 def catalogue() -> list[str]:
-    """The generator's own, in each phase that has them, but connects: those of later phases are a few that help to measure.
-    All, when there is no generator to ask."""
+    """The generator's primary metrics, in every phase that has them. Connects of named phases are left out, because those few
+    connections only help to measure. All metrics when there is no generator to ask."""
     try:
         names = [one["name"] for one in described.loadgen()["metrics"] if one["primary"]]
     except PoolmarkError:
@@ -72,7 +72,7 @@ def catalogue() -> list[str]:
 
 
 def role(cell: str, metric: str, names, patterns: list[str]) -> str:
-    """A duplicate is primary only when it is asked for by its very name."""
+    """A duplicate is primary only when a pattern without * and ? names it."""
     duplicate = is_duplicate(metric, names)
     for pattern in patterns:
         if matches(pattern, cell, metric) and (not duplicate or is_exact(pattern.rpartition(":")[2])):
@@ -81,7 +81,7 @@ def role(cell: str, metric: str, names, patterns: list[str]) -> str:
 
 
 def patterns_for(base: dict, candidate: dict, judge: list[str]) -> list[str]:
-    """`judge`: what was asked for; "all" is every metric but duplicates, "primary" the suite's own."""
+    """`judge`: the asked patterns. "all" means every metric but duplicates, "primary" the suite's own."""
     if not judge:
         return named_by(candidate) or named_by(base)
     patterns: list[str] = []
@@ -91,7 +91,7 @@ def patterns_for(base: dict, candidate: dict, judge: list[str]) -> list[str]:
 
 
 def in_phases(pattern: str, run: dict) -> list[str]:
-    """A metric that there is only with the name of a phase before it means each of them."""
+    """A metric that exists only with the name of a phase before it means that metric of every phase."""
     cells, colon, name = pattern.rpartition(":")
     known = {metric for cell in run.get("cells", []) for metric in cell["metrics"]}
     return [pattern] if not is_exact(name) or name in known else [f"{cells}{colon}*.{name}"]

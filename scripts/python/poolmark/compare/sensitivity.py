@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""scripts/poolmark sensitivity: the experiment that shows what a comparison is worth on this host.
+"""scripts/poolmark sensitivity: measures how reliable comparisons are on this host.
 
-Many comparisons, each the command that README prints, as a process of its own: `compare BUILD BUILD --run ...`. A build with
-itself (how often is something raised that is not there?), and with builds that have a handicap (how often is it found?): gets
-5 % slower, 2 % more bytes, the 99th percentile of connects about doubled, one message in a million lost. The handicaps are
-compiled in; pools/handicap.h and broker/mqtt/handicap.h say what they do.
+It runs many comparisons, each as a process of its own with the command that README prints: `compare BUILD BUILD --run ...`. A
+build is compared with itself, to count false alarms. It is also compared with builds that have a handicap, to count how often
+that is found: gets 5 % slower, 2 % more bytes, p99 of connects about doubled, one message in a million lost. Handicaps are
+compiled in; see pools/handicap.h and broker/mqtt/handicap.h.
 
-Writes as it goes: comparisons.jsonl, a line for each comparison with its command, and from these a record (suite
-"sensitivity"), sensitivity.md and sensitivity.csv. --resume goes on where an interrupted experiment stopped. Exit code 0 when
-it ran to its end, whatever it found.
+Results are written as they come: comparisons.jsonl has a line for each comparison with its command. A record (suite
+"sensitivity"), sensitivity.md and sensitivity.csv are made from it. --resume continues an interrupted experiment. Exit code 0
+when all comparisons ran, whatever they found.
 """
 import argparse
 import csv
@@ -39,22 +39,22 @@ FLOOD = "suite quick --only malloc --connections 200 --set engine=raw --set load
         "--set connect.hold=100ms --set connect.settle=200ms --set warmup=100ms --set pairs=10 " \
         "--set payload=32 --set publish-rate=0 --set duration=2s"
 GETS = "bench --filter ^lifo/slab/3072$"
-TO_BE_MEASURED = "HANDICAP_CONNECT=measured"  # as many microseconds as double the p99 of this host
-MOST_WAIT_US = 20_000  # a loop that waits longer, 10 times a second and for all its clients, does not keep up with them
+TO_BE_MEASURED = "HANDICAP_CONNECT=measured"  # microseconds that double the p99 on this host
+MOST_WAIT_US = 20_000  # a loop that waits longer, 10 times a second and for all its clients, falls behind
 STATE, CSV, MARKDOWN = "comparisons.jsonl", "sensitivity.csv", "sensitivity.md"
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One question, asked many times."""
+    """One kind of comparison, repeated many times."""
 
     name: str
     text: str
     what: str                        # --run of the comparison
-    base: tuple[str, ...]            # what the baseline is built with
-    variables: tuple[str, ...]       # what the candidate is built with
-    metric: str                      # what the handicap changes; "" of a build with itself
-    wanted: int                      # the verdict that is right
+    base: tuple[str, ...]            # make variables of the baseline
+    variables: tuple[str, ...]       # make variables of the candidate
+    metric: str                      # the metric that the handicap changes; "" for a build with itself
+    wanted: int                      # the right exit code
     repetitions: int
     seconds: float                   # of one comparison, for the first estimate
 
@@ -106,8 +106,8 @@ def builds_for(trials, scratch: Path) -> dict[tuple[str, ...], Path]:
 
 
 def doubling_us(plain: Path) -> int:
-    """What a fiftieth of the connects has to wait for the 99th percentile to double. The upper half of them is then the last
-    hundredth, and takes what a connect usually takes, and the wait: 2 p99 - p50."""
+    """The wait of one connect in fifty that doubles the 99th percentile. The upper half of those connects is then the last
+    hundredth. It takes the usual time plus the wait, so the wait is 2 p99 - p50."""
     with tempfile.TemporaryDirectory(prefix="poolmark-sensitivity-") as scratch:
         argv = ["scripts/poolmark", *shlex.split(QUICK), "--build", str(plain), "--out", f"{scratch}/out", "--repetitions", "5"]
         code = call(argv, Path(scratch) / "log")
@@ -123,7 +123,7 @@ def doubling_us(plain: Path) -> int:
 
 
 def calibrated(trials, done: dict[str, list[dict]], scratch: Path) -> list[Trial]:
-    """With the wait measured; that of the comparisons which are there already, when there are some."""
+    """The trials with the measured wait. A resumed experiment keeps the wait of its earlier comparisons."""
     if not any(TO_BE_MEASURED in trial.variables for trial in trials):
         return list(trials)
     known = next((one["variables"] for found in done.values() for one in found
@@ -137,7 +137,7 @@ def calibrated(trials, done: dict[str, list[dict]], scratch: Path) -> list[Trial
 
 
 def call(argv: list[str], log: Path) -> int:
-    """The comparison, as its user would start it."""
+    """Runs a command as a user would start it."""
     with open(log, "wb") as file:
         return subprocess.run([sys.executable, *argv], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=file,
                               stderr=subprocess.STDOUT, check=False).returncode
@@ -147,7 +147,7 @@ ROW = ("cell", "metric", "role", "verdict", "change", "low", "high", "difference
 
 
 def one_comparison(trial: Trial, builds, repetitions: int, seed: int, run=call) -> dict:
-    """Runs the command, and reads its exit code and verdict.json."""
+    """Runs the command and reads its exit code and verdict.json."""
     with tempfile.TemporaryDirectory(prefix="poolmark-sensitivity-") as scratch:
         out, log = Path(scratch) / "out", Path(scratch) / "log"
         argv = [*trial.command(str(builds[trial.base]), str(builds[trial.variables]), repetitions), "--seed", str(seed)]
@@ -164,13 +164,13 @@ def one_comparison(trial: Trial, builds, repetitions: int, seed: int, run=call) 
 
 
 def found_it(trial: Trial, one: dict) -> bool:
-    """A regression of the metric that has the handicap; another metric's would be luck."""
+    """True for a regression of the handicap's metric. A regression of another metric would be chance."""
     return one["exit_code"] == REGRESSION and any(row["metric"] == trial.metric and row["verdict"] == "regression"
                                                   for row in one["rows"])
 
 
 def changes_of(trial: Trial, found: list[dict]) -> tuple[str, str]:
-    """(median, range) of what was seen of the handicap's metric; differences, where there is no share."""
+    """(median, range) of the changes seen in the handicap's metric; differences when there are no relative changes."""
     rows = [row for one in found for row in one["rows"] if row["metric"] == trial.metric]
     shares = sorted(row["change"] for row in rows if row["change"] is not None)
     if shares:
@@ -207,7 +207,7 @@ def as_markdown(trials, results, record: Record, repetitions: int | None) -> str
 
 
 def commands_of(trial: Trial, repetitions: int | None) -> list[str]:
-    """What a reader types to see one of them."""
+    """The commands for repeating one of them."""
     sides = [folder_name(variables) for variables in (trial.base, trial.variables)]
     makes = dict.fromkeys(f"make B={folder_name(variables)} {' '.join(variables)}".rstrip()
                           for variables in (trial.base, trial.variables) if variables)
@@ -236,7 +236,7 @@ def note(record: Record, trial: Trial, number: int, found: dict) -> None:
 
 
 def read_state(folder: Path, commit: str) -> dict[str, list[dict]]:
-    """What was compared already; a last line that was cut off does not count."""
+    """The comparisons that are done. A last line that was cut off does not count."""
     path, results = folder / STATE, {}
     if not path.is_file():
         raise UsageError(f"--resume {folder}: there is no {STATE}, so no experiment to go on with")
@@ -280,7 +280,7 @@ class Experiment:
                  + f"; {words(found['seconds'])}, about {words(self.seconds_left())} left")
 
     def go(self) -> dict[str, list[dict]]:
-        """The kinds in turn: a drift of the host meets all of them. What is done already is left out."""
+        """All kinds take turns, so that a drift of the host affects all of them. Finished comparisons are skipped."""
         for number in range(1, self.args.comparisons + 1):
             for trial in self.trials:
                 if len(self.results[trial.name]) < number:
@@ -298,7 +298,7 @@ def dry_run(trials, args) -> int:
 
 
 def open_record(args, trials, commit: str) -> tuple[Record, dict]:
-    """A new one, or that of --resume made anew over what its comparisons left."""
+    """A new record, or with --resume a record made again from the finished comparisons."""
     done = read_state(Path(args.resume), commit) if args.resume else {}
     kept = (Path(args.resume) / STATE).read_bytes() if args.resume else b""
     if args.resume:

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Repeats until a comparison is decided (--until-sure): looks at the data after 4, 6, 9, 13 and 19 repetitions a side.
 
-Each look has its share of the error rates, and the shares add up to one: whoever looks five times is wrong no more often than
-who looks once (a group-sequential design whose spending is split beforehand, with Bonferroni's bound over the looks). A look's
-own tests are exact (permutation.py), so the bound holds for any distribution. The first look has nearly half: with 4
-repetitions a side there is no p below 1/70. Intervals of a look are wider in the same measure, so "same" is paid for as well.
+Each look gets a share of the error rates, and the shares add up to one. So five looks are wrong no more often than one look (a
+group-sequential design with fixed alpha spending and Bonferroni's bound over the looks). The tests of each look are exact
+(permutation.py), so the bound holds for any distribution. The first look gets nearly half, because 4 repetitions a side cannot
+give p below 1/70. The intervals of a look are widened accordingly, so the bound covers "same" too.
 """
 import time
 
@@ -19,7 +19,7 @@ def words(seconds: float) -> str:
 
 
 def until_sure(extend, judge, limit_s: float, *, say=print, clock=time.monotonic) -> Verdict:
-    """`extend(repetitions)` measures on to so many; `judge(share)` gives a verdict of what there is."""
+    """`extend(repetitions)` measures up to that number; `judge(share)` gives a verdict of all data so far."""
     start = clock()
     found, done = None, 0
     for count, share in zip(LOOKS, SHARES, strict=True):

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How large a difference is, how sure its size is, and how much the baseline differs from itself.
+"""Size of a difference, its interval, and the noise of the baseline.
 
-- Effect: the Hodges-Lehmann estimate on logarithms, the median of all pairwise ratios candidate/baseline, with the exact
-  distribution-free interval that belongs to the Mann-Whitney test (Lehmann, "Nonparametrics", 1975, section 2.7). It has its
-  coverage with 4 repetitions as with 40. Fewer than 4 on each side have none of 95 %.
-- Values that may be zero have no ratio. They are compared by differences, told relative to the baseline's median; from 0
-  there is no relative change, and `change` is infinite.
-- Noise floor: how far the baseline lies from itself when it is split in two at random.
+- Effect: the Hodges-Lehmann estimate on logarithms, which is the median of all pairwise ratios candidate/baseline. Its interval
+  is the exact distribution-free one of the Mann-Whitney test (Lehmann, "Nonparametrics", 1975, section 2.7). It has its
+  coverage with 4 repetitions as with 40. With fewer than 4 a side there is no 95 % interval.
+- Values that may be zero have no ratio. They are compared by differences, relative to the baseline's median. From 0 there is no
+  relative change, and `change` is infinite.
+- Noise floor: the difference between two random halves of the baseline.
 
-Whether there is a difference at all is for permutation.py. Samples are one value a repetition: values within one process are
-not independent of each other (memory layout, cache colour), those of separate processes are.
+permutation.py tests whether there is a difference at all. A sample is one value a repetition, because values of one process
+depend on each other (memory layout, cache colour) and values of separate processes do not.
 """
 import functools
 import math
@@ -23,21 +23,21 @@ CONFIDENCE = 0.95
 
 
 def shift(base, candidate) -> float:
-    """The median of all pairwise ratios candidate/baseline, less one. Values must be positive."""
+    """The median of all pairwise ratios candidate/baseline, minus one. Values must be positive."""
     return float(numpy.exp(numpy.median(numpy.subtract.outer(numpy.log(candidate), numpy.log(base)))) - 1)
 
 
 @dataclass(frozen=True)
 class Effect:
-    change: float       # candidate over baseline less one; 0.05 is 5 % more; infinite from 0
+    change: float       # candidate over baseline minus one; 0.05 is 5 % more; infinite from 0
     low: float
-    high: float         # the interval of `change`; infinite when there are too few values for one
+    high: float         # interval of `change`; infinite with too few values
     difference: float   # in the metric's unit
 
 
 @functools.cache
 def mann_whitney_below(ours: int, theirs: int) -> numpy.ndarray:
-    """P(U <= u) for u = 0, 1, ... under the null hypothesis: the Gaussian binomial coefficients, added up."""
+    """P(U <= u) for u = 0, 1, ... under the null hypothesis: cumulated Gaussian binomial coefficients."""
     counts = numpy.zeros(ours * theirs + 1)
     counts[0] = 1
     for number in range(1, ours + 1):
@@ -46,7 +46,7 @@ def mann_whitney_below(ours: int, theirs: int) -> numpy.ndarray:
 
 
 def _times_and_over(counts: numpy.ndarray, above: int, below: int) -> numpy.ndarray:
-    """The polynomial times (1 - q^above) over (1 - q^below)."""
+    """The polynomial, times (1 - q^above), divided by (1 - q^below)."""
     made = counts.copy()
     made[above:] -= counts[:-above] if above < len(counts) else 0
     for place in range(below, len(made)):
@@ -55,7 +55,7 @@ def _times_and_over(counts: numpy.ndarray, above: int, below: int) -> numpy.ndar
 
 
 def rank_of_limit(ours: int, theirs: int, confidence: float) -> int:
-    """The interval reaches from the k-th least pairwise difference to the k-th largest; 0 when no k is sure enough."""
+    """k: the interval reaches from the k-th smallest pairwise difference to the k-th largest. 0 when no k gives the confidence."""
     tail = (1 - confidence) / 2
     if ours * theirs > 2500:
         deviation = math.sqrt(ours * theirs * (ours + theirs + 1) / 12)
@@ -64,7 +64,7 @@ def rank_of_limit(ours: int, theirs: int, confidence: float) -> int:
 
 
 def interval(base, candidate, confidence: float = CONFIDENCE) -> tuple[float, float]:
-    """Of the shift from base to candidate."""
+    """Interval of the shift from base to candidate."""
     rank = rank_of_limit(len(base), len(candidate), confidence)
     if not rank:
         return -math.inf, math.inf
@@ -73,7 +73,7 @@ def interval(base, candidate, confidence: float = CONFIDENCE) -> tuple[float, fl
 
 
 def relative(difference: float, level: float) -> float:
-    """Of a level that may be zero."""
+    """The difference relative to a level that may be zero."""
     if difference == 0:
         return 0.0
     return difference / abs(level) if level else math.copysign(math.inf, difference)
@@ -94,8 +94,8 @@ def effect(base, candidate, confidence: float = CONFIDENCE) -> Effect:
 def noise_floor(base, rng) -> float:
     """The relative difference that 95 of 100 comparisons of the baseline with itself stay below.
 
-    The baseline is split in two halves at random, many times. A half has half the samples, so that its median spreads
-    by the root of two more than that of the whole: the result is scaled back.
+    The baseline is split into two random halves, many times. A half has half the samples, so its median spreads more by a
+    factor of the square root of two. The result is scaled back.
     """
     base = numpy.asarray(base, float)
     if len(base) < 4 or base.min() <= 0:

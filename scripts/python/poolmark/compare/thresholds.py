@@ -3,15 +3,15 @@
 
     [[budget]]
     metric = "memory.per_connection_bytes"   # a name, or a pattern with * and ?
-    cell = "*slab*"                          # of cells with such a name; all when left out
-    max = 4600                               # the candidate's median may be at most this, in the metric's unit
-    min = 10000                              # or at least this
-    max_worse_percent = 5                    # or: worse than the baseline by at most so much
+    cell = "*slab*"                          # a pattern of cell names; all cells when left out
+    max = 4600                               # upper bound of the candidate's median, in the metric's unit
+    min = 10000                              # lower bound of it
+    max_worse_percent = 5                    # bound of the worsening against the baseline
 
-max and min are bare numbers in the metric's own unit, that of its name and of run.json: ns for latencies and times (1 ms is
-1000000), B for bytes, 1/s for rates, % for pool.hit_rate, 1 for counts. They are kept or broken by the candidate alone.
-max_worse_percent says which worsening is accepted for that metric. It is broken when the whole 95 % interval of the change is
-beyond it, kept when the whole interval is within, and undecided when it lies inside. No other test decides then.
+max and min are bare numbers in the metric's unit in run.json: ns for latencies and times (1 ms is 1000000), B for bytes, 1/s for
+rates, % for pool.hit_rate, 1 for counts. Only the candidate's value counts for them. max_worse_percent is the accepted
+worsening. It is broken when the whole 95 % interval of the change is beyond it, and kept when the whole interval is within it.
+Otherwise the metric is undecided. No other test decides then.
 """
 import fnmatch
 import math
@@ -38,7 +38,7 @@ class Budget:
         return fnmatch.fnmatchcase(metric, self.metric) and fnmatch.fnmatchcase(cell, self.cell)
 
     def broken_by(self, value: float, unit: str) -> tuple[str, str] | None:
-        """("over budget" or "under budget", why) when `value` breaks it."""
+        """("over budget" or "under budget", reason) when `value` breaks it."""
         if self.max is not None and value > self.max:
             return "over budget", f"{in_unit(value, unit)} is over the budget of {in_unit(self.max, unit)}"
         if self.min is not None and value < self.min:
@@ -66,7 +66,7 @@ def _check(faults: Faults, where: tuple, table, names: list[str]) -> None:
 
 
 def _names() -> list[str]:
-    """Every metric that there is; none when the programs are not built, and names go unchecked."""
+    """All known metric names. Empty when the programs are not built; names are then not checked."""
     try:
         return [metric["name"] for metric in described.catalogue()]
     except PoolmarkError:
@@ -74,7 +74,7 @@ def _names() -> list[str]:
 
 
 def load(path) -> list[Budget]:
-    """Every fault of the file is told at once, with its line."""
+    """Reads the budgets. Reports all faults of the file at once, with their lines."""
     try:
         with open(path, encoding="utf-8") as file:
             text = file.read()

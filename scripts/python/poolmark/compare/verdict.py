@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The verdict of a comparison: cells paired by configuration, every metric judged, one answer over all.
+"""The verdict of a comparison: pairs cells by configuration, judges every metric, gives one answer.
 
-Primary metrics decide (primary.py). Each is one test in each cell and, when there are several cells, one over all of them
-(permutation.py). All tests together raise a false alarm in at most 5 of 100 comparisons: 4 for the primary metrics, 1 for
-all others. A metric is
+Primary metrics decide (primary.py). Each is one test in each cell, and one more over all cells when there are several
+(permutation.py). All tests together raise a false alarm in at most 5 of 100 comparisons: 4 for the primary metrics, 1 for all
+others. A metric is
 
-- a regression, when its corrected p-value is below that level and the change is beyond the noise floor, or when a budget is
-  broken: max_worse_percent is broken when the whole interval is beyond it;
-- the same, when a change of the size named (`finds`) would have been found 19 times in 20, that size is small enough to be
-  of use, and anything worse is excluded (equivalence by an interval, as TOST);
-- undecided, with what would decide it, in all other cases. An interval that is beyond the floor is never "same".
+- a regression when its corrected p-value is below that level and the change is beyond the noise floor, or when a budget is
+  broken. max_worse_percent is broken when the whole interval is beyond it.
+- the same when a worsening of the size `finds` would have been found 19 times in 20, that size is small enough to be useful, and
+  a larger worsening is excluded (equivalence by an interval, as TOST).
+- undecided in all other cases, with what would decide it. An interval beyond the floor is never "same".
 """
 import math
 from dataclasses import dataclass, field
@@ -26,8 +26,8 @@ from poolmark.compare.power import TARGET_POWER, TOO_NOISY, limit_of, repetition
 
 ALPHA = 0.05
 ALPHA_PRIMARY, ALPHA_OTHERS = 0.04, 0.01
-MOST_REACH = 5.0        # of logarithms: what has to be 150 times as bad is found by nothing
-LEAST_FLOOR = 0.005     # half a percent is never a regression by itself
+MOST_REACH = 5.0        # on the logarithm; a change of a factor above 150 counts as never found
+LEAST_FLOOR = 0.005     # half a percent alone is never a regression
 
 OK, REGRESSION, INVALID, NOT_COMPARABLE = 0, 1, 2, 3
 SAME_RUN = ("baseline and candidate are one and the same run: nothing is learnt from that; name two runs, or let --run "
@@ -44,8 +44,8 @@ class Verdict:
     reasons: list[str] = field(default_factory=list)
     differences: list = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    one_sided: list[str] = field(default_factory=list)  # primary metrics with a value on one side only: they should have decided
-    missing: list[str] = field(default_factory=list)    # cells and primary metrics of the baseline that the candidate does not have
+    one_sided: list[str] = field(default_factory=list)  # primary metrics with a value on one side only
+    missing: list[str] = field(default_factory=list)    # cells and primary metrics of the baseline that the candidate lacks
 
     @property
     def word(self) -> str:
@@ -73,14 +73,14 @@ def as_sample(row: Judged) -> permutation.Sample:
 
 
 def scale_of(row: Judged) -> float:
-    """What an error of differences is divided by to be on the scale of `change`; 1 for logarithms."""
+    """The divisor that turns an error of differences into the unit of `change`; 1 for logarithms."""
     if as_sample(row).logarithmic:
         return 1.0
     return max(abs(float(numpy.median(row.base))), 1.0 if row.unit in ("1", "count") else 0.0) or 1.0
 
 
 def one_sided(confidence: float) -> float:
-    """The confidence of the two-sided interval whose one end is as sure as that."""
+    """The confidence of the two-sided interval whose one end has this one-sided confidence."""
     return 2 * confidence - 1
 
 
@@ -93,7 +93,7 @@ def measure(row: Judged, confidence: float, rng) -> None:
 
 
 def over_all_cells(rows: list[Judged]) -> list[tuple[Judged, list[int]]]:
-    """A row for each metric that several cells have, with the places of theirs."""
+    """A combined row for each metric that several cells have, with the indexes of their rows."""
     places: dict[str, list[int]] = {}
     for place, row in enumerate(rows):
         places.setdefault(row.metric, []).append(place)
@@ -109,12 +109,12 @@ def over_all_cells(rows: list[Judged]) -> list[tuple[Judged, list[int]]]:
 
 
 def measure_combined(row: Judged, parts: list[Judged], confidence: float) -> None:
-    """The mean of the cells' changes; its interval from their standard errors."""
+    """The mean of the cells' changes, and its interval from their standard errors."""
     errors = [permutation.standard_error(as_sample(part)) for part in parts]
     middle = float(numpy.mean([math.log1p(part.effect.change) for part in parts]))
     error = math.sqrt(sum(one ** 2 for one, _ in errors)) / len(parts)
     freedom = sum(freedom for _, freedom in errors)
-    if all(len(side) < 2 for part in parts for side in (part.base, part.candidate)):  # nothing says how much they spread
+    if all(len(side) < 2 for part in parts for side in (part.base, part.candidate)):  # the spread is unknown
         reach, low = math.inf, -math.inf
     else:
         reach = float(stats.t.isf((1 - confidence) / 2, freedom)) * error
@@ -128,14 +128,14 @@ def measure_combined(row: Judged, parts: list[Judged], confidence: float) -> Non
 
 
 def spread_of(row: Judged) -> tuple[float, int]:
-    """The deviation of one repetition, on the scale of `change`, and its degrees of freedom."""
+    """The deviation of one repetition, in the unit of `change`, and its degrees of freedom."""
     error, freedom = permutation.standard_error(as_sample(row))
     return error / scale_of(row) / math.sqrt(1 / len(row.base) + 1 / len(row.candidate)), freedom
 
 
 def what_they_find(rows: list[Judged], critical: float, alpha: float) -> None:
-    """The least change that passes the critical z nine times in ten. How much few repetitions spread is itself uncertain:
-    half of it is taken from the same metric's other cells (as moderated variances are, Smyth 2004)."""
+    """The least change that passes the critical z 19 times in 20. With few repetitions the spread itself is uncertain, so half of
+    the variance comes from the metric's other cells (as in moderated variances, Smyth 2004)."""
     spreads: dict[str, list[float]] = {}
     for row in rows:
         spreads.setdefault(row.metric, []).append(spread_of(row)[0])
@@ -150,7 +150,7 @@ def what_they_find(rows: list[Judged], critical: float, alpha: float) -> None:
 
 
 def test_family(rows: list[Judged], alpha: float, confidence: float, rng, *, combined: bool) -> list[Judged]:
-    """Gives p-values to rows of one family; the combined rows it adds."""
+    """Gives p-values to the rows of one family; returns the combined rows that it adds."""
     family = permutation.Family([as_sample(row) for row in rows], rng)
     added = over_all_cells(rows) if combined else []
     for row, places in added:
@@ -172,7 +172,7 @@ def show(share: float) -> str:
 
 
 def would_decide(row: Judged, size: float, tests: int, alpha: float) -> str:
-    """How many repetitions find a change of that size."""
+    """How many repetitions would find a change of that size."""
     count = repetitions_for(row.deviation, size, tests, alpha)
     have = min(len(row.base), len(row.candidate))
     if count is None:
@@ -207,7 +207,7 @@ def judge(row: Judged, alpha: float, tests: int) -> None:
 
 
 def apply_budgets(row: Judged, budgets: list) -> bool:
-    """True when a budget decided."""
+    """Judges a row by its budgets; True when one decided."""
     covering = [budget for budget in budgets if budget.covers(row.cell, row.metric)]
     for budget in covering:
         broken = budget.broken_by(float(numpy.median(row.candidate)), row.unit)
@@ -235,7 +235,7 @@ def apply_budgets(row: Judged, budgets: list) -> bool:
 
 
 def judge_others(rows: list[Judged], share: float, rng) -> None:
-    """What is not primary decides only beyond doubt: it has a hundredth for itself."""
+    """Metrics that are not primary share an error rate of 1 %, so they decide only when clearly worse."""
     alpha = ALPHA_OTHERS * share
     test_family(rows, alpha, 1 - ALPHA * share, rng, combined=False)
     for row in rows:
@@ -245,7 +245,7 @@ def judge_others(rows: list[Judged], share: float, rng) -> None:
 
 
 def judge_shown(rows: list[Judged], rng) -> None:
-    """Duplicates have no say: their words are for reading."""
+    """Duplicates never decide; their verdicts are for reading."""
     test_family(rows, ALPHA_OTHERS, statistics.CONFIDENCE, rng, combined=False)
     for row in rows:
         judge(row, ALPHA_OTHERS, len(rows))
@@ -254,7 +254,7 @@ def judge_shown(rows: list[Judged], rng) -> None:
 
 
 def decide(verdict: Verdict) -> None:
-    """The one answer, with its reasons."""
+    """Sets the verdict's code and its reasons."""
     statuses = {"baseline": verdict.base["status"], "candidate": verdict.candidate["status"]}
     unfinished = [f"the {side} is {status}" for side, status in statuses.items() if status != "complete"]
     regressions = verdict.of("regression")
@@ -283,7 +283,7 @@ def decide(verdict: Verdict) -> None:
 
 
 def should_decide(found: list[tuple[str, str]], rows: list[Judged], patterns: list[str]) -> list[str]:
-    """Those of the (cell, metric) that are primary."""
+    """The primary metrics among these (cell, metric)."""
     names: dict[str, set[str]] = {}
     for cell, metric in [*((row.cell, row.metric) for row in rows), *found]:
         names.setdefault(cell, set()).add(metric)
@@ -297,9 +297,9 @@ def not_comparable(base: dict, candidate: dict, reasons: list[str], differences=
 
 def compare(base: dict, candidate: dict, *, budgets=(), allowed=(), seed: int = 1, judged=(), share: float = 1.0,
             allow_missing: bool = False) -> Verdict:
-    """Judges two records' data. `allowed` are facts that may differ ("host.kernel"); `judged` patterns of metrics that
-    decide instead of the suite's own; `share` of the error rates is for this look at the data (sequential tests).
-    `allow_missing`: cells and metrics that the candidate does not have are noted, and the rest is compared."""
+    """Judges the data of two records. `allowed`: facts that may differ ("host.kernel"). `judged`: patterns of metrics that
+    decide instead of the suite's own. `share`: the part of the error rates for this look (sequential tests).
+    `allow_missing`: cells and metrics that the candidate lacks are noted, and the rest is compared."""
     found = [fact for fact in comparable.differences(base, candidate) if fact[0] not in allowed]
     if found:
         return not_comparable(base, candidate, [f"{fact} differs: {ours} in the baseline, {theirs} in the candidate"
@@ -327,7 +327,7 @@ def compare(base: dict, candidate: dict, *, budgets=(), allowed=(), seed: int = 
     added = test_family(ours, alpha, confidence, rng, combined=True)
     for row in [*ours, *added]:
         judge(row, alpha, len(ours) + len(added))
-    added = [row for row in added if row.verdict != "undecided" or row.suspicious]  # else its cells say so themselves
+    added = [row for row in added if row.verdict != "undecided" or row.suspicious]  # otherwise the rows of its cells show it
     rest = [row for row in rows if not row.decides]
     judge_others([row for row in rest if row.role == primary.OTHER], share, rng)
     judge_shown([row for row in rest if row.role == primary.DUPLICATE], rng)

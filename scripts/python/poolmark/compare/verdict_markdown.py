@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A verdict for a pull request or a night's summary: what got worse, by how much, how sure, where to look, in this order and
-on one screen. The rest is folded away, and cut off where it would be too long for the place: the page has all of it.
+"""A verdict as Markdown for a pull request or a nightly summary. It shows on one screen what got worse, by how much, how sure
+that is and where to look. The rest is folded, and cut where it would be too long; the page has all of it.
 """
 import numpy
 
@@ -11,11 +11,11 @@ from poolmark.compare.verdict_out import (HEADS, HOW_TO_READ, counts, fields, he
 
 MOST_HEADLINES = 5
 MOST_ROWS = 20
-MOST_TABLE_BYTES = 8_000    # three tables, what is folded of them and of the rest: 60 000 bytes in all
+MOST_TABLE_BYTES = 8_000    # of one table; three tables and the folded ones are at most 60 000 bytes
 
 
 def in_words(row: Judged) -> str:
-    """One sentence, without marks."""
+    """The change in words, without Markdown."""
     base, candidate = (float(numpy.median(side)) for side in (row.base, row.candidate))
     from_to = f"{in_unit(base, row.unit)} to {in_unit(candidate, row.unit)}"
     if row.broken or not numpy.isfinite(row.effect.change):
@@ -38,7 +38,7 @@ def how_sure(row: Judged) -> str:
 
 
 def headlines(rows: list[Judged]) -> list[Judged]:
-    """One row for each metric: over all cells when that was found, else the cell with the largest change."""
+    """One row a metric: the combined row if it has the same verdict, otherwise the cell with the largest change."""
     found: dict[str, Judged] = {}
     for row in sorted(rows, key=rank):
         found.setdefault(row.metric, row)
@@ -87,7 +87,7 @@ def table(rows: list[Judged], most_bytes: int = MOST_TABLE_BYTES) -> list[str]:
 
 
 def open_table(rows: list[Judged]) -> list[str]:
-    """What is not decided, and what would decide it."""
+    """The undecided rows, and what would decide them."""
     lines = ["| cell | metric | change | 95 % interval | what would decide |", "|---|---|---|---|---|"]
     for row in rows:
         cells = [row.cell, row.metric, percent(row.effect.change), interval_of(row), row.why]
@@ -100,7 +100,7 @@ def folded(title: str, lines: list[str]) -> list[str]:
 
 
 def part(title: str, rows: list[Judged]) -> list[str]:
-    """A heading and a table; what is past MOST_ROWS is folded."""
+    """A heading and a table; rows beyond MOST_ROWS are folded."""
     if not rows:
         return []
     lines = [f"### {title}", "", *table(rows[:MOST_ROWS]), ""]
@@ -110,7 +110,7 @@ def part(title: str, rows: list[Judged]) -> list[str]:
 
 
 def reasons_of(verdict: Verdict) -> list[str]:
-    """Those of regressions are told by the headlines."""
+    """The reasons without those of regressions, which the headlines show."""
     told = {f"{row.cell} {row.metric}: {row.why}" for row in verdict.of("regression")}
     return [reason for reason in verdict.reasons if reason not in told and not reason.removesuffix("; measured twice") in told]
 
@@ -125,7 +125,7 @@ def where_to_look(verdict: Verdict) -> list[str]:
 
 
 def found_from(verdict: Verdict) -> list[tuple[str, float]]:
-    """(metric, what its most restless cell would have shown) of those that are the same."""
+    """(metric, the size that would have been found in its noisiest cell) for metrics that are the same."""
     sizes: dict[str, float] = {}
     for row in verdict.deciding:
         if row.verdict == "same" and 0 < row.finds <= row.limit:

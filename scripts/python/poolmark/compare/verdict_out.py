@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A verdict for terminals and machines: table, JSON, JUnit XML. Markdown is verdict_markdown.py, the page verdict_page.py.
+"""A verdict for terminals and machines: table, JSON, JUnit XML. See verdict_markdown.py for Markdown, verdict_page.py for the
+page.
 
-Names come out of records: nothing of them goes anywhere unescaped.
+Names come from records, so every output escapes them.
 """
 import math
 from xml.etree import ElementTree
@@ -17,7 +18,7 @@ from poolmark.base.units import plural, show_count
 from poolmark.compare.verdict import Verdict
 
 SIGNS = {"regression": "worse", "improvement": "better", "same": "same", "undecided": "undecided"}
-MOST_LINES = 40         # of a table on a terminal or in a summary; the page has all
+MOST_LINES = 40         # of a table on a terminal or in a summary; the page has all lines
 HOW_TO_READ = ("baseline and candidate: medians. change: the median of all pairwise ratios candidate/baseline "
                "(Hodges-Lehmann), which need not be the ratio of the two medians, with its exact interval. p: corrected for "
                "all metrics tested. finds: a worsening of that size would have been found 19 times in 20.")
@@ -48,7 +49,7 @@ def in_unit(value: float, unit: str) -> str:
 
 
 def from_to(before: float, after: float, unit: str, better: str) -> str:
-    """worse by +5.0 %; worse, from 0 to 500: of a level of zero there is no share."""
+    """"worse by +5.0 %", or "worse, from 0 to 500", since a change from zero has no percentage."""
     if before == after:
         return "the same"
     word = {"none": "changed", "higher": "better"}.get(better, "worse")
@@ -61,13 +62,13 @@ def from_to(before: float, after: float, unit: str, better: str) -> str:
 
 
 def rank(row: Judged) -> tuple:
-    """What is to be read first: worse before better, what decides before what does not, all cells before one."""
+    """Sort key: worse before better, deciding rows before others, combined rows before cells."""
     return (ORDER.index(row.verdict), not row.decides, not row.suspicious, row.role != COMBINED,
             -min(abs(row.effect.change), 1e9), row.cell, row.metric)
 
 
 def is_shown(row: Judged) -> bool:
-    """Without being asked for: what changed, what is open and decides, what looks worse."""
+    """Rows shown by default: changes, undecided rows that decide, rows that look worse."""
     if row.role == DUPLICATE:
         return False
     return row.verdict in ("regression", "improvement") or row.verdict == "undecided" and (row.decides or row.suspicious)
@@ -78,7 +79,7 @@ def sorted_rows(verdict: Verdict, whole: bool) -> list[Judged]:
 
 
 def word(row: Judged) -> str:
-    """With a mark on what does not decide."""
+    """The verdict in words; in parentheses when the row does not decide."""
     text = row.broken or ("suspicious" if row.suspicious else SIGNS[row.verdict])
     return text if row.decides else f"({text})"
 
@@ -102,7 +103,7 @@ HEADS = ["verdict", "cell", "metric", "baseline", "candidate", "change", "95 % i
 
 
 def counts(verdict: Verdict) -> str:
-    """Of what decides, and what else is worse."""
+    """Counts of the deciding rows by verdict, and of other rows that are worse."""
     found = [f"{sum(row.verdict == word for row in verdict.deciding)} {SIGNS[word]}" for word in ORDER]
     others = sum(row.verdict == "regression" for row in verdict.rows if not row.decides)
     text = f"{plural(len(verdict.deciding), 'test')} of primary metrics: {', '.join(found)}"
@@ -119,7 +120,7 @@ def head_lines(verdict: Verdict) -> list[str]:
 
 
 def columns(rows: list[list[str]], left: int = 3) -> list[str]:
-    """Rows as lines, the first `left` columns flush left."""
+    """Rows as lines; the first `left` columns are left-aligned."""
     widths = [max(map(len, column)) for column in zip(*rows)]
     return ["  ".join(text.ljust(width) if index < left else text.rjust(width)
                       for index, (text, width) in enumerate(zip(row, widths))).rstrip() for row in rows]
@@ -145,7 +146,7 @@ def short(texts: list[str], most: int = 8) -> list[str]:
 
 
 def links_of(row: Judged, links: dict | None) -> list[tuple[str, list[tuple[str, str]]]]:
-    """(side, [(text, href), ...]): the raw data behind a row, the file of each repetition by its number."""
+    """(side, [(text, href), ...]): links to the raw data of a row, one a repetition, by its number."""
     from urllib.parse import quote
 
     found = []
@@ -181,7 +182,7 @@ def as_json(verdict: Verdict) -> dict:
 
 
 def as_junit(verdict: Verdict) -> bytes:
-    """JUnit XML, which CI systems show: a test a metric, skipped when undecided."""
+    """JUnit XML for CI systems: one test a metric, skipped when undecided."""
     def xml_text(text) -> str:
         return plain(text)
 

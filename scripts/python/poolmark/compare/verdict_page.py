@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A verdict as one self-contained page: the answer, a forest plot, the table with links to the raw data.
 
-The forest plot: one line a metric, the change as a point, its interval as a bar, the noise floor as a grey band. Shapes
-differ with the verdict (not colour alone), for people who do not see red and green apart.
+The forest plot has one line a metric: the change as a point, its interval as a bar, the noise floor as a grey band. Verdicts
+differ in shape as well as in colour, for readers who do not distinguish red and green.
 """
 import html
 import math
@@ -42,7 +42,7 @@ def escape(text) -> str:
 
 
 def _limit(rows) -> float:
-    """The plot's edge: what changed is to be seen, and a noisy row may run out of it."""
+    """The edge of the plot: all changes are visible; a noisy row may extend beyond it."""
     found = [row for row in rows if row.verdict in ("regression", "improvement")] or [row for row in rows if row.decides] or rows
     ends = [abs(value) for row in found for value in (row.effect.low, row.effect.high, row.effect.change)
             if math.isfinite(value)]
@@ -54,7 +54,7 @@ def _nice(limit: float) -> float:
 
 
 def forest_spec(rows) -> dict:
-    """Changes to the right are for the worse, whatever the metric."""
+    """The plot's specification. Right means worse for every metric."""
     limit = _limit(rows)
 
     def worse(row, value: float) -> float:
@@ -100,7 +100,7 @@ def _table(rows, links) -> str:
 
 
 def forest(rows, draw) -> str:
-    """The chart; where it cannot be drawn, why: the table says the same."""
+    """The chart, or the reason why it cannot be drawn; the table has the same data."""
     try:
         return draw([forest_spec(rows)])[0]
     except PoolmarkError as error:
@@ -108,7 +108,7 @@ def forest(rows, draw) -> str:
 
 
 def as_html(verdict: Verdict, links: dict | None = None, draw=svgs) -> str:
-    """`links`: {"base": HREF, "candidate": HREF} of the run folders as seen from the page. `draw`: specifications to SVG."""
+    """`links`: {"base": HREF, "candidate": HREF}, the run folders relative to the page. `draw`: turns specifications into SVG."""
     changed = sorted_rows(verdict, False)
     everything = sorted_rows(verdict, True)
     drawn = [row for row in everything if row in changed or row.decides][:MOST_ROWS]
