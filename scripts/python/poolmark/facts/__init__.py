@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the programs, the host and the build say of themselves."""
+"""Facts about the programs, the host and the build."""

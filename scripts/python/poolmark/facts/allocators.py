@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Backing allocators: chosen when a program starts, by LD_PRELOAD; what is really loaded is then asked of the process.
+"""Allocators of the measured programs. LD_PRELOAD selects one at the start; the process then says which one is loaded.
 
-An allocator is named by a word of LIBRARIES, or it is any other shared library, named by its path. Allocators also listen to
-variables of the environment (MALLOC_PERTURB_ alone makes malloc three times slower), so a program that is measured gets
-none but those that its configuration names.
+An allocator is named by a word of LIBRARIES, or by the path of any other shared library. Environment variables also change
+allocators: MALLOC_PERTURB_ alone makes malloc three times slower. So a measured program gets only the variables that its
+configuration names.
 """
 import hashlib
 import os
@@ -13,19 +13,19 @@ from pathlib import Path
 from poolmark.base.errors import PoolmarkError, UsageError
 from poolmark.base.paths import BROUGHT
 
-# name -> the library's soname; glibc is what a program has when nothing is preloaded.
+# name -> the library's soname; glibc is used when nothing is preloaded.
 LIBRARIES = {"glibc": None, "tcmalloc": "libtcmalloc.so.4", "jemalloc": "libjemalloc.so.2", "mimalloc": "libmimalloc.so.2"}
 
-# What each is, where its name alone could be taken for something else.
+# Descriptions of allocators whose name alone is ambiguous.
 TITLES = {"tcmalloc": "gperftools' tcmalloc, which is not Google's newer TCMalloc"}
 
-# Beginnings of the names of variables that the loader or an allocator listens to. mimalloc takes its own in any case.
+# Prefixes of the variables that the loader or an allocator reads. mimalloc ignores the case of its variables.
 VARIABLES = ("LD_PRELOAD", "LD_AUDIT", "GLIBC_TUNABLES", "MALLOC_", "_RJEM_MALLOC_CONF", "JE_MALLOC_CONF", "JEMALLOC_", "TCMALLOC_", "MIMALLOC_",
              "HEAPPROFILE", "HEAP_PROFILE_", "HEAPCHECK", "HEAP_CHECK_", "PERFTOOLS_", "SCUDO_OPTIONS", "SNMALLOC_")
 
 
 def variables_set(environ=None) -> list[str]:
-    """Names of the variables of this process's environment that would change an allocator, with a value."""
+    """Names of the variables in this process's environment that would change an allocator and are not empty."""
     environ = os.environ if environ is None else environ
     return sorted(name for name, value in environ.items() if value and name.upper().startswith(VARIABLES))
 
@@ -57,13 +57,12 @@ def library(name: str) -> str | None:
 
 
 def shown(name: str) -> str | None:
-    """What to preload, as one would type it."""
+    """The value to preload, as typed in a command."""
     return Path(name).name if is_path(name) else LIBRARIES[name]
 
 
 def environment(name: str, variables: tuple[tuple[str, str], ...] = ()) -> dict[str, str | None]:
-    """What to change in a program's environment so that it runs on allocator `name` with these variables and no others;
-    None takes one away."""
+    """Changes of a program's environment for allocator `name` with only these variables. None removes a variable."""
     path = library(name)
     return {**dict.fromkeys(variables_set()), **({"LD_PRELOAD": path} if path else {}), **dict(variables)}
 
@@ -75,7 +74,7 @@ def checksum(name: str) -> str | None:
 
 
 def loaded_in(pid: int) -> str | None:
-    """Which allocator a running process has, by its memory map; None when the process is gone."""
+    """The allocator of a running process, from its memory map; None when the process is gone."""
     try:
         maps = Path(f"/proc/{pid}/maps").read_text(encoding="utf-8", errors="replace")
     except OSError:

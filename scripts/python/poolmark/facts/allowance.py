@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What this process may use, which in a container, a service or a job is less than what the machine has: processors,
-CPU quota, memory, processes, ports, descriptors.
+"""Resources that this process may use: processors, CPU quota, memory, processes, ports, descriptors. In a container, a service
+or a job these are less than the machine has.
 
-Control groups of both versions, with all ancestors that can be seen: a limit of a parent holds for its children. None: no
-limit, or it cannot be read; `unreadable` of a Group tells the two apart.
+Control groups of both versions are read with all visible ancestors, because a parent's limit also holds for its children. None
+means that there is no limit, or that it cannot be read.
 
-    allowance.memory_bytes()     what can still be had: the least of MemAvailable and of each group's room
-    allowance.cores()            by affinity      allowance.cpu_quota()     in processors, 0.3
+    allowance.memory_bytes()     memory still available: the least of MemAvailable and of each group's room
+    allowance.cores()            processors by affinity
+    allowance.cpu_quota()        in processors, for example 0.3
 """
 import os
 import re
@@ -17,12 +18,12 @@ from pathlib import Path
 from poolmark.facts import proc_files
 
 ROOT = Path("/")
-UNLIMITED = 1 << 60     # version 1 writes "no limit" as a number near 2^63
+UNLIMITED = 1 << 60     # version 1 writes a number near 2^63 for "no limit"
 
 
 @dataclass
 class Hierarchy:
-    """Where one kind of limit is kept: this process's group first, then its parents as far as they can be seen."""
+    """The groups of one kind of limit: this process's group first, then its visible parents."""
 
     version: int
     folders: list[Path]
@@ -37,7 +38,7 @@ def least(*values):
 
 
 def _number(path: Path) -> int | None:
-    """A limit; None for "max", for a number that means none, and for what cannot be read."""
+    """A limit; None for "max", for a number that means no limit, and for a file that cannot be read."""
     text = proc_files.read_text(str(path))
     return int(text) if text and text.isdigit() and int(text) < UNLIMITED else None
 
@@ -47,7 +48,7 @@ def _unescape(text: str) -> str:
 
 
 def _mounts(root: Path) -> list[tuple[str, Path, str, set[str]]]:
-    """(root of the mount, mount point, type, options) of the control groups' file systems."""
+    """(root of the mount, mount point, type, options) of the mounted control group file systems."""
     found = []
     for line in (proc_files.read_text(str(root / "proc/self/mountinfo")) or "").splitlines():
         before, _, after = line.partition(" - ")
@@ -58,7 +59,7 @@ def _mounts(root: Path) -> list[tuple[str, Path, str, set[str]]]:
 
 
 def hierarchy(controller: str, root: Path = ROOT) -> Hierarchy | None:
-    """That of `controller` ("memory", "cpu", "pids"); None without control groups."""
+    """The hierarchy of `controller` ("memory", "cpu", "pids"); None without control groups."""
     groups = {}
     for line in (proc_files.read_text(str(root / "proc/self/cgroup")) or "").splitlines():
         number, names, path = (line.split(":", 2) + ["", ""])[:3]
@@ -74,12 +75,12 @@ def hierarchy(controller: str, root: Path = ROOT) -> Hierarchy | None:
 
 
 def _has(point: Path, controller: str) -> bool:
-    """Is the controller one of version 2 here? The root has no limits of its own, so its list tells."""
+    """Whether version 2 has this controller. Asked of the root, which lists the controllers and has no limits of its own."""
     return controller in (proc_files.read_text(str(point / "cgroup.controllers")) or "").split()
 
 
 def _chain(point: Path, mount_root: str, path: str) -> list[Path]:
-    """The group's folder and its parents up to the mount point. Of a path outside of what is mounted only the top is seen."""
+    """The group's folder and its parents up to the mount point; only the mount point for a path outside of the mount."""
     inside = path.removeprefix(mount_root) if mount_root != "/" and path.startswith(mount_root) else path if mount_root == "/" else ""
     folder = point / inside.lstrip("/")
     if ".." in folder.parts or not folder.is_dir():
@@ -96,12 +97,12 @@ def _stat(path: Path, name: str) -> int:
 
 
 def _room(folder: Path, version: int) -> int | None:
-    """Bytes that a group can still take: its limit less what it uses, files that the kernel can drop aside."""
+    """Bytes that a group can still take: limit less usage. Files that the kernel can drop do not count as usage."""
     limit_name, used_name, dropped = {1: ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
                                       2: ("memory.max", "memory.current", "inactive_file")}[version]
     limits = [_number(folder / limit_name)]
     if version == 2:
-        limits.append(_number(folder / "memory.high"))  # past it every allocation is slowed down
+        limits.append(_number(folder / "memory.high"))  # above it every allocation is slowed down
     limit, used = least(*limits), _number(folder / used_name)
     if limit is None:
         return None
@@ -109,7 +110,7 @@ def _room(folder: Path, version: int) -> int | None:
 
 
 def memory_limit_bytes(root: Path = ROOT) -> int | None:
-    """The least memory limit of this group and its parents; None without one."""
+    """The smallest memory limit of this group and its parents; None without one."""
     found = hierarchy("memory", root)
     if found is None:
         return None
@@ -118,14 +119,14 @@ def memory_limit_bytes(root: Path = ROOT) -> int | None:
 
 
 def memory_bytes(root: Path = ROOT) -> int | None:
-    """What can still be had; None when nothing of it can be read."""
+    """Memory still available; None when nothing can be read."""
     found = hierarchy("memory", root)
     rooms = [_room(folder, found.version) for folder in found.folders] if found else []
     return least(proc_files.meminfo().get("MemAvailable"), *rooms)
 
 
 def cpu_quota(root: Path = ROOT) -> float | None:
-    """Processors' worth of time that the least of the quotas gives; None without one."""
+    """The smallest CPU quota, in processors; None without one."""
     found = hierarchy("cpu", root)
     quotas = []
     for folder in found.folders if found else []:
@@ -139,7 +140,7 @@ def cpu_quota(root: Path = ROOT) -> float | None:
 
 
 def throttled(root: Path = ROOT) -> tuple[int, int] | None:
-    """(periods in which a group of ours was stopped for its quota, nanoseconds it stood still) so far; None without a quota."""
+    """(throttled periods, nanoseconds throttled) of our groups so far; None without a quota."""
     found = hierarchy("cpu", root)
     if found is None or cpu_quota(root) is None:
         return None
@@ -155,7 +156,7 @@ def cores() -> int:
 
 
 def processes(root: Path = ROOT) -> int | None:
-    """Processes and threads that can still be started, by the system's limits, the user's, and the groups'."""
+    """Processes and threads that can still be started, by the limits of the system, the user and the groups."""
     soft = resource.getrlimit(resource.RLIMIT_NPROC)[0]
     found = hierarchy("pids", root)
     rooms = []
@@ -171,19 +172,19 @@ def processes(root: Path = ROOT) -> int | None:
 
 
 def descriptors(root: Path = ROOT) -> int:
-    """The hard limit of descriptors for a process: programs raise their own soft limit up to it."""
+    """The hard limit of descriptors of a process; programs raise their soft limit up to it."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     return least(hard if hard >= 0 else None, _number(root / "proc/sys/fs/nr_open")) or 1 << 20
 
 
 def address_space() -> int | None:
-    """ulimit -v: of each process; None without one."""
+    """ulimit -v of each process; None without one."""
     soft = resource.getrlimit(resource.RLIMIT_AS)[0]
     return soft if soft >= 0 else None
 
 
 def ports(root: Path = ROOT) -> int | None:
-    """Local ports that a connect may take for one (address, port): the range less what is reserved in it."""
+    """Local ports for connects to one (address, port): the range less the reserved ports in it."""
     ends = proc_files.read_ints(str(root / "proc/sys/net/ipv4/ip_local_port_range"))
     if not ends or len(ends) != 2:
         return None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Builds of commits, for comparing two of them: a work tree of its own for each, with what npm brought linked in."""
+"""Builds commits for a comparison. Each gets its own work tree, with a link to the installed npm packages."""
 import contextlib
 import os
 import subprocess
@@ -15,9 +15,9 @@ PROGRAMS = ("poolmark-broker", "poolmark-loadgen", "poolmark-bench")
 
 @dataclass
 class Build:
-    name: str                 # what the user called it
-    folder: Path              # with the programs
-    make: list[str] = field(default_factory=list)  # the variables it was made with
+    name: str                 # as the user named it
+    folder: Path              # has the programs
+    make: list[str] = field(default_factory=list)  # its make variables
 
 
 def _git(*words: str) -> str:
@@ -31,7 +31,7 @@ def _git(*words: str) -> str:
 
 
 def commit_of(revision: str) -> str:
-    """UsageError with git's own reason: a checkout of another user is one that git refuses to read."""
+    """The commit's id. UsageError with git's reason, for example for a checkout of another user."""
     need_checkout(f"'{revision}' is no folder with programs, and building a commit")
     top = _git("rev-parse", "--show-toplevel")
     if Path(top).resolve() != ROOT:
@@ -43,7 +43,7 @@ def commit_of(revision: str) -> str:
 
 
 def existing(folder) -> Build:
-    """A build that is there already; a UsageError names the program that is missing."""
+    """An existing build. UsageError names a missing program."""
     path = Path(folder).resolve()
     for program in PROGRAMS:
         if not os.access(path / program, os.X_OK):
@@ -52,7 +52,7 @@ def existing(folder) -> Build:
 
 
 def make(source: Path, folder: Path, variables: list[str], log: Path) -> None:
-    """Runs make for the programs alone; on failure the end of its output is in the error."""
+    """Makes only the programs. After a failure the error has the end of make's output."""
     targets = [str(folder / program) for program in PROGRAMS]
     with open(log, "wb") as file:
         done = subprocess.run(["make", f"-j{allowance.cores()}", f"B={folder}", *variables, *targets], cwd=source,

@@ -1,17 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The processes that a suite starts: started in a process group of their own, awaited by events, and ended whatever
-happens: an exception, a signal, or this process being killed (the kernel then sends them SIGTERM, and a watchdog ends
-those that it does not reach).
+"""The processes that a suite starts. Each gets its own session and process group, and waiting is by events. They are ended
+after an exception, after a signal, and also when this process is killed: the kernel sends them SIGTERM, and a watchdog ends
+the others.
 
     with Children() as children:
         broker = children.start("broker", argv, log=path, read="stdout")
         children.read_until(broker, lambda line: line == "ready", timeout_s=60)
         load = children.start("load", argv, log=path)
         children.wait(load, timeout_s=600, watch=[broker])
-        children.stop(load); children.stop(broker)
+        children.stop(load)
+        children.stop(broker)
 
-One thread only. SIGINT, SIGTERM and SIGHUP raise Interrupted while Children is open, once: ending the children is not
-interrupted again, and is bounded in time.
+One thread only. SIGINT, SIGTERM and SIGHUP raise Interrupted once while Children is open. Ending the children is not
+interrupted again, and its time is bounded.
 """
 import contextlib
 import ctypes
@@ -31,7 +32,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Interrupted(Exception):
-    """Somebody asked us to end."""
+    """A signal asked this process to end."""
 
     def __init__(self, number: int):
         self.number = number
@@ -44,18 +45,18 @@ def _environment(changes: dict) -> dict[str, str]:
 
 
 def _prepare_child(watchdog: Watchdog) -> None:
-    # In the child, before exec: go when the parent goes, and with signals as they are at a login.
+    # In the child, before exec: end with the parent, and restore the default signal handlers.
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     watchdog.tell()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
 
 
-LOOK_AGAIN_MS = 50  # where the kernel gives no descriptor of a process to wait for
+LOOK_AGAIN_MS = 50  # poll interval without a pidfd
 
 
 def _pidfd(pid: int) -> int | None:
-    """None where pidfd_open is not to be had: an old kernel, or a container that refuses it."""
+    """None without pidfd_open: an old kernel, or a container that refuses it."""
     try:
         return os.pidfd_open(pid)
     except OSError:
@@ -69,7 +70,7 @@ class Child:
         self.name, self.process, self.log = name, process, log
         self.pidfd = _pidfd(process.pid)
         self.lines: list[str] = []
-        self.log_lost = ""  # why its log is not whole
+        self.log_lost = ""  # the reason when its log is incomplete
         self._asked_to_end = False
         self._partial = b""
 
@@ -86,11 +87,11 @@ class Child:
             return True
         if self.pidfd is not None:
             return bool(select.select([self.pidfd], [], [], 0)[0])
-        # Looked at and not reaped: its number stays its own.
+        # Not reaped, so its pid stays reserved.
         return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
     def ask_to_end(self, number: int = signal.SIGTERM) -> None:
-        """Sends the signal, once: programs may take a second one for impatience."""
+        """Sends the signal only once, because programs may take a second one as impatience."""
         if not self._asked_to_end and self.returncode is None and not self.exited():
             self._asked_to_end = True
             self.process.send_signal(number)
@@ -113,12 +114,12 @@ class Child:
         return " | ".join(lines[-count:])
 
     def take_output(self) -> bool:
-        """Reads what it printed, into `lines` and its log; False at the end of its output."""
+        """Moves its output into `lines` and its log; False at the end of the output."""
         data = os.read(self.process.stdout.fileno(), 65536)
         try:
             with open(self.log, "ab") as file:
                 file.write(data)
-        except OSError as error:  # a full disk: the run goes on without that part of its log
+        except OSError as error:  # a full disk: the run goes on without this part of the log
             self.log_lost = error.strerror
         *whole, self._partial = (self._partial + data).split(b"\n")
         self.lines += [line.decode("utf-8", errors="replace") for line in whole]
@@ -131,7 +132,7 @@ class Children:
         self._armed = False
         self._pending: int | None = None
         self._old: dict = {}
-        self._watchdog: Watchdog | None = None  # from the first child on
+        self._watchdog: Watchdog | None = None  # started with the first child
 
     def __enter__(self):
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -158,7 +159,7 @@ class Children:
 
     @contextlib.contextmanager
     def _held(self):
-        # A signal in here is raised by the next wait: no child may be started and its caller not know of it.
+        # The next wait raises a signal that arrives here, so that no child starts without its caller knowing it.
         armed, self._armed = self._armed, False
         try:
             yield
@@ -171,9 +172,9 @@ class Children:
             raise Interrupted(self._pending)
 
     def start(self, name: str, argv: list[str], log: Path, env: dict | None = None, read: str = "") -> Child:
-        """Starts a program; what it prints goes to `log`. With `read` "stdout" or "both" that comes through us
-        (`lines`), on its way there. `env` changes our environment for it, which is without what it says to allocators: a value, or
-        None to take a variable away."""
+        """Starts a program; its output goes to `log`. With `read` "stdout" or "both" the output passes through this process
+        first (`lines`). The program gets our environment without allocator variables. `env` changes it further: a value, or
+        None to remove a variable."""
         try:
             file = open(log, "ab")
         except OSError as error:
@@ -192,7 +193,7 @@ class Children:
         return child
 
     def read_until(self, child: Child, wanted, timeout_s: float) -> None:
-        """Reads the child's output until `wanted(line)` is true of a line; PoolmarkError when it ends or is too late."""
+        """Reads the child's output until `wanted(line)` is true. PoolmarkError when the child ends or the time is over."""
         self._raise_what_came()
         deadline = time.monotonic() + timeout_s
         seen = 0
@@ -210,7 +211,7 @@ class Children:
                 raise PoolmarkError(f"{child.how_it_ended()} before it was ready; its log ends: {child.last_lines()}")
 
     def wait(self, child: Child, timeout_s: float, watch=()) -> Child | None:
-        """Waits until `child` or one of `watch` ends; gives the one that did, None at the timeout."""
+        """Waits until `child` or one of `watch` ends, and returns that one; None after the timeout."""
         self._raise_what_came()
         deadline = time.monotonic() + timeout_s
         poll = select.poll()
@@ -236,7 +237,7 @@ class Children:
         return None
 
     def stop(self, child: Child, number: int = signal.SIGTERM, grace_s: float = 10.0) -> int:
-        """Ends a child: the signal, then after `grace_s` SIGKILL; its whole group is gone afterwards. Its exit code."""
+        """Ends a child with the signal, and after `grace_s` with SIGKILL; then ends its whole group. Returns its exit code."""
         if child.returncode is not None:
             return child.returncode
         armed, self._armed = self._armed, False
@@ -245,7 +246,7 @@ class Children:
             if self.wait(child, grace_s) is None:
                 child.process.kill()
                 self.wait(child, 60.0)
-        # Not reaped yet, so its number still names its group: what it left behind goes too.
+        # Not reaped yet, so its pid still names its group: processes that it left behind are killed too.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(child.pid, signal.SIGKILL)
         child.process.wait()
@@ -263,7 +264,7 @@ class Children:
         return child.returncode
 
     def stop_all(self) -> None:
-        """Last started, first stopped. All get their signal at once, so that many end in the time of one."""
+        """Stops the last started first. All get their signal at once, so that they end in parallel."""
         for child in reversed(self._all):
             child.ask_to_end()
         for child in list(reversed(self._all)):

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""May two runs be compared? Host, build and configuration have to be the same, save what the comparison is about: the
-commit. What differs is named, fact by fact."""
+"""Checks whether two runs can be compared. Host, build and configuration must be the same, except for the commit. Each differing
+fact is named."""
 
 HOST_FACTS = ("cores", "cpu_quota", "memory_bytes", "kernel", "os", "cpu_model", "cpu_mitigations", "governor", "thp", "page_bytes")
 BUILD_FACTS = ("version", "compiler", "flags")
@@ -8,7 +8,7 @@ CONFIG_EXEMPT = ("build", "out", "repetitions", "order", "again", "budget_s", "p
 
 
 def flags_that_count(flags: str) -> str:
-    """A handicap is a change on purpose that a comparison is meant to find: it does not make builds of two kinds."""
+    """The flags without handicaps, which are deliberate changes that a comparison is meant to find."""
     return " ".join(word for word in flags.split() if not word.startswith("-DPOOLMARK_HANDICAP_"))
 
 
@@ -17,14 +17,14 @@ def _fact(part: str, key: str, run: dict):
     if (part, key) == ("tool", "flags"):
         return flags_that_count(value or "")
     if (part, key) == ("host", "cpu_quota") and value is None:
-        return run.get("host", {}).get("cores")  # of a version that did not look for a quota
+        return run.get("host", {}).get("cores")  # a record of a version that did not read quotas
     if (part, key) == ("host", "memory_bytes") and isinstance(value, int):
-        return round(value / (1 << 28))  # the kernel's own share varies from boot to boot
+        return round(value / (1 << 28))  # the kernel's own part varies between boots
     return value
 
 
 def in_words(value) -> str:
-    """A value of a record as one would say it."""
+    """A value of a record as text for people."""
     if value is None or value in ("", [], {}):
         return "nothing"
     if isinstance(value, bool):
@@ -37,7 +37,7 @@ def in_words(value) -> str:
 
 
 def differences(base: dict, candidate: dict) -> list[tuple[str, str, str]]:
-    """(fact, baseline's, candidate's) of everything that differs and should not."""
+    """(fact, baseline's value, candidate's value) of all facts that differ and must not."""
     found = []
     facts = [("host", key) for key in HOST_FACTS] + [("tool", key) for key in BUILD_FACTS]
     for part, key in facts:

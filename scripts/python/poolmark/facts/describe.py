@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""scripts/poolmark describe: what the programs say of themselves (--describe), as JSON or as the tables of documents.
+"""scripts/poolmark describe: the programs' descriptions (--describe), as JSON or as tables of the documents.
 
-A document has a table of facts between two lines, `<!-- facts: NAME -->` and `<!-- end of facts -->`. --write puts in
-what the programs say now; --check says where a document differs, exit 1.
+A document has a table of facts between two lines, `<!-- facts: NAME -->` and `<!-- end of facts -->`. --write updates these
+tables. --check names the documents that differ; exit code 1.
 """
 import json
 import os
@@ -19,7 +19,7 @@ LATENCY = ("p50", "p99", "p99_9", "max", "mean", "count", "censored")
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:
-    """Definitions are Markdown already; a bar in one would be a column."""
+    """A Markdown table. Definitions are Markdown already, but a bar in one must be escaped."""
     lines = [head, ["---"] * len(head), *rows]
     return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
 
@@ -30,7 +30,7 @@ def metric_row(metric: dict, name: str, definition: str) -> list[str]:
 
 
 def metrics_table(build) -> str:
-    """A line for each metric; a latency's seven in one."""
+    """A line for each metric; the seven metrics of a latency share one line."""
     rows = []
     for metric in described.catalogue(build):
         group, _, last = metric["name"].rpartition(".")
@@ -59,7 +59,7 @@ def strategies_table(build) -> str:
 
 
 def shapes_table(build) -> str:
-    """Natural sizes follow from the broker's own structures: a number would be another with each change of them."""
+    """The shapes. Natural sizes depend on the broker's structures, so they are not given as numbers."""
     def size(shape: dict, key: str) -> str:
         return "the broker's own" if shape["natural"] and key in ("object_bytes", "arena_bytes") else f"{show_count(shape[key])} B"
 
@@ -81,7 +81,7 @@ TABLES = {"metrics": metrics_table, "engines": engines_table, "strategies": stra
 
 
 def filled(text: str, where: str, build) -> str:
-    """The document's text with the tables as the programs have them."""
+    """The document's text with the current tables."""
     def fill(match: re.Match) -> str:
         if match[2] not in TABLES:
             raise UsageError(f"{where}: there are no facts {match[2]!r}; there are: {', '.join(TABLES)}")
@@ -91,7 +91,7 @@ def filled(text: str, where: str, build) -> str:
 
 
 def documents(build) -> dict[str, tuple[str, str]]:
-    """name -> (its text, the text as it should be)"""
+    """name -> (current text, correct text)"""
     need_checkout("writing or checking documents")
     texts = {name: (ROOT / name).read_text(encoding="utf-8") for name in DOCUMENTS}
     return {name: (text, filled(text, name, build)) for name, text in texts.items()}

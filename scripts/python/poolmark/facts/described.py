@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the programs say of themselves (`--describe`, base/describe.h): strategies, shapes, engines, scenarios, options,
-metrics. Nothing of it is written down here a second time.
+"""The programs' descriptions of themselves (`--describe`, base/describe.h): strategies, shapes, engines, scenarios, options,
+metrics. Python code does not repeat any of it.
 
-    described.broker(build)["strategies"]      described.loadgen(build)["engines"]      described.catalogue(build)
+    described.broker(build)["strategies"]
+    described.loadgen(build)["engines"]
+    described.catalogue(build)
 
-A program is asked once for each command line; its answer is shared, and nobody changes it.
+Each command line is asked once. The answer is shared, so callers must not change it.
 """
 import contextlib
 import fnmatch
@@ -24,7 +26,7 @@ TIMEOUT_S = 60
 
 
 def _under(limit: int | None):
-    """For a child: the limit of descriptors that an answer is wanted for, as far as it may be had."""
+    """For a child: sets the descriptor limit that the answer is for, up to the hard limit."""
     if limit is None:
         return None
 
@@ -48,7 +50,7 @@ def _call(path: str, words: tuple, limit: int | None, _changed) -> tuple[int, st
 
 
 def ask(program: str, words=(), build: Path | None = None, limit: int | None = None) -> tuple[dict | None, str]:
-    """(its description with these options, "") or (None, what it says is wrong with them). `limit`: of descriptors."""
+    """(description with these options, "") or (None, the program's error message). `limit`: of descriptors."""
     path = (build or build_dir(None)) / program
     if not os.access(path, os.X_OK):
         raise UsageError(f"{for_people(path)} is not there; {'install it again' if INSTALLED else 'run make first'}, or name --build DIR")
@@ -84,7 +86,7 @@ def bench(build: Path | None = None) -> dict:
 
 
 def strategies(build: Path | None = None) -> list[str]:
-    """Those that a broker serves by; `null` is for benchmarks only."""
+    """Strategies for a broker; `null` is for benchmarks only."""
     return [one["name"] for one in broker(build)["strategies"] if one["serves"]]
 
 
@@ -105,7 +107,7 @@ def options(described: dict) -> dict[str, dict]:
 
 
 def engine_of(config: dict, build: Path | None = None) -> str:
-    """Of a cell's configuration; the generator's own choice where it names none."""
+    """The engine of a cell; the generator's default when the configuration has none."""
     return config.get("engine") or options(loadgen(build))["engine"]["default"]
 
 
@@ -114,14 +116,14 @@ def shape_of(config: dict, build: Path | None = None) -> str:
 
 
 def catalogue(build: Path | None = None) -> list[dict]:
-    """Every metric of the three programs: name, unit, better, primary, definition, program."""
+    """All metrics of the three programs: name, unit, better, primary, definition, program."""
     return [{**metric, "program": told["program"]} for told in (loadgen(build), broker(build), bench(build))
             for metric in told["metrics"]]
 
 
 def metric_of(name: str, metrics: list[dict]) -> dict | None:
-    """The catalogue's row of a metric. Of a cell with several phases its name begins with the phase's, or with `cell`
-    (records/phases.py); N is a number, another word in capitals any."""
+    """The catalogue's row of a metric. In a cell with several phases the name starts with the phase's name or with `cell`
+    (records/phases.py). In a row's name N stands for a number, another word in capitals for any word."""
     def is_of(pattern: str, words: list[str]) -> bool:
         wanted = pattern.split(".")
         return len(wanted) == len(words) and all(one == word or (word.isdigit() if one == "N" else one.isupper() and word)
@@ -136,8 +138,8 @@ def metric_of(name: str, metrics: list[dict]) -> dict | None:
 
 
 def is_measured(pattern: str, names: list[str], phases=None) -> bool:
-    """Can a name, or a pattern with * and ?, be of a metric that there is? `phases`: what may stand before one; None: any
-    word."""
+    """Whether a name, or a pattern with * and ?, can match an existing metric. `phases`: the prefixes that are allowed; None
+    allows any word."""
     known = [{"name": name} for name in names]
     if set(pattern) & set("*?["):
         before = phases if phases is not None else (pattern.partition(".")[0],)

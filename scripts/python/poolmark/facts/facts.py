@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Facts that a figure depends on: the host, as the programs say it, and the build.
+"""Facts that a figure depends on: the host, as the programs describe it, and the build.
 
-A fact that cannot be read is None, never guessed. No names of machines or people, no addresses.
+A fact that cannot be read is None, never guessed. There are no names of machines or people, and no addresses.
 """
 import json
 import re
@@ -15,12 +15,13 @@ from poolmark.facts.proc_files import read_text
 
 
 def cpu_quota() -> float:
-    """Processors' worth of time that may be had: what control groups give, else all cores."""
+    """The usable CPU time in processors: the control groups' quota, otherwise all cores."""
     return round(min(allowance.cpu_quota() or allowance.cores(), allowance.cores()), 3)
 
 
 def host(build: Path | None = None) -> dict:
-    """As the programs say it (base/host.h); empty where none is built. Which allocator is loaded is each program's own."""
+    """The host as a program describes it (base/host.h); empty without a built program. The loaded allocator is left out,
+    because each program has its own."""
     for program in described.PROGRAMS:
         try:
             told = described.ask(program, (), build)[0]
@@ -32,9 +33,8 @@ def host(build: Path | None = None) -> dict:
 
 
 def tree_commit() -> tuple[str, bool | None, str]:
-    """(commit of this checkout, whether it has changes that no commit holds, why either is not known), by
-    scripts/tree-commit, which the Makefile asks too. "unknown" and None when they are not known. Of an installation: what it was
-    built from."""
+    """(commit, whether there are uncommitted changes, why either is unknown), from scripts/tree-commit, which the Makefile uses
+    too. Unknown values are "unknown" and None. For an installation: the commit it was built from."""
     if INSTALLED:
         facts = built_from(ROOT / "build_facts.h")
         return facts.get("commit", "unknown"), facts.get("dirty"), "the installation does not say"
@@ -48,7 +48,7 @@ def tree_commit() -> tuple[str, bool | None, str]:
     return words[0], DIRTY.get(words[1]), done.stderr.strip()
 
 
-DIRTY = {"1": True, "0": False, "true": True, "false": False}  # in words in builds of older versions
+DIRTY = {"1": True, "0": False, "true": True, "false": False}  # older builds have words
 
 
 def version() -> str:
@@ -56,7 +56,7 @@ def version() -> str:
 
 
 def tool(build: Path | None = None) -> dict:
-    """Version, commit, dirty, compiler, flags. Of the programs in `build` where it says so, else of the checkout."""
+    """Version, commit, dirty, compiler, flags: of the programs in `build` if recorded there, otherwise of the checkout."""
     commit, dirty, _ = tree_commit()
     facts = {"version": version(), "commit": commit, "dirty": dirty, "compiler": "unknown", "flags": "unknown"}
     told = (built_from(build / "base" / "build_facts.h") if build else {}) or (built_from(ROOT / "build_facts.h") if INSTALLED else {})
@@ -64,7 +64,7 @@ def tool(build: Path | None = None) -> dict:
 
 
 def built_from(path: Path) -> dict:
-    """What the Makefile wrote of a build; empty where it is not."""
+    """The facts that the Makefile wrote for a build; empty when the file is missing."""
     found: dict = {}
     for key, value in re.findall(r"#define BUILD_(\w+) (.+)", read_text(str(path)) or ""):
         found[key.lower()] = DIRTY.get(value.strip()) if key == "DIRTY" else value.strip().strip('"')
@@ -72,7 +72,7 @@ def built_from(path: Path) -> dict:
 
 
 def libraries() -> dict[str, str]:
-    """Versions of the Debian packages that a run loads; empty where dpkg is not."""
+    """Versions of the Debian packages that a run loads; empty without dpkg."""
     wanted = {"paho": "libpaho-mqtt1.3", "jansson": "libjansson4", "microhttpd": "libmicrohttpd12",
               "tcmalloc": "libgoogle-perftools4", "jemalloc": "libjemalloc2", "mimalloc": "libmimalloc2.0",
               "mosquitto": "mosquitto", "benchmark": "libbenchmark1debian"}

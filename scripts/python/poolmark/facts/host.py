@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""scripts/poolmark host --connections N: would this host hold N connections, both ends of each on it?
+"""scripts/poolmark host --connections N: checks whether this host can hold both ends of N connections.
 
-Says what is too small, by how much and which command mends it, and prints the plan. Changes nothing.
-It counts what this process may use, not what the machine has. Exit 0: it fits; 1: it does not, or cannot be told.
+It names each limit that is too small, by how much, and the command that raises it. It prints the plan and changes nothing. It
+counts what this process may use, not what the machine has. Exit 0: it fits; 1: it does not fit, or that is unknown.
 """
 import json
 import math
@@ -15,11 +15,11 @@ from poolmark.facts.plan import RESERVE, Plan, make_plan, per_route
 from poolmark.base.table import text_table
 from poolmark.base.units import show_bytes, show_count
 
-# What one connection takes of the kernel, measured by the suite million with both ends on one host, Linux 6.18: two
-# sockets, two inodes and files: 8 300 bytes; a monitor may add a fifth (kernel_proc_bytes), and a plan has to fit beside
-# it. What broker and generator take they say themselves (--describe).
+# Kernel memory of one connection, measured by the suite million with both ends on one host, Linux 6.18. Two sockets with inodes
+# and files take 8 300 bytes. A monitor may add a fifth (kernel_proc_bytes), and a plan has to fit beside it. Broker and
+# generator report their own memory (--describe).
 KERNEL_BYTES = 10_200
-RESERVE_FACTOR = 1.5                                        # strategies that grow own 1.25 to 1.875 times what is in use
+RESERVE_FACTOR = 1.5                                        # growing strategies own 1.25 to 1.875 times the memory in use
 SPARE_BYTES = 1 << 30                                       # left to everything else
 
 
@@ -30,20 +30,20 @@ class Check:
     needed: int
     unit: str
     fits: bool | None        # None: could not be read
-    mend: str                # what to do when it does not fit
+    mend: str                # what to do when it is too small
     note: str = ""
-    essential: bool = True   # what cannot be read of it leaves the answer open
+    essential: bool = True   # without its value the answer is unknown
 
 
 def connection_bytes(shape: str, strategy: str | None) -> int:
-    """User memory of the broker for a connection. An unknown shape counts as classic."""
+    """The broker's user memory of a connection. An unknown shape counts as classic."""
     shapes = described.shapes()
     grows = any(one["name"] == strategy and "grows" in one["capabilities"] for one in described.broker()["strategies"])
     return round(shapes.get(shape, shapes["classic"])["connection_bytes"] * (RESERVE_FACTOR if grows else 1))
 
 
 def memory_needed(plan: Plan, shape: str = "lean", strategy: str | None = None) -> int:
-    """Bytes that a plan's processes and sockets take together."""
+    """Bytes that the plan's processes and sockets need together."""
     engine = described.engines()[plan.engine]
     each = KERNEL_BYTES + connection_bytes(shape, strategy) + engine["client_bytes"]
     return (plan.connections * each + plan.instances * described.broker()["instance_bytes"]
@@ -52,7 +52,7 @@ def memory_needed(plan: Plan, shape: str = "lean", strategy: str | None = None) 
 
 def connections_that_fit(engine: str, shape: str, memory_bytes: int, descriptor_limit: int, cores: int,
                          strategy: str | None = None) -> int:
-    """The most connections whose plan takes at most `memory_bytes` less the spare; a multiple of 1 000."""
+    """The most connections whose plan needs at most `memory_bytes` less the spare; a multiple of 1 000."""
     low, high = 0, 100_000_000
     while high - low > 1000:
         middle = (low + high) // 2
@@ -75,7 +75,7 @@ def _check(what, found, needed, unit, mend, note="", essential=True) -> Check:
 
 
 def check_host(plan: Plan, shape: str = "lean", strategy: str | None = None) -> list[Check]:
-    """Every limit that the plan meets, in the order in which people run into them."""
+    """Checks every limit of the plan, in the order in which users usually hit them."""
     count = plan.connections
     memory, limit = allowance.memory_bytes(), allowance.memory_limit_bytes()
     ports = allowance.ports()
@@ -84,7 +84,7 @@ def check_host(plan: Plan, shape: str = "lean", strategy: str | None = None) -> 
     need_memory = memory_needed(plan, shape, strategy) + SPARE_BYTES
     files = 2 * count + in_use + 10_000
     threads = plan.workers * described.engines()[plan.engine]["process_threads"] + plan.instances * (plan.threads + 4) + 500
-    # One connection in ten with a segment or two under way at each end at once; an idle one holds no page.
+    # At once, one connection in ten has one or two segments under way at each end; an idle connection holds no page.
     tcp_pages = 16_384 + math.ceil(count * 0.2)
     checks = [
         _check("memory available", memory, need_memory, "B",
@@ -114,7 +114,7 @@ def check_host(plan: Plan, shape: str = "lean", strategy: str | None = None) -> 
         checks.append(_check("address space of a process (ulimit -v)", space, described.broker()["instance_bytes"]
                              + plan.connections_per_instance * connection_bytes(shape, strategy) + (256 << 20),
                              "B", "ulimit -v unlimited", "a broker instance, its libraries and stacks"))
-    # The module may be there and track nothing: then its count stays 0 whatever is connected.
+    # The module may be loaded and track nothing; its count then stays 0.
     if proc_files.read_int("/proc/sys/net/netfilter/nf_conntrack_count"):
         checks.append(_check("connections the firewall tracks", proc_files.read_int("/proc/sys/net/netfilter/nf_conntrack_max"),
                              count, "1", _mend_sysctl("net.netfilter.nf_conntrack_max", 2 * count),
@@ -143,14 +143,14 @@ def print_check(plan: Plan, checks: list[Check]) -> None:
 
 
 def verdict(checks: list[Check]) -> bool | None:
-    """Does it fit? None: something that decides cannot be read."""
+    """Whether it fits; None when an essential value cannot be read."""
     if any(check.fits is False for check in checks):
         return False
     return None if any(check.fits is None and check.essential for check in checks) else True
 
 
 def print_quota(plan: Plan) -> None:
-    """A quota does not make a plan fail; it makes its latencies those of the quota."""
+    """Prints the CPU quota. A quota does not make a plan fail, but it determines the latencies."""
     quota = allowance.cpu_quota()
     if quota is not None and quota < allowance.cores():
         print(f"\nCPU quota: {quota:.3g} of {allowance.cores()} processors' time. It stops all processes for the rest of a period "

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The kernel's memory between two cells, so that what a cell is charged with is its own.
+"""Resets the kernel's memory between two cells, so that each cell is charged only with its own.
 
-The kernel has no figure for "memory of these sockets": it has one for all of its slabs. What the last cell left there,
-closing sockets, slabs half empty, names and inodes that nobody uses, would count as the next one's base, and be used up
-or given back while that one grows, which makes its first connections look cheap.
+The kernel reports no memory of single sockets, only that of all its slabs. The previous cell leaves closing sockets, half-empty
+slabs, unused names and inodes. These would count as base of the next cell. While that cell grows they are reused or freed, and
+its first connections would look cheap.
 """
 import os
 import re
@@ -12,22 +12,22 @@ from pathlib import Path
 
 from poolmark.facts.proc_files import meminfo, read_text
 
-SETTLE_FROM = 5_000            # connections from which a cell's kernel memory is worth waiting for
-MANY_FROM = 50_000              # from which it is worth a minute, and the host's caches
+SETTLE_FROM = 5_000            # cells with fewer connections do not wait
+MANY_FROM = 50_000              # from here on a cell may wait a minute, and the host's caches are dropped
 DROP_CACHES = Path("/proc/sys/vm/drop_caches")
 SLABS = Path("/sys/kernel/slab")
 
 
 def closing_sockets() -> int:
-    """Sockets that the kernel still keeps of connections that are gone: orphans and those in TIME-WAIT."""
+    """Sockets that the kernel keeps for closed connections: orphans and those in TIME-WAIT."""
     match = re.search(r"^TCP: inuse \d+ orphan (\d+) tw (\d+)", read_text("/proc/net/sockstat") or "", re.M)
     return int(match[1]) + int(match[2]) if match else 0
 
 
 def settle(connections: int) -> None:
-    """Waits until the kernel has given back what the cell before took: its slab is level, and, before a cell of many
-    connections, whose memory is to be told from that of the last ones, few sockets are still closing (TIME-WAIT lasts a
-    minute). Bounded in time."""
+    """Waits until the kernel has freed the memory of the previous cell, that is, until its slab is level. A cell of many
+    connections also waits until few sockets are closing (TIME-WAIT lasts a minute), as its kernel memory must not include those
+    of the last cell. The time is bounded."""
     if connections < SETTLE_FROM:
         return
     many = connections >= MANY_FROM
@@ -42,9 +42,9 @@ def settle(connections: int) -> None:
 
 
 def drop_caches(switch: Path = DROP_CACHES, slabs: Path = SLABS) -> bool:
-    """Has the kernel give back names and inodes that nobody uses, then slabs that are empty (man 5 proc,
-    /proc/sys/vm/drop_caches, value 2; Documentation/ABI, /sys/kernel/slab/CACHE/shrink). Files' contents stay cached, and
-    nothing is lost. False without the right to."""
+    """Makes the kernel free unused names and inodes, then empty slabs (man 5 proc, /proc/sys/vm/drop_caches, value 2;
+    Documentation/ABI, /sys/kernel/slab/CACHE/shrink). File contents stay cached, and nothing is lost. False when that is not
+    permitted."""
     if not os.access(switch, os.W_OK):
         return False
     try:

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How many processes hold N connections under a descriptor limit, on both sides.
+"""Plans how many processes hold N connections under a descriptor limit, on both sides.
 
-A broker instance holds at most its descriptor limit less RESERVE; what one may not hold is spread over several, each on
-ports of its own. At most as many connections as the generator allows a route go from one source address to one (address,
-port): past half of the port range the kernel's search for a free port slows down. How the generator divides its clients
-over workers it says itself (`poolmark-loadgen SCENARIO ... --describe`), so that a plan names what will run.
+A broker instance holds at most its descriptor limit less RESERVE connections. More are spread over several instances, each with
+its own ports. The connections from one source address to one (address, port) are limited by the generator's limit for a route:
+beyond half of the port range, the kernel's search for a free port gets slow. The generator itself reports how it divides its
+clients over workers (`poolmark-loadgen SCENARIO ... --describe`), so that the plan matches the run.
 """
 import math
 from dataclasses import asdict, dataclass
@@ -14,7 +14,7 @@ from poolmark.facts import described
 from poolmark.base.errors import UsageError
 from poolmark.base.units import show_count
 
-# Descriptors that a process needs beside its connections: listeners, epoll, files, libraries.
+# Descriptors of a process besides its connections: listeners, epoll, files, libraries.
 RESERVE = 512
 
 
@@ -25,8 +25,8 @@ class Plan:
     descriptor_limit: int
     instances: int               # broker processes
     connections_per_instance: int
-    threads: int                 # of each instance; 0: the broker's default
-    listens_per_instance: int    # ports, each on its own
+    threads: int                 # of each instance; 0 means the broker's default
+    listens_per_instance: int    # number of listening ports
     workers: int
     clients_per_worker: int
 
@@ -57,7 +57,7 @@ def per_route(build: Path | None = None) -> int:
 
 
 def divided(words: list, limit: int, build: Path | None = None) -> dict:
-    """{"clients", "workers", "clients_per_worker"} of a call of the generator."""
+    """{"clients", "workers", "clients_per_worker"} for a command line of the generator."""
     told, wrong = described.ask("poolmark-loadgen", words, build, limit)
     if told is None:
         raise UsageError(f"poolmark-loadgen {' '.join(map(str, words))}: {wrong}")
@@ -66,7 +66,7 @@ def divided(words: list, limit: int, build: Path | None = None) -> dict:
 
 def make_plan(connections: int, engine: str, descriptor_limit: int, cores: int, clients_per_worker: int | None = None,
               build: Path | None = None, calls: list[list] | None = None) -> Plan:
-    """The plan for `connections`. `calls`: the generator's words, where they are known; the plan names the most workers."""
+    """The plan for `connections`. `calls`: the generator's command lines, if known; that with the most workers counts."""
     words = ["connect", "--engine", engine, "--connections", connections]
     words += ["--clients-per-worker", clients_per_worker] if clients_per_worker else []
     division = max((divided(call, descriptor_limit, build) for call in calls or [words]), key=lambda one: one["workers"])

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""With which pool options does the reference broker take a number of connections without an expansion?
+"""Finds pool options with which the broker takes a number of connections without an expansion.
 
-A connection takes an object and an arena, and in an eager shape two buffers for good. In a lazy shape a buffer is taken
-only while something is to be sent or a packet is half there: of each thread's connections as many at once as it has events
-in a turn (broker/net/loop.c). Messages follow the traffic and are left alone. Shapes, strategies and when a pool grows the
-broker says itself (--describe).
+A connection takes an object and an arena, and in an eager shape also two buffers, for its lifetime. In a lazy shape it takes a
+buffer only while data waits to be sent or a packet is incomplete. Then a thread needs buffers for at most as many connections as
+it handles events in a turn (broker/net/loop.c). Message counts depend on the traffic and are not set. The broker describes its
+shapes, strategies and pool growth itself (--describe).
 """
 import re
 import shlex
@@ -16,14 +16,14 @@ MOST = 1 << 32
 
 
 def told_of(config: dict, *words: str) -> dict | None:
-    """What the broker says of a cell's options; None when it does not take them, or the cell had another broker."""
+    """The broker's description for a cell's options; None when the broker refuses them or the cell had another broker."""
     options = shlex.split(str(config.get("broker_options", "")))
     shape = ["--shape", str(config["shape"])] if config.get("shape") and "--shape" not in options else []
     return described.ask(BROKER, [*shape, *without_counts(options), "--pool", str(config.get("strategy")), *words])[0]
 
 
 def without_counts(options: list[str]) -> list[str]:
-    """Without --initial and --max: those are what is looked for."""
+    """The options without --initial and --max, which are to be found."""
     kept, skip = [], False
     for word in options:
         if not skip and word not in ("--initial", "--max"):
@@ -33,7 +33,7 @@ def without_counts(options: list[str]) -> list[str]:
 
 
 def threads_of(commands: list) -> int:
-    """Of one instance, by the command lines of a cell."""
+    """Threads of one instance, from the command lines of a cell."""
     for words in commands:
         if words and BROKER in words[0] and "--threads" in words[:-1]:
             return int(words[words.index("--threads") + 1])
@@ -41,13 +41,13 @@ def threads_of(commands: list) -> int:
 
 
 def holds(config: dict, initial: int, in_use: int) -> bool:
-    """Can `in_use` objects be out of a pool that began with `initial`, and it has not grown?"""
+    """Whether a pool that started with `initial` objects can give out `in_use` of them without growing."""
     growth = (told_of(config, "--initial", str(initial)) or {"pools": [{"growth": []}]})["pools"][0]["growth"]
     return initial >= in_use and (len(growth) < 2 or growth[1][0] > in_use)
 
 
 def initial_for(config: dict, in_use: int) -> int:
-    """The fewest objects of which `in_use` can be out without an expansion."""
+    """The smallest initial number of objects with which `in_use` can be given out without an expansion."""
     low, high = in_use - 1, max(1, in_use)
     while not holds(config, high, in_use) and high < MOST:
         low, high = high, 2 * high
@@ -62,8 +62,8 @@ def keeps_ready(strategy) -> bool:
 
 
 def initial_of_pools(config: dict, commands: list, connections: int) -> dict[str, int] | None:
-    """--initial of each pool of a broker with `connections`; None where it cannot be said: another broker, a strategy
-    that keeps nothing ready, strategies or shape unknown."""
+    """--initial of each pool for `connections`. None for another broker, a strategy without preheated objects, or an unknown
+    strategy or shape."""
     options = str(config.get("broker_options", ""))
     if config.get("target", "poolmark") != "poolmark" or not keeps_ready(config.get("strategy")) \
             or not config.get("shape") and "--shape" not in options or re.search(r"(?:^|\s)--pool ", options):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reading small files of /proc and /sys: what cannot be read is None."""
+"""Reads small files of /proc and /sys. The result is None for a file that cannot be read."""
 import re
 from pathlib import Path
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Was the host quiet while it was measured? The share of its processors' time that went to others, and what a CPU quota took.
+"""Measures how quiet the host was: the share of processor time that other processes used, and throttling by a CPU quota.
 
     clock = OthersClock()
-    ...                      all children that are started here have ended and were waited for
+    ...                      all children started here must have ended and been waited for
     clock.percent()
 """
 import gzip
@@ -16,13 +16,13 @@ from poolmark.facts import allowance, proc_files
 from poolmark.base.units import plural
 
 BUSY_PERCENT = 10.0
-QUOTA_USED = 0.5        # of a quota, on average: then it was used up for a good part of the time
-SHORTEST_S = 2.0        # of all processors together; below it the kernel's ticks are too coarse to tell
+QUOTA_USED = 0.5        # average use of a quota above which it was probably exhausted for part of the time
+SHORTEST_S = 2.0        # of all processors together; the kernel's ticks are too coarse for less
 
 
 def busy_and_all_s(stat: str, interrupts: bool = True) -> tuple[float, float] | None:
-    """Seconds that all processors were busy, and that went by on all of them, by /proc/stat; None when it has not the
-    form of one. `interrupts`: is the time in which they served interrupts a part of busy?"""
+    """(busy seconds, elapsed seconds) summed over all processors, from /proc/stat; None when the text has another form.
+    `interrupts`: whether time in interrupts counts as busy."""
     words = stat.split("\n", 1)[0].split()
     if len(words) < 9 or words[0] != "cpu" or not all(word.isdigit() for word in words[1:]):
         return None
@@ -39,8 +39,8 @@ def own_s() -> float:
 
 
 def charges_interrupts(folder: Path = Path("/")) -> bool:
-    """Is the time in which the kernel serves interrupts, packets among them, in the CPU time of whoever was interrupted?
-    It is unless the kernel is built with CONFIG_IRQ_TIME_ACCOUNTING. False when it does not say how it is built."""
+    """Whether the kernel charges time in interrupts, including packets, to the interrupted process. It does, unless it is built
+    with CONFIG_IRQ_TIME_ACCOUNTING. False when its build configuration cannot be read."""
     try:
         text = gzip.decompress((folder / "proc/config.gz").read_bytes()).decode()
     except (OSError, EOFError, ValueError):
@@ -49,8 +49,8 @@ def charges_interrupts(folder: Path = Path("/")) -> bool:
 
 
 class OthersClock:
-    """Counts from its making. `interrupts`: does the time in which interrupts are served count as somebody's? Not where
-    they are mostly of our own packets and yet in nobody's CPU time."""
+    """Counts from its creation. `interrupts`: whether time in interrupts counts as use by others. It should not where interrupts
+    are mostly for our own packets and the kernel charges them to nobody."""
 
     def __init__(self, interrupts: bool = True):
         self._interrupts = interrupts
@@ -60,8 +60,8 @@ class OthersClock:
         return busy_and_all_s(proc_files.read_text("/proc/stat") or "", self._interrupts)
 
     def percent(self) -> float | None:
-        """Of all processors' time since then, what others had, time stolen by a hypervisor among it; None when the
-        kernel does not say, or too little went by."""
+        """Percentage of all processors' time since then that others used, including time stolen by a hypervisor. None when the
+        kernel does not report it or the time was too short."""
         now = self._read()
         if not now or not self._host or now[1] - self._host[1] < SHORTEST_S:
             return None
@@ -70,14 +70,14 @@ class OthersClock:
 
 
 class ThrottleClock:
-    """Counts from its making how a CPU quota stopped us and all that we start. What is started has ended when it is asked."""
+    """Counts throttling of this process and its children from its creation. All children must have ended when it is read."""
 
     def __init__(self):
         self._before, self._own, self._began = allowance.throttled(), own_s(), time.monotonic()
 
     def text(self) -> str | None:
-        """What to say of it; None when no quota stopped anything. Kernels that throttle each task by itself (6.17 and later)
-        leave most of it out of their counters, so a quota that was mostly used up counts as well."""
+        """Text about throttling; None without any. Kernels that throttle single tasks (6.17 and later) omit most of it from
+        their counters, so a mostly used quota counts as well."""
         now, quota = allowance.throttled(), allowance.cpu_quota()
         if now is None or self._before is None or quota is None or quota >= allowance.cores():
             return None
@@ -91,7 +91,7 @@ class ThrottleClock:
 
 
 def busy_text(percent: float | None, effect: str) -> str | None:
-    """What to say when others had more than a tenth of the processors' time; None when they had not."""
+    """A text when others used more than a tenth of the processors' time; otherwise None."""
     if percent is None or percent <= BUSY_PERCENT:
         return None
     return f"other processes had {percent:.0f} % of the processors' time: {effect} than on a quiet host"

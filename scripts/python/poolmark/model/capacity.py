@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""scripts/poolmark capacity RUN: what a steps record says of other sizes.
+"""scripts/poolmark capacity RUN: forecasts other sizes from a steps record.
 
-Prints, for each cell: the model with its intervals, its check on a step it never saw, what sizes of memory hold, what
-counts of connections need, and pool settings for them. Exit 0; 1 when the check is off by more than 3 %, or when memory
-does not grow with the connections, so that there is no forecast; 2 when the record cannot be used.
+For each cell it prints the model with its intervals, a check on a step that the model did not use, how many connections fit
+memory sizes, how much memory numbers of connections need, and pool settings for them. Exit 0. Exit 1 when the check is off by
+more than 3 %, or when memory does not grow with the connections and there is no forecast. Exit 2 when the record cannot be used.
 """
 import json
 import math
@@ -31,14 +31,14 @@ AT_GROWTH = "(a step of growth)"
 
 
 def step_counts(cell: dict) -> list[int]:
-    """The steps that a cell's generator was asked for; none where it ran another scenario."""
+    """The steps that the generator was asked for; empty for another scenario."""
     match = re.search(r"--steps (\S+)", str(cell["config"].get("phases", "")))
     steps = match[1].split(",") if match else cell["config"].get("steps")
     return [int(step) for step in steps] if isinstance(steps, list) else []
 
 
 def pools_of(cell: dict, connections: int) -> dict[str, dict]:
-    """Each pool's numbers at a step, out of the cell's metrics step.N.POOL.owned ..."""
+    """Each pool's numbers at a step, from the cell's metrics step.N.POOL.owned ..."""
     pools: dict[str, dict] = {}
     for name, metric in cell.get("metrics", {}).items():
         match = re.fullmatch(rf"step\.{connections}\.(\w+)\.(object_bytes|owned|in_use)", name)
@@ -48,7 +48,7 @@ def pools_of(cell: dict, connections: int) -> dict[str, dict]:
 
 
 def read_steps(cell: dict) -> tuple[list[Step], int]:
-    """A cell's steps, and how many broker instances they are the sum of."""
+    """A cell's steps, and the number of broker instances that they sum up."""
     def value(name: str):
         return (cell.get("metrics", {}).get(name) or {}).get("value")
 
@@ -61,7 +61,7 @@ def read_steps(cell: dict) -> tuple[list[Step], int]:
 
 
 def own_steps(run: Run) -> dict:
-    """A generator's own record as a cell: its steps by the function that a suite takes them by."""
+    """A generator's own record as a cell. Its steps are read by the function that a suite uses."""
     cell = Replayed(run.id)
     if (run.folder / "steps.csv").is_file() and (run.folder / "memory.csv").is_file():
         take_steps(cell, run.folder, run)
@@ -70,7 +70,7 @@ def own_steps(run: Run) -> dict:
 
 
 def cells_of(run: Run, only: str | None) -> list[dict]:
-    """The run's cells; a generator's own record is one cell by itself."""
+    """The run's cells; a generator's own record counts as one cell."""
     cells = run.data.get("cells", [])
     if not cells and run.data["kind"] == "load":
         cells = [own_steps(run)]
@@ -211,7 +211,7 @@ def show_interval(row: dict, name: str) -> str:
 
 
 def settings_table(facts: dict) -> list[tuple[str, list[str], list[list[str]]]]:
-    """None for other brokers and for strategies that keep nothing ready."""
+    """Pool settings; empty for other brokers and for strategies that do not preheat."""
     rows = [[show_count(row["connections"]), show_count(row["processes"][str(facts["descriptor_limit"])]),
              show_count(row["per_process"]), pool_settings.words(row["initial"])] for row in facts["needs"] if row["initial"]]
     title = f"Pool settings without an expansion, under a descriptor limit of {show_count(facts['descriptor_limit'])}"
@@ -265,13 +265,13 @@ def markdown(run: Run, all_facts: list[dict]) -> str:
 
 
 def why_refused(refused: dict[str, list[str]]) -> list[str]:
-    """Each reason once, with the cells that it holds for."""
+    """Each reason once, with its cells."""
     return [f"{', '.join(cells[:2])}{f' and {len(cells) - 2} more' if len(cells) > 2 else ''}: {why}"
             for why, cells in refused.items()]
 
 
 def check(record: Run) -> None:
-    """A forecast of what was edited or cut would be wrong without a word."""
+    """UsageError for an edited or truncated record, because its forecast would be silently wrong."""
     wrong = check_files(record, present=True) + again(record).wrong
     if wrong:
         more = f", and {len(wrong) - 1} more" if len(wrong) > 1 else ""

@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The memory model: bytes = base + connections x slope, for user and kernel memory apart.
+"""The memory model: bytes = base + connections x slope, separately for user and kernel memory.
 
-Strategies that grow own memory in steps, which no line fits. So where a pool owns what its strategy's rule says (the broker
-works it out: --describe), its reserve, objects owned
-and not in use, is taken off before the line is fitted and put back by the rule afterwards. What other pools own (buffers,
-whose use peaks and passes) goes by the line.
+Growing strategies own memory in steps, which a line does not fit. Where a pool follows its strategy's rule, its reserve (objects
+owned and not in use) is subtracted before the fit and added by the rule afterwards. The broker computes that rule (--describe).
+All other pools are part of the line, for example buffers, whose use has short peaks.
 
-The fit is weighted: a reading is off by what the rest of the system does meanwhile, the same at any count, and by a share
-of itself. Intervals are Student's t at 95 %.
+The fit is weighted. A reading has an error from the rest of the system, which does not depend on the count, and an error
+proportional to itself. Intervals are Student's t at 95 %.
 """
 import bisect
 import math
@@ -22,10 +21,10 @@ from poolmark.base.curves import LEVEL_BYTES, LEVEL_SHARE, SOCKET_BYTES
 from poolmark.base.errors import PoolmarkError, UsageError
 
 CONFIDENCE = 0.95
-SHARE_OFF = 0.005                    # of a reading
+SHARE_OFF = 0.005                    # relative error of a reading
 USER_OFF_BYTES, KERNEL_OFF_BYTES = 1 << 20, 16 << 20
-LARGE = 1_000                        # from so many connections on a pool's own rule can be told from chance
-MOST = 1 << 36                       # connections beyond which no answer is looked for
+LARGE = 1_000                        # from so many connections on a pool's rule can be distinguished from chance
+MOST = 1 << 36                       # upper bound of the search for connections
 
 
 @dataclass
@@ -42,7 +41,7 @@ class Line:
         return float(stats.t.ppf((1 + CONFIDENCE) / 2, self.freedom)) if self.freedom > 0 else math.inf
 
     def margin(self, connections: float) -> float:
-        """Half the width of the 95 % interval of at(connections)."""
+        """Half width of the 95 % interval of at(connections)."""
         row = numpy.array([1.0, connections])
         return self._t() * math.sqrt(max(0.0, float(row @ self.covariance @ row)))
 
@@ -52,7 +51,7 @@ class Line:
 
 
 def fit_line(counts, values, off_bytes: float = USER_OFF_BYTES) -> Line:
-    """Weighted least squares. At least three points, for two give no interval."""
+    """Weighted least squares. At least three points, because two give no interval."""
     x, y = numpy.asarray(counts, float), numpy.asarray(values, float)
     if len(x) < 3 or len(set(counts)) < 3:
         raise PoolmarkError(f"a line needs at least three steps with readings; there are {len(set(counts))}")
@@ -70,8 +69,8 @@ def fit_line(counts, values, off_bytes: float = USER_OFF_BYTES) -> Line:
 
 @dataclass(frozen=True)
 class PoolRule:
-    """What a pool owns when `in_use` of its objects are, as the broker says it (--describe): from each row's first number of
-    objects in use on, it owns the second. Without rows it owns what is in use."""
+    """Objects that a pool owns, by the objects in use, from the broker's --describe. A row (in use, owned) holds from its first
+    number on. Without rows the pool owns the objects in use."""
     growth: tuple[tuple[int, int], ...] = ()
 
     def owned(self, in_use: int) -> int:
@@ -80,8 +79,8 @@ class PoolRule:
 
 
 def pool_rules(config: dict) -> dict[str, PoolRule]:
-    """The rule of each pool, by a cell's configuration; none for another broker, and none that this build's broker does not
-    know."""
+    """The rule of each pool for a cell's configuration. Empty for another broker, and for options that this build's broker does
+    not accept."""
     if config.get("target", "poolmark") != "poolmark":
         return {}
     words = [*shlex.split(str(config.get("broker_options", ""))), "--pool", str(config.get("strategy", "malloc"))]
@@ -91,14 +90,14 @@ def pool_rules(config: dict) -> dict[str, PoolRule]:
 
 @dataclass
 class Step:
-    """What was measured at one step, all instances together."""
+    """The measurements at one step, summed over all instances."""
     connections: int
     user_bytes: float
-    kernel_bytes: float | None          # grown since the start
+    kernel_bytes: float | None          # growth since the start
     pools: dict = field(default_factory=dict)
 
     def reserve_bytes(self, names=None) -> float:
-        """What the pools own and is not in use; of those named, or of all. 0 where the pools' figures are missing."""
+        """Memory that the pools (all, or the named ones) own and that is not in use. 0 without figures of pools."""
         return sum(max(0, pool["owned"] - pool["in_use"]) * (pool["object_bytes"] or 0)
                    for name, pool in self.pools.items() if names is None or name in names)
 
@@ -107,12 +106,12 @@ class Step:
 class Model:
     steps: list[Step]
     instances: int
-    rules: dict[str, PoolRule]          # of the pools that keep to theirs
-    user: Line                          # without those pools' reserve
+    rules: dict[str, PoolRule]          # of the pools that follow their rule
+    user: Line                          # without the reserve of those pools
     kernel: Line | None
 
     def reserve_at(self, connections: int) -> float:
-        """Bytes that the pools with a rule own beyond what is in use, at `connections`."""
+        """Memory not in use that the pools with a rule own at `connections`."""
         total = 0.0
         for name, rule in self.rules.items():
             last = self.steps[-1].pools[name]
@@ -127,7 +126,7 @@ class Model:
         return self.kernel.at(connections) if self.kernel else 0.0
 
     def total_at(self, connections: int, ends: int = 2) -> float:
-        """User and kernel memory; `ends` 1 for a server whose clients are elsewhere: half of a loopback pair."""
+        """User and kernel memory. `ends` 1: a server whose clients are elsewhere has half of a loopback pair's kernel memory."""
         return self.user_at(connections) + self.kernel_at(connections) * ends / 2
 
     def margin(self, connections: int, ends: int = 2) -> float:
@@ -135,7 +134,7 @@ class Model:
         return math.hypot(self.user.margin(connections), kernel)
 
     def holds(self, budget_bytes: float, ends: int, sign: int = 0) -> int | None:
-        """The most connections in a budget; `sign` +1 or -1 takes the interval's ends (-1: the fewest). None: no bound."""
+        """The most connections in a budget. `sign` +1 or -1: the end of the interval (-1 the fewest). None: no bound."""
         low, high = 0, MOST
         while high - low > 1:
             middle = (low + high) // 2
@@ -144,12 +143,12 @@ class Model:
         return low if high < MOST else None
 
     def is_at_growth(self, connections: int) -> bool:
-        """Would one connection more make the pools grow?"""
+        """Whether one more connection would make the pools grow."""
         return self.reserve_at(connections + 1) > self.reserve_at(connections)
 
     def no_growth(self, name: str) -> str | None:
-        """Why there is no figure of "user" or "kernel" memory for a connection; None when there is one: its interval leaves
-        out zero, and it grew by more than chance moves it."""
+        """Why there is no "user" or "kernel" figure for a connection. None when there is one: its interval excludes zero, and
+        memory grew by more than chance."""
         line = self.user if name == "user" else self.kernel
         if line is None:
             return None
@@ -164,7 +163,7 @@ class Model:
                 f"{interval} at 95 %)")
 
     def no_forecast(self) -> str | None:
-        """Why nothing can be said of other counts; None when something can."""
+        """Why there is no forecast for other counts; None when there is one."""
         for name in ("user", "kernel"):
             if why := self.no_growth(name):
                 return (f"no forecast: {why}. A target that has served before uses again what it kept: restart the target and "
@@ -177,12 +176,12 @@ def large_steps(steps: list[Step], pool: str) -> list[Step]:
 
 
 def in_use_each(steps: list[Step], pool: str) -> float:
-    """Objects in use for a connection, by the larger steps."""
+    """Objects in use for a connection, from the larger steps."""
     return float(numpy.median([step.pools[pool]["in_use"] / step.connections for step in large_steps(steps, pool)]))
 
 
 def keeps_to(rule: PoolRule, steps: list[Step], pool: str, instances: int) -> bool:
-    """Does the rule give what the pool owned, within 5 %, at every larger step?"""
+    """Whether the rule gives the owned objects within 5 % at every larger step."""
     large = large_steps(steps, pool)
     if not large or not any(step.pools[pool]["in_use"] for step in large):
         return False
@@ -191,9 +190,9 @@ def keeps_to(rule: PoolRule, steps: list[Step], pool: str, instances: int) -> bo
 
 
 def make_step(connections: int, user_bytes: float, kernel_bytes: float | None, pools: dict) -> Step:
-    """`kernel_bytes`: grown since the start."""
+    """`kernel_bytes`: growth since the start."""
     step = Step(connections, user_bytes, kernel_bytes, pools)
-    # What is not in use has pages only if it was touched; figures that say more than there was do not belong here.
+    # Unused objects have pages only if they were touched. A reserve above all user memory cannot be right and is dropped.
     if step.reserve_bytes() > user_bytes:
         step.pools = {}
     return step
@@ -210,7 +209,7 @@ def fit_model(steps: list[Step], config: dict, instances: int) -> Model:
 
 @dataclass
 class HeldOut:
-    """The model's check on itself: a step predicted by the others."""
+    """The model's self-check: a step predicted from the others."""
     connections: int
     measured_bytes: float
     predicted_bytes: float
@@ -226,7 +225,7 @@ def no_such_step(connections: int, steps) -> PoolmarkError:
 
 
 def hold_out(steps: list[Step], config: dict, instances: int, connections: int) -> HeldOut:
-    """Predicts the step of `connections` by a model that never saw it."""
+    """Predicts the step of `connections` by a model of the other steps."""
     seen = [step for step in steps if step.connections != connections]
     step = next((step for step in steps if step.connections == connections), None)
     if step is None:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The memory curve of a steps run as one SVG: bytes over connections, both logarithmic, user memory as solid lines and
-kernel memory dashed, a colour a configuration."""
+"""The memory curve of a steps run as one SVG: bytes over connections, both axes logarithmic. User memory has solid lines, kernel
+memory dashed lines; each configuration has a colour."""
 from pathlib import Path
 
 from poolmark.base.draw import SCHEMA, svgs
@@ -10,13 +10,13 @@ from poolmark.model.capacity import read_steps
 from poolmark.records.read_record import Run
 from poolmark.records.summary import short_names, stem
 
-# Okabe and Ito's palette, which people who do not see red and green apart can tell.
+# Okabe and Ito's palette, for readers who do not distinguish red and green.
 COLOURS = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00"]
 MIB = 1 << 20
 
 
 def rows(run: Run) -> list[dict]:
-    """User and kernel memory of each cell at each step, in MiB; what is not above zero has no place on the axis."""
+    """User and kernel memory of each cell at each step, in MiB. Values not above zero are left out of the logarithmic axis."""
     found: list[tuple[str, str, float, float]] = []
     for cell in run.data["cells"]:
         try:
@@ -50,7 +50,7 @@ def memory_spec(run: Run, title: str) -> dict | None:
 
 
 def write(run: Run, title: str) -> Path | None:
-    """memory.svg in the run's folder; gives its path, None when there is nothing to draw."""
+    """Writes memory.svg into the run's folder; returns its path, or None without data."""
     spec = memory_spec(run, title)
     if spec is None:
         return None
