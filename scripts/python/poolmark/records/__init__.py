@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reading and writing records, and the figures that follow from their files."""
+"""Reads and writes records, and computes the figures that follow from their files."""

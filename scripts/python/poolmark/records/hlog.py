@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads HdrHistogram interval logs (version 1.3, encoding V2 compressed), as the load generator writes them.
+"""Reads HdrHistogram interval logs (version 1.3, encoding V2 compressed), as written by the load generator.
 
-    for interval in read(path): interval.tag, interval.start_s, interval.length_s, interval.histogram
-    histogram.percentile(99.9), histogram.count, histogram.merge(other)
+    for interval in read(path):
+        interval.tag, interval.start_s, interval.length_s, interval.histogram
+    histogram.percentile(99.9)
+    histogram.count
+    histogram.merge(other)
 
-The encoding is that of HdrHistogram's "V2 Histogram Encoding": a cookie, a length, then zlib-compressed: cookie,
-payload length, normalising offset, significant digits, lowest and highest trackable value, conversion ratio, and
-the counts as ZigZag LEB128 words, where a negative word is a run of zeros. A broken line is an error that names
-the file and the line. One thread at a time.
+HdrHistogram's "V2 Histogram Encoding" is a cookie, a length and zlib-compressed data: cookie, payload length, normalising
+offset, significant digits, lowest and highest trackable value, conversion ratio, and the counts as ZigZag LEB128 words. A
+negative word is a run of zeros. A broken line is an error that names the file and the line. One thread at a time.
 """
 import base64
 import binascii
@@ -24,7 +26,7 @@ MAX_COUNTS = 1 << 20
 
 
 class Histogram:
-    """Counts of values in the buckets of an HdrHistogram of some lowest value and precision."""
+    """Counts of values in the buckets of an HdrHistogram with a given lowest value and precision."""
 
     def __init__(self, lowest: int = 1, digits: int = 3):
         if not 1 <= digits <= 5 or not 1 <= lowest < 1 << 62:
@@ -33,14 +35,14 @@ class Histogram:
         self.unit = int(math.log2(lowest))
         self.half_bits = max(math.ceil(math.log2(2 * 10 ** digits)), 1) - 1
         self.counts: dict[int, int] = {}
-        self.exact_highest: int | None = None  # where the log says it
+        self.exact_highest: int | None = None  # if the log contains it
 
     @property
     def count(self) -> int:
         return sum(self.counts.values())
 
     def highest_of(self, index: int) -> int:
-        """The highest value that counts in bucket `index`."""
+        """The highest value in bucket `index`."""
         half = 1 << self.half_bits
         bucket, sub = (index >> self.half_bits) - 1, (index & (half - 1)) + half
         if bucket < 0:
@@ -48,20 +50,20 @@ class Histogram:
         return ((sub + 1) << (bucket + self.unit)) - 1
 
     def middle_of(self, index: int) -> int:
-        """The value that stands for bucket `index` in a mean."""
+        """The value used for bucket `index` in a mean."""
         bucket = max(0, (index >> self.half_bits) - 1)
         width = 1 << (bucket + self.unit)
         return self.highest_of(index) + 1 - width + (width >> 1)
 
     @property
     def highest(self) -> int:
-        """The highest value, exact where the log says it; 0 when empty."""
+        """The highest value, exact if the log contains it; 0 when empty."""
         if not self.counts:
             return 0
         return self.highest_of(max(self.counts)) if self.exact_highest is None else self.exact_highest
 
     def say_highest(self, value: float) -> None:
-        """Takes the log's own word for the highest value, when the highest bucket with counts is the one it is in."""
+        """Takes the highest value from the log, provided that it is in the highest bucket with counts."""
         top = max(self.counts, default=None)
         if top is not None and value == int(value) and (self.highest_of(top - 1) if top else -1) < value <= self.highest_of(top):
             self.exact_highest = int(value)
@@ -78,8 +80,9 @@ class Histogram:
             self.counts[index] = self.counts.get(index, 0) + count
 
     def percentile(self, percent: float) -> int:
-        """The value below or at which `percent` of the counts lie; 0 when empty. By the reference implementation's rule
-        (hdr_value_at_percentile), and as base/hist.c no more than the highest: so that a figure is the generator's."""
+        """The smallest value with at least `percent` of the counts at or below it; 0 when empty. Computed by the rule of the
+        reference implementation (hdr_value_at_percentile), and at most the highest value as in base/hist.c, so that it equals
+        the generator's figure."""
         wanted, seen = max(1, int(percent / 100 * self.count + 0.5)), 0
         for index in sorted(self.counts):
             seen += self.counts[index]
@@ -88,16 +91,16 @@ class Histogram:
         return 0
 
     def known_percentile(self, percent: float) -> int | None:
-        """None of fewer samples than the percentile takes (base/hist.h): it would be the maximum by another name."""
+        """None with too few samples for the percentile (base/hist.h), as the value would then be the maximum."""
         return self.percentile(percent) if self.count >= percentile_takes(percent) else None
 
     def mean(self) -> float:
-        """Each value counts as the middle of its bucket, as in the reference implementation (hdr_mean)."""
+        """Uses the middle of each bucket, as the reference implementation does (hdr_mean)."""
         total = sum(count * self.middle_of(index) for index, count in self.counts.items())
         return total / self.count if self.counts else 0.0
 
     def steps(self) -> list[tuple[int, int]]:
-        """(value, how many lie at or below it), one for each bucket with counts."""
+        """(value, count at or below it) for each bucket with counts."""
         seen, found = 0, []
         for index in sorted(self.counts):
             seen += self.counts[index]
@@ -106,7 +109,7 @@ class Histogram:
 
 
 def percentile_takes(percent: float) -> int:
-    """How many samples: 2 for the median, 100 for 99, 1000 for 99.9."""
+    """Samples that a percentile needs: 2 for the median, 100 for 99, 1000 for 99.9."""
     return math.ceil(100 / (100 - percent) - 1e-6) if percent < 100 else 1
 
 
@@ -119,7 +122,7 @@ class Interval:
 
 
 def _words(payload: bytes):
-    """ZigZag LEB128: seven bits a byte, at most nine bytes, the ninth whole."""
+    """Decodes ZigZag LEB128: seven bits a byte, at most nine bytes, all eight bits of the ninth."""
     at = 0
     while at < len(payload):
         value, shift = 0, 0
@@ -136,7 +139,7 @@ def _words(payload: bytes):
 
 
 def decode(text: str) -> Histogram:
-    """One histogram out of its base64 text; ValueError when it is broken."""
+    """Decodes one histogram from base64; ValueError when it is broken."""
     try:
         data = base64.b64decode(text, validate=True)
         cookie, length = struct.unpack_from(">iI", data)
@@ -176,7 +179,7 @@ def finite(text: str) -> float:
 
 
 def read(path) -> list[Interval]:
-    """Every interval of a log, in its order. A last line that is cut off is left out: the run was killed."""
+    """All intervals of a log, in order. An incomplete last line is left out, as a killed run leaves one."""
     try:
         text = open(path, encoding="utf-8", errors="strict").read()
     except (OSError, UnicodeDecodeError) as error:
@@ -199,7 +202,7 @@ def read(path) -> list[Interval]:
 
 
 def by_tag(intervals: list[Interval]) -> dict[str, Histogram]:
-    """All intervals of a tag added up."""
+    """The sum of all intervals of each tag."""
     totals: dict[str, Histogram] = {}
     for interval in intervals:
         if interval.tag not in totals:

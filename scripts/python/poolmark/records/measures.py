@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From what broker and generator wrote to a cell's metrics (results/README.md names them all).
+"""Turns the files of broker and generator into a cell's metrics (results/README.md names them all).
 
-Nothing is computed here that a program has computed: what the generator's record says is taken as it is, and what only
-follows from files (pools, steps) is computed once, here. The suite calls these functions when a phase has ended, and
-verify calls them again on the same files: they depend on nothing else.
+Figures that a program has computed are copied from its record. Figures that only follow from files (pools, steps) are computed
+here. The suite calls these functions after a phase, and verify calls them again on the same files. They depend on nothing else.
 
-    for phase in cell.data["phases"]: take_phase(cell, base / phase["folder"], phase)
+    for phase in cell.data["phases"]:
+        take_phase(cell, base / phase["folder"], phase)
     take_target(cell, base, phases, pool_files)
 
-`cell` is a record's Cell or anything with its metric(), value(), anomaly() and data. A phase is as phases.recorded() has
-it. Raises RecordError when a file cannot be read.
+`cell` is a record's Cell, or an object with its metric(), value(), anomaly() and data. A phase has the form of
+phases.recorded(). RecordError when a file cannot be read.
 """
 from pathlib import Path
 
@@ -20,13 +20,13 @@ from poolmark.records.read_record import Run, load
 
 
 def phase_folder(number: int, name: str) -> str:
-    """Where a phase's files are, below the cell's folder."""
+    """The folder of a phase's files, inside the cell's folder."""
     return "load" if number == 0 else f"load-{name}"
 
 
 def take_load(cell, folder: Path, phase: dict) -> Run:
-    """Copies the metrics of one phase's load record into the cell, by the names that phases.py gives them. RecordError
-    when it cannot be read."""
+    """Copies the metrics of a phase's load record into the cell, under the names from phases.py. RecordError when the record
+    cannot be read."""
     run = load(folder)
     phases.take(cell, phase, run.data.get("metrics", {}))
     for anomaly in run.data.get("anomalies", []):
@@ -34,7 +34,7 @@ def take_load(cell, folder: Path, phase: dict) -> Run:
     return run
 
 
-# Columns of steps.csv that become metrics of their step: column -> (metric, unit, better).
+# Columns of steps.csv that become metrics of a step: column -> (metric, unit, better).
 STEP_COLUMNS = {
     "took_ns": ("took_ns", "ns", "lower"), "objects_bytes": ("objects_bytes", "B", "none"),
     "buffers_bytes": ("buffers_bytes", "B", "none"), "arenas_bytes": ("arenas_bytes", "B", "none"),
@@ -46,7 +46,7 @@ STEP_COLUMNS = {
 
 
 def take_steps(cell, folder: Path, run: Run) -> None:
-    """What the generator measured at each step: memory, latency of the probes among it. The kernel's is what it grew by
+    """Takes the generator's measurements at each step, such as memory and latency of the probes. Kernel memory is the growth
     since the start."""
     start = MemoryCurve(folder / "memory.csv").reading(run.data, "start")
     base = kernel_bytes(start) if start else None
@@ -62,7 +62,7 @@ def take_steps(cell, folder: Path, run: Run) -> None:
 
 
 def take_phase(cell, folder: Path, phase: dict) -> Run:
-    """What the generator left of one phase; gives its record."""
+    """Takes the generator's files of one phase; returns its record."""
     run = take_load(cell, folder, phase)
     if (folder / "steps.csv").is_file():
         take_steps(cell, folder, run)
@@ -70,7 +70,7 @@ def take_phase(cell, folder: Path, phase: dict) -> Run:
 
 
 def take_pools_at_steps(cell, folder: Path, pool_files: list[Path]) -> None:
-    """Objects owned and in use at each step, all instances: what the capacity model takes a pool's reserve from."""
+    """Objects owned and in use at each step, over all instances. The capacity model computes a pool's reserve from them."""
     curve = MemoryCurve(folder / "memory.csv")
     for row in read_csv(folder / "steps.csv", ()):
         step = row.get("connections")
@@ -83,7 +83,7 @@ def take_pools_at_steps(cell, folder: Path, pool_files: list[Path]) -> None:
 
 
 def take_pools(cell, pool_files: list[Path]) -> None:
-    """Hit rate, expansions and the longest, over all pools and instances."""
+    """Hit rate, expansions and the longest expansion, over all pools and instances."""
     totals = pool_totals([path for path in pool_files if path.is_file()])
     if totals is None:
         raise RecordError(pool_files[0] if pool_files else cell.id, "", "the broker left no pool statistics")
@@ -96,7 +96,7 @@ def take_pools(cell, pool_files: list[Path]) -> None:
 
 
 def take_target(cell, base: Path, taken: list[dict], pool_files: list[Path]) -> None:
-    """What the target's own files say, once it has ended; nothing of a target that leaves none."""
+    """Takes the target's own files, after its end. Does nothing for a target without files."""
     if not pool_files:
         return
     take_pools(cell, pool_files)

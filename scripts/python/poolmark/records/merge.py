@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """scripts/poolmark merge RUN... --out DIR: joins runs of one suite into one record.
 
-Cells of one configuration become repetitions of it, counted on from run to run. Files are copied; the sources and their
-checksums are named. Runs of other hosts or builds are refused unless the difference is allowed by name.
+Cells of one configuration become its repetitions, numbered through all runs. Files are copied; the record names the sources and
+their checksums. Runs of different hosts or builds are refused unless that difference is allowed by name.
 """
 import re
 import shutil
@@ -27,7 +27,7 @@ def add_arguments(parser) -> None:
 
 
 def differences(first: dict, other: dict) -> dict[str, list[str]]:
-    """Which facts of host and build differ between two records."""
+    """The facts of host and build that differ between two records."""
     return {
         "host": [key for key in HOST_FACTS if first["host"].get(key) != other["host"].get(key)],
         "build": [key for key in BUILD_FACTS if first["tool"].get(key) != other["tool"].get(key)],
@@ -35,7 +35,7 @@ def differences(first: dict, other: dict) -> dict[str, list[str]]:
 
 
 def check_same(runs: list, allowed: list[str]) -> list[str]:
-    """What differs and was allowed to; raises what was not."""
+    """Notes on allowed differences; UsageError for any other."""
     notes = []
     first = runs[0].data
     for run in runs[1:]:
@@ -53,7 +53,7 @@ def check_same(runs: list, allowed: list[str]) -> list[str]:
 
 
 def check_whole(runs: list) -> None:
-    """A joined record gets a seal of its own: what was edited before would look as measured."""
+    """UsageError for an edited record: the joined record gets a seal of its own, so the edit would look as measured."""
     for run in runs:
         wrong = check_files(run, present=True)
         if wrong:

@@ -1,30 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
 """The phases of a cell and the names of their metrics.
 
-A cell of one phase has its generator's metrics as they are. In a cell of several, those of a phase that publishes begin
-with its name: qos0.delivery.p99, qos1.messages.lost. What the connections cost is of the phase that connects, and has no
-name before it; when several phases connect, each has its own. `cell.` stands before sums over all phases:
-cell.messages.lost. Metrics of the target (pool.*) and of steps are of the cell as a whole.
+With one phase, a cell has the generator's metrics unchanged. With several, metrics of a publishing phase start with its name:
+qos0.delivery.p99, qos1.messages.lost. Metrics of the phase that connects have no prefix; when several phases connect, each has
+its own. `cell.` starts the names of sums over all phases: cell.messages.lost. Metrics of the target (pool.*) and of steps belong
+to the cell as a whole.
 
     prefix_of(phase, phases)                "" or "qos1."
-    whole(metrics, "messages.lost")         of the cell: the sum, or the only phase's own
+    whole(metrics, "messages.lost")         the cell's metric: the sum, or that of the only phase
     variants(cell, "delivery.p99")          {"": ...} or {"qos0": "qos0.delivery.p99", "qos1": ...}
 """
 from poolmark.facts import described
 
 CELL = "cell"
-# Counts that are bad in any phase: a cell is judged by their sums.
+# Counts that are bad in any phase; a cell is judged by their sums.
 SUMMED = ("clients.failed", "clients.dropped", "messages.not_sent", "messages.lost", "messages.duplicates",
           "messages.unacknowledged")
 
 
 def publishes(phase: dict) -> bool:
-    """By the generator's own description: a scenario that takes a rate of publishing."""
+    """Whether a phase publishes: its scenario has the option publish-rate in the generator's description."""
     return "publish-rate" in described.scenarios().get(phase["scenario"], {"options": []})["options"]
 
 
 def prefix_of(phase: dict, phases: list[dict]) -> str:
-    """`phases`: all that the cell was to have, whether they ran or not."""
+    """`phases`: all phases of the cell's plan, whether they ran or not."""
     if len(phases) == 1:
         return ""
     connecting = sum(not publishes(one) for one in phases)
@@ -32,13 +32,13 @@ def prefix_of(phase: dict, phases: list[dict]) -> str:
 
 
 def recorded(phase: dict, phases: list[dict], folder: str) -> dict:
-    """As a cell's record has it."""
+    """A phase in the form of a cell's record."""
     return {"name": phase["name"], "scenario": phase["scenario"], "folder": folder, "prefix": prefix_of(phase, phases),
             "several": len(phases) > 1}
 
 
 def take(cell, phase: dict, metrics: dict) -> None:
-    """A phase's metrics, by their names in the cell, and the cell's sums with them. `phase` as recorded() has it."""
+    """Adds a phase's metrics to the cell under their names there, and updates the cell's sums. `phase`: from recorded()."""
     for name, metric in metrics.items():
         cell.data["metrics"][f"{phase['prefix']}{name}"] = metric
     if not phase["several"]:
@@ -51,7 +51,7 @@ def take(cell, phase: dict, metrics: dict) -> None:
 
 
 def whole(metrics: dict, name: str) -> dict | None:
-    """The metric of the cell as a whole."""
+    """The metric for the whole cell."""
     return metrics.get(f"{CELL}.{name}") or metrics.get(name)
 
 
@@ -60,13 +60,13 @@ def names_of(cell: dict) -> list[str]:
 
 
 def _older(metric: str, phase: str) -> str:
-    """As records before the phases' names had it: delivery_qos0.p99."""
+    """The older name, before metrics began with the phase's name: delivery_qos0.p99."""
     group, _, rest = metric.partition(".")
     return f"{group}_{phase}.{rest}"
 
 
 def variants(cell: dict, metric: str) -> dict[str, str]:
-    """{phase: name} of a metric in a cell; phase "" where it has none before it."""
+    """{phase: name} of a metric in a cell; phase "" for a name without a phase."""
     metrics, found = cell["metrics"], {}
     older = [key.removeprefix("latency_") for key in cell.get("files", {}) if key.startswith("latency_")]
     for phase in dict.fromkeys([*names_of(cell), *older]):
@@ -74,7 +74,7 @@ def variants(cell: dict, metric: str) -> dict[str, str]:
             if name in metrics:
                 found.setdefault(phase, name)
     if metric in metrics and not any(name == _older(metric, phase) for phase, name in found.items()):
-        found = {"": metric, **found}       # an older record had the last phase's once more, without a name
+        found = {"": metric, **found}       # older records repeat the last phase's without a name
     return found
 
 

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which of a cell's files a metric was taken from: what a reader opens who does not believe a figure.
+"""Finds the files from which a cell's metric was computed, for readers who want to check a figure.
 
     files_behind(cell, "qos1.delivery.p99")   ["cells/x.1/load-qos1/latency.hlog"]
 
-The rules are those by which measures.py takes metrics from the phases of a suite. A phase after the first has its name in
-its files' short names: latency, latency_qos0, latency_qos1.
+The rules match those of measures.py. The short name of a file ends with its phase, except for the first phase: latency,
+latency_qos0, latency_qos1.
 """
 from poolmark.records.phases import CELL, names_of, split
 
@@ -13,15 +13,15 @@ MESSAGES = ("delivery", "ack", "messages")
 
 
 def phases(cell: dict) -> list[tuple[str, str]]:
-    """(name, words) of a cell's phases that left a histogram; the first has the name "". Words are its scenario and
-    options, as the configuration has them, and empty when they are not known."""
+    """(name, words) of the phases that left a histogram; the first has the name "". Words are scenario and options from the
+    configuration, or empty if unknown."""
     names = [key.removeprefix("latency").removeprefix("_") for key in cell.get("files", {}) if key.startswith("latency")]
     words = [part.strip() for part in str(cell.get("config", {}).get("phases") or "").split(";")]
     return list(zip(names, words if len(words) == len(names) else [""] * len(names)))
 
 
 def publishing(cell: dict) -> list[str]:
-    """Names of the phases that publish; all but the first of several when it is not known which do."""
+    """Names of the phases that publish; when unknown, all phases but the first."""
     found = phases(cell)
     if any(words for _, words in found):
         return [name for name, words in found if words.startswith("publish")]
@@ -29,9 +29,9 @@ def publishing(cell: dict) -> list[str]:
 
 
 def phase_of(cell: dict, metric: str) -> str:
-    """The name of the phase that a metric is of, "" for the first: that before it. In records of before phases had their
-    names on metrics: that in its name, else, of messages' latencies, the last that has them, and of all else about messages
-    the first that publishes."""
+    """The phase of a metric, "" for the first: the phase in front of the metric's name. Older records have the phase inside the
+    name, or no phase. Then latencies of messages belong to the last phase that has them, and other figures of messages to the
+    first phase that publishes."""
     named = split(cell, metric)[0]
     if any("prefix" in phase for phase in cell.get("phases") or []):
         plain = next((phase["name"] for phase in cell["phases"] if phase["prefix"] == ""), "")
@@ -53,10 +53,10 @@ def phase_of(cell: dict, metric: str) -> str:
 
 
 def files_behind(cell: dict, metric: str) -> list[str]:
-    """Paths in the run's folder; every round of a benchmark. Empty when the record names none."""
+    """Paths in the run's folder; for a benchmark all rounds. Empty when the record names none."""
     files = cell.get("files", {})
     named, metric = split(cell, metric)
-    if named == CELL:       # a count of every phase: their records
+    if named == CELL:       # a sum over all phases: their records
         return [path for key, path in files.items() if key.startswith("record")]
     rounds = [path for key, path in files.items() if key.startswith("round_")]
     group = metric.partition(".")[0]

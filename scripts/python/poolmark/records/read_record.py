@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reading records, also broken or hostile ones: what load() gives back fits the schema, or a RecordError names the file
-and the field.
+"""Reads records, including broken or hostile ones. load() returns data that fits the schema, or raises a RecordError with the
+file and the field.
 
     run = load("results/runs/suite-...-1a2b")     # a folder, its run.json, an id, or "latest"
     run.data["cells"], run.folder, run.file("cells/x/load/latency.hlog")
 
-Nothing of a record is to be trusted as text: escape it before it goes into a page or a terminal.
+No text of a record can be trusted: escape it before it goes into a page or a terminal.
 """
 import functools
 import hashlib
@@ -21,8 +21,8 @@ from poolmark.records.record import SCHEMA, SEAL, files_of, sha256
 
 MAX_BYTES = 256 << 20
 MAX_INTEGER = 1 << 63
-MAX_REAL = 1e100        # nothing that is measured comes near, and what is computed from it stays finite
-# Schema versions that are still read: name -> function that makes the next version of it. None has been retired yet.
+MAX_REAL = 1e100        # far above any measurement; figures computed from it stay finite
+# Older schema versions that are read: name -> function that converts to the next version. None so far.
 UPGRADES: dict = {}
 
 
@@ -30,11 +30,11 @@ UPGRADES: dict = {}
 class Run:
     folder: Path
     data: dict
-    broken_seal: str = ""       # why run.json is not what its seal says; "" when it is, and where there is none to be
+    broken_seal: str = ""       # why run.json does not match its seal; "" when it matches or has no seal
 
     @property
     def sealed(self) -> bool:
-        """Records of before there were seals have none, nor has what still runs."""
+        """False for a run that is not finished, and for records older than seals."""
         return "seal" in self.data or (self.folder / SEAL).exists()
 
     @property
@@ -42,7 +42,7 @@ class Run:
         return self.data["id"]
 
     def file(self, name: str) -> Path:
-        """The path of one of its files; a RecordError when it is not there or leads out of the folder."""
+        """The path of one of its files. RecordError when it is missing or outside of the folder."""
         path = (self.folder / name).resolve()
         if not path.is_relative_to(self.folder.resolve()):
             raise RecordError(self.folder / "run.json", "files", f"{name!r} leads out of the run's folder")
@@ -52,14 +52,14 @@ class Run:
 
 
 class _Refused:
-    """Stands for a number that JSON or we do not allow until its field is known."""
+    """Replaces a number that JSON or a record does not allow, until its field is known."""
 
     def __init__(self, text: str):
         self.text = text if len(text) <= 40 else text[:37] + "..."
 
 
 def _integer(text: str):
-    # int() of many digits is slow on purpose; nothing we record needs more than 20.
+    # int() is slow for many digits; no recorded number has more than 20.
     return int(text) if len(text) <= 20 and abs(int(text)) < MAX_INTEGER else _Refused(text)
 
 
@@ -102,7 +102,7 @@ def _find_refused(value, path=()):
 
 
 def parse(text: str, name) -> dict:
-    """JSON text to a value; a RecordError names `name` and the place when it is not JSON or has a wild number."""
+    """Parses JSON. RecordError names `name` and the place when it is not JSON or a number is not allowed."""
     try:
         value = json.loads(text, parse_int=_integer, parse_float=_real, parse_constant=_Refused,
                            object_pairs_hook=_pairs)
@@ -148,7 +148,7 @@ def _complaint(error) -> str:
 
 
 def complaints(data, at_most: int = 20) -> list[tuple[str, str]]:
-    """What is wrong with a record's data: (field, text), in the record's order. Empty when all is well."""
+    """Faults of a record's data as (field, text), in the record's order."""
     found = []
     for error in _validator().iter_errors(data):
         found.append((field_name(error.absolute_path), _complaint(error)))
@@ -163,7 +163,7 @@ def complaints(data, at_most: int = 20) -> list[tuple[str, str]]:
 
 
 def _refuse_night(folder: Path) -> None:
-    """A night's folder holds runs and is none."""
+    """UsageError for the folder of a nightly comparison, which contains runs but is not a run."""
     if all((folder / side / "run.json").is_file() for side in ("base", "candidate")):
         raise UsageError(f"{folder}: is a night's folder, not a run; its two sides are the runs {folder}/base and "
                          f"{folder}/candidate")
@@ -172,7 +172,7 @@ def _refuse_night(folder: Path) -> None:
 
 
 def locate(where) -> Path:
-    """The run.json that `where` means: a folder, a run.json, an id (or a beginning of only one), or "latest"."""
+    """The run.json for a folder, a run.json, an id (or the unique beginning of one), or "latest"."""
     path = Path(where)
     if not path.exists() and "/" not in str(where) and (RUNS / path).is_dir():
         path = RUNS / path
@@ -197,7 +197,7 @@ def locate(where) -> Path:
 
 
 def seal_broken(folder: Path, content: bytes, data: dict) -> str:
-    """What is wrong with the seal of run.json's `content`. A record that has ended names its seal, so that it is missed."""
+    """What is wrong with the seal of run.json's `content`. A finished record names its seal, so a missing one is noticed."""
     try:
         told = (folder / SEAL).read_text(encoding="ascii").split()
     except FileNotFoundError:
@@ -238,7 +238,7 @@ def load(where) -> Run:
 
 
 def bad_files(run: Run) -> dict[str, str]:
-    """{name: what is wrong} of the listed files that are there and are not as they were when the run ended."""
+    """{name: fault} of the listed files that exist and have changed since the end of the run."""
     bad = {}
     for name, wanted in run.data.get("files", {}).items():
         if not (run.folder / name).exists():
@@ -258,8 +258,7 @@ def bad_files(run: Run) -> dict[str, str]:
 
 
 def check_files(run: Run, present: bool = False) -> list[str]:
-    """What does not fit between a run's seal, its list of files and its folder; empty when all is as it was at its end.
-    `present`: files that are not there are let pass."""
+    """Faults between a run's seal, its list of files and its folder. `present`: missing files are no fault."""
     listed = run.data.get("files", {})
     wrong = [run.broken_seal] if run.broken_seal else []
     wrong += [f"{name}: {text}" for name, text in bad_files(run).items()]
@@ -272,5 +271,5 @@ def check_files(run: Run, present: bool = False) -> list[str]:
 
 
 def added_files(run: Run) -> list[str]:
-    """Files in the folder that came after the run's end (a report, say)."""
+    """Files in the folder that were added after the end of the run, for example a report."""
     return [name for name in files_of(run.folder) if name not in run.data.get("files", {})]

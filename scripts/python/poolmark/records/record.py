@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writing a run's record (results/README.md is the format, results/run.schema.json its schema); reading is in
-read_record.py.
+"""Writes a run's record. Format: results/README.md, schema: results/run.schema.json. read_record.py reads it.
 
-A record is a folder with run.json. run.json is whole at any instant: each save writes a new file and renames it over
-the old one. It says "running" from the start, so that a run that was killed can be told from one that ended.
+A record is a folder with run.json. run.json is complete at any instant, because each save writes a new file and renames it over
+the old one. Its status is "running" from the start, so a killed run can be told from a finished one.
 
     record = Record.create("suite", suite="quick", config={...}, seed=1)
     cell = record.cell("classic-malloc.1", {"strategy": "malloc"}, repetition=1)
@@ -12,8 +11,7 @@ the old one. It says "running" from the start, so that a run that was killed can
     cell.finish("complete")
     record.close("complete")
 
-One thread at a time per record. Raises UsageError when a folder is taken or cannot be made, PoolmarkError when it cannot
-be written.
+One thread at a time per record. UsageError when a folder is taken or cannot be created, PoolmarkError when it cannot be written.
 """
 import contextlib
 import hashlib
@@ -31,8 +29,8 @@ from poolmark.base.errors import PoolmarkError, UsageError
 from poolmark.base.paths import INSTALLED, ROOT, RUNS, WORK, installed_programs, writable
 
 SCHEMA = "poolmark.run/1"
-SEAL = "run.json.sha256"  # the checksum of run.json, as sha256sum writes it (base/record_seal.h says what it is worth)
-CLOCK_STEP_S = 1.0      # slewing, a second in half an hour at most, is no step
+SEAL = "run.json.sha256"  # checksum of run.json in sha256sum's format; base/record_seal.h says what it protects against
+CLOCK_STEP_S = 1.0      # more than slewing, which is at most a second in half an hour
 FINAL = ("complete", "incomplete", "failed")
 
 
@@ -41,7 +39,7 @@ def utc_now() -> str:
 
 
 def wall_ahead_s() -> float:
-    """The wall clock less the monotonic one: it stays the same unless somebody sets the wall clock."""
+    """Wall clock minus monotonic clock. Constant unless the wall clock is set."""
     return time.time() - time.monotonic()
 
 
@@ -55,7 +53,7 @@ def sha256(path: Path) -> str:
 
 
 def files_of(folder: Path) -> dict[str, dict]:
-    """{"relative/path": {"sha256", "bytes"}} of every regular file below `folder`, run.json and its seal aside."""
+    """{"relative/path": {"sha256", "bytes"}} of every regular file below `folder`, without run.json and its seal."""
     found = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
@@ -66,7 +64,7 @@ def files_of(folder: Path) -> dict[str, dict]:
 
 
 def seal(folder: Path) -> None:
-    """The seal of run.json as it is on disk. OSError when it cannot be written: then there is none."""
+    """Writes the seal of run.json on disk. After an OSError there is no seal."""
     path = folder / SEAL
     try:
         path.write_text(f"{sha256(folder / 'run.json')}  run.json\n", encoding="ascii")
@@ -77,20 +75,20 @@ def seal(folder: Path) -> None:
 
 
 def command_line(argv=None) -> list[str]:
-    """The command as somebody would type it in the checkout: no absolute paths of this machine."""
+    """The command as typed in the checkout, without absolute paths of this machine."""
     words = list(sys.argv if argv is None else argv)
     return [relative_word(word) for word in words]
 
 
 def relative_word(word: str) -> str:
-    """`word` with this checkout's folder taken off; of an installation, that of its programs and the current one."""
+    """`word` without the checkout's folder; in an installation, without the folder of the programs and the current one."""
     for folder in (installed_programs(), WORK) if INSTALLED else (ROOT,):
         word = str(word).replace(f"{folder}/", "")
     return str(word)
 
 
 def as_utf8(value):
-    """A JSON value that can be written: names of files may hold bytes that are not UTF-8."""
+    """A JSON value that can be encoded, since file names may contain bytes that are not UTF-8."""
     if isinstance(value, dict):
         return {as_utf8(key): as_utf8(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -99,7 +97,7 @@ def as_utf8(value):
 
 
 def number(value) -> float | int | None:
-    """A JSON number out of an int, float or numpy scalar; None when it is not finite."""
+    """A JSON number from an int, float or numpy scalar; None when it is not finite."""
     if value is None:
         return None
     value = value.item() if hasattr(value, "item") else value
@@ -109,7 +107,7 @@ def number(value) -> float | int | None:
 
 
 def metric(value, unit: str, better: str = "none", samples=None) -> dict:
-    """One metric. `better` says which way is good: "lower", "higher", or "none" when neither is."""
+    """One metric. `better`: "lower", "higher", or "none" when neither is better."""
     if better not in ("lower", "higher", "none"):
         raise ValueError(f"better is {better!r}")
     made = {"value": number(value), "unit": unit, "better": better}
@@ -119,7 +117,7 @@ def metric(value, unit: str, better: str = "none", samples=None) -> dict:
 
 
 class Cell:
-    """One cell of a run: what was configured, what was measured. Belongs to its record."""
+    """One cell of a run: configuration and measurements. Belongs to its record."""
 
     def __init__(self, record: "Record", data: dict):
         self.record, self.data = record, data
@@ -130,7 +128,7 @@ class Cell:
 
     @property
     def folder(self) -> Path:
-        """Where this cell's files go; made when first asked for."""
+        """The folder for this cell's files; created on first use."""
         path = self.record.folder / "cells" / self.id
         path.mkdir(parents=True, exist_ok=True)
         return path
@@ -139,23 +137,23 @@ class Cell:
         self.data["metrics"][name] = metric(value, unit, better, samples)
 
     def value(self, name: str):
-        """A metric's value, or None when there is none."""
+        """A metric's value, or None."""
         return self.data["metrics"].get(name, {}).get("value")
 
     def anomaly(self, what: str, text: str) -> None:
         self.data["anomalies"].append(self.record.anomaly_of(what, text))
 
     def command(self, argv) -> None:
-        """A command line that made this cell; paths in it become relative to the run's folder, or the checkout."""
+        """Adds a command line of this cell, with paths relative to the run's folder or the checkout."""
         words = [str(word).replace(f"{self.record.folder}/", "") for word in argv]
         self.data["commands"].append(command_line(words))
 
     def phase(self, phase: dict) -> None:
-        """One phase that left files: {"name", "scenario", "folder"}, the folder below the cell's."""
+        """Adds a phase that left files: {"name", "scenario", "folder"}; the folder is inside the cell's."""
         self.data.setdefault("phases", []).append(phase)
 
     def file(self, key: str, path: Path) -> None:
-        """Names a file of this cell, when it is there."""
+        """Adds a file of this cell, if it exists."""
         if path.is_file():
             self.data["files"][key] = path.relative_to(self.record.folder).as_posix()
 
@@ -163,7 +161,7 @@ class Cell:
         if status not in FINAL:
             raise ValueError(f"status is {status!r}")
         self.data["status"] = status
-        with contextlib.suppress(PoolmarkError):  # the run goes on; the record's end says what could not be written
+        with contextlib.suppress(PoolmarkError):  # the run goes on; close() reports what could not be written
             self.record.save()
 
 
@@ -174,12 +172,12 @@ class Record:
         self.folder, self.data = folder, data
         self._started = time.monotonic()
         self._wall_ahead_s = wall_ahead_s()
-        self.unwritten: str | None = None  # why run.json on disk is not all of `data`
+        self.unwritten: str | None = None  # why run.json on disk lacks a part of `data`
 
     @classmethod
     def create(cls, kind: str, *, suite: str | None = None, folder: Path | str | None = None, command=None,
                config: dict | None = None, seed: int | None = None, build: Path | None = None) -> "Record":
-        """Makes `folder` (results/runs/ID when none is named) and its first run.json."""
+        """Creates `folder` (default: results/runs/ID) and a first run.json."""
         run_id = new_id(kind)
         path = Path(folder) if folder is not None else RUNS / run_id
         where = f"--out {path}" if folder is not None else str(path)
@@ -192,7 +190,7 @@ class Record:
         data = {
             "schema": SCHEMA, "id": run_id, "kind": kind, "suite": suite, "status": "running",
             "started_utc": utc_now(), "ended_utc": None, "seed": seed, "tool": facts.tool(build),
-            # The run's folder is "." to itself: a record names no path of this machine.
+            # The run's folder is recorded as ".", since a record names no path of this machine.
             "command": ["." if word == str(folder) else word for word in command_line(command)], "host": facts.host(build), "libraries": facts.libraries(),
             "config": config or {}, "cells": [], "metrics": {}, "summary": {}, "anomalies": [], "files": {},
         }
@@ -222,11 +220,11 @@ class Record:
         self.data["anomalies"].append(self.anomaly_of(what, text))
 
     def anomaly_of(self, what: str, text: str) -> dict:
-        """An anomaly that happens now, its text without this machine's folders."""
+        """An anomaly at the current time, without this machine's folders in its text."""
         return {"at_s": self.elapsed_s(), "what": what, "text": relative_word(text.replace(f"{self.folder}/", ""))}
 
     def save(self) -> None:
-        """run.json anew. PoolmarkError when it cannot be written: then the old one is still whole."""
+        """Replaces run.json. After a PoolmarkError the old one is still complete."""
         text = json.dumps(as_utf8(self.data), indent=1, ensure_ascii=False, allow_nan=False)
         new = self.folder / "run.json.new"
         try:
@@ -243,8 +241,8 @@ class Record:
         self.unwritten = None
 
     def close(self, status: str) -> None:
-        """Takes checksums of every file, says how it ended, and seals it. Cells still running are incomplete. PoolmarkError when
-        it cannot be written; run.json then says incomplete and why, if that much fits."""
+        """Records checksums of all files and the status, then seals the record. Cells still running become incomplete. When
+        run.json cannot be written it raises PoolmarkError; the old run.json then says incomplete and why, if that fits."""
         if status not in FINAL:
             raise ValueError(f"status is {status!r}")
         for cell in self.data["cells"]:
@@ -266,8 +264,8 @@ class Record:
             raise PoolmarkError(f"{self.folder}/{SEAL}: cannot be written: {error.strerror}") from error
 
     def _tell_clock_step(self) -> None:
-        """A wall clock that was set meanwhile: what it says now is taken for right, as a clock is set to correct it, so the
-        start is counted back from the end. Else the run would stand in the wrong place of a history."""
+        """Corrects the start when the wall clock was set during the run. The new time is taken as right, so the start is
+        counted back from the end. Otherwise the run would have a wrong place in a history."""
         step_s = wall_ahead_s() - self._wall_ahead_s
         if abs(step_s) < CLOCK_STEP_S:
             return
@@ -278,8 +276,8 @@ class Record:
                               f"the start, {told} by the clock as it was, is counted back from the end")
 
     def _save_in_place(self, why: str) -> None:
-        """The last resort on a full disk: into the room that run.json has already, without its indentation. Everything, if it
-        fits; else what was saved last, marked as incomplete. Not whole at any instant, but nothing else runs any more."""
+        """Last resort on a full disk: overwrites run.json within its size, without indentation. Writes all data if they fit,
+        otherwise the last saved data, marked incomplete. This write is not atomic, but nothing else is running then."""
         self.anomaly("disk", f"the end of the run could not be written: {why}")
         self.data["status"] = "incomplete"
         path = self.folder / "run.json"

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A suite's table: a row for each measure, a column for each configuration; the same as Markdown and as CSV.
+"""A suite's table, also as Markdown and CSV: a row for each measure, a column for each configuration.
 
-With several repetitions a column shows medians; the CSV has every cell for itself. Cells that did not complete are
-marked with "!".
+With several repetitions a column has medians; the CSV has every cell. Incomplete cells are marked with "!".
 """
 import contextlib
 import os
@@ -16,7 +15,7 @@ from poolmark.base.errors import PoolmarkError
 from poolmark.base.table import csv_text, markdown_table, markdown_text, text_table
 from poolmark.base.units import show
 
-# (label, metric). A row without any value is left out; a metric that each phase has for itself is a row for each.
+# (label, metric). Rows without values are left out. A metric that each phase has becomes a row for each phase.
 ROWS = [
     ("connections", "clients.connected"),
     ("connects per second", "connect.rate"),
@@ -44,11 +43,11 @@ ROWS = [
     ("clients dropped", "clients.dropped"),
     ("messages lost", "messages.lost"),
 ]
-# Of a phase that publishes, these are shown; what its few connections did is in the record.
+# Metrics shown of a phase that publishes. Its few connections are only in the record.
 OF_PUBLISHING = ("delivery.", "ack.", "cpu.per_message_ns")
 
 
-# Columns of the table of a cell's steps: (head, metric after "step.N.").
+# Columns of the table of steps: (head, metric after "step.N.").
 STEP_COLUMNS = [("user memory", "user_bytes"), ("objects", "objects_bytes"), ("buffers", "buffers_bytes"),
                 ("arenas", "arenas_bytes"), ("messages", "messages_bytes"), ("rest", "rest_bytes"),
                 ("kernel memory", "kernel_bytes"), ("took", "took_ns"), ("CPU each", "cpu_per_connection_ns"),
@@ -65,7 +64,7 @@ def values(cells: list[dict], metric: str) -> list[float]:
 
 
 def columns(cells: list[dict]) -> dict[str, list[dict]]:
-    """Repetitions of a configuration together, in the order in which they first ran."""
+    """Groups the repetitions of each configuration, in the order of their first run."""
     grouped: dict[str, list[dict]] = {}
     for cell in cells:
         grouped.setdefault(stem(cell), []).append(cell)
@@ -73,7 +72,7 @@ def columns(cells: list[dict]) -> dict[str, list[dict]]:
 
 
 def short_names(names: list[str]) -> list[str]:
-    """Names without the words that all of them share: malloc, fixed ... of classic-malloc-paho-10000 ..."""
+    """Names without the words that all share: malloc, fixed ... instead of classic-malloc-paho-10000 ..."""
     split = [name.split("-") for name in names]
     if len(names) < 2 or len({len(words) for words in split}) > 1:
         return names
@@ -89,7 +88,7 @@ def shared_words(names: list[str]) -> str:
 
 
 def chosen(cells: list[dict], label: str, metric: str) -> list[tuple[str, str]]:
-    """(label, metric) of the rows for one of ROWS: of the cell as a whole, or of each phase that has it."""
+    """(label, metric) of the rows for one of ROWS: for the whole cell, or for each phase that has it."""
     if metric in phases.SUMMED:
         sums = f"{phases.CELL}.{metric}"
         return [(label, sums if any(sums in cell["metrics"] for cell in cells) else metric)]
@@ -102,7 +101,7 @@ def chosen(cells: list[dict], label: str, metric: str) -> list[tuple[str, str]]:
 
 
 def by_phase(found: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Rows of messages that stand together, phase by phase rather than metric by metric."""
+    """Sorts adjacent rows of messages by phase instead of by metric."""
     order: dict[str, int] = {}
     for label, _ in found:
         order.setdefault(label.partition(", ")[2], len(order))
@@ -136,7 +135,7 @@ def heads(grouped: dict[str, list[dict]]) -> list[str]:
 
 
 def ratio_line(cells: list[dict], ratio: dict, by_value) -> str | None:
-    """One of the suite's [[ratio]]s with its spread: every repetition of one side over every one of the other."""
+    """One [[ratio]] of the suite with its spread: each repetition of one side over each of the other."""
     def side(wanted: dict) -> list[float]:
         matching = [cell for cell in cells if all(cell["config"].get(key) == value for key, value in wanted.items())]
         return values(matching, ratio["metric"])
@@ -168,7 +167,7 @@ def ratio_lines(cells: list[dict], ratios: list[dict]) -> list[str]:
 
 
 def step_tables(grouped: dict[str, list[dict]]) -> list[tuple[str, list[str], list[list[str]]]]:
-    """(name, head, rows) of each configuration that was measured in steps: a row for each step."""
+    """(name, head, rows) for each configuration measured in steps; a row for each step."""
     tables = []
     for name, cells in grouped.items():
         counts = sorted({int(key.split(".")[1]) for cell in cells for key in cell["metrics"]
@@ -189,10 +188,10 @@ def step_tables(grouped: dict[str, list[dict]]) -> list[tuple[str, list[str], li
 
 
 def notes(data: dict) -> list[str]:
-    """What a reader has to know besides the numbers: anomalies, a few of each cell."""
+    """Anomalies that a reader should know, a few of each cell."""
     lines = []
     for cell in data.get("cells", []):
-        told = sorted(cell.get("anomalies", []), key=lambda one: one["what"] not in ("busy", "throttled"))  # it concerns every figure
+        told = sorted(cell.get("anomalies", []), key=lambda one: one["what"] not in ("busy", "throttled"))  # these affect every figure
         lines += [f"{cell['id']}: {one['what']}: {one['text']}" for one in told[:3]]
         if len(told) > 3:
             lines.append(f"{cell['id']}: {len(told) - 3} more in run.json")
@@ -235,7 +234,7 @@ def markdown(data: dict, title: str, ratios: list[dict]) -> str:
 
 
 def csv(data: dict) -> str:
-    """A line for each cell; a column for each configuration key and metric, metrics with their unit."""
+    """A line for each cell. A column for each configuration key and for each metric with its unit."""
     config = list(dict.fromkeys(key for cell in data.get("cells", []) for key in cell["config"]))
     metrics = dict.fromkeys((name, metric["unit"]) for cell in data.get("cells", []) for name, metric in cell["metrics"].items())
     table = [[cell["id"], cell["status"], cell["repetition"], *(cell["config"].get(key, "") for key in config),

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pages and Markdown from records."""
+"""Creates pages and Markdown from records."""

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The first sentences of a page: what was asked, answered in words, how sure it is, and what would change it.
+"""The first sentences of a page: the question, the answer in words, how sure it is, and what would change it.
 
-Which strategy: of all that ran, the one whose memory with all connected, p99 of connects and CPU time for a connection, each
-as the ratio to the best, have the smallest product. Strategies that hold most of their memory from the start were told how
-many connections come; they answer for those who know their peak, the others for those who do not.
+The best strategy has the smallest product of three ratios to the best: memory with all connected, p99 of connects, CPU time of a
+connection. Strategies that hold most of their memory from the start were configured for the number of connections. They are the
+answer for users who know their peak; the other strategies are the answer for users who do not.
 """
 import math
 
@@ -14,12 +14,12 @@ from poolmark.report.source import Source, cells_of, median, values
 from poolmark.report.trade_data import bench_contender
 
 JUDGED = ("memory.full_bytes", "connect.p99", "cpu.per_connection_ns")
-CLOSE = 1.2              # products of ratios that are no more apart are told as close: three figures, each good to a tenth
-PAID_BEFOREHAND = 0.7    # of the memory with all connected is there at the start
+CLOSE = 1.2              # products within this factor are called close, as each of three figures is good to a tenth
+PAID_BEFOREHAND = 0.7    # at least this share of the memory with all connected is held at the start
 
 
 def shown(cells: list[dict], metric: str) -> str:
-    """The median for people; of several runs with the lowest and the highest."""
+    """The median as text; with several runs also the lowest and the highest value."""
     value = median(cells, metric)
     if value is None:
         return "not known"
@@ -30,7 +30,7 @@ def shown(cells: list[dict], metric: str) -> str:
 
 
 def scores(groups: dict[Name, list[dict]]) -> dict[Name, float]:
-    """The product of the ratios to the best; only of what has every figure."""
+    """The product of the ratios to the best, over the metrics that every strategy has."""
     judged = [metric for metric in JUDGED if all((median(cells, metric) or 0) > 0 for cells in groups.values())]
     best = {metric: min(median(cells, metric) for cells in groups.values()) for metric in judged}
     return {name: math.prod(median(cells, metric) / best[metric] for metric in judged)
@@ -43,7 +43,7 @@ def beforehand(cells: list[dict]) -> bool:
 
 
 def _of_one_load(groups: dict[Name, list[dict]]) -> list[str]:
-    """Strategies that differ in nothing else, with the same number of connections."""
+    """Answers for strategies that differ in nothing else, with the same number of connections."""
     config = next(iter(groups.values()))[0]["config"]
     count = show_count(config["connections"])
     found = scores(groups)
@@ -135,7 +135,7 @@ def losses(cells: list[dict]) -> str:
 
 
 def answer(source: Source, run) -> list[str]:
-    """Sentences; the first answers."""
+    """The sentences; the answer comes first."""
     lines = trouble(source, run)
     groups: dict[Name, list[dict]] = {}
     for cell in cells_of(run):

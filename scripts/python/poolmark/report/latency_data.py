@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rows of the charts of latency, each latency and each phase for itself. Each chart's rows are also its CSV."""
+"""Rows of the latency charts, separately for each latency and phase. A chart's rows are also its CSV."""
 import math
 import re
 import statistics
@@ -9,13 +9,12 @@ from poolmark.report.source import LATENCIES, Source, number, thin, values
 
 PERCENTILES = (0, 25, 50, 75, 90, 95, 99, 99.5, 99.9, 99.95, 99.99, 99.995, 99.999, 100)
 SHOWN = (("p50", "p50"), ("p99", "p99"), ("p99_9", "p99.9"))
-MOST_STEPS = 300     # of a line of the CCDF
+MOST_STEPS = 300     # of one line of the CCDF
 MOST_INTERVALS = 300
 
 
 def phase_words(cell: dict, metric: str) -> str:
-    """" QoS 1": the phase that a latency of messages is of, when there is something to say; else its name, else
-    nothing."""
+    """The phase of a latency as text: " QoS 1" if known, else its name, else empty."""
     name = raw_data.phase_of(cell, metric)
     words = dict(raw_data.phases(cell)).get(name, "")
     found = re.search(r"--qos (\d)", words)
@@ -24,7 +23,7 @@ def phase_words(cell: dict, metric: str) -> str:
 
 
 def latency_summary(source: Source) -> list[dict]:
-    """Three percentiles of each latency, over repetitions; of a run in steps those at each step instead."""
+    """Three percentiles of each latency, over repetitions."""
     rows = []
     for name, group in source.groups().items():
         cells = [cell for _, cell in group]
@@ -33,7 +32,7 @@ def latency_summary(source: Source) -> list[dict]:
             for cell in cells:
                 found_in |= phases.variants(cell, f"{latency}.p50")
             if latency == "connect" and "" in found_in:
-                found_in = {"": found_in[""]}  # without the few connects of the phases that publish
+                found_in = {"": found_in[""]}  # without the few connects of publishing phases
             for prefix in (metric.removesuffix(".p50") for metric in found_in.values()):
                 words = phase_words(cells[0], f"{prefix}.p50") if latency != "connect" else ""
                 for key, shown in SHOWN:
@@ -49,7 +48,7 @@ STEPS = (("connect_p50_ns", "connect", "p50"), ("connect_p99_ns", "connect", "p9
 
 
 def latency_by_step(source: Source) -> list[dict]:
-    """Of runs in steps: latency against connections."""
+    """Latency against connections, for runs in steps."""
     rows = []
     for run, cell, name in source.first_cells():
         for row in source.rows(run, cell, "steps"):
@@ -61,7 +60,7 @@ def latency_by_step(source: Source) -> list[dict]:
 
 
 def latency_percentiles(source: Source) -> list[dict]:
-    """Percentiles on the HDR scale: x is 1 / (1 - p), so that 90, 99 and 99.9 % stand equally far apart."""
+    """Percentiles on the HDR scale: x is 1 / (1 - p), so 90, 99 and 99.9 % are equally far apart."""
     rows = []
     for run, cell, name in source.first_cells():
         for log in source.logs(run, cell):
@@ -78,7 +77,7 @@ def latency_percentiles(source: Source) -> list[dict]:
 
 
 def ccdf(source: Source) -> list[dict]:
-    """The share of samples above each value that the log tells apart, counted from the intended time."""
+    """The share of samples above each value that the log distinguishes, from the intended time."""
     rows = []
     for run, cell, name in source.first_cells():
         for log in source.logs(run, cell):
@@ -93,7 +92,7 @@ def ccdf(source: Source) -> list[dict]:
 
 
 def _by_share(steps: list[tuple[int, int]], count: int) -> list[tuple[int, int]]:
-    """Steps evenly thinned on the scale of the share above, on which the tail is as long as the rest."""
+    """Thins the steps evenly on the scale of log(share above), where the tail is as long as the rest."""
     kept, last = [], None
     for value, seen in steps:
         place = None if seen == count else round(-40 * math.log10((count - seen) / count))

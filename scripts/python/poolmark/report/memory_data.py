@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rows of the charts of memory: against connections, in time, by what it is for. Each chart's rows are also its CSV."""
+"""Rows of the memory charts: against connections, over time, by purpose. A chart's rows are also its CSV."""
 import statistics
 
 from poolmark.base.curves import USER_COLUMNS
@@ -9,11 +9,11 @@ PARTS = ("connections", "buffers", "arenas", "messages")
 REST = "rest (allocator, code, stacks)"
 USER, KERNEL = "the broker's own (private memory)", "the kernel's, both ends of each connection"
 MIB = 1 << 20
-MOST_POINTS = 600    # of a line in a chart: more cannot be seen, and the page stays small
+MOST_POINTS = 600    # of one line in a chart; more are not visible and enlarge the page
 
 
 def user_bytes(row: dict) -> float | None:
-    """Private memory; of a record that has none, what stands in for it."""
+    """Private memory; for a record without it, PSS or RSS."""
     return next((value for name in ("target_private_bytes", *USER_COLUMNS) if (value := number(row.get(name))) is not None), None)
 
 
@@ -23,18 +23,18 @@ def kernel_bytes(row: dict) -> float | None:
 
 
 def _readings(source: Source, run, cell) -> list[dict]:
-    """Lines at which memory was level: a run's steps, else its start, a tenth, and all connections."""
+    """Lines at which memory was level: a run's steps; otherwise its start, a tenth, and all connections."""
     steps = source.rows(run, cell, "steps")
     if steps:
         return steps
     rows = [row for row in source.rows(run, cell, "memory") if row.get("phase") in ("start", "connect", "hold")
             and number(row.get("connections")) is not None and number(row.get("target_private_bytes")) is not None]
-    last = {number(row["connections"]): row for row in rows}  # of several at a number the last is the most level
+    last = {number(row["connections"]): row for row in rows}  # the last line at a count is the most level one
     return list(last.values())
 
 
 def memory_curve(source: Source) -> list[dict]:
-    """Memory against connections: the median over repetitions, and from the lowest to the highest."""
+    """Memory against connections: median, lowest and highest over repetitions."""
     rows = []
     for name, group in source.groups().items():
         found: dict[tuple[str, float], list[float]] = {}
@@ -55,7 +55,7 @@ def memory_curve(source: Source) -> list[dict]:
 
 
 def memory_parts(source: Source) -> list[dict]:
-    """What the target's memory is made of with the most connections that were open."""
+    """The parts of the target's memory at the largest number of connections."""
     rows = []
     for run, cell, name in source.first_cells():
         steps = source.rows(run, cell, "steps")
@@ -66,7 +66,7 @@ def memory_parts(source: Source) -> list[dict]:
 
 
 def _parts_of_steps(steps: list[dict]) -> list[tuple[float, dict]]:
-    """(connections, part -> bytes) of every step; the kernel's part is its growth since the first."""
+    """(connections, part -> bytes) of every step; the kernel's part is the growth since the first step."""
     columns = {"connections": "objects_bytes"} | {part: f"{part}_bytes" for part in PARTS[1:]} | {REST: "rest_bytes"}
     first = kernel_bytes(steps[0]) or 0
     return [(number(row.get("connections")) or 0,
@@ -89,7 +89,7 @@ def _parts_when_full(source: Source, run, cell: dict) -> list[tuple[float, dict]
 
 
 def _pool_bytes(pools: list[dict], at_ns: float | None) -> dict[str, float]:
-    """Bytes owned by each pool at an instant, added over broker instances."""
+    """Bytes owned by each pool at an instant, summed over broker instances."""
     latest: dict[tuple, tuple[float, float]] = {}
     for row in pools:
         when, owned = number(row.get("at_ns")), number(row.get("bytes_owned"))
@@ -122,7 +122,7 @@ def memory_over_time(source: Source) -> list[dict]:
 
 
 def expansions(source: Source) -> list[dict]:
-    """Every expansion and shrink: when (on the time axis of memory_over_time), how long, from and to."""
+    """Every expansion and shrink: time (on the axis of memory_over_time), duration, objects before and after."""
     rows = []
     for run, cell, name in source.first_cells():
         memory = _timed(source, run, cell)
@@ -137,7 +137,7 @@ def expansions(source: Source) -> list[dict]:
 
 
 def pools_over_time(source: Source) -> list[dict]:
-    """Objects that a broker's pools own and have out, of its own record; beside a load, memory over time says more."""
+    """Objects owned and in use in a broker's own record. For a load, memory over time shows more."""
     rows = []
     for run, cell, name in source.first_cells():
         pools = source.rows(run, cell, "pools") if run.data["kind"] == "broker" else []

@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a cell is called on a page: by what sets it apart from the others there, in words people say.
+"""Names of cells on a page: what distinguishes a cell from the others there, in everyday words.
 
     names(cells)["classic-slab-paho-10000"]    Name("slab", "slab", "")
-    of the million: Name("slab, raw", "slab", "raw")
+    in the suite million                       Name("slab, raw", "slab", "raw")
 
-A strategy has the same colour on every chart and page; what else sets a cell apart (`rest`) has its own dash.
+A strategy has the same colour in all charts and pages. The rest of the name (`rest`) selects the dash.
 """
 from dataclasses import dataclass
 
 from poolmark.base.units import show_count
 from poolmark.compare.pairing import stem
 
-# Okabe and Ito's colours, which people who do not see red and green apart can tell.
+# Okabe and Ito's colours, for readers who do not distinguish red and green.
 COLOURS = {"malloc": "#777777", "fixed": "#E69F00", "expand": "#0072B2", "sync": "#CC79A7", "slab": "#009E73",
            "blocks": "#56B4E9", "null": "#8C6D00", "mosquitto": "#D55E00"}
 SPARE = ["#D55E00", "#56B4E9", "#8C6D00", "#000000", "#44AA99", "#882255"]
@@ -20,9 +20,9 @@ AXES = ("strategy", "target", "shape", "engine", "allocator", "connections", "su
 
 @dataclass(frozen=True)
 class Name:
-    label: str       # whole: "expand, paho"
-    strategy: str    # what has a colour
-    rest: str        # what has a dash: "paho"; "" when the strategy says all
+    label: str       # the whole name: "expand, paho"
+    strategy: str    # selects the colour
+    rest: str        # selects the dash: "paho"; "" when the strategy is the whole name
 
 
 def words(axis: str, value) -> str:
@@ -34,12 +34,12 @@ def words(axis: str, value) -> str:
 
 
 def contender(config: dict) -> str:
-    """A strategy; of a broker that has none, the broker's name."""
+    """The strategy; for a broker without strategies, the broker's name."""
     return str(config.get("strategy") or config.get("target") or "")
 
 
 def differing(configs: list[dict]) -> list[str]:
-    """The axes by which cells differ; a broker's name says nothing beside strategies of one broker."""
+    """The axes in which cells differ, without strategy and target, which contender() covers."""
     found = [axis for axis in AXES if len({str(config.get(axis)) for config in configs}) > 1]
     return [axis for axis in found if axis not in ("strategy", "target") and (axis != "broker_options" or len(found) == 1)]
 
@@ -50,10 +50,10 @@ def _distinct(configs, axes: list[str]) -> bool:
 
 
 def names(cells: list[dict]) -> dict[str, Name]:
-    """By stem. Cells that the axes do not tell apart keep their identifiers."""
+    """Names by stem. Cells that the axes do not distinguish keep their identifiers."""
     by_stem = {stem(cell["id"]): cell.get("config", {}) for cell in cells}
     axes = differing(list(by_stem.values()))
-    for axis in ("broker_options", "connections", "shape", "allocator", "engine"):  # what the others tell apart needs no word
+    for axis in ("broker_options", "connections", "shape", "allocator", "engine"):  # drop an axis that is not needed
         fewer = [one for one in axes if one != axis]
         if axis in axes and _distinct(by_stem.values(), fewer):
             axes = fewer
@@ -67,7 +67,7 @@ def names(cells: list[dict]) -> dict[str, Name]:
 
 
 def colours(strategies: list[str]) -> dict[str, str]:
-    """One for each; what has none of its own takes the spare ones in turn."""
+    """A colour for each strategy; those without their own take spare colours in turn."""
     spare = [colour for colour in SPARE if colour not in {COLOURS.get(one) for one in strategies}]
     others = [one for one in strategies if one not in COLOURS]
     return {one: COLOURS.get(one) or spare[others.index(one) % len(spare)] for one in strategies}

@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""scripts/poolmark report RUN...: one self-contained page (no network, opens from disk), the same in Markdown, and each
-chart's data as CSV beside it. --static DIR writes every chart as SVG, without a browser.
+"""scripts/poolmark report RUN...: writes one self-contained page (it needs no network and opens from disk), the same as Markdown,
+and the data of each chart as CSV. --static DIR writes every chart as SVG, without a browser.
 
-Each record is verified first. What is damaged is named at the top of the page and on the terminal, no chart is drawn from a
-file that is not as recorded, and the exit code is 1.
+Each record is verified first. Damage is named at the top of the page and on the terminal, damaged files are not used for charts,
+and the exit code is 1.
 
-Nothing of a record gets into a page unescaped: jinja2 escapes the text, and chart data is JSON in which no character can
-end a script.
+All text of a record is escaped: jinja2 escapes the text, and chart data is JSON in which no character can end a script.
 """
 import csv
 import io
@@ -37,7 +36,7 @@ def add_arguments(parser) -> None:
 
 
 def as_csv(rows: list[dict]) -> str:
-    """RFC 4180."""
+    """Fields quoted as in RFC 4180; lines end with LF."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(rows[0].keys())
@@ -54,8 +53,8 @@ def library(name: str) -> str:
 
 
 def raw_files(source: Source, out: Path) -> list[tuple[str, str, str | None]]:
-    """(cell, short name, link from the page) of the raw data behind the charts. No link to what is not there, or leads
-    out of the run's folder."""
+    """(cell, short name, link from the page) of the raw data behind the charts. Missing files, and files outside of the run's
+    folder, have no link."""
     import os
 
     found = []
@@ -112,7 +111,7 @@ def write(path: Path, text: str) -> None:
 
 
 def verified(runs: list) -> Source:
-    """The runs with what is damaged in each, and the files that no chart is drawn from."""
+    """The runs, the damage of each, and the files that charts must not use."""
     source = Source(runs)
     for run in runs:
         wrong, _ = complaints(run, present=True)
@@ -123,7 +122,7 @@ def verified(runs: list) -> Source:
 
 
 def make(runs: list, out: Path, static: Path | None = None) -> Source:
-    """Writes the report of `runs` into `out`; gives the source with the problems it met."""
+    """Writes the report of `runs` into `out`; returns the source with its problems."""
     source = verified(runs)
     drawn = charts(source)
     values = context(source, drawn, out)

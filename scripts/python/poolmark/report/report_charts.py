@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The charts of a page as Vega-Lite specifications, each with its rows. Nothing here reads files.
+"""The charts of a page as Vega-Lite specifications with their rows. This module reads no files.
 
-A strategy has its colour (names.py), what else sets a cell apart its dash; a click on a legend shows one alone. Widths are
-the page's business: a specification says by `usermeta.panels` how many panels stand side by side at most.
+The strategy selects the colour (names.py), the rest of a cell's name the dash. A click on a legend shows one item alone. The page
+sets the widths; `usermeta.panels` of a specification is the largest number of panels side by side.
 """
 from dataclasses import dataclass, field
 
@@ -21,7 +21,7 @@ class Chart:
     text: str     # what it shows and how to read it
     spec: dict
     rows: list[dict]
-    folded: bool = field(default=False)  # behind a click
+    folded: bool = field(default=False)  # shown after a click
 
 
 def _field(name: str, kind: str, title: str | None, **more) -> dict:
@@ -33,7 +33,7 @@ def _log(**more) -> dict:
 
 
 def _time(name: str, title: str, log: bool = True) -> dict:
-    """Nanoseconds shown as SI seconds."""
+    """A field in nanoseconds, shown in SI seconds."""
     axis = {"labelExpr": "format(datum.value / 1e9, '~s') + 's'", "tickCount": 5, "labelOverlap": "greedy"}
     return _field(name, "quantitative", title, axis=axis, **(_log() if log else {}))
 
@@ -53,7 +53,7 @@ def _colour(rows: list[dict], name: str = "strategy") -> dict:
 
 
 def _dash(rows: list[dict]) -> dict:
-    """Of what sets cells apart beside the strategy; nothing where nothing does."""
+    """The dash for the rest of the names; empty when no name has one."""
     if not any(row["rest"] for row in rows):
         return {}
     return {"strokeDash": _field("rest", "nominal", None, legend={"orient": "top", "symbolType": "stroke",
@@ -61,7 +61,7 @@ def _dash(rows: list[dict]) -> dict:
 
 
 def _switch(name: str = "strategy") -> dict:
-    """A click on the legend shows one alone."""
+    """A selection: a click on the legend shows one item alone."""
     return {"params": [{"name": "shown", "select": {"type": "point", "fields": [name]}, "bind": "legend"}]}
 
 
@@ -112,7 +112,7 @@ def _curve(rows: list[dict], scale: dict) -> dict:
 
 
 def memory_curve_log(source) -> Chart:
-    """Of runs over several orders of magnitude."""
+    """For runs over several orders of magnitude."""
     rows = [row for row in memory_data.memory_curve(source) if row["connections"] > 0 and row["lowest_mib"] > 0]
     counts = [row["connections"] for row in rows]
     return Chart("memory-over-connections-log", "The same, both axes logarithmic", "A straight line at 45 degrees grows in "
@@ -300,5 +300,5 @@ ALL = (memory_curve, memory_curve_log, latency_by_step, latency_summary, trade, 
 
 
 def charts(source) -> list[Chart]:
-    """Every chart that there are rows for, in the order of the page."""
+    """All charts that have rows, in the order of the page."""
     return [chart for chart in (make(source) for make in ALL) if chart.rows]

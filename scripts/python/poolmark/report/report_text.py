@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The words of a page below its answer: tables, anomalies, facts, the citation. Plain text; escaping is the templates'
-business."""
+"""The text of a page below its answer: tables, anomalies, facts, the citation. It is plain text; the templates escape it."""
 from dataclasses import dataclass
 
 from poolmark.base.units import show
@@ -21,14 +20,14 @@ def title(run: Run) -> str:
 
 @dataclass(frozen=True)
 class Field:
-    """A field of a table: its text, and whether it is the best of its row."""
+    """A field of a table: its text, and whether it is the best in its row."""
 
     text: str
     best: bool = False
 
 
 def _suite_table(source: Source, run: Run) -> tuple[list[str], list[list[Field]]]:
-    """Rows and order of the suite's own table; a column a configuration."""
+    """Rows and order of the suite's own table; a column for each configuration."""
     groups: dict[str, list[dict]] = {}
     for cell in run.data["cells"]:
         groups.setdefault(source.name(run, cell).label, []).append(cell)
@@ -48,7 +47,7 @@ def _suite_table(source: Source, run: Run) -> tuple[list[str], list[list[Field]]
 
 
 def table(source: Source, run: Run) -> tuple[list[str], list[list[Field]]]:
-    """Heads and rows: of a suite as it prints them, of benchmarks a row each, of anything else every metric."""
+    """Heads and rows: the printed table of a suite, a row for each benchmark, otherwise all metrics."""
     cells = run.data.get("cells", [])
     if not cells:
         return ["metric", "value"], [[Field(name), Field(show(one["value"], one["unit"]) if one["value"] is not None else "-")]
@@ -59,7 +58,7 @@ def table(source: Source, run: Run) -> tuple[list[str], list[list[Field]]]:
 
 
 def _bench_table(cells: list[dict]) -> tuple[list[str], list[list[Field]]]:
-    """A row a benchmark, a column a contender."""
+    """A row for each benchmark, a column for each contender."""
     contenders: dict[str, None] = {}
     lines: dict[str, dict[str, str]] = {}
     for cell in cells:
@@ -81,7 +80,7 @@ def anomalies(run: Run) -> list[str]:
 
 
 def facts(run: Run) -> list[tuple[str, str]]:
-    """Everything a figure depends on, name and value."""
+    """All facts that a figure depends on, as name and value."""
     data, found = run.data, []
 
     def add(prefix: str, value) -> None:

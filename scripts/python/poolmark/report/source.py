@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The runs of a page, read: their cells by name, and the lines and histograms of their files.
+"""Reads the runs of a page: their cells by name, and the lines and histograms of their files.
 
-A file that is not there or is broken leaves its chart without that cell; what was wrong goes to `problems`.
+When a file is missing or broken its chart lacks that cell, and `problems` has the reason.
 """
 import csv
 import statistics
@@ -14,7 +14,7 @@ from poolmark.records import hlog, raw_data
 from poolmark.records.read_record import Run
 from poolmark.report.names import Name, names
 
-# A load's or a broker's own record has no cells; its files have these names.
+# Files of a load's or a broker's own record, which has no cells.
 OWN_FILES = {"latency": "latency.hlog", "memory": "memory.csv", "steps": "steps.csv", "pools": "pools.csv",
              "events": "events.csv"}
 LATENCIES = ("connect", "delivery", "ack")
@@ -25,7 +25,7 @@ class Log:
     """The histograms of one latency in one phase."""
 
     latency: str                   # connect, delivery, ack
-    phase: str                     # its name where several publish, else ""
+    phase: str                     # its name when several phases publish, else ""
     intervals: list[hlog.Interval]
 
     @property
@@ -35,24 +35,24 @@ class Log:
 
 @dataclass
 class Source:
-    """The runs of a report, and what went wrong in reading them."""
+    """The runs of a report, and the problems found while reading them."""
 
     runs: list[Run]
     problems: list[str] = field(default_factory=list)
-    damage: dict[str, list[str]] = field(default_factory=dict)  # run's id -> what is not as recorded
-    bad: dict[str, set[str]] = field(default_factory=dict)      # run's id -> files that are not
+    damage: dict[str, list[str]] = field(default_factory=dict)  # run's id -> texts about damage
+    bad: dict[str, set[str]] = field(default_factory=dict)      # run's id -> damaged files
 
     def __post_init__(self):
         self._names = names([cell for run in self.runs for cell in cells_of(run)])
 
     def open(self, run: Run, path: str):
-        """The path of one of a run's files; RecordError when it is not as recorded."""
+        """The path of one of a run's files; RecordError when it is damaged."""
         if path in self.bad.get(run.id, ()):
             raise RecordError(path, "", "is not as it was when the run ended")
         return run.file(path)
 
     def name(self, run: Run, cell: dict) -> Name:
-        """With the end of the run's id where several are on the page."""
+        """The cell's name; with several runs, followed by the end of the run's id."""
         name = self._names[stem(cell["id"])]
         if len(self.runs) < 2:
             return name
@@ -60,7 +60,7 @@ class Source:
         return Name(f"{name.label} ({mark})", name.strategy, f"{name.rest}, {mark}" if name.rest else mark)
 
     def cells(self) -> Iterator[tuple[Run, dict, Name]]:
-        """Every cell that measured something."""
+        """All cells."""
         for run in self.runs:
             for cell in cells_of(run):
                 yield run, cell, self.name(run, cell)
@@ -73,12 +73,12 @@ class Source:
         return found
 
     def first_cells(self) -> Iterator[tuple[Run, dict, Name]]:
-        """The first repetition of each configuration: what charts over time show."""
+        """The first repetition of each configuration, for charts over time."""
         for name, group in self.groups().items():
             yield *group[0], name
 
     def problem(self, run: Run, error: Exception) -> None:
-        """Kept once, without the machine's path to the run's folder."""
+        """Adds a problem once, without the path of the run's folder."""
         text = str(error)
         for folder in (run.folder.resolve(), run.folder):
             text = text.replace(f"{folder}/", "")
@@ -86,7 +86,7 @@ class Source:
             self.problems.append(text)
 
     def rows(self, run: Run, cell: dict, name: str) -> list[dict]:
-        """The lines of a cell's CSV file; empty when it has none."""
+        """The lines of a cell's CSV file; empty without one."""
         path = cell.get("files", {}).get(name)
         if path is None:
             return []
@@ -98,8 +98,8 @@ class Source:
             return []
 
     def logs(self, run: Run, cell: dict) -> list[Log]:
-        """As the tables have them: connects of the phase that connects, deliveries and acknowledgements of each phase that
-        publishes."""
+        """Logs in the order of the tables: connects of the phase that connects, deliveries and acknowledgements of each phase
+        that publishes."""
         publishing, found = raw_data.publishing(cell) or [""], []
         phases_of = {"connect": [raw_data.phase_of(cell, "connect.p50")], "delivery": publishing, "ack": publishing}
         for phase, _ in raw_data.phases(cell):
@@ -116,7 +116,7 @@ class Source:
 
 
 def cells_of(run: Run) -> list[dict]:
-    """The cells of a record; of one without any, the record itself as one, with the files that are there."""
+    """The cells of a record. A record without cells counts as one cell with its existing files."""
     cells = run.data.get("cells", [])
     if cells or run.data["kind"] not in ("load", "broker", "steps"):
         return cells
@@ -129,7 +129,7 @@ def cells_of(run: Run) -> list[dict]:
 
 
 def number(text) -> float | None:
-    """A CSV field as a number; None for an empty or a broken one."""
+    """A CSV field as a number; None when it is empty or broken."""
     try:
         value = float(text)
     except (TypeError, ValueError):
@@ -138,7 +138,7 @@ def number(text) -> float | None:
 
 
 def thin(rows: list, most: int) -> list:
-    """Evenly thinned, first and last kept."""
+    """Thins rows evenly; the first and the last are kept."""
     if len(rows) <= most:
         return rows
     return [rows[round(at * (len(rows) - 1) / (most - 1))] for at in range(most)]

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rows of the charts that set contenders beside each other: time against memory, strategy by allocator, benchmarks. Each
-chart's rows are also its CSV."""
+"""Rows of the charts that compare contenders: time against memory, strategy by allocator, benchmarks. A chart's rows are also its
+CSV."""
 from poolmark.report.names import contender
 from poolmark.report.source import Source, median, number
 
 MIB = 1 << 20
 HEADLINE = ("lifo", "lifo_touch_line", "burst_1000", "burst_1000_touch_line", "remote_1_1", "remote_1_1_touch_line",
             "grow")
-LABELS_APART = 0.06                      # of the height of the chart
-TRACE_SLOWEST, TRACE_SAMPLED = 600, 600  # rows of a cell that are drawn
+LABELS_APART = 0.06                      # least distance, as a share of the axis
+TRACE_SLOWEST, TRACE_SAMPLED = 600, 600  # rows drawn for a cell
 
 
 def bench_contender(config: dict) -> str:
@@ -20,7 +20,7 @@ def bench_contender(config: dict) -> str:
 
 
 def benchmark(config: dict) -> str:
-    """lifo; lifo 64 B; lifo x 2 threads: what is usual is not said."""
+    """lifo; lifo 64 B; lifo x 2 threads. Default values are not named."""
     size, threads = config.get("bytes"), config.get("threads") or 1
     return f"{config.get('workload')}{f' {size} B' if size != 3072 else ''}{f' x {threads} threads' if threads != 1 else ''}"
 
@@ -33,8 +33,8 @@ def benches(source: Source):
 
 
 def trade(source: Source) -> list[dict]:
-    """Of suites: memory with all connected against the time of a connect. Nothing is better in both than what is on the
-    front."""
+    """For suites: memory with all connected against the time of a connect. A point on the front has no other that is at least as
+    good in both."""
     rows = []
     for name, group in source.groups().items():
         cells = [cell for _, cell in group]
@@ -51,13 +51,13 @@ def trade(source: Source) -> list[dict]:
         return []
     rows.sort(key=lambda row: row["connect_p99_ns"])
     apart, last = LABELS_APART * (rows[-1]["connect_p99_ns"] - rows[0]["connect_p99_ns"]), -1e300
-    for row in rows:  # labels of points that are close would lie on each other
+    for row in rows:  # keep labels of close points apart
         last = row["label_at_ns"] = max(row["connect_p99_ns"], last + apart)
     return rows
 
 
 def by_allocator(source: Source) -> list[dict]:
-    """Strategy x allocator of suites, a panel for each metric and each way of loading; the ratio to the panel's best."""
+    """Strategy x allocator for suites: a panel for each metric and kind of load, with the ratio to the panel's best."""
     rows = []
     for _, group in source.groups().items():
         cells = [cell for _, cell in group]
@@ -77,8 +77,8 @@ def by_allocator(source: Source) -> list[dict]:
 
 
 def matrix(source: Source) -> list[dict]:
-    """Every benchmark x contender, in ns, with the ratio to the fastest that does something. Tuned allocators are in the
-    table."""
+    """Every benchmark x contender in ns, with the ratio to the fastest contender without the floors. Tuned allocators are only in
+    the table."""
     rows = []
     for _, cells, config in benches(source):
         value = median(cells, "time")
@@ -93,7 +93,7 @@ def matrix(source: Source) -> list[dict]:
 
 
 def raw_samples(source: Source) -> list[dict]:
-    """Every repetition behind the medians of the headlines: for box plots."""
+    """All repetitions behind the medians of the headlines, for box plots."""
     rows = []
     for _, cells, config in benches(source):
         if config.get("workload") not in HEADLINE or config.get("bytes") != 3072 or \
@@ -108,8 +108,8 @@ def raw_samples(source: Source) -> list[dict]:
 
 
 def get_trace(source: Source) -> list[dict]:
-    """Each get's time across expansions, as the benchmark `grow` wrote it (columns get, time_ns, owned_objects), of pools
-    that own a number of objects for a while; thinned once more. `grew`: the first that found more objects owned."""
+    """The time of each get across expansions, from the benchmark `grow` (columns get, time_ns, owned_objects), thinned again. Only
+    pools that own the same number of objects for a while. `grew`: the first get that saw more owned objects."""
     rows = []
     for run, cell, _ in source.first_cells():
         traced: list[dict] = []
@@ -118,7 +118,7 @@ def get_trace(source: Source) -> list[dict]:
             if get is not None and time is not None and owned is not None:
                 traced.append({"contender": bench_contender(cell["config"]), "get": get, "time_ns": max(time, 1.0),
                                "owned_objects": owned, "grew": bool(traced) and owned > traced[-1]["owned_objects"]})
-        if len({row["owned_objects"] for row in traced}) <= 100:  # malloc owns what is in use: another number each time
+        if len({row["owned_objects"] for row in traced}) <= 100:  # malloc owns what is in use, so its number always changes
             rows += _thinned(traced)
     return rows
 
