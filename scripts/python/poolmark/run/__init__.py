@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Running the cells of a suite."""
+"""Runs the cells of a suite."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One cell of a suite: starts its target, runs its phases, ends both, and takes what they left into the record."""
+"""Runs one cell of a suite: starts its target, runs its phases, ends both, and adds their results to the record."""
 import os
 import signal
 import time
@@ -18,17 +18,16 @@ from poolmark.suites.suite_options import load_options
 from poolmark.suites.targets import Target, make_target, option_words
 from poolmark.base.units import show_bytes, show_count
 
-# More than three times what a phase is thought to take: only a guard against one that hangs.
+# Added to three times the estimated time of a phase; only a guard against a hanging generator.
 PHASE_GUARD_S = 1800.0
-# How long the generator may go on after a broker died, to count what was lost.
+# How long the generator may run after the end of a broker, to count the losses.
 AFTERMATH_S = 30.0
-# It ends within a second of SIGINT, but a thousand workers on a busy machine take longer to write down what they know.
+# The generator ends within a second of SIGINT, but a thousand workers on a busy machine need longer to write their results.
 GENERATOR_STOP_S = 60.0
 
 
 class Status:
-    """Where the cell that runs now stands, in one line: its phase, and the last of the memory.csv that the generator is
-    writing."""
+    """The progress of the current cell in one line: its phase, and the last line of the memory.csv that the generator writes."""
 
     def __init__(self, cell_id: str, wanted: int):
         self.cell_id, self.wanted, self.started = cell_id, wanted, time.monotonic()
@@ -48,7 +47,8 @@ class Status:
 
 
 def target_memory(fields: list[str]) -> str:
-    """Of a line of memory.csv, by its kind: private memory, which tables have, is read only now and then; RSS always."""
+    """The memory in a line of memory.csv: private memory if this line has it, otherwise RSS. Tables show private memory, which
+    is read less often."""
     for kind, place in (("private", 5), ("RSS", 3)):
         if len(fields) > place and fields[place].isdigit():
             return f", broker {show_bytes(int(fields[place]))} {kind}"
@@ -56,7 +56,7 @@ def target_memory(fields: list[str]) -> str:
 
 
 def last_line(path: Path) -> str:
-    """The last whole line of a file that is being written; "" when there is none."""
+    """The last complete line of a file that is being written; "" when there is none."""
     try:
         with open(path, "rb") as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - 4096))
@@ -67,14 +67,14 @@ def last_line(path: Path) -> str:
 
 
 class CellRun:
-    """One cell, from the start of its target to its metrics."""
+    """Runs one cell, from the start of its target to its metrics."""
 
     def __init__(self, cell: Cell, planned: CellPlan, plan: Plan, build: Path, seed: int, children: Children):
         self.cell, self.planned, self.plan, self.build, self.seed = cell, planned, plan, build, seed
         self.children = children
         self.target: Target = make_target(cell, build, plan, planned.broker)
         self.whole, self.good = True, True  # nothing was lost; nothing failed
-        self.over = False                   # what is gone, no further phase can do without
+        self.over = False                   # True after a loss that makes further phases impossible
         self.status = Status(planned.id, planned.config["connections"])
 
     def lost(self, what: str, text: str, over: bool = False) -> None:
@@ -98,7 +98,7 @@ class CellRun:
         return [str(self.build / "poolmark-loadgen"), phase["scenario"], *option_words(options)]
 
     def watch(self, load: Child, name: str, guard_s: float) -> None:
-        """Until the generator ends. A broker that dies meanwhile leaves it AFTERMATH_S to count the loss."""
+        """Waits for the end of the generator. After the end of a broker it gets AFTERMATH_S to count the losses."""
         brokers = [child for child in self.target.processes if child.returncode is None]
         ended = self.children.wait(load, guard_s, watch=brokers)
         while ended is not None and ended is not load:
@@ -129,7 +129,7 @@ class CellRun:
             self.take(phase, folder)
 
     def take(self, phase: dict, folder: Path) -> None:
-        """What the generator left, as far as it can be read."""
+        """Takes the generator's files as far as they are readable."""
         suffix = "" if folder.name == "load" else f"_{phase['name']}"
         for key, name in (("latency", "latency.hlog"), ("memory", "memory.csv"), ("steps", "steps.csv"), ("record", "run.json")):
             self.cell.file(f"{key}{suffix}", folder / name)
@@ -148,7 +148,7 @@ class CellRun:
             self.lost("record", str(error))
 
     def after(self) -> None:
-        """What is known only once the target has ended: pools, and which allocator it ran on."""
+        """Takes the results that exist only after the target's end: its pools, its allocator."""
         try:
             take_target(self.cell, self.cell.folder, self.cell.data.get("phases", []),
                         [folder / "pools.csv" for folder in self.target.records()])
@@ -159,14 +159,14 @@ class CellRun:
             self.lost("record", str(error))
 
     def tell_busy(self, others: OthersClock) -> None:
-        """Once all that the cell started has ended. A target that runs already is not ours, so its time cannot be told
-        from that of others."""
+        """Call after the end of all processes of the cell. Not for a target that was running before, because its CPU time
+        cannot be told from that of other processes."""
         text = busy_text(others.percent(), "the cell is slower") if self.target.processes else None
         if text:
             self.cell.anomaly("busy", text)
 
     def run(self) -> None:
-        """Measures the cell; its metrics and status are in the record afterwards, whatever happened."""
+        """Measures the cell. Metrics and status are always in the record afterwards."""
         finished = started = False
         others, throttle = OthersClock(interrupts=charges_interrupts()), ThrottleClock()
         try:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command lines that a cell would be run by, without starting anything. What is known only after a start is left
-open by name: PORT1, PORT2 ... of the addresses that a broker listens on, PID1 ... of its processes.
+"""Prints the command lines of a cell and starts nothing. Values that are only known after a start have names: PORT1, PORT2 ... for
+the addresses on which a broker listens, PID1 ... for its processes.
 
-The words come from the same functions that start the programs (targets.py, CellRun.load_argv).
+The functions that start the programs also make these command lines (targets.py, CellRun.load_argv).
 """
 import shlex
 from pathlib import Path
@@ -16,18 +16,18 @@ EXPLAINED = ("# PORT1, PORT2 ...: the ports in a broker's \"listening\" lines, i
 
 
 def planned_cell(cell_id: str, config: dict, run_folder: Path):
-    """What targets need of a record's cell; it makes no folder."""
+    """The part of a record's cell that targets need, without creating a folder."""
     return SimpleNamespace(id=cell_id, data={"config": config}, folder=run_folder / "cells" / cell_id)
 
 
 def preload(config: dict) -> list[str]:
-    """The environment as one would type it before a command."""
+    """The environment as typed before a command."""
     soname = allocators.LIBRARIES.get(config.get("allocator", "glibc"))
     return [f"LD_PRELOAD={soname}"] if soname else []
 
 
 def pretend_start(target: Target) -> list[list[str]]:
-    """Gives `target` the URLs and processes that it would have; answers the command lines that would start them."""
+    """Gives `target` its URLs and processes without a start; returns the command lines that would start them."""
     environment = preload(target.cell.data["config"])
     if isinstance(target, PoolmarkBroker):
         listens = [address for i in range(target.plan.instances) for address in target.plan.listens(i)]
@@ -43,7 +43,7 @@ def pretend_start(target: Target) -> list[list[str]]:
 
 
 def print_cell(cell_run, sentences: list[str]) -> None:
-    """The lines of one cell, its brokers first. `cell_run`: a CellRun whose cell is a planned one."""
+    """Prints the command lines of one cell, its brokers first. `cell_run`: a CellRun with a planned cell."""
     print(f"\n# {cell_run.cell.id}: {'; '.join(sentences)}")
     for words in pretend_start(cell_run.target):
         print(shlex.join(words))

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How long a suite will take, before it starts: by the last run of its cells on this host, else by its options.
+"""Estimates how long a suite will take: from the last run of its cells on this host, otherwise from its options.
 
-    thought = Estimate(suite, RUNS)
+    thought = Estimate(name, build, RUNS)
     thought.of(planned)      seconds of one cell
-    thought.sentence(cells)  "about 2 min 40 s in all, by suite-20260101T000000Z-abcd"
+    thought.sentence(cells)  "about 2 min 40 s in all, by run suite-20260101T000000Z-abcd"
 """
 import json
 import re
@@ -16,11 +16,11 @@ from poolmark.base.progress import span
 from poolmark.suites.suite_cells import CellPlan
 from poolmark.base.units import parse_count, parse_seconds
 
-CONNECTS_PER_S = 7_000      # of a small host, both ends on it
-START_S, PHASE_S = 1.5, 1.5  # of a target; of a call of the generator, its workers started and ended
-LEVEL_S = 2.0               # until a target's memory is level, as a rule
+CONNECTS_PER_S = 7_000      # of a small host that has both ends
+START_S, PHASE_S = 1.5, 1.5  # start of a target; start and end of a generator with its workers
+LEVEL_S = 2.0               # usual time until a target's memory is level
 PROBE_S = 3.5
-LOOKED_AT = 20              # of the newest runs
+LOOKED_AT = 20              # so many newest runs are searched
 
 
 def seconds(value) -> float:
@@ -28,7 +28,7 @@ def seconds(value) -> float:
 
 
 class Options:
-    """A phase's, with the generator's defaults."""
+    """The options of a phase, with the generator's defaults."""
 
     def __init__(self, planned: CellPlan, phase: dict, build: Path):
         self.given = suite_options.load_options(planned.config, planned.load, phase)
@@ -63,7 +63,7 @@ def stem(cell_id: str) -> str:
 
 
 def earlier(name: str, runs: Path) -> tuple[dict[tuple[str, str], float], str]:
-    """({(cell, phases): seconds}, run) of the newest run of a suite here that has any."""
+    """({(cell, phases): seconds}, id) of the newest run of the suite that has times."""
     try:
         newest = sorted(runs.glob("*/run.json"), key=lambda path: path.stat().st_mtime, reverse=True)[:LOOKED_AT]
     except OSError:
@@ -86,7 +86,7 @@ class Estimate:
     def __init__(self, name: str, build: Path, runs: Path):
         self.build = build
         self.found, self.run = earlier(name, runs)
-        self.used = False       # something of the earlier run was
+        self.used = False       # True when a time of the earlier run was used
 
     def of(self, planned: CellPlan) -> float:
         before = self.found.get((stem(planned.id), suite_options.phases_text(planned)))

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""scripts/poolmark suite NAME|FILE.toml: starts broker and generator for each cell, records what they measured, prints
-one table.
+"""scripts/poolmark suite NAME|FILE.toml: starts broker and generator for each cell, records the measurements, prints one table.
 
-Exit 0: every cell complete; 1: a cell failed or is incomplete; 2: wrong call; 130, 143: interrupted (what was measured
-is kept, the record says incomplete).
+Exit 0: every cell complete; 1: a cell failed or is incomplete; 2: wrong call; 129, 130, 143: interrupted by a signal. After an
+interruption the measurements are kept and the record says incomplete.
 """
 import json
 import os
@@ -43,14 +42,14 @@ def say(text: str) -> None:
 
 
 def raise_descriptor_limit() -> int:
-    """Children inherit it: mosquitto does not raise its own."""
+    """Raises the soft limit for the children, because mosquitto does not raise its own."""
     hard = host.descriptor_limit()
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
     return hard
 
 
 def plan_for(planned: CellPlan, limit: int, build: Path) -> Plan:
-    """Room for the connections and for the probes beside them."""
+    """A plan with room for the connections and for the probes beside them."""
     default = described.options(described.loadgen(build))["probe"]["default"]
     probes = [int(phase.get("probe", default)) for phase in planned.phases if phase["scenario"] == "steps"]
     return make_plan(planned.config["connections"] + max(probes, default=0), described.engine_of(planned.config, build), limit,
@@ -59,7 +58,7 @@ def plan_for(planned: CellPlan, limit: int, build: Path) -> Plan:
 
 
 def fits_here(config: dict) -> int:
-    """What connections = "fit" means on this host: as many as memory holds, a million at most."""
+    """The value of connections = "fit" on this host: as many as memory holds, at most a million."""
     return min(1_000_000, host.connections_that_fit(
         described.engine_of(config), described.shape_of(config), allowance.memory_bytes() or 0,
         host.descriptor_limit(), allowance.cores(), config.get("strategy")))
@@ -72,7 +71,7 @@ def check_programs(build: Path) -> None:
 
 
 def recorded_config(planned: CellPlan) -> dict:
-    """A cell's configuration with the options that are not of it by name, as one line each."""
+    """A cell's configuration; its broker options and its phases become one line each."""
     config = dict(planned.config)
     if planned.broker:
         config["broker_options"] = " ".join(option_words(planned.broker))
@@ -81,7 +80,7 @@ def recorded_config(planned: CellPlan) -> dict:
 
 
 def check_fits(suite: Suite, limit: int, build: Path) -> list[str]:
-    """Says before anything starts what would not fit; gives the plans of cells that need several processes."""
+    """PoolmarkError when a cell does not fit this host. Returns the plans of cells that need several broker processes."""
     told = []
     for planned in {cell.id.rpartition(".")[0]: cell for cell in suite.cells}.values():
         plan = plan_for(planned, limit, build)
@@ -107,7 +106,7 @@ def tell_cell(cell: Cell, seconds: float) -> None:
 
 
 class Progress:
-    """What a person is told while cells run."""
+    """The progress shown while cells run."""
 
     def __init__(self, thought: Estimate, cells: list[CellPlan]):
         self.eta = Eta([thought.of(cell) for cell in cells])
@@ -138,7 +137,7 @@ def run_cell(suite: Suite, record: Record, planned: CellPlan, build: Path, limit
 
 
 def fresh_kernel(suite: Suite, record: Record, connections: int) -> None:
-    """The kernel as if there had been no cell before; when that is not allowed, the record says so, once."""
+    """Restores the kernel's memory to the state before earlier cells. Without the permission, the record says so once."""
     settle(connections)
     if not suite.drop_caches or connections < MANY_FROM:
         return
@@ -150,7 +149,7 @@ def fresh_kernel(suite: Suite, record: Record, connections: int) -> None:
 
 
 def run_cells(suite: Suite, record: Record, build: Path, limit: int, thought: Estimate) -> int:
-    """All cells, one after the other; gives the exit code."""
+    """Runs all cells one after the other; returns the exit code."""
     progress = Progress(thought, suite.cells)
     with Children() as children, progress.beat:
         begun = 0
@@ -171,7 +170,7 @@ def run_cells(suite: Suite, record: Record, build: Path, limit: int, thought: Es
 
 
 def close(suite: Suite, record: Record) -> list[str]:
-    """Writes what the run leaves; gives what could not be written."""
+    """Writes the results of the run; returns texts about files that could not be written."""
     found = {cell["status"] for cell in record.data["cells"]}
     whole = len(record.data["cells"]) == len(suite.cells) and found <= {"complete", "failed"}
     status = "incomplete" if not whole or record.data["anomalies"] else "failed" if "failed" in found else "complete"
@@ -208,7 +207,7 @@ def add_arguments(parser) -> None:
 
 
 def load_suite(args, build: Path) -> Suite:
-    """Checked as a whole: nothing is started with a fault in it. Only --list does without the programs."""
+    """Checks the suite as a whole, so that nothing starts with a fault in it. Only --list works without the programs."""
     if not args.list or args.set:
         check_programs(build)
     there = all(os.access(build / name, os.X_OK) for name in PROGRAMS)
@@ -217,7 +216,7 @@ def load_suite(args, build: Path) -> Suite:
 
 
 def print_commands(suite: Suite, build: Path, limit: int, out: str | None) -> None:
-    """Every command line of the run, as far as it is known before a start."""
+    """Prints every command line of the run, as far as it is known before a start."""
     folder, programs = Path(out or for_people(RUNS / "RUN")), Path(for_people(build))
     print(dry_run.EXPLAINED + ("" if out else f"; {folder}: the run's folder"))
     for planned in suite.cells:
@@ -227,7 +226,7 @@ def print_commands(suite: Suite, build: Path, limit: int, out: str | None) -> No
 
 
 def tell_power(suite: Suite, record: Record) -> None:
-    """Of repetitions: what a comparison of so many would find. The statistics take a second to load."""
+    """With repetitions, says what a comparison would find. The import takes a second, so it is done only then."""
     if suite.repetitions > 1:
         from poolmark.compare import history, power_told
 

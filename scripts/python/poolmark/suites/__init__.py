@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Suite files: read and checked whole before anything starts."""
+"""Suite files. They are read and checked completely before anything starts."""

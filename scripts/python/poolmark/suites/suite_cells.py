@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The cells that a suite's file makes, once it is checked (suite_check.py): pure functions of the file."""
+"""Makes the cells of a checked suite file (suite_check.py). All functions are pure."""
 import copy
 import itertools
 import re
@@ -12,7 +12,7 @@ from poolmark.base.units import parse_count
 
 @dataclass
 class CellPlan:
-    """One cell to measure: everything known before it starts."""
+    """One cell to measure, with everything known before its start."""
     id: str
     config: dict
     repetition: int
@@ -22,7 +22,7 @@ class CellPlan:
 
 
 def fill(value, connections: int):
-    """"{2*connections}" in an option to its number."""
+    """Replaces "{2*connections}" in an option by the number."""
     if isinstance(value, list):
         return [fill(item, connections) for item in value]
     if isinstance(value, str):
@@ -31,7 +31,7 @@ def fill(value, connections: int):
 
 
 def cell_name(config: dict) -> str:
-    """classic-malloc-paho-10000: what a person would call it."""
+    """A short name for people: classic-malloc-paho-10000."""
     parts = []
     for key in NAMED:
         value = config.get(key)
@@ -43,7 +43,7 @@ def cell_name(config: dict) -> str:
 
 
 def combinations(axes: dict, known_axes: dict, strategies: list[str] | None) -> list[dict]:
-    """Every combination of the axes' values; the last axis runs fastest."""
+    """All combinations of the axes' values; the last axis changes fastest."""
     full = {name: list(values) for name, values in axes.items()}
     for name, values in known_axes.items():
         full.setdefault(name, [])
@@ -84,7 +84,7 @@ def make_cell(data: dict, group: dict, combination: dict, connections, fit) -> C
 
 
 def base_cells(data: dict, strategies: list[str] | None, connections: int | None, fit) -> list[CellPlan]:
-    """Every cell once. `strategies`: what the broker knows, None when it was not asked."""
+    """Every cell once. `strategies`: those of the broker, None when it was not asked."""
     base: list[CellPlan] = []
     for group in data.get("group") or [{}]:
         axes = {**data.get("axes", {}), **group.get("axes", {})}
@@ -94,6 +94,6 @@ def base_cells(data: dict, strategies: list[str] | None, connections: int | None
 
 
 def interleaved(base: list[CellPlan], repetitions: int) -> list[CellPlan]:
-    """In the order in which they are to run: A B B A ... over the repetitions."""
+    """The cells in running order: forwards in one repetition, backwards in the next (A B B A)."""
     return [CellPlan(f"{cell.id}.{repetition}", cell.config, repetition, cell.broker, cell.load, cell.phases)
             for repetition in range(1, repetitions + 1) for cell in (base if repetition % 2 else reversed(base))]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A suite's file, checked as a whole before anything starts: every fault with its line and the nearest known name.
+"""Checks a suite's file completely before anything starts. Each fault is reported with its line and the most similar known name.
 
-Here: keys, types, names, what refers to what. What programs take they say themselves: suite_options.py.
+This module checks keys, types, names and references. suite_options.py checks the programs' options.
 """
 import re
 
@@ -15,10 +15,10 @@ GROUP_KEYS = {key: KEYS[key] for key in ("config", "axes", "axes_if_known", "bro
 OVERRIDE_KEYS = {"when": dict, "config": dict, "broker": dict, "load": dict}
 RATIO_KEYS = {"metric": str, "of": dict, "to": dict, "by": str}
 KINDS, PLOTS = ("suite", "steps"), ("memory",)
-# What a cell may be, in the order in which its name has it.
+# The keys of a cell, in the order of its name.
 NAMED = ("target", "shape", "strategy", "engine", "allocator", "connections", "subscribe")
 TYPES = {str: "text", int: "a whole number", bool: "true or false", dict: "a table", list: "a list"}
-CELL = "cell"           # the phase that metrics of a whole cell are named by
+CELL = "cell"           # prefix of metrics of a whole cell, so no phase may have this name
 
 
 def is_type(value, kind: type) -> bool:
@@ -26,16 +26,16 @@ def is_type(value, kind: type) -> bool:
 
 
 class Check:
-    """One file. `build`: of the programs that are asked; None leaves out what only they know."""
+    """The check of one file. `build`: the programs to ask; None skips checks that need them."""
 
     def __init__(self, data: dict, faults: Faults, build):
         self.data, self.faults, self.build = data, faults, build
-        self.written: dict[str, set] = {}       # what the file had before --set
+        self.written: dict[str, set] = {}       # values in the file before --set
         self.parts = [((), data), *((("group", i), group) for i, group in enumerate(self.tables(data, "group")))]
 
     @staticmethod
     def tables(where: dict, key: str) -> list[dict]:
-        """Those of an array of tables; whatever else stands there is a fault of its own."""
+        """The tables of an array of tables. Other elements become {}; keys() reports them."""
         found = where.get(key)
         return [one if isinstance(one, dict) else {} for one in found] if isinstance(found, list) else []
 
@@ -54,7 +54,7 @@ class Check:
         if value not in known:
             self.faults.add(path, f"{what} {value!r} is not known", known, value)
 
-    # --- the file as a whole
+    # --- the whole file
 
     def top(self) -> None:
         self.keys(self.data, KEYS, ())
@@ -109,11 +109,10 @@ class Check:
             if "scenario" not in phase:
                 self.faults.add(here, "phase: 'scenario' is missing: what does it do?")
 
-    # --- what a cell is
+    # --- the cells
 
     def choices(self) -> dict[str, set]:
-        """Every value that a key of config takes somewhere, or could take: an override may stand for a cell that is not
-        there today."""
+        """All values that a key of config takes or could take. An override may be for a value that no cell has at present."""
         found: dict[str, set] = {"target": {"poolmark", "mosquitto"}, "allocator": set(allocators.LIBRARIES),
                                  "subscribe": {"True", "False"}}
         if self.build:
@@ -128,7 +127,7 @@ class Check:
         return found
 
     def values(self) -> list[tuple[tuple, str, object]]:
-        """(path, key, value) of everything that a cell's config may have."""
+        """(path, key, value) for all values that a cell's config may get."""
         found = []
         for path, part in [*self.parts, *((("override", i), one) for i, one in enumerate(self.tables(self.data, "override")))]:
             found += [((*path, "config", key), key, value) for key, value in self.table(part, "config").items()]
@@ -137,7 +136,7 @@ class Check:
         return found
 
     def config(self) -> None:
-        """Keys that mean something, and values that exist. A key of one's own is for overrides to tell cells by."""
+        """Checks keys and values of config. Other keys are allowed when an override selects cells by them."""
         whens = [(("override", i, "when"), self.table(one, "when")) for i, one in enumerate(self.tables(self.data, "override"))]
         own = {key for _, when in whens for key in when}
         for path, key, value in self.values():

@@ -3,20 +3,21 @@
 
     title, kind = "suite"|"steps", repetitions, seed, plot = "memory", drop_caches = true|false
     primary           [patterns] of the metrics that decide a comparison
-    [config]          what every cell is: target, shape, strategy, engine, allocator, connections, subscribe. Comparisons pair by it
-    [axes]            name = [values]: a cell for each combination, laid over config
-    [axes_if_known]   more values of an axis; strategies are taken when the broker lists them
-    [broker]          options of poolmark-broker (name without dashes; a list repeats it; true is a flag)
-    [load]            options of poolmark-loadgen, for every phase
-    [[phase]]         one call of the generator: name, scenario, and options for it alone
-    [[group]]         cells apart: each may have its own config, axes, axes_if_known, broker, load, phase
-    [[override]]      when = {...} of config, then config, broker, load to lay over where it is so
+    [config]          configuration of all cells: target, shape, strategy, engine, allocator, connections, subscribe.
+                      Comparisons pair cells by it
+    [axes]            name = [values]: a cell for each combination, added to config
+    [axes_if_known]   more values of an axis; a strategy is used only when the broker lists it
+    [broker]          options of poolmark-broker (names without dashes; a list repeats the option; true is a flag)
+    [load]            options of poolmark-loadgen for every phase
+    [[phase]]         one call of the generator: name, scenario, its own options
+    [[group]]         separate cells, each group with its own config, axes, axes_if_known, broker, load, phase
+    [[override]]      when = {...} selects cells by config; config, broker, load are then replaced in them
     [[ratio]]         metric, of = {...}, to = {...}, by = "axis": printed with its spread
 
-"{connections}" and "{2*connections}" in an option become numbers, "{connections}" in the title the most that a cell has.
-connections = "fit" is what the host's memory holds. A key of one's own in config or axes is for overrides to tell cells by.
+"{connections}" and "{2*connections}" in an option become numbers. "{connections}" in the title becomes the largest number of any
+cell. connections = "fit" is the number that fits the host's memory. Other keys in config or axes let overrides select cells.
 
-The file is checked as a whole before a cell is made: suite_check.py, suite_options.py.
+The whole file is checked before a cell is made: suite_check.py, suite_options.py.
 """
 import re
 import tomllib
@@ -42,7 +43,7 @@ class Suite:
     repetitions: int
     seed: int
     plot: str | None
-    drop_caches: bool     # unused names, inodes and slabs of the kernel, before a cell of many connections
+    drop_caches: bool     # free the kernel's unused names, inodes and slabs before a cell of many connections
     ratios: list
     cells: list[CellPlan]
 
@@ -64,7 +65,7 @@ def find(name_or_file: str) -> Path:
 
 
 def read_text(path: Path) -> tuple[str, dict]:
-    """(text, its TOML). UsageError names the file and the line that is no TOML."""
+    """(text, its TOML). UsageError names the file and the line that is not TOML."""
     try:
         text = path.read_text(encoding="utf-8")
         return text, tomllib.loads(text)
@@ -78,7 +79,7 @@ def read_text(path: Path) -> tuple[str, dict]:
 
 
 def read(name_or_file: str) -> tuple[str, dict]:
-    """(name, its TOML), its structure checked. Raises with every fault found."""
+    """(name, its TOML) with checked structure. The error lists all faults."""
     path = find(name_or_file)
     text, data = read_text(path)
     faults = Faults(for_people(path), text)
@@ -88,20 +89,20 @@ def read(name_or_file: str) -> tuple[str, dict]:
 
 
 def title_of(name: str, data: dict, counts: list) -> str:
-    """The title; `counts` are the cells' connections, of which it names the most."""
+    """The title, with the largest of `counts` (connections of the cells)."""
     most = max((count for count in counts if isinstance(count, int)), default=None)
     return str(data.get("title", name)).replace("{connections}", show_count(most) if most else "N")
 
 
 def listed_title(name: str) -> str:
-    """The title of a suite as its file has it, without the cells."""
+    """The title from the suite's file, without making cells."""
     data = read(name)[1]
     parts = [data, *data.get("group", [])]
     return title_of(name, data, [part.get("config", {}).get("connections") for part in parts])
 
 
 def check(checked: Check, faults: Faults, build: Path | None) -> None:
-    """All that can be found in the file itself."""
+    """Checks everything that needs only the file."""
     checked.structure()
     checked.config()
     if build:
@@ -111,7 +112,7 @@ def check(checked: Check, faults: Faults, build: Path | None) -> None:
 
 
 def check_cells(data: dict, base: list[CellPlan], faults: Faults, build: Path | None) -> None:
-    """What shows only when the cells are made."""
+    """Checks what needs the cells."""
     for number, cell in enumerate(base):
         if any(cell.id == other.id for other in base[:number]):
             faults.add((), f"two cells are called {cell.id}; make an axis of what differs")
@@ -133,10 +134,10 @@ def choose(base: list[CellPlan], only: str | None, name: str) -> list[CellPlan]:
 
 def load(name_or_file: str, *, build: Path | None = None, repetitions: int | None = None, connections: int | None = None,
          only: str | None = None, sets: list[str] = (), fit=lambda config: 1) -> Suite:
-    """The suite with its cells in the order in which they are to run.
+    """The suite, with its cells in running order.
 
-    `build`: the programs that are asked what they take; None checks only the file's structure. `sets`: KEY=VALUE of the
-    command line. `fit(config)` answers connections = "fit".
+    `build`: the programs that check their options; None checks only the structure of the file. `sets`: KEY=VALUE from the
+    command line. `fit(config)` returns the number for connections = "fit".
     """
     path = find(name_or_file)
     text, data = read_text(path)

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A suite's options of broker and generator, held against what the programs take: each option by itself, with its line;
-then what each cell would be started with, together.
+"""Checks a suite's options against the programs: first each option with its line, then all options of each cell together.
 
-The programs are asked (`--describe`): their own parser says what is wrong with a value, and in its own words.
+The programs' own parsers check the values (`--describe`), so faults have their wording.
 """
 import math
 
@@ -12,14 +11,14 @@ from poolmark.suites.suite_cells import CellPlan, fill
 from poolmark.suites.targets import option_words
 
 BROKER, LOADGEN = "poolmark-broker", "poolmark-loadgen"
-# What the runner sets: two of a kind would be a contradiction.
+# Options that the runner sets; a suite must not set them as well.
 RUNNERS = {BROKER: {"listen", "record", "metrics", "list-pools"},
            LOADGEN: {"target", "engine", "watch-pid", "watch-record", "record", "quiet", "seed"}}
-EXAMPLE = 100_000_000   # connections, to read "{2*connections}" by: more than any other step
+EXAMPLE = 100_000_000   # number for "{2*connections}" in the check: larger than any other step
 
 
 def is_option_value(value) -> bool:
-    """What TOML may have for an option: a text, a number, a flag, or a list of the first two."""
+    """Whether TOML's value can be an option: a text, a number, a flag, or a list of texts and numbers."""
     if isinstance(value, list):
         return bool(value) and all(isinstance(one, (str, int, float)) and not isinstance(one, bool) for one in value)
     return isinstance(value, (str, int, bool)) or isinstance(value, float) and math.isfinite(value)
@@ -31,7 +30,7 @@ class OptionCheck:
         self.scenarios = described.scenarios(self.build)
 
     def parts(self, key: str) -> list[tuple[tuple, dict]]:
-        """Every table of that key: the file's, groups', overrides'."""
+        """All tables of that key: in the file, in groups, in overrides."""
         check = self.check
         places = [*check.parts, *((("override", i), one) for i, one in enumerate(check.tables(check.data, "override")))]
         return [((*path, key), check.table(part, key)) for path, part in places if check.table(part, key)]
@@ -57,7 +56,7 @@ class OptionCheck:
         return False
 
     def broker(self) -> None:
-        """By a strategy that can do all that is asked of one; whether a cell's own can shows with the cell."""
+        """Checks broker options with a strategy that has all capabilities. Each cell's own strategy is checked with the cell."""
         able = max(described.broker(self.build)["strategies"], key=lambda one: len(
             {"preheats", "bounded", "background", "grows"} & set(one["capabilities"])))["name"]
         for path, table in self.parts("broker"):
@@ -72,7 +71,7 @@ class OptionCheck:
                         self.faults.add(place, wrong)
 
     def load_value(self, path: tuple, name: str, value, scenarios: list[str]) -> None:
-        """`scenarios`: those for which it would be given. It has to be good for each; a fault is told once."""
+        """`scenarios`: those that would get the option. It must be valid for each; a fault is reported once."""
         if not self.is_known(LOADGEN, path, name, value):
             return
         known = [one for one in scenarios if one in self.scenarios]
@@ -107,7 +106,7 @@ class OptionCheck:
 
 
 def place_of(data: dict, plan: CellPlan, key: str) -> tuple:
-    """Where a key of a cell's config may have come from, for a fault of the cell as a whole."""
+    """The place in the file of a key of a cell's config, for a fault of the whole cell."""
     for i, override in enumerate(data.get("override", [])):
         if key in override.get("config", {}) and all(plan.config.get(name) == value
                                                      for name, value in override.get("when", {}).items()):
@@ -135,7 +134,7 @@ def without_pools(data: dict, plan: CellPlan, faults) -> None:
 
 
 def check_cell(data: dict, plan: CellPlan, faults, build) -> None:
-    """What the cell's programs would be called with, as a whole."""
+    """Checks the complete command lines of a cell's programs."""
     without_pools(data, plan, faults)
     if plan.config.get("target", "poolmark") == "poolmark":
         options = {"pool": plan.config.get("strategy"), "shape": plan.config.get("shape"), **plan.broker}
@@ -157,7 +156,7 @@ def place_of_phase(data: dict, phase: dict) -> tuple:
 
 
 def load_options(config: dict, load: dict, phase: dict) -> dict:
-    """The generator's options of one phase, but for what is known only once the target runs."""
+    """The generator's options of one phase, except those that are known only when the target runs."""
     options = {"engine": described.engine_of(config)}
     if phase["scenario"] == "connect":
         options["connections"] = config["connections"]
@@ -173,7 +172,7 @@ def load_words(config: dict, load: dict, phase: dict) -> list[str]:
 
 
 def phases_text(planned: CellPlan) -> str:
-    """A cell's phases with their options, in one line, as its record has them."""
+    """A cell's phases with their options in one line, for its record."""
     return "; ".join(
         " ".join([phase["scenario"], *option_words({key: value for key, value in {**planned.load, **phase}.items()
                                                     if key not in ("name", "scenario")})]) for phase in planned.phases)

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""--set KEY=VALUE of a suite's command line: laid over the file before it is checked, and checked like it.
+"""--set KEY=VALUE on a suite's command line. It replaces values of the file before the check, so it is checked like the file.
 
-    duration=60s         an option of the generator: in each phase whose scenario takes it
-    qos1.duration=60s    of that phase alone
-    load.keep-alive=60   broker.threads=2
-    shape=lean           what a cell is; instead of an axis of that name too
-    repetitions=3        seed=7
+    duration=60s         an option of the generator, in each phase whose scenario takes it
+    qos1.duration=60s    the same in one phase
+    load.keep-alive=60
+    broker.threads=2
+    shape=lean           a key of the cells; replaces an axis of that name too
+    repetitions=3
+    seed=7
 """
 import tomllib
 
@@ -17,7 +19,7 @@ NUMBERS = ("repetitions", "seed")
 
 
 def value_of(text: str):
-    """As TOML has it (60, true, ["a", "b"]), else the text itself."""
+    """The value as TOML (60, true, ["a", "b"]), otherwise as text."""
     try:
         return tomllib.loads(f"x = {text}")["x"]
     except tomllib.TOMLDecodeError:
@@ -30,7 +32,7 @@ def _tables(data: dict, key: str) -> list[tuple[tuple, dict]]:
 
 
 class Setting:
-    """One of them. Each method answers whether the key was its."""
+    """One --set. Each method returns whether it handled the key."""
 
     def __init__(self, data: dict, text: str, faults: Faults, build):
         self.data, self.faults, self.build = data, faults, build
@@ -68,7 +70,7 @@ class Setting:
         return True
 
     def options(self) -> bool:
-        """broker.NAME, load.NAME: wherever it stands, else for all."""
+        """broker.NAME, load.NAME: replaced wherever set, and set for all cells."""
         table, _, name = self.key.partition(".")
         if table not in ("broker", "load") or not name:
             return False
@@ -79,7 +81,7 @@ class Setting:
         return True
 
     def phases(self) -> bool:
-        """NAME of every phase that takes it; PHASE.NAME of one."""
+        """NAME in every phase that takes it; PHASE.NAME in one."""
         phase, _, name = self.key.rpartition(".")
         found = False
         scenarios = described.scenarios(self.build) if self.build else {}

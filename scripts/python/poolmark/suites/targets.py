@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a cell measures: the reference broker (one or more instances), mosquitto, or a broker that runs already.
+"""The broker of a cell: the reference broker (one or more instances), mosquitto, or a broker that is already running.
 
-A target is started, gives its `urls` and the `pids` to watch, and is stopped; each starts its programs by Children.
+A target is started, provides its `urls` and the `pids` to watch, and is stopped. Its programs are started through Children.
 """
 import socket
 from pathlib import Path
@@ -19,7 +19,7 @@ STOP_S = 30.0
 
 
 def option_words(options: dict) -> list[str]:
-    """{"initial": ["1024", "buffers=9"], "no-touch": true} to command-line words."""
+    """Converts {"initial": ["1024", "buffers=9"], "no-touch": true} to command-line words."""
     words = []
     for name, value in options.items():
         for one in value if isinstance(value, list) else [value]:
@@ -31,7 +31,7 @@ def option_words(options: dict) -> list[str]:
 
 
 class Target:
-    """A target without processes of ours: a broker that runs elsewhere. No memory is watched."""
+    """A target without our own processes: a broker that runs elsewhere. Its memory is not watched."""
 
     def __init__(self, cell: Cell, urls: list[str]):
         self.cell, self.urls = cell, urls
@@ -45,7 +45,7 @@ class Target:
         pass
 
     def stop(self, children: Children) -> list[str]:
-        """Ends what was started, all at once; gives what did not end cleanly."""
+        """Ends all its processes at once; returns texts about those that did not end cleanly."""
         running = [child for child in self.processes if child.returncode is None]
         for child in running:
             child.ask_to_end()
@@ -53,16 +53,16 @@ class Target:
                 if children.stop(child, grace_s=STOP_S) != 0]
 
     def records(self) -> list[Path]:
-        """The folders in which its processes keep records of their own."""
+        """The folders of its processes' own records."""
         return []
 
     def allocator_found(self) -> str | None:
-        """The allocator that it runs on; known once it has ended."""
+        """The allocator that it used; known after its end."""
         return None
 
 
 class PoolmarkBroker(Target):
-    """build/poolmark-broker, as many instances as the plan says."""
+    """build/poolmark-broker, with as many instances as the plan has."""
 
     def __init__(self, cell: Cell, build: Path, plan: Plan, options: dict):
         super().__init__(cell, [])
@@ -106,13 +106,13 @@ class PoolmarkBroker(Target):
         return unclean
 
     def allocator_found(self) -> str | None:
-        """What the broker's own record says is loaded."""
+        """The allocator from the broker's own record."""
         loaded = (load(self.records()[0]).data["host"].get("loaded") or {}).get("allocator")
         return loaded.split()[0].split("-")[0].lower() if isinstance(loaded, str) and loaded else None
 
 
 class Mosquitto(Target):
-    """mosquitto with a configuration made for it, on a free port of 127.0.0.1."""
+    """mosquitto with a generated configuration, on a free port of 127.0.0.1."""
 
     def __init__(self, cell: Cell):
         super().__init__(cell, [])
@@ -157,7 +157,7 @@ class Mosquitto(Target):
                 self.processes = [self._start_on(children, port)]
                 break
             except PoolmarkError as error:
-                # Somebody else may have taken the port between our look and its start.
+                # Another process may have taken the port between the check and the start.
                 if attempt == 4 or "in use" not in str(error):
                     raise
         self.urls = [f"mqtt://127.0.0.1:{port}"]

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Records checked against their files; every figure computed again."""
+"""Checks records against their files and computes every figure again."""

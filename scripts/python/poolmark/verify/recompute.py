@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every metric of a record once more, from its raw files: what verify and report compare a record with.
+"""Computes every metric of a record again from its raw files. verify and report compare the record with the result.
 
     account = again(run)
-    account.wrong        texts: metrics that are not what the files give, files that cannot be read
+    account.wrong        texts: metrics that the files contradict, files that cannot be read
     account.count        metrics that were computed again and are the same
     account.left         {reason: names} of metrics that no file of the record gives
 
-Nothing is computed by rules of its own: suites by measures.py, benchmarks by bench_results.py, percentiles by hlog.py, each
-as when the record was made; what the generator computes in C is computed here from latency.hlog and memory.csv. What a
-program only counted (clients, messages) is in no other file; such counts are held against each other.
+The rules are those that made the record: measures.py for suites, bench_results.py for benchmarks, hlog.py for percentiles. Figures
+that the generator computes in C are computed here from latency.hlog and memory.csv. Counts of a program (clients, messages) are
+in no other file; they are checked against each other.
 """
 import math
 from dataclasses import dataclass, field
@@ -40,7 +40,7 @@ class Account:
         self.left.setdefault(reason, []).append(name)
 
     def compare(self, where: str, name: str, recorded, candidates: list) -> None:
-        """`candidates`: the values that the files give by the definitions that a record may follow."""
+        """`candidates`: the values from the files, one for each definition that a record may follow."""
         if any(same(recorded, one) for one in candidates):
             self.count += 1
         else:
@@ -61,8 +61,8 @@ def same(one, other) -> bool:
 
 
 def beside_catalogue(where: str, metrics: dict, program: str) -> list[str]:
-    """Metrics whose unit or direction is another than the program's catalogue has. Nothing of a program that is not built,
-    and of a metric that it does not know: an older one."""
+    """Metrics whose unit or direction differs from the program's catalogue. Unknown metrics (of older versions), and all metrics
+    of a program that is not built, are not checked."""
     try:
         catalogue = [one for one in described.catalogue(build_dir(None)) if one["program"] == program]
     except PoolmarkError:
@@ -76,7 +76,7 @@ def beside_catalogue(where: str, metrics: dict, program: str) -> list[str]:
 
 
 def against(account: Account, where: str, name: str, one: dict, made: dict) -> None:
-    """A metric of a cell against what its files give."""
+    """Compares a metric of a cell with the one made from its files."""
     account.compare(where, name, one["value"], [made["value"]])
     account.wrong += [f"{where}{name}: the record says {key} {one[key]!r}, its files say {made[key]!r}"
                       for key in ("unit", "better") if one[key] != made[key]]
@@ -89,8 +89,8 @@ def against(account: Account, where: str, name: str, one: dict, made: dict) -> N
 
 
 def latency_figures(path: Path, of_any_number: bool = False) -> dict[str, float | None]:
-    """connect.p50 ... of every tag of a log, and schedule.lag_*. A percentile of too few samples is None, unless those of
-    any number are asked for, as older records have them."""
+    """connect.p50 ... of every tag of a log, and schedule.lag_*. A percentile of too few samples is None. `of_any_number` gives
+    those too, as in older records."""
     found: dict[str, float | None] = {}
 
     def percentile(total: hlog.Histogram, percent: float) -> int | None:
@@ -112,7 +112,7 @@ def _slope(low, high, connections: int) -> float | None:
 
 
 def _grown(low: dict, full: dict, column: str) -> float | None:
-    """As loadgen/summary.c: none where it grew by no more than two readings of a level target may differ."""
+    """As loadgen/summary.c: None when the growth is within the difference of two readings of a level target."""
     first, last = low.get(column), full.get(column)
     if first is None or last is None or last - first <= 2 * max(LEVEL_BYTES, int(last * LEVEL_SHARE)):
         return None
@@ -120,7 +120,7 @@ def _grown(low: dict, full: dict, column: str) -> float | None:
 
 
 def memory_figures(path: Path, record: dict) -> dict[str, list]:
-    """What the named readings give."""
+    """Figures from the readings that the record names."""
     curve = MemoryCurve(path)
     start, low, full = (curve.reading(record, name) for name in ("start", "low", "full"))
     if start is None or full is None:
@@ -149,7 +149,7 @@ def memory_figures(path: Path, record: dict) -> dict[str, list]:
 
 
 def count_figures(record: dict, latencies: dict) -> dict[str, list]:
-    """What counts say of one another."""
+    """Figures that follow from counts."""
     def value(name):
         return (record.get("metrics", {}).get(name) or {}).get("value")
 
@@ -162,17 +162,17 @@ def count_figures(record: dict, latencies: dict) -> dict[str, list]:
               (("connect.rate_asked", "rate_per_s"), ("messages.rate_asked", "publish_rate_per_s")) if config.get(key)}
     duration_ns = config.get("duration_ns")
     if "delivery.count" in latencies and value("messages.seconds"):
-        # Those that a worker which died had counted and not yet handed over arrived too.
+        # Unreadable deliveries arrived too: a worker counted them and ended before it handed over the samples.
         unreadable = ((record.get("books") or {}).get("deliveries") or {}).get("unreadable") or 0
         arrived = latencies["delivery.count"] - (value("delivery.censored") or 0) + unreadable
         found["messages.rate"] = [arrived / value("messages.seconds")]
-    elif "delivery.count" in latencies and isinstance(duration_ns, (int, float)) and duration_ns > 0:  # of an older version
+    elif "delivery.count" in latencies and isinstance(duration_ns, (int, float)) and duration_ns > 0:  # older versions
         found["messages.rate"] = [latencies["delivery.count"] * 1e9 / duration_ns]
     return found
 
 
 def book_complaints(record: dict, latencies: dict, rows: dict[str, int]) -> list[str]:
-    """Lines of the books that do not balance, and those that the files contradict. `rows`: lines found of each file."""
+    """Lines of the books that do not balance or that the files contradict. `rows`: number of lines of each file."""
     wrong = []
     books = record.get("books") or {}
     for source, line in books.items():
@@ -192,7 +192,7 @@ def book_complaints(record: dict, latencies: dict, rows: dict[str, int]) -> list
 
 
 def count_complaints(record: dict) -> list[str]:
-    """Counts among the metrics of one load that its books contradict (loadgen/run_books.c has the equations)."""
+    """Counts among the metrics of a load that its books contradict (equations: loadgen/run_books.c)."""
     books = record.get("books") or {}
 
     def line(source: str, *columns: str) -> float:
@@ -210,7 +210,7 @@ def count_complaints(record: dict) -> list[str]:
     if "connects" in books and not any(source.startswith("probe_") for source in books):
         connected, failed = line("connects", "measured", "unreadable"), line("connects", "failed")
         bounds["clients.connected"] = (connected, connected)
-        # Clients whose turn never came count as failed too; the books have them among those not sent.
+        # Clients whose connect was never due count as failed as well; the books count them as not sent.
         bounds["clients.failed"] = (failed, failed + line("connects", "not_sent"))
     wrong = []
     for name in ("failed", "dropped"):
@@ -265,7 +265,7 @@ def load_account(run: Run, where: str = "") -> Account:
 
 
 def broker_account(run: Run, where: str = "") -> Account:
-    """A broker's own record. Pool figures are of all pools, by the suite's rule; older ones are of the pool `connections`."""
+    """Checks a broker's own record. Pool figures cover all pools, by the suite's rule; in older records only `connections`."""
     account = Account()
     path = run.folder / "pools.csv"
     figures: dict[str, list] = {}
@@ -297,7 +297,7 @@ def broker_account(run: Run, where: str = "") -> Account:
 
 
 class Replayed:
-    """Takes what a record's Cell takes, and keeps nothing but the metrics."""
+    """Accepts the calls of a record's Cell, and keeps only the metrics."""
 
     def __init__(self, cell_id: str):
         self.id = cell_id
@@ -314,7 +314,7 @@ class Replayed:
 
 
 def phases_of(cell: dict) -> list[dict]:
-    """As the record has them; of older records by the names of the files and the configuration."""
+    """The phases in the record; for older records, from the names of the files and the configuration."""
     if isinstance(cell.get("phases"), list):
         return cell["phases"]
     found = []
@@ -326,13 +326,13 @@ def phases_of(cell: dict) -> list[dict]:
 
 
 def base_of(cell: dict) -> str | None:
-    """The folder, below the run's, that a cell's phases are in."""
+    """The folder of a cell's phases, inside the run's folder."""
     path = next((path for key, path in cell.get("files", {}).items() if key.startswith(("latency", "memory", "record"))), None)
     return "/".join(path.split("/")[:-2]) if path and path.count("/") >= 2 else None
 
 
 def pool_files(run: Run, base: str, cell: dict) -> list[Path] | None:
-    """pools.csv of every instance; None when some are not in the record."""
+    """pools.csv of every instance; None when the record lacks some."""
     brokers = sum(bool(words) and words[0].rpartition("/")[2] == "poolmark-broker" for words in cell.get("commands", []))
     names = [name for name in run.data.get("files", {}) if name.startswith(f"{base}/broker") and name.endswith("/pools.csv")]
     if not names:
@@ -342,7 +342,7 @@ def pool_files(run: Run, base: str, cell: dict) -> list[Path] | None:
 
 
 def replay(run: Run, cell: dict) -> tuple[dict, str]:
-    """(metrics, why the others are missing) of a suite's cell, by the functions that made them."""
+    """(metrics, why others are missing) of a suite's cell, made by the original functions."""
     made, phases, base = Replayed(cell["id"]), phases_of(cell), base_of(cell)
     if not phases or base is None:
         return {}, ABSENT
@@ -401,7 +401,7 @@ def bench_account(run: Run, cell: dict) -> Account:
     try:
         for key, path in rounds.items():
             data = bench_report.read_json(run.file(path))
-            # Which benchmark it was to be is the suite's concern, not that of figures.
+            # The name is not checked here, only the figures.
             series.add(int(key[6:]), bench_report.figures(run.folder / path, data, data["benchmarks"][0]["name"]))
     except (RecordError, bench_report.NoFigure, KeyError, TypeError, IndexError, AttributeError) as error:
         if any(not (run.folder / path).exists() for path in rounds.values()):
@@ -428,7 +428,7 @@ def _short(run: Run, error: Exception) -> str:
 
 
 def inner_accounts(run: Run) -> Account:
-    """The records of broker and generator in the folder of a suite's."""
+    """The records of brokers and generators inside a suite's folder."""
     account = Account()
     for name in run.data.get("files", {}):
         if not name.endswith("/run.json") or not (run.folder / name).is_file():
@@ -448,7 +448,7 @@ def of_own_kind(run: Run, where: str = "") -> Account:
 
 
 def again(run: Run) -> Account:
-    """All metrics of a record and of the records inside it."""
+    """Checks all metrics of a record and of the records inside it."""
     account = of_own_kind(run)
     for cell in run.data.get("cells", []):
         is_bench = "workload" in cell["config"]

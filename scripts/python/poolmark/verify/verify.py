@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""scripts/poolmark verify RUN...: is each record as it was when its run ended, and do its figures follow from its files?
+"""scripts/poolmark verify RUN...: checks that each record is unchanged since its run ended, and that its files give its figures.
 
-Checks run.json against the schema and its seal, every file against its checksum, and every metric against what the raw files give when
-it is computed again. Exit 0: all as it was; 1: something is not; 2: something is no record at all.
+It checks run.json against the schema and its seal, every file against its checksum, and every metric against a new computation
+from the raw files. Exit 0: all unchanged; 1: something changed; 2: something is not a record.
 """
 import sys
 
@@ -12,7 +12,7 @@ from poolmark.verify.recompute import Account, again
 from poolmark.base.table import clean
 from poolmark.base.units import plural
 
-SHOWN = 50      # complaints of a run that are printed; a damaged file may make thousands
+SHOWN = 50      # complaints printed for a run; a damaged file may cause thousands
 
 
 def add_arguments(parser) -> None:
@@ -22,8 +22,7 @@ def add_arguments(parser) -> None:
 
 
 def complaints(run: Run, present: bool = False) -> tuple[list[str], Account]:
-    """What is wrong with a record and its files, and the account of its figures. `present`: files that are not there are
-    let pass."""
+    """The faults of a record and its files, and the account of its figures. `present`: missing files are no fault."""
     wrong = check_files(run, present)
     account = again(run)
     wrong += account.wrong
