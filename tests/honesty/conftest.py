@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Honesty: each test injects one fault into a real run and checks the record, the exit code and the sentence.
+"""Honesty tests: each injects one fault into a real run, then checks the record, the exit code and the message.
 
-Programs are started by `faults.py`, which also has the faults. A fault that takes root is marked `needs_root`: without
-root the test is skipped with that reason, and scripts/run-tests counts and shows what was skipped.
+`faults.py` starts the programs and injects the faults. A fault that needs root is marked `needs_root`. Without root its test is
+skipped with that reason; scripts/run-tests counts and shows skipped tests.
 """
 import sys
 from pathlib import Path
@@ -19,6 +19,6 @@ import faults  # noqa: E402
 
 @pytest.fixture
 def broker():
-    """The reference broker, on a port of its own; ended with the test."""
+    """The reference broker on its own port; it ends with the test."""
     with faults.Broker() as started:
         yield started

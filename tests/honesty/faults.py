@@ -2,13 +2,14 @@
 """Programs under test, and the faults that the honesty tests inject into them.
 
     with Broker("--threads", "1") as broker, load(tmp_path / "run", "publish", broker.port, "--pairs", "10") as run:
-        run.wait_for("publish")            # a word of its progress lines
-        with stopped(broker.pid): time.sleep(2)
+        run.wait_for("publish")            # waits for a word of its progress lines
+        with stopped(broker.pid):
+            time.sleep(2)
         assert run.end() == 1
         assert run.record["status"] == "incomplete" and "lost" in run.anomaly("books")
 
 Faults: `stopped` (SIGSTOP), `tmpfs` and `full` (disks), `cgroup`, `refusing` (system calls that a kernel or a container
-refuses), `as_user`, `in_namespace`. Every program dies with the test that started it.
+refuses), `as_user`, `in_namespace`. Every program ends with the test that started it.
 """
 import contextlib
 import ctypes
@@ -29,7 +30,7 @@ from poolmark.base.paths import build_dir
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = build_dir()
-GUARD_S = 120  # only what hangs meets it
+GUARD_S = 120  # only a hanging program reaches it
 NOBODY = 65534
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="this fault takes root")
@@ -42,7 +43,7 @@ def _die_with_parent():
 
 
 def chain(*steps):
-    """One preexec_fn of several."""
+    """Combines several preexec_fn into one."""
     def run():
         for step in steps:
             if step:
@@ -51,7 +52,7 @@ def chain(*steps):
 
 
 class Broker:
-    """poolmark-broker with `--listen 127.0.0.1:0` (or the `listen` given) and the arguments, once it is ready."""
+    """poolmark-broker with these arguments and `--listen 127.0.0.1:0` (or `listen`). Waits until it is ready."""
 
     def __init__(self, *arguments, listen="127.0.0.1:0", before=None, prefix=()):
         self.process = subprocess.Popen(
@@ -80,7 +81,7 @@ class Broker:
 
 
 class Load:
-    """A run of poolmark-loadgen; `record` is its run.json once it has ended."""
+    """A run of poolmark-loadgen. `record` is its run.json, after its end."""
 
     def __init__(self, folder, command, before=None, stdout=None, stderr=None, env=None):
         self.folder = Path(folder)
@@ -102,7 +103,7 @@ class Load:
         return self.out.read_text(encoding="utf-8", errors="replace")
 
     def wait_for(self, text):
-        """Until its progress lines have `text`."""
+        """Waits until its progress lines contain `text`."""
         limit = time.monotonic() + GUARD_S
         while text not in self.said():
             assert self.process.poll() is None, f"it ended before it said {text!r}: {self.said()}"
@@ -110,7 +111,7 @@ class Load:
             time.sleep(0.02)
 
     def end(self):
-        """Its exit code, or minus the signal that ended it."""
+        """Waits for its end. Returns the exit code, or minus the signal that ended it."""
         return self.process.wait(GUARD_S)
 
     @property
@@ -125,7 +126,7 @@ class Load:
         return self.record["metrics"][name]["value"]
 
     def anomaly(self, what):
-        """The texts of the record's anomalies of that kind, one a line; "" when there is none."""
+        """The texts of the record's anomalies of that kind, one a line; "" without any."""
         return "\n".join(a["text"] for a in self.record["anomalies"] if a["what"] == what)
 
     def __enter__(self):
@@ -139,19 +140,19 @@ class Load:
 
 
 def load(folder, scenario, port, *arguments, engine="raw", prefix=(), host="127.0.0.1", **how):
-    """Starts poolmark-loadgen against a port of this host, with its record in `folder`."""
+    """Starts poolmark-loadgen against a port of this host; its record goes to `folder`."""
     return Load(folder, [*prefix, BUILD / "poolmark-loadgen", scenario, "--target", f"mqtt://{host}:{port}",
                          "--engine", engine, "--record", folder, *map(str, arguments)], **how)
 
 
 def balances(line):
-    """Do the books of one source come out?"""
+    """Whether the books of one source balance."""
     return line["attempted"] == sum(count for name, count in line.items() if name != "attempted")
 
 
 @contextlib.contextmanager
 def stopped(*pids):
-    """SIGSTOP, and SIGCONT at the end."""
+    """Sends SIGSTOP, and SIGCONT at the end."""
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
     try:
@@ -169,7 +170,7 @@ def children_of(pid):
 
 @contextlib.contextmanager
 def doubling(broker_port):
-    """A way to the broker on which each PUBLISH to a subscriber arrives twice. Its port."""
+    """A proxy to the broker that sends each PUBLISH to a subscriber twice. Yields its port."""
     listener = socket.create_server(("127.0.0.1", 0))
     sockets = []
 
@@ -203,7 +204,7 @@ def doubling(broker_port):
 
 @contextlib.contextmanager
 def peer(answer):
-    """A server that answers each packet by `answer(type)`: bytes to send, or None to end the connection. Its port."""
+    """A server that answers each packet with `answer(type)`: bytes to send, or None to close. Yields its port."""
     listener = socket.create_server(("127.0.0.1", 0))
     clients, ending = [], threading.Event()
 
@@ -239,7 +240,7 @@ def peer(answer):
 
 @contextlib.contextmanager
 def tmpfs(folder, size="200k"):
-    """A small disk at `folder`. Takes root."""
+    """A small disk at `folder`. Needs root."""
     folder.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", folder], check=True)
     try:
@@ -250,7 +251,7 @@ def tmpfs(folder, size="200k"):
 
 @contextlib.contextmanager
 def full(folder):
-    """Nothing more fits on the disk of `folder` meanwhile."""
+    """Keeps the disk of `folder` full."""
     filler = folder / ".filler"
     fd = os.open(filler, os.O_WRONLY | os.O_CREAT)
     try:
@@ -266,19 +267,19 @@ def full(folder):
         filler.unlink()
 
 
-# --- what a kernel or a container refuses ----------------------------------------------------------------------------
+# --- system calls that a kernel or a container refuses ---------------------------------------------------------------
 
 SYSTEM_CALLS = {"epoll_pwait2": 441, "pidfd_open": 434, "getrandom": 318}  # x86-64
 
 
 def refusing(*names, error=errno.ENOSYS):
-    """A preexec_fn: these system calls fail with `error` in the program and its children (seccomp)."""
+    """A preexec_fn that makes these system calls fail with `error` in the program and its children (seccomp)."""
     def instruction(code, value, true=0, false=0):
         return struct.pack("HBBI", code, true, false, value)
 
     program = instruction(0x20, 0)  # load the number of the system call
     for name in names:
-        program += instruction(0x15, SYSTEM_CALLS[name], 0, 1)  # when it is this one:
+        program += instruction(0x15, SYSTEM_CALLS[name], 0, 1)  # for this system call:
         program += instruction(0x06, 0x00050000 | error)  # SECCOMP_RET_ERRNO
     program += instruction(0x06, 0x7FFF0000)  # SECCOMP_RET_ALLOW
 
@@ -292,21 +293,21 @@ def refusing(*names, error=errno.ENOSYS):
 
 
 def as_user(uid=NOBODY):
-    """A preexec_fn: the program runs as somebody else. Takes root."""
+    """A preexec_fn that runs the program as another user. Needs root."""
     def switch():
         os.setgroups([])
         os.setgid(uid)
         os.setuid(uid)
-        _die_with_parent()  # the kernel forgot it with the change of user
+        _die_with_parent()  # a change of user clears it
     return switch
 
 
-# --- namespaces and control groups: all take root --------------------------------------------------------------------
+# --- namespaces and control groups: all need root --------------------------------------------------------------------
 
 
 @contextlib.contextmanager
 def in_namespace(kind="--net", setup="ip link set lo up"):
-    """A namespace of its own, kept by a process that sleeps; gives the command prefix that starts programs in it."""
+    """A new namespace, kept by a sleeping process. Yields the command prefix that starts programs in it."""
     keeper = subprocess.Popen(["unshare", kind, "sh", "-c", f"{setup} && echo ready && exec sleep {GUARD_S}"],
                               stdout=subprocess.PIPE, text=True, preexec_fn=_die_with_parent)
     try:
@@ -319,8 +320,8 @@ def in_namespace(kind="--net", setup="ip link set lo up"):
 
 @contextlib.contextmanager
 def cgroup(controller, **files):
-    """A control group (version 1) with these files set, as cpu.cfs_quota_us=30000 with "__" for "."; gives a preexec_fn
-    that puts a program into it. Skips the test where there is none."""
+    """A control group (version 1) with these files set; "__" in a name stands for ".", as in cpu__cfs_quota_us=30000. Yields a
+    preexec_fn that moves a program into it. Skips the test without such a hierarchy."""
     folder = Path("/sys/fs/cgroup") / controller / f"poolmark-{os.getpid()}"
     if not folder.parent.joinpath("cgroup.procs").exists():
         pytest.skip(f"there is no control group {controller} of version 1")
@@ -331,7 +332,7 @@ def cgroup(controller, **files):
         yield lambda: folder.joinpath("cgroup.procs").write_text(str(os.getpid()), encoding="ascii")
     finally:
         limit = time.monotonic() + GUARD_S
-        while True:  # until its last process is gone
+        while True:  # until its last process has ended
             try:
                 folder.rmdir()
                 break
@@ -405,5 +406,5 @@ int clock_gettime(clockid_t id, struct timespec *now)
 
 
 def setting_the_clock(folder, file, seconds):
-    """An environment in which the wall clock is set by so many seconds as soon as `file` is there."""
+    """An environment whose wall clock steps by so many seconds as soon as `file` exists."""
     return _preload(folder, "clock", CLOCK, CLOCK_STEP_FILE=file, CLOCK_STEP_S=seconds)

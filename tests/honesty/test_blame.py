@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is not the target's fault is not charged to it."""
+"""The target is not charged with faults of others."""
 import re
 import time
 from pathlib import Path
@@ -10,7 +10,7 @@ from faults import (Broker, balances, cgroup, children_of, doubling, in_namespac
 
 
 def slow(seconds):
-    """Answers CONNECT after a while, and SUBSCRIBE and PINGREQ at once."""
+    """Delays the answer to CONNECT; answers SUBSCRIBE and PINGREQ at once."""
     def answer(kind):
         if kind == 1:
             time.sleep(seconds)
@@ -19,7 +19,7 @@ def slow(seconds):
 
 
 def test_a_generator_that_was_stopped_reads_before_it_judges(tmp_path):
-    """The answers came in time, into the buffers of a generator that did not run."""
+    """The answers arrived in time, in the buffers of a stopped generator."""
     with peer(slow(1.2)) as port, load(tmp_path / "run", "connect", port, "--connections", 100, "--timeout", "2s",
                                        "--workers", 1, "--settle", 0) as run:
         run.wait_for("connect ")
@@ -32,7 +32,7 @@ def test_a_generator_that_was_stopped_reads_before_it_judges(tmp_path):
 
 
 def test_a_time_out_that_a_stopped_generator_may_have_caused_is_its_own(tmp_path):
-    """paho judges by itself: its time-out is not the target's when the generator did not run."""
+    """paho has time-outs of its own. They are not the target's fault while the generator is stopped."""
     with peer(lambda kind: b"") as port, load(tmp_path / "run", "connect", port, "--connections", 5, "--timeout", "2s",
                                               "--workers", 1, "--settle", 0, engine="paho") as run:
         run.wait_for("connect ")
@@ -50,11 +50,11 @@ def test_a_generator_that_was_stopped_while_messages_are_awaited_loses_none(tmp_
             run.wait_for("publish ")
         time.sleep(0.5)
         with stopped(*(pid for run in runs for pid in (run.pid, *children_of(run.pid)))):
-            time.sleep(7)  # to the end and past the drain
+            time.sleep(7)  # beyond the end and the drain
         for run in runs:
             assert run.end() == 0
             assert run.books["deliveries"]["measured"] == run.books["acks"]["measured"] == 1000
-            assert run.metric("delivery.max") > 5e9  # from the intended time: those due meanwhile were that late
+            assert run.metric("delivery.max") > 5e9  # from the intended time: messages due meanwhile were this late
             assert run.anomaly("late") and run.anomaly("stalled")
 
 
@@ -78,8 +78,8 @@ def test_messages_that_arrive_twice_are_said(tmp_path, broker):
 
 
 def test_a_full_accept_queue_is_said_beside_the_latency_it_makes(tmp_path):
-    """A broker that stands still for a moment, and a queue of one: the kernel drops what does not fit, and clients come
-    again a second later."""
+    """A broker that stops for a moment, with an accept queue of one. The kernel drops further connects, and clients repeat them a
+    second later."""
     with in_namespace(setup="ip link set lo up && echo 16 > /proc/sys/net/core/somaxconn") as prefix, \
             Broker("--threads", "1", prefix=prefix, listen="127.0.0.1:1883") as broker:
         with stopped(broker.pid):
@@ -91,7 +91,7 @@ def test_a_full_accept_queue_is_said_beside_the_latency_it_makes(tmp_path):
             assert run.end() == 0
             assert run.metric("network.listen_overflows") > 0 and run.metric("network.syn_retransmits") > 0
             assert "somaxconn" in run.anomaly("accept_queue") and "not of the target's work" in run.anomaly("accept_queue")
-            # The counters are of the namespace, not of a listener: that is said.
+            # The counters cover the namespace, not one listener; the anomaly says so.
             assert "all listeners of this network namespace, the target's and any other's" in run.anomaly("accept_queue")
             assert run.metric("connect.max") > 0.9e9
 
@@ -133,7 +133,7 @@ def test_generators_with_the_same_pid_do_not_meet(tmp_path, broker):
             assert run.end() == 0
             prefixes.add(run.record["config"]["prefix"])
             assert re.fullmatch("pm[0-9A-Za-z]{11}", run.record["config"]["prefix"])
-    assert len(prefixes) == 8 and len({prefix[2:6] for prefix in prefixes}) > 4  # not a clock's digits
+    assert len(prefixes) == 8 and len({prefix[2:6] for prefix in prefixes}) > 4  # not derived from the clock
     with load(tmp_path / "own", "connect", broker.port, "--connections", 1, "--settle", 0, "--prefix", "plant7") as run:
         assert run.end() == 0
         assert run.record["config"]["prefix"] == "plant7"
@@ -159,7 +159,7 @@ def test_a_target_that_stops_reading_costs_a_bounded_amount(tmp_path, broker):
                 time.sleep(0.1)
         for run, most in zip(runs, highest):
             assert run.end() == 1
-            assert 32e6 < most < 300e6  # the queue, and what copies of it a library makes; 1.5 GB were due
+            assert 32e6 < most < 300e6  # the queue and a library's copies of it; 1.5 GB were due
             assert run.record["status"] == "incomplete"
             assert run.books["publishes"]["not_sent"] > 500 and balances(run.books["publishes"])
 

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every sample is accounted for: the books of a run that goes well close, and those of one that does not say what is
-missing."""
+"""Every sample is accounted for. The books of a good run balance; those of a bad run say what is missing."""
 import os
 import signal
 import time
@@ -29,7 +28,7 @@ def test_probe_messages_that_a_stopped_broker_swallows_are_counted(tmp_path, bro
         run.wait_for("probe ")
         time.sleep(0.5)
         with stopped(broker.pid):
-            time.sleep(8)  # past the drain of 5 s
+            time.sleep(8)  # longer than the drain of 5 s
         assert run.end() == 1
         assert run.record["status"] == "incomplete"
         line = run.books["probe_deliveries"]
@@ -71,7 +70,7 @@ def test_a_rate_counts_the_time_that_there_was(tmp_path, broker):
         assert run.metric("messages.seconds") < GUARD_S
         assert balances(run.books["publishes"])
     with load(tmp_path / "more", "publish", broker.port, "--pairs", 10, "--publish-rate", "50M", "--duration", "300ms",
-              "--warmup", 0) as run:  # more than any can do: what is sent late takes longer
+              "--warmup", 0) as run:  # more than any generator can send, so the run takes longer
         run.end()
         assert run.metric("messages.seconds") > 0.31
         assert run.metric("messages.rate") == pytest.approx(
@@ -79,7 +78,7 @@ def test_a_rate_counts_the_time_that_there_was(tmp_path, broker):
 
 
 def test_a_subscribe_that_is_not_answered_or_refused_is_counted(tmp_path):
-    """A peer that takes every client and answers no SUBSCRIBE, or ends the connection instead."""
+    """A peer that accepts every client, and either does not answer SUBSCRIBE or closes the connection."""
     for ends in (False, True):
         with faults.peer(lambda packet: {1: b"\x20\x02\x00\x00", 8: None if ends else b""}.get(packet, b"")) as port:
             with load(tmp_path / f"run-{ends}", "connect", port, "--connections", 3, "--subscribe", "--timeout", "1s",
@@ -92,7 +91,7 @@ def test_a_subscribe_that_is_not_answered_or_refused_is_counted(tmp_path):
 
 
 def test_connects_that_a_run_leaves_behind_count_with_their_age(tmp_path):
-    with faults.peer(lambda packet: b"") as port:  # answers nothing
+    with faults.peer(lambda packet: b"") as port:  # never answers
         with load(tmp_path / "run", "connect", port, "--connections", 20, "--rate", 1000, "--settle", 0) as run:
             run.wait_for("connect ")
             time.sleep(1)
@@ -104,7 +103,7 @@ def test_connects_that_a_run_leaves_behind_count_with_their_age(tmp_path):
 
 
 def test_a_pair_stays_on_one_of_two_separate_brokers(tmp_path):
-    """Spread over brokers that are no cluster, everything is lost: the record says so."""
+    """Pairs spread over brokers that are no cluster lose every message; the record says so."""
     with faults.Broker() as one, faults.Broker() as other:
         for spread in (False, True):
             with load(tmp_path / f"run-{spread}", "publish", one.port, "--target", f"mqtt://127.0.0.1:{other.port}",
@@ -116,7 +115,7 @@ def test_a_pair_stays_on_one_of_two_separate_brokers(tmp_path):
 
 
 def test_what_a_dead_worker_had_not_handed_over_is_unreadable_and_the_record_is_as_it_was(tmp_path, broker):
-    """Samples are handed over by batches: now and then one has just been, and the worker dies with nothing in its hands."""
+    """Samples are handed over in batches. Sometimes a batch was just handed over and the ended worker has none left."""
     for attempt in range(20):
         with load(tmp_path / f"run-{attempt}", "publish", broker.port, "--pairs", 20, "--publish-rate", 20000, "--duration", "1h",
                   "--warmup", 0, "--qos", 1, "--workers", 2) as run:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the reference broker owes: bytes that came are handled before a reset is heeded, what it refuses it says, and its bound of
-memory is what the process may use. A broker that fails here makes a figure wrong without a word."""
+"""Duties of the reference broker: it handles received bytes before a reset, reports what it refuses, and bounds its memory by what
+the process may use. A broker that fails here makes figures silently wrong."""
 import json
 import socket
 import subprocess
@@ -22,8 +22,8 @@ def _connect(port, name, will=b""):
 
 
 def _lose_all(port, pid):
-    """Clients that publish on l, disconnect and reset their connections while the target is stopped; gives what came on l, and
-    how many wills on w."""
+    """Clients publish on l, disconnect and reset their connections while the target is stopped. Returns how many messages arrived
+    on l, and how many wills on w."""
     watcher = _connect(port, b"watcher")
     watcher.sendall(b"\x82\x0a\0\1\0\1l\0\0\1w\0")
     assert watcher.recv(6) == b"\x90\4\0\1\0\0"
@@ -33,7 +33,7 @@ def _lose_all(port, pid):
         client.sendall(b"\x82\6\0\1\0\1o\0")
         assert client.recv(5) == b"\x90\3\0\1\0"
         clients.append(client)
-    clients[0].sendall(b"\x30\4\0\1ox")  # comes to all, and stays unread: so their close is a reset
+    clients[0].sendall(b"\x30\4\0\1ox")  # unread data makes each close a reset
     for client in clients:
         client.recv(1, socket.MSG_PEEK)
     with stopped(pid):
@@ -44,7 +44,7 @@ def _lose_all(port, pid):
     watcher.settimeout(60)
     while got.count(b"\0\1l") < CLIENTS:
         got += watcher.recv(65536)
-    time.sleep(0.3)  # for wills, which nothing announces
+    time.sleep(0.3)  # for wills, which have no event to wait for
     watcher.sendall(b"\xc0\0")
     while not got.endswith(b"\xd0\0"):
         got += watcher.recv(65536)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which commit a tree is of: not known is said, with git's reason, and never another repository's."""
+"""The commit of a tree: an unknown commit is reported with git's reason, and never replaced by that of another repository."""
 import os
 import shutil
 import subprocess
@@ -18,7 +18,7 @@ def git(folder, *words):
 
 @pytest.fixture
 def tree(tmp_path):
-    """A copy of what commands and make need, without a .git, inside another repository."""
+    """A copy of the files that commands and make need, without .git, inside another repository."""
     os.chmod(tmp_path, 0o755)
     outer = tmp_path / "outer"
     (outer / "tree").mkdir(parents=True)

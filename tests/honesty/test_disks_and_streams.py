@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A disk that is full, a table that nobody takes, a terminal that goes away: no gap without a word, and exit codes that
-tell."""
+"""A full disk, an unwritable table, a terminal that goes away: no unreported gap, and the right exit codes."""
 import os
 import signal
 import subprocess
@@ -20,7 +19,7 @@ def test_a_disk_that_is_full_for_a_while_leaves_no_gap(tmp_path, broker):
             time.sleep(3)
         assert run.end() == 0
         assert run.record["status"] == "complete"
-        assert "latency.hlog" in run.anomaly("disk")  # memory.csv may find room in its last page
+        assert "latency.hlog" in run.anomaly("disk")  # memory.csv may fit into its last page
         assert "0 are lost" in run.anomaly("disk")
         rows = (disk / "run/memory.csv").read_text().splitlines()[1:]
         times = [int(row.split(",")[0]) for row in rows]
@@ -31,7 +30,7 @@ def test_a_disk_that_is_full_for_a_while_leaves_no_gap(tmp_path, broker):
 
 @needs_root
 def test_a_disk_that_stays_full_fails_the_run(tmp_path, broker):
-    """run.json is not renewed, so the record stays `running`: nobody takes it for a measurement."""
+    """run.json is not updated, so the record stays `running` and counts as no measurement."""
     with tmpfs(tmp_path / "disk") as disk, load(disk / "run", "publish", broker.port, "--pairs", 2, "--publish-rate", 200,
                                                 "--duration", "3s", "--warmup", 0) as run:
         run.wait_for("publish ")
@@ -50,9 +49,9 @@ def test_a_table_that_cannot_be_written_is_a_failure(tmp_path, broker, stdout):
                  stdout={"full": device, "closed": subprocess.DEVNULL, "unread": write}[stdout],
                  before=(lambda: os.close(1)) if stdout == "closed" else None) as run:
         assert run.end() == 1
-        assert run.record["status"] == "complete"  # its figures are whole: only the table is missing
+        assert run.record["status"] == "complete"  # all figures are there, only the table is missing
         assert "could not write everything to stdout" in run.said()
-        for name in ("latency.hlog", "memory.csv"):  # and no file has it instead
+        for name in ("latency.hlog", "memory.csv"):  # and the table went to no other file
             assert "connect.rate" not in (tmp_path / "run" / name).read_text()
     os.close(write)
 

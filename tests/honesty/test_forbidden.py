@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Absent, forbidden and gone are three things: what stands in is named, and what cannot be read has no figure."""
+"""Absent, forbidden and gone are three different answers. A substitute is named, and an unreadable value gives no figure."""
 import errno
 import subprocess
 
@@ -75,7 +75,7 @@ def test_without_epoll_pwait2_a_run_is_as_with_it(tmp_path, broker, error):
         assert run.end() == 0
         assert run.books["deliveries"]["measured"] == run.books["acks"]["measured"] == 500
         cpu_ns = int((tmp_path / "run/memory.csv").read_text().splitlines()[-1].split(",")[8])
-        assert cpu_ns < 1.5e9  # two workers that spin take twice the time there is
+        assert cpu_ns < 1.5e9  # two spinning workers use twice the elapsed time
 
 
 @pytest.mark.parametrize("engine", ["paho", "raw"])

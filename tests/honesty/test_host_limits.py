@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`host` counts what the process may use: under a real control group, quota, and affinity."""
+"""`host` counts what the process may use, under a real control group, quota and affinity."""
 import contextlib
 import json
 import os
@@ -54,8 +54,8 @@ def test_cores_are_those_of_the_affinity_in_python_as_in_c():
 
 @contextlib.contextmanager
 def version_2(folder, controllers, **files):
-    """A group of a version 2 hierarchy, mounted for the test; gives what a child calls to enter it. Skipped where the kernel has
-    these controllers in version 1, or the group cannot be made."""
+    """A group of a version 2 hierarchy, mounted for the test. Yields the function with which a child enters it. Skips the test when
+    the kernel has these controllers in version 1, or when the group cannot be created."""
     folder.mkdir()
     mounted = subprocess.run(["mount", "-t", "cgroup2", "none", folder], capture_output=True, text=True, check=False)
     if mounted.returncode:
@@ -83,7 +83,7 @@ def version_2(folder, controllers, **files):
 
 @needs_root
 def test_limits_of_a_real_group_of_version_2_count(tmp_path):
-    """Made-up trees (tests/test_cgroup.c, test_host.py) know what version 2 is like; this is one."""
+    """Other tests (tests/test_cgroup.c, test_host.py) use made-up trees of version 2; this one uses a real group."""
     with version_2(tmp_path / "cgroup", {"memory", "cpu"}, memory__max=1 << 30, cpu__max="30000 100000") as enter:
         told = json.loads(host("--connections", "100k", "--json", before=enter).stdout)
         text = host("--connections", "100", before=enter).stdout

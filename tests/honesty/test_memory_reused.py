@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Memory that did not grow gives no slope: a broker that has served before uses again what it kept of it."""
+"""Memory that did not grow gives no slope: a broker that served before reuses the memory it kept."""
 import json
 import mmap
 import os
@@ -18,7 +18,7 @@ def capacity(folder):
 
 
 def test_a_broker_that_has_served_before_gives_no_figure_and_no_forecast(tmp_path):
-    keeps = ["env", "MALLOC_TRIM_THRESHOLD_=100000000000", "MALLOC_MMAP_THRESHOLD_=100000000000"]  # as brokers of other allocators do
+    keeps = ["env", "MALLOC_TRIM_THRESHOLD_=100000000000", "MALLOC_MMAP_THRESHOLD_=100000000000"]  # as with other allocators
     with Broker("--pool", "malloc", "--shape", "lean", "--threads", "1", prefix=keeps) as broker:
         with load(tmp_path / "fresh", "steps", broker.port, *STEPS, "--watch-pid", broker.pid) as fresh:
             assert fresh.end() == 0
@@ -35,7 +35,7 @@ def test_a_broker_that_has_served_before_gives_no_figure_and_no_forecast(tmp_pat
 
 
 def test_a_heap_of_shared_memory_is_not_passed_over(tmp_path):
-    """The target (here: this process) takes 64 KiB of MAP_SHARED memory a client, which no private memory has."""
+    """The target (here: this process) takes 64 KiB of MAP_SHARED memory for each client, which private memory does not include."""
     heap = []
 
     def answer(kind):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Open loop: whatever stands still, each act that was due meanwhile counts from when it was due.
+"""Open loop: whichever side is stopped, each act that was due meanwhile counts from its intended time.
 
-Each kind of act has a test in which the time from the act itself is short and the time from the schedule is long: whoever puts
-the one in the place of the other, anywhere between schedule and histogram, breaks it. Bounds are far from either.
+For each kind of act a test makes the time from the act short and the time from the schedule long. Exchanging the two anywhere
+between schedule and histogram fails the test. The bounds are far from both times.
 """
 import os
 import signal
@@ -15,7 +15,7 @@ ENGINES = ("paho", "raw")
 
 
 def test_connects_while_a_target_is_held_still_for_two_seconds(tmp_path, broker):
-    """One connect at a time: those due meanwhile begin when the first has ended, and then are fast."""
+    """One connect at a time. Connects that were due meanwhile start when the first has ended, and are then fast."""
     runs = [load(tmp_path / engine, "connect", broker.port, "--connections", 400, "--rate", 80, "--window", 1, "--workers", 1,
                  "--settle", 0, engine=engine) for engine in ENGINES]
     with runs[0], runs[1]:
@@ -27,7 +27,7 @@ def test_connects_while_a_target_is_held_still_for_two_seconds(tmp_path, broker)
         for run in runs:
             assert run.end() == 0
             assert run.metric("connect.p99") > 1.4e9
-            assert run.metric("connect_uncorrected.p99") < 0.4e9  # one or two of 400 were slow from their beginning on
+            assert run.metric("connect_uncorrected.p99") < 0.4e9  # one or two of 400 were slow from their start
             assert run.metric("schedule.lag_p99") < 1.4e9
 
 
@@ -50,8 +50,8 @@ def test_messages_while_the_senders_are_held_still_for_two_seconds(tmp_path, bro
 
 
 def test_messages_while_a_target_is_held_still_for_two_of_ten_seconds(tmp_path, broker):
-    """They are sent in time and wait in sockets. Those due meanwhile are late by the schedule; a client with one message under
-    way at a time would have sent one of each pair before the target came back, so 10 of 3000 count the standstill."""
+    """The messages are sent in time and wait in sockets. Those due meanwhile are late by the schedule. A client with one message
+    under way would have sent only one of each pair before the target resumed, so uncorrected 10 of 3000 count the pause."""
     runs = [load(tmp_path / engine, "publish", broker.port, "--pairs", 10, "--publish-rate", 300, "--duration", "10s", "--qos", 1,
                  "--workers", 1, engine=engine) for engine in ENGINES]
     with runs[0], runs[1]:
@@ -67,15 +67,15 @@ def test_messages_while_a_target_is_held_still_for_two_of_ten_seconds(tmp_path, 
                 assert run.metric(f"{kind}.p99") > 1.4e9
                 assert run.metric(f"{kind}.p50") < 0.4e9
                 assert run.metric(f"{kind}_uncorrected.p99") < 0.05e9
-                assert run.metric(f"{kind}_uncorrected.max") > 1.4e9  # those that were under way
+                assert run.metric(f"{kind}_uncorrected.max") > 1.4e9  # the messages that were under way
                 assert run.metric(f"{kind}.count") == 3000
-                assert 1500 < run.metric(f"{kind}_uncorrected.count") < 2500  # none of the some 600 that the standstill piled up
-                assert run.metric(f"{kind}_uncorrected.p50") > 1000  # and none that a batch of arrivals makes 0
+                assert 1500 < run.metric(f"{kind}_uncorrected.count") < 2500  # without the about 600 that queued during the pause
+                assert run.metric(f"{kind}_uncorrected.p50") > 1000  # and without zeros from arrivals in one batch
 
 
 def test_messages_that_never_end_count_their_age_from_when_they_were_due(tmp_path):
-    """The senders are held still for two seconds. When they go on, it is the target that stands still: what they send then
-    never arrives, and its age has the two seconds in which it was due and not sent."""
+    """The senders are stopped for two seconds. When they resume, the target is stopped, so the messages they send then never
+    arrive. Their age includes the two seconds in which they were due and not sent."""
     with Broker() as broker:
         runs = [load(tmp_path / engine, "publish", broker.port, "--pairs", 10, "--publish-rate", 300, "--duration", "5s", "--warmup",
                      0, "--qos", 1, "--workers", 1, engine=engine) for engine in ENGINES]
@@ -95,7 +95,7 @@ def test_messages_that_never_end_count_their_age_from_when_they_were_due(tmp_pat
 
 
 def slow(seconds):
-    """A server that takes so long for each CONNECT of one connection after the other."""
+    """A server that takes this time for each CONNECT, one after the other."""
     turn = threading.Lock()
 
     def answer(kind):
@@ -107,7 +107,7 @@ def slow(seconds):
 
 
 def test_a_rate_of_connects_that_was_not_reached_is_said(tmp_path, broker):
-    """10 a second are had where 100 were asked for, of a target that no connect fails at."""
+    """100 connects a second were asked for and 10 are reached; no connect fails."""
     with peer(slow(0.1)) as port, load(tmp_path / "slow", "connect", port, "--connections", 40, "--rate", 100, "--settle",
                                        0) as run:
         assert run.end() == 0

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What cannot be written says so: a suite on a full disk prints its table and exits 1; stdout that is full or closed is
-an exit code of its own; a reader that has had enough, a closed stderr and a SIGHUP break nothing."""
+"""Output that cannot be written is reported. A suite on a full disk prints its table and exits 1. A full or closed stdout has its
+own exit code. A reader that closes early, a closed stderr and a SIGHUP break nothing."""
 import json
 import os
 import signal
@@ -49,7 +49,7 @@ def test_a_suite_on_a_disk_that_fills_up_prints_its_table_and_what_is_missing(tm
     assert "Traceback" not in done.stderr
     table = done.stdout.splitlines()
     rates = next(line for line in table if line.startswith("connects per second"))
-    assert "/s" in rates and "-" in rates.split()  # what was measured before, and what was not
+    assert "/s" in rates and "-" in rates.split()  # cells measured before the disk was full, and those after
     assert "No space left on device" in done.stdout + done.stderr
     assert "the table above is what was measured; it is not in the record" in done.stderr
     assert record["status"] == "incomplete" and any(one["what"] == "disk" for one in record["anomalies"])
@@ -64,7 +64,7 @@ def test_the_end_of_a_record_on_a_full_disk_is_written_into_the_room_it_has(tmp_
         record = Record.create("suite", suite="small", folder=disk / "run", seed=1)
         record.cell("a.1", {}).finish("complete")
         with full(disk):
-            record.cell("b.1", {}).finish("complete")  # not written, and no end of the run
+            record.cell("b.1", {}).finish("complete")  # not written, but the run goes on
             assert record.unwritten == "No space left on device"
             with pytest.raises(PoolmarkError, match=r"run\.json: cannot be written: No space left"):
                 record.close("complete")
@@ -92,7 +92,7 @@ def test_output_that_cannot_be_written_is_an_exit_code_of_its_own(tmp_path, how,
 
 
 def test_a_verdict_stays_when_its_table_cannot_be_written(tmp_path):
-    """compare >/dev/full was exit 1, which means regression."""
+    """With >/dev/full, compare must not exit with 1, which means regression."""
     from poolmark.records.record import Record
 
     for side in ("a", "b"):
@@ -113,7 +113,7 @@ def test_a_hangup_and_a_closed_stderr_leave_a_record_that_says_how_it_ended(tmp_
                                 "malloc"], stdout=subprocess.PIPE, stderr=writer, text=True)
     os.close(writer)
     if how == "stderr":
-        os.close(reader)  # every line of progress meets a broken pipe
+        os.close(reader)  # every progress line gets a broken pipe
     else:
         limit = time.monotonic() + GUARD_S
         while not any((tmp_path / "run").glob("cells/*/load/memory.csv")):

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Readers believe nothing: every figure of a record is computed again from its raw files, by the code that made it, so that
-an edited figure and a damaged file are noticed, and all four readers say the same."""
+"""Readers trust nothing. Every figure of a record is computed again from its raw files by the code that made it. So edited figures
+and damaged files are noticed, and all four readers show the same."""
 import json
 import shutil
 import subprocess
@@ -58,7 +58,7 @@ settle = "1s"
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """A suite on the real programs: three phases, and one in steps."""
+    """A suite run by the real programs: cells with three phases, and one in steps."""
     folder = tmp_path_factory.mktemp("readers")
     (folder / "readers.toml").write_text(SUITE, encoding="utf-8")
     done = poolmark("suite", folder / "readers.toml", "--build", BUILD, "--out", folder / "run")
@@ -85,7 +85,7 @@ def edit(folder, change):
 
 
 def test_all_four_readers_give_the_same_figure_for_every_metric(run):
-    """The generator's record, the suite's, the report, and verify."""
+    """The readers are the generator's record, the suite's record, the report, and verify."""
     account = recompute.again(run)
     assert account.wrong == []
     compared = 0
@@ -130,8 +130,8 @@ def test_of_a_fresh_run_no_file_is_said_to_be_missing(run):
 
 
 def test_every_metric_that_is_edited_is_noticed(run, copy):
-    """One after the other, in the suite's record and in each that it is made of. What a program only counted is noticed in
-    the suite's record, which is compared with the program's own."""
+    """Edits one metric at a time, in the suite's record and in each record inside it. Metrics that a program only counted are
+    noticed in the suite's record, which is compared with the program's own."""
     noticed = 0
     for folder in [copy, *(path.parent for path in copy.glob("cells/*/*/run.json"))]:
         path = folder / "run.json"
@@ -195,7 +195,7 @@ def test_a_cut_log_is_marked_and_nothing_is_drawn_from_it(run, copy, tmp_path):
 
 
 def test_a_log_whose_samples_the_record_does_not_have_is_noticed(run, copy):
-    """Both ways: a tag that is gone, and one that no metric tells of."""
+    """A tag that is missing in the log, and a tag without metrics in the record."""
     log = next(copy.glob("cells/*/load-qos1/latency.hlog"))
     lines = log.read_text(encoding="utf-8").splitlines(keepends=True)
     log.write_text("".join(line for line in lines if not line.startswith("Tag=ack,")), encoding="utf-8")
@@ -230,7 +230,7 @@ def test_books_that_do_not_balance_or_are_not_of_their_files_are_noticed(copy):
 
 
 def test_a_count_that_the_books_contradict_is_noticed(copy):
-    """In the generator's own record, where no other file has it."""
+    """In the generator's own record; no other file has these counts."""
     counts = [f"messages.{name}" for name in ("received", "not_sent", "lost", "unfinished")] + ["clients.connected", "clients.failed"]
     noticed = set()
     for path in copy.glob("cells/classic-*/*/run.json"):
@@ -250,7 +250,7 @@ def test_a_count_that_the_books_contradict_is_noticed(copy):
 
 @pytest.fixture
 def small(tmp_path, broker):
-    """The record of one load: 20 connects, so that p99 is not known."""
+    """The record of one load with 20 connects, too few for p99."""
     with faults.load(tmp_path / "small", "connect", broker.port, "--connections", 20, "--settle", 0) as run:
         assert run.end() == 0
         return run

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A kernel or a container that gives no descriptors of processes: the scripts work without them."""
+"""The scripts work without pidfds, which some kernels and containers refuse."""
 import os
 import signal
 import subprocess

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every metric of every kind of record, edited one at a time: its value, its unit, which way is good. `verify` complains of
-each. An edit with a new seal, as a forger makes it, is found where the raw files, the books or the catalogue contradict it."""
+"""Edits every metric of every kind of record, one at a time: value, unit, better. `verify` reports each edit. An edit with a forged
+new seal is found where the raw files, the books or the catalogue contradict it."""
 import functools
 import json
 import shutil
@@ -15,7 +15,7 @@ from poolmark.records.record import seal
 from poolmark.verify import recompute
 from poolmark.verify.verify import complaints
 
-# What is in no other file and follows from no other count: there the seal is all there is.
+# Metrics that are in no other file and follow from no other count; only the seal protects them.
 COUNTED_ALONE = ("network.", "generator.busiest_", "broker.connections_", "broker.memory_", "broker.messages_", "connect_uncorrected.censored",
                  "delivery_uncorrected.censored", "ack_uncorrected.censored")
 COUNTED_ALONE_LAST = ("throttled_ns", "messages.duplicates", "messages.unacknowledged")
@@ -24,7 +24,7 @@ KINDS = ("suite", "bench", "connect", "publish", "steps", "broker")
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """A record of each kind, by the real programs."""
+    """A record of each kind, made by the real programs."""
     folder = tmp_path_factory.mktemp("seal")
     (folder / "readers.toml").write_text(SUITE, encoding="utf-8")
     done = poolmark("suite", folder / "readers.toml", "--build", BUILD, "--out", folder / "suite")
@@ -48,7 +48,7 @@ def holders(data: dict) -> list[dict]:
 
 
 def edits(data: dict):
-    """(name, what is edited) of each edit, which is undone when the next is asked for."""
+    """(name, edited key) of each edit. The edit is undone before the next one."""
     for metrics in holders(data):
         for name, one in metrics.items():
             changed = {"value": 1.0 if one["value"] is None else one["value"] * 1.01 + 1, "unit": "furlong",
@@ -83,7 +83,7 @@ def rests_on_the_seal(name: str, key: str, kind: str) -> bool:
 def test_an_edit_with_a_new_seal_is_noticed_where_files_say_otherwise(copies, kind, monkeypatch):
     folder, missed, count = copies(kind), [], 0
     data = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    # What follows from files that stay as they are is computed once.
+    # Figures from unchanged files are computed once.
     monkeypatch.setattr(recompute, "latency_figures", functools.cache(recompute.latency_figures))
     monkeypatch.setattr(recompute, "inner_accounts", lambda run: recompute.Account())
     monkeypatch.setattr(recompute.described, "catalogue", functools.cache(recompute.described.catalogue))

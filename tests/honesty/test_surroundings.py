@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is not the target's fault is not charged to it: a CPU quota, a wall clock that is set, allocators' variables."""
+"""The target is not charged with a CPU quota, a change of the wall clock, or allocators' variables."""
 import os
 import subprocess
 import sys
@@ -34,7 +34,7 @@ def test_throttling_is_an_anomaly_and_the_quota_a_fact_of_the_host(tmp_path):
     assert done.returncode == 0, done.stderr
     subprocess.run([*words, tmp_path / "free"], capture_output=True, timeout=GUARD_S, check=True)
     slow, free = load(tmp_path / "slow").data, load(tmp_path / "free").data
-    # Beside what the generator says of its own phases.
+    # In addition to the generator's anomalies of its own phases.
     told = [one["text"] for one in slow["cells"][0]["anomalies"] if one["what"] == "throttled" and "the programs" in one["text"]]
     assert len(told) == 1 and told[0].startswith("a CPU quota of 0.2 processors stopped the programs ")
     assert "! malloc" in done.stdout.replace("lean-", "") and "throttled" in done.stdout
@@ -42,13 +42,13 @@ def test_throttling_is_an_anomaly_and_the_quota_a_fact_of_the_host(tmp_path):
     assert slow["host"]["cpu_quota"] == 0.2 and free["host"]["cpu_quota"] == free["host"]["cores"]
     assert [fact for fact, _, _ in comparable.differences(slow, free)] == ["host.cpu_quota"]
     assert history.fingerprint(slow) != history.fingerprint(free)
-    del free["host"]["cpu_quota"]  # of an older version: the same host
+    del free["host"]["cpu_quota"]  # as in a record of an older version, of the same host
     assert "host.cpu_quota" not in [fact for fact, _, _ in comparable.differences(free, load(tmp_path / "free").data)]
     assert history.fingerprint(free) == history.fingerprint(load(tmp_path / "free").data)
 
 
 def test_a_wall_clock_that_is_set_meanwhile_misplaces_no_run(tmp_path, monkeypatch):
-    """The clock was 1 h slow when the run began, and was set while it went on."""
+    """The clock was one hour slow at the start of the run, and was set during the run."""
     real = record.time.time
     monkeypatch.setattr(record.time, "time", lambda: real() - 3600)
     monkeypatch.setattr(record, "utc_now", lambda: "2001-01-01T00:00:00Z")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A target that ended is told from one that refuses: the record says which process, when, and how."""
+"""A target that ended is distinguished from one that refuses: the record says which process ended, when, and how."""
 import errno
 import os
 import signal
@@ -30,7 +30,7 @@ def test_a_target_that_was_killed_while_messages_flow(tmp_path, refused, error):
 
 
 def test_a_target_that_ended_before_the_first_connect(tmp_path):
-    """The generator waits for its workers while the target ends: all it sees is that nobody listens."""
+    """The target ends while the generator waits for its workers. The workers only see that nobody listens."""
     with Broker() as broker:
         with load(tmp_path / "run", "connect", broker.port, "--connections", 10, "--rate", 5, "--watch-pid", broker.pid,
                   before=lambda: os.kill(broker.pid, signal.SIGKILL)) as run:
