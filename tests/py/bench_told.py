@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a benchmark run tells, as far as a test may expect it."""
+"""Anomalies of a benchmark run that a test may expect."""
 
 
 def told(data):
-    """Anomalies but for a busy or slow host, which a test machine often is."""
+    """The anomalies, without those of a busy or slow host, which a test machine often is."""
     return [one for one in data["anomalies"] if one["what"] not in ("busy", "slow")]
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the Python tests share: the modules of scripts/, and the command as a user calls it."""
+"""Shared by the Python tests: the modules of scripts/, and the command as a user calls it."""
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +13,7 @@ sys.dont_write_bytecode = True
 
 @pytest.fixture
 def poolmark():
-    """Calls scripts/poolmark with some words; gives the finished process (returncode, stdout, stderr)."""
+    """Calls scripts/poolmark with these words; returns the finished process (returncode, stdout, stderr)."""
 
     def call(*words, cwd=ROOT, env=None, timeout=240):
         return subprocess.run([str(ROOT / "scripts" / "poolmark"), *map(str, words)], cwd=cwd, env=env,

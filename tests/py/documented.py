@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which metrics of a run are in no program's catalogue, and which columns of its files are not as documented."""
+"""Finds metrics of a run that no program's catalogue has, and file columns that differ from the document."""
 import re
 from pathlib import Path
 
@@ -13,7 +13,7 @@ def undocumented(names) -> list[str]:
 
 
 def columns() -> dict[str, list[str]]:
-    """{"memory.csv": [its columns]} as results/README.md has them, in its order."""
+    """{"memory.csv": [its columns]} from results/README.md, in its order."""
     text = (ROOT / "results" / "README.md").read_text()
     found: dict[str, list[str]] = {}
     for part in re.split(r"\n(?=`\w+\.csv`, )", text[text.index("## CSV files"):])[1:]:
@@ -23,7 +23,7 @@ def columns() -> dict[str, list[str]]:
 
 
 def undocumented_columns(folder: Path) -> list[str]:
-    """Where a run's CSV file has other columns than the document."""
+    """Columns in which a run's CSV files differ from the document."""
     known, wrong = columns(), []
     for path in folder.rglob("*.csv"):
         head = path.read_text().partition("\n")[0].split(",")

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Records made hostile: small copies of runs, changed at random (the seed says how), read by every reader there is.
+"""Makes hostile records: small copies of runs, changed at random (by a seed), and read by every reader.
 
     for number in range(count):
         readers(make_hostile(folder, originals, random.Random(f"{seed}/{number}")))
 
-Whatever a record or a raw file holds, a reader gives a figure or a PoolmarkError that names the place; anything else is a
-traceback in a user's face.
+For any content of a record or raw file, a reader must give a figure or a PoolmarkError that names the place. Anything else is a
+traceback for the user.
 """
 import contextlib
 import io
@@ -35,7 +35,7 @@ WORDS = [b"", b"-1", b"99999999999999999999999", b"nan", b"inf", b"1e5", b"x", b
 
 
 def nodes(value, path=()):
-    """Paths of all nodes below the top."""
+    """The paths of all nodes except the root."""
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, item in list(items):
         yield (*path, key)
@@ -88,7 +88,7 @@ def spoil_bytes(content: bytes, rng) -> bytes:
 
 
 def small_copy(run_folder: Path, to: Path, cells: int) -> Path:
-    """A run with its first cells, its raw files and the records inside it, listed anew so that checksums fit."""
+    """A run with only its first cells, their raw files and inner records. The list of files is new, so checksums match."""
     data = json.loads((run_folder / "run.json").read_text(encoding="utf-8"))
     data["cells"] = data["cells"][:cells]
     data["command"] = data["command"][:20]
@@ -155,7 +155,7 @@ def _history(run, folder):
 
 
 def readers(folder: Path, other, scratch: Path, rng) -> int:
-    """Calls three of the readers; gives how many took it. Lets through what is no PoolmarkError."""
+    """Calls three random readers; returns how many accepted it. Exceptions other than PoolmarkError pass through."""
     out = scratch / "merged"
     shutil.rmtree(out, ignore_errors=True)
     try:

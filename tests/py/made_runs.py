@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs made up for tests of the report, in the formats that the programs write: no figure in them was measured."""
+"""Made-up runs for tests of the report, in the formats of the programs; no figure was measured."""
 import base64
 import json
 import struct

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a process may use, by trees of control groups made up: version 1 and 2, limits of parents, containers that see only
-a part of the tree."""
+"""What a process may use, tested with made-up trees of control groups: versions 1 and 2, limits of parents, containers that see
+only a part of the tree."""
 import pytest
 
 from poolmark.facts import allowance, host
@@ -46,7 +46,7 @@ def test_version_2_takes_the_least_of_all_parents(tmp_path):
 def test_version_1_takes_the_least_of_all_parents(tmp_path):
     mounts = "".join(V1.format(root="/", point=f"/sys/fs/cgroup/{name}", controller=name) for name in ("memory", "cpu", "pids"))
     top = tree(tmp_path, "4:memory:/a/b\n3:cpu:/a\n2:pids:/\n0::/", mounts)
-    write(top / "memory/a/b/memory.limit_in_bytes", (1 << 63) - 4096)  # how version 1 says "none"
+    write(top / "memory/a/b/memory.limit_in_bytes", (1 << 63) - 4096)  # "no limit" in version 1
     write(top / "memory/a/memory.limit_in_bytes", 1 << 30)
     write(top / "memory/a/memory.usage_in_bytes", 512 << 20)
     write(top / "cpu/a/cpu.cfs_quota_us", 150000)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The benchmark runner: its statistics on known data, its plan, what it refuses to believe, and whole runs, of the real
-program and of small ones that misbehave."""
+"""The benchmark runner: statistics on known data, the plan, refused reports, and whole runs of the real program and of small
+programs that misbehave."""
 import csv
 import hashlib
 import json
@@ -60,7 +60,7 @@ def test_ratios_are_taken_within_rounds():
 def test_when_few_rounds_are_shared_all_pairs_count():
     found = statistics.ratio({1: 2.0, 2: 4.0}, {2: 4.0, 3: 8.0})
     assert (found.count, found.low, found.median, found.high) == (4, 0.25, 0.5, 1.0)
-    found = statistics.ratio({1: 2.0, 2: 20.0}, {1: 4.0, 2: 40.0})  # two rounds, and both have both
+    found = statistics.ratio({1: 2.0, 2: 20.0}, {1: 4.0, 2: 40.0})  # two rounds, shared by both
     assert (found.count, found.low, found.high) == (2, 0.5, 0.5)
 
 
@@ -74,7 +74,7 @@ def test_time_of_others_is_what_is_neither_ours_nor_idle(monkeypatch):
     monkeypatch.setattr(quiet.proc_files, "read_text", lambda path: next(texts))
     own = iter([100.0, 104.0])
     monkeypatch.setattr(quiet, "own_s", lambda: next(own))
-    assert quiet.OthersClock().percent() == 20  # 6 s busy of 10, 4 of them ours
+    assert quiet.OthersClock().percent() == 20  # 6 s busy of 10, of which 4 ours
     assert "had 20 % of the processors' time: times are longer than" in quiet.busy_text(20.0, "times are longer")
     assert quiet.busy_text(10.0, "") is None and quiet.busy_text(None, "") is None
 
@@ -106,7 +106,7 @@ def test_direct_runs_once_for_each_allocator_and_malloc_by_a_pool_on_glibc():
     assert direct[2].contender.words() == ["LD_PRELOAD=libtcmalloc.so.4"]
     assert direct[5].contender.words()[1].startswith("MALLOC_CONF=")
     assert all(bench.contender.variables for bench in direct if bench.contender.name.endswith("-tuned"))
-    assert names[-1] == "lifo/new/64"  # a strategy nobody has heard of takes part
+    assert names[-1] == "lifo/new/64"  # an unknown strategy takes part
     with pytest.raises(PoolmarkError, match="lifo-64"):
         bench_plan.expand(["lifo-64"])
 
@@ -116,7 +116,7 @@ def test_a_set_is_part_of_the_next_larger():
                                  "fifo/direct/3072", "blowup_10s/malloc/3072"])
     headlines, default, full = ({bench.name for bench in bench_plan.select(benches, name, None)} for name in bench_plan.SETS)
     assert headlines < default < full and len(full) == len(benches)
-    assert headlines == {f"lifo_touch_line/direct-{name}/3072" for name, _, _ in bench_plan.ON}  # tuned ones as well
+    assert headlines == {f"lifo_touch_line/direct-{name}/3072" for name, _, _ in bench_plan.ON}  # including tuned allocators
     assert {"lifo/malloc/64", "fifo/malloc/3072", "fifo/direct-gperftools/3072"} <= default
     assert "fifo/direct-gperftools-tuned/3072" not in default and "fifo/malloc-jemalloc/3072" not in default
     assert "fifo/malloc/64" not in default and "blowup_10s/malloc/3072" not in default
@@ -290,11 +290,11 @@ def test_headlines_of_known_figures():
     }))}
     fastest = found["lifo, a line: direct-slab / fastest allocator"]
     assert next(iter(found)) == fastest.name
-    assert fastest.value.median == 0.5  # of 0.5, 0.3, 0.5: beside the fastest called directly, not beside malloc by a pool
+    assert fastest.value.median == 0.5  # of 0.5, 0.3, 0.5: against the fastest direct allocator, not malloc through a pool
     assert "direct-gperftools-tuned 10 ns" in fastest.note and fastest.target == "at most 0.40"
     assert found["lifo: slab - null"].value.median == 1
     assert found["lifo, untouched: slab, 2 threads / 1 thread"].value.median == pytest.approx(1.1)
-    assert found["lifo_two: slab, more than alone"].value.median == 1  # 8 - 3 for null, less 4 alone
+    assert found["lifo_two: slab, more than alone"].value.median == 1  # 8 - 3 (null) - 4 (alone)
     assert found["bound: slab, overflow out / never full"].value.median == 1.5
     assert found["crowd: slab, 16 threads, p99.99 of a get"].value.median == 600
     assert found["1000 idle threads, objects had in turn: direct-jemalloc"].value.median == 3 << 20
@@ -313,7 +313,7 @@ def test_the_interval_of_a_median_is_that_of_order_statistics():
         found = statistics.spread(range(1, count + 1))
         assert (found.sure_low, found.sure_high) == (low, high)
         assert found.confidence == pytest.approx(confidence, abs=1e-4)
-    assert statistics.spread([10.0] * 5).half_width is None  # not sure enough
+    assert statistics.spread([10.0] * 5).half_width is None  # the confidence is too low
     assert statistics.spread([8, 9, 10, 10, 10, 10, 10, 11, 12]).half_width == pytest.approx(0.1)
 
 
@@ -351,7 +351,7 @@ def test_rounds_at_full_speed_count_alone_when_there_are_three():
     assert speed.rank(Measured(1.0, full)) == speed.rank(Measured(2.0, full))
     all_of_a_slow_spell = {**full, "full_speed_share": 1.0, "step_ns": 0.4}
     assert speed.rank(Measured(1.0, all_of_a_slow_spell)) < speed.rank(Measured(2.0, full))
-    assert not speed.missed(Measured(1.0, {}))  # a workload that does not ask for it
+    assert not speed.missed(Measured(1.0, {}))  # a workload without full speed
 
 
 def test_what_took_a_slow_spell_for_full_speed_is_found_out_later():
@@ -434,7 +434,7 @@ def test_a_small_run_end_to_end(poolmark, tmp_path):
     assert len(cell["commands"]) == 2 and cell["commands"][0][:2] == ["env", "LD_PRELOAD=libtcmalloc.so.4"]
     assert any(word.startswith("--poolmark_step_ns=0.") for word in cell["commands"][0])
     shifts = {tuple(word for word in one["commands"][0] if "heap_shift" in word) for one in data["cells"]}
-    assert len(shifts) == 1  # of one round
+    assert len(shifts) == 1  # one round
     assert data["config"]["windows"] == "full speed" and 0 < data["summary"]["step_ns"] < 10
     metrics = cell["metrics"]
     assert 0 <= metrics["full_speed_share"]["value"] <= 1 and metrics["any_speed_ns"]["better"] == "none"
@@ -563,12 +563,12 @@ def test_counters_have_the_unit_that_the_programs_catalogue_says():
 
 @needs_program
 def test_slab_is_measured_by_its_inlined_calls_wherever_objects_are_used():
-    """A build whose inlined calls are none would say so, and have no figure."""
+    """A build without inlined calls would say so and give no figure."""
     done = bench_program("--benchmark_filter=^(lifo|burst_1000|remote_1_1)_touch_.*/direct-slab/3072|^mixed/direct-slab",
                          "--benchmark_min_time=0.0001", "--benchmark_format=json")
     assert done.returncode == 0, done.stderr
     names = [one["name"] for one in json.loads(done.stdout)["benchmarks"] if not one.get("error_occurred")]
-    assert len(names) == 3 * 2 + 3 + 3 + 2 and "mixed/direct-slab/3072" in names  # lifo with two threads as well
+    assert len(names) == 3 * 2 + 3 + 3 + 2 and "mixed/direct-slab/3072" in names  # including lifo with two threads
 
 
 @needs_program
@@ -582,7 +582,7 @@ def test_what_is_told_to_an_allocator_by_hand_is_in_the_report(tmp_path):
 
 @needs_program
 def test_another_library_is_measured_without_what_the_environment_says(poolmark, tmp_path):
-    """A run under MALLOC_PERTURB_ is measured without it, and says so; a library by its path has its checksum in the record."""
+    """A run under MALLOC_PERTURB_ is measured without it, and says so. The record has the checksum of a library given by path."""
     library = allocators.library("jemalloc")
     out = tmp_path / "run"
     done = poolmark("bench", "--build", build_dir(), "--filter", "^lifo/direct-(glibc|jemalloc|jemalloc-2)/64$", "--allocator", library,

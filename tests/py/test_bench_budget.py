@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The default set and its ten minutes: nine rounds of the headlines fit on a slow host, they come first where not all does, and
-how many will fit is said beforehand."""
+"""The default set and its ten minutes. Nine rounds of the headlines fit on a slow host, headlines come first when not everything
+fits, and the number of rounds that fit is said beforehand."""
 from types import SimpleNamespace
 
 import pytest
@@ -11,7 +11,7 @@ from poolmark.bench.bench_plan import Bench, Contender
 from poolmark.bench.bench_report import Measured
 from poolmark.bench.bench_results import Results
 
-SLOW = 1.6      # what a round took over its estimate where only three of nine rounds fitted
+SLOW = 1.6      # measured over estimated time on a host where only three of nine rounds fitted
 MIN_TIME_S = 0.03
 
 
@@ -22,7 +22,7 @@ def default():
 
 
 def test_nine_rounds_of_the_default_set_fit_on_a_slow_host(default):
-    """They were estimated at 540 s, and 9 rounds became 3, whose intervals hold 75 %."""
+    """Earlier, with an estimate of 540 s, only 3 of 9 rounds fitted; their intervals have a confidence of 75 %."""
     rounds = bench_plan.rounds(default, None, 1)
     assert len(rounds) == 9
     assert SLOW * sum(bench.thought_s(rounds, MIN_TIME_S, 0)) < bench.DEFAULT_BUDGET_S - bench_narrow.RESERVE_S
@@ -37,7 +37,7 @@ def test_every_headline_has_its_rows_in_the_default_set(default):
 
 
 def some_rounds():
-    names = ("lifo", "fifo")        # a headline, and one beside
+    names = ("lifo", "fifo")        # a headline and another benchmark
     benches = [Bench(name, Contender("slab", "slab"), 3072, 1, False) for name in names]
     return [benches] * 3
 
@@ -50,8 +50,8 @@ def runner(told):
 def test_headlines_come_first_where_not_everything_fits():
     told, rounds = [], some_rounds()
     first = bench.Runner.headlines_first
-    assert first(runner(told), 1, rounds, 0.0) == rounds[0]         # one round there is in any case
-    assert first(runner(told), 2, rounds, 30.0) == rounds[1] and not told   # two rows, and the headline of round 3
+    assert first(runner(told), 1, rounds, 0.0) == rounds[0]         # the first round always runs whole
+    assert first(runner(told), 2, rounds, 30.0) == rounds[1] and not told   # two rows and the headline of round 3
     assert [one.workload for one in first(runner(told), 2, rounds, 29.0)] == ["lifo"]
     assert told == [("budget", "round 2: 1 row beside the headlines left out, for the headlines' rounds to fit")]
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The benchmark runner on small programs in place of poolmark-bench: that misbehave, take too long, or find no full speed."""
+"""The benchmark runner with small programs instead of poolmark-bench. They misbehave, take too long, or find no full speed."""
 import json
 import signal
 import subprocess
@@ -44,7 +44,7 @@ write(json.dumps(data))
 
 @pytest.fixture
 def fake(tmp_path):
-    """Makes a build folder with a poolmark-bench whose runs do `body`; gives the folder."""
+    """Creates a build folder with a poolmark-bench whose runs execute `body`; returns the folder."""
 
     def make(body="", probe="pass"):
         folder = tmp_path / "build"
@@ -106,7 +106,7 @@ def test_one_that_fails_is_named_and_the_others_are_kept(poolmark, tmp_path, fak
 
 
 def slow_until(attempt):
-    """A fake whose lifo/malloc/64 finds no full speed until it was called that often in a round."""
+    """A fake whose lifo/malloc/64 finds no full speed before that attempt of a round."""
     return f"""
         one.update(any_speed_ns=1.0, full_speed_share=1.0, at_full_speed=1.0, step_ns=0.2)
         seen = os.path.join(os.path.dirname(sys.argv[0]), f"seen-{{number}}")
@@ -133,7 +133,7 @@ def test_what_found_no_full_speed_is_measured_again(poolmark, tmp_path, fake):
     assert "--poolmark_step_ns=0.25" in " ".join(cells["lifo/null/64.1"]["commands"][0] +
                                                 cells["lifo/malloc/64.1"]["commands"][0] +
                                                 cells["lifo/bad/64.1"]["commands"][0])
-    assert data["summary"]["step_ns"] == 0.2  # the fastest that any of them saw, and told to the later ones
+    assert data["summary"]["step_ns"] == 0.2  # the fastest that any process saw, passed to later ones
     assert any("--poolmark_step_ns=0.2000" in one for one in words)
     files = cells["lifo/malloc/64.1"]["files"]
     assert files["round_1"].endswith("/1-again-2.json") and files["round_2"].endswith("/2-again-2.json")
@@ -195,7 +195,7 @@ def test_the_budget_ends_a_run_between_rounds(poolmark, tmp_path, fake):
 
 
 def interrupted(folder, out, mark, *words, number=signal.SIGINT):
-    """A run that gets the signal as soon as a program of its has left the mark; (exit code, stdout, stderr)."""
+    """Sends the signal when a program of the run has created the mark; returns (exit code, stdout, stderr)."""
     process = subprocess.Popen(
         [str(ROOT / "scripts" / "poolmark"), "bench", "--build", str(folder), "--out", str(out), "--filter",
          "/(null|malloc|bad)/", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

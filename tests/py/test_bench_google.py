@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""bench/gbench.cc builds against Google Benchmark as it is installed, and as its later versions are: the installed header,
-changed by a shim to what 1.8 and 1.9 have in its place."""
+"""bench/gbench.cc builds with the installed Google Benchmark and with later versions. A shim changes the installed header to the
+forms of 1.8 and 1.9."""
 import subprocess
 
 import pytest
@@ -17,7 +17,7 @@ SKIPPED = """\
 #undef error_occurred
 """
 
-# 1.9: the caller owns the reporter that the library makes.
+# 1.9: the caller owns the reporter that the library creates.
 OWNED = SKIPPED + """\
 #include <memory>
 namespace benchmark {

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rounds go on until a ratio is known well enough, within bounds; one that stays wide is told."""
+"""Rounds go on, within bounds, until a ratio is known well enough. A ratio that stays wide is reported."""
 import time
 from types import SimpleNamespace
 
@@ -14,7 +14,7 @@ NAMES = ("direct-slab", "direct-glibc", "direct-jemalloc")
 
 
 class FakeRunner:
-    """`slab_ns(round)`: what direct-slab takes; the others take 100 and 200 ns."""
+    """`slab_ns(round)`: the time of direct-slab; the others take 100 and 200 ns."""
 
     def __init__(self, slab_ns, rounds=9, narrow=10):
         benches = [Bench("remote_1_1", Contender(name, name), bench_plan.THE_SIZE, 2, True) for name in NAMES]

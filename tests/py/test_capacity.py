@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The memory model: what it fits, what it predicts of steps it never saw, what it says of sizes."""
+"""The memory model: its fit, its predictions of steps it did not use, its forecasts of sizes."""
 import json
 
 import numpy
@@ -171,7 +171,7 @@ def test_memory_that_does_not_grow_gives_no_forecast(tmp_path, poolmark, wrong, 
 
 @pytest.mark.parametrize("each, scatter", [(9, 0), (200, 4_000_000), (-40, 0)])
 def test_growth_that_chance_can_make_is_no_figure(each, scatter):
-    """9 B a connection is what a broker measured that had served 10 000 before: it used its memory again."""
+    """A broker that had served 10 000 connections before showed 9 B a connection, because it reused its memory."""
     steps = [model.Step(count, 9e6 + each * count + (scatter if count == 5_000 else 0), 8_400.0 * count)
              for count in (1_000, 2_000, 5_000, 10_000)]
     fitted = model.fit_model(steps, {"target": "mqtt://127.0.0.1:1"}, 1)
@@ -210,7 +210,7 @@ def test_settings_keep_every_pool_below_its_trigger():
     assert settings_of("fixed", "classic") == {"connections": 2000, "buffers": 4000, "arenas": 2000}
     two = [["build/poolmark-broker", "--threads", "2"]]
     assert settings_of("slab", "lean", commands=two) == {"connections": 2000, "buffers": 128, "arenas": 2000}
-    assert settings_of("slab", "classic-lazy")["buffers"] == 64  # past its trigger it makes nothing that is not needed
+    assert settings_of("slab", "classic-lazy")["buffers"] == 64  # beyond its trigger it creates only needed objects
     assert settings_of("expand", "lean", commands=two) == {"connections": 2502, "buffers": 162, "arenas": 2502}
     assert settings_of("expand", "classic-lazy")["buffers"] == 82
     own = settings_of("blocks", "mine", options="--shape object=512,read=256,write=256,arena=512,eager --expand-at 50")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Change points: jumps and drifts are found, noise is not, and the history keeps what it is given."""
+"""Change points: jumps and drifts are found, noise is not. The history keeps the data it is given."""
 import sqlite3
 
 import numpy
@@ -68,7 +68,7 @@ def test_history_gives_back_medians_in_order_of_time(tmp_path):
 
 
 def test_from_zero_to_five_hundred_lost_is_worse_in_words(tmp_path, poolmark):
-    """It was "better by +0.0 %": of zero there is no share."""
+    """An earlier version said "better by +0.0 %", but a change from zero has no percentage."""
     db = history.open_history(tmp_path / "h.sqlite")
     for night in range(1, 21):
         run = make_run(f"nightly-202601{night:02}T000000Z-0001", cells=1, spread=0, metric="messages.lost", unit="1",

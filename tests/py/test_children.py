@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a suite starts is gone when the suite is, however that ended, and so is the watchdog that sees to it."""
+"""The children of a suite and their watchdog end with the suite, however it ended."""
 import io
 import os
 import select
@@ -14,7 +14,7 @@ from poolmark.base.watchdog import start_time, watch
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts/python"
 GUARD_S = 120
-# Does without the signal at its parent's death, as a program that changes its user does.
+# Clears the parent-death signal, as a program does that changes its user.
 CHILD = """
 import ctypes, signal
 ctypes.CDLL(None).prctl(1, 0)
@@ -43,7 +43,7 @@ def has_ended(pidfd, guard_s=GUARD_S):
 
 @pytest.fixture
 def pidfds():
-    """A list of pidfds; what they name is ended after the test, whatever became of it."""
+    """A list of pidfds. Their processes are killed after the test in any case."""
     opened = []
     yield opened
     for pidfd in opened:
@@ -56,7 +56,7 @@ def pidfds():
 
 @pytest.fixture
 def sleeper(pidfds):
-    """Starts a Python program that says when it is ready; gives the process."""
+    """Starts a Python program that prints when it is ready; returns the process."""
     started = []
 
     def start(program):
@@ -95,7 +95,7 @@ def test_children_and_watchdog_go_with_their_parent(tmp_path, pidfds, ending):
 def test_the_watchdog_is_gone_when_its_children_are_left(tmp_path):
     with pytest.raises(ZeroDivisionError):
         with Children() as children:
-            assert children._watchdog is None  # nothing to watch over yet
+            assert children._watchdog is None  # nothing to watch yet
             child = children.start("child", [sys.executable, "-c", CHILD], tmp_path / "log", read="stdout")
             pids = [child.pid, children._watchdog.pid]
             assert all(Path(f"/proc/{pid}").exists() for pid in pids)
@@ -125,7 +125,7 @@ def test_a_child_has_its_signals_as_they_are_at_a_login(tmp_path):
 def test_whoever_has_a_number_later_is_left_alone(sleeper):
     process = sleeper(CHILD)
     watch(io.StringIO(f"{process.pid} {int(start_time(process.pid)) - 1}\n"))
-    process.kill()  # not by a SIGTERM before
+    process.kill()  # without a SIGTERM before
     assert process.wait(GUARD_S) == -signal.SIGKILL
 
 

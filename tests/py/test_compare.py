@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""compare: what it finds, what it does not raise, what it refuses, and what it writes."""
+"""compare: findings, false alarms, refusals and output files."""
 import copy
 import json
 import xml.etree.ElementTree as ElementTree
@@ -63,7 +63,7 @@ def test_a_metric_where_higher_is_better_gets_worse_by_falling():
 
 
 def slow_repetitions(run, numbers):
-    """`time` of one benchmark; these repetitions found no full speed and took half as long again."""
+    """Values of `time` of one benchmark. These repetitions found no full speed and took half as long again."""
     for cell in run["cells"]:
         slow = cell["repetition"] in numbers
         cell["metrics"]["at_full_speed"] = {"value": 0.0 if slow else 1.0, "unit": "1", "better": "none"}
@@ -79,7 +79,7 @@ def test_repetitions_that_were_not_at_full_speed_are_left_out():
     assert found.code == verdict.OK and abs(found.rows[0].effect.change) < .02
     assert (len(found.rows[0].base), len(found.rows[0].candidate)) == (8, 4)
     assert "cell-0: 6 of 18 repetitions were not at the processor's full speed; left out" in found.notes
-    few = verdict.compare(base, slow_repetitions(make_run(seed=2, **keys), range(1, 7)))  # three are too few to count alone
+    few = verdict.compare(base, slow_repetitions(make_run(seed=2, **keys), range(1, 7)))  # three are too few to be used alone
     assert len(few.rows[0].candidate) == 9
 
 
@@ -117,7 +117,7 @@ def test_too_few_repetitions_are_undecided_not_fine():
 
 @pytest.mark.parametrize("repetitions", [1, 2])
 def test_too_few_repetitions_are_not_the_same_over_all_cells_either(repetitions):
-    """It said "same, interval -0.4 % to +0.4 %" of one run a side, from which no spread is known."""
+    """An earlier version said "same, interval -0.4 % to +0.4 %" for one run a side, whose spread is unknown."""
     found = verdict.compare(*(make_run(repetitions=repetitions, cells=3, spread=0.0001, seed=seed) for seed in (1, 2)))
     assert found.code == verdict.INVALID and not found.of("same")
     one = verdict.compare(*(make_run(repetitions=1, cells=12, scale=scale) for scale in (1, 1.5)))
@@ -150,7 +150,7 @@ def test_an_incomplete_run_gets_no_clean_bill():
 
 
 def test_cells_that_are_incomplete_for_their_losses_count_and_interrupted_ones_do_not():
-    """They were left out: a candidate that lost messages in every run was "not comparable", or better than it is."""
+    """An earlier version left them out: a candidate with losses in every run was "not comparable", or looked better."""
     base, candidate = (change(make_run(seed=seed, repetitions=4, cells=1), "cell.messages.lost", 1, level=level, unit="1")
                        for seed, level in ((1, 0), (2, 1)))
     candidate["status"] = "incomplete"
@@ -164,7 +164,7 @@ def test_cells_that_are_incomplete_for_their_losses_count_and_interrupted_ones_d
 
 
 def test_a_cell_that_the_candidate_lacks_is_not_comparable_unless_allowed():
-    """It was a note, and exit 0: a strategy that no longer starts was no regression."""
+    """An earlier version only noted it, with exit code 0: a strategy that no longer started was no regression."""
     other = make_run(seed=2, cells=2)
     found = verdict.compare(make_run(), other)
     assert found.code == verdict.NOT_COMPARABLE and found.rows
@@ -172,7 +172,7 @@ def test_a_cell_that_the_candidate_lacks_is_not_comparable_unless_allowed():
     assert "--allow-missing" in found.reasons[-1]
     allowed = verdict.compare(make_run(), other, allow_missing=True)
     assert allowed.code == verdict.OK and any("only in the baseline" in note for note in allowed.notes)
-    assert verdict.compare(other, make_run()).code == verdict.OK     # a new cell has nothing to be compared with
+    assert verdict.compare(other, make_run()).code == verdict.OK     # a new cell has no partner
     assert verdict.compare(make_run(), make_run(seed=2, cells=2, scale=1.1)).code == verdict.REGRESSION
 
 
@@ -183,7 +183,7 @@ def test_a_primary_metric_that_the_candidate_lacks_is_not_comparable_unless_allo
     assert any("cell-0 memory.per_connection_bytes: the baseline has it" in reason for reason in found.reasons)
     assert verdict.compare(base, make_run(seed=2), allow_missing=True).code == verdict.OK
     beside = change(make_run(seed=1), "generator.per_client_bytes", 1)
-    assert verdict.compare(beside, make_run(seed=2)).code == verdict.OK     # no primary one
+    assert verdict.compare(beside, make_run(seed=2)).code == verdict.OK     # not a primary metric
 
 
 def test_the_exit_code_of_a_missing_cell(tmp_path, poolmark):
@@ -210,7 +210,7 @@ def test_a_run_compared_with_itself_is_told_in_one_sentence():
 
 
 def test_one_cell_of_several_repetitions_is_one_cell(tmp_path):
-    """--list has a line for each repetition, of which a comparison gives its own number."""
+    """--list has a line for each repetition, but a comparison sets the number of repetitions itself."""
     from poolmark.base.paths import build_dir
     from poolmark.compare.interleave import check_job, parse_job
 
@@ -302,7 +302,7 @@ def test_a_row_that_may_be_much_worse_is_undecided():
     assert found.rows[0].verdict == "undecided" and "nothing changed" in found.rows[0].why
     assert found.code == verdict.INVALID and "cell-0 connect.p99" in found.reasons[1]
     assert "undecided  cell-0" in verdict_out.as_table(found)
-    assert verdict.compare(wild, calm).code == verdict.OK  # worse by no more than 2 %
+    assert verdict.compare(wild, calm).code == verdict.OK  # at most 2 % worse
 
 
 def test_the_interval_of_counts_that_may_be_zero_is_no_wider_than_they_spread():
@@ -348,7 +348,7 @@ def test_every_repetition_is_linked():
 
 
 def change(run, metric, factor, cells=("s0", "s1", "s2"), level=None, unit="B"):
-    """One more metric for every cell, larger by a factor in some; exact to the last digit."""
+    """Adds a metric to every cell, larger by `factor` in some cells, with very little spread."""
     rng = numpy.random.default_rng(len(metric))
     for cell in run["cells"]:
         value = (level if level is not None else 17469.0) * (factor if cell["config"]["strategy"] in cells else 1)
@@ -357,7 +357,7 @@ def change(run, metric, factor, cells=("s0", "s1", "s2"), level=None, unit="B"):
 
 
 def test_ten_percent_in_four_of_four_runs_is_a_regression_and_never_the_same():
-    """17.06 -> 18.77 KiB, interval +10.0 to +10.0, was "same" for want of repetitions."""
+    """17.06 to 18.77 KiB, interval +10.0 to +10.0, was "same" in an earlier version, for lack of repetitions."""
     base = change(make_run(seed=1, repetitions=4, cells=1), "memory.per_connection_bytes", 1)
     found = verdict.compare(base, change(make_run(seed=2, repetitions=4, cells=1), "memory.per_connection_bytes", 1.1))
     row = next(row for row in found.rows if row.metric == "memory.per_connection_bytes")
@@ -375,7 +375,7 @@ def test_the_same_change_in_every_cell_is_one_finding_over_all():
 
 
 def many(seed, worse=1.0):
-    """125 metrics of 7 repetitions, none of them primary."""
+    """125 metrics with 7 repetitions; none is primary."""
     rng = numpy.random.default_rng(seed)
     run = make_run(seed=seed, repetitions=7, cells=1)
     for cell in run["cells"]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""--describe: what the three programs say of themselves, and that it is so."""
+"""--describe: the three programs describe themselves, and the descriptions are true."""
 import json
 import os
 import re

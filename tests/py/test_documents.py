@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Documents: every link to a file leads there, README stays short, and commands named in it exist."""
+"""Documents: every link to a file is valid, README stays short, and commands named in it exist."""
 import re
 from pathlib import Path
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the generator's --help says: every option, or those of one scenario; exit codes."""
+"""The generator's --help: all options, or those of one scenario; exit codes."""
 import os
 import re
 import subprocess
@@ -65,7 +65,7 @@ def test_progress_moves_in_its_line_only_on_a_terminal_that_can(terminal, moves_
         try:
             while piece := os.read(ours, 4096):
                 said += piece
-        except OSError:  # EIO: that was all
+        except OSError:  # EIO: end of the output
             pass
         assert b"10 of 10 connected" in said
         assert (b"\x1b[K" in said) == moves_in_its_line

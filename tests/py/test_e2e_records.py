@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The records that the programs write by themselves: verify accepts them, and notices what was changed."""
+"""Records written by the programs themselves: verify accepts them and notices changes."""
 import os
 import subprocess
 from pathlib import Path

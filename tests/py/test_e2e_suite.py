@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The suite with the real broker and load generator, small: the cells of the committed suites, several broker instances,
-allocators, and processes killed half-way. Every record that a program writes fits the schema, and results/README.md says what
-each of its metrics is."""
+"""The suite with the real broker and load generator, at small size: the cells of the committed suites, several broker instances,
+allocators, and processes killed half-way. Every record of a program fits the schema, and results/README.md describes each of its
+metrics."""
 import os
 import signal
 import subprocess
@@ -61,10 +61,10 @@ def finish(process, tmp_path):
         assert undocumented(name for part in [data, *data.get("cells", [])] for name in part.get("metrics", {})) == []
     assert undocumented_columns(run.folder) == []
     for cell in run.data["cells"]:
-        for phase in cell.get("phases", []):        # one computation: the suite has the generator's own figures
+        for phase in cell.get("phases", []):        # the suite copies the generator's figures
             record = read_record.load(run.folder / "cells" / cell["id"] / phase["folder"]).data
             own = record["metrics"]
-            # A generator that was killed leaves what it had written: "running", with or without figures.
+            # A killed generator leaves an unfinished record: "running", with or without figures.
             assert (own or record["status"] == "running") and {name: cell["metrics"][phase["prefix"] + name] for name in own} == own
     return process.returncode, out + err, run
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One place makes text harmless, and nothing escapes a second way."""
+"""One module escapes text, and no code escapes in another way."""
 import re
 from pathlib import Path
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Exit codes: docs/commands.md's table and --help say the same, and each code is what a command ends with."""
+"""Exit codes: the table in docs/commands.md and --help agree, and a command ends with each code."""
 import json
 import os
 import re
@@ -28,7 +28,7 @@ scenario = "connect"
 
 
 def documented_codes() -> dict[str, str]:
-    """command -> "0 ..., 1 ..., ..." as the table in docs/commands.md has it."""
+    """command -> "0 ..., 1 ..., ..." from the table in docs/commands.md."""
     text = (ROOT / "docs/commands.md").read_text(encoding="utf-8")
     table = text[text.index("Exit codes of `scripts/poolmark`"):].split("\n\n")[1]
     found = {}
@@ -97,7 +97,7 @@ def test_verify_and_report(poolmark, tmp_path):
 def test_compare_and_merge(poolmark, tmp_path):
     base, other = closed(tmp_path / "a"), closed(tmp_path / "b", suite="other")
     made_runs.make_suite(tmp_path / "once")
-    assert poolmark("compare", tmp_path / "once", tmp_path / "once").returncode == 2  # one run each decides nothing
+    assert poolmark("compare", tmp_path / "once", tmp_path / "once").returncode == 2  # one run a side is undecided
     assert poolmark("compare", base, other).returncode == 3
     assert poolmark("compare", base).returncode == 4
     assert poolmark("compare", base, tmp_path / "none").returncode == 4
@@ -119,7 +119,7 @@ def test_a_wrong_call_of_what_gives_a_verdict(poolmark, words):
 
 
 def test_names_that_are_not_utf8_are_no_traceback(poolmark, tmp_path):
-    """A folder in Latin-1: every command that takes one reads it, or says in one sentence why not."""
+    """A folder name in Latin-1: every command with a folder reads it, or reports in one sentence why not."""
     folder = os.path.join(os.fsencode(tmp_path), b"caf\xe9")
     os.mkdir(folder)
     name = os.fsdecode(folder)

@@ -14,7 +14,7 @@ from poolmark.facts.plan import RESERVE, make_plan, per_route
 def test_no_plan_passes_a_limit_or_a_route(connections, limit, engine):
     plan = make_plan(connections, engine, limit, 2)
     assert plan.connections_per_instance + RESERVE <= limit
-    assert plan.clients_per_worker + 200 <= limit  # what the generator keeps (loadgen/run.c)
+    assert plan.clients_per_worker + 200 <= limit  # the generator's reserve (loadgen/run.c)
     assert plan.instances * plan.connections_per_instance >= connections
     assert plan.workers * plan.clients_per_worker >= connections
     routes = plan.instances * plan.listens_per_instance

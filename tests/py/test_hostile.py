@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""No record and no raw file, whatever it holds, makes a reader end in a traceback.
+"""No content of a record or a raw file makes a reader end in a traceback.
 
-POOLMARK_FUZZ_COUNT changes the number of changed records (make fuzz-records), POOLMARK_FUZZ_SEED the first seed.
+POOLMARK_FUZZ_COUNT sets the number of changed records (make fuzz-records), POOLMARK_FUZZ_SEED the first seed.
 """
 import os
 import random
@@ -28,6 +28,6 @@ def test_no_hostile_record_ends_in_a_traceback(tmp_path):
         folder = hostile.make_hostile(tmp_path / "hostile", original, rng)
         try:
             taken += hostile.readers(folder, load(original), tmp_path, rng)
-        except Exception as error:  # noqa: BLE001: that is what is looked for
+        except Exception as error:  # noqa: BLE001: the test looks for any exception
             pytest.fail(f"{type(error).__name__}: {error}; POOLMARK_FUZZ_SEED={SEED}, number {number}, of {original.name}", pytrace=True)
-    assert taken > COUNT // 2  # many are still read: the readers were reached
+    assert taken > COUNT // 2  # many records are still readable, so the readers ran

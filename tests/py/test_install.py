@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`make install`, and every command from the installed files, as an ordinary user in an empty folder."""
+"""`make install`, and every command of the installation, run by an ordinary user in an empty folder."""
 import json
 import re
 import shutil
@@ -16,7 +16,7 @@ PROGRAMS = ("poolmark-broker", "poolmark-loadgen", "poolmark-bench", "poolmark-h
 
 
 class Place:
-    """An installation, and the folder that a user works in."""
+    """An installation, and a working folder for a user."""
 
     def __init__(self, folder: Path):
         self.root, self.home = folder / "installed", open_folder(folder / "home")
@@ -80,7 +80,7 @@ def test_report_compare_and_verify_read_it(place, suite):
     done = place.poolmark("report", suite)
     assert done.returncode == 0, done.stderr
     page = (place.home / "results" / "runs" / suite / "report" / "report.html").read_text()
-    assert len(page) > 500_000 and "vegaEmbed" in page  # the libraries are in it
+    assert len(page) > 500_000 and "vegaEmbed" in page  # it contains the libraries
     done = place.poolmark("compare", suite, suite)
     assert (done.returncode, "one and the same run" in done.stdout) == (2, True)
     done = place.poolmark("verify", "latest")
@@ -122,7 +122,7 @@ def test_the_installation_may_be_moved(place):
 
 
 def options_of(place, program, *words) -> set[str]:
-    """The options that a help text lists."""
+    """The options in a help text."""
     done = as_user(place.bin / program, *words, "--help", cwd=place.home)
     assert done.returncode == 0, done.stderr
     listed = re.findall(r"^ {2,10}\[?(?:-\w, )?(--\w[\w-]*)", done.stdout, re.M)
@@ -161,7 +161,7 @@ def test_the_manual_pages_are_clean(place, checker):
 
 
 def completed(place, line: str) -> set[str]:
-    """What bash offers at the end of the line."""
+    """bash's completions at the end of the line."""
     words = re.findall(r"=|[^\s=]+", line) + ([""] if line.endswith((" ", "=")) else [])
     script = f"source {place.share}/bash-completion/completions/{words[0]}\n"
     script += f"COMP_WORDS=({' '.join(repr(word) for word in words)}); COMP_CWORD={len(words) - 1}\n"
@@ -196,7 +196,7 @@ def test_bash_completes(place, line, offers, not_others):
 def test_zsh_completes(place):
     if not shutil.which("zsh"):
         pytest.skip("zsh is not installed")
-    # The commands are functions that print what they were called with: what the completion has made of a line.
+    # The commands are replaced by functions that print their arguments, which show the completed line.
     shell = f"""
 fpath=({place.share}/zsh/site-functions $fpath); autoload -U compinit; compinit -u -D
 for name in poolmark poolmark-broker poolmark-loadgen poolmark-bench; do

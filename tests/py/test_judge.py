@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Workflows: what an exit code of a comparison means for a job."""
+"""Workflows: the meaning of a comparison's exit code for a job."""
 import subprocess
 
 import pytest

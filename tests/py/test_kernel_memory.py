@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the kernel keeps is given back between cells, or the record says that it was not allowed."""
+"""Kernel memory is freed between cells, or the record says that this was not permitted."""
 import os
 
 import pytest

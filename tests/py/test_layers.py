@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The picture of the folders in docs/design.md is how it is: who includes and calls whom, and no files call in a circle.
+"""The picture of the folders in docs/design.md is true: includes and calls follow it, and no files call in a circle.
 
-Folders: the table between the lines `layers` of docs/design.md. What a file includes has to be of its own folder, or of a folder
-or a file in its row. Files: of the object files of a build, who has a function of whose. A type that is declared forward is no call.
+Folders: the table between the lines `layers` of docs/design.md. A file may include only files of its own folder, and folders or
+files in its row. Files: the object files of a build show the calls between files. A forward declaration of a type is no call.
 """
 import os
 import re
@@ -38,7 +38,7 @@ def includes(path: Path) -> list[Path]:
 
 
 def upward(files: dict[Path, list[Path]], drawn: dict[str, set[str]]) -> list[str]:
-    """Includes that the picture does not have, all of them."""
+    """All includes that the picture does not allow."""
     wrong = []
     for path, others in files.items():
         folder = str(path.parent)
@@ -52,7 +52,7 @@ def upward(files: dict[Path, list[Path]], drawn: dict[str, set[str]]) -> list[st
 
 
 def circles(graph: dict[str, set[str]]) -> list[list[str]]:
-    """Of each set of nodes that reach one another, the names (Tarjan)."""
+    """Each circle of nodes: sets of nodes that reach one another (Tarjan)."""
     number, low, stack, found = {}, {}, [], []
 
     def visit(node):
@@ -77,7 +77,7 @@ def circles(graph: dict[str, set[str]]) -> list[list[str]]:
 
 
 def calls(drawn: dict[str, set[str]]) -> dict[str, dict[str, set[str]]]:
-    """{file: {file: functions of it that the first calls}} of the built objects, without suffixes."""
+    """{file: {called file: called functions}} of the built objects, without suffixes."""
     owner, wanted = {}, defaultdict(set)
     objects = [path for source in sources(drawn) if source.suffix == ".c"
                if (path := BUILD / source.with_suffix(".o")).is_file()]
@@ -135,7 +135,7 @@ def test_calls_are_those_of_the_picture():
 
 
 def test_a_circle_and_an_upward_include_are_found():
-    """That these tests can fail."""
+    """The checks above can fail."""
     assert circles({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}}) == [["a", "b", "c"]]
     assert circles({"a": {"b", "c"}, "b": {"c"}}) == []
     drawn = {"base": set(), "wire": {"base"}, "wire/main.c": {"base", "top"}}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The pools as an installed library: its symbols, its headers, and a server that is built on it."""
+"""The pools as an installed library: symbols, headers, and a server built with it."""
 import os
 import re
 import signal
@@ -31,13 +31,13 @@ def compile_with(language, source, program, more, where=()):
 def link_flags(destination, kind):
     if kind == "shared":
         return flags(destination, "--cflags", "--libs")
-    # Beside a shared library the linker takes the static one only by its file's name.
+    # Beside a shared library, the linker takes the static one only by its file name.
     return [f"{destination}{PREFIX}/lib/libpoolmark.a" if word == "-lpoolmark" else word
             for word in flags(destination, "--static", "--cflags", "--libs")]
 
 
 def declared(destination):
-    """What the installed headers declare and do not define themselves."""
+    """Functions that the installed headers declare but do not define."""
     names = set()
     for header in (destination / PREFIX[1:] / "include" / "poolmark").glob("pool*.h"):
         text = re.sub(r"//.*", "", header.read_text())
@@ -111,7 +111,7 @@ int main(void)
 
 
 def talk(program, strategy, environment):
-    """40 clients of the example at once, then again; gives what it says at its end."""
+    """Connects 40 clients to the example at once, twice; returns its output."""
     with subprocess.Popen([str(program), strategy, "0"], env=environment, stdout=subprocess.PIPE, text=True) as server:
         try:
             port = int(server.stdout.readline().removeprefix("ready "))
@@ -122,7 +122,7 @@ def talk(program, strategy, environment):
                     assert client.recv(100) == b"%d" % number
                 for client in clients:
                     client.shutdown(socket.SHUT_WR)
-                    assert client.recv(100) == b""  # it has closed: the object was put, or is about to be
+                    assert client.recv(100) == b""  # closed: the object was put, or will be soon
                     client.close()
             server.send_signal(signal.SIGTERM)
             said = server.stdout.read()

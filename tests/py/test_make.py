@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What make prints."""
+"""The output of make."""
 import os
 import re
 import subprocess

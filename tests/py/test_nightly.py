@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""nightly: order of runs, confirmation, history, exit codes; measured by a stand-in whose speed the test sets."""
+"""nightly: order of runs, confirmation, history, exit codes. A stand-in measures; the test sets its speed."""
 import argparse
 import json
 import random
@@ -15,7 +15,7 @@ from poolmark.records.read_record import load
 
 
 class StandIn:
-    """Measures nothing: writes records whose values depend on the build, and notes what it was asked for."""
+    """Measures nothing. Writes records whose values depend on the build, and notes its calls."""
 
     def __init__(self, scales):
         self.scales, self.asked, self.rng = scales, [], random.Random(5)
@@ -60,7 +60,7 @@ def test_a_regression_is_measured_twice_and_only_its_cells(tmp_path):
     assert len(stand_in.asked) == 24 and stand_in.asked[0][0] is None
     one = [row for row in found.rows if row.cell == "cell-0"]
     assert [job.only for job in nightly.again(one, [Job("suite:quick"), Job("bench")])] == [r"^(cell\-0)($|[./])"]
-    assert nightly.again(found.of("regression"), [Job("suite:quick")]) == [Job("suite:quick")]  # also one over all cells
+    assert nightly.again(found.of("regression"), [Job("suite:quick")]) == [Job("suite:quick")]  # a row over all cells
 
 
 def test_what_the_second_measurement_does_not_show_is_no_regression(tmp_path):
@@ -112,7 +112,7 @@ def test_a_suites_file_and_a_whole_command_are_jobs(poolmark, tmp_path):
 def test_until_sure_stops_when_it_is_decided(tmp_path):
     found, _, stand_in = go(tmp_path, {"a": 1, "b": 1.3}, until_sure=1e9)
     assert found.code == verdict.REGRESSION and any("decided after 4" in note for note in found.notes)
-    assert len(stand_in.asked) == 16  # and as many to confirm
+    assert len(stand_in.asked) == 16  # 8 of them confirm
 
 
 def test_the_result_has_every_form(tmp_path):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Wrong values of options: exit code 2, and the message has the option, the value and its bounds; nothing is written."""
+"""Wrong option values: exit code 2, a message with option, value and bounds, and nothing is written."""
 import os
 from pathlib import Path
 

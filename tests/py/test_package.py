@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The package's layers: a sub-package imports only those before it, and no two modules import each other."""
+"""The package's layers: a sub-package imports only earlier ones, and no two modules import each other."""
 import ast
 from pathlib import Path
 

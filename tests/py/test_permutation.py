@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The tests of a comparison: exact values where they can be worked out, error rates by simulation, with a seed."""
+"""The tests of a comparison: exact values where they are known, error rates by simulation with a seed."""
 import math
 
 import numpy
@@ -68,7 +68,7 @@ def test_a_small_change_in_every_cell_is_found_together():
 @pytest.mark.parametrize("heavy", [False, True])
 @pytest.mark.parametrize("count", [4, 5])
 def test_false_alarms_of_a_family_stay_below_the_level(count, heavy):
-    """300 families of 12 correlated metrics in 3 cells: at 5 % at most 27 alarms, with the binomial's 99.9 %."""
+    """300 families of 12 correlated metrics in 3 cells. At 5 % at most 27 alarms, by the binomial's 99.9 %."""
     generator, alarms = rng(count), 0
     for _ in range(300):
         samples = []
@@ -103,7 +103,7 @@ def test_from_zero_there_is_no_share():
 
 
 def test_what_is_said_beforehand_is_found():
-    """A change of the size that `finds` names is found in at least 17 of 20 comparisons at 6 repetitions."""
+    """A change of the size `finds` is found in at least 17 of 20 comparisons with 6 repetitions."""
     size = power.finds(.03, 6, 10, .04)
     generator, found = rng(6), 0
     for _ in range(20):

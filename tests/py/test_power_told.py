@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is said before a comparison: from which record, how much it finds, and when nothing can be found or is known."""
+"""The text before a comparison: its record, what can be found, and the cases without a finding or a record."""
 import os
 
 import pytest

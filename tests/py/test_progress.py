@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a long command says of its way: an estimate before, what is left while it runs, and no long silence."""
+"""Progress of a long command: an estimate at the start, the time left while it runs, and no long silence."""
 import os
 import re
 import subprocess
@@ -30,13 +30,13 @@ def test_what_is_left_is_mended_by_what_the_parts_took():
     eta = Eta([10, 10, 20], now=lambda: clock.now)
     assert eta.total() == eta.left_s() == 40
     eta.begin()
-    clock.now = 20.0            # twice as long as thought
+    clock.now = 20.0            # twice the estimate
     eta.end()
     assert eta.left_s() == 60
     eta.begin()
     clock.now = 25.0
     assert eta.left_s() == 55
-    clock.now = 100.0           # longer than even that: it may end at any time
+    clock.now = 100.0           # beyond the corrected estimate: nothing left for this part
     assert eta.left_s() == 40
     eta.end()
     eta.begin()
@@ -105,7 +105,7 @@ def test_a_beat_moves_in_its_line_only_on_a_terminal_that_can(monkeypatch, termi
 
 
 def test_what_the_broker_holds_is_told_with_its_kind():
-    """It was RSS without a word, where the table has private memory."""
+    """An earlier version showed RSS without naming it, where the table has private memory."""
     from poolmark.run.cell_run import target_memory
 
     assert target_memory("1,hold,10,2097152,1572864,1048576".split(",")) == ", broker 1 MiB private"

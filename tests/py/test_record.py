@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Records: written whole, read only when they fit the schema."""
+"""Records: written completely, read only if they fit the schema."""
 import json
 import math
 import subprocess
@@ -30,7 +30,7 @@ def closed(folder, status="complete"):
 
 
 def spoil(folder, change, sealed=True):
-    """Rewrites run.json after `change` was done to its data. `sealed`: with a new seal, as a record of such content has."""
+    """Rewrites run.json after `change` of its data. `sealed`: with a matching new seal."""
     path = folder / "run.json"
     data = json.loads(path.read_text())
     change(data)
@@ -215,7 +215,7 @@ def test_verify_finds_a_changed_a_grown_and_a_lost_file(tmp_path, poolmark):
 def test_closing_seals_run_json_as_sha256sum_reads_it(tmp_path):
     folder = tmp_path / "run"
     make(folder)
-    assert not (folder / SEAL).exists() and read_record.load(folder).broken_seal == ""      # it still runs
+    assert not (folder / SEAL).exists() and read_record.load(folder).broken_seal == ""      # it is still running
     closed(tmp_path / "other")
     assert subprocess.run(["sha256sum", "-c", "--strict", "--quiet", SEAL], cwd=tmp_path / "other", check=False).returncode == 0
     run = read_record.load(tmp_path / "other")

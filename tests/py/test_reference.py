@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The committed runs: readable, complete, and their files as recorded."""
+"""The committed runs are readable and complete, and their files are as recorded."""
 from pathlib import Path
 
 import pytest

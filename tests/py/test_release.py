@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""scripts/release: an archive that knows its commit, and versions that agree."""
+"""scripts/release: an archive that contains its commit, and versions that agree."""
 import shutil
 import subprocess
 import tarfile
@@ -19,7 +19,7 @@ def git(tree, *words):
 
 @pytest.fixture
 def tree(tmp_path):
-    """A repository with what the script reads."""
+    """A repository with the files that the script reads."""
     made = tmp_path / "tree"
     for name in FILES:
         (made / name).parent.mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""report: drawn in a real browser without an error, escaped, its figures those of the record, SVG without a browser."""
+"""report: shown in a real browser without an error, escaped, with the record's figures; SVG without a browser."""
 import csv
 import json
 import re
@@ -76,7 +76,7 @@ def test_markdown_says_the_same_and_cites_the_checksum(made):
 
 
 class Shown(HTMLParser):
-    """Collects elements outside of the scripts, and the text of the scripts."""
+    """Collects elements outside of scripts, and the text of the scripts."""
 
     def __init__(self):
         super().__init__()
@@ -123,7 +123,7 @@ def test_a_run_without_anything_to_draw_still_has_a_page(tmp_path):
 
 
 def own_record(folder, kind):
-    """What poolmark-loadgen or poolmark-broker leaves with --record: no suite, no cells, files at the top."""
+    """A record of poolmark-loadgen or poolmark-broker with --record: no suite, no cells, files at the top."""
     made_runs.write_cell(folder / "made", 1)
     names = {"load": ("load/latency.hlog", "load/memory.csv"), "broker": ("broker/pools.csv", "broker/events.csv")}[kind]
     for name in names:
@@ -153,7 +153,7 @@ def test_a_record_of_the_load_generator_or_the_broker_has_a_page(poolmark, tmp_p
     for name in ("metrics", "anomalies", "config", "files", "ended_utc"):
         run.pop(name, None)
     (tmp_path / "run/run.json").write_text(json.dumps(run | {"status": "incomplete"}))
-    assert poolmark("report", tmp_path / "run").returncode == (1 if kind == "load" else 0)  # samples and no figures of them
+    assert poolmark("report", tmp_path / "run").returncode == (1 if kind == "load" else 0)  # a load without figures for its samples
     assert "incomplete" in (tmp_path / "run/report/report.md").read_text()
 
 
@@ -175,7 +175,7 @@ def answered(folder):
 
 
 def full(run, start, memory, cpu=30_000):
-    """Figures that decide: memory at the start and with all connected in MiB, of each strategy."""
+    """Sets the deciding figures of each strategy: memory in MiB at the start and with all connected."""
     for cell, first, last in zip(run["cells"], start, memory, strict=True):
         cell["metrics"] |= {"memory.start_bytes": made_runs.metric(first * 2 ** 20, "B"), "cpu.per_connection_ns":
                             made_runs.metric(cpu), "memory.full_bytes": made_runs.metric(last * 2 ** 20, "B")}
@@ -247,7 +247,7 @@ def test_the_ccdf_has_the_steps_of_the_log_and_ends_at_its_highest(tmp_path):
     histogram = hlog.by_tag(log.intervals)["connect"]
     rows = [row for row in latency_data.ccdf(source) if row["cell"] == name.label and row["latency"] == "connect"]
     assert 60 < len(rows) <= latency_data.MOST_STEPS
-    assert rows[-1]["share_above"] == 1 / histogram.count  # all but the highest lie at or below it
+    assert rows[-1]["share_above"] == 1 / histogram.count  # only the highest is above
     shares = [row["share_above"] for row in rows]
     assert shares == sorted(shares, reverse=True)
 
@@ -278,7 +278,7 @@ def test_the_table_has_a_column_for_each_strategy_and_marks_the_best(tmp_path):
     line = next(row for row in rows if row[0].text == "connect p99")
     assert [(field.text, field.best) for field in line[1:]] == [("9 ms", False), ("8 ms", False), ("7 ms", True)]
     rate = next(row for row in rows if row[0].text == "connects per second")
-    assert not any(field.best for field in rate)  # all the same
+    assert not any(field.best for field in rate)  # all are equal
 
 
 def test_titles_and_plurals():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""sensitivity: calls the very command, counts what its exit codes say, writes as it goes, goes on where it stopped."""
+"""sensitivity: runs the printed commands, counts their exit codes, writes results as they come, and resumes."""
 import argparse
 import json
 
@@ -17,7 +17,7 @@ BUILDS = {(): "build", ("HANDICAP_GET=5",): "build-get-5"}
 
 
 class StandIn:
-    """A comparison that says at once what the test wants."""
+    """A comparison that at once returns what the test sets."""
 
     def __init__(self, stop_after=10 ** 9, codes=None):
         self.called, self.stop_after, self.codes = [], stop_after, codes or {}
@@ -71,7 +71,7 @@ def test_it_goes_on_where_it_was_interrupted(tmp_path):
     state = tmp_path / "out" / sensitivity.STATE
     commit = record.data["tool"]["commit"]
     with open(state, "a") as file:
-        file.write('{"trial": "self", "exi')  # it was killed in the middle of a line
+        file.write('{"trial": "self", "exi')  # killed in the middle of a line
     args = argparse.Namespace(comparisons=4, repetitions=None, seed=1, resume=str(tmp_path / "out"), out=None)
     record, done = sensitivity.open_record(args, [SELF, SLOWER], commit)
     stand_in = StandIn()
@@ -98,7 +98,7 @@ def test_a_comparison_without_a_verdict_ends_the_experiment(tmp_path):
 
 
 def test_what_it_runs_can_be_run(poolmark):
-    """The commands of the experiment, checked by themselves: with --dry-run nothing is measured."""
+    """Checks the commands of the experiment with --dry-run; nothing is measured."""
     done = poolmark("sensitivity", "--dry-run")
     assert done.returncode == 0 and done.stdout.count("scripts/poolmark compare") == len(sensitivity.TRIALS)
     for what in {trial.what for trial in sensitivity.TRIALS}:

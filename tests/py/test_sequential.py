@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""--until-sure: error rates over all looks hold, a clear change ends it early, the limit of time ends it too."""
+"""--until-sure: the error rates over all looks hold; a clear change or the time limit ends it early."""
 import numpy
 from scipy import stats
 from test_compare import make_run
@@ -15,7 +15,7 @@ def test_the_shares_are_one_and_the_first_look_can_find_something():
 
 
 def looked_at(generator, change=0.0, heavy=False) -> int | None:
-    """The look at which a family of three metrics is called worse; the tests are those of a verdict."""
+    """The look at which a family of three metrics is called worse, by the verdict's own tests."""
     draw = (lambda: generator.standard_t(2, (2, 3, 19))) if heavy else (lambda: generator.normal(size=(2, 3, 19)))
     base, candidate = numpy.exp(.05 * draw())
     for count, share in zip(sequential.LOOKS, sequential.SHARES, strict=True):
@@ -26,7 +26,7 @@ def looked_at(generator, change=0.0, heavy=False) -> int | None:
 
 
 def test_five_looks_at_equal_builds_raise_no_more_false_alarms_than_one():
-    """150 families each, normal and with heavy tails: no more than the binomial's 99.9 % at 5 %."""
+    """150 families each, normal and heavy-tailed. At 5 % no more alarms than the binomial's 99.9 %."""
     generator = numpy.random.default_rng(11)
     for heavy in (False, True):
         alarms = sum(looked_at(generator, heavy=heavy) is not None for _ in range(150))

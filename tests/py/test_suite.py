@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The suite runner against stand-ins for broker and generator (tests/py/fakes): what goes wrong is marked, what was
-measured is kept, and nothing is left running."""
+"""The suite runner with stand-ins for broker and generator (tests/py/fakes): faults are marked, measurements are kept, and no
+process is left running."""
 import os
 import re
 import shlex
@@ -61,7 +61,7 @@ probe = 0
 
 @pytest.fixture
 def suite(tmp_path, poolmark):
-    """Runs a suite of the text given on the stand-ins; gives (process, run)."""
+    """Runs a suite of this text on the stand-ins; returns (process, run)."""
 
     def call(*words, text=SUITE, **how):
         file = tmp_path / "small.toml"
@@ -145,7 +145,7 @@ def test_more_connections_than_a_process_holds_make_several_brokers(tmp_path):
     assert done.returncode == 0, done.stderr
     cell = read_record.load(tmp_path / "run").data["cells"][0]
     assert len([command for command in cell["commands"] if "broker" in command[0]]) == 2
-    assert cell["metrics"]["pool.expansions"]["value"] == 6  # of both
+    assert cell["metrics"]["pool.expansions"]["value"] == 6  # both instances
     load = next(command for command in cell["commands"] if "loadgen" in command[0])
     assert load.count("--watch-pid") == 2
     assert len(load[load.index("--target") + 1].split(",")) == 2
@@ -170,7 +170,7 @@ def test_clients_that_failed_fail_the_cell_and_are_counted(suite):
     assert run.data["status"] == "failed"
     cell = run.data["cells"][0]
     assert cell["status"] == "failed"
-    assert cell["metrics"]["cell.clients.failed"]["value"] == 9  # three of each phase
+    assert cell["metrics"]["cell.clients.failed"]["value"] == 9  # three in each phase
     assert cell["metrics"]["qos1.clients.failed"]["value"] == 3
     assert cell["metrics"]["memory.per_connection_bytes"]["value"] == 18000
     assert "malloc!" in done.stdout
@@ -338,7 +338,7 @@ def test_list_and_dry_run_start_nothing(poolmark, tmp_path):
 
 @pytest.mark.parametrize("text, limit", [(SUITE, 20_000), (STEPS.replace("connections = 1000", "connections = 4000"), 3_000)])
 def test_a_dry_run_prints_what_a_run_then_records(tmp_path, text, limit):
-    """Word for word, but for the ports and process ids that nobody knows before."""
+    """Equal word for word, except for ports and process ids, which are not known before."""
     (tmp_path / "small.toml").write_text(text)
 
     def call(*words):
@@ -439,7 +439,7 @@ def test_a_broker_that_runs_already_is_a_target(suite):
 
 
 def test_an_interrupt_between_starting_and_listing_a_child_loses_none(tmp_path):
-    """Signals that come while a child is being started are raised by the next wait, when its caller knows of it."""
+    """A signal during the start of a child is raised by the next wait, when the caller knows the child."""
     program = f"""
 import os, signal, sys
 sys.path.insert(0, {str(ROOT / 'scripts/python')!r})

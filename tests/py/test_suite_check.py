@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A suite's file is checked as a whole before anything starts: every fault with file, line and the nearest known name."""
+"""A suite file is checked completely before anything starts: every fault has file, line and the most similar known name."""
 import os
 import re
 import tomllib
@@ -14,7 +14,7 @@ BUILD = build_dir()
 built = pytest.mark.skipif(not all(os.access(BUILD / name, os.X_OK) for name in ("poolmark-broker", "poolmark-loadgen", "poolmark-bench")),
                            reason="the programs are not built")
 
-# Every line with a fault ends in "# !" and what has to be said of it.
+# Each line with a fault ends in "# !" and the expected message.
 TWENTY = """
 titel = "x"                                # ! 'titel' is not a key there; did you mean 'title'?
 kind = "suit"                              # ! kind 'suit' is not known; did you mean 'suite'?

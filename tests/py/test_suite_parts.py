@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Suite files, curves, tables and units: the parts of the suite runner that need no process."""
+"""Suite files, curves, tables and units: parts of the suite runner that need no process."""
 import pytest
 from poolmark.base import curves, table, units
 from poolmark.records import measures, summary

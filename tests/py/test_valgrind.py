@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The pools' own tests again, under Valgrind: no invalid access, no undefined value, nothing leaked."""
+"""The pools' own tests under Valgrind: no invalid access, no undefined value, no leak."""
 import os
 import shutil
 import subprocess
@@ -19,7 +19,7 @@ def test_pools_are_clean_under_valgrind(name):
     program = Path(BUILD) / "tests" / name
     if not program.exists():
         pytest.skip(f"{program} is not built")
-    # Fair scheduling: threads that wait by spinning must not keep the others from their turn.
+    # Fair scheduling: threads that spin must not keep the other threads from running.
     done = subprocess.run(["valgrind", "-q", "--error-exitcode=9", "--leak-check=full", "--fair-sched=try", "--max-threads=2000", program],
                           capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the stand-ins for broker and load generator share: options, and a record that fits the schema."""
+"""Shared by the stand-ins for broker and load generator: options, and a record that fits the schema."""
 import json
 import os
 import sys
@@ -7,11 +7,11 @@ import time
 
 
 def describe(program):
-    """What it takes is what the real one takes: asked of that one, and this process is it from then on."""
+    """For --describe, replaces this process with the real program, so the stand-in accepts the same options."""
     if "--describe" in sys.argv:
         here = os.path.dirname(os.path.abspath(__file__))
         build = os.path.join(here, "..", "..", "..", os.environ.get("POOLMARK_BUILD") or "build")
-        if os.path.realpath(build) == os.path.realpath(here):   # chosen by --build: the real ones are elsewhere
+        if os.path.realpath(build) == os.path.realpath(here):   # selected by --build; the real programs are elsewhere
             build = os.path.join(here, "..", "..", "..", "build")
         os.execv(os.path.join(build, program), [program, *sys.argv[1:]])
 
