@@ -3,8 +3,8 @@
 
 The time of a cache line from one core to another depends on where the host placed the threads, and changes between processes.
 After nine rounds the ratio of slab to the fastest allocator may still be uncertain by a quarter. So rounds of these two go on
-until the interval of the ratio's median is narrow: half its width is at most PERCENT of the median. This is the rule of Chow
-and Robbins 1965, with the interval of order statistics. Rounds and time are bounded; a ratio that stays wide is reported.
+until the interval of the ratio's median is narrow: half its width is at most --narrow per cent of the median. This is the rule
+of Chow and Robbins 1965, with the interval of order statistics. Rounds and time are bounded; a ratio that stays wide is reported.
 
 A rule that looks after each round tends to stop when the interval happens to be narrow. Its confidence is therefore somewhat
 below the 95 % of a single look. Where that matters, use a fixed number of rounds (--repetitions 60 --narrow 0).

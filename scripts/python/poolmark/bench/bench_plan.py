@@ -118,7 +118,7 @@ BASE = f"{DIRECT}-glibc"  # figures are given relative to it
 
 
 def contenders(strategy: str, on=ON) -> list[Contender]:
-    """Contenders of a strategy that the program lists: itself; for `direct` one an allocator; for `malloc` the others too."""
+    """Contenders of a listed strategy: itself; for `direct` one for each allocator; for `malloc` one more for each other one."""
     if strategy == DIRECT:
         return [Contender(f"{DIRECT}-{name}", DIRECT, allocator, variables) for name, allocator, variables in on]
     others = [Contender(f"{WRAPPED}-{name}", WRAPPED, allocator, variables) for name, allocator, variables in on

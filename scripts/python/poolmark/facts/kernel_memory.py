@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Resets the kernel's memory between two cells, so that each cell is charged only with its own.
+"""Lets the kernel free memory between two cells, so that each cell is charged only with its own.
 
 The kernel reports no memory of single sockets, only that of all its slabs. The previous cell leaves closing sockets, half-empty
 slabs, unused names and inodes. These would count as base of the next cell. While that cell grows they are reused or freed, and

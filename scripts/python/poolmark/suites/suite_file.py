@@ -11,7 +11,7 @@
     [load]            options of poolmark-loadgen for every phase
     [[phase]]         one call of the generator: name, scenario, its own options
     [[group]]         separate cells, each group with its own config, axes, axes_if_known, broker, load, phase
-    [[override]]      when = {...} selects cells by config; config, broker, load are then replaced in them
+    [[override]]      when = {...} selects cells by config; its config, broker, load then add or replace values there
     [[ratio]]         metric, of = {...}, to = {...}, by = "axis": printed with its spread
 
 "{connections}" and "{2*connections}" in an option become numbers. "{connections}" in the title becomes the largest number of any
