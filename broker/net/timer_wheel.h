@@ -17,8 +17,7 @@
 
 enum { TIMER_WHEEL_SLOTS = 512, TIMER_TICKS_PER_S = 4 };
 #define TIMER_TICK_NS (INT64_C(1000000000) / TIMER_TICKS_PER_S)
-#define TIMER_NEVER                                                                                          \
-    UINT32_MAX // a deadline that is never reached; timer_wheel_any still finds the node
+#define TIMER_NEVER UINT32_MAX // a deadline that is never reached; timer_wheel_any still finds the node
 
 struct timer_node {
     struct timer_node *next, **link; // link: the pointer to this node; NULL when in no wheel
