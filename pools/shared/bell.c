@@ -11,7 +11,7 @@ int bell_init(struct bell *bell)
     *bell = (struct bell){0};
     if (sem_init(&bell->wake, 0, 0) < 0)
         return -errno;
-    // The first call faults its code in: here, and not in the first get that rings.
+    // The first call faults its code in: here, not in the first get that rings.
     sem_post(&bell->wake);
     (void)sem_trywait(&bell->wake);
     return 0;
@@ -27,8 +27,8 @@ void bell_knock(struct bell *bell)
     sem_post(&bell->wake);
 }
 
-// Both sides set their flag before they read the other's, in the one order of all such operations: one of
-// them at least sees it.
+// Each side sets its flag before it reads the other's, in the one order of sequentially consistent
+// operations: at least one of them sees the other's flag.
 void bell_ring_aloud(struct bell *bell)
 {
     if (!atomic_exchange_explicit(&bell->rung, true, memory_order_seq_cst) &&
@@ -38,7 +38,8 @@ void bell_ring_aloud(struct bell *bell)
 
 bool bell_answer(struct bell *bell)
 {
-    // Relaxed, to leave the line to those who ring. Acquire: what was written before it was rung is seen.
+    // Relaxed load, so that the cache line stays with the callers. Acquire: what was written before the ring
+    // is seen.
     return bell_is_rung(bell) && atomic_exchange_explicit(&bell->rung, false, memory_order_acquire);
 }
 
@@ -50,7 +51,7 @@ static int64_t between(int64_t value, int64_t least, int64_t most)
 void bell_grew(struct bell *bell)
 {
     int64_t now_ns = clock_now_ns(), since_ns = now_ns - bell->grew_ns;
-    // After a long rest the pace is not known: as if it were a fast one.
+    // After a long rest the pace is unknown: assume a fast one.
     if (!bell->grew_ns || since_ns > BELL_FOR_MAX_NS)
         since_ns = 0;
     bell->grew_ns = now_ns;
@@ -68,7 +69,8 @@ void bell_wait(struct bell *bell, int64_t most_ns)
 {
     int64_t now_ns = clock_now_ns();
     if (now_ns < bell->until_ns) {
-        // Relaxed: who does not see it yet posts, which is only dearer. Written once: it is read by gets.
+        // Relaxed: a thread that does not see it yet posts, which only costs more. Written once: gets read
+        // it.
         if (!bell_looks(bell))
             atomic_store_explicit(&bell->looks, true, memory_order_relaxed);
         sleep_until(bell, now_ns + (most_ns ? between(most_ns, 0, bell->every_ns) : bell->every_ns));

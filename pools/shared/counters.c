@@ -14,7 +14,8 @@ static int64_t live_rows(uint64_t live)
     return (int64_t)(live & (ONE_CHANGE - 1));
 }
 
-// Acquire: whoever sees what a row handed in, or an object that its thread put, sees that the row is live.
+// Acquire: a thread that sees a row's part of the sum, or an object that its thread put, sees that the row
+// is live.
 static int64_t load_live(struct counters *counters)
 {
     return live_rows(atomic_load_explicit(&counters->live, memory_order_acquire));
@@ -23,7 +24,7 @@ static int64_t load_live(struct counters *counters)
 static void raise_peak(struct counters *counters, int64_t to)
 {
     int64_t peak = counters_load(&counters->peak);
-    // Relaxed: a maximum, and nothing is read because of it.
+    // Relaxed: a maximum, which orders no other reads.
     while (to > peak && !atomic_compare_exchange_weak_explicit(&counters->peak, &peak, to,
                                                                memory_order_relaxed, memory_order_relaxed))
         ;
@@ -42,7 +43,7 @@ static void be_live(struct counters *counters, struct counters_row *row)
     atomic_fetch_add_explicit(&counters->live, ONE_CHANGE + 1, memory_order_acq_rel);
 }
 
-// The sum after `balance` is in it. Acquire and release: see load_live.
+// Adds `balance` to the sum; returns the new sum. Acquire and release: see load_live.
 static int64_t hand_in(struct counters *counters, struct counters_row *row, int64_t balance)
 {
     int64_t more = balance - counters_load(&row->handed_in);
@@ -50,15 +51,16 @@ static int64_t hand_in(struct counters *counters, struct counters_row *row, int6
     return atomic_fetch_add_explicit(&counters->in_use_sum, more, memory_order_acq_rel) + more;
 }
 
-// With no other row live each new maximum is told; otherwise what a row hands in is, and there is nothing to
-// do before the next time it does.
+// Alone, a row reports each new maximum. Otherwise it reports what it adds to the sum, and has nothing to do
+// until it adds next.
 static void set_bounds(struct counters_row *row, int64_t balance, bool alone)
 {
     set(&row->ceiling, alone ? balance : counters_load(&row->handed_in) + COUNTERS_SLACK);
     set(&row->floor, counters_load(&row->handed_in) - COUNTERS_SLACK);
 }
 
-// The row first and then the sum: the sum is too low meanwhile, if anything. In a put the other way round.
+// The row first and then the sum: so the sum is too low meanwhile, if anything. A put does it the other way
+// round.
 void counters_take_slowly(struct counters *counters, struct counters_row *row)
 {
     be_live(counters, row);
@@ -84,7 +86,7 @@ void counters_put_slowly(struct counters *counters, struct counters_row *row)
     set_bounds(row, balance, load_live(counters) == 1);
 }
 
-// On a thread that exits. The row's next thread begins at both bounds.
+// On a thread that exits. The row's next owner starts at both bounds.
 static void leave_row(void *context, int slot)
 {
     struct counters *counters = context;
@@ -99,7 +101,7 @@ static void leave_row(void *context, int slot)
     atomic_fetch_add_explicit(&counters->live, ONE_CHANGE - 1, memory_order_acq_rel);
 }
 
-// Row 0 keeps no balance: what it counts is handed in at once.
+// Row 0 keeps no balance: each count is added to the sum at once.
 void counters_take_shared(struct counters *counters)
 {
     atomic_fetch_add_explicit(&counters->rows[0].taken, 1, memory_order_relaxed);
@@ -139,7 +141,7 @@ int64_t counters_bytes(void)
     return (bytes + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES;
 }
 
-// The sum less all that it may be too high; 0 when rows came to life or ended meanwhile.
+// The sum less its largest possible excess; 0 when the set of live rows changed meanwhile.
 static int64_t least_in_use(struct counters *counters)
 {
     uint64_t before = atomic_load_explicit(&counters->live, memory_order_acquire);
@@ -154,8 +156,8 @@ void counters_read(struct counters *counters, struct pool_stats *stats)
     int rows = thread_slot_ever() + 1;
     int64_t taken = 0, put = 0;
     stats->misses = stats->overflow = stats->refused = stats->failed = 0;
-    // Each kind of count after those that it is never smaller than, or that must not be missed. Acquire
-    // fences: the loads stay in that order.
+    // Each kind of count is read after those that it is never smaller than, or that must not be missed.
+    // Acquire fences keep the loads in that order.
     for (int slot = 0; slot < rows; slot++) {
         const struct counters_row *row = &counters->rows[slot];
         stats->misses += counters_load(&row->misses);

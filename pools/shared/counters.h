@@ -1,26 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
-// Statistics that cost no shared cache line: each thread counts in a row of its own, and whoever reads adds
-// the rows up.
+// Statistics without a shared cache line: each thread counts in its own row, and a reader adds the rows up.
 //
-// A row has one writer (its slot's thread, see pools/shared/thread_slot.h), so a count is a plain load, add
-// and store; row 0, which threads without a slot share, is added to atomically. Counts are relaxed: they
-// order nothing, and a reader who needs exact figures reads when nobody works, which something else has
-// ordered.
+// A row has one writer (the thread of its slot, see pools/shared/thread_slot.h), so a count is a plain load,
+// add and store. Row 0 is shared by threads without a slot, and is added to atomically. Counts are relaxed:
+// they order nothing. A reader who needs exact figures reads when no thread works, which something else must
+// have ordered.
 //
-// In use, and the peak. How many objects are in use is spread over the rows, so no thread knows it exactly.
-// Each row keeps its own balance (got here minus put here) and hands it to a shared sum whenever it is more
-// than COUNTERS_SLACK away from what it handed in last; so the sum is at most COUNTERS_SLACK x live rows off,
-// a row being live from its thread's first get or put until the thread exits. Whatever is told is a lower
-// bound of what was in use at some instant, and never more:
+// In use, and the peak. The number of objects in use is spread over the rows, so no thread knows it exactly.
+// Each row keeps its own balance (got here minus put here). It adds the change to a shared sum whenever the
+// balance is more than COUNTERS_SLACK away from the last one added. So the sum is off by at most
+// COUNTERS_SLACK x live rows; a row is live from its thread's first get or put until the thread exits. Each
+// reported figure is a lower bound of the number in use at some instant, never more:
 //
-//     a read adds up all gets, then all puts: a put that came meanwhile may be in, a get is not
-//     the sum less COUNTERS_SLACK x live rows is the bound below which that cannot fall, however long it took
-//     a row that hands in raises the peak to the sum less COUNTERS_SLACK x other live rows
+//     a read adds up all gets, then all puts: it may include a put that came meanwhile, but no such get
+//     the sum less COUNTERS_SLACK x live rows is a lower bound for that figure, however long the read took
+//     a row that adds to the sum raises the peak to the sum less COUNTERS_SLACK x other live rows
 //
-// So the peak is at most COUNTERS_SLACK x 2 x live rows too low, never below what is in use when nobody works
-// and it is read, and exact with one live row, which tells each new maximum at once.
+// So the peak is at most COUNTERS_SLACK x 2 x live rows too low. It is never below the number in use at a
+// read while no thread works. It is exact with one live row, which reports each new maximum at once.
 //
-// Others need none of it: a lock in get and put, or a stack that knows its depth (pools/strategies/stock.h).
+// A strategy with a lock in get and put, or a stack that knows its depth (pools/strategies/stock.h), needs
+// none of this.
 #ifndef POOLMARK_POOLS_SHARED_COUNTERS_H
 #define POOLMARK_POOLS_SHARED_COUNTERS_H
 
@@ -39,7 +39,7 @@ struct counters_row {
     _Atomic int64_t put;
     _Atomic int64_t ceiling,
         floor;                 // taken - put above and below which there is more to do; written by the owner
-    _Atomic int64_t handed_in; // taken - put when it was handed in last
+    _Atomic int64_t handed_in; // taken - put when it was last added to the sum
     _Atomic int64_t misses, overflow, refused, failed;
     _Atomic bool live;
 };
@@ -61,10 +61,10 @@ void counters_close(struct counters *counters);
 // Fills gets, puts, hits, misses, overflow, refused, failed, in_use and peak_in_use; leaves the rest alone.
 void counters_read(struct counters *counters, struct pool_stats *stats);
 
-// What the rows take of memory, in whole pages.
+// Memory of the rows, in whole pages.
 int64_t counters_bytes(void);
 
-// The slow halves of the functions below: these count as well.
+// The slow halves of the functions below; they count, too.
 void counters_take_slowly(struct counters *counters, struct counters_row *row);
 void counters_put_slowly(struct counters *counters, struct counters_row *row);
 void counters_take_shared(struct counters *counters);
@@ -75,7 +75,7 @@ static inline int64_t counters_load(const _Atomic int64_t *count)
     return atomic_load_explicit(count, memory_order_relaxed);
 }
 
-// By the row's only writer: no read-modify-write is needed, only that a reader never sees half a word.
+// By the row's only writer: needs no read-modify-write, only that a reader never sees half a word.
 static inline int64_t counters_bump(_Atomic int64_t *count)
 {
     int64_t bumped = counters_load(count) + 1;
@@ -88,7 +88,7 @@ static inline int64_t counters_balance(const struct counters_row *row)
     return counters_load(&row->taken) - counters_load(&row->put);
 }
 
-// A get gave an object to the thread of `slot`. A hit needs no more; the others are counted beside it.
+// A get gave an object to the thread of `slot`. A hit needs no more; the other kinds are counted in addition.
 static inline void counters_take(struct counters *counters, int slot)
 {
     struct counters_row *row = &counters->rows[slot];
@@ -100,7 +100,7 @@ static inline void counters_take(struct counters *counters, int slot)
         counters_bump(&row->taken);
 }
 
-// Before the object is anybody else's.
+// Call it before any other thread can have the object.
 static inline void counters_put(struct counters *counters, int slot)
 {
     struct counters_row *row = &counters->rows[slot];
@@ -112,7 +112,7 @@ static inline void counters_put(struct counters *counters, int slot)
         counters_bump(&row->put);
 }
 
-// For the rare counts; `count` is a field of the row of `slot`.
+// For rare counts; `count` is a field of the row of `slot`.
 static inline void counters_add(_Atomic int64_t *count, int slot)
 {
     if (slot == 0)

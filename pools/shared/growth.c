@@ -14,7 +14,7 @@ int64_t growth_trigger(int64_t owned, int64_t expand_at_percent)
 
 int64_t growth_next(int64_t owned, double growth, int64_t max)
 {
-    // 100 x 1.15 is 114.999... in binary: what is whole on paper must not lose one to the rounding.
+    // 100 x 1.15 is 114.999... in binary: a product that is whole on paper must not lose one to rounding.
     const double rounding = 1e-6;
     int64_t next = (int64_t)floor((double)owned * growth + rounding);
     if (next <= owned)

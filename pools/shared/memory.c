@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where pools get memory from: malloc, posix_memalign and mmap, so that the allocator the process was started
-// with is the one that is measured, and a counter in front of them that tests can make fail.
+// Where pools get memory: malloc, posix_memalign and mmap, so that the allocator the process was started
+// with is measured. A counter in front of them lets tests make them fail.
 #include "pools/shared/poison.h"
 #include "pools/pool_strategy.h"
 
@@ -18,9 +18,8 @@
 
 enum { MALLOC_ALIGNMENT = 16, PAGE_BYTES = 4096 };
 
-// The process's own, since what fails is its memory. `watched` is all that an ordinary run ever reads, and
-// nobody writes it then. Relaxed: tests switch it while no other thread allocates, or do not care which
-// request it is.
+// Global to the process, as its memory is. An ordinary run only reads `watched`, and nothing writes it then.
+// Relaxed: tests switch it while no other thread allocates, or do not care which request it is.
 static atomic_bool watched;
 static atomic_bool failing_stays;
 static _Atomic int64_t fail_at, requests;
@@ -44,8 +43,8 @@ int64_t pool_memory_fail_after(int64_t after, bool stay)
     return came;
 }
 
-// Allocators see to fork themselves, save AddressSanitizer's: a child would find it locked by a thread that
-// it does not have. So there a fork waits until nobody is in it, as far as pools go.
+// Allocators handle fork themselves, except AddressSanitizer's: a child could find it locked by a thread
+// that it does not have. So there a fork waits until no pool call is in the allocator.
 #ifdef POISON_ASAN
 static pthread_rwlock_t gate = PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP;
 
@@ -100,7 +99,7 @@ void *pool_memory_alloc(size_t bytes)
     if (request_fails())
         return NULL;
     enter();
-    // Some allocators align what is smaller than 16 bytes to 8 only.
+    // Some allocators align blocks below 16 bytes to 8 only.
     void *block = malloc(bytes < MALLOC_ALIGNMENT ? MALLOC_ALIGNMENT : bytes);
     leave();
     return block;
@@ -129,7 +128,7 @@ static size_t whole_pages(size_t bytes)
     return (bytes + PAGE_BYTES - 1) & ~(size_t)(PAGE_BYTES - 1);
 }
 
-// More alignment than a page's is had by mapping too much and giving back what sticks out.
+// For more alignment than a page's it maps too much and unmaps the surplus.
 void *pool_memory_map(size_t bytes, size_t alignment)
 {
     size_t wanted = whole_pages(bytes), extra = alignment > PAGE_BYTES ? alignment - PAGE_BYTES : 0;
@@ -153,7 +152,7 @@ void pool_memory_unmap(void *block, size_t bytes)
         munmap(block, whole_pages(bytes));
 }
 
-// Kernels before 5.14 know no MADV_POPULATE_WRITE: then a write a page does it.
+// Kernels before 5.14 have no MADV_POPULATE_WRITE: there, each page is written once.
 int pool_memory_populate(void *pages, size_t bytes)
 {
     if (request_fails())

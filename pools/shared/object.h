@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Constructing and destructing a pool's objects, for strategies with POOL_CAP_CONSTRUCTS. Without the
-// functions in the config all of this is nothing. Called without locks: the functions are the program's.
+// Constructs and destructs a pool's objects, for strategies with POOL_CAP_CONSTRUCTS. Does nothing when the
+// config has no such functions. Call it without locks: the functions are the program's.
 //
-//     if (object_construct(config, object) < 0) ...     // memory just became an object: accessible
+//     if (object_construct(config, object) < 0) ...     // memory just became an object; not poisoned
 //     object_destruct(config, object, bytes);           // before it goes back; poisoned or not
 #ifndef POOLMARK_POOLS_SHARED_OBJECT_H
 #define POOLMARK_POOLS_SHARED_OBJECT_H
@@ -17,7 +17,7 @@ static inline int object_construct(const struct pool_config *config, void *objec
     return config->construct ? config->construct(config->object_context, object) : 0;
 }
 
-// Afterwards the memory may be touched.
+// Afterwards the memory may be accessed.
 static inline void object_destruct(const struct pool_config *config, void *object, size_t bytes)
 {
     unpoison(object, bytes);
@@ -27,14 +27,14 @@ static inline void object_destruct(const struct pool_config *config, void *objec
     config->destruct(config->object_context, object);
 }
 
-// For an object that is given out with `unpoison`: what is in it counts as written.
+// For an object that is given out with `unpoison`: its contents count as written.
 static inline void object_keeps_state(const struct pool_config *config, void *object, size_t bytes)
 {
     if (pool_keeps_state(config))
         poison_is_defined(object, bytes);
 }
 
-// `count` objects side by side; the memory they are in is still to be unpoisoned.
+// `count` objects side by side, whose memory is not unpoisoned yet.
 static inline void object_destruct_all(const struct pool_config *config, char *memory, size_t stride,
                                        int64_t count)
 {
@@ -42,7 +42,7 @@ static inline void object_destruct_all(const struct pool_config *config, char *m
         object_destruct(config, memory + (size_t)i * stride, stride);
 }
 
-// All or none: -ENOMEM, and what was constructed is destructed again.
+// All or none: on -ENOMEM the objects constructed before are destructed again.
 static inline int object_construct_all(const struct pool_config *config, char *memory, size_t stride,
                                        int64_t count)
 {

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Tells AddressSanitizer and Valgrind which memory of a pool nobody may touch: free objects of strategies
-// that keep the memory. Poison when an object comes back (nothing may be linked through it then), unpoison
-// before it is given out, and unpoison a whole block before it goes back to the allocator or the system.
+// Tells AddressSanitizer and Valgrind which memory of a pool must not be accessed: free objects of
+// strategies that keep the memory. Poison an object when it comes back (then it must not hold links),
+// unpoison it before it is given out, and unpoison a whole block before it goes back to the allocator or the
+// system.
 //
-// Costs nothing in plain builds; Valgrind's requests are there in checked builds (CHECK=1) only.
+// No cost in plain builds. Valgrind's requests are compiled into checked builds (CHECK=1) only.
 #ifndef POOLMARK_POOLS_SHARED_POISON_H
 #define POOLMARK_POOLS_SHARED_POISON_H
 
@@ -38,7 +39,7 @@ static inline void poison(void *memory, size_t bytes)
 #endif
 }
 
-// Afterwards the memory may be touched and its contents are undefined.
+// Afterwards the memory may be accessed; its contents are undefined.
 static inline void unpoison(void *memory, size_t bytes)
 {
 #if defined(POISON_ASAN)
@@ -50,7 +51,7 @@ static inline void unpoison(void *memory, size_t bytes)
 #endif
 }
 
-// After unpoison: the contents are what somebody wrote before.
+// After unpoison: the contents count as written.
 static inline void poison_is_defined(void *memory, size_t bytes)
 {
 #if defined(POISON_VALGRIND)
@@ -60,8 +61,8 @@ static inline void poison_is_defined(void *memory, size_t bytes)
 #endif
 }
 
-// The same for objects of a pool that Valgrind is told about, so that its reports say which object of the
-// pool was touched, and where it was got and put. `pool` is the pool's address, its name to Valgrind.
+// The same for objects of a pool that Valgrind knows as one. Its reports then tell which object was
+// accessed, and where it was got and put. `pool`, the pool's address, identifies it.
 static inline void poison_pool_open(const void *pool)
 {
 #if defined(POISON_VALGRIND)

@@ -8,7 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
-// This thread's id; 0: not asked for yet.
+// This thread's id; 0: not known yet.
 static _Thread_local uint32_t thread_id;
 
 static long futex(_Atomic uint32_t *word, int operation, uint32_t value, const struct timespec *timeout)
@@ -30,7 +30,7 @@ static bool take(struct pool_lock *lock)
 static bool spin(struct pool_lock *lock)
 {
     for (int i = 0; i < POOL_LOCK_SPINS; i++) {
-        // Relaxed: waits on a copy of the line; only the exchange takes the lock.
+        // Relaxed: polls a copy of the line; only the exchange takes the lock.
         if (atomic_load_explicit(&lock->held, memory_order_relaxed) == 0 && take(lock))
             return true;
         pool_lock_pause();
@@ -38,26 +38,27 @@ static bool spin(struct pool_lock *lock)
     return false;
 }
 
-// Whoever slept takes the lock with `waiting` set: others may sleep still, and the next release sees to them.
+// A thread that slept takes the lock with `waiting` set: others may still sleep, and the next release wakes
+// them.
 void pool_lock_wait(struct pool_lock *lock)
 {
     const struct timespec timeout = {.tv_nsec = POOL_LOCK_SLEEP_NS};
     if (spin(lock))
         return;
     for (;;) {
-        // Before the lock is tried again: sequentially consistent, so who lets it go after that trial, and
-        // looks after his store, sees it.
+        // Before the lock is tried again. Sequentially consistent: a holder that releases after that trial,
+        // and then checks for sleepers, sees it.
         atomic_store(&lock->waiting, POOL_LOCK_SLEEPER);
         if (take(lock))
             return;
-        // 0, woken; EAGAIN, somebody was just let in; EINTR; ETIMEDOUT: all the same.
+        // 0: woken; EAGAIN: the word changed; EINTR; ETIMEDOUT: all are treated alike.
         (void)futex(&lock->waiting, FUTEX_WAIT, POOL_LOCK_SLEEPER, &timeout);
     }
 }
 
 void pool_lock_wake(struct pool_lock *lock)
 {
-    // Relaxed: a sleeper compares the word in the kernel, and sets it again when it finds the lock taken.
+    // Relaxed: a sleeper compares the word in the kernel, and sets it again if it finds the lock taken.
     atomic_store_explicit(&lock->waiting, POOL_LOCK_NOBODY, memory_order_relaxed);
     (void)futex(&lock->waiting, FUTEX_WAKE, 1, NULL);
 }
@@ -89,8 +90,8 @@ bool pool_lock_try_inheriting(struct pool_lock *lock)
                                                    memory_order_relaxed);
 }
 
-// What the kernel hands over it orders as well; the read-modify-writes of a constant say so to those who
-// cannot see into it (sanitizers).
+// The kernel orders a lock that it hands over. The read-modify-writes of a constant make that visible to
+// sanitizers, which cannot see into it.
 void pool_lock_acquire_inheriting(struct pool_lock *lock)
 {
     while (!pool_lock_try_inheriting(lock)) {

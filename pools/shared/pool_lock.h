@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-// A lock for critical sections of a few instructions: one atomic exchange to take, one plain store to let go.
-// Who waits spins for a moment and then sleeps on a futex, so a holder that was preempted gets the processor,
-// whatever the priorities. Nothing that may block, allocate or call a listener belongs between the two.
+// A lock for critical sections of a few instructions: one atomic exchange to acquire, one plain store to
+// release. A waiter spins for a moment and then sleeps on a futex. So a holder that was preempted gets the
+// processor, whatever the priorities. Between the two nothing may block, allocate or call a listener.
 //
-// Letting go is a store, and then a look whether somebody sleeps. A processor may look before its store is
-// seen by others, and so miss one who goes to sleep that very moment. The next who lets go wakes him; and he
-// wakes by himself after POOL_LOCK_SLEEP_NS. A full fence would exclude that, and costs every put as much as
-// the exchange. Mutual exclusion does not depend on any of it.
+// Release stores, and then checks for sleepers. A processor may check before other processors see its store,
+// and miss a thread that falls asleep at that moment. The next release wakes that thread, or it wakes by
+// itself after POOL_LOCK_SLEEP_NS. A full fence would exclude this, but would cost every put as much as the
+// exchange. Mutual exclusion does not depend on it.
 //
 // With inheritance the word is a priority-inheriting futex (FUTEX_LOCK_PI): two compare-and-swaps, and the
-// kernel lends the holder the priority of those who sleep.
+// kernel lends the holder the priority of the sleepers.
 //
-//     struct pool_lock lock; pool_lock_init(&lock, config->lock_inherits_priority);
-//     pool_lock_acquire(&lock); ... pool_lock_release(&lock);
+//     struct pool_lock lock;
+//     pool_lock_init(&lock, config->lock_inherits_priority);
+//     pool_lock_acquire(&lock);
+//     pool_lock_release(&lock);
 #ifndef POOLMARK_POOLS_SHARED_POOL_LOCK_H
 #define POOLMARK_POOLS_SHARED_POOL_LOCK_H
 
@@ -30,7 +32,7 @@ struct pool_lock {
 };
 
 void pool_lock_init(struct pool_lock *lock, bool inherits);
-bool pool_lock_can_inherit(void); // does this kernel know how?
+bool pool_lock_can_inherit(void); // does this kernel support it?
 
 // The slow halves.
 void pool_lock_wait(struct pool_lock *lock);
@@ -39,12 +41,12 @@ bool pool_lock_try_inheriting(struct pool_lock *lock);
 void pool_lock_acquire_inheriting(struct pool_lock *lock);
 void pool_lock_release_inheriting(struct pool_lock *lock);
 
-// For a condition beside a lock: sleeps while the word is `seen`, for POOL_LOCK_SLEEP_NS at most; and wakes
-// all who do, after the word was changed.
+// For a condition beside a lock. sleep_on sleeps while the word is `seen`, at most POOL_LOCK_SLEEP_NS.
+// wake_all wakes all sleepers, after the word was changed.
 void pool_lock_sleep_on(_Atomic uint32_t *word, uint32_t seen);
 void pool_lock_wake_all(_Atomic uint32_t *word);
 
-// In a child of fork, whatever thread held it.
+// In a child of fork, whichever thread held it.
 void pool_lock_make_free(struct pool_lock *lock);
 void pool_lock_fork_child(void); // once, before any lock is used there
 
@@ -79,7 +81,7 @@ static inline void pool_lock_release(struct pool_lock *lock)
         return;
     }
     atomic_store_explicit(&lock->held, 0, memory_order_release);
-    atomic_signal_fence(memory_order_seq_cst); // the compiler at least looks after the store
+    atomic_signal_fence(memory_order_seq_cst); // the compiler must keep the load after the store
     if (__builtin_expect(atomic_load_explicit(&lock->waiting, memory_order_relaxed) != POOL_LOCK_NOBODY, 0))
         pool_lock_wake(lock);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A set of rows (pools/shared/thread_slot.h), a bit each: those with something to be had, so that whoever
-// looks for it need not look at every row that any thread ever used. Whether a row is in is decided under
-// that row's lock; the set is read without one, as a hint that may be out of date at once.
+// A set of rows (pools/shared/thread_slot.h), one bit each: those with objects to take. So a search need not
+// look at every row ever used. A row's membership is decided under that row's lock; the set is read without
+// it, as a hint that may be out of date at once.
 //
 //     row_set_add(&set, slot);                                        // row locked
 //     for (int at = row_set_first(&set, &walk, slot + 1); at >= 0; at = row_set_next(&set, &walk)) ...
@@ -25,13 +25,13 @@ static inline uint64_t row_set_bit(int slot)
     return UINT64_C(1) << (slot % ROW_SET_BITS);
 }
 
-// Relaxed, all of them: the row's lock orders what is in the row.
+// All of them relaxed: the row's lock orders access to the row.
 static inline bool row_set_has(struct row_set *set, int slot)
 {
     return atomic_load_explicit(&set->words[slot / ROW_SET_BITS], memory_order_relaxed) & row_set_bit(slot);
 }
 
-// Writes only what changes: the words are read by all threads.
+// Writes only on a change: all threads read the words.
 static inline void row_set_add(struct row_set *set, int slot)
 {
     if (!row_set_has(set, slot))
@@ -44,7 +44,7 @@ static inline void row_set_remove(struct row_set *set, int slot)
         atomic_fetch_and_explicit(&set->words[slot / ROW_SET_BITS], ~row_set_bit(slot), memory_order_relaxed);
 }
 
-// Where a walk over the set is: it goes round once, from some slot on.
+// Position of a walk over the set, which goes round once from some slot on.
 struct row_set_walk {
     uint64_t left; // of the word it is at
     int word, words_left, begin;
@@ -65,7 +65,7 @@ static inline int row_set_next(struct row_set *set, struct row_set_walk *walk)
     return slot;
 }
 
-// The first slot of the set from `begin` on, 0 to THREAD_SLOT_ROWS; -1: the set is empty.
+// The first slot in the set from `begin` on, 0 to THREAD_SLOT_ROWS; -1: the set is empty.
 static inline int row_set_first(struct row_set *set, struct row_set_walk *walk, int begin)
 {
     begin %= THREAD_SLOT_ROWS;

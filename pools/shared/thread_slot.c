@@ -11,16 +11,16 @@ enum { WORD_BITS = 64, WORDS = THREAD_SLOT_ROWS / WORD_BITS };
 
 _Thread_local int pool_thread_slot_cached;
 
-// Guards `taken`, `watches`, and runs the watches: on_exit of a watch cannot outlive its removal.
+// Guards `taken` and `watches`, and is held while watches run: on_exit cannot run after its watch is removed.
 static pthread_mutex_t slots_lock = PTHREAD_MUTEX_INITIALIZER;
-static uint64_t taken[WORDS] = {1}; // a bit a slot; row 0 is nobody's
+static uint64_t taken[WORDS] = {1}; // a bit a slot; row 0 belongs to no thread
 static struct thread_slot_watch *watches;
 
 static pthread_once_t exit_key_once = PTHREAD_ONCE_INIT;
-static pthread_key_t exit_key; // its destructor is how we learn that a thread exits
+static pthread_key_t exit_key; // its destructor runs when a thread exits
 static int exit_key_error;
 
-// Relaxed is enough for all: they are hints. A row is zero until its first owner writes it, so whoever
+// Relaxed is enough for all: they are hints. A row is zero until its first owner writes it, so a reader that
 // misses the newest slot misses nothing that happened before its own call; `full` only saves a lock.
 static atomic_int ever;
 static atomic_bool full;
@@ -41,7 +41,7 @@ static void thread_exits(void *unused)
     give_back_locked(slot);
     pthread_mutex_unlock(&slots_lock);
     pool_thread_slot_cached =
-        0; // another key's destructor that uses a pool takes a slot anew, and comes by here again
+        0; // a later destructor that uses a pool takes a slot again, and this one runs again
 }
 
 static void make_exit_key(void)
@@ -63,7 +63,7 @@ int thread_slot_take(void)
     if (atomic_load_explicit(&full, memory_order_relaxed))
         return 0;
     pthread_once(&exit_key_once, make_exit_key);
-    // Without a hook a slot could never be given back; the shared row serves such a thread as well.
+    // Without the hook a slot could never be given back, so such a thread uses the shared row.
     if (exit_key_error || pthread_setspecific(exit_key, &exit_key) != 0)
         return 0;
     pthread_mutex_lock(&slots_lock);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// How pools are written down: the rows of pools.csv and events.csv (results/README.md has their columns and
-// units), the line a log has of an event, and a table for people. Any thread may call, one at a time per csv
-// or FILE.
+// Reports of pools: the rows of pools.csv and events.csv (results/README.md has their columns and units), a
+// log line for an event, and a table for people. Any thread may call, one at a time per csv or FILE.
 //
 //     csv_open(&csv, "pools.csv", POOL_REPORT_HEADER, &err);
 //     pool_report_row(csv, clock_now_ns(), pool);
@@ -25,7 +24,7 @@ void pool_report_event_row(struct csv *csv, const char *pool_name, const struct 
 // "[POOL] connections: expand 1024->1536 (trigger at 819 of 1024)", cut at `size`; returns `text`.
 char *pool_report_event_line(const char *pool_name, const struct pool_event *event, char *text, size_t size);
 
-// One line a pool under a heading, sizes in units; `pools` has `count`.
+// One line for each pool under a heading, sizes in units; `count` is the length of `pools`.
 void pool_report_table(struct pool *const *pools, size_t count, FILE *to);
 
 #endif

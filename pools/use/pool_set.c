@@ -12,7 +12,7 @@ struct pool_set {
     struct pool *pools[];
 };
 
-// A name that an earlier spec has too, or NULL.
+// A name that two specs have, or NULL.
 static const char *name_twice(const struct pool_spec *specs, size_t count)
 {
     for (size_t i = 0; i < count; i++)

@@ -2,8 +2,8 @@
 // Named pools that belong together: opened, looked up, swept, reported and closed as one. The set owns its
 // pools.
 //
-// A set does not change between open and close, so any thread may look up and iterate; what may be done with
-// a pool is pool.h's to say.
+// A set does not change between open and close, so any thread may look up and iterate. pool.h says what a
+// thread may do with a pool.
 //
 //     struct pool_spec specs[] = {{expand, connections_config}, {malloc_, buffers_config}};
 //     if (pool_set_open(&set, specs, 2, &err) < 0) ...
@@ -24,16 +24,16 @@ struct pool_spec {
     struct pool_config config; // its name is the pool's name in the set
 };
 
-// All or none: when one cannot be opened, those before it are closed again. -EINVAL (a name twice, or as
-// pool_open), -ENOMEM; `err` names the pool. `specs` is not kept.
+// All or none: when one pool cannot be opened, those before it are closed again. -EINVAL: a name twice, or as
+// pool_open; -ENOMEM. `err` names the pool. `specs` is not kept.
 int pool_set_open(struct pool_set **set, const struct pool_spec *specs, size_t count, struct err *err)
     __attribute__((warn_unused_result));
 
 struct pool *pool_set_at(const struct pool_set *set, size_t index); // in the order of the specs
 
-int64_t pool_set_sweep(struct pool_set *set); // bytes given back by all
+int64_t pool_set_sweep(struct pool_set *set); // bytes given back by all pools
 void pool_set_report_rows(const struct pool_set *set, struct csv *csv,
-                          int64_t at_ns);                         // a pools.csv row a pool
+                          int64_t at_ns);                         // one row of pools.csv for each pool
 void pool_set_report_table(const struct pool_set *set, FILE *to); // for people
 
 void pool_set_close(struct pool_set *set); // in reverse order; NULL is allowed
