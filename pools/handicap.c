@@ -35,10 +35,10 @@ static int64_t run_ns(struct pool *pool, int64_t rounds)
 }
 
 struct cost {
-    double run_ns, percent; // of PAIRS without a chain; by how much it makes them dearer
+    double run_ns, percent; // of PAIRS without a chain; how much the chain adds to them
 };
 
-// When nobody disturbs: of the fastest runs.
+// Of the fastest runs: those that nothing disturbed.
 static struct cost cost_of(struct pool *pool, int64_t rounds)
 {
     int64_t without = INT64_MAX, with = INT64_MAX;
@@ -61,14 +61,15 @@ static double round_ns(void)
     return (double)(fastest > 0 ? fastest : 1) / PROBE_ROUNDS;
 }
 
-// A processor does the ends of the chain beside other work: what it costs is measured, and its length mended.
+// A processor overlaps the ends of the chain with other work. So the cost is measured and the length
+// corrected.
 static int64_t fit_rounds(struct pool *pool)
 {
     double chain_ns = cost_of(pool, 0).run_ns * HANDICAP_EVERY / PAIRS * POOLMARK_HANDICAP_GET / 100.0;
     double rounds = chain_ns / round_ns();
     for (int i = 0; i < CORRECTIONS; i++) {
         double factor = POOLMARK_HANDICAP_GET / cost_of(pool, (int64_t)(rounds + 0.5)).percent;
-        if (factor > 0.5 && factor < 2.0) // otherwise somebody did disturb
+        if (factor > 0.5 && factor < 2.0) // otherwise the run was disturbed
             rounds *= factor;
     }
     return (int64_t)(rounds + 0.5);

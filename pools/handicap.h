@@ -1,21 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-// Deliberate handicaps, chosen when the programs are built, for showing that a comparison of two builds finds
-// a regression of known size (make HANDICAP_GET=5, make HANDICAP_BYTES=10). Without them all of this is
-// nothing.
+// Deliberate handicaps, chosen at build time. They show that a comparison of two builds finds a regression of
+// known size (make HANDICAP_GET=5, make HANDICAP_BYTES=10). Without them this code does nothing.
 //
-// HANDICAP_BYTES=P: each object is made P percent larger, rounded up; pool_config_of still tells the size
-// asked for.
+// HANDICAP_BYTES=P: each object is P percent larger, rounded up. pool_config_of still tells the size asked
+// for.
 //
-// HANDICAP_GET=P: gets do so much more work that a lone get and put of that strategy cost P percent more in
-// the mean. One get in HANDICAP_EVERY of a thread does it for all of them, as a chain of additions, each
-// waiting for the one before. In every single get it would be a fraction of one addition, and how it falls
-// between the get's own instructions would count for more than its length: a pause before a spin lock can
-// even make it faster. The length is computed when a pool is opened: lone pairs of a scratch pool of the same
-// strategy and size are timed, without and with the chain in turns, and the fastest runs of both count (some
-// milliseconds an open).
+// HANDICAP_GET=P: a lone get and put of that strategy cost P percent more on average. One get in
+// HANDICAP_EVERY of a thread does the additional work for all of them: a chain of additions, each waiting
+// for the one before. In every get it would be a fraction of one addition. Then its position between the
+// get's instructions would matter more than its length: a pause before a spin lock can even make it faster.
+// The length is computed when a pool is opened: lone pairs on a scratch pool of the same strategy and size
+// are timed alternately with and without the chain, and the fastest runs of both count (some milliseconds an
+// open).
 //
-// HANDICAP_GET=0 has the code and no chain: what a build with a handicap is to be compared with, so that
-// nothing but the handicap differs.
+// HANDICAP_GET=0 has the code but no chain. Compare a build with a handicap to it, so that nothing but the
+// handicap differs.
 #ifndef POOLMARK_POOLS_HANDICAP_H
 #define POOLMARK_POOLS_HANDICAP_H
 
@@ -32,16 +31,16 @@ static inline size_t handicap_object_bytes(size_t asked)
     return asked + (asked * POOLMARK_HANDICAP_BYTES + 99) / 100;
 }
 
-// Length of the chain in the gets of a pool so configured; 0 without a handicap.
+// Length of the chain for a pool with this config; 0 without a handicap.
 int64_t handicap_spin_rounds(const struct pool_strategy *strategy, const struct pool_config *config);
 
 #ifdef POOLMARK_HANDICAP_GET
 
-// Gets of this thread until the next one that bears the handicap. The thread's own: a count of the pool would
-// be written by all its threads.
+// Gets of this thread until the next one with the handicap. Per thread: a count in the pool would be written
+// by all its threads.
 extern _Thread_local int handicap_countdown;
 
-// The chain, and the countdown set anew.
+// Runs the chain and restarts the countdown.
 void handicap_spin(int64_t rounds);
 
 // In every get.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Dispatch: checks configurations and capability flags once, at open, so that get and put are one indirect
-// call. Whatever a config asks for beside that stands in functions of its own that the call goes to instead
-// (pools/pool_wrap.h), and costs those nothing who did not ask.
+// call. Other features of a config are in separate functions, which that call reaches instead
+// (pools/pool_wrap.h). They cost nothing when the config does not ask for them.
 #include "pools/pool.h"
 
 #include "base/err.h"
@@ -72,7 +72,7 @@ unsigned pool_strategy_caps(const struct pool_strategy *strategy)
     return strategy->caps;
 }
 
-// What a strategy says it can do and the functions it has must agree.
+// A strategy's capability flags and its functions must agree.
 static int check_strategy(const struct pool_strategy *strategy, struct err *err)
 {
     unsigned caps = strategy->caps;
@@ -190,7 +190,7 @@ static int check_config(const struct pool_strategy *strategy, const struct pool_
                    config->name, strategy->name);
 }
 
-// In checked builds; nobody else is in the pool.
+// In checked builds. No other thread may use the pool meanwhile.
 static void check_invariants(struct pool *pool, const char *when)
 {
     const struct pool_base *base = base_of(pool);
@@ -235,7 +235,7 @@ static int open_with_name(struct pool **opened, const struct pool_strategy *stra
     return 0;
 }
 
-// What POOL_GROW_DEFAULT stands for, as far as it can be told before a thread is started.
+// The mode that replaces POOL_GROW_DEFAULT, as far as it is known before a thread is started.
 static enum pool_growth growth_mode_of(const struct pool_strategy *strategy, const struct pool_config *config)
 {
     if (config->growth_mode != POOL_GROW_DEFAULT)
@@ -262,7 +262,7 @@ int pool_open(struct pool **opened, const struct pool_strategy *strategy, const 
     memcpy(name, config->name, name_bytes);
     asked.name = name; // lives as long as the pool, so a strategy may keep it
     code = open_with_name(opened, strategy, &asked, err);
-    if (code == -EAGAIN && config->growth_mode == POOL_GROW_DEFAULT) { // no thread can be had
+    if (code == -EAGAIN && config->growth_mode == POOL_GROW_DEFAULT) { // no thread could be started
         asked.growth_mode = POOL_GROW_INLINE;
         code = open_with_name(opened, strategy, &asked, err);
     }

@@ -1,54 +1,58 @@
 // SPDX-License-Identifier: Apache-2.0
-// The pool contract: what every strategy does, so that one can stand for another and all are measured alike.
+// The contract that every pool strategy keeps, so that strategies can be exchanged and are measured alike.
 //
-// A pool hands out objects of one size. A strategy is one file that exports one `const struct pool_strategy`,
-// listed in pools/pool.c's array. The calls below check arguments, capability flags and (in checked builds,
-// CHECK=1) that what is put was got from this pool and not put already; then they make one indirect call.
+// A pool hands out objects of one size. A strategy is one file that exports one `const struct
+// pool_strategy`, listed in the array of pools/pool.c. The calls below check arguments and capability flags;
+// then they make one indirect call. Checked builds (CHECK=1) also check that an object put was got from this
+// pool and was not put already.
 //
-// Threads: pool_get, pool_put, pool_stats and pool_sweep may be called by any thread at any time between open
-// and close; an object may be put by another thread than the one that got it. open, preheat and close are the
-// owner's: nobody else may be in the pool at open and close. None blocks on I/O.
+// Threads: any thread may call pool_get, pool_put, pool_stats and pool_sweep at any time between open and
+// close. An object may be put by another thread than the one that got it. open, preheat and close belong to
+// the owner: no other thread may use the pool during open and close. No call blocks on I/O.
 //
 //     struct pool_config config = POOL_CONFIG_DEFAULTS;
 //     config.name = "connections"; config.object_bytes = 3072; config.initial = 1024; config.max = 100000;
 //     struct pool *pool;
 //     if (pool_open(&pool, pool_strategy_find("expand"), &config, &err) < 0) ...
-//     void *object = pool_get(pool);      // contents undefined, aligned to 16 bytes; NULL: refused or out of
-//     memory pool_put(pool, object); pool_close(pool);                   // every object is back by then
-//     (checked builds abort when not)
+//     void *object = pool_get(pool);  // contents undefined, aligned to 16 bytes; NULL: refused or no memory
+//     pool_put(pool, object);
+//     pool_close(pool);               // every object must be back; checked builds abort otherwise
 //
-// Constructed objects, in the way of Bonwick's object cache. With `construct` in the config an object is
-// constructed once, when memory becomes an object of the pool (with POOL_CAP_AS_NEEDED in the first get of it
-// at the latest), and destructed before that memory goes back:
-// on shrinking, trimming, draining and closing, and in the put of an object that malloc served. In between
-// its state survives put and get: a get gives it as the last put left it. `reset` runs in each put, first of
-// all. A construct that fails fails the get (counted as failed) or the open or preheat (-ENOMEM, undone); it
-// leaves its object as it was. `malloc` constructs in each get and destructs in each put, as does a strategy
-// without POOL_CAP_CONSTRUCTS. The three are called on whatever thread gets, puts, grows, sweeps or closes,
-// by several at once on distinct objects, never with a lock held; they must not call into the pool that calls
-// them. When one of the three is there, all objects have object_bytes: pool_get_bytes gives nothing larger.
+// Constructed objects, as in Bonwick's object cache. With `construct` in the config an object is constructed
+// once, when memory becomes an object of the pool; with POOL_CAP_AS_NEEDED, in the first get of it at the
+// latest. It is destructed before that memory goes back: on shrinking, trimming, draining and closing, and
+// in the put of an object that malloc served. In between its state survives: a get returns it as the last
+// put left it. `reset` runs in each put, before anything else. If construct fails, the get fails (counted as
+// failed), or the open or preheat fails (-ENOMEM, undone); construct then leaves its object as it was.
+// `malloc` constructs in each get and destructs in each put, as does a strategy without POOL_CAP_CONSTRUCTS.
+// The three functions run on any thread that gets, puts, grows, sweeps or closes, several at once on
+// distinct objects, never with a lock held. They must not call into the pool that calls them. With any of
+// the three all objects have object_bytes: pool_get_bytes gives nothing larger.
 //
-// One thread: a pool opened with POOL_THREADS_ONE is used by one thread at a time, with nobody else in the
-// pool meanwhile, and its strategy leaves out what only guards against others where it can. A point of
-// reference.
+// One thread: only one thread at a time may use a pool opened with POOL_THREADS_ONE. Its strategy omits,
+// where it can, what only guards against other threads. A point of reference.
 //
 // Locks: strategies that lock spin briefly and then sleep on a futex, so a thread of high priority waits for
-// the holder and not for a time slice. With lock_inherits_priority the holder inherits the priority of those
-// who wait for it, for programs with real-time threads of several priorities.
+// the holder and not for a time slice. With lock_inherits_priority the holder inherits the priority of its
+// waiters, for programs with real-time threads of several priorities.
 //
-// Signals: nothing here may be called from a signal handler (async-signal-unsafe, all of it): a handler that
-// interrupts a get and gets itself may wait for a lock for ever.
+// Signals: no call is async-signal-safe. A handler that interrupts a get, and calls get itself, may wait for
+// a lock for ever.
 //
-// fork: the child may go on using every pool (POOL_CAP_FORKS; all strategies that say so). It has its own
-// copy of all objects; those that the parent's other threads had are in use for ever there, and checked
-// builds forgive them at close. A pool that grows in the background grows inline in the child. Do not fork in
-// a listener, construct, destruct or reset. A child made by vfork or by clone without fork's handlers must
-// not touch a pool.
+// fork: the child may use every pool whose strategy has POOL_CAP_FORKS. It has its own copy of all objects.
+// Objects that the parent's other threads had stay in use in the child for ever; checked builds ignore them
+// at close. A pool that grows in the background grows inline in the child. Do not fork in a listener,
+// construct, destruct or reset. A child made by vfork, or by clone without fork's handlers, must not use a
+// pool.
 //
-// Glossary. owned: objects whose memory the pool has, in use or not, overflow not among them. in use: got and
-// not put, overflow among them. hit: a get served from memory the pool already owned. miss: a get that had to
-// allocate (an expansion, or malloc). overflow: an object past `max`, served by malloc. refused: a get that
-// gave NULL because of `max`. So gets = hits + misses + overflow gets + refused + failed.
+// Terms:
+//     owned      objects whose memory the pool has, in use or not, without overflow objects
+//     in use     objects got and not put, overflow objects included
+//     hit        a get served from memory that the pool already owned
+//     miss       a get that had to allocate (an expansion, or malloc)
+//     overflow   an object past `max`, served by malloc
+//     refused    a get that gave NULL because of `max`
+//     gets = hits + misses + overflow gets + refused + failed
 #ifndef POOLMARK_POOLS_POOL_H
 #define POOLMARK_POOLS_POOL_H
 
@@ -71,13 +75,13 @@ enum pool_overflow {
 
 enum pool_growth {
     POOL_GROW_INLINE,     // the get that reaches the trigger makes the new objects
-    POOL_GROW_BACKGROUND, // a thread of the pool's own makes them; gets go on meanwhile
-    POOL_GROW_DEFAULT, // in the background where the strategy can and a thread can be had; inline elsewhere
+    POOL_GROW_BACKGROUND, // the pool's own thread makes them; gets go on meanwhile
+    POOL_GROW_DEFAULT, // in the background where the strategy can and a thread can be started; else inline
 };
 
 enum pool_threads {
     POOL_THREADS_MANY, // any thread may call at any time
-    POOL_THREADS_ONE,  // one at a time, see above
+    POOL_THREADS_ONE,  // one thread at a time, see above
 };
 
 enum pool_cap {
@@ -86,27 +90,26 @@ enum pool_cap {
     POOL_CAP_PREHEATS = 1 << 2,   // keeps what preheat made
     POOL_CAP_BOUNDED = 1 << 3,    // keeps to `max`, with either overflow policy
     POOL_CAP_SHRINKS = 1 << 4,    // gives memory back by itself or on sweep
-    POOL_CAP_SWEEPS = 1 << 5,     // wants pool_sweep called now and then
+    POOL_CAP_SWEEPS = 1 << 5,     // needs pool_sweep now and then
     POOL_CAP_SIZED = 1 << 6,      // pool_get_bytes serves other sizes than object_bytes
     POOL_CAP_SHARES = 1 << 7,     // `null`: gives the same object to everybody; benchmarks only
     POOL_CAP_CONSTRUCTS = 1 << 8, // constructs once and not in each get
     POOL_CAP_RESIZES = 1 << 9,    // pool_resize works
-    POOL_CAP_FORKS = 1 << 10,     // works on in a child of fork, whatever other threads did meanwhile
-    // An expansion says how many may be owned from then on, and takes no time; memory comes when it is
+    POOL_CAP_FORKS = 1 << 10,     // still works in a child of fork, whatever other threads did meanwhile
+    // An expansion only raises how many objects may be owned, which takes no time. Memory comes when it is
     // needed.
     POOL_CAP_AS_NEEDED = 1 << 11,
 };
 
 enum pool_event_kind { POOL_EVENT_EXPAND, POOL_EVENT_SHRINK, POOL_EVENT_REFUSE };
 
-// Handed to the listener while it happens, on the thread that does it; a refusal once a run of refusals, not
-// each.
+// Handed to the listener on the thread that does it, while it happens. Refusals in a row are told once.
 struct pool_event {
     enum pool_event_kind kind;
     int64_t at_ns;       // CLOCK_MONOTONIC when it ended
-    int64_t duration_ns; // how long it took; of an expansion made by pieces, all pieces together
+    int64_t duration_ns; // how long it took; of an expansion made in pieces, all pieces together
     int64_t from, to;    // objects owned before and after
-    int64_t trigger;     // objects in use that set it off
+    int64_t trigger;     // objects in use that started it
 };
 typedef void pool_listener(void *context, const char *pool_name, const struct pool_event *event);
 
@@ -115,12 +118,12 @@ struct pool_config {
     size_t object_bytes;   // 1 to POOL_OBJECT_BYTES_MAX
     int64_t initial;       // objects made by open; 0 for none; at most POOL_COUNT_MAX
     int64_t max;           // most objects owned; 0 for unbounded
-    int expand_at_percent; // objects in use, of those owned, that set an expansion off (integer part)
+    int expand_at_percent; // an expansion starts at so many in use, of those owned (integer part)
     double growth;         // owned x growth, integer part, at least one more, at most max
     enum pool_growth growth_mode;
     enum pool_overflow overflow;
     bool touch;              // preheat faults the pages in (one write a page)
-    int64_t idle_ns;         // blocks: unused for so long is expired; 0 for the strategy's default
+    int64_t idle_ns;         // blocks: those unused for so long expire; 0 for the strategy's default
     pool_listener *listener; // may be NULL; must not call into the pool
     void *listener_context;
     int (*construct)(void *object_context, void *object); // 0 or -errno; this and the next may be NULL
@@ -128,7 +131,7 @@ struct pool_config {
     void (*reset)(void *object_context, void *object); // in each put
     void *object_context;
     enum pool_threads threads;   // POOL_THREADS_ONE does not go with background growth
-    bool lock_inherits_priority; // see above; costs some nanoseconds a lock
+    bool lock_inherits_priority; // see above; costs some nanoseconds for each lock
 };
 
 #define POOL_OBJECT_BYTES_MAX ((size_t)1 << 20)
@@ -142,16 +145,16 @@ struct pool_config {
         .object_context = NULL, .threads = POOL_THREADS_MANY, .lock_inherits_priority = false                \
     }
 
-// All counts since open. An expansion may be made by pieces (pools/shared/growth.h), and longest_expansion_ns
-// is then the longest piece: how long a get waited for one at most. bytes_owned is everything the pool took
-// for itself, its own bookkeeping included, overflow not; `overhead_bytes` of it is not object memory.
-// bytes_allocated is the sum of all memory that was taken for objects, overflow among it, whether it was
+// All counts since open. An expansion may be made in pieces (pools/shared/growth.h). Then
+// longest_expansion_ns is the longest piece: the longest that one get waited. bytes_owned is all memory the
+// pool took for itself, bookkeeping included, overflow not; overhead_bytes is its part that is not object
+// memory. bytes_allocated is the sum of all memory ever taken for objects, overflow included, whether it was
 // given back or not. `locked_rows`: a strategy whose fast path works without locks had to fall back to locks
 // (slab, when membarrier(2) is refused).
 //
-// peak_in_use is never more than were really in use at once, and never less than in_use. With one thread, and
-// for `fixed`, `expand` and `blocks`, it is exact; pools/shared/counters.h says how far below it may be
-// otherwise.
+// peak_in_use is never above the most objects really in use at once, and never below in_use. It is exact
+// with one thread, and always for `fixed`, `expand` and `blocks`. pools/shared/counters.h says how far below
+// it may be otherwise.
 struct pool_stats {
     int64_t gets, puts, hits, misses, overflow, refused, failed;
     int64_t expansions, shrinks, sweeps;
@@ -172,13 +175,12 @@ const char *pool_strategy_name(const struct pool_strategy *strategy);
 const char *pool_strategy_summary(const struct pool_strategy *strategy); // one line
 unsigned pool_strategy_caps(const struct pool_strategy *strategy);       // of enum pool_cap
 
-// Takes out of `config` what the strategy cannot do (initial, max, refusal, background growth), so that one
-// configuration can be tried with every strategy; returns how many fields were changed. pool_open refuses
-// them instead.
+// Removes from `config` what the strategy cannot do (initial, max, refusal, background growth), so that one
+// configuration fits every strategy. pool_open refuses such fields. Returns how many fields were changed.
 int pool_config_fit(const struct pool_strategy *strategy, struct pool_config *config);
 
-// Opens a pool and preheats `initial`. -EINVAL: a field of the config is out of bounds or asks for what the
-// strategy cannot do, and `err` names it; -ENOMEM: everything undone.
+// Opens a pool and preheats `initial`. -EINVAL: a field of the config is out of bounds, or the strategy
+// cannot do it; `err` names the field. -ENOMEM: everything undone.
 int pool_open(struct pool **pool, const struct pool_strategy *strategy, const struct pool_config *config,
               struct err *err) __attribute__((warn_unused_result));
 
@@ -189,41 +191,40 @@ int pool_preheat(struct pool *pool, int64_t count) __attribute__((warn_unused_re
 void *pool_get(struct pool *pool) __attribute__((warn_unused_result));
 void pool_put(struct pool *pool, void *object); // NULL is ignored
 
-// At least `bytes`, for strategies with POOL_CAP_SIZED; for the others NULL unless bytes <= object_bytes.
-// Put with pool_put.
+// Gives at least `bytes` with POOL_CAP_SIZED; without it, NULL unless bytes <= object_bytes. Put with
+// pool_put.
 void *pool_get_bytes(struct pool *pool, size_t bytes) __attribute__((warn_unused_result));
 
-// What has to be done now and then: sync's victim sweep, blocks' expiry, slab's giving back. Anyone may call
-// it; cheap when there is nothing to do. Returns bytes given back to the heap or the system.
+// Periodic work: sync's victim sweep, blocks' expiry, slab's giving back. Any thread may call it; cheap when
+// there is nothing to do. Returns bytes given back to the heap or the system.
 int64_t pool_sweep(struct pool *pool);
 
-// Gives back all that can be, at once. Returns bytes given back.
+// Gives back as much as possible, at once. Returns bytes given back.
 int64_t pool_trim(struct pool *pool);
 
-// Another `max` (0: unbounded) while the pool is used. When more is owned, what is free goes back at once,
-// and what is in use when it comes back, so far as the strategy can give back (by single objects or by the
-// batches they were made in); until then the pool owns more than `max`, but gets past `max` in use are
-// overflow or refused. pool_stats tells the bound there is, pool_config_of the one asked for at open. 0;
-// -ENOTSUP without POOL_CAP_RESIZES; -ERANGE: out of bounds; -ECANCELED: draining; -ENOMEM: the
+// Sets another `max` (0: unbounded) while the pool is used. When more is owned, free objects go back at
+// once, and objects in use go back when they are put, as far as the strategy can give back: single objects,
+// or the batches they were made in. Until then the pool owns more than `max`, but gets beyond `max` objects
+// in use are overflow or refused. pool_stats tells the bound in force, pool_config_of the one asked for at
+// open. 0; -ENOTSUP without POOL_CAP_RESIZES; -ERANGE: out of bounds; -ECANCELED: draining; -ENOMEM: the
 // bound is set, but `fixed` could not make again what an earlier resize gave back.
 int pool_resize(struct pool *pool, int64_t max) __attribute__((warn_unused_result));
 
-// The pool's end, while others still use it: from now on no get gives anything (counted as refused), nothing
-// grows, preheat and resize say -ECANCELED, and memory goes back as objects come back; what a put that was
-// under way kept goes back with the next pool_sweep. Close comes later. Returns bytes given back at once. May
-// be called again. `null` keeps its one object.
+// Ends the pool while others still use it. From now on every get is refused (and counted so), nothing grows,
+// preheat and resize return -ECANCELED, and memory goes back as objects come back. An object kept by a put
+// that was under way goes back with the next pool_sweep. pool_close comes later. Returns bytes given back at
+// once. May be called again. `null` keeps its one object.
 int64_t pool_drain(struct pool *pool);
 
-// Consistent enough while others work: each count is right at some instant of the call; exact when nobody
-// does.
+// While others work, each count is right at some instant of the call. Exact when nobody works.
 void pool_stats(struct pool *pool, struct pool_stats *stats);
 
 const struct pool_strategy *pool_strategy_of(const struct pool *pool);
-// As asked for; in place of POOL_GROW_DEFAULT stands the mode that was chosen at open.
+// As asked for, except that POOL_GROW_DEFAULT is replaced by the mode chosen at open.
 const struct pool_config *pool_config_of(const struct pool *pool);
 
-// Hands back all memory; objects still out are invalid afterwards, save overflow objects, which leak (checked
-// builds name the pool and abort when any object is out). NULL is allowed.
+// Gives back all memory. Objects still out are invalid afterwards, except overflow objects, which leak.
+// Checked builds name the pool and abort when any object is out. NULL is allowed.
 void pool_close(struct pool *pool);
 
 #ifdef __cplusplus

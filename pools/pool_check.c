@@ -35,7 +35,7 @@ static _Noreturn void say_and_abort(const char *pool_name, const char *what)
     int length = snprintf(line, sizeof line, "pool '%s': %s\n", pool_name, what);
     size_t bytes = length < (int)sizeof line ? (size_t)length : sizeof line - 1;
     if (write(STDERR_FILENO, line, bytes) < 0)
-        abort(); // nothing can be said; end all the same
+        abort(); // stderr is not writable
     abort();
 }
 
@@ -78,8 +78,8 @@ struct pool_check *pool_check_open(const char *pool_name, bool fills)
     return check;
 }
 
-// Fibonacci hashing (Knuth, The Art of Computer Programming, vol. 3, 6.4): the top bits pick the shard, those
-// below them the slot.
+// Fibonacci hashing (Knuth, The Art of Computer Programming, vol. 3, 6.4): the top bits select the shard,
+// the bits below them the slot.
 static uint64_t hash(uintptr_t object)
 {
     return (uint64_t)(object >> 4) * UINT64_C(0x9E3779B97F4A7C15);
@@ -90,7 +90,7 @@ static struct shard *shard_of(struct pool_check *check, uintptr_t object)
     return &check->shards[hash(object) >> 58];
 }
 
-// The slot that has the object, or the free one where it would go. Called with the lock held.
+// The slot that has the object, or the free one where it would go. Needs the lock held.
 static struct known *slot_of(const struct shard *shard, uintptr_t object)
 {
     size_t at = (size_t)(hash(object) >> 16) & (shard->size - 1);
@@ -145,8 +145,8 @@ void pool_check_put(struct pool_check *check, void *object)
         die(check, "object %p put%s", address, " twice");
     shard->out -= !known->inherited;
     known->out = known->inherited = false;
-    // Filled before the lock is let go: from then on a second put is caught, but a get elsewhere cannot have
-    // it yet.
+    // Filled before the lock is released: after that a second put is caught, and no other get can have the
+    // object yet.
     if (check->fills)
         memset(object, POOL_CHECK_PUT, known->bytes);
     pool_lock_release(&shard->lock);

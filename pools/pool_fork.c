@@ -7,7 +7,7 @@
 
 #include <pthread.h>
 
-// The process's own, as fork is. The lock guards `pools` and the links in them.
+// One for the process, as fork is. The lock guards `pools` and the links in them.
 static pthread_mutex_t pools_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct pool_base *pools;
 static pthread_once_t handlers_once = PTHREAD_ONCE_INIT;
@@ -53,7 +53,7 @@ static void in_child(void)
     pthread_mutex_unlock(&pools_lock);
 }
 
-// Without memory for handlers a child would have to be warned; pthread_atfork asks for some bytes, once.
+// A failure is ignored: pthread_atfork needs some bytes, once. Without them a child must not use pools.
 static void register_handlers(void)
 {
     (void)pthread_atfork(before_fork, in_parent, in_child);

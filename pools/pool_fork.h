@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// fork() of a process with pools. All open pools stand in one list; handlers that pthread_atfork knows from
-// the first open on take the locks of all of them before the process is copied, so that no lock is held and
-// no change half made in the child, and let them go afterwards in both.
+// fork() of a process with pools. All open pools are in one list. The first open registers handlers with
+// pthread_atfork. They take the locks of all pools before the process is copied, and release them afterwards
+// in parent and child. So in the child no lock is held and no change is half made.
 //
 // Order of locks: the list's, the register of threads' (pools/shared/thread_slot.h), then each pool's in the
-// order of the list. No pool takes one of the first two with a lock of its own held.
+// order of the list. No pool takes one of the first two while it holds a lock of its own.
 #ifndef POOLMARK_POOLS_POOL_FORK_H
 #define POOLMARK_POOLS_POOL_FORK_H
 

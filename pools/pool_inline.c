@@ -8,8 +8,8 @@
 #include <errno.h>
 #include <stdalign.h>
 
-// Rows of zeros serve nothing: each get and put goes on to pool_get and pool_put. Callers write `busy` to
-// them, each thread to its own.
+// Rows of zeros serve nothing, so each get and put goes on to pool_get and pool_put. Each thread writes
+// `busy` to its own row.
 static struct {
     alignas(POOL_INLINE_ROW_BYTES) char bytes[POOL_INLINE_ROW_BYTES];
 } closed[THREAD_SLOT_ROWS];
@@ -25,8 +25,8 @@ int pool_inline_open_version(struct pool_inline *inlined, struct pool *pool, uns
 {
     struct pool_base *base = (struct pool_base *)pool;
     const struct pool_strategy *strategy = base->strategy;
-    // Where pool.c does something before or after the strategy (`reset` in each put, say), that has to be
-    // called.
+    // Not where pool.c does something before or after the strategy (`reset` in each put, for example): each
+    // call has to go through pool.c then.
     bool may = !EACH_CALL_IS_SEEN && version == POOL_INLINE_VERSION &&
                atomic_load_explicit(&base->get, memory_order_relaxed) == base->plain_get &&
                atomic_load_explicit(&base->put, memory_order_relaxed) ==

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-// The fast path of strategy `slab`, to be compiled into the caller: a get or put is then a comparison and a
-// move of a pointer, without a call. For C and C++. Works with a pool of any strategy: where there is no fast
-// path it calls pool_get and pool_put, so a program need not know which strategy it was started with.
+// The fast path of strategy `slab`, compiled into the caller: a get or put compares and moves a pointer,
+// without a call. For C and C++. It works with a pool of any strategy: without a fast path it calls pool_get
+// and pool_put. So a program need not know which strategy it was started with.
 //
 //     struct pool_inline inlined;
 //     pool_inline_open(&inlined, pool);
 //     void *object = pool_inline_get(&inlined);     // as pool_get(pool), on any thread
 //     pool_inline_put(&inlined, object);            // as pool_put(pool, object)
 //
-// Both ways may be mixed, on the same objects as well. The struct is the caller's, needs no closing, and is
-// good as long as the pool is open. -ENOTSUP from pool_inline_open says that there is no fast path, and why
-// not is one of three: another strategy; a build that has to see each call (CHECK, a handicap, a sanitizer,
-// or Valgrind); or a caller that was compiled with another version of this header than the library.
+// Both kinds of calls may be mixed, also on the same objects. The caller owns the struct; it needs no closing
+// and is valid while the pool is open. pool_inline_open returns -ENOTSUP when there is no fast path: the pool
+// has another strategy; the build has to see each call (CHECK, a handicap, a sanitizer, or Valgrind); or the
+// caller was compiled with another version of this header than the library.
 //
-// What stands below pool_inline_open is the library's own business, and may change with POOL_INLINE_VERSION.
+// Everything below pool_inline_open is internal and may change with POOL_INLINE_VERSION.
 #ifndef POOLMARK_POOLS_POOL_INLINE_H
 #define POOLMARK_POOLS_POOL_INLINE_H
 
@@ -26,8 +26,7 @@ extern "C" {
 extern __thread int
     pool_thread_slot_cached; // pools/shared/thread_slot.h; for C++ too, whose thread_local is a call
 
-// ThreadSanitizer does not know membarrier(2): for it, `busy` is a lock. Caller and library have to agree on
-// that.
+// ThreadSanitizer does not know membarrier(2), so under it `busy` is a lock. Caller and library must agree.
 #if defined(__SANITIZE_THREAD__)
 #define POOL_INLINE_LOCKS 1
 #elif defined(__has_feature)
@@ -40,15 +39,15 @@ extern __thread int
 #endif
 
 #define POOL_INLINE_ROW_BYTES 128 // two cache lines: processors fetch neighbouring lines in pairs
-#define POOL_INLINE_LINE_BYTES 64 // an object that does not begin at one is not of a magazine
+#define POOL_INLINE_LINE_BYTES 64 // an object that is not aligned to this is not of a magazine
 #define POOL_INLINE_VERSION (1u << 16 | POOL_INLINE_LOCKS << 15 | (unsigned)sizeof(struct pool_row))
 
-// What the fast path touches of a thread's row; see pools/slab/pool.h. A row of zeros serves nothing.
+// The part of a thread's row that the fast path uses; see pools/slab/pool.h. A row of zeros serves nothing.
 struct pool_row {
     void **top;         // get takes the object below while top > low,
     void **low, **high; // put gives one at it while top < high
     int64_t gets, puts; // that this row served
-    int busy;           // 1: the owner is between looking and leaving
+    int busy;           // 1: the owner is in the fast path
 };
 
 struct pool_inline {
@@ -56,15 +55,15 @@ struct pool_inline {
     char *rows; // one each POOL_INLINE_ROW_BYTES, by the thread's slot
 };
 
-// 0; or -ENOTSUP, and then pool_inline_get and _put are calls.
+// 0; or -ENOTSUP, and then pool_inline_get and _put call the pool.
 int pool_inline_open_version(struct pool_inline *inlined, struct pool *pool, unsigned version);
 static inline int pool_inline_open(struct pool_inline *inlined, struct pool *pool)
 {
     return pool_inline_open_version(inlined, pool, POOL_INLINE_VERSION);
 }
 
-// A membarrier on the side of whoever takes rows back stands for the fence that would be due here; the
-// compiler alone is kept from moving a look at the traps before `busy`.
+// No fence here: the thread that takes rows back issues a membarrier instead. The compiler must still not
+// move a read of the traps before the store to `busy`.
 static inline void pool_row_enter(struct pool_row *row)
 {
 #if POOL_INLINE_LOCKS
@@ -76,13 +75,13 @@ static inline void pool_row_enter(struct pool_row *row)
 #endif
 }
 
-// Release: who sees 0 sees what was done in the row.
+// Release: a thread that reads 0 sees all that was done in the row.
 static inline void pool_row_leave(struct pool_row *row)
 {
     __atomic_store_n(&row->busy, 0, __ATOMIC_RELEASE);
 }
 
-// Relaxed throughout: the owner alone writes while the row is open, others read sums.
+// Relaxed throughout: only the owner writes while the row is open; others read sums.
 static inline void *pool_row_take(struct pool_row *row)
 {
     void *object = (void *)0;

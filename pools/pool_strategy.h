@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a strategy's file implements. Read pools/pool.h first, then pools/strategies/malloc.c, the shortest
-// real one.
+// The interface that a strategy's file implements. Read pools/pool.h first, then pools/strategies/malloc.c,
+// the shortest real one.
 //
-// A strategy's pool begins with a struct pool_base; pools/pool.c fills it in after `open` succeeded. Its
-// memory is zero until then, save base.get and base.put, where open() may have put functions that suit the
+// A strategy's pool begins with a struct pool_base, which pools/pool.c fills in after `open` succeeded.
+// Until then its memory is zero, except base.get and base.put: open() may put functions there that suit the
 // config better than the strategy's own (pool.c keeps them). Required: open, get, put, stats, close. The
-// others may be NULL: pool.c answers for them (checked once, in pool.c, against `caps`).
+// others may be NULL; then pool.c acts for them (checked once, in pool.c, against `caps`).
 //
-// Constructed objects (POOL_CAP_CONSTRUCTS): pools/shared/object.h has what to call. `reset` is pool.c's: it
-// runs before the strategy's put. A strategy with the flag calls construct and destruct and never writes to a
-// free object of such a pool.
+// Constructed objects (POOL_CAP_CONSTRUCTS): pools/shared/object.h has the calls. pool.c runs `reset` before
+// the strategy's put. A strategy with the flag calls construct and destruct, and never writes to a free
+// object of such a pool.
 //
-// A fast path that does not go through pool_get and pool_put (an inlined one) has to be closed by `open` when
-// config.reset is there and in `drain`, and to fall back to them.
+// A fast path that bypasses pool_get and pool_put (an inlined one) must fall back to them: `open` closes it
+// when config.reset is set, and `drain` closes it. config.reset is there and in `drain`, and to fall back to
+// them.
 #ifndef POOLMARK_POOLS_POOL_STRATEGY_H
 #define POOLMARK_POOLS_POOL_STRATEGY_H
 
@@ -27,8 +28,8 @@ struct pool_row;   // pools/pool_inline.h
 struct pool_check; // checked builds: which objects are out (pools/pool_check.h)
 
 struct pool_base {
-    // Where pool_get and pool_put jump to: the strategy's functions, or pool.c's that stand before them.
-    // Relaxed: drain exchanges them, and who still comes by the old one is early.
+    // pool_get and pool_put call these: the strategy's functions, or the wrappers of pool.c.
+    // Relaxed: drain exchanges them; a call that still uses the old one counts as made before the drain.
     _Atomic(pool_get_call *) get;
     _Atomic(pool_put_call *) put;
     const struct pool_strategy *strategy;
@@ -38,14 +39,14 @@ struct pool_base {
         config; // as asked for, name copied; size objects by the config that open() gets, not by this one
     atomic_bool draining;
     atomic_bool told_refusal;          // the first refusal of a pool that drains was told
-    bool forked;                       // this is a child of fork: what other threads did is not to be known
+    bool forked;                       // this is a child of fork: what other threads did is unknown
     _Atomic int64_t refused, failed;   // gets that pool.c refused and failed, added to the strategy's
-    _Atomic int64_t drain_puts;        // fallback: since the last trim
-    _Atomic int64_t peak_bytes_owned;  // as far as pool_stats saw it; a strategy that knows better says so
+    _Atomic int64_t drain_puts;        // without a drain of the strategy: puts since the last trim
+    _Atomic int64_t peak_bytes_owned;  // as far as pool_stats saw it; the strategy may know better
     _Atomic int64_t max;               // 0: unbounded; config.max as pool_resize left it, for statistics
     struct pool_base *next, *previous; // all pools, for fork (pools/pool_fork.h)
     struct pool_check *check;          // NULL outside checked builds
-    int64_t spin_rounds;               // POOLMARK_HANDICAP_GET: what each get has to bear; 0 otherwise
+    int64_t spin_rounds;               // POOLMARK_HANDICAP_GET: additional work of each get; 0 otherwise
 };
 
 struct pool_strategy {
@@ -64,24 +65,24 @@ struct pool_strategy {
     int64_t (*sweep)(struct pool *pool);                 // POOL_CAP_SWEEPS
     int64_t (*trim)(struct pool *pool);                  // POOL_CAP_SHRINKS
 
-    // POOL_CAP_RESIZES. `max` is in bounds. The pool's thread-safety is the strategy's: where it has set its
-    // own bound it says so by pool_base_tell_max, before it lets go of its lock, so that of two at once the
-    // same one is in force and told. A drain may have come before it since pool.c looked.
+    // POOL_CAP_RESIZES. `max` is in bounds. The strategy makes this thread-safe: it sets its bound and calls
+    // pool_base_tell_max before it releases its lock, so that of two calls at once the same one is in force
+    // and told. A drain may have started since pool.c looked.
     int (*resize)(struct pool *pool, int64_t max);
-    // From now on: no growth, and what comes back is given back. Gets are refused by pool.c already, for whom
-    // comes by pool_get. NULL: pool.c trims now and then. Returns bytes given back.
+    // From now on: no growth, and objects that come back are given back. pool.c refuses gets that come
+    // through pool_get. NULL: pool.c trims now and then. Returns bytes given back.
     int64_t (*drain)(struct pool *pool);
 
-    // POOL_CAP_FORKS; any may be NULL. prepare takes every lock of the pool, so that nobody is half-way
-    // through a change while the child is copied; parent lets them go; child makes them anew (its one thread
-    // holds none) and gives up what only threads that it does not have would finish: growth under way, gets
-    // that wait for memory, the pool's own thread. The register of threads is held before any pool's prepare
-    // (pools/shared/thread_slot.h), so a thread cannot exit meanwhile. A prepare must not allocate.
+    // POOL_CAP_FORKS; any may be NULL. prepare takes every lock of the pool, so that no change is half made
+    // when the child is copied. parent releases them. child makes them anew (its one thread holds none) and
+    // gives up what only threads that it does not have would finish: growth under way, gets that wait for
+    // memory, the pool's own thread. The register of threads is held before any pool's prepare
+    // (pools/shared/thread_slot.h), so no thread can exit meanwhile. A prepare must not allocate.
     void (*fork_prepare)(struct pool *pool);
     void (*fork_parent)(struct pool *pool);
     void (*fork_child)(struct pool *pool);
 
-    // The rows of the fast path that pools/pool_inline.h compiles into callers, or NULL: none for this pool.
+    // The rows for the fast path of pools/pool_inline.h, or NULL: none for this pool.
     struct pool_row *(*inline_rows)(struct pool *pool);
 
     bool (*owns)(struct pool *pool,
@@ -96,25 +97,25 @@ void *pool_memory_alloc_aligned(size_t alignment, size_t bytes);
 void pool_memory_free(void *block);
 void *pool_memory_map(size_t bytes, size_t alignment); // anonymous pages, zero; NULL when there are none
 void pool_memory_unmap(void *block, size_t bytes);
-// Puts memory behind pages of a map that hold nothing yet, whole pages. 0, or -ENOMEM with some of them
-// there.
+// Backs pages of a map that hold nothing yet with memory; whole pages. 0, or -ENOMEM with only some of them
+// backed.
 int pool_memory_populate(void *pages, size_t bytes) __attribute__((warn_unused_result));
 
-// Around fork, after all pools' locks were taken.
+// Called around fork, after the locks of all pools were taken.
 void pool_memory_fork_prepare(void);
 void pool_memory_fork_parent(void);
 void pool_memory_fork_child(void);
 
-// Tests only: lets `after` requests pass, then fails one (and each after it when `stay`); negative switches
-// it off. Returns how many requests came since it was last set.
+// Tests only: lets `after` requests pass, then fails one (with `stay`, each one after it too); negative: off.
+// Returns the number of requests since the last call.
 int64_t pool_memory_fail_after(int64_t after, bool stay);
 
-// Fills in `base` of a pool that open() made, so that pool_get and pool_put work on it. `config` is copied,
-// its name not.
+// Fills in `base` of a pool that open() made, so that pool_get and pool_put work on it. Copies `config`, but
+// not its name.
 void pool_base_fill(struct pool *pool, const struct pool_strategy *strategy,
                     const struct pool_config *config);
 
-// Told in statistics, no more.
+// For statistics only.
 static inline void pool_base_tell_max(struct pool_base *base, int64_t max)
 {
     atomic_store_explicit(&base->max, max, memory_order_relaxed);

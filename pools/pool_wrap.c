@@ -3,7 +3,7 @@
 
 #include "base/clock.h"
 
-// A pool that drains without its strategy's help is trimmed each time so many puts came.
+// A draining pool whose strategy has no drain is trimmed after this many puts.
 enum { PUTS_A_TRIM = 256 };
 
 static int64_t load(_Atomic int64_t *count)
@@ -91,7 +91,7 @@ static void take_back(int64_t *from, int64_t *count)
     *count -= taken;
 }
 
-// Acquire, and release where it is counted: the strategy's counts of the same get and put are seen.
+// Acquire here and release at the count: the strategy's counts of the same get and put are then visible.
 int64_t pool_wrap_failed(struct pool_base *base)
 {
     return atomic_load_explicit(&base->failed, memory_order_acquire);
@@ -99,7 +99,7 @@ int64_t pool_wrap_failed(struct pool_base *base)
 
 void pool_wrap_stats(struct pool_base *base, int64_t failed, struct pool_stats *stats)
 {
-    // The strategy counted those as got and put.
+    // The strategy counted these gets as served, and their objects as put.
     int64_t left = failed;
     take_back(&stats->hits, &left);
     take_back(&stats->misses, &left);
@@ -114,7 +114,7 @@ void pool_wrap_stats(struct pool_base *base, int64_t failed, struct pool_stats *
     stats->draining = pool_wrap_is_draining(base);
 
     int64_t peak = load(&base->peak_bytes_owned);
-    // A maximum; nothing is read because of it.
+    // A maximum; it orders no other reads.
     while (stats->bytes_owned > peak &&
            !atomic_compare_exchange_weak_explicit(&base->peak_bytes_owned, &peak, stats->bytes_owned,
                                                   memory_order_relaxed, memory_order_relaxed))

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// What stands before a strategy's get and put when more is asked for than it does itself: `reset`, objects
-// constructed for a strategy that cannot, a pool that drains. pool.c calls these; a pool that needs none of
-// it never comes by here, since pool_get and pool_put jump to the strategy's functions then.
+// Wrappers around a strategy's get and put, for what the strategy does not do itself: `reset`, construction
+// for a strategy that cannot construct, and draining. pool.c calls these. A pool that needs none of them
+// never gets here: pool_get and pool_put then call the strategy's functions.
 #ifndef POOLMARK_POOLS_POOL_WRAP_H
 #define POOLMARK_POOLS_POOL_WRAP_H
 
 #include "pools/pool_strategy.h"
 
 void pool_wrap_choose(struct pool_base *base); // at open: what pool_get and pool_put jump to
-void pool_wrap_drain(struct pool_base *base);  // from now on gets are refused; again does nothing
+void pool_wrap_drain(struct pool_base *base);  // from now on gets are refused; calling it again does nothing
 
-// Adds what was counted here. `failed` is what pool_wrap_failed gave before the strategy was asked: what it
-// counts, the strategy has counted before.
+// Adds the counts made here. `failed` is pool_wrap_failed from before the strategy's stats: each get it
+// counts was counted by the strategy earlier.
 int64_t pool_wrap_failed(struct pool_base *base);
 void pool_wrap_stats(struct pool_base *base, int64_t failed, struct pool_stats *stats);
 
