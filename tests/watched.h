@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Runs a workload of bench/ on a strategy that records gets and puts, so that a test can check that the
 // workload does what it says. One run at a time; its threads are the workload's.
+//
 //     watched_run("lifo", 0, 3000, NULL);
 //     assert_int_equal(watch.puts_of_latest, 3000);
 #ifndef POOLMARK_TESTS_WATCHED_H
