@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Who takes part in the pool, and how many objects are in use. See pools/slab/pool.h.
+// Which threads use the pool, and how many objects are in use. See pools/slab/pool.h.
 #include "pools/slab/pool.h"
 
 enum {
-    ROWS_ADDED_UP = 16, // so many rows are added up at each exchange; with more threads, the more seldom
+    ROWS_ADDED_UP = 16, // rows added up at each exchange; with more threads, less often
     TRIES = 8,          // to add up without the lock
 };
 
@@ -17,9 +17,8 @@ void slab_account_close(struct pool *pool)
     pthread_mutex_destroy(&pool->live_lock);
 }
 
-// A sequence lock, without fences, which ThreadSanitizer does not know: what is changed is written with
-// release, and read with acquire, so that who read any of a change sees that `live_changes` is not what it
-// was before.
+// A sequence lock without fences, which ThreadSanitizer does not know. Changes are written with release and
+// read with acquire. So a reader that saw any part of a change also sees another value of `live_changes`.
 #define CHANGE(at, value) atomic_store_explicit(at, value, memory_order_release)
 #define LOOK(at) atomic_load_explicit(at, memory_order_acquire)
 
@@ -65,8 +64,8 @@ void slab_row_strike(struct pool *pool, struct slab_row *row)
     row->listed = false;
 }
 
-// All gets before any put: an object that is got after we looked and put before we look counts as put alone,
-// so that `in_use` is never more than there were, and the peak never higher than it was.
+// All gets before any put: an object that is got after the first pass and put before the second counts only
+// as put. So `in_use` is never more than there were, and the peak never higher than it was.
 static void add_up(struct pool *pool, struct slab_account *account)
 {
     int count = LOOK(&pool->live_count);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Taking rows back from their threads: at the bound, for trim and for giving back. See pools/slab/pool.h, row
+// Takes rows back from their threads: at the bound, for trim and for giving back. See pools/slab/pool.h, row
 // states.
 #include "pools/slab/pool.h"
 
@@ -11,16 +11,17 @@
 
 enum { SPINS_BEFORE_YIELD = 64, YIELDS_BEFORE_SLEEP = 16, SLEEP_NS = 50000, PATIENCE_MAX = 255 };
 
-// In a process with threads the registration waits for all processors, some 10 ms, once a process: at open,
-// and not in the get that first takes rows back. That it is granted does not say that a barrier will be.
+// In a process with threads the registration waits for all processors, some 10 ms, once a process. So it is
+// done at open, not in the get that first takes rows back. A granted registration does not guarantee later
+// barriers.
 bool slab_barrier_register(void)
 {
     return syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0 &&
            syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0;
 }
 
-// Every thread of the process has passed a full barrier when it returns true. A filter may forbid it at any
-// time: then rows are worked in under their lock from now on.
+// True: every thread of the process has passed a full barrier. A filter may forbid membarrier at any time:
+// from then on each owner works under its row's lock.
 static bool barrier_everywhere(struct pool *pool)
 {
     if (pool->one || syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0)
@@ -30,8 +31,8 @@ static bool barrier_everywhere(struct pool *pool)
     return false;
 }
 
-// The owner has a few instructions to go, unless it was preempted: then it needs the processor, and where we
-// have it by a higher priority, yielding does not give it away, but sleeping does.
+// The owner has a few instructions to go, unless it was preempted. Then it needs a processor. If this thread
+// has the processor by a higher priority, yielding does not give it away; sleeping does.
 static void wait_until_left(struct slab_row *row)
 {
 #if POOL_INLINE_LOCKS
@@ -48,8 +49,8 @@ static void wait_until_left(struct slab_row *row)
 #endif
 }
 
-// Locks the rows that hold something, and closes their traps. Returns how many; `exposed`: does any need the
-// barrier?
+// Locks the rows that hold objects, and closes their traps. Returns how many; `exposed`: does any of them
+// need the barrier?
 static int lock_those_that_hold(struct pool *pool, uint16_t slots[static THREAD_SLOT_ROWS], bool *exposed)
 {
     int count = 0;
@@ -94,7 +95,7 @@ int64_t slab_rows_reclaim(struct pool *pool, uint64_t *moves)
     pool->unreached = !passed;
     for (int i = 0; i < count; i++) {
         struct slab_row *row = &pool->rows[slots[i]];
-        // Without the barrier its owner may be in the hot path though `busy` does not show it.
+        // Without the barrier the owner may be in the fast path although `busy` does not show it.
         if (!row->exposed || passed)
             found += (int64_t)take_back(pool, row, moves != NULL);
     }
@@ -114,12 +115,12 @@ void slab_depot_drain(struct pool *pool)
     }
 }
 
-// On the thread itself: what it cached is there for others.
+// Called on the exiting thread: makes the objects of its row available to others.
 void slab_row_thread_exits(void *context, int slot)
 {
     struct pool *pool = context;
     struct slab_row *row = &pool->rows[slot];
-    if (!row->listed) // it never came here; nobody else writes that
+    if (!row->listed) // the thread never used this pool; no other thread writes this
         return;
     slab_row_begin(pool, row);
     (void)slab_row_empty(pool, row);

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a get or put does when the loaded magazine does not serve it: exchanges between the row and what lies
-// below it. See pools/slab/pool.h.
+// Gets and puts that the loaded magazine cannot serve: exchanges between the row and the layers below. See
+// pools/slab/pool.h.
 #include "pools/slab/pool.h"
 
 enum {
-    BATCH_MIN = 8, // objects from the store at once, when little is left there
+    BATCH_MIN = 8, // objects taken from the store at once when few are left there
 };
 
 // --- locks and states -----------------------------------------------------------------------------------
 
-// Held for an exchange by the owner, or while rows are taken back.
+// The owner holds it for an exchange; another thread, while rows are taken back.
 void slab_row_lock(struct slab_row *row)
 {
     pool_lock_acquire(&row->lock);
@@ -25,14 +25,15 @@ static size_t row_fill(const struct slab_row *row)
     return (size_t)(ROW_LOAD(&row->hot.top) - row->bottom);
 }
 
-// The owner's next get or put comes to us.
+// The owner's next get or put takes the slow path.
 void slab_row_close_traps(struct slab_row *row)
 {
     ROW_STORE(&row->hot.low, (void **)UINTPTR_MAX);
     ROW_STORE(&row->hot.high, (void **)NULL);
 }
 
-// Where get and put come to us; the hot path knows of it in exposed rows, and comes always in the others.
+// Sets the traps: in exposed rows the fast path uses them, in the others every get and put takes the slow
+// path.
 static void row_set_traps(struct slab_row *row, void **low, void **high)
 {
     bool serves = row->holds && row->loaded;
@@ -52,7 +53,7 @@ static uint64_t bit_of(const struct pool *pool, const struct slab_row *row, _Ato
     return UINT64_C(1) << (slot % 64);
 }
 
-// Before the row takes anything: a search that does not see the bit sees that something moved.
+// Called before the row takes anything: a search that does not see the bit sees that `moves` changed.
 static void row_hold(struct pool *pool, struct slab_row *row)
 {
     _Atomic uint64_t *word;
@@ -84,9 +85,10 @@ static void row_set_loaded(struct pool *pool, struct slab_row *row, uint32_t mag
 
 // --- traps ----------------------------------------------------------------------------------------------
 
-// What the thread made is in no cache here, nor are its pages' addresses; nor is what open made, when more is
-// in use than ever was. So then the get before the magazine's last sends for the next one, and the exchange
-// need not wait. Only in pools with a thread: who grows inline waits for more than that.
+// Objects made by the pool's thread are in no cache of this processor, nor are their pages' addresses. The
+// same holds for objects made at open, when more are in use than ever. So the get before the magazine's last
+// prefetches the next magazine, and the exchange need not wait. Only in pools with a thread: a get that
+// grows inline waits longer than that.
 static bool next_is_far(struct pool *pool, const struct slab_row *row)
 {
     return pool->has_thread && (row->climbs || bell_looks(&pool->bell));
@@ -101,12 +103,12 @@ static void fetch_next_magazine(struct pool *pool, const struct slab_row *row)
         __builtin_prefetch((const void *)&pool->depot.next[row->previous - 1], 1);
 }
 
-// Opens the row's traps, as far as they may be; its lock is held. Returns objects in use when they reached
-// the trigger, or 0.
+// Opens the row's traps, as far as allowed; needs its lock. Returns the objects in use when the trigger was
+// reached, else 0.
 static int64_t row_arm(struct pool *pool, struct slab_row *row)
 {
     row->climbs = false;
-    // Whoever lets `fenced` fall meanwhile finds the row exposed, and leaves it alone.
+    // A thread that clears `fenced` meanwhile finds the row exposed, and leaves it alone.
     row->exposed = row->holds && row->loaded && SLAB_LOAD(&pool->fenced) && !slab_is_over(pool);
     void **low = row->bottom, **high = row->bottom + pool->depot.capacity, **top = ROW_LOAD(&row->hot.top);
     int64_t reached = 0;
@@ -114,7 +116,7 @@ static int64_t row_arm(struct pool *pool, struct slab_row *row)
         int64_t in_use = slab_account(pool).in_use;
         slab_note_peak(pool, in_use);
         int64_t to_peak = SLAB_LOAD(&pool->peak) - in_use, to_trigger = SLAB_LOAD(&pool->trigger) - in_use;
-        row->climbs = to_peak <= 0; // each get makes a new peak: the first put shall note it
+        row->climbs = to_peak <= 0; // each get reaches a new peak; the first put notes it
         if (row->climbs)
             high = row->bottom;
         else if (to_peak < top - low)
@@ -122,10 +124,10 @@ static int64_t row_arm(struct pool *pool, struct slab_row *row)
         if (to_trigger <= 0)
             reached = in_use;
         else if (to_trigger <= top - low)
-            low = top - (to_trigger - 1); // the get that reaches it comes to us
+            low = top - (to_trigger - 1); // the get that reaches it meets the trap
     }
     if (low == row->bottom && top - low > 1 && next_is_far(pool, row))
-        low++; // the last but one: see fetch_next_magazine()
+        low++; // the get before the last: see fetch_next_magazine()
     row_set_traps(row, low, high);
     return reached;
 }
@@ -140,8 +142,8 @@ static void swap_magazines(struct pool *pool, struct slab_row *row)
     row_set_loaded(pool, row, previous, previous_fill);
 }
 
-// A thread that starts takes little, and the more the longer it goes on, so that threads that come and go do
-// not leave the others without; and where no more may be made, what is left is shared.
+// A thread that starts takes little, and more the longer it goes on, so that short-lived threads leave
+// enough to others. Where no more objects may be made, the remaining ones are shared.
 static size_t batch_of(struct pool *pool, struct slab_row *row)
 {
     row->batch = row->batch ? row->batch * 2 : BATCH_MIN;
@@ -176,7 +178,7 @@ static void load_from_depot(struct pool *pool, struct slab_row *row)
     row_set_loaded(pool, row, magazine, pool->depot.capacity);
 }
 
-// The loaded magazine has no rounds: gets one that has, from nearby first. It may find none.
+// The loaded magazine has no rounds: gets one that has some, if there is one; nearby ones first.
 static void row_load(struct pool *pool, struct slab_row *row)
 {
     if (row->previous_fill > 0) {
@@ -197,7 +199,7 @@ static void row_load(struct pool *pool, struct slab_row *row)
         row->patience /= 2;
 }
 
-// There is no loaded magazine, or no room in it: gets one with room. It may find none.
+// There is no loaded magazine, or it has no room: gets one with room, if there is one.
 static void row_unload(struct pool *pool, struct slab_row *row)
 {
     uint32_t capacity = pool->depot.capacity;
@@ -207,7 +209,7 @@ static void row_unload(struct pool *pool, struct slab_row *row)
     }
     uint32_t empty = slab_depot_pop(&pool->depot, &pool->depot.empty);
     if (!empty && row->loaded) {
-        // The depot has no room for another full one: the objects go home, and the magazine stays.
+        // The depot has no room for another full one: the objects go to the store, and the magazine stays.
         slab_store_give(&pool->store, row->bottom, capacity);
         row_set_loaded(pool, row, row->loaded, 0);
         slab_note_move(pool);
@@ -225,7 +227,8 @@ static void row_unload(struct pool *pool, struct slab_row *row)
 
 // --- the slow halves ------------------------------------------------------------------------------------
 
-// The owner is here, and so not in the hot path: the row is closed. What was out of reach is not any more.
+// The owner is here, so it is not in the fast path: the row is closed. Objects that were out of reach are
+// not any more.
 void slab_row_begin(struct pool *pool, struct slab_row *row)
 {
     slab_row_lock(row);
@@ -236,8 +239,9 @@ void slab_row_begin(struct pool *pool, struct slab_row *row)
     row->exposed = false;
 }
 
-// It was taken back because others were in need: for a while it does without a magazine, the longer the more
-// often that happened, so that who is in need and who works there do not disturb each other at each object.
+// The row was taken back because other threads needed objects. Then it does without a magazine for a while,
+// and the longer the more often it happens. Otherwise the other threads and this one would disturb each
+// other at each object.
 static bool row_goes_without(struct pool *pool, struct slab_row *row)
 {
     if (slab_is_over(pool))
@@ -269,7 +273,7 @@ void *slab_row_get(struct pool *pool, struct slab_row *row, struct slab_wish *wi
     void *object = NULL;
     slab_row_begin(pool, row);
     if (ROW_LOAD(&row->hot.top) > row->low &&
-        !SLAB_LOAD(&pool->fenced)) { // what would have been the hot path
+        !SLAB_LOAD(&pool->fenced)) { // serves what the fast path would have served
         object = pop(row);
         slab_row_unlock(row);
         return object;
@@ -338,7 +342,7 @@ size_t slab_row_empty(struct pool *pool, struct slab_row *row)
     return count;
 }
 
-// Every round is one of ours: no overflow object ever gets here.
+// Every round is an object of this pool: overflow objects never get into a magazine.
 static bool magazine_is_valid(const struct pool *pool, uint32_t magazine, size_t fill)
 {
     void **rounds = slab_magazine_rounds(&pool->depot, magazine);

@@ -11,9 +11,9 @@
 #include <unistd.h>
 
 enum {
-    MAGAZINES_LIMIT = 1 << 17, // 16 million objects of 3 KiB; what does not fit lies in the store
+    MAGAZINES_LIMIT = 1 << 17, // 16 million objects of 3 KiB; the rest is in the store
     L2_BYTES_DEFAULT = 1 << 18,
-    CHUNK_BYTES = 1 << 18, // of address space, so that a pool that stays small reserves little
+    CHUNK_BYTES = 1 << 18, // of address space; small, so that a small pool reserves little
 };
 
 uint32_t slab_magazine_capacity(size_t stride)
@@ -51,7 +51,7 @@ int slab_depot_open(struct slab_depot *depot, uint32_t capacity, int64_t objects
     memset(depot, 0, sizeof *depot);
     depot->capacity = capacity;
     depot->page_bytes = (size_t)sysconf(_SC_PAGESIZE);
-    // Twice what holds all objects, and two for each thread.
+    // Twice the number that holds all objects, and two for each thread.
     int64_t limit = objects_max / capacity * 2 + 2 * THREAD_SLOT_ROWS;
     depot->limit = objects_max && limit < MAGAZINES_LIMIT ? (uint32_t)limit : MAGAZINES_LIMIT;
     while ((capacity * sizeof(void *)) << (depot->chunk_shift + 1) <= CHUNK_BYTES)
@@ -91,19 +91,20 @@ void slab_depot_close(struct slab_depot *depot)
 #define HEAD(changes, number) ((((uint64_t)(changes)) << 32) | (number))
 #define CHANGES(head) ((uint32_t)((head) >> 32))
 
-// Release: who pops the magazine sees its rounds. Counts are estimates: relaxed.
+// Release: a thread that pops the magazine sees its rounds. Counts are estimates: relaxed.
 void slab_depot_push(struct slab_depot *depot, struct slab_stack *stack, uint32_t magazine)
 {
     uint64_t head = atomic_load_explicit(&stack->head, memory_order_relaxed);
     do
-        // Read by a popper that comes too late; its compare-and-swap fails then.
+        // A popper that is late may read this; its compare-and-swap then fails.
         atomic_store_explicit(&depot->next[magazine - 1], NUMBER(head), memory_order_relaxed);
     while (!atomic_compare_exchange_weak_explicit(&stack->head, &head, HEAD(CHANGES(head) + 1, magazine),
                                                   memory_order_release, memory_order_relaxed));
     atomic_fetch_add_explicit(&stack->count, 1, memory_order_relaxed);
 }
 
-// Acquire: what the pusher wrote to the magazine is seen; also for `next`, written before the head was.
+// Acquire: the pusher's writes to the magazine are visible; also for `next`, which was written before the
+// head.
 uint32_t slab_depot_pop(struct slab_depot *depot, struct slab_stack *stack)
 {
     uint64_t head = atomic_load_explicit(&stack->head, memory_order_acquire);
@@ -118,7 +119,7 @@ uint32_t slab_depot_pop(struct slab_depot *depot, struct slab_stack *stack)
     return NUMBER(head);
 }
 
-// A hint, nothing more: relaxed.
+// Relaxed: only a hint.
 void slab_depot_prefetch(const struct slab_depot *depot)
 {
     uint32_t magazine = NUMBER(atomic_load_explicit(&depot->full.head, memory_order_relaxed));
@@ -136,7 +137,7 @@ static char *rounds_page(const struct slab_depot *depot, uint32_t page)
     return (char *)slab_magazine_rounds(depot, page * per_page(depot) + 1);
 }
 
-// The chunk of that page is there, or there is no memory. Whoever pops a magazine of it comes after its push.
+// Makes the chunk of that page, unless it is there. A thread pops a magazine of it only after its push.
 static int reserve_chunk(struct slab_depot *depot, uint32_t page)
 {
     void ***chunk = &depot->chunks[(page * per_page(depot)) >> depot->chunk_shift];
@@ -176,7 +177,7 @@ int slab_depot_make(struct slab_depot *depot, int64_t count)
     return 0;
 }
 
-// Whoever looks for an empty magazine meanwhile finds none, and gives its objects to the store.
+// A thread that looks for an empty magazine meanwhile finds none, and gives its objects to the store.
 int64_t slab_depot_shrink(struct slab_depot *depot, int64_t count)
 {
     uint32_t pages = page_count(depot), *idle = NULL;
@@ -186,7 +187,7 @@ int64_t slab_depot_shrink(struct slab_depot *depot, int64_t count)
     if (!idle)
         return 0;
     memset(idle, 0, pages * sizeof *idle);
-    uint32_t chain = 0; // the popped ones, linked through `next`, which nobody else reads while they are ours
+    uint32_t chain = 0; // the popped ones, linked by `next`; this thread owns them
     for (uint32_t magazine; (magazine = slab_depot_pop(depot, &depot->empty));) {
         atomic_store_explicit(&depot->next[magazine - 1], chain, memory_order_relaxed);
         chain = magazine;

@@ -9,12 +9,12 @@
 #include <unistd.h>
 
 #ifndef MADV_COLLAPSE
-#define MADV_COLLAPSE 25 // Linux 6.1; older kernels say EINVAL
+#define MADV_COLLAPSE 25 // Linux 6.1; older kernels return EINVAL
 #endif
 
 enum {
     LINE_BYTES = 64,
-    ODD_LINES_FROM = 512, // the line that makes the stride odd costs an eighth of such an object at most
+    ODD_LINES_FROM = 512, // for these, one more line for an odd stride costs an eighth at most
     OBJECTS_MIN = 16,     // of a slab: large objects get larger slabs
 };
 
@@ -38,7 +38,7 @@ void slab_geometry_init(struct slab_geometry *geometry, size_t object_bytes, boo
         slab_bytes *= 2;
     size_t page_bytes = (size_t)sysconf(_SC_PAGESIZE);
     uint32_t pages = (uint32_t)(slab_bytes / page_bytes);
-    // Bits for the objects that would fit without a header: a few too many.
+    // Bits for the objects that would fit without a header: slightly too many.
     uint32_t words = (keeps ? 4 : 2) * slab_words((uint32_t)(slab_bytes / stride)) + slab_words(pages);
     size_t first = round_up(sizeof(struct slab) + words * sizeof(uint64_t), LINE_BYTES);
     *geometry = (struct slab_geometry){
@@ -75,7 +75,8 @@ struct slab *slab_map(const struct slab_geometry *geometry, bool whole)
     struct slab *slab = pool_memory_map(geometry->slab_bytes, geometry->slab_bytes);
     if (!slab)
         return NULL;
-    // A hint in both directions: where huge pages are the rule, a slab of ten objects must not become one.
+    // A hint in both directions: where the system prefers huge pages, a slab of ten objects must not become
+    // one.
     (void)madvise(slab, geometry->slab_bytes, whole ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
     uint32_t pages = header_pages(geometry);
     if (pool_memory_populate(slab, pages * geometry->page_bytes) < 0) {
@@ -118,14 +119,13 @@ int slab_pages_fill(const struct slab_geometry *geometry, struct slab *slab, uin
     size_t begin = geometry->first + from * geometry->stride, end = begin + count * geometry->stride;
     uint32_t first = (uint32_t)(begin / geometry->page_bytes);
     uint32_t last = (uint32_t)(round_up(end, geometry->page_bytes) / geometry->page_bytes);
-    // Only pages that are not there yet: the others hold objects in use, which the fallback must not write
-    // to.
+    // Only pages that are absent: the others hold objects in use, which the fallback must not write to.
     for (uint32_t page = first; touch && page < last;) {
         uint32_t absent = slab_bits_find(resident, page, last, false);
         uint32_t present = slab_bits_find(resident, absent, last, true);
         size_t bytes = (present - absent) * geometry->page_bytes;
         if (bytes && pool_memory_populate(page_at(geometry, slab, absent), bytes) < 0) {
-            // What this call faulted in is not marked: the pages that are not marked go back.
+            // Pages faulted in by this call are not marked: the unmarked ones go back.
             for (uint32_t back = first; back < present; back++)
                 if (!slab_bit(resident, back))
                     (void)madvise(page_at(geometry, slab, back), geometry->page_bytes, MADV_DONTNEED);
@@ -139,7 +139,7 @@ int slab_pages_fill(const struct slab_geometry *geometry, struct slab *slab, uin
 
 int slab_pages_collapse(const struct slab_geometry *geometry, struct slab *slab)
 {
-    (void)madvise(slab, geometry->slab_bytes, MADV_HUGEPAGE); // it was told otherwise when it was made
+    (void)madvise(slab, geometry->slab_bytes, MADV_HUGEPAGE); // slab_map may have set MADV_NOHUGEPAGE
     if (madvise(slab, geometry->slab_bytes, MADV_COLLAPSE) == 0) {
         slab->huge = true;
         return 0;
@@ -184,7 +184,7 @@ uint32_t slab_pages_release(const struct slab_geometry *geometry, struct slab *s
         }
         page = end + (end == page);
     }
-    // What is left shall not be made a huge page again behind our back.
+    // The system must not make the rest a huge page again by itself.
     if (released && slab->huge)
         (void)madvise(slab, geometry->slab_bytes, MADV_NOHUGEPAGE);
     slab->huge = slab->huge && !released;

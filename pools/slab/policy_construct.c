@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Constructed objects: see pools/slab/pool.h. The program's functions are called here, and with no lock held.
+// Constructed objects; see pools/slab/pool.h. Calls the program's functions, with no lock held.
 #include "pools/slab/pool.h"
 
 #include "pools/shared/object.h"
 
-enum { LEAVERS_AT_ONCE = 64 }; // destructed between two looks at the store
+enum { LEAVERS_AT_ONCE = 64 }; // destructed for each access to the store
 
 int slab_construct(struct pool *pool, void *object)
 {
@@ -18,7 +18,7 @@ int slab_construct(struct pool *pool, void *object)
     return code;
 }
 
-// One at a time, so that who comes meanwhile finds the others.
+// One at a time, so that a get meanwhile finds the others.
 int slab_construct_some(struct pool *pool, int64_t count)
 {
     for (void *object; count > 0 && (object = slab_store_take_raw(&pool->store)); count--) {
@@ -32,7 +32,7 @@ int slab_construct_some(struct pool *pool, int64_t count)
     return 0;
 }
 
-// Holds the grow lock, but not while it destructs.
+// Called with the grow lock held, but releases it while it destructs.
 static void destruct_in(struct pool *pool, struct slab *slab)
 {
     void *objects[LEAVERS_AT_ONCE];
@@ -70,8 +70,8 @@ static void destruct_those_of(struct pool *pool, struct slab *slab, bool free_al
     }
 }
 
-// Nobody else is in the pool. In a child of fork, what the parent's other threads had in hand stays as it is:
-// nobody knows how far they had constructed or destructed it.
+// No other thread uses the pool. In a child of fork, objects that the parent's other threads were
+// constructing or destructing stay as they are: how far they got is unknown.
 void slab_destruct_all(struct pool *pool)
 {
     bool forked = pool->base.forked;

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a child of fork finds: see pools/pool_strategy.h for when these are called, and pools/slab/pool.h.
+// The state of a pool in a child of fork. pools/pool_strategy.h says when these functions are called.
 //
-// All locks are held while the process is copied, so nobody is half-way through an exchange. A thread may be
-// in its hot path; the child has it as it was between two of its stores: at worst the object that it was
-// about to get or to put is in use for ever.
+// All locks are held while the process is copied, so no exchange is half done. A thread may be in its fast
+// path; then the child has the state between two of its stores. At worst the object that it was about to get
+// or put is in use for ever.
 #include "pools/slab/pool.h"
 
-// In the order in which they are taken elsewhere.
+// In the order in which other code takes the locks.
 void slab_fork_prepare(struct pool *pool)
 {
     pthread_mutex_lock(&pool->store.grow_lock);
@@ -23,10 +23,10 @@ void slab_fork_parent(struct pool *pool)
     pthread_mutex_unlock(&pool->live_lock);
     for (int slot = pool->fork_rows; slot >= 1; slot--)
         slab_row_unlock(&pool->rows[slot]);
-    slab_store_grow_unlock(&pool->store); // who found it taken meanwhile waits for that
+    slab_store_grow_unlock(&pool->store); // threads that found it taken meanwhile wait for this
 }
 
-// The other threads are as if they had ended.
+// Treats the parent's other threads as if they had ended.
 void slab_fork_child(struct pool *pool)
 {
     slab_store_locks_anew(&pool->store);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Giving memory back, with hysteresis, and how much memory there is. See pools/slab/pool.h.
+// Gives memory back, with hysteresis, and reports how much memory there is. See pools/slab/pool.h.
 #include "pools/slab/pool.h"
 
 #include "base/clock.h"
@@ -8,7 +8,7 @@
 
 enum {
     GIVE_BACK_BYTES_MIN = 64 << 10, // less than this is not worth it,
-    GIVE_BACK_SHARE = 64,           // and less than this part of what is owned neither
+    GIVE_BACK_SHARE = 64,           // nor is less than this part of the objects owned
 };
 
 static void emit_shrink(struct pool *pool, int64_t from, int64_t began_ns, int64_t in_use)
@@ -26,7 +26,7 @@ static void emit_shrink(struct pool *pool, int64_t from, int64_t began_ns, int64
     pool_emit(&pool->config, &event);
 }
 
-// Gives back at most `surplus` objects, wherever they lie, and the magazines they needed.
+// Gives back at most `surplus` objects, wherever they are, and the magazines they needed.
 static int64_t shrink(struct pool *pool, int64_t surplus, int64_t in_use)
 {
     int64_t from = SLAB_LOAD(&pool->store.owned), began_ns = clock_now_ns(), bytes = 0;
@@ -40,7 +40,7 @@ static int64_t shrink(struct pool *pool, int64_t surplus, int64_t in_use)
     return bytes;
 }
 
-// Objects to own so that `in_use` stays below the trigger, with an eighth to spare; no less than were
+// Objects to own so that `in_use` stays below the trigger, with an eighth to spare. Never less than were
 // preheated.
 static int64_t objects_for(const struct pool *pool, int64_t in_use)
 {
@@ -48,7 +48,7 @@ static int64_t objects_for(const struct pool *pool, int64_t in_use)
     return slab_more(needed + needed / 8, SLAB_LOAD(&pool->floor));
 }
 
-// Objects that may go; 0 when they are not worth it.
+// Objects that can be given back; 0 when there are too few to be worth it.
 static int64_t surplus_of(const struct pool *pool, int64_t in_use)
 {
     int64_t owned = SLAB_LOAD(&pool->store.owned), surplus = owned - objects_for(pool, in_use);
@@ -57,8 +57,8 @@ static int64_t surplus_of(const struct pool *pool, int64_t in_use)
     return surplus > least ? surplus : 0;
 }
 
-// What was in use lately counts as needed: for SLAB_HOLD_NS, or until the next call when that comes later.
-// `settled`: there is no more to come, however long one waits.
+// Objects in use count as needed for SLAB_HOLD_NS, or until the next call when that is later. `settled`: no
+// more can be given back, however long one waits.
 int64_t slab_give_back(struct pool *pool, bool *settled)
 {
     int64_t now_ns = clock_now_ns(), in_use = slab_account(pool).in_use;
@@ -74,7 +74,7 @@ int64_t slab_give_back(struct pool *pool, bool *settled)
     return bytes;
 }
 
-// Objects in rows are taken for ones in use: what is seen without adding up.
+// Counts objects in rows as in use: that can be seen without adding up.
 void slab_consider_shrink(struct pool *pool)
 {
     if (pool->has_thread && !SLAB_LOAD(&pool->wanted_shrink) &&
@@ -82,12 +82,12 @@ void slab_consider_shrink(struct pool *pool)
         slab_wake(pool, &pool->wanted_shrink);
 }
 
-// More is owned than may be: what lies free goes, at once.
+// The pool owns more than its limit: gives free objects back at once.
 void slab_return_surplus(struct pool *pool)
 {
     int64_t bytes = 0;
     if (slab_free(pool) <= 0 || pthread_mutex_trylock(&pool->store.grow_lock) != 0)
-        return; // who has it looks again, or the next put
+        return; // its holder checks again, or the next put does
     int64_t surplus = SLAB_LOAD(&pool->store.owned) - SLAB_LOAD(&pool->limit);
     if (surplus > 0)
         (void)slab_store_retire(&pool->store, surplus, &bytes);
@@ -95,12 +95,12 @@ void slab_return_surplus(struct pool *pool)
     (void)slab_destruct_leavers(pool);
 }
 
-// Under the grow lock, after the limit was lowered: takes all out that is free.
+// Under the grow lock, after the limit was lowered: retires all free objects.
 static int64_t give_surplus(struct pool *pool)
 {
     enum {
         TRIES = 8
-    }; // a thread that had opened its row before it saw the new limit is caught at the next try
+    }; // a row opened before its thread saw the new limit is closed at the next try
     int64_t from = SLAB_LOAD(&pool->store.owned), began_ns = clock_now_ns(), bytes = 0;
     uint64_t before, after;
     int tries = 0;
@@ -131,7 +131,7 @@ int slab_resize(struct pool *pool, int64_t max)
     SLAB_STORE(&pool->target, slab_less(target, SLAB_LOAD(&pool->limit)));
     SLAB_STORE(&pool->floor, slab_less(SLAB_LOAD(&pool->floor), SLAB_LOAD(&pool->limit)));
     slab_set_trigger(pool);
-    slab_note_move(pool); // who was refused may grow now
+    slab_note_move(pool); // a get that was refused may grow the pool now
     if (slab_is_over(pool))
         (void)give_surplus(pool);
     slab_store_grow_unlock(&pool->store);
@@ -156,7 +156,7 @@ int64_t slab_sweep(struct pool *pool)
 {
     bool settled;
     SLAB_ADD(&pool->sweeps, 1);
-    // Whoever grows just now has no use for a sweep.
+    // While the pool grows a sweep is useless.
     bool may_collapse = !pool->has_thread && SLAB_LOAD(&pool->store.to_collapse);
     if ((!surplus_of(pool, 0) && !may_collapse) || pthread_mutex_trylock(&pool->store.grow_lock) != 0)
         return 0;
@@ -175,7 +175,8 @@ int64_t slab_trim(struct pool *pool)
     return bytes + slab_destruct_leavers(pool);
 }
 
-// Takes no lock, so as not to wait for a growth. While memory comes or goes, the sums may be a little apart.
+// Takes no lock, so that it need not wait for a growth. While memory comes or goes, the sums may differ a
+// little.
 void slab_memory(struct pool *pool, struct pool_stats *stats)
 {
     int64_t page = (int64_t)pool->store.geometry.page_bytes;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Making objects: at open and preheat, by pieces when somebody finds none, and a little ahead of that where
-// the pool has a thread. See pools/slab/pool.h.
+// Makes objects: at open and preheat; in pieces when a get finds none; and a little ahead of need where the
+// pool has a thread. See pools/slab/pool.h.
 //
-// An expansion, as the contract has it, raises the target: owned x growth. The objects up to it come by
-// pieces, as they are needed, so that no get waits for more than a piece, and nothing is owned that was never
-// needed.
+// An expansion, as in the contract, raises the target to owned x growth. The objects up to the target are
+// made in pieces, as they are needed. So no get waits for more than a piece, and no object is owned before
+// it is needed.
 #include "pools/slab/pool.h"
 
 #include "base/clock.h"
@@ -13,15 +13,15 @@
 #include <errno.h>
 
 enum {
-    SPARE_THREADS = 4,     // magazines made for so many threads beyond those there are
+    SPARE_THREADS = 4,     // magazines are made for so many threads more than there are
     MAGAZINES_SHARE = 32,  // magazines have at most this part of the objects' memory ...
     MAGAZINES_MIN = 32,    // ... unless there are so few
-    AHEAD_SHARE = 32,      // the thread sees to it that this part lies free, and a piece
-    SLABS_BEFORE_HUGE = 8, // with so many, another as a whole does not make the pool much larger
-    IDLE_SHARE = 8,        // rows are taken back instead of growing when they hold this part
+    AHEAD_SHARE = 32,      // the thread keeps this part free, and a piece
+    SLABS_BEFORE_HUGE = 8, // with so many slabs, one more as a whole does not make the pool much larger
+    IDLE_SHARE = 8,        // when rows hold this part, they are taken back instead of growing
 };
 
-// Rows are taken back for want of objects at most so often.
+// Rows are taken back to get objects at most this often.
 #define RECLAIM_EVERY_NS NS_PER_MS
 
 // --- under the grow lock --------------------------------------------------------------------------------
@@ -34,7 +34,7 @@ void slab_set_trigger(struct pool *pool)
     SLAB_STORE(&pool->trigger, trigger);
 }
 
-// For what is owned and for the threads there are, and a few more of them.
+// Enough for the objects owned and the threads in the pool, and for some more threads.
 int64_t slab_magazines_wanted(struct pool *pool)
 {
     int64_t owned = SLAB_LOAD(&pool->store.owned), capacity = pool->depot.capacity;
@@ -43,14 +43,13 @@ int64_t slab_magazines_wanted(struct pool *pool)
     return slab_less(owned / capacity, bound) + 2 * (SLAB_LOAD(&pool->live_count) + SPARE_THREADS);
 }
 
-// 0, or -ENOMEM: then there are fewer, and objects are given to the store instead.
+// 0, or -ENOMEM: then there are fewer magazines, and objects are given to the store instead.
 int slab_make_magazines(struct pool *pool)
 {
     return slab_depot_make(&pool->depot, slab_magazines_wanted(pool));
 }
 
-// Full magazines at hand make an exchange a matter of a few instructions. Some empty ones are left, for
-// threads to come.
+// With full magazines ready, an exchange takes a few instructions. Some empty ones remain for new threads.
 void slab_fill_magazines(struct pool *pool)
 {
     struct slab_depot *depot = &pool->depot;
@@ -86,7 +85,7 @@ bool slab_expand(struct pool *pool, int64_t trigger)
     return true;
 }
 
-// Makes so many objects, as far as the target goes. Returns how many; 0 at the target and without memory.
+// Makes `count` objects, as far as the target allows. Returns how many; 0 at the target or without memory.
 static int64_t make(struct pool *pool, int64_t count, enum slab_haste haste)
 {
     int64_t room = SLAB_LOAD(&pool->target) - SLAB_LOAD(&pool->store.owned);
@@ -114,7 +113,7 @@ void slab_top_up(struct pool *pool)
 {
     int64_t capacity = pool->store.geometry.capacity, piece = slab_store_piece(&pool->store);
     while (objects_at_hand(pool) < objects_ahead(pool)) {
-        // What is left of a slab first, and no more: else each new one is begun by small pages.
+        // First the rest of a slab, and no more: otherwise each new slab would begin with small pages.
         int64_t room = slab_store_room(&pool->store);
         bool large = SLAB_LOAD(&pool->store.owned) >= SLABS_BEFORE_HUGE * capacity;
         int64_t count = large && room == 0 ? capacity : large ? slab_less(room, piece) : piece;
@@ -124,7 +123,7 @@ void slab_top_up(struct pool *pool)
     }
 }
 
-// In one look: what goes from depot to store does so under the store's lock.
+// One check under the store's lock, under which objects move from depot to store.
 static bool something_free(struct pool *pool)
 {
     pthread_mutex_lock(&pool->store.lock);
@@ -134,9 +133,9 @@ static bool something_free(struct pool *pool)
     return free;
 }
 
-// No more may be made, or can be: looks everywhere. False: at one instant of this call nothing was free, save
-// what lies in rows out of reach. With such rows that is not noted: the next get has to come to its own row
-// again, for if that is one of them nobody else can close it.
+// No more objects may or can be made: searches everywhere. False: at one instant of this call nothing was
+// free, except objects in rows out of reach. With such rows the result is not noted in `none_since`. Then
+// the next get must go to its own row again: if that is one of them, no other thread can close it.
 static bool search(struct pool *pool)
 {
     uint64_t before = atomic_load(&pool->moves), after;
@@ -147,8 +146,8 @@ static bool search(struct pool *pool)
     return false;
 }
 
-// What is missing may lie idle in rows. To fetch it costs some microseconds, and whoever works in those rows
-// has to come for more; so not too often, and not for little.
+// The missing objects may be idle in rows. Taking them costs some microseconds, and their owners then need
+// others. So not too often, and not for few objects.
 static bool reclaim_instead(struct pool *pool)
 {
     int64_t now_ns = clock_now_ns();
@@ -162,7 +161,7 @@ static bool reclaim_instead(struct pool *pool)
     return slab_rows_reclaim(pool, NULL) > 0;
 }
 
-// Makes a piece, or finds out why not.
+// Makes a piece, or reports why not.
 static enum slab_room make_room_locked(struct pool *pool)
 {
     int64_t owned = SLAB_LOAD(&pool->store.owned);
@@ -200,13 +199,13 @@ static int preheat_raw(struct pool *pool, int64_t count)
     return code;
 }
 
-// What preheat made cannot all be constructed.
+// Not all objects made by preheat can be constructed: gives them back.
 static int undo_preheat(struct pool *pool, int64_t count)
 {
     int64_t bytes = 0;
     pthread_mutex_lock(&pool->store.grow_lock);
     (void)slab_store_retire(&pool->store, count, &bytes);
-    SLAB_STORE(&pool->floor, slab_more(SLAB_LOAD(&pool->floor) - count, 0)); // a resize may have been there
+    SLAB_STORE(&pool->floor, slab_more(SLAB_LOAD(&pool->floor) - count, 0)); // a resize may have lowered it
     slab_store_grow_unlock(&pool->store);
     (void)slab_destruct_leavers(pool);
     return -ENOMEM;
@@ -235,7 +234,7 @@ void slab_want_growth(struct pool *pool, int64_t in_use)
         bell_ring(&pool->bell);
         return;
     }
-    // When another thread grows or gives back, the trigger is looked at again at the next exchange.
+    // When another thread grows or gives back, the trigger is checked again at the next exchange.
     if (pthread_mutex_trylock(&pool->store.grow_lock) != 0)
         return;
     if (in_use >= SLAB_LOAD(&pool->trigger))
@@ -265,7 +264,8 @@ void slab_wake(struct pool *pool, _Atomic bool *flag)
         bell_knock(&pool->bell);
 }
 
-// Waits until something is published, or whoever is about it ended without. True when something lies free.
+// Waits until objects are published, or the thread that makes them ended without. True when an object is
+// free.
 static bool wait_for_objects(struct pool *pool, uint64_t generation)
 {
     struct slab_store *store = &pool->store;
@@ -287,7 +287,7 @@ static uint64_t generation_of(struct pool *pool)
 
 enum slab_room slab_make_room(struct pool *pool)
 {
-    // The generation is read first: whoever has the lock now announces after that.
+    // Reads the generation first: the thread that holds the lock now will announce after that.
     uint64_t generation = generation_of(pool);
     if (pthread_mutex_trylock(&pool->store.grow_lock) != 0)
         return wait_for_objects(pool, generation) ? SLAB_ROOM_MADE : SLAB_ROOM_FOUND;

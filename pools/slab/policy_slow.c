@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Gets and puts that the hot path does not serve: out of the row if that has something, else past the rows,
-// one object at a time; overflow. See pools/slab/pool.h.
+// Gets and puts that the fast path does not serve: from the row if it has an object, else past the rows, one
+// object at a time; overflow. See pools/slab/pool.h.
 #include "pools/slab/pool.h"
 
 #include "base/clock.h"
 #include "pools/shared/object.h"
 
-// Under the store's lock throughout, so that a search does not miss what is on its way from depot to store.
-// `raw`: it is still to be constructed.
+// Under the store's lock throughout, so that a search does not miss objects on their way from depot to
+// store. `raw`: the object is still to be constructed.
 static void *take(struct pool *pool, bool *raw)
 {
     void *object = NULL;
@@ -29,7 +29,7 @@ static void *take(struct pool *pool, bool *raw)
     return object;
 }
 
-// Counts a get past the rows, and looks whether it reaches anything.
+// Counts a get outside the rows, and checks whether it reaches the peak or the trigger.
 static void note_get(struct pool *pool)
 {
     int64_t turn = atomic_fetch_add_explicit(&pool->single_gets, 1, memory_order_relaxed);
@@ -90,7 +90,7 @@ static void *get_single(struct pool *pool)
             return object;
         }
         switch (slab_make_room(pool)) {
-        case SLAB_ROOM_FOUND: // or it was in somebody's hand: look again
+        case SLAB_ROOM_FOUND: // or another thread holds it: search again
             break;
         case SLAB_ROOM_MADE:
             missed = true;
@@ -133,7 +133,7 @@ static void put_overflow(struct pool *pool, void *object)
 
 static void put_single(struct pool *pool, void *object)
 {
-    // Counted first: once it is given, somebody else may have got it, and been counted.
+    // Counted first: once given, the object may be got and counted by another thread.
     SLAB_ADD(&pool->single_puts, 1);
     slab_store_give(&pool->store, &object, 1);
     slab_note_move(pool);

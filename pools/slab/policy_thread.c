@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The thread of a pool that grows in the background: it makes objects, and gives memory back. See
+// The thread of a pool that grows in the background: makes objects, and gives memory back. See
 // pools/slab/pool.h.
 #include "pools/slab/pool.h"
 
@@ -9,7 +9,7 @@
 
 #define AT_REST_NS (2 * NS_PER_S) // since the last growth
 
-// Objects in use reached the trigger, or little lies free.
+// The objects in use reached the trigger, or few are free.
 static void grow_in_background(struct pool *pool)
 {
     pthread_mutex_lock(&pool->store.grow_lock);
@@ -22,8 +22,8 @@ static void grow_in_background(struct pool *pool)
     slab_store_grow_unlock(&pool->store);
 }
 
-// One slab, when the pool has been at rest: 10 MB a second at most, so that who is measured while it fills
-// does not pay for what comes to use later.
+// One slab, when the pool has been at rest: 10 MB a second at most. So a measurement of a pool that fills
+// does not pay for work that only helps later.
 static void collapse_one(struct pool *pool, int64_t now_ns)
 {
     if (!SLAB_LOAD(&pool->store.to_collapse) || now_ns - pool->bell.grew_ns < AT_REST_NS)
@@ -35,16 +35,16 @@ static void collapse_one(struct pool *pool, int64_t now_ns)
 
 static bool wanted(_Atomic bool *flag)
 {
-    // Acquire: what was wanted is seen as whoever wanted it saw it.
+    // Acquire: the thread sees what the thread that set the flag saw.
     return SLAB_LOAD(flag) && atomic_exchange_explicit(flag, false, memory_order_acquire);
 }
 
 static void *grow_thread(void *context)
 {
     struct pool *pool = context;
-    int64_t shrink_ns = 0, collapse_ns = 0; // when to look again what can be given back, or made a huge page
+    int64_t shrink_ns = 0, collapse_ns = 0; // when to check next
     while (!SLAB_LOAD(&pool->stop)) {
-        // Something may have to be given back, or to be made a huge page, when SLAB_HOLD_NS are over.
+        // Memory may have to be given back, or made a huge page, after SLAB_HOLD_NS.
         bool waits = SLAB_LOAD(&pool->wanted_shrink) || SLAB_LOAD(&pool->store.to_collapse);
         bell_wait(&pool->bell, waits ? SLAB_HOLD_NS : 0);
         if (bell_answer(&pool->bell))
@@ -54,7 +54,8 @@ static void *grow_thread(void *context)
             (void)slab_make_magazines(pool);
             slab_store_grow_unlock(&pool->store);
         }
-        // That flag stays up until there is no more to give back, so that it is not put up again meanwhile.
+        // wanted_shrink stays set until there is no more to give back, so that gets and puts do not set it
+        // again.
         int64_t now_ns = clock_now_ns();
         if (SLAB_LOAD(&pool->wanted_shrink) && now_ns >= shrink_ns) {
             bool settled = true;
@@ -78,11 +79,11 @@ void slab_thread_open(struct pool *pool)
 {
     if (pool->config.growth_mode != POOL_GROW_BACKGROUND || bell_init(&pool->bell) < 0)
         return;
-    // Signals are for the program's own threads.
+    // The program's own threads handle signals.
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    pool->has_thread = true; // for the thread to see
+    pool->has_thread = true; // set first, so that the thread sees it
     pool->has_thread = pthread_create(&pool->thread, NULL, grow_thread, pool) == 0;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (!pool->has_thread)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// slab: the best pool we can build. Objects lie in slabs of 2 MiB, and threads take and give them by
-// magazines; see pools/slab/pool.h for how it fits together.
+// slab: the best pool we can build. Objects are in slabs of 2 MiB; threads take and give them in magazines.
+// For the design see pools/slab/pool.h.
 #include "pools/slab/pool.h"
 
 #include "pools/shared/object.h"
@@ -8,13 +8,13 @@
 
 #include <errno.h>
 
-// A thread without a slot has the row of nobody, which serves nothing.
+// A thread without a slot has row 0, which serves nothing.
 static inline struct pool_row *own_row(struct pool *pool)
 {
     return &pool->rows[(unsigned)pool_thread_slot_cached].hot;
 }
 
-// Nothing in plain builds.
+// Does nothing in plain builds.
 static inline void let_touch(struct pool *pool, void *object)
 {
     unpoison_got(pool, object, pool->object_bytes);
@@ -33,12 +33,12 @@ static void *slab_get(struct pool *pool)
 
 static void slab_put(struct pool *pool, void *object)
 {
-    poison_put(pool, object, pool->object_bytes); // nothing in plain builds
+    poison_put(pool, object, pool->object_bytes); // does nothing in plain builds
     if (__builtin_expect(!pool_row_give(own_row(pool), object), 0))
         slab_put_slow(pool, object);
 }
 
-// One thread at a time: `busy`, which is for others, can be left alone.
+// One thread at a time: leaves `busy` alone, which only other threads read.
 static void *slab_get_one(struct pool *pool)
 {
     struct pool_row *row = own_row(pool);
@@ -83,7 +83,7 @@ static void slab_close(struct pool *pool)
 
 static int slab_open(struct pool **opened, const struct pool_config *config, struct err *err)
 {
-    (void)err; // pool.c's words for -ENOMEM say it all
+    (void)err; // pool.c has the text for -ENOMEM
     struct pool *pool = pool_memory_map(sizeof *pool, alignof(struct pool));
     if (!pool)
         return -ENOMEM;
@@ -134,7 +134,7 @@ fail_account:
 
 static void slab_stats(struct pool *pool, struct pool_stats *stats)
 {
-    // Kinds of gets before all gets, of which they are a part.
+    // The kinds of gets are read before all gets, which include them.
     stats->misses = SLAB_LOAD(&pool->misses);
     stats->overflow = SLAB_LOAD(&pool->overflow);
     struct slab_account account = slab_account(pool);

@@ -8,8 +8,7 @@
 
 static int init_locks(struct slab_store *store)
 {
-    // `lock` is held so shortly that waiting by spinning is cheaper than sleeping; without inheritance, that
-    // is.
+    // `lock` is held so briefly that spinning is cheaper than sleeping. Not possible with inheritance.
     pthread_mutexattr_t spins, plain;
     pthread_mutexattr_init(&spins);
     pthread_mutexattr_init(&plain);
@@ -45,8 +44,9 @@ int slab_store_open(struct slab_store *store, size_t object_bytes, bool touch, b
     return init_locks(store);
 }
 
-// The forking thread holds them; one that inherits has the parent's thread in it, and is made anew, as is the
-// condition, which threads that are not here may wait on. All of it succeeded at open.
+// The forking thread holds the locks. A lock with inheritance contains the id of the parent's thread, so it
+// is made anew. So is the condition, since threads that the child does not have may wait on it. These calls
+// succeeded at open.
 void slab_store_locks_anew(struct slab_store *store)
 {
     if (store->inherits) {
@@ -93,7 +93,7 @@ static uint64_t free_of_kind(const struct slab_store *store, struct slab *slab, 
     return raw ? free & ~constructed : free & constructed;
 }
 
-// Of constructed objects, or of raw ones. Without state all count as constructed.
+// Takes constructed objects, or raw ones. Without state all objects count as constructed.
 static size_t take_from(struct slab_store *store, struct slab *slab, bool raw, void **objects, size_t count)
 {
     uint64_t *bits = slab_free_bits(slab);
@@ -130,7 +130,7 @@ static size_t take_kind(struct slab_store *store, bool raw, void **objects, size
 
 size_t slab_store_take_locked(struct slab_store *store, void **objects, size_t count)
 {
-    // All that lies here may be raw, in many slabs.
+    // All objects here may be raw, spread over many slabs.
     bool some = slab_count_of(&store->owned) - slab_count_of(&store->taken) > slab_count_of(&store->raw);
     return some ? take_kind(store, false, objects, count) : 0;
 }
@@ -228,7 +228,7 @@ struct tally {
     int64_t ready, free, raw, leaving;
 };
 
-// Raw and leaving objects are as many as the slab says.
+// The numbers of raw and leaving objects match the slab's counts.
 static bool kinds_are_valid(const struct slab_store *store, struct slab *slab, struct tally *tally)
 {
     const struct slab_geometry *geometry = &store->geometry;
@@ -254,7 +254,7 @@ static bool slab_is_valid(const struct slab_store *store, struct slab *slab, str
     uint32_t words = slab_words(geometry->capacity), ready_here = 0, free_here = 0, resident = 0;
     for (uint32_t i = 0; i < words; i++) {
         if (free_bits[i] & ~ready_bits[i])
-            return false; // free without memory
+            return false; // a free object without memory
         if (free_bits[i] && i < slab->hint)
             return false;
         ready_here += (uint32_t)__builtin_popcountll(ready_bits[i]);

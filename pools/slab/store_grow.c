@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// How a store makes objects: see pools/slab/store.h. All of it under grow_lock.
+// How a store makes objects; see pools/slab/store.h. All functions need grow_lock.
 #include "base/clock.h"
 #include "pools/shared/poison.h"
 #include "pools/slab/store_lists.h"
@@ -7,13 +7,14 @@
 #include <errno.h>
 #include <time.h>
 
-// Processor time for 2 MiB: small pages take 0.5 to 1 ms, a huge one 0.25 ms. It takes 2 ms in a guest whose
-// host has to find the memory first, and many where the system has to move others out of the way: then small
-// pages are cheaper for a while. Not elapsed time, which says as well that others had the processor.
+// Processor time for 2 MiB: small pages take 0.5 to 1 ms, a huge one 0.25 ms. A huge page takes 2 ms in a
+// guest whose host has to find the memory first, and many ms where the system has to move other pages. Then
+// small pages are cheaper for a while. Not elapsed time, which includes the time of other threads on the
+// processor.
 #define HUGE_PAGE_SLOW_NS NS_PER_MS
 #define SMALL_PAGES_FOR_NS NS_PER_S
 
-// Pages are faulted in by pieces of this size, so that whoever waits for an object waits for one piece.
+// Pages are faulted in by pieces of this size: a thread that waits for an object waits for one piece.
 #define PIECE_BYTES ((size_t)256 << 10)
 
 static void set_range(uint64_t *bits, uint32_t from, uint32_t count)
@@ -26,11 +27,11 @@ static void set_range(uint64_t *bits, uint32_t from, uint32_t count)
     }
 }
 
-// The objects' pages are there: lets everybody have them. `fresh`: nobody knows the slab yet.
+// The objects' pages are resident: makes the objects available. `fresh`: no other thread knows the slab yet.
 static void publish(struct slab_store *store, struct slab *slab, uint32_t from, uint32_t count, bool fresh)
 {
     for (uint32_t index = from; index < from + count; index++)
-        poison(slab_object(&store->geometry, slab, index), store->geometry.stride); // what is behind it too
+        poison(slab_object(&store->geometry, slab, index), store->geometry.stride); // with the gap behind it
     pthread_mutex_lock(&store->lock);
     set_range(slab_free_bits(slab), from, count);
     set_range(slab_ready_bits(&store->geometry, slab), from, count);
@@ -61,7 +62,7 @@ int64_t slab_store_piece(const struct slab_store *store)
     return (int64_t)(PIECE_BYTES / store->geometry.stride) + 1;
 }
 
-// Neither ready nor leaving.
+// The next place that is neither ready nor leaving.
 static uint32_t find_place(const struct slab_geometry *geometry, struct slab *slab, uint32_t from)
 {
     const uint64_t *ready = slab_ready_bits(geometry, slab);
@@ -99,7 +100,7 @@ static void note_pages(struct slab_store *store, uint32_t more)
     store->filled_pages += more;
 }
 
-// Makes objects of this slab ready, `count` at most; 0 when none can be.
+// Makes at most `count` objects of this slab ready; returns 0 when none can be.
 static int64_t grow_within(struct slab_store *store, struct slab *slab, int64_t count)
 {
     const struct slab_geometry *geometry = &store->geometry;
@@ -127,7 +128,7 @@ static int64_t cpu_ns(void)
     return (int64_t)now.tv_sec * NS_PER_S + now.tv_nsec;
 }
 
-// A new slab with `count` objects at most; 0 when there is no memory.
+// Makes a new slab with at most `count` objects; returns 0 when there is no memory.
 static int64_t grow_new(struct slab_store *store, int64_t count, enum slab_haste haste)
 {
     const struct slab_geometry *geometry = &store->geometry;
@@ -147,7 +148,7 @@ static int64_t grow_new(struct slab_store *store, int64_t count, enum slab_haste
     }
     note_pages(store, slab->resident);
     publish(store, slab, 0, first, true);
-    store->grow_at = slab_register_find(store, slab); // all others have no room
+    store->grow_at = slab_register_find(store, slab); // no other slab has room
     if (whole &&
         cpu_ns() - began_cpu_ns > HUGE_PAGE_SLOW_NS * (int64_t)(geometry->slab_bytes / SLAB_BYTES_MIN))
         store->small_until_ns = clock_now_ns() + SMALL_PAGES_FOR_NS;
@@ -167,14 +168,14 @@ int64_t slab_store_room(struct slab_store *store)
 int64_t slab_store_grow(struct slab_store *store, int64_t count, enum slab_haste haste)
 {
     int64_t made = 0, capacity = store->geometry.capacity;
-    // The register does not change while we look: that takes grow_lock.
+    // The register does not change meanwhile: that takes grow_lock.
     for (; store->grow_at < store->slab_count && made < count; store->grow_at++) {
         struct slab *slab = store->slabs[store->grow_at];
         if (!has_place(store, slab))
             continue;
         made += grow_within(store, slab, count - made);
         if (has_place(store, slab))
-            return made; // enough, or there was room, but no memory
+            return made; // enough were made, or there was room but no memory
     }
     while (made < count) {
         int64_t want = at_most(count - made, capacity), more = grow_new(store, want, haste);

@@ -91,6 +91,6 @@ void slab_register_remove(struct slab_store *store, struct slab *slab)
 {
     size_t at = slab_register_find(store, slab);
     store->slab_count--;
-    store->collapse_at = 0; // the others moved
+    store->collapse_at = 0; // the indexes changed
     memmove(store->slabs + at, store->slabs + at + 1, (store->slab_count - at) * sizeof *store->slabs);
 }

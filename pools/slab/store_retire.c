@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// How a store gives memory back: see pools/slab/store.h. All of it under grow_lock.
+// How a store gives memory back; see pools/slab/store.h. All functions need grow_lock.
 #include "pools/slab/store_lists.h"
 
-// An object of the slab that is not ready any more: a constructed one leaves.
+// The object is no longer ready. If it is constructed, it is leaving.
 static void leave(struct slab_store *store, struct slab *slab, uint32_t index)
 {
     if (!slab_bit(slab_constructed_bits(&store->geometry, slab), index)) {
@@ -21,7 +21,7 @@ static void leave(struct slab_store *store, struct slab *slab, uint32_t index)
     store->awaiting = slab;
 }
 
-// Clears up to `count` free objects of the slab, the last ones first. Under `lock`.
+// Retires up to `count` free objects of the slab, the last ones first. Under `lock`.
 static int64_t retire_within(struct slab_store *store, struct slab *slab, int64_t count)
 {
     uint64_t *free = slab_free_bits(slab), *ready = slab_ready_bits(&store->geometry, slab);
@@ -42,8 +42,8 @@ static int64_t retire_within(struct slab_store *store, struct slab *slab, int64_
     return retired;
 }
 
-// Of which something was retired or left: gives back the pages that it needs no more. Nobody else reaches
-// them: that takes grow_lock, which we hold.
+// For a slab from which objects were retired or left: gives back the pages that it no longer needs. No other
+// thread reaches them: that takes grow_lock, which this thread holds.
 static void release(struct slab_store *store, struct slab *slab, int64_t *bytes)
 {
     uint32_t pages = slab->resident;
@@ -55,7 +55,7 @@ static void release(struct slab_store *store, struct slab *slab, int64_t *bytes)
     *bytes += (int64_t)(pages * store->geometry.page_bytes);
 }
 
-// Under `lock`: nothing of the slab is there, or will be until we let go of grow_lock.
+// Under `lock`. An empty slab stays empty until this thread releases grow_lock.
 static void remove_if_empty(struct slab_store *store, struct slab *slab)
 {
     if (slab->ready == 0 && slab->leaving == 0)
