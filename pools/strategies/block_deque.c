@@ -5,7 +5,7 @@
 
 enum { PAGE_BYTES = 4096 };
 
-// Classes 1 to 4 are multiples of 16 bytes; then four to each doubling: 80, 96, 112, 128, 160, ...
+// Classes 1 to 4 are multiples of 16 bytes; then four for each doubling: 80, 96, 112, 128, 160, ...
 enum { LINEAR = 4, A_DOUBLING = 4 };
 
 unsigned block_class_of(size_t bytes)
@@ -40,7 +40,7 @@ struct block *block_make(const struct pool_config *config, size_t bytes, bool to
     if (!block)
         return NULL;
     *block = (struct block){.bytes = bytes, .size_class = (uint8_t)size_class};
-    // One write a page; volatile, since nobody reads it.
+    // One write a page; volatile, since no code reads it.
     for (size_t at = 0; touch && at < bytes; at += PAGE_BYTES)
         ((volatile char *)block_object(block))[at] = 0;
     if (object_construct(config, block_object(block)) == 0)
@@ -82,7 +82,7 @@ void block_deque_init(struct block_deque *deque, const struct pool_config *confi
 
 void block_deque_push(struct block_deque *deque, struct block *block, int64_t now_ns)
 {
-    // In the order of last use, whichever thread got the lock first.
+    // Keeps the order of last use, whichever thread got the lock first.
     block->used_ns = deque->newest && deque->newest->used_ns > now_ns ? deque->newest->used_ns : now_ns;
     block->newer = NULL;
     block->older = deque->newest;

@@ -14,7 +14,7 @@ void blocks_defaults(struct pool_config *config)
 
 // --- getting --------------------------------------------------------------------------------------------
 
-// What the block has beyond the bytes asked for stays out of bounds.
+// The block's bytes beyond those asked for stay poisoned.
 static void *hand_out(const struct pool *pool, struct block *block, size_t bytes)
 {
     char *object = block_object(block);
@@ -30,7 +30,7 @@ static void count_in_use_locked(struct pool *pool)
         pool->peak = pool->in_use;
 }
 
-// A get that waits for memory of its own is in use already.
+// A get that waits for memory of its own counts as in use already.
 static void begin_making_locked(struct pool *pool, bool is_overflow)
 {
     pool->in_use++;
@@ -41,7 +41,7 @@ static void begin_making_locked(struct pool *pool, bool is_overflow)
     pool->being_made += !is_overflow;
 }
 
-// A block that came for this get alone, or none. The lock is not held.
+// A block made for this get alone, or none. Without the lock.
 static void *get_made(struct pool *pool, size_t bytes, bool is_overflow)
 {
     struct block *block = block_make(&pool->config, bytes, false);
@@ -68,7 +68,7 @@ static void *get_made(struct pool *pool, size_t bytes, bool is_overflow)
     return block ? hand_out(pool, block, bytes) : NULL;
 }
 
-// All that may be owned is in use.
+// All objects that the pool may own are in use.
 static void *get_past_max_unlock(struct pool *pool, size_t bytes)
 {
     if (pool->config.overflow == POOL_OVERFLOW_HEAP) {
@@ -88,7 +88,7 @@ static void *get_past_max_unlock(struct pool *pool, size_t bytes)
     return NULL;
 }
 
-// No free block fits, but one may be made, if need be for the one unused longest.
+// No free block fits, but one may be made; at the bound, in place of the one unused longest.
 static void *get_unfitting_unlock(struct pool *pool, size_t bytes)
 {
     struct block *unfit = NULL;
@@ -100,7 +100,7 @@ static void *get_unfitting_unlock(struct pool *pool, size_t bytes)
     return get_made(pool, bytes, false);
 }
 
-// A smaller `max` came, and as many are in use.
+// `max` was lowered, and that many are in use.
 static bool is_past_max(const struct pool *pool)
 {
     return pool->max && pool->owned > pool->max && pool->in_use - pool->overflow_out >= pool->max;
@@ -108,11 +108,12 @@ static bool is_past_max(const struct pool *pool)
 
 enum outcome { OUTCOME_BLOCK, OUTCOME_UNFITTING, OUTCOME_PAST_MAX };
 
-// Finds a block for the request, or says what else is to be done. Lets go of the lock while it makes some.
+// Finds a block for the request, or returns what to do instead. Releases the lock while it makes blocks.
 static enum outcome find_locked(struct pool *pool, size_t bytes, struct block **found, bool *missed)
 {
     while (!(*found = is_past_max(pool) ? NULL : block_deque_find(&pool->free, bytes))) {
-        // One expansion at a time: a get that comes while others make its pieces makes a block for itself.
+        // One expansion at a time: a get that comes while other threads make its pieces makes a block for
+        // itself.
         if (pool->free.count == 0 && pool->being_made == 0)
             blocks_begin_growth_locked(pool, bytes);
         if (pool->free.count == 0 && blocks_grow_piece_locked(pool))
@@ -122,7 +123,7 @@ static enum outcome find_locked(struct pool *pool, size_t bytes, struct block **
         else if (pool->being_made == 0 || pool->in_use >= pool->max || is_past_max(pool))
             return OUTCOME_PAST_MAX;
         else
-            blocks_await_made_locked(pool); // what is being made may be for us
+            blocks_await_made_locked(pool); // a block being made may serve this get
     }
     return OUTCOME_BLOCK;
 }
@@ -203,7 +204,7 @@ static void blocks_put(struct pool *pool, void *object)
 static void blocks_stats(struct pool *pool, struct pool_stats *stats)
 {
     blocks_lock(pool);
-    // A get whose block is being made is not counted as one yet, nor its block as owned.
+    // A get whose block is being made is not counted yet, nor is its block counted as owned.
     int64_t given = pool->hits + pool->misses + pool->overflow;
     *stats = (struct pool_stats){
         .gets = given + pool->refused + pool->failed,
@@ -252,7 +253,7 @@ static void blocks_fork_parent(struct pool *pool)
     pool_lock_release(&pool->lock);
 }
 
-// What others were making never comes here.
+// Blocks that other threads of the parent were making never arrive here.
 static void blocks_fork_child(struct pool *pool)
 {
     pool->owned -= pool->being_made;

@@ -15,7 +15,7 @@ int64_t blocks_shrink_to(int64_t owned, int64_t in_use, int64_t floor)
 
 // --- making ---------------------------------------------------------------------------------------------
 
-// Relaxed: the lock orders; who is about to sleep compares the word in the kernel.
+// Relaxed: the lock orders; a thread that is about to sleep compares the word in the kernel.
 void blocks_tell_made_locked(struct pool *pool)
 {
     if (pool->made_waiters == 0)
@@ -42,7 +42,7 @@ void blocks_count_bytes_locked(struct pool *pool, const struct block *block)
         pool->peak_bytes = pool->owned_bytes;
 }
 
-// Blocks just made become the pool's, which had counted `planned` of them already.
+// The pool takes over blocks just made; it had counted `planned` of them already.
 static void adopt_locked(struct pool *pool, struct block *chain, int64_t planned, int64_t made)
 {
     int64_t now_ns = clock_coarse_ns();
@@ -70,7 +70,7 @@ void blocks_begin_growth_locked(struct pool *pool, size_t bytes)
     pool->growing = true;
 }
 
-// Tells of it before the next can begin, without the lock.
+// Emits the event of the step, without the lock, before the next step can begin.
 static void end_growth_locked(struct pool *pool)
 {
     if (pool->step.made > 0) {
@@ -83,8 +83,8 @@ static void end_growth_locked(struct pool *pool)
     pool->growing = false;
 }
 
-// What nobody took of the step is not to be made. With nothing left it ends by itself, and may be about to:
-// who ends it tells of it without the lock.
+// The pieces of the step that no thread took are not made. If none is left, the step ends by itself, and may
+// be about to: the thread that ends it emits the event without the lock.
 static void cut_growth_locked(struct pool *pool)
 {
     if (!pool->growing || pool->step.left == 0)
@@ -167,7 +167,7 @@ static bool is_due(const struct pool *pool, int64_t now_ns)
     return pool->cleanup.under_way || now_ns - pool->cleaned_ns >= every_ns;
 }
 
-// The deque is in the order of last use: what has expired is at its end.
+// The deque is in the order of last use: expired blocks are at its end.
 static bool has_more_to_free(const struct pool *pool, int64_t now_ns)
 {
     const struct block *oldest = pool->free.oldest;
@@ -200,7 +200,7 @@ bool blocks_cleanup_locked(struct pool *pool, int64_t now_ns, bool all, struct b
         piece->event.from = cleanup->from;
         piece->event.to = cleanup->from - cleanup->freed;
         piece->event.trigger = cleanup->in_use;
-        piece->event.duration_ns = -cleanup->began_ns; // its end is to come
+        piece->event.duration_ns = -cleanup->began_ns; // blocks_end_cleanup adds the end
     }
     return piece->chain != NULL || !more;
 }
@@ -227,7 +227,7 @@ int64_t blocks_sweep(struct pool *pool)
     return due ? blocks_end_cleanup(pool, &piece) : 0;
 }
 
-// The longest unused free blocks go, while more than `most` are owned.
+// Frees the longest unused free blocks while more than `most` are owned.
 static int64_t give_back_unlock(struct pool *pool, int64_t most)
 {
     struct blocks_piece piece = {.event = {.from = pool->owned, .trigger = pool->in_use}};

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// expand: makes `initial` objects at open; when the objects in use reach `expand_at_percent` of those owned,
-// it grows to min(owned x growth, max). Past `max`: malloc or refusal, as `overflow` says. Owns no less until
-// pool_resize asks for it.
+// expand: makes `initial` objects at open. When the objects in use reach `expand_at_percent` of those owned,
+// it grows to min(owned x growth, max). Beyond `max` it uses malloc or refuses, as `overflow` says. It owns
+// no less until pool_resize asks for it.
 //
-// New objects are made and become available by pieces (pools/shared/growth.h). Inline, the get that reaches
-// the trigger makes the first before it returns, the gets after it the others, one each; these count as
-// misses. In the background a get only leaves word that the trigger was reached, on one cache line, and calls
-// a thread of the pool's own (pools/shared/bell.h) and goes on; the new objects' pages and their rack's are
-// faulted in by that thread before they become available. Nobody waits for a piece that another makes: a get
-// that finds no object free meanwhile is served by malloc, as a miss, and that object goes back to malloc
-// when it is put. No lock is held while objects are made.
+// New objects are made and become available in pieces (pools/shared/growth.h). Inline: the get that reaches
+// the trigger makes the first piece before it returns. The gets after it make the others, one each. These
+// gets count as misses. In the background: a get only notes that the trigger was reached, on one cache line,
+// notifies the pool's own thread (pools/shared/bell.h) and goes on. That thread faults in the pages of the
+// new objects and of their stack entries before the objects become available. No get waits for a piece that
+// another thread makes: a get that finds no free object meanwhile is served by malloc, as a miss, and that
+// object goes back to malloc when it is put. No lock is held while objects are made.
 #include "pools/shared/growth.h"
 
 #include "base/err.h"
@@ -29,16 +29,16 @@ struct pool {
     bool refuses; // past max
     int expand_at_percent;
     double growth;
-    bool background; // never again in a child of fork
+    bool background; // false in a child of fork
 
-    // Background only, one cache line: all that a get touches to have the pool grow.
+    // Background only, one cache line: everything that a get accesses to make the pool grow.
     alignas(64) int64_t wanted_at; // guarded by stock.lock: objects in use that reached the trigger; -1: none
-    struct bell bell;              // rung after that
+    struct bell bell;              // rung after wanted_at is set
     pthread_t grower;
 
     // Guarded by stock.lock.
     alignas(64) bool growing; // one expansion at a time
-    int64_t trigger;          // objects in use that set one off; INT64_MAX while one is under way or wanted
+    int64_t trigger;          // objects in use that start one; INT64_MAX while one is under way or wanted
     bool closing;
     int64_t next;            // objects owned after the next expansion
     struct growth_step step; // while growing
@@ -47,8 +47,8 @@ struct pool {
     struct stock stock;
 };
 
-// A get looks closer when it would reach the trigger, when there is a piece to be made, and when it would
-// pass `max` where the stock alone would not stop it.
+// A get takes the slow path when it would reach the trigger, when there is a piece to make, and when it
+// would pass `max` and the stock alone would not stop it.
 static void set_gate_locked(struct pool *pool)
 {
     struct stock *stock = &pool->stock;
@@ -60,7 +60,7 @@ static void set_gate_locked(struct pool *pool)
     stock_settle_locked(stock);
 }
 
-// Sets when the next expansion is due, after `owned`, `max`, `growing` or `wanted_at` changed.
+// Sets when the next expansion is due. Call it after `owned`, `max`, `growing` or `wanted_at` changed.
 static void set_trigger_locked(struct pool *pool)
 {
     struct stock *stock = &pool->stock;
@@ -71,8 +71,8 @@ static void set_trigger_locked(struct pool *pool)
     set_gate_locked(pool);
 }
 
-// An expansion failed for want of memory: not again with the very next get, but when a good part of what is
-// left is used or as many more went to malloc.
+// An expansion failed for lack of memory. The next get must not try again. It is tried again when a good
+// part of the remaining objects is used, or as many more went to malloc.
 static void back_off_locked(struct pool *pool)
 {
     struct stock *stock = &pool->stock;
@@ -84,7 +84,7 @@ static void back_off_locked(struct pool *pool)
     set_gate_locked(pool);
 }
 
-// Background: leaves it to the pool's thread. The bell is to be rung after that.
+// Background: leaves the growth to the pool's thread. The caller notifies the thread afterwards.
 static void want_growth_locked(struct pool *pool)
 {
     pool->wanted_at = stock_in_use_locked(&pool->stock);
@@ -92,7 +92,8 @@ static void want_growth_locked(struct pool *pool)
     set_gate_locked(pool);
 }
 
-// `trigger`: objects in use that set it off. False when what is being made already leaves no room for more.
+// `trigger`: objects in use that started it. False when the objects being made already leave no room for
+// more.
 static bool begin_growth_locked(struct pool *pool, int64_t trigger)
 {
     struct stock *stock = &pool->stock;
@@ -106,8 +107,8 @@ static bool begin_growth_locked(struct pool *pool, int64_t trigger)
     return pool->growing;
 }
 
-// The last piece was made, or one failed and the others were given up. Lets go of the lock to tell of it,
-// before the next expansion can begin, so that a listener hears of them in order.
+// The last piece was made, or one failed and the others were given up. Releases the lock to emit the event
+// before the next expansion can begin, so that a listener gets the events in order.
 static void end_growth_locked(struct pool *pool)
 {
     if (pool->step.made > 0) {
@@ -124,7 +125,7 @@ static void end_growth_locked(struct pool *pool)
         back_off_locked(pool);
 }
 
-// Makes a piece of the step under way, if one is left. Lets go of the lock meanwhile. Returns objects that
+// Makes a piece of the step under way, if one is left. Releases the lock meanwhile. Returns how many objects
 // became available.
 static int64_t grow_piece_locked(struct pool *pool)
 {
@@ -147,8 +148,8 @@ static int64_t grow_piece_locked(struct pool *pool)
     return code < 0 ? 0 : count;
 }
 
-// What is left of the step under way is not to be made. With nothing left it ends by itself, and may be about
-// to: who ends it tells of it without the lock.
+// The pieces of the step that no thread took are not made. If none is left, the step ends by itself, and may
+// be about to: the thread that ends it emits the event without the lock.
 static void cut_growth_locked(struct pool *pool)
 {
     if (!pool->growing || pool->step.left == 0)
@@ -160,14 +161,14 @@ static void cut_growth_locked(struct pool *pool)
         end_growth_locked(pool);
 }
 
-// The pool's own thread: grows when called, and again while the trigger is reached anyway.
+// The pool's own thread: grows when notified, and again while the trigger is reached.
 static void *grower_main(void *argument)
 {
     struct pool *pool = argument;
     struct stock *stock = &pool->stock;
     for (;;) {
         bell_wait(&pool->bell, 0);
-        // The lock's line stays with those who get, unless there is a reason.
+        // The cache line of the lock stays with the getting threads, unless there is a reason.
         if (!bell_answer(&pool->bell))
             continue;
         pool_lock_acquire(&stock->lock);
@@ -185,7 +186,7 @@ static void *grower_main(void *argument)
     }
 }
 
-// Signals are for the program's own threads.
+// The program's own threads handle signals.
 static int start_grower(struct pool *pool)
 {
     sigset_t all, before;
@@ -224,13 +225,13 @@ static int expand_preheat(struct pool *pool, int64_t count)
     return code;
 }
 
-// None is free and `max` is not reached; `reached`: the pool's thread is to be called. Called with the lock
-// held; lets it go.
+// No object is free and `max` is not reached. `reached`: the pool's thread is to be notified. Needs the
+// lock; releases it.
 static void *get_while_short_unlock(struct pool *pool, bool reached)
 {
     struct stock *stock = &pool->stock;
     if (!pool->background && grow_piece_locked(pool) > 0) {
-        // Others may have been quicker to take what was made, up to the bound.
+        // Other threads may have taken the new objects already, up to the bound.
         uint32_t number = FREE_STACK_NONE;
         if (!stock_pop_locked(stock, &number))
             return stock_past_bound_unlock(stock, &pool->base.config);
@@ -249,7 +250,8 @@ static void *get_while_short_unlock(struct pool *pool, bool reached)
     return stock_stray(stock, STOCK_MISS);
 }
 
-// Begins an expansion when the trigger is reached, or wants one; the latter is what it returns.
+// When the trigger is reached: begins an expansion, or leaves it to the pool's thread. Returns true for the
+// latter.
 static bool reach_trigger_locked(struct pool *pool)
 {
     struct stock *stock = &pool->stock;
@@ -263,7 +265,8 @@ static bool reach_trigger_locked(struct pool *pool)
     return pool->background;
 }
 
-// The stack is empty, or the gate says that there is more to it; `number`: popped already, if it is one.
+// The slow path of a get: the stack is empty, or the gate demands it. `number`: the object already popped,
+// if any.
 static __attribute__((noinline)) void *get_closely(struct pool *pool, uint32_t number, bool alone)
 {
     struct stock *stock = &pool->stock;
@@ -332,7 +335,7 @@ static void expand_fork_parent(struct pool *pool)
 static void expand_fork_child(struct pool *pool)
 {
     stock_fork_child(&pool->stock);
-    pool->background = pool->growing = false; // its thread is the parent's
+    pool->background = pool->growing = false; // the thread belongs to the parent
     pool->step = (struct growth_step){0};
     pool->wanted_at = -1;
     set_trigger_locked(pool);
@@ -397,7 +400,7 @@ static int expand_open(struct pool **opened, const struct pool_config *config, s
     code = stock_open(&pool->stock, config, err);
     if (code < 0)
         goto fail_stock;
-    set_trigger_locked(pool); // nobody else knows the pool yet
+    set_trigger_locked(pool); // no other thread knows the pool yet
     if (config->initial)
         code = expand_preheat(pool, config->initial);
     if (code < 0)

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// fixed: makes `initial` objects at open and owns no more, unless pool_preheat adds to them (up to `max`,
-// which pool_resize may move). A get that finds none free is past the bound: served by malloc or refused, as
-// `overflow` says. A resize makes again, before it returns, what an earlier one gave back.
+// fixed: makes `initial` objects at open and owns no more, unless pool_preheat adds some (up to `max`, which
+// pool_resize may change). A get that finds none free is beyond the bound: served by malloc or refused, as
+// `overflow` says. A resize makes again, before it returns, the objects that an earlier resize gave back.
 #include "pools/strategies/stock.h"
 
 #include <errno.h>
 
 struct pool {
     struct pool_base base;
-    int64_t made; // guarded by stock.lock: at open and by preheats
+    int64_t made; // guarded by stock.lock: objects made at open and by preheats
     struct stock stock;
 };
 
-// More is owned than a smaller `max` allows: gets look whether as many are in use.
+// When more is owned than a lowered `max` allows, gets check whether `max` objects are in use.
 static void set_gate_locked(struct stock *stock)
 {
     stock->gate_at = stock->max && stock->owned > stock->max ? stock->max : INT64_MAX;

@@ -36,7 +36,7 @@ static int make_chunk(struct free_stack *stack, uint32_t at)
     struct free_stack_chunk *chunk = pool_memory_map(sizeof *chunk, PAGE_BYTES);
     if (!chunk)
         return -ENOMEM;
-    // Another thread may be at it as well.
+    // Another thread may do the same.
     if (!atomic_compare_exchange_strong_explicit(place, &none, chunk, memory_order_acq_rel,
                                                  memory_order_acquire))
         pool_memory_unmap(chunk, sizeof *chunk);
@@ -46,7 +46,7 @@ static int make_chunk(struct free_stack *stack, uint32_t at)
     return 0;
 }
 
-// From the first chunk on, so that those there are have no gap.
+// From the first chunk on, so that the chunks have no gap.
 int free_stack_make_room(struct free_stack *stack, uint32_t first, uint32_t count)
 {
     uint32_t last = (first + count - 1) >> FREE_STACK_CHUNK_BITS;

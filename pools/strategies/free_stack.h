@@ -2,29 +2,29 @@
 // A lock-free stack of numbers (R. K. Treiber, 1986): which objects of a pool are free.
 //
 // The head is one word: the number on top, and a tag that counts pops. A pop reads the head and the entry of
-// the number on top, and exchanges the head if it is still the same word. Entries stand beside the objects,
-// in chunks that stay until the stack is closed, so a pop that is overtaken reads a stale entry at worst,
-// never an object.
+// the number on top, and exchanges the head if it is still the same word. Entries are not in the objects but
+// in chunks, which stay until the stack is closed. So a late pop reads at worst a stale entry, never an
+// object.
 //
-// ABA: between a pop's look and its exchange the same number may come back to the top with another one below.
-// It can only come back after it was popped, and each pop changes the tag, so the exchange fails. A push
-// needs no new tag: as long as the number on top was not popped, its entry does not change. The tag has 32
-// bits. It wraps after 2^32 pops; to be fooled, a pop would have to sleep between two instructions for a
-// multiple of 2^32 pops, to the very pop (20 s at the least, of a stack that does nothing else), and find the
-// same number on top.
+// ABA: between a pop's read and its exchange the same number may come back to the top with another one
+// below. It can come back only after it was popped, and each pop changes the tag, so the exchange fails. A
+// push needs no new tag: until the number on top is popped, its entry does not change. The tag has 32 bits
+// and wraps after 2^32 pops. To be fooled, a pop would have to sleep between two instructions for an exact
+// multiple of 2^32 pops (20 s at least, of a stack that does nothing else), and find the same number on top.
 //
-// An entry has the number below, and the depth of the stack down from here. What is below a number does not
-// change while the number is in the stack, so the depth is exact for whoever popped it, at no cost: this is
-// how a pool knows, without another shared count, how many of its objects are in use.
+// An entry has the number below and the depth of the stack from here down. The numbers below a number do not
+// change while it is in the stack. So the depth is exact for the thread that popped the number, at no cost.
+// This is how a pool knows, without another shared count, how many of its objects are in use.
 //
-// Orders: a push releases, a pop acquires, so who pops an object sees what was written to it and to its
-// entry. Entries themselves are relaxed: what was read counts only if the exchange succeeds. Exchanges are
-// sequentially consistent, since owners look at other words right after them (pools/strategies/stock.h).
+// Memory orders: a push releases and a pop acquires, so a thread that pops an object sees all that was
+// written to it and to its entry. Entries are relaxed: a value read counts only if the exchange succeeds.
+// Exchanges are sequentially consistent, since callers read other words right after them
+// (pools/strategies/stock.h).
 //
 //     free_stack_push(&stack, number, false);
 //     uint64_t head = free_stack_look(&stack), entry = free_stack_entry(&stack, (uint32_t)head);
-//     if (free_stack_exchange(&stack, &head, free_stack_popped(head, entry), false)) ...   // (uint32_t)head
-//     was popped
+//     if (free_stack_exchange(&stack, &head, free_stack_popped(head, entry), false))
+//         ... (uint32_t)head was popped ...
 #ifndef POOLMARK_POOLS_STRATEGIES_FREE_STACK_H
 #define POOLMARK_POOLS_STRATEGIES_FREE_STACK_H
 
@@ -40,8 +40,8 @@ enum {
 };
 #define FREE_STACK_NONE UINT32_MAX
 
-// A process of one thread needs no atomic exchange: no other thread can come between. glibc's malloc asks the
-// same.
+// A process with one thread needs no atomic exchange: no other thread can interfere. glibc's malloc checks
+// the same.
 #if defined(__has_include)
 #if __has_include(<sys/single_threaded.h>)
 #include <sys/single_threaded.h>
@@ -52,7 +52,7 @@ enum {
 #define FREE_STACK_IS_ALONE() false
 #endif
 
-// A test stands here, between a look and the exchange that follows it.
+// A test hooks in here, between a read of the head and the exchange that follows it.
 #ifndef FREE_STACK_SEAM
 #define FREE_STACK_SEAM() ((void)0)
 #endif
@@ -62,17 +62,17 @@ enum {
 
 struct free_stack_chunk {
     _Atomic uint64_t entries[FREE_STACK_CHUNK];                   // depth, number below
-    char *_Atomic objects[FREE_STACK_CHUNK / FREE_STACK_SEGMENT]; // where each segment's first object is
+    char *_Atomic objects[FREE_STACK_CHUNK / FREE_STACK_SEGMENT]; // address of each segment's first object
 };
 
 struct free_stack {
     _Atomic uint64_t head;                  // tag, number on top
     struct free_stack_chunk *_Atomic first; // chunks[0]: the most used
     struct free_stack_chunk *_Atomic
-        *chunks; // FREE_STACK_CHUNKS, mapped; each is there before its numbers are used
+        *chunks; // FREE_STACK_CHUNKS, mapped; each is set before its numbers are used
 };
 
-// Relaxed: a number comes by the head, after its chunk.
+// Relaxed: a number is published by the head, after its chunk.
 static inline struct free_stack_chunk *free_stack_chunk(const struct free_stack *stack, uint32_t number)
 {
     uint32_t at = number >> FREE_STACK_CHUNK_BITS;
@@ -91,7 +91,7 @@ static inline uint64_t free_stack_look(const struct free_stack *stack)
     return atomic_load_explicit(&stack->head, memory_order_acquire);
 }
 
-// Of a number that is, or was just now, on top.
+// The entry of a number that is on top, or was a moment ago.
 static inline uint64_t free_stack_entry(const struct free_stack *stack, uint32_t number)
 {
     return atomic_load_explicit(free_stack_slot(stack, number), memory_order_relaxed);
@@ -107,13 +107,13 @@ static inline uint64_t free_stack_make_entry(uint32_t depth, uint32_t below)
     return (uint64_t)depth << 32 | below;
 }
 
-// The head after the number on top of `head`, whose entry that is, was popped.
+// The head after a pop of the number on top of `head`, whose entry is `entry`.
 static inline uint64_t free_stack_popped(uint64_t head, uint64_t entry)
 {
     return ((head & ~(uint64_t)UINT32_MAX) + FREE_STACK_TAG_STEP) | (uint32_t)entry;
 }
 
-// False: the head is another by now, and `head` is what it is. `alone`: nobody else is at the stack.
+// False: the head changed, and `head` is its new value. `alone`: no other thread uses the stack.
 static inline bool free_stack_exchange(struct free_stack *stack, uint64_t *head, uint64_t to, bool alone)
 {
     if (alone) {
@@ -141,7 +141,7 @@ static inline void free_stack_push(struct free_stack *stack, uint32_t number, bo
     } while (!free_stack_exchange(stack, &head, (head & ~(uint64_t)UINT32_MAX) | number, alone));
 }
 
-// FREE_STACK_NONE when there is none. For those who are in no hurry.
+// FREE_STACK_NONE when there is none. Outside the fast path.
 static inline uint32_t free_stack_pop(struct free_stack *stack)
 {
     uint64_t head = free_stack_look(stack), entry;
@@ -153,7 +153,7 @@ static inline uint32_t free_stack_pop(struct free_stack *stack)
     return (uint32_t)head;
 }
 
-// Takes all, as one pop; their entries stay as they are. The first, or FREE_STACK_NONE.
+// Takes all numbers in one pop; their entries stay unchanged. Returns the first, or FREE_STACK_NONE.
 static inline uint32_t free_stack_take_all(struct free_stack *stack)
 {
     uint64_t head = free_stack_look(stack);
@@ -164,7 +164,7 @@ static inline uint32_t free_stack_take_all(struct free_stack *stack)
     return (uint32_t)head;
 }
 
-// Puts a whole chain in, whose entries were made for an empty stack; false when the stack is not empty.
+// Puts in a whole chain, whose entries were made for an empty stack. False when the stack is not empty.
 static inline bool free_stack_fill(struct free_stack *stack, uint32_t first)
 {
     uint64_t head = free_stack_look(stack);
@@ -174,13 +174,13 @@ static inline bool free_stack_fill(struct free_stack *stack, uint32_t first)
     return false;
 }
 
-// The head, and how deep the stack was at that moment.
+// The head, and the depth of the stack at that moment.
 static inline uint64_t free_stack_count(const struct free_stack *stack, uint32_t *depth)
 {
     uint64_t head = atomic_load(&stack->head), again;
     for (;; head = again) {
         uint32_t top = (uint32_t)head;
-        // Acquire: the entry before the head is looked at again.
+        // Acquire: reads the entry before the head is read again.
         *depth = top == FREE_STACK_NONE ? 0
                                         : free_stack_depth_of(atomic_load_explicit(
                                               free_stack_slot(stack, top), memory_order_acquire));
@@ -192,9 +192,9 @@ static inline uint64_t free_stack_count(const struct free_stack *stack, uint32_t
 
 int free_stack_open(struct free_stack *stack) __attribute__((warn_unused_result)); // 0 or -ENOMEM
 void free_stack_close(struct free_stack *stack);
-// Makes numbers `first` to `first + count - 1` fit for use. 0 or -ENOMEM. Any thread, any time.
+// Makes numbers `first` to `first + count - 1` usable. 0 or -ENOMEM. Any thread, any time.
 int free_stack_make_room(struct free_stack *stack, uint32_t first, uint32_t count)
     __attribute__((warn_unused_result));
-int64_t free_stack_bytes(uint32_t numbers); // what so many numbers take of memory
+int64_t free_stack_bytes(uint32_t numbers); // memory for so many numbers
 
 #endif

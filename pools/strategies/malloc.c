@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// malloc: every get allocates, every put frees. The baseline that a pool has to beat, and the thinnest of the
-// strategies: what it adds to the allocator is one count in the calling thread's own row.
+// malloc: every get allocates, every put frees. The baseline that a pool has to beat, and the thinnest
+// strategy: it adds only one count in the calling thread's own row.
 #include "pools/shared/counters.h"
 #include "pools/shared/object.h"
 
@@ -79,8 +79,7 @@ static int malloc_open(struct pool **opened, const struct pool_config *config, s
     return 0;
 }
 
-// What is in use is all it owns. How much the allocator keeps beside it is the allocator's business
-// (base/heap.h).
+// It owns only the objects in use. Memory that the allocator keeps besides is not counted here (base/heap.h).
 static void malloc_stats(struct pool *pool, struct pool_stats *stats)
 {
     counters_read(&pool->counters, stats);

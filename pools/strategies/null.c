@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// null: gives the same object to everybody. What a benchmark of it costs is the floor of harness, dispatch
-// and counting, which every other strategy stands on.
+// null: gives the same object to every caller. Its benchmark measures the cost of harness, dispatch and
+// counting, which every other strategy also pays.
 #include "pools/shared/counters.h"
 #include "pools/shared/object.h"
 

@@ -30,7 +30,7 @@ struct number_range *numbers_take(struct numbers *numbers, struct number_range *
     return NULL;
 }
 
-// Takes the one after `range` into it when they adjoin.
+// Merges the next range into `range` when they adjoin.
 static struct number_range *join(struct number_range *range)
 {
     struct number_range *next = range->next;

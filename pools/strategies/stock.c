@@ -78,7 +78,7 @@ bool stock_pop_few(struct stock *stock, uint32_t *number, bool alone)
     } while (!free_stack_exchange(&stock->free, &head, free_stack_popped(head, entry), alone));
     *number = (uint32_t)head;
     uint32_t left = free_stack_depth_of(entry) - 1;
-    // Of the same epoch only: then at_empty was the same all the while.
+    // Only in the same epoch: then at_empty did not change.
     for (uint64_t now = gate; (uint32_t)now > left;) {
         if (stock_is_another_epoch(now, gate))
             return false;
@@ -95,7 +95,7 @@ static uint32_t pop_or_fill_locked(struct stock *stock)
         struct stock_batch *batch = stock->reserves;
         if (number != FREE_STACK_NONE || !batch)
             return number;
-        // The gate is shut until it knows of the batch.
+        // The gate is shut until it is set with the batch counted.
         stock_shut_locked(stock);
         if (free_stack_fill(&stock->free, (uint32_t)batch->range->first))
             stock_leave_reserve_locked(stock, batch);
@@ -113,10 +113,10 @@ static void take_back_locked(struct stock *stock, uint32_t number)
         stock_go_home_locked(stock, batch, number);
 }
 
-// The others that get meanwhile look at the gate, and count by the depth they find; so does this one.
+// Other gets meanwhile read the gate, and count by the depth that they find; so does this one.
 bool stock_pop_locked(struct stock *stock, uint32_t *number)
 {
-    if (*number != FREE_STACK_NONE) { // popped before, when the gate was another
+    if (*number != FREE_STACK_NONE) { // popped before, with an older gate
         if (!stock_is_past_max_locked(stock, stock_in_use_locked(stock) - 1))
             return true;
         take_back_locked(stock, *number);
@@ -142,7 +142,8 @@ void stock_count_miss_locked(struct stock *stock)
     stock->not_hits++;
 }
 
-// Refused when others got objects meanwhile, up to the bound: they see the stray, or are seen here.
+// Refuses when other threads meanwhile got objects up to the bound: either they see this stray, or this
+// thread sees them.
 bool stock_reserve_locked(struct stock *stock)
 {
     stock->strays++;
@@ -191,7 +192,7 @@ static void emit_refusal(const struct pool_config *config, int64_t owned, int64_
 void *stock_past_bound_unlock(struct stock *stock, const struct pool_config *config)
 {
     if (config->overflow == POOL_OVERFLOW_HEAP) {
-        bool is_reserved = stock_reserve_locked(stock); // always, with this policy
+        bool is_reserved = stock_reserve_locked(stock); // always true with this policy
         pool_lock_release(&stock->lock);
         return is_reserved ? stock_stray(stock, STOCK_OVERFLOW) : NULL;
     }
@@ -208,7 +209,7 @@ void *stock_past_bound_unlock(struct stock *stock, const struct pool_config *con
 
 // --- put --------------------------------------------------------------------------------------------------
 
-// Some batch retires, the object is a stray, or the map was being changed.
+// When a batch retires, the object is a stray, or the map is being changed.
 static void put_locking(struct stock *stock, void *object)
 {
     pool_lock_acquire(&stock->lock);
@@ -290,7 +291,7 @@ void stock_fork_parent(struct stock *stock)
     pool_lock_release(&stock->lock);
 }
 
-// A thread that was in the middle of a pop or a push had the object, and has it for ever.
+// A thread that was in the middle of a pop or a push had the object; it stays in use for ever.
 void stock_fork_child(struct stock *stock)
 {
     stock->pending = 0;

@@ -1,32 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
-// The objects of `fixed` and `expand`, and the memory they are in.
+// The objects of `fixed` and `expand`, and their memory.
 //
-// Objects are made in batches: one block of memory for `count` objects. Each object has a number; the numbers
-// of the free ones are in a lock-free stack (pools/strategies/free_stack.h), and the map
-// (pools/strategies/stock_map.h) tells the number of an address. A new batch joins as a reserve; when the
-// stack is empty, a get fills it with a whole reserve at once, whose chain was laid when it was made. So a
+// Objects are made in batches: one block of memory for `count` objects. Each object has a number. The
+// numbers of the free objects are in a lock-free stack (pools/strategies/free_stack.h). The map
+// (pools/strategies/stock_map.h) finds the number for an address. A new batch joins as a reserve, with the
+// chain of its numbers ready. When the stack is empty, a get fills it with a whole reserve at once. So a
 // batch joins in constant time, however many objects it has.
 //
-// A get pops and a put pushes without a lock, so nobody waits for a thread that was preempted in the middle
-// of either. The lock is for what is rare: making and giving back batches, an empty stack, the pool's bounds,
-// strays, statistics. A stray is an object that malloc served, past `max` or while a batch was being made; it
-// goes back to malloc when it is put.
+// Pop and push take no lock, so no thread waits for one that was preempted in the middle of either. The lock
+// is for rare work: making and giving back batches, an empty stack, the pool's bounds, strays, statistics. A
+// stray is an object that malloc served, beyond `max` or while a batch was being made. It goes back to
+// malloc when it is put.
 //
-// How many are in use follows from the depth of the stack: at_empty - depth, where at_empty (objects that
-// would be in use if the stack were empty) changes under the lock only. A get that leaves fewer free than the
-// gate says has to look closer: a trigger or a bound is reached, or there are more in use than ever. The gate
-// is set anew under the lock (stock_settle_locked) whenever what it follows from changed. Who sets it looks
-// at the stack afterwards, and who pops looks at the gate afterwards, both in the one order of sequentially
-// consistent operations: one of them sees the other. So no get slips past a bound, and the figures are exact:
+// The objects in use follow from the depth of the stack: in use = at_empty - depth. at_empty, the objects
+// that would be in use if the stack were empty, changes only under the lock. The gate is the fewest free
+// objects that a fast get may leave. A get that would leave fewer takes the slow path: a trigger or a bound
+// is reached, or there is a new peak. The gate is set anew under the lock (stock_settle_locked) whenever the
+// state it follows from changed. A thread that sets the gate reads the stack afterwards; a thread that pops
+// reads the gate afterwards. Both operations are sequentially consistent, so at least one of the threads
+// sees the other. So no get passes a bound unnoticed, and the figures are exact:
 //
-//     hits = pops, which the stack's tag counts, less those that were no hits
-//     peak: each get that leaves fewer free than any before it says so, by lowering the gate
+//     hits = pops, which the stack's tag counts, minus the pops that were not hits
+//     peak: each get that leaves fewer free than any before lowers the gate
 //
-// A batch retires when the pool is to own less: its free objects leave the stack, those in use are counted as
-// they come back, and when all are home its memory goes back. A batch is all that can be given back here.
-// While one retires, puts take the lock. A put that looked before it retired looks again after its push.
+// A batch retires when the pool has to own less. Its free objects leave the stack, those in use are counted
+// as they come back ("home"), and when all are back its memory is freed. Memory is given back only by whole
+// batches. While a batch retires, puts take the lock. A put that checked before the batch retired checks
+// again after its push.
 //
-// Invariants: owned = free + reserves + home + in use - strays. Functions whose name ends in _locked want the
+// Invariant: owned = free + reserves + home + in use - strays. Functions whose name ends in _locked need the
 // lock held; the others must be called without it.
 #ifndef POOLMARK_POOLS_STRATEGIES_STOCK_H
 #define POOLMARK_POOLS_STRATEGIES_STOCK_H
@@ -40,46 +42,46 @@
 
 #include <stdalign.h>
 
-// The most objects: their numbers have 32 bits.
+// The most objects: numbers have 32 bits.
 #define STOCK_COUNT_MAX NUMBERS_MAX
 
 struct stock_batch {
-    struct stock_batch *next;   // among the reserves, or those that are gone
-    struct number_range *range; // owned
-    char *memory;               // count x stride bytes, owned
+    struct stock_batch *next;   // in the list of reserves, or of batches to be freed
+    struct number_range *range; // owned by the batch
+    char *memory;               // count x stride bytes, owned by the batch
     int64_t count;
-    int64_t home;      // of a batch that retires: objects that are back; otherwise -1
-    uint32_t home_top; // and the chain of them
-    bool is_reserve;   // none of its objects was given out since it joined
+    int64_t home;      // of a retiring batch: objects that are back; otherwise -1
+    uint32_t home_top; // the chain of those objects
+    bool is_reserve;   // no object was given out since it joined
 };
 
-// What a get was served by, besides the stock.
+// Why malloc served a get, not the stock.
 enum stock_stray { STOCK_MISS, STOCK_OVERFLOW };
 
 struct stock {
-    // One cache line: all that a pop or push touches, entries and map aside.
+    // One cache line with everything that a pop or push accesses, except entries and map.
     alignas(64) struct free_stack free;
-    _Atomic uint64_t gate;   // epoch, and the fewest free objects that a get may leave without looking closer
-    _Atomic uint32_t closed; // the part of it that is not for the peak: below it a get has to take the lock
-    _Atomic uint32_t puts_lock;  // some batch retires, or the pool drains
+    _Atomic uint64_t gate;   // epoch, and the fewest free objects that a fast get may leave
+    _Atomic uint32_t closed; // the part of the gate that is not for the peak: below it a get takes the lock
+    _Atomic uint32_t puts_lock;  // a batch retires, or the pool drains
     size_t stride, object_bytes; // constant
 
     alignas(64) struct stock_map map;
 
     alignas(64) struct pool_lock lock; // guards all the rest
-    int64_t gate_at;                   // objects in use at which a get has to look closer; INT64_MAX for none
+    int64_t gate_at;                   // gets are slow from so many in use on; INT64_MAX: never
     int64_t peak;                      // as of the last settling
-    int64_t at_empty;                  // as of the last settling; strays that are being made not among them
+    int64_t at_empty;                  // as of the last settling; without strays being made
     int64_t pops;                      // as of `tag`
     uint32_t tag;
-    int64_t not_hits;   // pops that were no hits: taken back, of a miss, or the lock's holder's own
-    int64_t strays;     // objects out that malloc served, those being made among them
-    int64_t being_made; // strays whose malloc has not come back yet
+    int64_t not_hits;   // pops that were not hits: taken back, of a miss, or by the lock's holder
+    int64_t strays;     // objects out that malloc served, those being made included
+    int64_t being_made; // strays whose malloc has not returned yet
     int64_t max;        // 0: unbounded
     int64_t misses, overflow, refused, failed;
     int64_t owned;
     int64_t reserved; // objects of reserves
-    int64_t home;     // objects of batches that retire, that are back
+    int64_t home;     // objects of retiring batches that are back
     int64_t retiring; // batches
     int64_t pending;  // objects being made, not yet owned
     int64_t bytes_allocated;
@@ -90,75 +92,76 @@ struct stock {
     struct pool_config config; // constant
 };
 
-// 0; -ENOMEM; -EINVAL with the reason in `err`: more objects than there are numbers.
+// 0; -ENOMEM; -EINVAL: more objects than there are numbers, `err` says so.
 int stock_open(struct stock *stock, const struct pool_config *config, struct err *err)
     __attribute__((warn_unused_result));
-void stock_close(struct stock *stock); // frees all batches; objects still out are gone with them
+void stock_close(struct stock *stock); // frees all batches, also objects still out
 
-// Makes `count` objects, their pages faulted in if the config said touch, and then makes them available. The
-// caller has added the count to `pending` (stock_plan_locked), from which it is taken again however this
-// ends. 0, or -ENOMEM with everything undone.
+// Makes `count` objects, faults their pages in if the config says touch, and then makes them available. The
+// caller has added `count` to `pending` (stock_plan_locked); this call subtracts it again in any case. 0, or
+// -ENOMEM with everything undone.
 int stock_grow(struct stock *stock, int64_t count) __attribute__((warn_unused_result));
-// Plans `count` more, unless there would be more than `max` then, or the pool drains.
+// Plans `count` more objects. False: there would be more than `max`, or the pool drains.
 bool stock_plan_locked(struct stock *stock, int64_t count);
-// Both: pool_preheat of these strategies. -ERANGE past `max`.
+// Both of the above: pool_preheat of these strategies. -ERANGE past `max`.
 int stock_preheat(struct stock *stock, int64_t count) __attribute__((warn_unused_result));
 
-// Sets `max`, has batches retire that are above it, and takes back those that need not retire any more. The
-// caller sets its gate anew, while stock_is_past_max_locked. Returns bytes given back. Drain has all of them
-// retire, for good.
+// Sets `max`, lets the batches above it retire, and takes back those that need not retire any more. The
+// caller sets its gate anew while stock_is_past_max_locked. Returns bytes given back. Drain retires all
+// batches, for good.
 int64_t stock_resize(struct stock *stock, int64_t max);
 int64_t stock_drain(struct stock *stock);
 
-// With the gate set anew to what `gate_at` and the rest say, and the peak noted: before the lock is let go
-// after any of it changed.
+// Sets the gate anew from `gate_at` and the rest, and notes the peak. Call it before the lock is released
+// after any of these changed.
 void stock_settle_locked(struct stock *stock);
-int64_t stock_in_use_locked(const struct stock *stock); // strays that are being made among them
+int64_t stock_in_use_locked(const struct stock *stock); // strays being made included
 
-// No object may be given out beyond so many in use: gets past `max` are refused; or more is owned than `max`,
-// and as many of the pool's own are in use.
+// May no object be given out with so many in use? Either gets beyond `max` are refused, or more than `max`
+// is owned and `max` of the pool's own objects are in use.
 bool stock_is_past_max_locked(const struct stock *stock, int64_t in_use);
 
-// A free object's number, counted as a hit; FREE_STACK_NONE when none is free. A number that stock_pop gave
-// already is kept. False: the get is past the bound, and has none.
+// A free object's number, counted as a hit; FREE_STACK_NONE when none is free. A number from stock_pop is
+// kept. False: the get is beyond the bound and has no object.
 bool stock_pop_locked(struct stock *stock, uint32_t *number);
-void stock_count_miss_locked(struct stock *stock); // the pop before was none
+void stock_count_miss_locked(struct stock *stock); // the pop before was not a hit
 
-// Counts a stray that is being made. False: there are as many in use as may be.
+// Counts a stray that is being made. False: no more objects may be in use.
 bool stock_reserve_locked(struct stock *stock) __attribute__((warn_unused_result));
 // An object from malloc, counted as `kind`; NULL, counted as failed, when there is no memory. The caller has
-// counted it as in use and stray already (stock_reserve_locked), so that bounds hold while malloc works.
+// counted it as in use and as a stray already (stock_reserve_locked), so that bounds hold during malloc.
 void *stock_stray(struct stock *stock, enum stock_stray kind);
-// A get past the bound, by the pool's overflow policy: an object from malloc, or NULL, counted as refused and
-// told to the listener when it is the first of a run. Called with the lock held; lets it go.
+// A get beyond the bound, by the pool's overflow policy: an object from malloc, or NULL, counted as refused.
+// The listener is told of the first refusal in a row. Needs the lock; releases it.
 void *stock_past_bound_unlock(struct stock *stock, const struct pool_config *config);
 
-// Around fork, see pools/pool_strategy.h. The child gives up the batches and strays that others were making.
+// Around fork, see pools/pool_strategy.h. The child gives up batches and strays that other threads were
+// making.
 void stock_fork_prepare(struct stock *stock);
 void stock_fork_parent(struct stock *stock);
 void stock_fork_child(struct stock *stock);
 
-// Not expansions, nor the pool struct's own bytes.
+// Without the expansions, and without the bytes of the pool struct itself.
 void stock_stats(struct stock *stock, struct pool_stats *stats);
-bool stock_owns(struct stock *stock, const void *object); // is it in a batch?
-bool stock_is_valid(struct stock *stock);                 // nobody else is at it
+bool stock_owns(struct stock *stock, const void *object); // is the object in a batch?
+bool stock_is_valid(struct stock *stock);                 // while no other thread uses it
 
 // --- the hot path -----------------------------------------------------------------------------------------
 
 enum {
     STOCK_POPS_A_COUNT = 1 << 30
-}; // so often the tag is read at least, so that it is not missed that it wrapped
+}; // the tag is read at least this often, so that no wrap is missed
 
 // The slow halves.
-#define STOCK_FEW_LEFT (FREE_STACK_NONE - 1) // no object's number
+#define STOCK_FEW_LEFT (FREE_STACK_NONE - 1) // not the number of an object
 
-// For a get of which stock_pop gave no object. True: it has one by now, `number`. False: it has to look
-// closer with the lock held, where stock_pop_locked takes `number`.
+// For a get when stock_pop gave no object. True: it has one now, `number`. False: it has to take the lock
+// and call stock_pop_locked with `number`.
 bool stock_pop_few(struct stock *stock, uint32_t *number, bool alone);
 void stock_put_elsewhere(struct stock *stock, void *object, bool alone);
 void stock_collect(struct stock *stock);
 
-// The gate is of another time: what it followed from changed.
+// The gate was set anew since: the state that it follows from changed.
 static inline bool stock_is_another_epoch(uint64_t gate, uint64_t other)
 {
     return (gate ^ other) >> 32;
@@ -167,7 +170,7 @@ static inline bool stock_is_another_epoch(uint64_t gate, uint64_t other)
 static inline bool stock_is_settled(struct stock *stock, uint64_t gate, uint64_t head, bool alone)
 {
     bool counts = (head >> 32) % STOCK_POPS_A_COUNT == 0;
-    // After the pop, see above.
+    // Read after the pop, see above.
     return !(counts | (!alone && stock_is_another_epoch(atomic_load(&stock->gate), gate)));
 }
 
@@ -179,7 +182,7 @@ static inline char *stock_object(const struct stock *stock, uint32_t number)
     return segment + number % FREE_STACK_SEGMENT * stock->stride;
 }
 
-// The object, or NULL: the get has to look closer. Then `number` is what it popped all the same,
+// The object, or NULL: the get has to take the slow path. Then `number` is the object popped nevertheless,
 // FREE_STACK_NONE, or STOCK_FEW_LEFT.
 static inline __attribute__((always_inline)) void *stock_pop(struct stock *stock, uint32_t *number,
                                                              bool alone)
@@ -192,7 +195,7 @@ static inline __attribute__((always_inline)) void *stock_pop(struct stock *stock
         if (__builtin_expect(*number == FREE_STACK_NONE, 0))
             return NULL;
         entry = free_stack_entry(&stock->free, *number);
-        // Before the exchange, which all later loads wait for. It may be stale, as the entry is.
+        // Before the exchange, since all later loads wait for that. It may be stale, as the entry may be.
         object = stock_object(stock, *number);
         if (__builtin_expect(free_stack_depth_of(entry) <= (uint32_t)gate, 0)) {
             *number = STOCK_FEW_LEFT;
@@ -203,7 +206,7 @@ static inline __attribute__((always_inline)) void *stock_pop(struct stock *stock
     return __builtin_expect(stock_is_settled(stock, gate, head, alone), 1) ? object : NULL;
 }
 
-// For an object that was popped, without the lock.
+// For an object that was popped without the lock.
 static inline void *stock_hand_out(struct stock *stock, void *object)
 {
     unpoison(object, stock->object_bytes);
@@ -216,7 +219,7 @@ static inline __attribute__((always_inline)) void stock_push(struct stock *stock
 {
     poison(object, stock->object_bytes);
     free_stack_push(&stock->free, number, alone);
-    // After the push: who set it collects what is in the stack after that.
+    // After the push: the thread that set it collects what is in the stack later.
     if (__builtin_expect(!alone && atomic_load(&stock->puts_lock) != 0, 0))
         stock_collect(stock);
 }
@@ -225,7 +228,7 @@ static inline __attribute__((always_inline)) void stock_put(struct stock *stock,
 {
     uint32_t number;
     bool is_in_main = stock_map_main(&stock->map, object, &number);
-    // Relaxed: a hint, as it is looked at again.
+    // Relaxed: only a hint, since the slow path checks it again.
     bool locks = atomic_load_explicit(&stock->puts_lock, memory_order_relaxed) != 0;
     if (__builtin_expect(is_in_main & !locks, 1))
         stock_push(stock, object, number, alone);

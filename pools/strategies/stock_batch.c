@@ -33,7 +33,7 @@ struct stock_batch *stock_batch_make(const struct stock *stock, int64_t count)
     if (!batch->memory)
         goto fail_memory;
     if (stock->config.touch) {
-        // One write a page; volatile, since nobody reads it.
+        // One write a page; volatile, since no code reads it.
         for (size_t at = 0; at < bytes; at += PAGE_BYTES)
             *(volatile char *)(batch->memory + at) = 0;
         *(volatile char *)(batch->memory + bytes - 1) = 0;
@@ -50,8 +50,8 @@ fail_memory:
     return NULL;
 }
 
-// The numbers' entries are nobody else's yet. Faults their pages in too. Lowest address on top: objects go
-// out in rising order.
+// No other thread knows the entries of these numbers yet. Also faults their pages in. The lowest address is
+// on top: objects are given out in rising order.
 static int lay_chain(struct stock *stock, const struct stock_batch *batch)
 {
     uint32_t first = (uint32_t)batch->range->first, count = (uint32_t)batch->count;
@@ -71,7 +71,7 @@ static int lay_chain(struct stock *stock, const struct stock_batch *batch)
     return 0;
 }
 
-// Gives the batch numbers. Takes the lock.
+// Gives numbers to the batch's objects. Takes the lock.
 static int number(struct stock *stock, struct stock_batch *batch)
 {
     struct number_range *range = pool_memory_alloc(sizeof *range), *unused;
@@ -96,7 +96,7 @@ static int number(struct stock *stock, struct stock_batch *batch)
     return code;
 }
 
-// Makes room for one more in the map; gives up the lock while it allocates. -ENOMEM: nothing changed.
+// Makes room for one more batch in the map. Releases the lock while it allocates. -ENOMEM: nothing changed.
 static int make_room_locked(struct stock *stock)
 {
     while (stock_map_is_full(&stock->map)) {
@@ -139,7 +139,7 @@ void stock_leave_reserve_locked(struct stock *stock, struct stock_batch *batch)
     stock->reserved -= batch->count;
 }
 
-// Of a batch that was made: false when the pool began to drain meanwhile, and has no use for it.
+// For a batch that was made. False: the pool began to drain meanwhile and does not need it.
 static bool join_locked(struct stock *stock, struct stock_batch *batch)
 {
     if (stock->draining)

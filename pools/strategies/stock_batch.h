@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the files of the stock share. They call downward: stock.c (get, put, statistics), stock_shrink.c
-// (batches retire), stock_batch.c (batches join and leave), stock_gate.c (how many are in use).
+// Shared by the files of the stock. They call downward: stock.c (get, put, statistics), stock_shrink.c
+// (batches retire), stock_batch.c (batches join and leave), stock_gate.c (how many objects are in use).
 #ifndef POOLMARK_POOLS_STRATEGIES_STOCK_BATCH_H
 #define POOLMARK_POOLS_STRATEGIES_STOCK_BATCH_H
 
 #include "pools/strategies/stock.h"
 
 struct stock_batch *stock_batch_make(const struct stock *stock,
-                                     int64_t count); // shares nothing; NULL: no memory
+                                     int64_t count); // not in the pool yet; NULL: no memory
 void stock_batch_free(const struct stock *stock, struct stock_batch *batch);
 
 void stock_make_reserve_locked(struct stock *stock, struct stock_batch *batch);
 void stock_leave_reserve_locked(struct stock *stock, struct stock_batch *batch);
 
-int64_t stock_at_empty_locked(const struct stock *stock); // objects in use, were the stack empty
-int64_t stock_count_locked(struct stock *stock); // settles; how many are free at the moment that `pops` is of
-// No get is served without the lock until the gate is settled.
+int64_t stock_at_empty_locked(const struct stock *stock); // objects in use if the stack were empty
+int64_t stock_count_locked(struct stock *stock); // settles; returns how many were free then
+// Until the gate is settled, no get is served without the lock.
 void stock_shut_locked(struct stock *stock);
 
-// Its memory is not the pool's any more. Returns records for stock_free_ranges, after the lock.
+// The batch's memory leaves the pool. Returns records for stock_free_ranges, to be freed without the lock.
 struct number_range *stock_forget_locked(struct stock *stock, struct stock_batch *batch);
 void stock_free_ranges(struct number_range *ranges);
 

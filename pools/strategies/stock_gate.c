@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// How many are in use, and when a get has to look closer.
+// How many objects are in use, and when a get has to take the slow path.
 #include "pools/strategies/stock_batch.h"
 
 int64_t stock_at_empty_locked(const struct stock *stock)
@@ -19,7 +19,7 @@ int64_t stock_in_use_locked(const struct stock *stock)
     return stock_at_empty_locked(stock) - count_free(stock);
 }
 
-// Refusal counts whatever is in use, objects that malloc served while the pool was short among them.
+// Refusal counts all objects in use, also those that malloc served while the pool had none free.
 bool stock_is_past_max_locked(const struct stock *stock, int64_t in_use)
 {
     if (!stock->max)
@@ -29,7 +29,7 @@ bool stock_is_past_max_locked(const struct stock *stock, int64_t in_use)
     return stock->owned > stock->max && in_use - stock->strays >= stock->max;
 }
 
-// Where gets beyond `max` are refused, one that popped an object before it looked is not in use.
+// Where gets beyond `max` are refused, a get that popped an object before the check has it not in use.
 static void note_peak_locked(struct stock *stock, int64_t in_use)
 {
     if (stock->config.overflow == POOL_OVERFLOW_REFUSE && stock->max && in_use > stock->max)
@@ -38,7 +38,7 @@ static void note_peak_locked(struct stock *stock, int64_t in_use)
         stock->peak = in_use;
 }
 
-// What gets without the lock did, all as of one moment. Returns how many were free then.
+// Counts the pops of gets without the lock, all at one moment. Returns how many objects were free then.
 static int64_t count_pops_locked(struct stock *stock)
 {
     uint32_t depth, tag = (uint32_t)(free_stack_count(&stock->free, &depth) >> 32);
@@ -52,7 +52,7 @@ static uint32_t clamp(int64_t value)
     return value < 0 ? 0 : value > UINT32_MAX ? UINT32_MAX : (uint32_t)value;
 }
 
-// The gate is lowered by gets meanwhile; what it was tells the peak of the time it stood for.
+// Gets lower the gate meanwhile. The old value tells the peak of its time.
 static void set_gate_locked(struct stock *stock, int64_t at_empty, uint32_t closed)
 {
     uint64_t gate = atomic_load(&stock->gate), next;
@@ -67,13 +67,13 @@ static void set_gate_locked(struct stock *stock, int64_t at_empty, uint32_t clos
     stock->at_empty = at_empty;
 }
 
-// What is free is about to be taken apart, or added to: the depth of the stack tells nothing meanwhile.
+// Before free objects are taken out of the stack or added to it: meanwhile its depth says nothing.
 void stock_shut_locked(struct stock *stock)
 {
     set_gate_locked(stock, stock->at_empty, UINT32_MAX);
 }
 
-// Returns how many are free, as of the moment that `pops` is of.
+// Returns how many objects are free, at the moment that `pops` is of.
 int64_t stock_count_locked(struct stock *stock)
 {
     int64_t all = stock_at_empty_locked(stock), at_empty = all - stock->being_made;

@@ -47,7 +47,7 @@ int stock_map_open(struct stock_map *map, size_t stride)
     map->stride = stride;
     map->shift = (unsigned)__builtin_ctzll(stride);
     uint64_t odd = stride >> map->shift,
-             inverse = odd; // right in three bits; each step doubles them (Newton)
+             inverse = odd; // correct in three bits; each step doubles the number (Newton)
     for (int step = 0; step < 5; step++)
         inverse *= 2 - odd * inverse;
     map->inverse = inverse;
@@ -75,7 +75,7 @@ int64_t stock_map_bytes(const struct stock_map *map)
     return (int64_t)bytes;
 }
 
-// How many of `count` begin at or below the address.
+// How many of `count` pieces begin at or below the address.
 static size_t begin_up_to(const struct stock_piece *pieces, size_t count, uintptr_t address)
 {
     size_t low = 0, high = count;
@@ -92,7 +92,7 @@ static size_t begin_up_to(const struct stock_piece *pieces, size_t count, uintpt
 uint32_t stock_map_search(struct stock_map *map, const void *object)
 {
     uint32_t sequence = atomic_load_explicit(&map->sequence, memory_order_acquire);
-    // The count first and then the array: no array is smaller than an older one.
+    // The count before the array: no array is smaller than an older one.
     size_t count = atomic_load_explicit(&map->count, memory_order_acquire);
     const struct stock_piece *pieces = pieces_of(map);
     size_t at = begin_up_to(pieces, count, (uintptr_t)object);
@@ -126,7 +126,7 @@ bool stock_map_is_full(const struct stock_map *map)
     return stock_map_count(map) == map->room->room;
 }
 
-// Odd while the map is changed: what was read meanwhile does not count.
+// The sequence is odd during a change: what was read meanwhile is invalid.
 static void begin_change(struct stock_map *map)
 {
     uint32_t sequence = atomic_load_explicit(&map->sequence, memory_order_relaxed);
@@ -142,19 +142,19 @@ static void end_change(struct stock_map *map)
 struct stock_room *stock_map_offer(struct stock_map *map, struct stock_room *room)
 {
     if (room->room <= map->room->room)
-        return room; // somebody else was faster
+        return room; // another thread was faster
     for (size_t i = 0; i < stock_map_count(map); i++)
         copy_piece(&room->pieces[i], &map->room->pieces[i]);
     room->older = map->room;
     map->room = room;
-    // Release: who sees it sees the copies.
+    // Release: a thread that sees the array sees the copies.
     begin_change(map);
     atomic_store_explicit(&map->pieces, room->pieces, memory_order_release);
     end_change(map);
     return NULL;
 }
 
-// The array of pieces was published before the count that needs it.
+// The array of pieces was published before this count, which needs it.
 static void set_count(struct stock_map *map, size_t count)
 {
     atomic_store_explicit(&map->count, count, memory_order_release);

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which of a pool's objects an address is: the batches' memory, by rising address. Read without a lock;
+// Finds which object of a pool an address is: the batches' memory, by rising address. Read without a lock,
 // changed with the pool's lock held.
 //
-// A reader looks whether the map changed while it looked (a sequence count, odd during a change), and then
-// does not know; its caller takes the lock and asks again. Where it found an address last it looks first:
-// `hints`, one each 512 KiB of address space, as batches are about so large.
+// A reader that meets a change (a sequence count, odd during a change) cannot tell; its caller then takes
+// the lock and asks again. A search begins where the last one in that area ended: `hints` has one entry for
+// each 512 KiB of address space, since batches are about as large.
 #ifndef POOLMARK_POOLS_STRATEGIES_STOCK_MAP_H
 #define POOLMARK_POOLS_STRATEGIES_STOCK_MAP_H
 
@@ -17,8 +17,8 @@ enum { STOCK_MAP_LARGE = 256 }; // objects
 
 struct stock_batch;
 
-// Written by release and read by acquire, all of them: who reads what a change wrote sees that the sequence
-// count is odd, or another.
+// All fields are written with release and read with acquire. So a reader that sees a part of a change also
+// sees that the sequence count is odd, or another.
 struct stock_piece {
     _Atomic uintptr_t start;
     _Atomic size_t bytes;
@@ -27,20 +27,20 @@ struct stock_piece {
 };
 
 struct stock_room {
-    struct stock_room *older; // smaller, out of use; readers may be in it until close
+    struct stock_room *older; // older and smaller arrays; readers may use them until close
     size_t room;
     struct stock_piece pieces[];
 };
 
 struct stock_map {
     _Atomic uint32_t sequence;
-    unsigned shift;   // stride = odd << shift
+    unsigned shift;   // the stride is odd << shift
     uint64_t inverse; // of the odd part, modulo 2^64
     struct stock_piece *_Atomic pieces;
     _Atomic size_t count;
-    // The first large batch, where most objects are if there is one: looked at without the sequence. Set
-    // once; when it goes, `main_bytes` is 0 for good. Who puts an object that lies in its place got it after
-    // that.
+    // The first large batch, which has most objects if it exists: read without the sequence. Set once. When
+    // the batch goes, `main_bytes` becomes 0 for good. A thread that later puts an object of the same
+    // addresses got that object after the change.
     _Atomic uintptr_t main_start;
     _Atomic size_t main_bytes;
     _Atomic uint32_t main_first;
@@ -61,12 +61,12 @@ static inline uint32_t stock_map_quotient(const struct stock_map *map, size_t of
     return (uint32_t)((offset >> map->shift) * map->inverse);
 }
 
-// Where the object was found last, or another of its neighbourhood.
+// Looks where the object, or another one near it, was found last.
 static inline uint32_t stock_map_guess(struct stock_map *map, const void *object)
 {
     uint32_t sequence = atomic_load_explicit(&map->sequence, memory_order_acquire);
     size_t hint = ((uintptr_t)object >> STOCK_MAP_HINT_SHIFT) % STOCK_MAP_HINTS;
-    // The hint first and then the array: no array is smaller than an older one.
+    // The hint before the array: no array is smaller than an older one.
     size_t at = atomic_load_explicit(&map->hints[hint], memory_order_acquire);
     const struct stock_piece *piece = atomic_load_explicit(&map->pieces, memory_order_acquire) + at;
     size_t offset = (uintptr_t)object - atomic_load_explicit(&piece->start, memory_order_acquire);
@@ -80,7 +80,7 @@ static inline uint32_t stock_map_guess(struct stock_map *map, const void *object
 
 static inline bool stock_map_main(struct stock_map *map, const void *object, uint32_t *number)
 {
-    // Acquire: who sees how large it is sees where it is.
+    // Acquire: a thread that sees the size also sees the start.
     size_t bytes = atomic_load_explicit(&map->main_bytes, memory_order_acquire);
     size_t offset = (uintptr_t)object - atomic_load_explicit(&map->main_start, memory_order_relaxed);
     *number = atomic_load_explicit(&map->main_first, memory_order_relaxed) + stock_map_quotient(map, offset);
@@ -96,7 +96,7 @@ static inline uint32_t stock_map_find(struct stock_map *map, const void *object)
 
 // With the lock held.
 struct stock_batch *stock_map_batch(const struct stock_map *map, const void *object); // or NULL
-// The i-th of `count`.
+// The i-th of `count` batches.
 static inline struct stock_batch *stock_map_at(const struct stock_map *map, size_t i)
 {
     return atomic_load_explicit(&map->pieces, memory_order_relaxed)[i].batch;
@@ -106,8 +106,8 @@ static inline size_t stock_map_count(const struct stock_map *map)
     return atomic_load_explicit(&map->count, memory_order_relaxed);
 }
 
-// Is there room for another batch? If not, make it without the lock (`stock_map_make_room`), offer it with
-// the lock, and free what the offer gives back.
+// Is there no room for another batch? Then make room without the lock (`stock_map_make_room`), offer it with
+// the lock, and free the room that the offer returns.
 bool stock_map_is_full(const struct stock_map *map);
 struct stock_room *stock_map_make_room(size_t room); // NULL: no memory
 struct stock_room *stock_map_offer(struct stock_map *map, struct stock_room *room);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Batches retire, and come back from it.
+// Batches retire, and are taken back from retirement.
 #include "pools/strategies/stock_batch.h"
 
-// Free numbers that are to be in the stack, with entries as for an empty one.
+// Free numbers to be pushed, with entries as for an empty stack.
 struct chain {
     uint32_t first, depth;
 };
@@ -19,13 +19,13 @@ static uint32_t below(const struct stock *stock, uint32_t number)
     return (uint32_t)free_stack_entry(&stock->free, number);
 }
 
-// What is free, and comes to be meanwhile: of batches that retire it goes home, the rest goes (back) into the
-// stack.
+// Sorts the free objects, and those freed meanwhile: objects of retiring batches go home, the others (back)
+// into the stack.
 static void sort_free_locked(struct stock *stock, struct chain *chain)
 {
     do {
         uint32_t number = free_stack_take_all(&stock->free);
-        stock->not_hits += number != FREE_STACK_NONE; // which counted as a pop
+        stock->not_hits += number != FREE_STACK_NONE; // take_all counted as a pop
         while (number != FREE_STACK_NONE) {
             uint32_t next = below(stock, number);
             struct stock_batch *batch = stock_batch_of_locked(stock, number);
@@ -38,7 +38,7 @@ static void sort_free_locked(struct stock *stock, struct chain *chain)
     } while (chain->depth && !free_stack_fill(&stock->free, chain->first));
 }
 
-// Called with the lock held; lets it go. Frees the batches that are home, and returns their bytes.
+// Needs the lock; releases it. Frees the batches whose objects are all home, and returns their bytes.
 static int64_t free_home_unlock(struct stock *stock)
 {
     struct stock_batch *gone = NULL;
@@ -77,7 +77,7 @@ static void retire_locked(struct stock *stock, struct stock_batch *batch)
     stock->home += batch->count;
 }
 
-// Its objects that are home are free again.
+// The batch's objects that are home are free again.
 static void take_back_locked(struct stock *stock, struct stock_batch *batch, struct chain *chain)
 {
     stock->home -= batch->home;
@@ -89,8 +89,8 @@ static void take_back_locked(struct stock *stock, struct stock_batch *batch, str
     }
 }
 
-// As many batches as `max` allows stay, and those that were to go and need not are back. Small ones retire as
-// well as large ones.
+// Keeps as many batches as `max` allows, and takes back retiring ones that need not go. Small batches retire
+// as well as large ones.
 static void choose_locked(struct stock *stock, struct chain *chain)
 {
     int64_t excess = stock->max ? stock->owned - stock->max : 0;
@@ -114,7 +114,7 @@ int64_t stock_resize(struct stock *stock, int64_t max)
         struct chain chain = {.first = FREE_STACK_NONE};
         stock_shut_locked(stock);
         choose_locked(stock, &chain);
-        atomic_store(&stock->puts_lock, stock->retiring > 0); // before the free ones are looked at
+        atomic_store(&stock->puts_lock, stock->retiring > 0); // before the free objects are sorted
         sort_free_locked(stock, &chain);
     }
     return free_home_unlock(stock);
@@ -134,7 +134,7 @@ int64_t stock_drain(struct stock *stock)
     return free_home_unlock(stock);
 }
 
-// A put that had looked before a batch retired pushed its object after that.
+// Needed because a put that checked before a batch retired may have pushed its object after that.
 void stock_collect(struct stock *stock)
 {
     struct chain chain = {.first = FREE_STACK_NONE};

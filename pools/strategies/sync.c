@@ -1,18 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// sync: in the style of Go's sync.Pool. A thread puts into a private place of its own, then onto a list of
-// its own, and gets from there, last in first out; a thread that has nothing takes the oldest of another's
-// list; what is nowhere to be had is allocated. A sweep frees what the sweep before set aside (the victims)
-// and sets everything aside that is free now: an object goes when two sweeps in a row found it unused. Until
-// then a get can have a victim back.
+// sync: in the style of Go's sync.Pool (Go's src/sync/pool.go). Each thread has a place for one private
+// object, and a list. A put fills the place first, then the list. A get takes from there, last in first out.
+// A thread without objects takes the oldest of another thread's list. If no thread has one, the get
+// allocates. A sweep frees the objects that the sweep before set aside (the victims), and sets aside all
+// objects that are free now. So an object is freed when two sweeps in a row found it unused; until then a
+// get can take a victim.
 //
-// Any thread may sweep at any time. Go does it while the world stands still; here the private place is
-// emptied by an atomic exchange, by its owner and by a sweep alike, and each row's lists have a lock that
-// only thieves and sweeps ever contend for. So a lone get and put cost one atomic exchange together. A thread
-// that exits leaves its row to the next of its slot; meanwhile others steal from it and sweeps empty it.
-// Which rows have anything to steal stands in a set, so a miss costs the same whether two threads ever used
-// the pool or a thousand.
-//
-// The design imitated: Go's src/sync/pool.go.
+// Any thread may sweep at any time. Go sweeps while the world is stopped. Here the owner and a sweep both
+// empty the private place by an atomic exchange. Each row's lists have a lock, for which only thieves and
+// sweeps ever contend. So a lone get and put cost one atomic exchange together. A thread that exits leaves
+// its row to the next thread in its slot. Meanwhile other threads steal from it, and sweeps empty it. A set
+// holds the rows with objects to steal, so a miss costs the same whether two threads ever used the pool or a
+// thousand.
 #include "base/clock.h"
 #include "pools/shared/counters.h"
 #include "pools/shared/object.h"
@@ -25,14 +24,14 @@
 
 enum { PAGE_BYTES = 4096 };
 
-// A thread's share. Row 0 is that of all threads without a slot: they share its lists and have no private
-// place.
+// The part of one thread. Row 0 is shared by all threads without a slot: they share its lists and have no
+// private object.
 struct row {
     alignas(128) _Atomic(void *) private_object; // stored by the owner, taken by the owner or by a sweep
     _Atomic int64_t made;  // objects allocated here; written like pools/shared/counters.h's counts
     struct pool_lock lock; // guards the rest
     struct sync_list free, victims;
-    _Atomic(void *) private_victim; // the private object of the generation before
+    _Atomic(void *) private_victim; // the private object of the previous generation
 };
 
 struct pool {
@@ -42,20 +41,21 @@ struct pool {
     struct row *rows; // THREAD_SLOT_ROWS, mapped: a row costs memory once its slot is in use
     struct counters counters;
 
-    // Rows whose lists may have objects; changed with the row's lock. Who finds a list empty takes it out.
+    // Rows whose lists may have objects; changed under the row's lock. A thread that finds a list empty
+    // removes it.
     alignas(64) struct row_set with_free, with_victims;
 
-    alignas(64) struct pool_lock sweeping; // only ever tried: two sweeps at once are one
+    alignas(64) struct pool_lock sweeping; // only tried, never awaited: two sweeps at once count as one
     _Atomic int64_t freed, sweeps, shrinks;
 };
 
 static void *peek(_Atomic(void *) *place)
 {
-    // Relaxed: only whether there is something; whoever takes it orders.
+    // Relaxed: tells only whether there is an object; the take orders.
     return atomic_load_explicit(place, memory_order_relaxed);
 }
 
-// Acquire: what was written to the object before it was put is seen.
+// Acquire: all that was written to the object before its put is visible.
 static void *take_private(struct row *row)
 {
     return peek(&row->private_object)
@@ -85,7 +85,7 @@ static void *steal_from(struct pool *pool, int slot)
     return object;
 }
 
-// The oldest of a thread's list that has one, beginning with the next thread's.
+// The oldest object of another thread's list; begins with the next thread, and skips empty lists.
 static void *steal(struct pool *pool, int slot)
 {
     struct row_set_walk walk;
@@ -191,7 +191,7 @@ static bool push_with_more_room(struct pool *pool, int slot, void *object)
         if (!places)
             return false;
         pool_lock_acquire(&row->lock);
-        if (room > row->free.room) // neither grown by a thread that shares the row nor, if smaller, useless
+        if (room > row->free.room) // otherwise a thread that shares the row was faster
             unused = sync_list_move_to(&row->free, places, room);
         pushed = push_locked(pool, slot, object);
         pool_lock_release(&row->lock);
@@ -218,14 +218,14 @@ static void sync_put(struct pool *pool, void *object)
     struct row *row = &pool->rows[slot];
     counters_put(&pool->counters, slot);
     poison(object, pool->object_bytes);
-    // Nobody but the owner fills the place, so what is seen empty stays empty. Release: see take_private.
+    // Only the owner fills the place, so a place seen empty stays empty. Release: see take_private.
     if (__builtin_expect(slot != 0 && !peek(&row->private_object), 1))
         atomic_store_explicit(&row->private_object, object, memory_order_release);
     else
         put_on_list(pool, slot, object);
 }
 
-// A pool of one thread: nobody else takes its private object, so no exchange is due.
+// For a pool of one thread: no other thread takes its private object, so no exchange is needed.
 static void *sync_get_alone(struct pool *pool)
 {
     int slot = thread_slot();
@@ -254,7 +254,7 @@ static int64_t free_list(struct pool *pool, struct sync_list *list)
     return freed;
 }
 
-// One generation on, in one row. Returns objects freed.
+// Advances one row by one generation. Returns the number of objects freed.
 static int64_t sweep_row(struct pool *pool, int slot)
 {
     struct row *row = &pool->rows[slot];
@@ -283,7 +283,7 @@ static int64_t sweep_rows(struct pool *pool)
     return freed;
 }
 
-// `generations` on; 2 frees all that is free. Returns bytes freed.
+// Advances all rows by `generations`; 2 frees all free objects. Returns bytes freed.
 static int64_t sweep(struct pool *pool, int generations)
 {
     if (!pool_lock_try(&pool->sweeping))
@@ -317,7 +317,7 @@ static int64_t sync_trim(struct pool *pool)
     return sweep(pool, 2);
 }
 
-// Instead of sync_put.
+// Replaces sync_put in a drain.
 static void put_draining(struct pool *pool, void *object)
 {
     counters_put(&pool->counters, thread_slot());
@@ -325,7 +325,7 @@ static void put_draining(struct pool *pool, void *object)
     atomic_fetch_add_explicit(&pool->freed, 1, memory_order_relaxed); // a count
 }
 
-// What a put that was on its way keeps goes with the next sweep.
+// An object kept by a put that was under way goes back with the next sweep.
 static int64_t sync_drain(struct pool *pool)
 {
     atomic_store_explicit(&pool->base.plain_put, put_draining, memory_order_relaxed);
@@ -387,7 +387,7 @@ static void sync_close(struct pool *pool)
     pool_memory_free(pool);
 }
 
-// No thread takes a slot or exits meanwhile, so thread_slot_ever() is the same in all three.
+// No thread takes a slot or exits between the three functions, so thread_slot_ever() does not change.
 static void sync_fork_prepare(struct pool *pool)
 {
     pool_lock_acquire(&pool->sweeping); // waits for the end of a sweep
@@ -409,7 +409,7 @@ static void sync_fork_child(struct pool *pool)
     pool_lock_make_free(&pool->sweeping);
 }
 
-// Free objects and those in use are the objects owned. True of a pool in which nobody is.
+// Free objects plus objects in use are the objects owned. Only while no other thread uses the pool.
 static bool sync_is_valid(struct pool *pool)
 {
     struct pool_stats stats;

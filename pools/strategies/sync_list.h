@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A list of object pointers for `sync`: pushed and popped at the newest end by its owner, taken at the oldest
-// end by others. A ring whose room is a power of two. All calls want the row's lock held, except
+// A list of object pointers for `sync`: its owner pushes and pops at the newest end, other threads take from
+// the oldest end. A ring whose room is a power of two. All calls need the row's lock held, except
 // sync_list_looks_empty.
 #ifndef POOLMARK_POOLS_STRATEGIES_SYNC_LIST_H
 #define POOLMARK_POOLS_STRATEGIES_SYNC_LIST_H
@@ -17,8 +17,8 @@ struct sync_list {
     _Atomic size_t count; // changed under the lock only
 };
 
-// Without the lock, so it may be out of date at once: spares those who look through many lists most of the
-// locks.
+// Called without the lock, so the answer may be out of date at once. Saves a search through many lists most
+// of the locks.
 static inline bool sync_list_looks_empty(const struct sync_list *list)
 {
     return atomic_load_explicit(&list->count, memory_order_relaxed) == 0;
@@ -66,7 +66,7 @@ static inline void *sync_list_pop_oldest(struct sync_list *list)
     return object;
 }
 
-// Moves the list into `places`, which are more than it has; returns the old places, for the caller to free.
+// Moves the list into `places`, which has more room. Returns the old places, for the caller to free.
 static inline void **sync_list_move_to(struct sync_list *list, void **places, size_t room)
 {
     void **old = list->places;
@@ -79,7 +79,7 @@ static inline void **sync_list_move_to(struct sync_list *list, void **places, si
     return old;
 }
 
-// Moves everything, room included, into `to`, which has no places; `from` is as new.
+// Moves all objects and the room from `from` to `to`, which has no places. Afterwards `from` is as new.
 static inline void sync_list_hand_over(struct sync_list *from, struct sync_list *to)
 {
     to->places = from->places;
