@@ -17,7 +17,7 @@ static void expire_idle(struct hot_state *state, int64_t now_ns)
     }
 }
 
-// Its waiters had it as theirs: now another may be tried for them.
+// An overdue open no longer counts for its waiters, so another one may be tried for them.
 static void note_overdue(struct hot_state *state, int64_t now_ns)
 {
     struct hot_connection *connection;
@@ -26,7 +26,7 @@ static void note_overdue(struct hot_state *state, int64_t now_ns)
         hot_connection_move(state, connection, HOT_OVERDUE);
 }
 
-// Hosts whose pause is over, or that have less than they keep.
+// Plans hosts whose pause is over, or that have fewer connections than they keep.
 static void plan_hosts(struct hot_state *state, int64_t now_ns)
 {
     state->retry_ns = INT64_MAX;
@@ -57,7 +57,7 @@ struct hot_connection *hot_state_next_check(struct hot_state *state, bool all, i
         return NULL;
     TAILQ_FOREACH(connection, &state->lists[HOT_IDLE], in_pool)
     {
-        // With `all`, each is found once: those that were checked at this time are not due.
+        // With `all`, each is found once: a connection checked at this time is not due.
         if (all ? connection->checked_ns < now_ns : now_ns - connection->checked_ns >= every_ns) {
             hot_connection_move(state, connection, HOT_CHECKED);
             return connection;
@@ -80,7 +80,7 @@ void hot_state_closed(struct hot_state *state, struct hot_connection *connection
     hot_plan_all(state, now_ns);
 }
 
-// Of those that are live, oldest first; the ones that were told to go already count.
+// Of the live connections, oldest first. Those already told to end count.
 int hot_state_relieve(struct hot_state *state)
 {
     int live = hot_live(state->count);

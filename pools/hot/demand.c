@@ -22,7 +22,7 @@ struct hot_connection *hot_spare(struct hot_state *state)
     return NULL;
 }
 
-// A use that goes on for longer than uses did says more than their average.
+// A use under way that already took longer than the average counts instead of the average.
 static double time_in_use_ns(const struct hot_host *host, int64_t now_ns)
 {
     const struct hot_connection *oldest = TAILQ_FIRST(&host->lists[HOT_OUT]);
@@ -35,11 +35,12 @@ static double time_to_open_ns(const struct hot_host *host)
     return (double)(host->last_open_ns > host->open_ns ? host->last_open_ns : host->open_ns);
 }
 
-// One open, as long as the queue will be through before it comes: so many connections that waiting x time in
-// use is done in the time that an open takes. More, when there are fewer, or when somebody has been waiting
-// ever since for so long: then the queue is fed. At least one: a waiter never depends on returns alone. At
-// most the window: what was measured may be out of date, so opens begin with one, and double as long as those
-// that come find others still waiting; each connection that ends when it is returned to waiters adds one.
+// At least one open, since a waiter must never depend on returns alone. More in two cases. First: so many
+// connections that the queue is served in the time that an open takes (waiting x time in use / time to
+// open), if there are fewer. Second: a checkout has waited that long already; then as many as allowed. At
+// most the window, since the measured times may be out of date. The window begins with one open. It doubles
+// as long as new connections find others still waiting, and grows by one for each connection that ends when
+// it is returned to waiters.
 static int wanted_by_waiters(const struct hot_host *host, int64_t now_ns)
 {
     if (host->waiting == 0)
@@ -73,13 +74,14 @@ static int under_way(const struct hot_host *host)
     return host->count[HOT_WANTED] + host->count[HOT_OPENING];
 }
 
-// Overdue opens are no connections, but threads: without them a host that hangs would take all openers.
+// Overdue opens are not connections, but they occupy threads. Otherwise a host that hangs would occupy all
+// openers.
 static bool has_room_of_its_own(const struct hot_state *state, const struct hot_host *host)
 {
     return hot_owned(host->count) + host->count[HOT_OVERDUE] < state->config.host_max;
 }
 
-// For who waits even a connection that is kept for others ends; for one to keep, none does.
+// For a waiter even a connection kept for other hosts ends. For a connection to be kept, none ends.
 static struct hot_connection *to_make_room(struct hot_state *state, const struct hot_host *host)
 {
     struct hot_connection *spare = host->waiting > 0 ? hot_spare(state) : NULL;
@@ -115,7 +117,7 @@ void hot_plan_all(struct hot_state *state, int64_t now_ns)
     TAILQ_FOREACH(waiter, &state->waiters, in_pool)
     {
         if (hungry == 0)
-            return; // each host with waiters was planned
+            return; // every host with waiters was planned
         if (waiter->host->planned_round == state->round)
             continue;
         waiter->host->planned_round = state->round;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A pool of live client connections, kept for reuse. What a connection is says a table of functions (open,
-// close, healthy): a paho client, a raw socket, anything.
+// A pool of live client connections, kept for reuse. A table of functions (open, close, healthy) defines
+// what a connection is: a paho client, a raw socket, anything.
 //
 //     struct hot_config config = HOT_CONFIG_DEFAULTS;
 //     config.resource = (struct hot_resource){.open = connect_to, .close = disconnect, .healthy = is_open};
@@ -9,41 +9,43 @@
 //     bool works = publish(hot_resource_of(connection));
 //     hot_return(pool, connection, works ? HOT_WORKS : HOT_BROKEN);
 //
-// Bounds. At most total_max connections are there at once, host_max of them to one host: idle, in use, being
-// opened, checked or closed. One that is being closed counts until its close has returned. An open that has
-// taken longer than open_timeout_ns counts no more; when it ends after all, its connection is kept if there
-// is room, and closed if not. At most idle_max are idle; past it the one that was used longest ago goes.
+// Bounds. At most total_max connections exist at once, host_max of them to one host: idle, in use, being
+// opened, checked or closed. A connection that is being closed counts until its close has returned. An open
+// that takes longer than open_timeout_ns no longer counts. When it ends after all, its connection is kept if
+// there is room, and closed otherwise. At most idle_max are idle; beyond that the one used longest ago is
+// closed.
 //
-// Waiting. A checkout takes the idle connection of its host that was used last. When there is none it waits,
-// in the order of arrival, and gets the connection that comes first: one that is returned, or one that is
-// opened for the waiters. Nobody overtakes a waiter for the same host. At total_max the longest waiter of all
-// counts: when his host has nothing under way, the next connection that is free makes room for him.
+// Waiting. A checkout takes the idle connection of its host that was used last. If there is none, it waits
+// in the order of arrival. It gets the first connection that is returned, or that is opened for the waiters.
+// No checkout overtakes a waiter for the same host. At total_max the pool looks at the longest waiter of all
+// hosts: when that host has no open under way, the next free connection is closed to make room for it.
 //
-// Opening. Threads of the pool open (at most `openers`), never a caller, and never under the pool's lock. As
-// long as somebody waits at least one open is under way, if bounds permit. More only when the queue will not
-// be through before it comes (connections needed = waiting x time in use / time to open), or has not been for
-// as long as an open takes. They begin with one; then twice as many each time that those which came found
-// others still waiting.
-// What was asked for and is wanted no more when a thread gets to it is not opened.
+// Opening. Threads of the pool open connections (at most `openers` threads), never a caller, and never under
+// the pool's lock. While a checkout waits, at least one open is under way, if the bounds permit. There are
+// more in two cases: the queue will not be served before the open ends (connections needed = waiting x time
+// in use / time to open), or it has waited for as long as an open takes. Extra opens begin with one, and
+// double each time that new connections found others still waiting. An open that is no longer needed when a
+// thread gets to it is not made.
 //
-// Failing. After a failed open the host has a pause, which doubles from retry_ns to retry_max_ns; then one
-// open at a time is tried. Waiters wait on, for the next trial or a return, until their deadlines; with
-// fail_fast they all get the error at once, and a new checkout tries at once.
+// Failing. After a failed open the host pauses; the pause doubles from retry_ns to retry_max_ns. Then one
+// open at a time is tried. Waiters go on waiting for the next trial or a return, until their deadlines. With
+// fail_fast all of them get the error at once, and a new checkout tries at once.
 //
 // Ending. A connection ends when it is returned broken or is not healthy, after idle_ns without use, after
-// its lifetime (lifetime_ns less a random share of up to lifetime_jitter_percent; in use it ends when
-// returned), for want of room, under memory pressure, and at the drain.
+// its lifetime, for lack of room, under memory pressure, and at the drain. Its lifetime is lifetime_ns less
+// a random share of up to lifetime_jitter_percent; in use, it ends when it is returned.
 //
-// Memory. When memory passes pressure_percent of memory_max_bytes, the oldest pressure_drop_percent of the
-// connections go (of those in use: when they are returned), and all idle ones that are not healthy.
+// Memory. When memory exceeds pressure_percent of memory_max_bytes, the oldest pressure_drop_percent of the
+// connections end (those in use: when they are returned), and all idle ones that are not healthy.
 //
-// Threads: every call may be made by any thread at any time between hot_open and hot_close. One thread has a
-// connection between checkout and return; another may return it. Functions of the resource are called on
-// several threads at once, never two at once for the same connection, never with a lock held; open, close and
-// healthy may block, but healthy and close hold up whoever calls them: the checkout that checks, the sweep
-// that closes. They must not call into the pool. Not for signal handlers; a child of fork must not use it.
+// Threads: any thread may make any call at any time between hot_open and hot_close. One thread holds a
+// connection between checkout and return; another thread may return it. Functions of the resource are called
+// on several threads at once, but never two at once for the same connection, and never with a lock held.
+// open, close and healthy may block; but healthy and close delay their caller: the checkout that checks, the
+// sweep that closes. They must not call into the pool. Not for signal handlers. A child of fork must not use
+// the pool.
 //
-// Errors: 0 or -errno. Times: nanoseconds of `clock`; CLOCK_MONOTONIC unless another is given.
+// Errors: 0 or -errno. Times: nanoseconds of `clock`; CLOCK_MONOTONIC unless another clock is given.
 #ifndef POOLMARK_POOLS_HOT_HOT_H
 #define POOLMARK_POOLS_HOT_HOT_H
 
@@ -58,11 +60,11 @@ struct hot_pool;
 struct hot_connection;
 
 struct hot_resource {
-    // Opens a connection to `host` and stores what it is. Should end by until_ns. 0 or -errno.
+    // Opens a connection to `host` and stores it in `resource`. Should end by until_ns. 0 or -errno.
     int (*open)(void *context, const char *host, int64_t until_ns, void **resource);
     void (*close)(void *context, void *resource);
-    bool (*healthy)(void *context, void *resource); // may be NULL: all are
-    int64_t (*memory_bytes)(void *context);         // may be NULL: connections x connection_bytes
+    bool (*healthy)(void *context, void *resource); // may be NULL: then all are healthy
+    int64_t (*memory_bytes)(void *context);         // may be NULL: then connections x connection_bytes
     void *context;
 };
 
@@ -71,21 +73,21 @@ struct hot_config {
     struct hot_resource resource;
     int total_max, idle_max, host_max; // 1, 0, 1 to HOT_COUNT_MAX
     int openers;                       // threads that open; 1 to HOT_COUNT_MAX; made as they are needed
-    int64_t open_timeout_ns;           // above; also the until_ns that open is given
+    int64_t open_timeout_ns;           // see above; also sets until_ns of open
     int64_t retry_ns, retry_max_ns;    // pause after a failed open
-    bool fail_fast;                    // above
-    int64_t idle_ns;                   // longest time without use; 0: any
-    int64_t lifetime_ns;               // 0: any
+    bool fail_fast;                    // see above
+    int64_t idle_ns;                   // longest time without use; 0: no bound
+    int64_t lifetime_ns;               // 0: no bound
     int lifetime_jitter_percent;       // 0 to 100
-    int64_t check_after_ns;            // checkout checks what was idle for so long; 0: always; < 0: never
-    int64_t check_every_ns;            // the sweep checks what was not used or checked for so long; 0: never
-    int64_t sweep_ns;          // the pool's own thread sweeps so often; 0: no such thread, hot_sweep is yours
+    int64_t check_after_ns;            // a checkout checks one that was idle for so long; 0: always; < 0: never
+    int64_t check_every_ns;            // a sweep checks one not used or checked for so long; 0: never
+    int64_t sweep_ns;          // interval of the pool's own sweeps; 0: no thread, the program calls hot_sweep
     int64_t memory_max_bytes;  // 0: none
-    int64_t connection_bytes;  // what one counts for without memory_bytes
+    int64_t connection_bytes;  // memory of one connection, without memory_bytes
     int pressure_percent;      // 1 to 100
     int pressure_drop_percent; // 1 to 100; rounded up
     const char *const *allow;  // NULL: every host
-    const char *const *deny;   // goes before `allow`; may be NULL
+    const char *const *deny;   // has priority over `allow`; may be NULL
     uint64_t seed;             // of lifetimes
     const struct hot_clock *clock; // NULL: CLOCK_MONOTONIC; must outlive the pool
 };
@@ -109,73 +111,75 @@ enum hot_reason {
     HOT_END_LIFETIME,
     HOT_END_UNHEALTHY,
     HOT_END_BROKEN,
-    HOT_END_SURPLUS,  // past idle_max
-    HOT_END_ROOM,     // another host needed its place
+    HOT_END_SURPLUS,  // beyond idle_max
+    HOT_END_ROOM,     // a connection to another host needed its place
     HOT_END_PRESSURE, // of memory
     HOT_END_DRAIN,
-    HOT_END_LATE, // its open ended past open_timeout_ns, and there was no room
+    HOT_END_LATE, // its open ended after open_timeout_ns, and there was no room
     HOT_REASONS
 };
 const char *hot_reason_name(enum hot_reason reason);
 
-// All at one instant. total = idle + in_use + opening + checking + closing. Of every checkout that was begun,
-// checkouts has those that ended; checkouts = reused + fresh + timeouts + refused.
+// All at one instant. total = idle + in_use + opening + checking + closing. checkouts counts the ended ones:
+// checkouts = reused + fresh + timeouts + refused.
 struct hot_stats {
     int64_t total, idle, in_use, opening, checking, closing;
-    int64_t overdue; // opens past open_timeout_ns that did not end
+    int64_t overdue; // opens beyond open_timeout_ns that have not ended
     int64_t waiting, hosts;
     int64_t checkouts;
     int64_t reused;   // got a connection that had been used before
     int64_t fresh;    // got one that had not
     int64_t timeouts; // ended without one at their deadline
-    int64_t refused;  // by the lists, the drain, fail_fast or want of memory
+    int64_t refused;  // by the lists, the drain, fail_fast or lack of memory
     int64_t created, open_failures;
-    int64_t closed[HOT_REASONS]; // ended, from the moment that it was decided
+    int64_t closed[HOT_REASONS]; // counted when the end was decided
     int64_t peak_total, peak_waiting;
     int64_t longest_wait_ns; // of checkouts that ended, with or without a connection
-    double reuse_percent;    // reused / (reused + fresh); 0 when nothing was checked out
+    double reuse_percent;    // reused / (reused + fresh); 0 without checkouts
 };
 
-// -EINVAL: a field is out of bounds, `err` names it; -ENOMEM, -EAGAIN: undone.
+// -EINVAL: a field is out of bounds, and `err` names it; -ENOMEM, -EAGAIN: everything undone.
 int hot_open(struct hot_pool **pool, const struct hot_config *config, struct err *err)
     __attribute__((warn_unused_result));
 
-// Waits timeout_ns at most (HOT_FOREVER; 0: takes what is idle or nothing, and opens nothing). -ETIMEDOUT;
-// -EACCES: the lists do not allow the host; -ECANCELED: draining; -ENOMEM; with fail_fast what open gave.
+// Waits at most timeout_ns (HOT_FOREVER: no bound; 0: takes an idle connection or nothing, and opens
+// nothing). -ETIMEDOUT; -EACCES: the lists do not allow the host; -ECANCELED: draining; -ENOMEM; with
+// fail_fast, the error of open.
 int hot_checkout(struct hot_pool *pool, const char *host, int64_t timeout_ns,
                  struct hot_connection **connection, struct err *err) __attribute__((warn_unused_result));
 
-// Once for each checkout. Checked builds (CHECK=1) abort when it is not checked out.
+// Call it once for each checkout. Checked builds (CHECK=1) abort when the connection is not checked out.
 void hot_return(struct hot_pool *pool, struct hot_connection *connection, enum hot_condition condition);
 
-// Of a connection that is checked out.
+// For a connection that is checked out.
 void *hot_resource_of(const struct hot_connection *connection);
 const char *hot_host_of(const struct hot_connection *connection);
 int64_t hot_uses_of(const struct hot_connection *connection); // earlier checkouts: 0 for a fresh one
 
-// From now on the pool keeps `count` connections to the host: opens them, replaces those that end, and spares
-// them from idle_ns. 0 ends that. Waits until they are there, or timeout_ns are over: -ETIMEDOUT, and the
-// pool goes on trying. -ERANGE: past host_max or idle_max; -EACCES; -ECANCELED; -ENOMEM.
+// From now on the pool keeps `count` connections to the host: it opens them, replaces those that end, and
+// exempts them from idle_ns. 0 stops that. Waits at most timeout_ns until they are open; -ETIMEDOUT: the
+// pool goes on trying. -ERANGE: above host_max or idle_max; -EACCES; -ECANCELED; -ENOMEM.
 int hot_warm(struct hot_pool *pool, const char *host, int count, int64_t timeout_ns, struct err *err)
     __attribute__((warn_unused_result));
 
-// What has to be done now and then: closes what ended, ends what is too old, checks, retries. The pool's own
-// thread does it unless sweep_ns is 0. Returns connections closed.
+// Periodic work: closes what ended, ends what is too old, checks, retries. The pool's own thread does it
+// unless sweep_ns is 0. Returns the number of connections closed.
 int64_t hot_sweep(struct hot_pool *pool);
 
-// What memory pressure does, at once: for whoever notices it elsewhere. Returns connections that ended or
-// will when they are returned.
+// Applies memory pressure at once, for a caller that notices pressure elsewhere. Returns how many
+// connections ended, or will end when they are returned.
 int64_t hot_relieve(struct hot_pool *pool);
 
 void hot_stats(struct hot_pool *pool, struct hot_stats *stats);
 
-// The end: no checkout gets anything any more, waiters get -ECANCELED, idle connections are closed, and those
-// in use when they are returned. Waits timeout_ns at most until none is left. 0; -ETIMEDOUT: some are still
-// there; may be called again.
+// Ends the pool: checkouts get nothing any more, waiters get -ECANCELED, idle connections are closed, and
+// those in use are closed when they are returned. Waits at most timeout_ns until none is left. 0;
+// -ETIMEDOUT: some are left. May be called again.
 int hot_drain(struct hot_pool *pool, int64_t timeout_ns) __attribute__((warn_unused_result));
 
-// Drains, and frees the pool when all that it had under way has ended. -ETIMEDOUT: something has not (a
-// connection was not returned, an open hangs), and the pool is as hot_drain leaves it. NULL: 0.
+// Drains, and frees the pool when all its connections, opens and closes have ended. -ETIMEDOUT: something
+// has not ended (a connection was not returned, an open hangs), and the pool is in the state after
+// hot_drain. NULL: 0.
 int hot_close(struct hot_pool *pool, int64_t timeout_ns) __attribute__((warn_unused_result));
 
 #endif

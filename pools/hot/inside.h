@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
-// A hot pool with its lock and threads: what pool.c (the calls), open.c (its beginning and end) and keep.c
-// (its threads) share. State and decisions are state.h's.
+// A hot pool with its lock and threads, internal header: shared by pool.c (the calls), open.c (opening and
+// ending the pool) and keep.c (its threads). State and decisions are in state.h.
 #ifndef POOLMARK_POOLS_HOT_INSIDE_H
 #define POOLMARK_POOLS_HOT_INSIDE_H
 
 #include "pools/hot/state.h"
 
 struct hot_pool {
-    pthread_mutex_t lock; // guards all that follows, but for config and lists of `state`, which stay
+    pthread_mutex_t lock; // guards the rest, except config and lists of `state`: constant
     struct hot_state state;
     const struct hot_clock *clock;
-    pthread_cond_t work;    // openers: something is wanted, or they are to end
-    pthread_cond_t tick;    // keeper: something is to be closed or retried, or it is to end
-    pthread_cond_t changed; // watchers: anything
-    int watchers;           // drain and warm that wait
-    int openers, resting;   // threads; of them without work, or about to start
+    pthread_cond_t work;    // wakes openers: to open, or to end
+    pthread_cond_t tick;    // wakes the keeper: to close, to retry, or to end
+    pthread_cond_t changed; // wakes watchers, on any change
+    int watchers;           // calls of drain and warm that wait
+    int openers, resting;   // threads; those without work, or about to start
     pthread_t *threads;     // of openers
     pthread_t keeper;
-    int64_t keeper_until_ns; // the keeper sleeps so long; 0: it is awake
+    int64_t keeper_until_ns; // the keeper sleeps until then; 0: it is awake
     bool stopping;
 };
 
@@ -31,15 +31,15 @@ static inline void hot_sleep(struct hot_pool *pool, pthread_cond_t *cond, int64_
     pool->clock->wait(pool->clock->context, cond, &pool->lock, until_ns);
 }
 
-// keep.c; all but hot_keeper_run with the lock held, which closing and checking lets go meanwhile.
+// keep.c. All except hot_keeper_run need the lock, and release it while they close or check.
 
-void hot_react(struct hot_pool *pool); // after each step: has others do what it left to do
+void hot_react(struct hot_pool *pool); // after each step: notifies the threads that have work now
 void *hot_keeper_run(void *pool);
-int64_t hot_close_ended(struct hot_pool *pool);                         // how many
-void hot_check_idle(struct hot_pool *pool, bool all);                   // those that are due, or all
-void hot_stop_openers(struct hot_pool *pool);                           // none is in open
-int64_t hot_relieve_locked(struct hot_pool *pool);                      // what hot_relieve says
-int64_t hot_sweep_locked(struct hot_pool *pool);                        // what hot_sweep says
-bool hot_ask(struct hot_pool *pool, struct hot_connection *connection); // is it healthy?
+int64_t hot_close_ended(struct hot_pool *pool);                         // returns how many it closed
+void hot_check_idle(struct hot_pool *pool, bool all);                   // idle ones that are due, or all
+void hot_stop_openers(struct hot_pool *pool);                           // only when no thread is in open
+int64_t hot_relieve_locked(struct hot_pool *pool);                      // see hot_relieve
+int64_t hot_sweep_locked(struct hot_pool *pool);                        // see hot_sweep
+bool hot_ask(struct hot_pool *pool, struct hot_connection *connection); // is the connection healthy?
 
 #endif

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The threads of a pool. Openers open, and do nothing else, so that one that hangs holds up nobody but those
-// who wait for a connection that has to be opened. The keeper closes, checks and sweeps.
+// The threads of a pool. Openers only open, so an open that hangs delays only checkouts whose connection has
+// to be opened. The keeper closes, checks and sweeps.
 #include "pools/hot/inside.h"
 
 #include <errno.h>
@@ -15,7 +15,7 @@ static void open_one(struct hot_pool *pool, struct hot_connection *connection)
     struct hot_host *host = connection->host;
     void *opened = NULL;
     int64_t until_ns = hot_clock_after(connection->began_ns, pool->state.config.open_timeout_ns);
-    // The name stays: the host has a connection as long as it is open or being opened.
+    // `name` stays valid: a host exists as long as it has a connection that is open or being opened.
     pthread_mutex_unlock(&pool->lock);
     int code = resource->open(resource->context, host->name, until_ns, &opened);
     pthread_mutex_lock(&pool->lock);
@@ -45,7 +45,7 @@ static void *run_opener(void *context)
     return NULL;
 }
 
-// Without a single thread nothing would ever be opened: that is a failed open.
+// With no opener at all nothing could ever be opened. So this counts as a failed open.
 static void fail_wanted(struct hot_pool *pool, int code)
 {
     struct hot_connection *connection;
@@ -83,7 +83,7 @@ void hot_stop_openers(struct hot_pool *pool)
     pthread_mutex_lock(&pool->lock);
 }
 
-// In checked builds (CHECK=1), after each step.
+// In checked builds (CHECK=1): checks the state after each step.
 static void check(const struct hot_pool *pool)
 {
 #ifdef POOLMARK_CHECK
@@ -174,7 +174,7 @@ int64_t hot_sweep_locked(struct hot_pool *pool)
 {
     hot_state_expire(&pool->state, hot_now_ns(pool));
     hot_react(pool);
-    int64_t closed = hot_close_ended(pool); // before anything is judged by what they take
+    int64_t closed = hot_close_ended(pool); // before memory is judged, to which they would count
     if (is_pressed(pool))
         (void)hot_relieve_locked(pool);
     hot_check_idle(pool, false);

@@ -48,7 +48,7 @@ void hot_connection_free(struct hot_state *state, struct hot_connection *connect
     free(connection);
 }
 
-// One that was checked comes back among others that were used later.
+// A connection that was checked goes back into its place: others may have been used later.
 void hot_connection_put_idle(struct hot_state *state, struct hot_connection *connection)
 {
     struct hot_connection *after;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A pool's beginning and end.
+// Opens, drains and closes a pool.
 #include "pools/hot/inside.h"
 
 #include "base/err_text.h"
@@ -107,7 +107,7 @@ fail:
     return err_set(err, code, "a hot pool cannot be opened: %s", strerror(-code));
 }
 
-// Waits until `left` counts nothing any more, and closes what ends meanwhile.
+// Waits until no connection is owned, nor overdue with `overdue_too`. Closes connections that end meanwhile.
 static int await_none(struct hot_pool *pool, bool overdue_too, int64_t until_ns)
 {
     const int *count = pool->state.count;

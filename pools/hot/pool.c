@@ -22,7 +22,7 @@ static int wait_for_one(struct hot_pool *pool, struct hot_host *host, uint64_t t
     hot_react(pool);
     while (waiter.answer == HOT_WAITS && hot_now_ns(pool) < until_ns)
         hot_sleep(pool, &woken, until_ns);
-    // What was handed over before this thread could give up is its own, deadline or not.
+    // A connection handed over before this thread gave up belongs to it, even after the deadline.
     if (waiter.answer == HOT_WAITS) {
         hot_state_give_up(&pool->state, &waiter);
         code = -ETIMEDOUT;
@@ -116,7 +116,7 @@ int hot_checkout(struct hot_pool *pool, const char *name, int64_t timeout_ns,
     return code;
 }
 
-// In checked builds a connection that was returned already is noticed, as long as it was not closed.
+// In checked builds a second return of a connection is detected, as long as the connection was not closed.
 static void check_out(const struct hot_connection *connection)
 {
 #ifdef POOLMARK_CHECK
@@ -187,7 +187,7 @@ int hot_warm(struct hot_pool *pool, const char *name, int count, int64_t timeout
     int code = host ? 0 : err_set(err, -ENOMEM, "%s is not warmed: no memory", name);
     if (host) {
         host->keep = count;
-        host->blocked_ns = 0; // a call of somebody is worth a trial
+        host->blocked_ns = 0; // a call of hot_warm deserves a trial
         hot_plan(&pool->state, host, hot_now_ns(pool));
         hot_react(pool);
         code = await_warmth(pool, host, until_ns);

@@ -44,7 +44,8 @@ static void hand_out(struct hot_state *state, struct hot_connection *connection,
     hot_connection_move(state, connection, HOT_OUT);
 }
 
-// A checkout whose connection was not healthy comes back after others that arrived later: its ticket counts.
+// A checkout whose connection was not healthy waits again, after later arrivals: its old ticket decides its
+// place.
 void hot_state_wait(struct hot_state *state, struct hot_waiter *waiter, int64_t now_ns)
 {
     struct hot_host *host = waiter->host;
@@ -98,7 +99,7 @@ static void make_idle(struct hot_state *state, struct hot_connection *connection
     hot_connection_put_idle(state, connection);
 }
 
-// It goes to who waited longest for its host; unless somebody waited longer for another host that has no
+// The connection goes to the longest waiter for its host, unless an older waiter for another host has no
 // room.
 static void give(struct hot_state *state, struct hot_connection *connection, int64_t now_ns)
 {
@@ -125,7 +126,7 @@ struct hot_connection *hot_state_take(struct hot_state *state, struct hot_host *
     const struct hot_waiter *first = TAILQ_FIRST(&host->waiters);
     struct hot_connection *connection;
     if (first && first->ticket < ticket)
-        return NULL; // whatever becomes free is theirs
+        return NULL; // free connections are for these waiters
     while ((connection = TAILQ_LAST(&host->lists[HOT_IDLE], hot_connections))) {
         if (is_too_old(connection, now_ns)) {
             hot_end(state, connection, HOT_END_LIFETIME);
@@ -177,7 +178,7 @@ void hot_state_return(struct hot_state *state, struct hot_connection *connection
     else
         give(state, connection, now_ns);
     if (connection->where == HOT_ENDING)
-        widen(state, host); // that one was needed
+        widen(state, host); // the waiters needed that connection
     hot_plan(state, host, now_ns);
 }
 
@@ -194,7 +195,7 @@ struct hot_connection *hot_state_next_open(struct hot_state *state, int64_t now_
             hot_connection_move(state, connection, HOT_OPENING);
             return connection;
         }
-        hot_connection_free(state, connection); // its waiter was served meanwhile
+        hot_connection_free(state, connection); // the waiter was served meanwhile
         hot_plan_all(state, now_ns);
     }
     return NULL;
@@ -205,7 +206,7 @@ static int64_t lifetime_end_ns(struct hot_state *state, int64_t now_ns)
     const struct hot_config *config = &state->config;
     if (config->lifetime_ns == 0)
         return INT64_MAX;
-    // Knuth's MMIX generator; the upper half of its bits.
+    // Knuth's MMIX generator; uses its upper bits.
     state->random = state->random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
     double share = (double)(state->random >> 33) / (double)(UINT64_C(1) << 31);
     double less = (double)config->lifetime_ns * config->lifetime_jitter_percent / 100 * share;

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a hot pool knows and decides, without threads, clock or calls of the resource: each function is one
-// step under the pool's lock, and takes the time from its caller. So a test can play every order of steps
+// The state of a hot pool and its decisions, without threads, clock or calls of the resource. Each function
+// is one step under the pool's lock; the caller passes the time. So a test can play every order of steps
 // (tests/model/hot_waiters.c).
 //
-//   hosts.c   hosts by name; the lists of those allowed
-//   lists.c   where connections are; counts
+//   hosts.c   hosts by name; the lists of allowed hosts
+//   lists.c   the lists that connections are in; counts
 //   demand.c  when connections are opened, and for whom room is made
-//   serve.c   checkout, waiting, return, the end of an open: who gets what
-//   age.c     what ends by itself: idle, lifetime, checks, overdue opens, pressure, drain
+//   serve.c   checkout, waiting, return, the end of an open: which checkout gets which connection
+//   age.c     ends by time or bounds: idle, lifetime, checks, overdue opens, pressure, drain
 //
 // Invariants (hot_state_is_valid):
-//   owned = all but the overdue; owned <= total_max; of each host owned <= host_max
+//   owned = all except the overdue; owned <= total_max; for each host owned <= host_max
 //   idle <= idle_max
 //   a host with waiters has no idle connection
-//   waiters of a host, and of the pool, stand in the order of their tickets
+//   waiters of a host, and of the pool, are in the order of their tickets
 #ifndef POOLMARK_POOLS_HOT_STATE_H
 #define POOLMARK_POOLS_HOT_STATE_H
 
@@ -22,16 +22,16 @@
 #include <pthread.h>
 #include <sys/queue.h>
 
-// Where a connection is. It lies in one list of its host and one of the pool for it; newest last.
+// State of a connection. For it, a connection is in one list of its host and one of the pool; newest last.
 enum hot_where {
     HOT_WANTED,  // to be opened, by the next thread that is free
     HOT_OPENING, // a thread is in open
-    HOT_OVERDUE, // a thread is in open for too long; counts for no bound
+    HOT_OVERDUE, // a thread is in open beyond the timeout; counts for no bound
     HOT_IDLE,    // by last use
     HOT_OUT,     // checked out
-    HOT_CHECKED, // somebody is in healthy
+    HOT_CHECKED, // a thread is in healthy
     HOT_ENDING,  // to be closed
-    HOT_CLOSING, // somebody is in close
+    HOT_CLOSING, // a thread is in close
     HOT_WHERES
 };
 
@@ -39,29 +39,29 @@ struct hot_connection {
     void *resource;
     struct hot_host *host;
     enum hot_where where;
-    int64_t began_ns;   // to be opened; from HOT_IDLE on: was opened
-    int64_t out_ns;     // was checked out last
-    int64_t used_ns;    // was returned last, or opened
-    int64_t checked_ns; // was used, opened or found healthy last
-    int64_t ends_ns;    // its lifetime is over
+    int64_t began_ns;   // when the open was requested; from HOT_IDLE on: when it was opened
+    int64_t out_ns;     // last checkout
+    int64_t used_ns;    // last return, or the open
+    int64_t checked_ns; // last use, open or successful check
+    int64_t ends_ns;    // end of its lifetime
     int64_t uses;       // checkouts before this one
     bool retired;       // ends when it is returned, for `reason`
     enum hot_reason reason;
     TAILQ_ENTRY(hot_connection) in_pool, in_host;
-    TAILQ_ENTRY(hot_connection) by_age; // from HOT_IDLE on to HOT_ENDING
+    TAILQ_ENTRY(hot_connection) by_age; // in the states HOT_IDLE to HOT_ENDING
 };
 TAILQ_HEAD(hot_connections, hot_connection);
 
 enum hot_answer { HOT_WAITS, HOT_SERVED, HOT_REFUSED };
 
-// One checkout; lies on the stack of who waits.
+// One checkout; on the stack of the waiting thread.
 struct hot_waiter {
     struct hot_host *host;
     uint64_t ticket; // the order of arrival
     enum hot_answer answer;
     struct hot_connection *connection; // HOT_SERVED
     int code;                          // HOT_REFUSED: -errno
-    pthread_cond_t *woken;             // signalled when `answer` changes; NULL: nobody sleeps
+    pthread_cond_t *woken;             // signalled when `answer` changes; NULL: no thread sleeps
     TAILQ_ENTRY(hot_waiter) in_pool, in_host;
 };
 TAILQ_HEAD(hot_waiters, hot_waiter);
@@ -73,14 +73,14 @@ struct hot_host {
     int count[HOT_WHERES];
     int waiting;
     int users;          // calls that have a pointer to it
-    int keep;           // hot_warm's
+    int keep;           // count of hot_warm
     int failures;       // opens that failed since one succeeded
-    int last_code;      // of them the last
+    int last_code;      // error of the last one
     int64_t blocked_ns; // no open until then
-    int64_t open_ns;    // moving averages; 0: not known
+    int64_t open_ns;    // moving averages; 0: unknown
     int64_t use_ns;     //
     int64_t last_open_ns;
-    int64_t hungry_ns;      // since when somebody waits
+    int64_t hungry_ns;      // since when a checkout waits
     int window;             // most opens under way for waiters, see wanted_by_waiters
     uint64_t planned_round; // see hot_plan_all
     char name[];
@@ -98,23 +98,23 @@ struct hot_state {
     int count[HOT_WHERES];
     int waiting, hosts, hungry; // hungry: hosts with waiters
     uint64_t next_ticket, round, random;
-    int64_t retry_ns; // the earliest end of a pause; INT64_MAX: none
+    int64_t retry_ns; // earliest end of a pause; INT64_MAX: none
     bool draining;
-    struct hot_stats stats; // what only grows
+    struct hot_stats stats; // the counts that only grow
 };
 
 // --- hosts.c
 
 int hot_state_init(struct hot_state *state, const struct hot_config *config) // 0 or -ENOMEM
     __attribute__((warn_unused_result));
-void hot_state_free(struct hot_state *state); // nothing is left in it but hosts
+void hot_state_free(struct hot_state *state); // only hosts are left in it
 bool hot_state_allows(const struct hot_state *state, const char *name);
 
-// The host of that name, made if need be; NULL: no memory. It stays until it is released, and after that as
-// long as there is anything to know about it.
+// The host of that name, made if necessary; NULL: no memory. It exists until it is released, and after that
+// while it has any state.
 struct hot_host *hot_host_hold(struct hot_state *state, const char *name);
 void hot_host_release(struct hot_host *host);
-void hot_hosts_forget(struct hot_state *state, int64_t now_ns); // those that nothing is known about
+void hot_hosts_forget(struct hot_state *state, int64_t now_ns); // hosts without any state
 
 // --- lists.c
 
@@ -123,35 +123,36 @@ void hot_connection_move(struct hot_state *state, struct hot_connection *connect
 void hot_connection_free(struct hot_state *state, struct hot_connection *connection);
 void hot_connection_put_idle(struct hot_state *state, struct hot_connection *connection); // by used_ns
 int hot_owned(const int count[HOT_WHERES]);
-int hot_live(const int count[HOT_WHERES]); // open, and not to be closed
+int hot_live(const int count[HOT_WHERES]); // open, and not ending
 bool hot_state_is_valid(const struct hot_state *state);
 
 // --- demand.c
 
-// A live connection ends: goes to HOT_ENDING.
+// Ends a live connection: it goes to HOT_ENDING.
 void hot_end(struct hot_state *state, struct hot_connection *connection, enum hot_reason reason);
-// Asks for the connections that the host needs; makes room for them.
+// Requests the connections that the host needs, and makes room for them.
 void hot_plan(struct hot_state *state, struct hot_host *host, int64_t now_ns);
-// There is room: asks for those of all waiters, the longest first.
+// After room was made: requests connections for all waiters, the longest waiter first.
 void hot_plan_all(struct hot_state *state, int64_t now_ns);
-// The longest waiter before `first` (NULL: of all) whose host has nothing under way, though it might.
+// The longest waiter before `first` (NULL: of all) whose host has no open under way, though it could have
+// one.
 struct hot_waiter *hot_starved(struct hot_state *state, const struct hot_waiter *first, int64_t now_ns);
 int hot_wanted(const struct hot_host *host, int64_t now_ns); // opens that should be under way
-struct hot_connection *hot_spare(struct hot_state *state);   // the idle one to end first; NULL
+struct hot_connection *hot_spare(struct hot_state *state);   // the idle connection to end first, or NULL
 
 // --- serve.c
 
-// The idle connection to use, now in HOT_CHECKED when it has to be checked and in HOT_OUT when not; or NULL.
+// The idle connection to use, now in HOT_CHECKED if it has to be checked, else in HOT_OUT; or NULL.
 struct hot_connection *hot_state_take(struct hot_state *state, struct hot_host *host, uint64_t ticket,
                                       int64_t now_ns);
 void hot_state_wait(struct hot_state *state, struct hot_waiter *waiter, int64_t now_ns);
-void hot_state_give_up(struct hot_state *state, struct hot_waiter *waiter); // one that waits
+void hot_state_give_up(struct hot_state *state, struct hot_waiter *waiter); // for a waiter that waits
 void hot_state_return(struct hot_state *state, struct hot_connection *connection, bool works, int64_t now_ns);
-// The next to open, in HOT_OPENING; NULL: none is wanted.
+// The next connection to open, now in HOT_OPENING; NULL: none is wanted.
 struct hot_connection *hot_state_next_open(struct hot_state *state, int64_t now_ns);
-// Its open ended. False: there is no place for it: the caller closes it, and the connection is gone.
+// An open ended. False: there is no room; the caller closes it, and the connection is gone.
 bool hot_state_opened(struct hot_state *state, struct hot_connection *connection, int code, int64_t now_ns);
-// One in HOT_CHECKED was checked; `taker`: it is for a checkout, and goes to HOT_OUT if it may.
+// A connection in HOT_CHECKED was checked. `taker`: for a checkout; then it goes to HOT_OUT if it may.
 void hot_state_checked(struct hot_state *state, struct hot_connection *connection, bool healthy, bool taker,
                        int64_t now_ns);
 
@@ -161,7 +162,7 @@ void hot_state_expire(struct hot_state *state, int64_t now_ns);
 struct hot_connection *hot_state_next_check(struct hot_state *state, bool all, int64_t now_ns);
 struct hot_connection *hot_state_next_close(struct hot_state *state); // in HOT_CLOSING; NULL
 void hot_state_closed(struct hot_state *state, struct hot_connection *connection, int64_t now_ns);
-int hot_state_relieve(struct hot_state *state); // the oldest part ends; how many
+int hot_state_relieve(struct hot_state *state); // ends the oldest part; returns how many
 void hot_state_drain(struct hot_state *state);
 void hot_state_stats(const struct hot_state *state, struct hot_stats *stats);
 
