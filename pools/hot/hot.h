@@ -79,7 +79,7 @@ struct hot_config {
     int64_t idle_ns;                   // longest time without use; 0: no bound
     int64_t lifetime_ns;               // 0: no bound
     int lifetime_jitter_percent;       // 0 to 100
-    int64_t check_after_ns;            // a checkout checks one that was idle for so long; 0: always; < 0: never
+    int64_t check_after_ns;            // a checkout checks one idle for so long; 0: always; < 0: never
     int64_t check_every_ns;            // a sweep checks one not used or checked for so long; 0: never
     int64_t sweep_ns;          // interval of the pool's own sweeps; 0: no thread, the program calls hot_sweep
     int64_t memory_max_bytes;  // 0: none

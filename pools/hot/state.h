@@ -39,7 +39,7 @@ struct hot_connection {
     void *resource;
     struct hot_host *host;
     enum hot_where where;
-    int64_t began_ns;   // when the open was requested; from HOT_IDLE on: when it was opened
+    int64_t began_ns;   // start of the open (before: the request); from HOT_IDLE on: its end
     int64_t out_ns;     // last checkout
     int64_t used_ns;    // last return, or the open
     int64_t checked_ns; // last use, open or successful check
