@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the micro-benchmarks measure: `time`, and the counters that workloads report (bench/workload.h), with
-// the unit and direction that a record gives them.
+// The metrics of the micro-benchmarks: `time`, and the counters that workloads report (bench/workload.h),
+// with the unit and direction for a record.
 #ifndef POOLMARK_BENCH_CATALOGUE_H
 #define POOLMARK_BENCH_CATALOGUE_H
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// For gbench.cc: what Google Benchmark does not tell its callers, read from the command line before the
-// library does, and its filter over the caller's own names. One thread at a time.
+// For gbench.cc: flags that Google Benchmark does not tell its callers, read from the command line before
+// the library reads them, and its filter over the caller's own names. One thread at a time.
 #ifndef POOLMARK_BENCH_GBENCH_FLAGS_H
 #define POOLMARK_BENCH_GBENCH_FLAGS_H
 
@@ -18,17 +18,17 @@ struct gb_flags {
     bool list;
 };
 
-// -EINVAL: a value that the library would answer by leaving the process; `err` names it.
+// -EINVAL: a value on which the library would exit; `err` names it.
 int gb_flags_read(struct gb_flags *flags, int argc, char **argv, struct err *err)
     __attribute__((warn_unused_result));
 
 struct gb_filter {
     regex_t expression;
-    bool negative; // takes what does not match
+    bool negative; // takes names that do not match
 };
 
-// POSIX extended; a leading '-' turns it round; "" and "all" take all. -EINVAL: not an expression. Then not
-// to be freed.
+// POSIX extended; a leading '-' inverts it; "" and "all" take all names. -EINVAL: not an expression; then do
+// not free it.
 int gb_filter_init(struct gb_filter *filter, const char *text, struct err *err)
     __attribute__((warn_unused_result));
 bool gb_filter_takes(const struct gb_filter *filter, const char *name);

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// What each get of a growing pool cost, get by get, for a picture: a CSV file with the columns get (its
-// number from 0), time_ns and owned_objects (what the pool owned then). It is written after the run; in it a
-// get costs one store more, outside of what is timed.
+// The cost of each get of a growing pool, for a picture: a CSV file with the columns get (its number from
+// 0), time_ns and owned_objects (objects that the pool owned then). It is written after the run. During the
+// run it costs one store for each get, outside the timed part.
 //
 // Thinned to TRACE_ROWS_MAX rows: the first and the last get, every TRACE_EACH-th, those around each change
-// of what is owned and around the beginning of each expansion, and the slowest of all. So a picture of the
-// file has every slow get, and of the fast ones a sample.
+// of owned_objects and around the start of each expansion, and the slowest of all. So the file has every
+// slow get, and a sample of the fast ones.
 //
-// owned_objects comes from the pool's events where the pool tells of its growth (POOL_CAP_GROWS); others are
-// asked after each get. Without a pool it is 0.
+// owned_objects comes from the pool's events where the pool emits events of its growth (POOL_CAP_GROWS);
+// other pools are asked after each get. Without a pool it is 0.
 //
 //     struct get_trace *trace = get_trace_open(state, "trace.csv", 50000);   // before the pool is opened
 //     config.listener = get_trace_listen; config.listener_context = trace;
@@ -26,8 +26,8 @@ enum { TRACE_ROWS_MAX = 5000, TRACE_EACH = 25 };
 
 struct get_trace;
 
-// Creates the file, so that a run whose trace cannot be written is not begun: then it is skipped, which says
-// why, and NULL comes back. What a process ran last is in the file.
+// Creates the file before the run. If it cannot be written, the run is skipped with the reason, and NULL is
+// returned. The file has the last run of the process.
 struct get_trace *get_trace_open(struct gb_state *state, const char *path, int64_t gets)
     __attribute__((warn_unused_result));
 void get_trace_close(struct get_trace *trace); // NULL is allowed
@@ -35,9 +35,9 @@ void get_trace_close(struct get_trace *trace); // NULL is allowed
 pool_listener get_trace_listen;
 
 void get_trace_begin(struct get_trace *trace, struct pool *pool); // right before the first get
-void get_trace_add(struct get_trace *trace, int64_t from_ns);     // the next get began then, and is over
+void get_trace_add(struct get_trace *trace, int64_t from_ns);     // the next get, from from_ns to now
 
-// `times`: of the same gets. Skips the run when the file cannot be written.
+// `times`: the times of the same gets. Skips the run when the file cannot be written.
 void get_trace_write(struct get_trace *trace, struct gb_state *state, const struct latency *times);
 
 #endif

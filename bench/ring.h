@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// A ring of pointers from one thread to another (Lamport 1977), for the workloads that hand objects over.
-// Each side tells the other of its progress only every RING_BATCH pointers, so that the ring costs the
-// measured path little. A side that waits spins a little and then yields the processor: there may be fewer
-// processors than threads.
+// A ring of pointers from one thread to another (Lamport 1977), for workloads that hand objects over. Each
+// side publishes its progress only every RING_BATCH pointers, so that the ring adds little to the measured
+// path. A side that waits spins a little and then yields the processor, since there may be fewer processors
+// than threads.
 //
-// Memory must be zero at first, then ring_init. One thread pushes, one pops; a pushing thread ends with
-// ring_flush. A ring that is full makes the pushing thread wait: that is the back-pressure.
+// Memory must be zero before ring_init. One thread pushes, one pops. A pushing thread ends with ring_flush.
+// A full ring makes the pushing thread wait: that is the back-pressure.
 #ifndef POOLMARK_BENCH_RING_H
 #define POOLMARK_BENCH_RING_H
 
@@ -17,17 +17,17 @@
 enum { RING_SLOTS = 1024, RING_BATCH = 32, RING_SPINS = 128 };
 
 struct ring {
-    // Of the pushing thread: `pushed` counts what it wrote, `tail` what it has told of.
+    // The pushing thread's: `pushed` counts the pointers written, `tail` those published.
     _Alignas(64) _Atomic uint64_t tail;
     uint64_t pushed, head_seen;
     uint64_t depth, batch; // set by ring_init, read by both
-    // Of the popping thread.
+    // The popping thread's.
     _Alignas(64) _Atomic uint64_t head;
     uint64_t popped, tail_seen;
     _Alignas(64) void *slots[RING_SLOTS];
 };
 
-// `depth`: pointers that it holds at most, a power of two up to RING_SLOTS.
+// `depth`: the most pointers it holds, a power of two up to RING_SLOTS.
 static inline void ring_init(struct ring *ring, uint64_t depth)
 {
     ring->depth = depth;
@@ -70,7 +70,8 @@ static inline void ring_push(struct ring *ring, void *pointer)
 static inline void *ring_pop(struct ring *ring)
 {
     if (ring->popped == ring->tail_seen) {
-        // Release: the slots below were read. The other side may be waiting for them, so before any wait.
+        // Release: the slots below were read. Done before any wait, since the other side may need these
+        // slots.
         atomic_store_explicit(&ring->head, ring->popped, memory_order_release);
         int spins = 0;
         // Acquire: pairs with ring_flush.

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// How a workload takes and gives back objects: as a user of that contender writes it. A loop that is timed
-// exists once for each way, so that none holds a decision which another's users would not have.
+// How a workload takes and gives back objects: in the way of a user of that contender. Each timed loop is
+// compiled once for each way, so that no contender pays for a decision that its users would not have.
 //
-//     ALWAYS_INLINE void lifo(state, bench, enum bench_way way) { ... bench_get(&bench->access, bytes, way)
-//     ... } BENCH_RUN(run_lifo, lifo(state, bench, way))      // in the table: .run = run_lifo
+//     ALWAYS_INLINE void lifo(state, bench, enum bench_way way)
+//     {
+//         ... bench_get(&bench->access, bytes, way) ...
+//     }
+//     BENCH_RUN(run_lifo, lifo(state, bench, way))      // in the table: .run = run_lifo
 //
-// Where a call costs little beside what is measured with it, bench_take and bench_give decide at run time.
+// Where a call costs little beside the work that is measured with it, use bench_take and bench_give, which
+// decide at run time.
 #ifndef POOLMARK_BENCH_WAY_H
 #define POOLMARK_BENCH_WAY_H
 
@@ -15,8 +19,8 @@
 
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 
-// What `bare` calls: functions that do nothing, through a pointer that the compiler cannot see through, as it
-// calls those of a shared library. The object is the calling thread's own, BENCH_BARE_BYTES long.
+// The calls of `bare`: functions that do nothing, through a pointer that the compiler cannot resolve, as
+// calls into a shared library are. The object is the calling thread's own, BENCH_BARE_BYTES long.
 enum { BENCH_BARE_BYTES = 16384 };
 extern void *(*const bench_bare_get)(size_t bytes);
 extern void (*const bench_bare_put)(void *object);
@@ -72,7 +76,7 @@ static inline void bench_give(const struct bench_case *bench, void *object)
         call;                                                                                                \
     }
 
-// A gb_function `function` that does `call`, which sees `state`, `bench` and `way`.
+// Defines a gb_function `function` that runs `call`, which may use `state`, `bench` and `way`.
 #define BENCH_RUN(function, call)                                                                            \
     BENCH_ONE_WAY(function##_pool, WAY_POOL, call)                                                           \
     BENCH_ONE_WAY(function##_inline, WAY_INLINE, call)                                                       \

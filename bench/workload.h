@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-// Workloads: what is measured of a pool. A workload is a row of a table in a file of its own; workload.c
-// lists the tables and registers each row with every contender that can do it, every object size and every
+// Workloads: the measurements of a pool. A workload is a row of a table in a file of its own. workload.c
+// lists the tables. It registers each row with every contender that can do it, every object size and every
 // thread count, as WORKLOAD/CONTENDER/BYTES[/threads:N].
 //
-// Contenders are the strategies, by the pool's calls, and beside them
+// Contenders are the strategies, called through the pool's calls, and
 //   direct       malloc and free, called as a program calls them: no pool, no count
 //   direct-slab  slab by its inlined calls, statistics included
 //   bare         calls that do nothing: the floor of loop and call
 //
-// Every workload reports the counter `per_op`: seconds an operation, as one of its threads sees it; elapsed
-// time, of windows at full speed where it goes in windows (bench/windows.h). What an operation is, `summary`
-// says; where nothing else is said it is one get and its put.
+// Every workload reports the counter `per_op`: seconds of elapsed time for an operation, as one of its
+// threads sees it; for loops in windows, of windows at full speed (bench/windows.h). `summary` says what an
+// operation is; the default is one get and its put.
 //
-// A workload's functions get a `struct bench_case *` as context: setup makes a pool for one run (bench_open
-// unless the row has its own), run is called by all threads of the run, teardown closes it. Memory of the
-// harness comes from bench_map, faulted in and never from malloc, so that neither the measured allocator nor
-// the kernel's fault counter sees it.
+// A workload's functions get a `struct bench_case *` as context. setup makes a pool for one run (bench_open
+// unless the row has its own), all threads of the run call run, teardown closes the pool. Memory of the
+// harness comes from bench_map, faulted in and never from malloc: so neither the measured allocator nor the
+// kernel's fault counter sees it.
 #ifndef POOLMARK_BENCH_WORKLOAD_H
 #define POOLMARK_BENCH_WORKLOAD_H
 
@@ -33,69 +33,68 @@ enum { WORKLOAD_THREADS_MAX = 3, WORKLOAD_BYTES = 3072 };
 struct workload {
     const char *name, *summary;
     gb_function *run, *setup, *teardown; // setup and teardown: NULL for bench_open and bench_close
-    int64_t objects;                     // most that are out at once, of each thread
+    int64_t objects;                     // most objects that each thread has out at once
     int64_t parameter;                   // the workload's own
-    enum bench_touch touch;              // of the objects by the workload's threads
+    enum bench_touch touch;              // how the workload's threads touch the objects
     unsigned needs, shuns;               // capability flags that a strategy must have, and must not have
     bool both_modes; // strategies that can grow in the background run twice: NAME-inline and NAME-background
     bool not_single; // no run with one thread
     bool one_size;   // objects of WORKLOAD_BYTES only
     int threads[WORKLOAD_THREADS_MAX]; // further thread counts; 0 ends
     int64_t batch, iterations;         // as in struct gb_spec
-    // How long it runs is by this. GB_CLOCK_CPU for what one thread does without waiting; runs with several
-    // threads are by elapsed time all the same.
+    // The clock that decides how long it runs. GB_CLOCK_CPU for one thread that never waits; runs with
+    // several threads always use elapsed time.
     enum gb_clock clock;
 };
 
 struct bench_case {
     const struct workload *workload;
-    const struct pool_strategy *strategy; // WAY_DIRECT, WAY_BARE: one that has the same capabilities
+    const struct pool_strategy *strategy; // WAY_DIRECT, WAY_BARE: a strategy with the same capabilities
     enum bench_way way;
     enum pool_growth mode;
     size_t bytes;
     char name[96];
-    const char *trace; // file for what each get cost, if the workload writes one; NULL for none
+    const char *trace; // file for the cost of each get, if the workload writes one; NULL: none
 
-    // Of the run that goes on; written by setup, and read by the threads that start after it.
-    struct pool *pool;         // NULL without a pool: what WAY_DIRECT and WAY_BARE measure has none
+    // Of the current run. Written by setup, read by the threads that start after it.
+    struct pool *pool;         // NULL for WAY_DIRECT and WAY_BARE, which have no pool
     struct pool_inline access; // to `pool`, for bench/way.h
     void *shared;
 };
 
-// The pool that a row without a setup of its own gets: strategies that can keep objects ready own all that
-// the threads will have out, and a quarter more (so that no trigger at 80 % is met), touched.
+// Opens the pool of a row without its own setup. Strategies that can keep objects ready own all objects that
+// the threads will have out, and a quarter more (so that the trigger at 80 % is not reached). The objects
+// are touched.
 void bench_open(struct gb_state *state, void *bench_case);
 void bench_close(struct gb_state *state, void *bench_case);
 
-// As bench_open, with a config of the workload's: bench_config first, then changes, then this. What the
-// strategy cannot do is left out. Skips the run when the pool cannot be opened.
+// As bench_open, with the workload's own config: call bench_config, change it, then call this. Fields that
+// the strategy cannot do are left out. Skips the run when the pool cannot be opened.
 struct pool_config bench_config(const struct bench_case *bench, int64_t objects);
 void bench_open_config(struct gb_state *state, struct bench_case *bench, struct pool_config *config);
 
-// pool_stats and pool_sweep; zeros and nothing when there is no pool.
+// pool_stats and pool_sweep. Without a pool: zeros, and nothing.
 void bench_stats(const struct bench_case *bench, struct pool_stats *stats);
 void bench_sweep(const struct bench_case *bench);
 
-// `bytes` of memory, zero and faulted in; never returns NULL (skips the run and gives NULL only when there is
-// none).
+// `bytes` of memory, zero and faulted in. Without memory it skips the run and returns NULL.
 void *bench_map(struct gb_state *state, size_t bytes);
 void bench_unmap(void *memory, size_t bytes);
 
-// After the loop: this thread did so many operations.
+// After the loop: the number of operations that this thread did.
 void bench_report_ops(struct gb_state *state, int64_t ops);
 
-// Of the calling thread so far: minor page faults; times that it was taken off its processor against its
-// will.
+// Counts of the calling thread so far: minor page faults; involuntary context switches.
 int64_t bench_thread_faults(void);
 int64_t bench_thread_preemptions(void);
 
-// Adds every row that fits to the suite. `cases` is given an array to be freed after the last run. `trace`:
-// of each of them; it must outlive the runs.
+// Adds every row that fits to the suite. `cases` gets an array; free it after the last run. `trace` is set
+// in each case, and must outlive the runs.
 int workloads_register(struct gb_suite *suite, const char *trace, struct bench_case **cases, struct err *err)
     __attribute__((warn_unused_result));
-const struct workload *workload_at(size_t index); // in the order of their tables; NULL past the last
+const struct workload *workload_at(size_t index); // in the order of their tables; NULL after the last
 
-// Adds one case under its name: what workloads_register does with each. `bench` must outlive the runs.
+// Adds one case under its name, as workloads_register does for each. `bench` must outlive the runs.
 int workload_add(struct gb_suite *suite, struct bench_case *bench, struct err *err)
     __attribute__((warn_unused_result));
 
@@ -113,7 +112,7 @@ static inline void bench_touch_object(void *object, size_t bytes, enum bench_tou
     gb_use(object);
 }
 
-// Reads what bench_touch_object wrote: a word of each line.
+// Reads one word of each line that bench_touch_object wrote.
 static inline void bench_read_object(const void *object, size_t bytes, enum bench_touch touch)
 {
     size_t to = touch == TOUCH_ALL ? bytes : touch == TOUCH_320 && bytes > BENCH_320 ? BENCH_320 : BENCH_LINE;
@@ -121,7 +120,7 @@ static inline void bench_read_object(const void *object, size_t bytes, enum benc
         (void)*(const volatile uint64_t *)(const void *)((const char *)object + at);
 }
 
-// xorshift64 (Marsaglia 2003): the state may not be 0. Seeded by thread, so that every run does the same.
+// xorshift64 (Marsaglia 2003): the state must not be 0. Seeded by thread, so that every run does the same.
 static inline uint64_t bench_random(uint64_t *state)
 {
     uint64_t x = *state;
