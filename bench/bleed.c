@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // bleed and churn: threads that come and go.
 //
-// bleed (Larson and Krishnan 1998): objects outlive the thread that got them. A chain of threads works on one
-// set of slots; each replaces random ones, ends, and its successor puts what it left. Its time holds one
-// thread's start and end each BLEED_REPLACED operations. churn: a thread's whole life: it starts, gets some
-// objects, puts them and ends; an operation is one life. What a strategy keeps a thread must be made and
-// given back each time. `null` shows what the thread itself costs.
+// bleed (Larson and Krishnan 1998): objects outlive the thread that got them. A chain of threads works on
+// one set of slots. Each thread replaces random objects and ends; its successor puts the objects it left.
+// The time includes one thread's start and end for each BLEED_REPLACED operations. churn: a thread's whole
+// life. It starts, gets some objects, puts them and ends; an operation is one life. A strategy's state for a
+// thread must be made and given back each time. `null` shows the cost of the thread itself.
 #include "bench/way.h"
 
 #include <pthread.h>
@@ -23,7 +23,7 @@ struct worker {
     bool failed;
 };
 
-// Runs `main` on a thread of its own to its end.
+// Runs `main` on a thread of its own until it ends.
 static void live(struct gb_state *state, struct worker *worker, void *(*main)(void *))
 {
     pthread_t thread;

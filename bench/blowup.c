@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // blowup: memory during a storm and after it. All objects are got and written, then put again, except sparse
-// survivors where the row has them; then the process waits, sweeping the pool as a server does.
+// survivors in rows that have them. Then the process waits and sweeps the pool, as a server does.
 //
 // Memory is the process's resident set as the kernel sums it over its mappings. Counters: before_bytes (pool
-// open), peak_bytes, after_0s_bytes, after_1s_bytes, after_10s_bytes; peak_ratio, growth at the peak over the
-// objects' own bytes; after_Ns_ratio, memory N s after all is put over memory before the storm. per_op is the
-// storm's time an object.
+// open), peak_bytes, after_0s_bytes, after_1s_bytes, after_10s_bytes; peak_ratio, growth at the peak over
+// the objects' own bytes; after_Ns_ratio, memory N s after the puts over memory before the storm. per_op is
+// the storm's time for an object.
 #include "base/clock.h"
 #include "base/procmem.h"
 #include "bench/way.h"
@@ -41,7 +41,7 @@ static void wait_and_sweep(const struct bench_case *bench, int64_t until_ns)
     clock_sleep_until_ns(until_ns);
 }
 
-// Gets and writes all; the count that was got.
+// Gets and writes all objects; returns how many it got.
 static int64_t storm(const struct bench_case *bench, void **objects)
 {
     int64_t got = 0;
@@ -85,7 +85,7 @@ static void run_blowup(struct gb_state *state, void *context)
     if (!objects)
         return;
     while (gb_next_batch(state) > 0) {
-        (void)resident_bytes(); // the reader's own memory is there before anything is compared
+        (void)resident_bytes(); // the first read allocates the reader's own memory
         double before = resident_bytes();
         int64_t from = clock_now_ns(), got = storm(bench, objects);
         double peak = resident_bytes();

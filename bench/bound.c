@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// bound: a get and its put of a pool of at most BOUND_OBJECTS, of which BOUND_USED stay in use. Below its
-// bound all along; or after it was full, and one overflow object that it gave then lives on; or that after
-// BOUND_THREADS threads had used it at the same time and ended. What was once must not make a get dearer for
-// good.
+// bound: a get and its put on a pool of at most BOUND_OBJECTS, of which BOUND_USED stay in use. Three cases:
+// the pool stays below its bound; or it was full once, and an overflow object from then lives on; or that,
+// after BOUND_THREADS threads had used the pool at the same time and ended. A past state must not make gets
+// more expensive for ever.
 #include "bench/visits.h"
 #include "bench/way.h"
 #include "bench/windows.h"
@@ -12,7 +12,7 @@ enum { BOUND_OVERFLOW = 1, BOUND_AFTER_THREADS = 2 };
 
 struct bound {
     void *used[BOUND_USED], *more[BOUND_OBJECTS - BOUND_USED];
-    void *overflow; // NULL: none is out
+    void *overflow; // NULL: no overflow object is out
 };
 
 static void get_all(struct gb_state *state, const struct bench_case *bench, void **objects, int count)

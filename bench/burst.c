@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// burst: a connection storm and its end. N gets, then N puts in the order they came; an iteration is a whole
-// burst, and one burst goes before the clock starts, so that first touches are not in it (`cold` measures
+// burst: a connection storm and its end. N gets, then N puts in the same order. An iteration is a whole
+// burst. One burst goes before the clock starts, so that first touches are not timed (`cold` measures
 // those).
 #include "bench/way.h"
 #include "bench/windows.h"

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// cold: the first touch of objects after a pool was opened, once a run, since no allocator gives back all it
-// had: cold it is only the first time in a process. An iteration opens a pool, gets COLD_OBJECTS and writes
-// each whole; only gets and writes are timed. Counters: faults_each, minor page faults an object in that
-// path; open_ns, what opening the pool took; huge_bytes, what the kernel then held in huge pages.
+// cold: the first touch of objects after a pool was opened, once a run. It is cold only the first time in a
+// process, since no allocator gives back all its memory. An iteration opens a pool, gets COLD_OBJECTS and
+// writes each whole; only gets and writes are timed. Counters: faults_each, minor page faults for each
+// object in that path; open_ns, the time to open the pool; huge_bytes, the memory that the kernel then held
+// in huge pages.
 //
-// With 4 KiB pages the process forbids itself transparent huge pages; with huge ones it leaves the choice to
-// the system and to who asked with madvise, and huge_bytes says what came of it.
+// With 4 KiB pages the process forbids itself transparent huge pages. With huge ones it leaves the choice to
+// the system and to callers of madvise; huge_bytes shows the result.
 #include "base/clock.h"
 #include "base/heap.h"
 #include "bench/way.h"
@@ -79,7 +80,7 @@ static bool first_touches(struct gb_state *state, struct bench_case *bench, stru
         bench_give(bench, cold->objects[i]);
     pool_close(bench->pool);
     bench->pool = NULL;
-    heap_trim(); // what the allocator kept would not be cold the next time
+    heap_trim(); // memory that the allocator keeps would not be cold the next time
     if (got < COLD_OBJECTS)
         gb_skip(state, "a get gave no object");
     return got == COLD_OBJECTS;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// lifo_constructed: objects that somebody has to write whole before they are of use, as a server zeroes a
-// connection. A pool is told so by a constructor: what keeps constructed objects writes each once, what does
-// not writes it at each get, as a program does with malloc. An operation is a get, the constructor where it
-// is due, a line written, and a put.
+// lifo_constructed: objects that must be written whole before use, as a server zeroes a connection. A
+// constructor tells the pool so. A contender that keeps constructed objects writes each object once. One
+// that does not writes it at each get, as a program does with malloc. An operation is a get, the constructor
+// where it is due, a line written, and a put.
 #include "bench/way.h"
 #include "bench/windows.h"
 

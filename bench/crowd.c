@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // crowd: many more threads than processors, as servers with a thread for each client have. Each thread fills
-// and empties random ones of its own slots; each single get, and each put, is timed.
+// and empties random slots of its own. Each single get and each put is timed.
 //
-// A thread that the kernel takes off its processor within a get waits some milliseconds; with one such
-// preemption each few milliseconds and a get each 100 ns that is less than one get of ten thousand, so p99.99
-// tells of waits that the contender makes: threads that wait for a lock whose holder is not running. Nothing
-// is left out. Counters: percentiles of gets and, with the prefix put_, of puts; per_op is elapsed time of a
-// get and a put as one of the threads sees it.
+// A thread that the kernel takes off its processor within a get waits some milliseconds. With one such
+// preemption each few milliseconds and a get each 100 ns, that is less than one get in ten thousand. So
+// p99.99 shows waits that the contender causes: threads that wait for a lock whose holder is not running. No
+// sample is left out. Counters: percentiles of gets and, with the prefix put_, of puts. per_op is elapsed
+// time of a get and a put as one of the threads sees it.
 #include "base/clock.h"
 #include "bench/latency.h"
 #include "bench/way.h"
@@ -67,7 +67,7 @@ ALWAYS_INLINE void one_operation(const struct bench_case *bench, struct crowd *o
         own->failed++;
 }
 
-// When the loop is over all threads have left it: the first sums up.
+// After the loop all threads have left it: the first thread sums up.
 static void report(struct gb_state *state, const struct crowd *crowd)
 {
     size_t threads = (size_t)gb_threads(state);

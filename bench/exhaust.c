@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// exhaust: what a get costs when all that the pool may own is out: refused, or served by the heap past `max`.
+// exhaust: the cost of a get when all objects that the pool may own are out: refused, or served by the heap
+// beyond `max`.
 #include "bench/way.h"
 #include "bench/windows.h"
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// first_get: what a thread's first get costs, with all that a strategy or an allocator sets up for a thread:
-// FIRST_THREADS threads, one after the other, or all at once as when a server starts. The threads themselves
-// have started and wait. Counters: percentiles of the first gets, each timed by itself; with 72 of them p99
-// is the slowest but one. per_op is their mean.
+// first_get: the cost of a thread's first get, with all that a strategy or an allocator sets up for a
+// thread. FIRST_THREADS threads get one after the other, or all at once as when a server starts. The threads
+// themselves have started before, and wait. Counters: percentiles of the first gets, each timed by itself;
+// with 72 of them, p99 is the slowest but one. per_op is their mean.
 #include "base/clock.h"
 #include "bench/latency.h"
 #include "bench/visits.h"

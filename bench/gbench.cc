@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The one C++ file: no exception leaves it (out of memory becomes -ENOMEM), and the timed path is
+// The only C++ file. No exception leaves it (out of memory becomes -ENOMEM). The timed path is
 // KeepRunningBatch.
 #include "bench/gbench.h"
 #include "bench/gbench_flags.h"
@@ -22,12 +22,12 @@ namespace
 
 using Args = std::vector<int64_t>;
 
-// Setup of one run: the library's own hook knows neither a context nor the benchmark it is for. The first
-// thread does it while the others wait; all threads of a run come, since the library starts them all.
+// Setup of one run. The library's own hook gets neither a context nor its benchmark. So the first thread
+// does the setup while the others wait; all threads of a run come here, since the library starts them all.
 class Meeting
 {
   public:
-    // The first thread does `work`, the others wait until it has.
+    // The first thread does `work`; the others wait until it is done.
     template <class Work> void begin(bool first, Work work)
     {
         std::unique_lock<std::mutex> hold(lock_);
@@ -51,7 +51,7 @@ class Meeting
     std::string failure_; // written in begin's work, read after it
 
   private:
-    std::mutex lock_; // guards what follows
+    std::mutex lock_; // guards the rest
     std::condition_variable changed_;
     bool open_ = false;
 };
@@ -63,9 +63,10 @@ struct Benchmark {
     std::vector<int> threads;
 };
 
-// The run that the library's teardown hook comes after. The hook gets no context, and only it comes after the
-// threads have ended; so this is the one thing here that is not passed. The library runs one benchmark at a
-// time, and the first thread of a run, which writes it, is the one that calls the hook: no lock is needed.
+// The run for which the library calls its teardown hook. The hook gets no context, but only the hook runs
+// after the threads have ended. So this is the only state here that is not passed. The library runs one
+// benchmark at a time, and the thread that calls the hook is the first thread of the run, which also writes
+// this: no lock is needed.
 struct {
     const Benchmark *benchmark;
     Meeting *meeting;
@@ -83,8 +84,8 @@ struct gb_state {
     size_t arg_count = 0;
     bool looping = false; // false in setup and teardown
     bool paused = false, failed = false;
-    bool ended = false;  // the loop was left as it must be
-    std::string failure; // what gb_skip said first
+    bool ended = false;  // the loop ended properly
+    std::string failure; // the first text of gb_skip
 };
 
 // The timed loop.
@@ -93,8 +94,8 @@ int64_t gb_next_batch(struct gb_state *state)
 {
     if (!state->looping || state->ended)
         return 0;
-    // Past the last, and after a skip, the library is asked once more: that stops the clock and meets the
-    // threads.
+    // After the last batch, and after a skip, the library is called once more: that stops the clock and
+    // waits for the other threads.
     int64_t count = state->left < state->batch ? state->left : state->batch;
     if (count == 0 || state->failed) {
         state->ended = true;
@@ -210,7 +211,7 @@ void gb_set_complexity_n(struct gb_state *state, int64_t n)
     state->state->SetComplexityN(n);
 }
 
-// What the library calls on each thread of a run.
+// The function that the library calls on each thread of a run.
 
 namespace
 {
@@ -240,7 +241,7 @@ void run_thread(const Benchmark &benchmark, Meeting &meeting, benchmark::State &
         if (!state.ended && !state.failed)
             gb_skip(&state, "the benchmark returned before its last batch");
     }
-    // One that left its loop early stops its clock and meets the others at the loop's end all the same.
+    // A thread that left its loop early still stops its clock and meets the others at the loop's end.
     int64_t none = state.ended ? 0 : gb_next_batch(&state);
     (void)none;
 }
@@ -250,7 +251,7 @@ void tear_down(const benchmark::State &library)
 {
     const gb_spec &spec = last_run.benchmark->spec;
     gb_state state;
-    state.state = const_cast<benchmark::State *>(&library); // only asked for its threads and arguments
+    state.state = const_cast<benchmark::State *>(&library); // used only for its threads and arguments
     state.arg_count = spec.arg_count;
     if (spec.teardown)
         spec.teardown(&state, spec.context);
@@ -313,7 +314,7 @@ int gb_add(struct gb_suite *suite, const struct gb_spec *spec, struct err *err)
 namespace
 {
 
-// What differs between the library's versions. Up to 1.7 a run says `error_occurred`, from 1.8 on `skipped`.
+// Differences between the library's versions. Up to 1.7 a run has `error_occurred`, from 1.8 on `skipped`.
 template <class Run> auto skipped(const Run &run, int) -> decltype(run.skipped, true)
 {
     return static_cast<int>(run.skipped) != 0;
@@ -323,7 +324,7 @@ template <class Run> auto skipped(const Run &run, long) -> decltype(run.error_oc
     return run.error_occurred;
 }
 
-// Up to 1.9 the library keeps the reporter that it makes; later the caller does, in `owner`.
+// Up to 1.9 the library owns the reporter that it makes; later the caller does, in `owner`.
 using ReporterPointer = std::unique_ptr<benchmark::BenchmarkReporter>;
 benchmark::BenchmarkReporter *keep(benchmark::BenchmarkReporter *made, ReporterPointer *)
 {
@@ -335,9 +336,9 @@ benchmark::BenchmarkReporter *keep(benchmark::BenchmarkReporter *made, ReporterP
     return owner->get();
 }
 
-// Hands reports on with the names that the caller gave, and counts what failed. `at_end`: all at once, when
-// the last run is over. The library's CSV has the counters of its first report as columns, and aborts when a
-// later one has others.
+// Passes reports on under the caller's names, and counts failures. `at_end`: all at once, after the last
+// run: the library's CSV takes the counters of its first report as columns, and aborts when a later report
+// has others.
 class Reporter : public benchmark::BenchmarkReporter
 {
   public:
@@ -425,7 +426,7 @@ template <class Registered> void set_clock(Registered *registered, gb_clock cloc
         registered->UseManualTime();
 }
 
-// One thread count of a benchmark, with those of its arguments that were selected.
+// Adds one thread count of a benchmark, with the selected ones of its arguments.
 void enter(const Benchmark &benchmark, const std::vector<Args> &args, int threads)
 {
     const gb_spec &spec = benchmark.spec;
@@ -455,7 +456,7 @@ void enter(const Benchmark &benchmark, const std::vector<Args> &args, int thread
     set_clock(registered, spec.clock);
 }
 
-// Registers (or lists) what the filter takes; returns how many.
+// Registers (or lists) the benchmarks that the filter takes; returns how many.
 int64_t select_benchmarks(const gb_suite &suite, const gb_filter &filter, bool list)
 {
     int64_t count = 0;

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-// The last on the command line, or the environment variable of that name in capitals, or the default.
+// The last value on the command line, or the environment variable of that name in capitals, or the default.
 static const char *flag_value(const char *name, int argc, char **argv, const char *fallback)
 {
     char variable[64] = "";

@@ -39,7 +39,8 @@ int gb_spec_check(const struct gb_spec *spec, struct err *err)
     return 0;
 }
 
-// Goes on to the next value from low to high; false after the last. Powers stop at high, which is always in.
+// Steps to the next value from low to high; false after the last. Powers end with high, which is always
+// included.
 static bool advance(const struct gb_range *range, int64_t *value)
 {
     if (range->step > 0 ? *value > range->high - range->step : *value >= range->high)

@@ -12,16 +12,16 @@
 enum { EVENTS_MAX = 1024, AROUND_ROWS = 1500, SLOW_ROWS = 1200 };
 
 struct moment {
-    int64_t at_ns, owned; // owned: from then on; -1: only of interest
+    int64_t at_ns, owned; // owned: the number from then on; -1: no change, only of interest
 };
 
 struct get_trace {
     FILE *file;
-    struct pool *pool; // asked after each get; NULL: it tells by itself
+    struct pool *pool; // asked after each get; NULL: the pool emits events
     struct moment *gets;
     int64_t count, capacity, owned_at_first;
 
-    pthread_mutex_t lock; // guards the rest: pools tell on a thread of their own
+    pthread_mutex_t lock; // guards the rest: pools emit events on their own thread
     struct moment events[EVENTS_MAX];
     int event_count;
 };
@@ -104,7 +104,7 @@ void get_trace_add(struct get_trace *trace, int64_t from_ns)
         trace->gets[trace->count++] = (struct moment){from_ns, trace->pool ? owned_by(trace->pool) : 0};
 }
 
-// The first get that began after that.
+// The first get that began after at_ns.
 static int64_t first_after(const struct get_trace *trace, int64_t at_ns)
 {
     int64_t low = 0, high = trace->count;
@@ -124,7 +124,7 @@ static int by_time(const void *a, const void *b)
     return (left > right) - (left < right);
 }
 
-// SLOW_ROWS at most are slower than this. `sorted`: room for all.
+// The limit above which at most SLOW_ROWS gets lie. `sorted`: room for all gets.
 static uint32_t slow_limit(const struct latency *times, int64_t count, uint32_t *sorted)
 {
     if (count <= SLOW_ROWS)

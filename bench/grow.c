@@ -1,51 +1,54 @@
 // SPDX-License-Identifier: Apache-2.0
-// grow and shrink: the time of each get while the pool gets bigger or smaller, so that an expansion in the
-// path of a get is seen, and the page faults that the kernel counted for the getting thread.
+// grow and shrink: the time of each get while the pool grows or shrinks, so that an expansion in the path of
+// a get is seen. Also the page faults that the kernel counted for the getting thread.
 //
 // Both are paced: one operation each PACE_NS on an absolute schedule, a storm of 100 000 connections a
-// second. Growth in the background is meant for such a rate; a loop of bare gets would only measure how soon
-// it runs out. Between operations the thread spins, so that no wake-up is in the times.
+// second. Growth in the background is designed for such a rate. A loop of bare gets would only measure how
+// soon it falls behind. Between operations the thread spins, so the times contain no wake-up.
 //
-// Open loop: a get's time counts from the instant at which it was due, and the schedule never moves. A get
-// that stalls for 100 ms makes the 10 000 after it late, and each of them has its wait. Beside it, as
-// uncorrected_*, the time of each call by itself, which hides that.
+// Open loop: a get's time counts from its due time, and the schedule never moves. A get that stalls for 100
+// ms makes the 10 000 gets after it late, and the wait counts in each of them. In addition, uncorrected_* is
+// the time of each call alone, which hides such waits.
 //
-// The processor's speed is probed (bench/speed.h) before an operation is due, where there is time; one that
-// is late has the verdict of the last probe. The percentiles are of the gets whose probe was at full speed,
-// which is known before the get is made, so neither its own time nor anything it does has a say. Those of all
-// gets stand beside them as any_speed_*. Were there too few, the percentiles are of all. The books say how
-// many were due, measured, left out for the speed, and failed (bench/latency.h). `preempted` says how often
-// the kernel took the thread off its processor meanwhile: waits of some milliseconds may be those.
+// The processor's speed is probed (bench/speed.h) before an operation is due, if there is time; a late
+// operation uses the result of the last probe. The percentiles are of the gets whose probe was at full
+// speed. The probe comes before the get, so neither the get's own time nor its work decides whether it
+// counts. any_speed_* are the percentiles of all gets. If too few gets were at full speed, the percentiles
+// are of all. The books say how many gets were due, measured, left out for the speed, and failed
+// (bench/latency.h). `preempted` says how often the kernel took the thread off its processor meanwhile:
+// waits of some milliseconds may come from that.
 //
 // grow: a pool of GROW_INITIAL objects, GROW_OBJECTS gets. Counters: the get's percentiles; faults_get, page
 // faults in the path of all gets; faults_touch, page faults when all objects were written afterwards;
-// expansions and misses. shrink: GROW_OBJECTS are out; each step puts two and gets one until few are left,
-// and the pool is swept as a server does, now and then, by the same thread; a get counts from the instant at
-// which its step was due, so a put or a sweep that holds it up counts too. Counters: percentiles of the gets,
-// longest put and sweep, page faults of all.
+// expansions and misses.
 //
-// grow writes what each call cost to the case's `trace` as well, if it has one: bench/get_trace.h.
+// shrink: GROW_OBJECTS are out. Each step puts two objects and gets one, until few are left. The same thread
+// sweeps the pool now and then, as a server does. A get counts from the due time of its step, so a put or a
+// sweep that delays it counts, too. Counters: percentiles of the gets, longest put and sweep, page faults of
+// all.
+//
+// grow also writes the cost of each call to the case's `trace`, if it has one: bench/get_trace.h.
 #include "base/clock.h"
 #include "bench/get_trace.h"
 #include "bench/latency.h"
 #include "bench/speed.h"
 #include "bench/way.h"
 
-// Of all gets, at least so many must have been at full speed for them to count alone.
+// The gets at full speed count alone only if they are at least this share of all gets.
 #define LEAST_SHARE 0.5
 
 enum { GROW_INITIAL = 1024, GROW_OBJECTS = 50000, PACE_NS = 10000, SWEEP_EVERY = 5000, PRIMING_OBJECTS = 64 };
 
-// A probe takes a microsecond; there is none when less than this is left before the next operation.
+// A probe takes a microsecond. There is none when less than this is left before the next operation.
 enum { PROBE_ROOM_NS = 3000 };
 
 struct storm {
-    struct latency gets, full_speed; // from when they were due: all, and those after a probe at full speed
-    struct latency calls;            // all, from when they were called
-    int64_t failed, due;             // gets that gave no object; gets that the schedule has
-    bool is_full;                    // the last probe
+    struct latency gets, full_speed; // from the due time: all, and those after a probe at full speed
+    struct latency calls;            // all, from the call
+    int64_t failed, due;             // gets that gave no object; gets in the schedule
+    bool is_full;                    // result of the last probe
     void **objects;
-    int64_t out;                 // objects that are ours; NULL where a get gave none
+    int64_t out;                 // objects that this thread has out; NULL where a get gave none
     int64_t at, start_ns;        // operations begun; when the first was due
     int64_t preemptions, faults; // at the start, then since
     struct get_trace *trace;     // may be NULL
@@ -54,7 +57,7 @@ struct storm {
 static struct pool_config config_of(const struct bench_case *bench)
 {
     bool grows = pool_strategy_caps(bench->strategy) & POOL_CAP_GROWS;
-    // What cannot grow has all objects from the start.
+    // A strategy that cannot grow has all objects from the start.
     return bench_config(bench, grows ? GROW_INITIAL : GROW_OBJECTS);
 }
 
@@ -65,7 +68,7 @@ static void setup_shrink(struct gb_state *state, void *context)
     bench_open_config(state, bench, &config);
 }
 
-// The trace, if there is one, hears of the pool's growth.
+// The trace, if there is one, listens to the pool's growth.
 static void setup_grow(struct gb_state *state, void *context)
 {
     struct bench_case *bench = context;
@@ -112,7 +115,7 @@ static void storm_free(struct storm *storm)
         latency_free(&storm->calls);
 }
 
-// The schedule begins a period from now, so that the first operation has its probe as well.
+// The schedule begins one period from now, so that the first operation has its probe, too.
 static void begin(struct storm *storm)
 {
     storm->is_full = speed_await(&(struct speed_wait){0}, INT64_MAX);
@@ -127,8 +130,8 @@ static void end(struct storm *storm)
     storm->faults = bench_thread_faults() - storm->faults;
 }
 
-// Spins until the next operation is due, and tells when that was. One that is late begins at once, and the
-// schedule stays as it is.
+// Spins until the next operation is due, and returns when it was due. A late operation begins at once; the
+// schedule does not change.
 static int64_t pace(struct storm *storm)
 {
     int64_t due_ns = storm->start_ns + storm->at++ * PACE_NS, now_ns = clock_now_ns();
@@ -187,7 +190,7 @@ static void report(struct gb_state *state, const struct bench_case *bench, const
     gb_set_counter(state, "longest_expansion_ns", (double)stats.longest_expansion_ns, GB_COUNTER_SUM);
 }
 
-// What both workloads have around their storm.
+// The code around the storm of both workloads.
 typedef void storm_body(struct gb_state *state, const struct bench_case *bench, struct storm *storm);
 
 static void run_storm(struct gb_state *state, const struct bench_case *bench, storm_body *body)
@@ -203,8 +206,8 @@ static void run_storm(struct gb_state *state, const struct bench_case *bench, st
     storm_free(&storm);
 }
 
-// Some gets and puts beforehand: what the strategy makes for a thread, and code that was never run, come once
-// and not in the storm.
+// Some gets and puts beforehand. State that the strategy makes for a thread, and the first run of code, cost
+// once; so they are not in the storm.
 static void prime(const struct bench_case *bench, struct storm *storm)
 {
     for (int i = 0; i < PRIMING_OBJECTS; i++)
@@ -213,7 +216,7 @@ static void prime(const struct bench_case *bench, struct storm *storm)
         bench_give(bench, storm->objects[i]);
 }
 
-// Page faults when all objects are written.
+// Page faults while all objects are written.
 static int64_t faults_of_touching(const struct bench_case *bench, const struct storm *storm)
 {
     int64_t faults = bench_thread_faults();
@@ -250,7 +253,7 @@ static void run_grow(struct gb_state *state, void *context)
     run_storm(state, context, grow_storm);
 }
 
-// Fills the pool as fast as it goes, each object written.
+// Fills the pool as fast as possible, and writes each object.
 static void fill(const struct bench_case *bench, struct storm *storm)
 {
     while (storm->out < GROW_OBJECTS && (storm->objects[storm->out] = bench_take(bench)) != NULL)
@@ -267,7 +270,7 @@ static void keep_longest(int64_t *longest, int64_t from)
     *longest = ns > *longest ? ns : *longest;
 }
 
-// Two puts and a get each time, until GROW_INITIAL objects are left.
+// Two puts and a get in each step, until GROW_INITIAL objects are left.
 static void ebb(const struct bench_case *bench, struct storm *storm, struct longest *longest)
 {
     while (storm->out > GROW_INITIAL) {

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// idle_threads: memory that a thousand threads keep when they have nothing to do. Each gets IDLE_OBJECTS
-// objects, writes and puts them, and waits: all at the same time, as after a storm that every thread had its
-// part of; or one after the other (in_turn), so that no more than IDLE_OBJECTS are ever out, and what the
-// process has gained is caches and what belongs to a thread.
+// idle_threads: memory that a thousand threads keep while they are idle. Each gets IDLE_OBJECTS objects,
+// writes and puts them, and waits. Either all do so at the same time, as after a storm that reached every
+// thread. Or one after the other (in_turn), so that never more than IDLE_OBJECTS are out; then the gained
+// memory is caches and per-thread memory.
 //
 // Memory is the process's resident set. Before the first get all threads have run and wait. Counters:
-// idle_bytes, what was gained when the last has put its objects; idle_1s_bytes, the same 1 s later, the pool
-// swept meanwhile as a server does; idle_thread_bytes, idle_bytes a thread. per_op is a thread's part.
+// idle_bytes, the memory gained when the last thread has put its objects; idle_1s_bytes, the same 1 s later,
+// the pool swept meanwhile as a server does; idle_thread_bytes, idle_bytes for each thread. per_op is one
+// thread's part.
 #include "base/clock.h"
 #include "base/procmem.h"
 #include "bench/visits.h"
@@ -20,9 +21,9 @@ enum { IDLE_AT_ONCE, IDLE_IN_TURN };
 
 struct idle {
     const struct bench_case *bench;
-    void *(*objects)[IDLE_OBJECTS]; // of each thread, which alone touches its own
-    bool gets, puts;                // what a visit does; written between visits
-    _Atomic int64_t failed;         // relaxed: read when all have visited
+    void *(*objects)[IDLE_OBJECTS]; // one array for each thread, which alone uses it
+    bool gets, puts;                // the work of a visit; written between visits
+    _Atomic int64_t failed;         // relaxed: read after all threads have visited
 };
 
 static double resident_bytes(void)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// poolmark-bench: every workload over every strategy, on Google Benchmark. Its flags are the library's; the
-// context of its reports says which allocator was really loaded and what the program was built from.
+// poolmark-bench: every workload over every strategy, on Google Benchmark. It takes the library's flags. The
+// context of its reports tells which allocator was really loaded, and how the program was built.
 #include "base/build.h"
 #include "base/clock.h"
 #include "base/describe.h"
@@ -21,8 +21,8 @@
 
 #define PROBE_NS NS_PER_S
 
-// glibc (and not it alone) takes short cuts in a process that never had a second thread, which no server is.
-// So there is one, asleep, as long as benchmarks run.
+// glibc and others take short cuts in a process that never had a second thread. No server is such a process.
+// So there is a second thread, asleep, as long as benchmarks run.
 struct sleeper {
     pthread_t thread;
     sem_t wake;
@@ -55,8 +55,8 @@ static void sleeper_stop(struct sleeper *sleeper)
 
 extern char **environ;
 
-// The variables that an allocator listens to, as "NAME=VALUE NAME=VALUE" in the order of their names: they
-// are configuration. The same beginnings of names as in scripts/python/poolmark/facts/allocators.py.
+// The environment variables that configure an allocator, as "NAME=VALUE NAME=VALUE" in the order of their
+// names. The same prefixes as in scripts/python/poolmark/facts/allocators.py.
 static bool is_of_allocator(const char *variable)
 {
     static const char *const beginnings[] = {
@@ -105,8 +105,8 @@ static void add_context(void)
 }
 
 enum { ROW_HEADING, ROW_TRACE, ROW_STEP, ROW_PATIENCE, ROW_SHIFT };
-// Google Benchmark owns the command line; these are what it does not know. Read here, so `offset` is not
-// used.
+// Google Benchmark owns the command line; these are the options that it does not know. They are read here,
+// so `offset` is unused.
 static const struct opt table[] = {
     [ROW_HEADING] = {.kind = OPT_HEADING, .help = "Options"},
     [ROW_TRACE] = {.name = "poolmark_trace",
@@ -175,8 +175,8 @@ static int print_probe(void)
     return EXIT_OK;
 }
 
-// Takes the option out of the arguments, as `--NAME=VALUE` or `--NAME VALUE`; the last one counts. NULL when
-// it is not there.
+// Removes the option from the arguments, as `--NAME=VALUE` or `--NAME VALUE`; the last one counts. NULL
+// without the option.
 static const char *take_option(const struct opt *row, int *argc, char **argv)
 {
     const char *value = NULL;
@@ -197,7 +197,7 @@ static const char *take_option(const struct opt *row, int *argc, char **argv)
     return value;
 }
 
-// True when the option is there and good; `code` says so when it is not.
+// True when the option is present and valid; `code` is set when it is invalid.
 static bool take_number(const struct opt *row, int *argc, char **argv, double *number, int *code,
                         struct err *err)
 {
@@ -212,11 +212,11 @@ static bool take_number(const struct opt *row, int *argc, char **argv, double *n
     return *code == 0;
 }
 
-// `heap_shift`: memory to be kept and freed at the end. Where objects lie in their pages and cache sets is
-// worth some per cent, and the heap begins differently for each length of each argument: two runs that differ
-// in nothing else would differ in that, each time. So who makes many runs has the heap begin at another place
-// in each (after Curtsinger and Berger, "Stabilizer", 2013). Moves the heaps that grow in one direction, as
-// glibc's does.
+// `heap_shift`: memory to be kept and freed at the end. The position of objects in pages and cache sets
+// changes results by some per cent, and the start of the heap depends on the length of each argument. So two
+// runs that differ only in such a length would differ in position every time. A caller of many runs
+// therefore starts the heap at another place in each (after Curtsinger and Berger, "Stabilizer", 2013). This
+// moves heaps that grow in one direction, as glibc's does.
 static int read_options(int *argc, char **argv, void **heap_shift, struct err *err)
 {
     double number;
@@ -282,7 +282,7 @@ int main(int argc, char **argv)
                    facts->dirty > 0 ? ", changed" : "");
             return EXIT_OK;
         }
-        // The library prints its own after it, and exits.
+        // The library then prints its own help and exits.
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
             print_help();
             return run(2, (char *[]){argv[0], "--help", NULL});

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// mixed: objects of six sizes, 64 B to 16 KiB, small ones more often (bench/kinds.h). 1024 are out; a random
-// one is put, and one of a random size got in its place and its first line written. The size in the
-// benchmark's name says nothing here.
+// mixed: objects of six sizes, 64 B to 16 KiB, small ones more often (bench/kinds.h). 1024 are out. An
+// operation puts a random one, gets one of a random size in its place, and writes its first line. The size
+// in the benchmark's name has no meaning here.
 #include "bench/kinds.h"
 #include "bench/windows.h"
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // lifo, fifo, random, steady: one thread (or each of several) gets and puts its own objects, in different
-// orders of release. Inlined into one function a touch, so that the loop holds no decision that the pool
+// orders of release. One function is compiled for each touch, so that the loop has no decision that the pool
 // would pay for.
 #include "bench/way.h"
 #include "bench/windows.h"
@@ -32,8 +32,8 @@ ALWAYS_INLINE void lifo(struct gb_state *state, const struct bench_case *bench, 
     windows_report(&windows, gb_iterations(state));
 }
 
-// `next` picks the slot whose object is put and replaced by a new one; all slots are full before the clock
-// starts.
+// Puts the object of the slot chosen by `next`, and gets a new one for it. All slots are full before the
+// clock starts.
 ALWAYS_INLINE void replace(struct gb_state *state, const struct bench_case *bench, enum bench_way way,
                            enum bench_touch touch, bool random)
 {
@@ -79,7 +79,7 @@ BENCH_RUN(run_random, replace(state, bench, way, TOUCH_NOTHING, true))
 BENCH_RUN(run_random_line, replace(state, bench, way, TOUCH_LINE, true))
 BENCH_RUN(run_random_all, replace(state, bench, way, TOUCH_ALL, true))
 
-// A random slot: put when it is full, get when it is empty. The live set wanders around half the slots.
+// Takes a random slot: puts its object when full, gets one when empty. About half the slots are full.
 ALWAYS_INLINE void steady(struct gb_state *state, const struct bench_case *bench, enum bench_way way)
 {
     const struct pool_inline pool = bench->access;
@@ -118,7 +118,7 @@ ALWAYS_INLINE void steady(struct gb_state *state, const struct bench_case *bench
 
 BENCH_RUN(run_steady, steady(state, bench, way))
 
-// `count`: iterations; 0 leaves them to the least time. The deepest takes long to set up, so it is set up
+// `count`: iterations; 0: as many as the least time needs. The deepest takes long to set up, so it is set up
 // once.
 #define STEADY(depth, count)                                                                                 \
     {                                                                                                        \

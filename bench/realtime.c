@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // realtime: a thread under SCHED_FIFO and an ordinary one use the same pool on one processor. The ordinary
-// one gets and puts without a pause; the other wakes each PERIOD_NS and gets and puts once. Whenever it
-// wakes, the ordinary thread may be in the middle of a get: if it holds a lock then that the waking thread
-// spins on, yielding or not, it never runs to let go of it.
+// one gets and puts without a pause. The real-time one wakes each PERIOD_NS and gets and puts once. When it
+// wakes, the ordinary thread may be in the middle of a get. If that thread holds a lock and the real-time
+// thread spins on it, yielding or not, the holder never runs and never releases the lock.
 //
-// Open loop: a get counts from the thread's wake-up, for how late the kernel wakes it is not the contender's;
-// but from the instant at which it was due when that was past already, the gets before it having taken long.
-// What was due and not made within BOUND_NS counts as what it had waited by then, and the counter
-// `unfinished` says how many there were. per_op is the mean get. Needs the right to SCHED_FIFO.
+// Open loop. A get counts from the thread's wake-up, since a late wake-up is the kernel's, not the
+// contender's. But it counts from its due time when that had passed already because earlier gets took long.
+// A get that was due but not made within BOUND_NS counts as its wait until then; the counter `unfinished`
+// says how many there were. per_op is the mean get. Needs the right to use SCHED_FIFO.
 #include "base/clock.h"
 #include "bench/latency.h"
 #include "bench/way.h"
@@ -68,7 +68,7 @@ static void *be_realtime(void *context)
     return NULL;
 }
 
-// A thread on processor `cpu` under that policy; 0 or an errno.
+// Starts a thread on processor `cpu` under that policy; 0 or an errno.
 static int start(pthread_t *thread, int cpu, int policy, void *(*main)(void *), struct realtime *shared)
 {
     pthread_attr_t attributes;

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// remote: an object is got by one thread and put by another. 1:1; N:1, many getters and one that puts; 1:N,
-// the fan-out of a message broker: one get, N references, and whoever drops the last one puts; N:N, where
-// every getter has a short ring to each of as many that put, so that a slow one holds the getters back.
+// remote: an object is got by one thread and put by another. 1:1. N:1: many getters and one putter. 1:N, the
+// fan-out of a message broker: one get, N references, and the thread that drops the last one puts. N:N:
+// every getter has a short ring to each of as many putters, so that a slow putter holds the getters back.
 //
-// An iteration hands one object over (N:1, N:N: one of each getter). per_op is elapsed time an object. Every
-// thread does the same count of iterations, so no thread waits for one that has ended; an object that could
-// not be got is handed over as NULL all the same. Where objects are used, the getter writes what the putter
+// An iteration hands one object over (N:1, N:N: one of each getter). per_op is elapsed time for an object.
+// All threads do the same number of iterations, so no thread waits for one that has ended. An object that
+// could not be got is still handed over, as NULL. Where objects are used, the getter writes what the putter
 // reads.
 //
-// How many objects are out at once is the ring's depth, and depends on who is slower: a ring of 1024 may be
-// full (3 MiB of objects, more than most second level caches hold) or nearly empty. So there is one of 64 as
-// well.
+// The number of objects out at once is bounded by the ring's depth, and depends on which side is slower. A
+// ring of 1024 may be full (3 MiB of objects, more than most second level caches hold) or nearly empty. So
+// there is also one of 64.
 #include "bench/ring.h"
 #include "bench/way.h"
 
@@ -52,7 +52,7 @@ static void report_objects(struct gb_state *state, int64_t objects)
         gb_set_counter(state, "per_op", (double)objects, GB_COUNTER_RATE | GB_COUNTER_INVERT);
 }
 
-// Into `count` rings in turn.
+// Pushes to `count` rings in turn.
 ALWAYS_INLINE void get_and_push(struct gb_state *state, const struct bench_case *bench, struct ring *rings,
                                 int count, enum bench_way way, enum bench_touch touch)
 {
@@ -102,8 +102,8 @@ ALWAYS_INLINE void to_one(struct gb_state *state, const struct bench_case *bench
     report_objects(state, gb_iterations(state) * getters);
 }
 
-// The first half of the threads put; getter g has the rings g x half to g x half + half - 1, one to each of
-// them. An iteration of a batch goes to ring i % half, on both sides.
+// The first half of the threads put. Getter g has the rings g x half to g x half + half - 1, one to each
+// putter. On both sides iteration i of a batch uses ring i % half.
 ALWAYS_INLINE void to_as_many(struct gb_state *state, const struct bench_case *bench, enum bench_way way,
                               enum bench_touch touch)
 {
@@ -115,7 +115,7 @@ ALWAYS_INLINE void to_as_many(struct gb_state *state, const struct bench_case *b
     }
     int64_t n;
     while ((n = gb_next_batch(state)) > 0) {
-        // Of each getter's batch this thread is due every half-th object.
+        // This thread takes every half-th object of each getter's batch.
         for (int64_t i = index; i < n; i += half) {
             for (int getter = 0; getter < half; getter++)
                 pop_and_put(bench, &rings[getter * half + index], way, touch);
@@ -160,7 +160,7 @@ ALWAYS_INLINE void to_many(struct gb_state *state, const struct bench_case *benc
     while ((n = gb_next_batch(state)) > 0) {
         for (int64_t i = 0; i < n; i++) {
             struct shared_object *object = ring_pop(&rings[index]);
-            // Acquire and release: who puts the object comes after all who used it.
+            // Acquire and release: the thread that puts the object comes after all that used it.
             if (object && atomic_fetch_sub_explicit(&object->references, 1, memory_order_acq_rel) == 1)
                 bench_put(&bench->access, object, way);
         }
@@ -174,7 +174,7 @@ BENCH_RUN(run_to_one_all, to_one(state, bench, way, TOUCH_ALL))
 BENCH_RUN(run_to_as_many_line, to_as_many(state, bench, way, TOUCH_LINE))
 BENCH_RUN(run_to_many, to_many(state, bench, way))
 
-// What can be out at once of each thread: a full ring, and what is being handled.
+// The most objects that each thread can have out at once: a full ring, and those being handled.
 #define IN_FLIGHT (RING_SLOTS + RING_BATCH + 1)
 
 #define REMOTE(row_name, function, row_touch, depth, text)                                                   \

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// false_sharing (Berger et al. 2000, cache-scratch and cache-thrash): do objects of different threads share a
-// line? An operation is one write to the first and one to the last bytes of the thread's object,
-// SHARING_WRITES of them for each get. Active: the pool gives neighbours to threads that get at the same
-// time. Passive: neighbours that one thread got were handed to several, which put them, and the pool gives
-// them out again.
+// false_sharing (Berger et al. 2000, cache-scratch and cache-thrash): do objects of different threads share
+// a cache line? An operation is one write to the first and one to the last bytes of the thread's object,
+// SHARING_WRITES of them for each get. Active: the pool gives neighbouring objects to threads that get at
+// the same time. Passive: one thread got neighbouring objects and handed them to several threads; these put
+// them, and the pool gives them out again.
 #include "bench/way.h"
 #include "bench/windows.h"
 

@@ -8,10 +8,10 @@
 
 enum { PROBE_STEPS = 4000, WARM_UP_STEPS = 64, PROBES_IN_A_ROW = 10 };
 #define LEARN_NS (20 * NS_PER_MS)
-#define MOVE_NS NS_PER_MS // when no probe was at full speed for so long, another processor is tried
+#define MOVE_NS NS_PER_MS // after so long without full speed, another processor is tried
 
-// Femtoseconds, so that it can be a lock-free integer; INT64_MAX: not known. Written when a probe is faster
-// than all before, which soon is never.
+// In femtoseconds, so that it can be a lock-free integer; INT64_MAX: unknown. Written when a probe is faster
+// than all before, soon never again.
 static _Atomic int64_t fastest_fs = INT64_MAX;
 static _Atomic int64_t patience_ns = SPEED_PATIENCE_NS;
 
@@ -24,11 +24,11 @@ static void steps(int64_t count)
     }
 }
 
-// Relaxed throughout: the value alone matters, and an old one only makes a probe stricter or milder by what
-// the fastest has changed.
+// Relaxed throughout: only the value matters. An old value makes a probe stricter or milder by the change of
+// the fastest.
 static int64_t probe_fs(void)
 {
-    steps(WARM_UP_STEPS); // what was measured may have driven this code from the cache
+    steps(WARM_UP_STEPS); // the measured code may have evicted this code from the cache
     int64_t from = clock_now_ns();
     steps(PROBE_STEPS);
     int64_t fs = (clock_now_ns() - from) * 1000000 / PROBE_STEPS;
@@ -76,7 +76,7 @@ int speed_processors(void)
     return sched_getaffinity(0, sizeof allowed, &allowed) == 0 ? CPU_COUNT(&allowed) : 1;
 }
 
-// To the next processor that the calling thread may run on, if there is another.
+// Moves to the next processor that the calling thread may run on, if there is another.
 static void move(void)
 {
     cpu_set_t allowed, one;
@@ -88,7 +88,7 @@ static void move(void)
     while (!CPU_ISSET(cpu, &allowed));
     CPU_ZERO(&one);
     CPU_SET(cpu, &one);
-    // Pinned to it, the thread goes there at once; then it may go where it could before.
+    // Pinned to one processor, the thread moves there at once; then the old set is restored.
     if (sched_setaffinity(0, sizeof one, &one) == 0)
         (void)sched_setaffinity(0, sizeof allowed, &allowed);
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// lifo_two: a process that uses two strategies. pool_get makes one indirect jump for all pools of a process:
-// with one strategy it always goes to the same place, with two it does not. An operation is a get and its put
-// of the measured pool and then of a pool of the strategy `null`; what the second costs by itself is
-// lifo/null.
+// lifo_two: a process that uses two strategies. pool_get makes one indirect jump for all pools of a process.
+// With one strategy it always goes to the same place, with two it does not. An operation is a get and its
+// put on the measured pool, and then on a pool of strategy `null`. lifo/null gives the cost of the second
+// alone.
 #include "bench/way.h"
 #include "bench/windows.h"
 

@@ -64,7 +64,7 @@ static int start_visitor(struct visits *visits, const pthread_attr_t *attributes
 int visits_start(struct visits **started, int count, visit_function *visit, void *context)
 {
     *started = NULL;
-    // Not from the heap, which is measured.
+    // Not from the heap, since that is measured.
     size_t bytes = sizeof(struct visits) + (size_t)count * sizeof(struct visitor);
     struct visits *visits =
         mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);

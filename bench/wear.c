@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// wear: what an hour of churn leaves of memory, squeezed into minutes. An iteration is a minute of a server's
-// life in a second: 60 000 objects of six sizes (bench/kinds.h) come and as many go, random ones, while those
-// that are in use swing between WEAR_LOW and WEAR_HIGH in 20 iterations; each object is written whole; pools
-// are swept each of the sixty seconds. The last iteration ends where fewest are in use.
+// wear: the memory that an hour of churn leaves behind, compressed into minutes. An iteration is a minute of
+// a server's life in about a second: 60 000 objects of six sizes (bench/kinds.h) come and as many go, at
+// random. The number in use swings between WEAR_LOW and WEAR_HIGH in 20 iterations. Each object is written
+// whole. Pools are swept in each of the sixty seconds. The last iteration ends where fewest are in use.
 //
-// Counters, at the last time that most were in use (peak_) and at the end (end_): resident memory gained over
-// the bytes in use (_ratio), the part of it that is in huge pages (_huge_share), and the time of a read of a
-// random object's first line (_read_ns). per_op is the time of a get and its put with the writing.
+// Counters, at the last time that most were in use (peak_) and at the end (end_): resident memory gained
+// over the bytes in use (_ratio), the part of it in huge pages (_huge_share), and the time to read the first
+// line of a random object (_read_ns). per_op is the time of a get and its put, with the writing.
 #include "base/clock.h"
 #include "base/procmem.h"
 #include "bench/kinds.h"
@@ -53,7 +53,7 @@ static void go(struct wear *wear)
     *slot = wear->slots[--wear->used];
 }
 
-// In use at the end of that second of the run: up for half of a swing, then down.
+// Objects in use at the end of that second of the run: rising for half of a swing, then falling.
 static int64_t aim(int64_t second)
 {
     int64_t in_swing = second % (WEAR_SWING * WEAR_TICKS), half = WEAR_SWING * WEAR_TICKS / 2;

@@ -12,12 +12,12 @@
 
 enum { BATCHES_MAX = 1 << 20 };
 
-// What the threads of the run tell one another, and how long each has waited in all runs of this process. The
-// threads of a run have nothing else in common that lasts; the library runs one benchmark at a time, with
-// threads from 0. Relaxed throughout: hints on what a window begins with.
+// Shared state of the threads of a run, and how long each has waited in all runs of this process. Threads of
+// a run share no other object that lasts. The library runs one benchmark at a time, with threads numbered
+// from 0. Relaxed throughout: hints about the start of a window.
 static struct {
-    _Alignas(128) _Atomic bool slow; // the last probe was slow, and it goes on
-    _Atomic bool at_work;            // has begun its loop, and not ended it
+    _Alignas(128) _Atomic bool slow; // the last probe was slow, and the loop goes on
+    _Atomic bool at_work;            // the loop has begun and not ended
     struct speed_wait wait;          // the thread's own
 } seen[WINDOWS_THREADS_MAX];
 
@@ -32,7 +32,7 @@ static bool probe(const struct windows *windows)
 static void be_at_work(const struct windows *windows, bool at_work)
 {
     atomic_store_explicit(&seen[windows->thread].at_work, at_work, memory_order_relaxed);
-    if (!at_work) // nobody needs to wait for this thread any more
+    if (!at_work) // no thread needs to wait for this one any more
         atomic_store_explicit(&seen[windows->thread].slow, false, memory_order_relaxed);
 }
 
@@ -52,7 +52,7 @@ static bool others_are_at_work(const struct windows *windows)
     return all;
 }
 
-// Threads wait until all are at full speed: together, so that none works alone meanwhile.
+// Waits until all threads are at full speed. They wait together, so that none works alone meanwhile.
 static bool probe_all(void *context)
 {
     const struct windows *windows = context;
@@ -126,7 +126,7 @@ static void wait_in_loop(struct windows *windows)
     gb_resume(windows->state);
 }
 
-// The batch that the library just gave is the first of the window.
+// The batch just taken from the library is the first of the window.
 static void open_window(struct windows *windows, int64_t batch)
 {
     if (windows->all.windows == 0) {
@@ -146,7 +146,8 @@ int64_t windows_next(struct windows *windows)
 {
     struct gb_state *state = windows->state;
     bool done = gb_iterations(state) == gb_iterations_all(state);
-    // Before the library is asked for a batch after the last: it would let the thread wait for the others.
+    // Before the library is asked for a batch after the last: that call would make the thread wait for the
+    // others.
     if (windows->open && (--windows->left == 0 || done))
         close_window(windows);
     if (done || gb_skipped(state))

@@ -22,7 +22,7 @@ enum { TABLE_COUNT = sizeof tables / sizeof tables[0] };
 static const size_t object_sizes[] = {64, 256, 1024, 3072, 4096, 16384};
 enum { SIZE_COUNT = sizeof object_sizes / sizeof object_sizes[0] };
 
-// A run that would have more memory out than this is not registered.
+// Runs with more memory out than this are not registered.
 #define RUN_BYTES_MAX ((int64_t)1 << 30)
 
 struct pool_config bench_config(const struct bench_case *bench, int64_t objects)
@@ -147,17 +147,17 @@ int workload_add(struct gb_suite *suite, struct bench_case *bench, struct err *e
                            .iterations = row->iterations,
                            .clock = row->clock};
     int code = row->not_single ? 0 : gb_add(suite, &spec, err);
-    // Threads that wait for one another use no CPU meanwhile: only elapsed time tells.
+    // Threads that wait for one another use no CPU then: only elapsed time tells.
     if (spec.clock == GB_CLOCK_CPU)
         spec.clock = GB_CLOCK_WALL;
-    // One object for all threads, which all write to, would be a benchmark of the cache line.
+    // One object for all threads, all writing to it, would be a benchmark of the cache line.
     bool shared = row->touch != TOUCH_NOTHING && (pool_strategy_caps(bench->strategy) & POOL_CAP_SHARES);
     for (int i = 0; !shared && i < WORKLOAD_THREADS_MAX && row->threads[i] > 0; i++)
         spec.threads[spec.thread_count++] = row->threads[i];
     return code == 0 && spec.thread_count > 0 ? gb_add(suite, &spec, err) : code;
 }
 
-// Who is measured: every strategy, then those that are not called through a pool's calls.
+// The contenders: every strategy, then those that are not called through the pool's calls.
 struct contender {
     const char *name;
     const struct pool_strategy *strategy;
@@ -208,7 +208,7 @@ static int add_row(struct gb_suite *suite, const struct workload *row, size_t st
 {
     for (size_t c = 0; c < strategies + OTHER_WAYS; c++) {
         struct contender contender = contender_at(c, strategies);
-        // Whose modes differ has its inlined calls measured where nothing grows.
+        // Rows with both modes leave out inlined calls, which are measured where nothing grows.
         if (contender.way == WAY_INLINE && row->both_modes)
             continue;
         for (size_t s = 0; s < SIZE_COUNT; s++) {
@@ -229,7 +229,7 @@ int workloads_register(struct gb_suite *suite, const char *trace, struct bench_c
         strategies++;
     while (workload_at(rows))
         rows++;
-    *cases = calloc(rows * (strategies + OTHER_WAYS) * SIZE_COUNT * 2, sizeof **cases); // twice: both modes
+    *cases = calloc(rows * (strategies + OTHER_WAYS) * SIZE_COUNT * 2, sizeof **cases); // x 2: both modes
     if (!*cases)
         return err_set(err, -ENOMEM, "no memory for the list of benchmarks");
     struct bench_case *next = *cases;
