@@ -38,7 +38,7 @@ static int hot_pool_open(void **pool, struct backend *backend, const struct benc
     config.resource = (struct hot_resource){
         .open = open_resource, .close = close_resource, .healthy = is_healthy, .context = backend};
     config.total_max = config.idle_max = config.host_max = limits->most;
-    config.openers = limits->most; // as many as callers that open
+    config.openers = limits->most; // as many as the callers that open in the plain pool
     config.open_timeout_ns = limits->open_timeout_ns;
     int code = hot_open(&opened, &config, NULL);
     if (code < 0)
@@ -87,14 +87,14 @@ static const struct hot_contender hot = {.name = "hot",
                                          .counts = hot_pool_counts,
                                          .close = hot_pool_close};
 
-// --- a pool whose callers open: the plain way, to see what the others do about it
+// --- a pool whose callers open: the plain design, for comparison
 
 struct plain {
     pthread_mutex_t lock;
     pthread_cond_t freed;
     struct backend *backend;
     struct bench_limits limits;
-    int total, opening, idle, waiting; // total: with those that are being opened
+    int total, opening, idle, waiting; // total: with connections being opened
     struct backend_connection *stack[];
 };
 

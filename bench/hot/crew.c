@@ -9,7 +9,7 @@
 struct crew {
     crew_function *work;
     void *context;
-    pthread_mutex_t lock; // guards what follows
+    pthread_mutex_t lock; // guards the rest
     pthread_cond_t go, ready;
     int count, waiting;
     bool gone;
@@ -98,7 +98,7 @@ void hot_bench_add_times(json_t *metrics, const char *prefix, int64_t *ns, int64
         return;
     qsort(ns, (size_t)count, sizeof ns[0], by_size);
     for (size_t i = 0; i < 3; i++) {
-        // The smallest value that so great a part does not exceed.
+        // The smallest value that at least this part of the samples does not exceed.
         int64_t at = (int64_t)(ranks[i].part * (double)count + 0.999999) - 1;
         snprintf(name, sizeof name, "%s.%s", prefix, ranks[i].name);
         hot_bench_add(metrics, name, (double)ns[at < 0 ? 0 : at >= count ? count - 1 : at]);

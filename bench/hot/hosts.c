@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What connections cost their client in memory: `memory`, so many to one host, warm; `hosts`, one to each of
-// so many addresses of the loopback, checked out, used and returned in cycles.
+// The memory cost of connections in their client. `memory`: many connections to one host, warm. `hosts`: one
+// connection to each of many loopback addresses, checked out, used and returned in cycles.
 #include "base/clock.h"
 #include "base/err_text.h"
 #include "base/heap.h"
@@ -32,9 +32,9 @@ int hot_memory(const struct hot_bench_config *config, const struct hot_contender
     struct hot_pool *pool = NULL;
     int64_t before = 0, after = 0;
     (void)contender;
-    heap_trim(); // what an earlier run left would be taken first
+    heap_trim(); // memory left by an earlier run would be used first
     int code = hot_open(&pool, &pool_config, err);
-    // The threads of the pool are there, with their stacks, before the first reading.
+    // The threads of the pool exist, with their stacks, before the first reading.
     if (code == 0)
         code = hot_warm(pool, config->target, count < pool_config.openers ? count : pool_config.openers,
                         10 * NS_PER_S, err);
@@ -58,7 +58,7 @@ int hot_memory(const struct hot_bench_config *config, const struct hot_contender
     return code;
 }
 
-// The target, and beside it 127.1.0.2, 127.1.0.3 and so on, each a host of its own.
+// The target, and in addition 127.1.0.2, 127.1.0.3 and so on, each a separate host.
 static void name_host(char name[static NAME_BYTES], int64_t number, const char *target)
 {
     const char *port = strrchr(target, ':');
@@ -76,7 +76,7 @@ struct cycle {
     _Atomic int last_code;
 };
 
-// The threads share the hosts out among them.
+// The threads divide the hosts among them.
 static void visit_hosts(void *context, int thread)
 {
     struct cycle *cycle = context;
@@ -119,7 +119,7 @@ int hot_hosts(const struct hot_bench_config *config, const struct hot_contender 
     int64_t warm = 0, end = 0;
     (void)contender;
     int code = hot_open(&cycle.pool, &pool_config, err);
-    for (int i = 0; i < 2 && code == 0; i++) // the first connects, the second is the first of its kind
+    for (int i = 0; i < 2 && code == 0; i++) // the first cycle connects, the second is the first that reuses
         code = run_cycle(&cycle);
     if (code == 0)
         code = read_private(&warm);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// poolmark-hot: the hot connection pool (pools/hot), measured as makers of connection pools measure theirs.
+// poolmark-hot: measures the hot connection pool (pools/hot) as makers of connection pools measure theirs.
 #include "base/build.h"
 #include "base/describe.h"
 #include "base/host.h"
@@ -15,7 +15,7 @@
 static const struct {
     const char *name, *summary;
     hot_scenario *run;
-    bool with_broker; // needs --target, and is of the hot pool alone
+    bool with_broker; // needs --target, and runs only the hot pool
 } scenarios[] = {
     {"spike", "50 at once come to a pool of 5 to 50 (HikariCP's benchmark)", hot_spike, false},
     {"grid", "workers x pool size, 8x2 to 32x32 (deadpool's benchmark)", hot_grid, false},
@@ -57,7 +57,7 @@ static int by_value(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-// One line: the median of the runs, the least and the most.
+// One line: the median, the minimum and the maximum of the runs.
 static void print_metric(const char *scenario, const char *contender, const char *name, const json_t *runs)
 {
     size_t count = 0;
@@ -78,7 +78,7 @@ static void print_metric(const char *scenario, const char *contender, const char
     free(values);
 }
 
-// Contenders take turns, so that what else the host does hits all.
+// Contenders take turns, so that other load of the host affects all of them.
 static int run_scenario(size_t which, const struct hot_bench_config *config, json_t *results, struct err *err)
 {
     static const struct hot_contender *alone[2];
@@ -142,7 +142,7 @@ static int run_named(int count, char **names, const struct hot_bench_config *con
         }
         if (scenarios[which].with_broker && !config->target) {
             if (!count)
-                continue; // all that can be run
+                continue; // without names: runs those that it can
             fprintf(stderr, "poolmark-hot: %s needs a broker: --target 127.0.0.1:1883\n", names[i]);
             json_decref(results);
             return EXIT_USAGE;
@@ -176,7 +176,7 @@ int main(int argc, char **argv)
                          (long long)config.most);
     int64_t limit;
     if (result == OPTS_RUN)
-        (void)!host_raise_nofile(&limit, NULL); // what is too low says so when it is met
+        (void)!host_raise_nofile(&limit, NULL); // a limit that is too low fails later with a message
     if (result < 0) {
         fprintf(stderr, "poolmark-hot: %s\n", err.text);
         return EXIT_USAGE;

@@ -39,7 +39,7 @@ static int parse(const char *text, struct sockaddr_in *address)
     return good ? 0 : -EINVAL;
 }
 
-// Reading, writing and connecting give up after so long.
+// Timeout of read, write and connect.
 static int limit(int fd, int64_t ns)
 {
     if (ns < NS_PER_MS)
@@ -59,7 +59,7 @@ static int send_all(int fd, const void *data, int bytes)
     return sent == bytes ? 0 : -EPIPE; // packets here are smaller than any send buffer
 }
 
-// Both answers that come here have four bytes.
+// Both answers expected here have four bytes.
 static int receive(int fd, struct mqtt_frame *frame, uint8_t answer[static ANSWER_BYTES])
 {
     size_t needed;
@@ -79,7 +79,7 @@ static int greet(int fd)
     struct mqtt_frame frame;
     enum mqtt_connack_code code;
     bool present;
-    // No two of one process have the same; processes differ by their number.
+    // Unique in a process by the counter; among processes by the process id.
     snprintf(id, sizeof id, "hot%dx%lld", (int)getpid(), (long long)atomic_fetch_add(&number, 1));
     struct mqtt_connect connect = {.client_id = mqtt_text_of(id), .clean_session = true};
     int bytes = mqtt_connect_encode(packet, sizeof packet, &connect);
@@ -148,7 +148,7 @@ int mqtt_client_publish(struct mqtt_client *client)
     return code;
 }
 
-// Between two requests nothing is due: what can be read is the end, or nonsense.
+// Between two requests no packet is due: readable data means the end of the connection, or a protocol error.
 bool mqtt_client_is_open(const struct mqtt_client *client)
 {
     char byte;

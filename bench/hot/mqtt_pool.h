@@ -6,7 +6,7 @@
 #include "bench/hot/mqtt_client.h"
 #include "pools/hot/hot.h"
 
-// The defaults, with bounds of `connections` in all and idle, and host_max.
+// The defaults, with `connections` as the bound of all and of idle ones, and host_max.
 struct hot_config mqtt_pool_config(int connections, int host_max);
 static inline struct mqtt_client *mqtt_pool_client(const struct hot_connection *connection)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The backend goes down and comes back, by refusing (a process died) or by silence (a cable was pulled); and
-// a backend that is slow to connect while connections break. Threads take, use and give back throughout; a
-// take may wait for a quarter of a phase.
+// Two scenarios. The backend goes down and comes back, by refusing (a process died) or by silence (a cable
+// was pulled). Or the backend connects slowly while connections break. Threads take, use and give back all
+// the time; a take may wait for a quarter of a phase.
 #include "base/clock.h"
 #include "bench/hot/hot_bench.h"
 
@@ -18,11 +18,11 @@ struct outage {
     void *pool;
     struct backend backend;
     int64_t timeout_ns;
-    int break_each; // of so many uses one breaks its connection; 0: none
+    int break_each; // one of so many uses breaks its connection; 0: none
     _Atomic int phase;
     _Atomic bool over;
     _Atomic int64_t served[PHASES], failed[PHASES];
-    _Atomic int64_t first_after_ns;  // the first use that worked after the backend was back
+    _Atomic int64_t first_after_ns;  // time of the first use that worked after the backend was back
     _Atomic int64_t longest_over_ns; // a take beyond its time-out
     _Atomic int64_t longest_ns[PHASES];
 };
@@ -54,7 +54,7 @@ static void use_on(void *context, int number)
         if (code == 0)
             outage->contender->give(outage->pool, handle, works && !breaks);
         else if (got_ns - from_ns < NS_PER_MS)
-            clock_sleep_until_ns(got_ns + NS_PER_MS); // who is refused at once does not come back at once
+            clock_sleep_until_ns(got_ns + NS_PER_MS); // a thread refused at once waits before it retries
         atomic_fetch_add(works ? &outage->served[phase] : &outage->failed[phase], 1);
         int64_t none = 0;
         if (works && phase == AFTER)
@@ -107,7 +107,7 @@ static int go_down(const struct hot_bench_config *config, const struct hot_conte
         int64_t first_ns = atomic_load(&outage.first_after_ns);
         hot_bench_add(metrics, names[0], (double)tries);
         hot_bench_add(metrics, names[1], (double)atomic_load(&outage.longest_over_ns));
-        if (first_ns > 0) // a pool that did not come back has none
+        if (first_ns > 0) // a pool that did not recover has no such time
             hot_bench_add(metrics, names[2], (double)(first_ns - back_ns));
         hot_bench_add(metrics, names[3],
                       100.0 * (double)atomic_load(&outage.served[AFTER]) /

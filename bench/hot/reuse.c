@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What reuse is worth: publish at QoS 1 until PUBACK, over a warm pool with a connection for each thread, and
-// with a connect for each publish (TCP connect, CONNECT, CONNACK, PUBLISH, PUBACK, DISCONNECT). The same
-// threads, each doing one after the other, in turns of a phase each: warm, connect, connect, warm.
+// The benefit of reuse: publish at QoS 1 until PUBACK, over a warm pool with a connection for each thread,
+// and with a connect for each publish (TCP connect, CONNECT, CONNACK, PUBLISH, PUBACK, DISCONNECT). The same
+// threads do both, in phases: warm, connect, connect, warm.
 #include "base/clock.h"
 #include "base/err_text.h"
 #include "base/hist.h"
@@ -79,7 +79,7 @@ static int play_phase(struct reuse *reuse, enum mode mode)
     return code;
 }
 
-// A histogram of each thread and mode; the first of a mode takes the sum in the end.
+// Makes a histogram for each thread and mode; the first of a mode takes the sum in the end.
 static int make_times(struct reuse *reuse)
 {
     size_t threads = (size_t)reuse->config->threads;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The spike of HikariCP's benchmark ("Welcome to the Jungle", documents/Welcome-To-The-Jungle.md of
-// brettwooldridge/HikariCP): everything is quiet, then 50 threads want a connection at once from a pool of 5
-// to 50; a connect takes 150 ms, a use 2 ms. Connections are opened without delay before. Samples each 250
-// us. After the last use it is awaited what is still being opened: two connects' time.
+// brettwooldridge/HikariCP). All is idle, then 50 threads want a connection at once from a pool of 5 to 50.
+// A connect takes 150 ms, a use 2 ms. The first connections were opened without delay before. Samples each
+// 250 us. After the last use it waits two connect times for opens that are still under way.
 #include "base/clock.h"
 #include "bench/hot/hot_bench.h"
 
@@ -24,11 +24,11 @@ struct spike {
     const struct hot_contender *contender;
     void *pool;
     struct backend backend;
-    int64_t *waits_ns; // by thread; -1: it got nothing
+    int64_t *waits_ns; // by thread; -1: it got no connection
     _Atomic int64_t left;
-    _Atomic int64_t end_ns; // of the last
+    _Atomic int64_t end_ns; // of the last use
     struct sample *samples;
-    int64_t sample_count, late; // late: came after the next was due
+    int64_t sample_count, late; // late: taken after the next was due
 };
 
 static void use_once(void *context, int number)
