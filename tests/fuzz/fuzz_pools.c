@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// A stateful fuzzer of the pools: rounds of a random strategy with a random configuration, in which random
-// threads make random calls, among them resize, drain, trim, sweep, statistics, threads that end and begin
-// and children of fork, while now and then memory runs out and the system refuses membarrier(2) (the linker's
-// --wrap=syscall).
+// A stateful fuzzer of the pools. In each round, random threads make random calls on a pool of a random
+// strategy with a random configuration. Among the calls are resize, drain, trim, sweep, statistics, threads
+// that end and begin, and children of fork. Now and then memory runs out, and the system refuses
+// membarrier(2) (through the linker's --wrap=syscall).
 //
 //     fuzz_pools --seconds 60            # rounds until the time is over; prints the seed of one that fails
-//     fuzz_pools --seed 1234 --rounds 1  # that round again: the same configuration and calls, not the same
-//     interleaving fuzz_pools --strategy slab
+//     fuzz_pools --seed 1234 --rounds 1  # that round again: same configuration and calls, other interleaving
+//     fuzz_pools --strategy slab
 //
-// What is checked: an object is out once at a time, as constructed and as long as asked for; what is refused
-// may be; counts add up; after all is put nothing is in use, the pool is valid, and all that may be owned can
-// be had.
+// Checks: an object is out once at a time, as constructed and as long as asked for; a refused call was
+// allowed to be refused; counts add up. After all objects were put nothing is in use, the pool is valid, and
+// as many objects as may be owned can be got.
 #include "pools/pool_inline.h"
 #include "pools/pool_strategy.h"
 
@@ -52,8 +52,8 @@ struct round {
     int threads, calls;
     bool fails, drains, forks, inlined;
     _Atomic(void *) slots[SLOTS];            // objects that pass from thread to thread
-    atomic_int out, most_out;                // never less than what is in use
-    atomic_int constructed, construct_fails; // this many to come fail
+    atomic_int out, most_out;                // never less than the objects in use
+    atomic_int constructed, construct_fails; // so many of the next constructs fail
     atomic_bool drained, failed_memory, resized;
 };
 
@@ -99,7 +99,7 @@ static uint32_t next(uint64_t *random, uint32_t below)
 
 // --- objects --------------------------------------------------------------------------------------------
 
-// Constructed objects end with a mark, which lasts over put and get.
+// Constructed objects end with a mark, which survives put and get.
 enum { MARK = 0x5b };
 
 static unsigned char *mark_of(void *object)
@@ -140,7 +140,7 @@ static void stamp(void *object, uint64_t with)
     }
 }
 
-// Whoever else had it meanwhile left another stamp, at one end at least.
+// If another thread had the object meanwhile, it left another stamp, at one end at least.
 static void check_stamp(void *object)
 {
     uint64_t first, last;
@@ -207,15 +207,15 @@ static void check_stats(struct round *round)
 }
 
 // A child of fork may find the sanitizer's own allocator locked by a thread that it does not have
-// (compiler-rt mended that in 2023, gcc's libasan of Debian 12 is older): it would hang in malloc, not in the
-// pool.
+// (compiler-rt fixed that in 2023; gcc's libasan of Debian 12 is older). Then it would hang in malloc, not
+// in the pool.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 enum { FORKS_BUSY = false };
 #else
 enum { FORKS_BUSY = true };
 #endif
 
-// What a child of fork does with the pool, which its parent's threads may be in.
+// What a child of fork does with the pool; the parent's threads may have been using it.
 static void use_in_child(struct round *round)
 {
     void *objects[HELD_MAX];
@@ -254,7 +254,7 @@ static void call(struct worker *worker)
             worker->held[which] = worker->held[--worker->held_count];
             put(worker, object);
         }
-    } else if (what < 900) { // hand one on, and put what was handed on to us
+    } else if (what < 900) { // hand one object on, and put one that was handed on
         void *object = get(worker);
         if (object)
             put(worker, atomic_exchange(&round->slots[next(&worker->random, SLOTS)], object));
@@ -266,7 +266,7 @@ static void call(struct worker *worker)
         (void)pool_sweep(round->pool);
     } else if (what < 985) {
         (void)pool_trim(round->pool);
-    } else if (what < 992 && worker->number == 0) { // of two at once either may be the last
+    } else if (what < 992 && worker->number == 0) { // only one: of two at once either may be last
         int64_t max = next(&worker->random, 4) ? 1 + next(&worker->random, 200) : 0;
         atomic_store(&round->resized, true);
         (void)!pool_resize(round->pool, max);
@@ -359,7 +359,7 @@ static void run_threads(struct round *round, uint64_t random)
         pthread_join(workers[i].thread, NULL);
 }
 
-// Nobody works any more: all that may be owned can be had, and no more.
+// When no thread works any more: as many objects can be got as may be owned, and no more.
 static void check_at_rest(struct round *round)
 {
     struct worker worker = {.round = round};
@@ -413,7 +413,7 @@ static void play(uint64_t seed, const struct pool_strategy *only)
             wrong("open: %s", err.text);
         return;
     }
-    int generations = 1 + (int)next(&random, 3); // threads that end, and others in their rows
+    int generations = 1 + (int)next(&random, 3); // threads that end, and others that use their rows
     for (int i = 0; i < generations; i++)
         run_threads(&round, random + (uint64_t)i);
     check_at_rest(&round);

@@ -10,7 +10,7 @@ struct origin {
     int choice;
 };
 
-// All states, in the order they were found, and an open hash table of their numbers.
+// All states in the order of discovery, and an open hash table of their numbers.
 struct states {
     size_t bytes;
     int64_t count, room, table_room;
@@ -65,7 +65,7 @@ static void grow(struct states *states)
         *place_of(states, state_at(states, i)) = i + 1;
 }
 
-// Where it is new.
+// Adds a state if it is new.
 static void add(struct states *states, const void *state, struct origin origin)
 {
     if (states->count == states->room)
@@ -94,7 +94,7 @@ static void print_trace(const struct explore_model *model, const struct states *
     }
 }
 
-// Every step from that state; true when there is a violation.
+// Tries every step from that state; true when there is a violation.
 static bool expand(const struct explore_model *model, struct states *states, int64_t at, void *next,
                    bool trace, struct explore_result *result)
 {

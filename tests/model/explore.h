@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Explores a small model of threads to its end: every state that any interleaving of their steps reaches,
-// breadth first, so that the trace to a violation is a shortest one. A state is an array of bytes without
+// Explores a small model of threads exhaustively: every state that any interleaving of their steps reaches.
+// Breadth first, so that the trace to a violation is a shortest one. A state is an array of bytes without
 // padding.
 //
 //     static const struct explore_model model = {.bytes = sizeof(struct state), .choices = ..., .step = ...};
@@ -16,11 +16,11 @@
 struct explore_model {
     size_t bytes;
     int choices; // steps are numbered from 0; each is tried in each state
-    // Does step `choice` in `state`, or returns false when it is not enabled. A violation: *violation says
-    // which.
+    // Does step `choice` in `state`; returns false when the step is not enabled. *violation: the text of a
+    // violation.
     bool (*step)(void *state, int choice, const char **violation);
     bool (*is_final)(const void *state,
-                     const char **violation); // nobody has anything to do: that is no deadlock
+                     const char **violation); // all work is done, so it is not a deadlock
     void (*describe)(const void *state, int choice, char *text, size_t text_bytes);
 };
 
@@ -29,7 +29,7 @@ struct explore_result {
     const char *violation; // NULL: none in any state
 };
 
-// False when a violation was found; its trace goes to stderr when `trace`.
+// Returns false when a violation was found; with `trace` its trace goes to stderr.
 bool explore(const struct explore_model *model, const void *initial, bool trace,
              struct explore_result *result);
 

@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
-// Every order of steps of the hot pool's own state (pools/hot/state.h), as few threads, hosts and connections
-// can take them: checkouts, hand-overs, deadlines, returns, opens that succeed, fail, are late or come after
-// a drain, checks, closes.
+// Explores every order of steps of the hot pool's own state (pools/hot/state.h), with a few threads, hosts
+// and connections: checkouts, hand-overs, deadlines, returns, opens that succeed, fail, are late or come
+// after a drain, checks, closes.
 //
 //     build/model/hot_waiters            # explores it, and shows that each of the known mistakes is found
 //     build/model/hot_waiters --quick    # the smaller sizes
 //     build/model/hot_waiters MISTAKE    # prints the trace to one
 //
-// Nothing is modelled but the surroundings: the functions that decide are those of the program, and each is
-// one step, as they are under the pool's lock. A state is the memory they work in, which lies at the same
-// place for all states. Time stands still; what takes time is a step.
+// Only the surroundings are modelled. The functions that decide are the program's own; each is one step, as
+// under the pool's lock. A state is the memory that they use, at the same address for all states. The clock
+// stands still; anything that takes time is a step.
 //
-// What is claimed, in every state:
-//   - the pool is valid: bounds, counts, nobody waits for what is idle;
+// Claims, in every state:
+//   - the pool is valid: bounds, counts, no waiter for a host with an idle connection;
 //   - a connection is out to one thread, and none is lost;
-//   - who is served waited longest for that host, and nobody takes an idle one before a waiter;
-//   - for who waits an open is under way, as far as bounds and pauses permit, or room is made for one;
-//   - no more opens begin than waiters are there;
-//   - nobody waits for ever.
+//   - the waiter served is the longest for that host; no checkout takes an idle connection before a waiter;
+//   - for a waiter an open is under way, as far as bounds and pauses permit, or room is made for one;
+//   - no more opens begin than there are waiters;
+//   - no thread waits for ever.
 #include "pools/hot/state.h"
 #include "tests/model/explore.h"
 
@@ -30,13 +30,13 @@ enum { THREADS = 3, HOSTS = 2, SLOTS = 6, NOW_NS = 1000000 };
 
 enum mistake {
     MISTAKE_NONE,
-    MISTAKE_DEADLINE_FIRST, // at its deadline a waiter does not look whether it was served meanwhile
+    MISTAKE_DEADLINE_FIRST, // at its deadline a waiter does not check whether it was served meanwhile
     MISTAKE_WAKE_ONLY,      // a return makes the connection idle and wakes a waiter, which then looks for it
-    MISTAKE_NO_RETRY,       // after a failed open nobody tries again
-    MISTAKE_SILENT_CLOSE,   // the end of a close tells nobody that there is room
+    MISTAKE_NO_RETRY,       // after a failed open there is no retry
+    MISTAKE_SILENT_CLOSE,   // the end of a close notifies no waiter of the room
     MISTAKE_SILENT_OVERDUE, // a late open is not replaced
     MISTAKE_DRAIN_ALONE,    // a drain leaves its waiters waiting
-    MISTAKE_OPEN_ALL,       // an open begins though nobody waits for it any more
+    MISTAKE_OPEN_ALL,       // an open begins although no checkout waits for it any more
     MISTAKES,
 };
 static const char *const mistake_names[] = {"none",         "deadline-first", "wake-only",   "no-retry",
@@ -76,7 +76,7 @@ struct big {
     _Alignas(16) char bytes[sizeof(struct hot_host) + 16];
 };
 
-// What the functions work in. `pool` up to its lists and past its last but statistics never changes.
+// The memory of the functions. `pool` before its waiters, and from its statistics on, is not part of a state.
 static struct hot_state pool;
 static struct arena {
     struct small connections[SLOTS];
@@ -104,7 +104,7 @@ static void restore(const unsigned char *state)
     memcpy(&arena, state + POOL_BYTES, sizeof arena);
 }
 
-// --- memory: the linker's --wrap
+// --- memory: through the linker's --wrap
 
 void *__real_calloc(size_t count, size_t bytes);
 void *__wrap_calloc(size_t count, size_t bytes);
@@ -258,7 +258,7 @@ static bool wake(struct thread *me)
     return true;
 }
 
-// Thread 0 is patient.
+// Thread 0 has no deadline.
 static bool reach_deadline(struct thread *me)
 {
     if (me == &arena.threads[0])
@@ -405,7 +405,7 @@ static bool step_other(int what)
 
 // --- states
 
-// What only grows is brought back to what it means, so that states that do not differ are one.
+// Reduces values that only grow to their meaning, so that equivalent states are one state.
 static void normalise(void)
 {
     uint64_t tickets[THREADS], least = 0;
@@ -416,7 +416,7 @@ static void normalise(void)
         hosts[i]->planned_round = 0;
         hosts[i]->failures = hosts[i]->failures > 0;
         hosts[i]->last_code = 0;
-        hosts[i]->open_ns = hosts[i]->use_ns = 1; // waiters = connections wanted
+        hosts[i]->open_ns = hosts[i]->use_ns = 1; // so that connections wanted = waiters
         hosts[i]->last_open_ns = 1;
         hosts[i]->hungry_ns = NOW_NS;
     }
@@ -544,7 +544,7 @@ static void begin(void)
         abort();
     in_step = true;
     for (int i = 0; i < setup.hosts; i++)
-        hosts[i] = hot_host_hold(&pool, i ? "b" : "a"); // held for good
+        hosts[i] = hot_host_hold(&pool, i ? "b" : "a"); // never released
     in_step = false;
     for (int t = 0; t < THREADS; t++)
         arena.threads[t] =

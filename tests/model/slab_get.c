@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a thread does next, and a get: out of its row, past the rows, past the bound.
+// The choice of a thread's next operation, and a get: from its row, past the rows, beyond the bound.
 #include "tests/model/slab_model.h"
 
 bool choose(struct state *s, int t, int operation)
@@ -11,7 +11,7 @@ bool choose(struct state *s, int t, int operation)
         me->pc = EXIT_LOCK;
         return true;
     }
-    if (operation == DO_PUT_0 || operation == DO_PUT_1) { // puts are not counted: what is got is put
+    if (operation == DO_PUT_0 || operation == DO_PUT_1) { // puts are not counted: every object got is put
         unsigned char *held = &me->held[operation - DO_PUT_0];
         if (*held == NONE)
             return false;
@@ -23,7 +23,7 @@ bool choose(struct state *s, int t, int operation)
         return true;
     }
     if (t > 0 && s->threads[t - 1].left == setup.operations)
-        return false; // all are alike: it is enough that they begin in this order
+        return false; // all threads are alike: it is enough that they begin in this order
     if (me->left == 0 || (operation == DO_GET && me->held[1] != NONE && me->held[0] != NONE))
         return false;
     me->left--;
@@ -76,7 +76,7 @@ bool begin_slow(struct state *s, int t)
     if (!lock_row(s, t, t))
         return false;
     if ((s->exposed & BIT(t)) && !s->fenced)
-        s->moves++; // with the lock held; its one reader takes the lock of every row it depends on
+        s->moves++; // under the lock; its only reader takes the lock of every row it depends on
     s->exposed &= (unsigned char)~BIT(t);
     return true;
 }
@@ -203,7 +203,7 @@ bool step_single(struct state *s, int t)
         is_got(s, me->object);
         got(s, t, me->object);
         return true;
-    case SINGLE_GROW_LOCK: // or it waits until who has it lets go, and looks again: the same, later
+    case SINGLE_GROW_LOCK: // or it waits for the holder and checks again: the same, later
         if (s->grow_lock || !drained(s, t))
             return false;
         s->grow_lock = 1;
@@ -214,7 +214,7 @@ bool step_single(struct state *s, int t)
         me->pc = in_store_or_depot(s) ? SEARCH_GROW_UNLOCK : SEARCH_MOVES;
         return true;
     default:                                                                      // PAST_MAX
-        claim(me->saw_none || me->excused || setup.mistake == MISTAKE_MODE_FIRST, // of that, see what follows
+        claim(me->saw_none || me->excused || setup.mistake == MISTAKE_MODE_FIRST, // shows in later claims
               "refused while an object was free all the time");
         got(s, t, OVERFLOW_OBJECT);
         return true;

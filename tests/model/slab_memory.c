@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Claims; stores that others see late, in order, as x86 has it (TSO); and the small parts of the model.
+// Claims; stores that other threads see late but in order, as on x86 (TSO); and the small parts of the model.
 #include "tests/model/slab_model.h"
 
 static const char *violated;
@@ -52,7 +52,7 @@ bool flush_one(struct state *s, int t)
     return true;
 }
 
-// Operations that lock wait until the own stores are seen.
+// Operations that lock wait until the thread's own stores are visible.
 bool drained(const struct state *s, int t)
 {
     return s->threads[t].buffered == 0;
@@ -76,14 +76,14 @@ static bool nothing_free(const struct state *s)
     return true;
 }
 
-// Before and after each step.
+// Called before and after each step.
 void watch(struct state *s)
 {
     for (int t = 0; t < setup.threads; t++) {
         s->threads[t].saw_none |= nothing_free(s);
         s->threads[t].excused |= s->exposed && !s->fenced;
         if (s->threads[t].pc < GET_ENTER || s->threads[t].pc > PAST_MAX)
-            s->threads[t].saw_none = s->threads[t].excused = 0; // it is in no get
+            s->threads[t].saw_none = s->threads[t].excused = 0; // it is not in a get
     }
 }
 
@@ -98,7 +98,7 @@ void is_got(struct state *s, int object)
 
 void is_put(struct state *s, int t, int object)
 {
-    if (object < setup.objects && s->ghost[object] == PUTTING + t) // nobody has got it again already
+    if (object < setup.objects && s->ghost[object] == PUTTING + t) // unless another thread got it already
         s->ghost[object] = FREE;
 }
 
@@ -138,7 +138,7 @@ void load_row(struct state *s, int t, unsigned char set)
     unsigned char top = 0;
     for (; set; set &= (unsigned char)(set - 1))
         s->memory[t][ROUND + top++] =
-            lowest(set); // the row is locked and its owner is here: nobody else reads it
+            lowest(set); // the row is locked and its owner is here: no other thread reads it
     s->memory[t][TOP] = top;
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The state of the model of strategy `slab`, and what its parts have in common: see slab_rows.c.
+// The state of the model of strategy `slab`, and the declarations that its parts share: see slab_rows.c.
 #ifndef POOLMARK_TESTS_MODEL_SLAB_MODEL_H
 #define POOLMARK_TESTS_MODEL_SLAB_MODEL_H
 
@@ -10,30 +10,30 @@
 
 enum { THREADS = 3, ROUNDS = 2, BUFFERED = 6, OVERFLOW_OBJECT = 6, NONE = 7 };
 
-// What the owners' hot paths share with others: written through the writer's store buffer.
+// Variables that the owners' fast paths share with other threads: written through the writer's store buffer.
 enum variable { BUSY, TOP, OPEN, LOCK, ROUND, VARIABLES = ROUND + ROUNDS };
 
-// Mistakes that the model can be given; MISTAKE_NONE is the protocol as it is.
+// Mistakes that can be built into the model; MISTAKE_NONE is the protocol as it is.
 enum mistake {
     MISTAKE_NONE,
-    MISTAKE_MODE_FIRST,     // as it was: "nothing is free" is said before the rows are closed, and a put asks
-                            // nothing
-    MISTAKE_NO_BARRIER,     // rows are closed, and nobody waits until their owners see it
-    MISTAKE_IGNORE_REFUSAL, // as it was: membarrier's answer is not looked at
-    MISTAKE_NO_WAIT,        // nobody waits for an owner to leave the hot path
-    MISTAKE_BIT_LATE,       // a row takes before it says that it holds
+    MISTAKE_MODE_FIRST,     // as in an old version: "nothing is free" is set before the rows are closed, and
+                            // puts do not check
+    MISTAKE_NO_BARRIER,     // rows are closed without waiting until their owners see it
+    MISTAKE_IGNORE_REFUSAL, // as in an old version: the result of membarrier is ignored
+    MISTAKE_NO_WAIT,        // no wait until an owner has left the fast path
+    MISTAKE_BIT_LATE,       // a row takes objects before its bit says so
     MISTAKE_NO_MOVE,        // a row that begins to hold is not counted as a move
-    MISTAKE_LOOK_ONCE,      // whether anything moved meanwhile is not looked at
-    MISTAKE_EXPOSED_STAYS,  // a row that nobody may touch is taken by the next who looks
+    MISTAKE_LOOK_ONCE,      // no check whether anything moved meanwhile
+    MISTAKE_EXPOSED_STAYS,  // a row that no other thread may touch is taken by the next search
     MISTAKES,
 };
 
 struct setup {
     int threads, objects, capacity, operations; // of each thread
-    bool may_refuse;                            // the barrier
+    bool may_refuse;                            // the barrier may be refused
     enum mistake mistake;
 };
-extern struct setup setup; // of the exploration that goes on
+extern struct setup setup; // of the current exploration
 
 enum pc {
     CHOOSE,
@@ -103,37 +103,37 @@ enum pc {
     ENDED,
 };
 
-// What an object is to its users: the ghost that the claims are about.
-enum { FREE, USED, PUTTING }; // by thread 0, and so on
+// State of an object as its users see it: the ghost, which the claims are about.
+enum { FREE, USED, PUTTING }; // PUTTING + t: being put by thread t
 
 struct thread {
-    unsigned char pc, left;         // operations it may still begin
+    unsigned char pc, left;         // operations that it may still begin
     unsigned char held[2];          // objects, or NONE
-    unsigned char object, top;      // in hand; as the hot path read it
+    unsigned char object, top;      // the object in hand; `top` as the fast path read it
     unsigned char before, after;    // moves
-    unsigned char bits, locked, at; // rows to look at; that it has; where it is
+    unsigned char bits, locked, at; // rows to look at; rows locked; the current row
     unsigned char found, passes, none;
-    unsigned char trims; // it searches for trim
+    unsigned char trims; // the search is for trim
     unsigned char buffered, buffer[BUFFERED];
-    unsigned char saw_none, excused; // during this get: nothing was free; something was out of reach
+    unsigned char saw_none, excused; // during this get: no object was free; an object was out of reach
 };
 
 struct state {
     unsigned char memory[THREADS][VARIABLES];
     struct thread threads[THREADS];
-    unsigned char store, depot[3], depot_count; // a bit an object; magazines as bits
+    unsigned char store, depot[3], depot_count; // a bit for each object; a magazine is such bits
     unsigned char holding, moves, none_since, grow_lock, fenced;
-    unsigned char holds, exposed, without; // a bit a row, under its lock
+    unsigned char holds, exposed, without; // a bit for each row, under its lock
     unsigned char ghost[6];
 };
 _Static_assert(_Alignof(struct state) == 1, "states are compared byte by byte");
 
 #define BIT(n) ((unsigned char)(1u << (n)))
 
-// --- slab_memory.c: claims, memory that others see late, and small parts ----------------------------------
+// --- slab_memory.c: claims, memory with delayed visibility, and small parts -------------------------------
 
 void claim(bool holds, const char *otherwise);
-const char *claims_violated(void); // since it was last asked; NULL: none
+const char *claims_violated(void); // since the last call; NULL: none
 unsigned char load(const struct state *s, int t, int row, int variable);
 bool can_write(const struct state *s, int t);
 void write_to(struct state *s, int t, int row, int variable, unsigned value);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A put: into the own row, or past the rows.
+// A put: into the thread's own row, or past the rows.
 #include "tests/model/slab_model.h"
 
 bool step_put_hot(struct state *s, int t)
@@ -52,7 +52,7 @@ bool step_put_slow(struct state *s, int t)
         if (!begin_slow(s, t))
             return false;
         if (goes_without(s, t)) {
-            me->found = 1; // past the row
+            me->found = 1; // goes past the row
             me->pc = PSLOW_ARM;
         } else {
             me->pc = s->memory[t][TOP] == setup.capacity ? PSLOW_DEPOT : PSLOW_BIT;

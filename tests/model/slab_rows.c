@@ -1,27 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
-// A model of strategy `slab` at its bound, as pools/slab/pool.h describes it: rows with their traps, taking
-// them back with a membarrier that may be refused from some time on, the search that ends in a refusal or an
-// overflow object, trim, and threads that end. Every interleaving of its steps is looked at, with stores that
-// others see late, in order, as x86 has it (TSO).
+// A model of strategy `slab` at its bound, as pools/slab/pool.h describes it: rows with their traps; taking
+// rows back with a membarrier that may be refused from some time on; the search that ends in a refusal or an
+// overflow object; trim; and threads that end. Explores every interleaving of its steps, with stores that
+// other threads see late but in order, as on x86 (TSO).
 //
 //     build/model/slab_rows              # explores it, and shows that each of the known mistakes is found
 //     build/model/slab_rows --quick      # the same with two threads and two operations each
 //     build/model/slab_rows MISTAKE      # prints the trace to one
 //
-// What is claimed, in every state:
+// Claims, in every state:
 //   - an object is never out twice;
 //   - an overflow object is never in a magazine;
 //   - no object is lost: in the end each is in one place;
-//   - a get is refused, or given an overflow object, only when at one instant of its call no object was free
-//   (but for
-//     those in a row that nobody may touch since membarrier was refused, until its owner comes);
-//   - nobody waits for ever.
+//   - a get is refused, or given an overflow object, only when at one instant of its call no object was free.
+//     Not counted: objects in a row that no other thread may touch since membarrier was refused, until its
+//     owner comes;
+//   - no thread waits for ever.
 //
-// A get whose construct fails, and what constructs ahead, are a get past the rows and its put.
+// A get whose construct fails is modelled as a get past the rows and its put; so is construction ahead of
+// need.
 //
-// What is simpler than the program: a magazine holds one or two objects, a row has one of them, there is one
-// word of bits, and the store's critical sections are one step each. One step reads or writes one thing that
-// others may change meanwhile.
+// The model is simpler than the program: a magazine holds one or two objects, a row has one magazine, there
+// is one word of bits, and each critical section of the store is one step. A step reads or writes one
+// variable that other threads may change meanwhile.
 #include "tests/model/explore.h"
 #include "tests/model/slab_model.h"
 
@@ -127,7 +128,7 @@ static bool run(bool trace, struct explore_result *result)
     return explore(&model, &initial, trace, result);
 }
 
-// threads, objects, capacity, operations of each
+// threads, objects, capacity, operations of each thread
 static const int sizes[][4] = {{2, 2, 2, 2}, {2, 2, 1, 2}, {3, 1, 1, 1}};
 
 static void size_setup(size_t i, bool may_refuse, enum mistake mistake)
@@ -142,7 +143,7 @@ static void size_setup(size_t i, bool may_refuse, enum mistake mistake)
 
 enum { SIZES = sizeof sizes / sizeof sizes[0], QUICK_SIZES = 2 };
 
-// Some size shows it.
+// True when the mistake shows in one of the sizes.
 static bool is_found(enum mistake mistake, bool trace)
 {
     for (size_t i = 0; i < SIZES; i++) {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Taking rows back with a barrier that may be refused: for a search at the bound, which ends in a refusal,
-// and for trim; and the end of a thread.
+// Takes rows back with a barrier that may be refused: for a search at the bound, which ends in a refusal,
+// and for trim. Also the end of a thread.
 #include "tests/model/slab_model.h"
 
-// After the rows are dealt with, or there are none.
+// After the rows were taken back, or when there are none.
 static void after_rows(struct thread *me)
 {
     me->bits = me->locked;
@@ -18,7 +18,7 @@ static void next_to_take(const struct state *s, struct thread *me)
             me->pc = s->exposed & BIT(me->at) ? SEARCH_WAIT : SEARCH_GIVE;
             return;
         }
-        me->bits &= (unsigned char)~BIT(me->at); // nobody may touch it
+        me->bits &= (unsigned char)~BIT(me->at); // no other thread may touch it
         if (setup.mistake == MISTAKE_EXPOSED_STAYS) {
             me->pc = SEARCH_GIVE;
             return;
@@ -63,7 +63,7 @@ bool step_search_rows(struct state *s, int t)
         }
         me->pc = SEARCH_LOCK;
         return true;
-    case SEARCH_PASSES: { // one thread after the other passes a barrier
+    case SEARCH_PASSES: { // the threads pass a barrier one after the other
         if (!me->none) {
             next_to_take(s, me);
             return true;
@@ -136,7 +136,7 @@ bool step_search(struct state *s, int t)
     case SEARCH_SAY:
         if (!drained(s, t))
             return false;
-        if (me->passes) // with rows out of reach it is not said
+        if (me->passes) // not noted with rows out of reach
             s->none_since = me->before;
         me->pc = SEARCH_GROW_UNLOCK;
         return true;
@@ -156,14 +156,14 @@ bool step_search(struct state *s, int t)
     }
 }
 
-// The barrier is granted, or from now on refused: two steps to choose from.
+// The barrier is granted, or refused from now on: two steps to choose from.
 bool step_barrier(struct state *s, int t, bool refused)
 {
     struct thread *me = &s->threads[t];
     if (me->pc != SEARCH_BARRIER || !drained(s, t) || (refused && !setup.may_refuse))
         return false;
     if (!refused && s->fenced != 1)
-        return false; // once refused, always
+        return false; // once refused, always refused
     me->passes = !refused;
     if (refused)
         s->fenced = 0;
@@ -194,7 +194,7 @@ bool step_trim(struct state *s, int t)
         s->depot[s->depot_count] = 0;
         me->pc = TRIM_GIVE;
         return true;
-    default: // TRIM_GIVE: meanwhile they are in nobody's sight
+    default: // TRIM_GIVE: meanwhile no thread sees the objects
         give(s, me->found);
         me->pc = TRIM_DRAIN;
         return true;
