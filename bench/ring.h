@@ -46,7 +46,7 @@ static inline void ring_wait(int *spins)
     sched_yield();
 }
 
-// Release: whoever reads `tail` with acquire sees the slots below it, and what they point to.
+// Release: a thread that reads `tail` with acquire sees the slots below it, and what they point to.
 static inline void ring_flush(struct ring *ring)
 {
     atomic_store_explicit(&ring->tail, ring->pushed, memory_order_release);

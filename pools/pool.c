@@ -383,7 +383,7 @@ void pool_close(struct pool *pool)
     if (!pool)
         return;
     struct pool_base *base = base_of(pool);
-    char *name = (char *)(uintptr_t)base->config.name; // ours, see pool_open
+    char *name = (char *)(uintptr_t)base->config.name; // allocated by pool_open
     pool_fork_remove(base);
     pool_check_close(base->check);
     check_invariants(pool, "at close");

@@ -103,7 +103,7 @@ enum pool_cap {
 
 enum pool_event_kind { POOL_EVENT_EXPAND, POOL_EVENT_SHRINK, POOL_EVENT_REFUSE };
 
-// Handed to the listener on the thread that does it, while it happens. Refusals in a row are told once.
+// Handed to the listener on the thread that does it, while it happens. Refusals in a row are reported once.
 struct pool_event {
     enum pool_event_kind kind;
     int64_t at_ns;       // CLOCK_MONOTONIC when it ended
@@ -216,7 +216,7 @@ int pool_resize(struct pool *pool, int64_t max) __attribute__((warn_unused_resul
 // once. May be called again. `null` keeps its one object.
 int64_t pool_drain(struct pool *pool);
 
-// While others work, each count is right at some instant of the call. Exact when nobody works.
+// While others work, each count is right at some instant of the call. Exact while no thread works.
 void pool_stats(struct pool *pool, struct pool_stats *stats);
 
 const struct pool_strategy *pool_strategy_of(const struct pool *pool);

@@ -38,7 +38,7 @@ struct pool_base {
     struct pool_config
         config; // as asked for, name copied; size objects by the config that open() gets, not by this one
     atomic_bool draining;
-    atomic_bool told_refusal;          // the first refusal of a pool that drains was told
+    atomic_bool told_refusal;          // the first refusal of a draining pool was reported
     bool forked;                       // this is a child of fork: what other threads did is unknown
     _Atomic int64_t refused, failed;   // gets that pool.c refused and failed, added to the strategy's
     _Atomic int64_t drain_puts;        // without a drain of the strategy: puts since the last trim
@@ -67,14 +67,14 @@ struct pool_strategy {
 
     // POOL_CAP_RESIZES. `max` is in bounds. The strategy makes this thread-safe: it sets its bound and calls
     // pool_base_tell_max before it releases its lock, so that of two calls at once the same one is in force
-    // and told. A drain may have started since pool.c looked.
+    // and reported. A drain may have started since pool.c looked.
     int (*resize)(struct pool *pool, int64_t max);
     // From now on: no growth, and objects that come back are given back. pool.c refuses gets that come
     // through pool_get. NULL: pool.c trims now and then. Returns bytes given back.
     int64_t (*drain)(struct pool *pool);
 
     // POOL_CAP_FORKS; any may be NULL. prepare takes every lock of the pool, so that no change is half made
-    // when the child is copied. parent releases them. child makes them anew (its one thread holds none) and
+    // when the child is copied. parent releases them. child makes new ones (its one thread holds none) and
     // gives up what only threads that it does not have would finish: growth under way, gets that wait for
     // memory, the pool's own thread. The register of threads is held before any pool's prepare
     // (pools/shared/thread_slot.h), so no thread can exit meanwhile. A prepare must not allocate.

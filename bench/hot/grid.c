@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The grid of deadpool's benchmark (benches/managed.rs of bikeshedder/deadpool). Workers take connections
-// from a pool and give them back at once, as fast as they can: from 8 workers x 2 connections to 32x32, 32
-// 768 operations in all for a cell. Its workers are tasks of an asynchronous runtime; here they are threads.
+// from a pool and give them back at once, as fast as they can: from 8 workers x 2 connections to 32x32. A
+// cell has 32 768 operations. Deadpool's workers are tasks of an asynchronous runtime; here they are threads.
 // Where there are more workers than connections, each hand-over is a switch of threads.
 #include "base/clock.h"
 #include "bench/hot/hot_bench.h"

@@ -47,7 +47,7 @@ struct counters_row {
 struct counters {
     struct counters_row *rows;      // THREAD_SLOT_ROWS, mapped: a row costs memory once its slot is in use
     _Atomic uint64_t live;          // live rows; above COUNTERS_LIVE_BITS, how often they changed
-    struct thread_slot_watch watch; // hands in what a thread leaves
+    struct thread_slot_watch watch; // adds the balance of a thread that exits
 
     alignas(64) _Atomic int64_t in_use_sum; // balances handed in
     _Atomic int64_t peak;

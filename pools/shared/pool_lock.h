@@ -28,7 +28,7 @@ enum { POOL_LOCK_NOBODY = 0, POOL_LOCK_SLEEPER = 1, POOL_LOCK_INHERITS = 2 };
 // All zero: free, without inheritance.
 struct pool_lock {
     _Atomic uint32_t held;    // 0: free; 1, or with inheritance the holder's thread id and the kernel's flags
-    _Atomic uint32_t waiting; // POOL_LOCK_SLEEPER: somebody may sleep; POOL_LOCK_INHERITS: a constant
+    _Atomic uint32_t waiting; // POOL_LOCK_SLEEPER: a thread may sleep; POOL_LOCK_INHERITS: a constant
 };
 
 void pool_lock_init(struct pool_lock *lock, bool inherits);

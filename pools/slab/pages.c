@@ -14,7 +14,7 @@
 
 enum {
     LINE_BYTES = 64,
-    ODD_LINES_FROM = 512, // for these, one more line for an odd stride costs an eighth at most
+    ODD_LINES_FROM = 512, // from this size on, the line for an odd stride costs an eighth at most
     OBJECTS_MIN = 16,     // of a slab: large objects get larger slabs
 };
 

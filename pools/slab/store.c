@@ -45,7 +45,7 @@ int slab_store_open(struct slab_store *store, size_t object_bytes, bool touch, b
 }
 
 // The forking thread holds the locks. A lock with inheritance contains the id of the parent's thread, so it
-// is made anew. So is the condition, since threads that the child does not have may wait on it. These calls
+// is made again. So is the condition, since threads that the child does not have may wait on it. These calls
 // succeeded at open.
 void slab_store_locks_anew(struct slab_store *store)
 {

@@ -15,7 +15,7 @@
 // The objects in use follow from the depth of the stack: in use = at_empty - depth. at_empty, the objects
 // that would be in use if the stack were empty, changes only under the lock. The gate is the fewest free
 // objects that a fast get may leave. A get that would leave fewer takes the slow path: a trigger or a bound
-// is reached, or there is a new peak. The gate is set anew under the lock (stock_settle_locked) whenever the
+// is reached, or there is a new peak. The gate is set again under the lock (stock_settle_locked) whenever the
 // state it follows from changed. A thread that sets the gate reads the stack afterwards; a thread that pops
 // reads the gate afterwards. Both operations are sequentially consistent, so at least one of the threads
 // sees the other. So no get passes a bound unnoticed, and the figures are exact:
@@ -107,12 +107,12 @@ bool stock_plan_locked(struct stock *stock, int64_t count);
 int stock_preheat(struct stock *stock, int64_t count) __attribute__((warn_unused_result));
 
 // Sets `max`, lets the batches above it retire, and takes back those that need not retire any more. The
-// caller sets its gate anew while stock_is_past_max_locked. Returns bytes given back. Drain retires all
+// caller sets its gate again while stock_is_past_max_locked. Returns bytes given back. Drain retires all
 // batches, for good.
 int64_t stock_resize(struct stock *stock, int64_t max);
 int64_t stock_drain(struct stock *stock);
 
-// Sets the gate anew from `gate_at` and the rest, and notes the peak. Call it before the lock is released
+// Sets the gate again from `gate_at` and the rest, and notes the peak. Call it before the lock is released
 // after any of these changed.
 void stock_settle_locked(struct stock *stock);
 int64_t stock_in_use_locked(const struct stock *stock); // strays being made included
@@ -132,7 +132,7 @@ bool stock_reserve_locked(struct stock *stock) __attribute__((warn_unused_result
 // counted it as in use and as a stray already (stock_reserve_locked), so that bounds hold during malloc.
 void *stock_stray(struct stock *stock, enum stock_stray kind);
 // A get beyond the bound, by the pool's overflow policy: an object from malloc, or NULL, counted as refused.
-// The listener is told of the first refusal in a row. Needs the lock; releases it.
+// The listener gets only the first refusal in a row. Needs the lock; releases it.
 void *stock_past_bound_unlock(struct stock *stock, const struct pool_config *config);
 
 // Around fork, see pools/pool_strategy.h. The child gives up batches and strays that other threads were
@@ -161,7 +161,7 @@ bool stock_pop_few(struct stock *stock, uint32_t *number, bool alone);
 void stock_put_elsewhere(struct stock *stock, void *object, bool alone);
 void stock_collect(struct stock *stock);
 
-// The gate was set anew since: the state that it follows from changed.
+// The gate was set again since: the state that it follows from changed.
 static inline bool stock_is_another_epoch(uint64_t gate, uint64_t other)
 {
     return (gate ^ other) >> 32;

@@ -76,7 +76,7 @@ struct big {
     _Alignas(16) char bytes[sizeof(struct hot_host) + 16];
 };
 
-// The memory of the functions. `pool` before its waiters, and from its statistics on, is not part of a state.
+// The memory of the functions. `pool` before its waiters never changes; statistics are not part of a state.
 static struct hot_state pool;
 static struct arena {
     struct small connections[SLOTS];
