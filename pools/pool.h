@@ -18,19 +18,23 @@
 //     pool_put(pool, object);
 //     pool_close(pool);               // every object must be back; checked builds abort otherwise
 //
-// Constructed objects, as in Bonwick's object cache. With `construct` in the config an object is constructed
-// once, when memory becomes an object of the pool; with POOL_CAP_AS_NEEDED, in the first get of it at the
-// latest. It is destructed before that memory goes back: on shrinking, trimming, draining and closing, and
-// in the put of an object that malloc served. In between its state survives: a get returns it as the last
-// put left it. `reset` runs in each put, before anything else. If construct fails, the get fails (counted as
-// failed), or the open or preheat fails (-ENOMEM, undone); construct then leaves its object as it was.
-// `malloc` constructs in each get and destructs in each put, as does a strategy without POOL_CAP_CONSTRUCTS.
-// The three functions run on any thread that gets, puts, grows, sweeps or closes, several at once on
-// distinct objects, never with a lock held. They must not call into the pool that calls them. With any of
-// the three all objects have object_bytes: pool_get_bytes gives nothing larger.
+// Constructed objects, as in Bonwick's object cache (`construct` is in the config):
+//   - An object is constructed once, when memory becomes an object of the pool; with POOL_CAP_AS_NEEDED, in
+//     the first get of it at the latest.
+//   - Its state survives put and get: a get returns it as the last put left it. `reset` runs in each put,
+//     before anything else.
+//   - It is destructed before its memory goes back: on shrinking, trimming, draining and closing, and in the
+//     put of an object that malloc served.
+//   - If construct fails, it leaves its object as it was. The get fails (counted as failed), or the open or
+//     preheat fails (-ENOMEM, undone).
+//   - `malloc` constructs in each get and destructs in each put, as does a strategy without
+//     POOL_CAP_CONSTRUCTS.
+//   - The three functions run on any thread that gets, puts, grows, sweeps or closes, several at once on
+//     distinct objects, never with a lock held. They must not call into the pool that calls them.
+//   - With any of the three, all objects have object_bytes: pool_get_bytes gives nothing larger.
 //
 // One thread: only one thread at a time may use a pool opened with POOL_THREADS_ONE. Its strategy omits,
-// where it can, what only guards against other threads. A point of reference.
+// where it can, what only guards against other threads. It is a point of reference.
 //
 // Locks: strategies that lock spin briefly and then sleep on a futex, so a thread of high priority waits for
 // the holder and not for a time slice. With lock_inherits_priority the holder inherits the priority of its

@@ -41,9 +41,9 @@
 //
 // When membarrier fails, the row stays exposed with closed traps. Then only its owner may touch it, and
 // closes it at its next slow get or put, or at its exit. So a thread that stays idle from then on keeps its
-// row's objects, two magazines at most. No other barrier can replace membarrier. mprotect(2) is none where
-// processors learn of a change without an interrupt (arm64, AMD). Visiting each processor fails within a
-// cpuset.
+// row's objects, two magazines at most. No other barrier can replace membarrier. mprotect(2) is no barrier
+// where processors learn of a change without an interrupt (arm64, AMD). Visiting each processor fails within
+// a cpuset.
 //
 // Where membarrier does not work, or stops working, rows stay closed: the owner works under the row lock
 // (`fenced`).
@@ -52,8 +52,8 @@
 // `holding` before it takes anything; or on its way between store and depot, under the store's lock or the
 // grow lock. `moves` counts objects that come to a place where a search may already have looked: a row that
 // begins to hold, and rounds that leave a row. A search (policy_grow.c, at the bound) that finds nothing
-// while `moves` stays the same proves that at one instant nothing was free. Until `moves` changes nothing is
-// free, and the next get is refused by comparing two numbers. tests/model/ explores this protocol
+// while `moves` stays the same proves that at one instant nothing was free. Nothing is free until `moves`
+// changes: the next get is refused by comparing two numbers. tests/model/ explores this protocol
 // exhaustively.
 //
 // A pool can own more than its limit after the limit was lowered or a drain began. Then it has no free
