@@ -80,7 +80,7 @@ enum pool_overflow {
 enum pool_growth {
     POOL_GROW_INLINE,     // the get that reaches the trigger makes the new objects
     POOL_GROW_BACKGROUND, // the pool's own thread makes them; gets go on meanwhile
-    POOL_GROW_DEFAULT, // in the background where the strategy can and a thread can be started; else inline
+    POOL_GROW_DEFAULT,    // in the background where the strategy can and a thread can be started; else inline
 };
 
 enum pool_threads {

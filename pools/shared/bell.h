@@ -10,7 +10,10 @@
 //     bell_knock(&bell);                           // any thread: wake the thread at once, whatever it costs
 //     for (;;) {                                   // the pool's thread
 //         bell_wait(&bell, 0);
-//         if (bell_answer(&bell)) { grow(pool); bell_grew(&bell); }
+//         if (bell_answer(&bell)) {
+//             grow(pool);
+//             bell_grew(&bell);
+//         }
 //     }
 #ifndef POOLMARK_POOLS_SHARED_BELL_H
 #define POOLMARK_POOLS_SHARED_BELL_H
@@ -66,9 +69,9 @@ static inline bool bell_looks(struct bell *bell)
     return atomic_load_explicit(&bell->looks, memory_order_relaxed);
 }
 
-// The pool's thread. Waits until it is knocked, notified, or due to poll; at most `most_ns` (0: no bound).
+// The pool's thread. Waits for a ring, a knock, or the next time to poll; at most `most_ns` (0: no bound).
 void bell_wait(struct bell *bell, int64_t most_ns);
-bool bell_answer(struct bell *bell); // was it rung since the last answer?
+bool bell_answer(struct bell *bell); // was it notified since the last answer?
 void bell_grew(struct bell *bell);
 
 #endif

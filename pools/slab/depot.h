@@ -39,7 +39,7 @@ struct slab_depot {
     uint32_t limit;    // magazines that can be made
     size_t page_bytes;
     uint32_t chunk_shift; // a chunk holds the rounds of 1 << chunk_shift magazines
-    void ***chunks; // of magazine n: chunk (n - 1) >> chunk_shift; mapped when its first page is made
+    void ***chunks; // of magazine n: chunk (n - 1) >> chunk_shift; mapped when a page of it is first made
     _Atomic uint32_t *next; // of magazine n: number of the magazine below it in a stack, at [n - 1]
     uint64_t *made;         // a bit for each page of rounds; guarded by the store's grow lock
     // Also under the grow lock, but statistics read them without it: atomic, in the default order, since they

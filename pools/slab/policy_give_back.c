@@ -100,7 +100,7 @@ static int64_t give_surplus(struct pool *pool)
 {
     enum {
         TRIES = 8
-    }; // a row opened before its thread saw the new limit is closed at the next try
+    }; // a row that its thread opened before it saw the new limit is closed at one of the next tries
     int64_t from = SLAB_LOAD(&pool->store.owned), began_ns = clock_now_ns(), bytes = 0;
     uint64_t before, after;
     int tries = 0;

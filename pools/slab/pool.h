@@ -134,7 +134,7 @@ struct pool {
     _Atomic int64_t expansions, shrinks, sweeps, longest_expansion_ns;
     _Atomic bool refusing; // the last get that found nothing was refused
     _Atomic int64_t floor; // objects made by open and preheat: giving back keeps this many
-    bool unreached; // the last taking back skipped rows, since the barrier failed; grow lock
+    bool unreached; // the last taking back of rows left some alone, since the barrier had failed; grow lock
     int64_t reclaimed_ns;             // when rows were last taken back to get objects; grow lock
     int64_t held_peak, held_until_ns; // recent use, see slab_give_back(); grow lock
 
@@ -155,7 +155,7 @@ struct pool {
     // The background thread; only with growth_mode background, and if it could be started.
     bool has_thread;
     pthread_t thread;
-    struct bell bell;              // rung at a trigger; knocked when a flag is set
+    struct bell bell;              // notifies the thread: rung at a trigger, knocked when a flag is set
     _Atomic int64_t wanted_at;     // objects in use at the notification
     _Atomic bool wanted_shrink;    // many objects are free
     _Atomic bool wanted_magazines; // a row found none
@@ -176,7 +176,7 @@ struct pool {
 
 enum {
     SLAB_OVERFLOW_BYTES = 16
-}; // offset of overflow objects from a cache line; as aligned as malloc's
+}; // offset of overflow objects from the start of a cache line; as aligned as those of malloc
 
 static inline bool slab_is_overflow(const void *object)
 {

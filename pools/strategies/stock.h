@@ -150,7 +150,7 @@ bool stock_is_valid(struct stock *stock);                 // while no other thre
 
 enum {
     STOCK_POPS_A_COUNT = 1 << 30
-}; // the tag is read at least this often, so that no wrap is missed
+}; // the tag is read at least this often, so that no wrap of the tag can be missed
 
 // The slow halves.
 #define STOCK_FEW_LEFT (FREE_STACK_NONE - 1) // not the number of an object

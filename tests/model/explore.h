@@ -20,7 +20,7 @@ struct explore_model {
     // violation.
     bool (*step)(void *state, int choice, const char **violation);
     bool (*is_final)(const void *state,
-                     const char **violation); // all work is done, so it is not a deadlock
+                     const char **violation); // all work is done, so this state is not a deadlock
     void (*describe)(const void *state, int choice, char *text, size_t text_bytes);
 };
 
