@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-// The columns after "attempted", in the order in which people and the record see them.
+// The columns after "attempted", in the order of texts and of the record.
 static const struct {
     const char *name, *text;
     size_t offset;

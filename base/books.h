@@ -1,27 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
-// Books: every source of samples ends with an equation, so that no sample is lost without a word.
+// Books: one equation for each source of samples, so that every sample is accounted for.
 //
 //     attempted = measured + lost + failed + not_sent + unreadable + unfinished
 //
-// attempted   what was due: by the plan, the schedule, or the count of what was begun
-// measured    ended, and is in the figures
-// lost        begun, and its end did not come within the patience that the run had for it
-// failed      ended otherwise: refused, or with an error; the record has the reason beside it
+// attempted   acts that were due: by the plan, by the schedule, or by the count of acts begun
+// measured    ended, and in the figures
+// lost        begun, and did not end within the time that the run allows
+// failed      ended with a refusal or an error; the record has the reason
 // not_sent    due, and never begun
-// unreadable  happened, and could not be read or written: a row of a file, a sample on its way to a histogram
+// unreadable  happened, and could not be read or written: a row of a file, a sample for a histogram
 // unfinished  under way when the run ended early
 //
-// A line is whole when it balances and has nothing lost, not sent, unreadable or unfinished. What failed was
-// answered, and is a finding. A record is `complete` only when all its lines are whole: books_close writes
-// the lines into it as "books", with an anomaly for each that is not, and gives the number of these. The
-// counts of a line come from different places wherever there are two (what a worker counted, what a histogram
-// holds): a line made to balance by subtraction shows nothing.
+// A line is whole when it balances, and lost, not_sent, unreadable and unfinished are 0. A failure is an
+// answer, and so a finding. A record is `complete` only when all its lines are whole. books_close writes the
+// lines into the record as "books", adds an anomaly for each line that is not whole, and counts these. The
+// counts of a line come from different places wherever there are two (the workers, the histograms): a line
+// that balances by subtraction proves nothing.
 //
 //     struct books books = {.count = 0};
-//     books_add(&books, &(struct books_line){.source = "connects", .attempted = 100, .measured = 99, .failed
-//     = 1}); status = books_close(&books, record) == 0 ? "complete" : "incomplete";
+//     struct books_line connects = {.source = "connects", .attempted = 100, .measured = 99, .failed = 1};
+//     books_add(&books, &connects);
+//     status = books_close(&books, record) == 0 ? "complete" : "incomplete";
 //
-// Plain data, one thread; nothing is allocated.
+// Plain data without allocations, for one thread.
 #ifndef POOLMARK_BASE_BOOKS_H
 #define POOLMARK_BASE_BOOKS_H
 
@@ -42,22 +43,22 @@ struct books_line {
 struct books {
     struct books_line lines[BOOKS_LINES_MAX];
     int count;
-    int left_out; // lines that found no room: then the books are not whole either
+    int left_out; // lines beyond BOOKS_LINES_MAX: the books are not whole then
 };
 
-// A second line of the same source is added to the first, number by number.
+// Adds a line. The numbers of a second line with the same source are added to the first.
 void books_add(struct books *books, const struct books_line *line);
 
-// What is attempted and in no other column; below zero when more came of it than there was.
+// Attempted less all other columns: acts without an outcome. Negative: more outcomes than attempts.
 int64_t books_line_astray(const struct books_line *line);
 bool books_line_is_whole(const struct books_line *line);
 
-// For people: "deliveries: of 1500, 361 measured, 1139 lost". Cut at `size`; returns `text`.
+// Text for people: "deliveries: of 1500, 361 measured, 1139 lost". Truncated to `size`; returns `text`.
 char *books_line_text(const struct books_line *line, char *text, size_t size);
 
 json_t *books_json(const struct books *books); // {"connects": {"attempted": 100, ...}}; NULL: out of memory
 
-// The number of lines that are not whole. `record` may be NULL.
+// Writes the books into `record` (may be NULL). Returns the number of lines not whole or left out.
 int books_close(const struct books *books, struct record *record);
 
 #endif

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What this build was made of: for records and for --version.
+// Facts about this build, for records and for --version. Any thread may call.
 #ifndef POOLMARK_BASE_BUILD_H
 #define POOLMARK_BASE_BUILD_H
 

@@ -12,7 +12,7 @@
 #include <string.h>
 
 enum { TEXT_SIZE = 65536, PATH_SIZE = 4096, VALUE_SIZE = 4096 };
-// Version 1 says "no limit" by a number near the largest there is.
+// Version 1 reports "no limit" as a number near the largest.
 #define NO_LIMIT (INT64_MAX / 2)
 
 struct hierarchy {
@@ -56,7 +56,7 @@ static void find_mount(struct hierarchy *found, const char *mountinfo, const cha
     }
 }
 
-// The path of the process's group in that hierarchy, as /proc/PID/cgroup has it; "" when it has none.
+// The path of the process's group in that hierarchy, from /proc/PID/cgroup; "" when it has none.
 static void find_path(char path[static PATH_SIZE], const char *text, const char *controller, bool unified)
 {
     path[0] = '\0';
@@ -129,7 +129,7 @@ static void take_throttling(struct cgroup *cgroup, const char *folder, bool unif
         add(&cgroup->throttled_ns, unified ? time * NS_PER_US : time);
 }
 
-// Calls `take` for the process's group and each above it that can be seen.
+// Calls `take` for the process's group and each visible group above it.
 static void walk(struct cgroup *cgroup, const char *root, const char *mountinfo, const char *groups,
                  const char *controller, void (*take)(struct cgroup *, const char *, bool))
 {
@@ -139,7 +139,7 @@ static void walk(struct cgroup *cgroup, const char *root, const char *mountinfo,
     find_path(path, groups, controller, found.unified);
     if (!found.mount[0] || !path[0])
         return;
-    // In a container the mount shows a part of the tree: its root is taken off.
+    // In a container the mount shows a part of the tree: strip the root of the mount.
     const char *below = path;
     size_t shown = strcmp(found.mount_root, "/") == 0 ? 0 : strlen(found.mount_root);
     if (strncmp(path, found.mount_root, shown) == 0)

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// What control groups leave a process of the machine: the least of its own group and all groups above it, in
-// versions 1 and 2, and how often it was throttled. The groups are found by /proc/PID/cgroup and the mounts
-// of /proc/self/mountinfo; of a container only what is mounted in it can be seen.
+// The limits of a process by control groups (versions 1 and 2), and how often they throttled it. A limit is
+// the smallest of the process's own group and all groups above it. The groups are found through
+// /proc/PID/cgroup and the mounts in /proc/self/mountinfo. A container sees only groups mounted in it.
 //
 //     struct cgroup now;
 //     cgroup_read(&now, "", getpid());        // "" is the root of the files; tests have another
-//     if (now.memory_limit_bytes >= 0) ... no more than that, whatever the machine has
+//     if (now.memory_limit_bytes >= 0) ...    // a limit, whatever memory the machine has
 #ifndef POOLMARK_BASE_CGROUP_H
 #define POOLMARK_BASE_CGROUP_H
 
@@ -15,11 +15,11 @@
 struct cgroup { // -1: no limit, or it cannot be read
     int64_t memory_limit_bytes;
     double cpu_quota_cores;    // processor time for each second
-    int64_t throttled_periods; // so far, of all these groups: periods in which the quota was spent
+    int64_t throttled_periods; // so far, of all these groups: periods in which the quota was used up
     int64_t throttled_ns;
 };
 
-// Never fails: what cannot be read is -1. Any thread may call.
+// Never fails: a value that cannot be read is -1. Any thread may call.
 void cgroup_read(struct cgroup *cgroup, const char *root, pid_t pid);
 
 #endif

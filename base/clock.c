@@ -38,7 +38,7 @@ void clock_sleep_until_ns(int64_t monotonic_ns)
         return;
     }
     struct timespec until = {.tv_sec = monotonic_ns / NS_PER_S, .tv_nsec = monotonic_ns % NS_PER_S};
-    // An absolute time: going on after a signal adds no drift.
+    // The time is absolute, so a restart after a signal adds no drift.
     while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == EINTR) {
     }
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A line is put together in memory and handed over in one write, so that what a crash leaves behind ends with
-// a whole line. A full disk can cut one; then the file is cut back to the last whole line, and the line
-// waits.
+// A line is built in memory and written by one call, so that the file ends with a whole line after a crash. A
+// full disk can cut a line short. Then the file is truncated to the last whole line, and the line waits.
 #include "base/csv.h"
 
 #include <errno.h>
@@ -19,13 +18,13 @@ struct csv {
     off_t end;  // of the last whole line
     char *line; // grows with the longest line
     size_t size;
-    char *waiting; // whole lines that the file has not taken
+    char *waiting; // whole lines that are not written yet
     size_t waiting_bytes, waiting_size;
     int64_t waiting_rows;
-    struct csv_account account; // without those that wait
+    struct csv_account account; // without the lines that wait
 };
 
-// All of it, or nothing and -errno; `*taken` is what cannot be taken back, of a pipe or a terminal.
+// Writes all bytes; or none, with -errno. `*taken`: bytes that a pipe or terminal took and cannot give back.
 static int write_all(struct csv *csv, const char *bytes, size_t count, size_t *taken)
 {
     size_t done = 0;
@@ -69,7 +68,7 @@ static void note_failure(struct csv *csv, int code)
     }
 }
 
-// What waits, before anything younger.
+// Waiting lines are written before newer ones.
 static int write_waiting(struct csv *csv)
 {
     if (csv->waiting_bytes == 0) {
@@ -153,7 +152,7 @@ void csv_row(struct csv *csv, const char *format, ...)
         int length = vsnprintf(csv->line, csv->size, format, args);
         va_end(args);
         int code = length < 0 ? -errno : 0;
-        // One byte more than the text, for the newline, which takes the place of NUL.
+        // One byte more than the text: the newline replaces the NUL.
         if (code == 0 && (size_t)length + 1 <= csv->size) {
             csv->line[length] = '\n';
             write_line(csv, csv->line, (size_t)length + 1);
@@ -191,7 +190,7 @@ char *csv_quote(const char *text, char *to, unsigned long size)
         snprintf(to, size, "%s", text);
         return to;
     }
-    // Cut inside the quotes when it does not fit, so that the line stays readable.
+    // A text that does not fit is cut inside the quotes, so that the line stays readable.
     if (size < 3) {
         to[0] = '\0';
         return to;

@@ -9,7 +9,7 @@
 #include <math.h>
 #include <stdio.h>
 
-// Kinds as scripts know them, with the unit of a bare number's parsed value.
+// Names of the kinds for scripts, and the unit of their parsed values.
 static const struct {
     const char *name, *unit;
 } kinds[] = {

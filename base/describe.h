@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// `--describe`: what a program is, as JSON on stdout, so that each fact has one owner. Scripts, documents and
-// the checks of suites take options, metrics, strategies and engines from there.
+// `--describe`: a program describes itself as JSON on stdout, so that each fact has one owner. Scripts,
+// documents and the checks of suites take options, metrics, strategies and engines from there.
 //
 //     json_t *root = describe_new("poolmark-broker", table, broker_catalogue);
 //     json_object_set_new(root, "shapes", ...);
@@ -19,10 +19,10 @@
 
 #define DESCRIBE_SCHEMA "poolmark.describe/1"
 
-// `table` may be NULL: a program whose options are not in one.
+// `table` is NULL for a program without a table of options.
 json_t *describe_new(const char *program, const struct opt *table, const struct metric *catalogue);
 
-// Prints and frees; gives the exit code: 1 when memory ran out or stdout took no more.
+// Prints and frees `root`. Returns the exit code: 1 when memory ran out or stdout failed.
 int describe_print(json_t *root);
 
 struct describe_flag {

@@ -8,7 +8,7 @@
 int err_set(struct err *err, int code, const char *format, ...)
 {
     if (err) {
-        // Written aside first: an argument may be err->text itself.
+        // Written to a copy first: an argument may be err->text itself.
         char text[sizeof err->text];
         va_list args;
         va_start(args, format);
@@ -19,7 +19,7 @@ int err_set(struct err *err, int code, const char *format, ...)
     return code;
 }
 
-// What does not fit is cut.
+// Cuts a text that does not fit.
 static void append(char *to, size_t size, const char *text)
 {
     size_t used = strlen(to);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What an error says, without the functions that write it: pools/pool.h hands it to programs that use the
-// pools as a library and know nothing else of base/.
+// The text of an error, without the functions that write it. pools/pool.h passes it to programs that use the
+// pools as a library and need nothing else of base/.
 #ifndef POOLMARK_BASE_ERR_TEXT_H
 #define POOLMARK_BASE_ERR_TEXT_H
 

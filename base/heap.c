@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// That a library is loaded does not say that malloc is its: an allocator is the one in use when its own
-// symbol comes out of the same object as `malloc` does. So a sanitizer's allocator is "unknown", as it has
-// none of these symbols.
+// A loaded allocator library does not have to serve malloc. The allocator in use is the one whose own symbol
+// is in the same object as `malloc`. A sanitizer's allocator has none of these symbols, so it is "unknown".
 #include "base/heap.h"
 
 #include <dlfcn.h>
@@ -12,8 +11,8 @@
 #include <stdio.h>
 #include <string.h>
 
-// dlsym gives a data pointer; ISO C has no cast to a function pointer, POSIX promises that the bytes are the
-// same.
+// dlsym returns a data pointer. ISO C has no cast from it to a function pointer; POSIX guarantees that the
+// bytes are the same.
 static void look_up(const char *symbol, void *function, size_t size)
 {
     void *found = dlsym(RTLD_DEFAULT, symbol);
@@ -36,8 +35,8 @@ static void glibc_version(char *text, size_t size)
     snprintf(text, size, "%s", gnu_get_libc_version());
 }
 
-// Blocks kept in a thread's cache count as in use: glibc does not tell them apart. Walks the free lists of
-// each arena.
+// Blocks in a thread's cache count as in use: glibc does not distinguish them. Walks the free lists of each
+// arena.
 static struct heap_stats glibc_read(void)
 {
     struct mallinfo2 info = mallinfo2();
@@ -113,7 +112,7 @@ static struct heap_stats jemalloc_read(void)
 {
     mallctl_function *control;
     LOOK_UP(control, "mallctl");
-    // Its figures are those of the last epoch: a new one begins when anything is written there.
+    // jemalloc reports the figures of the last epoch. Writing any value to "epoch" begins a new one.
     uint64_t epoch = 1;
     if (!control || control("epoch", NULL, NULL, &epoch, sizeof epoch) != 0) {
         return UNKNOWN_STATS;
@@ -145,7 +144,7 @@ static void mimalloc_version(char *text, size_t size)
 typedef void process_info(size_t *elapsed_ms, size_t *user_ms, size_t *system_ms, size_t *current_rss,
                           size_t *peak_rss, size_t *current_commit, size_t *peak_commit, size_t *page_faults);
 
-// Release builds of it do not count what is handed out.
+// Release builds of mimalloc do not count allocated bytes.
 static struct heap_stats mimalloc_read(void)
 {
     process_info *info;

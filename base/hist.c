@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // HdrHistogram_c does the arithmetic. Its struct has a pointer to the counts, which would be wrong in another
-// process, so ours keeps that pointer empty and the counts right behind; whoever calls into the library gets
-// a view of it: a copy of the struct whose pointer is right here and now.
+// process. So ours keeps that pointer empty and the counts right behind the struct. A call into the library
+// gets a view: a copy of the struct whose pointer is valid in this process.
 //
-// Tracked from 1 ns, so that values of 1 us and more have three significant digits (2 048 linear steps of 1
-// ns, then 1 024 steps for each doubling). Only pages of counts that were used are touched: adding, merging
-// and resetting keep between the smallest and the largest value met.
+// Values are tracked from 1 ns, so that those of 1 us and more have three significant digits (2 048 linear
+// steps of 1 ns, then 1 024 steps for each doubling). Adding, merging and resetting stay between the smallest
+// and the largest value seen, so that only used pages of counts are touched.
 #include "base/hist.h"
 
 #include "base/clock.h"
@@ -22,10 +22,9 @@
 enum { SIGNIFICANT_DIGITS = 3, ALIGNMENT = 64 };
 static const int64_t LOWEST_NS = 1, HIGHEST_NS = 3600 * NS_PER_S;
 
-// The fields that change are read by other processes while the writer goes on. They are plain words, always
-// accessed by the __atomic builtins below. Relaxed is enough for each by itself; `total` is stored last with
-// release and read first with acquire, so that a reader who sees n values counted also sees min, max and
-// counts of these n.
+// Other processes read the changing fields while the writer goes on. These are plain integers, always
+// accessed by the __atomic builtins below. Relaxed is enough for each by itself. `total` is stored last with
+// release and read first with acquire: a reader who sees n values counted also sees their min, max and counts.
 struct hist {
     struct hdr_histogram config; // only its geometry is used: counts is NULL, totals stand below
     int64_t total;
@@ -80,7 +79,7 @@ struct hist *hist_init(void *memory)
     return hist;
 }
 
-// What the library's readers take. It reads the counts through it and writes nothing.
+// A view for the library's read functions. They read the counts through it and write nothing.
 static struct hdr_histogram view_of(const struct hist *hist)
 {
     struct hdr_histogram view = hist->config;
@@ -111,7 +110,7 @@ bool hist_same_step(int64_t a_ns, int64_t b_ns)
 
 void hist_add_run(struct hist *hist, int64_t min_ns, int64_t max_ns, int64_t count)
 {
-    if (min_ns < 0 || max_ns > HIGHEST_NS) { // then they are equal
+    if (min_ns < 0 || max_ns > HIGHEST_NS) { // min and max are equal then
         min_ns = max_ns = min_ns < 0 ? 0 : HIGHEST_NS;
         bump(&hist->clipped, count);
     }
@@ -139,7 +138,7 @@ void hist_merge(struct hist *to, const struct hist *from)
     if (min > max) {
         return; // its writer is resetting it
     }
-    // What is counted is what was seen in the counts: a writer may be ahead of its total.
+    // The new total is the sum of the counts read here: the writer may be ahead of its own total.
     int64_t merged = 0;
     for (int32_t i = index_of(from, min); i <= index_of(from, max); i++) {
         int64_t count = load(&from->counts[i]);
@@ -209,7 +208,7 @@ int64_t hist_percentile(const struct hist *hist, double percent)
         return 0;
     }
     int64_t value = hdr_value_at_percentile(&view, percent);
-    // The library gives the upper end of the step that the value fell into; no value was past the exact ends.
+    // The library returns the upper end of a step, which may lie beyond the exact minimum and maximum.
     return value < view.min_value ? view.min_value : value > view.max_value ? view.max_value : value;
 }
 
@@ -223,13 +222,13 @@ int64_t hist_percentile_known(const struct hist *hist, double percent)
     return hist_count(hist) < hist_percentile_takes(percent) ? -1 : hist_percentile(hist, percent);
 }
 
-// Lines go through csv: whole ones only, each handed over at once.
+// csv writes the lines: only whole ones, each at once.
 struct hist_log {
     struct csv *lines;
     int64_t start_wall_ns;
-    struct hist *scratch; // a still copy of what is written
-    int failed;           // the first -errno that is not the file's
-    int64_t not_encoded;  // lines that came to nothing by it
+    struct hist *scratch; // a stable copy of the histogram to write
+    int failed;           // the first -errno of the encoder
+    int64_t not_encoded;  // lines that the encoder lost
 };
 
 static double seconds(int64_t ns)
@@ -241,8 +240,7 @@ int hist_log_open(struct hist_log **log, const char *path, int64_t start_wall_ns
 {
     char header[500], utc[21];
     clock_format_utc(start_wall_ns, utc);
-    // The library's own header says version 1.2 and has no base time, which readers of 1.3 want beside
-    // offsets.
+    // The library's own header is of version 1.2 and has no base time, which readers of 1.3 need for offsets.
     snprintf(header, sizeof header,
              "#[Poolmark latencies in nanoseconds]\n"
              "#[Histogram log format version 1.3]\n"
@@ -292,7 +290,7 @@ int hist_log_write(struct hist_log *log, const char *tag, int64_t from_wall_ns, 
         log->not_encoded++;
         return code;
     }
-    // Offsets are not negative in this format.
+    // This format has no negative offsets.
     int64_t from_ns = from_wall_ns > log->start_wall_ns ? from_wall_ns - log->start_wall_ns : 0;
     int64_t length_ns = to_wall_ns > from_wall_ns ? to_wall_ns - from_wall_ns : 0;
     csv_row(log->lines, "Tag=%s,%.3f,%.3f,%" PRId64 ".0,%s", tag, seconds(from_ns), seconds(length_ns),

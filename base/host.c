@@ -17,10 +17,10 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-// /proc/cpuinfo's first processor is what is looked at; its flags line alone may have 3 KB.
+// Only the first processor of /proc/cpuinfo is read; its flags line alone may have 3 KB.
 enum { TEXT_SIZE = 16384, FACT_SIZE = 512 };
 
-// jansson makes no string of what is not UTF-8: null then, as for what is not there.
+// Null for an absent text, and for a text that is not UTF-8, which jansson refuses.
 static json_t *text_or_null(const char *text)
 {
     json_t *value = text && text[0] ? json_string(text) : NULL;
@@ -75,7 +75,7 @@ static json_t *file_numbers(const char *path, int count)
     return numbers;
 }
 
-// What stands after `key`, up to the end of its line, blanks and the quotes of os-release taken off.
+// The text after `key` and `separator` on its line, without blanks and the quotes of os-release.
 static json_t *value_of(const char *text, const char *key, char separator)
 {
     for (const char *line = text; line; line = strchr(line, '\n')) {
@@ -116,14 +116,14 @@ static json_t *kernel_name(void)
     return text_or_null(text);
 }
 
-// Those that this process may run on, which a container or taskset may have made fewer than the machine has.
+// CPUs that this process may run on. A container or taskset may allow fewer than the machine has.
 static int64_t core_count(void)
 {
     cpu_set_t set;
     return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : sysconf(_SC_NPROCESSORS_ONLN);
 }
 
-// The processor says "hypervisor" among its flags (x86). Other processors do not say.
+// An x86 processor of a virtual machine has the flag "hypervisor". Other processors have no such flag.
 static json_t *is_virtualised(const char *cpuinfo)
 {
     const char *line = strstr(cpuinfo, "\nflags");
@@ -135,7 +135,7 @@ static json_t *is_virtualised(const char *cpuinfo)
     return json_boolean(found && found < line + length);
 }
 
-// {"spectre_v2": "Mitigation: ..."}: one line for each weakness that the kernel knows of.
+// {"spectre_v2": "Mitigation: ..."}: one line for each vulnerability that the kernel knows.
 static json_t *mitigations(void)
 {
     static const char folder[] = "/sys/devices/system/cpu/vulnerabilities";
@@ -197,7 +197,7 @@ static json_t *loaded(void)
                      text_or_null(heap_version(version, sizeof version)), "libc", libc);
 }
 
-// What control groups leave this process; null where they leave it all.
+// The limits of this process by control groups; null: no limit.
 static json_t *cgroup_facts(void)
 {
     struct cgroup group;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Facts about the host that a figure depends on, and the limits that a big run meets. No names, no addresses.
+// Facts about the host that figures depend on, and the limits that a large run meets. No names, no addresses.
 #ifndef POOLMARK_BASE_HOST_H
 #define POOLMARK_BASE_HOST_H
 
@@ -12,11 +12,11 @@
 // huge pages), "page_bytes", "virtualised", "cgroup": {"memory_limit_bytes", "cpu_quota_cores"}
 // (base/cgroup.h), "limits": {"nofile_soft", "nofile_hard", "file_max", "nr_open", "port_range": [low, high],
 // "somaxconn", "tcp_mem_pages": [..], "max_map_count"}, "loaded": {"allocator", "allocator_version",
-// "libc"}}. `cores` are those that this process may use. A fact that cannot be read is null, never guessed.
-// NULL when out of memory.
+// "libc"}}. `cores` counts the CPUs that this process may use. A fact that cannot be read is null, never
+// guessed. NULL when out of memory.
 json_t *host_facts(void);
 
-// Raises RLIMIT_NOFILE's soft limit to the hard limit; gives the limit now in force.
+// Raises the soft limit of RLIMIT_NOFILE to the hard limit. `*limit` becomes the limit now in force.
 int host_raise_nofile(int64_t *limit, struct err *err) __attribute__((warn_unused_result));
 
 #endif

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-// Does a word of a pattern stand for this one?
+// Does a word of a pattern stand for this word?
 static bool stands_for(const char *pattern, size_t bytes, const char *word, size_t word_bytes)
 {
     if (bytes == 1 && *pattern == 'N')
@@ -11,7 +11,7 @@ static bool stands_for(const char *pattern, size_t bytes, const char *word, size
     return bytes > 0 && strspn(pattern, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") >= bytes;
 }
 
-// Word by word: both end together, and each word is the same or stands for any.
+// Compares word by word. Each word of the pattern is the same or stands for the other; both end together.
 static bool is_of(const char *pattern, const char *name)
 {
     for (;;) {

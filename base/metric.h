@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// The catalogue of metrics: what a program may put into "metrics" of its record. Each program has one table,
-// beside the code that records; `record_use` hands it to the record, which takes no metric that is not in it.
-// Tables, documents, the checks of suites and comparisons read it by `--describe`.
+// The catalogue of metrics: those that a program may put into "metrics" of its record. Each program has one
+// table, beside the code that records. `record_use` passes it to the record, and a metric that is not in it
+// makes record_close fail. Tables, documents, the checks of suites and comparisons read it by `--describe`.
 //
-//     const struct metric broker_catalogue[] = {
+//     const struct metric catalogue[] = {
 //         {"pool.expansions", "1", "none", METRIC_SECONDARY, "expansions of all pools"},
-//         METRIC_LATENCY("ack", METRIC_PRIMARY, "intended publish time to PUBACK (QoS 1) or PUBCOMP (QoS
-//         2)"), {0}};
+//         METRIC_LATENCY("ack", METRIC_PRIMARY, "intended publish time to PUBACK or PUBCOMP"),
+//         {0},
+//     };
 //
-// A name has words between dots. N stands for a number, another word in capitals for any
-// word (`step.N.POOL.owned`).
+// A name has words between dots. N stands for a number, another word in capitals for any word
+// (`step.N.POOL.owned`).
 #ifndef POOLMARK_BASE_METRIC_H
 #define POOLMARK_BASE_METRIC_H
 
@@ -17,7 +18,7 @@
 #include <stdbool.h>
 
 enum metric_rank {
-    METRIC_SECONDARY, // shown, and judged when it is asked for
+    METRIC_SECONDARY, // shown, and judged on request
     METRIC_PRIMARY,   // decides a comparison, unless the suite names others
 };
 
@@ -29,7 +30,7 @@ struct metric {
     const char *definition;
 };
 
-// Seven rows of a latency. Of these p99 alone may be primary: the others follow from the same samples.
+// Seven rows of a latency. Only p99 may be primary, since all of them come from the same samples.
 #define METRIC_LATENCY(prefix, rank, definition)                                                             \
     {prefix ".p50", "ns", "lower", METRIC_SECONDARY, definition ": median"},                                 \
         {prefix ".p99", "ns", "lower", rank, definition ": 1 in 100 took longer"},                           \
@@ -42,7 +43,7 @@ struct metric {
             definition ": of these, how many had not ended and count with their age"                         \
     }
 
-// The row that `name` is of, or NULL.
+// The row that describes the metric `name`, or NULL.
 const struct metric *metric_find(const struct metric *catalogue, const char *name);
 
 // The whole table: [{"name", "unit", "better", "primary", "definition"}].

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Counts of the kernel's TCP that explain a latency which is not the target's work: /proc/net/netstat and
-// /proc/net/snmp. They are of a whole network namespace, both ends of the
-// loopback and all its programs: what counts is how they grow.
+// The kernel's TCP counters that explain latency which the target did not cause: /proc/net/netstat and
+// /proc/net/snmp. They cover a whole network namespace: both ends of the loopback, and all programs. Use
+// their growth.
 #ifndef POOLMARK_BASE_NETSTAT_H
 #define POOLMARK_BASE_NETSTAT_H
 
@@ -10,7 +10,7 @@
 
 enum netstat_count {
     NETSTAT_LISTEN_OVERFLOWS, // handshakes that found an accept queue full
-    NETSTAT_LISTEN_DROPS,     // those, and others that a listener dropped
+    NETSTAT_LISTEN_DROPS,     // overflows, and other handshakes that a listener dropped
     NETSTAT_SYN_RETRANSMITS,  // SYNs and SYN-ACKs sent again
     NETSTAT_TIMEOUTS,         // expired retransmission timers
     NETSTAT_RETRANSMITS,      // segments sent again, SYNs not counted
@@ -18,16 +18,16 @@ enum netstat_count {
 };
 
 struct netstat {
-    int64_t count[NETSTAT_COUNT]; // -1: this kernel does not say
+    int64_t count[NETSTAT_COUNT]; // -1: this kernel does not report it
 };
 
 const char *netstat_name(enum netstat_count what); // "listen_overflows"
 
-// Of the network namespace of that process, 0: of this one. Any thread.
+// Reads the network namespace of process `pid`; 0: of this process. Any thread may call.
 void netstat_read(struct netstat *netstat, pid_t pid);
 
-// Of lines in pairs, names and then values ("Tcp: A B" and "Tcp: 1 2"), the value of `name` on those that
-// begin with `group`; -1 when it is not there. For tests too.
+// The text has pairs of lines, names and then values ("Tcp: A B" and "Tcp: 1 2"). Returns the value of `name`
+// in the pair that begins with `group`; -1 when it is absent. For tests too.
 int64_t netstat_value(const char *text, const char *group, const char *name);
 
 #endif

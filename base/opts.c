@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-// getopt_long's codes for the rows of a table: beyond every character, and the three that every program has.
+// getopt_long's codes, beyond every character: rows of a table, and the three options of every program.
 enum { CODE_FIRST = 1000, CODE_HELP = 900, CODE_VERSION = 901, CODE_DESCRIBE = 902 };
 
 static int refuse_number(const struct opt *opt, const char *value, int code, struct err *err)
@@ -155,7 +155,7 @@ static void clear_value(const struct opt *opt, void *config)
     case OPT_LIST:
         ((struct opt_list *)place)->count = 0;
         break;
-    case OPT_PARSE: // its type is the program's: it starts as it is
+    case OPT_PARSE: // only the program knows its type: left as it is
     case OPT_HEADING:
         break;
     }
@@ -165,7 +165,7 @@ static int set_defaults(const struct opt *table, void *config, struct err *err)
 {
     for (const struct opt *opt = table; !opt_is_end(opt); opt++) {
         clear_value(opt, config);
-        // A list's default is put in after the arguments, when none was given.
+        // A list gets its default after the arguments, if none of them set it.
         if (opt->fallback && opt->kind != OPT_LIST && opt->kind != OPT_FLAG && opt->kind != OPT_HEADING) {
             int code = set_value(opt, opt->fallback, config, err);
             if (code < 0) {
@@ -223,8 +223,7 @@ static struct option *make_getopt_table(const struct opt *table)
     return made;
 }
 
-// getopt has stopped at argument `at`: an option that is not there, or matches several, or lacks or has a
-// value.
+// getopt has refused `argument`: an option that is unknown or ambiguous, lacks a value, or takes none.
 static int refuse_option(const struct opt *table, int code, const char *argument, struct err *err)
 {
     int name_length = (int)strcspn(argument, "=");
@@ -255,8 +254,8 @@ static int refuse_option(const struct opt *table, int code, const char *argument
     return err_set(err, -EINVAL, "%.*s: is not an option; --help lists them all", name_length, argument);
 }
 
-// The argument that getopt has just refused: the one before optind, except inside a word such as "-abc",
-// where optind still stands on it.
+// The argument that getopt has just refused: the one before optind. Inside a word such as "-abc" optind still
+// points to it.
 static const char *refused_argument(char **argv)
 {
     const char *before = argv[optind - 1];
@@ -267,14 +266,13 @@ static const char *refused_argument(char **argv)
     return before;
 }
 
-// The option that getopt has just read, as it was written, with its dashes.
+// The option that getopt has just read, as written, with its dashes.
 static const char *written_option(char **argv)
 {
     return optarg && optarg == argv[optind - 1] ? argv[optind - 2] : argv[optind - 1];
 }
 
-// getopt_long takes the beginning of a name for the name; a script that relies on it breaks when an option is
-// added.
+// getopt_long accepts the beginning of a name. A script that relies on it breaks when an option is added.
 static int refuse_beginning(const char *name, const char *written, struct err *err)
 {
     size_t bytes = strcspn(written, "=");
@@ -311,7 +309,7 @@ static int read_arguments(const struct opt *table, const struct option *options,
         if (done < 0) {
             return done;
         }
-        if (code == CODE_DESCRIBE) { // with what the other options say
+        if (code == CODE_DESCRIBE) { // its output depends on the other options
             result = OPTS_DESCRIBE;
             continue;
         }

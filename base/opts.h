@@ -2,9 +2,11 @@
 // Command-line options: one table a program, each row with name, unit, bounds, default and help. getopt_long
 // parses; a bad value names the option, the value and the bounds. `--help` is printed from the same table.
 //
+//     #define AT(field) offsetof(struct config, field)
 //     static const struct opt table[] = {
-//         {"connections", "N", OPT_COUNT, offsetof(struct config, connections), "10k", 1, 100000000, NULL,
-//         "how many"}, {0}};
+//         {"connections", "N", OPT_COUNT, AT(connections), "10k", 1, 100e6, NULL, "how many", NULL},
+//         {0},
+//     };
 //     int code = opts_parse(table, &config, argc, argv, &first_argument, &err);
 #ifndef POOLMARK_BASE_OPTS_H
 #define POOLMARK_BASE_OPTS_H
@@ -40,7 +42,7 @@ struct opt {
     const char *name;     // without dashes; NULL ends the table (a heading has none)
     const char *argument; // what the help calls the value; NULL for a flag
     enum opt_kind kind;
-    size_t offset;        // where in the config
+    size_t offset;        // place in the config
     const char *fallback; // the default, as text, parsed like a value; NULL leaves zero
     double low, high;     // bounds of numbers, in the unit of the parsed value; both 0: none
     const char *const *choices;
@@ -50,14 +52,14 @@ struct opt {
 
 enum opts_result { OPTS_RUN = 0, OPTS_HELP = 1, OPTS_VERSION = 2, OPTS_DESCRIBE = 3 }; // or negative errno
 
-// Sets every default, then reads argv. `*rest` is the index of the first argument that is no option; options
-// may stand after arguments; their names are written in full. Returns an opts_result, or -EINVAL with the
-// text in `err` (then the config is not to be used). --help (or -h) and --version end the reading at once;
-// --describe does not: what a program says of itself depends on its options.
+// Sets every default, then reads argv. `*rest` becomes the index of the first argument that is no option.
+// Options may stand after arguments; their names must be written in full. Returns an opts_result, or a
+// negative errno with the text in `err`: do not use the config then. --help (or -h) and --version end the
+// reading at once. --describe does not, since the description depends on the other options.
 int opts_parse(const struct opt *table, void *config, int argc, char **argv, int *rest, struct err *err)
     __attribute__((warn_unused_result));
 
-// Whether the option stands in argv, which opts_parse has read without complaint.
+// Whether the option stands in argv. opts_parse must have read this argv without an error.
 bool opts_was_given(const struct opt *table, int argc, char **argv, const char *name);
 
 // The help text: usage line, a line of purpose, every option with its default.

@@ -7,7 +7,7 @@
 
 static const int HELP_COLUMN = 32, HELP_WIDTH = 100;
 
-// `text` broken at blanks, each line after the first beginning at HELP_COLUMN.
+// Prints `text` wrapped at blanks; each line after the first begins at HELP_COLUMN.
 static void print_wrapped(const char *text, FILE *to)
 {
     int column = HELP_COLUMN;
@@ -26,7 +26,7 @@ static void print_wrapped(const char *text, FILE *to)
     fputc('\n', to);
 }
 
-// "; 1ms to 1h". A bound that nobody will meet is left out.
+// "; 1ms to 1h". An upper bound that nobody will reach is left out.
 static void describe_bounds(const struct opt *opt, char *text, size_t size)
 {
     char low[40], high[40];
@@ -52,7 +52,7 @@ static void print_option(const struct opt *opt, FILE *to)
     if (opt_is_bounded(opt) && opt->kind != OPT_FLAG) {
         describe_bounds(opt, bounds, sizeof bounds);
     }
-    // "heap|refuse" has said it already.
+    // An argument such as "heap|refuse" already lists the choices.
     if (opt->kind == OPT_CHOICE && !(opt->argument && strchr(opt->argument, '|'))) {
         char joined[280];
         opt_join_choices(opt, joined, sizeof joined);

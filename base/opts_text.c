@@ -27,7 +27,7 @@ const char *opt_value_name(const struct opt *opt)
     }
 }
 
-// How large numbers may be written, where they are taken; the units of a time help always.
+// How to write large numbers, if the option takes any. A duration always shows its units.
 static const char *value_examples(const struct opt *opt)
 {
     if (opt_is_bounded(opt) && opt->high <= SMALL_MAX && opt->kind != OPT_DURATION)
@@ -51,7 +51,7 @@ struct scale {
     double size;
 };
 
-// In the largest of `scales`, which end with one of size 1, that leaves a whole number.
+// Formats by the largest of `scales` that leaves a whole number. The last of them has size 1.
 static void format_scaled(const struct scale *scales, double value, char text[static 40])
 {
     while (scales->size > 1 && fmod(value, scales->size) != 0) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What error messages and help say of an option alike. Of opts.c and opts_help.c only.
+// The parts of error messages and help about an option. Private to opts.c, opts_help.c and describe.c.
 #ifndef POOLMARK_BASE_OPTS_TEXT_H
 #define POOLMARK_BASE_OPTS_TEXT_H
 

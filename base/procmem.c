@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Fields: proc(5). smaps_rollup walks the page tables of the process and holds its address space's lock
-// meanwhile.
+// Fields: proc(5). Reading smaps_rollup walks the page tables of the process under the lock of its address
+// space.
 #include "base/procmem.h"
 
 #include "base/clock.h"
@@ -23,7 +23,7 @@ static ssize_t read_of(pid_t pid, const char *name, char text[static TEXT_SIZE])
     return text_file_read(path, text, TEXT_SIZE);
 }
 
-// What every kernel has of every process: where it is not, the process is not.
+// Reads a file that every kernel has for every process: if it is absent, the process is gone.
 static ssize_t read_always(pid_t pid, const char *name, char text[static TEXT_SIZE])
 {
     ssize_t n = read_of(pid, name, text);
@@ -38,7 +38,7 @@ static int64_t kib_line(const char *text, const char *label)
 }
 
 // The clock has nanoseconds; stat's ticks are 10 ms. A process that has ended and was not yet waited for has
-// ticks only.
+// only ticks.
 static int64_t cpu_of(pid_t pid, int64_t ticks)
 {
     clockid_t id;
@@ -66,7 +66,7 @@ static int read_stat(pid_t pid, struct procmem *mem)
         return -EPROTO;
     }
     if (state == 'Z' || state == 'X') {
-        return -ESRCH; // it has no memory any more: 0 would be a figure
+        return -ESRCH; // it has no memory any more: 0 would look like a figure
     }
     mem->cpu_ns = cpu_of(pid, user_ticks + system_ticks);
     return 0;
@@ -96,9 +96,9 @@ static int read_rollup(pid_t pid, struct procmem *mem)
     }
     mem->rss_bytes = kib_line(text, "Rss:");
     mem->pss_bytes = kib_line(text, "Pss:");
-    // Pages of a file that this process alone has mapped are counted private too, its own program among them,
-    // and no longer are when the next one starts: what is anonymous does not depend on others. Of a fork's
-    // pages it shares some, which are anonymous and not private.
+    // Private_* also counts pages of a file that only this process has mapped, such as its own program, until
+    // another process maps them. Anonymous memory does not depend on others, but after a fork some of it is
+    // shared. So private memory is the smaller of the two.
     int64_t alone = kib_line(text, "Private_Clean:") + kib_line(text, "Private_Dirty:");
     int64_t anonymous = kib_line(text, "Anonymous:");
     mem->private_bytes = (anonymous < alone ? anonymous : alone) + kib_line(text, "Private_Hugetlb:");
@@ -110,7 +110,7 @@ static int read_rollup(pid_t pid, struct procmem *mem)
     return 0;
 }
 
-// Page tables, and shared memory as every user may read it.
+// Page tables and shared memory, from a file that every user may read.
 static int read_status(pid_t pid, struct procmem *mem)
 {
     char text[TEXT_SIZE];
@@ -148,7 +148,7 @@ int procmem_read(pid_t pid, struct procmem *mem)
         read.rollup_error = read_rollup(pid, &read);
     }
     if (code == 0 && read.rollup_error < 0) {
-        // Gone meanwhile, which statm then says, or not readable.
+        // The process has ended meanwhile, which statm reports, or its smaps_rollup is not readable.
         read.pss_bytes = read.private_bytes = read.swap_bytes = -1;
         code = read.rollup_error == -ESRCH ? -ESRCH : read_statm(pid, &read);
     }

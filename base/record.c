@@ -18,10 +18,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-// Past so many, one says that there were more: a million clients that fail alike are one finding.
+// After so many, one more says that others were left out: a million clients that fail alike are one finding.
 enum {
     ANOMALIES_MAX = 1000,
-    PATIENCE_S = 5, // with a full disk
+    PATIENCE_S = 5, // retries on a full disk
 };
 
 struct record {
@@ -76,8 +76,8 @@ static int make_folder(const char *dir)
     return code;
 }
 
-// Arguments as they were, save that what a path says about this machine is left out: of an absolute path the
-// last component stays. jansson refuses what is not UTF-8; such an argument is recorded as "?".
+// The arguments, without the folders of this machine: an absolute path is cut to its last component. jansson
+// refuses text that is not UTF-8; such an argument is recorded as "?".
 static json_t *command_line(int argc, char **argv)
 {
     json_t *command = json_array();
@@ -96,8 +96,8 @@ static json_t *command_line(int argc, char **argv)
     return command;
 }
 
-// KIND-YYYYMMDDTHHMMSSZ-xxxx. The four digits only keep apart what began in the same second: no measurement
-// rests on them, so they need no seed.
+// KIND-YYYYMMDDTHHMMSSZ-xxxx. The four digits only separate runs that began in the same second. No
+// measurement depends on them, so they need no seed.
 static void make_id(const char *kind, const char *utc, char *id, size_t size)
 {
     unsigned short random = 0;
@@ -126,8 +126,8 @@ static json_t *first_content(const char *kind, int argc, char **argv)
                      host_facts(), "config", "metrics", "anomalies");
 }
 
-// Writes DIR/run.json.new. Not synced to the disk: that would disturb what is being measured, and what a
-// crash of the machine costs is a run that has to be made again anyway.
+// Writes DIR/run.json.new without syncing it to the disk, since a sync would disturb the measurement. After a
+// crash of the machine the run has to be repeated anyway.
 static int write_new(const struct record *record, const char *path)
 {
     FILE *file = fopen(path, "we");
@@ -152,7 +152,7 @@ static int save(const struct record *record, bool first, struct err *err)
     record_path(record, "run.json.new", fresh, sizeof fresh);
     int code = write_new(record, fresh);
     if (code == 0 && first) {
-        // link, unlike rename, does not replace: of two that open the same folder one gets it.
+        // link, unlike rename, does not replace: if two programs open the same folder, one gets it.
         code = link(fresh, path) < 0 ? -errno : 0;
         if ((code == -EPERM || code == -EOPNOTSUPP || code == -ENOSYS) && access(path, F_OK) < 0) {
             code = rename(fresh, path) < 0 ? -errno : 0; // a file system without hard links
@@ -265,7 +265,7 @@ void record_use(struct record *record, const struct metric *catalogue)
     record->catalogue = catalogue;
 }
 
-// Its text goes with record_close: by then all else that was measured is safe.
+// record_close reports a stray metric: by then everything that was measured is saved.
 static void check_metric(struct record *record, const char *name, const char *unit, const char *better)
 {
     if (!record->catalogue || record->stray[0])
@@ -363,12 +363,12 @@ int record_close(struct record *record, const char *status, struct err *err)
         return 0;
     }
     char utc[21];
-    // The wall clock may have been set meanwhile: a record ends as long after its start as it took.
+    // The wall clock may have been set meanwhile: the end is the start plus the time by the monotonic clock.
     clock_format_utc(record->started_wall_ns + (clock_now_ns() - record->started_ns), utc);
     record_set(record, "status", json_string(status));
     record_set(record, "ended_utc", json_string(utc));
     record_set(record, "seal", json_string(RECORD_SEAL));
-    // What cannot be read is left out; the others are listed.
+    // A file that cannot be read is left out; the others are listed.
     json_t *files;
     int listed = record_files(&files, record->dir, err);
     record_set(record, "files", files);

@@ -2,9 +2,9 @@
 // The record of one run: a folder with run.json (results/README.md is its format, results/run.schema.json its
 // schema).
 //
-// run.json is whole at any instant: each save writes a new file and renames it over the old one. It says
-// "status": "running" from the start, so that a run that was killed can be told from one that ended;
-// record_close makes it "complete", "incomplete" or "failed". One thread at a time per record.
+// run.json is whole at any instant: each save writes a new file and renames it over the old one. Its "status"
+// is "running" from the start, so that a killed run differs from one that ended. record_close makes it
+// "complete", "incomplete" or "failed". One thread at a time per record.
 //
 //     record_open(&record, "out", "load", argc, argv, &err);
 //     record_set(record, "config.connections", json_integer(10000));
@@ -23,9 +23,9 @@
 
 struct record;
 
-// Makes the folder (its parents too) when it is not there and writes the first run.json: schema, id, kind
+// Makes the folder and its parents if they are missing, and writes the first run.json: schema, id, kind
 // ("load", "broker", "bench"), status "running", started_utc, tool (version, commit, dirty, compiler, flags),
-// command (of an absolute path in it only the last component), host, and empty config, metrics and anomalies.
+// command (absolute paths cut to the last component), host, and empty config, metrics and anomalies.
 // -EEXIST when the folder already has a run.json: a record is never overwritten.
 int record_open(struct record **record, const char *dir, const char *kind, int argc, char **argv,
                 struct err *err) __attribute__((warn_unused_result));
@@ -35,32 +35,33 @@ const char *record_dir(const struct record *record);
 // "DIR/NAME" into `path`; returns `path`.
 char *record_path(const struct record *record, const char *name, char *path, unsigned long size);
 
-// Sets the value at a dotted path ("config.rate"), making objects on the way. Takes the reference, as
-// jansson's _new. NULL (out of memory, a number that is not finite, text that is not UTF-8) is remembered:
+// Sets the value at a dotted path ("config.rate") and makes objects on the way. Takes the reference, as
+// jansson's _new. A NULL (out of memory, a number that is not finite, text that is not UTF-8) is remembered:
 // the next save writes everything else and returns -ENOMEM with the path in its text.
 void record_set(struct record *record, const char *dotted, json_t *value);
 
-// From now on record_metric takes what `catalogue` has, with its unit and direction. Anything else is
-// recorded all the same, and record_close fails with -EINVAL and names it: a program's mistake, which its
-// tests find.
+// From now on every metric has to be in `catalogue`, with the same unit and direction. Another metric is
+// recorded all the same, but record_close fails with -EINVAL and names it: a bug that the program's tests
+// find.
 void record_use(struct record *record, const struct metric *catalogue);
 
 // Adds to "metrics": {"NAME": {"value", "unit", "better"}}. `better` is "lower", "higher" or "none".
 // A value that is not finite is written as null.
 void record_metric(struct record *record, const char *name, double value, const char *unit,
                    const char *better);
-// A metric that is not known, and why: {"value": null, "why": ...}. As above otherwise.
+// A metric whose value is not known, with the reason: {"value": null, "why": ...}. As above otherwise.
 void record_metric_unknown(struct record *record, const char *name, const char *why, const char *unit,
                            const char *better);
 
-// Adds {"at_s", "what", "text"} to "anomalies", at most 1000; also to stderr, unless "config.quiet" is true.
+// Adds {"at_s", "what", "text"} to "anomalies" (at most 1000). Also prints it to stderr, unless
+// "config.quiet" is true.
 void record_anomaly(struct record *record, const char *what, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
 int record_save(struct record *record, struct err *err) __attribute__((warn_unused_result));
 
-// Sets status, ended_utc and files (of everything in the folder, so all else is to be written and closed
-// before), saves, writes the seal (base/record_seal.h) last, frees. NULL is allowed.
+// Sets status, ended_utc and files, saves, writes the seal (base/record_seal.h) last, and frees. Write and
+// close all other files before: "files" lists the whole folder. NULL is allowed.
 int record_close(struct record *record, const char *status, struct err *err)
     __attribute__((warn_unused_result));
 

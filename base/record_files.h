@@ -10,10 +10,10 @@
 
 #include <jansson.h>
 
-// Every regular file below `dir`, by its path in it: without run.json and its seal, without what symbolic
-// links lead to, and without folders that have a run.json of their own, which are other records. SHA-256
-// (FIPS 180-4) in lower-case hex. The caller gets a reference. -errno with the text when one cannot be read;
-// `*files` then has the others, or is NULL when there was no memory.
+// Lists every regular file below `dir`, by its path there. Leaves out run.json and its seal, targets of
+// symbolic links, and folders with a run.json of their own (other records). SHA-256 (FIPS 180-4) in
+// lower-case hex. The caller owns the reference. Returns -errno with the text when a file cannot be read;
+// `*files` then has the others, or is NULL when out of memory.
 int record_files(json_t **files, const char *dir, struct err *err) __attribute__((warn_unused_result));
 
 #endif

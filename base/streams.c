@@ -13,7 +13,7 @@
 void streams_open(void)
 {
     signal(SIGPIPE, SIG_IGN);
-    // Read-only, so that writing fails with EBADF. The lowest free number is the one that is missing.
+    // Read-only, so that writing fails with EBADF. open takes the lowest free number: the missing one.
     for (int fd = 0; fd <= 2; fd++)
         while (fcntl(fd, F_GETFD) < 0 && errno == EBADF)
             if (open("/dev/null", O_RDONLY) < 0)
@@ -27,7 +27,7 @@ int streams_close(const char *program, int code)
     int error = errno;
     if (!failed && !ferror(stdout))
         return code;
-    // What failed before this flush has left no errno.
+    // A write that failed before this flush has left no errno.
     fprintf(stderr, "%s: could not write everything to stdout%s%s\n", program, error ? ": " : "",
             error ? strerror(error) : "");
     return code == EXIT_OK ? EXIT_FAILED : code;

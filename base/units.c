@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Numbers are read as decimal digits and a fraction of up to 18 digits, in integers: 0.1 s is 100 000 000 ns
-// exactly, and 9007199254740993 stays what it is. strtod would accept "nan", "0x10" and "1e3" and round.
+// exactly, and 9007199254740993 is not rounded. strtod would round, and accept "nan", "0x10" and "1e3".
 #include "base/units.h"
 
 #include <errno.h>
@@ -26,7 +26,7 @@ static bool is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
-// Reads digits, and a fraction after them if there is one; `*rest` is what follows. No sign, no blank, no
+// Reads digits, and a fraction after them if there is one; `*rest` is the text behind. No sign, no blank, no
 // exponent.
 static int read_decimal(const char *text, struct decimal *decimal, const char **rest)
 {
@@ -67,7 +67,7 @@ static const struct unit *find_unit(const struct unit *units, const char *name)
     return NULL;
 }
 
-// The whole text as a multiple of one of `units`; it has to come out as a whole number.
+// Parses the whole text as a multiple of one of `units`. The result has to be a whole number.
 static int parse_scaled(const char *text, const struct unit *units, int64_t *value)
 {
     struct decimal decimal;
@@ -169,8 +169,8 @@ int units_parse_rate_per_s(const char *text, double *per_s)
     return 0;
 }
 
-// Three significant digits and a unit, the largest of `units` (ascending) that leaves at least 1. What would
-// round up to the next unit's 1 is given in that unit: 999 950 is 1.00M, not 1000.0k.
+// Three significant digits and a unit, the largest of `units` (ascending) that leaves at least 1. A value
+// that would round up to 1 of the next unit gets that unit: 999 950 is 1.00M, not 1000.0k.
 static char *format_scaled(double value, const struct unit *units, char *text, size_t size)
 {
     double magnitude = fabs(value);
