@@ -13,8 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-// 500 clients at once, 16 processes at a time, connect a third faster, and wait 300 ms at the median, most of
-// it for one another; a window of 64, 6 processes at a time, waits 19 ms.
+// 500 clients at once in 16 processes at a time connect a third faster, but the median connect takes 300 ms,
+// most of it waiting for the others. With a window of 64 in 6 processes at a time it takes 19 ms.
 enum { WINDOW = 64 };
 
 enum client_state { IDLE, QUEUED, CONNECTING, OPEN, ENDED };
@@ -30,7 +30,7 @@ struct paho_client {
 struct engine_run {
     struct engine_config config;
     struct paho_client *clients;
-    struct paho_queue *queue; // what the library's threads tell us
+    struct paho_queue *queue; // events of the library's threads
     struct paho_waker waker;
     int64_t connecting, window; // connects under way, and how many may be
     uint32_t *waiting; // clients in the order of their connects; those from head to tail have yet to begin
@@ -49,7 +49,7 @@ static void push(struct paho_client *client, struct engine_event event)
     paho_queue_push(client->run->queue, &event);
 }
 
-// --- what the library calls, on its own threads ------------------------------------------------------------
+// --- callbacks, on the library's own threads ---------------------------------------------------------------
 
 static void on_connected(void *context, MQTTAsync_successData *data)
 {
@@ -112,7 +112,7 @@ static void on_sent(void *context, MQTTAsync_successData *data)
     paho_queue_put_sent(client->run->queue, sent);
 }
 
-// The connection ended first; on_lost tells of that, and the missing acknowledgement is seen in the counts.
+// The connection ended first. on_lost reports that; the counts show the missing acknowledgement.
 static void on_send_failed(void *context, MQTTAsync_failureData *data)
 {
     (void)data;
@@ -133,10 +133,10 @@ static void on_close_failed(void *context, MQTTAsync_failureData *data)
     push(context, (struct engine_event){.kind = ENGINE_CLOSED});
 }
 
-// --- what the worker calls ---------------------------------------------------------------------------------
+// --- calls of the worker -----------------------------------------------------------------------------------
 
-// Many processes share the machine, and each has two threads of the library: small stacks, one arena of
-// malloc. Sanitizers keep much of their own on each stack, so their builds leave it as it is.
+// Many processes share the machine, and each has two threads of the library. So stacks are small, and malloc
+// has one arena. Sanitizers need much room on each stack, so their builds keep the default size.
 static void be_small(void)
 {
     mallopt(M_ARENA_MAX, 1);
@@ -213,7 +213,7 @@ static int begin_connect(struct engine_run *run, struct paho_client *client)
     return MQTTAsync_connect(client->handle, &options) == MQTTASYNC_SUCCESS ? 0 : -EINVAL;
 }
 
-// As many as the window has room for.
+// Begins as many connects as the window has room for.
 static void start_queued(struct engine_run *run)
 {
     while (run->queue_head < run->queue_tail && run->connecting < run->window) {
@@ -299,7 +299,7 @@ static void paho_expect(struct engine_run *run)
     paho_waker_active(&run->waker, clock_now_ns());
 }
 
-// The library may tell twice of one end (lost while it was being closed): the first counts.
+// The library may report an end twice (lost while it was being closed): the first report counts.
 static bool admit(struct paho_client *client, enum engine_event_kind kind)
 {
     switch (kind) {

@@ -20,10 +20,10 @@ struct batch {
 
 struct paho_queue {
     pthread_mutex_t lock;  // guards all but `taken`
-    struct batch incoming; // what was pushed since the last take
-    bool waiting;          // the taker sleeps and wants a word in `wake`
+    struct batch incoming; // events pushed since the last take
+    bool waiting;          // the taker sleeps and waits for a notification in `wake`
     struct paho_sent *free_sent;
-    int64_t held_bytes; // of the notes that are out
+    int64_t held_bytes; // of the messages whose notes are out
     struct sent_chunk *chunks;
     struct batch taken; // the taker's own
     int wake;           // eventfd

@@ -14,8 +14,8 @@
 
 #define STEP_FIRST_NS (50 * NS_PER_US)
 #define STEP_LAST_NS (50 * NS_PER_MS)
-#define BEAT_NS (400 * NS_PER_MS) // keeps the thread out of its sleep
-#define ACTIVE_NS (2 * NS_PER_S)  // for so long after the last thing begun
+#define BEAT_NS (400 * NS_PER_MS) // interval of notifications: keeps the receive thread out of its sleep
+#define ACTIVE_NS (2 * NS_PER_S)  // they go on for so long after the last act
 enum { ACCEPT_MS = 5000 };
 
 static int listen_somewhere(struct sockaddr_in *address)
@@ -59,11 +59,11 @@ void paho_waker_open(struct paho_waker *waker, const char *client_id)
     if (connect_client(waker, &address, client_id) == 0 && poll(&wait, 1, ACCEPT_MS) == 1)
         waker->peer = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     close(listener);
-    // Without this a word waits for the acknowledgement of the one before: 40 ms.
+    // Otherwise a notification would wait for the acknowledgement of the one before: 40 ms.
     int on = 1;
     if (waker->peer >= 0)
         (void)!setsockopt(waker->peer, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    // The CONNACK goes out before the CONNECT has come: something to read is what ends the thread's wait.
+    // The CONNACK is sent before the CONNECT has come, since only bytes to read end the thread's wait.
     uint8_t connack[4];
     int bytes = mqtt_connack_encode(connack, sizeof connack, MQTT_ACCEPTED, false);
     if (waker->peer >= 0 && (bytes < 0 || send(waker->peer, connack, (size_t)bytes, MSG_NOSIGNAL) != bytes)) {
@@ -96,7 +96,7 @@ static void wake(struct paho_waker *waker, int64_t now_ns)
 {
     static const uint8_t pingresp[] = {0xd0, 0x00}; // section 3.13
     (void)!send(waker->peer, pingresp, sizeof pingresp, MSG_NOSIGNAL | MSG_DONTWAIT);
-    // A message to ourselves: its command wakes the send thread. What it sent before is thrown away.
+    // The command of this message notifies the send thread. Messages sent before are read and dropped.
     char scratch[4096];
     (void)!recv(waker->peer, scratch, sizeof scratch, MSG_DONTWAIT);
     (void)!MQTTAsync_send(waker->handle, "w", 1, "w", 0, 0, NULL);

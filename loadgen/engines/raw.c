@@ -17,7 +17,7 @@ enum {
     WINDOW = 128,
     EVENTS = 256,
 };
-#define STALL_NS (250 * NS_PER_MS) // a wait that ends so late: this process was kept from running
+#define STALL_NS (250 * NS_PER_MS) // if a wait ends so late, this process was kept from running
 
 // --- open and close ----------------------------------------------------------------------------------------
 
@@ -26,7 +26,7 @@ static int allocate(struct engine_run *run)
     run->window = run->config.window > 0 ? (uint32_t)run->config.window : WINDOW;
     run->clients = calloc((size_t)run->config.clients, sizeof *run->clients);
     run->connecting = calloc(run->window, sizeof *run->connecting);
-    // A client is pinged each three quarters of its keep alive: a slot for each second of that.
+    // A client is pinged after three quarters of its keep alive: one slot for each second of that.
     run->wheel_slots = run->config.keep_alive_s > 0 ? (uint32_t)run->config.keep_alive_s * 3 / 4 : 0;
     if (run->config.keep_alive_s > 0 && run->wheel_slots == 0)
         run->wheel_slots = 1;
@@ -77,7 +77,7 @@ fail:
     return code;
 }
 
-// --- what the worker begins --------------------------------------------------------------------------------
+// --- acts of the worker ------------------------------------------------------------------------------------
 
 static int raw_connect(struct engine_run *run, int64_t number)
 {
@@ -121,7 +121,7 @@ static int raw_subscribe(struct engine_run *run, int64_t number, const char *top
     return raw_send(run, client, packet, (size_t)bytes);
 }
 
-// Whether the PUBLISH before it, of the same client, has the header that this one would have.
+// Does the PUBLISH before this one, of the same client, have the same header?
 static bool is_like_model(const struct engine_run *run, const struct raw_client *client,
                           const struct mqtt_publish *publish)
 {
@@ -136,7 +136,7 @@ static bool is_like_model(const struct engine_run *run, const struct raw_client 
     return memcmp(topic, publish->topic.data, publish->topic.bytes) == 0;
 }
 
-// The header of the first message of several, and copies of it for the others.
+// Encodes the header of the first of several messages, and copies it for the others.
 static int encode_publish(struct engine_run *run, struct raw_client *client, uint8_t *packet, size_t room,
                           const struct mqtt_publish *publish)
 {
@@ -224,12 +224,12 @@ static int raw_close_client(struct engine_run *run, int64_t number)
     return 0;
 }
 
-// --- what comes of it --------------------------------------------------------------------------------------
+// --- events ------------------------------------------------------------------------------------------------
 
 static void tell_closed(struct engine_run *run)
 {
     run->now_ns = clock_now_ns();
-    // The listener may close more: these are told of too.
+    // The listener may close more clients: these are reported too.
     for (uint32_t i = 0; i < run->closed_count; i++) {
         struct raw_client *client = &run->clients[run->closed[i]];
         client->state = RAW_ENDED;
@@ -241,7 +241,7 @@ static void tell_closed(struct engine_run *run)
 static void handle(struct engine_run *run, const struct epoll_event *event)
 {
     struct raw_client *client = &run->clients[event->data.u32];
-    // Closed by the listener while an earlier event of this batch was handed out.
+    // The listener has closed it in an earlier event of this batch.
     if (client->fd < 0)
         return;
     if (client->state == RAW_TCP) {
@@ -255,7 +255,7 @@ static void handle(struct engine_run *run, const struct epoll_event *event)
         raw_readable(run, client);
 }
 
-// To the nanosecond, with SIGUSR1 let through. Where epoll_pwait2 is refused ppoll waits, which can do both.
+// Waits with nanosecond precision and SIGUSR1 unblocked. Where epoll_pwait2 is refused, ppoll does both.
 static int wait_for_events(struct engine_run *run, struct epoll_event *events, int64_t until_ns)
 {
     sigset_t mask;
@@ -282,7 +282,7 @@ static void raw_step(struct engine_run *run, int64_t until_ns)
     if (run->closed_count > 0)
         tell_closed(run);
     raw_flush(run);
-    // Whoever was told, of a connect that failed at once for one, may have nothing left to wait for.
+    // After an event, such as a connect that failed at once, the caller may have nothing left to wait for.
     if (run->told)
         until_ns = 0;
     int64_t time_ns = raw_next_time(run);

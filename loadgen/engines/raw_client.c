@@ -69,14 +69,14 @@ void raw_keep_alive(struct engine_run *run, struct raw_client *client)
 {
     if (run->wheel_slots == 0 || (client->flags & RAW_LINKED))
         return;
-    // Its slot is the present one, which comes round in wheel_slots seconds.
+    // Its slot is the present one, whose turn comes again in wheel_slots seconds.
     uint32_t slot = (uint32_t)(run->wheel_second % run->wheel_slots);
     client->link = run->wheel[slot];
     client->flags |= RAW_LINKED;
     run->wheel[slot] = raw_number(run, client) + 1;
 }
 
-// Small packets go out when they are written, not when the one before is acknowledged (RFC 896).
+// Small packets are sent when they are written, not after the acknowledgement of the one before (RFC 896).
 void raw_no_delay(struct raw_client *client)
 {
     if (client->flags & RAW_NO_DELAY)

@@ -20,14 +20,14 @@ static int bind_source(int fd, const struct in_addr *source)
 {
     int on = 1;
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = *source};
-    // The port is chosen by connect, when the destination is known: then one port serves several of them.
+    // connect chooses the port, when the destination is known. So one port serves several destinations.
     if (setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on) < 0 ||
         bind(fd, (const struct sockaddr *)&address, sizeof address) < 0)
         return -errno;
     return 0;
 }
 
-// REASON_NONE: it is under way.
+// REASON_NONE: the connect is under way.
 static enum tally_reason begin_tcp(struct engine_run *run, struct raw_client *client)
 {
     struct plan_route route = plan_route(run->config.plan, run->config.first + raw_number(run, client));
@@ -35,7 +35,7 @@ static enum tally_reason begin_tcp(struct engine_run *run, struct raw_client *cl
     if (client->fd < 0)
         return tally_reason_of_errno(errno);
     int code = route.source ? bind_source(client->fd, route.source) : 0;
-    if (code < 0) // without a port to choose, it is the address itself that is not available
+    if (code < 0) // bind chooses no port here, so EADDRNOTAVAIL means the address
         return code == -EADDRNOTAVAIL ? REASON_NO_SOURCE : tally_reason_of_errno(code);
     if (connect(client->fd, (const struct sockaddr *)&route.target->address, route.target->address_bytes) <
             0 &&
@@ -138,12 +138,12 @@ static void ping_slot(struct engine_run *run, uint32_t slot)
         if (client->state != RAW_OPEN)
             continue;
         if ((client->flags & RAW_PING_PENDING) && run->now_ns >= run->grace_ns) {
-            raw_lose(run, client, REASON_TIMEOUT); // not answered in all the time since the last
+            raw_lose(run, client, REASON_TIMEOUT); // no answer in all the time since the last ping
             continue;
         }
         client->flags |= RAW_PING_PENDING;
         if (raw_send(run, client, pingreq, sizeof pingreq) < 0)
-            continue; // reading will tell why
+            continue; // the next read reports why
         client->link = run->wheel[slot];
         client->flags |= RAW_LINKED;
         run->wheel[slot] = raw_number(run, client) + 1;
@@ -153,11 +153,11 @@ static void ping_slot(struct engine_run *run, uint32_t slot)
 static void end_late_connects(struct engine_run *run, int64_t now_ns)
 {
     for (uint32_t i = run->connecting_count; i-- > 0;) {
-        // Ending one moves the last into its place; going down, that one was looked at already.
+        // Ending a connect moves the last one into its place. The loop goes down, so it has seen that one.
         struct raw_client *client = &run->clients[run->connecting[i]];
         if (now_ns - client->started_ns < run->config.timeout_ns || now_ns < run->grace_ns)
             continue;
-        // Its answer may have come, and nobody has read it yet.
+        // Its answer may be there unread.
         if (client->state == RAW_TCP)
             raw_finish_tcp(run, client);
         else

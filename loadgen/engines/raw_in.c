@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The raw engine's reading: whole packets are handled where they were received, what has begun is kept.
+// The raw engine's reads. Whole packets are handled where they were received; an incomplete packet is kept.
 #include "loadgen/engines/raw_state.h"
 
 #include "base/clock.h"
@@ -10,11 +10,11 @@
 #include <sys/socket.h>
 
 enum {
-    IN_MAX = 32 << 20, // a packet longer than this is none of ours
-    READS_MAX = 256,   // of RAW_SCRATCH each, before a client is judged
+    IN_MAX = 32 << 20, // the longest packet
+    READS_MAX = 256,   // reads of RAW_SCRATCH, before a client is judged
 };
 
-// Handles every whole packet in `data`; gives the bytes used, or -1 when the client was ended.
+// Handles every whole packet in `data`. Returns the bytes used, or -1 when the client was ended.
 static ssize_t take_packets(struct engine_run *run, struct raw_client *client, const uint8_t *data,
                             size_t bytes)
 {
@@ -47,14 +47,14 @@ static void keep_rest(struct engine_run *run, struct raw_client *client, const u
         return;
     }
     if (bytes > 0)
-        memmove(extra->in, rest, bytes); // it may lie in there already
+        memmove(extra->in, rest, bytes); // `rest` may be a part of `in`
     extra->in_bytes = (uint32_t)bytes;
     if (bytes == 0)
         raw_extra_tidy(client);
 }
 
-// Where to read to: behind what there is of a packet that has begun. That is moved in front of the next
-// bytes, so that whole packets are handled where they were received. A long one grows where it is kept.
+// Where to read to: behind the beginning of an incomplete packet. A short beginning is copied in front of the
+// next bytes, so that whole packets are handled where they were received. A long packet grows in its buffer.
 static uint8_t *place_to_read(struct engine_run *run, struct raw_client *client, size_t *begun)
 {
     struct raw_extra *extra = client->extra;
@@ -75,8 +75,8 @@ void raw_readable(struct engine_run *run, struct raw_client *client)
     size_t begun;
     uint8_t *data = place_to_read(run, client, &begun);
     ssize_t count = data ? recv(client->fd, data + begun, RAW_SCRATCH, MSG_DONTWAIT) : 0;
-    // After the bytes have arrived, and before they are handled: one time for all of them, and no latency is
-    // shorter than it was.
+    // One time for all these bytes, after they have arrived and before they are handled: no latency is too
+    // short.
     run->now_ns = clock_now_ns();
     if (!data) {
         raw_lose(run, client, REASON_NO_MEMORY);
@@ -84,7 +84,7 @@ void raw_readable(struct engine_run *run, struct raw_client *client)
         ssize_t used = take_packets(run, client, data, begun + (size_t)count);
         if (used >= 0)
             keep_rest(run, client, data + used, begun + (size_t)count - (size_t)used);
-        raw_flush(run); // acknowledgements, together
+        raw_flush(run); // sends the acknowledgements together
     } else if (count == 0) {
         raw_lose(run, client, REASON_CLOSED);
     } else if (errno != EAGAIN && errno != EINTR) {
@@ -94,7 +94,7 @@ void raw_readable(struct engine_run *run, struct raw_client *client)
 
 void raw_read_all(struct engine_run *run, struct raw_client *client)
 {
-    int left = 1; // reading once also tells of an end
+    int left = 1; // the first read also reports the end of the connection
     for (int i = 0; i < READS_MAX && left > 0 && client->fd >= 0; i++) {
         raw_readable(run, client);
         if (client->fd < 0 || ioctl(client->fd, FIONREAD, &left) < 0)

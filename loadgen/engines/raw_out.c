@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The raw engine's writing: packets of one client are gathered and sent together; what its socket does not
-// take waits.
+// The raw engine's writes. Packets of one client are gathered and sent together. Bytes that its socket does
+// not take wait.
 #include "loadgen/engines/raw_state.h"
 
 #include <errno.h>
@@ -31,7 +31,7 @@ static void watch(struct engine_run *run, struct raw_client *client, bool write)
     (void)!epoll_ctl(run->epoll, EPOLL_CTL_MOD, client->fd, &event);
 }
 
-// Hands bytes to the socket; what it does not take waits in the client's buffer.
+// Sends bytes. Those that the socket does not take wait in the client's buffer.
 static void send_now(struct engine_run *run, struct raw_client *client, const uint8_t *data, size_t bytes)
 {
     size_t sent = 0;
@@ -40,13 +40,13 @@ static void send_now(struct engine_run *run, struct raw_client *client, const ui
         if (count == (ssize_t)bytes)
             return;
         if (count < 0 && errno != EAGAIN && errno != EINTR)
-            return; // the connection has ended: reading tells of it
+            return; // the connection has ended: the next read reports it
         sent = count > 0 ? (size_t)count : 0;
     }
     struct raw_extra *extra = raw_extra_of(client);
     if (!extra ||
         append(&extra->out, &extra->out_bytes, &extra->out_capacity, data + sent, bytes - sent) < 0) {
-        // A stream with a hole is none. Its end is told when it is read.
+        // A stream with a gap is broken: end it. The next read reports the end.
         (void)!shutdown(client->fd, SHUT_RDWR);
         return;
     }
@@ -69,7 +69,8 @@ int raw_gather(struct engine_run *run, struct raw_client *client, size_t bytes, 
 {
     if (run->gatherer != client || run->gathered_bytes + bytes > run->gathered_capacity)
         raw_flush(run);
-    // Past the bound only who has nothing waiting may go on, a packet at a time: its socket may have room.
+    // Beyond the bound only a client without waiting bytes may send, a packet at a time: its socket may have
+    // room.
     if (run->out_bytes + (int64_t)bytes > ENGINE_QUEUE_BYTES) {
         raw_flush(run);
         if (client->extra && client->extra->out_bytes > 0)
@@ -110,7 +111,7 @@ void raw_writable(struct engine_run *run, struct raw_client *client)
     if (extra && extra->out_bytes > 0) {
         ssize_t count = send(client->fd, extra->out, extra->out_bytes, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (count < 0)
-            return; // not yet, or reading tells why
+            return; // not yet, or the next read reports why
         memmove(extra->out, extra->out + count, extra->out_bytes - (size_t)count);
         extra->out_bytes -= (uint32_t)count;
         run->out_bytes -= count;

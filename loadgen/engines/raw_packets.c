@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the raw engine does with a packet of the server's.
+// The raw engine's handling of packets from the server.
 #include "loadgen/engines/raw_state.h"
 
 #include "wire/mqtt_connect.h"
@@ -10,10 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-// --- messages on their way ---------------------------------------------------------------------------------
+// --- messages under way ------------------------------------------------------------------------------------
 
-// Packet identifiers are given out in order, so a table of a power of two has no collision until more
-// messages are on their way than it has places; then it doubles.
+// Packet identifiers are assigned in order. So a table whose size is a power of two has no collision until
+// more messages are under way than it has places; then it doubles.
 static int grow_flights(struct raw_extra *extra)
 {
     uint32_t capacity = extra->flight_capacity ? extra->flight_capacity * 2 : 8;
@@ -103,7 +103,7 @@ static bool lose(struct engine_run *run, struct raw_client *client, enum tally_r
     return false;
 }
 
-// After telling the listener, who may have closed the client.
+// For use after an event: the listener may have closed the client.
 static bool still_open(const struct raw_client *client)
 {
     return client->state == RAW_OPEN;
@@ -130,7 +130,7 @@ static bool answer(struct engine_run *run, struct raw_client *client, enum mqtt_
     uint8_t packet[4];
     int bytes = mqtt_ack_encode(packet, sizeof packet, type, packet_id);
     if (bytes > 0)
-        (void)!raw_send(run, client, packet, (size_t)bytes); // a failure is told by reading
+        (void)!raw_send(run, client, packet, (size_t)bytes); // the next read reports a failure
     return true;
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the parts of the raw engine share; nobody else's. They stand in this order, and call downward:
+// The state that the parts of the raw engine share; private to them. Each part calls only parts after it:
 // raw.c, raw_connect.c (connects, time), raw_in.c, raw_packets.c, raw_out.c, raw_client.c.
 #ifndef POOLMARK_LOADGEN_ENGINES_RAW_STATE_H
 #define POOLMARK_LOADGEN_ENGINES_RAW_STATE_H
@@ -13,16 +13,16 @@
 enum raw_client_state {
     RAW_NEW,
     RAW_QUEUED,  // waits for room in the window
-    RAW_TCP,     // the handshake goes on; CONNECT not sent
+    RAW_TCP,     // TCP handshake under way; CONNECT not sent
     RAW_CONNACK, // CONNECT sent
     RAW_OPEN,
-    RAW_CLOSING, // closed by us; `step` has yet to say so
+    RAW_CLOSING, // closed by us; `step` has not reported it yet
     RAW_ENDED,
 };
 
 enum raw_client_flag {
     RAW_NO_DELAY = 1,     // TCP_NODELAY is set
-    RAW_PING_ASKED = 2,   // the user wants to know of the next PINGRESP
+    RAW_PING_ASKED = 2,   // the next PINGRESP is an ENGINE_PONG
     RAW_PING_PENDING = 4, // a keep-alive ping is not answered yet
     RAW_LINKED = 8,       // in a slot of the wheel
     RAW_WANTS_WRITE = 16, // EPOLLOUT is asked for
@@ -33,10 +33,10 @@ struct raw_flight {     // a PUBLISH that awaits its acknowledgement
     int64_t intended_ns, sent_ns;
 };
 
-struct raw_extra { // what few clients need, and few of them for long
+struct raw_extra { // fields that few clients need, and few of them for long
     uint8_t *in;   // a packet that has begun to arrive
     uint32_t in_bytes, in_capacity;
-    uint8_t *out; // what the socket has not taken yet
+    uint8_t *out; // bytes that the socket has not taken yet
     uint32_t out_bytes, out_capacity;
     struct raw_flight *flights; // by packet_id & (capacity - 1)
     uint32_t flight_capacity;   // a power of two, or 0
@@ -48,7 +48,7 @@ struct raw_client {
     int64_t started_ns;
     struct raw_extra *extra; // NULL most of the time
     int32_t fd;              // -1: none
-    // One of: the next in the queue or in a slot of the wheel (number + 1, 0 ends), or the place in
+    // The next client in the queue or in a slot of the wheel (number + 1; 0: none), or the place in
     // `connecting`.
     uint32_t link;
     uint16_t packet_id; // used last
@@ -66,28 +66,29 @@ struct engine_run {
     uint32_t queue_first, queue_last; // RAW_QUEUED clients, number + 1
     uint32_t *connecting;             // clients under way, `window` of them at most
     uint32_t connecting_count, window;
-    uint32_t *closed; // RAW_CLOSING clients, to be told of
+    uint32_t *closed; // RAW_CLOSING clients, to be reported
     uint32_t closed_count, closed_capacity;
     uint32_t *wheel; // keep alive: a slot a second, the first client + 1 of each
     uint32_t wheel_slots;
     int64_t wheel_second; // seconds up to this one are done
     int64_t looked_ns;    // when time-outs were looked for
-    int64_t now_ns;       // of the events being handed out
-    bool told;            // in this step, whether an event was handed out
-    int64_t out_bytes;    // of all clients: what their sockets have not taken
+    int64_t now_ns;       // of the events being reported
+    bool told;            // this step has reported an event
+    int64_t out_bytes;    // of all clients: bytes that their sockets have not taken
     bool no_pwait2;       // epoll_pwait2 is refused here (an old kernel, a seccomp filter)
-    int64_t grace_ns; // nobody is judged late before: this process had not run, and they may have answered
-    // Packets of one client, to be sent by one call when another client's turn comes or the step ends.
+    // No time-out before this time: this process had not run, and the answers may be there unread.
+    int64_t grace_ns;
+    // Packets of one client, sent by one call when another client's turn comes or the step ends.
     struct raw_client *gatherer; // NULL: none
     uint8_t *gathered;
     size_t gathered_bytes, gathered_capacity;
-    // The PUBLISH that was gathered last: the next of its topic has the same header but for the packet id.
+    // The PUBLISH gathered last. The next one of its topic has the same header, except for the packet id.
     struct {
         size_t at, header_bytes; // in `gathered`; header_bytes 0: none
         size_t payload_bytes;
         int qos;
     } model;
-    // What is read goes here, whoever it is for: behind the beginning of a packet that came before.
+    // Reads of all clients go here, behind the beginning of a packet that came before.
     uint8_t scratch[2 * RAW_SCRATCH];
 };
 
@@ -98,12 +99,12 @@ static inline uint32_t raw_number(const struct engine_run *run, const struct raw
 
 // raw_client.c
 void raw_tell(struct engine_run *run, const struct raw_client *client, struct engine_event event);
-// Ends a client that was not ended by us: FAILED before CONNACK, DROPPED after.
+// Ends a client by no act of ours: FAILED before CONNACK, DROPPED after.
 void raw_lose(struct engine_run *run, struct raw_client *client, enum tally_reason reason);
-void raw_forget(struct engine_run *run, struct raw_client *client); // its socket and extra
+void raw_forget(struct engine_run *run, struct raw_client *client); // closes its socket, frees its extra
 
 struct raw_extra *raw_extra_of(struct raw_client *client);                          // NULL: out of memory
-void raw_extra_tidy(struct raw_client *client);                                     // frees what is empty
+void raw_extra_tidy(struct raw_client *client);                                     // frees empty buffers
 int raw_make_room(uint8_t **buffer, uint32_t *capacity, size_t max, size_t needed); // -ENOBUFS, -ENOMEM
 void raw_enter_window(struct engine_run *run, struct raw_client *client);
 void raw_leave_window(struct engine_run *run, struct raw_client *client);
@@ -114,22 +115,22 @@ void raw_no_delay(struct raw_client *client);
 void raw_start_queued(struct engine_run *run);
 void raw_finish_tcp(struct engine_run *run, struct raw_client *client); // writable, or failed
 void raw_look_at_time(struct engine_run *run, int64_t now_ns);
-int64_t raw_next_time(const struct engine_run *run); // when raw_look_at_time has to be called again
+int64_t raw_next_time(const struct engine_run *run); // the next time to call raw_look_at_time
 
 // raw_out.c
-// Room for a packet of up to so many bytes, to be written to `to`; raw_gathered says how many it has become.
-// -EAGAIN past ENGINE_QUEUE_BYTES, -ENOMEM.
+// Makes room at `*to` for a packet of up to `bytes` bytes; raw_gathered gives its final size. -EAGAIN beyond
+// ENGINE_QUEUE_BYTES, -ENOMEM.
 int raw_gather(struct engine_run *run, struct raw_client *client, size_t bytes, uint8_t **to);
 void raw_gathered(struct engine_run *run, struct raw_client *client, size_t bytes);
 int raw_send(struct engine_run *run, struct raw_client *client, const void *data, size_t bytes); // both
-void raw_flush(struct engine_run *run); // sends what is gathered
+void raw_flush(struct engine_run *run); // sends the gathered packets
 void raw_writable(struct engine_run *run, struct raw_client *client);
 
 // raw_in.c
 void raw_readable(struct engine_run *run, struct raw_client *client);
-void raw_read_all(struct engine_run *run, struct raw_client *client); // what has come by now
+void raw_read_all(struct engine_run *run, struct raw_client *client); // everything that has come by now
 
-// raw_packets.c: false when the client was ended by it
+// raw_packets.c: false when the packet has ended the client
 bool raw_packet(struct engine_run *run, struct raw_client *client, const struct mqtt_frame *frame);
 int raw_flight_add(struct raw_client *client, uint16_t packet_id, int64_t intended_ns, int64_t sent_ns);
 bool raw_flight_take(struct raw_client *client, uint16_t packet_id, struct raw_flight *flight);
