@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Scenario `connect`: so many connections, at a rate or as fast as it goes, held for a while.
+// Scenario `connect`: so many connections, at a rate or as fast as possible, held for a while.
 //
-// When a target is watched, a pause at a tenth of the connections gives the lower point of the memory slope:
-// the start is no good for that, since the first connections make the target allocate what it keeps for all.
+// When a target is watched, a pause at a tenth of the connections gives the lower point of the memory slope.
+// The start is not usable for that: the first connections make the target allocate memory that serves all.
 #include "loadgen/scenarios/options.h"
 #include "loadgen/scenarios/orders.h"
 

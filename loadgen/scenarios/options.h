@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Rows of options that several scenarios have, each with a place, a default and a help of its own where these
-// differ.
+// Rows of options that several scenarios have. Each gives its own place, and its own help where that differs.
 #ifndef POOLMARK_LOADGEN_SCENARIOS_OPTIONS_H
 #define POOLMARK_LOADGEN_SCENARIOS_OPTIONS_H
 

@@ -18,7 +18,7 @@ bool order_connect_to(struct run *run, int64_t before, int64_t goal, enum fleet_
         .qos = (int)config->qos,
     };
     run->wanted = goal;
-    // Every connect ends by itself; this only keeps a run from waiting for ever should one not.
+    // Every connect ends by itself. This limit only keeps a run from waiting for ever if one does not.
     int64_t limit_ns = 4 * config->timeout_ns + 600 * NS_PER_S;
     if (order.rate_per_s > 0)
         limit_ns += (int64_t)((double)(goal - before) / order.rate_per_s * 1e9);
@@ -28,7 +28,7 @@ bool order_connect_to(struct run *run, int64_t before, int64_t goal, enum fleet_
         time->took_ns += last_ns - order.at_ns;
     if (order.rate_per_s > 0)
         time->due_ns += (int64_t)((double)(goal - before - 1) / order.rate_per_s * 1e9);
-    // With nobody connected there is nothing to hold, to publish or to measure.
+    // Without a connected client there is nothing to hold, publish or measure.
     if (fine && run->tally.count[TALLY_OPEN] == 0)
         run_break(run, "no client is connected: %s", tally_reason_text(tally_main_reason(&run->tally)));
     return !run_is_broken(run);

@@ -1,26 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
-// Orders that several scenarios give: to connect up to so many clients, and to prove that they live.
+// Orders that several scenarios give: connect up to so many clients, and prove that they are alive.
 #ifndef POOLMARK_LOADGEN_SCENARIOS_ORDERS_H
 #define POOLMARK_LOADGEN_SCENARIOS_ORDERS_H
 
 #include "loadgen/scenario.h"
 
-// What connecting took, pauses between orders not counted.
+// The time of connecting, without the pauses between orders.
 struct connect_time {
     int64_t took_ns; // from the common instant to the last CONNACK
-    int64_t due_ns;  // by --rate: to the instant at which the last connect is due; 0 without one
+    int64_t due_ns;  // with --rate: from that instant to the intended time of the last connect; otherwise 0
 };
 
-// Connects the first `goal` clients, `before` of which are connected; adds to `time`. Gated when there is no
-// rate.
+// Connects the first `goal` clients, of which the first `before` are connected already. Adds to `time`. Gated
+// without a rate.
 bool order_connect_to(struct run *run, int64_t before, int64_t goal, enum fleet_subscribe subscribe,
                       struct connect_time *time);
-// connect.rate, .seconds and .rate_asked; an anomaly when --rate was not reached.
+// Adds connect.rate, .seconds and .rate_asked, and an anomaly when --rate was not reached.
 void order_add_connect_rate(struct run *run, struct summary *summary, const struct connect_time *time);
-// Was a rate missed? What took a twentieth and a tenth of a second longer than its schedule missed it.
+// Was a rate missed? Yes, if it took longer than the schedule by more than a twentieth plus 0.1 s.
 bool order_missed_rate(int64_t took_ns, int64_t due_ns);
 
-// Asks every connection for a sign of life, and puts clients.alive into the summary.
+// Asks every connection for a sign of life, and adds clients.alive.
 bool order_prove(struct run *run, struct summary *summary);
 
 #endif

@@ -95,7 +95,7 @@ int pools_file_add(struct pool_parts *parts, const char *dir)
         *end = '\0';
         columns = read_header(text);
     }
-    bool cut = size - from > TAIL_BYTES; // then the first line of what is read is not whole
+    bool cut = size - from > TAIL_BYTES; // then the first line read is not whole
     if (cut)
         from = size - TAIL_BYTES;
     code = columns.pool < 0 || columns.at_ns < 0 || columns.bytes_owned < 0

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The last readings in a broker's pools.csv (results/README.md has its columns): what the target's memory is
-// made of. Only the reference broker writes one; other targets have none, and their memory is known as a
-// total.
+// The last readings in a broker's pools.csv (results/README.md has its columns): the parts of the target's
+// memory. Only the reference broker writes this file. Of other targets only the total is known.
 #ifndef POOLMARK_LOADGEN_SCENARIOS_POOLS_FILE_H
 #define POOLMARK_LOADGEN_SCENARIOS_POOLS_FILE_H
 
@@ -17,8 +16,8 @@ struct pool_parts {
 
 const char *pool_part_name(enum pool_part part); // "objects": the pool `connections`
 
-// Adds the last reading of each pool in DIR/pools.csv to `parts`, which starts as POOL_PARTS_NONE. -errno
-// when there is no such file; a line cut off at the end is left out.
+// Adds the last reading of each pool in DIR/pools.csv to `parts`, which starts as POOL_PARTS_NONE. Returns 0,
+// or -errno when the file cannot be read. Ignores an incomplete last line.
 #define POOL_PARTS_NONE                                                                                      \
     (struct pool_parts)                                                                                      \
     {                                                                                                        \

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Scenario `publish`: pairs of clients, each a publisher and a subscriber; messages at a rate (of all pairs
-// together) or as fast as they are delivered. Other connections, when more are asked for, stay idle.
+// Scenario `publish`: pairs of clients, each a publisher and a subscriber. They send messages at a rate (of
+// all pairs together) or as fast as these are delivered. Further connections stay idle.
 #include "loadgen/limit.h"
 #include "loadgen/payload.h"
 #include "loadgen/scenarios/options.h"
@@ -12,8 +12,8 @@
 #include <errno.h>
 
 enum { DRAIN_S = 5, LARGE_BYTES = 256 * 1024 };
-// Of a pair, by default. At QoS 2 no more than brokers commonly have in flight for a client: mosquitto loses
-// the others.
+// Defaults of a pair. At QoS 2 no more than brokers commonly have in flight for a client: mosquitto loses the
+// others.
 enum { IN_FLIGHT_BYTES = 64 << 10, IN_FLIGHT_LEAST = 10, IN_FLIGHT_MOST = 100, IN_FLIGHT_QOS_2 = 20 };
 
 struct publish {
@@ -88,7 +88,7 @@ static void describe(const struct config *config, json_t *json)
     json_object_set_new(json, "warmup_ns", json_integer(own->warmup_ns));
 }
 
-// Whose limit the rate was: what the generator could not exceed says nothing of the target.
+// Judges the limit of the rate: a rate that the generator could not exceed says nothing about the target.
 static void add_limit(struct summary *summary, const struct run *run, double asked_per_s, double had_per_s)
 {
     struct limit_facts facts = {.asked_per_s = asked_per_s,
@@ -97,7 +97,7 @@ static void add_limit(struct summary *summary, const struct run *run, double ask
                                 .waited = (double)run->tally.count[TALLY_WAITED_PPM] / 1e6};
     const struct hist *lag = run->total[LATENCY_LAG];
     int64_t p99_ns = hist_percentile_known(lag, 99);
-    facts.lag_p99_ns = p99_ns >= 0 ? p99_ns : hist_max(lag); // of few acts the latest says it
+    facts.lag_p99_ns = p99_ns >= 0 ? p99_ns : hist_max(lag); // with too few acts the latest decides
     limit_judge(&summary->limit, &facts);
     if (facts.ran + facts.waited == 0)
         return;
@@ -105,8 +105,8 @@ static void add_limit(struct summary *summary, const struct run *run, double ask
     summary_add(summary, "generator.busiest_waited", facts.waited, "1", "none");
 }
 
-// Measured messages that arrived, for each second that there was: from the first that counts to the end of
-// the schedule, or of the run when that came before it, or to the last arrival when that came after it.
+// Adds the rate of measured messages that arrived. The time is from the end of the warm-up to the end of the
+// schedule. It ends earlier if the run ended before, and later if the last message arrived after that.
 static void add_rate(struct summary *summary, const struct run *run, const struct fleet_order *order)
 {
     int64_t from_ns = order->at_ns + order->warmup_ns, to_ns = order->at_ns + order->duration_ns;
@@ -115,7 +115,7 @@ static void add_rate(struct summary *summary, const struct run *run, const struc
     if (run->tally.count[TALLY_LAST_RECEIVED_NS] > to_ns)
         to_ns = run->tally.count[TALLY_LAST_RECEIVED_NS];
     double seconds = (double)(to_ns - from_ns) / 1e9;
-    if (seconds <= 0) // ended in the warm-up
+    if (seconds <= 0) // the run ended in the warm-up
         return;
     summary_add(summary, "messages.rate", (double)tally_measured(&run->tally, TALLY_RECEIVED) / seconds,
                 "1/s", "higher");
@@ -164,7 +164,7 @@ static void add_messages(struct summary *summary, struct run *run, const struct 
                         troubles[i].text);
 }
 
-// A broker that takes no packet of this size closes the connection, and says nothing else.
+// A broker that refuses packets of this size just closes the connection.
 static void note_payload(struct run *run)
 {
     const int64_t *dropped = run->tally.dropped;
@@ -202,7 +202,7 @@ static bool publish(struct run *run, struct summary *summary)
     return fine;
 }
 
-// What publishing cost: from all connected to all delivered.
+// Adds the costs of publishing: from all clients connected to all messages delivered.
 static void add_costs(struct summary *summary, struct run *run, const struct sample *before,
                       const struct sample *after)
 {

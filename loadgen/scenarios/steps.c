@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Scenario `steps`: connections in rising steps; at each the target settles, memory is read by part, and a
-// set of probes beside the others measures delivery. The curves of memory and latency over connections come
-// from here.
+// Scenario `steps`: connections in rising steps. At each step the target settles, memory is read by part, and
+// a set of probes measures delivery. The curves of memory and latency over connections come from here.
 //
-// steps.csv has a line a step, the same values as run.json's "steps"; a value that was not read is empty
-// there and null here. Memory and CPU are sums over the watched processes; the parts are what the broker's
-// pools own, the rest is what user memory has beyond them.
+// steps.csv has a line for each step, with the values of "steps" in run.json. A value that was not read is
+// empty in steps.csv and null in run.json. Memory and CPU time are sums over the watched processes. The parts
+// are the bytes that the broker's pools own; the rest is user memory beyond them.
 #include "base/clock.h"
 #include "base/csv.h"
 #include "base/units.h"
@@ -152,7 +151,7 @@ enum column {
     COLUMN_DELIVERY_P99,
     COLUMN_DELIVERY_P99_9,
     COLUMN_PROBES,         // messages that arrived
-    COLUMN_PROBES_MISSING, // that did not: in the figures with their age
+    COLUMN_PROBES_MISSING, // messages that did not: in the figures with their age
     COLUMN_COUNT,
 };
 
@@ -229,12 +228,12 @@ static void write_step(struct steps *steps, const struct step *step)
     }
     csv_row(steps->csv, "%s", line);
     json_array_append_new(steps->json, json);
-    // What is measured so far outlives whatever comes.
+    // Save now, so that the results so far are kept whatever happens.
     record_set(steps->run->record, "steps", json_deep_copy(steps->json));
     (void)!record_save(steps->run->record, NULL);
 }
 
-// Readings of the pools that are younger than `since_ns`, or none.
+// Reads the pools. The readings are from `since_ns` or later; otherwise POOL_PARTS_NONE.
 static struct pool_parts read_parts(struct run *run, int64_t since_ns)
 {
     const struct opt_list *dirs = &options_of(run->config)->watch_records;
@@ -268,7 +267,7 @@ static void fill_memory(struct step *step, const struct sample *sample, const st
         step->values[COLUMN_OBJECTS + part] = parts->bytes[part];
         known += parts->bytes[part] > 0 ? parts->bytes[part] : 0;
     }
-    // Pools may own more than is resident (memory not touched yet): then there is no rest to speak of.
+    // Pools may own more than is resident (memory not touched yet): then there is no rest.
     int64_t user =
         sample->target_private_bytes >= 0 ? sample->target_private_bytes : sample->target_pss_bytes;
     if (parts->at_ns > 0 && user >= known)
