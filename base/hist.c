@@ -24,7 +24,7 @@ static const int64_t LOWEST_NS = 1, HIGHEST_NS = 3600 * NS_PER_S;
 
 // Other processes read the changing fields while the writer goes on. These are plain integers, always
 // accessed by the __atomic builtins below. Relaxed is enough for each by itself. `total` is stored last with
-// release and read first with acquire: a reader who sees n values counted also sees their min, max and counts.
+// release and read first with acquire: a reader who sees n values also sees their min, max and counts.
 struct hist {
     struct hdr_histogram config; // only its geometry is used: counts is NULL, totals stand below
     int64_t total;

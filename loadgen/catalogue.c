@@ -9,7 +9,7 @@
     ", counted from when it was sent; at a rate only of messages that were sent when the pair's message "    \
     "before had ended: what a client with one message under way at a time would have recorded"
 
-// A figure of memory by each way to count it. PSS moves when other processes come and share libraries.
+// A figure of memory by each way to count it. PSS changes when other processes start and share libraries.
 #define MEMORY_KINDS(prefix, what)                                                                           \
     {prefix "private_bytes", "B", "none", METRIC_SECONDARY, what " by private memory"},                      \
         {prefix "pss_bytes", "B", "none", METRIC_SECONDARY,                                                  \

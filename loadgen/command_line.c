@@ -89,7 +89,7 @@ struct table {
     int count;
     char headings[SCENARIOS_MAX][HEADING_BYTES];
     int heading_count;
-    size_t bytes; // that what is parsed takes
+    size_t bytes; // size of the parsed configuration
 };
 
 static const struct opt *row_of(const struct opt *rows, const char *option)
@@ -124,7 +124,7 @@ static void put(struct table *table, const struct opt *row, size_t offset)
     table->rows[table->count++].offset += offset;
 }
 
-// "steps: connects in rising steps; ...; also --hold": what other scenarios have too stands under the first.
+// "steps: connects in rising steps; ...; also --hold": an option of several scenarios is in the first's list.
 static const char *make_heading(struct table *table, const struct scenario *scenario)
 {
     if (table->heading_count == SCENARIOS_MAX)
@@ -140,9 +140,9 @@ static const char *make_heading(struct table *table, const struct scenario *scen
     return text;
 }
 
-// The rows of every run, then under a heading those of one scenario, or of each (NULL). What is parsed by
-// them is a struct config; with those of each the scenarios' options lie one after another behind it, so that
-// none is written over another's.
+// The rows of every run, then under headings the rows of one scenario, or of each (NULL). They fill a struct
+// config. With the rows of each, the scenarios' options are stored one after another behind it, so that none
+// overwrites another's.
 static void make_table(struct table *table, const struct scenario *scenario)
 {
     *table = (struct table){.bytes = sizeof(struct config)};
@@ -194,7 +194,7 @@ static int find_scenario(const struct scenario **scenario, int argc, char **argv
     return 0;
 }
 
-// An option that the scenario does not have is refused, not silently left aside.
+// An option that the scenario does not have is refused, not silently ignored.
 static int check_own(const struct table *all, const struct scenario *scenario, int argc, char **argv,
                      struct err *err)
 {
@@ -229,8 +229,8 @@ static int check_watch(struct config *config, struct err *err)
 
 static const char digits[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-// Several generators may share a broker, from containers that all have the same pid: 64 random bits tell
-// their clients apart. With a number of nine digits an identifier has 23 bytes, which every broker takes
+// Several generators may share a broker, from containers where all have the same pid. 64 random bits keep
+// their clients apart. With a number of nine digits an identifier has 23 bytes, which every broker accepts
 // [MQTT-3.1.3-5].
 static int make_prefix(struct config *config, struct err *err)
 {
@@ -254,7 +254,7 @@ static int make_prefix(struct config *config, struct err *err)
     return 0;
 }
 
-// Of a call that is to run; what a description needs is checked already.
+// Checks only before a run. The options that a description needs are checked already.
 static int check_run(struct config *config, struct err *err)
 {
     int code = 0;
@@ -269,8 +269,8 @@ static int check_run(struct config *config, struct err *err)
     return code;
 }
 
-// Which scenario it is decides which options there are, and which words are options' values decides which is
-// the scenario: so first all options of all scenarios are understood.
+// The scenario decides which options there are. But the scenario's word is only found when the values of all
+// options are known. So the first pass accepts the options of all scenarios.
 static int choose(const struct scenario **scenario, int argc, char **argv, struct err *err)
 {
     struct table all;

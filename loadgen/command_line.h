@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The command line: the options of every run, and those of the scenario that is named. A scenario's rows
-// stand in its own file (scenario.h); its name decides which of them there are.
+// The command line: the options of every run, and those of the scenario that it names. The file of a scenario
+// has the rows of its options (scenario.h).
 #ifndef POOLMARK_LOADGEN_COMMAND_LINE_H
 #define POOLMARK_LOADGEN_COMMAND_LINE_H
 

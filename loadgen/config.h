@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a run is asked to do, checked. command_line.h fills it in; the rest of the generator only reads it.
+// The checked configuration of a run. command_line.h fills it in; the rest of the generator only reads it.
 //
-// Options of a scenario are the scenario's own: a struct that its file defines lies in `options`. What a plan
-// needs to know of them (how many clients, in pairs or not, beside how many probes) the scenario's `check`
-// puts into the fields here.
+// A scenario's own options are a struct that its file defines, stored in `options`. The scenario's `check`
+// copies the values that a plan needs (clients, pairs, probes) into the fields here.
 #ifndef POOLMARK_LOADGEN_CONFIG_H
 #define POOLMARK_LOADGEN_CONFIG_H
 
@@ -23,7 +22,7 @@ struct config {
     const struct scenario *scenario; // NULL only for a description without one
     const struct engine *engine;
     struct opt_list targets, sources, watch;
-    double connect_rate_per_s; // 0: as fast as it goes
+    double connect_rate_per_s; // 0: as fast as possible
     int64_t qos;
     bool prove, quiet, self_latency;
     int64_t workers, clients_per_worker, tokens, window;
@@ -32,14 +31,14 @@ struct config {
 
     // By the scenario's `check`:
     int64_t connections; // clients; not the probes
-    int64_t pairs;       // of the clients, publisher and subscriber each
-    int64_t probes;      // clients beside the others that measure delivery
+    int64_t pairs;       // among the clients; a publisher and a subscriber each
+    int64_t probes;      // further clients, which measure delivery
     bool even;           // a worker's share of clients is whole pairs
     bool spread_pairs;   // publisher and subscriber on different targets
 
     int64_t watch_pids[OPT_LIST_MAX]; // of `watch`
     const char *prefix_asked;
-    // Of client identifiers and topics: --prefix, or "pm" and 64 random bits in base 62.
+    // The beginning of client identifiers and topics: --prefix, or "pm" and 64 random bits in base 62.
     char prefix[16];
 
     alignas(max_align_t) unsigned char options[CONFIG_OPTIONS_BYTES];

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// The engine contract: how MQTT clients are driven, so that a client library and our own event loop can stand
-// for one another and are measured alike.
+// The engine contract: how MQTT clients are driven. A client library and our own event loop have the same
+// contract, so they are measured alike.
 //
 // An engine is one file of engines/ that exports one `const struct engine`, and one line in
-// engines/engines.c. It has clients numbered from 0, of one process. Its calls begin something and return;
-// what came of it is told by events, which are handed to the listener inside `step`, on the thread that
-// called `step`: whoever uses an engine needs no lock. An event carries the time at which the thing happened,
-// not the time at which `step` got around to it.
+// engines/engines.c. It has the clients of one process, numbered from 0. Its calls begin an action and
+// return. Events report the outcome: `step` passes them to the listener, on the thread that called `step`, so
+// a caller needs no lock. An event carries the time at which it happened, not the time at which `step`
+// handled it.
 //
 // Every connect ends in exactly one ENGINE_CONNECTED or ENGINE_FAILED, within the timeout. A connected client
 // ends in exactly one ENGINE_DROPPED (not our doing) or ENGINE_CLOSED (after `close_client`). Times are
@@ -33,15 +33,15 @@
 enum engine_cap {
     ENGINE_CAP_BIND = 1 << 0, // can choose the source address of a client
     ENGINE_CAP_PING = 1 << 1, // can send a PINGREQ when asked
-    ENGINE_CAP_RESTLESS =
-        1 << 2, // idle clients take CPU time, so many of them are better put to sleep (fleet.h)
+    // Idle clients take CPU time: when there are many, their processes are paused (fleet.h).
+    ENGINE_CAP_RESTLESS = 1 << 2,
 };
 
 enum engine_event_kind {
     ENGINE_CONNECTED,  // CONNACK 0
     ENGINE_FAILED,     // the connect ended otherwise; `reason`
-    ENGINE_DROPPED,    // was connected and is not any more; `reason`
-    ENGINE_CLOSED,     // as asked
+    ENGINE_DROPPED,    // the connection was lost; `reason`
+    ENGINE_CLOSED,     // by close_client
     ENGINE_SUBSCRIBED, // SUBACK with a QoS
     ENGINE_REFUSED,    // SUBACK 0x80, or the subscription failed otherwise
     ENGINE_ACKED,      // PUBACK or PUBCOMP of a publish; `intended_ns` and `started_ns` are that publish's
@@ -52,12 +52,12 @@ enum engine_event_kind {
 struct engine_event {
     enum engine_event_kind kind;
     enum tally_reason reason;
-    int64_t client;      // the engine's number of it, from 0
-    int64_t at_ns;       // when it happened
+    int64_t client;      // its number in this engine, from 0
+    int64_t at_ns;       // when the event happened
     int64_t started_ns;  // CONNECTED, FAILED: when the connect was begun; ACKED: when the PUBLISH was sent
-    int64_t intended_ns; // ACKED: when it was meant to be sent
+    int64_t intended_ns; // ACKED: the intended time of that PUBLISH
     struct payload payload;
-    bool ours; // MESSAGE: `payload` means something
+    bool ours; // MESSAGE: `payload` is valid
 };
 typedef void engine_listener(void *context, const struct engine_event *event);
 
@@ -73,8 +73,8 @@ struct engine_config {
     void *context;
 };
 
-// What one process holds at most of messages that its sockets have not taken. A publish past it fails with
-// -EAGAIN: a target that stops reading costs the generator no more than this.
+// The bound on messages that one process holds because its sockets are full. A publish beyond it fails with
+// -EAGAIN, so a target that stops reading costs the generator no more memory than this.
 enum { ENGINE_QUEUE_BYTES = 64 << 20 };
 
 struct engine_message {
@@ -94,46 +94,44 @@ struct engine {
     int64_t clients;     // in one process, by default
     int64_t clients_max; // in one process, at most, descriptors permitting
     int tokens;          // processes that connect at a time, by default
-    // What it costs, measured by the suite million: user memory of a client; of a process without one;
+    // Its costs, measured by the suite million: user memory of a client, and of a process without clients;
     // threads of a process.
     int64_t client_bytes, process_bytes;
     int process_threads;
 
-    const char *(*library)(
-        void); // the version of the library it drives, for the record; NULL: it drives none
+    // The version of the library it drives, for the record. NULL: it drives none.
+    const char *(*library)(void);
 
-    // -errno with the text in `err`, everything undone.
+    // On failure: -errno with the text in `err`, and nothing is left open.
     int (*open)(struct engine_run **run, const struct engine_config *config, struct err *err);
 
-    // Begins a connect, the client's only one; the engine may queue it when its window is full. 0 or -errno;
-    // then no event follows. -EISCONN for a second one.
+    // Begins a client's only connect. The engine may queue it when its window is full. 0, or -errno: no event
+    // follows then. -EISCONN for a second connect.
     int (*connect)(struct engine_run *run, int64_t client);
 
     // When the engine began the client's connect; 0: not yet.
     int64_t (*begun_ns)(const struct engine_run *run, int64_t client);
 
-    // These need a connected client: -ENOTCONN. 0 or -errno; then no event follows.
+    // These need a connected client (otherwise -ENOTCONN). 0, or -errno: no event follows then.
     int (*subscribe)(struct engine_run *run, int64_t client, const char *topic, int qos);
     int (*publish)(struct engine_run *run, int64_t client, const struct engine_message *message);
-    // Sends what publish has gathered. NULL: publish sends each message itself.
+    // Sends the messages that publish has gathered. NULL: publish sends each message itself.
     void (*flush)(struct engine_run *run);
     int (*ping)(struct engine_run *run, int64_t client); // NULL without ENGINE_CAP_PING
     int (*close_client)(struct engine_run *run, int64_t client);
 
-    // Something will be begun within two seconds: an engine that would need time to wake up does so. NULL:
-    // none.
+    // Announces an act within two seconds, so that the engine's threads are ready by then. NULL: not needed.
     void (*expect)(struct engine_run *run);
 
-    // Hands out events; returns when there were some, when a signal came (workers are woken by SIGUSR1,
-    // blocked outside this call), or at `until_ns`.
+    // Passes events to the listener. Returns after some events, after a signal, or at `until_ns`. Workers are
+    // notified by SIGUSR1, which is blocked outside this call.
     void (*step)(struct engine_run *run, int64_t until_ns);
 
-    // Ends everything, without further events: open connections are cut. NULL is allowed.
+    // Cuts open connections and frees everything, without further events. NULL is allowed.
     void (*close)(struct engine_run *run);
 };
 
-// For an engine's `step`: the caller's signal mask with SIGUSR1 let through, and the time left until
-// `until_ns`.
+// For an engine's `step`: the caller's signal mask without SIGUSR1, and the time left until `until_ns`.
 void engine_wait_mask(sigset_t *mask);
 struct timespec engine_wait_time(int64_t until_ns);
 

@@ -32,9 +32,9 @@ struct page {
 };
 
 struct shared {
-    _Atomic uint64_t number; // of the order; 0: none yet. See the header for the order of memory.
+    _Atomic uint64_t number; // of the order; 0: none yet. The header explains the memory order.
     _Atomic uint64_t halted; // number of the last order that was broken off; relaxed, as `stop`
-    _Atomic bool stop;       // relaxed: nothing is read because of it
+    _Atomic bool stop;       // relaxed: no other data depends on it
     _Atomic int gate; // workers below this number may begin; relaxed: the order itself was acquired before
     struct fleet_order orders[FLEET_ORDERS_MAX]; // order n is in place n - 1
     struct page pages[];
@@ -43,7 +43,7 @@ struct shared {
 struct member {
     pid_t pid;   // 0: reaped
     bool died;   // not by fleet_stop
-    bool asleep; // stopped
+    bool asleep; // paused by SIGSTOP
 };
 
 struct fleet {
@@ -53,7 +53,7 @@ struct fleet {
     struct member *members;
     int64_t reaped_ns;
     bool stopping;
-    int patrol; // the first worker that is awake on patrol
+    int patrol; // the next worker to resume on patrol
     int64_t patrol_ns;
 };
 
@@ -70,7 +70,7 @@ static void no_op(int signal_number)
     (void)signal_number;
 }
 
-// The signals of a worker: SIGUSR1 only interrupts waits; Ctrl-C is the parent's business.
+// The signals of a worker: SIGUSR1 only interrupts waits; the parent handles Ctrl-C.
 static void set_signals(void)
 {
     struct sigaction action = {.sa_handler = no_op};
@@ -92,7 +92,7 @@ static void run_child(const struct fleet *fleet, int number, pid_t parent)
     set_signals();
     struct fleet_worker worker = {.shared = fleet->shared, .number = number};
     int code = fleet->config.work(&worker, fleet->config.context);
-    // Not exit(): buffers and exit handlers are the parent's.
+    // Not exit(): buffers and exit handlers belong to the parent.
     _exit(code);
 }
 
@@ -100,7 +100,7 @@ static int fork_all(struct fleet *fleet, struct err *err)
 {
     pid_t parent = getpid();
     fflush(NULL);
-    // SIGUSR1 must not meet a child before its handler is there.
+    // SIGUSR1 must not reach a child before its handler is set.
     sigset_t block, old;
     sigemptyset(&block);
     sigaddset(&block, SIGUSR1);
@@ -206,7 +206,7 @@ static bool is_done(const struct fleet *fleet, int worker)
            !is_concerned(fleet, worker);
 }
 
-// The gate stands behind the first `tokens` workers that are not done. Those that are may sleep.
+// The gate stands behind the first `tokens` workers that are not done. Workers that are done may be paused.
 static void move_gate(struct fleet *fleet)
 {
     int waiting = 0, gate = 0;
@@ -232,7 +232,7 @@ void fleet_patrol(struct fleet *fleet, int64_t now_ns)
         return;
     fleet->patrol_ns = now_ns;
     for (int i = 0; i < fleet->config.workers; i++)
-        lull(fleet, i); // those of the last time; the others sleep already
+        lull(fleet, i); // those of the last patrol; the others are paused already
     for (int i = 0; i < PATROL && i < fleet->config.workers; i++) {
         rouse(fleet, fleet->patrol);
         fleet->patrol = (fleet->patrol + 1) % fleet->config.workers;
@@ -270,7 +270,7 @@ static bool reap(struct fleet *fleet, int worker)
     member->pid = 0;
     if (!fleet->stopping) {
         member->died = true;
-        // Its writer is dead and reaped: the page is ours now.
+        // Its writer is dead and reaped, so this process may write the page now.
         tally_bury(&fleet->shared->pages[worker].tally,
                    fleet->config.clients_of(fleet->config.context, worker));
     }
@@ -340,11 +340,11 @@ const char *fleet_complaint(const struct fleet *fleet)
 
 void fleet_stop(struct fleet *fleet, int64_t patience_ns)
 {
-    reap_all(fleet); // whoever died before this died unexpectedly
+    reap_all(fleet); // a worker that died before this died unexpectedly
     fleet->stopping = true;
     atomic_store_explicit(&fleet->shared->stop, true, memory_order_relaxed);
     for (int i = 0; i < fleet->config.workers; i++)
-        if (!fleet->members[i].asleep) // a sleeper has nothing to finish
+        if (!fleet->members[i].asleep) // a paused worker has nothing to finish
             wake(fleet, i);
         else if (fleet->members[i].pid > 0)
             kill(fleet->members[i].pid, SIGKILL);
@@ -354,8 +354,8 @@ void fleet_stop(struct fleet *fleet, int64_t patience_ns)
     for (int i = 0; i < fleet->config.workers; i++)
         if (fleet->members[i].pid > 0)
             kill(fleet->members[i].pid, SIGKILL);
-    // Few are waited for. The kernel takes many seconds to close a million sockets, and needs nobody for
-    // that.
+    // Wait long only for few sockets. The kernel takes many seconds to close a million sockets, and needs no
+    // process for that.
     struct tally sum = {0};
     fleet_sum(fleet, &sum);
     int64_t limit_ns = clock_now_ns() + (sum.count[TALLY_OPEN] <= WAIT_OPEN ? WAIT_FEW_NS : WAIT_MANY_NS);

@@ -7,7 +7,7 @@
 
 enum { CAPACITY_FIRST = 16, TIDY_FROM = 64 };
 
-// Closes the gaps; what is kept stands at the beginning.
+// Closes the gaps: moves the messages that have not ended to the beginning.
 static void tidy(struct flights *flights)
 {
     uint32_t kept = 0, next = 0;
@@ -51,10 +51,10 @@ int flights_add(struct flights *flights, int64_t intended_ns, int64_t sent_ns)
     return 0;
 }
 
-// Those that have ended hold no sent_ns to compare with: the search steps over them.
+// Ended messages have no sent_ns to compare with, so the search steps over them.
 static struct flight *find(struct flights *flights, int64_t sent_ns)
 {
-    // Mostly it is the one after the one before.
+    // Messages mostly end in order.
     if (flights->next < flights->count && flights->list[flights->next].sent_ns == sent_ns)
         return &flights->list[flights->next];
     uint32_t low = flights->first, high = flights->count;

@@ -100,12 +100,12 @@ void latency_shared_close(struct latency_shared *shared)
 
 static void stripe_lock(struct stripe *stripe)
 {
-    // A holder that was killed leaves at worst one sample half counted: the histogram stays usable.
+    // A killed holder leaves at most one sample half counted. The histogram stays usable.
     if (pthread_mutex_lock(&stripe->lock) == EOWNERDEAD)
         pthread_mutex_consistent(&stripe->lock);
 }
 
-// Of several values, each next to the one before within a step, all lie in the step of the first.
+// If each value is in the step of the value before, all are in the step of the first.
 static bool join_run(struct latency_batch *batch, enum latency_kind kind, int64_t value_ns)
 {
     if (batch->last[kind] == 0)

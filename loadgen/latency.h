@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-// Latency samples on their way from many worker processes to the one that records them.
+// Latency samples on their way from many worker processes to the parent, which records them.
 //
-// A worker collects samples in a private batch and empties it, when full or old, into one of a few sets of
-// histograms in shared memory (a stripe; workers share them, so that a thousand workers need no thousand
-// sets). A stripe's lock is a process-shared robust mutex: when a worker is killed while it holds it, the
-// next one goes on, and at most that worker's last batch is lost. The parent moves what the stripes have
-// gathered into interval histograms.
+// A worker collects samples in a private batch. When the batch is full or old, the worker empties it into a
+// stripe: one of a few sets of histograms in shared memory. Workers share stripes, so that a thousand workers
+// need no thousand sets. A stripe's lock is a process-shared robust mutex. When a worker is killed while it
+// holds the lock, the next one goes on, and at most that worker's last batch is lost. The parent moves the
+// samples of the stripes into interval histograms.
 //
-// What has not ended when a run gives it up is a sample too: its value is at least its age. It is put into
-// the histogram with that (censored), and counted as such, so that no percentile is better for what never
-// came.
+// An act that has not ended when the run gives it up is a sample too (censored). Its latency is at least its
+// age, so the histogram gets the age, and the sample is counted as censored. No percentile improves because
+// of a message that never came.
 //
-// Corrected latencies count from the intended time. The uncorrected ones beside them are what a closed loop
-// would have recorded, a client with one connect or one message under way at a time, which begins the next
-// when it is due and the one before has ended: the figure that hides a standstill but for the one that was
-// under way. How much a target stood still is the difference of the two.
+// Corrected latencies count from the intended time. Uncorrected ones are those of a closed loop: a client
+// with one connect or message under way, which begins the next when it is due and the one before has ended. A
+// closed loop records a standstill of the target only once, in the act that was under way. The difference of
+// the two shows how much the target stood still.
 #ifndef POOLMARK_LOADGEN_LATENCY_H
 #define POOLMARK_LOADGEN_LATENCY_H
 
@@ -29,9 +29,9 @@ enum latency_kind {
     LATENCY_CONNECT,              // from the intended time to CONNACK
     LATENCY_CONNECT_UNCORRECTED,  // from the call to CONNACK
     LATENCY_ACK,                  // from the intended time to PUBACK or PUBCOMP
-    LATENCY_ACK_UNCORRECTED,      // from the PUBLISH, if the pair's message before had been acknowledged
+    LATENCY_ACK_UNCORRECTED,      // from the PUBLISH, if the pair's message before was acknowledged by then
     LATENCY_DELIVERY,             // from the intended time to the subscriber
-    LATENCY_DELIVERY_UNCORRECTED, // from the PUBLISH, if the pair's message before had arrived
+    LATENCY_DELIVERY_UNCORRECTED, // from the PUBLISH, if the pair's message before had arrived by then
     LATENCY_LAG,                  // from the intended time to the act: how late the generator was
     LATENCY_COUNT,
 };
@@ -40,7 +40,7 @@ const char *latency_name(enum latency_kind kind); // "connect", "ack_uncorrected
 
 struct latency_shared; // in memory that parent and workers share
 
-// Maps the stripes; before the workers are forked. -ENOMEM.
+// Maps the stripes. Call it before the workers are forked. -errno with the text on failure.
 int latency_shared_open(struct latency_shared **shared, int stripes, struct err *err)
     __attribute__((warn_unused_result));
 void latency_shared_close(struct latency_shared *shared);
@@ -52,8 +52,8 @@ struct latency_batch { // a worker's own; zeroed, then `shared` and `stripe` set
     int stripe;
     int count;
     int64_t oldest_ns; // when the first sample of the batch came in
-    // Messages that arrive together have latencies that the histogram does not tell apart: a run of these is
-    // one sample. The last run of each kind, its number + 1; 0: none.
+    // Messages that arrive together have latencies of one histogram step: such a run takes one entry of
+    // `samples`. For each kind: the number of its last run, plus 1; 0: none.
     int last[LATENCY_COUNT];
     struct {
         int64_t min_ns, max_ns;
@@ -64,15 +64,15 @@ struct latency_batch { // a worker's own; zeroed, then `shared` and `stripe` set
 };
 
 void latency_add(struct latency_batch *batch, enum latency_kind kind, int64_t value_ns, int64_t now_ns);
-// Of what has not ended: `value_ns` is its age.
+// Adds a sample that has not ended: `value_ns` is its age.
 void latency_add_censored(struct latency_batch *batch, enum latency_kind kind, int64_t value_ns,
                           int64_t now_ns);
 void latency_flush(struct latency_batch *batch);
-// Flushes what has been waiting for 100 ms or more.
+// Flushes a batch whose first sample is 100 ms old or more.
 void latency_flush_old(struct latency_batch *batch, int64_t now_ns);
 
-// Adds what the stripes hold to into[kind], and to censored[kind] (may be NULL) how many of these had not
-// ended; empties the stripes. The parent's.
+// Adds the samples of the stripes to into[kind], and their censored samples to the count censored[kind]
+// (`censored` may be NULL). Empties the stripes. Only the parent calls it.
 void latency_collect(struct latency_shared *shared, struct hist *into[LATENCY_COUNT],
                      int64_t censored[LATENCY_COUNT]);
 

@@ -7,10 +7,10 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-#define KEPT 0.99         // of the rate asked for
+#define KEPT 0.99         // share of the requested rate
 #define LATE_NS NS_PER_MS // as the anomaly `late`
-#define FULL 0.9          // a thread that ran or waited so much had no time to spare
-#define CROWDED 0.1       // one that waited so much for a CPU would have done more with it
+#define FULL 0.9          // a thread that ran or waited for so much of the time had none to spare
+#define CROWDED 0.1       // a thread that waited so much for a CPU would have done more with one
 
 const char *limit_name(enum limit_by by)
 {
@@ -32,7 +32,7 @@ __attribute__((format(printf, 3, 4))) static void say(struct limit *limit, enum 
     va_end(args);
 }
 
-// The generator, or the host that it shares.
+// The limit is the generator, or the host that it shares.
 static void blame_this_side(struct limit *limit, const struct limit_facts *facts)
 {
     if (facts->waited >= CROWDED)

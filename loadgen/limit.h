@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which of the two was the limit of a run: the generator or its target. A rate that the generator could not
-// exceed says nothing of the target.
+// The limit of a run: the generator or its target. A rate that the generator could not exceed says nothing
+// about the target.
 //
-// A generator that has a CPU and time to spare waits for its target. One that has neither is the limit; when
-// it was ready to run and had no CPU, the host is, which both share.
+// A generator with a free CPU and spare time waits for its target: the target is the limit. Without these the
+// generator is the limit. If it was ready to run and had no CPU, the limit is the host, which both share.
 #ifndef POOLMARK_LOADGEN_LIMIT_H
 #define POOLMARK_LOADGEN_LIMIT_H
 
 #include <stdint.h>
 
 enum limit_by {
-    LIMIT_NONE, // what was asked for was had
+    LIMIT_NONE, // the rate was reached
     LIMIT_GENERATOR,
     LIMIT_TARGET,
     LIMIT_HOST, // no CPU was left for the generator
@@ -18,10 +18,10 @@ enum limit_by {
 };
 
 struct limit_facts {
-    double asked_per_s; // 0: as fast as it goes
+    double asked_per_s; // 0: as fast as possible
     double had_per_s;
-    int64_t lag_p99_ns; // from the intended times to the acts; without a schedule not looked at
-    // Of the time, the busiest worker thread's share on a CPU, and waiting for one; both 0: not known.
+    int64_t lag_p99_ns; // from the intended times to the acts; ignored without a schedule
+    // Shares of the time in which the busiest worker thread ran, and waited for a CPU; both 0: not known.
     double ran, waited;
 };
 

@@ -37,7 +37,7 @@ static void describe(struct record *record, const struct config *config, const s
     }
 }
 
-// --describe: with a scenario also how its clients would be divided.
+// --describe: with a scenario also the division of its clients.
 static int describe_program(const struct config *config)
 {
     json_t *root = command_line_describe();
@@ -63,7 +63,7 @@ static int64_t losses(const struct run *run)
            count[TALLY_LOST] + count[TALLY_UNACKED];
 }
 
-// What ended early has measured something, unless nobody ever was connected.
+// A run that ended early is incomplete. If no client ever connected, it has failed, unless interrupted.
 static const char *status_of(const struct run *run, int open_books)
 {
     if (run_is_broken(run))
@@ -90,7 +90,7 @@ static int play(struct run *run, const struct config *config, struct record *rec
     }
     struct summary summary = {.count = 0};
     config->scenario->play(run, &summary);
-    run_phase(run, "end"); // collects what is left
+    run_phase(run, "end"); // collects the last latencies
     run_end_targets(run);
     summary_add_clients(&summary, run);
     summary_add_surroundings(&summary, run);
@@ -110,7 +110,7 @@ static int play(struct run *run, const struct config *config, struct record *rec
     return losses(run) > 0 || strcmp(*status, "complete") != 0 ? EXIT_FAILED : EXIT_OK;
 }
 
-// `command` is argv as it was given, for the record.
+// `command` is the original argv, for the record.
 static int run_command(int argc, char **argv, char **command)
 {
     struct config config;
@@ -129,7 +129,7 @@ static int run_command(int argc, char **argv, char **command)
     default:
         return complain(&err, EXIT_USAGE);
     }
-    // A plan that cannot be is found before anything is written.
+    // An impossible plan is found before anything is written.
     struct plan plan;
     if (run_check(&plan, &config, &err) < 0)
         return complain(&err, EXIT_USAGE);
@@ -149,7 +149,7 @@ static int run_command(int argc, char **argv, char **command)
         (void)!record_close(record, "failed", NULL);
         return EXIT_FAILED;
     }
-    // The record is whole before the workers are ended: that may take the kernel a while.
+    // Close the record before the workers end, which may take the kernel a while.
     if (record_close(record, status, &err) < 0)
         code = complain(&err, EXIT_FAILED);
     run_close(&run);
@@ -159,7 +159,7 @@ static int run_command(int argc, char **argv, char **command)
 int main(int argc, char **argv)
 {
     streams_open();
-    // Parsing moves arguments about.
+    // Parsing reorders the arguments.
     char **command = malloc(((size_t)argc + 1) * sizeof *command);
     if (!command)
         return EXIT_FAILED;

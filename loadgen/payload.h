@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a message of ours carries, so that whoever receives it can tell when it was meant to be sent, when it
-// was, and whether it is a message of ours at all. Little-endian:
+// The payload of the generator's messages. It tells the receiver the intended time, the send time, and
+// whether the message is of the generator at all. Little-endian:
 //   0 "PMK1"  4 pair (u32)  8 sequence (u64)  16 intended_ns (i64)  24 sent_ns (i64)  32 filler
 // Times are CLOCK_MONOTONIC: publisher and subscriber are on one host.
 #ifndef POOLMARK_LOADGEN_PAYLOAD_H
@@ -21,7 +21,7 @@ struct payload {
 // Writes the first PAYLOAD_MIN_BYTES of `to`.
 void payload_write(uint8_t *to, const struct payload *payload);
 
-// false when `data` is no payload of ours (too short, or another beginning).
+// False when `data` is not such a payload: too short, or another beginning.
 bool payload_read(const uint8_t *data, size_t bytes, struct payload *payload);
 
 #endif

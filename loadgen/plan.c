@@ -33,7 +33,7 @@ static int each_part(const char *const *texts, int count,
     return 0;
 }
 
-// What an address may not have here, by name: "" when it is a host with or without a port.
+// Names the part of an address that is not supported; "" when it is a host with or without a port.
 static const char *what_is_wrong(const char *text, const char *at)
 {
     if (strstr(text, "://") && at == text)
@@ -76,7 +76,7 @@ static int split_target(const char *text, char *host, size_t host_size, char *po
     return 0;
 }
 
-// IPv4 where a name has both: what most brokers listen on.
+// Takes IPv4 where a name has both: most brokers listen on it.
 static int find_host(const char *host, const char *port, struct addrinfo **found)
 {
     static const int families[] = {AF_INET, AF_INET6};
@@ -137,8 +137,8 @@ static bool all_loopback(const struct plan *plan)
     return true;
 }
 
-// Routes for everybody: sources are made up (127.0.1.1, 127.0.1.2, ...) when the engine can bind, none were
-// given, and all targets are on the loopback, where any address of 127/8 is ours.
+// Finds routes for all clients. Adds sources (127.0.1.1, 127.0.1.2, ...) when the engine can bind, no source
+// was given, and all targets are on the loopback, where every address of 127/8 belongs to this host.
 static int find_routes(struct plan *plan, const struct plan_request *request, struct err *err)
 {
     int64_t needed = (plan->clients + PLAN_PER_ROUTE_MAX - 1) / PLAN_PER_ROUTE_MAX;
@@ -166,7 +166,7 @@ static int find_routes(struct plan *plan, const struct plan_request *request, st
     return 0;
 }
 
-// A source address and a target are of one family, and sources are IPv4.
+// A source address and a target must be of one family, and sources are IPv4.
 static int check_families(const struct plan *plan, struct err *err)
 {
     for (int i = 0; i < plan->target_count && plan->source_count > 0; i++)

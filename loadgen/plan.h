@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Who does what: which clients a worker has, and which way (source address, target) each client goes.
+// The plan of a run: the clients of each worker, and the route (source address, target) of each client.
 //
-// Everything here is a pure function of the plan, a rank (host), a worker number and a client number, so that
-// every process, and every host that is given the same plan, computes the same answer without asking anybody.
-// Clients have global numbers from 0; worker g (rank x workers + worker) has those from g x
-// clients_per_worker on, so that workers fill up in order and "the first n clients" are whole workers and one
-// begun.
+// Everything here is a pure function of the plan, a rank (host), a worker number and a client number. So
+// every process, and every host with the same plan, computes the same answer without communication. Clients
+// have global numbers from 0. Worker g (rank x workers + worker) has those from g x clients_per_worker on.
+// Workers fill up in order: "the first n clients" are those of some whole workers and a part of the next's.
 //
 //     struct plan plan;
 //     struct plan_request request = {.clients = 1000000, .clients_per_worker = 18000, ...};
@@ -23,7 +22,7 @@
 enum {
     PLAN_TARGETS_MAX = 1024,
     PLAN_SOURCES_MAX = 1024,
-    // Connections on one (source, destination, port). Past half of the port range (28 000) the kernel's
+    // Connections of one (source, destination, port). Beyond half of the port range (28 000) the kernel's
     // search for a free port grows from 20 to 150 us.
     PLAN_PER_ROUTE_MAX = 10000,
 };
@@ -38,17 +37,17 @@ struct plan_request {
     int64_t clients;
     int64_t clients_per_worker; // 0: `engine_clients`, or fewer so that `workers` (or every core) have some
     int workers;                // 0: as many as it takes
-    int64_t engine_clients;     // what the engine likes to have in one process
-    int64_t clients_max;        // what one process can hold (descriptors)
+    int64_t engine_clients;     // the engine's default for one process
+    int64_t clients_max;        // the bound of one process (descriptors)
     int cores;                  // at least so many workers when there are clients for them
     int ranks;                  // hosts that share the plan; 1 today
     bool even;                  // clients come in pairs that a worker must not split
-    bool spread_pairs;          // their two ends may go to different targets, which are one cluster
+    bool spread_pairs;          // the ends of a pair may go to different targets of one cluster
     bool can_bind;              // the engine can choose its source address
     // "mqtt://HOST:PORT", an IPv6 address in brackets; each may hold several with commas between
     const char *const *targets;
     int target_count;
-    const char *const *sources; // IPv4 addresses, likewise; none: made up on the loopback when needed
+    const char *const *sources; // IPv4 addresses, likewise; none: taken from the loopback when needed
     int source_count;
 };
 
@@ -58,7 +57,7 @@ struct plan {
     int workers; // of each rank
     int ranks;
     int target_count, source_count; // source_count 0: the kernel chooses
-    int together;                   // clients in a row that go one way: 2 where a pair stays on one target
+    int together;                   // clients in a row on one route: 2 where a pair stays on one target
     struct plan_target *targets;
     struct in_addr *sources;
 };
@@ -72,20 +71,20 @@ struct plan_route {
     const struct in_addr *source; // NULL: the kernel chooses
 };
 
-// -EINVAL, with the text in `err`, for targets and sources that cannot be read, and when there are too few
-// routes or workers; it says how many are needed. Frees everything when it fails.
+// -EINVAL with the text in `err`: targets or sources that cannot be read, too few routes or workers. The text
+// says how many are needed. Frees everything on failure.
 int plan_make(struct plan *plan, const struct plan_request *request, struct err *err)
     __attribute__((warn_unused_result));
 void plan_free(struct plan *plan);
 
-// The part of plan_make that needs no targets: sets workers and clients_per_worker of an empty plan. -EINVAL
-// likewise.
+// The part of plan_make that needs no targets: sets workers and clients_per_worker of a plan that has only
+// clients and ranks. -EINVAL likewise.
 int plan_divide(struct plan *plan, const struct plan_request *request, struct err *err)
     __attribute__((warn_unused_result));
 
 struct plan_share plan_share(const struct plan *plan, int rank, int worker);
 
-// How many of a share's clients are among the first `goal` clients of the plan.
+// The number of the share's clients among the first `goal` clients of the plan.
 int64_t plan_goal(struct plan_share share, int64_t goal);
 
 struct plan_route plan_route(const struct plan *plan, int64_t client);

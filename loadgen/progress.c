@@ -13,11 +13,11 @@ void progress_start(struct progress *progress, FILE *to, int64_t now_ns)
 {
     *progress = (struct progress){.to = to, .started_ns = now_ns, .last_ns = now_ns};
     const char *kind = getenv("TERM");
-    // One that cannot go back in its line is written to as a file is.
+    // A terminal that cannot rewrite its line gets plain lines, like a file.
     progress->terminal = to && isatty(fileno(to)) && kind && strcmp(kind, "dumb") != 0;
 }
 
-// Per second since the last line; never below zero, whatever was counted back.
+// Per second since the last line; 0 when the count has fallen.
 static double rate(int64_t now, int64_t before, int64_t ns)
 {
     return now > before && ns > 0 ? (double)(now - before) * 1e9 / (double)ns : 0;

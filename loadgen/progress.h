@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// One line a second for whoever watches: rewritten in place on a terminal, a plain line otherwise. One
-// thread.
+// A line a second for people: rewritten in place on a terminal, a plain line otherwise. One thread.
 #ifndef POOLMARK_LOADGEN_PROGRESS_H
 #define POOLMARK_LOADGEN_PROGRESS_H
 
@@ -19,8 +18,8 @@ struct progress {
 struct progress_view {
     const char *phase;
     int64_t now_ns, wanted;
-    int64_t top;              // the last step's connections; 0 outside steps
-    bool publishing;          // messages are counted, not connects
+    int64_t top;              // connections of the last step; 0 outside the scenario steps
+    bool publishing;          // the line counts messages, not connects
     int64_t target_rss_bytes; // -1: unknown
     const struct tally *tally;
 };

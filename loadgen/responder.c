@@ -36,7 +36,7 @@ struct peer {
 
 struct responder {
     struct responder_config config;
-    int listener, epoll, word; // word: an eventfd that says "look at stop and drop"
+    int listener, epoll, word; // word: an eventfd that notifies of stop and drop
     uint16_t port;
     _Atomic bool stop, drop; // relaxed: the eventfd orders them
     int64_t published;

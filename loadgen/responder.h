@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// A peer that answers at once: what a broker must do so that an engine is content, and nothing else. Against
-// it a generator measures itself (self_latency.h), and engines are tested without a broker.
+// A peer that answers at once, with just the parts of a broker that an engine needs. The generator measures
+// itself against it (self_latency.h), and tests run engines without a broker.
 //
-// It accepts every client, forwards a PUBLISH to whoever subscribed to exactly that topic, at the lower of
-// both QoS, and answers PINGREQ. It holds no session, retains nothing and checks little. One thread runs it;
-// stop and drop may be called by any.
+// It accepts every client, forwards a PUBLISH to the subscribers of exactly that topic at the lower QoS of
+// both, and answers PINGREQ. It holds no session, retains nothing and checks little. One thread runs it; any
+// thread may call stop and drop.
 //
 //     responder_open(&responder, &(struct responder_config){0}, &err);
 //     pthread_create(&thread, NULL, run, responder);       // run: responder_run(responder)
@@ -25,7 +25,7 @@ struct responder_config {
     bool silent; // answers no CONNECT
     bool refuse_subscriptions;
     bool deaf;      // answers no PINGREQ
-    int lose_every; // of so many PUBLISHes one is not forwarded; 0: all are
+    int lose_every; // one PUBLISH in so many is not forwarded; 0: all are
 };
 
 // Listens on 127.0.0.1, a port of the system's choice.
@@ -34,7 +34,7 @@ int responder_open(struct responder **responder, const struct responder_config *
 uint16_t responder_port(const struct responder *responder);
 void responder_run(struct responder *responder); // until stopped
 void responder_stop(struct responder *responder);
-void responder_drop(struct responder *responder); // closes every connection it has, soon
+void responder_drop(struct responder *responder); // asks it to close every connection
 void responder_close(struct responder *responder);
 
 #endif

@@ -15,8 +15,8 @@ enum {
     TICK_NS = 10000000,
     LEVEL_EVERY_NS = 500000000,
 };
-#define ENDING_NS (NS_PER_S / 2) // so long a process may take to end after its sockets closed
-#define HALT_NS (10 * NS_PER_S)  // so long workers may take to count what they had under way
+#define ENDING_NS (NS_PER_S / 2) // limit for a process to end after its sockets have closed
+#define HALT_NS (10 * NS_PER_S)  // limit for workers to count their acts under way
 
 void run_break(struct run *run, const char *format, ...)
 {
@@ -49,7 +49,7 @@ bool run_is_broken(const struct run *run)
 
 static void collect(struct run *run)
 {
-    // The wall clock may be set meanwhile: an interval's place and length are the monotonic clock's.
+    // The wall clock may be set meanwhile: start and length of an interval come from the monotonic clock.
     int64_t to_ns = clock_now_ns();
     int64_t log_ns = run->log_wall_ns - run->log_ns;
     int64_t censored[LATENCY_COUNT] = {0};
@@ -69,8 +69,7 @@ static void collect(struct run *run)
     run->interval_from_ns = to_ns;
 }
 
-// The sockets of a process close before it has ended: clients may notice first, so there is a while to wait
-// for.
+// The sockets of a process close before it has ended, so clients may notice first. Wait a while for the end.
 static void await_targets(struct run *run, int64_t ns)
 {
     int64_t limit_ns = clock_now_ns() + (run->targets.count > 0 ? ns : 0);
@@ -137,7 +136,7 @@ static void tick(struct run *run)
     progress_show(&run->progress, &view);
 }
 
-// --- what scenarios are made of ----------------------------------------------------------------------------
+// --- the calls of scenarios --------------------------------------------------------------------------------
 
 void run_phase(struct run *run, const char *phase)
 {
@@ -149,7 +148,7 @@ void run_phase(struct run *run, const char *phase)
     run->phase = phase;
 }
 
-// The run ends in the middle of an order: what is under way is counted before anything is closed.
+// The run ends in the middle of an order. Acts under way are counted before anything is closed.
 static void halt(struct run *run, struct fleet *fleet)
 {
     run->halted = true;
@@ -186,9 +185,9 @@ bool run_order(struct run *run, struct fleet *fleet, struct fleet_order *order, 
 {
     if (run_is_broken(run))
         return false;
-    // Time for every worker to wake up and read the order.
+    // Time for every worker to resume and read the order.
     order->at_ns = clock_now_ns() + 20 * NS_PER_MS + fleet_workers(fleet) * 100 * NS_PER_US;
-    // And for its engine, where that needs some and the first act would show it.
+    // Time for its engine, if that needs any and the first act of the schedule would show it.
     if (order->rate_per_s > 0 && run->setup.engine->expect)
         order->at_ns += NS_PER_S / 4;
     run->publishing = order->act == FLEET_PUBLISH;
@@ -260,7 +259,7 @@ void run_disconnect(struct run *run)
         if (!fleets[i])
             continue;
         order.at_ns = clock_now_ns() + 20 * NS_PER_MS;
-        // A fleet that is still busy with an order that was broken off is stopped, not given another.
+        // A fleet still busy with an order that was broken off gets no other order; it is stopped later.
         if (fleet_poll(fleets[i], clock_now_ns()) > 0)
             continue;
         fleet_give(fleets[i], &order);

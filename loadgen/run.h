@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// One run, seen from the parent: it gives orders to the fleet, waits for them while it collects latencies,
-// samples memory and shows progress, and notices what ends a run early: Ctrl-C, a dead worker, a dead target.
+// One run, seen from the parent. The parent gives orders to the fleet and waits for them. Meanwhile it
+// collects latencies, samples memory and shows progress. Ctrl-C, a dead worker or a dead target end a run
+// early.
 //
-// A scenario is a sequence of run_order, run_sample, run_settle and run_hold; each returns false when the run
-// is to end (run->broken says why); a scenario then goes straight to its end, and what was measured is kept.
+// A scenario is a sequence of run_order, run_sample, run_settle and run_hold. Each returns false when the run
+// has to end (run->broken says why). A scenario then goes straight to its end and keeps its measurements.
 #ifndef POOLMARK_LOADGEN_RUN_H
 #define POOLMARK_LOADGEN_RUN_H
 
@@ -48,38 +49,38 @@ struct run {
     int64_t top;     // of all steps, for progress; 0: there are no steps
     bool publishing; // an order to publish is under way
     int64_t started_ns, shown_ns;
-    int64_t log_wall_ns, log_ns; // one instant, by both clocks: times of the log count from it by the second
+    int64_t log_wall_ns, log_ns; // one instant by both clocks; log times count from it by the monotonic one
     int64_t interval_from_ns;
     struct surroundings surroundings;
     struct targets targets; // the watched processes
     int64_t broken_ns;      // when the run ended early; 0: it did not
     int signals;            // signalfd of SIGINT, SIGTERM and SIGHUP
     bool interrupted;
-    struct sampler_account sampler_account; // once the files are closed
+    struct sampler_account sampler_account; // set when the files are closed
     struct csv_account log_account, steps_account;
     bool halted;      // an order was broken off: clients are not closed one by one
-    bool lossy;       // losing connections ends the run: set while they are held
+    bool lossy;       // the run ends when all connections are lost: set while they are held
     char broken[400]; // why the run ends early; "" while it does not
 };
 
 void run_phase(struct run *run, const char *phase); // a static word; empties phase_hist
 
-// Gives the order (its at_ns is set here) to `fleet` and waits until all workers are done, or `limit_ns` is
-// over.
+// Sets the at_ns of `order`, gives it to `fleet` and waits until all workers are done, at most `limit_ns`.
 bool run_order(struct run *run, struct fleet *fleet, struct fleet_order *order, int64_t limit_ns);
 bool run_hold(struct run *run, int64_t ns);
 bool run_sample(struct run *run, struct sample *sample); // a full one, now
-// What two readings of a level target may differ by: 64 KiB, or a thousandth.
+// The difference that two readings of a target at rest may have: 64 KiB or a thousandth, the larger of both.
 int64_t run_level_slack(int64_t bytes);
 // Waits, at most `limit_ns`, until the target's memory is level; takes a full sample.
 bool run_settle(struct run *run, int64_t limit_ns, struct sample *sample);
-// The orderly end: disconnects, without regard to `broken`, unless interrupted.
+// The orderly end: disconnects all clients, also when the run is broken. Does nothing if the run was
+// interrupted or an order was broken off.
 void run_disconnect(struct run *run);
 
 // After the scenario: an anomaly when a watched process has ended.
 void run_end_targets(struct run *run);
 
-// Into the record, and to stderr (base/record.h); without a record to stderr alone, unless --quiet.
+// Adds an anomaly to the record and prints it (base/record.h). Without a record only prints, unless --quiet.
 void run_anomaly(const struct run *run, const char *what, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-// What the histogram holds of samples that ended.
+// The samples in the histogram that ended.
 static int64_t held(const struct run *run, enum latency_kind kind)
 {
     return hist_count(run->total[kind]) - run->censored[kind];
@@ -18,7 +18,7 @@ static struct books_line named(const char *prefix, const char *source)
     return line;
 }
 
-// Of the clients and, in steps, of the probes: their connects are in the same histogram.
+// Adds the connects of the clients and, in steps, of the probes. Both are in the same histogram.
 static void add_connects(struct books *books, const struct run *run)
 {
     const struct tally *tallies[] = {&run->tally, &run->probe_tally};
@@ -31,7 +31,7 @@ static void add_connects(struct books *books, const struct run *run)
         line.failed += tally_failed(tally) - tally->failed[REASON_NOT_STARTED];
         line.unfinished += tally->count[TALLY_CONNECT_UNFINISHED];
         connected += tally->count[TALLY_CONNECTED];
-        // Only a run that ended early may leave clients out: in any other, what is missing is missing.
+        // Only a run that ended early may leave clients out. In any other run a missing client stays missing.
         int64_t missing = asked[i] - tally->count[TALLY_CONNECTED] - tally->count[TALLY_CONNECT_UNFINISHED] -
                           (tally_failed(tally) - tally->failed[REASON_NOT_STARTED]);
         line.not_sent += run_is_broken(run) && missing > 0 ? missing : 0;
@@ -65,7 +65,7 @@ static void add_signs_of_life(struct books *books, const struct tally *tally)
         books_add(books, &line);
 }
 
-// Of a fleet's messages, those of the warm-up apart: they are in no figure.
+// Adds the messages of a fleet. Those of the warm-up have a line of their own, since they are in no figure.
 static void add_messages(struct books *books, const struct run *run, const char *prefix,
                          const struct tally *tally)
 {
@@ -105,7 +105,7 @@ static void add_messages(struct books *books, const struct run *run, const char 
         books_add(books, &warm_up);
 }
 
-// A file's lines. What was late is there, and what was lost the books say.
+// Adds the lines of a file. Late lines are in the file; lost lines count as unreadable.
 static void add_file(struct books *books, const struct run *run, const char *source, const char *file,
                      const struct csv_account *account)
 {

@@ -15,7 +15,7 @@
 
 enum {
     STRIPES_MAX = 8,
-    AWAKE_MAX = 64, // more workers of a restless engine than these sleep when they have nothing to do
+    AWAKE_MAX = 64, // with more workers than this, a restless engine's idle workers are paused
 };
 
 static int open_histograms(struct run *run, struct err *err)
@@ -55,7 +55,7 @@ static int fill_request(struct plan_request *request, const struct config *confi
     int code = host_raise_nofile(&limit, err);
     if (code < 0)
         return code;
-    // Some descriptors are the process's own; the probes' plan is one worker with the first routes.
+    // The process needs some descriptors itself. The plan of the probes is one worker with the first routes.
     int64_t holds = limit - 200 > 2 ? limit - 200 : 2;
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     *request = (struct plan_request){
@@ -113,7 +113,7 @@ static int open_fleet(struct fleet **fleet, struct worker_setup *setup, int toke
     int code = fleet_open(fleet, &config, err);
     if (code < 0)
         return code;
-    // Ready within a minute, or never.
+    // Workers are ready within a minute, or never.
     int64_t limit_ns = clock_now_ns() + 60 * NS_PER_S;
     while (fleet_poll(*fleet, clock_now_ns()) > 0 && fleet_died(*fleet) == 0 && clock_now_ns() < limit_ns)
         clock_sleep_until_ns(clock_now_ns() + 2 * NS_PER_MS);
@@ -130,7 +130,7 @@ static int open_signals(struct run *run, struct err *err)
     sigemptyset(&mask);
     sigaddset(&mask, SIGINT);
     sigaddset(&mask, SIGTERM);
-    // nohup: whoever started this run wants it to outlive the terminal.
+    // With nohup SIGHUP is ignored: the run shall outlive its terminal.
     struct sigaction hangup;
     if (sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler != SIG_IGN)
         sigaddset(&mask, SIGHUP);
@@ -218,7 +218,7 @@ int run_open(struct run *run, const struct config *config, struct record *record
 
 void run_close_files(struct run *run)
 {
-    // What a file did not take is in its account.
+    // The account of a file has its lost lines.
     if (run->sampler)
         (void)!sampler_close(run->sampler, &run->sampler_account);
     run->sampler = NULL;

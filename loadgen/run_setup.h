@@ -5,18 +5,18 @@
 
 #include "loadgen/run.h"
 
-// Could this plan be carried out? Makes it, to be freed by the caller; -EINVAL with the text.
+// Makes the plan, to check that it can be carried out. The caller frees it. -EINVAL with the text.
 int run_check(struct plan *plan, const struct config *config, struct err *err)
     __attribute__((warn_unused_result));
 
-// How its workers would be divided, which takes no target; nothing to be freed.
+// Divides the clients among workers without looking at targets. There is nothing to free.
 int run_divide(struct plan *plan, const struct config *config, struct err *err)
     __attribute__((warn_unused_result));
 
 // Makes the plan, forks the workers, opens the log and the sampler. `record` may be NULL.
 int run_open(struct run *run, const struct config *config, struct record *record, struct err *err)
     __attribute__((warn_unused_result));
-// Ends latency.hlog and memory.csv: before the record is closed. run_close does it too.
+// Closes latency.hlog and memory.csv. Call it before the record is closed. run_close does it too.
 void run_close_files(struct run *run);
 void run_close(struct run *run);
 

@@ -16,15 +16,15 @@
 
 enum {
     FULL_SHARE = 20
-}; // an unasked full row when the last one took less than a twentieth of the time since
+}; // a full row comes unasked if the last one took less than a twentieth of the time since then
 
 struct sampler {
-    pthread_mutex_t lock; // guards what stands up to `last`
-    pthread_cond_t word;  // a request, or the end
+    pthread_mutex_t lock; // guards the fields up to `account`
+    pthread_cond_t word;  // signalled on a request and on the end
     const char *phase;
     int64_t connections, cpu_ns;
     uint64_t asked, answered; // full rows
-    _Atomic bool ending;      // also read without the lock, relaxed: it only breaks a reading off
+    _Atomic bool ending;      // also read without the lock, relaxed: it only ends a reading early
     struct sample full;       // the last full row
     struct sample last;
     struct sampler_account account;
@@ -64,14 +64,14 @@ static void read_targets(struct sample *sample, const int64_t *targets, int coun
             sample->rollup_error = mem.rollup_error < 0 ? mem.rollup_error : sample->rollup_error;
         }
     }
-    // A sum over some of the processes would be a figure of none.
+    // A sum over only some of the processes would be a wrong figure.
     if (sample->targets_gone > 0 || sample->target_error < 0)
         sample->target_rss_bytes = sample->target_cpu_ns = sample->target_shared_bytes = -1;
     if (sample->targets_gone > 0 || sample->target_error < 0 || sample->rollup_error < 0)
         sample->target_pss_bytes = sample->target_private_bytes = -1;
 }
 
-// A thousand workers take a second to read: `ending` breaks it off.
+// A thousand workers take a second to read; `ending` ends the loop early.
 static void read_generator(struct sample *sample, const pid_t *workers, int count, const _Atomic bool *ending)
 {
     struct procmem mem;
@@ -151,7 +151,7 @@ static bool wants_full(const struct sampler *sampler, int64_t now_ns)
     return now_ns - sampler->full_ended_ns >= FULL_SHARE * sampler->full_took_ns;
 }
 
-// Called and left with the lock held; reads without it.
+// The caller holds the lock. It is released during the reading.
 static void take_row(struct sampler *sampler)
 {
     uint64_t asked = sampler->asked;
@@ -168,8 +168,8 @@ static void take_row(struct sampler *sampler)
     }
 
     pthread_mutex_lock(&sampler->lock);
-    // The label is read after the memory: connections made meanwhile are fewer than those that a label from
-    // before the reading would miss.
+    // The label is read after the memory, so it has a few connections too many. A label from before the
+    // reading would lack those made during the reading, which are more.
     sample.connections = sampler->connections;
     sample.generator_cpu_ns = sampler->cpu_ns + clock_cpu_ns();
     sampler->last = sample;

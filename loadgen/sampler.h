@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Memory against time and connections: a thread of the parent that reads the target's processes, the
-// generator's and the kernel's own counts, and writes memory.csv (results/README.md has the columns).
+// Memory over time and connections. A thread of the parent reads the processes of target and generator and
+// the kernel's counts, and writes memory.csv (results/README.md has the columns).
 //
-// A quick row each second (statm, stat, meminfo, sockstat). A full one, with PSS and private memory, which
-// costs a walk of page tables, when it is asked for, and otherwise in at most a twentieth of the time.
+// A quick row each second has statm, stat, meminfo and sockstat. A full row also has PSS and private memory,
+// and costs a walk of page tables. Full rows come on request; others take at most a twentieth of the time.
 //
 //     sampler_open(&sampler, &config, &err);
 //     sampler_label(sampler, "connect", open, cpu_ns);
@@ -36,17 +36,15 @@ struct sample { // -1: not read
     int64_t generator_pss_bytes, generator_cpu_ns;
     int64_t kernel_slab_bytes; // without kernel_proc_bytes, where that is known
     int64_t kernel_tcp_bytes, kernel_page_table_bytes, kernel_proc_bytes;
-    int targets_gone; // watched processes that are not there any more
-    int target_error; // -errno: a watched process is there and cannot be read; then all target_* are -1
-    int rollup_error; // -errno: its PSS and private memory cannot be read (base/procmem.h), RSS and CPU time
-                      // can
+    int targets_gone; // watched processes that have ended
+    int target_error; // -errno: a watched process exists and cannot be read; then all target_* are -1
+    int rollup_error; // -errno: only its RSS and CPU time can be read, not PSS and private memory
 };
 
 struct sampler_account {
-    int64_t readings, unreadable; // those in which a watched process could not be read
+    int64_t readings, unreadable; // unreadable: a watched process could not be read
     int error;                    // the last -errno of these
-    int64_t late_ns;              // how much later than a second after the last the next reading began: only
-                                  // delays past a second, in which the sampler did not run
+    int64_t late_ns;              // sum of delays above a second, in which the sampler did not run
     struct csv_account file;      // memory.csv; base/csv.h
 };
 
@@ -59,21 +57,21 @@ struct sampler_account {
 int sampler_open(struct sampler **sampler, const struct sampler_config *config, struct err *err)
     __attribute__((warn_unused_result));
 
-// What the next rows say. `phase` is a plain word with static storage; `cpu_ns` is the workers' CPU time. Any
-// thread.
+// Sets phase, connections and CPU time of the next rows. `phase` is a plain word with static storage;
+// `cpu_ns` is the workers' CPU time. Any thread may call.
 void sampler_label(struct sampler *sampler, const char *phase, int64_t connections, int64_t cpu_ns);
 
-// Asks for a full row now; its sample is there when sampler_ready(ticket) says so. Any thread.
+// Asks for a full row now. sampler_ready(ticket) gives its sample when it is there. Any thread may call.
 uint64_t sampler_request(struct sampler *sampler);
 bool sampler_ready(struct sampler *sampler, uint64_t ticket, struct sample *sample);
 
 void sampler_last(struct sampler *sampler, struct sample *sample); // the latest row, quick or full
 
-// Writes a last quick row, ends the thread. 0, or what went wrong with the file. `account` may be NULL. NULL
-// is allowed.
+// Writes a last quick row and ends the thread. Returns 0, or the -errno of the file. `account` and `sampler`
+// may be NULL.
 int sampler_close(struct sampler *sampler, struct sampler_account *account);
 
-// One row's reading, on the caller's thread; for tests and single figures.
+// Reads one row on the caller's thread, for tests and single figures.
 void sample_read(struct sample *sample, const int64_t *targets, int target_count, const pid_t *workers,
                  int worker_count, bool full);
 

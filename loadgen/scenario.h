@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The scenario contract: what a run does, as a sequence of the run's steps (run.h). A scenario is one file in
-// scenarios/ and one line in scenarios/scenarios.c.
+// The scenario contract: a scenario is a sequence of calls of run.h. It is one file in scenarios/ and one
+// line in scenarios/scenarios.c.
 //
 //     struct drip { int64_t connections, pause_ns; };
 //     #define AT(field) offsetof(struct drip, field)
@@ -25,21 +25,21 @@ struct scenario {
     const char *name;
     const char *summary; // one line
 
-    // Options beside those of every run; the offsets are into a struct of the scenario's own, of
-    // `options_bytes`, which lies in config->options. Scenarios may have options of one name: these are alike
-    // in kind (tests/test_command_line.c).
+    // Options beside those of every run. Their offsets are into the scenario's own struct of `options_bytes`,
+    // stored in config->options. Options of one name in several scenarios are of one kind
+    // (tests/test_command_line.c).
     const struct opt *options;
     size_t options_bytes;
 
-    // Do the options fit together? Puts what a plan needs into config->connections and the fields after it.
-    // Also for a description, without a target. 0, or -EINVAL with the text in `err`.
+    // Do the options fit together? Copies the values that a plan needs into config->connections and the
+    // fields after it. Also called for a description, without a target. 0, or -EINVAL with the text in `err`.
     int (*check)(struct config *config, struct err *err);
-    // Of a call that is to run: is there what the options name? NULL: nothing to look for.
+    // Only before a run: do the files that the options name exist? NULL: there are none.
     int (*check_run)(const struct config *config, struct err *err);
     // Adds the scenario's options to the record's `config`.
     void (*describe)(const struct config *config, json_t *json);
 
-    // Runs to its end or until the run is broken, adding to `summary` what was measured.
+    // Runs to its end or until the run is broken, and adds the results to `summary`.
     void (*play)(struct run *run, struct summary *summary);
 };
 

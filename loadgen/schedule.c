@@ -7,7 +7,7 @@ int64_t schedule_at(const struct schedule *schedule, int64_t act)
 {
     if (!(schedule->rate_per_s > 0))
         return schedule->start_ns;
-    // Long double (64 bits of mantissa here) keeps every nanosecond of a run of centuries.
+    // Long double (64 bits of mantissa here) keeps every nanosecond, even over centuries.
     return schedule->start_ns + (int64_t)((long double)act * NS_PER_S / (long double)schedule->rate_per_s);
 }
 

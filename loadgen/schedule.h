@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// When: the intended time of each act, on the monotonic clock. Open loop: a time depends on the start, the
-// rate and the act's number alone, never on how the acts before it went. Pure functions; any thread.
+// The intended time of each act, on the monotonic clock. Open loop: the time depends only on the start, the
+// rate and the act's number, never on the outcome of earlier acts. Pure functions; any thread may call.
 //
 //     struct schedule schedule = {.start_ns = order.at_ns, .rate_per_s = 1000};
 //     int64_t intended_ns = schedule_at(&schedule, 42);   // start + 42 ms
@@ -11,13 +11,13 @@
 
 struct schedule {
     int64_t start_ns;
-    double rate_per_s; // of all acts together; 0: everything is due at the start, as fast as it goes
+    double rate_per_s; // of all acts together; 0: every act is due at the start, as fast as possible
 };
 
 int64_t schedule_at(const struct schedule *schedule, int64_t act);
 
-// Pairs take turns: with `pairs` of them, message m of pair p is act m x pairs + p. A worker that has pairs
-// first .. first + count - 1 sends its k-th message at:
+// Pairs take turns: message m of pair p is act m x pairs + p. schedule_turn gives message k of a worker that
+// has pairs first .. first + count - 1.
 struct schedule_turn {
     int64_t pair, message, intended_ns;
 };

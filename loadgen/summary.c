@@ -78,8 +78,8 @@ void summary_add_reading(struct summary *summary, const char *name, const struct
     summary->reading_count++;
 }
 
-// Why memory did not grow, and what to do. A connection takes some hundreds of bytes at least: of few
-// connections that is less than a level target moves by.
+// Why memory did not grow, and advice. A connection takes some hundreds of bytes at least. A few connections
+// take less than the memory of a target at rest varies.
 static const char *no_growth(int64_t grew_bytes, int64_t connections, int64_t level_bytes)
 {
     enum { CONNECTION_BYTES = 256 };
@@ -91,8 +91,8 @@ static const char *no_growth(int64_t grew_bytes, int64_t connections, int64_t le
            "objects when it starts has them in memory.start_bytes";
 }
 
-// NaN and an anomaly when `low` and `full` differ by no more than two readings of a level target may: that is
-// no growth, and a slope of it would be a figure of chance. `name` NULL: said already, of another count.
+// The slope; NaN and an anomaly when `low` and `full` differ by no more than two readings of a target at rest
+// may: that slope would be chance. `name` NULL: no anomaly, since another way to count has reported it.
 static double grown(struct run *run, const char *name, int64_t low, int64_t full, int64_t connections)
 {
     double each = slope(low, full, connections);
@@ -109,7 +109,7 @@ static double grown(struct run *run, const char *name, int64_t low, int64_t full
     return NAN;
 }
 
-// The kernel's figure is of the whole host: less than a socket takes is chance.
+// The kernel's figure covers the whole host: less than the size of a socket is chance.
 static double kernel_grown(struct run *run, const struct sample *start, const struct sample *full)
 {
     enum { SOCKET_BYTES = 1024 };
@@ -126,7 +126,7 @@ static double kernel_grown(struct run *run, const struct sample *start, const st
     return NAN;
 }
 
-// The three ways to count user memory. What is judged is the first that every reading has.
+// The three ways to count user memory. The first that every reading has is judged.
 static const struct {
     const char *name;
     size_t offset;
@@ -161,7 +161,7 @@ static void stands_in(struct run *run, int kind, const struct sample *full)
             full->rollup_error == -EACCES ? "; run the generator as the target's user, or as root" : "");
 }
 
-// Private memory is judged, and memory that is shared with nobody, or within the target, is not private.
+// Private memory is judged. MAP_SHARED memory is not private, even if only the target uses it.
 static void note_shared(struct run *run, const struct sample *start, const struct sample *full)
 {
     int64_t bytes = full->target_shared_bytes, grew_bytes = bytes - start->target_shared_bytes;
@@ -258,7 +258,7 @@ json_t *summary_reasons(const int64_t counts[REASON_COUNT])
     return json;
 }
 
-// "; the watched process 1234 ended after ..." beside a reason that this would explain.
+// "; the watched process 1234 ended after ..." for a reason that this explains.
 static const char *cause_of(const struct run *run, enum tally_reason reason, char *text, size_t size)
 {
     text[0] = '\0';
@@ -281,8 +281,8 @@ static void note_reasons(struct run *run, const char *what, const int64_t counts
                            cause_of(run, (enum tally_reason)i, cause, sizeof cause));
 }
 
-// Later than a millisecond in one act of a hundred: figures then tell of the generator too. Of fewer acts the
-// latest says it.
+// An anomaly when 1 act of 100 is more than a millisecond late: the figures then include the generator's
+// delay. With fewer than 100 acts the latest act decides.
 static void add_lag(struct summary *summary, struct run *run)
 {
     const struct hist *lag = run->total[LATENCY_LAG];

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-// -1 when it cannot be said.
+// -1 when it is not known.
 static int64_t growth(int64_t before, int64_t after)
 {
     return before >= 0 && after >= before ? after - before : -1;
@@ -72,7 +72,7 @@ static void add_quotas(struct surroundings *surroundings, struct summary *summar
     add_throttling(summary, run, "generator.throttled_ns", "the generator",
                    growth(surroundings->generator.throttled_periods, now.throttled_periods),
                    growth(surroundings->generator.throttled_ns, now.throttled_ns), now.cpu_quota_cores);
-    // Several targets may be of one group: the one that stood still longest says it.
+    // Several targets may be in one group: report the target that was throttled most often.
     int64_t periods = -1, ns = -1;
     double quota = -1;
     for (int i = 0; i < surroundings->target_count; i++) {

@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-// A clock that is slewed moves by half a millisecond a second at most; one that is set jumps.
+// Slewing moves a clock by at most half a millisecond a second; setting it makes it jump.
 #define STEP_NS (100 * NS_PER_MS)
 
 static int64_t ahead_ns(void)

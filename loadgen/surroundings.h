@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What surrounds a run and is neither the target's work nor the generator's: handshakes that an accept queue
-// had no room for, processor time that a quota withheld, a wall clock that was set. Read at the start and at
-// the end of a run; the growth is in every record, and an anomaly explains it beside the figures that it
-// moves.
+// Effects on a run that are neither the target's work nor the generator's: handshakes that met a full accept
+// queue, CPU time that a quota withheld, a wall clock that was set. They are read at the start and at the end
+// of a run. Every record has their growth, and an anomaly explains the figures that they move.
 //
 //     surroundings_start(&surroundings, pids, count);
 //     surroundings_look(&surroundings);                 // now and then: notices a step of the wall clock
@@ -16,16 +15,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { SURROUNDINGS_TARGETS_MAX = 64 }; // of more watched processes the first are looked at
+enum { SURROUNDINGS_TARGETS_MAX = 64 }; // only the first so many watched processes are read
 
 struct surroundings {
-    struct netstat net, target_net; // at the start; the second of a target in another network namespace
+    struct netstat net, target_net; // at the start; target_net: of a target in another network namespace
     bool has_target_net;
-    struct cgroup generator, targets[SURROUNDINGS_TARGETS_MAX]; // likewise
+    struct cgroup generator, targets[SURROUNDINGS_TARGETS_MAX]; // at the start
     int64_t pids[SURROUNDINGS_TARGETS_MAX];
     int target_count;
-    int64_t ahead_ns;   // of the wall clock before the monotonic clock, when they were last looked at
-    int64_t stepped_ns; // by how much the wall clock was set since the start, in all
+    int64_t ahead_ns;   // wall clock less monotonic clock, at the last call of surroundings_look
+    int64_t stepped_ns; // sum of the steps of the wall clock since the start
     int steps;
 };
 

@@ -133,7 +133,8 @@ static int64_t above_zero(int64_t value)
     return value > 0 ? value : 0;
 }
 
-// Whatever was due and has not ended, of the messages counted from `offset` on TALLY_DUE.
+// Counts messages that were due and have not ended as not sent or unfinished. `offset` is 0, or that of the
+// warm-up counts.
 static void bury_messages(struct tally_page *page, const int64_t *count, int offset)
 {
     const int64_t *due = count + offset;

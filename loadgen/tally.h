@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is counted, and why a client or a message was lost: one page of shared memory a worker, read by the
-// parent.
+// The counts of a worker, with the reasons for lost clients: one page of shared memory for each worker, read
+// by the parent.
 //
 // A page has one writer, its worker's main thread; the parent reads at any time. Counters are relaxed: each
-// stands alone, and the parent needs no order between two of them. Exact sums are read after the worker said
-// that an order is done (fleet.h), which is a release.
+// stands alone, and the parent needs no order between two of them. Sums are exact after the worker has
+// reported that an order is done (fleet.h), which is a release.
 #ifndef POOLMARK_LOADGEN_TALLY_H
 #define POOLMARK_LOADGEN_TALLY_H
 
@@ -33,7 +33,7 @@ enum tally_reason {
     REASON_SUBSCRIBE_REFUSED,     // SUBACK 0x80
     REASON_UNTOLD,                // the library could not connect and does not say why
     REASON_LOST,                  // the library lost the connection and does not say why
-    REASON_STALLED,               // no answer in time, and the generator itself did not run meanwhile
+    REASON_STALLED,               // no answer in time, but the generator itself did not run meanwhile
     REASON_WORKER_DIED,           // its process died
     REASON_NOT_STARTED,           // the run ended before its turn
     REASON_COUNT,
@@ -58,17 +58,17 @@ enum tally_count {
 
     // Messages, those of the warm-up among them.
     TALLY_DUE,            // PUBLISHes due by the schedule
-    TALLY_NOT_SENT,       // of these, the client was not there, or what it may hold was full
+    TALLY_NOT_SENT,       // of these, not sent: the client was not connected, or its queue was full
     TALLY_PUBLISHED,      // PUBLISH sent (handed to the library)
     TALLY_RECEIVED,       // arrived, each counted once
     TALLY_LOST,           // not arrived when the drain ended
     TALLY_UNFINISHED,     // on its way when the run ended early
-    TALLY_ACK_DUE,        // of those published, those at QoS 1 and 2
+    TALLY_ACK_DUE,        // published at QoS 1 and 2
     TALLY_ACKED,          // PUBACK or PUBCOMP
     TALLY_UNACKED,        // not acknowledged when the drain ended
     TALLY_ACK_UNFINISHED, // not acknowledged when the run ended early
-    TALLY_MESSAGE_END,    // (none: where these counts end)
-    TALLY_WARM_UP,        // of the counts from TALLY_DUE on, in the same order, those of the warm-up
+    TALLY_MESSAGE_END,    // no count: the end of these counts
+    TALLY_WARM_UP,        // the counts from TALLY_DUE on again, in the same order, of the warm-up only
     TALLY_WARM_UP_END = TALLY_WARM_UP + TALLY_MESSAGE_END - TALLY_DUE,
 
     TALLY_DUPLICATES,        // arrived a second time
@@ -83,9 +83,8 @@ enum tally_count {
     TALLY_LAST_CONNECTED_NS, // latest CONNACK of this worker
     TALLY_LAST_RECEIVED_NS,  // latest arrival of a message that is not of the warm-up
     TALLY_STALLED_NS,        // how long the worker did not run while it had something to do, in all
-    // Of the time in which it published, the share of the worker's busiest thread (thread_load.h) on a CPU,
-    // and waiting for one, in millionths; 0: not known. In a sum, those of the worker for which both together
-    // are most.
+    // Shares of the publishing time in which the worker's busiest thread (thread_load.h) ran, and waited for
+    // a CPU, in millionths; 0: not known. A sum has those of the worker whose total of both is largest.
     TALLY_RAN_PPM,
     TALLY_WAITED_PPM,
     TALLY_CPU_NS, // CPU time of the worker so far
@@ -95,11 +94,11 @@ enum tally_count {
 struct tally_page {
     _Atomic int64_t count[TALLY_COUNT];
     _Atomic int64_t failed[REASON_COUNT]; // clients that never connected
-    _Atomic int64_t
-        dropped[REASON_COUNT]; // clients that were connected and are not any more, by no act of ours
+    // Clients that were connected and lost their connection by no act of ours.
+    _Atomic int64_t dropped[REASON_COUNT];
 };
 
-// The same, in plain words, for sums.
+// The same as plain integers, for sums.
 struct tally {
     int64_t count[TALLY_COUNT];
     int64_t failed[REASON_COUNT], dropped[REASON_COUNT];
@@ -120,18 +119,18 @@ static inline int64_t tally_get(const struct tally_page *page, enum tally_count 
 {
     return atomic_load_explicit(&page->count[what], memory_order_relaxed);
 }
-// A count of messages, from TALLY_DUE on: also among those of the warm-up when it is one.
+// Adds 1 to a count of messages (from TALLY_DUE on), and to its warm-up count for a message of the warm-up.
 static inline void tally_add_message(struct tally_page *page, enum tally_count what, bool warm_up)
 {
     tally_add(page, what, 1);
     if (warm_up)
         tally_add(page, TALLY_WARM_UP + (what - TALLY_DUE), 1);
 }
-// Of a count of messages, those that are not of the warm-up.
+// A count of messages without the warm-up.
 int64_t tally_measured(const struct tally *tally, enum tally_count what);
 
-// A worker is dead: what it had under way is counted as failed (clients not connected), dropped (clients
-// open), not sent or unfinished. Its page has no other writer any more. `clients`: how many it had.
+// Closes the counts of a dead worker that had `clients` clients. Those not connected count as failed, open
+// ones as dropped, its messages as not sent or unfinished. Its page has no other writer any more.
 void tally_bury(struct tally_page *page, int64_t clients);
 
 void tally_fail(struct tally_page *page, enum tally_reason reason);
@@ -141,7 +140,7 @@ void tally_drop(struct tally_page *page, enum tally_reason reason);
 void tally_sum(struct tally *sum, const struct tally_page *page);
 int64_t tally_failed(const struct tally *tally);
 int64_t tally_dropped(const struct tally *tally);
-// Why most clients failed or were dropped; REASON_NONE: none was.
+// The most frequent reason of failed and dropped clients; REASON_NONE: there were none.
 enum tally_reason tally_main_reason(const struct tally *tally);
 
 #endif

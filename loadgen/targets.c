@@ -17,7 +17,7 @@
 
 enum { TEXT_BYTES = 4096, NOT_KNOWN = -1, READ_EVERY_NS = 100000000 };
 
-// linux/pidfd.h of Linux 6.15, which older headers lack.
+// From linux/pidfd.h of Linux 6.15; older headers lack it.
 struct exit_info {
     uint64_t mask, cgroup;
     uint32_t ids[11];
@@ -61,7 +61,7 @@ static int read_status(int64_t pid, struct status *status)
     return field >= 22 ? 0 : -EPROTO;
 }
 
-// Has ended, and was not waited for: a leader whose threads go on has not.
+// Has the process ended, without having been waited for? A leader whose threads go on has not ended.
 static bool is_dead(const struct status *status)
 {
     return status->state == 'X' || (status->state == 'Z' && status->threads <= 1);
@@ -112,7 +112,7 @@ static bool has_ended(const struct target *target)
     return is_dead(&status) || (target->start_ticks >= 0 && status.start_ticks != target->start_ticks);
 }
 
-// The kernel shows 0 to who may not know: a process of another user's that ended by itself looks the same.
+// Without permission the kernel shows status 0, as for an exit with code 0. So 0 says nothing here.
 static int how_it_ended(const struct target *target)
 {
     struct status status;
@@ -130,7 +130,7 @@ bool targets_look(struct targets *targets, int64_t now_ns)
     bool more = false, read = now_ns - targets->read_ns >= READ_EVERY_NS;
     if (read)
         targets->read_ns = now_ns;
-    for (int i = 0; i < targets->count; i++) // of a negative descriptor poll takes no notice
+    for (int i = 0; i < targets->count; i++) // poll ignores a negative descriptor
         targets->wait[i] = (struct pollfd){.fd = targets->list[i].ended_ns == 0 ? targets->list[i].fd : -1,
                                            .events = POLLIN};
     if (targets->count > 0 && poll(targets->wait, (nfds_t)targets->count, 0) < 0)
@@ -143,7 +143,7 @@ bool targets_look(struct targets *targets, int64_t now_ns)
             targets->ended++;
             more = true;
         }
-        // Whoever waits for it may make that known later.
+        // The status may become known later, when the parent has waited for the process.
         if (target->ended_ns > 0 && target->wait_status == NOT_KNOWN)
             target->wait_status = how_it_ended(target);
     }

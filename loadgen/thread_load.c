@@ -34,7 +34,7 @@ int thread_load_read(struct thread_load *load)
             continue;
         int64_t ran_ns, waited_ns;
         code = read_thread(tid, &ran_ns, &waited_ns);
-        if (code < 0) // it has ended, or nobody accounts for it
+        if (code < 0) // the thread has ended, or the kernel does not count its times
             continue;
         load->threads[load->count].tid = tid;
         load->threads[load->count].ran_ns = ran_ns;

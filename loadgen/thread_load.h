@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// How busy this process's busiest thread is: its time on a CPU, and the time in which it was ready to run and
-// had none (/proc/self/task/TID/schedstat). A thread that has neither left is the limit of what its process
-// can do, whatever the others have.
+// How busy this process's busiest thread is: its time on a CPU, and its time ready to run without one
+// (/proc/self/task/TID/schedstat). If both leave a thread no spare time, it limits its process, whatever the
+// other threads do.
 //
 //     struct thread_load from, to;
 //     if (thread_load_read(&from) == 0) ... work ...
@@ -15,18 +15,18 @@ enum { THREAD_LOAD_MAX = 8 };
 
 struct thread_load {
     int64_t at_ns;
-    int count; // threads; those past THREAD_LOAD_MAX are not looked at
+    int count; // threads; those beyond THREAD_LOAD_MAX are not read
     struct {
         long tid;
         int64_t ran_ns, waited_ns; // since the thread began
     } threads[THREAD_LOAD_MAX];
 };
 
-// -errno, -ENOENT where the kernel does not account for it.
+// Returns 0 or -errno; -ENOENT where the kernel does not count these times.
 int thread_load_read(struct thread_load *load) __attribute__((warn_unused_result));
 
-// Shares of the time between two readings, 0 to 1, of the thread for which their sum is largest; of threads
-// that are in both. 0 when there is none.
+// Shares of the time between two readings, 0 to 1, of the thread with the largest sum of both shares. Only
+// threads in both readings count. 0 when there is none.
 void thread_load_between(const struct thread_load *from, const struct thread_load *to, double *ran,
                          double *waited);
 

@@ -12,7 +12,7 @@
 enum {
     CPU_EVERY_NS = 50000000,
 };
-#define LOOK_NS (100 * NS_PER_MS) // so often a busy worker looks at the time
+#define LOOK_NS (100 * NS_PER_MS) // longest time between two ticks of a busy worker
 
 // --- events ------------------------------------------------------------------------------------------------
 
@@ -22,7 +22,7 @@ static void on_lost(struct worker *worker, const struct engine_event *event)
     tally_add(worker->page, TALLY_OPEN, -1);
     if (event->kind == ENGINE_CLOSED || client == CLIENT_CLOSING)
         tally_add(worker->page, TALLY_CLOSED, 1);
-    else if (client != CLIENT_USELESS) // that one was counted
+    else if (client != CLIENT_USELESS) // a useless client was counted already
         tally_drop(worker->page, event->reason);
     if (client == CLIENT_SUBSCRIBING) {
         tally_add(worker->page, TALLY_SUBSCRIBE_FAILED, 1);
@@ -39,7 +39,7 @@ static void on_event(void *context, const struct engine_event *event)
     struct worker *worker = context;
     uint8_t *client = &worker->clients[event->client];
     worker->heard = true;
-    if (*client == CLIENT_ENDED) // its connect was given up when the order was broken off
+    if (*client == CLIENT_ENDED) // its connect was given up with an order that was broken off
         return;
     switch (event->kind) {
     case ENGINE_CONNECTED:
@@ -90,7 +90,7 @@ static void begin_order(struct worker *worker)
         break;
     case FLEET_PUBLISH:
         if (worker_publish_begin(worker) < 0)
-            abort(); // out of memory for what a run needs: the parent counts this worker as dead
+            abort(); // out of memory: the parent counts this worker as dead
         break;
     case FLEET_PROVE:
     case FLEET_CLOSE:
@@ -141,7 +141,7 @@ static int64_t act(struct worker *worker, int64_t now_ns)
                                               : worker_sweep_tick(worker, now_ns);
 }
 
-// Was this process kept from running? Then nobody has less time to answer for it.
+// If this process was kept from running, every deadline moves, so that peers keep their time to answer.
 static void look_for_stall(struct worker *worker, int64_t now_ns)
 {
     int64_t late_ns = now_ns - worker->next_tick_ns;
@@ -154,7 +154,7 @@ static void look_for_stall(struct worker *worker, int64_t now_ns)
     worker->subscribe_ns += late_ns;
 }
 
-// Does what is due; gives the time at which to look again.
+// Begins the acts that are due. Returns the time of the next tick.
 static int64_t tick(struct worker *worker)
 {
     int64_t now_ns = clock_now_ns();
@@ -199,7 +199,7 @@ static int worker_open(struct worker *worker, struct err *err)
     int code = host_raise_nofile(&limit, err);
     if (code < 0)
         return code;
-    // A sleep until an intended time should end then, not 50 us later.
+    // A sleep until an intended time should end at that time, not 50 us later.
     prctl(PR_SET_TIMERSLACK, 1UL);
     worker->clients = calloc((size_t)worker->share.count + 1, 1);
     if (!worker->clients)
@@ -235,7 +235,7 @@ int worker_run(struct fleet_worker *fleet_worker, void *context)
         setup->engine->step(worker.run, tick(&worker));
     latency_flush(&worker.batch);
     tally_set(worker.page, TALLY_CPU_NS, clock_cpu_ns());
-    // The process ends here and the kernel closes what is open: faster than any order of our own.
+    // The process ends here and the kernel closes its sockets, faster than this code could.
     return EXIT_OK;
 }
 

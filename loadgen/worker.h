@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A worker: drives its share of the clients through one engine, as the fleet's orders say. Runs in a forked
-// process (fleet.h) on one thread; everything it counts goes into its page, every latency into its batch.
+// A worker drives its share of the clients through one engine, as the fleet's orders say. It runs in a forked
+// process (fleet.h) on one thread. Its counts go into its tally page, its latencies into its batch.
 #ifndef POOLMARK_LOADGEN_WORKER_H
 #define POOLMARK_LOADGEN_WORKER_H
 

@@ -5,7 +5,7 @@
 
 #include "base/clock.h"
 
-// What the client subscribes to in this order; false: nothing.
+// The topic that the client subscribes to in this order; false: none.
 static bool wanted_topic(const struct worker *worker, int64_t global, char topic[static 64])
 {
     switch (worker->order.subscribe) {
@@ -22,7 +22,7 @@ static bool wanted_topic(const struct worker *worker, int64_t global, char topic
     }
 }
 
-// When the client's connect was meant to begin; `begun_ns` when there is no schedule.
+// The intended time of the client's connect; `begun_ns` when there is no schedule.
 static int64_t connect_intended_ns(const struct worker *worker, int64_t client, int64_t begun_ns)
 {
     if (!(worker->order.rate_per_s > 0))
@@ -48,7 +48,7 @@ static void subscribe(struct worker *worker, int64_t client)
         return;
     tally_add(worker->page, TALLY_SUBSCRIBE_ASKED, 1);
     int code = worker->setup->engine->subscribe(worker->run, client, topic, worker->order.qos);
-    if (code < 0) { // connected, and not of the use it was meant for
+    if (code < 0) { // connected, but useless for this run
         tally_add(worker->page, TALLY_SUBSCRIBE_FAILED, 1);
         tally_drop(worker->page, tally_reason_of_errno(code));
         worker->clients[client] = CLIENT_USELESS;
@@ -76,11 +76,11 @@ static void on_connected(struct worker *worker, const struct engine_event *event
     subscribe(worker, event->client);
 }
 
-// A time-out that the generator's own standstill may have caused is not the target's.
+// A time-out that a stall of the generator may have caused is not counted as the target's.
 static void on_failed(struct worker *worker, const struct engine_event *event)
 {
     enum tally_reason reason = event->reason;
-    // This may be the first that is heard after it.
+    // This may be the first event after a stall.
     int64_t late_ns = worker->next_tick_ns > 0 ? clock_now_ns() - worker->next_tick_ns : 0;
     if (reason == REASON_TIMEOUT &&
         (worker->stall_ended_ns > event->started_ns || late_ns >= WORKER_STALL_NS))
@@ -124,7 +124,7 @@ void worker_connect_begin(struct worker *worker)
     worker->next = plan_goal(worker->share, worker->order.before);
 }
 
-// Begins every connect that is due; gives the time when the next one is.
+// Begins every connect that is due. Returns the time of the next one.
 int64_t worker_connect_tick(struct worker *worker, int64_t now_ns)
 {
     if (worker->order.gated && !fleet_worker_admitted(worker->fleet))
@@ -152,7 +152,7 @@ int64_t worker_connect_tick(struct worker *worker, int64_t now_ns)
     return now_ns + WORKER_IDLE_NS;
 }
 
-// No SUBACK in time: connected, and not of the use they were meant for.
+// Gives up clients that have no SUBACK in time: they are connected, but useless for this run.
 static void give_up_subscribing(struct worker *worker, enum tally_count counted_as, bool drop)
 {
     for (int64_t i = 0; i < worker->share.count; i++) {
@@ -175,8 +175,8 @@ bool worker_connect_done(struct worker *worker, int64_t now_ns)
     return worker->next >= worker->goal && worker->pending == 0;
 }
 
-// The order was broken off: what is under way counts with its age. What the engine has not begun is not
-// started, unless a schedule said that it was due.
+// The order was broken off. A connect under way counts with its age. A connect that the engine has not begun
+// counts as not started, unless it was due by a schedule.
 void worker_connect_halt(struct worker *worker, int64_t now_ns)
 {
     for (int64_t i = 0; i < worker->share.count; i++) {

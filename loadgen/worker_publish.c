@@ -9,21 +9,21 @@
 #include <string.h>
 
 enum {
-    BURST = 1024,             // messages sent before events are looked at again
-    FLIGHTS_BYTES = 64 << 20, // what the messages under way of one worker may take
+    BURST = 1024,             // messages sent before events are handled again
+    FLIGHTS_BYTES = 64 << 20, // bound on the lists of messages under way of one worker
 };
 
 // --- pairs that may send, when there is no rate ------------------------------------------------------------
 
-// Messages of a pair that may be sent now. What a later message has overtaken is lost and is not waited for:
-// the target keeps the order of a pair's messages [MQTT-4.6.0-5].
+// Messages of a pair that may be sent now. A message that a later one has overtaken is lost and not waited
+// for: the target keeps the order of a pair's messages [MQTT-4.6.0-5].
 static int64_t credit(const struct worker *worker, const struct worker_pair *pair)
 {
     int64_t arriving = (int64_t)(pair->sent - pair->arrived), acking = flights_left(&pair->acking);
     return worker->order.in_flight - (arriving > acking ? arriving : acking);
 }
 
-// Half of its messages are here: the other half keeps the target busy while as many are sent at once.
+// A pair sends again when half of its messages have arrived. The other half keeps the target busy meanwhile.
 static void let_send(struct worker *worker, struct worker_pair *pair)
 {
     if (!worker->sending || worker->order.rate_per_s > 0 || pair->may_send ||
@@ -70,7 +70,7 @@ static void count(struct worker *worker, enum tally_count what, int64_t intended
     tally_add_message(worker->page, what, is_warm_up(worker, intended_ns));
 }
 
-// Enters the message as under way, and hands it to the engine.
+// Adds the message to the list of those under way, and passes it to the engine.
 static int hand_over(struct worker *worker, struct worker_pair *pair, int64_t publisher,
                      const struct engine_message *message)
 {
@@ -91,8 +91,8 @@ static int hand_over(struct worker *worker, struct worker_pair *pair, int64_t pu
     return code;
 }
 
-// `now_ns` may be shared by several messages that are handed over one after the other: `sent_ns` is then up
-// to their processing time early, and tells them apart all the same.
+// Several messages in a row may share `now_ns`. Their `sent_ns` is then too early by at most their processing
+// time, but it still differs for each.
 static int send_one(struct worker *worker, struct worker_pair *pair, const char *topic, int64_t intended_ns,
                     int64_t now_ns)
 {
@@ -109,7 +109,7 @@ static int send_one(struct worker *worker, struct worker_pair *pair, const char 
                                      .intended_ns = intended_ns,
                                      .sent_ns = now_ns};
     int code = hand_over(worker, pair, 2 * number + 1 - worker->share.first, &message);
-    // Without a schedule nothing is due: a pair that cannot send now tries again.
+    // Without a schedule no message is due: a pair that cannot send now tries again.
     if (code == 0 || worker->order.rate_per_s > 0)
         count(worker, TALLY_DUE, intended_ns);
     if (code < 0) {
@@ -125,7 +125,7 @@ static int send_one(struct worker *worker, struct worker_pair *pair, const char 
     return 0;
 }
 
-// How busy this worker was since it began to publish: whether it could have done more.
+// Counts how busy this worker was since it began to publish.
 static void count_load(struct worker *worker)
 {
     struct thread_load now;
@@ -145,7 +145,8 @@ static int64_t stop_sending(struct worker *worker, int64_t now_ns)
     return worker->deadline_ns;
 }
 
-// As fast as messages are delivered: each pair has a few on their way. One that cannot send tries again.
+// Sends as fast as messages are delivered: each pair has a few under way. A pair that cannot send tries
+// again.
 static int64_t flood_tick(struct worker *worker, int64_t now_ns)
 {
     int64_t end_ns = worker->order.at_ns + worker->order.duration_ns;
@@ -169,7 +170,7 @@ static int64_t flood_tick(struct worker *worker, int64_t now_ns)
     return sent >= BURST ? now_ns : until_ns;
 }
 
-// What is due, up to BURST messages; `next_ns` becomes the time of the one after.
+// Takes the messages that are due, up to BURST. `*next_ns` becomes the intended time of the next message.
 static int take_due(struct worker *worker, int64_t now_ns, int64_t end_ns, int64_t *next_ns)
 {
     int due = 0;
@@ -184,8 +185,8 @@ static int take_due(struct worker *worker, int64_t now_ns, int64_t end_ns, int64
     }
 }
 
-// The messages burst[first], burst[first + stride] and so on, which are of one pair. What is gathered is sent
-// before the clock is read: the lag is that of the last of them.
+// Sends the messages burst[first], burst[first + stride] and so on, which are of one pair. The clock is read
+// after the gathered messages were sent: all get the lag of the last.
 static int64_t send_of_pair(struct worker *worker, int first, int due, int64_t stride, int64_t now_ns)
 {
     const struct engine *engine = worker->setup->engine;
@@ -216,7 +217,7 @@ int64_t worker_publish_tick(struct worker *worker, int64_t now_ns)
         return flood_tick(worker, now_ns);
     int64_t end_ns = worker->order.at_ns + worker->order.duration_ns, next_ns;
     int due = take_due(worker, now_ns, end_ns, &next_ns);
-    // Pairs take turns, so a pair's messages are so far apart.
+    // Pairs take turns, so the messages of a pair are `pair_count` apart.
     int64_t stride = worker->setup->engine->flush ? worker->pair_count : due;
     int64_t sent_ns = clock_now_ns();
     for (int i = 0; i < due && i < stride; i++)
@@ -224,11 +225,11 @@ int64_t worker_publish_tick(struct worker *worker, int64_t now_ns)
     return next_ns >= end_ns ? stop_sending(worker, now_ns) : next_ns;
 }
 
-// --- what comes of it --------------------------------------------------------------------------------------
+// --- events ------------------------------------------------------------------------------------------------
 
-// Whether a client with one message under way at a time would have sent it then: the one before it had ended.
-// By a schedule, what a target's standstill has piled up is no sample of such a client. Without one, every
-// message is: a pair's window is its turn.
+// Would a client with one message under way at a time have sent this one then? Yes, if the one before it had
+// ended. With a schedule, messages that pile up during a standstill of the target are not samples of such a
+// client. Without a schedule every message is one: the window of the pair decides when it is sent.
 static bool had_its_turn(const struct worker *worker, int64_t sent_ns, int64_t before_ended_ns)
 {
     return worker->order.rate_per_s <= 0 || before_ended_ns <= sent_ns;
@@ -238,7 +239,7 @@ static void on_message(struct worker *worker, const struct engine_event *event)
 {
     int64_t number = event->payload.pair - worker->first_pair;
     if (event->ours && (!worker->pairs || event->payload.sent_ns < worker->order.at_ns))
-        return; // of an order that has ended: there it counts as lost
+        return; // of an order that has ended, where it counts as lost
     if (!event->ours || number < 0 || number >= worker->pair_count ||
         worker->share.first + event->client != 2 * (int64_t)event->payload.pair) {
         tally_add(worker->page, TALLY_STRANGE, 1);
@@ -302,7 +303,7 @@ bool worker_publish_done(struct worker *worker, int64_t now_ns)
     return true;
 }
 
-// What has not ended, counted, and put into the histograms with its age.
+// Counts messages that have not ended, and adds their age to the histograms.
 static void give_up(struct worker *worker, struct flights *flights, int64_t last_ended_ns,
                     enum tally_count what, enum latency_kind corrected, enum latency_kind uncorrected)
 {
@@ -312,7 +313,7 @@ static void give_up(struct worker *worker, struct flights *flights, int64_t last
         if (flight->sent_ns == 0)
             continue;
         bool alone = had_its_turn(worker, flight->sent_ns, last_ended_ns);
-        last_ended_ns = INT64_MAX; // this one has not ended: by a schedule none after it had its turn
+        last_ended_ns = INT64_MAX; // this one has not ended, so with a schedule no later one had its turn
         count(worker, what, flight->intended_ns);
         if (is_warm_up(worker, flight->intended_ns))
             continue;
@@ -323,7 +324,7 @@ static void give_up(struct worker *worker, struct flights *flights, int64_t last
     flights_free(flights);
 }
 
-// Broken off: what was due by now and had not been sent is not sent.
+// The order was broken off: messages that were due by now and have not been sent count as not sent.
 static void count_unsent(struct worker *worker)
 {
     int64_t now_ns = clock_now_ns();

@@ -17,8 +17,8 @@ bool worker_is_open(uint8_t client)
            client == CLIENT_PROVING || client == CLIENT_CLOSING;
 }
 
-// A generator that did not run for a while finds what came meanwhile in its sockets: it reads first. So the
-// last step has begun after the deadline and brought nothing; in constant traffic, for so long.
+// After a stall the answers may still be unread in the sockets, so the worker reads first. A deadline counts
+// as passed when a whole step after it brought no event; in constant traffic, READ_NS after it.
 bool worker_is_past(const struct worker *worker, int64_t deadline_ns, int64_t now_ns)
 {
     if (now_ns < deadline_ns)
@@ -26,7 +26,6 @@ bool worker_is_past(const struct worker *worker, int64_t deadline_ns, int64_t no
     return (worker->tick_ns >= deadline_ns && !worker->heard) || now_ns >= deadline_ns + READ_NS;
 }
 
-// When to look again before something that is to begin at `at_ns`; lets the engine get ready for it.
 int64_t worker_await_turn(struct worker *worker, int64_t at_ns, int64_t now_ns)
 {
     const struct engine *engine = worker->setup->engine;

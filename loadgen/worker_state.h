@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the parts of a worker share; nobody else's. worker.c takes orders and hands them to the part that
-// carries them out: worker_connect.c, worker_publish.c, worker_sweep.c. These know one another by
-// worker_state.c alone.
+// The state that the parts of a worker share; private to them. worker.c takes orders and passes them to the
+// part that carries them out: worker_connect.c, worker_publish.c or worker_sweep.c. These three share only
+// worker_state.c.
 #ifndef POOLMARK_LOADGEN_WORKER_STATE_H
 #define POOLMARK_LOADGEN_WORKER_STATE_H
 
@@ -12,8 +12,8 @@
 
 #include "base/clock.h"
 
-#define WORKER_STALL_NS                                                                                      \
-    (250 * NS_PER_MS) // so much later than it meant to look again, it was kept from running
+// A worker whose tick comes so much later than planned was kept from running.
+#define WORKER_STALL_NS (250 * NS_PER_MS)
 #define WORKER_IDLE_NS (3600 * NS_PER_S) // a signal comes before that
 
 enum worker_client {
@@ -32,7 +32,7 @@ struct worker_pair {
     uint64_t sent;                          // sequence of the next message
     uint64_t arrived;                       // sequence after the latest that has arrived
     bool may_send;                          // no rate: is among `ready`
-    int64_t last_sent_ns;                   // sent_ns of a pair's messages rises: it tells them apart
+    int64_t last_sent_ns;                   // sent_ns of a pair's messages rises and identifies them
     int64_t last_arrived_ns, last_acked_ns; // 0: none
     struct flights arriving, acking; // on their way to the subscriber; awaiting an acknowledgement (QoS 1, 2)
 };
@@ -56,16 +56,16 @@ struct worker {
     bool busy;            // an order is being carried out
     int64_t next;         // CONNECT, PROVE, CLOSE: the next client to begin with
     int64_t goal;         // where to end
-    int64_t pending;      // begun and not ended
-    int64_t subscribing;  // of these, a SUBACK is awaited
+    int64_t pending;      // clients begun and not ended
+    int64_t subscribing;  // of these, clients that await a SUBACK
     int64_t subscribe_ns; // the last SUBSCRIBE
     int64_t deadline_ns;  // PROVE, CLOSE: when to give up; PUBLISH: when the drain ends; 0: not yet known
     int64_t cpu_read_ns;
 
-    bool heard;             // since the last tick, an event
+    bool heard;             // an event came since the last tick
     int64_t tick_ns;        // the last tick
-    int64_t next_tick_ns;   // when there was to be another at the latest; 0: when there is something to do
-    int64_t stall_ended_ns; // the last time that this process had not run when it should have
+    int64_t next_tick_ns;   // the latest planned time of the next tick; 0: no order is being carried out
+    int64_t stall_ended_ns; // the end of the last time that this process was kept from running
 
     struct worker_pair *pairs; // PUBLISH: those of this worker
     int64_t first_pair, pair_count;
@@ -81,15 +81,16 @@ struct worker {
 };
 
 bool worker_is_open(uint8_t client);
-// Has the time come, and has everything been read that came before? Then what is missing is missing.
+// Has the deadline passed, and has everything that came before been read? Then a missing answer is lost.
 bool worker_is_past(const struct worker *worker, int64_t deadline_ns, int64_t now_ns);
 
 void worker_topic(const struct worker *worker, char kind, int64_t number, char topic[static 64]);
 
-// When to look again before something that is to begin at `at_ns`; lets the engine get ready for it.
+// Returns the time to look again before an act at `at_ns`; lets the engine get ready for it.
 int64_t worker_await_turn(struct worker *worker, int64_t at_ns, int64_t now_ns);
 
-// The parts. `tick` does what is due and gives the time to come again; `end` counts what is under way.
+// The parts. `tick` begins the acts that are due and returns the time of the next tick. `end` counts the acts
+// under way.
 void worker_connect_begin(struct worker *worker);
 int64_t worker_connect_tick(struct worker *worker, int64_t now_ns);
 void worker_connect_event(struct worker *worker, const struct engine_event *event);
@@ -103,7 +104,7 @@ bool worker_sweep_done(struct worker *worker, int64_t now_ns);
 void worker_sweep_end(struct worker *worker, bool halted);
 
 int worker_publish_begin(struct worker *worker);
-int64_t worker_publish_tick(struct worker *worker, int64_t now_ns); // when to come again
+int64_t worker_publish_tick(struct worker *worker, int64_t now_ns);
 void worker_publish_event(struct worker *worker, const struct engine_event *event);
 bool worker_publish_done(struct worker *worker, int64_t now_ns);
 void worker_publish_end(struct worker *worker, bool halted);

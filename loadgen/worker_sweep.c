@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The sweeping part of a worker: PROVE and CLOSE, which go over all clients, some under way at a time.
+// The sweeping part of a worker: PROVE and CLOSE go over all clients, a window of them under way at a time.
 #include "loadgen/worker_state.h"
 
 enum { PROVE_WINDOW = 200, CLOSE_WINDOW = 500 };
@@ -32,7 +32,6 @@ void worker_sweep_begin(struct worker *worker)
     worker->goal = worker->share.count;
 }
 
-// PROVE and CLOSE: a window of clients under way at a time.
 int64_t worker_sweep_tick(struct worker *worker, int64_t now_ns)
 {
     bool prove = worker->order.act == FLEET_PROVE;
@@ -51,7 +50,7 @@ int64_t worker_sweep_tick(struct worker *worker, int64_t now_ns)
             tally_add(worker->page, TALLY_PROVE_ASKED, 1);
         int code =
             prove ? ask_for_life(worker, client) : worker->setup->engine->close_client(worker->run, client);
-        if (code < 0) { // its end is told by an event, or was
+        if (code < 0) { // an event reports its end, or has reported it
             worker->clients[client] = before;
             worker->pending--;
             if (prove)
@@ -70,7 +69,7 @@ bool worker_sweep_done(struct worker *worker, int64_t now_ns)
 void worker_sweep_end(struct worker *worker, bool halted)
 {
     for (int64_t i = 0; worker->order.act == FLEET_PROVE && i < worker->share.count; i++)
-        if (worker->clients[i] == CLIENT_PROVING) { // gave no sign: still open, and not proven
+        if (worker->clients[i] == CLIENT_PROVING) { // no sign of life: still open, but not proven
             worker->clients[i] = CLIENT_OPEN;
             tally_add(worker->page, halted ? TALLY_PROVE_UNFINISHED : TALLY_SILENT, 1);
         }
