@@ -4,17 +4,18 @@
 # Everything is built out of tree: build/ for the plain build, build/SAN-CHECK/ for the others, so that a sanitizer
 # build never overwrites the one that is measured.
 
-# The C++ compiler goes with the C compiler unless it is named: a sanitizer's runtime has to be of one kind.
+# The C++ compiler follows the C compiler unless it is named, since both must use one sanitizer runtime.
 ifeq ($(origin CXX),default)
 CXX := $(if $(findstring clang,$(CC)),clang++,g++)
 endif
 SAN       ?=
 CHECK     ?=
-# A deliberate handicap, for showing that a comparison finds one (scripts/poolmark sensitivity):
-# percent of a get's own work added to it (0: the code for it, and no work), and percent of bytes added to each object.
+# A deliberate handicap, to show that a comparison finds it (scripts/poolmark sensitivity). GET: percent of a get's own
+# work added to each get (0: the code for it without work). BYTES: percent of bytes added to each object.
 HANDICAP_GET   ?=
 HANDICAP_BYTES ?= 0
-# Of the broker: microseconds that one CONNECT in 50 takes more; one message in so many is lost (broker/mqtt/handicap.h).
+# In the broker (broker/mqtt/handicap.h). CONNECT: microseconds added to one CONNECT in 50. LOSS: one message in so many
+# is lost.
 HANDICAP_CONNECT ?= 0
 HANDICAP_LOSS  ?= 0
 
@@ -35,13 +36,13 @@ ifneq ($(filter-out address thread undefined,$(SAN)),)
 $(error SAN is "$(SAN)"; it may be address, thread or undefined)
 endif
 san_flags := $(sanitize_$(SAN))
-# What gcc inserts for this sanitizer trips over its own warning; the other builds judge conversions.
+# The code that gcc inserts for this sanitizer triggers gcc's own warning. The other builds check conversions.
 ifeq ($(SAN),undefined)
 warnings := $(filter-out -Wconversion,$(warnings))
 endif
 
-# Functions begin at a cache line: where one falls otherwise depends on every function before it, and is worth up to a
-# third of a get. A change elsewhere would look like a change of the pool.
+# Functions begin at a cache line. Otherwise the place of a function depends on every function before it, which is worth
+# up to a third of a get. A change elsewhere would look like a change of the pool.
 optimise := -O2 -g -falign-functions=64
 CFLAGS   ?= $(optimise)
 CXXFLAGS ?= $(optimise)
@@ -75,7 +76,7 @@ fuzzers  := $(patsubst wire/%.c,$(B)/%,$(wildcard wire/fuzz_*.c))
 all: deps
 	@$(MAKE) --no-print-directory programs
 
-# Without asking scripts/deps: for packagers, whose packages are there.
+# Without scripts/deps: for packagers, who have installed the packages already.
 programs: $(programs)
 
 help:
@@ -96,7 +97,7 @@ help:
 	@echo 'make clean         remove build/'
 	@echo 'Variables: SAN=address|thread|undefined, CHECK=1 (double free and foreign pointers are caught), CC, CFLAGS, V=1 (whole commands)'
 
-# Everything that comes from outside; does nothing when all of it is there.
+# Installs all dependencies; does nothing when all of them are there.
 deps:
 	@scripts/deps
 
@@ -118,7 +119,7 @@ test: test-deps
 
 tests: $(tests)
 
-# What the build was made of, kept for records; rewritten only when it changes.
+# Facts about the build, for records; rewritten only when they change.
 $(B)/base/build_facts.h: FORCE
 	@mkdir -p $(@D)
 	@{ echo '#define BUILD_VERSION "$(VERSION)"'; \
@@ -128,12 +129,12 @@ $(B)/base/build_facts.h: FORCE
 	   echo '#define BUILD_FLAGS "$(strip $(filter-out -ffile-prefix-map=%,$(CFLAGS)) $(san_flags) $(defines))"'; } > $@.new
 	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 
-# private: the rule for $(B)/flags, which build.o needs too, must not see it.
+# private: build.o also needs $(B)/flags, whose rule must not see this flag.
 $(B)/base/build.o: private c_flags += -I$(B)/base
 $(B)/base/build.o: $(B)/base/build_facts.h
 
-# How everything is compiled, in a file of its own: when compiler or flags change, all is compiled again, so that the
-# flags which a record names are those of every object.
+# Compilers and flags, in a file of their own. When they change, everything is compiled again, so that the flags in a
+# record are those of every object.
 compilers = $(CC) $(c_flags) $(san_flags) / $(CXX) $(cc_flags)
 $(B)/flags: FORCE
 	@mkdir -p $(@D)
@@ -149,7 +150,7 @@ $(B)/%.o: %.cc $(B)/flags
 	$(call say,CXX,$<)
 	$(Q)$(CXX) $(cc_flags) $(san_flags) -MMD -MP -c $< -o $@
 
-# Someone else's code: our warnings are not asked of it, nor the undefined-behaviour sanitizer.
+# Third-party code: without our warnings, and without the undefined-behaviour sanitizer.
 $(B)/hdr/%.o: $(HDR)/%.c $(B)/flags
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
@@ -225,7 +226,7 @@ $(B)/fuzz_pools: $(B)/tests/fuzz/fuzz_pools.o $(B)/libpools.a $(B)/libbase.a
 fuzz-pools: $(B)/fuzz_pools
 	@$< --seconds $(FUZZ_SECONDS)
 
-# Every interleaving of small models, with the mistakes they could have: slab's protocol, and the hot pool's waiters.
+# Explores every interleaving of two small models: slab's protocol, and the hot pool's waiters. Known mistakes must be found.
 # MODEL=--quick for the smaller sizes.
 MODEL ?=
 models := slab_rows hot_waiters
@@ -247,7 +248,7 @@ $(B)/fuzz_%: wire/fuzz_%.c $(wildcard wire/*.c wire/*.h)
 	$(call say,FUZZER,$@)
 	$(Q)clang -std=c11 $(warnings) $(defines) $(includes) -g -O1 -fsanitize=fuzzer,address,undefined -o $@ $< \
 	    $(filter-out $(wildcard wire/fuzz_*.c),$(wildcard wire/*.c))
-# No record and no raw file may end a reader in a traceback; RECORDS changed ones are tried.
+# Tries RECORDS changed records: no record and no raw file may end a reader in a traceback.
 RECORDS ?= 10000
 .PHONY: fuzz-records
 fuzz-records: test-deps

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# What looks at the sources without running them, and how much of them the unit tests run. The tools come with
-# scripts/deps --dev; continuous integration (.ci/run) does both where they are.
+# Static analysis of the sources, and their coverage by the unit tests. scripts/deps --dev installs the tools. Continuous
+# integration (.ci/run) runs both if the tools are there.
 
 .PHONY: analyse coverage
 analyse:

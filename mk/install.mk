@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-# make install, make uninstall. PREFIX (/usr/local) is where the installed files will lie; DESTDIR is put before it while
-# they are copied, for packagers. Nothing that is installed has PREFIX in it but poolmark.pc, so the tree may be moved.
+# make install, make uninstall. PREFIX (/usr/local) is the folder of the installed files. For packagers, DESTDIR is put
+# before it during the copy. Of the installed files only poolmark.pc contains PREFIX, so the tree may be moved.
 #
 #     bin/poolmark             a link to share/poolmark/poolmark, which finds its package and its data beside itself
 #     bin/poolmark-*           the programs
-#     share/poolmark/          python/poolmark, suites/, node_modules/ (what a report draws with), run.schema.json
+#     share/poolmark/          python/poolmark, suites/, node_modules/ (charts of a report), run.schema.json
 #     lib/, include/poolmark/  the pools as a library
 #     share/man/man1, share/bash-completion/completions, share/zsh/site-functions
 
@@ -22,7 +22,7 @@ commands   := poolmark $(notdir $(programs))
 link_names := libpoolmark.so.$(ABI) libpoolmark.so
 product     = $(DESTDIR)$(datadir)/poolmark
 
-# Manual pages and completions, of what the programs say of themselves.
+# Manual pages and completions, from the programs' descriptions of themselves.
 pages := $(B)/pages
 page_sources := $(wildcard packaging/generate/*.py packaging/man/*.man scripts/suites/*.toml) CHANGELOG.md VERSION \
     $(shell find scripts/python -name '*.py')
@@ -31,10 +31,10 @@ $(pages)/made: $(programs) $(page_sources)
 	$(Q)/usr/bin/python3 packaging/generate $(B) $(pages)
 	@touch $@
 
-# What a report draws with, and whose notices go with it.
+# The chart libraries of a report, with their licences.
 chart_files := $(foreach m,vega vega-lite vega-embed,$(m)/build/$(m).min.js $(m)/LICENSE $(m)/package.json)
 
-# Everything outside the folders that are Poolmark's own.
+# The installed files outside Poolmark's own folders.
 installed_files = $(addprefix $(bindir)/,$(commands)) \
     $(addprefix $(libdir)/,$(notdir $(libraries)) $(link_names) pkgconfig/poolmark.pc) \
     $(commands:%=$(mandir)/man1/%.1) $(commands:%=$(bashdir)/%) $(commands:%=$(zshdir)/_%)
@@ -62,7 +62,7 @@ install-programs: programs
 	$(Q)$(INSTALL) -m 755 $(programs) $(DESTDIR)$(bindir)
 	$(Q)ln -sf $$(realpath -m --relative-to $(bindir) $(datadir)/poolmark)/poolmark $(DESTDIR)$(bindir)/poolmark
 
-# build_facts.h says what was built, from which commit: it is what a checkout is asked for.
+# An installed tree reads the facts of its build, such as the commit, from build_facts.h. A checkout asks git.
 install-data: programs
 	$(call say,INSTALL,$(product))
 	@rm -rf $(product)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-# The pools as a library that others link: libpoolmark.so and libpoolmark.a. Both have the symbols of
-# packaging/libpoolmark.map and no others. The linker takes from the archives only the objects that these symbols need.
+# The pools as a library for other programs: libpoolmark.so and libpoolmark.a. Both export only the symbols in
+# packaging/libpoolmark.map. The linker takes from the archives only the objects that these symbols need.
 
-# The first number of the file's name (soname): raise it when a program built against the last version would break.
+# The first number in the file's name (soname). Raise it when a program built against the last version would break.
 ABI := 0
 
 contract_map := packaging/libpoolmark.map
@@ -11,11 +11,11 @@ contract := $(shell sed -n 's/^ *\([a-z_]*\);$$/\1/p' $(contract_map))
 library := $(B)/libpoolmark.so.$(VERSION)
 libraries := $(library) $(B)/libpoolmark.a
 
-# pools/use/ is what the broker and the benchmarks build on pools, pools/hot/ another pool, of connections; base/: what pools
-# need beside headers.
+# Without pools/use/, which belongs to broker and benchmarks, and pools/hot/, which is another pool (of connections). From
+# base/ only the sources that pools need.
 library_sources := $(filter-out pools/use/% pools/hot/%,$(wildcard pools/*.c pools/*/*.c)) base/err.c base/clock.c
 
-# Initial-exec: a thread's slot is one load, as in a program, and no call.
+# Initial-exec: access to a thread's slot is one load, as in a program, and no call.
 pic_flags := -fPIC -fno-semantic-interposition -ftls-model=initial-exec
 
 $(B)/pic/%.o: %.c $(B)/flags mk/library.mk
@@ -27,7 +27,7 @@ $(B)/pic/contents.a: $(library_sources:%.c=$(B)/pic/%.o)
 	@rm -f $@
 	@ar rcs $@ $^
 
-# nodelete: threads have the library's destructor to run when they exit. Bsymbolic: its calls of itself are direct ones.
+# nodelete: exiting threads have to run the library's destructor. Bsymbolic: calls inside the library are direct.
 $(library): $(B)/pic/contents.a $(contract_map) mk/library.mk
 	$(call say,LINK,$@)
 	$(Q)$(CC) -shared $(ld_flags) $(san_flags) -Wl,-soname,libpoolmark.so.$(ABI) -Wl,--version-script=$(contract_map) \
@@ -38,7 +38,7 @@ $(B)/static/contents.a: $(library_sources:%.c=$(B)/%.o)
 	@mkdir -p $(@D)
 	@ar rcs $@ $^
 
-# One object, in which what is not of the contract is local.
+# One object, in which every symbol outside the contract is local.
 $(B)/libpoolmark.a: $(B)/static/contents.a $(contract_map) mk/library.mk
 	$(call say,AR,$@)
 	@printf '%s\n' $(contract) > $(B)/static/contract
@@ -47,7 +47,7 @@ $(B)/libpoolmark.a: $(B)/static/contents.a $(contract_map) mk/library.mk
 	@rm -f $@
 	@ar rcs $@ $(B)/static/poolmark.o
 
-# Headers as they are installed: in one folder, and finding each other there.
+# Headers as they are installed: in one folder, with includes that find each other there.
 public_headers := pools/pool.h pools/pool_inline.h base/err_text.h
 installed_headers := $(addprefix $(B)/include/poolmark/,$(notdir $(public_headers)))
 
