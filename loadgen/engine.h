@@ -4,9 +4,9 @@
 //
 // An engine is one file of engines/ that exports one `const struct engine`, and one line in
 // engines/engines.c. It has the clients of one process, numbered from 0. Its calls begin an action and
-// return. Events report the outcome: `step` passes them to the listener, on the thread that called `step`, so
-// a caller needs no lock. An event carries the time at which it happened, not the time at which `step`
-// handled it.
+// return. Events report the outcome: `step` passes them to the listener, on the thread that called `step`.
+// One thread makes all calls, so a caller needs no lock. An event carries the time at which it happened, not
+// the time at which `step` handled it.
 //
 // Every connect ends in exactly one ENGINE_CONNECTED or ENGINE_FAILED, within the timeout. A connected client
 // ends in exactly one ENGINE_DROPPED (not our doing) or ENGINE_CLOSED (after `close_client`). Times are

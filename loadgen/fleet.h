@@ -10,7 +10,7 @@
 //
 // Deep sleep: in some libraries idle clients take CPU time (paho polls every socket each second), which the
 // target and the busy workers need. So the parent may pause (SIGSTOP) workers that are done with a gated
-// order. It resumes them for their next act, and for a moment on a patrol, in which they notice lost
+// order. It resumes them for their next order, and for a moment on a patrol, in which they notice lost
 // connections. Meanwhile the kernel answers for their sockets. Deep sleep excludes keep alive: a paused
 // client sends no pings.
 //

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The payload of the generator's messages. It tells the receiver the intended time, the send time, and
-// whether the message is of the generator at all. Little-endian:
+// whether the generator sent the message at all. Little-endian:
 //   0 "PMK1"  4 pair (u32)  8 sequence (u64)  16 intended_ns (i64)  24 sent_ns (i64)  32 filler
 // Times are CLOCK_MONOTONIC: publisher and subscriber are on one host.
 #ifndef POOLMARK_LOADGEN_PAYLOAD_H

@@ -4,7 +4,8 @@
 // early.
 //
 // A scenario is a sequence of run_order, run_sample, run_settle and run_hold. Each returns false when the run
-// has to end (run->broken says why). A scenario then goes straight to its end and keeps its measurements.
+// has to end (run->broken says why). A scenario then goes straight to its end and keeps its measurements. One
+// thread; run_setup.h opens and closes a run.
 #ifndef POOLMARK_LOADGEN_RUN_H
 #define POOLMARK_LOADGEN_RUN_H
 

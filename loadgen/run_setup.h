@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Before and after a run: its plan, its workers, its files.
+// Opens and closes a run (run.h): its plan, its workers, its files. One thread.
 #ifndef POOLMARK_LOADGEN_RUN_SETUP_H
 #define POOLMARK_LOADGEN_RUN_SETUP_H
 

@@ -8,7 +8,7 @@
 //
 //     targets_open(&targets, pids, count, clock_now_ns());
 //     if (targets_look(&targets, clock_now_ns())) ...      // one more has ended since the last look
-//     targets_describe(&targets, text, sizeof text);       // "process 1234 ended after 3.214 s, by SIGKILL"
+//     targets_describe(&targets, text, sizeof text);       // "the watched process 1234 ended after 3.214 s"
 #ifndef POOLMARK_LOADGEN_TARGETS_H
 #define POOLMARK_LOADGEN_TARGETS_H
 
