@@ -11,11 +11,11 @@
 // unreadable  happened, and could not be read or written: a row of a file, a sample for a histogram
 // unfinished  under way when the run ended early
 //
-// A line is whole when it balances, and lost, not_sent, unreadable and unfinished are 0. A failure is an
-// answer, and so a finding. A record is `complete` only when all its lines are whole. books_close writes the
-// lines into the record as "books", adds an anomaly for each line that is not whole, and counts these. The
-// counts of a line come from different places wherever there are two (the workers, the histograms): a line
-// that balances by subtraction proves nothing.
+// A line is whole when it balances, and lost, not_sent, unreadable and unfinished are 0. Failures do not
+// matter for that: they were answered, and are a finding. A record is `complete` only when all its lines are
+// whole. books_close writes the lines into the record as "books" and adds an anomaly for each line that is
+// not whole. If two places have counts (workers, histograms), a line takes its columns from both: a line that
+// balances by subtraction proves nothing.
 //
 //     struct books books = {.count = 0};
 //     struct books_line connects = {.source = "connects", .attempted = 100, .measured = 99, .failed = 1};

@@ -30,7 +30,7 @@ struct record {
     json_t *root;
     int64_t started_ns, started_wall_ns; // one instant, by both clocks
     char not_made[128]; // the first value that could not be made since the last save; empty when all were
-    const struct metric *catalogue; // NULL: whatever is recorded
+    const struct metric *catalogue; // NULL: accepts every metric
     char stray[128]; // the first metric that is not as the catalogue has it; empty when all are
 };
 

@@ -88,7 +88,7 @@ static void run_child(const struct fleet *fleet, int number, pid_t parent)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
-        _exit(1); // the parent died before the kernel was told
+        _exit(1); // the parent died before prctl
     set_signals();
     struct fleet_worker worker = {.shared = fleet->shared, .number = number};
     int code = fleet->config.work(&worker, fleet->config.context);

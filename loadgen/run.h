@@ -29,7 +29,7 @@ struct run {
     struct plan plan;
     struct worker_setup setup;
     struct fleet *fleet;
-    struct plan probe_plan; // steps: the clients beside the others
+    struct plan probe_plan; // steps: the plan of the probes
     struct worker_setup probe_setup;
     struct fleet *probes; // NULL: none
     char probe_prefix[20];

@@ -59,7 +59,7 @@ enum tally_count {
     // Messages, those of the warm-up among them.
     TALLY_DUE,            // PUBLISHes due by the schedule
     TALLY_NOT_SENT,       // of these, not sent: the client was not connected, or its queue was full
-    TALLY_PUBLISHED,      // PUBLISH sent (handed to the library)
+    TALLY_PUBLISHED,      // PUBLISH sent (passed to the engine)
     TALLY_RECEIVED,       // arrived, each counted once
     TALLY_LOST,           // not arrived when the drain ended
     TALLY_UNFINISHED,     // on its way when the run ended early

@@ -37,7 +37,7 @@ struct worker_pair {
     struct flights arriving, acking; // on their way to the subscriber; awaiting an acknowledgement (QoS 1, 2)
 };
 
-struct worker_due { // a message whose time has come
+struct worker_due { // a message that is due
     int64_t pair, intended_ns;
     bool sent;
 };

@@ -23,7 +23,7 @@ struct paho_client {
     struct engine_run *run;
     MQTTAsync handle; // NULL until the first connect
     int64_t started_ns;
-    // The calling thread's: changed by calls, and by events when `step` hands them out.
+    // Owned by the calling thread: changed by calls, and by events when `step` reports them.
     enum client_state state;
 };
 
