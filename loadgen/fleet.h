@@ -72,7 +72,7 @@ struct fleet_config {
     int tokens;                                 // workers that a gate lets in at a time
     int (*work)(struct fleet_worker *, void *); // in the child; returns the exit code
     void *context;
-    int64_t (*clients_of)(void *context, int worker); // number of its clients, to count those of a dead worker
+    int64_t (*clients_of)(void *context, int worker); // its clients, to count those of a dead worker
     // Has the worker a share of the order? Otherwise it is not waited for. NULL: every order concerns all.
     bool (*concerns)(void *context, int worker, const struct fleet_order *order);
     bool deep_sleep;
