@@ -217,7 +217,10 @@ static int open_with_name(struct pool **opened, const struct pool_strategy *stra
     struct pool_config given = *config;
     given.object_bytes = handicap_object_bytes(config->object_bytes);
     struct pool *pool = NULL;
-    int code = strategy->open(&pool, &given, err);
+    int code = pool_fork_prepare();
+    if (code < 0)
+        return err_set(err, code, "pool %s: no memory for the handlers of fork", config->name);
+    code = strategy->open(&pool, &given, err);
     if (code < 0) {
         if (code == -ENOMEM)
             err_set(err, code, "pool %s: out of memory for %lld objects of %zu bytes (strategy %s)",

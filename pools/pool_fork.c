@@ -11,6 +11,7 @@
 static pthread_mutex_t pools_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct pool_base *pools;
 static pthread_once_t handlers_once = PTHREAD_ONCE_INIT;
+static int handlers_code; // of registering them
 
 static void call(struct pool_base *base, void (*hook)(struct pool *))
 {
@@ -53,15 +54,19 @@ static void in_child(void)
     pthread_mutex_unlock(&pools_lock);
 }
 
-// A failure is ignored: pthread_atfork needs some bytes, once. Without them a child must not use pools.
 static void register_handlers(void)
 {
-    (void)pthread_atfork(before_fork, in_parent, in_child);
+    handlers_code = -pthread_atfork(before_fork, in_parent, in_child);
+}
+
+int pool_fork_prepare(void)
+{
+    pthread_once(&handlers_once, register_handlers);
+    return handlers_code;
 }
 
 void pool_fork_add(struct pool_base *base)
 {
-    pthread_once(&handlers_once, register_handlers);
     pthread_mutex_lock(&pools_lock);
     base->previous = NULL;
     base->next = pools;

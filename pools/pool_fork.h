@@ -10,6 +10,10 @@
 
 #include "pools/pool_strategy.h"
 
+// Registers the handlers, once in a process. 0 or -ENOMEM: then no pool may be opened, since a child of fork
+// could hang in it.
+int pool_fork_prepare(void);
+// After pool_fork_prepare.
 void pool_fork_add(struct pool_base *base);
 void pool_fork_remove(struct pool_base *base);
 
