@@ -128,7 +128,7 @@ struct pool_config {
     enum pool_overflow overflow;
     bool touch;              // preheat faults the pages in (one write a page)
     int64_t idle_ns;         // blocks: those unused for so long expire; 0 for the strategy's default
-    pool_listener *listener; // may be NULL; must not call into the pool
+    pool_listener *listener; // may be NULL; must not call into any pool
     void *listener_context;
     int (*construct)(void *object_context, void *object); // 0 or -errno; this and the next may be NULL
     void (*destruct)(void *object_context, void *object);

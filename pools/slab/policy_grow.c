@@ -206,6 +206,8 @@ static int undo_preheat(struct pool *pool, int64_t count)
     pthread_mutex_lock(&pool->store.grow_lock);
     (void)slab_store_retire(&pool->store, count, &bytes);
     SLAB_STORE(&pool->floor, slab_more(SLAB_LOAD(&pool->floor) - count, 0)); // a resize may have lowered it
+    SLAB_STORE(&pool->target, slab_more(SLAB_LOAD(&pool->target) - count, SLAB_LOAD(&pool->store.owned)));
+    slab_set_trigger(pool);
     slab_store_grow_unlock(&pool->store);
     (void)slab_destruct_leavers(pool);
     return -ENOMEM;

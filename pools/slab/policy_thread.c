@@ -13,10 +13,10 @@
 static void grow_in_background(struct pool *pool)
 {
     pthread_mutex_lock(&pool->store.grow_lock);
-    int64_t in_use = SLAB_LOAD(&pool->wanted_at);
+    // Taken: a number that a ring stores from here on is of the next round.
+    int64_t in_use = atomic_exchange(&pool->wanted_at, 0);
     while (in_use >= SLAB_LOAD(&pool->trigger) && slab_expand(pool, in_use))
         in_use = slab_account(pool).in_use;
-    SLAB_STORE(&pool->wanted_at, 0);
     slab_top_up(pool);
     bell_grew(&pool->bell);
     slab_store_grow_unlock(&pool->store);
@@ -54,18 +54,19 @@ static void *grow_thread(void *context)
             (void)slab_make_magazines(pool);
             slab_store_grow_unlock(&pool->store);
         }
-        // wanted_shrink stays set until there is no more to give back, so that gets and puts do not set it
-        // again.
+        // Taken first: what is put back meanwhile sets it again. It stays set until there is no more to give
+        // back.
         int64_t now_ns = clock_now_ns();
         if (SLAB_LOAD(&pool->wanted_shrink) && now_ns >= shrink_ns) {
             bool settled = true;
+            SLAB_STORE(&pool->wanted_shrink, false);
             pthread_mutex_lock(&pool->store.grow_lock);
             (void)slab_give_back(pool, &settled);
             slab_store_grow_unlock(&pool->store);
             (void)slab_destruct_leavers(pool);
             shrink_ns = now_ns + SLAB_HOLD_NS;
-            if (settled)
-                SLAB_STORE(&pool->wanted_shrink, false);
+            if (!settled)
+                SLAB_STORE(&pool->wanted_shrink, true);
         }
         if (now_ns >= collapse_ns) {
             collapse_one(pool, now_ns);

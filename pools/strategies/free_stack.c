@@ -31,15 +31,16 @@ void free_stack_close(struct free_stack *stack)
 static int make_chunk(struct free_stack *stack, uint32_t at)
 {
     struct free_stack_chunk *_Atomic *place = &stack->chunks[at], *none = NULL;
-    if (atomic_load_explicit(place, memory_order_acquire))
-        return 0;
-    struct free_stack_chunk *chunk = pool_memory_map(sizeof *chunk, PAGE_BYTES);
-    if (!chunk)
-        return -ENOMEM;
-    // Another thread may do the same.
-    if (!atomic_compare_exchange_strong_explicit(place, &none, chunk, memory_order_acq_rel,
-                                                 memory_order_acquire))
-        pool_memory_unmap(chunk, sizeof *chunk);
+    if (!atomic_load_explicit(place, memory_order_acquire)) {
+        struct free_stack_chunk *chunk = pool_memory_map(sizeof *chunk, PAGE_BYTES);
+        if (!chunk)
+            return -ENOMEM;
+        // Another thread may do the same.
+        if (!atomic_compare_exchange_strong_explicit(place, &none, chunk, memory_order_acq_rel,
+                                                     memory_order_acquire))
+            pool_memory_unmap(chunk, sizeof *chunk);
+    }
+    // Also where another thread made the chunk: it may not have come to this line yet.
     if (at == 0)
         atomic_store_explicit(&stack->first, atomic_load_explicit(place, memory_order_acquire),
                               memory_order_relaxed);

@@ -156,7 +156,7 @@ static inline uint32_t free_stack_pop(struct free_stack *stack)
 // Takes all numbers in one pop; their entries stay unchanged. Returns the first, or FREE_STACK_NONE.
 static inline uint32_t free_stack_take_all(struct free_stack *stack)
 {
-    uint64_t head = free_stack_look(stack);
+    uint64_t head = atomic_load(&stack->head); // also an empty one is ordered after the caller's writes
     do {
         if ((uint32_t)head == FREE_STACK_NONE)
             return FREE_STACK_NONE;

@@ -189,11 +189,20 @@ static void emit_refusal(const struct pool_config *config, int64_t owned, int64_
     pool_emit(config, &event);
 }
 
+// The get may have taken an object of a retiring batch home, and it may have been the batch's last.
+static void release_and_collect(struct stock *stock)
+{
+    bool retires = stock->retiring > 0;
+    pool_lock_release(&stock->lock);
+    if (retires)
+        stock_collect(stock);
+}
+
 void *stock_past_bound_unlock(struct stock *stock, const struct pool_config *config)
 {
     if (config->overflow == POOL_OVERFLOW_HEAP) {
         bool is_reserved = stock_reserve_locked(stock); // always true with this policy
-        pool_lock_release(&stock->lock);
+        release_and_collect(stock);
         return is_reserved ? stock_stray(stock, STOCK_OVERFLOW) : NULL;
     }
     bool first = !stock->refusing;
@@ -201,7 +210,7 @@ void *stock_past_bound_unlock(struct stock *stock, const struct pool_config *con
     stock->refusing = true;
     stock->refused++;
     stock_settle_locked(stock);
-    pool_lock_release(&stock->lock);
+    release_and_collect(stock);
     if (first)
         emit_refusal(config, owned, in_use);
     return NULL;
