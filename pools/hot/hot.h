@@ -38,7 +38,8 @@
 // Memory. When memory exceeds pressure_percent of memory_max_bytes, the oldest pressure_drop_percent of the
 // connections end (those in use: when they are returned), and all idle ones that are not healthy.
 //
-// Threads: any thread may make any call at any time between hot_open and hot_close. One thread holds a
+// Threads: any thread may make any call at any time between hot_open and hot_close. No other call may be under way
+// when hot_close is called: hot_drain ends those that wait, and their threads have to have come back. One thread holds a
 // connection between checkout and return; another thread may return it. Functions of the resource are called
 // on several threads at once, but never two at once for the same connection, and never with a lock held.
 // open, close and healthy may block; but healthy and close delay their caller: the checkout that checks, the

@@ -28,6 +28,8 @@ static void open_one(struct hot_pool *pool, struct hot_connection *connection)
     hot_react(pool);
 }
 
+static void call_openers(struct hot_pool *pool);
+
 static void *run_opener(void *context)
 {
     struct hot_pool *pool = context;
@@ -35,8 +37,10 @@ static void *run_opener(void *context)
     while (!pool->stopping) {
         pool->resting--;
         struct hot_connection *connection = hot_state_next_open(&pool->state, hot_now_ns(pool));
-        if (connection)
+        if (connection) {
+            call_openers(pool); // for what became wanted in this step
             open_one(pool, connection);
+        }
         pool->resting++;
         if (!connection && !pool->stopping)
             hot_sleep(pool, &pool->work, INT64_MAX);
