@@ -37,8 +37,8 @@ struct windows_sum {
 struct windows {
     struct gb_state *state;
     int thread, threads;
-    bool takes_turns; // more threads than processors: time off the processor belongs to the result
-    bool open;        // a window is under way
+    bool takes_turns;      // more threads than processors: time off the processor belongs to the result
+    bool open;             // a window is under way
     int64_t batches, left; // batches of a window; batches left of the current one
     int64_t goal_ns;
 

@@ -14,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { NAME_BYTES = 32, HOST_MAX = 10, SLICE = 250 };
+enum { NAME_BYTES = 32, HOST_MAX = 10, SLICE = 250, FAILED_MAX = 50 };
 
 static int read_private(int64_t *bytes)
 {
@@ -83,7 +83,8 @@ static void visit_hosts(void *context, int thread)
     char name[NAME_BYTES];
     int64_t host;
     (void)thread;
-    while ((host = atomic_fetch_add(&cycle->next, 1)) < cycle->config->hosts) {
+    while (atomic_load(&cycle->failed) < FAILED_MAX &&
+           (host = atomic_fetch_add(&cycle->next, 1)) < cycle->config->hosts) {
         struct hot_connection *connection;
         name_host(name, host, cycle->config->target);
         int code = hot_checkout(cycle->pool, name, 10 * NS_PER_S, &connection, NULL);
@@ -119,8 +120,16 @@ int hot_hosts(const struct hot_bench_config *config, const struct hot_contender 
     int64_t warm = 0, end = 0;
     (void)contender;
     int code = hot_open(&cycle.pool, &pool_config, err);
-    for (int i = 0; i < 2 && code == 0; i++) // the first cycle connects, the second is the first that reuses
+    for (int i = 0; i < 2 && code == 0;
+         i++) { // the first cycle connects, the second is the first that reuses
         code = run_cycle(&cycle);
+        if (code == 0 && atomic_load(&cycle.failed) > 0)
+            code = err_set(err, atomic_load(&cycle.last_code),
+                           "hosts: %lld of %lld hosts did not answer (%s): the broker has to listen on "
+                           "0.0.0.0, in a network namespace or behind a firewall",
+                           (long long)atomic_load(&cycle.failed), (long long)config->hosts,
+                           strerror(-atomic_load(&cycle.last_code)));
+    }
     if (code == 0)
         code = read_private(&warm);
     for (int64_t i = 0; i < config->cycles && code == 0; i++)

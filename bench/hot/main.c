@@ -122,48 +122,64 @@ static json_t *describe(void)
     return root;
 }
 
+// The scenarios to run, in `which`: those named, or without names all that can run. Returns their number, or -1 after
+// a message.
+static int choose(int count, char **names, const struct hot_bench_config *config, size_t which[])
+{
+    int chosen = 0;
+    if (count > SCENARIOS) {
+        fprintf(stderr, "poolmark-hot: %d scenarios are named, and there are %d\n", count, SCENARIOS);
+        return -1;
+    }
+    for (size_t i = 0; count == 0 && i < SCENARIOS; i++)
+        if (config->target || !scenarios[i].with_broker)
+            which[chosen++] = i;
+    for (int i = 0; i < count; i++) {
+        size_t at = 0;
+        while (at < SCENARIOS && strcmp(scenarios[at].name, names[i]) != 0)
+            at++;
+        const char *wrong = at == SCENARIOS                                ? "is no scenario"
+                            : scenarios[at].with_broker && !config->target ? "needs --target"
+                                                                           : NULL;
+        for (int j = 0; j < chosen && !wrong; j++)
+            wrong = which[j] == at ? "is named twice" : NULL;
+        if (wrong) {
+            fprintf(stderr, "poolmark-hot: '%s' %s (see --help)\n", names[i], wrong);
+            return -1;
+        }
+        which[chosen++] = at;
+    }
+    return chosen;
+}
+
+static void print_json(json_t *results)
+{
+    json_t *root = json_pack("{s:s,s:o,s:o,s:o}", "schema", "poolmark.hot/1", "tool", build_json(), "host",
+                             host_facts(), "runs", json_incref(results));
+    json_dumpf(root, stdout, JSON_INDENT(2));
+    putchar('\n');
+    json_decref(root);
+}
+
+// After a failure the results of the scenarios before it are printed too.
 static int run_named(int count, char **names, const struct hot_bench_config *config)
 {
     struct err err = {0};
+    size_t which[SCENARIOS];
+    int chosen = choose(count, names, config, which), code = 0;
+    if (chosen < 0)
+        return EXIT_USAGE;
     json_t *results = json_object();
-    for (int i = 0; i < (count ? count : SCENARIOS); i++) {
-        size_t which = 0;
-        while (count && which < SCENARIOS && strcmp(scenarios[which].name, names[i]) != 0)
-            which++;
-        if (!count)
-            which = (size_t)i;
-        if (which == SCENARIOS) {
-            fprintf(stderr,
-                    "poolmark-hot: '%s' is no scenario: spike, grid, outage, slow, reuse, "
-                    "memory, hosts\n",
-                    names[i]);
-            json_decref(results);
-            return EXIT_USAGE;
-        }
-        if (scenarios[which].with_broker && !config->target) {
-            if (!count)
-                continue; // without names: runs those that it can
-            fprintf(stderr, "poolmark-hot: %s needs a broker: --target 127.0.0.1:1883\n", names[i]);
-            json_decref(results);
-            return EXIT_USAGE;
-        }
-        int code = run_scenario(which, config, results, &err);
-        if (code < 0) {
-            fprintf(stderr, "poolmark-hot: %s: %s\n", scenarios[which].name,
+    for (int i = 0; i < chosen && code == 0; i++) {
+        code = run_scenario(which[i], config, results, &err);
+        if (code < 0)
+            fprintf(stderr, "poolmark-hot: %s: %s\n", scenarios[which[i]].name,
                     err.text[0] ? err.text : strerror(-code));
-            json_decref(results);
-            return EXIT_FAILED;
-        }
     }
-    if (config->json) {
-        json_t *root = json_pack("{s:s,s:o,s:o,s:o}", "schema", "poolmark.hot/1", "tool", build_json(),
-                                 "host", host_facts(), "runs", json_incref(results));
-        json_dumpf(root, stdout, JSON_INDENT(2));
-        putchar('\n');
-        json_decref(root);
-    }
+    if (config->json)
+        print_json(results);
     json_decref(results);
-    return fflush(stdout) == 0 ? EXIT_OK : EXIT_FAILED;
+    return fflush(stdout) == 0 && code == 0 ? EXIT_OK : EXIT_FAILED;
 }
 
 int main(int argc, char **argv)

@@ -30,7 +30,7 @@ struct reuse {
 static int publish_warm(struct reuse *reuse)
 {
     struct hot_connection *connection;
-    int code = hot_checkout(reuse->pool, reuse->config->target, HOT_FOREVER, &connection, NULL);
+    int code = hot_checkout(reuse->pool, reuse->config->target, 10 * NS_PER_S, &connection, NULL);
     if (code < 0)
         return code;
     code = mqtt_client_publish(mqtt_pool_client(connection));
