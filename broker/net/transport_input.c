@@ -5,9 +5,11 @@
 #include "broker/net/transport_output.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 // A buffer grows with the bytes received, not with the announced size, so an announcement costs no memory.
@@ -137,8 +139,8 @@ static bool show(struct transport *transport, const uint8_t *data, size_t size)
 
 enum progress { READ_SOME, READ_NOTHING, READ_END, READ_MOVED };
 
-// Reads once, into the transport's buffer or into `scratch`.
-static enum progress read_once(struct transport *transport, uint8_t *scratch)
+// Reads once, into the transport's buffer or into `scratch`; adds the bytes read to `*sum`.
+static enum progress read_once(struct transport *transport, uint8_t *scratch, int64_t *sum)
 {
     struct input *in = transport->in;
     uint8_t *to = in ? in->bytes : scratch;
@@ -150,12 +152,14 @@ static enum progress read_once(struct transport *transport, uint8_t *scratch)
     if (got <= 0)
         return READ_END;
     counter_add(transport->turn->bytes_received, got);
+    *sum += got;
     return show(transport, to, used + (size_t)got) ? READ_SOME : READ_MOVED;
 }
 
 void transport_read(struct transport *transport)
 {
-    if (read_once(transport, transport->turn->scratch) == READ_END)
+    int64_t sum = 0;
+    if (read_once(transport, transport->turn->scratch, &sum) == READ_END)
         turn_fail(transport);
 }
 
@@ -172,13 +176,18 @@ void transport_resume(struct transport *transport)
     (void)is_ours; // the transport is not touched in either case
 }
 
+// Reads what has arrived by now, but not what a client that goes on sending adds meanwhile.
 static void drain(struct transport *transport, uint8_t *scratch)
 {
+    int arrived;
+    if (ioctl(transport->fd, FIONREAD, &arrived) < 0)
+        arrived = INT_MAX;
     if (!resume(transport))
         return;
     enum progress progress = READ_SOME;
-    while (progress == READ_SOME && !transport->is_dead && !transport->is_deferred)
-        progress = read_once(transport, scratch);
+    int64_t sum = 0;
+    while (progress == READ_SOME && !transport->is_dead && !transport->is_deferred && sum < arrived)
+        progress = read_once(transport, scratch, &sum);
     if (progress != READ_MOVED && !transport->is_deferred)
         turn_fail(transport);
 }
