@@ -222,6 +222,9 @@ static int check_watch(struct config *config, struct err *err)
         snprintf(path, sizeof path, "/proc/%lld", (long long)pid);
         if (access(path, F_OK) < 0)
             return err_set(err, -EINVAL, "--watch-pid %lld: there is no such process", (long long)pid);
+        for (int j = 0; j < i; j++)
+            if (config->watch_pids[j] == pid)
+                return err_set(err, -EINVAL, "--watch-pid %lld: is given twice", (long long)pid);
         config->watch_pids[i] = pid;
     }
     return 0;

@@ -50,6 +50,10 @@ void limit_judge(struct limit *limit, const struct limit_facts *facts)
     bool known = facts->ran + facts->waited > 0;
     if (paced && !late && facts->had_per_s >= facts->asked_per_s * KEPT)
         say(limit, LIMIT_NONE, "the rate was kept");
+    else if (paced && !late && facts->not_sent > 0)
+        say(limit, LIMIT_UNKNOWN,
+            "%.0f messages were due and not sent: their clients were gone, or their sockets took no more",
+            facts->not_sent);
     else if (paced && !late)
         say(limit, LIMIT_TARGET, "messages were sent in time, and %.4g of %.4g a second arrived",
             facts->had_per_s, facts->asked_per_s);

@@ -20,6 +20,7 @@ enum limit_by {
 struct limit_facts {
     double asked_per_s; // 0: as fast as possible
     double had_per_s;
+    double not_sent;    // messages that were due
     int64_t lag_p99_ns; // from the intended times to the acts; ignored without a schedule
     // Shares of the time in which the busiest worker thread ran, and waited for a CPU; both 0: not known.
     double ran, waited;

@@ -9,7 +9,8 @@
 #include <string.h>
 
 enum {
-    BURST = 1024,             // messages sent before events are handled again
+    BURST = 1024, // messages sent before events are handled again
+    STILL_NS = 1000000000,
     FLIGHTS_BYTES = 64 << 20, // bound on the lists of messages under way of one worker
 };
 
@@ -145,6 +146,21 @@ static int64_t stop_sending(struct worker *worker, int64_t now_ns)
     return worker->deadline_ns;
 }
 
+// A pair of which nothing arrived for STILL_NS has lost its whole window: no later message will overtake what is
+// missing. It goes on without these; they stay under way until the end, and count as lost there.
+static void forgive_still_pairs(struct worker *worker, int64_t now_ns)
+{
+    for (int64_t i = 0; i < worker->pair_count; i++) {
+        struct worker_pair *pair = &worker->pairs[i];
+        int64_t last_ns =
+            pair->last_sent_ns > pair->last_arrived_ns ? pair->last_sent_ns : pair->last_arrived_ns;
+        if (pair->may_send || pair->arrived == pair->sent || now_ns - last_ns < STILL_NS)
+            continue;
+        pair->arrived = pair->sent;
+        let_send(worker, pair);
+    }
+}
+
 // Sends as fast as messages are delivered: each pair has a few under way. A pair that cannot send tries
 // again.
 static int64_t flood_tick(struct worker *worker, int64_t now_ns)
@@ -154,6 +170,8 @@ static int64_t flood_tick(struct worker *worker, int64_t now_ns)
     if (now_ns >= end_ns)
         return stop_sending(worker, now_ns);
     int64_t sent = 0;
+    if (worker->ready_count == 0)
+        forgive_still_pairs(worker, now_ns);
     for (int64_t turns = worker->ready_count; turns > 0 && sent < BURST; turns--) {
         struct worker_pair *pair = &worker->pairs[worker->ready[worker->ready_first]];
         worker->ready_first = (worker->ready_first + 1) % worker->pair_count;

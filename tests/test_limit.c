@@ -29,6 +29,8 @@ static void test_with_a_rate_the_limit_is_whoever_did_not_keep_it(void **state)
     check((struct limit_facts){.asked_per_s = 1000, .had_per_s = 999, .ran = 0.99}, LIMIT_NONE, "kept");
     check((struct limit_facts){.asked_per_s = 1000, .had_per_s = 700, .ran = 0.5}, LIMIT_TARGET,
           "700 of 1000");
+    check((struct limit_facts){.asked_per_s = 1000, .had_per_s = 700, .not_sent = 300, .ran = 0.5},
+          LIMIT_UNKNOWN, "300 messages were due and not sent");
     check((struct limit_facts){.asked_per_s = 1000, .had_per_s = 1000, .lag_p99_ns = LATE_NS, .ran = 0.97},
           LIMIT_GENERATOR, "97 %");
     check((struct limit_facts){.asked_per_s = 1000, .had_per_s = 700, .lag_p99_ns = LATE_NS, .ran = 0.2},

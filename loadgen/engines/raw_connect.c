@@ -173,6 +173,9 @@ void raw_look_at_time(struct engine_run *run, int64_t now_ns)
         return;
     run->looked_ns = now_ns;
     end_late_connects(run, now_ns);
+    // After a pause of more than a round each slot is visited once: an answer must have had time to come.
+    if (run->wheel_slots > 0 && run->wheel_second < now_ns / NS_PER_S - run->wheel_slots)
+        run->wheel_second = now_ns / NS_PER_S - run->wheel_slots;
     for (int64_t second = now_ns / NS_PER_S; run->wheel_slots > 0 && run->wheel_second < second;) {
         run->wheel_second++;
         ping_slot(run, (uint32_t)(run->wheel_second % run->wheel_slots));

@@ -93,6 +93,7 @@ static void add_limit(struct summary *summary, const struct run *run, double ask
 {
     struct limit_facts facts = {.asked_per_s = asked_per_s,
                                 .had_per_s = had_per_s,
+                                .not_sent = (double)run->tally.count[TALLY_NOT_SENT],
                                 .ran = (double)run->tally.count[TALLY_RAN_PPM] / 1e6,
                                 .waited = (double)run->tally.count[TALLY_WAITED_PPM] / 1e6};
     const struct hist *lag = run->total[LATENCY_LAG];

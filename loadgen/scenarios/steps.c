@@ -22,7 +22,8 @@ enum {
     PROBE_RATE = 500, // messages a second
     PROBE_S = 3,      // at most; less with a shorter --duration
     DRAIN_S = 5,
-    POOLS_WAIT_S = 3, // the broker writes its pools each second
+    GOAL_MAX = 100000000, // as of --connections
+    POOLS_WAIT_S = 3,     // the broker writes its pools each second
     STEPS_MAX = 64,
 };
 
@@ -57,8 +58,8 @@ static int parse_steps(const char *value, void *place, struct err *err)
         memcpy(part, at, bytes);
         part[bytes] = '\0';
         int64_t goal;
-        if (units_parse_count(part, &goal) < 0 || goal < 1)
-            return err_set(err, -EINVAL, "\"%s\" is not a count of at least 1", part);
+        if (units_parse_count(part, &goal) < 0 || goal < 1 || goal > GOAL_MAX)
+            return err_set(err, -EINVAL, "\"%s\" is not a count from 1 to 100M", part);
         if (steps->count > 0 && goal <= steps->list[steps->count - 1])
             return err_set(err, -EINVAL, "\"%s\" does not rise: steps must be in rising order", part);
         if (steps->count == STEPS_MAX)
