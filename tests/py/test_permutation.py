@@ -62,18 +62,20 @@ def test_a_small_change_in_every_cell_is_found_together():
     family = Family(samples, generator)
     family.combine(list(range(6)))
     found = family.results()
-    assert found[-1].corrected < .01 and sum(one.corrected < .01 for one in found[:-1]) == 0
+    least = 1 / math.comb(8, 4)  # runs are relabelled, not cells: 6 cells of 4 runs have the p-values of 4 runs
+    assert found[-1].corrected == pytest.approx(least) and sum(one.corrected < .1 for one in found[:-1]) < 6
 
 
 @pytest.mark.parametrize("heavy", [False, True])
 @pytest.mark.parametrize("count", [4, 5])
 def test_false_alarms_of_a_family_stay_below_the_level(count, heavy):
-    """300 families of 12 correlated metrics in 3 cells. At 5 % at most 27 alarms, by the binomial's 99.9 %."""
+    """300 families of 12 correlated metrics in 3 cells, which a run disturbs together. At 5 % at most 27 alarms, by the binomial's
+    99.9 %."""
     generator, alarms = rng(count), 0
     for _ in range(300):
-        samples = []
+        samples, run = [], generator.normal(size=2 * count)
         for cell in range(3):
-            common = generator.standard_t(2, 2 * count) if heavy else generator.normal(size=2 * count)
+            common = run + (generator.standard_t(2, 2 * count) if heavy else generator.normal(size=2 * count))
             for _ in range(4):
                 values = numpy.exp(.1 * (common + (generator.standard_t(2, 2 * count) if heavy else
                                                    generator.normal(size=2 * count))))

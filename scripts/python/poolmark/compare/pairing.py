@@ -7,6 +7,7 @@ import json
 import math
 from dataclasses import dataclass, field
 
+from poolmark.base.units import plural
 from poolmark.records import raw_data
 from poolmark.bench import full_speed
 from poolmark.compare.primary import PRIMARY
@@ -37,6 +38,7 @@ class Judged:
     at_worst: float = math.inf  # upper bound of the worsening (one-sided, 95 %)
     limit: float = math.inf     # a larger `finds` is of no use
     deviation: float = 0.0      # of one repetition, in the unit of `change`
+    left_out: int = 0   # repetitions of either side without a value
     broken: str = ""    # "over budget" or "under budget"
     verdict: str = "undecided"  # regression, improvement, same, undecided
     why: str = ""
@@ -62,25 +64,27 @@ def stem(cell_id: str) -> str:
     return head if head and tail.isdigit() else cell_id
 
 
-def is_measured(cell: dict) -> bool:
-    """False only for a cell that was interrupted or never started. A cell that lost messages or clients is incomplete but
-    measured: leaving it out would hide the losses."""
+def counts(cell: dict) -> bool:
+    """False only for a cell that was interrupted, or had the wrong allocator. A cell that lost messages or clients, or whose
+    target did not start, is incomplete and counts: leaving it out would hide the fault."""
     told = {anomaly["what"] for anomaly in cell.get("anomalies", [])}
-    return cell["status"] == "complete" or bool(cell["metrics"]) and not told & {"interrupted", "start", "allocator"}
+    return cell["status"] == "complete" or not told & {"interrupted", "allocator"} and (bool(cell["metrics"]) or "start" in told)
 
 
 def by_config(run: dict) -> dict[str, list[dict]]:
     cells: dict[str, list[dict]] = {}
     for cell in run.get("cells", []):
-        if is_measured(cell):
+        if counts(cell):
             cells.setdefault(json.dumps(cell["config"], sort_keys=True), []).append(cell)
     return cells
 
 
-def at_full_speed(cells: list[dict]) -> list[dict]:
-    """Benchmarks: only the repetitions at full speed when there are LEAST_SAMPLES of them; otherwise all."""
-    full = [cell for cell in cells if (cell["metrics"].get(full_speed.FULL, {}).get("value") or 0.0) >= 1.0]
-    return full if len(full) >= LEAST_SAMPLES else cells
+def at_full_speed(ours: list[dict], theirs: list[dict]) -> tuple[list[dict], list[dict]]:
+    """Benchmarks: only the repetitions at full speed when both sides have LEAST_SAMPLES of them; otherwise all of both. One side
+    filtered alone would be compared with the other side's slow repetitions."""
+    full = [[cell for cell in cells if (cell["metrics"].get(full_speed.FULL, {}).get("value") or 0.0) >= 1.0]
+            for cells in (ours, theirs)]
+    return (full[0], full[1]) if min(map(len, full)) >= LEAST_SAMPLES else (ours, theirs)
 
 
 def values(cells: list[dict], metric: str) -> list[float]:
@@ -89,6 +93,20 @@ def values(cells: list[dict], metric: str) -> list[float]:
     if len(found) == 1 and len(found[0].get("samples", [])) > 1:
         return [float(value) for value in found[0]["samples"]]
     return [float(one["value"]) for one in found if one["value"] is not None]
+
+
+def metrics_of(cells: list[dict]) -> dict[str, dict]:
+    """Every metric that one of the repetitions has."""
+    found: dict[str, dict] = {}
+    for cell in cells:
+        for name, one in cell["metrics"].items():
+            found.setdefault(name, one)
+    return found
+
+
+def without_value(cells: list[dict], found: list[float]) -> int:
+    """Repetitions that measured something, but not this metric."""
+    return max(0, sum(bool(cell["metrics"]) for cell in cells) - len(found))
 
 
 def files_of(cells: list[dict], metric: str) -> list[str]:
@@ -122,13 +140,13 @@ def pair(base: dict, candidate: dict) -> Paired:
             found.missing_cells.append(name)
             continue
         measured = len(cells) + len(theirs[key])
-        cells, theirs[key] = at_full_speed(cells), at_full_speed(theirs[key])
+        cells, theirs[key] = at_full_speed(cells, theirs[key])
         left_out = measured - len(cells) - len(theirs[key])
         if left_out:
             notes.append(f"{name}: {left_out} of {measured} repetitions were not at the processor's full speed; left out")
         rows += not_complete(name, cells, theirs[key])
         on_neither = []
-        for metric, one in cells[0]["metrics"].items():
+        for metric, one in metrics_of(cells).items():
             if one["better"] == "none":
                 continue
             if not any(metric in cell["metrics"] for cell in theirs[key]):
@@ -143,6 +161,9 @@ def pair(base: dict, candidate: dict) -> Paired:
                 notes.append(f"{name}: {metric} is in {row.unit} and in {', '.join(sorted(units))}; left out")
                 one_sided.append((name, metric))
             elif row.base and row.candidate:
+                row.left_out = without_value(cells, row.base) + without_value(theirs[key], row.candidate)
+                if row.left_out:
+                    notes.append(f"{name}: {metric} has no value in {plural(row.left_out, 'repetition')}")
                 rows.append(row)
             elif row.base or row.candidate:
                 notes.append(f"{name}: {metric} was measured on one side only")

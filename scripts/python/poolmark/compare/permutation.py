@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Permutation tests of many metrics at once. They are exact even with few repetitions.
 
-Null hypothesis: both builds behave alike, so within a cell the labels "base" and "candidate" can be exchanged. All metrics of
-a cell are relabelled together; cells are relabelled independently. The p-value of a metric, corrected for the family, is the
+Null hypothesis: both builds behave alike, so the labels "base" and "candidate" of runs can be exchanged. One run measures all
+cells, and what disturbs it moves them together. So all metrics of all cells are relabelled together; only cells with other
+numbers of repetitions are relabelled by themselves. The p-value of a metric, corrected for the family, is the
 share of relabellings whose largest statistic in the family reaches the statistic of that metric (Westfall and Young,
 "Resampling-Based Multiple Testing", 1993, step-down maxT). The correction is exact for any distribution and dependence of the
 metrics. It costs little power: with 4 repetitions a side one clear metric among a hundred still has p = 1/70.
@@ -37,9 +38,9 @@ class Sample:
     sign: int = 1       # +1: more is worse, -1: less is worse
 
     @property
-    def unit(self) -> tuple:
-        """Samples of one unit are relabelled together."""
-        return self.cell, len(self.base), len(self.candidate)
+    def unit(self) -> tuple[int, int]:
+        """Samples of one unit are relabelled together: the i-th values of all are of one run."""
+        return len(self.base), len(self.candidate)
 
     @property
     def logarithmic(self) -> bool:
@@ -142,11 +143,11 @@ class Family:
 
     def __init__(self, samples: list[Sample], rng, rounds: int = ROUNDS):
         units = sorted({sample.unit for sample in samples})
-        self.exact = len(units) == 1 and arrangements(*units[0][1:]) <= MOST_EXACT
-        self.rounds = arrangements(*units[0][1:]) if self.exact else rounds + 1
+        self.exact = len(units) == 1 and arrangements(*units[0]) <= MOST_EXACT
+        self.rounds = arrangements(*units[0]) if self.exact else rounds + 1
         self.columns: list[numpy.ndarray] = [numpy.empty(0)] * len(samples)
         for unit in units:
-            few = arrangements(*unit[1:]) <= self.rounds or self.exact
+            few = arrangements(*unit) <= self.rounds or self.exact
             picks, which = self._relabel(unit, few, rng)
             for place, sample in enumerate(samples):
                 if sample.unit == unit:
@@ -154,9 +155,9 @@ class Family:
                     self.columns[place] = column if which is None else column[which]
         self.samples = samples
 
-    def _relabel(self, unit: tuple, few: bool, rng) -> tuple[numpy.ndarray, numpy.ndarray | None]:
+    def _relabel(self, unit: tuple[int, int], few: bool, rng) -> tuple[numpy.ndarray, numpy.ndarray | None]:
         """(orders of the values, index of the order for each round); round 0 has the real labels."""
-        _, base, candidate = unit
+        base, candidate = unit
         if few:
             picks = every_labelling(base, candidate)
             which = rng.integers(0, len(picks), self.rounds)

@@ -108,12 +108,23 @@ def over_all_cells(rows: list[Judged]) -> list[tuple[Judged, list[int]]]:
     return made
 
 
+def error_over_cells(parts: list[Judged]) -> tuple[float, int]:
+    """Standard error of the mean of the cells' changes, and its degrees of freedom. One run measures all cells, so what disturbs it
+    moves them together: the error is that of the runs' means over all cells. Where the cells have different numbers of
+    repetitions, they cannot be put together by runs, and count as independent."""
+    samples = [as_sample(part) for part in parts]
+    if len({sample.unit for sample in samples}) == 1:
+        sides = [tuple(float(value) for value in numpy.exp(numpy.mean(numpy.log([getattr(sample, side) for sample in samples]), axis=0)))
+                 for side in ("base", "candidate")]
+        return permutation.standard_error(permutation.Sample("all", *sides))
+    errors = [permutation.standard_error(sample) for sample in samples]
+    return math.sqrt(sum(one ** 2 for one, _ in errors)) / len(parts), sum(freedom for _, freedom in errors)
+
+
 def measure_combined(row: Judged, parts: list[Judged], confidence: float) -> None:
-    """The mean of the cells' changes, and its interval from their standard errors."""
-    errors = [permutation.standard_error(as_sample(part)) for part in parts]
+    """The mean of the cells' changes, and its interval."""
     middle = float(numpy.mean([math.log1p(part.effect.change) for part in parts]))
-    error = math.sqrt(sum(one ** 2 for one, _ in errors)) / len(parts)
-    freedom = sum(freedom for _, freedom in errors)
+    error, freedom = error_over_cells(parts)
     if all(len(side) < 2 for part in parts for side in (part.base, part.candidate)):  # the spread is unknown
         reach, low = math.inf, -math.inf
     else:
@@ -123,7 +134,7 @@ def measure_combined(row: Judged, parts: list[Judged], confidence: float) -> Non
         row.at_worst = math.expm1(end + float(stats.t.isf(1 - confidence, freedom)) * error)
     row.effect = statistics.Effect(math.expm1(middle), low, math.inf if math.isinf(reach) else math.expm1(middle + reach),
                                    float(numpy.median(numpy.subtract(row.candidate, row.base))))
-    row.floor = max(LEAST_FLOOR, float(numpy.mean([part.floor for part in parts])) / math.sqrt(len(parts)))
+    row.floor = max(LEAST_FLOOR, float(numpy.mean([part.floor for part in parts])))
     row.limit = limit_of(row.metric)
 
 
@@ -204,6 +215,8 @@ def judge(row: Judged, alpha: float, tests: int) -> None:
             f"; {show(max(row.floor, row.finds))} would have been found" if row.finds <= row.limit else "")
     else:
         row.why = f"it may be {show(row.at_worst)} worse; " + would_decide(row, max(row.floor, row.at_worst / 2), tests, alpha)
+    if row.left_out and row.verdict in ("same", "improvement"):
+        row.verdict, row.why = "undecided", f"{plural(row.left_out, 'repetition')} without a value: those that have one may be the better ones"
 
 
 def apply_budgets(row: Judged, budgets: list) -> bool:
