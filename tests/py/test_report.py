@@ -15,6 +15,7 @@ from poolmark.base import escape
 from poolmark.records import hlog
 from poolmark.verify import recompute
 from poolmark.report import answer, latency_data, names, report, report_text
+from poolmark.report import source as source_of
 from poolmark.report.source import Source
 from poolmark.base.errors import RecordError
 from poolmark.records.read_record import load
@@ -186,13 +187,15 @@ def test_the_first_sentence_names_the_strategy_to_choose_and_what_it_costs(tmp_p
     full(run, (1, 1, 90), (100, 300, 101))  # malloc, expand, slab; connect p99 9, 8, 7 ms
     made_runs.save(tmp_path / "run", run)
     first, second, extremes, sure, lost, scope = answered(tmp_path / "run")
-    assert first.startswith("For 10 000 connections (classic) choose malloc, if you do not know your peak: 100 MiB, connect p99 9 ms")
-    assert second.startswith("Choose slab if you do: it takes memory for all of them at the start: 101 MiB")
+    assert first == ("For 10 000 connections (classic) choose malloc, if you do not know your peak: 100 MiB, connect p99 9 ms, "
+                     "30 us of CPU a connection.")
+    assert second.startswith("For 10 000 connections (classic) choose slab, if you know your peak: 101 MiB")
     assert "malloc holds the least memory" in extremes and "expand the most, 300 MiB" in extremes
     assert "each ran once" in sure and "'suite quick'" in sure and lost.startswith("No client failed")
+    assert "this host" in scope
 
 
-def test_what_is_close_is_said_and_several_runs_have_their_extremes(tmp_path):
+def test_what_is_close_is_not_told_apart_and_several_runs_have_their_extremes(tmp_path):
     run = made_runs.make_suite(tmp_path / "run")
     full(run, (1, 1, 1), (100, 101, 200))
     again = json.loads(json.dumps(run["cells"]))
@@ -202,8 +205,52 @@ def test_what_is_close_is_said_and_several_runs_have_their_extremes(tmp_path):
     run["cells"] += again
     made_runs.save(tmp_path / "run", run)
     lines = answered(tmp_path / "run")
-    assert "choose expand, if you do not know your peak (malloc is close): 102 MiB (101 MiB to 103 MiB)" in lines[0]
-    assert any(line.startswith("How sure: 2 runs each") for line in lines)
+    assert "if you do not know your peak: expand or malloc, which are too close to tell apart. " \
+           "expand 102 MiB (101 MiB to 103 MiB)" in lines[0]
+    assert any(line.startswith("How sure: 2 runs each") and "Fewer than 4" in line for line in lines)
+
+
+def test_a_strategy_without_a_figure_is_named_and_is_not_the_best(tmp_path):
+    run = made_runs.make_suite(tmp_path / "run")
+    full(run, (1, 1, 1), (100, 300, 200))
+    for name in ("memory.full_bytes", "connect.p99"):
+        del run["cells"][0]["metrics"][name]
+    made_runs.save(tmp_path / "run", run)
+    lines = answered(tmp_path / "run")
+    assert lines[0].startswith("For 10 000 connections (classic) choose slab")
+    assert any("Not rated" in line and line.endswith("malloc.") for line in lines)
+    assert any(line.startswith("slab holds the least memory") for line in lines) and ", not known" not in " ".join(lines)
+
+
+@pytest.mark.parametrize("change", [
+    lambda cells: cells[0]["config"].update(connections="10k"), lambda cells: cells[1]["config"].update(connections=[1]),
+    lambda cells: cells[0]["metrics"].update({"step.x": made_runs.metric(1)}),
+    lambda cells: cells[0]["metrics"]["memory.full_bytes"].update(value=1e100),
+    lambda cells: cells[0]["config"].update(strategy="\N{RIGHT-TO-LEFT OVERRIDE}" + "x" * 199),
+])
+def test_an_odd_record_still_has_a_page(tmp_path, change):
+    run = made_runs.make_suite(tmp_path / "run")
+    full(run, (1, 1, 1), (100, 300, 200))
+    change(run["cells"])
+    made_runs.save(tmp_path / "run", run)
+    report.make([load(tmp_path / "run")], tmp_path / "out")
+    page = (tmp_path / "out/report.html").read_text()
+    assert "\N{RIGHT-TO-LEFT OVERRIDE}" not in page.split("<script>")[0]
+
+
+def test_the_citation_stays_in_its_fence(tmp_path):
+    run = made_runs.make_suite(tmp_path / "run")
+    run["tool"]["version"] = "1}\n```\n<img src=x onerror=alert(1)>"
+    made_runs.save(tmp_path / "run", run)
+    text = report_text.cite(load(tmp_path / "run"))["bibtex"]
+    assert "`" not in text and "onerror" in text and len(text.splitlines()) == 6
+
+
+def test_thinning_keeps_what_stands_out():
+    rows = [{"time_s": at, "latency_ns": 5_000_000 if at == 777 else 1} for at in range(5000)]
+    kept = source_of.thin_worst(rows, 300, "latency_ns")
+    assert len(kept) == 300 and max(row["latency_ns"] for row in kept) == 5_000_000
+    assert source_of.thin_worst(rows[:10], 300, "latency_ns") == rows[:10]
 
 
 def test_losses_are_in_the_answer(tmp_path):

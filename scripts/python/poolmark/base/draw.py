@@ -11,6 +11,7 @@ from poolmark.base.errors import PoolmarkError
 from poolmark.base.paths import BROUGHT, MODULES
 
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
+SECONDS = 300
 LIBRARIES = ("vega/build/vega.min.js", "vega-lite/build/vega-lite.min.js")
 INK = {"labelColor": "currentColor", "titleColor": "currentColor"}
 # For charts that are inlined into a page: the page's text colour, a transparent background.
@@ -21,11 +22,21 @@ INLINED = {"background": "transparent", "font": "system-ui, sans-serif", "axis":
 
 def svgs(specs: list[dict]) -> list[str]:
     """One SVG text a specification, in their order. Each specification contains its rows."""
+    missing = [name for name in LIBRARIES if not (MODULES / name).is_file()]
+    if missing:
+        raise PoolmarkError(f"{missing[0]}: is not there; {BROUGHT}")
     try:
         done = subprocess.run(["node", str(Path(__file__).parent / "draw_svg.cjs"), *(str(MODULES / name) for name in LIBRARIES)],
-                              input=json.dumps(specs), capture_output=True, text=True, check=False, encoding="utf-8")
+                              input=json.dumps(specs), capture_output=True, text=True, check=False, encoding="utf-8",
+                              timeout=SECONDS)
     except OSError as error:
         raise PoolmarkError(f"node: cannot be started: {error.strerror}; {BROUGHT}") from error
+    except subprocess.TimeoutExpired as error:
+        raise PoolmarkError(f"the charts could not be drawn within {SECONDS} s") from error
     if done.returncode:
-        raise PoolmarkError(f"the charts could not be drawn: {done.stderr.strip()[-800:]}")
-    return json.loads(done.stdout)
+        why = f"node was killed by signal {-done.returncode}" if done.returncode < 0 else done.stderr.strip()[-800:]
+        raise PoolmarkError(f"the charts could not be drawn: {why}")
+    try:
+        return json.loads(done.stdout)
+    except ValueError as error:
+        raise PoolmarkError(f"the charts could not be drawn: node printed {done.stdout[:80]!r}") from error

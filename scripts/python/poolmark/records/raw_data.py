@@ -34,7 +34,7 @@ def phase_of(cell: dict, metric: str) -> str:
     first phase that publishes."""
     named = split(cell, metric)[0]
     if any("prefix" in phase for phase in cell.get("phases") or []):
-        plain = next((phase["name"] for phase in cell["phases"] if phase["prefix"] == ""), "")
+        plain = next((phase["name"] for phase in cell["phases"] if phase.get("prefix") == ""), "")
         name = named if named not in ("", CELL) else plain
         return "" if name == names_of(cell)[0] else name
     group = metric.partition(".")[0]

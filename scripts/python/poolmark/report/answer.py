@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The first sentences of a page: the question, the answer in words, how sure it is, and what would change it.
 
-The best strategy has the smallest product of three ratios to the best: memory with all connected, p99 of connects, CPU time of a
-connection. Strategies that hold most of their memory from the start were configured for the number of connections. They are the
-answer for users who know their peak; the other strategies are the answer for users who do not.
+A strategy is rated by the product of three ratios to the best: memory with all connected, p99 of connects, CPU time of a
+connection. These are what a connection costs; latencies of messages hardly depend on the strategy, and the table has them.
+Only strategies with all three figures, whose cells are complete, are rated; the others are named. Strategies that hold most of
+their memory from the start were configured for the number of connections. They are the answer for users who know their peak;
+the other strategies are the answer for users who do not.
 """
 import math
+import re
+from operator import truediv
 
 from poolmark.base.units import plural, show, show_count
 from poolmark.records import phases
@@ -14,7 +18,9 @@ from poolmark.report.source import Source, cells_of, median, values
 from poolmark.report.trade_data import bench_contender
 
 JUDGED = ("memory.full_bytes", "connect.p99", "cpu.per_connection_ns")
-CLOSE = 1.2              # products within this factor are called close, as each of three figures is good to a tenth
+STEP = re.compile(r"step\.(\d+)\.")
+CLOSE = 1.25             # products within this factor are not told apart: six figures, each good to a tenth, are in their ratio
+FEWEST_RUNS = 4          # of each side, for a test that can find anything
 PAID_BEFOREHAND = 0.7    # at least this share of the memory with all connected is held at the start
 
 
@@ -30,11 +36,12 @@ def shown(cells: list[dict], metric: str) -> str:
 
 
 def scores(groups: dict[Name, list[dict]]) -> dict[Name, float]:
-    """The product of the ratios to the best, over the metrics that every strategy has."""
-    judged = [metric for metric in JUDGED if all((median(cells, metric) or 0) > 0 for cells in groups.values())]
-    best = {metric: min(median(cells, metric) for cells in groups.values()) for metric in judged}
-    return {name: math.prod(median(cells, metric) / best[metric] for metric in judged)
-            for name, cells in groups.items()} if judged else {}
+    """The product of the ratios to the best, of each strategy that can be rated."""
+    rated = {name: [median(cells, metric) or 0.0 for metric in JUDGED] for name, cells in groups.items()
+             if all(cell["status"] == "complete" for cell in cells)}
+    rated = {name: figures for name, figures in rated.items() if min(figures) > 0}
+    best = [min(column) for column in zip(*rated.values(), strict=True)]
+    return {name: math.prod(map(truediv, figures, best)) for name, figures in rated.items()}
 
 
 def beforehand(cells: list[dict]) -> bool:
@@ -42,31 +49,50 @@ def beforehand(cells: list[dict]) -> bool:
     return bool(start and full and start >= PAID_BEFOREHAND * full)
 
 
+def costs(cells: list[dict]) -> str:
+    return (f"{shown(cells, 'memory.full_bytes')}, connect p99 {shown(cells, 'connect.p99')}, "
+            f"{shown(cells, 'cpu.per_connection_ns')} of CPU a connection")
+
+
+def choice(names: list[Name], found: dict[Name, float], groups: dict[Name, list[dict]], at: str, when: str) -> str:
+    """One sentence: the best of these strategies, or those that are too close to tell apart."""
+    best = min(names, key=lambda name: found[name])
+    close = sorted((name for name in names if found[name] <= CLOSE * found[best]), key=lambda name: found[name])
+    if len(close) == 1:
+        return f"{at} choose {best.label}, if you {when}: {costs(groups[best])}."
+    return (f"{at}, if you {when}: {', '.join(name.label for name in close[:-1])} or {close[-1].label}, which are too close to tell "
+            f"apart. " + "; ".join(f"{name.label} {costs(groups[name])}" for name in close) + ".")
+
+
+def extremes(groups: dict[Name, list[dict]]) -> list[str]:
+    lines = []
+    for metric, low, high in (("memory.full_bytes", "{} holds the least memory with all connected", "{} the most"),
+                              ("connect.p99", "p99 of a connect is shortest with {}", "longest with {}")):
+        known = {name: value for name, cells in groups.items() if (value := median(cells, metric))}
+        if len(known) > 1:
+            least, most = min(known, key=lambda name: known[name]), max(known, key=lambda name: known[name])
+            lines.append(f"{low.format(least.label)}, {shown(groups[least], metric)}, {high.format(most.label)}, "
+                         f"{shown(groups[most], metric)}")
+    return ["; ".join(lines) + "."] if lines else []
+
+
 def _of_one_load(groups: dict[Name, list[dict]]) -> list[str]:
     """Answers for strategies that differ in nothing else, with the same number of connections."""
     config = next(iter(groups.values()))[0]["config"]
-    count = show_count(config["connections"])
-    found = scores(groups)
-    told = {name: cells for name, cells in groups.items() if beforehand(cells)}
-    at = f"{count} connections ({', '.join(str(config[key]) for key in ('engine', 'shape') if config.get(key))})"
-    lines = []
-    for names, head in (([name for name in groups if name not in told], f"For {at} choose {{}}, if you do not know your peak"),
-                        (list(told), "Choose {} if you do: it takes memory for all of them at the start")):
-        if found and names:
-            best = min(names, key=lambda name: found[name])
-            close = [name.label for name in names if name != best and found[name] <= CLOSE * found[best]]
-            near = f" ({', '.join(close)} {'is' if len(close) == 1 else 'are'} close)" if close else ""
-            lines.append(head.format(best.label) + near + f": {shown(groups[best], 'memory.full_bytes')}, connect p99 "
-                         f"{shown(groups[best], 'connect.p99')}, {shown(groups[best], 'cpu.per_connection_ns')} of CPU a connection.")
-    least, most = (pick(groups, key=lambda name: median(groups[name], "memory.full_bytes") or 0) for pick in (min, max))
-    quick, slow = (pick(groups, key=lambda name: median(groups[name], "connect.p99") or 0) for pick in (min, max))
-    return [*lines, f"{least.label} holds the least memory with all connected, {shown(groups[least], 'memory.full_bytes')}, "
-            f"{most.label} the most, {shown(groups[most], 'memory.full_bytes')}; p99 of a connect is shortest with {quick.label}, "
-            f"{shown(groups[quick], 'connect.p99')}, longest with {slow.label}, {shown(groups[slow], 'connect.p99')}."]
+    at = f"For {show_count(config['connections'])} connections ({', '.join(str(config[key]) for key in ('engine', 'shape') if config.get(key))})"
+    found, lines = scores(groups), []
+    told = [name for name in found if beforehand(groups[name])]
+    if untold := [name for name in found if name not in told]:
+        lines.append(choice(untold, found, groups, at, "do not know your peak"))
+    if told:
+        lines.append(choice(told, found, groups, at, "know your peak") + " The memory for all of them is taken at the start.")
+    if left := [name.label for name in groups if name not in found]:
+        lines.append(f"Not rated, because a figure is not known or the cell is not complete: {', '.join(left)}.")
+    return lines + extremes(groups)
 
 
 def _of_steps(name: Name, cells: list[dict]) -> str:
-    last = max((int(metric.split(".")[1]) for metric in cells[0]["metrics"] if metric.startswith("step.")), default=0)
+    last = max((int(found[1]) for metric in cells[0]["metrics"] if (found := STEP.match(metric))), default=0)
     at = f"step.{last}."
     latency = f"; a message took {shown(cells, at + 'delivery.p50')}, p99 {shown(cells, at + 'delivery.p99')}" \
         if median(cells, at + "delivery.p99") else ""
@@ -85,13 +111,14 @@ def _of_a_load(metrics: dict) -> list[str]:
 
 def _of_benchmarks(groups: dict[Name, list[dict]]) -> list[str]:
     lines = []
-    cells = [cells for cells in groups.values() if cells[0]["config"].get("bytes") == 3072 and median(cells, "time")]
+    cells = [cells for cells in groups.values() if cells[0]["config"].get("bytes") == 3072 and (median(cells, "time") or 0) > 0
+             and isinstance(cells[0]["config"].get("workload"), str)]
     for workloads, what in ((("lifo_touch_line", "lifo"), "An object taken, one line of it written, given back"),
                             (("burst_1000_touch_line", "burst_1000"), "A thousand at a time"),
                             (("remote_1_1_touch_line", "remote_1_1"), "One thread takes, another gives back")):
         workload = next((one for one in workloads if any(one == group[0]["config"]["workload"] for group in cells)), None)
         ours = {bench_contender(group[0]["config"]): group for group in cells if group[0]["config"]["workload"] == workload
-                and (group[0]["config"].get("threads") or 1) <= 2 and group[0]["config"].get("strategy") not in ("null", "bare")}
+                and group[0]["config"].get("threads") in (None, 1, 2) and group[0]["config"].get("strategy") not in ("null", "bare")}
         if len(ours) > 1:
             order = sorted(ours, key=lambda name: median(ours[name], "time"))
             times = {name: f"{median(ours[name], 'time'):.3g} ns" for name in order}
@@ -109,7 +136,8 @@ def how_sure(groups: dict[Name, list[dict]], suite: str) -> str:
     if runs == {1}:
         return (f"How sure: each ran once, so no interval can be given; times that differ by less than a fifth may be the same. "
                 f"scripts/poolmark compare BASE CANDIDATE --run 'suite {suite}' gives a verdict.")
-    return f"How sure: {min(runs)} runs each, with the lowest and the highest in brackets; where these overlap, nothing is told apart."
+    few = " Fewer than 4 runs tell nothing apart, whether the brackets overlap or not." if min(runs) < FEWEST_RUNS else ""
+    return f"How sure: {min(runs)} runs each, with the lowest and the highest in brackets; where these overlap, nothing is told apart.{few}"
 
 
 def trouble(source: Source, run) -> list[str]:
@@ -143,12 +171,14 @@ def answer(source: Source, run) -> list[str]:
     if not run.data.get("cells"):
         return lines + (_of_a_load(run.data.get("metrics", {})) or ["The tables hold what this record has."])
     configs = [cells[0]["config"] for cells in groups.values()]
+    loads = {tuple(str(config.get(key)) for key in ("connections", "shape", "engine")) for config in configs}
     if any("workload" in config for config in configs):
         return lines + (_of_benchmarks(groups) or ["The tables hold what these benchmarks say."])
-    steps = {name: cells for name, cells in groups.items() if any(metric.startswith("step.") for metric in cells[0]["metrics"])}
+    steps = {name: cells for name, cells in groups.items() if any(map(STEP.match, cells[0]["metrics"]))}
     if steps:
         lines += [_of_steps(name, cells) for name, cells in steps.items()]
-    elif len(groups) > 1 and not any(name.rest for name in groups) and configs[0].get("connections"):
+    elif len(groups) > 1 and len(loads) == 1 and isinstance(configs[0].get("connections"), (int, float)) and \
+            not any(name.rest for name in groups):
         lines += _of_one_load(groups)
     elif any(median(cells, "memory.full_bytes") for cells in groups.values()):
         lines += [f"{name.label}: {shown(cells, 'memory.full_bytes')} with all connected, connect p99 {shown(cells, 'connect.p99')}."

@@ -5,7 +5,7 @@ import re
 import statistics
 
 from poolmark.records import hlog, phases, raw_data
-from poolmark.report.source import LATENCIES, Source, number, thin, values
+from poolmark.report.source import LATENCIES, Source, number, thin, thin_worst, values
 
 PERCENTILES = (0, 25, 50, 75, 90, 95, 99, 99.5, 99.9, 99.95, 99.99, 99.995, 99.999, 100)
 SHOWN = (("p50", "p50"), ("p99", "p99"), ("p99_9", "p99.9"))
@@ -36,7 +36,7 @@ def latency_summary(source: Source) -> list[dict]:
             for prefix in (metric.removesuffix(".p50") for metric in found_in.values()):
                 words = phase_words(cells[0], f"{prefix}.p50") if latency != "connect" else ""
                 for key, shown in SHOWN:
-                    if found := values(cells, f"{prefix}.{key}"):
+                    if found := [value for value in values(cells, f"{prefix}.{key}") if value > 0]:
                         rows.append({"cell": name.label, "strategy": name.strategy, "latency": f"{latency}{words}",
                                      "percentile": shown, "latency_ns": statistics.median(found),
                                      "lowest_ns": min(found), "highest_ns": max(found), "runs": len(found)})
@@ -107,11 +107,12 @@ def latency_over_time(source: Source) -> list[dict]:
     rows = []
     for run, cell, name in source.first_cells():
         for log in source.logs(run, cell):
-            intervals = thin([one for one in log.intervals if one.tag == log.latency], MOST_INTERVALS)
+            intervals = [one for one in log.intervals if one.tag == log.latency]
             start = intervals[0].start_s if intervals else 0
-            rows += [{"cell": name.label, "strategy": name.strategy, "rest": name.rest, "latency": log.title,
-                      "time_s": round(one.start_s - start, 3), "statistic": statistic,
-                      "latency_ns": one.histogram.percentile(percent)}
-                     for one in intervals for statistic, percent in (("p50", 50), ("p99", 99))
-                     if one.histogram.known_percentile(percent) is not None]
+            for statistic, percent in (("p50", 50), ("p99", 99)):
+                drawn = [{"cell": name.label, "strategy": name.strategy, "rest": name.rest, "latency": log.title,
+                          "time_s": round(min(one.start_s - start, 1e12), 3), "statistic": statistic,
+                          "latency_ns": one.histogram.percentile(percent)}
+                         for one in intervals if one.histogram.known_percentile(percent) is not None]
+                rows += thin_worst(drawn, MOST_INTERVALS, "latency_ns")
     return rows if len({row["time_s"] for row in rows}) > 2 else []

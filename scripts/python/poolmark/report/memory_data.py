@@ -3,7 +3,7 @@
 import statistics
 
 from poolmark.base.curves import USER_COLUMNS
-from poolmark.report.source import Source, number, thin
+from poolmark.report.source import Source, number, thin, thin_worst
 
 PARTS = ("connections", "buffers", "arenas", "messages")
 REST = "rest (allocator, code, stacks)"
@@ -115,9 +115,10 @@ def memory_over_time(source: Source) -> list[dict]:
     for run, cell, name in source.first_cells():
         memory = _timed(source, run, cell)
         start = number(memory[0]["at_ns"]) if memory else 0
-        rows += [{"cell": name.label, "strategy": name.strategy, "rest": name.rest,
+        drawn = [{"cell": name.label, "strategy": name.strategy, "rest": name.rest,
                   "time_s": round((number(row["at_ns"]) - start) / 1e9, 3), "connections": number(row.get("connections")),
-                  "memory_mib": number(row["target_rss_bytes"]) / MIB} for row in thin(memory, MOST_POINTS)]
+                  "memory_mib": number(row["target_rss_bytes"]) / MIB} for row in memory]
+        rows += thin_worst(drawn, MOST_POINTS, "memory_mib")
     return rows
 
 

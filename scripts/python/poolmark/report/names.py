@@ -53,7 +53,9 @@ def names(cells: list[dict]) -> dict[str, Name]:
     """Names by stem. Cells that the axes do not distinguish keep their identifiers."""
     by_stem = {stem(cell["id"]): cell.get("config", {}) for cell in cells}
     axes = differing(list(by_stem.values()))
-    for axis in ("broker_options", "connections", "shape", "allocator", "engine"):  # drop an axis that is not needed
+    # Drop an axis that is not needed. The number of connections is, except in runs in steps, which pass through all numbers.
+    steps = all(str(config.get("phases")).startswith("steps") for config in by_stem.values())
+    for axis in ("broker_options", *(["connections"] if steps else []), "shape", "allocator", "engine"):
         fewer = [one for one in axes if one != axis]
         if axis in axes and _distinct(by_stem.values(), fewer):
             axes = fewer

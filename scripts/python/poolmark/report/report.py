@@ -40,7 +40,7 @@ def as_csv(rows: list[dict]) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(rows[0].keys())
-    writer.writerows([spreadsheet(value) for value in row.values()] for row in rows)
+    writer.writerows([spreadsheet(plain(value) if isinstance(value, str) else value) for value in row.values()] for row in rows)
     return out.getvalue()
 
 

@@ -65,6 +65,7 @@ def _switch(name: str = "strategy") -> dict:
     return {"params": [{"name": "shown", "select": {"type": "point", "fields": [name]}, "bind": "legend"}]}
 
 
+FIRST_RUN = " Of each configuration's first run."
 SHOWN = {"condition": {"param": "shown", "value": 1}, "value": .08}
 
 
@@ -128,7 +129,8 @@ def memory_by_part(source) -> Chart:
         "color": _field("part", "nominal", None, scale={"range": ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#777777"]},
                         legend={"orient": "top"})}, rows) | {"height": 34 * len(_order(rows, "cell"))}
     return Chart("memory-by-part", "What the memory is made of", "With the most connections open: objects, buffers, arenas and "
-                 "messages as the pools own them, the rest of the process, and the kernel's sockets (both ends).", spec, rows)
+                 "messages as the pools own them, the rest of the process, and the kernel's sockets (both ends)." + FIRST_RUN,
+                 spec, rows)
 
 
 def memory_in_time(source) -> Chart:
@@ -145,7 +147,7 @@ def memory_in_time(source) -> Chart:
     spec = {"$schema": SCHEMA, "data": {"name": "rows"}, "vconcat": views, "resolve": {"scale": {"x": "shared"}},
             "usermeta": {"panels": 1}}
     return Chart("memory-over-time", "Memory over time", "Resident memory of the broker. The marks below are expansions and "
-                 "shrinks of its pools.", spec, rows, folded=True)
+                 "shrinks of its pools." + FIRST_RUN, spec, rows, folded=True)
 
 
 def latency_summary(source) -> Chart:
@@ -188,7 +190,8 @@ def percentiles(source) -> Chart:
         "size": _field("counted_from", "ordinal", None, sort=["intended time", "client"], scale={"domain": ["intended time", "client"], "range": [2.2, .7]},
                        legend={"orient": "top", "symbolType": "stroke", "symbolStrokeColor": "#888"}), **_dash(rows)}}
     return Chart("latency-percentiles", "Latency, percentiles", "Each step to the right is ten times as rare. Thick lines count from "
-                 "the intended time, as every figure does; thin ones from when the client got around to it.",
+                 "the intended time, as every figure does. Thin ones are what a client with one act under way would have recorded: "
+                 "fewer samples, without those that a standstill piled up." + FIRST_RUN,
                  _panels("latency", view, resolve={"scale": {"y": "independent"}}, sort=_order(rows, "latency")), rows)
 
 
@@ -198,7 +201,7 @@ def ccdf(source) -> Chart:
         "x": _time("latency_ns", "latency"), "y": _share("share_above", "share of samples above"), "color": _colour(rows),
         "detail": {"field": "cell"}, "opacity": SHOWN, "tooltip": _tips(rows), **_dash(rows)}}
     return Chart("latency-ccdf", "How many samples are slower (CCDF)", "The share of samples above each latency, both axes "
-                 "logarithmic, every step of the histogram: a tail that is a straight line stays heavy.",
+                 "logarithmic, every step of the histogram: a tail that is a straight line stays heavy." + FIRST_RUN,
                  _panels("latency", view, sort=_order(rows, "latency")), rows, folded=True)
 
 
@@ -209,7 +212,8 @@ def latency_in_time(source) -> Chart:
         "detail": [{"field": "cell"}, {"field": "statistic"}], "opacity": SHOWN, "tooltip": _tips(rows),
         "size": _field("statistic", "ordinal", None, sort=["p99", "p50"], scale={"domain": ["p99", "p50"], "range": [1.8, .7]},
                        legend={"orient": "top", "symbolType": "stroke", "symbolStrokeColor": "#888"}), **_dash(rows)}}
-    return Chart("latency-over-time", "Latency over time", "p99 (thick) and p50 (thin) of each interval.",
+    return Chart("latency-over-time", "Latency over time", "p99 (thick) and p50 (thin) of each interval; where there are too many to draw, the "
+                 "worst." + FIRST_RUN,
                  _panels("latency", view, sort=_order(rows, "latency"), resolve={"scale": {"x": "independent"}}), rows, folded=True)
 
 
@@ -243,8 +247,8 @@ def trade(source) -> Chart:
     text = {"mark": {"type": "text", "dx": 12, "align": "left", "fontSize": 13}, "encoding": base | {
         "y": base["y"] | {"field": "label_at_ns"}, "text": {"field": "cell"}}}
     spec = {"$schema": SCHEMA, "width": "container", "height": HEIGHT, "data": {"name": "rows"}, "layer": [front, dots, text]}
-    return Chart("time-against-memory", "The trade: time against memory", "Left is smaller, low is faster. Nothing is better in both "
-                 "than what the dashed line joins.", spec, rows)
+    return Chart("time-against-memory", "The trade: time against memory", "Left is smaller, low is faster. By the medians nothing is "
+                 "better in both than what the dashed line joins; one run each makes that no verdict. Neither axis begins at 0.", spec, rows)
 
 
 def matrix(source) -> Chart:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from poolmark.base.units import show
+from poolmark.compare.verdict_out import plain
 from poolmark.records import summary
 from poolmark.records.read_record import Run
 from poolmark.records.record import sha256
@@ -99,13 +100,14 @@ def facts(run: Run) -> list[tuple[str, str]]:
 
 def cite(run: Run) -> dict[str, str]:
     data = run.data
+    version = plain(str(data["tool"]["version"])).replace("`", "'")  # the text stands within a fence of Markdown
     checksum = sha256(run.folder / "run.json")
     commit = data["tool"]["commit"] + {True: " (dirty)", False: "", None: " (dirty or not: unknown)"}[data["tool"]["dirty"]]
-    plain = (f"Poolmark {data['tool']['version']}, run {data['id']}, {data['started_utc']}, commit {commit}, "
+    text = (f"Poolmark {version}, run {data['id']}, {data['started_utc']}, commit {commit}, "
              f"SHA-256 of run.json {checksum}.")
     key = data["id"].replace("-", "_")
     bibtex = (f"@misc{{{key},\n  title = {{Poolmark run {data['id']}}},\n  howpublished = {{Poolmark "
-              f"{data['tool']['version']}, commit {commit}}},\n  year = {{{data['started_utc'][:4]}}},\n"
+              f"{version}, commit {commit}}},\n  year = {{{data['started_utc'][:4]}}},\n"
               f"  note = {{{data['started_utc']}; SHA-256 of run.json: {checksum}}}\n}}")
-    return {"id": data["id"], "date": data["started_utc"], "commit": commit, "checksum": checksum, "plain": plain,
+    return {"id": data["id"], "date": data["started_utc"], "commit": commit, "checksum": checksum, "plain": text,
             "bibtex": bibtex}

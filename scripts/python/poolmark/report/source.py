@@ -137,6 +137,14 @@ def number(text) -> float | None:
     return value if abs(value) < 1e300 else None
 
 
+def thin_worst(rows: list[dict], most: int, key: str) -> list[dict]:
+    """Keeps the row with the highest `key` of each of `most` even parts, so that extremes stay visible."""
+    if len(rows) <= most:
+        return rows
+    parts = [rows[round(at * len(rows) / most):round((at + 1) * len(rows) / most)] for at in range(most)]
+    return [max(part, key=lambda row: row[key]) for part in parts if part]
+
+
 def thin(rows: list, most: int) -> list:
     """Thins rows evenly; the first and the last are kept."""
     if len(rows) <= most:

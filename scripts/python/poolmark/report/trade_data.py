@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rows of the charts that compare contenders: time against memory, strategy by allocator, benchmarks. A chart's rows are also its
 CSV."""
+import math
+
 from poolmark.report.names import contender
 from poolmark.report.source import Source, median, number
 
@@ -47,13 +49,18 @@ def trade(source: Source) -> list[dict]:
         row["on_front"] = not any(other["connect_p99_ns"] <= row["connect_p99_ns"] and other["memory_mib"] <= row["memory_mib"]
                                   and (other["connect_p99_ns"], other["memory_mib"]) !=
                                   (row["connect_p99_ns"], row["memory_mib"]) for other in rows)
-    if len(rows) < 2 or len({row["connections"] for row in rows}) > 1:
+    if len(rows) < 2 or len({str(row["connections"]) for row in rows}) > 1:
         return []
     rows.sort(key=lambda row: row["connect_p99_ns"])
     apart, last = LABELS_APART * (rows[-1]["connect_p99_ns"] - rows[0]["connect_p99_ns"]), -1e300
     for row in rows:  # keep labels of close points apart
         last = row["label_at_ns"] = max(row["connect_p99_ns"], last + apart)
     return rows
+
+
+def finite(rows: list[dict]) -> list[dict]:
+    """Without ratios of the largest to the smallest numbers that a record may hold: JSON has no word for infinity."""
+    return [row for row in rows if math.isfinite(row["ratio_to_best"])]
 
 
 def by_allocator(source: Source) -> list[dict]:
@@ -73,7 +80,7 @@ def by_allocator(source: Source) -> list[dict]:
     best: dict[str, float] = {}
     for row in rows:
         best[row["what"]] = min(best.get(row["what"], row["value"]), row["value"])
-    return [row | {"ratio_to_best": row["value"] / best[row["what"]]} for row in rows]
+    return finite([row | {"ratio_to_best": row["value"] / best[row["what"]]} for row in rows])
 
 
 def matrix(source: Source) -> list[dict]:
@@ -89,7 +96,7 @@ def matrix(source: Source) -> list[dict]:
     for row in rows:
         if not row["floor"]:
             best[row["benchmark"]] = min(best.get(row["benchmark"], row["time_ns"]), row["time_ns"])
-    return [row | {"ratio_to_best": row["time_ns"] / best.get(row["benchmark"], row["time_ns"])} for row in rows]
+    return finite([row | {"ratio_to_best": row["time_ns"] / best.get(row["benchmark"], row["time_ns"])} for row in rows])
 
 
 def raw_samples(source: Source) -> list[dict]:
@@ -103,7 +110,7 @@ def raw_samples(source: Source) -> list[dict]:
             one = cell["metrics"].get("time") or {}
             samples = one.get("samples") or ([one["value"]] if one.get("value") is not None else [])
             rows += [{"benchmark": benchmark(config), "contender": bench_contender(config), "time_ns": sample}
-                     for sample in samples]
+                     for sample in samples if sample > 0]  # the axis is logarithmic
     return rows[:20000]
 
 
