@@ -10,6 +10,7 @@ No text of a record can be trusted: escape it before it goes into a page or a te
 import functools
 import hashlib
 import json
+import re
 import reprlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from poolmark.base.paths import RUNS
 from poolmark.base.paths import SCHEMA as SCHEMA_FILE
 from poolmark.records.record import SCHEMA, SEAL, files_of, sha256
 
+SEALS_SINCE = (0, 2)     # version
 MAX_BYTES = 256 << 20
 MAX_INTEGER = 1 << 63
 MAX_REAL = 1e100        # far above any measurement; figures computed from it stay finite
@@ -196,12 +198,20 @@ def locate(where) -> Path:
     raise UsageError(f"{where}: no such run; name a run's folder, its run.json, an id under results/runs, or 'latest'")
 
 
+def has_seals(data: dict) -> bool:
+    """Whether the version that made this record seals its records."""
+    version = re.match(r"(\d+)\.(\d+)", str(data.get("tool", {}).get("version", "")))
+    return bool(version) and (int(version[1]), int(version[2])) >= SEALS_SINCE
+
+
 def seal_broken(folder: Path, content: bytes, data: dict) -> str:
     """What is wrong with the seal of run.json's `content`. A finished record names its seal, so a missing one is noticed."""
     try:
         told = (folder / SEAL).read_text(encoding="ascii").split()
     except FileNotFoundError:
-        return f"{SEAL}: the record names it as its seal and it is not there" if "seal" in data else ""
+        if "seal" in data:
+            return f"{SEAL}: the record names it as its seal and it is not there"
+        return f"{SEAL}: version {data['tool']['version']} seals its records; this one has no seal" if has_seals(data) else ""
     except (OSError, ValueError) as error:
         return f"{SEAL}: cannot be read: {getattr(error, 'strerror', None) or 'not text'}"
     if told != [hashlib.sha256(content).hexdigest(), "run.json"]:
