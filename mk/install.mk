@@ -20,7 +20,12 @@ INSTALL    ?= install
 
 commands   := poolmark $(notdir $(programs))
 link_names := libpoolmark.so.$(ABI) libpoolmark.so
-product     = $(DESTDIR)$(datadir)/poolmark
+product     = $(abspath $(DESTDIR)$(datadir)/poolmark)
+
+# Make splits words at blanks: rm -rf would get the parts of a name.
+ifneq ($(words $(DESTDIR)$(PREFIX) $(datadir) $(includedir)),3)
+install uninstall install-data: $(error PREFIX and DESTDIR may not have blanks in them: "$(DESTDIR)$(PREFIX)")
+endif
 
 # Manual pages and completions, from the programs' descriptions of themselves.
 pages := $(B)/pages
@@ -82,7 +87,7 @@ install-pages: pages
 
 uninstall:
 	$(call say,REMOVE,$(DESTDIR)$(PREFIX)/*/poolmark*)
-	$(Q)rm -f $(addprefix $(DESTDIR),$(installed_files))
+	$(Q)rm -f $(addprefix $(DESTDIR),$(installed_files)) $(DESTDIR)$(libdir)/libpoolmark.so.*
 	$(Q)rm -rf $(addprefix $(DESTDIR),$(installed_folders))
 
 .PHONY: deb
