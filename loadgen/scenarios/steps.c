@@ -59,7 +59,7 @@ static int parse_steps(const char *value, void *place, struct err *err)
         part[bytes] = '\0';
         int64_t goal;
         if (units_parse_count(part, &goal) < 0 || goal < 1 || goal > GOAL_MAX)
-            return err_set(err, -EINVAL, "\"%s\" is not a count from 1 to 100M", part);
+            return err_set(err, -EINVAL, "\"%s\" is not a count of at least 1 and at most 100M", part);
         if (steps->count > 0 && goal <= steps->list[steps->count - 1])
             return err_set(err, -EINVAL, "\"%s\" does not rise: steps must be in rising order", part);
         if (steps->count == STEPS_MAX)
