@@ -244,12 +244,24 @@ def test_a_broken_seal_is_said_by_every_reader(tmp_path, poolmark, change, told)
 
 
 def test_a_record_of_before_there_were_seals_is_good_and_says_that_it_has_none(tmp_path, poolmark):
+    def older(data):
+        data.pop("seal")
+        data["tool"]["version"] = "0.1.0"
+
+    closed(tmp_path / "run")
+    spoil(tmp_path / "run", older, sealed=False)
+    (tmp_path / "run" / SEAL).unlink()
+    done = poolmark("verify", tmp_path / "run")
+    assert done.returncode == 0 and "has no seal" in done.stdout
+
+
+def test_a_record_of_a_version_that_seals_has_a_seal(tmp_path, poolmark):
+    """Without this, an edit is hidden by taking away the seal and its name."""
     closed(tmp_path / "run")
     spoil(tmp_path / "run", lambda data: data.pop("seal"), sealed=False)
     (tmp_path / "run" / SEAL).unlink()
     done = poolmark("verify", tmp_path / "run")
-    assert done.returncode == 0 and "has no seal" in done.stdout
-    assert "has no seal" not in poolmark("verify", make_other(tmp_path)).stdout
+    assert done.returncode == 1 and "seals its records; this one has no seal" in done.stdout and "made before" not in done.stdout
 
 
 def make_other(tmp_path):
