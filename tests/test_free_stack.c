@@ -225,6 +225,10 @@ static void test_no_interleaving_breaks_it(void **state)
     };
     for (size_t i = 0; i < sizeof sets / sizeof sets[0]; i++) {
         int all;
+#ifdef __SANITIZE_THREAD__ // one thread at a time runs: in sets of three it sees no more, and takes minutes
+        if (sets[i][2])
+            continue;
+#endif
         assert_int_equal(broken_of(sets[i], &all), 0);
         assert_true(all > 5);
     }
