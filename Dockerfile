@@ -2,9 +2,9 @@
 # Poolmark, installed, on Debian 12.
 #
 #   docker build -t poolmark .
-#   docker run --rm --user "$(id -u):$(id -g)" -v "$PWD:/work" poolmark suite quick --only slab --connections 1000
+#   docker run --rm --user "$(id -u):$(id -g)" -v "$PWD:/data" poolmark suite quick --only slab --connections 1000
 #
-# Runs are written to /work/results/runs. Without .git in the context the programs' commit is "unknown".
+# Runs are written to /data/results/runs. Without .git in the context the programs' commit is "unknown".
 FROM debian:12-slim AS build
 RUN apt-get update && apt-get install -y --no-install-recommends git make && rm -rf /var/lib/apt/lists/*
 WORKDIR /source
@@ -18,9 +18,9 @@ FROM debian:12-slim
 RUN apt-get update && apt-get install -y --no-install-recommends \
         libbenchmark1debian libgoogle-perftools4 libjansson4 libjemalloc2 libmd0 libmicrohttpd12 libmimalloc2.0 \
         libpaho-mqtt1.3 mosquitto nodejs python3 python3-jinja2 python3-jsonschema python3-scipy zlib1g \
-    && rm -rf /var/lib/apt/lists/* && useradd --create-home poolmark && install -d -o poolmark /work
+    && rm -rf /var/lib/apt/lists/* && useradd --create-home poolmark && install -d -o poolmark /data
 COPY --from=build /installed /
 RUN ldconfig
 USER poolmark
-WORKDIR /work
+WORKDIR /data
 ENTRYPOINT ["poolmark"]

@@ -11,6 +11,7 @@
 enum {
     BURST = 1024, // messages sent before events are handled again
     STILL_NS = 1000000000,
+    LOOK_NS = 100000000,      // between two looks for such pairs
     FLIGHTS_BYTES = 64 << 20, // bound on the lists of messages under way of one worker
 };
 
@@ -150,6 +151,9 @@ static int64_t stop_sending(struct worker *worker, int64_t now_ns)
 // missing. It goes on without these; they stay under way until the end, and count as lost there.
 static void forgive_still_pairs(struct worker *worker, int64_t now_ns)
 {
+    if (now_ns - worker->looked_ns < LOOK_NS)
+        return;
+    worker->looked_ns = now_ns;
     for (int64_t i = 0; i < worker->pair_count; i++) {
         struct worker_pair *pair = &worker->pairs[i];
         int64_t last_ns =
@@ -170,8 +174,7 @@ static int64_t flood_tick(struct worker *worker, int64_t now_ns)
     if (now_ns >= end_ns)
         return stop_sending(worker, now_ns);
     int64_t sent = 0;
-    if (worker->ready_count == 0)
-        forgive_still_pairs(worker, now_ns);
+    forgive_still_pairs(worker, now_ns);
     for (int64_t turns = worker->ready_count; turns > 0 && sent < BURST; turns--) {
         struct worker_pair *pair = &worker->pairs[worker->ready[worker->ready_first]];
         worker->ready_first = (worker->ready_first + 1) % worker->pair_count;

@@ -74,6 +74,7 @@ struct worker {
     // No rate: pairs that may send, a ring of `pair_count`.
     uint32_t *ready;
     int64_t ready_first, ready_count;
+    int64_t looked_ns; // for pairs that stand still
     uint8_t *payload;
     struct thread_load load; // when the publishing began; at_ns 0: it has not
     bool sending;            // not yet past the end of the schedule

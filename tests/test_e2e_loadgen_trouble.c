@@ -299,6 +299,28 @@ static void test_a_pair_without_a_rate_does_not_wait_for_what_was_lost(void **st
     responder_close(responder);
 }
 
+// With one message on its way no later one overtakes the lost one: the pair stood still until the end.
+static void test_a_pair_that_lost_its_whole_window_goes_on(void **state)
+{
+    (void)state;
+    struct responder *responder;
+    struct err err = {0};
+    assert_int_equal(responder_open(&responder, &(struct responder_config){.lose_every = 10}, &err), 0);
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, respond, responder), 0);
+    struct load_run load;
+    load_run_prepare(&load, responder_port(responder), "publish", "raw");
+    load_run_add(&load, "--pairs", "1", "--publish-rate", "0", "--in-flight", "1", "--duration", "4s",
+                 "--warmup", "0", NULL);
+    assert_int_equal(load_run_to_end(&load), 1); // messages were lost
+    assert_true(load_run_metric(&load, "messages.sent") > 10);
+    assert_true(load_run_metric(&load, "messages.lost") >= 2);
+    load_run_finish(&load);
+    responder_stop(responder);
+    pthread_join(thread, NULL);
+    responder_close(responder);
+}
+
 static void test_bad_usage_is_named_and_nothing_is_written(void **state)
 {
     (void)state;
@@ -347,6 +369,7 @@ int main(void)
         cmocka_unit_test(test_a_killed_worker_ends_the_run_with_the_count_of_its_clients),
         cmocka_unit_test(test_an_interrupted_run_keeps_what_it_measured),
         cmocka_unit_test(test_a_pair_without_a_rate_does_not_wait_for_what_was_lost),
+        cmocka_unit_test(test_a_pair_that_lost_its_whole_window_goes_on),
         cmocka_unit_test(test_bad_usage_is_named_and_nothing_is_written),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

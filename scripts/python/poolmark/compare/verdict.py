@@ -216,7 +216,8 @@ def judge(row: Judged, alpha: float, tests: int) -> None:
     else:
         row.why = f"it may be {show(row.at_worst)} worse; " + would_decide(row, max(row.floor, row.at_worst / 2), tests, alpha)
     if row.left_out and row.verdict in ("same", "improvement"):
-        row.verdict, row.why = "undecided", f"{plural(row.left_out, 'repetition')} without a value: those that have one may be the better ones"
+        row.verdict = "undecided"
+        row.why = f"{plural(row.left_out, 'repetition')} without a value: those that have one may be the better ones"
 
 
 def apply_budgets(row: Judged, budgets: list) -> bool:

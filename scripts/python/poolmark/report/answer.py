@@ -79,7 +79,8 @@ def extremes(groups: dict[Name, list[dict]]) -> list[str]:
 def _of_one_load(groups: dict[Name, list[dict]]) -> list[str]:
     """Answers for strategies that differ in nothing else, with the same number of connections."""
     config = next(iter(groups.values()))[0]["config"]
-    at = f"For {show_count(config['connections'])} connections ({', '.join(str(config[key]) for key in ('engine', 'shape') if config.get(key))})"
+    load = ", ".join(str(config[key]) for key in ("engine", "shape") if config.get(key))
+    at = f"For {show_count(config['connections'])} connections ({load})"
     found, lines = scores(groups), []
     told = [name for name in found if beforehand(groups[name])]
     if untold := [name for name in found if name not in told]:
@@ -127,7 +128,8 @@ def _of_benchmarks(groups: dict[Name, list[dict]]) -> list[str]:
             beside = next((name for name in rivals if name != order[0]), order[1])
             untouched = "" if workload.endswith("_touch_line") else ", nothing written"
             lines.append(f"{what}{untouched} (3 072 bytes): fastest with {order[0]}, {times[order[0]]}; the fastest other allocator "
-                         f"takes {times[beside]} ({beside}), {median(ours[beside], 'time') / median(ours[order[0]], 'time'):.3g} times as long.")
+                         f"takes {times[beside]} ({beside}), "
+                         f"{median(ours[beside], 'time') / median(ours[order[0]], 'time'):.3g} times as long.")
     return lines
 
 

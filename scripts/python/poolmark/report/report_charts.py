@@ -187,7 +187,8 @@ def percentiles(source) -> Chart:
                     axis={"values": [1, 2, 10, 100, 1e3, 1e4, 1e5, 1e6], "labelExpr": labels, "labelOverlap": True}),
         "y": _time("latency_ns", "latency"), "color": _colour(rows),
         "detail": [{"field": "cell"}, {"field": "counted_from"}], "tooltip": _tips(rows), "opacity": SHOWN,
-        "size": _field("counted_from", "ordinal", None, sort=["intended time", "client"], scale={"domain": ["intended time", "client"], "range": [2.2, .7]},
+        "size": _field("counted_from", "ordinal", None, sort=["intended time", "client"],
+                       scale={"domain": ["intended time", "client"], "range": [2.2, .7]},
                        legend={"orient": "top", "symbolType": "stroke", "symbolStrokeColor": "#888"}), **_dash(rows)}}
     return Chart("latency-percentiles", "Latency, percentiles", "Each step to the right is ten times as rare. Thick lines count from "
                  "the intended time, as every figure does. Thin ones are what a client with one act under way would have recorded: "
@@ -212,8 +213,8 @@ def latency_in_time(source) -> Chart:
         "detail": [{"field": "cell"}, {"field": "statistic"}], "opacity": SHOWN, "tooltip": _tips(rows),
         "size": _field("statistic", "ordinal", None, sort=["p99", "p50"], scale={"domain": ["p99", "p50"], "range": [1.8, .7]},
                        legend={"orient": "top", "symbolType": "stroke", "symbolStrokeColor": "#888"}), **_dash(rows)}}
-    return Chart("latency-over-time", "Latency over time", "p99 (thick) and p50 (thin) of each interval; where there are too many to draw, the "
-                 "worst." + FIRST_RUN,
+    return Chart("latency-over-time", "Latency over time", "p99 (thick) and p50 (thin) of each interval; where "
+                 "there are too many to draw, the worst." + FIRST_RUN,
                  _panels("latency", view, sort=_order(rows, "latency"), resolve={"scale": {"x": "independent"}}), rows, folded=True)
 
 
@@ -248,7 +249,8 @@ def trade(source) -> Chart:
         "y": base["y"] | {"field": "label_at_ns"}, "text": {"field": "cell"}}}
     spec = {"$schema": SCHEMA, "width": "container", "height": HEIGHT, "data": {"name": "rows"}, "layer": [front, dots, text]}
     return Chart("time-against-memory", "The trade: time against memory", "Left is smaller, low is faster. By the medians nothing is "
-                 "better in both than what the dashed line joins; one run each makes that no verdict. Neither axis begins at 0.", spec, rows)
+                 "better in both than what the dashed line joins; one run each makes that no verdict. Neither axis begins at 0.",
+                 spec, rows)
 
 
 def matrix(source) -> Chart:

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""compare: repetitions that share a disturbance, did not start, were not at full speed, or have no value."""
+import numpy
+from test_compare import make_run
+
+from poolmark.compare import verdict
+
+
+def disturbed(seed, repetitions=6, cells=5):
+    """A run disturbs all its cells together."""
+    run, rng = make_run(seed=seed, repetitions=repetitions, cells=cells, spread=.02), numpy.random.default_rng(1000 + seed)
+    shocks = rng.normal(0, .05, repetitions)
+    for cell in run["cells"]:
+        cell["metrics"]["connect.p99"]["value"] *= float(numpy.exp(shocks[cell["repetition"] - 1]))
+    return run
+
+
+def test_what_disturbs_all_cells_of_a_run_is_no_regression_over_all_cells():
+    """Cells that were relabelled each by itself made the row over all cells raise an alarm in one of six."""
+    alarms = sum(verdict.compare(disturbed(2 * number), disturbed(2 * number + 1)).code == verdict.REGRESSION for number in range(40))
+    assert alarms <= 5  # by the binomial's 99 % at 4 and 1 %
+
+
+def test_a_candidate_that_sometimes_does_not_start_is_worse():
+    """Repetitions that did not start left every row, so a build that failed in 7 of 8 was undecided at worst."""
+    candidate = make_run(seed=2, repetitions=8, cells=1)
+    for cell in candidate["cells"][1:]:
+        cell.update(status="failed", metrics={}, files={}, anomalies=[{"what": "start", "text": "the target did not start"}])
+    found = verdict.compare(make_run(seed=1, repetitions=8, cells=1), candidate)
+    assert [row.verdict for row in found.rows if row.metric == "cell.not_complete"] == ["regression"]
+    assert found.code == verdict.REGRESSION
+
+
+def test_only_both_sides_are_filtered_for_full_speed():
+    def bench(seed, full):
+        run = make_run(seed=seed, repetitions=6, cells=1, metric="time")
+        for cell, at_full_speed in zip(run["cells"], full, strict=True):
+            cell["metrics"]["at_full_speed"] = {"value": float(at_full_speed), "unit": "1", "better": "none"}
+            if not at_full_speed:
+                cell["metrics"]["time"]["value"] *= 2
+        return run
+
+    base, candidate = bench(1, [1, 1, 1, 1, 0, 0]), bench(2, [1, 1, 1, 0, 0, 0])
+    row = next(row for row in verdict.compare(base, candidate).rows if row.metric == "time")
+    assert (len(row.base), len(row.candidate)) == (6, 6)
+    row = next(row for row in verdict.compare(base, bench(3, [1, 1, 1, 1, 1, 0])).rows if row.metric == "time")
+    assert (len(row.base), len(row.candidate)) == (4, 5)
+
+
+def test_repetitions_without_a_value_leave_a_metric_undecided():
+    candidate = make_run(seed=2, repetitions=8, cells=1)
+    for cell in candidate["cells"][:2]:
+        cell["metrics"]["connect.p99"]["value"] = None
+        cell["metrics"]["clients.failed"] = {"value": 0, "unit": "1", "better": "lower"}
+    found = verdict.compare(make_run(seed=1, repetitions=8, cells=1), candidate)
+    row = next(row for row in found.rows if row.metric == "connect.p99")
+    assert row.verdict == "undecided" and row.why.startswith("2 repetitions without a value")
+    assert any("connect.p99 has no value in 2 repetitions" in note for note in found.notes)
