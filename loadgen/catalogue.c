@@ -43,12 +43,12 @@ const struct metric loadgen_catalogue[] = {
     {"messages.not_sent", "1", "lower", METRIC_SECONDARY,
      "messages that were due and not sent: the client was not there, or the library refused"},
     {"messages.lost", "1", "lower", METRIC_PRIMARY,
-     "messages that were sent and did not arrive within 5 s of the end"},
+     "messages that were sent and did not arrive within `--drain` (5 s) of the end"},
     {"messages.unfinished", "1", "lower", METRIC_SECONDARY,
      "messages that were on their way when the run ended early"},
     {"messages.duplicates", "1", "lower", METRIC_SECONDARY, "messages that arrived a second time"},
     {"messages.unacknowledged", "1", "lower", METRIC_PRIMARY,
-     "messages without PUBACK or PUBCOMP within 5 s of the end"},
+     "messages without PUBACK or PUBCOMP within `--drain` (5 s) of the end"},
     {"memory.start_bytes", "B", "lower", METRIC_SECONDARY,
      "user memory of the target, all instances, private to it (`summary.memory_is`: or what stands in for "
      "that): before the first connection; of a publishing phase, "

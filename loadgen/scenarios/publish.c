@@ -10,14 +10,15 @@
 #include "base/units.h"
 
 #include <errno.h>
+#include <stdio.h>
 
-enum { DRAIN_S = 5, LARGE_BYTES = 256 * 1024 };
+enum { LARGE_BYTES = 256 * 1024 };
 // Defaults of a pair. At QoS 2 no more than brokers commonly have in flight for a client: mosquitto loses the
 // others.
 enum { IN_FLIGHT_BYTES = 64 << 10, IN_FLIGHT_LEAST = 10, IN_FLIGHT_MOST = 100, IN_FLIGHT_QOS_2 = 20 };
 
 struct publish {
-    int64_t connections, pairs, payload_bytes, duration_ns, warmup_ns;
+    int64_t connections, pairs, payload_bytes, duration_ns, warmup_ns, drain_ns;
     int64_t in_flight; // after `check` never 0
     double rate_per_s;
     bool spread_pairs;
@@ -41,6 +42,8 @@ static const struct opt options[] = {
     OPTION_DURATION(AT(duration_ns), "how long to publish, after the warm-up"),
     {"warmup", "D", OPT_DURATION, AT(warmup_ns), "1s", 0, OPTION_FAR, NULL,
      "publish first for so long, unmeasured", NULL},
+    {"drain", "D", OPT_DURATION, AT(drain_ns), "5s", 1e8, OPTION_FAR, NULL,
+     "at the end wait for so long for messages on their way; what has not arrived then is lost", NULL},
     {0},
 };
 
@@ -86,6 +89,7 @@ static void describe(const struct config *config, json_t *json)
     json_object_set_new(json, "payload_bytes", json_integer(own->payload_bytes));
     json_object_set_new(json, "duration_ns", json_integer(own->duration_ns));
     json_object_set_new(json, "warmup_ns", json_integer(own->warmup_ns));
+    json_object_set_new(json, "drain_ns", json_integer(own->drain_ns));
 }
 
 // Judges the limit of the rate: a rate that the generator could not exceed says nothing about the target.
@@ -150,19 +154,23 @@ static void add_messages(struct summary *summary, struct run *run, const struct 
     static const struct {
         enum tally_count what;
         const char *name, *text;
+        bool drained; // judged when the drain was over
     } troubles[] = {
         {TALLY_NOT_SENT, "not_sent",
-         "messages were due and not sent: the client was not there, or the library refused"},
-        {TALLY_LOST, "lost", "messages were sent and did not arrive within 5 s of the end"},
-        {TALLY_UNFINISHED, "unfinished", "messages were on their way when the run ended early"},
-        {TALLY_UNACKED, "unacknowledged", "messages were not acknowledged within 5 s of the end"},
-        {TALLY_DUPLICATES, "duplicates", "messages arrived a second time"},
-        {TALLY_STRANGE, "strange", "messages arrived that are none of ours"},
+         "messages were due and not sent: the client was not there, or the library refused", false},
+        {TALLY_LOST, "lost", "messages were sent and did not arrive", true},
+        {TALLY_UNFINISHED, "unfinished", "messages were on their way when the run ended early", false},
+        {TALLY_UNACKED, "unacknowledged", "messages were not acknowledged", true},
+        {TALLY_DUPLICATES, "duplicates", "messages arrived a second time", false},
+        {TALLY_STRANGE, "strange", "messages arrived that are none of ours", false},
     };
+    char within[48], drain[24];
+    snprintf(within, sizeof within, " within %s of the end",
+             units_format_duration(order->drain_ns, drain, sizeof drain));
     for (size_t i = 0; i < sizeof troubles / sizeof troubles[0]; i++)
         if (count[troubles[i].what] > 0)
-            run_anomaly(run, troubles[i].name, "%lld %s", (long long)count[troubles[i].what],
-                        troubles[i].text);
+            run_anomaly(run, troubles[i].name, "%lld %s%s", (long long)count[troubles[i].what],
+                        troubles[i].text, troubles[i].drained ? within : "");
 }
 
 // A broker that refuses packets of this size just closes the connection.
@@ -192,7 +200,7 @@ static bool publish(struct run *run, struct summary *summary)
         .in_flight = own->in_flight,
         .warmup_ns = own->warmup_ns,
         .duration_ns = own->warmup_ns + own->duration_ns,
-        .drain_ns = DRAIN_S * NS_PER_S,
+        .drain_ns = own->drain_ns,
         .qos = (int)config->qos,
         .payload_bytes = (int)own->payload_bytes,
     };

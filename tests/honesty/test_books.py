@@ -39,6 +39,20 @@ def test_probe_messages_that_a_stopped_broker_swallows_are_counted(tmp_path, bro
         assert run.metric("delivery.count") == line["measured"] + line["lost"]
 
 
+def test_the_drain_that_was_asked_for_decides_what_is_lost(tmp_path):
+    """A target stands still from the middle of the schedule on. The run waits as long as it was told, and says so."""
+    with faults.Broker() as broker, load(tmp_path / "run", "publish", broker.port, "--pairs", 5, "--publish-rate", 500,
+                                         "--duration", "1500ms", "--warmup", 0, "--drain", "300ms") as run:
+        run.wait_for("publish ")
+        with stopped(broker.pid):
+            assert run.end() == 1
+        line = run.books["deliveries"]
+        assert balances(line) and line["lost"] > 100
+        assert "within 300 ms of the end" in run.anomaly("lost")
+        assert run.metric("delivery.censored") == line["lost"]
+        assert run.record["config"]["drain_ns"] == 300_000_000
+
+
 @pytest.mark.parametrize("end", ["keep_alive", "kill"])
 def test_what_is_on_its_way_when_a_run_ends_early_counts_with_its_age(tmp_path, end):
     with faults.Broker() as broker, load(tmp_path / "run", "publish", broker.port, "--pairs", 10, "--publish-rate", 1000,

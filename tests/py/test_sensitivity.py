@@ -52,10 +52,17 @@ def test_each_comparison_is_the_command_of_a_user(tmp_path):
     assert len(stand_in.called) == 8 and [one["right"] for one in results["self"]] == [True, False, True, True]
     record.close("complete")
     text = (record.folder / "sensitivity.md").read_text()
-    assert "| with itself | 4 | 1 | - | 0 |" in text and "| slower | 4 | 3 | 3 | 1 | +5.0 % |" in text
+    assert "| with itself | 4 | 4 | 1 (1 % to 81 %) | - | 0 |" in text
+    assert "| slower | 6 | 4 | 3 (19 % to 99 %) | 3 (19 % to 99 %) | 1 | +5.0 % |" in text
     assert "make B=build-get-5 HANDICAP_GET=5" in text and "scripts/poolmark compare build build-get-5 --run bench" in text
     assert len((record.folder / "sensitivity.csv").read_text().splitlines()) == 1 + 8
     assert len(load(record.folder).data["cells"]) == 8
+
+
+def test_the_interval_of_a_share_is_exact():
+    """Textbook values of Clopper and Pearson's interval."""
+    assert sensitivity.share_of(20, 20) == "20 (83 % to 100 %)" and sensitivity.share_of(0, 20) == "0 (0 % to 17 %)"
+    assert sensitivity.share_of(10, 20) == "10 (27 % to 73 %)"
 
 
 def test_a_regression_of_another_metric_is_not_the_handicaps():

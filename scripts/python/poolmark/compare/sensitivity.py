@@ -23,6 +23,8 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from scipy import special
+
 from poolmark.facts import build_commit, facts
 from poolmark.base.errors import PoolmarkError, UsageError
 from poolmark.base.options import count
@@ -38,8 +40,8 @@ QUICK = "suite quick --only malloc --connections 2000 --set engine=raw --set loa
         "--set connect.hold=100ms --set connect.settle=200ms --set connect.rate=2000 --set warmup=100ms --set duration=300ms"
 FLOOD = "suite quick --only malloc --connections 200 --set engine=raw --set load.workers=1 --set broker.threads=1 " \
         "--set connect.hold=100ms --set connect.settle=200ms --set warmup=100ms --set pairs=10 " \
-        "--set payload=32 --set publish-rate=0 --set duration=2s"
-GETS = "bench --filter ^lifo/slab/3072$"
+        "--set payload=32 --set publish-rate=0 --set duration=1s --set drain=500ms"
+GETS = "bench --filter ^lifo/slab/3072$ --min-time 0.2"
 TO_BE_MEASURED = "HANDICAP_CONNECT=measured"  # microseconds that double the p99 on this host
 MOST_WAIT_US = 20_000  # a loop that waits longer, 10 times a second and for all its clients, falls behind
 STATE, CSV, MARKDOWN = "comparisons.jsonl", "sensitivity.csv", "sensitivity.md"
@@ -65,15 +67,15 @@ class Trial:
 
 TRIALS = (
     Trial("self", "a build with itself, `quick`", QUICK, (), (), "", OK, 4, 30),
-    Trial("self-bench", "a build with itself, `bench`", GETS, (), (), "", OK, 8, 28),
+    Trial("self-bench", "a build with itself, `bench`", GETS, (), (), "", OK, 12, 42),
     Trial("get-5-percent", "gets that cost 5 % more, `bench`", GETS, ("HANDICAP_GET=0",), ("HANDICAP_GET=5",), "time",
-          REGRESSION, 8, 28),
+          REGRESSION, 12, 42),
     Trial("bytes-2-percent", "objects of 2 % more bytes, `quick`", QUICK, (), ("HANDICAP_BYTES=2",),
           "memory.per_connection_bytes", REGRESSION, 4, 30),
     Trial("connect-p99", "p99 of connect doubled (one in 50 waits), `quick`", QUICK, (), (TO_BE_MEASURED,), "connect.p99",
-          REGRESSION, 4, 30),
+          REGRESSION, 8, 60),
     Trial("loss", "one message in a million lost, `quick`", FLOOD, (), ("HANDICAP_LOSS=1000000",), "cell.messages.lost",
-          REGRESSION, 4, 44),
+          REGRESSION, 4, 30),
 )
 
 
@@ -81,7 +83,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--comparisons", type=count(1, 10_000), default=20, metavar="N", help="of each kind (20)")
     parser.add_argument("--only", action="append", choices=[trial.name for trial in TRIALS], help="one kind; several times")
     parser.add_argument("--repetitions", type=count(4, 10_000), metavar="N",
-                        help="runs of each build in a comparison (4, or 8 for benchmarks)")
+                        help="runs of each build in a comparison (4; 8 for connects, 12 for benchmarks)")
     parser.add_argument("--out", metavar="DIR", help="where to write (results/runs/ID)")
     parser.add_argument("--resume", metavar="DIR", help="go on with the experiment in this folder, of the same commit")
     parser.add_argument("--dry-run", action="store_true", help="print the commands and how long they will take; run nothing")
@@ -180,31 +182,39 @@ def changes_of(trial: Trial, found: list[dict]) -> tuple[str, str]:
     return (f"{sizes[len(sizes) // 2]:+g}", f"{sizes[0]:+g} to {sizes[-1]:+g}") if sizes else ("-", "-")
 
 
-HEADS = ["compared", "comparisons", "called a regression", "of that metric", "undecided", "change seen, median",
+HEADS = ["compared", "runs a side", "comparisons", "called a regression", "of that metric", "undecided", "change seen, median",
          "change seen, range"]
 
 
-def lines_of(trials, results: dict[str, list[dict]]) -> list[list[str]]:
+def share_of(count: int, of: int) -> str:
+    """The count and the exact 95 % interval of its share (Clopper and Pearson, Biometrika 26, 1934)."""
+    low = special.betaincinv(count, of - count + 1, 0.025) if count else 0.0
+    high = special.betaincinv(count + 1, of - count, 0.975) if count < of else 1.0
+    return f"{count} ({low:.0%} to {high:.0%})".replace("%", " %")
+
+
+def lines_of(trials, results: dict[str, list[dict]], repetitions: int | None = None) -> list[list[str]]:
     lines = []
     for trial in trials:
         found = results.get(trial.name, [])
         if found:
-            raised = sum(one["exit_code"] == REGRESSION for one in found)
-            ours = sum(found_it(trial, one) for one in found) if trial.metric else "-"
+            raised = share_of(sum(one["exit_code"] == REGRESSION for one in found), len(found))
+            ours = share_of(sum(found_it(trial, one) for one in found), len(found)) if trial.metric else "-"
             undecided = sum(one["exit_code"] not in (REGRESSION, OK) for one in found)
-            lines.append([trial.text, str(len(found)), str(raised), str(ours), str(undecided), *changes_of(trial, found)])
+            lines.append([trial.text, str(repetitions or trial.repetitions), str(len(found)), raised, ours, str(undecided),
+                          *changes_of(trial, found)])
     return lines
 
 
 def as_markdown(trials, results, record: Record, repetitions: int | None) -> str:
-    rows = [HEADS, ["---"] * len(HEADS), *lines_of(trials, results)]
+    rows = [HEADS, ["---"] * len(HEADS), *lines_of(trials, results, repetitions)]
     table = "\n".join("| " + " | ".join(row) + " |" for row in rows)
     commands = "\n\n".join(
         f"{trial.text}:\n\n" + "\n".join(f"    {line}" for line in commands_of(trial, repetitions))
         for trial in trials if results.get(trial.name))
     return (f"# What a comparison finds\n\nRun {record.id}, commit {record.data['tool']['commit'][:12]}. Each comparison is a "
             "command of its own, of fresh runs of both builds, interleaved A B B A, judged by its exit code: 1 is a "
-            f"regression, 2 undecided.\n\n{table}\n\n## The commands\n\n{commands}\n")
+            f"regression, 2 undecided. In brackets: the exact 95 % interval of the share.\n\n{table}\n\n## The commands\n\n{commands}\n")
 
 
 def commands_of(trial: Trial, repetitions: int | None) -> list[str]:
@@ -341,7 +351,7 @@ def run(args) -> int:
         raise
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    record.data["summary"] = {"table": [HEADS, *lines_of(trials, results)]}
+    record.data["summary"] = {"table": [HEADS, *lines_of(trials, results, args.repetitions)]}
     record.close("complete")
     print()
     print((record.folder / MARKDOWN).read_text(encoding="utf-8"))
