@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { SIGNIFICANT_DIGITS = 3, ALIGNMENT = 64 };
 static const int64_t LOWEST_NS = 1, HIGHEST_NS = 3600 * NS_PER_S;
@@ -223,6 +224,25 @@ int64_t hist_percentile_known(const struct hist *hist, double percent)
 }
 
 // csv writes the lines: only whole ones, each at once.
+int hist_write_percentiles(const struct hist *hist, const char *path, struct err *err)
+{
+    enum { TICKS_PER_HALF_DISTANCE = 5 }; // as every HdrHistogram prints by default
+    struct hdr_histogram view = view_of(hist);
+    FILE *file = fopen(path, "wxe");
+    if (!file) {
+        return err_set(err, -errno, "cannot make %s: %m", path);
+    }
+    errno = 0;
+    int failed = hdr_percentiles_print(&view, file, TICKS_PER_HALF_DISTANCE, 1e6, CLASSIC) != 0;
+    failed = fclose(file) != 0 || failed;
+    if (!failed) {
+        return 0;
+    }
+    int code = errno ? -errno : -EIO;
+    unlink(path);
+    return err_set(err, code, "cannot write %s: %s", path, strerror(-code));
+}
+
 struct hist_log {
     struct csv *lines;
     int64_t start_wall_ns;

@@ -50,6 +50,11 @@ int64_t hist_percentile_takes(double percent);
 // The percentile; -1 when there are too few samples for it.
 int64_t hist_percentile_known(const struct hist *hist, double percent);
 
+// Writes a new file of the percentiles, in milliseconds, in the format of HdrHistogram's own printer (.hgrm):
+// what its plotters read. A file that could not be written whole is taken away. -errno with the text.
+int hist_write_percentiles(const struct hist *hist, const char *path, struct err *err)
+    __attribute__((warn_unused_result));
+
 // An interval log: the header first, then a line for each interval and tag, each written at once.
 // `start_wall_ns` is the log's base time. Tags are plain words (connect, ack, delivery, delivery_raw).
 int hist_log_open(struct hist_log **log, const char *path, int64_t start_wall_ns, struct err *err)

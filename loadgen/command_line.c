@@ -72,11 +72,16 @@ static const struct opt common[] = {
      "a process of the target: its memory is sampled; several times", NULL},
     {"record", "DIR", OPT_TEXT, AT(record_dir), NULL, 0, 0, NULL,
      "write run.json, latency.hlog, memory.csv there", NULL},
+    {"hgrm", NULL, OPT_FLAG, AT(hgrm), NULL, 0, 0, NULL,
+     "also write the percentiles of each latency there, NAME.hgrm, which HdrHistogram's plotters read", NULL},
     {"self-latency", NULL, OPT_FLAG, AT(self_latency), NULL, 0, 0, NULL,
      "first measure what the generator itself adds, against a peer that answers at once", NULL},
     {"seed", "N", OPT_COUNT, AT(seed), "1", 0, FAR, NULL, "for the record: the schedule has no randomness",
      NULL},
-    {"quiet", NULL, OPT_FLAG, AT(quiet), NULL, 0, 0, NULL, "no progress, no table", NULL},
+    {NULL, NULL, OPT_HEADING, 0, NULL, 0, 0, NULL, "What is printed", NULL},
+    {"quiet", NULL, OPT_FLAG, AT(quiet), NULL, 0, 0, NULL, "no progress, no summary", NULL},
+    {"all", NULL, OPT_FLAG, AT(all), NULL, 0, 0, NULL,
+     "after the summary every figure by its name, as the record has them", NULL},
     {0},
 };
 
@@ -265,6 +270,8 @@ static int check_run(struct config *config, struct err *err)
         code = err_set(err, -EINVAL, "no --target: give at least one, as mqtt://127.0.0.1:1883");
     if (code == 0)
         code = check_watch(config, err);
+    if (code == 0 && config->hgrm && !config->record_dir)
+        code = err_set(err, -EINVAL, "--hgrm: its files are part of a record: give --record DIR");
     if (code == 0 && config->scenario->check_run)
         code = config->scenario->check_run(config, err);
     if (code == 0)

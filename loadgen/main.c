@@ -6,6 +6,7 @@
 #include "base/describe.h"
 #include "loadgen/catalogue.h"
 #include "loadgen/command_line.h"
+#include "loadgen/overview.h"
 #include "loadgen/run_books.h"
 #include "loadgen/run_setup.h"
 #include "loadgen/scenario.h"
@@ -71,8 +72,39 @@ static const char *status_of(const struct run *run, int open_books)
     return open_books == 0 ? "complete" : "incomplete";
 }
 
-static int play(struct run *run, const struct config *config, struct record *record, const char **status,
-                struct err *err)
+// --hgrm: the percentiles of each latency.
+static int write_percentiles(const struct run *run, struct err *err)
+{
+    int code = 0;
+    for (int kind = 0; kind < LATENCY_COUNT && code == 0; kind++) {
+        char name[64], path[4096];
+        if (hist_count(run->total[kind]) == 0)
+            continue;
+        snprintf(name, sizeof name, "%s.hgrm", latency_name((enum latency_kind)kind));
+        code =
+            hist_write_percentiles(run->total[kind], record_path(run->record, name, path, sizeof path), err);
+    }
+    return code;
+}
+
+// Ends the record's files and closes the books. Gives the exit code.
+static int conclude(struct run *run, const char **status)
+{
+    struct err err = {0};
+    bool whole = !run->config->hgrm || write_percentiles(run, &err) == 0;
+    if (!whole)
+        run_anomaly(run, "disk", "%s", err.text);
+    run_close_files(run);
+    struct books books = {.count = 0};
+    run_books(&books, run);
+    *status = status_of(run, books_close(&books, run->record));
+    if (!whole && strcmp(*status, "complete") == 0)
+        *status = "incomplete";
+    return losses(run) > 0 || strcmp(*status, "complete") != 0 ? EXIT_FAILED : EXIT_OK;
+}
+
+static int play(struct run *run, const struct config *config, struct record *record, struct summary *summary,
+                const char **status, struct err *err)
 {
     struct self_latency self = {0};
     int code = config->self_latency ? self_latency_measure(&self, config->engine, err) : 0;
@@ -88,26 +120,21 @@ static int play(struct run *run, const struct config *config, struct record *rec
             return code;
         }
     }
-    struct summary summary = {.count = 0};
-    config->scenario->play(run, &summary);
+    config->scenario->play(run, summary);
     run_phase(run, "end"); // collects the last latencies
+    progress_end(&run->progress);
     run_end_targets(run);
-    summary_add_clients(&summary, run);
-    summary_add_surroundings(&summary, run);
+    summary_add_clients(summary, run);
+    summary_add_surroundings(summary, run);
     if (self.messages >= hist_percentile_takes(99)) {
-        summary_add(&summary, "generator.added_latency_p50", (double)self.p50_ns, "ns", "none");
-        summary_add(&summary, "generator.added_latency_p99", (double)self.p99_ns, "ns", "none");
+        summary_add(summary, "generator.added_latency_p50", (double)self.p50_ns, "ns", "none");
+        summary_add(summary, "generator.added_latency_p99", (double)self.p99_ns, "ns", "none");
     }
     for (int kind = 0; kind < LATENCY_LAG; kind++)
-        summary_add_latency(&summary, latency_name((enum latency_kind)kind), run->total[kind],
+        summary_add_latency(summary, latency_name((enum latency_kind)kind), run->total[kind],
                             run->censored[kind]);
-    progress_end(&run->progress);
-    summary_write(&summary, run, config->quiet ? NULL : stdout);
-    run_close_files(run);
-    struct books books = {.count = 0};
-    run_books(&books, run);
-    *status = status_of(run, books_close(&books, record));
-    return losses(run) > 0 || strcmp(*status, "complete") != 0 ? EXIT_FAILED : EXIT_OK;
+    summary_write(summary, record);
+    return conclude(run, status);
 }
 
 // `command` is the original argv, for the record.
@@ -142,16 +169,28 @@ static int run_command(int argc, char **argv, char **command)
     if (record)
         record_use(record, loadgen_catalogue);
     struct run run;
+    struct summary summary = {.count = 0};
     const char *status = "failed";
-    int code = play(&run, &config, record, &status, &err);
+    int code = play(&run, &config, record, &summary, &status, &err);
     if (code < 0) {
         complain(&err, EXIT_FAILED);
         (void)!record_close(record, "failed", NULL);
         return EXIT_FAILED;
     }
-    // Close the record before the workers end, which may take the kernel a while.
-    if (record_close(record, status, &err) < 0)
+    // Close the record before anything is printed, which a reader of stdout may hold up, and before the workers
+    // end, which may take the kernel a while.
+    struct overview overview = {.run = &run,
+                                .summary = &summary,
+                                .status = status,
+                                .took_ns = clock_now_ns() - run.started_ns,
+                                .all = config.all};
+    if (record_close(record, status, &err) < 0) {
         code = complain(&err, EXIT_FAILED);
+        overview.status = "the record could not be written whole";
+    }
+    run.record = NULL;
+    if (!config.quiet)
+        overview_print(&overview, stdout);
     run_close(&run);
     return code;
 }

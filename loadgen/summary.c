@@ -2,7 +2,6 @@
 #include "loadgen/summary.h"
 
 #include "base/clock.h"
-#include "base/units.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -258,8 +257,7 @@ json_t *summary_reasons(const int64_t counts[REASON_COUNT])
     return json;
 }
 
-// "; the watched process 1234 ended after ..." for a reason that this explains.
-static const char *cause_of(const struct run *run, enum tally_reason reason, char *text, size_t size)
+const char *summary_cause(const struct run *run, enum tally_reason reason, char *text, size_t size)
 {
     text[0] = '\0';
     bool cut_off = reason == REASON_TCP_REFUSED || reason == REASON_RESET || reason == REASON_CLOSED ||
@@ -278,7 +276,7 @@ static void note_reasons(struct run *run, const char *what, const int64_t counts
         if (counts[i] != 0)
             record_anomaly(run->record, what, "%lld clients %s: %s%s", (long long)counts[i], what,
                            tally_reason_text((enum tally_reason)i),
-                           cause_of(run, (enum tally_reason)i, cause, sizeof cause));
+                           summary_cause(run, (enum tally_reason)i, cause, sizeof cause));
 }
 
 // An anomaly when 1 act of 100 is more than a millisecond late: the figures then include the generator's
@@ -334,35 +332,6 @@ void summary_add_clients(struct summary *summary, struct run *run)
         record_anomaly(run->record, run->interrupted ? "interrupted" : "broken", "%s", run->broken);
 }
 
-static void print_value(FILE *to, double value, const char *unit)
-{
-    char text[32];
-    if (!isfinite(value))
-        snprintf(text, sizeof text, "-");
-    else if (strcmp(unit, "ns") == 0)
-        units_format_duration((int64_t)value, text, sizeof text);
-    else if (strcmp(unit, "B") == 0)
-        units_format_bytes((int64_t)value, text, sizeof text);
-    else if (strcmp(unit, "1/s") == 0)
-        snprintf(text, sizeof text, "%.1f/s", value);
-    else if (strcmp(unit, "s") == 0)
-        snprintf(text, sizeof text, "%.3f s", value);
-    else
-        snprintf(text, sizeof text, "%.10g", value);
-    fprintf(to, "%16s\n", text);
-}
-
-static void print_reasons(const struct run *run, FILE *to, const char *what,
-                          const int64_t counts[REASON_COUNT])
-{
-    char cause[400];
-    for (int i = 0; i < REASON_COUNT; i++)
-        if (counts[i] != 0)
-            fprintf(to, "%lld %s: %s%s\n", (long long)counts[i], what,
-                    tally_reason_text((enum tally_reason)i),
-                    cause_of(run, (enum tally_reason)i, cause, sizeof cause));
-}
-
 static void write_readings(const struct summary *summary, struct record *record)
 {
     json_t *json = json_object();
@@ -373,41 +342,22 @@ static void write_readings(const struct summary *summary, struct record *record)
 
 static void write_row(struct record *record, const struct summary_row *row)
 {
-    if (record && row->why[0])
+    if (row->why[0])
         record_metric_unknown(record, row->name, row->why, row->unit, row->better);
-    else if (record)
+    else
         record_metric(record, row->name, row->value, row->unit, row->better);
 }
 
-static void print_row(FILE *to, const struct summary_row *row)
+void summary_write(const struct summary *summary, struct record *record)
 {
-    fprintf(to, "%-34s", row->name);
-    if (row->why[0])
-        fprintf(to, "%16s %s\n", "not known", row->why);
-    else
-        print_value(to, row->value, row->unit);
-}
-
-void summary_write(const struct summary *summary, const struct run *run, FILE *to)
-{
-    if (run->record && summary->reading_count > 0)
-        write_readings(summary, run->record);
-    if (run->record)
-        record_set(run->record, "summary.percentiles", json_string(SUMMARY_PERCENTILES));
-    if (run->record && summary->limit.why[0])
-        record_set(run->record, "summary.limit",
+    if (!record)
+        return;
+    if (summary->reading_count > 0)
+        write_readings(summary, record);
+    record_set(record, "summary.percentiles", json_string(SUMMARY_PERCENTILES));
+    if (summary->limit.why[0])
+        record_set(record, "summary.limit",
                    json_pack("{s:s, s:s}", "by", limit_name(summary->limit.by), "why", summary->limit.why));
-    for (int i = 0; i < summary->count; i++) {
-        write_row(run->record, &summary->rows[i]);
-        if (to)
-            print_row(to, &summary->rows[i]);
-    }
-    if (to) {
-        print_reasons(run, to, "failed", run->tally.failed);
-        print_reasons(run, to, "dropped", run->tally.dropped);
-    }
-    if (to && summary->limit.why[0])
-        fprintf(to, "limit: %s: %s\n", limit_name(summary->limit.by), summary->limit.why);
-    if (to && run->broken[0])
-        fprintf(to, "ended early: %s\n", run->broken);
+    for (int i = 0; i < summary->count; i++)
+        write_row(record, &summary->rows[i]);
 }

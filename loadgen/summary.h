@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The results of a run: metrics for the record, and a table for people on stdout.
+// The results of a run: metrics for the record. overview.h prints them for people.
 //
-// Scenarios add rows as they go. A row is a metric of the record and a line of the table. results/README.md
-// lists the metrics.
+// Scenarios add rows as they go. A row is a metric of the record. results/README.md lists the metrics.
 #ifndef POOLMARK_LOADGEN_SUMMARY_H
 #define POOLMARK_LOADGEN_SUMMARY_H
 
@@ -61,8 +60,11 @@ void summary_add_levels(struct summary *summary, struct run *run, const struct s
 // Adds clients.* and the lag of the generator, and their anomalies.
 void summary_add_clients(struct summary *summary, struct run *run);
 
-// Writes all rows into the record (may be NULL), and as a table to `to` (may be NULL).
-void summary_write(const struct summary *summary, const struct run *run, FILE *to);
+// Writes all rows into the record (may be NULL).
+void summary_write(const struct summary *summary, struct record *record);
+
+// "; the watched process 1234 ended after ..." for a reason that this explains, otherwise "". Gives `text`.
+const char *summary_cause(const struct run *run, enum tally_reason reason, char *text, size_t size);
 
 // {"timeout": 3, ...}: reasons with a count that is not zero.
 json_t *summary_reasons(const int64_t counts[REASON_COUNT]);

@@ -176,7 +176,7 @@ static void test_the_record_gets_metrics_reasons_and_anomalies(void **state)
 
     struct summary summary = {0};
     summary_add_clients(&summary, &run);
-    summary_write(&summary, &run, NULL);
+    summary_write(&summary, record);
     assert_int_equal(record_close(record, "incomplete", &err), 0);
 
     char *text = temp_file_read(temp_dir_file(dir, "run/run.json", file));
@@ -212,15 +212,7 @@ static void test_a_percentile_of_too_few_samples_is_not_known_because(void **sta
     assert_true(isnan(value_of(&summary, "connect.p99")));
     assert_true(value_of(&summary, "connect.max") == (double)NS_PER_MS);
     assert_string_equal(summary.rows[0].why, "of 1 sample: it takes 2");
-    struct config config = {0};
-    struct run run = {.config = &config};
-    char *text = NULL;
-    size_t bytes;
-    FILE *to = open_memstream(&text, &bytes);
-    summary_write(&summary, &run, to);
-    fclose(to);
-    assert_non_null(strstr(text, "not known of 1 sample: it takes 1000"));
-    free(text);
+    assert_string_equal(summary.rows[2].why, "of 1 sample: it takes 1000");
     free(hist);
 }
 

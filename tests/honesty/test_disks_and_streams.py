@@ -56,6 +56,24 @@ def test_a_table_that_cannot_be_written_is_a_failure(tmp_path, broker, stdout):
     os.close(write)
 
 
+def test_a_reader_of_stdout_that_does_not_read_holds_up_no_record(tmp_path, broker):
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    with pytest.raises(BlockingIOError):
+        while True:
+            os.write(write, b"x" * 4096)
+    os.set_blocking(write, True)
+    with load(tmp_path / "run", "connect", broker.port, "--connections", 5, "--settle", 0, stdout=write) as run:
+        os.close(write)
+        limit = time.monotonic() + 60
+        while not (tmp_path / "run/run.json").exists() or run.record["status"] == "running":
+            assert time.monotonic() < limit and run.process.poll() is None
+            time.sleep(0.02)
+        assert run.record["status"] == "complete"
+        os.close(read)
+        assert run.end() == 1
+
+
 def test_help_that_cannot_be_written_is_a_failure():
     with open("/dev/full", "wb") as device:
         done = subprocess.run([BUILD / "poolmark-loadgen", "--help"], stdout=device, stderr=subprocess.PIPE, check=False)

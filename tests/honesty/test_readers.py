@@ -251,7 +251,7 @@ def test_a_count_that_the_books_contradict_is_noticed(copy):
 @pytest.fixture
 def small(tmp_path, broker):
     """The record of one load with 20 connects, too few for p99."""
-    with faults.load(tmp_path / "small", "connect", broker.port, "--connections", 20, "--settle", 0) as run:
+    with faults.load(tmp_path / "small", "connect", broker.port, "--connections", 20, "--settle", 0, "--all") as run:
         assert run.end() == 0
         return run
 

@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loadgen/overview.h"
+
+#include "base/units.h"
+#include "loadgen/engine.h"
+#include "loadgen/scenario.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { LABEL = 22, CELL = 12, TEXT_BYTES = 32 };
+
+// NaN when the run has no such figure, or does not know it.
+static double figure(const struct overview *overview, const char *name)
+{
+    const struct summary *summary = overview->summary;
+    for (int i = 0; i < summary->count; i++)
+        if (strcmp(summary->rows[i].name, name) == 0)
+            return summary->rows[i].value;
+    return NAN;
+}
+
+static char *text_of(double value, const char *unit, char text[static TEXT_BYTES])
+{
+    if (!isfinite(value))
+        snprintf(text, TEXT_BYTES, "-");
+    else if (strcmp(unit, "ns") == 0)
+        units_format_duration((int64_t)value, text, TEXT_BYTES);
+    else if (strcmp(unit, "B") == 0)
+        units_format_bytes((int64_t)value, text, TEXT_BYTES);
+    else if (strcmp(unit, "1/s") == 0)
+        snprintf(text, TEXT_BYTES, "%.1f/s", value);
+    else if (strcmp(unit, "s") == 0)
+        snprintf(text, TEXT_BYTES, "%.3f s", value);
+    else
+        snprintf(text, TEXT_BYTES, "%.10g", value);
+    return text;
+}
+
+static void print_head(const struct overview *overview, FILE *to)
+{
+    const struct config *config = overview->run->config;
+    char took[TEXT_BYTES], others[TEXT_BYTES] = "";
+    if (config->targets.count > 1)
+        snprintf(others, sizeof others, " and %d more", config->targets.count - 1);
+    fprintf(to, "%s, engine %s, against %s%s: %s after %s\n", config->scenario->name, config->engine->name,
+            config->targets.values[0], others, overview->status,
+            units_format_duration(overview->took_ns, took, sizeof took));
+    if (overview->run->broken[0])
+        fprintf(to, "ended early: %s\n", overview->run->broken);
+}
+
+// --- asked and had -----------------------------------------------------------------------------------------
+
+// A rate that was not asked for is "as fast as it goes".
+static void print_pair(FILE *to, const char *label, double asked, double had, const char *unit)
+{
+    char left[TEXT_BYTES], right[TEXT_BYTES];
+    bool free_rate = strcmp(unit, "1/s") == 0 && !(asked > 0);
+    fprintf(to, "%-*s%*s%*s\n", LABEL, label, CELL + 2, free_rate ? "unlimited" : text_of(asked, unit, left),
+            CELL + 2, text_of(had, unit, right));
+}
+
+// Connects a second. A scenario that does not measure it (its connections are a means) has a mean over the time
+// from the first connect to the last CONNACK.
+static double connect_rate(const struct overview *overview)
+{
+    const int64_t *count = overview->run->tally.count;
+    double rate = figure(overview, "connect.rate");
+    int64_t took_ns = count[TALLY_LAST_CONNECTED_NS] - count[TALLY_FIRST_START_NS];
+    if (isfinite(rate) || took_ns <= 0 || count[TALLY_CONNECTED] == 0)
+        return rate;
+    return (double)count[TALLY_CONNECTED] * 1e9 / (double)took_ns;
+}
+
+static void print_asked(const struct overview *overview, FILE *to)
+{
+    const struct run *run = overview->run;
+    const int64_t *count = run->tally.count;
+    fprintf(to, "\n%-*s%*s%*s\n", LABEL, "", CELL + 2, "asked", CELL + 2, "had");
+    print_pair(to, "connections", (double)run->config->connections, (double)count[TALLY_CONNECTED], "1");
+    print_pair(to, "connects a second", run->config->connect_rate_per_s, connect_rate(overview), "1/s");
+    if (isfinite(figure(overview, "clients.alive")))
+        print_pair(to, "signs of life", (double)count[TALLY_PROVE_ASKED], figure(overview, "clients.alive"),
+                   "1");
+    if (count[TALLY_DUE] == 0)
+        return;
+    print_pair(to, "messages", (double)count[TALLY_DUE], (double)count[TALLY_RECEIVED], "1");
+    print_pair(to, "messages a second", figure(overview, "messages.rate_asked"),
+               figure(overview, "messages.rate"), "1/s");
+}
+
+// --- latencies ---------------------------------------------------------------------------------------------
+
+static const struct {
+    enum latency_kind kind;
+    const char *label;
+} shown[] = {{LATENCY_CONNECT, "connect"},
+             {LATENCY_DELIVERY, "delivery"},
+             {LATENCY_ACK, "acknowledgement"},
+             {LATENCY_LAG, "generator was late"}};
+
+static void print_latency(FILE *to, const char *label, const struct hist *hist)
+{
+    static const double percents[] = {50, 90, 99, 99.9};
+    char text[TEXT_BYTES];
+    fprintf(to, "%-*s", LABEL, label);
+    for (size_t i = 0; i < sizeof percents / sizeof percents[0]; i++) {
+        int64_t value_ns = hist_percentile_known(hist, percents[i]);
+        fprintf(to, "%*s", CELL, text_of(value_ns >= 0 ? (double)value_ns : NAN, "ns", text));
+    }
+    fprintf(to, "%*s%*lld\n", CELL, text_of((double)hist_max(hist), "ns", text), CELL,
+            (long long)hist_count(hist));
+}
+
+static void print_latencies(const struct overview *overview, FILE *to)
+{
+    const struct run *run = overview->run;
+    bool headed = false;
+    int64_t censored = 0;
+    for (size_t i = 0; i < sizeof shown / sizeof shown[0]; i++) {
+        const struct hist *hist = run->total[shown[i].kind];
+        if (hist_count(hist) == 0)
+            continue;
+        if (!headed)
+            fprintf(to, "\n%-*s%*s%*s%*s%*s%*s%*s\n", LABEL, "", CELL, "p50", CELL, "p90", CELL, "p99", CELL,
+                    "p99.9", CELL, "max", CELL, "samples");
+        headed = true;
+        print_latency(to, shown[i].label, hist);
+        censored += run->censored[shown[i].kind];
+    }
+    if (censored > 0)
+        fprintf(to, "%-*s%lld of these had not ended: they count with their age\n", LABEL, "",
+                (long long)censored);
+}
+
+// --- losses ------------------------------------------------------------------------------------------------
+
+static const char *label_once(bool *first, const char *label)
+{
+    const char *now = *first ? label : "";
+    *first = false;
+    return now;
+}
+
+static void print_reasons(const struct run *run, FILE *to, bool *first, const char *what,
+                          const int64_t counts[REASON_COUNT])
+{
+    char cause[400];
+    for (int i = 0; i < REASON_COUNT; i++)
+        if (counts[i] != 0)
+            fprintf(to, "%-*s%lld clients %s: %s%s\n", LABEL, label_once(first, "lost"), (long long)counts[i],
+                    what, tally_reason_text((enum tally_reason)i),
+                    summary_cause(run, (enum tally_reason)i, cause, sizeof cause));
+}
+
+static void print_losses(const struct overview *overview, FILE *to)
+{
+    const struct run *run = overview->run;
+    const int64_t *count = run->tally.count;
+    static const struct {
+        enum tally_count what;
+        const char *text;
+    } losses[] = {{TALLY_NOT_SENT, "messages were due and not sent"},
+                  {TALLY_LOST, "messages were sent and did not arrive"},
+                  {TALLY_UNACKED, "messages were not acknowledged"},
+                  {TALLY_UNFINISHED, "messages were on their way when the run ended early"},
+                  {TALLY_DUPLICATES, "messages arrived a second time"}};
+    bool first = true;
+    fputc('\n', to);
+    print_reasons(run, to, &first, "failed", run->tally.failed);
+    print_reasons(run, to, &first, "dropped", run->tally.dropped);
+    for (size_t i = 0; i < sizeof losses / sizeof losses[0]; i++)
+        if (count[losses[i].what] > 0)
+            fprintf(to, "%-*s%lld %s\n", LABEL, label_once(&first, "lost"), (long long)count[losses[i].what],
+                    losses[i].text);
+    if (first)
+        fprintf(to, "%-*snothing\n", LABEL, "lost");
+}
+
+// --- the rest ----------------------------------------------------------------------------------------------
+
+static void print_target(const struct overview *overview, FILE *to)
+{
+    static const struct {
+        const char *name, *text, *unit;
+    } costs[] = {{"memory.full_bytes", "user memory", "B"},
+                 {"memory.per_connection_bytes", "a connection", "B"},
+                 {"kernel.per_connection_bytes", "of the kernel a connection", "B"},
+                 {"cpu.per_connection_ns", "CPU a connection", "ns"},
+                 {"cpu.per_message_ns", "CPU a message", "ns"}};
+    const char *joint = "target";
+    char text[TEXT_BYTES];
+    for (size_t i = 0; i < sizeof costs / sizeof costs[0]; i++) {
+        double value = figure(overview, costs[i].name);
+        if (!isfinite(value))
+            continue;
+        fprintf(to, "%-*s%s %s", *joint == ',' ? 2 : LABEL, joint, text_of(value, costs[i].unit, text),
+                costs[i].text);
+        joint = ",";
+    }
+    if (*joint == ',')
+        fputc('\n', to);
+}
+
+static void print_all(const struct overview *overview, FILE *to)
+{
+    const struct summary *summary = overview->summary;
+    char text[TEXT_BYTES];
+    fputc('\n', to);
+    for (int i = 0; i < summary->count; i++) {
+        const struct summary_row *row = &summary->rows[i];
+        if (row->why[0])
+            fprintf(to, "%-34s%16s %s\n", row->name, "not known", row->why);
+        else
+            fprintf(to, "%-34s%16s\n", row->name, text_of(row->value, row->unit, text));
+    }
+}
+
+void overview_print(const struct overview *overview, FILE *to)
+{
+    const char *record = overview->run->config->record_dir;
+    const struct limit *limit = &overview->summary->limit;
+    print_head(overview, to);
+    print_asked(overview, to);
+    print_latencies(overview, to);
+    print_losses(overview, to);
+    if (limit->why[0])
+        fprintf(to, "%-*s%s: %s\n", LABEL, "limit", limit_name(limit->by), limit->why);
+    print_target(overview, to);
+    if (record)
+        fprintf(to, "%-*s%s (poolmark report makes a page of it)\n", LABEL, "record", record);
+    else
+        fprintf(to, "%-*snone: --record DIR keeps one\n", LABEL, "record");
+    if (overview->all)
+        print_all(overview, to);
+}
