@@ -169,6 +169,12 @@ static void free_object(struct pool *pool, void *object)
     pool_memory_free(object);
 }
 
+// Release: see `owned`.
+static void count_freed(struct pool *pool, int64_t objects)
+{
+    atomic_fetch_add_explicit(&pool->freed, objects, memory_order_release);
+}
+
 // False when there is no room.
 static bool push_locked(struct pool *pool, int slot, void *object)
 {
@@ -209,7 +215,7 @@ static __attribute__((noinline)) void put_on_list(struct pool *pool, int slot, v
     if (pushed || push_with_more_room(pool, slot, object))
         return;
     free_object(pool, object);
-    atomic_fetch_add_explicit(&pool->freed, 1, memory_order_relaxed); // a count
+    count_freed(pool, 1);
 }
 
 static void sync_put(struct pool *pool, void *object)
@@ -237,12 +243,14 @@ static void *sync_get_alone(struct pool *pool)
     return hand_out(pool, slot, object);
 }
 
+// What was freed is read first: so it was made before, and the difference is never negative. It may include
+// objects freed meanwhile. The acquire pairs with count_freed's release.
 static int64_t owned(struct pool *pool)
 {
-    int64_t made = 0;
+    int64_t freed = atomic_load_explicit(&pool->freed, memory_order_acquire), made = 0;
     for (int slot = 0; slot <= thread_slot_ever(); slot++)
         made += counters_load(&pool->rows[slot].made);
-    return made - counters_load(&pool->freed);
+    return made - freed;
 }
 
 static int64_t free_list(struct pool *pool, struct sync_list *list)
@@ -298,7 +306,7 @@ static int64_t sweep(struct pool *pool, int generations)
         struct pool_stats stats;
         counters_read(&pool->counters, &stats);
         event.trigger = stats.in_use;
-        atomic_fetch_add_explicit(&pool->freed, freed, memory_order_relaxed);
+        count_freed(pool, freed);
         atomic_fetch_add_explicit(&pool->shrinks, 1, memory_order_relaxed);
         pool_emit(&pool->base.config, &event);
     }
@@ -322,7 +330,7 @@ static void put_draining(struct pool *pool, void *object)
 {
     counters_put(&pool->counters, thread_slot());
     free_object(pool, object);
-    atomic_fetch_add_explicit(&pool->freed, 1, memory_order_relaxed); // a count
+    count_freed(pool, 1);
 }
 
 // An object kept by a put that was under way goes back with the next sweep.
