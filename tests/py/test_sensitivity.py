@@ -2,9 +2,11 @@
 """sensitivity: runs the printed commands, counts their exit codes, writes results as they come, and resumes."""
 import argparse
 import json
+import time
 
 import pytest
 
+from poolmark.base import progress
 from poolmark.compare import sensitivity
 from poolmark.base.errors import PoolmarkError, UsageError
 from poolmark.records.read_record import load
@@ -57,6 +59,16 @@ def test_each_comparison_is_the_command_of_a_user(tmp_path):
     assert "make B=build-get-5 HANDICAP_GET=5" in text and "scripts/poolmark compare build build-get-5 --run bench" in text
     assert len((record.folder / "sensitivity.csv").read_text().splitlines()) == 1 + 8
     assert len(load(record.folder).data["cells"]) == 8
+
+
+def test_it_is_never_silent_for_long(tmp_path, monkeypatch, capfd):
+    """A comparison takes a minute. Meanwhile there is a line each ten seconds; here, each tenth of one."""
+    monkeypatch.setattr(progress, "EVERY_S", 0.1)
+    stand_in = StandIn()
+    record, made = experiment(tmp_path / "out", lambda argv, log: (time.sleep(0.35), stand_in(argv, log))[1], comparisons=1)
+    made.go()
+    record.close("complete")
+    assert "1 of 1: with itself; about" in capfd.readouterr().err
 
 
 def test_the_interval_of_a_share_is_exact():

@@ -12,7 +12,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from poolmark.facts.build_commit import Build
+from poolmark.facts.build_commit import Build, last_line
 from poolmark.base.errors import PoolmarkError, UsageError
 from poolmark.base.paths import COMMAND, WORK
 from poolmark.base.progress import Eta
@@ -91,11 +91,6 @@ def check_job(job: Job, build: Path) -> list[str]:
 def order(repetitions: int) -> list[str]:
     """A B B A A B B A ..., so that a drift of the host affects both sides alike."""
     return [SIDES[(number + 1) // 2 % 2] for number in range(2 * repetitions)]
-
-
-def last_line(path: Path) -> str:
-    lines = path.read_text(errors="replace").splitlines() if path.is_file() else []
-    return lines[-1].strip() if lines else ""
 
 
 def run_job(job: Job, build: Build, out: Path, seed: int) -> Run:

@@ -29,9 +29,9 @@ from poolmark.facts import build_commit, facts
 from poolmark.base.errors import PoolmarkError, UsageError
 from poolmark.base.options import count
 from poolmark.base.paths import ROOT, for_people, need_checkout
+from poolmark.base.progress import Beat, Eta, span
 from poolmark.records.read_record import load, parse
 from poolmark.records.record import Record
-from poolmark.compare.sequential import words
 from poolmark.compare.verdict import OK, REGRESSION, WORDS
 from poolmark.compare.verdict_out import percent
 
@@ -133,8 +133,8 @@ def calibrated(trials, done: dict[str, list[dict]], scratch: Path) -> list[Trial
                   if "HANDICAP_CONNECT" in str(one["variables"])), None)
     if not known:
         plain = builds_for([trial for trial in TRIALS if trial.name == "self"], scratch)[()]
-        print("measuring how long a connect takes here", file=sys.stderr, flush=True)
-        known = [f"HANDICAP_CONNECT={doubling_us(plain)}"]
+        with Beat(lambda: "measuring how long a connect takes here"):
+            known = [f"HANDICAP_CONNECT={doubling_us(plain)}"]
         print(f"p99 doubles with {known[0]}", file=sys.stderr, flush=True)
     return [replace(trial, variables=tuple(known)) if TO_BE_MEASURED in trial.variables else trial for trial in trials]
 
@@ -264,22 +264,24 @@ class Experiment:
     def __init__(self, record: Record, trials, args, builds, *, done=None, run=call, say=print):
         self.record, self.trials, self.args, self.builds, self.run, self.say = record, trials, args, builds, run, say
         self.results: dict[str, list[dict]] = {trial.name: list((done or {}).get(trial.name, [])) for trial in trials}
-        for number in range(1, args.comparisons + 1):
-            for trial in trials:
-                if number <= len(self.results[trial.name]):
-                    note(record, trial, number, self.results[trial.name][number - 1])
+        for number, trial in self.turns():
+            if number <= len(self.results[trial.name]):
+                note(record, trial, number, self.results[trial.name][number - 1])
+        self.eta = Eta([trial.seconds for _, trial in self.missing()])
 
-    def seconds_left(self) -> float:
-        left = 0.0
-        for trial in self.trials:
-            done = self.results[trial.name]
-            each = sum(one["seconds"] for one in done) / len(done) if done else trial.seconds
-            left += each * max(0, self.args.comparisons - len(done))
-        return left
+    def turns(self) -> list[tuple[int, Trial]]:
+        """All kinds take turns, so that a drift of the host affects all of them."""
+        return [(number, trial) for number in range(1, self.args.comparisons + 1) for trial in self.trials]
+
+    def missing(self) -> list[tuple[int, Trial]]:
+        return [(number, trial) for number, trial in self.turns() if number > len(self.results[trial.name])]
 
     def compare(self, trial: Trial, number: int) -> None:
         repetitions = self.args.repetitions or trial.repetitions
-        found = one_comparison(trial, self.builds, repetitions, self.args.seed + 1000 * number, self.run)
+        self.eta.begin()
+        with Beat(lambda: f"{number} of {self.args.comparisons}: {trial.text}; {self.eta.left()}"):
+            found = one_comparison(trial, self.builds, repetitions, self.args.seed + 1000 * number, self.run)
+        self.eta.end()
         found["commit"] = self.record.data["tool"]["commit"]
         with open(self.record.folder / STATE, "a", encoding="utf-8") as file:
             file.write(json.dumps(found) + "\n")
@@ -288,23 +290,20 @@ class Experiment:
         write_results(self.record, self.trials, self.results, self.args.repetitions)
         self.say(f"{number} of {self.args.comparisons}: {trial.text}: {WORDS.get(found['exit_code'], found['exit_code'])}"
                  + ("" if found["right"] else f" (not what it should say: {'; '.join(found['reasons'][:2])})")
-                 + f"; {words(found['seconds'])}, about {words(self.seconds_left())} left")
+                 + f"; {span(found['seconds'])}, {self.eta.left()}")
 
     def go(self) -> dict[str, list[dict]]:
-        """All kinds take turns, so that a drift of the host affects all of them. Finished comparisons are skipped."""
-        for number in range(1, self.args.comparisons + 1):
-            for trial in self.trials:
-                if len(self.results[trial.name]) < number:
-                    self.compare(trial, number)
+        for number, trial in self.missing():
+            self.compare(trial, number)
         write_results(self.record, self.trials, self.results, self.args.repetitions)
         return self.results
 
 
 def dry_run(trials, args) -> int:
     for trial in trials:
-        print(f"# {args.comparisons} times, about {words(trial.seconds * args.comparisons)}: {trial.text}")
+        print(f"# {args.comparisons} times, about {span(trial.seconds * args.comparisons)}: {trial.text}")
         print("\n".join(commands_of(trial, args.repetitions)))
-    print(f"# about {words(sum(trial.seconds for trial in trials) * args.comparisons)} in all, and a minute for each build")
+    print(f"# about {span(sum(trial.seconds for trial in trials) * args.comparisons)} in all, and a minute for each build")
     return 0
 
 
@@ -340,7 +339,7 @@ def run(args) -> int:
         record, done = open_record(args, trials, commit)
         record.data["tool"] = facts.tool(builds[trials[0].base])
         experiment = Experiment(record, trials, args, builds, done=done, say=lambda text: print(text, flush=True))
-        print(f"{for_people(record.folder)}: about {words(experiment.seconds_left())}", flush=True)
+        print(f"{for_people(record.folder)}: about {span(experiment.eta.left_s())}", flush=True)
         results = experiment.go()
     except (PoolmarkError, KeyboardInterrupt) as error:
         if record is not None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from poolmark.facts import allowance
 from poolmark.base.errors import PoolmarkError, UsageError
 from poolmark.base.paths import MODULES, ROOT, need_checkout
+from poolmark.base.progress import Beat
 
 PROGRAMS = ("poolmark-broker", "poolmark-loadgen", "poolmark-bench")
 
@@ -51,10 +52,15 @@ def existing(folder) -> Build:
     return Build(str(folder), path)
 
 
+def last_line(path: Path) -> str:
+    lines = path.read_text(errors="replace").splitlines() if path.is_file() else []
+    return lines[-1].strip() if lines else ""
+
+
 def make(source: Path, folder: Path, variables: list[str], log: Path) -> None:
     """Makes only the programs. After a failure the error has the end of make's output."""
     targets = [str(folder / program) for program in PROGRAMS]
-    with open(log, "wb") as file:
+    with open(log, "wb") as file, Beat(lambda: f"make in {source.name}: {last_line(log)}"):
         done = subprocess.run(["make", f"-j{allowance.cores()}", f"B={folder}", *variables, *targets], cwd=source,
                               stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT, check=False)
     if done.returncode:
