@@ -238,6 +238,21 @@ def test_zero_counts_are_compared_without_a_ratio():
     assert verdict.compare(make_run(**keys), make_run(seed=3, **keys)).code == verdict.OK
 
 
+def test_an_early_look_needs_more_than_the_middle_of_four_to_break_a_budget(tmp_path):
+    """A sequential comparison looks often. One value on the wrong side must not end it."""
+    file = tmp_path / "budgets.toml"
+    file.write_text('[[budget]]\nmetric = "connect.p99"\ncell = "cell-2"\nmax = 2000000\n')
+    budgets = thresholds.load(file)
+
+    def row(share, repetitions):
+        found = verdict.compare(make_run(seed=1, repetitions=repetitions), make_run(seed=2, repetitions=repetitions),
+                                budgets=budgets, share=share)
+        return next(row for row in found.rows if (row.cell, row.metric) == ("cell-2", "connect.p99"))
+    assert row(1.0, 4).verdict == "regression"
+    assert row(0.45, 4).verdict == "undecided" and "in 4 of 4 repetitions: too few to be sure" in row(0.45, 4).why
+    assert row(0.45, 9).verdict == "regression"
+
+
 def test_budgets_say_what_is_accepted_and_what_is_not(tmp_path):
     file = tmp_path / "budgets.toml"
     file.write_text('[[budget]]\nmetric = "connect.*"\nmax_worse_percent = 10\n')

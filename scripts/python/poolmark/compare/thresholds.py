@@ -9,7 +9,8 @@
     max_worse_percent = 5                    # bound of the worsening against the baseline
 
 max and min are bare numbers in the metric's unit in run.json: ns for latencies and times (1 ms is 1000000), B for bytes, 1/s for
-rates, % for pool.hit_rate, 1 for counts. Only the candidate's value counts for them. max_worse_percent is the accepted
+rates, % for pool.hit_rate, 1 for counts. Only the median of the candidate counts for them; a look of --until-sure wants a sign test
+of its repetitions besides. max_worse_percent is the accepted
 worsening. It is broken when the whole 95 % interval of the change is beyond it, and kept when the whole interval is within it.
 Otherwise the metric is undecided. No other test decides then.
 """

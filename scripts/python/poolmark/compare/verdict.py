@@ -220,14 +220,20 @@ def judge(row: Judged, alpha: float, tests: int) -> None:
         row.why = f"{plural(row.left_out, 'repetition')} without a value: those that have one may be the better ones"
 
 
-def apply_budgets(row: Judged, budgets: list) -> bool:
-    """Judges a row by its budgets; True when one decided."""
+def apply_budgets(row: Judged, budgets: list, share: float = 1.0) -> bool:
+    """Judges a row by its budgets; True when one decided. An early look at a sequential comparison (share < 1) calls a max or min
+    broken only when a sign test of the repetitions says so with its share of the error rates."""
     covering = [budget for budget in budgets if budget.covers(row.cell, row.metric)]
     for budget in covering:
         broken = budget.broken_by(float(numpy.median(row.candidate)), row.unit)
         if broken:
-            row.verdict, (row.broken, row.why) = "regression", broken
+            beyond = sum(budget.broken_by(value, row.unit) is not None for value in row.candidate)
             row.role = primary.PRIMARY
+            if share < 1 and stats.binom.sf(beyond - 1, len(row.candidate), 0.5) > ALPHA * share:
+                row.verdict = "undecided"
+                row.why = f"{broken[1]}, in {beyond} of {plural(len(row.candidate), 'repetition')}: too few to be sure"
+            else:
+                row.verdict, (row.broken, row.why) = "regression", broken
             return True
     accepted = [budget.max_worse_percent / 100 for budget in covering if budget.max_worse_percent is not None]
     if not accepted:
@@ -335,7 +341,7 @@ def compare(base: dict, candidate: dict, *, budgets=(), allowed=(), seed: int = 
         measure(row, confidence, rng)
     whole = bool(judged)
     alpha = (ALPHA if whole else ALPHA_PRIMARY) * share
-    budgeted = [row for row in rows if apply_budgets(row, list(budgets))]
+    budgeted = [row for row in rows if apply_budgets(row, list(budgets), share)]
     settled = {id(row) for row in budgeted}
     ours = [row for row in rows if row.role == primary.PRIMARY and id(row) not in settled]
     added = test_family(ours, alpha, confidence, rng, combined=True)
