@@ -5,8 +5,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -18,6 +18,13 @@ void streams_open(void)
         while (fcntl(fd, F_GETFD) < 0 && errno == EBADF)
             if (open("/dev/null", O_RDONLY) < 0)
                 return;
+}
+
+bool streams_ready(FILE *stream)
+{
+    // A pipe is ready when it takes PIPE_BUF bytes at once. An error is for the write to report.
+    struct pollfd wait = {.fd = fileno(stream), .events = POLLOUT};
+    return poll(&wait, 1, 0) != 0;
 }
 
 int streams_close(const char *program, int code)

@@ -13,9 +13,16 @@
 #ifndef POOLMARK_BASE_STREAMS_H
 #define POOLMARK_BASE_STREAMS_H
 
+#include <stdbool.h>
+#include <stdio.h>
+
 // Ignores SIGPIPE. Opens a substitute for each closed descriptor of 0, 1 and 2: writing to it fails, as on a
 // closed one.
 void streams_open(void);
+
+// Whether a line of up to 4 096 bytes can be written now. False: a pipe whose reader does not read, a terminal
+// that was stopped. A file always can.
+bool streams_ready(FILE *stream);
 
 // Flushes stdout and returns `code`. If stdout did not accept everything, prints the reason to stderr and
 // returns EXIT_FAILED instead of EXIT_OK.

@@ -80,6 +80,11 @@ static const struct opt common[] = {
      NULL},
     {NULL, NULL, OPT_HEADING, 0, NULL, 0, 0, NULL, "What is printed", NULL},
     {"quiet", NULL, OPT_FLAG, AT(quiet), NULL, 0, 0, NULL, "no progress, no summary", NULL},
+    {"json", NULL, OPT_FLAG, AT(json), NULL, 0, 0, NULL,
+     "instead of the summary an object a second on stdout, each in a line; the last is the summary. "
+     "docs/commands.md "
+     "has the keys",
+     NULL},
     {"all", NULL, OPT_FLAG, AT(all), NULL, 0, 0, NULL,
      "after the summary every figure by its name, as the record has them", NULL},
     {0},

@@ -24,7 +24,7 @@ struct config {
     struct opt_list targets, sources, watch;
     double connect_rate_per_s; // 0: as fast as possible
     int64_t qos;
-    bool prove, quiet, self_latency, all, hgrm;
+    bool prove, quiet, self_latency, all, hgrm, json;
     int64_t workers, clients_per_worker, tokens, window;
     int64_t keep_alive_s, timeout_ns, seed;
     const char *record_dir;

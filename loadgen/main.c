@@ -7,6 +7,7 @@
 #include "loadgen/catalogue.h"
 #include "loadgen/command_line.h"
 #include "loadgen/overview.h"
+#include "loadgen/overview_json.h"
 #include "loadgen/run_books.h"
 #include "loadgen/run_setup.h"
 #include "loadgen/scenario.h"
@@ -122,7 +123,7 @@ static int play(struct run *run, const struct config *config, struct record *rec
     }
     config->scenario->play(run, summary);
     run_phase(run, "end"); // collects the last latencies
-    progress_end(&run->progress);
+    views_close(&run->views);
     run_end_targets(run);
     summary_add_clients(summary, run);
     summary_add_surroundings(summary, run);
@@ -186,10 +187,12 @@ static int run_command(int argc, char **argv, char **command)
                                 .all = config.all};
     if (record_close(record, status, &err) < 0) {
         code = complain(&err, EXIT_FAILED);
-        overview.status = "the record could not be written whole";
+        overview.status = "unrecorded";
     }
     run.record = NULL;
-    if (!config.quiet)
+    if (config.json)
+        json_lines_print(&run.views.lines, overview_json(&overview, run.views.lines.left_out));
+    else if (!config.quiet)
         overview_print(&overview, stdout);
     run_close(&run);
     return code;

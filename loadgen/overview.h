@@ -15,9 +15,10 @@
 struct overview {
     const struct run *run; // its scenario has ended; run->record is not read
     const struct summary *summary;
-    const char *status; // of the record: "complete", "incomplete", "failed"
-    int64_t took_ns;    // from the start of the run to its end
-    bool all;           // every figure by its name, too
+    const char *
+        status; // of the record: "complete", "incomplete", "failed"; "unrecorded": it could not be written whole
+    int64_t took_ns; // from the start of the run to its end
+    bool all;        // every figure by its name, too
 };
 
 // Any thread; writes to `to` alone.

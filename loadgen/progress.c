@@ -1,68 +1,206 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "loadgen/progress.h"
 
-#include "base/clock.h"
+#include "base/streams.h"
 #include "base/units.h"
 
-#include <stdio.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
-void progress_start(struct progress *progress, FILE *to, int64_t now_ns)
+enum { ROWS = 24, COLUMNS = 80, COLUMNS_LEAST = 20, TEXT_BYTES = 32 };
+
+void progress_start(struct progress *progress, FILE *to)
 {
-    *progress = (struct progress){.to = to, .started_ns = now_ns, .last_ns = now_ns};
+    *progress = (struct progress){.to = to};
     const char *kind = getenv("TERM");
-    // A terminal that cannot rewrite its line gets plain lines, like a file.
     progress->terminal = to && isatty(fileno(to)) && kind && strcmp(kind, "dumb") != 0;
 }
 
-// Per second since the last line; 0 when the count has fallen.
-static double rate(int64_t now, int64_t before, int64_t ns)
+// Appends; text that has no room is left out.
+__attribute__((format(printf, 3, 4))) static void add(char *text, size_t size, const char *format, ...)
 {
-    return now > before && ns > 0 ? (double)(now - before) * 1e9 / (double)ns : 0;
+    size_t used = strlen(text);
+    va_list list;
+    va_start(list, format);
+    vsnprintf(text + used, size - used, format, list);
+    va_end(list);
 }
 
-void progress_format(const struct progress *progress, const struct progress_view *view, char *line,
-                     size_t size)
+static const char *bytes_text(int64_t bytes, char text[static TEXT_BYTES])
 {
-    const int64_t *count = view->tally->count;
-    int64_t span_ns = view->now_ns - progress->last_ns;
-    char memory[24] = "-";
-    if (view->target_rss_bytes >= 0)
-        units_format_bytes(view->target_rss_bytes, memory, sizeof memory);
-    double elapsed_s = (double)(view->now_ns - progress->started_ns) / 1e9;
-    char step[64] = "";
-    if (view->top > 0)
-        snprintf(step, sizeof step, " (step %lld of %lld)", (long long)view->wanted, (long long)view->top);
-    int used = snprintf(line, size, "%6.1f s  %-8s %lld of %lld connected%s, %lld failed, %lld dropped",
-                        elapsed_s, view->phase, (long long)count[TALLY_OPEN], (long long)view->wanted, step,
-                        (long long)tally_failed(view->tally), (long long)tally_dropped(view->tally));
-    if (used < 0 || (size_t)used >= size)
-        return;
-    if (view->publishing)
-        snprintf(line + used, size - (size_t)used, ", %.0f messages/s, target %s",
-                 rate(count[TALLY_RECEIVED], progress->last_received, span_ns), memory);
-    else
-        snprintf(line + used, size - (size_t)used, ", %.0f/s, target %s",
-                 rate(count[TALLY_CONNECTED], progress->last_connected, span_ns), memory);
+    return bytes < 0 ? "-" : units_format_bytes(bytes, text, TEXT_BYTES);
 }
 
-void progress_show(struct progress *progress, const struct progress_view *view)
+static const char *ns_text(int64_t ns, char text[static TEXT_BYTES])
 {
-    if (progress->to) {
-        char line[256];
-        progress_format(progress, view, line, sizeof line);
-        fprintf(progress->to, progress->terminal ? "\r%s\033[K" : "%s\n", line);
-        fflush(progress->to);
+    return ns < 0 ? "-" : units_format_duration(ns, text, TEXT_BYTES);
+}
+
+static void add_rate(char *text, size_t size, double had, double asked, const char *unit)
+{
+    add(text, size, "%.0f%s/s", had, unit);
+    if (asked > 0)
+        add(text, size, " of %.0f", asked);
+}
+
+// "timeout 3, reset 2, not sent 5"; "" when there are none.
+static void add_errors(char *text, size_t size, const char *before, const struct tally *tally)
+{
+    static const struct {
+        enum tally_count what;
+        const char *name;
+    } messages[] = {{TALLY_NOT_SENT, "not sent"}, {TALLY_LOST, "lost"}, {TALLY_UNACKED, "unacknowledged"}};
+    for (int i = 0; i < REASON_COUNT; i++) {
+        int64_t count = tally->failed[i] + tally->dropped[i];
+        if (count == 0)
+            continue;
+        add(text, size, "%s%s %lld", before, tally_reason_name((enum tally_reason)i), (long long)count);
+        before = ", ";
     }
-    progress->last_ns = view->now_ns;
-    progress->last_connected = view->tally->count[TALLY_CONNECTED];
-    progress->last_received = view->tally->count[TALLY_RECEIVED];
+    for (size_t i = 0; i < sizeof messages / sizeof messages[0]; i++) {
+        if (tally->count[messages[i].what] == 0)
+            continue;
+        add(text, size, "%s%s %lld", before, messages[i].name, (long long)tally->count[messages[i].what]);
+        before = ", ";
+    }
 }
 
-void progress_end(struct progress *progress)
+// The latency of what goes on.
+static enum latency_kind kind_of(const struct moment *moment)
 {
-    if (progress->to && progress->terminal)
-        fputc('\n', progress->to);
+    return moment->publishing ? LATENCY_DELIVERY : LATENCY_CONNECT;
+}
+
+void progress_line(const struct moment *moment, char *line, size_t size)
+{
+    const struct moment_latency *latency = &moment->latency[kind_of(moment)];
+    char text[TEXT_BYTES];
+    line[0] = '\0';
+    add(line, size, "%6.1f s  %-8s %lld of %lld connected", moment->elapsed_s, moment->phase,
+        (long long)moment->tally.count[TALLY_OPEN], (long long)moment->wanted);
+    if (moment->top > 0)
+        add(line, size, " (step %lld of %lld)", (long long)moment->wanted, (long long)moment->top);
+    add(line, size, ", %lld failed, %lld dropped, ", (long long)tally_failed(&moment->tally),
+        (long long)tally_dropped(&moment->tally));
+    if (moment->publishing)
+        add_rate(line, size, moment->messages_per_s, moment->asked_per_s, " messages");
+    else
+        add_rate(line, size, moment->connects_per_s, moment->connecting ? moment->asked_per_s : 0, "");
+    if (latency->count > 0) {
+        add(line, size, ", p50 %s", ns_text(latency->p50_ns, text));
+        add(line, size, ", p99 %s", ns_text(latency->p99_ns, text));
+    }
+    add(line, size, ", target %s", bytes_text(moment->target_rss_bytes, text));
+    add_errors(line, size, "; ", &moment->tally);
+}
+
+// --- a frame of lines --------------------------------------------------------------------------------------
+
+static void frame_latency(const struct moment *moment, enum latency_kind kind, char *line, size_t size)
+{
+    const struct moment_latency *latency = &moment->latency[kind];
+    char text[TEXT_BYTES];
+    add(line, size, "  %-12s", latency_name(kind));
+    add(line, size, "p50 %-10s", ns_text(latency->p50_ns, text));
+    add(line, size, "p99 %-10s", ns_text(latency->p99_ns, text));
+    add(line, size, "max %-10s", ns_text(latency->max_ns, text));
+    add(line, size, "%lld in this second", (long long)latency->count);
+}
+
+int progress_frame(const struct moment *moment, int columns,
+                   char lines[PROGRESS_LINES_MAX][PROGRESS_COLUMNS_MAX + 1])
+{
+    size_t size = (size_t)(columns < PROGRESS_COLUMNS_MAX ? columns : PROGRESS_COLUMNS_MAX) + 1;
+    const int64_t *count = moment->tally.count;
+    char text[TEXT_BYTES];
+    int used = 0;
+    memset(lines, 0, PROGRESS_LINES_MAX * sizeof lines[0]);
+    char *line = lines[used++];
+    add(line, size, "%6.1f s       %s", moment->elapsed_s, moment->phase);
+    if (moment->top > 0)
+        add(line, size, ", step %lld of %lld", (long long)moment->wanted, (long long)moment->top);
+    line = lines[used++];
+    add(line, size, "  %-12s%lld of %lld connected, %lld failed, %lld dropped", "clients",
+        (long long)count[TALLY_OPEN], (long long)moment->wanted, (long long)tally_failed(&moment->tally),
+        (long long)tally_dropped(&moment->tally));
+    line = lines[used++];
+    add(line, size, "  %-12s", "connects");
+    add_rate(line, size, moment->connects_per_s, moment->connecting ? moment->asked_per_s : 0, "");
+    if (count[TALLY_DUE] > 0) {
+        line = lines[used++];
+        add(line, size, "  %-12s", "messages");
+        add_rate(line, size, moment->messages_per_s, moment->publishing ? moment->asked_per_s : 0, "");
+        add(line, size, ", %lld sent, %lld received", (long long)count[TALLY_PUBLISHED],
+            (long long)count[TALLY_RECEIVED]);
+    }
+    static const enum latency_kind kinds[] = {LATENCY_CONNECT, LATENCY_DELIVERY, LATENCY_ACK};
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+        if (moment->latency[kinds[i]].count > 0)
+            frame_latency(moment, kinds[i], lines[used++], size);
+    line = lines[used++];
+    add(line, size, "  %-12s%s", "target", bytes_text(moment->target_rss_bytes, text));
+    line = lines[used++];
+    add(line, size, "  %-12s", "errors");
+    size_t label = strlen(line);
+    add_errors(line, size, "", &moment->tally);
+    if (strlen(line) == label)
+        add(line, size, "none");
+    return used;
+}
+
+static struct winsize size_of(FILE *to)
+{
+    struct winsize window = {0};
+    (void)!ioctl(fileno(to), TIOCGWINSZ, &window);
+    if (window.ws_row == 0)
+        window.ws_row = ROWS;
+    if (window.ws_col == 0)
+        window.ws_col = COLUMNS;
+    return window;
+}
+
+static void draw(struct progress *progress, const struct moment *moment)
+{
+    char lines[PROGRESS_LINES_MAX][PROGRESS_COLUMNS_MAX + 1];
+    char frame[PROGRESS_LINES_MAX * (PROGRESS_COLUMNS_MAX + 8) + 32] = "";
+    struct winsize window = size_of(progress->to);
+    // A column stays free: a terminal may break a line that fills its last.
+    int columns = window.ws_col > COLUMNS_LEAST ? window.ws_col - 1 : COLUMNS_LEAST;
+    int count = progress_frame(moment, columns, lines);
+    if (count >= window.ws_row) {
+        progress_line(moment, lines[0],
+                      (size_t)(columns < PROGRESS_COLUMNS_MAX ? columns : PROGRESS_COLUMNS_MAX) + 1);
+        count = 1;
+    }
+    // After a change of its width a terminal may have broken lines anew: the frame begins below them.
+    if (progress->drawn > 0 && progress->columns == columns)
+        add(frame, sizeof frame, "\033[%dA", progress->drawn);
+    for (int i = 0; i < count; i++)
+        add(frame, sizeof frame, "\r%s\033[K\n", lines[i]);
+    add(frame, sizeof frame, "\033[J");
+    fputs(frame, progress->to);
+    progress->drawn = count;
+    progress->columns = columns;
+}
+
+void progress_show(struct progress *progress, const struct moment *moment)
+{
+    if (!progress->to || !streams_ready(progress->to))
+        return;
+    if (progress->terminal) {
+        draw(progress, moment);
+    } else {
+        char line[512];
+        progress_line(moment, line, sizeof line);
+        fprintf(progress->to, "%s\n", line);
+    }
+    fflush(progress->to);
+}
+
+void progress_leave(struct progress *progress)
+{
+    progress->drawn = 0;
 }

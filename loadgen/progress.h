@@ -1,35 +1,33 @@
 // SPDX-License-Identifier: Apache-2.0
-// A line a second for people: rewritten in place on a terminal, a plain line otherwise. One thread.
+// Progress for people: some lines that are drawn anew in place each second, on a terminal that can; one line
+// in place on a terminal with few rows; a plain line a second elsewhere and where TERM is "dumb" or not set.
+// A terminal that was stopped (Ctrl-S), or a reader that does not read, misses lines and holds up nothing. One
+// thread.
 #ifndef POOLMARK_LOADGEN_PROGRESS_H
 #define POOLMARK_LOADGEN_PROGRESS_H
 
-#include "loadgen/tally.h"
+#include "loadgen/moment.h"
 
 #include <stdbool.h>
 #include <stdio.h>
 
 struct progress {
     FILE *to;      // NULL: quiet
-    bool terminal; // rewrite the line
-    int64_t started_ns, last_ns;
-    int64_t last_connected, last_received;
+    bool terminal; // one whose lines can be drawn anew
+    int drawn;     // lines of the last frame that can be drawn anew; 0: none
+    int columns;   // of the terminal, when that frame was drawn
 };
 
-struct progress_view {
-    const char *phase;
-    int64_t now_ns, wanted;
-    int64_t top;              // connections of the last step; 0 outside the scenario steps
-    bool publishing;          // the line counts messages, not connects
-    int64_t target_rss_bytes; // -1: unknown
-    const struct tally *tally;
-};
+void progress_start(struct progress *progress, FILE *to);
+void progress_show(struct progress *progress, const struct moment *moment);
+// Leaves what stands there standing: other output follows, or the end.
+void progress_leave(struct progress *progress);
 
-void progress_start(struct progress *progress, FILE *to, int64_t now_ns);
-void progress_show(struct progress *progress, const struct progress_view *view);
-void progress_end(struct progress *progress); // leaves the last line standing
-
-// The line itself, without newline.
-void progress_format(const struct progress *progress, const struct progress_view *view, char *line,
-                     size_t size);
+// The plain line, without newline.
+void progress_line(const struct moment *moment, char *line, size_t size);
+// The lines of a frame, each cut to `columns`; gives how many. 1 KiB holds them.
+enum { PROGRESS_LINES_MAX = 9, PROGRESS_COLUMNS_MAX = 120 };
+int progress_frame(const struct moment *moment, int columns,
+                   char lines[PROGRESS_LINES_MAX][PROGRESS_COLUMNS_MAX + 1]);
 
 #endif

@@ -29,13 +29,14 @@ void run_break(struct run *run, const char *format, ...)
     run->broken_ns = clock_now_ns();
 }
 
-void run_anomaly(const struct run *run, const char *what, const char *format, ...)
+void run_anomaly(struct run *run, const char *what, const char *format, ...)
 {
     char text[1000];
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
+    progress_leave(&run->views.progress);
     if (run->record)
         record_anomaly(run->record, what, "%s", text);
     else if (!run->config->quiet)
@@ -63,6 +64,7 @@ static void collect(struct run *run)
             hist_log_write(run->log, latency_name((enum latency_kind)kind), log_ns + run->interval_from_ns,
                            log_ns + to_ns, run->interval[kind]);
         hist_merge(run->total[kind], run->interval[kind]);
+        hist_merge(run->second[kind], run->interval[kind]);
         hist_merge(run->phase_hist[kind], run->interval[kind]);
         hist_reset(run->interval[kind]);
     }
@@ -117,23 +119,13 @@ static void tick(struct run *run)
     sampler_label(run->sampler, run->phase, run->tally.count[TALLY_OPEN],
                   run->tally.count[TALLY_CPU_NS] + run->probe_tally.count[TALLY_CPU_NS]);
     look_for_trouble(run);
-    if (now_ns - run->shown_ns < NS_PER_S)
+    if (run->shown && now_ns - run->moment.at_ns < NS_PER_S)
         return;
-    run->shown_ns = now_ns;
+    run->shown = true;
     collect(run);
     surroundings_look(&run->surroundings);
-    struct sample last;
-    sampler_last(run->sampler, &last);
-    struct tally shown = run->tally;
-    shown.count[TALLY_RECEIVED] += run->probe_tally.count[TALLY_RECEIVED];
-    struct progress_view view = {.phase = run->phase,
-                                 .now_ns = now_ns,
-                                 .wanted = run->wanted,
-                                 .top = run->top,
-                                 .publishing = run->publishing,
-                                 .target_rss_bytes = last.target_rss_bytes,
-                                 .tally = &shown};
-    progress_show(&run->progress, &view);
+    moment_take(&run->moment, run, now_ns);
+    views_show(&run->views, &run->moment);
 }
 
 // --- the calls of scenarios --------------------------------------------------------------------------------
@@ -190,10 +182,13 @@ bool run_order(struct run *run, struct fleet *fleet, struct fleet_order *order, 
     // Time for its engine, if that needs any and the first act of the schedule would show it.
     if (order->rate_per_s > 0 && run->setup.engine->expect)
         order->at_ns += NS_PER_S / 4;
+    run->connecting = order->act == FLEET_CONNECT;
     run->publishing = order->act == FLEET_PUBLISH;
+    run->asked_per_s = order->rate_per_s;
     fleet_give(fleet, order);
     wait_for(run, fleet, order->at_ns + limit_ns);
-    run->publishing = false;
+    run->connecting = run->publishing = false;
+    run->asked_per_s = 0;
     return !run_is_broken(run);
 }
 

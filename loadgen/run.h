@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // One run, seen from the parent. The parent gives orders to the fleet and waits for them. Meanwhile it
-// collects latencies, samples memory and shows progress. Ctrl-C, a dead worker or a dead target end a run
+// collects latencies, samples memory and shows the run (views.h). Ctrl-C, a dead worker or a dead target end a run
 // early.
 //
 // A scenario is a sequence of run_order, run_sample, run_settle and run_hold. Each returns false when the run
@@ -15,10 +15,11 @@
 #include "loadgen/fleet.h"
 #include "loadgen/latency.h"
 #include "loadgen/plan.h"
-#include "loadgen/progress.h"
+#include "loadgen/moment.h"
 #include "loadgen/sampler.h"
 #include "loadgen/surroundings.h"
 #include "loadgen/targets.h"
+#include "loadgen/views.h"
 #include "loadgen/worker.h"
 
 #include <stdbool.h>
@@ -35,6 +36,7 @@ struct run {
     char probe_prefix[20];
     struct latency_shared *latency;
     struct hist *interval[LATENCY_COUNT];   // since the last line of the log
+    struct hist *second[LATENCY_COUNT];     // since the last moment that was shown
     struct hist *total[LATENCY_COUNT];      // of the whole run
     struct hist *phase_hist[LATENCY_COUNT]; // since run_phase
     int64_t censored[LATENCY_COUNT];        // of the samples in `total`, those that had not ended
@@ -42,14 +44,18 @@ struct run {
     void *hist_memory;
     struct hist_log *log;
     struct sampler *sampler;
-    struct progress progress;
+    struct views views;
+    struct moment moment;     // the last that was shown
     struct tally tally;       // of the fleet, refreshed by each tick
     struct tally probe_tally; // of the probes, likewise
     const char *phase;
-    int64_t wanted;  // connections, for progress
-    int64_t top;     // of all steps, for progress; 0: there are no steps
-    bool publishing; // an order to publish is under way
-    int64_t started_ns, shown_ns;
+    int64_t wanted; // connections, for progress
+    int64_t top;    // of all steps, for progress; 0: there are no steps
+    // An order to connect or publish is under way, at that rate (0: as fast as it goes).
+    bool connecting, publishing;
+    double asked_per_s;
+    int64_t started_ns;
+    bool shown;                  // a moment has been shown
     int64_t log_wall_ns, log_ns; // one instant by both clocks; log times count from it by the monotonic one
     int64_t interval_from_ns;
     struct surroundings surroundings;
@@ -82,7 +88,7 @@ void run_disconnect(struct run *run);
 void run_end_targets(struct run *run);
 
 // Adds an anomaly to the record and prints it (base/record.h). Without a record only prints, unless --quiet.
-void run_anomaly(const struct run *run, const char *what, const char *format, ...)
+void run_anomaly(struct run *run, const char *what, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
 void run_break(struct run *run, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -124,7 +124,7 @@ static void add_file(struct books *books, const struct run *run, const char *sou
             file, strerror(-account->failure), (long long)account->late, (long long)account->lost);
 }
 
-static void add_readings(struct books *books, const struct run *run)
+static void add_readings(struct books *books, struct run *run)
 {
     const struct sampler_account *account = &run->sampler_account;
     if (run->config->watch.count == 0 || account->readings == 0)
@@ -153,7 +153,7 @@ static void note_late_readings(const struct run *run)
             (double)late_ns / 1e9);
 }
 
-void run_books(struct books *books, const struct run *run)
+void run_books(struct books *books, struct run *run)
 {
     add_readings(books, run);
     note_late_readings(run);

@@ -20,14 +20,14 @@ enum {
 
 static int open_histograms(struct run *run, struct err *err)
 {
-    size_t bytes = 3 * LATENCY_COUNT * hist_bytes();
+    size_t bytes = 4 * LATENCY_COUNT * hist_bytes();
     run->hist_memory = aligned_alloc(64, bytes);
     if (!run->hist_memory)
         return err_set(err, -ENOMEM, "out of memory for histograms");
     memset(run->hist_memory, 0, bytes);
     char *at = run->hist_memory;
-    struct hist **sets[] = {run->interval, run->total, run->phase_hist};
-    for (int set = 0; set < 3; set++)
+    struct hist **sets[] = {run->interval, run->total, run->phase_hist, run->second};
+    for (int set = 0; set < 4; set++)
         for (int kind = 0; kind < LATENCY_COUNT; kind++, at += hist_bytes())
             sets[set][kind] = hist_init(at);
     return 0;
@@ -189,7 +189,7 @@ int run_open(struct run *run, const struct config *config, struct record *record
 {
     *run = (struct run){
         .config = config, .record = record, .phase = "start", .wanted = config->connections, .signals = -1};
-    run->started_ns = clock_now_ns();
+    run->moment.at_ns = run->started_ns = clock_now_ns();
     // Workers are forked while this process is small and has one thread.
     int code = open_signals(run, err);
     if (code == 0)
@@ -212,7 +212,7 @@ int run_open(struct run *run, const struct config *config, struct record *record
         run_close(run);
         return code;
     }
-    progress_start(&run->progress, config->quiet ? NULL : stderr, clock_now_ns());
+    views_open(&run->views, config);
     return 0;
 }
 

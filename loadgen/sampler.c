@@ -245,6 +245,7 @@ int sampler_open(struct sampler **sampler_out, const struct sampler_config *conf
     if (!sampler)
         return err_set(err, -ENOMEM, "out of memory for the sampler");
     sampler->phase = "start";
+    sampler->last.target_rss_bytes = -1; // until the first row
     pthread_mutex_init(&sampler->lock, NULL);
     pthread_condattr_t attr;
     pthread_condattr_init(&attr);

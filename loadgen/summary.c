@@ -248,15 +248,6 @@ void summary_add_memory(struct summary *summary, struct run *run, const struct s
                 slope(start->generator_cpu_ns, full->generator_cpu_ns, connections), "ns", "none");
 }
 
-json_t *summary_reasons(const int64_t counts[REASON_COUNT])
-{
-    json_t *json = json_object();
-    for (int i = 0; i < REASON_COUNT; i++)
-        if (counts[i] != 0)
-            json_object_set_new(json, tally_reason_name((enum tally_reason)i), json_integer(counts[i]));
-    return json;
-}
-
 const char *summary_cause(const struct run *run, enum tally_reason reason, char *text, size_t size)
 {
     text[0] = '\0';
@@ -326,8 +317,8 @@ void summary_add_clients(struct summary *summary, struct run *run)
     add_stall(run);
     if (!run->record)
         return;
-    record_set(run->record, "summary.failed", summary_reasons(tally->failed));
-    record_set(run->record, "summary.dropped", summary_reasons(tally->dropped));
+    record_set(run->record, "summary.failed", moment_reasons(tally->failed));
+    record_set(run->record, "summary.dropped", moment_reasons(tally->dropped));
     if (run->broken[0])
         record_anomaly(run->record, run->interrupted ? "interrupted" : "broken", "%s", run->broken);
 }

@@ -66,7 +66,4 @@ void summary_write(const struct summary *summary, struct record *record);
 // "; the watched process 1234 ended after ..." for a reason that this explains, otherwise "". Gives `text`.
 const char *summary_cause(const struct run *run, enum tally_reason reason, char *text, size_t size);
 
-// {"timeout": 3, ...}: reasons with a count that is not zero.
-json_t *summary_reasons(const int64_t counts[REASON_COUNT]);
-
 #endif

@@ -227,23 +227,6 @@ static void test_every_reason_has_a_name_and_a_text(void **state)
     assert_int_equal(tally_reason_of_connack(77), REASON_PROTOCOL);
 }
 
-static void test_progress_shows_no_rate_below_zero(void **state)
-{
-    (void)state;
-    struct progress progress = {.last_ns = 0, .last_connected = 1000};
-    struct tally tally = {0};
-    tally.count[TALLY_CONNECTED] = 10; // fewer than before: as after a worker's death
-    char line[256];
-    struct progress_view view = {
-        .phase = "close", .now_ns = NS_PER_S, .wanted = 1000, .target_rss_bytes = -1, .tally = &tally};
-    progress_format(&progress, &view, line, sizeof line);
-    assert_non_null(strstr(line, ", 0/s"));
-    assert_non_null(strstr(line, "0 of 1000 connected"));
-    tally.count[TALLY_CONNECTED] = 1500;
-    progress_format(&progress, &view, line, sizeof line);
-    assert_non_null(strstr(line, ", 500/s"));
-}
-
 static void test_a_payload_reads_as_it_was_written_and_nothing_else_does(void **state)
 {
     (void)state;
@@ -296,7 +279,6 @@ int main(void)
         cmocka_unit_test(test_the_record_gets_metrics_reasons_and_anomalies),
         cmocka_unit_test(test_a_percentile_of_too_few_samples_is_not_known_because),
         cmocka_unit_test(test_every_reason_has_a_name_and_a_text),
-        cmocka_unit_test(test_progress_shows_no_rate_below_zero),
         cmocka_unit_test(test_a_payload_reads_as_it_was_written_and_nothing_else_does),
         cmocka_unit_test(test_parts_are_the_last_whole_lines_of_every_instance),
     };

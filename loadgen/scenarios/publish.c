@@ -112,7 +112,7 @@ static void add_limit(struct summary *summary, const struct run *run, double ask
 
 // Adds the rate of measured messages that arrived. The time is from the end of the warm-up to the end of the
 // schedule. It ends earlier if the run ended before, and later if the last message arrived after that.
-static void add_rate(struct summary *summary, const struct run *run, const struct fleet_order *order)
+static void add_rate(struct summary *summary, struct run *run, const struct fleet_order *order)
 {
     int64_t from_ns = order->at_ns + order->warmup_ns, to_ns = order->at_ns + order->duration_ns;
     if (run->broken_ns > 0 && run->broken_ns < to_ns)

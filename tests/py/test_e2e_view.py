@@ -1,13 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What people and programs see of the load generator: the summary, the percentile files."""
+"""What people and programs see of the load generator: progress, --json, the summary, the percentile files."""
+import fcntl
 import json
+import os
 import re
+import struct
 import subprocess
+import termios
+import time
+from pathlib import Path
 
 import pytest
 from poolmark.base.paths import build_dir
 from poolmark.records import hlog
 
+ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = build_dir() / "poolmark-loadgen"
 pytestmark = pytest.mark.skipif(not PROGRAM.exists(), reason="the programs are not built")
 
@@ -59,3 +66,115 @@ def test_percentile_files_agree_with_the_log_as_another_implementation_reads_it(
 
 def test_percentile_files_without_a_record_are_a_wrong_call(port):
     assert "--record" in run(port, "connect", "--connections", 1, "--hgrm", code=2).stderr
+
+
+# --- --json ----------------------------------------------------------------------------------------------------------
+
+PUBLISH = ["publish", "--pairs", 5, "--qos", 1, "--duration", "2s", "--warmup", 0, "--publish-rate", 200, "--rate", 1000]
+
+
+def test_an_object_a_second_has_always_the_same_keys_and_the_summary_is_the_last(port, tmp_path):
+    done = run(port, *PUBLISH, "--json", "--quiet", "--record", tmp_path / "run")
+    assert all(line.startswith("poolmark-loadgen: ") for line in done.stderr.splitlines())  # anomalies alone
+    *seconds, summary = map(json.loads, done.stdout.splitlines())
+    assert len(seconds) >= 2 and len({tuple(sorted(one)) for one in seconds}) == 1
+    assert all((one["type"], one["schema"]) == ("second", "poolmark.load/1") for one in seconds)
+    last = seconds[-1]
+    assert last["connections"] == last["connections_wanted"] == 10 and last["target_rss_bytes"] is None
+    assert any(one["messages_per_s_asked"] == 200 and one["delivery"]["count"] > 0 and one["delivery"]["p50_ns"] > 0 for one in seconds)
+    assert sum(one["connect"]["count"] for one in seconds) == 10
+    assert summary["type"] == "summary" and summary["status"] == "complete" and summary["record"] == str(tmp_path / "run")
+    record = json.loads((tmp_path / "run/run.json").read_text())
+    assert summary["limit"] == record["summary"]["limit"]
+    assert {name: one["value"] for name, one in record["metrics"].items()} == pytest.approx(summary["metrics"], nan_ok=True)
+    documented = set(re.findall(r"`(\w+)`", (ROOT / "docs/commands.md").read_text().split("## What the load generator prints")[1]))
+    assert set(last) | set(summary) <= documented
+
+
+def test_objects_say_what_went_wrong():
+    done = run(1, "connect", "--connections", 3, "--json", "--quiet", code=1)
+    summary = json.loads(done.stdout.splitlines()[-1])
+    assert summary["status"] == "failed" and summary["failed_by"] == {"tcp_refused": 3}
+    assert "nobody listens" in summary["ended_early"]
+
+
+def test_a_reader_that_does_not_read_misses_objects_and_holds_up_no_run(port, tmp_path):
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    with pytest.raises(BlockingIOError):
+        while True:
+            os.write(write, b"x" * 4096)
+    os.set_blocking(write, True)
+    with subprocess.Popen([PROGRAM, "publish", "--target", f"mqtt://127.0.0.1:{port}", "--engine", "raw", "--pairs", "2", "--duration",
+                           "2s", "--json", "--quiet", "--record", tmp_path / "run"], stdout=write) as process:
+        os.close(write)
+        while process.poll() is None and not re.search(r'"status": *"complete"', _text(tmp_path / "run/run.json")):
+            time.sleep(0.02)  # the record is closed although nobody has read
+        assert process.poll() is None
+        with os.fdopen(read, "rb") as stream:
+            summary = json.loads(stream.read().lstrip(b"x").splitlines()[-1])
+        assert process.wait(60) == 0 and summary["seconds_left_out"] >= 3
+
+
+def _text(path):
+    return path.read_text() if path.exists() else ""
+
+
+# --- progress --------------------------------------------------------------------------------------------------------
+
+
+def on_a_terminal(port, rows, columns, *words):
+    """What a terminal of this size gets, in its own order."""
+    ours, theirs = os.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+    with subprocess.Popen([PROGRAM, words[0], "--target", f"mqtt://127.0.0.1:{port}", "--engine", "raw", *map(str, words[1:])],
+                          stdout=subprocess.DEVNULL, stderr=theirs, env={**os.environ, "TERM": "xterm"}) as process:
+        os.close(theirs)
+        said = b""
+        try:
+            while piece := os.read(ours, 4096):
+                said += piece
+        except OSError:  # EIO: end of the output
+            pass
+        os.close(ours)
+        assert process.wait(60) == 0
+    return said.decode()
+
+
+def screen(said, rows, columns):
+    """The lines of a terminal after that output: text, CR, LF, and the two or three sequences that progress uses."""
+    lines, row = [""], 0
+    for piece in re.findall(r"\x1b\[\d*[A-Z]|\r|\n|[^\x1b\r\n]+", said):
+        if piece == "\n":
+            row += 1
+            lines += [""] * (row + 1 - len(lines))
+        elif move := re.fullmatch(r"\x1b\[(\d+)A", piece):
+            row -= int(move[1])
+            assert row >= max(0, len(lines) - rows)  # a terminal cannot go above its first row
+        elif piece == "\x1b[J":
+            del lines[row + 1:]
+            lines[row] = ""
+        elif piece not in ("\r", "\x1b[K"):
+            assert len(piece) < columns or piece.startswith("poolmark-loadgen: "), piece
+            lines[row] = piece
+    return lines
+
+
+def test_a_terminal_shows_one_frame_that_is_drawn_anew(port):
+    lines = screen(on_a_terminal(port, 24, 80, *PUBLISH), 24, 80)
+    text = "\n".join(lines)
+    assert text.count("clients") == text.count("errors") == 1, text
+    assert re.search(r"^  clients +10 of 10 connected, 0 failed, 0 dropped$", text, re.M)
+    assert re.search(r"^  messages +\d+/s", text, re.M) and re.search(r"^  errors +none$", text, re.M)
+
+
+@pytest.mark.parametrize("rows, columns", [(5, 80), (24, 30)])
+def test_a_small_terminal_is_never_overrun(port, rows, columns):
+    lines = screen(on_a_terminal(port, rows, columns, *PUBLISH), rows, columns)
+    assert sum("connected" in line or "clients" in line for line in lines) == 1, lines
+
+
+def test_without_a_terminal_it_is_a_plain_line_a_second(port):
+    said = run(port, *PUBLISH).stderr
+    assert "\x1b" not in said and "\r" not in said
+    assert re.search(r"^ +\d\.\d s  publish  10 of 10 connected, 0 failed, 0 dropped, \d+ messages/s of 200, p50 \S+ \w+, p99 ", said, re.M), said

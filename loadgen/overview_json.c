@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loadgen/overview_json.h"
+
+#include "loadgen/engine.h"
+#include "loadgen/scenario.h"
+
+#include <math.h>
+
+static json_t *text_or_null(const char *text)
+{
+    return text && text[0] ? json_string(text) : json_null();
+}
+
+static json_t *metrics_json(const struct summary *summary)
+{
+    json_t *json = json_object();
+    for (int i = 0; i < summary->count; i++)
+        json_object_set_new(json, summary->rows[i].name,
+                            isfinite(summary->rows[i].value) ? json_real(summary->rows[i].value)
+                                                             : json_null());
+    return json;
+}
+
+json_t *overview_json(const struct overview *overview, int64_t left_out)
+{
+    const struct run *run = overview->run;
+    const struct config *config = run->config;
+    const struct limit *limit = &overview->summary->limit;
+    static const struct {
+        const char *name;
+        enum tally_count what;
+    } counts[] = {{"connected", TALLY_CONNECTED},
+                  {"messages_due", TALLY_DUE},
+                  {"messages_sent", TALLY_PUBLISHED},
+                  {"messages_received", TALLY_RECEIVED},
+                  {"messages_not_sent", TALLY_NOT_SENT},
+                  {"messages_lost", TALLY_LOST},
+                  {"messages_unacknowledged", TALLY_UNACKED},
+                  {"messages_unfinished", TALLY_UNFINISHED},
+                  {"messages_duplicates", TALLY_DUPLICATES}};
+    json_t *json = json_pack(
+        "{s:s, s:s, s:s, s:s, s:s, s:f, s:o, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:I}", "schema",
+        JSON_LINES_SCHEMA, "type", "summary", "status", overview->status, "scenario", config->scenario->name,
+        "engine", config->engine->name, "elapsed_s", (double)overview->took_ns / 1e9, "ended_early",
+        text_or_null(run->broken), "connections_wanted", (json_int_t)config->connections, "failed",
+        (json_int_t)tally_failed(&run->tally), "dropped", (json_int_t)tally_dropped(&run->tally), "failed_by",
+        moment_reasons(run->tally.failed), "dropped_by", moment_reasons(run->tally.dropped), "limit",
+        limit->why[0] ? json_pack("{s:s, s:s}", "by", limit_name(limit->by), "why", limit->why) : json_null(),
+        "metrics", metrics_json(overview->summary), "record", text_or_null(config->record_dir),
+        "seconds_left_out", (json_int_t)left_out);
+    for (size_t i = 0; json && i < sizeof counts / sizeof counts[0]; i++)
+        json_object_set_new(json, counts[i].name, json_integer(run->tally.count[counts[i].what]));
+    return json;
+}

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+// What is shown of a moment of a run: the plain line and the frame of a terminal.
+#include "loadgen/moment.h"
+#include "loadgen/progress.h"
+#include "loadgen/run.h"
+
+#include "base/clock.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static struct moment publishing(void)
+{
+    struct moment moment = {.phase = "publish",
+                            .elapsed_s = 12,
+                            .wanted = 1000,
+                            .publishing = true,
+                            .asked_per_s = 2000,
+                            .messages_per_s = 1998,
+                            .target_rss_bytes = 5 << 20};
+    moment.tally.count[TALLY_OPEN] = 997;
+    moment.tally.count[TALLY_DUE] = 24000;
+    moment.tally.count[TALLY_NOT_SENT] = 4;
+    moment.tally.failed[REASON_TIMEOUT] = 1;
+    moment.tally.dropped[REASON_RESET] = 2;
+    moment.latency[LATENCY_DELIVERY] =
+        (struct moment_latency){.count = 50, .p50_ns = 1500000, .p99_ns = -1, .max_ns = 2500000};
+    return moment;
+}
+
+static void the_line_has_asked_and_had_percentiles_memory_and_errors(void **state)
+{
+    (void)state;
+    struct moment moment = publishing();
+    char line[512];
+    progress_line(&moment, line, sizeof line);
+    assert_string_equal(line,
+                        "  12.0 s  publish  997 of 1000 connected, 1 failed, 2 dropped, 1998 messages/s "
+                        "of 2000, p50 1.50 ms, p99 -, target 5.00 MiB; timeout 1, reset 2, not sent 4");
+    moment = (struct moment){.phase = "connect", .wanted = 10, .top = 100, .connects_per_s = 7};
+    moment.target_rss_bytes = -1;
+    progress_line(&moment, line, sizeof line);
+    assert_string_equal(line, "   0.0 s  connect  0 of 10 connected (step 10 of 100), 0 failed, 0 dropped, "
+                              "7/s, target -");
+}
+
+static void a_frame_is_cut_to_the_terminal_and_a_line_to_its_room(void **state)
+{
+    (void)state;
+    struct moment moment = publishing();
+    char lines[PROGRESS_LINES_MAX][PROGRESS_COLUMNS_MAX + 1];
+    int count = progress_frame(&moment, 30, lines);
+    for (int i = 0; i < count; i++)
+        assert_in_range(strlen(lines[i]), 1, 30);
+    assert_string_equal(lines[1], "  clients     997 of 1000 conn");
+    count = progress_frame(&moment, 1000, lines);
+    assert_string_equal(lines[count - 1], "  errors      timeout 1, reset 2, not sent 4");
+    char line[20];
+    progress_line(&moment, line, sizeof line);
+    assert_string_equal(line, "  12.0 s  publish  ");
+}
+
+static void the_largest_frame_has_room(void **state)
+{
+    (void)state;
+    struct moment moment = publishing();
+    moment.top = 1000;
+    for (int kind = 0; kind < LATENCY_COUNT; kind++)
+        moment.latency[kind].count = 1;
+    for (int i = 0; i < REASON_COUNT; i++)
+        moment.tally.failed[i] = INT64_MAX / REASON_COUNT;
+    char lines[PROGRESS_LINES_MAX][PROGRESS_COLUMNS_MAX + 1];
+    assert_in_range(progress_frame(&moment, 1000, lines), 8, PROGRESS_LINES_MAX);
+}
+
+// A run with two seconds, of which the second one is slow.
+static void a_moment_has_the_rates_and_latencies_since_the_one_before(void **state)
+{
+    (void)state;
+    struct sampler_config nothing = {0};
+    struct err err = {0};
+    struct run run = {.phase = "connect", .wanted = 3000, .connecting = true, .asked_per_s = 1500};
+    void *memory = aligned_alloc(64, 2 * LATENCY_COUNT * hist_bytes());
+    assert_non_null(memory);
+    memset(memory, 0, 2 * LATENCY_COUNT * hist_bytes());
+    for (size_t kind = 0; kind < LATENCY_COUNT; kind++) {
+        run.second[kind] = hist_init((char *)memory + 2 * kind * hist_bytes());
+        run.total[kind] = hist_init((char *)memory + (2 * kind + 1) * hist_bytes());
+    }
+    assert_int_equal(sampler_open(&run.sampler, &nothing, &err), 0);
+    struct moment moment = {0};
+    run.tally.count[TALLY_CONNECTED] = 1000;
+    for (int i = 0; i < 1000; i++)
+        hist_add(run.second[LATENCY_CONNECT], NS_PER_MS);
+    moment_take(&moment, &run, NS_PER_S);
+    assert_true(moment.connects_per_s == 1000 && moment.latency[LATENCY_CONNECT].count == 1000);
+    run.tally.count[TALLY_CONNECTED] = 1500;
+    hist_add(run.second[LATENCY_CONNECT], 7 * NS_PER_MS);
+    run.probe_tally.count[TALLY_RECEIVED] = 40;
+    moment_take(&moment, &run, 2 * NS_PER_S);
+    assert_true(moment.connects_per_s == 500 && moment.messages_per_s == 40 && moment.asked_per_s == 1500);
+    assert_int_equal(moment.latency[LATENCY_CONNECT].count, 1);
+    assert_int_equal(moment.latency[LATENCY_CONNECT].p50_ns, -1);
+    assert_int_equal(moment.latency[LATENCY_CONNECT].max_ns, 7 * NS_PER_MS);
+    run.tally.count[TALLY_CONNECTED] = 10; // fewer than before: as after a worker's death
+    moment_take(&moment, &run, 3 * NS_PER_S);
+    assert_true(moment.connects_per_s == 0 && moment.latency[LATENCY_CONNECT].count == 0);
+    assert_int_equal(sampler_close(run.sampler, NULL), 0);
+    free(memory);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_line_has_asked_and_had_percentiles_memory_and_errors),
+        cmocka_unit_test(a_frame_is_cut_to_the_terminal_and_a_line_to_its_room),
+        cmocka_unit_test(the_largest_frame_has_room),
+        cmocka_unit_test(a_moment_has_the_rates_and_latencies_since_the_one_before),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
