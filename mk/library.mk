@@ -11,9 +11,9 @@ contract := $(shell sed -n 's/^ *\([a-z_]*\);$$/\1/p' $(contract_map))
 library := $(B)/libpoolmark.so.$(VERSION)
 libraries := $(library) $(B)/libpoolmark.a
 
-# Without pools/use/, which belongs to broker and benchmarks, and pools/hot/, which is another pool (of connections). From
-# base/ only the sources that pools need.
-library_sources := $(filter-out pools/use/% pools/hot/%,$(wildcard pools/*.c pools/*/*.c)) base/err.c base/clock.c
+# Without pools/use/, which belongs to broker and benchmarks, pools/hot/, which is another pool (of connections), and
+# pools/typed/, which needs other libraries. From base/ only the sources that pools need.
+library_sources := $(filter-out pools/use/% pools/hot/% pools/typed/%,$(wildcard pools/*.c pools/*/*.c)) base/err.c base/clock.c
 
 # Initial-exec: access to a thread's slot is one load, as in a program, and no call.
 pic_flags := -fPIC -fno-semantic-interposition -ftls-model=initial-exec

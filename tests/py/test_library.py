@@ -63,6 +63,12 @@ def test_the_debian_package_promises_the_same_symbols(destination):
     assert set(re.findall(r"^ (pool_\w+)@", promised, re.M)) == declared(destination)
 
 
+def test_the_shared_library_needs_nothing_but_libc(destination):
+    library = destination / PREFIX[1:] / "lib" / "libpoolmark.so"
+    told = subprocess.run(["readelf", "-d", str(library)], capture_output=True, text=True, check=True).stdout
+    assert set(re.findall(r"Shared library: \[([^].]+)\.so", told)) <= {"libc", "libm", "ld-linux-x86-64"}
+
+
 def test_the_shared_library_has_a_versioned_name(destination):
     library = destination / PREFIX[1:] / "lib" / "libpoolmark.so"
     told = subprocess.run(["readelf", "-d", str(library)], capture_output=True, text=True, check=True).stdout
