@@ -2,11 +2,12 @@
 // The checked configuration of a run. command_line.h fills it in; the rest of the generator only reads it.
 //
 // A scenario's own options are a struct that its file defines, stored in `options`. The scenario's `check`
-// copies the values that a plan needs (clients, pairs, probes) into the fields here.
+// copies the values that a plan needs (clients, pattern, probes) into the fields here.
 #ifndef POOLMARK_LOADGEN_CONFIG_H
 #define POOLMARK_LOADGEN_CONFIG_H
 
 #include "base/opts.h"
+#include "loadgen/pattern.h"
 
 #include <stdalign.h>
 #include <stdbool.h>
@@ -30,11 +31,11 @@ struct config {
     const char *record_dir;
 
     // By the scenario's `check`:
-    int64_t connections; // clients; not the probes
-    int64_t pairs;       // among the clients; a publisher and a subscriber each
-    int64_t probes;      // further clients, which measure delivery
-    bool even;           // a worker's share of clients is whole pairs
-    bool spread_pairs;   // publisher and subscriber on different targets
+    int64_t connections;    // clients; not the probes
+    struct pattern pattern; // among the clients: who publishes to whom
+    int64_t probes;         // further clients, which measure delivery
+    bool even;              // a worker's share of clients is whole pairs
+    bool spread_pairs;      // publisher and subscriber on different targets
 
     int64_t watch_pids[OPT_LIST_MAX]; // of `watch`
     const char *prefix_asked;

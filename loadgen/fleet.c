@@ -272,7 +272,7 @@ static bool reap(struct fleet *fleet, int worker)
         member->died = true;
         // Its writer is dead and reaped, so this process may write the page now.
         tally_bury(&fleet->shared->pages[worker].tally,
-                   fleet->config.clients_of(fleet->config.context, worker));
+                   fleet->config.clients_of(fleet->config.context, worker), fleet->config.apart);
     }
     return true;
 }

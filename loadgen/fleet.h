@@ -27,6 +27,7 @@
 #define POOLMARK_LOADGEN_FLEET_H
 
 #include "base/err.h"
+#include "loadgen/pattern.h"
 #include "loadgen/tally.h"
 
 #include <stdbool.h>
@@ -35,7 +36,7 @@
 
 enum fleet_act {
     FLEET_CONNECT, // connect the first `goal` clients of the plan
-    FLEET_PUBLISH, // publish over `pairs` for `duration_ns`, and drain
+    FLEET_PUBLISH, // publish by `pattern` for `duration_ns`, and drain
     FLEET_PROVE,   // every open client shows that it is alive
     FLEET_CLOSE,   // disconnect
 };
@@ -43,7 +44,7 @@ enum fleet_act {
 enum fleet_subscribe {
     FLEET_SUBSCRIBE_NONE,
     FLEET_SUBSCRIBE_OWN,  // each client to a topic of its own
-    FLEET_SUBSCRIBE_PAIR, // client 2p to the topic of pair p, when p is less than `pairs`
+    FLEET_SUBSCRIBE_PAIR, // subscribers of `pattern` to their topics
 };
 
 struct fleet_order {
@@ -54,12 +55,12 @@ struct fleet_order {
     int64_t goal;  // CONNECT: clients, of the whole plan
     // CONNECT: the part of `goal` that earlier orders connected; client n is act n - before of the schedule.
     int64_t before;
-    double rate_per_s;   // CONNECT, PUBLISH: of all workers together; 0: as fast as possible
-    int64_t in_flight;   // PUBLISH without a rate: messages of a pair under way at most; 1 and up
-    int64_t pairs;       // PUBLISH, and CONNECT with FLEET_SUBSCRIBE_PAIR
-    int64_t duration_ns; // PUBLISH: messages intended before this are sent, including the warm-up
-    int64_t warmup_ns;   // PUBLISH: messages intended before this are not put into histograms
-    int64_t drain_ns;    // PUBLISH, PROVE, CLOSE: how long to wait for acts under way at the end
+    double rate_per_s;      // CONNECT, PUBLISH: of all workers together; 0: as fast as possible
+    int64_t in_flight;      // PUBLISH without a rate: messages of a publisher under way at most; 1 and up
+    struct pattern pattern; // PUBLISH, and CONNECT with FLEET_SUBSCRIBE_PAIR
+    int64_t duration_ns;    // PUBLISH: messages intended before this are sent, including the warm-up
+    int64_t warmup_ns;      // PUBLISH: messages intended before this are not put into histograms
+    int64_t drain_ns;       // PUBLISH, PROVE, CLOSE: how long to wait for acts under way at the end
     int qos;
     int payload_bytes;
 };
@@ -76,6 +77,7 @@ struct fleet_config {
     // Has the worker a share of the order? Otherwise it is not waited for. NULL: every order concerns all.
     bool (*concerns)(void *context, int worker, const struct fleet_order *order);
     bool deep_sleep;
+    bool apart; // publishers and subscribers of one message may be in different workers
 };
 
 enum { FLEET_ORDERS_MAX = 512 }; // of one fleet

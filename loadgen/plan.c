@@ -228,6 +228,12 @@ int plan_make(struct plan *plan, const struct plan_request *request, struct err 
     code = each_part(request->targets, request->target_count, add_target, plan, err);
     if (code == 0 && plan->target_count == 0)
         code = err_set(err, -EINVAL, "no --target: give at least one, as mqtt://127.0.0.1:1883");
+    if (code == 0 && request->mesh && plan->target_count > 1 && !request->spread_pairs)
+        code = err_set(
+            err, -EINVAL,
+            "%d targets: with this --pattern publishers and subscribers come to different ones; say by "
+            "--spread-pairs that they are one cluster",
+            plan->target_count);
     if (code == 0)
         code = each_part(request->sources, request->source_count, add_source, plan, err);
     if (code == 0 && plan->source_count > 0 && !request->can_bind)

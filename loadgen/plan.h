@@ -43,7 +43,8 @@ struct plan_request {
     int ranks;                  // hosts that share the plan; 1 today
     bool even;                  // clients come in pairs that a worker must not split
     bool spread_pairs;          // the ends of a pair may go to different targets of one cluster
-    bool can_bind;              // the engine can choose its source address
+    bool mesh;     // publishers and subscribers meet as they come: several targets must be one cluster
+    bool can_bind; // the engine can choose its source address
     // "mqtt://HOST:PORT", an IPv6 address in brackets; each may hold several with commas between
     const char *const *targets;
     int target_count;

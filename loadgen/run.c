@@ -105,6 +105,8 @@ static void read_tallies(struct run *run)
 {
     run->tally = run->probe_tally = (struct tally){0};
     fleet_sum(run->fleet, &run->tally);
+    if (run->halted && run->board)
+        tally_settle(&run->tally);
     if (run->probes)
         fleet_sum(run->probes, &run->probe_tally);
 }
@@ -185,6 +187,8 @@ bool run_order(struct run *run, struct fleet *fleet, struct fleet_order *order, 
     run->connecting = order->act == FLEET_CONNECT;
     run->publishing = order->act == FLEET_PUBLISH;
     run->asked_per_s = order->rate_per_s;
+    if (run->publishing && run->board)
+        board_reset(run->board);
     fleet_give(fleet, order);
     wait_for(run, fleet, order->at_ns + limit_ns);
     run->connecting = run->publishing = false;

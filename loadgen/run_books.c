@@ -79,7 +79,7 @@ static void add_messages(struct books *books, const struct run *run, const char 
     books_add(books, &publishes);
 
     struct books_line deliveries = named(prefix, "deliveries");
-    deliveries.attempted = publishes.measured;
+    deliveries.attempted = tally_measured(tally, TALLY_DELIVERY_DUE);
     deliveries.measured = held(run, LATENCY_DELIVERY);
     deliveries.lost = tally_measured(tally, TALLY_LOST);
     deliveries.unfinished = tally_measured(tally, TALLY_UNFINISHED);
@@ -95,9 +95,17 @@ static void add_messages(struct books *books, const struct run *run, const char 
         acks.unreadable = tally_measured(tally, TALLY_ACKED) - acks.measured;
         books_add(books, &acks);
     }
+    // Of pairs one line is enough: a message has one delivery. Otherwise a message not sent is no delivery.
+    bool pairs = run->config->pattern.kind == PATTERN_PAIRS;
+    struct books_line sent = named(prefix, "warm_up_publishes");
+    sent.attempted = warm[TALLY_DUE];
+    sent.measured = warm[TALLY_PUBLISHED];
+    sent.not_sent = warm[TALLY_NOT_SENT];
+    if (sent.attempted > 0 && !pairs)
+        books_add(books, &sent);
     struct books_line warm_up = named(prefix, "warm_up_deliveries");
-    warm_up.attempted = warm[TALLY_DUE];
-    warm_up.not_sent = warm[TALLY_NOT_SENT];
+    warm_up.not_sent = pairs ? warm[TALLY_NOT_SENT] : 0;
+    warm_up.attempted = warm[TALLY_DELIVERY_DUE] + warm_up.not_sent;
     warm_up.measured = warm[TALLY_RECEIVED];
     warm_up.lost = warm[TALLY_LOST];
     warm_up.unfinished = warm[TALLY_UNFINISHED];

@@ -68,6 +68,7 @@ static int fill_request(struct plan_request *request, const struct config *confi
         .ranks = 1,
         .even = probes || config->even,
         .spread_pairs = config->spread_pairs,
+        .mesh = !probes && config->pattern.kind != PATTERN_PAIRS,
         .can_bind = engine->caps & ENGINE_CAP_BIND,
         .targets = config->targets.values,
         .target_count = config->targets.count,
@@ -107,6 +108,7 @@ static int open_fleet(struct fleet **fleet, struct worker_setup *setup, int toke
         .context = setup,
         .clients_of = worker_clients,
         .concerns = worker_concerns,
+        .apart = setup->board != NULL,
         .deep_sleep = (setup->engine->caps & ENGINE_CAP_RESTLESS) && setup->keep_alive_s == 0 &&
                       setup->plan->workers > AWAKE_MAX,
     };
@@ -175,6 +177,9 @@ static int open_workers(struct run *run, struct err *err)
     if (code < 0)
         return code;
     run->setup = setup_of(run, &run->plan, config->prefix);
+    if (config->pattern.kind != PATTERN_PAIRS && (code = board_open(&run->board, &config->pattern, err)) < 0)
+        return code;
+    run->setup.board = run->board;
     code =
         open_fleet(&run->fleet, &run->setup, config->tokens > 0 ? (int)config->tokens : engine->tokens, err);
     if (code == 0 && probes) {
@@ -237,6 +242,7 @@ void run_close(struct run *run)
         close(run->signals);
     free(run->hist_memory);
     latency_shared_close(run->latency);
+    board_close(run->board);
     plan_free(&run->plan);
     plan_free(&run->probe_plan);
 }

@@ -55,9 +55,9 @@ static int publish_through(const struct engine *engine, const struct plan *plan,
     if (code < 0)
         return code;
     struct fleet_order connect = {
-        .act = FLEET_CONNECT, .subscribe = FLEET_SUBSCRIBE_PAIR, .goal = 2, .pairs = 1};
+        .act = FLEET_CONNECT, .subscribe = FLEET_SUBSCRIBE_PAIR, .goal = 2, .pattern = pattern_pairs(1)};
     struct fleet_order publish = {.act = FLEET_PUBLISH,
-                                  .pairs = 1,
+                                  .pattern = pattern_pairs(1),
                                   .rate_per_s = 1000,
                                   .warmup_ns = 500 * NS_PER_MS,
                                   .duration_ns = 2500 * NS_PER_MS,

@@ -133,22 +133,26 @@ static int64_t above_zero(int64_t value)
     return value > 0 ? value : 0;
 }
 
+static int64_t deliveries_left(const int64_t *due)
+{
+    return due[TALLY_DELIVERY_DUE] - due[TALLY_RECEIVED] - due[TALLY_LOST] - due[TALLY_UNFINISHED];
+}
+
 // Counts messages that were due and have not ended as not sent or unfinished. `offset` is 0, or that of the
 // warm-up counts.
-static void bury_messages(struct tally_page *page, const int64_t *count, int offset)
+static void bury_messages(struct tally_page *page, const int64_t *count, int offset, bool apart)
 {
     const int64_t *due = count + offset;
     tally_add(page, TALLY_NOT_SENT + offset,
               above_zero(due[TALLY_DUE] - due[TALLY_NOT_SENT] - due[TALLY_PUBLISHED]));
-    tally_add(
-        page, TALLY_UNFINISHED + offset,
-        above_zero(due[TALLY_PUBLISHED] - due[TALLY_RECEIVED] - due[TALLY_LOST] - due[TALLY_UNFINISHED]));
+    if (!apart)
+        tally_add(page, TALLY_UNFINISHED + offset, above_zero(deliveries_left(due)));
     tally_add(
         page, TALLY_ACK_UNFINISHED + offset,
         above_zero(due[TALLY_ACK_DUE] - due[TALLY_ACKED] - due[TALLY_UNACKED] - due[TALLY_ACK_UNFINISHED]));
 }
 
-void tally_bury(struct tally_page *page, int64_t clients)
+void tally_bury(struct tally_page *page, int64_t clients, bool apart)
 {
     struct tally tally = {0};
     tally_sum(&tally, page);
@@ -165,8 +169,15 @@ void tally_bury(struct tally_page *page, int64_t clients)
     tally_add(page, TALLY_PROVE_UNFINISHED,
               above_zero(count[TALLY_PROVE_ASKED] - count[TALLY_PROVEN] - count[TALLY_PROVE_FAILED] -
                          count[TALLY_SILENT] - count[TALLY_PROVE_UNFINISHED]));
-    bury_messages(page, count, 0);
-    bury_messages(page, count, TALLY_WARM_UP - TALLY_DUE);
+    bury_messages(page, count, 0, apart);
+    bury_messages(page, count, TALLY_WARM_UP - TALLY_DUE, apart);
+}
+
+void tally_settle(struct tally *sum)
+{
+    int64_t *warm_up = sum->count + (TALLY_WARM_UP - TALLY_DUE);
+    sum->count[TALLY_UNFINISHED] += above_zero(deliveries_left(sum->count));
+    warm_up[TALLY_UNFINISHED] += above_zero(deliveries_left(warm_up));
 }
 
 static int64_t total(const int64_t counts[REASON_COUNT])

@@ -60,9 +60,10 @@ enum tally_count {
     TALLY_DUE,            // PUBLISHes due by the schedule
     TALLY_NOT_SENT,       // of these, not sent: the client was not connected, or its queue was full
     TALLY_PUBLISHED,      // PUBLISH sent (passed to the engine)
-    TALLY_RECEIVED,       // arrived, each counted once
-    TALLY_LOST,           // not arrived when the drain ended
-    TALLY_UNFINISHED,     // on its way when the run ended early
+    TALLY_DELIVERY_DUE,   // deliveries of these: one for each subscriber of the topic
+    TALLY_RECEIVED,       // deliveries that arrived, each counted once
+    TALLY_LOST,           // deliveries that had not arrived when the drain ended
+    TALLY_UNFINISHED,     // deliveries on their way when the run ended early
     TALLY_ACK_DUE,        // published at QoS 1 and 2
     TALLY_ACKED,          // PUBACK or PUBCOMP
     TALLY_UNACKED,        // not acknowledged when the drain ended
@@ -119,19 +120,26 @@ static inline int64_t tally_get(const struct tally_page *page, enum tally_count 
 {
     return atomic_load_explicit(&page->count[what], memory_order_relaxed);
 }
-// Adds 1 to a count of messages (from TALLY_DUE on), and to its warm-up count for a message of the warm-up.
-static inline void tally_add_message(struct tally_page *page, enum tally_count what, bool warm_up)
+// Adds to a count of messages (from TALLY_DUE on), and to its warm-up count for messages of the warm-up.
+static inline void tally_add_messages(struct tally_page *page, enum tally_count what, int64_t amount,
+                                      bool warm_up)
 {
-    tally_add(page, what, 1);
+    tally_add(page, what, amount);
     if (warm_up)
-        tally_add(page, TALLY_WARM_UP + (what - TALLY_DUE), 1);
+        tally_add(page, TALLY_WARM_UP + (what - TALLY_DUE), amount);
 }
 // A count of messages without the warm-up.
 int64_t tally_measured(const struct tally *tally, enum tally_count what);
 
 // Closes the counts of a dead worker that had `clients` clients. Those not connected count as failed, open
-// ones as dropped, its messages as not sent or unfinished. Its page has no other writer any more.
-void tally_bury(struct tally_page *page, int64_t clients);
+// ones as dropped, its messages as not sent or unfinished. Its page has no other writer any more. `apart`: other
+// workers have the subscribers of its messages, so its deliveries under way are not known from its page;
+// tally_settle counts them.
+void tally_bury(struct tally_page *page, int64_t clients, bool apart);
+
+// For a run that was broken off, with publishers and subscribers in different workers: counts the deliveries that no
+// worker has counted as unfinished. `sum` has the pages of all workers, and all are done or dead.
+void tally_settle(struct tally *sum);
 
 void tally_fail(struct tally_page *page, enum tally_reason reason);
 void tally_drop(struct tally_page *page, enum tally_reason reason);

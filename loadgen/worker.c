@@ -20,6 +20,7 @@ static void on_lost(struct worker *worker, const struct engine_event *event)
 {
     uint8_t client = worker->clients[event->client];
     tally_add(worker->page, TALLY_OPEN, -1);
+    worker_receive_lost(worker, event->client);
     if (event->kind == ENGINE_CLOSED || client == CLIENT_CLOSING)
         tally_add(worker->page, TALLY_CLOSED, 1);
     else if (client != CLIENT_USELESS) // a useless client was counted already
@@ -247,7 +248,7 @@ bool worker_concerns(void *context, int number, const struct fleet_order *order)
     case FLEET_CONNECT:
         return plan_goal(share, order->goal) > plan_goal(share, order->before);
     case FLEET_PUBLISH:
-        return share.count > 0 && share.first < 2 * order->pairs;
+        return share.count > 0 && share.first < pattern_clients(&order->pattern);
     default:
         return share.count > 0;
     }

@@ -4,6 +4,7 @@
 #ifndef POOLMARK_LOADGEN_WORKER_H
 #define POOLMARK_LOADGEN_WORKER_H
 
+#include "loadgen/board.h"
 #include "loadgen/engine.h"
 #include "loadgen/fleet.h"
 #include "loadgen/latency.h"
@@ -14,6 +15,7 @@ struct worker_setup { // made before the fork, read by every worker
     const struct plan *plan;
     int rank;
     struct latency_shared *latency;
+    struct board *board; // NULL: its orders to publish are of pairs
     const char *prefix;
     int64_t timeout_ns;
     int keep_alive_s;

@@ -8,14 +8,15 @@
 // The topic that the client subscribes to in this order; false: none.
 static bool wanted_topic(const struct worker *worker, int64_t global, char topic[static 64])
 {
+    const struct pattern *pattern = &worker->order.pattern;
     switch (worker->order.subscribe) {
     case FLEET_SUBSCRIBE_OWN:
         worker_topic(worker, 'c', global, topic);
         return true;
     case FLEET_SUBSCRIBE_PAIR:
-        if (global % 2 != 0 || global / 2 >= worker->order.pairs)
+        if (!pattern_is_subscriber(pattern, global))
             return false;
-        worker_topic(worker, 'p', global / 2, topic);
+        worker_filter(worker, pattern_subscribers_before(pattern, global), topic);
         return true;
     default:
         return false;

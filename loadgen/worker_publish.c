@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The publishing part of a worker: pair p publishes from client 2p + 1 to client 2p.
+// The publishing part of a worker: its publishers, and the subscribers of pairs. worker_receive.c has those of
+// other patterns, whose publishers may be in other workers.
 #include "loadgen/worker_state.h"
 
 #include "base/clock.h"
@@ -11,11 +12,18 @@
 enum {
     BURST = 1024, // messages sent before events are handled again
     STILL_NS = 1000000000,
-    LOOK_NS = 100000000,      // between two looks for such pairs
+    LOOK_NS = 100000000, // between two looks for such pairs
+    POLL_NS = 200000,    // between two looks at the board, and for each publisher:
+    POLL_EACH_NS = 100,
     FLIGHTS_BYTES = 64 << 20, // bound on the lists of messages under way of one worker
 };
 
 // --- pairs that may send, when there is no rate ------------------------------------------------------------
+
+static bool is_pairs(const struct worker *worker)
+{
+    return worker->order.pattern.kind == PATTERN_PAIRS;
+}
 
 // Messages of a pair that may be sent now. A message that a later one has overtaken is lost and not waited
 // for: the target keeps the order of a pair's messages [MQTT-4.6.0-5].
@@ -38,13 +46,16 @@ static void let_send(struct worker *worker, struct worker_pair *pair)
 
 int worker_publish_begin(struct worker *worker)
 {
-    int64_t end = worker->share.first + worker->share.count;
-    int64_t pairs_end = end / 2 < worker->order.pairs ? end / 2 : worker->order.pairs;
-    worker->first_pair = worker->share.first / 2;
-    worker->pair_count = pairs_end > worker->first_pair ? pairs_end - worker->first_pair : 0;
+    const struct pattern *pattern = &worker->order.pattern;
+    worker->first_pair = pattern_publishers_before(pattern, worker->share.first);
+    worker->pair_count =
+        pattern_publishers_before(pattern, worker->share.first + worker->share.count) - worker->first_pair;
     worker->turn = 0;
     worker->load.at_ns = 0;
+    worker->board_ns = 0;
+    worker->finished = false;
     worker->sending = worker->pair_count > 0;
+    worker->deadline_ns = worker->order.at_ns + worker->order.duration_ns + worker->order.drain_ns;
     worker->pairs = calloc((size_t)worker->pair_count + 1, sizeof *worker->pairs);
     worker->payload = calloc(1, (size_t)worker->order.payload_bytes);
     worker->ready = calloc((size_t)worker->pair_count + 1, sizeof *worker->ready);
@@ -57,19 +68,30 @@ int worker_publish_begin(struct worker *worker)
         worker->pairs[i].arriving.budget = worker->pairs[i].acking.budget = &worker->flights_budget;
         let_send(worker, &worker->pairs[i]);
     }
-    return 0;
+    return is_pairs(worker) ? 0 : worker_receive_begin(worker);
 }
 
 // --- sending -----------------------------------------------------------------------------------------------
 
-static bool is_warm_up(const struct worker *worker, int64_t intended_ns)
+// Tells subscribers in other workers. Before the message leaves: none may have it that the board does not know.
+static void tell_sent(struct worker *worker, struct worker_pair *pair, int64_t publisher, uint64_t sent,
+                      const struct engine_message *message)
 {
-    return intended_ns < worker->order.at_ns + worker->order.warmup_ns;
+    if (worker_is_warm_up(worker, message->intended_ns))
+        pair->warm_up = sent;
+    board_set_sent(worker->setup->board, publisher,
+                   &(struct board_sent){.sent = sent,
+                                        .warm_up = pair->warm_up < sent ? pair->warm_up : sent,
+                                        .last_ns = message->sent_ns});
 }
 
-static void count(struct worker *worker, enum tally_count what, int64_t intended_ns)
+static void count_published(struct worker *worker, int64_t publisher, const struct engine_message *message)
 {
-    tally_add_message(worker->page, what, is_warm_up(worker, intended_ns));
+    worker_count(worker, TALLY_PUBLISHED, message->intended_ns);
+    tally_add_messages(worker->page, TALLY_DELIVERY_DUE, pattern_receivers(&worker->order.pattern, publisher),
+                       worker_is_warm_up(worker, message->intended_ns));
+    if (message->qos > 0)
+        worker_count(worker, TALLY_ACK_DUE, message->intended_ns);
 }
 
 // Adds the message to the list of those under way, and passes it to the engine.
@@ -78,7 +100,9 @@ static int hand_over(struct worker *worker, struct worker_pair *pair, int64_t pu
 {
     if (worker->clients[publisher] != CLIENT_OPEN)
         return -ENOTCONN;
-    int code = flights_add(&pair->arriving, message->intended_ns, message->sent_ns);
+    int code = 0;
+    if (is_pairs(worker))
+        code = flights_add(&pair->arriving, message->intended_ns, message->sent_ns);
     if (code < 0)
         return code;
     if (message->qos > 0)
@@ -88,7 +112,7 @@ static int hand_over(struct worker *worker, struct worker_pair *pair, int64_t pu
         if (code < 0 && message->qos > 0)
             (void)flights_take(&pair->acking, message->sent_ns);
     }
-    if (code < 0)
+    if (code < 0 && is_pairs(worker))
         (void)flights_take(&pair->arriving, message->sent_ns);
     return code;
 }
@@ -110,20 +134,23 @@ static int send_one(struct worker *worker, struct worker_pair *pair, const char 
                                      .qos = worker->order.qos,
                                      .intended_ns = intended_ns,
                                      .sent_ns = now_ns};
-    int code = hand_over(worker, pair, 2 * number + 1 - worker->share.first, &message);
+    int64_t client = pattern_publisher_client(&worker->order.pattern, number) - worker->share.first;
+    if (!is_pairs(worker))
+        tell_sent(worker, pair, number, pair->sent + 1, &message);
+    int code = hand_over(worker, pair, client, &message);
     // Without a schedule no message is due: a pair that cannot send now tries again.
     if (code == 0 || worker->order.rate_per_s > 0)
-        count(worker, TALLY_DUE, intended_ns);
+        worker_count(worker, TALLY_DUE, intended_ns);
     if (code < 0) {
+        if (!is_pairs(worker))
+            tell_sent(worker, pair, number, pair->sent, &message);
         if (worker->order.rate_per_s > 0)
-            count(worker, TALLY_NOT_SENT, intended_ns);
+            worker_count(worker, TALLY_NOT_SENT, intended_ns);
         return code;
     }
     pair->sent++;
     pair->last_sent_ns = now_ns;
-    count(worker, TALLY_PUBLISHED, intended_ns);
-    if (message.qos > 0)
-        count(worker, TALLY_ACK_DUE, intended_ns);
+    count_published(worker, number, &message);
     return 0;
 }
 
@@ -143,6 +170,8 @@ static int64_t stop_sending(struct worker *worker, int64_t now_ns)
 {
     count_load(worker);
     worker->sending = false;
+    if (!is_pairs(worker))
+        board_finish(worker->setup->board, worker->pair_count);
     worker->deadline_ns = now_ns + worker->order.drain_ns;
     return worker->deadline_ns;
 }
@@ -165,6 +194,25 @@ static void forgive_still_pairs(struct worker *worker, int64_t now_ns)
     }
 }
 
+// Other workers have the subscribers: asks the board what they have passed.
+static void look_at_board(struct worker *worker, int64_t now_ns)
+{
+    if (is_pairs(worker) || now_ns < worker->board_ns)
+        return;
+    worker->board_ns = now_ns + POLL_NS + POLL_EACH_NS * worker->pair_count;
+    for (int64_t i = 0; i < worker->pair_count; i++) {
+        struct worker_pair *pair = &worker->pairs[i];
+        uint64_t passed = board_passed(worker->setup->board, worker->first_pair + i);
+        if (passed > pair->sent)
+            passed = pair->sent;
+        if (passed > pair->arrived) {
+            pair->arrived = passed;
+            pair->last_arrived_ns = now_ns;
+        }
+        let_send(worker, pair);
+    }
+}
+
 // Sends as fast as messages are delivered: each pair has a few under way. A pair that cannot send tries
 // again.
 static int64_t flood_tick(struct worker *worker, int64_t now_ns)
@@ -174,14 +222,17 @@ static int64_t flood_tick(struct worker *worker, int64_t now_ns)
     if (now_ns >= end_ns)
         return stop_sending(worker, now_ns);
     int64_t sent = 0;
+    look_at_board(worker, now_ns);
     forgive_still_pairs(worker, now_ns);
+    if (!is_pairs(worker) && worker->board_ns < until_ns)
+        until_ns = worker->board_ns;
     for (int64_t turns = worker->ready_count; turns > 0 && sent < BURST; turns--) {
         struct worker_pair *pair = &worker->pairs[worker->ready[worker->ready_first]];
         worker->ready_first = (worker->ready_first + 1) % worker->pair_count;
         worker->ready_count--;
         pair->may_send = false;
         char topic[64];
-        worker_topic(worker, 'p', worker->first_pair + (pair - worker->pairs), topic);
+        worker_message_topic(worker, worker->first_pair + (pair - worker->pairs), topic);
         int64_t pair_ns = clock_now_ns();
         for (int64_t left = credit(worker, pair); left > 0; left--, sent++)
             if (send_one(worker, pair, topic, pair_ns, pair_ns) < 0)
@@ -196,8 +247,8 @@ static int take_due(struct worker *worker, int64_t now_ns, int64_t end_ns, int64
 {
     int due = 0;
     for (;; due++) {
-        struct schedule_turn turn = schedule_turn(&worker->schedule, worker->order.pairs, worker->first_pair,
-                                                  worker->pair_count, worker->turn);
+        struct schedule_turn turn = schedule_turn(&worker->schedule, worker->order.pattern.publishers,
+                                                  worker->first_pair, worker->pair_count, worker->turn);
         *next_ns = turn.intended_ns;
         if (due == BURST || turn.intended_ns > now_ns || turn.intended_ns >= end_ns)
             return due;
@@ -213,7 +264,7 @@ static int64_t send_of_pair(struct worker *worker, int first, int due, int64_t s
     const struct engine *engine = worker->setup->engine;
     int64_t number = worker->burst[first].pair;
     char topic[64];
-    worker_topic(worker, 'p', number, topic);
+    worker_message_topic(worker, number, topic);
     for (int64_t i = first; i < due; i += stride)
         worker->burst[i].sent = send_one(worker, &worker->pairs[number - worker->first_pair], topic,
                                          worker->burst[i].intended_ns, now_ns) == 0;
@@ -222,7 +273,7 @@ static int64_t send_of_pair(struct worker *worker, int first, int due, int64_t s
     now_ns = clock_now_ns();
     for (int64_t i = first; i < due; i += stride) {
         const struct worker_due *message = &worker->burst[i];
-        if (message->sent && !is_warm_up(worker, message->intended_ns))
+        if (message->sent && !worker_is_warm_up(worker, message->intended_ns))
             latency_add(&worker->batch, LATENCY_LAG, now_ns - message->intended_ns, now_ns);
     }
     return now_ns;
@@ -248,14 +299,6 @@ int64_t worker_publish_tick(struct worker *worker, int64_t now_ns)
 
 // --- events ------------------------------------------------------------------------------------------------
 
-// Would a client with one message under way at a time have sent this one then? Yes, if the one before it had
-// ended. With a schedule, messages that pile up during a standstill of the target are not samples of such a
-// client. Without a schedule every message is one: the window of the pair decides when it is sent.
-static bool had_its_turn(const struct worker *worker, int64_t sent_ns, int64_t before_ended_ns)
-{
-    return worker->order.rate_per_s <= 0 || before_ended_ns <= sent_ns;
-}
-
 static void on_message(struct worker *worker, const struct engine_event *event)
 {
     int64_t number = event->payload.pair - worker->first_pair;
@@ -274,54 +317,59 @@ static void on_message(struct worker *worker, const struct engine_event *event)
     if (event->payload.sequence >= pair->arrived && event->payload.sequence < pair->sent)
         pair->arrived = event->payload.sequence + 1;
     let_send(worker, pair);
-    bool alone = had_its_turn(worker, event->payload.sent_ns, pair->last_arrived_ns);
+    worker_record_delivery(worker, event, pair->last_arrived_ns);
     if (event->at_ns > pair->last_arrived_ns)
         pair->last_arrived_ns = event->at_ns;
-    count(worker, TALLY_RECEIVED, event->payload.intended_ns);
-    if (is_warm_up(worker, event->payload.intended_ns))
-        return;
-    if (event->at_ns > tally_get(worker->page, TALLY_LAST_RECEIVED_NS))
-        tally_set(worker->page, TALLY_LAST_RECEIVED_NS, event->at_ns);
-    latency_add(&worker->batch, LATENCY_DELIVERY, event->at_ns - event->payload.intended_ns, event->at_ns);
-    if (alone)
-        latency_add(&worker->batch, LATENCY_DELIVERY_UNCORRECTED, event->at_ns - event->payload.sent_ns,
-                    event->at_ns);
 }
 
 void worker_publish_event(struct worker *worker, const struct engine_event *event)
 {
     if (event->kind == ENGINE_MESSAGE) {
-        on_message(worker, event);
+        if (is_pairs(worker))
+            on_message(worker, event);
+        else
+            worker_receive_message(worker, event);
         return;
     }
-    int64_t number = (worker->share.first + event->client) / 2 - worker->first_pair;
+    int64_t client = worker->share.first + event->client;
+    int64_t number = pattern_publishers_before(&worker->order.pattern, client) - worker->first_pair;
     if (!worker->pairs || number < 0 || number >= worker->pair_count)
         return;
     struct worker_pair *pair = &worker->pairs[number];
     if (!flights_take(&pair->acking, event->started_ns))
         return; // of an earlier order
     let_send(worker, pair);
-    bool alone = had_its_turn(worker, event->started_ns, pair->last_acked_ns);
+    bool alone = worker_had_its_turn(worker, event->started_ns, pair->last_acked_ns);
     if (event->at_ns > pair->last_acked_ns)
         pair->last_acked_ns = event->at_ns;
-    count(worker, TALLY_ACKED, event->intended_ns);
-    if (is_warm_up(worker, event->intended_ns))
+    worker_count(worker, TALLY_ACKED, event->intended_ns);
+    if (worker_is_warm_up(worker, event->intended_ns))
         return;
     latency_add(&worker->batch, LATENCY_ACK, event->at_ns - event->intended_ns, event->at_ns);
     if (alone)
         latency_add(&worker->batch, LATENCY_ACK_UNCORRECTED, event->at_ns - event->started_ns, event->at_ns);
 }
 
+// The drain begins when the last publisher of all workers has sent its last message.
+static bool all_finished(struct worker *worker, int64_t now_ns)
+{
+    if (!worker->finished && board_finished(worker->setup->board)) {
+        worker->finished = true;
+        worker->deadline_ns = now_ns + worker->order.drain_ns;
+    }
+    return worker->finished;
+}
+
 bool worker_publish_done(struct worker *worker, int64_t now_ns)
 {
-    if (worker->sending)
+    if (worker->sending || (!is_pairs(worker) && !all_finished(worker, now_ns)))
         return false;
     if (worker_is_past(worker, worker->deadline_ns, now_ns))
         return true;
     for (int64_t i = 0; i < worker->pair_count; i++)
         if (flights_left(&worker->pairs[i].arriving) > 0 || flights_left(&worker->pairs[i].acking) > 0)
             return false;
-    return true;
+    return is_pairs(worker) || worker_receive_done(worker);
 }
 
 // Counts messages that have not ended, and adds their age to the histograms.
@@ -333,10 +381,10 @@ static void give_up(struct worker *worker, struct flights *flights, int64_t last
         const struct flight *flight = &flights->list[i];
         if (flight->sent_ns == 0)
             continue;
-        bool alone = had_its_turn(worker, flight->sent_ns, last_ended_ns);
+        bool alone = worker_had_its_turn(worker, flight->sent_ns, last_ended_ns);
         last_ended_ns = INT64_MAX; // this one has not ended, so with a schedule no later one had its turn
-        count(worker, what, flight->intended_ns);
-        if (is_warm_up(worker, flight->intended_ns))
+        worker_count(worker, what, flight->intended_ns);
+        if (worker_is_warm_up(worker, flight->intended_ns))
             continue;
         latency_add_censored(&worker->batch, corrected, now_ns - flight->intended_ns, now_ns);
         if (alone)
@@ -351,13 +399,13 @@ static void count_unsent(struct worker *worker)
     int64_t now_ns = clock_now_ns();
     int64_t end_ns = worker->order.at_ns + worker->order.duration_ns;
     while (worker->sending && worker->order.rate_per_s > 0) {
-        struct schedule_turn turn = schedule_turn(&worker->schedule, worker->order.pairs, worker->first_pair,
-                                                  worker->pair_count, worker->turn);
+        struct schedule_turn turn = schedule_turn(&worker->schedule, worker->order.pattern.publishers,
+                                                  worker->first_pair, worker->pair_count, worker->turn);
         if (turn.intended_ns > now_ns || turn.intended_ns >= end_ns)
             return;
         worker->turn++;
-        count(worker, TALLY_DUE, turn.intended_ns);
-        count(worker, TALLY_NOT_SENT, turn.intended_ns);
+        worker_count(worker, TALLY_DUE, turn.intended_ns);
+        worker_count(worker, TALLY_NOT_SENT, turn.intended_ns);
     }
 }
 
@@ -372,6 +420,8 @@ void worker_publish_end(struct worker *worker, bool halted)
         give_up(worker, &pair->acking, pair->last_acked_ns, halted ? TALLY_ACK_UNFINISHED : TALLY_UNACKED,
                 LATENCY_ACK, LATENCY_ACK_UNCORRECTED);
     }
+    if (!is_pairs(worker))
+        worker_receive_end(worker, halted);
     free(worker->pairs);
     free(worker->payload);
     free(worker->ready);

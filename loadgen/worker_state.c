@@ -11,6 +11,55 @@ void worker_topic(const struct worker *worker, char kind, int64_t number, char t
     snprintf(topic, 64, "poolmark/%s/%c%lld", worker->setup->prefix, kind, (long long)number);
 }
 
+void worker_message_topic(const struct worker *worker, int64_t publisher, char topic[static 64])
+{
+    const struct pattern *pattern = &worker->order.pattern;
+    if (pattern->kind == PATTERN_FAN_IN)
+        snprintf(topic, 64, "poolmark/%s/f/%lld", worker->setup->prefix, (long long)publisher);
+    else
+        worker_topic(worker, pattern->kind == PATTERN_PAIRS ? 'p' : 't', pattern_topic(pattern, publisher),
+                     topic);
+}
+
+void worker_filter(const struct worker *worker, int64_t subscriber, char filter[static 64])
+{
+    const struct pattern *pattern = &worker->order.pattern;
+    if (pattern->kind == PATTERN_FAN_IN)
+        snprintf(filter, 64, "poolmark/%s/f/+", worker->setup->prefix);
+    else
+        worker_topic(worker, pattern->kind == PATTERN_PAIRS ? 'p' : 't', pattern_topic(pattern, subscriber),
+                     filter);
+}
+
+bool worker_is_warm_up(const struct worker *worker, int64_t intended_ns)
+{
+    return intended_ns < worker->order.at_ns + worker->order.warmup_ns;
+}
+
+void worker_count(struct worker *worker, enum tally_count what, int64_t intended_ns)
+{
+    tally_add_messages(worker->page, what, 1, worker_is_warm_up(worker, intended_ns));
+}
+
+bool worker_had_its_turn(const struct worker *worker, int64_t sent_ns, int64_t before_ended_ns)
+{
+    return worker->order.rate_per_s <= 0 || before_ended_ns <= sent_ns;
+}
+
+void worker_record_delivery(struct worker *worker, const struct engine_event *event, int64_t before_ns)
+{
+    const struct payload *payload = &event->payload;
+    worker_count(worker, TALLY_RECEIVED, payload->intended_ns);
+    if (worker_is_warm_up(worker, payload->intended_ns))
+        return;
+    if (event->at_ns > tally_get(worker->page, TALLY_LAST_RECEIVED_NS))
+        tally_set(worker->page, TALLY_LAST_RECEIVED_NS, event->at_ns);
+    latency_add(&worker->batch, LATENCY_DELIVERY, event->at_ns - payload->intended_ns, event->at_ns);
+    if (worker_had_its_turn(worker, payload->sent_ns, before_ns))
+        latency_add(&worker->batch, LATENCY_DELIVERY_UNCORRECTED, event->at_ns - payload->sent_ns,
+                    event->at_ns);
+}
+
 bool worker_is_open(uint8_t client)
 {
     return client == CLIENT_OPEN || client == CLIENT_SUBSCRIBING || client == CLIENT_USELESS ||

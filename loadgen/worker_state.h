@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // The state that the parts of a worker share; private to them. worker.c takes orders and passes them to the
-// part that carries them out: worker_connect.c, worker_publish.c or worker_sweep.c. These three share only
-// worker_state.c.
+// part that carries them out: worker_connect.c, worker_publish.c (with worker_receive.c) or worker_sweep.c. These
+// share only worker_state.c.
 #ifndef POOLMARK_LOADGEN_WORKER_STATE_H
 #define POOLMARK_LOADGEN_WORKER_STATE_H
 
 #include "loadgen/flights.h"
 #include "loadgen/schedule.h"
+#include "loadgen/stream.h"
 #include "loadgen/thread_load.h"
 #include "loadgen/worker.h"
 
@@ -27,14 +28,25 @@ enum worker_client {
     CLIENT_ENDED, // failed, dropped or closed
 };
 
-// A pair's messages, seen from both ends: publisher and subscriber are in the same worker.
+// A publisher's messages; of a pair seen from both ends, since its subscriber is in the same worker.
 struct worker_pair {
-    uint64_t sent;                          // sequence of the next message
-    uint64_t arrived;                       // sequence after the latest that has arrived
-    bool may_send;                          // no rate: is among `ready`
-    int64_t last_sent_ns;                   // sent_ns of a pair's messages rises and identifies them
+    uint64_t sent;        // sequence of the next message
+    uint64_t arrived;     // sequence after the latest that has arrived (board_passed), or given up
+    uint64_t warm_up;     // sequence after the last of the warm-up; patterns other than pairs
+    bool may_send;        // no rate: is among `ready`
+    int64_t last_sent_ns; // sent_ns of a pair's messages rises and identifies them
     int64_t last_arrived_ns, last_acked_ns; // 0: none
     struct flights arriving, acking; // on their way to the subscriber; awaiting an acknowledgement (QoS 1, 2)
+};
+
+// The subscribers of a pattern other than pairs. Their publishers may be in other workers.
+struct worker_reception {
+    int64_t first, count;   // subscribers of this worker
+    struct stream *streams; // those of subscriber i from starts[i] on, one for each publisher of its topic
+    int64_t *starts;
+    bool *there;      // those that are connected
+    int64_t arrived;  // deliveries, each once
+    int64_t expected; // known when all publishers have finished; before -1
 };
 
 struct worker_due { // a message that is due
@@ -67,7 +79,8 @@ struct worker {
     int64_t next_tick_ns;   // the latest planned time of the next tick; 0: no order is being carried out
     int64_t stall_ended_ns; // the end of the last time that this process was kept from running
 
-    struct worker_pair *pairs; // PUBLISH: those of this worker
+    struct worker_reception reception;
+    struct worker_pair *pairs; // PUBLISH: the publishers of this worker
     int64_t first_pair, pair_count;
     int64_t turn; // next of schedule_turn
     struct worker_due *burst;
@@ -75,6 +88,8 @@ struct worker {
     uint32_t *ready;
     int64_t ready_first, ready_count;
     int64_t looked_ns; // for pairs that stand still
+    int64_t board_ns;  // when to look at the board again
+    bool finished;     // all publishers of all workers have
     uint8_t *payload;
     struct thread_load load; // when the publishing began; at_ns 0: it has not
     bool sending;            // not yet past the end of the schedule
@@ -86,6 +101,20 @@ bool worker_is_open(uint8_t client);
 bool worker_is_past(const struct worker *worker, int64_t deadline_ns, int64_t now_ns);
 
 void worker_topic(const struct worker *worker, char kind, int64_t number, char topic[static 64]);
+// By the order's pattern: the topic of a publisher's messages, and what a subscriber subscribes to.
+void worker_message_topic(const struct worker *worker, int64_t publisher, char topic[static 64]);
+void worker_filter(const struct worker *worker, int64_t subscriber, char filter[static 64]);
+
+bool worker_is_warm_up(const struct worker *worker, int64_t intended_ns);
+void worker_count(struct worker *worker, enum tally_count what, int64_t intended_ns); // a message
+
+// Would a client with one message under way at a time have sent this one then? Yes, if the one before it had
+// ended. With a schedule, messages that pile up during a standstill of the target are not samples of such a
+// client. Without a schedule every message is one: the publisher's window decides when it is sent.
+bool worker_had_its_turn(const struct worker *worker, int64_t sent_ns, int64_t before_ended_ns);
+
+// Counts a message that has arrived for the first time. `before_ns`: when the one before it arrived; 0: none.
+void worker_record_delivery(struct worker *worker, const struct engine_event *event, int64_t before_ns);
 
 // Returns the time to look again before an act at `at_ns`; lets the engine get ready for it.
 int64_t worker_await_turn(struct worker *worker, int64_t at_ns, int64_t now_ns);
@@ -103,6 +132,13 @@ int64_t worker_sweep_tick(struct worker *worker, int64_t now_ns);
 void worker_sweep_proven(struct worker *worker, int64_t client);
 bool worker_sweep_done(struct worker *worker, int64_t now_ns);
 void worker_sweep_end(struct worker *worker, bool halted);
+
+// worker_receive_lost does nothing without such an order.
+int worker_receive_begin(struct worker *worker);
+void worker_receive_message(struct worker *worker, const struct engine_event *event);
+void worker_receive_lost(struct worker *worker, int64_t client); // its connection
+bool worker_receive_done(struct worker *worker);                 // has everything that was sent arrived?
+void worker_receive_end(struct worker *worker, bool halted);
 
 int worker_publish_begin(struct worker *worker);
 int64_t worker_publish_tick(struct worker *worker, int64_t now_ns);

@@ -87,7 +87,7 @@ static void test_the_scenario_is_the_word_that_is_no_value(void **state)
     assert_string_equal(config.scenario->name, "publish");
     assert_string_equal(config.record_dir, "steps");
     assert_int_equal(config.connections, 6);
-    assert_int_equal(config.pairs, 3);
+    assert_int_equal(config.pattern.publishers, 3);
     assert_true(config.even);
 }
 

@@ -14,7 +14,7 @@ bool order_connect_to(struct run *run, int64_t before, int64_t goal, enum fleet_
         .goal = goal,
         .before = before,
         .rate_per_s = config->connect_rate_per_s,
-        .pairs = config->pairs,
+        .pattern = config->pattern,
         .qos = (int)config->qos,
     };
     run->wanted = goal;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Scenario `publish`: pairs of clients, each a publisher and a subscriber. They send messages at a rate (of
-// all pairs together) or as fast as these are delivered. Further connections stay idle.
+// Scenario `publish`: pairs of clients, each a publisher and a subscriber, or another pattern (loadgen/pattern.h).
+// They send messages at a rate (of all publishers together) or as fast as these are delivered. Further connections
+// stay idle.
 #include "loadgen/limit.h"
 #include "loadgen/payload.h"
 #include "loadgen/scenarios/options.h"
@@ -13,28 +14,48 @@
 #include <stdio.h>
 
 enum { LARGE_BYTES = 256 * 1024 };
+enum { PAIRS = 100, MANY = 100, FEW = 1, STREAMS_MAX = 16 << 20 };
 // Defaults of a pair. At QoS 2 no more than brokers commonly have in flight for a client: mosquitto loses the
 // others.
 enum { IN_FLIGHT_BYTES = 64 << 10, IN_FLIGHT_LEAST = 10, IN_FLIGHT_MOST = 100, IN_FLIGHT_QOS_2 = 20 };
 
 struct publish {
-    int64_t connections, pairs, payload_bytes, duration_ns, warmup_ns, drain_ns;
+    struct pattern pattern; // after `check` with its numbers
+    int64_t connections, pairs, publishers, subscribers, payload_bytes, duration_ns, warmup_ns, drain_ns;
     int64_t in_flight; // after `check` never 0
     double rate_per_s;
     bool spread_pairs;
 };
 _Static_assert(sizeof(struct publish) <= CONFIG_OPTIONS_BYTES, "the options have no room");
 
+static int parse_pattern(const char *value, void *place, struct err *err)
+{
+    return pattern_parse(place, value, err);
+}
+
 #define AT(field) offsetof(struct publish, field)
 static const struct opt options[] = {
-    OPTION_CONNECTIONS(AT(connections), "how many; 0: 1000 for connect, two a pair for publish"),
-    {"pairs", "N", OPT_COUNT, AT(pairs), "100", 1, 1e6, NULL, "publisher and subscriber each", NULL},
+    OPTION_CONNECTIONS(AT(connections),
+                       "how many; 0: 1000 for connect, those that the pattern needs for publish"),
+    {"pattern", "P", OPT_PARSE, AT(pattern), "pairs", 0, 0, NULL,
+     "who publishes to whom: pairs; fan-in: many publishers with a topic each, few subscribers that take all "
+     "by "
+     "a wildcard; fan-out: few publishers, each subscriber gets each message; topics:N: publishers and "
+     "subscribers spread over N topics",
+     parse_pattern},
+    {"pairs", "N", OPT_COUNT, AT(pairs), "0", 0, 1e6, NULL,
+     "pattern pairs: publisher and subscriber each; 0: 100", NULL},
+    {"publishers", "N", OPT_COUNT, AT(publishers), "0", 0, 1e6, NULL,
+     "of the other patterns; 0: 100 for fan-in, 1 for fan-out, one a topic", NULL},
+    {"subscribers", "N", OPT_COUNT, AT(subscribers), "0", 0, 1e6, NULL,
+     "of the other patterns; 0: 1 for fan-in, 100 for fan-out, one a topic", NULL},
     OPTION_SPREAD_PAIRS(AT(spread_pairs)),
     {"publish-rate", "N/s", OPT_RATE, AT(rate_per_s), "1000", 0, 1e9, NULL,
-     "messages a second, all pairs together, open loop; 0: as fast as they are delivered", NULL},
+     "messages a second, all publishers together, open loop; 0: as fast as they are delivered", NULL},
     {"in-flight", "N", OPT_COUNT, AT(in_flight), "0", 0, 1e6, NULL,
-     "without a rate: messages of a pair on their way at most; a pair sends more when half of them have "
-     "arrived. So the target's queues are bounded, and the latency is mostly the time in them: messages on "
+     "without a rate: messages of a publisher on their way at most; it sends more when half of them have "
+     "arrived (of several subscribers: on the average of them). So the target's queues are bounded, and the "
+     "latency is mostly the time in them: messages on "
      "their way, divided by the rate. 0: 100 messages (20 at QoS 2) or 64 KiB, at least 10 messages",
      NULL},
     {"payload", "BYTES", OPT_BYTES, AT(payload_bytes), "64", 0, 16777216, NULL,
@@ -58,6 +79,50 @@ static int64_t fitting_in_flight(int64_t payload_bytes, int64_t qos)
     return fit < IN_FLIGHT_LEAST ? IN_FLIGHT_LEAST : fit > most ? most : fit;
 }
 
+static int check_pairs(struct publish *own, struct err *err)
+{
+    if (own->publishers > 0 || own->subscribers > 0)
+        return err_set(err, -EINVAL,
+                       "--%s is for the patterns fan-in, fan-out and topics; with pairs give --pairs",
+                       own->publishers > 0 ? "publishers" : "subscribers");
+    if (own->pairs == 0)
+        own->pairs = PAIRS;
+    own->pattern = pattern_pairs(own->pairs);
+    return 0;
+}
+
+static int check_pattern(struct publish *own, struct err *err)
+{
+    struct pattern *pattern = &own->pattern;
+    bool topics = pattern->kind == PATTERN_TOPICS;
+    if (own->pairs > 0)
+        return err_set(err, -EINVAL,
+                       "--pairs %lld is for the pattern pairs; %s takes --publishers and --subscribers",
+                       (long long)own->pairs, pattern_name(pattern));
+    pattern->publishers = own->publishers > 0               ? own->publishers
+                          : topics                          ? pattern->topics
+                          : pattern->kind == PATTERN_FAN_IN ? MANY
+                                                            : FEW;
+    pattern->subscribers = own->subscribers > 0              ? own->subscribers
+                           : topics                          ? pattern->topics
+                           : pattern->kind == PATTERN_FAN_IN ? FEW
+                                                             : MANY;
+    int64_t fewer = pattern->publishers < pattern->subscribers ? pattern->publishers : pattern->subscribers;
+    if (fewer < pattern->topics)
+        return err_set(err, -EINVAL, "--%s %lld are too few for %lld topics: each needs one",
+                       fewer == pattern->publishers ? "publishers" : "subscribers", (long long)fewer,
+                       (long long)pattern->topics);
+    int64_t streams = pattern_streams(pattern);
+    if (streams > STREAMS_MAX)
+        return err_set(err, -EINVAL,
+                       "--publishers %lld and --subscribers %lld: %lld pairs of both share "
+                       "messages, "
+                       "%d is the most that are counted",
+                       (long long)pattern->publishers, (long long)pattern->subscribers, (long long)streams,
+                       STREAMS_MAX);
+    return 0;
+}
+
 static int check(struct config *config, struct err *err)
 {
     struct publish *own = (void *)config->options;
@@ -67,20 +132,36 @@ static int check(struct config *config, struct err *err)
                        (long long)own->payload_bytes, PAYLOAD_MIN_BYTES);
     if (own->in_flight == 0)
         own->in_flight = fitting_in_flight(own->payload_bytes, config->qos);
-    config->pairs = own->pairs;
-    config->even = true;
+    int code = own->pattern.kind == PATTERN_PAIRS ? check_pairs(own, err) : check_pattern(own, err);
+    if (code < 0)
+        return code;
+    config->pattern = own->pattern;
+    config->even = own->pattern.kind == PATTERN_PAIRS;
     config->spread_pairs = own->spread_pairs;
-    config->connections = own->connections > 0 ? own->connections : 2 * own->pairs;
-    if (config->connections < 2 * own->pairs)
+    int64_t needed = pattern_clients(&own->pattern);
+    config->connections = own->connections > 0 ? own->connections : needed;
+    if (config->connections >= needed)
+        return 0;
+    if (config->even)
         return err_set(err, -EINVAL, "--connections %lld are too few for %lld pairs, which need %lld",
-                       (long long)config->connections, (long long)own->pairs, (long long)(2 * own->pairs));
-    return 0;
+                       (long long)config->connections, (long long)own->pairs, (long long)needed);
+    return err_set(err, -EINVAL,
+                   "--connections %lld are too few for %lld publishers and %lld subscribers, which need %lld",
+                   (long long)config->connections, (long long)own->pattern.publishers,
+                   (long long)own->pattern.subscribers, (long long)needed);
 }
 
 static void describe(const struct config *config, json_t *json)
 {
     const struct publish *own = options_of(config);
-    json_object_set_new(json, "pairs", json_integer(own->pairs));
+    json_object_set_new(json, "pattern", json_string(pattern_name(&own->pattern)));
+    if (own->pattern.kind == PATTERN_PAIRS) {
+        json_object_set_new(json, "pairs", json_integer(own->pairs));
+    } else {
+        json_object_set_new(json, "publishers", json_integer(own->pattern.publishers));
+        json_object_set_new(json, "subscribers", json_integer(own->pattern.subscribers));
+        json_object_set_new(json, "topics", json_integer(own->pattern.topics));
+    }
     json_object_set_new(json, "publish_rate_per_s", json_real(own->rate_per_s));
     if (!(own->rate_per_s > 0))
         json_object_set_new(json, "in_flight", json_integer(own->in_flight));
@@ -110,6 +191,13 @@ static void add_limit(struct summary *summary, const struct run *run, double ask
     summary_add(summary, "generator.busiest_waited", facts.waited, "1", "none");
 }
 
+// Deliveries as messages: a message that arrived at half of its subscribers is half a message.
+static double in_messages(const struct run *run, double deliveries)
+{
+    int64_t due = tally_measured(&run->tally, TALLY_DELIVERY_DUE);
+    return due > 0 ? deliveries * (double)tally_measured(&run->tally, TALLY_PUBLISHED) / (double)due : 0;
+}
+
 // Adds the rate of measured messages that arrived. The time is from the end of the warm-up to the end of the
 // schedule. It ends earlier if the run ended before, and later if the last message arrived after that.
 static void add_rate(struct summary *summary, struct run *run, const struct fleet_order *order)
@@ -122,10 +210,13 @@ static void add_rate(struct summary *summary, struct run *run, const struct flee
     double seconds = (double)(to_ns - from_ns) / 1e9;
     if (seconds <= 0) // the run ended in the warm-up
         return;
-    summary_add(summary, "messages.rate", (double)tally_measured(&run->tally, TALLY_RECEIVED) / seconds,
-                "1/s", "higher");
+    double deliveries = (double)tally_measured(&run->tally, TALLY_RECEIVED);
+    double rate = in_messages(run, deliveries) / seconds;
+    summary_add(summary, "messages.rate", rate, "1/s", "higher");
+    if (order->pattern.kind != PATTERN_PAIRS)
+        summary_add(summary, "deliveries.rate", deliveries / seconds, "1/s", "higher");
     summary_add(summary, "messages.seconds", seconds, "s", "none");
-    add_limit(summary, run, order->rate_per_s, (double)tally_measured(&run->tally, TALLY_RECEIVED) / seconds);
+    add_limit(summary, run, order->rate_per_s, rate);
     if (!(order->rate_per_s > 0))
         return;
     summary_add(summary, "messages.rate_asked", order->rate_per_s, "1/s", "none");
@@ -135,14 +226,15 @@ static void add_rate(struct summary *summary, struct run *run, const struct flee
             run, "rate",
             "%.1f messages a second were had where %.1f were asked for: the last came %.3f s after the end "
             "of the schedule",
-            (double)tally_measured(&run->tally, TALLY_RECEIVED) / seconds, order->rate_per_s,
-            (double)(to_ns - from_ns - due_ns) / 1e9);
+            rate, order->rate_per_s, (double)(to_ns - from_ns - due_ns) / 1e9);
 }
 
 static void add_messages(struct summary *summary, struct run *run, const struct fleet_order *order)
 {
     const int64_t *count = run->tally.count;
     summary_add(summary, "messages.sent", (double)count[TALLY_PUBLISHED], "1", "none");
+    if (order->pattern.kind != PATTERN_PAIRS)
+        summary_add(summary, "deliveries.expected", (double)count[TALLY_DELIVERY_DUE], "1", "none");
     summary_add(summary, "messages.received", (double)count[TALLY_RECEIVED], "1", "none");
     summary_add(summary, "messages.not_sent", (double)count[TALLY_NOT_SENT], "1", "lower");
     summary_add(summary, "messages.lost", (double)count[TALLY_LOST], "1", "lower");
@@ -195,7 +287,7 @@ static bool publish(struct run *run, struct summary *summary)
     const struct publish *own = options_of(config);
     struct fleet_order order = {
         .act = FLEET_PUBLISH,
-        .pairs = own->pairs,
+        .pattern = own->pattern,
         .rate_per_s = own->rate_per_s,
         .in_flight = own->in_flight,
         .warmup_ns = own->warmup_ns,
@@ -225,6 +317,11 @@ static void add_costs(struct summary *summary, struct run *run, const struct sam
         return;
     summary_add(summary, "cpu.per_message_ns",
                 (double)(after->target_cpu_ns - before->target_cpu_ns) / (double)messages, "ns", "lower");
+    int64_t deliveries = run->tally.count[TALLY_RECEIVED];
+    if (run->config->pattern.kind != PATTERN_PAIRS && deliveries > 0)
+        summary_add(summary, "cpu.per_delivery_ns",
+                    (double)(after->target_cpu_ns - before->target_cpu_ns) / (double)deliveries, "ns",
+                    "lower");
 }
 
 static void play(struct run *run, struct summary *summary)
@@ -244,7 +341,7 @@ static void play(struct run *run, struct summary *summary)
 
 const struct scenario scenario_publish = {
     .name = "publish",
-    .summary = "connects pairs, and publishes over them at a rate",
+    .summary = "publishes over pairs, or another pattern, at a rate or as fast as it goes",
     .options = options,
     .options_bytes = sizeof(struct publish),
     .check = check,

@@ -285,7 +285,7 @@ static bool probe(struct steps *steps, struct step *step)
                               : PROBE_S * NS_PER_S;
     struct fleet_order order = {
         .act = FLEET_PUBLISH,
-        .pairs = run->config->probes / 2,
+        .pattern = pattern_pairs(run->config->probes / 2),
         .rate_per_s = PROBE_RATE,
         .warmup_ns = 200 * NS_PER_MS,
         .duration_ns = measured_ns + 200 * NS_PER_MS,
@@ -351,7 +351,7 @@ static bool connect_probes(struct run *run)
     struct fleet_order order = {.act = FLEET_CONNECT,
                                 .subscribe = FLEET_SUBSCRIBE_PAIR,
                                 .goal = run->config->probes,
-                                .pairs = run->config->probes / 2};
+                                .pattern = pattern_pairs(run->config->probes / 2)};
     run_phase(run, "probes");
     if (!run_order(run, run->probes, &order, 2 * run->config->timeout_ns))
         return false;

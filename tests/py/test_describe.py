@@ -37,7 +37,8 @@ def test_each_scenario_takes_the_options_that_are_listed_for_it_and_no_other():
     values = {"flag": [], "count": ["2"], "bytes": ["64"], "duration": ["1s"], "rate": ["10"], "text": ["x"]}
     for scenario in told["scenarios"]:
         for name, option in described.options(told).items():
-            value = {"engine": ["raw"], "steps": ["1,2"]}.get(name, values.get(option["kind"]))
+            value = {"engine": ["raw"], "steps": ["1,2"], "pattern": ["fan-in"], "publishers": ["2", "--pattern", "fan-in"],
+                     "subscribers": ["2", "--pattern", "fan-in"]}.get(name, values.get(option["kind"]))
             _, wrong = described.ask("poolmark-loadgen", [scenario["name"], f"--{name}", *value], BUILD)
             refused = "does not use it" in wrong
             assert refused == (name not in scenario["options"]), (scenario["name"], name, wrong)

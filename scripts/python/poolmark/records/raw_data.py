@@ -47,7 +47,7 @@ def phase_of(cell: dict, metric: str) -> str:
         rest = metric.partition(".")[2]
         publish = [name for name in publish if f"{group}_{name}.{rest}" in cell.get("metrics", {})] or publish
         return publish[-1] if publish else ""
-    if group in ("messages", "schedule") or metric == "cpu.per_message_ns":
+    if group in ("messages", "deliveries", "schedule") or metric in ("cpu.per_message_ns", "cpu.per_delivery_ns"):
         return publish[0] if publish else ""
     return ""
 

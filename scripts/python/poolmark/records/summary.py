@@ -34,6 +34,8 @@ ROWS = [
     ("kernel memory per connection", "kernel.per_connection_bytes"),
     ("CPU per connection", "cpu.per_connection_ns"),
     ("CPU per message", "cpu.per_message_ns"),
+    ("deliveries per second", "deliveries.rate"),
+    ("CPU per delivery", "cpu.per_delivery_ns"),
     ("pool hit rate", "pool.hit_rate"),
     ("pool expansions", "pool.expansions"),
     ("longest expansion", "pool.longest_expansion_ns"),
@@ -44,7 +46,7 @@ ROWS = [
     ("messages lost", "messages.lost"),
 ]
 # Metrics shown of a phase that publishes. Its few connections are only in the record.
-OF_PUBLISHING = ("delivery.", "ack.", "cpu.per_message_ns")
+OF_PUBLISHING = ("delivery.", "deliveries.", "ack.", "cpu.per_message_ns", "cpu.per_delivery_ns")
 
 
 # Columns of the table of steps: (head, metric after "step.N.").

@@ -15,7 +15,8 @@ from poolmark.compare.pairing import stem
 COLOURS = {"malloc": "#777777", "fixed": "#E69F00", "expand": "#0072B2", "sync": "#CC79A7", "slab": "#009E73",
            "blocks": "#56B4E9", "null": "#8C6D00", "mosquitto": "#D55E00"}
 SPARE = ["#D55E00", "#56B4E9", "#8C6D00", "#000000", "#44AA99", "#882255"]
-AXES = ("strategy", "target", "shape", "engine", "allocator", "connections", "subscribe", "pairs", "qos", "broker_options")
+AXES = ("strategy", "target", "shape", "engine", "allocator", "connections", "subscribe", "pairs", "pattern", "publishers",
+        "subscribers", "topics", "qos", "broker_options")
 
 
 @dataclass(frozen=True)

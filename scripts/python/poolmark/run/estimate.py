@@ -41,10 +41,19 @@ class Options:
         return parse_count(str(self.given.get(name, self.known[name]["default"])))
 
 
+def clients_of_pattern(options: Options) -> int:
+    """As loadgen/scenarios/publish.c has it."""
+    pattern = str(options.given.get("pattern", options.known["pattern"]["default"]))
+    if pattern == "pairs":
+        return 2 * (options.count("pairs") or 100)
+    fallback = {"fan-in": (100, 1), "fan-out": (1, 100)}.get(pattern) or 2 * (parse_count(pattern.rpartition(":")[2]),)
+    return sum(options.count(name) or number for name, number in zip(("publishers", "subscribers"), fallback, strict=True))
+
+
 def of_phase(planned: CellPlan, phase: dict, build: Path) -> float:
     options = Options(planned, phase, build)
     if phase["scenario"] == "publish":
-        connections = max(options.count("connections"), 2 * options.count("pairs"))
+        connections = max(options.count("connections"), clients_of_pattern(options))
         return PHASE_S + connections / CONNECTS_PER_S + options.span("warmup") + options.span("duration")
     level = min(LEVEL_S, options.span("settle"))
     if phase["scenario"] == "steps":

@@ -145,6 +145,9 @@ def memory_figures(path: Path, record: dict) -> dict[str, list]:
     sent = (record.get("metrics", {}).get("messages.sent") or {}).get("value")
     if sent and start.get("target_cpu_ns") is not None and full.get("target_cpu_ns") is not None:
         found["cpu.per_message_ns"] = [(full["target_cpu_ns"] - start["target_cpu_ns"]) / sent]
+        received = (record["metrics"].get("messages.received") or {}).get("value")
+        if received:
+            found["cpu.per_delivery_ns"] = [(full["target_cpu_ns"] - start["target_cpu_ns"]) / received]
     return found
 
 
@@ -163,9 +166,13 @@ def count_figures(record: dict, latencies: dict) -> dict[str, list]:
     duration_ns = config.get("duration_ns")
     if "delivery.count" in latencies and value("messages.seconds"):
         # Unreadable deliveries arrived too: a worker counted them and ended before it handed over the samples.
-        unreadable = ((record.get("books") or {}).get("deliveries") or {}).get("unreadable") or 0
-        arrived = latencies["delivery.count"] - (value("delivery.censored") or 0) + unreadable
-        found["messages.rate"] = [arrived / value("messages.seconds")]
+        books = record.get("books") or {}
+        deliveries = books.get("deliveries") or {}
+        arrived = latencies["delivery.count"] - (value("delivery.censored") or 0) + (deliveries.get("unreadable") or 0)
+        found["deliveries.rate"] = [arrived / value("messages.seconds")]
+        # A message with several subscribers counts by the part of them that it reached.
+        sent, due = (books.get("publishes") or {}).get("measured"), deliveries.get("attempted")
+        found["messages.rate"] = [arrived * (sent / due if sent and due else 1) / value("messages.seconds")]
     elif "delivery.count" in latencies and isinstance(duration_ns, (int, float)) and duration_ns > 0:  # older versions
         found["messages.rate"] = [latencies["delivery.count"] * 1e9 / duration_ns]
     return found
@@ -201,9 +208,14 @@ def count_complaints(record: dict) -> list[str]:
     bounds = {}
     if "publishes" in books:
         warm = "warm_up_deliveries"
-        for name, count in (("sent", line("publishes", "measured") + line(warm, "attempted") - line(warm, "not_sent")),
+        due = line("deliveries", "attempted") + line(warm, "attempted") - line(warm, "not_sent")
+        sent, not_sent = due, line("publishes", "not_sent") + line(warm, "not_sent")
+        if record.get("config", {}).get("pattern", "pairs") != "pairs":  # a message has a delivery for each subscriber
+            bounds["deliveries.expected"] = (due, due)
+            sent = line("publishes", "measured") + line("warm_up_publishes", "measured")
+            not_sent = line("publishes", "not_sent") + line("warm_up_publishes", "not_sent")
+        for name, count in (("sent", sent), ("not_sent", not_sent),
                             ("received", line("deliveries", "measured", "unreadable") + line(warm, "measured")),
-                            ("not_sent", line("publishes", "not_sent") + line(warm, "not_sent")),
                             ("lost", line("deliveries", "lost") + line(warm, "lost")),
                             ("unfinished", line("deliveries", "unfinished") + line(warm, "unfinished"))):
             bounds[f"messages.{name}"] = (count, count)
