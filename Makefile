@@ -177,7 +177,7 @@ $(B)/poolmark-broker: $(B)/broker/main.o $(archives) $(B)/libhdr.a
 
 $(B)/poolmark-loadgen: $(B)/loadgen/main.o $(archives) $(B)/libhdr.a
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(ld_flags) $(san_flags) -o $@ $< $(link_all) -lpaho-mqtt3a $(ld_libs)
+	$(Q)$(CC) $(ld_flags) $(san_flags) -o $@ $< $(link_all) -lpaho-mqtt3a -lmicrohttpd $(ld_libs)
 
 $(B)/poolmark-bench: $(B)/bench/main.o $(archives) $(B)/libhdr.a
 	$(call say,LINK,$@)

@@ -5,7 +5,7 @@
 
 #include "base/err.h"
 #include "base/opts.h"
-#include "broker/net/address.h"
+#include "base/address.h"
 #include "broker/shape.h"
 #include "pools/use/pool_set.h"
 

@@ -181,7 +181,7 @@ static int serve(const struct broker_config *config, struct broker_record *recor
     if (code < 0)
         return code;
     struct address addresses[CONFIG_LISTEN_MAX], metrics_address = config->metrics_address;
-    struct metrics *metrics = NULL;
+    struct http_page *metrics = NULL;
     code = broker_start(broker, addresses, err);
     if (code == 0 && config->metrics)
         code = metrics_open(&metrics, broker, &metrics_address, err);
@@ -196,7 +196,7 @@ static int serve(const struct broker_config *config, struct broker_record *recor
     broker_count_reserve(broker);
     broker_statistics(broker, statistics);
     broker_record_sample(record, broker_pools(broker));
-    metrics_close(metrics);
+    http_page_close(metrics);
     broker_close(broker);
     return code;
 }

@@ -85,6 +85,8 @@ static const struct opt common[] = {
      "docs/commands.md "
      "has the keys",
      NULL},
+    {"metrics", "ADDR:PORT", OPT_TEXT, AT(metrics), NULL, 0, 0, NULL,
+     "serves the run for Prometheus there, at /metrics", NULL},
     {"all", NULL, OPT_FLAG, AT(all), NULL, 0, 0, NULL,
      "after the summary every figure by its name, as the record has them", NULL},
     {0},
@@ -275,6 +277,8 @@ static int check_run(struct config *config, struct err *err)
         code = err_set(err, -EINVAL, "no --target: give at least one, as mqtt://127.0.0.1:1883");
     if (code == 0)
         code = check_watch(config, err);
+    if (code == 0 && config->metrics && address_parse(config->metrics, &config->metrics_address, err) < 0)
+        code = err_prefix(err, -EINVAL, "--metrics");
     if (code == 0 && config->hgrm && !config->record_dir)
         code = err_set(err, -EINVAL, "--hgrm: its files are part of a record: give --record DIR");
     if (code == 0 && config->scenario->check_run)

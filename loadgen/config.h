@@ -6,6 +6,7 @@
 #ifndef POOLMARK_LOADGEN_CONFIG_H
 #define POOLMARK_LOADGEN_CONFIG_H
 
+#include "base/address.h"
 #include "base/opts.h"
 #include "loadgen/pattern.h"
 
@@ -28,7 +29,8 @@ struct config {
     bool prove, quiet, self_latency, all, hgrm, json;
     int64_t workers, clients_per_worker, tokens, window;
     int64_t keep_alive_s, timeout_ns, seed;
-    const char *record_dir;
+    const char *record_dir, *metrics;
+    struct address metrics_address; // of `metrics`
 
     // By the scenario's `check`:
     int64_t connections;    // clients; not the probes

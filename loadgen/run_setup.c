@@ -213,12 +213,11 @@ int run_open(struct run *run, const struct config *config, struct record *record
                              run->log_wall_ns, err);
     if (code == 0)
         code = open_sampler(run, err);
-    if (code < 0) {
+    if (code == 0)
+        code = views_open(&run->views, config, err);
+    if (code < 0)
         run_close(run);
-        return code;
-    }
-    views_open(&run->views, config);
-    return 0;
+    return code;
 }
 
 void run_close_files(struct run *run)
@@ -235,6 +234,7 @@ void run_close_files(struct run *run)
 void run_close(struct run *run)
 {
     run_close_files(run);
+    views_close(&run->views);
     targets_close(&run->targets);
     fleet_close(run->probes);
     fleet_close(run->fleet);

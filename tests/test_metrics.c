@@ -32,7 +32,7 @@ static int tear_down(void **state)
 static void the_page_tells_what_the_broker_does(void **state)
 {
     struct broker_inside *inside = *state;
-    struct metrics *metrics;
+    struct http_page *metrics;
     struct err err = {0};
     struct raw_client client;
     if (metrics_open(&metrics, inside->broker, &inside->config.metrics_address, &err) < 0)
@@ -60,13 +60,13 @@ static void the_page_tells_what_the_broker_does(void **state)
     assert_int_equal(http_request("GET", port, "/", NULL), 404);
     assert_int_equal(http_request("POST", port, "/metrics", NULL), 405);
     raw_close(&client);
-    metrics_close(metrics);
+    http_page_close(metrics);
 }
 
 static void a_port_that_is_taken_is_named(void **state)
 {
     struct broker_inside *inside = *state;
-    struct metrics *metrics;
+    struct http_page *metrics;
     struct err err = {0};
     char text[ADDRESS_TEXT_BYTES];
     assert_true(metrics_open(&metrics, inside->broker, &inside->address, &err) < 0);

@@ -14,7 +14,7 @@
 #include "base/err.h"
 #include "broker/mqtt/account.h"
 #include "broker/mqtt/counters.h"
-#include "broker/net/address.h"
+#include "base/address.h"
 #include "pools/pool.h"
 
 #include <stdbool.h>

@@ -4,7 +4,7 @@
 #ifndef POOLMARK_BROKER_NET_LISTENER_H
 #define POOLMARK_BROKER_NET_LISTENER_H
 
-#include "broker/net/address.h"
+#include "base/address.h"
 
 #include <stdint.h>
 

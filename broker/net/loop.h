@@ -18,7 +18,7 @@
 #define POOLMARK_BROKER_NET_LOOP_H
 
 #include "base/err.h"
-#include "broker/net/address.h"
+#include "base/address.h"
 #include "broker/net/turn.h"
 
 #include <pthread.h>

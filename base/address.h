@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A network address with a port, parsed from text and formatted as text.
-#ifndef POOLMARK_BROKER_NET_ADDRESS_H
-#define POOLMARK_BROKER_NET_ADDRESS_H
+#ifndef POOLMARK_BASE_ADDRESS_H
+#define POOLMARK_BASE_ADDRESS_H
 
 #include "base/err.h"
 
