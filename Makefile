@@ -60,7 +60,7 @@ commit := $(or $(word 1,$(tree)),unknown)
 dirty  := $(or $(word 2,$(tree)),-1)
 
 modules := base wire pools broker loadgen bench
-objects_of = $(patsubst %.c,$(B)/%.o,$(filter-out $(1)/main.c $(1)/%/main.c $(wildcard $(1)/fuzz_*.c),$(wildcard $(1)/*.c $(1)/*/*.c)))
+objects_of = $(patsubst %.c,$(B)/%.o,$(filter-out $(1)/main.c $(1)/%/main.c $(wildcard $(1)/fuzz_*.c $(1)/preload_*.c),$(wildcard $(1)/*.c $(1)/*/*.c)))
 hdr_objects := $(patsubst %,$(B)/hdr/%.o,hdr_histogram hdr_histogram_log hdr_encoding hdr_time hdr_thread \
                  hdr_interval_recorder hdr_writer_reader_phaser)
 archives := $(foreach m,$(modules),$(B)/lib$(m).a)
@@ -149,6 +149,14 @@ $(B)/%.o: %.cc $(B)/flags
 	@mkdir -p $(@D)
 	$(call say,CXX,$<)
 	$(Q)$(CXX) $(cc_flags) $(san_flags) -MMD -MP -c $< -o $@
+
+# A library that poolmark-bench contains (bench/allocations.h), and preloads in a process of its own: without a sanitizer.
+$(B)/bench/preload_count.so: bench/preload_count.c $(B)/flags
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(c_flags) -fPIC -shared -o $@ $< -ldl
+$(B)/bench/allocations.o: private c_flags += -DPOOLMARK_PRELOAD_COUNT='"$(B)/bench/preload_count.so"'
+$(B)/bench/allocations.o: $(B)/bench/preload_count.so
 
 # Third-party code: without our warnings, and without the undefined-behaviour sanitizer.
 $(B)/hdr/%.o: $(HDR)/%.c $(B)/flags

@@ -107,5 +107,8 @@ const struct metric bench_catalogue[] = {
     {"end_huge_share", "1", "none", METRIC_SECONDARY,
      WEAR("at the end") "the part of the memory gained that is in huge pages"},
     {"end_read_ns", "ns", "lower", METRIC_SECONDARY, WEAR("at the end") "a read of a random object"},
+    {"allocs_per_op", "1", "lower", METRIC_SECONDARY,
+     "`typed_*`: requests of memory from the allocator for one operation, counted in a process of its own"},
+    {"bytes_per_op", "B", "lower", METRIC_SECONDARY, "`typed_*`: bytes that these requests ask for"},
     {0},
 };

@@ -11,12 +11,12 @@
 extern const struct workload order_workloads[], burst_workloads[], remote_workloads[], bleed_workloads[],
     sharing_workloads[], cold_workloads[], grow_workloads[], blowup_workloads[], exhaust_workloads[],
     bound_workloads[], two_workloads[], mixed_workloads[], crowd_workloads[], realtime_workloads[],
-    idle_workloads[], first_workloads[], wear_workloads[], constructed_workloads[];
+    idle_workloads[], first_workloads[], wear_workloads[], constructed_workloads[], typed_workloads[];
 static const struct workload *const tables[] = {
-    order_workloads, burst_workloads, remote_workloads,     bleed_workloads,    sharing_workloads,
-    cold_workloads,  grow_workloads,  blowup_workloads,     exhaust_workloads,  bound_workloads,
-    two_workloads,   mixed_workloads, crowd_workloads,      realtime_workloads, idle_workloads,
-    first_workloads, wear_workloads,  constructed_workloads};
+    order_workloads, burst_workloads, remote_workloads,      bleed_workloads,    sharing_workloads,
+    cold_workloads,  grow_workloads,  blowup_workloads,      exhaust_workloads,  bound_workloads,
+    two_workloads,   mixed_workloads, crowd_workloads,       realtime_workloads, idle_workloads,
+    first_workloads, wear_workloads,  constructed_workloads, typed_workloads};
 enum { TABLE_COUNT = sizeof tables / sizeof tables[0] };
 
 static const size_t object_sizes[] = {64, 256, 1024, 3072, 4096, 16384};
@@ -209,11 +209,12 @@ static int add_row(struct gb_suite *suite, const struct workload *row, size_t st
     for (size_t c = 0; c < strategies + OTHER_WAYS; c++) {
         struct contender contender = contender_at(c, strategies);
         // Rows with both modes leave out inlined calls, which are measured where nothing grows.
-        if (contender.way == WAY_INLINE && row->both_modes)
+        if (contender.way == WAY_INLINE && (row->both_modes || row->calls_only))
             continue;
-        for (size_t s = 0; s < SIZE_COUNT; s++) {
-            int code = fits(row, contender.strategy, object_sizes[s])
-                           ? add_modes(suite, row, &contender, object_sizes[s], next, err)
+        const size_t *sizes = row->bytes ? &row->bytes : object_sizes;
+        for (size_t s = 0; s < (row->bytes ? 1 : SIZE_COUNT); s++) {
+            int code = fits(row, contender.strategy, sizes[s])
+                           ? add_modes(suite, row, &contender, sizes[s], next, err)
                            : 0;
             if (code < 0)
                 return code;

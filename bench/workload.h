@@ -40,6 +40,8 @@ struct workload {
     bool both_modes; // strategies that can grow in the background run twice: NAME-inline and NAME-background
     bool not_single; // no run with one thread
     bool one_size;   // objects of WORKLOAD_BYTES only
+    size_t bytes;    // its only size, which need not be one of the others'; 0: all sizes
+    bool calls_only; // no run with inlined calls
     int threads[WORKLOAD_THREADS_MAX]; // further thread counts; 0 ends
     int64_t batch, iterations;         // as in struct gb_spec
     // The clock that decides how long it runs. GB_CLOCK_CPU for one thread that never waits; runs with

@@ -53,6 +53,10 @@ REPETITIONS, REPETITIONS_BESIDE = 9, 6  # of the headlines, of the others; six a
 
 SETS = ("headlines", "default", "full")
 
+# Beside the full set, a filter that names them (`--filter ^typed_`) selects these workloads: what pools of buffers, maps and JSON
+# texts save. The default set would take too long with them.
+BY_NAME = "typed_"
+
 # Workloads that count pages, wait, time each get, or need much memory. Each takes long. Their figures hardly vary, or one run
 # has very many samples.
 FEWER_REPETITIONS = {"blowup": 3, "blowup_sparse": 3, "blowup_10s": 3, "blowup_sparse_10s": 3, "shrink": 3, "grow": 5,
@@ -232,13 +236,21 @@ def in_set(bench: Bench, name: str) -> bool:
     return headline or (name == "default" and is_among(bench, DEFAULT))
 
 
+def in_default_of_its_own(bench: Bench) -> bool:
+    """Of workloads that are selected by name: all contenders but those that only the full set has elsewhere too."""
+    contender = bench.contender
+    return not contender.name.endswith(TUNED) and (contender.strategy != WRAPPED or contender.name == WRAPPED)
+
+
 def select(benches: list[Bench], which: str, pattern: str | None) -> list[Bench]:
     """The benchmarks of the set whose names match the pattern. UsageError when there are none."""
     try:
         wanted = re.compile(pattern or "")
     except re.error as error:
         raise UsageError(f"--filter {pattern!r}: not a regular expression: {error}") from error
-    chosen = [bench for bench in benches if in_set(bench, which) and wanted.search(bench.name)]
+    by_name = which == "default" and BY_NAME in (pattern or "")
+    chosen = [bench for bench in benches if wanted.search(bench.name) and (in_set(bench, which) or (
+        by_name and bench.workload.startswith(BY_NAME) and in_default_of_its_own(bench)))]
     if not chosen:
         hidden = sum(bool(wanted.search(bench.name)) for bench in benches)
         more = f"; {hidden} of the full set do (--set full)" if hidden and which != "full" else ""
