@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Constructed objects of strategy slab (pools/slab/policy_construct.c): the program's functions are called
 // with no lock held, so that whoever comes meanwhile goes on.
+#include "base/clock.h"
 #include "pools/pool_strategy.h"
 #include "tests/pool_contract.h"
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <stdatomic.h>
 #include <sys/wait.h>
@@ -15,7 +17,7 @@ enum { OBJECT_BYTES = 3072, MANY = 400, BUILT = 0x600D };
 
 // `held`: the next construct or destruct says `waits` and waits for `goes_on`.
 struct yard {
-    atomic_int constructed, destructed, wrong;
+    atomic_int constructed, destructed, failed, wrong;
     atomic_bool holds_construct, holds_destruct, fails;
     sem_t waits, goes_on;
     pthread_t only; // the one thread that may construct, when `has_only`
@@ -34,8 +36,10 @@ static void wait_if(struct yard *yard, atomic_bool *holds)
 static int construct(void *context, void *object)
 {
     struct yard *yard = context;
-    if (atomic_load(&yard->fails))
+    if (atomic_load(&yard->fails)) {
+        atomic_fetch_add(&yard->failed, 1);
         return -EIO;
+    }
     wait_if(yard, &yard->holds_construct);
     if (yard->has_only && !pthread_equal(pthread_self(), yard->only))
         atomic_fetch_add(&yard->wrong, 1);
@@ -238,7 +242,7 @@ static void test_a_child_leaves_alone_what_others_had_in_hand(void **state)
 
 // An object in the hands of who constructs ahead would be missing at the bound: the last get would be
 // refused.
-static void test_the_thread_of_a_pool_does_not_construct(void **state)
+static void test_the_thread_of_a_pool_with_a_bound_does_not_construct(void **state)
 {
     (void)state;
     struct yard yard = {.only = pthread_self(), .has_only = true};
@@ -250,6 +254,46 @@ static void test_the_thread_of_a_pool_does_not_construct(void **state)
     struct pool_stats stats;
     pool_stats(pool, &stats);
     assert_int_equal(stats.refused, 0);
+    close_pool(pool, &yard);
+}
+
+static int await_above(const atomic_int *count, int above)
+{
+    int64_t guard_ns = clock_now_ns() + 60 * NS_PER_S;
+    while (atomic_load(count) <= above && clock_now_ns() < guard_ns)
+        sched_yield();
+    return atomic_load(count);
+}
+
+// Of 100 objects 90 are out, so the thread makes more, and constructs them before any get needs one.
+static void test_the_thread_of_a_pool_without_a_bound_constructs_ahead(void **state)
+{
+    (void)state;
+    enum { INITIAL = 100 };
+    struct yard yard = {0};
+    struct pool *pool = open_pool(&yard, INITIAL, 0, POOL_GROW_BACKGROUND);
+    void *objects[INITIAL * 9 / 10];
+    int count = sizeof objects / sizeof objects[0];
+    for (int i = 0; i < count; i++)
+        assert_non_null(objects[i] = pool_get(pool));
+    assert_true(await_above(&yard.constructed, INITIAL) > INITIAL);
+    while (count > 0)
+        pool_put(pool, objects[--count]);
+    close_pool(pool, &yard);
+}
+
+static void test_a_construct_that_fails_ahead_fails_no_get_later(void **state)
+{
+    (void)state;
+    struct yard yard = {.fails = true};
+    struct pool *pool = open_pool(&yard, 0, 0, POOL_GROW_BACKGROUND);
+    struct pool_stats stats;
+    assert_null(pool_get(pool)); // and notifies the thread, whose construct fails as well
+    assert_true(await_above(&yard.failed, 1) > 1);
+    atomic_store(&yard.fails, false);
+    use(pool, MANY);
+    pool_stats(pool, &stats);
+    assert_int_equal(stats.failed, 1);
     close_pool(pool, &yard);
 }
 
@@ -279,7 +323,9 @@ int main(void)
         cmocka_unit_test(test_memory_of_those_that_left_goes_back),
         cmocka_unit_test(test_a_construct_that_failed_is_tried_again),
         cmocka_unit_test(test_a_child_leaves_alone_what_others_had_in_hand),
-        cmocka_unit_test(test_the_thread_of_a_pool_does_not_construct),
+        cmocka_unit_test(test_the_thread_of_a_pool_with_a_bound_does_not_construct),
+        cmocka_unit_test(test_the_thread_of_a_pool_without_a_bound_constructs_ahead),
+        cmocka_unit_test(test_a_construct_that_fails_ahead_fails_no_get_later),
         cmocka_unit_test(test_the_threads_of_a_pool_and_of_its_users),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

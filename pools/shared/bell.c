@@ -55,7 +55,7 @@ void bell_grew(struct bell *bell)
     if (!bell->grew_ns || since_ns > BELL_FOR_MAX_NS)
         since_ns = 0;
     bell->grew_ns = now_ns;
-    bell->every_ns = between(since_ns / 64, BELL_EVERY_MIN_NS, BELL_EVERY_MAX_NS);
+    bell->every_ns = between(since_ns / BELL_POLLS, BELL_EVERY_MIN_NS, BELL_EVERY_MAX_NS);
     bell->until_ns = now_ns + between(since_ns * 4, BELL_FOR_MIN_NS, BELL_FOR_MAX_NS);
 }
 

@@ -38,7 +38,10 @@ struct bell {
     int64_t until_ns; // and until when
 };
 
-// Bounds of the above: a pool that grows every d polls each d / 64, for 4 d.
+// A pool that grows every d polls each d / BELL_POLLS, for 4 d, within the bounds below. Pools grow while they
+// have a reserve for a good part of d, so polling more often would only take processor time from the gets: each
+// poll is a timer and two switches of threads.
+enum { BELL_POLLS = 16 };
 #define BELL_EVERY_MIN_NS (INT64_C(100) * 1000)
 #define BELL_EVERY_MAX_NS (INT64_C(2) * 1000 * 1000)
 #define BELL_FOR_MIN_NS (INT64_C(100) * 1000 * 1000)

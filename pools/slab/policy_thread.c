@@ -9,6 +9,24 @@
 
 #define AT_REST_NS (2 * NS_PER_S) // since the last growth
 
+// Constructs what was made, so that gets find whole magazines. Otherwise each get of a new object would take
+// the slow path, and wait for the construct. Not with a bound: a get at the bound would miss the object that
+// this thread holds, and be refused.
+static void construct_ahead(struct pool *pool)
+{
+    int64_t raw = SLAB_LOAD(&pool->store.raw); // the others are of the next round
+    if (raw <= 0 || SLAB_LOAD(&pool->limit) < INT64_MAX)
+        return;
+    bool constructed = slab_construct_some(pool, raw) == 0;
+    if (slab_is_over(pool)) // a bound was set meanwhile
+        slab_return_surplus(pool);
+    if (!constructed) // stays raw, for a get that tries again and reports the failure
+        return;
+    pthread_mutex_lock(&pool->store.grow_lock);
+    slab_fill_magazines(pool);
+    slab_store_grow_unlock(&pool->store);
+}
+
 // The objects in use reached the trigger, or few are free.
 static void grow_in_background(struct pool *pool)
 {
@@ -20,6 +38,7 @@ static void grow_in_background(struct pool *pool)
     slab_top_up(pool);
     bell_grew(&pool->bell);
     slab_store_grow_unlock(&pool->store);
+    construct_ahead(pool);
 }
 
 // One slab, when the pool has been at rest: 10 MB a second at most. So a measurement of a pool that fills

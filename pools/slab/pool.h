@@ -62,8 +62,8 @@
 //
 // Constructed objects. Objects in a magazine, row or depot are constructed; new ones in the store are raw. A
 // get that finds no constructed object takes one raw object and constructs it. That object is in use
-// already, but not counted yet. Otherwise only open and preheat construct, one object at a time, because an
-// object they hold cannot be found by a get at the bound. An object is destructed when it leaves: it is
+// already, but not counted yet. Otherwise open and preheat construct, and the pool's thread where there is no
+// bound: one object at a time, because an object they hold cannot be found by a get at the bound. An object is destructed when it leaves: it is
 // retired, and no longer owned, but its place and pages are kept until it is destructed. These functions are
 // called with no lock held. So the thread that releases the grow lock after objects were retired destructs
 // them.
