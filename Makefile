@@ -70,7 +70,7 @@ programs := $(B)/poolmark-broker $(B)/poolmark-loadgen $(B)/poolmark-bench $(B)/
 tests    := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/test_*.c))
 fuzzers  := $(patsubst wire/%.c,$(B)/%,$(wildcard wire/fuzz_*.c))
 
-.PHONY: model all programs help deps test-deps test tests suite bench million nightly format format-check fuzz clean FORCE
+.PHONY: model all programs help deps test-deps test tests suite bench million claims nightly format format-check fuzz clean FORCE
 .SECONDARY:
 
 all: deps
@@ -85,6 +85,7 @@ help:
 	@echo 'make test          install what is missing, build, run every test'
 	@echo 'make bench         micro-benchmarks: every strategy, and four allocators called directly (at most ten minutes)'
 	@echo 'make million       one million connections: memory curve, proof of life, forecast'
+	@echo 'make claims        published figures about pools, measured again, each with a verdict (about 25 minutes)'
 	@echo 'make fuzz          fuzz the MQTT codec for FUZZ_SECONDS (60)'
 	@echo 'make fuzz-records  read RECORDS (10000) records changed at random by every reader'
 	@echo 'make fuzz-pools    calls, threads, modes and failures of every pool, at random, for FUZZ_SECONDS (60)'
@@ -112,6 +113,9 @@ million: all
 
 bench: all
 	@scripts/poolmark bench
+
+claims: all
+	@scripts/poolmark claims
 
 test: test-deps
 	@$(MAKE) --no-print-directory programs tests

@@ -83,6 +83,16 @@ static void test_outages_end(void **state)
     }
 }
 
+static void test_pressure_drops_the_oldest_fifth_and_all_unhealthy(void **state)
+{
+    (void)state;
+    json_t *metrics = run(hot_pressure, hot_contenders[0], &small);
+    assert_true(number(metrics, "pressure.dropped_percent") == 20);
+    assert_true(number(metrics, "pressure.oldest_percent") == 100);
+    assert_true(number(metrics, "pressure.unhealthy_dropped_percent") == 100);
+    json_decref(metrics);
+}
+
 static void test_samples_that_cannot_be_written_are_said(void **state)
 {
     (void)state;
@@ -153,6 +163,7 @@ int main(void)
         cmocka_unit_test(test_outages_end),
         cmocka_unit_test(test_reuse_memory_and_hosts_talk_to_a_broker),
         cmocka_unit_test(test_a_client_notices_that_its_broker_is_gone),
+        cmocka_unit_test(test_pressure_drops_the_oldest_fifth_and_all_unhealthy),
         cmocka_unit_test(test_samples_that_cannot_be_written_are_said),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,6 +5,7 @@
 //   spike.c      50 threads at once use a pool of 5 (HikariCP's benchmark)
 //   grid.c       workers x pool size, as fast as they can (deadpool's)
 //   outage.c     the backend is down and comes back; the backend is slow
+//   pressure.c   what memory pressure drops
 //   contenders.c the contenders: the hot pool, and one whose callers open
 //   reuse.c      publishes over a warm pool, and with a connect for each
 //   hosts.c      memory of many connections, and of many hosts
@@ -84,6 +85,7 @@ struct hot_bench_config {
 typedef int hot_scenario(const struct hot_bench_config *config, const struct hot_contender *contender,
                          json_t *metrics, struct err *err);
 hot_scenario hot_spike, hot_grid, hot_outage, hot_slow;
+hot_scenario hot_pressure;                     // only the hot pool
 hot_scenario hot_reuse, hot_memory, hot_hosts; // with a broker; only the hot pool, whatever the contender
 
 extern const struct metric hot_bench_catalogue[];

@@ -15,16 +15,21 @@
 static const struct {
     const char *name, *summary;
     hot_scenario *run;
-    bool with_broker; // needs --target, and runs only the hot pool
+    bool with_broker; // needs --target
+    bool alone;       // runs only the hot pool
 } scenarios[] = {
-    {"spike", "50 at once come to a pool of 5 to 50 (HikariCP's benchmark)", hot_spike, false},
-    {"grid", "workers x pool size, 8x2 to 32x32 (deadpool's benchmark)", hot_grid, false},
-    {"outage", "the backend is down for a phase, refusing or silent, and comes back", hot_outage, false},
-    {"slow", "connections break, and new ones take long", hot_slow, false},
-    {"reuse", "publish at QoS 1 over a warm pool, and with a connect for each (--target)", hot_reuse, true},
-    {"memory", "memory of the client for each of many connections (--target)", hot_memory, true},
-    {"hosts", "memory over cycles through many hosts (--target, which listens on all of 127/8)", hot_hosts,
+    {"spike", "50 at once come to a pool of 5 to 50 (HikariCP's benchmark)", hot_spike, false, false},
+    {"grid", "workers x pool size, 8x2 to 32x32 (deadpool's benchmark)", hot_grid, false, false},
+    {"outage", "the backend is down for a phase, refusing or silent, and comes back", hot_outage, false,
+     false},
+    {"slow", "connections break, and new ones take long", hot_slow, false, false},
+    {"pressure", "--most connections exceed the memory limit: what the pool drops", hot_pressure, false,
      true},
+    {"reuse", "publish at QoS 1 over a warm pool, and with a connect for each (--target)", hot_reuse, true,
+     true},
+    {"memory", "memory of the client for each of many connections (--target)", hot_memory, true, true},
+    {"hosts", "memory over cycles through many hosts (--target, which listens on all of 127/8)", hot_hosts,
+     true, true},
 };
 enum { SCENARIOS = sizeof scenarios / sizeof scenarios[0] };
 
@@ -83,7 +88,7 @@ static int run_scenario(size_t which, const struct hot_bench_config *config, jso
 {
     static const struct hot_contender *alone[2];
     alone[0] = hot_contenders[0];
-    const struct hot_contender *const *contenders = scenarios[which].with_broker ? alone : hot_contenders;
+    const struct hot_contender *const *contenders = scenarios[which].alone ? alone : hot_contenders;
     const struct hot_contender *const *contender;
     json_t *all = json_object();
     json_object_set_new(results, scenarios[which].name, all);
@@ -198,7 +203,8 @@ int main(int argc, char **argv)
         return EXIT_USAGE;
     }
     if (result == OPTS_HELP) {
-        opts_print_help(table, "poolmark-hot", "[options] [spike|grid|outage|slow|reuse|memory|hosts ...]",
+        opts_print_help(table, "poolmark-hot",
+                        "[options] [spike|grid|outage|slow|pressure|reuse|memory|hosts ...]",
                         "Measures the hot connection pool, over a simulated backend or a broker.", stdout);
         return EXIT_OK;
     }

@@ -4,7 +4,7 @@ import ast
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[2] / "scripts/python/poolmark"
-LAYERS = ["base", "facts", "records", "suites", "bench", "verify", "compare", "model", "run", "report", "ci"]
+LAYERS = ["base", "facts", "records", "suites", "bench", "verify", "compare", "model", "run", "claims", "report", "ci"]
 
 
 def imports(path: Path) -> set[str]:
@@ -18,7 +18,8 @@ def imports(path: Path) -> set[str]:
 
 
 def modules() -> dict[str, set[str]]:
-    return {f"{path.parent.name}.{path.stem}": imports(path) for layer in LAYERS for path in (PACKAGE / layer).glob("*.py")}
+    return {".".join(path.relative_to(PACKAGE).with_suffix("").parts): imports(path)
+            for layer in LAYERS for path in (PACKAGE / layer).rglob("*.py")}
 
 
 def test_every_folder_is_a_layer():

@@ -18,6 +18,7 @@ COMMANDS = {
     "host": ("facts.host", "would this host hold N connections? what is too small, and the plan; changes nothing"),
     "capacity": ("model.capacity", "fit a memory model to a steps record and forecast what sizes hold"),
     "bench": ("bench.bench", "run the micro-benchmarks beside the allocators and print the comparison"),
+    "claims": ("claims.claims", "measure published figures about pools again and give each a verdict"),
     "report": ("report.report", "turn runs into one self-contained page and Markdown"),
     "compare": ("compare.compare", "compare two runs and give a verdict"),
     "nightly": ("ci.nightly", "compare two builds by interleaved runs, keep the history, give a verdict"),
@@ -37,6 +38,8 @@ EXIT_CODES = {
     "capacity": "0 the model holds, 1 it does not or gives no forecast, 2 wrong call or a record that cannot be used",
     "bench": "0 every benchmark measured, 1 one failed, 2 wrong call, 129, 130 or 143 interrupted by SIGHUP, SIGINT or SIGTERM "
              "(what was measured is kept)",
+    "claims": "0 every claim has a verdict, 1 one could not be measured, 2 wrong call, 129, 130 or 143 interrupted by SIGHUP, SIGINT or "
+              "SIGTERM (what was measured is kept)",
     "report": "0 done, 1 done and a record is not as it was when its run ended, or the page could not be made, 2 wrong call or a "
               "record that cannot be read",
     "verify": "0 all as it was, 1 something is not, 2 wrong call or a record that cannot be read",

@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: Apache-2.0
+"""scripts/poolmark claims: measures published figures about pools again and gives each a verdict.
+
+The claims are in results/claims.toml. Runs that several claims read are made once (claims/sources), then each claim's own function
+reads them (claims/measures), and claims/verdict.py says whether it holds. docs/claims.md goes through all of them.
+"""
+import json
+import os
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from poolmark.base.errors import PoolmarkError, UsageError
+from poolmark.base.escape import terminal
+from poolmark.base.options import MOST_REPETITIONS, count
+from poolmark.base.paths import ROOT, RUNS, choose_build, for_people, need_checkout
+from poolmark.base.progress import Beat, Eta, span
+from poolmark.claims import catalogue, document, measured, monitoring, tables, verdict
+from poolmark.claims.work import Work
+from poolmark.facts.children import Children, Interrupted
+from poolmark.facts.quiet import OthersClock, busy_text
+from poolmark.records import record as records
+from poolmark.records.read_record import load, parse
+from poolmark.run.suite import raise_descriptor_limit
+
+REPETITIONS, QUICK_REPETITIONS = 5, 3
+PROGRAMS = ("poolmark-broker", "poolmark-loadgen", "poolmark-bench", "poolmark-hot")
+
+
+def say(text: str) -> None:
+    print(terminal(text), file=sys.stderr, flush=True)
+
+
+def add_arguments(parser) -> None:
+    parser.add_argument("--only", action="append", default=[], metavar="ID", help="only this claim; several times")
+    parser.add_argument("--list", action="store_true", help="print the claims, and end")
+    parser.add_argument("--dry-run", action="store_true", help="print the runs that would be made and their time, and end")
+    parser.add_argument("--quick", action="store_true", help="fewer repetitions and connections; larger counts become forecasts")
+    parser.add_argument("--repetitions", type=count(1, MOST_REPETITIONS), metavar="N",
+                        help=f"of each measurement ({REPETITIONS}; with --quick {QUICK_REPETITIONS})")
+    parser.add_argument("--out", metavar="DIR", help="the run's folder (results/runs/ID)")
+    parser.add_argument("--build", metavar="DIR", help="where the programs are ($POOLMARK_BUILD, build)")
+    parser.add_argument("--json", action="store_true", help="print run.json instead of the table")
+    parser.add_argument("--again", metavar="RUN", help="measure nothing: judge the values of an earlier run again; exit code 1 where a "
+                                                       "verdict differs from its record")
+    parser.add_argument("--write-docs", action="store_true",
+                        help="write the table of docs/claims.md from results/reference/claims, and end")
+
+
+def chosen(claims: dict, only: list[str]) -> dict:
+    unknown = [name for name in only if name not in claims]
+    if unknown:
+        raise UsageError(f"--only {unknown[0]}: there is no such claim; --list prints them")
+    return {name: claim for name, claim in claims.items() if not only or name in only}
+
+
+def needed_sources(claims: dict, measures: dict, sources: dict) -> list:
+    """The runs that these claims read, each once, in the order of the list of runs."""
+    wanted = {name for claim in claims for name in measures[claim].sources}
+    return [one for name, one in sources.items() if name in wanted]
+
+
+class Runner:
+    """Makes the runs, one after the other, and keeps what each left."""
+
+    def __init__(self, record: records.Record, sources: list, work: Work):
+        self.record, self.sources, self.work = record, sources, work
+        self.found, self.failed, self.links = {}, {}, {}
+        self.eta = Eta([one.seconds(work) for one in sources])
+        self.now = ""
+
+    def told(self) -> str:
+        return f"[{self.eta.done + 1}/{len(self.sources)}] {self.now}; {self.eta.left()}"
+
+    def run_one(self, one) -> None:
+        cell = self.record.cell(one.name, {"run": one.name, "what": one.what}, 1)
+        work = replace(self.work, folder=self.record.folder / "runs" / one.name, commands=[])
+        work.folder.mkdir(parents=True)
+        began, others = time.monotonic(), OthersClock()
+        status = "incomplete"
+        try:
+            values = one.run(work)
+            self.found[one.name] = values
+            path = work.folder / "values.json"
+            path.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+            cell.file("values", path)
+            self.links[one.name] = path.relative_to(self.record.folder).as_posix()
+            status = "complete"
+        except (PoolmarkError, OSError, ValueError, KeyError, StopIteration) as error:
+            text = str(error) if isinstance(error, PoolmarkError) else f"{type(error).__name__}: {error}"
+            self.failed[one.name] = text
+            cell.anomaly("failed", text)
+            say(f"! {one.name}: {text}")
+            status = "failed"
+        finally:
+            cell.data["seconds"] = round(time.monotonic() - began, 1)
+            for argv in work.commands:
+                cell.command(argv)
+            if text := busy_text(others.percent(), "it is slower"):
+                cell.anomaly("busy", text)
+            cell.finish(status)
+
+    def run(self, beat) -> None:
+        for number, one in enumerate(self.sources, 1):
+            self.now = one.name
+            self.eta.begin()
+            beat.clear()
+            say(f"[{number}/{len(self.sources)}] {one.name}: {one.what}")
+            self.run_one(one)
+            self.eta.end()
+
+
+def judge_one(claim, measure, found: dict, failed: dict) -> verdict.Judged:
+    for name in measure.sources:
+        if name not in found:
+            return verdict.unmeasured(claim, f"The run {name} failed: {failed.get(name, 'it was not made')}.")
+    try:
+        return verdict.judge(claim, measure.function(found, claim))
+    except (PoolmarkError, KeyError, TypeError, ValueError, ZeroDivisionError, IndexError) as error:
+        text = str(error) if isinstance(error, PoolmarkError) else f"{type(error).__name__}: {error}"
+        return verdict.unmeasured(claim, f"The runs do not have what it takes: {text}.")
+
+
+def judge_all(claims: dict, measures: dict, found: dict, failed: dict) -> list[verdict.Judged]:
+    return [judge_one(claim, measures[name], found, failed) for name, claim in claims.items()]
+
+
+def write_results(record: records.Record, judged: list, watched: list, measures: dict, links: dict, notes: list[str]) -> None:
+    for one in judged:
+        values = one.sequence or (one.measured.values if one.measured else ())
+        record.metric(f"claim.{one.claim.id}", one.value, one.claim.unit[:100], samples=values)
+        if one.value is None:
+            record.data["metrics"][f"claim.{one.claim.id}"]["why"] = "a sequence" if one.sequence else one.why[:1000]
+    record.data["summary"] = {"claims": [tables.as_values(one, measures) for one in judged], "monitoring": watched}
+    missing = sum(one.verdict == verdict.UNMEASURED for one in judged)
+    record.data["books"] = {"claims": {"attempted": len(judged), "measured": len(judged) - missing, "lost": 0, "failed": missing,
+                                       "not_sent": 0, "unreadable": 0, "unfinished": 0}}
+    for name, make in (("claims.md", tables.as_markdown), ("claims.html", tables.as_html)):
+        (record.folder / name).write_text(make(judged, watched, measures, links, notes), encoding="utf-8")
+
+
+def print_dry_run(sources: list, claims: dict, measures: dict, work: Work) -> None:
+    for one in sources:
+        read_by = [name for name in claims if one.name in measures[name].sources]
+        print(f"{one.name} ({span(one.seconds(work))}): {one.what}; for {', '.join(read_by)}")
+    say(f"{len(sources)} runs for {len(claims)} claims, about {span(sum(one.seconds(work) for one in sources))}")
+
+
+def notes_of(work: Work) -> list[str]:
+    notes = [f"Each measurement was repeated {work.repetitions} times; median, with the extremes in parentheses."]
+    if work.quick:
+        notes.append("A quick run: fewer repetitions and connections than a verdict should rest on.")
+    return notes
+
+
+def earlier_values(earlier) -> tuple[dict, dict]:
+    """({run: values}, {run: why there are none}) of a record of this command."""
+    if earlier.data["kind"] != "claims":
+        raise UsageError(f"{for_people(earlier.folder)}: is a record of {earlier.data['kind']}, not of claims")
+    found, failed = {}, {}
+    for cell in earlier.data["cells"]:
+        name = cell["files"].get("values")
+        if name:
+            found[cell["id"]] = parse(earlier.file(name).read_text(encoding="utf-8"), earlier.folder / name)
+        else:
+            failed[cell["id"]] = "; ".join(one["text"] for one in cell["anomalies"]) or "it was not made"
+    return found, failed
+
+
+def judge_again(where: str, claims: dict, measures: dict) -> int:
+    earlier = load(where)
+    found, failed = earlier_values(earlier)
+    recorded = {one["id"]: one["verdict"] for one in (earlier.data.get("summary") or {}).get("claims", [])}
+    judged = judge_all({name: claim for name, claim in claims.items() if name in recorded}, measures, found, failed)
+    print(tables.terminal_text(judged, monitoring.verdicts(found)))
+    differ = [one for one in judged if one.verdict != recorded[one.claim.id]]
+    for one in differ:
+        say(f"! {one.claim.id}: {one.verdict}; the record says {recorded[one.claim.id]}")
+    return int(bool(differ))
+
+
+def run(args) -> int:
+    if args.write_docs:
+        need_checkout("writing docs/claims.md")
+        print(document.write(ROOT))
+        return 0
+    _, claims = catalogue.load()
+    if wrong := measured.unpaired(claims):
+        raise PoolmarkError("; ".join(wrong))
+    claims, measures = chosen(claims, args.only), measured.all_measures()
+    if args.list:
+        print("\n".join(f"{one.id}: {one.says}" for one in claims.values()))
+        return 0
+    if args.again:
+        return judge_again(args.again, claims, measures)
+    build = choose_build(args.build)
+    if missing := [name for name in PROGRAMS if not os.access(build / name, os.X_OK)]:
+        raise UsageError(f"{for_people(build)}: {', '.join(missing)} not there; run make first, or name --build DIR")
+    sources = needed_sources(claims, measures, measured.all_sources())
+    repetitions = args.repetitions or (QUICK_REPETITIONS if args.quick else REPETITIONS)
+    work = Work(build, RUNS, None, repetitions, args.quick)
+    if args.dry_run:
+        print_dry_run(sources, claims, measures, work)
+        return 0
+    if args.out and Path(args.out).is_dir() and any(Path(args.out).iterdir()):
+        raise UsageError(f"--out {args.out}: is not empty; a run's folder holds that run and nothing else")
+    raise_descriptor_limit()
+    config = {"only": args.only, "quick": args.quick, "repetitions": repetitions, "claims_sha256": records.sha256(catalogue.FILE)}
+    record = records.Record.create("claims", suite="claims", folder=args.out, config=config, seed=1, build=build)
+    runner = Runner(record, sources, work)
+    say(f"{len(claims)} claims, {len(sources)} runs, about {span(runner.eta.total())}, into {for_people(record.folder)}")
+    code = 0
+    with Children() as work.children, Beat(runner.told) as beat:
+        try:
+            runner.run(beat)
+        except Interrupted as interrupted:
+            record.anomaly("interrupted", f"{interrupted} in run {runner.now}")
+            code = 128 + interrupted.number
+    judged = judge_all(claims, measures, runner.found, runner.failed)
+    watched = monitoring.verdicts(runner.found)
+    write_results(record, judged, watched, measures, runner.links, notes_of(work))
+    all_there = all(one.verdict != verdict.UNMEASURED for one in judged)
+    record.close("incomplete" if code or not all_there else "complete")
+    print(json.dumps(record.data, indent=1) if args.json else tables.terminal_text(judged, watched))
+    say(f"{record.data['status']}: {for_people(record.folder)}/claims.md, claims.html, run.json")
+    return code or int(not all_there)

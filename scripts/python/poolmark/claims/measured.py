@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How a claim is measured: a function by the claim's id, and the shared runs that it reads.
+
+    @measures("startup-time", "starts")
+    def startup_time(runs: dict, claim: Claim) -> Measured:
+        return Measured([...], because="...")
+
+`runs` has what each named source left (claims/sources): JSON values, so that a function can be tried on made ones. A function
+starts nothing. PoolmarkError when the runs do not have its values: then the claim has no verdict, and the command fails.
+"""
+import importlib
+import pkgutil
+from dataclasses import dataclass
+from typing import Callable
+
+from poolmark.base.errors import PoolmarkError
+
+# How a value came about. "forecast": computed from a fit; "reference": of a committed run, not of this one; "counted": the same
+# in each run; "computed": from the claim's own words or a simulation.
+KINDS = ("measured", "forecast", "reference", "counted", "computed")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """`values`: one for each repetition, in the claim's unit; of a sequence `sequences` instead. `interval`: of a forecast.
+    `because`: one sentence that says why the value is what it is. `contradiction`: why the statement cannot hold by its own words.
+    `floor`: share of the value below which two runs cannot be told apart; 0 for counts."""
+
+    values: tuple[float, ...] = ()
+    because: str = ""
+    kind: str = "measured"
+    sequences: tuple[tuple, ...] = ()
+    interval: tuple[float, float] | None = None
+    contradiction: str = ""
+    floor: float = 0.0
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Measure:
+    claim: str
+    sources: tuple[str, ...]
+    function: Callable
+
+
+_MEASURES: dict[str, Measure] = {}
+
+
+def measures(claim: str, *sources: str):
+    """Registers a function as the measurement of a claim."""
+    def register(function: Callable) -> Callable:
+        if claim in _MEASURES:
+            raise ValueError(f"two functions measure {claim}")
+        _MEASURES[claim] = Measure(claim, sources, function)
+        return function
+
+    return register
+
+
+def _import_all(name: str) -> None:
+    package = importlib.import_module(name)
+    for module in pkgutil.iter_modules(package.__path__):
+        importlib.import_module(f"{name}.{module.name}")
+
+
+def all_measures() -> dict[str, Measure]:
+    _import_all("poolmark.claims.measures")
+    return dict(_MEASURES)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A run that several claims share. `run(work)` makes it and returns JSON values; `seconds(work)` is the estimate."""
+
+    name: str
+    what: str
+    seconds: Callable
+    run: Callable
+
+
+_SOURCES: dict[str, Source] = {}
+
+
+def source(name: str, what: str, seconds: Callable):
+    def register(function: Callable) -> Callable:
+        if name in _SOURCES:
+            raise ValueError(f"two runs are called {name}")
+        _SOURCES[name] = Source(name, what, seconds, function)
+        return function
+
+    return register
+
+
+def all_sources() -> dict[str, Source]:
+    _import_all("poolmark.claims.sources")
+    return dict(_SOURCES)
+
+
+def unpaired(claims: dict) -> list[str]:
+    """Texts about claims without a function, functions without a claim, and functions that name an unknown run."""
+    found, runs = all_measures(), all_sources()
+    texts = [f"{name}: no function measures it" for name in claims if name not in found]
+    texts += [f"{name}: a function measures it, and there is no such claim" for name in found if name not in claims]
+    texts += [f"{name}: reads the run {one!r}, which there is not" for name, measure in found.items() for one in measure.sources
+              if one not in runs]
+    read = {one for measure in found.values() for one in measure.sources}
+    return texts + [f"{name}: a run that no claim reads" for name in runs if name not in read]
+
+
+def values_of(rows: list[dict], name: str) -> list[float]:
+    """One value of each repetition. PoolmarkError when one is missing, because a claim is judged by all repetitions."""
+    found = [row.get(name) for row in rows]
+    if not found or any(value is None for value in found):
+        raise PoolmarkError(f"{name}: {sum(value is None for value in found)} of {len(found)} repetitions have no value")
+    return found
