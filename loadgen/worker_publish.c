@@ -189,6 +189,7 @@ static void forgive_still_pairs(struct worker *worker, int64_t now_ns)
             pair->last_sent_ns > pair->last_arrived_ns ? pair->last_sent_ns : pair->last_arrived_ns;
         if (pair->may_send || pair->arrived == pair->sent || now_ns - last_ns < STILL_NS)
             continue;
+        pair->given_up += pair->sent - pair->arrived;
         pair->arrived = pair->sent;
         let_send(worker, pair);
     }
@@ -205,10 +206,13 @@ static void look_at_board(struct worker *worker, int64_t now_ns)
         uint64_t passed = board_passed(worker->setup->board, worker->first_pair + i);
         if (passed > pair->sent)
             passed = pair->sent;
-        if (passed > pair->arrived) {
-            pair->arrived = passed;
+        if (passed > pair->passed)
             pair->last_arrived_ns = now_ns;
-        }
+        pair->passed = passed;
+        // What was given up may have come late after all.
+        if (pair->given_up > pair->sent - passed)
+            pair->given_up = pair->sent - passed;
+        pair->arrived = passed + pair->given_up;
         let_send(worker, pair);
     }
 }

@@ -30,11 +30,12 @@ enum worker_client {
 
 // A publisher's messages; of a pair seen from both ends, since its subscriber is in the same worker.
 struct worker_pair {
-    uint64_t sent;        // sequence of the next message
-    uint64_t arrived;     // sequence after the latest that has arrived (board_passed), or given up
-    uint64_t warm_up;     // sequence after the last of the warm-up; patterns other than pairs
-    bool may_send;        // no rate: is among `ready`
-    int64_t last_sent_ns; // sent_ns of a pair's messages rises and identifies them
+    uint64_t sent;             // sequence of the next message
+    uint64_t arrived;          // sequence after the latest that has arrived (all passed), or given up
+    uint64_t warm_up;          // sequence after the last of the warm-up; patterns other than pairs
+    uint64_t passed, given_up; // no rate, and not pairs: by the board; messages not waited for
+    bool may_send;             // no rate: is among `ready`
+    int64_t last_sent_ns;      // sent_ns of a pair's messages rises and identifies them
     int64_t last_arrived_ns, last_acked_ns; // 0: none
     struct flights arriving, acking; // on their way to the subscriber; awaiting an acknowledgement (QoS 1, 2)
 };

@@ -121,6 +121,24 @@ def test_each_kind_of_fault_has_its_line(tmp_path, text, line, told):
     assert found, str(caught.value)
 
 
+PATTERN = '[config]\nconnections = 9\n[[phase]]\nname = "many"\nscenario = "publish"\n'
+
+
+@built
+def test_options_of_a_pattern_are_checked_together(tmp_path):
+    """--subscribers alone is wrong, since the pattern is pairs then."""
+    file = tmp_path / "x.toml"
+    file.write_text(PATTERN + 'subscribers = 50\npublishers = 2\npattern = "fan-out"\n')
+    assert suite_file.load(str(file), build=BUILD).cells
+    for text, line, told in (("subscribers = 50\n", 6, "--subscribers is for the patterns fan-in, fan-out and topics"),
+                             ('pattern = "topics:9"\npublishers = 8\n', 7, "--publishers 8 are too few for 9 topics"),
+                             ('pattern = "fan-out"\npairs = 8\n', 7, "--pairs 8 is for the pattern pairs")):
+        file.write_text(PATTERN + text)
+        with pytest.raises(UsageError) as caught:
+            suite_file.load(str(file), build=BUILD)
+        assert f"x.toml:{line}: {told}" in str(caught.value)
+
+
 @built
 def test_a_key_of_ones_own_tells_cells_for_overrides_apart(tmp_path):
     text = PHASE + """

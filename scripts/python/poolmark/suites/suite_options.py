@@ -24,6 +24,10 @@ def is_option_value(value) -> bool:
     return isinstance(value, (str, int, bool)) or isinstance(value, float) and math.isfinite(value)
 
 
+# Options that say how many clients there are: one may only be right together with another.
+CLIENTS = ("pattern", "pairs", "publishers", "subscribers")
+
+
 class OptionCheck:
     def __init__(self, check: Check):
         self.check, self.faults, self.build = check, check.faults, check.build
@@ -70,13 +74,18 @@ class OptionCheck:
                     if wrong:
                         self.faults.add(place, wrong)
 
-    def load_value(self, path: tuple, name: str, value, scenarios: list[str]) -> None:
-        """`scenarios`: those that would get the option. It must be valid for each; a fault is reported once."""
+    def load_value(self, path: tuple, name: str, value, scenarios: list[str], table: dict) -> None:
+        """`scenarios`: those that would get the option. It must be valid for each; a fault is reported once. `table`: where it
+        stands; an option may need others of there."""
         if not self.is_known(LOADGEN, path, name, value):
             return
         known = [one for one in scenarios if one in self.scenarios]
         for scenario in known:
-            wrong = described.ask(LOADGEN, [scenario, *option_words({name: fill(value, EXAMPLE)})], self.build)[1]
+            alone = {name: fill(value, EXAMPLE)}
+            others = {one: fill(table[one], EXAMPLE) for one in CLIENTS if one in table and one != name}
+            wrong = described.ask(LOADGEN, [scenario, *option_words(alone)], self.build)[1]
+            if wrong and others:
+                wrong = described.ask(LOADGEN, [scenario, *option_words(others | alone)], self.build)[1]
             if wrong:
                 self.faults.add(path, wrong)
                 return
@@ -86,7 +95,8 @@ class OptionCheck:
         for path, table in self.parts("load"):
             inside = self.check.tables(self.check.data["group"][path[1]], "phase") if path[0] == "group" else []
             for name, value in table.items():
-                self.load_value((*path, name), name, value, [one.get("scenario") for one in inside] or everywhere)
+                self.load_value((*path, name), name, value, [one.get("scenario") for one in inside] or everywhere,
+                                table)
 
     def phases(self) -> None:
         for path, part in self.check.parts:
@@ -97,7 +107,7 @@ class OptionCheck:
                                     phase["scenario"])
                 for name, value in phase.items():
                     if name not in ("name", "scenario"):
-                        self.load_value((*here, name), name, value, [phase.get("scenario")])
+                        self.load_value((*here, name), name, value, [phase.get("scenario")], phase)
 
     def run(self) -> None:
         self.broker()

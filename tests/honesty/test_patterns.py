@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Messages with several subscribers, through a proxy that loses, doubles and delays single deliveries and counts what it did. The
+books of the run have to say the same."""
+import contextlib
+import os
+import signal
+import socket
+import threading
+import time
+
+import faults
+import pytest
+from faults import balances, load
+from poolmark.records import read_record
+from poolmark.verify.verify import complaints
+
+PATTERNS = {"fan-in": ("--publishers", 10, "--subscribers", 3), "fan-out": ("--publishers", 2, "--subscribers", 12),
+            "topics:3": ("--publishers", 4, "--subscribers", 7)}
+SHORT = ("--publish-rate", 1000, "--duration", "500ms", "--warmup", "200ms", "--workers", 2, "--drain", "1s")
+
+
+class Unfaithful:
+    """A proxy to the broker. `act(connection, number)` says what becomes of PUBLISH `number` of a connection to its subscriber:
+    "lose", "double", "late" (after the next one), "close" (the connection), or anything else. `counts` has what it did."""
+
+    def __init__(self, broker_port, act):
+        self.broker_port, self.act, self.counts, self.lock = broker_port, act, {}, threading.Lock()
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=1000)
+        self.port, self.sockets = self.listener.getsockname()[1], []
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        with contextlib.suppress(OSError):
+            for number in range(1 << 30):
+                pair = self.listener.accept()[0], socket.create_connection(("127.0.0.1", self.broker_port))
+                self.sockets.extend(pair)
+                threading.Thread(target=self.up, args=pair, daemon=True).start()
+                threading.Thread(target=self.down, args=(*pair[::-1], number), daemon=True).start()
+
+    def up(self, client, server):
+        with contextlib.suppress(OSError):
+            while data := client.recv(65536):
+                server.sendall(data)
+            server.shutdown(socket.SHUT_RDWR)
+
+    def down(self, server, client, connection):
+        number, held = 0, b""
+        with contextlib.suppress(OSError):
+            while head := server.recv(2, socket.MSG_WAITALL):  # short packets only
+                packet = head + (server.recv(head[1], socket.MSG_WAITALL) if head[1] else b"")
+                if head[0] >> 4 != 3:
+                    client.sendall(packet)
+                    continue
+                what = self.act(connection, number)
+                number += 1
+                with self.lock:
+                    self.counts[what] = self.counts.get(what, 0) + 1
+                if what == "close":
+                    client.shutdown(socket.SHUT_RDWR)
+                    return
+                if what == "late":
+                    held += packet
+                    continue
+                client.sendall({"lose": b"", "double": packet * 2}.get(what, packet) + held)
+                held = b""
+        with contextlib.suppress(OSError):
+            client.sendall(held)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for one in (self.listener, *self.sockets):
+            one.close()
+
+
+@pytest.mark.parametrize("engine", ["paho", "raw"])
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_losses_and_doubles_are_counted_for_each_publisher_at_each_subscriber(tmp_path, broker, pattern, engine):
+    def act(connection, number):
+        # Every connection has its own; subscribers of many messages lose several in a row, and their last ones.
+        step = (number + 7 * connection) % 50
+        if number < 150 and step == 30:
+            return "late"  # one follows
+        return {10: "lose", 11: "lose", 20: "double", 49: "lose"}.get(step, "pass")
+
+    with Unfaithful(broker.port, act) as proxy, \
+            load(tmp_path / "run", "publish", proxy.port, "--pattern", pattern, *PATTERNS[pattern], *SHORT, engine=engine) as run:
+        assert run.end() == 1
+        assert proxy.counts["lose"] > 10 and proxy.counts["double"] > 5 and proxy.counts["late"] > 5
+        assert run.metric("messages.sent") == 700
+        assert run.metric("messages.lost") == proxy.counts["lose"]
+        assert run.metric("messages.duplicates") == proxy.counts["double"]
+        assert run.metric("messages.received") == run.metric("deliveries.expected") - proxy.counts["lose"]
+        assert sum(proxy.counts.values()) == run.metric("deliveries.expected")
+        line = run.books["deliveries"]
+        assert balances(line) and balances(run.books["warm_up_deliveries"])
+        assert run.metric("delivery.censored") == line["lost"] > 0
+        assert run.record["status"] == "incomplete" and "lost" in run.anomaly("books")
+        assert complaints(read_record.load(run.folder))[0] == []
+
+
+def test_at_a_higher_qos_the_last_messages_are_missed_too(tmp_path, broker):
+    """The proxy swallows everything from some message on, so that no later one shows the loss."""
+    with Unfaithful(broker.port, lambda connection, number: "lose" if number >= 100 else "pass") as proxy, \
+            load(tmp_path / "run", "publish", proxy.port, "--pattern", "fan-out", "--publishers", 2, "--subscribers", 5, "--qos", 1,
+                 *SHORT) as run:
+        assert run.end() == 1
+        assert run.metric("deliveries.expected") == 3500 and run.metric("messages.received") == 500
+        assert run.metric("messages.lost") == 3000
+        assert run.books["deliveries"]["lost"] == 2500 and run.books["acks"]["measured"] == 500
+        assert run.metric("delivery.max") > 0.9e9  # with their age
+
+
+@pytest.mark.parametrize("loss", ["lose", "close"])
+def test_without_a_rate_nobody_waits_for_what_is_lost(tmp_path, broker, loss):
+    """One subscriber of four gets nothing further, or is gone: windows of 10 would be full after 40 messages."""
+    with Unfaithful(broker.port, lambda connection, number:
+                    loss if number >= (20 if loss == "close" else 0) and (connection % 4 == 0 or number % 9 == 0) else "pass") as proxy, \
+            load(tmp_path / "run", "publish", proxy.port, "--pattern", "fan-out", "--publishers", 1, "--subscribers", 12,
+                 "--publish-rate", 0, "--in-flight", 10, "--duration", "4s", "--warmup", 0, "--drain", "1s") as run:
+        assert run.end() == 1
+        assert run.metric("messages.sent") > 60
+        assert run.metric("messages.lost") >= proxy.counts[loss]
+        assert balances(run.books["deliveries"])
+
+
+@pytest.mark.parametrize("end", ["interrupt", "broker", "first_worker", "last_worker"])
+def test_a_run_that_ends_early_balances(tmp_path, end):
+    with faults.Broker() as broker, load(
+            tmp_path / "run", "publish", broker.port, "--pattern", "topics:2", "--publishers", 6, "--subscribers", 8,
+            "--publish-rate", 2000, "--duration", "1h", "--warmup", "100ms", "--qos", 1, "--workers", 3) as run:
+        run.wait_for("publish ")
+        time.sleep(0.5)
+        workers = faults.children_of(run.pid)
+        os.kill({"interrupt": run.pid, "broker": broker.pid, "first_worker": workers[0], "last_worker": workers[-1]}[end],
+                signal.SIGINT if end == "interrupt" else signal.SIGKILL)
+        assert run.end() == 1
+        assert run.record["status"] == "incomplete"
+        assert all(balances(run.books[source]) for source in ("publishes", "deliveries", "acks", "warm_up_deliveries"))
+        assert run.books["deliveries"]["attempted"] == 4 * run.books["publishes"]["measured"]
+        assert complaints(read_record.load(run.folder))[0] == []
