@@ -108,6 +108,10 @@ const struct metric loadgen_catalogue[] = {
     {"network.listen_drops", "1", "none", METRIC_SECONDARY, "those, and others that a listener dropped"},
     {"network.syn_retransmits", "1", "none", METRIC_SECONDARY,
      "SYNs and SYN-ACKs sent again; more than 0 is an anomaly `retransmits`"},
+    {"network.ports_passed_over", "1", "none", METRIC_SECONDARY,
+     "local ports that connects passed over, because they were taken (another program, TIME_WAIT); only "
+     "where "
+     "each client has its own (--ports, `config.ports`)"},
     {"network.tcp_timeouts", "1", "none", METRIC_SECONDARY, "retransmission timers that expired"},
     {"network.tcp_retransmits", "1", "none", METRIC_SECONDARY, "segments sent again"},
     {"schedule.lag_max", "ns", "none", METRIC_SECONDARY, "the same, the latest act"},

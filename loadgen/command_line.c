@@ -30,6 +30,13 @@ static int parse_engine(const char *value, void *place, struct err *err)
     return err_set(err, -EINVAL, "there is no such engine; there are: %s", names);
 }
 
+static int parse_ports(const char *value, void *place, struct err *err)
+{
+    if (ports_way_parse(value, place) < 0)
+        return err_set(err, -EINVAL, "it takes kernel, range, bind or auto");
+    return 0;
+}
+
 #define AT(field) offsetof(struct config, field)
 #define FAR 1e18
 static const struct opt common[] = {
@@ -43,6 +50,11 @@ static const struct opt common[] = {
      "what drives the clients; --describe has what each can do and what it costs", parse_engine},
     {"source", "ADDR", OPT_LIST, AT(sources), NULL, 0, 0, NULL,
      "source addresses (raw); made up on the loopback when they are needed and none is given", NULL},
+    {"ports", "WAY", OPT_PARSE, AT(ports), "auto", 0, 0, NULL,
+     "who chooses the port that a client connects from (raw). kernel: the kernel searches one. range: each "
+     "client has its own, by IP_LOCAL_PORT_RANGE (Linux 6.3). bind: likewise, by bind, which keeps the port "
+     "from other programs. auto: range where it can be had, otherwise kernel",
+     parse_ports},
     {"workers", "N", OPT_COUNT, AT(workers), "0", 0, 10000, NULL, "worker processes; 0: as many as it takes",
      NULL},
     {"clients-per-worker", "N", OPT_COUNT, AT(clients_per_worker), "0", 0, 1000000, NULL,
@@ -414,6 +426,5 @@ json_t *command_line_describe(void)
     json_t *root = describe_new("poolmark-loadgen", all.rows, loadgen_catalogue);
     json_object_set_new(root, "scenarios", describe_scenarios(&all));
     json_object_set_new(root, "engines", describe_engines());
-    json_object_set_new(root, "connections_per_route", json_integer(PLAN_PER_ROUTE_MAX));
     return root;
 }

@@ -9,6 +9,7 @@
 #include "base/address.h"
 #include "base/opts.h"
 #include "loadgen/pattern.h"
+#include "loadgen/ports.h"
 
 #include <stdalign.h>
 #include <stdbool.h>
@@ -27,6 +28,7 @@ struct config {
     double connect_rate_per_s; // 0: as fast as possible
     int64_t qos;
     bool prove, quiet, self_latency, all, hgrm, json;
+    enum ports_way ports;
     int64_t workers, clients_per_worker, tokens, window;
     int64_t keep_alive_s, timeout_ns, seed;
     const char *record_dir, *metrics;

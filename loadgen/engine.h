@@ -56,6 +56,7 @@ struct engine_event {
     int64_t at_ns;       // when the event happened
     int64_t started_ns;  // CONNECTED, FAILED: when the connect was begun; ACKED: when the PUBLISH was sent
     int64_t intended_ns; // ACKED: the intended time of that PUBLISH
+    int ports_passed;    // CONNECTED, FAILED: ports of its own that were taken, and passed over
     struct payload payload;
     bool ours; // MESSAGE: `payload` is valid
 };

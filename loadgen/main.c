@@ -24,6 +24,19 @@ static int complain(const struct err *err, int code)
     return code;
 }
 
+// Which ports the clients connect from, and who chooses them.
+static json_t *ports_json(const struct plan *plan)
+{
+    const struct ports *ports = &plan->ports;
+    json_t *json = json_pack("{s:s}", "way", ports_way_name(ports->way));
+    if (json && ports->way != PORTS_KERNEL)
+        json_object_update_missing_new(json, json_pack("{s:I,s:I,s:I,s:I}", "first", (json_int_t)ports->first,
+                                                       "count", (json_int_t)ports->count, "start",
+                                                       (json_int_t)ports->start, "per_route",
+                                                       (json_int_t)plan_per_route(plan)));
+    return json;
+}
+
 static void describe(struct record *record, const struct config *config, const struct run *run)
 {
     record_set(record, "seed", json_integer(config->seed));
@@ -32,6 +45,7 @@ static void describe(struct record *record, const struct config *config, const s
     record_set(record, "config.workers", json_integer(run->plan.workers));
     record_set(record, "config.clients_per_worker", json_integer(run->plan.clients_per_worker));
     record_set(record, "config.source_addresses", json_integer(run->plan.source_count));
+    record_set(record, "config.ports", ports_json(&run->plan));
     if (config->engine->library) {
         char path[64];
         snprintf(path, sizeof path, "libraries.%s", config->engine->name);
@@ -51,9 +65,10 @@ static int describe_program(const struct config *config)
             return complain(&err, EXIT_USAGE);
         }
         json_object_set_new(root, "plan",
-                            json_pack("{s:I,s:i,s:I}", "clients", (json_int_t)config->connections, "workers",
-                                      plan.workers, "clients_per_worker",
-                                      (json_int_t)plan.clients_per_worker));
+                            json_pack("{s:I,s:i,s:I,s:I}", "clients", (json_int_t)config->connections,
+                                      "workers", plan.workers, "clients_per_worker",
+                                      (json_int_t)plan.clients_per_worker, "connections_per_route",
+                                      (json_int_t)ports_per_route(&plan.ports)));
     }
     return describe_print(root);
 }

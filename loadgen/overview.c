@@ -203,6 +203,17 @@ static void print_target(const struct overview *overview, FILE *to)
         fputc('\n', to);
 }
 
+// "each client its own (IP_LOCAL_PORT_RANGE), 3 that were taken passed over"
+static void print_ports(const struct overview *overview, FILE *to)
+{
+    const struct run *run = overview->run;
+    int64_t passed = summary_ports_passed(run);
+    fprintf(to, "%-*s%s", LABEL, "local ports", ports_way_text(run->plan.ports.way));
+    if (passed > 0)
+        fprintf(to, ", %lld that were taken passed over", (long long)passed);
+    fputc('\n', to);
+}
+
 static void print_all(const struct overview *overview, FILE *to)
 {
     const struct summary *summary = overview->summary;
@@ -228,6 +239,7 @@ void overview_print(const struct overview *overview, FILE *to)
     if (limit->why[0])
         fprintf(to, "%-*s%s: %s\n", LABEL, "limit", limit_name(limit->by), limit->why);
     print_target(overview, to);
+    print_ports(overview, to);
     if (record)
         fprintf(to, "%-*s%s (poolmark report makes a page of it)\n", LABEL, "record", record);
     else

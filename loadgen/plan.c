@@ -141,18 +141,19 @@ static bool all_loopback(const struct plan *plan)
 // was given, and all targets are on the loopback, where every address of 127/8 belongs to this host.
 static int find_routes(struct plan *plan, const struct plan_request *request, struct err *err)
 {
-    int64_t needed = (plan->clients + PLAN_PER_ROUTE_MAX - 1) / PLAN_PER_ROUTE_MAX;
+    int64_t most = ports_per_route(&plan->ports);
+    int64_t needed = (plan->clients + most - 1) / most;
     int sources = plan->source_count > 0 ? plan->source_count : 1;
     if (needed <= (int64_t)sources * plan->target_count)
         return 0;
     if (!request->can_bind || plan->source_count > 0 || !all_loopback(plan))
-        return err_set(
-            err, -EINVAL,
-            "%lld clients need %lld routes of at most %d each (a route is one source address to one target); "
-            "there are %lld: give more --target%s",
-            (long long)plan->clients, (long long)needed, PLAN_PER_ROUTE_MAX,
-            (long long)sources * plan->target_count,
-            request->can_bind ? " or --source" : " addresses or ports");
+        return err_set(err, -EINVAL,
+                       "%lld clients need %lld routes of at most %lld each (a route is one source address to "
+                       "one target); "
+                       "there are %lld: give more --target%s",
+                       (long long)plan->clients, (long long)needed, (long long)most,
+                       (long long)sources * plan->target_count,
+                       request->can_bind ? " or --source" : " addresses or ports");
     int64_t wanted = (needed + plan->target_count - 1) / plan->target_count;
     if (wanted > PLAN_SOURCES_MAX)
         return err_set(
@@ -216,6 +217,7 @@ int plan_divide(struct plan *plan, const struct plan_request *request, struct er
 int plan_make(struct plan *plan, const struct plan_request *request, struct err *err)
 {
     *plan = (struct plan){.clients = request->clients,
+                          .ports = request->ports,
                           .ranks = request->ranks > 0 ? request->ranks : 1,
                           .together = request->even && !request->spread_pairs ? 2 : 1};
     plan->targets = calloc(PLAN_TARGETS_MAX, sizeof *plan->targets);
@@ -287,4 +289,21 @@ struct plan_route plan_route(const struct plan *plan, int64_t client)
     if (plan->source_count > 0)
         route.source = &plan->sources[group / plan->target_count % plan->source_count];
     return route;
+}
+
+// The groups of clients (`together`) take the routes in turn, so each round gives every route one group.
+static int64_t round_of(const struct plan *plan)
+{
+    return (int64_t)plan->together * plan->target_count * (plan->source_count > 0 ? plan->source_count : 1);
+}
+
+int64_t plan_per_route(const struct plan *plan)
+{
+    return (plan->clients + round_of(plan) - 1) / round_of(plan) * plan->together;
+}
+
+uint16_t plan_port(const struct plan *plan, int64_t client, int attempt)
+{
+    int64_t place = client / round_of(plan) * plan->together + client % plan->together;
+    return ports_port(&plan->ports, place, plan_per_route(plan), attempt);
 }

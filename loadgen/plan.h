@@ -14,6 +14,7 @@
 #define POOLMARK_LOADGEN_PLAN_H
 
 #include "base/err.h"
+#include "loadgen/ports.h"
 
 #include <netinet/in.h>
 #include <stdbool.h>
@@ -22,9 +23,6 @@
 enum {
     PLAN_TARGETS_MAX = 1024,
     PLAN_SOURCES_MAX = 1024,
-    // Connections of one (source, destination, port). Beyond half of the port range (28 000) the kernel's
-    // search for a free port grows from 20 to 150 us.
-    PLAN_PER_ROUTE_MAX = 10000,
 };
 
 struct plan_target {
@@ -50,6 +48,7 @@ struct plan_request {
     int target_count;
     const char *const *sources; // IPv4 addresses, likewise; none: taken from the loopback when needed
     int source_count;
+    struct ports ports; // all 0: the kernel searches the ports
 };
 
 struct plan {
@@ -61,6 +60,7 @@ struct plan {
     int together;                   // clients in a row on one route: 2 where a pair stays on one target
     struct plan_target *targets;
     struct in_addr *sources;
+    struct ports ports;
 };
 
 struct plan_share {
@@ -89,5 +89,12 @@ struct plan_share plan_share(const struct plan *plan, int rank, int worker);
 int64_t plan_goal(struct plan_share share, int64_t goal);
 
 struct plan_route plan_route(const struct plan *plan, int64_t client);
+
+// The most clients that a route has.
+int64_t plan_per_route(const struct plan *plan);
+
+// The local port for the client's connect at this attempt (0 and up): a port that no other client of the
+// plan on the same route has. 0: the kernel is to search one.
+uint16_t plan_port(const struct plan *plan, int64_t client, int attempt);
 
 #endif

@@ -75,7 +75,7 @@ static int fill_request(struct plan_request *request, const struct config *confi
         .sources = config->sources.values,
         .source_count = config->sources.count,
     };
-    return 0;
+    return ports_choose(&request->ports, config->ports, engine->caps & ENGINE_CAP_BIND, config->prefix, err);
 }
 
 static int make_plan(struct plan *plan, const struct config *config, int64_t clients, bool probes,
@@ -88,9 +88,10 @@ static int make_plan(struct plan *plan, const struct config *config, int64_t cli
 
 int run_divide(struct plan *plan, const struct config *config, struct err *err)
 {
-    struct plan_request request;
+    struct plan_request request = {0};
     *plan = (struct plan){.clients = config->connections, .ranks = 1};
     int code = fill_request(&request, config, config->connections, false, err);
+    plan->ports = request.ports;
     return code < 0 ? code : plan_divide(plan, &request, err);
 }
 
@@ -172,6 +173,8 @@ static int open_workers(struct run *run, struct err *err)
     bool probes = config->probes > 0;
     if (probes && (code = make_plan(&run->probe_plan, config, config->probes, true, err)) < 0)
         return code;
+    if (probes) // the clients have the same routes
+        run->probe_plan.ports.skip = plan_per_route(&run->plan);
     int stripes = run->plan.workers < STRIPES_MAX ? run->plan.workers : STRIPES_MAX;
     code = latency_shared_open(&run->latency, stripes, err);
     if (code < 0)

@@ -301,6 +301,11 @@ static void add_stall(struct run *run)
                     (double)stalled_ns / 1e9);
 }
 
+int64_t summary_ports_passed(const struct run *run)
+{
+    return run->tally.count[TALLY_PORTS_PASSED] + run->probe_tally.count[TALLY_PORTS_PASSED];
+}
+
 void summary_add_clients(struct summary *summary, struct run *run)
 {
     struct tally *tally = &run->tally;
@@ -313,6 +318,8 @@ void summary_add_clients(struct summary *summary, struct run *run)
     summary_add(summary, "clients.dropped", (double)tally_dropped(tally), "1", "lower");
     note_reasons(run, "failed", tally->failed);
     note_reasons(run, "dropped", tally->dropped);
+    if (run->plan.ports.way != PORTS_KERNEL)
+        summary_add(summary, "network.ports_passed_over", (double)summary_ports_passed(run), "1", "none");
     add_lag(summary, run);
     add_stall(run);
     if (!run->record)

@@ -60,6 +60,9 @@ void summary_add_levels(struct summary *summary, struct run *run, const struct s
 // Adds clients.* and the lag of the generator, and their anomalies.
 void summary_add_clients(struct summary *summary, struct run *run);
 
+// Local ports that connects passed over, of clients and probes.
+int64_t summary_ports_passed(const struct run *run);
+
 // Writes all rows into the record (may be NULL).
 void summary_write(const struct summary *summary, struct record *record);
 

@@ -88,7 +88,8 @@ enum tally_count {
     // a CPU, in millionths; 0: not known. A sum has those of the worker whose total of both is largest.
     TALLY_RAN_PPM,
     TALLY_WAITED_PPM,
-    TALLY_CPU_NS, // CPU time of the worker so far
+    TALLY_PORTS_PASSED, // ports that connects passed over, because they were taken
+    TALLY_CPU_NS,       // CPU time of the worker so far
     TALLY_COUNT,
 };
 

@@ -2,6 +2,7 @@
 // The load generator as a program, against the reference broker and against mosquitto: runs that succeed, and
 // their records.
 #include "base/clock.h"
+#include "loadgen/ports.h"
 #include "tests/load_run.h"
 
 #include <setjmp.h>
@@ -248,11 +249,43 @@ static void test_mosquitto_is_a_target_like_any_other(void **state)
     temp_dir_remove(dir);
 }
 
+static const char *ports_way(const struct load_run *load)
+{
+    const json_t *ports = json_object_get(json_object_get(load->json, "config"), "ports");
+    return json_string_value(json_object_get(ports, "way"));
+}
+
+static void test_the_record_says_who_chose_the_ports(void **state)
+{
+    (void)state;
+    static const char *const ways[] = {"kernel", "bind", "range"};
+    struct ports here;
+    bool has_range = ports_choose(&here, PORTS_RANGE, true, "", NULL) == 0;
+    struct process *broker = process_start_broker(NULL, NULL);
+    for (int i = 0; i < (has_range ? 3 : 2); i++) {
+        struct load_run load;
+        load_run_prepare(&load, process_port(broker), "connect", "raw");
+        load_run_add(&load, "--connections", "300", "--ports", ways[i], "--settle", "0", NULL);
+        assert_int_equal(load_run_to_end(&load), 0);
+        assert_true(load_run_metric(&load, "clients.connected") == 300);
+        assert_string_equal(ports_way(&load), ways[i]);
+        load_run_finish(&load);
+    }
+    struct load_run load;
+    load_run_prepare(&load, process_port(broker), "connect", "paho");
+    load_run_add(&load, "--connections", "10", "--settle", "0", NULL);
+    assert_int_equal(load_run_to_end(&load), 0);
+    assert_string_equal(ports_way(&load), "kernel");
+    load_run_finish(&load);
+    assert_int_equal(process_stop(broker), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_both_engines_connect_to_the_reference_broker),
         cmocka_unit_test(test_both_engines_publish_at_every_qos),
+        cmocka_unit_test(test_the_record_says_who_chose_the_ports),
         cmocka_unit_test(test_connects_at_a_rate_are_measured_from_their_intended_times),
         cmocka_unit_test(test_publishing_without_a_rate_loses_nothing),
         cmocka_unit_test(test_steps_are_in_the_record_and_in_a_table),

@@ -331,6 +331,10 @@ static void test_bad_usage_is_named_and_nothing_is_written(void **state)
     assert_usage("scenario", "--target", target, NULL);
     assert_usage("\"dance\"", "dance", "--target", target, "--record", record, NULL);
     assert_usage("--target", "connect", "--record", record, NULL);
+    assert_usage("--ports: \"free\"", "connect", "--target", target, "--ports", "free", "--record", record,
+                 NULL);
+    assert_usage("--ports bind", "connect", "--target", target, "--engine", "paho", "--ports", "bind",
+                 "--record", record, NULL);
     assert_usage("--payload", "publish", "--target", target, "--payload", "31", "--record", record, NULL);
     assert_usage("at least 1", "steps", "--target", target, "--steps", "0", "--record", record, NULL);
     assert_usage("does not rise", "steps", "--target", target, "--steps", "10,5", "--record", record, NULL);

@@ -144,6 +144,16 @@ static void the_limit_and_the_place_of_the_record_are_told(void **state)
     assert_says(world, "\nended early: interrupted by SIGINT\n");
 }
 
+static void the_way_of_the_ports_is_told(void **state)
+{
+    struct world *world = *state;
+    assert_says(world, "local ports           the kernel searches a free one\n");
+    world->run.plan.ports.way = PORTS_RANGE;
+    world->run.tally.count[TALLY_PORTS_PASSED] = 2;
+    world->run.probe_tally.count[TALLY_PORTS_PASSED] = 1;
+    assert_says(world, "each client its own (IP_LOCAL_PORT_RANGE), 3 that were taken passed over\n");
+}
+
 static void it_fits_a_screen_and_has_every_name_only_on_request(void **state)
 {
     struct world *world = *state;
@@ -174,6 +184,7 @@ int main(void)
         TEST(percentiles_are_one_table_and_those_of_too_few_samples_are_not_known),
         TEST(losses_are_told_by_their_reason),
         TEST(the_limit_and_the_place_of_the_record_are_told),
+        TEST(the_way_of_the_ports_is_told),
         TEST(it_fits_a_screen_and_has_every_name_only_on_request),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

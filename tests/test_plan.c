@@ -125,7 +125,7 @@ static void test_a_million_clients_find_routes_of_ten_thousand_on_one_port(void 
         assert_non_null(route.source);
         uint32_t address = ntohl(route.source->s_addr);
         assert_int_equal(address >> 24, 127);
-        assert_true(++used[address & 0xffff] <= PLAN_PER_ROUTE_MAX);
+        assert_true(++used[address & 0xffff] <= PORTS_SEARCHED_MAX);
     }
     free(used);
     plan_free(&plan);

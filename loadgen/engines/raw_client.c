@@ -124,5 +124,8 @@ void raw_lose(struct engine_run *run, struct raw_client *client, enum tally_reas
     raw_forget(run, client);
     client->state = RAW_ENDED;
     raw_tell(run, client,
-             (struct engine_event){.kind = kind, .reason = reason, .started_ns = client->started_ns});
+             (struct engine_event){.kind = kind,
+                                   .reason = reason,
+                                   .started_ns = client->started_ns,
+                                   .ports_passed = client->ports_passed});
 }

@@ -6,7 +6,6 @@
 #include "wire/mqtt_connect.h"
 
 #include <errno.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -15,34 +14,6 @@
 #define LOOK_NS (100 * NS_PER_MS) // how often time-outs are looked for
 
 // --- connects ----------------------------------------------------------------------------------------------
-
-static int bind_source(int fd, const struct in_addr *source)
-{
-    int on = 1;
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = *source};
-    // connect chooses the port, when the destination is known. So one port serves several destinations.
-    if (setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on) < 0 ||
-        bind(fd, (const struct sockaddr *)&address, sizeof address) < 0)
-        return -errno;
-    return 0;
-}
-
-// REASON_NONE: the connect is under way.
-static enum tally_reason begin_tcp(struct engine_run *run, struct raw_client *client)
-{
-    struct plan_route route = plan_route(run->config.plan, run->config.first + raw_number(run, client));
-    client->fd = socket(route.target->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (client->fd < 0)
-        return tally_reason_of_errno(errno);
-    int code = route.source ? bind_source(client->fd, route.source) : 0;
-    if (code < 0) // bind chooses no port here, so EADDRNOTAVAIL means the address
-        return code == -EADDRNOTAVAIL ? REASON_NO_SOURCE : tally_reason_of_errno(code);
-    if (connect(client->fd, (const struct sockaddr *)&route.target->address, route.target->address_bytes) <
-            0 &&
-        errno != EINPROGRESS)
-        return tally_reason_of_errno(errno);
-    return REASON_NONE;
-}
 
 // 1: sent; 0: the handshake is not over; -errno.
 static int send_connect(struct engine_run *run, struct raw_client *client)
@@ -76,7 +47,7 @@ static void start_one(struct engine_run *run, struct raw_client *client)
     raw_enter_window(run, client);
     client->state = RAW_TCP;
     client->started_ns = clock_now_ns();
-    enum tally_reason reason = begin_tcp(run, client);
+    enum tally_reason reason = raw_dial(run, client);
     if (reason == REASON_NONE) {
         int code = send_connect(run, client);
         if (code >= 0) {

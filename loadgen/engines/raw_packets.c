@@ -120,7 +120,10 @@ static bool on_connack(struct engine_run *run, struct raw_client *client, const 
     raw_leave_window(run, client);
     client->state = RAW_OPEN;
     raw_keep_alive(run, client);
-    raw_tell(run, client, (struct engine_event){.kind = ENGINE_CONNECTED, .started_ns = client->started_ns});
+    raw_tell(run, client,
+             (struct engine_event){.kind = ENGINE_CONNECTED,
+                                   .started_ns = client->started_ns,
+                                   .ports_passed = client->ports_passed});
     return still_open(client);
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The state that the parts of the raw engine share; private to them. Each part calls only parts after it:
-// raw.c, raw_connect.c (connects, time), raw_in.c, raw_packets.c, raw_out.c, raw_client.c.
+// raw.c, raw_connect.c (connects, time), raw_dial.c (sockets), raw_in.c, raw_packets.c, raw_out.c, raw_client.c.
 #ifndef POOLMARK_LOADGEN_ENGINES_RAW_STATE_H
 #define POOLMARK_LOADGEN_ENGINES_RAW_STATE_H
 
@@ -51,9 +51,10 @@ struct raw_client {
     // The next client in the queue or in a slot of the wheel (number + 1; 0: none), or the place in
     // `connecting`.
     uint32_t link;
-    uint16_t packet_id; // used last
-    uint8_t state;      // enum raw_client_state
-    uint8_t flags;      // enum raw_client_flag
+    uint16_t packet_id;   // used last
+    uint8_t state;        // enum raw_client_state
+    uint8_t flags;        // enum raw_client_flag
+    uint8_t ports_passed; // of its own ports, those that were taken (ports.h)
 };
 _Static_assert(sizeof(struct raw_client) <= 64, "a million clients need their memory for more than this");
 
@@ -116,6 +117,11 @@ void raw_start_queued(struct engine_run *run);
 void raw_finish_tcp(struct engine_run *run, struct raw_client *client); // writable, or failed
 void raw_look_at_time(struct engine_run *run, int64_t now_ns);
 int64_t raw_next_time(const struct engine_run *run); // the next time to call raw_look_at_time
+
+// raw_dial.c
+// Makes the client's socket and begins its TCP connect. REASON_NONE: it is under way. Otherwise there is no
+// socket.
+enum tally_reason raw_dial(struct engine_run *run, struct raw_client *client);
 
 // raw_out.c
 // Makes room at `*to` for a packet of up to `bytes` bytes; raw_gathered gives its final size. -EAGAIN beyond

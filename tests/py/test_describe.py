@@ -37,8 +37,8 @@ def test_each_scenario_takes_the_options_that_are_listed_for_it_and_no_other():
     values = {"flag": [], "count": ["2"], "bytes": ["64"], "duration": ["1s"], "rate": ["10"], "text": ["x"]}
     for scenario in told["scenarios"]:
         for name, option in described.options(told).items():
-            value = {"engine": ["raw"], "steps": ["1,2"], "pattern": ["fan-in"], "publishers": ["2", "--pattern", "fan-in"],
-                     "subscribers": ["2", "--pattern", "fan-in"]}.get(name, values.get(option["kind"]))
+            value = {"engine": ["raw"], "ports": ["kernel"], "steps": ["1,2"], "pattern": ["fan-in"],
+                     "publishers": ["2", "--pattern", "fan-in"], "subscribers": ["2", "--pattern", "fan-in"]}.get(name, values.get(option["kind"]))
             _, wrong = described.ask("poolmark-loadgen", [scenario["name"], f"--{name}", *value], BUILD)
             refused = "does not use it" in wrong
             assert refused == (name not in scenario["options"]), (scenario["name"], name, wrong)
@@ -70,7 +70,7 @@ def test_the_rule_of_growth_is_worked_out_for_the_options_that_are_given():
 
 def test_the_generator_says_how_it_would_divide_its_clients():
     told, _ = described.ask("poolmark-loadgen", ["connect", "--connections", "10k", "--clients-per-worker", "500"], BUILD)
-    assert told["plan"] == {"clients": 10_000, "workers": 20, "clients_per_worker": 500}
+    assert told["plan"] == {"clients": 10_000, "workers": 20, "clients_per_worker": 500, "connections_per_route": 10_000}
     assert "plan" not in described.loadgen(BUILD)
 
 

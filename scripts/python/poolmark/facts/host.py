@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 
 from poolmark.facts import allowance, described, proc_files
 from poolmark.base.options import MOST_CONNECTIONS, count
-from poolmark.facts.plan import RESERVE, Plan, make_plan, per_route
+from poolmark.facts.plan import RESERVE, Plan, make_plan
 from poolmark.base.table import text_table
 from poolmark.base.units import show_bytes, show_count
 
@@ -97,7 +97,7 @@ def check_host(plan: Plan, shape: str = "lean", strategy: str | None = None) -> 
                f"{plan.instances} broker instances and {plan.workers} workers keep below it"),
         _check("open files of the system", proc_files.read_int("/proc/sys/fs/file-max"), files, "1",
                _mend_sysctl("fs.file-max", files), "both ends of each connection"),
-        _check("ports to connect from", ports, min(count, per_route()), "1",
+        _check("ports to connect from", ports, min(count, plan.connections_per_route), "1",
                _mend_sysctl("net.ipv4.ip_local_port_range", "1024 65535"),
                f"for each of {plan.instances * plan.listens_per_instance} (address, port) to connect to"),
         _check("TCP memory (tcp_mem, third value)", tcp_mem and tcp_mem[2], tcp_pages, "pages",

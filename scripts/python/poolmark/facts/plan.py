@@ -3,8 +3,9 @@
 
 A broker instance holds at most its descriptor limit less RESERVE connections. More are spread over several instances, each with
 its own ports. The connections from one source address to one (address, port) are limited by the generator's limit for a route:
-beyond half of the port range, the kernel's search for a free port gets slow. The generator itself reports how it divides its
-clients over workers (`poolmark-loadgen SCENARIO ... --describe`), so that the plan matches the run.
+most of the port range where each client has a port of its own; less than half of it where the kernel searches the port, because
+its search gets slow past that. The generator itself reports this limit and how it divides its clients over workers
+(`poolmark-loadgen SCENARIO ... --describe`), so that the plan matches the run.
 """
 import math
 from dataclasses import asdict, dataclass
@@ -27,6 +28,7 @@ class Plan:
     connections_per_instance: int
     threads: int                 # of each instance; 0 means the broker's default
     listens_per_instance: int    # number of listening ports
+    connections_per_route: int   # the generator's limit
     workers: int
     clients_per_worker: int
 
@@ -52,12 +54,8 @@ class Plan:
         ]
 
 
-def per_route(build: Path | None = None) -> int:
-    return described.loadgen(build)["connections_per_route"]
-
-
 def divided(words: list, limit: int, build: Path | None = None) -> dict:
-    """{"clients", "workers", "clients_per_worker"} for a command line of the generator."""
+    """{"clients", "workers", "clients_per_worker", "connections_per_route"} for a command line of the generator."""
     told, wrong = described.ask("poolmark-loadgen", words, build, limit)
     if told is None:
         raise UsageError(f"poolmark-loadgen {' '.join(map(str, words))}: {wrong}")
@@ -69,12 +67,13 @@ def make_plan(connections: int, engine: str, descriptor_limit: int, cores: int, 
     """The plan for `connections`. `calls`: the generator's command lines, if known; that with the most workers counts."""
     words = ["connect", "--engine", engine, "--connections", connections]
     words += ["--clients-per-worker", clients_per_worker] if clients_per_worker else []
-    division = max((divided(call, descriptor_limit, build) for call in calls or [words]), key=lambda one: one["workers"])
-    room, route = max(1, descriptor_limit - RESERVE), per_route(build)
+    divisions = [divided(call, descriptor_limit, build) for call in calls or [words]]
+    division = max(divisions, key=lambda one: one["workers"])
+    room, route = max(1, descriptor_limit - RESERVE), min(one["connections_per_route"] for one in divisions)
     instances = max(1, math.ceil(connections / room))
     per_instance = math.ceil(connections / instances)
     return Plan(connections=connections, engine=engine, descriptor_limit=descriptor_limit, instances=instances,
                 connections_per_instance=per_instance,
                 threads=cores if instances == 1 and connections > route else 0,
-                listens_per_instance=max(1, math.ceil(per_instance / route)),
+                listens_per_instance=max(1, math.ceil(per_instance / route)), connections_per_route=route,
                 workers=division["workers"], clients_per_worker=division["clients_per_worker"])

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loadgen/ports.h"
+
+#include "base/text_file.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#ifndef IP_LOCAL_PORT_RANGE // of Linux 6.3; missing in older headers
+#define IP_LOCAL_PORT_RANGE 51
+#endif
+
+static const struct {
+    const char *name, *text;
+} ways[] = {
+    [PORTS_KERNEL] = {"kernel", "the kernel searches a free one"},
+    [PORTS_RANGE] = {"range", "each client its own (IP_LOCAL_PORT_RANGE)"},
+    [PORTS_BIND] = {"bind", "each client its own (bind)"},
+    [PORTS_AUTO] = {"auto", "range where kernel and engine can, otherwise kernel"},
+};
+
+const char *ports_way_name(enum ports_way way)
+{
+    return ways[way].name;
+}
+
+const char *ports_way_text(enum ports_way way)
+{
+    return ways[way].text;
+}
+
+int ports_way_parse(const char *name, enum ports_way *way)
+{
+    for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++)
+        if (strcmp(name, ways[i].name) == 0) {
+            *way = (enum ports_way)i;
+            return 0;
+        }
+    return -EINVAL;
+}
+
+static bool read_range(struct ports *ports)
+{
+    char text[64];
+    unsigned first, last;
+    if (text_file_read("/proc/sys/net/ipv4/ip_local_port_range", text, sizeof text) < 0 ||
+        sscanf(text, "%u %u", &first, &last) != 2 || first < 1 || last > 65535 || first > last)
+        return false;
+    ports->first = first;
+    ports->count = last - first + 1;
+    return true;
+}
+
+static bool kernel_takes_ranges(void)
+{
+    uint32_t range = 0; // none: allowed for every caller
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return false;
+    bool takes = setsockopt(fd, IPPROTO_IP, IP_LOCAL_PORT_RANGE, &range, sizeof range) == 0;
+    close(fd);
+    return takes;
+}
+
+static uint32_t hash_of(const char *text)
+{
+    uint32_t hash = 2166136261; // FNV-1a
+    for (; *text; text++)
+        hash = (hash ^ (uint8_t)*text) * 16777619;
+    return hash;
+}
+
+int ports_choose(struct ports *ports, enum ports_way asked, bool can_choose, const char *salt,
+                 struct err *err)
+{
+    *ports = (struct ports){.way = PORTS_KERNEL};
+    if (asked == PORTS_KERNEL)
+        return 0;
+    const char *why = NULL;
+    if (!can_choose)
+        why = "the library of this engine opens its sockets itself, and the kernel searches their ports; use "
+              "--engine raw";
+    else if (!read_range(ports))
+        why = "/proc/sys/net/ipv4/ip_local_port_range cannot be read";
+    else if (asked != PORTS_BIND && !kernel_takes_ranges())
+        why = "this kernel has no IP_LOCAL_PORT_RANGE (Linux 6.3); use kernel or bind";
+    if (why && asked == PORTS_AUTO)
+        return 0;
+    if (why)
+        return err_set(err, -EINVAL, "--ports %s: %s", ports_way_name(asked), why);
+    ports->way = asked == PORTS_AUTO ? PORTS_RANGE : asked;
+    ports->start = hash_of(salt) % ((ports->count + 1) / 2);
+    return 0;
+}
+
+// Ports that may be assigned: the last eighth is left to others.
+static int64_t assignable(const struct ports *ports)
+{
+    return (int64_t)ports->count - ports->count / 8;
+}
+
+int64_t ports_per_route(const struct ports *ports)
+{
+    return ports->way == PORTS_KERNEL ? PORTS_SEARCHED_MAX : assignable(ports);
+}
+
+uint16_t ports_port(const struct ports *ports, int64_t place, int64_t stride, int attempt)
+{
+    int64_t number = ports->skip + place + attempt * stride, half = (ports->count + 1) / 2;
+    if (ports->way == PORTS_KERNEL || attempt >= PORTS_ATTEMPTS_MAX || number >= assignable(ports))
+        return 0;
+    int64_t offset = number < half ? (ports->start + number) % half * 2 : (number - half) * 2 + 1;
+    return (uint16_t)(ports->first + offset);
+}
