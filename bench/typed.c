@@ -132,9 +132,10 @@ ALWAYS_INLINE bool json(struct typed *typed, bool pooled)
 {
     if (!pooled) {
         char *text = json_dumps(typed->document, JSON_COMPACT);
+        bool done = text;
         gb_use(text);
         free(text);
-        return text;
+        return done;
     }
     struct typed_bytes *bytes = typed_bytes_get(typed->buffers);
     bool done = bytes && typed_json_marshal(typed->document, bytes, NULL) == 0;

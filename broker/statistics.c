@@ -3,6 +3,7 @@
 
 #include "base/heap.h"
 #include "base/procmem.h"
+#include "pools/pool_page.h"
 
 #include <inttypes.h>
 #include <unistd.h>
@@ -40,50 +41,16 @@ static void print_gauge(FILE *to, const char *name, const char *help, int64_t va
             name, name, value);
 }
 
-struct pool_metric {
-    const char *name, *help;
-    size_t offset;
-    bool is_counter;
-    double divisor; // from the field to the metric; 0: a count, as it is
-};
-
-#define AT(field) offsetof(struct pool_stats, field)
-static const struct pool_metric pool_metrics[] = {
-    {"owned_objects", "objects whose memory the pool has", AT(owned), false, 0},
-    {"in_use_objects", "objects got and not put", AT(in_use), false, 0},
-    {"peak_in_use_objects", "most objects in use so far", AT(peak_in_use), false, 0},
-    {"owned_bytes", "bytes that the pool took for itself", AT(bytes_owned), false, 0},
-    {"overhead_bytes", "bytes owned that are not object memory", AT(overhead_bytes), false, 0},
-    {"longest_expansion_seconds", "longest expansion so far", AT(longest_expansion_ns), false, 1e9},
-    {"gets_total", "objects asked for", AT(gets), true, 0},
-    {"puts_total", "objects given back", AT(puts), true, 0},
-    {"hits_total", "gets served from what the pool owned", AT(hits), true, 0},
-    {"misses_total", "gets that had to allocate", AT(misses), true, 0},
-    {"overflow_total", "gets past the pool's bound, served by the heap", AT(overflow), true, 0},
-    {"refused_total", "gets refused because of the pool's bound", AT(refused), true, 0},
-    {"failed_total", "gets that found no memory", AT(failed), true, 0},
-    {"expansions_total", "expansions", AT(expansions), true, 0},
-    {"shrinks_total", "shrinks", AT(shrinks), true, 0},
-};
-#undef AT
-
 static void print_pools(const struct broker_statistics *statistics, const struct broker_config *config,
                         FILE *to)
 {
-    for (size_t m = 0; m < sizeof pool_metrics / sizeof pool_metrics[0]; m++) {
-        const struct pool_metric *metric = &pool_metrics[m];
-        fprintf(to, "# HELP poolmark_pool_%s %s\n# TYPE poolmark_pool_%s %s\n", metric->name, metric->help,
-                metric->name, metric->is_counter ? "counter" : "gauge");
-        for (int i = 0; i < BROKER_POOL_COUNT; i++) {
-            const int64_t *value = (const int64_t *)((const char *)&statistics->pools[i] + metric->offset);
-            fprintf(to, "poolmark_pool_%s{pool=\"%s\",strategy=\"%s\"} ", metric->name,
-                    broker_pool_name((enum broker_pool)i), pool_strategy_name(config->pools[i].strategy));
-            if (metric->divisor > 0)
-                fprintf(to, "%.9g\n", (double)*value / metric->divisor);
-            else
-                fprintf(to, "%" PRId64 "\n", *value);
-        }
-    }
+    struct pool_page_row rows[BROKER_POOL_COUNT];
+    for (int i = 0; i < BROKER_POOL_COUNT; i++)
+        rows[i] = (struct pool_page_row){.name = broker_pool_name((enum broker_pool)i),
+                                         .strategy = pool_strategy_name(config->pools[i].strategy),
+                                         .object_bytes = config->pools[i].config.object_bytes,
+                                         .stats = statistics->pools[i]};
+    pool_page_prometheus(rows, BROKER_POOL_COUNT, to);
 }
 
 // Leaves out values that cannot be read; Prometheus supports absent series.

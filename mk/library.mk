@@ -48,7 +48,7 @@ $(B)/libpoolmark.a: $(B)/static/contents.a $(contract_map) mk/library.mk
 	@ar rcs $@ $(B)/static/poolmark.o
 
 # Headers as they are installed: in one folder, with includes that find each other there.
-public_headers := pools/pool.h pools/pool_inline.h base/err_text.h
+public_headers := pools/pool.h pools/pool_inline.h pools/pool_registry.h base/err_text.h
 installed_headers := $(addprefix $(B)/include/poolmark/,$(notdir $(public_headers)))
 
 define header_rule
