@@ -68,6 +68,9 @@ const struct metric bench_catalogue[] = {
     {"preempted", "1", "none", METRIC_SECONDARY,
      "`grow`, `shrink`: how often the kernel took the thread off its processor; the longest times may be "
      "those"},
+    {"undisturbed_longest_ns", "ns", "none", METRIC_SECONDARY,
+     "`grow`, `shrink`: the longest single get, from the call, in which the kernel did not take the thread "
+     "off its processor; inline, the longest piece of growth"},
     {"longest_put_ns", "ns", "none", METRIC_SECONDARY, "the longest single put"},
     {"longest_sweep_ns", "ns", "none", METRIC_SECONDARY, "the longest single sweep"},
     {"longest_expansion_ns", "ns", "none", METRIC_SECONDARY, "the longest single expansion"},

@@ -16,7 +16,8 @@
 // counts. any_speed_* are the percentiles of all gets. If too few gets were at full speed, the percentiles
 // are of all. The books say how many gets were due, measured, left out for the speed, and failed
 // (bench/latency.h). `preempted` says how often the kernel took the thread off its processor meanwhile:
-// waits of some milliseconds may come from that.
+// waits of some milliseconds may come from that. undisturbed_longest_ns is the longest single call without
+// those: inline, the longest piece of growth that a get made.
 //
 // grow: a pool of GROW_INITIAL objects, GROW_OBJECTS gets. Counters: the get's percentiles; faults_get, page
 // faults in the path of all gets; faults_touch, page faults when all objects were written afterwards;
@@ -47,6 +48,8 @@ struct storm {
     struct latency calls;            // all, from the call
     int64_t failed, due;             // gets that gave no object; gets in the schedule
     bool is_full;                    // result of the last probe
+    int64_t known_preemptions;       // as of the last reading
+    int64_t undisturbed_ns;          // longest call in which the kernel did not take the thread off
     void **objects;
     int64_t out;                 // objects that this thread has out; NULL where a get gave none
     int64_t at, start_ns;        // operations begun; when the first was due
@@ -119,7 +122,8 @@ static void storm_free(struct storm *storm)
 static void begin(struct storm *storm)
 {
     storm->is_full = speed_await(&(struct speed_wait){0}, INT64_MAX);
-    storm->preemptions = bench_thread_preemptions();
+    storm->preemptions = storm->known_preemptions = bench_thread_preemptions();
+    storm->undisturbed_ns = 0;
     storm->faults = bench_thread_faults();
     storm->start_ns = clock_now_ns() + PACE_NS;
 }
@@ -135,11 +139,25 @@ static void end(struct storm *storm)
 static int64_t pace(struct storm *storm)
 {
     int64_t due_ns = storm->start_ns + storm->at++ * PACE_NS, now_ns = clock_now_ns();
-    if (due_ns - now_ns > PROBE_ROOM_NS)
+    if (due_ns - now_ns > PROBE_ROOM_NS) {
         storm->is_full = speed_is_full();
+        storm->known_preemptions = bench_thread_preemptions();
+    }
     while (now_ns < due_ns)
         now_ns = clock_now_ns();
     return due_ns;
+}
+
+// Asks the kernel only about a call that would be the longest. A call during which the thread had to give way
+// to others says nothing about the strategy.
+static void keep_undisturbed(struct storm *storm, int64_t call_ns)
+{
+    if (call_ns <= storm->undisturbed_ns)
+        return;
+    int64_t preemptions = bench_thread_preemptions();
+    if (preemptions == storm->known_preemptions)
+        storm->undisturbed_ns = call_ns;
+    storm->known_preemptions = preemptions;
 }
 
 static void *timed_get(const struct bench_case *bench, struct storm *storm, int64_t due_ns)
@@ -149,6 +167,7 @@ static void *timed_get(const struct bench_case *bench, struct storm *storm, int6
     int64_t end_ns = clock_now_ns();
     storm->due++;
     latency_add(&storm->calls, end_ns - from_ns);
+    keep_undisturbed(storm, end_ns - from_ns);
     if (!object)
         storm->failed++;
     else
@@ -187,6 +206,7 @@ static void report(struct gb_state *state, const struct bench_case *bench, const
     gb_set_counter(state, "shrinks", (double)stats.shrinks, GB_COUNTER_SUM);
     gb_set_counter(state, "misses", (double)stats.misses, GB_COUNTER_SUM);
     gb_set_counter(state, "preempted", (double)storm->preemptions, GB_COUNTER_SUM);
+    gb_set_counter(state, "undisturbed_longest_ns", (double)storm->undisturbed_ns, GB_COUNTER_SUM);
     gb_set_counter(state, "longest_expansion_ns", (double)stats.longest_expansion_ns, GB_COUNTER_SUM);
 }
 

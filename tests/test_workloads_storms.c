@@ -53,6 +53,9 @@ static void check_percentiles(json_t *one)
     }
     assert_true(before > 0);
     assert_true(watched_counter(one, "preempted") >= 0);
+    assert_true(watched_counter(one, "undisturbed_longest_ns") > 0);
+    assert_true(watched_counter(one, "undisturbed_longest_ns") <=
+                watched_counter(one, "uncorrected_longest_ns") * 1.01);
 }
 
 static void check_grow(json_t *one)
