@@ -243,9 +243,33 @@ static void test_pops_are_counted_past_a_wrap_of_the_tag(void **state)
     close_stock(stock);
 }
 
+// A batch of one object takes the numbers of a whole segment, and the stack keeps what they have written.
+static void test_the_numbers_of_tiny_batches_are_counted(void **state)
+{
+    (void)state;
+    enum { BATCHES = 64 };
+    const int64_t entries = BATCHES * FREE_STACK_SEGMENT * (int64_t)sizeof(uint64_t);
+    struct stock *stock = open_stock();
+    struct pool_stats empty = {0}, full = {0}, drained = {0};
+    stock_stats(stock, &empty);
+    for (int i = 0; i < BATCHES; i++)
+        assert_int_equal(stock_preheat(stock, 1), 0);
+    stock_stats(stock, &full);
+    assert_int_equal(full.owned, BATCHES);
+    assert_true(full.bytes_owned >= empty.bytes_owned + entries + BATCHES * BYTES);
+    assert_int_equal(full.bytes_owned - full.overhead_bytes, BATCHES * BYTES);
+    (void)stock_drain(stock);
+    stock_stats(stock, &drained);
+    assert_int_equal(drained.owned, 0);
+    assert_true(drained.bytes_owned >= empty.bytes_owned + entries);
+    assert_true(drained.bytes_owned < full.bytes_owned);
+    close_stock(stock);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_the_numbers_of_tiny_batches_are_counted),
         cmocka_unit_test(test_an_empty_stock_gives_nothing),
         cmocka_unit_test(test_batches_are_used_up_and_refilled_across_their_borders),
         cmocka_unit_test(test_a_batch_joins_while_objects_are_out),

@@ -62,7 +62,17 @@ int free_stack_make_room(struct free_stack *stack, uint32_t first, uint32_t coun
     return 0;
 }
 
-int64_t free_stack_bytes(uint32_t numbers)
+static int64_t whole_pages(int64_t bytes)
 {
-    return (int64_t)(numbers * sizeof(uint64_t) + numbers / FREE_STACK_SEGMENT * sizeof(char *));
+    return (bytes + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES;
+}
+
+// The table of chunks has a page for each 512 chunks. A chunk's entries and addresses are in pages of their
+// own.
+int64_t free_stack_bytes(int64_t numbers)
+{
+    int64_t chunks = (numbers + FREE_STACK_CHUNK - 1) / FREE_STACK_CHUNK;
+    int64_t segments = (numbers + FREE_STACK_SEGMENT - 1) / FREE_STACK_SEGMENT;
+    return whole_pages(chunks * (int64_t)sizeof(void *)) + whole_pages(numbers * (int64_t)sizeof(uint64_t)) +
+           whole_pages(segments * (int64_t)sizeof(char *));
 }

@@ -195,6 +195,6 @@ void free_stack_close(struct free_stack *stack);
 // Makes numbers `first` to `first + count - 1` usable. 0 or -ENOMEM. Any thread, any time.
 int free_stack_make_room(struct free_stack *stack, uint32_t first, uint32_t count)
     __attribute__((warn_unused_result));
-int64_t free_stack_bytes(uint32_t numbers); // memory for so many numbers
+int64_t free_stack_bytes(int64_t numbers); // memory that the numbers below this one have written
 
 #endif
