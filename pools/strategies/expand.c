@@ -293,18 +293,9 @@ static __attribute__((noinline)) void *get_closely(struct pool *pool, uint32_t n
     return stock_hand_out(stock, stock_object(stock, number));
 }
 
-static inline void *get(struct pool *pool, bool alone)
-{
-    uint32_t number;
-    void *object = stock_pop(&pool->stock, &number, alone);
-    if (__builtin_expect(!object, 0))
-        return get_closely(pool, number, alone);
-    return stock_hand_out(&pool->stock, object);
-}
-
 static void *expand_get(struct pool *pool)
 {
-    return get(pool, FREE_STACK_IS_ALONE());
+    return stock_get(&pool->stock, pool, FREE_STACK_IS_ALONE(), get_closely);
 }
 
 static void expand_put(struct pool *pool, void *object)
@@ -314,7 +305,7 @@ static void expand_put(struct pool *pool, void *object)
 
 static void *expand_get_alone(struct pool *pool)
 {
-    return get(pool, true);
+    return stock_get(&pool->stock, pool, true, get_closely);
 }
 
 static void expand_put_alone(struct pool *pool, void *object)

@@ -214,6 +214,20 @@ static inline void *stock_hand_out(struct stock *stock, void *object)
     return object;
 }
 
+// The slow path of a strategy's get: the stack is empty, or the gate demands it. `number`: see stock_pop.
+typedef void *stock_get_closely(struct pool *pool, uint32_t number, bool alone);
+
+// A get of a strategy whose pool has this stock.
+static inline __attribute__((always_inline)) void *stock_get(struct stock *stock, struct pool *pool,
+                                                             bool alone, stock_get_closely *closely)
+{
+    uint32_t number;
+    void *object = stock_pop(stock, &number, alone);
+    if (__builtin_expect(!object, 0))
+        return closely(pool, number, alone);
+    return stock_hand_out(stock, object);
+}
+
 static inline __attribute__((always_inline)) void stock_push(struct stock *stock, void *object,
                                                              uint32_t number, bool alone)
 {
