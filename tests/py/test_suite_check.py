@@ -5,6 +5,7 @@ import re
 import tomllib
 
 import pytest
+from poolmark.base import faults
 from poolmark.suites import suite_file
 from poolmark.base.errors import UsageError
 from poolmark.base.paths import build_dir
@@ -230,3 +231,10 @@ def test_every_key_of_the_committed_suites_is_found_on_its_line(path):
             walk(inner, (*place, key))
 
     walk(tomllib.loads(text), ())
+
+
+def test_of_many_known_names_none_is_listed():
+    """A metric that resembles none of two hundred: the message stays one line that can be read."""
+    assert faults.nearest("xyz", [f"name{number}" for number in range(200)]) == "; there are 200: scripts/poolmark describe prints them"
+    assert faults.nearest("xyz", ["abc", "def"]) == "; there are: abc, def"
+    assert faults.nearest("name17x", [f"name{number}" for number in range(200)]).startswith("; did you mean 'name1")

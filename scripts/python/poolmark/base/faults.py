@@ -20,12 +20,17 @@ class FileFaults(UsageError):
         super().__init__("\n".join([f"{path}: {count}, nothing was started", *found]))
 
 
+MOST_NAMES = 40     # more are no help on one line
+
+
 def nearest(wrong, known) -> str:
-    """"; did you mean 'shape'?", or all known names when none is similar."""
+    """"; did you mean 'shape'?", or the known names when none is similar; of many names only how many there are."""
     names = [str(name) for name in known]
     near = difflib.get_close_matches(str(wrong).lower(), names, n=1, cutoff=0.6)
     if near:
         return f"; did you mean {near[0]!r}?"
+    if len(names) > MOST_NAMES:
+        return f"; there are {len(names)}: scripts/poolmark describe prints them"
     return f"; there are: {', '.join(names)}" if names else ""
 
 
