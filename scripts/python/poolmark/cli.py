@@ -18,6 +18,7 @@ COMMANDS = {
     "host": ("facts.host", "would this host hold N connections? what is too small, and the plan; changes nothing"),
     "capacity": ("model.capacity", "fit a memory model to a steps record and forecast what sizes hold"),
     "bench": ("bench.bench", "run the micro-benchmarks beside the allocators and print the comparison"),
+    "kernel": ("account.kernel", "kernel memory of a connection by part and by state; what options of a server save"),
     "claims": ("claims.claims", "measure published figures about pools again and give each a verdict"),
     "report": ("report.report", "turn runs into one self-contained page and Markdown"),
     "compare": ("compare.compare", "compare two runs and give a verdict"),

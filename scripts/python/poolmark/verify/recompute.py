@@ -17,6 +17,7 @@ from pathlib import Path
 from poolmark.facts import described
 from poolmark.records import hlog, measures, raw_data
 from poolmark.base.curves import LEVEL_BYTES, LEVEL_SHARE, SOCKET_BYTES, USER_COLUMNS, MemoryCurve, kernel_bytes, read_csv
+from poolmark.account import kernel
 from poolmark.base.errors import PoolmarkError, RecordError
 from poolmark.base.paths import build_dir
 from poolmark.records.read_record import Run, load
@@ -459,11 +460,35 @@ def of_own_kind(run: Run, where: str = "") -> Account:
     return broker_account(run, where) if run.data["kind"] == "broker" else Account()
 
 
+def kernel_account(run: Run, cell: dict) -> Account:
+    account, where, folder = Account(), f"{cell['id']}: ", run.folder / "cells" / cell["id"]
+    try:
+        made = kernel.of_cell(folder, cell["config"]["connections"])
+    except FileNotFoundError:
+        for name in cell["metrics"]:
+            account.leave(ABSENT, where + name)
+        return account
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError) as error:
+        account.wrong.append(f"{where}its raw files cannot be read: {_short(run, error)}")
+        return account
+    for name, one in cell["metrics"].items():
+        if name in made:
+            against(account, where, name, one, made[name])
+        else:
+            account.wrong.append(f"{where}{name}: its files give no such figure")
+    return account
+
+
+def of_cell(run: Run, cell: dict) -> Account:
+    if "workload" in cell["config"]:
+        return bench_account(run, cell)
+    return kernel_account(run, cell) if run.data["kind"] == "kernel" else suite_account(run, cell)
+
+
 def again(run: Run) -> Account:
     """Checks all metrics of a record and of the records inside it."""
     account = of_own_kind(run)
     for cell in run.data.get("cells", []):
-        is_bench = "workload" in cell["config"]
-        account.add(bench_account(run, cell) if is_bench else suite_account(run, cell))
+        account.add(of_cell(run, cell))
     account.add(inner_accounts(run))
     return account

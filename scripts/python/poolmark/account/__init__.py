@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Accounts: where the bytes of a connection go."""
