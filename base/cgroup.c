@@ -129,6 +129,20 @@ static void take_throttling(struct cgroup *cgroup, const char *folder, bool unif
         add(&cgroup->throttled_ns, unified ? time * NS_PER_US : time);
 }
 
+static void take_pids(struct cgroup *cgroup, const char *folder, bool unified)
+{
+    (void)unified; // the files are those of version 1
+    char text[VALUE_SIZE];
+    int64_t refused;
+    if (read_value(folder, "pids.events", text) && text_file_number(text, "max ", &refused) == 0)
+        add(&cgroup->pids_refused, refused);
+    if (!read_value(folder, "pids.max", text) || text[0] < '0' || text[0] > '9')
+        return; // "max"
+    int64_t limit = strtoll(text, NULL, 10);
+    if (cgroup->pids_limit < 0 || limit < cgroup->pids_limit)
+        cgroup->pids_limit = limit;
+}
+
 // Calls `take` for the process's group and each visible group above it.
 static void walk(struct cgroup *cgroup, const char *root, const char *mountinfo, const char *groups,
                  const char *controller, void (*take)(struct cgroup *, const char *, bool))
@@ -158,7 +172,7 @@ static void walk(struct cgroup *cgroup, const char *root, const char *mountinfo,
 
 void cgroup_read(struct cgroup *cgroup, const char *root, pid_t pid)
 {
-    *cgroup = (struct cgroup){-1, -1, -1, -1};
+    *cgroup = (struct cgroup){-1, -1, -1, -1, -1, -1};
     char *mountinfo = malloc(TEXT_SIZE), *groups = malloc(TEXT_SIZE);
     char path[PATH_SIZE + 64];
     if (mountinfo && groups) {
@@ -169,6 +183,7 @@ void cgroup_read(struct cgroup *cgroup, const char *root, pid_t pid)
             walk(cgroup, root, mountinfo, groups, "memory", take_memory);
             walk(cgroup, root, mountinfo, groups, "cpu", take_quota);
             walk(cgroup, root, mountinfo, groups, "cpu", take_throttling);
+            walk(cgroup, root, mountinfo, groups, "pids", take_pids);
         }
     }
     free(mountinfo);

@@ -17,6 +17,8 @@ struct cgroup { // -1: no limit, or it cannot be read
     double cpu_quota_cores;    // processor time for each second
     int64_t throttled_periods; // so far, of all these groups: periods in which the quota was used up
     int64_t throttled_ns;
+    int64_t pids_limit;   // processes and threads
+    int64_t pids_refused; // so far, of all these groups: those that the limit refused
 };
 
 // Never fails: a value that cannot be read is -1. Any thread may call.

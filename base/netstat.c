@@ -16,6 +16,8 @@ static const struct {
     [NETSTAT_LISTEN_DROPS] = {"listen_drops", "netstat", "TcpExt:", "ListenDrops"},
     [NETSTAT_SYN_RETRANSMITS] = {"syn_retransmits", "netstat", "TcpExt:", "TCPSynRetrans"},
     [NETSTAT_TIMEOUTS] = {"tcp_timeouts", "netstat", "TcpExt:", "TCPTimeouts"},
+    [NETSTAT_TCP_PRESSURES] = {"tcp_memory_pressures", "netstat", "TcpExt:", "TCPMemoryPressures"},
+    [NETSTAT_TCP_MEMORY_ABORTS] = {"tcp_memory_aborts", "netstat", "TcpExt:", "TCPAbortOnMemory"},
     [NETSTAT_RETRANSMITS] = {"tcp_retransmits", "snmp", "Tcp:", "RetransSegs"},
 };
 

@@ -9,11 +9,13 @@
 #include <sys/types.h>
 
 enum netstat_count {
-    NETSTAT_LISTEN_OVERFLOWS, // handshakes that found an accept queue full
-    NETSTAT_LISTEN_DROPS,     // overflows, and other handshakes that a listener dropped
-    NETSTAT_SYN_RETRANSMITS,  // SYNs and SYN-ACKs sent again
-    NETSTAT_TIMEOUTS,         // expired retransmission timers
-    NETSTAT_RETRANSMITS,      // segments sent again, SYNs not counted
+    NETSTAT_LISTEN_OVERFLOWS,  // handshakes that found an accept queue full
+    NETSTAT_LISTEN_DROPS,      // overflows, and other handshakes that a listener dropped
+    NETSTAT_SYN_RETRANSMITS,   // SYNs and SYN-ACKs sent again
+    NETSTAT_TIMEOUTS,          // expired retransmission timers
+    NETSTAT_RETRANSMITS,       // segments sent again, SYNs not counted
+    NETSTAT_TCP_PRESSURES,     // times that TCP memory was short (tcp_mem)
+    NETSTAT_TCP_MEMORY_ABORTS, // connections given up for want of it
     NETSTAT_COUNT,
 };
 

@@ -113,6 +113,9 @@ const struct metric loadgen_catalogue[] = {
      "where "
      "each client has its own (--ports, `config.ports`)"},
     {"network.tcp_timeouts", "1", "none", METRIC_SECONDARY, "retransmission timers that expired"},
+    {"network.tcp_memory_pressures", "1", "none", METRIC_SECONDARY,
+     "times that the kernel was short of TCP memory (tcp_mem)"},
+    {"network.tcp_memory_aborts", "1", "none", METRIC_SECONDARY, "connections given up for want of it"},
     {"network.tcp_retransmits", "1", "none", METRIC_SECONDARY, "segments sent again"},
     {"schedule.lag_max", "ns", "none", METRIC_SECONDARY, "the same, the latest act"},
 

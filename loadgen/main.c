@@ -12,6 +12,7 @@
 #include "loadgen/run_setup.h"
 #include "loadgen/scenario.h"
 #include "loadgen/self_latency.h"
+#include "loadgen/summary_ceilings.h"
 #include "loadgen/summary_surroundings.h"
 
 #include <stdio.h>
@@ -142,6 +143,7 @@ static int play(struct run *run, const struct config *config, struct record *rec
     run_end_targets(run);
     summary_add_clients(summary, run);
     summary_add_surroundings(summary, run);
+    summary_add_ceilings(summary, run);
     if (self.messages >= hist_percentile_takes(99)) {
         summary_add(summary, "generator.added_latency_p50", (double)self.p50_ns, "ns", "none");
         summary_add(summary, "generator.added_latency_p99", (double)self.p99_ns, "ns", "none");

@@ -238,6 +238,11 @@ void overview_print(const struct overview *overview, FILE *to)
     print_losses(overview, to);
     if (limit->why[0])
         fprintf(to, "%-*s%s: %s\n", LABEL, "limit", limit_name(limit->by), limit->why);
+    for (int i = 0; i < overview->summary->ceiling_count; i++) {
+        const struct ceiling_note *one = &overview->summary->ceilings[i];
+        fprintf(to, "%-*s%s: %s\n%-*s  %s\n", LABEL, i == 0 ? "ceiling" : "", one->name, one->text, LABEL, "",
+                one->mend);
+    }
     print_target(overview, to);
     print_ports(overview, to);
     if (record)

@@ -120,6 +120,7 @@ static void tick(struct run *run)
     read_tallies(run);
     sampler_label(run->sampler, run->phase, run->tally.count[TALLY_OPEN],
                   run->tally.count[TALLY_CPU_NS] + run->probe_tally.count[TALLY_CPU_NS]);
+    ceilings_look(&run->ceilings, tally_failed(&run->tally) + tally_dropped(&run->tally), now_ns);
     look_for_trouble(run);
     if (run->shown && now_ns - run->moment.at_ns < NS_PER_S)
         return;

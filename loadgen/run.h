@@ -11,6 +11,7 @@
 
 #include "base/hist.h"
 #include "base/record.h"
+#include "loadgen/ceilings.h"
 #include "loadgen/config.h"
 #include "loadgen/fleet.h"
 #include "loadgen/latency.h"
@@ -60,6 +61,7 @@ struct run {
     int64_t log_wall_ns, log_ns; // one instant by both clocks; log times count from it by the monotonic one
     int64_t interval_from_ns;
     struct surroundings surroundings;
+    struct ceilings ceilings;
     struct targets targets; // the watched processes
     int64_t broken_ns;      // when the run ended early; 0: it did not
     int signals;            // signalfd of SIGINT, SIGTERM and SIGHUP

@@ -193,6 +193,16 @@ static int open_workers(struct run *run, struct err *err)
     return code;
 }
 
+// A process or a thread that could not be started: which limit that is.
+static void explain(int code, struct err *err)
+{
+    char text[200], said[sizeof err->text];
+    if (code != -EAGAIN && code != -ENOMEM)
+        return;
+    memcpy(said, err->text, sizeof said);
+    err_set(err, code, "%.300s; %s", said, ceilings_of_start(code, text, sizeof text));
+}
+
 int run_open(struct run *run, const struct config *config, struct record *record, struct err *err)
 {
     *run = (struct run){
@@ -209,6 +219,7 @@ int run_open(struct run *run, const struct config *config, struct record *record
     if (code == 0 &&
         (code = targets_open(&run->targets, config->watch_pids, config->watch.count, run->started_ns)) < 0)
         err_set(err, code, "out of memory for the watched processes");
+    ceilings_start(&run->ceilings, config->watch_pids, config->watch.count);
     surroundings_start(&run->surroundings, config->watch_pids, config->watch.count);
     char path[4096];
     if (code == 0 && record)
@@ -218,8 +229,10 @@ int run_open(struct run *run, const struct config *config, struct record *record
         code = open_sampler(run, err);
     if (code == 0)
         code = views_open(&run->views, config, err);
-    if (code < 0)
+    if (code < 0) {
+        explain(code, err);
         run_close(run);
+    }
     return code;
 }
 

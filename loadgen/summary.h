@@ -5,6 +5,7 @@
 #ifndef POOLMARK_LOADGEN_SUMMARY_H
 #define POOLMARK_LOADGEN_SUMMARY_H
 
+#include "loadgen/ceilings.h"
 #include "loadgen/limit.h"
 #include "loadgen/run.h"
 
@@ -30,6 +31,8 @@ struct summary {
     } readings[SUMMARY_READINGS_MAX];
     int reading_count;
     struct limit limit; // `why` is empty: nothing was judged
+    struct ceiling_note ceilings[CEILING_NOTES_MAX];
+    int ceiling_count;
 };
 
 void summary_add(struct summary *summary, const char *name, double value, const char *unit,

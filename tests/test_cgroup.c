@@ -44,12 +44,18 @@ static void test_version_2_takes_the_least_of_all_ancestors(void **state)
     write_file(root, "/sys/fs/cgroup/outer/cpu.max", "max 100000\n");
     write_file(root, "/sys/fs/cgroup/outer/inner/cpu.stat",
                "usage_usec 5\nnr_periods 9\nnr_throttled 3\nthrottled_usec 1500\n");
+    write_file(root, "/sys/fs/cgroup/outer/inner/pids.max", "max\n");
+    write_file(root, "/sys/fs/cgroup/outer/inner/pids.events", "max 2\n");
+    write_file(root, "/sys/fs/cgroup/outer/pids.max", "40\n");
+    write_file(root, "/sys/fs/cgroup/outer/pids.events", "max 3\n");
     struct cgroup cgroup;
     cgroup_read(&cgroup, root, 7);
     assert_int_equal(cgroup.memory_limit_bytes, 1073741824);
     assert_true(cgroup.cpu_quota_cores == 1.5);
     assert_int_equal(cgroup.throttled_periods, 3);
     assert_int_equal(cgroup.throttled_ns, 1500000);
+    assert_int_equal(cgroup.pids_limit, 40);
+    assert_int_equal(cgroup.pids_refused, 5);
     temp_dir_remove(root);
 }
 

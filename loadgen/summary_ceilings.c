@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loadgen/summary_ceilings.h"
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+// 0 when it is not known.
+static int64_t growth(int64_t before, int64_t after)
+{
+    return before >= 0 && after > before ? after - before : 0;
+}
+
+static int64_t grown(const struct surroundings *start, const struct netstat now[2], enum netstat_count what)
+{
+    return growth(start->net.count[what], now[0].count[what]) +
+           (start->has_target_net ? growth(start->target_net.count[what], now[1].count[what]) : 0);
+}
+
+// The least of all workers: somebody may have changed one.
+static int64_t worker_limit(const struct run *run)
+{
+    int64_t least = -1;
+    for (int i = 0; i < fleet_workers(run->fleet); i++) {
+        struct rlimit limit;
+        pid_t pid = fleet_pid(run->fleet, i);
+        if (pid > 0 && prlimit(pid, RLIMIT_NOFILE, NULL, &limit) == 0 && limit.rlim_cur < INT64_MAX &&
+            (least < 0 || (int64_t)limit.rlim_cur < least))
+            least = (int64_t)limit.rlim_cur;
+    }
+    return least;
+}
+
+void summary_add_ceilings(struct summary *summary, struct run *run)
+{
+    const struct surroundings *start = &run->surroundings;
+    struct netstat now[2];
+    struct cgroup group;
+    struct ceiling_facts facts;
+    netstat_read(&now[0], 0);
+    if (start->has_target_net)
+        netstat_read(&now[1], (pid_t)start->pids[0]);
+    cgroup_read(&group, "", getpid());
+    ceilings_read(&run->ceilings, &facts);
+    facts.tally = run->tally;
+    facts.routes = run->plan.target_count * (run->plan.source_count > 0 ? run->plan.source_count : 1);
+    facts.worker_limit = worker_limit(run);
+    facts.overflows = grown(start, now, NETSTAT_LISTEN_OVERFLOWS);
+    facts.tcp_pressures = grown(start, now, NETSTAT_TCP_PRESSURES);
+    facts.tcp_aborts = grown(start, now, NETSTAT_TCP_MEMORY_ABORTS);
+    facts.throttled_periods = growth(start->generator.throttled_periods, group.throttled_periods);
+    summary->ceiling_count = ceilings_judge(&facts, summary->ceilings);
+    for (int i = 0; i < summary->ceiling_count; i++)
+        run_anomaly(run, "ceiling", "%s: %s. Mend it: %s", summary->ceilings[i].name,
+                    summary->ceilings[i].text, summary->ceilings[i].mend);
+    if (run->record && summary->ceiling_count > 0)
+        record_set(run->record, "summary.ceilings", summary_ceilings_json(summary));
+}
+
+json_t *summary_ceilings_json(const struct summary *summary)
+{
+    json_t *list = json_array();
+    for (int i = 0; i < summary->ceiling_count; i++)
+        json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "name", summary->ceilings[i].name, "text",
+                                              summary->ceilings[i].text, "mend", summary->ceilings[i].mend));
+    return list;
+}

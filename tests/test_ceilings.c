@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which limits are told, by made facts. tests/honesty/test_ceilings.py meets real ones.
+#include "loadgen/ceilings.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static struct ceiling_facts calm(void)
+{
+    return (struct ceiling_facts){.port_low = 32768,
+                                  .port_high = 60999,
+                                  .routes = 1,
+                                  .worker_limit = 20000,
+                                  .files = 1000,
+                                  .file_max = 100000,
+                                  .target_files = 60,
+                                  .target_limit = 1024,
+                                  .somaxconn = 4096,
+                                  .tcp_pages = 10,
+                                  .tcp_max_pages = 1000,
+                                  .tracked = 0,
+                                  .tracked_max = 65536,
+                                  .pids_limit = 100,
+                                  .oom_kills = -1,
+                                  .memory_limit_bytes = -1,
+                                  .quota_cores = 2};
+}
+
+// The facts show this limit and no other.
+static void check(const struct ceiling_facts *facts, const char *name, const char *text, const char *mend)
+{
+    struct ceiling_note notes[CEILING_NOTES_MAX];
+    assert_int_equal(ceilings_judge(facts, notes), 1);
+    assert_string_equal(notes[0].name, name);
+    if (!strstr(notes[0].text, text) || !strstr(notes[0].mend, mend))
+        fail_msg("\"%s\" / \"%s\" has not \"%s\" / \"%s\"", notes[0].text, notes[0].mend, text, mend);
+    assert_in_range(strlen(notes[0].text), 20, sizeof notes[0].text - 2);
+    assert_in_range(strlen(notes[0].mend), 10, sizeof notes[0].mend - 2);
+}
+
+static void a_small_limit_that_did_not_show_is_not_told(void **state)
+{
+    (void)state;
+    struct ceiling_note notes[CEILING_NOTES_MAX];
+    struct ceiling_facts facts = calm();
+    facts.tally.failed[REASON_TIMEOUT] = facts.tally.dropped[REASON_RESET] = 9;
+    facts.somaxconn = 1;
+    assert_int_equal(ceilings_judge(&facts, notes), 0);
+}
+
+static void clients_that_failed_tell_ports_descriptors_and_memory(void **state)
+{
+    (void)state;
+    struct ceiling_facts facts = calm();
+    facts.tally.failed[REASON_NO_PORT] = 5;
+    check(&facts, "ports", "5 connects found no local port: there are 28232 (32768 to 60999)", "1024 65535");
+    facts.port_low = 1024;
+    facts.port_high = 65535;
+    check(&facts, "ports", "64512", "more addresses");
+    facts = calm();
+    facts.tally.failed[REASON_UNTOLD] = 5;
+    facts.tally.count[TALLY_CONNECTED] = 28232;
+    check(&facts, "ports", "does not say why, while all local ports were in use", "1024 65535");
+    facts = calm();
+    facts.tally.failed[REASON_NO_DESCRIPTOR] = 7;
+    check(&facts, "descriptors", "a worker may have 20000", "ulimit -n");
+    facts.files = 99000;
+    check(&facts, "open_files", "99000 of 100000 open files", "fs.file-max=200000");
+    facts = calm();
+    facts.tally.failed[REASON_NO_MEMORY] = 7;
+    check(&facts, "memory", "7 connects found no memory", "--engine raw");
+    facts.memory_limit_bytes = 1 << 30;
+    check(&facts, "memory", "7 connects", "1073741824");
+}
+
+static void a_table_that_was_full_when_clients_were_lost_is_told(void **state)
+{
+    (void)state;
+    struct ceiling_facts facts = calm();
+    facts.tally.failed[REASON_TIMEOUT] = 3;
+    facts.target_files = 1000;
+    check(&facts, "target_descriptors", "1000 of the 1024", "ulimit -n");
+    facts.target_files = 60;
+    facts.tracked = 65500;
+    check(&facts, "conntrack", "65500 connections, of 65536", "nf_conntrack_max=131072");
+    facts.tally.failed[REASON_TIMEOUT] = 0;
+    struct ceiling_note notes[CEILING_NOTES_MAX];
+    assert_int_equal(ceilings_judge(&facts, notes), 0);
+}
+
+static void the_kernels_counters_tell_backlog_tcp_memory_processes_and_quota(void **state)
+{
+    (void)state;
+    struct ceiling_facts facts = calm();
+    facts.overflows = 12;
+    check(&facts, "backlog", "12 handshakes", "ss -ltn");
+    facts.somaxconn = 16;
+    check(&facts, "backlog", "somaxconn bounds it to 16", "net.core.somaxconn=4096");
+    facts = calm();
+    facts.tcp_aborts = 2;
+    check(&facts, "tcp_memory", "gave up 2 connections", "tcp_mem=\"1000 1500 2000\"");
+    facts = calm();
+    facts.tcp_pages = 990;
+    check(&facts, "tcp_memory", "990 pages, of 1000", "tcp_mem");
+    facts = calm();
+    facts.pids_refused = 3;
+    check(&facts, "processes", "refused 3 processes or threads: its pids.max is 100", "pids.max");
+    facts = calm();
+    facts.throttled_periods = 8;
+    check(&facts, "cpu_quota", "2 processors stopped the generator in 8 periods", "cpu.max");
+    facts = calm();
+    facts.oom_kills = 1;
+    check(&facts, "memory", "the kernel killed 1 processes", "memory");
+}
+
+static void all_limits_at_once_have_room(void **state)
+{
+    (void)state;
+    struct ceiling_facts facts = calm();
+    for (int i = 0; i < REASON_COUNT; i++)
+        facts.tally.failed[i] = 1;
+    facts.target_files = facts.target_limit;
+    facts.overflows = facts.tcp_aborts = facts.pids_refused = facts.throttled_periods = facts.oom_kills = 1;
+    facts.tracked = facts.tracked_max;
+    struct ceiling_note notes[CEILING_NOTES_MAX];
+    assert_in_range(ceilings_judge(&facts, notes), 9, CEILING_NOTES_MAX);
+}
+
+// The most is kept, also when it is gone at the end.
+static void the_watch_keeps_the_most(void **state)
+{
+    (void)state;
+    struct ceilings ceilings;
+    struct ceiling_facts facts;
+    ceilings_start(&ceilings, NULL, 0);
+    ceilings_look(&ceilings, 0, 1);
+    ceilings.files = 1LL << 60;
+    ceilings_look(&ceilings, 5, 2000000000);
+    ceilings_read(&ceilings, &facts);
+    assert_true(facts.files == 1LL << 60);
+    assert_true(facts.port_low > 0 && facts.port_high > facts.port_low && facts.worker_limit > 0);
+    assert_true(facts.target_files == -1 && facts.somaxconn > 0 && facts.tcp_max_pages > 0);
+    char text[200];
+    assert_non_null(strstr(ceilings_of_start(-ENOMEM, text, sizeof text), "memory is short"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_small_limit_that_did_not_show_is_not_told),
+        cmocka_unit_test(clients_that_failed_tell_ports_descriptors_and_memory),
+        cmocka_unit_test(a_table_that_was_full_when_clients_were_lost_is_told),
+        cmocka_unit_test(the_kernels_counters_tell_backlog_tcp_memory_processes_and_quota),
+        cmocka_unit_test(all_limits_at_once_have_room),
+        cmocka_unit_test(the_watch_keeps_the_most),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
