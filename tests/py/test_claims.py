@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Published claims: the file as it is, a function for each, the rule of verdicts, the tables, the command on made runs."""
 import json
+import signal
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,6 +14,7 @@ from poolmark.claims.measured import Measured, Source
 from poolmark.claims.measures import curve, expansion, objects
 from poolmark.claims.sources import curve as curve_runs
 from poolmark.claims.sources import programs
+from poolmark.facts.children import Interrupted
 from poolmark.records import record as records
 from poolmark.records.read_record import load
 from poolmark.suites import suite_file
@@ -30,8 +32,10 @@ def claim(**changes) -> Claim:
 
 
 def judged(values, **changes):
-    how = {key: changes.pop(key) for key in ("kind", "floor", "interval", "contradiction", "because") if key in changes}
-    return verdict.judge(claim(**changes), Measured(tuple(values), **how))
+    """The verdict on values; two or one stand for three repetitions."""
+    busy = changes.pop("busy", "")
+    how = {key: changes.pop(key) for key in ("kind", "floor", "interval", "contradiction", "because", "timed", "spread") if key in changes}
+    return verdict.judge(claim(**changes), Measured((*values, *values, *values), **how), busy)
 
 
 # --- the file
@@ -127,6 +131,24 @@ def test_counts_are_compared_as_they_are():
     assert judged([2.0, 2.0], kind="counted", floor=0.1).verdict == verdict.HOLDS
     assert judged([20.0] * 5, kind="counted", low=20.0, high=20.0).verdict == verdict.HOLDS
     assert judged([20.1] * 5, kind="counted", low=20.0, high=20.0).verdict == verdict.FAILS
+
+
+def test_two_repetitions_are_too_few():
+    assert verdict.judge(claim(), Measured((1.5, 1.5))).verdict == verdict.NOISY
+    assert verdict.judge(claim(), Measured((1.5,), kind="counted")).verdict == verdict.HOLDS
+
+
+def test_a_busy_host_cannot_disprove_a_time():
+    told = "other processes had 89 % of the processors' time"
+    found = judged([6.0], timed=True, busy=told)
+    assert found.verdict == verdict.NOISY and found.why.startswith("Other processes had 89 %") and "3 times the upper bound" in found.why
+    assert judged([1.5], timed=True, busy=told).verdict == verdict.HOLDS
+    assert judged([6.0], busy=told).verdict == verdict.FAILS        # memory
+
+
+def test_a_spread_of_its_own_replaces_the_extremes():
+    assert judged([1.5, 9.0, 1.5, 1.5], spread=(1.4, 1.6)).verdict == verdict.HOLDS
+    assert judged([1.5, 9.0, 1.5, 1.5]).verdict == verdict.NOISY
 
 
 def test_a_range_may_be_open():
@@ -229,7 +251,7 @@ def test_addresses_are_those_of_the_program():
 
 def test_made_suites_are_valid(tmp_path):
     text = curve_runs.SUITE.format(connections=10_000, repetitions=5, steps="10,100", initial=1024, most=100_000,
-                                   strategies='"expand", "fixed"', drop="")
+                                   strategies='"expand", "fixed"')
     (tmp_path / "s.toml").write_text(text, encoding="utf-8")
     assert len(suite_file.load(tmp_path / "s.toml").cells) == 10
 
@@ -345,7 +367,7 @@ def test_a_dry_run_tells_the_runs_and_their_time_within_40_minutes(made, capsys,
 
 
 def test_text_of_a_claim_is_escaped(tmp_path):
-    one = verdict.judge(claim(says="<script>|x"), Measured((1.5,), "<b>why|"))
+    one = verdict.judge(claim(says="<script>|x"), Measured((1.5,) * 3, "<b>why|"))
     measures = {"x": measured.Measure("x", (), None)}
     assert "<script>" not in tables.as_html([one], [], measures, {}, []) and "<script>" not in tables.as_markdown([one], [], measures, {}, [])
     assert "\\|" in tables.as_markdown([one], [], measures, {}, [])
@@ -374,3 +396,16 @@ def test_a_real_run_measures_the_claims_of_a_start(poolmark, tmp_path):
     assert 0 < found["startup-time"]["value"]
     assert poolmark("verify", tmp_path / "run").returncode == 0
     assert poolmark("claims", "--again", tmp_path / "run").returncode == 0
+
+
+def test_an_interrupted_run_keeps_what_was_measured(made, tmp_path, monkeypatch, capsys):
+    def interrupted(work):
+        raise Interrupted(signal.SIGTERM)
+
+    real = measured.all_sources()
+    monkeypatch.setattr(measured, "all_sources", lambda: real | {"expansions": Source("expansions", "made", lambda work: 1.0, interrupted)})
+    assert made("startup-memory", "expansion-trigger") == 128 + signal.SIGTERM
+    run = load(tmp_path / "run")
+    assert run.data["status"] == "incomplete" and run.sealed and run.data["anomalies"][0]["what"] == "interrupted"
+    assert [one["verdict"] for one in run.data["summary"]["claims"]] == ["holds", "not measured"]
+    assert "The run expansions failed: it was not made" in capsys.readouterr().out

@@ -86,6 +86,9 @@ class Runner:
             path.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
             cell.file("values", path)
             self.links[one.name] = path.relative_to(self.record.folder).as_posix()
+            for name in ("summary.md", "bench.md"):  # of a suite, of benchmarks
+                if (work.folder / "run" / name).is_file():
+                    self.links[f"{one.name}: {name}"] = f"runs/{one.name}/run/{name}"
             status = "complete"
         except (PoolmarkError, OSError, ValueError, KeyError, StopIteration) as error:
             text = str(error) if isinstance(error, PoolmarkError) else f"{type(error).__name__}: {error}"
@@ -97,7 +100,7 @@ class Runner:
             cell.data["seconds"] = round(time.monotonic() - began, 1)
             for argv in work.commands:
                 cell.command(argv)
-            if text := busy_text(others.percent(), "it is slower"):
+            if text := busy_text(others.percent(), "times are longer"):
                 cell.anomaly("busy", text)
             cell.finish(status)
 
@@ -111,19 +114,24 @@ class Runner:
             self.eta.end()
 
 
-def judge_one(claim, measure, found: dict, failed: dict) -> verdict.Judged:
+def busy_texts(cells: list[dict]) -> dict[str, str]:
+    """{run: what other programs had of the processors} of the runs that they disturbed."""
+    return {cell["id"]: one["text"] for cell in cells for one in cell["anomalies"] if one["what"] == "busy"}
+
+
+def judge_one(claim, measure, found: dict, failed: dict, busy: dict) -> verdict.Judged:
     for name in measure.sources:
         if name not in found:
             return verdict.unmeasured(claim, f"The run {name} failed: {failed.get(name, 'it was not made')}.")
     try:
-        return verdict.judge(claim, measure.function(found, claim))
+        return verdict.judge(claim, measure.function(found, claim), next((busy[name] for name in measure.sources if name in busy), ""))
     except (PoolmarkError, KeyError, TypeError, ValueError, ZeroDivisionError, IndexError) as error:
         text = str(error) if isinstance(error, PoolmarkError) else f"{type(error).__name__}: {error}"
         return verdict.unmeasured(claim, f"The runs do not have what it takes: {text}.")
 
 
-def judge_all(claims: dict, measures: dict, found: dict, failed: dict) -> list[verdict.Judged]:
-    return [judge_one(claim, measures[name], found, failed) for name, claim in claims.items()]
+def judge_all(claims: dict, measures: dict, found: dict, failed: dict, busy: dict) -> list[verdict.Judged]:
+    return [judge_one(claim, measures[name], found, failed, busy) for name, claim in claims.items()]
 
 
 def write_results(record: records.Record, judged: list, watched: list, measures: dict, links: dict, notes: list[str]) -> None:
@@ -172,7 +180,8 @@ def judge_again(where: str, claims: dict, measures: dict) -> int:
     earlier = load(where)
     found, failed = earlier_values(earlier)
     recorded = {one["id"]: one["verdict"] for one in (earlier.data.get("summary") or {}).get("claims", [])}
-    judged = judge_all({name: claim for name, claim in claims.items() if name in recorded}, measures, found, failed)
+    judged = judge_all({name: claim for name, claim in claims.items() if name in recorded}, measures, found, failed,
+                       busy_texts(earlier.data["cells"]))
     print(tables.terminal_text(judged, monitoring.verdicts(found)))
     differ = [one for one in judged if one.verdict != recorded[one.claim.id]]
     for one in differ:
@@ -217,7 +226,7 @@ def run(args) -> int:
         except Interrupted as interrupted:
             record.anomaly("interrupted", f"{interrupted} in run {runner.now}")
             code = 128 + interrupted.number
-    judged = judge_all(claims, measures, runner.found, runner.failed)
+    judged = judge_all(claims, measures, runner.found, runner.failed, busy_texts(record.data["cells"]))
     watched = monitoring.verdicts(runner.found)
     write_results(record, judged, watched, measures, runner.links, notes_of(work))
     all_there = all(one.verdict != verdict.UNMEASURED for one in judged)

@@ -10,8 +10,6 @@ import time
 
 from poolmark.base.errors import PoolmarkError
 
-REFUSED = "refused"
-
 
 def connect_packet(name: str) -> bytes:
     """CONNECT of MQTT 3.1.1, clean session, no keep alive."""
@@ -39,11 +37,6 @@ class Client:
         except OSError:
             pass
         self.socket.close()
-
-
-def close_all(clients: list) -> None:
-    for client in clients:
-        client.close() if isinstance(client, Client) else client.close()
 
 
 def burst(port: int, count: int, at_once: int, timeout_s: float = 60.0) -> tuple[list[tuple[int, int]], list[socket.socket]]:

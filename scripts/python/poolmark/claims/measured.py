@@ -23,6 +23,8 @@ KINDS = ("measured", "forecast", "reference", "counted", "computed")
 @dataclass(frozen=True)
 class Measured:
     """`values`: one for each repetition, in the claim's unit; of a sequence `sequences` instead. `interval`: of a forecast.
+    `timed`: other programs of the host would have changed it, so on a busy host it cannot disprove.
+    `spread`: what counts as the repetitions' spread where that is not the lowest to the highest.
     `because`: one sentence that says why the value is what it is. `contradiction`: why the statement cannot hold by its own words.
     `floor`: share of the value below which two runs cannot be told apart; 0 for counts."""
 
@@ -31,8 +33,10 @@ class Measured:
     kind: str = "measured"
     sequences: tuple[tuple, ...] = ()
     interval: tuple[float, float] | None = None
+    spread: tuple[float, float] | None = None
     contradiction: str = ""
     floor: float = 0.0
+    timed: bool = False
     notes: tuple[str, ...] = ()
 
 

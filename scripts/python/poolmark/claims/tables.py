@@ -82,7 +82,7 @@ def terminal_text(judged: list[Judged], watched: list[dict]) -> str:
 
 def runs_of(one: Judged, measures: dict, links: dict) -> list[tuple[str, str]]:
     """(name, link) of the runs that a claim was judged by."""
-    return [(name, links[name]) for name in measures[one.claim.id].sources if name in links]
+    return [(name, link) for source in measures[one.claim.id].sources for name, link in links.items() if name.split(":")[0] == source]
 
 
 def markdown_rows(judged: list[Judged], measures: dict, links: dict) -> str:

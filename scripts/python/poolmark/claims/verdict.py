@@ -10,6 +10,9 @@ one's, comes to the same verdict or to "too noisy to tell".
     too noisy to tell   a bound of the range is in the interval
     contradicts itself  the statement excludes itself by its own figures, whatever is measured
 
+Fewer than three repetitions have no spread worth the name: too noisy to tell. So is a time that does not hold while other programs
+had more than a tenth of the processors, because they may be the reason; one that holds in spite of them holds.
+
 Counts and sequences have no spread: they are compared as they are. The sources do not say whether their MB are 10^6 or 2^20 bytes:
 a claim holds when it holds in one of the two.
 """
@@ -21,7 +24,7 @@ from poolmark.claims.measured import Measured
 
 HOLDS, FAILS, NOISY, CONTRADICTS, UNMEASURED = ("holds", "does not hold", "too noisy to tell", "contradicts itself", "not measured")
 VERDICTS = (HOLDS, FAILS, NOISY, CONTRADICTS)
-WIDEN = 0.5
+WIDEN, LEAST_REPETITIONS = 0.5, 3
 BINARY = {"KB": 1.024, "MB": 1.048576}  # bytes of a KiB by a KB, of a MiB by a MB
 
 
@@ -44,7 +47,8 @@ def interval(measured: Measured) -> tuple[float, float, float]:
     if measured.interval:
         low, high = measured.interval
         return (statistics.median(measured.values) if measured.values else (low + high) / 2), low, high
-    return statistics.median(measured.values), min(measured.values), max(measured.values)
+    low, high = measured.spread or (min(measured.values), max(measured.values))
+    return statistics.median(measured.values), low, high
 
 
 def guarded(value: float, low: float, high: float, floor: float) -> tuple[float, float]:
@@ -87,6 +91,8 @@ def _judge_range(claim: Claim, measured: Measured) -> Judged:
     scales = [1.0] + [factor for unit, factor in BINARY.items() if claim.unit.startswith(unit)]
     places = [_place(*edges, claim, scale) for scale in scales]
     judged = Judged(claim, NOISY, measured.because, measured, value, low, high)
+    if measured.kind == "measured" and len(measured.values) < LEAST_REPETITIONS:
+        return replace(judged, why=f"Fewer than {LEAST_REPETITIONS} repetitions show no spread. {measured.because}".strip())
     if "in" in places:
         note = "" if places[0] == "in" else " (with 1 MB as 2^20 bytes)"
         return replace(judged, verdict=HOLDS, why=f"In the range{note}. {measured.because}".strip())
@@ -108,8 +114,11 @@ def _judge_sequence(claim: Claim, measured: Measured) -> Judged:
     return replace(judged, verdict=FAILS, why=f"Number {at + 1} is {found}, where {wanted} was claimed. {measured.because}".strip())
 
 
-def judge(claim: Claim, measured: Measured) -> Judged:
+def judge(claim: Claim, measured: Measured, busy: str = "") -> Judged:
+    """`busy`: what other programs had of the host while it was measured, where that was too much."""
     judged = _judge_sequence(claim, measured) if claim.expect else _judge_range(claim, measured)
+    if busy and measured.timed and judged.verdict == FAILS:
+        judged = replace(judged, verdict=NOISY, why=f"{busy[:1].upper()}{busy[1:]}. {judged.why}")
     if measured.contradiction:
         return replace(judged, verdict=CONTRADICTS, why=f"{measured.contradiction} By the measurement alone it {_alone(judged)}.")
     return judged

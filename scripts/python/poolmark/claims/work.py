@@ -103,13 +103,11 @@ class Work:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.commands.append(argv)
         log = self.folder / f"{name}.log"
-        before = log.stat().st_size if log.exists() else 0
         child = self.children.start(argv[0].rpartition("/")[2], argv, log, read="stdout")
         ended = self.children.wait(child, GUARD_S)
         code = self.children.stop(child)
         if ended is None or code not in codes:
             raise PoolmarkError(f"{child.how_it_ended()}; its log {log} ends: {child.last_lines()}")
-        del before
         return "\n".join(child.lines)
 
     def json_of(self, name: str, argv: list[str]) -> dict:

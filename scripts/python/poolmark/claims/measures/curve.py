@@ -164,7 +164,7 @@ def hardware(runs: dict, claim: Claim) -> Measured:
         raise PoolmarkError("the kernel's memory shrank while connections came: other programs of this host gave more back")
     return Measured(tuple(fits(worst * MIB, line.base, line.slope + one) / HARDWARE[worst] for one in kernel),
                     f"The worst line is {worst} MB. A connection takes {line.slope / KB:.1f} KB of the broker and {middle / KB:.1f} KB of the "
-                    "kernel, which the table forgets and which is more than a lean connection takes.", kind="forecast", floor=0.02)
+                    "kernel, which the table forgets and which is more than a lean connection takes.", kind="forecast", floor=0.02, timed=True)
 
 
 def _kernel_slope(row: dict) -> float:

@@ -93,8 +93,8 @@ def time(runs: dict, claim: Claim) -> Measured:
     if None in longest or not longest:
         raise PoolmarkError("a broker logged no expansion by about 1 000 objects")
     worst = max([*longest, *more])
-    return Measured((*longest, worst), because=f"The longest of {seen + len(more)} expansions, by 1 000 objects, took {worst:.2f} ms, in "
-                    "the pool's own thread.", floor=TIME_FLOOR)
+    return Measured((*longest, worst), because=f"The longest of {seen + len(more)} expansions, scaled to 1 000 objects, took {worst:.2f} "
+                    "ms.", floor=TIME_FLOOR, timed=True)
 
 
 @measures("past-the-pool", "overflow")

@@ -16,7 +16,7 @@ def connect_latency(runs: dict, claim: Claim) -> Measured:
         raise PoolmarkError(f"{failed} clients did not connect")
     rates = sorted(row["rate"] for row in rows)
     return Measured(tuple(row["mean_ns"] / MS for row in rows), f"Counted from the intended time, at {rates[0]} to {rates[-1]} connects a "
-                    "second, over the loopback.", floor=FLOOR)
+                    "second, over the loopback.", floor=FLOOR, timed=True)
 
 
 def high_percentile(values: list[float], share: float = 0.999) -> float:
@@ -34,4 +34,4 @@ def while_expanding(runs: dict, claim: Claim) -> Measured:
     mean = sum(row["all_mean_ns"] for row in rows) / len(rows) / MS
     return Measured(tuple(high_percentile(row["in_flight_ns"]) / MS for row in rows), f"Of {count} connects during {least} expansions each "
                     f"time, 16 under way at once: the mean of all connects is {mean:.2f} ms. The pool's own thread "
-                    "grows it.", floor=FLOOR)
+                    "grows it.", floor=FLOOR, timed=True)

@@ -31,9 +31,7 @@ def _gain(runs: dict, names: list[str], because: str) -> Measured:
     pairs = [(_rounds(runs, f"lifo/blocks/{name}"), _rounds(runs, f"lifo/direct-glibc/{name}")) for name in names]
     count = min(len(side) for pair in pairs for side in pair)
     gains = [statistics.fmean(100 * (malloc[i] / pool[i] - 1) for pool, malloc in pairs) for i in range(count)]
-    low, high = quartiles(gains)
-    half = (high - low) / 2
-    return Measured(tuple(gains), because, interval=(low - half, high + half))
+    return Measured(tuple(gains), because, spread=quartiles(gains), floor=FLOOR, timed=True)
 
 
 def _times(runs: dict, names: list[str]) -> str:
@@ -99,22 +97,29 @@ def defaults(runs: dict, claim: Claim) -> Measured:
     return Measured(sequences=(tuple(values),), because="Read from the strategy's header.", kind="counted")
 
 
-@measures("sync-map-time", "lifo")
+MAP, MAP_ALONE = "typed_map/sync/256", "typed_map/direct-glibc/256"
+
+
+def _typed(runs: dict, name: str, metric: str) -> list[float]:
+    found = runs["typed"].get(name, {}).get(metric)
+    if not found:
+        raise PoolmarkError(f"the benchmark {name} has no {metric}")
+    return found
+
+
+@measures("sync-map-time", "typed")
 def map_time(runs: dict, claim: Claim) -> Measured:
-    pool, malloc = _rounds(runs, "lifo/sync/1024"), _rounds(runs, "lifo/direct-glibc/1024")
-    values = [b / a for a, b in zip(pool, malloc)]
-    low, high = quartiles(values)
-    half = (high - low) / 2
-    return Measured(tuple(values), "Measured of objects of 1 KiB, got and returned, not of a map: in C nothing has to be collected. By its "
-                    f"own times the source's ratio is {287.8 / 79.51:.1f}, its text says 3.4.", interval=(low - half, high + half))
+    pool, alone = _typed(runs, MAP, "time"), _typed(runs, MAP_ALONE, "time")
+    values = [b / a for a, b in zip(pool, alone)]
+    return Measured(tuple(values), f"{statistics.median(pool):.0f} ns with the pool, {statistics.median(alone):.0f} ns without: setting 16 "
+                    "keys is most of it, and free is cheaper than a collector.", spread=quartiles(values), floor=FLOOR, timed=True)
 
 
-@measures("sync-map-bytes", "reuse-rate")
+@measures("sync-map-bytes", "typed")
 def map_allocations(runs: dict, claim: Claim) -> Measured:
-    """Each miss of the strategy sync is one allocation; a hit makes none."""
-    rows = runs["reuse-rate"]["sync"]
-    return Measured(tuple(max(0, row["misses"] - 1) / row["gets"] for row in rows), "Counted by the pool, whose miss is one allocation, "
-                    "after the first get. In C the object is one allocation either way.", kind="counted")
+    without, size = (_typed(runs, MAP_ALONE, name)[0] for name in ("allocs_per_op", "bytes_per_op"))
+    return Measured(tuple(_typed(runs, MAP, "allocs_per_op")), f"Counted by a library that stands in for malloc. Without a pool: "
+                    f"{without:.0f} allocations and {size:.0f} B.", kind="counted")
 
 
 @measures("sync-low-rate", "reuse-rate")

@@ -82,20 +82,33 @@ def hot(work: Work) -> dict:
 # --- the micro-benchmarks
 
 SIZES = (64, 256, 1024, 4096, 16384)
-FILTER = r"^lifo/(blocks|direct-glibc)/(64|256|1024|4096|16384)$|^lifo/(blocks|direct-glibc)/1024/threads:10$|^lifo/sync/1024$"
-ROUND_S = 13 * 0.2
+FILTER = r"^lifo/(blocks|direct-glibc)/(64|256|1024|4096|16384)$|^lifo/(blocks|direct-glibc)/1024/threads:10$"
+ROUND_S = 12 * 0.2
 ROUNDS, BUDGET_S = 9, 300
 
 
-@source("lifo", "bench: get and return of blocks, sync and malloc at five sizes, and by ten threads",
+@source("lifo", "bench: get and return of blocks and of malloc at five sizes, and by ten threads",
         lambda work: ROUND_S * (work.repetitions if work.quick else 2 * max(work.repetitions, ROUNDS)))
 def lifo(work: Work) -> dict:
     """{benchmark: nanoseconds of each round}."""
+    return {name: found.get("time", []) for name, found in benchmarks(work, FILTER).items()}
+
+
+def benchmarks(work: Work, pattern: str) -> dict:
+    """{benchmark: {metric: values of each round}}."""
     rounds = work.repetitions if work.quick else max(work.repetitions, ROUNDS)
-    words = ["bench", "--set", "full", "--filter", FILTER, "--repetitions", str(rounds), "--narrow", "0", "--budget", f"{BUDGET_S}s",
+    words = ["bench", "--set", "full", "--filter", pattern, "--repetitions", str(rounds), "--narrow", "0", "--budget", f"{BUDGET_S}s",
              *(["--again", "0"] if work.quick else [])]
     folder = work.poolmark("run", words, codes=(0, 1))  # 1: the budget ended it before its last round
-    return {cell["id"].rpartition(".")[0]: cell["metrics"].get("time", {}).get("samples", []) for cell in load(folder).data["cells"]}
+    return {cell["id"].rpartition(".")[0]: {name: metric.get("samples", []) for name, metric in cell["metrics"].items()}
+            for cell in load(folder).data["cells"]}
+
+
+@source("typed", "bench: a map of 16 entries taken, filled, emptied and given back, with the pool and without",
+        lambda work: 0.5 * (work.repetitions if work.quick else 2 * max(work.repetitions, ROUNDS)))
+def typed(work: Work) -> dict:
+    found = benchmarks(work, "^typed_map/(sync|direct-glibc)/256$")
+    return {name: {metric: found[name].get(metric, []) for metric in ("time", "allocs_per_op", "bytes_per_op")} for name in found}
 
 
 CALLS = "brk,mmap,munmap,mremap,madvise"
