@@ -4,6 +4,12 @@
 #define CONNECT "latency of a connect, TCP connect to CONNACK, from the intended time"
 #define DELIVERY "intended publish time to arrival at the subscriber"
 #define ACK "intended publish time to PUBACK (QoS 1) or PUBCOMP (QoS 2)"
+#define ARRIVAL                                                                                              \
+    "latency of an arrival (a client that comes, or comes back, while others are held) from the intended "   \
+    "time, or from the loss of its connection, to CONNACK"
+#define ARRIVAL_UNCORRECTED "the same from the beginning of the connect that succeeded"
+#define EXPANDING ", of those during which a pool of its target expanded (arrivals.csv, events.csv)"
+#define STEADY ", of those during which none did"
 #define UNCORRECTED ", counted from when the client got around to it"
 #define ONE_AT_A_TIME                                                                                        \
     ", counted from when it was sent; at a rate only of messages that were sent when the pair's message "    \
@@ -31,6 +37,26 @@ const struct metric loadgen_catalogue[] = {
     METRIC_LATENCY("delivery_uncorrected", METRIC_SECONDARY, DELIVERY ONE_AT_A_TIME),
     METRIC_LATENCY("ack", METRIC_PRIMARY, ACK),
     METRIC_LATENCY("ack_uncorrected", METRIC_SECONDARY, ACK ONE_AT_A_TIME),
+    METRIC_LATENCY("arrival", METRIC_PRIMARY, ARRIVAL),
+    METRIC_LATENCY("arrival_uncorrected", METRIC_SECONDARY, ARRIVAL_UNCORRECTED),
+    METRIC_LATENCY("arrival_expanding", METRIC_SECONDARY, ARRIVAL EXPANDING),
+    METRIC_LATENCY("arrival_steady", METRIC_SECONDARY, ARRIVAL STEADY),
+    {"arrivals.count", "1", "none", METRIC_SECONDARY, "clients that came (back)"},
+    {"arrivals.rate", "1/s", "higher", METRIC_SECONDARY, "these, divided by arrivals.seconds"},
+    {"arrivals.seconds", "s", "lower", METRIC_SECONDARY,
+     "from the intended time of the first arrival to the last CONNACK; of several bursts the sum"},
+    {"arrivals.rate_asked", "1/s", "none", METRIC_SECONDARY, "the rate that was asked for"},
+    {"arrivals.pool_hit_rate", "%", "higher", METRIC_SECONDARY,
+     "gets of the target's pools, while the scenario ran, that were served from owned memory (pools.csv, to "
+     "the second)"},
+    {"arrivals.retries", "1", "none", METRIC_SECONDARY, "connects after one that failed (--backoff)"},
+    {"arrivals.resumed", "1", "none", METRIC_SECONDARY,
+     "arrivals for which the target had kept the session (CONNACK says so)"},
+    {"arrivals.not_sent", "1", "lower", METRIC_SECONDARY,
+     "arrivals that were due while the same client's arrival before was still under way"},
+    {"arrivals.failed", "1", "lower", METRIC_PRIMARY,
+     "clients that did not come (back); anomalies `away` say why"},
+    {"arrivals.unfinished", "1", "lower", METRIC_SECONDARY, "arrivals under way when the run ended early"},
     {"messages.sent", "1", "none", METRIC_SECONDARY, "messages handed to the engine"},
     {"messages.received", "1", "none", METRIC_SECONDARY,
      "messages that arrived; here and in the losses a message counts once for each of its subscribers"},
@@ -61,6 +87,10 @@ const struct metric loadgen_catalogue[] = {
      "before the first message"},
     {"memory.full_bytes", "B", "lower", METRIC_SECONDARY,
      "the same with all connections open; of a publishing phase, after the last message"},
+    {"memory.peak_bytes", "B", "lower", METRIC_PRIMARY,
+     "the same, the highest reading of the run; only of scenarios with arrivals"},
+    {"memory.after_bytes", "B", "lower", METRIC_PRIMARY,
+     "the same when the arrivals are over and, of burst, the clients have left"},
     {"memory.per_connection_bytes", "B", "lower", METRIC_PRIMARY,
      "slope of user memory over open connections, from the first step (a tenth of the connections; without "
      "one the start) to all of them"},
@@ -74,6 +104,9 @@ const struct metric loadgen_catalogue[] = {
      "growth of PageTables of the whole host, the generator's among it"},
     {"cpu.per_connection_ns", "ns", "lower", METRIC_PRIMARY,
      "CPU time of the target from the start to all connected, divided by connections"},
+    {"cpu.per_arrival_ns", "ns", "lower", METRIC_PRIMARY,
+     "CPU time of the target from all connected to the end of the arrivals, divided by arrivals; leaving is "
+     "in it"},
     {"cpu.per_message_ns", "ns", "lower", METRIC_PRIMARY,
      "CPU time of the target while publishing, divided by messages"},
     {"cpu.per_delivery_ns", "ns", "lower", METRIC_SECONDARY,

@@ -21,6 +21,7 @@
 #define POOLMARK_LOADGEN_ENGINE_H
 
 #include "base/err.h"
+#include "loadgen/leave.h"
 #include "loadgen/payload.h"
 #include "loadgen/plan.h"
 #include "loadgen/tally.h"
@@ -35,6 +36,7 @@ enum engine_cap {
     ENGINE_CAP_PING = 1 << 1, // can send a PINGREQ when asked
     // Idle clients take CPU time: when there are many, their processes are paused (fleet.h).
     ENGINE_CAP_RESTLESS = 1 << 2,
+    ENGINE_CAP_CUT = 1 << 3, // can end a connection by FIN or RST, without DISCONNECT
 };
 
 enum engine_event_kind {
@@ -58,7 +60,8 @@ struct engine_event {
     int64_t intended_ns; // ACKED: the intended time of that PUBLISH
     int ports_passed;    // CONNECTED, FAILED: ports of its own that were taken, and passed over
     struct payload payload;
-    bool ours; // MESSAGE: `payload` is valid
+    bool ours;            // MESSAGE: `payload` is valid
+    bool session_present; // CONNECTED: the target kept the client's session
 };
 typedef void engine_listener(void *context, const struct engine_event *event);
 
@@ -70,6 +73,7 @@ struct engine_config {
     int64_t timeout_ns; // a connect that takes longer has failed
     int keep_alive_s;   // 0: none; the engine sends the pings
     int window;         // connects under way at once; 0: the engine's own choice
+    bool keep_sessions; // connects without the clean session flag
     engine_listener *listener;
     void *context;
 };
@@ -106,11 +110,12 @@ struct engine {
     // On failure: -errno with the text in `err`, and nothing is left open.
     int (*open)(struct engine_run **run, const struct engine_config *config, struct err *err);
 
-    // Begins a client's only connect. The engine may queue it when its window is full. 0, or -errno: no event
-    // follows then. -EISCONN for a second connect.
+    // Begins a connect. The engine may queue it when its window is full. 0, or -errno: no event follows then.
+    // -EISCONN for a client that connects, is connected, or whose end was not reported yet. A client that has
+    // ended may connect again.
     int (*connect)(struct engine_run *run, int64_t client);
 
-    // When the engine began the client's connect; 0: not yet.
+    // When the engine began the client's latest connect; 0: not yet.
     int64_t (*begun_ns)(const struct engine_run *run, int64_t client);
 
     // These need a connected client (otherwise -ENOTCONN). 0, or -errno: no event follows then.
@@ -119,7 +124,8 @@ struct engine {
     // Sends the messages that publish has gathered. NULL: publish sends each message itself.
     void (*flush)(struct engine_run *run);
     int (*ping)(struct engine_run *run, int64_t client); // NULL without ENGINE_CAP_PING
-    int (*close_client)(struct engine_run *run, int64_t client);
+    // -EOPNOTSUPP for a way that the engine does not know: without ENGINE_CAP_CUT all but LEAVE_DISCONNECT.
+    int (*close_client)(struct engine_run *run, int64_t client, enum leave how);
 
     // Announces an act within two seconds, so that the engine's threads are ready by then. NULL: not needed.
     void (*expect)(struct engine_run *run);

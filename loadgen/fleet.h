@@ -27,6 +27,8 @@
 #define POOLMARK_LOADGEN_FLEET_H
 
 #include "base/err.h"
+#include "loadgen/backoff.h"
+#include "loadgen/leave.h"
 #include "loadgen/pattern.h"
 #include "loadgen/tally.h"
 
@@ -38,7 +40,8 @@ enum fleet_act {
     FLEET_CONNECT, // connect the first `goal` clients of the plan
     FLEET_PUBLISH, // publish by `pattern` for `duration_ns`, and drain
     FLEET_PROVE,   // every open client shows that it is alive
-    FLEET_CLOSE,   // disconnect
+    FLEET_CLOSE,   // clients `before` to `goal` (0: all) leave
+    FLEET_ARRIVE,  // clients `before` to `goal` leave if they are connected, and come (back)
 };
 
 enum fleet_subscribe {
@@ -55,12 +58,25 @@ struct fleet_order {
     int64_t goal;  // CONNECT: clients, of the whole plan
     // CONNECT: the part of `goal` that earlier orders connected; client n is act n - before of the schedule.
     int64_t before;
-    double rate_per_s;      // CONNECT, PUBLISH: of all workers together; 0: as fast as possible
+    // ARRIVE: when an arrival is due.
+    enum fleet_arrivals {
+        FLEET_ARRIVALS_ONCE,     // each client once, client n at act n - before of the schedule
+        FLEET_ARRIVALS_CONSTANT, // clients take turns at equal intervals for `duration_ns`
+        FLEET_ARRIVALS_POISSON,  // clients of each worker take turns at random intervals for `duration_ns`
+        FLEET_ARRIVALS_ON_LOSS,  // whenever a client loses its connection within `duration_ns`
+    } arrivals;
+    enum leave leave; // ARRIVE, CLOSE: how connected clients leave
+    int64_t away_ns;  // ARRIVE: from leaving to the intended time of coming back
+    bool wait_first;  // ARRIVE: the back-off is also waited for before the first connect
+    uint64_t seed;    // ARRIVE: of random intervals and of jitter
+    struct backoff backoff;
+    double rate_per_s;      // CONNECT, PUBLISH, ARRIVE: of all workers together; 0: as fast as possible
     int64_t in_flight;      // PUBLISH without a rate: messages of a publisher under way at most; 1 and up
     struct pattern pattern; // PUBLISH, and CONNECT with FLEET_SUBSCRIBE_PAIR
-    int64_t duration_ns;    // PUBLISH: messages intended before this are sent, including the warm-up
+    int64_t duration_ns;    // ARRIVE; PUBLISH: messages intended before this are sent, including the warm-up
     int64_t warmup_ns;      // PUBLISH: messages intended before this are not put into histograms
-    int64_t drain_ns;       // PUBLISH, PROVE, CLOSE: how long to wait for acts under way at the end
+    int64_t drain_ns;       // PUBLISH, PROVE, CLOSE: how long to wait for acts under way at the end;
+                            // ARRIVE: how long clients try again
     int qos;
     int payload_bytes;
 };

@@ -51,6 +51,7 @@ const char *latency_name(enum latency_kind kind)
         [LATENCY_CONNECT] = "connect",   [LATENCY_CONNECT_UNCORRECTED] = "connect_uncorrected",
         [LATENCY_ACK] = "ack",           [LATENCY_ACK_UNCORRECTED] = "ack_uncorrected",
         [LATENCY_DELIVERY] = "delivery", [LATENCY_DELIVERY_UNCORRECTED] = "delivery_uncorrected",
+        [LATENCY_ARRIVAL] = "arrival",   [LATENCY_ARRIVAL_UNCORRECTED] = "arrival_uncorrected",
         [LATENCY_LAG] = "lag",
     };
     return (unsigned)kind < LATENCY_COUNT ? names[kind] : "unknown";

@@ -32,6 +32,8 @@ enum latency_kind {
     LATENCY_ACK_UNCORRECTED,      // from the PUBLISH, if the pair's message before was acknowledged by then
     LATENCY_DELIVERY,             // from the intended time to the subscriber
     LATENCY_DELIVERY_UNCORRECTED, // from the PUBLISH, if the pair's message before had arrived by then
+    LATENCY_ARRIVAL,              // from the intended time, or the loss, to CONNACK
+    LATENCY_ARRIVAL_UNCORRECTED,  // from the last call to CONNACK
     LATENCY_LAG,                  // from the intended time to the act: how late the generator was
     LATENCY_COUNT,
 };

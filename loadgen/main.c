@@ -77,8 +77,8 @@ static int describe_program(const struct config *config)
 static int64_t losses(const struct run *run)
 {
     const int64_t *count = run->tally.count;
-    return tally_failed(&run->tally) + tally_dropped(&run->tally) + count[TALLY_NOT_SENT] +
-           count[TALLY_LOST] + count[TALLY_UNACKED];
+    return tally_failed(&run->tally) + tally_dropped(&run->tally) + tally_away(&run->tally) +
+           count[TALLY_NOT_SENT] + count[TALLY_LOST] + count[TALLY_UNACKED] + count[TALLY_ARRIVAL_NOT_SENT];
 }
 
 // A run that ended early is incomplete. If no client ever connected, it has failed, unless interrupted.

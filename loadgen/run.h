@@ -67,7 +67,7 @@ struct run {
     int signals;            // signalfd of SIGINT, SIGTERM and SIGHUP
     bool interrupted;
     struct sampler_account sampler_account; // set when the files are closed
-    struct csv_account log_account, steps_account;
+    struct csv_account log_account, steps_account, arrivals_account;
     bool halted;      // an order was broken off: clients are not closed one by one
     bool lossy;       // the run ends when all connections are lost: set while they are held
     char broken[400]; // why the run ends early; "" while it does not

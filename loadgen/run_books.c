@@ -22,7 +22,8 @@ static struct books_line named(const char *prefix, const char *source)
 static void add_connects(struct books *books, const struct run *run)
 {
     const struct tally *tallies[] = {&run->tally, &run->probe_tally};
-    const int64_t asked[] = {run->config->connections, run->probes ? run->config->probes : 0};
+    const int64_t asked[] = {run->config->connections - run->config->later,
+                             run->probes ? run->config->probes : 0};
     struct books_line line = named("", "connects");
     int64_t connected = 0;
     for (int i = 0; i < 2; i++) {
@@ -39,6 +40,21 @@ static void add_connects(struct books *books, const struct run *run)
     line.measured = held(run, LATENCY_CONNECT);
     line.unreadable = connected - line.measured;
     books_add(books, &line);
+}
+
+static void add_arrivals(struct books *books, const struct run *run)
+{
+    const int64_t *count = run->tally.count, *away = run->tally.away;
+    struct books_line line = named("", "arrivals");
+    line.attempted = count[TALLY_ARRIVAL_DUE];
+    line.measured = held(run, LATENCY_ARRIVAL);
+    line.lost = away[REASON_TIMEOUT] + away[REASON_STALLED];
+    line.failed = tally_away(&run->tally) - line.lost;
+    line.not_sent = count[TALLY_ARRIVAL_NOT_SENT];
+    line.unfinished = count[TALLY_ARRIVAL_UNFINISHED];
+    line.unreadable = count[TALLY_ARRIVED] - line.measured;
+    if (line.attempted > 0)
+        books_add(books, &line);
 }
 
 static void add_subscribes(struct books *books, const char *prefix, const struct tally *tally)
@@ -168,7 +184,9 @@ void run_books(struct books *books, struct run *run)
     add_file(books, run, "latency_lines", "latency.hlog", &run->log_account);
     add_file(books, run, "memory_lines", "memory.csv", &run->sampler_account.file);
     add_file(books, run, "steps_lines", "steps.csv", &run->steps_account);
+    add_file(books, run, "arrivals_lines", "arrivals.csv", &run->arrivals_account);
     add_connects(books, run);
+    add_arrivals(books, run);
     add_subscribes(books, "", &run->tally);
     add_messages(books, run, "", &run->tally);
     add_signs_of_life(books, &run->tally);

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -44,6 +45,8 @@ static struct worker_setup setup_of(const struct run *run, const struct plan *pl
         .timeout_ns = config->timeout_ns,
         .keep_alive_s = (int)config->keep_alive_s,
         .window = (int)config->window,
+        .keep_sessions = config->keep_sessions,
+        .connecting = plan->clients,
     };
 }
 
@@ -163,6 +166,16 @@ static int open_sampler(struct run *run, struct err *err)
     return code;
 }
 
+static int map_arrival_times(struct run *run, struct err *err)
+{
+    size_t bytes = (size_t)run->plan.clients * sizeof *run->setup.arrival_times;
+    void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED)
+        return err_set(err, -errno, "cannot map %zu bytes for the times of arrivals: %m", bytes);
+    run->setup.arrival_times = memory;
+    return 0;
+}
+
 static int open_workers(struct run *run, struct err *err)
 {
     const struct config *config = run->config;
@@ -183,6 +196,10 @@ static int open_workers(struct run *run, struct err *err)
     if (config->pattern.kind != PATTERN_PAIRS && (code = board_open(&run->board, &config->pattern, err)) < 0)
         return code;
     run->setup.board = run->board;
+    run->setup.connecting -= config->later;
+    code = config->arrival_times && run->record ? map_arrival_times(run, err) : 0;
+    if (code < 0)
+        return code;
     code =
         open_fleet(&run->fleet, &run->setup, config->tokens > 0 ? (int)config->tokens : engine->tokens, err);
     if (code == 0 && probes) {
@@ -259,6 +276,8 @@ void run_close(struct run *run)
     free(run->hist_memory);
     latency_shared_close(run->latency);
     board_close(run->board);
+    if (run->setup.arrival_times)
+        munmap(run->setup.arrival_times, (size_t)run->plan.clients * sizeof *run->setup.arrival_times);
     plan_free(&run->plan);
     plan_free(&run->probe_plan);
 }

@@ -27,6 +27,7 @@ struct sampler {
     _Atomic bool ending;      // also read without the lock, relaxed: it only ends a reading early
     struct sample full;       // the last full row
     struct sample last;
+    int64_t peak_rss_bytes, peak_pss_bytes, peak_private_bytes; // -1: no reading yet
     struct sampler_account account;
     // The thread's own, or unchanging:
     struct csv *csv;
@@ -151,6 +152,12 @@ static bool wants_full(const struct sampler *sampler, int64_t now_ns)
     return now_ns - sampler->full_ended_ns >= FULL_SHARE * sampler->full_took_ns;
 }
 
+static void raise_to(int64_t *most, int64_t value)
+{
+    if (value > *most)
+        *most = value;
+}
+
 // The caller holds the lock. It is released during the reading.
 static void take_row(struct sampler *sampler)
 {
@@ -173,6 +180,9 @@ static void take_row(struct sampler *sampler)
     sample.connections = sampler->connections;
     sample.generator_cpu_ns = sampler->cpu_ns + clock_cpu_ns();
     sampler->last = sample;
+    raise_to(&sampler->peak_rss_bytes, sample.target_rss_bytes);
+    raise_to(&sampler->peak_pss_bytes, sample.target_pss_bytes);
+    raise_to(&sampler->peak_private_bytes, sample.target_private_bytes);
     sampler->account.readings++;
     if (sample.targets_gone > 0 || sample.target_error < 0) {
         sampler->account.unreadable++;
@@ -244,6 +254,7 @@ int sampler_open(struct sampler **sampler_out, const struct sampler_config *conf
     struct sampler *sampler = calloc(1, sizeof *sampler);
     if (!sampler)
         return err_set(err, -ENOMEM, "out of memory for the sampler");
+    sampler->peak_rss_bytes = sampler->peak_pss_bytes = sampler->peak_private_bytes = -1;
     sampler->phase = "start";
     sampler->last.target_rss_bytes = -1; // until the first row
     pthread_mutex_init(&sampler->lock, NULL);
@@ -305,6 +316,16 @@ void sampler_last(struct sampler *sampler, struct sample *sample)
 {
     pthread_mutex_lock(&sampler->lock);
     *sample = sampler->last;
+    pthread_mutex_unlock(&sampler->lock);
+}
+
+void sampler_peak(struct sampler *sampler, struct sample *peak)
+{
+    pthread_mutex_lock(&sampler->lock);
+    *peak = sampler->last;
+    peak->target_rss_bytes = sampler->peak_rss_bytes;
+    peak->target_pss_bytes = sampler->peak_pss_bytes;
+    peak->target_private_bytes = sampler->peak_private_bytes;
     pthread_mutex_unlock(&sampler->lock);
 }
 

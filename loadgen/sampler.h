@@ -67,6 +67,10 @@ bool sampler_ready(struct sampler *sampler, uint64_t ticket, struct sample *samp
 
 void sampler_last(struct sampler *sampler, struct sample *sample); // the latest row, quick or full
 
+// The highest reading so far of each way to count the target's user memory, -1: there is none. Other fields are
+// of the latest row. These are the highest values in memory.csv.
+void sampler_peak(struct sampler *sampler, struct sample *peak);
+
 // Writes a last quick row and ends the thread. Returns 0, or the -errno of the file. `account` and `sampler`
 // may be NULL.
 int sampler_close(struct sampler *sampler, struct sampler_account *account);

@@ -12,8 +12,8 @@
 //     const struct scenario scenario_drip = {.name = "drip", ..., .options = options,
 //                                            .options_bytes = sizeof(struct drip), .play = play};
 //
-// A client connects once. A scenario in which clients come back plans a client for each time, and connects them
-// in groups (`before` and `goal` of an order). A run has at most FLEET_ORDERS_MAX orders (fleet.h): bound what
+// A client connects once by FLEET_CONNECT. Clients leave and come back by FLEET_ARRIVE, whose schedule, latency and
+// counts are its own (scenarios/arrivals.h). A run has at most FLEET_ORDERS_MAX orders (fleet.h): bound what
 // repeats.
 #ifndef POOLMARK_LOADGEN_SCENARIO_H
 #define POOLMARK_LOADGEN_SCENARIO_H

@@ -309,7 +309,7 @@ int64_t summary_ports_passed(const struct run *run)
 void summary_add_clients(struct summary *summary, struct run *run)
 {
     struct tally *tally = &run->tally;
-    int64_t missing = run->config->connections - tally->count[TALLY_CONNECTED] -
+    int64_t missing = run->config->connections - run->config->later - tally->count[TALLY_CONNECTED] -
                       tally->count[TALLY_CONNECT_UNFINISHED] - tally_failed(tally);
     if (missing > 0)
         tally->failed[REASON_NOT_STARTED] += missing;

@@ -93,6 +93,11 @@ void tally_drop(struct tally_page *page, enum tally_reason reason)
     bump(&page->dropped[reason]);
 }
 
+void tally_stay_away(struct tally_page *page, enum tally_reason reason)
+{
+    bump(&page->away[reason]);
+}
+
 static void take_busier(struct tally *sum, const struct tally_page *page)
 {
     int64_t ran = tally_get(page, TALLY_RAN_PPM), waited = tally_get(page, TALLY_WAITED_PPM);
@@ -107,10 +112,11 @@ void tally_sum(struct tally *sum, const struct tally_page *page)
     take_busier(sum, page);
     for (int i = 0; i < TALLY_COUNT; i++) {
         int64_t value = tally_get(page, (enum tally_count)i);
-        if (i == TALLY_FIRST_START_NS) {
+        if (i == TALLY_FIRST_START_NS || i == TALLY_FIRST_ARRIVAL_NS) {
             if (value != 0 && (sum->count[i] == 0 || value < sum->count[i]))
                 sum->count[i] = value;
-        } else if (i == TALLY_LAST_CONNECTED_NS || i == TALLY_LAST_RECEIVED_NS) {
+        } else if (i == TALLY_LAST_CONNECTED_NS || i == TALLY_LAST_RECEIVED_NS ||
+                   i == TALLY_LAST_ARRIVED_NS) {
             if (value > sum->count[i])
                 sum->count[i] = value;
         } else if (i != TALLY_RAN_PPM && i != TALLY_WAITED_PPM) {
@@ -120,6 +126,7 @@ void tally_sum(struct tally *sum, const struct tally_page *page)
     for (int i = 0; i < REASON_COUNT; i++) {
         sum->failed[i] += atomic_load_explicit(&page->failed[i], memory_order_relaxed);
         sum->dropped[i] += atomic_load_explicit(&page->dropped[i], memory_order_relaxed);
+        sum->away[i] += atomic_load_explicit(&page->away[i], memory_order_relaxed);
     }
 }
 
@@ -169,6 +176,9 @@ void tally_bury(struct tally_page *page, int64_t clients, bool apart)
     tally_add(page, TALLY_PROVE_UNFINISHED,
               above_zero(count[TALLY_PROVE_ASKED] - count[TALLY_PROVEN] - count[TALLY_PROVE_FAILED] -
                          count[TALLY_SILENT] - count[TALLY_PROVE_UNFINISHED]));
+    tally_add(page, TALLY_ARRIVAL_UNFINISHED,
+              above_zero(count[TALLY_ARRIVAL_DUE] - count[TALLY_ARRIVAL_NOT_SENT] - count[TALLY_ARRIVED] -
+                         count[TALLY_ARRIVAL_UNFINISHED] - tally_away(&tally)));
     bury_messages(page, count, 0, apart);
     bury_messages(page, count, TALLY_WARM_UP - TALLY_DUE, apart);
 }
@@ -196,6 +206,11 @@ int64_t tally_failed(const struct tally *tally)
 int64_t tally_dropped(const struct tally *tally)
 {
     return total(tally->dropped);
+}
+
+int64_t tally_away(const struct tally *tally)
+{
+    return total(tally->away);
 }
 
 enum tally_reason tally_main_reason(const struct tally *tally)

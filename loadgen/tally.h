@@ -72,6 +72,16 @@ enum tally_count {
     TALLY_WARM_UP,        // the counts from TALLY_DUE on again, in the same order, of the warm-up only
     TALLY_WARM_UP_END = TALLY_WARM_UP + TALLY_MESSAGE_END - TALLY_DUE,
 
+    // Arrivals: connects of clients that come, or come back, by an order of their own (FLEET_ARRIVE).
+    TALLY_ARRIVAL_DUE,        // by the schedule, or by the loss of a connection
+    TALLY_ARRIVAL_NOT_SENT,   // of these, not begun: the client's arrival before was still under way
+    TALLY_ARRIVED,            // CONNACK 0 received
+    TALLY_ARRIVAL_UNFINISHED, // under way when the run ended early
+    TALLY_ARRIVAL_RETRIES,    // connects after one that failed
+    TALLY_RESUMED,            // of TALLY_ARRIVED, those for which the target had kept the session
+    TALLY_FIRST_ARRIVAL_NS,   // earliest intended time of an arrival; 0: none yet
+    TALLY_LAST_ARRIVED_NS,    // latest CONNACK of an arrival
+
     TALLY_DUPLICATES,        // arrived a second time
     TALLY_STRANGE,           // arrived, and not one of ours
     TALLY_PROVE_ASKED,       // asked to prove that they are alive
@@ -98,12 +108,14 @@ struct tally_page {
     _Atomic int64_t failed[REASON_COUNT]; // clients that never connected
     // Clients that were connected and lost their connection by no act of ours.
     _Atomic int64_t dropped[REASON_COUNT];
+    // Arrivals that were given up, by the reason of their last connect.
+    _Atomic int64_t away[REASON_COUNT];
 };
 
 // The same as plain integers, for sums.
 struct tally {
     int64_t count[TALLY_COUNT];
-    int64_t failed[REASON_COUNT], dropped[REASON_COUNT];
+    int64_t failed[REASON_COUNT], dropped[REASON_COUNT], away[REASON_COUNT];
 };
 
 static inline void tally_add(struct tally_page *page, enum tally_count what, int64_t amount)
@@ -132,8 +144,8 @@ static inline void tally_add_messages(struct tally_page *page, enum tally_count 
 // A count of messages without the warm-up.
 int64_t tally_measured(const struct tally *tally, enum tally_count what);
 
-// Closes the counts of a dead worker that had `clients` clients. Those not connected count as failed, open
-// ones as dropped, its messages as not sent or unfinished. Its page has no other writer any more. `apart`: other
+// Closes the counts of a dead worker that had `clients` clients to connect. Those not connected count as
+// failed, open ones as dropped, its messages as not sent or unfinished, its arrivals as unfinished. Its page has no other writer any more. `apart`: other
 // workers have the subscribers of its messages, so its deliveries under way are not known from its page;
 // tally_settle counts them.
 void tally_bury(struct tally_page *page, int64_t clients, bool apart);
@@ -144,11 +156,13 @@ void tally_settle(struct tally *sum);
 
 void tally_fail(struct tally_page *page, enum tally_reason reason);
 void tally_drop(struct tally_page *page, enum tally_reason reason);
+void tally_stay_away(struct tally_page *page, enum tally_reason reason);
 
 // Adds a page to a sum. First-start and last-connected become the earliest and latest, CPU time adds up.
 void tally_sum(struct tally *sum, const struct tally_page *page);
 int64_t tally_failed(const struct tally *tally);
 int64_t tally_dropped(const struct tally *tally);
+int64_t tally_away(const struct tally *tally);
 // The most frequent reason of failed and dropped clients; REASON_NONE: there were none.
 enum tally_reason tally_main_reason(const struct tally *tally);
 

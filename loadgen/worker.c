@@ -35,6 +35,14 @@ static void on_lost(struct worker *worker, const struct engine_event *event)
         worker->pending--;
 }
 
+static void on_connect(struct worker *worker, const struct engine_event *event)
+{
+    if (worker->arrivals)
+        worker_arrive_event(worker, event);
+    else
+        worker_connect_event(worker, event);
+}
+
 static void on_event(void *context, const struct engine_event *event)
 {
     struct worker *worker = context;
@@ -44,16 +52,18 @@ static void on_event(void *context, const struct engine_event *event)
         return;
     switch (event->kind) {
     case ENGINE_CONNECTED:
-        worker_connect_event(worker, event);
+        on_connect(worker, event);
         break;
     case ENGINE_FAILED:
-        worker_connect_event(worker, event);
         *client = CLIENT_ENDED;
+        on_connect(worker, event);
         break;
     case ENGINE_DROPPED:
     case ENGINE_CLOSED:
         on_lost(worker, event);
         *client = CLIENT_ENDED;
+        if (worker->arrivals)
+            worker_arrive_event(worker, event);
         break;
     case ENGINE_SUBSCRIBED:
     case ENGINE_REFUSED:
@@ -97,6 +107,10 @@ static void begin_order(struct worker *worker)
     case FLEET_CLOSE:
         worker_sweep_begin(worker);
         break;
+    case FLEET_ARRIVE:
+        if (worker_arrive_begin(worker) < 0)
+            abort(); // as above
+        break;
     }
 }
 
@@ -115,6 +129,8 @@ static bool order_done(struct worker *worker, int64_t now_ns)
     case FLEET_PROVE:
     case FLEET_CLOSE:
         return worker_sweep_done(worker, now_ns);
+    case FLEET_ARRIVE:
+        return worker_arrive_done(worker, now_ns);
     }
     return true;
 }
@@ -124,6 +140,8 @@ static void end_order(struct worker *worker, int64_t now_ns)
     bool halted = fleet_worker_halted(worker->fleet);
     if (worker->order.act == FLEET_PUBLISH)
         worker_publish_end(worker, halted);
+    else if (worker->order.act == FLEET_ARRIVE)
+        worker_arrive_end(worker, halted);
     else if (worker->order.act != FLEET_CONNECT)
         worker_sweep_end(worker, halted);
     else if (halted)
@@ -138,6 +156,8 @@ static int64_t act(struct worker *worker, int64_t now_ns)
 {
     if (worker->order.act == FLEET_CONNECT)
         return worker_connect_tick(worker, now_ns);
+    if (worker->order.act == FLEET_ARRIVE)
+        return worker_arrive_tick(worker, now_ns);
     return worker->order.act == FLEET_PUBLISH ? worker_publish_tick(worker, now_ns)
                                               : worker_sweep_tick(worker, now_ns);
 }
@@ -213,6 +233,7 @@ static int worker_open(struct worker *worker, struct err *err)
         .timeout_ns = setup->timeout_ns,
         .keep_alive_s = setup->keep_alive_s,
         .window = setup->window,
+        .keep_sessions = setup->keep_sessions,
         .listener = on_event,
         .context = worker,
     };
@@ -246,9 +267,14 @@ bool worker_concerns(void *context, int number, const struct fleet_order *order)
     struct plan_share share = plan_share(setup->plan, setup->rank, number);
     switch (order->act) {
     case FLEET_CONNECT:
+    case FLEET_ARRIVE:
         return plan_goal(share, order->goal) > plan_goal(share, order->before);
     case FLEET_PUBLISH:
         return share.count > 0 && share.first < pattern_clients(&order->pattern);
+    case FLEET_CLOSE:
+        if (order->goal > 0)
+            return plan_goal(share, order->goal) > plan_goal(share, order->before);
+        return share.count > 0;
     default:
         return share.count > 0;
     }
@@ -257,5 +283,5 @@ bool worker_concerns(void *context, int number, const struct fleet_order *order)
 int64_t worker_clients(void *context, int number)
 {
     const struct worker_setup *setup = context;
-    return plan_share(setup->plan, setup->rank, number).count;
+    return plan_goal(plan_share(setup->plan, setup->rank, number), setup->connecting);
 }

@@ -10,6 +10,10 @@
 #include "loadgen/latency.h"
 #include "loadgen/plan.h"
 
+struct arrival_time { // of the latest arrival of a client; 0: none
+    int64_t intended_ns, started_ns, ended_ns;
+};
+
 struct worker_setup { // made before the fork, read by every worker
     const struct engine *engine;
     const struct plan *plan;
@@ -20,11 +24,16 @@ struct worker_setup { // made before the fork, read by every worker
     int64_t timeout_ns;
     int keep_alive_s;
     int window;
+    bool keep_sessions;
+    int64_t connecting; // clients of FLEET_CONNECT, the first of the plan; others come by FLEET_ARRIVE alone
+    // Shared with the parent, a place for each client of a FLEET_ARRIVE, from its `before` on. Written by the
+    // client's worker; the parent reads it when the order is done. NULL: not wanted.
+    struct arrival_time *arrival_times;
 };
 
 // For fleet_config.work and .clients_of; `context` is the struct worker_setup.
 int worker_run(struct fleet_worker *fleet_worker, void *context);
-int64_t worker_clients(void *context, int number);
+int64_t worker_clients(void *context, int number); // those of FLEET_CONNECT
 bool worker_concerns(void *context, int number, const struct fleet_order *order);
 
 #endif

@@ -40,12 +40,12 @@ static void add_censored_connect(struct worker *worker, int64_t client, int64_t 
                          now_ns);
 }
 
-static void subscribe(struct worker *worker, int64_t client)
+void worker_connect_subscribe(struct worker *worker, int64_t client, bool session_present)
 {
     char topic[64];
     worker->clients[client] = CLIENT_OPEN;
     worker->pending--;
-    if (!wanted_topic(worker, worker->share.first + client, topic))
+    if (session_present || !wanted_topic(worker, worker->share.first + client, topic))
         return;
     tally_add(worker->page, TALLY_SUBSCRIBE_ASKED, 1);
     int code = worker->setup->engine->subscribe(worker->run, client, topic, worker->order.qos);
@@ -74,18 +74,23 @@ static void on_connected(struct worker *worker, const struct engine_event *event
     if (event->at_ns > tally_get(worker->page, TALLY_LAST_CONNECTED_NS))
         tally_set(worker->page, TALLY_LAST_CONNECTED_NS, event->at_ns);
 
-    subscribe(worker, event->client);
+    worker_connect_subscribe(worker, event->client, false);
 }
 
 // A time-out that a stall of the generator may have caused is not counted as the target's.
-static void on_failed(struct worker *worker, const struct engine_event *event)
+enum tally_reason worker_connect_failure(const struct worker *worker, const struct engine_event *event)
 {
-    enum tally_reason reason = event->reason;
     // This may be the first event after a stall.
     int64_t late_ns = worker->next_tick_ns > 0 ? clock_now_ns() - worker->next_tick_ns : 0;
-    if (reason == REASON_TIMEOUT &&
+    if (event->reason == REASON_TIMEOUT &&
         (worker->stall_ended_ns > event->started_ns || late_ns >= WORKER_STALL_NS))
-        reason = REASON_STALLED;
+        return REASON_STALLED;
+    return event->reason;
+}
+
+static void on_failed(struct worker *worker, const struct engine_event *event)
+{
+    enum tally_reason reason = worker_connect_failure(worker, event);
     tally_fail(worker->page, reason);
     if (reason == REASON_TIMEOUT)
         add_censored_connect(worker, event->client, event->started_ns, event->at_ns);
@@ -170,11 +175,21 @@ static void give_up_subscribing(struct worker *worker, enum tally_count counted_
     }
 }
 
-bool worker_connect_done(struct worker *worker, int64_t now_ns)
+void worker_connect_give_up_subscribes(struct worker *worker, bool halted)
+{
+    give_up_subscribing(worker, halted ? TALLY_SUBSCRIBE_UNFINISHED : TALLY_SUBSCRIBE_LOST, !halted);
+}
+
+void worker_connect_forget_subscribes(struct worker *worker, int64_t now_ns)
 {
     if (worker->subscribing > 0 && worker->pending == worker->subscribing &&
         worker_is_past(worker, worker->subscribe_ns + worker->setup->timeout_ns, now_ns))
-        give_up_subscribing(worker, TALLY_SUBSCRIBE_LOST, true);
+        worker_connect_give_up_subscribes(worker, false);
+}
+
+bool worker_connect_done(struct worker *worker, int64_t now_ns)
+{
+    worker_connect_forget_subscribes(worker, now_ns);
     return worker->next >= worker->goal && worker->pending == 0;
 }
 
@@ -192,5 +207,5 @@ void worker_connect_halt(struct worker *worker, int64_t now_ns)
         tally_add(worker->page, TALLY_CONNECT_UNFINISHED, 1);
         add_censored_connect(worker, i, begun_ns, now_ns);
     }
-    give_up_subscribing(worker, TALLY_SUBSCRIBE_UNFINISHED, false);
+    worker_connect_give_up_subscribes(worker, true);
 }

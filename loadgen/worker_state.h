@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The state that the parts of a worker share; private to them. worker.c takes orders and passes them to the
-// part that carries them out: worker_connect.c, worker_publish.c (with worker_receive.c) or worker_sweep.c. These
-// share only worker_state.c.
+// part that carries them out: worker_connect.c, worker_publish.c (with worker_receive.c), worker_sweep.c or
+// worker_arrive.c. These share worker_state.c; worker_arrive.c also uses worker_connect.c.
 #ifndef POOLMARK_LOADGEN_WORKER_STATE_H
 #define POOLMARK_LOADGEN_WORKER_STATE_H
 
@@ -95,6 +95,8 @@ struct worker {
     struct thread_load load; // when the publishing began; at_ns 0: it has not
     bool sending;            // not yet past the end of the schedule
     int64_t flights_budget;  // bytes that the pairs' messages under way may take
+
+    struct worker_arrivals *arrivals; // ARRIVE; worker_arrive.c
 };
 
 bool worker_is_open(uint8_t client);
@@ -127,6 +129,18 @@ int64_t worker_connect_tick(struct worker *worker, int64_t now_ns);
 void worker_connect_event(struct worker *worker, const struct engine_event *event);
 bool worker_connect_done(struct worker *worker, int64_t now_ns);
 void worker_connect_halt(struct worker *worker, int64_t now_ns);
+// For connects of any order. The client, which was counted in `pending`, is open: subscribes as the order says,
+// unless the target has kept its session.
+void worker_connect_subscribe(struct worker *worker, int64_t client, bool session_present);
+enum tally_reason worker_connect_failure(const struct worker *worker, const struct engine_event *event);
+void worker_connect_forget_subscribes(struct worker *worker, int64_t now_ns); // that are too late
+void worker_connect_give_up_subscribes(struct worker *worker, bool halted);
+
+int worker_arrive_begin(struct worker *worker);
+int64_t worker_arrive_tick(struct worker *worker, int64_t now_ns);
+void worker_arrive_event(struct worker *worker, const struct engine_event *event);
+bool worker_arrive_done(struct worker *worker, int64_t now_ns);
+void worker_arrive_end(struct worker *worker, bool halted);
 
 void worker_sweep_begin(struct worker *worker);
 int64_t worker_sweep_tick(struct worker *worker, int64_t now_ns);

@@ -28,8 +28,9 @@ static int ask_for_life(struct worker *worker, int64_t client)
 
 void worker_sweep_begin(struct worker *worker)
 {
-    worker->next = 0;
-    worker->goal = worker->share.count;
+    worker->next = plan_goal(worker->share, worker->order.before);
+    worker->goal =
+        worker->order.goal > 0 ? plan_goal(worker->share, worker->order.goal) : worker->share.count;
 }
 
 int64_t worker_sweep_tick(struct worker *worker, int64_t now_ns)
@@ -48,8 +49,8 @@ int64_t worker_sweep_tick(struct worker *worker, int64_t now_ns)
         worker->pending++;
         if (prove)
             tally_add(worker->page, TALLY_PROVE_ASKED, 1);
-        int code =
-            prove ? ask_for_life(worker, client) : worker->setup->engine->close_client(worker->run, client);
+        int code = prove ? ask_for_life(worker, client)
+                         : worker->setup->engine->close_client(worker->run, client, worker->order.leave);
         if (code < 0) { // an event reports its end, or has reported it
             worker->clients[client] = before;
             worker->pending--;

@@ -75,7 +75,28 @@ static void test_every_scenario_is_whole(void **state)
         assert_string_equal(json_string_value(json_object_get(json, "scenario")), (*at)->name);
         json_decref(json);
     }
-    assert_null(scenario_find("churn"));
+    assert_null(scenario_find("drip"));
+}
+
+static void test_clients_that_come_back_need_an_engine_and_waits_that_fit(void **state)
+{
+    (void)state;
+    struct err err;
+    assert_int_equal(PARSE(&err, "--target", "a", "churn", "--leave", "rst"), -EINVAL);
+    assert_string_equal(
+        err.text, "--leave rst: engine paho can only send a DISCONNECT; --engine raw can cut connections");
+    assert_int_equal(PARSE(&err, "--target", "a", "churn", "--leave", "rst", "--engine", "raw"), OPTS_RUN);
+    assert_int_equal(PARSE(&err, "--target", "a", "churn", "--jitter", "1"), -EINVAL);
+    assert_string_equal(err.text, "--jitter: without --backoff no client tries again");
+    assert_int_equal(PARSE(&err, "--target", "a", "burst", "--backoff", "2s", "--backoff-max", "1s"),
+                     -EINVAL);
+    assert_string_equal(err.text, "--backoff-max is less than --backoff");
+    assert_int_equal(PARSE(&err, "--target", "a", "churn", "--churn-rate", "100", "--away", "20s"), -EINVAL);
+    assert_string_equal(
+        err.text, "--churn-rate 100 and --away: 2000 clients would be away at a time, and there are 1000");
+    assert_int_equal(PARSE(&err, "--target", "a", "burst", "--connections", "10", "--burst", "20"), OPTS_RUN);
+    assert_int_equal(config.connections, 30);
+    assert_int_equal(config.later, 20);
 }
 
 // The value of an option may be a word that is a scenario's name.
@@ -123,6 +144,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_options_of_one_name_are_alike_in_all_scenarios),
         cmocka_unit_test(test_every_scenario_is_whole),
+        cmocka_unit_test(test_clients_that_come_back_need_an_engine_and_waits_that_fit),
         cmocka_unit_test(test_the_scenario_is_the_word_that_is_no_value),
         cmocka_unit_test(test_an_option_of_another_scenario_is_refused_by_name),
         cmocka_unit_test(test_a_description_has_every_option_once),

@@ -101,8 +101,9 @@ static void step_until(struct bench *bench, enum engine_event_kind kind, int cou
     int64_t limit_ns = clock_now_ns() + 60 * NS_PER_S;
     while (bench->counts[kind] < count) {
         if (clock_now_ns() > limit_ns)
-            fail_msg("%s: %d events of kind %d, %d awaited", bench->engine->name, bench->counts[kind], kind,
-                     count);
+            fail_msg("%s: %d events of kind %d, %d awaited; failed %d, closed %d, dropped %d",
+                     bench->engine->name, bench->counts[kind], kind, count, bench->counts[ENGINE_FAILED],
+                     bench->counts[ENGINE_CLOSED], bench->counts[ENGINE_DROPPED]);
         bench->engine->step(bench->run, clock_now_ns() + 50 * NS_PER_MS);
     }
 }
@@ -224,7 +225,7 @@ static void check_a_lost_connection_is_told_once(const struct engine *engine)
     struct engine_message message = {.topic = "t", .payload = (const uint8_t *)"x", .payload_bytes = 1};
     assert_int_equal(engine->publish(bench.run, 0, &message), -ENOTCONN);
     assert_int_equal(engine->subscribe(bench.run, 0, "t", 0), -ENOTCONN);
-    assert_int_equal(engine->close_client(bench.run, 0), -ENOTCONN);
+    assert_int_equal(engine->close_client(bench.run, 0, LEAVE_DISCONNECT), -ENOTCONN);
     stop(&bench);
 }
 
@@ -417,10 +418,54 @@ static void check_closing_is_told_and_is_no_drop(const struct engine *engine)
     start(&bench, engine, &(struct responder_config){0}, 60 * NS_PER_S, 0);
     connect_all(&bench);
     for (int i = 0; i < CLIENTS; i++)
-        assert_int_equal(engine->close_client(bench.run, i), 0);
+        assert_int_equal(engine->close_client(bench.run, i, LEAVE_DISCONNECT), 0);
     step_until(&bench, ENGINE_CLOSED, CLIENTS);
     assert_int_equal(bench.counts[ENGINE_DROPPED], 0);
-    assert_int_equal(engine->close_client(bench.run, 0), -ENOTCONN);
+    assert_int_equal(engine->close_client(bench.run, 0, LEAVE_DISCONNECT), -ENOTCONN);
+    stop(&bench);
+}
+
+static void check_a_client_that_has_ended_comes_back(const struct engine *engine)
+{
+    enum { ROUNDS = 3 };
+    static struct bench bench;
+    start(&bench, engine, &(struct responder_config){0}, 60 * NS_PER_S, 0);
+    connect_all(&bench);
+    for (int round = 2; round <= ROUNDS; round++) {
+        int64_t left_ns = clock_now_ns();
+        for (int i = 0; i < CLIENTS; i++) {
+            assert_int_equal(engine->close_client(bench.run, i, LEAVE_DISCONNECT), 0);
+            assert_int_equal(engine->connect(bench.run, i), -EISCONN); // its end is not reported yet
+        }
+        step_until(&bench, ENGINE_CLOSED, (round - 1) * CLIENTS);
+        for (int i = 0; i < CLIENTS; i++)
+            assert_int_equal(engine->connect(bench.run, i), 0);
+        step_until(&bench, ENGINE_CONNECTED, round * CLIENTS);
+        assert_true(event_of(&bench, ENGINE_CONNECTED, round * CLIENTS - 1)->started_ns >= left_ns);
+    }
+    assert_int_equal(bench.counts[ENGINE_DROPPED], 0);
+    assert_int_equal(bench.counts[ENGINE_FAILED], 0);
+    // And after an end that was not its doing.
+    responder_drop(bench.responder);
+    step_until(&bench, ENGINE_DROPPED, CLIENTS);
+    for (int i = 0; i < CLIENTS; i++)
+        assert_int_equal(engine->connect(bench.run, i), 0);
+    step_until(&bench, ENGINE_CONNECTED, (ROUNDS + 1) * CLIENTS);
+    assert_int_equal(bench.counts[ENGINE_DROPPED], CLIENTS);
+    stop(&bench);
+}
+
+static void check_clients_leave_in_the_ways_that_the_engine_knows(const struct engine *engine)
+{
+    static struct bench bench;
+    start(&bench, engine, &(struct responder_config){0}, 60 * NS_PER_S, 0);
+    connect_all(&bench);
+    int can_cut = engine->caps & ENGINE_CAP_CUT ? 0 : -EOPNOTSUPP;
+    assert_int_equal(engine->close_client(bench.run, 0, LEAVE_FIN), can_cut);
+    assert_int_equal(engine->close_client(bench.run, 1, LEAVE_RST), can_cut);
+    assert_int_equal(engine->close_client(bench.run, 2, LEAVE_DISCONNECT), 0);
+    step_until(&bench, ENGINE_CLOSED, can_cut == 0 ? 3 : 1);
+    assert_int_equal(bench.counts[ENGINE_DROPPED], 0);
     stop(&bench);
 }
 
@@ -458,6 +503,8 @@ FOR_EACH(refused_subscriptions_are_told)
 FOR_EACH(pings_are_answered)
 FOR_EACH(a_deaf_peer_is_found_by_keep_alive)
 FOR_EACH(closing_is_told_and_is_no_drop)
+FOR_EACH(a_client_that_has_ended_comes_back)
+FOR_EACH(clients_leave_in_the_ways_that_the_engine_knows)
 FOR_EACH(closing_an_engine_at_any_moment_is_clean)
 
 int main(void)
@@ -475,6 +522,8 @@ int main(void)
         cmocka_unit_test(test_pings_are_answered),
         cmocka_unit_test(test_a_deaf_peer_is_found_by_keep_alive),
         cmocka_unit_test(test_closing_is_told_and_is_no_drop),
+        cmocka_unit_test(test_a_client_that_has_ended_comes_back),
+        cmocka_unit_test(test_clients_leave_in_the_ways_that_the_engine_knows),
         cmocka_unit_test(test_closing_an_engine_at_any_moment_is_clean),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -25,6 +25,9 @@ struct paho_client {
     int64_t started_ns;
     // Owned by the calling thread: changed by calls, and by events when `step` reports them.
     enum client_state state;
+    // Its connection was lost, or a connect failed. The library may still have a command to end that, which would
+    // end the next connect: that takes a new handle.
+    bool renew;
 };
 
 struct engine_run {
@@ -33,7 +36,8 @@ struct engine_run {
     struct paho_queue *queue; // events of the library's threads
     struct paho_waker waker;
     int64_t connecting, window; // connects under way, and how many may be
-    uint32_t *waiting; // clients in the order of their connects; those from head to tail have yet to begin
+    // Clients in the order of their connects, a ring: those from head to tail have yet to begin.
+    uint32_t *waiting;
     int64_t queue_head, queue_tail;
 };
 
@@ -53,9 +57,10 @@ static void push(struct paho_client *client, struct engine_event event)
 
 static void on_connected(void *context, MQTTAsync_successData *data)
 {
-    (void)data;
     struct paho_client *client = context;
-    push(client, (struct engine_event){.kind = ENGINE_CONNECTED, .started_ns = client->started_ns});
+    push(client, (struct engine_event){.kind = ENGINE_CONNECTED,
+                                       .started_ns = client->started_ns,
+                                       .session_present = data && data->alt.connect.sessionPresent});
 }
 
 static void on_connect_failed(void *context, MQTTAsync_failureData *data)
@@ -199,12 +204,15 @@ static int create(struct engine_run *run, struct paho_client *client)
 
 static int begin_connect(struct engine_run *run, struct paho_client *client)
 {
-    int code = create(run, client);
+    if (client->handle && client->renew)
+        MQTTAsync_destroy(&client->handle);
+    client->renew = false;
+    int code = client->handle ? 0 : create(run, client);
     if (code < 0)
         return code;
     MQTTAsync_connectOptions options = MQTTAsync_connectOptions_initializer;
     options.keepAliveInterval = run->config.keep_alive_s;
-    options.cleansession = 1;
+    options.cleansession = !run->config.keep_sessions;
     options.connectTimeout = (int)((run->config.timeout_ns + NS_PER_S - 1) / NS_PER_S);
     options.MQTTVersion = MQTTVERSION_3_1_1;
     options.onSuccess = on_connected;
@@ -217,7 +225,7 @@ static int begin_connect(struct engine_run *run, struct paho_client *client)
 static void start_queued(struct engine_run *run)
 {
     while (run->queue_head < run->queue_tail && run->connecting < run->window) {
-        struct paho_client *client = &run->clients[run->waiting[run->queue_head++]];
+        struct paho_client *client = &run->clients[run->waiting[run->queue_head++ % run->config.clients]];
         client->state = CONNECTING;
         client->started_ns = clock_now_ns();
         run->connecting++;
@@ -232,10 +240,12 @@ static void start_queued(struct engine_run *run)
 
 static int paho_connect(struct engine_run *run, int64_t number)
 {
-    if (run->clients[number].state != IDLE)
+    struct paho_client *client = &run->clients[number];
+    if (client->state != IDLE && client->state != ENDED)
         return -EISCONN;
-    run->clients[number].state = QUEUED;
-    run->waiting[run->queue_tail++] = (uint32_t)number;
+    client->state = QUEUED;
+    client->started_ns = 0;
+    run->waiting[run->queue_tail++ % run->config.clients] = (uint32_t)number;
     start_queued(run);
     return 0;
 }
@@ -282,11 +292,14 @@ static int paho_publish(struct engine_run *run, int64_t number, const struct eng
     return code == MQTTASYNC_DISCONNECTED ? -ENOTCONN : -EAGAIN;
 }
 
-static int paho_close_client(struct engine_run *run, int64_t number)
+static int paho_close_client(struct engine_run *run, int64_t number, enum leave how)
 {
     struct paho_client *client = &run->clients[number];
     if (client->state != OPEN)
         return -ENOTCONN;
+    if (how != LEAVE_DISCONNECT)
+        return -EOPNOTSUPP;
+    paho_waker_active(&run->waker, clock_now_ns());
     MQTTAsync_disconnectOptions options = MQTTAsync_disconnectOptions_initializer;
     options.onSuccess = on_closed;
     options.onFailure = on_close_failed;
@@ -299,21 +312,25 @@ static void paho_expect(struct engine_run *run)
     paho_waker_active(&run->waker, clock_now_ns());
 }
 
-// The library may report an end twice (lost while it was being closed): the first report counts.
-static bool admit(struct paho_client *client, enum engine_event_kind kind)
+// The library may report an end twice (lost while it was being closed): the first report counts. A second one
+// that comes after the client has connected again is older than that connect.
+static bool admit(struct paho_client *client, const struct engine_event *event)
 {
+    enum engine_event_kind kind = event->kind;
     switch (kind) {
     case ENGINE_CONNECTED:
     case ENGINE_FAILED:
         if (client->state != CONNECTING)
             return false;
         client->run->connecting--;
+        client->renew = kind == ENGINE_FAILED;
         client->state = kind == ENGINE_CONNECTED ? OPEN : ENDED;
         return true;
     case ENGINE_DROPPED:
     case ENGINE_CLOSED:
-        if (client->state != OPEN)
+        if (client->state != OPEN || event->at_ns < client->started_ns)
             return false;
+        client->renew = kind == ENGINE_DROPPED;
         client->state = ENDED;
         return true;
     default:
@@ -330,7 +347,7 @@ static void paho_step(struct engine_run *run, int64_t until_ns)
         until_ns = wake_ns;
     const struct engine_event *events = paho_queue_take(run->queue, until_ns, &count);
     for (size_t i = 0; i < count; i++)
-        if (admit(&run->clients[events[i].client], events[i].kind))
+        if (admit(&run->clients[events[i].client], &events[i]))
             run->config.listener(run->config.context, &events[i]);
 }
 

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 enum {
@@ -82,9 +83,12 @@ fail:
 static int raw_connect(struct engine_run *run, int64_t number)
 {
     struct raw_client *client = &run->clients[number];
-    if (client->state != RAW_NEW)
+    if (client->state != RAW_NEW && client->state != RAW_ENDED)
         return -EISCONN;
     client->state = RAW_QUEUED;
+    client->started_ns = 0;
+    client->ports_passed = 0;
+    client->flags &= RAW_LINKED; // all others are of the connection before
     client->link = 0;
     if (run->queue_last)
         run->clients[run->queue_last - 1].link = (uint32_t)number + 1;
@@ -202,7 +206,19 @@ static int raw_ping(struct engine_run *run, int64_t number)
     return raw_send(run, client, pingreq, sizeof pingreq);
 }
 
-static int raw_close_client(struct engine_run *run, int64_t number)
+// Sends what was gathered for the client, and how it leaves.
+static void say_goodbye(struct engine_run *run, struct raw_client *client, enum leave how)
+{
+    static const uint8_t disconnect[] = {MQTT_DISCONNECT << 4, 0};
+    struct linger reset = {.l_onoff = 1, .l_linger = 0};
+    if (how == LEAVE_DISCONNECT)
+        (void)!raw_send(run, client, disconnect, sizeof disconnect);
+    raw_flush(run);
+    if (how == LEAVE_RST)
+        (void)!setsockopt(client->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+}
+
+static int raw_close_client(struct engine_run *run, int64_t number, enum leave how)
 {
     struct raw_client *client = &run->clients[number];
     if (client->state != RAW_OPEN)
@@ -215,9 +231,7 @@ static int raw_close_client(struct engine_run *run, int64_t number)
         run->closed = closed;
         run->closed_capacity = capacity;
     }
-    static const uint8_t disconnect[] = {MQTT_DISCONNECT << 4, 0};
-    (void)!raw_send(run, client, disconnect, sizeof disconnect);
-    raw_flush(run);
+    say_goodbye(run, client, how);
     raw_forget(run, client);
     client->state = RAW_CLOSING;
     run->closed[run->closed_count++] = (uint32_t)number;
@@ -278,9 +292,9 @@ static void raw_step(struct engine_run *run, int64_t until_ns)
     run->now_ns = clock_now_ns();
     run->told = false;
     raw_look_at_time(run, run->now_ns);
-    raw_start_queued(run);
     if (run->closed_count > 0)
         tell_closed(run);
+    raw_start_queued(run);
     raw_flush(run);
     // After an event, such as a connect that failed at once, the caller may have nothing left to wait for.
     if (run->told)
@@ -301,7 +315,7 @@ static void raw_step(struct engine_run *run, int64_t until_ns)
 const struct engine engine_raw = {
     .name = "raw",
     .summary = "our own epoll loop: one thread a process, a small struct a client",
-    .caps = ENGINE_CAP_BIND | ENGINE_CAP_PING,
+    .caps = ENGINE_CAP_BIND | ENGINE_CAP_PING | ENGINE_CAP_CUT,
     .clients = 18000,
     .clients_max = 1000000,
     .tokens = 3,

@@ -71,7 +71,7 @@ void raw_keep_alive(struct engine_run *run, struct raw_client *client)
         return;
     // Its slot is the present one, whose turn comes again in wheel_slots seconds.
     uint32_t slot = (uint32_t)(run->wheel_second % run->wheel_slots);
-    client->link = run->wheel[slot];
+    client->wheel_link = run->wheel[slot];
     client->flags |= RAW_LINKED;
     run->wheel[slot] = raw_number(run, client) + 1;
 }

@@ -23,7 +23,7 @@ static int send_connect(struct engine_run *run, struct raw_client *client)
                             (long long)(run->config.first + raw_number(run, client)));
     struct mqtt_connect connect = {.client_id = {id, (size_t)id_bytes},
                                    .keep_alive_s = (uint16_t)run->config.keep_alive_s,
-                                   .clean_session = true};
+                                   .clean_session = !run->config.keep_sessions};
     uint8_t packet[96];
     int bytes = mqtt_connect_encode(packet, sizeof packet, &connect);
     if (bytes < 0)
@@ -100,7 +100,7 @@ static void ping_slot(struct engine_run *run, uint32_t slot)
     run->wheel[slot] = 0;
     while (next) {
         struct raw_client *client = &run->clients[next - 1];
-        next = client->link;
+        next = client->wheel_link;
         client->flags &= (uint8_t)~RAW_LINKED;
         if (client->state != RAW_OPEN)
             continue;
@@ -115,7 +115,7 @@ static void ping_slot(struct engine_run *run, uint32_t slot)
         client->flags |= RAW_PING_PENDING;
         if (raw_send(run, client, pingreq, sizeof pingreq) < 0)
             continue; // the next read reports why
-        client->link = run->wheel[slot];
+        client->wheel_link = run->wheel[slot];
         client->flags |= RAW_LINKED;
         run->wheel[slot] = raw_number(run, client) + 1;
     }

@@ -123,7 +123,8 @@ static bool on_connack(struct engine_run *run, struct raw_client *client, const 
     raw_tell(run, client,
              (struct engine_event){.kind = ENGINE_CONNECTED,
                                    .started_ns = client->started_ns,
-                                   .ports_passed = client->ports_passed});
+                                   .ports_passed = client->ports_passed,
+                                   .session_present = present});
     return still_open(client);
 }
 

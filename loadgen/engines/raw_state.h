@@ -48,9 +48,10 @@ struct raw_client {
     int64_t started_ns;
     struct raw_extra *extra; // NULL most of the time
     int32_t fd;              // -1: none
-    // The next client in the queue or in a slot of the wheel (number + 1; 0: none), or the place in
-    // `connecting`.
-    uint32_t link;
+    uint32_t link; // the next client in the queue (number + 1; 0: none), or the place in `connecting`
+    // The next client in a slot of the wheel (number + 1; 0: none). A client stays there when it ends, and when
+    // it comes back before its slot's turn.
+    uint32_t wheel_link;
     uint16_t packet_id;   // used last
     uint8_t state;        // enum raw_client_state
     uint8_t flags;        // enum raw_client_flag

@@ -7,7 +7,9 @@
 #define SCENARIOS                                                                                            \
     X(connect)                                                                                               \
     X(publish)                                                                                               \
-    X(steps)
+    X(steps)                                                                                                 \
+    X(churn)                                                                                                 \
+    X(burst)
 
 #define X(name) extern const struct scenario scenario_##name;
 SCENARIOS

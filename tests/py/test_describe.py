@@ -34,11 +34,14 @@ def test_a_program_says_what_it_is_as_json(program):
 
 def test_each_scenario_takes_the_options_that_are_listed_for_it_and_no_other():
     told = described.loadgen(BUILD)
-    values = {"flag": [], "count": ["2"], "bytes": ["64"], "duration": ["1s"], "rate": ["10"], "text": ["x"]}
+    values = {"flag": [], "count": ["2"], "bytes": ["64"], "duration": ["1s"], "rate": ["10"], "text": ["x"],
+              "number": ["0.5", "--backoff", "1s"]}
     for scenario in told["scenarios"]:
         for name, option in described.options(told).items():
             value = {"engine": ["raw"], "ports": ["kernel"], "steps": ["1,2"], "pattern": ["fan-in"],
-                     "publishers": ["2", "--pattern", "fan-in"], "subscribers": ["2", "--pattern", "fan-in"]}.get(name, values.get(option["kind"]))
+                     "publishers": ["2", "--pattern", "fan-in"], "subscribers": ["2", "--pattern", "fan-in"]
+                     }.get(name, values.get(option["kind"], option["choices"]))
+            value = value[:1] if option["kind"] == "choice" else value
             _, wrong = described.ask("poolmark-loadgen", [scenario["name"], f"--{name}", *value], BUILD)
             refused = "does not use it" in wrong
             assert refused == (name not in scenario["options"]), (scenario["name"], name, wrong)

@@ -53,10 +53,10 @@ connections = 10
 strategy = ["fixed", "malloc"]
 [[override]]
 when = { strategy = "fixed" }
-broker.initial = ["{connections}", "buffers={2*connections}"]
+broker.initial = ["{connections}", "buffers={2*connections}", "arenas={3*connections/4}", "messages={connections/100}"]
 """
     fixed, plain = suite_file.load(write_suite(tmp_path, text)).cells
-    assert fixed.broker == {"initial": ["10", "buffers=20"]}
+    assert fixed.broker == {"initial": ["10", "buffers=20", "arenas=7", "messages=1"]}
     assert plain.broker == {}
 
 

@@ -13,7 +13,7 @@ phases.recorded(). RecordError when a file cannot be read.
 """
 from pathlib import Path
 
-from poolmark.records import phases
+from poolmark.records import arrivals, phases
 from poolmark.base.curves import MemoryCurve, kernel_bytes, pool_totals, pools_at, read_csv, user_bytes
 from poolmark.base.errors import RecordError
 from poolmark.records.read_record import Run, load
@@ -104,3 +104,7 @@ def take_target(cell, base: Path, taken: list[dict], pool_files: list[Path]) -> 
         folder = base / phase["folder"]
         if (folder / "steps.csv").is_file() and (folder / "memory.csv").is_file():
             take_pools_at_steps(cell, folder, pool_files)
+        if f"{phase['prefix']}arrivals.count" in cell.data["metrics"] and (folder / "memory.csv").is_file():
+            arrivals.take_hit_rate(cell, folder, phase, pool_files)
+        if (folder / "arrivals.csv").is_file():
+            arrivals.take(cell, folder, phase, [path.parent / "events.csv" for path in pool_files])

@@ -131,7 +131,8 @@ class CellRun:
     def take(self, phase: dict, folder: Path) -> None:
         """Takes the generator's files as far as they are readable."""
         suffix = "" if folder.name == "load" else f"_{phase['name']}"
-        for key, name in (("latency", "latency.hlog"), ("memory", "memory.csv"), ("steps", "steps.csv"), ("record", "run.json")):
+        for key, name in (("latency", "latency.hlog"), ("memory", "memory.csv"), ("steps", "steps.csv"),
+                          ("arrivals", "arrivals.csv"), ("record", "run.json")):
             self.cell.file(f"{key}{suffix}", folder / name)
         if not (folder / "run.json").is_file():
             self.lost("record", f"{phase['name']}: the generator left no record", over=True)

@@ -50,6 +50,15 @@ def clients_of_pattern(options: Options) -> int:
     return sum(options.count(name) or number for name, number in zip(("publishers", "subscribers"), fallback, strict=True))
 
 
+def of_arrivals(options: Options, scenario: str, level: float) -> float:
+    """A scenario in which clients come back: what it holds, and the arrivals."""
+    held = options.count("connections") / CONNECTS_PER_S
+    if scenario != "burst":
+        return held + options.span("duration") + 2 * level
+    one = options.count("burst") / CONNECTS_PER_S + options.span("stay") + options.span("calm") + level
+    return held + level + options.count("repeat") * one
+
+
 def of_phase(planned: CellPlan, phase: dict, build: Path) -> float:
     options = Options(planned, phase, build)
     if phase["scenario"] == "publish":
@@ -60,6 +69,8 @@ def of_phase(planned: CellPlan, phase: dict, build: Path) -> float:
         steps = len(str(phase["steps"]).split(",")) if "steps" in phase else 4
         probe = PROBE_S if options.count("probe") else 0
         return PHASE_S + planned.config["connections"] / CONNECTS_PER_S + steps * (level + probe) + level
+    if "leave" in described.scenarios(build)[phase["scenario"]]["options"]:
+        return PHASE_S + of_arrivals(options, phase["scenario"], level)
     return PHASE_S + planned.config["connections"] / CONNECTS_PER_S + options.span("hold") + 2 * level
 
 

@@ -22,11 +22,12 @@ class CellPlan:
 
 
 def fill(value, connections: int):
-    """Replaces "{2*connections}" in an option by the number."""
+    """Replaces "{2*connections}" and "{3*connections/4}" in an option by the number, at least 1."""
     if isinstance(value, list):
         return [fill(item, connections) for item in value]
     if isinstance(value, str):
-        return re.sub(r"\{(?:(\d+)\*)?connections\}", lambda match: str(int(match[1] or 1) * connections), value)
+        return re.sub(r"\{(?:(\d+)\*)?connections(?:/([1-9]\d*))?\}",
+                      lambda match: str(max(1, int(match[1] or 1) * connections // int(match[2] or 1))), value)
     return value
 
 

@@ -14,7 +14,7 @@
     [[override]]      when = {...} selects cells by config; its config, broker, load then add or replace values there
     [[ratio]]         metric, of = {...}, to = {...}, by = "axis": printed with its spread
 
-"{connections}" and "{2*connections}" in an option become numbers. "{connections}" in the title becomes the largest number of any
+"{connections}", "{2*connections}" and "{connections/4}" in an option become numbers. "{connections}" in the title becomes the largest number of any
 cell. connections = "fit" is the number that fits the host's memory. Other keys in config or axes let overrides select cells.
 
 The whole file is checked before a cell is made: suite_check.py, suite_options.py.

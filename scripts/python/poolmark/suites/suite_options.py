@@ -80,12 +80,14 @@ class OptionCheck:
         if not self.is_known(LOADGEN, path, name, value):
             return
         known = [one for one in scenarios if one in self.scenarios]
+        engines = described.engines(self.build)
+        able = max(engines, key=lambda one: len(engines[one]["capabilities"]))  # each cell's own is checked with the cell
         for scenario in known:
             alone = {name: fill(value, EXAMPLE)}
             others = {one: fill(table[one], EXAMPLE) for one in CLIENTS if one in table and one != name}
-            wrong = described.ask(LOADGEN, [scenario, *option_words(alone)], self.build)[1]
+            wrong = described.ask(LOADGEN, [scenario, "--engine", able, *option_words(alone)], self.build)[1]
             if wrong and others:
-                wrong = described.ask(LOADGEN, [scenario, *option_words(others | alone)], self.build)[1]
+                wrong = described.ask(LOADGEN, [scenario, "--engine", able, *option_words(others | alone)], self.build)[1]
             if wrong:
                 self.faults.add(path, wrong)
                 return

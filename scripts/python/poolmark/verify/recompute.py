@@ -134,6 +134,13 @@ def memory_figures(path: Path, record: dict) -> dict[str, list]:
             found[f"memory.{name}_{kind}_bytes"] = [reading.get(column)]
         found[f"memory.per_connection_{kind}_bytes"] = [_grown(low, full, column)] if low is not None else []
     user = next((name for name in USER_COLUMNS if full.get(name) is not None), USER_COLUMNS[-1])
+    after = curve.reading(record, "after")
+    if after is not None:
+        found |= {"memory.after_bytes": [after.get(user)],
+                  "memory.peak_bytes": [max((row[user] for row in curve.rows if row.get(user) is not None), default=None)]}
+        arrived = (record.get("metrics", {}).get("arrivals.count") or {}).get("value")
+        if arrived and after.get("target_cpu_ns") is not None and full.get("target_cpu_ns") is not None:
+            found["cpu.per_arrival_ns"] = [(after["target_cpu_ns"] - full["target_cpu_ns"]) / arrived]
     found |= {"memory.start_bytes": [start.get(user)], "memory.full_bytes": [full.get(user)],
               "memory.per_connection_bytes": [_grown(low, full, user)] if low is not None else []}
     found["cpu.per_connection_ns"] = [_slope(start.get("target_cpu_ns"), full.get("target_cpu_ns"), connections)]
@@ -161,9 +168,13 @@ def count_figures(record: dict, latencies: dict) -> dict[str, list]:
     connected, seconds = value("clients.connected"), value("connect.seconds")
     if connected is not None and seconds:
         found["connect.rate"] = [connected / seconds]
+    arrived, seconds = value("arrivals.count"), value("arrivals.seconds")
+    if arrived is not None and seconds:
+        found["arrivals.rate"] = [arrived / seconds]
     config = record.get("config", {})
     found |= {name: [config.get(key)] for name, key in
-              (("connect.rate_asked", "rate_per_s"), ("messages.rate_asked", "publish_rate_per_s")) if config.get(key)}
+              (("connect.rate_asked", "rate_per_s"), ("messages.rate_asked", "publish_rate_per_s"),
+               ("arrivals.rate_asked", "arrival_rate_per_s")) if config.get(key)}
     duration_ns = config.get("duration_ns")
     if "delivery.count" in latencies and value("messages.seconds"):
         # Unreadable deliveries arrived too: a worker counted them and ended before it handed over the samples.
@@ -189,7 +200,7 @@ def book_complaints(record: dict, latencies: dict, rows: dict[str, int]) -> list
             wrong.append(f"books.{source}: {line.get('attempted')} attempted, {rest} accounted for")
         if source in rows and line.get("measured") != rows[source]:
             wrong.append(f"books.{source}: {line.get('measured')} written, the file has {rows[source]}")
-    for kind, sources in (("connect", ("connects",)), ("ack", ("acks",)), ("delivery", ("deliveries", "probe_deliveries"))):
+    for kind, sources in (("connect", ("connects",)), ("arrival", ("arrivals",)), ("ack", ("acks",)), ("delivery", ("deliveries", "probe_deliveries"))):
         lines = [books[source] for source in sources if source in books]
         if lines and f"{kind}.count" in latencies:
             censored = (record.get("metrics", {}).get(f"{kind}.censored") or {}).get("value") or 0
@@ -220,6 +231,10 @@ def count_complaints(record: dict) -> list[str]:
                             ("lost", line("deliveries", "lost") + line(warm, "lost")),
                             ("unfinished", line("deliveries", "unfinished") + line(warm, "unfinished"))):
             bounds[f"messages.{name}"] = (count, count)
+    if "arrivals" in books:
+        for name, columns in (("count", ("measured", "unreadable")), ("failed", ("lost", "failed")), ("not_sent", ("not_sent",)),
+                              ("unfinished", ("unfinished",))):
+            bounds[f"arrivals.{name}"] = (line("arrivals", *columns),) * 2
     if "connects" in books and not any(source.startswith("probe_") for source in books):
         connected, failed = line("connects", "measured", "unreadable"), line("connects", "failed")
         bounds["clients.connected"] = (connected, connected)
@@ -249,7 +264,7 @@ def load_account(run: Run, where: str = "") -> Account:
         figures |= count_figures(run.data, latencies)
         if memory.is_file():
             figures |= memory_figures(memory, run.data)
-        rows = {f"{name}_lines": len(read_csv(run.folder / f"{name}.csv", ("phase",))) for name in ("memory", "steps")
+        rows = {f"{name}_lines": len(read_csv(run.folder / f"{name}.csv", ("phase",))) for name in ("memory", "steps", "arrivals")
                 if (run.folder / f"{name}.csv").is_file()}
         account.wrong += [where + text for text in book_complaints(run.data, latencies, rows) + count_complaints(run.data)]
     except RecordError as error:

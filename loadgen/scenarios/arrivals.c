@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loadgen/scenarios/arrivals.h"
+
+#include "base/clock.h"
+#include "loadgen/engine.h"
+#include "loadgen/scenarios/orders.h"
+
+#include <errno.h>
+#include <string.h>
+
+const char *const option_leaves[] = {
+    [LEAVE_DISCONNECT] = "disconnect",
+    [LEAVE_FIN] = "fin",
+    [LEAVE_RST] = "rst",
+    [LEAVE_MIX] = "mix",
+    [LEAVE_COUNT] = NULL,
+};
+
+enum leave arrivals_leave(const char *choice)
+{
+    int way = 0;
+    while (option_leaves[way] && strcmp(option_leaves[way], choice) != 0)
+        way++;
+    return way < LEAVE_COUNT ? (enum leave)way : LEAVE_DISCONNECT;
+}
+
+int arrivals_check(const struct config *config, const char *leave, const struct comeback *comeback,
+                   struct err *err)
+{
+    if (arrivals_leave(leave) != LEAVE_DISCONNECT && !(config->engine->caps & ENGINE_CAP_CUT))
+        return err_set(err, -EINVAL,
+                       "--leave %s: engine %s can only send a DISCONNECT; --engine raw can cut connections",
+                       leave, config->engine->name);
+    if (comeback->first_ns == 0 && (comeback->most_ns > 0 || comeback->jitter > 0))
+        return err_set(err, -EINVAL, "--%s: without --backoff no client tries again",
+                       comeback->most_ns > 0 ? "backoff-max" : "jitter");
+    if (comeback->most_ns > 0 && comeback->most_ns < comeback->first_ns)
+        return err_set(err, -EINVAL, "--backoff-max is less than --backoff");
+    return 0;
+}
+
+void arrivals_describe(json_t *json, const char *leave, const struct comeback *comeback)
+{
+    json_object_set_new(json, "leave", json_string(leave));
+    json_object_set_new(json, "backoff_ns", json_integer(comeback->first_ns));
+    json_object_set_new(json, "backoff_max_ns", json_integer(comeback->most_ns));
+    json_object_set_new(json, "jitter", json_real(comeback->jitter));
+    json_object_set_new(json, "give_up_ns", json_integer(comeback->give_up_ns));
+}
+
+void arrivals_set_backoff(struct fleet_order *order, const struct comeback *comeback)
+{
+    order->backoff =
+        (struct backoff){.first_ns = comeback->first_ns,
+                         .most_ns = comeback->most_ns > 0 ? comeback->most_ns : comeback->first_ns,
+                         .jitter = comeback->jitter};
+    order->drain_ns = comeback->first_ns > 0 ? comeback->give_up_ns : 0;
+}
+
+bool arrivals_order(struct run *run, struct fleet_order *order, struct arrivals *arrivals)
+{
+    order->act = FLEET_ARRIVE;
+    order->seed = (uint64_t)run->config->seed;
+    order->qos = (int)run->config->qos;
+    arrivals->rate_asked_per_s = order->rate_per_s;
+    // Every arrival ends by itself. This limit only keeps a run from waiting for ever if one does not.
+    int64_t limit_ns =
+        order->duration_ns + order->away_ns + order->drain_ns + 4 * run->config->timeout_ns + 600 * NS_PER_S;
+    if (order->arrivals == FLEET_ARRIVALS_ONCE && order->rate_per_s > 0)
+        limit_ns += (int64_t)((double)(order->goal - order->before) / order->rate_per_s * 1e9);
+    int64_t arrived = run->tally.count[TALLY_ARRIVED];
+    bool fine = run_order(run, run->fleet, order, limit_ns);
+    int64_t from_ns = order->at_ns, last_ns = run->tally.count[TALLY_LAST_ARRIVED_NS];
+    if (order->arrivals == FLEET_ARRIVALS_ON_LOSS)
+        from_ns = run->tally.count[TALLY_FIRST_ARRIVAL_NS];
+    if (run->tally.count[TALLY_ARRIVED] > arrived && last_ns > from_ns)
+        arrivals->took_ns += last_ns - from_ns;
+    return fine;
+}
+
+void arrivals_add(struct run *run, struct summary *summary, const struct arrivals *arrivals)
+{
+    const int64_t *count = run->tally.count;
+    if (count[TALLY_ARRIVAL_DUE] == 0)
+        return;
+    summary_add(summary, "arrivals.count", (double)count[TALLY_ARRIVED], "1", "none");
+    if (arrivals->took_ns > 0) {
+        double seconds = (double)arrivals->took_ns / 1e9;
+        summary_add(summary, "arrivals.rate", (double)count[TALLY_ARRIVED] / seconds, "1/s", "higher");
+        summary_add(summary, "arrivals.seconds", seconds, "s", "lower");
+    }
+    if (arrivals->rate_asked_per_s > 0)
+        summary_add(summary, "arrivals.rate_asked", arrivals->rate_asked_per_s, "1/s", "none");
+    summary_add(summary, "arrivals.retries", (double)count[TALLY_ARRIVAL_RETRIES], "1", "none");
+    summary_add(summary, "arrivals.resumed", (double)count[TALLY_RESUMED], "1", "none");
+    summary_add(summary, "arrivals.not_sent", (double)count[TALLY_ARRIVAL_NOT_SENT], "1", "lower");
+    summary_add(summary, "arrivals.failed", (double)tally_away(&run->tally), "1", "lower");
+    summary_add(summary, "arrivals.unfinished", (double)count[TALLY_ARRIVAL_UNFINISHED], "1", "lower");
+    if (count[TALLY_ARRIVAL_NOT_SENT] > 0)
+        run_anomaly(run, "not_sent", "%lld arrivals were due while the client's arrival before was under way",
+                    (long long)count[TALLY_ARRIVAL_NOT_SENT]);
+    for (int i = 0; i < REASON_COUNT; i++)
+        if (run->tally.away[i] > 0)
+            run_anomaly(run, "away", "%lld clients did not come (back): %s", (long long)run->tally.away[i],
+                        tally_reason_text((enum tally_reason)i));
+}
+
+static int64_t judged(const struct sample *sample, const struct sample *start, const struct sample *full)
+{
+    if (start->target_private_bytes >= 0 && full->target_private_bytes >= 0)
+        return sample->target_private_bytes;
+    if (start->target_pss_bytes >= 0 && full->target_pss_bytes >= 0)
+        return sample->target_pss_bytes;
+    return sample->target_rss_bytes;
+}
+
+void arrivals_add_memory(struct run *run, struct summary *summary, const struct sample *start,
+                         const struct sample *full, const struct sample *after)
+{
+    struct sample peak;
+    sampler_peak(run->sampler, &peak);
+    summary_add_reading(summary, "start", start);
+    summary_add_reading(summary, "full", full);
+    summary_add_reading(summary, "after", after);
+    summary_add_levels(summary, run, start, full);
+    if (judged(after, start, full) >= 0) {
+        summary_add(summary, "memory.peak_bytes", (double)judged(&peak, start, full), "B", "lower");
+        summary_add(summary, "memory.after_bytes", (double)judged(after, start, full), "B", "lower");
+    }
+    int64_t arrived = run->tally.count[TALLY_ARRIVED];
+    if (arrived > 0 && after->target_cpu_ns >= 0 && full->target_cpu_ns >= 0)
+        summary_add(summary, "cpu.per_arrival_ns",
+                    (double)(after->target_cpu_ns - full->target_cpu_ns) / (double)arrived, "ns", "lower");
+}
