@@ -131,7 +131,7 @@ bool connection_publish(struct connection *connection, struct message *message,
         return false;
     size_t bytes = mqtt_publish_header_bytes(message->topic_bytes, message->payload_bytes, form->qos) +
                    message->payload_bytes;
-    uint8_t *to = transport_reserve(transport, bytes, ANSWER_ROOM);
+    uint8_t *to = transport_sends_alone(transport) ? NULL : transport_reserve(transport, bytes, ANSWER_ROOM);
     if (to) {
         struct mqtt_publish publish = publish_of(message, form);
         int written = mqtt_publish_encode(to, bytes, &publish);

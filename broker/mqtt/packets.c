@@ -77,7 +77,9 @@ static struct handled handle_next(struct connection *connection, const uint8_t *
 {
     struct mqtt_frame frame;
     enum mqtt_error error = mqtt_frame_decode(data, size, packet_bytes_max(connection), &frame, needed);
+    struct turn *turn = connection->transport.turn;
     *is_whole = error == MQTT_OK;
+    turn->is_last = turn->is_single && error == MQTT_OK && *needed == size;
     if (error == MQTT_OK && is_welcome(connection, &frame))
         return handle(connection, &frame);
     if (error == MQTT_INCOMPLETE && (frame.type == 0 || is_welcome(connection, &frame)))

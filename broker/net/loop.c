@@ -240,9 +240,12 @@ static void *run(void *context)
         }
         turn->tick = tick_now(loop);
         turn->work = 0;
+        turn->is_single = count == 1 && turn->deferred_count == 0;
+        turn->is_last = false;
         turn_run_deferred(turn, transport_on_turn);
         for (int i = 0; i < count; i++)
             on_event(loop, &events[i]);
+        turn->is_last = false;
         run_deadlines(loop); // after the events: received packets count, even when this loop is late
         settle_pending(loop);
     }

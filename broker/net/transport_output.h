@@ -32,6 +32,13 @@ void transport_watch(struct transport *transport); // tells epoll which events i
 // are allowed.
 void transport_break(struct transport *transport);
 
+// Would gathering only cost a buffer? So when nothing else of this turn can share the write, and the transport has no
+// buffer: its owner sends the packet as a source.
+static inline bool transport_sends_alone(const struct transport *transport)
+{
+    return transport->turn->is_last && !transport->out && !transport->is_pending && !transport->is_blocked;
+}
+
 // Can `bytes` be appended? Sends waiting output to make room.
 bool transport_has_room(struct transport *transport, size_t bytes);
 

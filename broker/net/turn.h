@@ -106,13 +106,16 @@ struct transport_rules {
     bool is_eager; // a transport has its buffers from open to close
 };
 
-// The owner may read the fields up to `is_urgent`, and may add to `work`. The others are for net/ alone.
+// The owner may read the fields up to `is_last`, may add to `work` and set `is_last`. The others are for net/ alone.
 struct turn {
     void *owner;
     const struct transport_rules *rules;
     uint32_t tick;  // in units of TIMER_TICK_NS, since the loop was opened
     uint32_t work;  // packets and deliveries of this turn so far
     bool is_urgent; // nothing is deferred now
+    bool is_single; // this turn has one event and nothing deferred
+    // The owner's, within on_bytes: the packet is the last of the turn. So no later one can share a write with it.
+    bool is_last;
 
     int epoll_fd;
     uint8_t *scratch; // read buffer for transports without one

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Duties of the reference broker: it handles received bytes before a reset, reports what it refuses, and bounds its memory by what
 the process may use. A broker that fails here makes figures silently wrong."""
+import csv
 import json
 import socket
 import subprocess
@@ -96,3 +97,15 @@ def test_the_bound_of_memory_is_what_the_control_group_allows(tmp_path, limit):
         with Broker("--record", tmp_path / "broker", before=enter):
             config = json.loads((tmp_path / "broker/run.json").read_text(encoding="utf-8"))["config"]
     assert config["memory_limit_bytes"] == limit // 4 * 3
+
+
+def test_a_message_that_shares_no_write_takes_no_buffers(tmp_path):
+    """One message at a time to twenty subscribers: each is sent from the message itself, in a lazy shape."""
+    with Broker("--record", tmp_path / "broker", "--shape", "lean") as broker:
+        with load(tmp_path / "load", "publish", broker.port, "--pattern", "fan-out", "--publishers", 1, "--subscribers", 20,
+                         "--publish-rate", 0, "--in-flight", 1, "--duration", "500ms", "--warmup", 0) as run:
+            assert run.end() == 0
+            deliveries = run.metric("messages.received")
+    rows = list(csv.DictReader((tmp_path / "broker" / "pools.csv").open(encoding="utf-8")))
+    gets = [int(row["gets"]) for row in rows if row["pool"] == "buffers"][-1]
+    assert deliveries > 100 and gets < deliveries / 2
