@@ -302,8 +302,8 @@ int64_t plan_per_route(const struct plan *plan)
     return (plan->clients + round_of(plan) - 1) / round_of(plan) * plan->together;
 }
 
-uint16_t plan_port(const struct plan *plan, int64_t client, int attempt)
+struct ports_range plan_ports(const struct plan *plan, int64_t client, int attempt)
 {
     int64_t place = client / round_of(plan) * plan->together + client % plan->together;
-    return ports_port(&plan->ports, place, plan_per_route(plan), attempt);
+    return ports_range(&plan->ports, place, plan_per_route(plan), attempt);
 }

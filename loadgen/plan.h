@@ -93,8 +93,8 @@ struct plan_route plan_route(const struct plan *plan, int64_t client);
 // The most clients that a route has.
 int64_t plan_per_route(const struct plan *plan);
 
-// The local port for the client's connect at this attempt (0 and up): a port that no other client of the
-// plan on the same route has. 0: the kernel is to search one.
-uint16_t plan_port(const struct plan *plan, int64_t client, int attempt);
+// The local ports for the client's connect at this attempt (0 and up), as ports_range (ports.h): single ports that
+// no other client of the plan on the same route has, then what the kernel is to search.
+struct ports_range plan_ports(const struct plan *plan, int64_t client, int attempt);
 
 #endif

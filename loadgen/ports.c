@@ -108,11 +108,28 @@ int64_t ports_per_route(const struct ports *ports)
     return ports->way == PORTS_KERNEL ? PORTS_SEARCHED_MAX : assignable(ports);
 }
 
-uint16_t ports_port(const struct ports *ports, int64_t place, int64_t stride, int attempt)
+// How many ports the client at this place has.
+static int64_t own_count(const struct ports *ports, int64_t place, int64_t stride)
 {
+    int64_t left = assignable(ports) - ports->skip - place;
+    int64_t count = left > 0 ? (left + stride - 1) / stride : 0;
+    return count < PORTS_ATTEMPTS_MAX ? count : PORTS_ATTEMPTS_MAX;
+}
+
+struct ports_range ports_range(const struct ports *ports, int64_t place, int64_t stride, int attempt)
+{
+    if (ports->way == PORTS_KERNEL)
+        return (struct ports_range){0, 0};
+    int64_t own = own_count(ports, place, stride);
+    if (attempt >= own) {
+        // The ports that are kept for others are in the last quarter.
+        bool searched = ports->way == PORTS_RANGE && attempt == own && ports->count >= 4;
+        uint32_t last = ports->first + ports->count - ports->count / 4 - 1;
+        return searched ? (struct ports_range){(uint16_t)ports->first, (uint16_t)last}
+                        : (struct ports_range){0, 0};
+    }
     int64_t number = ports->skip + place + attempt * stride, half = (ports->count + 1) / 2;
-    if (ports->way == PORTS_KERNEL || attempt >= PORTS_ATTEMPTS_MAX || number >= assignable(ports))
-        return 0;
     int64_t offset = number < half ? (ports->start + number) % half * 2 : (number - half) * 2 + 1;
-    return (uint16_t)(ports->first + offset);
+    uint16_t port = (uint16_t)(ports->first + offset);
+    return (struct ports_range){port, port};
 }

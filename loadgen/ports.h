@@ -5,8 +5,7 @@
 // every second port of the range first, and all ports of that half are in use then. So the plan gives each
 // client of a route ports of its own, which no other client of the route has: place, place + stride, ... of
 // the range (`stride` is the number of clients of a route). A port that is taken (by another program, or
-// still in TIME_WAIT) is passed over; the next one is `ports_port` of the next attempt. After the last of
-// them the kernel searches.
+// still in TIME_WAIT) is passed over; after the last of them the kernel searches.
 //
 // Every second port of the range comes first, as in the kernel's search: the kernel takes the others first for
 // a bind to port 0, which fails when connections have had all ports of its address in the last minute. So
@@ -16,7 +15,7 @@
 //
 //     struct ports ports;
 //     if (ports_choose(&ports, PORTS_AUTO, true, "pm7", &err) < 0) ...
-//     for (int attempt = 0; (port = ports_port(&ports, place, stride, attempt)) != 0; attempt++) ...
+//     for (int attempt = 0; (range = ports_range(&ports, place, stride, attempt)).first != 0; attempt++) ...
 #ifndef POOLMARK_LOADGEN_PORTS_H
 #define POOLMARK_LOADGEN_PORTS_H
 
@@ -50,6 +49,10 @@ struct ports {
     int64_t skip;          // so many ports of a route are another plan's
 };
 
+struct ports_range {
+    uint16_t first, last; // {0, 0}: any
+};
+
 const char *ports_way_name(enum ports_way way);             // "range", as --ports has it
 const char *ports_way_text(enum ports_way way);             // for people
 int ports_way_parse(const char *name, enum ports_way *way); // -EINVAL: there is no such way
@@ -63,7 +66,9 @@ int ports_choose(struct ports *ports, enum ports_way asked, bool can_choose, con
 // The most connections that a route is planned for. With ports of their own: seven eighths of the range.
 int64_t ports_per_route(const struct ports *ports);
 
-// The port for the client at `place` of its route at this attempt (0 and up). 0: it has no further one.
-uint16_t ports_port(const struct ports *ports, int64_t place, int64_t stride, int attempt);
+// The ports to connect from, for the client at `place` of its route, at this attempt (0 and up): its own ones
+// one after the other; then, by PORTS_RANGE, a wide range in which the kernel continues where its last search
+// ended; at last {0, 0}, any port by the kernel's usual search, after which there is no further attempt.
+struct ports_range ports_range(const struct ports *ports, int64_t place, int64_t stride, int attempt);
 
 #endif

@@ -26,6 +26,17 @@ static bool can(enum ports_way way)
     return ports_choose(&ports, way, true, "", NULL) == 0;
 }
 
+// The port of a range of one port; 0: it is no such range.
+static uint16_t single(struct ports_range range)
+{
+    return range.first == range.last ? range.first : 0;
+}
+
+static uint16_t own(const struct ports *ports, int64_t place, int64_t stride, int attempt)
+{
+    return single(ports_range(ports, place, stride, attempt));
+}
+
 // --- which port --------------------------------------------------------------------------------------------
 
 // Ports of a plan with 3 targets and 2 sources, all attempts.
@@ -53,13 +64,13 @@ static void check_no_two_clients_share_a_port(bool even)
         struct plan_route route = plan_route(&plan, client);
         long index = (route.target - plan.targets) + (route.source - plan.sources) * 3;
         uint16_t port;
-        for (int attempt = 0; (port = plan_port(&plan, client, attempt)) != 0; attempt++) {
+        for (int attempt = 0; (port = single(plan_ports(&plan, client, attempt))) != 0; attempt++) {
             assert_true(attempt < PORTS_ATTEMPTS_MAX);
             assert_in_range(port, 40000, 40000 + COUNT - 1);
             assert_false(used[index][port - 40000]);
             used[index][port - 40000] = true;
         }
-        assert_true(plan_port(&plan, client, 2) != 0); // 502 clients a route, 2 000 ports
+        assert_true(single(plan_ports(&plan, client, 2)) != 0); // 502 clients a route, 2 000 ports
     }
     plan_free(&plan);
 }
@@ -76,7 +87,7 @@ static void test_where_the_kernel_searches_there_is_no_port(void **state)
     (void)state;
     struct ports ports;
     assert_int_equal(ports_choose(&ports, PORTS_KERNEL, true, "x", NULL), 0);
-    assert_int_equal(ports_port(&ports, 0, 1, 0), 0);
+    assert_int_equal(ports_range(&ports, 0, 1, 0).first, 0);
     assert_int_equal(ports_per_route(&ports), PORTS_SEARCHED_MAX);
 }
 
@@ -270,6 +281,23 @@ static void test_a_port_that_is_taken_is_passed_over_and_counted(void **state)
     }
 }
 
+static void test_after_a_clients_own_ports_come_a_wide_range_and_then_any(void **state)
+{
+    (void)state;
+    struct ports ports = {PORTS_RANGE, 32768, 28232, 5, 0};
+    int attempt = 0;
+    while (own(&ports, 4000, 10000, attempt) != 0)
+        attempt++;
+    assert_int_equal(attempt, 3); // 4 000, 14 000 and 24 000 of 24 703
+    struct ports_range wide = ports_range(&ports, 4000, 10000, attempt);
+    assert_int_equal(wide.first, 32768);
+    assert_int_equal(wide.last, 32768 + 28232 / 4 * 3 - 1);
+    assert_int_equal(ports_range(&ports, 4000, 10000, attempt + 1).first, 0);
+    assert_int_equal(ports_range(&ports, 4000, 1, PORTS_ATTEMPTS_MAX).last, wide.last);
+    ports.way = PORTS_BIND; // a bind takes one port
+    assert_int_equal(ports_range(&ports, 4000, 10000, attempt).first, 0);
+}
+
 static void test_after_its_own_ports_a_client_leaves_the_search_to_the_kernel(void **state)
 {
     (void)state;
@@ -295,14 +323,14 @@ static void test_the_last_ports_that_bind_takes_first_are_left_to_others(void **
         uint32_t half = (counts[i] + 1) / 2, odd_end = 1024 + counts[i] - counts[i] / 8 * 2;
         int64_t place = 0;
         uint16_t port;
-        for (; (port = ports_port(&ports, place, 1, 0)) != 0; place++) {
+        for (; (port = own(&ports, place, 1, 0)) != 0; place++) {
             assert_int_equal((port - 1024) % 2, place >= half);
             if (place >= half)
                 assert_true(port <= odd_end);
         }
         assert_int_equal(place, ports_per_route(&ports));
         ports.skip = 1;
-        assert_int_equal(ports_port(&ports, place - 1, 1, 0), 0);
+        assert_int_equal(own(&ports, place - 1, 1, 0), 0);
     }
 }
 
@@ -315,6 +343,7 @@ int main(void)
         cmocka_unit_test(test_names_are_read_and_others_refused),
         cmocka_unit_test(test_a_port_that_is_taken_is_passed_over_and_counted),
         cmocka_unit_test(test_the_last_ports_that_bind_takes_first_are_left_to_others),
+        cmocka_unit_test(test_after_a_clients_own_ports_come_a_wide_range_and_then_any),
         cmocka_unit_test(test_after_its_own_ports_a_client_leaves_the_search_to_the_kernel),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

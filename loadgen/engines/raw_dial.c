@@ -55,28 +55,27 @@ static enum tally_reason bind_port(int fd, const struct plan_route *route, uint1
     return code < 0 ? tally_reason_of_errno(code) : REASON_NONE;
 }
 
-// `port` 0: the kernel searches one.
-static enum tally_reason prepare(int fd, const struct ports *ports, const struct plan_route *route,
-                                 uint16_t port)
+static enum tally_reason prepare(int fd, enum ports_way way, const struct plan_route *route,
+                                 struct ports_range range)
 {
-    if (port && ports->way == PORTS_BIND)
-        return bind_port(fd, route, port);
+    if (range.first && way == PORTS_BIND)
+        return bind_port(fd, route, range.first);
     enum tally_reason reason = route->source ? bind_source(fd, route) : REASON_NONE;
-    if (reason != REASON_NONE || port == 0)
+    if (reason != REASON_NONE || range.first == 0)
         return reason;
-    int code = set_ip(fd, IP_LOCAL_PORT_RANGE, (uint32_t)port << 16 | port);
+    int code = set_ip(fd, IP_LOCAL_PORT_RANGE, (uint32_t)range.last << 16 | range.first);
     return code < 0 ? tally_reason_of_errno(code) : REASON_NONE;
 }
 
 // On failure the client has no socket.
-static enum tally_reason dial_from(struct raw_client *client, const struct ports *ports,
-                                   const struct plan_route *route, uint16_t port)
+static enum tally_reason dial_from(struct raw_client *client, enum ports_way way,
+                                   const struct plan_route *route, struct ports_range range)
 {
     const struct sockaddr *target = (const struct sockaddr *)&route->target->address;
     int fd = socket(target->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return tally_reason_of_errno(errno);
-    enum tally_reason reason = prepare(fd, ports, route, port);
+    enum tally_reason reason = prepare(fd, way, route, range);
     if (reason == REASON_NONE && connect(fd, target, route->target->address_bytes) < 0 &&
         errno != EINPROGRESS)
         reason = tally_reason_of_errno(errno);
@@ -93,10 +92,11 @@ enum tally_reason raw_dial(struct engine_run *run, struct raw_client *client)
     int64_t number = run->config.first + raw_number(run, client);
     struct plan_route route = plan_route(plan, number);
     for (int attempt = 0;; attempt++) {
-        uint16_t port = plan_port(plan, number, attempt);
-        enum tally_reason reason = dial_from(client, &plan->ports, &route, port);
-        if (reason != REASON_NO_PORT || port == 0)
+        struct ports_range range = plan_ports(plan, number, attempt);
+        enum tally_reason reason = dial_from(client, plan->ports.way, &route, range);
+        if (reason != REASON_NO_PORT || range.first == 0)
             return reason;
-        client->ports_passed++;
+        if (range.first == range.last)
+            client->ports_passed++;
     }
 }
