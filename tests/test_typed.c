@@ -154,6 +154,40 @@ static void test_a_pool_that_wipes_leaves_zeros(void **state)
     }
 }
 
+static bool has(const char *memory, size_t bytes, const char *word)
+{
+    return memmem(memory, bytes, word, strlen(word)) != NULL;
+}
+
+static void test_a_map_that_wipes_leaves_no_keys(void **state)
+{
+    if (is_left_out(*state) || !keeps(*state))
+        return;
+    for (int wipes = 0; wipes < 2; wipes++) {
+        struct pool_config config = config_of(*state, 1, 0);
+        struct typed_limits limits = {.capacity = ENTRIES, .keep_max = KEEP_ENTRIES, .wipe = wipes};
+        struct typed_map_pool *pool;
+        struct err err = {0};
+        assert_int_equal(typed_map_pool_open(&pool, *state, &config, &limits, NULL, &err), 0);
+        struct typed_map *map = typed_map_get(pool);
+        assert_non_null(map);
+        for (int k = 0; k < 3; k++) {
+            char key[20];
+            int length = snprintf(key, sizeof key, "secret-%d", k);
+            assert_int_equal(typed_map_set(map, key, (size_t)length, map), 0);
+        }
+        const struct typed_map_entry *first = typed_map_first(map);
+        const char *at = (const char *)first;
+        size_t bytes = (size_t)((const char *)typed_map_next(typed_map_next(first)) - at) + sizeof *first;
+        assert_int_equal(typed_map_remove(map, "secret-1", 8), 0);
+        typed_map_clear(map); // the user's own; then one entry
+        assert_int_equal(typed_map_set(map, "x", 1, NULL), 0);
+        typed_map_put(pool, map);
+        assert_int_equal(has(at, bytes, "secret-1"), !wipes); // the memory is still the pool's
+        typed_map_pool_close(pool);
+    }
+}
+
 static int64_t open_and_use(const struct pool_strategy *strategy, int64_t nth, bool stay)
 {
     struct pool_config config = config_of(strategy, 4, 0);
@@ -415,6 +449,7 @@ int main(void)
         cmocka_unit_test(test_a_buffer_keeps_what_it_grew_to),
         cmocka_unit_test(test_a_buffer_that_grew_too_large_is_not_kept),
         cmocka_unit_test(test_a_pool_that_wipes_leaves_zeros),
+        cmocka_unit_test(test_a_map_that_wipes_leaves_no_keys),
         cmocka_unit_test(test_each_request_of_memory_may_fail),
         cmocka_unit_test(test_a_map_comes_empty_and_its_values_are_released),
         cmocka_unit_test(test_a_map_of_the_pool_is_filled_without_allocating),

@@ -18,8 +18,8 @@
 
 struct typed_limits {
     size_t capacity; // of a new object: bytes, or entries; at least 1
-    size_t keep_max; // an object of more is not kept; at least `capacity`
-    bool wipe;       // the put also overwrites with zeros what the user wrote, for secrets
+    size_t keep_max; // one that has grown to more capacity is not kept; at least `capacity`
+    bool wipe; // the put also overwrites with zeros what the user wrote, for secrets; not a map's values
 };
 
 enum {

@@ -41,6 +41,7 @@ struct typed_map {
     size_t used, capacity, long_keys;
     struct block *spare;
     typed_map_release *release;
+    bool wipe; // keys and values are overwritten when the map is emptied
 };
 
 struct typed_map_pool {
@@ -130,7 +131,8 @@ static void free_key(struct typed_map *map, struct entry *entry)
 {
     if (entry->shown.key == entry->key)
         return;
-    explicit_bzero((char *)(uintptr_t)entry->shown.key, entry->shown.key_bytes);
+    if (map->wipe)
+        explicit_bzero((char *)(uintptr_t)entry->shown.key, entry->shown.key_bytes);
     pool_memory_free((char *)(uintptr_t)entry->shown.key);
     map->long_keys--;
 }
@@ -203,6 +205,17 @@ int typed_map_remove(struct typed_map *map, const char *key, size_t key_bytes)
     return 0;
 }
 
+// All entries that were handed out since the last clear, removed ones too.
+static void wipe_entries(struct typed_map *map)
+{
+    for (struct chunk *chunk = map->first; chunk; chunk = chunk->next) {
+        size_t count = chunk == map->current ? map->used : chunk->count;
+        explicit_bzero(chunk->entries, count * sizeof chunk->entries[0]);
+        if (chunk == map->current)
+            return;
+    }
+}
+
 void typed_map_clear(struct typed_map *map)
 {
     if (map->release || map->long_keys) {
@@ -212,6 +225,8 @@ void typed_map_clear(struct typed_map *map)
         }
     }
     HASH_CLEAR(hh, map->head);
+    if (map->wipe)
+        wipe_entries(map);
     map->free = NULL;
     map->current = map->first;
     map->used = 0;
@@ -255,17 +270,6 @@ static void give_memory_back(struct typed_map *map)
     map->used = map->capacity = 0;
 }
 
-// All that the entries hold since the last clear, or ever held.
-static void wipe(struct typed_map *map)
-{
-    for (struct chunk *chunk = map->first; chunk; chunk = chunk->next) {
-        size_t count = chunk == map->current ? map->used : chunk->count;
-        explicit_bzero(chunk->entries, count * sizeof chunk->entries[0]);
-        if (chunk == map->current)
-            return;
-    }
-}
-
 struct typed_map *typed_map_new(size_t capacity, typed_map_release *release_value)
 {
     struct typed_map *map = pool_memory_alloc(sizeof *map);
@@ -291,7 +295,7 @@ void typed_map_delete(struct typed_map *map)
 static int construct(void *context, void *object)
 {
     const struct typed_map_pool *pool = context;
-    struct typed_map fresh = {.release = pool->release};
+    struct typed_map fresh = {.release = pool->release, .wipe = pool->limits.wipe};
     if (grow(&fresh, pool->limits.capacity) < 0)
         return -ENOMEM;
     memcpy(object, &fresh, sizeof fresh);
@@ -309,16 +313,7 @@ static void reset(void *context, void *object)
 {
     struct typed_map_pool *pool = context;
     struct typed_map *map = object;
-    struct chunk *current = map->current;
-    size_t used = map->used;
     typed_map_clear(map);
-    if (pool->limits.wipe && current) {
-        map->current = current;
-        map->used = used;
-        wipe(map);
-        map->current = map->first;
-        map->used = 0;
-    }
     if (map->capacity > pool->limits.keep_max) {
         give_memory_back(map);
         atomic_fetch_add_explicit(&pool->dropped, 1, memory_order_relaxed);

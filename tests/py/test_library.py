@@ -116,6 +116,39 @@ int main(void)
         assert subprocess.run([str(tmp_path / kind)], env=environment, check=False).returncode == 0
 
 
+REGISTRY = """#include <poolmark/pool_registry.h>
+#include <string.h>
+int main(void)
+{
+    struct pool_config config = POOL_CONFIG_DEFAULTS;
+    struct pool_registry *registry;
+    struct err err;
+    config.name = "connections";
+    config.object_bytes = 64;
+    if (pool_registry_open(&registry, &err) < 0 || pool_registry_add(registry, pool_strategy_find("slab"), &config, &err) < 0)
+        return 1;
+    struct pool *pool = pool_registry_find(registry, "connections");
+    pool_put(pool, pool_get(pool));
+    if (pool_registry_page(registry, POOL_PAGE_PROMETHEUS, stdout) < 0 || pool_registry_remove(registry, "connections", 0, &err) == 0)
+        return 2;
+    fprintf(stderr, "%s", err.text);
+    pool_registry_release(registry, pool);
+    return pool_registry_remove(registry, "connections", 0, &err) < 0 || pool_registry_close(registry, &err) < 0;
+}
+"""
+
+
+@pytest.mark.parametrize("language", ["c", "c++"])
+def test_the_registry_of_pools_is_in_the_library(destination, tmp_path, language):
+    (tmp_path / "registry.c").write_text(REGISTRY)
+    for kind in ("shared", "static"):
+        compile_with(language, tmp_path / "registry.c", tmp_path / kind, link_flags(destination, kind))
+        environment = os.environ | {"LD_LIBRARY_PATH": f"{destination}{PREFIX}/lib"}
+        done = subprocess.run([str(tmp_path / kind)], env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0 and done.stderr == "pool connections: 1 references are not released"
+        assert 'poolmark_pool_puts_total{pool="connections",strategy="slab"} 1\n' in done.stdout
+
+
 def talk(program, strategy, environment):
     """Connects 40 clients to the example at once, twice; returns its output."""
     with subprocess.Popen([str(program), strategy, "0"], env=environment, stdout=subprocess.PIPE, text=True) as server:
