@@ -160,7 +160,10 @@ int typed_map_set(struct typed_map *map, const char *key, size_t key_bytes, void
 {
     if (key_bytes > TYPED_MAP_KEY_MAX)
         return -ENAMETOOLONG;
-    struct entry *entry = find(map, key, key_bytes);
+    struct entry *entry;
+    unsigned hash;
+    HASH_VALUE(key, key_bytes, hash);
+    HASH_FIND_BYHASHVALUE(hh, map->head, key, key_bytes, hash, entry);
     if (entry) {
         void *old = entry->shown.value;
         entry->shown.value = value;
@@ -176,7 +179,7 @@ int typed_map_set(struct typed_map *map, const char *key, size_t key_bytes, void
         return -ENOMEM;
     }
     entry->shown.value = value;
-    HASH_ADD_KEYPTR(hh, map->head, entry->shown.key, key_bytes, entry);
+    HASH_ADD_KEYPTR_BYHASHVALUE(hh, map->head, entry->shown.key, key_bytes, hash, entry);
     if (!entry->hh.tbl) { // uthash has undone it
         free_key(map, entry);
         give_back(map, entry);
