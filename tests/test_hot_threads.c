@@ -221,6 +221,7 @@ static void test_a_close_wakes_who_warms(void **state)
     int64_t guard_ns = hot_await_guard_ns();
     while (hot_world_read(&world, &world.hanging) < 3 && hot_await_goes_on(guard_ns)) {
     }
+    assert_int_equal(hot_world_read(&world, &world.hanging), 3); // so the warming thread waits
     assert_int_equal(hot_drain(pool, 0), -ETIMEDOUT);
     assert_int_equal(pthread_join(thread, NULL), 0);
     assert_int_equal(code, -ECANCELED);
