@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Huge pages under strategy slab: which slabs are made as one, and which are made one afterwards. This
 // program stands before madvise(2) (the linker's --wrap=madvise), so that the system may be one that cannot.
+#include "base/clock.h"
 #include "pools/pool_strategy.h"
 #include "pools/slab/pool.h"
 #include "tests/pool_contract.h"
@@ -66,12 +67,12 @@ static void test_growth_ahead_of_a_large_pool_comes_by_whole_slabs(void **state)
     size_t slabs = store->slab_count;
     int got = 0, whole = 0;
     assert_int_equal(store->geometry.capacity, CAPACITY);
-    store->small_until_ns = 0;
+    atomic_store(&slab_huge.small_until_ns, 0);
     while (whole < 5) {
         assert_true(got < MOST);
         assert_non_null(held[got++] = pool_get(pool));
         pthread_mutex_lock(&store->grow_lock);
-        store->small_until_ns = 0; // however slow the system is
+        atomic_store(&slab_huge.small_until_ns, 0); // however slow the system is
         slab_top_up(pool);
         if (store->slab_count > slabs) {
             assert_int_equal(slab_store_room(store), 0);
@@ -162,6 +163,15 @@ static void test_a_system_that_cannot_is_asked_once_and_one_that_is_busy_once_a_
     }
 }
 
+static void test_a_pool_at_rest_makes_expensive_huge_pages_less_often(void **state)
+{
+    (void)state;
+    assert_int_equal(slab_next_collapse(7, 0), 7 + SLAB_HOLD_NS);
+    assert_int_equal(slab_next_collapse(7, NS_PER_MS / 4), 7 + SLAB_HOLD_NS);
+    assert_int_equal(slab_next_collapse(7, 3 * NS_PER_MS), 7 + 1200 * NS_PER_MS);
+    assert_int_equal(slab_next_collapse(7, NS_PER_S), 7 + 60 * NS_PER_S);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -170,6 +180,7 @@ int main(void)
         cmocka_unit_test_setup(test_a_slab_that_lost_pages_and_has_them_again_is_made_one_again, begin),
         cmocka_unit_test_setup(test_a_system_that_cannot_is_asked_once_and_one_that_is_busy_once_a_slab,
                                begin),
+        cmocka_unit_test(test_a_pool_at_rest_makes_expensive_huge_pages_less_often),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The parts that `slab` is made of, each by itself: pages, store and depot.
+#include "base/clock.h"
 #include "pools/pool_strategy.h"
 #include "pools/slab/depot.h"
 #include "pools/slab/store.h"
@@ -172,14 +173,40 @@ static void test_slabs_come_by_pieces_when_somebody_waits_or_huge_pages_were_slo
     (void)state;
     struct slab_store store;
     assert_int_equal(slab_store_open(&store, 3072, true, false, false), 0);
-    store.small_until_ns = 0;
+    atomic_store(&slab_huge.small_until_ns, 0);
     assert_true(comes_as_one(&store, SLAB_AHEAD));
     assert_false(comes_as_one(&store, SLAB_NOW));
-    store.small_until_ns = INT64_MAX;
+    atomic_store(&slab_huge.small_until_ns, INT64_MAX);
     assert_false(comes_as_one(&store, SLAB_AHEAD));
     assert_true(comes_as_one(&store, SLAB_AT_LEISURE)); // nobody waits
     assert_int_equal(store.slab_count, 4);
     slab_store_close(&store);
+}
+
+static int64_t pause_after(int64_t cpu_ns)
+{
+    const int64_t now_ns = 1000 * NS_PER_S;
+    atomic_store(&slab_huge.small_until_ns, 0);
+    slab_huge_took(cpu_ns, now_ns);
+    int64_t until_ns = atomic_load(&slab_huge.small_until_ns);
+    return until_ns ? until_ns - now_ns : 0;
+}
+
+static void test_the_pause_after_slow_huge_pages_doubles_and_halves(void **state)
+{
+    (void)state;
+    atomic_store(&slab_huge.slow, 0);
+    assert_int_equal(pause_after(NS_PER_MS / 4), 0);
+    assert_int_equal(pause_after(3 * NS_PER_MS), NS_PER_S);
+    assert_int_equal(pause_after(3 * NS_PER_MS), 2 * NS_PER_S);
+    assert_int_equal(pause_after(3 * NS_PER_MS), 4 * NS_PER_S);
+    assert_int_equal(pause_after(NS_PER_MS / 4), 0);
+    assert_int_equal(pause_after(3 * NS_PER_MS), 4 * NS_PER_S);
+    for (int i = 0; i < 20; i++)
+        (void)pause_after(3 * NS_PER_MS);
+    assert_int_equal(pause_after(3 * NS_PER_MS), 64 * NS_PER_S);
+    atomic_store(&slab_huge.slow, 0);
+    atomic_store(&slab_huge.small_until_ns, 0);
 }
 
 static void test_the_fullest_slab_gives_first_and_unused_ones_go_back(void **state)
@@ -330,6 +357,7 @@ int main(void)
         cmocka_unit_test(test_pages_come_and_go_with_the_objects_that_need_them),
         cmocka_unit_test(test_pages_that_do_not_come_change_nothing),
         cmocka_unit_test(test_slabs_come_by_pieces_when_somebody_waits_or_huge_pages_were_slow),
+        cmocka_unit_test(test_the_pause_after_slow_huge_pages_doubles_and_halves),
         cmocka_unit_test(test_the_fullest_slab_gives_first_and_unused_ones_go_back),
         cmocka_unit_test(test_the_store_knows_its_own),
         cmocka_unit_test(test_magazines_come_by_the_page_and_go_back),

@@ -9,6 +9,17 @@
 
 #define AT_REST_NS (2 * NS_PER_S) // since the last growth
 
+// Huge pages of a pool at rest take at most this part of elapsed time. Elapsed time also grows when the
+// processors are busy.
+enum { COLLAPSE_SHARE = 400 };
+#define COLLAPSE_PAUSE_MAX_NS (60 * NS_PER_S)
+
+int64_t slab_next_collapse(int64_t now_ns, int64_t took_ns)
+{
+    int64_t pause_ns = slab_less(took_ns * COLLAPSE_SHARE, COLLAPSE_PAUSE_MAX_NS);
+    return now_ns + slab_more(SLAB_HOLD_NS, pause_ns);
+}
+
 // Constructs what was made, so that gets find whole magazines. Otherwise each get of a new object would take
 // the slow path, and wait for the construct. Not with a bound: a get at the bound would miss the object that
 // this thread holds, and be refused.
@@ -41,15 +52,20 @@ static void grow_in_background(struct pool *pool)
     construct_ahead(pool);
 }
 
-// One slab, when the pool has been at rest: 10 MB a second at most. So a measurement of a pool that fills
-// does not pay for work that only helps later.
-static void collapse_one(struct pool *pool, int64_t now_ns)
+// One slab, when the pool has been at rest: 10 MB a second at most, and less where huge pages are expensive.
+// So a measurement of a pool that fills does not pay for work that only helps later, and one of a pool at
+// rest pays little. Returns when to look next.
+static int64_t collapse_one(struct pool *pool, int64_t now_ns)
 {
+    int64_t took_ns = 0;
     if (!SLAB_LOAD(&pool->store.to_collapse) || now_ns - pool->bell.grew_ns < AT_REST_NS)
-        return;
+        return now_ns + SLAB_HOLD_NS;
     pthread_mutex_lock(&pool->store.grow_lock);
-    (void)slab_store_collapse(&pool->store);
+    int64_t began_ns = clock_now_ns();
+    if (slab_store_collapse(&pool->store))
+        took_ns = clock_now_ns() - began_ns;
     slab_store_grow_unlock(&pool->store);
+    return slab_next_collapse(now_ns, took_ns);
 }
 
 static bool wanted(_Atomic bool *flag)
@@ -87,10 +103,8 @@ static void *grow_thread(void *context)
             if (!settled)
                 SLAB_STORE(&pool->wanted_shrink, true);
         }
-        if (now_ns >= collapse_ns) {
-            collapse_one(pool, now_ns);
-            collapse_ns = now_ns + SLAB_HOLD_NS;
-        }
+        if (now_ns >= collapse_ns)
+            collapse_ns = collapse_one(pool, now_ns);
     }
     return NULL;
 }

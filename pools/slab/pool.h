@@ -313,6 +313,8 @@ void slab_fork_child(struct pool *pool);
 
 void slab_thread_open(struct pool *pool); // starts the thread, if the config wants one and the system has one
 void slab_thread_close(struct pool *pool);
+int64_t slab_next_collapse(int64_t now_ns,
+                           int64_t took_ns); // when to make another huge page, after one took so long
 
 static inline int64_t slab_more(int64_t a, int64_t b)
 {

@@ -41,7 +41,6 @@ struct slab_store {
     pthread_cond_t published; // objects were added, or a growth ended
 
     pthread_mutex_t grow_lock; // guards which objects are ready and which pages resident; see above
-    int64_t small_until_ns;    // slabs get small pages until then, see enum slab_haste; grow_lock
     size_t grow_at;            // index in `slabs`: none before it has room; grow_lock
     size_t collapse_at;        // index in `slabs`: none before it can become a huge page; grow_lock
     bool never_collapses;      // the system cannot do it; grow_lock
@@ -85,6 +84,15 @@ enum slab_haste {
     SLAB_AHEAD,      // a thread may soon: the same, but not for a while after a huge page took long
     SLAB_NOW,        // a thread does: small pages
 };
+
+// What a huge page takes is a matter of the system. So the pools of a process share what they learn about it,
+// and do not all try. Relaxed: a thread that sees an older value tries a huge page more, or one less.
+struct slab_huge {
+    _Atomic int64_t small_until_ns; // SLAB_AHEAD gets small pages until then
+    _Atomic int slow; // the pause doubles with each slow huge page, and halves with each fast one
+};
+extern struct slab_huge slab_huge;
+void slab_huge_took(int64_t cpu_ns, int64_t now_ns); // for a huge page of SLAB_BYTES_MIN
 
 // Under grow_lock. Makes `count` more objects ready, first in slabs that have room, and publishes them piece
 // by piece. Returns how many were made: fewer when the system has no more memory.

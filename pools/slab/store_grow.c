@@ -7,12 +7,31 @@
 #include <errno.h>
 #include <time.h>
 
-// Processor time for 2 MiB: small pages take 0.5 to 1 ms, a huge one 0.25 ms. A huge page takes 2 ms in a
-// guest whose host has to find the memory first, and many ms where the system has to move other pages. Then
-// small pages are cheaper for a while. Not elapsed time, which includes the time of other threads on the
-// processor.
+// Processor time for 2 MiB: small pages take 0.5 to 1 ms, a huge one 0.25 ms. A huge page takes 2 to 30 ms in
+// a guest whose host has to find the memory first, or where the system has to move other pages; meanwhile
+// the processor does nothing else. Then small pages are cheaper for a while. Not elapsed time, which includes
+// the time of other threads on the processor.
 #define HUGE_PAGE_SLOW_NS NS_PER_MS
 #define SMALL_PAGES_FOR_NS NS_PER_S
+enum { DOUBLINGS_MAX = 6 }; // a pause is about a minute at most
+
+struct slab_huge slab_huge;
+
+void slab_huge_took(int64_t cpu_ns, int64_t now_ns)
+{
+    int slow = atomic_load_explicit(&slab_huge.slow, memory_order_relaxed);
+    bool is_slow = cpu_ns > HUGE_PAGE_SLOW_NS;
+    if (is_slow)
+        atomic_store_explicit(&slab_huge.small_until_ns, now_ns + (SMALL_PAGES_FOR_NS << slow),
+                              memory_order_relaxed);
+    if (is_slow ? slow < DOUBLINGS_MAX : slow > 0)
+        atomic_store_explicit(&slab_huge.slow, is_slow ? slow + 1 : slow - 1, memory_order_relaxed);
+}
+
+static bool are_huge_pages_slow(int64_t now_ns)
+{
+    return now_ns < atomic_load_explicit(&slab_huge.small_until_ns, memory_order_relaxed);
+}
 
 // Pages are faulted in by pieces of this size: a thread that waits for an object waits for one piece.
 #define PIECE_BYTES ((size_t)256 << 10)
@@ -134,7 +153,7 @@ static int64_t grow_new(struct slab_store *store, int64_t count, enum slab_haste
     const struct slab_geometry *geometry = &store->geometry;
     int64_t began_ns = clock_now_ns(), began_cpu_ns = cpu_ns();
     bool whole = count >= geometry->capacity && haste != SLAB_NOW &&
-                 !(haste == SLAB_AHEAD && began_ns < store->small_until_ns);
+                 !(haste == SLAB_AHEAD && are_huge_pages_slow(began_ns));
     if (slab_register_reserve(store) < 0)
         return 0;
     struct slab *slab = slab_map(geometry, whole);
@@ -149,9 +168,9 @@ static int64_t grow_new(struct slab_store *store, int64_t count, enum slab_haste
     note_pages(store, slab->resident);
     publish(store, slab, 0, first, true);
     store->grow_at = slab_register_find(store, slab); // no other slab has room
-    if (whole &&
-        cpu_ns() - began_cpu_ns > HUGE_PAGE_SLOW_NS * (int64_t)(geometry->slab_bytes / SLAB_BYTES_MIN))
-        store->small_until_ns = clock_now_ns() + SMALL_PAGES_FOR_NS;
+    if (whole)
+        slab_huge_took((cpu_ns() - began_cpu_ns) / (int64_t)(geometry->slab_bytes / SLAB_BYTES_MIN),
+                       clock_now_ns());
     return first + grow_within(store, slab, count - first);
 }
 
