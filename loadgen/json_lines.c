@@ -27,20 +27,26 @@ static json_t *second_json(const struct moment *moment)
     static const struct {
         const char *name;
         enum tally_count what;
-    } counts[] = {{"connections", TALLY_OPEN},           {"connected", TALLY_CONNECTED},
-                  {"messages_due", TALLY_DUE},           {"messages_sent", TALLY_PUBLISHED},
-                  {"messages_received", TALLY_RECEIVED}, {"messages_not_sent", TALLY_NOT_SENT},
-                  {"messages_lost", TALLY_LOST},         {"messages_unacknowledged", TALLY_UNACKED}};
+    } counts[] = {{"connections", TALLY_OPEN},
+                  {"connected", TALLY_CONNECTED},
+                  {"messages_due", TALLY_DUE},
+                  {"messages_sent", TALLY_PUBLISHED},
+                  {"deliveries_due", TALLY_DELIVERY_DUE},
+                  {"messages_received", TALLY_RECEIVED},
+                  {"messages_not_sent", TALLY_NOT_SENT},
+                  {"messages_lost", TALLY_LOST},
+                  {"messages_unacknowledged", TALLY_UNACKED}};
     static const enum latency_kind kinds[] = {LATENCY_CONNECT, LATENCY_DELIVERY, LATENCY_ACK};
     const struct tally *tally = &moment->tally;
     json_t *json = json_pack(
-        "{s:s, s:s, s:f, s:s, s:I, s:I, s:I, s:o, s:o, s:f, s:o, s:f, s:o, s:o}", "schema", JSON_LINES_SCHEMA,
-        "type", "second", "elapsed_s", moment->elapsed_s, "phase", moment->phase, "connections_wanted",
-        (json_int_t)moment->wanted, "failed", (json_int_t)tally_failed(tally), "dropped",
-        (json_int_t)tally_dropped(tally), "failed_by", moment_reasons(tally->failed), "dropped_by",
+        "{s:s, s:s, s:f, s:s, s:I, s:I, s:I, s:o, s:o, s:f, s:o, s:f, s:f, s:o, s:o}", "schema",
+        JSON_LINES_SCHEMA, "type", "second", "elapsed_s", moment->elapsed_s, "phase", moment->phase,
+        "connections_wanted", (json_int_t)moment->wanted, "failed", (json_int_t)tally_failed(tally),
+        "dropped", (json_int_t)tally_dropped(tally), "failed_by", moment_reasons(tally->failed), "dropped_by",
         moment_reasons(tally->dropped), "connects_per_s", moment->connects_per_s, "connects_per_s_asked",
-        asked(moment, moment->connecting), "messages_per_s", moment->messages_per_s, "messages_per_s_asked",
-        asked(moment, moment->publishing), "target_rss_bytes", known(moment->target_rss_bytes));
+        asked(moment, moment->connecting), "messages_per_s", moment->messages_per_s, "deliveries_per_s",
+        moment->deliveries_per_s, "messages_per_s_asked", asked(moment, moment->publishing),
+        "target_rss_bytes", known(moment->target_rss_bytes));
     for (size_t i = 0; json && i < sizeof counts / sizeof counts[0]; i++)
         json_object_set_new(json, counts[i].name, json_integer(tally->count[counts[i].what]));
     for (size_t i = 0; json && i < sizeof kinds / sizeof kinds[0]; i++)

@@ -28,7 +28,8 @@ void moment_take(struct moment *moment, struct run *run, int64_t now_ns)
         tally.count[what] += run->probe_tally.count[what];
     int64_t span_ns = now_ns - moment->at_ns;
     moment->connects_per_s = rate(tally.count[TALLY_CONNECTED], before[TALLY_CONNECTED], span_ns);
-    moment->messages_per_s = rate(tally.count[TALLY_RECEIVED], before[TALLY_RECEIVED], span_ns);
+    moment->messages_per_s = rate(tally.count[TALLY_PUBLISHED], before[TALLY_PUBLISHED], span_ns);
+    moment->deliveries_per_s = rate(tally.count[TALLY_RECEIVED], before[TALLY_RECEIVED], span_ns);
     moment->tally = tally;
     moment->phase = run->phase;
     moment->at_ns = now_ns;

@@ -85,7 +85,8 @@ static void print_asked(const struct overview *overview, FILE *to)
                    "1");
     if (count[TALLY_DUE] == 0)
         return;
-    print_pair(to, "messages", (double)count[TALLY_DUE], (double)count[TALLY_RECEIVED], "1");
+    print_pair(to, "messages sent", (double)count[TALLY_DUE], (double)count[TALLY_PUBLISHED], "1");
+    print_pair(to, "messages arrived", (double)count[TALLY_DELIVERY_DUE], (double)count[TALLY_RECEIVED], "1");
     print_pair(to, "messages a second", figure(overview, "messages.rate_asked"),
                figure(overview, "messages.rate"), "1/s");
 }
@@ -162,9 +163,9 @@ static void print_losses(const struct overview *overview, FILE *to)
         enum tally_count what;
         const char *text;
     } losses[] = {{TALLY_NOT_SENT, "messages were due and not sent"},
-                  {TALLY_LOST, "messages were sent and did not arrive"},
+                  {TALLY_LOST, "deliveries did not arrive"},
                   {TALLY_UNACKED, "messages were not acknowledged"},
-                  {TALLY_UNFINISHED, "messages were on their way when the run ended early"},
+                  {TALLY_UNFINISHED, "deliveries were on their way when the run ended early"},
                   {TALLY_DUPLICATES, "messages arrived a second time"}};
     bool first = true;
     fputc('\n', to);

@@ -33,6 +33,7 @@ json_t *overview_json(const struct overview *overview, int64_t left_out)
     } counts[] = {{"connected", TALLY_CONNECTED},
                   {"messages_due", TALLY_DUE},
                   {"messages_sent", TALLY_PUBLISHED},
+                  {"deliveries_due", TALLY_DELIVERY_DUE},
                   {"messages_received", TALLY_RECEIVED},
                   {"messages_not_sent", TALLY_NOT_SENT},
                   {"messages_lost", TALLY_LOST},

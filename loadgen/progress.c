@@ -85,10 +85,12 @@ void progress_line(const struct moment *moment, char *line, size_t size)
         add(line, size, " (step %lld of %lld)", (long long)moment->wanted, (long long)moment->top);
     add(line, size, ", %lld failed, %lld dropped, ", (long long)tally_failed(&moment->tally),
         (long long)tally_dropped(&moment->tally));
-    if (moment->publishing)
+    if (moment->publishing) {
         add_rate(line, size, moment->messages_per_s, moment->asked_per_s, " messages");
-    else
+        add(line, size, ", %.0f/s arrived", moment->deliveries_per_s);
+    } else {
         add_rate(line, size, moment->connects_per_s, moment->connecting ? moment->asked_per_s : 0, "");
+    }
     if (latency->count > 0) {
         add(line, size, ", p50 %s", ns_text(latency->p50_ns, text));
         add(line, size, ", p99 %s", ns_text(latency->p99_ns, text));
@@ -133,7 +135,9 @@ int progress_frame(const struct moment *moment, int columns,
         line = lines[used++];
         add(line, size, "  %-12s", "messages");
         add_rate(line, size, moment->messages_per_s, moment->publishing ? moment->asked_per_s : 0, "");
-        add(line, size, ", %lld sent, %lld received", (long long)count[TALLY_PUBLISHED],
+        add(line, size, ", %lld sent", (long long)count[TALLY_PUBLISHED]);
+        line = lines[used++];
+        add(line, size, "  %-12s%.0f/s, %lld arrived", "deliveries", moment->deliveries_per_s,
             (long long)count[TALLY_RECEIVED]);
     }
     static const enum latency_kind kinds[] = {LATENCY_CONNECT, LATENCY_DELIVERY, LATENCY_ACK};

@@ -7,25 +7,26 @@ struct pool_metric {
     const char *name, *help;
     size_t offset;
     bool is_counter;
+    double divisor; // from the field to the metric; 0: a count, as it is
 };
 
 #define AT(field) offsetof(struct pool_stats, field)
 static const struct pool_metric pool_metrics[] = {
-    {"owned_objects", "objects whose memory the pool has", AT(owned), false},
-    {"in_use_objects", "objects got and not put", AT(in_use), false},
-    {"peak_in_use_objects", "most objects in use so far", AT(peak_in_use), false},
-    {"owned_bytes", "bytes that the pool took for itself", AT(bytes_owned), false},
-    {"overhead_bytes", "bytes owned that are not object memory", AT(overhead_bytes), false},
-    {"longest_expansion_ns", "longest expansion so far, in nanoseconds", AT(longest_expansion_ns), false},
-    {"gets_total", "objects asked for", AT(gets), true},
-    {"puts_total", "objects given back", AT(puts), true},
-    {"hits_total", "gets served from what the pool owned", AT(hits), true},
-    {"misses_total", "gets that had to allocate", AT(misses), true},
-    {"overflow_total", "gets past the pool's bound, served by the heap", AT(overflow), true},
-    {"refused_total", "gets refused because of the pool's bound", AT(refused), true},
-    {"failed_total", "gets that found no memory", AT(failed), true},
-    {"expansions_total", "expansions", AT(expansions), true},
-    {"shrinks_total", "shrinks", AT(shrinks), true},
+    {"owned_objects", "objects whose memory the pool has", AT(owned), false, 0},
+    {"in_use_objects", "objects got and not put", AT(in_use), false, 0},
+    {"peak_in_use_objects", "most objects in use so far", AT(peak_in_use), false, 0},
+    {"owned_bytes", "bytes that the pool took for itself", AT(bytes_owned), false, 0},
+    {"overhead_bytes", "bytes owned that are not object memory", AT(overhead_bytes), false, 0},
+    {"longest_expansion_seconds", "longest expansion so far", AT(longest_expansion_ns), false, 1e9},
+    {"gets_total", "objects asked for", AT(gets), true, 0},
+    {"puts_total", "objects given back", AT(puts), true, 0},
+    {"hits_total", "gets served from what the pool owned", AT(hits), true, 0},
+    {"misses_total", "gets that had to allocate", AT(misses), true, 0},
+    {"overflow_total", "gets past the pool's bound, served by the heap", AT(overflow), true, 0},
+    {"refused_total", "gets refused because of the pool's bound", AT(refused), true, 0},
+    {"failed_total", "gets that found no memory", AT(failed), true, 0},
+    {"expansions_total", "expansions", AT(expansions), true, 0},
+    {"shrinks_total", "shrinks", AT(shrinks), true, 0},
 };
 #undef AT
 
@@ -52,7 +53,11 @@ void pool_page_prometheus(const struct pool_page_row *rows, size_t count, FILE *
                 (const int64_t *)(const void *)((const char *)&rows[i].stats + metric->offset);
             fprintf(to, "poolmark_pool_%s{pool=\"", metric->name);
             print_label(rows[i].name, to);
-            fprintf(to, "\",strategy=\"%s\"} %" PRId64 "\n", rows[i].strategy, *value);
+            fprintf(to, "\",strategy=\"%s\"} ", rows[i].strategy);
+            if (metric->divisor > 0)
+                fprintf(to, "%.9g\n", (double)*value / metric->divisor);
+            else
+                fprintf(to, "%" PRId64 "\n", *value);
         }
     }
 }

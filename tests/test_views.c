@@ -21,6 +21,7 @@ static struct moment publishing(void)
                             .publishing = true,
                             .asked_per_s = 2000,
                             .messages_per_s = 1998,
+                            .deliveries_per_s = 3996,
                             .target_rss_bytes = 5 << 20};
     moment.tally.count[TALLY_OPEN] = 997;
     moment.tally.count[TALLY_DUE] = 24000;
@@ -38,9 +39,9 @@ static void the_line_has_asked_and_had_percentiles_memory_and_errors(void **stat
     struct moment moment = publishing();
     char line[512];
     progress_line(&moment, line, sizeof line);
-    assert_string_equal(line,
-                        "  12.0 s  publish  997 of 1000 connected, 1 failed, 2 dropped, 1998 messages/s "
-                        "of 2000, p50 1.50 ms, p99 -, target 5.00 MiB; timeout 1, reset 2, not sent 4");
+    assert_string_equal(
+        line, "  12.0 s  publish  997 of 1000 connected, 1 failed, 2 dropped, 1998 messages/s "
+              "of 2000, 3996/s arrived, p50 1.50 ms, p99 -, target 5.00 MiB; timeout 1, reset 2, not sent 4");
     moment = (struct moment){.phase = "connect", .wanted = 10, .top = 100, .connects_per_s = 7};
     moment.target_rss_bytes = -1;
     progress_line(&moment, line, sizeof line);
@@ -100,9 +101,11 @@ static void a_moment_has_the_rates_and_latencies_since_the_one_before(void **sta
     assert_true(moment.connects_per_s == 1000 && moment.latency[LATENCY_CONNECT].count == 1000);
     run.tally.count[TALLY_CONNECTED] = 1500;
     hist_add(run.second[LATENCY_CONNECT], 7 * NS_PER_MS);
-    run.probe_tally.count[TALLY_RECEIVED] = 40;
+    run.probe_tally.count[TALLY_PUBLISHED] = 40;
+    run.probe_tally.count[TALLY_RECEIVED] = 80;
     moment_take(&moment, &run, 2 * NS_PER_S);
-    assert_true(moment.connects_per_s == 500 && moment.messages_per_s == 40 && moment.asked_per_s == 1500);
+    assert_true(moment.connects_per_s == 500 && moment.messages_per_s == 40 &&
+                moment.deliveries_per_s == 80 && moment.asked_per_s == 1500);
     assert_int_equal(moment.latency[LATENCY_CONNECT].count, 1);
     assert_int_equal(moment.latency[LATENCY_CONNECT].p50_ns, -1);
     assert_int_equal(moment.latency[LATENCY_CONNECT].max_ns, 7 * NS_PER_MS);

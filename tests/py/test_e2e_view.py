@@ -177,4 +177,4 @@ def test_a_small_terminal_is_never_overrun(port, rows, columns):
 def test_without_a_terminal_it_is_a_plain_line_a_second(port):
     said = run(port, *PUBLISH).stderr
     assert "\x1b" not in said and "\r" not in said
-    assert re.search(r"^ +\d\.\d s  publish  10 of 10 connected, 0 failed, 0 dropped, \d+ messages/s of 200, p50 \S+ \w+, p99 ", said, re.M), said
+    assert re.search(r"^ +\d\.\d s  publish  10 of 10 connected, 0 failed, 0 dropped, \d+ messages/s of 200, \d+/s arrived, p50 \S+ \w+, p99 ", said, re.M), said
