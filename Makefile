@@ -85,7 +85,7 @@ help:
 	@echo 'make test          install what is missing, build, run every test'
 	@echo 'make bench         micro-benchmarks: every strategy, and four allocators called directly (at most ten minutes)'
 	@echo 'make million       one million connections: memory curve, proof of life, forecast'
-	@echo 'make claims        published figures about pools, measured again, each with a verdict (about a quarter of an hour)'
+	@echo 'make claims        published figures about pools, measured again, each with a verdict (half an hour)'
 	@echo 'make fuzz          fuzz the MQTT codec for FUZZ_SECONDS (60)'
 	@echo 'make fuzz-records  read RECORDS (10000) records changed at random by every reader'
 	@echo 'make fuzz-pools    calls, threads, modes and failures of every pool, at random, for FUZZ_SECONDS (60)'

@@ -107,7 +107,9 @@ def _at_100k(runs: dict, strategy: str) -> Measured:
 @measures("memory-at-100k", "hundred", "curve")
 def memory_100k(runs: dict, claim: Claim) -> Measured:
     found = _at_100k(runs, "expand")
-    return Measured(found.values, "User memory alone; the kernel's is beside it.", found.kind, interval=found.interval, floor=FLOOR)
+    brokers = runs["hundred"]["brokers"]
+    several = f" {brokers} broker processes hold them, because of this host's limit of descriptors." if brokers > 1 else ""
+    return Measured(found.values, f"User memory alone; the kernel's is beside it.{several}", found.kind, interval=found.interval, floor=FLOOR)
 
 
 @functools.cache
