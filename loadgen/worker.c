@@ -23,6 +23,8 @@ static void on_lost(struct worker *worker, const struct engine_event *event)
     worker_receive_lost(worker, event->client);
     if (event->kind == ENGINE_CLOSED || client == CLIENT_CLOSING)
         tally_add(worker->page, TALLY_CLOSED, 1);
+    else if (worker->arrivals && worker_arrive_awaits(worker, event->client))
+        ;                              // a loss that was awaited is an arrival that is due
     else if (client != CLIENT_USELESS) // a useless client was counted already
         tally_drop(worker->page, event->reason);
     if (client == CLIENT_SUBSCRIBING) {

@@ -211,13 +211,19 @@ static void on_arrived(struct worker *worker, const struct engine_event *event)
     worker_connect_subscribe(worker, event->client, event->session_present);
 }
 
+bool worker_arrive_awaits(const struct worker *worker, int64_t client)
+{
+    const struct worker_arrivals *own = worker->arrivals;
+    return worker->order.arrivals == FLEET_ARRIVALS_ON_LOSS && own->sending && client >= own->first &&
+           client < own->first + own->count && own->clients[client].intended_ns == 0;
+}
+
 static void on_left(struct worker *worker, const struct engine_event *event)
 {
     struct worker_arrivals *own = worker->arrivals;
     struct coming *coming = &own->clients[event->client];
-    bool takes_part = event->client >= own->first && event->client < own->first + own->count;
     if (coming->intended_ns == 0) {
-        if (worker->order.arrivals != FLEET_ARRIVALS_ON_LOSS || !own->sending || !takes_part)
+        if (!worker_arrive_awaits(worker, event->client))
             return;
         tally_add(worker->page, TALLY_ARRIVAL_DUE, 1);
         begin_coming(worker, event->client, event->at_ns);

@@ -138,6 +138,8 @@ void worker_connect_give_up_subscribes(struct worker *worker, bool halted);
 
 int worker_arrive_begin(struct worker *worker);
 int64_t worker_arrive_tick(struct worker *worker, int64_t now_ns);
+// Is this client's loss awaited by the order?
+bool worker_arrive_awaits(const struct worker *worker, int64_t client);
 void worker_arrive_event(struct worker *worker, const struct engine_event *event);
 bool worker_arrive_done(struct worker *worker, int64_t now_ns);
 void worker_arrive_end(struct worker *worker, bool halted);

@@ -152,6 +152,38 @@ static void test_bursts_come_stay_and_leave(void **state)
     assert_int_equal(process_stop(broker), 0);
 }
 
+static void test_after_a_storm_all_are_back(void **state)
+{
+    (void)state;
+    struct process *broker = process_start_broker(NULL, NULL);
+    for (int i = 0; i < LOAD_ENGINES; i++) {
+        struct load_run load;
+        load_run_prepare(&load, process_port(broker), "storm", load_run_engines[i]);
+        load_run_add(&load, "--connections", "100", "--by-client", "--backoff", "10ms", "--backoff-max", "1s",
+                     "--jitter", "0.5", "--subscribe", "--prove", NULL);
+        assert_int_equal(load_run_to_end(&load), 0);
+        assert_all_came(&load, 100, 100);
+        assert_true(load_run_metric(&load, "clients.alive") == 100);
+        // Half of the first wait at least: clients that back off do so before their first try too.
+        assert_true(load_run_metric(&load, "arrival.p50") >= 5e6 * 0.99);
+        load_run_finish(&load);
+    }
+    assert_int_equal(process_stop(broker), 0);
+}
+
+static void test_a_storm_that_does_not_come_ends_the_run(void **state)
+{
+    (void)state;
+    struct process *broker = process_start_broker(NULL, NULL);
+    struct load_run load;
+    load_run_prepare(&load, process_port(broker), "storm", "raw");
+    load_run_add(&load, "--connections", "10", "--await", "200ms", NULL);
+    assert_int_equal(load_run_to_end(&load), 1);
+    assert_string_equal(load_run_status(&load), "incomplete");
+    load_run_finish(&load);
+    assert_int_equal(process_stop(broker), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -161,6 +193,8 @@ int main(void)
         cmocka_unit_test(test_a_poisson_schedule_is_that_of_its_seed),
         cmocka_unit_test(test_a_turn_that_comes_too_early_is_in_the_books),
         cmocka_unit_test(test_bursts_come_stay_and_leave),
+        cmocka_unit_test(test_after_a_storm_all_are_back),
+        cmocka_unit_test(test_a_storm_that_does_not_come_ends_the_run),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,7 +9,8 @@
     X(publish)                                                                                               \
     X(steps)                                                                                                 \
     X(churn)                                                                                                 \
-    X(burst)
+    X(burst)                                                                                                 \
+    X(storm)
 
 #define X(name) extern const struct scenario scenario_##name;
 SCENARIOS

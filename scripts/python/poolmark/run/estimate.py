@@ -53,7 +53,9 @@ def clients_of_pattern(options: Options) -> int:
 def of_arrivals(options: Options, scenario: str, level: float) -> float:
     """A scenario in which clients come back: what it holds, and the arrivals."""
     held = options.count("connections") / CONNECTS_PER_S
-    if scenario != "burst":
+    if scenario == "storm":
+        return 2 * held + 2 * level
+    if scenario == "churn":
         return held + options.span("duration") + 2 * level
     one = options.count("burst") / CONNECTS_PER_S + options.span("stay") + options.span("calm") + level
     return held + level + options.count("repeat") * one

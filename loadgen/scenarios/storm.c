@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+// Scenario `storm`: all clients lose their connections and come back at once, as after a restart of the target.
+// Either the target goes away and comes back (somebody restarts it), or the generator ends all connections itself
+// (--by-client). The latency of an arrival counts from the loss.
+#include "base/clock.h"
+#include "loadgen/scenarios/arrivals.h"
+#include "loadgen/scenarios/orders.h"
+
+#include <errno.h>
+
+enum { CONNECTIONS = 1000 };
+
+struct storm {
+    int64_t connections, await_ns, settle_ns;
+    const char *leave;
+    struct comeback comeback;
+    bool by_client, subscribe, keep_sessions;
+};
+_Static_assert(sizeof(struct storm) <= CONFIG_OPTIONS_BYTES, "the options have no room");
+
+#define AT(field) offsetof(struct storm, field)
+static const struct opt options[] = {
+    OPTION_CONNECTIONS(AT(connections), "how many; 0: 1000"),
+    {"by-client", NULL, OPT_FLAG, AT(by_client), NULL, 0, 0, NULL,
+     "the generator ends all connections itself (--leave); otherwise the target is awaited to go away and "
+     "come back",
+     NULL},
+    {"await", "D", OPT_DURATION, AT(await_ns), "60s", 1e6, OPTION_FAR, NULL,
+     "without --by-client: how long to wait for the loss of all connections", NULL},
+    OPTION_LEAVE(AT(leave)),
+    OPTION_KEEP_SESSIONS(AT(keep_sessions)),
+    OPTIONS_BACKOFF(AT(comeback), "0"),
+    OPTION_SUBSCRIBE(AT(subscribe)),
+    OPTION_SETTLE(AT(settle_ns)),
+    {0},
+};
+
+static const struct storm *options_of(const struct config *config)
+{
+    return (const void *)config->options;
+}
+
+static int check(struct config *config, struct err *err)
+{
+    const struct storm *own = options_of(config);
+    config->connections = own->connections > 0 ? own->connections : CONNECTIONS;
+    config->keep_sessions = own->keep_sessions;
+    if (!own->by_client && config->watch.count > 0)
+        return err_set(
+            err, -EINVAL,
+            "--watch-pid: the target is to go away, and the process that comes back is another one; "
+            "watch it only with --by-client");
+    return arrivals_check(config, own->leave, &own->comeback, err);
+}
+
+static void describe(const struct config *config, json_t *json)
+{
+    const struct storm *own = options_of(config);
+    json_object_set_new(json, "by_client", json_boolean(own->by_client));
+    json_object_set_new(json, "await_ns", json_integer(own->await_ns));
+    json_object_set_new(json, "keep_sessions", json_boolean(own->keep_sessions));
+    json_object_set_new(json, "subscribe", json_boolean(own->subscribe));
+    arrivals_describe(json, own->leave, &own->comeback);
+}
+
+static bool storm(struct run *run, struct arrivals *arrivals)
+{
+    const struct storm *own = options_of(run->config);
+    struct fleet_order order = {
+        .arrivals = own->by_client ? FLEET_ARRIVALS_ONCE : FLEET_ARRIVALS_ON_LOSS,
+        .subscribe = own->subscribe ? FLEET_SUBSCRIBE_OWN : FLEET_SUBSCRIBE_NONE,
+        .goal = run->config->connections,
+        .duration_ns = own->by_client ? 0 : own->await_ns,
+        .leave = arrivals_leave(own->leave),
+        // Clients that back off do so before their first try too.
+        .wait_first = own->comeback.most_ns > 0 || own->comeback.jitter > 0,
+    };
+    arrivals_set_backoff(&order, &own->comeback);
+    run_phase(run, "storm");
+    bool fine = arrivals_order(run, &order, arrivals);
+    if (fine && run->tally.count[TALLY_ARRIVAL_DUE] == 0)
+        run_break(run, "no connection was lost within --await: nobody restarted the target (--by-client?)");
+    return fine && !run_is_broken(run);
+}
+
+static void play(struct run *run, struct summary *summary)
+{
+    const struct storm *own = options_of(run->config);
+    struct sample start, full, after;
+    struct connect_time time = {0};
+    struct arrivals arrivals = {0};
+    enum fleet_subscribe subscribe = own->subscribe ? FLEET_SUBSCRIBE_OWN : FLEET_SUBSCRIBE_NONE;
+    int64_t settle_ns = run->config->watch.count > 0 ? own->settle_ns : 0;
+    if (run_sample(run, &start)) {
+        run_phase(run, "connect");
+        if (order_connect_to(run, 0, run->config->connections, subscribe, &time) &&
+            run_settle(run, settle_ns, &full) && storm(run, &arrivals)) {
+            run_phase(run, "after");
+            if (run_settle(run, settle_ns, &after))
+                arrivals_add_memory(run, summary, &start, &full, &after);
+            if (run->config->prove && !run_is_broken(run))
+                order_prove(run, summary);
+        }
+    }
+    order_add_connect_rate(run, summary, &time);
+    arrivals_add(run, summary, &arrivals);
+    run_disconnect(run);
+}
+
+const struct scenario scenario_storm = {
+    .name = "storm",
+    .summary = "all clients lose their connections, and come back at once",
+    .options = options,
+    .options_bytes = sizeof(struct storm),
+    .check = check,
+    .describe = describe,
+    .play = play,
+};
