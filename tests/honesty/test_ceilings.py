@@ -22,9 +22,20 @@ def test_local_ports_with_either_engine(tmp_path):
             Broker(prefix=prefix, listen="127.0.0.1:1883") as broker:  # takes no port of the range
         for engine, text in (("raw", "50 connects found no local port: there are 100 (40000 to 40099)"),
                              ("paho", "does not say why, while all local ports were in use")):
-            with load(tmp_path / engine, "connect", broker.port, "--connections", 150, "--settle", 0, prefix=prefix, engine=engine) as run:
+            with load(tmp_path / engine, "connect", broker.port, "--connections", 150, "--settle", 0, "--ports", "kernel",
+                      prefix=prefix, engine=engine) as run:
                 assert run.end() == 1
                 assert_told(run, "ports", text, 'sudo sysctl -w net.ipv4.ip_local_port_range="1024 65535"')
+
+
+@needs_root
+def test_clients_with_ports_of_their_own_need_an_address_for_each_range(tmp_path):
+    with in_namespace(setup="ip link set lo up && sysctl -qw net.ipv4.ip_local_port_range='40000 40099'") as prefix, \
+            Broker(prefix=prefix, listen="127.0.0.1:1883") as broker, \
+            load(tmp_path / "run", "connect", broker.port, "--connections", 150, "--settle", 0, "--ports", "bind", prefix=prefix) as run:
+        assert run.end() == 0
+        assert run.record["config"]["source_addresses"] == 2  # at most 88 connections each
+        assert run.record["config"]["ports"]["per_route"] == 75
 
 
 @needs_root
