@@ -57,9 +57,13 @@ void limit_judge(struct limit *limit, const struct limit_facts *facts)
     else if (paced && !late)
         say(limit, LIMIT_TARGET, "messages were sent in time, and %.4g of %.4g a second arrived",
             facts->had_per_s, facts->asked_per_s);
+    else if (facts->stalled >= CROWDED && facts->waited < CROWDED)
+        say(limit, LIMIT_GENERATOR,
+            "a worker was kept from running (stopped, or its machine was) for %.0f %% of the time",
+            facts->stalled * 100);
     else if (!known)
         say(limit, LIMIT_UNKNOWN, "this kernel does not say how busy the workers were");
-    else if (late || facts->ran + facts->waited >= FULL)
+    else if (late || facts->stalled >= CROWDED || facts->ran + facts->waited >= FULL)
         blame_this_side(limit, facts);
     else
         say(limit, LIMIT_TARGET,

@@ -24,6 +24,7 @@ struct limit_facts {
     int64_t lag_p99_ns; // from the intended times to the acts; ignored without a schedule
     // Shares of the time in which the busiest worker thread ran, and waited for a CPU; both 0: not known.
     double ran, waited;
+    double stalled; // share of the time in which the worker that was kept from running the longest was so
 };
 
 struct limit {

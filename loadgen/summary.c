@@ -297,7 +297,7 @@ static void add_stall(struct run *run)
     if (stalled_ns > 0)
         run_anomaly(run, "stalled",
                     "the generator was kept from running for %.3f s, all workers together, while something "
-                    "was under way: latencies of that time are its own too",
+                    "was under way: latencies and rates of that time are its own too",
                     (double)stalled_ns / 1e9);
 }
 

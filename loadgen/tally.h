@@ -98,6 +98,7 @@ enum tally_count {
     // a CPU, in millionths; 0: not known. A sum has those of the worker whose total of both is largest.
     TALLY_RAN_PPM,
     TALLY_WAITED_PPM,
+    TALLY_STALLED_PPM, // share of the publishing time in which the worker was kept from running; of a sum the largest
     TALLY_PORTS_PASSED, // ports that connects passed over, because they were taken
     TALLY_CPU_NS,       // CPU time of the worker so far
     TALLY_COUNT,

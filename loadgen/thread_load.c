@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -49,12 +50,14 @@ void thread_load_between(const struct thread_load *from, const struct thread_loa
 {
     double time_ns = (double)(to->at_ns - from->at_ns);
     *ran = *waited = 0;
-    for (int i = 0; i < to->count && time_ns > 0; i++)
+    if (time_ns < THREAD_LOAD_LEAST_NS)
+        return;
+    for (int i = 0; i < to->count; i++)
         for (int j = 0; j < from->count; j++) {
             if (from->threads[j].tid != to->threads[i].tid)
                 continue;
-            double r = (double)(to->threads[i].ran_ns - from->threads[j].ran_ns) / time_ns;
-            double w = (double)(to->threads[i].waited_ns - from->threads[j].waited_ns) / time_ns;
+            double r = fmin(1, (double)(to->threads[i].ran_ns - from->threads[j].ran_ns) / time_ns);
+            double w = fmin(1 - r, (double)(to->threads[i].waited_ns - from->threads[j].waited_ns) / time_ns);
             if (r + w > *ran + *waited) {
                 *ran = r;
                 *waited = w;

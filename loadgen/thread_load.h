@@ -13,6 +13,10 @@
 
 enum { THREAD_LOAD_MAX = 8 };
 
+// The kernel counts a running thread's time at its ticks, so a reading is up to some 10 ms old. Shares of a
+// shorter time than this would be made of that.
+enum { THREAD_LOAD_LEAST_NS = 100 * 1000 * 1000 };
+
 struct thread_load {
     int64_t at_ns;
     int count; // threads; those beyond THREAD_LOAD_MAX are not read
@@ -26,7 +30,7 @@ struct thread_load {
 int thread_load_read(struct thread_load *load) __attribute__((warn_unused_result));
 
 // Shares of the time between two readings, 0 to 1, of the thread with the largest sum of both shares. Only
-// threads in both readings count. 0 when there is none.
+// threads in both readings count. Both 0 when there is none, or less than THREAD_LOAD_LEAST_NS between them.
 void thread_load_between(const struct thread_load *from, const struct thread_load *to, double *ran,
                          double *waited);
 

@@ -61,8 +61,35 @@ void worker_connect_subscribe(struct worker *worker, int64_t client, bool sessio
     worker->subscribe_ns = clock_now_ns();
 }
 
+// Whether this process was kept from running since `from_ns`: what seems late may be its own doing.
+static bool stalled_since(const struct worker *worker, int64_t from_ns)
+{
+    // This may be the first event after a stall.
+    int64_t late_ns = worker->next_tick_ns > 0 ? clock_now_ns() - worker->next_tick_ns : 0;
+    return worker->stall_ended_ns > from_ns || late_ns >= WORKER_STALL_NS;
+}
+
+static void on_failed(struct worker *worker, const struct engine_event *event);
+
+// A connect that took longer than the time-out has failed, whatever the engine's library says: paho's own
+// time-outs are whole seconds and more. True: it was one, and is closed.
+static bool came_too_late(struct worker *worker, const struct engine_event *event)
+{
+    if (event->at_ns - event->started_ns <= worker->setup->timeout_ns ||
+        stalled_since(worker, event->started_ns))
+        return false;
+    struct engine_event late = *event;
+    late.reason = REASON_TIMEOUT;
+    on_failed(worker, &late);
+    worker->clients[event->client] = CLIENT_ENDED;
+    (void)!worker->setup->engine->close_client(worker->run, event->client); // if it fails, it has ended
+    return true;
+}
+
 static void on_connected(struct worker *worker, const struct engine_event *event)
 {
+    if (came_too_late(worker, event))
+        return;
     int64_t intended_ns = connect_intended_ns(worker, event->client, event->started_ns);
     latency_add(&worker->batch, LATENCY_CONNECT, event->at_ns - intended_ns, event->at_ns);
     latency_add(&worker->batch, LATENCY_CONNECT_UNCORRECTED, event->at_ns - event->started_ns, event->at_ns);
@@ -80,12 +107,8 @@ static void on_connected(struct worker *worker, const struct engine_event *event
 // A time-out that a stall of the generator may have caused is not counted as the target's.
 enum tally_reason worker_connect_failure(const struct worker *worker, const struct engine_event *event)
 {
-    // This may be the first event after a stall.
-    int64_t late_ns = worker->next_tick_ns > 0 ? clock_now_ns() - worker->next_tick_ns : 0;
-    if (event->reason == REASON_TIMEOUT &&
-        (worker->stall_ended_ns > event->started_ns || late_ns >= WORKER_STALL_NS))
-        return REASON_STALLED;
-    return event->reason;
+    return event->reason == REASON_TIMEOUT && stalled_since(worker, event->started_ns) ? REASON_STALLED
+                                                                                       : event->reason;
 }
 
 static void on_failed(struct worker *worker, const struct engine_event *event)

@@ -159,6 +159,10 @@ static void count_load(struct worker *worker)
 {
     struct thread_load now;
     double ran, waited;
+    int64_t time_ns = clock_now_ns() - worker->load.at_ns,
+            stalled_ns = tally_get(worker->page, TALLY_STALLED_NS) - worker->stalled_ns;
+    if (worker->load.at_ns > 0 && time_ns > 0)
+        tally_set(worker->page, TALLY_STALLED_PPM, stalled_ns * 1000000 / time_ns);
     if (worker->load.count == 0 || thread_load_read(&now) < 0)
         return;
     thread_load_between(&worker->load, &now, &ran, &waited);
@@ -287,8 +291,11 @@ int64_t worker_publish_tick(struct worker *worker, int64_t now_ns)
 {
     if (!worker->sending)
         return worker->deadline_ns;
-    if (worker->load.at_ns == 0 && thread_load_read(&worker->load) < 0)
-        worker->load.count = 0; // not known
+    if (worker->load.at_ns == 0) {
+        worker->stalled_ns = tally_get(worker->page, TALLY_STALLED_NS);
+        if (thread_load_read(&worker->load) < 0)
+            worker->load.count = 0; // not known
+    }
     if (!(worker->order.rate_per_s > 0))
         return flood_tick(worker, now_ns);
     int64_t end_ns = worker->order.at_ns + worker->order.duration_ns, next_ns;

@@ -93,6 +93,7 @@ struct worker {
     bool finished;     // all publishers of all workers have
     uint8_t *payload;
     struct thread_load load; // when the publishing began; at_ns 0: it has not
+    int64_t stalled_ns;      // by then
     bool sending;            // not yet past the end of the schedule
     int64_t flights_budget;  // bytes that the pairs' messages under way may take
 

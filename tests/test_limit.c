@@ -52,6 +52,18 @@ static void test_without_a_rate_the_limit_is_the_target_when_the_generator_waits
     check((struct limit_facts){.had_per_s = 1e6}, LIMIT_UNKNOWN, "kernel");
 }
 
+// A stopped process neither runs nor waits for a CPU, and the target is not to blame for it.
+static void test_a_generator_that_was_stopped_is_the_limit(void **state)
+{
+    (void)state;
+    check((struct limit_facts){.had_per_s = 1e6, .ran = 0.05, .stalled = 0.6}, LIMIT_GENERATOR, "60 %");
+    check((struct limit_facts){.had_per_s = 1e6, .ran = 0.05, .waited = 0.02, .stalled = 0.09}, LIMIT_TARGET,
+          "5 %");
+    check((struct limit_facts){.had_per_s = 1e6, .ran = 0.3, .waited = 0.4, .stalled = 0.4}, LIMIT_HOST,
+          "40 %");
+    check((struct limit_facts){.had_per_s = 1e6, .stalled = 0.6}, LIMIT_GENERATOR, "60 %");
+}
+
 // Runs until told, and says when it has run for so long.
 struct spinner {
     _Atomic bool stop, has_run;
@@ -88,16 +100,24 @@ static void test_the_busiest_thread_counts_and_not_the_sum(void **state)
     // It ran or waited for a CPU all the time; this thread slept.
     assert_true(ran > 0 && ran + waited > 0.5 && ran + waited < 1.5);
 
-    struct thread_load earlier = {.at_ns = 1000, .count = 2}, later = {.at_ns = 2000, .count = 2};
+    struct thread_load earlier = {.at_ns = NS_PER_S, .count = 2}, later = {.at_ns = 2 * NS_PER_S, .count = 2};
     earlier.threads[0].tid = later.threads[1].tid = 1;
     earlier.threads[1].tid = 2;
     later.threads[0].tid = 3; // began meanwhile, and is not compared
-    later.threads[0].ran_ns = 900;
-    later.threads[1].ran_ns = 300;
-    later.threads[1].waited_ns = 200;
+    later.threads[0].ran_ns = 900 * NS_PER_MS;
+    later.threads[1].ran_ns = 300 * NS_PER_MS;
+    later.threads[1].waited_ns = 200 * NS_PER_MS;
     thread_load_between(&earlier, &later, &ran, &waited);
     assert_float_equal(ran, 0.3, 1e-9);
     assert_float_equal(waited, 0.2, 1e-9);
+
+    later.threads[1].ran_ns = 1001 * NS_PER_MS; // counted at a tick: a share is never more than one
+    thread_load_between(&earlier, &later, &ran, &waited);
+    assert_float_equal(ran, 1, 1e-9);
+    assert_float_equal(waited, 0, 1e-9);
+    later.at_ns = earlier.at_ns + THREAD_LOAD_LEAST_NS - 1; // too short to tell
+    thread_load_between(&earlier, &later, &ran, &waited);
+    assert_true(ran == 0 && waited == 0);
 }
 
 int main(void)
@@ -105,6 +125,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_with_a_rate_the_limit_is_whoever_did_not_keep_it),
         cmocka_unit_test(test_without_a_rate_the_limit_is_the_target_when_the_generator_waits_for_it),
+        cmocka_unit_test(test_a_generator_that_was_stopped_is_the_limit),
         cmocka_unit_test(test_the_busiest_thread_counts_and_not_the_sum),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

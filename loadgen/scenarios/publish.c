@@ -180,7 +180,8 @@ static void add_limit(struct summary *summary, const struct run *run, double ask
                                 .had_per_s = had_per_s,
                                 .not_sent = (double)run->tally.count[TALLY_NOT_SENT],
                                 .ran = (double)run->tally.count[TALLY_RAN_PPM] / 1e6,
-                                .waited = (double)run->tally.count[TALLY_WAITED_PPM] / 1e6};
+                                .waited = (double)run->tally.count[TALLY_WAITED_PPM] / 1e6,
+                                .stalled = (double)run->tally.count[TALLY_STALLED_PPM] / 1e6};
     const struct hist *lag = run->total[LATENCY_LAG];
     int64_t p99_ns = hist_percentile_known(lag, 99);
     facts.lag_p99_ns = p99_ns >= 0 ? p99_ns : hist_max(lag); // with too few acts the latest decides

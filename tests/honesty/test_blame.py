@@ -58,6 +58,31 @@ def test_a_generator_that_was_stopped_while_messages_are_awaited_loses_none(tmp_
             assert run.anomaly("late") and run.anomaly("stalled")
 
 
+@pytest.mark.parametrize("engine", ["raw", "paho"])
+def test_a_rate_of_a_generator_that_was_stopped_is_not_the_targets_limit(tmp_path, broker, engine):
+    """Without a schedule nothing comes late. A stopped worker neither runs nor waits for a CPU."""
+    with load(tmp_path / "run", "publish", broker.port, "--pairs", 4, "--publish-rate", 0, "--duration", "2s", "--warmup", 0,
+              "--workers", 2, engine=engine) as run:
+        run.wait_for("publish ")
+        time.sleep(0.3)
+        with stopped(run.pid, *children_of(run.pid)):
+            time.sleep(1.2)
+        run.end()
+        assert run.record["summary"]["limit"]["by"] in ("generator", "host")
+        assert "rates of that time" in run.anomaly("stalled")
+
+
+@pytest.mark.parametrize("engine", ["raw", "paho"])
+def test_a_connect_that_took_longer_than_the_time_out_has_failed(tmp_path, engine):
+    """Whatever the engine's library says: paho's time-outs are whole seconds."""
+    with peer(slow(0.4)) as port, load(tmp_path / "run", "connect", port, "--connections", 20, "--timeout", "150ms",
+                                       "--settle", 0, engine=engine) as run:
+        assert run.end() == 1
+        assert run.books["connects"]["lost"] + run.books["connects"]["failed"] == 20 and balances(run.books["connects"])
+        assert set(run.record["summary"]["failed"]) == {"timeout"}
+        assert run.metric("connect_uncorrected.censored") == 20
+
+
 @needs_root
 def test_a_main_process_that_was_stopped_says_that_it_read_nothing_meanwhile(tmp_path, broker):
     with load(tmp_path / "run", "publish", broker.port, "--pairs", 5, "--publish-rate", 500, "--duration", "2s", "--warmup", 0,
