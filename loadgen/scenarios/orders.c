@@ -3,6 +3,8 @@
 
 #include "base/clock.h"
 
+#include <math.h>
+
 bool order_connect_to(struct run *run, int64_t before, int64_t goal, enum fleet_subscribe subscribe,
                       struct connect_time *time)
 {
@@ -34,9 +36,22 @@ bool order_connect_to(struct run *run, int64_t before, int64_t goal, enum fleet_
     return !run_is_broken(run);
 }
 
+enum { FEW_ACTS = 20 }; // of so many, one more or less is 5 %
+static const double SHORT_SHARE = 0.1;
+
 bool order_missed_rate(int64_t took_ns, int64_t due_ns)
 {
     return took_ns > due_ns + due_ns / 20 + NS_PER_S / 10;
+}
+
+void order_tell_short_schedule(struct run *run, const char *what, int64_t acts, double had_per_s,
+                               double asked_per_s)
+{
+    if (acts < FEW_ACTS && fabs(had_per_s - asked_per_s) > asked_per_s * SHORT_SHARE)
+        run_anomaly(
+            run, "rate",
+            "%.4g %s a second were had where %.4g were asked for: the schedule is short and has %lld in all",
+            had_per_s, what, asked_per_s, (long long)acts);
 }
 
 void order_add_connect_rate(struct run *run, struct summary *summary, const struct connect_time *time)
@@ -56,6 +71,8 @@ void order_add_connect_rate(struct run *run, struct summary *summary, const stru
             "%.1f connects a second were had where %.1f were asked for: the last came %.3f s after it was "
             "due",
             rate, asked, (double)(time->took_ns - time->due_ns) / 1e9);
+    else if (asked > 0)
+        order_tell_short_schedule(run, "connects", connected, rate, asked);
 }
 
 bool order_prove(struct run *run, struct summary *summary)

@@ -20,6 +20,11 @@ void order_add_connect_rate(struct run *run, struct summary *summary, const stru
 // Was a rate missed? Yes, if it took longer than the schedule by more than a twentieth plus 0.1 s.
 bool order_missed_rate(int64_t took_ns, int64_t due_ns);
 
+// An anomaly when a schedule is too short to have its rate: acts are whole, so a few of them are another rate.
+// `what` is their plural. Nothing for a rate that was missed in time.
+void order_tell_short_schedule(struct run *run, const char *what, int64_t acts, double had_per_s,
+                               double asked_per_s);
+
 // Asks every connection for a sign of life, and adds clients.alive.
 bool order_prove(struct run *run, struct summary *summary);
 

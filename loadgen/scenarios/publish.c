@@ -228,6 +228,9 @@ static void add_rate(struct summary *summary, struct run *run, const struct flee
             "%.1f messages a second were had where %.1f were asked for: the last came %.3f s after the end "
             "of the schedule",
             rate, order->rate_per_s, (double)(to_ns - from_ns - due_ns) / 1e9);
+    else if (run->broken_ns == 0)
+        order_tell_short_schedule(run, "messages", tally_measured(&run->tally, TALLY_DUE), rate,
+                                  order->rate_per_s);
 }
 
 static void add_messages(struct summary *summary, struct run *run, const struct fleet_order *order)
