@@ -9,7 +9,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 // dlsym returns a data pointer. ISO C has no cast from it to a function pointer; POSIX guarantees that the
 // bytes are the same.
@@ -227,4 +229,41 @@ void heap_trim(void)
 int64_t heap_usable_bytes(void *block)
 {
     return (int64_t)malloc_usable_size(block); // each allocator here, and each sanitizer, brings its own
+}
+
+extern char **environ;
+
+static bool is_of_allocator(const char *variable)
+{
+    static const char *const beginnings[] = {
+        "GLIBC_TUNABLES", "MALLOC_",    "_RJEM_MALLOC_CONF", "JE_MALLOC_CONF", "JEMALLOC_",
+        "TCMALLOC_",      "MIMALLOC_",  "HEAPPROFILE",       "HEAP_PROFILE_",  "HEAPCHECK",
+        "HEAP_CHECK_",    "PERFTOOLS_", "SCUDO_OPTIONS",     "SNMALLOC_"};
+    const char *value = strchr(variable, '=');
+    for (size_t i = 0; i < sizeof beginnings / sizeof beginnings[0]; i++) {
+        if (strncasecmp(variable, beginnings[i], strlen(beginnings[i])) == 0)
+            return value && value[1];
+    }
+    return false;
+}
+
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+char *heap_settings(char *text, size_t size)
+{
+    char *found[32];
+    size_t count = 0, used = 0;
+    if (size > 0)
+        text[0] = '\0';
+    for (char **variable = environ; *variable && count < sizeof found / sizeof found[0]; variable++) {
+        if (is_of_allocator(*variable))
+            found[count++] = *variable;
+    }
+    qsort(found, count, sizeof found[0], by_text);
+    for (size_t i = 0; i < count && used + 1 < size; i++)
+        used += (size_t)snprintf(text + used, size - used, "%s%s", i ? " " : "", found[i]);
+    return text;
 }

@@ -17,6 +17,12 @@ const char *heap_name(void); // "glibc", "tcmalloc", "jemalloc", "mimalloc" or "
 // The version by the library ("2.36"), or "". Writes it to `text` (24 bytes hold any) and returns `text`.
 char *heap_version(char *text, size_t size);
 
+// The environment variables that configure an allocator, as "NAME=VALUE NAME=VALUE" in the order of their names.
+// They change speed and memory of a program (MALLOC_PERTURB_ alone makes glibc three times slower), so they
+// belong to its configuration. The same prefixes as in scripts/python/poolmark/facts/allocators.py. Writes to
+// `text`, cut to `size`, and returns it. Not while another thread changes the environment.
+char *heap_settings(char *text, size_t size);
+
 // Too slow for a hot path: walks the allocator's own lists.
 struct heap_stats heap_read(void);
 void heap_trim(void);                   // gives free memory back to the system: malloc_trim and the like

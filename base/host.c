@@ -191,10 +191,13 @@ static json_t *limits(void)
 
 static json_t *loaded(void)
 {
-    char version[24], libc[FACT_SIZE];
+    char version[24], libc[FACT_SIZE], settings[TEXT_SIZE];
     snprintf(libc, sizeof libc, "glibc %s", gnu_get_libc_version());
-    return json_pack("{s:s,s:o,s:s}", "allocator", heap_name(), "allocator_version",
-                     text_or_null(heap_version(version, sizeof version)), "libc", libc);
+    // A byte that is not UTF-8 would make the record unreadable.
+    json_t *set = json_string(heap_settings(settings, sizeof settings));
+    return json_pack("{s:s,s:o,s:o,s:s}", "allocator", heap_name(), "allocator_version",
+                     text_or_null(heap_version(version, sizeof version)), "settings",
+                     set ? set : json_string("not UTF-8"), "libc", libc);
 }
 
 // The limits of this process by control groups; null: no limit.

@@ -53,43 +53,6 @@ static void sleeper_stop(struct sleeper *sleeper)
     sem_destroy(&sleeper->wake);
 }
 
-extern char **environ;
-
-// The environment variables that configure an allocator, as "NAME=VALUE NAME=VALUE" in the order of their
-// names. The same prefixes as in scripts/python/poolmark/facts/allocators.py.
-static bool is_of_allocator(const char *variable)
-{
-    static const char *const beginnings[] = {
-        "GLIBC_TUNABLES", "MALLOC_",    "_RJEM_MALLOC_CONF", "JE_MALLOC_CONF", "JEMALLOC_",
-        "TCMALLOC_",      "MIMALLOC_",  "HEAPPROFILE",       "HEAP_PROFILE_",  "HEAPCHECK",
-        "HEAP_CHECK_",    "PERFTOOLS_", "SCUDO_OPTIONS",     "SNMALLOC_"};
-    const char *value = strchr(variable, '=');
-    for (size_t i = 0; i < sizeof beginnings / sizeof beginnings[0]; i++) {
-        if (strncasecmp(variable, beginnings[i], strlen(beginnings[i])) == 0)
-            return value && value[1];
-    }
-    return false;
-}
-
-static int by_text(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-static void add_allocator_environment(void)
-{
-    char *found[32], text[2048] = "";
-    size_t count = 0, used = 0;
-    for (char **variable = environ; *variable && count < sizeof found / sizeof found[0]; variable++) {
-        if (is_of_allocator(*variable))
-            found[count++] = *variable;
-    }
-    qsort(found, count, sizeof found[0], by_text);
-    for (size_t i = 0; i < count && used < sizeof text - 1; i++)
-        used += (size_t)snprintf(text + used, sizeof text - used, "%s%s", i ? " " : "", found[i]);
-    gb_add_context("allocator_environment", text);
-}
-
 static void add_context(void)
 {
     const struct build_facts *facts = build_facts();
@@ -101,7 +64,8 @@ static void add_context(void)
     gb_add_context("poolmark_flags", facts->flags);
     gb_add_context("allocator", heap_name());
     gb_add_context("allocator_version", heap_version(version, sizeof version));
-    add_allocator_environment();
+    char settings[2048];
+    gb_add_context("allocator_environment", heap_settings(settings, sizeof settings));
 }
 
 enum { ROW_HEADING, ROW_TRACE, ROW_STEP, ROW_PATIENCE, ROW_SHIFT };

@@ -22,11 +22,11 @@ static int each_part(const char *const *texts, int count,
                 return err_set(err, -EINVAL, "\"%.40s...\" is too long for an address", at);
             memcpy(part, at, bytes);
             part[bytes] = '\0';
-            if (bytes > 0) {
-                int code = add(plan, part, err);
-                if (code < 0)
-                    return code;
-            }
+            if (bytes == 0 || (at[bytes] == ',' && !at[bytes + 1]))
+                return err_set(err, -EINVAL, "\"%.100s\" has a comma without an address", texts[i]);
+            int code = add(plan, part, err);
+            if (code < 0)
+                return code;
             at += bytes + (at[bytes] == ',');
         }
     }
@@ -108,6 +108,10 @@ static int add_target(struct plan *plan, const char *text, struct err *err)
     memcpy(&target->address, found->ai_addr, found->ai_addrlen);
     target->address_bytes = found->ai_addrlen;
     freeaddrinfo(found);
+    for (const struct plan_target *other = plan->targets; other < target; other++)
+        if (other->address_bytes == target->address_bytes &&
+            memcmp(&other->address, &target->address, target->address_bytes) == 0)
+            return err_set(err, -EINVAL, "--target \"%s\" is there twice", text);
     code = getnameinfo((const struct sockaddr *)&target->address, target->address_bytes, numeric,
                        sizeof numeric, NULL, 0, NI_NUMERICHOST);
     if (code != 0)
@@ -123,6 +127,9 @@ static int add_source(struct plan *plan, const char *text, struct err *err)
         return err_set(err, -EINVAL, "more than %d source addresses", PLAN_SOURCES_MAX);
     if (inet_pton(AF_INET, text, &plan->sources[plan->source_count]) != 1)
         return err_set(err, -EINVAL, "--source \"%s\" is not an IPv4 address", text);
+    for (int i = 0; i < plan->source_count; i++)
+        if (memcmp(&plan->sources[i], &plan->sources[plan->source_count], sizeof plan->sources[i]) == 0)
+            return err_set(err, -EINVAL, "--source \"%s\" is there twice", text);
     plan->source_count++;
     return 0;
 }

@@ -141,6 +141,30 @@ static void test_few_clients_leave_the_source_to_the_kernel(void **state)
     plan_free(&plan);
 }
 
+static void test_an_address_twice_or_missing_is_named(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *targets, *sources, *word;
+    } cases[] = {{"127.0.0.1:1883,", NULL, "a comma without an address"},
+                 {"127.0.0.1:1883,,127.0.0.2", NULL, "a comma without an address"},
+                 {",127.0.0.1", NULL, "a comma without an address"},
+                 {"127.0.0.1:1883,tcp://127.0.0.1", NULL, "is there twice"},
+                 {"[::1]:9,[0::1]:9", NULL, "is there twice"},
+                 {"127.0.0.1", "127.0.0.2,127.0.0.2", "--source \"127.0.0.2\" is there twice"}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct plan_request request = request_of(10);
+        request.targets = &cases[i].targets;
+        request.target_count = 1;
+        request.sources = &cases[i].sources;
+        request.source_count = cases[i].sources ? 1 : 0;
+        struct plan plan = {0};
+        struct err err = {0};
+        assert_true(plan_make(&plan, &request, &err) < 0);
+        assert_non_null(strstr(err.text, cases[i].word));
+    }
+}
+
 static void test_targets_may_be_several_with_commas_and_take_turns(void **state)
 {
     (void)state;
@@ -281,6 +305,7 @@ int main(void)
         cmocka_unit_test(test_pairs_are_not_split),
         cmocka_unit_test(test_a_million_clients_find_routes_of_ten_thousand_on_one_port),
         cmocka_unit_test(test_few_clients_leave_the_source_to_the_kernel),
+        cmocka_unit_test(test_an_address_twice_or_missing_is_named),
         cmocka_unit_test(test_targets_may_be_several_with_commas_and_take_turns),
         cmocka_unit_test(test_a_pair_stays_on_one_target_unless_it_is_to_be_spread),
         cmocka_unit_test(test_ipv6_targets_are_targets_like_any_other),

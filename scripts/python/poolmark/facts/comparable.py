@@ -43,6 +43,9 @@ def differences(base: dict, candidate: dict) -> list[tuple[str, str, str]]:
     for part, key in facts:
         if _fact(part, key, base) != _fact(part, key, candidate):
             found.append((f"{part}.{key}", base.get(part, {}).get(key), candidate.get(part, {}).get(key)))
+    ours, theirs = ((run.get("host", {}).get("loaded") or {}).get("settings") or "" for run in (base, candidate))
+    if ours != theirs:
+        found.append(("host.loaded.settings", ours, theirs))
     if base.get("suite") != candidate.get("suite"):
         found.append(("suite", base.get("suite"), candidate.get("suite")))
     ours, theirs = base.get("libraries", {}), candidate.get("libraries", {})

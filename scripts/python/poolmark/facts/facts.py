@@ -28,7 +28,8 @@ def host(build: Path | None = None) -> dict:
         except PoolmarkError:
             continue
         if told:
-            return {"cpu_quota": cpu_quota(), **told["host"], "loaded": {**(told["host"].get("loaded") or {}), "allocator": None, "allocator_version": None}}
+            return {"cpu_quota": cpu_quota(), **told["host"], "loaded": {**(told["host"].get("loaded") or {}), "allocator": None, "allocator_version": None,
+                                                                    "settings": None}}
     return {}
 
 
