@@ -115,8 +115,8 @@ void tally_sum(struct tally *sum, const struct tally_page *page)
         if (i == TALLY_FIRST_START_NS || i == TALLY_FIRST_ARRIVAL_NS) {
             if (value != 0 && (sum->count[i] == 0 || value < sum->count[i]))
                 sum->count[i] = value;
-        } else if (i == TALLY_LAST_CONNECTED_NS || i == TALLY_LAST_RECEIVED_NS || i == TALLY_LAST_ARRIVED_NS ||
-                   i == TALLY_STALLED_PPM) {
+        } else if (i == TALLY_LAST_CONNECTED_NS || i == TALLY_LAST_RECEIVED_NS ||
+                   i == TALLY_LAST_ARRIVED_NS || i == TALLY_STALLED_PPM) {
             if (value > sum->count[i])
                 sum->count[i] = value;
         } else if (i != TALLY_RAN_PPM && i != TALLY_WAITED_PPM) {

@@ -82,7 +82,8 @@ static bool came_too_late(struct worker *worker, const struct engine_event *even
     late.reason = REASON_TIMEOUT;
     on_failed(worker, &late);
     worker->clients[event->client] = CLIENT_ENDED;
-    (void)!worker->setup->engine->close_client(worker->run, event->client); // if it fails, it has ended
+    (void)!worker->setup->engine->close_client(worker->run, event->client,
+                                               LEAVE_DISCONNECT); // -errno: it has ended
     return true;
 }
 
