@@ -111,6 +111,15 @@ static void read_tallies(struct run *run)
         fleet_sum(run->probes, &run->probe_tally);
 }
 
+static void add_to_curve(struct run *run, bool going_on)
+{
+    const struct config *config = run->config;
+    if (config->watch.count > 0)
+        curve_add(&run->curve,
+                  curve_read(config->watch_pids, config->watch.count, run->tally.count[TALLY_OPEN]),
+                  going_on);
+}
+
 static void tick(struct run *run)
 {
     struct pollfd wait = {.fd = run->signals, .events = POLLIN};
@@ -121,6 +130,8 @@ static void tick(struct run *run)
     sampler_label(run->sampler, run->phase, run->tally.count[TALLY_OPEN],
                   run->tally.count[TALLY_CPU_NS] + run->probe_tally.count[TALLY_CPU_NS]);
     ceilings_look(&run->ceilings, tally_failed(&run->tally) + tally_dropped(&run->tally), now_ns);
+    if (run->climbing && curve_wants(&run->curve, run->tally.count[TALLY_OPEN], run->config->connections))
+        add_to_curve(run, true);
     look_for_trouble(run);
     if (run->shown && now_ns - run->moment.at_ns < NS_PER_S)
         return;
@@ -186,13 +197,18 @@ bool run_order(struct run *run, struct fleet *fleet, struct fleet_order *order, 
     if (order->rate_per_s > 0 && run->setup.engine->expect)
         order->at_ns += NS_PER_S / 4;
     run->connecting = order->act == FLEET_CONNECT;
+    run->climbing = run->connecting && fleet == run->fleet;
+    if (run->climbing)
+        add_to_curve(run, false);
     run->publishing = order->act == FLEET_PUBLISH;
     run->asked_per_s = order->rate_per_s;
     if (run->publishing && run->board)
         board_reset(run->board);
     fleet_give(fleet, order);
     wait_for(run, fleet, order->at_ns + limit_ns);
-    run->connecting = run->publishing = false;
+    if (run->climbing)
+        add_to_curve(run, true);
+    run->climbing = run->connecting = run->publishing = false;
     run->asked_per_s = 0;
     return !run_is_broken(run);
 }

@@ -13,6 +13,7 @@
 #include "base/record.h"
 #include "loadgen/ceilings.h"
 #include "loadgen/config.h"
+#include "loadgen/curve.h"
 #include "loadgen/fleet.h"
 #include "loadgen/latency.h"
 #include "loadgen/plan.h"
@@ -46,6 +47,7 @@ struct run {
     void *hist_memory;
     struct hist_log *log;
     struct sampler *sampler;
+    struct curve curve; // while clients connect, of the watched processes
     struct views views;
     struct moment moment;     // the last that was shown
     struct tally tally;       // of the fleet, refreshed by each tick
@@ -55,6 +57,7 @@ struct run {
     int64_t top;    // of all steps, for progress; 0: there are no steps
     // An order to connect or publish is under way, at that rate (0: as fast as it goes).
     bool connecting, publishing;
+    bool climbing; // it is the clients that connect, not the probes
     double asked_per_s;
     int64_t started_ns;
     bool shown;                  // a moment has been shown

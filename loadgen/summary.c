@@ -108,6 +108,20 @@ static double grown(struct run *run, const char *name, int64_t low, int64_t full
     return NAN;
 }
 
+// A target that had served before uses again what it kept, and the slope from `low` on is too small.
+static bool had_served(struct run *run, const struct sample *low)
+{
+    int64_t kept = curve_kept(&run->curve, low->connections);
+    if (kept > 0)
+        run_anomaly(
+            run, "served_before",
+            "memory.per_connection_bytes: memory was flat for the first %lld of %lld connections and grew "
+            "then: no figure. A target that has served before keeps memory and uses it again: restart the "
+            "target. One that has a reserve of that size has it in memory.start_bytes",
+            (long long)kept, (long long)run->curve.points[run->curve.count - 1].connections);
+    return kept > 0;
+}
+
 // The kernel's figure covers the whole host: less than the size of a socket is chance.
 static double kernel_grown(struct run *run, const struct sample *start, const struct sample *full)
 {
@@ -211,14 +225,15 @@ static void add_user_memory(struct summary *summary, struct run *run, const stru
 {
     const struct sample *const samples[] = {start, low, full};
     int64_t more = full->connections - low->connections;
-    bool judged = false;
+    bool judged = false, served = had_served(run, low);
     summary_add_levels(summary, run, start, full);
     for (int kind = 0; kind < KINDS; kind++) {
         if (!is_read(kind, samples, 3))
             continue;
         char name[48];
         snprintf(name, sizeof name, "memory.per_connection_%s_bytes", kinds[kind].name);
-        double each = grown(run, judged ? NULL : name, bytes_of(low, kind), bytes_of(full, kind), more);
+        double each =
+            served ? NAN : grown(run, judged ? NULL : name, bytes_of(low, kind), bytes_of(full, kind), more);
         if (!judged)
             summary_add(summary, "memory.per_connection_bytes", each, "B", "lower");
         summary_add(summary, name, each, "B", "none");

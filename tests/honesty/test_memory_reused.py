@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 
+import pytest
 from faults import GUARD_S, ROOT, Broker, load, peer
 
 STEPS = ("--steps", "1000,2000,3000,4000", "--settle", "2s", "--probe", "0")
@@ -32,6 +33,40 @@ def test_a_broker_that_has_served_before_gives_no_figure_and_no_forecast(tmp_pat
     assert facts["user"] is None and "user memory did not grow" in facts["no_forecast"] and "restart the target" in facts["no_forecast"]
     assert facts["sizes"] == [] and facts["held_out"] is None
     assert json.loads(capacity(tmp_path / "fresh").stdout)["cells"][0]["user"]["per_connection_bytes"] > 100
+
+
+def test_memory_kept_from_fewer_connections_is_not_counted_as_growth_of_none(tmp_path):
+    """The first 2000 of 4000 connections take what the target kept: the slope over all would be half of what a connection takes."""
+    keeps = ["env", "MALLOC_TRIM_THRESHOLD_=100000000000", "MALLOC_MMAP_THRESHOLD_=100000000000"]
+    with Broker("--pool", "malloc", "--shape", "lean", "--threads", "1", prefix=keeps) as broker:
+        with load(tmp_path / "fresh", "connect", broker.port, "--connections", 2000, "--watch-pid", broker.pid) as fresh:
+            assert fresh.end() == 0
+            assert fresh.metric("memory.per_connection_bytes") > 100 and not fresh.anomaly("served_before")
+        with load(tmp_path / "more", "connect", broker.port, "--connections", 4000, "--watch-pid", broker.pid) as more:
+            assert more.end() == 0
+            assert more.metric("memory.per_connection_bytes") is None and more.metric("memory.per_connection_rss_bytes") is None
+            assert more.metric("memory.start_bytes") > 0
+            assert "restart the target" in more.anomaly("served_before")
+        with load(tmp_path / "steps", "steps", broker.port, "--steps", "2000,4000,5000,6000", "--settle", "2s", "--probe", "0",
+                  "--watch-pid", broker.pid) as steps:
+            assert steps.end() == 0
+            assert steps.metric("memory.per_connection_bytes") is None
+    verify = subprocess.run([sys.executable, ROOT / "scripts/poolmark", "verify", tmp_path / "more"], capture_output=True, text=True,
+                            timeout=GUARD_S, check=False)
+    assert verify.returncode == 0, verify.stdout
+    assert "not known, as an anomaly says" in verify.stdout
+    told = capacity(tmp_path / "steps")
+    facts = json.loads(told.stdout)["cells"][0]
+    assert told.returncode == 1 and facts["user"] is None and "restart the target" in facts["no_forecast"]
+
+
+@pytest.mark.parametrize("pool", ["fixed", "expand", "slab"])
+@pytest.mark.parametrize("initial", [1024, 3000])
+def test_a_reserve_made_at_the_start_is_not_taken_for_a_target_that_has_served(tmp_path, pool, initial):
+    with Broker("--pool", pool, "--shape", "classic", "--threads", "1", "--initial", initial) as broker:
+        with load(tmp_path / "run", "connect", broker.port, "--connections", 4000, "--watch-pid", broker.pid) as run:
+            assert run.end() == 0
+            assert not run.anomaly("served_before")
 
 
 def test_a_heap_of_shared_memory_is_not_passed_over(tmp_path):

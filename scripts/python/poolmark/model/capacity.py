@@ -19,6 +19,7 @@ from poolmark.facts.plan import RESERVE
 from poolmark.facts.pool_settings import initial_of_pools
 from poolmark.records.read_record import Run, check_files, load
 from poolmark.records.record import sha256
+from poolmark.verify import withheld
 from poolmark.verify.recompute import Replayed, again
 from poolmark.base.table import clean, markdown_table, markdown_text, text_table
 from poolmark.base.units import show_bytes, show_count
@@ -124,6 +125,13 @@ def need_rows(model: Model, limit: int, cell: dict) -> list[dict]:
     return rows
 
 
+def no_figures(run: Run, cell: dict, model: Model) -> dict[str, str]:
+    """"user" or "kernel" -> why there is no figure of it for a connection: the fit, or an anomaly of the record."""
+    own = run.data.get("anomalies", []) if run.data["kind"] == "load" else []
+    told = {name: why for name in ("user", "kernel") if (why := model.no_growth(name))}
+    return withheld.no_figures([*own, *cell.get("anomalies", [])]) | told
+
+
 def cell_facts(run: Run, cell: dict, hold: int | None, spare: int) -> dict:
     steps, instances = read_steps(cell)
     if len(steps) < 3:
@@ -132,19 +140,20 @@ def cell_facts(run: Run, cell: dict, hold: int | None, spare: int) -> dict:
     model = fit_model(steps, cell["config"], instances)
     limit = (run.data["host"].get("limits") or {}).get("nofile_hard") or LIMITS[0]
     held: HeldOut | None = None
-    no_forecast = model.no_forecast()
+    unknown = no_figures(run, cell, model)
+    no_forecast = model.no_forecast() or next((f"no forecast: {why}" for why in unknown.values()), None)
     if len(steps) >= 4 and not no_forecast:
         held = hold_out(steps, cell["config"], instances, hold or steps[-1].connections)
     return {
         "cell": cell["id"], "status": cell["status"], "config": cell["config"], "instances": instances,
         "points": [{"connections": step.connections, "user_bytes": step.user_bytes,
                     "kernel_bytes": step.kernel_bytes, "reserve_bytes": step.reserve_bytes() if step.pools else None,
-                    "model_user_bytes": None if model.no_growth("user") else model.user_at(step.connections),
-                    "model_kernel_bytes": model.kernel_at(step.connections) if model.kernel and not model.no_growth("kernel")
+                    "model_user_bytes": None if "user" in unknown else model.user_at(step.connections),
+                    "model_kernel_bytes": model.kernel_at(step.connections) if model.kernel and "kernel" not in unknown
                     else None} for step in steps],
-        "user": None if model.no_growth("user") else line_facts(model.user),
-        "kernel": None if model.no_growth("kernel") else line_facts(model.kernel),
-        "no_figure": {name: why for name in ("user", "kernel") if (why := model.no_growth(name))},
+        "user": None if "user" in unknown else line_facts(model.user),
+        "kernel": None if "kernel" in unknown else line_facts(model.kernel),
+        "no_figure": unknown,
         "pools_by_rule": sorted(model.rules),
         "held_out": held and {"connections": held.connections, "measured_bytes": held.measured_bytes,
                               "predicted_bytes": held.predicted_bytes, "error_percent": held.error_percent,

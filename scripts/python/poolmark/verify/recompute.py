@@ -23,11 +23,13 @@ from poolmark.base.paths import build_dir
 from poolmark.records.read_record import Run, load
 from poolmark.records.record import metric as make_metric
 from poolmark.base.units import show_number
+from poolmark.verify.withheld import withheld
 
 PERCENTILES = {"p50": 50.0, "p99": 99.0, "p99_9": 99.9}
 COUNTED = "counted by the program alone, in no other file"
 UNNAMED = "of a version that did not name the readings they are of"
 ABSENT = "whose raw files are not there"
+UNKNOWN = "not known, as an anomaly says"
 OLDER = "of several phases, named as an older version did"
 
 
@@ -270,9 +272,14 @@ def load_account(run: Run, where: str = "") -> Account:
     except RecordError as error:
         account.wrong.append(f"{where}{_short(run, error)}")
         return account
+    unknown = withheld(run.data)
     for name, one in run.data.get("metrics", {}).items():
         group = name.partition(".")[0]
-        if name in figures:
+        if unknown and name.startswith(unknown) and one["value"] is None:
+            account.leave(UNKNOWN, where + name)
+        elif unknown and name.startswith(unknown):
+            account.wrong.append(f"{where}{name}: the record says {show_number(one['value'])}, and by an anomaly there is no figure")
+        elif name in figures:
             account.compare(where, name, one["value"], figures[name])
         elif name.endswith(".throttled_ns"):
             account.leave(COUNTED, where + name)

@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Figures that a load's record withholds though its files would give them: an anomaly says that they would not be those of the
+connections."""
+
+# Anomaly -> the beginnings of the names of the metrics that it withholds.
+WITHHELD = {"served_before": ("memory.per_connection_",)}
+# Anomaly -> the part of a forecast that has no figure then.
+NO_FORECAST = {"served_before": "user"}
+
+
+def withheld(record: dict) -> tuple[str, ...]:
+    """The beginnings of the names of metrics that an anomaly of the record withholds."""
+    told = {one.get("what") for one in record.get("anomalies", []) if isinstance(one, dict)}
+    return tuple(start for what, starts in WITHHELD.items() if what in told for start in starts)
+
+
+def no_figures(anomalies: list[dict]) -> dict[str, str]:
+    """"user" or "kernel" -> why there is no figure of it for a connection."""
+    return {NO_FORECAST[one["what"]]: one.get("text", "") for one in anomalies if one.get("what") in NO_FORECAST}
