@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Real limits that stop a run at N connections: each is named, with the command that mends it."""
 import errno
+import os
 import resource
 import subprocess
 import time
@@ -99,6 +100,6 @@ def test_processes_of_the_control_group(broker):
 
 @needs_root
 def test_processes_of_the_user(broker):
-    done = start(broker, chain(lambda: resource.setrlimit(resource.RLIMIT_NPROC, (4, 4)), as_user()))
+    done = start(broker, chain(lambda: resource.setrlimit(resource.RLIMIT_NPROC, (4, 4)), as_user(50000 + os.getpid() % 10000)))  # whose processes are ours alone
     assert done.returncode == 1 and "cannot start worker" in done.stderr
     assert "this user may have 4 processes: ulimit -u 65536" in done.stderr
