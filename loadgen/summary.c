@@ -241,11 +241,41 @@ static void add_user_memory(struct summary *summary, struct run *run, const stru
     }
 }
 
+bool summary_many_failed(int64_t failed, int64_t made)
+{
+    enum { SHARE = 20 };
+    return failed * SHARE > made;
+}
+
+// What clients cost that failed is in the readings, and would be charged to those that connected.
+static bool charged_for_failed(struct run *run, int64_t connections)
+{
+    int64_t failed = tally_failed(&run->tally);
+    bool many = summary_many_failed(failed, connections);
+    if (many)
+        run_anomaly(
+            run, "failed_share",
+            "memory, CPU time and kernel memory of a connection have no figure: %lld clients failed beside "
+            "%lld that connected, and what those cost is in the readings. Ask for no more connections "
+            "than the target takes",
+            (long long)failed, (long long)connections);
+    return many;
+}
+
+// The rows from `first` on that are for each connection become unknown.
+static void withhold_each(struct summary *summary, int first)
+{
+    for (int i = first; i < summary->count; i++)
+        if (strstr(summary->rows[i].name, ".per_c") || strstr(summary->rows[i].name, "_per_client"))
+            summary->rows[i].value = NAN;
+}
+
 void summary_add_memory(struct summary *summary, struct run *run, const struct sample *start,
                         const struct sample *tenth, const struct sample *full)
 {
     const struct sample *low = tenth ? tenth : start;
     int64_t connections = full->connections - start->connections;
+    int first = summary->count;
     summary_add_reading(summary, "start", start);
     summary_add_reading(summary, "low", low);
     summary_add_reading(summary, "full", full);
@@ -261,6 +291,8 @@ void summary_add_memory(struct summary *summary, struct run *run, const struct s
                 "none");
     summary_add(summary, "generator.cpu_per_client_ns",
                 slope(start->generator_cpu_ns, full->generator_cpu_ns, connections), "ns", "none");
+    if (charged_for_failed(run, connections))
+        withhold_each(summary, first);
 }
 
 const char *summary_cause(const struct run *run, enum tally_reason reason, char *text, size_t size)

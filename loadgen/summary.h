@@ -51,9 +51,13 @@ void summary_add_reading(struct summary *summary, const char *name, const struct
 
 // Adds memory.*, kernel.*, cpu.* and generator.* from three samples: before the connects, with a tenth of
 // them (may be NULL), with all. Growth within the difference that two readings of a target at rest may have
-// gives no slope, but an anomaly of `run` (run->record may be NULL).
+// gives no slope, but an anomaly of `run` (run->record may be NULL). If many clients failed, the figures for
+// a connection are unknown.
 void summary_add_memory(struct summary *summary, struct run *run, const struct sample *start,
                         const struct sample *tenth, const struct sample *full);
+
+// Whether so many failed that a cost divided by those made is a wrong figure: more than 1 beside 20.
+bool summary_many_failed(int64_t failed, int64_t made);
 
 // Adds memory.start_* and memory.full_*. Private memory is judged. If it cannot be read, PSS or RSS is
 // judged, the first that every reading has, and an anomaly says so. All kinds that were read are added too.

@@ -316,7 +316,10 @@ static bool climb(struct steps *steps, int64_t from, int64_t to)
     struct connect_time time = {0};
     enum fleet_subscribe subscribe =
         options_of(run->config)->subscribe ? FLEET_SUBSCRIBE_OWN : FLEET_SUBSCRIBE_NONE;
+    int64_t made = run->tally.count[TALLY_CONNECTED], failed = tally_failed(&run->tally);
     bool fine = order_connect_to(run, from, to, subscribe, &time);
+    made = run->tally.count[TALLY_CONNECTED] - made;
+    failed = tally_failed(&run->tally) - failed;
     steps->time.took_ns += time.took_ns;
     steps->time.due_ns += time.due_ns;
     if (!fine)
@@ -334,9 +337,9 @@ static bool climb(struct steps *steps, int64_t from, int64_t to)
     struct pool_parts parts = read_parts(run, settled_ns);
     fill_memory(&step, &steps->last, &parts);
     step.values[COLUMN_CONNECTIONS] = run->tally.count[TALLY_OPEN];
-    if (steps->last.target_cpu_ns >= 0 && steps->before.target_cpu_ns >= 0 && to > from)
-        step.values[COLUMN_CPU_EACH] =
-            (steps->last.target_cpu_ns - steps->before.target_cpu_ns) / (to - from);
+    if (steps->last.target_cpu_ns >= 0 && steps->before.target_cpu_ns >= 0 && made > 0 &&
+        !summary_many_failed(failed, made))
+        step.values[COLUMN_CPU_EACH] = (steps->last.target_cpu_ns - steps->before.target_cpu_ns) / made;
     fine = probe(steps, &step);
     // The CPU time of the next step counts from after this step's probes.
     fine = run_sample(run, &steps->before) && fine;

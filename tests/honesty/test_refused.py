@@ -8,7 +8,8 @@ import time
 from pathlib import Path
 
 import pytest
-from faults import BUILD, GUARD_S, ROOT, chain, refusing
+from faults import BUILD, GUARD_S, ROOT, Broker, chain, refusing
+from faults import load as load_run
 
 from poolmark.records.read_record import load
 
@@ -64,3 +65,19 @@ def test_nothing_is_left_running_without_pidfd_open(tmp_path, how):
     while any(alive(pid) for pid in children):
         assert time.monotonic() < limit
         time.sleep(0.02)
+
+
+def test_what_refused_clients_cost_is_not_charged_to_those_that_connected(tmp_path):
+    """200 of 2000 clients are accepted: CPU time of all, divided by 200, was sixteen times what a connection costs."""
+    with Broker("--pool", "fixed", "--initial", 200, "--max", 200, "--overflow", "refuse") as broker:
+        with load_run(tmp_path / "some", "connect", broker.port, "--connections", 2000, "--watch-pid", broker.pid) as run:
+            assert run.end() == 1
+        assert run.metric("clients.connected") == 200
+        for name in ("cpu.per_connection_ns", "kernel.per_connection_bytes", "memory.per_connection_bytes", "generator.cpu_per_client_ns"):
+            assert run.metric(name) is None, name
+        assert run.metric("memory.start_bytes") > 0
+        assert "1800 clients failed beside 200" in run.anomaly("failed_share")
+        with load_run(tmp_path / "steps", "steps", broker.port, "--steps", "100,1000", "--probe", 0, "--watch-pid", broker.pid) as steps:
+            steps.end()
+        assert steps.record["steps"][0]["cpu_per_connection_ns"] > 0
+        assert steps.record["steps"][1]["cpu_per_connection_ns"] is None

@@ -3,7 +3,8 @@
 connections."""
 
 # Anomaly -> the beginnings of the names of the metrics that it withholds.
-WITHHELD = {"served_before": ("memory.per_connection_",)}
+EACH = ("memory.per_connection_", "kernel.per_connection_", "cpu.per_connection_", "generator.per_client_", "generator.cpu_per_client_")
+WITHHELD = {"served_before": ("memory.per_connection_",), "failed_share": EACH}
 # Anomaly -> the part of a forecast that has no figure then.
 NO_FORECAST = {"served_before": "user"}
 

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Checks counts of a load's record against each other: figures that follow from counts, the books, the metrics that the books give.
+The equations: loadgen/run_books.c."""
+
+
+def count_figures(record: dict, latencies: dict) -> dict[str, list]:
+    """Figures that follow from counts."""
+    def value(name):
+        return (record.get("metrics", {}).get(name) or {}).get("value")
+
+    found: dict[str, list] = {}
+    connected, seconds = value("clients.connected"), value("connect.seconds")
+    if connected is not None and seconds:
+        found["connect.rate"] = [connected / seconds]
+    arrived, seconds = value("arrivals.count"), value("arrivals.seconds")
+    if arrived is not None and seconds:
+        found["arrivals.rate"] = [arrived / seconds]
+    config = record.get("config", {})
+    found |= {name: [config.get(key)] for name, key in
+              (("connect.rate_asked", "rate_per_s"), ("messages.rate_asked", "publish_rate_per_s"),
+               ("arrivals.rate_asked", "arrival_rate_per_s")) if config.get(key)}
+    duration_ns = config.get("duration_ns")
+    if "delivery.count" in latencies and value("messages.seconds"):
+        # Unreadable deliveries arrived too: a worker counted them and ended before it handed over the samples.
+        books = record.get("books") or {}
+        deliveries = books.get("deliveries") or {}
+        arrived = latencies["delivery.count"] - (value("delivery.censored") or 0) + (deliveries.get("unreadable") or 0)
+        found["deliveries.rate"] = [arrived / value("messages.seconds")]
+        # A message with several subscribers counts by the part of them that it reached.
+        sent, due = (books.get("publishes") or {}).get("measured"), deliveries.get("attempted")
+        found["messages.rate"] = [arrived * (sent / due if sent and due else 1) / value("messages.seconds")]
+    elif "delivery.count" in latencies and isinstance(duration_ns, (int, float)) and duration_ns > 0:  # older versions
+        found["messages.rate"] = [latencies["delivery.count"] * 1e9 / duration_ns]
+    return found
+
+
+def book_complaints(record: dict, latencies: dict, rows: dict[str, int]) -> list[str]:
+    """Lines of the books that do not balance or that the files contradict. `rows`: number of lines of each file."""
+    wrong = []
+    books = record.get("books") or {}
+    for source, line in books.items():
+        rest = sum(count for name, count in line.items() if name != "attempted" and isinstance(count, (int, float)))
+        if line.get("attempted") != rest:
+            wrong.append(f"books.{source}: {line.get('attempted')} attempted, {rest} accounted for")
+        if source in rows and line.get("measured") != rows[source]:
+            wrong.append(f"books.{source}: {line.get('measured')} written, the file has {rows[source]}")
+    for kind, sources in (("connect", ("connects",)), ("arrival", ("arrivals",)), ("ack", ("acks",)), ("delivery", ("deliveries", "probe_deliveries"))):
+        lines = [books[source] for source in sources if source in books]
+        if lines and f"{kind}.count" in latencies:
+            censored = (record.get("metrics", {}).get(f"{kind}.censored") or {}).get("value") or 0
+            counted = sum(line.get("measured", 0) for line in lines) + censored
+            if latencies[f"{kind}.count"] != counted:
+                wrong.append(f"books: {counted:g} samples of {kind}, latency.hlog has {latencies[f'{kind}.count']}")
+    return wrong
+
+
+def count_complaints(record: dict) -> list[str]:
+    """Counts among the metrics of a load that its books contradict (equations: loadgen/run_books.c)."""
+    books = record.get("books") or {}
+
+    def line(source: str, *columns: str) -> float:
+        return sum((books.get(source) or {}).get(column) or 0 for column in columns)
+
+    bounds = {}
+    if "publishes" in books:
+        warm = "warm_up_deliveries"
+        due = line("deliveries", "attempted") + line(warm, "attempted") - line(warm, "not_sent")
+        sent, not_sent = due, line("publishes", "not_sent") + line(warm, "not_sent")
+        if record.get("config", {}).get("pattern", "pairs") != "pairs":  # a message has a delivery for each subscriber
+            bounds["deliveries.expected"] = (due, due)
+            sent = line("publishes", "measured") + line("warm_up_publishes", "measured")
+            not_sent = line("publishes", "not_sent") + line("warm_up_publishes", "not_sent")
+        for name, count in (("sent", sent), ("not_sent", not_sent),
+                            ("received", line("deliveries", "measured", "unreadable") + line(warm, "measured")),
+                            ("lost", line("deliveries", "lost") + line(warm, "lost")),
+                            ("unfinished", line("deliveries", "unfinished") + line(warm, "unfinished"))):
+            bounds[f"messages.{name}"] = (count, count)
+    if "arrivals" in books:
+        for name, columns in (("count", ("measured", "unreadable")), ("failed", ("lost", "failed")), ("not_sent", ("not_sent",)),
+                              ("unfinished", ("unfinished",))):
+            bounds[f"arrivals.{name}"] = (line("arrivals", *columns),) * 2
+    if "connects" in books and not any(source.startswith("probe_") for source in books):
+        connected, failed = line("connects", "measured", "unreadable"), line("connects", "failed")
+        bounds["clients.connected"] = (connected, connected)
+        # Clients whose connect was never due count as failed as well; the books count them as not sent.
+        bounds["clients.failed"] = (failed, failed + line("connects", "not_sent"))
+    wrong = []
+    for name in ("failed", "dropped"):
+        reasons = (record.get("summary") or {}).get(name)
+        if isinstance(reasons, dict) and all(isinstance(count, (int, float)) for count in reasons.values()):
+            bounds.setdefault(f"clients.{name}", (sum(reasons.values()),) * 2)
+    for name, (low, high) in bounds.items():
+        value = (record.get("metrics", {}).get(name) or {}).get("value")
+        if isinstance(value, (int, float)) and not low <= value <= high:
+            wrong.append(f"{name}: the record says {value:g}, its books give {low:g}")
+    return wrong
