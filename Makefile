@@ -87,6 +87,7 @@ help:
 	@echo 'make million       one million connections: memory curve, proof of life, forecast'
 	@echo 'make claims        published figures about pools, measured again, each with a verdict (half an hour)'
 	@echo 'make fuzz          fuzz the MQTT codec for FUZZ_SECONDS (60)'
+	@echo 'make count         mosquitto_sub counts MESSAGES (1000000) of the generator at each QoS'
 	@echo 'make fuzz-records  read RECORDS (10000) records changed at random by every reader'
 	@echo 'make fuzz-pools    calls, threads, modes and failures of every pool, at random, for FUZZ_SECONDS (60)'
 	@echo 'make model         every interleaving of models of slab at its bound and of the hot pool'
@@ -265,6 +266,11 @@ RECORDS ?= 10000
 .PHONY: fuzz-records
 fuzz-records: test-deps
 	@POOLMARK_FUZZ_COUNT=$(RECORDS) /usr/bin/python3 -m pytest -q -p no:cacheprovider tests/py/test_hostile.py
+# An independent count: mosquitto_sub gets what the generator says it sent.
+MESSAGES ?= 1000000
+.PHONY: count
+count: test-deps programs
+	@POOLMARK_COUNT=$(MESSAGES) /usr/bin/python3 -m pytest -q -s -p no:cacheprovider tests/honesty/test_counted_outside.py
 fuzz: test-deps $(fuzzers)
 	@for f in $(fuzzers); do $$f -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -print_final_stats=1 || exit 1; done
 
