@@ -56,6 +56,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--again", type=count(0, 1000), default=full_speed.AGAIN, metavar="N",
                         help="measure again so often, if there is time, what found too little at the processor's full "
                              f"speed ({full_speed.AGAIN})")
+    parser.add_argument("--full-speed", type=span(1e-12, 1e-3), metavar="TIME",
+                        help="time of one addition at the processor's full speed, as an earlier run of this host found it "
+                             "(summary.step_ns of its record, as 0.33ns); measured for a second otherwise")
     parser.add_argument("--narrow", type=count(0, 1000), default=bench_narrow.PERCENT, metavar="PERCENT",
                         help="rounds of remote_1_1 go on until the ratio to the fastest allocator is known to so many per cent, "
                              f"or there are {bench_narrow.ROUNDS_MAX} ({bench_narrow.PERCENT}; 0: as many as the others)")
@@ -109,9 +112,9 @@ class Runner:
     """Runs the rounds of a plan into a record."""
 
     def __init__(self, record: Record, program: Path, benches: list[Bench], whole: list[Bench],
-                 min_time_s: float, again: int, narrow: int = 0):
+                 min_time_s: float, again: int, narrow: int = 0, full_speed_ns: float = 0.0):
         self.record, self.program, self.min_time_s, self.again, self.narrow = record, program, min_time_s, again, narrow
-        self.speed = Speed()
+        self.speed, self.full_speed_ns = Speed(), full_speed_ns
         self.results = Results(benches, whole, self.speed)
         self.kept: dict[tuple[str, int], Attempt] = {}  # (benchmark, round) -> the attempt whose figures count
         self.tried: dict[tuple[str, int], int] = {}  # (benchmark, round) -> attempts so far
@@ -248,7 +251,7 @@ class Runner:
         with Children() as children, beat:
             number = 0
             try:
-                self.speed.step_ns = full_speed.ask(self.program, self.record.folder, children)
+                self.speed.step_ns = self.full_speed_ns or full_speed.ask(self.program, self.record.folder, children)
                 self.record.data["config"]["windows"] = "full speed" if self.speed.step_ns else "any"
                 for number, benches in enumerate(rounds, 1):
                     began = time.monotonic()
@@ -458,7 +461,8 @@ def run(args) -> int:
     if text := told_before(rounds, min_time_s, budget_s):
         say(text)
     narrow = args.narrow if len(rounds) >= bench_narrow.ROUNDS_LEAST else 0
-    runner = Runner(record, program, benches, plan.select(every, args.set, None), min_time_s, args.again, narrow)
+    runner = Runner(record, program, benches, plan.select(every, args.set, None), min_time_s, args.again, narrow,
+                    (args.full_speed or 0.0) * 1e9)
     code, status = 130, "incomplete"
     try:
         code = runner.run(rounds, budget_s)

@@ -9,7 +9,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from poolmark.facts.build_commit import Build, last_line
@@ -20,7 +20,7 @@ from poolmark.records.read_record import Run, load
 from poolmark.records.record import Record
 
 SIDES = ("base", "candidate")
-TAKEN = ("--build", "--out", "--repetitions", "--seed", "--list", "--dry-run")  # set here, not by a job
+TAKEN = ("--build", "--out", "--repetitions", "--seed", "--full-speed", "--list", "--dry-run")  # set here, not by a job
 SILENCE_S = 10.0        # longest time without a message while a job runs
 
 
@@ -31,6 +31,7 @@ class Job:
     what: str
     only: str | None = None
     extra: tuple[str, ...] = ()
+    full_speed_ns: float = 0.0      # of benchmarks: as the runs before found it; 0 for the first, which measures it for a second
 
     @property
     def words(self) -> list[str]:
@@ -42,7 +43,7 @@ class Job:
     def command(self, build: Path, out: Path, seed: int) -> list[str]:
         ours = ["--build", str(build), "--out", str(out), "--repetitions", "1"]
         if self.what == "bench":
-            ours += ["--seed", str(seed)]
+            ours += ["--seed", str(seed), *(["--full-speed", f"{self.full_speed_ns:.6f}ns"] if self.full_speed_ns else [])]
         return [sys.executable, str(COMMAND), *self.words, *ours]
 
     def ask(self, build: Path, word: str) -> subprocess.CompletedProcess:
@@ -91,6 +92,13 @@ def check_job(job: Job, build: Path) -> list[str]:
 def order(repetitions: int) -> list[str]:
     """A B B A A B B A ..., so that a drift of the host affects both sides alike."""
     return [SIDES[(number + 1) // 2 % 2] for number in range(2 * repetitions)]
+
+
+def full_speed_of(runs: list[Run]) -> float:
+    """Nanoseconds of an addition at the processor's full speed, the fastest that these runs found; 0 when none did. Runs of both
+    sides are on one host within minutes, and are held to the same speed."""
+    found = [run.data.get("summary", {}).get("step_ns") for run in runs if run.data["kind"] == "bench"]
+    return min((step for step in found if isinstance(step, (int, float)) and step > 0), default=0.0)
 
 
 def run_job(job: Job, build: Build, out: Path, seed: int) -> Run:
@@ -170,7 +178,8 @@ class Sides:
                 self.eta.begin()
                 name = re.sub(r"[^a-z0-9]+", "-", job.what.lower())
                 out = self.folder / "runs" / f"{number:03}-{side}-{self.jobs.index(job)}-{name}"
-                self.runs[side].append(self.run(job, self.builds[side], out, self.seed + number))
+                asked = replace(job, full_speed_ns=full_speed_of([*self.runs["base"], *self.runs["candidate"]]))
+                self.runs[side].append(self.run(asked, self.builds[side], out, self.seed + number))
                 self.eta.end()
             self.done = number
 

@@ -67,9 +67,9 @@ class Trial:
 
 TRIALS = (
     Trial("self", "a build with itself, `quick`", QUICK, (), (), "", OK, 4, 30),
-    Trial("self-bench", "a build with itself, `bench`", GETS, (), (), "", OK, 12, 42),
+    Trial("self-bench", "a build with itself, `bench`", GETS, (), (), "", OK, 12, 24),
     Trial("get-5-percent", "gets that cost 5 % more, `bench`", GETS, ("HANDICAP_GET=0",), ("HANDICAP_GET=5",), "time",
-          REGRESSION, 12, 42),
+          REGRESSION, 12, 24),
     Trial("bytes-2-percent", "objects of 2 % more bytes, `quick`", QUICK, (), ("HANDICAP_BYTES=2",),
           "memory.per_connection_bytes", REGRESSION, 4, 30),
     Trial("connect-p99", "p99 of connect doubled (one in 50 waits), `quick`", QUICK, (), (TO_BE_MEASURED,), "connect.p99",
