@@ -171,26 +171,61 @@ static bool parse_slab(const char *line, const char *name, struct slab_line *sla
                   &slab->objects, &slab->object_bytes, &slab->objects_per_slab, &slab->pages_per_slab) == 5;
 }
 
-static int64_t read_proc_bytes(void)
+// An object's share of its slab.
+static double share_of(const struct slab_line *slab)
 {
+    return slab->objects_per_slab > 0
+               ? (double)(slab->pages_per_slab * sysconf(_SC_PAGESIZE)) / (double)slab->objects_per_slab
+               : 0;
+}
+
+enum { PROC_INODES, DENTRIES, INODE_LABELS, FILES, FILE_LABELS, SOCKET_INODES, TCP4, TCP6, SLAB_CACHES };
+
+// Sets proc_bytes, socket_bytes and sockets. A cache that the kernel merged into another has no line; the small
+// ones (labels) are left out then.
+static void read_caches(struct kernmem *mem)
+{
+    static const char *const names[SLAB_CACHES] = {[PROC_INODES] = "proc_inode_cache",
+                                                   [DENTRIES] = "dentry",
+                                                   [INODE_LABELS] = "lsm_inode_cache",
+                                                   [FILES] = "filp",
+                                                   [FILE_LABELS] = "lsm_file_cache",
+                                                   [SOCKET_INODES] = "sock_inode_cache",
+                                                   [TCP4] = "TCP",
+                                                   [TCP6] = "TCPv6"};
+    struct slab_line lines[SLAB_CACHES] = {0};
+    mem->proc_bytes = mem->socket_bytes = mem->sockets = -1;
     FILE *file = fopen("/proc/slabinfo", "re");
     if (!file) {
-        return -1;
+        return;
     }
-    struct slab_line inodes = {0}, names = {0}, labels = {0};
     char line[512];
     while (fgets(line, sizeof line, file)) {
-        if (!parse_slab(line, "proc_inode_cache", &inodes) && !parse_slab(line, "dentry", &names)) {
-            (void)parse_slab(line, "lsm_inode_cache", &labels);
+        for (int i = 0; i < SLAB_CACHES; i++) {
+            if (parse_slab(line, names[i], &lines[i])) {
+                break;
+            }
         }
     }
     fclose(file);
-    if (inodes.objects_per_slab <= 0) {
-        return -1;
+    const struct slab_line *inodes = &lines[PROC_INODES], *sockets = &lines[SOCKET_INODES];
+    if (inodes->objects_per_slab > 0) {
+        mem->proc_bytes =
+            inodes->objects / inodes->objects_per_slab * inodes->pages_per_slab * sysconf(_SC_PAGESIZE) +
+            inodes->active * (lines[DENTRIES].object_bytes + lines[INODE_LABELS].object_bytes);
     }
-    int64_t slabs = inodes.objects / inodes.objects_per_slab;
-    return slabs * inodes.pages_per_slab * sysconf(_SC_PAGESIZE) +
-           inodes.active * (names.object_bytes + labels.object_bytes);
+    if (sockets->objects_per_slab <= 0 || lines[TCP4].objects_per_slab <= 0 ||
+        lines[DENTRIES].objects_per_slab <= 0 || lines[FILES].objects_per_slab <= 0) {
+        return;
+    }
+    double of_each = share_of(sockets);
+    for (int i = DENTRIES; i <= FILE_LABELS; i++) {
+        of_each += share_of(&lines[i]);
+    }
+    mem->sockets = sockets->active;
+    mem->socket_bytes =
+        (int64_t)((double)sockets->active * of_each + (double)lines[TCP4].active * share_of(&lines[TCP4]) +
+                  (double)lines[TCP6].active * share_of(&lines[TCP6]));
 }
 
 int kernmem_read(struct kernmem *mem)
@@ -206,7 +241,6 @@ int kernmem_read(struct kernmem *mem)
     }
     struct kernmem read = {
         .slab_bytes = kib_line(meminfo, "Slab:"),
-        .proc_bytes = read_proc_bytes(),
         .page_table_bytes = kib_line(meminfo, "PageTables:"),
         .kernel_stack_bytes = kib_line(meminfo, "KernelStack:"),
         .free_bytes = kib_line(meminfo, "MemFree:"),
@@ -219,6 +253,7 @@ int kernmem_read(struct kernmem *mem)
         return -EPROTO;
     }
     read.tcp_bytes = pages * sysconf(_SC_PAGESIZE);
+    read_caches(&read);
     *mem = read;
     return 0;
 }

@@ -26,8 +26,12 @@ struct procmem {
 };
 
 struct kernmem {
-    int64_t slab_bytes;                            // Slab of /proc/meminfo
-    int64_t proc_bytes;                            // part of slab_bytes: /proc's own; -1: root only
+    int64_t slab_bytes; // Slab of /proc/meminfo
+    int64_t proc_bytes; // part of slab_bytes: /proc's own; -1: root only
+    // Part of slab_bytes: TCP sockets, and for each socket its inode, file and name; without epoll's and queued
+    // data. Objects in use, each with its share of a slab. -1: root only, or caches are merged.
+    int64_t socket_bytes;
+    int64_t sockets;                               // of the whole host, of all kinds; -1 likewise
     int64_t tcp_bytes;                             // "mem" of the TCP line in /proc/net/sockstat, in bytes
     int64_t page_table_bytes;                      // PageTables
     int64_t kernel_stack_bytes;                    // KernelStack

@@ -93,17 +93,19 @@ const struct metric loadgen_catalogue[] = {
      "the same when the arrivals are over and, of burst, the clients have left"},
     {"memory.per_connection_bytes", "B", "lower", METRIC_PRIMARY,
      "slope of user memory over open connections, from the first step (a tenth of the connections; without "
-     "one the start) to all of them"},
+     "one the start) to all of them; not known of a target that served before (anomaly `served_before`)"},
     MEMORY_KINDS("memory.start_", "memory.start_bytes"),
     MEMORY_KINDS("memory.full_", "memory.full_bytes"),
     MEMORY_KINDS("memory.per_connection_", "memory.per_connection_bytes"),
     {"kernel.per_connection_bytes", "B", "lower", METRIC_SECONDARY,
      "growth of the kernel's slab and TCP memory from the start, divided by connections; both ends of a "
-     "loopback pair"},
+     "loopback pair; not known when the caches of sockets grew by another amount (anomaly `kernel_noise`)"},
     {"kernel.page_table_growth_bytes", "B", "none", METRIC_SECONDARY,
      "growth of PageTables of the whole host, the generator's among it"},
     {"cpu.per_connection_ns", "ns", "lower", METRIC_PRIMARY,
-     "CPU time of the target from the start to all connected, divided by connections"},
+     "CPU time of the target from the start to all connected, divided by connections; not known when more "
+     "than "
+     "1 failed beside 20"},
     {"cpu.per_arrival_ns", "ns", "lower", METRIC_PRIMARY,
      "CPU time of the target from all connected to the end of the arrivals, divided by arrivals; leaving is "
      "in it"},

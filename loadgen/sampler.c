@@ -107,11 +107,15 @@ static void read_all(struct sample *sample, const int64_t *targets, int target_c
                               .kernel_slab_bytes = -1,
                               .kernel_tcp_bytes = -1,
                               .kernel_page_table_bytes = -1,
-                              .kernel_proc_bytes = -1};
+                              .kernel_proc_bytes = -1,
+                              .kernel_socket_bytes = -1,
+                              .kernel_sockets = -1};
     struct kernmem kernel;
     if (kernmem_read(&kernel) == 0) {
         sample->kernel_slab_bytes = kernel.slab_bytes - (kernel.proc_bytes > 0 ? kernel.proc_bytes : 0);
         sample->kernel_proc_bytes = kernel.proc_bytes;
+        sample->kernel_socket_bytes = kernel.socket_bytes;
+        sample->kernel_sockets = kernel.sockets;
         sample->kernel_tcp_bytes = kernel.tcp_bytes;
         sample->kernel_page_table_bytes = kernel.page_table_bytes;
     }

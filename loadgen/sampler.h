@@ -34,7 +34,8 @@ struct sample { // -1: not read
     int64_t target_rss_bytes, target_pss_bytes, target_private_bytes, target_cpu_ns;
     int64_t target_shared_bytes; // shm, MAP_SHARED: in no private memory; not in memory.csv
     int64_t generator_pss_bytes, generator_cpu_ns;
-    int64_t kernel_slab_bytes; // without kernel_proc_bytes, where that is known
+    int64_t kernel_slab_bytes;                   // without kernel_proc_bytes, where that is known
+    int64_t kernel_socket_bytes, kernel_sockets; // base/procmem.h; not in memory.csv
     int64_t kernel_tcp_bytes, kernel_page_table_bytes, kernel_proc_bytes;
     int targets_gone; // watched processes that have ended
     int target_error; // -errno: a watched process exists and cannot be read; then all target_* are -1

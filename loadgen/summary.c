@@ -2,6 +2,7 @@
 #include "loadgen/summary.h"
 
 #include "base/clock.h"
+#include "loadgen/kernel_growth.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -120,23 +121,6 @@ static bool had_served(struct run *run, const struct sample *low)
             "target. One that has a reserve of that size has it in memory.start_bytes",
             (long long)kept, (long long)run->curve.points[run->curve.count - 1].connections);
     return kept > 0;
-}
-
-// The kernel's figure covers the whole host: less than the size of a socket is chance.
-static double kernel_grown(struct run *run, const struct sample *start, const struct sample *full)
-{
-    enum { SOCKET_BYTES = 1024 };
-    double each =
-        slope(start->kernel_slab_bytes + start->kernel_tcp_bytes,
-              full->kernel_slab_bytes + full->kernel_tcp_bytes, full->connections - start->connections);
-    if (!isfinite(each) || each >= SOCKET_BYTES)
-        return each;
-    run_anomaly(
-        run, "resolution",
-        "kernel.per_connection_bytes: %.0f bytes came out, and a socket alone takes more: lost in what "
-        "the rest of the host does meanwhile; it takes more connections",
-        each);
-    return NAN;
 }
 
 // The three ways to count user memory. The first that every reading has is judged.
@@ -284,7 +268,8 @@ void summary_add_memory(struct summary *summary, struct run *run, const struct s
         summary_add(summary, "cpu.per_connection_ns",
                     slope(start->target_cpu_ns, full->target_cpu_ns, connections), "ns", "lower");
     if (start->kernel_slab_bytes >= 0 && full->kernel_slab_bytes >= 0)
-        summary_add(summary, "kernel.per_connection_bytes", kernel_grown(run, start, full), "B", "lower");
+        summary_add(summary, "kernel.per_connection_bytes", kernel_growth(run, start, low, full), "B",
+                    "lower");
     summary_add(summary, "kernel.page_table_growth_bytes",
                 (double)(full->kernel_page_table_bytes - start->kernel_page_table_bytes), "B", "none");
     summary_add(summary, "generator.per_client_bytes", slope(0, full->generator_pss_bytes, connections), "B",

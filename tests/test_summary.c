@@ -80,6 +80,38 @@ static void test_memory_that_did_not_grow_has_no_slope(void **state)
     assert_int_equal(grown.reading_count, 3);
 }
 
+static double kernel_of(struct sample start, struct sample low, struct sample full)
+{
+    struct config config = {.quiet = true};
+    struct run run = {.config = &config};
+    struct summary summary = {0};
+    summary_add_memory(&summary, &run, &start, &low, &full);
+    return value_of(&summary, "kernel.per_connection_bytes");
+}
+
+static void test_kernel_memory_of_others_gives_no_figure(void **state)
+{
+    (void)state;
+    struct sample start = sample_of(0, 0), low = sample_of(1000, 3000000), full = sample_of(10000, 30000000);
+    start.kernel_sockets = 500;
+    full.kernel_sockets = start.kernel_sockets + 2 * 10000;
+    full.kernel_socket_bytes = 10000 * 7600;
+    assert_true(kernel_of(start, low, full) == 8000);
+    full.kernel_sockets += 5000; // of another program
+    assert_true(isnan(kernel_of(start, low, full)));
+    full.kernel_sockets -= 5000;
+    full.kernel_slab_bytes += 30000000; // 3000 a connection
+    assert_true(isnan(kernel_of(start, low, full)));
+    full.kernel_slab_bytes -= 60000000; // freed meanwhile
+    assert_true(isnan(kernel_of(start, low, full)));
+    // Where the caches cannot be read, the first connections are compared with the others.
+    full = sample_of(10000, 30000000);
+    start.kernel_sockets = full.kernel_sockets = -1;
+    assert_true(kernel_of(start, low, full) == 8000);
+    full.kernel_slab_bytes += 60000000;
+    assert_true(isnan(kernel_of(start, low, full)));
+}
+
 // What run.json says when memory went that way; to be freed.
 static char *record_of(const struct sample *start, const struct sample *low, const struct sample *full)
 {
@@ -273,6 +305,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_slope_is_taken_from_a_tenth_to_all),
         cmocka_unit_test(test_memory_that_did_not_grow_has_no_slope),
+        cmocka_unit_test(test_kernel_memory_of_others_gives_no_figure),
         cmocka_unit_test(test_why_memory_did_not_grow_is_said_by_case),
         cmocka_unit_test(test_memory_that_is_shared_is_not_passed_over),
         cmocka_unit_test(test_what_was_not_read_is_not_a_number),

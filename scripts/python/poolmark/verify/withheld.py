@@ -4,9 +4,9 @@ connections."""
 
 # Anomaly -> the beginnings of the names of the metrics that it withholds.
 EACH = ("memory.per_connection_", "kernel.per_connection_", "cpu.per_connection_", "generator.per_client_", "generator.cpu_per_client_")
-WITHHELD = {"served_before": ("memory.per_connection_",), "failed_share": EACH}
+WITHHELD = {"served_before": ("memory.per_connection_",), "failed_share": EACH, "kernel_noise": ("kernel.per_connection_",)}
 # Anomaly -> the part of a forecast that has no figure then.
-NO_FORECAST = {"served_before": "user"}
+NO_FORECAST = {"served_before": "user", "kernel_noise": "kernel"}
 
 
 def withheld(record: dict) -> tuple[str, ...]:
