@@ -151,6 +151,7 @@ static int play(struct run *run, const struct config *config, struct record *rec
     for (int kind = 0; kind < LATENCY_LAG; kind++)
         summary_add_latency(summary, latency_name((enum latency_kind)kind), run->total[kind],
                             run->censored[kind]);
+    summary_withhold(summary, run);
     summary_write(summary, record);
     return conclude(run, status);
 }

@@ -16,6 +16,7 @@
 #include "loadgen/curve.h"
 #include "loadgen/fleet.h"
 #include "loadgen/latency.h"
+#include "loadgen/owners.h"
 #include "loadgen/plan.h"
 #include "loadgen/moment.h"
 #include "loadgen/sampler.h"
@@ -47,7 +48,8 @@ struct run {
     void *hist_memory;
     struct hist_log *log;
     struct sampler *sampler;
-    struct curve curve; // while clients connect, of the watched processes
+    struct owners owners; // whether the watched processes are the target
+    struct curve curve;   // while clients connect, of the watched processes
     struct views views;
     struct moment moment;     // the last that was shown
     struct tally tally;       // of the fleet, refreshed by each tick

@@ -237,6 +237,7 @@ int run_open(struct run *run, const struct config *config, struct record *record
         (code = targets_open(&run->targets, config->watch_pids, config->watch.count, run->started_ns)) < 0)
         err_set(err, code, "out of memory for the watched processes");
     ceilings_start(&run->ceilings, config->watch_pids, config->watch.count);
+    owners_look(&run->owners, &run->plan, config->watch_pids, config->watch.count);
     surroundings_start(&run->surroundings, config->watch_pids, config->watch.count);
     char path[4096];
     if (code == 0 && record)

@@ -182,9 +182,44 @@ static void add_kind(struct summary *summary, const char *what, const char *kind
     summary_add(summary, name, value, "B", better);
 }
 
+static void judge_watched(struct run *run)
+{
+    const struct config *config = run->config;
+    struct owners *owners = &run->owners;
+    if (owners->judged || !config || config->watch.count == 0)
+        return;
+    owners->judged = true;
+    int64_t open = run->tally.count[TALLY_OPEN];
+    if (owners->known && owners->unowned > 0 && owners->unowned < owners->listeners) {
+        owners->wrong = true;
+        run_anomaly(
+            run, "not_all_watched",
+            "memory and CPU time of the target have no figure: %d of %d listening sockets of the targets are "
+            "of no watched process, the first at %s: watch all processes of all targets (--watch-pid)",
+            owners->unowned, owners->listeners, owners->first);
+    } else if ((!owners->known || owners->unowned == owners->listeners) &&
+               !owners_hold(config->watch_pids, config->watch.count, open)) {
+        owners->wrong = true;
+        run_anomaly(
+            run, "not_the_target",
+            "memory and CPU time of the target have no figure: the watched processes have fewer descriptors "
+            "open than there are connections (%lld)%s%s: watch the processes of the target (--watch-pid)",
+            (long long)open, owners->first[0] ? ", and none listens at " : "", owners->first);
+    }
+}
+
+void summary_withhold(struct summary *summary, const struct run *run)
+{
+    for (int i = 0; run->owners.wrong && i < summary->count; i++)
+        if (strncmp(summary->rows[i].name, "memory.", 7) == 0 ||
+            strncmp(summary->rows[i].name, "cpu.per_", 8) == 0)
+            summary->rows[i].value = NAN;
+}
+
 void summary_add_levels(struct summary *summary, struct run *run, const struct sample *start,
                         const struct sample *full)
 {
+    judge_watched(run);
     const struct sample *const samples[] = {start, full};
     int judged = 0;
     while (judged < KINDS && !is_read(judged, samples, 2))
@@ -209,8 +244,10 @@ static void add_user_memory(struct summary *summary, struct run *run, const stru
 {
     const struct sample *const samples[] = {start, low, full};
     int64_t more = full->connections - low->connections;
-    bool judged = false, served = had_served(run, low);
+    bool added = false;
     summary_add_levels(summary, run, start, full);
+    // Of other processes than the target's there is nothing to say about its growth.
+    bool judged = run->owners.wrong, served = run->owners.wrong || had_served(run, low);
     for (int kind = 0; kind < KINDS; kind++) {
         if (!is_read(kind, samples, 3))
             continue;
@@ -218,10 +255,10 @@ static void add_user_memory(struct summary *summary, struct run *run, const stru
         snprintf(name, sizeof name, "memory.per_connection_%s_bytes", kinds[kind].name);
         double each =
             served ? NAN : grown(run, judged ? NULL : name, bytes_of(low, kind), bytes_of(full, kind), more);
-        if (!judged)
+        if (!added)
             summary_add(summary, "memory.per_connection_bytes", each, "B", "lower");
         summary_add(summary, name, each, "B", "none");
-        judged = true;
+        judged = added = true;
     }
 }
 

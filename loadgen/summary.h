@@ -64,6 +64,10 @@ bool summary_many_failed(int64_t failed, int64_t made);
 void summary_add_levels(struct summary *summary, struct run *run, const struct sample *start,
                         const struct sample *full);
 
+// Makes memory.* and cpu.per_* unknown when the watched processes are not the target, or only a part of it.
+// summary_add_levels has judged that, while the connections were open.
+void summary_withhold(struct summary *summary, const struct run *run);
+
 // Adds clients.* and the lag of the generator, and their anomalies.
 void summary_add_clients(struct summary *summary, struct run *run);
 

@@ -4,9 +4,10 @@ connections."""
 
 # Anomaly -> the beginnings of the names of the metrics that it withholds.
 EACH = ("memory.per_connection_", "kernel.per_connection_", "cpu.per_connection_", "generator.per_client_", "generator.cpu_per_client_")
-WITHHELD = {"served_before": ("memory.per_connection_",), "failed_share": EACH, "kernel_noise": ("kernel.per_connection_",)}
+TARGET = ("memory.", "cpu.per_")
+WITHHELD = {"not_the_target": TARGET, "not_all_watched": TARGET, "served_before": ("memory.per_connection_",), "failed_share": EACH, "kernel_noise": ("kernel.per_connection_",)}
 # Anomaly -> the part of a forecast that has no figure then.
-NO_FORECAST = {"served_before": "user", "kernel_noise": "kernel"}
+NO_FORECAST = {"not_the_target": "user", "not_all_watched": "user", "served_before": "user", "kernel_noise": "kernel"}
 
 
 def withheld(record: dict) -> tuple[str, ...]:
