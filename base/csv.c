@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A line is built in memory and written by one call, so that the file ends with a whole line after a crash. A
 // full disk can cut a line short. Then the file is truncated to the last whole line, and the line waits.
+//
+// The file is open for reading too, so that the check at the end needs no descriptor of its own.
 #include "base/csv.h"
 
 #include <errno.h>
@@ -15,8 +17,9 @@ enum { WAITING_MAX = 4 << 20 };
 
 struct csv {
     int fd;
-    off_t end;  // of the last whole line
-    char *line; // grows with the longest line
+    char *path;
+    struct written written; // up to the last whole line
+    char *line;             // grows with the longest line
     size_t size;
     char *waiting; // whole lines that are not written yet
     size_t waiting_bytes, waiting_size;
@@ -36,14 +39,16 @@ static int write_all(struct csv *csv, const char *bytes, size_t count, size_t *t
         }
         if (n <= 0) {
             int code = n < 0 ? -errno : -EIO;
-            if (done > 0 && (ftruncate(csv->fd, csv->end) < 0 || lseek(csv->fd, csv->end, SEEK_SET) < 0)) {
+            if (done > 0 && (ftruncate(csv->fd, (off_t)csv->written.bytes) < 0 ||
+                             lseek(csv->fd, (off_t)csv->written.bytes, SEEK_SET) < 0)) {
                 *taken = done;
+                written_add(&csv->written, bytes, done);
             }
             return code;
         }
         done += (size_t)n;
     }
-    csv->end += (off_t)count;
+    written_add(&csv->written, bytes, count);
     return 0;
 }
 
@@ -119,7 +124,13 @@ int csv_open(struct csv **csv, const char *path, const char *header, struct err 
         return err_set(err, -ENOMEM, "cannot write %s: out of memory", path);
     }
     int code;
-    made->fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    made->written = WRITTEN_NONE;
+    made->path = strdup(path);
+    if (!made->path) {
+        code = err_set(err, -ENOMEM, "cannot write %s: out of memory", path);
+        goto fail_memory;
+    }
+    made->fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     if (made->fd < 0) {
         code = err_set(err, -errno, "cannot write %s: %s", path, strerror(errno));
         goto fail_memory;
@@ -139,6 +150,7 @@ fail_file:
 fail_memory:
     free(made->waiting);
     free(made->line);
+    free(made->path);
     free(made);
     return code;
 }
@@ -178,6 +190,10 @@ struct csv_account csv_account(const struct csv *csv)
 {
     struct csv_account account = csv->account;
     account.lost += csv->waiting_rows;
+    if (account.fate != WRITTEN_WHOLE) {
+        account.rows = account.rows > 0 ? account.rows : 1;
+        account.lost = account.rows;
+    }
     return account;
 }
 
@@ -219,6 +235,10 @@ int csv_close_account(struct csv *csv, struct csv_account *account)
     }
     (void)!write_waiting(csv);
     int code = csv_failure(csv);
+    csv->account.fate = written_check(&csv->written, csv->fd, csv->path);
+    if (csv->account.fate != WRITTEN_WHOLE && code == 0) {
+        code = -ESTALE;
+    }
     if (close(csv->fd) < 0 && code == 0) {
         code = -errno;
     }
@@ -227,6 +247,7 @@ int csv_close_account(struct csv *csv, struct csv_account *account)
     }
     free(csv->waiting);
     free(csv->line);
+    free(csv->path);
     free(csv);
     return code;
 }

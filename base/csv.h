@@ -4,20 +4,25 @@
 //
 // A line that cannot be written, as on a full disk, waits in memory and is written with a later line. At most
 // 4 MiB wait. New lines beyond that are lost, and the account counts them: no gap of the file is silent.
+//
+// Closing reads the file again. If it was removed, replaced, truncated or altered meanwhile (base/written.h), no
+// line of it can be trusted: all count as lost, and the header as one when there are no others.
 #ifndef POOLMARK_BASE_CSV_H
 #define POOLMARK_BASE_CSV_H
 
 #include "base/err.h"
+#include "base/written.h"
 
 #include <stdint.h>
 
 struct csv;
 
 struct csv_account {
-    int64_t rows; // calls of csv_row, so without the header
-    int64_t late; // rows that were written by a later call
-    int64_t lost; // rows that are not in the file
-    int failure;  // the first -errno of a write; 0: none failed
+    int64_t rows;           // calls of csv_row, so without the header
+    int64_t late;           // rows that were written by a later call
+    int64_t lost;           // rows that are not in the file
+    int failure;            // the first -errno of a write; 0: none failed
+    enum written_fate fate; // of the file, known when it is closed; not whole: all rows are lost
 };
 
 // Creates (truncates) `path` and writes `header`, a comma-separated line without newline. -errno on failure.
@@ -38,7 +43,7 @@ struct csv_account csv_account(const struct csv *csv);
 char *csv_quote(const char *text, char *to, unsigned long size);
 
 // Tries once more to write the waiting lines, and closes. Returns 0, or the -errno of the first write that
-// failed when a line is lost. `account` (may be NULL) gets the last account. `csv` may be NULL.
+// failed when a line is lost, or -ESTALE when the file is not the one that was written. `account` (may be NULL) gets the last account. `csv` may be NULL.
 int csv_close_account(struct csv *csv, struct csv_account *account);
 int csv_close(struct csv *csv);
 

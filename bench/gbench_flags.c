@@ -55,6 +55,13 @@ int gb_flags_read(struct gb_flags *flags, int argc, char **argv, struct err *err
     const char *unit = flag_value("benchmark_time_unit", argc, argv, "ns");
     if (!is_one_of(unit, units))
         return err_set(err, -EINVAL, "--benchmark_time_unit='%s': it may be ns, us, ms or s", unit);
+    // With 0, less or no text the library runs nothing. It refuses what is no number.
+    const char *repetitions = flag_value("benchmark_repetitions", argc, argv, "1");
+    char *end;
+    long number = strtol(repetitions, &end, 10);
+    if (*end == '\0' && number < 1)
+        return err_set(err, -EINVAL, "--benchmark_repetitions='%s': nothing would be measured; at least 1",
+                       repetitions);
     return 0;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "broker/broker_record.h"
 
+#include "base/books.h"
 #include "base/clock.h"
 #include "base/csv.h"
 #include "base/heap.h"
@@ -154,20 +155,43 @@ static void add_metrics(struct record *record, const struct broker_statistics *s
     record_metric(record, "broker.messages_dropped", (double)counts->messages_dropped, "1", "none");
 }
 
+// Closes a file and adds its lines to the books. Returns csv_close_account's code.
+static int close_file(struct broker_record *record, struct csv *csv, struct books *books, const char *source,
+                      const char *file)
+{
+    if (!csv)
+        return 0;
+    struct csv_account account;
+    int code = csv_close_account(csv, &account);
+    struct books_line line = {
+        .attempted = account.rows, .measured = account.rows - account.lost, .unreadable = account.lost};
+    snprintf(line.source, sizeof line.source, "%s", source);
+    books_add(books, &line);
+    if (account.fate != WRITTEN_WHOLE)
+        record_anomaly(record->record, "file", "%s %s: none of its %lld lines can be relied on", file,
+                       written_fate_text(account.fate), (long long)account.rows);
+    return code;
+}
+
 int broker_record_close(struct broker_record *record, const struct broker_statistics *statistics,
                         const char *status, struct err *err)
 {
     if (!record)
         return 0;
-    int code = csv_close(record->pools);
-    int other = csv_close(record->events);
+    struct books books = {.count = 0};
+    int code = close_file(record, record->pools, &books, "pools_lines", "pools.csv");
+    int other = close_file(record, record->events, &books, "events_lines", "events.csv");
     code = code < 0 ? code : other;
     if (code < 0)
-        err_set(err, code, "the record's CSV files are not whole: %s", strerror(-code));
+        err_set(err, code, "the record's CSV files are not whole%s%s", code == -ESTALE ? "" : ": ",
+                code == -ESTALE ? "" : strerror(-code));
     if (record->record) {
+        books_close(&books, record->record);
         if (statistics)
             add_metrics(record->record, statistics);
-        other = record_close(record->record, code < 0 ? "incomplete" : status, code < 0 ? NULL : err);
+        if (code < 0 && strcmp(status, "complete") == 0)
+            status = "incomplete";
+        other = record_close(record->record, status, code < 0 ? NULL : err);
         code = code < 0 ? code : other;
     }
     pthread_mutex_destroy(&record->lock);

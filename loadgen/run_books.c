@@ -140,6 +140,9 @@ static void add_file(struct books *books, const struct run *run, const char *sou
     line.measured = account->rows - account->lost;
     line.unreadable = account->lost;
     books_add(books, &line);
+    if (account->fate != WRITTEN_WHOLE && run->record)
+        record_anomaly(run->record, "file", "%s %s: none of its %lld lines can be relied on", file,
+                       written_fate_text(account->fate), (long long)account->rows);
     if (account->failure < 0 && run->record)
         record_anomaly(
             run->record, "disk",

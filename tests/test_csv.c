@@ -184,6 +184,38 @@ static void when_the_disk_stays_full_whole_lines_stay_and_close_says_so(void **s
     file_holds(place, "a,b\n1,first\n");
 }
 
+// A file that another program removes, cuts or writes into takes every line without an error.
+static void a_file_that_is_not_what_was_written_has_lost_all_lines(void **state)
+{
+    struct temp_place *place = *state;
+    struct csv *csv;
+    struct csv_account account;
+    assert_int_equal(csv_open(&csv, place->file, "a", NULL), 0);
+    csv_row(csv, "1");
+    assert_int_equal(unlink(place->file), 0);
+    csv_row(csv, "2");
+    assert_int_equal(csv_failure(csv), 0);
+    assert_int_equal(csv_close_account(csv, &account), -ESTALE);
+    assert_int_equal(account.fate, WRITTEN_REMOVED);
+    assert_int_equal(account.rows, 2);
+    assert_int_equal(account.lost, 2);
+    assert_int_equal(account.failure, 0);
+
+    assert_int_equal(csv_open(&csv, place->file, "a", NULL), 0);
+    assert_int_equal(truncate(place->file, 0), 0);
+    csv_row(csv, "1");
+    assert_int_equal(csv_close_account(csv, &account), -ESTALE);
+    assert_int_equal(account.fate, WRITTEN_ALTERED);
+    assert_int_equal(account.lost, 1);
+
+    // The header alone.
+    assert_int_equal(csv_open(&csv, place->file, "a", NULL), 0);
+    assert_int_equal(unlink(place->file), 0);
+    assert_int_equal(csv_close_account(csv, &account), -ESTALE);
+    assert_int_equal(account.rows, 1);
+    assert_int_equal(account.lost, 1);
+}
+
 static void closing_nothing_is_allowed(void **state)
 {
     (void)state;
@@ -242,6 +274,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_does_not_fit_in_memory_either_is_counted, temp_place_set_up,
                                         temp_place_tear_down),
         cmocka_unit_test_setup_teardown(when_the_disk_stays_full_whole_lines_stay_and_close_says_so,
+                                        temp_place_set_up, temp_place_tear_down),
+        cmocka_unit_test_setup_teardown(a_file_that_is_not_what_was_written_has_lost_all_lines,
                                         temp_place_set_up, temp_place_tear_down),
         cmocka_unit_test(closing_nothing_is_allowed),
         cmocka_unit_test(text_is_quoted_when_it_has_to_be),

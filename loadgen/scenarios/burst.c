@@ -155,8 +155,8 @@ static void play(struct run *run, struct summary *summary)
         order_prove(run, summary);
     order_add_connect_rate(run, summary, &time);
     arrivals_add(run, summary, &arrivals);
-    (void)!csv_close_account(csv, &run->arrivals_account);
     run_disconnect(run);
+    (void)!csv_close_account(csv, &run->arrivals_account);
 }
 
 const struct scenario scenario_burst = {

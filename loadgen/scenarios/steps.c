@@ -395,9 +395,9 @@ static void play(struct run *run, struct summary *summary)
         run_hold(run, options_of(run->config)->hold_ns);
     }
     order_add_connect_rate(run, summary, &steps.time);
-    (void)!csv_close_account(steps.csv, &run->steps_account);
     json_decref(steps.json);
     run_disconnect(run);
+    (void)!csv_close_account(steps.csv, &run->steps_account);
 }
 
 const struct scenario scenario_steps = {

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """A full disk, an unwritable table, a terminal that goes away: no unreported gap, and the right exit codes."""
+import json
 import os
 import signal
 import subprocess
 import time
 
 import pytest
-from faults import BUILD, Broker, full, load, needs_root, tmpfs
+from faults import BUILD, GUARD_S, Broker, balances, full, load, needs_root, tmpfs
 
 
 @needs_root
@@ -38,6 +39,80 @@ def test_a_disk_that_stays_full_fails_the_run(tmp_path, broker):
             assert run.end() == 1
         assert run.record["status"] == "running"
         assert "cannot write" in run.said() and "No space left on device" in run.said()
+
+
+def _remove(path):
+    path.unlink()
+
+
+def _truncate(path):
+    os.truncate(path, 0)
+
+
+def _replace(path):
+    other = path.with_name(path.name + ".other")
+    other.write_bytes(path.read_bytes())
+    other.rename(path)
+
+
+HARMS = pytest.mark.parametrize("harm, said", [(_remove, "was removed"), (_truncate, "was truncated"), (_replace, "was replaced")],
+                                ids=["removed", "truncated", "replaced"])
+
+
+def _await_header(run, path):
+    limit = time.monotonic() + GUARD_S
+    while not path.exists() or b"\n" not in path.read_bytes():
+        assert time.monotonic() < limit and run.process.poll() is None, run.said()
+        time.sleep(0.01)
+
+
+def _is_all_unreadable(line):
+    return line["unreadable"] == line["attempted"] > 0 == line["measured"] and balances(line)
+
+
+@HARMS
+@pytest.mark.parametrize("name, source", [("latency.hlog", "latency_lines"), ("memory.csv", "memory_lines")])
+def test_a_raw_file_that_another_program_spoils_ends_no_complete_run(tmp_path, broker, name, source, harm, said):
+    with load(tmp_path / "run", "publish", broker.port, "--pairs", 2, "--duration", "2s", "--warmup", 0) as run:
+        _await_header(run, tmp_path / "run" / name)
+        harm(tmp_path / "run" / name)
+        assert run.end() == 1
+        assert run.record["status"] == "incomplete"
+        assert name in run.anomaly("file") and said in run.anomaly("file")
+        assert source in run.anomaly("books") and _is_all_unreadable(run.books[source])
+        assert run.books["deliveries"]["measured"] == run.metric("delivery.count") > 0  # the rest was measured
+
+
+@HARMS
+@pytest.mark.parametrize("scenario, arguments, name, source", [
+    ("steps", ["--steps", "2,4", "--probe", 0, "--settle", 0, "--hold", "1s"], "steps.csv", "steps_lines"),
+    ("burst", ["--connections", 2, "--burst", 4, "--repeat", 2, "--stay", "500ms", "--calm", "100ms", "--settle", 0], "arrivals.csv", "arrivals_lines"),
+])
+def test_so_does_a_file_of_a_scenario(tmp_path, broker, scenario, arguments, name, source, harm, said):
+    with load(tmp_path / "run", scenario, broker.port, *arguments) as run:
+        _await_header(run, tmp_path / "run" / name)
+        harm(tmp_path / "run" / name)
+        assert run.end() == 1
+        assert run.record["status"] == "incomplete"
+        assert name in run.anomaly("file") and said in run.anomaly("file")
+        assert _is_all_unreadable(run.books[source])
+
+
+@HARMS
+@pytest.mark.parametrize("name, source", [("pools.csv", "pools_lines"), ("events.csv", "events_lines")])
+def test_a_broker_whose_file_another_program_spoils_ends_no_complete_record(tmp_path, name, source, harm, said):
+    folder = tmp_path / "broker"
+    with Broker("--record", folder, "--pool", "expand", "--initial", 2) as broker:
+        harm(folder / name)  # it is open when the broker says that it is ready
+        with load(tmp_path / "run", "connect", broker.port, "--connections", 20, "--settle", 0) as run:
+            assert run.end() == 0
+        broker.process.terminate()
+        assert broker.process.wait(GUARD_S) == 1
+    record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    assert record["status"] == "incomplete"
+    text = "\n".join(one["text"] for one in record["anomalies"] if one["what"] == "file")
+    assert name in text and said in text
+    assert _is_all_unreadable(record["books"][source])
 
 
 @pytest.mark.parametrize("stdout", ["full", "closed", "unread"])
