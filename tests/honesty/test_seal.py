@@ -7,12 +7,13 @@ import shutil
 from pathlib import Path
 
 import pytest
-from faults import BUILD
+from faults import BUILD, ROOT
 from test_readers import SUITE, poolmark
 
 from poolmark.records.read_record import Run, load, seal_broken
 from poolmark.records.record import seal
 from poolmark.verify import recompute
+from poolmark.verify.counts import count_complaints
 from poolmark.verify.verify import complaints
 
 # Metrics that are in no other file and follow from no other count; only the seal protects them.
@@ -107,3 +108,38 @@ def test_an_edited_record_inside_a_suite_is_noticed(copies):
     seal(inner.parent)
     wrong = complaints(load(folder))[0]
     assert any("broker/run.json: " in text for text in wrong) and any("broker/run.json.sha256: " in text for text in wrong)
+
+
+def changed(folder, change):
+    """The faults of the record after an edit with a new seal."""
+    data = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    change(data)
+    (folder / "run.json").write_text(json.dumps(data), encoding="utf-8")
+    seal(folder)
+    return complaints(load(folder))[0]
+
+
+def test_a_cell_taken_out_and_a_false_status_are_noticed_with_a_new_seal(copies):
+    folder = copies("suite")
+    cell = json.loads((folder / "run.json").read_text(encoding="utf-8"))["cells"][0]
+    assert any("no cell is of them" in text for text in changed(folder, lambda data: data["cells"].pop(0)))
+    assert any("and a cell of it is failed" in text
+               for text in changed(folder, lambda data: data["cells"].insert(0, cell | {"status": "failed"})))
+    assert any("and no cell of it has" in text
+               for text in changed(folder, lambda data: data.update(status="failed") or data["cells"][0].update(status="complete")))
+
+
+def test_unacknowledged_messages_follow_from_the_books():
+    record = {"books": {"acks": {"attempted": 10, "measured": 8, "lost": 2}}, "metrics": {"messages.unacknowledged": {"value": 0}}}
+    assert count_complaints(record) == ["messages.unacknowledged: the record says 0, its books give 2"]
+
+
+def test_a_report_without_the_files_of_one_cell_exits_1(tmp_path):
+    """Raw files that a copy left out of every cell are no fault; all files of one cell are."""
+    shutil.copytree(ROOT / "results/reference/quick", tmp_path / "run")
+    assert poolmark("report", tmp_path / "run", "--out", tmp_path / "out").returncode == 0
+    gone = json.loads((tmp_path / "run/run.json").read_text(encoding="utf-8"))["cells"][0]["id"]
+    shutil.rmtree(tmp_path / "run/cells" / gone)
+    done = poolmark("report", tmp_path / "run", "--out", tmp_path / "out")
+    assert done.returncode == 1 and f"cell {gone}: none of its files is there" in done.stdout
+    assert poolmark("report", tmp_path / "run", "--out", tmp_path / "out", "--present").returncode == 0

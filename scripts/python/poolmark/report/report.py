@@ -2,7 +2,8 @@
 """scripts/poolmark report RUN...: writes one self-contained page (it needs no network and opens from disk), the same as Markdown,
 and the data of each chart as CSV. --static DIR writes every chart as SVG, without a browser.
 
-Each record is verified first. Damage is named at the top of the page and on the terminal, damaged files are not used for charts,
+Each record is verified first, as by `verify --present`; a cell of which no file is there, while others have theirs, is damage too
+(unless --present). Damage is named at the top of the page and on the terminal, damaged files are not used for charts,
 and the exit code is 1.
 
 All text of a record is escaped: jinja2 escapes the text, and chart data is JSON in which no character can end a script.
@@ -22,6 +23,7 @@ from poolmark.report.report_charts import Chart, charts
 from poolmark.report.source import Source, cells_of
 from poolmark.base.units import plural
 from poolmark.compare.verdict_out import in_markdown, plain
+from poolmark.verify.counts import lost_cells
 from poolmark.verify.verify import SHOWN, complaints
 
 SCRIPTS = (*LIBRARIES, "vega-embed/build/vega-embed.min.js")
@@ -31,6 +33,8 @@ RAW_SHOWN = 400
 
 def add_arguments(parser) -> None:
     parser.add_argument("runs", nargs="+", metavar="RUN", help="a run's folder, its run.json, an id, or 'latest'")
+    parser.add_argument("--present", action="store_true",
+                        help="only files that are there: a cell whose files were all left out is no fault")
     parser.add_argument("--out", metavar="DIR", help="where to write (report/ in the folder of the first run)")
     parser.add_argument("--static", metavar="DIR", help="write every chart as SVG into this folder as well")
 
@@ -110,20 +114,20 @@ def write(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-def verified(runs: list) -> Source:
-    """The runs, the damage of each, and the files that charts must not use."""
+def verified(runs: list, present: bool = False) -> Source:
+    """The runs, the damage of each, and the files that charts must not use. `present`: a cell without files is no damage."""
     source = Source(runs)
     for run in runs:
-        wrong, _ = complaints(run, present=True)
+        wrong = complaints(run, present=True)[0] + ([] if present else lost_cells(run))
         more = [f"and {len(wrong) - SHOWN} more; {CALLED} verify {run.id} names them"] if len(wrong) > SHOWN else []
         source.damage[run.id] = wrong[:SHOWN] + more
         source.bad[run.id] = set(bad_files(run))
     return source
 
 
-def make(runs: list, out: Path, static: Path | None = None) -> Source:
+def make(runs: list, out: Path, static: Path | None = None, present: bool = False) -> Source:
     """Writes the report of `runs` into `out`; returns the source with its problems."""
-    source = verified(runs)
+    source = verified(runs, present)
     drawn = charts(source)
     values = context(source, drawn, out)
     page = render("report.html", values | {
@@ -147,7 +151,7 @@ def run(args) -> int:
     if len({one.id for one in runs}) < len(runs):
         raise UsageError("a run was named twice")
     out = Path(args.out) if args.out else runs[0].folder / "report"
-    source = make(runs, out, Path(args.static) if args.static else None)
+    source = make(runs, out, Path(args.static) if args.static else None, args.present)
     damage = [(one, text) for one in runs for text in source.damage[one.id]]
     for one, text in damage:
         print(f"not as recorded: {one.id}: {plain(text)}")

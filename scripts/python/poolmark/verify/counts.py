@@ -75,6 +75,9 @@ def count_complaints(record: dict) -> list[str]:
                             ("lost", line("deliveries", "lost") + line(warm, "lost")),
                             ("unfinished", line("deliveries", "unfinished") + line(warm, "unfinished"))):
             bounds[f"messages.{name}"] = (count, count)
+    if "acks" in books:  # the metric has the warm-up too, the book does not
+        lost = line("acks", "lost")
+        bounds["messages.unacknowledged"] = (lost, lost + line("warm_up_deliveries", "attempted") + line("warm_up_publishes", "attempted"))
     if "arrivals" in books:
         for name, columns in (("count", ("measured", "unreadable")), ("failed", ("lost", "failed")), ("not_sent", ("not_sent",)),
                               ("unfinished", ("unfinished",))):
@@ -94,3 +97,31 @@ def count_complaints(record: dict) -> list[str]:
         if isinstance(value, (int, float)) and not low <= value <= high:
             wrong.append(f"{name}: the record says {value:g}, its books give {low:g}")
     return wrong
+
+
+def cell_complaints(data: dict) -> list[str]:
+    """Files of a cell that the record does not have, and a status that the cells contradict."""
+    cells = data.get("cells", [])
+    if data.get("kind") not in ("suite", "steps"):
+        return []
+    known = {"/".join(name.split("/")[:2]) for cell in cells for name in cell.get("files", {}).values()}
+    known |= {f"cells/{cell['id']}" for cell in cells}
+    there = {"/".join(name.split("/")[:2]) for name in data.get("files", {}) if name.startswith("cells/")}
+    wrong = [f"{folder}: its files are in the record, and no cell is of them" for folder in sorted(there - known)]
+    ended = {cell["status"] for cell in cells}
+    if data["status"] == "complete" and ended - {"complete"}:
+        wrong.append(f"status: the record is complete, and a cell of it is {min(ended - {'complete'})}")
+    if data["status"] == "failed" and ended and "failed" not in ended:
+        wrong.append("status: the record has failed, and no cell of it has")
+    return wrong
+
+
+def lost_cells(run) -> list[str]:
+    """Cells without any of their files, where other cells of the record have theirs. A copy that leaves raw files out on purpose
+    keeps some of every cell."""
+    if run.data.get("kind") not in ("suite", "steps"):
+        return []
+    there = {cell["id"]: sum((run.folder / name).is_file() for name in cell["files"].values())
+             for cell in run.data.get("cells", []) if cell.get("files")}
+    return [f"cell {name}: none of its files is there, and other cells have theirs" for name, count in there.items()
+            if not count and any(there.values())]

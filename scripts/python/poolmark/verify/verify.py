@@ -8,6 +8,7 @@ import sys
 
 from poolmark.base.errors import UsageError
 from poolmark.records.read_record import Run, added_files, check_files, load
+from poolmark.verify.counts import cell_complaints
 from poolmark.verify.recompute import Account, again
 from poolmark.base.table import clean
 from poolmark.base.units import plural
@@ -25,7 +26,7 @@ def complaints(run: Run, present: bool = False) -> tuple[list[str], Account]:
     """The faults of a record and its files, and the account of its figures. `present`: missing files are no fault."""
     wrong = check_files(run, present)
     account = again(run)
-    wrong += account.wrong
+    wrong += account.wrong + cell_complaints(run.data)
     if run.data["status"] == "running":
         wrong.append("run.json: says it is still running; a run that was killed stays so, without checksums")
     return wrong, account
