@@ -59,7 +59,8 @@ const struct metric loadgen_catalogue[] = {
     {"arrivals.unfinished", "1", "lower", METRIC_SECONDARY, "arrivals under way when the run ended early"},
     {"messages.sent", "1", "none", METRIC_SECONDARY, "messages handed to the engine"},
     {"messages.received", "1", "none", METRIC_SECONDARY,
-     "messages that arrived; here and in the losses a message counts once for each of its subscribers"},
+     "messages that arrived as they were sent; here and in the losses a message counts once for each of its "
+     "subscribers"},
     {"deliveries.expected", "1", "none", METRIC_SECONDARY,
      "patterns other than pairs: the sum over all messages sent of the subscribers of their topic"},
     {"deliveries.rate", "1/s", "higher", METRIC_SECONDARY,
@@ -76,6 +77,9 @@ const struct metric loadgen_catalogue[] = {
      "messages that were due and not sent: the client was not there, or the library refused"},
     {"messages.lost", "1", "lower", METRIC_PRIMARY,
      "messages that were sent and did not arrive within `--drain` (5 s) of the end"},
+    {"messages.corrupt", "1", "lower", METRIC_SECONDARY,
+     "messages that arrived with another content than was sent: not among those received, and in no latency; "
+     "only there when there were any"},
     {"messages.unfinished", "1", "lower", METRIC_SECONDARY,
      "messages that were on their way when the run ended early"},
     {"messages.duplicates", "1", "lower", METRIC_SECONDARY, "messages that arrived a second time"},

@@ -47,7 +47,7 @@ enum engine_event_kind {
     ENGINE_SUBSCRIBED, // SUBACK with a QoS
     ENGINE_REFUSED,    // SUBACK 0x80, or the subscription failed otherwise
     ENGINE_ACKED,      // PUBACK or PUBCOMP of a publish; `intended_ns` and `started_ns` are that publish's
-    ENGINE_MESSAGE,    // a PUBLISH arrived; `payload` when it is one of ours
+    ENGINE_MESSAGE,    // a PUBLISH arrived; `content`, and `payload` when it is one of ours
     ENGINE_PONG,       // PINGRESP to `ping`
 };
 
@@ -60,8 +60,8 @@ struct engine_event {
     int64_t intended_ns; // ACKED: the intended time of that PUBLISH
     int ports_passed;    // CONNECTED, FAILED: ports of its own that were taken, and passed over
     struct payload payload;
-    bool ours;            // MESSAGE: `payload` is valid
-    bool session_present; // CONNECTED: the target kept the client's session
+    enum payload_content content; // MESSAGE: PAYLOAD_STRANGE: `payload` is not valid
+    bool session_present;         // CONNECTED: the target kept the client's session
 };
 typedef void engine_listener(void *context, const struct engine_event *event);
 

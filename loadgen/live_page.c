@@ -58,9 +58,11 @@ static void print_counters(const struct moment *moment, FILE *to)
         {TALLY_PUBLISHED, "messages_sent_total", "messages sent"},
         {TALLY_DELIVERY_DUE, "deliveries_due_total",
          "deliveries of the messages sent, one for each subscriber"},
-        {TALLY_RECEIVED, "messages_received_total", "deliveries that arrived"},
+        {TALLY_RECEIVED, "messages_received_total", "deliveries that arrived as they were sent"},
         {TALLY_NOT_SENT, "messages_not_sent_total", "messages that were due and not sent"},
         {TALLY_LOST, "messages_lost_total", "deliveries that did not arrive"},
+        {TALLY_CORRUPT, "messages_corrupt_total",
+         "deliveries that arrived with another content than was sent"},
         {TALLY_UNACKED, "messages_unacknowledged_total", "messages without PUBACK or PUBCOMP at the end"},
         {TALLY_DUPLICATES, "messages_duplicates_total", "messages that arrived a second time"},
     };

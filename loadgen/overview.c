@@ -165,6 +165,7 @@ static void print_losses(const struct overview *overview, FILE *to)
     } losses[] = {{TALLY_NOT_SENT, "messages were due and not sent"},
                   {TALLY_LOST, "deliveries did not arrive"},
                   {TALLY_UNACKED, "messages were not acknowledged"},
+                  {TALLY_CORRUPT, "deliveries had another content than was sent"},
                   {TALLY_UNFINISHED, "deliveries were on their way when the run ended early"},
                   {TALLY_DUPLICATES, "messages arrived a second time"}};
     bool first = true;

@@ -37,6 +37,7 @@ json_t *overview_json(const struct overview *overview, int64_t left_out)
                   {"messages_received", TALLY_RECEIVED},
                   {"messages_not_sent", TALLY_NOT_SENT},
                   {"messages_lost", TALLY_LOST},
+                  {"messages_corrupt", TALLY_CORRUPT},
                   {"messages_unacknowledged", TALLY_UNACKED},
                   {"messages_unfinished", TALLY_UNFINISHED},
                   {"messages_duplicates", TALLY_DUPLICATES}};

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // The payload of the generator's messages. It tells the receiver the intended time, the send time, and
-// whether the generator sent the message at all. Little-endian:
-//   0 "PMK1"  4 pair (u32)  8 sequence (u64)  16 intended_ns (i64)  24 sent_ns (i64)  32 filler
-// Times are CLOCK_MONOTONIC: publisher and subscriber are on one host.
+// whether the message arrived as the generator sent it. Little-endian:
+//   0 check (u32)  4 pair (u32)  8 sequence (u64)  16 intended_ns (i64)  24 sent_ns (i64)  32 body
+// The check value is over the fields that follow it and the length. The body is a part of a fixed text of random
+// bytes; pair and sequence say which, so that bytes of another message are noticed too.
+// Times are CLOCK_MONOTONIC: publisher and subscriber are on one host. Any thread.
 #ifndef POOLMARK_LOADGEN_PAYLOAD_H
 #define POOLMARK_LOADGEN_PAYLOAD_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,10 +19,30 @@ struct payload {
     int64_t intended_ns, sent_ns;
 };
 
-// Writes the first PAYLOAD_MIN_BYTES of `to`.
-void payload_write(uint8_t *to, const struct payload *payload);
+enum payload_content {
+    PAYLOAD_STRANGE, // none of ours, or with another header or length than was sent
+    PAYLOAD_CORRUPT, // ours by its header, with another body than was sent
+    PAYLOAD_WHOLE,   // as it was sent
+};
 
-// False when `data` is not such a payload: too short, or another beginning.
-bool payload_read(const uint8_t *data, size_t bytes, struct payload *payload);
+// Writes payloads of one size. One thread.
+//     struct payload_writer writer;
+//     if (payload_writer_open(&writer, 64) == 0)
+//         send(payload_write(&writer, 64, &payload), 64);
+//     payload_writer_close(&writer);
+struct payload_writer {
+    uint8_t *text;    // a copy of the text, as long as a payload needs
+    size_t header_at; // of the payload before
+};
+
+// `bytes`: at least PAYLOAD_MIN_BYTES. -ENOMEM: `writer` is as if closed.
+int payload_writer_open(struct payload_writer *writer, size_t bytes) __attribute__((warn_unused_result));
+void payload_writer_close(struct payload_writer *writer); // a zeroed one too
+
+// The payload is valid until the next call. `bytes`: as above.
+const uint8_t *payload_write(struct payload_writer *writer, size_t bytes, const struct payload *payload);
+
+// Checks all of `data`. PAYLOAD_STRANGE: `*payload` was not set.
+enum payload_content payload_read(const uint8_t *data, size_t bytes, struct payload *payload);
 
 #endif

@@ -82,12 +82,14 @@ static void add_signs_of_life(struct books *books, const struct tally *tally)
 }
 
 // Adds the messages of a fleet. Those of the warm-up have a line of their own, since they are in no figure.
-static void add_messages(struct books *books, const struct run *run, const char *prefix,
-                         const struct tally *tally)
+static void add_messages(struct books *books, struct run *run, const char *prefix, const struct tally *tally)
 {
     const int64_t *count = tally->count, *warm = count + (TALLY_WARM_UP - TALLY_DUE);
     if (count[TALLY_DUE] == 0)
         return;
+    if (count[TALLY_CORRUPT] > 0)
+        run_anomaly(run, "corrupt", "%lld %smessages arrived with other content than was sent",
+                    (long long)count[TALLY_CORRUPT], tally == &run->tally ? "" : "probe ");
     struct books_line publishes = named(prefix, "publishes");
     publishes.attempted = tally_measured(tally, TALLY_DUE);
     publishes.measured = tally_measured(tally, TALLY_PUBLISHED);
@@ -99,7 +101,8 @@ static void add_messages(struct books *books, const struct run *run, const char 
     deliveries.measured = held(run, LATENCY_DELIVERY);
     deliveries.lost = tally_measured(tally, TALLY_LOST);
     deliveries.unfinished = tally_measured(tally, TALLY_UNFINISHED);
-    deliveries.unreadable = tally_measured(tally, TALLY_RECEIVED) - deliveries.measured;
+    deliveries.unreadable =
+        tally_measured(tally, TALLY_RECEIVED) - deliveries.measured + tally_measured(tally, TALLY_CORRUPT);
     books_add(books, &deliveries);
 
     if (count[TALLY_ACK_DUE] > 0) {
@@ -123,6 +126,7 @@ static void add_messages(struct books *books, const struct run *run, const char 
     warm_up.not_sent = pairs ? warm[TALLY_NOT_SENT] : 0;
     warm_up.attempted = warm[TALLY_DELIVERY_DUE] + warm_up.not_sent;
     warm_up.measured = warm[TALLY_RECEIVED];
+    warm_up.unreadable = warm[TALLY_CORRUPT];
     warm_up.lost = warm[TALLY_LOST];
     warm_up.unfinished = warm[TALLY_UNFINISHED];
     if (warm_up.attempted > 0)

@@ -142,7 +142,8 @@ static int64_t above_zero(int64_t value)
 
 static int64_t deliveries_left(const int64_t *due)
 {
-    return due[TALLY_DELIVERY_DUE] - due[TALLY_RECEIVED] - due[TALLY_LOST] - due[TALLY_UNFINISHED];
+    return due[TALLY_DELIVERY_DUE] - due[TALLY_RECEIVED] - due[TALLY_CORRUPT] - due[TALLY_LOST] -
+           due[TALLY_UNFINISHED];
 }
 
 // Counts messages that were due and have not ended as not sent or unfinished. `offset` is 0, or that of the

@@ -61,7 +61,8 @@ enum tally_count {
     TALLY_NOT_SENT,       // of these, not sent: the client was not connected, or its queue was full
     TALLY_PUBLISHED,      // PUBLISH sent (passed to the engine)
     TALLY_DELIVERY_DUE,   // deliveries of these: one for each subscriber of the topic
-    TALLY_RECEIVED,       // deliveries that arrived, each counted once
+    TALLY_RECEIVED,       // deliveries that arrived as they were sent, each counted once
+    TALLY_CORRUPT,        // deliveries that arrived with another content than was sent, each counted once
     TALLY_LOST,           // deliveries that had not arrived when the drain ended
     TALLY_UNFINISHED,     // deliveries on their way when the run ended early
     TALLY_ACK_DUE,        // published at QoS 1 and 2
@@ -83,7 +84,7 @@ enum tally_count {
     TALLY_LAST_ARRIVED_NS,    // latest CONNACK of an arrival
 
     TALLY_DUPLICATES,        // arrived a second time
-    TALLY_STRANGE,           // arrived, and not one of ours
+    TALLY_STRANGE,           // arrived, and not one of ours by its header
     TALLY_PROVE_ASKED,       // asked to prove that they are alive
     TALLY_PROVEN,            // answered
     TALLY_PROVE_FAILED,      // could not be asked, or were lost before they answered

@@ -57,12 +57,12 @@ int worker_publish_begin(struct worker *worker)
     worker->sending = worker->pair_count > 0;
     worker->deadline_ns = worker->order.at_ns + worker->order.duration_ns + worker->order.drain_ns;
     worker->pairs = calloc((size_t)worker->pair_count + 1, sizeof *worker->pairs);
-    worker->payload = calloc(1, (size_t)worker->order.payload_bytes);
     worker->ready = calloc((size_t)worker->pair_count + 1, sizeof *worker->ready);
     worker->burst = calloc(BURST, sizeof *worker->burst);
     worker->ready_first = worker->ready_count = 0;
     worker->flights_budget = FLIGHTS_BYTES;
-    if (!worker->pairs || !worker->payload || !worker->ready || !worker->burst)
+    if (!worker->pairs || !worker->ready || !worker->burst ||
+        payload_writer_open(&worker->payloads, (size_t)worker->order.payload_bytes) < 0)
         return -ENOMEM;
     for (int64_t i = 0; i < worker->pair_count; i++) {
         worker->pairs[i].arriving.budget = worker->pairs[i].acking.budget = &worker->flights_budget;
@@ -127,13 +127,13 @@ static int send_one(struct worker *worker, struct worker_pair *pair, const char 
         now_ns = pair->last_sent_ns + 1;
     struct payload payload = {
         .pair = (uint32_t)number, .sequence = pair->sent, .intended_ns = intended_ns, .sent_ns = now_ns};
-    payload_write(worker->payload, &payload);
-    struct engine_message message = {.topic = topic,
-                                     .payload = worker->payload,
-                                     .payload_bytes = (uint32_t)worker->order.payload_bytes,
-                                     .qos = worker->order.qos,
-                                     .intended_ns = intended_ns,
-                                     .sent_ns = now_ns};
+    struct engine_message message = {
+        .topic = topic,
+        .payload = payload_write(&worker->payloads, (size_t)worker->order.payload_bytes, &payload),
+        .payload_bytes = (uint32_t)worker->order.payload_bytes,
+        .qos = worker->order.qos,
+        .intended_ns = intended_ns,
+        .sent_ns = now_ns};
     int64_t client = pattern_publisher_client(&worker->order.pattern, number) - worker->share.first;
     if (!is_pairs(worker))
         tell_sent(worker, pair, number, pair->sent + 1, &message);
@@ -313,9 +313,9 @@ int64_t worker_publish_tick(struct worker *worker, int64_t now_ns)
 static void on_message(struct worker *worker, const struct engine_event *event)
 {
     int64_t number = event->payload.pair - worker->first_pair;
-    if (event->ours && (!worker->pairs || event->payload.sent_ns < worker->order.at_ns))
+    if (event->content != PAYLOAD_STRANGE && (!worker->pairs || event->payload.sent_ns < worker->order.at_ns))
         return; // of an order that has ended, where it counts as lost
-    if (!event->ours || number < 0 || number >= worker->pair_count ||
+    if (event->content == PAYLOAD_STRANGE || number < 0 || number >= worker->pair_count ||
         worker->share.first + event->client != 2 * (int64_t)event->payload.pair) {
         tally_add(worker->page, TALLY_STRANGE, 1);
         return;
@@ -434,12 +434,11 @@ void worker_publish_end(struct worker *worker, bool halted)
     if (!is_pairs(worker))
         worker_receive_end(worker, halted);
     free(worker->pairs);
-    free(worker->payload);
+    payload_writer_close(&worker->payloads);
     free(worker->ready);
     free(worker->burst);
     worker->ready = NULL;
     worker->burst = NULL;
     worker->pairs = NULL;
-    worker->payload = NULL;
     worker->pair_count = 0;
 }

@@ -58,10 +58,11 @@ void worker_receive_message(struct worker *worker, const struct engine_event *ev
     struct worker_reception *reception = &worker->reception;
     const struct payload *payload = &event->payload;
     const struct pattern *pattern = &worker->order.pattern;
-    if (event->ours && (!reception->streams || payload->sent_ns < worker->order.at_ns))
+    if (event->content != PAYLOAD_STRANGE && (!reception->streams || payload->sent_ns < worker->order.at_ns))
         return; // of an order that has ended, where it counts as lost
     int64_t subscriber = reception->streams ? subscriber_of(worker, event->client) : -1;
-    bool known = event->ours && subscriber >= 0 && payload->pair < pattern->publishers &&
+    bool known = event->content != PAYLOAD_STRANGE && subscriber >= 0 &&
+                 payload->pair < pattern->publishers &&
                  pattern_topic(pattern, payload->pair) == topic_of(worker, subscriber);
     if (!known || payload->sequence >= board_sent(worker->setup->board, payload->pair).sent) {
         tally_add(worker->page, TALLY_STRANGE, 1);

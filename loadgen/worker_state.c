@@ -49,6 +49,10 @@ bool worker_had_its_turn(const struct worker *worker, int64_t sent_ns, int64_t b
 void worker_record_delivery(struct worker *worker, const struct engine_event *event, int64_t before_ns)
 {
     const struct payload *payload = &event->payload;
+    if (event->content == PAYLOAD_CORRUPT) {
+        worker_count(worker, TALLY_CORRUPT, payload->intended_ns);
+        return;
+    }
     worker_count(worker, TALLY_RECEIVED, payload->intended_ns);
     if (worker_is_warm_up(worker, payload->intended_ns))
         return;

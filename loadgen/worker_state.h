@@ -91,7 +91,7 @@ struct worker {
     int64_t looked_ns; // for pairs that stand still
     int64_t board_ns;  // when to look at the board again
     bool finished;     // all publishers of all workers have
-    uint8_t *payload;
+    struct payload_writer payloads;
     struct thread_load load; // when the publishing began; at_ns 0: it has not
     int64_t stalled_ns;      // by then
     bool sending;            // not yet past the end of the schedule
@@ -117,7 +117,7 @@ void worker_count(struct worker *worker, enum tally_count what, int64_t intended
 // client. Without a schedule every message is one: the publisher's window decides when it is sent.
 bool worker_had_its_turn(const struct worker *worker, int64_t sent_ns, int64_t before_ended_ns);
 
-// Counts a message that has arrived for the first time. `before_ns`: when the one before it arrived; 0: none.
+// Counts a message that has arrived for the first time; only a whole one is measured. `before_ns`: when the one before it arrived; 0: none.
 void worker_record_delivery(struct worker *worker, const struct engine_event *event, int64_t before_ns);
 
 // Returns the time to look again before an act at `at_ns`; lets the engine get ready for it.

@@ -19,6 +19,8 @@
 
 #include <cmocka.h>
 
+#include "tests/written_payload.h"
+
 enum { CLIENTS = 8, EVENTS_MAX = 4096, KINDS = ENGINE_PONG + 1 };
 
 struct bench {
@@ -130,7 +132,7 @@ static void publish(struct bench *bench, int client, int qos, uint64_t sequence)
     int64_t now_ns = clock_now_ns();
     struct payload payload = {
         .pair = 5, .sequence = sequence, .intended_ns = now_ns - 1000, .sent_ns = now_ns};
-    payload_write(bytes, &payload);
+    written_payload(bytes, sizeof bytes, &payload);
     struct engine_message message = {.topic = "poolmark/test/t",
                                      .payload = bytes,
                                      .payload_bytes = sizeof bytes,
@@ -245,7 +247,7 @@ static void check_messages_arrive_and_are_acknowledged(const struct engine *engi
         for (int i = 0; i < MESSAGES; i++) {
             const struct engine_event *event = event_of(&bench, ENGINE_MESSAGE, i);
             assert_int_equal(event->client, 0);
-            assert_true(event->ours);
+            assert_true(event->content == PAYLOAD_WHOLE);
             assert_int_equal(event->payload.sequence, i);
             assert_int_equal(event->payload.pair, 5);
             assert_true(event->at_ns >= event->payload.sent_ns);
@@ -272,7 +274,7 @@ static void publish_to(struct bench *bench, const char *topic)
 {
     uint8_t bytes[64] = {0};
     struct payload payload = {.sent_ns = clock_now_ns()};
-    payload_write(bytes, &payload);
+    written_payload(bytes, sizeof bytes, &payload);
     struct engine_message message = {.topic = topic,
                                      .payload = bytes,
                                      .payload_bytes = sizeof bytes,
@@ -332,7 +334,7 @@ static void check_a_message_arrives_after_it_was_sent(const struct engine *engin
     step_until(&bench, ENGINE_MESSAGE, 4);
     for (int i = 0; i < 4; i++) {
         const struct engine_event *event = event_of(&bench, ENGINE_MESSAGE, i);
-        assert_true(event->ours && event->at_ns >= event->payload.sent_ns);
+        assert_true(event->content == PAYLOAD_WHOLE && event->at_ns >= event->payload.sent_ns);
     }
     engine->close(other.run);
     stop(&bench);
@@ -353,10 +355,11 @@ static void check_each_message_has_its_own_topic_and_qos(const struct engine *en
     for (uint32_t i = 0; i < MESSAGES; i++) {
         uint8_t bytes[80] = {0};
         struct payload payload = {.pair = i / 3 % 2, .sequence = i, .sent_ns = i + 1};
-        payload_write(bytes, &payload);
+        uint32_t length = i % 4 ? 64 : 80;
+        written_payload(bytes, length, &payload);
         struct engine_message message = {.topic = i / 3 % 2 ? "poolmark/test/b" : "poolmark/test/a",
                                          .payload = bytes,
-                                         .payload_bytes = i % 4 ? 64 : 80,
+                                         .payload_bytes = length,
                                          .qos = (int)(i / 5 % 3),
                                          .intended_ns = i,
                                          .sent_ns = i + 1};
@@ -369,7 +372,7 @@ static void check_each_message_has_its_own_topic_and_qos(const struct engine *en
     step_until(&bench, ENGINE_ACKED, acks);
     for (int i = 0; i < MESSAGES; i++) {
         const struct engine_event *event = event_of(&bench, ENGINE_MESSAGE, i);
-        assert_true(event->ours);
+        assert_true(event->content == PAYLOAD_WHOLE);
         assert_int_equal(event->payload.pair, event->client);
     }
     assert_int_equal(bench.counts[ENGINE_DROPPED], 0);

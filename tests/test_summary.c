@@ -2,7 +2,6 @@
 #include "loadgen/summary.h"
 
 #include "base/clock.h"
-#include "loadgen/payload.h"
 #include "loadgen/scenarios/pools_file.h"
 #include "tests/temp_dir.h"
 
@@ -14,6 +13,8 @@
 #include <string.h>
 
 #include <cmocka.h>
+
+#include "tests/written_payload.h"
 
 static double value_of(const struct summary *summary, const char *name)
 {
@@ -262,18 +263,57 @@ static void test_every_reason_has_a_name_and_a_text(void **state)
 static void test_a_payload_reads_as_it_was_written_and_nothing_else_does(void **state)
 {
     (void)state;
-    uint8_t bytes[PAYLOAD_MIN_BYTES];
+    uint8_t bytes[10000];
     struct payload in = {.pair = 7, .sequence = 1ULL << 40, .intended_ns = 123456789012345, .sent_ns = -1},
                    out;
-    payload_write(bytes, &in);
-    assert_true(payload_read(bytes, sizeof bytes, &out));
+    written_payload(bytes, sizeof bytes, &in);
+    assert_int_equal(payload_read(bytes, sizeof bytes, &out), PAYLOAD_WHOLE);
     assert_int_equal(out.pair, in.pair);
     assert_int_equal(out.sequence, in.sequence);
     assert_int_equal(out.intended_ns, in.intended_ns);
     assert_int_equal(out.sent_ns, in.sent_ns);
-    assert_false(payload_read(bytes, sizeof bytes - 1, &out));
-    bytes[0] ^= 1;
-    assert_false(payload_read(bytes, sizeof bytes, &out));
+    for (size_t shorter = 0; shorter < 100; shorter++)
+        assert_int_equal(payload_read(bytes, shorter, &out), PAYLOAD_STRANGE);
+    assert_int_equal(payload_read(bytes, sizeof bytes - 1, &out), PAYLOAD_STRANGE);
+}
+
+// Of a payload of each size: no byte can have another value than was written.
+static void test_each_changed_byte_of_a_payload_is_noticed(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {PAYLOAD_MIN_BYTES, 33, 64, 4096 + 40, 9000};
+    static uint8_t bytes[9000];
+    struct payload out;
+    for (uint64_t message = 0; message < 20; message++) {
+        size_t size = sizes[message % 5];
+        struct payload in = {.pair = (uint32_t)message * 77,
+                             .sequence = message * message * message,
+                             .intended_ns = 1000000007LL * (int64_t)message,
+                             .sent_ns = 1000000007LL * (int64_t)message + 100};
+        written_payload(bytes, size, &in);
+        for (size_t at = 0; at<size; at += at> 100 && at < size - 100 ? 13 : 1) {
+            for (int change = 1; change < 256; change++) {
+                bytes[at] ^= (uint8_t)change;
+                assert_int_equal(payload_read(bytes, size, &out),
+                                 at < PAYLOAD_MIN_BYTES ? PAYLOAD_STRANGE : PAYLOAD_CORRUPT);
+                bytes[at] ^= (uint8_t)change;
+            }
+        }
+        assert_int_equal(payload_read(bytes, size, &out), PAYLOAD_WHOLE);
+    }
+}
+
+static void test_the_end_of_another_message_is_noticed(void **state)
+{
+    (void)state;
+    uint8_t one[64], other[64];
+    struct payload out;
+    for (uint32_t i = 1; i < 64; i++) {
+        written_payload(one, sizeof one, &(struct payload){.pair = 3, .sequence = 100});
+        written_payload(other, sizeof other, &(struct payload){.pair = 3, .sequence = 100 + i});
+        memcpy(one + 48, other + 48, 16);
+        assert_int_equal(payload_read(one, sizeof one, &out), PAYLOAD_CORRUPT);
+    }
 }
 
 static void test_parts_are_the_last_whole_lines_of_every_instance(void **state)
@@ -313,6 +353,8 @@ int main(void)
         cmocka_unit_test(test_a_percentile_of_too_few_samples_is_not_known_because),
         cmocka_unit_test(test_every_reason_has_a_name_and_a_text),
         cmocka_unit_test(test_a_payload_reads_as_it_was_written_and_nothing_else_does),
+        cmocka_unit_test(test_each_changed_byte_of_a_payload_is_noticed),
+        cmocka_unit_test(test_the_end_of_another_message_is_noticed),
         cmocka_unit_test(test_parts_are_the_last_whole_lines_of_every_instance),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -86,7 +86,7 @@ static int on_message(void *context, char *topic, int topic_bytes, MQTTAsync_mes
     (void)topic_bytes;
     struct engine_event event = {.kind = ENGINE_MESSAGE};
     if (message->payloadlen > 0)
-        event.ours = payload_read(message->payload, (size_t)message->payloadlen, &event.payload);
+        event.content = payload_read(message->payload, (size_t)message->payloadlen, &event.payload);
     push(context, event);
     MQTTAsync_freeMessage(&message);
     MQTTAsync_free(topic);

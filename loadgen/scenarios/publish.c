@@ -242,6 +242,8 @@ static void add_messages(struct summary *summary, struct run *run, const struct 
     summary_add(summary, "messages.received", (double)count[TALLY_RECEIVED], "1", "none");
     summary_add(summary, "messages.not_sent", (double)count[TALLY_NOT_SENT], "1", "lower");
     summary_add(summary, "messages.lost", (double)count[TALLY_LOST], "1", "lower");
+    if (count[TALLY_CORRUPT] > 0)
+        summary_add(summary, "messages.corrupt", (double)count[TALLY_CORRUPT], "1", "lower");
     summary_add(summary, "messages.duplicates", (double)count[TALLY_DUPLICATES], "1", "lower");
     if (order->qos > 0)
         summary_add(summary, "messages.unacknowledged", (double)count[TALLY_UNACKED], "1", "lower");
@@ -258,7 +260,8 @@ static void add_messages(struct summary *summary, struct run *run, const struct 
         {TALLY_UNFINISHED, "unfinished", "messages were on their way when the run ended early", false},
         {TALLY_UNACKED, "unacknowledged", "messages were not acknowledged", true},
         {TALLY_DUPLICATES, "duplicates", "messages arrived a second time", false},
-        {TALLY_STRANGE, "strange", "messages arrived that are none of ours", false},
+        {TALLY_STRANGE, "strange",
+         "messages arrived that are none of ours, or with another header or length than was sent", false},
     };
     char within[48], drain[24];
     snprintf(within, sizeof within, " within %s of the end",

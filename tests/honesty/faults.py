@@ -169,8 +169,9 @@ def children_of(pid):
 
 
 @contextlib.contextmanager
-def doubling(broker_port):
-    """A proxy to the broker that sends each PUBLISH to a subscriber twice. Yields its port."""
+def changing(broker_port, change):
+    """A proxy to the broker that sends a subscriber `change(packet, end)` instead of each PUBLISH. A packet's fixed header is its
+    first `end` bytes. Yields its port."""
     listener = socket.create_server(("127.0.0.1", 0))
     sockets = []
 
@@ -181,10 +182,12 @@ def doubling(broker_port):
             server.shutdown(socket.SHUT_RDWR)
 
     def down(server, client):
-        with contextlib.suppress(OSError):
-            while head := server.recv(2, socket.MSG_WAITALL):  # short packets only
-                packet = head + (server.recv(head[1], socket.MSG_WAITALL) if head[1] else b"")
-                client.sendall(packet * 2 if head[0] >> 4 == 3 else packet)
+        with contextlib.suppress(OSError), server.makefile("rb") as stream:
+            while head := stream.read(2):
+                while head[-1] & 128:
+                    head += stream.read(1)
+                packet = head + stream.read(sum((byte & 127) << 7 * i for i, byte in enumerate(head[1:])))
+                client.sendall(change(packet, len(head)) if head[0] >> 4 == 3 else packet)
 
     def accept():
         with contextlib.suppress(OSError):
@@ -200,6 +203,28 @@ def doubling(broker_port):
     finally:
         for one in (listener, *sockets):
             one.close()
+
+
+def doubling(broker_port):
+    """A proxy to the broker that sends each PUBLISH to a subscriber twice. Yields its port."""
+    return changing(broker_port, lambda packet, end: packet * 2)
+
+
+def corrupting(broker_port, place, counts):
+    """A proxy to the broker that changes the byte `place(bytes)` of the payload of each tenth PUBLISH to a subscriber, and counts
+    those that it changes. `bytes` is the payload's size. Yields its port."""
+    counts.update(seen=0, changed=0)
+
+    def change(packet, end):
+        counts["seen"] += 1
+        if counts["seen"] % 10:
+            return packet
+        counts["changed"] += 1
+        topic = int.from_bytes(packet[end:end + 2], "big")
+        payload = end + 2 + topic + (2 if packet[0] & 6 else 0)
+        at = payload + place(len(packet) - payload)
+        return packet[:at] + bytes([packet[at] ^ 1]) + packet[at + 1:]
+    return changing(broker_port, change)
 
 
 @contextlib.contextmanager

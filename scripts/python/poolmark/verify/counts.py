@@ -21,10 +21,11 @@ def count_figures(record: dict, latencies: dict) -> dict[str, list]:
                ("arrivals.rate_asked", "arrival_rate_per_s")) if config.get(key)}
     duration_ns = config.get("duration_ns")
     if "delivery.count" in latencies and value("messages.seconds"):
-        # Unreadable deliveries arrived too: a worker counted them and ended before it handed over the samples.
+        # Unreadable deliveries that are not corrupt arrived too: a worker counted them and ended before it handed over the samples.
         books = record.get("books") or {}
         deliveries = books.get("deliveries") or {}
-        arrived = latencies["delivery.count"] - (value("delivery.censored") or 0) + (deliveries.get("unreadable") or 0)
+        corrupt = (value("messages.corrupt") or 0) - ((books.get("warm_up_deliveries") or {}).get("unreadable") or 0)
+        arrived = latencies["delivery.count"] - (value("delivery.censored") or 0) + (deliveries.get("unreadable") or 0) - corrupt
         found["deliveries.rate"] = [arrived / value("messages.seconds")]
         # A message with several subscribers counts by the part of them that it reached.
         sent, due = (books.get("publishes") or {}).get("measured"), deliveries.get("attempted")
@@ -70,8 +71,12 @@ def count_complaints(record: dict) -> list[str]:
             bounds["deliveries.expected"] = (due, due)
             sent = line("publishes", "measured") + line("warm_up_publishes", "measured")
             not_sent = line("publishes", "not_sent") + line("warm_up_publishes", "not_sent")
+        # An unreadable delivery is corrupt, or its worker died with its sample; of the warm-up, which has no samples, only the first.
+        corrupt = (record.get("metrics", {}).get("messages.corrupt") or {}).get("value") or 0
+        least = line(warm, "unreadable")
+        bounds["messages.corrupt"] = (least, least + line("deliveries", "unreadable"))
         for name, count in (("sent", sent), ("not_sent", not_sent),
-                            ("received", line("deliveries", "measured", "unreadable") + line(warm, "measured")),
+                            ("received", line("deliveries", "measured", "unreadable") + line(warm, "measured", "unreadable") - corrupt),
                             ("lost", line("deliveries", "lost") + line(warm, "lost")),
                             ("unfinished", line("deliveries", "unfinished") + line(warm, "unfinished"))):
             bounds[f"messages.{name}"] = (count, count)
