@@ -78,7 +78,10 @@ static void print_asked(const struct overview *overview, FILE *to)
     const struct run *run = overview->run;
     const int64_t *count = run->tally.count;
     fprintf(to, "\n%-*s%*s%*s\n", LABEL, "", CELL + 2, "asked", CELL + 2, "had");
-    print_pair(to, "connections", (double)run->config->connections, (double)count[TALLY_CONNECTED], "1");
+    print_pair(to, "connections", (double)(run->config->connections - run->config->later),
+               (double)count[TALLY_CONNECTED], "1");
+    if (count[TALLY_ARRIVAL_DUE] > 0)
+        print_pair(to, "arrivals", (double)count[TALLY_ARRIVAL_DUE], (double)count[TALLY_ARRIVED], "1");
     print_pair(to, "connects a second", run->config->connect_rate_per_s, connect_rate(overview), "1/s");
     if (isfinite(figure(overview, "clients.alive")))
         print_pair(to, "signs of life", (double)count[TALLY_PROVE_ASKED], figure(overview, "clients.alive"),
@@ -163,6 +166,7 @@ static void print_losses(const struct overview *overview, FILE *to)
         enum tally_count what;
         const char *text;
     } losses[] = {{TALLY_NOT_SENT, "messages were due and not sent"},
+                  {TALLY_ARRIVAL_NOT_SENT, "arrivals were due and not begun"},
                   {TALLY_LOST, "deliveries did not arrive"},
                   {TALLY_UNACKED, "messages were not acknowledged"},
                   {TALLY_CORRUPT, "deliveries had another content than was sent"},
@@ -172,6 +176,7 @@ static void print_losses(const struct overview *overview, FILE *to)
     fputc('\n', to);
     print_reasons(run, to, &first, "failed", run->tally.failed);
     print_reasons(run, to, &first, "dropped", run->tally.dropped);
+    print_reasons(run, to, &first, "did not come back", run->tally.away);
     for (size_t i = 0; i < sizeof losses / sizeof losses[0]; i++)
         if (count[losses[i].what] > 0)
             fprintf(to, "%-*s%lld %s\n", LABEL, label_once(&first, "lost"), (long long)count[losses[i].what],

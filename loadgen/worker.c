@@ -39,6 +39,8 @@ static void on_lost(struct worker *worker, const struct engine_event *event)
 
 static void on_connect(struct worker *worker, const struct engine_event *event)
 {
+    if (event->ports_passed > 0)
+        tally_add(worker->page, TALLY_PORTS_PASSED, event->ports_passed);
     if (worker->arrivals)
         worker_arrive_event(worker, event);
     else
@@ -50,8 +52,11 @@ static void on_event(void *context, const struct engine_event *event)
     struct worker *worker = context;
     uint8_t *client = &worker->clients[event->client];
     worker->heard = true;
-    if (*client == CLIENT_ENDED) // its connect was given up with an order that was broken off
+    if (*client == CLIENT_ENDED) { // its connect was given up with an order that was broken off
+        if (event->kind == ENGINE_CONNECTED)
+            (void)!worker->setup->engine->close_client(worker->run, event->client, LEAVE_DISCONNECT);
         return;
+    }
     switch (event->kind) {
     case ENGINE_CONNECTED:
         on_connect(worker, event);

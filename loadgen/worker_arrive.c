@@ -12,11 +12,13 @@
 #include <stdlib.h>
 
 enum { BURST = 256 }; // turns taken before events are looked at
+static const int64_t AFTER_TIMEOUT_NS = 2 * NS_PER_S;
 
 struct coming {          // a client's arrival
     int64_t intended_ns; // 0: none is under way
     int32_t waits;       // of the back-off
     int32_t connects;
+    bool lost; // ON_LOSS: the loss that was awaited has come
 };
 
 struct worker_arrivals {
@@ -101,7 +103,8 @@ static void schedule_connect(struct worker *worker, int64_t client, int64_t at_n
 
 static void begin_coming(struct worker *worker, int64_t client, int64_t intended_ns)
 {
-    worker->arrivals->clients[client] = (struct coming){.intended_ns = intended_ns};
+    struct coming *coming = &worker->arrivals->clients[client];
+    *coming = (struct coming){.intended_ns = intended_ns, .lost = coming->lost};
     worker->arrivals->under_way++;
     int64_t first_ns = tally_get(worker->page, TALLY_FIRST_ARRIVAL_NS);
     if (first_ns == 0 || intended_ns < first_ns)
@@ -114,14 +117,17 @@ static void end_arrival(struct worker *worker, int64_t client)
     worker->arrivals->under_way--;
 }
 
-// An arrival that has not ended: its age goes into the histograms.
+// An arrival that has not ended: its age goes into the histograms. One that was not due yet has none. The
+// engine may still say when the client's connect before began.
 static void add_censored(struct worker *worker, int64_t client, int64_t now_ns)
 {
+    int64_t intended_ns = worker->arrivals->clients[client].intended_ns;
     int64_t begun_ns = worker->setup->engine->begun_ns(worker->run, client);
-    latency_add_censored(&worker->batch, LATENCY_ARRIVAL,
-                         now_ns - worker->arrivals->clients[client].intended_ns, now_ns);
-    latency_add_censored(&worker->batch, LATENCY_ARRIVAL_UNCORRECTED, begun_ns > 0 ? now_ns - begun_ns : 0,
-                         now_ns);
+    if (intended_ns > now_ns)
+        return;
+    latency_add_censored(&worker->batch, LATENCY_ARRIVAL, now_ns - intended_ns, now_ns);
+    latency_add_censored(&worker->batch, LATENCY_ARRIVAL_UNCORRECTED,
+                         begun_ns >= intended_ns ? now_ns - begun_ns : 0, now_ns);
 }
 
 static void connect_failed(struct worker *worker, int64_t client, enum tally_reason reason, int64_t now_ns)
@@ -227,13 +233,18 @@ static void on_left(struct worker *worker, const struct engine_event *event)
             return;
         tally_add(worker->page, TALLY_ARRIVAL_DUE, 1);
         begin_coming(worker, event->client, event->at_ns);
-        own->unlost--;
+        own->unlost -= !coming->lost; // a client may be lost again after it came back
+        coming->lost = true;
     }
     schedule_connect(worker, event->client, coming->intended_ns, worker->order.wait_first);
 }
 
 void worker_arrive_event(struct worker *worker, const struct engine_event *event)
 {
+    // Connects that waited for room in the engine's window begin when others end: they get their whole time.
+    int64_t until_ns = event->at_ns + worker->setup->timeout_ns + AFTER_TIMEOUT_NS;
+    if (!worker->arrivals->sending && worker->deadline_ns < until_ns)
+        worker->deadline_ns = until_ns;
     switch (event->kind) {
     case ENGINE_CONNECTED:
         on_arrived(worker, event);
@@ -303,8 +314,9 @@ int64_t worker_arrive_tick(struct worker *worker, int64_t now_ns)
         begin_connect(worker, client, now_ns);
     if (own->sending && is_over(worker, next_ns, now_ns)) {
         own->sending = false;
-        own->limit_ns = now_ns + worker->order.drain_ns;
-        worker->deadline_ns = own->limit_ns + worker->setup->timeout_ns;
+        own->limit_ns = now_ns + worker->order.away_ns + worker->order.drain_ns;
+        // The engine ends a connect at its time-out, or somewhat later; its answer counts, not this deadline.
+        worker->deadline_ns = own->limit_ns + worker->setup->timeout_ns + AFTER_TIMEOUT_NS;
     }
     if (next_ns == INT64_MAX)
         next_ns = own->sending ? end_ns(worker) : worker->deadline_ns;
@@ -343,7 +355,7 @@ void worker_arrive_end(struct worker *worker, bool halted)
     for (int64_t i = 0; i < worker->share.count; i++) {
         if (own->clients[i].intended_ns == 0)
             continue;
-        if (halted)
+        if (halted || own->clients[i].intended_ns > now_ns)
             tally_add(worker->page, TALLY_ARRIVAL_UNFINISHED, 1);
         else
             tally_stay_away(worker->page, REASON_TIMEOUT);

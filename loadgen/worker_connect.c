@@ -140,8 +140,6 @@ static void on_subscribed(struct worker *worker, const struct engine_event *even
 
 void worker_connect_event(struct worker *worker, const struct engine_event *event)
 {
-    if (event->ports_passed > 0)
-        tally_add(worker->page, TALLY_PORTS_PASSED, event->ports_passed);
     if (event->kind == ENGINE_CONNECTED)
         on_connected(worker, event);
     else if (event->kind == ENGINE_FAILED)

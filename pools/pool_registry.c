@@ -19,9 +19,10 @@ enum entry_state { ENTRY_MAKING, ENTRY_OPEN, ENTRY_CLOSING };
 
 struct entry {
     struct entry *next;
-    struct pool *pool; // NULL while it is being made
+    struct pool *pool; // NULL while it is being made or closed
     enum entry_state state;
     int64_t references, visitors;
+    pthread_mutex_t managing; // held by one resize or drain at a time
     char name[POOL_REGISTRY_NAME_MAX + 1];
 };
 
@@ -108,6 +109,12 @@ static void take_out(struct pool_registry *registry, struct entry *entry)
     registry->count--;
 }
 
+static void free_entry(struct entry *entry)
+{
+    pthread_mutex_destroy(&entry->managing);
+    pool_memory_free(entry);
+}
+
 static struct entry *visit(struct pool_registry *registry, const char *name)
 {
     pthread_mutex_lock(&registry->lock);
@@ -168,7 +175,7 @@ int pool_registry_close(struct pool_registry *registry, struct err *err)
     for (struct entry *entry = registry->first, *next; entry; entry = next) {
         next = entry->next;
         pool_close(entry->pool);
-        pool_memory_free(entry);
+        free_entry(entry);
     }
     pthread_cond_destroy(&registry->changed);
     pthread_mutex_destroy(&registry->lock);
@@ -206,10 +213,11 @@ int pool_registry_add(struct pool_registry *registry, const struct pool_strategy
     if (!entry)
         return err_set(err, -ENOMEM, "pool %s: out of memory", config->name);
     *entry = (struct entry){.state = ENTRY_MAKING};
+    pthread_mutex_init(&entry->managing, NULL);
     memcpy(entry->name, config->name, strlen(config->name) + 1);
     code = add_entry(registry, entry, err);
     if (code < 0) {
-        pool_memory_free(entry);
+        free_entry(entry);
         return code;
     }
     struct pool *pool = NULL;
@@ -221,7 +229,7 @@ int pool_registry_add(struct pool_registry *registry, const struct pool_strategy
         take_out(registry, entry);
     pthread_mutex_unlock(&registry->lock);
     if (code < 0)
-        pool_memory_free(entry);
+        free_entry(entry);
     return code;
 }
 
@@ -261,7 +269,9 @@ int pool_registry_resize(struct pool_registry *registry, const char *name, int64
     struct entry *entry = visit(registry, name);
     if (!entry)
         return no_such_pool(name, err);
+    pthread_mutex_lock(&entry->managing);
     int code = pool_resize(entry->pool, max);
+    pthread_mutex_unlock(&entry->managing);
     if (code < 0)
         (void)err_set(err, code, "pool %s: max cannot become %lld: %s", entry->name, (long long)max,
                       strerror(-code));
@@ -274,7 +284,9 @@ int pool_registry_drain(struct pool_registry *registry, const char *name, int64_
     struct entry *entry = visit(registry, name);
     if (!entry)
         return no_such_pool(name, err);
+    pthread_mutex_lock(&entry->managing);
     int64_t given_back = pool_drain(entry->pool);
+    pthread_mutex_unlock(&entry->managing);
     leave(registry, entry);
     if (bytes)
         *bytes = given_back;
@@ -335,15 +347,18 @@ int pool_registry_remove(struct pool_registry *registry, const char *name, int64
         if (code < 0)
             entry->state = ENTRY_OPEN;
     }
+    struct pool *pool = code == 0 ? entry->pool : NULL;
+    if (code == 0)
+        entry->pool = NULL; // its address may soon be that of another entry's pool
     pthread_mutex_unlock(&registry->lock);
     if (code < 0)
         return code;
     // Nobody else has the entry: its state keeps it from being found.
-    pool_close(entry->pool);
+    pool_close(pool);
     pthread_mutex_lock(&registry->lock);
     take_out(registry, entry);
     pthread_mutex_unlock(&registry->lock);
-    pool_memory_free(entry);
+    free_entry(entry);
     return 0;
 }
 

@@ -20,8 +20,8 @@
 //     waits as long as it is told to, and refuses otherwise (-EBUSY).
 //   - The registry owns its pools: do not pool_close them.
 //
-// Threads: any thread may call anything between open and close. Two calls about one pool take effect one
-// after the other; the making, draining or closing of a pool does not hold up calls about others. Not from a
+// Threads: any thread may call anything between open and close. Resizes and drains of one pool take effect
+// one after the other; the making, draining or closing of a pool does not hold up calls about others. Not from a
 // listener or a construct, destruct or reset of a pool. Do not fork while another thread is in a call of the
 // registry, and use the registry in the child.
 #ifndef POOLMARK_POOLS_POOL_REGISTRY_H

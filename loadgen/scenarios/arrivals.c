@@ -70,7 +70,7 @@ bool arrivals_order(struct run *run, struct fleet_order *order, struct arrivals 
         limit_ns += (int64_t)((double)(order->goal - order->before) / order->rate_per_s * 1e9);
     int64_t arrived = run->tally.count[TALLY_ARRIVED];
     bool fine = run_order(run, run->fleet, order, limit_ns);
-    int64_t from_ns = order->at_ns, last_ns = run->tally.count[TALLY_LAST_ARRIVED_NS];
+    int64_t from_ns = order->at_ns + order->away_ns, last_ns = run->tally.count[TALLY_LAST_ARRIVED_NS];
     if (order->arrivals == FLEET_ARRIVALS_ON_LOSS)
         from_ns = run->tally.count[TALLY_FIRST_ARRIVAL_NS];
     if (run->tally.count[TALLY_ARRIVED] > arrived && last_ns > from_ns)

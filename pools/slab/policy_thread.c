@@ -28,7 +28,10 @@ static void construct_ahead(struct pool *pool)
     int64_t raw = SLAB_LOAD(&pool->store.raw); // the others are of the next round
     if (raw <= 0 || SLAB_LOAD(&pool->limit) < INT64_MAX)
         return;
-    bool constructed = slab_construct_some(pool, raw) == 0;
+    bool constructed = true;
+    // One at a time: whoever closes the pool or gives it a bound waits for one construct, not for all.
+    while (raw-- > 0 && constructed && !SLAB_LOAD(&pool->stop) && SLAB_LOAD(&pool->limit) == INT64_MAX)
+        constructed = slab_construct_some(pool, 1) == 0;
     if (slab_is_over(pool)) // a bound was set meanwhile
         slab_return_surplus(pool);
     if (!constructed) // stays raw, for a get that tries again and reports the failure

@@ -37,7 +37,8 @@ struct typed_map *typed_map_new(size_t capacity, typed_map_release *release)
     __attribute__((warn_unused_result));
 void typed_map_delete(struct typed_map *map); // NULL is ignored
 
-// Replaces the value of a key that is there already. 0: the value is the map's now. -ENOMEM, or -ENAMETOOLONG
+// Replaces the value of a key that is there already, and releases the old one. The same value again is kept and
+// not released: of a counted value, give the map no further reference. 0: the value is the map's now. -ENOMEM, or -ENAMETOOLONG
 // above TYPED_MAP_KEY_MAX: the map is unchanged, and the value still the caller's.
 int typed_map_set(struct typed_map *map, const char *key, size_t key_bytes, void *value)
     __attribute__((warn_unused_result));

@@ -94,4 +94,4 @@ def test_a_state_that_cannot_be_made_is_named_and_the_others_are_kept(tmp_path, 
     assert "poolmark kernel: idle: Too many open files" in capsys.readouterr().err
     data = load(tmp_path / "out").data
     assert data["status"] == "incomplete" and [cell["status"] for cell in data["cells"]] == ["complete", "failed"]
-    assert data["cells"][1]["anomalies"][0]["text"] == "idle: Too many open files"
+    assert data["cells"][1]["anomalies"][0]["text"] == "Too many open files"

@@ -41,8 +41,9 @@ EXIT_CODES = {
              "(what was measured is kept)",
     "claims": "0 every claim has a verdict, 1 one could not be measured, 2 wrong call, 129, 130 or 143 interrupted by SIGHUP, SIGINT or "
               "SIGTERM (what was measured is kept)",
-    "report": "0 done, 1 done and a record is not as it was when its run ended, or the page could not be made, 2 wrong call or a "
-              "record that cannot be read",
+    "report": "0 done; raw files that every cell left out are no fault, 1 done and a record is not as it was when its run ended, or all "
+              "files of a cell are gone (`--present` allows that), or the page could not be made, 2 wrong call or a record that cannot "
+              "be read",
     "verify": "0 all as it was, 1 something is not, 2 wrong call or a record that cannot be read",
 }
 OTHER_EXIT_CODES = "0 done, 1 it could not be done, 2 wrong call or a record that cannot be read"

@@ -102,7 +102,7 @@ def in_child(state: states.State, connections: int, folder: Path) -> None:
         said = pipe.read().decode(errors="replace")
     _, status = os.waitpid(pid, 0)
     if status:
-        raise PoolmarkError(f"{state.name}: {said or f'its process ended with status {status}'}")
+        raise PoolmarkError(said or f"its process ended with status {status}")
 
 
 def accounted_bytes(sockstat: str) -> int:
@@ -230,11 +230,11 @@ def run(args: argparse.Namespace) -> int:
                     with Beat(lambda: f"{state.name}; {eta.left()}"):
                         measure(cell, state, connections, groups)
                     cell.finish("complete")
-                except PoolmarkError as error:
+                except (PoolmarkError, OSError, ValueError, KeyError) as error:
                     cell.anomaly("failed", str(error))
                     cell.finish("failed")
                     worst = "incomplete"
-                    print(f"poolmark kernel: {error}", file=sys.stderr)
+                    print(f"poolmark kernel: {state.name}: {error}", file=sys.stderr)
                 eta.end()
     except KeyboardInterrupt:
         record.anomaly("stopped", "interrupted")

@@ -92,6 +92,7 @@ class Runner:
             status = "complete"
         except (PoolmarkError, OSError, ValueError, KeyError, StopIteration) as error:
             text = str(error) if isinstance(error, PoolmarkError) else f"{type(error).__name__}: {error}"
+            text = text.replace(f"{self.record.folder}/", "")  # a record names no path of this machine
             self.failed[one.name] = text
             cell.anomaly("failed", text)
             say(f"! {one.name}: {text}")
@@ -125,7 +126,7 @@ def judge_one(claim, measure, found: dict, failed: dict, busy: dict) -> verdict.
             return verdict.unmeasured(claim, f"The run {name} failed: {failed.get(name, 'it was not made')}.")
     try:
         return verdict.judge(claim, measure.function(found, claim), next((busy[name] for name in measure.sources if name in busy), ""))
-    except (PoolmarkError, KeyError, TypeError, ValueError, ZeroDivisionError, IndexError) as error:
+    except (PoolmarkError, KeyError, TypeError, AttributeError, ValueError, ZeroDivisionError, IndexError) as error:
         text = str(error) if isinstance(error, PoolmarkError) else f"{type(error).__name__}: {error}"
         return verdict.unmeasured(claim, f"The runs do not have what it takes: {text}.")
 
@@ -156,7 +157,8 @@ def print_dry_run(sources: list, claims: dict, measures: dict, work: Work) -> No
 
 
 def notes_of(work: Work) -> list[str]:
-    notes = [f"Each measurement was repeated {work.repetitions} times; median, with the extremes in parentheses."]
+    notes = [f"Runs were repeated {work.repetitions} times: median, with the extremes in parentheses. Micro-benchmarks have rounds: median "
+             "and middle half. What is counted or computed has no spread."]
     if work.quick:
         notes.append("A quick run: fewer repetitions and connections than a verdict should rest on.")
     return notes

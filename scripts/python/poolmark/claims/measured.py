@@ -26,7 +26,9 @@ class Measured:
     `timed`: other programs of the host would have changed it, so on a busy host it cannot disprove.
     `spread`: what counts as the repetitions' spread where that is not the lowest to the highest.
     `because`: one sentence that says why the value is what it is. `contradiction`: why the statement cannot hold by its own words.
-    `floor`: share of the value below which two runs cannot be told apart; 0 for counts."""
+    `floor`: share of the value below which two runs cannot be told apart; 0 for counts. `whole`: what the value is a difference
+    from, where the floor is a share of that and the difference (100 for a gain in per cent). `value`: where it is not the median
+    of the repetitions, as of a maximum over all of them."""
 
     values: tuple[float, ...] = ()
     because: str = ""
@@ -36,6 +38,8 @@ class Measured:
     spread: tuple[float, float] | None = None
     contradiction: str = ""
     floor: float = 0.0
+    whole: float = 0.0
+    value: float | None = None
     timed: bool = False
     notes: tuple[str, ...] = ()
 

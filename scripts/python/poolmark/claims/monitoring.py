@@ -7,7 +7,7 @@ from poolmark.claims.catalogue import number_text
 
 FULL_PERCENT, GROWTH_PERCENT_PER_H, REUSE_PERCENT = 90.0, 20.0, 50.0
 LEVEL_BYTES = 2 * 65536  # two readings of level memory may differ by so much
-RINGS, SILENT, NOISY = "rings", "silent", "too noisy to tell"
+RINGS, SILENT, NOISY, UNMEASURED = "rings", "silent", "too noisy to tell", "not measured"
 
 
 def _row(threshold: str, measured: str, verdict: str) -> dict:
@@ -53,5 +53,11 @@ def reuse(runs: dict) -> list[dict]:
 
 
 def verdicts(runs: dict) -> list[dict]:
-    """As far as the runs were made."""
-    return [*fullness(runs), *growth(runs), *reuse(runs)]
+    """As far as the runs were made and have the values."""
+    rows = []
+    for judge in (fullness, growth, reuse):
+        try:
+            rows += judge(runs)
+        except (KeyError, TypeError, AttributeError, ValueError, IndexError, ZeroDivisionError) as error:
+            rows.append(_row(judge.__name__, f"the runs do not have what it takes: {type(error).__name__}: {error}", UNMEASURED))
+    return rows

@@ -10,8 +10,9 @@ one's, comes to the same verdict or to "too noisy to tell".
     too noisy to tell   a bound of the range is in the interval
     contradicts itself  the statement excludes itself by its own figures, whatever is measured
 
-Fewer than three repetitions have no spread worth the name: too noisy to tell. So is a time that does not hold while other programs
-had more than a tenth of the processors, because they may be the reason; one that holds in spite of them holds.
+Fewer than three repetitions have no spread worth the name: too noisy to tell. So is a time that was measured while other programs
+had more than a tenth of the processors, when they may be the reason: one that does not hold, or that holds by a lower bound. One
+that stays below an upper bound in spite of them holds.
 
 Counts and sequences have no spread: they are compared as they are. The sources do not say whether their MB are 10^6 or 2^20 bytes:
 a claim holds when it holds in one of the two.
@@ -43,16 +44,18 @@ class Judged:
 
 
 def interval(measured: Measured) -> tuple[float, float, float]:
-    """(median, low, high) as measured."""
+    """(value, low, high) as measured. The value is the median of the repetitions unless the measure says otherwise."""
     if measured.interval:
         low, high = measured.interval
         return (statistics.median(measured.values) if measured.values else (low + high) / 2), low, high
     low, high = measured.spread or (min(measured.values), max(measured.values))
-    return statistics.median(measured.values), low, high
+    return statistics.median(measured.values) if measured.value is None else measured.value, low, high
 
 
-def guarded(value: float, low: float, high: float, floor: float) -> tuple[float, float]:
-    margin = max((high - low) * WIDEN, abs(value) * floor)
+def guarded(value: float, low: float, high: float, floor: float, whole: float = 0.0) -> tuple[float, float]:
+    """`whole`: what the value is a difference from, so that its floor is a share of the compared quantity: 100 for a gain in per
+    cent, which is a ratio less one."""
+    margin = max((high - low) * WIDEN, abs(whole + value) * floor)
     return low - margin, high + margin
 
 
@@ -87,11 +90,11 @@ def how_far(value: float, claim: Claim) -> str:
 
 def _judge_range(claim: Claim, measured: Measured) -> Judged:
     value, low, high = interval(measured)
-    edges = (low, high) if measured.interval or measured.kind in ("counted", "computed") else guarded(value, low, high, measured.floor)
+    edges = (low, high) if measured.interval or measured.kind in ("counted", "computed") else guarded(value, low, high, measured.floor, measured.whole)
     scales = [1.0] + [factor for unit, factor in BINARY.items() if claim.unit.startswith(unit)]
     places = [_place(*edges, claim, scale) for scale in scales]
     judged = Judged(claim, NOISY, measured.because, measured, value, low, high)
-    if measured.kind == "measured" and len(measured.values) < LEAST_REPETITIONS:
+    if measured.interval is None and measured.kind not in ("counted", "computed") and len(measured.values) < LEAST_REPETITIONS:
         return replace(judged, why=f"Fewer than {LEAST_REPETITIONS} repetitions show no spread. {measured.because}".strip())
     if "in" in places:
         note = "" if places[0] == "in" else " (with 1 MB as 2^20 bytes)"
@@ -117,7 +120,7 @@ def _judge_sequence(claim: Claim, measured: Measured) -> Judged:
 def judge(claim: Claim, measured: Measured, busy: str = "") -> Judged:
     """`busy`: what other programs had of the host while it was measured, where that was too much."""
     judged = _judge_sequence(claim, measured) if claim.expect else _judge_range(claim, measured)
-    if busy and measured.timed and judged.verdict == FAILS:
+    if busy and measured.timed and (judged.verdict == FAILS or judged.verdict == HOLDS and claim.low is not None):
         judged = replace(judged, verdict=NOISY, why=f"{busy[:1].upper()}{busy[1:]}. {judged.why}")
     if measured.contradiction:
         return replace(judged, verdict=CONTRADICTS, why=f"{measured.contradiction} By the measurement alone it {_alone(judged)}.")

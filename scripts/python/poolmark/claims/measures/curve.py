@@ -146,7 +146,7 @@ def formula(runs: dict, claim: Claim) -> Measured:
         worst_at = max(errors, key=errors.get)
         values.append(errors[worst_at])
     return Measured(tuple(values), f"The worst is at {worst_at} connections. The formula has the connections' memory and no objects made "
-                    "ahead.", floor=FLOOR)
+                    "ahead.", floor=FLOOR, whole=100)
 
 
 def fits(memory_bytes: float, base: float, slope: float) -> float:
