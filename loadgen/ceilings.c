@@ -212,9 +212,9 @@ static void judge_ports(struct notes *notes, const struct ceiling_facts *facts)
     int64_t failed = facts->tally.failed[REASON_NO_PORT],
             waiting = facts->time_wait > 0 ? facts->time_wait : 0;
     const char *how = "found no local port";
-    int64_t connected = facts->tally.count[TALLY_CONNECTED];
-    // Waiting sockets may be of any program and address. When nothing was connected at all, nobody may listen.
-    if (failed == 0 && (is_full(connected, all) || (connected > 0 && is_full(waiting, all)))) {
+    // Waiting sockets may be of any program and address, and the connects may have failed because nobody listens.
+    if (failed == 0 && !facts->refused &&
+        (is_full(facts->tally.count[TALLY_CONNECTED], all) || is_full(waiting, all))) {
         failed = facts->tally.failed[REASON_UNTOLD];
         how = "failed, the library does not say why, while all local ports were in use";
     }

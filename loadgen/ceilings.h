@@ -38,6 +38,7 @@ struct ceiling_facts { // -1: not known
     struct tally tally;
     int64_t port_low, port_high, routes; // routes: pairs of a source and a target address
     int64_t time_wait;                   // sockets in TIME-WAIT
+    bool refused;                        // the first target refuses a connect now: nobody listens
     int64_t worker_limit;                // descriptors of a worker
     int64_t files, file_max;
     int64_t target_files, target_limit;

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "loadgen/summary_ceilings.h"
 
+#include <errno.h>
+#include <poll.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 // 0 when it is not known.
@@ -14,6 +17,24 @@ static int64_t grown(const struct surroundings *start, const struct netstat now[
 {
     return growth(start->net.count[what], now[0].count[what]) +
            (start->has_target_net ? growth(start->target_net.count[what], now[1].count[what]) : 0);
+}
+
+// Whether a connect to the first target is refused. On a loopback the answer is there at once; without one in
+// a second it is not refused.
+static bool is_refused(const struct plan *plan)
+{
+    const struct plan_target *target = &plan->targets[0];
+    int error = 0, fd = socket(target->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (plan->target_count == 0 || fd < 0)
+        return false;
+    if (connect(fd, (const struct sockaddr *)&target->address, target->address_bytes) < 0)
+        error = errno;
+    struct pollfd wait = {.fd = fd, .events = POLLOUT};
+    socklen_t bytes = sizeof error;
+    if (error == EINPROGRESS && poll(&wait, 1, 1000) == 1)
+        (void)!getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &bytes);
+    close(fd);
+    return error == ECONNREFUSED;
 }
 
 // The least of all workers: somebody may have changed one.
@@ -44,6 +65,7 @@ void summary_add_ceilings(struct summary *summary, struct run *run)
     facts.tally = run->tally;
     facts.routes = run->plan.target_count * (run->plan.source_count > 0 ? run->plan.source_count : 1);
     facts.worker_limit = worker_limit(run);
+    facts.refused = run->tally.failed[REASON_UNTOLD] > 0 && is_refused(&run->plan);
     facts.overflows = grown(start, now, NETSTAT_LISTEN_OVERFLOWS);
     facts.tcp_pressures = grown(start, now, NETSTAT_TCP_PRESSURES);
     facts.tcp_aborts = grown(start, now, NETSTAT_TCP_MEMORY_ABORTS);

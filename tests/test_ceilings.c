@@ -66,6 +66,9 @@ static void clients_that_failed_tell_ports_descriptors_and_memory(void **state)
     facts.tally.failed[REASON_UNTOLD] = 5;
     facts.tally.count[TALLY_CONNECTED] = 28232;
     check(&facts, "ports", "does not say why, while all local ports were in use", "1024 65535");
+    facts.refused = true; // nobody listens, whatever the ports are
+    struct ceiling_note none[CEILING_NOTES_MAX];
+    assert_int_equal(ceilings_judge(&facts, none), 0);
     facts = calm();
     facts.tally.failed[REASON_NO_DESCRIPTOR] = 7;
     check(&facts, "descriptors", "a worker may have 20000", "ulimit -n");

@@ -125,7 +125,8 @@ def test_of_a_fresh_run_no_file_is_said_to_be_missing(run):
     whole = recompute.Account()
     for folder in [run.folder, *(path.parent for path in run.folder.glob("cells/*/*/run.json"))]:
         whole.add(recompute.again(load(folder)))
-    assert not whole.wrong and set(whole.left) == {recompute.COUNTED}
+    # The kernel's memory may be unknown: other tests made sockets meanwhile.
+    assert not whole.wrong and recompute.COUNTED in whole.left and set(whole.left) <= {recompute.COUNTED, recompute.UNKNOWN}
     assert any(name.endswith("cpu.throttled_ns") for name in whole.left[recompute.COUNTED])
 
 
