@@ -254,7 +254,7 @@ static int by_text(const void *a, const void *b)
 
 char *heap_settings(char *text, size_t size)
 {
-    char *found[32];
+    char *found[32] = {NULL};
     size_t count = 0, used = 0;
     if (size > 0)
         text[0] = '\0';
