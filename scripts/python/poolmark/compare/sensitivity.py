@@ -67,13 +67,13 @@ class Trial:
 
 TRIALS = (
     Trial("self", "a build with itself, `quick`", QUICK, (), (), "", OK, 4, 30),
-    Trial("self-bench", "a build with itself, `bench`", GETS, (), (), "", OK, 12, 24),
+    Trial("self-bench", "a build with itself, `bench`", GETS, (), (), "", OK, 10, 18),
     Trial("get-5-percent", "gets that cost 5 % more, `bench`", GETS, ("HANDICAP_GET=0",), ("HANDICAP_GET=5",), "time",
-          REGRESSION, 12, 24),
+          REGRESSION, 10, 18),
     Trial("bytes-2-percent", "objects of 2 % more bytes, `quick`", QUICK, (), ("HANDICAP_BYTES=2",),
           "memory.per_connection_bytes", REGRESSION, 4, 30),
     Trial("connect-p99", "p99 of connect doubled (one in 50 waits), `quick`", QUICK, (), (TO_BE_MEASURED,), "connect.p99",
-          REGRESSION, 8, 60),
+          REGRESSION, 6, 42),
     Trial("loss", "one message in a million lost, `quick`", FLOOD, (), ("HANDICAP_LOSS=1000000",), "cell.messages.lost",
           REGRESSION, 4, 30),
 )
@@ -83,7 +83,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--comparisons", type=count(1, 10_000), default=20, metavar="N", help="of each kind (20)")
     parser.add_argument("--only", action="append", choices=[trial.name for trial in TRIALS], help="one kind; several times")
     parser.add_argument("--repetitions", type=count(4, 10_000), metavar="N",
-                        help="runs of each build in a comparison (4; 8 for connects, 12 for benchmarks)")
+                        help="runs of each build in a comparison (4; 6 for connects, 10 for benchmarks)")
     parser.add_argument("--out", metavar="DIR", help="where to write (results/runs/ID)")
     parser.add_argument("--resume", metavar="DIR", help="go on with the experiment in this folder, of the same commit")
     parser.add_argument("--dry-run", action="store_true", help="print the commands and how long they will take; run nothing")
