@@ -59,6 +59,11 @@ def test_more_connections_than_descriptors_are_refused():
         kernel.check_room(10_000_000)
 
 
+def test_what_leaves_time_wait_behind_comes_last_and_once():
+    order = [(number, state.name) for number, state in kernel.turns(kernel.chosen(["close-wait", "idle", "time-wait"]), 2)]
+    assert order == [(1, "idle"), (2, "idle"), (1, "close-wait"), (1, "time-wait")]
+
+
 def test_every_option_is_compared_with_a_state_that_is_measured():
     names = [state.name for state in states.STATES]
     assert len(set(names)) == len(names) and {state.against for state in states.STATES} <= {"", *names}

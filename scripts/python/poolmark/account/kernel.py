@@ -2,7 +2,7 @@
 """scripts/poolmark kernel: kernel memory of a connection, by part and by state, and what options of a server save.
 
 It makes connections over loopback with plain sockets, brings them into a state, and reads the kernel's slab caches before and
-after (account/slabs.py). Both ends are on this host, so a figure is of both; `client` and `server` are told apart by what comes
+after (account/slabs.py). States that leave TIME-WAIT behind are made once, at the end. Both ends are on this host, so a figure is of both; `client` and `server` are told apart by what comes
 with accept. Each state is made --repetitions times in a process of its own; the table has medians. The record has slabinfo of
 before and after, from which verify computes each figure again. Root only: the kernel shows its caches to nobody else.
 
@@ -54,6 +54,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def chosen(names: list[str] | None) -> list[states.State]:
     return [state for state in states.STATES if not names or state.name in names]
+
+
+def turns(wanted: list[states.State], repetitions: int) -> list[tuple[int, states.State]]:
+    """(repetition, state) in the order in which they are made."""
+    several = [(number, state) for number in range(1, repetitions + 1) for state in wanted if not state.once]
+    return several + [(1, state) for state in wanted if state.once]
 
 
 def connections_of(state: states.State, connections: int) -> int:
@@ -218,24 +224,24 @@ def run(args: argparse.Namespace) -> int:
     groups = slabs.merged()
     record = Record.create("kernel", suite="kernel", folder=args.out, config={"connections": args.connections,
                                                                               "repetitions": args.repetitions})
-    eta = Eta([STATE_S] * (args.repetitions * len(wanted)))
+    planned = turns(wanted, args.repetitions)
+    eta = Eta([STATE_S] * len(planned))
     worst = "complete"
     try:
-        for repetition in range(1, args.repetitions + 1):
-            for state in wanted:
-                connections = connections_of(state, args.connections)
-                cell = record.cell(f"{state.name}.{repetition}", {"state": state.name, "connections": connections}, repetition)
-                eta.begin()
-                try:
-                    with Beat(lambda: f"{state.name}; {eta.left()}"):
-                        measure(cell, state, connections, groups)
-                    cell.finish("complete")
-                except (PoolmarkError, OSError, ValueError, KeyError) as error:
-                    cell.anomaly("failed", str(error))
-                    cell.finish("failed")
-                    worst = "incomplete"
-                    print(f"poolmark kernel: {state.name}: {error}", file=sys.stderr)
-                eta.end()
+        for repetition, state in planned:
+            connections = connections_of(state, args.connections)
+            cell = record.cell(f"{state.name}.{repetition}", {"state": state.name, "connections": connections}, repetition)
+            eta.begin()
+            try:
+                with Beat(lambda: f"{state.name}; {eta.left()}"):
+                    measure(cell, state, connections, groups)
+                cell.finish("complete")
+            except (PoolmarkError, OSError, ValueError, KeyError) as error:
+                cell.anomaly("failed", str(error))
+                cell.finish("failed")
+                worst = "incomplete"
+                print(f"poolmark kernel: {state.name}: {error}", file=sys.stderr)
+            eta.end()
     except KeyboardInterrupt:
         record.anomaly("stopped", "interrupted")
         record.close("incomplete")

@@ -36,6 +36,7 @@ class State:
     text: str
     server: Server = Server()
     act: Callable[["Pair"], None] | None = None
+    once: bool = False      # leaves TIME-WAIT behind, which would end during the states after it: comes last, once
     share: int = 1          # a `share`-th of the connections, for states that take much memory
     against: str = ""       # the state that a server's option is compared with
 
@@ -106,8 +107,8 @@ STATES = (
     State("used", "a message of 64 B came and was read, an answer of 4 B went and was read", act=used),
     State("unread", "a message of 64 B came, not read", act=unread),
     State("slow-reader", "the client does not read; the server wrote what the kernel takes", act=slow, share=40),
-    State("close-wait", "the client has closed, the server has not", act=left),
-    State("time-wait", "both have closed, the server first", act=ended),
+    State("close-wait", "the client has closed, the server has not", act=left, once=True),
+    State("time-wait", "both have closed, the server first", act=ended, once=True),
     State("edge", "EPOLLET", Server(flags=select.EPOLLIN | select.EPOLLET), act=used, against="used"),
     State("one-shot", "EPOLLONESHOT", Server(flags=select.EPOLLIN | select.EPOLLONESHOT), act=used, against="used"),
     State("two-sets", "in two epoll sets", Server(epoll_sets=2), act=used, against="used"),
