@@ -2,9 +2,10 @@
 """scripts/poolmark kernel: kernel memory of a connection, by part and by state, and what options of a server save.
 
 It makes connections over loopback with plain sockets, brings them into a state, and reads the kernel's slab caches before and
-after (account/slabs.py). States that leave TIME-WAIT behind are made once, at the end. Both ends are on this host, so a figure is of both; `client` and `server` are told apart by what comes
-with accept. Each state is made --repetitions times in a process of its own; the table has medians. The record has slabinfo of
-before and after, from which verify computes each figure again. Root only: the kernel shows its caches to nobody else.
+after (account/slabs.py). Both ends are on this host, so a figure is of both; `client` and `server` are told apart by what comes
+with accept. Each state is made --repetitions times in a process of its own; the table has medians. States that leave TIME-WAIT
+behind are made once, at the end. The record has slabinfo of before and after, from which verify computes each figure again. Root
+only: the kernel shows its caches to nobody else.
 
 The pages of large packets are in no cache. `accounted` is what TCP counts against net.ipv4.tcp_mem for queued data, pages and
 packets together (/proc/net/sockstat).
