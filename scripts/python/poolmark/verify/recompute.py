@@ -295,9 +295,9 @@ def replay(run: Run, cell: dict) -> tuple[dict, str]:
     folder, missing = run.folder / base, ""
     for phase in phases:
         if (folder / phase["folder"] / "run.json").is_file():
-            needed = ("steps.csv", "memory.csv") if phase["scenario"] == "steps" else ()
             measures.take_phase(made, folder / phase["folder"], phase)
-            missing = missing or (ABSENT if any(not (folder / phase["folder"] / name).is_file() for name in needed) else "")
+            left = load(folder / phase["folder"]).data.get("files", {})
+            missing = missing or (ABSENT if any(not (folder / phase["folder"] / name).is_file() for name in left) else "")
         else:
             missing = ABSENT
     pools = pool_files(run, base, cell)
