@@ -47,9 +47,14 @@ static void on_connect(struct worker *worker, const struct engine_event *event)
         worker_connect_event(worker, event);
 }
 
+static void begin_order(struct worker *worker);
+
 static void on_event(void *context, const struct engine_event *event)
 {
     struct worker *worker = context;
+    // A message of an order that this worker has not taken yet: publishers of other workers were faster.
+    if (event->kind == ENGINE_MESSAGE && !worker->busy && fleet_worker_take(worker->fleet, &worker->order))
+        begin_order(worker);
     uint8_t *client = &worker->clients[event->client];
     worker->heard = true;
     if (*client == CLIENT_ENDED) { // its connect was given up with an order that was broken off

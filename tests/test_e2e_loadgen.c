@@ -48,8 +48,8 @@ static void check_publishes(uint16_t port, const char *engine, const char *qos)
     assert_true(load_run_metric(&load, "messages.received") == 500);
     assert_true(load_run_metric(&load, "messages.lost") == 0);
     assert_true(load_run_metric(&load, "delivery.count") == 500);
-    assert_true(load_run_metric(&load, "delivery.p50") >=
-                load_run_metric(&load, "delivery_uncorrected.p50") * 0.99);
+    // Of fewer messages, each from a later time: its maximum is the only figure that cannot be larger.
+    assert_true(load_run_metric(&load, "delivery.max") >= load_run_metric(&load, "delivery_uncorrected.max"));
     if (qos[0] != '0')
         assert_true(load_run_metric(&load, "ack.count") == 500);
     load_run_assert_file(&load, "latency.hlog", "Tag=delivery,");

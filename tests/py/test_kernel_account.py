@@ -71,13 +71,16 @@ def test_every_option_is_compared_with_a_state_that_is_measured():
 
 @readable
 def test_a_state_is_measured_and_verified(poolmark, tmp_path):
-    """Unread data is in the kernel's packets, idle connections have none. Other programs may use the same caches meanwhile, so
-    only large differences are looked at."""
-    out = tmp_path / "out"
-    done = poolmark("kernel", "--only", "idle", "--only", "unread", "--connections", "3000", "--repetitions", "1", "--out", str(out))
-    assert done.returncode == 0, done.stderr
-    run = load(out)
-    data = {cell["config"]["state"]: cell["metrics"]["kernel.data_bytes"]["value"] for cell in run.data["cells"]}
+    """Unread data is in the kernel's packets, idle connections have none. Other programs use the same caches meanwhile, so only a
+    large difference is looked at, and a disturbed run is made again."""
+    for attempt in range(5):
+        out = tmp_path / f"out{attempt}"
+        done = poolmark("kernel", "--only", "idle", "--only", "unread", "--connections", "3000", "--repetitions", "1", "--out", str(out))
+        assert done.returncode == 0, done.stderr
+        run = load(out)
+        data = {cell["config"]["state"]: cell["metrics"]["kernel.data_bytes"]["value"] for cell in run.data["cells"]}
+        if data["unread"] > data["idle"] + 500:
+            break
     assert data["unread"] > data["idle"] + 500
     assert complaints(run)[0] == []
     (out / "cells" / "idle.1" / "after.slabinfo").write_text(AFTER)
