@@ -132,3 +132,28 @@ void arrivals_add_memory(struct run *run, struct summary *summary, const struct 
         summary_add(summary, "cpu.per_arrival_ns",
                     (double)(after->target_cpu_ns - full->target_cpu_ns) / (double)arrived, "ns", "lower");
 }
+
+void arrivals_play(struct run *run, struct summary *summary, bool subscribe, int64_t settle_ns,
+                   bool (*act)(struct run *run, struct arrivals *arrivals))
+{
+    struct sample start, full, after;
+    struct connect_time time = {0};
+    struct arrivals arrivals = {0};
+    enum fleet_subscribe what = subscribe ? FLEET_SUBSCRIBE_OWN : FLEET_SUBSCRIBE_NONE;
+    if (run->config->watch.count == 0)
+        settle_ns = 0;
+    if (run_sample(run, &start)) {
+        run_phase(run, "connect");
+        if (order_connect_to(run, 0, run->config->connections, what, &time) &&
+            run_settle(run, settle_ns, &full) && act(run, &arrivals)) {
+            run_phase(run, "after");
+            if (run_settle(run, settle_ns, &after))
+                arrivals_add_memory(run, summary, &start, &full, &after);
+            if (run->config->prove && !run_is_broken(run))
+                order_prove(run, summary);
+        }
+    }
+    order_add_connect_rate(run, summary, &time);
+    arrivals_add(run, summary, &arrivals);
+    run_disconnect(run);
+}

@@ -22,6 +22,11 @@ void arrivals_set_backoff(struct fleet_order *order, const struct comeback *come
 // Gives an order of FLEET_ARRIVE and waits for its end. Adds its time to `arrivals`.
 bool arrivals_order(struct run *run, struct fleet_order *order, struct arrivals *arrivals);
 
+// A whole run of clients that are held, and then leave and come back as `act` orders: connects them, reads memory
+// before, between and after, and adds all metrics. `settle_ns` counts when a target is watched.
+void arrivals_play(struct run *run, struct summary *summary, bool subscribe, int64_t settle_ns,
+                   bool (*act)(struct run *run, struct arrivals *arrivals));
+
 // Adds arrivals.*, and their anomalies.
 void arrivals_add(struct run *run, struct summary *summary, const struct arrivals *arrivals);
 // Adds memory.* before the first connection (`start`), before the arrivals (`full`), at the peak and `after` them,

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Scenario `churn`: clients are held, and take turns at leaving and coming back, at a rate. The latency of an
 // arrival counts from the time at which the client was to be back.
-#include "base/clock.h"
 #include "loadgen/scenarios/arrivals.h"
-#include "loadgen/scenarios/orders.h"
 
 #include <errno.h>
 #include <string.h>
@@ -89,25 +87,7 @@ static bool churn(struct run *run, struct arrivals *arrivals)
 static void play(struct run *run, struct summary *summary)
 {
     const struct churn *own = options_of(run->config);
-    struct sample start, full, after;
-    struct connect_time time = {0};
-    struct arrivals arrivals = {0};
-    enum fleet_subscribe subscribe = own->subscribe ? FLEET_SUBSCRIBE_OWN : FLEET_SUBSCRIBE_NONE;
-    if (run_sample(run, &start)) {
-        run_phase(run, "connect");
-        if (order_connect_to(run, 0, run->config->connections, subscribe, &time) &&
-            run_settle(run, run->config->watch.count > 0 ? own->settle_ns : 0, &full) &&
-            churn(run, &arrivals)) {
-            run_phase(run, "after");
-            if (run_settle(run, run->config->watch.count > 0 ? own->settle_ns : 0, &after))
-                arrivals_add_memory(run, summary, &start, &full, &after);
-            if (run->config->prove && !run_is_broken(run))
-                order_prove(run, summary);
-        }
-    }
-    order_add_connect_rate(run, summary, &time);
-    arrivals_add(run, summary, &arrivals);
-    run_disconnect(run);
+    arrivals_play(run, summary, own->subscribe, own->settle_ns, churn);
 }
 
 const struct scenario scenario_churn = {

@@ -2,9 +2,7 @@
 // Scenario `storm`: all clients lose their connections and come back at once, as after a restart of the target.
 // Either the target goes away and comes back (somebody restarts it), or the generator ends all connections itself
 // (--by-client). The latency of an arrival counts from the loss.
-#include "base/clock.h"
 #include "loadgen/scenarios/arrivals.h"
-#include "loadgen/scenarios/orders.h"
 
 #include <errno.h>
 
@@ -86,25 +84,7 @@ static bool storm(struct run *run, struct arrivals *arrivals)
 static void play(struct run *run, struct summary *summary)
 {
     const struct storm *own = options_of(run->config);
-    struct sample start, full, after;
-    struct connect_time time = {0};
-    struct arrivals arrivals = {0};
-    enum fleet_subscribe subscribe = own->subscribe ? FLEET_SUBSCRIBE_OWN : FLEET_SUBSCRIBE_NONE;
-    int64_t settle_ns = run->config->watch.count > 0 ? own->settle_ns : 0;
-    if (run_sample(run, &start)) {
-        run_phase(run, "connect");
-        if (order_connect_to(run, 0, run->config->connections, subscribe, &time) &&
-            run_settle(run, settle_ns, &full) && storm(run, &arrivals)) {
-            run_phase(run, "after");
-            if (run_settle(run, settle_ns, &after))
-                arrivals_add_memory(run, summary, &start, &full, &after);
-            if (run->config->prove && !run_is_broken(run))
-                order_prove(run, summary);
-        }
-    }
-    order_add_connect_rate(run, summary, &time);
-    arrivals_add(run, summary, &arrivals);
-    run_disconnect(run);
+    arrivals_play(run, summary, own->subscribe, own->settle_ns, storm);
 }
 
 const struct scenario scenario_storm = {

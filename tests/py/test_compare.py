@@ -8,9 +8,8 @@ import numpy
 import pytest
 
 from poolmark.records import raw_data
-from poolmark.compare import thresholds, verdict, verdict_markdown, verdict_out, verdict_page
+from poolmark.compare import verdict, verdict_markdown, verdict_out, verdict_page
 from poolmark.compare import statistics_of_pairs as statistics
-from poolmark.base.errors import UsageError
 
 
 def make_run(run_id="suite-20260101T000000Z-0001", commit="a" * 40, scale=1.0, repetitions=9, seed=1, spread=.01,
@@ -238,45 +237,6 @@ def test_zero_counts_are_compared_without_a_ratio():
     assert verdict.compare(make_run(**keys), make_run(seed=3, **keys)).code == verdict.OK
 
 
-def test_an_early_look_needs_more_than_the_middle_of_four_to_break_a_budget(tmp_path):
-    """A sequential comparison looks often. One value on the wrong side must not end it."""
-    file = tmp_path / "budgets.toml"
-    file.write_text('[[budget]]\nmetric = "connect.p99"\ncell = "cell-2"\nmax = 2000000\n')
-    budgets = thresholds.load(file)
-
-    def row(share, repetitions):
-        found = verdict.compare(make_run(seed=1, repetitions=repetitions), make_run(seed=2, repetitions=repetitions),
-                                budgets=budgets, share=share)
-        return next(row for row in found.rows if (row.cell, row.metric) == ("cell-2", "connect.p99"))
-    assert row(1.0, 4).verdict == "regression"
-    assert row(0.45, 4).verdict == "undecided" and "in 4 of 4 repetitions: too few to be sure" in row(0.45, 4).why
-    assert row(0.45, 9).verdict == "regression"
-
-
-def test_budgets_say_what_is_accepted_and_what_is_not(tmp_path):
-    file = tmp_path / "budgets.toml"
-    file.write_text('[[budget]]\nmetric = "connect.*"\nmax_worse_percent = 10\n')
-    five = verdict.compare(make_run(seed=1), make_run(seed=2, scale=1.05), budgets=thresholds.load(file))
-    assert five.code == verdict.OK
-    file.write_text('[[budget]]\nmetric = "connect.p99"\ncell = "cell-2"\nmax = 2000000\n')
-    over = verdict.compare(make_run(seed=1), make_run(seed=2), budgets=thresholds.load(file))
-    assert over.code == verdict.REGRESSION and [row.cell for row in over.of("regression")] == ["cell-2"]
-
-
-@pytest.mark.parametrize("text, names", [
-    ("[[budget]]\nmax = 1\n", "metric"), ("[[budget]]\nmetric = 'x'\n", "no limit"),
-    ("[[budget]]\nmetric = 'x'\nmax = 'y'\n", "max"), ("[[budget]]\nmetric='x'\nmaximum=1\n", "maximum"),
-    ("[[budget]]\nmetric='connect.p99'\nmax=1\n[[budget]]\nmetric='memory.per_conection_bytes'\nmax=nan\n",
-     r"b.toml:5: no program measures 'memory.per_conection_bytes'; did you mean 'memory.per_connection_bytes'\?"),
-    ("[[budget]]\nmetric='x'\nmax=nan\n", "finite"), ("x = 1\n", "budget"), ("[[", "TOML")])
-def test_a_broken_budget_file_is_named(tmp_path, text, names):
-    file = tmp_path / "b.toml"
-    file.write_text(text)
-    with pytest.raises(UsageError, match=names) as caught:
-        thresholds.load(file)
-    assert "b.toml" in str(caught.value)
-
-
 HOSTILE = '<script>alert(1)</script>|`x`\x1b[31m'
 
 
@@ -441,19 +401,6 @@ def test_from_zero_to_five_hundred_is_worse_and_said_so():
     assert verdict.compare(candidate, base).code == verdict.OK
 
 
-def test_a_budget_is_decided_by_the_intervals_near_end(tmp_path):
-    file = tmp_path / "budgets.toml"
-
-    def at(percent, scale):
-        file.write_text(f'[[budget]]\nmetric = "connect.p99"\nmax_worse_percent = {percent}\n')
-        return verdict.compare(make_run(seed=1, cells=1), make_run(seed=2, scale=scale, cells=1),
-                               budgets=thresholds.load(file))
-
-    assert at(5, 1.10).code == verdict.REGRESSION and "at least" in at(5, 1.10).reasons[0]
-    assert at(5, 1.05).code == verdict.INVALID and "budget of 5.0 % is within" in "".join(at(5, 1.05).reasons)
-    assert at(8, 1.05).code == verdict.OK
-
-
 def test_a_summary_of_a_large_suite_fits_where_it_is_shown():
     base, candidate = make_run(seed=1, cells=60), make_run(seed=2, cells=60, scale=1.3)
     for number in range(30):
@@ -462,16 +409,6 @@ def test_a_summary_of_a_large_suite_fits_where_it_is_shown():
     text = verdict_markdown.as_markdown(found, {"base": "base", "candidate": "candidate"})
     assert len(found.rows) > 1800 and len(text.encode()) < 60_000 and "more are on the page" in text
     assert text.index("connect.p99") < 200
-
-
-def test_a_broken_budget_is_said_in_units(tmp_path):
-    file = tmp_path / "budgets.toml"
-    file.write_text('[[budget]]\nmetric = "connect.p99"\nmax = 1000\n')
-    found = verdict.compare(make_run(seed=1, cells=1, spread=0), make_run(seed=2, cells=1, spread=0),
-                            budgets=thresholds.load(file))
-    assert "1 ms is over the budget of 1 us" in found.reasons[0]
-    assert "over budget" in verdict_out.as_table(found) and "Hodges-Lehmann" in verdict_markdown.as_markdown(found)
-    assert verdict_out.in_unit(10054.2, "1/s") == "10 054/s" and verdict_out.in_unit(0.00123, "1") == "0.00123"
 
 
 def test_a_folder_that_is_not_there_is_named_and_not_made(poolmark, tmp_path):
