@@ -89,8 +89,13 @@ void arrivals_add(struct run *run, struct summary *summary, const struct arrival
         summary_add(summary, "arrivals.rate", (double)count[TALLY_ARRIVED] / seconds, "1/s", "higher");
         summary_add(summary, "arrivals.seconds", seconds, "s", "lower");
     }
-    if (arrivals->rate_asked_per_s > 0)
+    if (arrivals->rate_asked_per_s > 0) {
         summary_add(summary, "arrivals.rate_asked", arrivals->rate_asked_per_s, "1/s", "none");
+        if (arrivals->took_ns > 0)
+            order_tell_short_schedule(run, "arrivals", count[TALLY_ARRIVED],
+                                      (double)count[TALLY_ARRIVED] * 1e9 / (double)arrivals->took_ns,
+                                      arrivals->rate_asked_per_s);
+    }
     summary_add(summary, "arrivals.retries", (double)count[TALLY_ARRIVAL_RETRIES], "1", "none");
     summary_add(summary, "arrivals.resumed", (double)count[TALLY_RESUMED], "1", "none");
     summary_add(summary, "arrivals.not_sent", (double)count[TALLY_ARRIVAL_NOT_SENT], "1", "lower");

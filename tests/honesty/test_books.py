@@ -145,3 +145,14 @@ def test_what_a_dead_worker_had_not_handed_over_is_unreadable_and_the_record_is_
             if line["unreadable"] > 0:
                 return
     pytest.fail("no worker of 20 died with samples that it had not handed over")
+
+
+def test_a_schedule_too_short_for_its_rate_says_so(tmp_path, broker):
+    """Two arrivals in a second are not 4 a second, as two divided by the one interval between them would be."""
+    with load(tmp_path / "run", "churn", broker.port, "--connections", 20, "--churn-rate", 2, "--duration", "1s", "--settle", 0) as run:
+        assert run.end() == 0
+        assert "the schedule is short and has 2 in all" in run.anomaly("rate")
+    with load(tmp_path / "publish", "publish", broker.port, "--pairs", 1, "--publish-rate", 11, "--duration", "100ms", "--warmup", 0,
+              "--drain", "200ms") as run:
+        assert run.end() == 0
+        assert "the schedule is short and has 2 in all" in run.anomaly("rate")

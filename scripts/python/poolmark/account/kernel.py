@@ -34,7 +34,9 @@ from poolmark.records.record import Cell, Record, metric
 
 STATE_S = 2.5               # for the first estimate
 OTHER_SHARE = SPREAD_SHARE = 0.05
-LEAST_CONNECTIONS = 500     # fewer are lost in what the caches of each CPU hold
+LEAST_CONNECTIONS = 2000    # fewer are lost in what the caches of each CPU hold
+SURE_CONNECTIONS = 1000     # below, an object of a connection may be a place that was free before: some 100 B of each part
+LEAST_OF_STATE = 200
 SPARE_DESCRIPTORS = 64
 SETTLE_S = 0.3              # caches of each CPU and what is freed by RCU
 SOCKSTAT = Path("/proc/net/sockstat")
@@ -64,7 +66,7 @@ def turns(wanted: list[states.State], repetitions: int) -> list[tuple[int, state
 
 
 def connections_of(state: states.State, connections: int) -> int:
-    return max(1, connections // state.share)
+    return max(min(connections, LEAST_OF_STATE), connections // state.share)
 
 
 def check_room(connections: int) -> None:
@@ -137,6 +139,9 @@ def measure(cell: Cell, state: states.State, connections: int, groups: dict[str,
     for name in (*(f"{when}.{name}" for when in ("before", "after") for name in FILES), GROUPS):
         cell.file(name.replace(".", "_"), cell.folder / name)
     cell.data["metrics"] = of_cell(cell.folder, connections)
+    if connections < SURE_CONNECTIONS:
+        cell.anomaly("few", f"of {connections} connections: what is queued is told, the other parts only to some hundred bytes, as places "
+                            "that were free before may have served them")
     other, whole = cell.value("kernel.other_bytes"), cell.value("kernel.connection_bytes")
     if abs(other) > OTHER_SHARE * abs(whole):
         cell.anomaly("other", f"{other:+.0f} B a connection in caches that are no part of one: other programs worked meanwhile, or the "
