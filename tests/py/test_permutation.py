@@ -88,12 +88,13 @@ def test_false_alarms_of_a_family_stay_below_the_level(count, heavy):
 
 def test_the_interval_is_the_published_one_and_covers():
     # Mann-Whitney's critical values, two-sided 5 %: U = 0 for 4 and 4, 17 for 9 and 9, 127 for 20 and 20.
-    assert [statistics.rank_of_limit(n, n, .95) for n in (3, 4, 9, 20)] == [0, 1, 18, 128]
-    assert statistics.interval([1, 2, 3], [2, 3, 4]) == (-math.inf, math.inf)
+    assert [statistics.rank_of_limit([(n, n)], .95) for n in (3, 4, 9, 20)] == [0, 1, 18, 128]
+    few = statistics.effect([1, 2, 3], [2, 3, 4])
+    assert (few.low, few.high) == (-1, math.inf)
     generator, covered = rng(5), 0
     for _ in range(400):
-        low, high = statistics.interval(generator.normal(size=4), generator.normal(1, 1, 4))
-        covered += low <= 1 <= high
+        found = statistics.effect(numpy.exp(generator.normal(size=4)), numpy.exp(generator.normal(1, 1, 4)))
+        covered += found.low <= math.expm1(1) <= found.high
     assert covered >= stats.binom.ppf(.001, 400, .95)
 
 

@@ -17,7 +17,7 @@ from poolmark.base.errors import PoolmarkError, UsageError
 from poolmark.base.paths import COMMAND, WORK
 from poolmark.base.progress import Eta
 from poolmark.records.read_record import Run, load
-from poolmark.records.record import Record
+from poolmark.records.record import Record, new_id
 
 SIDES = ("base", "candidate")
 TAKEN = ("--build", "--out", "--repetitions", "--seed", "--full-speed", "--list", "--dry-run")  # set here, not by a job
@@ -125,8 +125,9 @@ def run_job(job: Job, build: Build, out: Path, seed: int) -> Run:
     return load(out)
 
 
-def join(side: str, runs: list[Run], folder: Path) -> Run:
-    """Joins the runs of one side: each becomes a repetition of its cells. Their files are copied."""
+def join(runs: list[Run], folder: Path, comparison: str, jobs: int) -> Run:
+    """Joins the runs of one side: each becomes a repetition of its cells. Their files are copied. Both sides have the same
+    `comparison`, and each cell knows in which turn of its side it was measured, with `jobs` runs in a turn."""
     first = runs[0].data
     windows = {run.data.get("config", {}).get("windows", "any") for run in runs if run.data["kind"] == "bench"}
     config = {"windows": " and ".join(sorted(windows))} if windows else {}
@@ -134,15 +135,15 @@ def join(side: str, runs: list[Run], folder: Path) -> Run:
     config |= {"primary": primary} if primary else {}
     record = Record.create("nightly", folder=folder, command=first["command"], seed=first.get("seed"), config=config)
     record.data.update(tool=first["tool"], host=first["host"], libraries=first.get("libraries", {}),
-                       suite=first.get("suite"))
+                       suite=first.get("suite"), comparison=comparison)
     seen: dict[str, int] = {}
-    for run in runs:
+    for number, run in enumerate(runs):
         for cell in run.data.get("cells", []):
             stem = re.sub(r"\.\d+$", "", cell["id"])
             seen[stem] = seen.get(stem, 0) + 1
             made = record.cell(f"{stem}.{seen[stem]}", cell["config"], seen[stem])
             made.data.update(metrics=cell["metrics"], status=cell["status"], commands=cell.get("commands", []),
-                             anomalies=cell.get("anomalies", []), source=run.id)
+                             anomalies=cell.get("anomalies", []), source=run.id, turn=number // jobs)
             for key, name in cell.get("files", {}).items():
                 target = record.folder / "raw" / run.id / name
                 if not target.exists():
@@ -162,7 +163,7 @@ class Sides:
         self.builds, self.jobs, self.folder, self.seed, self.say = builds, jobs, folder, seed, say
         self.run = run or run_job
         self.runs: dict[str, list[Run]] = {side: [] for side in SIDES}
-        self.done, self.eta = 0, Eta([])
+        self.done, self.eta, self.comparison = 0, Eta([]), new_id("compare")
 
     def left(self) -> str:
         """Time left; empty until a first run has shown how long one takes."""
@@ -187,7 +188,7 @@ class Sides:
         """One record a side, written again from all runs so far."""
         for side in SIDES:
             shutil.rmtree(self.folder / side, ignore_errors=True)
-        return {side: join(side, self.runs[side], self.folder / side) for side in SIDES}
+        return {side: join(self.runs[side], self.folder / side, self.comparison, len(self.jobs)) for side in SIDES}
 
 
 def measure(builds: dict[str, Build], jobs: list[Job], repetitions: int, folder: Path, *, seed: int, run=None,

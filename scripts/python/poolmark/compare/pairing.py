@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from poolmark.base.units import plural
 from poolmark.records import raw_data
 from poolmark.bench import full_speed
+from poolmark.compare.blocks import Blocks, blocks_of
 from poolmark.compare.primary import PRIMARY
 from poolmark.compare.statistics_of_pairs import Effect
 
@@ -29,6 +30,7 @@ class Judged:
     candidate: list[float]
     files: dict = field(default_factory=dict)  # "base"/"candidate" -> [path of raw data in its run]
     role: str = PRIMARY
+    blocks: Blocks | None = None  # of the values, where both builds were measured in turn
     p: float = 1.0
     q: float = 1.0      # p corrected for the family
     q_better: float = 1.0
@@ -113,12 +115,24 @@ def files_of(cells: list[dict], metric: str) -> list[str]:
     return [path for cell in cells for path in raw_data.files_behind(cell, metric)]
 
 
-def not_complete(name: str, ours: list[dict], theirs: list[dict]) -> list[Judged]:
+def turns(cells: list[dict], metric: str | None = None) -> list[int | None]:
+    """The turn of each repetition that has a value of the metric; None of one that does not know its turn."""
+    return [cell.get("turn") for cell in cells
+            if metric is None or metric in cell["metrics"] and cell["metrics"][metric]["value"] is not None]
+
+
+def in_turn(base: dict, candidate: dict) -> bool:
+    """True for the two sides of one comparison that measured both builds in turn."""
+    return isinstance(base.get("comparison"), str) and base["comparison"] == candidate.get("comparison")
+
+
+def not_complete(name: str, ours: list[dict], theirs: list[dict], interleaved: bool) -> list[Judged]:
     """A row that counts incomplete repetitions (1 for each); none when all are complete."""
     sides = [[float(cell["status"] != "complete") for cell in cells] for cells in (ours, theirs)]
     if not any(map(any, sides)):
         return []
-    return [Judged(name, ours[0]["config"], NOT_COMPLETE, "1", "lower", *sides)]
+    return [Judged(name, ours[0]["config"], NOT_COMPLETE, "1", "lower", *sides,
+                   blocks=blocks_of(turns(ours), turns(theirs)) if interleaved else None)]
 
 
 @dataclass
@@ -131,7 +145,7 @@ class Paired:
 
 
 def pair(base: dict, candidate: dict) -> Paired:
-    ours, theirs, found = by_config(base), by_config(candidate), Paired()
+    ours, theirs, found, interleaved = by_config(base), by_config(candidate), Paired(), in_turn(base, candidate)
     rows, notes, one_sided = found.rows, found.notes, found.one_sided
     for key, cells in ours.items():
         name = stem(cells[0]["id"])
@@ -144,7 +158,7 @@ def pair(base: dict, candidate: dict) -> Paired:
         left_out = measured - len(cells) - len(theirs[key])
         if left_out:
             notes.append(f"{name}: {left_out} of {measured} repetitions were not at the processor's full speed; left out")
-        rows += not_complete(name, cells, theirs[key])
+        rows += not_complete(name, cells, theirs[key], interleaved)
         on_neither = []
         for metric, one in metrics_of(cells).items():
             if one["better"] == "none":
@@ -162,6 +176,8 @@ def pair(base: dict, candidate: dict) -> Paired:
                 one_sided.append((name, metric))
             elif row.base and row.candidate:
                 row.left_out = without_value(cells, row.base) + without_value(theirs[key], row.candidate)
+                if interleaved and len(cells) > 1 < len(theirs[key]):
+                    row.blocks = blocks_of(turns(cells, metric), turns(theirs[key], metric))
                 if row.left_out:
                     notes.append(f"{name}: {metric} has no value in {plural(row.left_out, 'repetition')}")
                 rows.append(row)

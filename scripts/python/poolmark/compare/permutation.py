@@ -3,8 +3,9 @@
 
 Null hypothesis: both builds behave alike, so the labels "base" and "candidate" of runs can be exchanged. One run measures all
 cells, and what disturbs it moves them together. So all metrics of all cells are relabelled together; only cells with other
-numbers of repetitions are relabelled by themselves. The p-value of a metric, corrected for the family, is the
-share of relabellings whose largest statistic in the family reaches the statistic of that metric (Westfall and Young,
+numbers of repetitions are relabelled by themselves. Runs that were measured in turn are relabelled only within blocks of
+neighbours (blocks.py), and compared as deviations from their block, so that a drift of the host is no noise. The p-value of a
+metric, corrected for the family, is the share of relabellings whose largest statistic in the family reaches the statistic of that metric (Westfall and Young,
 "Resampling-Based Multiple Testing", 1993, step-down maxT). The correction is exact for any distribution and dependence of the
 metrics. It costs little power: with 4 repetitions a side one clear metric among a hundred still has p = 1/70.
 
@@ -21,6 +22,9 @@ from dataclasses import dataclass
 import numpy
 from scipy import special
 
+from poolmark.compare import blocks
+from poolmark.compare.blocks import Blocks
+
 ROUNDS = 4999           # random relabellings, when there are too many to visit all
 MOST_EXACT = 20_000     # up to so many all are visited
 TRIM = 0.2
@@ -36,11 +40,17 @@ class Sample:
     base: tuple[float, ...]
     candidate: tuple[float, ...]
     sign: int = 1       # +1: more is worse, -1: less is worse
+    blocks: Blocks | None = None  # of the values of each side; None: all are of one block
 
     @property
-    def unit(self) -> tuple[int, int]:
+    def unit(self) -> Blocks:
         """Samples of one unit are relabelled together: the i-th values of all are of one run."""
-        return len(self.base), len(self.candidate)
+        return self.blocks or ((0,) * len(self.base), (0,) * len(self.candidate))
+
+    @property
+    def least_p(self) -> float:
+        """The smallest p that a test of these repetitions can give."""
+        return 1 / arrangements(self.unit)
 
     @property
     def logarithmic(self) -> bool:
@@ -55,13 +65,13 @@ class Result:
     better: float       # corrected for the family: it got better
 
 
-def arrangements(base: int, candidate: int) -> int:
-    return math.comb(base + candidate, candidate)
+def arrangements(unit: Blocks) -> int:
+    return math.prod(math.comb(base + candidate, candidate) for base, candidate in blocks.sizes(unit))
 
 
 def least_p(base: int, candidate: int) -> float:
-    """The smallest p that a test of so many repetitions can give."""
-    return 1 / arrangements(base, candidate)
+    """The smallest p that a test of so many repetitions in one block can give."""
+    return 1 / math.comb(base + candidate, candidate)
 
 
 def least_repetitions(alpha: float) -> int:
@@ -87,8 +97,8 @@ def level(sample: Sample) -> tuple[numpy.ndarray, float]:
     """The values as compared, baseline first, and their least deviation."""
     values = numpy.array(sample.base + sample.candidate, float)
     if sample.logarithmic:
-        return numpy.log(values), LEAST_DEVIATION
-    return values, LEAST_DEVIATION * float(numpy.abs(values).max())
+        return blocks.deviations(numpy.log(values), sample.unit), LEAST_DEVIATION
+    return blocks.deviations(values, sample.unit), LEAST_DEVIATION * float(numpy.abs(values).max())
 
 
 def standard_error(sample: Sample) -> tuple[float, int]:
@@ -97,8 +107,14 @@ def standard_error(sample: Sample) -> tuple[float, int]:
     count = len(sample.base)
     _, ours, left = trimmed(values[None, :count])
     _, theirs, right = trimmed(values[None, count:])
-    squared = max(float(ours[0] + theirs[0]), least ** 2 * (1 / left + 1 / right))
-    return math.sqrt(squared), max(1, left + right - 2)
+    squared = max(float(ours[0] + theirs[0]) * widening(sample), least ** 2 * (1 / left + 1 / right))
+    return math.sqrt(squared), max(1, left + right - 1 - blocks.count(sample.unit))
+
+
+def widening(sample: Sample) -> float:
+    """The factor of the variance that was lost when each block's middle was subtracted."""
+    values = len(sample.base) + len(sample.candidate)
+    return values / max(1, values - blocks.count(sample.unit) + 1)
 
 
 def z_of_t(t: numpy.ndarray, freedom: int) -> numpy.ndarray:
@@ -106,13 +122,13 @@ def z_of_t(t: numpy.ndarray, freedom: int) -> numpy.ndarray:
     return numpy.sign(t) * numpy.minimum(-special.ndtri(tail), MOST_Z)
 
 
-def z_of_means(ours: numpy.ndarray, theirs: numpy.ndarray, least: float, part: float) -> numpy.ndarray:
+def z_of_means(ours: numpy.ndarray, theirs: numpy.ndarray, least: float, part: float, wider: float, lost: int) -> numpy.ndarray:
     our_mean, our_error, left = trimmed(ours, part)
     their_mean, their_error, right = trimmed(theirs, part)
-    error = numpy.sqrt(numpy.maximum(our_error + their_error, least ** 2 * (1 / left + 1 / right)))
+    error = numpy.sqrt(numpy.maximum((our_error + their_error) * wider, least ** 2 * (1 / left + 1 / right)))
     difference = their_mean - our_mean
     t = numpy.divide(difference, error, out=numpy.zeros_like(difference), where=error > 0)
-    return z_of_t(t, max(1, left + right - 2))
+    return z_of_t(t, max(1, left + right - 1 - lost))
 
 
 def statistics_of(sample: Sample, picks: numpy.ndarray) -> numpy.ndarray:
@@ -121,21 +137,34 @@ def statistics_of(sample: Sample, picks: numpy.ndarray) -> numpy.ndarray:
     count = len(sample.base)
     ordered = values[picks]
     sides = ordered[:, :count], ordered[:, count:]
-    plain = z_of_means(*sides, least, 0.0)
+    freedom = widening(sample), blocks.count(sample.unit)
+    plain = z_of_means(*sides, least, 0.0, *freedom)
     if int(TRIM * min(count, len(sample.candidate))) == 0:
         return sample.sign * plain
-    return sample.sign * (plain + z_of_means(*sides, least, TRIM)) / 2
+    return sample.sign * (plain + z_of_means(*sides, least, TRIM, *freedom)) / 2
 
 
 @functools.lru_cache(maxsize=8)
-def every_labelling(base: int, candidate: int) -> numpy.ndarray:
+def every_labelling(unit: Blocks) -> numpy.ndarray:
     """All relabellings, as orders of the values; the first is the real one."""
-    total = base + candidate
-    rows = []
-    for chosen in itertools.combinations(range(total), base):
-        taken = set(chosen)
-        rows.append([*chosen, *(place for place in range(total) if place not in taken)])
-    return numpy.array(rows)
+    places = blocks.places(unit)
+    ways = [[(*chosen, *(place for place in ours + theirs if place not in chosen))
+             for chosen in itertools.combinations(ours + theirs, len(ours))] for ours, theirs in places]
+    seats = [place for ours, theirs in places for place in ours + theirs]
+    rows = numpy.array([list(itertools.chain(*way)) for way in itertools.product(*ways)])
+    picks = numpy.empty_like(rows)
+    picks[:, seats] = rows
+    return picks
+
+
+def random_labellings(unit: Blocks, rounds: int, rng) -> numpy.ndarray:
+    """So many relabellings at random; the first is the real one."""
+    picks = numpy.tile(numpy.arange(len(unit[0]) + len(unit[1])), (rounds, 1))
+    for ours, theirs in blocks.places(unit):
+        seats = list(ours + theirs)
+        picks[:, seats] = rng.permuted(picks[:, seats], axis=1)
+    picks[0] = numpy.arange(picks.shape[1])
+    return picks
 
 
 class Family:
@@ -143,11 +172,11 @@ class Family:
 
     def __init__(self, samples: list[Sample], rng, rounds: int = ROUNDS):
         units = sorted({sample.unit for sample in samples})
-        self.exact = len(units) == 1 and arrangements(*units[0]) <= MOST_EXACT
-        self.rounds = arrangements(*units[0]) if self.exact else rounds + 1
+        self.exact = len(units) == 1 and arrangements(units[0]) <= MOST_EXACT
+        self.rounds = arrangements(units[0]) if self.exact else rounds + 1
         self.columns: list[numpy.ndarray] = [numpy.empty(0)] * len(samples)
         for unit in units:
-            few = arrangements(*unit) <= self.rounds or self.exact
+            few = arrangements(unit) <= self.rounds or self.exact
             picks, which = self._relabel(unit, few, rng)
             for place, sample in enumerate(samples):
                 if sample.unit == unit:
@@ -155,17 +184,14 @@ class Family:
                     self.columns[place] = column if which is None else column[which]
         self.samples = samples
 
-    def _relabel(self, unit: tuple[int, int], few: bool, rng) -> tuple[numpy.ndarray, numpy.ndarray | None]:
+    def _relabel(self, unit: Blocks, few: bool, rng) -> tuple[numpy.ndarray, numpy.ndarray | None]:
         """(orders of the values, index of the order for each round); round 0 has the real labels."""
-        base, candidate = unit
         if few:
-            picks = every_labelling(base, candidate)
+            picks = every_labelling(unit)
             which = rng.integers(0, len(picks), self.rounds)
             which[0] = 0
             return picks, None if self.exact else which
-        picks = rng.permuted(numpy.tile(numpy.arange(base + candidate), (self.rounds, 1)), axis=1)
-        picks[0] = numpy.arange(base + candidate)
-        return picks, None
+        return random_labellings(unit, self.rounds, rng), None
 
     def combine(self, places: list[int]) -> None:
         """Adds a combined sample: these samples with equal weight."""

@@ -3,7 +3,8 @@
 
 - Effect: the Hodges-Lehmann estimate on logarithms, which is the median of all pairwise ratios candidate/baseline. Its interval
   is the exact distribution-free one of the Mann-Whitney test (Lehmann, "Nonparametrics", 1975, section 2.7). It has its
-  coverage with 4 repetitions as with 40. With fewer than 4 a side there is no 95 % interval.
+  coverage with 4 repetitions as with 40. With fewer than 4 a side there is no 95 % interval. Of runs that were measured in turn,
+  only pairs of one block count (blocks.py); the test is then the sum of the blocks' own (van Elteren 1960, equal weights).
 - Values that may be zero have no ratio. They are compared by differences, relative to the baseline's median. From 0 there is no
   relative change, and `change` is infinite.
 - Noise floor: the difference between two random halves of the baseline.
@@ -18,13 +19,10 @@ from dataclasses import dataclass
 import numpy
 from scipy import special
 
+from poolmark.compare import blocks
+
 SPLIT_ROUNDS = 400
 CONFIDENCE = 0.95
-
-
-def shift(base, candidate) -> float:
-    """The median of all pairwise ratios candidate/baseline, minus one. Values must be positive."""
-    return float(numpy.exp(numpy.median(numpy.subtract.outer(numpy.log(candidate), numpy.log(base)))) - 1)
 
 
 @dataclass(frozen=True)
@@ -36,13 +34,13 @@ class Effect:
 
 
 @functools.cache
-def mann_whitney_below(ours: int, theirs: int) -> numpy.ndarray:
-    """P(U <= u) for u = 0, 1, ... under the null hypothesis: cumulated Gaussian binomial coefficients."""
+def mann_whitney(ours: int, theirs: int) -> numpy.ndarray:
+    """P(U = u) for u = 0, 1, ... under the null hypothesis: Gaussian binomial coefficients."""
     counts = numpy.zeros(ours * theirs + 1)
     counts[0] = 1
     for number in range(1, ours + 1):
         counts = _times_and_over(counts, theirs + number, number)
-    return numpy.cumsum(counts) / counts.sum()
+    return counts / counts.sum()
 
 
 def _times_and_over(counts: numpy.ndarray, above: int, below: int) -> numpy.ndarray:
@@ -54,21 +52,23 @@ def _times_and_over(counts: numpy.ndarray, above: int, below: int) -> numpy.ndar
     return made
 
 
-def rank_of_limit(ours: int, theirs: int, confidence: float) -> int:
-    """k: the interval reaches from the k-th smallest pairwise difference to the k-th largest. 0 when no k gives the confidence."""
+def rank_of_limit(sizes: list[tuple[int, int]], confidence: float) -> int:
+    """k: the interval reaches from the k-th smallest pairwise difference to the k-th largest. 0 when no k gives the confidence.
+    `sizes`: how many values of each side a block has."""
     tail = (1 - confidence) / 2
-    if ours * theirs > 2500:
-        deviation = math.sqrt(ours * theirs * (ours + theirs + 1) / 12)
-        return max(1, int(ours * theirs / 2 + special.ndtri(tail) * deviation))
-    return int(numpy.count_nonzero(mann_whitney_below(ours, theirs) <= tail + 1e-12))
+    pairs = sum(ours * theirs for ours, theirs in sizes)
+    if pairs > 2500:
+        deviation = math.sqrt(sum(ours * theirs * (ours + theirs + 1) / 12 for ours, theirs in sizes))
+        return max(1, int(pairs / 2 + special.ndtri(tail) * deviation))
+    found = functools.reduce(numpy.convolve, (mann_whitney(*size) for size in sizes))
+    return int(numpy.count_nonzero(numpy.cumsum(found) <= tail + 1e-12))
 
 
-def interval(base, candidate, confidence: float = CONFIDENCE) -> tuple[float, float]:
-    """Interval of the shift from base to candidate."""
-    rank = rank_of_limit(len(base), len(candidate), confidence)
+def interval(differences: numpy.ndarray, sizes: list[tuple[int, int]], confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """Interval of the shift from base to candidate, from their sorted pairwise differences."""
+    rank = rank_of_limit(sizes, confidence)
     if not rank:
         return -math.inf, math.inf
-    differences = numpy.sort(numpy.subtract.outer(candidate, base), axis=None)
     return float(differences[rank - 1]), float(differences[-rank])
 
 
@@ -79,16 +79,20 @@ def relative(difference: float, level: float) -> float:
     return difference / abs(level) if level else math.copysign(math.inf, difference)
 
 
-def effect(base, candidate, confidence: float = CONFIDENCE) -> Effect:
+def effect(base, candidate, confidence: float = CONFIDENCE, both: blocks.Blocks | None = None) -> Effect:
+    """`both`: the block of each value, where the runs were measured in turn."""
     base, candidate = numpy.asarray(base, float), numpy.asarray(candidate, float)
+    both = both or ((0,) * len(base), (0,) * len(candidate))
+    sizes = blocks.sizes(both)
     difference = float(numpy.median(candidate) - numpy.median(base))
     if min(base.min(), candidate.min()) <= 0:
         level = float(numpy.median(base))
-        low, high = interval(base, candidate, confidence)
-        change = float(numpy.median(numpy.subtract.outer(candidate, base)))
-        return Effect(relative(change, level), relative(low, level), relative(high, level), difference)
-    low, high = (math.expm1(end) for end in interval(numpy.log(base), numpy.log(candidate), confidence))
-    return Effect(shift(base, candidate), low, high, difference)
+        apart = blocks.differences(base, candidate, both)
+        low, high = interval(apart, sizes, confidence)
+        return Effect(relative(float(numpy.median(apart)), level), relative(low, level), relative(high, level), difference)
+    apart = blocks.differences(numpy.log(base), numpy.log(candidate), both)
+    low, high = (math.expm1(end) for end in interval(apart, sizes, confidence))
+    return Effect(math.expm1(float(numpy.median(apart))), low, high, difference)
 
 
 def noise_floor(base, rng) -> float:

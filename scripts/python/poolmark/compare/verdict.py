@@ -19,7 +19,7 @@ from scipy import stats
 
 from poolmark.base.units import plural
 from poolmark.facts import comparable
-from poolmark.compare import permutation, primary
+from poolmark.compare import blocks, permutation, primary
 from poolmark.compare import statistics_of_pairs as statistics
 from poolmark.compare.pairing import COMBINED, NOT_COMPLETE, Judged, pair
 from poolmark.compare.power import TARGET_POWER, TOO_NOISY, limit_of, repetitions_for
@@ -69,7 +69,7 @@ def give_roles(rows: list[Judged], patterns: list[str]) -> None:
 
 
 def as_sample(row: Judged) -> permutation.Sample:
-    return permutation.Sample(row.cell, tuple(row.base), tuple(row.candidate), 1 if row.better == "lower" else -1)
+    return permutation.Sample(row.cell, tuple(row.base), tuple(row.candidate), 1 if row.better == "lower" else -1, row.blocks)
 
 
 def scale_of(row: Judged) -> float:
@@ -85,11 +85,19 @@ def one_sided(confidence: float) -> float:
 
 
 def measure(row: Judged, confidence: float, rng) -> None:
-    row.effect = statistics.effect(row.base, row.candidate, confidence)
-    ends = statistics.effect(row.base, row.candidate, one_sided(confidence))
+    row.effect = statistics.effect(row.base, row.candidate, confidence, row.blocks)
+    ends = statistics.effect(row.base, row.candidate, one_sided(confidence), row.blocks)
     row.at_worst = ends.high if row.better == "lower" else -ends.low
-    row.floor = max(LEAST_FLOOR, statistics.noise_floor(row.base, rng))
+    row.floor = max(LEAST_FLOOR, statistics.noise_floor(without_drift(row), rng))
     row.limit = limit_of(row.metric)
+
+
+def without_drift(row: Judged) -> numpy.ndarray:
+    """The baseline's values over the middle of their block; unchanged where there is one block or a value is zero."""
+    sample, values = as_sample(row), numpy.array(row.base, float)
+    if not sample.logarithmic:
+        return values
+    return values / numpy.exp(blocks.middles(numpy.log([*row.base, *row.candidate]), sample.unit))[:len(values)]
 
 
 def over_all_cells(rows: list[Judged]) -> list[tuple[Judged, list[int]]]:
@@ -116,7 +124,7 @@ def error_over_cells(parts: list[Judged]) -> tuple[float, int]:
     if len({sample.unit for sample in samples}) == 1:
         sides = [tuple(float(value) for value in numpy.exp(numpy.mean(numpy.log([getattr(sample, side) for sample in samples]), axis=0)))
                  for side in ("base", "candidate")]
-        return permutation.standard_error(permutation.Sample("all", *sides))
+        return permutation.standard_error(permutation.Sample("all", *sides, blocks=samples[0].blocks))
     errors = [permutation.standard_error(sample) for sample in samples]
     return math.sqrt(sum(one ** 2 for one, _ in errors)) / len(parts), sum(freedom for _, freedom in errors)
 
@@ -153,7 +161,7 @@ def what_they_find(rows: list[Judged], critical: float, alpha: float) -> None:
     for row in rows:
         own, freedom = spread_of(row)
         row.deviation = math.sqrt((own ** 2 + float(numpy.mean(numpy.square(spreads[row.metric])))) / 2)
-        possible = math.isfinite(critical) and permutation.least_p(len(row.base), len(row.candidate)) <= alpha
+        possible = math.isfinite(critical) and as_sample(row).least_p <= alpha
         t = float(stats.t.isf(stats.norm.sf(critical), freedom)) if possible else math.inf
         reach = (t + float(stats.t.ppf(TARGET_POWER, freedom))) * row.deviation * math.sqrt(1 / len(row.base) +
                                                                                            1 / len(row.candidate))
@@ -198,7 +206,7 @@ def judge(row: Judged, alpha: float, tests: int) -> None:
         row.verdict, row.why = "regression", f"p = {row.q:.2g}, beyond the noise floor of {row.floor:.1%}"
     elif row.q_better <= alpha and -change > row.floor and row.worse[2] < 0:
         row.verdict, row.why = "improvement", f"p = {row.q_better:.2g}, beyond the noise floor of {row.floor:.1%}"
-    elif row.role != COMBINED and permutation.least_p(len(row.base), len(row.candidate)) > alpha:
+    elif row.role != COMBINED and as_sample(row).least_p > alpha:
         row.why = f"{plural(count, 'repetition')} can find nothing here, {permutation.least_repetitions(alpha)} would"
     elif row.role == COMBINED and not math.isfinite(row.finds) and best <= row.floor:
         row.why = f"none of the {count} cells has repetitions that could find anything"

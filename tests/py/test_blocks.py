@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs measured in turn: relabelled within blocks of neighbours, compared as deviations from their block."""
+import math
+
+import numpy
+import pytest
+from scipy import stats
+
+from poolmark.compare import blocks, permutation, verdict
+from poolmark.compare import statistics_of_pairs as statistics
+from poolmark.compare.interleave import order
+from poolmark.compare.permutation import Family, Sample
+from test_compare import make_run
+
+
+def both(count):
+    return blocks.blocks_of(range(count), range(count))
+
+
+def drifting(generator, count, shift=0.0, step=.02, slope=0.0, spread=.01):
+    """Values of A B B A ..., on a host whose speed changes by `slope` a run, and by chance by `step`."""
+    walk = numpy.cumsum(generator.normal(slope, step, 2 * count)) + generator.normal(0, spread, 2 * count)
+    sides = {"base": [], "candidate": []}
+    for side, level in zip(order(count), walk, strict=True):
+        sides[side].append(math.exp(level + (shift if side == "candidate" else 0.0)))
+    return tuple(sides["base"]), tuple(sides["candidate"])
+
+
+def test_four_runs_of_each_build_are_a_block_and_the_rest_is_a_smaller_one():
+    assert both(4) == ((0,) * 4, (0,) * 4)
+    assert blocks.sizes(both(10)) == [(4, 4), (4, 4), (2, 2)]
+    assert [permutation.arrangements(both(count)) for count in (4, 5, 6, 9)] == [70, 140, 420, 9800]
+    assert blocks.blocks_of([0, 1, None], [0, 1, 2]) is None and blocks.blocks_of([0, 1], [4, 5]) is None
+    assert blocks.blocks_of([True], [1]) is None
+
+
+def test_a_block_of_one_side_joins_the_nearest_that_has_both():
+    assert blocks.blocks_of([0, 1, 4, 5, 8], [0, 1, 9]) == ((0, 0, 0, 0, 2), (0, 0, 2))
+
+
+def test_labels_are_exchanged_within_blocks_only():
+    unit = both(6)
+    every = permutation.every_labelling(unit)
+    assert len(every) == 420 == len({tuple(sorted(row[:6])) for row in every.tolist()})
+    assert every[0].tolist() == list(range(12))
+    made = permutation.random_labellings(unit, 300, numpy.random.default_rng(1))
+    assert made[0].tolist() == list(range(12))
+    for row in [*every.tolist(), *made.tolist()]:
+        assert sorted(row) == list(range(12))
+        assert {place for place in row[:6] if place in (4, 5, 10, 11)} == set(row[4:6])
+
+
+def test_with_one_block_nothing_changes():
+    generator = numpy.random.default_rng(2)
+    base, candidate = (tuple(numpy.exp(generator.normal(size=4))) for _ in range(2))
+    plain, blocked = Sample("c", base, candidate), Sample("c", base, candidate, blocks=both(4))
+    results = [Family([one], numpy.random.default_rng(1)).results() for one in (plain, blocked)]
+    assert results[0] == results[1]
+    assert permutation.standard_error(plain) == permutation.standard_error(blocked)
+    assert statistics.effect(base, candidate) == statistics.effect(base, candidate, both=both(4))
+
+
+@pytest.mark.parametrize("count", [6, 10])
+def test_a_drift_raises_no_more_alarms_than_the_level(count):
+    """600 comparisons of a build with itself while the host drifts. At 5 % at most 45 alarms, by the binomial's 99.9 %."""
+    generator, alarms = numpy.random.default_rng(count), 0
+    for _ in range(600):
+        sample = Sample("c", *drifting(generator, count), blocks=both(count))
+        alarms += Family([sample], generator, rounds=499).results()[0].corrected <= .05
+    assert alarms <= stats.binom.ppf(.999, 600, .05)
+
+
+def test_independent_values_raise_as_many_alarms_as_the_level_says():
+    generator, alarms = numpy.random.default_rng(3), 0
+    for _ in range(600):
+        values = numpy.exp(generator.normal(0, .02, 12))
+        sample = Sample("c", tuple(values[:6]), tuple(values[6:]), blocks=both(6))
+        alarms += Family([sample], generator).results()[0].corrected <= .05
+    assert stats.binom.ppf(.001, 600, .05) <= alarms <= stats.binom.ppf(.999, 600, .05)
+
+
+def test_a_change_is_found_beneath_a_drift_that_hides_it_without_blocks():
+    generator, found = numpy.random.default_rng(4), [0, 0]
+    for _ in range(40):
+        sides = drifting(generator, 10, shift=.05, step=.005, slope=.01)
+        for place, blocked in enumerate((both(10), None)):
+            sample = Sample("c", *sides, blocks=blocked)
+            found[place] += Family([sample], generator, rounds=499).results()[0].corrected <= .04
+    assert found[0] >= 38 and found[1] <= 20
+
+
+@pytest.mark.parametrize("count", [5, 6, 9])
+def test_the_interval_covers_beneath_a_drift_and_is_narrower(count):
+    generator, covered, narrower = numpy.random.default_rng(count), 0, 0
+    for _ in range(400):
+        base, candidate = drifting(generator, count, shift=.05, step=.005, slope=.01)
+        found = statistics.effect(base, candidate, both=both(count))
+        covered += found.low <= math.expm1(.05) <= found.high
+        narrower += found.high - found.low < (wide := statistics.effect(base, candidate)).high - wide.low
+    assert covered >= stats.binom.ppf(.001, 400, .95) and (count < 6 or narrower > 300)
+
+
+def in_turn(run, comparison="compare-20260101T000000Z-0001"):
+    run["comparison"] = comparison
+    for cell in run["cells"]:
+        cell["turn"] = cell["repetition"] - 1
+        for one in cell["metrics"].values():
+            one["value"] *= 1 + .04 * cell["turn"]  # the host gets slower
+    return run
+
+
+def test_a_verdict_of_runs_in_turn_sees_through_a_drift():
+    keys = dict(repetitions=10, cells=1, spread=.004)
+    base, candidate = in_turn(make_run(seed=1, **keys)), in_turn(make_run(seed=2, scale=1.05, **keys))
+    found = verdict.compare(base, candidate)
+    assert found.code == verdict.REGRESSION and abs(found.rows[0].effect.change - .05) < .01
+    assert verdict.compare(in_turn(make_run(seed=1, **keys)), in_turn(make_run(seed=3, **keys))).code == verdict.OK
+    candidate["comparison"] = "compare-20260101T000000Z-0002"  # of another comparison: their turns are of other times
+    assert verdict.compare(base, candidate).rows[0].blocks is None
+
+
+def test_repetitions_that_are_missing_keep_the_others_in_their_blocks():
+    keys = dict(repetitions=10, cells=1, spread=.004)
+    base, candidate = in_turn(make_run(seed=1, **keys)), in_turn(make_run(seed=2, **keys))
+    del base["cells"][3], candidate["cells"][0:2]
+    row = verdict.compare(base, candidate).rows[0]
+    assert row.blocks == ((0, 0, 0, 1, 1, 1, 1, 2, 2), (0, 0, 1, 1, 1, 1, 2, 2)) and len(row.base) == 9
