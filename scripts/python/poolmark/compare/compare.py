@@ -9,7 +9,7 @@ import os
 import sys
 from pathlib import Path
 
-from poolmark.compare import compare_builds, power_told, thresholds, verdict_out
+from poolmark.compare import compare_builds, pairing, power_told, thresholds, verdict_out
 from poolmark.base.errors import PoolmarkError, UsageError
 from poolmark.base.options import MOST_REPETITIONS, count, span
 from poolmark.base.paths import for_people
@@ -157,7 +157,9 @@ def damage(run: Run) -> list[str]:
 
 def apart(base: dict, candidate: dict) -> bool:
     """True when one run ended before the other began. False for runs that were joined from interleaved runs."""
-    if "nightly" in (base["kind"], candidate["kind"]) or base["id"] == candidate["id"]:
+    if base["id"] == candidate["id"] or pairing.in_turn(base, candidate):
+        return False
+    if "nightly" in (base["kind"], candidate["kind"]) and "comparison" not in base:  # joined before records said of which
         return False
     return str(base["ended_utc"]) <= candidate["started_utc"] or str(candidate["ended_utc"]) <= base["started_utc"]
 

@@ -40,7 +40,7 @@ QUICK = "suite quick --only malloc --connections 2000 --set engine=raw --set loa
         "--set connect.hold=100ms --set connect.settle=200ms --set connect.rate=2000 --set warmup=100ms --set duration=300ms"
 FLOOD = "suite quick --only malloc --connections 200 --set engine=raw --set load.workers=1 --set broker.threads=1 " \
         "--set connect.hold=100ms --set connect.settle=200ms --set warmup=100ms --set pairs=10 " \
-        "--set payload=32 --set publish-rate=0 --set duration=1s --set drain=500ms"
+        "--set payload=32 --set publish-rate=0 --set duration=700ms --set drain=500ms"
 GETS = "bench --filter ^lifo/slab/3072$ --min-time 0.2"
 TO_BE_MEASURED = "HANDICAP_CONNECT=measured"  # microseconds that double the p99 on this host
 MOST_WAIT_US = 20_000  # a loop that waits longer, 10 times a second and for all its clients, falls behind
@@ -67,15 +67,15 @@ class Trial:
 
 TRIALS = (
     Trial("self", "a build with itself, `quick`", QUICK, (), (), "", OK, 4, 39),
-    Trial("self-bench", "a build with itself, `bench`", GETS, (), (), "", OK, 10, 29),
+    Trial("self-bench", "a build with itself, `bench`", GETS, (), (), "", OK, 8, 27),
     Trial("get-5-percent", "gets that cost 5 % more, `bench`", GETS, ("HANDICAP_GET=0",), ("HANDICAP_GET=5",), "time",
-          REGRESSION, 10, 29),
+          REGRESSION, 8, 27),
     Trial("bytes-2-percent", "objects of 2 % more bytes, `quick`", QUICK, (), ("HANDICAP_BYTES=2",),
           "memory.per_connection_bytes", REGRESSION, 4, 39),
     Trial("connect-p99", "p99 of connect doubled (one in 50 waits), `quick`", QUICK, (), (TO_BE_MEASURED,), "connect.p99",
-          REGRESSION, 6, 58),
+          REGRESSION, 5, 50),
     Trial("loss", "one message in a million lost, `quick`", FLOOD, (), ("HANDICAP_LOSS=1000000",), "cell.messages.lost",
-          REGRESSION, 4, 44),
+          REGRESSION, 4, 41),
 )
 
 
@@ -83,7 +83,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--comparisons", type=count(1, 10_000), default=20, metavar="N", help="of each kind (20)")
     parser.add_argument("--only", action="append", choices=[trial.name for trial in TRIALS], help="one kind; several times")
     parser.add_argument("--repetitions", type=count(4, 10_000), metavar="N",
-                        help="runs of each build in a comparison (4; 6 for connects, 10 for benchmarks)")
+                        help="runs of each build in a comparison (4; 5 for connects, 8 for benchmarks)")
     parser.add_argument("--out", metavar="DIR", help="where to write (results/runs/ID)")
     parser.add_argument("--resume", metavar="DIR", help="go on with the experiment in this folder, of the same commit")
     parser.add_argument("--dry-run", action="store_true", help="print the commands and how long they will take; run nothing")
