@@ -220,6 +220,10 @@ $(failing_heap:%=$(B)/tests/%): private test_flags += $(foreach f,malloc calloc 
 # This one stands in for pthread_create(3).
 $(B)/tests/test_pool_growth: private test_flags += -Wl,--wrap=pthread_create
 
+# These have a clock of their own.
+fake_clock := test_pressure_source test_growth_load
+$(fake_clock:%=$(B)/tests/%): private test_flags += -Wl,--wrap=clock_now_ns
+
 # This one stands in for membarrier(2) and pthread_create(3).
 $(B)/tests/test_slab_barrier: private test_flags += -Wl,--wrap=syscall -Wl,--wrap=pthread_create
 $(B)/tests/test_slab_huge: private test_flags += -Wl,--wrap=madvise

@@ -143,49 +143,82 @@ static void take_pids(struct cgroup *cgroup, const char *folder, bool unified)
         cgroup->pids_limit = limit;
 }
 
-// Calls `take` for the process's group and each visible group above it.
-static void walk(struct cgroup *cgroup, const char *root, const char *mountinfo, const char *groups,
-                 const char *controller, void (*take)(struct cgroup *, const char *, bool))
+// The folder of the process's group, into `folder`. Returns the length of the part that is the top of the
+// tree; 0 when there is no such group.
+static size_t locate(char *folder, size_t size, bool *unified, const char *root, const char *mountinfo,
+                     const char *groups, const char *controller)
 {
     struct hierarchy found;
     char path[PATH_SIZE];
     find_mount(&found, mountinfo, controller);
     find_path(path, groups, controller, found.unified);
     if (!found.mount[0] || !path[0])
-        return;
+        return 0;
     // In a container the mount shows a part of the tree: strip the root of the mount.
     const char *below = path;
     size_t shown = strcmp(found.mount_root, "/") == 0 ? 0 : strlen(found.mount_root);
     if (strncmp(path, found.mount_root, shown) == 0)
         below = path + shown;
+    snprintf(folder, size, "%s%s%s", root, found.mount, strcmp(below, "/") == 0 ? "" : below);
+    *unified = found.unified;
+    return strlen(root) + strlen(found.mount);
+}
+
+// Calls `take` for the process's group and each visible group above it.
+static void walk(struct cgroup *cgroup, const char *root, const char *mountinfo, const char *groups,
+                 const char *controller, void (*take)(struct cgroup *, const char *, bool))
+{
     char folder[3 * PATH_SIZE];
-    snprintf(folder, sizeof folder, "%s%s%s", root, found.mount, strcmp(below, "/") == 0 ? "" : below);
-    size_t top = strlen(root) + strlen(found.mount);
-    for (;;) {
-        take(cgroup, folder, found.unified);
-        char *slash = strrchr(folder, '/');
-        if (!slash || (size_t)(slash - folder) < top)
+    bool unified = false;
+    size_t top = locate(folder, sizeof folder, &unified, root, mountinfo, groups, controller);
+    while (top) {
+        take(cgroup, folder, unified);
+        if (!cgroup_folder_up(folder, top))
             return;
-        *slash = '\0';
     }
+}
+
+bool cgroup_folder_up(char *folder, size_t top)
+{
+    char *slash = strrchr(folder, '/');
+    if (!slash || (size_t)(slash - folder) < top)
+        return false;
+    *slash = '\0';
+    return true;
+}
+
+// The texts of /proc/self/mountinfo and /proc/PID/cgroup, TEXT_SIZE each. False when one cannot be read.
+static bool read_texts(const char *root, pid_t pid, char *mountinfo, char *groups)
+{
+    char path[PATH_SIZE + 64];
+    snprintf(path, sizeof path, "%s/proc/self/mountinfo", root);
+    if (text_file_read(path, mountinfo, TEXT_SIZE) < 0)
+        return false;
+    snprintf(path, sizeof path, "%s/proc/%d/cgroup", root, (int)pid);
+    return text_file_read(path, groups, TEXT_SIZE) >= 0;
 }
 
 void cgroup_read(struct cgroup *cgroup, const char *root, pid_t pid)
 {
     *cgroup = (struct cgroup){-1, -1, -1, -1, -1, -1};
     char *mountinfo = malloc(TEXT_SIZE), *groups = malloc(TEXT_SIZE);
-    char path[PATH_SIZE + 64];
-    if (mountinfo && groups) {
-        snprintf(path, sizeof path, "%s/proc/self/mountinfo", root);
-        ssize_t mounts = text_file_read(path, mountinfo, TEXT_SIZE);
-        snprintf(path, sizeof path, "%s/proc/%d/cgroup", root, (int)pid);
-        if (mounts >= 0 && text_file_read(path, groups, TEXT_SIZE) >= 0) {
-            walk(cgroup, root, mountinfo, groups, "memory", take_memory);
-            walk(cgroup, root, mountinfo, groups, "cpu", take_quota);
-            walk(cgroup, root, mountinfo, groups, "cpu", take_throttling);
-            walk(cgroup, root, mountinfo, groups, "pids", take_pids);
-        }
+    if (mountinfo && groups && read_texts(root, pid, mountinfo, groups)) {
+        walk(cgroup, root, mountinfo, groups, "memory", take_memory);
+        walk(cgroup, root, mountinfo, groups, "cpu", take_quota);
+        walk(cgroup, root, mountinfo, groups, "cpu", take_throttling);
+        walk(cgroup, root, mountinfo, groups, "pids", take_pids);
     }
     free(mountinfo);
     free(groups);
+}
+
+size_t cgroup_memory_folder(char *folder, size_t size, bool *unified, const char *root, pid_t pid)
+{
+    size_t top = 0;
+    char *mountinfo = malloc(TEXT_SIZE), *groups = malloc(TEXT_SIZE);
+    if (mountinfo && groups && read_texts(root, pid, mountinfo, groups))
+        top = locate(folder, size, unified, root, mountinfo, groups, "memory");
+    free(mountinfo);
+    free(groups);
+    return top;
 }

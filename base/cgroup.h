@@ -9,6 +9,8 @@
 #ifndef POOLMARK_BASE_CGROUP_H
 #define POOLMARK_BASE_CGROUP_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -23,5 +25,12 @@ struct cgroup { // -1: no limit, or it cannot be read
 
 // Never fails: a value that cannot be read is -1. Any thread may call.
 void cgroup_read(struct cgroup *cgroup, const char *root, pid_t pid);
+
+// The folder of the process's control group that has the memory controller, into `folder`; `unified`: of
+// version 2. Returns the length of the part that is the top of the tree, for cgroup_folder_up; 0 when there
+// is no such group. Any thread may call.
+size_t cgroup_memory_folder(char *folder, size_t size, bool *unified, const char *root, pid_t pid);
+// Makes `folder` that of the group above; false at the top.
+bool cgroup_folder_up(char *folder, size_t top);
 
 #endif

@@ -13,7 +13,8 @@ libraries := $(library) $(B)/libpoolmark.a
 
 # Without pools/use/, which belongs to broker and benchmarks, pools/hot/, which is another pool (of connections), and
 # pools/typed/, which needs other libraries. From base/ only the sources that pools need.
-library_sources := $(filter-out pools/use/% pools/hot/% pools/typed/%,$(wildcard pools/*.c pools/*/*.c)) base/err.c base/clock.c
+library_sources := $(filter-out pools/use/% pools/hot/% pools/typed/%,$(wildcard pools/*.c pools/*/*.c)) base/err.c base/clock.c \
+                   base/cgroup.c base/text_file.c
 
 # Initial-exec: access to a thread's slot is one load, as in a program, and no call.
 pic_flags := -fPIC -fno-semantic-interposition -ftls-model=initial-exec
@@ -48,7 +49,7 @@ $(B)/libpoolmark.a: $(B)/static/contents.a $(contract_map) mk/library.mk
 	@ar rcs $@ $(B)/static/poolmark.o
 
 # Headers as they are installed: in one folder, with includes that find each other there.
-public_headers := pools/pool.h pools/pool_inline.h pools/pool_registry.h base/err_text.h
+public_headers := pools/pool.h pools/pool_inline.h pools/pool_registry.h pools/pool_pressure.h base/err_text.h
 installed_headers := $(addprefix $(B)/include/poolmark/,$(notdir $(public_headers)))
 
 define header_rule

@@ -293,6 +293,20 @@ int pool_registry_drain(struct pool_registry *registry, const char *name, int64_
     return 0;
 }
 
+int pool_registry_trim(struct pool_registry *registry, const char *name, int64_t *bytes, struct err *err)
+{
+    struct entry *entry = visit(registry, name);
+    if (!entry)
+        return no_such_pool(name, err);
+    pthread_mutex_lock(&entry->managing);
+    int64_t given_back = pool_trim(entry->pool);
+    pthread_mutex_unlock(&entry->managing);
+    leave(registry, entry);
+    if (bytes)
+        *bytes = given_back;
+    return 0;
+}
+
 // The next open entry after `entry` (NULL: the first), visited. The visit of `entry` ends.
 static struct entry *visit_next(struct pool_registry *registry, struct entry *entry)
 {

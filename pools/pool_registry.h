@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Named pools that are managed while they are used: made, found, listed, resized, drained and closed by name,
-// with one page of statistics for all. For tens of pools: a look-up compares names one by one, so find a pool
-// once and keep it, not for each get.
+// Named pools that are managed while they are used: made, found, listed, resized, trimmed, drained and closed
+// by name, with one page of statistics for all. For tens of pools: a look-up compares names one by one, so find
+// a pool once and keep it, not for each get.
 //
 //     struct pool_registry *registry;
 //     if (pool_registry_open(&registry, &err) < 0) ...
@@ -66,6 +66,10 @@ int pool_registry_resize(struct pool_registry *registry, const char *name, int64
 // pool_drain by name: the pool stays, gives no objects any more, and can be removed once they are all back.
 // 0 and the bytes given back at once (`bytes` may be NULL); -ENOENT.
 int pool_registry_drain(struct pool_registry *registry, const char *name, int64_t *bytes, struct err *err)
+    __attribute__((warn_unused_result));
+
+// pool_trim by name. 0 and the bytes given back (`bytes` may be NULL); -ENOENT.
+int pool_registry_trim(struct pool_registry *registry, const char *name, int64_t *bytes, struct err *err)
     __attribute__((warn_unused_result));
 
 // pool_sweep of every pool. Bytes given back.

@@ -118,6 +118,34 @@ static void test_what_is_not_there_is_not_known(void **state)
     json_decref(facts);
 }
 
+static void test_the_folder_of_the_group_is_found_and_those_above_it(void **state)
+{
+    (void)state;
+    char root[TEMP_PATH_SIZE], folder[TEMP_PATH_SIZE], wanted[2 * TEMP_PATH_SIZE];
+    bool unified = true;
+    temp_dir_make(root);
+    write_file(root, "/proc/7/cgroup", "4:memory:/a/b\n0::/\n");
+    write_file(root, "/proc/self/mountinfo",
+               "30 1 0:26 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n"
+               "31 1 0:27 / /sys/fs/cgroup/memory rw shared:9 - cgroup cgroup rw,memory\n");
+    size_t top = cgroup_memory_folder(folder, sizeof folder, &unified, root, 7);
+    assert_false(unified);
+    snprintf(wanted, sizeof wanted, "%s/sys/fs/cgroup/memory/a/b", root);
+    assert_string_equal(folder, wanted);
+    assert_true(cgroup_folder_up(folder, top));
+    assert_true(cgroup_folder_up(folder, top));
+    snprintf(wanted, sizeof wanted, "%s/sys/fs/cgroup/memory", root);
+    assert_string_equal(folder, wanted);
+    assert_false(cgroup_folder_up(folder, top));
+    assert_string_equal(folder, wanted);
+    assert_int_equal(cgroup_memory_folder(folder, sizeof folder, &unified, root, 8), 0);
+    write_file(root, "/proc/7/cgroup", "0::/a\n");
+    write_file(root, "/proc/self/mountinfo", "30 1 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n");
+    assert_true(cgroup_memory_folder(folder, sizeof folder, &unified, root, 7) > 0);
+    assert_true(unified);
+    temp_dir_remove(root);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -125,6 +153,7 @@ int main(void)
         cmocka_unit_test(test_version_1_has_a_hierarchy_for_each_controller),
         cmocka_unit_test(test_what_a_container_does_not_see_is_taken_off_the_path),
         cmocka_unit_test(test_what_is_not_there_is_not_known),
+        cmocka_unit_test(test_the_folder_of_the_group_is_found_and_those_above_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
