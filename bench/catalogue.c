@@ -5,12 +5,13 @@
     "time of a single get. `grow`, `shrink`: from when it was due, of those whose probe before it was at "   \
     "full "                                                                                                  \
     "speed (all when `at_full_speed` is 0); `realtime`: from the wake-up, or from when it was due if that "  \
-    "was past: "
+    "was past; `pressure`: with the writing of its object, after it, of the pools that gave back: "
 #define PUTS "`crowd`: time of a single put: "
 #define CALLS "`grow`, `shrink`: the call of each get by itself, whatever was due and whatever the speed: "
 #define ANY                                                                                                  \
     "nothing left out, whatever the speed, and whether all threads were at work or one alone (so it can be " \
     "less): "
+#define WRITTEN "`pressure`: a get and the writing of its object, "
 #define WEAR(when) "`wear`, " when ": "
 #define TIMES(prefix, text)                                                                                  \
     {prefix "p50_ns", "ns", "none", METRIC_SECONDARY, text "median"},                                        \
@@ -110,6 +111,16 @@ const struct metric bench_catalogue[] = {
     {"end_huge_share", "1", "none", METRIC_SECONDARY,
      WEAR("at the end") "the part of the memory gained that is in huge pages"},
     {"end_read_ns", "ns", "lower", METRIC_SECONDARY, WEAR("at the end") "a read of a random object"},
+    {"back_bytes", "B", "none", METRIC_SECONDARY, "`pressure`: what the pools gave back"},
+    {"back_resident_bytes", "B", "higher", METRIC_SECONDARY,
+     "`pressure`: by how much resident memory of the process fell"},
+    {"back_25_ns", "ns", "lower", METRIC_SECONDARY,
+     "`pressure`: until a quarter of what was asked for had come back"},
+    {"back_50_ns", "ns", "lower", METRIC_SECONDARY, "`pressure`: until half of it had"},
+    {"back_75_ns", "ns", "lower", METRIC_SECONDARY, "`pressure`: until three quarters of it had"},
+    {"back_100_ns", "ns", "lower", METRIC_SECONDARY, "`pressure`: until all of it had"},
+    TIMES("before_", WRITTEN "before the pressure: "),
+    TIMES("kept_", WRITTEN "after it, of the pools that did not have to give back: "),
     {"allocs_per_op", "1", "lower", METRIC_SECONDARY,
      "`typed_*`: requests of memory from the allocator for one operation, counted in a process of its own"},
     {"bytes_per_op", "B", "lower", METRIC_SECONDARY, "`typed_*`: bytes that these requests ask for"},

@@ -11,12 +11,13 @@
 extern const struct workload order_workloads[], burst_workloads[], remote_workloads[], bleed_workloads[],
     sharing_workloads[], cold_workloads[], grow_workloads[], blowup_workloads[], exhaust_workloads[],
     bound_workloads[], two_workloads[], mixed_workloads[], crowd_workloads[], realtime_workloads[],
-    idle_workloads[], first_workloads[], wear_workloads[], constructed_workloads[], typed_workloads[];
+    idle_workloads[], first_workloads[], wear_workloads[], constructed_workloads[], typed_workloads[],
+    relief_workloads[];
 static const struct workload *const tables[] = {
     order_workloads, burst_workloads, remote_workloads,      bleed_workloads,    sharing_workloads,
     cold_workloads,  grow_workloads,  blowup_workloads,      exhaust_workloads,  bound_workloads,
     two_workloads,   mixed_workloads, crowd_workloads,       realtime_workloads, idle_workloads,
-    first_workloads, wear_workloads,  constructed_workloads, typed_workloads};
+    first_workloads, wear_workloads,  constructed_workloads, typed_workloads,    relief_workloads};
 enum { TABLE_COUNT = sizeof tables / sizeof tables[0] };
 
 static const size_t object_sizes[] = {64, 256, 1024, 3072, 4096, 16384};

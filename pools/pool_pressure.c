@@ -48,7 +48,7 @@ struct pool_pressure {
 
     pthread_t thread;
     bool has_thread;
-    int wake;         // eventfd that ends the thread's wait
+    int wake;          // eventfd that ends the thread's wait
     _Atomic bool stop; // relaxed: the eventfd orders it
 };
 
@@ -95,9 +95,8 @@ static void note(struct known *now, const struct pool_listing *pool, const struc
     const struct pool_stats *stats = &pool->stats;
     *now = (struct known){.gets = stats->gets};
     memcpy(now->name, pool->name, sizeof now->name);
-    now->recent = before && before->gets <= stats->gets
-                      ? before->recent / 2 + stats->gets - before->gets
-                      : stats->gets; // new, or another one of that name
+    now->recent = before && before->gets <= stats->gets ? before->recent / 2 + stats->gets - before->gets
+                                                        : stats->gets; // new, or another one of that name
     int64_t idle = stats->bytes_owned - stats->in_use * (int64_t)pool->object_bytes;
     now->idle_bytes = idle > 0 ? idle : 0;
     now->shrinks = pool_strategy_caps(pool->strategy) & POOL_CAP_SHRINKS;
@@ -120,8 +119,7 @@ static bool take_stock(struct pool_pressure *pressure)
         count = most;
     pressure->owned_bytes = 0;
     for (int64_t i = 0; i < count; i++) {
-        note(&now[i], &pools[i],
-             find_before(pressure->known, pressure->known_count, &from, pools[i].name));
+        note(&now[i], &pools[i], find_before(pressure->known, pressure->known_count, &from, pools[i].name));
         pressure->owned_bytes += pools[i].stats.bytes_owned;
     }
     pool_memory_free(pools);
@@ -165,8 +163,7 @@ static int64_t trim_in_order(struct pool_pressure *pressure, const struct known 
                              unsigned sources, int64_t wanted)
 {
     const struct pool_pressure_config *config = &pressure->config;
-    struct pool_pressure_event event = {
-        .sources = sources, .began_ns = clock_now_ns(), .wanted = wanted};
+    struct pool_pressure_event event = {.sources = sources, .began_ns = clock_now_ns(), .wanted = wanted};
     for (int64_t i = 0; i < count && event.bytes_back < wanted; i++) {
         if (pool_registry_trim(config->registry, order[i]->name, &event.bytes, NULL) < 0 || event.bytes <= 0)
             continue;
@@ -182,8 +179,7 @@ static int64_t trim_in_order(struct pool_pressure *pressure, const struct known 
 static int64_t give_back(struct pool_pressure *pressure, unsigned sources, int64_t wanted)
 {
     int64_t count = 0;
-    const struct known **order =
-        pool_memory_alloc((size_t)(pressure->known_count + 1) * sizeof *order);
+    const struct known **order = pool_memory_alloc((size_t)(pressure->known_count + 1) * sizeof *order);
     if (!order)
         return 0; // the next look tries again
     for (int64_t i = 0; i < pressure->known_count; i++) {
@@ -267,8 +263,7 @@ static void list_descriptors(struct pool_pressure *pressure, struct pollfd fds[s
 {
     pthread_mutex_lock(&pressure->looking);
     fds[0] = (struct pollfd){.fd = pressure->wake, .events = POLLIN};
-    fds[1] = (struct pollfd){.fd = pressure->group.fd,
-                             .events = pressure->group.unified ? POLLPRI : POLLIN};
+    fds[1] = (struct pollfd){.fd = pressure->group.fd, .events = pressure->group.unified ? POLLPRI : POLLIN};
     fds[2] = (struct pollfd){.fd = pressure->stall.fd, .events = POLLPRI};
     pthread_mutex_unlock(&pressure->looking);
 }

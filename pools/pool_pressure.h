@@ -71,13 +71,13 @@ typedef void pool_pressure_listener(void *context, const char *pool_name,
 
 struct pool_pressure_config {
     struct pool_registry *registry;
-    int64_t bound_bytes;    // 0: no bound
-    const char *group;      // folder of a control group; NULL: the process's own; "": none
-    int group_percent;      // 1 to 100
-    const char *stall_file; // NULL: the group's, or the host's; "": none
-    int64_t stall_us;       // 1 to stall_window_us
+    int64_t bound_bytes;     // 0: no bound
+    const char *group;       // folder of a control group; NULL: the process's own; "": none
+    int group_percent;       // 1 to 100
+    const char *stall_file;  // NULL: the group's, or the host's; "": none
+    int64_t stall_us;        // 1 to stall_window_us
     int64_t stall_window_us; // 500 000 to 10 000 000
-    int64_t every_ns;       // of the own thread; at least 1 ms
+    int64_t every_ns;        // of the own thread; at least 1 ms
     bool own_thread;
     pool_pressure_listener *listener; // may be NULL
     void *listener_context;
@@ -91,13 +91,13 @@ struct pool_pressure_config {
     }
 
 struct pool_pressure_stats {
-    unsigned sources;                      // that are watched
-    bool wakes_by_group, wakes_by_stall;   // the kernel wakes the own thread
-    int64_t looks;                         // since open
-    int64_t by_bound, by_group, by_stall;  // looks that found pressure, by source
-    int64_t trims;                         // pools that gave something back, each time counted
-    int64_t bytes_back;                    // in all
-    int64_t longest_ns;                    // of giving back in one look
+    unsigned sources;                     // that are watched
+    bool wakes_by_group, wakes_by_stall;  // the kernel wakes the own thread
+    int64_t looks;                        // since open
+    int64_t by_bound, by_group, by_stall; // looks that found pressure, by source
+    int64_t trims;                        // pools that gave something back, each time counted
+    int64_t bytes_back;                   // in all
+    int64_t longest_ns;                   // of giving back in one look
 };
 
 // -EINVAL: a field is out of bounds, or `group` is no control group; `err` names it. -ENOTSUP: there is

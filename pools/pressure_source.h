@@ -17,8 +17,8 @@ struct pressure_group {
     char folder[PRESSURE_PATH_SIZE]; // "": none is watched
     bool unified;                    // version 2
     int percent;                     // of the limit: the mark
-    int fd;                          // version 2: memory.events, POLLPRI; version 1: an eventfd, POLLIN; -1: none
-    int64_t events;                  // version 2: `high` + `max` as of the last look
+    int fd;         // version 2: memory.events, POLLPRI; version 1: an eventfd, POLLIN; -1: none
+    int64_t events; // version 2: `high` + `max` as of the last look
 };
 
 // `folder`: NULL for the group of this process, or the nearest above it that has a limit; "" for none.
@@ -35,9 +35,9 @@ int64_t pressure_group_excess(struct pressure_group *group);
 struct pressure_stall {
     char file[PRESSURE_PATH_SIZE]; // "": none is watched
     int64_t stall_us, window_us;
-    int fd;            // with the trigger, POLLPRI; -1: none could be had
-    int64_t total_us;  // as of `read_ns`
-    int64_t read_ns;   // the last look
+    int fd;           // with the trigger, POLLPRI; -1: none could be had
+    int64_t total_us; // as of `read_ns`
+    int64_t read_ns;  // the last look
 };
 
 // `file`: NULL for that of `group`, if it has one, else of the host; "" for none. Never fails.

@@ -211,6 +211,37 @@ static void test_blowup_reads_memory_before_in_and_after_a_storm(void **state)
     assert_int_equal(watched_workload("blowup_10s")->parameter, 10);
 }
 
+enum { RELIEF_POOLS = 8, RELIEF_EACH = 2500, RELIEF_USES = 1000 };
+
+static void check_relief(json_t *one)
+{
+    double before = 0;
+    assert_int_equal(watched_counter(one, "back_bytes"), RELIEF_POOLS / 2 * RELIEF_EACH * 64);
+    static const char *const points[] = {"back_25_ns", "back_50_ns", "back_75_ns", "back_100_ns"};
+    for (size_t i = 0; i < 4; i++) {
+        assert_true(watched_counter(one, points[i]) > before); // one pool each
+        before = watched_counter(one, points[i]);
+    }
+    assert_int_equal(watched_counter(one, "samples_due"), RELIEF_POOLS * RELIEF_EACH);
+    assert_int_equal(watched_counter(one, "samples_measured"), RELIEF_POOLS * RELIEF_EACH);
+    assert_true(watched_counter(one, "before_p50_ns") > 0);
+    assert_true(watched_counter(one, "p50_ns") > 0);
+    assert_true(watched_counter(one, "kept_longest_ns") > 0);
+}
+
+static void test_pressure_trims_half_of_the_pools_and_gets_from_all(void **state)
+{
+    (void)state;
+    watched_run("pressure", 0, 0, check_relief);
+    assert_int_equal(watch.opens, RELIEF_POOLS);
+    assert_int_equal(watch.last_initial, RELIEF_EACH);
+    assert_int_equal(watch.trims, RELIEF_POOLS / 2);
+    assert_int_equal(watch.peak, RELIEF_POOLS * RELIEF_EACH);
+    int64_t uses = RELIEF_USES * (RELIEF_POOLS * (RELIEF_POOLS - 1) / 2);
+    assert_int_equal(watch.gets, 3 * RELIEF_POOLS * RELIEF_EACH + uses);
+    assert_int_equal(watch.puts, watch.gets);
+}
+
 static void test_exhaust_gets_past_the_bound(void **state)
 {
     (void)state;
@@ -233,6 +264,7 @@ int main(void)
         cmocka_unit_test(test_a_trace_that_cannot_be_written_is_named_before_anything_is_measured),
         cmocka_unit_test(test_shrink_times_gets_while_objects_go_back),
         cmocka_unit_test(test_blowup_reads_memory_before_in_and_after_a_storm),
+        cmocka_unit_test(test_pressure_trims_half_of_the_pools_and_gets_from_all),
         cmocka_unit_test(test_exhaust_gets_past_the_bound),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

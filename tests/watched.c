@@ -25,7 +25,8 @@ struct tag {
 
 struct pool {
     struct pool_base base;
-    int64_t max, in_use;
+    int64_t max, gets, in_use;
+    int64_t most; // in use at once since the last trim: so many it owns
     size_t bytes;
     enum pool_overflow overflow;
 };
@@ -33,7 +34,8 @@ struct pool {
 void watched_reset(void)
 {
     pthread_mutex_lock(&watch.lock);
-    watch.gets = watch.puts = watch.in_use = watch.peak = watch.opens = watch.remote_puts = watch.sweeps = 0;
+    watch.gets = watch.puts = watch.in_use = watch.peak = watch.opens = watch.remote_puts = watch.sweeps =
+        watch.trims = 0;
     watch.puts_of_latest = watch.puts_of_next = watch.last_put = watch.fail_from = 0;
     pthread_mutex_unlock(&watch.lock);
 }
@@ -64,7 +66,9 @@ static void *watch_get(struct pool *pool)
         tag = malloc(sizeof *tag + pool->bytes);
     if (tag) {
         *tag = (struct tag){.number = number, .getter = gettid()};
+        pool->gets++;
         pool->in_use++;
+        pool->most = pool->in_use > pool->most ? pool->in_use : pool->most;
         watch.in_use++;
         watch.peak = watch.in_use > watch.peak ? watch.in_use : watch.peak;
     }
@@ -92,7 +96,8 @@ static void watch_put(struct pool *pool, void *object)
 static void watch_stats(struct pool *pool, struct pool_stats *stats)
 {
     stats->in_use = stats->owned = pool->in_use;
-    stats->bytes_owned = pool->in_use * (int64_t)pool->bytes;
+    stats->gets = pool->gets;
+    stats->bytes_owned = pool->most * (int64_t)pool->bytes;
 }
 
 static void watch_close(struct pool *pool)
@@ -115,10 +120,19 @@ static int64_t watch_sweep(struct pool *pool)
     return 0;
 }
 
+static int64_t watch_trim(struct pool *pool)
+{
+    int64_t bytes = (pool->most - pool->in_use) * (int64_t)pool->bytes;
+    pool->most = pool->in_use;
+    watch.trims++;
+    return bytes;
+}
+
 static const struct pool_strategy watching = {
     .name = "watching",
     .summary = "sees who gets and puts what",
-    .caps = POOL_CAP_PREHEATS | POOL_CAP_BOUNDED | POOL_CAP_SWEEPS | POOL_CAP_GROWS | POOL_CAP_BACKGROUND,
+    .caps = POOL_CAP_PREHEATS | POOL_CAP_BOUNDED | POOL_CAP_SWEEPS | POOL_CAP_GROWS | POOL_CAP_BACKGROUND |
+            POOL_CAP_SHRINKS,
     .open = watch_open,
     .get = watch_get,
     .put = watch_put,
@@ -126,6 +140,7 @@ static const struct pool_strategy watching = {
     .close = watch_close,
     .preheat = watch_preheat,
     .sweep = watch_sweep,
+    .trim = watch_trim,
 };
 
 const struct workload *watched_workload(const char *name)

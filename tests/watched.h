@@ -16,7 +16,7 @@
 // for a test's context, so this is the test program's one global.
 struct watch {
     pthread_mutex_t lock; // guards all below
-    int64_t gets, puts, in_use, peak, opens, remote_puts, sweeps;
+    int64_t gets, puts, in_use, peak, opens, remote_puts, sweeps, trims;
     int64_t puts_of_latest; // of the object got last
     int64_t puts_of_next;   // of the object got right after the one that was put last
     int64_t last_put, last_initial;
