@@ -96,6 +96,7 @@ help:
 	@echo 'make install       into PREFIX (/usr/local), below DESTDIR when it is set; make uninstall takes it away'
 	@echo 'make deb           Debian packages, into build/deb/'
 	@echo 'make library       the pools as a library: build/libpoolmark.so.*, build/libpoolmark.a, build/include/poolmark/'
+	@echo 'make check-pool    does a pool keep the contract? POOL=./mine.so (docs/tutorial-your-pool.md)'
 	@echo 'make clean         remove build/'
 	@echo 'Variables: SAN=address|thread|undefined, CHECK=1 (double free and foreign pointers are caught), CC, CFLAGS, V=1 (whole commands)'
 
@@ -288,6 +289,7 @@ clean:
 	rm -rf build
 
 include mk/library.mk
+include mk/plugins.mk
 
 -include $(wildcard $(B)/*/*.d $(B)/*/*/*.d)
 include mk/install.mk

@@ -66,7 +66,7 @@ static void run_bleed(struct gb_state *state, void *context)
         bench_give(bench, worker.slots[i]);
     bench_unmap(worker.slots, bytes);
     bench_report_ops(state, gb_iterations(state));
-    if (gb_thread_index(state) == 0 && bench->pool) {
+    if (gb_thread_index(state) == 0 && bench->pool && !stats.unknown) {
         double live_bytes = (double)stats.in_use * (double)bench->bytes;
         gb_set_counter(state, "owned_ratio", live_bytes > 0 ? (double)stats.bytes_owned / live_bytes : 0,
                        GB_COUNTER_SUM);

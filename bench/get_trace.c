@@ -84,7 +84,7 @@ static int64_t owned_by(struct pool *pool)
 {
     struct pool_stats stats;
     pool_stats(pool, &stats);
-    return stats.owned;
+    return stats.unknown ? -1 : stats.owned;
 }
 
 void get_trace_begin(struct get_trace *trace, struct pool *pool)
@@ -144,6 +144,14 @@ static void mark_around(const struct get_trace *trace, bool *kept)
     }
 }
 
+static void write_row(FILE *file, int64_t get, uint32_t time_ns, int64_t owned)
+{
+    if (owned < 0) // the pool keeps no statistics
+        fprintf(file, "%lld,%u,\n", (long long)get, time_ns);
+    else
+        fprintf(file, "%lld,%u,%lld\n", (long long)get, time_ns, (long long)owned);
+}
+
 static void write_kept(struct get_trace *trace, const struct latency *times, const bool *kept)
 {
     int64_t owned = trace->owned_at_first;
@@ -156,8 +164,7 @@ static void write_kept(struct get_trace *trace, const struct latency *times, con
                 owned = trace->events[next].owned;
         }
         if (kept[get])
-            fprintf(trace->file, "%lld,%u,%lld\n", (long long)get, times->ns[get],
-                    (long long)(trace->pool ? moment->owned : owned));
+            write_row(trace->file, get, times->ns[get], trace->pool ? moment->owned : owned);
     }
 }
 

@@ -8,7 +8,7 @@
 // slow get, and a sample of the fast ones.
 //
 // owned_objects comes from the pool's events where the pool emits events of its growth (POOL_CAP_GROWS);
-// other pools are asked after each get. Without a pool it is 0.
+// other pools are asked after each get. Without a pool it is 0; of a pool without statistics it is empty.
 //
 //     struct get_trace *trace = get_trace_open(state, "trace.csv", 50000);   // before the pool is opened
 //     config.listener = get_trace_listen; config.listener_context = trace;

@@ -201,12 +201,14 @@ static void report(struct gb_state *state, const struct bench_case *bench, const
     gb_set_counter(state, "at_full_speed", share >= LEAST_SHARE, GB_COUNTER_SUM);
     gb_set_counter(state, "step_ns", speed_step_ns(), GB_COUNTER_SUM);
     struct pool_stats stats;
+    gb_set_counter(state, "preempted", (double)storm->preemptions, GB_COUNTER_SUM);
+    gb_set_counter(state, "undisturbed_longest_ns", (double)storm->undisturbed_ns, GB_COUNTER_SUM);
     bench_stats(bench, &stats);
+    if (stats.unknown)
+        return;
     gb_set_counter(state, "expansions", (double)stats.expansions, GB_COUNTER_SUM);
     gb_set_counter(state, "shrinks", (double)stats.shrinks, GB_COUNTER_SUM);
     gb_set_counter(state, "misses", (double)stats.misses, GB_COUNTER_SUM);
-    gb_set_counter(state, "preempted", (double)storm->preemptions, GB_COUNTER_SUM);
-    gb_set_counter(state, "undisturbed_longest_ns", (double)storm->undisturbed_ns, GB_COUNTER_SUM);
     gb_set_counter(state, "longest_expansion_ns", (double)stats.longest_expansion_ns, GB_COUNTER_SUM);
 }
 

@@ -8,6 +8,7 @@
 #include "base/opts.h"
 #include "bench/catalogue.h"
 #include "bench/gbench.h"
+#include "bench/own_pools.h"
 #include "bench/speed.h"
 #include "bench/workload.h"
 
@@ -53,7 +54,7 @@ static void sleeper_stop(struct sleeper *sleeper)
     sem_destroy(&sleeper->wake);
 }
 
-static void add_context(void)
+static void add_context(const struct own_pools *pools)
 {
     const struct build_facts *facts = build_facts();
     char version[128];
@@ -66,13 +67,24 @@ static void add_context(void)
     gb_add_context("allocator_version", heap_version(version, sizeof version));
     char settings[2048];
     gb_add_context("allocator_environment", heap_settings(settings, sizeof settings));
+    own_pools_add_context(pools);
 }
 
-enum { ROW_HEADING, ROW_TRACE, ROW_STEP, ROW_PATIENCE, ROW_SHIFT };
+enum { ROW_HEADING, ROW_POOL, ROW_CHECK, ROW_TRACE, ROW_STEP, ROW_PATIENCE, ROW_SHIFT };
 // Google Benchmark owns the command line; these are the options that it does not know. They are read here,
 // so `offset` is unused.
 static const struct opt table[] = {
     [ROW_HEADING] = {.kind = OPT_HEADING, .help = "Options"},
+    [ROW_POOL] = {.name = "pool",
+                  .argument = "FILE",
+                  .kind = OPT_LIST,
+                  .help = "measure the strategy of this shared library too (pool_plugin.h); several times"},
+    [ROW_CHECK] =
+        {.name = "check-pool",
+         .argument = "FILE",
+         .kind = OPT_TEXT,
+         .help = "say of each promise of a pool whether the strategy of this shared library keeps it, and "
+                 "end"},
     [ROW_TRACE] = {.name = "poolmark_trace",
                    .argument = "FILE",
                    .kind = OPT_TEXT,
@@ -122,13 +134,14 @@ static int print_workloads(void)
     return EXIT_OK;
 }
 
-static int print_description(void)
+static int print_description(const struct own_pools *pools)
 {
     json_t *root = describe_new("poolmark-bench", table, bench_catalogue), *list = json_array();
     const struct workload *row;
     for (size_t i = 0; (row = workload_at(i)); i++)
         json_array_append_new(list, json_pack("{s:s,s:s}", "name", row->name, "summary", row->summary));
     json_object_set_new(root, "workloads", list);
+    json_object_set_new(root, "pools", own_pools_json(pools));
     return describe_print(root);
 }
 
@@ -139,26 +152,46 @@ static int print_probe(void)
     return EXIT_OK;
 }
 
-// Removes the option from the arguments, as `--NAME=VALUE` or `--NAME VALUE`; the last one counts. NULL
-// without the option.
-static const char *take_option(const struct opt *row, int *argc, char **argv)
+// Removes the first occurrence of the option from the arguments, as `--NAME=VALUE` or `--NAME VALUE`. NULL when
+// there is none.
+static const char *take_first(const struct opt *row, int *argc, char **argv)
 {
-    const char *value = NULL;
     size_t length = strlen(row->name);
-    int kept = 0;
     for (int i = 0; i < *argc; i++) {
         bool is_it = strncmp(argv[i], "--", 2) == 0 && strncmp(argv[i] + 2, row->name, length) == 0;
         char after = is_it ? argv[i][2 + length] : 'x';
-        if (after == '=')
-            value = argv[i] + 2 + length + 1;
-        else if (after == '\0' && i + 1 < *argc)
-            value = argv[++i];
-        else
-            argv[kept++] = argv[i];
+        int words = after == '=' ? 1 : after == '\0' && i + 1 < *argc ? 2 : 0;
+        if (words == 0)
+            continue;
+        const char *value = words == 1 ? argv[i] + 2 + length + 1 : argv[i + 1];
+        *argc -= words;
+        for (int at = i; at < *argc; at++)
+            argv[at] = argv[at + words];
+        argv[*argc] = NULL;
+        return value;
     }
-    argv[kept] = NULL;
-    *argc = kept;
-    return value;
+    return NULL;
+}
+
+// Removes the option; of several the last one counts.
+static const char *take_option(const struct opt *row, int *argc, char **argv)
+{
+    const char *last = NULL, *value;
+    while ((value = take_first(row, argc, argv)))
+        last = value;
+    return last;
+}
+
+static int load_pools(struct own_pools *pools, int *argc, char **argv, struct err *err)
+{
+    const char *path;
+    own_pools_open(pools);
+    while ((path = take_first(&table[ROW_POOL], argc, argv))) {
+        int code = own_pools_load(pools, path, err);
+        if (code < 0)
+            return err_prefix(err, code, "--pool");
+    }
+    return 0;
 }
 
 // True when the option is present and valid; `code` is set when it is invalid.
@@ -194,7 +227,7 @@ static int read_options(int *argc, char **argv, void **heap_shift, struct err *e
     return code;
 }
 
-static int run(int argc, char **argv)
+static int run(const struct own_pools *pools, int argc, char **argv)
 {
     const char *trace = take_option(&table[ROW_TRACE], &argc, argv);
     struct err err = {0};
@@ -207,13 +240,13 @@ static int run(int argc, char **argv)
     if (code == 0)
         code = gb_suite_new(&suite);
     if (code == 0)
-        code = workloads_register(suite, trace, &cases, &err);
+        code = workloads_register(suite, pools->strategies, trace, &cases, &err);
     if (code < 0)
         goto done;
     code = sleeper_start(&sleeper);
     if (code < 0)
         goto done;
-    add_context();
+    add_context(pools);
     code = gb_run(suite, &argc, argv, &outcome, &err);
     sleeper_stop(&sleeper);
 done:
@@ -232,12 +265,21 @@ done:
 
 int main(int argc, char **argv)
 {
+    struct own_pools pools;
+    struct err err = {.text = ""};
+    if (load_pools(&pools, &argc, argv, &err) < 0) {
+        fprintf(stderr, "poolmark-bench: %s\n", err.text);
+        return EXIT_USAGE;
+    }
+    const char *checked = take_option(&table[ROW_CHECK], &argc, argv);
+    if (checked)
+        return own_pools_check(checked, stdout);
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--poolmark_list_workloads") == 0) {
             return print_workloads();
         }
         if (strcmp(argv[i], "--describe") == 0)
-            return print_description();
+            return print_description(&pools);
         if (strcmp(argv[i], "--poolmark_probe") == 0)
             return print_probe();
         if (strcmp(argv[i], "--version") == 0) {
@@ -249,8 +291,8 @@ int main(int argc, char **argv)
         // The library then prints its own help and exits.
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
             print_help();
-            return run(2, (char *[]){argv[0], "--help", NULL});
+            return run(&pools, 2, (char *[]){argv[0], "--help", NULL});
         }
     }
-    return run(argc, argv);
+    return run(&pools, argc, argv);
 }

@@ -167,18 +167,27 @@ struct contender {
 
 enum { OTHER_WAYS = 3 };
 
-static struct contender contender_at(size_t index, size_t strategies)
+static size_t count_strategies(const struct pool_strategy *const *strategies)
+{
+    size_t count = 0;
+    while (strategies[count])
+        count++;
+    return count;
+}
+
+static struct contender contender_at(const struct pool_strategy *const *strategies, size_t count,
+                                     size_t index)
 {
     static const struct {
         const char *name, *strategy;
         enum bench_way way;
     } others[OTHER_WAYS] = {
         {"direct-slab", "slab", WAY_INLINE}, {"direct", "malloc", WAY_DIRECT}, {"bare", "null", WAY_BARE}};
-    if (index >= strategies)
-        return (struct contender){others[index - strategies].name,
-                                  pool_strategy_find(others[index - strategies].strategy),
-                                  others[index - strategies].way};
-    const struct pool_strategy *strategy = pool_strategies()[index];
+    if (index >= count)
+        return (struct contender){others[index - count].name,
+                                  pool_strategy_find(others[index - count].strategy),
+                                  others[index - count].way};
+    const struct pool_strategy *strategy = strategies[index];
     return (struct contender){pool_strategy_name(strategy), strategy, WAY_POOL};
 }
 
@@ -204,11 +213,12 @@ static int add_modes(struct gb_suite *suite, const struct workload *row, const s
     return 0;
 }
 
-static int add_row(struct gb_suite *suite, const struct workload *row, size_t strategies,
-                   struct bench_case **next, struct err *err)
+static int add_row(struct gb_suite *suite, const struct workload *row,
+                   const struct pool_strategy *const *strategies, struct bench_case **next, struct err *err)
 {
-    for (size_t c = 0; c < strategies + OTHER_WAYS; c++) {
-        struct contender contender = contender_at(c, strategies);
+    size_t count = count_strategies(strategies);
+    for (size_t c = 0; c < count + OTHER_WAYS; c++) {
+        struct contender contender = contender_at(strategies, count, c);
         // Rows with both modes leave out inlined calls, which are measured where nothing grows.
         if (contender.way == WAY_INLINE && (row->both_modes || row->calls_only))
             continue;
@@ -224,14 +234,13 @@ static int add_row(struct gb_suite *suite, const struct workload *row, size_t st
     return 0;
 }
 
-int workloads_register(struct gb_suite *suite, const char *trace, struct bench_case **cases, struct err *err)
+int workloads_register(struct gb_suite *suite, const struct pool_strategy *const *strategies,
+                       const char *trace, struct bench_case **cases, struct err *err)
 {
-    size_t strategies = 0, rows = 0;
-    while (pool_strategies()[strategies])
-        strategies++;
+    size_t count = count_strategies(strategies), rows = 0;
     while (workload_at(rows))
         rows++;
-    *cases = calloc(rows * (strategies + OTHER_WAYS) * SIZE_COUNT * 2, sizeof **cases); // x 2: both modes
+    *cases = calloc(rows * (count + OTHER_WAYS) * SIZE_COUNT * 2, sizeof **cases); // x 2: both modes
     if (!*cases)
         return err_set(err, -ENOMEM, "no memory for the list of benchmarks");
     struct bench_case *next = *cases;

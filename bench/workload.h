@@ -3,7 +3,7 @@
 // lists the tables. It registers each row with every contender that can do it, every object size and every
 // thread count, as WORKLOAD/CONTENDER/BYTES[/threads:N].
 //
-// Contenders are the strategies, called through the pool's calls, and
+// Contenders are the strategies, ours and those loaded by --pool, called through the pool's calls, and
 //   direct       malloc and free, called as a program calls them: no pool, no count
 //   direct-slab  slab by its inlined calls, statistics included
 //   bare         calls that do nothing: the floor of loop and call
@@ -75,7 +75,8 @@ void bench_close(struct gb_state *state, void *bench_case);
 struct pool_config bench_config(const struct bench_case *bench, int64_t objects);
 void bench_open_config(struct gb_state *state, struct bench_case *bench, struct pool_config *config);
 
-// pool_stats and pool_sweep. Without a pool: zeros, and nothing.
+// pool_stats and pool_sweep. Without a pool: zeros, and nothing. A counter that follows from statistics is left
+// out where they are unknown.
 void bench_stats(const struct bench_case *bench, struct pool_stats *stats);
 void bench_sweep(const struct bench_case *bench);
 
@@ -90,9 +91,11 @@ void bench_report_ops(struct gb_state *state, int64_t ops);
 int64_t bench_thread_faults(void);
 int64_t bench_thread_preemptions(void);
 
-// Adds every row that fits to the suite. `cases` gets an array; free it after the last run. `trace` is set
+// Adds every row that fits to the suite, for each of `strategies` (NULL-terminated, as pool_strategies() has
+// them) and the other contenders. `cases` gets an array; free it after the last run. `trace` is set
 // in each case, and must outlive the runs.
-int workloads_register(struct gb_suite *suite, const char *trace, struct bench_case **cases, struct err *err)
+int workloads_register(struct gb_suite *suite, const struct pool_strategy *const *strategies,
+                       const char *trace, struct bench_case **cases, struct err *err)
     __attribute__((warn_unused_result));
 const struct workload *workload_at(size_t index); // in the order of their tables; NULL after the last
 

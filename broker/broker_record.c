@@ -26,6 +26,21 @@ struct broker_record {
     struct csv *events;
 };
 
+static json_t *describe_pool(const struct pool_spec *spec)
+{
+    const struct pool_config *pool = &spec->config;
+    const struct plugin *plugin = plugin_of(spec->strategy);
+    json_t *told = json_pack(
+        "{s:s, s:I, s:I, s:I, s:i, s:f, s:s, s:s, s:b}", "strategy", pool_strategy_name(spec->strategy),
+        "object_bytes", (json_int_t)pool->object_bytes, "initial", (json_int_t)pool->initial, "max",
+        (json_int_t)pool->max, "expand_at_percent", pool->expand_at_percent, "growth", pool->growth, "expand",
+        pool->growth_mode == POOL_GROW_INLINE ? "inline" : "background", "overflow",
+        pool->overflow == POOL_OVERFLOW_HEAP ? "heap" : "refuse", "touch", pool->touch);
+    if (plugin)
+        json_object_set_new(told, "plugin", plugin_json(plugin));
+    return told;
+}
+
 static void describe_config(struct broker_record *record)
 {
     const struct broker_config *config = record->config;
@@ -43,16 +58,8 @@ static void describe_config(struct broker_record *record)
     record_set(record->record, "config.allocator", json_string(heap_name()));
     record_set(record->record, "config.sweep_every_ns", json_integer(config->sweep_every_ns));
     for (int i = 0; i < BROKER_POOL_COUNT; i++) {
-        const struct pool_config *pool = &config->pools[i].config;
-        snprintf(text, sizeof text, "config.pools.%s", pool->name);
-        record_set(record->record, text,
-                   json_pack("{s:s, s:I, s:I, s:I, s:i, s:f, s:s, s:s, s:b}", "strategy",
-                             pool_strategy_name(config->pools[i].strategy), "object_bytes",
-                             (json_int_t)pool->object_bytes, "initial", (json_int_t)pool->initial, "max",
-                             (json_int_t)pool->max, "expand_at_percent", pool->expand_at_percent, "growth",
-                             pool->growth, "expand",
-                             pool->growth_mode == POOL_GROW_INLINE ? "inline" : "background", "overflow",
-                             pool->overflow == POOL_OVERFLOW_HEAP ? "heap" : "refuse", "touch", pool->touch));
+        snprintf(text, sizeof text, "config.pools.%s", config->pools[i].config.name);
+        record_set(record->record, text, describe_pool(&config->pools[i]));
     }
 }
 
@@ -118,6 +125,7 @@ static struct pool_stats sum_pools(const struct pool_stats pools[BROKER_POOL_COU
 {
     struct pool_stats sum = {0};
     for (int i = 0; i < BROKER_POOL_COUNT; i++) {
+        sum.unknown = sum.unknown || pools[i].unknown;
         sum.gets += pools[i].gets;
         sum.hits += pools[i].hits;
         sum.overflow += pools[i].overflow;
@@ -129,22 +137,34 @@ static struct pool_stats sum_pools(const struct pool_stats pools[BROKER_POOL_COU
     return sum;
 }
 
+// A metric that follows from the statistics of pools.
+static void add_pool_metric(struct record *record, const struct pool_stats *stats, const char *name,
+                            double value, const char *unit, const char *better)
+{
+    if (stats->unknown)
+        record_metric_unknown(record, name, "a strategy keeps no statistics", unit, better);
+    else
+        record_metric(record, name, value, unit, better);
+}
+
 static void add_metrics(struct record *record, const struct broker_statistics *statistics)
 {
     struct pool_stats pool = sum_pools(statistics->pools);
-    int64_t peak = statistics->pools[POOL_CONNECTIONS].peak_in_use;
+    const struct pool_stats *connections = &statistics->pools[POOL_CONNECTIONS];
     const struct broker_counts *counts = &statistics->counts;
     int64_t refused =
         counts->refused_limit + counts->refused_pool + counts->refused_memory + counts->refused_descriptors;
     int64_t closed = counts->protocol_errors + counts->closed_packet_size + counts->closed_topic_levels +
                      counts->closed_no_memory;
     double hits_percent = pool.gets > 0 ? 100.0 * (double)pool.hits / (double)pool.gets : NAN;
-    record_metric(record, "pool.hit_rate", hits_percent, "%", "higher");
-    record_metric(record, "pool.expansions", (double)pool.expansions, "1", "none");
-    record_metric(record, "pool.longest_expansion_ns", (double)pool.longest_expansion_ns, "ns", "lower");
-    record_metric(record, "pool.overflow", (double)pool.overflow, "1", "none");
-    record_metric(record, "pool.refused", (double)pool.refused, "1", "none");
-    record_metric(record, "broker.peak_connections", (double)peak, "1", "none");
+    add_pool_metric(record, &pool, "pool.hit_rate", hits_percent, "%", "higher");
+    add_pool_metric(record, &pool, "pool.expansions", (double)pool.expansions, "1", "none");
+    add_pool_metric(record, &pool, "pool.longest_expansion_ns", (double)pool.longest_expansion_ns, "ns",
+                    "lower");
+    add_pool_metric(record, &pool, "pool.overflow", (double)pool.overflow, "1", "none");
+    add_pool_metric(record, &pool, "pool.refused", (double)pool.refused, "1", "none");
+    add_pool_metric(record, connections, "broker.peak_connections", (double)connections->peak_in_use, "1",
+                    "none");
     record_metric(record, "broker.connections_accepted", (double)counts->accepted, "1", "none");
     record_metric(record, "broker.connections_refused", (double)refused, "1", "none");
     record_metric(record, "broker.connections_closed_for_cause", (double)closed, "1", "none");

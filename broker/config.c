@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 // Default of --initial for the pool `connections`. The auto-expanding brokers that we measure start with the
 // same number.
@@ -37,7 +38,10 @@ static const struct opt table[] = {
      "connections at once; others are refused by a CONNACK; 0: as many as there are descriptors", NULL},
     {NULL, NULL, OPT_HEADING, 0, NULL, 0, 0, NULL, "Pools: connections, buffers, arenas, messages", NULL},
     {"pool", "[NAME=]STRATEGY", OPT_LIST, AT(pool_texts), "malloc", 0, 0, NULL,
-     "strategy of all pools, or of one; several times", NULL},
+     "strategy of all pools, or of one: a name, or the path of a shared library with one (./mine.so); "
+     "several "
+     "times",
+     NULL},
     {"shape", "SHAPE", OPT_PARSE, AT(shape), "lean", 0, 0, NULL,
      "classic, classic-lazy, lean, or object=..,read=..,write=..,arena=..,eager|lazy: what a connection "
      "holds",
@@ -93,6 +97,8 @@ static int split_named(const char *option, const char *text, int unnamed, int *p
                        struct err *err)
 {
     const char *equals = strchr(text, '=');
+    if (equals && memchr(text, '/', (size_t)(equals - text)))
+        equals = NULL; // a part of a path
     *pool = unnamed;
     *value = equals ? equals + 1 : text;
     if (!equals)
@@ -109,6 +115,26 @@ static int split_named(const char *option, const char *text, int unnamed, int *p
                    option, text, (int)(equals - text), text);
 }
 
+// By its name, or from the library at its path.
+static int find_strategy(struct plugins *plugins, const char *text, const char *value,
+                         const struct pool_strategy **strategy, struct err *err)
+{
+    if (plugins_is_path(value)) {
+        int code = plugins_load(plugins, value, strategy, err);
+        return code < 0 ? err_prefix(err, code, "--pool") : 0;
+    }
+    *strategy = pool_strategy_find(value);
+    if (!*strategy)
+        return err_set(err, -EINVAL, "--pool %s: there is no strategy \"%s\"; --list-pools shows them%s",
+                       text, value,
+                       access(value, F_OK) == 0 ? ", and a file is named with a slash, as in ./mine.so" : "");
+    if (pool_strategy_caps(*strategy) & POOL_CAP_SHARES)
+        return err_set(err, -EINVAL,
+                       "--pool %s: %s gives everybody the same object; it is for benchmarks only", text,
+                       value);
+    return 0;
+}
+
 static int choose_strategies(struct broker_config *config, struct err *err)
 {
     enum { ALL = -1 };
@@ -121,15 +147,9 @@ static int choose_strategies(struct broker_config *config, struct err *err)
             int pool;
             if (split_named("pool", text, ALL, &pool, &value, err) < 0)
                 return -EINVAL;
-            const struct pool_strategy *strategy = pool_strategy_find(value);
-            if (!strategy)
-                return err_set(err, -EINVAL,
-                               "--pool %s: there is no strategy \"%s\"; --list-pools shows them", text,
-                               value);
-            if (pool_strategy_caps(strategy) & POOL_CAP_SHARES)
-                return err_set(err, -EINVAL,
-                               "--pool %s: %s gives everybody the same object; it is for benchmarks only",
-                               text, value);
+            const struct pool_strategy *strategy;
+            if (find_strategy(&config->plugins, text, value, &strategy, err) < 0)
+                return -EINVAL;
             for (int at = 0; at < BROKER_POOL_COUNT; at++)
                 if (pool == at || (pool == ALL && !named))
                     config->pools[at].strategy = strategy;
@@ -277,27 +297,44 @@ void broker_config_print_help(void)
            "Exit code: 0 ended by a signal; 1 it could not start or had to end; 2 wrong call.\n");
 }
 
-void broker_config_print_pools(void)
+static void print_strategy(const struct pool_strategy *strategy)
+{
+    printf("%-8s %s\n", pool_strategy_name(strategy), pool_strategy_summary(strategy));
+}
+
+void broker_config_print_pools(const struct broker_config *config)
 {
     for (const struct pool_strategy *const *strategy = pool_strategies(); *strategy; strategy++)
-        printf("%-8s %s\n", pool_strategy_name(*strategy), pool_strategy_summary(*strategy));
+        print_strategy(*strategy);
+    for (int i = 0; i < config->plugins.count; i++)
+        print_strategy(&config->plugins.loaded[i].strategy);
 }
 
 // --- --describe --------------------------------------------------------------------------------------------
 
-static json_t *describe_strategies(void)
+static json_t *describe_strategy(const struct pool_strategy *strategy)
 {
     static const struct describe_flag caps[] = {
         {POOL_CAP_GROWS, "grows"},     {POOL_CAP_BACKGROUND, "background"}, {POOL_CAP_PREHEATS, "preheats"},
         {POOL_CAP_BOUNDED, "bounded"}, {POOL_CAP_SHRINKS, "shrinks"},       {POOL_CAP_SWEEPS, "sweeps"},
         {POOL_CAP_SIZED, "sized"},     {POOL_CAP_SHARES, "shares"},         {0}};
+    unsigned has = pool_strategy_caps(strategy);
+    const struct plugin *plugin = plugin_of(strategy);
+    json_t *told = json_pack("{s:s,s:s,s:o,s:b}", "name", pool_strategy_name(strategy), "summary",
+                             pool_strategy_summary(strategy), "capabilities", describe_flags(caps, has),
+                             "serves", !(has & POOL_CAP_SHARES));
+    if (plugin)
+        json_object_set_new(told, "plugin", plugin_json(plugin));
+    return told;
+}
+
+static json_t *describe_strategies(const struct broker_config *config)
+{
     json_t *list = json_array();
-    for (const struct pool_strategy *const *at = pool_strategies(); *at; at++) {
-        unsigned has = pool_strategy_caps(*at);
-        json_array_append_new(list, json_pack("{s:s,s:s,s:o,s:b}", "name", pool_strategy_name(*at), "summary",
-                                              pool_strategy_summary(*at), "capabilities",
-                                              describe_flags(caps, has), "serves", !(has & POOL_CAP_SHARES)));
-    }
+    for (const struct pool_strategy *const *at = pool_strategies(); *at; at++)
+        json_array_append_new(list, describe_strategy(*at));
+    for (int i = 0; i < config->plugins.count; i++)
+        json_array_append_new(list, describe_strategy(&config->plugins.loaded[i].strategy));
     return list;
 }
 
@@ -359,7 +396,7 @@ int broker_config_describe(const struct broker_config *config)
     enum { INSTANCE_BYTES = 4 << 20 };
     char shape[100];
     json_t *root = describe_new("poolmark-broker", table, broker_catalogue);
-    json_object_set_new(root, "strategies", describe_strategies());
+    json_object_set_new(root, "strategies", describe_strategies(config));
     json_object_set_new(root, "shapes", describe_shapes());
     json_object_set_new(root, "pools", describe_pools(config));
     json_object_set_new(root, "shape",

@@ -7,6 +7,7 @@
 #include "base/opts.h"
 #include "base/address.h"
 #include "broker/shape.h"
+#include "pools/plugin/plugin.h"
 #include "pools/use/pool_set.h"
 
 #include <stdbool.h>
@@ -35,11 +36,13 @@ struct broker_config {
     int listen_count;
     struct address metrics_address;
     struct pool_spec pools[BROKER_POOL_COUNT]; // without listeners
+    struct plugins plugins;                    // of the strategies that --pool names by a path
 };
 
 const char *broker_pool_name(enum broker_pool pool);
 
-// Returns an opts_result, or -EINVAL with the text in `err`. Strings in `config` point into argv.
+// Returns an opts_result, or -EINVAL with the text in `err`. Strings in `config` point into argv. A config may
+// not move while a pool of it is open.
 int broker_config_parse(struct broker_config *config, int argc, char **argv, struct err *err)
     __attribute__((warn_unused_result));
 
@@ -47,6 +50,7 @@ void broker_config_print_help(void);
 // --describe: prints options, metrics, strategies with their capabilities, shapes, and the pools of these
 // options with their rule of growth. Returns an exit code.
 int broker_config_describe(const struct broker_config *config);
-void broker_config_print_pools(void); // --list-pools: every strategy with its summary
+// --list-pools: every strategy with its summary, and those that --pool names by a path.
+void broker_config_print_pools(const struct broker_config *config);
 
 #endif

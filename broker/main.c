@@ -215,7 +215,7 @@ int main(int argc, char **argv)
     else if (parsed == OPTS_DESCRIBE)
         return broker_config_describe(&config);
     else if (config.list_pools)
-        broker_config_print_pools();
+        broker_config_print_pools(&config);
     if (parsed != OPTS_RUN || config.list_pools)
         return EXIT_OK;
     check_descriptors(&config);

@@ -11,10 +11,11 @@ contract := $(shell sed -n 's/^ *\([a-z_]*\);$$/\1/p' $(contract_map))
 library := $(B)/libpoolmark.so.$(VERSION)
 libraries := $(library) $(B)/libpoolmark.a
 
-# Without pools/use/, which belongs to broker and benchmarks, pools/hot/, which is another pool (of connections), and
-# pools/typed/, which needs other libraries. From base/ only the sources that pools need.
-library_sources := $(filter-out pools/use/% pools/hot/% pools/typed/%,$(wildcard pools/*.c pools/*/*.c)) base/err.c base/clock.c \
-                   base/cgroup.c base/text_file.c
+# Without pools/use/, which belongs to broker and benchmarks, pools/hot/, which is another pool (of connections), pools/typed/,
+# which needs other libraries, and pools/plugin/ and pools/contract/, which are for pools of others. From base/ only the sources
+# that pools need.
+library_sources := $(filter-out $(foreach f,use hot typed plugin contract,pools/$(f)/%),$(wildcard pools/*.c pools/*/*.c)) \
+    base/err.c base/clock.c base/cgroup.c base/text_file.c
 
 # Initial-exec: access to a thread's slot is one load, as in a program, and no call.
 pic_flags := -fPIC -fno-semantic-interposition -ftls-model=initial-exec
@@ -49,7 +50,7 @@ $(B)/libpoolmark.a: $(B)/static/contents.a $(contract_map) mk/library.mk
 	@ar rcs $@ $(B)/static/poolmark.o
 
 # Headers as they are installed: in one folder, with includes that find each other there.
-public_headers := pools/pool.h pools/pool_inline.h pools/pool_registry.h pools/pool_pressure.h base/err_text.h
+public_headers := $(addprefix pools/,pool.h pool_inline.h pool_plugin.h pool_registry.h pool_pressure.h) base/err_text.h
 installed_headers := $(addprefix $(B)/include/poolmark/,$(notdir $(public_headers)))
 
 define header_rule

@@ -85,7 +85,7 @@ int64_t handicap_spin_rounds(const struct pool_strategy *strategy, const struct 
     scratch_config.construct = NULL;
     scratch_config.destruct = scratch_config.reset = NULL;
     struct pool *scratch;
-    if (POOLMARK_HANDICAP_GET == 0 || strategy->open(&scratch, &scratch_config, NULL) < 0)
+    if (POOLMARK_HANDICAP_GET == 0 || pool_strategy_open(strategy, &scratch, &scratch_config, NULL) < 0)
         return 0;
     pool_base_fill(scratch, strategy, &scratch_config);
     int64_t rounds = fit_rounds(scratch);

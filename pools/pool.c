@@ -80,7 +80,7 @@ static int check_strategy(const struct pool_strategy *strategy, struct err *err)
         const char *hook;
         bool wanted, there;
     } hooks[] = {
-        {"open", true, strategy->open},
+        {"open", true, strategy->open || strategy->open_as},
         {"get", true, strategy->get},
         {"put", true, strategy->put},
         {"stats", true, strategy->stats},
@@ -220,7 +220,7 @@ static int open_with_name(struct pool **opened, const struct pool_strategy *stra
     int code = pool_fork_prepare();
     if (code < 0)
         return err_set(err, code, "pool %s: no memory for the handlers of fork", config->name);
-    code = strategy->open(&pool, &given, err);
+    code = pool_strategy_open(strategy, &pool, &given, err);
     if (code < 0) {
         if (code == -ENOMEM)
             err_set(err, code, "pool %s: out of memory for %lld objects of %zu bytes (strategy %s)",

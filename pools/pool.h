@@ -168,6 +168,7 @@ struct pool_stats {
     int64_t longest_expansion_ns;
     int64_t max; // as pool_resize left it
     bool locked_rows, draining;
+    bool unknown; // the strategy keeps no statistics (pools/pool_plugin.h): the counts say nothing
 };
 
 struct pool_strategy;

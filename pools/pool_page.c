@@ -49,6 +49,8 @@ void pool_page_prometheus(const struct pool_page_row *rows, size_t count, FILE *
         fprintf(to, "# HELP poolmark_pool_%s %s\n# TYPE poolmark_pool_%s %s\n", metric->name, metric->help,
                 metric->name, metric->is_counter ? "counter" : "gauge");
         for (size_t i = 0; i < count; i++) {
+            if (rows[i].stats.unknown)
+                continue;
             const int64_t *value =
                 (const int64_t *)(const void *)((const char *)&rows[i].stats + metric->offset);
             fprintf(to, "poolmark_pool_%s{pool=\"", metric->name);
@@ -69,6 +71,11 @@ void pool_page_text(const struct pool_page_row *rows, size_t count, FILE *to)
             "bytes owned");
     for (size_t i = 0; i < count; i++) {
         const struct pool_stats *s = &rows[i].stats;
+        if (s->unknown) {
+            fprintf(to, "%-20s %-8s %8zu it keeps no statistics\n", rows[i].name, rows[i].strategy,
+                    rows[i].object_bytes);
+            continue;
+        }
         fprintf(to,
                 "%-20s %-8s %8zu %10" PRId64 " %10" PRId64 " %10" PRId64 " %10" PRId64 " %12" PRId64
                 " %12" PRId64 " %10" PRId64 " %10" PRId64 " %10" PRId64 " %14" PRId64 "%s\n",

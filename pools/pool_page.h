@@ -16,7 +16,8 @@ struct pool_page_row {
     struct pool_stats stats;
 };
 
-// The families poolmark_pool_*, each with a sample {pool="NAME",strategy="STRATEGY"} for each row. Text
+// The families poolmark_pool_*, each with a sample {pool="NAME",strategy="STRATEGY"} for each row. A row whose
+// statistics are unknown has none. Text
 // exposition format 0.0.4: a backslash, a quote and a newline in a name are escaped.
 void pool_page_prometheus(const struct pool_page_row *rows, size_t count, FILE *to);
 

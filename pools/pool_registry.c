@@ -150,7 +150,8 @@ int pool_registry_open(struct pool_registry **opened, struct err *err)
     return 0;
 }
 
-// Is anybody still using the pool of this entry? Then -EBUSY.
+// Is anybody still using the pool of this entry? Then -EBUSY. Of a strategy without statistics only the references
+// are known.
 static int check_unused(const struct entry *entry, struct err *err)
 {
     struct pool_stats stats;

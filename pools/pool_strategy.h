@@ -4,7 +4,7 @@
 //
 // A strategy's pool begins with a struct pool_base, which pools/pool.c fills in after `open` succeeded.
 // Until then its memory is zero, except base.get and base.put: open() may put functions there that suit the
-// config better than the strategy's own (pool.c keeps them). Required: open, get, put, stats, close. The
+// config better than the strategy's own (pool.c keeps them). Required: open (or open_as), get, put, stats, close. The
 // others may be NULL; then pool.c acts for them (checked once, in pool.c, against `caps`).
 //
 // Constructed objects (POOL_CAP_CONSTRUCTS): pools/shared/object.h has the calls. pool.c runs `reset` before
@@ -55,6 +55,9 @@ struct pool_strategy {
 
     // Makes the pool with `initial` objects; the config was checked. -ENOMEM with everything undone.
     int (*open)(struct pool **pool, const struct pool_config *config, struct err *err);
+    // Instead of open, for a strategy that is made while the program runs: is told which one it opens.
+    int (*open_as)(const struct pool_strategy *strategy, struct pool **pool, const struct pool_config *config,
+                   struct err *err);
     void *(*get)(struct pool *pool);
     void (*put)(struct pool *pool, void *object);
     void (*stats)(struct pool *pool, struct pool_stats *stats);
@@ -114,6 +117,13 @@ int64_t pool_memory_fail_after(int64_t after, bool stay);
 // not its name.
 void pool_base_fill(struct pool *pool, const struct pool_strategy *strategy,
                     const struct pool_config *config);
+
+static inline int pool_strategy_open(const struct pool_strategy *strategy, struct pool **pool,
+                                     const struct pool_config *config, struct err *err)
+{
+    return strategy->open_as ? strategy->open_as(strategy, pool, config, err)
+                             : strategy->open(pool, config, err);
+}
 
 // For statistics only.
 static inline void pool_base_tell_max(struct pool_base *base, int64_t max)

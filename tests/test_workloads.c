@@ -178,7 +178,7 @@ static void test_every_fitting_row_is_registered_under_its_name(void **state)
     struct bench_case *cases;
     struct err err = {0};
     assert_int_equal(gb_suite_new(&suite), 0);
-    assert_int_equal(workloads_register(suite, NULL, &cases, &err), 0);
+    assert_int_equal(workloads_register(suite, pool_strategies(), NULL, &cases, &err), 0);
     static const struct {
         const char *filter;
         int64_t count;

@@ -64,7 +64,8 @@ static void take_line(char *line, const struct columns *columns, struct pool_par
         return;
     for (int part = 0; part < PART_COUNT; part++)
         if (strcmp(fields[columns->pool], names[part].pool) == 0) {
-            last->bytes[part] = strtoll(fields[columns->bytes_owned], NULL, 10);
+            if (*fields[columns->bytes_owned]) // empty: the strategy keeps no statistics
+                last->bytes[part] = strtoll(fields[columns->bytes_owned], NULL, 10);
             last->at_ns = strtoll(fields[columns->at_ns], NULL, 10);
         }
 }

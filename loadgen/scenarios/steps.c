@@ -264,14 +264,16 @@ static void fill_memory(struct step *step, const struct sample *sample, const st
     step->values[COLUMN_CPU] = sample->target_cpu_ns;
     step->values[COLUMN_GENERATOR] = sample->generator_pss_bytes;
     int64_t known = 0;
+    bool all_known = true;
     for (int part = 0; part < PART_COUNT; part++) {
+        all_known = all_known && parts->bytes[part] >= 0;
         step->values[COLUMN_OBJECTS + part] = parts->bytes[part];
         known += parts->bytes[part] > 0 ? parts->bytes[part] : 0;
     }
     // Pools may own more than is resident (memory not touched yet): then there is no rest.
     int64_t user =
         sample->target_private_bytes >= 0 ? sample->target_private_bytes : sample->target_pss_bytes;
-    if (parts->at_ns > 0 && user >= known)
+    if (parts->at_ns > 0 && all_known && user >= known)
         step->values[COLUMN_REST] = user - known;
 }
 

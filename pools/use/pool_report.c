@@ -7,20 +7,32 @@
 
 enum { NAME_BYTES = 256, NUMBER_BYTES = 24 };
 
+// The columns after object_bytes are empty.
+static void row_without_statistics(struct csv *csv, int64_t at_ns, const char *quoted, const char *strategy,
+                                   size_t object_bytes)
+{
+    csv_row(csv, "%" PRId64 ",%s,%s,%zu,,,,,,,,,,,,,,,", at_ns, quoted, strategy, object_bytes);
+}
+
 void pool_report_row(struct csv *csv, int64_t at_ns, struct pool *pool)
 {
     const struct pool_config *config = pool_config_of(pool);
+    const char *strategy = pool_strategy_name(pool_strategy_of(pool));
     char name[NAME_BYTES];
     struct pool_stats s;
     pool_stats(pool, &s);
+    csv_quote(config->name, name, sizeof name);
+    if (s.unknown) {
+        row_without_statistics(csv, at_ns, name, strategy, config->object_bytes);
+        return;
+    }
     csv_row(csv,
             "%" PRId64 ",%s,%s,%zu,%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64
             ",%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64
             ",%" PRId64,
-            at_ns, csv_quote(config->name, name, sizeof name), pool_strategy_name(pool_strategy_of(pool)),
-            config->object_bytes, s.owned, s.in_use, s.peak_in_use, s.gets, s.puts, s.hits, s.misses,
-            s.overflow, s.refused, s.failed, s.expansions, s.shrinks, s.bytes_owned, s.overhead_bytes,
-            s.longest_expansion_ns);
+            at_ns, name, strategy, config->object_bytes, s.owned, s.in_use, s.peak_in_use, s.gets, s.puts,
+            s.hits, s.misses, s.overflow, s.refused, s.failed, s.expansions, s.shrinks, s.bytes_owned,
+            s.overhead_bytes, s.longest_expansion_ns);
 }
 
 static const char *event_name(enum pool_event_kind kind)
@@ -51,6 +63,12 @@ static void table_line(struct pool *pool, FILE *to)
     char object[NUMBER_BYTES], bytes[NUMBER_BYTES], overhead[NUMBER_BYTES], longest[NUMBER_BYTES];
     struct pool_stats s;
     pool_stats(pool, &s);
+    if (s.unknown) {
+        fprintf(to, "%-12s %-8s %10s it keeps no statistics\n", config->name,
+                pool_strategy_name(pool_strategy_of(pool)),
+                units_format_bytes((int64_t)config->object_bytes, object, sizeof object));
+        return;
+    }
     double hit_percent = s.gets ? 100.0 * (double)s.hits / (double)s.gets : 0;
     fprintf(to,
             "%-12s %-8s %10s %10" PRId64 " %10" PRId64 " %10" PRId64 " %12" PRId64 " %6.2f %9" PRId64
