@@ -89,9 +89,15 @@ static void test_a_retained_message_of_each_qos_is_received(void **state)
     static const char *const levels[] = {"0", "1", "2"};
     for (int i = 0; i < 3; i++) {
         publish(fixture, "-t", "kept/x", "-m", levels[i], "-q", levels[i], "-r", NULL);
-        char wanted[32];
+        char wanted[32], live[32];
         snprintf(wanted, sizeof wanted, "kept/x %s %s 1\n", levels[i], levels[i]);
-        expect(subscribe(fixture, "-t", "kept/#", "-q", "2", "-C", "1", "-F", "%t %p %q %r", NULL), wanted);
+        snprintf(live, sizeof live, "kept/x %s %s 0\n", levels[i], levels[i]);
+        char *output = NULL;
+        do { // at QoS 0 it may come while the subscriber is there already; then the next one gets it as retained
+            free(output);
+            output = subscribe(fixture, "-t", "kept/#", "-q", "2", "-C", "1", "-F", "%t %p %q %r", NULL);
+        } while (i == 0 && strcmp(output, live) == 0);
+        expect(output, wanted);
     }
     publish(fixture, "-t", "kept/x", "-n", "-r", NULL);
 }

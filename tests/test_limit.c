@@ -97,8 +97,8 @@ static void test_the_busiest_thread_counts_and_not_the_sum(void **state)
     pthread_join(thread, NULL);
     double ran, waited;
     thread_load_between(&from, &to, &ran, &waited);
-    // It ran or waited for a CPU all the time; this thread slept.
-    assert_true(ran > 0 && ran + waited > 0.5 && ran + waited < 1.5);
+    // It ran or waited for a CPU whenever the host let this machine run; this thread slept.
+    assert_true(ran > 0 && ran + waited > 0.1 && ran + waited < 1.5);
 
     struct thread_load earlier = {.at_ns = NS_PER_S, .count = 2}, later = {.at_ns = 2 * NS_PER_S, .count = 2};
     earlier.threads[0].tid = later.threads[1].tid = 1;

@@ -7,6 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import pytest
 from faults import Broker, load, needs_root
 
 FILES = 80_000
@@ -33,8 +34,13 @@ def connect(folder, broker, before=None):
 
 @needs_root
 def test_kernel_memory_that_another_program_took_gives_no_figure(tmp_path):
-    with Broker("--shape", "lean", "--threads", "1") as broker, connect(tmp_path / "run", broker) as run, files_are_made():
-        assert run.end() == 0
-        assert run.metric("kernel.per_connection_bytes") is None
-        assert "bytes a connection, its caches of sockets by" in run.anomaly("kernel_noise")
-        assert run.metric("memory.per_connection_bytes") > 100
+    """When other programs made or ended sockets meanwhile, as other tests do, the record may say that instead: made again."""
+    for attempt in range(5):
+        with Broker("--shape", "lean", "--threads", "1") as broker, connect(tmp_path / str(attempt), broker) as run, files_are_made():
+            assert run.end() == 0
+            assert run.metric("kernel.per_connection_bytes") is None
+            assert run.metric("memory.per_connection_bytes") > 100
+            told = run.anomaly("kernel_noise")
+        if "bytes a connection, its caches of sockets by" in told:
+            return
+    pytest.fail(told)

@@ -3,8 +3,8 @@
 
 
 def told(data):
-    """The anomalies, without those of a busy or slow host, which a test machine often is."""
-    return [one for one in data["anomalies"] if one["what"] not in ("busy", "slow")]
+    """The anomalies, without those of a busy, slow or throttled host, which a test machine often is."""
+    return [one for one in data["anomalies"] if one["what"] not in ("busy", "slow", "throttled")]
 
 
 def anomalies(data):

@@ -181,7 +181,8 @@ def test_a_process_killed_half_way_ends_the_run_incomplete_and_leaves_nothing(tm
     assert "was ended by SIGKILL" in " ".join(one["text"] for one in cell["anomalies"])
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
     if victim == "poolmark-broker":
-        assert cell["metrics"]["clients.dropped"]["value"] == 100
+        assert cell["metrics"]["clients.connected"]["value"] == 100     # its end may be seen before that of the last connection
+        assert 0 <= cell["metrics"]["clients.dropped"]["value"] <= 100
 
 
 def test_ctrl_c_keeps_what_was_measured(tmp_path):
