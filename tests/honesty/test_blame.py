@@ -106,6 +106,7 @@ def test_messages_that_arrive_twice_are_said(tmp_path, broker):
         assert run.anomaly("duplicates") == "50 messages arrived a second time"
 
 
+@needs_root
 def test_a_full_accept_queue_is_said_beside_the_latency_it_makes(tmp_path):
     """A broker that stops for a moment, with an accept queue of one. The kernel drops further connects, and clients repeat them a
     second later."""

@@ -16,7 +16,7 @@ from poolmark.verify.verify import complaints
 
 PATTERNS = {"fan-in": ("--publishers", 10, "--subscribers", 3), "fan-out": ("--publishers", 2, "--subscribers", 12),
             "topics:3": ("--publishers", 4, "--subscribers", 7)}
-SHORT = ("--publish-rate", 1000, "--duration", "500ms", "--warmup", "200ms", "--workers", 2, "--drain", "1s")
+SHORT = ("--duration", "500ms", "--warmup", "200ms", "--workers", 2)
 
 
 class Unfaithful:
@@ -85,10 +85,11 @@ def test_losses_and_doubles_are_counted_for_each_publisher_at_each_subscriber(tm
         return {10: "lose", 11: "lose", 20: "double", 49: "lose"}.get(step, "pass")
 
     with Unfaithful(broker.port, act) as proxy, \
-            load(tmp_path / "run", "publish", proxy.port, "--pattern", pattern, *PATTERNS[pattern], *SHORT, engine=engine) as run:
+            load(tmp_path / "run", "publish", proxy.port, "--pattern", pattern, *PATTERNS[pattern], *SHORT, "--publish-rate", 500, "--drain",
+                 "2s", engine=engine) as run:  # so slow that the proxy keeps up on a busy host
         assert run.end() == 1
         assert proxy.counts["lose"] > 10 and proxy.counts["double"] > 5 and proxy.counts["late"] > 5
-        assert run.metric("messages.sent") == 700
+        assert run.metric("messages.sent") == 350
         assert run.metric("messages.lost") == proxy.counts["lose"]
         assert run.metric("messages.duplicates") == proxy.counts["double"]
         assert run.metric("messages.received") == run.metric("deliveries.expected") - proxy.counts["lose"]
@@ -104,7 +105,7 @@ def test_at_a_higher_qos_the_last_messages_are_missed_too(tmp_path, broker):
     """The proxy swallows everything from some message on, so that no later one shows the loss."""
     with Unfaithful(broker.port, lambda connection, number: "lose" if number >= 100 else "pass") as proxy, \
             load(tmp_path / "run", "publish", proxy.port, "--pattern", "fan-out", "--publishers", 2, "--subscribers", 5, "--qos", 1,
-                 *SHORT) as run:
+                 *SHORT, "--publish-rate", 1000, "--drain", "1s") as run:
         assert run.end() == 1
         assert run.metric("deliveries.expected") == 3500 and run.metric("messages.received") == 500
         assert run.metric("messages.lost") == 3000

@@ -38,8 +38,9 @@ def test_throttling_is_an_anomaly_and_the_quota_a_fact_of_the_host(tmp_path):
     told = [one["text"] for one in slow["cells"][0]["anomalies"] if one["what"] == "throttled" and "the programs" in one["text"]]
     assert len(told) == 1 and told[0].startswith("a CPU quota of 0.2 processors stopped the programs ")
     assert "! malloc" in done.stdout.replace("lean-", "") and "throttled" in done.stdout
-    assert not any(one["what"] == "throttled" for one in free["cells"][0]["anomalies"])
-    assert slow["host"]["cpu_quota"] == 0.2 and free["host"]["cpu_quota"] == free["host"]["cores"]
+    if free["host"]["cpu_quota"] == free["host"]["cores"]:  # else this test itself runs under a quota
+        assert not any(one["what"] == "throttled" for one in free["cells"][0]["anomalies"])
+    assert slow["host"]["cpu_quota"] == 0.2 < free["host"]["cpu_quota"] <= free["host"]["cores"]
     assert [fact for fact, _, _ in comparable.differences(slow, free)] == ["host.cpu_quota"]
     assert history.fingerprint(slow) != history.fingerprint(free)
     del free["host"]["cpu_quota"]  # as in a record of an older version, of the same host
