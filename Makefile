@@ -253,7 +253,7 @@ $(B)/model/slab_rows: $(patsubst %.c,$(B)/%.o,$(wildcard tests/model/slab_*.c)) 
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ld_flags) $(san_flags) -o $@ $^
 # The functions under test are the pool's own; they get memory that can be copied as a whole.
-$(B)/model/hot_waiters: $(addprefix $(B)/,tests/model/hot_waiters.o tests/model/explore.o \
+$(B)/model/hot_waiters: $(patsubst %.c,$(B)/%.o,$(wildcard tests/model/hot_*.c)) $(addprefix $(B)/,tests/model/explore.o \
                           $(patsubst %,pools/hot/%.o,hosts lists demand serve age))
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
