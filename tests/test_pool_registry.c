@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pools/pool_registry.h"
 
-#include "pools/pool_page.h"
 #include "pools/pool_strategy.h"
 
 #include <errno.h>
@@ -352,19 +351,6 @@ static void test_one_page_has_all_pools(void **state)
     close_registry(registry);
 }
 
-static void test_a_newline_reaches_no_page(void **state)
-{
-    (void)state;
-    char *text = NULL;
-    size_t bytes = 0;
-    FILE *to = open_memstream(&text, &bytes);
-    const struct pool_page_row row = {.name = "two\nlines", .strategy = "slab"};
-    pool_page_prometheus(&row, 1, to);
-    fclose(to);
-    assert_non_null(strstr(text, "\npoolmark_pool_gets_total{pool=\"two\\nlines\",strategy=\"slab\"} 0\n"));
-    free(text);
-}
-
 static void test_there_may_be_as_many_as_the_header_says(void **state)
 {
     (void)state;
@@ -493,7 +479,6 @@ int main(void)
         cmocka_unit_test(test_a_pool_that_is_being_made_holds_up_nobody),
         cmocka_unit_test(test_each_request_of_memory_may_fail),
         cmocka_unit_test(test_one_page_has_all_pools),
-        cmocka_unit_test(test_a_newline_reaches_no_page),
         cmocka_unit_test(test_there_may_be_as_many_as_the_header_says),
         cmocka_unit_test(test_threads_make_use_and_close_pools_of_the_same_names),
     };
