@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The only C++ file. No exception leaves it (out of memory becomes -ENOMEM). The timed path is
+// The only C++ file, with gbench_reporter.h. No exception leaves it (out of memory becomes -ENOMEM). The timed path is
 // KeepRunningBatch.
 #include "bench/gbench.h"
 #include "bench/gbench_flags.h"
+#include "bench/gbench_reporter.h"
 #include "bench/gbench_spec.h"
 
 #include <benchmark/benchmark.h>
@@ -309,96 +310,10 @@ int gb_add(struct gb_suite *suite, const struct gb_spec *spec, struct err *err)
     return 0;
 }
 
-// Registration with the library, reports and flags.
+// Registration with the library and flags.
 
 namespace
 {
-
-// Differences between the library's versions. Up to 1.7 a run has `error_occurred`, from 1.8 on `skipped`.
-template <class Run> auto skipped(const Run &run, int) -> decltype(run.skipped, true)
-{
-    return static_cast<int>(run.skipped) != 0;
-}
-template <class Run> auto skipped(const Run &run, long) -> decltype(run.error_occurred, true)
-{
-    return run.error_occurred;
-}
-
-// Up to 1.9 the library owns the reporter that it makes; later the caller does, in `owner`.
-using ReporterPointer = std::unique_ptr<benchmark::BenchmarkReporter>;
-benchmark::BenchmarkReporter *keep(benchmark::BenchmarkReporter *made, ReporterPointer *)
-{
-    return made;
-}
-[[maybe_unused]] benchmark::BenchmarkReporter *keep(ReporterPointer made, ReporterPointer *owner)
-{
-    *owner = std::move(made);
-    return owner->get();
-}
-
-// Passes reports on under the caller's names, and counts failures. `at_end`: all at once, after the last
-// run: the library's CSV takes the counters of its first report as columns, and aborts when a later report
-// has others.
-class Reporter : public benchmark::BenchmarkReporter
-{
-  public:
-    Reporter(benchmark::BenchmarkReporter *to, int64_t *failed, bool at_end)
-        : to_(to), failed_(failed), at_end_(at_end)
-    {
-    }
-
-    bool ReportContext(const Context &context) override
-    {
-        to_->SetOutputStream(&GetOutputStream());
-        to_->SetErrorStream(&GetErrorStream());
-        return to_->ReportContext(context);
-    }
-
-    void ReportRuns(const std::vector<Run> &reports) override
-    {
-        std::vector<Run> runs = reports;
-        bool failed = false;
-        for (Run &run : runs) {
-            run.run_name.min_time.clear();
-            run.run_name.min_warmup_time.clear();
-            run.run_name.iterations.clear();
-            run.run_name.repetitions.clear();
-            run.run_name.time_type.clear();
-            failed = failed || skipped(run, 0);
-        }
-        *failed_ += failed;
-        if (at_end_)
-            kept_.insert(kept_.end(), runs.begin(), runs.end());
-        else
-            to_->ReportRuns(runs);
-    }
-
-    void Finalize() override
-    {
-        if (!kept_.empty())
-            to_->ReportRuns(kept_);
-        kept_.clear();
-        to_->Finalize();
-    }
-
-  private:
-    benchmark::BenchmarkReporter *to_;
-    int64_t *failed_;
-    bool at_end_;
-    std::vector<Run> kept_;
-};
-
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wdeprecated-declarations" // the CSV reporter
-ReporterPointer file_reporter(const std::string &format)
-{
-    if (format == "csv")
-        return ReporterPointer(new benchmark::CSVReporter);
-    if (format == "console")
-        return ReporterPointer(new benchmark::ConsoleReporter(benchmark::ConsoleReporter::OO_None));
-    return ReporterPointer(new benchmark::JSONReporter);
-}
-#pragma GCC diagnostic pop
 
 // In the order of gb_complexity.
 benchmark::BigO library_complexity(gb_complexity complexity)
@@ -493,18 +408,18 @@ int run_filtered(gb_suite *suite, const gb_flags &flags, gb_outcome *outcome, st
         return err_set(err, -EINVAL, "no benchmark matches --benchmark_filter='%s'", text.c_str());
     if (flags.list)
         return 0;
-    ReporterPointer to_file, display_owner;
+    gbench::ReporterPointer to_file, display_owner;
     if (*flags.out) {
         FILE *probe = fopen(flags.out, "w"); // the library would exit
         if (!probe)
             return err_set(err, -errno, "cannot write --benchmark_out='%s': %s", flags.out, strerror(errno));
         fclose(probe);
-        to_file = file_reporter(flags.out_format);
+        to_file = gbench::file_reporter(flags.out_format);
     }
     int64_t unused = 0;
-    Reporter display(keep(benchmark::CreateDefaultDisplayReporter(), &display_owner), &outcome->failed,
+    gbench::Reporter display(gbench::keep(benchmark::CreateDefaultDisplayReporter(), &display_owner), &outcome->failed,
                      flags.format == std::string("csv"));
-    Reporter file(to_file.get(), &unused, flags.out_format == std::string("csv"));
+    gbench::Reporter file(to_file.get(), &unused, flags.out_format == std::string("csv"));
     benchmark::RunSpecifiedBenchmarks(&display, to_file ? &file : nullptr, ".");
     benchmark::ClearRegisteredBenchmarks();
     return 0;

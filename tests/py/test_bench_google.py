@@ -30,7 +30,7 @@ inline std::unique_ptr<BenchmarkReporter> made_reporter() { return nullptr; }
 def compiled(tmp_path, shim, source):
     folder = tmp_path / "benchmark"
     folder.mkdir()
-    (folder / "benchmark.h").write_text(shim)
+    (folder / "benchmark.h").write_text("#pragma once\n" + shim)
     return subprocess.run(["g++", "-std=c++17", "-D_GNU_SOURCE", "-fsyntax-only", f"-I{tmp_path}", f"-I{ROOT}", str(source)],
                           capture_output=True, text=True, timeout=120)
 
