@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """An installation in its own folder, for tests: `make install DESTDIR=...`."""
+import fcntl
 import os
 import subprocess
 from pathlib import Path
@@ -12,8 +13,10 @@ def make(target: str, destination: Path, *variables: str) -> subprocess.Complete
     # Under `make test` the outer make's flags would be inherited.
     environment = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
     build = os.environ.get("POOLMARK_BUILD", "build")
-    return subprocess.run(["make", "-s", target, f"B={build}", f"DESTDIR={destination}", f"PREFIX={PREFIX}", *variables], cwd=ROOT,
-                          env=environment, capture_output=True, text=True, timeout=240, check=False)
+    with open(ROOT / build / "installed.lock", "w", encoding="ascii") as lock:  # two tests that make one file would spoil it
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return subprocess.run(["make", "-s", target, f"B={build}", f"DESTDIR={destination}", f"PREFIX={PREFIX}", *variables], cwd=ROOT,
+                              env=environment, capture_output=True, text=True, timeout=240, check=False)
 
 
 def flags(destination: Path, *words: str) -> list[str]:

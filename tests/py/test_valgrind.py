@@ -21,5 +21,5 @@ def test_pools_are_clean_under_valgrind(name):
         pytest.skip(f"{program} is not built")
     # Fair scheduling: threads that spin must not keep the other threads from running.
     done = subprocess.run(["valgrind", "-q", "--error-exitcode=9", "--leak-check=full", "--fair-sched=try", "--max-threads=2000", program],
-                          capture_output=True, text=True, timeout=240)
+                          capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
