@@ -7,6 +7,7 @@ import subprocess
 import pytest
 from conftest import ROOT
 
+LONG = "test_a_name_that_is_longer_than_the_lines_in_which_pytest_tells_the_names_of_those_that_failed"
 C_TEST = """
 #include <setjmp.h>
 #include <stdarg.h>
@@ -43,12 +44,12 @@ def test_run_tests_names_the_failed_ones_last(tmp_path):
         source.write_text(C_TEST % name)
         subprocess.run(["cc", "-o", tmp_path / f"build/tests/test_{name}", source, "-lcmocka"], check=True)
     (tmp_path / "tests/py/test_sums.py").write_text(
-        "import pytest\n\n@pytest.mark.parametrize('sum', [2, 3])\ndef test_sum(sum):\n    print('failed: no')\n    assert 1 + 1 == sum\n")
+        "import pytest\n\n@pytest.mark.parametrize('sum', [2, 3])\ndef " + LONG + "(sum):\n    print('failed: no')\n    assert 1 + 1 == sum\n")
     done = subprocess.run(["scripts/run-tests", "build"], cwd=tmp_path, capture_output=True, text=True, check=False)
     told = done.stdout[done.stdout.index("\nfailed: "):].splitlines()[1:]
     assert done.returncode == 1 and told[-1] == "5 passed, 3 failed", done.stdout
     named = [line for line in told if line.startswith("failed: ")]
-    assert named == ["failed: test_bad: bad", "failed: test_gone: ended in or after gone", "failed: tests-py-1: test_sum[3]"]
+    assert named == ["failed: test_bad: bad", "failed: test_gone: ended in or after gone", f"failed: tests-py-1: {LONG}[3]"]
     assert "0x2 != 0x3" in told[1] and any("test_bad.c:" in line for line in told)
     assert "     tests/py/test_sums.py:6: AssertionError" in told
     assert all(line.startswith(("failed: ", "     ")) for line in told[:-1])
