@@ -417,8 +417,8 @@ int run_filtered(gb_suite *suite, const gb_flags &flags, gb_outcome *outcome, st
         to_file = gbench::file_reporter(flags.out_format);
     }
     int64_t unused = 0;
-    gbench::Reporter display(gbench::keep(benchmark::CreateDefaultDisplayReporter(), &display_owner), &outcome->failed,
-                     flags.format == std::string("csv"));
+    gbench::Reporter display(gbench::keep(benchmark::CreateDefaultDisplayReporter(), &display_owner),
+                             &outcome->failed, flags.format == std::string("csv"));
     gbench::Reporter file(to_file.get(), &unused, flags.out_format == std::string("csv"));
     benchmark::RunSpecifiedBenchmarks(&display, to_file ? &file : nullptr, ".");
     benchmark::ClearRegisteredBenchmarks();

@@ -25,8 +25,8 @@ static void *respond(void *context)
     return NULL;
 }
 
-void engine_bench_start(struct engine_bench *bench, const struct engine *engine, const struct responder_config *config,
-                  int64_t timeout_ns, int keep_alive_s)
+void engine_bench_start(struct engine_bench *bench, const struct engine *engine,
+                        const struct responder_config *config, int64_t timeout_ns, int keep_alive_s)
 {
     *bench = (struct engine_bench){.engine = engine};
     struct err err = {0};
@@ -84,7 +84,8 @@ void engine_bench_connect_all(struct engine_bench *bench)
     engine_bench_step_until(bench, ENGINE_CONNECTED, ENGINE_BENCH_CLIENTS);
 }
 
-const struct engine_event *engine_bench_event(const struct engine_bench *bench, enum engine_event_kind kind, int nth)
+const struct engine_event *engine_bench_event(const struct engine_bench *bench, enum engine_event_kind kind,
+                                              int nth)
 {
     for (int i = 0; i < bench->event_count; i++)
         if (bench->events[i].kind == kind && nth-- == 0)

@@ -180,7 +180,8 @@ static void check_each_message_has_its_own_topic_and_qos(const struct engine *en
 static void check_refused_subscriptions_are_told(const struct engine *engine)
 {
     static struct engine_bench bench;
-    engine_bench_start(&bench, engine, &(struct responder_config){.refuse_subscriptions = true}, 60 * NS_PER_S, 0);
+    engine_bench_start(&bench, engine, &(struct responder_config){.refuse_subscriptions = true},
+                       60 * NS_PER_S, 0);
     engine_bench_connect_all(&bench);
     assert_int_equal(engine->subscribe(bench.run, 0, "poolmark/test/t", 1), 0);
     engine_bench_step_until(&bench, ENGINE_REFUSED, 1);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// What ends a connection of a hot caller.pool, as one caller sees it: disuse, age, checks, pressure of memory.
+// What ends a connection of a hot pool, as one caller sees it: disuse, age, checks, pressure of memory.
 #include "base/clock.h"
 #include "tests/hot_caller.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

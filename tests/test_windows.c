@@ -115,7 +115,8 @@ static void run_that_gets_slow(struct gb_state *state, void *context)
     struct windows *windows = context;
     speed_set_step_ns(SNAIL_NS);
     windows_begin(windows, state);
-    speed_set_step_ns(SNAIL_NS); // the probe before the first window is the fastest so far, on a busy host too
+    speed_set_step_ns(
+        SNAIL_NS); // the probe before the first window is the fastest so far, on a busy host too
     for (int i = 0; windows_next(windows) > 0; i++) {
         speed_set_step_ns(i == 0 ? SNAIL_NS : NEVER_NS);
         windows->left = 1; // a window is a batch
