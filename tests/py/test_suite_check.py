@@ -239,3 +239,24 @@ def test_of_many_known_names_none_is_listed():
     assert faults.nearest("xyz", [f"name{number}" for number in range(200)]) == "; there are 200: scripts/poolmark describe prints them"
     assert faults.nearest("xyz", ["abc", "def"]) == "; there are: abc, def"
     assert faults.nearest("name17x", [f"name{number}" for number in range(200)]).startswith("; did you mean 'name1")
+
+
+@built
+def test_a_fault_in_the_number_of_clients_does_not_hide_the_other_options(poolmark, tmp_path):
+    file = tmp_path / "many.toml"
+    file.write_text('[config]\nconnections = 9\n[[phase]]\nname = "p"\nscenario = "publish"\npairs = "many"\nqos = 7\npayload = 64\n'
+                    'publish-rate = "fast"\nduration = "ten"\n')
+    done = poolmark("suite", file)
+    told = done.stderr.strip().splitlines()[1:]
+    assert [line.removeprefix(f"{file}:").split(" ")[:2] for line in told] == [
+        ["6:", "--pairs:"], ["7:", "--qos:"], ["9:", "--publish-rate:"], ["10:", "--duration:"]], told
+
+
+def test_nightly_and_compare_check_the_file_before_they_build(poolmark, tmp_path):
+    file = tmp_path / "wrong.toml"
+    file.write_text("shap = 1\nkind = 'suit'\n[config]\nconnections = 9\n" + PHASE)
+    for words in (("nightly", "--run", f"suite:{file}", "--out", tmp_path / "out"),
+                  ("compare", "HEAD~1", "HEAD", "--run", f"suite {file}", "--out", tmp_path / "out")):
+        done = poolmark(*words)
+        assert done.returncode == 4 and "wrong.toml:1: 'shap'" in done.stderr and "wrong.toml:2: kind 'suit'" in done.stderr
+        assert "make in" not in done.stderr and not (tmp_path / "out").exists()

@@ -13,7 +13,7 @@ from pathlib import Path
 from poolmark.facts import build_commit
 from poolmark.compare import power_told, sequential
 from poolmark.base.errors import UsageError
-from poolmark.compare.interleave import SIDES, Job, Sides, check_job, parse_job
+from poolmark.compare.interleave import SIDES, Job, Sides, check_file, check_job, parse_job
 from poolmark.base.paths import RUNS, build_dir
 from poolmark.records.record import new_id
 from poolmark.base.units import plural
@@ -60,7 +60,10 @@ def empty_folder(out: str | None, kind: str) -> Path:
 
 
 def jobs_of(texts) -> list[Job]:
-    return [parse_job(text) for text in texts]
+    jobs = [parse_job(text) for text in texts]
+    for job in jobs:
+        check_file(job)
+    return jobs
 
 
 def plan_lines(builds, jobs: list[Job], args) -> list[str]:

@@ -17,6 +17,7 @@ from poolmark.base.errors import PoolmarkError, UsageError
 from poolmark.base.paths import COMMAND, WORK
 from poolmark.base.progress import Eta
 from poolmark.records.read_record import Run, load
+from poolmark.suites import suite_file
 from poolmark.records.record import Record, new_id
 
 SIDES = ("base", "candidate")
@@ -79,13 +80,20 @@ def _from_words(text: str) -> Job:
     return Job(f"suite:{words[0]}", None, tuple(words[1:]))
 
 
+def check_file(job: Job) -> None:
+    """UsageError for a suite whose file has keys that no suite has. Needs no programs, so it comes before builds are made."""
+    kind, _, name = job.what.partition(":")
+    if kind == "suite":
+        suite_file.read(name)
+
+
 def check_job(job: Job, build: Path) -> list[str]:
     """The cells that the job would measure. UsageError for a wrong job, before anything starts."""
     done = job.ask(build, "--list")
     cells = done.stdout.split("\n")[:-1]
     if done.returncode or not cells:
         said = [line for line in done.stderr.strip().splitlines() if not line.startswith("usage:")]
-        raise UsageError(f"--run {' '.join(job.words)}: {' '.join(said[-3:]) or 'measures nothing'}")
+        raise UsageError(f"--run {' '.join(job.words)}: " + ("\n  ".join(said) or "measures nothing"))
     return cells
 
 

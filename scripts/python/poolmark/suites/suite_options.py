@@ -84,10 +84,16 @@ class OptionCheck:
         able = max(engines, key=lambda one: len(engines[one]["capabilities"]))  # each cell's own is checked with the cell
         for scenario in known:
             alone = {name: fill(value, EXAMPLE)}
-            others = {one: fill(table[one], EXAMPLE) for one in CLIENTS if one in table and one != name}
-            wrong = described.ask(LOADGEN, [scenario, "--engine", able, *option_words(alone)], self.build)[1]
-            if wrong and others:
-                wrong = described.ask(LOADGEN, [scenario, "--engine", able, *option_words(others | alone)], self.build)[1]
+            others = {one: fill(table[one], EXAMPLE) for one in CLIENTS
+                      if one in table and one != name and is_option_value(table[one])}
+
+            def told(options: dict, scenario: str = scenario) -> str | None:
+                return described.ask(LOADGEN, [scenario, "--engine", able, *option_words(options)], self.build)[1]
+
+            wrong = told(alone)
+            if wrong and others and f"--{name}:" not in wrong:
+                together = told(others | alone)
+                wrong = None if together and together == told(others) else together  # the others' fault is told at their line
             if wrong:
                 self.faults.add(path, wrong)
                 return
