@@ -17,6 +17,7 @@ COMMANDS = {
     "suite": ("run.suite", "run a suite of cells (broker and load generator) and print its table"),
     "host": ("facts.host", "would this host hold N connections? what is too small, and the plan; changes nothing"),
     "capacity": ("model.capacity", "fit a memory model to a steps record and forecast what sizes hold"),
+    "limit": ("run.limit", "the highest rate that holds a bound on latency with nothing lost, by search with repetition"),
     "bench": ("bench.bench", "run the micro-benchmarks beside the allocators and print the comparison"),
     "kernel": ("account.kernel", "kernel memory of a connection by part and by state; what options of a server save"),
     "claims": ("claims.claims", "measure published figures about pools again and give each a verdict"),
@@ -37,6 +38,8 @@ EXIT_CODES = {
              "129, 130 or 143 interrupted by SIGHUP, SIGINT or SIGTERM (what was measured is kept)",
     "host": "0 it fits, 1 it does not or cannot be told, 2 wrong call",
     "capacity": "0 the model holds, 1 it does not or gives no forecast, 2 wrong call or a record that cannot be used",
+    "limit": "0 every contender has an answer, 1 one has none or is not clear or the search ended early, 2 wrong call, 129, 130 or 143 "
+             "interrupted by SIGHUP, SIGINT or SIGTERM (what was measured is kept)",
     "bench": "0 every benchmark measured, 1 one failed, 2 wrong call, 129, 130 or 143 interrupted by SIGHUP, SIGINT or SIGTERM "
              "(what was measured is kept)",
     "claims": "0 every claim has a verdict, 1 one could not be measured, 2 wrong call, 129, 130 or 143 interrupted by SIGHUP, SIGINT or "

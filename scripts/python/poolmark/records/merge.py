@@ -38,6 +38,9 @@ def check_same(runs: list, allowed: list[str]) -> list[str]:
     """Notes on allowed differences; UsageError for any other."""
     notes = []
     first = runs[0].data
+    if first["kind"] == "limit":
+        raise UsageError(f"{first['id']} is a search for the highest rate: each trial followed from those before it, and trials of two searches "
+                         "are not joined")
     for run in runs[1:]:
         if run.data.get("suite") != first.get("suite"):
             raise UsageError(f"{run.id} is of suite {run.data.get('suite')!r}, {first['id']} of {first.get('suite')!r}; "

@@ -24,6 +24,7 @@ from poolmark.records.read_record import Run, load
 from poolmark.records.record import metric as make_metric
 from poolmark.base.units import show_number
 from poolmark.verify.counts import book_complaints, count_complaints, count_figures
+from poolmark.verify import searches
 from poolmark.verify.withheld import withheld
 
 PERCENTILES = {"p50": 50.0, "p99": 99.0, "p99_9": 99.9}
@@ -409,7 +410,28 @@ def kernel_account(run: Run, cell: dict) -> Account:
     return account
 
 
+def limit_account(run: Run, cell: dict) -> Account:
+    """A trial of a search for the highest rate, or the answer of a contender."""
+    if "answer" not in cell:
+        account = suite_account(run, cell)
+        if not searches.files_are_there(run, cell):
+            account.leave(ABSENT, f"{cell['id']}: trial")
+        elif "trial" in cell:
+            account.wrong += searches.wrong_trial(run, cell)
+        return account
+    account, where = Account(), f"{cell['id']}: "
+    made, account.wrong = searches.answer_again(run, cell)
+    for name, one in cell["metrics"].items():
+        if name in made:
+            against(account, where, name, one, made[name])
+        else:
+            account.wrong.append(f"{where}{name}: its trials give no such figure")
+    return account
+
+
 def of_cell(run: Run, cell: dict) -> Account:
+    if run.data["kind"] == "limit":
+        return limit_account(run, cell)
     if "workload" in cell["config"]:
         return bench_account(run, cell)
     return kernel_account(run, cell) if run.data["kind"] == "kernel" else suite_account(run, cell)

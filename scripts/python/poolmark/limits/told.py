@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Answers and trials of a search as text, tables, Markdown, CSV and metrics of a record. A record's cell is either a trial (it has
+`trial`) or the answer of a contender (the cell with the contender's name).
+
+    cells_of(data)      [(answer's cell, its trials' cells)]
+"""
+from collections.abc import Iterator
+
+from poolmark.base.escape import terminal as clean
+from poolmark.base.table import csv_text, markdown_table, markdown_text, text_table
+from poolmark.base.units import plural, show, show_count, show_ns
+from poolmark.limits.belief import CONFIDENCE
+from poolmark.limits.search import ASKED, AT_LEAST, BELOW, ENDED, HELD, LIMIT, NOTHING, UNCLEAR, Answer, Trial
+from poolmark.records.record import metric
+
+WHO = {"target": "the target", "generator": "the generator", "host": "the host that both share", "others": "other programs on the host",
+       ASKED: "--most", ENDED: "the end of the search"}
+
+
+def metrics_of(found: Answer, trials: list[Trial]) -> dict[str, dict]:
+    """The metrics of an answer's cell."""
+    return {"limit.rate": metric(found.rate, "1/s", "higher"), "limit.low": metric(found.low, "1/s", "higher"),
+            "limit.high": metric(found.high, "1/s", "none"), "limit.mixed_percent": metric(found.mixed_percent, "%"),
+            "limit.trials": metric(len(trials), "1"), "limit.held": metric(sum(one.verdict == HELD for one in trials), "1"),
+            "limit.not_measured": metric(sum(one.verdict == NOTHING for one in trials), "1")}
+
+
+def facts_of(found: Answer) -> dict:
+    """An answer's part of the record that is no number: `answer` of its cell."""
+    return {"kind": found.kind, "by": found.by, "wide": found.wide, "low_held": found.low_held, "low_tried": found.low_tried,
+            "high_failed": found.high_failed, "high_tried": found.high_tried}
+
+
+def trial_of(cell: dict) -> Trial:
+    return Trial(float(cell["config"]["rate"]), cell["trial"]["verdict"], cell["trial"]["by"])
+
+
+def cells_of(data: dict) -> Iterator[tuple[dict, list[dict]]]:
+    """Each contender's answer with its trials, in their order."""
+    trials: dict[str, list[dict]] = {}
+    for cell in data.get("cells", []):
+        if "trial" in cell:
+            trials.setdefault(cell["id"].rpartition("/")[0], []).append(cell)
+    for cell in data.get("cells", []):
+        if "answer" in cell:
+            yield cell, trials.get(cell["id"], [])
+
+
+def _value(cell: dict, name: str) -> float | None:
+    return cell["metrics"].get(name, {}).get("value")
+
+
+def _rate(value: float | None) -> str:
+    return "-" if value is None else show(value, "1/s")
+
+
+def _claim(cell: dict) -> str:
+    found, low, high = cell["answer"], _value(cell, "limit.low"), _value(cell, "limit.high")
+    kind, who, rate = found["kind"], WHO.get(found["by"], "nobody"), _value(cell, "limit.rate")
+    if kind == LIMIT:
+        return (f"holds {_rate(rate)} ({100 * CONFIDENCE:.0f} % interval {_rate(low)} to {_rate(high)}); past that {who} is the limit")
+    if kind == AT_LEAST and found["by"] == ASKED:
+        return f"holds at least {_rate(low)}: no higher rate was tried (--most)"
+    if kind == AT_LEAST and found["by"] == ENDED:
+        return f"holds at least {_rate(low)}: the search ended before it knew a rate that does not hold"
+    if kind == AT_LEAST:
+        return f"holds at least {_rate(low)}: from about {_rate(rate)} the limit was {who}, and not the target"
+    if kind == BELOW:
+        return f"does not hold {_rate(high)}, the lowest rate that was tried; the limit was {who}"
+    if kind == UNCLEAR:
+        return f"is not clear: from {_rate(low)} to {_rate(high)} trials hold and fail by chance"
+    return "was not measured: no trial measured anything"
+
+
+def sentence(cell: dict) -> str:
+    """The answer in words."""
+    found, told = cell["answer"], _claim(cell)
+    if found["low_tried"] and found["high_tried"]:
+        told += (f"; {found['low_held']} of {found['low_tried']} trials at or below the interval held, "
+                 f"{found['high_failed']} of {found['high_tried']} at or above it did not")
+    return told + ("; the interval is wider than was asked for: more --trials, or a quieter host, narrow it" if found["wide"] else "")
+
+
+HEAD = ["", "highest rate", "from", "to", "limit", "trials", "held"]
+
+
+def answer_row(cell: dict) -> list[str]:
+    found = cell["answer"]
+    rate = {LIMIT: _rate(_value(cell, "limit.rate")), AT_LEAST: f"at least {_rate(_value(cell, 'limit.low'))}",
+            BELOW: f"below {_rate(_value(cell, 'limit.high'))}", UNCLEAR: "not clear"}.get(found["kind"], "not measured")
+    return [cell["id"], rate, _rate(_value(cell, "limit.low")), _rate(_value(cell, "limit.high")), found["by"] or "-",
+            show_count(_value(cell, "limit.trials")), show_count(_value(cell, "limit.held"))]
+
+
+def _latency_names(data: dict) -> list[str]:
+    return list(dict.fromkeys(name for cell in data.get("cells", []) for name in cell.get("trial", {}).get("latencies", {})))
+
+
+def trial_head(data: dict) -> list[str]:
+    return ["trial", "asked", "had", *_latency_names(data), "lost", "late p99", "limit", "verdict"]
+
+
+def trial_row(cell: dict, names: list[str]) -> list[str]:
+    one = cell["trial"]
+    return [cell["id"].rpartition("/")[2], _rate(cell["config"]["rate"]), _rate(one["had"]),
+            *(show_ns(one["latencies"].get(name)) for name in names), show_count(one["lost"]), show_ns(one["lag_p99_ns"]),
+            str((one["limit"] or {}).get("by", "-")), one["verdict"]]
+
+
+def trial_line(cell: dict) -> str:
+    """One trial in a line, while the search runs."""
+    one = cell["trial"]
+    latencies = [f"{name} {show_ns(value)}" for name, value in one["latencies"].items()]
+    why = f": {'; '.join(one['why'])}" if one["why"] else f": {', '.join(latencies)}"
+    return f"{cell['id']}: {_rate(cell['config']['rate'])} {one['verdict']}{why}"
+
+
+def terminal(data: dict) -> str:
+    found = [cell for cell, _ in cells_of(data)]
+    lines = [clean(f"{cell['id']} {sentence(cell)}") for cell in found]
+    return "\n\n".join([text_table(HEAD, [answer_row(cell) for cell in found]), "\n".join(lines)])
+
+
+def markdown(data: dict) -> str:
+    config, names = data["config"], _latency_names(data)
+    found = list(cells_of(data))
+    lines = ["# Highest rate within bounds", "",
+             markdown_text(f"Scenario {config['scenario']}; {', '.join(config['bounds'])}; nothing lost; trials of "
+                           f"{config['trial_s']:g} s."), "",
+             markdown_table(["contender", *HEAD[1:]], [answer_row(cell) for cell, _ in found]), ""]
+    lines += [f"- {markdown_text(cell['id'])} {markdown_text(sentence(cell))}" for cell, _ in found]
+    for cell, trials in found:
+        lines += ["", f"## {markdown_text(cell['id'])}: {plural(len(trials), 'trial')}", "",
+                  markdown_table(trial_head(data), [trial_row(one, names) for one in trials]), ""]
+        lines += [f"- {markdown_text(one['id'].rpartition('/')[2])}: {markdown_text('; '.join(one['trial']['why']))}" for one in trials
+                  if one["trial"]["why"]]
+    host, tool = data["host"], data["tool"]
+    lines += ["", markdown_text(f"Run {data['id']}; {host.get('cores')} cores of {host.get('cpu_model')}, {host.get('kernel')}; "
+                                f"version {tool['version']}, commit {tool['commit'][:12]}{' with changes' if tool['dirty'] else ''}."), ""]
+    return "\n".join(lines)
+
+
+def csv(data: dict) -> str:
+    """A line for each trial."""
+    names = _latency_names(data)
+    rows = [[cell["id"].rpartition("/")[0], cell["id"].rpartition("/")[2], cell["config"]["rate"], one["had"],
+             *(one["latencies"].get(name, "") for name in names), one["lost"], one["lag_p99_ns"], (one["limit"] or {}).get("by", ""),
+             one["verdict"], one["by"], "; ".join(one["why"])]
+            for cell in data.get("cells", []) if (one := cell.get("trial"))]
+    return csv_text(["contender", "trial", "rate_asked_per_s", "rate_had_per_s", *(f"{name}_ns" for name in names), "lost", "lag_p99_ns",
+                     "limit", "verdict", "by", "why"], rows)
