@@ -46,6 +46,8 @@ def test_a_bound_that_every_rate_holds(poolmark, tmp_path):
     assert poolmark("verify", out).stdout.startswith(f"{run.id}: good; complete")
     assert poolmark("report", out, "--out", tmp_path / "page").returncode == 0
     assert poolmark("merge", out, out).returncode == 2
+    compared = poolmark("compare", out, out)
+    assert compared.returncode == 4 and "is a search for the highest rate" in compared.stderr
     lines = (out / "limit.csv").read_text().splitlines()
     assert len(lines) == 1 + len(order)
 

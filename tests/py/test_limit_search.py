@@ -11,7 +11,7 @@ from poolmark.limits.search import (ASKED, AT_LEAST, BELOW, ENDED, FAILED, HELD,
                                     answer, bracket, next_rate, rounded, standing)
 
 RULES = Rules(start=10_000, least=100, most=10_000_000)
-SEARCHES = 100
+SEARCHES = 60
 
 
 def run_search(rules, verdict_of):
@@ -69,7 +69,7 @@ def test_a_sharp_limit_is_known_to_the_width_that_was_asked_for_in_few_trials():
         trials, told = run_search(RULES, TARGETS["sharp"](rng, limit))
         assert told.kind == LIMIT and told.by == TARGET and not told.wide
         assert told.low <= limit <= told.high <= 1.05 * told.low
-        assert len(trials) <= 24
+        assert len(trials) <= 27
         assert told.low_held == told.low_tried >= RULES.repeat and told.high_failed == told.high_tried >= RULES.repeat
 
 
@@ -112,14 +112,14 @@ def test_the_target_is_the_limit_only_when_it_was_of_most_trials_that_bound_the_
 
 
 def test_a_target_that_flaps_is_not_clear():
-    for seed in range(20):
-        rng = numpy.random.default_rng(seed)
-        trials, told = run_search(RULES, lambda rate: HELD if rng.random() < 0.5 else FAILED)
-        assert told.kind != LIMIT or told.high / told.low > 1.3, told
-        assert len(trials) <= RULES.trials
-    kinds = [run_search(RULES, (lambda flips: lambda rate: HELD if flips.random() < 0.5 else FAILED)(numpy.random.default_rng(seed)))[1].kind
-             for seed in range(20)]
-    assert kinds.count(UNCLEAR) + kinds.count(BELOW) >= 10
+    """Every trial holds by the toss of a coin, whatever the rate. There is no limit, and nearly no search may find one."""
+    kinds = []
+    for seed in range(40):
+        coin = numpy.random.default_rng(seed)
+        trials, told = run_search(RULES, lambda rate, coin=coin: HELD if coin.random() < 0.5 else FAILED)
+        assert len(trials) == RULES.trials
+        kinds.append(told.kind)
+    assert kinds.count(LIMIT) <= 4 and kinds.count(UNCLEAR) >= 30, kinds
 
 
 def test_a_disturbed_trial_does_not_end_the_climb():
@@ -167,7 +167,7 @@ def test_rates_have_three_digits(rate, nearest, down, up):
 def test_the_belief_is_between_the_trials_and_moves_with_contradictions():
     clear = Belief([(1000, True)] * 3 + [(1100, False)] * 3)
     low, middle, high = clear.interval()
-    assert 1000 * 0.97 < low < middle < high < 1100 * 1.03
+    assert 700 < low < 1000 < middle < 1100 < high < 1600
     mixed = Belief([(1000, True)] * 3 + [(1100, False)] * 3 + [(1000, False)] * 2 + [(1100, True)] * 2)
     assert mixed.interval()[2] / mixed.interval()[0] > high / low and mixed.mixed_percent() > clear.mixed_percent()
 

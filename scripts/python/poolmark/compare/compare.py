@@ -121,6 +121,14 @@ def check_call(args) -> None:
         raise CompareUsage("--until-sure and --dry-run measure builds: say what with --run")
 
 
+def check_comparable_kind(*runs: Run) -> None:
+    """Trials of a search have rates that followed from earlier trials, so there is nothing to pair them with."""
+    for run in runs:
+        if run.data["kind"] == "limit":
+            raise CompareUsage(f"{run.id} is a search for the highest rate; its answer has an interval, and two searches are compared by these "
+                               "(limit.md); name both as contenders of one search, where they take turns")
+
+
 def run(args) -> int:
     try:
         if args.power:
@@ -135,6 +143,7 @@ def run(args) -> int:
         if args.run:
             return run_builds(args, judge)
         base, candidate = load(args.base), load(args.candidate)
+        check_comparable_kind(base, candidate)
         paths = output_paths(args)
     except UsageError as error:
         raise CompareUsage(str(error)) from error

@@ -18,7 +18,7 @@ import math
 
 import numpy
 
-STEP = 0.004                # of the grid of limits, on the logarithm
+STEP = 0.005                # of the grid of limits, on the logarithm
 ROOM = 2.0                  # the limit may be outside of the tried rates by that factor
 WIDTHS = tuple(0.0025 * 2.0 ** number for number in range(8))
 FALSE_FAIL = 0.05           # trials far below the limit that fail all the same: the host did something else

@@ -9,7 +9,8 @@ so verify repeats both.
 
 1. From `start` the rate doubles until it does not hold, or halves until it holds. A rate has failed when most of at least two trials
    there did not hold: one alone may have been disturbed.
-2. Then each trial is at the middle of what the trials leave possible (belief.py), until that interval is narrow enough.
+2. Then trials are at a fifth and at four fifths of what the trials so far leave possible (belief.py), in turn, until that interval is
+   narrow enough. Both sides of the limit are tried as often; at its middle a noisy trial would tell least of how wide the noise is.
 3. Then both of its ends are tried until each has `repeat` trials. What contradicts widens the interval: back to 2.
 
 A trial that failed for the generator or the host (LIMITED) steers the search as one that failed for the target. It is not counted
@@ -24,8 +25,9 @@ from poolmark.limits.belief import Belief
 HELD, FAILED, LIMITED, NOTHING = "held", "failed", "limited", "nothing"
 LIMIT, AT_LEAST, BELOW, UNCLEAR = "limit", "at least", "below", "unclear"     # kinds of answers; and NOTHING
 TARGET, ASKED, ENDED = "target", "asked", "ended"
-UNCLEAR_FACTOR = 2.0        # an interval wider than that is no answer
+UNCLEAR_FACTOR = 2.0        # an interval wider than that is no answer, and no limit where trials mix over more than that
 FAILED_FROM = 2             # trials, for a rate to have failed
+PARTS = (0.2, 0.8)          # of what is possible: where the next trial is, in turn
 TRIED_IN_VAIN = 2           # trials one after the other that measured nothing end a search
 
 
@@ -124,14 +126,15 @@ def next_rate(rules: Rules, trials: list[Trial]) -> float | None:
 
 
 def _refine(rules: Rules, known: list[Trial]) -> float | None:
-    low, middle, high = _belief(known).interval()
+    belief = _belief(known)
+    low, _, high = belief.interval()
     wide = 1 + rules.within
 
     def inside(rate: float) -> float:
         return min(rules.most, max(rules.least, rate))
 
     if high / low > wide:
-        return inside(rounded(middle))
+        return inside(rounded(belief.quantile(PARTS[len(known) % len(PARTS)])))
     below, above = inside(rounded(low, math.floor)), inside(rounded(high, math.ceil))
     ends = ((below, below / wide, below), (above, above, above * wide))
     return next((end for end, first, last in ends
@@ -151,21 +154,30 @@ def answer(rules: Rules, trials: list[Trial]) -> Answer:
     known = _measured(trials)
     if not known:
         return Answer(NOTHING, "")
-    rate, low, high = bracket(rules, known)
+    held = [trial.rate for trial in known if trial.verdict == HELD]
     other = [trial for trial in known if trial.verdict != HELD]
-    if low is None and (high is not None or len(other) == len(known)):
+    rate, low, high = bracket(rules, known)
+    at_end = rate is None and (low is None or high is None)
+    if not held or at_end and low is None:
         high = min(trial.rate for trial in other) if high is None else high
-        return _with_counts(Answer(BELOW, _main([trial for trial in other if trial.rate >= high]), high=high), known)
-    if high is None and (low is not None or not other):
-        low = max(trial.rate for trial in known) if low is None else low
-        return _with_counts(Answer(AT_LEAST, ASKED if rate is None else ENDED, low=low), known)
+        found = Answer(BELOW, _main([trial for trial in other if trial.rate >= high]), high=high)
+    elif not other or at_end:
+        found = Answer(AT_LEAST, ASKED if at_end else ENDED, low=max(held) if low is None else low)
+    else:
+        found = _by_belief(rules, known, other)
+        if found.kind == UNCLEAR and low is not None and high is None and all(trial.rate > low for trial in other):
+            found = Answer(AT_LEAST, ENDED, low=low)        # the search ended while the rate still rose
+    return _with_counts(found, known)
+
+
+def _by_belief(rules: Rules, known: list[Trial], other: list[Trial]) -> Answer:
     belief = _belief(known)
     low, middle, high = belief.interval()
-    wide = high / low > 1 + rules.within
-    above = [trial for trial in other if low <= trial.rate <= high * (1 + rules.within)] or other
-    by = _main(above)
-    kind = UNCLEAR if high / low > UNCLEAR_FACTOR else LIMIT if by == TARGET else AT_LEAST
-    return _with_counts(Answer(kind, by, middle, low, high, belief.mixed_percent(), wide), known)
+    by = _main([trial for trial in other if low <= trial.rate <= high * (1 + rules.within)] or other)
+    mixed = belief.mixed_percent()
+    clear = max(high / low, 1 + mixed / 100) <= UNCLEAR_FACTOR
+    kind = UNCLEAR if not clear else LIMIT if by == TARGET else AT_LEAST
+    return Answer(kind, by, middle, low, high, mixed, high / low > 1 + rules.within)
 
 
 def _with_counts(found: Answer, known: list[Trial]) -> Answer:

@@ -4,13 +4,15 @@
 
     cells_of(data)      [(answer's cell, its trials' cells)]
 """
+import math
 from collections.abc import Iterator
 
 from poolmark.base.escape import terminal as clean
 from poolmark.base.table import csv_text, markdown_table, markdown_text, text_table
 from poolmark.base.units import plural, show, show_count, show_ns
 from poolmark.limits.belief import CONFIDENCE
-from poolmark.limits.search import ASKED, AT_LEAST, BELOW, ENDED, HELD, LIMIT, NOTHING, UNCLEAR, Answer, Trial
+from poolmark.limits.bounds import parse
+from poolmark.limits.search import ASKED, AT_LEAST, BELOW, ENDED, HELD, LIMIT, NOTHING, UNCLEAR, Answer, Trial, rounded
 from poolmark.records.record import metric
 
 WHO = {"target": "the target", "generator": "the generator", "host": "the host that both share", "others": "other programs on the host",
@@ -54,21 +56,27 @@ def _rate(value: float | None) -> str:
     return "-" if value is None else show(value, "1/s")
 
 
+def _value_rate(cell: dict, name: str) -> str:
+    """A rate of an answer, with the three digits that rates are tried to."""
+    value = _value(cell, name)
+    return _rate(value and rounded(value, {"limit.low": math.floor, "limit.high": math.ceil}.get(name, round)))
+
+
 def _claim(cell: dict) -> str:
-    found, low, high = cell["answer"], _value(cell, "limit.low"), _value(cell, "limit.high")
-    kind, who, rate = found["kind"], WHO.get(found["by"], "nobody"), _value(cell, "limit.rate")
+    found, low, high = cell["answer"], _value_rate(cell, "limit.low"), _value_rate(cell, "limit.high")
+    kind, who, rate = found["kind"], WHO.get(found["by"], "nobody"), _value_rate(cell, "limit.rate")
     if kind == LIMIT:
-        return (f"holds {_rate(rate)} ({100 * CONFIDENCE:.0f} % interval {_rate(low)} to {_rate(high)}); past that {who} is the limit")
+        return f"holds {rate} ({100 * CONFIDENCE:.0f} % interval {low} to {high}); past that {who} is the limit"
     if kind == AT_LEAST and found["by"] == ASKED:
-        return f"holds at least {_rate(low)}: no higher rate was tried (--most)"
+        return f"holds at least {low}: no higher rate was tried (--most)"
     if kind == AT_LEAST and found["by"] == ENDED:
-        return f"holds at least {_rate(low)}: the search ended before it knew a rate that does not hold"
+        return f"holds at least {low}: the search ended before it knew a rate that does not hold"
     if kind == AT_LEAST:
-        return f"holds at least {_rate(low)}: from about {_rate(rate)} the limit was {who}, and not the target"
+        return f"holds at least {low}: from about {rate} the limit was {who}, and not the target"
     if kind == BELOW:
-        return f"does not hold {_rate(high)}, the lowest rate that was tried; the limit was {who}"
+        return f"does not hold {high}, the lowest rate that was tried; the limit was {who}"
     if kind == UNCLEAR:
-        return f"is not clear: from {_rate(low)} to {_rate(high)} trials hold and fail by chance"
+        return f"is not clear: from {low} to {high} trials hold and fail by chance"
     return "was not measured: no trial measured anything"
 
 
@@ -86,9 +94,9 @@ HEAD = ["", "highest rate", "from", "to", "limit", "trials", "held"]
 
 def answer_row(cell: dict) -> list[str]:
     found = cell["answer"]
-    rate = {LIMIT: _rate(_value(cell, "limit.rate")), AT_LEAST: f"at least {_rate(_value(cell, 'limit.low'))}",
-            BELOW: f"below {_rate(_value(cell, 'limit.high'))}", UNCLEAR: "not clear"}.get(found["kind"], "not measured")
-    return [cell["id"], rate, _rate(_value(cell, "limit.low")), _rate(_value(cell, "limit.high")), found["by"] or "-",
+    rate = {LIMIT: _value_rate(cell, "limit.rate"), AT_LEAST: f"at least {_value_rate(cell, 'limit.low')}",
+            BELOW: f"below {_value_rate(cell, 'limit.high')}", UNCLEAR: "not clear"}.get(found["kind"], "not measured")
+    return [cell["id"], rate, _value_rate(cell, "limit.low"), _value_rate(cell, "limit.high"), found["by"] or "-",
             show_count(_value(cell, "limit.trials")), show_count(_value(cell, "limit.held"))]
 
 
@@ -124,9 +132,9 @@ def terminal(data: dict) -> str:
 def markdown(data: dict) -> str:
     config, names = data["config"], _latency_names(data)
     found = list(cells_of(data))
+    shown = ", ".join(bound.shown() for bound in parse(config["bounds"], config["scenario"]))
     lines = ["# Highest rate within bounds", "",
-             markdown_text(f"Scenario {config['scenario']}; {', '.join(config['bounds'])}; nothing lost; trials of "
-                           f"{config['trial_s']:g} s."), "",
+             markdown_text(f"Scenario {config['scenario']}; {shown}; nothing lost; trials of {config['trial_s']:g} s."), "",
              markdown_table(["contender", *HEAD[1:]], [answer_row(cell) for cell, _ in found]), ""]
     lines += [f"- {markdown_text(cell['id'])} {markdown_text(sentence(cell))}" for cell, _ in found]
     for cell, trials in found:

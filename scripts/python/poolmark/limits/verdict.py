@@ -73,19 +73,25 @@ class Load:
         return (config.get("connections", 0) - 1) / rate if rate else None
 
 
-def share_above(histogram: hlog.Histogram, steps: list[tuple[int, int]], value: float) -> float:
-    """The share of counts above `value`; a bucket that holds it counts as below. `steps`: histogram.steps()."""
-    place = bisect_right(steps, value, key=lambda step: step[0])      # the first bucket whose highest value is above
-    return 1 - steps[place][1] / histogram.count if place < len(steps) else 0.0
+class Tail:
+    """How many values of a histogram are above a value. A bucket that holds it counts as below."""
+
+    def __init__(self, histogram: hlog.Histogram):
+        steps, self.count = histogram.steps(), histogram.count
+        self._lowest = [histogram.highest_of(index - 1) + 1 if index else 0 for index in sorted(histogram.counts)]
+        self._above = [self.count, *(self.count - seen for _, seen in steps)]
+
+    def share(self, value: float) -> float:
+        return self._above[bisect_right(self._lowest, value)] / self.count
 
 
 def beyond_lag(latency: hlog.Histogram, lag: hlog.Histogram | None, bound: Bound) -> bool:
     """Whether more messages than the bound allows took longer than it from when they were sent."""
-    allowed, steps = 1 - bound.percent / 100, latency.steps()
+    allowed, tail = 1 - bound.percent / 100, Tail(latency)
     if lag is None or not lag.count:
-        return share_above(latency, steps, bound.most_ns) > allowed
+        return tail.share(bound.most_ns) > allowed
     for late_ns, seen in lag.steps():
-        above = share_above(latency, steps, bound.most_ns + late_ns)
+        above = tail.share(bound.most_ns + late_ns)
         if above - (1 - seen / lag.count) > allowed:
             return True
         if above <= allowed:        # it only falls

@@ -19,7 +19,7 @@ from poolmark.base.units import plural
 from poolmark.facts import kernel_memory
 from poolmark.facts.children import Children, Interrupted
 from poolmark.limits import told
-from poolmark.limits.search import HELD, NOTHING, UNCLEAR, answer, next_rate
+from poolmark.limits.search import HELD, NOTHING, UNCLEAR, answer, in_vain, next_rate
 from poolmark.limits.verdict import judge
 from poolmark.records.record import Cell, Record
 from poolmark.run import dry_run, estimate, limit_asked
@@ -95,6 +95,9 @@ def turn(search: Search, record: Record, contender: Contender, children: Childre
     """One trial of a contender; marks it as over when its search is."""
     rate = next_rate(search.rules, contender.trials)
     contender.over = rate is None
+    if contender.over and in_vain(contender.trials):
+        record.anomaly("vain", f"{contender.name}: two trials in succession measured nothing, and its search ended: "
+                               f"{'; '.join(record.data['cells'][-1].get('trial', {}).get('why', []))}")
     if rate is not None:
         progress.eta.begin()
         cell = run_trial(search, record, contender, rate, children, progress)
@@ -140,7 +143,8 @@ def write_answers(search: Search, record: Record) -> None:
 def close(record: Record) -> list[str]:
     """Writes tables and record; returns texts about what could not be written."""
     kinds = [cell["answer"]["kind"] for cell, _ in told.cells_of(record.data)]
-    status = "incomplete" if record.data["anomalies"] else "failed" if NOTHING in kinds else "complete"
+    cut = any(one["what"] != "vain" for one in record.data["anomalies"])
+    status = "failed" if NOTHING in kinds and not cut else "incomplete" if record.data["anomalies"] else "complete"
     unwritten = []
     try:
         (record.folder / MARKDOWN).write_text(told.markdown(record.data), encoding="utf-8")
