@@ -138,8 +138,11 @@ static void mimalloc_version(char *text, size_t size)
     int (*version)(void);
     LOOK_UP(version, "mi_version");
     if (version) {
-        int v = version();
-        snprintf(text, size, "%d.%d.%d", v / 100, v / 10 % 10, v % 10);
+        int v = version(); // 217 is 2.1.7; a later release has two digits for each part, 20405 for 2.4.5
+        if (v >= 10000)
+            snprintf(text, size, "%d.%d.%d", v / 10000, v / 100 % 100, v % 100);
+        else
+            snprintf(text, size, "%d.%d.%d", v / 100, v / 10 % 10, v % 10);
     }
 }
 

@@ -27,10 +27,17 @@ $(B)/tests/plugins/faulty.o: tests/plugins/faulty.c $(installed_headers) $(B)/fl
 	$(call say,CC,$<)
 	$(Q)$(CC) $(plugin_flags) -c -o $@ $<
 
+# Preloaded in a process of its own: without a sanitizer.
+$(B)/tests/plugins/new-heap.so: tests/plugins/new_heap.c $(B)/flags
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(filter-out $(san_flags),$(plugin_flags)) -shared -o $@ $<
+
 plugins := $(plugin_faults:%=$(B)/tests/plugins/faulty-%.so) $(addprefix $(B)/tests/plugins/,thin.so faulty.o) \
     $(B)/examples/stack-pool.so
 $(B)/tests/test_plugin: | $(plugins)
-$(B)/tests/test_plugin.o: private c_flags += -DPLUGINS='"$(B)/tests/plugins"' -DEXAMPLES='"$(B)/examples"'
+$(B)/tests/test_heap: | $(B)/tests/plugins/new-heap.so
+$(B)/tests/test_plugin.o $(B)/tests/test_heap.o: private c_flags += -DPLUGINS='"$(B)/tests/plugins"' -DEXAMPLES='"$(B)/examples"'
 
 # Does a pool keep the contract? POOL=./mine.so
 .PHONY: check-pool

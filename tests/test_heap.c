@@ -147,6 +147,14 @@ static void jemalloc_is_recognised_and_read(void **state)
     counts_what_is_handed_out(&r);
 }
 
+static void a_later_mimalloc_says_its_version_in_two_digits(void **state)
+{
+    (void)state;
+    struct report r;
+    preloaded(PLUGINS "/new-heap.so", "mimalloc", &r);
+    assert_string_equal(r.version, "2.4.5");
+}
+
 static void mimalloc_is_recognised_and_says_what_it_took(void **state)
 {
     (void)state;
@@ -193,6 +201,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(tcmalloc_is_recognised_and_read),
         cmocka_unit_test(minimal_tcmalloc_is_tcmalloc_as_well),
         cmocka_unit_test(jemalloc_is_recognised_and_read),
+        cmocka_unit_test(a_later_mimalloc_says_its_version_in_two_digits),
         cmocka_unit_test(mimalloc_is_recognised_and_says_what_it_took),
         cmocka_unit_test(a_sanitizer_s_allocator_is_unknown_and_gives_no_figures),
         cmocka_unit_test(a_small_buffer_gets_what_fits_of_the_version),

@@ -116,14 +116,17 @@ class MemoryCurve:
 
 
 def pool_totals(paths: list[Path]) -> dict | None:
-    """The last line of each pool of each instance, added up; None when there is no line."""
+    """The last line of each pool of each instance, added up; None when there is no line. A column that is empty for one of them, whose
+    strategy keeps no statistics, is None."""
     totals: dict = {}
     longest = 0
+    unknown: set[str] = set()
     found = False
     for path in paths:
         last = {row["pool"]: row for row in read_csv(path, ("pool", "strategy"))}
         for row in last.values():
             found = True
+            unknown |= {name for name, value in row.items() if value is None}
             longest = max(longest, row.get("longest_expansion_ns") or 0)
             for name, value in row.items():
                 if isinstance(value, int) and name != "at_ns":
@@ -131,11 +134,12 @@ def pool_totals(paths: list[Path]) -> dict | None:
     if not found:
         return None
     totals["longest_expansion_ns"] = longest
+    totals.update(dict.fromkeys(unknown))
     return totals
 
 
 def pools_at(paths: list[Path], at_ns: int) -> dict[str, dict]:
-    """Each pool's numbers at an instant, added over instances: the last line at or before it."""
+    """Each pool's numbers at an instant, added over instances: the last line at or before it. None: not known."""
     sums: dict[str, dict] = {}
     for path in paths:
         last: dict[str, dict] = {}
@@ -145,5 +149,6 @@ def pools_at(paths: list[Path], at_ns: int) -> dict[str, dict]:
         for pool, row in last.items():
             into = sums.setdefault(pool, {"object_bytes": row.get("object_bytes")})
             for name in ("owned", "in_use", "bytes_owned", "overhead_bytes"):
-                into[name] = into.get(name, 0) + (row.get(name) or 0)
+                value, sum_ = row.get(name, 0), into.get(name, 0)
+                into[name] = None if value is None or sum_ is None else sum_ + value
     return sums

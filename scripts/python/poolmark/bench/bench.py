@@ -19,7 +19,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from poolmark.facts import allocators
+from poolmark.facts import allocators, own_pools
 from poolmark.bench import bench_narrow, bench_report, bench_tables, full_speed
 from poolmark.bench import bench_plan as plan
 from poolmark.bench.bench_headlines import headlines
@@ -64,6 +64,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                              f"or there are {bench_narrow.ROUNDS_MAX} ({bench_narrow.PERCENT}; 0: as many as the others)")
     parser.add_argument("--allocator", action="append", default=[], metavar="PATH",
                         help="measure this shared library too, as direct-NAME; its checksum is recorded (more than once: more)")
+    parser.add_argument("--pool", action="append", default=[], metavar="FILE",
+                        help="measure the strategy of this shared library too (pool_plugin.h); its checksum is recorded (more than "
+                             "once: more)")
     parser.add_argument("--budget", type=span(1, 1e7), metavar="TIME", help="end after this time with the rounds there are (585s; without "
                                                          "end with --set full)")
     parser.add_argument("--seed", type=count(0, 2**53), metavar="N", help="seed of the order (drawn, and recorded)")
@@ -82,8 +85,14 @@ def bench_command(program: Path, bench: Bench, min_time_s: float, out: Path, tra
     # The library takes POSIX extended expressions; escape every special character.
     name = re.sub(r"([.\[\]{}()*+?^$|\\])", r"\\\1", bench.program_name)
     return [str(program), f"--benchmark_filter=^{name}$", f"--benchmark_min_time={min_time_s:g}",
-            f"--benchmark_out={out}", "--benchmark_out_format=json", *speed,
+            f"--benchmark_out={out}", "--benchmark_out_format=json", *speed, *bench.contender.arguments(),
             *([f"--poolmark_trace={trace}"] if trace else [])]
+
+
+def shown(argv: list[str], bench: Bench) -> list[str]:
+    """The arguments as a record has them: without the folder of a pool's library."""
+    of, to = bench.contender.arguments(), bench.contender.arguments(shown=True)
+    return [to[1] if of and word == of[1] else word for word in argv]
 
 
 @dataclass
@@ -146,7 +155,7 @@ class Runner:
         log, words = report.with_suffix(".log"), bench.contender.words()
         argv = bench_command(self.program, bench, self.min_time_s * (full_speed.LONGER if again else 1), report,
                              attempt.trace(report), self.speed.flags(again, attempt.heap_shift(self.record.data["seed"])))
-        self.cell(bench).command([*(["env", *words] if words else []), for_people(self.program), *argv[1:]])
+        self.cell(bench).command([*(["env", *words] if words else []), for_people(self.program), *shown(argv[1:], bench)])
         self.now, self.runs = f"{bench.name}{', again' if again else ''}", self.runs + 1
         child = children.start(bench.name, argv, log, env=bench.contender.environment())
         in_time = children.wait(child, RUN_TIMEOUT_S) is not None
@@ -432,7 +441,8 @@ def run(args) -> int:
     full = args.set == "full"
     budget_s = args.budget or (1e9 if full else DEFAULT_BUDGET_S)
     on, missing = plan.installed(plan.added(args.allocator))
-    every = plan.expand(plan.listed(program), on)
+    own = own_pools.for_bench(args.pool, program.parent)
+    every = plan.expand(plan.listed(program, own.values()), on, own)
     benches, impossible = plan.possible(plan.select(every, args.set, args.filter))
     if args.list:
         print("\n".join(bench.name for bench in benches))
@@ -448,6 +458,8 @@ def run(args) -> int:
               "min_time_s": min_time_s, "again": args.again, "narrow_percent": args.narrow,
               "budget_s": None if budget_s >= 1e9 else budget_s, "variables_cleared": cleared,
               "contenders": sorted({bench.contender.name for bench in benches})}
+    if own:
+        config["pools"] = [pool.told() for pool in own.values()]
     record = Record.create("bench", suite=args.set, folder=args.out, config=config, seed=seed,
                            build=program.parent)
     for what, texts in (("allocator", missing), ("privilege", impossible)):

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from poolmark.facts import allocators
 from poolmark.facts.allocators import library as library_of
+from poolmark.facts.own_pools import OwnPool
 from poolmark.base.errors import PoolmarkError, UsageError
 from poolmark.base.paths import for_people
 
@@ -91,6 +92,7 @@ class Contender:
     strategy: str  # its name in the program
     allocator: str = "glibc"  # a name of allocators.LIBRARIES, or a path
     variables: tuple[tuple[str, str], ...] = ()
+    pool: OwnPool | None = None  # of a strategy that the program loads from a library
 
     def environment(self) -> dict[str, str | None]:
         return allocators.environment(self.allocator, self.variables)
@@ -99,6 +101,10 @@ class Contender:
         """The environment as typed before a command."""
         preload = allocators.shown(self.allocator)
         return [*([f"LD_PRELOAD={preload}"] if preload else []), *(f"{name}={value}" for name, value in self.variables)]
+
+    def arguments(self, shown: bool = False) -> list[str]:
+        """The program's own for this contender; `shown`: as typed in a command, without the path of this machine."""
+        return ["--pool", self.pool.file if shown else self.pool.path] if self.pool else []
 
     def told(self) -> str:
         """Its variables in the program's notation."""
@@ -121,13 +127,14 @@ TUNED = "-tuned"
 BASE = f"{DIRECT}-glibc"  # figures are given relative to it
 
 
-def contenders(strategy: str, on=ON) -> list[Contender]:
-    """Contenders of a listed strategy: itself; for `direct` one for each allocator; for `malloc` one more for each other one."""
+def contenders(strategy: str, on=ON, own: dict[str, OwnPool] | None = None) -> list[Contender]:
+    """Contenders of a listed strategy: itself; for `direct` one for each allocator; for `malloc` one more for each other one. `own`:
+    the pools from libraries, by the names of their strategies, which have no hyphen; a mode may follow one."""
     if strategy == DIRECT:
         return [Contender(f"{DIRECT}-{name}", DIRECT, allocator, variables) for name, allocator, variables in on]
     others = [Contender(f"{WRAPPED}-{name}", WRAPPED, allocator, variables) for name, allocator, variables in on
               if name != "glibc"] if strategy == WRAPPED else []
-    return [Contender(strategy, strategy), *others]
+    return [Contender(strategy, strategy, pool=(own or {}).get(strategy.partition("-")[0])), *others]
 
 
 def added(paths: list[str]) -> list[tuple]:
@@ -193,10 +200,11 @@ def parse_name(text: str) -> tuple[str, str, int, int, bool]:
     return match[1], match[2], int(match[3]), int(match[4] or 1), match[4] is not None
 
 
-def listed(program: Path) -> list[str]:
-    """The program's benchmark names."""
+def listed(program: Path, pools=()) -> list[str]:
+    """The program's benchmark names, with those of `pools` from libraries."""
+    words = [word for pool in pools for word in ("--pool", pool.path)]
     try:
-        done = subprocess.run([str(program), "--benchmark_list_tests"], capture_output=True, text=True, timeout=120)
+        done = subprocess.run([str(program), *words, "--benchmark_list_tests"], capture_output=True, text=True, timeout=120)
     except OSError as error:
         raise PoolmarkError(f"{for_people(program)}: cannot be started: {error.strerror}; build it with make") from error
     except subprocess.TimeoutExpired as error:
@@ -207,12 +215,12 @@ def listed(program: Path) -> list[str]:
     return done.stdout.split()
 
 
-def expand(names: list[str], on=ON) -> list[Bench]:
+def expand(names: list[str], on=ON, own: dict[str, OwnPool] | None = None) -> list[Bench]:
     """Every benchmark of every contender, in the program's order."""
     benches = []
     for text in names:
         workload, strategy, size, threads, in_name = parse_name(text)
-        benches += [Bench(workload, contender, size, threads, in_name) for contender in contenders(strategy, on)]
+        benches += [Bench(workload, contender, size, threads, in_name) for contender in contenders(strategy, on, own)]
     return benches
 
 
@@ -223,7 +231,7 @@ def is_among(bench: Bench, rows) -> bool:
 
 def in_set(bench: Bench, name: str) -> bool:
     """Outside the full set, tuned allocators are only in the headlines. `malloc` on other allocators, and contenders that are not
-    in DEFAULT_CONTENDERS for a long workload, are only in the full set."""
+    in DEFAULT_CONTENDERS for a long workload, are only in the full set. A pool from a library is in every row of a set."""
     if name == "full":
         return True
     headline, contender = is_among(bench, HEADLINES), bench.contender
@@ -231,7 +239,7 @@ def in_set(bench: Bench, name: str) -> bool:
         return False
     if contender.name.endswith(TUNED) and not headline:
         return False
-    if not re.fullmatch(DEFAULT_CONTENDERS.get(bench.workload, ".*"), contender.name):
+    if not contender.pool and not re.fullmatch(DEFAULT_CONTENDERS.get(bench.workload, ".*"), contender.name):
         return False
     return headline or (name == "default" and is_among(bench, DEFAULT))
 

@@ -65,6 +65,11 @@ def check_context(path: Path, data: dict, bench: Bench) -> None:
             raise RecordError(path, "context.allocator", f"is 'glibc': {Path(contender.allocator).name} takes no program's malloc")
     elif found != contender.allocator:
         raise RecordError(path, "context.allocator", f"is {str(found)[:80]!r}; {bench.name} asked for {contender.allocator!r}")
+    pool = contender.pool
+    if pool and context.get(f"pool.{pool.strategy}") != f"{pool.file} {pool.sha256}":
+        raise RecordError(path, f"context.pool.{pool.strategy}",
+                          f"is {str(context.get(f'pool.{pool.strategy}'))[:400]!r}; {pool.file} with SHA-256 {pool.sha256} was to be measured: "
+                          "was it changed meanwhile?")
     wanted = {"allocator_environment": contender.told(), "glibc_tunables": dict(contender.variables).get("GLIBC_TUNABLES", "")}
     for key, value in wanted.items():
         if key in context and context[key] != value:

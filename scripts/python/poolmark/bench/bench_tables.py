@@ -204,6 +204,11 @@ def measured_with(data: dict) -> list[str]:
     return ["## Allocators", markdown_table(head, rows, "lllll")] if rows else []
 
 
+def pools_of_files(data: dict) -> list[str]:
+    rows = [[one["strategy"], one["file"], one["version"] or "-", one["sha256"][:16]] for one in data["config"].get("pools", [])]
+    return ["## Pools from libraries", markdown_table(["called", "file", "version", "SHA-256 of the library"], rows, "llll")] if rows else []
+
+
 def markdown(results: Results, data: dict) -> str:
     tool, host = data["tool"], data["host"]
     machine = ", ".join([f"{host.get('cores') or 'an unknown number of'} x {host.get('cpu_model') or 'an unknown processor'}",
@@ -229,7 +234,7 @@ def markdown(results: Results, data: dict) -> str:
         parts += [f"### {title}", markdown_table(*table, "l" + "r" * (len(table[0]) - 1))]
     for title, table in counter_tables(results):
         parts += [f"## {title}", markdown_table(*table, "ll" + "r" * (len(table[0]) - 2))]
-    parts += ["## Time", markdown_table(TIME_HEAD, time_rows(results), "llrrrrrr"), *measured_with(data)]
+    parts += ["## Time", markdown_table(TIME_HEAD, time_rows(results), "llrrrrrr"), *measured_with(data), *pools_of_files(data)]
     if data["anomalies"]:
         parts += ["## Anomalies", "\n".join(f"- {one['what']}: {one['text']}" for one in data["anomalies"])]
     return "\n\n".join(parts) + "\n"

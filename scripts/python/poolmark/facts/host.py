@@ -36,9 +36,10 @@ class Check:
 
 
 def connection_bytes(shape: str, strategy: str | None) -> int:
-    """The broker's user memory of a connection. An unknown shape counts as classic."""
+    """The broker's user memory of a connection. An unknown shape counts as classic, an unknown strategy as one that grows."""
     shapes = described.shapes()
-    grows = any(one["name"] == strategy and "grows" in one["capabilities"] for one in described.broker()["strategies"])
+    known = {one["name"]: one["capabilities"] for one in described.broker()["strategies"]}
+    grows = strategy is not None and "grows" in known.get(strategy, ["grows"])
     return round(shapes.get(shape, shapes["classic"])["connection_bytes"] * (RESERVE_FACTOR if grows else 1))
 
 

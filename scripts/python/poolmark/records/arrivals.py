@@ -63,7 +63,8 @@ def instance_of(path: Path) -> int:
 
 
 def gets_and_hits(path: Path, from_ns: int, to_ns: int) -> tuple[int, int]:
-    """Gets and hits of a broker's pools between two instants, to the second: pools.csv has a line of each pool a second."""
+    """Gets and hits of a broker's pools between two instants, to the second: pools.csv has a line of each pool a second. No gets when
+    a pool has no statistics."""
     first: dict[str, dict] = {}
     last: dict[str, dict] = {}
     for row in read_csv(path, ("pool", "strategy")):
@@ -72,6 +73,8 @@ def gets_and_hits(path: Path, from_ns: int, to_ns: int) -> tuple[int, int]:
             first[pool] = row
         if pool not in last or (last[pool]["at_ns"] or 0) < to_ns:
             last[pool] = row
+    if any(row.get("gets", 0) is None for row in last.values()):
+        return 0, 0
     return tuple(sum((last[pool].get(name) or 0) - (first[pool].get(name) or 0) for pool in last) for name in ("gets", "hits"))
 
 

@@ -18,6 +18,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import secrets
 import sys
 import time
@@ -81,10 +82,11 @@ def command_line(argv=None) -> list[str]:
 
 
 def relative_word(word: str) -> str:
-    """`word` without the checkout's folder; in an installation, without the folder of the programs and the current one."""
+    """`word` without the checkout's folder; in an installation, without the folder of the programs and the current one. A shared library
+    is named without its folder."""
     for folder in (installed_programs(), WORK) if INSTALLED else (ROOT,):
         word = str(word).replace(f"{folder}/", "")
-    return str(word)
+    return re.sub(r"(^|=)/\S*/(?=[^/\s]+\.so(\.[0-9.]+)?$)", r"\1", str(word))
 
 
 def as_utf8(value):

@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from poolmark.facts import allocators, allowance, described, host
+from poolmark.facts import allocators, allowance, described, host, own_pools
 from poolmark.records import summary
 from poolmark.suites import suite_file
 from poolmark.model import plot
@@ -71,10 +71,11 @@ def check_programs(build: Path) -> None:
 
 
 def recorded_config(planned: CellPlan) -> dict:
-    """A cell's configuration; its broker options and its phases become one line each."""
+    """A cell's configuration; its broker options and its phases become one line each. A pool's file is there by name and checksum."""
     config = dict(planned.config)
-    if planned.broker:
-        config["broker_options"] = " ".join(option_words(planned.broker))
+    options = {name: value for name, value in planned.broker.items() if name != "pool" or not own_pools.is_path(value)}
+    if options:
+        config["broker_options"] = " ".join(option_words(options))
     config["phases"] = phases_text(planned)
     return config
 

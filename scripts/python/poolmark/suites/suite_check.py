@@ -5,7 +5,7 @@ This module checks keys, types, names and references. suite_options.py checks th
 """
 import re
 
-from poolmark.facts import allocators, described
+from poolmark.facts import allocators, described, own_pools
 from poolmark.base.faults import Faults
 
 KEYS = {"title": str, "kind": str, "repetitions": int, "seed": int, "plot": str, "drop_caches": bool, "primary": list,
@@ -31,6 +31,7 @@ class Check:
     def __init__(self, data: dict, faults: Faults, build):
         self.data, self.faults, self.build = data, faults, build
         self.written: dict[str, set] = {}       # values in the file before --set
+        self.own: dict[str, own_pools.OwnPool] = {}  # pools from libraries, by the names of their strategies
         self.parts = [((), data), *((("group", i), group) for i, group in enumerate(self.tables(data, "group")))]
 
     @staticmethod
@@ -116,7 +117,7 @@ class Check:
         found: dict[str, set] = {"target": {"poolmark", "mosquitto"}, "allocator": set(allocators.LIBRARIES),
                                  "subscribe": {"True", "False"}}
         if self.build:
-            found |= {"strategy": set(described.strategies(self.build)), "shape": set(described.shapes(self.build)),
+            found |= {"strategy": {*described.strategies(self.build), *self.own}, "shape": set(described.shapes(self.build)),
                       "engine": set(described.engines(self.build))}
         for _, part in [*self.parts, *((None, one) for one in self.tables(self.data, "override"))]:
             for key, value in self.table(part, "config").items():
@@ -174,7 +175,8 @@ class Check:
         elif self.build and key == "engine":
             self.one_of(path, value, described.engines(self.build), "engine")
         elif self.build and key == "strategy":
-            self.one_of(path, value, described.strategies(self.build), "strategy")
+            if not own_pools.is_path(value):  # a file that is no pool is a fault already
+                self.one_of(path, value, [*described.strategies(self.build), *self.own], "strategy")
         elif self.build and key == "shape":
             wrong = described.ask("poolmark-broker", ["--shape", value], self.build)[1]
             if wrong:

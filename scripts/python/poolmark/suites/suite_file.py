@@ -5,6 +5,7 @@
     primary           [patterns] of the metrics that decide a comparison
     [config]          configuration of all cells: target, shape, strategy, engine, allocator, connections, subscribe.
                       Comparisons pair cells by it
+                      A strategy may be a file with a pool of your own, ./mine.so
     [axes]            name = [values]: a cell for each combination, added to config
     [axes_if_known]   more values of an axis; a strategy is used only when the broker lists it
     [broker]          options of poolmark-broker (names without dashes; a list repeats the option; true is a flag)
@@ -30,6 +31,7 @@ from poolmark.base.faults import FileFaults, Faults
 from poolmark.base.paths import SUITES, for_people
 from poolmark.suites.suite_cells import CellPlan, base_cells, interleaved
 from poolmark.suites.suite_check import Check
+from poolmark.suites import suite_pools
 from poolmark.suites.suite_options import OptionCheck, check_cell
 from poolmark.suites.suite_set import apply
 from poolmark.base.units import show_count
@@ -145,8 +147,10 @@ def load(name_or_file: str, *, build: Path | None = None, repetitions: int | Non
     checked = Check(data, faults, build)
     checked.written = checked.choices()
     apply(data, sets, faults, build)
+    checked.own = suite_pools.resolve(data, faults, build)
     check(checked, faults, build)
-    base = base_cells(data, described.strategies(build) if build else None, connections, fit)
+    base = base_cells(data, [*described.strategies(build), *checked.own] if build else None, connections, fit)
+    suite_pools.give(base, checked.own)
     check_cells(data, base, faults, build)
     base = choose(base, only, name)
     count = repetitions or data.get("repetitions", 1)
