@@ -3,18 +3,18 @@
 
 #include "base/clock.h"
 #include "base/describe.h"
-#include "base/units.h"
 #include "loadgen/catalogue.h"
 #include "loadgen/engine.h"
 #include "loadgen/engines/engines.h"
+#include "loadgen/host_options.h"
+#include "loadgen/identity_options.h"
+#include "loadgen/scenarios/open_suite.h"
 #include "loadgen/scenarios/scenarios.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
-#include <unistd.h>
 
 static int parse_engine(const char *value, void *place, struct err *err)
 {
@@ -63,6 +63,11 @@ static const struct opt common[] = {
      "workers that connect at a time when there is no --rate; 0: what the engine likes", NULL},
     {"window", "N", OPT_COUNT, AT(window), "0", 0, 100000, NULL,
      "connects under way at once in one worker; 0: what the engine likes", NULL},
+    {"open", "NAME", OPT_TEXT, AT(open), NULL, 0, 0, NULL,
+     "a scenario of the Open MQTT Benchmark Suite, in place of a scenario of ours; options that are given beside it "
+     "count instead of its own: " OPEN_SUITE_NAMES,
+     NULL},
+    {"scale", "N", OPT_NUMBER, AT(scale), "1", 1e-6, 1, NULL, "of --open: that share of its clients and rates", NULL},
     {NULL, NULL, OPT_HEADING, 0, NULL, 0, 0, NULL, "Connections", NULL},
     {"rate", "N/s", OPT_RATE, AT(connect_rate_per_s), "0", 0, 1e9, NULL,
      "connects a second, open loop; 0: as fast as it goes", NULL},
@@ -88,8 +93,8 @@ static const struct opt common[] = {
      "also write the percentiles of each latency there, NAME.hgrm, which HdrHistogram's plotters read", NULL},
     {"self-latency", NULL, OPT_FLAG, AT(self_latency), NULL, 0, 0, NULL,
      "first measure what the generator itself adds, against a peer that answers at once", NULL},
-    {"seed", "N", OPT_COUNT, AT(seed), "1", 0, FAR, NULL, "for the record: the schedule has no randomness",
-     NULL},
+    {"seed", "N", OPT_COUNT, AT(seed), "1", 0, FAR, NULL,
+     "of all randomness: %rand_N, sizes of messages, random intervals, jitter", NULL},
     {NULL, NULL, OPT_HEADING, 0, NULL, 0, 0, NULL, "What is printed", NULL},
     {"quiet", NULL, OPT_FLAG, AT(quiet), NULL, 0, 0, NULL, "no progress, no summary", NULL},
     {"json", NULL, OPT_FLAG, AT(json), NULL, 0, 0, NULL,
@@ -106,7 +111,7 @@ static const struct opt common[] = {
 
 // --- rows of scenarios -------------------------------------------------------------------------------------
 
-enum { ROWS_MAX = 128, SCENARIOS_MAX = 16, HEADING_BYTES = 240, NAMES_BYTES = 200 };
+enum { ROWS_MAX = 192, SCENARIOS_MAX = 16, HEADING_BYTES = 240, NAMES_BYTES = 200 };
 
 struct table {
     struct opt rows[ROWS_MAX];
@@ -124,12 +129,17 @@ static const struct opt *row_of(const struct opt *rows, const char *option)
     return NULL;
 }
 
-static bool is_common(const char *option)
+static bool is_in(const struct opt *rows, const char *option)
 {
-    for (const struct opt *row = common; row->name || row->kind == OPT_HEADING; row++)
+    for (const struct opt *row = rows; row->name || row->kind == OPT_HEADING; row++)
         if (row->name && strcmp(row->name, option) == 0)
             return true;
     return false;
+}
+
+static bool is_common(const char *option)
+{
+    return is_in(common, option) || is_in(identity_options, option);
 }
 
 static bool has(const struct table *table, const char *option)
@@ -171,6 +181,8 @@ static void make_table(struct table *table, const struct scenario *scenario)
 {
     *table = (struct table){.bytes = sizeof(struct config)};
     for (const struct opt *row = common; row->name || row->kind == OPT_HEADING; row++)
+        put(table, row, 0);
+    for (const struct opt *row = identity_options; row->name || row->kind == OPT_HEADING; row++)
         put(table, row, 0);
     for (const struct scenario *const *at = scenario_list(); *at; at++) {
         if (scenario && *at != scenario)
@@ -235,52 +247,6 @@ static int check_own(const struct table *all, const struct scenario *scenario, i
 
 // --- checks ------------------------------------------------------------------------------------------------
 
-static int check_watch(struct config *config, struct err *err)
-{
-    for (int i = 0; i < config->watch.count; i++) {
-        int64_t pid;
-        if (units_parse_count(config->watch.values[i], &pid) < 0 || pid < 1 || pid > 4194304)
-            return err_set(err, -EINVAL, "--watch-pid \"%s\" is not the number of a process",
-                           config->watch.values[i]);
-        char path[64];
-        snprintf(path, sizeof path, "/proc/%lld", (long long)pid);
-        if (access(path, F_OK) < 0)
-            return err_set(err, -EINVAL, "--watch-pid %lld: there is no such process", (long long)pid);
-        for (int j = 0; j < i; j++)
-            if (config->watch_pids[j] == pid)
-                return err_set(err, -EINVAL, "--watch-pid %lld: is given twice", (long long)pid);
-        config->watch_pids[i] = pid;
-    }
-    return 0;
-}
-
-static const char digits[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-
-// Several generators may share a broker, from containers where all have the same pid. 64 random bits keep
-// their clients apart. With a number of nine digits an identifier has 23 bytes, which every broker accepts
-// [MQTT-3.1.3-5].
-static int make_prefix(struct config *config, struct err *err)
-{
-    if (config->prefix_asked) {
-        size_t bytes = strlen(config->prefix_asked);
-        if (bytes == 0 || bytes >= sizeof config->prefix || strspn(config->prefix_asked, digits) != bytes)
-            return err_set(err, -EINVAL, "--prefix \"%s\" is not 1 to %d letters and digits",
-                           config->prefix_asked, (int)sizeof config->prefix - 1);
-        memcpy(config->prefix, config->prefix_asked, bytes + 1);
-        return 0;
-    }
-    uint64_t random;
-    if (getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random)
-        return err_set(err, -EIO, "no random number for client identifiers: %m; give --prefix");
-    char *at = config->prefix;
-    *at++ = 'p';
-    *at++ = 'm';
-    for (int i = 0; i < 11; i++, random /= 62) // 62 ^ 11 is above 2 ^ 64
-        *at++ = digits[random % 62];
-    *at = '\0';
-    return 0;
-}
-
 // Checks only before a run. The options that a description needs are checked already.
 static int check_run(struct config *config, struct err *err)
 {
@@ -288,7 +254,7 @@ static int check_run(struct config *config, struct err *err)
     if (config->targets.count == 0)
         code = err_set(err, -EINVAL, "no --target: give at least one, as mqtt://127.0.0.1:1883");
     if (code == 0)
-        code = check_watch(config, err);
+        code = host_options_watch(config, err);
     if (code == 0 && config->metrics && address_parse(config->metrics, &config->metrics_address, err) < 0)
         code = err_prefix(err, -EINVAL, "--metrics");
     if (code == 0 && config->hgrm && !config->record_dir)
@@ -296,37 +262,51 @@ static int check_run(struct config *config, struct err *err)
     if (code == 0 && config->scenario->check_run)
         code = config->scenario->check_run(config, err);
     if (code == 0)
-        code = make_prefix(config, err);
+        code = host_options_prefix(config, err);
     return code;
 }
 
+// What the first pass has read.
+struct first_pass {
+    const struct scenario *scenario; // NULL: none, or --open has it
+    const char *open;
+    double scale;
+};
+
+static bool goes_on(int parsed)
+{
+    return parsed == OPTS_RUN || parsed == OPTS_DESCRIBE;
+}
+
 // The scenario decides which options there are. But the scenario's word is only found when the values of all
-// options are known. So the first pass accepts the options of all scenarios.
-static int choose(const struct scenario **scenario, int argc, char **argv, struct err *err)
+// options are known. So the first pass accepts the options of all scenarios. `opened`: --open stands for words that are
+// in argv already.
+static int choose(struct first_pass *first, bool opened, int argc, char **argv, struct err *err)
 {
     struct table all;
     make_table(&all, NULL);
-    void *unused = calloc(1, all.bytes);
+    struct config *unused = calloc(1, all.bytes);
     if (!unused)
         return err_set(err, -ENOMEM, "out of memory");
     int rest = 0;
     int parsed = opts_parse(all.rows, unused, argc, argv, &rest, err);
+    *first = (struct first_pass){.open = unused->open, .scale = unused->scale};
     free(unused);
-    if ((parsed != OPTS_RUN && parsed != OPTS_DESCRIBE) || (parsed == OPTS_DESCRIBE && rest >= argc))
+    if (!goes_on(parsed) || (first->open && !opened))
         return parsed;
-    int code = find_scenario(scenario, argc, argv, rest, err);
+    if (!first->open && opts_was_given(all.rows, argc, argv, "scale"))
+        return err_set(err, -EINVAL, "--scale is of --open: it scales a scenario of the Open MQTT Benchmark Suite");
+    if (parsed == OPTS_DESCRIBE && rest >= argc)
+        return parsed;
+    int code = find_scenario(&first->scenario, argc, argv, rest, err);
     if (code == 0)
-        code = check_own(&all, *scenario, argc, argv, err);
+        code = check_own(&all, first->scenario, argc, argv, err);
     return code < 0 ? code : parsed;
 }
 
-int command_line_parse(struct config *config, int argc, char **argv, struct err *err)
+static int parse_with(struct config *config, const struct scenario *scenario, int parsed, int argc, char **argv,
+                      struct err *err)
 {
-    const struct scenario *scenario = NULL;
-    *config = (struct config){0};
-    int parsed = choose(&scenario, argc, argv, err);
-    if (!scenario || (parsed != OPTS_RUN && parsed != OPTS_DESCRIBE))
-        return parsed;
     struct table table;
     make_table(&table, scenario);
     int code = opts_parse(table.rows, config, argc, argv, NULL, err);
@@ -335,7 +315,58 @@ int command_line_parse(struct config *config, int argc, char **argv, struct err 
         code = parsed == OPTS_RUN ? check_run(config, err) : 0;
     if (code == 0)
         code = scenario->check(config, err);
+    if (code == 0)
+        code = identity_check(config, err);
+    if (code == 0 && parsed == OPTS_RUN)
+        code = identity_prepare(config, err);
+    if (code == 0 && parsed == OPTS_RUN)
+        code = payload_form_prepare(&config->payload, config->seed, err);
     return code < 0 ? code : parsed;
+}
+
+// --open NAME stands for a scenario and options. They come first, so that those that were given count.
+static int parse_opened(struct config *config, const struct first_pass *first, int argc, char **argv,
+                        struct err *err)
+{
+    struct open_suite open;
+    struct first_pass again = {.open = NULL};
+    if (open_suite_find(&open, first->open, first->scale, err) < 0)
+        return -EINVAL;
+    int count = argc + open.count;
+    char **words = calloc((size_t)count + 1, sizeof *words);
+    if (!words)
+        return err_set(err, -ENOMEM, "out of memory");
+    words[0] = argv[0];
+    for (int i = 0; i < open.count; i++)
+        words[1 + i] = open.words[i];
+    for (int i = 1; i < argc; i++)
+        words[open.count + i] = argv[i];
+    int parsed = choose(&again, true, count, words, err);
+    if (goes_on(parsed))
+        parsed = parse_with(config, again.scenario, parsed, count, words, err);
+    free(words);
+    snprintf(config->open_says, sizeof config->open_says, "%s", open.says);
+    return parsed;
+}
+
+int command_line_parse(struct config *config, int argc, char **argv, struct err *err)
+{
+    struct first_pass first = {.open = NULL};
+    *config = (struct config){0};
+    int parsed = choose(&first, false, argc, argv, err);
+    if (goes_on(parsed) && first.open)
+        parsed = parse_opened(config, &first, argc, argv, err);
+    else if (goes_on(parsed) && first.scenario)
+        parsed = parse_with(config, first.scenario, parsed, argc, argv, err);
+    if (parsed == OPTS_RUN)
+        identity_hide_passwords(argc, argv);
+    return parsed;
+}
+
+void command_line_free(struct config *config)
+{
+    identity_free(&config->identity);
+    payload_form_free(&config->payload);
 }
 
 // --- help, record, description -----------------------------------------------------------------------------
@@ -382,8 +413,15 @@ json_t *command_line_json(const struct config *config)
                   texts(&config->sources), "connections", (json_int_t)config->connections, "rate_per_s",
                   config->connect_rate_per_s, "prove", (int)config->prove, "keep_alive_s",
                   (json_int_t)config->keep_alive_s, "timeout_ns", (json_int_t)config->timeout_ns);
-    if (json)
-        config->scenario->describe(config, json);
+    if (!json)
+        return NULL;
+    json_object_set_new(json, "identity", identity_json(&config->identity));
+    json_object_set_new(json, "clean_session", json_boolean(!config->keep_sessions));
+    if (config->open)
+        json_object_set_new(json, "open",
+                            json_pack("{s:s,s:f,s:s}", "name", config->open, "scale", config->scale, "is",
+                                      config->open_says));
+    config->scenario->describe(config, json);
     return json;
 }
 

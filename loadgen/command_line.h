@@ -10,7 +10,7 @@
 #include <jansson.h>
 #include <stdio.h>
 
-// An opts_result, or -EINVAL with the text in `err`.
+// An opts_result, or -EINVAL with the text in `err`. Overwrites a password in argv. `config` is to be freed.
 int command_line_parse(struct config *config, int argc, char **argv, struct err *err)
     __attribute__((warn_unused_result));
 // With a scenario in argv, only the options that it uses.
@@ -18,5 +18,8 @@ void command_line_print_help(int argc, char **argv, FILE *to);
 // --describe: options, scenarios with the options they use, engines with their limits and costs, metrics.
 json_t *command_line_describe(void);
 json_t *command_line_json(const struct config *config); // for the record
+
+// Frees what the options read from files. After any command_line_parse.
+void command_line_free(struct config *config);
 
 #endif

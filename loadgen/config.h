@@ -8,7 +8,9 @@
 
 #include "base/address.h"
 #include "base/opts.h"
+#include "loadgen/identity.h"
 #include "loadgen/pattern.h"
+#include "loadgen/payload_form.h"
 #include "loadgen/ports.h"
 
 #include <stdalign.h>
@@ -20,6 +22,7 @@ struct engine;
 struct scenario;
 
 enum { CONFIG_OPTIONS_BYTES = 16384 }; // of one scenario, at most
+enum { OPEN_SAYS_BYTES = 600 };
 
 struct config {
     const struct scenario *scenario; // NULL only for a description without one
@@ -33,6 +36,10 @@ struct config {
     int64_t keep_alive_s, timeout_ns, seed;
     const char *record_dir, *metrics;
     struct address metrics_address; // of `metrics`
+    struct identity identity;
+    const char *open; // a scenario of the Open MQTT Benchmark Suite; NULL: none
+    double scale;
+    char open_says[OPEN_SAYS_BYTES]; // what that is, scaled
 
     // By the scenario's `check`:
     int64_t connections;    // clients; not the probes
@@ -43,6 +50,7 @@ struct config {
     bool spread_pairs;      // publisher and subscriber on different targets
     bool keep_sessions;     // clients connect without the clean session flag
     bool arrival_times;     // arrivals.csv is wanted
+    struct payload_form payload; // of messages; not `given`: the orders say their size
 
     int64_t watch_pids[OPT_LIST_MAX]; // of `watch`
     const char *prefix_asked;

@@ -21,8 +21,9 @@
 #define POOLMARK_LOADGEN_ENGINE_H
 
 #include "base/err.h"
+#include "loadgen/identity.h"
 #include "loadgen/leave.h"
-#include "loadgen/payload.h"
+#include "loadgen/payload_form.h"
 #include "loadgen/plan.h"
 #include "loadgen/tally.h"
 
@@ -69,7 +70,9 @@ struct engine_config {
     const struct plan *plan; // for the routes; outlives the run
     int64_t first;           // global number of client 0: its route is plan_route(plan, first)
     int64_t clients;         // 1 and up
-    const char *prefix; // client identifiers are PREFIX-GLOBALNUMBER; at most 18 characters; outlives the run
+    const char *prefix; // of client identifiers; at most 18 characters; outlives the run
+    const struct identity *identity; // who the clients are; NULL: identity_plain; outlives the run
+    const struct payload_form *payloads; // how messages that arrive are read; NULL: payload_read; outlives the run
     int64_t timeout_ns; // a connect that takes longer has failed
     int keep_alive_s;   // 0: none; the engine sends the pings
     int window;         // connects under way at once; 0: the engine's own choice
@@ -87,6 +90,7 @@ struct engine_message {
     const uint8_t *payload; // valid during the call
     uint32_t payload_bytes;
     int qos;
+    bool retain;
     int64_t intended_ns, sent_ns;
 };
 

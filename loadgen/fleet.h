@@ -78,7 +78,8 @@ struct fleet_order {
     int64_t drain_ns;       // PUBLISH, PROVE, CLOSE: how long to wait for acts under way at the end;
                             // ARRIVE: how long clients try again
     int qos;
-    int payload_bytes;
+    bool retain;       // PUBLISH
+    int payload_bytes; // PUBLISH, where worker_setup has no payloads
 };
 
 struct fleet;

@@ -156,19 +156,25 @@ static int play(struct run *run, const struct config *config, struct record *rec
     return conclude(run, status);
 }
 
-// `command` is the original argv, for the record.
-static int run_command(int argc, char **argv, char **command)
+// A scaled scenario of another suite: what it is.
+static void tell_open(const struct config *config)
 {
-    struct config config;
+    if (config->open && !config->quiet)
+        fprintf(stderr, "poolmark-loadgen: %s at scale %g: %s\n", config->open, config->scale, config->open_says);
+}
+
+// `command` is the original argv, for the record.
+static int run_parsed(struct config *config, int argc, char **argv, char **command)
+{
     struct err err = {0};
-    switch (command_line_parse(&config, argc, argv, &err)) {
+    switch (command_line_parse(config, argc, argv, &err)) {
     case OPTS_RUN:
         break;
     case OPTS_HELP:
         command_line_print_help(argc, argv, stdout);
         return EXIT_OK;
     case OPTS_DESCRIBE:
-        return describe_program(&config);
+        return describe_program(config);
     case OPTS_VERSION:
         printf("poolmark-loadgen %s (%s)\n", build_facts()->version, build_facts()->commit);
         return EXIT_OK;
@@ -177,11 +183,12 @@ static int run_command(int argc, char **argv, char **command)
     }
     // An impossible plan is found before anything is written.
     struct plan plan;
-    if (run_check(&plan, &config, &err) < 0)
+    if (run_check(&plan, config, &err) < 0)
         return complain(&err, EXIT_USAGE);
     plan_free(&plan);
+    tell_open(config);
     struct record *record = NULL;
-    if (config.record_dir && record_open(&record, config.record_dir, "load", argc, command, &err) < 0) {
+    if (config->record_dir && record_open(&record, config->record_dir, "load", argc, command, &err) < 0) {
         err_prefix(&err, 0, "--record");
         return complain(&err, EXIT_USAGE);
     }
@@ -190,7 +197,7 @@ static int run_command(int argc, char **argv, char **command)
     struct run run;
     struct summary summary = {.count = 0};
     const char *status = "failed";
-    int code = play(&run, &config, record, &summary, &status, &err);
+    int code = play(&run, config, record, &summary, &status, &err);
     if (code < 0) {
         complain(&err, EXIT_FAILED);
         (void)!record_close(record, "failed", NULL);
@@ -202,17 +209,25 @@ static int run_command(int argc, char **argv, char **command)
                                 .summary = &summary,
                                 .status = status,
                                 .took_ns = clock_now_ns() - run.started_ns,
-                                .all = config.all};
+                                .all = config->all};
     if (record_close(record, status, &err) < 0) {
         code = complain(&err, EXIT_FAILED);
         overview.status = "unrecorded";
     }
     run.record = NULL;
-    if (config.json)
+    if (config->json)
         json_lines_print(&run.views.lines, overview_json(&overview, run.views.lines.left_out));
-    else if (!config.quiet)
+    else if (!config->quiet)
         overview_print(&overview, stdout);
     run_close(&run);
+    return code;
+}
+
+static int run_command(int argc, char **argv, char **command)
+{
+    struct config config;
+    int code = run_parsed(&config, argc, argv, command);
+    command_line_free(&config);
     return code;
 }
 

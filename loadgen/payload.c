@@ -3,7 +3,6 @@
 
 #include <endian.h>
 #include <errno.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -67,17 +66,37 @@ void payload_writer_close(struct payload_writer *writer)
     *writer = (struct payload_writer){0};
 }
 
-const uint8_t *payload_write(struct payload_writer *writer, size_t bytes, const struct payload *payload)
+void payload_header_write(uint8_t to[static PAYLOAD_MIN_BYTES], size_t bytes, const struct payload *payload)
 {
-    memcpy(writer->text + writer->header_at, text + writer->header_at, PAYLOAD_MIN_BYTES);
-    writer->header_at = start_of(payload);
-    uint8_t *to = writer->text + writer->header_at;
     uint32_t check = htole32(check_of(payload, bytes)), pair = htole32(payload->pair);
     memcpy(to, &check, sizeof check);
     memcpy(to + 4, &pair, sizeof pair);
     put64(to + 8, payload->sequence);
     put64(to + 16, (uint64_t)payload->intended_ns);
     put64(to + 24, (uint64_t)payload->sent_ns);
+}
+
+bool payload_header_read(const uint8_t from[static PAYLOAD_MIN_BYTES], size_t bytes, struct payload *payload)
+{
+    uint32_t check, pair;
+    memcpy(&check, from, sizeof check);
+    memcpy(&pair, from + 4, sizeof pair);
+    struct payload read = {.pair = le32toh(pair),
+                           .sequence = get64(from + 8),
+                           .intended_ns = (int64_t)get64(from + 16),
+                           .sent_ns = (int64_t)get64(from + 24)};
+    if (le32toh(check) != check_of(&read, bytes))
+        return false;
+    *payload = read;
+    return true;
+}
+
+const uint8_t *payload_write(struct payload_writer *writer, size_t bytes, const struct payload *payload)
+{
+    memcpy(writer->text + writer->header_at, text + writer->header_at, PAYLOAD_MIN_BYTES);
+    writer->header_at = start_of(payload);
+    uint8_t *to = writer->text + writer->header_at;
+    payload_header_write(to, bytes, payload);
     return to;
 }
 
@@ -96,14 +115,8 @@ enum payload_content payload_read(const uint8_t *data, size_t bytes, struct payl
 {
     if (bytes < PAYLOAD_MIN_BYTES)
         return PAYLOAD_STRANGE;
-    uint32_t check, pair;
-    memcpy(&check, data, sizeof check);
-    memcpy(&pair, data + 4, sizeof pair);
-    struct payload read = {.pair = le32toh(pair),
-                           .sequence = get64(data + 8),
-                           .intended_ns = (int64_t)get64(data + 16),
-                           .sent_ns = (int64_t)get64(data + 24)};
-    if (le32toh(check) != check_of(&read, bytes))
+    struct payload read;
+    if (!payload_header_read(data, bytes, &read))
         return PAYLOAD_STRANGE;
     *payload = read;
     return has_its_body(data, bytes, start_of(&read)) ? PAYLOAD_WHOLE : PAYLOAD_CORRUPT;

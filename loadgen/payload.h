@@ -8,6 +8,7 @@
 #ifndef POOLMARK_LOADGEN_PAYLOAD_H
 #define POOLMARK_LOADGEN_PAYLOAD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -25,7 +26,12 @@ enum payload_content {
     PAYLOAD_WHOLE,   // as it was sent
 };
 
-// Writes payloads of one size. One thread.
+// The header alone, for payloads with another body (payload_form.h). `bytes`: of the whole payload. False: none of ours,
+// or with another length; `*payload` was not set.
+void payload_header_write(uint8_t to[static PAYLOAD_MIN_BYTES], size_t bytes, const struct payload *payload);
+bool payload_header_read(const uint8_t from[static PAYLOAD_MIN_BYTES], size_t bytes, struct payload *payload);
+
+// Writes payloads of any size up to one. One thread.
 //     struct payload_writer writer;
 //     if (payload_writer_open(&writer, 64) == 0)
 //         send(payload_write(&writer, 64, &payload), 64);
@@ -39,7 +45,7 @@ struct payload_writer {
 int payload_writer_open(struct payload_writer *writer, size_t bytes) __attribute__((warn_unused_result));
 void payload_writer_close(struct payload_writer *writer); // a zeroed one too
 
-// The payload is valid until the next call. `bytes`: as above.
+// The payload is valid until the next call. `bytes`: PAYLOAD_MIN_BYTES up to those that the writer was opened with.
 const uint8_t *payload_write(struct payload_writer *writer, size_t bytes, const struct payload *payload);
 
 // Checks all of `data`. PAYLOAD_STRANGE: `*payload` was not set.

@@ -37,6 +37,7 @@ struct run {
     struct worker_setup probe_setup;
     struct fleet *probes; // NULL: none
     char probe_prefix[20];
+    struct identity probe_identity;
     struct board *board; // NULL: the pattern is pairs
     struct latency_shared *latency;
     struct hist *interval[LATENCY_COUNT];   // since the last line of the log

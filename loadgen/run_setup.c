@@ -42,6 +42,8 @@ static struct worker_setup setup_of(const struct run *run, const struct plan *pl
         .plan = plan,
         .latency = run->latency,
         .prefix = prefix,
+        .identity = &config->identity,
+        .payloads = config->payload.given ? &config->payload : NULL,
         .timeout_ns = config->timeout_ns,
         .keep_alive_s = (int)config->keep_alive_s,
         .window = (int)config->window,
@@ -176,6 +178,16 @@ static int map_arrival_times(struct run *run, struct err *err)
     return 0;
 }
 
+// Probes are further clients, with messages and topics of their own.
+static void name_probes(struct run *run)
+{
+    run->probe_identity = run->config->identity;
+    run->probe_identity.first += run->config->connections;
+    run->probe_identity.topic.count = 0;
+    run->probe_setup.identity = &run->probe_identity;
+    run->probe_setup.payloads = NULL;
+}
+
 static int open_workers(struct run *run, struct err *err)
 {
     const struct config *config = run->config;
@@ -205,6 +217,7 @@ static int open_workers(struct run *run, struct err *err)
     if (code == 0 && probes) {
         snprintf(run->probe_prefix, sizeof run->probe_prefix, "%sp", config->prefix);
         run->probe_setup = setup_of(run, &run->probe_plan, run->probe_prefix);
+        name_probes(run);
         code = open_fleet(&run->probes, &run->probe_setup, 1, err);
     }
     return code;

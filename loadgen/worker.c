@@ -235,13 +235,17 @@ static int worker_open(struct worker *worker, struct err *err)
     // A sleep until an intended time should end at that time, not 50 us later.
     prctl(PR_SET_TIMERSLACK, 1UL);
     worker->clients = calloc((size_t)worker->share.count + 1, 1);
-    if (!worker->clients)
+    const struct identity *identity = setup->identity ? setup->identity : identity_plain();
+    worker->name = malloc(WORKER_NAME_BYTES + identity->topic_bytes + identity->texts_bytes);
+    if (!worker->clients || !worker->name)
         return err_set(err, -ENOMEM, "out of memory for %lld clients", (long long)worker->share.count);
     struct engine_config config = {
         .plan = setup->plan,
         .first = worker->share.first,
         .clients = worker->share.count > 0 ? worker->share.count : 1,
         .prefix = setup->prefix,
+        .identity = setup->identity,
+        .payloads = setup->payloads,
         .timeout_ns = setup->timeout_ns,
         .keep_alive_s = setup->keep_alive_s,
         .window = setup->window,

@@ -5,21 +5,19 @@
 
 #include "base/clock.h"
 
-// The topic that the client subscribes to in this order; false: none.
-static bool wanted_topic(const struct worker *worker, int64_t global, char topic[static 64])
+// What the client subscribes to in this order; NULL: nothing.
+static const char *wanted_topic(struct worker *worker, int64_t global)
 {
     const struct pattern *pattern = &worker->order.pattern;
     switch (worker->order.subscribe) {
     case FLEET_SUBSCRIBE_OWN:
-        worker_topic(worker, 'c', global, topic);
-        return true;
+        return worker_name_own(worker, global);
     case FLEET_SUBSCRIBE_PAIR:
         if (!pattern_is_subscriber(pattern, global))
-            return false;
-        worker_filter(worker, pattern_subscribers_before(pattern, global), topic);
-        return true;
+            return NULL;
+        return worker_name_filter(worker, pattern_subscribers_before(pattern, global));
     default:
-        return false;
+        return NULL;
     }
 }
 
@@ -42,10 +40,10 @@ static void add_censored_connect(struct worker *worker, int64_t client, int64_t 
 
 void worker_connect_subscribe(struct worker *worker, int64_t client, bool session_present)
 {
-    char topic[64];
+    const char *topic = session_present ? NULL : wanted_topic(worker, worker->share.first + client);
     worker->clients[client] = CLIENT_OPEN;
     worker->pending--;
-    if (session_present || !wanted_topic(worker, worker->share.first + client, topic))
+    if (!topic)
         return;
     tally_add(worker->page, TALLY_SUBSCRIBE_ASKED, 1);
     int code = worker->setup->engine->subscribe(worker->run, client, topic, worker->order.qos);

@@ -62,7 +62,7 @@ int worker_publish_begin(struct worker *worker)
     worker->ready_first = worker->ready_count = 0;
     worker->flights_budget = FLIGHTS_BYTES;
     if (!worker->pairs || !worker->ready || !worker->burst ||
-        payload_writer_open(&worker->payloads, (size_t)worker->order.payload_bytes) < 0)
+        payload_maker_open(&worker->payloads, worker->setup->payloads, (size_t)worker->order.payload_bytes) < 0)
         return -ENOMEM;
     for (int64_t i = 0; i < worker->pair_count; i++) {
         worker->pairs[i].arriving.budget = worker->pairs[i].acking.budget = &worker->flights_budget;
@@ -127,11 +127,14 @@ static int send_one(struct worker *worker, struct worker_pair *pair, const char 
         now_ns = pair->last_sent_ns + 1;
     struct payload payload = {
         .pair = (uint32_t)number, .sequence = pair->sent, .intended_ns = intended_ns, .sent_ns = now_ns};
+    size_t bytes;
+    const uint8_t *data = payload_make(&worker->payloads, &payload, &bytes);
     struct engine_message message = {
         .topic = topic,
-        .payload = payload_write(&worker->payloads, (size_t)worker->order.payload_bytes, &payload),
-        .payload_bytes = (uint32_t)worker->order.payload_bytes,
+        .payload = data,
+        .payload_bytes = (uint32_t)bytes,
         .qos = worker->order.qos,
+        .retain = worker->order.retain,
         .intended_ns = intended_ns,
         .sent_ns = now_ns};
     int64_t client = pattern_publisher_client(&worker->order.pattern, number) - worker->share.first;
@@ -239,8 +242,7 @@ static int64_t flood_tick(struct worker *worker, int64_t now_ns)
         worker->ready_first = (worker->ready_first + 1) % worker->pair_count;
         worker->ready_count--;
         pair->may_send = false;
-        char topic[64];
-        worker_message_topic(worker, worker->first_pair + (pair - worker->pairs), topic);
+        const char *topic = worker_name_messages(worker, worker->first_pair + (pair - worker->pairs));
         int64_t pair_ns = clock_now_ns();
         for (int64_t left = credit(worker, pair); left > 0; left--, sent++)
             if (send_one(worker, pair, topic, pair_ns, pair_ns) < 0)
@@ -271,8 +273,7 @@ static int64_t send_of_pair(struct worker *worker, int first, int due, int64_t s
 {
     const struct engine *engine = worker->setup->engine;
     int64_t number = worker->burst[first].pair;
-    char topic[64];
-    worker_message_topic(worker, number, topic);
+    const char *topic = worker_name_messages(worker, number);
     for (int64_t i = first; i < due; i += stride)
         worker->burst[i].sent = send_one(worker, &worker->pairs[number - worker->first_pair], topic,
                                          worker->burst[i].intended_ns, now_ns) == 0;
@@ -434,7 +435,7 @@ void worker_publish_end(struct worker *worker, bool halted)
     if (!is_pairs(worker))
         worker_receive_end(worker, halted);
     free(worker->pairs);
-    payload_writer_close(&worker->payloads);
+    payload_maker_close(&worker->payloads);
     free(worker->ready);
     free(worker->burst);
     worker->ready = NULL;

@@ -31,6 +31,46 @@ void worker_filter(const struct worker *worker, int64_t subscriber, char filter[
                      filter);
 }
 
+// The identity, if it has topics.
+static const struct identity *named(const struct worker *worker)
+{
+    const struct identity *identity = worker->setup->identity;
+    return identity && identity->topic.count > 0 ? identity : NULL;
+}
+
+const char *worker_name_messages(struct worker *worker, int64_t publisher)
+{
+    const struct pattern *pattern = &worker->order.pattern;
+    if (!named(worker)) {
+        worker_message_topic(worker, publisher, worker->name);
+        return worker->name;
+    }
+    int64_t number = pattern->kind == PATTERN_FAN_IN ? publisher : pattern_topic(pattern, publisher);
+    return identity_topic(named(worker), worker->setup->prefix, number, pattern_publisher_client(pattern, publisher),
+                          worker->name);
+}
+
+const char *worker_name_filter(struct worker *worker, int64_t subscriber)
+{
+    const struct pattern *pattern = &worker->order.pattern;
+    if (!named(worker)) {
+        worker_filter(worker, subscriber, worker->name);
+        return worker->name;
+    }
+    if (pattern->kind == PATTERN_FAN_IN)
+        return identity_filter(named(worker), worker->setup->prefix, worker->name);
+    // The first publisher of a topic has its number.
+    return worker_name_messages(worker, pattern_topic(pattern, subscriber));
+}
+
+const char *worker_name_own(struct worker *worker, int64_t global)
+{
+    if (named(worker))
+        return identity_topic(named(worker), worker->setup->prefix, global, global, worker->name);
+    worker_topic(worker, 'c', global, worker->name);
+    return worker->name;
+}
+
 bool worker_is_warm_up(const struct worker *worker, int64_t intended_ns)
 {
     return intended_ns < worker->order.at_ns + worker->order.warmup_ns;

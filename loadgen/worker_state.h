@@ -15,6 +15,7 @@
 
 // A worker whose tick comes so much later than planned was kept from running.
 #define WORKER_STALL_NS (250 * NS_PER_MS)
+enum { WORKER_NAME_BYTES = 64 }; // of a topic that was not given
 #define WORKER_IDLE_NS (3600 * NS_PER_S) // a signal comes before that
 
 enum worker_client {
@@ -62,6 +63,7 @@ struct worker {
     struct engine_run *run;
     struct plan_share share;
     uint8_t *clients; // enum worker_client each
+    char *name; // the topic or filter that was named last
     struct latency_batch batch;
 
     struct fleet_order order;
@@ -91,7 +93,7 @@ struct worker {
     int64_t looked_ns; // for pairs that stand still
     int64_t board_ns;  // when to look at the board again
     bool finished;     // all publishers of all workers have
-    struct payload_writer payloads;
+    struct payload_maker payloads;
     struct thread_load load; // when the publishing began; at_ns 0: it has not
     int64_t stalled_ns;      // by then
     bool sending;            // not yet past the end of the schedule
@@ -108,6 +110,12 @@ void worker_topic(const struct worker *worker, char kind, int64_t number, char t
 // By the order's pattern: the topic of a publisher's messages, and what a subscriber subscribes to.
 void worker_message_topic(const struct worker *worker, int64_t publisher, char topic[static 64]);
 void worker_filter(const struct worker *worker, int64_t subscriber, char filter[static 64]);
+
+// The same where --topic may have given another: the topic of a publisher's messages, what a subscriber subscribes to, and
+// a topic of the client's own. Valid until the next call.
+const char *worker_name_messages(struct worker *worker, int64_t publisher);
+const char *worker_name_filter(struct worker *worker, int64_t subscriber);
+const char *worker_name_own(struct worker *worker, int64_t global);
 
 bool worker_is_warm_up(const struct worker *worker, int64_t intended_ns);
 void worker_count(struct worker *worker, enum tally_count what, int64_t intended_ns); // a message

@@ -1,17 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // The load generator as a program, against the reference broker and against mosquitto: runs that succeed, and
 // their records.
-#include "base/clock.h"
 #include "loadgen/ports.h"
 #include "tests/load_run.h"
+#include "tests/mosquitto_process.h"
 
 #include <setjmp.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -187,37 +185,6 @@ static void test_progress_knows_what_is_wanted_from_its_first_line(void **state)
     assert_int_equal(process_stop(broker), 0);
 }
 
-// A free port, by asking for one and giving it back: mosquitto does not say which it got. Should somebody
-// else take it meanwhile, mosquitto ends, and the test is tried again with another.
-static struct process *start_mosquitto(const char *dir, uint16_t *port)
-{
-    char file[TEMP_PATH_SIZE];
-    for (int attempt = 0; attempt < 5; attempt++) {
-        struct process *free_port = process_start_broker(NULL, NULL);
-        *port = process_port(free_port);
-        assert_int_equal(process_stop(free_port), 0);
-        FILE *config = fopen(temp_dir_file(dir, "mosquitto.conf", file), "w");
-        assert_non_null(config);
-        fprintf(config, "listener %u 127.0.0.1\nallow_anonymous true\nlog_dest stderr\nlog_type all\n",
-                (unsigned)*port);
-        fclose(config);
-        const char *arguments[] = {"-c", file, NULL};
-        struct process *mosquitto = process_start("mosquitto", arguments);
-        int64_t limit_ns = clock_now_ns() + PROCESS_GUARD_S * NS_PER_S;
-        while (clock_now_ns() < limit_ns && kill(process_pid(mosquitto), 0) == 0) {
-            const char *said = process_errors(mosquitto);
-            if (strstr(said, " running"))
-                return mosquitto;
-            if (strstr(said, "Error:"))
-                break;
-            clock_sleep_until_ns(clock_now_ns() + 20 * NS_PER_MS);
-        }
-        process_stop(mosquitto);
-    }
-    fail_msg("mosquitto did not start");
-    return NULL;
-}
-
 // mosquitto 2.0.11 acknowledges at QoS 2 what exceeds its 20 messages in flight, and does not deliver it.
 static void check_publishes_without_a_rate_at_qos_2(uint16_t port)
 {
@@ -234,12 +201,12 @@ static void check_publishes_without_a_rate_at_qos_2(uint16_t port)
 static void test_mosquitto_is_a_target_like_any_other(void **state)
 {
     (void)state;
-    if (access("/usr/sbin/mosquitto", X_OK) < 0)
+    if (!mosquitto_is_installed())
         skip();
     char dir[TEMP_PATH_SIZE];
     temp_dir_make(dir);
     uint16_t port;
-    struct process *mosquitto = start_mosquitto(dir, &port);
+    struct process *mosquitto = mosquitto_start(dir, "allow_anonymous true\n", &port);
     for (int i = 0; i < 2; i++) {
         check_connects(port, process_pid(mosquitto), load_run_engines[i]);
         check_publishes(port, load_run_engines[i], "1");

@@ -35,6 +35,8 @@ struct engine_run {
     struct paho_client *clients;
     struct paho_queue *queue; // events of the library's threads
     struct paho_waker waker;
+    const struct identity *identity;
+    char *texts; // of the client being connected
     int64_t connecting, window; // connects under way, and how many may be
     // Clients in the order of their connects, a ring: those from head to tail have yet to begin.
     uint32_t *waiting;
@@ -85,8 +87,10 @@ static int on_message(void *context, char *topic, int topic_bytes, MQTTAsync_mes
 {
     (void)topic_bytes;
     struct engine_event event = {.kind = ENGINE_MESSAGE};
+    const struct paho_client *client = context;
     if (message->payloadlen > 0)
-        event.content = payload_read(message->payload, (size_t)message->payloadlen, &event.payload);
+        event.content = payload_form_read(client->run->config.payloads, message->payload,
+                                          (size_t)message->payloadlen, &event.payload);
     push(context, event);
     MQTTAsync_freeMessage(&message);
     MQTTAsync_free(topic);
@@ -164,8 +168,10 @@ static int paho_open(struct engine_run **run_out, const struct engine_config *co
     run->config = *config;
     run->clients = calloc((size_t)config->clients, sizeof *run->clients);
     run->waiting = calloc((size_t)config->clients, sizeof *run->waiting);
+    run->identity = config->identity ? config->identity : identity_plain();
+    run->texts = malloc(run->identity->texts_bytes);
     run->window = config->window > 0 ? config->window : WINDOW;
-    if (!run->clients || !run->waiting) {
+    if (!run->clients || !run->waiting || !run->texts) {
         err_set(err, code, "out of memory for %lld clients", (long long)config->clients);
         goto fail_clients;
     }
@@ -181,18 +187,17 @@ static int paho_open(struct engine_run **run_out, const struct engine_config *co
     *run_out = run;
     return 0;
 fail_clients:
+    free(run->texts);
     free(run->clients);
     free(run->waiting);
     free(run);
     return code;
 }
 
-static int create(struct engine_run *run, struct paho_client *client)
+// `id`: its client identifier.
+static int create(struct engine_run *run, struct paho_client *client, const char *id)
 {
-    char id[48];
-    int64_t global = run->config.first + number_of(client);
-    struct plan_route route = plan_route(run->config.plan, global);
-    snprintf(id, sizeof id, "%s-%lld", run->config.prefix, (long long)global);
+    struct plan_route route = plan_route(run->config.plan, run->config.first + number_of(client));
     int code = MQTTAsync_create(&client->handle, route.target->uri, id, MQTTCLIENT_PERSISTENCE_NONE, NULL);
     if (code != MQTTASYNC_SUCCESS) {
         client->handle = NULL;
@@ -202,12 +207,34 @@ static int create(struct engine_run *run, struct paho_client *client)
     return code == MQTTASYNC_SUCCESS ? 0 : -EINVAL;
 }
 
+// The library copies all of it.
+static void set_who(MQTTAsync_connectOptions *options, MQTTAsync_willOptions *will,
+                    const struct mqtt_connect *who)
+{
+    if (who->has_user_name)
+        options->username = who->user_name.data;
+    if (who->has_password) {
+        options->binarypwd.data = who->password.data;
+        options->binarypwd.len = (int)who->password.bytes;
+    }
+    if (!who->has_will)
+        return;
+    will->topicName = who->will_topic.data;
+    will->payload.data = who->will_message.data;
+    will->payload.len = (int)who->will_message.bytes;
+    will->qos = who->will_qos;
+    will->retained = who->will_retain;
+    options->will = will;
+}
+
 static int begin_connect(struct engine_run *run, struct paho_client *client)
 {
     if (client->handle && client->renew)
         MQTTAsync_destroy(&client->handle);
     client->renew = false;
-    int code = client->handle ? 0 : create(run, client);
+    struct mqtt_connect who;
+    identity_fill(run->identity, run->config.prefix, run->config.first + number_of(client), run->texts, &who);
+    int code = client->handle ? 0 : create(run, client, who.client_id.data);
     if (code < 0)
         return code;
     MQTTAsync_connectOptions options = MQTTAsync_connectOptions_initializer;
@@ -218,6 +245,8 @@ static int begin_connect(struct engine_run *run, struct paho_client *client)
     options.onSuccess = on_connected;
     options.onFailure = on_connect_failed;
     options.context = client;
+    MQTTAsync_willOptions will = MQTTAsync_willOptions_initializer;
+    set_who(&options, &will, &who);
     return MQTTAsync_connect(client->handle, &options) == MQTTASYNC_SUCCESS ? 0 : -EINVAL;
 }
 
@@ -283,7 +312,7 @@ static int paho_publish(struct engine_run *run, int64_t number, const struct eng
     options.onFailure = on_send_failed;
     options.context = sent;
     int code = MQTTAsync_send(client->handle, message->topic, (int)message->payload_bytes, message->payload,
-                              message->qos, 0, &options);
+                              message->qos, message->retain, &options);
     if (code == MQTTASYNC_SUCCESS) {
         paho_waker_active(&run->waker, message->sent_ns);
         return 0;
@@ -361,6 +390,7 @@ static void paho_close(struct engine_run *run)
         if (run->clients[i].handle)
             MQTTAsync_destroy(&run->clients[i].handle);
     paho_queue_close(run->queue);
+    free(run->texts);
     free(run->clients);
     free(run->waiting);
     free(run);

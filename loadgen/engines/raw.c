@@ -32,7 +32,11 @@ static int allocate(struct engine_run *run)
     if (run->config.keep_alive_s > 0 && run->wheel_slots == 0)
         run->wheel_slots = 1;
     run->wheel = calloc((size_t)run->wheel_slots + 1, sizeof *run->wheel);
-    return run->clients && run->connecting && run->wheel ? 0 : -ENOMEM;
+    run->identity = run->config.identity ? run->config.identity : identity_plain();
+    run->texts = malloc(run->identity->texts_bytes);
+    run->connect_packet = malloc(run->identity->packet_bytes);
+    bool all = run->clients && run->connecting && run->wheel && run->texts && run->connect_packet;
+    return all ? 0 : -ENOMEM;
 }
 
 static void raw_close(struct engine_run *run)
@@ -48,6 +52,8 @@ static void raw_close(struct engine_run *run)
     free(run->closed);
     free(run->wheel);
     free(run->gathered);
+    free(run->texts);
+    free(run->connect_packet);
     free(run);
 }
 
@@ -115,14 +121,17 @@ static int raw_subscribe(struct engine_run *run, int64_t number, const char *top
     struct raw_client *client = &run->clients[number];
     if (client->state != RAW_OPEN)
         return -ENOTCONN;
-    uint8_t packet[256];
     struct mqtt_subscription subscription = {.filter = mqtt_text_of(topic), .qos = (uint8_t)qos};
-    int bytes = mqtt_subscribe_encode(packet, sizeof packet, MQTT_SUBSCRIBE, next_packet_id(client),
-                                      &subscription, 1);
+    size_t room = MQTT_HEADER_MAX + 5 + subscription.filter.bytes;
+    uint8_t *packet;
+    int bytes = raw_gather(run, client, room, &packet);
+    if (bytes == 0)
+        bytes = mqtt_subscribe_encode(packet, room, MQTT_SUBSCRIBE, next_packet_id(client), &subscription, 1);
     if (bytes < 0)
         return bytes;
     raw_no_delay(client);
-    return raw_send(run, client, packet, (size_t)bytes);
+    raw_gathered(run, client, (size_t)bytes);
+    return 0;
 }
 
 // Does the PUBLISH before this one, of the same client, have the same header?
@@ -130,7 +139,7 @@ static bool is_like_model(const struct engine_run *run, const struct raw_client 
                           const struct mqtt_publish *publish)
 {
     if (run->gatherer != client || run->model.header_bytes == 0 || run->model.qos != publish->qos ||
-        run->model.payload_bytes != publish->payload.bytes ||
+        run->model.retain != publish->retain || run->model.payload_bytes != publish->payload.bytes ||
         run->model.header_bytes !=
             mqtt_publish_header_bytes(publish->topic.bytes, publish->payload.bytes, publish->qos))
         return false;
@@ -160,6 +169,7 @@ static int encode_publish(struct engine_run *run, struct raw_client *client, uin
     run->model.header_bytes = bytes;
     run->model.payload_bytes = publish->payload.bytes;
     run->model.qos = publish->qos;
+    run->model.retain = publish->retain;
     return (int)(bytes + publish->payload.bytes);
 }
 
@@ -169,6 +179,7 @@ static int raw_publish(struct engine_run *run, int64_t number, const struct engi
     if (client->state != RAW_OPEN)
         return -ENOTCONN;
     struct mqtt_publish publish = {
+        .retain = message->retain,
         .qos = (uint8_t)message->qos,
         .packet_id = message->qos > 0 ? next_packet_id(client) : 0,
         .topic = mqtt_text_of(message->topic),

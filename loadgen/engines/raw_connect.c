@@ -6,7 +6,6 @@
 #include "wire/mqtt_connect.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -15,30 +14,32 @@
 
 // --- connects ----------------------------------------------------------------------------------------------
 
-// 1: sent; 0: the handshake is not over; -errno.
+// 1: sent, or as much as the socket has room for; 0: the handshake is not over; -errno.
 static int send_connect(struct engine_run *run, struct raw_client *client)
 {
-    char id[48];
-    int id_bytes = snprintf(id, sizeof id, "%s-%lld", run->config.prefix,
-                            (long long)(run->config.first + raw_number(run, client)));
-    struct mqtt_connect connect = {.client_id = {id, (size_t)id_bytes},
-                                   .keep_alive_s = (uint16_t)run->config.keep_alive_s,
-                                   .clean_session = !run->config.keep_sessions};
-    uint8_t packet[96];
-    int bytes = mqtt_connect_encode(packet, sizeof packet, &connect);
+    struct mqtt_connect connect;
+    identity_fill(run->identity, run->config.prefix, run->config.first + raw_number(run, client), run->texts,
+                  &connect);
+    connect.keep_alive_s = (uint16_t)run->config.keep_alive_s;
+    connect.clean_session = !run->config.keep_sessions;
+    int bytes = mqtt_connect_encode(run->connect_packet, run->identity->packet_bytes, &connect);
     if (bytes < 0)
         return bytes;
-    ssize_t sent = send(client->fd, packet, (size_t)bytes, MSG_NOSIGNAL | MSG_DONTWAIT);
+    ssize_t sent = send(client->fd, run->connect_packet, (size_t)bytes, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (sent == bytes)
         return 1;
-    if (sent >= 0)
-        return -ENOBUFS; // a fresh socket has room for 96 bytes
-    return errno == EAGAIN || errno == ENOTCONN ? 0 : -errno;
+    if (sent < 0)
+        return errno == EAGAIN || errno == ENOTCONN ? 0 : -errno;
+    int code = raw_keep_unsent(run, client, run->connect_packet + sent, (size_t)(bytes - sent));
+    return code < 0 ? code : 1;
 }
 
-static int watch(struct engine_run *run, struct raw_client *client, int operation, uint32_t events)
+// Watches for what the socket has, and for room in it while the client waits for that.
+static int watch(struct engine_run *run, struct raw_client *client, int operation)
 {
-    struct epoll_event event = {.events = events, .data.u32 = raw_number(run, client)};
+    bool room = client->state == RAW_TCP || (client->flags & RAW_WANTS_WRITE);
+    struct epoll_event event = {.events = room ? EPOLLIN | EPOLLOUT : EPOLLIN,
+                                .data.u32 = raw_number(run, client)};
     return epoll_ctl(run->epoll, operation, client->fd, &event) < 0 ? -errno : 0;
 }
 
@@ -52,7 +53,7 @@ static void start_one(struct engine_run *run, struct raw_client *client)
         int code = send_connect(run, client);
         if (code >= 0) {
             client->state = code ? RAW_CONNACK : RAW_TCP;
-            code = watch(run, client, EPOLL_CTL_ADD, code ? EPOLLIN : EPOLLIN | EPOLLOUT);
+            code = watch(run, client, EPOLL_CTL_ADD);
         }
         if (code < 0)
             reason = tally_reason_of_errno(code);
@@ -85,7 +86,7 @@ void raw_finish_tcp(struct engine_run *run, struct raw_client *client)
         return;
     if (sent > 0) {
         client->state = RAW_CONNACK;
-        sent = watch(run, client, EPOLL_CTL_MOD, EPOLLIN);
+        sent = watch(run, client, EPOLL_CTL_MOD);
     }
     if (sent < 0)
         raw_lose(run, client, tally_reason_of_errno(sent));

@@ -19,6 +19,17 @@ static int append(uint8_t **buffer, uint32_t *count, uint32_t *capacity, const v
     return 0;
 }
 
+int raw_keep_unsent(struct engine_run *run, struct raw_client *client, const void *data, size_t bytes)
+{
+    struct raw_extra *extra = raw_extra_of(client);
+    int code = extra ? append(&extra->out, &extra->out_bytes, &extra->out_capacity, data, bytes) : -ENOMEM;
+    if (code < 0)
+        return code;
+    run->out_bytes += (int64_t)bytes;
+    client->flags |= RAW_WANTS_WRITE;
+    return 0;
+}
+
 static void watch(struct engine_run *run, struct raw_client *client, bool write)
 {
     bool now = client->flags & RAW_WANTS_WRITE;

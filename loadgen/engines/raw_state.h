@@ -65,6 +65,9 @@ struct engine_run {
     struct engine_config config;
     struct raw_client *clients;
     int epoll;
+    const struct identity *identity;
+    char *texts;             // of the CONNECT being sent
+    uint8_t *connect_packet; // identity->packet_bytes
     uint32_t queue_first, queue_last; // RAW_QUEUED clients, number + 1
     uint32_t *connecting;             // clients under way, `window` of them at most
     uint32_t connecting_count, window;
@@ -89,6 +92,7 @@ struct engine_run {
         size_t at, header_bytes; // in `gathered`; header_bytes 0: none
         size_t payload_bytes;
         int qos;
+        bool retain;
     } model;
     // Reads of all clients go here, behind the beginning of a packet that came before.
     uint8_t scratch[2 * RAW_SCRATCH];
@@ -130,6 +134,8 @@ enum tally_reason raw_dial(struct engine_run *run, struct raw_client *client);
 int raw_gather(struct engine_run *run, struct raw_client *client, size_t bytes, uint8_t **to);
 void raw_gathered(struct engine_run *run, struct raw_client *client, size_t bytes);
 int raw_send(struct engine_run *run, struct raw_client *client, const void *data, size_t bytes); // both
+// Keeps bytes that the socket has not taken. The caller then waits for EPOLLOUT. -ENOMEM.
+int raw_keep_unsent(struct engine_run *run, struct raw_client *client, const void *data, size_t bytes);
 void raw_flush(struct engine_run *run); // sends the gathered packets
 void raw_writable(struct engine_run *run, struct raw_client *client);
 

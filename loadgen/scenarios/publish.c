@@ -3,7 +3,6 @@
 // They send messages at a rate (of all publishers together) or as fast as these are delivered. Further connections
 // stay idle.
 #include "loadgen/limit.h"
-#include "loadgen/payload.h"
 #include "loadgen/scenarios/options.h"
 #include "loadgen/scenarios/orders.h"
 
@@ -12,6 +11,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 enum { LARGE_BYTES = 256 * 1024 };
 enum { PAIRS = 100, MANY = 100, FEW = 1, STREAMS_MAX = 16 << 20 };
@@ -21,12 +21,20 @@ enum { IN_FLIGHT_BYTES = 64 << 10, IN_FLIGHT_LEAST = 10, IN_FLIGHT_MOST = 100, I
 
 struct publish {
     struct pattern pattern; // after `check` with its numbers
-    int64_t connections, pairs, publishers, subscribers, payload_bytes, duration_ns, warmup_ns, drain_ns;
+    int64_t connections, pairs, publishers, subscribers, duration_ns, warmup_ns, drain_ns;
+    struct payload_sizes sizes;
+    const char *file, *template;
+    bool retain;
     int64_t in_flight; // after `check` never 0
     double rate_per_s;
     bool spread_pairs;
 };
 _Static_assert(sizeof(struct publish) <= CONFIG_OPTIONS_BYTES, "the options have no room");
+
+static int parse_sizes(const char *value, void *place, struct err *err)
+{
+    return payload_sizes_parse(place, value, err);
+}
 
 static int parse_pattern(const char *value, void *place, struct err *err)
 {
@@ -58,8 +66,18 @@ static const struct opt options[] = {
      "latency is mostly the time in them: messages on "
      "their way, divided by the rate. 0: 100 messages (20 at QoS 2) or 64 KiB, at least 10 messages",
      NULL},
-    {"payload", "BYTES", OPT_BYTES, AT(payload_bytes), "64", 0, 16777216, NULL,
-     "at least 32: times and numbers travel in it", NULL},
+    {"payload", "SIZE", OPT_PARSE, AT(sizes), "64", 0, 0, NULL,
+     "bytes of a message, at least 32: times and numbers travel in it. 64, 4KiB; a range 100..2000; "
+     "normal:MEAN,DEVIATION; exponential:MEAN",
+     parse_sizes},
+    {"payload-file", "FILE", OPT_TEXT, AT(file), NULL, 0, 0, NULL,
+     "instead: a message is 32 bytes with times and numbers, and then the content of the file", NULL},
+    {"payload-template", "FILE", OPT_TEXT, AT(template), NULL, 0, 0, NULL,
+     "instead: a message is the content of the file with %UNIQUE% (64 hexadecimal digits, which it needs), %SEQUENCE%, "
+     "%PUBLISHER%, %TIMESTAMP% (or TIMESTAMPMS, -US, -NS) replaced",
+     NULL},
+    {"retain", NULL, OPT_FLAG, AT(retain), NULL, 0, 0, NULL,
+     "messages are to be retained: the last of each topic stays with the target, beyond the run too", NULL},
     OPTION_DURATION(AT(duration_ns), "how long to publish, after the warm-up"),
     {"warmup", "D", OPT_DURATION, AT(warmup_ns), "1s", 0, OPTION_FAR, NULL,
      "publish first for so long, unmeasured", NULL},
@@ -77,6 +95,19 @@ static int64_t fitting_in_flight(int64_t payload_bytes, int64_t qos)
 {
     int64_t fit = IN_FLIGHT_BYTES / payload_bytes, most = qos == 2 ? IN_FLIGHT_QOS_2 : IN_FLIGHT_MOST;
     return fit < IN_FLIGHT_LEAST ? IN_FLIGHT_LEAST : fit > most ? most : fit;
+}
+
+static int check_payload(struct config *config, const struct publish *own, struct err *err)
+{
+    if (own->file && own->template)
+        return err_set(err, -EINVAL, "--payload-file and --payload-template: a message is one of both");
+    config->payload = (struct payload_form){
+        .given = true,
+        .kind = own->file ? PAYLOAD_FILE : own->template ? PAYLOAD_TEMPLATE : PAYLOAD_RANDOM,
+        .sizes = own->sizes,
+        .path = own->file ? own->file : own->template,
+    };
+    return 0;
 }
 
 static int check_pairs(struct publish *own, struct err *err)
@@ -126,13 +157,12 @@ static int check_pattern(struct publish *own, struct err *err)
 static int check(struct config *config, struct err *err)
 {
     struct publish *own = (void *)config->options;
-    if (own->payload_bytes < PAYLOAD_MIN_BYTES)
-        return err_set(err, -EINVAL,
-                       "--payload %lld is less than %d bytes: a message carries its times and number",
-                       (long long)own->payload_bytes, PAYLOAD_MIN_BYTES);
+    int code = check_payload(config, own, err);
+    if (code < 0)
+        return code;
     if (own->in_flight == 0)
-        own->in_flight = fitting_in_flight(own->payload_bytes, config->qos);
-    int code = own->pattern.kind == PATTERN_PAIRS ? check_pairs(own, err) : check_pattern(own, err);
+        own->in_flight = fitting_in_flight(payload_form_guess(&config->payload), config->qos);
+    code = own->pattern.kind == PATTERN_PAIRS ? check_pairs(own, err) : check_pattern(own, err);
     if (code < 0)
         return code;
     config->pattern = own->pattern;
@@ -151,6 +181,17 @@ static int check(struct config *config, struct err *err)
                    (long long)own->pattern.subscribers, (long long)needed);
 }
 
+// `payload_bytes` beside it is the longest.
+static json_t *payload_json(const struct payload_form *form)
+{
+    static const char *const kinds[] = {
+        [PAYLOAD_RANDOM] = "random", [PAYLOAD_FILE] = "file", [PAYLOAD_TEMPLATE] = "template"};
+    const char *slash = form->path ? strrchr(form->path, '/') : NULL;
+    return json_pack("{s:s,s:s?,s:s?,s:f}", "kind", kinds[form->kind], "sizes",
+                     form->kind == PAYLOAD_RANDOM ? payload_sizes_name(&form->sizes) : NULL, "file",
+                     slash ? slash + 1 : form->path, "mean_bytes", form->mean);
+}
+
 static void describe(const struct config *config, json_t *json)
 {
     const struct publish *own = options_of(config);
@@ -167,7 +208,9 @@ static void describe(const struct config *config, json_t *json)
         json_object_set_new(json, "in_flight", json_integer(own->in_flight));
     json_object_set_new(json, "qos", json_integer(config->qos));
     json_object_set_new(json, "spread_pairs", json_boolean(own->spread_pairs));
-    json_object_set_new(json, "payload_bytes", json_integer(own->payload_bytes));
+    json_object_set_new(json, "payload_bytes", json_integer((json_int_t)config->payload.most));
+    json_object_set_new(json, "payload", payload_json(&config->payload));
+    json_object_set_new(json, "retain", json_boolean(own->retain));
     json_object_set_new(json, "duration_ns", json_integer(own->duration_ns));
     json_object_set_new(json, "warmup_ns", json_integer(own->warmup_ns));
     json_object_set_new(json, "drain_ns", json_integer(own->drain_ns));
@@ -277,7 +320,7 @@ static void note_payload(struct run *run)
 {
     const int64_t *dropped = run->tally.dropped;
     int64_t closed = dropped[REASON_CLOSED] + dropped[REASON_RESET] + dropped[REASON_LOST];
-    int64_t bytes = options_of(run->config)->payload_bytes;
+    int64_t bytes = (int64_t)run->config->payload.most;
     char text[24];
     if (bytes < LARGE_BYTES || closed == 0)
         return;
@@ -301,7 +344,7 @@ static bool publish(struct run *run, struct summary *summary)
         .duration_ns = own->warmup_ns + own->duration_ns,
         .drain_ns = own->drain_ns,
         .qos = (int)config->qos,
-        .payload_bytes = (int)own->payload_bytes,
+        .retain = own->retain,
     };
     run_phase(run, "publish");
     run->lossy = true;

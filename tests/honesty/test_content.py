@@ -74,3 +74,33 @@ def test_a_changed_probe_message_is_named(tmp_path, broker):
         assert run.anomaly("corrupt") == f"{counts['changed']} probe messages arrived with other content than was sent"
         assert all(balances(line) for line in run.books.values()) and run.books["probe_deliveries"]["unreadable"] > 0
         assert complaints(read_record.load(run.folder))[0] == []
+
+
+TEMPLATE = '{"id":"%UNIQUE%","n":%SEQUENCE%,"of":%PUBLISHER%,"at":%TIMESTAMPMS%}'
+
+
+@pytest.mark.parametrize("kind", ["range", "normal", "file", "template"])
+@pytest.mark.parametrize("engine", ["paho", "raw"])
+def test_every_kind_of_payload_is_checked(tmp_path, broker, engine, kind):
+    (tmp_path / "body").write_bytes(bytes(range(256)) * 3)
+    (tmp_path / "template").write_text(TEMPLATE, encoding="ascii")
+    options = {"range": ("--payload", "64..400"), "normal": ("--payload", "normal:300,60"),
+               "file": ("--payload-file", tmp_path / "body"), "template": ("--payload-template", tmp_path / "template")}[kind]
+    counts = {}
+    with corrupting(broker.port, PLACES["the last"], counts) as port, \
+            load(tmp_path / "run", "publish", port, "--pairs", 2, "--publish-rate", 400, "--duration", "250ms", "--warmup", 0,
+                 *options, engine=engine) as run:
+        assert run.end() == 1
+        assert counts["seen"] == 100 and counts["changed"] == 10
+        check(run, run.books["deliveries"], 10, header=False)
+
+
+def test_a_changed_number_of_a_template_is_noticed(tmp_path, broker):
+    """The header says which message it is, so the text beside it has to agree."""
+    (tmp_path / "template").write_text(TEMPLATE, encoding="ascii")
+    counts = {}
+    with corrupting(broker.port, lambda size: TEMPLATE.index("%SEQUENCE%") + 64 - len("%UNIQUE%"), counts) as port, \
+            load(tmp_path / "run", "publish", port, "--pairs", 2, "--publish-rate", 400, "--duration", "250ms", "--warmup", 0,
+                 "--payload-template", tmp_path / "template") as run:
+        assert run.end() == 1
+        check(run, run.books["deliveries"], 10, header=False)

@@ -45,6 +45,8 @@ class OptionCheck:
         if name in RUNNERS[program]:
             self.faults.add(path, f"--{name} is what the suite sets itself"
                             + (": it stands in [config]" if name == "engine" else ""))
+        elif name == "password":
+            self.faults.add(path, "password would stand in the record and in the list of processes; users names a file that has it")
         elif name not in options:
             self.faults.add(path, f"{name!r} is no option of {program}", free, name)
         elif not is_option_value(value):
