@@ -22,7 +22,7 @@ static const struct users_row *row_of(const struct identity *identity, int64_t n
     return identity->users.count > 0 ? &identity->users.rows[number % identity->users.count] : NULL;
 }
 
-static struct mqtt_text write(const struct name_pattern *pattern, const struct name_values *values, char **at)
+static struct mqtt_text write_name(const struct name_pattern *pattern, const struct name_values *values, char **at)
 {
     struct mqtt_text text = {.data = *at};
     text.bytes = name_pattern_write(pattern, values, *at);
@@ -41,7 +41,7 @@ static void fill_user(const struct identity *identity, struct name_values *value
         connect->password = (struct mqtt_bytes){row->password, row->password_bytes};
     } else if (identity->username.count > 0) {
         connect->has_user_name = true;
-        connect->user_name = write(&identity->username, values, at);
+        connect->user_name = write_name(&identity->username, values, at);
     }
     values->user = connect->has_user_name ? connect->user_name.data : "";
 }
@@ -56,12 +56,12 @@ void identity_fill(const struct identity *identity, const char *prefix, int64_t 
     bool user_first = name_pattern_has(&identity->client_id, NAME_USER);
     if (user_first)
         fill_user(identity, &values, &at, connect);
-    connect->client_id = write(&identity->client_id, &values, &at);
+    connect->client_id = write_name(&identity->client_id, &values, &at);
     values.client_id = connect->client_id.data;
     if (!user_first)
         fill_user(identity, &values, &at, connect);
     if (connect->has_user_name && !connect->has_password && identity->password) {
-        struct mqtt_text password = write(&identity->secret, &values, &at);
+        struct mqtt_text password = write_name(&identity->secret, &values, &at);
         connect->has_password = true;
         connect->password = (struct mqtt_bytes){password.data, password.bytes};
     }
@@ -70,8 +70,8 @@ void identity_fill(const struct identity *identity, const char *prefix, int64_t 
     connect->has_will = true;
     connect->will_qos = (uint8_t)identity->will_qos;
     connect->will_retain = identity->will_retain;
-    connect->will_topic = write(&identity->will_topic, &values, &at);
-    struct mqtt_text payload = write(&identity->will_payload, &values, &at);
+    connect->will_topic = write_name(&identity->will_topic, &values, &at);
+    struct mqtt_text payload = write_name(&identity->will_payload, &values, &at);
     connect->will_message = (struct mqtt_bytes){payload.data, payload.bytes};
 }
 

@@ -125,5 +125,5 @@ uint32_t payload_sizes_at(const struct payload_sizes *sizes, double share)
         size = round(-sizes->mean * log1p(-share));
     if (size < PAYLOAD_MIN_BYTES)
         return PAYLOAD_MIN_BYTES;
-    return size > PAYLOAD_SIZES_MOST ? PAYLOAD_SIZES_MOST : (uint32_t)size;
+    return size > PAYLOAD_SIZES_MOST ? (uint32_t)PAYLOAD_SIZES_MOST : (uint32_t)size;
 }

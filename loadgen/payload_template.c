@@ -157,7 +157,7 @@ static size_t write_number(uint8_t *to, uint64_t number)
 static uint64_t value_of(const struct payload_template *made, enum payload_variable variable,
                          const struct payload *payload)
 {
-    uint64_t wall_ns = (uint64_t)(payload->sent_ns + made->wall_ns);
+    uint64_t wall_ns = (uint64_t)payload->sent_ns + (uint64_t)made->wall_ns;
     switch (variable) {
     case PAYLOAD_SEQUENCE:
         return payload->sequence;
