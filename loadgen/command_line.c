@@ -64,10 +64,12 @@ static const struct opt common[] = {
     {"window", "N", OPT_COUNT, AT(window), "0", 0, 100000, NULL,
      "connects under way at once in one worker; 0: what the engine likes", NULL},
     {"open", "NAME", OPT_TEXT, AT(open), NULL, 0, 0, NULL,
-     "a scenario of the Open MQTT Benchmark Suite, in place of a scenario of ours; options that are given beside it "
+     "a scenario of the Open MQTT Benchmark Suite, in place of a scenario of ours; options that are given "
+     "beside it "
      "count instead of its own: " OPEN_SUITE_NAMES,
      NULL},
-    {"scale", "N", OPT_NUMBER, AT(scale), "1", 1e-6, 1, NULL, "of --open: that share of its clients and rates", NULL},
+    {"scale", "N", OPT_NUMBER, AT(scale), "1", 1e-6, 1, NULL,
+     "of --open: that share of its clients and rates", NULL},
     {NULL, NULL, OPT_HEADING, 0, NULL, 0, 0, NULL, "Connections", NULL},
     {"rate", "N/s", OPT_RATE, AT(connect_rate_per_s), "0", 0, 1e9, NULL,
      "connects a second, open loop; 0: as fast as it goes", NULL},
@@ -295,7 +297,8 @@ static int choose(struct first_pass *first, bool opened, int argc, char **argv, 
     if (!goes_on(parsed) || (first->open && !opened))
         return parsed;
     if (!first->open && opts_was_given(all.rows, argc, argv, "scale"))
-        return err_set(err, -EINVAL, "--scale is of --open: it scales a scenario of the Open MQTT Benchmark Suite");
+        return err_set(err, -EINVAL,
+                       "--scale is of --open: it scales a scenario of the Open MQTT Benchmark Suite");
     if (parsed == OPTS_DESCRIBE && rest >= argc)
         return parsed;
     int code = find_scenario(&first->scenario, argc, argv, rest, err);
@@ -304,8 +307,8 @@ static int choose(struct first_pass *first, bool opened, int argc, char **argv, 
     return code < 0 ? code : parsed;
 }
 
-static int parse_with(struct config *config, const struct scenario *scenario, int parsed, int argc, char **argv,
-                      struct err *err)
+static int parse_with(struct config *config, const struct scenario *scenario, int parsed, int argc,
+                      char **argv, struct err *err)
 {
     struct table table;
     make_table(&table, scenario);

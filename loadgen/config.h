@@ -42,14 +42,14 @@ struct config {
     char open_says[OPEN_SAYS_BYTES]; // what that is, scaled
 
     // By the scenario's `check`:
-    int64_t connections;    // clients; not the probes
-    int64_t later;          // the last of these: they come by arrivals alone, not by FLEET_CONNECT
-    struct pattern pattern; // among the clients: who publishes to whom
-    int64_t probes;         // further clients, which measure delivery
-    bool even;              // a worker's share of clients is whole pairs
-    bool spread_pairs;      // publisher and subscriber on different targets
-    bool keep_sessions;     // clients connect without the clean session flag
-    bool arrival_times;     // arrivals.csv is wanted
+    int64_t connections;         // clients; not the probes
+    int64_t later;               // the last of these: they come by arrivals alone, not by FLEET_CONNECT
+    struct pattern pattern;      // among the clients: who publishes to whom
+    int64_t probes;              // further clients, which measure delivery
+    bool even;                   // a worker's share of clients is whole pairs
+    bool spread_pairs;           // publisher and subscriber on different targets
+    bool keep_sessions;          // clients connect without the clean session flag
+    bool arrival_times;          // arrivals.csv is wanted
     struct payload_form payload; // of messages; not `given`: the orders say their size
 
     int64_t watch_pids[OPT_LIST_MAX]; // of `watch`

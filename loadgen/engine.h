@@ -67,12 +67,13 @@ struct engine_event {
 typedef void engine_listener(void *context, const struct engine_event *event);
 
 struct engine_config {
-    const struct plan *plan; // for the routes; outlives the run
-    int64_t first;           // global number of client 0: its route is plan_route(plan, first)
-    int64_t clients;         // 1 and up
-    const char *prefix; // of client identifiers; at most 18 characters; outlives the run
+    const struct plan *plan;         // for the routes; outlives the run
+    int64_t first;                   // global number of client 0: its route is plan_route(plan, first)
+    int64_t clients;                 // 1 and up
+    const char *prefix;              // of client identifiers; at most 18 characters; outlives the run
     const struct identity *identity; // who the clients are; NULL: identity_plain; outlives the run
-    const struct payload_form *payloads; // how messages that arrive are read; NULL: payload_read; outlives the run
+    const struct payload_form
+        *payloads;      // how messages that arrive are read; NULL: payload_read; outlives the run
     int64_t timeout_ns; // a connect that takes longer has failed
     int keep_alive_s;   // 0: none; the engine sends the pings
     int window;         // connects under way at once; 0: the engine's own choice

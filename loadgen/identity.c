@@ -22,7 +22,8 @@ static const struct users_row *row_of(const struct identity *identity, int64_t n
     return identity->users.count > 0 ? &identity->users.rows[number % identity->users.count] : NULL;
 }
 
-static struct mqtt_text write_name(const struct name_pattern *pattern, const struct name_values *values, char **at)
+static struct mqtt_text write_name(const struct name_pattern *pattern, const struct name_values *values,
+                                   char **at)
 {
     struct mqtt_text text = {.data = *at};
     text.bytes = name_pattern_write(pattern, values, *at);
@@ -50,7 +51,8 @@ void identity_fill(const struct identity *identity, const char *prefix, int64_t 
                    struct mqtt_connect *connect)
 {
     char *at = texts;
-    struct name_values values = {.prefix = prefix, .number = identity->first + client, .seed = identity->seed};
+    struct name_values values = {
+        .prefix = prefix, .number = identity->first + client, .seed = identity->seed};
     *connect = (struct mqtt_connect){0};
     // Either may have the other in it, but not both (identity_options.c).
     bool user_first = name_pattern_has(&identity->client_id, NAME_USER);
@@ -75,11 +77,12 @@ void identity_fill(const struct identity *identity, const char *prefix, int64_t 
     connect->will_message = (struct mqtt_bytes){payload.data, payload.bytes};
 }
 
-const char *identity_topic(const struct identity *identity, const char *prefix, int64_t number, int64_t client,
-                           char *to)
+const char *identity_topic(const struct identity *identity, const char *prefix, int64_t number,
+                           int64_t client, char *to)
 {
     const struct name_pattern *topic = &identity->topic;
-    struct name_values values = {.prefix = prefix, .number = identity->first + number, .seed = identity->seed};
+    struct name_values values = {
+        .prefix = prefix, .number = identity->first + number, .seed = identity->seed};
     if (name_pattern_has(topic, NAME_CLIENT_ID) || name_pattern_has(topic, NAME_USER)) {
         struct mqtt_connect connect;
         identity_fill(identity, prefix, client, to + identity->topic_bytes, &connect);

@@ -27,9 +27,9 @@ struct identity {
 
     // By identity_prepare.
     struct name_pattern client_id, username, topic, will_topic, will_payload;
-    char *password; // a copy; NULL: none
+    char *password;             // a copy; NULL: none
     struct name_pattern secret; // its parts point into that
-    struct users users; // count 0: no file
+    struct users users;         // count 0: no file
     uint64_t seed;
     int64_t first;       // client 0 has this number
     size_t texts_bytes;  // what identity_fill needs
@@ -47,8 +47,8 @@ void identity_fill(const struct identity *identity, const char *prefix, int64_t 
 
 // The topic that was given, for topic `number` and the client whose %c and %u it may have. Needs one, and
 // topic_bytes + texts_bytes at `to`. Returns `to`.
-const char *identity_topic(const struct identity *identity, const char *prefix, int64_t number, int64_t client,
-                           char *to);
+const char *identity_topic(const struct identity *identity, const char *prefix, int64_t number,
+                           int64_t client, char *to);
 // A filter for all of these topics.
 const char *identity_filter(const struct identity *identity, const char *prefix, char *to);
 

@@ -13,24 +13,29 @@ static const char *const booleans[] = {"true", "false", NULL};
 const struct opt identity_options[] = {
     {NULL, NULL, OPT_HEADING, 0, NULL, 0, 0, NULL, "Who clients are", NULL},
     {"client-id", "PATTERN", OPT_TEXT, AT(client_id_asked), NULL, 0, 0, NULL,
-     "client identifiers; otherwise %p-%i. Empty: the target assigns them. In a PATTERN %i is the client's number, %c "
-     "its client identifier, %u its user name, %p the prefix, %rand_N a random number from 1 to N, %% a percent sign",
+     "client identifiers; otherwise %p-%i. Empty: the target assigns them. In a PATTERN %i is the client's "
+     "number, %c "
+     "its client identifier, %u its user name, %p the prefix, %rand_N a random number from 1 to N, %% a "
+     "percent sign",
      NULL},
     {"start-number", "N", OPT_COUNT, AT(start_number), "0", 0, 1e15, NULL,
      "the number of the first client, topic, and line of --users", NULL},
     {"username", "PATTERN", OPT_TEXT, AT(username_asked), NULL, 0, 0, NULL, "user names", NULL},
     {"password", "PATTERN", OPT_TEXT, AT(password_asked), NULL, 0, 0, NULL,
-     "passwords, of lines of --users without one too. The record and the list of processes show * instead; other users may read it in "
+     "passwords, of lines of --users without one too. The record and the list of processes show * instead; "
+     "other users may read it in "
      "the moment before: --users keeps it in a file",
      NULL},
     {"users", "FILE", OPT_TEXT, AT(users_file), NULL, 0, 0, NULL,
-     "a CSV file of lines user,password; clients take the lines in turn. The record has its name and how many "
+     "a CSV file of lines user,password; clients take the lines in turn. The record has its name and how "
+     "many "
      "lines",
      NULL},
     {"clean", "true|false", OPT_CHOICE, AT(clean), "true", 0, 0, booleans,
      "the clean session flag; false: the target keeps sessions, beyond the run too", NULL},
     {"topic", "PATTERN", OPT_TEXT, AT(topic_asked), NULL, 0, 0, NULL,
-     "topics of messages, where %i is the topic's number and %c, %u are the publisher's; with --subscribe the topic "
+     "topics of messages, where %i is the topic's number and %c, %u are the publisher's; with --subscribe "
+     "the topic "
      "of each client. Otherwise poolmark/%p/...",
      NULL},
     {"will-topic", "PATTERN", OPT_TEXT, AT(will_topic_asked), NULL, 0, 0, NULL,
@@ -84,14 +89,16 @@ static int check_user(const struct identity *identity, struct err *err)
     if (identity->username_asked && !*identity->username_asked)
         return err_set(err, -EINVAL, "--username is empty; leave it out for clients without a user name");
     if (identity->password_asked && !identity->username_asked && !identity->users_file)
-        return err_set(err, -EINVAL,
-                       "--password: without a user name there is no password [MQTT-3.1.2-22]; give --username");
+        return err_set(
+            err, -EINVAL,
+            "--password: without a user name there is no password [MQTT-3.1.2-22]; give --username");
     // The text is not shown.
     struct name_pattern password;
     if (identity->password_asked && name_pattern_parse(&password, identity->password_asked, NULL) < 0)
-        return err_set(err, -EINVAL,
-                       "--password: a percent sign begins a variable (%%i, %%c, %%u, %%p, %%rand_N); %%%% is a "
-                       "percent sign");
+        return err_set(
+            err, -EINVAL,
+            "--password: a percent sign begins a variable (%%i, %%c, %%u, %%p, %%rand_N); %%%% is a "
+            "percent sign");
     return 0;
 }
 
@@ -121,24 +128,27 @@ static int check_client_id(const struct config *config, struct err *err)
                    (identity->users_file || name_pattern_has(&identity->username, NAME_NUMBER));
     if (name_pattern_has(id, NAME_CLIENT_ID) || name_pattern_has(&identity->username, NAME_USER) ||
         (name_pattern_has(id, NAME_USER) && name_pattern_has(&identity->username, NAME_CLIENT_ID)))
-        return err_set(err, -EINVAL,
-                       "--client-id with %%c, --username with %%u, or each with the other in it: one would be a "
-                       "part of itself");
+        return err_set(
+            err, -EINVAL,
+            "--client-id with %%c, --username with %%u, or each with the other in it: one would be a "
+            "part of itself");
     if (id->count == 0 && config->keep_sessions)
         return err_set(err, -EINVAL, "--client-id is empty: such a client takes a clean session [%s]",
                        mqtt_error_statement(MQTT_BAD_CLIENT_ID));
     if (id->count == 0 || config->connections + config->probes < 2)
         return 0;
     if (!name_pattern_has(id, NAME_NUMBER) && !by_user)
-        return err_set(err, -EINVAL,
-                       "--client-id \"%s\" is the same for all clients, which would end each other's connections "
-                       "[MQTT-3.1.4-2]; it takes %%i",
-                       identity->client_id_asked);
+        return err_set(
+            err, -EINVAL,
+            "--client-id \"%s\" is the same for all clients, which would end each other's connections "
+            "[MQTT-3.1.4-2]; it takes %%i",
+            identity->client_id_asked);
     if (name_pattern_is_ambiguous(id) || (by_user && name_pattern_is_ambiguous(&identity->username)))
-        return err_set(err, -EINVAL,
-                       "--client-id \"%s\": two clients may get one identifier where %%i stands beside another "
-                       "variable; put a sign between them",
-                       identity->client_id_asked);
+        return err_set(
+            err, -EINVAL,
+            "--client-id \"%s\": two clients may get one identifier where %%i stands beside another "
+            "variable; put a sign between them",
+            identity->client_id_asked);
     return 0;
 }
 
@@ -150,12 +160,16 @@ static int check_topic(const struct config *config, struct err *err)
     const char *text = config->identity.topic_asked;
     bool of_client = name_pattern_has(topic, NAME_CLIENT_ID) || name_pattern_has(topic, NAME_USER);
     bool shared = pattern->kind == PATTERN_FAN_OUT || pattern->kind == PATTERN_TOPICS;
+    if (text && !*text)
+        return err_set(err, -EINVAL, "--topic is empty: a topic has at least one character [%s]",
+                       mqtt_error_statement(MQTT_BAD_TOPIC_EMPTY));
     if (!text || pattern->publishers == 0)
         return 0;
     if (shared && of_client)
-        return err_set(err, -EINVAL,
-                       "--topic \"%s\": with the pattern %s publishers share a topic, so it has no %%c and no %%u",
-                       text, pattern_name(pattern));
+        return err_set(
+            err, -EINVAL,
+            "--topic \"%s\": with the pattern %s publishers share a topic, so it has no %%c and no %%u", text,
+            pattern_name(pattern));
     bool differs = name_pattern_has(topic, NAME_NUMBER) ||
                    (name_pattern_has(topic, NAME_CLIENT_ID) && config->identity.client_id.count > 0);
     if (pattern->topics > 1 && pattern->kind != PATTERN_FAN_IN && !differs)
@@ -190,10 +204,11 @@ static int by_text(const void *a, const void *b)
 static int check_distinct(const struct users *users, int64_t clients, const char *path, struct err *err)
 {
     if (users->count < clients)
-        return err_set(err, -EINVAL,
-                       "--client-id by %%u: %s has %lld users for %lld clients, and two clients with one identifier "
-                       "would end each other's connections; it takes %%i too",
-                       path, (long long)users->count, (long long)clients);
+        return err_set(
+            err, -EINVAL,
+            "--client-id by %%u: %s has %lld users for %lld clients, and two clients with one identifier "
+            "would end each other's connections; it takes %%i too",
+            path, (long long)users->count, (long long)clients);
     const char **sorted = calloc((size_t)users->count, sizeof *sorted);
     if (!sorted)
         return err_set(err, -ENOMEM, "out of memory for %lld users", (long long)users->count);
@@ -203,8 +218,9 @@ static int check_distinct(const struct users *users, int64_t clients, const char
     int code = 0;
     for (int64_t i = 0; i + 1 < users->count && code == 0; i++)
         if (strcmp(sorted[i], sorted[i + 1]) == 0)
-            code = err_set(err, -EINVAL, "--client-id by %%u: %s has the user \"%.100s\" twice; it takes %%i too",
-                           path, sorted[i]);
+            code = err_set(err, -EINVAL,
+                           "--client-id by %%u: %s has the user \"%.100s\" twice; it takes %%i too", path,
+                           sorted[i]);
     free(sorted);
     return code;
 }
@@ -232,8 +248,8 @@ static int check_length(const char *what, size_t bytes, struct err *err)
 {
     if (bytes <= MQTT_TEXT_MAX)
         return 0;
-    return err_set(err, -EINVAL, "--%s: up to %zu bytes; a field of MQTT has at most 65 535 (section 1.5.3)", what,
-                   bytes);
+    return err_set(err, -EINVAL, "--%s: up to %zu bytes; a field of MQTT has at most 65 535 (section 1.5.3)",
+                   what, bytes);
 }
 
 static int measure(struct identity *identity, struct err *err)
@@ -346,7 +362,8 @@ static json_t *users_json(const struct identity *identity)
         return json_null();
     const char *slash = strrchr(identity->users_file, '/');
     return json_pack("{s:s,s:I,s:I}", "file", slash ? slash + 1 : identity->users_file, "count",
-                     (json_int_t)identity->users.count, "with_password", (json_int_t)identity->users.with_password);
+                     (json_int_t)identity->users.count, "with_password",
+                     (json_int_t)identity->users.with_password);
 }
 
 static json_t *will_json(const struct identity *identity)
@@ -354,14 +371,14 @@ static json_t *will_json(const struct identity *identity)
     if (!identity->will_topic_asked)
         return json_null();
     return json_pack("{s:s,s:I,s:I,s:b}", "topic", identity->will_topic_asked, "payload_bytes",
-                     (json_int_t)(identity->will_payload_asked ? strlen(identity->will_payload_asked) : 0), "qos",
-                     (json_int_t)identity->will_qos, "retain", (int)identity->will_retain);
+                     (json_int_t)(identity->will_payload_asked ? strlen(identity->will_payload_asked) : 0),
+                     "qos", (json_int_t)identity->will_qos, "retain", (int)identity->will_retain);
 }
 
 json_t *identity_json(const struct identity *identity)
 {
-    return json_pack("{s:s?,s:I,s:s?,s:s?,s:o,s:s?,s:o}", "client_id", identity->client_id_asked, "start_number",
-                     (json_int_t)identity->start_number, "username", identity->username_asked, "password",
-                     identity->password_asked ? "given, and not recorded" : NULL, "users", users_json(identity),
-                     "topic", identity->topic_asked, "will", will_json(identity));
+    return json_pack("{s:s?,s:I,s:s?,s:s?,s:o,s:s?,s:o}", "client_id", identity->client_id_asked,
+                     "start_number", (json_int_t)identity->start_number, "username", identity->username_asked,
+                     "password", identity->password_asked ? "given, and not recorded" : NULL, "users",
+                     users_json(identity), "topic", identity->topic_asked, "will", will_json(identity));
 }

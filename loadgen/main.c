@@ -160,7 +160,8 @@ static int play(struct run *run, const struct config *config, struct record *rec
 static void tell_open(const struct config *config)
 {
     if (config->open && !config->quiet)
-        fprintf(stderr, "poolmark-loadgen: %s at scale %g: %s\n", config->open, config->scale, config->open_says);
+        fprintf(stderr, "poolmark-loadgen: %s at scale %g: %s\n", config->open, config->scale,
+                config->open_says);
 }
 
 // `command` is the original argv, for the record.

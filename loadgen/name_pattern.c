@@ -50,10 +50,11 @@ int name_pattern_parse(struct name_pattern *pattern, const char *text, struct er
         if (*at == '%') {
             size_t bytes = read_variable(at + 1, &part);
             if (bytes == 0)
-                return err_set(err, -EINVAL,
-                               "\"%.8s\" begins no variable; there are %%i, %%c, %%u, %%p and %%rand_N, and %%%% "
-                               "for a percent sign",
-                               at);
+                return err_set(
+                    err, -EINVAL,
+                    "\"%.8s\" begins no variable; there are %%i, %%c, %%u, %%p and %%rand_N, and %%%% "
+                    "for a percent sign",
+                    at);
             used = bytes + 1;
         }
         int code = add(pattern, part, err);

@@ -18,10 +18,11 @@ static int parse_bytes(const char *text, size_t length, int64_t *bytes, struct e
         code = units_parse_bytes(number, bytes);
     }
     if (code < 0)
-        return err_set(err, -EINVAL,
-                       "\"%.*s\" is no number of bytes (4KiB and 1MB are understood); it takes a size, as 64, "
-                       "100..2000, normal:MEAN,DEVIATION or exponential:MEAN",
-                       (int)(length < 40 ? length : 40), text);
+        return err_set(
+            err, -EINVAL,
+            "\"%.*s\" is no number of bytes (4KiB and 1MB are understood); it takes a size, as 64, "
+            "100..2000, normal:MEAN,DEVIATION or exponential:MEAN",
+            (int)(length < 40 ? length : 40), text);
     if (*bytes > PAYLOAD_SIZES_MOST)
         return err_set(err, -EINVAL, "%.*s is above 16MiB, the most of a message", (int)length, text);
     return 0;

@@ -52,10 +52,11 @@ static int read_word(const char *at, size_t bytes, struct payload_part *part, st
             *part = (struct payload_part){.variable = variables[i].variable};
             return 0;
         }
-    return err_set(err, -EINVAL,
-                   "\"%.*s\" is no variable; there are %%UNIQUE%%, %%SEQUENCE%%, %%PUBLISHER%%, %%TIMESTAMP%%, "
-                   "%%TIMESTAMPMS%%, %%TIMESTAMPUS%% and %%TIMESTAMPNS%%",
-                   (int)(bytes < 40 ? bytes : 40), at);
+    return err_set(
+        err, -EINVAL,
+        "\"%.*s\" is no variable; there are %%UNIQUE%%, %%SEQUENCE%%, %%PUBLISHER%%, %%TIMESTAMP%%, "
+        "%%TIMESTAMPMS%%, %%TIMESTAMPUS%% and %%TIMESTAMPNS%%",
+        (int)(bytes < 40 ? bytes : 40), at);
 }
 
 static int add(struct payload_template *made, struct payload_part part, struct err *err)
@@ -102,8 +103,9 @@ static int place_unique(struct payload_template *made, struct err *err)
         unique = i;
     }
     if (unique < 0)
-        return err_set(err, -EINVAL,
-                       "%%UNIQUE%% is missing: the generator knows its messages by these 64 hexadecimal digits");
+        return err_set(
+            err, -EINVAL,
+            "%%UNIQUE%% is missing: the generator knows its messages by these 64 hexadecimal digits");
     bool before = false, after = false;
     size_t before_bytes = 0, after_bytes = 0;
     for (int i = 0; i < made->count; i++) {
@@ -116,9 +118,10 @@ static int place_unique(struct payload_template *made, struct err *err)
         }
     }
     if (before && after)
-        return err_set(err, -EINVAL,
-                       "%%UNIQUE%% stands between %%SEQUENCE%% or %%PUBLISHER%%, which have no fixed length, so it "
-                       "would not be found; put it before them or behind them");
+        return err_set(
+            err, -EINVAL,
+            "%%UNIQUE%% stands between %%SEQUENCE%% or %%PUBLISHER%%, which have no fixed length, so it "
+            "would not be found; put it before them or behind them");
     made->from_end = before;
     made->unique_away = before ? after_bytes : before_bytes;
     return 0;
@@ -209,7 +212,8 @@ static bool read_header(const struct payload_template *made, const uint8_t *data
 {
     if (bytes < UNIQUE_BYTES || made->unique_away > bytes - UNIQUE_BYTES)
         return false;
-    const uint8_t *at = data + (made->from_end ? bytes - UNIQUE_BYTES - made->unique_away : made->unique_away);
+    const uint8_t *at =
+        data + (made->from_end ? bytes - UNIQUE_BYTES - made->unique_away : made->unique_away);
     uint8_t header[PAYLOAD_MIN_BYTES];
     for (size_t i = 0; i < sizeof header; i++) {
         int high = value_of_digit(at[2 * i]), low = value_of_digit(at[2 * i + 1]);
@@ -220,8 +224,8 @@ static bool read_header(const struct payload_template *made, const uint8_t *data
     return payload_header_read(header, bytes, payload);
 }
 
-enum payload_content payload_template_read(const struct payload_template *made, const uint8_t *data, size_t bytes,
-                                           struct payload *payload)
+enum payload_content payload_template_read(const struct payload_template *made, const uint8_t *data,
+                                           size_t bytes, struct payload *payload)
 {
     struct payload read;
     if (!read_header(made, data, bytes, &read))

@@ -52,10 +52,11 @@ int payload_template_parse(struct payload_template *made, const char *text, size
     __attribute__((warn_unused_result));
 
 // Writes the message, at most `most` bytes, to `to`. Returns its bytes.
-size_t payload_template_write(const struct payload_template *made, const struct payload *payload, uint8_t *to);
+size_t payload_template_write(const struct payload_template *made, const struct payload *payload,
+                              uint8_t *to);
 
 // As payload_read. Any thread.
-enum payload_content payload_template_read(const struct payload_template *made, const uint8_t *data, size_t bytes,
-                                           struct payload *payload);
+enum payload_content payload_template_read(const struct payload_template *made, const uint8_t *data,
+                                           size_t bytes, struct payload *payload);
 
 #endif

@@ -120,7 +120,8 @@ static int add(struct users *users, struct users_row row, int64_t *capacity)
     users->rows[users->count++] = row;
     users->with_password += row.has_password;
     users->user_most = row.user_bytes > users->user_most ? row.user_bytes : users->user_most;
-    users->password_most = row.password_bytes > users->password_most ? row.password_bytes : users->password_most;
+    users->password_most =
+        row.password_bytes > users->password_most ? row.password_bytes : users->password_most;
     return 0;
 }
 

@@ -62,7 +62,8 @@ int worker_publish_begin(struct worker *worker)
     worker->ready_first = worker->ready_count = 0;
     worker->flights_budget = FLIGHTS_BYTES;
     if (!worker->pairs || !worker->ready || !worker->burst ||
-        payload_maker_open(&worker->payloads, worker->setup->payloads, (size_t)worker->order.payload_bytes) < 0)
+        payload_maker_open(&worker->payloads, worker->setup->payloads, (size_t)worker->order.payload_bytes) <
+            0)
         return -ENOMEM;
     for (int64_t i = 0; i < worker->pair_count; i++) {
         worker->pairs[i].arriving.budget = worker->pairs[i].acking.budget = &worker->flights_budget;
@@ -129,14 +130,13 @@ static int send_one(struct worker *worker, struct worker_pair *pair, const char 
         .pair = (uint32_t)number, .sequence = pair->sent, .intended_ns = intended_ns, .sent_ns = now_ns};
     size_t bytes;
     const uint8_t *data = payload_make(&worker->payloads, &payload, &bytes);
-    struct engine_message message = {
-        .topic = topic,
-        .payload = data,
-        .payload_bytes = (uint32_t)bytes,
-        .qos = worker->order.qos,
-        .retain = worker->order.retain,
-        .intended_ns = intended_ns,
-        .sent_ns = now_ns};
+    struct engine_message message = {.topic = topic,
+                                     .payload = data,
+                                     .payload_bytes = (uint32_t)bytes,
+                                     .qos = worker->order.qos,
+                                     .retain = worker->order.retain,
+                                     .intended_ns = intended_ns,
+                                     .sent_ns = now_ns};
     int64_t client = pattern_publisher_client(&worker->order.pattern, number) - worker->share.first;
     if (!is_pairs(worker))
         tell_sent(worker, pair, number, pair->sent + 1, &message);

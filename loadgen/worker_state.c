@@ -46,8 +46,8 @@ const char *worker_name_messages(struct worker *worker, int64_t publisher)
         return worker->name;
     }
     int64_t number = pattern->kind == PATTERN_FAN_IN ? publisher : pattern_topic(pattern, publisher);
-    return identity_topic(named(worker), worker->setup->prefix, number, pattern_publisher_client(pattern, publisher),
-                          worker->name);
+    return identity_topic(named(worker), worker->setup->prefix, number,
+                          pattern_publisher_client(pattern, publisher), worker->name);
 }
 
 const char *worker_name_filter(struct worker *worker, int64_t subscriber)

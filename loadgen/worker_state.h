@@ -15,7 +15,7 @@
 
 // A worker whose tick comes so much later than planned was kept from running.
 #define WORKER_STALL_NS (250 * NS_PER_MS)
-enum { WORKER_NAME_BYTES = 64 }; // of a topic that was not given
+enum { WORKER_NAME_BYTES = 64 };         // of a topic that was not given
 #define WORKER_IDLE_NS (3600 * NS_PER_S) // a signal comes before that
 
 enum worker_client {
@@ -63,7 +63,7 @@ struct worker {
     struct engine_run *run;
     struct plan_share share;
     uint8_t *clients; // enum worker_client each
-    char *name; // the topic or filter that was named last
+    char *name;       // the topic or filter that was named last
     struct latency_batch batch;
 
     struct fleet_order order;

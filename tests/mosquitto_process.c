@@ -30,7 +30,8 @@ struct process *mosquitto_start(const char *dir, const char *settings, uint16_t 
         assert_int_equal(process_stop(free_port), 0);
         FILE *config = fopen(temp_dir_file(dir, "mosquitto.conf", file), "w");
         assert_non_null(config);
-        fprintf(config, "listener %u 127.0.0.1\n%slog_dest stderr\nlog_type all\n", (unsigned)*port, settings);
+        fprintf(config, "listener %u 127.0.0.1\n%slog_dest stderr\nlog_type all\n", (unsigned)*port,
+                settings);
         fclose(config);
         const char *arguments[] = {"-c", file, NULL};
         struct process *mosquitto = process_start("mosquitto", arguments);

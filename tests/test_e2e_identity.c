@@ -60,11 +60,13 @@ static void assert_seen(struct process *mosquitto, const char *text)
         fail_msg("mosquitto has not seen \"%s\"; it said:\n%s", text, process_errors(mosquitto));
 }
 
-static void check_users_of_a_file(struct process *mosquitto, uint16_t port, const char *dir, const char *engine)
+static void check_users_of_a_file(struct process *mosquitto, uint16_t port, const char *dir,
+                                  const char *engine)
 {
     char file[TEMP_PATH_SIZE], id[32], seen[100];
     struct load_run load;
-    write_text(temp_dir_file(dir, "users.csv", file), "username,password\nu0,hush-0\nu1,\"hush-1\"\nu2,hush-2\n");
+    write_text(temp_dir_file(dir, "users.csv", file),
+               "username,password\nu0,hush-0\nu1,\"hush-1\"\nu2,hush-2\n");
     snprintf(id, sizeof id, "%s-%%i-%%u", engine);
     load_run_prepare(&load, port, "connect", engine);
     load_run_add(&load, "--connections", "6", "--users", file, "--client-id", id, "--start-number", "10",
@@ -84,15 +86,17 @@ static void check_a_wrong_password(uint16_t port, const char *engine)
 {
     struct load_run load;
     load_run_prepare(&load, port, "connect", engine);
-    load_run_add(&load, "--connections", "6", "--username", "u%i", "--password", "hush-1", "--settle", "0", NULL);
+    load_run_add(&load, "--connections", "6", "--username", "u%i", "--password", "hush-1", "--settle", "0",
+                 NULL);
     assert_int_equal(load_run_to_end(&load), 1);
     assert_true(load_run_metric(&load, "clients.connected") == 1); // u1
-    assert_int_equal(load_run_reason(&load, "failed", "connack_4") + load_run_reason(&load, "failed", "connack_5"),
-                     5);
+    assert_int_equal(
+        load_run_reason(&load, "failed", "connack_4") + load_run_reason(&load, "failed", "connack_5"), 5);
     assert_not_in_record(&load, "hush");
     load_run_finish(&load);
     load_run_prepare(&load, port, "connect", engine);
-    load_run_add(&load, "--connections", "3", "--username", "u%i", "--password", "hush-%i", "--settle", "0", NULL);
+    load_run_add(&load, "--connections", "3", "--username", "u%i", "--password", "hush-%i", "--settle", "0",
+                 NULL);
     assert_int_equal(load_run_to_end(&load), 0);
     load_run_finish(&load);
 }
@@ -103,7 +107,8 @@ static void check_publishes_as_users(uint16_t port, const char *dir, const char 
     struct load_run load;
     load_run_prepare(&load, port, "publish", engine);
     load_run_add(&load, "--pairs", "5", "--users", temp_dir_file(dir, "users.csv", file), "--topic",
-                 "plant/%u/%c", "--qos", "1", "--publish-rate", "500", "--duration", "200ms", "--warmup", "0", NULL);
+                 "plant/%u/%c", "--qos", "1", "--publish-rate", "500", "--duration", "200ms", "--warmup", "0",
+                 NULL);
     assert_int_equal(load_run_to_end(&load), 0);
     assert_true(load_run_metric(&load, "messages.received") == 100);
     load_run_finish(&load);
@@ -161,11 +166,13 @@ static void check_wills(uint16_t port, const char *engine)
     snprintf(target, sizeof target, "mqtt://127.0.0.1:%u", (unsigned)port);
     raw_connect_clean(&heir, port, "heir");
     assert_int_equal(raw_subscribe(&heir, "will/#", 1), 1);
-    const char *arguments[] = {"connect",       "--target",    target,         "--engine",   engine,        "--connections",
-                               "2",             "--client-id", "dying-%i",     "--username", "u",           "--password",
-                               "s3cret",        "--will-topic", "will/%i",     "--will-payload", "%c has gone",
-                               "--will-qos",    "1",           "--will-retain", "--hold",    "60s",         "--settle",
-                               "0",             "--json",      "--quiet",      NULL};
+    const char *arguments[] = {"connect",     "--target",      target,     "--engine",
+                               engine,        "--connections", "2",        "--client-id",
+                               "dying-%i",    "--username",    "u",        "--password",
+                               "s3cret",      "--will-topic",  "will/%i",  "--will-payload",
+                               "%c has gone", "--will-qos",    "1",        "--will-retain",
+                               "--hold",      "60s",           "--settle", "0",
+                               "--json",      "--quiet",       NULL};
     struct process *loadgen = process_start("poolmark-loadgen", arguments);
     await_connections(loadgen, 2);
     assert_hidden(process_pid(loadgen), "s3cret");
@@ -217,8 +224,8 @@ static void test_names_of_60_000_bytes_connect(void **state)
         struct load_run load;
         load_run_prepare(&load, process_port(broker), "connect", load_run_engines[i]);
         load_run_add(&load, "--connections", "3", "--client-id", text, "--username", text, "--password", text,
-                     "--will-topic", text, "--will-payload", text, "--topic", text, "--subscribe", "--settle", "0",
-                     NULL);
+                     "--will-topic", text, "--will-payload", text, "--topic", text, "--subscribe", "--settle",
+                     "0", NULL);
         assert_int_equal(load_run_to_end(&load), 0);
         assert_true(load_run_metric(&load, "clients.connected") == 3);
         assert_true(load_run_metric(&load, "clients.dropped") == 0);
@@ -235,7 +242,8 @@ static const struct {
     {"--payload", "normal:500,200", NULL},
     {"--payload", "exponential:300", NULL},
     {"--payload-file", NULL, "{\"celsius\": 21.5}\n"},
-    {"--payload-template", NULL, "{\"id\":\"%UNIQUE%\",\"n\":%SEQUENCE%,\"of\":%PUBLISHER%,\"at\":%TIMESTAMPMS%}\n"},
+    {"--payload-template", NULL,
+     "{\"id\":\"%UNIQUE%\",\"n\":%SEQUENCE%,\"of\":%PUBLISHER%,\"at\":%TIMESTAMPMS%}\n"},
 };
 enum { PAYLOADS = sizeof payloads / sizeof payloads[0] };
 
@@ -252,8 +260,9 @@ static void test_messages_of_every_kind_arrive_whole(void **state)
         if (payloads[kind].file)
             write_text(file, payloads[kind].file);
         load_run_prepare(&load, process_port(broker), "publish", load_run_engines[i % LOAD_ENGINES]);
-        load_run_add(&load, payloads[kind].option, payloads[kind].value ? payloads[kind].value : file, "--pairs", "3",
-                     "--qos", "1", "--publish-rate", "1000", "--duration", "200ms", "--warmup", "0", NULL);
+        load_run_add(&load, payloads[kind].option, payloads[kind].value ? payloads[kind].value : file,
+                     "--pairs", "3", "--qos", "1", "--publish-rate", "1000", "--duration", "200ms",
+                     "--warmup", "0", NULL);
         assert_int_equal(load_run_to_end(&load), 0);
         assert_string_equal(load_run_status(&load), "complete");
         assert_true(load_run_metric(&load, "messages.received") == 200);
@@ -265,12 +274,13 @@ static void test_messages_of_every_kind_arrive_whole(void **state)
 }
 
 // Topics that were given, in each pattern, and what stays with the broker.
-static void check_given_topics(uint16_t port, const char *engine, const char *pattern, const char *topic, int received)
+static void check_given_topics(uint16_t port, const char *engine, const char *pattern, const char *topic,
+                               int received)
 {
     struct load_run load;
     load_run_prepare(&load, port, "publish", engine);
-    load_run_add(&load, "--topic", topic, "--retain", "--publish-rate", "1000", "--duration", "120ms", "--warmup", "0",
-                 "--workers", "2", NULL);
+    load_run_add(&load, "--topic", topic, "--retain", "--publish-rate", "1000", "--duration", "120ms",
+                 "--warmup", "0", "--workers", "2", NULL);
     if (strcmp(pattern, "pairs") == 0)
         load_run_add(&load, "--pairs", "4", NULL);
     else

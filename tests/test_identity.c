@@ -99,9 +99,8 @@ static void test_names_that_may_be_one_for_two_clients_are_known(void **state)
     static const struct {
         const char *pattern;
         bool ambiguous;
-    } all[] = {{"%i", false},   {"x%i", false},  {"%u-%i", false},   {"%u%i", true},
-               {"%i%u", true},  {"%i%i", true},  {"%i%rand_9", true}, {"%p%i", false},
-               {"1%i", false}, {"%c/%i", false}};
+    } all[] = {{"%i", false},  {"x%i", false},      {"%u-%i", false}, {"%u%i", true}, {"%i%u", true},
+               {"%i%i", true}, {"%i%rand_9", true}, {"%p%i", false},  {"1%i", false}, {"%c/%i", false}};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         struct name_pattern pattern;
         parse(&pattern, all[i].pattern);
@@ -136,7 +135,11 @@ static void test_users_are_read_from_a_csv_file(void **state)
     assert_int_equal(read_users(&users, place->file, text, sizeof text - 1, &err), 0);
     static const struct {
         const char *user, *password;
-    } expected[] = {{"ann", "secret"}, {"b,o\"b", "pass,word"}, {"carl", NULL}, {"dora", ""}, {"\xC3\xA9mile", "two\nlines"}};
+    } expected[] = {{"ann", "secret"},
+                    {"b,o\"b", "pass,word"},
+                    {"carl", NULL},
+                    {"dora", ""},
+                    {"\xC3\xA9mile", "two\nlines"}};
     assert_int_equal(users.count, 5);
     assert_int_equal(users.with_password, 4);
     for (int i = 0; i < 5; i++) {

@@ -47,8 +47,8 @@ static void test_a_password_needs_a_user_and_is_never_shown(void **state)
 {
     (void)state;
     expect("[MQTT-3.1.2-22]", "connect", "--password", "s3cret", NULL);
-    expect("--password: a percent sign begins a variable", "connect", "--username", "u", "--password", "s3cret%z",
-           NULL);
+    expect("--password: a percent sign begins a variable", "connect", "--username", "u", "--password",
+           "s3cret%z", NULL);
     expect("--username and --users", "connect", "--username", "u", "--users", "f", NULL);
     expect("--username is empty", "connect", "--username", "", NULL);
     expect(NULL, "connect", "--username", "u", "--password", "s3cret", NULL);
@@ -59,8 +59,16 @@ static void test_a_password_is_overwritten_in_the_arguments_and_left_out_of_the_
 {
     (void)state;
     char one[] = "--password=s3cret", two[] = "s3cret", three[] = "--password=", four[] = "s3cret";
-    char *words[] = {(char[]){"poolmark-loadgen"}, (char[]){"connect"}, (char[]){"--target"},   (char[]){"a"}, one,
-                     (char[]){"--password"},       two,                 (char[]){"--username"}, four,          NULL};
+    char *words[] = {(char[]){"poolmark-loadgen"},
+                     (char[]){"connect"},
+                     (char[]){"--target"},
+                     (char[]){"a"},
+                     one,
+                     (char[]){"--password"},
+                     two,
+                     (char[]){"--username"},
+                     four,
+                     NULL};
     struct err err = {0};
     assert_int_equal(command_line_parse(&config, 9, words, &err), OPTS_RUN);
     assert_string_equal(one, "--password=*");
@@ -74,8 +82,14 @@ static void test_a_password_is_overwritten_in_the_arguments_and_left_out_of_the_
     free(text);
     json_decref(json);
     command_line_free(&config);
-    char *empty[] = {(char[]){"poolmark-loadgen"}, (char[]){"connect"}, (char[]){"--target"}, (char[]){"a"}, three,
-                     (char[]){"--username"},       (char[]){"u"},       NULL};
+    char *empty[] = {(char[]){"poolmark-loadgen"},
+                     (char[]){"connect"},
+                     (char[]){"--target"},
+                     (char[]){"a"},
+                     three,
+                     (char[]){"--username"},
+                     (char[]){"u"},
+                     NULL};
     assert_int_equal(command_line_parse(&config, 7, empty, &err), OPTS_RUN);
     command_line_free(&config);
 }
@@ -104,10 +118,10 @@ static void test_client_identifiers_by_users_take_a_user_each(void **state)
     assert_non_null(file);
     fputs("ann,s3cret\nbob,s3cret\nann,other\n", file);
     fclose(file);
-    expect("has 3 users for 4 clients", "connect", "--client-id", "%u", "--users", place->file, "--connections", "4",
-           NULL);
-    expect("has the user \"ann\" twice", "connect", "--client-id", "%u", "--users", place->file, "--connections", "3",
-           NULL);
+    expect("has 3 users for 4 clients", "connect", "--client-id", "%u", "--users", place->file,
+           "--connections", "4", NULL);
+    expect("has the user \"ann\" twice", "connect", "--client-id", "%u", "--users", place->file,
+           "--connections", "3", NULL);
     expect(NULL, "connect", "--client-id", "%u-%i", "--users", place->file, "--connections", "9", NULL);
     expect("--users: cannot read /nonexist", "connect", "--users", "/nonexist", NULL);
 }
@@ -120,9 +134,11 @@ static void test_a_will_has_a_topic(void **state)
     expect("--will-retain: there is no will", "connect", "--will-retain", NULL);
     expect("--will-qos", "connect", "--will-topic", "a", "--will-qos", "3", NULL);
     expect("[MQTT-4.7.3-1]", "connect", "--will-topic", "", NULL);
-    expect("--will-topic: \"a/#\": a wildcard in a topic name [MQTT-3.3.2-2]", "connect", "--will-topic", "a/#", NULL);
+    expect("--will-topic: \"a/#\": a wildcard in a topic name [MQTT-3.3.2-2]", "connect", "--will-topic",
+           "a/#", NULL);
     expect("--will-topic: \"a/u+\"", "connect", "--will-topic", "a/%u", "--username", "u+", NULL);
-    expect(NULL, "connect", "--will-topic", "a/%c", "--will-payload", "\xFF", "--will-qos", "2", "--will-retain", NULL);
+    expect(NULL, "connect", "--will-topic", "a/%c", "--will-payload", "\xFF", "--will-qos", "2",
+           "--will-retain", NULL);
 }
 
 static void test_topics_fit_the_pattern(void **state)
@@ -145,7 +161,8 @@ static void test_topics_fit_the_pattern(void **state)
 static void test_a_field_has_at_most_65_535_bytes(void **state)
 {
     (void)state;
-    static const char *const options[] = {"--client-id", "--username", "--topic", "--will-topic", "--will-payload"};
+    static const char *const options[] = {"--client-id", "--username", "--topic", "--will-topic",
+                                          "--will-payload"};
     char *text = malloc(65600);
     assert_non_null(text);
     for (int over = 0; over < 2; over++) {
@@ -171,8 +188,8 @@ static void test_sessions_are_kept_on_request_in_every_scenario(void **state)
 {
     (void)state;
     struct err err;
-    char *kept[] = {(char[]){"x"}, (char[]){"--target"}, (char[]){"a"},     (char[]){"publish"},
-                    (char[]){"--clean"}, (char[]){"false"}, NULL};
+    char *kept[] = {(char[]){"x"},       (char[]){"--target"}, (char[]){"a"}, (char[]){"publish"},
+                    (char[]){"--clean"}, (char[]){"false"},    NULL};
     assert_int_equal(command_line_parse(&config, 6, kept, &err), OPTS_RUN);
     assert_true(config.keep_sessions);
     command_line_free(&config);
@@ -187,8 +204,8 @@ static void test_sessions_are_kept_on_request_in_every_scenario(void **state)
 
 static json_t *opened(const char *name, const char *scale, const char *option, const char *value)
 {
-    char *words[WORDS_MAX] = {strdup("x"), strdup("--open"), strdup(name), strdup("--scale"), strdup(scale),
-                              strdup("--target"), strdup("a")};
+    char *words[WORDS_MAX] = {strdup("x"),   strdup("--open"),   strdup(name), strdup("--scale"),
+                              strdup(scale), strdup("--target"), strdup("a")};
     char *copies[WORDS_MAX];
     int count = 7;
     if (option) {

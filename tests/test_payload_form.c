@@ -15,7 +15,8 @@
 
 #include <cmocka.h>
 
-static const char template[] = "{\"id\":\"%UNIQUE%\",\"at\":%TIMESTAMPMS%,\"n\":%SEQUENCE%,\"from\":%PUBLISHER%,\"share\":\"50%\"}";
+static const char template[] =
+    "{\"id\":\"%UNIQUE%\",\"at\":%TIMESTAMPMS%,\"n\":%SEQUENCE%,\"from\":%PUBLISHER%,\"share\":\"50%\"}";
 
 static void write_file(const char *path, const char *text, size_t bytes)
 {
@@ -41,7 +42,8 @@ static void check(const struct payload_form *form, int messages)
     struct payload_maker maker;
     assert_int_equal(payload_maker_open(&maker, form, 0), 0);
     for (int i = 0; i < messages; i++) {
-        struct payload payload = {.pair = 3, .sequence = (uint64_t)i * 37, .intended_ns = 1000 + i, .sent_ns = 2000 + i};
+        struct payload payload = {
+            .pair = 3, .sequence = (uint64_t)i * 37, .intended_ns = 1000 + i, .sent_ns = 2000 + i};
         struct payload read = {0};
         size_t bytes;
         const uint8_t *made = payload_make(&maker, &payload, &bytes);
@@ -68,7 +70,8 @@ static void check(const struct payload_form *form, int messages)
 static void test_random_messages_of_every_distribution_are_checked(void **state)
 {
     (void)state;
-    static const char *const all[] = {"32", "64", "4KiB", "32..300", "100..100", "normal:200,50", "exponential:100"};
+    static const char *const all[] = {
+        "32", "64", "4KiB", "32..300", "100..100", "normal:200,50", "exponential:100"};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         struct payload_form form;
         prepare(&form, PAYLOAD_RANDOM, all[i], NULL);
@@ -116,10 +119,12 @@ static void test_wrong_sizes_are_refused_with_the_reason(void **state)
     (void)state;
     static const struct {
         const char *text, *said;
-    } all[] = {{"7", "less than 32 bytes"},       {"x", "no number of bytes"},     {"", "no number of bytes"},
-               {"10..100", "less than 32"},       {"100..50", "ends below"},       {"17MiB", "16MiB"},
-               {"100..", "no number of bytes"},   {"normal:100", "two numbers"},   {"exponential:9,9", "one number"},
-               {"normal:10,1", "less than 32"},   {"uniform:5", "no number of bytes"}};
+    } all[] = {{"7", "less than 32 bytes"},        {"x", "no number of bytes"},
+               {"", "no number of bytes"},         {"10..100", "less than 32"},
+               {"100..50", "ends below"},          {"17MiB", "16MiB"},
+               {"100..", "no number of bytes"},    {"normal:100", "two numbers"},
+               {"exponential:9,9", "one number"},  {"normal:10,1", "less than 32"},
+               {"uniform:5", "no number of bytes"}};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         struct payload_sizes sizes;
         struct err err = {0};
@@ -171,7 +176,8 @@ static void test_a_template_has_its_variables_replaced(void **state)
     payload_maker_close(&maker);
     check(&form, 30);
     payload_form_free(&form);
-    static const char behind[] = "%SEQUENCE% %PUBLISHER% %TIMESTAMP% %TIMESTAMPUS% %TIMESTAMPNS% %UNIQUE% %TIMESTAMPNS%\n";
+    static const char behind[] =
+        "%SEQUENCE% %PUBLISHER% %TIMESTAMP% %TIMESTAMPUS% %TIMESTAMPNS% %UNIQUE% %TIMESTAMPNS%\n";
     write_file(place->file, behind, sizeof behind - 1);
     prepare(&form, PAYLOAD_TEMPLATE, NULL, place->file);
     check(&form, 30);
@@ -214,8 +220,8 @@ int main(void)
                                         temp_place_tear_down),
         cmocka_unit_test_setup_teardown(test_a_template_has_its_variables_replaced, temp_place_set_up,
                                         temp_place_tear_down),
-        cmocka_unit_test_setup_teardown(test_a_template_that_could_not_be_checked_is_refused, temp_place_set_up,
-                                        temp_place_tear_down),
+        cmocka_unit_test_setup_teardown(test_a_template_that_could_not_be_checked_is_refused,
+                                        temp_place_set_up, temp_place_tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

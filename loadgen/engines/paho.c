@@ -36,7 +36,7 @@ struct engine_run {
     struct paho_queue *queue; // events of the library's threads
     struct paho_waker waker;
     const struct identity *identity;
-    char *texts; // of the client being connected
+    char *texts;                // of the client being connected
     int64_t connecting, window; // connects under way, and how many may be
     // Clients in the order of their connects, a ring: those from head to tail have yet to begin.
     uint32_t *waiting;

@@ -151,8 +151,8 @@ static bool on_publish(struct engine_run *run, struct raw_client *client, const 
             return lose(run, client, REASON_NO_MEMORY);
     }
     struct engine_event event = {.kind = ENGINE_MESSAGE};
-    event.content = payload_form_read(run->config.payloads, publish.payload.data, publish.payload.bytes,
-                                      &event.payload);
+    event.content =
+        payload_form_read(run->config.payloads, publish.payload.data, publish.payload.bytes, &event.payload);
     raw_tell(run, client, event);
     if (!still_open(client))
         return false;

@@ -66,8 +66,8 @@ struct engine_run {
     struct raw_client *clients;
     int epoll;
     const struct identity *identity;
-    char *texts;             // of the CONNECT being sent
-    uint8_t *connect_packet; // identity->packet_bytes
+    char *texts;                      // of the CONNECT being sent
+    uint8_t *connect_packet;          // identity->packet_bytes
     uint32_t queue_first, queue_last; // RAW_QUEUED clients, number + 1
     uint32_t *connecting;             // clients under way, `window` of them at most
     uint32_t connecting_count, window;

@@ -19,14 +19,10 @@ static const struct use_case {
     double publishers, subscribers; // CONN: clients, 0
     double rate_per_s;              // CONN: connects; messages of all publishers
 } cases[] = {
-    {"conn-tcp-1M-5K", CONN, 1000000, 0, 5000},
-    {"fanout-5-1000-5-250K", FAN_OUT, 5, 1000, 250},
-    {"p2p-50K-50K-50K-50K", P2P, 50000, 50000, 50000},
-    {"fanin-50K-500-50K-50K", FAN_IN, 50000, 500, 50000},
-    {"conn-tcp-10K-100", CONN, 10000, 0, 100},
-    {"fanout-1-1K-1-1K", FAN_OUT, 1, 1000, 1},
-    {"p2p-1K-1K-1K-1K", P2P, 1000, 1000, 1000},
-    {"fanin-1K-5-1K-1K", FAN_IN, 1000, 5, 1000},
+    {"conn-tcp-1M-5K", CONN, 1000000, 0, 5000},        {"fanout-5-1000-5-250K", FAN_OUT, 5, 1000, 250},
+    {"p2p-50K-50K-50K-50K", P2P, 50000, 50000, 50000}, {"fanin-50K-500-50K-50K", FAN_IN, 50000, 500, 50000},
+    {"conn-tcp-10K-100", CONN, 10000, 0, 100},         {"fanout-1-1K-1-1K", FAN_OUT, 1, 1000, 1},
+    {"p2p-1K-1K-1K-1K", P2P, 1000, 1000, 1000},        {"fanin-1K-5-1K-1K", FAN_IN, 1000, 5, 1000},
 };
 
 __attribute__((format(printf, 2, 3))) static void add(struct open_suite *open, const char *format, ...)
@@ -58,7 +54,8 @@ static void open_connections(struct open_suite *open, const struct use_case *one
     add(open, "--hold");
     add(open, "30m");
     snprintf(open->says, sizeof open->says,
-             "%" PRId64 " clients connect at %" PRId64 " a second, keep alive 300 s, clean session, and stay for 30 "
+             "%" PRId64 " clients connect at %" PRId64
+             " a second, keep alive 300 s, clean session, and stay for 30 "
              "minutes",
              clients, rate);
 }
@@ -82,8 +79,10 @@ static void open_messages(struct open_suite *open, const struct use_case *one, d
             add(open, "topics:%" PRId64, subscribers);
         add_option(open, "publishers", publishers);
         add_option(open, "subscribers", subscribers);
-        differs = fan_out ? " The suite has a topic for each publisher, this run one topic."
-                          : " The suite has one shared subscription (MQTT 5), this run a topic for each subscriber.";
+        differs =
+            fan_out
+                ? " The suite has a topic for each publisher, this run one topic."
+                : " The suite has one shared subscription (MQTT 5), this run a topic for each subscriber.";
     }
     add_option(open, "publish-rate", rate);
     add_option(open, "qos", 1);
@@ -92,7 +91,8 @@ static void open_messages(struct open_suite *open, const struct use_case *one, d
     add(open, "30m");
     snprintf(open->says, sizeof open->says,
              "%" PRId64 " publishers, %" PRId64 " subscribers, %" PRId64 " messages and %" PRId64
-             " deliveries a second, QoS 1, keep alive 300 s, clean session, 30 minutes. Messages have 32 bytes, the "
+             " deliveries a second, QoS 1, keep alive 300 s, clean session, 30 minutes. Messages have 32 "
+             "bytes, the "
              "suite's 16: ours carry times and a check value.%s",
              publishers, subscribers, rate, fan_out ? rate * subscribers : rate, differs);
 }
@@ -113,7 +113,8 @@ int open_suite_find(struct open_suite *open, const char *name, double scale, str
         return 0;
     }
     bool shared = strncmp(name, "sharedsub-", 10) == 0;
-    return err_set(err, -EINVAL, "--open \"%s\" is no scenario of the suite that there is here%s; there are: %s", name,
+    return err_set(err, -EINVAL,
+                   "--open \"%s\" is no scenario of the suite that there is here%s; there are: %s", name,
                    shared ? ", since MQTT 3.1.1 has no shared subscriptions: fanin- has the same load" : "",
                    OPEN_SUITE_NAMES);
 }

@@ -11,7 +11,7 @@
 #include "base/err.h"
 
 #define OPEN_SUITE_NAMES                                                                                     \
-    "conn-tcp-1M-5K, fanout-5-1000-5-250K, p2p-50K-50K-50K-50K, fanin-50K-500-50K-50K, conn-tcp-10K-100, "  \
+    "conn-tcp-1M-5K, fanout-5-1000-5-250K, p2p-50K-50K-50K-50K, fanin-50K-500-50K-50K, conn-tcp-10K-100, "   \
     "fanout-1-1K-1-1K, p2p-1K-1K-1K-1K, fanin-1K-5-1K-1K"
 
 enum { OPEN_WORDS_MAX = 24, OPEN_WORD_BYTES = 32 };

@@ -73,7 +73,8 @@ static const struct opt options[] = {
     {"payload-file", "FILE", OPT_TEXT, AT(file), NULL, 0, 0, NULL,
      "instead: a message is 32 bytes with times and numbers, and then the content of the file", NULL},
     {"payload-template", "FILE", OPT_TEXT, AT(template), NULL, 0, 0, NULL,
-     "instead: a message is the content of the file with %UNIQUE% (64 hexadecimal digits, which it needs), %SEQUENCE%, "
+     "instead: a message is the content of the file with %UNIQUE% (64 hexadecimal digits, which it needs), "
+     "%SEQUENCE%, "
      "%PUBLISHER%, %TIMESTAMP% (or TIMESTAMPMS, -US, -NS) replaced",
      NULL},
     {"retain", NULL, OPT_FLAG, AT(retain), NULL, 0, 0, NULL,
@@ -103,7 +104,9 @@ static int check_payload(struct config *config, const struct publish *own, struc
         return err_set(err, -EINVAL, "--payload-file and --payload-template: a message is one of both");
     config->payload = (struct payload_form){
         .given = true,
-        .kind = own->file ? PAYLOAD_FILE : own->template ? PAYLOAD_TEMPLATE : PAYLOAD_RANDOM,
+        .kind = own->file       ? PAYLOAD_FILE
+                : own->template ? PAYLOAD_TEMPLATE
+                                : PAYLOAD_RANDOM,
         .sizes = own->sizes,
         .path = own->file ? own->file : own->template,
     };
