@@ -138,8 +138,7 @@ def _report(run):
     drawn = report.charts(source)
     values = report.context(source, drawn, run.folder)
     page = report.render("report.md", values) + report.render("report.html", values | {
-        "libraries": [], "specs": [{"name": chart.name, "spec": report.spec_with_rows(chart)} for chart in drawn],
-        "csv": {chart.name: report.as_csv(chart.rows) for chart in drawn}})
+        "drawing": report.drawing(drawn, [])})
     page.encode("utf-8")
 
 

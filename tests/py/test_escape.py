@@ -23,7 +23,6 @@ def test_several_lines_stay_lines():
 
 def test_markdown_and_html_in_it_are_text():
     assert escape.markdown("<b>|*_`[a](b)#~\\") == "&lt;b&gt;\\|\\*\\_\\`\\[a\\](b)\\#\\~\\\\"
-    assert not re.search("[<>&]", escape.script_json({"a": "</script><!--&"}))
 
 
 @pytest.mark.parametrize("value, shown", [("=cmd()", "'=cmd()"), ("@x", "'@x"), ("-1.5e3", "-1.5e3"), ("+2", "+2"), ("-x", "'-x"),

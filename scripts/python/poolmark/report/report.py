@@ -6,7 +6,8 @@ Each record is verified first, as by `verify --present`; a cell of which no file
 (unless --present). Damage is named at the top of the page and on the terminal, damaged files are not used for charts,
 and the exit code is 1.
 
-All text of a record is escaped: jinja2 escapes the text, and chart data is JSON in which no character can end a script.
+All text of a record is escaped: jinja2 escapes the text, and what draws the charts is compressed and in base64, which ends no
+script. That keeps a page near half a megabyte: most of it is the drawing library.
 """
 import csv
 import io
@@ -16,7 +17,7 @@ from poolmark.report import report_text
 from poolmark.report.answer import answer
 from poolmark.base.draw import LIBRARIES, svgs
 from poolmark.base.errors import PoolmarkError, RecordError, UsageError
-from poolmark.base.escape import script_json, spreadsheet
+from poolmark.base.escape import packed, spreadsheet
 from poolmark.base.paths import BROUGHT, CALLED, MODULES, for_people
 from poolmark.records.read_record import bad_files, load
 from poolmark.report.report_charts import Chart, charts
@@ -51,7 +52,7 @@ def as_csv(rows: list[dict]) -> str:
 def library(name: str) -> str:
     path = MODULES / name
     try:
-        return path.read_text(encoding="utf-8").replace("</script", "<\\/script")
+        return path.read_text(encoding="utf-8")
     except OSError as error:
         raise PoolmarkError(f"{for_people(path)}: {error.strerror}; {BROUGHT}") from error
 
@@ -94,7 +95,7 @@ def render(template: str, values: dict) -> str:
 
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=template.endswith(".html"),
                                      undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters.update(md=in_markdown, script_json=script_json, plain=plain)
+    environment.filters.update(md=in_markdown, packed=packed, plain=plain)
     return environment.get_template(template).render(**values)
 
 
@@ -107,6 +108,12 @@ def draw_static(drawn: list[Chart], folder: Path) -> None:
 
 def spec_with_rows(chart: Chart) -> dict:
     return chart.spec | {"datasets": {"rows": chart.rows}}
+
+
+def drawing(drawn: list[Chart], libraries: list[str]) -> dict:
+    """What a page needs for its charts: the scripts that draw, each chart, and its rows for download."""
+    return {"libraries": libraries, "specs": [{"name": chart.name, "spec": spec_with_rows(chart)} for chart in drawn],
+            "csv": {chart.name: as_csv(chart.rows) for chart in drawn}}
 
 
 def write(path: Path, text: str) -> None:
@@ -130,10 +137,7 @@ def make(runs: list, out: Path, static: Path | None = None, present: bool = Fals
     source = verified(runs, present)
     drawn = charts(source)
     values = context(source, drawn, out)
-    page = render("report.html", values | {
-        "libraries": [library(name) for name in SCRIPTS],
-        "specs": [{"name": chart.name, "spec": spec_with_rows(chart)} for chart in drawn],
-        "csv": {chart.name: as_csv(chart.rows) for chart in drawn}})
+    page = render("report.html", values | {"drawing": drawing(drawn, [library(name) for name in SCRIPTS])})
     try:
         write(out / "report.html", page)
         write(out / "report.md", render("report.md", values))
