@@ -14,3 +14,8 @@ def test_a_committed_run_is_as_it_was_recorded(path):
     run = read_record.load(path)
     assert run.data["status"] == "complete"
     assert read_record.check_files(run, present=True) == []
+
+
+@pytest.mark.parametrize("page", sorted(REFERENCE.glob("*/report/report.html")), ids=lambda page: page.parts[-3])
+def test_a_committed_page_is_below_a_megabyte_and_a_half(page):
+    assert page.stat().st_size < 1.5e6
