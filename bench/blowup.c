@@ -112,7 +112,7 @@ static void run_blowup(struct gb_state *state, void *context)
     {                                                                                                        \
         .name = row_name, .summary = text, .run = run_blowup, .setup = setup_blowup,                         \
         .objects = BLOWUP_OBJECTS, .parameter = row_parameter, .shuns = POOL_CAP_SHARES, .both_modes = true, \
-        .batch = 1, .iterations = 1, .clock = GB_CLOCK_MANUAL                                                \
+        .adapts = true, .batch = 1, .iterations = 1, .clock = GB_CLOCK_MANUAL                                \
     }
 
 const struct workload blowup_workloads[] = {

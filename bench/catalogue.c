@@ -93,7 +93,7 @@ const struct metric bench_catalogue[] = {
     {"open_ns", "ns", "lower", METRIC_SECONDARY, "`cold`: what opening the pool took"},
     {"huge_bytes", "B", "none", METRIC_SECONDARY, "`cold`: memory in huge pages"},
     {"owned_ratio", "1", "lower", METRIC_SECONDARY,
-     "`bleed`: bytes the pool owns, divided by bytes of the objects out"},
+     "`bleed`, `burst_fresh`: bytes the pool owns, divided by bytes of the objects out"},
     {"after_10s_bytes", "B", "lower", METRIC_SECONDARY, "`blowup_10s`: ten seconds after it"},
     {"after_10s_ratio", "1", "lower", METRIC_SECONDARY,
      "`blowup_10s`: memory ten seconds after it, divided by before"},

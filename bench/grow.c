@@ -342,6 +342,7 @@ const struct workload grow_workloads[] = {
      .teardown = teardown_grow,
      .objects = GROW_OBJECTS,
      .both_modes = true,
+     .adapts = true,
      .batch = 1,
      .iterations = 1,
      .clock = GB_CLOCK_MANUAL},

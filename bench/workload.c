@@ -33,6 +33,7 @@ struct pool_config bench_config(const struct bench_case *bench, int64_t objects)
     config.object_bytes = bench->bytes;
     config.initial = objects;
     config.growth_mode = bench->mode;
+    config.growth_rule = bench->rule;
     return config;
 }
 
@@ -165,7 +166,7 @@ struct contender {
     enum bench_way way;
 };
 
-enum { OTHER_WAYS = 3 };
+enum { OTHER_WAYS = 3, MODES = 3 };
 
 static size_t count_strategies(const struct pool_strategy *const *strategies)
 {
@@ -194,18 +195,26 @@ static struct contender contender_at(const struct pool_strategy *const *strategi
 static int add_modes(struct gb_suite *suite, const struct workload *row, const struct contender *contender,
                      size_t bytes, struct bench_case **next, struct err *err)
 {
-    static const char *const suffixes[] = {
-        [POOL_GROW_INLINE] = "-inline", [POOL_GROW_BACKGROUND] = "-background"};
+    static const struct {
+        const char *suffix;
+        enum pool_growth mode;
+        enum pool_growth_rule rule;
+    } all[] = {{"-inline", POOL_GROW_INLINE, POOL_RULE_FACTOR},
+               {"-background", POOL_GROW_BACKGROUND, POOL_RULE_FACTOR},
+               {"-adaptive", POOL_GROW_BACKGROUND, POOL_RULE_ADAPTIVE}};
+    _Static_assert(sizeof all / sizeof all[0] == MODES, "room for the cases is made by MODES");
     bool both = row->both_modes && (pool_strategy_caps(contender->strategy) & POOL_CAP_BACKGROUND);
-    for (int mode = POOL_GROW_INLINE; mode <= (both ? POOL_GROW_BACKGROUND : POOL_GROW_INLINE); mode++) {
+    bool adapts = both && row->adapts && (pool_strategy_caps(contender->strategy) & POOL_CAP_ADAPTS);
+    for (int i = 0; i < (adapts ? MODES : both ? MODES - 1 : 1); i++) {
         struct bench_case *bench = (*next)++;
         *bench = (struct bench_case){.workload = row,
                                      .strategy = contender->strategy,
                                      .way = contender->way,
-                                     .mode = (enum pool_growth)mode,
+                                     .mode = all[i].mode,
+                                     .rule = all[i].rule,
                                      .bytes = bytes};
         snprintf(bench->name, sizeof bench->name, "%s/%s%s/%zu", row->name, contender->name,
-                 both ? suffixes[mode] : "", bytes);
+                 both ? all[i].suffix : "", bytes);
         int code = workload_add(suite, bench, err);
         if (code < 0)
             return code;
@@ -240,7 +249,7 @@ int workloads_register(struct gb_suite *suite, const struct pool_strategy *const
     size_t count = count_strategies(strategies), rows = 0;
     while (workload_at(rows))
         rows++;
-    *cases = calloc(rows * (count + OTHER_WAYS) * SIZE_COUNT * 2, sizeof **cases); // x 2: both modes
+    *cases = calloc(rows * (count + OTHER_WAYS) * SIZE_COUNT * MODES, sizeof **cases);
     if (!*cases)
         return err_set(err, -ENOMEM, "no memory for the list of benchmarks");
     struct bench_case *next = *cases;

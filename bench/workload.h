@@ -38,10 +38,11 @@ struct workload {
     enum bench_touch touch;              // how the workload's threads touch the objects
     unsigned needs, shuns;               // capability flags that a strategy must have, and must not have
     bool both_modes; // strategies that can grow in the background run twice: NAME-inline and NAME-background
-    bool not_single; // no run with one thread
-    bool one_size;   // objects of WORKLOAD_BYTES only
-    size_t bytes;    // its only size, which need not be one of the others'; 0: all sizes
-    bool calls_only; // no run with inlined calls
+    bool adapts; // with both_modes: a third time with growth by the load, in the background: NAME-adaptive
+    bool not_single;                   // no run with one thread
+    bool one_size;                     // objects of WORKLOAD_BYTES only
+    size_t bytes;                      // its only size, which need not be one of the others'; 0: all sizes
+    bool calls_only;                   // no run with inlined calls
     int threads[WORKLOAD_THREADS_MAX]; // further thread counts; 0 ends
     int64_t batch, iterations;         // as in struct gb_spec
     // The clock that decides how long it runs. GB_CLOCK_CPU for one thread that never waits; runs with
@@ -54,6 +55,7 @@ struct bench_case {
     const struct pool_strategy *strategy; // WAY_DIRECT, WAY_BARE: a strategy with the same capabilities
     enum bench_way way;
     enum pool_growth mode;
+    enum pool_growth_rule rule;
     size_t bytes;
     char name[96];
     const char *trace; // file for the cost of each get, if the workload writes one; NULL: none

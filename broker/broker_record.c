@@ -31,9 +31,10 @@ static json_t *describe_pool(const struct pool_spec *spec)
     const struct pool_config *pool = &spec->config;
     const struct plugin *plugin = plugin_of(spec->strategy);
     json_t *told = json_pack(
-        "{s:s, s:I, s:I, s:I, s:i, s:f, s:s, s:s, s:b}", "strategy", pool_strategy_name(spec->strategy),
+        "{s:s, s:I, s:I, s:I, s:i, s:f, s:s, s:s, s:s, s:b}", "strategy", pool_strategy_name(spec->strategy),
         "object_bytes", (json_int_t)pool->object_bytes, "initial", (json_int_t)pool->initial, "max",
-        (json_int_t)pool->max, "expand_at_percent", pool->expand_at_percent, "growth", pool->growth, "expand",
+        (json_int_t)pool->max, "expand_at_percent", pool->expand_at_percent, "growth", pool->growth,
+        "growth_rule", pool->growth_rule == POOL_RULE_ADAPTIVE ? "adaptive" : "factor", "expand",
         pool->growth_mode == POOL_GROW_INLINE ? "inline" : "background", "overflow",
         pool->overflow == POOL_OVERFLOW_HEAP ? "heap" : "refuse", "touch", pool->touch);
     if (plugin)

@@ -8,16 +8,42 @@
 #include "broker/memory_limit.h"
 #include "broker/net/loop.h"
 #include "pools/shared/growth.h"
+#include "pools/shared/growth_load.h"
 
 #include <errno.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 // Default of --initial for the pool `connections`. The auto-expanding brokers that we measure start with the
 // same number.
 enum { INITIAL_CONNECTIONS = 1024, UNTOLD = -1 };
+
+static const double growth_least = 1.01, growth_most = 1000;
+static const char adaptive[] = "adaptive";
+
+static int parse_growth(const char *text, void *place, struct err *err)
+{
+    struct growth_option *growth = place;
+    bool by_load = strncmp(text, adaptive, strlen(adaptive)) == 0;
+    const char *number = by_load ? text + strlen(adaptive) : text;
+    *growth = (struct growth_option){.rule = by_load ? POOL_RULE_ADAPTIVE : POOL_RULE_FACTOR};
+    growth->factor = ((struct pool_config)POOL_CONFIG_DEFAULTS).growth;
+    if (by_load && !*number)
+        return 0;
+    number += by_load && *number == ':';
+    size_t digits = strspn(number, "0123456789.");
+    char *end;
+    double factor = strtod(number, &end);
+    if (digits == 0 || number[digits] || *end || (by_load && number == text + strlen(adaptive)) ||
+        !(factor >= growth_least && factor <= growth_most))
+        return err_set(err, -EINVAL, "it takes a number from %g to %g, or %s, or %s:NUMBER", growth_least,
+                       growth_most, adaptive, adaptive);
+    growth->factor = factor;
+    return 0;
+}
 
 static int parse_shape(const char *text, void *place, struct err *err)
 {
@@ -55,7 +81,9 @@ static const struct opt table[] = {
      "past a pool's max: serve from the heap, or refuse the client", NULL},
     {"expand-at", "PERCENT", OPT_COUNT, AT(expand_at_percent), "80", 1, 100, NULL,
      "objects in use, of those owned, that make a pool grow", NULL},
-    {"growth", "X", OPT_NUMBER, AT(growth), "1.5", 1.01, 1000, NULL, "by what it grows", NULL},
+    {"growth", "X|adaptive[:X]", OPT_PARSE, AT(growth), "1.5", 0, 0, NULL,
+     "by what it grows, 1.01 to 1000; adaptive: by the load, where the strategy can, by X (1.5) at most",
+     parse_growth},
     {"expand", "inline|background", OPT_CHOICE, AT(expand_mode), "background", 0, 0, expand_modes,
      "who makes the new objects: the connection that needs one, or a thread, where the strategy can", NULL},
     {"no-touch", NULL, OPT_FLAG, AT(no_touch), NULL, 0, 0, NULL,
@@ -198,7 +226,8 @@ static void set_defaults(struct broker_config *config)
         pool->name = broker_pool_name((enum broker_pool)i);
         pool->object_bytes = object_bytes(&config->shape, (enum broker_pool)i);
         pool->expand_at_percent = (int)config->expand_at_percent;
-        pool->growth = config->growth;
+        pool->growth = config->growth.factor;
+        pool->growth_rule = config->growth.rule;
         pool->growth_mode =
             strcmp(config->expand_mode, "inline") == 0 ? POOL_GROW_INLINE : POOL_GROW_BACKGROUND;
         pool->overflow = strcmp(config->overflow, "heap") == 0 ? POOL_OVERFLOW_HEAP : POOL_OVERFLOW_REFUSE;
@@ -317,7 +346,7 @@ static json_t *describe_strategy(const struct pool_strategy *strategy)
     static const struct describe_flag caps[] = {
         {POOL_CAP_GROWS, "grows"},     {POOL_CAP_BACKGROUND, "background"}, {POOL_CAP_PREHEATS, "preheats"},
         {POOL_CAP_BOUNDED, "bounded"}, {POOL_CAP_SHRINKS, "shrinks"},       {POOL_CAP_SWEEPS, "sweeps"},
-        {POOL_CAP_SIZED, "sized"},     {POOL_CAP_SHARES, "shares"},         {0}};
+        {POOL_CAP_SIZED, "sized"},     {POOL_CAP_SHARES, "shares"},         {POOL_CAP_ADAPTS, "adapts"}, {0}};
     unsigned has = pool_strategy_caps(strategy);
     const struct plugin *plugin = plugin_of(strategy);
     json_t *told = json_pack("{s:s,s:s,s:o,s:b}", "name", pool_strategy_name(strategy), "summary",
@@ -356,7 +385,8 @@ static json_t *describe_shapes(void)
 
 // The rule of growth as rows for one pool: once `in_use` objects are in use, the pool owns `owned`. Rows end
 // at POOL_COUNT_MAX or at its max. A strategy that does not grow, or grows only as objects are needed, has
-// one row or none.
+// one row or none. By the load, what it owns depends on more than the objects in use: then there are two, and
+// the second says when the first expansion may begin, and what is owned after it at most.
 static json_t *describe_growth(const struct pool_spec *spec)
 {
     const struct pool_config *pool = &spec->config;
@@ -372,8 +402,21 @@ static json_t *describe_growth(const struct pool_spec *spec)
         in_use = growth_trigger(owned, pool->expand_at_percent);
         json_array_append_new(rows, json_pack("[I,I]", (json_int_t)in_use, (json_int_t)next));
         owned = next;
+        if (pool->growth_rule == POOL_RULE_ADAPTIVE)
+            break;
     }
     return rows;
+}
+
+// The bounds of the rule, and whether the objects in use alone say what is owned.
+static json_t *describe_rule(const struct pool_config *pool)
+{
+    bool by_load = pool->growth_rule == POOL_RULE_ADAPTIVE;
+    json_t *rule = json_pack("{s:s,s:f,s:i}", "name", by_load ? adaptive : "factor", "most", pool->growth,
+                             "expand_at_percent", pool->expand_at_percent);
+    if (by_load)
+        json_object_set_new(rule, "least", json_real(1 + 1.0 / GROWTH_LOAD_LEAST_SHARE));
+    return rule;
 }
 
 static json_t *describe_pools(const struct broker_config *config)
@@ -381,11 +424,12 @@ static json_t *describe_pools(const struct broker_config *config)
     json_t *list = json_array();
     for (int i = 0; i < BROKER_POOL_COUNT; i++) {
         const struct pool_config *pool = &config->pools[i].config;
-        json_array_append_new(list, json_pack("{s:s,s:s,s:I,s:I,s:I,s:o}", "name", pool->name, "strategy",
-                                              pool_strategy_name(config->pools[i].strategy), "object_bytes",
-                                              (json_int_t)pool->object_bytes, "initial",
-                                              (json_int_t)pool->initial, "max", (json_int_t)pool->max,
-                                              "growth", describe_growth(&config->pools[i])));
+        json_array_append_new(list,
+                              json_pack("{s:s,s:s,s:I,s:I,s:I,s:o,s:o}", "name", pool->name, "strategy",
+                                        pool_strategy_name(config->pools[i].strategy), "object_bytes",
+                                        (json_int_t)pool->object_bytes, "initial", (json_int_t)pool->initial,
+                                        "max", (json_int_t)pool->max, "growth",
+                                        describe_growth(&config->pools[i]), "rule", describe_rule(pool)));
     }
     return list;
 }

@@ -18,6 +18,11 @@ enum broker_pool { POOL_CONNECTIONS, POOL_BUFFERS, POOL_ARENAS, POOL_MESSAGES, B
 
 enum { CONFIG_THREADS_MAX = 256, CONFIG_LISTEN_MAX = 64, CONFIG_MESSAGE_BYTES = 512 };
 
+struct growth_option {
+    enum pool_growth_rule rule;
+    double factor; // of POOL_RULE_ADAPTIVE: the most
+};
+
 struct broker_config {
     // options as given
     struct opt_list listen_texts, pool_texts, initial_texts, max_texts;
@@ -25,7 +30,7 @@ struct broker_config {
     struct shape shape;
     const char *overflow, *expand_mode;
     int64_t expand_at_percent;
-    double growth;
+    struct growth_option growth;
     bool no_touch, list_pools;
     int64_t sweep_every_ns;
     int64_t memory_limit_bytes; // 0: none

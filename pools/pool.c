@@ -124,6 +124,9 @@ static int check_bounds(const struct pool_config *config, struct err *err)
     if (config->growth_mode != POOL_GROW_INLINE && config->growth_mode != POOL_GROW_BACKGROUND)
         return err_set(err, -EINVAL, "pool %s: growth_mode is %d; it must be inline, background or default",
                        name, (int)config->growth_mode);
+    if (config->growth_rule != POOL_RULE_FACTOR && config->growth_rule != POOL_RULE_ADAPTIVE)
+        return err_set(err, -EINVAL, "pool %s: growth_rule is %d; it must be factor or adaptive", name,
+                       (int)config->growth_rule);
     if (config->overflow != POOL_OVERFLOW_HEAP && config->overflow != POOL_OVERFLOW_REFUSE)
         return err_set(err, -EINVAL, "pool %s: overflow is %d; it must be heap or refuse", name,
                        (int)config->overflow);
@@ -163,6 +166,10 @@ int pool_config_fit(const struct pool_strategy *strategy, struct pool_config *co
         config->growth_mode = POOL_GROW_INLINE;
         changed++;
     }
+    if (config->growth_rule == POOL_RULE_ADAPTIVE && !(caps & POOL_CAP_ADAPTS)) {
+        config->growth_rule = POOL_RULE_FACTOR;
+        changed++;
+    }
     return changed;
 }
 
@@ -184,6 +191,9 @@ static int check_config(const struct pool_strategy *strategy, const struct pool_
                        config->name, (long long)config->max, strategy->name);
     if (fitted.overflow != config->overflow)
         return err_set(err, -EINVAL, "pool %s: overflow is refuse, but strategy %s knows no bound",
+                       config->name, strategy->name);
+    if (fitted.growth_rule != config->growth_rule)
+        return err_set(err, -EINVAL, "pool %s: growth_rule is adaptive, but strategy %s does not adapt",
                        config->name, strategy->name);
     return err_set(err, -EINVAL,
                    "pool %s: growth_mode is background, but strategy %s does not grow in the background",

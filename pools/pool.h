@@ -83,6 +83,11 @@ enum pool_growth {
     POOL_GROW_DEFAULT,    // in the background where the strategy can and a thread can be started; else inline
 };
 
+enum pool_growth_rule {
+    POOL_RULE_FACTOR,   // by the factor `growth`
+    POOL_RULE_ADAPTIVE, // by the load seen (pools/shared/growth_load.h), by `growth` at most
+};
+
 enum pool_threads {
     POOL_THREADS_MANY, // any thread may call at any time
     POOL_THREADS_ONE,  // one thread at a time, see above
@@ -103,6 +108,7 @@ enum pool_cap {
     // An expansion only raises how many objects may be owned, which takes no time. Memory comes when it is
     // needed.
     POOL_CAP_AS_NEEDED = 1 << 11,
+    POOL_CAP_ADAPTS = 1 << 12, // knows POOL_RULE_ADAPTIVE
 };
 
 enum pool_event_kind { POOL_EVENT_EXPAND, POOL_EVENT_SHRINK, POOL_EVENT_REFUSE };
@@ -136,6 +142,7 @@ struct pool_config {
     void *object_context;
     enum pool_threads threads;   // POOL_THREADS_ONE does not go with background growth
     bool lock_inherits_priority; // see above; costs some nanoseconds for each lock
+    enum pool_growth_rule growth_rule;
 };
 
 #define POOL_OBJECT_BYTES_MAX ((size_t)1 << 20)
@@ -146,7 +153,8 @@ struct pool_config {
         .name = "pool", .object_bytes = 0, .initial = 0, .max = 0, .expand_at_percent = 80, .growth = 1.5,   \
         .growth_mode = POOL_GROW_DEFAULT, .overflow = POOL_OVERFLOW_HEAP, .touch = true, .idle_ns = 0,       \
         .listener = NULL, .listener_context = NULL, .construct = NULL, .destruct = NULL, .reset = NULL,      \
-        .object_context = NULL, .threads = POOL_THREADS_MANY, .lock_inherits_priority = false                \
+        .object_context = NULL, .threads = POOL_THREADS_MANY, .lock_inherits_priority = false,               \
+        .growth_rule = POOL_RULE_FACTOR                                                                      \
     }
 
 // All counts since open. An expansion may be made in pieces (pools/shared/growth.h). Then

@@ -6,6 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 
+// Of the configs made now: contract_run runs the tests once for each rule of growth.
+static enum pool_growth_rule contract_rule = POOL_RULE_FACTOR;
+
 struct pool_config contract_config(const struct pool_strategy *strategy, size_t object_bytes, int64_t initial,
                                    int64_t max)
 {
@@ -15,6 +18,7 @@ struct pool_config contract_config(const struct pool_strategy *strategy, size_t 
     config.initial = initial;
     config.max = max;
     config.growth_mode = POOL_GROW_INLINE;
+    config.growth_rule = contract_rule;
     pool_config_fit(strategy, &config);
     return config;
 }
@@ -100,15 +104,26 @@ bool contract_is_marked(const void *object, size_t bytes, uint32_t number)
     return true;
 }
 
+static int run_with(const char *name, const struct pool_strategy *strategy, enum pool_growth_rule rule,
+                    struct CMUnitTest *tests, size_t count)
+{
+    char group[64];
+    snprintf(group, sizeof group, "%s_%s%s", name, pool_strategy_name(strategy),
+             rule == POOL_RULE_ADAPTIVE ? "_adaptive" : "");
+    for (size_t i = 0; i < count; i++)
+        tests[i].initial_state = (void *)(uintptr_t)strategy;
+    contract_rule = rule;
+    return _cmocka_run_group_tests(group, tests, count, NULL, NULL);
+}
+
 int contract_run(const char *name, struct CMUnitTest *tests, size_t count)
 {
     int failed = 0;
     for (const struct pool_strategy *const *strategy = pool_strategies(); *strategy; strategy++) {
-        char group[64];
-        snprintf(group, sizeof group, "%s_%s", name, pool_strategy_name(*strategy));
-        for (size_t i = 0; i < count; i++)
-            tests[i].initial_state = (void *)(uintptr_t)*strategy;
-        failed += _cmocka_run_group_tests(group, tests, count, NULL, NULL);
+        failed += run_with(name, *strategy, POOL_RULE_FACTOR, tests, count);
+        if (pool_strategy_caps(*strategy) & POOL_CAP_ADAPTS)
+            failed += run_with(name, *strategy, POOL_RULE_ADAPTIVE, tests, count);
     }
+    contract_rule = POOL_RULE_FACTOR;
     return failed;
 }

@@ -38,7 +38,8 @@ void contract_put_many(struct pool *pool, void **objects, int64_t count);
 void contract_mark(void *object, size_t bytes, uint32_t number);
 bool contract_is_marked(const void *object, size_t bytes, uint32_t number);
 
-// Runs the tests once for each strategy, passed to each test as its *state. Returns the number of failed
+// Runs the tests once for each strategy, passed to each test as its *state, and once more by the load where
+// the strategy can (POOL_CAP_ADAPTS): contract_config then asks for it. Returns the number of failed
 // tests.
 int contract_run(const char *name, struct CMUnitTest *tests, size_t count);
 

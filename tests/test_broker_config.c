@@ -145,6 +145,25 @@ static void growth_and_touch_reach_the_pools(void **state)
     }
 }
 
+static void growth_may_be_by_the_load_where_the_strategy_can(void **state)
+{
+    (void)state;
+    struct broker_config config;
+    PARSE(&config, "--pool", "expand", "--pool", "messages=blocks", "--growth", "adaptive");
+    assert_int_equal(config.pools[POOL_CONNECTIONS].config.growth_rule, POOL_RULE_ADAPTIVE);
+    assert_true(config.pools[POOL_CONNECTIONS].config.growth == 1.5);
+    assert_int_equal(config.pools[POOL_MESSAGES].config.growth_rule, POOL_RULE_FACTOR);
+    PARSE(&config, "--pool", "slab", "--growth", "adaptive:3");
+    assert_int_equal(config.pools[POOL_CONNECTIONS].config.growth_rule, POOL_RULE_ADAPTIVE);
+    assert_true(config.pools[POOL_CONNECTIONS].config.growth == 3.0);
+    PARSE(&config, "--pool", "slab");
+    assert_int_equal(config.pools[POOL_CONNECTIONS].config.growth_rule, POOL_RULE_FACTOR);
+    static const char *const wrong[] = {"1",         "1001",       "1,5",   "nan",       "2x",  "",   "-2",
+                                        "adaptive:", "adaptive:1", "adapt", "adaptive2", "inf", "1e2"};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+        REFUSED("--growth", "--growth", wrong[i]);
+}
+
 static void addresses_may_be_many_and_of_either_family(void **state)
 {
     (void)state;
@@ -202,6 +221,7 @@ int main(void)
         cmocka_unit_test(one_command_line_serves_every_strategy),
         cmocka_unit_test(the_shape_gives_the_objects_their_sizes),
         cmocka_unit_test(growth_and_touch_reach_the_pools),
+        cmocka_unit_test(growth_may_be_by_the_load_where_the_strategy_can),
         cmocka_unit_test(addresses_may_be_many_and_of_either_family),
         cmocka_unit_test(what_is_wrong_is_named),
         cmocka_unit_test(too_many_addresses_are_refused),

@@ -74,6 +74,9 @@ static void test_each_rule_of_growth_out_of_bounds_is_named(void **state)
         check_refused("expand", &config, "growth");
     }
     config = good_config();
+    config.growth_rule = (enum pool_growth_rule)7;
+    check_refused("expand", &config, "growth_rule");
+    config = good_config();
     config.growth_mode = (enum pool_growth)7;
     check_refused("expand", &config, "growth_mode");
     config = good_config();
@@ -96,6 +99,9 @@ static void test_what_a_strategy_cannot_do_is_refused(void **state)
     config = good_config();
     config.growth_mode = POOL_GROW_BACKGROUND;
     check_refused("malloc", &config, "growth_mode");
+    config = good_config();
+    config.growth_rule = POOL_RULE_ADAPTIVE;
+    check_refused("blocks", &config, "growth_rule");
     struct err err = {0};
     struct pool *pool;
     assert_int_equal(pool_open(&pool, NULL, &config, &err), -EINVAL);
@@ -110,6 +116,7 @@ static void test_a_config_can_be_made_to_fit(void **state)
     wanted.max = 100;
     wanted.growth_mode = POOL_GROW_BACKGROUND;
     wanted.overflow = POOL_OVERFLOW_REFUSE;
+    wanted.growth_rule = POOL_RULE_ADAPTIVE;
     for (const struct pool_strategy *const *strategy = pool_strategies(); *strategy; strategy++) {
         struct pool_config config = wanted;
         struct pool *pool;
@@ -122,7 +129,7 @@ static void test_a_config_can_be_made_to_fit(void **state)
     }
     struct pool_config config = wanted;
     assert_int_equal(pool_config_fit(pool_strategy_find("expand"), &config), 0);
-    assert_int_equal(pool_config_fit(pool_strategy_find("malloc"), &config), 4);
+    assert_int_equal(pool_config_fit(pool_strategy_find("malloc"), &config), 5);
     assert_int_equal(config.initial, 0);
     assert_int_equal(config.max, 0);
 }

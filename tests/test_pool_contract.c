@@ -24,22 +24,42 @@ static void test_the_promise_is_kept(void **state)
         fail_msg("%s: %s", pool_strategy_name(one->strategy), why);
 }
 
+static int run_promises(const struct pool_strategy *strategy, const char *how)
+{
+    struct CMUnitTest tests[PROMISES_MAX];
+    struct test_case cases[PROMISES_MAX];
+    const struct promise *promise;
+    char group[64];
+    size_t count = 0;
+    for (; (promise = promise_at(count)); count++) {
+        cases[count] = (struct test_case){strategy, promise};
+        tests[count] =
+            (struct CMUnitTest){promise->name, test_the_promise_is_kept, NULL, NULL, &cases[count]};
+    }
+    snprintf(group, sizeof group, "pool_contract_%s%s", pool_strategy_name(strategy), how);
+    return _cmocka_run_group_tests(group, tests, count, NULL, NULL);
+}
+
+static const struct pool_strategy *by_factor;
+
+// The strategy's pools grow by the load, whatever the config says.
+static int open_by_load(struct pool **pool, const struct pool_config *config, struct err *err)
+{
+    struct pool_config changed = *config;
+    changed.growth_rule = POOL_RULE_ADAPTIVE;
+    return by_factor->open(pool, &changed, err);
+}
+
 static int test_every_strategy(void)
 {
     int failed = 0;
     for (const struct pool_strategy *const *strategy = pool_strategies(); *strategy; strategy++) {
-        struct CMUnitTest tests[PROMISES_MAX];
-        struct test_case cases[PROMISES_MAX];
-        const struct promise *promise;
-        char group[64];
-        size_t count = 0;
-        for (; (promise = promise_at(count)); count++) {
-            cases[count] = (struct test_case){*strategy, promise};
-            tests[count] =
-                (struct CMUnitTest){promise->name, test_the_promise_is_kept, NULL, NULL, &cases[count]};
-        }
-        snprintf(group, sizeof group, "pool_contract_%s", pool_strategy_name(*strategy));
-        failed += _cmocka_run_group_tests(group, tests, count, NULL, NULL);
+        failed += run_promises(*strategy, "");
+        if (!(pool_strategy_caps(*strategy) & POOL_CAP_ADAPTS))
+            continue;
+        struct pool_strategy by_load = *(by_factor = *strategy);
+        by_load.open = open_by_load;
+        failed += run_promises(&by_load, "_adaptive");
     }
     return failed;
 }

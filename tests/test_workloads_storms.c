@@ -242,6 +242,22 @@ static void test_pressure_trims_half_of_the_pools_and_gets_from_all(void **state
     assert_int_equal(watch.puts, watch.gets);
 }
 
+static void check_fresh(json_t *one)
+{
+    assert_true(watched_counter(one, "owned_ratio") >= 1);
+    assert_true(watched_counter(one, "expansions") >= 0);
+    assert_true(watched_counter(one, "misses") >= 0);
+}
+
+static void test_burst_fresh_gets_all_of_a_pool_that_starts_small(void **state)
+{
+    (void)state;
+    watched_run("burst_fresh", 0, 0, check_fresh);
+    assert_int_equal(watch.last_initial, 1024);
+    assert_int_equal(watch.gets, 20000);
+    assert_int_equal(watch.peak, 20000);
+}
+
 static void test_exhaust_gets_past_the_bound(void **state)
 {
     (void)state;
@@ -265,6 +281,7 @@ int main(void)
         cmocka_unit_test(test_shrink_times_gets_while_objects_go_back),
         cmocka_unit_test(test_blowup_reads_memory_before_in_and_after_a_storm),
         cmocka_unit_test(test_pressure_trims_half_of_the_pools_and_gets_from_all),
+        cmocka_unit_test(test_burst_fresh_gets_all_of_a_pool_that_starts_small),
         cmocka_unit_test(test_exhaust_gets_past_the_bound),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

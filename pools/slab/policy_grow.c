@@ -17,6 +17,7 @@ enum {
     MAGAZINES_SHARE = 32,  // magazines have at most this part of the objects' memory ...
     MAGAZINES_MIN = 32,    // ... unless there are so few
     AHEAD_SHARE = 32,      // the thread keeps this part free, and a piece
+    AHEAD_MOST_SHARE = 8,  // by the load at most this part, and a piece
     SLABS_BEFORE_HUGE = 8, // with so many slabs, one more as a whole does not make the pool much larger
     IDLE_SHARE = 8,        // when rows hold this part, they are taken back instead of growing
 };
@@ -70,12 +71,28 @@ void slab_fill_magazines(struct pool *pool)
     }
 }
 
+static bool adapts(const struct pool *pool)
+{
+    return pool->config.growth_rule == POOL_RULE_ADAPTIVE;
+}
+
+// By the load, arrivals are counted from one expansion to the next.
+static int64_t next_target(struct pool *pool, int64_t from, int64_t max, int64_t trigger)
+{
+    if (!adapts(pool))
+        return growth_next(from, pool->config.growth, max);
+    int64_t now_ns = clock_now_ns();
+    growth_load_arrive(&pool->load, now_ns, trigger);
+    growth_load_mark(&pool->load, now_ns, trigger);
+    return growth_load_next(&pool->load, from, pool->config.growth, max, pool->object_bytes);
+}
+
 bool slab_expand(struct pool *pool, int64_t trigger)
 {
     int64_t from = SLAB_LOAD(&pool->target), limit = SLAB_LOAD(&pool->limit);
     if (from >= limit)
         return false;
-    int64_t to = growth_next(from, pool->config.growth, limit < INT64_MAX ? limit : 0);
+    int64_t to = next_target(pool, from, limit < INT64_MAX ? limit : 0, trigger);
     SLAB_STORE(&pool->target, to);
     slab_set_trigger(pool);
     SLAB_ADD(&pool->expansions, 1);
@@ -95,6 +112,8 @@ static int64_t make(struct pool *pool, int64_t count, enum slab_haste haste)
     int64_t made = slab_store_grow(&pool->store, slab_less(count, room), haste);
     (void)slab_make_magazines(pool);
     int64_t took_ns = clock_now_ns() - began_ns;
+    growth_load_made(&pool->load, made, took_ns);
+    growth_load_made(&pool->flow, made, took_ns);
     SLAB_STORE(&pool->longest_expansion_ns, slab_more(SLAB_LOAD(&pool->longest_expansion_ns), took_ns));
     return made;
 }
@@ -106,11 +125,26 @@ static int64_t objects_at_hand(struct pool *pool)
 
 static int64_t objects_ahead(struct pool *pool)
 {
-    return SLAB_LOAD(&pool->store.owned) / AHEAD_SHARE + slab_store_piece(&pool->store);
+    int64_t owned = SLAB_LOAD(&pool->store.owned), ahead = SLAB_LOAD(&pool->ahead);
+    int64_t wanted = ahead ? slab_less(ahead, owned / AHEAD_MOST_SHARE) : owned / AHEAD_SHARE;
+    return wanted + slab_store_piece(&pool->store);
+}
+
+// How fast objects left store and depot since the last time, and how many to have ahead for that.
+static void see_flow(struct pool *pool)
+{
+    int64_t now_ns = clock_now_ns();
+    int64_t out = SLAB_LOAD(&pool->store.taken) - slab_depot_held(&pool->depot);
+    if (!adapts(pool) || (pool->flow.marked && now_ns - pool->flow.marked_ns < NS_PER_MS))
+        return;
+    growth_load_arrive(&pool->flow, now_ns, out);
+    growth_load_mark(&pool->flow, now_ns, out);
+    SLAB_STORE(&pool->ahead, growth_load_ahead(&pool->flow, slab_store_piece(&pool->store)));
 }
 
 void slab_top_up(struct pool *pool)
 {
+    see_flow(pool);
     int64_t capacity = pool->store.geometry.capacity, piece = slab_store_piece(&pool->store);
     while (objects_at_hand(pool) < objects_ahead(pool)) {
         // First the rest of a slab, and no more: otherwise each new slab would begin with small pages.

@@ -77,6 +77,7 @@
 #define POOLMARK_POOLS_SLAB_POOL_H
 
 #include "pools/shared/bell.h"
+#include "pools/shared/growth_load.h"
 #include "pools/pool_inline.h"
 #include "pools/shared/pool_lock.h"
 #include "pools/pool_strategy.h"
@@ -132,8 +133,10 @@ struct pool {
     _Atomic int64_t single_gets, single_puts; // served outside the rows, overflow included
     _Atomic int64_t misses, overflow, refused, failed;
     _Atomic int64_t expansions, shrinks, sweeps, longest_expansion_ns;
-    _Atomic bool refusing; // the last get that found nothing was refused
-    _Atomic int64_t floor; // objects made by open and preheat: giving back keeps this many
+    _Atomic bool refusing;         // the last get that found nothing was refused
+    _Atomic int64_t floor;         // objects made by open and preheat: giving back keeps this many
+    struct growth_load load, flow; // POOL_RULE_ADAPTIVE: at expansions; out of store and depot; grow lock
+    _Atomic int64_t ahead;         // POOL_RULE_ADAPTIVE: objects to have free by the flow; 0: not known
     bool unreached; // the last taking back of rows left some alone, since the barrier had failed; grow lock
     int64_t reclaimed_ns;             // when rows were last taken back to get objects; grow lock
     int64_t held_peak, held_until_ns; // recent use, see slab_give_back(); grow lock

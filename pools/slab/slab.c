@@ -180,7 +180,8 @@ const struct pool_strategy pool_strategy_slab = {
     .summary = "magazines of each thread over slabs of 2 MiB; grows as needed, ahead in the background, "
                "gives memory back",
     .caps = POOL_CAP_GROWS | POOL_CAP_BACKGROUND | POOL_CAP_PREHEATS | POOL_CAP_BOUNDED | POOL_CAP_SHRINKS |
-            POOL_CAP_SWEEPS | POOL_CAP_CONSTRUCTS | POOL_CAP_RESIZES | POOL_CAP_FORKS | POOL_CAP_AS_NEEDED,
+            POOL_CAP_SWEEPS | POOL_CAP_CONSTRUCTS | POOL_CAP_RESIZES | POOL_CAP_FORKS | POOL_CAP_AS_NEEDED |
+            POOL_CAP_ADAPTS,
     .open = slab_open,
     .get = slab_get,
     .put = slab_put,

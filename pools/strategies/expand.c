@@ -3,6 +3,8 @@
 // it grows to min(owned x growth, max). Beyond `max` it uses malloc or refuses, as `overflow` says. It owns
 // no less until pool_resize asks for it.
 //
+// With POOL_RULE_ADAPTIVE the load says when and how much (pools/shared/growth_load.h).
+//
 // New objects are made and become available in pieces (pools/shared/growth.h). Inline: the get that reaches
 // the trigger makes the first piece before it returns. The gets after it make the others, one each. These
 // gets count as misses. In the background: a get only notes that the trigger was reached, on one cache line,
@@ -15,6 +17,7 @@
 #include "base/err.h"
 #include "base/clock.h"
 #include "pools/shared/bell.h"
+#include "pools/shared/growth_load.h"
 #include "pools/strategies/stock.h"
 
 #include <errno.h>
@@ -28,6 +31,7 @@ struct pool {
     // Constant.
     bool refuses; // past max
     int expand_at_percent;
+    bool adapts; // POOL_RULE_ADAPTIVE
     double growth;
     bool background; // false in a child of fork
 
@@ -42,6 +46,7 @@ struct pool {
     bool closing;
     int64_t next;            // objects owned after the next expansion
     struct growth_step step; // while growing
+    struct growth_load load; // POOL_RULE_ADAPTIVE
     int64_t expansions, longest_expansion_ns;
 
     struct stock stock;
@@ -53,11 +58,21 @@ static void set_gate_locked(struct pool *pool)
 {
     struct stock *stock = &pool->stock;
     int64_t gate = pool->trigger == INT64_MAX ? INT64_MAX : pool->trigger - 1;
+    if (pool->load.mark_at < pool->trigger)
+        gate = pool->load.mark_at - 1;
     bool is_bound = stock->max && (pool->refuses || stock->owned > stock->max);
     if (is_bound && stock->max < gate)
         gate = stock->max;
     stock->gate_at = pool->growing && !pool->background && pool->step.left > 0 ? 0 : gate;
     stock_settle_locked(stock);
+}
+
+static int64_t next_owned_locked(const struct pool *pool)
+{
+    const struct stock *stock = &pool->stock;
+    return pool->adapts
+               ? growth_load_next(&pool->load, stock->owned, pool->growth, stock->max, stock->object_bytes)
+               : growth_next(stock->owned, pool->growth, stock->max);
 }
 
 // Sets when the next expansion is due. Call it after `owned`, `max`, `growing` or `wanted_at` changed.
@@ -67,8 +82,22 @@ static void set_trigger_locked(struct pool *pool)
     bool has_room = stock->max == 0 || stock->owned + stock->pending < stock->max;
     bool can_grow = !pool->growing && pool->wanted_at < 0 && !stock->draining && has_room;
     pool->trigger = can_grow ? growth_trigger(stock->owned, pool->expand_at_percent) : INT64_MAX;
-    pool->next = growth_next(stock->owned, pool->growth, stock->max);
+    if (pool->adapts)
+        growth_load_aim(&pool->load, pool->trigger, stock_in_use_locked(stock));
+    pool->next = next_owned_locked(pool);
     set_gate_locked(pool);
+}
+
+// Have so many in use reached the trigger? By the load, this may set it higher.
+static bool is_reached_locked(struct pool *pool, int64_t in_use)
+{
+    if (!pool->adapts)
+        return in_use >= pool->trigger;
+    bool reached = growth_load_is_reached(&pool->load, in_use, pool->stock.owned, pool->expand_at_percent,
+                                          pool->stock.object_bytes, &pool->trigger);
+    pool->next = next_owned_locked(pool);
+    set_gate_locked(pool);
+    return reached;
 }
 
 // An expansion failed for lack of memory. The next get must not try again. It is tried again when a good
@@ -81,6 +110,7 @@ static void back_off_locked(struct pool *pool)
     set_trigger_locked(pool);
     if (pool->trigger < in_use + 1 + pause)
         pool->trigger = in_use + 1 + pause;
+    growth_load_unmark(&pool->load);
     set_gate_locked(pool);
 }
 
@@ -89,6 +119,7 @@ static void want_growth_locked(struct pool *pool)
 {
     pool->wanted_at = stock_in_use_locked(&pool->stock);
     pool->trigger = INT64_MAX;
+    growth_load_unmark(&pool->load);
     set_gate_locked(pool);
 }
 
@@ -139,6 +170,8 @@ static int64_t grow_piece_locked(struct pool *pool)
     int code = stock_grow(stock, count);
     int64_t took = clock_now_ns() - start;
     pool_lock_acquire(&stock->lock);
+    if (code == 0)
+        growth_load_made(&pool->load, count, took);
     if (code < 0)
         stock->pending -= pool->step.left;
     else if (took > pool->longest_expansion_ns)
@@ -176,7 +209,7 @@ static void *grower_main(void *argument)
             while (!pool->closing && grow_piece_locked(pool) > 0)
                 ;
             bell_grew(&pool->bell);
-            if (stock_in_use_locked(stock) >= pool->trigger)
+            if (is_reached_locked(pool, stock_in_use_locked(stock)))
                 want_growth_locked(pool);
         }
         bool closing = pool->closing;
@@ -256,7 +289,7 @@ static bool reach_trigger_locked(struct pool *pool)
 {
     struct stock *stock = &pool->stock;
     int64_t in_use = stock_in_use_locked(stock);
-    if (in_use < pool->trigger)
+    if (!is_reached_locked(pool, in_use))
         return false;
     if (pool->background)
         want_growth_locked(pool);
@@ -384,6 +417,8 @@ static int expand_open(struct pool **opened, const struct pool_config *config, s
         .refuses = config->overflow == POOL_OVERFLOW_REFUSE,
         .expand_at_percent = config->expand_at_percent,
         .growth = config->growth,
+        .adapts = config->growth_rule == POOL_RULE_ADAPTIVE,
+        .load = GROWTH_LOAD_NONE,
         .background = config->growth_mode == POOL_GROW_BACKGROUND,
         .wanted_at = -1,
     };
@@ -434,7 +469,7 @@ const struct pool_strategy pool_strategy_expand = {
     .summary =
         "grows by a factor when its use reaches a share of what it owns, inline or on a thread of its own",
     .caps = POOL_CAP_GROWS | POOL_CAP_BACKGROUND | POOL_CAP_PREHEATS | POOL_CAP_BOUNDED |
-            POOL_CAP_CONSTRUCTS | POOL_CAP_RESIZES | POOL_CAP_FORKS,
+            POOL_CAP_CONSTRUCTS | POOL_CAP_RESIZES | POOL_CAP_FORKS | POOL_CAP_ADAPTS,
     .open = expand_open,
     .get = expand_get,
     .put = expand_put,

@@ -326,6 +326,7 @@ static void configure(struct round *round, const struct pool_strategy *only)
     config->growth_mode = (enum pool_growth)next(&random, POOL_GROW_DEFAULT + 1);
     config->expand_at_percent = 1 + (int)next(&random, 100);
     config->growth = 1.0 + next(&random, 300) / 100.0;
+    config->growth_rule = next(&random, 3) ? POOL_RULE_FACTOR : POOL_RULE_ADAPTIVE;
     config->touch = next(&random, 4);
     config->lock_inherits_priority = next(&random, 8) == 0;
     round->threads = 1 + (int)next(&random, THREADS_MAX);

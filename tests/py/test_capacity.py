@@ -45,6 +45,16 @@ def test_other_strategies_have_their_own_rule():
     assert model.pool_rules({"target": "mosquitto"}) == {}
 
 
+def test_a_pool_that_grows_by_the_load_is_part_of_the_line():
+    """Although it may own, by chance, what the rows say."""
+    rule = rule_of("expand", "--growth adaptive")
+    assert not rule.exact and rule_of("expand", "").exact
+    steps = [model.Step(count, 1e6, None, {"connections": {"owned": rule.owned(count), "in_use": count, "object_bytes": 72}})
+             for count in (1_000, 1_200, 1_400)]
+    assert not model.keeps_to(rule, steps, "connections", 1)
+    assert model.keeps_to(model.PoolRule(rule.growth), steps, "connections", 1)
+
+
 def test_initial_and_max_are_read_from_the_options():
     rules = model.pool_rules({"strategy": "expand", "broker_options": "--initial 64 --initial buffers=9 --max 100"})
     assert (rules["connections"].owned(0), rules["connections"].owned(99)) == (64, 100)

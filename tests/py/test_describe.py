@@ -72,6 +72,17 @@ def test_the_rule_of_growth_is_worked_out_for_the_options_that_are_given():
     assert told["pools"][0]["growth"] == [[0, 77]]
 
 
+def test_growth_by_the_load_says_its_bounds_and_when_it_may_begin():
+    told, _ = described.ask("poolmark-broker", ["--pool", "expand", "--growth", "adaptive", "--initial", "1024"], BUILD)
+    pool = told["pools"][0]
+    assert pool["rule"] == {"name": "adaptive", "most": 1.5, "expand_at_percent": 80, "least": 1.0625}
+    assert pool["growth"] == [[0, 1024], [819, 1536]]
+    told, _ = described.ask("poolmark-broker", ["--pool", "expand", "--growth", "2"], BUILD)
+    assert told["pools"][0]["rule"] == {"name": "factor", "most": 2.0, "expand_at_percent": 80}
+    assert [one["name"] for one in described.broker(BUILD)["strategies"] if "adapts" in one["capabilities"]] == ["expand", "slab"]
+    assert "adaptive:NUMBER" in described.ask("poolmark-broker", ["--growth", "fast"], BUILD)[1]
+
+
 def test_the_generator_says_how_it_would_divide_its_clients():
     told, _ = described.ask("poolmark-loadgen", ["connect", "--connections", "10k", "--clients-per-worker", "500"], BUILD)
     assert told["plan"] == {"clients": 10_000, "workers": 20, "clients_per_worker": 500, "connections_per_route": 10_000}

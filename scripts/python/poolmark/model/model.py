@@ -70,8 +70,10 @@ def fit_line(counts, values, off_bytes: float = USER_OFF_BYTES) -> Line:
 @dataclass(frozen=True)
 class PoolRule:
     """Objects that a pool owns, by the objects in use, from the broker's --describe. A row (in use, owned) holds from its first
-    number on. Without rows the pool owns the objects in use."""
+    number on. Without rows the pool owns the objects in use. `exact` is false where growth is by the load: then the objects in use
+    alone do not say what is owned, and the pool is part of the line."""
     growth: tuple[tuple[int, int], ...] = ()
+    exact: bool = True
 
     def owned(self, in_use: int) -> int:
         row = bisect.bisect_right(self.growth, in_use, key=lambda one: one[0]) - 1
@@ -85,7 +87,8 @@ def pool_rules(config: dict) -> dict[str, PoolRule]:
         return {}
     words = [*shlex.split(str(config.get("broker_options", ""))), "--pool", str(config.get("strategy", "malloc"))]
     told, _ = described.ask("poolmark-broker", words)
-    return {pool["name"]: PoolRule(tuple(map(tuple, pool["growth"]))) for pool in told["pools"]} if told else {}
+    return {pool["name"]: PoolRule(tuple(map(tuple, pool["growth"])), pool["rule"]["name"] == "factor")
+            for pool in told["pools"]} if told else {}
 
 
 @dataclass
@@ -181,9 +184,9 @@ def in_use_each(steps: list[Step], pool: str) -> float:
 
 
 def keeps_to(rule: PoolRule, steps: list[Step], pool: str, instances: int) -> bool:
-    """Whether the rule gives the owned objects within 5 % at every larger step."""
+    """Whether the rule is exact, and gives the owned objects within 5 % at every larger step."""
     large = large_steps(steps, pool)
-    if not large or not any(step.pools[pool]["in_use"] for step in large):
+    if not rule.exact or not large or not any(step.pools[pool]["in_use"] for step in large):
         return False
     return all(abs(rule.owned(round(step.pools[pool]["in_use"] / instances)) * instances - step.pools[pool]["owned"])
                <= 0.05 * step.pools[pool]["owned"] for step in large)
