@@ -344,9 +344,11 @@ void broker_config_print_pools(const struct broker_config *config)
 static json_t *describe_strategy(const struct pool_strategy *strategy)
 {
     static const struct describe_flag caps[] = {
-        {POOL_CAP_GROWS, "grows"},     {POOL_CAP_BACKGROUND, "background"}, {POOL_CAP_PREHEATS, "preheats"},
-        {POOL_CAP_BOUNDED, "bounded"}, {POOL_CAP_SHRINKS, "shrinks"},       {POOL_CAP_SWEEPS, "sweeps"},
-        {POOL_CAP_SIZED, "sized"},     {POOL_CAP_SHARES, "shares"},         {POOL_CAP_ADAPTS, "adapts"}, {0}};
+        {POOL_CAP_GROWS, "grows"},       {POOL_CAP_BACKGROUND, "background"},
+        {POOL_CAP_PREHEATS, "preheats"}, {POOL_CAP_BOUNDED, "bounded"},
+        {POOL_CAP_SHRINKS, "shrinks"},   {POOL_CAP_SWEEPS, "sweeps"},
+        {POOL_CAP_SIZED, "sized"},       {POOL_CAP_SHARES, "shares"},
+        {POOL_CAP_ADAPTS, "adapts"},     {0}};
     unsigned has = pool_strategy_caps(strategy);
     const struct plugin *plugin = plugin_of(strategy);
     json_t *told = json_pack("{s:s,s:s,s:o,s:b}", "name", pool_strategy_name(strategy), "summary",
