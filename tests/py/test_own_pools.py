@@ -208,3 +208,35 @@ def test_a_wrong_file_ends_a_command_before_it_writes(poolmark, tmp_path, words)
 def test_bounds_that_a_pool_does_not_keep_are_refused_at_start(thin):
     done = program("poolmark-broker", "--pool", thin, "--max", "connections=10")
     assert (done.returncode, done.stderr) == (2, "poolmark-broker: --max connections=: strategy thin knows no bound\n")
+
+
+def test_a_suite_names_an_allocator_by_its_path(poolmark, tmp_path):
+    """Of a broker and of mosquitto. The library is tried under a name that nobody knows."""
+    from poolmark.facts import allocators
+
+    library = tmp_path / "libother.so.2"
+    library.write_bytes(open(allocators.library("jemalloc"), "rb").read())
+    text = SUITE.replace('strategy = ["malloc", "{path}"]', 'target = ["poolmark", "mosquitto"]').replace('shape = "classic"', 'allocator = "{path}"')
+    (tmp_path / "own.toml").write_text(text.split("[[override]]")[0].format(path=library) + "[[phase]]" + SUITE.split("[[phase]]")[1])
+    out = tmp_path / "run"
+    done = poolmark("suite", tmp_path / "own.toml", "--build", BUILD, "--out", out)
+    assert done.returncode == 0, done.stderr
+    cells = {cell["id"]: cell for cell in json.loads((out / "run.json").read_text())["cells"]}
+    assert set(cells) == {"raw-libother.so.2-60.1", "mosquitto-raw-libother.so.2-60.1"}
+    for cell in cells.values():
+        assert (cell["config"]["allocator"], cell["config"]["allocator_sha256"]) == ("libother.so.2", sha256(library))
+    loaded = json.loads((out / "cells/raw-libother.so.2-60.1/broker/run.json").read_text())["host"]["loaded"]
+    assert loaded["allocator"] == "jemalloc" and loaded["allocator_version"]
+    assert str(library) not in (out / "run.json").read_text()
+    done = poolmark("suite", tmp_path / "own.toml", "--build", BUILD, "--dry-run")
+    assert done.returncode == 0 and "LD_PRELOAD=libother.so.2 " in done.stdout
+
+
+def test_an_allocator_that_takes_no_programs_malloc_fails_the_cell(poolmark, thin, tmp_path):
+    text = SUITE.replace('strategy = ["malloc", "{path}"]', 'strategy = ["malloc"]').replace('shape = "classic"', 'allocator = "{path}"')
+    (tmp_path / "own.toml").write_text(text.split("[[override]]")[0].format(path=thin) + "[[phase]]" + SUITE.split("[[phase]]")[1])
+    done = poolmark("suite", tmp_path / "own.toml", "--build", BUILD, "--out", tmp_path / "run")
+    assert done.returncode == 1 and "allocator: thin.so was asked for; loaded was glibc" in done.stderr
+    (tmp_path / "none.toml").write_text((tmp_path / "own.toml").read_text().replace(str(thin), "/nonexistent/liba.so"))
+    done = poolmark("suite", tmp_path / "none.toml", "--build", BUILD, "--out", tmp_path / "other")
+    assert done.returncode == 2 and "none.toml:3: allocator '/nonexistent/liba.so': there is no such file" in done.stderr

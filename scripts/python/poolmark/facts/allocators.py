@@ -73,12 +73,15 @@ def checksum(name: str) -> str | None:
     return hashlib.sha256(Path(path).read_bytes()).hexdigest() if path else None
 
 
-def loaded_in(pid: int) -> str | None:
-    """The allocator of a running process, from its memory map; None when the process is gone."""
+def loaded_in(pid: int, wanted: str = "glibc") -> str | None:
+    """The allocator of a running process, from its memory map; None when the process is gone. Of a file that was `wanted` by its path
+    the file's name."""
     try:
         maps = Path(f"/proc/{pid}/maps").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return None
+    if is_path(wanted) and str(Path(wanted).resolve()) in maps:
+        return Path(wanted).name
     for name, soname in LIBRARIES.items():
         if soname and soname.split(".so")[0] + ".so" in maps:
             return name

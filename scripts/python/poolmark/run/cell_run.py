@@ -72,7 +72,7 @@ class CellRun:
     def __init__(self, cell: Cell, planned: CellPlan, plan: Plan, build: Path, seed: int, children: Children):
         self.cell, self.planned, self.plan, self.build, self.seed = cell, planned, plan, build, seed
         self.children = children
-        self.target: Target = make_target(cell, build, plan, planned.broker)
+        self.target: Target = make_target(cell, build, plan, planned.broker, planned.allocator)
         self.whole, self.good = True, True  # nothing was lost; nothing failed
         self.over = False                   # True after a loss that makes further phases impossible
         self.status = Status(planned.id, planned.config["connections"])
@@ -154,7 +154,8 @@ class CellRun:
             take_target(self.cell, self.cell.folder, self.cell.data.get("phases", []),
                         [folder / "pools.csv" for folder in self.target.records()])
             wanted, found = self.cell.data["config"].get("allocator"), self.target.allocator_found()
-            if wanted and self.target.processes and found != wanted:
+            wrong = found in (None, "glibc") if self.planned.allocator else found != wanted
+            if wanted and self.target.processes and wrong:
                 self.failed("allocator", f"{wanted} was asked for; loaded was {found or 'not to be found out'}")
         except UsageError as error:
             self.lost("record", str(error))

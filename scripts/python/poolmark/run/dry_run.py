@@ -20,15 +20,15 @@ def planned_cell(cell_id: str, config: dict, run_folder: Path):
     return SimpleNamespace(id=cell_id, data={"config": config}, folder=run_folder / "cells" / cell_id)
 
 
-def preload(config: dict) -> list[str]:
+def preload(allocator: str) -> list[str]:
     """The environment as typed before a command."""
-    soname = allocators.LIBRARIES.get(config.get("allocator", "glibc"))
+    soname = allocators.shown(allocator)
     return [f"LD_PRELOAD={soname}"] if soname else []
 
 
 def pretend_start(target: Target) -> list[list[str]]:
     """Gives `target` its URLs and processes without a start; returns the command lines that would start them."""
-    environment = preload(target.cell.data["config"])
+    environment = preload(target.allocator)
     if isinstance(target, PoolmarkBroker):
         listens = [address for i in range(target.plan.instances) for address in target.plan.listens(i)]
         target.urls += [f"mqtt://{address.rpartition(':')[0]}:PORT{i}" for i, address in enumerate(listens, 1)]

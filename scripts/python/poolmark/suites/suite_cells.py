@@ -19,6 +19,7 @@ class CellPlan:
     broker: dict = field(default_factory=dict)
     load: dict = field(default_factory=dict)
     phases: list = field(default_factory=list)
+    allocator: str | None = None  # the path of one that is a file; its name is in the config
 
 
 def fill(value, connections: int):
@@ -96,5 +97,5 @@ def base_cells(data: dict, strategies: list[str] | None, connections: int | None
 
 def interleaved(base: list[CellPlan], repetitions: int) -> list[CellPlan]:
     """The cells in running order: forwards in one repetition, backwards in the next (A B B A)."""
-    return [CellPlan(f"{cell.id}.{repetition}", cell.config, repetition, cell.broker, cell.load, cell.phases)
+    return [CellPlan(f"{cell.id}.{repetition}", cell.config, repetition, cell.broker, cell.load, cell.phases, cell.allocator)
             for repetition in range(1, repetitions + 1) for cell in (base if repetition % 2 else reversed(base))]

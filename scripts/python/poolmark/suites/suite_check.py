@@ -32,6 +32,7 @@ class Check:
         self.data, self.faults, self.build = data, faults, build
         self.written: dict[str, set] = {}       # values in the file before --set
         self.own: dict[str, own_pools.OwnPool] = {}  # pools from libraries, by the names of their strategies
+        self.libraries: dict[str, str] = {}  # paths of allocators that are files, by their names
         self.parts = [((), data), *((("group", i), group) for i, group in enumerate(self.tables(data, "group")))]
 
     @staticmethod
@@ -114,7 +115,7 @@ class Check:
 
     def choices(self) -> dict[str, set]:
         """All values that a key of config takes or could take. An override may be for a value that no cell has at present."""
-        found: dict[str, set] = {"target": {"poolmark", "mosquitto"}, "allocator": set(allocators.LIBRARIES),
+        found: dict[str, set] = {"target": {"poolmark", "mosquitto"}, "allocator": {*allocators.LIBRARIES, *self.libraries},
                                  "subscribe": {"True", "False"}}
         if self.build:
             found |= {"strategy": {*described.strategies(self.build), *self.own}, "shape": set(described.shapes(self.build)),
@@ -168,7 +169,8 @@ class Check:
         elif key == "connections" and value != "fit" and (not is_type(value, int) or value < 1):
             self.faults.add(path, f"connections is {value!r}; it must be a whole number of at least 1, or \"fit\"")
         elif key == "allocator":
-            self.one_of(path, value, allocators.LIBRARIES, "allocator")
+            if not allocators.is_path(str(value)):  # a file that cannot be read is a fault already
+                self.one_of(path, value, [*allocators.LIBRARIES, *self.libraries], "allocator")
         elif key == "target" and value not in ("poolmark", "mosquitto") and not str(value).startswith("mqtt://"):
             self.faults.add(path, f"target {value!r} is none; it may be poolmark, mosquitto or mqtt://HOST:PORT",
                             ("poolmark", "mosquitto"), value)

@@ -5,7 +5,8 @@
     primary           [patterns] of the metrics that decide a comparison
     [config]          configuration of all cells: target, shape, strategy, engine, allocator, connections, subscribe.
                       Comparisons pair cells by it
-                      A strategy may be a file with a pool of your own, ./mine.so
+                      A strategy may be a file with a pool of your own, ./mine.so; an allocator
+                      any shared library, /opt/lib/libother.so
     [axes]            name = [values]: a cell for each combination, added to config
     [axes_if_known]   more values of an axis; a strategy is used only when the broker lists it
     [broker]          options of poolmark-broker (names without dashes; a list repeats the option; true is a flag)
@@ -147,10 +148,10 @@ def load(name_or_file: str, *, build: Path | None = None, repetitions: int | Non
     checked = Check(data, faults, build)
     checked.written = checked.choices()
     apply(data, sets, faults, build)
-    checked.own = suite_pools.resolve(data, faults, build)
+    checked.own, checked.libraries = suite_pools.resolve_pools(data, faults, build), suite_pools.resolve_allocators(data, faults)
     check(checked, faults, build)
     base = base_cells(data, [*described.strategies(build), *checked.own] if build else None, connections, fit)
-    suite_pools.give(base, checked.own)
+    suite_pools.give(base, checked.own, checked.libraries)
     check_cells(data, base, faults, build)
     base = choose(base, only, name)
     count = repetitions or data.get("repetitions", 1)

@@ -33,8 +33,9 @@ def option_words(options: dict) -> list[str]:
 class Target:
     """A target without our own processes: a broker that runs elsewhere. Its memory is not watched."""
 
-    def __init__(self, cell: Cell, urls: list[str]):
+    def __init__(self, cell: Cell, urls: list[str], allocator: str | None = None):
         self.cell, self.urls = cell, urls
+        self.allocator = allocator or cell.data["config"].get("allocator", "glibc")  # a name, or a path
         self.processes: list[Child] = []
 
     @property
@@ -64,8 +65,8 @@ class Target:
 class PoolmarkBroker(Target):
     """build/poolmark-broker, with as many instances as the plan has."""
 
-    def __init__(self, cell: Cell, build: Path, plan: Plan, options: dict):
-        super().__init__(cell, [])
+    def __init__(self, cell: Cell, build: Path, plan: Plan, options: dict, allocator: str | None = None):
+        super().__init__(cell, [], allocator)
         self.build, self.plan, self.options = build, plan, options
 
     def _name(self, instance: int) -> str:
@@ -84,7 +85,7 @@ class PoolmarkBroker(Target):
         return words + option_words(options) + ["--record", str(self.cell.folder / self._name(instance))]
 
     def start(self, children: Children) -> None:
-        environment = allocators.environment(self.cell.data["config"].get("allocator", "glibc"))
+        environment = allocators.environment(self.allocator)
         for instance in range(self.plan.instances):
             argv = self.argv(instance)
             self.cell.command(argv)
@@ -114,8 +115,8 @@ class PoolmarkBroker(Target):
 class Mosquitto(Target):
     """mosquitto with a generated configuration, on a free port of 127.0.0.1."""
 
-    def __init__(self, cell: Cell):
-        super().__init__(cell, [])
+    def __init__(self, cell: Cell, allocator: str | None = None):
+        super().__init__(cell, [], allocator)
         self._allocator: str | None = None
 
     @staticmethod
@@ -139,7 +140,7 @@ class Mosquitto(Target):
         config.write_text(self.config_text(port))
         argv = [self.program(), "-c", str(config)]
         child = children.start("mosquitto", argv, self.cell.folder / "broker.log", read="both",
-                               env=allocators.environment(self.cell.data["config"].get("allocator", "glibc")))
+                               env=allocators.environment(self.allocator))
         try:
             children.read_until(child, lambda line: line.endswith(" running"), READY_S)
         except PoolmarkError:
@@ -161,19 +162,20 @@ class Mosquitto(Target):
                 if attempt == 4 or "in use" not in str(error):
                     raise
         self.urls = [f"mqtt://127.0.0.1:{port}"]
-        self._allocator = allocators.loaded_in(self.pids[0])
+        self._allocator = allocators.loaded_in(self.pids[0], self.allocator)
         self.cell.file("log", self.cell.folder / "broker.log")
 
     def allocator_found(self) -> str | None:
         return self._allocator
 
 
-def make_target(cell: Cell, build: Path, plan: Plan, options: dict) -> Target:
+def make_target(cell: Cell, build: Path, plan: Plan, options: dict, allocator: str | None = None) -> Target:
+    """`allocator`: the path of one that is a file."""
     kind = cell.data["config"].get("target", "poolmark")
     if kind == "poolmark":
-        return PoolmarkBroker(cell, build, plan, options)
+        return PoolmarkBroker(cell, build, plan, options, allocator)
     if kind == "mosquitto":
-        return Mosquitto(cell)
+        return Mosquitto(cell, allocator)
     if str(kind).startswith("mqtt://"):
         return Target(cell, [word for word in str(kind).split(",") if word])
     raise UsageError(f"target is {kind!r}; it must be poolmark, mosquitto or mqtt://HOST:PORT")
