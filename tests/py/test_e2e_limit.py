@@ -95,6 +95,30 @@ def test_ctrl_c_keeps_what_was_measured(tmp_path):
     assert read_record.check_files(run) == []
 
 
+def test_a_time_limit_ends_the_search_and_says_so(poolmark, tmp_path):
+    """A trial takes longer than the limit. So there is one, and its answer is what it shows."""
+    out = tmp_path / "run"
+    done = poolmark("limit", "publish", "--bound", ANY, "--trial", "2s", "--time-limit", "1s", *SHORT[2:], "--from", "100", "--build", BUILD, "--out", out)
+    run, found = answers(out)
+    cell, trials = found["raw"]
+    assert done.returncode == 1 and run.data["status"] == "incomplete" and run.data["anomalies"][0]["what"] == "time"
+    assert len(trials) == 1 and (cell["answer"]["kind"], cell["answer"]["by"]) == ("at least", "ended")
+    assert poolmark("verify", out).returncode == 0
+
+
+def test_mosquitto_beside_the_reference_broker(poolmark, tmp_path):
+    if not os.access("/usr/sbin/mosquitto", os.X_OK):
+        pytest.skip("mosquitto is not installed")
+    out = tmp_path / "run"
+    done = poolmark("limit", "publish", "--bound", "ack.p50=1h", "--target", "mosquitto", "--target", "poolmark", "--set", "qos=1", *SHORT, "--from",
+                    "100", "--most", "100", "--repeat", "1", "--build", BUILD, "--out", out)
+    assert done.returncode == 0, done.stderr
+    _, found = answers(out)
+    assert list(found) == ["mosquitto-raw", "raw"]
+    assert all("ack.p50" in one["trial"]["latencies"] for _, trials in found.values() for one in trials)
+    assert poolmark("verify", out).returncode == 0
+
+
 @pytest.mark.parametrize("words, names", [
     (("publish",), "name one: p99=20ms"), (("publish", "--bound", "p99"), "p99=20ms"), (("dance", "--bound", ANY), "dance"),
     (("publish", "--bound", ANY, "--set", "pair=5"), "did you mean 'pairs'?"), (("publish", "--bound", ANY, "--set", "pairs=x"), "x"),

@@ -84,8 +84,8 @@ def test_other_programs_and_quotas_are_no_failure_of_the_target(tmp_path):
 
 
 def test_a_lag_that_cannot_explain_the_latency_does_not_excuse_the_target(tmp_path):
-    """The host was the limit. Of 1000 messages 300 took 200 ms, and each was sent 9 ms late."""
-    how = {"limit": ("host", "no CPU"), "lag": slow(1, 9)}
+    """The generator was the limit. Of 1000 messages 300 took 200 ms, and each was sent 9 ms late."""
+    how = {"limit": ("generator", "x"), "lag": slow(1, 9)}
     assert found(tmp_path / "a", delivery=slow(0.3, 200), **how)["verdict"] == FAILED
     # 25 ms less 9 ms of lag is within the bound of 20 ms.
     assert found(tmp_path / "b", delivery=slow(0.3, 25), **how)["verdict"] == LIMITED
@@ -93,6 +93,14 @@ def test_a_lag_that_cannot_explain_the_latency_does_not_excuse_the_target(tmp_pa
     how["lag"] = slow(0.045, 199)
     assert found(tmp_path / "c", delivery=slow(0.05, 200), **how)["verdict"] == LIMITED
     assert found(tmp_path / "d", delivery=slow(0.07, 200), **how)["verdict"] == FAILED
+
+
+def test_a_host_without_processors_excuses_the_target_too(tmp_path):
+    """The generator was never late, and 30 % of the messages took 200 ms: the target had no processor either."""
+    one = found(tmp_path / "a", delivery=slow(0.3, 200), limit=("host", "no CPU"))
+    assert (one["verdict"], one["by"], one["why"][-1]) == (LIMITED, "host", "no CPU")
+    one = found(tmp_path / "b", delivery=slow(0.3, 200), beside=[{"what": "busy", "text": "x"}])
+    assert (one["verdict"], one["by"]) == (LIMITED, "others")
 
 
 def test_a_target_that_ended_has_failed_whatever_else_was(tmp_path):

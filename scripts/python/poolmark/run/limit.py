@@ -44,7 +44,7 @@ class Progress:
             self.trial_s = max(search.trial_s + TRIAL_S, estimate.of_options(planned, search.build))
         except PoolmarkError:
             self.trial_s = 2 * search.trial_s + TRIAL_S
-        self.search, self.cell_run, self.waits = search, None, ""
+        self.search, self.cell_run, self.resting = search, None, False
         self.eta = Eta([])
         self.left_is()
         self.beat = Beat(self.text)
@@ -55,7 +55,7 @@ class Progress:
         self.eta.thought_s[self.eta.done:] = [self.trial_s] * left
 
     def text(self) -> str:
-        now = self.cell_run.status.text() if self.cell_run else self.waits or "between two trials"
+        now = self.cell_run.status.text() if self.cell_run else "the target rests" if self.resting else "between two trials"
         return f"[trial {self.eta.done + 1}] {now}; at most {span(self.eta.left_s())} left"
 
     def say(self, text: str) -> None:
@@ -102,8 +102,9 @@ def turn(search: Search, record: Record, contender: Contender, children: Childre
         progress.eta.begin()
         cell = run_trial(search, record, contender, rate, children, progress)
         progress.say(told.trial_line(cell.data))
-        progress.waits = "the target rests"
+        progress.resting = contender.runs_already
         rest(contender, search, cell.data["trial"]["verdict"], cell.data["config"]["connections"])
+        progress.resting = False
         progress.eta.end()
     progress.left_is()
 

@@ -21,8 +21,9 @@ def files_are_there(run: Run, cell: dict) -> bool:
 
 def wrong_trial(run: Run, cell: dict) -> list[str]:
     """What a trial's verdict in the record does not follow from."""
-    config, where = run.data["config"], f"{cell['id']}: trial"
+    where = f"{cell['id']}: trial"
     try:
+        config = run.data["config"]
         found = bounds.parse(config["bounds"], config["scenario"])
         made = judge(run.folder / "cells" / cell["id"] / "load", config["scenario"], found, cell.get("anomalies", []))
     except BROKEN as error:
