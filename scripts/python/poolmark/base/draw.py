@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Draws charts as SVG without a browser. Node.js runs the Vega libraries that the pages inline too.
+"""Draws charts as SVG without a browser. Node.js runs the Vega libraries that the pages inline too. librsvg makes PNG of them.
 
     svgs([spec, ...]) -> [text, ...]       PoolmarkError when Node.js or a library is missing
+    png(svg, file)                         False when rsvg-convert is not installed
 """
 import json
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from poolmark.base.paths import BROUGHT, MODULES
 
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
 SECONDS = 300
+PNG_PROGRAM, PNG_PACKAGE = "rsvg-convert", "librsvg2-bin"
 LIBRARIES = ("vega/build/vega.min.js", "vega-lite/build/vega-lite.min.js")
 INK = {"labelColor": "currentColor", "titleColor": "currentColor"}
 # For charts that are inlined into a page: the page's text colour, a transparent background.
@@ -40,3 +43,15 @@ def svgs(specs: list[dict]) -> list[str]:
         return json.loads(done.stdout)
     except ValueError as error:
         raise PoolmarkError(f"the charts could not be drawn: node printed {done.stdout[:80]!r}") from error
+
+
+def png(svg: Path, made: Path) -> bool:
+    """The SVG as PNG, on white, with two dots a pixel, for documents that take no SVG."""
+    program = shutil.which(PNG_PROGRAM)
+    if not program:
+        return False
+    done = subprocess.run([program, "--zoom", "2", "--background-color", "white", "--output", str(made), str(svg)],
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=SECONDS)
+    if done.returncode:
+        raise PoolmarkError(f"{made.name}: {PNG_PROGRAM}: {done.stderr.strip()[-400:]}")
+    return True

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """scripts/poolmark report RUN...: writes one self-contained page (it needs no network and opens from disk), the same as Markdown,
-and the data of each chart as CSV. --static DIR writes every chart as SVG, without a browser.
+and the data of each chart as CSV. --static DIR writes every chart as SVG and PNG, without a browser. --serve shows the page on
+127.0.0.1.
 
 Each record is verified first, as by `verify --present`; a cell of which no file is there, while others have theirs, is damage too
 (unless --present). Damage is named at the top of the page and on the terminal, damaged files are not used for charts,
@@ -11,16 +12,19 @@ script. That keeps a page near half a megabyte: most of it is the drawing librar
 """
 import csv
 import io
+import sys
 from pathlib import Path
 
 from poolmark.report import report_text
 from poolmark.report.answer import answer
-from poolmark.base.draw import LIBRARIES, svgs
+from poolmark.base.draw import LIBRARIES, PNG_PACKAGE, PNG_PROGRAM, png, svgs
 from poolmark.base.errors import PoolmarkError, RecordError, UsageError
 from poolmark.base.escape import packed, spreadsheet
+from poolmark.base.options import count
 from poolmark.base.paths import BROUGHT, CALLED, MODULES, for_people
 from poolmark.records.read_record import bad_files, load
 from poolmark.report.report_charts import Chart, charts
+from poolmark.report.serve import serve
 from poolmark.report.source import Source, cells_of
 from poolmark.base.units import plural
 from poolmark.compare.verdict_out import in_markdown, plain
@@ -37,7 +41,9 @@ def add_arguments(parser) -> None:
     parser.add_argument("--present", action="store_true",
                         help="only files that are there: a cell whose files were all left out is no fault")
     parser.add_argument("--out", metavar="DIR", help="where to write (report/ in the folder of the first run)")
-    parser.add_argument("--static", metavar="DIR", help="write every chart as SVG into this folder as well")
+    parser.add_argument("--static", metavar="DIR", help="write every chart as SVG and PNG into this folder as well")
+    parser.add_argument("--serve", metavar="PORT", nargs="?", type=count(0, 65535), const=0,
+                        help="then show the page on 127.0.0.1 until Ctrl-C (port 0 or none: a free one)")
 
 
 def as_csv(rows: list[dict]) -> str:
@@ -99,11 +105,15 @@ def render(template: str, values: dict) -> str:
     return environment.get_template(template).render(**values)
 
 
-def draw_static(drawn: list[Chart], folder: Path) -> None:
-    """SVG of every chart."""
+def draw_static(drawn: list[Chart], folder: Path) -> bool:
+    """SVG of every chart, and PNG; False when there is no program for PNG."""
     folder.mkdir(parents=True, exist_ok=True)
+    also_png = True
     for chart, text in zip(drawn, svgs([spec_with_rows(chart) for chart in drawn]), strict=True):
-        (folder / f"{chart.name}.svg").write_text(text, encoding="utf-8")
+        file = folder / f"{chart.name}.svg"
+        file.write_text(text, encoding="utf-8")
+        also_png = also_png and png(file, file.with_suffix(".png"))
+    return also_png
 
 
 def spec_with_rows(chart: Chart) -> dict:
@@ -143,8 +153,8 @@ def make(runs: list, out: Path, static: Path | None = None, present: bool = Fals
         write(out / "report.md", render("report.md", values))
         for chart in drawn:
             write(out / "data" / f"{chart.name}.csv", as_csv(chart.rows))
-        if static is not None:
-            draw_static(drawn, static)
+        if static is not None and not draw_static(drawn, static):
+            print(f"no PNG: {PNG_PROGRAM} is not installed (Debian: {PNG_PACKAGE})", file=sys.stderr)
     except OSError as error:
         raise PoolmarkError(f"{error.filename}: cannot be written: {error.strerror}") from error
     return source
@@ -162,4 +172,6 @@ def run(args) -> int:
     for problem in source.problems:
         print(f"left out: {plain(problem)}")
     print(f"{for_people(out)}/report.html ({(out / 'report.html').stat().st_size / 1e6:.2f} MB), report.md, data/")
+    if args.serve is not None:
+        serve(out / "report.html", [one.folder for one in runs], args.serve)
     return 1 if damage else 0
