@@ -282,8 +282,21 @@ static int refuse_beginning(const char *name, const char *written, struct err *e
     return err_set(err, -EINVAL, "%.*s: is not an option; --%s is", (int)bytes, written, name);
 }
 
-static int read_arguments(const struct opt *table, const struct option *options, void *config, int argc,
-                          char **argv, struct err *err)
+// A second value would silently take the place of the first. A list takes all its values, and a flag says the
+// same twice.
+static int refuse_second(const struct opt *opt, const char *value, bool *given, struct err *err)
+{
+    if (*given && opt->kind != OPT_LIST && opt->kind != OPT_FLAG) {
+        return err_set(err, -EINVAL, "--%s: is given twice, the second time with \"%s\"; it takes one value",
+                       opt->name, value);
+    }
+    *given = true;
+    return 0;
+}
+
+// `given` has a place for each row of `table`, all false.
+static int read_arguments(const struct opt *table, const struct option *options, bool *given, void *config,
+                          int argc, char **argv, struct err *err)
 {
     // 0 makes glibc start afresh, also when arguments were read before (tests); ':' asks for codes, not
     // messages.
@@ -316,7 +329,11 @@ static int read_arguments(const struct opt *table, const struct option *options,
         if (code < CODE_FIRST) {
             return code == CODE_HELP ? OPTS_HELP : OPTS_VERSION;
         }
-        done = set_value(&table[code - CODE_FIRST], optarg, config, err);
+        int row = code - CODE_FIRST;
+        done = refuse_second(&table[row], optarg, &given[row], err);
+        if (done == 0) {
+            done = set_value(&table[row], optarg, config, err);
+        }
         if (done < 0) {
             return done;
         }
@@ -330,10 +347,10 @@ int opts_parse(const struct opt *table, void *config, int argc, char **argv, int
         return code;
     }
     struct option *options = make_getopt_table(table);
-    if (!options) {
-        return err_set(err, -ENOMEM, "out of memory");
-    }
-    code = read_arguments(table, options, config, argc, argv, err);
+    bool *given = calloc(count_rows(table) + 1, sizeof *given);
+    code = options && given ? read_arguments(table, options, given, config, argc, argv, err)
+                            : err_set(err, -ENOMEM, "out of memory");
+    free(given);
     free(options);
     if (code < 0) {
         return code;

@@ -53,7 +53,8 @@ struct opt {
 enum opts_result { OPTS_RUN = 0, OPTS_HELP = 1, OPTS_VERSION = 2, OPTS_DESCRIBE = 3 }; // or negative errno
 
 // Sets every default, then reads argv. `*rest` becomes the index of the first argument that is no option.
-// Options may stand after arguments; their names must be written in full. Returns an opts_result, or a
+// Options may stand after arguments; their names must be written in full. An option with one value is given once;
+// given twice it is an error. Returns an opts_result, or a
 // negative errno with the text in `err`: do not use the config then. --help (or -h) and --version end the
 // reading at once. --describe does not, since the description depends on the other options.
 int opts_parse(const struct opt *table, void *config, int argc, char **argv, int *rest, struct err *err)

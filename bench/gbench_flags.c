@@ -27,6 +27,20 @@ static const char *flag_value(const char *name, int argc, char **argv, const cha
     return value;
 }
 
+// --benchmark_context may be given several times.
+int gb_flags_refuse_second(int argc, char **argv, struct err *err)
+{
+    for (int i = 1; i < argc; i++) {
+        size_t length = strcspn(argv[i], "=");
+        bool is_flag = strncmp(argv[i], "--", 2) == 0 && strncmp(argv[i], "--benchmark_context=", 20) != 0;
+        for (int j = 1; is_flag && j < i; j++)
+            if (strncmp(argv[j], argv[i], length) == 0 && strcspn(argv[j], "=") == length)
+                return err_set(err, -EINVAL, "%.*s: is given twice, the second time as %s; it takes one value",
+                               (int)length, argv[i], argv[i]);
+    }
+    return 0;
+}
+
 static bool is_one_of(const char *value, const char *const *choices)
 {
     for (; *choices; choices++) {
@@ -42,6 +56,8 @@ int gb_flags_read(struct gb_flags *flags, int argc, char **argv, struct err *err
     static const char *const units[] = {"ns", "us", "ms", "s", NULL};
     static const char *const truths[] = {"true", "1", "yes", "on", "t", "y", NULL};
 
+    if (gb_flags_refuse_second(argc, argv, err) < 0)
+        return -EINVAL;
     flags->out = flag_value("benchmark_out", argc, argv, "");
     flags->out_format = flag_value("benchmark_out_format", argc, argv, "json");
     flags->list = is_one_of(flag_value("benchmark_list_tests", argc, argv, "false"), truths);

@@ -22,6 +22,9 @@ struct gb_flags {
 int gb_flags_read(struct gb_flags *flags, int argc, char **argv, struct err *err)
     __attribute__((warn_unused_result));
 
+// -EINVAL when an option with one value stands there twice: the library takes the last without a word.
+int gb_flags_refuse_second(int argc, char **argv, struct err *err) __attribute__((warn_unused_result));
+
 struct gb_filter {
     regex_t expression;
     bool negative; // takes names that do not match

@@ -8,6 +8,7 @@
 #include "base/opts.h"
 #include "bench/catalogue.h"
 #include "bench/gbench.h"
+#include "bench/gbench_flags.h"
 #include "bench/own_pools.h"
 #include "bench/speed.h"
 #include "bench/workload.h"
@@ -173,7 +174,7 @@ static const char *take_first(const struct opt *row, int *argc, char **argv)
     return NULL;
 }
 
-// Removes the option; of several the last one counts.
+// Removes the option. Main has refused several of one that takes one value.
 static const char *take_option(const struct opt *row, int *argc, char **argv)
 {
     const char *last = NULL, *value;
@@ -229,13 +230,13 @@ static int read_options(int *argc, char **argv, void **heap_shift, struct err *e
 
 static int run(const struct own_pools *pools, int argc, char **argv)
 {
-    const char *trace = take_option(&table[ROW_TRACE], &argc, argv);
     struct err err = {0};
     struct gb_suite *suite = NULL;
     struct bench_case *cases = NULL;
     struct gb_outcome outcome = {0};
     struct sleeper sleeper;
     void *heap_shift = NULL;
+    const char *trace = take_option(&table[ROW_TRACE], &argc, argv);
     int code = read_options(&argc, argv, &heap_shift, &err);
     if (code == 0)
         code = gb_suite_new(&suite);
@@ -267,7 +268,7 @@ int main(int argc, char **argv)
 {
     struct own_pools pools;
     struct err err = {.text = ""};
-    if (load_pools(&pools, &argc, argv, &err) < 0) {
+    if (load_pools(&pools, &argc, argv, &err) < 0 || gb_flags_refuse_second(argc, argv, &err) < 0) {
         fprintf(stderr, "poolmark-bench: %s\n", err.text);
         return EXIT_USAGE;
     }

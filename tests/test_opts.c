@@ -146,13 +146,21 @@ static void values_take_the_place_of_defaults(void **state)
     assert_true(config.quiet);
 }
 
-static void of_an_option_given_twice_the_last_counts(void **state)
+static void an_option_with_one_value_is_given_once(void **state)
 {
     (void)state;
+    says("--connections 5 --connections 6",
+         "--connections: is given twice, the second time with \"6\"; it takes one value");
+    says("--connections 5 --connections=5",
+         "--connections: is given twice, the second time with \"5\"; it takes one value");
+    says("--pool fixed --quiet --pool expand",
+         "--pool: is given twice, the second time with \"expand\"; it takes one value");
+    says("--shape lean --shape classic",
+         "--shape: is given twice, the second time with \"classic\"; it takes one value");
     struct config config;
     struct err err;
-    assert_int_equal(parse(&config, "--connections 5 --connections 6", NULL, &err), OPTS_RUN);
-    assert_int_equal(config.connections, 6);
+    assert_int_equal(parse(&config, "--quiet --connections 5 --quiet", NULL, &err), OPTS_RUN);
+    assert_int_equal(config.connections, 5); // a flag says the same twice
 }
 
 static void a_list_keeps_all_in_order_and_drops_its_default(void **state)
@@ -413,7 +421,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(defaults_are_parsed_like_values),
         cmocka_unit_test(values_take_the_place_of_defaults),
-        cmocka_unit_test(of_an_option_given_twice_the_last_counts),
+        cmocka_unit_test(an_option_with_one_value_is_given_once),
         cmocka_unit_test(a_list_keeps_all_in_order_and_drops_its_default),
         cmocka_unit_test(a_list_that_is_too_long_is_refused),
         cmocka_unit_test(arguments_may_stand_before_options),

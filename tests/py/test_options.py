@@ -35,6 +35,21 @@ def test_a_wrong_value_is_named_with_its_option_and_bounds(poolmark, words, opti
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("words, option, second", [
+    ("host --connections 10 --connections=20", "--connections", "20"),
+    ("suite quick --repetitions 2 --only slab --repetitions 2", "--repetitions", "2"),
+    ("bench --list --filter lifo --filter grow", "--filter", "grow")])
+def test_an_option_with_one_value_is_given_once(poolmark, words, option, second):
+    done = poolmark(*words.split())
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert f"argument {option}: is given twice, the second time with '{second}'; it takes one value" in done.stderr
+
+
+def test_options_of_several_values_and_flags_may_be_repeated(poolmark):
+    done = poolmark("suite", "quick", "--set", "duration=1s", "--set", "qos1.payload=64", "--list", "--list")
+    assert done.returncode == 0, done.stderr
+
+
 SUITE = """
 [config]
 strategy = "malloc"

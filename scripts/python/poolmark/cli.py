@@ -72,9 +72,11 @@ def usage() -> str:
 
 def parser(name: str) -> tuple[argparse.ArgumentParser, ModuleType]:
     """The argument parser of a command, and its module."""
+    from poolmark.base.options import make_parser
+
     module_name, text = COMMANDS[name]
     module = importlib.import_module(f"poolmark.{module_name}")
-    made = argparse.ArgumentParser(prog=f"poolmark {name}", description=text, allow_abbrev=False)
+    made = make_parser(prog=f"poolmark {name}", description=text)
     module.add_arguments(made)
     made.epilog = f"exit codes: {exit_codes(name)}"
     return made, module

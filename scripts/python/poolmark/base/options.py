@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Option types for argparse; `10k`, `512MiB` and `30s` are understood. For a wrong value argparse names the option, and the
-type names the value and the bounds. Exit code 2.
+"""Options for argparse. The parser refuses an option that is given twice. Types understand `10k`, `512MiB` and `30s`. For a wrong
+value argparse names the option, and the type names the value and the bounds. Exit code 2.
 
     parser.add_argument("--connections", type=count(1, MOST_CONNECTIONS), metavar="N")
 """
@@ -11,6 +11,28 @@ from poolmark.base.units import parse_bytes, parse_count, parse_seconds, show_by
 
 MOST_CONNECTIONS = 100_000_000  # the generator's bound
 MOST_REPETITIONS = 10_000
+
+
+class Once(argparse.Action):
+    """Stores the value of an option that takes one. Given twice it is an error: the second would silently take the place of the
+    first. Options of several values have action="append"."""
+
+    _read = None  # what it was last stored into
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        if option_string and self._read is namespace:
+            given = " ".join(map(str, values)) if isinstance(values, list) else values
+            raise argparse.ArgumentError(self, f"is given twice, the second time with {str(given)!r}; it takes one value")
+        self._read = namespace
+        setattr(namespace, self.dest, values)
+
+
+def make_parser(**how) -> argparse.ArgumentParser:
+    """A parser whose options take one value each, unless they say otherwise. Names must be written in full."""
+    made = argparse.ArgumentParser(allow_abbrev=False, **how)
+    for name in (None, "store"):
+        made.register("action", name, Once)
+    return made
 
 
 def _bounded(parse, low, high, show):
