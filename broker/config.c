@@ -78,7 +78,7 @@ static const struct opt table[] = {
     {"max", "[NAME=]N", OPT_LIST, AT(max_texts), NULL, 0, 0, NULL,
      "most objects owned, of connections or of NAME; 0: unbounded", NULL},
     {"overflow", "heap|refuse", OPT_CHOICE, AT(overflow), "heap", 0, 0, overflows,
-     "past a pool's max: serve from the heap, or refuse the client", NULL},
+     "past a pool's max: serve from the heap, or refuse the client, where the strategy knows a bound", NULL},
     {"expand-at", "PERCENT", OPT_COUNT, AT(expand_at_percent), "80", 1, 100, NULL,
      "objects in use, of those owned, that make a pool grow", NULL},
     {"growth", "X|adaptive[:X]", OPT_PARSE, AT(growth), "1.5", 0, 0, NULL,
@@ -163,17 +163,28 @@ static int find_strategy(struct plugins *plugins, const char *text, const char *
     return 0;
 }
 
+// Of two values for one pool the second would silently take the place of the first.
+static int refuse_second(const char *option, const char *text, bool *given, struct err *err)
+{
+    if (*given)
+        return err_set(err, -EINVAL, "--%s %s: that pool has a value already; give one", option, text);
+    *given = true;
+    return 0;
+}
+
 static int choose_strategies(struct broker_config *config, struct err *err)
 {
     enum { ALL = -1 };
     for (int at = 0; at < BROKER_POOL_COUNT; at++)
         config->pools[at].strategy = pool_strategy_find("malloc");
+    bool given[BROKER_POOL_COUNT + 1] = {false}; // the last: all pools
     // First the values for all pools, then the named ones: their order on the command line does not matter.
     for (int named = 0; named <= 1; named++)
         for (int i = 0; i < config->pool_texts.count; i++) {
             const char *text = config->pool_texts.values[i], *value;
             int pool;
-            if (split_named("pool", text, ALL, &pool, &value, err) < 0)
+            if (split_named("pool", text, ALL, &pool, &value, err) < 0 ||
+                (!named && refuse_second("pool", text, &given[pool == ALL ? BROKER_POOL_COUNT : pool], err) < 0))
                 return -EINVAL;
             const struct pool_strategy *strategy;
             if (find_strategy(&config->plugins, text, value, &strategy, err) < 0)
@@ -185,15 +196,18 @@ static int choose_strategies(struct broker_config *config, struct err *err)
     return 0;
 }
 
-// Parses --initial or --max. Sets `named[i]` when pool i was named.
+// Parses --initial or --max. Sets `named[i]` when pool i was named. `connections` has a value with its name or
+// without.
 static int set_counts(struct broker_config *config, const char *option, const struct opt_list *texts,
                       size_t field, bool named[BROKER_POOL_COUNT], struct err *err)
 {
+    bool given[BROKER_POOL_COUNT] = {false};
     for (int i = 0; i < texts->count; i++) {
         const char *value;
         int pool;
         int64_t count;
-        if (split_named(option, texts->values[i], POOL_CONNECTIONS, &pool, &value, err) < 0)
+        if (split_named(option, texts->values[i], POOL_CONNECTIONS, &pool, &value, err) < 0 ||
+            refuse_second(option, texts->values[i], &given[pool], err) < 0)
             return -EINVAL;
         if (units_parse_count(value, &count) < 0 || count < 0)
             return err_set(err, -EINVAL, "--%s %s: \"%s\" is not a count (10k and 1M are understood)", option,
@@ -245,8 +259,29 @@ static void choose_initial(struct pool_config *connections)
         connections->initial = connections->max;
 }
 
+// "fixed, expand, blocks or slab": the strategies that keep to a bound.
+static const char *join_bounded(char *text, size_t size)
+{
+    const char *names[32];
+    size_t count = 0, used = 0;
+    for (const struct pool_strategy *const *at = pool_strategies(); *at && count < 32; at++)
+        if (pool_strategy_caps(*at) & POOL_CAP_BOUNDED)
+            names[count++] = pool_strategy_name(*at);
+    text[0] = '\0';
+    for (size_t i = 0; i < count && used < size; i++)
+        used += (size_t)snprintf(text + used, size - used, "%s%s", i == 0 ? "" : i + 1 == count ? " or " : ", ",
+                                 names[i]);
+    return text;
+}
+
+static bool is_bounded(const struct pool_spec *spec)
+{
+    return pool_strategy_caps(spec->strategy) & POOL_CAP_BOUNDED;
+}
+
 // Fits a pool's config to its strategy. A value without a pool's name is ignored if the strategy does not
-// support it, so one command line serves every strategy. A value for a named pool is then an error.
+// support it, so one command line serves every strategy. A value for a named pool is then an error. So is a
+// refusal that will not come: who asks for it relies on it.
 static int fit(struct pool_spec *spec, bool is_initial_named, bool is_max_named, struct err *err)
 {
     struct pool_config fitted = spec->config;
@@ -255,8 +290,16 @@ static int fit(struct pool_spec *spec, bool is_initial_named, bool is_max_named,
     if (is_initial_named && fitted.initial != spec->config.initial)
         return err_set(err, -EINVAL, "--initial %s=: strategy %s keeps no objects ready", fitted.name,
                        strategy);
+    char bounded[200];
     if (is_max_named && fitted.max != spec->config.max)
-        return err_set(err, -EINVAL, "--max %s=: strategy %s knows no bound", fitted.name, strategy);
+        return err_set(err, -EINVAL, "--max %s=: strategy %s knows no bound; --pool %s=%s has one", fitted.name,
+                       strategy, fitted.name, join_bounded(bounded, sizeof bounded));
+    if (spec->config.overflow == POOL_OVERFLOW_REFUSE && spec->config.max > 0 && !is_bounded(spec))
+        return err_set(err, -EINVAL,
+                       "--max %lld --overflow refuse: strategy %s of pool %s knows no bound, and would refuse "
+                       "nobody; --pool %s has one, and --max-connections bounds connections with any",
+                       (long long)spec->config.max, strategy, fitted.name,
+                       join_bounded(bounded, sizeof bounded));
     if (fitted.max && fitted.initial > fitted.max)
         return err_set(err, -EINVAL, "pool %s: --initial %lld is more than --max %lld", fitted.name,
                        (long long)fitted.initial, (long long)fitted.max);
@@ -266,7 +309,7 @@ static int fit(struct pool_spec *spec, bool is_initial_named, bool is_max_named,
 
 static int plan_pools(struct broker_config *config, struct err *err)
 {
-    bool initial_named[BROKER_POOL_COUNT] = {false}, max_named[BROKER_POOL_COUNT] = {false};
+    bool initial_named[BROKER_POOL_COUNT] = {false}, max_named[BROKER_POOL_COUNT] = {false}, refuses = false;
     set_defaults(config);
     if (choose_strategies(config, err) < 0 ||
         set_counts(config, "initial", &config->initial_texts, offsetof(struct pool_config, initial),
@@ -280,7 +323,13 @@ static int plan_pools(struct broker_config *config, struct err *err)
             config->pools[i].config.overflow = POOL_OVERFLOW_HEAP;
         if (fit(&config->pools[i], initial_named[i], max_named[i], err) < 0)
             return -EINVAL;
+        refuses = refuses || config->pools[i].config.overflow == POOL_OVERFLOW_REFUSE;
     }
+    char bounded[200];
+    if (strcmp(config->overflow, "refuse") == 0 && !refuses)
+        return err_set(err, -EINVAL,
+                       "--overflow refuse: no pool has a bound, and none would refuse; --pool %s has one",
+                       join_bounded(bounded, sizeof bounded));
     return 0;
 }
 

@@ -113,12 +113,48 @@ static void one_command_line_serves_every_strategy(void **state)
         struct err err = {0};
         if (pool_strategy_caps(*strategy) & POOL_CAP_SHARES)
             continue;
-        PARSE(&config, "--pool", pool_strategy_name(*strategy), "--initial", "32", "--max", "100",
-              "--overflow", "refuse", "--expand", "background", "--shape", "classic");
+        PARSE(&config, "--pool", pool_strategy_name(*strategy), "--initial", "32", "--max", "100", "--expand", "background", "--shape", "classic");
         if (pool_set_open(&pools, config.pools, BROKER_POOL_COUNT, &err) < 0)
             fail_msg("%s: %s", pool_strategy_name(*strategy), err.text);
         pool_set_close(pools);
     }
+}
+
+// A strategy without a bound would take every client, and whoever asked for refusals would never know.
+static void a_refusal_that_cannot_come_is_refused_and_says_which_strategies_can(void **state)
+{
+    (void)state;
+    for (const struct pool_strategy *const *strategy = pool_strategies(); *strategy; strategy++) {
+        const char *name = pool_strategy_name(*strategy);
+        struct broker_config config;
+        struct err err = {0};
+        unsigned caps = pool_strategy_caps(*strategy);
+        if (caps & POOL_CAP_SHARES)
+            continue;
+        int bounded = parse(&config, &err,
+                            (const char *const[]){"--pool", name, "--max", "10", "--overflow", "refuse", NULL});
+        assert_int_equal(bounded, caps & POOL_CAP_BOUNDED ? OPTS_RUN : -EINVAL);
+        if (caps & POOL_CAP_BOUNDED)
+            continue;
+        assert_non_null(strstr(err.text, name));
+        for (const struct pool_strategy *const *other = pool_strategies(); *other; other++)
+            if (pool_strategy_caps(*other) & POOL_CAP_BOUNDED && !strstr(err.text, pool_strategy_name(*other)))
+                fail_msg("\"%s\" does not name %s", err.text, pool_strategy_name(*other));
+        REFUSED("no pool has a bound", "--pool", name, "--overflow", "refuse");
+    }
+    REFUSED("strategy malloc of pool connections knows no bound", "--max", "10", "--overflow", "refuse");
+    struct broker_config config;
+    PARSE(&config, "--pool", "arenas=expand", "--max", "arenas=5", "--overflow", "refuse"); // another pool can
+    assert_int_equal(config.pools[POOL_ARENAS].config.overflow, POOL_OVERFLOW_REFUSE);
+}
+
+static void a_pool_has_one_value_of_each_kind(void **state)
+{
+    (void)state;
+    REFUSED("--pool slab: that pool has a value already", "--pool", "malloc", "--pool", "slab");
+    REFUSED("--pool buffers=slab", "--pool", "buffers=malloc", "--pool", "slab", "--pool", "buffers=slab");
+    REFUSED("--max 20", "--pool", "expand", "--max", "10", "--max", "20");
+    REFUSED("--initial connections=2", "--pool", "expand", "--initial", "1", "--initial", "connections=2");
 }
 
 static void the_shape_gives_the_objects_their_sizes(void **state)
@@ -219,6 +255,8 @@ int main(void)
         cmocka_unit_test(initial_and_max_are_the_connections_unless_named),
         cmocka_unit_test(a_preheating_pool_starts_with_1024_connections_or_its_max),
         cmocka_unit_test(one_command_line_serves_every_strategy),
+        cmocka_unit_test(a_refusal_that_cannot_come_is_refused_and_says_which_strategies_can),
+        cmocka_unit_test(a_pool_has_one_value_of_each_kind),
         cmocka_unit_test(the_shape_gives_the_objects_their_sizes),
         cmocka_unit_test(growth_and_touch_reach_the_pools),
         cmocka_unit_test(growth_may_be_by_the_load_where_the_strategy_can),
