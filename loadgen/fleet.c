@@ -84,14 +84,18 @@ static void set_signals(void)
     pthread_sigmask(SIG_SETMASK, &mask, NULL);
 }
 
-static void run_child(const struct fleet *fleet, int number, pid_t parent)
+// A worker keeps only the shared memory of the fleet.
+static void run_child(struct fleet *fleet, int number, pid_t parent)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
         _exit(1); // the parent died before prctl
     set_signals();
     struct fleet_worker worker = {.shared = fleet->shared, .number = number};
-    int code = fleet->config.work(&worker, fleet->config.context);
+    struct fleet_config config = fleet->config;
+    free(fleet->members);
+    free(fleet);
+    int code = config.work(&worker, config.context);
     // Not exit(): buffers and exit handlers belong to the parent.
     _exit(code);
 }
