@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -156,6 +157,25 @@ int procmem_read(pid_t pid, struct procmem *mem)
         *mem = read;
     }
     return code;
+}
+
+int64_t procmem_descriptors(pid_t pid)
+{
+    char path[64];
+    struct stat facts;
+    snprintf(path, sizeof path, "/proc/%d/fd", (int)pid);
+    return stat(path, &facts) == 0 && facts.st_size > 0 ? facts.st_size : -1;
+}
+
+int64_t procmem_descriptor_slots(pid_t pid)
+{
+    enum { LEAST_SLOTS = 64 }; // a power of two from there on; others count something else by that name
+    char text[TEXT_SIZE];
+    int64_t slots;
+    if (read_of(pid, "status", text) < 0 || text_file_number(text, "FDSize:", &slots) < 0) {
+        return -1;
+    }
+    return slots >= LEAST_SLOTS && (slots & (slots - 1)) == 0 ? slots : -1;
 }
 
 // A line of /proc/slabinfo (slabinfo(5)).

@@ -35,8 +35,9 @@ int gb_flags_refuse_second(int argc, char **argv, struct err *err)
         bool is_flag = strncmp(argv[i], "--", 2) == 0 && strncmp(argv[i], "--benchmark_context=", 20) != 0;
         for (int j = 1; is_flag && j < i; j++)
             if (strncmp(argv[j], argv[i], length) == 0 && strcspn(argv[j], "=") == length)
-                return err_set(err, -EINVAL, "%.*s: is given twice, the second time as %s; it takes one value",
-                               (int)length, argv[i], argv[i]);
+                return err_set(err, -EINVAL,
+                               "%.*s: is given twice, the second time as %s; it takes one value", (int)length,
+                               argv[i], argv[i]);
     }
     return 0;
 }

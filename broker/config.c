@@ -184,7 +184,8 @@ static int choose_strategies(struct broker_config *config, struct err *err)
             const char *text = config->pool_texts.values[i], *value;
             int pool;
             if (split_named("pool", text, ALL, &pool, &value, err) < 0 ||
-                (!named && refuse_second("pool", text, &given[pool == ALL ? BROKER_POOL_COUNT : pool], err) < 0))
+                (!named &&
+                 refuse_second("pool", text, &given[pool == ALL ? BROKER_POOL_COUNT : pool], err) < 0))
                 return -EINVAL;
             const struct pool_strategy *strategy;
             if (find_strategy(&config->plugins, text, value, &strategy, err) < 0)
@@ -269,7 +270,10 @@ static const char *join_bounded(char *text, size_t size)
             names[count++] = pool_strategy_name(*at);
     text[0] = '\0';
     for (size_t i = 0; i < count && used < size; i++)
-        used += (size_t)snprintf(text + used, size - used, "%s%s", i == 0 ? "" : i + 1 == count ? " or " : ", ",
+        used += (size_t)snprintf(text + used, size - used, "%s%s",
+                                 i == 0           ? ""
+                                 : i + 1 == count ? " or "
+                                                  : ", ",
                                  names[i]);
     return text;
 }
@@ -292,14 +296,14 @@ static int fit(struct pool_spec *spec, bool is_initial_named, bool is_max_named,
                        strategy);
     char bounded[200];
     if (is_max_named && fitted.max != spec->config.max)
-        return err_set(err, -EINVAL, "--max %s=: strategy %s knows no bound; --pool %s=%s has one", fitted.name,
-                       strategy, fitted.name, join_bounded(bounded, sizeof bounded));
+        return err_set(err, -EINVAL, "--max %s=: strategy %s knows no bound; --pool %s=%s has one",
+                       fitted.name, strategy, fitted.name, join_bounded(bounded, sizeof bounded));
     if (spec->config.overflow == POOL_OVERFLOW_REFUSE && spec->config.max > 0 && !is_bounded(spec))
-        return err_set(err, -EINVAL,
-                       "--max %lld --overflow refuse: strategy %s of pool %s knows no bound, and would refuse "
-                       "nobody; --pool %s has one, and --max-connections bounds connections with any",
-                       (long long)spec->config.max, strategy, fitted.name,
-                       join_bounded(bounded, sizeof bounded));
+        return err_set(
+            err, -EINVAL,
+            "--max %lld --overflow refuse: strategy %s of pool %s knows no bound, and would refuse "
+            "nobody; --pool %s has one, and --max-connections bounds connections with any",
+            (long long)spec->config.max, strategy, fitted.name, join_bounded(bounded, sizeof bounded));
     if (fitted.max && fitted.initial > fitted.max)
         return err_set(err, -EINVAL, "pool %s: --initial %lld is more than --max %lld", fitted.name,
                        (long long)fitted.initial, (long long)fitted.max);

@@ -96,8 +96,11 @@ const struct metric loadgen_catalogue[] = {
     {"memory.after_bytes", "B", "lower", METRIC_PRIMARY,
      "the same when the arrivals are over and, of burst, the clients have left"},
     {"memory.per_connection_bytes", "B", "lower", METRIC_PRIMARY,
-     "slope of user memory over open connections, from the first step (a tenth of the connections; without "
-     "one the start) to all of them; not known of a target that served before (anomaly `served_before`)"},
+     "slope of user memory over open connections, from the first step (a tenth of the connections, or more "
+     "when "
+     "the target may have served so many before; without one the start) to all of them; not known of a "
+     "target "
+     "that served before, or of which that cannot be told (anomaly `served_before`)"},
     MEMORY_KINDS("memory.start_", "memory.start_bytes"),
     MEMORY_KINDS("memory.full_", "memory.full_bytes"),
     MEMORY_KINDS("memory.per_connection_", "memory.per_connection_bytes"),
@@ -107,9 +110,11 @@ const struct metric loadgen_catalogue[] = {
     {"kernel.page_table_growth_bytes", "B", "none", METRIC_SECONDARY,
      "growth of PageTables of the whole host, the generator's among it"},
     {"cpu.per_connection_ns", "ns", "lower", METRIC_PRIMARY,
-     "CPU time of the target from the start to all connected, divided by connections; not known when more "
-     "than "
-     "1 failed beside 20"},
+     "CPU time of the target from the start to all connected, divided by connections; in `steps` without "
+     "what "
+     "the probes cost. Not known, as the other cpu.per_*, with the anomalies `failed_share`, `target_busy` "
+     "and "
+     "`other_clients`"},
     {"cpu.per_arrival_ns", "ns", "lower", METRIC_PRIMARY,
      "CPU time of the target from all connected to the end of the arrivals, divided by arrivals; leaving is "
      "in it"},
@@ -140,6 +145,10 @@ const struct metric loadgen_catalogue[] = {
     {"generator.throttled_ns", "ns", "none", METRIC_SECONDARY,
      "how long a CPU quota let the generator stand still; more than 0 is an anomaly `throttled`"},
     {"cpu.throttled_ns", "ns", "none", METRIC_SECONDARY, "the same of the target, when it is watched"},
+    {"cpu.idle_share", "1", "none", METRIC_SECONDARY,
+     "share of a processor that the target took in the run's pauses, without a client or with idle ones: the "
+     "load "
+     "of others, or work of its own; of each pause the quietest half second, of all pauses the busiest"},
     {"network.listen_overflows", "1", "none", METRIC_SECONDARY,
      "handshakes that found an accept queue full, in the network namespaces of generator and target, "
      "whoever's they "

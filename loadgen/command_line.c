@@ -10,6 +10,7 @@
 #include "loadgen/identity_options.h"
 #include "loadgen/scenarios/open_suite.h"
 #include "loadgen/scenarios/scenarios.h"
+#include "loadgen/withheld.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -394,10 +395,13 @@ void command_line_print_help(int argc, char **argv, FILE *to)
                     "Opens MQTT connections, publishes over them, and records latencies and memory.", to);
     if (!scenario)
         fprintf(to, "\nA scenario's own options, alone: poolmark-loadgen SCENARIO --help\n");
-    fprintf(
-        to,
-        "\nExit code: 0 all fine; 1 a client failed or was dropped, or the run was ended early, by SIGINT "
-        "too (what\nwas measured is kept); 2 wrong call.\n");
+    fprintf(to,
+            "\nExit code: 0 every sample is accounted for; 1 a client failed or was dropped, something was "
+            "lost or not "
+            "sent, or the\nrun was ended early, by SIGINT too (what was measured is kept); 2 wrong call.\n"
+            "An anomaly alone leaves it 0: a figure that is not known is null, and says why; a generator "
+            "that was "
+            "late, stalled\nor the limit has its figures, and the anomaly beside them.\n");
 }
 
 static json_t *texts(const struct opt_list *list)
@@ -467,5 +471,6 @@ json_t *command_line_describe(void)
     json_t *root = describe_new("poolmark-loadgen", all.rows, loadgen_catalogue);
     json_object_set_new(root, "scenarios", describe_scenarios(&all));
     json_object_set_new(root, "engines", describe_engines());
+    json_object_set_new(root, "withheld", withheld_describe());
     return root;
 }

@@ -5,7 +5,15 @@
 
 #include <stddef.h>
 
-enum { PARTS = 60 };
+enum {
+    PARTS = 60,
+    TELLS_POINTS = 4, // of the curve after `low`, at least
+    // Growth that shows a flat tenth: the kernel may count the pages of each processor 256 KiB late.
+    TELLS_BYTES = 2560 * 1024,
+    MARGIN = 2, // later connections may be cheaper than the first, by which curve_low judges
+};
+// Connections before the run may have taken less CPU time than ours, though they ended as well.
+#define CHEAPER 1.25
 
 void curve_add(struct curve *curve, struct curve_point point, bool going_on)
 {
@@ -72,4 +80,59 @@ int64_t curve_kept(const struct curve *curve, int64_t low)
     double each_ns = (double)curve->connects_cpu_ns / (double)curve->connects;
     bool can_have_served = (double)curve->points[0].cpu_ns >= 1.2 * each_ns * kept;
     return can_have_served && kept - (double)low > (double)(all - low) / 10 ? (int64_t)kept : 0;
+}
+
+int64_t curve_slots(const int64_t *pids, int count)
+{
+    int64_t slots = 0;
+    for (int i = 0; i < count; i++) {
+        int64_t more = procmem_descriptor_slots((pid_t)pids[i]);
+        if (more < 0)
+            return 0;
+        slots += more;
+    }
+    return slots;
+}
+
+int64_t curve_served_most(const struct curve *curve)
+{
+    if (curve->count == 0 || curve->connects <= 0)
+        return 0;
+    double most = 1e12; // without CPU time for connects nothing is bounded
+    if (curve->connects_cpu_ns > 0)
+        most = CHEAPER * (double)curve->points[0].cpu_ns * (double)curve->connects /
+               (double)curve->connects_cpu_ns;
+    if (curve->slots > 0 && (double)curve->slots < most)
+        most = (double)curve->slots;
+    return (int64_t)(most < 1e12 ? most : 1e12);
+}
+
+int64_t curve_low(const struct curve *curve, int64_t low, int64_t all)
+{
+    int64_t most = curve_served_most(curve);
+    if (most <= low || most > all / 2)
+        return low;
+    return MARGIN * most < all / 2 ? MARGIN * most : all / 2;
+}
+
+int64_t curve_enough(const struct curve *curve)
+{
+    return 2 * MARGIN * curve_served_most(curve);
+}
+
+static bool would_tell(const struct curve *curve, int64_t low)
+{
+    int at = 0;
+    while (at < curve->count && curve->points[at].connections < low)
+        at++;
+    return curve->count - at > TELLS_POINTS &&
+           curve->points[curve->count - 1].rss_bytes - curve->points[at].rss_bytes >= TELLS_BYTES;
+}
+
+bool curve_is_fresh(const struct curve *curve, int64_t low)
+{
+    if (curve->count == 0)
+        return true;
+    int64_t all = curve->points[curve->count - 1].connections;
+    return (curve_served_most(curve) - low) * 10 <= all - low || would_tell(curve, low);
 }

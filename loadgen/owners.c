@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "loadgen/owners.h"
 
+#include "base/procmem.h"
+
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <inttypes.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 enum { LISTENERS_MAX = 4096, LISTEN = 0x0A };
@@ -131,12 +132,10 @@ bool owners_hold(const int64_t *pids, int count, int64_t connections)
 {
     int64_t open = 0;
     for (int i = 0; i < count; i++) {
-        char path[64];
-        struct stat facts;
-        snprintf(path, sizeof path, "/proc/%" PRId64 "/fd", pids[i]);
-        if (stat(path, &facts) < 0 || facts.st_size == 0)
+        int64_t more = procmem_descriptors((pid_t)pids[i]);
+        if (more < 0)
             return true;
-        open += facts.st_size;
+        open += more;
     }
     return open >= connections;
 }

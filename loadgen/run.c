@@ -2,6 +2,8 @@
 #include "loadgen/run.h"
 
 #include "base/clock.h"
+#include "base/procmem.h"
+#include "loadgen/withheld.h"
 
 #include <poll.h>
 #include <signal.h>
@@ -14,9 +16,12 @@
 enum {
     TICK_NS = 10000000,
     LEVEL_EVERY_NS = 500000000,
+    REST_EVERY_NS = 200000000,  // slices of a pause that is only for the target's CPU time at rest
+    COUNT_EVERY_NS = 100000000, // of the target's descriptors
 };
-#define ENDING_NS (NS_PER_S / 2) // limit for a process to end after its sockets have closed
-#define HALT_NS (10 * NS_PER_S)  // limit for workers to count their acts under way
+#define ENDING_NS (NS_PER_S / 2)   // limit for a process to end after its sockets have closed
+#define PATIENCE_NS (3 * NS_PER_S) // limit for work to end that connects left behind
+#define HALT_NS (10 * NS_PER_S)    // limit for workers to count their acts under way
 
 void run_break(struct run *run, const char *format, ...)
 {
@@ -36,6 +41,7 @@ void run_anomaly(struct run *run, const char *what, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
+    run->withheld |= withheld_bit(what);
     progress_leave(&run->views.progress);
     if (run->record)
         record_anomaly(run->record, what, "%s", text);
@@ -114,10 +120,28 @@ static void read_tallies(struct run *run)
 static void add_to_curve(struct run *run, bool going_on)
 {
     const struct config *config = run->config;
-    if (config->watch.count > 0)
-        curve_add(&run->curve,
-                  curve_read(config->watch_pids, config->watch.count, run->tally.count[TALLY_OPEN]),
-                  going_on);
+    if (config->watch.count == 0)
+        return;
+    if (run->curve.count == 0)
+        run->curve.slots = curve_slots(config->watch_pids, config->watch.count);
+    curve_add(&run->curve, curve_read(config->watch_pids, config->watch.count, run->tally.count[TALLY_OPEN]),
+              going_on);
+}
+
+// Descriptors of the target, against the connects that were begun when they had been read.
+static void count_descriptors(struct run *run, int64_t now_ns, bool at_once)
+{
+    const struct config *config = run->config;
+    if (config->watch.count == 0 || (!at_once && now_ns - run->counted_ns < COUNT_EVERY_NS))
+        return;
+    run->counted_ns = now_ns;
+    int64_t open = 0;
+    for (int i = 0; i < config->watch.count && open >= 0; i++) {
+        int64_t more = procmem_descriptors((pid_t)config->watch_pids[i]);
+        open = more >= 0 ? open + more : -1;
+    }
+    read_tallies(run);
+    strangers_count(&run->strangers, open, run->tally.count[TALLY_STARTED]);
 }
 
 static void tick(struct run *run)
@@ -126,6 +150,8 @@ static void tick(struct run *run)
     struct timespec time = {.tv_nsec = TICK_NS};
     ppoll(&wait, 1, &time, NULL);
     int64_t now_ns = clock_now_ns();
+    if (run->climbing)
+        count_descriptors(run, now_ns, false);
     read_tallies(run);
     sampler_label(run->sampler, run->phase, run->tally.count[TALLY_OPEN],
                   run->tally.count[TALLY_CPU_NS] + run->probe_tally.count[TALLY_CPU_NS]);
@@ -198,8 +224,10 @@ bool run_order(struct run *run, struct fleet *fleet, struct fleet_order *order, 
         order->at_ns += NS_PER_S / 4;
     run->connecting = order->act == FLEET_CONNECT;
     run->climbing = run->connecting && fleet == run->fleet;
-    if (run->climbing)
+    if (run->climbing) {
+        count_descriptors(run, order->at_ns, true);
         add_to_curve(run, false);
+    }
     run->publishing = order->act == FLEET_PUBLISH;
     run->asked_per_s = order->rate_per_s;
     if (run->publishing && run->board)
@@ -243,15 +271,49 @@ int64_t run_level_slack(int64_t bytes)
     return bytes / 1000 > 65536 ? bytes / 1000 : 65536;
 }
 
+// One reading of the target's CPU time in a pause.
+static void read_rest(struct run *run)
+{
+    struct curve_point now = curve_read(run->config->watch_pids, run->config->watch.count, 0);
+    strangers_read(&run->strangers, clock_now_ns(), now.cpu_ns);
+}
+
+// Ends a pause. Work that connects left behind ends soon, that of others does not: so waits for a slice at rest.
+static void end_pause(struct run *run, int64_t slice_ns)
+{
+    enum { PING_NS = 100000 }; // more than a PINGREQ costs a target
+    int64_t until_ns = clock_now_ns() + PATIENCE_NS, keep_alive_s = run->config->keep_alive_s;
+    double pings_per_s = keep_alive_s > 0 ? (double)run->tally.count[TALLY_OPEN] / (double)keep_alive_s : 0;
+    double own_share = pings_per_s * PING_NS / 1e9;
+    while (!strangers_is_quiet(&run->strangers, own_share) && clock_now_ns() < until_ns &&
+           run_hold(run, slice_ns))
+        read_rest(run);
+    strangers_resume(&run->strangers, own_share);
+}
+
+bool run_rest(struct run *run)
+{
+    if (run->config->watch.count == 0)
+        return !run_is_broken(run);
+    strangers_pause(&run->strangers);
+    read_rest(run);
+    for (int i = 0; i < 2 && run_hold(run, REST_EVERY_NS); i++)
+        read_rest(run);
+    end_pause(run, REST_EVERY_NS);
+    return !run_is_broken(run);
+}
+
 // Level: three readings in a row, half a second apart, within the slack of each other.
 bool run_settle(struct run *run, int64_t limit_ns, struct sample *sample)
 {
     int64_t until_ns = clock_now_ns() + limit_ns;
     int64_t before = -1;
     int level = 0;
+    strangers_pause(&run->strangers);
     while (level < 2 && clock_now_ns() < until_ns && !run_is_broken(run)) {
         struct sample now;
         sample_read(&now, run->config->watch_pids, run->config->watch.count, NULL, 0, false);
+        strangers_read(&run->strangers, now.at_ns, now.target_cpu_ns);
         int64_t bytes = now.target_rss_bytes + now.kernel_slab_bytes + now.kernel_tcp_bytes;
         int64_t slack = run_level_slack(bytes);
         int64_t moved = bytes > before ? bytes - before : before - bytes;
@@ -260,6 +322,8 @@ bool run_settle(struct run *run, int64_t limit_ns, struct sample *sample)
         if (level < 2)
             run_hold(run, LEVEL_EVERY_NS);
     }
+    if (limit_ns > 0)
+        end_pause(run, LEVEL_EVERY_NS);
     return run_sample(run, sample);
 }
 

@@ -20,6 +20,7 @@
 #include "loadgen/plan.h"
 #include "loadgen/moment.h"
 #include "loadgen/sampler.h"
+#include "loadgen/strangers.h"
 #include "loadgen/surroundings.h"
 #include "loadgen/targets.h"
 #include "loadgen/views.h"
@@ -49,8 +50,11 @@ struct run {
     void *hist_memory;
     struct hist_log *log;
     struct sampler *sampler;
-    struct owners owners; // whether the watched processes are the target
-    struct curve curve;   // while clients connect, of the watched processes
+    struct owners owners;       // whether the watched processes are the target
+    struct curve curve;         // while clients connect, of the watched processes
+    struct strangers strangers; // load on the target that is not ours
+    int64_t counted_ns;         // when the target's descriptors were last counted
+    uint64_t withheld;          // anomalies that withhold figures (withheld.h)
     struct views views;
     struct moment moment;     // the last that was shown
     struct tally tally;       // of the fleet, refreshed by each tick
@@ -87,7 +91,10 @@ bool run_hold(struct run *run, int64_t ns);
 bool run_sample(struct run *run, struct sample *sample); // a full one, now
 // The difference that two readings of a target at rest may have: 64 KiB or a thousandth, the larger of both.
 int64_t run_level_slack(int64_t bytes);
-// Waits, at most `limit_ns`, until the target's memory is level; takes a full sample.
+// A pause of about half a second before the first client, or between orders: what CPU time does the target take by
+// itself? Longer, up to 3 s, while it is busy. Nothing without a watched process.
+bool run_rest(struct run *run);
+// Waits, at most `limit_ns`, until the target's memory is level; takes a full sample. This is such a pause too.
 bool run_settle(struct run *run, int64_t limit_ns, struct sample *sample);
 // The orderly end: disconnects all clients, also when the run is broken. Does nothing if the run was
 // interrupted or an order was broken off.

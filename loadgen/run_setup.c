@@ -237,6 +237,7 @@ int run_open(struct run *run, const struct config *config, struct record *record
 {
     *run = (struct run){
         .config = config, .record = record, .phase = "start", .wanted = config->connections, .signals = -1};
+    strangers_init(&run->strangers);
     run->moment.at_ns = run->started_ns = clock_now_ns();
     // Workers are forked while this process is small and has one thread.
     int code = open_signals(run, err);

@@ -47,6 +47,7 @@ static void add(int64_t *sum, int64_t value)
 
 static void read_targets(struct sample *sample, const int64_t *targets, int count, bool full)
 {
+    bool counted = true;
     for (int i = 0; i < count; i++) {
         struct procmem mem;
         int code = full ? procmem_read((pid_t)targets[i], &mem) : procmem_read_quick((pid_t)targets[i], &mem);
@@ -58,6 +59,9 @@ static void read_targets(struct sample *sample, const int64_t *targets, int coun
             continue;
         add(&sample->target_rss_bytes, mem.rss_bytes);
         add(&sample->target_cpu_ns, mem.cpu_ns);
+        int64_t descriptors = procmem_descriptors((pid_t)targets[i]);
+        counted = counted && descriptors >= 0;
+        add(&sample->target_descriptors, descriptors);
         if (full) {
             add(&sample->target_pss_bytes, mem.pss_bytes);
             add(&sample->target_private_bytes, mem.private_bytes);
@@ -66,6 +70,8 @@ static void read_targets(struct sample *sample, const int64_t *targets, int coun
         }
     }
     // A sum over only some of the processes would be a wrong figure.
+    if (sample->targets_gone > 0 || sample->target_error < 0 || !counted)
+        sample->target_descriptors = -1;
     if (sample->targets_gone > 0 || sample->target_error < 0)
         sample->target_rss_bytes = sample->target_cpu_ns = sample->target_shared_bytes = -1;
     if (sample->targets_gone > 0 || sample->target_error < 0 || sample->rollup_error < 0)
@@ -102,6 +108,7 @@ static void read_all(struct sample *sample, const int64_t *targets, int target_c
                               .target_private_bytes = -1,
                               .target_shared_bytes = -1,
                               .target_cpu_ns = -1,
+                              .target_descriptors = -1,
                               .generator_pss_bytes = -1,
                               .generator_cpu_ns = -1,
                               .kernel_slab_bytes = -1,

@@ -33,6 +33,7 @@ struct sample { // -1: not read
     int64_t at_ns, connections;
     int64_t target_rss_bytes, target_pss_bytes, target_private_bytes, target_cpu_ns;
     int64_t target_shared_bytes; // shm, MAP_SHARED: in no private memory; not in memory.csv
+    int64_t target_descriptors;  // open ones; not in memory.csv
     int64_t generator_pss_bytes, generator_cpu_ns;
     int64_t kernel_slab_bytes;                   // without kernel_proc_bytes, where that is known
     int64_t kernel_socket_bytes, kernel_sockets; // base/procmem.h; not in memory.csv

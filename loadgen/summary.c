@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "loadgen/kernel_growth.h"
+#include "loadgen/withheld.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -123,6 +124,25 @@ static bool had_served(struct run *run, const struct sample *low)
     return kept > 0;
 }
 
+// A figure of which nobody can tell whether the target had served before.
+static bool may_have_served(struct run *run, const struct sample *low)
+{
+    const struct curve *curve = &run->curve;
+    if (curve_is_fresh(curve, low->connections))
+        return false;
+    run_anomaly(
+        run, "served_before",
+        "memory.per_connection_bytes: it cannot be told whether the target has served before: no figure. By "
+        "its "
+        "CPU time before the run (%.1f ms) and its table of descriptors it can have served %lld connections "
+        "at "
+        "once, and from %lld connections on memory grew too little to show that none of it was used again: "
+        "restart the target. If it was fresh, take %lld connections or more",
+        (double)curve->points[0].cpu_ns / 1e6, (long long)curve_served_most(curve),
+        (long long)low->connections, (long long)curve_enough(curve));
+    return true;
+}
+
 // The three ways to count user memory. The first that every reading has is judged.
 static const struct {
     const char *name;
@@ -210,10 +230,14 @@ static void judge_watched(struct run *run)
 
 void summary_withhold(struct summary *summary, const struct run *run)
 {
-    for (int i = 0; run->owners.wrong && i < summary->count; i++)
-        if (strncmp(summary->rows[i].name, "memory.", 7) == 0 ||
-            strncmp(summary->rows[i].name, "cpu.per_", 8) == 0)
-            summary->rows[i].value = NAN;
+    for (int i = 0; i < summary->count; i++) {
+        struct summary_row *row = &summary->rows[i];
+        const char *anomaly = withheld_by(run->withheld, row->name);
+        if (!anomaly)
+            continue;
+        row->value = NAN;
+        snprintf(row->why, sizeof row->why, "see the anomaly %s", anomaly);
+    }
 }
 
 void summary_add_levels(struct summary *summary, struct run *run, const struct sample *start,
@@ -244,7 +268,7 @@ static void add_user_memory(struct summary *summary, struct run *run, const stru
 {
     const struct sample *const samples[] = {start, low, full};
     int64_t more = full->connections - low->connections;
-    bool added = false;
+    bool added = false, asked = false;
     summary_add_levels(summary, run, start, full);
     // Of other processes than the target's there is nothing to say about its growth.
     bool judged = run->owners.wrong, served = run->owners.wrong || had_served(run, low);
@@ -255,6 +279,11 @@ static void add_user_memory(struct summary *summary, struct run *run, const stru
         snprintf(name, sizeof name, "memory.per_connection_%s_bytes", kinds[kind].name);
         double each =
             served ? NAN : grown(run, judged ? NULL : name, bytes_of(low, kind), bytes_of(full, kind), more);
+        if (isfinite(each) && !asked) {
+            asked = true;
+            served = may_have_served(run, low);
+        }
+        each = served ? NAN : each;
         if (!added)
             summary_add(summary, "memory.per_connection_bytes", each, "B", "lower");
         summary_add(summary, name, each, "B", "none");
@@ -262,48 +291,19 @@ static void add_user_memory(struct summary *summary, struct run *run, const stru
     }
 }
 
-bool summary_many_failed(int64_t failed, int64_t made)
-{
-    enum { SHARE = 20 };
-    return failed * SHARE > made;
-}
-
-// What clients cost that failed is in the readings, and would be charged to those that connected.
-static bool charged_for_failed(struct run *run, int64_t connections)
-{
-    int64_t failed = tally_failed(&run->tally);
-    bool many = summary_many_failed(failed, connections);
-    if (many)
-        run_anomaly(
-            run, "failed_share",
-            "memory, CPU time and kernel memory of a connection have no figure: %lld clients failed beside "
-            "%lld that connected, and what those cost is in the readings. Ask for no more connections "
-            "than the target takes",
-            (long long)failed, (long long)connections);
-    return many;
-}
-
-// The rows from `first` on that are for each connection become unknown.
-static void withhold_each(struct summary *summary, int first)
-{
-    for (int i = first; i < summary->count; i++)
-        if (strstr(summary->rows[i].name, ".per_c") || strstr(summary->rows[i].name, "_per_client"))
-            summary->rows[i].value = NAN;
-}
-
-void summary_add_memory(struct summary *summary, struct run *run, const struct sample *start,
-                        const struct sample *tenth, const struct sample *full)
+void summary_add_memory_of(struct summary *summary, struct run *run, const struct sample *start,
+                           const struct sample *tenth, const struct sample *full,
+                           const struct cost_part *connects)
 {
     const struct sample *low = tenth ? tenth : start;
     int64_t connections = full->connections - start->connections;
-    int first = summary->count;
     summary_add_reading(summary, "start", start);
     summary_add_reading(summary, "low", low);
     summary_add_reading(summary, "full", full);
     add_user_memory(summary, run, start, low, full);
+    double cost_ns = costs_each(run, connects, &costs_of_connections);
     if (full->target_cpu_ns >= 0)
-        summary_add(summary, "cpu.per_connection_ns",
-                    slope(start->target_cpu_ns, full->target_cpu_ns, connections), "ns", "lower");
+        summary_add(summary, "cpu.per_connection_ns", cost_ns, "ns", "lower");
     if (start->kernel_slab_bytes >= 0 && full->kernel_slab_bytes >= 0)
         summary_add(summary, "kernel.per_connection_bytes", kernel_growth(run, start, low, full), "B",
                     "lower");
@@ -313,8 +313,15 @@ void summary_add_memory(struct summary *summary, struct run *run, const struct s
                 "none");
     summary_add(summary, "generator.cpu_per_client_ns",
                 slope(start->generator_cpu_ns, full->generator_cpu_ns, connections), "ns", "none");
-    if (charged_for_failed(run, connections))
-        withhold_each(summary, first);
+}
+
+void summary_add_memory(struct summary *summary, struct run *run, const struct sample *start,
+                        const struct sample *tenth, const struct sample *full)
+{
+    struct cost_part connects = costs_between(start, full);
+    connects.made = full->connections - start->connections;
+    connects.failed = tally_failed(&run->tally);
+    summary_add_memory_of(summary, run, start, tenth, full, &connects);
 }
 
 const char *summary_cause(const struct run *run, enum tally_reason reason, char *text, size_t size)

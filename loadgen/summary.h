@@ -6,6 +6,7 @@
 #define POOLMARK_LOADGEN_SUMMARY_H
 
 #include "loadgen/ceilings.h"
+#include "loadgen/costs.h"
 #include "loadgen/limit.h"
 #include "loadgen/run.h"
 
@@ -51,21 +52,22 @@ void summary_add_reading(struct summary *summary, const char *name, const struct
 
 // Adds memory.*, kernel.*, cpu.* and generator.* from three samples: before the connects, with a tenth of
 // them (may be NULL), with all. Growth within the difference that two readings of a target at rest may have
-// gives no slope, but an anomaly of `run` (run->record may be NULL). If many clients failed, the figures for
-// a connection are unknown.
+// gives no slope, but an anomaly of `run` (run->record may be NULL). The figures for a connection follow the rule of
+// costs.h.
 void summary_add_memory(struct summary *summary, struct run *run, const struct sample *start,
                         const struct sample *tenth, const struct sample *full);
-
-// Whether so many failed that a cost divided by those made is a wrong figure: more than 1 beside 20.
-bool summary_many_failed(int64_t failed, int64_t made);
+// The same of a run that did something else between its connects: cpu.per_connection_ns is of `connects`, the sum of
+// the parts in which clients connected.
+void summary_add_memory_of(struct summary *summary, struct run *run, const struct sample *start,
+                           const struct sample *tenth, const struct sample *full,
+                           const struct cost_part *connects);
 
 // Adds memory.start_* and memory.full_*. Private memory is judged. If it cannot be read, PSS or RSS is
 // judged, the first that every reading has, and an anomaly says so. All kinds that were read are added too.
 void summary_add_levels(struct summary *summary, struct run *run, const struct sample *start,
                         const struct sample *full);
 
-// Makes memory.* and cpu.per_* unknown when the watched processes are not the target, or only a part of it.
-// summary_add_levels has judged that, while the connections were open.
+// Makes the metrics unknown that an anomaly of the run withholds (withheld.h). Call it when all rows are there.
 void summary_withhold(struct summary *summary, const struct run *run);
 
 // Adds clients.* and the lag of the generator, and their anomalies.

@@ -93,6 +93,8 @@ void summary_add_surroundings(struct summary *summary, struct run *run)
     surroundings_look(surroundings);
     add_network(surroundings, summary, run);
     add_quotas(surroundings, summary, run);
+    if (run->strangers.idle_share >= 0)
+        summary_add(summary, "cpu.idle_share", run->strangers.idle_share, "1", "none");
     if (surroundings->steps > 0)
         run_anomaly(
             run, "clock",

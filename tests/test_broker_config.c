@@ -113,7 +113,8 @@ static void one_command_line_serves_every_strategy(void **state)
         struct err err = {0};
         if (pool_strategy_caps(*strategy) & POOL_CAP_SHARES)
             continue;
-        PARSE(&config, "--pool", pool_strategy_name(*strategy), "--initial", "32", "--max", "100", "--expand", "background", "--shape", "classic");
+        PARSE(&config, "--pool", pool_strategy_name(*strategy), "--initial", "32", "--max", "100", "--expand",
+              "background", "--shape", "classic");
         if (pool_set_open(&pools, config.pools, BROKER_POOL_COUNT, &err) < 0)
             fail_msg("%s: %s", pool_strategy_name(*strategy), err.text);
         pool_set_close(pools);
@@ -131,20 +132,23 @@ static void a_refusal_that_cannot_come_is_refused_and_says_which_strategies_can(
         unsigned caps = pool_strategy_caps(*strategy);
         if (caps & POOL_CAP_SHARES)
             continue;
-        int bounded = parse(&config, &err,
-                            (const char *const[]){"--pool", name, "--max", "10", "--overflow", "refuse", NULL});
+        int bounded =
+            parse(&config, &err,
+                  (const char *const[]){"--pool", name, "--max", "10", "--overflow", "refuse", NULL});
         assert_int_equal(bounded, caps & POOL_CAP_BOUNDED ? OPTS_RUN : -EINVAL);
         if (caps & POOL_CAP_BOUNDED)
             continue;
         assert_non_null(strstr(err.text, name));
         for (const struct pool_strategy *const *other = pool_strategies(); *other; other++)
-            if (pool_strategy_caps(*other) & POOL_CAP_BOUNDED && !strstr(err.text, pool_strategy_name(*other)))
+            if (pool_strategy_caps(*other) & POOL_CAP_BOUNDED &&
+                !strstr(err.text, pool_strategy_name(*other)))
                 fail_msg("\"%s\" does not name %s", err.text, pool_strategy_name(*other));
         REFUSED("no pool has a bound", "--pool", name, "--overflow", "refuse");
     }
     REFUSED("strategy malloc of pool connections knows no bound", "--max", "10", "--overflow", "refuse");
     struct broker_config config;
-    PARSE(&config, "--pool", "arenas=expand", "--max", "arenas=5", "--overflow", "refuse"); // another pool can
+    PARSE(&config, "--pool", "arenas=expand", "--max", "arenas=5", "--overflow",
+          "refuse"); // another pool can
     assert_int_equal(config.pools[POOL_ARENAS].config.overflow, POOL_OVERFLOW_REFUSE);
 }
 

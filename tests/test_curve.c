@@ -66,6 +66,45 @@ static void test_growth_by_pieces_is_a_figure(void **state)
     assert_int_equal(curve_kept(&curve, 1000), 0);
 }
 
+// The time of 800 connections of this run: 1000 earlier ones may have taken no more.
+static void test_the_time_before_the_run_bounds_how_many_were_served(void **state)
+{
+    (void)state;
+    struct curve curve = climb(4000, 0, 800 * EACH_NS);
+    assert_int_equal(curve_served_most(&curve), 1000);
+    curve.slots = 256; // the target never had more than 256 descriptors
+    assert_int_equal(curve_served_most(&curve), 256);
+    curve.slots = 1 << 20;
+    assert_int_equal(curve_served_most(&curve), 1000);
+    struct curve none = {0};
+    assert_int_equal(curve_served_most(&none), 0);
+    assert_true(curve_is_fresh(&none, 0));
+}
+
+static void test_a_slope_begins_past_the_connections_that_may_have_been_served(void **state)
+{
+    (void)state;
+    struct curve curve = climb(4000, 0, 800 * EACH_NS);
+    assert_int_equal(curve_low(&curve, 400, 10000), 2000);
+    assert_int_equal(curve_low(&curve, 400, 2400), 1200); // no further than half
+    assert_int_equal(curve_low(&curve, 400, 1900), 400);  // too many for any place
+    assert_int_equal(curve_low(&curve, 1000, 10000), 1000);
+    assert_int_equal(curve_low(&curve, 400, curve_enough(&curve)), 2000);
+}
+
+static void test_too_flat_a_curve_leaves_a_fresh_target_to_its_cpu_time(void **state)
+{
+    (void)state;
+    struct curve curve = climb(2000, 0, 800 * EACH_NS); // 1.4 MB: noise could hide a tenth
+    assert_int_equal(curve_kept(&curve, 200), 0);
+    assert_false(curve_is_fresh(&curve, 200)); // 1000 may have been served
+    assert_true(curve_is_fresh(&curve, 1000));
+    curve = climb(2000, 0, 160 * EACH_NS);
+    assert_true(curve_is_fresh(&curve, 200)); // at most 200
+    curve = climb(8000, 0, 4000 * EACH_NS);   // 5.6 MB: the curve would show what was kept
+    assert_true(curve_is_fresh(&curve, 800));
+}
+
 static void test_pauses_cost_no_connection_and_a_full_curve_takes_no_more(void **state)
 {
     (void)state;
@@ -89,6 +128,9 @@ int main(void)
         cmocka_unit_test(test_a_reserve_made_at_the_start_is_not_blamed),
         cmocka_unit_test(test_memory_that_never_grows_is_not_its_matter),
         cmocka_unit_test(test_growth_by_pieces_is_a_figure),
+        cmocka_unit_test(test_the_time_before_the_run_bounds_how_many_were_served),
+        cmocka_unit_test(test_a_slope_begins_past_the_connections_that_may_have_been_served),
+        cmocka_unit_test(test_too_flat_a_curve_leaves_a_fresh_target_to_its_cpu_time),
         cmocka_unit_test(test_pauses_cost_no_connection_and_a_full_curve_takes_no_more),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

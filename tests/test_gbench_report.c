@@ -279,11 +279,13 @@ static void test_bad_flags_are_named_and_nothing_runs(void **unused)
         if (code != bad[i].code || !strstr(err.text, bad[i].text))
             fail_msg("%s gave %d: %s", bad[i].flag, code, err.text);
     }
-    const char *twice[] = {"--benchmark_filter=lifo", "--benchmark_time_unit=ms", "--benchmark_filter=all", NULL};
+    const char *twice[] = {"--benchmark_filter=lifo", "--benchmark_time_unit=ms", "--benchmark_filter=all",
+                           NULL};
     struct gb_outcome outcome;
     assert_int_equal(gbench_run(suite, twice, NULL, &outcome, &err), -EINVAL);
-    assert_string_equal(err.text, "--benchmark_filter: is given twice, the second time as --benchmark_filter=all; "
-                                  "it takes one value");
+    assert_string_equal(err.text,
+                        "--benchmark_filter: is given twice, the second time as --benchmark_filter=all; "
+                        "it takes one value");
     assert_int_equal(seen.runs, 0);
     gb_suite_free(suite);
 }

@@ -259,10 +259,29 @@ static void a_listening_socket_is_counted(void **state)
     close(fd);
 }
 
+// Closing them does not make the table smaller.
+static void the_table_of_descriptors_tells_how_many_there_ever_were(void **state)
+{
+    (void)state;
+    int64_t before = procmem_descriptors(getpid());
+    int high = fcntl(STDERR_FILENO, F_DUPFD, 300);
+    assert_true(high >= 300);
+    if (before >= 0) {
+        assert_int_equal(procmem_descriptors(getpid()), before + 1);
+    }
+    int64_t slots = procmem_descriptor_slots(getpid());
+    close(high);
+    assert_true(slots == -1 || slots > 300); // -1 on other kernels than Linux
+    assert_int_equal(procmem_descriptor_slots(getpid()), slots);
+    assert_int_equal(procmem_descriptors(-1), -1);
+    assert_int_equal(procmem_descriptor_slots(-1), -1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_reads_this_process),
+        cmocka_unit_test(the_table_of_descriptors_tells_how_many_there_ever_were),
         cmocka_unit_test(shared_memory_has_a_figure_of_its_own),
         cmocka_unit_test(touched_memory_of_another_process_shows_in_all_of_its_figures),
         cmocka_unit_test(pages_of_a_file_are_not_private_though_nobody_else_has_mapped_them),

@@ -132,10 +132,14 @@ void arrivals_add_memory(struct run *run, struct summary *summary, const struct 
         summary_add(summary, "memory.peak_bytes", (double)judged(&peak, start, full), "B", "lower");
         summary_add(summary, "memory.after_bytes", (double)judged(after, start, full), "B", "lower");
     }
-    int64_t arrived = run->tally.count[TALLY_ARRIVED];
-    if (arrived > 0 && after->target_cpu_ns >= 0 && full->target_cpu_ns >= 0)
-        summary_add(summary, "cpu.per_arrival_ns",
-                    (double)(after->target_cpu_ns - full->target_cpu_ns) / (double)arrived, "ns", "lower");
+    const int64_t *count = run->tally.count;
+    struct cost_part part = costs_between(full, after);
+    part.made = count[TALLY_ARRIVED];
+    // Each retry follows a connect that failed; the last one of a client that stays away has no retry.
+    part.failed = count[TALLY_ARRIVAL_RETRIES] + tally_away(&run->tally) + count[TALLY_ARRIVAL_UNFINISHED];
+    double cost_ns = costs_each(run, &part, &costs_of_arrivals);
+    if (part.made > 0 && part.cpu_ns >= 0)
+        summary_add(summary, "cpu.per_arrival_ns", cost_ns, "ns", "lower");
 }
 
 void arrivals_play(struct run *run, struct summary *summary, bool subscribe, int64_t settle_ns,
@@ -147,7 +151,7 @@ void arrivals_play(struct run *run, struct summary *summary, bool subscribe, int
     enum fleet_subscribe what = subscribe ? FLEET_SUBSCRIBE_OWN : FLEET_SUBSCRIBE_NONE;
     if (run->config->watch.count == 0)
         settle_ns = 0;
-    if (run_sample(run, &start)) {
+    if (run_rest(run) && run_sample(run, &start)) {
         run_phase(run, "connect");
         if (order_connect_to(run, 0, run->config->connections, what, &time) &&
             run_settle(run, settle_ns, &full) && act(run, &arrivals)) {

@@ -30,7 +30,7 @@ void arrivals_play(struct run *run, struct summary *summary, bool subscribe, int
 // Adds arrivals.*, and their anomalies.
 void arrivals_add(struct run *run, struct summary *summary, const struct arrivals *arrivals);
 // Adds memory.* before the first connection (`start`), before the arrivals (`full`), at the peak and `after` them,
-// and cpu.per_arrival_ns.
+// and cpu.per_arrival_ns by the rule of costs.h.
 void arrivals_add_memory(struct run *run, struct summary *summary, const struct sample *start,
                          const struct sample *full, const struct sample *after);
 

@@ -141,7 +141,7 @@ static void play(struct run *run, struct summary *summary)
     struct arrivals arrivals = {0};
     struct csv *csv = open_file(run);
     enum fleet_subscribe subscribe = own->subscribe ? FLEET_SUBSCRIBE_OWN : FLEET_SUBSCRIBE_NONE;
-    bool fine = run_sample(run, &start);
+    bool fine = run_rest(run) && run_sample(run, &start);
     run_phase(run, "connect");
     fine = fine &&
            order_connect_to(run, 0, run->config->connections - run->config->later, subscribe, &time) &&

@@ -2,7 +2,8 @@
 // Scenario `connect`: so many connections, at a rate or as fast as possible, held for a while.
 //
 // When a target is watched, a pause at a tenth of the connections gives the lower point of the memory slope.
-// The start is not usable for that: the first connections make the target allocate memory that serves all.
+// The start is not usable for that: the first connections make the target allocate memory that serves all. A
+// target that may have served more than a tenth before gets another pause, past those (curve.h).
 #include "loadgen/scenarios/options.h"
 #include "loadgen/scenarios/orders.h"
 
@@ -43,7 +44,21 @@ static void describe(const struct config *config, json_t *json)
     json_object_set_new(json, "subscribe", json_boolean(own->subscribe));
 }
 
-static bool connect_all(struct run *run, struct sample samples[3], bool *has_tenth, bool *has_full,
+// Connects up to the lower point, `*before` of the clients. Gives its sample.
+static bool connect_low(struct run *run, int64_t *before, enum fleet_subscribe subscribe,
+                        struct connect_time *time, struct sample *low)
+{
+    int64_t settle_ns = options_of(run->config)->settle_ns, wanted = run->config->connections / 10;
+    for (int pause = 0; pause < 2 && wanted > *before; pause++) {
+        if (!order_connect_to(run, *before, wanted, subscribe, time) || !run_settle(run, settle_ns, low))
+            return false;
+        *before = wanted;
+        wanted = curve_low(&run->curve, wanted, run->config->connections);
+    }
+    return true;
+}
+
+static bool connect_all(struct run *run, struct sample samples[3], bool *has_low, bool *has_full,
                         struct connect_time *time)
 {
     const struct config *config = run->config;
@@ -52,12 +67,9 @@ static bool connect_all(struct run *run, struct sample samples[3], bool *has_ten
     int64_t before = 0;
     run_phase(run, "connect");
     if (config->watch.count > 0 && config->connections >= SLOPE_CONNECTIONS_MIN) {
-        before = config->connections / 10;
-        if (!order_connect_to(run, 0, before, subscribe, time))
+        if (!connect_low(run, &before, subscribe, time, &samples[1]))
             return false;
-        if (!run_settle(run, own->settle_ns, &samples[1]))
-            return false;
-        *has_tenth = true;
+        *has_low = true;
     }
     if (!order_connect_to(run, before, config->connections, subscribe, time))
         return false;
@@ -68,10 +80,11 @@ static bool connect_all(struct run *run, struct sample samples[3], bool *has_ten
 
 static void play(struct run *run, struct summary *summary)
 {
-    struct sample samples[3]; // at the start, at a tenth, with all
-    bool has_tenth = false, has_full = false;
+    struct sample samples[3]; // at the start, at the lower point of slopes, with all
+    bool has_low = false, has_full = false;
     struct connect_time time = {0};
-    if (run_sample(run, &samples[0]) && connect_all(run, samples, &has_tenth, &has_full, &time)) {
+    if (run_rest(run) && run_sample(run, &samples[0]) &&
+        connect_all(run, samples, &has_low, &has_full, &time)) {
         run->lossy = true;
         run_hold(run, options_of(run->config)->hold_ns);
         if (run->config->prove && !run_is_broken(run))
@@ -79,7 +92,7 @@ static void play(struct run *run, struct summary *summary)
     }
     order_add_connect_rate(run, summary, &time);
     if (has_full)
-        summary_add_memory(summary, run, &samples[0], has_tenth ? &samples[1] : NULL, &samples[2]);
+        summary_add_memory(summary, run, &samples[0], has_low ? &samples[1] : NULL, &samples[2]);
     run_disconnect(run);
 }
 

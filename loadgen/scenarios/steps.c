@@ -103,6 +103,9 @@ static int check_run(const struct config *config, struct err *err)
     const struct opt_list *list = &options_of(config)->watch_records;
     for (int i = 0; i < list->count; i++) {
         char path[4096];
+        for (int j = 0; j < i; j++)
+            if (strcmp(list->values[i], list->values[j]) == 0)
+                return err_set(err, -EINVAL, "--watch-record %s: is given twice", list->values[i]);
         snprintf(path, sizeof path, "%s/pools.csv", list->values[i]);
         if (access(path, R_OK) < 0)
             return err_set(
@@ -144,7 +147,8 @@ enum column {
     COLUMN_PAGE_TABLES,
     COLUMN_PROC,
     COLUMN_CPU,
-    COLUMN_CPU_EACH, // of this step's connections
+    COLUMN_CPU_CONNECTS, // of the part in which this step's clients connected and the target settled
+    COLUMN_CPU_EACH,     // of this step's connections
     COLUMN_GENERATOR,
     COLUMN_CONNECT_P50,
     COLUMN_CONNECT_P99,
@@ -173,6 +177,7 @@ static const char *const columns[COLUMN_COUNT] = {
     [COLUMN_PAGE_TABLES] = "kernel_page_table_bytes",
     [COLUMN_PROC] = "kernel_proc_bytes",
     [COLUMN_CPU] = "target_cpu_ns",
+    [COLUMN_CPU_CONNECTS] = "connects_cpu_ns",
     [COLUMN_CPU_EACH] = "cpu_per_connection_ns",
     [COLUMN_GENERATOR] = "generator_pss_bytes",
     [COLUMN_CONNECT_P50] = "connect_p50_ns",
@@ -193,7 +198,10 @@ struct steps {
     struct csv *csv; // NULL: no record
     json_t *json;
     struct sample start, before, last; // before: at the step before this one
+    struct sample settled[STEPS_MAX];  // of each step
+    int count;                         // of these
     struct connect_time time;          // of all steps
+    struct cost_part connects;         // of all steps
 };
 
 static void open_files(struct steps *steps)
@@ -307,6 +315,25 @@ static bool probe(struct steps *steps, struct step *step)
     return fine;
 }
 
+// The CPU time of a step's connects, without the probes of the step before.
+static void add_cost(struct steps *steps, struct step *step, int64_t made, int64_t failed)
+{
+    struct run *run = steps->run;
+    struct cost_part part = costs_between(&steps->before, &steps->last);
+    char faults[64];
+    part.made = made;
+    part.failed = failed;
+    costs_add(&steps->connects, &part);
+    step->values[COLUMN_CPU_CONNECTS] = part.cpu_ns;
+    if (part.cpu_ns < 0 || made <= 0)
+        return;
+    if (costs_faults(run, &part, faults)[0] == '\0')
+        step->values[COLUMN_CPU_EACH] = part.cpu_ns / made;
+    else
+        run_anomaly(run, "step_cost", "step of %lld connections: CPU time of a connection has no figure: %s",
+                    (long long)steps->last.connections, faults);
+}
+
 static bool climb(struct steps *steps, int64_t from, int64_t to)
 {
     struct run *run = steps->run;
@@ -339,9 +366,8 @@ static bool climb(struct steps *steps, int64_t from, int64_t to)
     struct pool_parts parts = read_parts(run, settled_ns);
     fill_memory(&step, &steps->last, &parts);
     step.values[COLUMN_CONNECTIONS] = run->tally.count[TALLY_OPEN];
-    if (steps->last.target_cpu_ns >= 0 && steps->before.target_cpu_ns >= 0 && made > 0 &&
-        !summary_many_failed(failed, made))
-        step.values[COLUMN_CPU_EACH] = (steps->last.target_cpu_ns - steps->before.target_cpu_ns) / made;
+    add_cost(steps, &step, made, failed);
+    steps->settled[steps->count++] = steps->last;
     fine = probe(steps, &step);
     // The CPU time of the next step counts from after this step's probes.
     fine = run_sample(run, &steps->before) && fine;
@@ -368,6 +394,15 @@ static bool connect_probes(struct run *run)
     return !run_is_broken(run);
 }
 
+// The step from which slopes count: the first from which on memory is that of a fresh target, if there is one.
+static const struct sample *low_of(const struct steps *steps)
+{
+    int low = 0;
+    while (low < steps->count - 1 && !curve_is_fresh(&steps->run->curve, steps->settled[low].connections))
+        low++;
+    return low < steps->count - 1 ? &steps->settled[low] : steps->count > 1 ? &steps->settled[0] : NULL;
+}
+
 static void play(struct run *run, struct summary *summary)
 {
     const struct goals *wanted = &options_of(run->config)->goals;
@@ -381,15 +416,13 @@ static void play(struct run *run, struct summary *summary)
         fine = run_settle(run, options_of(run->config)->settle_ns, &steps.start);
     }
     steps.before = steps.start;
-    struct sample first = {0};
     for (int i = 0; fine && i < wanted->count; i++) {
         fine = climb(&steps, i ? wanted->list[i - 1] : 0, wanted->list[i]);
         run->lossy = true;
-        if (fine && i == 0)
-            first = steps.last;
     }
+    steps.connects.made = steps.last.connections - steps.start.connections; // as readings have it
     if (fine)
-        summary_add_memory(summary, run, &steps.start, wanted->count > 1 ? &first : NULL, &steps.last);
+        summary_add_memory_of(summary, run, &steps.start, low_of(&steps), &steps.last, &steps.connects);
     if (fine && run->config->prove)
         fine = order_prove(run, summary);
     if (fine && options_of(run->config)->hold_ns > 0) {

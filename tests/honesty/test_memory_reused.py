@@ -10,6 +10,8 @@ import sys
 import pytest
 from faults import GUARD_S, ROOT, Broker, load, peer
 
+# As with allocators that give nothing back.
+KEEPS = ["env", "MALLOC_TRIM_THRESHOLD_=100000000000", "MALLOC_MMAP_THRESHOLD_=100000000000"]
 STEPS = ("--steps", "1000,2000,3000,4000", "--settle", "2s", "--probe", "0")
 
 
@@ -19,8 +21,7 @@ def capacity(folder):
 
 
 def test_a_broker_that_has_served_before_gives_no_figure_and_no_forecast(tmp_path):
-    keeps = ["env", "MALLOC_TRIM_THRESHOLD_=100000000000", "MALLOC_MMAP_THRESHOLD_=100000000000"]  # as with other allocators
-    with Broker("--pool", "malloc", "--shape", "lean", "--threads", "1", prefix=keeps) as broker:
+    with Broker("--pool", "malloc", "--shape", "lean", "--threads", "1", prefix=KEEPS) as broker:
         with load(tmp_path / "fresh", "steps", broker.port, *STEPS, "--watch-pid", broker.pid) as fresh:
             assert fresh.end() == 0
         with load(tmp_path / "again", "steps", broker.port, *STEPS, "--watch-pid", broker.pid) as again:
@@ -36,21 +37,20 @@ def test_a_broker_that_has_served_before_gives_no_figure_and_no_forecast(tmp_pat
 
 
 def test_memory_kept_from_fewer_connections_is_not_counted_as_growth_of_none(tmp_path):
-    """The first 2000 of 4000 connections take what the target kept: the slope over all would be half of what a connection takes."""
-    keeps = ["env", "MALLOC_TRIM_THRESHOLD_=100000000000", "MALLOC_MMAP_THRESHOLD_=100000000000"]
-    with Broker("--pool", "malloc", "--shape", "lean", "--threads", "1", prefix=keeps) as broker:
-        with load(tmp_path / "fresh", "connect", broker.port, "--connections", 2000, "--watch-pid", broker.pid) as fresh:
+    """The first 3000 of 6000 connections take what the target kept: the slope over all would be half of what a connection takes."""
+    with Broker("--pool", "malloc", "--shape", "lean", "--threads", "1", prefix=KEEPS) as broker:
+        with load(tmp_path / "fresh", "connect", broker.port, "--connections", 3000, "--watch-pid", broker.pid) as fresh:
             assert fresh.end() == 0
             assert fresh.metric("memory.per_connection_bytes") > 100 and not fresh.anomaly("served_before")
         # What it has served is known by its CPU time, and a host that is busy now makes connects dearer than they were.
-        with load(tmp_path / "again", "connect", broker.port, "--connections", 2000) as again:
+        with load(tmp_path / "again", "connect", broker.port, "--connections", 3000) as again:
             assert again.end() == 0
-        with load(tmp_path / "more", "connect", broker.port, "--connections", 4000, "--watch-pid", broker.pid) as more:
+        with load(tmp_path / "more", "connect", broker.port, "--connections", 6000, "--watch-pid", broker.pid) as more:
             assert more.end() == 0
             assert more.metric("memory.per_connection_bytes") is None and more.metric("memory.per_connection_rss_bytes") is None
             assert more.metric("memory.start_bytes") > 0
             assert "restart the target" in more.anomaly("served_before")
-        with load(tmp_path / "steps", "steps", broker.port, "--steps", "2000,4000,5000,6000", "--settle", "2s", "--probe", "0",
+        with load(tmp_path / "steps", "steps", broker.port, "--steps", "3000,6000,7000,8000", "--settle", "2s", "--probe", "0",
                   "--watch-pid", broker.pid) as steps:
             assert steps.end() == 0
             assert steps.metric("memory.per_connection_bytes") is None
@@ -61,6 +61,29 @@ def test_memory_kept_from_fewer_connections_is_not_counted_as_growth_of_none(tmp
     told = capacity(tmp_path / "steps")
     facts = json.loads(told.stdout)["cells"][0]
     assert told.returncode == 1 and facts["user"] is None and "restart the target" in facts["no_forecast"]
+
+
+@pytest.mark.parametrize("before, connections", [(500, 3000), (500, 8000)])
+def test_few_connections_before_make_no_wrong_figure(tmp_path, before, connections):
+    """The first 500 take what the target kept. Too little memory for the curve to show it: the run begins its slope past the
+    connections that the target can have served, or has no figure."""
+    def watched(name, broker):
+        return load(tmp_path / name, "connect", broker.port, "--connections", connections, "--watch-pid", broker.pid, "--settle", "2s")
+
+    lean = ("--pool", "malloc", "--shape", "lean", "--threads", "1")
+    with Broker(*lean, prefix=KEEPS) as broker, watched("fresh", broker) as fresh:
+        assert fresh.end() == 0
+    with Broker(*lean, prefix=KEEPS) as broker:
+        with load(tmp_path / "few", "connect", broker.port, "--connections", before) as few:
+            assert few.end() == 0
+        with watched("many", broker) as many:
+            assert many.end() == 0
+    figure, right = many.metric("memory.per_connection_bytes"), fresh.metric("memory.per_connection_bytes")
+    assert right > 100
+    if figure is None:
+        assert "restart" in many.anomaly("served_before") + many.anomaly("resolution")
+    else:
+        assert figure > 0.85 * right, (figure, right)
 
 
 @pytest.mark.parametrize("pool", ["fixed", "expand", "slab"])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The scripts work without pidfds, which some kernels and containers refuse."""
+"""What is refused: pidfds by some kernels and containers, clients by a target at its bound, options that cannot be kept."""
 import os
 import signal
 import subprocess
@@ -81,3 +81,32 @@ def test_what_refused_clients_cost_is_not_charged_to_those_that_connected(tmp_pa
             steps.end()
         assert steps.record["steps"][0]["cpu_per_connection_ns"] > 0
         assert steps.record["steps"][1]["cpu_per_connection_ns"] is None
+
+
+def test_what_refused_arrivals_cost_is_not_charged_to_those_that_came(tmp_path):
+    with Broker("--pool", "fixed", "--initial", 200, "--max", 200, "--overflow", "refuse") as broker:
+        with load_run(tmp_path / "some", "burst", broker.port, "--connections", 150, "--burst", 400, "--repeat", 1, "--stay", "100ms",
+                      "--calm", "100ms", "--settle", "1s", "--watch-pid", broker.pid) as run:
+            assert run.end() == 1
+        assert run.metric("arrivals.count") == 50 and run.metric("arrivals.failed") == 350
+        assert run.metric("cpu.per_arrival_ns") is None and run.metric("memory.after_bytes") > 0
+        assert "350 connects of clients that come (back) failed beside 50 arrivals" in run.anomaly("failed_share")
+    done = subprocess.run([sys.executable, ROOT / "scripts/poolmark", "verify", tmp_path / "some"], capture_output=True, text=True,
+                          timeout=GUARD_S, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("strategy", ["malloc", "sync"])
+def test_a_bound_that_no_strategy_here_keeps_is_refused(strategy):
+    done = subprocess.run([BUILD / "poolmark-broker", "--listen", "127.0.0.1:0", "--pool", strategy, "--max", "10", "--overflow", "refuse"],
+                          capture_output=True, text=True, timeout=GUARD_S, check=False)
+    assert done.returncode == 2 and done.stdout == ""
+    assert f"strategy {strategy} of pool connections knows no bound" in done.stderr and "fixed, expand" in done.stderr
+
+
+@pytest.mark.parametrize("words", ["poolmark-broker --threads 1 --threads 2", "poolmark-loadgen connect --qos 0 --qos 1",
+                                   "poolmark-hot --runs 1 --runs 2", "poolmark-bench --benchmark_filter=a --benchmark_filter=b"])
+def test_an_option_with_one_value_is_given_once(words):
+    program, *options = words.split()
+    done = subprocess.run([BUILD / program, *options], capture_output=True, text=True, timeout=GUARD_S, check=False)
+    assert done.returncode == 2 and "is given twice" in done.stderr and done.stdout == ""

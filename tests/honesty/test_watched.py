@@ -14,7 +14,7 @@ def connect(folder, port, *more):
 
 
 def test_one_of_two_targets_watched_gives_no_figure(tmp_path):
-    with Broker("--pool", "malloc", "--threads", "1") as one, Broker("--pool", "malloc", "--threads", "1") as other:
+    with Broker("--shape", "classic", "--threads", "1") as one, Broker("--shape", "classic", "--threads", "1") as other:
         both = ("--target", f"mqtt://127.0.0.1:{other.port}")
         with connect(tmp_path / "both", one.port, *both, "--watch-pid", one.pid, "--watch-pid", other.pid) as run:
             assert run.end() == 0

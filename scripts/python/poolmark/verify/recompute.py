@@ -124,6 +124,16 @@ def _grown(low: dict, full: dict, column: str) -> float | None:
     return _slope(first, last, (full["connections"] or 0) - (low["connections"] or 0))
 
 
+def connects_cpu(steps: Path, start: dict, full: dict, connections: int) -> float | None:
+    """CPU time of a connection. A run in steps does something else between its connects; records from before the column
+    `connects_cpu_ns` have that in the figure too."""
+    rows = read_csv(steps, ("phase",)) if steps.is_file() else []
+    if not rows or "connects_cpu_ns" not in rows[0]:
+        return _slope(start.get("target_cpu_ns"), full.get("target_cpu_ns"), connections)
+    parts = [row["connects_cpu_ns"] for row in rows]
+    return None if None in parts else _slope(0, sum(parts), connections)
+
+
 def memory_figures(path: Path, record: dict) -> dict[str, list]:
     """Figures from the readings that the record names."""
     curve = MemoryCurve(path)
@@ -147,7 +157,7 @@ def memory_figures(path: Path, record: dict) -> dict[str, list]:
             found["cpu.per_arrival_ns"] = [(after["target_cpu_ns"] - full["target_cpu_ns"]) / arrived]
     found |= {"memory.start_bytes": [start.get(user)], "memory.full_bytes": [full.get(user)],
               "memory.per_connection_bytes": [_grown(low, full, user)] if low is not None else []}
-    found["cpu.per_connection_ns"] = [_slope(start.get("target_cpu_ns"), full.get("target_cpu_ns"), connections)]
+    found["cpu.per_connection_ns"] = [connects_cpu(path.parent / "steps.csv", start, full, connections)]
     found["generator.per_client_bytes"] = [_slope(0, full.get("generator_pss_bytes"), connections)]
     found["generator.cpu_per_client_ns"] = [_slope(start.get("generator_cpu_ns"), full.get("generator_cpu_ns"), connections)]
     kernel = _slope(kernel_bytes(start), kernel_bytes(full), connections)
@@ -190,7 +200,7 @@ def load_account(run: Run, where: str = "") -> Account:
             account.wrong.append(f"{where}{name}: the record says {show_number(one['value'])}, and by an anomaly there is no figure")
         elif name in figures:
             account.compare(where, name, one["value"], figures[name])
-        elif name.endswith(".throttled_ns"):
+        elif name.endswith(".throttled_ns") or name == "cpu.idle_share":
             account.leave(COUNTED, where + name)
         elif group in ("memory", "cpu", "kernel") or name in ("generator.per_client_bytes", "generator.cpu_per_client_ns"):
             account.leave(UNNAMED if memory.is_file() and not run.data.get("readings") else ABSENT, where + name)

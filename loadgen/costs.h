@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+// What an act costs the target: its CPU time over a part of the run, divided by the acts that were made in it. All
+// such figures (for a connection, an arrival, a message, a delivery, a step's connection) follow one rule. There is
+// no figure when the readings are of more than those acts, by more than 1 in 20:
+//
+// - `failed_share`: more than 1 act failed beside 20 that were made, and what those cost is in the readings.
+// - `target_busy`: at the share that the target took in the run's pauses, more than a twentieth of the CPU time is
+//   that of others, or of work of its own that never rests.
+// - `other_clients`: more than 1 connection of others came beside 100 of ours, and more than 16. Nobody knows what
+//   those did meanwhile.
+//
+// Fewer strangers (a monitoring client) leave the figure as it is; cpu.idle_share has what they take.
+//
+//     struct cost_part part = costs_between(&before, &after);
+//     part.made = messages;
+//     part.failed = lost;
+//     summary_add(summary, "cpu.per_message_ns", costs_each(run, &part, &costs_of_messages), "ns", "lower");
+#ifndef POOLMARK_LOADGEN_COSTS_H
+#define POOLMARK_LOADGEN_COSTS_H
+
+#include "loadgen/run.h"
+
+struct cost_part {
+    int64_t cpu_ns, took_ns;  // of the target, and of the clock; cpu_ns -1: not read
+    int64_t more_descriptors; // of the target, beyond those of our clients; less than 0 too
+    int64_t made, failed;     // acts
+};
+
+// The words for a kind of act in the text of an anomaly.
+struct cost_words {
+    const char *figures; // "CPU time of a message has"
+    const char *failed, *made;
+    const char *advice;
+};
+extern const struct cost_words costs_of_connections, costs_of_arrivals, costs_of_messages;
+
+// The part of the run between two samples; without acts.
+struct cost_part costs_between(const struct sample *from, const struct sample *to);
+// Adds a part to a sum of parts.
+void costs_add(struct cost_part *sum, const struct cost_part *part);
+
+// Whether so many failed that a cost divided by those made is a wrong figure.
+bool costs_many_failed(int64_t failed, int64_t made);
+
+// The anomalies' names, joined with ", ", that make the part's cost a wrong figure; "" when there is none.
+const char *costs_faults(const struct run *run, const struct cost_part *part, char text[static 64]);
+
+// The cost of an act, NaN when the readings or the acts are missing. Raises the anomalies (once each), and the run
+// then withholds the figures (withheld.h).
+double costs_each(struct run *run, const struct cost_part *part, const struct cost_words *words);
+
+#endif

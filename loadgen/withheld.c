@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loadgen/withheld.h"
+
+#include <stddef.h>
+#include <string.h>
+
+enum { STARTS_MAX = 6 };
+
+#define MEMORY_EACH "memory.per_connection_"
+#define KERNEL_EACH "kernel.per_connection_"
+#define CPU_EACH "cpu.per_"
+
+static const struct {
+    const char *anomaly;
+    const char *starts[STARTS_MAX]; // beginnings of metrics' names; NULL behind the last
+} rules[] = {
+    {"not_the_target", {"memory.", CPU_EACH}},
+    {"not_all_watched", {"memory.", CPU_EACH}},
+    {"served_before", {MEMORY_EACH}},
+    {"kernel_noise", {KERNEL_EACH}},
+    {"failed_share",
+     {MEMORY_EACH, KERNEL_EACH, CPU_EACH, "generator.per_client_", "generator.cpu_per_client_"}},
+    {"target_busy", {CPU_EACH}},
+    {"other_clients", {MEMORY_EACH, KERNEL_EACH, CPU_EACH}},
+};
+enum { RULES = sizeof rules / sizeof rules[0] };
+
+uint64_t withheld_bit(const char *anomaly)
+{
+    for (int i = 0; i < RULES; i++)
+        if (strcmp(rules[i].anomaly, anomaly) == 0)
+            return UINT64_C(1) << i;
+    return 0;
+}
+
+const char *withheld_by(uint64_t bits, const char *metric)
+{
+    for (int i = 0; i < RULES; i++)
+        for (int j = 0; bits >> i & 1 && j < STARTS_MAX && rules[i].starts[j]; j++)
+            if (strncmp(metric, rules[i].starts[j], strlen(rules[i].starts[j])) == 0)
+                return rules[i].anomaly;
+    return NULL;
+}
+
+json_t *withheld_describe(void)
+{
+    json_t *json = json_object();
+    for (int i = 0; i < RULES; i++) {
+        json_t *starts = json_array();
+        for (int j = 0; j < STARTS_MAX && rules[i].starts[j]; j++)
+            json_array_append_new(starts, json_string(rules[i].starts[j]));
+        json_object_set_new(json, rules[i].anomaly, starts);
+    }
+    return json;
+}

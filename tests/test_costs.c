@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+// What an act costs the target: the figure, and when the readings are of more than these acts.
+#include "loadgen/costs.h"
+
+#include "base/clock.h"
+#include "loadgen/withheld.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static const struct config quiet = {.quiet = true};
+
+static struct run a_run(void)
+{
+    struct run run = {.config = &quiet};
+    strangers_init(&run.strangers);
+    return run;
+}
+
+// 1000 acts in two seconds, of 50 us each.
+static struct cost_part a_part(void)
+{
+    return (struct cost_part){
+        .cpu_ns = 50 * NS_PER_MS, .took_ns = 2 * NS_PER_S, .made = 1000, .more_descriptors = 0};
+}
+
+static void assert_faults(const struct run *run, const struct cost_part *part, const char *expected)
+{
+    char text[64];
+    assert_string_equal(costs_faults(run, part, text), expected);
+}
+
+static void test_a_cost_is_the_cpu_time_between_two_readings_over_the_acts(void **state)
+{
+    (void)state;
+    struct run run = a_run();
+    struct sample from = {.at_ns = 100, .connections = 10, .target_cpu_ns = 1000, .target_descriptors = 30};
+    struct sample to = {.at_ns = 300, .connections = 60, .target_cpu_ns = 6000, .target_descriptors = 85};
+    struct cost_part part = costs_between(&from, &to), sum = {0};
+    assert_int_equal(part.took_ns, 200);
+    assert_int_equal(part.more_descriptors, 5); // 55 more, 50 of them our clients'
+    part.made = 50;
+    assert_true(costs_each(&run, &part, &costs_of_connections) == 100);
+    assert_int_equal(run.withheld, 0);
+    costs_add(&sum, &part);
+    costs_add(&sum, &part);
+    assert_true(costs_each(&run, &sum, &costs_of_connections) == 100);
+    from.target_cpu_ns = -1;
+    part = costs_between(&from, &to);
+    part.made = 50;
+    assert_true(isnan(costs_each(&run, &part, &costs_of_connections)));
+    costs_add(&sum, &part);
+    assert_true(isnan(costs_each(&run, &sum, &costs_of_connections)));
+}
+
+static void test_more_than_one_that_failed_beside_twenty_is_in_the_cost(void **state)
+{
+    (void)state;
+    struct run run = a_run();
+    struct cost_part part = a_part();
+    part.failed = 50;
+    assert_faults(&run, &part, "");
+    part.failed = 51;
+    assert_faults(&run, &part, "failed_share");
+    (void)costs_each(&run, &part, &costs_of_arrivals);
+    assert_string_equal(withheld_by(run.withheld, "cpu.per_arrival_ns"), "failed_share");
+}
+
+static void test_load_in_the_pauses_is_in_the_cost_when_it_is_a_twentieth(void **state)
+{
+    (void)state;
+    struct run run = a_run();
+    struct cost_part part = a_part();
+    run.strangers.idle_share = 0.004; // a target at rest, whatever its part of so little
+    part.cpu_ns = NS_PER_MS;
+    assert_faults(&run, &part, "");
+    run.strangers.idle_share = 0.02; // 40 ms in two seconds
+    part.cpu_ns = 800 * NS_PER_MS;
+    assert_faults(&run, &part, "");
+    part.cpu_ns = 799 * NS_PER_MS;
+    assert_faults(&run, &part, "target_busy");
+    (void)costs_each(&run, &part, &costs_of_messages);
+    assert_string_equal(withheld_by(run.withheld, "cpu.per_message_ns"), "target_busy");
+    assert_null(withheld_by(run.withheld, "memory.per_connection_bytes"));
+    assert_null(withheld_by(run.withheld, "cpu.throttled_ns"));
+}
+
+static void test_clients_of_others_are_in_the_cost_when_they_are_many(void **state)
+{
+    (void)state;
+    struct run run = a_run();
+    struct cost_part part = a_part();
+    part.more_descriptors = 16; // one of a hundred would be 10
+    assert_faults(&run, &part, "");
+    part.more_descriptors = 17;
+    assert_faults(&run, &part, "other_clients");
+    part.made = 1700;
+    assert_faults(&run, &part, "");
+    run.strangers.most_more = 18; // they were more meanwhile, and left
+    assert_faults(&run, &part, "other_clients");
+    part.failed = 1000;
+    assert_faults(&run, &part, "failed_share, other_clients");
+    (void)costs_each(&run, &part, &costs_of_connections);
+    assert_string_equal(withheld_by(run.withheld, "memory.per_connection_rss_bytes"), "failed_share");
+    assert_null(withheld_by(run.withheld, "memory.full_bytes"));
+}
+
+// --- strangers ---------------------------------------------------------------------------------------------
+
+static void test_a_pause_counts_by_its_quietest_slice_and_a_run_by_its_busiest_pause(void **state)
+{
+    (void)state;
+    struct strangers strangers;
+    strangers_init(&strangers);
+    strangers_pause(&strangers);
+    assert_true(strangers_is_quiet(&strangers, 0)); // nothing could be read
+    int64_t at_ns = 1000, cpu_ns = 0;
+    strangers_read(&strangers, at_ns, cpu_ns);
+    assert_false(strangers_is_quiet(&strangers, 0));                              // no slice has ended
+    strangers_read(&strangers, at_ns += NS_PER_S / 2, cpu_ns += 400 * NS_PER_MS); // what connects left behind
+    assert_false(strangers_is_quiet(&strangers, 0));
+    strangers_read(&strangers, at_ns + 1000, cpu_ns); // too short for a slice
+    strangers_read(&strangers, at_ns += NS_PER_S / 2, cpu_ns += NS_PER_MS);
+    assert_true(strangers_is_quiet(&strangers, 0));
+    strangers_resume(&strangers, 0);
+    assert_true(fabs(strangers.idle_share - 0.002) < 1e-9);
+
+    strangers_pause(&strangers);
+    strangers_read(&strangers, at_ns, cpu_ns);
+    for (int i = 0; i < 4; i++)
+        strangers_read(&strangers, at_ns += NS_PER_S / 2, cpu_ns += 100 * NS_PER_MS);
+    assert_false(strangers_is_quiet(&strangers, 0));
+    strangers_resume(&strangers, 0.05); // our clients' own
+    assert_true(fabs(strangers.idle_share - 0.15) < 1e-9);
+
+    strangers_pause(&strangers);
+    strangers_read(&strangers, at_ns, -1);
+    strangers_resume(&strangers, 0);
+    assert_true(fabs(strangers.idle_share - 0.15) < 1e-9);
+}
+
+static void test_descriptors_beyond_ours_are_those_of_others(void **state)
+{
+    (void)state;
+    struct strangers strangers;
+    strangers_init(&strangers);
+    strangers_count(&strangers, -1, 0);
+    assert_int_equal(strangers.base_descriptors, -1);
+    strangers_count(&strangers, 20, 0);
+    strangers_count(&strangers, 110, 100); // ten of ours are still on their way
+    assert_int_equal(strangers.most_more, 0);
+    strangers_count(&strangers, 170, 110);
+    strangers_count(&strangers, 130, 110); // others left
+    assert_int_equal(strangers.most_more, 40);
+}
+
+static void test_every_rule_is_described(void **state)
+{
+    (void)state;
+    json_t *json = withheld_describe();
+    const char *anomaly;
+    json_t *starts;
+    int count = 0;
+    json_object_foreach(json, anomaly, starts)
+    {
+        uint64_t bit = withheld_bit(anomaly);
+        assert_true(bit != 0 && json_array_size(starts) > 0);
+        assert_string_equal(withheld_by(bit, json_string_value(json_array_get(starts, 0))), anomaly);
+        count++;
+    }
+    assert_in_range(count, 5, 64);
+    assert_int_equal(withheld_bit("late"), 0);
+    assert_null(withheld_by(0, "cpu.per_message_ns"));
+    json_decref(json);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_cost_is_the_cpu_time_between_two_readings_over_the_acts),
+        cmocka_unit_test(test_more_than_one_that_failed_beside_twenty_is_in_the_cost),
+        cmocka_unit_test(test_load_in_the_pauses_is_in_the_cost_when_it_is_a_twentieth),
+        cmocka_unit_test(test_clients_of_others_are_in_the_cost_when_they_are_many),
+        cmocka_unit_test(test_a_pause_counts_by_its_quietest_slice_and_a_run_by_its_busiest_pause),
+        cmocka_unit_test(test_descriptors_beyond_ours_are_those_of_others),
+        cmocka_unit_test(test_every_rule_is_described),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
