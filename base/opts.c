@@ -284,11 +284,11 @@ static int refuse_beginning(const char *name, const char *written, struct err *e
 
 // A second value would silently take the place of the first. A list takes all its values, and a flag says the
 // same twice.
-static int refuse_second(const struct opt *opt, const char *value, bool *given, struct err *err)
+static int refuse_second(const struct opt *opt, bool *given, struct err *err)
 {
     if (*given && opt->kind != OPT_LIST && opt->kind != OPT_FLAG) {
-        return err_set(err, -EINVAL, "--%s: is given twice, the second time with \"%s\"; it takes one value",
-                       opt->name, value);
+        // Without the values: one may be a password.
+        return err_set(err, -EINVAL, "--%s: is given twice; it takes one value", opt->name);
     }
     *given = true;
     return 0;
@@ -330,7 +330,7 @@ static int read_arguments(const struct opt *table, const struct option *options,
             return code == CODE_HELP ? OPTS_HELP : OPTS_VERSION;
         }
         int row = code - CODE_FIRST;
-        done = refuse_second(&table[row], optarg, &given[row], err);
+        done = refuse_second(&table[row], &given[row], err);
         if (done == 0) {
             done = set_value(&table[row], optarg, config, err);
         }

@@ -328,7 +328,23 @@ static int parse_with(struct config *config, const struct scenario *scenario, in
     return code < 0 ? code : parsed;
 }
 
-// --open NAME stands for a scenario and options. They come first, so that those that were given count.
+// The words of --open, a scenario and pairs of option and value, without the options that argv has itself.
+static int put_opened(char **words, struct open_suite *open, int argc, char **argv)
+{
+    struct table all;
+    int count = 0;
+    make_table(&all, NULL);
+    words[count++] = open->words[0];
+    for (int i = 1; i + 1 < open->count; i += 2) {
+        if (opts_was_given(all.rows, argc, argv, open->words[i] + 2))
+            continue;
+        words[count++] = open->words[i];
+        words[count++] = open->words[i + 1];
+    }
+    return count;
+}
+
+// --open NAME stands for a scenario and options. Those that were given take their place.
 static int parse_opened(struct config *config, const struct first_pass *first, int argc, char **argv,
                         struct err *err)
 {
@@ -341,10 +357,9 @@ static int parse_opened(struct config *config, const struct first_pass *first, i
     if (!words)
         return err_set(err, -ENOMEM, "out of memory");
     words[0] = argv[0];
-    for (int i = 0; i < open.count; i++)
-        words[1 + i] = open.words[i];
+    count = 1 + put_opened(words + 1, &open, argc, argv);
     for (int i = 1; i < argc; i++)
-        words[open.count + i] = argv[i];
+        words[count++] = argv[i];
     int parsed = choose(&again, true, count, words, err);
     if (goes_on(parsed))
         parsed = parse_with(config, again.scenario, parsed, count, words, err);

@@ -63,15 +63,13 @@ static void test_a_password_is_overwritten_in_the_arguments_and_left_out_of_the_
                      (char[]){"connect"},
                      (char[]){"--target"},
                      (char[]){"a"},
-                     one,
                      (char[]){"--password"},
                      two,
                      (char[]){"--username"},
                      four,
                      NULL};
     struct err err = {0};
-    assert_int_equal(command_line_parse(&config, 9, words, &err), OPTS_RUN);
-    assert_string_equal(one, "--password=*");
+    assert_int_equal(command_line_parse(&config, 8, words, &err), OPTS_RUN);
     assert_string_equal(two, "*");
     assert_null(memchr(two + 1, 'e', sizeof two - 1));
     assert_string_equal(four, "s3cret"); // the user's name is no secret
@@ -82,6 +80,22 @@ static void test_a_password_is_overwritten_in_the_arguments_and_left_out_of_the_
     free(text);
     json_decref(json);
     command_line_free(&config);
+    char *joined[] = {(char[]){"poolmark-loadgen"},
+                      (char[]){"connect"},
+                      (char[]){"--target"},
+                      (char[]){"a"},
+                      one,
+                      (char[]){"--username"},
+                      four,
+                      NULL};
+    assert_int_equal(command_line_parse(&config, 7, joined, &err), OPTS_RUN);
+    assert_string_equal(one, "--password=*");
+    assert_string_equal(config.identity.password, "s3cret");
+    command_line_free(&config);
+    char *twice[] = {(char[]){"poolmark-loadgen"}, (char[]){"connect"},           (char[]){"--password"},
+                     (char[]){"s3cret"},           (char[]){"--password=s4cret"}, NULL};
+    assert_int_equal(command_line_parse(&config, 5, twice, &err), -EINVAL);
+    assert_string_equal(err.text, "--password: is given twice; it takes one value"); // and neither is shown
     char *empty[] = {(char[]){"poolmark-loadgen"},
                      (char[]){"connect"},
                      (char[]){"--target"},

@@ -149,14 +149,10 @@ static void values_take_the_place_of_defaults(void **state)
 static void an_option_with_one_value_is_given_once(void **state)
 {
     (void)state;
-    says("--connections 5 --connections 6",
-         "--connections: is given twice, the second time with \"6\"; it takes one value");
-    says("--connections 5 --connections=5",
-         "--connections: is given twice, the second time with \"5\"; it takes one value");
-    says("--pool fixed --quiet --pool expand",
-         "--pool: is given twice, the second time with \"expand\"; it takes one value");
-    says("--shape lean --shape classic",
-         "--shape: is given twice, the second time with \"classic\"; it takes one value");
+    says("--connections 5 --connections 6", "--connections: is given twice; it takes one value");
+    says("--connections 5 --connections=5", "--connections: is given twice; it takes one value");
+    says("--pool fixed --quiet --pool expand", "--pool: is given twice; it takes one value");
+    says("--shape lean --shape classic", "--shape: is given twice; it takes one value");
     struct config config;
     struct err err;
     assert_int_equal(parse(&config, "--quiet --connections 5 --quiet", NULL, &err), OPTS_RUN);
