@@ -218,6 +218,7 @@ static int64_t look(struct pool_pressure *pressure, bool told)
     int64_t wanted = wanted_bytes(pressure, told, &sources);
     pthread_mutex_lock(&pressure->lock);
     pressure->stats.looks++;
+    pressure->stats.wakes_by_group = pressure->group.fd >= 0;
     pressure->stats.by_bound += (sources & POOL_PRESSURE_BOUND) != 0;
     pressure->stats.by_group += (sources & POOL_PRESSURE_GROUP) != 0;
     pressure->stats.by_stall += (sources & POOL_PRESSURE_STALL) != 0;
