@@ -12,7 +12,7 @@ from poolmark.base.table import csv_text, markdown_table, markdown_text, text_ta
 from poolmark.base.units import plural, show, show_count, show_ns
 from poolmark.limits.belief import CONFIDENCE
 from poolmark.limits.bounds import parse
-from poolmark.limits.search import ASKED, AT_LEAST, BELOW, ENDED, HELD, LIMIT, NOTHING, UNCLEAR, Answer, Trial, rounded
+from poolmark.limits.search import ASKED, AT_LEAST, BELOW, ENDED, HELD, LIMIT, NOTHING, TARGET, UNCLEAR, Answer, Trial, rounded
 from poolmark.records.record import metric
 
 WHO = {"target": "the target", "generator": "the generator", "host": "the host that both share", "others": "other programs on the host",
@@ -76,7 +76,8 @@ def _claim(cell: dict) -> str:
     if kind == BELOW:
         return f"does not hold {high}, the lowest rate that was tried; the limit was {who}"
     if kind == UNCLEAR:
-        return f"is not clear: from {low} to {high} trials hold and fail by chance"
+        return f"is not clear: from {low} to {high} trials hold and fail by chance" + (
+            "" if found["by"] == TARGET else f", and the limit of those that did not hold was {who}")
     return "was not measured: no trial measured anything"
 
 
