@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """sensitivity: runs the printed commands, counts their exit codes, writes results as they come, and resumes."""
 import argparse
+import os
+import signal
 import json
 import time
 
@@ -9,6 +11,7 @@ import pytest
 from poolmark.base import progress
 from poolmark.compare import sensitivity
 from poolmark.base.errors import PoolmarkError, UsageError
+from poolmark.base.paths import build_dir
 from poolmark.records.read_record import load
 from poolmark.records.record import Record
 from poolmark.compare.verdict import OK, REGRESSION
@@ -123,3 +126,19 @@ def test_what_it_runs_can_be_run(poolmark):
     for what in {trial.what for trial in sensitivity.TRIALS}:
         done = poolmark("compare", "build", "build", "--run", what, "--dry-run")
         assert done.returncode == 0 and "poolmark-" in done.stdout, done.stderr
+
+
+def test_a_termination_keeps_what_was_compared_as_ctrl_c_does(tmp_path, monkeypatch):
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(sensitivity, "builds_for", lambda trials, scratch: dict.fromkeys(
+        [variables for trial in trials for variables in (trial.base, trial.variables)], build_dir()))
+    monkeypatch.setattr(sensitivity, "one_comparison", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    args = argparse.Namespace(comparisons=2, repetitions=None, seed=1, resume=None, out=str(tmp_path / "out"), only=["self-bench"],
+                              dry_run=False)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            sensitivity.run(args)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    record = load(tmp_path / "out").data
+    assert record["status"] == "incomplete" and record["anomalies"][0]["what"] == "stopped"

@@ -15,6 +15,7 @@ import csv
 import json
 import shlex
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -32,6 +33,7 @@ from poolmark.base.paths import ROOT, for_people, need_checkout
 from poolmark.base.progress import Beat, Eta, span
 from poolmark.records.read_record import load, parse
 from poolmark.records.record import Record
+from poolmark.compare.compare_builds import stop
 from poolmark.compare.verdict import OK, REGRESSION, WORDS
 from poolmark.compare.verdict_out import percent
 
@@ -331,6 +333,7 @@ def run(args) -> int:
     if args.resume and args.out:
         raise UsageError("--resume names the folder; leave out --out")
     scratch = Path(tempfile.mkdtemp(prefix="poolmark-builds-"))
+    signal.signal(signal.SIGTERM, stop)
     record = None
     try:
         commit = facts.tool()["commit"]
