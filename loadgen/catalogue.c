@@ -10,6 +10,12 @@
 #define ARRIVAL_UNCORRECTED "the same from the beginning of the connect that succeeded"
 #define EXPANDING ", of those during which a pool of its target expanded (arrivals.csv, events.csv)"
 #define STEADY ", of those during which none did"
+#define SUBSCRIBE "intended time of a SUBSCRIBE to SUBACK, one filter a packet (scenario subscribe)"
+#define UNSUBSCRIBE "intended time of an UNSUBSCRIBE to UNSUBACK, one filter a packet (scenario subscribe)"
+#define AT_OTHERS ", at the others (scenario slow, in which delivery.* is of the time between)"
+#define RECOVERY                                                                                             \
+    "time from when a slow reader reads again to the arrival of the first message at it that was due after " \
+    "that"
 #define UNCORRECTED ", counted from when the client got around to it"
 #define ONE_AT_A_TIME                                                                                        \
     ", counted from when it was sent; at a rate only of messages that were sent when the pair's message "    \
@@ -35,6 +41,13 @@ const struct metric loadgen_catalogue[] = {
     METRIC_LATENCY("connect_uncorrected", METRIC_SECONDARY, CONNECT UNCORRECTED),
     METRIC_LATENCY("delivery", METRIC_PRIMARY, DELIVERY),
     METRIC_LATENCY("delivery_uncorrected", METRIC_SECONDARY, DELIVERY ONE_AT_A_TIME),
+    METRIC_LATENCY("delivery_before", METRIC_SECONDARY,
+                   DELIVERY ", of messages due before readers were slow" AT_OTHERS),
+    METRIC_LATENCY("delivery_after", METRIC_SECONDARY,
+                   DELIVERY ", of messages due when slow readers read again" AT_OTHERS),
+    METRIC_LATENCY("delivery_slow", METRIC_SECONDARY,
+                   DELIVERY ", at slow readers, whenever due (scenario slow)"),
+    METRIC_LATENCY("recovery", METRIC_PRIMARY, RECOVERY),
     METRIC_LATENCY("ack", METRIC_PRIMARY, ACK),
     METRIC_LATENCY("ack_uncorrected", METRIC_SECONDARY, ACK ONE_AT_A_TIME),
     METRIC_LATENCY("arrival", METRIC_PRIMARY, ARRIVAL),
@@ -57,6 +70,26 @@ const struct metric loadgen_catalogue[] = {
     {"arrivals.failed", "1", "lower", METRIC_PRIMARY,
      "clients that did not come (back); anomalies `away` say why"},
     {"arrivals.unfinished", "1", "lower", METRIC_SECONDARY, "arrivals under way when the run ended early"},
+    METRIC_LATENCY("subscribe", METRIC_PRIMARY, SUBSCRIBE),
+    METRIC_LATENCY("unsubscribe", METRIC_PRIMARY, UNSUBSCRIBE),
+    {"subscriptions.added", "1", "none", METRIC_SECONDARY, "SUBSCRIBEs that a SUBACK with a QoS answered"},
+    {"subscriptions.removed", "1", "none", METRIC_SECONDARY, "UNSUBSCRIBEs that an UNSUBACK answered"},
+    {"subscriptions.rate", "1/s", "higher", METRIC_SECONDARY, "both, divided by subscriptions.seconds"},
+    {"subscriptions.seconds", "s", "lower", METRIC_SECONDARY,
+     "from the intended time of the first change to the last answer, the sum over all rounds"},
+    {"subscriptions.rate_asked", "1/s", "none", METRIC_SECONDARY,
+     "the rate that was asked for; an anomaly `rate` says when it was not reached"},
+    {"subscriptions.standing", "1", "none", METRIC_SECONDARY,
+     "subscriptions that there were at the reading memory.subscribed_bytes"},
+    {"subscriptions.not_sent", "1", "lower", METRIC_SECONDARY,
+     "SUBSCRIBEs and UNSUBSCRIBEs that were due and not sent: the client's change before was under way, or "
+     "the "
+     "client was not there"},
+    {"subscriptions.failed", "1", "lower", METRIC_PRIMARY,
+     "SUBSCRIBEs and UNSUBSCRIBEs that were refused, lost with their connection, or not answered within "
+     "`--drain`"},
+    {"subscriptions.unfinished", "1", "lower", METRIC_SECONDARY,
+     "the same, under way when the run ended early"},
     {"messages.sent", "1", "none", METRIC_SECONDARY, "messages handed to the engine"},
     {"messages.received", "1", "none", METRIC_SECONDARY,
      "messages that arrived as they were sent; here and in the losses a message counts once for each of its "
@@ -85,6 +118,20 @@ const struct metric loadgen_catalogue[] = {
     {"messages.duplicates", "1", "lower", METRIC_SECONDARY, "messages that arrived a second time"},
     {"messages.unacknowledged", "1", "lower", METRIC_PRIMARY,
      "messages without PUBACK or PUBCOMP within `--drain` (5 s) of the end"},
+    {"slow.readers", "1", "none", METRIC_SECONDARY, "subscribers that were slow (scenario slow)"},
+    {"slow.closed", "1", "none", METRIC_SECONDARY,
+     "of these, those that lost their connection; `summary.slow_closed` has the reasons"},
+    {"slow.due", "1", "none", METRIC_SECONDARY, "deliveries that were due at slow readers"},
+    {"slow.received", "1", "none", METRIC_SECONDARY, "of these, those that arrived"},
+    {"slow.missed", "1", "none", METRIC_SECONDARY,
+     "of these, those that had not arrived at the end: the target dropped them, or they were not read"},
+    {"slow.not_recovered", "1", "lower", METRIC_PRIMARY,
+     "slow readers that read again and got nothing that was due after that: lost connections among them"},
+    {"slow.memory_per_reader_bytes", "B", "lower", METRIC_PRIMARY,
+     "growth of the target's user memory while readers were slow, divided by slow.readers; what it keeps for "
+     "each"},
+    {"slow.tcp_per_reader_bytes", "B", "none", METRIC_SECONDARY,
+     "growth of the kernel's TCP memory of the whole host in that time, divided by slow.readers"},
     {"memory.start_bytes", "B", "lower", METRIC_SECONDARY,
      "user memory of the target, all instances, private to it (`summary.memory_is`: or what stands in for "
      "that): before the first connection; of a publishing phase, "
@@ -92,9 +139,14 @@ const struct metric loadgen_catalogue[] = {
     {"memory.full_bytes", "B", "lower", METRIC_SECONDARY,
      "the same with all connections open; of a publishing phase, after the last message"},
     {"memory.peak_bytes", "B", "lower", METRIC_PRIMARY,
-     "the same, the highest reading of the run; only of scenarios with arrivals"},
+     "the same, the highest reading of the run; only of scenarios in which memory comes and goes"},
     {"memory.after_bytes", "B", "lower", METRIC_PRIMARY,
-     "the same when the arrivals are over and, of burst, the clients have left"},
+     "the same when the arrivals are over and, of burst, the clients have left; of subscribe, when all "
+     "subscriptions are gone"},
+    {"memory.subscribed_bytes", "B", "lower", METRIC_SECONDARY,
+     "the same when all clients have all of their subscriptions (scenario subscribe)"},
+    {"memory.per_subscription_bytes", "B", "lower", METRIC_PRIMARY,
+     "memory.subscribed_bytes less memory.full_bytes, divided by subscriptions.standing"},
     {"memory.per_connection_bytes", "B", "lower", METRIC_PRIMARY,
      "slope of user memory over open connections, from the first step (a tenth of the connections, or more "
      "when "
@@ -109,6 +161,24 @@ const struct metric loadgen_catalogue[] = {
      "loopback pair; not known when the caches of sockets grew by another amount (anomaly `kernel_noise`)"},
     {"kernel.page_table_growth_bytes", "B", "none", METRIC_SECONDARY,
      "growth of PageTables of the whole host, the generator's among it"},
+    {"soak.memory_slope", "B/h", "lower", METRIC_PRIMARY,
+     "growth of the target's user memory an hour while soak loads it, without the first tenth of the time: "
+     "Theil-Sen "
+     "over the readings (docs/design.md)"},
+    {"soak.memory_slope_low", "B/h", "none", METRIC_SECONDARY,
+     "the interval of that with 95 % confidence: from"},
+    {"soak.memory_slope_high", "B/h", "none", METRIC_SECONDARY, "to"},
+    {"soak.memory_growth", "%/h", "lower", METRIC_SECONDARY,
+     "soak.memory_slope in percent of soak.memory_level_bytes"},
+    {"soak.memory_level_bytes", "B", "none", METRIC_SECONDARY, "the median of these readings"},
+    {"soak.memory_readings", "1", "none", METRIC_SECONDARY, "how many readings these are of"},
+    {"soak.pool_fullness", "%", "lower", METRIC_SECONDARY,
+     "objects in use at most, of the maximum, of the pool where that is most (pools.csv of `--watch-record`; "
+     "pools without "
+     "a maximum do not count)"},
+    {"soak.reuse", "%", "higher", METRIC_SECONDARY,
+     "gets of the target's pools, while soak loaded it, that were served from owned memory (pools.csv, to "
+     "the second)"},
     {"cpu.per_connection_ns", "ns", "lower", METRIC_PRIMARY,
      "CPU time of the target from the start to all connected, divided by connections; in `steps` without "
      "what "
@@ -118,6 +188,10 @@ const struct metric loadgen_catalogue[] = {
     {"cpu.per_arrival_ns", "ns", "lower", METRIC_PRIMARY,
      "CPU time of the target from all connected to the end of the arrivals, divided by arrivals; leaving is "
      "in it"},
+    {"cpu.per_change_ns", "ns", "lower", METRIC_PRIMARY,
+     "CPU time of the target from all connected to the last subscription gone, divided by "
+     "subscriptions.added and "
+     ".removed; it is at rest for a part of that time (`--settle`)"},
     {"cpu.per_message_ns", "ns", "lower", METRIC_PRIMARY,
      "CPU time of the target while publishing, divided by messages"},
     {"cpu.per_delivery_ns", "ns", "lower", METRIC_SECONDARY,

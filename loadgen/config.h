@@ -43,6 +43,7 @@ struct config {
 
     // By the scenario's `check`:
     int64_t connections;         // clients; not the probes
+    int64_t split;               // the clients from this one on have workers of their own; 0: none have
     int64_t later;               // the last of these: they come by arrivals alone, not by FLEET_CONNECT
     struct pattern pattern;      // among the clients: who publishes to whom
     int64_t probes;              // further clients, which measure delivery

@@ -41,15 +41,16 @@ enum engine_cap {
 };
 
 enum engine_event_kind {
-    ENGINE_CONNECTED,  // CONNACK 0
-    ENGINE_FAILED,     // the connect ended otherwise; `reason`
-    ENGINE_DROPPED,    // the connection was lost; `reason`
-    ENGINE_CLOSED,     // by close_client
-    ENGINE_SUBSCRIBED, // SUBACK with a QoS
-    ENGINE_REFUSED,    // SUBACK 0x80, or the subscription failed otherwise
-    ENGINE_ACKED,      // PUBACK or PUBCOMP of a publish; `intended_ns` and `started_ns` are that publish's
-    ENGINE_MESSAGE,    // a PUBLISH arrived; `content`, and `payload` when it is one of ours
-    ENGINE_PONG,       // PINGRESP to `ping`
+    ENGINE_CONNECTED,    // CONNACK 0
+    ENGINE_FAILED,       // the connect ended otherwise; `reason`
+    ENGINE_DROPPED,      // the connection was lost; `reason`
+    ENGINE_CLOSED,       // by close_client
+    ENGINE_SUBSCRIBED,   // SUBACK with a QoS
+    ENGINE_REFUSED,      // SUBACK 0x80, or the subscription, or its end, failed otherwise
+    ENGINE_UNSUBSCRIBED, // UNSUBACK
+    ENGINE_ACKED,        // PUBACK or PUBCOMP of a publish; `intended_ns` and `started_ns` are that publish's
+    ENGINE_MESSAGE,      // a PUBLISH arrived; `content`, and `payload` when it is one of ours
+    ENGINE_PONG,         // PINGRESP to `ping`
 };
 
 struct engine_event {
@@ -85,6 +86,7 @@ struct engine_config {
 // The bound on messages that one process holds because its sockets are full. A publish beyond it fails with
 // -EAGAIN, so a target that stops reading costs the generator no more memory than this.
 enum { ENGINE_QUEUE_BYTES = 64 << 20 };
+enum { ENGINE_READ_ALL = -1 };
 
 struct engine_message {
     const char *topic;
@@ -125,12 +127,18 @@ struct engine {
 
     // These need a connected client (otherwise -ENOTCONN). 0, or -errno: no event follows then.
     int (*subscribe)(struct engine_run *run, int64_t client, const char *topic, int qos);
+    int (*unsubscribe)(struct engine_run *run, int64_t client, const char *topic);
     int (*publish)(struct engine_run *run, int64_t client, const struct engine_message *message);
     // Sends the messages that publish has gathered. NULL: publish sends each message itself.
     void (*flush)(struct engine_run *run);
     int (*ping)(struct engine_run *run, int64_t client); // NULL without ENGINE_CAP_PING
     // -EOPNOTSUPP for a way that the engine does not know: without ENGINE_CAP_CUT all but LEAVE_DISCONNECT.
     int (*close_client)(struct engine_run *run, int64_t client, enum leave how);
+
+    // How fast the connected clients of this process read what the target sends, all alike: bytes a second of each;
+    // 0: nothing; ENGINE_READ_ALL, as at first: everything at once. An end of a connection that the kernel tells is
+    // reported all the same; one behind unread bytes is not. Meanwhile other calls may fail with -EAGAIN.
+    void (*read_at)(struct engine_run *run, int64_t bytes_per_s);
 
     // Announces an act within two seconds, so that the engine's threads are ready by then. NULL: not needed.
     void (*expect)(struct engine_run *run);

@@ -37,11 +37,12 @@
 #include <sys/types.h>
 
 enum fleet_act {
-    FLEET_CONNECT, // connect the first `goal` clients of the plan
-    FLEET_PUBLISH, // publish by `pattern` for `duration_ns`, and drain
-    FLEET_PROVE,   // every open client shows that it is alive
-    FLEET_CLOSE,   // clients `before` to `goal` (0: all) leave
-    FLEET_ARRIVE,  // clients `before` to `goal` leave if they are connected, and come (back)
+    FLEET_CONNECT,   // connect the first `goal` clients of the plan
+    FLEET_PUBLISH,   // publish by `pattern` for `duration_ns`, and drain
+    FLEET_PROVE,     // every open client shows that it is alive
+    FLEET_CLOSE,     // clients `before` to `goal` (0: all) leave
+    FLEET_ARRIVE,    // clients `before` to `goal` leave if they are connected, and come (back)
+    FLEET_SUBSCRIBE, // each client adds `filters` subscriptions, or removes them, by turns at a rate
 };
 
 enum fleet_subscribe {
@@ -70,13 +71,19 @@ struct fleet_order {
     bool wait_first;  // ARRIVE: the back-off is also waited for before the first connect
     uint64_t seed;    // ARRIVE: of random intervals and of jitter
     struct backoff backoff;
-    double rate_per_s;      // CONNECT, PUBLISH, ARRIVE: of all workers together; 0: as fast as possible
-    int64_t in_flight;      // PUBLISH without a rate: messages of a publisher under way at most; 1 and up
+    int64_t filters;   // SUBSCRIBE: of each client
+    double wildcards;  // SUBSCRIBE: the share of these that end in a wildcard
+    bool removes;      // SUBSCRIBE: UNSUBSCRIBE them
+    double rate_per_s; // CONNECT, PUBLISH, ARRIVE, SUBSCRIBE: of all workers together; 0: as fast as possible
+    int64_t in_flight; // PUBLISH without a rate: messages of a publisher under way at most; 1 and up
     struct pattern pattern; // PUBLISH, and CONNECT with FLEET_SUBSCRIBE_PAIR
     int64_t duration_ns;    // ARRIVE; PUBLISH: messages intended before this are sent, including the warm-up
     int64_t warmup_ns;      // PUBLISH: messages intended before this are not put into histograms
-    int64_t drain_ns;       // PUBLISH, PROVE, CLOSE: how long to wait for acts under way at the end;
-                            // ARRIVE: how long clients try again
+    // PUBLISH, with subscribers apart (pattern.h): they read at `read_per_s` (engine.h) from slow_from_ns to slow_until_ns
+    // after at_ns, and everything at once before and after that. slow_until_ns INT64_MAX: until the order ends.
+    int64_t slow_from_ns, slow_until_ns, read_per_s;
+    int64_t drain_ns; // PUBLISH, PROVE, CLOSE, SUBSCRIBE: how long to wait for acts under way at the end;
+                      // ARRIVE: how long clients try again
     int qos;
     bool retain;       // PUBLISH
     int payload_bytes; // PUBLISH, where worker_setup has no payloads

@@ -48,10 +48,20 @@ static struct hist *hist_at(const struct latency_shared *shared, struct stripe *
 const char *latency_name(enum latency_kind kind)
 {
     static const char *const names[LATENCY_COUNT] = {
-        [LATENCY_CONNECT] = "connect",   [LATENCY_CONNECT_UNCORRECTED] = "connect_uncorrected",
-        [LATENCY_ACK] = "ack",           [LATENCY_ACK_UNCORRECTED] = "ack_uncorrected",
-        [LATENCY_DELIVERY] = "delivery", [LATENCY_DELIVERY_UNCORRECTED] = "delivery_uncorrected",
-        [LATENCY_ARRIVAL] = "arrival",   [LATENCY_ARRIVAL_UNCORRECTED] = "arrival_uncorrected",
+        [LATENCY_CONNECT] = "connect",
+        [LATENCY_CONNECT_UNCORRECTED] = "connect_uncorrected",
+        [LATENCY_ACK] = "ack",
+        [LATENCY_ACK_UNCORRECTED] = "ack_uncorrected",
+        [LATENCY_DELIVERY] = "delivery",
+        [LATENCY_DELIVERY_UNCORRECTED] = "delivery_uncorrected",
+        [LATENCY_ARRIVAL] = "arrival",
+        [LATENCY_ARRIVAL_UNCORRECTED] = "arrival_uncorrected",
+        [LATENCY_DELIVERY_BEFORE] = "delivery_before",
+        [LATENCY_DELIVERY_AFTER] = "delivery_after",
+        [LATENCY_DELIVERY_SLOW] = "delivery_slow",
+        [LATENCY_RECOVERY] = "recovery",
+        [LATENCY_SUBSCRIBE] = "subscribe",
+        [LATENCY_UNSUBSCRIBE] = "unsubscribe",
         [LATENCY_LAG] = "lag",
     };
     return (unsigned)kind < LATENCY_COUNT ? names[kind] : "unknown";

@@ -34,7 +34,13 @@ enum latency_kind {
     LATENCY_DELIVERY_UNCORRECTED, // from the PUBLISH, if the pair's message before had arrived by then
     LATENCY_ARRIVAL,              // from the intended time, or the loss, to CONNACK
     LATENCY_ARRIVAL_UNCORRECTED,  // from the last call to CONNACK
-    LATENCY_LAG,                  // from the intended time to the act: how late the generator was
+    LATENCY_DELIVERY_BEFORE, // scenario slow: as LATENCY_DELIVERY, of messages due before readers were slow,
+    LATENCY_DELIVERY_AFTER,  // and after that; both, and LATENCY_DELIVERY, at those that read
+    LATENCY_DELIVERY_SLOW,   // at slow readers, whenever due
+    LATENCY_RECOVERY,        // from reading again to the arrival of a message that was due after that
+    LATENCY_SUBSCRIBE,       // from the intended time of a SUBSCRIBE to SUBACK (FLEET_SUBSCRIBE)
+    LATENCY_UNSUBSCRIBE,     // from the intended time of an UNSUBSCRIBE to UNSUBACK
+    LATENCY_LAG,             // from the intended time to the act: how late the generator was
     LATENCY_COUNT,
 };
 

@@ -82,6 +82,12 @@ static void print_asked(const struct overview *overview, FILE *to)
                (double)count[TALLY_CONNECTED], "1");
     if (count[TALLY_ARRIVAL_DUE] > 0)
         print_pair(to, "arrivals", (double)count[TALLY_ARRIVAL_DUE], (double)count[TALLY_ARRIVED], "1");
+    if (count[TALLY_ADD_DUE] > 0) {
+        print_pair(to, "subscribes", (double)count[TALLY_ADD_DUE], (double)count[TALLY_ADDED], "1");
+        print_pair(to, "unsubscribes", (double)count[TALLY_REMOVE_DUE], (double)count[TALLY_REMOVED], "1");
+        print_pair(to, "of both a second", figure(overview, "subscriptions.rate_asked"),
+                   figure(overview, "subscriptions.rate"), "1/s");
+    }
     print_pair(to, "connects a second", run->config->connect_rate_per_s, connect_rate(overview), "1/s");
     if (isfinite(figure(overview, "clients.alive")))
         print_pair(to, "signs of life", (double)count[TALLY_PROVE_ASKED], figure(overview, "clients.alive"),
@@ -90,6 +96,9 @@ static void print_asked(const struct overview *overview, FILE *to)
         return;
     print_pair(to, "messages sent", (double)count[TALLY_DUE], (double)count[TALLY_PUBLISHED], "1");
     print_pair(to, "messages arrived", (double)count[TALLY_DELIVERY_DUE], (double)count[TALLY_RECEIVED], "1");
+    if (count[TALLY_SLOW_DUE] > 0)
+        print_pair(to, "at slow readers", (double)count[TALLY_SLOW_DUE], (double)count[TALLY_SLOW_RECEIVED],
+                   "1");
     print_pair(to, "messages a second", figure(overview, "messages.rate_asked"),
                figure(overview, "messages.rate"), "1/s");
 }
@@ -100,8 +109,15 @@ static const struct {
     enum latency_kind kind;
     const char *label;
 } shown[] = {{LATENCY_CONNECT, "connect"},
+             {LATENCY_ARRIVAL, "arrival"},
+             {LATENCY_DELIVERY_BEFORE, "delivery before"},
              {LATENCY_DELIVERY, "delivery"},
+             {LATENCY_DELIVERY_AFTER, "delivery after"},
+             {LATENCY_DELIVERY_SLOW, "at slow readers"},
+             {LATENCY_RECOVERY, "recovery"},
              {LATENCY_ACK, "acknowledgement"},
+             {LATENCY_SUBSCRIBE, "subscribe"},
+             {LATENCY_UNSUBSCRIBE, "unsubscribe"},
              {LATENCY_LAG, "generator was late"}};
 
 static void print_latency(FILE *to, const char *label, const struct hist *hist)
@@ -167,6 +183,12 @@ static void print_losses(const struct overview *overview, FILE *to)
         const char *text;
     } losses[] = {{TALLY_NOT_SENT, "messages were due and not sent"},
                   {TALLY_ARRIVAL_NOT_SENT, "arrivals were due and not begun"},
+                  {TALLY_ADD_NOT_SENT, "SUBSCRIBEs were due and not sent"},
+                  {TALLY_ADD_FAILED, "SUBSCRIBEs were refused, or lost with their connection"},
+                  {TALLY_ADD_LOST, "SUBSCRIBEs were not answered"},
+                  {TALLY_REMOVE_NOT_SENT, "UNSUBSCRIBEs were due and not sent"},
+                  {TALLY_REMOVE_FAILED, "UNSUBSCRIBEs were lost with their connection"},
+                  {TALLY_REMOVE_LOST, "UNSUBSCRIBEs were not answered"},
                   {TALLY_LOST, "deliveries did not arrive"},
                   {TALLY_UNACKED, "messages were not acknowledged"},
                   {TALLY_CORRUPT, "deliveries had another content than was sent"},
@@ -195,6 +217,8 @@ static void print_target(const struct overview *overview, FILE *to)
                  {"memory.per_connection_bytes", "a connection", "B"},
                  {"kernel.per_connection_bytes", "of the kernel a connection", "B"},
                  {"cpu.per_connection_ns", "CPU a connection", "ns"},
+                 {"memory.per_subscription_bytes", "a subscription", "B"},
+                 {"slow.memory_per_reader_bytes", "a slow reader", "B"},
                  {"cpu.per_message_ns", "CPU a message", "ns"}};
     const char *joint = "target";
     char text[TEXT_BYTES];
@@ -245,6 +269,9 @@ void overview_print(const struct overview *overview, FILE *to)
     print_losses(overview, to);
     if (limit->why[0])
         fprintf(to, "%-*s%s: %s\n", LABEL, "limit", limit_name(limit->by), limit->why);
+    for (int i = 0; i < overview->summary->verdict_count; i++)
+        fprintf(to, "%-*s%s: %s: %s\n", LABEL, i == 0 ? "verdicts" : "", overview->summary->verdicts[i].name,
+                overview->summary->verdicts[i].verdict, overview->summary->verdicts[i].why);
     for (int i = 0; i < overview->summary->ceiling_count; i++) {
         const struct ceiling_note *one = &overview->summary->ceilings[i];
         fprintf(to, "%-*s%s: %s\n%-*s  %s\n", LABEL, i == 0 ? "ceiling" : "", one->name, one->text, LABEL, "",

@@ -42,16 +42,17 @@ json_t *overview_json(const struct overview *overview, int64_t left_out)
                   {"messages_unfinished", TALLY_UNFINISHED},
                   {"messages_duplicates", TALLY_DUPLICATES}};
     json_t *json = json_pack(
-        "{s:s, s:s, s:s, s:s, s:s, s:f, s:o, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:I}", "schema",
-        JSON_LINES_SCHEMA, "type", "summary", "status", overview->status, "scenario", config->scenario->name,
-        "engine", config->engine->name, "elapsed_s", (double)overview->took_ns / 1e9, "ended_early",
-        text_or_null(run->broken), "connections_wanted", (json_int_t)(config->connections - config->later),
-        "failed", (json_int_t)tally_failed(&run->tally), "dropped", (json_int_t)tally_dropped(&run->tally),
-        "failed_by", moment_reasons(run->tally.failed), "dropped_by", moment_reasons(run->tally.dropped),
-        "limit",
+        "{s:s, s:s, s:s, s:s, s:s, s:f, s:o, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:I}",
+        "schema", JSON_LINES_SCHEMA, "type", "summary", "status", overview->status, "scenario",
+        config->scenario->name, "engine", config->engine->name, "elapsed_s", (double)overview->took_ns / 1e9,
+        "ended_early", text_or_null(run->broken), "connections_wanted",
+        (json_int_t)(config->connections - config->later), "failed", (json_int_t)tally_failed(&run->tally),
+        "dropped", (json_int_t)tally_dropped(&run->tally), "failed_by", moment_reasons(run->tally.failed),
+        "dropped_by", moment_reasons(run->tally.dropped), "limit",
         limit->why[0] ? json_pack("{s:s, s:s}", "by", limit_name(limit->by), "why", limit->why) : json_null(),
-        "ceilings", summary_ceilings_json(overview->summary), "metrics", metrics_json(overview->summary),
-        "record", text_or_null(config->record_dir), "seconds_left_out", (json_int_t)left_out);
+        "ceilings", summary_ceilings_json(overview->summary), "verdicts",
+        summary_verdicts_json(overview->summary), "metrics", metrics_json(overview->summary), "record",
+        text_or_null(config->record_dir), "seconds_left_out", (json_int_t)left_out);
     for (size_t i = 0; json && i < sizeof counts / sizeof counts[0]; i++)
         json_object_set_new(json, counts[i].name, json_integer(run->tally.count[counts[i].what]));
     return json;

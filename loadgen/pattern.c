@@ -45,9 +45,14 @@ int64_t pattern_clients(const struct pattern *pattern)
     return pattern->publishers + pattern->subscribers;
 }
 
+int64_t pattern_first_apart(const struct pattern *pattern)
+{
+    return pattern_clients(pattern) - pattern->apart;
+}
+
 int64_t pattern_publishers_before(const struct pattern *pattern, int64_t clients)
 {
-    int64_t all = pattern_clients(pattern);
+    int64_t all = pattern_first_apart(pattern);
     if (clients >= all)
         return pattern->publishers;
     return pattern->kind == PATTERN_PAIRS ? clients / 2 : clients * pattern->publishers / all;
@@ -74,7 +79,7 @@ int64_t pattern_publisher_client(const struct pattern *pattern, int64_t publishe
     if (pattern->kind == PATTERN_PAIRS)
         return 2 * publisher + 1;
     // The first client c for which (c + 1) x publishers / all reaches publisher + 1.
-    int64_t all = pattern_clients(pattern);
+    int64_t all = pattern_first_apart(pattern);
     return ((publisher + 1) * all + pattern->publishers - 1) / pattern->publishers - 1;
 }
 
@@ -92,6 +97,13 @@ static int64_t of_topic(int64_t count, int64_t topics, int64_t topic)
 int64_t pattern_receivers(const struct pattern *pattern, int64_t publisher)
 {
     return of_topic(pattern->subscribers, pattern->topics, pattern_topic(pattern, publisher));
+}
+
+int64_t pattern_receivers_apart(const struct pattern *pattern, int64_t publisher)
+{
+    int64_t topic = pattern_topic(pattern, publisher);
+    return of_topic(pattern->subscribers, pattern->topics, topic) -
+           of_topic(pattern->subscribers - pattern->apart, pattern->topics, topic);
 }
 
 int64_t pattern_senders(const struct pattern *pattern, int64_t subscriber)

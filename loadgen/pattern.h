@@ -27,6 +27,7 @@ struct pattern {
     enum pattern_kind kind;
     int64_t publishers, subscribers;
     int64_t topics; // groups that share messages; 1 for fan-in, whose subscribers take all topics
+    int64_t apart;  // not pairs: the last so many subscribers are the last clients, after all others
 };
 
 struct pattern pattern_pairs(int64_t pairs);
@@ -48,7 +49,10 @@ int64_t pattern_publisher_client(const struct pattern *pattern, int64_t publishe
 
 int64_t pattern_topic(const struct pattern *pattern, int64_t number);        // of a publisher or a subscriber
 int64_t pattern_receivers(const struct pattern *pattern, int64_t publisher); // subscribers of its topic
-int64_t pattern_senders(const struct pattern *pattern, int64_t subscriber);  // publishers of its topic
+int64_t pattern_receivers_apart(const struct pattern *pattern, int64_t publisher); // of these, those apart
+int64_t pattern_first_apart(
+    const struct pattern *pattern); // the first client that is apart; if none is, the number of all
+int64_t pattern_senders(const struct pattern *pattern, int64_t subscriber); // publishers of its topic
 // All (publisher, subscriber) that share messages.
 int64_t pattern_streams(const struct pattern *pattern);
 

@@ -209,7 +209,9 @@ int plan_divide(struct plan *plan, const struct plan_request *request, struct er
                        "%lld clients a worker are more than one process can hold (%lld): give more "
                        "--workers, or raise the limit of open files",
                        (long long)per_worker, (long long)request->clients_max);
-    int64_t global = (plan->clients + per_worker - 1) / per_worker;
+    plan->split = request->split > 0 && request->split < plan->clients ? request->split : 0;
+    int64_t global = (plan->split + per_worker - 1) / per_worker +
+                     (plan->clients - plan->split + per_worker - 1) / per_worker;
     int64_t workers = (global + plan->ranks - 1) / plan->ranks;
     if (workers < 1)
         workers = 1;
@@ -272,12 +274,18 @@ void plan_free(struct plan *plan)
 
 struct plan_share plan_share(const struct plan *plan, int rank, int worker)
 {
-    int64_t global = (int64_t)rank * plan->workers + worker;
-    struct plan_share share = {.first = global * plan->clients_per_worker, .count = plan->clients_per_worker};
-    if (share.first > plan->clients)
-        share.first = plan->clients;
-    if (share.count > plan->clients - share.first)
-        share.count = plan->clients - share.first;
+    int64_t global = (int64_t)rank * plan->workers + worker, each = plan->clients_per_worker;
+    // Workers of clients before the split; they end there.
+    int64_t before = each > 0 ? (plan->split + each - 1) / each : 0, end = plan->clients;
+    struct plan_share share = {.first = global * each, .count = each};
+    if (global < before)
+        end = plan->split;
+    else
+        share.first = plan->split + (global - before) * each;
+    if (share.first > end)
+        share.first = end;
+    if (share.count > end - share.first)
+        share.count = end - share.first;
     return share;
 }
 

@@ -39,6 +39,7 @@ struct plan_request {
     int64_t clients_max;        // the bound of one process (descriptors)
     int cores;                  // at least so many workers when there are clients for them
     int ranks;                  // hosts that share the plan; 1 today
+    int64_t split;              // clients from this one on have workers of their own; 0: none have
     bool even;                  // clients come in pairs that a worker must not split
     bool spread_pairs;          // the ends of a pair may go to different targets of one cluster
     bool mesh;     // publishers and subscribers meet as they come: several targets must be one cluster
@@ -54,7 +55,8 @@ struct plan_request {
 struct plan {
     int64_t clients;
     int64_t clients_per_worker;
-    int workers; // of each rank
+    int64_t split; // no worker has clients of both sides of it; 0: there is none
+    int workers;   // of each rank
     int ranks;
     int target_count, source_count; // source_count 0: the kernel chooses
     int together;                   // clients in a row on one route: 2 where a pair stays on one target

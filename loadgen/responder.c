@@ -207,6 +207,18 @@ static bool on_subscribe(struct responder *responder, struct peer *peer, const s
     return reply(responder, peer, mqtt_suback_encode(responder->out, sizeof responder->out, &suback));
 }
 
+static bool on_unsubscribe(struct responder *responder, struct peer *peer, const struct mqtt_frame *frame)
+{
+    struct mqtt_subscribe list;
+    struct mqtt_subscription one;
+    if (mqtt_subscribe_decode(frame, &list) != MQTT_OK || list.count != 1 ||
+        !mqtt_subscribe_next(&list, &one))
+        return false;
+    if (mqtt_text_equal(mqtt_text_of(peer->topic), one.filter))
+        peer->topic[0] = '\0';
+    return reply_ack(responder, peer, MQTT_UNSUBACK, list.packet_id);
+}
+
 static bool on_packet(struct responder *responder, struct peer *peer, const struct mqtt_frame *frame)
 {
     uint16_t packet_id;
@@ -222,6 +234,8 @@ static bool on_packet(struct responder *responder, struct peer *peer, const stru
         return on_publish(responder, peer, frame);
     case MQTT_SUBSCRIBE:
         return on_subscribe(responder, peer, frame);
+    case MQTT_UNSUBSCRIBE:
+        return on_unsubscribe(responder, peer, frame);
     case MQTT_PUBREC:
     case MQTT_PUBREL:
         return mqtt_ack_decode(frame, &packet_id) == MQTT_OK &&

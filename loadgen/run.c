@@ -144,6 +144,20 @@ static void count_descriptors(struct run *run, int64_t now_ns, bool at_once)
     strangers_count(&run->strangers, open, run->tally.count[TALLY_STARTED]);
 }
 
+static void look_at_marks(struct run *run, int64_t now_ns)
+{
+    for (int i = 0; i < run->mark_count; i++) {
+        struct run_mark *mark = &run->marks[i];
+        if (mark->taken || now_ns < run->order_ns + mark->after_ns)
+            continue;
+        if (mark->ticket == 0) {
+            mark->ticket = sampler_request(run->sampler);
+            run->phase = mark->phase ? mark->phase : run->phase;
+        }
+        mark->taken = sampler_ready(run->sampler, mark->ticket, &mark->sample);
+    }
+}
+
 static void tick(struct run *run)
 {
     struct pollfd wait = {.fd = run->signals, .events = POLLIN};
@@ -155,6 +169,8 @@ static void tick(struct run *run)
     read_tallies(run);
     sampler_label(run->sampler, run->phase, run->tally.count[TALLY_OPEN],
                   run->tally.count[TALLY_CPU_NS] + run->probe_tally.count[TALLY_CPU_NS]);
+    if (run->publishing)
+        look_at_marks(run, now_ns);
     ceilings_look(&run->ceilings, tally_failed(&run->tally) + tally_dropped(&run->tally), now_ns);
     if (run->climbing && curve_wants(&run->curve, run->tally.count[TALLY_OPEN], run->config->connections))
         add_to_curve(run, true);
@@ -180,25 +196,36 @@ void run_phase(struct run *run, const char *phase)
     run->phase = phase;
 }
 
+// Polls both fleets. The number of living workers of `awaited` (NULL: of both) that are not done.
+static int poll_fleets(struct run *run, const struct fleet *awaited)
+{
+    int64_t now_ns = clock_now_ns();
+    int clients = fleet_poll(run->fleet, now_ns), probes = run->probes ? fleet_poll(run->probes, now_ns) : 0;
+    if (!awaited)
+        return clients + probes;
+    return awaited == run->fleet ? clients : probes;
+}
+
 // The run ends in the middle of an order. Acts under way are counted before anything is closed.
-static void halt(struct run *run, struct fleet *fleet)
+static void halt(struct run *run)
 {
     run->halted = true;
-    fleet_halt(fleet);
+    fleet_halt(run->fleet);
+    if (run->probes)
+        fleet_halt(run->probes);
     int64_t limit_ns = clock_now_ns() + HALT_NS;
-    while (fleet_poll(fleet, clock_now_ns()) > 0 && clock_now_ns() < limit_ns)
+    while (poll_fleets(run, NULL) > 0 && clock_now_ns() < limit_ns)
         clock_sleep_until_ns(clock_now_ns() + 2 * NS_PER_MS);
     read_tallies(run);
     collect(run);
 }
 
-static bool wait_for(struct run *run, struct fleet *fleet, int64_t limit_ns)
+// Waits for a fleet; NULL: for both.
+static bool wait_for(struct run *run, const struct fleet *fleet, int64_t limit_ns)
 {
     for (;;) {
         int64_t now_ns = clock_now_ns();
-        int busy = fleet_poll(fleet, now_ns);
-        if (fleet != run->fleet)
-            fleet_poll(run->fleet, now_ns);
+        int busy = poll_fleets(run, fleet);
         tick(run);
         if (busy == 0) {
             collect(run);
@@ -207,21 +234,25 @@ static bool wait_for(struct run *run, struct fleet *fleet, int64_t limit_ns)
         if (now_ns >= limit_ns)
             run_break(run, "%d workers did not end the phase \"%s\" in time", busy, run->phase);
         if (run_is_broken(run)) {
-            halt(run, fleet);
+            halt(run);
             return false;
         }
     }
+}
+
+// The common instant of an order for so many workers: time for each to resume and read it, and for its engine, if that
+// needs any and the first act of the schedule would show it.
+static int64_t instant(const struct run *run, const struct fleet_order *order, int workers)
+{
+    bool expects = order->rate_per_s > 0 && run->setup.engine->expect;
+    return clock_now_ns() + 20 * NS_PER_MS + workers * 100 * NS_PER_US + (expects ? NS_PER_S / 4 : 0);
 }
 
 bool run_order(struct run *run, struct fleet *fleet, struct fleet_order *order, int64_t limit_ns)
 {
     if (run_is_broken(run))
         return false;
-    // Time for every worker to resume and read the order.
-    order->at_ns = clock_now_ns() + 20 * NS_PER_MS + fleet_workers(fleet) * 100 * NS_PER_US;
-    // Time for its engine, if that needs any and the first act of the schedule would show it.
-    if (order->rate_per_s > 0 && run->setup.engine->expect)
-        order->at_ns += NS_PER_S / 4;
+    order->at_ns = instant(run, order, fleet_workers(fleet));
     run->connecting = order->act == FLEET_CONNECT;
     run->climbing = run->connecting && fleet == run->fleet;
     if (run->climbing) {
@@ -232,11 +263,28 @@ bool run_order(struct run *run, struct fleet *fleet, struct fleet_order *order, 
     run->asked_per_s = order->rate_per_s;
     if (run->publishing && run->board)
         board_reset(run->board);
+    run->order_ns = order->at_ns;
     fleet_give(fleet, order);
     wait_for(run, fleet, order->at_ns + limit_ns);
     if (run->climbing)
         add_to_curve(run, true);
     run->climbing = run->connecting = run->publishing = false;
+    run->asked_per_s = 0;
+    return !run_is_broken(run);
+}
+
+bool run_orders(struct run *run, struct fleet_order *order, struct fleet_order *beside, int64_t limit_ns)
+{
+    if (run_is_broken(run))
+        return false;
+    order->at_ns = beside->at_ns =
+        instant(run, order, fleet_workers(run->fleet) + fleet_workers(run->probes));
+    run->publishing = beside->act == FLEET_PUBLISH;
+    run->asked_per_s = beside->rate_per_s;
+    fleet_give(run->probes, beside);
+    fleet_give(run->fleet, order);
+    wait_for(run, NULL, order->at_ns + limit_ns);
+    run->publishing = false;
     run->asked_per_s = 0;
     return !run_is_broken(run);
 }

@@ -28,6 +28,15 @@
 
 #include <stdbool.h>
 
+// A reading in the middle of an order, and the phase that begins with it.
+struct run_mark {
+    int64_t after_ns;  // since the at_ns of the order
+    const char *phase; // static; NULL: the same goes on
+    struct sample sample;
+    uint64_t ticket; // the run's own: of its reading; 0: not asked for yet
+    bool taken;      // `sample` is there
+};
+
 struct run {
     const struct config *config;
     struct record *record; // NULL: no --record
@@ -48,6 +57,7 @@ struct run {
     int64_t censored[LATENCY_COUNT];        // of the samples in `total`, those that had not ended
     int64_t phase_censored[LATENCY_COUNT];  // of those in `phase_hist`
     void *hist_memory;
+    size_t hist_memory_bytes;
     struct hist_log *log;
     struct sampler *sampler;
     struct owners owners;       // whether the watched processes are the target
@@ -64,7 +74,10 @@ struct run {
     int64_t top;    // of all steps, for progress; 0: there are no steps
     // An order to connect or publish is under way, at that rate (0: as fast as it goes).
     bool connecting, publishing;
-    bool climbing; // it is the clients that connect, not the probes
+    struct run_mark *marks; // of the order under way, set before it is given; NULL: none
+    int mark_count;
+    int64_t order_ns; // its at_ns
+    bool climbing;    // it is the clients that connect, not the probes
     double asked_per_s;
     int64_t started_ns;
     bool shown;                  // a moment has been shown
@@ -87,6 +100,8 @@ void run_phase(struct run *run, const char *phase); // a static word; empties ph
 
 // Sets the at_ns of `order`, gives it to `fleet` and waits until all workers are done, at most `limit_ns`.
 bool run_order(struct run *run, struct fleet *fleet, struct fleet_order *order, int64_t limit_ns);
+// The same for both fleets at once: `order` for the clients, `beside` for the probes, at one instant.
+bool run_orders(struct run *run, struct fleet_order *order, struct fleet_order *beside, int64_t limit_ns);
 bool run_hold(struct run *run, int64_t ns);
 bool run_sample(struct run *run, struct sample *sample); // a full one, now
 // The difference that two readings of a target at rest may have: 64 KiB or a thousandth, the larger of both.

@@ -57,6 +57,23 @@ static void add_arrivals(struct books *books, const struct run *run)
         books_add(books, &line);
 }
 
+// Changes of subscriptions. `offset` is 0, or that of UNSUBSCRIBEs.
+static void add_changes(struct books *books, const struct run *run, const char *source, int offset,
+                        enum latency_kind kind)
+{
+    const int64_t *count = run->tally.count + offset;
+    struct books_line line = named("", source);
+    line.attempted = count[TALLY_ADD_DUE];
+    line.measured = held(run, kind);
+    line.lost = count[TALLY_ADD_LOST];
+    line.failed = count[TALLY_ADD_FAILED];
+    line.not_sent = count[TALLY_ADD_NOT_SENT];
+    line.unfinished = count[TALLY_ADD_UNFINISHED];
+    line.unreadable = count[TALLY_ADDED] - line.measured;
+    if (line.attempted > 0)
+        books_add(books, &line);
+}
+
 static void add_subscribes(struct books *books, const char *prefix, const struct tally *tally)
 {
     struct books_line line = named(prefix, "subscribes");
@@ -67,6 +84,29 @@ static void add_subscribes(struct books *books, const char *prefix, const struct
     line.unfinished = tally->count[TALLY_SUBSCRIBE_UNFINISHED];
     if (line.attempted > 0)
         books_add(books, &line);
+}
+
+// Deliveries at slow readers, and their recoveries. What the target did not keep for them is an outcome: it has failed,
+// and is no loss.
+static void add_slow(struct books *books, const struct run *run)
+{
+    const struct tally *tally = &run->tally;
+    struct books_line deliveries = named("", "slow_deliveries"), recoveries = named("", "recoveries");
+    deliveries.attempted = tally->count[TALLY_SLOW_DUE];
+    deliveries.measured = held(run, LATENCY_DELIVERY_SLOW);
+    deliveries.failed = tally->count[TALLY_SLOW_MISSED];
+    deliveries.unfinished = tally->count[TALLY_SLOW_UNFINISHED];
+    deliveries.unreadable =
+        tally->count[TALLY_SLOW_RECEIVED] - deliveries.measured + tally->count[TALLY_SLOW_CORRUPT];
+    if (deliveries.attempted > 0)
+        books_add(books, &deliveries);
+    recoveries.attempted = tally->count[TALLY_RECOVERY_DUE];
+    recoveries.measured = held(run, LATENCY_RECOVERY);
+    recoveries.failed = tally->count[TALLY_RECOVERY_FAILED];
+    recoveries.unfinished = tally->count[TALLY_RECOVERY_UNFINISHED];
+    recoveries.unreadable = tally->count[TALLY_RECOVERED] - recoveries.measured;
+    if (recoveries.attempted > 0)
+        books_add(books, &recoveries);
 }
 
 static void add_signs_of_life(struct books *books, const struct tally *tally)
@@ -98,7 +138,8 @@ static void add_messages(struct books *books, struct run *run, const char *prefi
 
     struct books_line deliveries = named(prefix, "deliveries");
     deliveries.attempted = tally_measured(tally, TALLY_DELIVERY_DUE);
-    deliveries.measured = held(run, LATENCY_DELIVERY);
+    deliveries.measured =
+        held(run, LATENCY_DELIVERY) + held(run, LATENCY_DELIVERY_BEFORE) + held(run, LATENCY_DELIVERY_AFTER);
     deliveries.lost = tally_measured(tally, TALLY_LOST);
     deliveries.unfinished = tally_measured(tally, TALLY_UNFINISHED);
     deliveries.unreadable =
@@ -195,7 +236,10 @@ void run_books(struct books *books, struct run *run)
     add_connects(books, run);
     add_arrivals(books, run);
     add_subscribes(books, "", &run->tally);
+    add_changes(books, run, "subacks", 0, LATENCY_SUBSCRIBE);
+    add_changes(books, run, "unsubacks", TALLY_REMOVE_DUE - TALLY_ADD_DUE, LATENCY_UNSUBSCRIBE);
     add_messages(books, run, "", &run->tally);
+    add_slow(books, run);
     add_signs_of_life(books, &run->tally);
     if (!run->probes)
         return;

@@ -22,10 +22,12 @@ enum {
 static int open_histograms(struct run *run, struct err *err)
 {
     size_t bytes = 4 * LATENCY_COUNT * hist_bytes();
-    run->hist_memory = aligned_alloc(64, bytes);
-    if (!run->hist_memory)
+    // Zeroed, and a histogram that stays empty takes no memory.
+    void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED)
         return err_set(err, -ENOMEM, "out of memory for histograms");
-    memset(run->hist_memory, 0, bytes);
+    run->hist_memory = memory;
+    run->hist_memory_bytes = bytes;
     char *at = run->hist_memory;
     struct hist **sets[] = {run->interval, run->total, run->phase_hist, run->second};
     for (int set = 0; set < 4; set++)
@@ -71,6 +73,7 @@ static int fill_request(struct plan_request *request, const struct config *confi
         .clients_max = engine->clients_max < holds ? engine->clients_max : holds,
         .cores = cores > 0 ? (int)cores : 1,
         .ranks = 1,
+        .split = probes ? 0 : config->split,
         .even = probes || config->even,
         .spread_pairs = config->spread_pairs,
         .mesh = !probes && config->pattern.kind != PATTERN_PAIRS,
@@ -288,7 +291,8 @@ void run_close(struct run *run)
     fleet_close(run->fleet);
     if (run->signals >= 0)
         close(run->signals);
-    free(run->hist_memory);
+    if (run->hist_memory)
+        munmap(run->hist_memory, run->hist_memory_bytes);
     latency_shared_close(run->latency);
     board_close(run->board);
     if (run->setup.arrival_times)

@@ -28,6 +28,10 @@ struct sampler {
     struct sample full;       // the last full row
     struct sample last;
     int64_t peak_rss_bytes, peak_pss_bytes, peak_private_bytes; // -1: no reading yet
+    const char *keep_phase;                                     // NULL: none is kept
+    struct sampler_kept *kept;
+    size_t kept_count, kept_capacity;
+    bool kept_lost; // out of memory: what is kept has a gap
     struct sampler_account account;
     // The thread's own, or unchanging:
     struct csv *csv;
@@ -169,6 +173,27 @@ static void raise_to(int64_t *most, int64_t value)
         *most = value;
 }
 
+// The caller holds the lock.
+static void keep(struct sampler *sampler, const char *phase, const struct sample *sample)
+{
+    if (!sampler->keep_phase || strcmp(phase, sampler->keep_phase) != 0)
+        return;
+    if (sampler->kept_count == sampler->kept_capacity) {
+        size_t capacity = sampler->kept_capacity ? sampler->kept_capacity * 2 : 256;
+        struct sampler_kept *kept = realloc(sampler->kept, capacity * sizeof *kept);
+        sampler->kept_lost = sampler->kept_lost || !kept;
+        if (!kept)
+            return;
+        sampler->kept = kept;
+        sampler->kept_capacity = capacity;
+    }
+    sampler->kept[sampler->kept_count++] =
+        (struct sampler_kept){.at_ns = sample->at_ns,
+                              .rss_bytes = sample->target_rss_bytes,
+                              .pss_bytes = sample->target_pss_bytes,
+                              .private_bytes = sample->target_private_bytes};
+}
+
 // The caller holds the lock. It is released during the reading.
 static void take_row(struct sampler *sampler)
 {
@@ -204,6 +229,7 @@ static void take_row(struct sampler *sampler)
         sampler->answered = asked;
     }
     const char *phase = sampler->phase;
+    keep(sampler, phase, &sample);
     if (sampler->csv) {
         pthread_mutex_unlock(&sampler->lock);
         write_row(sampler->csv, phase, &sample);
@@ -255,6 +281,7 @@ static void free_all(struct sampler *sampler)
 {
     pthread_cond_destroy(&sampler->word);
     pthread_mutex_destroy(&sampler->lock);
+    free(sampler->kept);
     free(sampler->targets);
     free(sampler->workers);
     free(sampler);
@@ -338,6 +365,24 @@ void sampler_peak(struct sampler *sampler, struct sample *peak)
     peak->target_pss_bytes = sampler->peak_pss_bytes;
     peak->target_private_bytes = sampler->peak_private_bytes;
     pthread_mutex_unlock(&sampler->lock);
+}
+
+void sampler_keep(struct sampler *sampler, const char *phase)
+{
+    pthread_mutex_lock(&sampler->lock);
+    sampler->keep_phase = phase;
+    pthread_mutex_unlock(&sampler->lock);
+}
+
+size_t sampler_take_kept(struct sampler *sampler, struct sampler_kept **kept)
+{
+    pthread_mutex_lock(&sampler->lock);
+    size_t count = sampler->kept_lost ? 0 : sampler->kept_count;
+    *kept = sampler->kept;
+    sampler->kept = NULL;
+    sampler->kept_count = sampler->kept_capacity = 0;
+    pthread_mutex_unlock(&sampler->lock);
+    return count;
 }
 
 int sampler_close(struct sampler *sampler, struct sampler_account *account)

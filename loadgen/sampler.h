@@ -16,6 +16,7 @@
 #include "base/err.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -68,6 +69,14 @@ uint64_t sampler_request(struct sampler *sampler);
 bool sampler_ready(struct sampler *sampler, uint64_t ticket, struct sample *sample);
 
 void sampler_last(struct sampler *sampler, struct sample *sample); // the latest row, quick or full
+
+// Keeps the readings of one phase from now on, in memory: those that memory.csv has with this label.
+struct sampler_kept {
+    int64_t at_ns, rss_bytes, pss_bytes, private_bytes; // of the target; -1: not read
+};
+void sampler_keep(struct sampler *sampler, const char *phase);
+// Those so far. `*kept` is the caller's to free. The number; 0 too when memory ran out on the way.
+size_t sampler_take_kept(struct sampler *sampler, struct sampler_kept **kept);
 
 // The highest reading so far of each way to count the target's user memory, -1: there is none. Other fields are
 // of the latest row. These are the highest values in memory.csv.

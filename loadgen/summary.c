@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
+#include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -68,6 +69,18 @@ void summary_add_latency(struct summary *summary, const char *prefix, const stru
 static double slope(int64_t a, int64_t b, int64_t n)
 {
     return a >= 0 && b >= 0 && n > 0 ? (double)(b - a) / (double)n : NAN;
+}
+
+void summary_add_verdict(struct summary *summary, const char *name, const char *verdict, const char *why, ...)
+{
+    va_list arguments;
+    assert(summary->verdict_count < SUMMARY_VERDICTS_MAX);
+    struct summary_verdict *one = &summary->verdicts[summary->verdict_count++];
+    one->name = name;
+    one->verdict = verdict;
+    va_start(arguments, why);
+    vsnprintf(one->why, sizeof one->why, why, arguments);
+    va_end(arguments);
 }
 
 void summary_add_reading(struct summary *summary, const char *name, const struct sample *sample)
@@ -414,6 +427,16 @@ static void write_readings(const struct summary *summary, struct record *record)
     record_set(record, "readings", json);
 }
 
+json_t *summary_verdicts_json(const struct summary *summary)
+{
+    json_t *json = json_object();
+    for (int i = 0; i < summary->verdict_count; i++)
+        json_object_set_new(json, summary->verdicts[i].name,
+                            json_pack("{s:s, s:s}", "verdict", summary->verdicts[i].verdict, "why",
+                                      summary->verdicts[i].why));
+    return json;
+}
+
 static void write_row(struct record *record, const struct summary_row *row)
 {
     if (row->why[0])
@@ -428,6 +451,8 @@ void summary_write(const struct summary *summary, struct record *record)
         return;
     if (summary->reading_count > 0)
         write_readings(summary, record);
+    if (summary->verdict_count > 0)
+        record_set(record, "summary.verdicts", summary_verdicts_json(summary));
     record_set(record, "summary.percentiles", json_string(SUMMARY_PERCENTILES));
     if (summary->limit.why[0])
         record_set(record, "summary.limit",

@@ -10,7 +10,7 @@
 #include "loadgen/limit.h"
 #include "loadgen/run.h"
 
-enum { SUMMARY_ROWS_MAX = 128, SUMMARY_READINGS_MAX = 4 };
+enum { SUMMARY_ROWS_MAX = 160, SUMMARY_READINGS_MAX = 6, SUMMARY_VERDICTS_MAX = 4 };
 
 // The minimum of samples for a percentile p, as the record has it in summary.percentiles. Records without
 // this field have percentiles of any number of samples.
@@ -31,6 +31,11 @@ struct summary {
         int64_t at_ns;
     } readings[SUMMARY_READINGS_MAX];
     int reading_count;
+    struct summary_verdict {
+        const char *name, *verdict; // static
+        char why[320];
+    } verdicts[SUMMARY_VERDICTS_MAX];
+    int verdict_count;
     struct limit limit; // `why` is empty: nothing was judged
     struct ceiling_note ceilings[CEILING_NOTES_MAX];
     int ceiling_count;
@@ -46,6 +51,10 @@ void summary_add_percentile(struct summary *summary, const char *name, const str
 // PREFIX.p50, .p99, .p99_9, .max, .mean (ns, lower), .count and .censored; nothing for an empty histogram.
 void summary_add_latency(struct summary *summary, const char *prefix, const struct hist *hist,
                          int64_t censored);
+
+// What a scenario concludes, in words: `name` and `verdict` are static.
+void summary_add_verdict(struct summary *summary, const char *name, const char *verdict, const char *why, ...)
+    __attribute__((format(printf, 4, 5)));
 
 // Names a reading ("start", "low", "full"), so that a check of the record finds its line in memory.csv.
 void summary_add_reading(struct summary *summary, const char *name, const struct sample *sample);
@@ -75,6 +84,8 @@ void summary_add_clients(struct summary *summary, struct run *run);
 
 // Local ports that connects passed over, of clients and probes.
 int64_t summary_ports_passed(const struct run *run);
+
+json_t *summary_verdicts_json(const struct summary *summary); // {NAME: {"verdict", "why"}}; a new reference
 
 // Writes all rows into the record (may be NULL).
 void summary_write(const struct summary *summary, struct record *record);

@@ -98,6 +98,11 @@ void tally_stay_away(struct tally_page *page, enum tally_reason reason)
     bump(&page->away[reason]);
 }
 
+void tally_close_slow(struct tally_page *page, enum tally_reason reason)
+{
+    bump(&page->slow_closed[reason]);
+}
+
 static void take_busier(struct tally *sum, const struct tally_page *page)
 {
     int64_t ran = tally_get(page, TALLY_RAN_PPM), waited = tally_get(page, TALLY_WAITED_PPM);
@@ -116,7 +121,7 @@ void tally_sum(struct tally *sum, const struct tally_page *page)
             if (value != 0 && (sum->count[i] == 0 || value < sum->count[i]))
                 sum->count[i] = value;
         } else if (i == TALLY_LAST_CONNECTED_NS || i == TALLY_LAST_RECEIVED_NS ||
-                   i == TALLY_LAST_ARRIVED_NS || i == TALLY_STALLED_PPM) {
+                   i == TALLY_LAST_ARRIVED_NS || i == TALLY_LAST_CHANGED_NS || i == TALLY_STALLED_PPM) {
             if (value > sum->count[i])
                 sum->count[i] = value;
         } else if (i != TALLY_RAN_PPM && i != TALLY_WAITED_PPM) {
@@ -127,6 +132,7 @@ void tally_sum(struct tally *sum, const struct tally_page *page)
         sum->failed[i] += atomic_load_explicit(&page->failed[i], memory_order_relaxed);
         sum->dropped[i] += atomic_load_explicit(&page->dropped[i], memory_order_relaxed);
         sum->away[i] += atomic_load_explicit(&page->away[i], memory_order_relaxed);
+        sum->slow_closed[i] += atomic_load_explicit(&page->slow_closed[i], memory_order_relaxed);
     }
 }
 
@@ -146,6 +152,12 @@ static int64_t deliveries_left(const int64_t *due)
            due[TALLY_UNFINISHED];
 }
 
+static int64_t slow_deliveries_left(const int64_t *due)
+{
+    return due[TALLY_SLOW_DUE] - due[TALLY_SLOW_RECEIVED] - due[TALLY_SLOW_CORRUPT] - due[TALLY_SLOW_MISSED] -
+           due[TALLY_SLOW_UNFINISHED];
+}
+
 // Counts messages that were due and have not ended as not sent or unfinished. `offset` is 0, or that of the
 // warm-up counts.
 static void bury_messages(struct tally_page *page, const int64_t *count, int offset, bool apart)
@@ -158,6 +170,15 @@ static void bury_messages(struct tally_page *page, const int64_t *count, int off
     tally_add(
         page, TALLY_ACK_UNFINISHED + offset,
         above_zero(due[TALLY_ACK_DUE] - due[TALLY_ACKED] - due[TALLY_UNACKED] - due[TALLY_ACK_UNFINISHED]));
+}
+
+// Counts changes of subscriptions that were due and have not ended as unfinished. `offset` is 0, or that of UNSUBSCRIBEs.
+static void bury_changes(struct tally_page *page, const int64_t *count, int offset)
+{
+    const int64_t *due = count + offset;
+    tally_add(page, TALLY_ADD_UNFINISHED + offset,
+              above_zero(due[TALLY_ADD_DUE] - due[TALLY_ADD_NOT_SENT] - due[TALLY_ADDED] -
+                         due[TALLY_ADD_FAILED] - due[TALLY_ADD_LOST] - due[TALLY_ADD_UNFINISHED]));
 }
 
 void tally_bury(struct tally_page *page, int64_t clients, bool apart)
@@ -180,6 +201,11 @@ void tally_bury(struct tally_page *page, int64_t clients, bool apart)
     tally_add(page, TALLY_ARRIVAL_UNFINISHED,
               above_zero(count[TALLY_ARRIVAL_DUE] - count[TALLY_ARRIVAL_NOT_SENT] - count[TALLY_ARRIVED] -
                          count[TALLY_ARRIVAL_UNFINISHED] - tally_away(&tally)));
+    tally_add(page, TALLY_RECOVERY_UNFINISHED,
+              above_zero(count[TALLY_RECOVERY_DUE] - count[TALLY_RECOVERED] - count[TALLY_RECOVERY_FAILED] -
+                         count[TALLY_RECOVERY_UNFINISHED]));
+    bury_changes(page, count, 0);
+    bury_changes(page, count, TALLY_REMOVE_DUE - TALLY_ADD_DUE);
     bury_messages(page, count, 0, apart);
     bury_messages(page, count, TALLY_WARM_UP - TALLY_DUE, apart);
 }
@@ -189,6 +215,8 @@ void tally_settle(struct tally *sum)
     int64_t *warm_up = sum->count + (TALLY_WARM_UP - TALLY_DUE);
     sum->count[TALLY_UNFINISHED] += above_zero(deliveries_left(sum->count));
     warm_up[TALLY_UNFINISHED] += above_zero(deliveries_left(warm_up));
+    sum->count[TALLY_SLOW_UNFINISHED] += above_zero(slow_deliveries_left(sum->count));
+    warm_up[TALLY_SLOW_UNFINISHED] += above_zero(slow_deliveries_left(warm_up));
 }
 
 static int64_t total(const int64_t counts[REASON_COUNT])
@@ -207,6 +235,11 @@ int64_t tally_failed(const struct tally *tally)
 int64_t tally_dropped(const struct tally *tally)
 {
     return total(tally->dropped);
+}
+
+int64_t tally_slow_closed(const struct tally *tally)
+{
+    return total(tally->slow_closed);
 }
 
 int64_t tally_away(const struct tally *tally)

@@ -69,8 +69,14 @@ enum tally_count {
     TALLY_ACKED,          // PUBACK or PUBCOMP
     TALLY_UNACKED,        // not acknowledged when the drain ended
     TALLY_ACK_UNFINISHED, // not acknowledged when the run ended early
-    TALLY_MESSAGE_END,    // no count: the end of these counts
-    TALLY_WARM_UP,        // the counts from TALLY_DUE on again, in the same order, of the warm-up only
+    // Deliveries at slow readers, which are in none of the counts above.
+    TALLY_SLOW_DUE,        // as TALLY_DELIVERY_DUE
+    TALLY_SLOW_RECEIVED,   // as TALLY_RECEIVED
+    TALLY_SLOW_CORRUPT,    // as TALLY_CORRUPT
+    TALLY_SLOW_MISSED,     // had not arrived when the order ended: not read, or not kept by the target
+    TALLY_SLOW_UNFINISHED, // as TALLY_UNFINISHED
+    TALLY_MESSAGE_END,     // no count: the end of these counts
+    TALLY_WARM_UP,         // the counts from TALLY_DUE on again, in the same order, of the warm-up only
     TALLY_WARM_UP_END = TALLY_WARM_UP + TALLY_MESSAGE_END - TALLY_DUE,
 
     // Arrivals: connects of clients that come, or come back, by an order of their own (FLEET_ARRIVE).
@@ -82,6 +88,27 @@ enum tally_count {
     TALLY_RESUMED,            // of TALLY_ARRIVED, those for which the target had kept the session
     TALLY_FIRST_ARRIVAL_NS,   // earliest intended time of an arrival; 0: none yet
     TALLY_LAST_ARRIVED_NS,    // latest CONNACK of an arrival
+
+    // Changes of subscriptions (FLEET_SUBSCRIBE): SUBSCRIBEs, then UNSUBSCRIBEs in the same order.
+    TALLY_ADD_DUE,      // by the schedule
+    TALLY_ADD_NOT_SENT, // of these, not sent: the change of the client before was under way, or it was not there
+    TALLY_ADDED,        // SUBACK received
+    TALLY_ADD_FAILED,     // refused, or the connection ended first
+    TALLY_ADD_LOST,       // no SUBACK when the drain ended
+    TALLY_ADD_UNFINISHED, // under way when the run ended early
+    TALLY_REMOVE_DUE,
+    TALLY_REMOVE_NOT_SENT,
+    TALLY_REMOVED, // UNSUBACK received
+    TALLY_REMOVE_FAILED,
+    TALLY_REMOVE_LOST,
+    TALLY_REMOVE_UNFINISHED,
+    TALLY_LAST_CHANGED_NS, // latest SUBACK or UNSUBACK of these
+
+    // Recoveries: a slow reader that reads again has recovered when a message arrives that was due after that.
+    TALLY_RECOVERY_DUE,
+    TALLY_RECOVERED,
+    TALLY_RECOVERY_FAILED,     // its connection was lost, or nothing new had come when the order ended
+    TALLY_RECOVERY_UNFINISHED, // as above
 
     TALLY_DUPLICATES,        // arrived a second time
     TALLY_STRANGE,           // arrived, and not one of ours by its header
@@ -112,12 +139,13 @@ struct tally_page {
     _Atomic int64_t dropped[REASON_COUNT];
     // Arrivals that were given up, by the reason of their last connect.
     _Atomic int64_t away[REASON_COUNT];
+    _Atomic int64_t slow_closed[REASON_COUNT]; // slow readers that lost their connection
 };
 
 // The same as plain integers, for sums.
 struct tally {
     int64_t count[TALLY_COUNT];
-    int64_t failed[REASON_COUNT], dropped[REASON_COUNT], away[REASON_COUNT];
+    int64_t failed[REASON_COUNT], dropped[REASON_COUNT], away[REASON_COUNT], slow_closed[REASON_COUNT];
 };
 
 static inline void tally_add(struct tally_page *page, enum tally_count what, int64_t amount)
@@ -159,12 +187,14 @@ void tally_settle(struct tally *sum);
 void tally_fail(struct tally_page *page, enum tally_reason reason);
 void tally_drop(struct tally_page *page, enum tally_reason reason);
 void tally_stay_away(struct tally_page *page, enum tally_reason reason);
+void tally_close_slow(struct tally_page *page, enum tally_reason reason);
 
 // Adds a page to a sum. First-start and last-connected become the earliest and latest, CPU time adds up.
 void tally_sum(struct tally *sum, const struct tally_page *page);
 int64_t tally_failed(const struct tally *tally);
 int64_t tally_dropped(const struct tally *tally);
 int64_t tally_away(const struct tally *tally);
+int64_t tally_slow_closed(const struct tally *tally);
 // The most frequent reason of failed and dropped clients; REASON_NONE: there were none.
 enum tally_reason tally_main_reason(const struct tally *tally);
 

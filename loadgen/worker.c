@@ -21,10 +21,14 @@ static void on_lost(struct worker *worker, const struct engine_event *event)
     uint8_t client = worker->clients[event->client];
     tally_add(worker->page, TALLY_OPEN, -1);
     worker_receive_lost(worker, event->client);
+    if (worker->changes)
+        worker_subscribe_lost(worker, event->client);
     if (event->kind == ENGINE_CLOSED || client == CLIENT_CLOSING)
         tally_add(worker->page, TALLY_CLOSED, 1);
     else if (worker->arrivals && worker_arrive_awaits(worker, event->client))
-        ;                              // a loss that was awaited is an arrival that is due
+        ;                                           // a loss that was awaited is an arrival that is due
+    else if (worker_is_slow(worker, event->client)) // the target may end them: that is an outcome, not a loss
+        tally_close_slow(worker->page, event->reason);
     else if (client != CLIENT_USELESS) // a useless client was counted already
         tally_drop(worker->page, event->reason);
     if (client == CLIENT_SUBSCRIBING) {
@@ -79,7 +83,14 @@ static void on_event(void *context, const struct engine_event *event)
         break;
     case ENGINE_SUBSCRIBED:
     case ENGINE_REFUSED:
-        worker_connect_event(worker, event);
+        if (worker->changes)
+            worker_subscribe_event(worker, event);
+        else
+            worker_connect_event(worker, event);
+        break;
+    case ENGINE_UNSUBSCRIBED:
+        if (worker->changes)
+            worker_subscribe_event(worker, event);
         break;
     case ENGINE_PONG:
         worker_sweep_proven(worker, event->client);
@@ -123,6 +134,10 @@ static void begin_order(struct worker *worker)
         if (worker_arrive_begin(worker) < 0)
             abort(); // as above
         break;
+    case FLEET_SUBSCRIBE:
+        if (worker_subscribe_begin(worker) < 0)
+            abort(); // as above
+        break;
     }
 }
 
@@ -143,6 +158,8 @@ static bool order_done(struct worker *worker, int64_t now_ns)
         return worker_sweep_done(worker, now_ns);
     case FLEET_ARRIVE:
         return worker_arrive_done(worker, now_ns);
+    case FLEET_SUBSCRIBE:
+        return worker_subscribe_done(worker, now_ns);
     }
     return true;
 }
@@ -154,6 +171,8 @@ static void end_order(struct worker *worker, int64_t now_ns)
         worker_publish_end(worker, halted);
     else if (worker->order.act == FLEET_ARRIVE)
         worker_arrive_end(worker, halted);
+    else if (worker->order.act == FLEET_SUBSCRIBE)
+        worker_subscribe_end(worker, halted);
     else if (worker->order.act != FLEET_CONNECT)
         worker_sweep_end(worker, halted);
     else if (halted)
@@ -170,8 +189,12 @@ static int64_t act(struct worker *worker, int64_t now_ns)
         return worker_connect_tick(worker, now_ns);
     if (worker->order.act == FLEET_ARRIVE)
         return worker_arrive_tick(worker, now_ns);
-    return worker->order.act == FLEET_PUBLISH ? worker_publish_tick(worker, now_ns)
-                                              : worker_sweep_tick(worker, now_ns);
+    if (worker->order.act == FLEET_SUBSCRIBE)
+        return worker_subscribe_tick(worker, now_ns);
+    if (worker->order.act != FLEET_PUBLISH)
+        return worker_sweep_tick(worker, now_ns);
+    int64_t slow_ns = worker_slow_tick(worker, now_ns), next_ns = worker_publish_tick(worker, now_ns);
+    return slow_ns < next_ns ? slow_ns : next_ns;
 }
 
 // If this process was kept from running, every deadline moves, so that peers keep their time to answer.

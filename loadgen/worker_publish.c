@@ -89,8 +89,15 @@ static void tell_sent(struct worker *worker, struct worker_pair *pair, int64_t p
 static void count_published(struct worker *worker, int64_t publisher, const struct engine_message *message)
 {
     worker_count(worker, TALLY_PUBLISHED, message->intended_ns);
-    tally_add_messages(worker->page, TALLY_DELIVERY_DUE, pattern_receivers(&worker->order.pattern, publisher),
-                       worker_is_warm_up(worker, message->intended_ns));
+    const struct pattern *pattern = &worker->order.pattern;
+    int64_t receivers = pattern_receivers(pattern, publisher);
+    bool warm_up = worker_is_warm_up(worker, message->intended_ns);
+    if (pattern->apart > 0) {
+        int64_t slow = pattern_receivers_apart(pattern, publisher);
+        tally_add_messages(worker->page, TALLY_SLOW_DUE, slow, warm_up);
+        receivers -= slow;
+    }
+    tally_add_messages(worker->page, TALLY_DELIVERY_DUE, receivers, warm_up);
     if (message->qos > 0)
         worker_count(worker, TALLY_ACK_DUE, message->intended_ns);
 }

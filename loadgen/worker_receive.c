@@ -50,6 +50,7 @@ int worker_receive_begin(struct worker *worker)
         reception->there[subscriber] = true;
         board_join(worker->setup->board, topic_of(worker, subscriber), 1);
     }
+    worker_slow_begin(worker);
     return 0;
 }
 
@@ -81,7 +82,10 @@ void worker_receive_message(struct worker *worker, const struct engine_event *ev
     reception->arrived++;
     if (!(worker->order.rate_per_s > 0) && stream->next > next && reception->there[subscriber])
         board_pass(worker->setup->board, payload->pair, (int64_t)(stream->next - next));
-    worker_record_delivery(worker, event, stream->last_arrived_ns);
+    if (worker_is_slow(worker, event->client))
+        worker_slow_delivery(worker, subscriber, event);
+    else
+        worker_record_delivery(worker, event, stream->last_arrived_ns);
     if (event->at_ns > stream->last_arrived_ns)
         stream->last_arrived_ns = event->at_ns;
 }
@@ -116,6 +120,8 @@ static int64_t expected(const struct worker *worker)
 
 bool worker_receive_done(struct worker *worker)
 {
+    if (worker_slow_is_over(worker))
+        return true;
     if (worker->reception.expected < 0)
         worker->reception.expected = expected(worker);
     return worker->reception.arrived >= worker->reception.expected;
@@ -131,8 +137,13 @@ static void give_up(struct worker *worker, const struct stream_gap *gap, uint64_
     int64_t now_ns = clock_now_ns(), age_ns = now_ns > gap->before_ns ? now_ns - gap->before_ns : 0;
     tally_add_messages(worker->page, what, (int64_t)warm, true);
     tally_add_messages(worker->page, what, (int64_t)measured, false);
+    enum latency_kind kind = what == TALLY_SLOW_MISSED || what == TALLY_SLOW_UNFINISHED
+                                 ? LATENCY_DELIVERY_SLOW
+                                 : worker_delivery_kind(worker, gap->before_ns);
     for (uint64_t i = 0; i < measured; i++) {
-        latency_add_censored(&worker->batch, LATENCY_DELIVERY, age_ns, now_ns);
+        latency_add_censored(&worker->batch, kind, age_ns, now_ns);
+        if (kind != LATENCY_DELIVERY)
+            continue;
         if (!(worker->order.rate_per_s > 0) || (first && warm == 0 && i == 0))
             latency_add_censored(&worker->batch, LATENCY_DELIVERY_UNCORRECTED, age_ns, now_ns);
     }
@@ -153,11 +164,15 @@ static void give_up_stream(struct worker *worker, struct stream *stream, int64_t
 void worker_receive_end(struct worker *worker, bool halted)
 {
     struct worker_reception *reception = &worker->reception;
+    bool slow = reception->count > 0 && worker->slow.stage != SLOW_NONE;
+    enum tally_count missed = slow     ? halted ? TALLY_SLOW_UNFINISHED : TALLY_SLOW_MISSED
+                              : halted ? TALLY_UNFINISHED
+                                       : TALLY_LOST;
+    worker_slow_end(worker, halted);
     for (int64_t i = 0; i < reception->count; i++)
         for (int64_t at = reception->starts[i]; at < reception->starts[i + 1]; at++)
             give_up_stream(worker, &reception->streams[at],
-                           publisher_of(worker, topic_of(worker, i), at - reception->starts[i]),
-                           halted ? TALLY_UNFINISHED : TALLY_LOST);
+                           publisher_of(worker, topic_of(worker, i), at - reception->starts[i]), missed);
     free(reception->streams);
     free(reception->starts);
     free(reception->there);

@@ -86,6 +86,17 @@ bool worker_had_its_turn(const struct worker *worker, int64_t sent_ns, int64_t b
     return worker->order.rate_per_s <= 0 || before_ended_ns <= sent_ns;
 }
 
+enum latency_kind worker_delivery_kind(const struct worker *worker, int64_t intended_ns)
+{
+    const struct fleet_order *order = &worker->order;
+    if (order->pattern.apart == 0 || order->act != FLEET_PUBLISH)
+        return LATENCY_DELIVERY;
+    int64_t after_ns = intended_ns - order->at_ns;
+    return after_ns < order->slow_from_ns    ? LATENCY_DELIVERY_BEFORE
+           : after_ns < order->slow_until_ns ? LATENCY_DELIVERY
+                                             : LATENCY_DELIVERY_AFTER;
+}
+
 void worker_record_delivery(struct worker *worker, const struct engine_event *event, int64_t before_ns)
 {
     const struct payload *payload = &event->payload;
@@ -98,8 +109,9 @@ void worker_record_delivery(struct worker *worker, const struct engine_event *ev
         return;
     if (event->at_ns > tally_get(worker->page, TALLY_LAST_RECEIVED_NS))
         tally_set(worker->page, TALLY_LAST_RECEIVED_NS, event->at_ns);
-    latency_add(&worker->batch, LATENCY_DELIVERY, event->at_ns - payload->intended_ns, event->at_ns);
-    if (worker_had_its_turn(worker, payload->sent_ns, before_ns))
+    enum latency_kind kind = worker_delivery_kind(worker, payload->intended_ns);
+    latency_add(&worker->batch, kind, event->at_ns - payload->intended_ns, event->at_ns);
+    if (kind == LATENCY_DELIVERY && worker_had_its_turn(worker, payload->sent_ns, before_ns))
         latency_add(&worker->batch, LATENCY_DELIVERY_UNCORRECTED, event->at_ns - payload->sent_ns,
                     event->at_ns);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The state that the parts of a worker share; private to them. worker.c takes orders and passes them to the
-// part that carries them out: worker_connect.c, worker_publish.c (with worker_receive.c), worker_sweep.c or
-// worker_arrive.c. These share worker_state.c; worker_arrive.c also uses worker_connect.c.
+// part that carries them out: worker_connect.c, worker_publish.c (with worker_receive.c), worker_sweep.c,
+// worker_subscribe.c or worker_arrive.c; worker_slow.c is the part of publishing that slow readers add. These share worker_state.c; worker_arrive.c also uses worker_connect.c.
 #ifndef POOLMARK_LOADGEN_WORKER_STATE_H
 #define POOLMARK_LOADGEN_WORKER_STATE_H
 
@@ -51,6 +51,13 @@ struct worker_reception {
     int64_t expected; // known when all publishers have finished; before -1
 };
 
+// Slow readers. They have workers of their own, so all subscribers of a worker are, or none is.
+struct worker_slow {
+    int64_t first; // the first client of the plan that is one, from their order on; 0: none is
+    enum { SLOW_NONE, SLOW_BEFORE, SLOW_NOW, SLOW_AGAIN } stage; // of this worker's, while their order runs
+    int64_t *heard_ns; // SLOW_AGAIN: for each subscriber when it recovered; 0: not yet
+};
+
 struct worker_due { // a message that is due
     int64_t pair, intended_ns;
     bool sent;
@@ -83,6 +90,7 @@ struct worker {
     int64_t stall_ended_ns; // the end of the last time that this process was kept from running
 
     struct worker_reception reception;
+    struct worker_slow slow;
     struct worker_pair *pairs; // PUBLISH: the publishers of this worker
     int64_t first_pair, pair_count;
     int64_t turn; // next of schedule_turn
@@ -100,6 +108,7 @@ struct worker {
     int64_t flights_budget;  // bytes that the pairs' messages under way may take
 
     struct worker_arrivals *arrivals; // ARRIVE; worker_arrive.c
+    struct worker_changes *changes;   // SUBSCRIBE; worker_subscribe.c
 };
 
 bool worker_is_open(uint8_t client);
@@ -128,6 +137,9 @@ bool worker_had_its_turn(const struct worker *worker, int64_t sent_ns, int64_t b
 // Counts a message that has arrived for the first time; only a whole one is measured. `before_ns`: when the one before it arrived; 0: none.
 void worker_record_delivery(struct worker *worker, const struct engine_event *event, int64_t before_ns);
 
+// At those that read, with slow readers beside them: which of the three times of the order a message belongs to.
+enum latency_kind worker_delivery_kind(const struct worker *worker, int64_t intended_ns);
+
 // Returns the time to look again before an act at `at_ns`; lets the engine get ready for it.
 int64_t worker_await_turn(struct worker *worker, int64_t at_ns, int64_t now_ns);
 
@@ -153,6 +165,13 @@ void worker_arrive_event(struct worker *worker, const struct engine_event *event
 bool worker_arrive_done(struct worker *worker, int64_t now_ns);
 void worker_arrive_end(struct worker *worker, bool halted);
 
+int worker_subscribe_begin(struct worker *worker);
+int64_t worker_subscribe_tick(struct worker *worker, int64_t now_ns);
+void worker_subscribe_event(struct worker *worker, const struct engine_event *event); // an answer
+void worker_subscribe_lost(struct worker *worker, int64_t client);                    // its connection
+bool worker_subscribe_done(struct worker *worker, int64_t now_ns);
+void worker_subscribe_end(struct worker *worker, bool halted);
+
 void worker_sweep_begin(struct worker *worker);
 int64_t worker_sweep_tick(struct worker *worker, int64_t now_ns);
 void worker_sweep_proven(struct worker *worker, int64_t client);
@@ -165,6 +184,14 @@ void worker_receive_message(struct worker *worker, const struct engine_event *ev
 void worker_receive_lost(struct worker *worker, int64_t client); // its connection
 bool worker_receive_done(struct worker *worker);                 // has everything that was sent arrived?
 void worker_receive_end(struct worker *worker, bool halted);
+
+bool worker_is_slow(const struct worker *worker, int64_t client);
+void worker_slow_begin(struct worker *worker);
+int64_t worker_slow_tick(struct worker *worker, int64_t now_ns); // nothing to do: INT64_MAX
+// A delivery that has arrived for the first time, at subscriber `subscriber` of this worker.
+void worker_slow_delivery(struct worker *worker, int64_t subscriber, const struct engine_event *event);
+bool worker_slow_is_over(const struct worker *worker); // nothing more is read in this order
+void worker_slow_end(struct worker *worker, bool halted);
 
 int worker_publish_begin(struct worker *worker);
 int64_t worker_publish_tick(struct worker *worker, int64_t now_ns);

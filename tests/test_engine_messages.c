@@ -4,7 +4,9 @@
 #include "tests/engine_bench.h"
 
 #include "base/clock.h"
+#include "loadgen/engines/engines.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -189,10 +191,79 @@ static void check_refused_subscriptions_are_told(const struct engine *engine)
     engine_bench_stop(&bench);
 }
 
+static void check_a_subscription_that_was_removed_gets_nothing(const struct engine *engine)
+{
+    static struct engine_bench bench;
+    engine_bench_start(&bench, engine, &(struct responder_config){0}, 60 * NS_PER_S, 0);
+    engine_bench_connect_all(&bench);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(engine->subscribe(bench.run, i, "poolmark/test/t", 0), 0);
+    engine_bench_step_until(&bench, ENGINE_SUBSCRIBED, 2);
+    assert_int_equal(engine->unsubscribe(bench.run, 0, "poolmark/test/t"), 0);
+    engine_bench_step_until(&bench, ENGINE_UNSUBSCRIBED, 1);
+    assert_int_equal(engine_bench_event(&bench, ENGINE_UNSUBSCRIBED, 0)->client, 0);
+    publish(&bench, 2, 0, 0);
+    engine_bench_step_until(&bench, ENGINE_MESSAGE, 1);
+    assert_int_equal(engine_bench_event(&bench, ENGINE_MESSAGE, 0)->client, 1);
+    responder_drop(bench.responder);
+    engine_bench_step_until(&bench, ENGINE_DROPPED, ENGINE_BENCH_CLIENTS);
+    assert_int_equal(bench.counts[ENGINE_MESSAGE], 1); // all that was on its way has come by now
+    assert_int_equal(engine->unsubscribe(bench.run, 0, "poolmark/test/t"), -ENOTCONN);
+    engine_bench_stop(&bench);
+}
+
+// A client of engine raw at the same peer.
+static void open_other(const struct engine_bench *bench, struct engine_bench *other)
+{
+    struct err err = {0};
+    *other = (struct engine_bench){.engine = engine_find("raw")};
+    struct engine_config config = {.plan = &bench->plan,
+                                   .clients = 1,
+                                   .prefix = "other",
+                                   .timeout_ns = 60 * NS_PER_S,
+                                   .listener = engine_bench_listen,
+                                   .context = other};
+    assert_int_equal(other->engine->open(&other->run, &config, &err), 0);
+    assert_int_equal(other->engine->connect(other->run, 0), 0);
+    engine_bench_step_until(other, ENGINE_CONNECTED, 1);
+}
+
+// All clients of the process stand still, and read again.
+static void check_clients_that_do_not_read_get_it_later(const struct engine *engine)
+{
+    enum { MESSAGES = 10 };
+    static struct engine_bench bench, other;
+    engine_bench_start(&bench, engine, &(struct responder_config){0}, 60 * NS_PER_S, 0);
+    engine_bench_connect_all(&bench);
+    assert_int_equal(engine->subscribe(bench.run, 0, "poolmark/test/t", 0), 0);
+    engine_bench_step_until(&bench, ENGINE_SUBSCRIBED, 1);
+    open_other(&bench, &other);
+    engine->read_at(bench.run, 0);
+    for (uint64_t i = 0; i < MESSAGES; i++)
+        publish(&other, 0, 1, i);
+    engine_bench_step_until(&other, ENGINE_ACKED, MESSAGES); // forwarded by then
+    for (int i = 0; i < 10; i++)
+        engine->step(bench.run, clock_now_ns() + 20 * NS_PER_MS);
+    assert_int_equal(bench.counts[ENGINE_MESSAGE], 0);
+    engine->read_at(bench.run, 10000); // some 80 bytes each
+    engine_bench_step_until(&bench, ENGINE_MESSAGE, MESSAGES / 2);
+    engine->read_at(bench.run, ENGINE_READ_ALL);
+    engine_bench_step_until(&bench, ENGINE_MESSAGE, MESSAGES);
+    for (int i = 0; i < MESSAGES; i++)
+        assert_int_equal(engine_bench_event(&bench, ENGINE_MESSAGE, i)->payload.sequence, i);
+    // Those that have read again are told of a lost connection.
+    responder_drop(bench.responder);
+    engine_bench_step_until(&bench, ENGINE_DROPPED, ENGINE_BENCH_CLIENTS);
+    other.engine->close(other.run);
+    engine_bench_stop(&bench);
+}
+
 ENGINE_BENCH_FOR_EACH(messages_arrive_and_are_acknowledged)
 ENGINE_BENCH_FOR_EACH(a_message_arrives_after_it_was_sent)
 ENGINE_BENCH_FOR_EACH(each_message_has_its_own_topic_and_qos)
 ENGINE_BENCH_FOR_EACH(refused_subscriptions_are_told)
+ENGINE_BENCH_FOR_EACH(a_subscription_that_was_removed_gets_nothing)
+ENGINE_BENCH_FOR_EACH(clients_that_do_not_read_get_it_later)
 
 int main(void)
 {
@@ -201,6 +272,8 @@ int main(void)
         cmocka_unit_test(test_a_message_arrives_after_it_was_sent),
         cmocka_unit_test(test_each_message_has_its_own_topic_and_qos),
         cmocka_unit_test(test_refused_subscriptions_are_told),
+        cmocka_unit_test(test_a_subscription_that_was_removed_gets_nothing),
+        cmocka_unit_test(test_clients_that_do_not_read_get_it_later),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -50,16 +50,22 @@ static void test_every_client_belongs_to_exactly_one_worker(void **state)
     static const struct {
         int64_t clients, per_worker;
         int ranks;
-    } cases[] = {{1, 0, 1}, {3, 2, 1}, {1000, 0, 1}, {10001, 500, 1}, {100, 7, 3}, {5, 1, 4}};
+        int64_t split;
+    } cases[] = {{1, 0, 1, 0},   {3, 2, 1, 0},    {1000, 0, 1, 0}, {10001, 500, 1, 0},
+                 {100, 7, 3, 0}, {5, 1, 4, 0},    {100, 0, 1, 90}, {101, 7, 1, 50},
+                 {11, 4, 1, 8},  {100, 7, 3, 33}, {5, 1, 1, 1000}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct plan_request request = request_of(cases[i].clients);
         request.clients_per_worker = cases[i].per_worker;
         request.ranks = cases[i].ranks;
+        request.split = cases[i].split;
         struct plan plan = made(&request);
         int64_t next = 0;
         for (int rank = 0; rank < plan.ranks; rank++)
             for (int worker = 0; worker < plan.workers; worker++) {
                 struct plan_share share = plan_share(&plan, rank, worker);
+                assert_false(share.count > 0 && share.first < plan.split &&
+                             share.first + share.count > plan.split);
                 assert_int_equal(share.first, next);
                 assert_true(share.count >= 0 && share.count <= plan.clients_per_worker);
                 next += share.count;

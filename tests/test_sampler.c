@@ -106,6 +106,34 @@ static void test_each_request_is_answered_by_a_reading_of_its_own(void **state)
     assert_int_equal(sampler_close(sampler, NULL), 0);
 }
 
+static void test_the_readings_of_a_phase_are_kept(void **state)
+{
+    (void)state;
+    int64_t self = getpid();
+    struct sampler_config config = {.targets = &self, .target_count = 1};
+    struct sampler *sampler;
+    struct err err = {0};
+    if (sampler_open(&sampler, &config, &err) < 0)
+        fail_msg("%s", err.text);
+    struct sample within, later;
+    sampler_keep(sampler, "soak");
+    sampler_label(sampler, "soak", 0, 0);
+    wait_ready(sampler, sampler_request(sampler), &within);
+    sampler_label(sampler, "after", 0, 0);
+    wait_ready(sampler, sampler_request(sampler), &later);
+    struct sampler_kept *kept;
+    size_t count = sampler_take_kept(sampler, &kept);
+    int found = 0;
+    for (size_t i = 0; i < count; i++) {
+        found += kept[i].at_ns == within.at_ns && kept[i].private_bytes == within.target_private_bytes;
+        assert_true(kept[i].at_ns != later.at_ns && kept[i].rss_bytes > 0);
+    }
+    assert_int_equal(found, 1);
+    free(kept);
+    assert_int_equal(sampler_take_kept(sampler, &kept), 0);
+    assert_int_equal(sampler_close(sampler, NULL), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -114,6 +142,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_rows_carry_phase_and_connections_and_leave_the_unread_empty,
                                         temp_place_set_up, temp_place_tear_down),
         cmocka_unit_test(test_each_request_is_answered_by_a_reading_of_its_own),
+        cmocka_unit_test(test_the_readings_of_a_phase_are_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

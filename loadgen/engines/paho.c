@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "loadgen/engines/paho_queue.h"
+#include "loadgen/engines/paho_reading.h"
 #include "loadgen/engines/paho_waker.h"
 
 #include <MQTTAsync.h>
@@ -36,7 +37,8 @@ struct engine_run {
     struct paho_queue *queue; // events of the library's threads
     struct paho_waker waker;
     const struct identity *identity;
-    char *texts;                // of the client being connected
+    char *texts; // of the client being connected
+    struct paho_reading reading;
     int64_t connecting, window; // connects under way, and how many may be
     // Clients in the order of their connects, a ring: those from head to tail have yet to begin.
     uint32_t *waiting;
@@ -85,9 +87,10 @@ static void on_lost(void *context, char *cause)
 
 static int on_message(void *context, char *topic, int topic_bytes, MQTTAsync_message *message)
 {
-    (void)topic_bytes;
+    (void)topic_bytes; // 0 for a topic without NUL
+    struct paho_client *client = context;
+    paho_reading_await(&client->run->reading, (int64_t)strlen(topic) + message->payloadlen);
     struct engine_event event = {.kind = ENGINE_MESSAGE};
-    const struct paho_client *client = context;
     if (message->payloadlen > 0)
         event.content = payload_form_read(client->run->config.payloads, message->payload,
                                           (size_t)message->payloadlen, &event.payload);
@@ -108,6 +111,18 @@ static void on_subscribe_failed(void *context, MQTTAsync_failureData *data)
 {
     (void)data;
     push(context, (struct engine_event){.kind = ENGINE_REFUSED, .reason = REASON_SUBSCRIBE_REFUSED});
+}
+
+static void on_unsubscribed(void *context, MQTTAsync_successData *data)
+{
+    (void)data;
+    push(context, (struct engine_event){.kind = ENGINE_UNSUBSCRIBED});
+}
+
+static void on_unsubscribe_failed(void *context, MQTTAsync_failureData *data)
+{
+    (void)data;
+    push(context, (struct engine_event){.kind = ENGINE_REFUSED, .reason = REASON_LOST});
 }
 
 static void on_sent(void *context, MQTTAsync_successData *data)
@@ -183,6 +198,7 @@ static int paho_open(struct engine_run **run_out, const struct engine_config *co
         goto fail_clients;
     char id[48];
     snprintf(id, sizeof id, "%s-waker-%lld", config->prefix, (long long)config->first);
+    paho_reading_open(&run->reading);
     paho_waker_open(&run->waker, id);
     *run_out = run;
     return 0;
@@ -253,7 +269,8 @@ static int begin_connect(struct engine_run *run, struct paho_client *client)
 // Begins as many connects as the window has room for.
 static void start_queued(struct engine_run *run)
 {
-    while (run->queue_head < run->queue_tail && run->connecting < run->window) {
+    while (run->queue_head < run->queue_tail && run->connecting < run->window &&
+           !paho_reading_is_slow(&run->reading)) {
         struct paho_client *client = &run->clients[run->waiting[run->queue_head++ % run->config.clients]];
         client->state = CONNECTING;
         client->started_ns = clock_now_ns();
@@ -289,11 +306,29 @@ static int paho_subscribe(struct engine_run *run, int64_t number, const char *to
     struct paho_client *client = &run->clients[number];
     if (client->state != OPEN)
         return -ENOTCONN;
+    if (paho_reading_is_slow(&run->reading))
+        return -EAGAIN;
     MQTTAsync_responseOptions options = MQTTAsync_responseOptions_initializer;
     options.onSuccess = on_subscribed;
     options.onFailure = on_subscribe_failed;
     options.context = client;
+    paho_waker_active(&run->waker, clock_now_ns());
     return MQTTAsync_subscribe(client->handle, topic, qos, &options) == MQTTASYNC_SUCCESS ? 0 : -ENOTCONN;
+}
+
+static int paho_unsubscribe(struct engine_run *run, int64_t number, const char *topic)
+{
+    struct paho_client *client = &run->clients[number];
+    if (client->state != OPEN)
+        return -ENOTCONN;
+    if (paho_reading_is_slow(&run->reading))
+        return -EAGAIN;
+    MQTTAsync_responseOptions options = MQTTAsync_responseOptions_initializer;
+    options.onSuccess = on_unsubscribed;
+    options.onFailure = on_unsubscribe_failed;
+    options.context = client;
+    paho_waker_active(&run->waker, clock_now_ns());
+    return MQTTAsync_unsubscribe(client->handle, topic, &options) == MQTTASYNC_SUCCESS ? 0 : -ENOTCONN;
 }
 
 static int paho_publish(struct engine_run *run, int64_t number, const struct engine_message *message)
@@ -301,6 +336,8 @@ static int paho_publish(struct engine_run *run, int64_t number, const struct eng
     struct paho_client *client = &run->clients[number];
     if (client->state != OPEN)
         return -ENOTCONN;
+    if (paho_reading_is_slow(&run->reading))
+        return -EAGAIN;
     struct paho_sent *sent = paho_queue_get_sent(run->queue, message->payload_bytes);
     if (!sent)
         return -EAGAIN;
@@ -328,12 +365,20 @@ static int paho_close_client(struct engine_run *run, int64_t number, enum leave 
         return -ENOTCONN;
     if (how != LEAVE_DISCONNECT)
         return -EOPNOTSUPP;
+    if (paho_reading_is_slow(&run->reading))
+        return -EAGAIN;
     paho_waker_active(&run->waker, clock_now_ns());
     MQTTAsync_disconnectOptions options = MQTTAsync_disconnectOptions_initializer;
     options.onSuccess = on_closed;
     options.onFailure = on_close_failed;
     options.context = client;
     return MQTTAsync_disconnect(client->handle, &options) == MQTTASYNC_SUCCESS ? 0 : -ENOTCONN;
+}
+
+static void paho_read_at(struct engine_run *run, int64_t bytes_per_s)
+{
+    // All clients share the thread that reads.
+    paho_reading_set(&run->reading, bytes_per_s > 0 ? bytes_per_s * run->config.clients : bytes_per_s);
 }
 
 static void paho_expect(struct engine_run *run)
@@ -371,7 +416,8 @@ static void paho_step(struct engine_run *run, int64_t until_ns)
 {
     size_t count;
     start_queued(run);
-    int64_t wake_ns = paho_waker_tick(&run->waker, clock_now_ns(), run->connecting);
+    bool slow = paho_reading_is_slow(&run->reading); // then the library must not be called
+    int64_t wake_ns = slow ? INT64_MAX : paho_waker_tick(&run->waker, clock_now_ns(), run->connecting);
     if (wake_ns < until_ns)
         until_ns = wake_ns;
     const struct engine_event *events = paho_queue_take(run->queue, until_ns, &count);
@@ -384,11 +430,13 @@ static void paho_close(struct engine_run *run)
 {
     if (!run)
         return;
+    paho_reading_set(&run->reading, ENGINE_READ_ALL);
     // The last destroy stops the library's threads.
     paho_waker_close(&run->waker);
     for (int64_t i = 0; i < run->config.clients; i++)
         if (run->clients[i].handle)
             MQTTAsync_destroy(&run->clients[i].handle);
+    paho_reading_close(&run->reading);
     paho_queue_close(run->queue);
     free(run->texts);
     free(run->clients);
@@ -419,8 +467,10 @@ const struct engine engine_paho = {
     .connect = paho_connect,
     .begun_ns = paho_begun_ns,
     .subscribe = paho_subscribe,
+    .unsubscribe = paho_unsubscribe,
     .publish = paho_publish,
     .close_client = paho_close_client,
+    .read_at = paho_read_at,
     .expect = paho_expect,
     .step = paho_step,
     .close = paho_close,

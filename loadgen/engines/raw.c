@@ -64,6 +64,7 @@ static int raw_open(struct engine_run **run_out, const struct engine_config *con
         return err_set(err, -ENOMEM, "out of memory for the engine");
     run->config = *config;
     run->epoll = -1;
+    run->read_per_s = ENGINE_READ_ALL;
     int code = allocate(run);
     if (code < 0) {
         err_set(err, code, "out of memory for %lld clients", (long long)config->clients);
@@ -116,7 +117,8 @@ static uint16_t next_packet_id(struct raw_client *client)
     return client->packet_id;
 }
 
-static int raw_subscribe(struct engine_run *run, int64_t number, const char *topic, int qos)
+static int send_filter(struct engine_run *run, int64_t number, enum mqtt_packet_type type, const char *topic,
+                       int qos)
 {
     struct raw_client *client = &run->clients[number];
     if (client->state != RAW_OPEN)
@@ -126,12 +128,22 @@ static int raw_subscribe(struct engine_run *run, int64_t number, const char *top
     uint8_t *packet;
     int bytes = raw_gather(run, client, room, &packet);
     if (bytes == 0)
-        bytes = mqtt_subscribe_encode(packet, room, MQTT_SUBSCRIBE, next_packet_id(client), &subscription, 1);
+        bytes = mqtt_subscribe_encode(packet, room, type, next_packet_id(client), &subscription, 1);
     if (bytes < 0)
         return bytes;
     raw_no_delay(client);
     raw_gathered(run, client, (size_t)bytes);
     return 0;
+}
+
+static int raw_subscribe(struct engine_run *run, int64_t number, const char *topic, int qos)
+{
+    return send_filter(run, number, MQTT_SUBSCRIBE, topic, qos);
+}
+
+static int raw_unsubscribe(struct engine_run *run, int64_t number, const char *topic)
+{
+    return send_filter(run, number, MQTT_UNSUBSCRIBE, topic, 0);
 }
 
 // Does the PUBLISH before this one, of the same client, have the same header?
@@ -303,6 +315,7 @@ static void raw_step(struct engine_run *run, int64_t until_ns)
     run->now_ns = clock_now_ns();
     run->told = false;
     raw_look_at_time(run, run->now_ns);
+    raw_read_slowly(run, run->now_ns);
     if (run->closed_count > 0)
         tell_closed(run);
     raw_start_queued(run);
@@ -313,6 +326,8 @@ static void raw_step(struct engine_run *run, int64_t until_ns)
     int64_t time_ns = raw_next_time(run);
     if (time_ns < until_ns)
         until_ns = time_ns;
+    if (raw_next_slow_read(run) < until_ns)
+        until_ns = raw_next_slow_read(run);
     struct epoll_event events[EVENTS];
     int count = wait_for_events(run, events, until_ns);
     run->now_ns = clock_now_ns();
@@ -337,8 +352,10 @@ const struct engine engine_raw = {
     .connect = raw_connect,
     .begun_ns = raw_begun_ns,
     .subscribe = raw_subscribe,
+    .unsubscribe = raw_unsubscribe,
     .publish = raw_publish,
     .flush = raw_flush,
+    .read_at = raw_read_at,
     .ping = raw_ping,
     .close_client = raw_close_client,
     .step = raw_step,

@@ -105,11 +105,13 @@ static void ping_slot(struct engine_run *run, uint32_t slot)
         client->flags &= (uint8_t)~RAW_LINKED;
         if (client->state != RAW_OPEN)
             continue;
-        if (client->flags & RAW_PING_PENDING)
+        bool judged = (client->flags & RAW_PING_PENDING) &&
+                      !(client->flags & RAW_SLOW); // a slow reader has answers unread
+        if (judged)
             raw_read_all(run, client);
         if (client->state != RAW_OPEN)
             continue;
-        if ((client->flags & RAW_PING_PENDING) && run->now_ns >= run->grace_ns) {
+        if (judged && (client->flags & RAW_PING_PENDING) && run->now_ns >= run->grace_ns) {
             raw_lose(run, client, REASON_TIMEOUT); // no answer in all the time since the last ping
             continue;
         }

@@ -70,11 +70,11 @@ static uint8_t *place_to_read(struct engine_run *run, struct raw_client *client,
     return extra->in;
 }
 
-void raw_readable(struct engine_run *run, struct raw_client *client)
+void raw_read_some(struct engine_run *run, struct raw_client *client, size_t most)
 {
     size_t begun;
     uint8_t *data = place_to_read(run, client, &begun);
-    ssize_t count = data ? recv(client->fd, data + begun, RAW_SCRATCH, MSG_DONTWAIT) : 0;
+    ssize_t count = data ? recv(client->fd, data + begun, most, MSG_DONTWAIT) : 0;
     // One time for all these bytes, after they have arrived and before they are handled: no latency is too
     // short.
     run->now_ns = clock_now_ns();
@@ -90,6 +90,11 @@ void raw_readable(struct engine_run *run, struct raw_client *client)
     } else if (errno != EAGAIN && errno != EINTR) {
         raw_lose(run, client, tally_reason_of_errno(errno));
     }
+}
+
+void raw_readable(struct engine_run *run, struct raw_client *client)
+{
+    raw_read_some(run, client, RAW_SCRATCH);
 }
 
 void raw_read_all(struct engine_run *run, struct raw_client *client)

@@ -30,16 +30,22 @@ int raw_keep_unsent(struct engine_run *run, struct raw_client *client, const voi
     return 0;
 }
 
+void raw_watch(struct engine_run *run, const struct raw_client *client)
+{
+    uint32_t in = client->flags & RAW_SLOW ? 0 : EPOLLIN,
+             out = client->flags & RAW_WANTS_WRITE ? EPOLLOUT : 0;
+    struct epoll_event event = {.events = in | out, .data.u32 = raw_number(run, client)};
+    // Cannot fail for a descriptor that is in the set.
+    (void)!epoll_ctl(run->epoll, EPOLL_CTL_MOD, client->fd, &event);
+}
+
 static void watch(struct engine_run *run, struct raw_client *client, bool write)
 {
     bool now = client->flags & RAW_WANTS_WRITE;
     if (now == write)
         return;
     client->flags = (uint8_t)(write ? client->flags | RAW_WANTS_WRITE : client->flags & ~RAW_WANTS_WRITE);
-    struct epoll_event event = {.events = write ? EPOLLIN | EPOLLOUT : EPOLLIN,
-                                .data.u32 = raw_number(run, client)};
-    // Cannot fail for a descriptor that is in the set.
-    (void)!epoll_ctl(run->epoll, EPOLL_CTL_MOD, client->fd, &event);
+    raw_watch(run, client);
 }
 
 // Sends bytes. Those that the socket does not take wait in the client's buffer.

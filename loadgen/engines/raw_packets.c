@@ -193,6 +193,15 @@ static bool on_suback(struct engine_run *run, struct raw_client *client, const s
     return still_open(client);
 }
 
+static bool on_unsuback(struct engine_run *run, struct raw_client *client, const struct mqtt_frame *frame)
+{
+    uint16_t packet_id;
+    if (mqtt_ack_decode(frame, &packet_id) != MQTT_OK)
+        return lose(run, client, REASON_PROTOCOL);
+    raw_tell(run, client, (struct engine_event){.kind = ENGINE_UNSUBSCRIBED});
+    return still_open(client);
+}
+
 static bool on_pingresp(struct engine_run *run, struct raw_client *client)
 {
     bool asked = client->flags & RAW_PING_ASKED;
@@ -218,6 +227,8 @@ bool raw_packet(struct engine_run *run, struct raw_client *client, const struct 
         return on_ack(run, client, frame);
     case MQTT_SUBACK:
         return on_suback(run, client, frame);
+    case MQTT_UNSUBACK:
+        return on_unsuback(run, client, frame);
     case MQTT_PINGRESP:
         return on_pingresp(run, client);
     default:

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The state that the parts of the raw engine share; private to them. Each part calls only parts after it:
-// raw.c, raw_connect.c (connects, time), raw_dial.c (sockets), raw_in.c, raw_packets.c, raw_out.c, raw_client.c.
+// raw.c, raw_connect.c (connects, time), raw_dial.c (sockets), raw_slow.c, raw_in.c, raw_packets.c, raw_out.c, raw_client.c.
 #ifndef POOLMARK_LOADGEN_ENGINES_RAW_STATE_H
 #define POOLMARK_LOADGEN_ENGINES_RAW_STATE_H
 
@@ -26,6 +26,7 @@ enum raw_client_flag {
     RAW_PING_PENDING = 4, // a keep-alive ping is not answered yet
     RAW_LINKED = 8,       // in a slot of the wheel
     RAW_WANTS_WRITE = 16, // EPOLLOUT is asked for
+    RAW_SLOW = 32,        // reads by raw_read_slowly only
 };
 
 struct raw_flight {     // a PUBLISH that awaits its acknowledgement
@@ -83,6 +84,10 @@ struct engine_run {
     bool no_pwait2;       // epoll_pwait2 is refused here (an old kernel, a seccomp filter)
     // No time-out before this time: this process had not run, and the answers may be there unread.
     int64_t grace_ns;
+    // How clients read (raw_slow.c): ENGINE_READ_ALL, or bytes a second of each since `slow_since_ns`.
+    int64_t read_per_s, slow_since_ns;
+    int64_t slow_read_ns; // the last turn of reading
+    int64_t slow_allowed; // bytes that each might have read by then
     // Packets of one client, sent by one call when another client's turn comes or the step ends.
     struct raw_client *gatherer; // NULL: none
     uint8_t *gathered;
@@ -136,11 +141,18 @@ void raw_gathered(struct engine_run *run, struct raw_client *client, size_t byte
 int raw_send(struct engine_run *run, struct raw_client *client, const void *data, size_t bytes); // both
 // Keeps bytes that the socket has not taken. The caller then waits for EPOLLOUT. -ENOMEM.
 int raw_keep_unsent(struct engine_run *run, struct raw_client *client, const void *data, size_t bytes);
-void raw_flush(struct engine_run *run); // sends the gathered packets
+void raw_flush(struct engine_run *run);                                  // sends the gathered packets
+void raw_watch(struct engine_run *run, const struct raw_client *client); // as its flags say
 void raw_writable(struct engine_run *run, struct raw_client *client);
+
+// raw_slow.c
+void raw_read_at(struct engine_run *run, int64_t bytes_per_s);
+void raw_read_slowly(struct engine_run *run, int64_t now_ns); // what the rate allows by now
+int64_t raw_next_slow_read(const struct engine_run *run);     // when to call that again
 
 // raw_in.c
 void raw_readable(struct engine_run *run, struct raw_client *client);
+void raw_read_some(struct engine_run *run, struct raw_client *client, size_t most); // of one read
 void raw_read_all(struct engine_run *run, struct raw_client *client); // everything that has come by now
 
 // raw_packets.c: false when the packet has ended the client

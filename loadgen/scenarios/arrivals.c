@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "loadgen/engine.h"
 #include "loadgen/scenarios/orders.h"
+#include "loadgen/summary_growth.h"
 
 #include <errno.h>
 #include <string.h>
@@ -15,6 +16,8 @@ const char *const option_leaves[] = {
     [LEAVE_MIX] = "mix",
     [LEAVE_COUNT] = NULL,
 };
+
+const char *const option_schedules[] = {"constant", "poisson", NULL};
 
 enum leave arrivals_leave(const char *choice)
 {
@@ -57,6 +60,43 @@ void arrivals_set_backoff(struct fleet_order *order, const struct comeback *come
     order->drain_ns = comeback->first_ns > 0 ? comeback->give_up_ns : 0;
 }
 
+int arrivals_check_turns(struct config *config, const struct turns *turns, struct err *err)
+{
+    config->keep_sessions = turns->keep_sessions;
+    double absent = turns->rate_per_s * (double)turns->away_ns / 1e9; // clients, on average
+    if (absent > (double)config->connections)
+        return err_set(err, -EINVAL,
+                       "--churn-rate %g and --away: %.0f clients would be away at a time, and there are %lld",
+                       turns->rate_per_s, absent, (long long)config->connections);
+    return arrivals_check(config, turns->leave, &turns->comeback, err);
+}
+
+void arrivals_describe_turns(json_t *json, const struct turns *turns)
+{
+    json_object_set_new(json, "arrival_rate_per_s", json_real(turns->rate_per_s));
+    json_object_set_new(json, "schedule", json_string(turns->schedule));
+    json_object_set_new(json, "away_ns", json_integer(turns->away_ns));
+    json_object_set_new(json, "keep_sessions", json_boolean(turns->keep_sessions));
+    json_object_set_new(json, "subscribe", json_boolean(turns->subscribe));
+    arrivals_describe(json, turns->leave, &turns->comeback);
+}
+
+struct fleet_order arrivals_turns(const struct config *config, const struct turns *turns, int64_t duration_ns)
+{
+    struct fleet_order order = {
+        .arrivals =
+            strcmp(turns->schedule, "poisson") == 0 ? FLEET_ARRIVALS_POISSON : FLEET_ARRIVALS_CONSTANT,
+        .subscribe = turns->subscribe ? FLEET_SUBSCRIBE_OWN : FLEET_SUBSCRIBE_NONE,
+        .goal = config->connections,
+        .rate_per_s = turns->rate_per_s,
+        .duration_ns = duration_ns,
+        .away_ns = turns->away_ns,
+        .leave = arrivals_leave(turns->leave),
+    };
+    arrivals_set_backoff(&order, &turns->comeback);
+    return order;
+}
+
 bool arrivals_order(struct run *run, struct fleet_order *order, struct arrivals *arrivals)
 {
     order->act = FLEET_ARRIVE;
@@ -69,7 +109,8 @@ bool arrivals_order(struct run *run, struct fleet_order *order, struct arrivals 
     if (order->arrivals == FLEET_ARRIVALS_ONCE && order->rate_per_s > 0)
         limit_ns += (int64_t)((double)(order->goal - order->before) / order->rate_per_s * 1e9);
     int64_t arrived = run->tally.count[TALLY_ARRIVED];
-    bool fine = run_order(run, run->fleet, order, limit_ns);
+    bool fine = arrivals->beside ? run_orders(run, order, arrivals->beside, limit_ns)
+                                 : run_order(run, run->fleet, order, limit_ns);
     int64_t from_ns = order->at_ns + order->away_ns, last_ns = run->tally.count[TALLY_LAST_ARRIVED_NS];
     if (order->arrivals == FLEET_ARRIVALS_ON_LOSS)
         from_ns = run->tally.count[TALLY_FIRST_ARRIVAL_NS];
@@ -110,15 +151,6 @@ void arrivals_add(struct run *run, struct summary *summary, const struct arrival
                         tally_reason_text((enum tally_reason)i));
 }
 
-static int64_t judged(const struct sample *sample, const struct sample *start, const struct sample *full)
-{
-    if (start->target_private_bytes >= 0 && full->target_private_bytes >= 0)
-        return sample->target_private_bytes;
-    if (start->target_pss_bytes >= 0 && full->target_pss_bytes >= 0)
-        return sample->target_pss_bytes;
-    return sample->target_rss_bytes;
-}
-
 void arrivals_add_memory(struct run *run, struct summary *summary, const struct sample *start,
                          const struct sample *full, const struct sample *after)
 {
@@ -128,9 +160,9 @@ void arrivals_add_memory(struct run *run, struct summary *summary, const struct 
     summary_add_reading(summary, "full", full);
     summary_add_reading(summary, "after", after);
     summary_add_levels(summary, run, start, full);
-    if (judged(after, start, full) >= 0) {
-        summary_add(summary, "memory.peak_bytes", (double)judged(&peak, start, full), "B", "lower");
-        summary_add(summary, "memory.after_bytes", (double)judged(after, start, full), "B", "lower");
+    if (summary_judged(after, start, full) >= 0) {
+        summary_add(summary, "memory.peak_bytes", (double)summary_judged(&peak, start, full), "B", "lower");
+        summary_add(summary, "memory.after_bytes", (double)summary_judged(after, start, full), "B", "lower");
     }
     const int64_t *count = run->tally.count;
     struct cost_part part = costs_between(full, after);

@@ -6,10 +6,57 @@
 #include "loadgen/scenario.h"
 #include "loadgen/scenarios/options.h"
 
-struct arrivals {            // of all orders together
-    double rate_asked_per_s; // 0: none
-    int64_t took_ns;         // from the first intended time to the last CONNACK
+struct arrivals {               // of all orders together
+    double rate_asked_per_s;    // 0: none
+    int64_t took_ns;            // from the first intended time to the last CONNACK
+    struct fleet_order *beside; // given to the probes at the same time; NULL: none
 };
+
+// The options of clients that are held and take turns at leaving and coming back.
+struct turns {
+    int64_t away_ns;
+    double rate_per_s;
+    const char *leave, *schedule;
+    struct comeback comeback;
+    bool subscribe, keep_sessions;
+};
+extern const char *const option_schedules[];
+
+#define OPTIONS_TURNS(at)                                                                                    \
+    {"churn-rate",                                                                                           \
+     "N/s",                                                                                                  \
+     OPT_RATE,                                                                                               \
+     (at) + offsetof(struct turns, rate_per_s),                                                              \
+     "100",                                                                                                  \
+     0.001,                                                                                                  \
+     1e9,                                                                                                    \
+     NULL,                                                                                                   \
+     "clients that leave and come back a second, all together, open loop",                                   \
+     NULL},                                                                                                  \
+        {"schedule",                                                                                         \
+         "NAME",                                                                                             \
+         OPT_CHOICE,                                                                                         \
+         (at) + offsetof(struct turns, schedule),                                                            \
+         "constant",                                                                                         \
+         0,                                                                                                  \
+         0,                                                                                                  \
+         option_schedules,                                                                                   \
+         "when they do: constant (equal intervals) or poisson (random ones, by --seed)",                     \
+         NULL},                                                                                              \
+        {"away",                                                                                             \
+         "D",                                                                                                \
+         OPT_DURATION,                                                                                       \
+         (at) + offsetof(struct turns, away_ns),                                                             \
+         "0",                                                                                                \
+         0,                                                                                                  \
+         OPTION_FAR,                                                                                         \
+         NULL,                                                                                               \
+         "how long a client stays away before it comes back",                                                \
+         NULL},                                                                                              \
+        OPTION_LEAVE((at) + offsetof(struct turns, leave)),                                                  \
+        OPTION_KEEP_SESSIONS((at) + offsetof(struct turns, keep_sessions)),                                  \
+        OPTIONS_BACKOFF((at) + offsetof(struct turns, comeback), "0"),                                       \
+        OPTION_SUBSCRIBE((at) + offsetof(struct turns, subscribe))
 
 enum leave arrivals_leave(const char *choice); // a value of --leave
 
@@ -18,6 +65,13 @@ int arrivals_check(const struct config *config, const char *leave, const struct 
                    struct err *err);
 void arrivals_describe(json_t *json, const char *leave, const struct comeback *comeback);
 void arrivals_set_backoff(struct fleet_order *order, const struct comeback *comeback);
+
+// Do the options fit together, for config->connections clients? Copies what the plan needs. -EINVAL with the text.
+int arrivals_check_turns(struct config *config, const struct turns *turns, struct err *err);
+void arrivals_describe_turns(json_t *json, const struct turns *turns);
+// The order in which all clients take turns for `duration_ns`.
+struct fleet_order arrivals_turns(const struct config *config, const struct turns *turns,
+                                  int64_t duration_ns);
 
 // Gives an order of FLEET_ARRIVE and waits for its end. Adds its time to `arrivals`.
 bool arrivals_order(struct run *run, struct fleet_order *order, struct arrivals *arrivals);

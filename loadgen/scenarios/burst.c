@@ -12,7 +12,7 @@
 #include <errno.h>
 #include <inttypes.h>
 
-enum { CONNECTIONS = 1000, REPEATS_MAX = 100 };
+enum { CONNECTIONS = 1000 };
 
 struct burst {
     int64_t connections, more, repeats, hold_ns, calm_ns, settle_ns;
@@ -30,7 +30,7 @@ static const struct opt options[] = {
      NULL},
     {"burst-rate", "N/s", OPT_RATE, AT(rate_per_s), "0", 0, 1e9, NULL,
      "clients of a burst that come a second, open loop; 0: all are due at its beginning", NULL},
-    {"repeat", "N", OPT_COUNT, AT(repeats), "2", 1, REPEATS_MAX, NULL, "how many bursts", NULL},
+    OPTION_REPEAT(AT(repeats), "how many bursts"),
     {"stay", "D", OPT_DURATION, AT(hold_ns), "2s", 0, OPTION_FAR, NULL,
      "how long the clients of a burst stay", NULL},
     {"calm", "D", OPT_DURATION, AT(calm_ns), "2s", 0, OPTION_FAR, NULL,

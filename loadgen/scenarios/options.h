@@ -15,6 +15,7 @@ struct comeback { // the options of OPTIONS_BACKOFF
 extern const char *const option_leaves[]; // arrivals.c
 
 #define OPTION_FAR 1e18
+#define OPTION_REPEATS_MAX 100 // a run has at most FLEET_ORDERS_MAX orders
 
 #define OPTION_CONNECTIONS(at, text)                                                                         \
     {                                                                                                        \
@@ -88,6 +89,19 @@ extern const char *const option_leaves[]; // arrivals.c
 #define OPTION_DURATION(at, text)                                                                            \
     {                                                                                                        \
         "duration", "D", OPT_DURATION, at, "10s", 1e6, OPTION_FAR, NULL, text, NULL                          \
+    }
+#define OPTION_WATCH_RECORD(at, text)                                                                        \
+    {                                                                                                        \
+        "watch-record", "DIR", OPT_LIST, at, NULL, 0, 0, NULL,                                               \
+            "a --record folder of the reference broker: " text "; several times", NULL                       \
+    }
+#define OPTION_REPEAT(at, text)                                                                              \
+    {                                                                                                        \
+        "repeat", "N", OPT_COUNT, at, "2", 1, OPTION_REPEATS_MAX, NULL, text, NULL                           \
+    }
+#define OPTION_DRAIN(at, text)                                                                               \
+    {                                                                                                        \
+        "drain", "D", OPT_DURATION, at, "5s", 1e8, OPTION_FAR, NULL, text, NULL                              \
     }
 #define OPTION_SPREAD_PAIRS(at)                                                                              \
     {                                                                                                        \

@@ -89,3 +89,23 @@ bool order_prove(struct run *run, struct summary *summary)
                     (long long)run->tally.count[TALLY_OPEN]);
     return fine;
 }
+
+bool order_connect_probes(struct run *run)
+{
+    if (!run->probes)
+        return true;
+    struct fleet_order order = {.act = FLEET_CONNECT,
+                                .subscribe = FLEET_SUBSCRIBE_PAIR,
+                                .goal = run->config->probes,
+                                .pattern = pattern_pairs(run->config->probes / 2),
+                                .qos = (int)run->config->qos};
+    run_phase(run, "probes");
+    if (!run_order(run, run->probes, &order, 2 * run->config->timeout_ns))
+        return false;
+    struct tally tally = {0};
+    fleet_sum(run->probes, &tally);
+    if (tally.count[TALLY_OPEN] < run->config->probes)
+        run_break(run, "only %lld of %lld probes connected: %s", (long long)tally.count[TALLY_OPEN],
+                  (long long)run->config->probes, tally_reason_text(tally_main_reason(&tally)));
+    return !run_is_broken(run);
+}

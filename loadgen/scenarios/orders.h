@@ -25,6 +25,9 @@ bool order_missed_rate(int64_t took_ns, int64_t due_ns);
 void order_tell_short_schedule(struct run *run, const char *what, int64_t acts, double had_per_s,
                                double asked_per_s);
 
+// Connects the probes, pairs that subscribe; all of them, or the run is broken. Does nothing without probes.
+bool order_connect_probes(struct run *run);
+
 // Asks every connection for a sign of life, and adds clients.alive.
 bool order_prove(struct run *run, struct summary *summary);
 

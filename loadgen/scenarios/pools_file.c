@@ -19,6 +19,24 @@ static const struct {
     [PART_MESSAGES] = {"messages", "messages"},
 };
 
+int pools_file_check(const struct opt_list *folders, struct err *err)
+{
+    for (int i = 0; i < folders->count; i++) {
+        char path[4096];
+        for (int j = 0; j < i; j++)
+            if (strcmp(folders->values[i], folders->values[j]) == 0)
+                return err_set(err, -EINVAL, "--watch-record %s: is given twice", folders->values[i]);
+        snprintf(path, sizeof path, "%s/pools.csv", folders->values[i]);
+        if (access(path, R_OK) < 0)
+            return err_set(
+                err, -EINVAL,
+                "--watch-record: cannot read %s: %m; name the --record folder of a poolmark-broker "
+                "that runs",
+                path);
+    }
+    return 0;
+}
+
 const char *pool_part_name(enum pool_part part)
 {
     return (unsigned)part < PART_COUNT ? names[part].name : "unknown";

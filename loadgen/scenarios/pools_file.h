@@ -4,6 +4,9 @@
 #ifndef POOLMARK_LOADGEN_SCENARIOS_POOLS_FILE_H
 #define POOLMARK_LOADGEN_SCENARIOS_POOLS_FILE_H
 
+#include "base/err.h"
+#include "base/opts.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -13,6 +16,9 @@ struct pool_parts {
     int64_t at_ns;             // of the oldest of the last readings; 0: none
     int64_t bytes[PART_COUNT]; // owned by the pools; -1: no reading
 };
+
+// Has each folder of --watch-record a pools.csv that can be read? -EINVAL with the text.
+int pools_file_check(const struct opt_list *folders, struct err *err) __attribute__((warn_unused_result));
 
 const char *pool_part_name(enum pool_part part); // "objects": the pool `connections`
 

@@ -10,7 +10,10 @@
     X(steps)                                                                                                 \
     X(churn)                                                                                                 \
     X(burst)                                                                                                 \
-    X(storm)
+    X(storm)                                                                                                 \
+    X(subscribe)                                                                                             \
+    X(soak)                                                                                                  \
+    X(slow)
 
 #define X(name) extern const struct scenario scenario_##name;
 SCENARIOS

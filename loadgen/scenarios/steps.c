@@ -16,7 +16,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 enum {
     PROBE_RATE = 500, // messages a second
@@ -82,8 +81,7 @@ static const struct opt options[] = {
     OPTION_SPREAD_PAIRS(AT(spread_pairs)),
     OPTION_SUBSCRIBE(AT(subscribe)),
     OPTION_HOLD(AT(hold_ns)),
-    {"watch-record", "DIR", OPT_LIST, AT(watch_records), NULL, 0, 0, NULL,
-     "a --record folder of the reference broker: steps reads what its pools own; several times", NULL},
+    OPTION_WATCH_RECORD(AT(watch_records), "steps reads what its pools own"),
     {0},
 };
 
@@ -100,21 +98,7 @@ static int check(struct config *config, struct err *err)
 
 static int check_run(const struct config *config, struct err *err)
 {
-    const struct opt_list *list = &options_of(config)->watch_records;
-    for (int i = 0; i < list->count; i++) {
-        char path[4096];
-        for (int j = 0; j < i; j++)
-            if (strcmp(list->values[i], list->values[j]) == 0)
-                return err_set(err, -EINVAL, "--watch-record %s: is given twice", list->values[i]);
-        snprintf(path, sizeof path, "%s/pools.csv", list->values[i]);
-        if (access(path, R_OK) < 0)
-            return err_set(
-                err, -EINVAL,
-                "--watch-record: cannot read %s: %m; name the --record folder of a poolmark-broker "
-                "that runs",
-                path);
-    }
-    return 0;
+    return pools_file_check(&options_of(config)->watch_records, err);
 }
 
 static void describe(const struct config *config, json_t *json)
@@ -375,25 +359,6 @@ static bool climb(struct steps *steps, int64_t from, int64_t to)
     return fine;
 }
 
-static bool connect_probes(struct run *run)
-{
-    if (!run->probes)
-        return true;
-    struct fleet_order order = {.act = FLEET_CONNECT,
-                                .subscribe = FLEET_SUBSCRIBE_PAIR,
-                                .goal = run->config->probes,
-                                .pattern = pattern_pairs(run->config->probes / 2)};
-    run_phase(run, "probes");
-    if (!run_order(run, run->probes, &order, 2 * run->config->timeout_ns))
-        return false;
-    struct tally tally = {0};
-    fleet_sum(run->probes, &tally);
-    if (tally.count[TALLY_OPEN] < run->config->probes)
-        run_break(run, "only %lld of %lld probes connected: %s", (long long)tally.count[TALLY_OPEN],
-                  (long long)run->config->probes, tally_reason_text(tally_main_reason(&tally)));
-    return !run_is_broken(run);
-}
-
 // The step from which slopes count: the first from which on memory is that of a fresh target, if there is one.
 static const struct sample *low_of(const struct steps *steps)
 {
@@ -410,7 +375,7 @@ static void play(struct run *run, struct summary *summary)
     run->wanted = wanted->list[0];
     run->top = run->config->connections;
     open_files(&steps);
-    bool fine = connect_probes(run);
+    bool fine = order_connect_probes(run);
     if (fine) {
         run_phase(run, "start");
         fine = run_settle(run, options_of(run->config)->settle_ns, &steps.start);

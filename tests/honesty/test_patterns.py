@@ -20,11 +20,12 @@ SHORT = ("--duration", "500ms", "--warmup", "200ms", "--workers", 2)
 
 
 class Unfaithful:
-    """A proxy to the broker. `act(connection, number)` says what becomes of PUBLISH `number` of a connection to its subscriber:
+    """A proxy to the broker. `act(connection, number)` says what becomes of PUBLISH `number` (or another packet type, `kind`) of a
+    connection to its subscriber:
     "lose", "double", "late" (after the next one), "close" (the connection), or anything else. `counts` has what it did."""
 
-    def __init__(self, broker_port, act):
-        self.broker_port, self.act, self.counts, self.lock = broker_port, act, {}, threading.Lock()
+    def __init__(self, broker_port, act, kind=3):
+        self.broker_port, self.act, self.kind, self.counts, self.lock = broker_port, act, kind, {}, threading.Lock()
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=1000)
         self.port, self.sockets = self.listener.getsockname()[1], []
         threading.Thread(target=self.accept, daemon=True).start()
@@ -48,7 +49,7 @@ class Unfaithful:
         with contextlib.suppress(OSError):
             while head := server.recv(2, socket.MSG_WAITALL):  # short packets only
                 packet = head + (server.recv(head[1], socket.MSG_WAITALL) if head[1] else b"")
-                if head[0] >> 4 != 3:
+                if head[0] >> 4 != self.kind:
                     client.sendall(packet)
                     continue
                 what = self.act(connection, number)

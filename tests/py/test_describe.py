@@ -43,6 +43,8 @@ def test_each_scenario_takes_the_options_that_are_listed_for_it_and_no_other():
                      "publishers": ["2", "--pattern", "fan-in"], "subscribers": ["2", "--pattern", "fan-in"]
                      }.get(name, values.get(option["kind"], option["choices"]))
             value = value[:1] if option["kind"] == "choice" else value
+            if len(value) > 1 and value[1].removeprefix("--") not in scenario["options"]:
+                value = value[:1]       # it needs no other option there
             _, wrong = described.ask("poolmark-loadgen", [scenario["name"], f"--{name}", *value], BUILD)
             refused = "does not use it" in wrong
             assert refused == (name not in scenario["options"]), (scenario["name"], name, wrong)

@@ -14,7 +14,8 @@ from poolmark.facts import described
 
 CELL = "cell"
 # Counts that are bad in any phase; a cell is judged by their sums.
-SUMMED = ("clients.failed", "clients.dropped", "arrivals.failed", "arrivals.not_sent", "messages.not_sent", "messages.lost", "messages.duplicates",
+SUMMED = ("clients.failed", "clients.dropped", "arrivals.failed", "arrivals.not_sent", "subscriptions.failed", "subscriptions.not_sent",
+          "messages.not_sent", "messages.lost", "messages.duplicates",
           "messages.unacknowledged")
 
 

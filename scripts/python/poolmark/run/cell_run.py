@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from poolmark.records import phases
+from poolmark.facts import described
 from poolmark.run import estimate
 from poolmark.facts.children import Child, Children
 from poolmark.base.errors import PoolmarkError, UsageError
@@ -92,7 +93,7 @@ class CellRun:
     def load_argv(self, phase: dict, folder: Path) -> list[str]:
         config = self.cell.data["config"]
         options = {"target": ",".join(self.target.urls), **load_options(config, self.planned.load, phase)}
-        if phase["scenario"] == "steps":
+        if "watch-record" in described.scenarios(self.build).get(phase["scenario"], {"options": ()})["options"]:
             options["watch-record"] = self.target.records()
         options.update({"watch-pid": self.target.pids, "seed": self.seed, "record": folder, "quiet": True})
         return [str(self.build / "poolmark-loadgen"), phase["scenario"], *option_words(options)]

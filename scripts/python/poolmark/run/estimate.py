@@ -20,6 +20,7 @@ CONNECTS_PER_S = 7_000      # of a small host that has both ends
 START_S, PHASE_S = 1.5, 1.5  # start of a target; start and end of a generator with its workers
 LEVEL_S = 2.0               # usual time until a target's memory is level
 PROBE_S = 3.5
+SOAK_S = 3600.0             # loadgen/scenarios/soak.c: its duration by default
 LOOKED_AT = 20              # so many newest runs are searched
 
 
@@ -36,6 +37,10 @@ class Options:
 
     def span(self, name: str) -> float:
         return seconds(self.given.get(name, self.known[name]["default"]))
+
+    def rate(self, name: str) -> float:
+        value = self.given.get(name, self.known[name]["default"])
+        return float(parse_count(value)) if isinstance(value, str) else float(value)
 
     def count(self, name: str) -> int:
         return parse_count(str(self.given.get(name, self.known[name]["default"])))
@@ -55,8 +60,9 @@ def of_arrivals(options: Options, scenario: str, level: float) -> float:
     held = options.count("connections") / CONNECTS_PER_S
     if scenario == "storm":
         return 2 * held + 2 * level
-    if scenario == "churn":
-        return held + options.span("duration") + 2 * level
+    if scenario in ("churn", "soak"):
+        lasts = options.span("duration") if scenario == "churn" or "duration" in options.given else SOAK_S
+        return held + lasts + 2 * level
     one = options.count("burst") / CONNECTS_PER_S + options.span("stay") + options.span("calm") + level
     return held + level + options.count("repeat") * one
 
@@ -71,6 +77,12 @@ def of_phase(planned: CellPlan, phase: dict, build: Path) -> float:
         steps = len(str(phase["steps"]).split(",")) if "steps" in phase else 4
         probe = PROBE_S if options.count("probe") else 0
         return PHASE_S + planned.config["connections"] / CONNECTS_PER_S + steps * (level + probe) + level
+    if phase["scenario"] == "slow":
+        return PHASE_S + sum(options.span(name) for name in ("before", "duration", "after")) + 2 * level
+    if phase["scenario"] == "subscribe":
+        connections = options.count("connections") or 1000
+        changes = 2 * options.count("repeat") * options.count("filters") * connections
+        return PHASE_S + connections / CONNECTS_PER_S + changes / options.rate("subscribe-rate") + 3 * level
     if "leave" in described.scenarios(build)[phase["scenario"]]["options"]:
         return PHASE_S + of_arrivals(options, phase["scenario"], level)
     return PHASE_S + planned.config["connections"] / CONNECTS_PER_S + options.span("hold") + 2 * level

@@ -180,7 +180,8 @@ def load_options(config: dict, load: dict, phase: dict) -> dict:
     options = {"engine": described.engine_of(config)}
     if phase["scenario"] == "connect":
         options["connections"] = config["connections"]
-    if phase["scenario"] != "publish" and "subscribe" in config:
+    known = described.scenarios().get(phase["scenario"], {"options": ["subscribe"]})["options"]
+    if "subscribe" in config and "subscribe" in known:
         options["subscribe"] = config["subscribe"]
     options.update(load)
     options.update({key: value for key, value in phase.items() if key not in ("name", "scenario")})

@@ -3,6 +3,17 @@
 The equations: loadgen/run_books.c."""
 
 
+# Tags of latency.hlog, and the books that have their samples.
+SAMPLES = ((("connect",), ("connects",)), (("arrival",), ("arrivals",)), (("subscribe",), ("subacks",)), (("unsubscribe",), ("unsubacks",)),
+           (("ack",), ("acks",)), (("delivery", "delivery_before", "delivery_after"), ("deliveries", "probe_deliveries")),
+           (("delivery_slow",), ("slow_deliveries",)), (("recovery",), ("recoveries",)))
+
+
+def messages_of(record: dict) -> str:
+    """The beginning of the books whose messages the metrics messages.* count: of the clients, or of the probes beside them (soak)."""
+    return "probe_" if record.get("config", {}).get("scenario") == "soak" else ""
+
+
 def count_figures(record: dict, latencies: dict) -> dict[str, list]:
     """Figures that follow from counts."""
     def value(name):
@@ -15,20 +26,24 @@ def count_figures(record: dict, latencies: dict) -> dict[str, list]:
     arrived, seconds = value("arrivals.count"), value("arrivals.seconds")
     if arrived is not None and seconds:
         found["arrivals.rate"] = [arrived / seconds]
+    changed, seconds = [value(f"subscriptions.{name}") for name in ("added", "removed")], value("subscriptions.seconds")
+    if None not in changed and seconds:
+        found["subscriptions.rate"] = [sum(changed) / seconds]
     config = record.get("config", {})
     found |= {name: [config.get(key)] for name, key in
               (("connect.rate_asked", "rate_per_s"), ("messages.rate_asked", "publish_rate_per_s"),
-               ("arrivals.rate_asked", "arrival_rate_per_s")) if config.get(key)}
+               ("arrivals.rate_asked", "arrival_rate_per_s"), ("subscriptions.rate_asked", "subscribe_rate_per_s")) if config.get(key)}
     duration_ns = config.get("duration_ns")
     if "delivery.count" in latencies and value("messages.seconds"):
         # Unreadable deliveries that are not corrupt arrived too: a worker counted them and ended before it handed over the samples.
         books = record.get("books") or {}
-        deliveries = books.get("deliveries") or {}
-        corrupt = (value("messages.corrupt") or 0) - ((books.get("warm_up_deliveries") or {}).get("unreadable") or 0)
+        own = messages_of(record)
+        deliveries = books.get(f"{own}deliveries") or {}
+        corrupt = (value("messages.corrupt") or 0) - ((books.get(f"{own}warm_up_deliveries") or {}).get("unreadable") or 0)
         arrived = latencies["delivery.count"] - (value("delivery.censored") or 0) + (deliveries.get("unreadable") or 0) - corrupt
         found["deliveries.rate"] = [arrived / value("messages.seconds")]
         # A message with several subscribers counts by the part of them that it reached.
-        sent, due = (books.get("publishes") or {}).get("measured"), deliveries.get("attempted")
+        sent, due = (books.get(f"{own}publishes") or {}).get("measured"), deliveries.get("attempted")
         found["messages.rate"] = [arrived * (sent / due if sent and due else 1) / value("messages.seconds")]
     elif "delivery.count" in latencies and isinstance(duration_ns, (int, float)) and duration_ns > 0:  # older versions
         found["messages.rate"] = [latencies["delivery.count"] * 1e9 / duration_ns]
@@ -45,13 +60,14 @@ def book_complaints(record: dict, latencies: dict, rows: dict[str, int]) -> list
             wrong.append(f"books.{source}: {line.get('attempted')} attempted, {rest} accounted for")
         if source in rows and line.get("measured") != rows[source]:
             wrong.append(f"books.{source}: {line.get('measured')} written, the file has {rows[source]}")
-    for kind, sources in (("connect", ("connects",)), ("arrival", ("arrivals",)), ("ack", ("acks",)), ("delivery", ("deliveries", "probe_deliveries"))):
+    for tags, sources in SAMPLES:
         lines = [books[source] for source in sources if source in books]
-        if lines and f"{kind}.count" in latencies:
-            censored = (record.get("metrics", {}).get(f"{kind}.censored") or {}).get("value") or 0
+        counts = [latencies[f"{tag}.count"] for tag in tags if f"{tag}.count" in latencies]
+        if lines and counts:
+            censored = sum((record.get("metrics", {}).get(f"{tag}.censored") or {}).get("value") or 0 for tag in tags)
             counted = sum(line.get("measured", 0) for line in lines) + censored
-            if latencies[f"{kind}.count"] != counted:
-                wrong.append(f"books: {counted:g} samples of {kind}, latency.hlog has {latencies[f'{kind}.count']}")
+            if sum(counts) != counted:
+                wrong.append(f"books: {counted:g} samples of {tags[0]}, latency.hlog has {sum(counts)}")
     return wrong
 
 
@@ -63,10 +79,11 @@ def count_complaints(record: dict) -> list[str]:
         return sum((books.get(source) or {}).get(column) or 0 for column in columns)
 
     bounds = {}
-    if "publishes" in books:
-        warm = "warm_up_deliveries"
-        due = line("deliveries", "attempted") + line(warm, "attempted") - line(warm, "not_sent")
-        sent, not_sent = due, line("publishes", "not_sent") + line(warm, "not_sent")
+    own = messages_of(record)
+    if f"{own}publishes" in books:
+        warm = f"{own}warm_up_deliveries"
+        due = line(f"{own}deliveries", "attempted") + line(warm, "attempted") - line(warm, "not_sent")
+        sent, not_sent = due, line(f"{own}publishes", "not_sent") + line(warm, "not_sent")
         if record.get("config", {}).get("pattern", "pairs") != "pairs":  # a message has a delivery for each subscriber
             bounds["deliveries.expected"] = (due, due)
             sent = line("publishes", "measured") + line("warm_up_publishes", "measured")
@@ -74,11 +91,11 @@ def count_complaints(record: dict) -> list[str]:
         # An unreadable delivery is corrupt, or its worker died with its sample; of the warm-up, which has no samples, only the first.
         corrupt = (record.get("metrics", {}).get("messages.corrupt") or {}).get("value") or 0
         least = line(warm, "unreadable")
-        bounds["messages.corrupt"] = (least, least + line("deliveries", "unreadable"))
+        bounds["messages.corrupt"] = (least, least + line(f"{own}deliveries", "unreadable"))
         for name, count in (("sent", sent), ("not_sent", not_sent),
-                            ("received", line("deliveries", "measured", "unreadable") + line(warm, "measured", "unreadable") - corrupt),
-                            ("lost", line("deliveries", "lost") + line(warm, "lost")),
-                            ("unfinished", line("deliveries", "unfinished") + line(warm, "unfinished"))):
+                            ("received", line(f"{own}deliveries", "measured", "unreadable") + line(warm, "measured", "unreadable") - corrupt),
+                            ("lost", line(f"{own}deliveries", "lost") + line(warm, "lost")),
+                            ("unfinished", line(f"{own}deliveries", "unfinished") + line(warm, "unfinished"))):
             bounds[f"messages.{name}"] = (count, count)
     if "acks" in books:  # the metric has the warm-up too, the book does not
         lost = line("acks", "lost")
@@ -87,6 +104,21 @@ def count_complaints(record: dict) -> list[str]:
         for name, columns in (("count", ("measured", "unreadable")), ("failed", ("lost", "failed")), ("not_sent", ("not_sent",)),
                               ("unfinished", ("unfinished",))):
             bounds[f"arrivals.{name}"] = (line("arrivals", *columns),) * 2
+    if "slow_deliveries" in books:
+        bounds["slow.due"] = (line("slow_deliveries", "attempted"),) * 2
+        bounds["slow.missed"] = (line("slow_deliveries", "failed"),) * 2
+        received = line("slow_deliveries", "measured")  # an unreadable one arrived, or is corrupt
+        bounds["slow.received"] = (received, received + line("slow_deliveries", "unreadable"))
+        bounds["slow.not_recovered"] = (line("recoveries", "failed"),) * 2
+        reasons = (record.get("summary") or {}).get("slow_closed")
+        if isinstance(reasons, dict):
+            bounds["slow.closed"] = (sum(count for count in reasons.values() if isinstance(count, (int, float))),) * 2
+    if "subacks" in books:
+        both = ("subacks", "unsubacks")
+        for name, sources, columns in (("added", both[:1], ("measured", "unreadable")), ("removed", both[1:], ("measured", "unreadable")),
+                                       ("failed", both, ("lost", "failed")), ("not_sent", both, ("not_sent",)),
+                                       ("unfinished", both, ("unfinished",))):
+            bounds[f"subscriptions.{name}"] = (sum(line(source, *columns) for source in sources),) * 2
     if "connects" in books and not any(source.startswith("probe_") for source in books):
         connected, failed = line("connects", "measured", "unreadable"), line("connects", "failed")
         bounds["clients.connected"] = (connected, connected)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from poolmark.facts import described
-from poolmark.records import hlog, measures, raw_data
+from poolmark.records import hlog, measures, raw_data, trend
 from poolmark.base.curves import LEVEL_BYTES, LEVEL_SHARE, SOCKET_BYTES, USER_COLUMNS, MemoryCurve, kernel_bytes, read_csv
 from poolmark.account import kernel
 from poolmark.base.errors import PoolmarkError, RecordError
@@ -112,16 +112,17 @@ def latency_figures(path: Path, of_any_number: bool = False) -> dict[str, float 
     return found
 
 
-def _slope(low, high, connections: int) -> float | None:
+def _slope(low, high, connections: float) -> float | None:
     return None if low is None or high is None or connections <= 0 else (high - low) / connections
 
 
-def _grown(low: dict, full: dict, column: str) -> float | None:
-    """As loadgen/summary.c: None when the growth is within the difference of two readings of a level target."""
+def _grown(low: dict, full: dict, column: str, count: float | None = None) -> float | None:
+    """As loadgen/summary.c: None when the growth is within the difference of two readings of a level target.
+    For each new connection, or each of `count`."""
     first, last = low.get(column), full.get(column)
     if first is None or last is None or last - first <= 2 * max(LEVEL_BYTES, int(last * LEVEL_SHARE)):
         return None
-    return _slope(first, last, (full["connections"] or 0) - (low["connections"] or 0))
+    return _slope(first, last, (full["connections"] or 0) - (low["connections"] or 0) if count is None else count)
 
 
 def connects_cpu(steps: Path, start: dict, full: dict, connections: int) -> float | None:
@@ -155,8 +156,22 @@ def memory_figures(path: Path, record: dict) -> dict[str, list]:
         arrived = (record.get("metrics", {}).get("arrivals.count") or {}).get("value")
         if arrived and after.get("target_cpu_ns") is not None and full.get("target_cpu_ns") is not None:
             found["cpu.per_arrival_ns"] = [(after["target_cpu_ns"] - full["target_cpu_ns"]) / arrived]
+        changed = [(record.get("metrics", {}).get(f"subscriptions.{name}") or {}).get("value") for name in ("added", "removed")]
+        if None not in changed and sum(changed) and after.get("target_cpu_ns") is not None and full.get("target_cpu_ns") is not None:
+            found["cpu.per_change_ns"] = [(after["target_cpu_ns"] - full["target_cpu_ns"]) / sum(changed)]
+    before, slow, readers = curve.reading(record, "before"), curve.reading(record, "slow"), record.get("config", {}).get("slow_readers")
+    if before is not None and slow is not None and readers:
+        found |= {"slow.memory_per_reader_bytes": [_grown(before, slow, user, readers)],
+                  "slow.tcp_per_reader_bytes": [_slope(before.get("kernel_tcp_bytes"), slow.get("kernel_tcp_bytes"), readers)]}
+    subscribed = curve.reading(record, "subscribed")
+    if subscribed is not None:
+        standing = (record.get("metrics", {}).get("subscriptions.standing") or {}).get("value")
+        found |= {"memory.subscribed_bytes": [subscribed.get(user)],
+                  "memory.per_subscription_bytes": [_grown(full, subscribed, user, standing or 0)]}
     found |= {"memory.start_bytes": [start.get(user)], "memory.full_bytes": [full.get(user)],
               "memory.per_connection_bytes": [_grown(low, full, user)] if low is not None else []}
+    if record.get("config", {}).get("scenario") == "soak":
+        found |= {name: [value] for name, value in trend.figures(trend.of_rows(curve.rows, user)).items()}
     found["cpu.per_connection_ns"] = [connects_cpu(path.parent / "steps.csv", start, full, connections)]
     found["generator.per_client_bytes"] = [_slope(0, full.get("generator_pss_bytes"), connections)]
     found["generator.cpu_per_client_ns"] = [_slope(start.get("generator_cpu_ns"), full.get("generator_cpu_ns"), connections)]
@@ -173,6 +188,16 @@ def memory_figures(path: Path, record: dict) -> dict[str, list]:
     return found
 
 
+def verdict_complaints(path: Path, record: dict) -> list[str]:
+    """Verdicts of a soak that its memory.csv contradicts."""
+    if not (record.get("summary") or {}).get("verdicts"):
+        return []
+    curve = MemoryCurve(path)
+    full = curve.reading(record, "full") or {}
+    return trend.complaints(record, trend.of_rows(curve.rows, next((name for name in USER_COLUMNS if full.get(name) is not None),
+                                                                   USER_COLUMNS[-1])))
+
+
 def load_account(run: Run, where: str = "") -> Account:
     account = Account()
     latency, memory = run.folder / "latency.hlog", run.folder / "memory.csv"
@@ -185,6 +210,7 @@ def load_account(run: Run, where: str = "") -> Account:
         figures |= count_figures(run.data, latencies)
         if memory.is_file():
             figures |= memory_figures(memory, run.data)
+            account.wrong += [where + text for text in verdict_complaints(memory, run.data)]
         rows = {f"{name}_lines": len(read_csv(run.folder / f"{name}.csv", ("phase",))) for name in ("memory", "steps", "arrivals")
                 if (run.folder / f"{name}.csv").is_file()}
         account.wrong += [where + text for text in book_complaints(run.data, latencies, rows) + count_complaints(run.data)]

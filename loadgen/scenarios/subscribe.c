@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0
+// Scenario `subscribe`: clients stay, and their subscriptions come and go. Each client adds all of its filters and
+// removes them again, one filter a packet, by turns at a rate, and so again. Latency counts from the intended time to
+// SUBACK or UNSUBACK. Memory is read without subscriptions, with all of them, and when all are gone.
+#include "base/clock.h"
+#include "loadgen/scenarios/options.h"
+#include "loadgen/scenarios/orders.h"
+#include "loadgen/summary_growth.h"
+
+#include <errno.h>
+
+enum { CONNECTIONS = 1000, FILTERS_MAX = 10000 };
+
+struct subscribe {
+    int64_t connections, filters, repeats, drain_ns, settle_ns;
+    double rate_per_s, wildcards;
+};
+_Static_assert(sizeof(struct subscribe) <= CONFIG_OPTIONS_BYTES, "the options have no room");
+
+#define AT(field) offsetof(struct subscribe, field)
+static const struct opt options[] = {
+    OPTION_CONNECTIONS(AT(connections), "how many; 0: 1000"),
+    {"filters", "N", OPT_COUNT, AT(filters), "10", 1, FILTERS_MAX, NULL,
+     "subscriptions of a client, each to another filter", NULL},
+    {"subscribe-rate", "N/s", OPT_RATE, AT(rate_per_s), "2000", 0.001, 1e9, NULL,
+     "SUBSCRIBEs, and then UNSUBSCRIBEs, a second, all clients together, open loop", NULL},
+    {"wildcards", "N", OPT_NUMBER, AT(wildcards), "0.1", 0, 1, NULL,
+     "the share of the filters that end in a wildcard, # and + in turn", NULL},
+    OPTION_REPEAT(AT(repeats), "how often each client adds all of its filters and removes them"),
+    OPTION_DRAIN(AT(drain_ns), "wait for so long for the last answers; what has not come then is lost"),
+    OPTION_SETTLE(AT(settle_ns)),
+    {0},
+};
+
+struct changes {                           // of all orders together
+    int64_t took_ns, due_ns;               // from the common instant to the last answer; by the schedule
+    struct sample start, full, top, after; // no connection; no subscription; all subscriptions; none again
+    int64_t standing;                      // subscriptions at `top`
+};
+
+static const struct subscribe *options_of(const struct config *config)
+{
+    return (const void *)config->options;
+}
+
+static int check(struct config *config, struct err *err)
+{
+    const struct subscribe *own = options_of(config);
+    (void)err;
+    config->connections = own->connections > 0 ? own->connections : CONNECTIONS;
+    return 0;
+}
+
+static void describe(const struct config *config, json_t *json)
+{
+    const struct subscribe *own = options_of(config);
+    json_object_set_new(json, "filters", json_integer(own->filters));
+    json_object_set_new(json, "subscribe_rate_per_s", json_real(own->rate_per_s));
+    json_object_set_new(json, "wildcards", json_real(own->wildcards));
+    json_object_set_new(json, "repeat", json_integer(own->repeats));
+    json_object_set_new(json, "qos", json_integer(config->qos));
+    json_object_set_new(json, "drain_ns", json_integer(own->drain_ns));
+    json_object_set_new(json, "settle_ns", json_integer(own->settle_ns));
+}
+
+// All clients add all of their filters, or remove them.
+static bool change_all(struct run *run, bool removes, struct changes *changes)
+{
+    const struct subscribe *own = options_of(run->config);
+    struct fleet_order order = {
+        .act = FLEET_SUBSCRIBE,
+        .goal = run->config->connections,
+        .filters = own->filters,
+        .wildcards = own->wildcards,
+        .removes = removes,
+        .rate_per_s = own->rate_per_s,
+        .qos = (int)run->config->qos,
+        .drain_ns = own->drain_ns,
+    };
+    const int64_t *count = run->tally.count;
+    int64_t before = count[TALLY_ADDED] + count[TALLY_REMOVED];
+    int64_t span_ns = (int64_t)((double)(order.goal * order.filters - 1) / order.rate_per_s * 1e9);
+    run_phase(run, removes ? "unsubscribe" : "subscribe");
+    bool fine = run_order(run, run->fleet, &order, span_ns + own->drain_ns + 60 * NS_PER_S);
+    changes->due_ns += span_ns;
+    if (count[TALLY_ADDED] + count[TALLY_REMOVED] > before && count[TALLY_LAST_CHANGED_NS] > order.at_ns)
+        changes->took_ns += count[TALLY_LAST_CHANGED_NS] - order.at_ns;
+    return fine;
+}
+
+// `settle_ns` 0: nothing is watched, and nothing is waited for.
+static bool flap(struct run *run, int64_t settle_ns, struct changes *changes)
+{
+    bool fine = true;
+    for (int64_t i = 0; fine && i < options_of(run->config)->repeats; i++) {
+        fine = change_all(run, false, changes);
+        if (i == 0) {
+            changes->standing = run->tally.count[TALLY_ADDED];
+            fine = fine && run_settle(run, settle_ns, &changes->top);
+        }
+        fine = fine && change_all(run, true, changes);
+    }
+    run_phase(run, "after");
+    return fine && run_settle(run, settle_ns, &changes->after);
+}
+
+static void add_memory(struct run *run, struct summary *summary, const struct changes *changes)
+{
+    const struct sample *start = &changes->start, *full = &changes->full;
+    int64_t full_bytes = summary_judged(full, start, full),
+            top_bytes = summary_judged(&changes->top, start, full);
+    struct sample peak;
+    sampler_peak(run->sampler, &peak);
+    summary_add_reading(summary, "start", start);
+    summary_add_reading(summary, "full", full);
+    summary_add_reading(summary, "subscribed", &changes->top);
+    summary_add_reading(summary, "after", &changes->after);
+    summary_add_levels(summary, run, start, full);
+    summary_add(summary, "subscriptions.standing", (double)changes->standing, "1", "none");
+    if (full_bytes < 0 || top_bytes < 0)
+        return;
+    summary_add(summary, "memory.subscribed_bytes", (double)top_bytes, "B", "lower");
+    summary_add(summary, "memory.peak_bytes", (double)summary_judged(&peak, start, full), "B", "lower");
+    summary_add(summary, "memory.after_bytes", (double)summary_judged(&changes->after, start, full), "B",
+                "lower");
+    summary_add(summary, "memory.per_subscription_bytes",
+                summary_growth_each(run, "memory.per_subscription_bytes", full_bytes, top_bytes,
+                                    changes->standing, "subscriptions"),
+                "B", "lower");
+    int64_t changed = run->tally.count[TALLY_ADDED] + run->tally.count[TALLY_REMOVED];
+    if (changed > 0 && changes->after.target_cpu_ns >= 0 && full->target_cpu_ns >= 0)
+        summary_add(summary, "cpu.per_change_ns",
+                    (double)(changes->after.target_cpu_ns - full->target_cpu_ns) / (double)changed, "ns",
+                    "lower");
+}
+
+static void add_rate(struct run *run, struct summary *summary, const struct changes *changes, int64_t changed)
+{
+    double asked_per_s = options_of(run->config)->rate_per_s, seconds = (double)changes->took_ns / 1e9;
+    summary_add(summary, "subscriptions.rate_asked", asked_per_s, "1/s", "none");
+    if (changes->took_ns <= 0 || changed == 0)
+        return;
+    double had_per_s = (double)changed / seconds;
+    summary_add(summary, "subscriptions.rate", had_per_s, "1/s", "higher");
+    summary_add(summary, "subscriptions.seconds", seconds, "s", "lower");
+    if (run_is_broken(run))
+        return;
+    if (order_missed_rate(changes->took_ns, changes->due_ns))
+        run_anomaly(
+            run, "rate",
+            "%.1f changes of subscriptions a second were had where %.1f were asked for: all rounds together "
+            "took %.3f s longer than their schedule",
+            had_per_s, asked_per_s, (double)(changes->took_ns - changes->due_ns) / 1e9);
+    else
+        order_tell_short_schedule(run, "changes of subscriptions", changed, had_per_s, asked_per_s);
+}
+
+static void add_changes(struct run *run, struct summary *summary, const struct changes *changes)
+{
+    const int64_t *count = run->tally.count;
+    int64_t added = count[TALLY_ADDED], removed = count[TALLY_REMOVED];
+    int64_t not_sent = count[TALLY_ADD_NOT_SENT] + count[TALLY_REMOVE_NOT_SENT];
+    int64_t refused = count[TALLY_ADD_FAILED] + count[TALLY_REMOVE_FAILED];
+    int64_t lost = count[TALLY_ADD_LOST] + count[TALLY_REMOVE_LOST];
+    int64_t unfinished = count[TALLY_ADD_UNFINISHED] + count[TALLY_REMOVE_UNFINISHED];
+    if (count[TALLY_ADD_DUE] == 0)
+        return;
+    summary_add(summary, "subscriptions.added", (double)added, "1", "none");
+    summary_add(summary, "subscriptions.removed", (double)removed, "1", "none");
+    add_rate(run, summary, changes, added + removed);
+    summary_add(summary, "subscriptions.not_sent", (double)not_sent, "1", "lower");
+    summary_add(summary, "subscriptions.failed", (double)(refused + lost), "1", "lower");
+    summary_add(summary, "subscriptions.unfinished", (double)unfinished, "1", "lower");
+    if (not_sent > 0)
+        run_anomaly(run, "not_sent",
+                    "%lld changes of subscriptions were due and not sent: the client's change before was "
+                    "under way, or "
+                    "the client was not there",
+                    (long long)not_sent);
+    if (refused > 0)
+        run_anomaly(run, "refused",
+                    "%lld changes of subscriptions were refused, or lost with their connection",
+                    (long long)refused);
+    if (lost > 0)
+        run_anomaly(run, "unanswered", "%lld SUBSCRIBEs and UNSUBSCRIBEs had no answer within --drain",
+                    (long long)lost);
+}
+
+static void play(struct run *run, struct summary *summary)
+{
+    struct changes changes = {0};
+    struct connect_time time = {0};
+    int64_t settle_ns = run->config->watch.count > 0 ? options_of(run->config)->settle_ns : 0;
+    if (run_sample(run, &changes.start)) {
+        run_phase(run, "connect");
+        if (order_connect_to(run, 0, run->config->connections, FLEET_SUBSCRIBE_NONE, &time) &&
+            run_settle(run, settle_ns, &changes.full)) {
+            run->lossy = true;
+            if (flap(run, settle_ns, &changes))
+                add_memory(run, summary, &changes);
+            if (run->config->prove && !run_is_broken(run))
+                order_prove(run, summary);
+        }
+    }
+    order_add_connect_rate(run, summary, &time);
+    add_changes(run, summary, &changes);
+    run_disconnect(run);
+}
+
+const struct scenario scenario_subscribe = {
+    .name = "subscribe",
+    .summary = "clients add subscriptions and remove them, by turns at a rate",
+    .options = options,
+    .options_bytes = sizeof(struct subscribe),
+    .check = check,
+    .describe = describe,
+    .play = play,
+};

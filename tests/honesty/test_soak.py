@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A soak of a target whose memory grows, and one that is ended early: verdict and books have to say so, and verify has to find it
+out by itself."""
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from faults import Broker, balances, load
+from poolmark.records import read_record
+from poolmark.verify.verify import complaints
+
+LIGHT = ("--connections", 20, "--churn-rate", 5, "--pairs", 2, "--publish-rate", 50, "--settle", "500ms")
+LEAK = 1_000_000  # bytes a second
+
+
+@contextlib.contextmanager
+def leaking(broker_port):
+    relay = subprocess.Popen([sys.executable, Path(__file__).with_name("leaking_relay.py"), str(broker_port), str(LEAK)],
+                             stdout=subprocess.PIPE, text=True)
+    try:
+        yield relay.pid, int(relay.stdout.readline())
+    finally:
+        relay.kill()
+        relay.wait()
+
+
+def verdicts(run):
+    return run.record["summary"]["verdicts"]
+
+
+def test_memory_that_grows_is_said_to_grow_by_what_it_does(tmp_path):
+    with Broker() as broker, leaking(broker.port) as (pid, port), \
+            load(tmp_path / "run", "soak", port, *LIGHT, "--duration", "25s", "--watch-pid", pid) as run:
+        assert run.end() == 0
+        told = verdicts(run)
+        assert told["memory"]["verdict"] == "growing" and "an hour" in told["memory"]["why"]
+        assert told["memory_above_20_percent_an_hour"]["verdict"] == "rings"
+        slope = run.metric("soak.memory_slope") / 3600
+        assert 0.5 * LEAK < slope < 2 * LEAK    # a busy host leaks later, and then more at once
+        assert run.metric("soak.memory_slope_low") <= run.metric("soak.memory_slope") <= run.metric("soak.memory_slope_high")
+        wrong, account = complaints(read_record.load(run.folder))
+        assert wrong == [] and account.count > 20
+        edited = read_record.load(run.folder)
+        edited.data["summary"]["verdicts"]["memory"]["verdict"] = "level"
+        assert any("memory.csv gives 'growing'" in text for text in complaints(edited)[0])
+        for name in ("soak.memory_slope", "soak.memory_slope_low", "soak.memory_growth", "messages.rate", "messages.sent"):
+            edited = read_record.load(run.folder)
+            edited.data["metrics"][name]["value"] *= 1.01
+            assert any(name in text for text in complaints(edited)[0]), name
+
+
+def test_a_soak_that_is_ended_early_has_whole_books_of_clients_and_pairs(tmp_path):
+    with Broker() as broker, load(tmp_path / "run", "soak", broker.port, *LIGHT, "--duration", "1h", "--watch-pid", broker.pid) as run:
+        run.wait_for("soak")
+        os.kill(run.pid, signal.SIGINT)
+        assert run.end() == 1
+        assert run.record["status"] == "incomplete"
+        assert all(balances(line) for line in run.books.values())
+        assert run.books["connects"]["measured"] == 24  # clients and pairs
+        assert verdicts(run)["memory"]["verdict"] == "too short to tell"
+        wrong, _ = complaints(read_record.load(run.folder))
+        assert wrong == []
+
+
+def test_of_other_processes_than_the_target_there_is_no_verdict(tmp_path):
+    with Broker() as broker, load(tmp_path / "run", "soak", broker.port, *LIGHT, "--duration", "1s", "--watch-pid", os.getpid()) as run:
+        assert run.end() == 0
+        assert verdicts(run)["memory"]["verdict"] == "not measured"
+        assert "soak.memory_slope" not in run.record["metrics"] and run.anomaly("not_the_target")

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+// Scenario subscribe against the reference broker: every subscription that was due came and went, and the memory of
+// all of them was seen.
+#include "tests/load_run.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static int64_t book(const struct load_run *load, const char *source, const char *column)
+{
+    json_t *line = json_object_get(json_object_get(load->json, "books"), source);
+    assert_non_null(line);
+    return json_integer_value(json_object_get(line, column));
+}
+
+static void test_all_subscriptions_come_and_go(void **state)
+{
+    (void)state;
+    enum { CLIENTS = 40, FILTERS = 5, REPEATS = 2, ALL = CLIENTS * FILTERS * REPEATS };
+    struct process *broker = process_start_broker(NULL, NULL);
+    for (int i = 0; i < LOAD_ENGINES; i++) {
+        struct load_run load;
+        load_run_prepare(&load, process_port(broker), "subscribe", load_run_engines[i]);
+        load_run_add(&load, "--connections", "40", "--filters", "5", "--repeat", "2", "--subscribe-rate",
+                     "500", "--wildcards", "0.5", "--workers", "2", "--prove", NULL);
+        assert_int_equal(load_run_to_end(&load), 0);
+        assert_string_equal(load_run_status(&load), "complete");
+        assert_int_equal(book(&load, "subacks", "attempted"), ALL);
+        assert_int_equal(book(&load, "subacks", "measured"), ALL);
+        assert_int_equal(book(&load, "unsubacks", "measured"), ALL);
+        assert_true(load_run_metric(&load, "subscriptions.added") == ALL);
+        assert_true(load_run_metric(&load, "subscriptions.removed") == ALL);
+        assert_true(load_run_metric(&load, "subscribe.count") == ALL);
+        assert_true(load_run_metric(&load, "subscribe.p50") > 0);
+        assert_true(load_run_metric(&load, "unsubscribe.p50") > 0);
+        assert_true(load_run_metric(&load, "clients.alive") == CLIENTS);
+        load_run_assert_file(&load, "latency.hlog", "Tag=unsubscribe,");
+        load_run_finish(&load);
+    }
+    assert_int_equal(process_stop(broker), 0);
+}
+
+static void test_memory_is_read_with_all_subscriptions_and_without(void **state)
+{
+    (void)state;
+    enum { ALL = 100 * 200 };
+    struct process *broker = process_start_broker(NULL, NULL);
+    struct load_run load;
+    char watch[16];
+    snprintf(watch, sizeof watch, "%d", (int)process_pid(broker));
+    load_run_prepare(&load, process_port(broker), "subscribe", "raw");
+    load_run_add(&load, "--connections", "100", "--filters", "200", "--repeat", "1", "--subscribe-rate",
+                 "40k", "--settle", "500ms", "--watch-pid", watch, "--workers", "1", NULL);
+    (void)load_run_to_end(
+        &load); // on a busy host a client's change may still be under way when its next is due
+    double standing = load_run_metric(&load, "subscriptions.standing");
+    assert_true(standing > 0 && standing <= ALL);
+    assert_true(load_run_metric(&load, "memory.subscribed_bytes") >
+                load_run_metric(&load, "memory.full_bytes"));
+    assert_true(load_run_metric(&load, "memory.peak_bytes") >=
+                load_run_metric(&load, "memory.subscribed_bytes"));
+    assert_true(load_run_metric(&load, "memory.after_bytes") > 0);
+    // A subscription is some structure and a place in a tree: no less than a pointer, no more than a page.
+    double each = load_run_metric(&load, "memory.per_subscription_bytes");
+    assert_true(each > 8 && each < 4096);
+    assert_true(load_run_metric(&load, "cpu.per_change_ns") > 0);
+    load_run_finish(&load);
+    assert_int_equal(process_stop(broker), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_all_subscriptions_come_and_go),
+        cmocka_unit_test(test_memory_is_read_with_all_subscriptions_and_without),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
