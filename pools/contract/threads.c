@@ -92,7 +92,7 @@ static void threads_never_share_an_object(const struct check *check)
     struct pool_config config = check_config(check, 120, 16, 0);
     struct work work;
     struct pool_stats stats;
-    void *(*bodies[THREADS])(void *);
+    void *(*bodies[THREADS])(void *) = {NULL};
     for (int i = 0; i < THREADS; i++)
         bodies[i] = hold_some_and_put_them;
     start(&work, check, &config);
