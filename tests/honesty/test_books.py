@@ -82,10 +82,10 @@ def test_a_rate_counts_the_time_that_there_was(tmp_path, broker):
         assert 100 < run.metric("messages.rate") < 2000 and 0 < run.metric("messages.seconds") < GUARD_S
         assert run.metric("messages.rate_asked") == 1000
         assert balances(run.books["publishes"])
-    with load(tmp_path / "more", "publish", broker.port, "--pairs", 10, "--publish-rate", "50M", "--duration", "300ms",
+    with load(tmp_path / "more", "publish", broker.port, "--pairs", 10, "--publish-rate", "20M", "--duration", "100ms",
               "--warmup", 0) as run:  # more than any generator can send, so the run takes longer
         run.end()
-        assert run.metric("messages.seconds") > 0.31
+        assert run.metric("messages.seconds") > 0.11
         assert run.metric("messages.rate") == pytest.approx(
             run.metric("messages.received") / run.metric("messages.seconds"))
 
