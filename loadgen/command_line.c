@@ -333,11 +333,16 @@ static int put_opened(char **words, struct open_suite *open, int argc, char **ar
 {
     struct table all;
     int count = 0;
+    const char *joint = " Given otherwise: "; // names these, behind what the scenario is
     make_table(&all, NULL);
     words[count++] = open->words[0];
     for (int i = 1; i + 1 < open->count; i += 2) {
-        if (opts_was_given(all.rows, argc, argv, open->words[i] + 2))
+        if (opts_was_given(all.rows, argc, argv, open->words[i] + 2)) {
+            size_t used = strlen(open->says);
+            snprintf(open->says + used, sizeof open->says - used, "%s%s", joint, open->words[i]);
+            joint = ", ";
             continue;
+        }
         words[count++] = open->words[i];
         words[count++] = open->words[i + 1];
     }

@@ -280,6 +280,7 @@ static void test_scenarios_of_the_open_suite_are_those_of_ours_scaled(void **sta
         const json_t *open = json_object_get(json, "open");
         assert_string_equal(json_string_value(json_object_get(open, "name")), all[i].name);
         assert_non_null(strstr(json_string_value(json_object_get(open, "is")), "30 minutes"));
+        assert_null(strstr(json_string_value(json_object_get(open, "is")), "Given otherwise"));
         json_decref(json);
     }
 }
@@ -288,6 +289,8 @@ static void test_options_beside_open_count(void **state)
 {
     (void)state;
     json_t *json = opened("p2p-50K-50K-50K-50K", "0.01", "--duration", "2s");
+    assert_non_null(strstr(json_string_value(json_object_get(json_object_get(json, "open"), "is")),
+                           " Given otherwise: --duration"));
     assert_true(number(json, "duration_ns") == 2e9);
     assert_true(number(json, "pairs") == 500);
     json_decref(json);

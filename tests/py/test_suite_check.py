@@ -100,6 +100,7 @@ STEPS = '[[phase]]\nname = "steps"\nscenario = "steps"\nsteps = "10,100"\n'
     ('[config]\nconnections = 9\n' + STEPS + "probe = 3\n", 7, "--probe 3 is odd"),
     ('[config]\nconnections = 9\n' + PHASE + "subscribe = 1\n", 6, "--subscribe takes no value"),
     ('[config]\nconnections = 9\n' + PHASE + "hold = true\n", 6, "--hold takes a value"),
+    ('[config]\nconnections = 9\n' + PHASE + 'password = "x"\n', 6, "password would stand in the record"),
     ('[config]\nconnections = 9\n' + PHASE + "hold = [1, 2]\n", 6, "--hold is given once"),
     ('[config]\nconnections = 9\n' + PHASE + 'hold = "{conections}s"\n', 6, "is not a duration"),
     ('[config]\nconnections = 9\n[[ratio]]\nmetric = "memory.per_conection_bytes"\nof = { target = "poolmark" }\nto = { target = "poolmark" }\n'
