@@ -151,15 +151,15 @@ void pressure_group_close(struct pressure_group *group)
     group->fd = -1;
 }
 
-// Answers the descriptor. Were events counted since the last look?
+// Answers the descriptor. Version 2: were events counted since the last look? Version 1: was the mark passed,
+// up or down?
 static bool answer(struct pressure_group *group)
 {
     uint64_t crossed;
     if (group->fd < 0)
         return false;
     if (!group->unified) {
-        (void)!read(group->fd, &crossed, sizeof crossed); // the use itself is read after this
-        return false;
+        return read(group->fd, &crossed, sizeof crossed) == (ssize_t)sizeof crossed;
     }
     int64_t events = events_of(group->fd);
     bool more = events > group->events;
@@ -181,9 +181,12 @@ int64_t pressure_group_excess(struct pressure_group *group)
     if (limit < 0 || used < 0)
         return 0;
     int64_t mark = share_of(limit, group->percent), below = share_of(limit, BELOW_PERCENT);
-    if (used > mark)
-        return used - (mark - below > 0 ? mark - below : 0);
-    return more ? below : 0;
+    int64_t aim = mark > below ? mark - below : 0;
+    // Told that the mark was passed, a little below it is above: the kernel takes back what it charged ahead, and
+    // does not tell again when the use rises once more.
+    if (used > mark || (more && !group->unified && used > aim))
+        return used - aim;
+    return more && group->unified ? below : 0;
 }
 
 // --- stalls ---------------------------------------------------------------------------------------------
