@@ -16,7 +16,7 @@ from types import ModuleType
 COMMANDS = {
     "suite": ("run.suite", "run a suite of cells (broker and load generator) and print its table"),
     "host": ("facts.host", "would this host hold N connections? what is too small, and the plan; changes nothing"),
-    "capacity": ("model.capacity", "fit a memory model to a steps record and forecast what sizes hold"),
+    "capacity": ("model.capacity", "fit a memory model to a run in steps (suite million) and forecast what sizes hold"),
     "limit": ("run.limit", "the highest rate that holds a bound on latency with nothing lost, by search with repetition"),
     "bench": ("bench.bench", "run the micro-benchmarks beside the allocators and print the comparison"),
     "kernel": ("account.kernel", "kernel memory of a connection by part and by state; what options of a server save"),
@@ -27,7 +27,7 @@ COMMANDS = {
     "trend": ("ci.trend", "draw the history that nightly keeps"),
     "sensitivity": ("compare.sensitivity", "show what a comparison finds and what it does not raise"),
     "describe": ("facts.describe", "what the programs say of themselves, as JSON or as the tables of documents"),
-    "verify": ("verify.verify", "check records: schema, and checksums of their files"),
+    "verify": ("verify.verify", "check records: schema, checksums, and every figure and table computed again"),
     "merge": ("records.merge", "join runs of one suite into one record"),
 }
 

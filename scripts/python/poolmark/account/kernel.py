@@ -115,8 +115,11 @@ def in_child(state: states.State, connections: int, folder: Path) -> None:
 
 
 def accounted_bytes(sockstat: str) -> int:
+    """ValueError when the text has no such count: that is not 0."""
     match = re.search(r"^TCP: .*\bmem (\d+)", sockstat, re.M)
-    return int(match[1]) * slabs.PAGE_BYTES if match else 0
+    if match is None:
+        raise ValueError("sockstat has no count of the pages of TCP")
+    return int(match[1]) * slabs.PAGE_BYTES
 
 
 def of_cell(folder: Path, connections: int) -> dict[str, dict[str, Any]]:
@@ -160,10 +163,10 @@ def tell_spread(record: Record) -> None:
                                      "programs made or ended connections meanwhile")
 
 
-def medians(record: Record) -> dict[str, dict[str, float]]:
+def medians(data: dict[str, Any]) -> dict[str, dict[str, float]]:
     """State -> figure -> median over its repetitions."""
     values: dict[str, dict[str, list[float]]] = {}
-    for cell in record.data["cells"]:
+    for cell in data["cells"]:
         if cell["status"] == "complete":
             for name, one in cell["metrics"].items():
                 values.setdefault(cell["config"]["state"], {}).setdefault(name, []).append(one["value"])
@@ -206,18 +209,24 @@ def tables(found: dict[str, dict[str, float]]) -> list[tuple[str, list[str], lis
         ("Options of the server", ["option", "compared with", "both ends, bytes", "difference"], option_rows(found))) if lines]
 
 
-def write(record: Record, connections: int) -> None:
-    found = medians(record)
-    shown = [f"# Kernel memory of a connection\n\nRun {record.id}: {connections} connections over loopback, medians. Each figure is "
-             "bytes a connection, of both ends, in the kernel's slab caches.\n"]
+def documents(data: dict[str, Any]) -> dict[str, str]:
+    """{file name: text} of the tables of a record."""
+    found = medians(data)
+    shown = [f"# Kernel memory of a connection\n\nRun {data['id']}: {data['config']['connections']} connections over loopback, "
+             "medians. Each figure is bytes a connection, of both ends, in the kernel's slab caches.\n"]
     shown += [f"## {title}\n\n{markdown_table(head, rows)}\n" for title, head, rows in tables(found)]
     shown += ["## The states\n\n" + markdown_table(["state", "what it is"], [[state.name, state.text] for state in states.STATES
                                                                             if state.name in found], "ll") + "\n"]
     shown += ["## The parts\n\n" + markdown_table(["part", "what it is", "caches"], [
         [part, text, ", ".join(caches)] for part, (caches, text) in slabs.PARTS.items()], "lll") + "\n"]
-    (record.folder / MARKDOWN).write_text("\n".join(shown), encoding="utf-8")
     rows = [[state, name, f"{value:.1f}"] for state, named in found.items() for name, value in named.items()]
-    (record.folder / CSV).write_text(csv_text(["state", "figure", "bytes"], rows), encoding="utf-8")
+    return {MARKDOWN: "\n".join(shown), CSV: csv_text(["state", "figure", "bytes"], rows)}
+
+
+def write(record: Record) -> None:
+    record.tell_clock_step()
+    for name, text in documents(record.data).items():
+        (record.folder / name).write_text(text, encoding="utf-8")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -253,9 +262,9 @@ def run(args: argparse.Namespace) -> int:
         record.close("incomplete")
         raise
     tell_spread(record)
-    write(record, args.connections)
+    write(record)
     record.close(worst)
-    for title, head, rows in tables(medians(record)):
+    for title, head, rows in tables(medians(record.data)):
         print(f"{title}\n\n{text_table(head, rows)}\n")
     for anomaly in [*record.data["anomalies"], *(one for cell in record.data["cells"] for one in cell["anomalies"])]:
         print(f"! {anomaly['text']}")

@@ -391,9 +391,14 @@ class Runner:
         self.record.data["summary"] = {
             "others_cpu_percent": percent, "step_ns": self.speed.step_ns or None,
             "narrow": bench_narrow.told(self),
+            # Of a part of the set: which contenders a headline would have needed. verify makes the headlines again.
+            "planned": [{"workload": workload, "bytes": size, "threads": threads, "contenders": names}
+                        for (workload, size, threads), names in self.results.planned.items()]
+            if self.record.data["config"].get("filter") else None,
             "headlines": [{"name": one.name, "median": one.value.median, "q1": one.value.q1, "q3": one.value.q3,
                            "low": one.value.sure_low, "high": one.value.sure_high, "confidence": one.value.confidence,
                            "rounds": one.value.count, "unit": one.unit, "aim": one.target} for one in headlines(self.results) if one.value]}
+        self.record.tell_clock_step()
         bench_tables.write(self.results, self.record.folder, self.record.data)
         self.record.close(status)
         return status

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from poolmark.bench import bench_statistics as statistics
 from poolmark.bench.bench_headlines import Headline, headlines
-from poolmark.bench.bench_plan import BASE, FLOOR, KINDS, THE_SIZE, USES
+from poolmark.bench.bench_plan import BASE, FLOOR, KINDS, THE_SIZE, USES, Bench
 from poolmark.bench.bench_report import unit_of
 from poolmark.bench.bench_results import TIME, Results, Series
 from poolmark.base.table import csv_text, markdown_table, text_table
@@ -243,18 +243,19 @@ def markdown(results: Results, data: dict) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def csv_row(bench: Bench, metric: str, found: statistics.Spread, ratios: list) -> list:
+    config = bench.config()
+    return [bench.name, bench.workload, bench.contender.name, config["strategy"], config["allocator"], bench.bytes, bench.threads, metric,
+            "ns" if metric == TIME else unit_of(metric)[0], found.count, found.median, found.q1, found.q3, found.mad, found.low, found.high,
+            found.sure_low, found.sure_high, found.confidence, *ratios]
+
+
 def csv_rows(results: Results) -> list[list]:
     rows = []
     for series in results.series.values():
-        bench, config = series.bench, series.bench.config()
         for metric in series.values:
-            found = series.spread(metric)
             ratios = [ratio_to(results, series, other) if metric == TIME else None for other in (BASE, FLOOR)]
-            rows.append([bench.name, bench.workload, bench.contender.name, config["strategy"], config["allocator"],
-                         bench.bytes, bench.threads, metric, "ns" if metric == TIME else unit_of(metric)[0],
-                         found.count, found.median, found.q1, found.q3, found.mad, found.low, found.high, found.sure_low, found.sure_high,
-                         found.confidence,
-                         *(one.median if one else "" for one in ratios)])
+            rows.append(csv_row(series.bench, metric, series.spread(metric), [one.median if one else "" for one in ratios]))
     return rows
 
 

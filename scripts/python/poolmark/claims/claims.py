@@ -66,7 +66,7 @@ class Runner:
 
     def __init__(self, record: records.Record, sources: list, work: Work):
         self.record, self.sources, self.work = record, sources, work
-        self.found, self.failed, self.links = {}, {}, {}
+        self.found, self.failed = {}, {}
         self.eta = Eta([one.seconds(work) for one in sources])
         self.now = ""
 
@@ -85,10 +85,6 @@ class Runner:
             path = work.folder / "values.json"
             path.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
             cell.file("values", path)
-            self.links[one.name] = path.relative_to(self.record.folder).as_posix()
-            for name in ("summary.md", "bench.md"):  # of a suite, of benchmarks
-                if (work.folder / "run" / name).is_file():
-                    self.links[f"{one.name}: {name}"] = f"runs/{one.name}/run/{name}"
             status = "complete"
         except (PoolmarkError, OSError, ValueError, KeyError, StopIteration) as error:
             text = str(error) if isinstance(error, PoolmarkError) else f"{type(error).__name__}: {error}"
@@ -135,7 +131,26 @@ def judge_all(claims: dict, measures: dict, found: dict, failed: dict, busy: dic
     return [judge_one(claim, measures[name], found, failed, busy) for name, claim in claims.items()]
 
 
-def write_results(record: records.Record, judged: list, watched: list, measures: dict, links: dict, notes: list[str]) -> None:
+def links_of(data: dict, files) -> dict[str, str]:
+    """{run: file that it left} for the links of a page. `files`: names of all files of the record."""
+    links = {}
+    for cell in data["cells"]:
+        if path := cell["files"].get("values"):
+            links[cell["id"]] = path
+            for name in ("summary.md", "bench.md"):  # of a suite, of benchmarks
+                if f"runs/{cell['id']}/run/{name}" in files:
+                    links[f"{cell['id']}: {name}"] = f"runs/{cell['id']}/run/{name}"
+    return links
+
+
+def documents(data: dict, files, judged: list, watched: list, measures: dict) -> dict[str, str]:
+    """{file name: text} of the tables of a record."""
+    links, notes = links_of(data, files), notes_of(data["config"]["repetitions"], data["config"]["quick"])
+    return {name: make(judged, watched, measures, links, notes) for name, make in (("claims.md", tables.as_markdown),
+                                                                                  ("claims.html", tables.as_html))}
+
+
+def write_results(record: records.Record, judged: list, watched: list, measures: dict) -> None:
     for one in judged:
         values = one.sequence or (one.measured.values if one.measured else ())
         record.metric(f"claim.{one.claim.id}", one.value, one.claim.unit[:100], samples=values)
@@ -145,8 +160,9 @@ def write_results(record: records.Record, judged: list, watched: list, measures:
     missing = sum(one.verdict == verdict.UNMEASURED for one in judged)
     record.data["books"] = {"claims": {"attempted": len(judged), "measured": len(judged) - missing, "lost": 0, "failed": missing,
                                        "not_sent": 0, "unreadable": 0, "unfinished": 0}}
-    for name, make in (("claims.md", tables.as_markdown), ("claims.html", tables.as_html)):
-        (record.folder / name).write_text(make(judged, watched, measures, links, notes), encoding="utf-8")
+    there = {path.relative_to(record.folder).as_posix() for path in record.folder.glob("runs/*/run/*.md")}
+    for name, text in documents(record.data, there, judged, watched, measures).items():
+        (record.folder / name).write_text(text, encoding="utf-8")
 
 
 def print_dry_run(sources: list, claims: dict, measures: dict, work: Work) -> None:
@@ -156,10 +172,10 @@ def print_dry_run(sources: list, claims: dict, measures: dict, work: Work) -> No
     say(f"{len(sources)} runs for {len(claims)} claims, about {span(sum(one.seconds(work) for one in sources))}")
 
 
-def notes_of(work: Work) -> list[str]:
-    notes = [f"Runs were repeated {work.repetitions} times: median, with the extremes in parentheses. Micro-benchmarks have rounds: median "
+def notes_of(repetitions: int, quick: bool) -> list[str]:
+    notes = [f"Runs were repeated {repetitions} times: median, with the extremes in parentheses. Micro-benchmarks have rounds: median "
              "and middle half. What is counted or computed has no spread."]
-    if work.quick:
+    if quick:
         notes.append("A quick run: fewer repetitions and connections than a verdict should rest on.")
     return notes
 
@@ -174,7 +190,7 @@ def earlier_values(earlier) -> tuple[dict, dict]:
         if name:
             found[cell["id"]] = parse(earlier.file(name).read_text(encoding="utf-8"), earlier.folder / name)
         else:
-            failed[cell["id"]] = "; ".join(one["text"] for one in cell["anomalies"]) or "it was not made"
+            failed[cell["id"]] = "; ".join(one["text"] for one in cell["anomalies"] if one["what"] == "failed") or "it was not made"
     return found, failed
 
 
@@ -230,7 +246,7 @@ def run(args) -> int:
             code = 128 + interrupted.number
     judged = judge_all(claims, measures, runner.found, runner.failed, busy_texts(record.data["cells"]))
     watched = monitoring.verdicts(runner.found)
-    write_results(record, judged, watched, measures, runner.links, notes_of(work))
+    write_results(record, judged, watched, measures)
     all_there = all(one.verdict != verdict.UNMEASURED for one in judged)
     record.close("incomplete" if code or not all_there else "complete")
     print(json.dumps(record.data, indent=1) if args.json else tables.terminal_text(judged, watched))

@@ -104,6 +104,24 @@ def all_sources() -> dict[str, Source]:
     return dict(_SOURCES)
 
 
+_READERS: dict[str, Callable] = {}
+
+
+def reads(name: str):
+    """Registers a function that gives a run's values again, as far as they are in its raw files: `read(folder)` returns those keys of
+    the values. A run calls it too, so that both are the same."""
+    def register(function: Callable) -> Callable:
+        _READERS[name] = function
+        return function
+
+    return register
+
+
+def all_readers() -> dict[str, Callable]:
+    _import_all("poolmark.claims.sources")
+    return dict(_READERS)
+
+
 def unpaired(claims: dict) -> list[str]:
     """Texts about claims without a function, functions without a claim, and functions that name an unknown run."""
     found, runs = all_measures(), all_sources()

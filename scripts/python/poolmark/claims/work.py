@@ -33,6 +33,30 @@ def private_bytes(pid: int) -> int:
     return next(int(line.split()[1]) * 1024 for line in text.splitlines() if line.startswith("Anonymous:"))
 
 
+def events_of(folder: Path, pool: str = "connections") -> list[dict]:
+    """The events of one pool in a broker's record; numbers are integers."""
+    with open(folder / "events.csv", encoding="utf-8", newline="") as file:
+        return [{key: int(text) if text.lstrip("-").isdigit() else text for key, text in row.items()}
+                for row in csv.DictReader(file) if row["pool"] == pool]
+
+
+def pool_of(folder: Path, pool: str = "connections") -> dict:
+    """The last line of a pool in a broker's pools.csv."""
+    with open(folder / "pools.csv", encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["pool"] == pool]
+    if not rows:
+        raise PoolmarkError(f"{folder}/pools.csv: has no line of the pool {pool}")
+    return {key: int(text) if text.isdigit() else text for key, text in rows[-1].items()}
+
+
+def broker_folders(folder: Path, name: str) -> list[Path]:
+    """The records of the brokers NAME.1, NAME.2 ... of a run. FileNotFoundError when there is none."""
+    found = sorted(folder.glob(f"{name}.*/broker"), key=lambda path: int(path.parent.name.rpartition(".")[2]))
+    if not found:
+        raise FileNotFoundError(folder / f"{name}.1" / "broker")
+    return found
+
+
 class Broker:
     """One process of the reference broker with a record of its own."""
 
@@ -55,18 +79,11 @@ class Broker:
         return last
 
     def events(self, pool: str = "connections") -> list[dict]:
-        """Its events of one pool; numbers are integers. Complete after its end."""
-        with open(self.folder / "events.csv", encoding="utf-8", newline="") as file:
-            return [{key: int(text) if text.lstrip("-").isdigit() else text for key, text in row.items()}
-                    for row in csv.DictReader(file) if row["pool"] == pool]
+        """Complete after its end."""
+        return events_of(self.folder, pool)
 
     def pool(self, pool: str = "connections") -> dict:
-        """The last line of a pool in pools.csv."""
-        with open(self.folder / "pools.csv", encoding="utf-8", newline="") as file:
-            rows = [row for row in csv.DictReader(file) if row["pool"] == pool]
-        if not rows:
-            raise PoolmarkError(f"{self.folder}/pools.csv: has no line of the pool {pool}")
-        return {key: int(text) if text.isdigit() else text for key, text in rows[-1].items()}
+        return pool_of(self.folder, pool)
 
 
 @dataclass

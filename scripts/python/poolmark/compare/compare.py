@@ -13,9 +13,9 @@ from poolmark.compare import compare_builds, pairing, power_told, thresholds, ve
 from poolmark.base.errors import PoolmarkError, UsageError
 from poolmark.base.options import MOST_REPETITIONS, count, span
 from poolmark.base.paths import for_people
-from poolmark.records.read_record import Run, check_files, load
-from poolmark.verify.recompute import again
-from poolmark.compare.verdict import INVALID, compare
+from poolmark.records.read_record import load
+from poolmark.verify.complaints import damage
+from poolmark.compare.verdict import INVALID, NOT_COMPARABLE, Verdict, compare
 
 USAGE = 4
 EXIT_CODES = "exit codes: 0 no regression, 1 regression, 2 undecided or invalid, 3 not comparable, 4 usage"
@@ -151,17 +151,17 @@ def run(args) -> int:
     if apart(base.data, candidate.data):
         verdict.notes.append("the two runs were measured one after the other: a drift of the host between them counts as a "
                              "difference of the builds; --run measures both in turn")
-    verdict.notes += [text for run in {one.folder: one for one in (base, candidate)}.values() for text in damage(run)]
+    withdraw(verdict, [text for run in {one.folder: one for one in (base, candidate)}.values() if (text := damage(run))])
     print(verdict_out.as_table(verdict, args.all))
     write(verdict, paths, base.folder, candidate.folder)
     return verdict.code
 
 
-def damage(run: Run) -> list[str]:
-    """Notes for the verdict when a run's files do not agree with its record. The figures come from the record."""
-    wrong = check_files(run, present=True) + again(run).wrong
-    more = f", and {len(wrong) - 1} more" if len(wrong) > 1 else ""
-    return [f"{run.id} is not as it was when its run ended: {wrong[0]}{more}; verify names all of it"] if wrong else []
+def withdraw(verdict: Verdict, damaged: list[str]) -> None:
+    """There is no verdict on a record that is not as it was: its figures may be anything."""
+    if damaged:
+        verdict.code = NOT_COMPARABLE if verdict.code == NOT_COMPARABLE else INVALID
+        verdict.reasons = damaged + verdict.reasons
 
 
 def apart(base: dict, candidate: dict) -> bool:

@@ -133,6 +133,12 @@ def run_job(job: Job, build: Build, out: Path, seed: int) -> Run:
     return load(out)
 
 
+def files_of_cell(run: Run, cell: dict) -> list[str]:
+    """All files in the folder of a cell, with the records of its programs and their seals, so that verify can compute it again."""
+    inside = [name for name in run.data.get("files", {}) if name.startswith(f"cells/{cell['id']}/")]
+    return list(dict.fromkeys([*cell.get("files", {}).values(), *inside]))
+
+
 def join(runs: list[Run], folder: Path, comparison: str, jobs: int) -> Run:
     """Joins the runs of one side: each becomes a repetition of its cells. Their files are copied. Both sides have the same
     `comparison`, and each cell knows in which turn of its side it was measured, with `jobs` runs in a turn."""
@@ -151,13 +157,15 @@ def join(runs: list[Run], folder: Path, comparison: str, jobs: int) -> Run:
             seen[stem] = seen.get(stem, 0) + 1
             made = record.cell(f"{stem}.{seen[stem]}", cell["config"], seen[stem])
             made.data.update(metrics=cell["metrics"], status=cell["status"], commands=cell.get("commands", []),
-                             anomalies=cell.get("anomalies", []), source=run.id, turn=number // jobs)
-            for key, name in cell.get("files", {}).items():
-                target = record.folder / "raw" / run.id / name
+                             anomalies=cell.get("anomalies", []), source=run.id, turn=number // jobs,
+                             **({"phases": cell["phases"]} if "phases" in cell else {}))
+            raw = Path("raw") / run.id
+            for name in files_of_cell(run, cell):
+                target = record.folder / raw / name
                 if not target.exists():
                     target.parent.mkdir(parents=True, exist_ok=True)
                     shutil.copyfile(run.file(name), target)
-                made.data["files"][key] = target.relative_to(record.folder).as_posix()
+            made.data["files"] = {key: (raw / name).as_posix() for key, name in cell.get("files", {}).items()}
     whole = all(run.data["status"] == "complete" for run in runs)
     record.close("complete" if whole else "incomplete")
     return load(record.folder)

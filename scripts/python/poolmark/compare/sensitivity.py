@@ -12,6 +12,7 @@ when all comparisons ran, whatever they found.
 """
 import argparse
 import csv
+import io
 import json
 import shlex
 import shutil
@@ -208,13 +209,13 @@ def lines_of(trials, results: dict[str, list[dict]], repetitions: int | None = N
     return lines
 
 
-def as_markdown(trials, results, record: Record, repetitions: int | None) -> str:
+def as_markdown(trials, results, data: dict, repetitions: int | None) -> str:
     rows = [HEADS, ["---"] * len(HEADS), *lines_of(trials, results, repetitions)]
     table = "\n".join("| " + " | ".join(row) + " |" for row in rows)
     commands = "\n\n".join(
         f"{trial.text}:\n\n" + "\n".join(f"    {line}" for line in commands_of(trial, repetitions))
         for trial in trials if results.get(trial.name))
-    return (f"# What a comparison finds\n\nRun {record.id}, commit {record.data['tool']['commit'][:12]}. Each comparison is a "
+    return (f"# What a comparison finds\n\nRun {data['id']}, commit {data['tool']['commit'][:12]}. Each comparison is a "
             "command of its own, of fresh runs of both builds, interleaved A B B A, judged by its exit code: 1 is a "
             f"regression, 2 undecided. In brackets: the exact 95 % interval of the share.\n\n{table}\n\n## The commands\n\n{commands}\n")
 
@@ -227,38 +228,60 @@ def commands_of(trial: Trial, repetitions: int | None) -> list[str]:
     return [*makes, shlex.join(trial.command(*sides, repetitions or trial.repetitions))]
 
 
+def as_csv(results: dict[str, list[dict]]) -> str:
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["trial", "comparison", "exit_code", "cell", "metric", "change", "low", "high", "difference", "p", "finds",
+                     "metric_verdict"])
+    for name, found in results.items():
+        for number, one in enumerate(found, 1):
+            for row in one["rows"]:
+                numbers = ["" if row[key] is None else f"{row[key]:.6g}" for key in
+                           ("change", "low", "high", "difference", "q", "finds")]
+                writer.writerow([name, number, one["exit_code"], row["cell"], row["metric"], *numbers, row["verdict"]])
+    return out.getvalue()
+
+
+def documents(data: dict, trials, results: dict[str, list[dict]], repetitions: int | None) -> dict[str, str]:
+    """{file name: text} of the tables of a record."""
+    return {MARKDOWN: as_markdown(trials, results, data, repetitions), CSV: as_csv(results)}
+
+
 def write_results(record: Record, trials, results: dict[str, list[dict]], repetitions: int | None) -> None:
-    (record.folder / MARKDOWN).write_text(as_markdown(trials, results, record, repetitions), encoding="utf-8")
-    with open(record.folder / CSV, "w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["trial", "comparison", "exit_code", "cell", "metric", "change", "low", "high", "difference", "p", "finds",
-                         "metric_verdict"])
-        for name, found in results.items():
-            for number, one in enumerate(found, 1):
-                for row in one["rows"]:
-                    numbers = ["" if row[key] is None else f"{row[key]:.6g}" for key in
-                               ("change", "low", "high", "difference", "q", "finds")]
-                    writer.writerow([name, number, one["exit_code"], row["cell"], row["metric"], *numbers, row["verdict"]])
+    for name, text in documents(record.data, trials, results, repetitions).items():
+        (record.folder / name).write_text(text, encoding="utf-8")
+
+
+def figures(one: dict) -> dict[str, int]:
+    """The metrics of a comparison's cell."""
+    return {"regressions": sum(row["verdict"] == "regression" for row in one["rows"]), "right": int(one["right"])}
 
 
 def note(record: Record, trial: Trial, number: int, found: dict) -> None:
     cell = record.cell(f"{trial.name}.{number}", {"trial": trial.name, "handicap": " ".join(trial.variables) or "none"}, number)
-    cell.metric("regressions", sum(row["verdict"] == "regression" for row in found["rows"]), "1")
-    cell.metric("right", int(found["right"]), "1", "higher")
+    for name, better in (("regressions", "none"), ("right", "higher")):
+        cell.metric(name, figures(found)[name], "1", better)
     cell.finish("complete")
 
 
+def comparisons_in(path: Path) -> dict[str, list[dict]]:
+    """Trial -> its comparisons. A last line that was cut off does not count."""
+    results: dict[str, list[dict]] = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n")[:-1], 1):
+        one = parse(line, f"{path}, line {number}")
+        results.setdefault(one["trial"], []).append(one)
+    return results
+
+
 def read_state(folder: Path, commit: str) -> dict[str, list[dict]]:
-    """The comparisons that are done. A last line that was cut off does not count."""
-    path, results = folder / STATE, {}
+    """The comparisons that are done."""
+    path = folder / STATE
     if not path.is_file():
         raise UsageError(f"--resume {folder}: there is no {STATE}, so no experiment to go on with")
-    lines = path.read_text(encoding="utf-8").split("\n")
-    for number, line in enumerate(lines[:-1], 1):
-        one = parse(line, f"{path}, line {number}")
+    results = comparisons_in(path)
+    for one in (one for found in results.values() for one in found):
         if one["commit"] != commit:
             raise UsageError(f"--resume {folder}: was begun with commit {one['commit'][:12]}, this is {commit[:12]}")
-        results.setdefault(one["trial"], []).append(one)
     return results
 
 

@@ -4,7 +4,7 @@ fact is named."""
 
 HOST_FACTS = ("cores", "cpu_quota", "memory_bytes", "kernel", "os", "cpu_model", "cpu_mitigations", "governor", "thp", "page_bytes")
 BUILD_FACTS = ("version", "compiler", "flags")
-CONFIG_EXEMPT = ("build", "out", "repetitions", "order", "again", "budget_s", "primary")
+CONFIG_EXEMPT = ("build", "out", "repetitions", "order", "again", "budget_s", "primary", "ratios")
 
 
 def flags_that_count(flags: str) -> str:

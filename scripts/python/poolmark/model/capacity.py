@@ -17,18 +17,27 @@ from poolmark.base.options import MOST_CONNECTIONS, count, size
 from poolmark.base.paths import CALLED
 from poolmark.facts.plan import RESERVE
 from poolmark.facts.pool_settings import initial_of_pools
-from poolmark.records.read_record import Run, check_files, load
+from poolmark.records.read_record import Run, load
 from poolmark.records.record import sha256
+from poolmark.suites import suite_file
 from poolmark.verify import withheld
-from poolmark.verify.recompute import Replayed, again
+from poolmark.verify.complaints import damage
+from poolmark.verify.recompute import Replayed
 from poolmark.base.table import clean, markdown_table, markdown_text, text_table
-from poolmark.base.units import show_bytes, show_count
+from poolmark.base.units import plural, show_bytes, show_count
 
 SIZES = [512 << 20, *(gib << 30 for gib in (1, 2, 4, 8, 16, 32, 64, 128))]
 COUNTS = [10_000, 100_000, 1_000_000, 10_000_000]
 LIMITS = [20_000, 65_536, 1_048_576]
 TOLERANCE_PERCENT = 3.0
+LEAST_STEPS = 3     # of a line with an interval
 AT_GROWTH = "(a step of growth)"
+
+
+def what_to_run() -> str:
+    """The runs that give a model."""
+    suites = [f"{CALLED} suite {name}" for name in suite_file.names() if suite_file.most_steps(name) >= LEAST_STEPS]
+    return ", or ".join([*suites, "poolmark-loadgen steps --steps 1k,3k,6k,10k --watch-pid PID --record DIR"])
 
 
 def step_counts(cell: dict) -> list[int]:
@@ -83,8 +92,7 @@ def cells_of(run: Run, only: str | None) -> list[dict]:
         raise UsageError(f"{run.id}: no cell to look at" + (f" matches {only!r}" if only else ""))
     in_steps = [cell for cell in chosen if step_counts(cell)]
     if not in_steps:
-        raise UsageError(f"{run.id}: no run in steps but of kind {run.data['kind']}; capacity needs one: "
-                         f"{CALLED} suite million, or poolmark-loadgen steps")
+        raise UsageError(f"{run.id}: no run in steps but of kind {run.data['kind']}; capacity needs one: {what_to_run()}")
     return in_steps
 
 
@@ -134,9 +142,9 @@ def no_figures(run: Run, cell: dict, model: Model) -> dict[str, str]:
 
 def cell_facts(run: Run, cell: dict, hold: int | None, spare: int) -> dict:
     steps, instances = read_steps(cell)
-    if len(steps) < 3:
-        raise UsageError(f"there are readings at {len(steps)} steps; a model needs at least three, and its check "
-                         "a fourth")
+    if len(steps) < LEAST_STEPS:
+        raise UsageError(f"there are readings at {plural(len(steps), 'step')}; a model needs at least three, and its check a fourth: "
+                         + what_to_run())
     model = fit_model(steps, cell["config"], instances)
     limit = (run.data["host"].get("limits") or {}).get("nofile_hard") or LIMITS[0]
     held: HeldOut | None = None
@@ -146,6 +154,7 @@ def cell_facts(run: Run, cell: dict, hold: int | None, spare: int) -> dict:
         held = hold_out(steps, cell["config"], instances, hold or steps[-1].connections)
     return {
         "cell": cell["id"], "status": cell["status"], "config": cell["config"], "instances": instances,
+        "steps_left_out": [count for count in step_counts(cell) if count not in {step.connections for step in steps}],
         "points": [{"connections": step.connections, "user_bytes": step.user_bytes,
                     "kernel_bytes": step.kernel_bytes, "reserve_bytes": step.reserve_bytes() if step.pools else None,
                     "model_user_bytes": None if "user" in unknown else model.user_at(step.connections),
@@ -164,7 +173,7 @@ def cell_facts(run: Run, cell: dict, hold: int | None, spare: int) -> dict:
 
 
 def add_arguments(parser) -> None:
-    parser.add_argument("run", metavar="RUN", help="a steps run: its folder, its run.json, an id, or 'latest'")
+    parser.add_argument("run", metavar="RUN", help="a run in steps of connections (suite million, or poolmark-loadgen steps): its folder, its run.json, an id, or 'latest'")
     parser.add_argument("--only", metavar="RE", help="only cells whose name the regular expression finds")
     parser.add_argument("--hold-out", type=count(1, MOST_CONNECTIONS), metavar="N", help="the step to check with (the largest)")
     parser.add_argument("--spare", type=size(0, 1 << 50), default=256 << 20, metavar="BYTES",
@@ -203,6 +212,9 @@ def sentences(facts: dict) -> list[str]:
         told.append(facts["no_forecast"])
     if any(show_interval(row, ends) == AT_GROWTH for row in facts["sizes"] for ends in ("server", "both_ends")):
         told.append(f"\"{AT_GROWTH}\": one connection more and the pools grow by more than there is left")
+    if facts["steps_left_out"]:
+        told.append("left out, because the target's memory was not read there: the steps of "
+                    + ", ".join(map(show_count, facts["steps_left_out"])) + " connections")
     if facts["status"] != "complete":
         told.append(f"the cell is {facts['status']}: what it rests on is not whole")
     return told
@@ -281,10 +293,8 @@ def why_refused(refused: dict[str, list[str]]) -> list[str]:
 
 def check(record: Run) -> None:
     """UsageError for an edited or truncated record, because its forecast would be silently wrong."""
-    wrong = check_files(record, present=True) + again(record).wrong
-    if wrong:
-        more = f", and {len(wrong) - 1} more" if len(wrong) > 1 else ""
-        raise UsageError(f"{record.id}: is not as it was when its run ended: {clean(wrong[0])}{more}; verify names all of it")
+    if told := damage(record):
+        raise UsageError(clean(told))
 
 
 def run(args) -> int:

@@ -166,7 +166,10 @@ class Model:
                 f"{interval} at 95 %)")
 
     def no_forecast(self) -> str | None:
-        """Why there is no forecast for other counts; None when there is one."""
+        """Why there is no forecast for other counts; None when there is one. Kernel memory that is not known is not 0."""
+        if self.kernel is None:
+            return ("no forecast: kernel memory was not read at three steps, and it is a part of what a size has to hold. Measure again "
+                    "where /proc/meminfo may be read")
         for name in ("user", "kernel"):
             if why := self.no_growth(name):
                 return (f"no forecast: {why}. A target that has served before uses again what it kept: restart the target and "

@@ -12,9 +12,10 @@ from poolmark.facts.comparable import HOST_FACTS, in_words
 from poolmark.base.errors import PoolmarkError, UsageError
 from poolmark.base.paths import for_people
 from poolmark.base.table import clean
-from poolmark.records.read_record import check_files, load
+from poolmark.records.read_record import load
 from poolmark.records.record import Record, sha256
 from poolmark.base.units import plural
+from poolmark.verify.complaints import damage
 
 BUILD_FACTS = ("version", "commit", "dirty", "compiler", "flags")
 
@@ -58,9 +59,8 @@ def check_same(runs: list, allowed: list[str]) -> list[str]:
 def check_whole(runs: list) -> None:
     """UsageError for an edited record: the joined record gets a seal of its own, so the edit would look as measured."""
     for run in runs:
-        wrong = check_files(run, present=True)
-        if wrong:
-            raise UsageError(f"{run.id}: is not as it was when its run ended: {clean(wrong[0])}; it is not joined (verify names all of it)")
+        if told := damage(run):
+            raise UsageError(f"{clean(told)}; it is not joined")
 
 
 def copy_cell(record: Record, run, cell: dict, repetition: int) -> None:

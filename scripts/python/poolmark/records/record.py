@@ -250,7 +250,7 @@ class Record:
         for cell in self.data["cells"]:
             if cell["status"] == "running":
                 cell["status"] = "incomplete"
-        self._tell_clock_step()
+        self.tell_clock_step()
         self.data.update(status=status, ended_utc=utc_now(), seal=SEAL, files=files_of(self.folder))
         try:
             self.save()
@@ -265,12 +265,14 @@ class Record:
             self.unwritten = error.strerror
             raise PoolmarkError(f"{self.folder}/{SEAL}: cannot be written: {error.strerror}") from error
 
-    def _tell_clock_step(self) -> None:
+    def tell_clock_step(self) -> None:
         """Corrects the start when the wall clock was set during the run. The new time is taken as right, so the start is
-        counted back from the end. Otherwise the run would have a wrong place in a history."""
+        counted back from the end. Otherwise the run would have a wrong place in a history. Call it before tables are made of
+        the record; close() does so for records without tables."""
         step_s = wall_ahead_s() - self._wall_ahead_s
         if abs(step_s) < CLOCK_STEP_S:
             return
+        self._wall_ahead_s += step_s
         told = self.data["started_utc"]
         started = datetime.now(timezone.utc) - timedelta(seconds=self.elapsed_s())
         self.data["started_utc"] = started.strftime("%Y-%m-%dT%H:%M:%SZ")

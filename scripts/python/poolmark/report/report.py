@@ -29,11 +29,12 @@ from poolmark.report.source import Source, cells_of
 from poolmark.base.units import plural
 from poolmark.compare.verdict_out import in_markdown, plain
 from poolmark.verify.counts import lost_cells
-from poolmark.verify.verify import SHOWN, complaints
+from poolmark.verify.complaints import complaints
 
 SCRIPTS = (*LIBRARIES, "vega-embed/build/vega-embed.min.js")
 TEMPLATES = Path(__file__).parent / "templates"
 RAW_SHOWN = 400
+SHOWN = 50      # faults named of a record
 
 
 def add_arguments(parser) -> None:
@@ -142,17 +143,25 @@ def verified(runs: list, present: bool = False) -> Source:
     return source
 
 
+def page(drawn: list[Chart], values: dict) -> str:
+    """report.html."""
+    return render("report.html", values | {"drawing": drawing(drawn, [library(name) for name in SCRIPTS])})
+
+
+def texts(drawn: list[Chart], values: dict) -> dict[str, str]:
+    """{name in the report's folder: text} of all that is not the page."""
+    return {"report.md": render("report.md", values), **{f"data/{chart.name}.csv": as_csv(chart.rows) for chart in drawn}}
+
+
 def make(runs: list, out: Path, static: Path | None = None, present: bool = False) -> Source:
     """Writes the report of `runs` into `out`; returns the source with its problems."""
     source = verified(runs, present)
     drawn = charts(source)
     values = context(source, drawn, out)
-    page = render("report.html", values | {"drawing": drawing(drawn, [library(name) for name in SCRIPTS])})
+    documents = {"report.html": page(drawn, values), **texts(drawn, values)}
     try:
-        write(out / "report.html", page)
-        write(out / "report.md", render("report.md", values))
-        for chart in drawn:
-            write(out / "data" / f"{chart.name}.csv", as_csv(chart.rows))
+        for name, text in documents.items():
+            write(out / name, text)
         if static is not None and not draw_static(drawn, static):
             print(f"no PNG: {PNG_PROGRAM} is not installed (Debian: {PNG_PACKAGE})", file=sys.stderr)
     except OSError as error:

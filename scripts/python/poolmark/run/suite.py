@@ -175,6 +175,9 @@ def close(suite: Suite, record: Record) -> list[str]:
     found = {cell["status"] for cell in record.data["cells"]}
     whole = len(record.data["cells"]) == len(suite.cells) and found <= {"complete", "failed"}
     status = "incomplete" if not whole or record.data["anomalies"] else "failed" if "failed" in found else "complete"
+    for cell in record.data["cells"]:
+        cell["status"] = "incomplete" if cell["status"] == "running" else cell["status"]
+    record.tell_clock_step()
     record.data["status"] = status
     unwritten = []
     try:
@@ -262,7 +265,7 @@ def run(args) -> int:
     plans = check_fits(suite, limit, build)
     config = {"suite": suite.name, "title": suite.title, "only": args.only, "repetitions": suite.repetitions,
               "connections": args.connections, "set": args.set,
-              "primary": suite_file.read(args.suite)[1].get("primary"), "plans": plans}
+              "primary": suite_file.read(args.suite)[1].get("primary"), "ratios": suite.ratios, "plans": plans}
     record = Record.create(suite.kind, suite=suite.name, folder=args.out, config=config, seed=suite.seed, build=build)
     say(f"{suite.title}: {plural(len(suite.cells), 'cell')}, {thought.sentence(suite.cells)}, into {for_people(record.folder)}")
     tell_power(suite, record)

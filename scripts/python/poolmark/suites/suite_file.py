@@ -97,6 +97,13 @@ def title_of(name: str, data: dict, counts: list) -> str:
     return str(data.get("title", name)).replace("{connections}", show_count(most) if most else "N")
 
 
+def most_steps(name: str) -> int:
+    """The largest number of steps of a phase in the suite's file; 0 for a suite without steps."""
+    data = read(name)[1]
+    phases = [phase for part in (data, *data.get("group", [])) for phase in part.get("phase", [])]
+    return max((len(str(phase["steps"]).split(",")) for phase in phases if "steps" in phase), default=0)
+
+
 def listed_title(name: str) -> str:
     """The title from the suite's file, without making cells."""
     data = read(name)[1]

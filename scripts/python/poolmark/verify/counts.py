@@ -2,6 +2,8 @@
 """Checks counts of a load's record against each other: figures that follow from counts, the books, the metrics that the books give.
 The equations: loadgen/run_books.c."""
 
+NOT_WHOLE = ("lost", "not_sent", "unreadable", "unfinished")    # columns that are 0 in a complete record (base/books.h)
+
 
 # Tags of latency.hlog, and the books that have their samples.
 SAMPLES = ((("connect",), ("connects",)), (("arrival",), ("arrivals",)), (("subscribe",), ("subacks",)), (("unsubscribe",), ("unsubacks",)),
@@ -58,6 +60,9 @@ def book_complaints(record: dict, latencies: dict, rows: dict[str, int]) -> list
         rest = sum(count for name, count in line.items() if name != "attempted" and isinstance(count, (int, float)))
         if line.get("attempted") != rest:
             wrong.append(f"books.{source}: {line.get('attempted')} attempted, {rest} accounted for")
+        left = [f"{line[column]} {column}" for column in NOT_WHOLE if line.get(column)]
+        if left and record["status"] == "complete":
+            wrong.append(f"books.{source}: {', '.join(left)}, and the record is complete")
         if source in rows and line.get("measured") != rows[source]:
             wrong.append(f"books.{source}: {line.get('measured')} written, the file has {rows[source]}")
     for tags, sources in SAMPLES:

@@ -4,6 +4,7 @@
     account = again(run)
     account.wrong        texts: metrics that the files contradict, files that cannot be read
     account.count        metrics that were computed again and are the same
+    account.tables       tables beside the record that are as run.json gives them (derived.py)
     account.left         {reason: names} of metrics that no file of the record gives
 
 The rules are those that made the record: measures.py for suites, bench_results.py for benchmarks, hlog.py for percentiles. Figures
@@ -23,8 +24,9 @@ from poolmark.base.paths import build_dir
 from poolmark.records.read_record import Run, load
 from poolmark.records.record import metric as make_metric
 from poolmark.base.units import show_number
+from poolmark.verify import derived, searches
 from poolmark.verify.counts import book_complaints, count_complaints, count_figures
-from poolmark.verify import searches
+from poolmark.verify.expected import base_of, lacking, nested, spoiled
 from poolmark.verify.withheld import withheld
 
 PERCENTILES = {"p50": 50.0, "p99": 99.0, "p99_9": 99.9}
@@ -32,12 +34,15 @@ COUNTED = "counted by the program alone, in no other file"
 UNNAMED = "of a version that did not name the readings they are of"
 ABSENT = "whose raw files are not there"
 UNKNOWN = "not known, as an anomaly says"
+SPOILED = "of files that were spoiled while the run wrote them, as the record says"
 OLDER = "of several phases, named as an older version did"
+TEXT_COLUMNS = ("pool", "strategy", "event")
 
 
 @dataclass
 class Account:
     count: int = 0
+    tables: int = 0     # texts beside the record that are as it gives them
     wrong: list[str] = field(default_factory=list)
     left: dict[str, list[str]] = field(default_factory=dict)
 
@@ -54,6 +59,7 @@ class Account:
 
     def add(self, other: "Account") -> None:
         self.count += other.count
+        self.tables += other.tables
         self.wrong += other.wrong
         for reason, names in other.left.items():
             self.left.setdefault(reason, []).extend(names)
@@ -202,17 +208,18 @@ def load_account(run: Run, where: str = "") -> Account:
     account = Account()
     latency, memory = run.folder / "latency.hlog", run.folder / "memory.csv"
     figures: dict[str, list] = {}
-    latencies = {}
+    latencies, bad = {}, spoiled(run.data)
+    account.wrong += lacking(run.data, where)
     try:
-        if latency.is_file():
+        if latency.is_file() and latency.name not in bad:
             latencies = latency_figures(latency, of_any_number="percentiles" not in (run.data.get("summary") or {}))
             figures |= {name: [value] for name, value in latencies.items()}
         figures |= count_figures(run.data, latencies)
-        if memory.is_file():
+        if memory.is_file() and memory.name not in bad:
             figures |= memory_figures(memory, run.data)
             account.wrong += [where + text for text in verdict_complaints(memory, run.data)]
         rows = {f"{name}_lines": len(read_csv(run.folder / f"{name}.csv", ("phase",))) for name in ("memory", "steps", "arrivals")
-                if (run.folder / f"{name}.csv").is_file()}
+                if f"{name}.csv" not in bad and (run.folder / f"{name}.csv").is_file()}
         account.wrong += [where + text for text in book_complaints(run.data, latencies, rows) + count_complaints(run.data)]
     except RecordError as error:
         account.wrong.append(f"{where}{_short(run, error)}")
@@ -229,12 +236,13 @@ def load_account(run: Run, where: str = "") -> Account:
         elif name.endswith(".throttled_ns") or name == "cpu.idle_share":
             account.leave(COUNTED, where + name)
         elif group in ("memory", "cpu", "kernel") or name in ("generator.per_client_bytes", "generator.cpu_per_client_ns"):
-            account.leave(UNNAMED if memory.is_file() and not run.data.get("readings") else ABSENT, where + name)
+            account.leave(SPOILED if memory.name in bad else UNNAMED if memory.is_file() and not run.data.get("readings") else ABSENT,
+                          where + name)
         elif name.rpartition(".")[2] in (*PERCENTILES, "max", "mean") and group != "schedule":
-            if latency.is_file():
+            if latency.is_file() and latency.name not in bad:
                 account.wrong.append(f"{where}{name}: the record says {show_number(one['value'])}, latency.hlog has no such samples")
             else:
-                account.leave(ABSENT, where + name)
+                account.leave(SPOILED if latency.name in bad else ABSENT, where + name)
         else:
             account.leave(COUNTED, where + name)
     account.wrong += beside_catalogue(where, run.data.get("metrics", {}), "poolmark-loadgen")
@@ -246,10 +254,19 @@ def load_account(run: Run, where: str = "") -> Account:
 
 def broker_account(run: Run, where: str = "") -> Account:
     """Checks a broker's own record. Pool figures cover all pools, by the suite's rule; in older records only `connections`."""
-    account = Account()
+    account, bad = Account(), spoiled(run.data)
     path = run.folder / "pools.csv"
     figures: dict[str, list] = {}
-    if path.is_file():
+    account.wrong += lacking(run.data, where)
+    try:
+        lines = {f"{name}_lines": len(read_csv(run.folder / f"{name}.csv", TEXT_COLUMNS)) for name in ("pools", "events")
+                 if f"{name}_lines" in (run.data.get("books") or {}) and f"{name}.csv" not in bad
+                 and (run.folder / f"{name}.csv").is_file()}
+        account.wrong += [where + text for text in book_complaints(run.data, {}, lines)]
+    except RecordError as error:
+        account.wrong.append(where + _short(run, error))
+        return account
+    if path.is_file() and path.name not in bad:
         made = Replayed(run.id)
         try:
             measures.take_pools(made, [path])
@@ -268,7 +285,7 @@ def broker_account(run: Run, where: str = "") -> Account:
         if name in figures:
             account.compare(where, name, one["value"], figures[name])
         else:
-            account.leave(ABSENT if name.startswith("pool.") else COUNTED, where + name)
+            account.leave(COUNTED if not name.startswith("pool.") else SPOILED if path.name in bad else ABSENT, where + name)
     account.wrong += beside_catalogue(where, run.data.get("metrics", {}), "poolmark-broker")
     return account
 
@@ -303,12 +320,6 @@ def phases_of(cell: dict) -> list[dict]:
         if scenario:
             found.append({"name": name or scenario, "scenario": scenario, "folder": measures.phase_folder(number, name)})
     return found
-
-
-def base_of(cell: dict) -> str | None:
-    """The folder of a cell's phases, inside the run's folder."""
-    path = next((path for key, path in cell.get("files", {}).items() if key.startswith(("latency", "memory", "record"))), None)
-    return "/".join(path.split("/")[:-2]) if path and path.count("/") >= 2 else None
 
 
 def pool_files(run: Run, base: str, cell: dict) -> list[Path] | None:
@@ -408,16 +419,25 @@ def _short(run: Run, error: Exception) -> str:
 
 
 def inner_accounts(run: Run) -> Account:
-    """The records of brokers and generators inside a suite's folder."""
+    """The records inside a folder: of brokers and generators, and of whole runs that `claims` made."""
     account = Account()
     for name in run.data.get("files", {}):
         if not name.endswith("/run.json") or not (run.folder / name).is_file():
             continue
+        prefix = name.removesuffix("run.json")
         try:
             inner = load(run.file(name))
-            account.add(of_own_kind(inner, f"{name.removesuffix('run.json')}: "))
         except PoolmarkError as error:
             account.wrong.append(_short(run, error))
+            continue
+        account.wrong += [prefix + inner.broken_seal] if inner.broken_seal else []
+        account.wrong += nested(run.data, inner.data, prefix)
+        account.add(of_own_kind(inner, f"{prefix}: "))
+        for cell in inner.data.get("cells", []):
+            found = of_cell(inner, cell)
+            found.wrong = [prefix + text for text in found.wrong]
+            account.add(found)
+        derived.check(inner, account, prefix)
     return account
 
 
@@ -468,14 +488,35 @@ def limit_account(run: Run, cell: dict) -> Account:
 def of_cell(run: Run, cell: dict) -> Account:
     if run.data["kind"] == "limit":
         return limit_account(run, cell)
+    if run.data["kind"] == "claims" or "trial" in cell["config"]:  # of_whole
+        return Account()
     if "workload" in cell["config"]:
         return bench_account(run, cell)
     return kernel_account(run, cell) if run.data["kind"] == "kernel" else suite_account(run, cell)
 
 
+def of_whole(run: Run) -> Account:
+    """Figures that belong to no single cell."""
+    from poolmark.verify import bench_again, claims_again, sensitivity_again
+
+    makers = {"claims": claims_again.account, "bench": bench_again.account}
+    if run.data["kind"] == "nightly" and run.data.get("suite") == "sensitivity":
+        makers["nightly"] = sensitivity_again.account
+    account = Account()
+    if run.data["kind"] in makers and run.data["status"] != "running":
+        try:
+            makers[run.data["kind"]](run, account)
+        except (PoolmarkError, *derived.WRONG_DATA) as error:
+            account.wrong.append(f"its figures cannot be computed again: {_short(run, error)}")
+    if run.data["kind"] not in ("load", "broker"):
+        account.wrong += book_complaints(run.data, {}, {})
+    return account
+
+
 def again(run: Run) -> Account:
     """Checks all metrics of a record and of the records inside it."""
     account = of_own_kind(run)
+    account.add(of_whole(run))
     for cell in run.data.get("cells", []):
         account.add(of_cell(run, cell))
     account.add(inner_accounts(run))

@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """scripts/poolmark verify RUN...: checks that each record is unchanged since its run ended, and that its files give its figures.
 
-It checks run.json against the schema and its seal, every file against its checksum, and every metric against a new computation
-from the raw files. Exit 0: all unchanged; 1: something changed; 2: something is not a record.
+It checks run.json against the schema and its seal, every file against its checksum, every metric against a new computation
+from the raw files, every table beside the record against run.json, and a report that was made of it later (complaints.py).
+Exit 0: all unchanged; 1: something changed; 2: something is not a record.
 """
 import sys
 
 from poolmark.base.errors import UsageError
-from poolmark.records.read_record import Run, added_files, check_files, load
-from poolmark.verify.counts import cell_complaints
-from poolmark.verify.recompute import Account, again
+from poolmark.records.read_record import Run, added_files, load
+from poolmark.verify.complaints import complaints
+from poolmark.verify.recompute import Account
 from poolmark.base.table import clean
 from poolmark.base.units import plural
 
@@ -22,19 +23,20 @@ def add_arguments(parser) -> None:
                         help="only files that are there: a committed run may leave its raw files out")
 
 
-def complaints(run: Run, present: bool = False) -> tuple[list[str], Account]:
-    """The faults of a record and its files, and the account of its figures. `present`: missing files are no fault."""
-    wrong = check_files(run, present)
-    account = again(run)
-    wrong += account.wrong + cell_complaints(run.data)
-    if run.data["status"] == "running":
-        wrong.append("run.json: says it is still running; a run that was killed stays so, without checksums")
-    return wrong, account
-
-
 def told_figures(account: Account) -> str:
     left = [f"{len(names)} {reason}" for reason, names in account.left.items()]
-    return f"{plural(account.count, 'figure')} computed again" + "".join(f"; {text}" for text in left)
+    tables = [f"{plural(account.tables, 'table')} as run.json gives them"] if account.tables else []
+    return "; ".join([f"{plural(account.count, 'figure')} computed again", *tables, *left])
+
+
+def came_after(run: Run, account: Account, wrong: list[str]) -> list[str]:
+    """Files that were added after the run's end and that nothing here knows. A report is compared with the record, if that is whole."""
+    added = added_files(run) if run.data["status"] != "running" else []
+    if not any(name.startswith("report/") for name in added):
+        return added
+    from poolmark.report import check_report
+
+    return check_report.check(run, added, account, wrong)
 
 
 def verify(where, present: bool) -> int:
@@ -44,6 +46,7 @@ def verify(where, present: bool) -> int:
         print(f"poolmark verify: {clean(error)}", file=sys.stderr)
         return 2
     wrong, account = complaints(run, present)
+    added = came_after(run, account, wrong)
     status, count = run.data["status"], len(run.data.get("files", {}))
     there = sum((run.folder / name).is_file() for name in run.data.get("files", {}))
     for text in wrong[:SHOWN]:
@@ -52,7 +55,6 @@ def verify(where, present: bool) -> int:
         print(f"{run.id}: {len(wrong) - SHOWN} more")
     if there < count and not present:
         print(f"{run.id}: {count - there} of {plural(count, 'file')} not there; --present checks the others, as of a committed run")
-    added = added_files(run) if status != "running" else []
     if added:
         print(f"{run.id}: came after the run's end, not checked: {clean(', '.join(added))}")
     cells = run.data.get("cells", [])

@@ -2,11 +2,12 @@
 """Runs of a few brokers and single clients: starts, expansions, overflow, reuse."""
 import contextlib
 import time
+from pathlib import Path
 
 from poolmark.base.errors import PoolmarkError
 from poolmark.claims.clients import burst
-from poolmark.claims.measured import source
-from poolmark.claims.work import Work, private_bytes
+from poolmark.claims.measured import reads, source
+from poolmark.claims.work import Work, broker_folders, events_of, pool_of, private_bytes
 
 # As the published design: the objects in a pool, arena and buffers from the heap when a connection arrives.
 REST_ON_HEAP = ["--pool", "buffers=malloc", "--pool", "arenas=malloc", "--pool", "messages=malloc"]
@@ -59,11 +60,20 @@ def expansions(work: Work) -> dict:
                 readings.append(broker.private_bytes() - before)
             for client in clients:
                 client.socket.close()
-        events = [event for event in broker.events() if event["event"] == "expand"]
-        rows.append({"added_bytes": readings, "added_objects": [event["to"] - event["from"] for event in events[:3]],
-                     "triggers": [event["trigger"] for event in events], "to": [event["to"] for event in events],
-                     "durations_ns": [event["duration_ns"] for event in events]})
+        rows.append({"added_bytes": readings, **expansions_of(broker.folder)})
     return {"rows": rows}
+
+
+def expansions_of(folder: Path) -> dict:
+    """From the record of one broker."""
+    events = [event for event in events_of(folder) if event["event"] == "expand"]
+    return {"added_objects": [event["to"] - event["from"] for event in events[:3]], "triggers": [event["trigger"] for event in events],
+            "to": [event["to"] for event in events], "durations_ns": [event["duration_ns"] for event in events]}
+
+
+@reads("expansions")
+def read_expansions(folder: Path) -> dict:
+    return {"rows": [expansions_of(one) for one in broker_folders(folder, "expand")]}
 
 
 @source("overflow", "6 000 clients of a pool of at most 1 000 objects and a broker of at most 5 000 connections, overflow to the "
@@ -105,10 +115,20 @@ def burst_while_expanding(work: Work) -> dict:
         # An event is written when its expansion has ended.
         growing = [(event["at_ns"] - event["duration_ns"], event["at_ns"]) for event in broker.events() if event["event"] == "expand"]
         within = [end - begin for begin, end in times if any(begin <= last and end >= first for first, last in growing)]
-        rows.append({"peak_in_use": broker.pool()["peak_in_use"], "max": 100_000, "expansions": len(growing), "in_flight_ns": sorted(within), "all_mean_ns": sum(b - a for a, b in times) / len(times),
-                     "all_p99_9_ns": sorted(b - a for a, b in times)[int(len(times) * 0.999)],
-                     "durations_ns": [last - first for first, last in growing]})
+        rows.append({**burst_of(broker.folder), "max": 100_000, "in_flight_ns": sorted(within),
+                     "all_mean_ns": sum(b - a for a, b in times) / len(times),
+                     "all_p99_9_ns": sorted(b - a for a, b in times)[int(len(times) * 0.999)]})
     return {"rows": rows}
+
+
+def burst_of(folder: Path) -> dict:
+    durations = [event["duration_ns"] for event in events_of(folder) if event["event"] == "expand"]
+    return {"peak_in_use": pool_of(folder)["peak_in_use"], "expansions": len(durations), "durations_ns": durations}
+
+
+@reads("burst")
+def read_burst(folder: Path) -> dict:
+    return {"rows": [burst_of(one) for one in broker_folders(folder, "burst")]}
 
 
 @source("reuse-rate", "one client that connects and leaves: 50 times a second on sync with sweeps each second, 1 000 times on blocks",
@@ -128,13 +148,14 @@ def reuse_rate(work: Work) -> dict:
             number += 1
             time.sleep(max(0.0, began + number / 50 - time.monotonic()))
         memory = [{"half_bytes": before, "end_bytes": private_bytes(broker.child.pid)} for before, broker in zip(half, brokers, strict=True)]
-    slow = [broker.pool() for broker in brokers]
-    blocks = []
     for number in range(work.repetitions):
         with work.broker(f"blocks.{number + 1}", ["--pool", "blocks", *OBJECTS, "--initial", "100", "--max", "1000"]) as broker:
             for i in range(1000):
                 broker.connect(i).close()
-        blocks.append(broker.pool())
-    keep = ("gets", "hits", "misses", "owned")
-    return {"sync": [{key: row[key] for key in keep} for row in slow], "blocks": [{key: row[key] for key in keep} for row in blocks],
-            "seconds": seconds, "memory": memory}
+    return {**read_reuse_rate(work.folder), "seconds": seconds, "memory": memory}
+
+
+@reads("reuse-rate")
+def read_reuse_rate(folder: Path) -> dict:
+    return {name: [{key: pool_of(one)[key] for key in ("gets", "hits", "misses", "owned")} for one in broker_folders(folder, name)]
+            for name in ("sync", "blocks")}

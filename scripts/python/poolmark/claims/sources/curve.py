@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Memory over connections, profile classic: the dynamic and the fixed pool in one suite run, whose repetitions take turns."""
 import math
+from pathlib import Path
 
-from poolmark.claims.measured import source
+from poolmark.claims.measured import reads, source
 from poolmark.claims.work import Work
 from poolmark.facts import allowance, plan
 from poolmark.facts.host import connections_that_fit, descriptor_limit
@@ -56,8 +57,10 @@ def brokers_for(connections: int) -> int:
     return plan.make_plan(connections, "raw", descriptor_limit(), allowance.cores()).instances
 
 
-def readings(folder) -> list[dict]:
+def readings(folder: Path) -> list[dict]:
     """Of each cell: strategy, repetition, and for each step user and kernel bytes and what the pool of connections owned."""
+    if not (folder / "run.json").is_file():
+        raise FileNotFoundError(folder / "run.json")
     rows = []
     for cell in load(folder).data["cells"]:
         steps: dict[str, dict] = {}
@@ -80,6 +83,12 @@ def measure(work: Work, connections: int, steps: str, initial: int, strategies=(
         most=math.ceil(MOST / brokers), strategies=", ".join(f'"{one}"' for one in strategies)), encoding="utf-8")
     folder = work.poolmark("run", ["suite", str(file)])
     return {"brokers": brokers, "rows": readings(folder)}
+
+
+@reads("curve")
+@reads("hundred")
+def read_curve(folder: Path) -> dict:
+    return {"rows": readings(folder / "run")}
 
 
 @source("curve", "suite run: 10 to 10 000 raw connections with a subscription each, dynamic and fixed",

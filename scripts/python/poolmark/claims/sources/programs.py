@@ -4,10 +4,11 @@ import contextlib
 import re
 import shutil
 import socket
+from pathlib import Path
 
 from poolmark.base.errors import PoolmarkError
 from poolmark.base.paths import BROUGHT
-from poolmark.claims.measured import source
+from poolmark.claims.measured import reads, source
 from poolmark.claims.sources.broker import CLASSIC
 from poolmark.claims.work import Work
 from poolmark.records.read_record import load
@@ -18,14 +19,39 @@ CONNECTS = 5_000
 DYNAMIC = ["--pool", "expand", *CLASSIC, "--initial", "1024", "--max", "100000"]
 
 
+def metrics_of(folder: Path) -> dict:
+    """{name: value} of a generator's record."""
+    if not (folder / "run.json").is_file():
+        raise FileNotFoundError(folder / "run.json")
+    return {key: metric["value"] for key, metric in load(folder).data["metrics"].items()}
+
+
 def connects(work: Work, name: str, words: list[str]) -> dict:
-    """One generator run against a fresh broker: its metrics as {name: value}."""
+    """One generator run against a fresh broker: its metrics."""
     with work.broker(name, DYNAMIC) as broker:
         folder = work.folder / name / "load"
         work.output(f"{name}-load", [str(work.build / "poolmark-loadgen"), "connect", "--target", f"mqtt://127.0.0.1:{broker.port}",
                                      "--engine", "raw", "--connections", str(CONNECTS), "--settle", "0ms", "--record", str(folder),
                                      "--quiet", *words])
-    return {key: metric["value"] for key, metric in load(folder).data["metrics"].items()}
+    return metrics_of(folder)
+
+
+def row_of(fast: dict, found: dict) -> dict:
+    return {"highest_per_s": fast["connect.rate"], "rate": half_of(fast), "mean_ns": found["connect.mean"], "p99_ns": found["connect.p99"],
+            "failed": found["clients.failed"]}
+
+
+def half_of(fast: dict) -> int:
+    return max(1, int(fast["connect.rate"] / 2))
+
+
+@reads("connects")
+def read_connects(folder: Path) -> dict:
+    count = len(list(folder.glob("half.*/load")))
+    if not count:
+        raise FileNotFoundError(folder / "half.1" / "load")
+    return {"rows": [row_of(*(metrics_of(folder / f"{name}.{number}" / "load") for name in ("fast", "half")))
+                     for number in range(1, count + 1)]}
 
 
 @source("connects", "5 000 raw connects as fast as they go, then at half of that rate, open loop", lambda work: 4.0 * work.repetitions)
@@ -33,10 +59,7 @@ def connect_rates(work: Work) -> dict:
     rows = []
     for number in range(work.repetitions):
         fast = connects(work, f"fast.{number + 1}", [])
-        half = max(1, int(fast["connect.rate"] / 2))
-        found = connects(work, f"half.{number + 1}", ["--rate", str(half)])
-        rows.append({"highest_per_s": fast["connect.rate"], "rate": half, "mean_ns": found["connect.mean"], "p99_ns": found["connect.p99"],
-                     "failed": found["clients.failed"]})
+        rows.append(row_of(fast, connects(work, f"half.{number + 1}", ["--rate", str(half_of(fast))])))
     return {"rows": rows}
 
 
@@ -91,15 +114,26 @@ ROUNDS, BUDGET_S = 9, 300
         lambda work: ROUND_S * (work.repetitions if work.quick else 2 * max(work.repetitions, ROUNDS)))
 def lifo(work: Work) -> dict:
     """{benchmark: nanoseconds of each round}."""
-    return {name: found.get("time", []) for name, found in benchmarks(work, FILTER).items()}
+    return read_lifo(benchmarks(work, FILTER).parent)
 
 
-def benchmarks(work: Work, pattern: str) -> dict:
-    """{benchmark: {metric: values of each round}}."""
+@reads("lifo")
+def read_lifo(folder: Path) -> dict:
+    return {name: found.get("time", []) for name, found in samples_of(folder / "run").items()}
+
+
+def benchmarks(work: Work, pattern: str) -> Path:
+    """The folder of the run."""
     rounds = work.repetitions if work.quick else max(work.repetitions, ROUNDS)
     words = ["bench", "--set", "full", "--filter", pattern, "--repetitions", str(rounds), "--narrow", "0", "--budget", f"{BUDGET_S}s",
              *(["--again", "0"] if work.quick else [])]
-    folder = work.poolmark("run", words, codes=(0, 1))  # 1: the budget ended it before its last round
+    return work.poolmark("run", words, codes=(0, 1))  # 1: the budget ended it before its last round
+
+
+def samples_of(folder: Path) -> dict:
+    """{benchmark: {metric: values of each round}} of a run."""
+    if not (folder / "run.json").is_file():
+        raise FileNotFoundError(folder / "run.json")
     return {cell["id"].rpartition(".")[0]: {name: metric.get("samples", []) for name, metric in cell["metrics"].items()}
             for cell in load(folder).data["cells"]}
 
@@ -107,7 +141,12 @@ def benchmarks(work: Work, pattern: str) -> dict:
 @source("typed", "bench: a map of 16 entries taken, filled, emptied and given back, with the pool and without",
         lambda work: 0.5 * (work.repetitions if work.quick else 2 * max(work.repetitions, ROUNDS)))
 def typed(work: Work) -> dict:
-    found = benchmarks(work, "^typed_map/(sync|direct-glibc)/256$")
+    return read_typed(benchmarks(work, "^typed_map/(sync|direct-glibc)/256$").parent)
+
+
+@reads("typed")
+def read_typed(folder: Path) -> dict:
+    found = samples_of(folder / "run")
     return {name: {metric: found[name].get(metric, []) for metric in ("time", "allocs_per_op", "bytes_per_op")} for name in found}
 
 
@@ -138,3 +177,12 @@ def syscalls(work: Work) -> dict:
             row[name] = counted_calls(file.read_text(encoding="utf-8"))
         rows.append(row)
     return {"rows": rows}
+
+
+@reads("syscalls")
+def read_syscalls(folder: Path) -> dict:
+    count = len(list(folder.glob("bare.*.txt")))
+    if not count:
+        raise FileNotFoundError(folder / "bare.1.txt")
+    return {"rows": [{name: counted_calls((folder / f"{name}.{number}.txt").read_text(encoding="utf-8"))
+                      for name in ("blocks", "direct", "bare")} for number in range(1, count + 1)]}

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The capacities that a pool goes through, from the log of a broker that gets as many connections as they take."""
 import json
+from pathlib import Path
 
 from poolmark.base.errors import PoolmarkError
-from poolmark.claims.measured import source
+from poolmark.claims.measured import reads, source
 from poolmark.claims.sources.broker import REST_ON_HEAP
-from poolmark.claims.work import Work
+from poolmark.claims.work import Work, events_of
 from poolmark.facts.host import descriptor_limit
 
 # initial: (max, connections at the last trigger)
@@ -19,6 +20,19 @@ def reachable(limit: int, quick: bool) -> int:
     return min(limit - RESERVED, 10_000 if quick else 1_000_000)
 
 
+def expansions_of(folder: Path) -> list[dict]:
+    return [{key: event[key] for key in ("from", "to", "trigger", "duration_ns")} for event in events_of(folder) if event["event"] == "expand"]
+
+
+@reads("sequences")
+def read_sequences(folder: Path) -> dict:
+    """What the brokers logged. Capacities beyond that were computed when the run was made."""
+    if not any((folder / str(initial) / "broker").is_dir() for initial in SEQUENCES):
+        raise FileNotFoundError(folder / str(next(iter(SEQUENCES))) / "broker")
+    return {str(initial): {"events": len(rows), "rows": rows} for initial in SEQUENCES
+            if (rows := expansions_of(folder / str(initial) / "broker"))}
+
+
 @source("sequences", "four brokers that get connections until their pool is at its maximum, as far as descriptors reach",
         lambda work: sum(1.5 + min(needed, reachable(descriptor_limit(), work.quick)) / PER_S for _, needed in SEQUENCES.values()))
 def sequences(work: Work) -> dict:
@@ -29,7 +43,7 @@ def sequences(work: Work) -> dict:
         with work.broker(str(initial), words) as broker:
             work.output(f"{initial}-load", [str(work.build / "poolmark-loadgen"), "connect", "--target", f"mqtt://127.0.0.1:{broker.port}",
                                             "--engine", "raw", "--connections", str(count), "--settle", "0ms", "--quiet"])
-        rows = [event for event in broker.events() if event["event"] == "expand"]
+        rows = expansions_of(broker.folder)
         if not rows:
             raise PoolmarkError(f"a pool of {initial} with {count} connections logged no expansion")
         seen = [rows[0]["from"], *(row["to"] for row in rows)]
@@ -37,5 +51,5 @@ def sequences(work: Work) -> dict:
         rule = next(pool for pool in told["pools"] if pool["name"] == "connections")["growth"]
         beyond = [owned for in_use, owned in rule if in_use > count and owned > seen[-1]] if seen[-1] < most else []
         found[str(initial)] = {"capacities": seen + beyond, "events": len(rows), "computed": len(beyond), "connections": count,
-                               "rows": [{key: row[key] for key in ("from", "to", "trigger", "duration_ns")} for row in rows]}
+                               "rows": rows}
     return found

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The figures and tables of an experiment of `sensitivity`, from its comparisons.jsonl: cells, summary.table, sensitivity.md and .csv.
+
+What a comparison said is in comparisons.jsonl alone: its runs are not kept.
+"""
+from dataclasses import replace
+
+from poolmark.base.errors import RecordError
+from poolmark.compare import sensitivity
+from poolmark.records.read_record import Run
+
+
+def _read(run: Run) -> tuple[list, dict[str, list[dict]], int | None] | None:
+    """(trials, comparisons of each, repetitions that were asked for); None without the comparisons."""
+    path = run.folder / sensitivity.STATE
+    if not path.is_file():
+        return None
+    results = sensitivity.comparisons_in(path)
+    known = {trial.name: trial for trial in sensitivity.TRIALS}
+    if unknown := [name for name in results if name not in known]:
+        raise RecordError(path, "trial", f"there is no kind of comparison {unknown[0]!r}")
+    asked = run.data.get("config", {}).get("repetitions") or {}
+    trials = [replace(known[name], variables=tuple(results[name][0]["variables"])) if results.get(name) else known[name]
+              for name in asked if name in known]
+    given = {count for name, count in asked.items() if name in known and count != known[name].repetitions}
+    return trials, results, given.pop() if len(given) == 1 else None
+
+
+def documents(run: Run) -> dict[str, str]:
+    found = _read(run)
+    if found is None:
+        return {}
+    trials, results, repetitions = found
+    return sensitivity.documents(run.data, trials, {trial.name: results.get(trial.name, []) for trial in trials}, repetitions)
+
+
+def account(run: Run, account) -> None:
+    from poolmark.verify.recompute import ABSENT
+
+    found = _read(run)
+    cells = {cell["id"]: cell for cell in run.data.get("cells", [])}
+    if found is None:
+        for name, cell in cells.items():
+            for metric in cell["metrics"]:
+                account.leave(ABSENT, f"{name}: {metric}")
+        return
+    trials, results, repetitions = found
+    wanted = {trial.name: trial.wanted for trial in trials}
+    for name, comparisons in results.items():
+        for number, one in enumerate(comparisons, 1):
+            cell = cells.pop(f"{name}.{number}", None)
+            if cell is None:
+                account.wrong.append(f"{name}.{number}: {sensitivity.STATE} has this comparison, the record does not")
+                continue
+            if one["right"] != (one["exit_code"] == wanted.get(name)):
+                account.wrong.append(f"{name}.{number}: {sensitivity.STATE}: right is {one['right']!r} and the exit code {one['exit_code']}")
+            for metric, value in sensitivity.figures(one).items():
+                account.compare(f"{name}.{number}: ", metric, cell["metrics"].get(metric, {}).get("value"), [value])
+    account.wrong += [f"{name}: the record has this comparison, {sensitivity.STATE} does not" for name in cells]
+    table = (run.data.get("summary") or {}).get("table")
+    made = [sensitivity.HEADS, *sensitivity.lines_of(trials, results, repetitions)]
+    if table is not None and table != made:
+        account.wrong.append(f"summary.table: is not what {sensitivity.STATE} gives")
