@@ -8,6 +8,9 @@ import time
 
 import pytest
 from faults import BUILD, GUARD_S, Broker, balances, full, load, needs_root, tmpfs
+from poolmark.records import read_record
+from poolmark.records.record import seal
+from poolmark.verify.complaints import complaints
 
 
 @needs_root
@@ -66,6 +69,17 @@ def _await_header(run, path):
         time.sleep(0.01)
 
 
+def assert_lacks(folder, name):
+    """What an incomplete record does not say that it lacks is a fault, listed or not."""
+    (folder / name).unlink()
+    assert f"{name}: is named in the record and is not there" in complaints(read_record.load(folder))[0]
+    data = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    del data["files"][name]
+    (folder / "run.json").write_text(json.dumps(data), encoding="utf-8")
+    seal(folder)
+    assert any(text.startswith(f"{name}: ") and "nor says that it is gone" in text for text in complaints(read_record.load(folder))[0])
+
+
 def _is_all_unreadable(line):
     return line["unreadable"] == line["attempted"] > 0 == line["measured"] and balances(line)
 
@@ -81,6 +95,9 @@ def test_a_raw_file_that_another_program_spoils_ends_no_complete_run(tmp_path, b
         assert name in run.anomaly("file") and said in run.anomaly("file")
         assert source in run.anomaly("books") and _is_all_unreadable(run.books[source])
         assert run.books["deliveries"]["measured"] == run.metric("delivery.count") > 0  # the rest was measured
+        assert complaints(read_record.load(run.folder))[0] == []  # the record says what it lacks
+        other = "memory.csv" if name == "latency.hlog" else "latency.hlog"
+        assert_lacks(run.folder, other)
 
 
 @HARMS

@@ -11,7 +11,7 @@ from faults import BUILD, ROOT
 from test_readers import SUITE, poolmark
 
 from poolmark.records.read_record import Run, load, seal_broken
-from poolmark.records.record import seal
+from poolmark.records.record import files_of, seal
 from poolmark.verify import recompute
 from poolmark.verify.counts import count_complaints
 from poolmark.verify.verify import complaints
@@ -143,3 +143,107 @@ def test_a_report_without_the_files_of_one_cell_exits_1(tmp_path):
     done = poolmark("report", tmp_path / "run", "--out", tmp_path / "out")
     assert done.returncode == 1 and f"cell {gone}: none of its files is there" in done.stdout
     assert poolmark("report", tmp_path / "run", "--out", tmp_path / "out", "--present").returncode == 0
+
+
+def sealed_anew(folder):
+    """The list of files and the seal as a forger would make them after an edit of a file."""
+    data = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    data["files"] = {name: facts for name, facts in files_of(folder).items() if not name.startswith("report/")}
+    (folder / "run.json").write_text(json.dumps(data), encoding="utf-8")
+    seal(folder)
+
+
+def replaced(path, before, after):
+    text = path.read_text(encoding="utf-8")
+    assert before in text
+    path.write_text(text.replace(before, after, 1), encoding="utf-8")
+
+
+TABLES = {"summary.csv": ("suite", "complete,1,", "complete,2,"), "summary.md": ("suite", "| connects per second | ", "| connects per second | 9"),
+          "bench.csv": ("bench", ",time,ns,3,", ",time,ns,4,"), "bench.md": ("bench", "| slab | ", "| slab | 9")}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_an_edited_table_is_noticed_with_a_new_seal(copies, name):
+    kind, before, after = TABLES[name]
+    folder = copies(kind)
+    assert complaints(load(folder))[1].tables == 2
+    replaced(folder / name, before, after)
+    sealed_anew(folder)
+    assert any(text.startswith(f"{name}: ") for text in complaints(load(folder))[0])
+
+
+def test_every_figure_of_the_suites_csv_is_compared(copies):
+    folder = copies("suite")
+    head, first, *rest = (folder / "summary.csv").read_text(encoding="utf-8").splitlines()
+    fields = first.split(",")
+    numbers = [place for place, text in enumerate(fields) if text.replace(".", "", 1).isdigit()]
+    assert len(numbers) > 50 and "\"" not in first
+    for place in numbers[::10]:
+        edited = [*fields[:place], str(float(fields[place]) * 2 + 1), *fields[place + 1:]]
+        (folder / "summary.csv").write_text("\n".join([head, ",".join(edited), *rest]) + "\n", encoding="utf-8")
+        sealed_anew(folder)
+        assert any(text.startswith("summary.csv: row") for text in complaints(load(folder))[0]), head.split(",")[place]
+
+
+def test_a_report_in_the_folder_is_known_and_compared(copies):
+    folder = copies("suite")
+    assert poolmark("report", folder).returncode == 0
+    done = poolmark("verify", folder)
+    assert done.returncode == 0 and "came after" not in done.stdout, done.stdout
+    for name, before, after in (("report.md", "| connections | ", "| connections | 1"), ("data/latency.csv", ",p99,", ",p98,")):
+        text = (folder / "report" / name).read_text(encoding="utf-8")
+        replaced(folder / "report" / name, before, after)
+        done = poolmark("verify", folder)
+        assert done.returncode == 1 and f"report/{name}: " in done.stdout, done.stdout
+        (folder / "report" / name).write_text(text, encoding="utf-8")
+    (folder / "notes.txt").write_text("mine", encoding="utf-8")
+    assert "came after the run's end, not checked: notes.txt" in poolmark("verify", folder).stdout
+
+
+@pytest.mark.parametrize(("kind", "file"), [("connect", "latency.hlog"), ("connect", "memory.csv"), ("publish", "latency.hlog"),
+                                            ("steps", "steps.csv"), ("broker", "pools.csv"), ("broker", "events.csv")])
+def test_a_raw_file_that_is_gone_from_folder_and_list_is_noticed(copies, kind, file):
+    folder = copies(kind)
+    (folder / file).unlink()
+    sealed_anew(folder)
+    wrong = complaints(load(folder))[0]
+    assert any(text.startswith(f"{file}: ") and "neither lists it nor says that it is gone" in text for text in wrong), wrong
+
+
+def test_a_raw_file_inside_a_suite_that_is_gone_or_another_is_noticed(copies):
+    folder = copies("suite")
+    path = next(folder.glob("cells/*/load-qos1/latency.hlog"))
+    name = path.relative_to(folder).as_posix()
+    path.write_bytes(next(folder.glob("cells/*/load-qos0/latency.hlog")).read_bytes())
+    sealed_anew(folder)
+    assert any(text.startswith(f"{name}: is another file than ") for text in complaints(load(folder))[0])
+    path.unlink()
+    changed(folder, lambda data: next(cell["files"].pop("latency_qos1") for cell in data["cells"] if "latency_qos1" in cell["files"]))
+    sealed_anew(folder)
+    assert any(text.startswith(f"{name}: ") and "the record around it does not" in text for text in complaints(load(folder))[0])
+
+
+def test_a_benchmark_without_its_rounds_is_noticed(copies):
+    folder = copies("bench")
+    for path in folder.glob("cells/**/[0-9].json"):
+        path.unlink()
+    changed(folder, lambda data: [cell.update(files={}) for cell in data["cells"]])
+    sealed_anew(folder)
+    assert any("no round is among its files" in text for text in complaints(load(folder))[0])
+
+
+def test_a_complete_record_whose_books_are_not_whole_is_noticed(copies):
+    def lose(data):
+        line = data["books"]["deliveries"]
+        line.update(measured=line["measured"] - 1, lost=line["lost"] + 1)
+
+    assert "books.deliveries: 1 lost, and the record is complete" in changed(copies("publish"), lose)
+
+
+def test_an_edited_headline_of_benchmarks_is_noticed(copies):
+    def edit(data):
+        data["summary"]["headlines"] = [{"name": "lifo: slab - null", "median": 1.0, "q1": 1.0, "q3": 1.0, "low": 1.0, "high": 1.0,
+                                         "confidence": 0.0, "rounds": 3, "unit": "ns", "aim": "at most 1"}]
+
+    assert any(text.startswith("headline lifo: slab - null: ") for text in changed(copies("bench"), edit))

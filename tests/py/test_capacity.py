@@ -7,7 +7,7 @@ import pytest
 from poolmark.facts import pool_settings
 from poolmark.model import capacity, model
 from poolmark.base.errors import PoolmarkError
-from poolmark.records.record import Record
+from poolmark.records.record import Record, seal
 
 COUNTS = [10, 100, 1_000, 10_000, 100_000, 250_000, 500_000, 1_000_000]
 HEAD = ("at_ns,phase,connections,target_rss_bytes,target_pss_bytes,target_private_bytes,target_cpu_ns,"
@@ -202,6 +202,7 @@ def test_a_run_without_steps_is_refused(tmp_path, poolmark):
     done = poolmark("capacity", tmp_path / "run")
     assert done.returncode == 2
     assert "no run in steps but of kind suite; capacity needs one" in done.stderr and done.stderr.count("\n") == 1
+    assert "suite million" in done.stderr and "poolmark-loadgen steps --steps" in done.stderr and "idle" not in done.stderr
     assert poolmark("capacity", tmp_path / "run", "--only", "zzz").returncode == 2
 
 
@@ -248,6 +249,26 @@ def test_a_record_without_memory_of_a_target_says_what_is_missing(tmp_path, pool
     write_run(tmp_path / "run", watched=False)
     done = poolmark("capacity", tmp_path / "run")
     assert done.returncode == 2 and "no memory of a target at any step: give --watch-pid" in done.stderr
+
+
+def test_steps_without_a_reading_are_named_and_too_few_steps_say_what_to_run(tmp_path, poolmark):
+    def spoil(count):
+        write_run(tmp_path / str(count))
+        data = json.loads((tmp_path / str(count) / "run.json").read_text())
+        for step in COUNTS[:count]:
+            data["cells"][0]["metrics"][f"step.{step}.user_bytes"]["value"] = None
+        (tmp_path / str(count) / "run.json").write_text(json.dumps(data))
+        seal(tmp_path / str(count))
+        return poolmark("capacity", tmp_path / str(count))
+
+    assert "the steps of 10, 100 connections" in spoil(2).stdout
+    done = spoil(6)
+    assert done.returncode == 2 and "there are readings at 2 steps" in done.stderr and "suite million" in done.stderr
+
+
+def test_kernel_memory_that_is_not_known_is_not_0():
+    steps = [model.Step(count, 1e6 + 1000.0 * count, None) for count in COUNTS]
+    assert "kernel memory was not read" in model.fit_model(steps, {"strategy": "malloc"}, 1).no_forecast()
 
 
 def test_a_step_that_no_cell_has_is_refused_once(tmp_path, poolmark):

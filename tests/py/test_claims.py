@@ -18,6 +18,8 @@ from poolmark.facts.children import Interrupted
 from poolmark.records import record as records
 from poolmark.records.read_record import load
 from poolmark.suites import suite_file
+from poolmark.verify import claims_again
+from poolmark.verify.complaints import complaints
 
 ROOT = Path(__file__).resolve().parents[2]
 FILE = ROOT / "results/claims.toml"
@@ -354,6 +356,41 @@ def test_an_earlier_run_is_judged_again(made, tmp_path, capsys):
     assert "startup-time: does not hold; the record says holds" in capsys.readouterr().err
 
 
+def forged(folder, name, before, after):
+    """The faults of the record after an edit of a file, with a new list of files and a new seal."""
+    text = (folder / name).read_text(encoding="utf-8")
+    assert before in text
+    (folder / name).write_text(text.replace(before, after, 1), encoding="utf-8")
+    data = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    data["files"] = records.files_of(folder)
+    (folder / "run.json").write_text(json.dumps(data, indent=1), encoding="utf-8")
+    records.seal(folder)
+    return complaints(load(folder))[0]
+
+
+def test_verify_judges_the_values_again(made, tmp_path):
+    assert made("startup-memory", "startup-time") == 0
+    wrong, account = complaints(load(tmp_path / "run"))
+    assert wrong == [] and account.count == 2 and account.tables == 2 and account.left == {claims_again.LIVE: ["starts: values"]}
+
+
+@pytest.mark.parametrize(("name", "before", "after", "told"), [
+    ("runs/starts/values.json", "0.03", "7.5", "claim startup-time: "), ("claims.md", "| **holds** |", "| **fails** |", "claims.md: "),
+    ("run.json", '"verdict": "holds"', '"verdict": "does not hold"', "verdict: the record says 'does not hold', its values give 'holds'"),
+    ("run.json", '"value": 3.900002', '"value": 2.9', "claim.startup-memory: the metric is not what the values give")])
+def test_an_edit_of_a_verdict_or_a_value_is_noticed_with_a_new_seal(made, tmp_path, name, before, after, told):
+    assert made("startup-memory", "startup-time") == 0
+    assert any(told in text for text in forged(tmp_path / "run", name, before, after))
+
+
+def test_values_are_compared_as_far_as_raw_files_give_them():
+    values = {"rows": [{"added_bytes": 5, "to": [2, 3]}, {"added_bytes": 6, "to": [2, 3]}], "seconds": 3}
+    made = {"rows": [{"to": [2, 3]}, {"to": [2, 3]}]}
+    assert claims_again.agrees(values, made) and claims_again.not_made(values, made, "x") == ["x.rows.added_bytes", "x.seconds"]
+    for other in ({"rows": [{"to": [2, 4]}, {"to": [2, 3]}]}, {"rows": [{"to": [2, 3]}]}, {"rows": [{"to": [2, True]}] * 2}):
+        assert not claims_again.agrees(values, other)
+
+
 def test_a_wrong_call(made, poolmark, tmp_path):
     with pytest.raises(UsageError, match="there is no such claim"):
         made("nothing")
@@ -401,7 +438,11 @@ def test_a_real_run_measures_the_claims_of_a_start(poolmark, tmp_path):
     found = {one["id"]: one for one in json.loads(done.stdout)["summary"]["claims"]}
     assert found["expansion-trigger"]["sequence"] == [819, 1228, 1843] and found["expansion-trigger"]["verdict"] == "holds"
     assert 0 < found["startup-time"]["value"]
-    assert poolmark("verify", tmp_path / "run").returncode == 0
+    verified = poolmark("verify", tmp_path / "run")
+    assert verified.returncode == 0 and "read from live programs" in verified.stdout
+    wrong = forged(tmp_path / "run", "runs/expansions/values.json", "1843", "1844")
+    assert any(text.startswith("expansions: rows: values.json is not what the raw files") for text in wrong)
+    assert forged(tmp_path / "run", "runs/expansions/values.json", "1844", "1843") == []
     assert poolmark("claims", "--again", tmp_path / "run").returncode == 0
 
 

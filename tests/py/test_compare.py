@@ -8,6 +8,7 @@ import numpy
 import pytest
 
 from poolmark.records import raw_data
+from poolmark.records.record import files_of
 from poolmark.compare import verdict, verdict_markdown, verdict_out, verdict_page
 from poolmark.compare import statistics_of_pairs as statistics
 
@@ -32,8 +33,12 @@ def make_run(run_id="suite-20260101T000000Z-0001", commit="a" * 40, scale=1.0, r
 
 
 def save(folder, run):
+    """With the raw files that its cells name: a record without files that it names gets no verdict."""
     folder.mkdir(parents=True)
-    (folder / "run.json").write_text(json.dumps(run))
+    for name in [name for cell in run["cells"] for name in cell["files"].values()]:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("#\n")
+    (folder / "run.json").write_text(json.dumps(run | {"files": files_of(folder)}))
     return folder
 
 

@@ -9,6 +9,7 @@ import pytest
 from poolmark.account import kernel, slabs, states
 from poolmark.base.errors import UsageError
 from poolmark.records.read_record import load
+from poolmark.records.record import Record, files_of, seal
 from poolmark.verify.verify import complaints
 
 HEAD = "slabinfo - version: 2.1\n# name <active_objs> <num_objs> <objsize> <objperslab> <pagesperslab> : tunables\n"
@@ -103,3 +104,37 @@ def test_a_state_that_cannot_be_made_is_named_and_the_others_are_kept(tmp_path, 
     data = load(tmp_path / "out").data
     assert data["status"] == "incomplete" and [cell["status"] for cell in data["cells"]] == ["complete", "failed"]
     assert data["cells"][1]["anomalies"][0]["text"] == "Too many open files"
+
+
+def made_record(folder):
+    record = Record.create("kernel", suite="kernel", folder=folder, config={"connections": 3000, "repetitions": 1})
+    cell = record.cell("idle.1", {"state": "idle", "connections": 1000}, 1)
+    for name, content in (("before.slabinfo", BEFORE), ("after.slabinfo", AFTER), ("before.sockstat", SOCKSTAT.format(2)),
+                          ("after.sockstat", SOCKSTAT.format(1002)),
+                          (kernel.GROUPS, json.dumps({name: sorted(names) for name, names in GROUPS.items()}))):
+        (cell.folder / name).write_text(content)
+        cell.file(name.replace(".", "_"), cell.folder / name)
+    cell.data["metrics"] = kernel.of_cell(cell.folder, 1000)
+    cell.finish("complete")
+    kernel.write(record)
+    record.close("complete")
+    return folder
+
+
+@pytest.mark.parametrize("name", [kernel.MARKDOWN, kernel.CSV])
+def test_an_edited_table_of_kernel_memory_is_noticed(tmp_path, name):
+    folder = made_record(tmp_path / "run")
+    wrong, account = complaints(load(folder))
+    assert wrong == [] and account.tables == 2
+    text = (folder / name).read_text()
+    (folder / name).write_text(text.replace("4.0" if name == kernel.CSV else "| idle | ", "5.0" if name == kernel.CSV else "| idle | 1", 1))
+    data = json.loads((folder / "run.json").read_text())
+    data["files"] = files_of(folder)
+    (folder / "run.json").write_text(json.dumps(data))
+    seal(folder)
+    assert any(one.startswith(f"{name}: ") for one in complaints(load(folder))[0])
+
+
+def test_a_count_that_the_kernel_does_not_tell_is_not_0():
+    with pytest.raises(ValueError, match="no count of the pages of TCP"):
+        kernel.accounted_bytes("sockets: used 70\n")

@@ -13,8 +13,9 @@ from poolmark.compare import sensitivity
 from poolmark.base.errors import PoolmarkError, UsageError
 from poolmark.base.paths import build_dir
 from poolmark.records.read_record import load
-from poolmark.records.record import Record
+from poolmark.records.record import Record, files_of, seal
 from poolmark.compare.verdict import OK, REGRESSION
+from poolmark.verify.complaints import complaints
 
 SELF = sensitivity.Trial("self", "with itself", "suite quick", (), (), "", OK, 4, 1)
 SLOWER = sensitivity.Trial("get-5-percent", "slower", "bench", (), ("HANDICAP_GET=5",), "time", REGRESSION, 6, 1)
@@ -142,3 +143,45 @@ def test_a_termination_keeps_what_was_compared_as_ctrl_c_does(tmp_path, monkeypa
         signal.signal(signal.SIGTERM, before)
     record = load(tmp_path / "out").data
     assert record["status"] == "incomplete" and record["anomalies"][0]["what"] == "stopped"
+
+
+def kept(tmp_path, monkeypatch):
+    """A sealed record of an experiment of these two kinds."""
+    monkeypatch.setattr(sensitivity, "TRIALS", (SELF, SLOWER))
+    record = Record.create("nightly", suite="sensitivity", folder=tmp_path / "out", config={"repetitions": {"self": 4, "get-5-percent": 6}})
+    args = argparse.Namespace(comparisons=4, repetitions=None, seed=1)
+    results = sensitivity.Experiment(record, [SELF, SLOWER], args, BUILDS, run=StandIn(codes={3: REGRESSION}), say=lambda text: None).go()
+    record.data["summary"] = {"table": [sensitivity.HEADS, *sensitivity.lines_of([SELF, SLOWER], results)]}
+    record.close("complete")
+    return record.folder
+
+
+def edited(folder, name, before, after):
+    text = (folder / name).read_text(encoding="utf-8")
+    assert before in text
+    (folder / name).write_text(text.replace(before, after, 1), encoding="utf-8")
+    data = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    data["files"] = files_of(folder)
+    (folder / "run.json").write_text(json.dumps(data), encoding="utf-8")
+    seal(folder)
+    return complaints(load(folder))[0]
+
+
+def test_verify_computes_an_experiment_again(tmp_path, monkeypatch):
+    folder = kept(tmp_path, monkeypatch)
+    wrong, account = complaints(load(folder))
+    assert wrong == [] and account.count == 16 and account.tables == 2
+
+
+@pytest.mark.parametrize(("name", "before", "after", "told"), [
+    ("sensitivity.md", "| with itself | 4 | 4 |", "| with itself | 4 | 9 |", "sensitivity.md: "),
+    ("sensitivity.csv", "self,1,0,c,time,0,", "self,1,0,c,time,7,", "sensitivity.csv: row self, 1"),
+    (sensitivity.STATE, '"right": false', '"right": true', "self.2: comparisons.jsonl: right is True"),
+    ("run.json", '"regressions": {\n     "value": 1', '"regressions": {\n     "value": 0', "regressions: the record says 0, its files give 1"),
+    ("run.json", '"with itself",\n    "4",\n    "4"', '"with itself",\n    "4",\n    "9"', "summary.table: ")])
+def test_an_edit_of_an_experiment_is_noticed(tmp_path, monkeypatch, name, before, after, told):
+    folder = kept(tmp_path, monkeypatch)
+    if name == "run.json":
+        data = json.loads((folder / name).read_text(encoding="utf-8"))
+        (folder / name).write_text(json.dumps(data, indent=1), encoding="utf-8")
+    assert any(told in text for text in edited(folder, name, before, after))
