@@ -11,6 +11,7 @@ from bisect import bisect_left
 from pathlib import Path
 
 from poolmark.base.curves import read_csv
+from poolmark.base.errors import RecordError
 from poolmark.records.hlog import percentile_takes
 from poolmark.records.read_record import load
 
@@ -39,7 +40,7 @@ def meets(spans: list[tuple[int, int]], ends: list[int], begin: int, end: int) -
 def split(rows: list[dict], events: list[Path], targets: int) -> dict[str, list[int]]:
     """{"expanding": latencies, "steady": latencies}. Each instance of the broker has one of `events`, and an equal share of the
     `targets` (addresses), in order."""
-    spans = [expansions(path) if path.is_file() else [] for path in events]
+    spans = [expansions(path) for path in events]
     ends = [[end for _, end in one] for one in spans]
     share = max(1, targets // len(events))
     found: dict[str, list[int]] = {"expanding": [], "steady": []}
@@ -89,6 +90,8 @@ def take_hit_rate(cell, folder: Path, phase: dict, pool_files: list[Path]) -> No
 def take(cell, folder: Path, phase: dict, events: list[Path], read=lambda folder: load(folder).data) -> None:
     """Adds arrival_expanding.* and arrival_steady.* of a phase. `events`: the events.csv of each instance of the broker. `read`
     returns the record in a folder."""
+    if missing := [path for path in events if not path.is_file()]:
+        raise RecordError(missing[0], "", "is not there: which arrivals met an expansion is not known")
     rows = [row for row in read_csv(folder / "arrivals.csv", ()) if None not in row.values()]
     targets = sum(len(one.split(",")) for one in read(folder).get("config", {}).get("targets") or [])
     for name, values in split(rows, sorted(events, key=instance_of), targets).items():

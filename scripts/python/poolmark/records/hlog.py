@@ -184,7 +184,7 @@ def read(path) -> list[Interval]:
         text = open(path, encoding="utf-8", errors="strict").read()
     except (OSError, UnicodeDecodeError) as error:
         raise RecordError(path, "", f"cannot be read: {error}") from error
-    found, lines = [], text.split("\n")
+    found, lines, buckets = [], text.split("\n"), {}
     for number, line in enumerate(lines, 1):
         if not line or line.startswith(("#", '"')):
             continue
@@ -192,6 +192,8 @@ def read(path) -> list[Interval]:
             tag, rest = line.split(",", 1) if line.startswith("Tag=") else ("", line)
             start, length, highest, encoded = rest.split(",")
             histogram = decode(encoded)
+            if buckets.setdefault(tag, (histogram.unit, histogram.half_bits)) != (histogram.unit, histogram.half_bits):
+                raise ValueError("has other buckets than the lines of its tag before it")
             histogram.say_highest(finite(highest))
             found.append(Interval(tag.removeprefix("Tag="), finite(start), finite(length), histogram))
         except ValueError as error:

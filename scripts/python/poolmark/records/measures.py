@@ -84,9 +84,14 @@ def take_pools_at_steps(cell, folder: Path, pool_files: list[Path]) -> None:
 
 def take_pools(cell, pool_files: list[Path]) -> None:
     """Hit rate, expansions and the longest expansion, over all pools and instances."""
-    totals = pool_totals([path for path in pool_files if path.is_file()])
+    for path in pool_files:
+        if not path.is_file():
+            raise RecordError(path, "", "is not there: a sum over the other instances would be too small")
+        if pool_totals([path]) is None:
+            raise RecordError(path, "", "the broker left no pool statistics")
+    totals = pool_totals(pool_files)
     if totals is None:
-        raise RecordError(pool_files[0] if pool_files else cell.id, "", "the broker left no pool statistics")
+        raise RecordError(cell.id, "", "the broker left no pool statistics")
     gets = totals.get("gets", 0)
     cell.metric("pool.hit_rate", 100 * totals.get("hits", 0) / gets if gets else None, "%", "higher")
     cell.metric("pool.expansions", totals.get("expansions"), "1", "none")

@@ -29,10 +29,31 @@ def add_arguments(parser) -> None:
 
 def differences(first: dict, other: dict) -> dict[str, list[str]]:
     """The facts of host and build that differ between two records."""
+    ours, theirs = first.get("libraries", {}), other.get("libraries", {})
     return {
         "host": [key for key in HOST_FACTS if first["host"].get(key) != other["host"].get(key)],
-        "build": [key for key in BUILD_FACTS if first["tool"].get(key) != other["tool"].get(key)],
+        "build": [*[key for key in BUILD_FACTS if first["tool"].get(key) != other["tool"].get(key)],
+                  *(f"libraries.{key}" for key in sorted({*ours, *theirs}) if ours.get(key) != theirs.get(key))],
     }
+
+
+def fact(run: dict, part: str, key: str):
+    library = key.removeprefix("libraries.")
+    return run[part].get(key) if library == key else run.get("libraries", {}).get(library)
+
+
+def check_configs(runs: list) -> None:
+    """UsageError when cells of one name have different configurations: they would count as repetitions of one."""
+    known: dict[str, tuple[str, dict]] = {}
+    for run in runs:
+        for cell in run.data.get("cells", []):
+            stem = re.sub(r"\.\d+$", "", cell["id"])
+            first, config = known.setdefault(stem, (run.id, cell["config"]))
+            differ = [key for key in {*config, *cell["config"]} if config.get(key) != cell["config"].get(key)]
+            if differ:
+                key = min(differ)
+                raise UsageError(f"{stem}: {first} has {key} {in_words(config.get(key))}, {run.id} has {in_words(cell['config'].get(key))}: "
+                                 "these are no repetitions of one configuration")
 
 
 def check_same(runs: list, allowed: list[str]) -> list[str]:
@@ -49,7 +70,7 @@ def check_same(runs: list, allowed: list[str]) -> list[str]:
         for what, keys in differences(first, run.data).items():
             if keys and what not in allowed:
                 part = "host" if what == "host" else "tool"
-                shown = "; ".join(f"{key}: {in_words(first[part].get(key))} and {in_words(run.data[part].get(key))}" for key in keys)
+                shown = "; ".join(f"{key}: {in_words(fact(first, part, key))} and {in_words(fact(run.data, part, key))}" for key in keys)
                 raise UsageError(f"{first['id']} and {run.id} have different {what}s ({shown}); "
                                  f"--allow-different {what} joins them all the same")
             notes += [f"{what} differs between {first['id']} and {run.id}: {key}" for key in keys]
@@ -97,6 +118,7 @@ def run(args) -> int:
         raise UsageError("a run was named twice; its cells would count twice")
     check_whole(runs)
     notes = check_same(runs, args.allow_different)
+    check_configs(runs)
     first = runs[0].data
     record = Record.create("merge", suite=first.get("suite"), folder=args.out, seed=first.get("seed"),
                            config=first.get("config"))

@@ -47,8 +47,10 @@ def take(cell, phase: dict, metrics: dict) -> None:
     for name in SUMMED:
         metric = metrics.get(name)
         if metric is not None:
-            known = [value for value in (cell.value(f"{CELL}.{name}"), metric["value"]) if value is not None]
-            cell.metric(f"{CELL}.{name}", sum(known) if known else None, metric["unit"], metric["better"])
+            # A part that is not known is not 0: neither is the sum then.
+            before = cell.data["metrics"].get(f"{CELL}.{name}", {"value": 0})["value"]
+            parts = (before, metric["value"])
+            cell.metric(f"{CELL}.{name}", None if None in parts else sum(parts), metric["unit"], metric["better"])
 
 
 def whole(metrics: dict, name: str) -> dict | None:

@@ -148,6 +148,11 @@ def by_phase(found: list[tuple[str, str]]) -> list[tuple[str, str]]:
     return made[:-1]
 
 
+def of_some(text: str, count: int, of: int) -> str:
+    """A median with the number of repetitions that it is of, where some have no value: those with one may be the better ones."""
+    return f"{text} ({count} of {of})" if 0 < count < of else text
+
+
 def rows(grouped: dict[str, list[dict]]) -> list[list[str]]:
     table, every = [], [cell for cells in grouped.values() for cell in cells]
     for label, metric in by_phase([row for label, metric in ROWS for row in chosen(every, label, metric)]):
@@ -157,7 +162,7 @@ def rows(grouped: dict[str, list[dict]]) -> list[list[str]]:
         for cells in grouped.values():
             found = values(cells, metric)
             unit = next((cell["metrics"][metric]["unit"] for cell in cells if metric in cell["metrics"]), "")
-            line.append(show(statistics.median(found) if found else None, unit))
+            line.append(of_some(show(statistics.median(found) if found else None, unit), len(found), len(cells)))
         table.append(line)
     return table
 
@@ -213,8 +218,10 @@ def step_tables(grouped: dict[str, list[dict]]) -> list[tuple[str, list[str], li
         for count in counts:
             line = [show(count, "1")]
             for _, metric in columns:
-                found = [value for value in values(cells, f"step.{count}.{metric}") if value >= 0]
-                line.append(show(statistics.median(found) if found else None, "B" if metric.endswith("bytes") else "ns"))
+                found = values(cells, f"step.{count}.{metric}")
+                middle = statistics.median(found) if found else None
+                text = show(middle if middle is None or middle >= 0 else None, "B" if metric.endswith("bytes") else "ns")  # no size is below 0
+                line.append(of_some(text, len(found), len(cells)))
             table.append(line)
         tables.append((name, ["connections", *(head for head, _ in columns)], table))
     return tables
@@ -271,7 +278,8 @@ def csv(data: dict) -> str:
     config = list(dict.fromkeys(key for cell in data.get("cells", []) for key in cell["config"]))
     metrics = dict.fromkeys((name, metric["unit"]) for cell in data.get("cells", []) for name, metric in cell["metrics"].items())
     table = [[cell["id"], cell["status"], cell["repetition"], *(cell["config"].get(key, "") for key in config),
-              *(cell["metrics"].get(name, {}).get("value", "") for name, _ in metrics)] for cell in data.get("cells", [])]
+              *(cell["metrics"][name]["value"] if cell["metrics"].get(name, {}).get("unit") == unit else "" for name, unit in metrics)]
+             for cell in data.get("cells", [])]
     return csv_text(["cell", "status", "repetition", *config, *(f"{name} [{unit}]" for name, unit in metrics)], table)
 
 

@@ -165,6 +165,12 @@ def _bench(run: Run) -> dict[str, str]:
     return bench_again.documents(run)
 
 
+def _limit(run: Run) -> dict[str, str]:
+    from poolmark.limits import told
+
+    return {"limit.md": told.markdown(run.data), "limit.csv": told.csv(run.data)}
+
+
 def _claims(run: Run) -> dict[str, str]:
     from poolmark.verify import claims_again
 
@@ -178,8 +184,8 @@ def _sensitivity(run: Run) -> dict[str, str]:
 
 
 NAMES = {"suite": ("summary.md", "summary.csv"), "bench": ("bench.md", "bench.csv"), "kernel": (kernel.MARKDOWN, kernel.CSV),
-         "claims": ("claims.md", "claims.html"), "sensitivity": ("sensitivity.md", "sensitivity.csv")}
-MAKERS = {"suite": _suite, "bench": _bench, "kernel": lambda run: kernel.documents(run.data), "claims": _claims,
+         "claims": ("claims.md", "claims.html"), "limit": ("limit.md", "limit.csv"), "sensitivity": ("sensitivity.md", "sensitivity.csv")}
+MAKERS = {"suite": _suite, "bench": _bench, "kernel": lambda run: kernel.documents(run.data), "claims": _claims, "limit": _limit,
           "sensitivity": _sensitivity}
 
 

@@ -351,6 +351,10 @@ def replay(run: Run, cell: dict) -> tuple[dict, str]:
     pools = pool_files(run, base, cell)
     if pools is None:
         missing = ABSENT
+    elif pools and any((folder / phase["folder"] / "arrivals.csv").is_file() for phase in phases) and not all(
+            (path.parent / "events.csv").is_file() for path in pools):
+        missing = ABSENT
+        measures.take_pools(made, pools)
     elif pools:
         measures.take_target(made, folder, phases, pools)
     return made.data["metrics"], missing
