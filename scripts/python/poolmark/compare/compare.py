@@ -13,7 +13,7 @@ from poolmark.compare import compare_builds, pairing, power_told, thresholds, ve
 from poolmark.base.errors import PoolmarkError, UsageError
 from poolmark.base.options import MOST_REPETITIONS, count, span
 from poolmark.base.paths import for_people
-from poolmark.records.read_record import load
+from poolmark.records.read_record import Run, load
 from poolmark.verify.complaints import damage
 from poolmark.compare.verdict import INVALID, NOT_COMPARABLE, Verdict, compare
 
