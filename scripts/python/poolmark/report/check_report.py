@@ -47,7 +47,7 @@ def _compare(run: Run, names: list[str], account) -> None:
     whole = there and derived.same_version(run.data)
     made = _made(run, names, whole)
     for name in names:
-        if name.endswith(".svg"):
+        if name.endswith((".svg", ".png")):
             account.leave(PICTURES, FOLDER + name)
         elif name not in made or name.endswith(".csv") and not there:
             account.leave(derived.NOT_MADE, FOLDER + name)
@@ -58,7 +58,7 @@ def _compare(run: Run, names: list[str], account) -> None:
 def check(run: Run, added: list[str], account, wrong: list[str]) -> list[str]:
     """Compares the files of report/ among `added`; adds faults to `wrong`. Returns those of `added` that are none of a report's."""
     names = [name.removeprefix(FOLDER) for name in added if name.startswith(FOLDER)]
-    ours = [name for name in names if re.fullmatch(r"report\.(html|md)|data/[\w-]+\.csv|[\w-]+\.svg", name)]
+    ours = [name for name in names if re.fullmatch(r"report\.(html|md)|data/[\w-]+\.csv|[\w-]+\.(svg|png)", name)]
     rest = [name for name in added if name.removeprefix(FOLDER) not in ours or not name.startswith(FOLDER)]
     if "report.md" not in ours:
         return added
