@@ -67,3 +67,24 @@ def test_a_broken_budget_is_said_in_units(tmp_path):
     assert "1 ms is over the budget of 1 us" in found.reasons[0]
     assert "over budget" in verdict_out.as_table(found) and "Hodges-Lehmann" in verdict_markdown.as_markdown(found)
     assert verdict_out.in_unit(10054.2, "1/s") == "10 054/s" and verdict_out.in_unit(0.00123, "1") == "0.00123"
+
+
+@pytest.mark.parametrize("budget", ['metric = "delivery.p99"\nmax = 1', 'metric = "connect.p99"\ncell = "no-such-*"\nmax = 1e9'])
+def test_a_budget_that_covers_nothing_is_not_kept(tmp_path, budget):
+    file = tmp_path / "budgets.toml"
+    file.write_text(f"[[budget]]\n{budget}\n")
+    found = verdict.compare(make_run(seed=1), make_run(seed=2), budgets=thresholds.load(file))
+    assert found.code == verdict.INVALID and any("no such metric was measured in both runs" in reason for reason in found.reasons)
+    assert verdict.compare(make_run(seed=1), make_run(seed=2), budgets=thresholds.load(file), allow_missing=True).code == verdict.OK
+
+
+def test_a_budget_is_not_kept_by_the_repetitions_that_have_a_value(tmp_path):
+    file = tmp_path / "budgets.toml"
+    file.write_text('[[budget]]\nmetric = "connect.p99"\nmax_worse_percent = 50\n')
+    candidate = make_run(seed=2, cells=1)
+    for cell in candidate["cells"][:3]:
+        cell["metrics"]["connect.p99"]["value"] = None
+        cell["metrics"]["clients.failed"] = {"value": 0, "unit": "1", "better": "lower"}
+    found = verdict.compare(make_run(seed=1, cells=1), candidate, budgets=thresholds.load(file))
+    row = next(row for row in found.rows if row.metric == "connect.p99")
+    assert row.verdict == "undecided" and row.why.startswith("3 repetitions without a value")

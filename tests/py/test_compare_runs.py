@@ -56,3 +56,13 @@ def test_repetitions_without_a_value_leave_a_metric_undecided():
     row = next(row for row in found.rows if row.metric == "connect.p99")
     assert row.verdict == "undecided" and row.why.startswith("2 repetitions without a value")
     assert any("connect.p99 has no value in 2 repetitions" in note for note in found.notes)
+
+
+def test_a_metric_of_another_direction_or_unit_in_any_repetition_is_not_compared():
+    for change in ({"better": "higher"}, {"unit": "us"}):
+        for side in (0, 1):
+            runs = make_run(seed=1, cells=1), make_run(seed=2, cells=1)
+            runs[side]["cells"][3]["metrics"]["connect.p99"].update(change)
+            found = verdict.compare(*runs)
+            assert found.code != verdict.OK and any("connect.p99 is in ns (lower is better) and in" in note or
+                                                    "connect.p99 is in ns (higher is better) and in" in note for note in found.notes), change

@@ -138,3 +138,16 @@ def test_trend_shows_the_series_and_writes_a_page(poolmark, tmp_path):
     assert done.returncode == 0 and "cell-0 connect.p99" in done.stdout and "cell-1" not in done.stdout
     assert "<svg" in (tmp_path / "t.html").read_text()
     assert poolmark("trend", "--history", tmp_path / "none").returncode == 2
+
+
+@pytest.mark.parametrize("second", [lambda run: [cell for cell in run["cells"] if cell["id"].startswith("cell-1")], lambda run: []])
+def test_a_regression_that_the_second_measurement_did_not_measure_is_undecided(tmp_path, second):
+    """A candidate that no longer starts had its regression withdrawn: it was "measured again, it was none"."""
+    first = make_run(seed=1, cells=2), make_run(seed=2, cells=2, scale=1.2)
+    found = verdict.compare(*first)
+    assert found.code == verdict.REGRESSION
+    candidate = make_run(seed=4, cells=2, scale=1.2)
+    candidate["cells"] = second(candidate)
+    nightly.confirm(found, verdict.compare(make_run(seed=3, cells=2), candidate, allow_missing=True))
+    row = next(row for row in found.rows if row.cell == "cell-0" and row.metric == "connect.p99")
+    assert row.verdict == "undecided" and "measured again, it is not measured" in row.why and found.code != verdict.OK

@@ -9,6 +9,7 @@ import pytest
 from poolmark.base.errors import RecordError
 from poolmark.records import arrivals, hlog, measures, phases, summary
 from poolmark.records.record import Record, seal
+from poolmark.report import answer
 from poolmark.verify.recompute import Replayed
 
 
@@ -100,3 +101,13 @@ def test_merge_refuses_other_libraries_unless_told(tmp_path, poolmark):
     done = poolmark(*words)
     assert done.returncode == 2 and "libraries.mosquitto: " in done.stderr and "and 9.9" in done.stderr
     assert poolmark(*words, "--allow-different", "build").returncode == 0
+
+
+def test_a_report_does_not_take_an_unknown_loss_for_none():
+    known = cell("x.1", clients__failed=(0, "1"), clients__dropped=(0, "1"))
+    assert answer.losses([known]) == "No client failed or was dropped, no message was lost."
+    assert answer.losses([known, cell("x.2")]) == "What 1 of 2 cells lost is not known."
+    lost = cell("x.3", clients__failed=(2, "1"), clients__dropped=(0, "1"), messages__lost=(None, "1"))
+    assert answer.losses([lost, known]) == "2 clients failed or were dropped, 0 messages were lost. What 1 of 2 cells lost is not known."
+    metrics = {"clients.connected": made_runs.metric(5, "1"), "clients.failed": made_runs.metric(None, "1")}
+    assert answer._of_a_load(metrics) == ["5 clients connected, how many failed is not known, how many dropped is not known."]

@@ -71,18 +71,33 @@ def again(rows, jobs: list[Job]) -> list[Job]:
 
 
 def confirm(found: Verdict, second: Verdict) -> None:
-    """Withdraws each regression that the second measurement does not show."""
-    shown = {(row.cell, row.metric) for row in second.of("regression")}
+    """Withdraws each regression that the second measurement excludes. One that it did not measure, or could not decide, is undecided:
+    a candidate that no longer starts has not become better."""
+    again = {(row.cell, row.metric): row.verdict for row in second.rows}
     for row in found.of("regression"):
-        if (row.cell, row.metric) not in shown:
-            row.verdict, row.broken = "same", ""
-            row.why = "looked like a regression; measured again, it was none"
-            found.notes.append(f"{row.cell} {row.metric}: looked like a regression of "
-                               f"{verdict_out.percent(row.effect.change)}; measured again, it was none")
+        verdict = again.get((row.cell, row.metric), "undecided" if row.role == COMBINED and row.metric in {one.metric for one in second.rows}
+                            else "not measured")  # a row over all cells is left out of a verdict when its cells show it
+        if verdict == "regression":
+            continue
+        row.broken = ""
+        if verdict in ("same", "improvement") or verdict == "undecided" and not is_worse_again(row, second):
+            row.verdict, row.why = "same", "looked like a regression; measured again, it was none"
+        else:
+            row.verdict, row.why = "undecided", f"looked like a regression; measured again, it is {verdict}"
+        found.notes.append(f"{row.cell} {row.metric}: looked like a regression of {verdict_out.percent(row.effect.change)}; measured again, it "
+                           + ("was none" if row.verdict == "same" else f"is {verdict}"))
     found.reasons = [f"{row.cell} {row.metric}: {row.why}; measured twice" for row in found.of("regression")]
+    open_rows = [row for row in found.of("undecided") if row.why.startswith("looked like a regression")]
     if not found.reasons:
-        found.code = NOT_COMPARABLE if found.missing else OK
-        found.reasons = [f"{one}: the baseline has it and the candidate does not" for one in found.missing]
+        found.code = NOT_COMPARABLE if found.missing else INVALID if open_rows else OK
+        found.reasons = [f"{row.cell} {row.metric}: {row.why}" for row in open_rows]
+        found.reasons += [f"{one}: the baseline has it and the candidate does not" for one in found.missing]
+
+
+def is_worse_again(row, second: Verdict) -> bool:
+    """Whether the second measurement, undecided, is nearer to the regression than to no change."""
+    other = next((one for one in second.rows if (one.cell, one.metric) == (row.cell, row.metric)), None)
+    return other is not None and other.effect is not None and other.worse[0] > row.worse[0] / 2
 
 
 def recent_changes(db, run: dict, nights: int = 14) -> list[str]:

@@ -170,9 +170,9 @@ def pair(base: dict, candidate: dict) -> Paired:
             row = Judged(name, cells[0]["config"], metric, one["unit"], one["better"], values(cells, metric),
                          values(theirs[key], metric), {"base": files_of(cells, metric),
                                                        "candidate": files_of(theirs[key], metric)})
-            units = {cell["metrics"][metric]["unit"] for cell in theirs[key] if metric in cell["metrics"]}
-            if units - {row.unit}:
-                notes.append(f"{name}: {metric} is in {row.unit} and in {', '.join(sorted(units))}; left out")
+            meanings = {(one["unit"], one["better"]) for cell in [*cells, *theirs[key]] if (one := cell["metrics"].get(metric))}
+            if len(meanings) > 1:
+                notes.append(f"{name}: {metric} is in {' and in '.join(f'{unit} ({better} is better)' for unit, better in sorted(meanings))}; left out")
                 one_sided.append((name, metric))
             elif row.base and row.candidate:
                 row.left_out = without_value(cells, row.base) + without_value(theirs[key], row.candidate)

@@ -46,6 +46,7 @@ class Verdict:
     notes: list[str] = field(default_factory=list)
     one_sided: list[str] = field(default_factory=list)  # primary metrics with a value on one side only
     missing: list[str] = field(default_factory=list)    # cells and primary metrics of the baseline that the candidate lacks
+    idle: list[str] = field(default_factory=list)       # budgets that cover nothing
 
     @property
     def word(self) -> str:
@@ -223,6 +224,11 @@ def judge(row: Judged, alpha: float, tests: int) -> None:
             f"; {show(max(row.floor, row.finds))} would have been found" if row.finds <= row.limit else "")
     else:
         row.why = f"it may be {show(row.at_worst)} worse; " + would_decide(row, max(row.floor, row.at_worst / 2), tests, alpha)
+    without_some(row)
+
+
+def without_some(row: Judged) -> None:
+    """Repetitions without a value may be the worse ones, so nothing good is said of a row that has some."""
     if row.left_out and row.verdict in ("same", "improvement"):
         row.verdict = "undecided"
         row.why = f"{plural(row.left_out, 'repetition')} without a value: those that have one may be the better ones"
@@ -259,7 +265,14 @@ def apply_budgets(row: Judged, budgets: list, share: float = 1.0) -> bool:
     else:
         row.verdict = "undecided"
         row.why = f"between {show(best)} and {show(worst)} worse: the budget of {show(limit)} is within"
+    without_some(row)
     return True
+
+
+def idle_budgets(budgets: list, rows: list[Judged]) -> list[str]:
+    """Budgets that cover nothing that both runs measured: they are not kept, they are not looked at."""
+    return [f"budget of {budget.metric} in cells {budget.cell}: no such metric was measured in both runs" for budget in budgets
+            if not any(budget.covers(row.cell, row.metric) for row in rows)]
 
 
 def judge_others(rows: list[Judged], share: float, rng) -> None:
@@ -293,7 +306,7 @@ def decide(verdict: Verdict) -> None:
         verdict.reasons = [f"{row.cell} {row.metric}: {row.why}" for row in regressions]
     elif verdict.missing:
         verdict.code = NOT_COMPARABLE
-    elif undecided or unfinished or verdict.one_sided or not verdict.deciding:
+    elif undecided or unfinished or verdict.one_sided or verdict.idle or not verdict.deciding:
         verdict.code = INVALID
         if undecided:
             verdict.reasons = [f"{len(undecided)} of {len(verdict.deciding)} tests of primary metrics are undecided"]
@@ -304,7 +317,7 @@ def decide(verdict: Verdict) -> None:
     if verdict.missing:
         verdict.reasons.append("--allow-missing compares what both have")
     verdict.reasons += [f"{one}: a primary metric that was measured on one side only" for one in verdict.one_sided]
-    verdict.reasons += unfinished
+    verdict.reasons += verdict.idle + unfinished
     if verdict.base == verdict.candidate:
         verdict.notes.append(SAME_RUN)
         verdict.reasons = [] if verdict.code == INVALID else verdict.reasons
@@ -366,5 +379,6 @@ def compare(base: dict, candidate: dict, *, budgets=(), allowed=(), seed: int = 
     verdict = Verdict(base, candidate, rows + added, notes=notes, one_sided=should_decide(paired.one_sided, rows, patterns))
     if not allow_missing:
         verdict.missing = paired.missing_cells + should_decide(paired.missing_metrics, rows, patterns)
+        verdict.idle = idle_budgets(list(budgets), rows)
     decide(verdict)
     return verdict

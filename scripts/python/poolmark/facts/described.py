@@ -102,6 +102,11 @@ def scenarios(build: Path | None = None) -> dict[str, dict]:
     return {one["name"]: one for one in loadgen(build)["scenarios"]}
 
 
+def takes(scenario: str, option: str, build: Path | None = None) -> bool:
+    """Whether a scenario of the generator has this option. What a scenario is for is told by its options, not by its name."""
+    return option in scenarios(build).get(scenario, {"options": []})["options"]
+
+
 def options(described: dict) -> dict[str, dict]:
     return {one["name"]: one for one in described["options"]}
 

@@ -21,7 +21,7 @@ SUMMED = ("clients.failed", "clients.dropped", "arrivals.failed", "arrivals.not_
 
 def publishes(phase: dict) -> bool:
     """Whether a phase publishes: its scenario has the option publish-rate in the generator's description."""
-    return "publish-rate" in described.scenarios().get(phase["scenario"], {"options": []})["options"]
+    return described.takes(phase["scenario"], "publish-rate")
 
 
 def prefix_of(phase: dict, phases: list[dict]) -> str:

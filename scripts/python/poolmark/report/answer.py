@@ -68,7 +68,8 @@ def extremes(groups: dict[Name, list[dict]]) -> list[str]:
     lines = []
     for metric, low, high in (("memory.full_bytes", "{} holds the least memory with all connected", "{} the most"),
                               ("connect.p99", "p99 of a connect is shortest with {}", "longest with {}")):
-        known = {name: value for name, cells in groups.items() if (value := median(cells, metric))}
+        known = {name: value for name, cells in groups.items() if (value := median(cells, metric))
+                 and all(cell["status"] == "complete" for cell in cells)}
         if len(known) > 1:
             least, most = min(known, key=lambda name: known[name]), max(known, key=lambda name: known[name])
             lines.append(f"{low.format(least.label)}, {shown(groups[least], metric)}, {high.format(most.label)}, "
@@ -106,8 +107,8 @@ def _of_a_load(metrics: dict) -> list[str]:
     counts = {name: (metrics.get(f"clients.{name}") or {}).get("value") for name in ("connected", "failed", "dropped")}
     if counts["connected"] is None:
         return []
-    return [f"{plural(round(counts['connected']), 'client')} connected, {counts['failed'] or 0:.0f} failed, "
-            f"{counts['dropped'] or 0:.0f} dropped."]
+    others = [f"how many {name} is not known" if counts[name] is None else f"{counts[name]:.0f} {name}" for name in ("failed", "dropped")]
+    return [f"{plural(round(counts['connected']), 'client')} connected, {', '.join(others)}."]
 
 
 def _of_benchmarks(groups: dict[Name, list[dict]]) -> list[str]:
@@ -154,14 +155,21 @@ def trouble(source: Source, run) -> list[str]:
 
 
 def losses(cells: list[dict]) -> str:
-    def total(names: tuple[str, ...]) -> float:
-        return sum((phases.whole(cell["metrics"], name) or {}).get("value") or 0 for cell in cells for name in names)
+    """Counts over all cells. A count that a cell does not have is not 0."""
+    def value(cell: dict, name: str) -> float | None:
+        return (phases.whole(cell["metrics"], name) or {}).get("value")
 
-    clients, lost = total(("clients.failed", "clients.dropped")), total(("messages.lost",))
+    def total(*names: str) -> float:
+        return sum(value(cell, name) or 0 for cell in cells for name in names)
+
+    unknown = sum(value(cell, "clients.failed") is None or value(cell, "clients.dropped") is None
+                  or value(cell, "messages.lost") is None and phases.whole(cell["metrics"], "messages.lost") is not None for cell in cells)
+    clients, lost = total("clients.failed", "clients.dropped"), total("messages.lost")
+    told = f"What {unknown} of {plural(len(cells), 'cell')} lost is not known." if unknown else ""
     if not clients and not lost:
-        return "No client failed or was dropped, no message was lost."
+        return told or "No client failed or was dropped, no message was lost."
     return f"{plural(round(clients), 'client')} failed or {'was' if clients == 1 else 'were'} dropped, " \
-           f"{plural(round(lost), 'message')} {'was' if lost == 1 else 'were'} lost."
+           f"{plural(round(lost), 'message')} {'was' if lost == 1 else 'were'} lost.{' ' + told if told else ''}"
 
 
 def answer(source: Source, run) -> list[str]:

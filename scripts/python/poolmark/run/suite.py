@@ -51,7 +51,8 @@ def raise_descriptor_limit() -> int:
 def plan_for(planned: CellPlan, limit: int, build: Path) -> Plan:
     """A plan with room for the connections and for the probes beside them."""
     default = described.options(described.loadgen(build))["probe"]["default"]
-    probes = [int(phase.get("probe", default)) for phase in planned.phases if phase["scenario"] == "steps"]
+    probes = [int(phase.get("probe", default)) for phase in planned.phases
+              if described.takes(phase["scenario"], "probe", build)]
     return make_plan(planned.config["connections"] + max(probes, default=0), described.engine_of(planned.config, build), limit,
                      allowance.cores(), build=build,
                      calls=[load_words(planned.config, planned.load, phase) for phase in planned.phases])
