@@ -32,24 +32,28 @@ def verdicts(run):
 
 
 def test_memory_that_grows_is_said_to_grow_by_what_it_does(tmp_path):
-    with Broker() as broker, leaking(broker.port) as (pid, port), \
-            load(tmp_path / "run", "soak", port, *LIGHT, "--duration", "25s", "--watch-pid", pid) as run:
-        assert run.end() == 0
-        told = verdicts(run)
-        assert told["memory"]["verdict"] == "growing" and "an hour" in told["memory"]["why"]
-        assert told["memory_above_20_percent_an_hour"]["verdict"] == "rings"
-        slope = run.metric("soak.memory_slope") / 3600
-        assert 0.5 * LEAK < slope < 2 * LEAK    # a busy host leaks later, and then more at once
-        assert run.metric("soak.memory_slope_low") <= run.metric("soak.memory_slope") <= run.metric("soak.memory_slope_high")
-        wrong, account = complaints(read_record.load(run.folder))
-        assert wrong == [] and account.count > 20
+    # On a busy host half a minute has too few readings: then a longer run tells.
+    for seconds in (25, 60):
+        with Broker() as broker, leaking(broker.port) as (pid, port), \
+                load(tmp_path / f"run-{seconds}", "soak", port, *LIGHT, "--duration", f"{seconds}s", "--watch-pid", pid) as run:
+            assert run.end() == 0
+        if verdicts(run)["memory"]["verdict"] != "too short to tell":
+            break
+    told = verdicts(run)
+    assert told["memory"]["verdict"] == "growing" and "an hour" in told["memory"]["why"]
+    assert told["memory_above_20_percent_an_hour"]["verdict"] == "rings"
+    slope = run.metric("soak.memory_slope") / 3600
+    assert 0.5 * LEAK < slope < 2 * LEAK    # a busy host leaks later, and then more at once
+    assert run.metric("soak.memory_slope_low") <= run.metric("soak.memory_slope") <= run.metric("soak.memory_slope_high")
+    wrong, account = complaints(read_record.load(run.folder))
+    assert wrong == [] and account.count > 20
+    edited = read_record.load(run.folder)
+    edited.data["summary"]["verdicts"]["memory"]["verdict"] = "level"
+    assert any("memory.csv gives 'growing'" in text for text in complaints(edited)[0])
+    for name in ("soak.memory_slope", "soak.memory_slope_low", "soak.memory_growth", "messages.rate", "messages.sent"):
         edited = read_record.load(run.folder)
-        edited.data["summary"]["verdicts"]["memory"]["verdict"] = "level"
-        assert any("memory.csv gives 'growing'" in text for text in complaints(edited)[0])
-        for name in ("soak.memory_slope", "soak.memory_slope_low", "soak.memory_growth", "messages.rate", "messages.sent"):
-            edited = read_record.load(run.folder)
-            edited.data["metrics"][name]["value"] *= 1.01
-            assert any(name in text for text in complaints(edited)[0]), name
+        edited.data["metrics"][name]["value"] *= 1.01
+        assert any(name in text for text in complaints(edited)[0]), name
 
 
 def test_a_soak_that_is_ended_early_has_whole_books_of_clients_and_pairs(tmp_path):
