@@ -14,7 +14,8 @@ import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
-from poolmark.records import merge, summary
+from poolmark.records import summary
+from poolmark.run import merge
 from poolmark.verify import verify
 from poolmark.compare import change_points, compare, history, verdict_markdown, verdict_out, verdict_page
 from poolmark.model import capacity, plot

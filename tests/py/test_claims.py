@@ -18,7 +18,7 @@ from poolmark.facts.children import Interrupted
 from poolmark.records import record as records
 from poolmark.records.read_record import load
 from poolmark.suites import suite_file
-from poolmark.verify import claims_again
+from poolmark.claims import again as claims_again
 from poolmark.verify.complaints import complaints
 
 ROOT = Path(__file__).resolve().parents[2]

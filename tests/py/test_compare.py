@@ -453,3 +453,45 @@ def test_another_host_is_exit_three(poolmark, tmp_path):
     other["host"]["cores"] = 64
     done = poolmark("compare", save(tmp_path / "a", make_run()), save(tmp_path / "b", other))
     assert done.returncode == 3 and "host.cores" in done.stdout
+
+
+def spoiled(run, numbers, factor=2.0):
+    """The run, with these repetitions of each cell disturbed."""
+    for cell in run["cells"]:
+        if cell["repetition"] in numbers:
+            for one in cell["metrics"].values():
+                one["value"] *= factor
+    return run
+
+
+@pytest.mark.parametrize("count", [4, 5])
+def test_one_disturbed_run_of_the_baseline_does_not_make_ten_percent_the_same(count):
+    for seed in range(1, 9):
+        keys = dict(repetitions=count, cells=1, spread=.002, metric="cpu.per_connection_ns")
+        found = verdict.compare(spoiled(make_run(seed=seed, **keys), [2]), make_run(seed=seed + 50, scale=1.1, **keys))
+        assert found.code in (verdict.REGRESSION, verdict.INVALID) and not found.of("same"), found.rows[0].why
+
+
+def test_losses_in_fewer_than_half_of_the_runs_are_found():
+    base, candidate = (make_run(metric="messages.lost", unit="1", repetitions=19, cells=1) for _ in range(2))
+    for run in (base, candidate):
+        for cell in run["cells"]:
+            cell["metrics"]["messages.lost"]["value"] = 500.0 * (run is candidate and cell["repetition"] % 3 == 0)
+    found = verdict.compare(base, candidate, judged=["messages.lost"])
+    assert found.code == verdict.REGRESSION and "in 6 of 19 runs, in the baseline in 0 of 19" in found.reasons[0]
+    assert "more often" in verdict_out.as_table(found)
+    assert verdict.compare(base, base | {"id": "suite-20260101T000000Z-0009"}, judged=["messages.lost"]).code == verdict.OK
+    turned = verdict.compare(candidate, base, judged=["messages.lost"])
+    assert turned.code != verdict.REGRESSION
+
+
+def test_what_was_not_asked_for_never_decides_however_sure_it_is():
+    codes = []
+    for scale, count in ((1.1, 4), (2.0, 7)):
+        base, candidate = (make_run(seed=seed, repetitions=count, cells=1, spread=.001) for seed in (1, 2))
+        other = make_run(seed=3, repetitions=count, cells=1, spread=.001, scale=scale)
+        for run, source in ((base, make_run(seed=4, repetitions=count, cells=1, spread=.001)), (candidate, other)):
+            for cell, more in zip(run["cells"], source["cells"], strict=True):
+                cell["metrics"]["connect.p50"] = more["metrics"]["connect.p99"]
+        codes.append(verdict.compare(base, candidate, judged=["connect.p99"]).code)
+    assert codes == [verdict.OK, verdict.OK]

@@ -44,7 +44,11 @@ def go(tmp_path, scales, **options):
 
 
 def test_runs_are_interleaved_a_b_b_a():
-    assert interleave.order(4) == ["base", "candidate", "candidate", "base"] * 2
+    eights = {"".join(side[0] for side in interleave.order(40, seed)[at:at + 8]) for seed in (1, 2) for at in range(0, 80, 8)}
+    assert eights == {"bccbcbbc", "cbbcbccb"}
+    for count in (4, 5, 6, 9, 13):
+        assert interleave.order(19, 7)[:2 * count] == interleave.order(count, 7)
+        assert interleave.order(count, 7).count("base") == count
 
 
 def test_equal_builds_give_no_regression_and_a_line_in_the_history(tmp_path):

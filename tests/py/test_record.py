@@ -7,7 +7,8 @@ import subprocess
 import numpy
 import pytest
 from documented import undocumented
-from poolmark.records import merge, read_record
+from poolmark.records import read_record
+from poolmark.run import merge
 from poolmark.base.errors import PoolmarkError, RecordError, UsageError
 from poolmark.records.record import SEAL, Record, metric, new_id, number, seal
 

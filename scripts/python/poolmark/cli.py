@@ -28,7 +28,7 @@ COMMANDS = {
     "sensitivity": ("compare.sensitivity", "show what a comparison finds and what it does not raise"),
     "describe": ("facts.describe", "what the programs say of themselves, as JSON or as the tables of documents"),
     "verify": ("verify.verify", "check records: schema, checksums, and every figure and table computed again"),
-    "merge": ("records.merge", "join runs of one suite into one record"),
+    "merge": ("run.merge", "join runs of one suite into one record"),
 }
 
 # Meaning of each command's exit codes. docs/commands.md has the same table; tests/py/test_exit_codes.py compares the two and

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Measures two builds interleaved, A B B A A B B A ..., and joins the runs of each side to one record.
+"""Measures two builds interleaved, A B B A B A A B or its mirror by lot, and joins the runs of each side to one record.
 
 Each run starts its own processes. A job is a Poolmark command that takes --build, --out and --repetitions.
 """
 import os
+import random
 import re
 import shlex
 import shutil
@@ -97,9 +98,12 @@ def check_job(job: Job, build: Path) -> list[str]:
     return cells
 
 
-def order(repetitions: int) -> list[str]:
-    """A B B A A B B A ..., so that a drift of the host affects both sides alike."""
-    return [SIDES[(number + 1) // 2 % 2] for number in range(2 * repetitions)]
+def order(repetitions: int, seed: int = 1) -> list[str]:
+    """Of each eight runs A B B A B A A B or its mirror: a drift of the host affects both sides alike, and a disturbance of each fourth
+    run as well. Which of the two is drawn. More repetitions begin with the order of fewer."""
+    rng = random.Random(seed)
+    firsts = [rng.randrange(2) for _ in range(repetitions // 4 + 1)]
+    return [SIDES[(number + 1) // 2 % 2 ^ number // 4 % 2 ^ firsts[number // 8]] for number in range(2 * repetitions)]
 
 
 def full_speed_of(runs: list[Run]) -> float:
@@ -139,7 +143,7 @@ def files_of_cell(run: Run, cell: dict) -> list[str]:
     return list(dict.fromkeys([*cell.get("files", {}).values(), *inside]))
 
 
-def join(runs: list[Run], folder: Path, comparison: str, jobs: int) -> Run:
+def join(runs: list[Run], folder: Path, comparison: str, jobs: int, build: str) -> Run:
     """Joins the runs of one side: each becomes a repetition of its cells. Their files are copied. Both sides have the same
     `comparison`, and each cell knows in which turn of its side it was measured, with `jobs` runs in a turn."""
     first = runs[0].data
@@ -149,7 +153,7 @@ def join(runs: list[Run], folder: Path, comparison: str, jobs: int) -> Run:
     config |= {"primary": primary} if primary else {}
     record = Record.create("nightly", folder=folder, command=first["command"], seed=first.get("seed"), config=config)
     record.data.update(tool=first["tool"], host=first["host"], libraries=first.get("libraries", {}),
-                       suite=first.get("suite"), comparison=comparison)
+                       suite=first.get("suite"), comparison=comparison, build=build)
     seen: dict[str, int] = {}
     for number, run in enumerate(runs):
         for cell in run.data.get("cells", []):
@@ -187,7 +191,7 @@ class Sides:
 
     def extend(self, repetitions: int) -> None:
         """Measures until each side has that number of repetitions."""
-        sides = order(repetitions)
+        sides = order(repetitions, self.seed)
         self.eta.thought_s += [1.0] * (len(sides) * len(self.jobs) - len(self.eta.thought_s))
         for number, side in enumerate(sides[self.done:], self.done + 1):
             for job in self.jobs:
@@ -204,7 +208,8 @@ class Sides:
         """One record a side, written again from all runs so far."""
         for side in SIDES:
             shutil.rmtree(self.folder / side, ignore_errors=True)
-        return {side: join(self.runs[side], self.folder / side, self.comparison, len(self.jobs)) for side in SIDES}
+        return {side: join(self.runs[side], self.folder / side, self.comparison, len(self.jobs),
+                           Path(self.builds[side].name).name or side) for side in SIDES}
 
 
 def measure(builds: dict[str, Build], jobs: list[Job], repetitions: int, folder: Path, *, seed: int, run=None,

@@ -56,6 +56,18 @@ class Judged:
         return (one.change, one.low, one.high) if self.better == "lower" else (-one.change, -one.high, -one.low)
 
     @property
+    def more_often(self) -> str:
+        """Where the medians of losses or failures do not differ: in how many of the candidate's runs there are some. Empty when not
+        in more than of the baseline's."""
+        if self.unit not in ("1", "count") or self.better != "lower" or self.effect is None or self.effect.change != 0:
+            return ""
+        ours, theirs = (sum(value > 0 for value in side) for side in (self.base, self.candidate))
+        more = sum(self.candidate) / len(self.candidate) > sum(self.base) / len(self.base)
+        if not more or theirs / len(self.candidate) <= ours / len(self.base):
+            return ""
+        return f"in {theirs} of {plural(len(self.candidate), 'run')}, in the baseline in {ours} of {len(self.base)}"
+
+    @property
     def suspicious(self) -> bool:
         """Undecided, with the whole interval on the worse side."""
         return self.verdict == "undecided" and self.worse[1] > 0

@@ -7,7 +7,9 @@ numbers of repetitions are relabelled by themselves. Runs that were measured in 
 neighbours (blocks.py), and compared as deviations from their block, so that a drift of the host is no noise. The p-value of a
 metric, corrected for the family, is the share of relabellings whose largest statistic in the family reaches the statistic of that metric (Westfall and Young,
 "Resampling-Based Multiple Testing", 1993, step-down maxT). The correction is exact for any distribution and dependence of the
-metrics. It costs little power: with 4 repetitions a side one clear metric among a hundred still has p = 1/70.
+metrics. It holds as long as the order of the runs in a block does not matter: a
+disturbance with the rhythm of the runs breaks it, so interleave.py draws the order. It costs little power: with 4 repetitions a
+side one clear metric among a hundred still has p = 1/70.
 
 The statistic is the mean of Welch's t and Yuen's t (Biometrika 61, 1974) on logarithms. Each t is converted to a normal
 quantile, so that metrics with different numbers of repetitions share one scale. Yuen's t uses trimmed means and tolerates one
@@ -102,12 +104,16 @@ def level(sample: Sample) -> tuple[numpy.ndarray, float]:
 
 
 def standard_error(sample: Sample) -> tuple[float, int]:
-    """Standard error of the difference with the real labels, and its degrees of freedom."""
+    """Standard error of the difference with the real labels, and its degrees of freedom: the harmonic mean of the errors with and
+    without trimming, since the statistic is the mean of the two t."""
     values, least = level(sample)
     count = len(sample.base)
     _, ours, left = trimmed(values[None, :count])
     _, theirs, right = trimmed(values[None, count:])
-    squared = max(float(ours[0] + theirs[0]) * widening(sample), least ** 2 * (1 / left + 1 / right))
+    robust = math.sqrt(float(ours[0] + theirs[0]))
+    plain = math.sqrt(sum(float(trimmed(side, 0.0)[1][0]) for side in (values[None, :count], values[None, count:])))
+    both = 2 * robust * plain / (robust + plain) if robust + plain else 0.0
+    squared = max(both ** 2 * widening(sample), least ** 2 * (1 / left + 1 / right))
     return math.sqrt(squared), max(1, left + right - 1 - blocks.count(sample.unit))
 
 

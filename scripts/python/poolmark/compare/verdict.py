@@ -22,7 +22,7 @@ from poolmark.facts import comparable
 from poolmark.compare import blocks, permutation, primary
 from poolmark.compare import statistics_of_pairs as statistics
 from poolmark.compare.pairing import COMBINED, NOT_COMPLETE, Judged, pair
-from poolmark.compare.power import TARGET_POWER, TOO_NOISY, limit_of, repetitions_for
+from poolmark.compare.power import TARGET_POWER, limit_of, repetitions_for
 
 ALPHA = 0.05
 ALPHA_PRIMARY, ALPHA_OTHERS = 0.04, 0.01
@@ -167,6 +167,7 @@ def what_they_find(rows: list[Judged], critical: float, alpha: float) -> None:
         reach = (t + float(stats.t.ppf(TARGET_POWER, freedom))) * row.deviation * math.sqrt(1 / len(row.base) +
                                                                                            1 / len(row.candidate))
         row.finds = reach if not as_sample(row).logarithmic else math.expm1(reach) if reach < MOST_REACH else math.inf
+        row.floor = max(LEAST_FLOOR, min(row.floor, row.finds))  # one disturbed run of the baseline may not excuse what is found
 
 
 def test_family(rows: list[Judged], alpha: float, confidence: float, rng, *, combined: bool) -> list[Judged]:
@@ -207,6 +208,8 @@ def judge(row: Judged, alpha: float, tests: int) -> None:
         row.verdict, row.why = "regression", f"p = {row.q:.2g}, beyond the noise floor of {row.floor:.1%}"
     elif row.q_better <= alpha and -change > row.floor and row.worse[2] < 0:
         row.verdict, row.why = "improvement", f"p = {row.q_better:.2g}, beyond the noise floor of {row.floor:.1%}"
+    elif row.q <= alpha and row.more_often:
+        row.verdict, row.why = "regression", f"p = {row.q:.2g}, {row.more_often}"
     elif row.role != COMBINED and as_sample(row).least_p > alpha:
         row.why = f"{plural(count, 'repetition')} can find nothing here, {permutation.least_repetitions(alpha)} would"
     elif row.role == COMBINED and not math.isfinite(row.finds) and best <= row.floor:
@@ -216,12 +219,12 @@ def judge(row: Judged, alpha: float, tests: int) -> None:
     elif row.q <= alpha and change > row.floor:
         row.why = f"looks worse (p = {row.q:.2g}), but the interval leaves open that nothing changed: " + would_decide(
             row, change, tests, alpha)
-    elif row.finds > row.limit and row.at_worst > min(row.floor, TOO_NOISY):
+    elif row.finds > row.limit and row.at_worst > LEAST_FLOOR:
         row.why = (f"too noisy to tell: it would have to be {show(row.finds)} worse to be found" if math.isfinite(row.finds)
                    else "too noisy to tell") + "; " + would_decide(row, row.limit, tests, alpha)
-    elif row.at_worst <= min(max(row.floor, row.finds), row.limit):
+    elif row.at_worst <= min(max(LEAST_FLOOR, row.finds), row.limit):
         row.verdict, row.why = "same", f"at most {show(max(0.0, row.at_worst))} worse" + (
-            f"; {show(max(row.floor, row.finds))} would have been found" if row.finds <= row.limit else "")
+            f"; {show(max(LEAST_FLOOR, row.finds))} would have been found" if row.finds <= row.limit else "")
     else:
         row.why = f"it may be {show(row.at_worst)} worse; " + would_decide(row, max(row.floor, row.at_worst / 2), tests, alpha)
     without_some(row)
@@ -232,6 +235,8 @@ def without_some(row: Judged) -> None:
     if row.left_out and row.verdict in ("same", "improvement"):
         row.verdict = "undecided"
         row.why = f"{plural(row.left_out, 'repetition')} without a value: those that have one may be the better ones"
+    elif row.left_out and row.verdict == "undecided":
+        row.why = f"{plural(row.left_out, 'repetition')} without a value; {row.why}"
 
 
 def apply_budgets(row: Judged, budgets: list, share: float = 1.0) -> bool:
@@ -309,7 +314,8 @@ def decide(verdict: Verdict) -> None:
     elif undecided or unfinished or verdict.one_sided or verdict.idle or not verdict.deciding:
         verdict.code = INVALID
         if undecided:
-            verdict.reasons = [f"{len(undecided)} of {len(verdict.deciding)} tests of primary metrics are undecided"]
+            primaries = sum(row.decides for row in undecided)
+            verdict.reasons = [f"{primaries} of {len(verdict.deciding)} tests of primary metrics are undecided"]
             verdict.reasons += [f"{row.cell} {row.metric}: {row.why}" for row in undecided]
     else:
         verdict.code = OK
@@ -376,6 +382,7 @@ def compare(base: dict, candidate: dict, *, budgets=(), allowed=(), seed: int = 
         for row in rest:
             if row.verdict == "regression":
                 row.verdict, row.why = "undecided", f"looks worse ({row.why}); not asked for"
+            row.why = row.why.replace("not a primary metric, ", "not asked for, ")
     verdict = Verdict(base, candidate, rows + added, notes=notes, one_sided=should_decide(paired.one_sided, rows, patterns))
     if not allow_missing:
         verdict.missing = paired.missing_cells + should_decide(paired.missing_metrics, rows, patterns)

@@ -88,7 +88,8 @@ def fields(row: Judged) -> list[str]:
     base, candidate = (in_unit(float(numpy.median(side)), row.unit) for side in (row.base, row.candidate))
     p = min(row.q, row.q_better)
     size = "" if row.role == COMBINED else f"{len(row.base)}/{len(row.candidate)}"
-    return [word(row), row.cell, row.metric, base, candidate, percent(row.effect.change), interval_of(row), f"{p:.2g}",
+    change = "more often" if row.more_often else percent(row.effect.change)
+    return [word(row), row.cell, row.metric, base, candidate, change, interval_of(row), f"{p:.2g}",
             least(row.finds), size]
 
 
@@ -113,7 +114,8 @@ def counts(verdict: Verdict) -> str:
 def head_lines(verdict: Verdict) -> list[str]:
     def side(run: dict) -> str:
         dirty = " (dirty)" if run["tool"].get("dirty") else ""
-        return f"{plain(run['id'])}, commit {plain(run['tool']['commit'])[:12]}{dirty}"
+        build = f", build {plain(run['build'])}" if isinstance(run.get("build"), str) else ""
+        return f"{plain(run['id'])}, commit {plain(run['tool']['commit'])[:12]}{dirty}{build}"
 
     return [f"baseline:  {side(verdict.base)}", f"candidate: {side(verdict.candidate)}",
             f"verdict:   {verdict.word}" + (f" ({counts(verdict)})" if verdict.rows else "")]

@@ -16,6 +16,7 @@ from poolmark.bench.bench_plan import Bench, Contender
 from poolmark.bench.bench_results import Results, Series
 from poolmark.bench.full_speed import Speed
 from poolmark.records.read_record import Run
+from poolmark.verify.account import ABSENT
 
 ROUND = "round_"
 # Ratios take the same round of two contenders, which a record's samples do not tell.
@@ -85,7 +86,7 @@ def _samples_csv(run: Run) -> str:
             if found is not None:
                 row = dict(zip(bench_tables.CSV_HEAD, bench_tables.csv_row(bench, name, found, ["", ""]), strict=True))
                 rows.append([row[column] for column in WITHOUT_ROUNDS])
-    return csv_text(WITHOUT_ROUNDS, rows)
+    return csv_text(WITHOUT_ROUNDS if rows else bench_tables.CSV_HEAD, rows)
 
 
 def documents(run: Run) -> dict[str, str]:
@@ -96,8 +97,6 @@ def documents(run: Run) -> dict[str, str]:
 
 
 def account(run: Run, account) -> None:
-    from poolmark.verify.recompute import ABSENT
-
     told = (run.data.get("summary") or {}).get("headlines") or []
     results = results_of(run) if told else None
     found = {one.name: one.value for one in headlines(results)} if results else {}

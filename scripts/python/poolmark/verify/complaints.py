@@ -11,7 +11,8 @@ from poolmark.records.read_record import Run, check_files
 from poolmark.verify import derived
 from poolmark.verify.counts import cell_complaints
 from poolmark.verify.expected import lacking_cells
-from poolmark.verify.recompute import Account, again
+from poolmark.verify.account import Account
+from poolmark.verify.recompute import again
 
 RUNNING = "run.json: says it is still running; a run that was killed stays so, without checksums"
 

@@ -18,7 +18,9 @@ from poolmark.account import kernel
 from poolmark.base.errors import PoolmarkError
 from poolmark.facts import facts
 from poolmark.records import summary
+from poolmark.limits import told
 from poolmark.records.read_record import Run
+from poolmark.verify import above, bench_again
 
 OTHER_VERSION = "of tables as another version made them"
 NOT_MADE = "tables that cannot be made again"
@@ -159,34 +161,13 @@ def _suite(run: Run) -> dict[str, str]:
     return {"summary.md": summary.markdown(run.data, title, config.get("ratios") or []), "summary.csv": summary.csv(run.data)}
 
 
-def _bench(run: Run) -> dict[str, str]:
-    from poolmark.verify import bench_again
-
-    return bench_again.documents(run)
-
-
 def _limit(run: Run) -> dict[str, str]:
-    from poolmark.limits import told
-
     return {"limit.md": told.markdown(run.data), "limit.csv": told.csv(run.data)}
-
-
-def _claims(run: Run) -> dict[str, str]:
-    from poolmark.verify import claims_again
-
-    return claims_again.documents(run)
-
-
-def _sensitivity(run: Run) -> dict[str, str]:
-    from poolmark.verify import sensitivity_again
-
-    return sensitivity_again.documents(run)
 
 
 NAMES = {"suite": ("summary.md", "summary.csv"), "bench": ("bench.md", "bench.csv"), "kernel": (kernel.MARKDOWN, kernel.CSV),
          "claims": ("claims.md", "claims.html"), "limit": ("limit.md", "limit.csv"), "sensitivity": ("sensitivity.md", "sensitivity.csv")}
-MAKERS = {"suite": _suite, "bench": _bench, "kernel": lambda run: kernel.documents(run.data), "claims": _claims, "limit": _limit,
-          "sensitivity": _sensitivity}
+MAKERS = {"suite": _suite, "bench": bench_again.documents, "kernel": lambda run: kernel.documents(run.data), "limit": _limit}
 
 
 def _kind(data: dict) -> str:
@@ -201,7 +182,7 @@ def check(run: Run, account, where: str = "") -> None:
     if not there or run.data["status"] == "running":
         return
     try:
-        made = MAKERS[kind](run)
+        made = MAKERS[kind](run) if kind in MAKERS else above.module(kind).documents(run)
         whole = same_version(run.data)
     except (PoolmarkError, *WRONG_DATA) as error:
         account.leave(NOT_MADE, f"{where}{', '.join(there)}: {error}")

@@ -11,89 +11,23 @@ The rules are those that made the record: measures.py for suites, bench_results.
 that the generator computes in C are computed here from latency.hlog and memory.csv. Counts of a program (clients, messages) are
 in no other file; they are checked against each other.
 """
-import math
-from dataclasses import dataclass, field
 from pathlib import Path
 
-from poolmark.facts import described
 from poolmark.records import hlog, measures, raw_data, trend
 from poolmark.base.curves import LEVEL_BYTES, LEVEL_SHARE, SOCKET_BYTES, USER_COLUMNS, MemoryCurve, kernel_bytes, read_csv
 from poolmark.account import kernel
 from poolmark.base.errors import PoolmarkError, RecordError
-from poolmark.base.paths import build_dir
 from poolmark.records.read_record import Run, load
 from poolmark.records.record import metric as make_metric
 from poolmark.base.units import show_number
-from poolmark.verify import derived, searches
+from poolmark.verify import above, bench_again, derived, searches
+from poolmark.verify.account import ABSENT, COUNTED, OLDER, SPOILED, UNKNOWN, UNNAMED, Account, against, beside_catalogue
 from poolmark.verify.counts import book_complaints, count_complaints, count_figures
 from poolmark.verify.expected import base_of, lacking, nested, spoiled
 from poolmark.verify.withheld import withheld
 
 PERCENTILES = {"p50": 50.0, "p99": 99.0, "p99_9": 99.9}
-COUNTED = "counted by the program alone, in no other file"
-UNNAMED = "of a version that did not name the readings they are of"
-ABSENT = "whose raw files are not there"
-UNKNOWN = "not known, as an anomaly says"
-SPOILED = "of files that were spoiled while the run wrote them, as the record says"
-OLDER = "of several phases, named as an older version did"
 TEXT_COLUMNS = ("pool", "strategy", "event")
-
-
-@dataclass
-class Account:
-    count: int = 0
-    tables: int = 0     # texts beside the record that are as it gives them
-    wrong: list[str] = field(default_factory=list)
-    left: dict[str, list[str]] = field(default_factory=dict)
-
-    def leave(self, reason: str, name: str) -> None:
-        self.left.setdefault(reason, []).append(name)
-
-    def compare(self, where: str, name: str, recorded, candidates: list) -> None:
-        """`candidates`: the values from the files, one for each definition that a record may follow."""
-        if any(same(recorded, one) for one in candidates):
-            self.count += 1
-        else:
-            self.wrong.append(f"{where}{name}: the record says {show_number(recorded)}, its files give "
-                              f"{' or '.join(dict.fromkeys(map(show_number, candidates)))}")
-
-    def add(self, other: "Account") -> None:
-        self.count += other.count
-        self.tables += other.tables
-        self.wrong += other.wrong
-        for reason, names in other.left.items():
-            self.left.setdefault(reason, []).extend(names)
-
-
-def same(one, other) -> bool:
-    if one is None or other is None:
-        return one is other
-    return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-9)
-
-
-def beside_catalogue(where: str, metrics: dict, program: str) -> list[str]:
-    """Metrics whose unit or direction differs from the program's catalogue. Unknown metrics (of older versions), and all metrics
-    of a program that is not built, are not checked."""
-    try:
-        catalogue = [one for one in described.catalogue(build_dir(None)) if one["program"] == program]
-    except PoolmarkError:
-        return []
-    wrong = []
-    for name, one in metrics.items():
-        known = described.metric_of(name, catalogue) or {}
-        wrong += [f"{where}{name}: the record says {key} {one[key]!r}, the catalogue says {known[key]!r}"
-                  for key in ("unit", "better") if known and known[key] != one[key]]
-    return wrong
-
-
-def against(account: Account, where: str, name: str, one: dict, made: dict) -> None:
-    """Compares a metric of a cell with the one made from its files."""
-    account.compare(where, name, one["value"], [made["value"]])
-    account.wrong += [f"{where}{name}: the record says {key} {one[key]!r}, its files say {made[key]!r}"
-                      for key in ("unit", "better") if one[key] != made[key]]
-    told, found = one.get("samples"), made.get("samples")
-    if told is not None and found is not None and (len(told) != len(found) or not all(map(same, told, found))):
-        account.wrong.append(f"{where}{name}: the record's {len(told)} samples are not the {len(found)} that its files give")
 
 
 # --- a load's own record -----------------------------------------------------------------------------------------
@@ -501,15 +435,12 @@ def of_cell(run: Run, cell: dict) -> Account:
 
 def of_whole(run: Run) -> Account:
     """Figures that belong to no single cell."""
-    from poolmark.verify import bench_again, claims_again, sensitivity_again
-
-    makers = {"claims": claims_again.account, "bench": bench_again.account}
-    if run.data["kind"] == "nightly" and run.data.get("suite") == "sensitivity":
-        makers["nightly"] = sensitivity_again.account
+    kind = "sensitivity" if run.data["kind"] == "nightly" and run.data.get("suite") == "sensitivity" else run.data["kind"]
+    maker = bench_again if kind == "bench" else above.module(kind)
     account = Account()
-    if run.data["kind"] in makers and run.data["status"] != "running":
+    if maker and run.data["status"] != "running":
         try:
-            makers[run.data["kind"]](run, account)
+            maker.account(run, account)
         except (PoolmarkError, *derived.WRONG_DATA) as error:
             account.wrong.append(f"its figures cannot be computed again: {_short(run, error)}")
     if run.data["kind"] not in ("load", "broker"):

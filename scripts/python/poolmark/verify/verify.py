@@ -10,7 +10,8 @@ import sys
 from poolmark.base.errors import UsageError
 from poolmark.records.read_record import Run, added_files, load
 from poolmark.verify.complaints import complaints
-from poolmark.verify.recompute import Account
+from poolmark.verify import above
+from poolmark.verify.account import Account
 from poolmark.base.table import clean
 from poolmark.base.units import plural
 
@@ -34,9 +35,7 @@ def came_after(run: Run, account: Account, wrong: list[str]) -> list[str]:
     added = added_files(run) if run.data["status"] != "running" else []
     if not any(name.startswith("report/") for name in added):
         return added
-    from poolmark.report import check_report
-
-    return check_report.check(run, added, account, wrong)
+    return above.module("report").check(run, added, account, wrong)
 
 
 def verify(where, present: bool) -> int:

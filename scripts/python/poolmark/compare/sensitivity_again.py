@@ -8,6 +8,7 @@ from dataclasses import replace
 from poolmark.base.errors import RecordError
 from poolmark.compare import sensitivity
 from poolmark.records.read_record import Run
+from poolmark.verify.account import ABSENT
 
 
 def _read(run: Run) -> tuple[list, dict[str, list[dict]], int | None] | None:
@@ -35,8 +36,6 @@ def documents(run: Run) -> dict[str, str]:
 
 
 def account(run: Run, account) -> None:
-    from poolmark.verify.recompute import ABSENT
-
     found = _read(run)
     cells = {cell["id"]: cell for cell in run.data.get("cells", [])}
     if found is None:

@@ -13,6 +13,7 @@ from poolmark.base.errors import PoolmarkError
 from poolmark.claims import catalogue, claims, measured, monitoring, tables
 from poolmark.records.read_record import Run
 from poolmark.records.record import sha256
+from poolmark.verify.account import ABSENT
 
 LIVE = "read from live programs by the run of a claim, or computed by it, in no other file"
 OTHER_CLAIMS = "judged by another claims.toml than this one"
@@ -63,8 +64,6 @@ def _judged(run: Run) -> tuple[list, list, dict]:
 
 
 def _values(run: Run, account) -> None:
-    from poolmark.verify.recompute import ABSENT
-
     found, _ = claims.earlier_values(run)
     readers = measured.all_readers()
     for name, values in found.items():
