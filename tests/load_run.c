@@ -77,6 +77,24 @@ int load_run_to_end(struct load_run *load)
     return code;
 }
 
+static void print_part(const struct load_run *load, const char *key)
+{
+    char *text = json_dumps(json_object_get(load->json, key), JSON_COMPACT | JSON_ENCODE_ANY);
+    print_error("%s: %s\n", key, text ? text : "-");
+    free(text);
+}
+
+void load_run_completes(struct load_run *load)
+{
+    int code = load_run_to_end(load);
+    if (code == 0 && strcmp(load_run_status(load), "complete") == 0)
+        return;
+    static const char *const parts[] = {"status", "books", "anomalies", "command"};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        print_part(load, parts[i]);
+    fail_msg("the generator ended with %d", code);
+}
+
 void load_run_assert_file(const struct load_run *load, const char *name, const char *text)
 {
     char file[TEMP_PATH_SIZE];

@@ -43,6 +43,9 @@ void load_run_finish(struct load_run *load); // with the record
 double load_run_metric(const struct load_run *load, const char *name);
 const char *load_run_status(const struct load_run *load);
 
+// Runs it to its end. Fails with the record's status, books and anomalies unless it ends with 0 and a complete record.
+void load_run_completes(struct load_run *load);
+
 // How many clients "failed" or "dropped" (`what`) for the reason `name`.
 int64_t load_run_reason(const struct load_run *load, const char *what, const char *name);
 

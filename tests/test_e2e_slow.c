@@ -33,8 +33,7 @@ static void test_slow_readers_recover_and_the_others_lose_nothing(void **state)
         struct load_run load;
         prepare(&load, process_port(broker), load_run_engines[i]);
         load_run_add(&load, "--after", "1s", "--prove", NULL);
-        assert_int_equal(load_run_to_end(&load), 0);
-        assert_string_equal(load_run_status(&load), "complete");
+        load_run_completes(&load);
         assert_int_equal(book(&load, "publishes", "measured"), 300);
         assert_int_equal(book(&load, "deliveries", "attempted"), 8 * 300);
         assert_int_equal(book(&load, "deliveries", "measured"), 8 * 300);
@@ -62,8 +61,7 @@ static void test_what_is_never_read_is_missed_and_no_loss(void **state)
         struct load_run load;
         prepare(&load, process_port(broker), load_run_engines[i]);
         load_run_add(&load, "--after", "0", NULL);
-        assert_int_equal(load_run_to_end(&load), 0);
-        assert_string_equal(load_run_status(&load), "complete");
+        load_run_completes(&load);
         assert_int_equal(book(&load, "deliveries", "measured"), 8 * 200);
         assert_int_equal(book(&load, "slow_deliveries", "attempted"), 2 * 200);
         assert_true(book(&load, "slow_deliveries", "failed") >= 2 * 90);
@@ -86,7 +84,7 @@ static void test_a_rate_of_reading_is_kept(void **state)
         prepare(&load, process_port(broker), load_run_engines[i]);
         // 20 messages of 8 KiB a second, for a second, and no more.
         load_run_add(&load, "--after", "0", "--read-rate", "160KiB", NULL);
-        assert_int_equal(load_run_to_end(&load), 0);
+        load_run_completes(&load);
         double received = load_run_metric(&load, "slow.received");
         assert_true(received > 2 * 100 && received < 2 * 150);
         load_run_finish(&load);

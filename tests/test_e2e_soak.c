@@ -38,8 +38,7 @@ static void test_churn_and_messages_are_loaded_at_once(void **state)
         load_run_add(&load, "--connections", "50", "--churn-rate", "20", "--pairs", "3", "--publish-rate",
                      "100", "--duration", "2s", "--subscribe", "--prove", "--settle", "500ms", "--watch-pid",
                      watch, "--qos", "1", NULL);
-        assert_int_equal(load_run_to_end(&load), 0);
-        assert_string_equal(load_run_status(&load), "complete");
+        load_run_completes(&load);
         assert_int_equal(book(&load, "arrivals", "measured"), 40);
         assert_int_equal(book(&load, "probe_publishes", "measured"), 200);
         assert_int_equal(book(&load, "probe_deliveries", "measured"), 200);
@@ -69,7 +68,7 @@ static void test_the_pools_of_a_watched_record_are_judged(void **state)
     load_run_prepare(&load, process_port(broker), "soak", "raw");
     load_run_add(&load, "--connections", "100", "--churn-rate", "20", "--pairs", "2", "--publish-rate", "50",
                  "--duration", "3s", "--watch-record", record, NULL);
-    assert_int_equal(load_run_to_end(&load), 0);
+    load_run_completes(&load);
     assert_string_equal(verdict(&load, "pool_above_90_percent"), "rings");
     assert_true(load_run_metric(&load, "soak.pool_fullness") > 90);
     double reuse = load_run_metric(&load, "soak.reuse");
