@@ -115,6 +115,10 @@ const struct metric loadgen_catalogue[] = {
      "only there when there were any"},
     {"messages.unfinished", "1", "lower", METRIC_SECONDARY,
      "messages that were on their way when the run ended early"},
+    {"messages.foreign", "1", "lower", METRIC_SECONDARY,
+     "messages that arrived at this run's subscribers and are of no publisher of it, by their header: "
+     "another "
+     "generator's on the same topics, or another program's; only there when there were any"},
     {"messages.duplicates", "1", "lower", METRIC_SECONDARY, "messages that arrived a second time"},
     {"messages.unacknowledged", "1", "lower", METRIC_PRIMARY,
      "messages without PUBACK or PUBCOMP within `--drain` (5 s) of the end"},

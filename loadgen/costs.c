@@ -41,6 +41,7 @@ void costs_add(struct cost_part *sum, const struct cost_part *part)
     sum->more_descriptors += part->more_descriptors;
     sum->made += part->made;
     sum->failed += part->failed;
+    sum->foreign += part->foreign;
 }
 
 bool costs_many_failed(int64_t failed, int64_t made)
@@ -74,11 +75,16 @@ static bool has_others(const struct run *run, const struct cost_part *part)
     return others > STRANGERS_MOST && others * STRANGERS_ONE_IN > part->made;
 }
 
+static bool has_foreign(const struct cost_part *part)
+{
+    return part->foreign * ONE_IN > part->made;
+}
+
 const char *costs_faults(const struct run *run, const struct cost_part *part, char text[static 64])
 {
     const char *names[] = {costs_many_failed(part->failed, part->made) ? "failed_share" : NULL,
                            is_busy(run, part) ? "target_busy" : NULL,
-                           has_others(run, part) ? "other_clients" : NULL};
+                           has_others(run, part) || has_foreign(part) ? "other_clients" : NULL};
     text[0] = '\0';
     for (int i = 0; i < 3; i++)
         if (names[i]) {
@@ -124,5 +130,11 @@ double costs_each(struct run *run, const struct cost_part *part, const struct co
             "open beyond those of this run's clients, which made %lld acts: others connected to it "
             "meanwhile, and what they did is in the readings",
             (long long)others_of(run, part), (long long)part->made);
+    if (has_foreign(part) && !is_raised(run, "other_clients"))
+        run_anomaly(
+            run, "other_clients",
+            "memory, kernel memory and CPU time have no figure for an act: this run's subscribers received "
+            "%lld messages of others beside %lld of its own, and what those cost is in the readings",
+            (long long)part->foreign, (long long)part->made);
     return part->cpu_ns >= 0 && part->made > 0 ? (double)part->cpu_ns / (double)part->made : NAN;
 }

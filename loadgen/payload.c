@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { SEQUENCE_BITS = 64 - PAYLOAD_RUN_BITS };
+
 // The text repeats after TEXT_BYTES. A payload begins at a multiple of STEP_BYTES, one of STEPS.
 enum { TEXT_BYTES = 4096, STEP_BYTES = 8, STEPS = 64 };
 
@@ -33,12 +35,17 @@ static uint64_t get64(const uint8_t *from)
     return le64toh(value);
 }
 
+static uint64_t place_of(const struct payload *payload)
+{
+    return payload->sequence | (uint64_t)payload->run << SEQUENCE_BITS;
+}
+
 // Products with odd factors, which do not wait for each other. A change of one field changes the sum; of one byte,
 // its upper half too.
 static uint32_t check_of(const struct payload *payload, size_t bytes)
 {
     uint64_t sum = (payload->pair | (uint64_t)bytes << 32) * 0x9e3779b97f4a7c15U +
-                   payload->sequence * 0xbf58476d1ce4e5b9U +
+                   place_of(payload) * 0xbf58476d1ce4e5b9U +
                    (uint64_t)payload->intended_ns * 0x94d049bb133111ebU +
                    (uint64_t)payload->sent_ns * 0xd6e8feb86659fd93U + 0x504d4b32;
     return (uint32_t)(sum >> 32);
@@ -71,7 +78,7 @@ void payload_header_write(uint8_t to[static PAYLOAD_MIN_BYTES], size_t bytes, co
     uint32_t check = htole32(check_of(payload, bytes)), pair = htole32(payload->pair);
     memcpy(to, &check, sizeof check);
     memcpy(to + 4, &pair, sizeof pair);
-    put64(to + 8, payload->sequence);
+    put64(to + 8, place_of(payload));
     put64(to + 16, (uint64_t)payload->intended_ns);
     put64(to + 24, (uint64_t)payload->sent_ns);
 }
@@ -79,10 +86,12 @@ void payload_header_write(uint8_t to[static PAYLOAD_MIN_BYTES], size_t bytes, co
 bool payload_header_read(const uint8_t from[static PAYLOAD_MIN_BYTES], size_t bytes, struct payload *payload)
 {
     uint32_t check, pair;
+    uint64_t place = get64(from + 8);
     memcpy(&check, from, sizeof check);
     memcpy(&pair, from + 4, sizeof pair);
     struct payload read = {.pair = le32toh(pair),
-                           .sequence = get64(from + 8),
+                           .run = (uint32_t)(place >> SEQUENCE_BITS),
+                           .sequence = place & ((UINT64_C(1) << SEQUENCE_BITS) - 1),
                            .intended_ns = (int64_t)get64(from + 16),
                            .sent_ns = (int64_t)get64(from + 24)};
     if (le32toh(check) != check_of(&read, bytes))

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The payload of the generator's messages. It tells the receiver the intended time, the send time, and
 // whether the message arrived as the generator sent it. Little-endian:
-//   0 check (u32)  4 pair (u32)  8 sequence (u64)  16 intended_ns (i64)  24 sent_ns (i64)  32 body
+//   0 check (u32)  4 pair (u32)  8 sequence (u40)  13 run (u24)  16 intended_ns (i64)  24 sent_ns (i64)  32 body
+// The run's number is drawn anew for each run: a message of another generator on the same topic is known by it.
 // The check value is over the fields that follow it and the length. The body is a part of a fixed text of random
 // bytes; pair and sequence say which, so that bytes of another message are noticed too.
 // Times are CLOCK_MONOTONIC: publisher and subscriber are on one host. Any thread.
@@ -14,9 +15,12 @@
 
 enum { PAYLOAD_MIN_BYTES = 32 };
 
+enum { PAYLOAD_RUN_BITS = 24 };
+
 struct payload {
     uint32_t pair;
-    uint64_t sequence;
+    uint32_t run;      // less than 2^24
+    uint64_t sequence; // less than 2^40
     int64_t intended_ns, sent_ns;
 };
 

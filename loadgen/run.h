@@ -62,6 +62,7 @@ struct run {
     struct sampler *sampler;
     struct owners owners;       // whether the watched processes are the target
     struct curve curve;         // while clients connect, of the watched processes
+    uint32_t number;            // in the header of each message (payload.h)
     struct strangers strangers; // load on the target that is not ours
     int64_t counted_ns;         // when the target's descriptors were last counted
     uint64_t withheld;          // anomalies that withhold figures (withheld.h)

@@ -130,6 +130,14 @@ static void add_messages(struct books *books, struct run *run, const char *prefi
     if (count[TALLY_CORRUPT] > 0)
         run_anomaly(run, "corrupt", "%lld %smessages arrived with other content than was sent",
                     (long long)count[TALLY_CORRUPT], tally == &run->tally ? "" : "probe ");
+    if (count[TALLY_FOREIGN] > 0)
+        run_anomaly(
+            run, "foreign",
+            "%lld messages of other runs arrived at %sclients of this one: another generator publishes on "
+            "the "
+            "same topics (--topic, --prefix), or the target kept messages of a run before. They are in no "
+            "count of deliveries; the target's time for them is in its CPU time",
+            (long long)count[TALLY_FOREIGN], tally == &run->tally ? "" : "probe ");
     struct books_line publishes = named(prefix, "publishes");
     publishes.attempted = tally_measured(tally, TALLY_DUE);
     publishes.measured = tally_measured(tally, TALLY_PUBLISHED);

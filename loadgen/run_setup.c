@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -44,6 +45,7 @@ static struct worker_setup setup_of(const struct run *run, const struct plan *pl
         .plan = plan,
         .latency = run->latency,
         .prefix = prefix,
+        .run = run->number,
         .identity = &config->identity,
         .payloads = config->payload.given ? &config->payload : NULL,
         .timeout_ns = config->timeout_ns,
@@ -191,6 +193,16 @@ static void name_probes(struct run *run)
     run->probe_setup.payloads = NULL;
 }
 
+// A number that no other run on the same topics has.
+static int draw_number(struct run *run, struct err *err)
+{
+    uint32_t random;
+    if (getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random)
+        return err_set(err, -errno, "cannot get random bytes: %m");
+    run->number = random >> (32 - PAYLOAD_RUN_BITS);
+    return 0;
+}
+
 static int open_workers(struct run *run, struct err *err)
 {
     const struct config *config = run->config;
@@ -244,6 +256,8 @@ int run_open(struct run *run, const struct config *config, struct record *record
     run->moment.at_ns = run->started_ns = clock_now_ns();
     // Workers are forked while this process is small and has one thread.
     int code = open_signals(run, err);
+    if (code == 0)
+        code = draw_number(run, err);
     if (code == 0)
         code = open_workers(run, err);
     if (code == 0)

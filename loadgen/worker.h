@@ -21,6 +21,7 @@ struct worker_setup { // made before the fork, read by every worker
     struct latency_shared *latency;
     struct board *board; // NULL: its orders to publish are of pairs
     const char *prefix;
+    uint32_t run;                        // in the header of each message (payload.h)
     const struct identity *identity;     // NULL: clients and topics have the names of the plain one
     const struct payload_form *payloads; // NULL: the orders say how large messages are
     int64_t timeout_ns;

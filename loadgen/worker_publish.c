@@ -133,8 +133,11 @@ static int send_one(struct worker *worker, struct worker_pair *pair, const char 
     int64_t number = worker->first_pair + (pair - worker->pairs);
     if (now_ns <= pair->last_sent_ns)
         now_ns = pair->last_sent_ns + 1;
-    struct payload payload = {
-        .pair = (uint32_t)number, .sequence = pair->sent, .intended_ns = intended_ns, .sent_ns = now_ns};
+    struct payload payload = {.pair = (uint32_t)number,
+                              .run = worker->setup->run,
+                              .sequence = pair->sent,
+                              .intended_ns = intended_ns,
+                              .sent_ns = now_ns};
     size_t bytes;
     const uint8_t *data = payload_make(&worker->payloads, &payload, &bytes);
     struct engine_message message = {.topic = topic,
@@ -344,7 +347,10 @@ static void on_message(struct worker *worker, const struct engine_event *event)
 void worker_publish_event(struct worker *worker, const struct engine_event *event)
 {
     if (event->kind == ENGINE_MESSAGE) {
-        if (is_pairs(worker))
+        bool strange = event->content == PAYLOAD_STRANGE;
+        if (!strange && event->payload.run != worker->setup->run)
+            tally_add(worker->page, TALLY_FOREIGN, 1);
+        else if (is_pairs(worker))
             on_message(worker, event);
         else
             worker_receive_message(worker, event);

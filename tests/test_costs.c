@@ -110,6 +110,19 @@ static void test_clients_of_others_are_in_the_cost_when_they_are_many(void **sta
     assert_null(withheld_by(run.withheld, "memory.full_bytes"));
 }
 
+static void test_messages_of_others_are_in_the_cost_when_they_are_one_of_twenty(void **state)
+{
+    (void)state;
+    struct run run = a_run();
+    struct cost_part part = a_part();
+    part.foreign = part.made / 20;
+    assert_faults(&run, &part, "");
+    part.foreign++;
+    assert_faults(&run, &part, "other_clients");
+    (void)costs_each(&run, &part, &costs_of_messages);
+    assert_string_equal(withheld_by(run.withheld, "cpu.per_message_ns"), "other_clients");
+}
+
 // --- strangers ---------------------------------------------------------------------------------------------
 
 static void test_a_pause_counts_by_its_quietest_slice_and_a_run_by_its_busiest_pause(void **state)
@@ -186,6 +199,7 @@ int main(void)
         cmocka_unit_test(test_more_than_one_that_failed_beside_twenty_is_in_the_cost),
         cmocka_unit_test(test_load_in_the_pauses_is_in_the_cost_when_it_is_a_twentieth),
         cmocka_unit_test(test_clients_of_others_are_in_the_cost_when_they_are_many),
+        cmocka_unit_test(test_messages_of_others_are_in_the_cost_when_they_are_one_of_twenty),
         cmocka_unit_test(test_a_pause_counts_by_its_quietest_slice_and_a_run_by_its_busiest_pause),
         cmocka_unit_test(test_descriptors_beyond_ours_are_those_of_others),
         cmocka_unit_test(test_every_rule_is_described),

@@ -264,12 +264,17 @@ static void test_a_payload_reads_as_it_was_written_and_nothing_else_does(void **
 {
     (void)state;
     uint8_t bytes[10000];
-    struct payload in = {.pair = 7, .sequence = 1ULL << 40, .intended_ns = 123456789012345, .sent_ns = -1},
+    struct payload in = {.pair = 7,
+                         .run = 0xfedcba,
+                         .sequence = (1ULL << 40) - 1,
+                         .intended_ns = 123456789012345,
+                         .sent_ns = -1},
                    out;
     written_payload(bytes, sizeof bytes, &in);
     assert_int_equal(payload_read(bytes, sizeof bytes, &out), PAYLOAD_WHOLE);
     assert_int_equal(out.pair, in.pair);
     assert_int_equal(out.sequence, in.sequence);
+    assert_int_equal(out.run, in.run);
     assert_int_equal(out.intended_ns, in.intended_ns);
     assert_int_equal(out.sent_ns, in.sent_ns);
     for (size_t shorter = 0; shorter < 100; shorter++)

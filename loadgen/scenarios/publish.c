@@ -290,6 +290,9 @@ static void add_messages(struct summary *summary, struct run *run, const struct 
     summary_add(summary, "messages.lost", (double)count[TALLY_LOST], "1", "lower");
     if (count[TALLY_CORRUPT] > 0)
         summary_add(summary, "messages.corrupt", (double)count[TALLY_CORRUPT], "1", "lower");
+    if (count[TALLY_FOREIGN] + count[TALLY_STRANGE] > 0)
+        summary_add(summary, "messages.foreign", (double)(count[TALLY_FOREIGN] + count[TALLY_STRANGE]), "1",
+                    "lower");
     summary_add(summary, "messages.duplicates", (double)count[TALLY_DUPLICATES], "1", "lower");
     if (order->qos > 0)
         summary_add(summary, "messages.unacknowledged", (double)count[TALLY_UNACKED], "1", "lower");
@@ -372,6 +375,7 @@ static void add_costs(struct summary *summary, struct run *run, const struct sam
     struct cost_part part = costs_between(before, after);
     part.made = count[TALLY_RECEIVED];
     part.failed = count[TALLY_DELIVERY_DUE] - count[TALLY_RECEIVED] + count[TALLY_DUPLICATES];
+    part.foreign = count[TALLY_FOREIGN] + count[TALLY_STRANGE];
     (void)costs_each(run, &part, &costs_of_messages);
     if (part.cpu_ns < 0)
         return;

@@ -73,3 +73,22 @@ def test_a_client_that_looks_on_takes_no_figure(tmp_path):
         assert run.metric("cpu.per_connection_ns") > 0
         assert not run.anomaly("target_busy") and not run.anomaly("other_clients")
         assert run.metric("cpu.idle_share") < 0.005
+
+
+@pytest.mark.parametrize("pattern", ["pairs", "fan-in"])
+def test_messages_of_another_run_on_the_same_topics_are_no_deliveries_of_this_one(tmp_path, pattern):
+    own = ("--pairs", 5) if pattern == "pairs" else ("--pattern", "fan-in", "--publishers", 5, "--subscribers", 1)
+
+    def start(folder, seconds):
+        return load(folder, "publish", broker.port, *own, "--topic", "both/%i", "--publish-rate", 400, "--warmup", 0, "--duration",
+                    seconds, "--watch-pid", broker.pid)
+
+    with Broker("--threads", "1") as broker, start(tmp_path / "other", f"{GUARD_S}s") as other:
+        other.wait_for("publish ")
+        with start(tmp_path / "run", "1s") as run:
+            assert run.end() == 0
+    assert run.metric("messages.sent") == run.metric("messages.received") == 400
+    assert run.metric("messages.duplicates") == 0 and run.metric("messages.foreign") >= 100
+    assert re.search(r"[0-9]+ messages of other runs arrived", run.anomaly("foreign"))
+    assert "received" in run.anomaly("other_clients") and run.metric("cpu.per_message_ns") is None
+    assert is_verified(tmp_path / "run")[0]
