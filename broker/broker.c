@@ -63,6 +63,11 @@ static int open_server(struct broker *broker, struct err *err)
         .max_inflight_messages = config->max_inflight_messages,
         .max_queued_messages = config->max_queued_messages,
         .max_queued_bytes = config->max_queued_bytes,
+        .max_filters = config->max_filters,
+        .message_size_limit = config->message_size_limit,
+        .max_retained_messages = config->max_retained_messages,
+        .max_retained_bytes = config->max_retained_bytes,
+        .has_retained = strcmp(config->retain_available, "true") == 0,
     };
     return server_open(&broker->server, &options, err);
 }

@@ -55,6 +55,11 @@ static void describe_config(struct broker_record *record)
     record_set(record->record, "config.max_queued_bytes", json_integer(config->max_queued_bytes));
     record_set(record->record, "config.max_inflight_messages", json_integer(config->max_inflight_messages));
     record_set(record->record, "config.max_topic_levels", json_integer(config->max_topic_levels));
+    record_set(record->record, "config.max_filters", json_integer(config->max_filters));
+    record_set(record->record, "config.message_size_limit_bytes", json_integer(config->message_size_limit));
+    record_set(record->record, "config.retain_available", json_string(config->retain_available));
+    record_set(record->record, "config.max_retained_messages", json_integer(config->max_retained_messages));
+    record_set(record->record, "config.max_retained_bytes", json_integer(config->max_retained_bytes));
     record_set(record->record, "config.overflow", json_string(config->overflow));
     record_set(record->record, "config.allocator", json_string(heap_name()));
     record_set(record->record, "config.sweep_every_ns", json_integer(config->sweep_every_ns));

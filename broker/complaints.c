@@ -19,11 +19,16 @@ static const struct complaint complaints[] = {
     {AT(protocol_errors), "connections closed: what they sent is not MQTT 3.1.1"},
     {AT(closed_packet_size), "connections closed: a packet larger than --max-packet-size"},
     {AT(closed_topic_levels), "connections closed: a topic of more levels than --max-topic-levels"},
+    {AT(closed_message_size), "connections closed: a payload larger than --message-size-limit"},
+    {AT(closed_retain), "connections closed: RETAIN, with --retain-available false"},
+    {AT(closed_retained_full),
+     "connections closed: no place for a retained message (--max-retained-messages, --max-retained-bytes)"},
     {AT(closed_no_memory), "connections closed: no memory for what they sent"},
     {AT(dropped_queue_full), "messages dropped: a client's queue is full"},
     {AT(dropped_sys), "messages dropped: clients may not publish to $SYS"},
+    {AT(dropped_retained), "messages dropped: --max-retained-messages or --max-retained-bytes"},
     {AT(dropped_no_memory), "messages dropped: no memory, or --memory-limit"},
-    {AT(subscriptions_refused), "subscriptions refused: no memory, or too many topic levels"},
+    {AT(subscriptions_refused), "subscriptions refused: no memory, too many topic levels, or --max-filters"},
 };
 
 static int64_t count_of(const struct broker_counts *counts, const struct complaint *complaint)

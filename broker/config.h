@@ -18,6 +18,10 @@ enum broker_pool { POOL_CONNECTIONS, POOL_BUFFERS, POOL_ARENAS, POOL_MESSAGES, B
 
 enum { CONFIG_THREADS_MAX = 256, CONFIG_LISTEN_MAX = 64, CONFIG_MESSAGE_BYTES = 512 };
 
+#define BROKER_ADAPTIVE "adaptive" // the value of --growth
+
+extern const struct opt broker_options[];
+
 struct growth_option {
     enum pool_growth_rule rule;
     double factor; // of POOL_RULE_ADAPTIVE: the most
@@ -35,6 +39,8 @@ struct broker_config {
     int64_t sweep_every_ns;
     int64_t memory_limit_bytes; // 0: none
     int64_t max_packet_bytes, max_queued_messages, max_queued_bytes, max_inflight_messages, max_topic_levels;
+    int64_t max_filters, message_size_limit, max_retained_messages, max_retained_bytes; // 0: any
+    const char *retain_available;
     const char *record, *metrics;
     // derived from the options
     struct address listen[CONFIG_LISTEN_MAX];
@@ -52,9 +58,6 @@ int broker_config_parse(struct broker_config *config, int argc, char **argv, str
     __attribute__((warn_unused_result));
 
 void broker_config_print_help(void);
-// --describe: prints options, metrics, strategies with their capabilities, shapes, and the pools of these
-// options with their rule of growth. Returns an exit code.
-int broker_config_describe(const struct broker_config *config);
 // --list-pools: every strategy with its summary, and those that --pool names by a path.
 void broker_config_print_pools(const struct broker_config *config);
 

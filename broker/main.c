@@ -3,10 +3,11 @@
 #include "base/build.h"
 #include "base/clock.h"
 #include "base/host.h"
-#include "base/units.h"
+#include "broker/bounds.h"
 #include "broker/broker.h"
 #include "broker/broker_record.h"
 #include "broker/complaints.h"
+#include "broker/describe.h"
 #include "broker/metrics.h"
 #include "broker/net/spare_fds.h"
 #include "broker/statistics.h"
@@ -58,14 +59,15 @@ static void widen_descriptor_table(int64_t wanted)
         close(fd);
 }
 
-// Raises the limit of descriptors. Warns when it is too small for --max-connections.
-static void check_descriptors(const struct broker_config *config)
+// Raises the limit of descriptors. Warns when it is too small for --max-connections. Returns how many are left
+// for clients.
+static int64_t check_descriptors(const struct broker_config *config)
 {
     struct err err = {0};
     int64_t limit;
     if (host_raise_nofile(&limit, &err) < 0) {
         complain(&err, 0);
-        return;
+        return BOUNDS_ANY;
     }
     int64_t own = own_descriptors(config);
     if (config->max_connections > limit - own)
@@ -79,6 +81,7 @@ static void check_descriptors(const struct broker_config *config)
                 config->max_connections + own, config->max_connections + own);
     bool is_bounded = config->max_connections > 0 && config->max_connections < limit - own;
     widen_descriptor_table(is_bounded ? config->max_connections + own : limit);
+    return limit > own ? limit - own : 0;
 }
 
 // Blocks these signals in all threads; supervise() receives them.
@@ -131,21 +134,6 @@ static int supervise(struct broker *broker, const struct broker_config *config, 
     }
 }
 
-// Prints the memory limit, and the most that one client can take.
-static void announce_bounds(const struct broker_config *config)
-{
-    char limit[32], client[32];
-    const struct shape *shape = &config->shape;
-    int64_t bytes = (int64_t)(shape->object_bytes + 2 * shape_buffer_bytes(shape) + shape->arena_bytes) +
-                    config->max_packet_bytes + 2 * config->max_queued_bytes;
-    fprintf(stderr,
-            PROGRAM ": memory for clients is bounded by %s (--memory-limit); one client takes at most %s%s, "
-                    "subscriptions and retained messages aside\n",
-            units_format_bytes(config->memory_limit_bytes, limit, sizeof limit),
-            units_format_bytes(bytes, client, sizeof client),
-            config->max_queued_bytes ? "" : " and its queue of --max-queued-messages");
-}
-
 static void warn_of_strangers(const struct address *addresses, int count)
 {
     for (int i = 0; i < count; i++) {
@@ -172,7 +160,7 @@ static void announce(const struct broker_config *config, const struct address *a
 }
 
 // Serves until a signal or an error. `statistics` gets the final values.
-static int serve(const struct broker_config *config, struct broker_record *record,
+static int serve(const struct broker_config *config, int64_t descriptors, struct broker_record *record,
                  struct broker_statistics *statistics, struct err *err)
 {
     sigset_t signals = block_signals();
@@ -188,7 +176,8 @@ static int serve(const struct broker_config *config, struct broker_record *recor
     if (code == 0) {
         broker_record_set_addresses(record, addresses, config->listen_count);
         broker_record_sample(record, broker_pools(broker));
-        announce_bounds(config);
+        struct bounds bounds = bounds_of(config, descriptors);
+        bounds_print(&bounds, stderr);
         warn_of_strangers(addresses, config->listen_count);
         announce(config, addresses, &metrics_address);
         code = supervise(broker, config, record, &signals, err);
@@ -213,17 +202,17 @@ int main(int argc, char **argv)
     else if (parsed == OPTS_VERSION)
         print_version();
     else if (parsed == OPTS_DESCRIBE)
-        return broker_config_describe(&config);
+        return broker_describe(&config);
     else if (config.list_pools)
         broker_config_print_pools(&config);
     if (parsed != OPTS_RUN || config.list_pools)
         return EXIT_OK;
-    check_descriptors(&config);
+    int64_t descriptors = check_descriptors(&config);
     struct broker_record *record;
     if (broker_record_open(&record, config.record, argc, argv, &config, &err) < 0)
         return complain(&err, config.record ? EXIT_USAGE : EXIT_FAILED);
     struct broker_statistics statistics = {0};
-    int code = serve(&config, record, &statistics, &err);
+    int code = serve(&config, descriptors, record, &statistics, &err);
     if (code < 0)
         complain(&err, 0);
     struct err record_err = {0};

@@ -289,6 +289,170 @@ static void a_connect_of_more_bytes_than_there_can_be_is_refused(void **state)
     assert_int_equal(process_stop(broker), 0);
 }
 
+static struct process *broker_with(const char *option, const char *value)
+{
+    return process_start_broker(option, value, NULL);
+}
+
+// A client publishes; the PUBACK comes, or the connection ends without one.
+static bool is_acknowledged(struct process *broker, const char *topic, size_t bytes, bool retain)
+{
+    struct raw_client client;
+    raw_connect_clean(&client, process_port(broker), "publisher");
+    publish_bytes(&client, topic, bytes, 1, retain);
+    bool is_taken = raw_try_receive(&client, MQTT_PUBACK);
+    raw_close(&client);
+    return is_taken;
+}
+
+static bool is_let_in(struct process *broker, const struct mqtt_connect *connect)
+{
+    struct raw_client client;
+    uint8_t packet[4096];
+    int bytes = mqtt_connect_encode(packet, sizeof packet, connect);
+    assert_true(bytes > 0);
+    raw_open(&client, process_port(broker));
+    raw_send(&client, packet, (size_t)bytes);
+    bool is_in = raw_try_receive(&client, MQTT_CONNACK);
+    raw_close(&client);
+    return is_in;
+}
+
+// How many retained messages a new subscription to everything brings, before the answer to a PINGREQ.
+static int count_retained(struct process *broker)
+{
+    struct raw_client client;
+    int count = 0;
+    raw_connect_clean(&client, process_port(broker), "reader");
+    assert_int_equal(raw_subscribe(&client, "#", 0), 0);
+    RAW_SEND(&client, "\xC0\x00");
+    while (raw_receive(&client).type == MQTT_PUBLISH)
+        count++;
+    raw_disconnect(&client);
+    return count;
+}
+
+static struct mqtt_connect with_will(const void *payload, size_t bytes, bool retain)
+{
+    return (struct mqtt_connect){.clean_session = true,
+                                 .has_will = true,
+                                 .will_retain = retain,
+                                 .client_id = mqtt_text_of("c"),
+                                 .will_topic = mqtt_text_of("w"),
+                                 .will_message = {payload, bytes}};
+}
+
+static void a_payload_past_its_limit_is_not_acknowledged(void **state)
+{
+    (void)state;
+    static const char payload[1001];
+    struct process *broker = broker_with("--message-size-limit", "1000");
+    assert_true(is_acknowledged(broker, "t", 1000, false));
+    assert_false(is_acknowledged(broker, "t", 1001, false));
+    struct mqtt_connect fits = with_will(payload, 1000, false), too_large = with_will(payload, 1001, false);
+    assert_true(is_let_in(broker, &fits));
+    assert_false(is_let_in(broker, &too_large));
+    assert_int_equal(statistic(broker, "closed_message_size"), 2);
+    expect_complaint(broker, "a payload larger than --message-size-limit");
+    assert_int_equal(process_stop(broker), 0);
+}
+
+static void without_retained_messages_retain_closes(void **state)
+{
+    (void)state;
+    struct process *broker = broker_with("--retain-available", "false");
+    assert_true(is_acknowledged(broker, "t", 10, false));
+    assert_false(is_acknowledged(broker, "t", 10, true));
+    struct mqtt_connect without = with_will("x", 1, false), with = with_will("x", 1, true);
+    assert_true(is_let_in(broker, &without));
+    assert_false(is_let_in(broker, &with));
+    assert_int_equal(statistic(broker, "closed_retain"), 2);
+    assert_int_equal(count_retained(broker), 0);
+    assert_int_equal(process_stop(broker), 0);
+}
+
+static void past_the_bounds_of_retained_messages_a_new_one_is_not_acknowledged(void **state)
+{
+    (void)state;
+    static const char *const options[][2] = {{"--max-retained-messages", "3"},
+                                             {"--max-retained-bytes", "3500"}};
+    for (int i = 0; i < 2; i++) {
+        struct process *broker = broker_with(options[i][0], options[i][1]);
+        assert_true(is_acknowledged(broker, "a", 1000, true));
+        assert_true(is_acknowledged(broker, "b", 1000, true));
+        assert_true(is_acknowledged(broker, "c", 1000, true));
+        assert_false(is_acknowledged(broker, "d", 1000, true));
+        assert_true(is_acknowledged(broker, "d", 1000, false));
+        assert_true(is_acknowledged(broker, "a", 900, true));
+        assert_true(is_acknowledged(broker, "b", 0, true)); // forgets the one before
+        assert_true(is_acknowledged(broker, "d", 1000, true));
+        assert_int_equal(count_retained(broker), 3);
+        assert_int_equal(statistic(broker, "dropped_retained"), 1);
+        assert_int_equal(statistic(broker, "closed_retained_full"), 1);
+        assert_int_equal(process_stop(broker), 0);
+    }
+}
+
+static void filters_after_the_most_are_refused_by_their_return_code(void **state)
+{
+    (void)state;
+    struct process *broker = broker_with("--max-filters", "2");
+    struct raw_client client;
+    raw_connect_clean(&client, process_port(broker), "c");
+    RAW_SEND(&client, "\x82\x0e\x00\x07\x00\x01"
+                      "a\x00\x00\x01"
+                      "b\x01\x00\x01"
+                      "c\x02");
+    RAW_EXPECT(&client, "\x90\x05\x00\x07\x00\x01\x80");
+    RAW_SEND(&client, "\xa2\x0b\x00\x08\x00\x01"
+                      "a\x00\x01"
+                      "b\x00\x01"
+                      "c");
+    RAW_EXPECT(&client, "\xb0\x02\x00\x08");
+    raw_disconnect(&client);
+    assert_int_equal(statistic(broker, "subscriptions_refused"), 1);
+    assert_int_equal(process_stop(broker), 0);
+}
+
+static int64_t highest_resident_bytes(pid_t pid)
+{
+    char path[64], line[256];
+    long long kib = -1;
+    snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    while (kib < 0 && fgets(line, sizeof line, file))
+        if (sscanf(line, "VmHWM: %lld kB", &kib) != 1)
+            kib = -1;
+    fclose(file);
+    assert_true(kib > 0);
+    return kib * 1024;
+}
+
+// What is printed is held: messages for clients that are away, and retained ones, until nothing more is taken.
+static void the_bound_that_is_printed_is_held(void **state)
+{
+    (void)state;
+    enum { MIB = 1 << 20 };
+    struct process *broker = broker_with("--memory-limit", "48MiB");
+    double told_mib = -1;
+    const char *told = strstr(process_errors(broker), "memory is bounded by ");
+    assert_non_null(told);
+    assert_int_equal(sscanf(told, "memory is bounded by %lf MiB", &told_mib), 1);
+    assert_true(told_mib > 48 && told_mib < 100);
+    int taken = 0;
+    for (int misses = 0; misses < 2 && taken < 2000; taken++) {
+        char topic[16];
+        snprintf(topic, sizeof topic, "t/%d", taken);
+        misses += !is_acknowledged(broker, topic, 100000, true);
+    }
+    assert_in_range(taken, 300, 1000);
+    assert_in_range(statistic(broker, "memory"), 40 * MIB, 48 * MIB);
+    if (!IS_SANITIZED)
+        assert_in_range(highest_resident_bytes(process_pid(broker)), 1, (int64_t)(told_mib * MIB));
+    assert_int_equal(process_stop(broker), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -302,6 +466,11 @@ int main(void)
         cmocka_unit_test(topics_of_too_many_levels_are_refused),
         cmocka_unit_test(packets_that_are_too_large_are_refused_and_said),
         cmocka_unit_test(a_connect_of_more_bytes_than_there_can_be_is_refused),
+        cmocka_unit_test(a_payload_past_its_limit_is_not_acknowledged),
+        cmocka_unit_test(without_retained_messages_retain_closes),
+        cmocka_unit_test(past_the_bounds_of_retained_messages_a_new_one_is_not_acknowledged),
+        cmocka_unit_test(filters_after_the_most_are_refused_by_their_return_code),
+        cmocka_unit_test(the_bound_that_is_printed_is_held),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

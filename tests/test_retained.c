@@ -5,6 +5,7 @@
 #include "broker/mqtt/message.h"
 #include "tests/naive_match.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -24,7 +25,7 @@ static int set_up(void **state)
     struct pool_config config = POOL_CONFIG_DEFAULTS;
     config.object_bytes = 256;
     if (!fixture || pool_open(&fixture->pool, pool_strategy_find("malloc"), &config, NULL) < 0 ||
-        retained_open(&fixture->retained, NULL) < 0)
+        retained_open(&fixture->retained, &(struct retained_rules){0}) < 0)
         return -1;
     *state = fixture;
     return 0;
@@ -135,6 +136,49 @@ static void test_mqtt_4_7_2_1_wildcards_do_not_find_topics_that_begin_with_a_dol
     assert_int_equal(match(fixture, "$SYS/+/uptime").count, 1);
 }
 
+static int try_to_keep(struct retained *retained, struct pool *pool, const char *topic, size_t bytes)
+{
+    static const char payload[1000];
+    struct message *message =
+        message_new(store_of(pool), mqtt_text_of(topic), (struct mqtt_bytes){payload, bytes}, 0, true);
+    assert_non_null(message);
+    int code = retained_set(retained, mqtt_text_of(topic), message);
+    message_unref(message);
+    return code;
+}
+
+static void test_past_the_bound_on_their_number_only_replacing_is_left(void **state)
+{
+    struct fixture *fixture = *state;
+    struct retained *few;
+    assert_int_equal(retained_open(&few, &(struct retained_rules){.max_messages = 2}), 0);
+    assert_int_equal(try_to_keep(few, fixture->pool, "a", 10), 0);
+    assert_int_equal(try_to_keep(few, fixture->pool, "b/c", 10), 0);
+    assert_int_equal(try_to_keep(few, fixture->pool, "b/d", 10), -ENOSPC);
+    assert_int_equal(retained_count(few), 2);
+    assert_int_equal(try_to_keep(few, fixture->pool, "a", 20), 0);
+    assert_int_equal(retained_set(few, mqtt_text_of("a"), NULL), 0);
+    assert_int_equal(try_to_keep(few, fixture->pool, "b/d", 10), 0);
+    assert_true(retained_is_valid(few));
+    retained_close(few);
+}
+
+static void test_past_the_bound_on_their_bytes_the_message_before_stays(void **state)
+{
+    struct fixture *fixture = *state;
+    struct retained *small;
+    assert_int_equal(retained_open(&small, &(struct retained_rules){.max_bytes = 1000}), 0);
+    assert_int_equal(try_to_keep(small, fixture->pool, "a", 300), 0);
+    assert_int_equal(try_to_keep(small, fixture->pool, "b", 300), 0);
+    assert_int_equal(try_to_keep(small, fixture->pool, "a", 700), -ENOSPC);
+    assert_int_equal(try_to_keep(small, fixture->pool, "c", 400), -ENOSPC);
+    assert_int_equal(retained_count(small), 2);
+    assert_int_equal(try_to_keep(small, fixture->pool, "a", 100), 0); // smaller: there is room again
+    assert_int_equal(try_to_keep(small, fixture->pool, "c", 400), 0);
+    assert_true(retained_is_valid(small));
+    retained_close(small);
+}
+
 static void test_a_visitor_may_keep_what_it_was_shown(void **state)
 {
     struct fixture *fixture = *state;
@@ -234,6 +278,10 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(
             test_mqtt_4_7_2_1_wildcards_do_not_find_topics_that_begin_with_a_dollar, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_past_the_bound_on_their_number_only_replacing_is_left, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_past_the_bound_on_their_bytes_the_message_before_stays, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(test_a_visitor_may_keep_what_it_was_shown, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_random_filters_find_what_the_plainest_matcher_finds, set_up,
                                         tear_down),

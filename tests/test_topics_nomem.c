@@ -42,7 +42,7 @@ static int open_topics(void **made)
 
 static int open_retained(void **made)
 {
-    return retained_open((struct retained **)made, NULL);
+    return retained_open((struct retained **)made, &(struct retained_rules){0});
 }
 
 static void check_open(int (*open)(void **made), void **made, bool stay)
@@ -299,7 +299,7 @@ static void test_keeping_a_message_without_memory_keeps_what_was_there(void **st
     struct pool *pool = NULL;
     assert_int_equal(pool_open(&pool, pool_strategy_find("malloc"), &config, NULL), 0);
     struct retained *retained = NULL;
-    assert_int_equal(retained_open(&retained, NULL), 0);
+    assert_int_equal(retained_open(&retained, &(struct retained_rules){0}), 0);
     struct message *old = message_of(pool, "a/b", "old"), *new = message_of(pool, "a/b", "new");
     assert_int_equal(retained_set(retained, mqtt_text_of("a/b"), old), 0);
     bool reached = true;

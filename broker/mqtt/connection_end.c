@@ -11,8 +11,9 @@
 static void publish_will(struct worker *worker, struct message *will)
 {
     if (!worker->server->is_closing) {
-        if (delivery_route(worker, will) < 0)
-            worker_count_dropped(worker, -ENOMEM);
+        int code = delivery_route(worker, will);
+        if (code < 0)
+            worker_count_dropped(worker, code);
         broker_count(&worker->counters.wills_published, 1);
     }
     message_unref(will);

@@ -23,12 +23,16 @@
     X(messages_sent, "PUBLISH packets sent")                                                                 \
     X(closed_packet_size, "connections closed because of a packet larger than --max-packet-size")            \
     X(closed_topic_levels, "connections closed because of a topic of more than --max-topic-levels")          \
+    X(closed_message_size, "connections closed because of a payload larger than --message-size-limit")       \
+    X(closed_retain, "connections closed because of RETAIN, with --retain-available false")                  \
+    X(closed_retained_full, "connections closed because a bound of retained messages was reached")           \
     X(closed_no_memory, "connections closed because there was no memory for what they sent")                 \
-    X(messages_dropped, "messages not delivered: queue full, or no memory")                                  \
+    X(messages_dropped, "messages not delivered, for any of the next reasons")                               \
     X(dropped_queue_full, "of them: a client's queue was full (--max-queued-messages, --max-queued-bytes)")  \
     X(dropped_sys, "of them: published to $SYS, which is the broker's own")                                  \
+    X(dropped_retained, "of them: retained, past --max-retained-messages or --max-retained-bytes")           \
     X(dropped_no_memory, "of them: no memory, or --memory-limit")                                            \
-    X(subscriptions_refused, "subscriptions refused: no memory, or more than --max-topic-levels")            \
+    X(subscriptions_refused, "subscriptions refused: no memory, --max-topic-levels, or --max-filters")       \
     X(wills_published, "wills published")                                                                    \
     X(bytes_received, "bytes received")                                                                      \
     X(bytes_sent, "bytes sent")

@@ -6,9 +6,6 @@
 #include <errno.h>
 #include <string.h>
 
-// With this much mail waiting for a loop, further messages for it are dropped.
-enum { MAIL_MOST = 1 << 18 };
-
 struct routing {
     struct worker *worker;
     struct message *message;
@@ -27,7 +24,7 @@ static void route_to(void *context, struct topics_subscriber *subscriber, uint8_
     session_ref(session);
     struct mail mail = {
         .kind = MAIL_MESSAGE, .value = qos, .object = message_ref(routing->message), .receiver = session};
-    if (turn_post(worker->server->workers[session->owner]->turn, &mail, MAIL_MOST) < 0) {
+    if (turn_post(worker->server->workers[session->owner]->turn, &mail, DELIVERY_MAIL_MOST) < 0) {
         message_unref(routing->message);
         // Not the last reference: the session is still in the topics.
         session_unref(session, &worker->server->stores.arenas);

@@ -12,12 +12,15 @@
 
 #include <stdbool.h>
 
+enum { DELIVERY_MAIL_MOST = 1 << 18 }; // with this much mail waiting for a loop, further messages are dropped
+
 struct mail;
 struct session;
 struct worker;
 
 // Retains the message if it says so, and delivers it to all subscribers. A message to $SYS is only counted,
-// because clients must not publish there (section 4.7.2). 0, or -ENOMEM: nobody got it.
+// because clients must not publish there (section 4.7.2). 0; -ENOMEM, or -ENOSPC for a retained
+// message past its bounds: nobody got it.
 int delivery_route(struct worker *worker, struct message *message) __attribute__((warn_unused_result));
 
 // Delivers one copy to a session of this loop, at the lower of the two QoS. The session takes a reference

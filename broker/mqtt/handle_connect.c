@@ -114,6 +114,22 @@ static struct search find_session(struct connection *connection, struct mqtt_tex
     }
 }
 
+// A will keeps to the bounds of a PUBLISH. No return code of the CONNACK says so [MQTT-3.2.2-6].
+static bool may_have_will(struct worker *worker, const struct mqtt_connect *connect)
+{
+    const struct server *server = worker->server;
+    _Atomic int64_t *refusal = NULL;
+    if (!server_topic_fits(server, connect->will_topic))
+        refusal = &worker->counters.closed_topic_levels;
+    else if ((int64_t)connect->will_message.bytes > server->message_size_limit)
+        refusal = &worker->counters.closed_message_size;
+    else if (connect->will_retain && !server->has_retained)
+        refusal = &worker->counters.closed_retain;
+    if (refusal)
+        broker_count(refusal, 1);
+    return !refusal;
+}
+
 // The will of a malformed CONNECT is not published.
 static struct handled refuse_malformed(struct connection *connection, enum mqtt_error error)
 {
@@ -160,10 +176,8 @@ struct handled handle_connect(struct connection *connection, const struct mqtt_f
     enum mqtt_error error = mqtt_connect_decode(frame, &connect);
     if (error != MQTT_OK)
         return refuse_malformed(connection, error);
-    if (connect.has_will && !server_topic_fits(worker->server, connect.will_topic)) {
-        broker_count(&worker->counters.closed_topic_levels, 1);
+    if (connect.has_will && !may_have_will(worker, &connect))
         return handled_close(NULL);
-    }
     char made[64];
     if (connect.client_id.bytes == 0)
         connect.client_id = make_id(worker, made, sizeof made);

@@ -6,21 +6,22 @@
 
 #include <errno.h>
 
-static bool route(struct worker *worker, const struct mqtt_publish *publish)
+// 0, or -errno with the message counted as dropped.
+static int route(struct worker *worker, const struct mqtt_publish *publish)
 {
     if (handicap_loses_message())
-        return true;
+        return 0;
     // Before message_new, so that clients can clear retained messages when there is no memory for a message.
     if (publish->retain && publish->payload.bytes == 0 &&
         retained_set(worker->server->retained, publish->topic, NULL) < 0)
-        return false;
+        return -ENOMEM;
     struct message *message = message_new(&worker->server->stores.messages, publish->topic, publish->payload,
                                           publish->qos, publish->retain);
-    bool is_routed = message && delivery_route(worker, message) == 0;
+    int code = message ? delivery_route(worker, message) : -ENOMEM;
     message_unref(message);
-    if (!is_routed)
-        worker_count_dropped(worker, -ENOMEM);
-    return is_routed;
+    if (code < 0)
+        worker_count_dropped(worker, code);
+    return code;
 }
 
 // 1: new; 0: a duplicate, which must not be routed again [MQTT-4.3.3-2]; negative: no memory.
@@ -38,6 +39,26 @@ static void forget(struct session *session, uint16_t packet_id)
     }
 }
 
+// The counter of the bound that forbids this message. NULL: none does.
+static _Atomic int64_t *refusal_of(struct worker *worker, const struct mqtt_publish *publish)
+{
+    const struct server *server = worker->server;
+    if (!server_topic_fits(server, publish->topic))
+        return &worker->counters.closed_topic_levels;
+    if ((int64_t)publish->payload.bytes > server->message_size_limit)
+        return &worker->counters.closed_message_size;
+    if (publish->retain && !server->has_retained)
+        return &worker->counters.closed_retain;
+    return NULL;
+}
+
+// The message is not acknowledged, so the client knows that the broker does not have it [MQTT-3.3.5-2].
+static struct handled refuse(_Atomic int64_t *counter)
+{
+    broker_count(counter, 1);
+    return handled_close(NULL);
+}
+
 struct handled handle_publish(struct connection *connection, const struct mqtt_frame *frame)
 {
     struct worker *worker = connection_worker(connection);
@@ -45,24 +66,22 @@ struct handled handle_publish(struct connection *connection, const struct mqtt_f
     enum mqtt_error error = mqtt_publish_decode(frame, &publish);
     if (error != MQTT_OK)
         return handled_close(mqtt_error_text(error));
-    if (!server_topic_fits(worker->server, publish.topic)) {
-        broker_count(&worker->counters.closed_topic_levels, 1);
-        return handled_close(NULL);
-    }
+    _Atomic int64_t *refusal = refusal_of(worker, &publish);
+    if (refusal)
+        return refuse(refusal);
     if (publish.qos > 0 && !transport_has_room(&connection->transport, CONNECTION_ACK_BYTES))
         return handled(HANDLE_PAUSE);
     broker_count(&worker->counters.messages_received, 1);
     int is_new = publish.qos == 2 ? receive_once(connection, publish.packet_id) : 1;
-    bool is_taken = is_new == 0 || (is_new > 0 && route(worker, &publish));
+    int code = is_new < 0 ? -ENOMEM : is_new == 0 ? 0 : route(worker, &publish);
     if (publish.qos == 0)
         return handled(HANDLED);
-    if (!is_taken) {
-        // Without memory the broker does not acknowledge. The client keeps the message and may send it
-        // again.
+    if (code < 0) {
+        // What is not kept is not acknowledged. The client keeps the message and may send it again.
         if (is_new > 0)
             forget(connection->session, publish.packet_id);
-        broker_count(&worker->counters.closed_no_memory, 1);
-        return handled_close(NULL);
+        return refuse(code == -ENOSPC ? &worker->counters.closed_retained_full
+                                      : &worker->counters.closed_no_memory);
     }
     // There was room above, and a delivery to this client itself keeps ANSWER_ROOM free.
     connection_acknowledge(connection, publish.qos == 1 ? MQTT_PUBACK : MQTT_PUBREC, publish.packet_id);

@@ -57,10 +57,11 @@ static void acknowledge(struct connection *connection, uint16_t packet_id, const
         transport_append(&connection->transport, packet, (size_t)bytes);
 }
 
-static int subscribe(struct connection *connection, const struct mqtt_subscription *one)
+// `number`: of the filter in its SUBSCRIBE, from 0.
+static int subscribe(struct connection *connection, const struct mqtt_subscription *one, size_t number)
 {
     struct server *server = connection_worker(connection)->server;
-    if (!server_topic_fits(server, one->filter))
+    if ((int64_t)number >= server->max_filters || !server_topic_fits(server, one->filter))
         return -EDQUOT;
     return topics_subscribe(server->topics, &connection->session->subscriber, one->filter, one->qos);
 }
@@ -91,7 +92,7 @@ struct handled handle_subscribe(struct connection *connection, const struct mqtt
         return after;
     struct mqtt_subscribe again = list;
     while (mqtt_subscribe_next(&list, &one)) {
-        int code = subscribe(connection, &one);
+        int code = subscribe(connection, &one, answer.count);
         broker_count(&worker->counters.subscriptions_refused, code < 0);
         answer.codes[answer.count++] = code < 0 ? MQTT_SUBACK_FAILURE : one.qos; // [MQTT-3.8.4-6]
     }

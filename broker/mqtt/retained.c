@@ -10,18 +10,21 @@
 struct retained {
     pthread_rwlock_t lock;   // guards all below
     struct level_tree *tree; // of topic names; each value is a message with a reference
-    int64_t count;
+    int64_t count, bytes;
+    int64_t max_messages, max_bytes; // constant
 };
 
-int retained_open(struct retained **retained, struct account *account)
+int retained_open(struct retained **retained, const struct retained_rules *rules)
 {
     struct retained *made = calloc(1, sizeof *made);
     if (!made)
         return -ENOMEM;
-    if (level_tree_open(&made->tree, account, ACCOUNT_RETAINED) < 0) {
+    if (level_tree_open(&made->tree, rules->account, ACCOUNT_RETAINED) < 0) {
         free(made);
         return -ENOMEM;
     }
+    made->max_messages = rules->max_messages ? rules->max_messages : INT64_MAX;
+    made->max_bytes = rules->max_bytes ? rules->max_bytes : INT64_MAX;
     pthread_rwlock_init(&made->lock, NULL);
     *retained = made;
     return 0;
@@ -41,22 +44,43 @@ void retained_close(struct retained *retained)
     free(retained);
 }
 
+static int64_t weight(const struct message *message)
+{
+    return message ? (int64_t)message_bytes(message) : 0;
+}
+
+// Puts `message` (NULL: none) at the place of `*value`. 0 or -ENOSPC.
+static int replace(struct retained *retained, void **value, struct message *message)
+{
+    const struct message *old = *value;
+    int64_t count = retained->count + (message != NULL) - (old != NULL);
+    int64_t bytes = retained->bytes + weight(message) - weight(old);
+    bool grows = count > retained->count || bytes > retained->bytes;
+    if (grows && (count > retained->max_messages || bytes > retained->max_bytes))
+        return -ENOSPC;
+    *value = message ? message_ref(message) : NULL;
+    retained->count = count;
+    retained->bytes = bytes;
+    return 0;
+}
+
 int retained_set(struct retained *retained, struct mqtt_text name, struct message *message)
 {
     struct message *old = NULL;
+    int code = message ? -ENOMEM : 0;
     pthread_rwlock_wrlock(&retained->lock);
     struct level_node *node =
         message ? level_tree_make(retained->tree, name) : level_tree_find(retained->tree, name);
     if (node) {
         void **value = level_node_value(node);
-        old = *value;
-        *value = message ? message_ref(message) : NULL;
-        retained->count += (message != NULL) - (old != NULL);
+        struct message *before = *value;
+        code = replace(retained, value, message);
+        old = code == 0 ? before : NULL;
         level_tree_prune(retained->tree, node);
     }
     pthread_rwlock_unlock(&retained->lock);
     message_unref(old); // after the unlock, because it may put memory back to a pool
-    return message && !node ? -ENOMEM : 0;
+    return code;
 }
 
 struct match {
@@ -101,16 +125,18 @@ int64_t retained_count(struct retained *retained)
 
 static void count_node(void *context, struct level_node *node)
 {
-    (void)node;
-    ++*(int64_t *)context;
+    int64_t *sums = context;
+    sums[0]++;
+    sums[1] += weight(*level_node_value(node));
 }
 
 bool retained_is_valid(struct retained *retained)
 {
-    int64_t count = 0;
+    int64_t sums[2] = {0, 0};
     pthread_rwlock_rdlock(&retained->lock);
-    level_tree_each(retained->tree, count_node, &count);
-    bool valid = level_tree_is_valid(retained->tree) && count == retained->count;
+    level_tree_each(retained->tree, count_node, sums);
+    bool valid =
+        level_tree_is_valid(retained->tree) && sums[0] == retained->count && sums[1] == retained->bytes;
     pthread_rwlock_unlock(&retained->lock);
     return valid;
 }

@@ -16,13 +16,19 @@ struct message; // broker/mqtt/message.h
 struct retained;
 struct account; // broker/mqtt/account.h
 
-int retained_open(struct retained **retained, struct account *account)
+// A message counts with its whole size (message_bytes). A bound of 0: none.
+struct retained_rules {
+    struct account *account;
+    int64_t max_messages, max_bytes;
+};
+
+int retained_open(struct retained **retained, const struct retained_rules *rules)
     __attribute__((warn_unused_result));        // 0 or -ENOMEM
 void retained_close(struct retained *retained); // releases every message
 
 // Keeps `message` for `name` (a valid topic name), with a reference of its own, and releases the previous one
 // [MQTT-3.3.1-5]. NULL only releases the previous one. Pass NULL for an empty payload, which must never be
-// kept [MQTT-3.3.1-10]. 0, or -ENOMEM with nothing changed.
+// kept [MQTT-3.3.1-10]. 0; -ENOMEM; -ENOSPC: past a bound of the rules. After a failure nothing has changed.
 int retained_set(struct retained *retained, struct mqtt_text name, struct message *message)
     __attribute__((warn_unused_result));
 

@@ -156,6 +156,9 @@ static void set_rules(struct server *server, const struct server_options *option
     packets_set_rules(&server->transport_rules);
     server->max_packet_bytes = (size_t)options->max_packet_bytes;
     server->max_topic_levels = options->max_topic_levels;
+    server->max_filters = options->max_filters ? options->max_filters : INT64_MAX;
+    server->message_size_limit = options->message_size_limit ? options->message_size_limit : INT64_MAX;
+    server->has_retained = options->has_retained;
     server->max_connections = options->max_connections ? options->max_connections : INT64_MAX;
 }
 
@@ -172,8 +175,10 @@ int server_open(struct server **opened, const struct server_options *options, st
     set_rules(server, options);
     open_stores(server, options);
     int code = -ENOMEM;
+    struct retained_rules retained = {&server->account, options->max_retained_messages,
+                                      options->max_retained_bytes};
     if (topics_open(&server->topics, &server->account) < 0 ||
-        retained_open(&server->retained, &server->account) < 0 || session_table_open(&server->sessions) < 0) {
+        retained_open(&server->retained, &retained) < 0 || session_table_open(&server->sessions) < 0) {
         err_set(err, code, "out of memory");
         goto fail;
     }
@@ -204,6 +209,13 @@ int server_start(struct server *server, struct err *err)
     for (int i = 0; code == 0 && i < server->worker_count; i++)
         code = loop_start(server->workers[i]->loop, err);
     return code;
+}
+
+int64_t server_own_bytes(int threads)
+{
+    // A mailbox has two arrays; their capacities are powers of two, as the limit is.
+    int64_t mail = 2 * (int64_t)DELIVERY_MAIL_MOST * (int64_t)sizeof(struct mail);
+    return threads * (LOOP_STACK_BYTES + TURN_SCRATCH_BYTES + mail);
 }
 
 void server_read_statistics(struct server *server, struct server_statistics *statistics)

@@ -32,7 +32,9 @@ struct server_options {
     int64_t memory_limit_bytes;     // 0: none
     int64_t max_connections;        // 0: unbounded
     int64_t max_packet_bytes, max_topic_levels, max_inflight_messages, max_queued_messages;
-    int64_t max_queued_bytes; // 0: unbounded
+    int64_t max_queued_bytes;                                                           // 0: unbounded
+    int64_t max_filters, message_size_limit, max_retained_messages, max_retained_bytes; // 0: unbounded
+    bool has_retained; // false: RETAIN closes the connection
 };
 
 // Statistics, readable while the server runs.
@@ -52,6 +54,9 @@ int server_open(struct server **server, const struct server_options *options, st
 int server_listen(struct server *server, struct address *address, struct err *err)
     __attribute__((warn_unused_result));
 int server_start(struct server *server, struct err *err) __attribute__((warn_unused_result));
+
+// The most bytes that the threads of a server take, with their mailboxes.
+int64_t server_own_bytes(int threads);
 
 void server_read_statistics(struct server *server, struct server_statistics *statistics);
 void server_set_reserve(struct server *server, int64_t bytes); // reserve of the pools, for the account

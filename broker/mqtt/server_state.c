@@ -45,6 +45,8 @@ void worker_count_dropped(struct worker *worker, int code)
         broker_count(&counters->dropped_queue_full, 1);
     else if (code == -EACCES)
         broker_count(&counters->dropped_sys, 1);
+    else if (code == -ENOSPC)
+        broker_count(&counters->dropped_retained, 1);
     else
         broker_count(&counters->dropped_no_memory, 1);
 }

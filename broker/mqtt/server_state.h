@@ -40,6 +40,8 @@ struct server {
     struct transport_rules transport_rules;
     size_t max_packet_bytes;
     int64_t max_topic_levels;
+    int64_t max_filters, message_size_limit; // INT64_MAX: any
+    bool has_retained;
     int64_t max_connections;          // most connections at once
     _Atomic int64_t connection_count; // reserved connections; refused clients do not count
     struct topics *topics;
@@ -63,7 +65,7 @@ void server_end_session(struct server *server, struct session *session);
 bool server_topic_fits(const struct server *server, struct mqtt_text topic);
 
 // Counts a dropped message. `code`: -EDQUOT, a queue is full; -EACCES, clients may not publish to its topic;
-// another, no memory.
+// -ENOSPC, a bound of retained messages is reached; another, no memory.
 void worker_count_dropped(struct worker *worker, int code);
 
 // Returns the session's flow; makes one when there is none. NULL: no memory.

@@ -12,12 +12,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-enum {
-    EVENT_BATCH = LOOP_EVENTS,
-    ACCEPT_BATCH = 64,
-    TICK_MS = 1000 / TIMER_TICKS_PER_S,
-    STACK_BYTES = 256 << 10
-};
+enum { EVENT_BATCH = LOOP_EVENTS, ACCEPT_BATCH = 64, TICK_MS = 1000 / TIMER_TICKS_PER_S };
 
 struct loop {
     struct turn turn;
@@ -256,7 +251,7 @@ int loop_start(struct loop *loop, struct err *err)
 {
     pthread_attr_t attributes;
     pthread_attr_init(&attributes);
-    pthread_attr_setstacksize(&attributes, STACK_BYTES);
+    pthread_attr_setstacksize(&attributes, LOOP_STACK_BYTES);
     int code = pthread_create(&loop->thread, &attributes, run, loop);
     pthread_attr_destroy(&attributes);
     if (code != 0)

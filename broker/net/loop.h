@@ -25,7 +25,10 @@
 
 struct loop;
 
-enum { LOOP_EVENTS = 64 }; // most events of one turn
+enum {
+    LOOP_EVENTS = 64, // most events of one turn
+    LOOP_STACK_BYTES = 256 << 10
+};
 
 // A descriptor of the owner that the loop watches for input. The struct must stay valid until
 // loop_close_watch.
