@@ -10,6 +10,7 @@ import pytest
 from faults import BUILD, ROOT
 from test_readers import SUITE, poolmark
 
+from poolmark.facts import described
 from poolmark.records.read_record import Run, load, seal_broken
 from poolmark.records.record import files_of, seal
 from poolmark.verify import recompute
@@ -19,7 +20,7 @@ from poolmark.verify.verify import complaints
 # Metrics that are in no other file and follow from no other count; only the seal protects them.
 COUNTED_ALONE = ("network.", "generator.busiest_", "broker.connections_", "broker.memory_", "broker.messages_", "connect_uncorrected.censored",
                  "delivery_uncorrected.censored", "ack_uncorrected.censored")
-COUNTED_ALONE_LAST = ("throttled_ns", "messages.duplicates", "messages.unacknowledged")
+COUNTED_ALONE_LAST = ("throttled_ns", "cpu.idle_share", "messages.duplicates", "messages.unacknowledged")
 KINDS = ("suite", "bench", "connect", "publish", "steps", "broker")
 
 
@@ -87,7 +88,7 @@ def test_an_edit_with_a_new_seal_is_noticed_where_files_say_otherwise(copies, ki
     # Figures from unchanged files are computed once.
     monkeypatch.setattr(recompute, "latency_figures", functools.cache(recompute.latency_figures))
     monkeypatch.setattr(recompute, "inner_accounts", lambda run: recompute.Account())
-    monkeypatch.setattr(recompute.described, "catalogue", functools.cache(recompute.described.catalogue))
+    monkeypatch.setattr(described, "catalogue", functools.cache(described.catalogue))
     if kind == "suite":
         replayed = {cell["id"]: recompute.replay(load(folder), cell) for cell in data["cells"]}
         monkeypatch.setattr(recompute, "replay", lambda run, cell: replayed[cell["id"]])
@@ -247,3 +248,21 @@ def test_an_edited_headline_of_benchmarks_is_noticed(copies):
                                          "confidence": 0.0, "rounds": 3, "unit": "ns", "aim": "at most 1"}]
 
     assert any(text.startswith("headline lifo: slab - null: ") for text in changed(copies("bench"), edit))
+
+
+@pytest.mark.parametrize("metric, value, anomaly", [("network.listen_overflows", 77, "accept_queue"), ("network.syn_retransmits", 3, "retransmits"),
+                                                    ("generator.throttled_ns", 5e8, "throttled")])
+def test_a_figure_without_the_anomaly_that_it_demands_is_noticed(copies, metric, value, anomaly):
+    def edit(data):
+        data["metrics"].setdefault(metric, {"unit": "1", "better": "none"})["value"] = value
+        data["anomalies"] = [one for one in data["anomalies"] if one["what"] != anomaly]
+
+    wrong = changed(copies("connect"), edit)
+    assert any(f"{metric} is {value:.10g}, which is an anomaly '{anomaly}', and the record has none" in text for text in wrong)
+
+
+def test_a_number_of_connections_that_the_books_contradict_is_noticed(copies):
+    def edit(data):
+        data["config"]["connections"] //= 2
+
+    assert any(text.startswith("config.connections: the record says") for text in changed(copies("connect"), edit))

@@ -20,7 +20,7 @@ from poolmark.base.errors import PoolmarkError, RecordError
 from poolmark.records.read_record import Run, load
 from poolmark.records.record import metric as make_metric
 from poolmark.base.units import show_number
-from poolmark.verify import above, bench_again, derived, searches
+from poolmark.verify import above, anomalies, bench_again, derived, searches
 from poolmark.verify.account import ABSENT, COUNTED, OLDER, SPOILED, UNKNOWN, UNNAMED, Account, against, beside_catalogue
 from poolmark.verify.counts import book_complaints, count_complaints, count_figures
 from poolmark.verify.expected import base_of, lacking, nested, spoiled
@@ -144,6 +144,7 @@ def load_account(run: Run, where: str = "") -> Account:
     figures: dict[str, list] = {}
     latencies, bad = {}, spoiled(run.data)
     account.wrong += lacking(run.data, where)
+    account.wrong += [where + text for text in anomalies.missing(run.data) + anomalies.other_size(run.data)]
     try:
         if latency.is_file() and latency.name not in bad:
             latencies = latency_figures(latency, of_any_number="percentiles" not in (run.data.get("summary") or {}))
@@ -294,6 +295,16 @@ def replay(run: Run, cell: dict) -> tuple[dict, str]:
     return made.data["metrics"], missing
 
 
+def lost_anomalies(run: Run, cell: dict) -> list[str]:
+    """Anomalies of the phases' records that the cell lacks; both belong to one run."""
+    base, found = base_of(cell), []
+    for phase in cell["phases"] if base else []:
+        folder = run.folder / base / phase["folder"]
+        if (folder / "run.json").is_file():
+            found += anomalies.missing_in_cell(cell, phase, load(folder).data)
+    return found
+
+
 def suite_account(run: Run, cell: dict) -> Account:
     account, where = Account(), f"{cell['id']}: "
     try:
@@ -312,6 +323,7 @@ def suite_account(run: Run, cell: dict) -> Account:
             account.leave(missing, where + name)
         else:
             account.wrong.append(f"{where}{name}: the record says {show_number(one['value'])}, its files give no such figure")
+    account.wrong += [] if older else lost_anomalies(run, cell)
     if not older and not missing:
         account.wrong += [f"{where}{name}: its files give {show_number(one['value'])}, the record does not have it"
                           for name, one in figures.items() if name not in cell["metrics"]]

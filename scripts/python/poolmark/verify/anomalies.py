@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Anomalies that a load's record must have by its own figures, and the size of a run by its books. A record without them was changed, and
+sealed anew.
+
+    missing(record)             texts: figures that demand an anomaly which the record does not have
+    other_size(record)          texts: a configuration of other connections than its books have
+    missing_in_cell(cell, load) texts: anomalies of a phase's record that its cell does not have
+
+The rules are those of loadgen/summary.c, summary_surroundings.c and loadgen/scenarios.
+"""
+from poolmark.records.read_record import has_seals
+
+MANY = "many"           # base/record.c: there were more anomalies than a record keeps
+LATE_NS = 1_000_000     # loadgen/summary.c: an act later than that is late
+# Metric that is above 0 -> the anomaly beside it.
+ABOVE_ZERO = {
+    "arrivals.failed": "away", "arrivals.not_sent": "not_sent", "clients.failed": "failed", "clients.dropped": "dropped",
+    "messages.corrupt": "corrupt", "generator.throttled_ns": "throttled", "cpu.throttled_ns": "throttled", "slow.closed": "slow_closed",
+}
+# The same, where a scenario publishes as its purpose.
+OF_PUBLISH = {"messages.lost": "lost", "messages.not_sent": "not_sent", "messages.unfinished": "unfinished",
+              "messages.unacknowledged": "unacknowledged", "messages.duplicates": "duplicates"}
+SIZED = ("connect", "publish", "churn", "storm", "burst", "steps")     # scenarios whose connects are all of books.connects
+
+
+def _value(record: dict, name: str) -> float:
+    value = (record.get("metrics", {}).get(name) or {}).get("value")
+    return value if isinstance(value, (int, float)) else 0
+
+
+def demanded(record: dict) -> dict[str, str]:
+    """{anomaly: the figure that demands it}."""
+    found: dict[str, str] = {}
+
+    def demand(what: str, name: str) -> None:
+        found.setdefault(what, f"{name} is {_value(record, name):.10g}")
+
+    rules = ABOVE_ZERO | (OF_PUBLISH if record.get("config", {}).get("scenario") == "publish" else {})
+    for name, what in rules.items():
+        if _value(record, name) > 0:
+            demand(what, name)
+    p99 = (record.get("metrics", {}).get("schedule.lag_p99") or {}).get("value")
+    name = "schedule.lag_p99" if p99 is not None else "schedule.lag_max"    # of fewer than 100 acts the latest decides
+    if _value(record, name) > LATE_NS:
+        demand("late", name)
+    for name in ("network.listen_overflows", "network.listen_drops"):
+        if _value(record, name) > 0:
+            demand("accept_queue", name)
+    if "accept_queue" not in found and _value(record, "network.syn_retransmits") > 0:
+        demand("retransmits", "network.syn_retransmits")
+    return found
+
+
+def _judged(record: dict) -> bool:
+    return record.get("kind") == "load" and record.get("status") != "running" and has_seals(record)
+
+
+def missing(record: dict) -> list[str]:
+    if not _judged(record):
+        return []
+    told = {one.get("what") for one in record.get("anomalies", []) if isinstance(one, dict)}
+    if MANY in told:
+        return []
+    return [f"anomalies: {figure}, which is an anomaly '{what}', and the record has none" for what, figure in demanded(record).items()
+            if what not in told]
+
+
+def other_size(record: dict) -> list[str]:
+    config, books = record.get("config", {}), record.get("books") or {}
+    attempted, connections = (books.get("connects") or {}).get("attempted"), config.get("connections")
+    if not _judged(record) or config.get("scenario") not in SIZED or not isinstance(attempted, int) or not isinstance(connections, int):
+        return []
+    later = config.get("burst") or 0 if config["scenario"] == "burst" else 0
+    given = connections - later + (config.get("probes") or 0)
+    return [] if given == attempted else [f"config.connections: the record says {connections}, and by it {given} connects were to be "
+                                          f"attempted; its books have {attempted}"]
+
+
+def missing_in_cell(cell: dict, phase: dict, load: dict) -> list[str]:
+    told = {(one.get("what"), one.get("text")) for one in cell.get("anomalies", []) if isinstance(one, dict)}
+    return [f"{cell['id']}: anomalies: the record of phase {phase['name']} has '{one['what']}', and the cell does not"
+            for one in load.get("anomalies", []) if (one["what"], f"{phase['name']}: {one['text']}") not in told]
