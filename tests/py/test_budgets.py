@@ -88,3 +88,32 @@ def test_a_budget_is_not_kept_by_the_repetitions_that_have_a_value(tmp_path):
     found = verdict.compare(make_run(seed=1, cells=1), candidate, budgets=thresholds.load(file))
     row = next(row for row in found.rows if row.metric == "connect.p99")
     assert row.verdict == "undecided" and row.why.startswith("3 repetitions without a value")
+
+
+def test_bounds_have_units(tmp_path):
+    file = tmp_path / "budgets.toml"
+
+    def at(bound):
+        file.write_text(f'[[budget]]\nmetric = "connect.p99"\nmax = {bound}\n')
+        return verdict.compare(make_run(seed=1, cells=1), make_run(seed=2, cells=1), budgets=thresholds.load(file))
+
+    assert at('"500us"').code == verdict.REGRESSION and "is over the budget of 500 us" in at('"500us"').reasons[0]
+    assert at('"60ms"').code == at('"0.06 s"').code == at(60_000_000).code == verdict.OK
+    assert thresholds.with_unit("20KiB") == (20480.0, "B") and thresholds.with_unit("10k/s") == (10_000.0, "1/s")
+    assert thresholds.with_unit("99.5%") == (99.5, "%")
+
+
+def test_a_pattern_with_a_unit_covers_only_metrics_of_that_unit():
+    budget = thresholds.Budget("connect.*", max=6e7, unit="ns")
+    assert budget.covers("x", "connect.p99", "ns") and budget.covers("x", "connect.seconds", "s") and not budget.covers("x", "connect.rate", "1/s")
+    assert budget.broken_by(0.07, "s")[0] == "over budget" and budget.broken_by(0.05, "s") is None
+
+
+@pytest.mark.parametrize("bound, says", [('"60 furlongs"', "is not a number, or one with a unit"), ('"60"', "with a unit"),
+                                         ('"20KiB"', "is not in the unit of connect.p99: ns"), ("true", "with a unit"),
+                                         ('"60ms"\nmin = 4', "in different units")])
+def test_wrong_units_are_faults_of_the_file(tmp_path, bound, says):
+    file = tmp_path / "b.toml"
+    file.write_text(f'[[budget]]\nmetric = "connect.p99"\nmax = {bound}\n')
+    with pytest.raises(UsageError, match=says):
+        thresholds.load(file)

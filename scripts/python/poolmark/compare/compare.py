@@ -52,8 +52,8 @@ def add_arguments(parser) -> None:
 def add_judging(parser) -> None:
     """Options that nightly has too."""
     parser.add_argument("--thresholds", metavar="FILE", help="budgets, TOML: [[budget]] metric, cell, max, min, "
-                        "max_worse_percent; max and min are numbers in the metric's own unit: ns for latencies and times "
-                        "(1 ms is 1000000), B for bytes, 1/s for rates, %% for pool.hit_rate, 1 for counts")
+                        "max_worse_percent; max and min have a unit (\"60ms\", \"20KiB\", \"10k/s\", \"99%%\"), or are numbers in the metric's own: ns for "
+                        "latencies and times, B for bytes, 1/s for rates, %% for pool.hit_rate, 1 for counts")
     parser.add_argument("--judge", action="append", default=[], metavar="METRIC", help="what decides, instead of the suite's "
                         "primary metrics: a name, a pattern, CELL:METRIC, 'all', 'primary'; several times")
     parser.add_argument("--allow-missing", action="store_true", help="compare what both have although the candidate lacks cells or "

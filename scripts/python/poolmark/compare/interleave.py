@@ -162,6 +162,7 @@ def join(runs: list[Run], folder: Path, comparison: str, jobs: int, build: str) 
             made = record.cell(f"{stem}.{seen[stem]}", cell["config"], seen[stem])
             made.data.update(metrics=cell["metrics"], status=cell["status"], commands=cell.get("commands", []),
                              anomalies=cell.get("anomalies", []), source=run.id, turn=number // jobs,
+                             command=run.data.get("command", []),
                              **({"phases": cell["phases"]} if "phases" in cell else {}))
             raw = Path("raw") / run.id
             for name in files_of_cell(run, cell):

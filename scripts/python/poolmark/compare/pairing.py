@@ -6,9 +6,11 @@ A row has one value a repetition; a round of a benchmark counts as a repetition.
 import json
 import math
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from poolmark.base.units import plural
 from poolmark.records import raw_data
+from poolmark.verify import withheld
 from poolmark.bench import full_speed
 from poolmark.compare.blocks import Blocks, blocks_of
 from poolmark.compare.primary import PRIMARY
@@ -41,6 +43,7 @@ class Judged:
     limit: float = math.inf     # a larger `finds` is of no use
     deviation: float = 0.0      # of one repetition, in the unit of `change`
     left_out: int = 0   # repetitions of either side without a value
+    why_left_out: str = ""
     broken: str = ""    # "over budget" or "under budget"
     verdict: str = "undecided"  # regression, improvement, same, undecided
     why: str = ""
@@ -85,6 +88,17 @@ def counts(cell: dict) -> bool:
     return cell["status"] == "complete" or not told & {"interrupted", "allocator"} and (bool(cell["metrics"]) or "start" in told)
 
 
+def with_cells(run: dict) -> dict:
+    """A generator's own record with its measurement as the one cell; other records as they are. All else of its configuration is
+    compared as a whole (comparable.py)."""
+    if run.get("kind") != "load" or run.get("cells"):
+        return run
+    config = {key: run["config"].get(key) for key in ("scenario", "engine")}
+    files = {Path(name).stem: name for name in run.get("files", {}) if name.endswith((".hlog", ".csv"))}
+    return run | {"cells": [{"id": str(config["scenario"]), "config": config, "repetition": 1, "status": run["status"], "files": files,
+                             **{key: run.get(key) or empty for key, empty in (("metrics", {}), ("anomalies", []))}}]}
+
+
 def by_config(run: dict) -> dict[str, list[dict]]:
     cells: dict[str, list[dict]] = {}
     for cell in run.get("cells", []):
@@ -121,6 +135,21 @@ def metrics_of(cells: list[dict]) -> dict[str, dict]:
 def without_value(cells: list[dict], found: list[float]) -> int:
     """Repetitions that measured something, but not this metric."""
     return max(0, sum(bool(cell["metrics"]) for cell in cells) - len(found))
+
+
+def why_without(cells: list[dict], metric: str) -> str:
+    """Why repetitions of a side have no value of a metric, in the words of their records: "value in 3 of 8 runs: served_before (5): TEXT";
+    "" when all have one. An anomaly is a reason when it withholds this metric, or names it."""
+    ran = [cell for cell in cells if cell["metrics"]]
+    without = [cell for cell in ran if (cell["metrics"].get(metric) or {}).get("value") is None]
+    found: dict[str, tuple[int, str]] = {}
+    if not without:
+        return ""
+    for cell in without:
+        told = {one["what"]: one["text"] for one in cell.get("anomalies", []) if withheld.withholds(one["what"], metric) or metric in one["text"]}
+        found |= {what: (found.get(what, (0, ""))[0] + 1, text) for what, text in told.items()}
+    reasons = "; ".join(f"{what} ({count}): {text}" for what, (count, text) in found.items())
+    return f"value in {len(ran) - len(without)} of {plural(len(ran), 'run')}" + (f": {reasons}" if reasons else "")
 
 
 def files_of(cells: list[dict], metric: str) -> list[str]:
@@ -191,13 +220,17 @@ def pair(base: dict, candidate: dict) -> Paired:
                 if interleaved and len(cells) > 1 < len(theirs[key]):
                     row.blocks = blocks_of(turns(cells, metric), turns(theirs[key], metric))
                 if row.left_out:
-                    notes.append(f"{name}: {metric} has no value in {plural(row.left_out, 'repetition')}")
+                    row.why_left_out = ", ".join(f"{side}: {why}" for side, both in (("baseline", cells), ("candidate", theirs[key]))
+                                                 if (why := why_without(both, metric)))
+                    notes.append(f"{name}: {metric} has no value in {plural(row.left_out, 'repetition')}: {row.why_left_out}")
                 rows.append(row)
             elif row.base or row.candidate:
-                notes.append(f"{name}: {metric} was measured on one side only")
+                notes.append(f"{name}: {metric} was measured on one side only: {why_without(theirs[key] if row.base else cells, metric)}")
                 one_sided.append((name, metric))
             else:
                 on_neither.append(metric)
+                why = why_without(theirs[key], metric).partition(": ")[2]
+                on_neither[-1] += f" ({why})" if why else ""
         if on_neither:
             notes.append(f"{name}: measured on neither side: {', '.join(on_neither)}")
     notes += [f"{stem(cells[0]['id'])}: only in the candidate" for key, cells in theirs.items() if key not in ours]

@@ -4,27 +4,45 @@
     [[budget]]
     metric = "memory.per_connection_bytes"   # a name, or a pattern with * and ?
     cell = "*slab*"                          # a pattern of cell names; all cells when left out
-    max = 4600                               # upper bound of the candidate's median, in the metric's unit
+    max = "4600B"                            # upper bound of the candidate's median
     min = 10000                              # lower bound of it
     max_worse_percent = 5                    # bound of the worsening against the baseline
 
-max and min are bare numbers in the metric's unit in run.json: ns for latencies and times (1 ms is 1000000), B for bytes, 1/s for
-rates, % for pool.hit_rate, 1 for counts. Only the median of the candidate counts for them; a look of --until-sure wants a sign test
+max and min are texts with a unit, "60ms", "20KiB", "10k/s", "99%", or bare numbers in the metric's unit in run.json: ns for latencies and
+times (1 ms is 1000000), B for bytes, 1/s for rates, % for pool.hit_rate, 1 for counts. A bound with a unit is for metrics of that unit. Only the median of the candidate counts for them; a look of --until-sure wants a sign test
 of its repetitions besides. max_worse_percent is the accepted
 worsening. It is broken when the whole 95 % interval of the change is beyond it, and kept when the whole interval is within it.
 Otherwise the metric is undecided. No other test decides then.
 """
 import fnmatch
 import math
+import re
 import tomllib
 from dataclasses import dataclass
 
 from poolmark.facts import described
 from poolmark.base.errors import PoolmarkError, UsageError
 from poolmark.base.faults import Faults
+from poolmark.base.units import parse_bytes, parse_count, parse_seconds
 from poolmark.compare.verdict_out import in_unit
 
-KEYS = {"metric": str, "cell": str, "max": (int, float), "min": (int, float), "max_worse_percent": (int, float)}
+BOUNDS = ("max", "min")
+KEYS = {"metric": str, "cell": str, "max": (int, float, str), "min": (int, float, str), "max_worse_percent": (int, float)}
+WITH_UNITS = 'a number, or one with a unit: "60ms", "20KiB", "10k/s", "99%"'
+
+
+def with_unit(text: str) -> tuple[float, str]:
+    """A bound with a unit, in the unit of run.json, and that unit: "60ms" is (6e7, "ns")."""
+    text = text.replace(" ", "")
+    if re.fullmatch(r"[\d.]+(ns|us|ms|s|m|h)", text):
+        return parse_seconds(text) * 1e9, "ns"
+    if re.fullmatch(r"[\d.]+([kKMG]?i?B)", text):
+        return float(parse_bytes(text)), "B"
+    if re.fullmatch(r"[\d.]+[kKMG]?/s", text):
+        return float(parse_count(text.removesuffix("/s"))), "1/s"
+    if re.fullmatch(r"\d+(\.\d+)?%", text):
+        return float(text[:-1]), "%"
+    raise UsageError(f"{text!r} is not {WITH_UNITS}")
 
 
 @dataclass(frozen=True)
@@ -34,29 +52,60 @@ class Budget:
     max: float | None = None
     min: float | None = None
     max_worse_percent: float | None = None
+    unit: str | None = None     # of max and min, where they have one; the budget is for metrics of this unit
 
-    def covers(self, cell: str, metric: str) -> bool:
-        return fnmatch.fnmatchcase(metric, self.metric) and fnmatch.fnmatchcase(cell, self.cell)
+    def covers(self, cell: str, metric: str, unit: str) -> bool:
+        return (fnmatch.fnmatchcase(metric, self.metric) and fnmatch.fnmatchcase(cell, self.cell)
+                and (self.unit is None or unit == self.unit or self.unit == "ns" and unit == "s"))
+
+    def bound(self, which: str, unit: str) -> float | None:
+        """max or min in the unit of the metric. Times of some metrics are in seconds."""
+        value = getattr(self, which)
+        return value / 1e9 if value is not None and self.unit == "ns" and unit == "s" else value
 
     def broken_by(self, value: float, unit: str) -> tuple[str, str] | None:
         """("over budget" or "under budget", reason) when `value` breaks it."""
-        if self.max is not None and value > self.max:
-            return "over budget", f"{in_unit(value, unit)} is over the budget of {in_unit(self.max, unit)}"
-        if self.min is not None and value < self.min:
-            return "under budget", f"{in_unit(value, unit)} is under the budget of {in_unit(self.min, unit)}"
+        high, low = self.bound("max", unit), self.bound("min", unit)
+        if high is not None and value > high:
+            return "over budget", f"{in_unit(value, unit)} is over the budget of {in_unit(high, unit)}"
+        if low is not None and value < low:
+            return "under budget", f"{in_unit(value, unit)} is under the budget of {in_unit(low, unit)}"
         return None
 
 
-def _check(faults: Faults, where: tuple, table, names: list[str]) -> None:
+def _check_units(faults: Faults, where: tuple, table, units: dict[str, str]) -> None:
+    """Bounds with a unit: a metric that the pattern may mean has to have it."""
+    found = set()
+    for key in BOUNDS:
+        if not isinstance(table.get(key), str):
+            continue
+        try:
+            unit = with_unit(table[key])[1]
+        except UsageError as error:
+            faults.add((*where, key), f"{key} = {error}")
+            continue
+        found.add(unit)
+        metric = str(table.get("metric"))
+        have = {one for name, one in units.items() if described.is_measured(metric, [name])}
+        if have and not have & ({"ns", "s"} if unit == "ns" else {unit}):
+            faults.add((*where, key), f"{key} = {table[key]!r} is not in the unit of {metric}: {', '.join(sorted(have))}")
+    if len(found) > 1 or found and any(isinstance(table.get(key), (int, float)) for key in BOUNDS):
+        faults.add(where, "max and min are in different units; give both the same")
+
+
+def _check(faults: Faults, where: tuple, table, units: dict[str, str]) -> None:
+    names = list(units)
     for key, value in table.items():
         if key not in KEYS:
             faults.add((*where, key), f"'{key}' is not known", KEYS, key)
         elif not isinstance(value, KEYS[key]) or isinstance(value, bool):
-            faults.add((*where, key), f"{key} = {value!r} is not a {'text' if KEYS[key] is str else 'number'}")
+            kind = "text" if KEYS[key] is str else WITH_UNITS.removeprefix("a ") if key in BOUNDS else "number"
+            faults.add((*where, key), f"{key} = {value!r} is not a {kind}")
         elif not isinstance(value, str) and not math.isfinite(value):
             faults.add((*where, key), f"{key} = {value!r} is not finite")
         elif key == "max_worse_percent" and value < 0:
             faults.add((*where, key), f"max_worse_percent = {value} is below 0")
+    _check_units(faults, where, table, units)
     metric = table.get("metric")
     if metric is None:
         faults.add(where, "'metric' is missing")
@@ -66,12 +115,17 @@ def _check(faults: Faults, where: tuple, table, names: list[str]) -> None:
         faults.add(where, "says no limit; give max, min or max_worse_percent")
 
 
-def _names() -> list[str]:
-    """All known metric names. Empty when the programs are not built; names are then not checked."""
+def _units() -> dict[str, str]:
+    """All known metrics with their units. Empty when the programs are not built; names are then not checked."""
     try:
-        return [metric["name"] for metric in described.catalogue()]
+        return {metric["name"]: metric["unit"] for metric in described.catalogue()}
     except PoolmarkError:
-        return []
+        return {}
+
+
+def _budget(table: dict) -> Budget:
+    units = {key: with_unit(table[key]) for key in BOUNDS if isinstance(table.get(key), str)}
+    return Budget(**table | {key: value for key, (value, _) in units.items()}, unit=next((unit for _, unit in units.values()), None))
 
 
 def load(path) -> list[Budget]:
@@ -89,8 +143,8 @@ def load(path) -> list[Budget]:
     if unknown or not isinstance(tables, list) or not all(isinstance(one, dict) for one in tables):
         raise UsageError(f"{path}: holds [[budget]] tables and nothing else" +
                          (f"; '{unknown[0]}' is not one" if unknown else ""))
-    faults, names = Faults(str(path), text), _names()
+    faults, units = Faults(str(path), text), _units()
     for number, table in enumerate(tables):
-        _check(faults, ("budget", number), table, names)
+        _check(faults, ("budget", number), table, units)
     faults.end()
-    return [Budget(**table) for table in tables]
+    return [_budget(table) for table in tables]

@@ -21,7 +21,7 @@ from poolmark.base.units import plural
 from poolmark.facts import comparable
 from poolmark.compare import blocks, permutation, primary
 from poolmark.compare import statistics_of_pairs as statistics
-from poolmark.compare.pairing import COMBINED, NOT_COMPLETE, Judged, pair
+from poolmark.compare.pairing import COMBINED, NOT_COMPLETE, Judged, pair, with_cells
 from poolmark.compare.power import TARGET_POWER, limit_of, repetitions_for
 
 ALPHA = 0.05
@@ -234,15 +234,15 @@ def without_some(row: Judged) -> None:
     """Repetitions without a value may be the worse ones, so nothing good is said of a row that has some."""
     if row.left_out and row.verdict in ("same", "improvement"):
         row.verdict = "undecided"
-        row.why = f"{plural(row.left_out, 'repetition')} without a value: those that have one may be the better ones"
+        row.why = f"{plural(row.left_out, 'repetition')} without a value: those that have one may be the better ones; {row.why_left_out}"
     elif row.left_out and row.verdict == "undecided":
-        row.why = f"{plural(row.left_out, 'repetition')} without a value; {row.why}"
+        row.why = f"{plural(row.left_out, 'repetition')} without a value; {row.why}; {row.why_left_out}"
 
 
 def apply_budgets(row: Judged, budgets: list, share: float = 1.0) -> bool:
     """Judges a row by its budgets; True when one decided. An early look at a sequential comparison (share < 1) calls a max or min
     broken only when a sign test of the repetitions says so with its share of the error rates."""
-    covering = [budget for budget in budgets if budget.covers(row.cell, row.metric)]
+    covering = [budget for budget in budgets if budget.covers(row.cell, row.metric, row.unit)]
     for budget in covering:
         broken = budget.broken_by(float(numpy.median(row.candidate)), row.unit)
         if broken:
@@ -277,7 +277,7 @@ def apply_budgets(row: Judged, budgets: list, share: float = 1.0) -> bool:
 def idle_budgets(budgets: list, rows: list[Judged]) -> list[str]:
     """Budgets that cover nothing that both runs measured: they are not kept, they are not looked at."""
     return [f"budget of {budget.metric} in cells {budget.cell}: no such metric was measured in both runs" for budget in budgets
-            if not any(budget.covers(row.cell, row.metric) for row in rows)]
+            if not any(budget.covers(row.cell, row.metric, row.unit) for row in rows)]
 
 
 def judge_others(rows: list[Judged], share: float, rng) -> None:
@@ -322,11 +322,19 @@ def decide(verdict: Verdict) -> None:
     verdict.reasons += [f"{one}: the baseline has it and the candidate does not" for one in verdict.missing]
     if verdict.missing:
         verdict.reasons.append("--allow-missing compares what both have")
-    verdict.reasons += [f"{one}: a primary metric that was measured on one side only" for one in verdict.one_sided]
+    verdict.reasons += [one_side_told(one, verdict.notes) for one in verdict.one_sided]
     verdict.reasons += verdict.idle + unfinished
     if verdict.base == verdict.candidate:
         verdict.notes.append(SAME_RUN)
         verdict.reasons = [] if verdict.code == INVALID else verdict.reasons
+
+
+def one_side_told(one: str, notes: list[str]) -> str:
+    """A primary metric with a value on one side, and the reason that its records give."""
+    cell, _, metric = one.rpartition(" ")
+    start = f"{cell}: {metric} was measured on one side only: "
+    why = next((note.removeprefix(start) for note in notes if note.startswith(start)), "")
+    return f"{one}: a primary metric that was measured on one side only" + (f" ({why})" if why else "")
 
 
 def should_decide(found: list[tuple[str, str]], rows: list[Judged], patterns: list[str]) -> list[str]:
@@ -351,6 +359,7 @@ def compare(base: dict, candidate: dict, *, budgets=(), allowed=(), seed: int = 
     if found:
         return not_comparable(base, candidate, [f"{fact} differs: {ours} in the baseline, {theirs} in the candidate"
                                                 for fact, ours, theirs in found], found)
+    base, candidate = with_cells(base), with_cells(candidate)
     paired = pair(base, candidate)
     rows, notes = paired.rows, paired.notes
     if not rows:

@@ -4,10 +4,11 @@ that is and where to look. The rest is folded, and cut where it would be too lon
 """
 import numpy
 
+from poolmark.compare import where_to_look as where
 from poolmark.compare.pairing import COMBINED, Judged
 from poolmark.compare.verdict import Verdict
-from poolmark.compare.verdict_out import (HEADS, HOW_TO_READ, counts, fields, head_lines, in_markdown, in_unit,
-                                      interval_of, is_shown, least, links_of, percent, rank, short)
+from poolmark.compare.verdict_out import (HEADS, HOW_TO_READ, REST, counts, fields, head_lines, in_markdown, in_unit,
+                                      interval_of, is_shown, least, links_of, percent, rank, short, suspicious_duplicates)
 
 MOST_HEADLINES = 5
 MOST_ROWS = 20
@@ -115,13 +116,9 @@ def reasons_of(verdict: Verdict) -> list[str]:
     return [reason for reason in verdict.reasons if reason not in told and not reason.removesuffix("; measured twice") in told]
 
 
-def where_to_look(verdict: Verdict) -> list[str]:
-    base, candidate = (str(run["tool"]["commit"])[:12] for run in (verdict.base, verdict.candidate))
-    if not verdict.of("regression"):
-        return []
-    commits = f" What changed between the builds: `git log -p {in_markdown(base)}..{in_markdown(candidate)}`." \
-        if base != candidate else ""
-    return [f"Where to look: the raw data linked above, and the page `verdict.html` beside this text.{commits}", ""]
+def where_to_look(verdict: Verdict, links: dict | None) -> list[str]:
+    told = where.lines(verdict, links)
+    return ["**Where to look**", "", *(f"- {in_markdown(line)}" for line in told), ""] if told else []
 
 
 def found_from(verdict: Verdict) -> list[tuple[str, float]]:
@@ -136,7 +133,7 @@ def found_from(verdict: Verdict) -> list[tuple[str, float]]:
 def as_markdown(verdict: Verdict, links: dict | None = None) -> str:
     worse = sorted(verdict.of("regression"), key=rank)
     lines = [f"## {in_markdown(headline(verdict))}", "", *bullets(worse, links), *([""] if worse else [])]
-    lines += where_to_look(verdict)
+    lines += where_to_look(verdict, links)
     lines += [f"- {in_markdown(reason)}" for reason in short(reasons_of(verdict))]
     lines += ["", *(f"{in_markdown(line)}  " for line in head_lines(verdict)[:2])]
     if verdict.rows:
@@ -145,6 +142,8 @@ def as_markdown(verdict: Verdict, links: dict | None = None) -> str:
         if finds:
             lines += ["A worsening would have been found from: " + ", ".join(
                 f"{in_markdown(metric)} {least(size)}" for metric, size in finds[:8]) + ".", ""]
+    if told := suspicious_duplicates(verdict):
+        lines += [in_markdown(told), ""]
     better = sorted((row for row in verdict.of("improvement") if is_shown(row)), key=rank)
     open_rows = sorted((row for row in verdict.of("undecided") if is_shown(row)), key=rank)
     lines += part("Worse", worse) + part("Better", better)
@@ -153,7 +152,7 @@ def as_markdown(verdict: Verdict, links: dict | None = None) -> str:
     shown = {id(row) for row in [*worse, *better, *open_rows[:MOST_ROWS]]}
     rest = sorted((row for row in verdict.rows if id(row) not in shown), key=rank)
     if rest:
-        lines += folded(f"{len(rest)} more: the same, or not primary", table(rest, 2 * MOST_TABLE_BYTES))
+        lines += folded(f"{len(rest)} more: {REST}", table(rest, 2 * MOST_TABLE_BYTES))
     if verdict.rows:
         lines += folded("How to read it", [in_markdown(HOW_TO_READ)])
     lines += [f"- {in_markdown(note)}" for note in short(verdict.notes)]

@@ -22,6 +22,7 @@ MOST_LINES = 40         # of a table on a terminal or in a summary; the page has
 HOW_TO_READ = ("baseline and candidate: medians. change: the median of all pairwise ratios candidate/baseline "
                "(Hodges-Lehmann), which need not be the ratio of the two medians, with its exact interval. p: corrected for "
                "all metrics tested. finds: a worsening of that size would have been found 19 times in 20.")
+REST = "the same, told by another metric, or not primary and not worse"
 ORDER = ("regression", "improvement", "undecided", "same")
 
 
@@ -72,6 +73,14 @@ def is_shown(row: Judged) -> bool:
     if row.role == DUPLICATE:
         return False
     return row.verdict in ("regression", "improvement") or row.verdict == "undecided" and (row.decides or row.suspicious)
+
+
+def suspicious_duplicates(verdict: Verdict, most: int = 6) -> str:
+    """One line on metrics that repeat another one and look worse: they decide nothing, and a reader should know. "" without any."""
+    found = sorted((row for row in verdict.rows if row.role == DUPLICATE and row.suspicious and row.worse[1] > row.floor), key=rank)
+    told = [f"{row.cell} {row.metric} {percent(row.effect.change)}" for row in found[:most]]
+    more = f", and {len(found) - most} more" if len(found) > most else ""
+    return f"Look worse and decide nothing, because another metric tells the same: {', '.join(told)}{more}" if found else ""
 
 
 def sorted_rows(verdict: Verdict, whole: bool) -> list[Judged]:
@@ -138,8 +147,10 @@ def as_table(verdict: Verdict, whole: bool = False) -> str:
         lines.append("(in parentheses: no primary metric; it does not decide unless it is worse beyond doubt)")
     hidden = len(verdict.rows) - len(shown)
     if hidden:
-        lines += ["", f"{plural(hidden, 'more metric')} of cells: the same, or not primary and not worse; --all shows them"
+        lines += ["", f"{plural(hidden, 'more metric')} of cells: {REST}; --all shows them"
                   if len(shown) == len(ordered) else f"{plural(hidden, 'more metric')} of cells; --all shows them"]
+    if told := suspicious_duplicates(verdict):
+        lines += ["", plain(told)]
     return "\n".join(lines + [f"note: {plain(note)}" for note in verdict.notes])
 
 

@@ -9,10 +9,11 @@ import math
 
 from poolmark.base.draw import INLINED, SCHEMA, svgs
 from poolmark.base.errors import PoolmarkError
+from poolmark.compare import where_to_look
 from poolmark.compare.verdict import Verdict
 from poolmark.compare.verdict_markdown import MOST_HEADLINES, headline, headlines, how_sure, in_words, reasons_of
 from poolmark.compare.verdict_out import (HEADS, HOW_TO_READ, counts, fields, head_lines, links_of, percent, plain,
-                                      sorted_rows)
+                                      sorted_rows, suspicious_duplicates)
 
 MOST_ROWS = 200
 WORDS_OF = {"regression": "worse", "improvement": "better", "undecided": "undecided"}
@@ -122,6 +123,10 @@ def as_html(verdict: Verdict, links: dict | None = None, draw=svgs) -> str:
         f"<h1>{escape(headline(verdict))}</h1>", f"<ul>{reasons}</ul>",
         "<p>" + "<br>".join(escape(line) for line in head_lines(verdict)[:2]) + "</p>",
         f"<p>{escape(counts(verdict))}</p>" if verdict.rows else ""]
+    if told := where_to_look.lines(verdict, links):
+        parts.append("<h2>Where to look</h2><ul>" + "".join(f"<li>{escape(line)}</li>" for line in told) + "</ul>")
+    if told := suspicious_duplicates(verdict):
+        parts.append(f"<p>{escape(told)}</p>")
     if verdict.rows:
         parts.append(f"<p>{escape(HOW_TO_READ)}</p>")
     if drawn:

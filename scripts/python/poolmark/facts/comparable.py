@@ -23,6 +23,22 @@ def _fact(part: str, key: str, run: dict):
     return value
 
 
+def _is_given(run: dict, option: str) -> bool:
+    """Whether the command of the run has this option."""
+    return any(str(word).partition("=")[0] == option for word in run.get("command") or [])
+
+
+def configured(run: dict) -> dict:
+    """The configuration, without what a generator draws anew for each run: the first of its local ports, and the prefix of client
+    identifiers unless it was given."""
+    config = {key: value for key, value in run.get("config", {}).items() if key not in CONFIG_EXEMPT}
+    if not _is_given(run, "--prefix"):
+        config.pop("prefix", None)
+    if isinstance(config.get("ports"), dict):
+        config["ports"] = {key: value for key, value in config["ports"].items() if key != "start"}
+    return config
+
+
 def in_words(value) -> str:
     """A value of a record as text for people."""
     if value is None or value in ("", [], {}):
@@ -51,7 +67,6 @@ def differences(base: dict, candidate: dict) -> list[tuple[str, str, str]]:
     ours, theirs = base.get("libraries", {}), candidate.get("libraries", {})
     found += [(f"libraries.{key}", ours.get(key), theirs.get(key))
               for key in sorted({*ours, *theirs}) if ours.get(key) != theirs.get(key)]
-    ours, theirs = base.get("config", {}), candidate.get("config", {})
-    found += [(f"config.{key}", ours.get(key), theirs.get(key)) for key in sorted({*ours, *theirs})
-              if key not in CONFIG_EXEMPT and ours.get(key) != theirs.get(key)]
+    ours, theirs = configured(base), configured(candidate)
+    found += [(f"config.{key}", ours.get(key), theirs.get(key)) for key in sorted({*ours, *theirs}) if ours.get(key) != theirs.get(key)]
     return [(fact, in_words(ours), in_words(theirs)) for fact, ours, theirs in found]

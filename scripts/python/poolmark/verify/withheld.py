@@ -25,6 +25,11 @@ def withheld(record: dict) -> tuple[str, ...]:
     return tuple(start for what, starts in WITHHELD.items() if what in told for start in starts)
 
 
+def withholds(what: str, metric: str) -> bool:
+    """Whether this anomaly withholds this metric of a cell, which may have its phase's name in front."""
+    return any(metric.startswith(start) or f".{start}" in metric for start in WITHHELD.get(what, ()))
+
+
 def no_figures(anomalies: list[dict]) -> dict[str, str]:
     """"user" or "kernel" -> why there is no figure of it for a connection."""
     return {NO_FORECAST[one["what"]]: one.get("text", "") for one in anomalies if one.get("what") in NO_FORECAST}
