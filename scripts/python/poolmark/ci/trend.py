@@ -55,31 +55,37 @@ def page(found: list, draw=svgs) -> str:
     """`draw`: turns specifications into SVG."""
     cards = "".join(
         f"<figure><figcaption>{escape(one.cell)} <b>{escape(one.metric)}</b><br>"
-        f"{escape(in_unit(one.values[0], one.unit))} to {escape(in_unit(one.values[-1], one.unit))}, "
-        f"{plural(len(one.values), 'night')}</figcaption>{svg}<details><summary>nights</summary><table>{nights_of(one)}</table>"
-        "</details></figure>" for (one, _), svg in zip(found, draw([spec(one, points) for one, points in found]), strict=True))
+        f"{escape(last_told(one, last))}; {plural(len(one.values), 'night')}</figcaption>{svg}<details><summary>nights</summary>"
+        f"<table>{nights_of(one)}</table></details></figure>"
+        for (one, _, last), svg in zip(found, draw([spec(one, points) for one, points, _ in found]), strict=True))
     style = STYLE + "main { display: flex; flex-wrap: wrap; gap: 1rem; } figure { margin: 0; }"
     return ('<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" '
             f'content="width=device-width, initial-scale=1"><title>Poolmark: trend</title><style>{style}</style></head>'
             f"<body><h1>Trend</h1><p>Dashed: a change point.</p><main>{cards}</main></body></html>\n")
 
 
+def last_told(one: history.Series, last) -> str:
+    """The last night beside the nights of its segment. A word like worse only where it differs by more than these do."""
+    if last is None:
+        return f"{in_unit(one.values[-1], one.unit)} last night"
+    word = f", {from_to(last.median, last.value, one.unit, one.better)}" if last.differs else ""
+    since = f" since {one.dates[len(one.values) - 1 - last.nights][:10]}" if last.nights < len(one.values) - 1 else ""
+    return (f"{in_unit(last.value, one.unit)} last night, {in_unit(last.median, one.unit)} in the middle of {plural(last.nights, 'night')} "
+            f"before{since}{word}")
+
+
 def lines(found: list) -> list[str]:
     texts = []
-    for one, points in found:
-        first, last = one.values[0], one.values[-1]
-        change = f" ({from_to(first, last, one.unit, one.better)})" if len(one.values) > 1 else ""
-        texts.append(plain(f"{one.cell} {one.metric}: {in_unit(first, one.unit)} to {in_unit(last, one.unit)}{change} "
-                           f"over {plural(len(one.values), 'night')}"
-                           + spread_told(one)))
+    for one, points, last in found:
+        texts.append(plain(f"{one.cell} {one.metric}: {last_told(one, last)}; {plural(len(one.values), 'night')}" + spread_told(one)))
         texts += [f"  change point at {plain(one.dates[point.index])}, commit {plain(one.commits[point.index][:12])}: "
-                  f"{from_to(point.before, point.after, one.unit, one.better)} (p = {point.p:.3f})" for point in points]
+                  f"{from_to(point.before, point.after, one.unit, one.better)} (p = {point.p:.2g})" for point in points]
     return texts
 
 
 def remarks(found: list, back: list[tuple[str, str]]) -> list[str]:
     """What a reader must know about the series."""
-    most = max(len(one.values) for one, _ in found)
+    most = max(len(one.values) for one, *_ in found)
     texts = []
     if most == 1:
         texts.append(f"one night so far: nothing to set it beside; a change point takes {2 * change_points.LEAST_SEGMENT} nights")
@@ -104,10 +110,13 @@ def run(args) -> int:
     every = history.series(db, hosts[0]) if hosts else []
     back = history.out_of_order(db, hosts[0]) if hosts else []
     db.close()
-    wanted = [one for one in every if not args.metric or any(text in f"{one.cell} {one.metric}" for text in args.metric)]
-    if not wanted:
+    # All series are one family, whichever of them are shown.
+    points = change_points.find_all([one.values for one in every])
+    lasts = change_points.last_nights([one.values for one in every], points)
+    found = [(one, *told) for one, *told in zip(every, points, lasts, strict=True)
+             if not args.metric or any(text in f"{one.cell} {one.metric}" for text in args.metric)]
+    if not found:
         raise UsageError(f"{args.history}: holds no such metric")
-    found = [(one, change_points.find(one.values)) for one in wanted]
     print("\n".join([*lines(found), *remarks(found, back)]))
     if len(hosts) > 1:
         print(f"left out: {plural(len(hosts) - 1, 'other kind')} of host or build in this history; the newest is shown")

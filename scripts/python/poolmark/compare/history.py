@@ -6,7 +6,8 @@
                          samples INTEGER, deviation REAL, PRIMARY KEY (run, cell, metric))
 
 `host` is a fingerprint of the facts that a figure depends on (cores, CPU model, kernel, compiler, flags). A series contains
-only runs with the same fingerprint. `value` is the median over the run's repetitions, `samples` their number. `deviation` is
+only runs with the same fingerprint. `value` is the median over the run's repetitions, or the mean of a count that is 0 in most
+of them and not in all (losses in 4 of 9). `samples` is the number of repetitions, `deviation` is
 the relative spread of repetitions (compare/power.py), NULL if unknown. `dirty` is -1 if unknown. `PRAGMA user_version` is the
 version of the schema, 2. Version 1 had no `deviation`; opening such a file upgrades it.
 """
@@ -91,6 +92,12 @@ def told(function):
     return call
 
 
+def middle(found: list[float], unit: str) -> float:
+    """The value of a night: the median; the mean of a count whose median is 0, so that losses in some runs are not lost."""
+    value = statistics.median(found)
+    return statistics.fmean(found) if value == 0 and unit in ("1", "count") else value
+
+
 @told
 def append(db: sqlite3.Connection, run: dict, verdict_word: str) -> int:
     """Adds a run, or replaces it; returns the number of rows."""
@@ -100,7 +107,7 @@ def append(db: sqlite3.Connection, run: dict, verdict_word: str) -> int:
             found = values(cells, name)
             if one["better"] != "none" and found:
                 rows.append((run["id"], stem(cells[0]["id"]), name, one["unit"], one["better"],
-                             statistics.median(found), len(found), deviation_of(found)))
+                             middle(found, one["unit"]), len(found), deviation_of(found)))
     with db:
         db.execute("DELETE FROM run WHERE id = ?", (run["id"],))
         db.execute("INSERT INTO run VALUES (?, ?, ?, ?, ?, ?)",
