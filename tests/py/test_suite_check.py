@@ -261,3 +261,43 @@ def test_nightly_and_compare_check_the_file_before_they_build(poolmark, tmp_path
         done = poolmark(*words)
         assert done.returncode == 4 and "wrong.toml:1: 'shap'" in done.stderr and "wrong.toml:2: kind 'suit'" in done.stderr
         assert "make in" not in done.stderr and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("text, told", [('title = "x {conections}"\n', "1: {conections} in a title becomes nothing; did you mean 'connections'?"),
+                                        ("primary = []\n", "1: primary is empty: no metric would decide"),
+                                        ("primary = [4]\n", "1: primary has 4; it is a list of names")])
+def test_a_title_and_primary_metrics_that_mean_nothing_are_faults(tmp_path, text, told):
+    file = tmp_path / "x.toml"
+    file.write_text(text + '[config]\nconnections = 10\n[[phase]]\nname = "a"\nscenario = "connect"\n')
+    with pytest.raises(UsageError) as caught:
+        suite_file.load(str(file), build=BUILD)
+    assert told in str(caught.value)
+
+
+FAULTS_OF_ALL_KINDS = """shap = 4
+[config]
+target = "mosquitto"
+connections = 10
+engine = "raw"
+[[group]]
+config = { strategy = "slab" }
+[[group]]
+config = { strategy = "slab" }
+[[phase]]
+name = "a"
+scenario = "connect"
+windw = 3
+"""
+
+
+def test_faults_of_keys_options_and_cells_are_told_in_one_pass(poolmark, tmp_path):
+    """Cells that have one name, and a strategy for a target without pools, were only told when all else was mended; nightly and compare
+    told keys alone, although a build was at hand."""
+    file = tmp_path / "x.toml"
+    file.write_text(FAULTS_OF_ALL_KINDS)
+    for words in (("suite", file), ("compare", BUILD, BUILD, "--run", f"suite:{file}"),
+                  ("nightly", "--run", f"suite:{file}", "--base-build", BUILD, "--candidate-build", BUILD)):
+        done = poolmark(*words)
+        assert done.returncode in (2, 4)
+        for told in ("'shap' is not a key there", "'windw' is no option", "two cells are called", "target mosquitto has no pools of ours"):
+            assert told in done.stderr, (words[0], done.stderr)

@@ -63,6 +63,17 @@ class Check:
         for key in ("repetitions", "seed"):
             if is_type(self.data.get(key), int) and self.data[key] < 1:
                 self.faults.add((key,), f"{key} is {self.data[key]}; it must be at least 1")
+        if isinstance(self.data.get("title"), str):
+            for name in re.findall(r"\{([^{}]*)\}", self.data["title"]):
+                if name != "connections":
+                    self.faults.add(("title",), f"{{{name}}} in a title becomes nothing", ("connections",), name)
+        primary = self.data.get("primary")
+        if isinstance(primary, list):
+            if not primary:
+                self.faults.add(("primary",), "primary is empty: no metric would decide a comparison; leave it out for the catalogue's")
+            for i, one in enumerate(primary):
+                if not isinstance(one, str) or not one.strip():
+                    self.faults.add(("primary", i), f"primary has {one!r}; it is a list of names and patterns of metrics")
         if isinstance(self.data.get("kind"), str):
             self.one_of(("kind",), self.data["kind"], KINDS, "kind")
         if isinstance(self.data.get("plot"), str):

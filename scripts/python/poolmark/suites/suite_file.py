@@ -27,13 +27,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from poolmark.facts import described
-from poolmark.base.errors import UsageError
+from poolmark.base.errors import PoolmarkError, UsageError
 from poolmark.base.faults import FileFaults, Faults
 from poolmark.base.paths import SUITES, for_people
 from poolmark.suites.suite_cells import CellPlan, base_cells, interleaved
 from poolmark.suites.suite_check import Check
 from poolmark.suites import suite_pools
-from poolmark.suites.suite_options import OptionCheck, check_cell
+from poolmark.suites.suite_options import OptionCheck, check_cell, without_pools
 from poolmark.suites.suite_set import apply
 from poolmark.base.units import show_count
 
@@ -118,17 +118,28 @@ def check(checked: Check, faults: Faults, build: Path | None) -> None:
     if build:
         OptionCheck(checked).run()
         checked.metrics()
-    faults.end()
 
 
 def check_cells(data: dict, base: list[CellPlan], faults: Faults, build: Path | None) -> None:
-    """Checks what needs the cells."""
+    """Checks what needs the cells. Of a file that has faults already, command lines are not asked again: they would tell these twice."""
+    faulty = bool(faults)
     for number, cell in enumerate(base):
         if any(cell.id == other.id for other in base[:number]):
             faults.add((), f"two cells are called {cell.id}; make an axis of what differs")
+        elif build and faulty:
+            without_pools(data, cell, faults)
         elif build:
             check_cell(data, cell, faults, build)
     faults.end()
+
+
+def cells_of(data: dict, faults: Faults, strategies: list[str] | None, connections: int | None, fit) -> list[CellPlan]:
+    """The cells. Of a file with faults as far as there are any: its faults say why not."""
+    try:
+        return base_cells(data, strategies, connections, fit)
+    except (PoolmarkError, TypeError, ValueError, KeyError, AttributeError, OverflowError):
+        faults.end()
+        raise
 
 
 def choose(base: list[CellPlan], only: str | None, name: str) -> list[CellPlan]:
@@ -157,7 +168,7 @@ def load(name_or_file: str, *, build: Path | None = None, repetitions: int | Non
     apply(data, sets, faults, build)
     checked.own, checked.libraries = suite_pools.resolve_pools(data, faults, build), suite_pools.resolve_allocators(data, faults)
     check(checked, faults, build)
-    base = base_cells(data, [*described.strategies(build), *checked.own] if build else None, connections, fit)
+    base = cells_of(data, faults, [*described.strategies(build), *checked.own] if build else None, connections, fit)
     suite_pools.give(base, checked.own, checked.libraries)
     check_cells(data, base, faults, build)
     base = choose(base, only, name)
