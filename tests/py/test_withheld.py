@@ -7,6 +7,7 @@ import pytest
 
 from poolmark.base.paths import build_dir
 from poolmark.facts import described
+from poolmark.model import capacity
 from poolmark.verify import withheld
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -16,13 +17,26 @@ BUILD = build_dir()
 def test_verify_withholds_what_the_generator_does():
     told = described.loadgen(BUILD)["withheld"]
     assert {what: tuple(starts) for what, starts in told.items()} == withheld.WITHHELD
-    assert set(withheld.NO_FORECAST) <= set(told)
 
 
 def test_every_such_anomaly_is_explained():
     text = (ROOT / "results/README.md").read_text(encoding="utf-8")
     table = text[text.index("| anomaly | meaning |"):].split("\n\n")[0]
     assert set(withheld.WITHHELD) <= set(re.findall(r"`(\w+)`", table))
+
+
+@pytest.mark.parametrize("what, parts", [("other_clients", {"user", "kernel"}), ("failed_share", {"user", "kernel"}), ("kernel_noise", {"kernel"}),
+                                         ("served_before", {"user"}), ("not_the_target", {"user"}), ("target_busy", set()), ("late", set())])
+def test_a_forecast_has_no_part_whose_figure_is_withheld(what, parts):
+    """capacity printed kernel memory of which the record's anomaly other_clients said that it has no figure."""
+    assert withheld.no_figures([{"what": what, "text": "why"}]) == dict.fromkeys(parts, "why")
+
+
+def test_the_anomaly_of_another_phase_withholds_nothing_of_the_steps():
+    cell = {"phases": [{"name": "steps", "scenario": "steps"}, {"name": "qos0", "scenario": "publish"}],
+            "anomalies": [{"what": "served_before", "text": "qos0: the target served before"}, {"what": "kernel_noise", "text": "steps: other sockets"}]}
+    assert withheld.no_figures(capacity.of_steps(cell)) == {"kernel": "steps: other sockets"}
+    assert capacity.of_steps({"anomalies": cell["anomalies"]}) == cell["anomalies"]
 
 
 @pytest.mark.parametrize("what", withheld.WITHHELD)

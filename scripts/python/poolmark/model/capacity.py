@@ -135,9 +135,15 @@ def need_rows(model: Model, limit: int, cell: dict) -> list[dict]:
 
 def no_figures(run: Run, cell: dict, model: Model) -> dict[str, str]:
     """"user" or "kernel" -> why there is no figure of it for a connection: the fit, or an anomaly of the record."""
-    own = run.data.get("anomalies", []) if run.data["kind"] == "load" else []
     told = {name: why for name in ("user", "kernel") if (why := model.no_growth(name))}
-    return withheld.no_figures([*own, *cell.get("anomalies", [])]) | told
+    own = run.data.get("anomalies", []) if run.data["kind"] == "load" else []
+    return withheld.no_figures([*own, *of_steps(cell)]) | told
+
+
+def of_steps(cell: dict) -> list[dict]:
+    """The anomalies of a cell without those of its other phases, whose figures are no part of a forecast."""
+    others = tuple(f"{phase['name']}: " for phase in cell.get("phases") or [] if phase["scenario"] != "steps")
+    return [one for one in cell.get("anomalies", []) if not others or not str(one.get("text", "")).startswith(others)]
 
 
 def cell_facts(run: Run, cell: dict, hold: int | None, spare: int) -> dict:

@@ -14,9 +14,8 @@ WITHHELD: dict[str, tuple[str, ...]] = {
     "target_busy": (_CPU,),
     "other_clients": (_MEMORY, _KERNEL, _CPU),
 }
-# Anomaly -> the part of a forecast that has no figure then.
-NO_FORECAST = {"not_the_target": "user", "not_all_watched": "user", "served_before": "user", "other_clients": "user",
-               "kernel_noise": "kernel"}
+# The parts of a forecast, and the figure of the record that each is.
+PARTS = {"user": "memory.per_connection_bytes", "kernel": "kernel.per_connection_bytes"}
 
 
 def withheld(record: dict) -> tuple[str, ...]:
@@ -31,5 +30,10 @@ def withholds(what: str, metric: str) -> bool:
 
 
 def no_figures(anomalies: list[dict]) -> dict[str, str]:
-    """"user" or "kernel" -> why there is no figure of it for a connection."""
-    return {NO_FORECAST[one["what"]]: one.get("text", "") for one in anomalies if one.get("what") in NO_FORECAST}
+    """"user" or "kernel" -> why there is no figure of it for a connection: an anomaly withholds the record's own."""
+    found: dict[str, str] = {}
+    for one in anomalies:
+        for part, metric in PARTS.items():
+            if withholds(str(one.get("what")), metric):
+                found.setdefault(part, one.get("text", ""))
+    return found
