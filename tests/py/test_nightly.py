@@ -3,10 +3,15 @@
 import argparse
 import json
 import random
+import signal
+import subprocess
+import time
 
 import pytest
 from test_compare import make_run, save
 
+from poolmark.base.errors import PoolmarkError
+from poolmark.base.paths import COMMAND, build_dir
 from poolmark.compare import history, interleave, verdict
 from poolmark.ci import nightly
 from poolmark.facts.build_commit import Build
@@ -155,3 +160,63 @@ def test_a_regression_that_the_second_measurement_did_not_measure_is_undecided(t
     nightly.confirm(found, verdict.compare(make_run(seed=3, cells=2), candidate, allow_missing=True))
     row = next(row for row in found.rows if row.cell == "cell-0" and row.metric == "connect.p99")
     assert row.verdict == "undecided" and "measured again, it is not measured" in row.why and found.code != verdict.OK
+
+
+class Cut(StandIn):
+    """Ctrl-C during the n-th run."""
+
+    def __init__(self, scales, at):
+        super().__init__(scales)
+        self.at = at
+
+    def __call__(self, *words):
+        if len(self.asked) + 1 == self.at:
+            raise KeyboardInterrupt
+        return super().__call__(*words)
+
+
+def cut(tmp_path, at, scale=1.3, jobs=1, **options):
+    args = argparse.Namespace(**{"allow_missing": False, "repetitions": 6, "seed": 1, "history": str(tmp_path / "h.sqlite"), "thresholds": None,
+                                 "judge": [], "until_sure": None} | options)
+    builds = {"base": Build("a", tmp_path), "candidate": Build("b", tmp_path)}
+    return nightly.night(builds, [Job("suite:quick"), Job("suite:idle")][:jobs], args, tmp_path / "out", run=Cut({"a": 1, "b": scale}, at), say=lambda text: None)[0]
+
+
+@pytest.mark.parametrize("options", [{}, {"jobs": 1, "until_sure": 1e9, "at": 5}])
+def test_an_interrupted_comparison_keeps_and_judges_what_is_whole(tmp_path, options):
+    found = cut(tmp_path, **{"at": 10} | options)
+    assert found.code == verdict.INVALID and found.incomplete
+    assert "incomplete: interrupted after" in found.reasons[0] and "decide nothing" in found.reasons[0]
+    assert found.rows and (tmp_path / "out/base/run.json").is_file() and (tmp_path / "out/candidate/run.json").is_file()
+    assert not (tmp_path / "h.sqlite").exists()
+
+
+def test_a_turn_that_was_not_measured_whole_is_left_out(tmp_path):
+    cut(tmp_path, at=8, jobs=2)     # the second job of the fourth turn
+    joined = [load(tmp_path / "out" / side).data["cells"] for side in ("base", "candidate")]
+    assert sorted(max(cell["turn"] for cell in cells) + 1 for cells in joined) == [1, 2]
+
+
+def test_an_interruption_before_both_builds_were_measured_gives_no_verdict(tmp_path):
+    with pytest.raises(PoolmarkError, match="before both builds were measured once"):
+        cut(tmp_path, at=2)
+
+
+def test_an_interruption_of_the_second_measurement_decides_nothing(tmp_path):
+    found = cut(tmp_path, at=15)
+    assert found.code == verdict.INVALID and "while the regression was measured again" in found.reasons[0] and found.of("regression")
+
+
+def test_sigterm_ends_a_real_comparison_with_its_results(tmp_path):
+    build = build_dir()
+    log = tmp_path / "log"
+    with open(log, "w") as told:
+        child = subprocess.Popen([str(COMMAND), "compare", str(build), str(build), "--run", "bench --filter ^lifo/slab/3072$ --min-time 1ms",
+                                  "--repetitions", "50", "--out", str(tmp_path / "out")], stdout=told, stderr=told)
+        until = time.monotonic() + 100
+        while "6 of 100" not in log.read_text() and child.poll() is None and time.monotonic() < until:
+            time.sleep(.05)
+        child.send_signal(signal.SIGTERM)
+        assert child.wait(60) == 2, log.read_text()
+    assert "incomplete: interrupted after" in (tmp_path / "out/verdict.md").read_text()
+    assert json.loads((tmp_path / "out/verdict.json").read_text())["metrics"] and (tmp_path / "out/candidate/run.json").is_file()

@@ -3,7 +3,7 @@
 writes the report.
 
 Suspected regressions are measured again. A regression counts only when this second measurement of the same cells shows it too.
-Exit codes are compare's: 0 no regression, 1 regression, 2 undecided or invalid, 3 not comparable, 4 usage.
+Exit codes are compare's: 0 no regression, 1 regression, 2 undecided, invalid or interrupted, 3 not comparable, 4 usage.
 """
 import json
 import re
@@ -102,13 +102,13 @@ def is_worse_again(row, second: Verdict) -> bool:
 
 def recent_changes(db, run: dict, nights: int = 14) -> list[str]:
     """Change points of the last nights, worsenings first."""
-    texts = []
-    for one in history.series(db, history.fingerprint(run)):
-        for point in change_points.find(one.values):
+    texts, every = [], history.series(db, history.fingerprint(run))
+    for one, points in zip(every, change_points.find_all([one.values for one in every]), strict=True):
+        for point in points:
             if point.index >= len(one.values) - nights:
                 text = verdict_out.from_to(point.before, point.after, one.unit, one.better)
                 texts.append((not point.is_worse(one.better), f"{one.cell} {one.metric}: {text} since "
-                              f"{one.dates[point.index]}, commit {one.commits[point.index][:12]} (p = {point.p:.3f})"))
+                              f"{one.dates[point.index]}, commit {one.commits[point.index][:12]} (p = {point.p:.2g})"))
     return [text for _, text in sorted(texts)]
 
 
@@ -125,14 +125,17 @@ def night(builds, jobs, args, folder: Path, *, run=None, say=print) -> tuple[Ver
     if found.code == REGRESSION and suspects:
         say(f"{len(suspects)} metrics look like a regression; measuring again" if len(suspects) > 1 else
             "1 metric looks like a regression; measuring again")
-        second = measure(builds, again(suspects, jobs), sides.done // 2, folder / "again", seed=args.seed + 1000, run=run,
-                         say=say)
-        confirm(found, decide(second["base"].data, second["candidate"].data))
+        try:
+            second = measure(builds, again(suspects, jobs), sides.done // 2, folder / "again", seed=args.seed + 1000, run=run,
+                             say=say)
+            confirm(found, decide(second["base"].data, second["candidate"].data))
+        except KeyboardInterrupt:
+            compare_builds.end_early(found, "incomplete: interrupted while the regression was measured again")
         if found.code == OK and any(side.data["status"] != "complete" for side in records.values()):
             found.code = INVALID
             found.reasons = ["a run was not complete"]
     changes = []
-    if args.history != "none":
+    if args.history != "none" and not found.incomplete:
         db = history.open_history(args.history)
         history.append(db, records["candidate"].data, found.word)
         changes = recent_changes(db, records["candidate"].data)
@@ -179,7 +182,7 @@ def check_call(args) -> tuple[list[Job], Path]:
     least = least_repetitions(ALPHA_PRIMARY)
     if args.repetitions < least:
         raise UsageError(f"--repetitions {args.repetitions}: can find nothing; it takes at least {least} for any verdict")
-    return compare_builds.jobs_of(args.run or DEFAULT_JOBS), compare_builds.empty_folder(args.out, "nightly")
+    return compare_builds.jobs_of(args.run or DEFAULT_JOBS, args.candidate_build, args.base_build), compare_builds.empty_folder(args.out, "nightly")
 
 
 def run_night(args, jobs: list[Job], folder: Path) -> tuple[Verdict, list[str]]:

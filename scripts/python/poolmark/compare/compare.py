@@ -2,7 +2,7 @@
 """scripts/poolmark compare BASE CANDIDATE: pairs two runs by configuration, judges every metric, gives one verdict.
 
 With --run it measures two builds itself, interleaved. With --power it says what comparisons would find.
-Exit codes: 0 no regression, 1 regression, 2 undecided or invalid, 3 not comparable, 4 usage.
+Exit codes: 0 no regression, 1 regression, 2 undecided, invalid or interrupted, 3 not comparable, 4 usage.
 """
 import json
 import os
@@ -18,7 +18,7 @@ from poolmark.verify.complaints import damage
 from poolmark.compare.verdict import INVALID, NOT_COMPARABLE, Verdict, compare
 
 USAGE = 4
-EXIT_CODES = "exit codes: 0 no regression, 1 regression, 2 undecided or invalid, 3 not comparable, 4 usage"
+EXIT_CODES = "exit codes: 0 no regression, 1 regression, 2 undecided, invalid or interrupted (what was measured is kept and judged), 3 not comparable, 4 usage"
 WRITERS = {"markdown": "verdict.md", "json": "verdict.json", "junit": "verdict.xml", "html": "verdict.html"}
 
 

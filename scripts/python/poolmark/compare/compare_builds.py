@@ -12,12 +12,12 @@ from pathlib import Path
 
 from poolmark.facts import build_commit
 from poolmark.compare import power_told, sequential
-from poolmark.base.errors import UsageError
+from poolmark.base.errors import PoolmarkError, UsageError
 from poolmark.compare.interleave import SIDES, Job, Sides, check_file, check_job, parse_job
-from poolmark.base.paths import RUNS, build_dir
+from poolmark.base.paths import RUNS, build_dir, for_people
 from poolmark.records.record import new_id
 from poolmark.base.units import plural
-from poolmark.compare.verdict import Verdict
+from poolmark.compare.verdict import INVALID, NOT_COMPARABLE, Verdict
 
 DEFAULT_REPETITIONS = 6
 
@@ -59,10 +59,20 @@ def empty_folder(out: str | None, kind: str) -> Path:
     return folder
 
 
-def jobs_of(texts) -> list[Job]:
-    jobs = [parse_job(text) for text in texts]
+def at_hand(*folders) -> Path | None:
+    """A build that is there: the first of these folders that has the programs, or the checkout's own."""
+    for folder in (*folders, default_build()):
+        with contextlib.suppress(UsageError):
+            if folder is not None and Path(folder).is_dir():
+                return build_commit.existing(folder).folder
+    return None
+
+
+def jobs_of(texts, *folders) -> list[Job]:
+    """`folders`: builds that may be there already."""
+    jobs, build = [parse_job(text) for text in texts], at_hand(*folders)
     for job in jobs:
-        check_file(job)
+        check_file(job, build)
     return jobs
 
 
@@ -100,15 +110,34 @@ def measure_and_judge(sides: Sides, repetitions: int, until_s: float | None, jud
         records.update(sides.joined())
         return judge(records["base"].data, records["candidate"].data, share)
 
-    if until_s is None:
-        sides.extend(repetitions)
-        return of_all(1.0), records
-    return sequential.until_sure(sides.extend, of_all, until_s, say=sides.say), records
+    try:
+        if until_s is None:
+            sides.extend(repetitions)
+            return of_all(1.0), records
+        return sequential.until_sure(sides.extend, of_all, until_s, say=sides.say), records
+    except KeyboardInterrupt:
+        return cut_short(sides, of_all), records
+
+
+def cut_short(sides: Sides, of_all) -> Verdict:
+    """The verdict of an interrupted comparison: what was measured whole is joined and judged, and it decides nothing."""
+    have = sides.keep_whole()
+    if not have:
+        raise PoolmarkError(f"interrupted before both builds were measured once; the runs so far are in {for_people(sides.folder)}/runs")
+    found = of_all(1.0)
+    end_early(found, f"incomplete: interrupted after {plural(have, 'repetition')} of each build; the rows are of these and decide nothing")
+    return found
+
+
+def end_early(found: Verdict, reason: str) -> None:
+    found.incomplete = True
+    found.code = NOT_COMPARABLE if found.code == NOT_COMPARABLE else INVALID
+    found.reasons.insert(0, reason)
 
 
 def run(args, judge) -> tuple[Verdict | None, Path]:
     """Runs compare --run; the verdict is None for --dry-run."""
-    jobs = jobs_of(args.run)
+    jobs = jobs_of(args.run, args.candidate, args.base)
     folder = empty_folder(args.out, "compare")
     with scratch_folder("poolmark-compare-") as scratch:
         builds = {side: a_build(getattr(args, side), scratch) for side in SIDES}

@@ -81,11 +81,18 @@ def _from_words(text: str) -> Job:
     return Job(f"suite:{words[0]}", None, tuple(words[1:]))
 
 
-def check_file(job: Job) -> None:
-    """UsageError for a suite whose file has keys that no suite has. Needs no programs, so it comes before builds are made."""
+def check_file(job: Job, at_hand: Path | None = None) -> None:
+    """UsageError for a suite whose file has keys that no suite has. Needs no programs, so it comes before builds are made. With a build at
+    hand the error has the faults that its programs find as well."""
     kind, _, name = job.what.partition(":")
-    if kind == "suite":
+    if kind != "suite":
+        return
+    try:
         suite_file.read(name)
+    except UsageError:
+        if at_hand is not None:
+            check_job(job, at_hand)
+        raise
 
 
 def check_job(job: Job, build: Path) -> list[str]:
@@ -204,6 +211,13 @@ class Sides:
                 self.runs[side].append(self.run(asked, self.builds[side], out, self.seed + number))
                 self.eta.end()
             self.done = number
+
+    def keep_whole(self) -> int:
+        """Drops the runs of a turn that was not measured whole; returns the number of repetitions that both sides have."""
+        sides = order(self.done, self.seed)[:self.done]
+        for side in SIDES:
+            self.runs[side] = self.runs[side][:sides.count(side) * len(self.jobs)]
+        return min(sides.count(side) for side in SIDES)
 
     def joined(self) -> dict[str, Run]:
         """One record a side, written again from all runs so far."""

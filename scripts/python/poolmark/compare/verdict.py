@@ -47,6 +47,7 @@ class Verdict:
     one_sided: list[str] = field(default_factory=list)  # primary metrics with a value on one side only
     missing: list[str] = field(default_factory=list)    # cells and primary metrics of the baseline that the candidate lacks
     idle: list[str] = field(default_factory=list)       # budgets that cover nothing
+    incomplete: bool = False    # interrupted: what was measured is judged, and decides nothing
 
     @property
     def word(self) -> str:
