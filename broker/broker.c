@@ -67,6 +67,8 @@ static int open_server(struct broker *broker, struct err *err)
         .message_size_limit = config->message_size_limit,
         .max_retained_messages = config->max_retained_messages,
         .max_retained_bytes = config->max_retained_bytes,
+        .session_expiry_ns = config->session_expiry_ns,
+        .max_connections_per_address = config->max_connections_per_address,
         .has_retained = strcmp(config->retain_available, "true") == 0,
     };
     return server_open(&broker->server, &options, err);

@@ -55,6 +55,9 @@ static void describe_config(struct broker_record *record)
     record_set(record->record, "config.max_queued_bytes", json_integer(config->max_queued_bytes));
     record_set(record->record, "config.max_inflight_messages", json_integer(config->max_inflight_messages));
     record_set(record->record, "config.max_topic_levels", json_integer(config->max_topic_levels));
+    record_set(record->record, "config.session_expiry_ns", json_integer(config->session_expiry_ns));
+    record_set(record->record, "config.max_connections_per_address",
+               json_integer(config->max_connections_per_address));
     record_set(record->record, "config.max_filters", json_integer(config->max_filters));
     record_set(record->record, "config.message_size_limit_bytes", json_integer(config->message_size_limit));
     record_set(record->record, "config.retain_available", json_string(config->retain_available));

@@ -15,6 +15,8 @@ static const struct complaint complaints[] = {
     {AT(refused_pool), "clients refused: a pool had no object for them"},
     {AT(refused_memory), "clients refused: --memory-limit"},
     {AT(refused_descriptors), "clients refused: no descriptor is left"},
+    {AT(refused_address), "clients refused: --max-connections-per-address"},
+    {AT(closed_silent), "connections closed: no CONNECT within a second, and others needed the place"},
     {AT(accepts_failed), "clients not let in: accept failed for a reason that is no lack of descriptors"},
     {AT(protocol_errors), "connections closed: what they sent is not MQTT 3.1.1"},
     {AT(closed_packet_size), "connections closed: a packet larger than --max-packet-size"},
@@ -27,6 +29,7 @@ static const struct complaint complaints[] = {
     {AT(dropped_queue_full), "messages dropped: a client's queue is full"},
     {AT(dropped_sys), "messages dropped: clients may not publish to $SYS"},
     {AT(dropped_retained), "messages dropped: --max-retained-messages or --max-retained-bytes"},
+    {AT(dropped_expired), "messages dropped: their client's session has expired"},
     {AT(dropped_no_memory), "messages dropped: no memory, or --memory-limit"},
     {AT(subscriptions_refused), "subscriptions refused: no memory, too many topic levels, or --max-filters"},
 };

@@ -41,6 +41,8 @@ struct broker_config {
     int64_t max_packet_bytes, max_queued_messages, max_queued_bytes, max_inflight_messages, max_topic_levels;
     int64_t max_filters, message_size_limit, max_retained_messages, max_retained_bytes; // 0: any
     const char *retain_available;
+    int64_t session_expiry_ns;           // 0: never
+    int64_t max_connections_per_address; // 0: any
     const char *record, *metrics;
     // derived from the options
     struct address listen[CONFIG_LISTEN_MAX];

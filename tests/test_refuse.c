@@ -102,11 +102,38 @@ static void test_an_event_of_the_client_before_does_not_close_the_next_one(void 
     close(second);
 }
 
+// The reserve turns over: without a spare descriptor a silent client has two ticks, otherwise five seconds.
+static void test_silent_clients_do_not_hold_the_reserve(void **state)
+{
+    struct fixture *fixture = *state;
+    struct refusals *refusals = &fixture->refusals;
+    uint32_t *tick = &loop_turn(fixture->loop)->tick;
+    char byte;
+    int silent = refused_client(fixture), late = refused_client(fixture);
+    *tick += REFUSAL_SHORT_TICKS;
+    refusals_on_tick(refusals, false);
+    assert_int_equal(refusals->count, 2);
+    int younger = refused_client(fixture);
+    assert_int_equal(send(late, CONNECT_C, sizeof CONNECT_C - 1, 0), sizeof CONNECT_C - 1);
+    refusals_on_tick(refusals, true);
+    assert_int_equal(refusals->count, 1);
+    assert_int_equal(recv(silent, &byte, 1, 0), 0);
+    expect_answer(late); // its CONNECT had come
+    assert_int_equal(recv(younger, &byte, 1, 0), -1);
+    *tick += REFUSAL_PATIENCE_S * TIMER_TICKS_PER_S;
+    refusals_on_tick(refusals, false);
+    assert_int_equal(refusals->count, 0);
+    close(silent);
+    close(late);
+    close(younger);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_a_refused_client_is_answered_and_closed_by_itself, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(test_silent_clients_do_not_hold_the_reserve, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_an_event_of_the_client_before_does_not_close_the_next_one,
                                         set_up, tear_down),
     };

@@ -154,6 +154,63 @@ static void *contend(void *context)
     return NULL;
 }
 
+static bool is_odd(void *context, const struct session *session)
+{
+    ++*(int *)context;
+    return (session->id[session->id_bytes - 1] - '0') % 2 == 1;
+}
+
+static void a_sweep_lists_a_session_once(void **state)
+{
+    (void)state;
+    struct pool *arenas = open_arenas();
+    struct session_table *table;
+    struct session_sweep sweep = {0};
+    struct session *found[4];
+    int looked_at = 0;
+    assert_int_equal(session_table_open(&table), 0);
+    assert_int_equal(session_table_insert(table, make(arenas, 1, 0)), 0);
+    assert_int_equal(session_table_sweep(table, &sweep, is_odd, &looked_at, found, 4), 1);
+    assert_int_equal(looked_at, 1);
+    empty(table, arenas);
+    session_table_close(table);
+    pool_close(arenas);
+}
+
+// Calls in turn find every wanted session, whether they stop for a full list or after a portion of buckets.
+static void a_sweep_sees_the_whole_table_in_portions(void **state)
+{
+    (void)state;
+    enum { SESSIONS = 6000, LISTED = 7 };
+    struct pool *arenas = open_arenas();
+    struct session_table *table;
+    struct session_sweep sweep = {0};
+    struct session *found[LISTED];
+    assert_int_equal(session_table_open(&table), 0);
+    for (int i = 0; i < SESSIONS; i++)
+        assert_int_equal(session_table_insert(table, make(arenas, i, 0)), 0);
+    int ended = 0, most_looked_at = 0;
+    for (int calls = 0; calls < SESSIONS && ended < SESSIONS / 2; calls++) {
+        int looked_at = 0;
+        size_t count = session_table_sweep(table, &sweep, is_odd, &looked_at, found, LISTED);
+        for (size_t i = 0; i < count; i++) {
+            session_table_remove(table, found[i]);
+            session_unref(found[i], store_of(arenas));
+        }
+        ended += (int)count;
+        most_looked_at = looked_at > most_looked_at ? looked_at : most_looked_at;
+    }
+    assert_int_equal(ended, SESSIONS / 2);
+    assert_int_equal(session_table_count(table), SESSIONS / 2);
+    assert_true(session_table_is_valid(table));
+    int looked_at = 0;
+    assert_int_equal(session_table_sweep(table, &sweep, is_odd, &looked_at, found, LISTED), 0);
+    assert_in_range(looked_at, 1, SESSIONS / 2 - 1); // a portion of them
+    empty(table, arenas);
+    session_table_close(table);
+    pool_close(arenas);
+}
+
 static void threads_never_own_an_id_together(void **state)
 {
     (void)state;
@@ -185,6 +242,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_session_is_found_by_its_id_and_only_its_owner_gets_it),
         cmocka_unit_test(an_id_is_there_once),
+        cmocka_unit_test(a_sweep_lists_a_session_once),
+        cmocka_unit_test(a_sweep_sees_the_whole_table_in_portions),
         cmocka_unit_test(all_are_found_while_it_grows_and_shrinks),
         cmocka_unit_test(threads_never_own_an_id_together),
     };

@@ -8,6 +8,9 @@
 // connect at once.
 enum { CONNECT_PATIENCE_S = 30 };
 
+// When places run out, a connection may have been silent for this long (the first tick may be partial).
+enum { SILENCE_TICKS = TIMER_TICKS_PER_S + 1, SILENT_LOOKED_AT = 128 };
+
 // A PUBLISH leaves this much of the buffer free. So the answer to a client's packet still fits after its own
 // message was delivered back to it.
 enum { ANSWER_ROOM = 64 };
@@ -15,8 +18,42 @@ enum { ANSWER_ROOM = 64 };
 void connection_start_connect_timer(struct connection *connection)
 {
     struct transport *transport = &connection->transport;
-    transport->timer.owner_word = transport->turn->tick;
+    struct worker *worker = connection_worker(connection);
+    transport->timer.owner_word = newcomers_add(&worker->newcomers, &worker->server->account, connection);
     transport_set_timer(transport, transport->turn->tick + CONNECT_PATIENCE_S * TIMER_TICKS_PER_S);
+}
+
+void connection_is_no_newcomer(struct connection *connection)
+{
+    struct worker *worker = connection_worker(connection);
+    newcomers_remove(&worker->newcomers, connection->transport.timer.owner_word, connection);
+}
+
+// A CONNECT that waits in the socket counts as come.
+static bool is_silent(const struct connection *connection)
+{
+    const struct transport *transport = &connection->transport;
+    uint32_t left = transport->timer.deadline_tick - transport->turn->tick;
+    uint32_t whole = CONNECT_PATIENCE_S * TIMER_TICKS_PER_S;
+    return !transport->is_dead && left + SILENCE_TICKS <= whole && !transport_has_waiting_input(transport);
+}
+
+int connection_end_silent(struct worker *worker, int most)
+{
+    struct newcomers *newcomers = &worker->newcomers;
+    int ended = 0;
+    uint32_t next, place = newcomers_oldest(newcomers);
+    for (int i = 0; i < SILENT_LOOKED_AT && place != 0 && ended < most; i++, place = next) {
+        struct connection *connection = newcomers->places[place].connection;
+        next = newcomers_next(newcomers, place);
+        if (!is_silent(connection))
+            continue;
+        newcomers_remove(newcomers, place, connection);
+        turn_fail(&connection->transport);
+        broker_count(&worker->counters.closed_silent, 1);
+        ended++;
+    }
+    return ended;
 }
 
 static void give_back(struct server *server, struct connection *connection)
@@ -54,6 +91,8 @@ fail: // the account's count tells who refused; another thread may change it, bu
 
 void connection_free(struct connection *connection)
 {
+    connection_is_no_newcomer(connection);
+    address_counts_give(connection_worker(connection)->server->addresses, connection->transport.fd);
     transport_close(&connection->transport);
     give_back(connection_worker(connection)->server, connection);
 }

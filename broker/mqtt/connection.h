@@ -15,7 +15,7 @@
 
 struct connection {
     // owner_bit: has a session; owner_word: keep alive in seconds, 0 for none; owner_word of the timer: tick
-    // of the last packet received.
+    // of the last packet received, before the CONNECT its place among the newcomers.
     struct transport transport;
     union {
         void *arena; // eager, before CONNECT: memory of the later session
@@ -54,6 +54,11 @@ int connection_open(struct worker *worker, int fd) __attribute__((warn_unused_re
 
 // Closes the socket and frees `connection`. The session must have been detached.
 void connection_free(struct connection *connection);
+
+// Ends the oldest connections of this loop without a CONNECT, up to `most`, if they have had a second. Their
+// descriptors and places are free at the end of the turn. Returns their number.
+int connection_end_silent(struct worker *worker, int most);
+void connection_is_no_newcomer(struct connection *connection); // its CONNECT has come
 
 void connection_start_connect_timer(struct connection *connection);
 void connection_start_keep_alive(struct connection *connection, uint16_t keep_alive_s);

@@ -19,6 +19,15 @@ static void publish_will(struct worker *worker, struct message *will)
     message_unref(will);
 }
 
+static void restart_flow(struct session *session)
+{
+    if (!session->flow)
+        return;
+    CHECK(flow_is_valid(session->flow));
+    flow_inflight_restart(session->flow);
+    session_flow_done(session);
+}
+
 void connection_detach(struct connection *connection)
 {
     if (!connection_has_session(connection))
@@ -31,10 +40,9 @@ void connection_detach(struct connection *connection)
     session->connection = NULL;
     if (session->is_clean) {
         server_end_session(connection_worker(connection)->server, session); // [MQTT-3.1.2-6]
-    } else if (session->flow) {
-        CHECK(flow_is_valid(session->flow));
-        flow_inflight_restart(session->flow);
-        session_flow_done(session);
+    } else {
+        session->away_tick = connection->transport.turn->tick;
+        restart_flow(session);
     }
     if (will)
         publish_will(connection_worker(connection), will);

@@ -14,6 +14,9 @@
     X(refused_memory, "connections refused because of --memory-limit")                                       \
     X(refused_descriptors, "connections refused because the process had no descriptor left")                 \
     X(accepts_failed, "times that the system did not let a waiting client in")                               \
+    X(refused_address, "connections refused because of --max-connections-per-address")                       \
+    X(closed_silent, "connections closed without a CONNECT, because others needed the place")                \
+    X(sessions_expired, "kept sessions ended because of --persistent-client-expiration")                     \
     X(sessions_taken_over, "connections closed because their client id connected again")                     \
     X(handed_over, "connections handed to the loop that has their session")                                  \
     X(protocol_errors, "connections closed because of what they sent")                                       \
@@ -31,6 +34,7 @@
     X(dropped_queue_full, "of them: a client's queue was full (--max-queued-messages, --max-queued-bytes)")  \
     X(dropped_sys, "of them: published to $SYS, which is the broker's own")                                  \
     X(dropped_retained, "of them: retained, past --max-retained-messages or --max-retained-bytes")           \
+    X(dropped_expired, "of them: waited for a client whose session has expired")                             \
     X(dropped_no_memory, "of them: no memory, or --memory-limit")                                            \
     X(subscriptions_refused, "subscriptions refused: no memory, --max-topic-levels, or --max-filters")       \
     X(wills_published, "wills published")                                                                    \

@@ -143,6 +143,7 @@ static struct handled accept_client(struct connection *connection, const struct 
                                     const struct search *search, struct message *will)
 {
     handicap_connect();
+    connection_is_no_newcomer(connection);
     attach(connection, search->session);
     search->session->will = will;
     connection_start_keep_alive(connection, connect->keep_alive_s);

@@ -141,6 +141,7 @@ static struct transport_used on_bytes(struct transport *transport, const uint8_t
             used.next = TRANSPORT_PAUSE;
             return used;
         case HANDLE_HAND_OVER:
+            connection_is_no_newcomer(connection);
             used.next = TRANSPORT_MOVE;
             used.to = after.to->turn;
             return used;

@@ -104,9 +104,11 @@ void refusals_on_watch(struct refusals *refusals, struct loop_watch *watch)
     look(refusals, (struct refusal *)watch);
 }
 
-void refusals_on_tick(struct refusals *refusals)
+void refusals_on_tick(struct refusals *refusals, bool is_short)
 {
     uint32_t tick = loop_turn(refusals->loop)->tick;
+    if (is_short)
+        tick += REFUSAL_PATIENCE_S * TIMER_TICKS_PER_S - REFUSAL_SHORT_TICKS;
     for (int i = 0; refusals->count > 0 && i < REFUSAL_SLOTS; i++) {
         struct refusal *slot = &refusals->slots[i];
         if (slot->watch.fd < 0 || slot->deadline_tick > tick)

@@ -13,7 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { REFUSAL_SLOTS = 512, REFUSAL_PATIENCE_S = 5 };
+enum { REFUSAL_SLOTS = 512, REFUSAL_PATIENCE_S = 5, REFUSAL_SHORT_TICKS = 2 };
 
 struct refusal {
     struct loop_watch watch; // fd -1: free
@@ -34,6 +34,9 @@ void refusals_close(struct refusals *refusals); // before the loop is closed
 void refusals_add(struct refusals *refusals, int fd);
 
 void refusals_on_watch(struct refusals *refusals, struct loop_watch *watch);
-void refusals_on_tick(struct refusals *refusals); // closes sockets that are past REFUSAL_PATIENCE_S
+
+// Closes sockets that are past REFUSAL_PATIENCE_S. `is_short`: the reserve of descriptors is used up, so that
+// those past REFUSAL_SHORT_TICKS have to go too. So silent clients cannot hold the reserve.
+void refusals_on_tick(struct refusals *refusals, bool is_short);
 
 #endif

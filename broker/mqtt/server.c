@@ -5,6 +5,7 @@
 #include "broker/mqtt/check.h"
 #include "broker/mqtt/connection.h"
 #include "broker/mqtt/delivery.h"
+#include "broker/mqtt/expiry.h"
 #include "broker/mqtt/packets.h"
 #include "broker/mqtt/server_state.h"
 #include "broker/net/listener.h"
@@ -13,28 +14,55 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void on_client(void *owner, int fd, bool is_last)
+enum { SILENT_MOST = 64 };
+
+static void refuse(struct worker *worker, int fd, _Atomic int64_t *counter)
 {
-    struct worker *worker = owner;
+    broker_count(counter, 1);
+    refusals_add(&worker->refusals, fd);
+}
+
+// A connection that ends in this turn leaves its place to the new one.
+static bool reserve_place(struct worker *worker)
+{
+    if (server_reserve_connection(worker->server))
+        return true;
+    if (connection_end_silent(worker, 1) == 0)
+        return false;
+    server_pass_connection(worker->server);
+    return true;
+}
+
+static void open_connection(struct worker *worker, int fd)
+{
     struct broker_counters *counters = &worker->counters;
-    if (is_last) {
-        broker_count(&counters->refused_descriptors, 1);
-        refusals_add(&worker->refusals, fd);
-        return;
-    }
-    if (!server_reserve_connection(worker->server)) {
-        broker_count(&counters->refused_limit, 1);
-        refusals_add(&worker->refusals, fd);
+    struct server *server = worker->server;
+    if (!address_counts_take(server->addresses, fd)) {
+        server_release_connection(server);
+        refuse(worker, fd, &counters->refused_address);
         return;
     }
     int code = connection_open(worker, fd);
     if (code < 0) {
-        server_release_connection(worker->server);
-        broker_count(code == -ENOMEM ? &counters->refused_memory : &counters->refused_pool, 1);
-        refusals_add(&worker->refusals, fd);
+        address_counts_give(server->addresses, fd);
+        server_release_connection(server);
+        connection_end_silent(worker, 1); // for the next client
+        refuse(worker, fd, code == -ENOMEM ? &counters->refused_memory : &counters->refused_pool);
         return;
     }
     broker_count(&counters->accepted, 1);
+}
+
+static void on_client(void *owner, int fd, bool is_last)
+{
+    struct worker *worker = owner;
+    // For the last descriptor many silent connections end at once: each lets one client in in the next turns.
+    if (is_last && connection_end_silent(worker, SILENT_MOST) == 0)
+        refuse(worker, fd, &worker->counters.refused_descriptors);
+    else if (!reserve_place(worker))
+        refuse(worker, fd, &worker->counters.refused_limit);
+    else
+        open_connection(worker, fd);
 }
 
 static void on_accept_failed(void *owner)
@@ -52,7 +80,11 @@ static void on_watch(void *owner, struct loop_watch *watch)
 static void on_tick(void *owner)
 {
     struct worker *worker = owner;
-    refusals_on_tick(&worker->refusals);
+    bool is_short = !loop_has_spare(worker->loop);
+    if (is_short)
+        connection_end_silent(worker, SILENT_MOST);
+    refusals_on_tick(&worker->refusals, is_short);
+    expiry_on_tick(worker);
 }
 
 static const struct loop_callbacks callbacks = {
@@ -159,6 +191,8 @@ static void set_rules(struct server *server, const struct server_options *option
     server->max_filters = options->max_filters ? options->max_filters : INT64_MAX;
     server->message_size_limit = options->message_size_limit ? options->message_size_limit : INT64_MAX;
     server->has_retained = options->has_retained;
+    server->session_expiry_ticks =
+        (uint32_t)((options->session_expiry_ns + TIMER_TICK_NS - 1) / TIMER_TICK_NS);
     server->max_connections = options->max_connections ? options->max_connections : INT64_MAX;
 }
 
@@ -178,6 +212,9 @@ int server_open(struct server **opened, const struct server_options *options, st
     struct retained_rules retained = {&server->account, options->max_retained_messages,
                                       options->max_retained_bytes};
     if (topics_open(&server->topics, &server->account) < 0 ||
+        (options->max_connections_per_address &&
+         address_counts_open(&server->addresses, &server->account, options->max_connections_per_address) <
+             0) ||
         retained_open(&server->retained, &retained) < 0 || session_table_open(&server->sessions) < 0) {
         err_set(err, code, "out of memory");
         goto fail;
@@ -258,7 +295,9 @@ void server_stop(struct server *server)
     CHECK(!server->retained || retained_is_valid(server->retained));
     for (int i = 0; i < server->worker_count; i++) {
         CHECK(loop_is_valid(server->workers[i]->loop));
+        CHECK(newcomers_is_valid(&server->workers[i]->newcomers));
         loop_drop_all(server->workers[i]->loop);
+        newcomers_close(&server->workers[i]->newcomers, &server->account);
     }
     struct session *session;
     while (server->sessions && (session = session_table_any(server->sessions)))
@@ -277,6 +316,7 @@ void server_close(struct server *server)
         retained_close(server->retained);
     if (server->topics)
         topics_close(server->topics);
+    address_counts_close(server->addresses);
     pthread_rwlock_destroy(&server->descriptors);
     free(server);
 }

@@ -34,7 +34,9 @@ struct server_options {
     int64_t max_packet_bytes, max_topic_levels, max_inflight_messages, max_queued_messages;
     int64_t max_queued_bytes;                                                           // 0: unbounded
     int64_t max_filters, message_size_limit, max_retained_messages, max_retained_bytes; // 0: unbounded
-    bool has_retained; // false: RETAIN closes the connection
+    int64_t session_expiry_ns;           // 0: kept sessions never end by themselves
+    int64_t max_connections_per_address; // 0: unbounded
+    bool has_retained;                   // false: RETAIN closes the connection
 };
 
 // Statistics, readable while the server runs.

@@ -14,6 +14,11 @@ bool server_reserve_connection(struct server *server)
     return false;
 }
 
+void server_pass_connection(struct server *server)
+{
+    atomic_fetch_add_explicit(&server->connection_count, 1, memory_order_relaxed);
+}
+
 void server_release_connection(struct server *server)
 {
     atomic_fetch_sub_explicit(&server->connection_count, 1, memory_order_relaxed);
@@ -45,6 +50,8 @@ void worker_count_dropped(struct worker *worker, int code)
         broker_count(&counters->dropped_queue_full, 1);
     else if (code == -EACCES)
         broker_count(&counters->dropped_sys, 1);
+    else if (code == -ETIME)
+        broker_count(&counters->dropped_expired, 1);
     else if (code == -ENOSPC)
         broker_count(&counters->dropped_retained, 1);
     else

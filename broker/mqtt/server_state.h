@@ -9,8 +9,10 @@
 #define POOLMARK_BROKER_MQTT_SERVER_STATE_H
 
 #include "broker/mqtt/account.h"
+#include "broker/mqtt/address_counts.h"
 #include "broker/mqtt/block.h"
 #include "broker/mqtt/counters.h"
+#include "broker/mqtt/newcomers.h"
 #include "broker/mqtt/refuse.h"
 #include "broker/mqtt/retained.h"
 #include "broker/mqtt/session.h"
@@ -29,6 +31,8 @@ struct worker {
     uint64_t ids_made; // client ids made for clients that sent none
     struct broker_counters counters;
     struct refusals refusals;
+    struct session_sweep sweep; // of expired sessions
+    struct newcomers newcomers; // connections without a CONNECT
 };
 
 struct server {
@@ -42,6 +46,8 @@ struct server {
     int64_t max_topic_levels;
     int64_t max_filters, message_size_limit; // INT64_MAX: any
     bool has_retained;
+    uint32_t session_expiry_ticks;    // 0: never
+    struct address_counts *addresses; // NULL: addresses have no bound
     int64_t max_connections;          // most connections at once
     _Atomic int64_t connection_count; // reserved connections; refused clients do not count
     struct topics *topics;
@@ -57,6 +63,8 @@ struct server {
 // Reserves one of max_connections. false: none is left. Any thread.
 bool server_reserve_connection(struct server *server);
 void server_release_connection(struct server *server);
+// Reserves one in any case, in place of a connection that ends in this turn.
+void server_pass_connection(struct server *server);
 
 // Ends a session, on its owner's thread: removes it from topics and table. The last reference frees it.
 void server_end_session(struct server *server, struct session *session);
@@ -65,7 +73,7 @@ void server_end_session(struct server *server, struct session *session);
 bool server_topic_fits(const struct server *server, struct mqtt_text topic);
 
 // Counts a dropped message. `code`: -EDQUOT, a queue is full; -EACCES, clients may not publish to its topic;
-// -ENOSPC, a bound of retained messages is reached; another, no memory.
+// -ENOSPC, a bound of retained messages is reached; -ETIME, its session has expired; another, no memory.
 void worker_count_dropped(struct worker *worker, int code);
 
 // Returns the session's flow; makes one when there is none. NULL: no memory.

@@ -31,7 +31,10 @@ struct session {
     struct session *table_next;
     struct connection *connection; // NULL: the client is disconnected
     struct session_flow *flow;     // NULL: nothing is in flight or waiting
-    struct message *will;          // of the connection; NULL: none, or not to be published
+    union {
+        struct message *will; // of the connection; NULL: none, or not to be published
+        uint32_t away_tick;   // without a connection: when it ended, on its loop's clock
+    };
     _Atomic uint32_t refs;
     uint16_t id_bytes;
     uint8_t owner;     // index of its loop

@@ -197,6 +197,28 @@ struct session *session_table_any(struct session_table *table)
     return any;
 }
 
+size_t session_table_sweep(struct session_table *table, struct session_sweep *sweep, session_wanted *wanted,
+                           void *context, struct session **found, size_t most)
+{
+    size_t count = 0;
+    pthread_mutex_lock(&table->lock);
+    uint32_t buckets =
+        table->bucket_count < SESSION_SWEEP_BUCKETS ? table->bucket_count : SESSION_SWEEP_BUCKETS;
+    for (uint32_t i = 0; i < buckets && count < most; i++) { // each bucket once
+        if (sweep->next >= table->bucket_count)
+            sweep->next = 0;
+        struct session *session = *bucket_at(table, sweep->next);
+        for (; session && count < most; session = session->table_next)
+            if (wanted(context, session))
+                found[count++] = session;
+        if (session)
+            break; // the rest of this bucket comes next time
+        sweep->next++;
+    }
+    pthread_mutex_unlock(&table->lock);
+    return count;
+}
+
 int64_t session_table_count(struct session_table *table)
 {
     pthread_mutex_lock(&table->lock);

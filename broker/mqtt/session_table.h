@@ -30,6 +30,17 @@ int session_table_insert(struct session_table *table, struct session *session)
 void session_table_remove(struct session_table *table, struct session *session);
 
 struct session *session_table_any(struct session_table *table); // NULL when empty; for emptying the table
+// Looks at the sessions of some buckets, from `sweep` on, in portions: one call takes a bounded time, and
+// calls in turn see the whole table again and again. `wanted` runs under the lock and may not call this
+// module. Lists up to `most` wanted sessions in `found`, and returns their number.
+struct session_sweep {
+    uint32_t next; // bucket
+};
+enum { SESSION_SWEEP_BUCKETS = 1024 }; // of one call
+typedef bool session_wanted(void *context, const struct session *session);
+size_t session_table_sweep(struct session_table *table, struct session_sweep *sweep, session_wanted *wanted,
+                           void *context, struct session **found, size_t most);
+
 int64_t session_table_count(struct session_table *table);
 int64_t session_table_bytes(struct session_table *table); // memory of the table, without sessions
 bool session_table_is_valid(struct session_table *table);

@@ -88,6 +88,11 @@ int loop_failure(const struct loop *loop)
     return atomic_load_explicit(&loop->failure, memory_order_relaxed);
 }
 
+bool loop_has_spare(const struct loop *loop)
+{
+    return loop->spare.count > 0;
+}
+
 int loop_add_watch(struct loop *loop, struct loop_watch *watch)
 {
     watch->source = SOURCE_WATCH;

@@ -74,6 +74,8 @@ void loop_close(struct loop *loop);    // NULL is allowed
 struct turn *loop_turn(struct loop *loop); // for opening transports and for mail
 int loop_failure(const struct loop *loop); // errno of epoll_wait that ended the loop; 0: none. Any thread
 
+bool loop_has_spare(const struct loop *loop); // has it a descriptor left in its reserve?
+
 int loop_add_watch(struct loop *loop, struct loop_watch *watch)
     __attribute__((warn_unused_result));                            // 0 or -errno
 void loop_close_watch(struct loop *loop, struct loop_watch *watch); // closes the descriptor

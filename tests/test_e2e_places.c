@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+// Against a real broker: places that are taken without being used come back. Silent connections make room,
+// addresses have a bound, and kept sessions end.
+#include "tests/broker_process.h"
+#include "tests/many_clients.h"
+#include "tests/raw_client.h"
+
+#include <arpa/inet.h>
+#include <inttypes.h>
+#include <netinet/in.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+// A value of the statistics, by the name that begins its line.
+static int64_t statistic(struct process *broker, const char *name)
+{
+    char begins[64];
+    int64_t value = -1;
+    snprintf(begins, sizeof begins, "%s ", name);
+    process_signal(broker, SIGUSR1);
+    const char *line = process_wait_line(broker, begins);
+    assert_non_null(line);
+    assert_int_equal(sscanf(line + strlen(begins), "%" SCNd64, &value), 1);
+    assert_non_null(process_wait_line(broker, "end of statistics"));
+    return value;
+}
+
+static void expect_complaint(struct process *broker, const char *words)
+{
+    while (!strstr(process_errors(broker), words))
+        usleep(50000); // it is said within a second; the bound is run-tests'
+}
+
+// A client connects again and again until it is let in. The bound is run-tests'.
+static void connect_until_accepted(struct many_clients *clients, uint16_t port, int count, const char *prefix)
+{
+    for (;;) {
+        many_clients_connect(clients, port, count, count, prefix);
+        if (clients->accepted == count)
+            return;
+        many_clients_close(clients);
+        usleep(50000);
+    }
+}
+
+static void silent_connections_leave_their_places_to_others(void **state)
+{
+    (void)state;
+    enum { PLACES = 10, SILENT = 9 };
+    struct process *broker = process_start_broker("--max-connections", "10", NULL);
+    struct raw_client first, silent[SILENT];
+    struct many_clients clients, more;
+    raw_connect_clean(&first, process_port(broker), "first");
+    for (int i = 0; i < SILENT; i++)
+        raw_open(&silent[i], process_port(broker));
+    RAW_SEND(&silent[0], "\x10\x40"); // a CONNECT that never comes whole
+    connect_until_accepted(&clients, process_port(broker), SILENT, "c");
+    for (int i = 0; i < SILENT; i++) {
+        raw_expect_closed(&silent[i]);
+        raw_close(&silent[i]);
+    }
+    many_clients_connect(&more, process_port(broker), 1, 1, "more");
+    assert_int_equal(more.refused, 1); // no client with a session makes room
+    many_clients_close(&more);
+    raw_ping(&first);
+    many_clients_ping(&clients);
+    many_clients_close(&clients);
+    raw_disconnect(&first);
+    assert_int_equal(statistic(broker, "closed_silent"), SILENT);
+    assert_int_equal(process_stop(broker), 0);
+}
+
+// The broker's limit is lowered under its feet, and every descriptor is taken by a connection without a CONNECT.
+static void silent_connections_do_not_keep_every_descriptor(void **state)
+{
+    (void)state;
+    enum { FEW = 50, SILENT = 60, CLIENTS = 20 };
+    struct process *broker = process_start_broker("--threads", "1", NULL);
+    struct rlimit few = {FEW, FEW};
+    struct raw_client silent[SILENT];
+    struct many_clients clients;
+    assert_int_equal(prlimit(process_pid(broker), RLIMIT_NOFILE, &few, NULL), 0);
+    for (int i = 0; i < SILENT; i++)
+        raw_open(&silent[i], process_port(broker));
+    connect_until_accepted(&clients, process_port(broker), CLIENTS, "c");
+    many_clients_ping(&clients);
+    many_clients_close(&clients);
+    for (int i = 0; i < SILENT; i++)
+        raw_close(&silent[i]);
+    expect_complaint(broker, "no CONNECT within a second");
+    assert_int_equal(process_stop(broker), 0);
+}
+
+// Connects from `source`, and gives the return code of the CONNACK.
+static int connect_from(struct raw_client *client, const char *source, uint16_t port, const char *id)
+{
+    struct sockaddr_in from = {.sin_family = AF_INET}, to = {.sin_family = AF_INET, .sin_port = htons(port)};
+    struct mqtt_connect connect_packet = {.clean_session = true, .client_id = mqtt_text_of(id)};
+    uint8_t packet[64], answer[4];
+    raw_open(client, port);
+    close(client->fd);
+    client->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    assert_int_equal(inet_pton(AF_INET, source, &from.sin_addr), 1);
+    assert_int_equal(bind(client->fd, (struct sockaddr *)&from, sizeof from), 0);
+    assert_int_equal(connect(client->fd, (struct sockaddr *)&to, sizeof to), 0);
+    int bytes = mqtt_connect_encode(packet, sizeof packet, &connect_packet);
+    assert_true(bytes > 0);
+    raw_send(client, packet, (size_t)bytes);
+    assert_int_equal(recv(client->fd, answer, sizeof answer, MSG_WAITALL), 4);
+    return answer[3];
+}
+
+static void an_address_has_so_many_connections_and_no_more(void **state)
+{
+    (void)state;
+    struct process *broker =
+        process_start_broker("--max-connections-per-address", "2", "--threads", "2", NULL);
+    uint16_t port = process_port(broker);
+    struct raw_client a, b, refused, other, again;
+    assert_int_equal(connect_from(&a, "127.0.0.5", port, "a"), 0);
+    assert_int_equal(connect_from(&b, "127.0.0.5", port, "b"), 0);
+    assert_int_equal(connect_from(&refused, "127.0.0.5", port, "refused"), MQTT_REFUSED_UNAVAILABLE);
+    assert_int_equal(connect_from(&other, "127.0.0.6", port, "other"), 0);
+    raw_close(&refused);
+    raw_disconnect(&a); // waits until the broker has closed its end
+    assert_int_equal(connect_from(&again, "127.0.0.5", port, "again"), 0);
+    raw_disconnect(&b);
+    raw_disconnect(&again);
+    raw_disconnect(&other);
+    assert_int_equal(statistic(broker, "refused_address"), 1);
+    assert_int_equal(process_stop(broker), 0);
+}
+
+// A session whose client is there does not end; one whose client is away does, and what it loses is told.
+static void kept_sessions_end_when_their_clients_stay_away(void **state)
+{
+    (void)state;
+    struct process *broker =
+        process_start_broker("--persistent-client-expiration", "100ms", "--threads", "2", NULL);
+    struct raw_client here, away, publisher;
+    raw_connect_kept(&here, process_port(broker), "here");
+    assert_false(raw_connect_kept(&away, process_port(broker), "away"));
+    assert_int_equal(raw_subscribe(&away, "t", 1), 1);
+    // A second connection takes over: the session was never without one.
+    struct raw_client first = away;
+    assert_true(raw_connect_kept(&away, process_port(broker), "away"));
+    raw_close(&first);
+    raw_connect_clean(&publisher, process_port(broker), "publisher");
+    raw_close(&away);
+    raw_publish_done(&publisher, "t", "x", 1, false);
+    while (statistic(broker, "sessions_expired") < 1)
+        usleep(50000);
+    assert_int_equal(statistic(broker, "dropped_expired"), 1);
+    assert_false(raw_connect_kept(&away, process_port(broker), "away"));
+    raw_ping(&here);
+    struct raw_client taken_over = here;
+    assert_true(raw_connect_kept(&here, process_port(broker), "here"));
+    raw_close(&taken_over);
+    raw_disconnect(&publisher);
+    raw_close(&away);
+    raw_close(&here);
+    assert_int_equal(process_stop(broker), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(silent_connections_leave_their_places_to_others),
+        cmocka_unit_test(silent_connections_do_not_keep_every_descriptor),
+        cmocka_unit_test(an_address_has_so_many_connections_and_no_more),
+        cmocka_unit_test(kept_sessions_end_when_their_clients_stay_away),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
