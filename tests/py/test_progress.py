@@ -37,10 +37,13 @@ def test_what_is_left_is_mended_by_what_the_parts_took():
     clock.now = 25.0
     assert eta.left_s() == 55
     clock.now = 100.0           # beyond the corrected estimate: nothing left for this part
-    assert eta.left_s() == 40
+    assert eta.left_s() == 40 and eta.left() == "this part takes longer than estimated, about 40 s for those after it"
     eta.end()
     eta.begin()
+    clock.now += 1000           # it said "about 0 s left"
+    assert eta.left() == "this part takes longer than estimated"
     eta.end()
+    assert eta.left() == "less than 1 s left"
     assert eta.left_s() == 0
 
 
@@ -111,6 +114,23 @@ def test_what_the_broker_holds_is_told_with_its_kind():
     assert target_memory("1,hold,10,2097152,1572864,1048576".split(",")) == ", broker 1 MiB private"
     assert target_memory("1,hold,10,2097152,,".split(",")) == ", broker 2 MiB RSS"
     assert target_memory("1,hold,10,,,".split(",")) == ""
+
+
+@pytest.mark.skipif(not os.access(BUILD / "poolmark-loadgen", os.X_OK), reason="the programs are not built")
+def test_a_phase_counts_its_own_connections(tmp_path):
+    """A publishing phase of 200 clients said "200 of 10 000 connections", those of the phase before."""
+    from poolmark.run.cell_run import Status
+
+    cell = suite_file.load("quick", build=BUILD, sets=["strategy=malloc"]).cells[0]
+    wanted = {phase["name"]: estimate.connections_of(cell, phase, BUILD) for phase in cell.phases}
+    assert set(wanted.values()) == {10_000, 200}
+    memory = tmp_path / "memory.csv"
+    memory.write_text("1,connect,150,2097152,,\n")
+    status = Status("cell")
+    status.enter("qos0", memory, 200, 12.0)
+    assert "qos0 0 s of about 12 s, connect: 150 of 200 connections, broker 2 MiB RSS" in status.text()
+    status.enter("end")
+    assert status.text() == "cell: end 0 s"
 
 
 def test_what_was_printed_before_a_message_stands_before_it_in_one_file(tmp_path):

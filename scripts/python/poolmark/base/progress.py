@@ -61,8 +61,17 @@ class Eta:
         current = self.factor() * self.thought_s[self.done] if self.done < len(self.thought_s) else 0.0
         return max(0.0, ahead - min(running, current))
 
+    def is_late(self) -> bool:
+        """Whether the running part has taken longer than its estimate, so that its end is not known."""
+        if self._begun is None or self.done >= len(self.thought_s):
+            return False
+        return self._now() - self._begun > self.factor() * self.thought_s[self.done]
+
     def left(self) -> str:
-        return f"about {span(self.left_s())} left"
+        left_s = self.left_s()
+        if self.is_late():
+            return "this part takes longer than estimated" + (f", about {span(left_s)} for those after it" if left_s else "")
+        return f"about {span(left_s)} left" if left_s >= 1 else "less than 1 s left"
 
 
 class Beat:

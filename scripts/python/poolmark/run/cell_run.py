@@ -17,6 +17,7 @@ from poolmark.records.record import Cell
 from poolmark.suites.suite_cells import CellPlan
 from poolmark.suites.suite_options import load_options
 from poolmark.suites.targets import Target, make_target, option_words
+from poolmark.base.progress import span
 from poolmark.base.units import show_bytes, show_count
 
 # Added to three times the estimated time of a phase; only a guard against a hanging generator.
@@ -30,15 +31,18 @@ GENERATOR_STOP_S = 60.0
 class Status:
     """The progress of the current cell in one line: its phase, and the last line of the memory.csv that the generator writes."""
 
-    def __init__(self, cell_id: str, wanted: int):
-        self.cell_id, self.wanted, self.started = cell_id, wanted, time.monotonic()
+    def __init__(self, cell_id: str):
+        self.cell_id, self.wanted, self.thought_s, self.started = cell_id, 0, 0.0, time.monotonic()
         self.phase, self.memory = "start", None
 
-    def enter(self, phase: str, memory: Path | None = None) -> None:
+    def enter(self, phase: str, memory: Path | None = None, wanted: int = 0, thought_s: float = 0.0) -> None:
+        """`wanted`: the phase's own connections. `thought_s`: its estimated time; 0 when there is none."""
         self.phase, self.memory, self.started = phase, memory, time.monotonic()
+        self.wanted, self.thought_s = wanted, thought_s
 
     def text(self) -> str:
         told = f"{self.cell_id}: {self.phase} {time.monotonic() - self.started:.0f} s"
+        told += f" of about {span(self.thought_s)}" if self.thought_s else ""
         fields = last_line(self.memory).split(",") if self.memory else []
         if len(fields) > 4 and fields[2].isdigit():
             of = f" of {show_count(self.wanted)}" if fields[1] == "connect" and int(fields[2]) <= self.wanted else ""
@@ -76,7 +80,7 @@ class CellRun:
         self.target: Target = make_target(cell, build, plan, planned.broker, planned.allocator)
         self.whole, self.good = True, True  # nothing was lost; nothing failed
         self.over = False                   # True after a loss that makes further phases impossible
-        self.status = Status(planned.id, planned.config["connections"])
+        self.status = Status(planned.id)
 
     def lost(self, what: str, text: str, over: bool = False) -> None:
         self.whole = False
@@ -122,8 +126,9 @@ class CellRun:
         load = None
         try:
             load = self.children.start("poolmark-loadgen", argv, self.cell.folder / f"{name}.log")
-            self.status.enter(name, folder / "memory.csv")
-            self.watch(load, name, PHASE_GUARD_S + 3 * estimate.of_phase(self.planned, phase, self.build))
+            thought_s = estimate.of_phase(self.planned, phase, self.build)
+            self.status.enter(name, folder / "memory.csv", estimate.connections_of(self.planned, phase, self.build), thought_s)
+            self.watch(load, name, PHASE_GUARD_S + 3 * thought_s)
         finally:
             if load is not None:
                 self.children.stop(load, signal.SIGINT, GENERATOR_STOP_S)

@@ -67,6 +67,15 @@ def of_arrivals(options: Options, scenario: str, level: float) -> float:
     return held + level + options.count("repeat") * one
 
 
+def connections_of(planned: CellPlan, phase: dict, build: Path) -> int:
+    """The connections that a phase makes."""
+    options = Options(planned, phase, build)
+    given = options.count("connections") if "connections" in options.given else 0
+    if phase["scenario"] == "publish":
+        return max(given, clients_of_pattern(options))
+    return given or (1000 if phase["scenario"] == "subscribe" else planned.config["connections"])
+
+
 def of_phase(planned: CellPlan, phase: dict, build: Path) -> float:
     options = Options(planned, phase, build)
     if phase["scenario"] == "publish":
