@@ -3,6 +3,7 @@
 import argparse
 import json
 import random
+import re
 import signal
 import subprocess
 import time
@@ -12,7 +13,7 @@ from test_compare import make_run, save
 
 from poolmark.base.errors import PoolmarkError
 from poolmark.base.paths import COMMAND, build_dir
-from poolmark.compare import history, interleave, verdict
+from poolmark.compare import history, interleave, job_time, verdict
 from poolmark.ci import nightly
 from poolmark.facts.build_commit import Build
 from poolmark.compare.interleave import Job
@@ -115,7 +116,21 @@ def test_a_suites_file_and_a_whole_command_are_jobs(poolmark, tmp_path):
     done = poolmark("nightly", "--dry-run", "--run", "suite:scripts/suites/idle.toml", "--run", "bench=^lifo/slab/3072$",
                     "--base-build", "build", "--candidate-build", "build", "--out", tmp_path / "out")
     assert done.returncode == 0 and "poolmark-loadgen steps" in done.stdout and "^lifo/slab/3072$" in done.stdout
+    assert re.search(r"^# suite scripts/suites/idle.toml: \d+ cells, 9 runs of each build, interleaved, about \d+ (min|h)", done.stdout, re.M), done.stdout
+    assert re.search(r"^# bench --filter \S+: 1 cell, 9 runs of each build, interleaved, about \d", done.stdout, re.M)
+    assert re.search(r"^# all of it: about \d", done.stdout, re.M)
     assert "power:" in done.stdout and not (tmp_path / "out").exists()
+
+
+def test_compare_says_how_long_it_takes_before_it_starts(poolmark):
+    build = build_dir()
+    words = ("compare", build, build, "--run", "suite quick --only malloc", "--dry-run")
+    one = re.search(r"^1 cell, about (\d+) s in all", poolmark("suite", "quick", "--only", "malloc", "--dry-run").stderr, re.M)
+    told = [poolmark(*words, *more).stderr for more in (("--repetitions", "4"), ("--until-sure", "3h"))]
+    found = re.search(r"1 cell, 4 runs of each build, interleaved, about (\d+) min", told[0])
+    assert abs(int(found[1]) - 8 * int(one[1]) / 60) <= 1, told[0]
+    assert re.search(r"up to 19 runs of each build, interleaved, about \d+ min.* to \d+ min", told[1]), told[1]
+    assert job_time.told(60, 4, 19, 1800) == "about 8 min to 30 min" and job_time.told(60, 4, 9, None) == "about 18 min"
 
 
 def test_until_sure_stops_when_it_is_decided(tmp_path):

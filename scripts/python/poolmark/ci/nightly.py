@@ -22,6 +22,7 @@ from poolmark.compare.verdict import compare as judge
 
 # The default jobs: the pools' headlines and one live broker.
 DEFAULT_JOBS = ("bench=^(lifo|burst_1000|remote_1_1)/", "suite:quick")
+AGAIN = "builds of commits come before; cells that look worse are measured once more, in as much time again at most"
 MOST_CHANGES = 20       # in a summary; change-points.json has all
 DEFAULT_HISTORY = RUNS / "history.sqlite"
 
@@ -171,7 +172,7 @@ def dry_run(args, jobs: list[Job]) -> int:
         folder = getattr(args, f"{side}_build")
         told = f"the build {folder}" if folder else f"commit {build_commit.commit_of(getattr(args, side) or default)[:12]}, built"
         print(f"# {side}: {told}")
-    for line in compare_builds.plan_lines({"candidate": here}, jobs, args):
+    for line in [*compare_builds.plan_lines({"candidate": here}, jobs, args), AGAIN]:
         print(f"# {line}")
     for job in jobs:
         print(job.ask(here.folder, "--dry-run").stdout.rstrip())
@@ -188,7 +189,7 @@ def check_call(args) -> tuple[list[Job], Path]:
 def run_night(args, jobs: list[Job], folder: Path) -> tuple[Verdict, list[str]]:
     with compare_builds.scratch_folder("poolmark-nightly-") as scratch:
         builds = pick_builds(args, scratch)
-        for line in compare_builds.plan_lines(builds, jobs, args):
+        for line in [*compare_builds.plan_lines(builds, jobs, args), AGAIN]:
             print(line, flush=True)
         folder.mkdir(parents=True, exist_ok=True)
         return night(builds, jobs, args, folder.resolve(), say=lambda text: print(text, flush=True))

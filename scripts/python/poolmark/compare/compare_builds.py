@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 from poolmark.facts import build_commit
-from poolmark.compare import power_told, sequential
+from poolmark.compare import job_time, power_told, sequential
 from poolmark.base.errors import PoolmarkError, UsageError
 from poolmark.compare.interleave import SIDES, Job, Sides, check_file, check_job, parse_job
 from poolmark.base.paths import RUNS, build_dir, for_people
@@ -77,17 +77,21 @@ def jobs_of(texts, *folders) -> list[Job]:
 
 
 def plan_lines(builds, jobs: list[Job], args) -> list[str]:
-    """What will run, and what it can find. UsageError for a job that measures nothing."""
-    lines, fingerprint = [], fingerprint_of(builds["candidate"])
+    """What will run, for how long, and what it can find. UsageError for a job that measures nothing."""
+    lines, all_s, fingerprint = [], 0.0, fingerprint_of(builds["candidate"])
     from poolmark.compare import history
 
     known = history.nights(getattr(args, "history", RUNS / "history.sqlite"), fingerprint)
     most = sequential.LOOKS[-1] if args.until_sure else args.repetitions
     for job in jobs:
         cells = check_job(job, builds["candidate"].folder)
+        one_s = job_time.seconds_of(job, builds["candidate"].folder)
+        all_s += one_s
         lines.append(f"{' '.join(job.words)}: {plural(len(cells), 'cell')}, {'up to ' if args.until_sure else ''}{most} runs of "
-                     "each build, interleaved")
+                     f"each build, interleaved, {job_time.told(one_s, sequential.LOOKS[0], most, args.until_sure)}")
         lines += power_told.told_before(job.what, most, power_told.earlier(job.what, fingerprint), known)
+    if len(jobs) > 1:
+        lines.append(f"all of it: {job_time.told(all_s, sequential.LOOKS[0], most, args.until_sure)}")
     return lines
 
 

@@ -23,7 +23,7 @@ from poolmark.base.escape import terminal
 from poolmark.run.estimate import Estimate
 from poolmark.facts.kernel_memory import MANY_FROM, drop_caches, settle
 from poolmark.base.options import MOST_CONNECTIONS, MOST_REPETITIONS, count
-from poolmark.base.paths import RUNS, choose_build, for_people
+from poolmark.base.paths import RUNS, build_dir, choose_build, for_people
 from poolmark.facts.plan import Plan, make_plan
 from poolmark.base.progress import Beat, Eta
 from poolmark.records.read_record import Run
@@ -221,6 +221,13 @@ def load_suite(args, build: Path) -> Suite:
     there = all(os.access(build / name, os.X_OK) for name in PROGRAMS)
     return suite_file.load(args.suite, build=build if there else None, repetitions=args.repetitions,
                            connections=args.connections, only=args.only, sets=args.set, fit=fits_here)
+
+
+def estimate_s(args) -> float:
+    """Seconds that this call should take, for commands that call it."""
+    build = build_dir(args.build)
+    suite = load_suite(args, build)
+    return sum(map(Estimate(suite.name, build, RUNS).of, suite.cells))
 
 
 def print_commands(suite: Suite, build: Path, limit: int, out: str | None) -> None:

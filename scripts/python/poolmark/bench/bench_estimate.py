@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How long a call of `bench` should take, for commands that call it."""
+from poolmark.base.paths import build_dir
+from poolmark.bench import bench, bench_plan
+from poolmark.facts import own_pools
+
+add_arguments = bench.add_arguments
+
+
+def estimate_s(args) -> float:
+    """Seconds, by the estimates of its benchmarks and its budget."""
+    program = build_dir(args.build) / bench.PROGRAM
+    own = own_pools.for_bench(args.pool, program.parent)
+    on, _ = bench_plan.installed(bench_plan.added(args.allocator))
+    every = bench_plan.expand(bench_plan.listed(program, own.values()), on, own)
+    benches, _ = bench_plan.possible(bench_plan.select(every, args.set, args.filter))
+    rounds = bench_plan.rounds(benches, args.repetitions, args.seed or 1)
+    budget_s = args.budget or (float("inf") if args.set == "full" else bench.DEFAULT_BUDGET_S)
+    return min(budget_s, sum(bench.thought_s(rounds, args.min_time, args.again)))

@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How long the jobs of a comparison should take: one run by the job's own estimate, times the runs of both builds.
+
+The modules of the commands are named and loaded when needed, as cli.py does, since they come after this layer.
+"""
+import importlib
+
+from poolmark.base.options import make_parser
+from poolmark.base.progress import span
+from poolmark.compare.interleave import SIDES, Job
+
+MODULES = {"suite": "run.suite", "bench": "bench.bench_estimate"}     # each has add_arguments(parser) and estimate_s(args)
+
+
+def seconds_of(job: Job, build) -> float:
+    """Of one run on one build. The job was checked before."""
+    kind, *words = job.words
+    module = importlib.import_module(f"poolmark.{MODULES[kind]}")
+    parser = make_parser()
+    module.add_arguments(parser)
+    return module.estimate_s(parser.parse_args([*words, "--build", str(build), "--repetitions", "1"]))
+
+
+def told(one_s: float, least: int, most: int, until_s: float | None) -> str:
+    """"about 20 min", or with --until-sure the times of the fewest and of the most repetitions."""
+    runs = len(SIDES)
+    if until_s is None:
+        return f"about {span(runs * most * one_s)}"
+    return f"about {span(runs * least * one_s)} to {span(max(runs * least * one_s, min(until_s, runs * most * one_s)))}"
