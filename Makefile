@@ -32,12 +32,13 @@ warnings := -Wall -Wextra -Wconversion -Wshadow -Werror
 sanitize_address   := -fsanitize=address -fno-omit-frame-pointer
 sanitize_thread    := -fsanitize=thread
 sanitize_undefined := -fsanitize=undefined -fno-sanitize-recover=all
-ifneq ($(filter-out address thread undefined,$(SAN)),)
-$(error SAN is "$(SAN)"; it may be address, thread or undefined)
+sanitize_address-undefined := $(sanitize_address) $(sanitize_undefined)
+ifneq ($(filter-out address thread undefined address-undefined,$(SAN)),)
+$(error SAN is "$(SAN)"; it may be address, thread, undefined or address-undefined)
 endif
 san_flags := $(sanitize_$(SAN))
 # The code that gcc inserts for this sanitizer triggers gcc's own warning. The other builds check conversions.
-ifeq ($(SAN),undefined)
+ifneq ($(findstring undefined,$(SAN)),)
 warnings := $(filter-out -Wconversion,$(warnings))
 endif
 
@@ -98,7 +99,7 @@ help:
 	@echo 'make library       the pools as a library: build/libpoolmark.so.*, build/libpoolmark.a, build/include/poolmark/'
 	@echo 'make check-pool    does a pool keep the contract? POOL=./mine.so (docs/tutorial-your-pool.md)'
 	@echo 'make clean         remove build/'
-	@echo 'Variables: SAN=address|thread|undefined, CHECK=1 (double free and foreign pointers are caught), CC, CFLAGS, V=1 (whole commands)'
+	@echo 'Variables: SAN=address|thread|undefined|address-undefined, CHECK=1 (double free and foreign pointers are caught), CC, CFLAGS, V=1 (whole commands)'
 
 # Installs all dependencies; does nothing when all of them are there.
 deps:
@@ -202,7 +203,7 @@ $(B)/poolmark-hot: $(B)/bench/hot/main.o $(archives) $(B)/libhdr.a
 	$(Q)$(CC) $(ld_flags) $(san_flags) -o $@ $< $(link_all) $(ld_libs)
 
 # tests/sanitizer.c is asked for by name: nothing refers to it.
-test_flags := $(if $(filter address,$(SAN)),-Wl$(comma)-u$(comma)__lsan_default_suppressions)
+test_flags := $(if $(findstring address,$(SAN)),-Wl$(comma)-u$(comma)__lsan_default_suppressions)
 
 $(B)/tests/test_%: $(B)/tests/test_%.o $(B)/libtests.a $(archives) $(B)/libhdr.a
 	$(call say,LINK,$@)

@@ -44,7 +44,7 @@ static struct process *start_with_passwords(const char *dir, uint16_t *port)
     char file[TEMP_PATH_SIZE], settings[TEMP_PATH_SIZE + 100];
     write_text(temp_dir_file(dir, "passwords", file), "");
     for (int i = 0; i < USERS; i++) {
-        char user[8], password[16];
+        char user[16], password[24];
         snprintf(user, sizeof user, "u%d", i);
         snprintf(password, sizeof password, "hush-%d", i);
         const char *arguments[] = {"-b", file, user, password, NULL};

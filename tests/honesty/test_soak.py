@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from faults import Broker, balances, load
+from faults import GUARD_S, Broker, balances, load
 from poolmark.records import read_record
 from poolmark.verify.verify import complaints
 
@@ -70,7 +70,10 @@ def test_a_soak_that_is_ended_early_has_whole_books_of_clients_and_pairs(tmp_pat
 
 
 def test_of_other_processes_than_the_target_there_is_no_verdict(tmp_path):
-    with Broker() as broker, load(tmp_path / "run", "soak", broker.port, *LIGHT, "--duration", "1s", "--watch-pid", os.getpid()) as run:
+    # A process with fewer descriptors than there are clients; this one may have more.
+    with subprocess.Popen(["sleep", str(GUARD_S)]) as other, Broker() as broker, \
+            load(tmp_path / "run", "soak", broker.port, *LIGHT, "--duration", "1s", "--watch-pid", other.pid) as run:
         assert run.end() == 0
+        other.kill()
         assert verdicts(run)["memory"]["verdict"] == "not measured"
         assert "soak.memory_slope" not in run.record["metrics"] and run.anomaly("not_the_target")

@@ -10,7 +10,7 @@ FIGURES = ("memory.per_connection_bytes", "memory.full_bytes", "cpu.per_connecti
 
 
 def connect(folder, port, *more):
-    return load(folder, "connect", port, "--connections", 1000, "--settle", "1s", *more)
+    return load(folder, "connect", port, "--connections", 3000, "--settle", "1s", *more)
 
 
 def test_one_of_two_targets_watched_gives_no_figure(tmp_path):
