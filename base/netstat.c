@@ -18,6 +18,7 @@ static const struct {
     [NETSTAT_TIMEOUTS] = {"tcp_timeouts", "netstat", "TcpExt:", "TCPTimeouts"},
     [NETSTAT_TCP_PRESSURES] = {"tcp_memory_pressures", "netstat", "TcpExt:", "TCPMemoryPressures"},
     [NETSTAT_TCP_MEMORY_ABORTS] = {"tcp_memory_aborts", "netstat", "TcpExt:", "TCPAbortOnMemory"},
+    [NETSTAT_PASSIVE_OPENS] = {"passive_opens", "snmp", "Tcp:", "PassiveOpens"},
     [NETSTAT_RETRANSMITS] = {"tcp_retransmits", "snmp", "Tcp:", "RetransSegs"},
 };
 

@@ -16,6 +16,7 @@ enum netstat_count {
     NETSTAT_RETRANSMITS,       // segments sent again, SYNs not counted
     NETSTAT_TCP_PRESSURES,     // times that TCP memory was short (tcp_mem)
     NETSTAT_TCP_MEMORY_ABORTS, // connections given up for want of it
+    NETSTAT_PASSIVE_OPENS,     // connections that listeners took
     NETSTAT_COUNT,
 };
 

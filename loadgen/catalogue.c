@@ -242,6 +242,8 @@ const struct metric loadgen_catalogue[] = {
     {"network.tcp_memory_pressures", "1", "none", METRIC_SECONDARY,
      "times that the kernel was short of TCP memory (tcp_mem)"},
     {"network.tcp_memory_aborts", "1", "none", METRIC_SECONDARY, "connections given up for want of it"},
+    {"network.passive_opens", "1", "none", METRIC_SECONDARY,
+     "connections that all listeners took, the target's and others'"},
     {"network.tcp_retransmits", "1", "none", METRIC_SECONDARY, "segments sent again"},
     {"schedule.lag_max", "ns", "none", METRIC_SECONDARY, "the same, the latest act"},
 

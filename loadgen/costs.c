@@ -8,9 +8,11 @@
 #include <string.h>
 
 enum {
-    ONE_IN = 20,            // the part of a figure that may be of something else
-    STRANGERS_ONE_IN = 100, // connections of others beside ours: each may do more than one of ours
-    STRANGERS_MOST = 16,    // so many are monitors, or files of the target
+    ONE_IN = 20,              // the part of a figure that may be of something else
+    STRANGERS_ONE_IN = 100,   // connections of others beside ours: each may do more than one of ours
+    STRANGE_BYTES = 64 << 10, // so many are those of a monitor
+    ACT_BYTES = 64,           // an act carries about so many at least
+    STRANGERS_MOST = 16,      // so many are monitors, or files of the target
 };
 
 const struct cost_words costs_of_connections = {"memory, CPU time and kernel memory of a connection have",
@@ -31,6 +33,19 @@ struct cost_part costs_between(const struct sample *from, const struct sample *t
     if (from->target_descriptors >= 0 && to->target_descriptors >= 0)
         part.more_descriptors =
             to->target_descriptors - from->target_descriptors - (to->connections - from->connections);
+    const struct census_reading *first = &from->census, *last = &to->census;
+    int64_t begun = last->begun - first->begun;
+    if (first->opened >= 0 && last->opened >= 0) {
+        part.opened = last->at_target - first->at_target - begun;
+        // Nothing came at other ports: what left no trace, as a reset, was the target's.
+        if (first->listed && last->listed && last->elsewhere == first->elsewhere &&
+            last->outside == first->outside)
+            part.opened = last->opened - first->opened - begun;
+        part.unattributed = last->opened - first->opened - begun - (last->elsewhere - first->elsewhere) -
+                            (part.opened > 0 ? part.opened : 0);
+    }
+    part.own_bytes = first->own_bytes < 0 || last->own_bytes < 0 ? -1 : last->own_bytes - first->own_bytes;
+    part.strange_bytes = last->strange_bytes - first->strange_bytes;
     return part;
 }
 
@@ -39,6 +54,10 @@ void costs_add(struct cost_part *sum, const struct cost_part *part)
     sum->cpu_ns = sum->cpu_ns < 0 || part->cpu_ns < 0 ? -1 : sum->cpu_ns + part->cpu_ns;
     sum->took_ns += part->took_ns;
     sum->more_descriptors += part->more_descriptors;
+    sum->opened += part->opened > 0 ? part->opened : 0;
+    sum->unattributed += part->unattributed > 0 ? part->unattributed : 0;
+    sum->strange_bytes += part->strange_bytes;
+    sum->own_bytes = sum->own_bytes < 0 || part->own_bytes < 0 ? -1 : sum->own_bytes + part->own_bytes;
     sum->made += part->made;
     sum->failed += part->failed;
     sum->foreign += part->foreign;
@@ -69,10 +88,22 @@ static int64_t others_of(const struct run *run, const struct cost_part *part)
     return part->more_descriptors > most ? part->more_descriptors : most;
 }
 
+static bool is_much(int64_t connections, const struct cost_part *part)
+{
+    return connections > STRANGERS_MOST && connections * STRANGERS_ONE_IN > part->made;
+}
+
 static bool has_others(const struct run *run, const struct cost_part *part)
 {
     int64_t others = others_of(run, part);
-    return others > STRANGERS_MOST && others * STRANGERS_ONE_IN > part->made;
+    return is_much(others, part);
+}
+
+// Connections of ours that have ended are in no reading, so their acts count by the least that they carry.
+static bool has_bytes(const struct cost_part *part)
+{
+    int64_t least = part->made * ACT_BYTES, own = part->own_bytes > least ? part->own_bytes : least;
+    return part->own_bytes >= 0 && part->strange_bytes > STRANGE_BYTES && part->strange_bytes * ONE_IN > own;
 }
 
 static bool has_foreign(const struct cost_part *part)
@@ -84,7 +115,10 @@ const char *costs_faults(const struct run *run, const struct cost_part *part, ch
 {
     const char *names[] = {costs_many_failed(part->failed, part->made) ? "failed_share" : NULL,
                            is_busy(run, part) ? "target_busy" : NULL,
-                           has_others(run, part) || has_foreign(part) ? "other_clients" : NULL};
+                           has_others(run, part) || is_much(part->opened, part) || has_bytes(part) ||
+                                   has_foreign(part)
+                               ? "other_clients"
+                               : NULL};
     text[0] = '\0';
     for (int i = 0; i < 3; i++)
         if (names[i]) {
@@ -113,6 +147,57 @@ static void tell_busy(struct run *run, const struct cost_part *part)
                 (double)part->cpu_ns / 1e9);
 }
 
+// What shows others, the first sign that does.
+static bool describe_others(const struct run *run, const struct cost_part *part, char text[static 400])
+{
+    text[0] = '\0';
+    if (has_others(run, part))
+        snprintf(text, 400,
+                 "the target had %lld descriptors open beyond those of this run's clients: others connected "
+                 "to it meanwhile",
+                 (long long)others_of(run, part));
+    else if (has_foreign(part))
+        snprintf(text, 400, "this run's subscribers received %lld messages of others",
+                 (long long)part->foreign);
+    else if (is_much(part->opened, part))
+        snprintf(text, 400,
+                 "beside those of this run %lld connections to the target were made meanwhile, and what they "
+                 "did is not known",
+                 (long long)part->opened);
+    else if (has_bytes(part))
+        snprintf(text, 400,
+                 "connections of others to the target carried %lld bytes meanwhile: they publish, or "
+                 "subscribe to messages",
+                 (long long)part->strange_bytes);
+    return text[0] != '\0';
+}
+
+static void tell_others(struct run *run, const struct cost_part *part)
+{
+    char text[400];
+    if (!is_raised(run, "other_clients") && describe_others(run, part, text))
+        run_anomaly(run, "other_clients",
+                    "memory, kernel memory and CPU time have no figure for an act: %s. This run's clients "
+                    "made %lld acts, "
+                    "and what others did is in the readings",
+                    text, (long long)part->made);
+}
+
+// Resets leave no trace, and a long list is not read: then nobody knows to whom others connected.
+static void tell_unattributed(struct run *run, const struct cost_part *part)
+{
+    if (run->strangers.told || !is_much(part->unattributed, part))
+        return;
+    run->strangers.told = true;
+    run_anomaly(
+        run, "other_connections",
+        "%lld connections of others were taken meanwhile by programs of this network namespace, beside the "
+        "%lld acts of this run, and it is not known by which: they were reset, or there were too many "
+        "sockets to "
+        "look at. If the target was among these programs, its figures have what that cost",
+        (long long)part->unattributed, (long long)part->made);
+}
+
 double costs_each(struct run *run, const struct cost_part *part, const struct cost_words *words)
 {
     if (costs_many_failed(part->failed, part->made) && !is_raised(run, "failed_share"))
@@ -123,18 +208,7 @@ double costs_each(struct run *run, const struct cost_part *part, const struct co
                     words->made, words->advice);
     if (is_busy(run, part) && !is_raised(run, "target_busy"))
         tell_busy(run, part);
-    if (has_others(run, part) && !is_raised(run, "other_clients"))
-        run_anomaly(
-            run, "other_clients",
-            "memory, kernel memory and CPU time have no figure for an act: the target had %lld descriptors "
-            "open beyond those of this run's clients, which made %lld acts: others connected to it "
-            "meanwhile, and what they did is in the readings",
-            (long long)others_of(run, part), (long long)part->made);
-    if (has_foreign(part) && !is_raised(run, "other_clients"))
-        run_anomaly(
-            run, "other_clients",
-            "memory, kernel memory and CPU time have no figure for an act: this run's subscribers received "
-            "%lld messages of others beside %lld of its own, and what those cost is in the readings",
-            (long long)part->foreign, (long long)part->made);
+    tell_others(run, part);
+    tell_unattributed(run, part);
     return part->cpu_ns >= 0 && part->made > 0 ? (double)part->cpu_ns / (double)part->made : NAN;
 }

@@ -7,7 +7,8 @@
 // - `target_busy`: at the share that the target took in the run's pauses, more than a twentieth of the CPU time is
 //   that of others, or of work of its own that never rests.
 // - `other_clients`: more than 1 connection of others came beside 100 of ours, and more than 16. Nobody knows what
-//   those did meanwhile. Or our subscribers received more than 1 message of others beside 20 of ours.
+//   those did meanwhile. Those that had left again count too (census.h). Or connections of others carried more than
+//   1 byte beside 20 of ours, and more than 64 KiB: a subscriber to everything, a publisher. Or our subscribers received more than 1 message of others beside 20 of ours.
 //
 // Fewer strangers (a monitoring client) leave the figure as it is; cpu.idle_share has what they take.
 //
@@ -24,6 +25,10 @@ struct cost_part {
     int64_t cpu_ns, took_ns;  // of the target, and of the clock; cpu_ns -1: not read
     int64_t more_descriptors; // of the target, beyond those of our clients; less than 0 too
     int64_t made, failed;     // acts
+    int64_t opened;           // connections of others to the target that came, at least; less than 0 too
+    int64_t unattributed;     // connections of others, to the target or not
+    int64_t strange_bytes;    // on connections of others
+    int64_t own_bytes;        // on ours, at least; -1: neither is known
     int64_t foreign;          // messages of others that our subscribers received
 };
 

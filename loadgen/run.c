@@ -171,6 +171,7 @@ static void tick(struct run *run)
                   run->tally.count[TALLY_CPU_NS] + run->probe_tally.count[TALLY_CPU_NS]);
     if (run->publishing)
         look_at_marks(run, now_ns);
+    census_look(run->census);
     ceilings_look(&run->ceilings, tally_failed(&run->tally) + tally_dropped(&run->tally), now_ns);
     if (run->climbing && curve_wants(&run->curve, run->tally.count[TALLY_OPEN], run->config->connections))
         add_to_curve(run, true);
@@ -311,6 +312,10 @@ bool run_sample(struct run *run, struct sample *sample)
         fleet_poll(run->fleet, clock_now_ns());
         tick(run);
     }
+    struct fleet *const fleets[] = {run->fleet, run->probes};
+    read_tallies(run);
+    census_take(run->census, fleets, 2, run->tally.count[TALLY_BEGUN] + run->probe_tally.count[TALLY_BEGUN],
+                &sample->census);
     return !run_is_broken(run);
 }
 

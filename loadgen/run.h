@@ -64,6 +64,7 @@ struct run {
     struct curve curve;         // while clients connect, of the watched processes
     uint32_t number;            // in the header of each message (payload.h)
     struct strangers strangers; // load on the target that is not ours
+    struct census *census;      // traffic at the target that is not ours; NULL: nothing is watched
     int64_t counted_ns;         // when the target's descriptors were last counted
     uint64_t withheld;          // anomalies that withhold figures (withheld.h)
     struct views views;

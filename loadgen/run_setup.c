@@ -269,6 +269,9 @@ int run_open(struct run *run, const struct config *config, struct record *record
         err_set(err, code, "out of memory for the watched processes");
     ceilings_start(&run->ceilings, config->watch_pids, config->watch.count);
     owners_look(&run->owners, &run->plan, config->watch_pids, config->watch.count);
+    if (code == 0 && config->watch.count > 0 &&
+        (code = census_open(&run->census, &run->plan, config->watch_pids[0])) < 0)
+        err_set(err, code, "out of memory for the census of sockets");
     surroundings_start(&run->surroundings, config->watch_pids, config->watch.count);
     char path[4096];
     if (code == 0 && record)
@@ -301,6 +304,7 @@ void run_close(struct run *run)
     run_close_files(run);
     views_close(&run->views);
     targets_close(&run->targets);
+    census_close(run->census);
     fleet_close(run->probes);
     fleet_close(run->fleet);
     if (run->signals >= 0)

@@ -120,7 +120,8 @@ static void read_all(struct sample *sample, const int64_t *targets, int target_c
                               .kernel_page_table_bytes = -1,
                               .kernel_proc_bytes = -1,
                               .kernel_socket_bytes = -1,
-                              .kernel_sockets = -1};
+                              .kernel_sockets = -1,
+                              .census = {.opened = -1, .own_bytes = -1}};
     struct kernmem kernel;
     if (kernmem_read(&kernel) == 0) {
         sample->kernel_slab_bytes = kernel.slab_bytes - (kernel.proc_bytes > 0 ? kernel.proc_bytes : 0);

@@ -6,8 +6,8 @@
 //   A pause counts by its quietest slice, since what connects leave behind (growth ahead, freed memory) ends.
 // - Descriptors. The target has more of them open than our clients can have: others connected meanwhile.
 //
-// What they do not see: a few connections of others that work only while no pause is measured. A target of the
-// reference broker's kind counts those itself (broker.messages_received in its record).
+// What they do not see: others that work only while no pause is measured, over few descriptors. Those are in the
+// census of sockets (census.h).
 //
 //     struct strangers strangers;
 //     strangers_init(&strangers);
@@ -26,6 +26,7 @@ struct strangers {
     int64_t at_ns, cpu_ns;                // the beginning of the slice under way; at_ns -1: there is none
     double least;                         // of the slices of the pause under way; -1: none has ended
     int64_t base_descriptors, base_begun; // at the first count; -1: there was none
+    bool told;                            // an anomaly names connections that may be others'
     int64_t most_more;                    // the most descriptors beyond those of our clients, at any count
 };
 

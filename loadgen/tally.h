@@ -112,6 +112,7 @@ enum tally_count {
 
     TALLY_DUPLICATES,        // arrived a second time
     TALLY_STRANGE,           // arrived, and not one of ours by its header
+    TALLY_BEGUN,             // connects begun, those of arrivals and their retries too
     TALLY_FOREIGN,           // arrived, and one of another run by its header
     TALLY_PROVE_ASKED,       // asked to prove that they are alive
     TALLY_PROVEN,            // answered

@@ -148,6 +148,7 @@ static void begin_connect(struct worker *worker, int64_t client, int64_t now_ns)
     struct coming *coming = &worker->arrivals->clients[client];
     if (coming->connects++ > 0)
         tally_add(worker->page, TALLY_ARRIVAL_RETRIES, 1);
+    tally_add(worker->page, TALLY_BEGUN, 1);
     worker->clients[client] = CLIENT_CONNECTING;
     worker->pending++;
     int code = worker->setup->engine->connect(worker->run, client);

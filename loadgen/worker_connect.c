@@ -166,6 +166,7 @@ int64_t worker_connect_tick(struct worker *worker, int64_t now_ns)
             latency_add(&worker->batch, LATENCY_LAG, now_ns - intended_ns, now_ns);
         int64_t client = worker->next++;
         tally_add(worker->page, TALLY_STARTED, 1);
+        tally_add(worker->page, TALLY_BEGUN, 1);
         worker->clients[client] = CLIENT_CONNECTING;
         worker->pending++;
         int code = worker->setup->engine->connect(worker->run, client);

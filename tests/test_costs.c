@@ -123,6 +123,77 @@ static void test_messages_of_others_are_in_the_cost_when_they_are_one_of_twenty(
     assert_string_equal(withheld_by(run.withheld, "cpu.per_message_ns"), "other_clients");
 }
 
+// From a reading to another, of the census.
+static struct cost_part a_part_of(struct census_reading from, struct census_reading to)
+{
+    struct sample first = {.census = from}, last = {.at_ns = NS_PER_S, .census = to};
+    struct cost_part part = costs_between(&first, &last);
+    part.made = 1000;
+    return part;
+}
+
+static void test_connections_of_others_that_left_again_are_in_the_cost(void **state)
+{
+    (void)state;
+    struct run run = a_run();
+    struct census_reading from = {.opened = 5000, .begun = 100, .at_target = 90, .own_bytes = -1};
+    struct census_reading to = {.opened = 6016, .begun = 1100, .at_target = 1106, .own_bytes = -1};
+    struct cost_part part = a_part_of(from, to);
+    assert_int_equal(part.opened, 16);
+    assert_faults(&run, &part, "");
+    to.at_target++;
+    part = a_part_of(from, to);
+    assert_faults(&run, &part, "other_clients");
+    part.made = 1700; // one of a hundred
+    assert_faults(&run, &part, "");
+    from.opened = -1; // one of the two readings has none
+    part = a_part_of(from, to);
+    assert_int_equal(part.opened, 0);
+}
+
+static void test_connections_at_other_ports_are_not_the_targets(void **state)
+{
+    (void)state;
+    struct run run = a_run();
+    struct census_reading from = {.opened = 5000}, to = {.opened = 8000, .begun = 1000, .at_target = 1000};
+    to.elsewhere = 2000;
+    struct cost_part part = a_part_of(from, to);
+    assert_int_equal(part.unattributed, 0);
+    (void)costs_each(&run, &part, &costs_of_arrivals);
+    assert_false(run.strangers.told);
+    from.listed = to.listed = true;
+    part = a_part_of(from, to);
+    assert_int_equal(part.opened, 0);
+    to.elsewhere = 0; // nothing at other ports: all were the target's
+    part = a_part_of(from, to);
+    assert_int_equal(part.opened, 2000);
+    assert_faults(&run, &part, "other_clients");
+    to.elsewhere = 1900; // of a hundred nobody knows whose they were: that is told, and the figure stays
+    part = a_part_of(from, to);
+    assert_faults(&run, &part, "");
+    (void)costs_each(&run, &part, &costs_of_arrivals);
+    assert_true(run.strangers.told);
+    assert_int_equal(run.withheld, 0);
+}
+
+static void test_bytes_of_others_are_in_the_cost_when_they_are_one_of_twenty(void **state)
+{
+    (void)state;
+    struct run run = a_run();
+    struct census_reading from = {.own_bytes = 1000}, to = {.own_bytes = 1001000, .strange_bytes = 65536};
+    struct cost_part part = a_part_of(from, to); // as a monitor's
+    assert_faults(&run, &part, "");
+    to.strange_bytes++;
+    part = a_part_of(from, to);
+    assert_faults(&run, &part, "other_clients");
+    to.own_bytes = 2000000;
+    part = a_part_of(from, to);
+    assert_faults(&run, &part, "");
+    to.own_bytes = -1; // not read
+    part = a_part_of(from, to);
+    assert_faults(&run, &part, "");
+}
+
 // --- strangers ---------------------------------------------------------------------------------------------
 
 static void test_a_pause_counts_by_its_quietest_slice_and_a_run_by_its_busiest_pause(void **state)
@@ -200,6 +271,9 @@ int main(void)
         cmocka_unit_test(test_load_in_the_pauses_is_in_the_cost_when_it_is_a_twentieth),
         cmocka_unit_test(test_clients_of_others_are_in_the_cost_when_they_are_many),
         cmocka_unit_test(test_messages_of_others_are_in_the_cost_when_they_are_one_of_twenty),
+        cmocka_unit_test(test_bytes_of_others_are_in_the_cost_when_they_are_one_of_twenty),
+        cmocka_unit_test(test_connections_at_other_ports_are_not_the_targets),
+        cmocka_unit_test(test_connections_of_others_that_left_again_are_in_the_cost),
         cmocka_unit_test(test_a_pause_counts_by_its_quietest_slice_and_a_run_by_its_busiest_pause),
         cmocka_unit_test(test_descriptors_beyond_ours_are_those_of_others),
         cmocka_unit_test(test_every_rule_is_described),

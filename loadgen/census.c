@@ -1,0 +1,338 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loadgen/census.h"
+
+#include "base/clock.h"
+#include "base/netstat.h"
+#include "base/sockdiag.h"
+
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+    PORTS = 1 << 16,
+    STRANGERS_MAX = 4096, // whose bytes are added up
+    OWN_MAX = 20000,      // descriptors of workers that are looked at
+};
+#define LOOK_EVERY_NS (20 * NS_PER_S) // a third of a TIME-WAIT
+
+struct numbers { // sorted before they are searched
+    uint64_t *list;
+    size_t count, capacity;
+};
+
+struct seen {
+    struct numbers before, now; // of the last list, and of this one
+    int64_t count;              // those that came since the first list
+};
+
+struct stranger {
+    uint64_t cookie;
+    int64_t bytes;
+};
+
+struct census {
+    uint8_t ports[PORTS / 8];    // a bit for each of the target's
+    pid_t pid;                   // whose counters are read; 0: ours, in the same network namespace
+    struct sockdiag_ports range; // of these
+    bool whole;                  // the last list was of all sockets
+    bool begun, listed;          // the target's sockets, and all, were listed before
+    bool failed;                 // memory ran out, or the kernel gave no list
+    int64_t looked_ns, strange_bytes;
+    struct seen at_target, elsewhere, outside; // connections
+    struct numbers own_ends, inodes;           // of this reading
+    struct sockdiag_row *rows;                 // at the target's ports, both ends, established
+    size_t row_count, row_capacity;
+    struct stranger strangers[STRANGERS_MAX]; // of the last reading, by cookie
+    size_t stranger_count;
+};
+
+static bool grow(void **list, size_t *capacity, size_t count, size_t bytes)
+{
+    if (count < *capacity)
+        return true;
+    size_t more = *capacity ? *capacity * 2 : 1024;
+    void *grown = realloc(*list, more * bytes);
+    if (!grown)
+        return false;
+    *list = grown;
+    *capacity = more;
+    return true;
+}
+
+static bool add_number(struct numbers *numbers, uint64_t number)
+{
+    void *list = numbers->list;
+    if (!grow(&list, &numbers->capacity, numbers->count, sizeof number))
+        return false;
+    numbers->list = list;
+    numbers->list[numbers->count++] = number;
+    return true;
+}
+
+static int compare_numbers(const void *a, const void *b)
+{
+    uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;
+    return left < right ? -1 : left > right;
+}
+
+// Sorts, and leaves each number once.
+static void sort(struct numbers *numbers)
+{
+    if (numbers->count == 0)
+        return;
+    qsort(numbers->list, numbers->count, sizeof *numbers->list, compare_numbers);
+    size_t kept = 1;
+    for (size_t i = 1; i < numbers->count; i++)
+        if (numbers->list[i] != numbers->list[kept - 1])
+            numbers->list[kept++] = numbers->list[i];
+    numbers->count = kept;
+}
+
+static bool has(const struct numbers *numbers, uint64_t number)
+{
+    return numbers->count > 0 &&
+           bsearch(&number, numbers->list, numbers->count, sizeof number, compare_numbers) != NULL;
+}
+
+static uint64_t number_of(const struct sockdiag_end *end)
+{
+    uint64_t number = 0xcbf29ce484222325U;
+    for (size_t i = 0; i < sizeof end->address; i++)
+        number = (number ^ end->address[i]) * 0x100000001b3U;
+    return (number ^ end->port) * 0x9e3779b97f4a7c15U;
+}
+
+// Both ends are of this host: the same address, or two of 127.0.0.0/8.
+static bool is_within_host(const struct sockdiag_row *row)
+{
+    static const uint8_t loopback[13] = {[10] = 0xff, [11] = 0xff, [12] = 127};
+    return memcmp(row->local.address, row->peer.address, 16) == 0 ||
+           (memcmp(row->local.address, loopback, 13) == 0 && memcmp(row->peer.address, loopback, 13) == 0);
+}
+
+static bool is_target(const struct census *census, uint16_t port)
+{
+    return census->ports[port / 8] >> port % 8 & 1;
+}
+
+static void visit(void *context, const struct sockdiag_row *row)
+{
+    struct census *census = context;
+    bool ours = is_target(census, row->local.port) || is_target(census, row->peer.port);
+    // The same for both ends.
+    uint64_t number = number_of(&row->local) + number_of(&row->peer);
+    struct seen *seen = ours                  ? &census->at_target
+                        : is_within_host(row) ? &census->elsewhere
+                                              : &census->outside;
+    if (!add_number(&seen->now, number))
+        census->failed = true;
+    if (!ours || !row->established)
+        return;
+    void *rows = census->rows;
+    if (!grow(&rows, &census->row_capacity, census->row_count, sizeof *row)) {
+        census->failed = true;
+        return;
+    }
+    census->rows = rows;
+    census->rows[census->row_count++] = *row;
+}
+
+// `*begun`: there was a list before.
+static void count_new(struct seen *seen, bool *begun)
+{
+    sort(&seen->now);
+    for (size_t i = 0; *begun && i < seen->now.count; i++)
+        seen->count += !has(&seen->before, seen->now.list[i]);
+    *begun = true;
+    struct numbers spare = seen->before;
+    seen->before = seen->now;
+    seen->now = spare;
+}
+
+// Reads the list, and counts what is new in it. False when it is not known.
+static bool list(struct census *census)
+{
+    int64_t sockets = sockdiag_count();
+    census->looked_ns = clock_now_ns();
+    census->at_target.now.count = census->elsewhere.now.count = census->outside.now.count = 0;
+    census->row_count = 0;
+    census->whole = false;
+    if (census->pid != 0 || census->failed || sockets < 0 || sockets > CENSUS_SOCKETS_MAX)
+        return false;
+    bool all = sockets <= CENSUS_LISTED_MAX;
+    if (sockdiag_list(all ? (struct sockdiag_ports){0, PORTS - 1} : census->range, visit, census) < 0)
+        census->failed = true;
+    if (census->failed)
+        return false;
+    count_new(&census->at_target, &census->begun);
+    census->whole = all;
+    if (all) {
+        bool listed = census->listed;
+        count_new(&census->outside, &listed);
+        count_new(&census->elsewhere, &census->listed);
+    }
+    return true;
+}
+
+static uint16_t port_of(const struct plan_target *target)
+{
+    return ntohs(target->address.ss_family == AF_INET6
+                     ? ((const struct sockaddr_in6 *)&target->address)->sin6_port
+                     : ((const struct sockaddr_in *)&target->address)->sin_port);
+}
+
+static bool has_own_network(int64_t pid)
+{
+    char path[64];
+    struct stat own, other;
+    snprintf(path, sizeof path, "/proc/%" PRId64 "/ns/net", pid);
+    return stat("/proc/self/ns/net", &own) == 0 && stat(path, &other) == 0 && own.st_ino != other.st_ino;
+}
+
+int census_open(struct census **census, const struct plan *plan, int64_t pid)
+{
+    *census = calloc(1, sizeof **census);
+    if (!*census)
+        return -ENOMEM;
+    for (int i = 0; i < plan->target_count; i++) {
+        uint16_t port = port_of(&plan->targets[i]);
+        if (i == 0 || port < (*census)->range.first)
+            (*census)->range.first = port;
+        if (port > (*census)->range.last)
+            (*census)->range.last = port;
+        (*census)->ports[port / 8] |= (uint8_t)(1U << port % 8);
+    }
+    (*census)->pid = has_own_network(pid) ? (pid_t)pid : 0;
+    return 0;
+}
+
+static void drop(struct numbers *numbers)
+{
+    free(numbers->list);
+    *numbers = (struct numbers){0};
+}
+
+// The lists of this reading: they would be in the generator's memory, which is a figure.
+static void forget(struct census *census)
+{
+    drop(&census->at_target.now);
+    drop(&census->elsewhere.now);
+    drop(&census->outside.now);
+    drop(&census->own_ends);
+    drop(&census->inodes);
+    free(census->rows);
+    census->rows = NULL;
+    census->row_count = census->row_capacity = 0;
+}
+
+void census_close(struct census *census)
+{
+    if (!census)
+        return;
+    forget(census);
+    drop(&census->at_target.before);
+    drop(&census->elsewhere.before);
+    drop(&census->outside.before);
+    free(census);
+}
+
+// The sockets that a worker has open. False when they are too many, or cannot be listed.
+static bool add_inodes(struct census *census, pid_t pid)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/fd", (int)pid);
+    DIR *dir = opendir(path);
+    bool whole = dir != NULL;
+    for (struct dirent *entry; whole && (entry = readdir(dir));) {
+        char link[64] = "";
+        uint64_t inode;
+        if (readlinkat(dirfd(dir), entry->d_name, link, sizeof link - 1) > 0 &&
+            sscanf(link, "socket:[%" SCNu64 "]", &inode) == 1)
+            whole = census->inodes.count < OWN_MAX && add_number(&census->inodes, inode);
+    }
+    if (dir)
+        closedir(dir);
+    return whole;
+}
+
+static bool know_own_ends(struct census *census, struct fleet *const fleets[], int count)
+{
+    census->inodes.count = census->own_ends.count = 0;
+    for (int i = 0; i < count; i++)
+        for (int worker = 0; fleets[i] && worker < fleet_workers(fleets[i]); worker++)
+            if (fleet_pid(fleets[i], worker) > 0 && !add_inodes(census, fleet_pid(fleets[i], worker)))
+                return false;
+    sort(&census->inodes);
+    for (size_t i = 0; i < census->row_count; i++)
+        if (has(&census->inodes, census->rows[i].inode) &&
+            !add_number(&census->own_ends, number_of(&census->rows[i].local)))
+            return false;
+    sort(&census->own_ends);
+    return true;
+}
+
+static int compare_strangers(const void *a, const void *b)
+{
+    return compare_numbers(&((const struct stranger *)a)->cookie, &((const struct stranger *)b)->cookie);
+}
+
+// The server's ends at the target's ports: adds what strangers' connections have carried since the last reading.
+static void add_bytes(struct census *census, int64_t *own_bytes, bool first)
+{
+    static struct stranger now[STRANGERS_MAX]; // of the parent's one thread
+    size_t count = 0;
+    *own_bytes = 0;
+    for (size_t i = 0; i < census->row_count; i++) {
+        const struct sockdiag_row *row = &census->rows[i];
+        if (!is_target(census, row->local.port) || row->bytes < 0)
+            continue;
+        if (has(&census->own_ends, number_of(&row->peer))) {
+            *own_bytes += row->bytes;
+            continue;
+        }
+        struct stranger stranger = {.cookie = row->cookie, .bytes = row->bytes};
+        const struct stranger *old =
+            bsearch(&stranger, census->strangers, census->stranger_count, sizeof stranger, compare_strangers);
+        census->strange_bytes += first ? 0 : old ? row->bytes - old->bytes : row->bytes;
+        if (count < STRANGERS_MAX)
+            now[count++] = stranger;
+    }
+    qsort(now, count, sizeof *now, compare_strangers);
+    memcpy(census->strangers, now, count * sizeof *now);
+    census->stranger_count = count;
+}
+
+void census_take(struct census *census, struct fleet *const fleets[], int count, int64_t begun,
+                 struct census_reading *reading)
+{
+    *reading = (struct census_reading){.opened = -1, .begun = begun, .own_bytes = -1};
+    if (!census)
+        return;
+    struct netstat net;
+    netstat_read(&net, census->pid);
+    reading->opened = net.count[NETSTAT_PASSIVE_OPENS];
+    bool first = !census->begun;
+    if (list(census) && know_own_ends(census, fleets, count))
+        add_bytes(census, &reading->own_bytes, first);
+    forget(census);
+    reading->at_target = census->pid != 0 ? reading->opened : census->at_target.count;
+    reading->elsewhere = census->elsewhere.count;
+    reading->outside = census->outside.count;
+    reading->listed = census->pid != 0 || census->whole;
+    reading->strange_bytes = census->strange_bytes;
+}
+
+void census_look(struct census *census)
+{
+    if (census && census->begun && clock_now_ns() - census->looked_ns >= LOOK_EVERY_NS) {
+        (void)list(census);
+        forget(census);
+    }
+}

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/sockdiag.h"
+
+#include <arpa/inet.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+struct seen {
+    uint16_t port; // of the server
+    int rows, established, at_server;
+    int64_t server_bytes;
+    uint64_t client_inode;
+    bool within; // each row has the port
+};
+
+static void visit(void *context, const struct sockdiag_row *row)
+{
+    struct seen *seen = context;
+    bool at_server = row->local.port == seen->port;
+    seen->within = seen->within && (at_server || row->peer.port == seen->port);
+    if (!at_server && row->peer.port != seen->port)
+        return;
+    static const uint8_t loopback[16] = {[10] = 0xff, [11] = 0xff, [12] = 127, [15] = 1};
+    assert_memory_equal(row->local.address, loopback, 16);
+    seen->rows++;
+    seen->established += row->established;
+    seen->at_server += at_server;
+    if (at_server && row->established)
+        seen->server_bytes = row->bytes;
+    else if (row->established)
+        seen->client_inode = row->inode;
+}
+
+static struct seen look(uint16_t port, uint16_t first, uint16_t last)
+{
+    struct seen seen = {.port = port, .within = true};
+    assert_int_equal(sockdiag_list((struct sockdiag_ports){first, last}, visit, &seen), 0);
+    return seen;
+}
+
+static void test_both_ends_of_a_connection_are_listed(void **state)
+{
+    (void)state;
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t bytes = sizeof address;
+    int listener = socket(AF_INET, SOCK_STREAM, 0), client = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(bind(listener, (struct sockaddr *)&address, bytes), 0);
+    assert_int_equal(listen(listener, 5), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &bytes), 0);
+    uint16_t port = ntohs(address.sin_port);
+    assert_int_equal(look(port, port, port).rows, 0); // one that listens is in no list
+    assert_int_equal(connect(client, (struct sockaddr *)&address, bytes), 0);
+    int server = accept(listener, NULL, NULL);
+    char text[1000] = {0};
+    assert_int_equal(send(client, text, sizeof text, 0), sizeof text);
+    assert_int_equal(recv(server, text, sizeof text, MSG_WAITALL), sizeof text);
+
+    struct seen seen = look(port, port, port);
+    struct stat status;
+    assert_int_equal(fstat(client, &status), 0);
+    assert_true(seen.within);
+    assert_int_equal(seen.rows, 2);
+    assert_int_equal(seen.established, 2);
+    assert_int_equal(seen.server_bytes, 1000);
+    assert_int_equal(seen.client_inode, status.st_ino);
+    seen = look(port, 0, 65535);
+    assert_int_equal(seen.rows, 2);
+    assert_true(sockdiag_count() >= 2);
+    assert_int_equal(look(port, 1, 1).rows, 0);
+
+    close(client);
+    close(server);
+    close(listener);
+    seen = look(port, port, port);
+    assert_int_equal(seen.established, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_both_ends_of_a_connection_are_listed),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
