@@ -98,11 +98,11 @@ static sigset_t block_signals(void)
 }
 
 // Runs until SIGTERM or SIGINT (returns 0), or until a loop ended on an error (-errno).
+// `told`: the counts that complaints were last printed for.
 static int supervise(struct broker *broker, const struct broker_config *config, struct broker_record *record,
-                     const sigset_t *signals, struct err *err)
+                     const sigset_t *signals, struct broker_counts *told, struct err *err)
 {
     struct broker_statistics statistics;
-    struct broker_counts before = {0};
     int64_t next_sample_ns = clock_now_ns() + NS_PER_S;
     int64_t next_sweep_ns = clock_now_ns() + config->sweep_every_ns;
     for (;;) {
@@ -118,7 +118,7 @@ static int supervise(struct broker *broker, const struct broker_config *config, 
             broker_statistics(broker, &statistics);
             broker_record_sample(record, broker_pools(broker));
             broker_count_reserve(broker);
-            complaints_print(&statistics, &before, stderr);
+            complaints_print(&statistics, told, stderr);
             next_sample_ns = now_ns + NS_PER_S;
         }
         int64_t wait_ns = (next_sample_ns < next_sweep_ns ? next_sample_ns : next_sweep_ns) - now_ns;
@@ -170,6 +170,7 @@ static int serve(const struct broker_config *config, int64_t descriptors, struct
         return code;
     struct address addresses[CONFIG_LISTEN_MAX], metrics_address = config->metrics_address;
     struct http_page *metrics = NULL;
+    struct broker_counts told = {0};
     code = broker_start(broker, addresses, err);
     if (code == 0 && config->metrics)
         code = metrics_open(&metrics, broker, &metrics_address, err);
@@ -180,10 +181,11 @@ static int serve(const struct broker_config *config, int64_t descriptors, struct
         bounds_print(&bounds, stderr);
         warn_of_strangers(addresses, config->listen_count);
         announce(config, addresses, &metrics_address);
-        code = supervise(broker, config, record, &signals, err);
+        code = supervise(broker, config, record, &signals, &told, err);
     }
     broker_count_reserve(broker);
     broker_statistics(broker, statistics);
+    complaints_print(statistics, &told, stderr); // of the last second
     broker_record_sample(record, broker_pools(broker));
     http_page_close(metrics);
     broker_close(broker);

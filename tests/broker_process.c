@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -265,6 +266,29 @@ int process_stop(struct process *process)
         return 0;
     kill(process->pid, SIGTERM); // not reaped yet: the pid is still its own
     return process_wait(process);
+}
+
+int64_t process_statistic(struct process *broker, const char *name)
+{
+    char begins[64];
+    int64_t value = -1;
+    snprintf(begins, sizeof begins, "%s ", name);
+    process_signal(broker, SIGUSR1);
+    const char *line = process_wait_line(broker, begins);
+    assert_non_null(line);
+    assert_int_equal(sscanf(line + strlen(begins), "%" SCNd64, &value), 1);
+    assert_non_null(process_wait_line(broker, "end of statistics"));
+    return value;
+}
+
+void process_stop_saying(struct process *broker, const char *words)
+{
+    process_signal(broker, SIGTERM);
+    while (process_wait_line(broker, ""))
+        ; // until stdout ends: then nothing more comes on stderr
+    if (!strstr(process_errors(broker), words))
+        fail_msg("\"%s\" is not among: %s", words, process_errors(broker));
+    assert_int_equal(process_wait(broker), 0);
 }
 
 int process_run(const char *name, const char *const *arguments, char **output)

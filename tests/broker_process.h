@@ -62,6 +62,12 @@ int process_wait(struct process *process);
 // SIGTERM and process_wait; NULL is allowed (0). For teardowns too.
 int process_stop(struct process *process);
 
+// Of a broker: a value of its statistics, by the name that begins its line.
+int64_t process_statistic(struct process *broker, const char *name);
+
+// Ends a broker, which must exit with 0 and have said `words` on stderr.
+void process_stop_saying(struct process *broker, const char *words);
+
 // Runs a program to its end. `output` (may be NULL) gets what it wrote to stdout, to be freed.
 int process_run(const char *name, const char *const *arguments, char **output);
 
