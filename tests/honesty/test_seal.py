@@ -266,3 +266,10 @@ def test_a_number_of_connections_that_the_books_contradict_is_noticed(copies):
         data["config"]["connections"] //= 2
 
     assert any(text.startswith("config.connections: the record says") for text in changed(copies("connect"), edit))
+
+
+def test_a_cells_connections_are_those_of_its_phases(copies):
+    def edit(data):
+        data["cells"][0]["config"]["connections"] += 1
+
+    assert any("config.connections: the cell says" in text for text in changed(copies("suite"), edit))

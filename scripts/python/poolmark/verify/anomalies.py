@@ -4,7 +4,8 @@ sealed anew.
 
     missing(record)             texts: figures that demand an anomaly which the record does not have
     other_size(record)          texts: a configuration of other connections than its books have
-    missing_in_cell(cell, load) texts: anomalies of a phase's record that its cell does not have
+    beside_phase(cell, phase, load)
+                                texts: anomalies of a phase's record that its cell does not have, and connections of neither
 
 The rules are those of loadgen/summary.c, summary_surroundings.c and loadgen/scenarios.
 """
@@ -74,6 +75,15 @@ def other_size(record: dict) -> list[str]:
     given = connections - later + (config.get("probes") or 0)
     return [] if given == attempted else [f"config.connections: the record says {connections}, and by it {given} connects were to be "
                                           f"attempted; its books have {attempted}"]
+
+
+def beside_phase(cell: dict, phase: dict, load: dict) -> list[str]:
+    """`load`: the phase's record. A suite gives its own connections to the phases that connect, unless the phase has an option."""
+    ours, theirs = cell.get("config", {}).get("connections"), load.get("config", {}).get("connections")
+    given = phase["scenario"] in ("connect", "steps") and "--connections" not in str(cell["config"].get("phases", "--connections"))
+    size = [f"{cell['id']}: config.connections: the cell says {ours}, the record of phase {phase['name']} says {theirs}"] \
+        if given and ours != theirs else []
+    return size + missing_in_cell(cell, phase, load)
 
 
 def missing_in_cell(cell: dict, phase: dict, load: dict) -> list[str]:

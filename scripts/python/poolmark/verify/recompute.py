@@ -295,13 +295,13 @@ def replay(run: Run, cell: dict) -> tuple[dict, str]:
     return made.data["metrics"], missing
 
 
-def lost_anomalies(run: Run, cell: dict) -> list[str]:
-    """Anomalies of the phases' records that the cell lacks; both belong to one run."""
+def beside_phases(run: Run, cell: dict) -> list[str]:
+    """What the records of the phases say otherwise than the cell; both belong to one run."""
     base, found = base_of(cell), []
     for phase in cell["phases"] if base else []:
         folder = run.folder / base / phase["folder"]
         if (folder / "run.json").is_file():
-            found += anomalies.missing_in_cell(cell, phase, load(folder).data)
+            found += anomalies.beside_phase(cell, phase, load(folder).data)
     return found
 
 
@@ -323,7 +323,7 @@ def suite_account(run: Run, cell: dict) -> Account:
             account.leave(missing, where + name)
         else:
             account.wrong.append(f"{where}{name}: the record says {show_number(one['value'])}, its files give no such figure")
-    account.wrong += [] if older else lost_anomalies(run, cell)
+    account.wrong += [] if older else beside_phases(run, cell)
     if not older and not missing:
         account.wrong += [f"{where}{name}: its files give {show_number(one['value'])}, the record does not have it"
                           for name, one in figures.items() if name not in cell["metrics"]]
