@@ -7,7 +7,7 @@ import numpy
 import pytest
 from test_compare import make_run
 
-from poolmark.compare import verdict, verdict_markdown, verdict_out, verdict_page, where_to_look
+from poolmark.compare import thresholds, verdict, verdict_markdown, verdict_out, verdict_page, where_to_look
 from poolmark.facts import comparable
 
 
@@ -39,6 +39,15 @@ def test_a_regression_says_where_to_look_in_every_text(tmp_path):
     for whole in (page, text):
         assert "Where to look" in whole and "--repetitions 9" in whole and "cell-1, connect.p99" in whole
     assert "linked above" not in text
+
+
+def test_one_build_on_both_sides_is_told_and_a_broken_budget_heads_the_page(tmp_path):
+    """The headline of a budget was the change against the baseline: "Regression: time -18.4 %"."""
+    base, candidate = sides(tmp_path, scale=.8)
+    candidate["command"] = base["command"]
+    found = verdict.compare(base, candidate, budgets=[thresholds.Budget("connect.p99", cell="cell-1", max=1e5, unit="ns")])
+    assert where_to_look.lines(found)[0].endswith("both are one build: it is no change of the program")
+    assert verdict_markdown.headline(found).startswith("Regression: connect.p99 over budget in cell-1 (1.")
 
 
 def test_builds_that_are_gone_are_named_by_their_commits_and_metrics_without_files_say_so(tmp_path):

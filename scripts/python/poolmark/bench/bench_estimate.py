@@ -5,10 +5,11 @@ from poolmark.bench import bench, bench_plan
 from poolmark.facts import own_pools
 
 add_arguments = bench.add_arguments
+START_S = 1.5   # of the command itself: what runs before and after the measurements
 
 
 def estimate_s(args) -> float:
-    """Seconds, by the estimates of its benchmarks and its budget."""
+    """Seconds, by the estimates of its benchmarks and its budget, with the start of the command."""
     program = build_dir(args.build) / bench.PROGRAM
     own = own_pools.for_bench(args.pool, program.parent)
     on, _ = bench_plan.installed(bench_plan.added(args.allocator))
@@ -16,4 +17,4 @@ def estimate_s(args) -> float:
     benches, _ = bench_plan.possible(bench_plan.select(every, args.set, args.filter))
     rounds = bench_plan.rounds(benches, args.repetitions, args.seed or 1)
     budget_s = args.budget or (float("inf") if args.set == "full" else bench.DEFAULT_BUDGET_S)
-    return min(budget_s, sum(bench.thought_s(rounds, args.min_time, args.again)))
+    return START_S + min(budget_s, sum(bench.thought_s(rounds, args.min_time, args.again)))

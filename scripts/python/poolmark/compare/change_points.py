@@ -21,7 +21,7 @@ from poolmark.compare.statistics_of_pairs import relative
 LEAST_SEGMENT = 3
 LEAST_PERMUTATIONS, MOST_PERMUTATIONS = 199, 50_000
 ENOUGH_ABOVE = 20       # so many permutations above what was found end a test
-CHUNK_VALUES = 2_000_000    # distances that are held at a time
+CHUNK_VALUES = 60_000   # distances that are held at a time: they fit a cache
 ALPHA = 0.05            # the rate of false ones
 LEAST_BEFORE = 5        # nights before the last one that say how much nights differ
 
@@ -84,7 +84,7 @@ def _p_value(values: numpy.ndarray, found: float, rng, level: float) -> float:
     above = done = 0
     found -= 1e-9 * abs(found)      # the same split, added up in another order
     while done < wanted and above < ENOUGH_ABOVE:
-        rows = min(LEAST_PERMUTATIONS if not done else wanted - done, wanted - done, max(1, CHUNK_VALUES // len(values) ** 2))
+        rows = min(wanted - done, max(1, CHUNK_VALUES // len(values) ** 2))
         above += int((_statistics(rng.permuted(numpy.tile(values, (rows, 1)), axis=1)) >= found).sum())
         done += rows
     return (above + 1) / (done + 1)

@@ -51,6 +51,9 @@ def headline(verdict: Verdict) -> str:
     if not worse:
         return verdict.word.capitalize()
     first = worse[0]
+    if first.broken:
+        more = f", and {len(worse) - 1} more" if len(worse) > 1 else ""
+        return f"{verdict.word.capitalize()}: {first.metric} {first.broken} in {first.cell} ({first.why}){more}"
     size = percent(first.effect.change) if numpy.isfinite(first.effect.change) else in_words(first)
     more = f", and {len(worse) - 1} more" if len(worse) > 1 else ""
     return f"{verdict.word.capitalize()}: {first.metric} {size} in {first.cell}{more}"

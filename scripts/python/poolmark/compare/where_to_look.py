@@ -90,6 +90,8 @@ def builds(verdict) -> list[str]:
         told.append(f"{side} {f'build {named}, ' if named else ''}commit {str(run['tool']['commit'])[:12]}"
                     + (" (with changes that were not committed)" if run["tool"].get("dirty") else ""))
     commits = [str(run["tool"]["commit"]) for run in (verdict.base, verdict.candidate)]
+    if value_of(command_of(verdict.base, ""), "--build") == value_of(command_of(verdict.candidate, ""), "--build") is not None:
+        return [f"{'; '.join(told)}; both are one build: it is no change of the program"]
     change = (f"what changed: git log -p {commits[0][:12]}..{commits[1][:12]}" if commits[0] != commits[1] else
               "both are of one commit: they differ by what was not committed, or by their flags")
     return [f"{'; '.join(told)}; {change}"]
