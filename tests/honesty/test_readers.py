@@ -103,8 +103,8 @@ def test_all_four_readers_give_the_same_figure_for_every_metric(run):
     assert compared > 100
     rows = dict(zip([row[0] for row in summary.rows({"x": [run.data["cells"][0]]})],
                     [row[1] for row in summary.rows({"x": [run.data["cells"][0]]})], strict=True))
-    metrics = run.data["cells"][0]["metrics"]
-    assert rows["memory per connection"] == show(metrics["memory.per_connection_bytes"]["value"], "B")
+    value = run.data["cells"][0]["metrics"]["memory.per_connection_bytes"]["value"]   # a busy host may withhold it: the table has no row then
+    assert rows.get("memory per connection") == (None if value is None else show(value, "B"))
 
 
 def test_the_chart_ends_where_the_table_does(run):
