@@ -60,7 +60,7 @@ class Subscriber:
                 self.ended = True
                 return
             data = bytes.fromhex(payload)  # loadgen/payload.h
-            publisher, sequence = int.from_bytes(data[4:8], "little"), int.from_bytes(data[8:16], "little")
+            publisher, sequence = int.from_bytes(data[4:8], "little"), int.from_bytes(data[8:13], "little")
             if is_ours(data) and name == f"f/{publisher}" and publisher < PUBLISHERS and sequence < EACH:
                 self.counts[publisher][sequence] += 1
             elif name != "begin":

@@ -165,6 +165,18 @@ def test_clients_that_come_and_go_one_at_a_time_are_counted(tmp_path, start, fig
         assert good, said
 
 
+def test_retained_messages_of_another_client_are_no_memory_of_connections(tmp_path):
+    with Broker("--threads", "1") as broker, client_of(broker.port, b"one") as other:
+        with load(tmp_path / "run", "steps", broker.port, "--steps", "200,400", "--rate", 400, "--probe", 4,
+                  "--settle", "1s", "--watch-pid", broker.pid) as run:
+            run.wait_for("connect ")
+            for number in range(60):
+                other.sendall(packet(0x31, text(b"kept/%d" % number) + bytes(10000)))
+            assert run.end() == 0
+    assert "connections of others to the target carried" in run.anomaly("other_clients")
+    assert run.metric("memory.per_connection_bytes") is None and is_verified(tmp_path / "run")[0]
+
+
 def test_another_generator_that_churns_is_counted(tmp_path):
     with Broker("--threads", "1") as broker, load(tmp_path / "other", "churn", broker.port, "--connections", 50, "--churn-rate", 100,
                                                   "--duration", f"{GUARD_S}s") as other:
