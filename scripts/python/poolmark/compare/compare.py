@@ -42,7 +42,7 @@ def add_arguments(parser) -> None:
     for name, default in WRITERS.items():
         parser.add_argument(f"--{name}", metavar="FILE", help=f"write the verdict as {name} ({default} with --out)")
     parser.add_argument("--out", metavar="DIR", help="write all of them into this folder; with --run the runs as well")
-    measuring = parser.add_argument_group("measuring", "two builds, interleaved A B B A, instead of two runs that are there")
+    measuring = parser.add_argument_group("measuring", "two builds, interleaved, instead of two runs that are there")
     measuring.add_argument("--run", action="append", metavar="WHAT", help="\"suite quick --only slab\", \"bench --filter RE\", or "
                            "short suite:quick=slab, suite:FILE.toml, bench=RE; several times")
     add_amount(measuring, compare_builds.DEFAULT_REPETITIONS)

@@ -217,7 +217,7 @@ def as_markdown(trials, results, data: dict, repetitions: int | None) -> str:
         f"{trial.text}:\n\n" + "\n".join(f"    {line}" for line in commands_of(trial, repetitions))
         for trial in trials if results.get(trial.name))
     return (f"# What a comparison finds\n\nRun {data['id']}, commit {data['tool']['commit'][:12]}. Each comparison is a "
-            "command of its own, of fresh runs of both builds, interleaved A B B A, judged by its exit code: 1 is a "
+            "command of its own, of fresh runs of both builds, interleaved, judged by its exit code: 1 is a "
             f"regression, 2 undecided. In brackets: the exact 95 % interval of the share.\n\n{table}\n\n## The commands\n\n{commands}\n")
 
 
