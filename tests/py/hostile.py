@@ -148,7 +148,9 @@ def _history(run, folder):
     db = history.open_history(folder / "history.sqlite")
     try:
         history.append(db, run.data, "no regression")
-        found = [(one, change_points.find(one.values)) for one in history.series(db, history.fingerprint(run.data))]
+        every = history.series(db, history.fingerprint(run.data))
+        points = change_points.find_all([one.values for one in every])
+        found = list(zip(every, points, change_points.last_nights([one.values for one in every], points), strict=True))
         trend.page(found, draw=lambda specs: [json.dumps(one) for one in specs]).encode("utf-8"), trend.lines(found)
     finally:
         db.close()

@@ -69,10 +69,12 @@ def missing(record: dict) -> list[str]:
 def other_size(record: dict) -> list[str]:
     config, books = record.get("config", {}), record.get("books") or {}
     attempted, connections = (books.get("connects") or {}).get("attempted"), config.get("connections")
-    if not _judged(record) or config.get("scenario") not in SIZED or not isinstance(attempted, int) or not isinstance(connections, int):
+    if not _judged(record) or str(config.get("scenario")) not in SIZED or not isinstance(attempted, int) or not isinstance(connections, int):
         return []
-    later = config.get("burst") or 0 if config["scenario"] == "burst" else 0
-    given = connections - later + (config.get("probes") or 0)
+    later, probes = (config.get(key) or 0 for key in ("burst", "probes"))
+    if not isinstance(later, int) or not isinstance(probes, int):
+        return [f"config: burst is {later!r} and probes is {probes!r}; both are numbers"]
+    given = connections - (later if config["scenario"] == "burst" else 0) + probes
     return [] if given == attempted else [f"config.connections: the record says {connections}, and by it {given} connects were to be "
                                           f"attempted; its books have {attempted}"]
 

@@ -309,6 +309,7 @@ def suite_account(run: Run, cell: dict) -> Account:
     account, where = Account(), f"{cell['id']}: "
     try:
         figures, missing = replay(run, cell)
+        account.wrong += beside_phases(run, cell) if "phases" in cell else []
     except (PoolmarkError, KeyError, TypeError, AttributeError) as error:
         account.wrong.append(where + _short(run, error))
         return account
@@ -323,7 +324,6 @@ def suite_account(run: Run, cell: dict) -> Account:
             account.leave(missing, where + name)
         else:
             account.wrong.append(f"{where}{name}: the record says {show_number(one['value'])}, its files give no such figure")
-    account.wrong += [] if older else beside_phases(run, cell)
     if not older and not missing:
         account.wrong += [f"{where}{name}: its files give {show_number(one['value'])}, the record does not have it"
                           for name, one in figures.items() if name not in cell["metrics"]]
