@@ -12,6 +12,7 @@ enum {
     STRANGERS_ONE_IN = 100,   // connections of others beside ours: each may do more than one of ours
     STRANGE_BYTES = 64 << 10, // so many are those of a monitor
     ACT_BYTES = 64,           // an act carries about so many at least
+    UNTRACED_ONE_IN = 4,      // fewer that left no trace may be of any program: they are told
     STRANGERS_MOST = 16,      // so many are monitors, or files of the target
 };
 
@@ -37,10 +38,11 @@ struct cost_part costs_between(const struct sample *from, const struct sample *t
     int64_t begun = last->begun - first->begun;
     if (first->opened >= 0 && last->opened >= 0) {
         part.opened = last->at_target - first->at_target - begun;
-        // Nothing came at other ports: what left no trace, as a reset, was the target's.
+        // Nothing came at other ports, and much beside ours: what left no trace, as a reset, was the target's.
+        int64_t more = last->opened - first->opened - begun;
         if (first->listed && last->listed && last->elsewhere == first->elsewhere &&
-            last->outside == first->outside)
-            part.opened = last->opened - first->opened - begun;
+            last->outside == first->outside && more * UNTRACED_ONE_IN > begun)
+            part.opened = more;
         part.unattributed = last->opened - first->opened - begun - (last->elsewhere - first->elsewhere) -
                             (part.opened > 0 ? part.opened : 0);
     }

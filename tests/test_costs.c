@@ -168,6 +168,10 @@ static void test_connections_at_other_ports_are_not_the_targets(void **state)
     part = a_part_of(from, to);
     assert_int_equal(part.opened, 2000);
     assert_faults(&run, &part, "other_clients");
+    to.opened = 5000 + 1250; // a quarter of ours: of any program
+    part = a_part_of(from, to);
+    assert_int_equal(part.opened, 0);
+    to.opened = 8000;
     to.elsewhere = 1900; // of a hundred nobody knows whose they were: that is told, and the figure stays
     part = a_part_of(from, to);
     assert_faults(&run, &part, "");
