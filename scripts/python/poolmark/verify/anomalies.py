@@ -84,7 +84,7 @@ def beside_phase(cell: dict, phase: dict, load: dict) -> list[str]:
     ours, theirs = cell.get("config", {}).get("connections"), load.get("config", {}).get("connections")
     given = phase["scenario"] in ("connect", "steps") and "--connections" not in str(cell["config"].get("phases", "--connections"))
     size = [f"{cell['id']}: config.connections: the cell says {ours}, the record of phase {phase['name']} says {theirs}"] \
-        if given and ours != theirs else []
+        if given and theirs is not None and ours != theirs else []
     return size + missing_in_cell(cell, phase, load)
 
 
