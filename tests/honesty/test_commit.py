@@ -17,10 +17,9 @@ def git(folder, *words):
 
 
 @pytest.fixture
-def tree(tmp_path):
+def tree(open_folder):
     """A copy of the files that commands and make need, without .git, inside another repository."""
-    os.chmod(tmp_path, 0o755)
-    outer = tmp_path / "outer"
+    outer = open_folder / "outer"
     (outer / "tree").mkdir(parents=True)
     git(outer, "init", "-q")
     git(outer, "commit", "-q", "--allow-empty", "-m", "not ours")
@@ -69,9 +68,6 @@ def test_a_checkout_of_another_user_gives_gits_own_reason(tree):
     git(tree, "init", "-q")
     git(tree, "add", "-A")
     git(tree, "commit", "-q", "-m", "ours")
-    for folder in (tree.parent.parent, *tree.parent.parent.parents):
-        if folder.name.startswith("pytest-"):
-            os.chmod(folder, 0o755)
     found = tool(tree, as_user())
     assert found["commit"] == "unknown" and found["dirty"] is None
     assert make_facts(tree, as_user()) == {"commit": "unknown", "dirty": "-1"}

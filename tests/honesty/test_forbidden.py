@@ -19,12 +19,8 @@ def check_rss_stands_in(run, why):
 
 
 @needs_root
-def test_a_target_of_another_user_is_measured_by_what_may_be_read(tmp_path, broker):
-    tmp_path.chmod(0o777)
-    for folder in tmp_path.parents:
-        if folder.owner() == "root" and str(folder).startswith("/tmp/"):
-            folder.chmod(0o755)
-    with load(tmp_path / "run", "connect", broker.port, "--connections", 2000, "--settle", "1s", "--watch-pid", broker.pid,
+def test_a_target_of_another_user_is_measured_by_what_may_be_read(open_folder, broker):
+    with load(open_folder / "run", "connect", broker.port, "--connections", 2000, "--settle", "1s", "--watch-pid", broker.pid,
               before=as_user()) as run:
         check_rss_stands_in(run, "Permission denied")
 
