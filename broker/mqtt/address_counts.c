@@ -122,8 +122,9 @@ static bool has_room(struct address_counts *counts, size_t fd)
 static struct peer *need_peer(struct address_counts *counts, const uint8_t key[KEY_BYTES])
 {
     struct peer **place = place_of(counts, key);
-    if (*place)
-        return *place;
+    struct peer *known = *place;
+    if (known)
+        return known;
     if (!account_take(counts->account, ACCOUNT_CONNECTIONS, account_heap_bytes(sizeof **place)))
         return NULL;
     struct peer *peer = calloc(1, sizeof *peer);
