@@ -41,7 +41,7 @@ def test_what_stands_in_is_said_without_a_record_as_well(tmp_path, broker):
 
 
 def test_private_memory_is_judged_and_the_others_stand_beside(tmp_path, broker):
-    with load(tmp_path / "run", "connect", broker.port, "--connections", 2000, "--settle", "1s", "--watch-pid",
+    with load(tmp_path / "run", "connect", broker.port, "--connections", 8000, "--settle", "1s", "--watch-pid",
               broker.pid) as run:
         assert run.end() == 0
         assert run.record["summary"]["memory_is"] == "private" and not run.anomaly("stand_in")

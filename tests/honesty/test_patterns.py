@@ -116,15 +116,20 @@ def test_at_a_higher_qos_the_last_messages_are_missed_too(tmp_path, broker):
 
 @pytest.mark.parametrize("loss", ["lose", "close"])
 def test_without_a_rate_nobody_waits_for_what_is_lost(tmp_path, broker, loss):
-    """One subscriber of four gets nothing further, or is gone: windows of 10 would be full after 40 messages."""
+    """One subscriber of four gets nothing further, or is gone: windows of 10 would be full after 40 messages. A busy host may be done
+    with few messages before all subscribers are gone: then it is made again. Windows that stay full stay so each time."""
+    assert any(more_is_sent_than_windows_hold(tmp_path / str(attempt), broker, loss) for attempt in range(3))
+
+
+def more_is_sent_than_windows_hold(folder, broker, loss):
     with Unfaithful(broker.port, lambda connection, number:
                     loss if number >= (20 if loss == "close" else 0) and (connection % 4 == 0 or number % 9 == 0) else "pass") as proxy, \
-            load(tmp_path / "run", "publish", proxy.port, "--pattern", "fan-out", "--publishers", 1, "--subscribers", 12,
+            load(folder, "publish", proxy.port, "--pattern", "fan-out", "--publishers", 1, "--subscribers", 12,
                  "--publish-rate", 0, "--in-flight", 10, "--duration", "4s", "--warmup", 0, "--drain", "1s") as run:
         assert run.end() == 1
-        assert run.metric("messages.sent") > 60
         assert run.metric("messages.lost") >= proxy.counts[loss]
         assert balances(run.books["deliveries"])
+        return run.metric("messages.sent") > 60
 
 
 @pytest.mark.parametrize("end", ["interrupt", "broker", "first_worker", "last_worker"])
