@@ -5,11 +5,11 @@ Null hypothesis: both builds behave alike, so the labels "base" and "candidate" 
 cells, and what disturbs it moves them together. So all metrics of all cells are relabelled together; only cells with other
 numbers of repetitions are relabelled by themselves. Runs that were measured in turn are relabelled only within blocks of
 neighbours (blocks.py), and compared as deviations from their block, so that a drift of the host is no noise. The p-value of a
-metric, corrected for the family, is the share of relabellings whose largest statistic in the family reaches the statistic of that metric (Westfall and Young,
-"Resampling-Based Multiple Testing", 1993, step-down maxT). The correction is exact for any distribution and dependence of the
-metrics. It holds as long as the order of the runs in a block does not matter: a
-disturbance with the rhythm of the runs breaks it, so interleave.py draws the order. It costs little power: with 4 repetitions a
-side one clear metric among a hundred still has p = 1/70.
+metric, corrected for the family, is the share of relabellings whose largest statistic in the family reaches the statistic of
+that metric (Westfall and Young, "Resampling-Based Multiple Testing", 1993, step-down maxT). The correction is exact for any
+distribution and dependence of the metrics, as long as the order of the runs in a block does not matter: a disturbance with the
+rhythm of the runs breaks it, so interleave.py draws between an order and its mirror. It costs little power: with 4 repetitions
+a side one clear metric among a hundred still has p = 1/70.
 
 The statistic is the mean of Welch's t and Yuen's t (Biometrika 61, 1974) on logarithms. Each t is converted to a normal
 quantile, so that metrics with different numbers of repetitions share one scale. Yuen's t uses trimmed means and tolerates one
