@@ -181,7 +181,7 @@ BENCH_RUN(run_to_many, to_many(state, bench, way))
     {                                                                                                        \
         .name = row_name, .summary = text, .run = function, .setup = setup_rings,                            \
         .teardown = teardown_rings, .objects = IN_FLIGHT, .parameter = depth, .touch = row_touch,            \
-        .not_single = true, .threads = {                                                                     \
+        .not_single = true, .ready = true, .threads = {                                                      \
             2                                                                                                \
         }                                                                                                    \
     }

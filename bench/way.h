@@ -25,6 +25,25 @@ enum { BENCH_BARE_BYTES = 16384 };
 extern void *(*const bench_bare_get)(size_t bytes);
 extern void (*const bench_bare_put)(void *object);
 
+// The objects of `ready`: as many as the workload can have out at once, given in turn. Like slab's they are an
+// odd number of cache lines apart. One thread gets.
+struct bench_ready {
+    char *at, *first, *end; // the next, the first, and behind the last
+    size_t stride;
+};
+extern struct bench_ready bench_ready;
+
+// Skips the run when there is no memory. Closing what is not open is allowed.
+void bench_ready_open(struct gb_state *state, size_t object_bytes, int64_t objects);
+void bench_ready_close(void);
+
+ALWAYS_INLINE void *bench_ready_get(void)
+{
+    char *object = bench_ready.at, *next = object + bench_ready.stride;
+    bench_ready.at = next == bench_ready.end ? bench_ready.first : next;
+    return object;
+}
+
 ALWAYS_INLINE void *bench_get(const struct pool_inline *access, size_t bytes, enum bench_way way)
 {
     switch (way) {
@@ -34,6 +53,8 @@ ALWAYS_INLINE void *bench_get(const struct pool_inline *access, size_t bytes, en
         return bench_bare_get(bytes);
     case WAY_INLINE:
         return pool_inline_get(access);
+    case WAY_READY:
+        return bench_ready_get();
     case WAY_POOL:
         break;
     }
@@ -51,6 +72,8 @@ ALWAYS_INLINE void bench_put(const struct pool_inline *access, void *object, enu
         return;
     case WAY_INLINE:
         pool_inline_put(access, object);
+        return;
+    case WAY_READY:
         return;
     case WAY_POOL:
         break;
@@ -82,12 +105,14 @@ static inline void bench_give(const struct bench_case *bench, void *object)
     BENCH_ONE_WAY(function##_inline, WAY_INLINE, call)                                                       \
     BENCH_ONE_WAY(function##_direct, WAY_DIRECT, call)                                                       \
     BENCH_ONE_WAY(function##_bare, WAY_BARE, call)                                                           \
+    BENCH_ONE_WAY(function##_ready, WAY_READY, call)                                                         \
     static void function(struct gb_state *state, void *context)                                              \
     {                                                                                                        \
         static gb_function *const ways[] = {[WAY_POOL] = function##_pool,                                    \
                                             [WAY_INLINE] = function##_inline,                                \
                                             [WAY_DIRECT] = function##_direct,                                \
-                                            [WAY_BARE] = function##_bare};                                   \
+                                            [WAY_BARE] = function##_bare,                                    \
+                                            [WAY_READY] = function##_ready};                                 \
         ways[((const struct bench_case *)context)->way](state, context);                                     \
     }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "bench/workload.h"
+#include "bench/way.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -42,7 +42,9 @@ void bench_open_config(struct gb_state *state, struct bench_case *bench, struct 
     struct err err = {0};
     bench->pool = NULL;
     bench->access = (struct pool_inline){0};
-    if (bench->way == WAY_DIRECT || bench->way == WAY_BARE)
+    if (bench->way == WAY_READY)
+        bench_ready_open(state, config->object_bytes, bench->workload->objects);
+    if (bench->way == WAY_DIRECT || bench->way == WAY_BARE || bench->way == WAY_READY)
         return;
     (void)pool_config_fit(bench->strategy, config);
     if (pool_open(&bench->pool, bench->strategy, config, &err) < 0) {
@@ -70,6 +72,8 @@ void bench_close(struct gb_state *state, void *context)
     struct bench_case *bench = context;
     pool_close(bench->pool);
     bench->pool = NULL;
+    if (bench->way == WAY_READY)
+        bench_ready_close();
 }
 
 void bench_stats(const struct bench_case *bench, struct pool_stats *stats)
@@ -154,6 +158,8 @@ int workload_add(struct gb_suite *suite, struct bench_case *bench, struct err *e
         spec.clock = GB_CLOCK_WALL;
     // One object for all threads, all writing to it, would be a benchmark of the cache line.
     bool shared = row->touch != TOUCH_NOTHING && (pool_strategy_caps(bench->strategy) & POOL_CAP_SHARES);
+    // `ready` serves one thread that gets.
+    shared |= bench->way == WAY_READY && !row->not_single;
     for (int i = 0; !shared && i < WORKLOAD_THREADS_MAX && row->threads[i] > 0; i++)
         spec.threads[spec.thread_count++] = row->threads[i];
     return code == 0 && spec.thread_count > 0 ? gb_add(suite, &spec, err) : code;
@@ -166,7 +172,7 @@ struct contender {
     enum bench_way way;
 };
 
-enum { OTHER_WAYS = 3, MODES = 3 };
+enum { OTHER_WAYS = 4, MODES = 3 };
 
 static size_t count_strategies(const struct pool_strategy *const *strategies)
 {
@@ -183,7 +189,10 @@ static struct contender contender_at(const struct pool_strategy *const *strategi
         const char *name, *strategy;
         enum bench_way way;
     } others[OTHER_WAYS] = {
-        {"direct-slab", "slab", WAY_INLINE}, {"direct", "malloc", WAY_DIRECT}, {"bare", "null", WAY_BARE}};
+        {"direct-slab", "slab", WAY_INLINE},
+        {"direct", "malloc", WAY_DIRECT},
+        {"bare", "null", WAY_BARE},
+        {"ready", "malloc", WAY_READY}};
     if (index >= count)
         return (struct contender){others[index - count].name,
                                   pool_strategy_find(others[index - count].strategy),
@@ -230,6 +239,8 @@ static int add_row(struct gb_suite *suite, const struct workload *row,
         struct contender contender = contender_at(strategies, count, c);
         // Rows with both modes leave out inlined calls, which are measured where nothing grows.
         if (contender.way == WAY_INLINE && (row->both_modes || row->calls_only))
+            continue;
+        if (contender.way == WAY_READY && !row->ready)
             continue;
         const size_t *sizes = row->bytes ? &row->bytes : object_sizes;
         for (size_t s = 0; s < (row->bytes ? 1 : SIZE_COUNT); s++) {

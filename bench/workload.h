@@ -7,6 +7,7 @@
 //   direct       malloc and free, called as a program calls them: no pool, no count
 //   direct-slab  slab by its inlined calls, statistics included
 //   bare         calls that do nothing: the floor of loop and call
+//   ready        the next of as many objects as can be out, in turn, inlined: the floor where objects are used
 //
 // Every workload reports the counter `per_op`: seconds of elapsed time for an operation, as one of its
 // threads sees it; for loops in windows, of windows at full speed (bench/windows.h). `summary` says what an
@@ -26,7 +27,7 @@
 #include <string.h>
 
 enum bench_touch { TOUCH_NOTHING, TOUCH_LINE, TOUCH_320, TOUCH_ALL };
-enum bench_way { WAY_POOL, WAY_INLINE, WAY_DIRECT, WAY_BARE }; // bench/way.h
+enum bench_way { WAY_POOL, WAY_INLINE, WAY_DIRECT, WAY_BARE, WAY_READY }; // bench/way.h
 
 enum { WORKLOAD_THREADS_MAX = 3, WORKLOAD_BYTES = 3072 };
 
@@ -43,6 +44,7 @@ struct workload {
     bool one_size;                     // objects of WORKLOAD_BYTES only
     size_t bytes;                      // its only size, which need not be one of the others'; 0: all sizes
     bool calls_only;                   // no run with inlined calls
+    bool ready;                        // one thread gets, so `ready` can run too
     int threads[WORKLOAD_THREADS_MAX]; // further thread counts; 0 ends
     int64_t batch, iterations;         // as in struct gb_spec
     // The clock that decides how long it runs. GB_CLOCK_CPU for one thread that never waits; runs with
@@ -52,7 +54,7 @@ struct workload {
 
 struct bench_case {
     const struct workload *workload;
-    const struct pool_strategy *strategy; // WAY_DIRECT, WAY_BARE: a strategy with the same capabilities
+    const struct pool_strategy *strategy; // without a pool: a strategy with the same capabilities
     enum bench_way way;
     enum pool_growth mode;
     enum pool_growth_rule rule;
@@ -61,7 +63,7 @@ struct bench_case {
     const char *trace; // file for the cost of each get, if the workload writes one; NULL: none
 
     // Of the current run. Written by setup, read by the threads that start after it.
-    struct pool *pool;         // NULL for WAY_DIRECT and WAY_BARE, which have no pool
+    struct pool *pool;         // NULL for WAY_DIRECT, WAY_BARE and WAY_READY, which have no pool
     struct pool_inline access; // to `pool`, for bench/way.h
     void *shared;
 };

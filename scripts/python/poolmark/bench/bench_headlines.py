@@ -8,7 +8,7 @@ fastest allocator, each called as its users call it. Objects that are not touche
 from dataclasses import dataclass
 
 from poolmark.bench import bench_statistics as statistics
-from poolmark.bench.bench_plan import DIRECT, DIRECT_SLAB, FLOOR, KINDS, NULL, THE_SIZE, USES
+from poolmark.bench.bench_plan import DIRECT, DIRECT_SLAB, FLOOR, KINDS, NULL, READY, THE_SIZE, USES
 from poolmark.bench.bench_results import Results, Series
 from poolmark.base.units import show_ns
 
@@ -33,9 +33,9 @@ def best(results: Results, workload: str, threads: int = 1) -> Series | None:
     return results.find(workload, background if both else BEST, THE_SIZE, threads)
 
 
-def over_allocator(results: Results, workload: str, threads: int = 1, name: str = "") -> Headline:
-    ours, fastest = results.find(workload, DIRECT_SLAB, THE_SIZE, threads), results.fastest_allocator(workload, THE_SIZE, threads)
-    name, aim = name or f"{workload}: {DIRECT_SLAB} / fastest allocator", AIMS.get(workload, BESIDE)
+def over_allocator(results: Results, workload: str, threads: int, name: str, contender: str = DIRECT_SLAB) -> Headline:
+    ours, fastest = results.find(workload, contender, THE_SIZE, threads), results.fastest_allocator(workload, THE_SIZE, threads)
+    aim = AIMS.get(workload, BESIDE) if contender == DIRECT_SLAB else BESIDE
     if not ours or not fastest:
         return Headline(name, None, "x", aim)
     return Headline(name, statistics.ratio(ours.of(), fastest.of()), "x", aim,
@@ -45,6 +45,13 @@ def over_allocator(results: Results, workload: str, threads: int = 1, name: str 
 def of_servers(results: Results) -> list[Headline]:
     return [over_allocator(results, kind + use, threads, f"{kind}, {what}: {DIRECT_SLAB} / fastest allocator")
             for what, use in USES for kind, threads, _ in KINDS]
+
+
+def without_a_pool(results: Results) -> list[Headline]:
+    """What the use of the objects takes by itself: `ready` has them there already. No pool's ratio can be much below it."""
+    return [over_allocator(results, kind + use, threads, f"{kind}, {what}: {READY} / fastest allocator", READY)
+            for what, use in USES for kind, threads, _ in KINDS[1:]
+            if use and READY in results.planned.get((kind + use, THE_SIZE, threads), ())]
 
 
 def quotient(results: Results, name: str, over: tuple, under: tuple, aim: str) -> Headline:
@@ -142,7 +149,7 @@ def headlines(results: Results) -> list[Headline]:
     if results.interrupted:
         return []
     return [
-        *of_servers(results),
+        *of_servers(results), *without_a_pool(results),
         quotient(results, f"lifo, a line: {DIRECT_SLAB}, 2 threads / 1 thread", ("lifo_touch_line", DIRECT_SLAB, 2),
                  ("lifo_touch_line", DIRECT_SLAB, 1), "at most 1.1"),
         quotient(results, f"lifo, untouched: {BEST}, 2 threads / 1 thread", ("lifo", BEST, 2), ("lifo", BEST, 1), "at most 1.1"),

@@ -86,7 +86,7 @@ MIMALLOC_TUNED = (("MIMALLOC_PAGE_RESET", "0"), ("MIMALLOC_LARGE_OS_PAGES", "1")
 
 @dataclass(frozen=True)
 class Contender:
-    """A strategy, or a name that the program has for its own calls (direct, direct-slab, bare), on an allocator."""
+    """A strategy, or a name that the program has for its own calls (direct, direct-slab, bare, ready), on an allocator."""
 
     name: str
     strategy: str  # its name in the program
@@ -121,7 +121,7 @@ ON = (("glibc", "glibc", ()), ("glibc-tuned", "glibc", GLIBC_TUNED), ("gperftool
       ("gperftools-tuned", "tcmalloc", GPERFTOOLS_TUNED), ("jemalloc", "jemalloc", ()),
       ("jemalloc-tuned", "jemalloc", JEMALLOC_TUNED), ("mimalloc", "mimalloc", ()),
       ("mimalloc-tuned", "mimalloc", MIMALLOC_TUNED))
-DIRECT, DIRECT_SLAB, FLOOR, NULL = "direct", "direct-slab", "bare", "null"
+DIRECT, DIRECT_SLAB, FLOOR, NULL, READY = "direct", "direct-slab", "bare", "null", "ready"
 WRAPPED = "malloc"
 TUNED = "-tuned"
 BASE = f"{DIRECT}-glibc"  # figures are given relative to it
@@ -189,7 +189,7 @@ class Bench:
     @property
     def traced(self) -> bool:
         """True when the workload can write a trace and the contender is a pool."""
-        return self.workload in TRACED and self.contender.strategy not in (DIRECT, FLOOR)
+        return self.workload in TRACED and self.contender.strategy not in (DIRECT, FLOOR, READY)
 
 
 def parse_name(text: str) -> tuple[str, str, int, int, bool]:

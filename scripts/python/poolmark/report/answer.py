@@ -120,7 +120,7 @@ def _of_benchmarks(groups: dict[Name, list[dict]]) -> list[str]:
                             (("remote_1_1_touch_line", "remote_1_1"), "One thread takes, another gives back")):
         workload = next((one for one in workloads if any(one == group[0]["config"]["workload"] for group in cells)), None)
         ours = {bench_contender(group[0]["config"]): group for group in cells if group[0]["config"]["workload"] == workload
-                and group[0]["config"].get("threads") in (None, 1, 2) and group[0]["config"].get("strategy") not in ("null", "bare")}
+                and group[0]["config"].get("threads") in (None, 1, 2) and group[0]["config"].get("strategy") not in ("null", "bare", "ready")}
         if len(ours) > 1:
             order = sorted(ours, key=lambda name: median(ours[name], "time"))
             times = {name: f"{median(ours[name], 'time'):.3g} ns" for name in order}

@@ -256,7 +256,7 @@ def trade(source) -> Chart:
 def matrix(source) -> Chart:
     rows = trade_data.matrix(source)
     base = {"x": _field("contender", "nominal", None, axis={"orient": "top", "labelAngle": -50, "labelLimit": 140},
-                        sort=sorted(_order(rows, "contender"), key=lambda one: (one not in ("bare", "null"), "direct" not in one, one))),
+                        sort=sorted(_order(rows, "contender"), key=lambda one: (one not in ("bare", "ready", "null"), "direct" not in one, one))),
             "y": _field("benchmark", "nominal", None, axis={"labelLimit": 260}, sort=sorted(_order(rows, "benchmark")))}
     cells = {"mark": "rect", "encoding": base | {"color": _ratio(), "tooltip": _tips(rows)}}
     text = "datum.time_ns < 1000 ? format(datum.time_ns, '.3~r') : format(datum.time_ns / 1000, '.3~r') + 'k'"
@@ -265,7 +265,7 @@ def matrix(source) -> Chart:
     spec = {"$schema": SCHEMA, "width": "container", "height": 19 * len(_order(rows, "benchmark")), "data": {"name": "rows"},
             "layer": [cells, labels]}
     return Chart("benchmarks", "Every benchmark, ns", "Median time of an operation (k: thousands of ns). Green is the fastest of its "
-                 "row that does something, orange ten times as slow; bare and null are floors. Tuned allocators are in the table.",
+                 "row that does something, orange ten times as slow; bare, ready and null are floors. Tuned allocators are in the table.",
                  spec, rows)
 
 

@@ -68,7 +68,7 @@ def _bench_table(cells: list[dict]) -> tuple[list[str], list[list[Field]]]:
         one = cell["metrics"].get("time")
         lines.setdefault(benchmark(cell["config"]), {})[name] = \
             show(one["value"], one["unit"]) if one and one["value"] is not None else "-"
-    heads = sorted(contenders, key=lambda name: (name not in ("bare", "null"), " on " in name or name == "malloc", name))
+    heads = sorted(contenders, key=lambda name: (name not in ("bare", "ready", "null"), " on " in name or name == "malloc", name))
     return ["benchmark", *heads], [[Field(name), *(Field(found.get(head, "-")) for head in heads)]
                                    for name, found in sorted(lines.items())]
 

@@ -91,7 +91,7 @@ def matrix(source: Source) -> list[dict]:
         value = median(cells, "time")
         if value and value > 0 and not str(config.get("allocator")).endswith("-tuned"):
             rows.append({"benchmark": benchmark(config), "contender": bench_contender(config), "time_ns": value,
-                         "floor": config.get("strategy") in ("null", "bare")})
+                         "floor": config.get("strategy") in ("null", "bare", "ready")})
     best: dict[str, float] = {}
     for row in rows:
         if not row["floor"]:
