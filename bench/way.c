@@ -16,7 +16,8 @@ static void take_nothing(void *object)
 void *(*const bench_bare_get)(size_t bytes) = give_own;
 void (*const bench_bare_put)(void *object) = take_nothing;
 
-_Alignas(BENCH_LINE) struct bench_ready bench_ready; // a line of its own: the other thread writes to neighbours
+_Alignas(BENCH_LINE) struct bench_ready
+    bench_ready; // a line of its own: the other thread writes to neighbours
 
 void bench_ready_open(struct gb_state *state, size_t object_bytes, int64_t objects)
 {

@@ -188,11 +188,10 @@ static struct contender contender_at(const struct pool_strategy *const *strategi
     static const struct {
         const char *name, *strategy;
         enum bench_way way;
-    } others[OTHER_WAYS] = {
-        {"direct-slab", "slab", WAY_INLINE},
-        {"direct", "malloc", WAY_DIRECT},
-        {"bare", "null", WAY_BARE},
-        {"ready", "malloc", WAY_READY}};
+    } others[OTHER_WAYS] = {{"direct-slab", "slab", WAY_INLINE},
+                            {"direct", "malloc", WAY_DIRECT},
+                            {"bare", "null", WAY_BARE},
+                            {"ready", "malloc", WAY_READY}};
     if (index >= count)
         return (struct contender){others[index - count].name,
                                   pool_strategy_find(others[index - count].strategy),

@@ -223,9 +223,38 @@ static void test_ways_without_a_pool_open_none(void **state)
     }
 }
 
+static void test_ready_gives_as_many_objects_as_can_be_out_in_turn(void **state)
+{
+    (void)state;
+    bench_ready_open(NULL, WORKLOAD_BYTES, 1000);
+    char *first = bench_ready.first, *last = first;
+    assert_int_equal(bench_ready.stride / BENCH_LINE % 2, 1);
+    for (int i = 0; i < 1000; i++) {
+        char *object = bench_ready_get();
+        assert_true(i == 0 ? object == first : object >= last + WORKLOAD_BYTES);
+        last = object;
+    }
+    assert_ptr_equal(bench_ready_get(), first);
+    bench_ready_close();
+    bench_ready_close();
+
+    static const char *const rows[] = {"burst_1000_touch_all", "remote_1_1_touch_all"};
+    for (size_t i = 0; i < 2; i++) {
+        json_t *document;
+        watched_reset();
+        json_t *one = watched_run_way(rows[i], WAY_READY, i == 0 ? 0 : 2, i == 0 ? 5 : 5000, &document);
+        assert_null(json_object_get(one, "error_occurred"));
+        assert_true(watched_counter(one, "per_op") > 0);
+        assert_int_equal(watch.gets + watch.opens, 0);
+        assert_null(bench_ready.first);
+        json_decref(document);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_ready_gives_as_many_objects_as_can_be_out_in_turn),
         cmocka_unit_test(test_objects_are_used_as_far_as_the_row_says),
         cmocka_unit_test(test_remote_objects_are_used_on_both_sides),
         cmocka_unit_test(test_n_to_n_hands_every_object_over_and_holds_getters_back),

@@ -116,6 +116,18 @@ def test_headlines_of_known_figures():
     assert found["remote_1_1, all of it: direct-slab / fastest allocator"].value is None
 
 
+def test_what_the_use_of_objects_takes_by_itself_stands_beside_the_ratio():
+    found = {one.name: one for one in bench_headlines.headlines(results_of({
+        "burst_1000_touch_line/direct-slab/3072": {"time": [6.0, 6.0, 6.0]},
+        "burst_1000_touch_line/ready/3072": {"time": [5.0, 4.0, 5.0]},
+        "burst_1000_touch_line/direct-glibc/3072": {"time": [10.0, 10.0, 10.0]},
+    }))}
+    assert found["burst_1000, a line: direct-slab / fastest allocator"].value.median == 0.6
+    floor = found["burst_1000, a line: ready / fastest allocator"]
+    assert floor.value.median == 0.5 and floor.target == bench_headlines.BESIDE
+    assert not any("ready" in name for name in found if "320 B" in name), "no run had it in that row"
+
+
 def test_the_interval_of_a_median_is_that_of_order_statistics():
     for count, low, high, confidence in ((1, 1, 1, 0), (3, 1, 3, 0.75), (5, 1, 5, 0.9375), (6, 1, 6, 0.96875), (9, 2, 8, 0.9609375),
                                          (20, 6, 15, 0.9586)):
