@@ -17,7 +17,7 @@ RUN make -j"$(nproc)" programs && make install DESTDIR=/installed
 FROM debian:12-slim
 RUN apt-get update && apt-get install -y --no-install-recommends \
         libbenchmark1debian libgoogle-perftools4 libjansson4 libjemalloc2 libmd0 libmicrohttpd12 libmimalloc2.0 \
-        libpaho-mqtt1.3 mosquitto nodejs python3 python3-jinja2 python3-jsonschema python3-scipy zlib1g \
+        libpaho-mqtt1.3 libsqlite3-0 mosquitto nodejs python3 python3-jinja2 python3-jsonschema python3-scipy zlib1g \
     && rm -rf /var/lib/apt/lists/* && useradd --create-home poolmark && install -d -o poolmark /data
 COPY --from=build /installed /
 RUN ldconfig

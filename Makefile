@@ -91,6 +91,7 @@ help:
 	@echo 'make count         mosquitto_sub counts MESSAGES (1000000) of the generator at each QoS'
 	@echo 'make fuzz-records  read RECORDS (10000) records changed at random by every reader'
 	@echo 'make fuzz-pools    calls, threads, modes and failures of every pool, at random, for FUZZ_SECONDS (60)'
+	@echo 'make kills         kill -9 of the broker at KILLS (10000) writes of its state file: nothing acknowledged is lost'
 	@echo 'make model         every interleaving of models of slab at its bound and of the hot pool'
 	@echo 'make format-check  is every source formatted?'
 	@echo 'make analyse       cppcheck and shellcheck; make coverage: line coverage of the unit tests by module'
@@ -188,7 +189,7 @@ $(foreach m,$(modules),$(eval $(call archive_rule,$(m))))
 
 $(B)/poolmark-broker: $(B)/broker/main.o $(archives) $(B)/libhdr.a
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(ld_flags) $(san_flags) -o $@ $< $(link_all) -lmicrohttpd $(ld_libs)
+	$(Q)$(CC) $(ld_flags) $(san_flags) -o $@ $< $(link_all) -lmicrohttpd -lsqlite3 $(ld_libs)
 
 $(B)/poolmark-loadgen: $(B)/loadgen/main.o $(archives) $(B)/libhdr.a
 	$(call say,LINK,$@)
@@ -208,7 +209,7 @@ test_flags := $(if $(findstring address,$(SAN)),-Wl$(comma)-u$(comma)__lsan_defa
 $(B)/tests/test_%: $(B)/tests/test_%.o $(B)/libtests.a $(archives) $(B)/libhdr.a
 	$(call say,LINK,$@)
 	$(Q)$(CXX) $(ld_flags) $(san_flags) $(test_flags) -o $@ $< $(B)/libtests.a $(link_all) -lcmocka -lpaho-mqtt3a -lmicrohttpd \
-	    -lbenchmark $(ld_libs)
+	    -lbenchmark -lsqlite3 $(ld_libs)
 
 # As a program outside this tree links it.
 $(B)/tests/test_library: $(B)/tests/test_library.o $(B)/libpoolmark.a
@@ -277,6 +278,11 @@ MESSAGES ?= 1000000
 .PHONY: count
 count: test-deps programs
 	@POOLMARK_COUNT=$(MESSAGES) /usr/bin/python3 -m pytest -q -s -p no:cacheprovider tests/honesty/test_counted_outside.py
+# Kills the broker KILLS times, each at a write of its state file: nothing acknowledged may be lost.
+KILLS ?= 10000
+.PHONY: kills
+kills: test-deps programs $(B)/tests/plugins/kill-at.so
+	@POOLMARK_KILLS=$(KILLS) /usr/bin/python3 -m pytest -q -s -p no:cacheprovider tests/py/test_state_crash.py
 fuzz: test-deps $(fuzzers)
 	@for f in $(fuzzers); do $$f -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -print_final_stats=1 || exit 1; done
 

@@ -3,6 +3,7 @@
 
 #include "base/units.h"
 #include "broker/mqtt/server.h"
+#include "broker/state/state.h"
 
 #include <inttypes.h>
 
@@ -33,7 +34,8 @@ struct bounds bounds_of(const struct broker_config *config, int64_t descriptors)
     struct bounds bounds = {.clients = or_any(config->max_connections),
                             .retained = or_any(config->max_retained_bytes),
                             .limit = or_any(config->memory_limit_bytes),
-                            .own = INSTANCE_BYTES + server_own_bytes((int)config->threads)};
+                            .own = INSTANCE_BYTES + server_own_bytes((int)config->threads) +
+                                   (config->state ? STATE_OWN_BYTES : 0)};
     if (bounds.clients > descriptors)
         bounds.clients = descriptors;
     bounds.client = sum(objects + config->max_packet_bytes, product(2, or_any(config->max_queued_bytes)));

@@ -70,6 +70,8 @@ static int open_server(struct broker *broker, struct err *err)
         .session_expiry_ns = config->session_expiry_ns,
         .max_connections_per_address = config->max_connections_per_address,
         .has_retained = strcmp(config->retain_available, "true") == 0,
+        .state_path = config->state,
+        .is_state_full = strcmp(config->state_sync, "full") == 0,
     };
     return server_open(&broker->server, &options, err);
 }
@@ -118,6 +120,7 @@ void broker_statistics(struct broker *broker, struct broker_statistics *statisti
     server_read_statistics(broker->server, &server);
     *statistics = (struct broker_statistics){.counts = server.counts,
                                              .last_reason = server.last_reason,
+                                             .state_reason = server.state_reason,
                                              .connections = server.connections,
                                              .sessions = server.sessions,
                                              .subscriptions = server.subscriptions,

@@ -21,14 +21,15 @@ struct broker;
 // Statistics, readable while the broker runs.
 struct broker_statistics {
     struct broker_counts counts;
-    const char *last_reason; // text of the last protocol error; NULL: none
+    const char *last_reason;  // text of the last protocol error; NULL: none
+    const char *state_reason; // text of the last failure to write --state; NULL: none
     int64_t connections, sessions, subscriptions, retained;
     struct pool_stats pools[BROKER_POOL_COUNT];
     struct account_reading memory;
 };
 
 // Opens the pools and the server. `listener` gets the events of the pools. `config` must outlive the broker.
-// 0, or -errno with everything undone.
+// 0, or -errno with everything undone; -EUCLEAN: the file of --state cannot be used.
 int broker_open(struct broker **broker, const struct broker_config *config, pool_listener *listener,
                 void *listener_context, struct err *err) __attribute__((warn_unused_result));
 

@@ -14,6 +14,7 @@ static const struct complaint complaints[] = {
     {AT(refused_limit), "clients refused: --max-connections"},
     {AT(refused_pool), "clients refused: a pool had no object for them"},
     {AT(refused_memory), "clients refused: --memory-limit"},
+    {AT(refused_state), "clients refused: --state cannot be written"},
     {AT(refused_descriptors), "clients refused: no descriptor is left"},
     {AT(refused_address), "clients refused: --max-connections-per-address"},
     {AT(closed_silent), "connections closed: no CONNECT within a second, and others needed the place"},
@@ -26,6 +27,8 @@ static const struct complaint complaints[] = {
     {AT(closed_retained_full),
      "connections closed: no place for a retained message (--max-retained-messages, --max-retained-bytes)"},
     {AT(closed_no_memory), "connections closed: no memory for what they sent"},
+    {AT(closed_state), "connections closed: what they wait for cannot be written to --state"},
+    {AT(state_failures), "time that --state could not be written; until it can, nothing is acknowledged"},
     {AT(dropped_queue_full), "messages dropped: a client's queue is full"},
     {AT(dropped_sys), "messages dropped: clients may not publish to $SYS"},
     {AT(dropped_retained), "messages dropped: --max-retained-messages or --max-retained-bytes"},
@@ -49,6 +52,8 @@ void complaints_print(const struct broker_statistics *statistics, struct broker_
         fprintf(to, "poolmark-broker: %" PRId64 " %s", more, complaints[i].text);
         if (complaints[i].offset == AT(protocol_errors) && statistics->last_reason)
             fprintf(to, " (the last: %s)", statistics->last_reason);
+        if (complaints[i].offset == AT(state_failures) && statistics->state_reason)
+            fprintf(to, " (%s)", statistics->state_reason);
         fputc('\n', to);
     }
     *before = *now;

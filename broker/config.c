@@ -45,6 +45,7 @@ static int parse_shape(const char *text, void *place, struct err *err)
 }
 
 static const char *const yes_no[] = {"true", "false", NULL};
+static const char *const syncs[] = {"full", "normal", NULL};
 static const char *const overflows[] = {"heap", "refuse", NULL};
 static const char *const expand_modes[] = {"inline", "background", NULL};
 
@@ -116,6 +117,15 @@ const struct opt broker_options[] = {
      "a kept session ends so long after its client left; 0: never", NULL},
     {"max-connections-per-address", "N", OPT_COUNT, AT(max_connections_per_address), "0", 0, 1e9, NULL,
      "connections of one IPv4 address or IPv6 network of 64 bits; others are refused by a CONNACK; 0: any",
+     NULL},
+    {NULL, NULL, OPT_HEADING, 0, NULL, 0, 0, NULL, "State", NULL},
+    {"state", "FILE", OPT_TEXT, AT(state), NULL, 0, 0, NULL,
+     "an SQLite database for kept sessions, what waits for them, and retained messages: all that was "
+     "acknowledged survives the broker; made if it is not there",
+     NULL},
+    {"state-sync", "full|normal", OPT_CHOICE, AT(state_sync), "full", 0, 0, syncs,
+     "an acknowledgement waits until the disk has it, or only until the system has it: then a power cut may "
+     "take the last of them",
      NULL},
     {NULL, NULL, OPT_HEADING, 0, NULL, 0, 0, NULL, "Reports", NULL},
     {"record", "DIR", OPT_TEXT, AT(record), NULL, 0, 0, NULL,
@@ -374,6 +384,8 @@ int broker_config_parse(struct broker_config *config, int argc, char **argv, str
     code = parse_addresses(config, err);
     if (code == 0)
         code = plan_pools(config, err);
+    if (code == 0 && config->state && !*config->state)
+        code = err_set(err, -EINVAL, "--state: it takes the name of a file");
     if (config->memory_limit_bytes == 0) // the last quarter is for memory that the account does not count
         config->memory_limit_bytes = memory_limit_of_process() / 4 * 3;
     return code < 0 ? code : parsed;
@@ -387,7 +399,8 @@ void broker_config_print_help(void)
     printf("\nSignals: SIGUSR1 prints statistics of connections, messages and pools to stdout, which "
            "--metrics has as\n"
            "well; SIGTERM and SIGINT end the broker and close its record.\n\n"
-           "Exit code: 0 ended by a signal; 1 it could not start or had to end; 2 wrong call.\n");
+           "Exit code: 0 ended by a signal; 1 it could not start or had to end; 2 wrong call, or\n"
+           "the file of --state cannot be used.\n");
 }
 
 static void print_strategy(const struct pool_strategy *strategy)

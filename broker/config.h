@@ -43,6 +43,7 @@ struct broker_config {
     const char *retain_available;
     int64_t session_expiry_ns;           // 0: never
     int64_t max_connections_per_address; // 0: any
+    const char *state, *state_sync;      // state NULL: none
     const char *record, *metrics;
     // derived from the options
     struct address listen[CONFIG_LISTEN_MAX];

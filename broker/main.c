@@ -36,13 +36,13 @@ static void print_version(void)
            build->compiler);
 }
 
-// Descriptors that are not connections: standard streams, record, metrics, and some that the C library opens
-// at times; and of each loop epoll, mailbox, spare descriptors and listeners.
+// Descriptors that are not connections: standard streams, record, metrics, state, and some that the C library
+// opens at times; and of each loop epoll, mailbox, spare descriptors and listeners.
 static int64_t own_descriptors(const struct broker_config *config)
 {
-    enum { STANDARD = 3, RECORD = 3, METRICS = 12, OTHERS = 6, LOOP = 2 + SPARE_FDS };
-    return STANDARD + (config->record ? RECORD : 0) + (config->metrics ? METRICS : 0) + OTHERS +
-           config->threads * (LOOP + config->listen_count);
+    enum { STANDARD = 3, RECORD = 3, METRICS = 12, STATE = 4, OTHERS = 6, LOOP = 2 + SPARE_FDS };
+    return STANDARD + (config->record ? RECORD : 0) + (config->metrics ? METRICS : 0) +
+           (config->state ? STATE : 0) + OTHERS + config->threads * (LOOP + config->listen_count);
 }
 
 // Grows the descriptor table to its final size while the process has one thread. The kernel doubles the table
@@ -221,5 +221,7 @@ int main(int argc, char **argv)
     int closed = broker_record_close(record, &statistics, code < 0 ? "failed" : "complete", &record_err);
     if (closed < 0)
         complain(&record_err, 0);
+    if (code == -EUCLEAN)
+        return EXIT_USAGE; // the file of --state cannot be used
     return code < 0 || closed < 0 ? EXIT_FAILED : EXIT_OK;
 }

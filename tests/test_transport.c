@@ -25,6 +25,9 @@ struct fixture {
     char *source;
     char shown[64]; // what on_bytes was shown last
     size_t shown_bytes, used_bytes;
+    enum transport_leave leave; // the answer of may_send, if it is asked
+    int asked;
+    struct transport_rules gated;
 };
 
 static void *get_buffer(void *owner, enum transport_buffer kind, size_t bytes)
@@ -207,6 +210,73 @@ static void a_broken_transport_drops_output_and_its_input_is_read_to_the_end(voi
     assert_int_equal(arrived(fixture), 0);
 }
 
+static enum transport_leave may_send(void *owner)
+{
+    struct fixture *fixture = owner;
+    fixture->asked++;
+    return fixture->leave;
+}
+
+static void gate(struct fixture *fixture, enum transport_leave leave)
+{
+    fixture->gated = rules;
+    fixture->gated.may_send = may_send;
+    fixture->turn.rules = &fixture->gated;
+    fixture->leave = leave;
+}
+
+static void output_that_may_not_leave_waits_for_the_end_of_the_turn(void **state)
+{
+    struct fixture *fixture = *state;
+    gate(fixture, LEAVE_LATER);
+    transport_append(&fixture->transport, "x", 1);
+    assert_false(transport_flush(&fixture->transport));
+    assert_false(transport_has_room(&fixture->transport, BUFFER_BYTES));
+    assert_true(transport_can_send(&fixture->transport));
+    assert_false(fixture->transport.is_blocked);
+    assert_int_equal(arrived(fixture), 0);
+    fixture->leave = LEAVE_NOW;
+    settle(fixture);
+    assert_int_equal(arrived(fixture), 1);
+    int asked = fixture->asked;
+    assert_true(transport_flush(&fixture->transport)); // nothing to send, nothing to ask
+    assert_int_equal(fixture->asked, asked);
+}
+
+static void a_source_that_may_not_leave_is_held_as_a_whole(void **state)
+{
+    struct fixture *fixture = *state;
+    gate(fixture, LEAVE_LATER);
+    fixture->source = calloc(1, SOURCE_BYTES);
+    assert_true(transport_send_source(&fixture->transport, fixture, 7, false));
+    assert_int_equal(fixture->source_holds, 1);
+    assert_int_equal(arrived(fixture), 0);
+    fixture->leave = LEAVE_NOW;
+    settle(fixture);
+    size_t sum = 0;
+    while (fixture->source_holds > 0) {
+        sum += arrived(fixture);
+        transport_on_event(&fixture->transport, EPOLLOUT);
+        settle(fixture);
+    }
+    assert_int_equal(sum + arrived(fixture), 1 + SOURCE_BYTES);
+}
+
+static void output_that_may_never_leave_breaks_the_transport(void **state)
+{
+    struct fixture *fixture = *state;
+    gate(fixture, LEAVE_NEVER);
+    transport_append(&fixture->transport, "x", 1);
+    assert_int_equal(send(fixture->ends[1], "abc", 3, 0), 3);
+    fixture->used_bytes = 3;
+    assert_false(transport_flush(&fixture->transport));
+    assert_true(fixture->transport.is_broken);
+    transport_settle(turn_take_pending(&fixture->turn));
+    assert_memory_equal(fixture->shown, "abc", 3); // what came, counts
+    assert_true(fixture->transport.is_dead);
+    assert_int_equal(arrived(fixture), 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -216,6 +286,9 @@ int main(void)
         TEST(bytes_that_are_not_used_are_kept_and_shown_again_with_the_rest),
         TEST(a_source_is_held_until_the_socket_has_taken_all_of_it),
         TEST(a_broken_transport_drops_output_and_its_input_is_read_to_the_end),
+        TEST(output_that_may_not_leave_waits_for_the_end_of_the_turn),
+        TEST(a_source_that_may_not_leave_is_held_as_a_whole),
+        TEST(output_that_may_never_leave_breaks_the_transport),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,6 +13,7 @@
     X(refused_pool, "connections refused because a pool had no object for them")                             \
     X(refused_memory, "connections refused because of --memory-limit")                                       \
     X(refused_descriptors, "connections refused because the process had no descriptor left")                 \
+    X(refused_state, "connections refused because --state could not be written")                             \
     X(accepts_failed, "times that the system did not let a waiting client in")                               \
     X(refused_address, "connections refused because of --max-connections-per-address")                       \
     X(closed_silent, "connections closed without a CONNECT, because others needed the place")                \
@@ -30,6 +31,7 @@
     X(closed_retain, "connections closed because of RETAIN, with --retain-available false")                  \
     X(closed_retained_full, "connections closed because a bound of retained messages was reached")           \
     X(closed_no_memory, "connections closed because there was no memory for what they sent")                 \
+    X(closed_state, "connections closed because --state could not be written")                               \
     X(messages_dropped, "messages not delivered, for any of the next reasons")                               \
     X(dropped_queue_full, "of them: a client's queue was full (--max-queued-messages, --max-queued-bytes)")  \
     X(dropped_sys, "of them: published to $SYS, which is the broker's own")                                  \
@@ -38,6 +40,9 @@
     X(dropped_no_memory, "of them: no memory, or --memory-limit")                                            \
     X(subscriptions_refused, "subscriptions refused: no memory, --max-topic-levels, or --max-filters")       \
     X(wills_published, "wills published")                                                                    \
+    X(state_transactions, "transactions written to --state")                                                 \
+    X(state_changes, "changes in them: of sessions, subscriptions, deliveries, messages")                    \
+    X(state_failures, "times that writing to --state began to fail")                                         \
     X(bytes_received, "bytes received")                                                                      \
     X(bytes_sent, "bytes sent")
 

@@ -2,6 +2,7 @@
 #include "broker/mqtt/delivery.h"
 
 #include "broker/mqtt/connection.h"
+#include "broker/mqtt/durable_gate.h"
 
 #include <errno.h>
 #include <string.h>
@@ -22,9 +23,13 @@ static void route_to(void *context, struct topics_subscriber *subscriber, uint8_
         return;
     }
     session_ref(session);
-    struct mail mail = {
-        .kind = MAIL_MESSAGE, .value = qos, .object = message_ref(routing->message), .receiver = session};
-    if (turn_post(worker->server->workers[session->owner]->turn, &mail, DELIVERY_MAIL_MOST) < 0) {
+    int64_t number = durable_deliver(worker, session, routing->message, qos);
+    struct mail mail = {.kind = MAIL_MESSAGE,
+                        .value = durable_mail_value(number, qos) & MAIL_VALUE_MAX,
+                        .object = message_ref(routing->message),
+                        .receiver = session};
+    if (durable_post(worker, session->owner, &mail) < 0) {
+        durable_delivered(worker, session, number);
         message_unref(routing->message);
         // Not the last reference: the session is still in the topics.
         session_unref(session, &worker->server->stores.arenas);
@@ -47,8 +52,8 @@ int delivery_route(struct worker *worker, struct message *message)
         return 0;
     }
     if (message->retain) {
-        int code = retained_set(server->retained, message_topic(message),
-                                message->payload_bytes > 0 ? message : NULL);
+        int code =
+            durable_retain(worker, message_topic(message), message->payload_bytes > 0 ? message : NULL);
         if (code < 0)
             return code;
     }
@@ -67,7 +72,7 @@ static bool sends_at_once(const struct session *session)
 
 // Puts the message in flight and sends it. 0; -EAGAIN: window or socket is full; -ENOMEM.
 static int send_acknowledged(struct worker *worker, struct session *session, struct message *message,
-                             uint8_t qos, bool retain)
+                             uint8_t qos, bool retain, int64_t number)
 {
     struct session_flow *flow = worker_flow(worker, session);
     if (!flow)
@@ -76,28 +81,32 @@ static int send_acknowledged(struct worker *worker, struct session *session, str
     int code = flow_inflight_add(flow, message, qos, retain, form.packet_id);
     if (code < 0)
         return code;
-    if (connection_publish(session->connection, message, &form))
+    if (connection_publish(session->connection, message, &form)) {
+        durable_sent(worker, session, flow_inflight_last(flow), number);
         return 0;
+    }
     flow_inflight_remove(flow, flow_inflight_find(flow, form.packet_id));
     flow->last_packet_id--;
     return -EAGAIN;
 }
 
 static int send_now(struct worker *worker, struct session *session, struct message *message, uint8_t qos,
-                    bool retain)
+                    bool retain, int64_t number)
 {
     if (qos > 0)
-        return send_acknowledged(worker, session, message, qos, retain);
+        return send_acknowledged(worker, session, message, qos, retain, number);
     struct publish_form form = {.retain = retain};
     return connection_publish(session->connection, message, &form) ? 0 : -EAGAIN;
 }
 
-// Keeps the session's flow, even if it is empty.
+// Keeps the session's flow, even if it is empty. `number`: of the delivery in the state file; 0: it is not there.
 static void deliver(struct worker *worker, struct session *session, struct message *message, uint8_t qos,
-                    bool retain)
+                    bool retain, int64_t number)
 {
-    if (session->is_ended)
+    if (session->is_ended) {
+        durable_delivered(worker, session, number);
         return;
+    }
     worker->turn->work++;
     if (message->qos < qos)
         qos = message->qos;
@@ -105,19 +114,22 @@ static void deliver(struct worker *worker, struct session *session, struct messa
     // For a disconnected client QoS 0 is not queued (section 4.1: this is optional).
     if (!is_here && qos == 0)
         return;
-    if (is_here && sends_at_once(session) && send_now(worker, session, message, qos, retain) == 0)
+    if (is_here && sends_at_once(session) && send_now(worker, session, message, qos, retain, number) == 0)
         return;
     struct session_flow *flow = worker_flow(worker, session);
     int code = flow ? flow_queue_push(flow, message, qos, retain) : -ENOMEM;
-    if (code == 0)
+    if (code == 0) {
+        durable_queued(worker, session, flow_queue_back(flow), number);
         return;
+    }
+    durable_delivered(worker, session, number);
     worker_count_dropped(worker, code);
 }
 
 void delivery_to_session(struct worker *worker, struct session *session, struct message *message, uint8_t qos,
                          bool retain)
 {
-    deliver(worker, session, message, qos, retain);
+    deliver(worker, session, message, qos, retain, 0);
     session_flow_done(session);
 }
 
@@ -151,6 +163,8 @@ static bool send_again(struct connection *connection, struct session_flow *flow)
 static void replay_some(struct worker *worker, struct session *session)
 {
     struct session_flow *flow = session->flow;
+    if (!flow->replays.first)
+        return;
     while (flow->replays.first && flow->queue_count == 0 && connection_can_send(session->connection)) {
         if (turn_is_busy(worker->turn) && turn_defer(&session->connection->transport))
             return;
@@ -159,11 +173,13 @@ static void replay_some(struct worker *worker, struct session *session)
         struct message *message = replays_next(&flow->replays, &worker->server->account,
                                                worker->server->retained, &qos, &worker->turn->work, &lost);
         if (message)
-            deliver(worker, session, message, qos, true); // [MQTT-3.3.1-8]
+            deliver(worker, session, message, qos, true, 0); // [MQTT-3.3.1-8]
         message_unref(message);
         for (; lost > 0; lost--)
             worker_count_dropped(worker, -ENOMEM);
     }
+    if (!flow->replays.first)
+        durable_replayed(worker, session);
 }
 
 void delivery_pump(struct worker *worker, struct session *session)
@@ -176,7 +192,7 @@ void delivery_pump(struct worker *worker, struct session *session)
         return;
     struct delivery *front;
     while ((front = flow_queue_front(flow)) &&
-           send_now(worker, session, front->message, front->qos, front->retain) == 0)
+           send_now(worker, session, front->message, front->qos, front->retain, front->number) == 0)
         flow_queue_drop_front(flow);
     replay_some(worker, session);
     session_flow_done(session);
@@ -196,7 +212,8 @@ static void let_go(struct worker *worker, const struct mail *mail)
 
 void delivery_on_mail(void *owner, const struct mail *mail)
 {
-    delivery_to_session(owner, mail->receiver, mail->object, (uint8_t)mail->value, false);
+    deliver(owner, mail->receiver, mail->object, durable_mail_qos(mail), false, durable_mail_number(mail));
+    session_flow_done(mail->receiver);
     let_go(owner, mail);
 }
 

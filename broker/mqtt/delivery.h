@@ -12,8 +12,6 @@
 
 #include <stdbool.h>
 
-enum { DELIVERY_MAIL_MOST = 1 << 18 }; // with this much mail waiting for a loop, further messages are dropped
-
 struct mail;
 struct session;
 struct worker;
@@ -37,7 +35,6 @@ bool delivery_has_more(const struct session *session);
 
 // on_mail and on_mail_dropped of loop_callbacks, for mail from other loops: a message for a session of this
 // loop.
-enum { MAIL_MESSAGE = 1 };
 void delivery_on_mail(void *owner, const struct mail *mail);
 void delivery_on_mail_dropped(void *owner, const struct mail *mail);
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A client's acknowledgements of messages sent to it: PUBACK, PUBREC, PUBCOMP (sections 3.4, 3.5, 3.7).
 #include "broker/mqtt/delivery.h"
+#include "broker/mqtt/durable.h"
 #include "broker/mqtt/handlers.h"
 
 static struct delivery *find(struct connection *connection, uint16_t packet_id)
@@ -12,6 +13,7 @@ static struct delivery *find(struct connection *connection, uint16_t packet_id)
 // The delivery is complete, so the window has room for another message.
 static void finish(struct connection *connection, struct delivery *delivery)
 {
+    durable_delivered(connection_worker(connection), connection->session, delivery->number);
     flow_inflight_remove(connection->session->flow, delivery);
     if (connection->session->flow->queue_count > 0 || connection->session->flow->replays.first)
         delivery_pump(connection_worker(connection), connection->session);
@@ -47,8 +49,10 @@ struct handled handle_pubrec(struct connection *connection, const struct mqtt_fr
     if (delivery && delivery->qos != 2)
         return handled_close("PUBREC for a message of QoS 1");
     if (delivery) {
-        if (delivery->message)
+        if (delivery->message) {
+            durable_released(connection_worker(connection), connection->session, delivery);
             flow_inflight_release(connection->session->flow, delivery);
+        }
         delivery->stage = DELIVERY_RELEASED;
     }
     // Sent for unknown ids too, because the client waits for it (section 4.3.3).

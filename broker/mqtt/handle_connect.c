@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // CONNECT (section 3.1) and its CONNACK.
 #include "broker/mqtt/delivery.h"
+#include "broker/mqtt/durable.h"
 #include "broker/mqtt/handicap.h"
 #include "broker/mqtt/handlers.h"
 #include "wire/mqtt_connect.h"
@@ -39,11 +40,11 @@ static int replace_session(struct connection *connection, struct mqtt_text id, b
 {
     struct worker *worker = connection_worker(connection);
     struct block_store *arenas = &worker->server->stores.arenas;
-    struct session *made = session_new(arenas, connection->arena, id, worker->index, is_clean);
+    struct session *made = durable_session_new(worker, connection->arena, id, is_clean);
     if (before)
         server_end_session(worker->server, before);
     if (before && !made)
-        made = session_new(arenas, connection->arena, id, worker->index, is_clean);
+        made = durable_session_new(worker, connection->arena, id, is_clean);
     if (!made)
         return -ENOMEM;
     connection->arena = NULL;
@@ -52,6 +53,7 @@ static int replace_session(struct connection *connection, struct mqtt_text id, b
         session_unref(made, arenas);
         return code;
     }
+    durable_session(worker, made);
     *session = made;
     return 0;
 }
@@ -71,8 +73,8 @@ static int take_will(struct worker *worker, const struct mqtt_connect *connect, 
     *will = NULL;
     if (!connect->has_will)
         return 0;
-    *will = message_new(&worker->server->stores.messages, connect->will_topic, connect->will_message,
-                        connect->will_qos, connect->will_retain);
+    *will = durable_message(worker->server, connect->will_topic, connect->will_message, connect->will_qos,
+                            connect->will_retain);
     return *will ? 0 : -ENOMEM;
 }
 
@@ -142,13 +144,17 @@ static struct handled refuse_malformed(struct connection *connection, enum mqtt_
 static struct handled accept_client(struct connection *connection, const struct mqtt_connect *connect,
                                     const struct search *search, struct message *will)
 {
+    struct worker *worker = connection_worker(connection);
     handicap_connect();
     connection_is_no_newcomer(connection);
     attach(connection, search->session);
     search->session->will = will;
+    durable_will(worker, will);
+    if (search->was_present)
+        durable_connected(worker, search->session);
     connection_start_keep_alive(connection, connect->keep_alive_s);
     acknowledge(connection, MQTT_ACCEPTED, search->was_present); // [MQTT-3.2.2-2]
-    delivery_pump(connection_worker(connection), search->session);
+    delivery_pump(worker, search->session);
     transport_flush(&connection->transport);
     return handled(HANDLED);
 }
@@ -179,6 +185,11 @@ struct handled handle_connect(struct connection *connection, const struct mqtt_f
         return refuse_malformed(connection, error);
     if (connect.has_will && !may_have_will(worker, &connect))
         return handled_close(NULL);
+    if ((!connect.clean_session || connect.has_will) && durable_refuses(worker)) {
+        broker_count(&worker->counters.refused_state, 1);
+        acknowledge(connection, MQTT_REFUSED_UNAVAILABLE, false); // [MQTT-3.2.2-5]
+        return handled_close(NULL);
+    }
     char made[64];
     if (connect.client_id.bytes == 0)
         connect.client_id = make_id(worker, made, sizeof made);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // PUBLISH from a client (section 3.3), and the PUBREL that releases it at QoS 2 (section 3.6).
 #include "broker/mqtt/delivery.h"
+#include "broker/mqtt/durable.h"
 #include "broker/mqtt/handicap.h"
 #include "broker/mqtt/handlers.h"
 
@@ -12,11 +13,10 @@ static int route(struct worker *worker, const struct mqtt_publish *publish)
     if (handicap_loses_message())
         return 0;
     // Before message_new, so that clients can clear retained messages when there is no memory for a message.
-    if (publish->retain && publish->payload.bytes == 0 &&
-        retained_set(worker->server->retained, publish->topic, NULL) < 0)
+    if (publish->retain && publish->payload.bytes == 0 && durable_retain(worker, publish->topic, NULL) < 0)
         return -ENOMEM;
-    struct message *message = message_new(&worker->server->stores.messages, publish->topic, publish->payload,
-                                          publish->qos, publish->retain);
+    struct message *message =
+        durable_message(worker->server, publish->topic, publish->payload, publish->qos, publish->retain);
     int code = message ? delivery_route(worker, message) : -ENOMEM;
     message_unref(message);
     if (code < 0)
@@ -31,12 +31,14 @@ static int receive_once(struct connection *connection, uint16_t packet_id)
     return flow ? flow_received_add(flow, packet_id) : -1;
 }
 
-static void forget(struct session *session, uint16_t packet_id)
+// true: it was known.
+static bool forget(struct session *session, uint16_t packet_id)
 {
-    if (session->flow) {
-        flow_received_remove(session->flow, packet_id);
-        session_flow_done(session);
-    }
+    if (!session->flow)
+        return false;
+    bool was_known = flow_received_remove(session->flow, packet_id);
+    session_flow_done(session);
+    return was_known;
 }
 
 // The counter of the bound that forbids this message. NULL: none does.
@@ -49,6 +51,8 @@ static _Atomic int64_t *refusal_of(struct worker *worker, const struct mqtt_publ
         return &worker->counters.closed_message_size;
     if (publish->retain && !server->has_retained)
         return &worker->counters.closed_retain;
+    if ((publish->qos > 0 || publish->retain) && durable_refuses(worker))
+        return &worker->counters.closed_state;
     return NULL;
 }
 
@@ -83,6 +87,8 @@ struct handled handle_publish(struct connection *connection, const struct mqtt_f
         return refuse(code == -ENOSPC ? &worker->counters.closed_retained_full
                                       : &worker->counters.closed_no_memory);
     }
+    if (is_new > 0 && publish.qos == 2)
+        durable_received(worker, connection->session, publish.packet_id);
     // There was room above, and a delivery to this client itself keeps ANSWER_ROOM free.
     connection_acknowledge(connection, publish.qos == 1 ? MQTT_PUBACK : MQTT_PUBREC, publish.packet_id);
     return handled(HANDLED);
@@ -96,7 +102,8 @@ struct handled handle_pubrel(struct connection *connection, const struct mqtt_fr
         return handled_close(mqtt_error_text(error));
     if (!transport_has_room(&connection->transport, CONNECTION_ACK_BYTES))
         return handled(HANDLE_PAUSE);
-    forget(connection->session, packet_id);
+    if (forget(connection->session, packet_id))
+        durable_received_end(connection_worker(connection), connection->session, packet_id);
     // Sent for unknown ids too, because the client waits for it (section 4.3.3).
     connection_acknowledge(connection, MQTT_PUBCOMP, packet_id);
     return handled(HANDLED);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // SUBSCRIBE and UNSUBSCRIBE (sections 3.8 to 3.11).
 #include "broker/mqtt/delivery.h"
+#include "broker/mqtt/durable.h"
 #include "broker/mqtt/handlers.h"
 #include "wire/mqtt_subscribe.h"
 
@@ -60,10 +61,15 @@ static void acknowledge(struct connection *connection, uint16_t packet_id, const
 // `number`: of the filter in its SUBSCRIBE, from 0.
 static int subscribe(struct connection *connection, const struct mqtt_subscription *one, size_t number)
 {
-    struct server *server = connection_worker(connection)->server;
+    struct worker *worker = connection_worker(connection);
+    struct server *server = worker->server;
     if ((int64_t)number >= server->max_filters || !server_topic_fits(server, one->filter))
         return -EDQUOT;
-    return topics_subscribe(server->topics, &connection->session->subscriber, one->filter, one->qos);
+    int code = topics_subscribe(server->topics, &connection->session->subscriber, one->filter, one->qos);
+    if (code >= 0)
+        durable_subscribe(worker, connection->session, one->filter, one->qos,
+                          worker->durable && retained_count(server->retained) > 0);
+    return code;
 }
 
 static void owe_retained(struct connection *connection, struct mqtt_subscribe *list,
@@ -88,6 +94,10 @@ struct handled handle_subscribe(struct connection *connection, const struct mqtt
     enum mqtt_error error = mqtt_subscribe_decode(frame, &list);
     if (error != MQTT_OK)
         return handled_close(mqtt_error_text(error));
+    if (connection->session->is_stored && durable_refuses(worker)) {
+        broker_count(&worker->counters.closed_state, 1);
+        return handled_close(NULL);
+    }
     if (!prepare(connection, &list, &answer, &after))
         return after;
     struct mqtt_subscribe again = list;
@@ -117,7 +127,8 @@ struct handled handle_unsubscribe(struct connection *connection, const struct mq
     if (!transport_has_room(&connection->transport, CONNECTION_ACK_BYTES))
         return handled(HANDLE_PAUSE);
     while (mqtt_subscribe_next(&list, &one))
-        topics_unsubscribe(worker->server->topics, &connection->session->subscriber, one.filter);
+        if (topics_unsubscribe(worker->server->topics, &connection->session->subscriber, one.filter))
+            durable_unsubscribe(worker, connection->session, one.filter);
     connection_acknowledge(connection, MQTT_UNSUBACK, list.packet_id); // [MQTT-3.10.4-5]
     return handled(HANDLED);
 }

@@ -16,14 +16,17 @@
 
 #include <stdatomic.h>
 
+struct state; // broker/state/state.h
+
 struct message {
     struct block_store *store; // the last message_unref puts the memory back there
     _Atomic uint32_t refs;
     uint32_t payload_bytes;
     uint16_t topic_bytes;
-    uint8_t qos; // as published; a subscription may lower it
-    bool retain; // as published; for a will, as in its CONNECT
-    char data[]; // topic, then payload
+    uint8_t qos;        // as published; a subscription may lower it
+    bool retain : 1;    // as published; for a will, as in its CONNECT
+    bool is_stored : 1; // has a number in the state file, behind its payload
+    char data[];        // topic, then payload
 };
 
 // Copies topic and payload into a block of `messages`. The caller gets the only reference. NULL: the pool or
@@ -31,6 +34,16 @@ struct message {
 // MQTT_REMAINING_MAX.
 struct message *message_new(struct block_store *messages, struct mqtt_text topic, struct mqtt_bytes payload,
                             uint8_t qos, bool retain) __attribute__((warn_unused_result));
+
+// The same with room for a number in the state file. When the last reference is released, the file forgets the
+// message.
+struct message *message_new_stored(struct block_store *messages, struct mqtt_text topic,
+                                   struct mqtt_bytes payload, uint8_t qos, bool retain, struct state *state)
+    __attribute__((warn_unused_result));
+
+// 0: the state file does not have the message. Set once, before another thread may read it.
+int64_t message_number(const struct message *message);
+void message_set_number(struct message *message, int64_t number); // of message_new_stored only
 
 // A message whose payload is a packet of `bytes`. The caller fills the payload before it shares the message.
 struct message *message_new_packet(struct block_store *messages, size_t bytes)

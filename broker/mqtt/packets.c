@@ -3,6 +3,7 @@
 
 #include "broker/mqtt/connection_end.h"
 #include "broker/mqtt/delivery.h"
+#include "broker/mqtt/durable_gate.h"
 #include "broker/mqtt/handlers.h"
 
 // The largest possible CONNECT (section 3.1): header, ten bytes, and five fields of two bytes and 65 535.
@@ -38,7 +39,10 @@ static struct handled handle_pingreq(struct connection *connection)
 // [MQTT-3.14.4-3]: discards the will, then ends the connection.
 static struct handled handle_disconnect(struct connection *connection)
 {
-    message_unref(connection->session->will);
+    struct message *will = connection->session->will;
+    if (will)
+        durable_will_end(connection_worker(connection), will);
+    message_unref(will);
     connection->session->will = NULL;
     return handled_close(NULL);
 }
@@ -78,17 +82,23 @@ static struct handled handle_next(struct connection *connection, const uint8_t *
     struct mqtt_frame frame;
     enum mqtt_error error = mqtt_frame_decode(data, size, packet_bytes_max(connection), &frame, needed);
     struct turn *turn = connection->transport.turn;
+    struct worker *worker = turn->owner;
     *is_whole = error == MQTT_OK;
-    turn->is_last = turn->is_single && error == MQTT_OK && *needed == size;
-    if (error == MQTT_OK && is_welcome(connection, &frame))
-        return handle(connection, &frame);
+    // With a state file nothing is sent while a packet is handled.
+    turn->is_last = turn->is_single && error == MQTT_OK && *needed == size && !worker->durable;
+    if (error == MQTT_OK && is_welcome(connection, &frame)) {
+        durable_begin(worker);
+        struct handled after = handle(connection, &frame);
+        durable_end(worker);
+        return after;
+    }
     if (error == MQTT_INCOMPLETE && (frame.type == 0 || is_welcome(connection, &frame)))
         return handled(HANDLED);
     if (error == MQTT_OK || error == MQTT_INCOMPLETE)
         return handled_close("a packet that a client may not send at this point");
     if (error != MQTT_TOO_LARGE)
         return handled_close(mqtt_error_text(error));
-    broker_count(&connection_worker(connection)->counters.closed_packet_size, 1);
+    broker_count(&worker->counters.closed_packet_size, 1);
     return handled_close(NULL);
 }
 
@@ -180,13 +190,18 @@ static void on_resume(struct transport *transport)
 static void on_settle(struct transport *transport)
 {
     struct connection *connection = connection_of(transport);
+    struct worker *worker = connection_worker(connection);
     // Each iteration sends a whole buffer and shortens the queue. The loop ends when the socket takes no
     // more, the window is full, or the queue is empty.
     while (transport_flush(transport) && connection_has_session(connection) &&
            delivery_has_more(connection->session)) {
-        delivery_pump(connection_worker(connection), connection->session);
+        delivery_pump(worker, connection->session);
         if (transport_is_empty(transport))
             break;
+        if (worker->durable) { // one commit serves all transports that were settled by then
+            turn_add_pending(transport);
+            return;
+        }
     }
     transport_unpause(transport);
 }

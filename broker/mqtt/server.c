@@ -5,8 +5,11 @@
 #include "broker/mqtt/check.h"
 #include "broker/mqtt/connection.h"
 #include "broker/mqtt/delivery.h"
+#include "broker/mqtt/durable_gate.h"
 #include "broker/mqtt/expiry.h"
+#include "broker/mqtt/message.h"
 #include "broker/mqtt/packets.h"
+#include "broker/mqtt/restore.h"
 #include "broker/mqtt/server_state.h"
 #include "broker/net/listener.h"
 
@@ -85,6 +88,7 @@ static void on_tick(void *owner)
         connection_end_silent(worker, SILENT_MOST);
     refusals_on_tick(&worker->refusals, is_short);
     expiry_on_tick(worker);
+    durable_on_tick(worker);
 }
 
 static const struct loop_callbacks callbacks = {
@@ -94,6 +98,7 @@ static const struct loop_callbacks callbacks = {
     .on_mail_dropped = delivery_on_mail_dropped,
     .on_watch = on_watch,
     .on_tick = on_tick,
+    .on_turn_end = durable_on_turn_end,
 };
 
 static struct block_store *store_of(struct server *server, enum transport_buffer kind)
@@ -165,12 +170,15 @@ static int open_worker(struct server *server, const struct server_options *optio
     worker->turn = loop_turn(worker->loop);
     refusals_open(&worker->refusals, worker->loop);
     server->workers[server->worker_count++] = worker;
+    if (server->state && durable_open(worker) < 0)
+        return err_set(err, -ENOMEM, "out of memory");
     return 0;
 }
 
 static void close_worker(struct worker *worker)
 {
     refusals_close(&worker->refusals);
+    durable_close(worker);
     loop_close(worker->loop);
     free(worker);
 }
@@ -185,6 +193,8 @@ static void set_rules(struct server *server, const struct server_options *option
                                                        .read_bytes = options->read_bytes,
                                                        .write_bytes = options->write_bytes,
                                                        .is_eager = options->is_eager};
+    if (options->state_path)
+        server->transport_rules.may_send = durable_may_send;
     packets_set_rules(&server->transport_rules);
     server->max_packet_bytes = (size_t)options->max_packet_bytes;
     server->max_topic_levels = options->max_topic_levels;
@@ -194,6 +204,17 @@ static void set_rules(struct server *server, const struct server_options *option
     server->session_expiry_ticks =
         (uint32_t)((options->session_expiry_ns + TIMER_TICK_NS - 1) / TIMER_TICK_NS);
     server->max_connections = options->max_connections ? options->max_connections : INT64_MAX;
+}
+
+static void release_message(void *message)
+{
+    message_unref(message);
+}
+
+static int open_state(struct server *server, const struct server_options *options, struct err *err)
+{
+    struct state_options of_state = {options->state_path, options->is_state_full, release_message};
+    return options->state_path ? state_open(&server->state, &of_state, err) : 0;
 }
 
 int server_open(struct server **opened, const struct server_options *options, struct err *err)
@@ -219,13 +240,18 @@ int server_open(struct server **opened, const struct server_options *options, st
         err_set(err, code, "out of memory");
         goto fail;
     }
-    for (int i = 0; i < options->threads; i++) {
+    code = open_state(server, options, err);
+    for (int i = 0; code == 0 && i < options->threads; i++)
         code = open_worker(server, options, err);
-        if (code < 0)
-            goto fail;
-    }
+    if (code == 0 && server->state)
+        code = restore(server, options->state_path, err);
+    if (code < 0)
+        goto fail_state;
     *opened = server;
     return 0;
+fail_state:
+    if (server->state)
+        state_abandon(server->state);
 fail:
     server_close(server);
     return code;
@@ -267,6 +293,14 @@ void server_read_statistics(struct server *server, struct server_statistics *sta
     statistics->subscriptions = topics_count(server->topics);
     statistics->retained = retained_count(server->retained);
     account_read(&server->account, &statistics->memory);
+    if (server->state) {
+        struct state_statistics state;
+        state_statistics(server->state, &state);
+        statistics->counts.state_transactions = state.transactions;
+        statistics->counts.state_changes = state.acts;
+        statistics->counts.state_failures = state.failures;
+        statistics->state_reason = state.reason;
+    }
 }
 
 void server_set_reserve(struct server *server, int64_t bytes)
@@ -282,7 +316,18 @@ int server_check(const struct server *server, struct err *err)
             return err_set(err, -code, "event loop %d cannot wait for events: epoll_wait: %s", i,
                            strerror(code));
     }
-    return 0;
+    return server->state ? state_check(server->state, err) : 0;
+}
+
+// What follows is only the end of this process.
+static void finish_state(struct server *server)
+{
+    if (!server->state)
+        return;
+    for (int i = 0; i < server->worker_count; i++)
+        if (server->workers[i]->durable)
+            durable_publish(server->workers[i]);
+    state_finish(server->state);
 }
 
 void server_stop(struct server *server)
@@ -290,6 +335,7 @@ void server_stop(struct server *server)
     for (int i = 0; i < server->worker_count; i++)
         loop_stop(server->workers[i]->loop);
     server->is_closing = true;
+    finish_state(server);
     CHECK(!server->sessions || session_table_is_valid(server->sessions));
     CHECK(!server->topics || topics_is_valid(server->topics));
     CHECK(!server->retained || retained_is_valid(server->retained));
@@ -317,6 +363,7 @@ void server_close(struct server *server)
     if (server->topics)
         topics_close(server->topics);
     address_counts_close(server->addresses);
+    state_close(server->state); // messages name it to their end
     pthread_rwlock_destroy(&server->descriptors);
     free(server);
 }

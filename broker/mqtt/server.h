@@ -37,17 +37,21 @@ struct server_options {
     int64_t session_expiry_ns;           // 0: kept sessions never end by themselves
     int64_t max_connections_per_address; // 0: unbounded
     bool has_retained;                   // false: RETAIN closes the connection
+    const char *state_path;              // NULL: nothing survives the server
+    bool is_state_full;                  // state_file_open
 };
 
 // Statistics, readable while the server runs.
 struct server_statistics {
     struct broker_counts counts;
-    const char *last_reason; // text of the last protocol error; NULL: none
+    const char *last_reason;  // text of the last protocol error; NULL: none
+    const char *state_reason; // text of the last failure to write the state file; NULL: none
     int64_t connections, sessions, subscriptions, retained;
     struct account_reading memory;
 };
 
-// 0, or -errno with the text in `err` and everything undone. The pools must outlive the server.
+// 0, or -errno with the text in `err` and everything undone; -EUCLEAN: the state file cannot be used. The pools
+// and the path must outlive the server.
 int server_open(struct server **server, const struct server_options *options, struct err *err)
     __attribute__((warn_unused_result));
 
@@ -63,7 +67,7 @@ int64_t server_own_bytes(int threads);
 void server_read_statistics(struct server *server, struct server_statistics *statistics);
 void server_set_reserve(struct server *server, int64_t bytes); // reserve of the pools, for the account
 
-// 0, or -errno with `err` set when a loop ended on an error. Then the caller must stop the server.
+// 0, or -errno with `err` set when a loop ended on an error, or the state is lost. Then the caller must stop the server.
 int server_check(const struct server *server, struct err *err) __attribute__((warn_unused_result));
 
 // Ends the loops and closes every connection. Statistics can still be read.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "broker/mqtt/server_state.h"
 
+#include "broker/mqtt/durable.h"
+
 #include <errno.h>
 
 bool server_reserve_connection(struct server *server)
@@ -26,8 +28,9 @@ void server_release_connection(struct server *server)
 
 void server_end_session(struct server *server, struct session *session)
 {
-    session->is_ended = true;
+    durable_session_end(server, session);
     topics_leave(server->topics, &session->subscriber);
+    session->is_ended = true;
     session_table_remove(server->sessions, session);
     session_unref(session, &server->stores.arenas);
 }

@@ -22,8 +22,12 @@
 
 #include <pthread.h>
 
+struct durable; // broker/mqtt/durable.h
+struct state;   // broker/state/state.h
+
 struct worker {
     struct server *server;
+    struct durable *durable; // NULL: no state file
     struct loop *loop;
     struct turn *turn; // of the loop
     uint16_t index;
@@ -47,6 +51,7 @@ struct server {
     int64_t max_filters, message_size_limit; // INT64_MAX: any
     bool has_retained;
     uint32_t session_expiry_ticks;    // 0: never
+    struct state *state;              // NULL: none
     struct address_counts *addresses; // NULL: addresses have no bound
     int64_t max_connections;          // most connections at once
     _Atomic int64_t connection_count; // reserved connections; refused clients do not count

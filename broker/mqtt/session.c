@@ -23,10 +23,16 @@ uint32_t session_hash(struct mqtt_text id)
     return hash ^ hash >> 16;
 }
 
-struct session *session_new(struct block_store *arenas, void *arena, struct mqtt_text id, uint16_t owner,
-                            bool is_clean)
+// With its number.
+static size_t whole_bytes(const struct session *session)
 {
-    size_t bytes = session_bytes(id.bytes);
+    return session_bytes(session->id_bytes) + (session->is_stored ? sizeof(int64_t) : 0);
+}
+
+static struct session *make(struct block_store *arenas, void *arena, struct mqtt_text id, uint16_t owner,
+                            int64_t number)
+{
+    size_t bytes = session_bytes(id.bytes) + (number ? sizeof number : 0);
     struct session *session = arena;
     bool fits = bytes <= arenas->object_bytes;
     if (!arena || !fits)
@@ -39,10 +45,35 @@ struct session *session_new(struct block_store *arenas, void *arena, struct mqtt
     atomic_init(&session->refs, 1);
     session->owner = (uint8_t)owner;
     session->id_bytes = (uint16_t)id.bytes;
-    session->is_clean = is_clean;
+    session->is_stored = number != 0;
     if (id.bytes > 0)
         memcpy(session->id, id.data, id.bytes);
+    if (number)
+        memcpy(session->id + id.bytes, &number, sizeof number);
     return session;
+}
+
+struct session *session_new(struct block_store *arenas, void *arena, struct mqtt_text id, uint16_t owner,
+                            bool is_clean)
+{
+    struct session *session = make(arenas, arena, id, owner, 0);
+    if (session)
+        session->is_clean = is_clean;
+    return session;
+}
+
+struct session *session_new_stored(struct block_store *arenas, void *arena, struct mqtt_text id,
+                                   uint16_t owner, int64_t number)
+{
+    return make(arenas, arena, id, owner, number);
+}
+
+int64_t session_number(const struct session *session)
+{
+    int64_t number = 0;
+    if (session->is_stored)
+        memcpy(&number, session->id + session->id_bytes, sizeof number);
+    return number;
 }
 
 void session_ref(struct session *session)
@@ -70,7 +101,7 @@ void session_unref(struct session *session, struct block_store *arenas)
         CHECK(flow_is_valid(session->flow));
         free_flow(session->flow);
     }
-    block_put(arenas, session, session_bytes(session->id_bytes));
+    block_put(arenas, session, whole_bytes(session));
 }
 
 struct mqtt_text session_id(const struct session *session)
@@ -81,7 +112,7 @@ struct mqtt_text session_id(const struct session *session)
 // The space for a flow in the arena behind the client id; NULL when there is no room.
 static struct session_flow *arena_flow(struct session *session, const struct block_store *arenas)
 {
-    size_t offset = (session_bytes(session->id_bytes) + 15) & ~(size_t)15;
+    size_t offset = (whole_bytes(session) + 15) & ~(size_t)15;
     if (offset + sizeof(struct session_flow) > arenas->object_bytes)
         return NULL;
     return (struct session_flow *)((char *)session + offset);

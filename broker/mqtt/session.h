@@ -4,8 +4,8 @@
 // It lies at the start of a block of `arenas` (a heap block, when the client id is too long for an object).
 // It always belongs to the loop that made it. A client that reconnects on another loop is handed over to this
 // loop. Only this loop's thread touches the session, with four exceptions. `refs` is atomic. The lock of the
-// topics guards `subscriber`. The lock of the session table guards `table_next`. `id` and `owner` never
-// change.
+// topics guards `subscriber`. The lock of the session table guards `table_next`. `id`, `owner`, `is_clean`
+// and `is_stored` never change; `is_ended` beside them changes when no other thread finds the session any more.
 //
 // Lifetime: table and connection together hold one reference, which server_end_session gives back. Each
 // message on its way from another loop holds one more. The last reference is released on the owner's thread.
@@ -37,9 +37,10 @@ struct session {
     };
     _Atomic uint32_t refs;
     uint16_t id_bytes;
-    uint8_t owner;     // index of its loop
-    bool is_clean : 1; // ends with its connection
-    bool is_ended : 1; // removed from table and topics
+    uint8_t owner;      // index of its loop
+    bool is_clean : 1;  // ends with its connection
+    bool is_ended : 1;  // removed from table and topics
+    bool is_stored : 1; // has a number in the state file, behind its id
     char id[];
 };
 
@@ -52,6 +53,11 @@ size_t session_bytes(size_t id_bytes);
 // or the account refused, or out of memory; the caller still owns `arena`.
 struct session *session_new(struct block_store *arenas, void *arena, struct mqtt_text id, uint16_t owner,
                             bool is_clean) __attribute__((warn_unused_result));
+
+// The same for a kept session with a number in the state file.
+struct session *session_new_stored(struct block_store *arenas, void *arena, struct mqtt_text id,
+                                   uint16_t owner, int64_t number) __attribute__((warn_unused_result));
+int64_t session_number(const struct session *session); // 0: none. Any thread that visits it in topics_match
 
 void session_ref(struct session *session); // any thread, while it visits the session in topics_match
 void session_unref(struct session *session, struct block_store *arenas);

@@ -118,6 +118,11 @@ struct delivery *flow_queue_front(struct session_flow *flow)
     return flow->queue_count > 0 ? &flow->queue[flow->queue_first] : NULL;
 }
 
+struct delivery *flow_queue_back(struct session_flow *flow)
+{
+    return &flow->queue[(flow->queue_first + flow->queue_count - 1) & (flow->queue_capacity - 1)];
+}
+
 void flow_queue_drop_front(struct session_flow *flow)
 {
     struct message *message = flow->queue[flow->queue_first].message;
@@ -147,10 +152,10 @@ static int grow_inflight(struct session_flow *flow)
     return 0;
 }
 
-int flow_inflight_add(struct session_flow *flow, struct message *message, uint8_t qos, bool retain,
-                      uint16_t packet_id)
+int flow_inflight_restore(struct session_flow *flow, const struct delivery *delivery)
 {
     const struct flow_rules *rules = flow->rules;
+    struct message *message = delivery->message;
     int64_t bytes = flow->inflight_bytes + weight(message);
     if (flow->inflight_count >= rules->max_inflight ||
         (flow->inflight_count > 0 && rules->max_queued_bytes > 0 && bytes > rules->max_queued_bytes))
@@ -158,12 +163,25 @@ int flow_inflight_add(struct session_flow *flow, struct message *message, uint8_
     if (flow->inflight_count == flow->inflight_capacity && grow_inflight(flow) < 0)
         return -ENOMEM;
     flow->inflight_bytes = bytes;
-    flow->inflight[flow->inflight_count++] = (struct delivery){.message = message_ref(message),
-                                                               .packet_id = packet_id,
-                                                               .qos = qos,
-                                                               .stage = DELIVERY_SENT,
-                                                               .retain = retain};
+    flow->inflight[flow->inflight_count++] = *delivery;
+    if (message)
+        message_ref(message);
     return 0;
+}
+
+int flow_inflight_add(struct session_flow *flow, struct message *message, uint8_t qos, bool retain,
+                      uint16_t packet_id)
+{
+    return flow_inflight_restore(flow, &(struct delivery){.message = message,
+                                                          .packet_id = packet_id,
+                                                          .qos = qos,
+                                                          .stage = DELIVERY_SENT,
+                                                          .retain = retain});
+}
+
+struct delivery *flow_inflight_last(struct session_flow *flow)
+{
+    return &flow->inflight[flow->inflight_count - 1];
 }
 
 // Clients acknowledge in order, so the match is nearly always the first entry.

@@ -40,6 +40,7 @@ enum delivery_stage {
 
 struct delivery {
     struct message *message; // NULL from DELIVERY_RELEASE on
+    int64_t number;          // in the state file; 0: it is not there
     uint16_t packet_id;
     uint8_t qos;
     uint8_t stage; // enum delivery_stage
@@ -71,11 +72,18 @@ bool flow_is_empty(const struct session_flow *flow);
 int flow_queue_push(struct session_flow *flow, struct message *message, uint8_t qos, bool retain)
     __attribute__((warn_unused_result));
 struct delivery *flow_queue_front(struct session_flow *flow); // NULL when empty
+struct delivery *flow_queue_back(struct session_flow *flow);  // the last one pushed; not for an empty queue
 void flow_queue_drop_front(struct session_flow *flow);        // releases its message
 
 // Puts a message in flight as DELIVERY_SENT and takes a reference. 0; -EAGAIN: the window is full; -ENOMEM.
 int flow_inflight_add(struct session_flow *flow, struct message *message, uint8_t qos, bool retain,
                       uint16_t packet_id) __attribute__((warn_unused_result));
+
+// Puts a delivery in flight that an earlier run of the broker had there, and takes a reference to its message (NULL
+// from DELIVERY_RELEASE on). In the order of first sending. 0, -EAGAIN or -ENOMEM as above.
+int flow_inflight_restore(struct session_flow *flow, const struct delivery *delivery)
+    __attribute__((warn_unused_result));
+struct delivery *flow_inflight_last(struct session_flow *flow); // the last one added; not for none
 
 // Returns a packet id that no message in flight has [MQTT-2.3.1-2].
 uint16_t flow_next_packet_id(struct session_flow *flow);

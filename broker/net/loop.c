@@ -248,6 +248,8 @@ static void *run(void *context)
         turn->is_last = false;
         run_deadlines(loop); // after the events: received packets count, even when this loop is late
         settle_pending(loop);
+        if (loop->options.callbacks->on_turn_end)
+            loop->options.callbacks->on_turn_end(loop->options.owner);
     }
     return NULL;
 }

@@ -46,6 +46,7 @@ struct loop_callbacks {
     void (*on_mail_dropped)(void *owner, const struct mail *mail); // called by loop_drop_all instead
     void (*on_watch)(void *owner, struct loop_watch *watch);       // has input; the call may be spurious
     void (*on_tick)(void *owner);                                  // about every TIMER_TICK_NS
+    void (*on_turn_end)(void *owner);                              // transports are settled; NULL: not called
 };
 
 struct loop_options {

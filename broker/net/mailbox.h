@@ -13,10 +13,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define MAIL_VALUE_MAX ((UINT64_C(1) << 56) - 1)
+
 // Sender and receiver agree on the meaning of the fields. The receiver owns the objects that the mail names.
 struct mail {
-    uint32_t kind; // MAIL_TRANSPORT is the loop's own (turn.h)
-    uint32_t value;
+    uint64_t kind : 8; // MAIL_TRANSPORT is the loop's own (turn.h)
+    uint64_t value : 56;
     void *object, *receiver;
 };
 

@@ -32,6 +32,18 @@ struct gathered {
     size_t source_bytes;
 };
 
+// true: output may leave now. Otherwise it waits for the end of the turn, or the transport is broken.
+static bool may_leave(struct transport *transport)
+{
+    const struct turn *turn = transport->turn;
+    enum transport_leave leave = turn->rules->may_send ? turn->rules->may_send(turn->owner) : LEAVE_NOW;
+    if (leave == LEAVE_LATER)
+        turn_add_pending(transport);
+    else if (leave == LEAVE_NEVER)
+        transport_break(transport);
+    return leave == LEAVE_NOW;
+}
+
 static size_t usual_capacity(const struct transport *transport)
 {
     return transport->turn->rules->write_bytes - sizeof(struct output);
@@ -179,6 +191,8 @@ bool transport_flush(struct transport *transport)
     if (!transport_can_send(transport))
         return false;
     if (!transport_is_empty(transport)) {
+        if (!may_leave(transport))
+            return false;
         struct gathered gathered;
         gathered.count = 0;
         gathered.source_bytes = 0;
@@ -230,7 +244,7 @@ static void send_soon(struct transport *transport)
     if (transport->is_blocked)
         return;
     struct turn *turn = transport->turn;
-    if (!transport->is_pending && turn->pending_count >= PENDING_MOST) {
+    if (!transport->is_pending && turn->pending_count >= PENDING_MOST && !turn->rules->may_send) {
         turn->work += FLUSH_WORK;
         transport_flush(transport);
     } else {
@@ -245,7 +259,7 @@ void transport_append(struct transport *transport, const void *data, size_t byte
     if (!need_output(transport)) {
         // Without a buffer, the socket may still take the packet directly.
         struct iovec part = {(void *)(uintptr_t)data, bytes};
-        if (send_parts(transport, &part, 1) != bytes)
+        if (!may_leave(transport) || send_parts(transport, &part, 1) != bytes)
             transport_break(transport);
         return;
     }
@@ -272,12 +286,36 @@ void transport_commit(struct transport *transport, size_t bytes)
     send_soon(transport);
 }
 
+// Holds the bytes of a source from `sent` on. false: no memory.
+static bool hold(struct transport *transport, void *source, uint64_t form, size_t sent)
+{
+    struct output *out = need_output(transport);
+    if (!out)
+        return false;
+    out->source = transport->turn->rules->hold_source(source);
+    out->source_sent = (uint32_t)sent;
+    out->form = form;
+    return true;
+}
+
+static bool hold_for_later(struct transport *transport, void *source, uint64_t form, bool is_owed)
+{
+    bool is_held = hold(transport, source, form, 0);
+    if (is_held)
+        turn_add_pending(transport);
+    else if (is_owed)
+        transport_break(transport);
+    return is_held;
+}
+
 bool transport_send_source(struct transport *transport, void *source, uint64_t form, bool is_owed)
 {
     // Blocked and empty: the socket refused a source before. An owed source is held all the same.
     if (!transport_can_send(transport) || (transport->is_blocked && !is_owed) ||
         (!transport_is_empty(transport) && !transport_flush(transport)))
         return false;
+    if (transport->turn->rules->may_send)
+        return hold_for_later(transport, source, form, is_owed);
     struct gathered gathered;
     gathered.count = 0;
     gathered.source_bytes = 0;
@@ -288,15 +326,9 @@ bool transport_send_source(struct transport *transport, void *source, uint64_t f
     if (sent == gathered.source_bytes)
         return true;
     bool is_held = sent > 0 || is_owed;
-    struct output *out = is_held ? need_output(transport) : NULL;
-    if (is_held && !out) {
+    if (is_held && !hold(transport, source, form, sent)) {
         transport_break(transport); // there is no memory to hold the rest
         return false;
-    }
-    if (out) {
-        out->source = transport->turn->rules->hold_source(source);
-        out->source_sent = (uint32_t)sent;
-        out->form = form;
     }
     block(transport);
     return is_held;

@@ -79,6 +79,13 @@ enum transport_buffer {
     BUFFER_WRITE,       // write_bytes large
 };
 
+// May the output of a transport leave?
+enum transport_leave {
+    LEAVE_NOW,
+    LEAVE_LATER, // when the turn ends
+    LEAVE_NEVER, // the transport breaks
+};
+
 // Bytes that are sent in place, without a copy.
 struct transport_parts {
     struct iovec parts[TURN_PARTS];
@@ -102,6 +109,9 @@ struct transport_rules {
     void (*list_parts)(const void *source, uint64_t form, struct transport_parts *parts);
     void *(*hold_source)(void *source); // takes a reference; returns `source`
     void (*release_source)(void *source);
+    // Called before each write. With it a source is held until the turn ends, so that one call serves all
+    // transports of a turn. NULL: output may always leave.
+    enum transport_leave (*may_send)(void *owner);
     size_t read_bytes, write_bytes;
     bool is_eager; // a transport has its buffers from open to close
 };

@@ -1,0 +1,253 @@
+# SPDX-License-Identifier: Apache-2.0
+"""poolmark-broker --state FILE, from outside: which files it takes, and what clients find after SIGTERM and kill -9."""
+import contextlib
+import shutil
+import signal
+import sqlite3
+import subprocess
+
+import pytest
+from mqtt_client import Client, Gone
+from state_broker import BUILD, SHIM, StateBroker, run_broker
+
+pytestmark = pytest.mark.skipif(not (BUILD / "poolmark-broker").exists(), reason="the programs are not built")
+needs_shim = pytest.mark.skipif(not SHIM.exists(), reason="make tests builds the library that is preloaded")
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "state"
+
+
+def filled(path):
+    """A file with a session that waits for messages."""
+    with StateBroker(path) as broker:
+        client, publisher = Client("s"), Client("p", clean=True)
+        client.connect(broker.port)
+        client.subscribe("a/#", 2)
+        client.disconnect()
+        publisher.connect(broker.port)
+        for i in range(200):
+            publisher.publish(f"a/{i}", b"x" * 100, 1, retain=True)
+        publisher.disconnect()
+        assert broker.stop() == 0
+    return path
+
+
+def refused(path, code, *words):
+    """The broker ends with that code, says that, and leaves the file as it is."""
+    before = path.read_bytes()
+    returned, said = run_broker("--state", path)
+    assert returned == code
+    assert str(path) in said and all(word in said for word in words), said
+    assert path.read_bytes() == before
+
+
+def test_other_files_are_refused_and_left_as_they_are(path):
+    path.write_text("listener 1883\n", encoding="ascii")
+    refused(path, 2, "no state file")
+    path.unlink()
+    with sqlite3.connect(path) as db:
+        db.execute("CREATE TABLE message(id)")
+    db.close()
+    refused(path, 2, "another program")
+
+
+def test_a_newer_schema_is_refused(path):
+    with sqlite3.connect(filled(path)) as db:
+        db.execute("PRAGMA user_version=2")
+    db.close()
+    refused(path, 2, "schema 2")
+
+
+def test_damaged_files_are_refused_and_left_as_they_are(path, tmp_path):
+    good = filled(path).read_bytes()
+    for page in range(1, len(good) // 4096, 3):
+        other = tmp_path / f"page{page}"
+        other.write_bytes(good[:page * 4096] + b"\xa5" * 64 + good[page * 4096 + 64:])
+        refused(other, 2, "damaged")
+    short = tmp_path / "short"
+    short.write_bytes(good[:-4096])
+    refused(short, 2, "damaged")
+
+
+@pytest.mark.parametrize("change", ["UPDATE message SET topic = 'a/#' WHERE id = (SELECT min(id) FROM message)",
+                                    "UPDATE session SET client = ''", "UPDATE subscription SET filter = 'a/#/b'",
+                                    "UPDATE delivery SET qos = 0", "UPDATE retained SET topic = topic || 'x'"])
+def test_rows_that_no_broker_writes_are_refused(path, change):
+    with sqlite3.connect(filled(path)) as db:
+        db.execute(change)
+    db.close()
+    refused(path, 2, "damaged")
+
+
+def test_a_file_in_use_is_refused(path):
+    with StateBroker(path):
+        code, said = run_broker("--state", path)
+        assert code == 1 and "another process uses this file" in said
+
+
+def test_wrong_calls(path, tmp_path):
+    assert run_broker("--state", tmp_path)[0] == 2
+    assert run_broker("--state", tmp_path / "missing" / "state")[0] == 2
+    assert run_broker("--state", "")[0] == 2
+    assert run_broker("--state", path, "--state-sync", "often")[0] == 2
+
+
+def test_a_memory_limit_that_is_too_small_loses_nothing(path):
+    filled(path)
+    before = path.read_bytes()
+    code, said = run_broker("--state", path, "--memory-limit", "20KiB")
+    assert code == 1 and "--memory-limit" in said
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("end", ["stop", "kill"])
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("sync", ["full", "normal"])
+def test_everything_is_there_after_the_end(path, end, threads, sync):
+    clients = [Client(f"s{i}") for i in range(4)]
+    arguments = ["--threads", threads, "--state-sync", sync]
+    with StateBroker(path, *arguments) as broker:
+        publisher = Client("p", clean=True)
+        publisher.connect(broker.port)
+        for client in clients:
+            assert not client.connect(broker.port)
+            client.subscribe("q/#", 2)
+            client.answers = False
+        clients[0].disconnect()
+        for i in range(20):
+            publisher.publish("q/x", b"%d" % i, 1 + i % 2, retain=i == 19)
+        for client in clients[1:]:
+            client.ping()
+            client.drop()
+        getattr(broker, end)()
+    with StateBroker(path, *arguments) as broker:
+        for client in clients:
+            sent = [message.packet_id for message in client.messages]
+            client.messages, client.answers = [], True
+            assert client.connect(broker.port)
+            client.ping()
+            assert [message.payload for message in client.messages] == [b"%d" % i for i in range(20)]
+            assert all(message.dup for message in client.messages) == bool(sent)
+            if sent:
+                assert [message.packet_id for message in client.messages] == sent
+            client.ping()
+            client.disconnect()
+        new = Client("new", clean=True)
+        new.connect(broker.port)
+        new.subscribe("q/x", 1)
+        new.ping()
+        assert [message.payload for message in new.messages] == [b"19"]
+        new.drop()
+        broker.stop()
+    with StateBroker(path, *arguments) as broker:
+        for client in clients:
+            client.messages = []
+            assert client.connect(broker.port)
+            client.ping()
+            assert client.messages == []
+
+
+def test_clean_sessions_are_not_stored(path):
+    with StateBroker(path) as broker:
+        client = Client("c", clean=True)
+        client.connect(broker.port)
+        client.subscribe("a", 1)
+        client.publish("a", b"x", 1)
+        broker.kill()
+    with sqlite3.connect(path) as db:
+        for table in ("session", "subscription", "delivery", "received", "message"):
+            assert db.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,)
+    db.close()
+
+
+def test_what_is_done_leaves_no_rows(path):
+    with StateBroker(path) as broker:
+        client, publisher = Client("s"), Client("p")
+        client.connect(broker.port)
+        client.subscribe("a/#", 2)
+        publisher.connect(broker.port, will=("w", b"x", 1, True))
+        for i in range(50):
+            publisher.publish("a/b", b"%d" % i, i % 3, retain=i % 5 == 0)
+        publisher.publish("a/b", b"", 1, retain=True)
+        while len(client.messages) < 51:
+            client.ping()
+        client.ping()
+        client.unsubscribe("a/#")
+        publisher.disconnect()
+        client.disconnect()
+        assert broker.stop() == 0
+    assert not path.with_name("state-wal").exists()
+    with sqlite3.connect(path) as db:
+        for table in ("subscription", "delivery", "received", "message", "retained", "will"):
+            assert db.execute(f"SELECT * FROM {table}").fetchall() == [], table
+        assert db.execute("SELECT count(*) FROM session").fetchone() == (2,)
+    db.close()
+
+
+def test_a_copy_of_the_file_and_its_log_is_a_state(path, tmp_path):
+    """A crash leaves both. So does a copy for the record."""
+    with StateBroker(path) as broker:
+        client = Client("s")
+        client.connect(broker.port)
+        client.subscribe("a", 1)
+        client.disconnect()
+        broker.kill()
+    for name in ("state", "state-wal"):
+        shutil.copy(path.with_name(name), tmp_path / name.replace("state", "copy"))
+    with StateBroker(tmp_path / "copy") as broker:
+        assert Client("s").connect(broker.port)
+
+
+@needs_shim
+def test_a_full_disk_stops_acknowledgements_and_loses_nothing(path, tmp_path):
+    full = tmp_path / "full"
+    with StateBroker(path, fail_if=full) as broker:
+        client, publisher = Client("s"), Client("p")
+        client.connect(broker.port)
+        client.subscribe("a", 2)
+        client.disconnect()
+        publisher.connect(broker.port)
+        publisher.publish("a", b"before", 2)
+        full.touch()
+        with pytest.raises(Gone):
+            publisher.publish("a", b"during", 2)
+        assert b"during" not in publisher.accepted
+        with pytest.raises(Gone):
+            Client("other").connect(broker.port)
+        other = Client("other", clean=True)
+        full.unlink()
+        while publisher.socket is None:  # until it can be written again
+            with contextlib.suppress(Gone):
+                publisher.connect(broker.port)
+                publisher.finish()
+        publisher.publish("a", b"after", 2)
+        other.connect(broker.port)
+        assert broker.stop() == 0
+        assert broker.said().count("could not be written") == 1
+        assert "full" in broker.said()
+    with StateBroker(path) as broker:
+        client.connect(broker.port)
+        client.ping()
+        client.ping()
+        assert [message.payload for message in client.messages] == [b"before", b"during", b"after"]
+
+
+def test_the_statistics_tell_of_it(path):
+    with StateBroker(path) as broker:
+        Client("s").connect(broker.port)
+        broker.process.send_signal(signal.SIGUSR1)
+        told = {}
+        for line in broker.process.stdout:
+            if line.startswith("end of statistics"):
+                break
+            name, *rest = line.split()
+            told[name] = rest
+        assert int(told["state_transactions"][0]) >= 1 and int(told["state_changes"][0]) >= 1
+        assert told["state_failures"][0] == "0"
+
+
+def test_help_has_it():
+    text = subprocess.run([BUILD / "poolmark-broker", "--help"], capture_output=True, text=True, check=True).stdout
+    assert "--state FILE" in text and "--state-sync full|normal" in text
