@@ -2,6 +2,7 @@
 """What a verdict tells beside its answer: where to look, metrics that repeat another, why a repetition has no value; and which facts of two
 records by hand are no configuration."""
 import copy
+import shlex
 
 import numpy
 import pytest
@@ -28,7 +29,7 @@ def test_a_regression_says_where_to_look_in_every_text(tmp_path):
     base, candidate = sides(tmp_path)
     found = verdict.compare(base, candidate)
     assert found.code == verdict.REGRESSION
-    command = (f"compare {tmp_path}/base {tmp_path}/candidate --run 'suite quick --set duration=1s --only '\"'\"'^cell\\-1$'\"'\"'' "
+    command = (f"compare {tmp_path}/base {tmp_path}/candidate --run 'suite quick --set duration=1s --only ^cell-1$' "
                "--repetitions 9")
     told = where_to_look.lines(found, {"base": "base", "candidate": "candidate"})
     assert any(command in line for line in told) or any(command.replace("1$", "0$") in line for line in told)
@@ -65,7 +66,19 @@ def test_the_command_of_a_joined_cell_is_that_of_its_run(tmp_path):
     base, candidate = sides(tmp_path)
     for cell in candidate["cells"]:
         cell["command"] = ["scripts/poolmark", "bench", "--filter=x", "--seed", "4", "--build", str(tmp_path / "candidate")]
-    assert where_to_look.job_of(candidate, "cell-0") == "bench --filter '^cell\\-0$'"
+    assert where_to_look.job_of(candidate, "cell-0") == ["bench", "--filter", "^cell-0$"]
+    words = ["bench", "--filter", "^lifo/x\\.y/64$"]
+    assert shlex.split(where_to_look.as_job(words)) == words and where_to_look.as_job(["a", "^b$"]) == "a ^b$"
+
+
+def test_builds_of_one_commit_differ_by_their_flags_or_by_what_was_not_committed(tmp_path):
+    base, candidate = sides(tmp_path)
+    for run, flags in ((base, "-O2 -g"), (candidate, "-O2 -g -DPOOLMARK_HANDICAP_GET=50")):
+        run["tool"] = run["tool"] | {"commit": "b" * 40, "flags": flags}
+    told = where_to_look.lines(verdict.compare(base, candidate))
+    assert told[0].endswith("both are of one commit; flags of the candidate alone: -DPOOLMARK_HANDICAP_GET=50")
+    candidate["tool"]["flags"] = "-O2 -g"
+    assert where_to_look.lines(verdict.compare(base, candidate))[0].endswith("they differ by what was not committed")
 
 
 def with_metric(run, name, seed, scale=1.0):

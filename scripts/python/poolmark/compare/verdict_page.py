@@ -38,6 +38,10 @@ a { color: inherit; } @media print { body { max-width: none; } }
 """
 
 
+def all_of(count: int) -> str:
+    return f"All {count} metrics" if count > 1 else "The metric"
+
+
 def escape(text) -> str:
     return html.escape(plain(text), quote=True)
 
@@ -134,7 +138,7 @@ def as_html(verdict: Verdict, links: dict | None = None, draw=svgs) -> str:
                   'noise floor, the baseline against itself. Triangle up: worse. Triangle down: better. Stroke: '
                   f'undecided. In parentheses: no primary metric.</p><div class="scroll">{forest(drawn, draw)}</div>',
                   f'<div class="scroll">{_table(changed, links)}</div>' if changed else "",
-                  f'<details><summary>All {len(everything)} metrics</summary><div class="scroll">{_table(everything, links)}</div>'
+                  f'<details><summary>{all_of(len(everything))}</summary><div class="scroll">{_table(everything, links)}</div>'
                   '</details>']
     notes = "".join(f"<li>{escape(note)}</li>" for note in verdict.notes)
     return "".join(parts) + (f"<h2>Notes</h2><ul>{notes}</ul>" if notes else "") + "</body></html>\n"

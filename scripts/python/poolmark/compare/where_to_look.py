@@ -16,6 +16,7 @@ from poolmark.compare.pairing import COMBINED, Judged, stem
 MOST_CELLS = 5
 FLAGS = ("--list", "--dry-run", "--json")       # of suite and bench, without a value
 CHOSEN = ("--only", "--filter")
+SPECIAL = re.compile(r"[\\.^$*+?()\[\]{}|]")  # in a regular expression
 
 
 def rows_of(verdict) -> list[Judged]:
@@ -54,12 +55,12 @@ def place_of(run: dict, cell: str) -> str | None:
     return commit[:12] if re.fullmatch(r"[0-9a-f]{40}", commit) and run["tool"].get("dirty") is False else None
 
 
-def job_of(run: dict, cell: str) -> str:
-    """"suite quick --connections 500 --only ^cell$": the words of --run for this cell; "" for a record of another command."""
+def job_of(run: dict, cell: str) -> list[str]:
+    """suite, quick, --connections, 500, --only, ^cell$: the words of --run for this cell; none for a record of another command."""
     command = command_of(run, cell)
     at = next((number for number, word in enumerate(command) if word in ("suite", "bench")), None)
     if at is None:
-        return ""
+        return []
     words, rest = [], iter(command[at:])
     for word in rest:
         name, equals, _ = word.partition("=")
@@ -67,7 +68,16 @@ def job_of(run: dict, cell: str) -> str:
             words.append(word)
         elif not equals and name not in FLAGS:
             next(rest, None)
-    return shlex.join([*words, "--filter" if words[0] == "bench" else "--only", f"^{re.escape(cell)}$"])
+    return [*words, "--filter" if words[0] == "bench" else "--only", f"^{SPECIAL.sub(escaped, cell)}$"]
+
+
+def escaped(found: re.Match) -> str:
+    return f"\\{found[0]}"
+
+
+def as_job(words: list[str]) -> str:
+    """The text of --run, with quotes only around words that need them there: it is quoted once more for the shell."""
+    return " ".join(word if shlex.split(word) == [word] else shlex.quote(word) for word in words)
 
 
 def again(verdict, cell: str) -> str:
@@ -77,9 +87,16 @@ def again(verdict, cell: str) -> str:
     if not job or cell not in {stem(one["id"]) for one in verdict.candidate.get("cells", [])}:
         return ""
     if None in sides or sides[0] == sides[1]:
-        return f"{CALLED} {job}"
+        return f"{CALLED} {shlex.join(job)}"
     count = max(one["repetition"] for one in verdict.candidate["cells"] if stem(one["id"]) == cell)
-    return f"{CALLED} compare {shlex.join(sides)} --run {shlex.quote(job)} --repetitions {max(6, count)}"
+    return f"{CALLED} compare {shlex.join(sides)} --run {shlex.quote(as_job(job))} --repetitions {max(6, count)}"
+
+
+def differing(base: str, candidate: str) -> str:
+    """The compiler's flags that only one build has."""
+    sides = (("baseline", base.split(), candidate.split()), ("candidate", candidate.split(), base.split()))
+    return "; ".join(f"flags of the {side} alone: {' '.join(only)}" for side, own, other in sides
+                     if (only := [word for word in own if word not in other])) or "their flags are in another order"
 
 
 def builds(verdict) -> list[str]:
@@ -92,8 +109,10 @@ def builds(verdict) -> list[str]:
     commits = [str(run["tool"]["commit"]) for run in (verdict.base, verdict.candidate)]
     if value_of(command_of(verdict.base, ""), "--build") == value_of(command_of(verdict.candidate, ""), "--build") is not None:
         return [f"{'; '.join(told)}; both are one build: it is no change of the program"]
+    flags = [str(run["tool"].get("flags") or "") for run in (verdict.base, verdict.candidate)]
     change = (f"what changed: git log -p {commits[0][:12]}..{commits[1][:12]}" if commits[0] != commits[1] else
-              "both are of one commit: they differ by what was not committed, or by their flags")
+              f"both are of one commit; {differing(*flags)}" if flags[0] != flags[1] else
+              "both are of one commit, with the same flags: they differ by what was not committed")
     return [f"{'; '.join(told)}; {change}"]
 
 
