@@ -14,11 +14,12 @@ import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
+from poolmark import cli
 from poolmark.records import summary
 from poolmark.run import merge
 from poolmark.verify import verify
 from poolmark.compare import change_points, compare, history, verdict_markdown, verdict_out, verdict_page
-from poolmark.model import capacity, plot
+from poolmark.model import plot
 from poolmark.report import report
 from poolmark.ci import trend
 from poolmark.base.errors import PoolmarkError
@@ -156,6 +157,14 @@ def _history(run, folder):
         db.close()
 
 
+NEED = ("--connections", "300k", "--rate", "20k/s", "--p99", "20ms", "--connects", "100", "--cores", "8", "--memory", "1GiB", "--reserve", "20%")
+
+
+def _capacity(*words):
+    options, module = cli.parser("capacity")
+    module.run(options.parse_args(list(map(str, words))))
+
+
 def readers(folder: Path, other, scratch: Path, rng) -> int:
     """Calls three random readers; returns how many accepted it. Exceptions other than PoolmarkError pass through."""
     out = scratch / "merged"
@@ -165,10 +174,11 @@ def readers(folder: Path, other, scratch: Path, rng) -> int:
     except PoolmarkError as error:
         str(error).encode("utf-8", "backslashreplace")
         return 0
-    capacity_words = SimpleNamespace(run=folder, only=None, hold_out=None, spare=0, json=False, markdown=False)
     calls = [
         lambda: verify.verify(folder, True), lambda: _report(run), lambda: _compare(run, other), lambda: _history(run, scratch),
-        lambda: capacity.run(capacity_words), lambda: capacity.run(SimpleNamespace(**{**vars(capacity_words), "markdown": True})),
+        lambda: _capacity(folder), lambda: _capacity(folder, "--markdown"), lambda: _capacity(folder, "--check"),
+        lambda: _capacity(folder, other.folder, "--check", "--json"), lambda: _capacity(folder, *NEED), lambda: _capacity(folder, *NEED, "--markdown"),
+        lambda: _capacity(folder, other.folder, *NEED, "--strategy", "slab", "--what-if", "shape=classic", "--json"),
         lambda: summary.terminal(run.data, []), lambda: summary.markdown(run.data, "x", []), lambda: summary.csv(run.data),
         lambda: plot.memory_spec(run, "x"),
         lambda: merge.run(SimpleNamespace(runs=[folder, other.folder], out=str(out), allow_different=["host", "build"])),

@@ -5,7 +5,7 @@ import json
 import numpy
 import pytest
 from poolmark.facts import pool_settings
-from poolmark.model import capacity, model
+from poolmark.model import forecast, model
 from poolmark.base.errors import PoolmarkError
 from poolmark.records.record import Record, seal
 
@@ -192,7 +192,7 @@ def test_growth_that_chance_can_make_is_no_figure(each, scatter):
 
 
 def test_an_interval_that_has_no_end_says_so():
-    assert capacity.show_bound(None) == "no bound"
+    assert forecast.show_bound(None) == "no bound"
 
 
 def test_a_run_without_steps_is_refused(tmp_path, poolmark):
@@ -278,7 +278,7 @@ def test_a_step_that_no_cell_has_is_refused_once(tmp_path, poolmark):
 
 
 def test_reasons_are_told_once_with_their_cells():
-    assert capacity.why_refused({"why": ["a", "b", "c", "d"], "else": ["e"]}) == ["a, b and 2 more: why", "e: else"]
+    assert forecast.why_refused({"why": ["a", "b", "c", "d"], "else": ["e"]}) == ["a, b and 2 more: why", "e: else"]
 
 
 def test_a_reserve_larger_than_all_memory_is_not_believed():
@@ -289,14 +289,14 @@ def test_a_reserve_larger_than_all_memory_is_not_believed():
 
 def test_a_size_that_ends_at_a_step_of_growth_says_so():
     fitted = model.fit_model(steps_of_expand(size=9_000), {"strategy": "expand", "broker_options": "--initial 64"}, 52)
-    rows = capacity.size_rows(fitted, 0)
+    rows = forecast.size_rows(fitted, 0)
     at_growth = [row for row in rows if row["server_at_growth"]]
     assert at_growth and not all(row["server_at_growth"] for row in rows)
     for row in at_growth:
         assert fitted.user_at(row["server"] + 1) > fitted.user_at(row["server"]) + 52 * 9_000
     stuck = next(row for row in at_growth if row["server_low"] == row["server_high"])
-    assert capacity.show_interval(stuck, "server") == "(a step of growth)"
-    assert "to" in capacity.show_interval({**stuck, "server_low": 1}, "server")
+    assert forecast.show_interval(stuck, "server") == "(a step of growth)"
+    assert "to" in forecast.show_interval({**stuck, "server_low": 1}, "server")
 
 
 def test_every_column_has_a_heading(poolmark):

@@ -7,7 +7,7 @@ import pytest
 
 from poolmark.base.paths import build_dir
 from poolmark.facts import described
-from poolmark.model import capacity
+from poolmark.model import steps
 from poolmark.verify import withheld
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,8 +35,8 @@ def test_a_forecast_has_no_part_whose_figure_is_withheld(what, parts):
 def test_the_anomaly_of_another_phase_withholds_nothing_of_the_steps():
     cell = {"phases": [{"name": "steps", "scenario": "steps"}, {"name": "qos0", "scenario": "publish"}],
             "anomalies": [{"what": "served_before", "text": "qos0: the target served before"}, {"what": "kernel_noise", "text": "steps: other sockets"}]}
-    assert withheld.no_figures(capacity.of_steps(cell)) == {"kernel": "steps: other sockets"}
-    assert capacity.of_steps({"anomalies": cell["anomalies"]}) == cell["anomalies"]
+    assert withheld.no_figures(steps.of_steps(cell)) == {"kernel": "steps: other sockets"}
+    assert steps.of_steps({"anomalies": cell["anomalies"]}) == cell["anomalies"]
 
 
 @pytest.mark.parametrize("what", withheld.WITHHELD)

@@ -16,7 +16,7 @@ from types import ModuleType
 COMMANDS = {
     "suite": ("run.suite", "run a suite of cells (broker and load generator) and print its table"),
     "host": ("facts.host", "would this host hold N connections? what is too small, and the plan; changes nothing"),
-    "capacity": ("model.capacity", "fit a memory model to a run in steps (suite million) and forecast what sizes hold"),
+    "capacity": ("model.capacity", "what do so many connections and messages need? memory, CPU, hosts; what a run in steps forecasts"),
     "limit": ("run.limit", "the highest rate that holds a bound on latency with nothing lost, by search with repetition"),
     "bench": ("bench.bench", "run the micro-benchmarks beside the allocators and print the comparison"),
     "kernel": ("account.kernel", "kernel memory of a connection by part and by state; what options of a server save"),
@@ -37,7 +37,8 @@ EXIT_CODES = {
     "suite": "0 every cell complete, 1 a cell failed or is incomplete or the record could not be written, 2 wrong call, "
              "129, 130 or 143 interrupted by SIGHUP, SIGINT or SIGTERM (what was measured is kept)",
     "host": "0 it fits, 1 it does not or cannot be told, 2 wrong call",
-    "capacity": "0 the model holds, 1 it does not or gives no forecast, 2 wrong call or a record that cannot be used",
+    "capacity": "0 the model holds and answers all that was asked, 1 it does not or gives no forecast or a part is not known, 2 wrong call or a "
+                "record that cannot be used",
     "limit": "0 every contender has an answer, 1 one has none or is not clear or the search ended early, 2 wrong call, 129, 130 or 143 "
              "interrupted by SIGHUP, SIGINT or SIGTERM (what was measured is kept)",
     "bench": "0 every benchmark measured, 1 one failed, 2 wrong call, 129, 130 or 143 interrupted by SIGHUP, SIGINT or SIGTERM "

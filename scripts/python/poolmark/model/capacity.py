@@ -1,329 +1,86 @@
 # SPDX-License-Identifier: Apache-2.0
-"""scripts/poolmark capacity RUN: forecasts other sizes from a steps record.
+"""scripts/poolmark capacity: three questions to runs.
 
-For each cell it prints the model with its intervals, a check on a step that the model did not use, how many connections fit
-memory sizes, how much memory numbers of connections need, and pool settings for them. Exit 0. Exit 1 when the check is off by
-more than 3 %, or when memory does not grow with the connections and there is no forecast. Exit 2 when the record cannot be used.
+    capacity RUN                                    what a run in steps forecasts for other sizes (forecast.py)
+    capacity [RUN...] --connections 300k --rate 20k/s --p99 20ms ...
+                                                    what do I need? (needs.py); without a run, by the committed ones
+    capacity RUN... --check                         do forecasts hold on points that were held out? (held_out.py)
+
+Exit 0: the model holds and every part of the question has its answer. Exit 1: a held-out point is off by more than the model allows
+itself, or a part is not known; it says which run would tell. Exit 2: wrong call, or a record that cannot be used.
 """
 import json
-import math
-import re
 
-from poolmark.facts import pool_settings
-from poolmark.base.errors import PoolmarkError, UsageError
-from poolmark.records.measures import take_steps
-from poolmark.model.model import HeldOut, Model, Step, fit_model, hold_out, make_step, no_such_step
+from poolmark.base.errors import UsageError
 from poolmark.base.options import MOST_CONNECTIONS, count, size
-from poolmark.base.paths import CALLED
-from poolmark.facts.plan import RESERVE
-from poolmark.facts.pool_settings import initial_of_pools
+from poolmark.base.paths import CALLED, INSTALLED, ROOT
+from poolmark.model import asked, forecast, held_out, needs, needs_chart, needs_told
+from poolmark.model.evidence import gather
+from poolmark.model.steps import check
 from poolmark.records.read_record import Run, load
-from poolmark.records.record import sha256
-from poolmark.suites import suite_file
-from poolmark.verify import withheld
-from poolmark.verify.complaints import damage
-from poolmark.verify.recompute import Replayed
-from poolmark.base.table import clean, markdown_table, markdown_text, text_table
-from poolmark.base.units import plural, show_bytes, show_count
 
-SIZES = [512 << 20, *(gib << 30 for gib in (1, 2, 4, 8, 16, 32, 64, 128))]
-COUNTS = [10_000, 100_000, 1_000_000, 10_000_000]
-LIMITS = [20_000, 65_536, 1_048_576]
-TOLERANCE_PERCENT = 3.0
-LEAST_STEPS = 3     # of a line with an interval
-AT_GROWTH = "(a step of growth)"
-
-
-def what_to_run() -> str:
-    """The runs that give a model."""
-    suites = [f"{CALLED} suite {name}" for name in suite_file.names() if suite_file.most_steps(name) >= LEAST_STEPS]
-    return ", or ".join([*suites, "poolmark-loadgen steps --steps 1k,3k,6k,10k --watch-pid PID --record DIR"])
-
-
-def step_counts(cell: dict) -> list[int]:
-    """The steps that the generator was asked for; empty for another scenario."""
-    match = re.search(r"--steps (\S+)", str(cell["config"].get("phases", "")))
-    steps = match[1].split(",") if match else cell["config"].get("steps")
-    return [int(step) for step in steps] if isinstance(steps, list) else []
-
-
-def pools_of(cell: dict, connections: int) -> dict[str, dict]:
-    """Each pool's numbers at a step, from the cell's metrics step.N.POOL.owned ..."""
-    pools: dict[str, dict] = {}
-    for name, metric in cell.get("metrics", {}).items():
-        match = re.fullmatch(rf"step\.{connections}\.(\w+)\.(object_bytes|owned|in_use)", name)
-        if match and metric["value"] is not None:
-            pools.setdefault(match[1], {})[match[2]] = metric["value"]
-    return {name: numbers for name, numbers in pools.items() if len(numbers) == 3}
-
-
-def read_steps(cell: dict) -> tuple[list[Step], int]:
-    """A cell's steps, and the number of broker instances that they sum up."""
-    def value(name: str):
-        return (cell.get("metrics", {}).get(name) or {}).get("value")
-
-    steps = [make_step(count, value(f"step.{count}.user_bytes"), value(f"step.{count}.kernel_bytes"), pools_of(cell, count))
-             for count in step_counts(cell) if value(f"step.{count}.user_bytes") is not None]
-    if not steps:
-        raise UsageError("the record has no memory of a target at any step: give --watch-pid")
-    instances = sum("poolmark-broker" in command[0] for command in cell.get("commands", []) if command)
-    return steps, max(1, instances)
-
-
-def own_steps(run: Run) -> dict:
-    """A generator's own record as a cell. Its steps are read by the function that a suite uses."""
-    cell = Replayed(run.id)
-    if (run.folder / "steps.csv").is_file() and (run.folder / "memory.csv").is_file():
-        take_steps(cell, run.folder, run)
-    return {"id": run.id, "config": run.data.get("config", {}), "files": {}, "status": run.data["status"],
-            "metrics": cell.data["metrics"]}
-
-
-def cells_of(run: Run, only: str | None) -> list[dict]:
-    """The run's cells; a generator's own record counts as one cell."""
-    cells = run.data.get("cells", [])
-    if not cells and run.data["kind"] == "load":
-        cells = [own_steps(run)]
-    try:
-        chosen = [cell for cell in cells if re.search(only or "", cell["id"])]
-    except re.error as error:
-        raise UsageError(f"--only {only!r}: not a regular expression: {error}") from error
-    if not chosen:
-        raise UsageError(f"{run.id}: no cell to look at" + (f" matches {only!r}" if only else ""))
-    in_steps = [cell for cell in chosen if step_counts(cell)]
-    if not in_steps:
-        raise UsageError(f"{run.id}: no run in steps but of kind {run.data['kind']}; capacity needs one: {what_to_run()}")
-    return in_steps
-
-
-def line_facts(line) -> dict | None:
-    if line is None:
-        return None
-    low, high = line.slope_interval()
-    return {"base_bytes": line.base, "per_connection_bytes": line.slope, "per_connection_low": low,
-            "per_connection_high": high}
-
-
-def size_rows(model: Model, spare: int) -> list[dict]:
-    most = max(step.connections for step in model.steps)
-    rows = []
-    for size in SIZES:
-        budget = size - spare
-        row = {"memory_bytes": size}
-        for name, ends in (("server", 1), ("both_ends", 2)):
-            count = model.holds(budget, ends)
-            row |= {name: count, f"{name}_low": model.holds(budget, ends, -1), f"{name}_high": model.holds(budget, ends, 1),
-                    f"{name}_at_growth": count is not None and model.is_at_growth(count)}
-        rows.append(row | {"forecast": row["server"] is None or row["server"] > most})
-    return rows
-
-
-def need_rows(model: Model, limit: int, cell: dict) -> list[dict]:
-    most = max(step.connections for step in model.steps)
-    rows = []
-    for count in COUNTS:
-        processes = {str(one): max(1, math.ceil(count / (one - RESERVE))) for one in sorted({limit, *LIMITS})}
-        each = math.ceil(count / processes[str(limit)])
-        rows.append({"connections": count, "user_bytes": model.user_at(count), "kernel_bytes": model.kernel_at(count),
-                     "total_bytes": model.total_at(count), "margin_bytes": model.margin(count),
-                     "server_bytes": model.total_at(count, 1), "processes": processes,
-                     "per_process": each,
-                     "initial": initial_of_pools(cell["config"], cell.get("commands", []), each),
-                     "forecast": count > most})
-    return rows
-
-
-def no_figures(run: Run, cell: dict, model: Model) -> dict[str, str]:
-    """"user" or "kernel" -> why there is no figure of it for a connection: the fit, or an anomaly of the record."""
-    told = {name: why for name in ("user", "kernel") if (why := model.no_growth(name))}
-    own = run.data.get("anomalies", []) if run.data["kind"] == "load" else []
-    return withheld.no_figures([*own, *of_steps(cell)]) | told
-
-
-def of_steps(cell: dict) -> list[dict]:
-    """The anomalies of a cell without those of its other phases, whose figures are no part of a forecast."""
-    others = tuple(f"{phase['name']}: " for phase in cell.get("phases") or [] if phase["scenario"] != "steps")
-    return [one for one in cell.get("anomalies", []) if not others or not str(one.get("text", "")).startswith(others)]
-
-
-def cell_facts(run: Run, cell: dict, hold: int | None, spare: int) -> dict:
-    steps, instances = read_steps(cell)
-    if len(steps) < LEAST_STEPS:
-        raise UsageError(f"there are readings at {plural(len(steps), 'step')}; a model needs at least three, and its check a fourth: "
-                         + what_to_run())
-    model = fit_model(steps, cell["config"], instances)
-    limit = (run.data["host"].get("limits") or {}).get("nofile_hard") or LIMITS[0]
-    held: HeldOut | None = None
-    unknown = no_figures(run, cell, model)
-    no_forecast = model.no_forecast() or next((f"no forecast: {why}" for why in unknown.values()), None)
-    if len(steps) >= 4 and not no_forecast:
-        held = hold_out(steps, cell["config"], instances, hold or steps[-1].connections)
-    return {
-        "cell": cell["id"], "status": cell["status"], "config": cell["config"], "instances": instances,
-        "steps_left_out": [count for count in step_counts(cell) if count not in {step.connections for step in steps}],
-        "points": [{"connections": step.connections, "user_bytes": step.user_bytes,
-                    "kernel_bytes": step.kernel_bytes, "reserve_bytes": step.reserve_bytes() if step.pools else None,
-                    "model_user_bytes": None if "user" in unknown else model.user_at(step.connections),
-                    "model_kernel_bytes": model.kernel_at(step.connections) if model.kernel and "kernel" not in unknown
-                    else None} for step in steps],
-        "user": None if "user" in unknown else line_facts(model.user),
-        "kernel": None if "kernel" in unknown else line_facts(model.kernel),
-        "no_figure": unknown,
-        "pools_by_rule": sorted(model.rules),
-        "held_out": held and {"connections": held.connections, "measured_bytes": held.measured_bytes,
-                              "predicted_bytes": held.predicted_bytes, "error_percent": held.error_percent,
-                              "holds": abs(held.error_percent) <= TOLERANCE_PERCENT},
-        "descriptor_limit": limit, "spare_bytes": spare, "no_forecast": no_forecast,
-        "sizes": [] if no_forecast else size_rows(model, spare), "needs": [] if no_forecast else need_rows(model, limit, cell),
-    }
+# The committed runs that answer a question for which no run is named: memory, and CPU time of messages.
+COMMITTED = ("million", "quick")
 
 
 def add_arguments(parser) -> None:
-    parser.add_argument("run", metavar="RUN", help="a run in steps of connections (suite million, or poolmark-loadgen steps): its folder, its run.json, an id, or 'latest'")
+    parser.add_argument("runs", metavar="RUN", nargs="*",
+                        help="a run: its folder, its run.json, an id, or 'latest'. For a forecast one in steps of connections (suite million, or "
+                             "poolmark-loadgen steps); for a question any, several together; none: the committed ones")
     parser.add_argument("--only", metavar="RE", help="only cells whose name the regular expression finds")
-    parser.add_argument("--hold-out", type=count(1, MOST_CONNECTIONS), metavar="N", help="the step to check with (the largest)")
+    parser.add_argument("--hold-out", type=count(1, MOST_CONNECTIONS), metavar="N", help="the step to check a forecast with (the largest)")
+    parser.add_argument("--check", action="store_true",
+                        help="hold each step and each rate out in turn and print how far its forecast was off (suite forecast is made for it)")
     parser.add_argument("--spare", type=size(0, 1 << 50), default=256 << 20, metavar="BYTES",
                         help="left to the system and all else, of each size (256MiB)")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print JSON")
     form.add_argument("--markdown", action="store_true", help="print Markdown, for a capacity report")
+    asked.add_arguments(parser)
 
 
-def show_line(name: str, line: dict | None, no_figure: dict) -> str:
-    if name in no_figure:
-        return f"{name} memory: no figure for a connection: {no_figure[name]}"
-    if line is None:
-        return f"{name} memory: not measured"
-    return (f"{name} memory = {show_bytes(line['base_bytes'])} + n x {line['per_connection_bytes']:.0f} B "
-            f"({line['per_connection_low']:.0f} to {line['per_connection_high']:.0f} at 95 %)")
+def committed_runs() -> list[str]:
+    """The folders of the committed runs. UsageError where there are none: an installation has no copy."""
+    folders = [ROOT / "results" / "reference" / name for name in COMMITTED]
+    found = [str(folder) for folder in folders if (folder / "run.json").is_file()]
+    if not found:
+        raise UsageError("name a run: " + ("an installation has no committed runs" if INSTALLED else "there are no committed runs here")
+                         + f"; {CALLED} suite forecast makes one")
+    return found
 
 
-def sentences(facts: dict) -> list[str]:
-    user, kernel = facts["user"], facts["kernel"]
-    told = [show_line("user", user, facts["no_figure"]), show_line("kernel", kernel, facts["no_figure"])]
-    if facts["pools_by_rule"]:
-        told.append(f"on top of it comes the reserve of the pools {', '.join(facts['pools_by_rule'])}: what they own beyond "
-                    "what is in use, by their strategy's rule")
-    told.append("kernel memory is of both ends of each connection; a server whose clients are elsewhere has half of it")
-    held = facts["held_out"]
-    if held:
-        told.append(f"check: {show_count(held['connections'])} connections, predicted by the other steps: "
-                    f"{show_bytes(held['predicted_bytes'])}; measured: {show_bytes(held['measured_bytes'])}; "
-                    f"{held['error_percent']:+.1f} %" + ("" if held["holds"] else ": THE MODEL DOES NOT HOLD"))
-    elif not facts["no_forecast"]:
-        told.append("check: too few steps to hold one out; it takes four")
-    if any(point["reserve_bytes"] is None for point in facts["points"]):
-        told.append("reserve of pools \"-\": what the pools owned at that step is not in this record")
-    if facts["no_forecast"]:
-        told.append(facts["no_forecast"])
-    if any(show_interval(row, ends) == AT_GROWTH for row in facts["sizes"] for ends in ("server", "both_ends")):
-        told.append(f"\"{AT_GROWTH}\": one connection more and the pools grow by more than there is left")
-    if facts["steps_left_out"]:
-        told.append("left out, because the target's memory was not read there: the steps of "
-                    + ", ".join(map(show_count, facts["steps_left_out"])) + " connections")
-    if facts["status"] != "complete":
-        told.append(f"the cell is {facts['status']}: what it rests on is not whole")
-    return told
+def loaded(places: list[str]) -> list[Run]:
+    """The runs, each once, checked. UsageError for one that was edited."""
+    runs: dict[str, Run] = {}
+    for place in places:
+        one = load(place)
+        if one.id not in runs:
+            check(one)
+            runs[one.id] = one
+    return list(runs.values())
 
 
-def show_bound(count: int | None) -> str:
-    return "no bound" if count is None else show_count(count)
-
-
-def show_interval(row: dict, name: str) -> str:
-    low, high = row[f"{name}_low"], row[f"{name}_high"]
-    if low == high and row[f"{name}_at_growth"]:
-        return AT_GROWTH
-    return f"{show_bound(low)} to {show_bound(high)}"
-
-
-def settings_table(facts: dict) -> list[tuple[str, list[str], list[list[str]]]]:
-    """Pool settings; empty for other brokers and for strategies that do not preheat."""
-    rows = [[show_count(row["connections"]), show_count(row["processes"][str(facts["descriptor_limit"])]),
-             show_count(row["per_process"]), pool_settings.words(row["initial"])] for row in facts["needs"] if row["initial"]]
-    title = f"Pool settings without an expansion, under a descriptor limit of {show_count(facts['descriptor_limit'])}"
-    return [(title, ["connections", "processes", "each", "of each process"], rows)] if rows else []
-
-
-def tables(facts: dict) -> list[tuple[str, list[str], list[list[str]]]]:
-    points = [[show_count(point["connections"]), show_bytes(point["user_bytes"]), show_bytes(point["model_user_bytes"]),
-               show_bytes(point["kernel_bytes"]), show_bytes(point["model_kernel_bytes"]),
-               show_bytes(point["reserve_bytes"])] for point in facts["points"]]
-    measured = ("Measured, and by the model", ["connections", "user", "model", "kernel", "model", "reserve of pools"], points)
-    if facts["no_forecast"]:
-        return [measured]
-    sizes = [[show_bytes(row["memory_bytes"]), show_bound(row["server"]),
-              show_interval(row, "server"), show_bound(row["both_ends"]), show_interval(row, "both_ends"),
-              "forecast" if row["forecast"] else "in the range measured"] for row in facts["sizes"]]
-    limits = list(facts["needs"][0]["processes"])
-    needs = [[show_count(row["connections"]), show_bytes(row["server_bytes"]), show_bytes(row["total_bytes"]),
-              show_bytes(row["margin_bytes"]), *(show_count(row["processes"][limit]) for limit in limits),
-              "forecast" if row["forecast"] else "in the range measured"] for row in facts["needs"]]
-    return [
-        measured,
-        (f"What sizes hold, {show_bytes(facts['spare_bytes'])} of each left to the system",
-         ["memory", "a server's connections", "at 95 %", "with the clients on it", "at 95 %", "how known"], sizes),
-        ("What counts need", ["connections", "server", "both ends", "+- at 95 %",
-                              *(f"processes at {show_count(int(limit))}" for limit in limits), "how known"], needs),
-        *settings_table(facts),
-    ]
-
-
-def text(run: Run, all_facts: list[dict]) -> str:
-    parts = []
-    for facts in all_facts:
-        parts.append(facts["cell"] + "\n  " + "\n  ".join(sentences(facts)))
-        for title, head, rows in tables(facts):
-            parts.append(f"{title}:\n" + text_table(head, rows, "r" * (len(head) - 1) + "l"))
-    return "\n\n".join([*parts, f"Run {run.id}, sha256 of its run.json {sha256(run.folder / 'run.json')}"])
-
-
-def markdown(run: Run, all_facts: list[dict]) -> str:
-    host, tool = run.data["host"], run.data["tool"]
-    lines = [f"# Capacity by run {markdown_text(run.id)}", ""]
-    for facts in all_facts:
-        lines += [f"## {markdown_text(facts['cell'])}", "", *(f"- {markdown_text(one)}" for one in sentences(facts)), ""]
-        for title, head, rows in tables(facts):
-            lines += [f"**{title}**", "", markdown_table(head, rows, "r" * (len(head) - 1) + "l"), ""]
-    lines += [markdown_text(f"Rests on run {run.id} of {run.data['started_utc']}, version {tool['version']}, commit "
-                            f"{tool['commit']}, {host.get('cores')} cores of {host.get('cpu_model')}, {host.get('kernel')}; "
-                            f"sha256 of its run.json {sha256(run.folder / 'run.json')}.")]
-    return "\n".join(lines)
-
-
-def why_refused(refused: dict[str, list[str]]) -> list[str]:
-    """Each reason once, with its cells."""
-    return [f"{', '.join(cells[:2])}{f' and {len(cells) - 2} more' if len(cells) > 2 else ''}: {why}"
-            for why, cells in refused.items()]
-
-
-def check(record: Run) -> None:
-    """UsageError for an edited or truncated record, because its forecast would be silently wrong."""
-    if told := damage(record):
-        raise UsageError(clean(told))
+def answer(args) -> int:
+    question = asked.asked_of(args)
+    runs = loaded(args.runs or committed_runs())
+    facts = needs.answer(gather(runs, args.only), question, not args.runs)
+    facts["paragraph"] = needs_told.paragraph(facts)
+    print(json.dumps(facts, indent=1) if args.json else (needs_told.markdown if args.markdown else needs_told.text)(facts))
+    if args.chart:
+        needs_chart.write(facts, args.chart)
+    return 0 if facts["answered"] else 1
 
 
 def run(args) -> int:
-    record = load(args.run)
-    check(record)
-    cells = cells_of(record, args.only)
-    steps = {step for cell in cells for step in step_counts(cell)}
-    if args.hold_out and args.hold_out not in steps:
-        raise no_such_step(args.hold_out, steps)
-    facts, refused = [], {}
-    for cell in cells:
-        try:
-            facts.append(cell_facts(record, cell, args.hold_out, args.spare))
-        except PoolmarkError as error:
-            refused.setdefault(str(error), []).append(cell["id"])
-    if not facts:
-        raise UsageError("; ".join(why_refused(refused)))
-    if args.json:
-        print(json.dumps({"run": record.id, "sha256": sha256(record.folder / "run.json"), "cells": facts,
-                          "refused": why_refused(refused)}, indent=1))
-    else:
-        print((markdown if args.markdown else text)(record, facts))
-        for one in why_refused(refused):
-            print(f"\nnot looked at: {one}")
-    held = all(one["held_out"] is None or one["held_out"]["holds"] for one in facts)
-    return 1 if not held or any(one["no_forecast"] for one in facts) else 0
+    question = asked.is_asked(args)
+    if question and (args.check or args.hold_out):
+        raise UsageError(f"{'--check' if args.check else '--hold-out'} belongs to a run alone, not to a question")
+    if question:
+        return answer(args)
+    if args.check:
+        if not args.runs:
+            raise UsageError(f"--check: of which run? {CALLED} suite forecast makes one for it")
+        return held_out.run(args, loaded(args.runs))
+    if len(args.runs) != 1:
+        raise UsageError("name one run to forecast from, or say what is needed: --connections 300k --rate 20k/s --p99 20ms")
+    return forecast.run(args, args.runs[0])

@@ -205,7 +205,7 @@ def make_step(connections: int, user_bytes: float, kernel_bytes: float | None, p
 
 
 def fit_model(steps: list[Step], config: dict, instances: int) -> Model:
-    rules = {name: rule for name, rule in pool_rules(config).items() if keeps_to(rule, steps, name, instances)}
+    rules = {name: rule for name, rule in pool_rules(config).items() if name in steps[-1].pools and keeps_to(rule, steps, name, instances)}
     known = [step for step in steps if step.kernel_bytes is not None]
     user = fit_line([step.connections for step in steps], [step.user_bytes - step.reserve_bytes(rules) for step in steps])
     kernel = fit_line([step.connections for step in known], [step.kernel_bytes for step in known], KERNEL_OFF_BYTES) \

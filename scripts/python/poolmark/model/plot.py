@@ -6,7 +6,7 @@ from pathlib import Path
 from poolmark.base.draw import SCHEMA, svgs
 from poolmark.base.errors import PoolmarkError
 from poolmark.base.table import clean
-from poolmark.model.capacity import read_steps
+from poolmark.model.steps import read_steps
 from poolmark.records.read_record import Run
 from poolmark.records.summary import short_names, stem
 

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The chart of a capacity answer: memory against connections, processors against messages a second, rate against load by the law, and p99
+against utilisation, each with the measured points and the need. Panels without points are left out."""
+from pathlib import Path
+
+from poolmark.base.draw import SCHEMA, svgs
+from poolmark.base.errors import PoolmarkError, UsageError
+from poolmark.base.table import clean
+
+MEASURED, MODEL, NEED = "measured", "model", "need"
+# Okabe and Ito's palette, as the curves of plot.py.
+COLOURS = {MEASURED: "#0072b2", MODEL: "#e69f00", NEED: "#d55e00"}
+MIB = 1 << 20
+POINTS = 40     # of the law's line
+
+
+def _row(panel: str, what: str, x: float, y: float, low: float | None = None, high: float | None = None) -> dict:
+    return {"panel": panel, "what": what, "x": x, "y": y, "low": low, "high": high}
+
+
+def _memory(facts: dict) -> list[dict]:
+    memory, asked = facts["models"]["memory"], facts["asked"]["connections"]
+    if not memory:
+        return []
+    rows = [_row("memory", MEASURED, one["connections"], one["bytes"] / MIB) for one in memory["points"]]
+    parts = [one["value"] for one in facts["figures"] if one["name"] in ("memory of the server", "memory of the kernel")]
+    return rows + ([_row("memory", NEED, asked, sum(parts) / MIB)] if asked and None not in parts else [])
+
+
+def _cpu(facts: dict) -> list[dict]:
+    cost, rate = facts["models"]["cpu"], facts["asked"]["rate"]
+    if not cost:
+        return []
+    rows = [_row("cpu", MEASURED, one["rate"], one["processors"]) for one in cost["points"]]
+    ends = [0.0, *cost["rates"], *([rate] if rate else [])]
+    rows += [_row("cpu", MODEL, one, max(0.0, cost["base_processors"] + cost["seconds_a_message"] * one)) for one in (min(ends), max(ends))]
+    found = next((one for one in facts["figures"] if one["name"] == "CPU for messages"), None)
+    return rows + ([_row("cpu", NEED, rate, found["value"], found["low"], found["high"])] if rate and found else [])
+
+
+def _law(facts: dict) -> list[dict]:
+    law = facts["models"]["law"]
+    if not law:
+        return []
+    rows = [_row("law", MEASURED, one["load"], one["rate"]) for one in law["points"]]
+    first, contention, coherency = (law[name]["value"] for name in ("first", "contention", "coherency"))
+    most = max([facts["host"]["cores"] if law["axis"] == "threads" else 1, *(one["load"] for one in law["points"])])
+    for at in range(POINTS + 1):
+        load = 1 + (most - 1) * at / POINTS
+        loss = 1 + contention * (load - 1) + coherency * load * (load - 1)
+        if loss > 0:
+            rows.append(_row("law", MODEL, load, first * load / loss))
+    return rows
+
+
+def _p99(facts: dict) -> list[dict]:
+    tail = facts["models"]["p99"]
+    rows = [_row("p99", MEASURED, 100 * one["utilisation"], one["p99_ns"] / 1e6) for one in tail["points"]] if tail else []
+    bound = facts["asked"]["p99_ns"]
+    return rows + ([_row("p99", NEED, row["x"], bound / 1e6) for row in (rows[0], rows[-1])] if rows and bound else [])
+
+
+def _titles(facts: dict) -> dict[str, tuple[str, str, str, bool]]:
+    """panel -> (title, x, y, lines for the need)"""
+    axis = (facts["models"]["law"] or {}).get("axis", "load")
+    return {"memory": ("Memory of a server", "connections", "MiB", False), "cpu": ("CPU time of messages", "messages a second", "processors", False),
+            "law": ("Rate by the universal scalability law", axis, "messages a second", False),
+            "p99": ("p99 of deliveries", "utilisation, %", "ms", True)}
+
+
+def _panel(title: str, x: str, y: str, rows: list[dict], need_is_line: bool) -> dict:
+    colour = {"field": "what", "type": "nominal", "title": None, "sort": list(COLOURS),
+              "scale": {"domain": list(COLOURS), "range": list(COLOURS.values())}}
+    base = {"x": {"field": "x", "type": "quantitative", "title": x, "axis": {"format": "~s", "labelOverlap": True}},
+            "y": {"field": "y", "type": "quantitative", "title": y, "axis": {"format": "~s", "labelOverlap": True}}, "color": colour}
+    lines = f"datum.what == '{MODEL}'" + (f" || datum.what == '{NEED}'" if need_is_line else "")
+    layers = [{"transform": [{"filter": lines}], "mark": {"type": "line"}, "encoding": base},
+              {"transform": [{"filter": f"!({lines})"}], "mark": {"type": "point", "filled": True, "size": 70, "opacity": 1}, "encoding": base}]
+    if any(row["low"] is not None for row in rows):
+        layers.append({"transform": [{"filter": "isValid(datum.low)"}], "mark": {"type": "rule", "strokeWidth": 2},
+                       "encoding": {"x": base["x"], "y": base["y"] | {"field": "low"}, "y2": {"field": "high"}, "color": colour}})
+    return {"title": title, "width": 320, "height": 220, "data": {"values": rows}, "layer": layers}
+
+
+def spec(facts: dict) -> dict | None:
+    """The chart; None when nothing was measured that a panel shows."""
+    panels = []
+    titles = _titles(facts)
+    for name, rows in (("memory", _memory(facts)), ("cpu", _cpu(facts)), ("law", _law(facts)), ("p99", _p99(facts))):
+        if rows:
+            title, x, y, need_is_line = titles[name]
+            panels.append(_panel(title, x, y, rows, need_is_line))
+    if not panels:
+        return None
+    return {"$schema": SCHEMA, "title": clean(facts["question"]), "background": "white", "columns": 2, "concat": panels}
+
+
+def write(facts: dict, where: str) -> None:
+    """Writes the SVG. UsageError for a file that cannot be written; PoolmarkError when it cannot be drawn."""
+    found = spec(facts)
+    if found is None:
+        raise PoolmarkError(f"--chart {where}: there is nothing to draw")
+    text = svgs([found])[0]
+    try:
+        Path(where).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"--chart {where}: cannot be written: {error.strerror}") from error
