@@ -184,6 +184,16 @@ static void add_metrics(struct record *record, const struct broker_statistics *s
     record_metric(record, "broker.messages_dropped", (double)counts->messages_dropped, "1", "none");
 }
 
+// All counters by their names. Readers compare them with what the clients say they did (scripts/python/poolmark/verify/counters.py).
+static json_t *counters_json(const struct broker_counts *counts)
+{
+    json_t *json = json_object();
+#define X(name, help) json_object_set_new(json, #name, json_integer(counts->name));
+    BROKER_COUNTERS(X)
+#undef X
+    return json;
+}
+
 // Closes a file and adds its lines to the books. Returns csv_close_account's code.
 static int close_file(struct broker_record *record, struct csv *csv, struct books *books, const char *source,
                       const char *file)
@@ -216,8 +226,10 @@ int broker_record_close(struct broker_record *record, const struct broker_statis
                 code == -ESTALE ? "" : strerror(-code));
     if (record->record) {
         books_close(&books, record->record);
-        if (statistics)
+        if (statistics) {
             add_metrics(record->record, statistics);
+            record_set(record->record, "counters", counters_json(&statistics->counts));
+        }
         if (code < 0 && strcmp(status, "complete") == 0)
             status = "incomplete";
         other = record_close(record->record, status, code < 0 ? NULL : err);

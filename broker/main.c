@@ -159,6 +159,16 @@ static void announce(const struct broker_config *config, const struct address *a
     fflush(stdout);
 }
 
+// Ends the loops, and reads the counters once more: a loop counts a packet after its bytes have left, so that a client may
+// have a message which is not counted yet.
+static void stop_counting(struct broker *broker, struct broker_statistics *statistics)
+{
+    struct broker_statistics last;
+    broker_stop(broker);
+    broker_statistics(broker, &last);
+    statistics->counts = last.counts;
+}
+
 // Serves until a signal or an error. `statistics` gets the final values.
 static int serve(const struct broker_config *config, int64_t descriptors, struct broker_record *record,
                  struct broker_statistics *statistics, struct err *err)
@@ -188,6 +198,7 @@ static int serve(const struct broker_config *config, int64_t descriptors, struct
     complaints_print(statistics, &told, stderr); // of the last second
     broker_record_sample(record, broker_pools(broker));
     http_page_close(metrics);
+    stop_counting(broker, statistics);
     broker_close(broker);
     return code;
 }

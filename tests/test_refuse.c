@@ -79,6 +79,8 @@ static void test_a_refused_client_is_answered_and_closed_by_itself(void **state)
     refusals_on_watch(&fixture->refusals, &fixture->refusals.slots[0].watch);
     expect_answer(client);
     assert_int_equal(fixture->refusals.count, 1);
+    assert_int_equal(fixture->bytes_received, sizeof CONNECT_C - 1);
+    assert_int_equal(fixture->bytes_sent, 4);
     close(client);
     refusals_on_watch(&fixture->refusals, &fixture->refusals.slots[0].watch);
     assert_int_equal(fixture->refusals.count, 0);

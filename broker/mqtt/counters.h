@@ -7,6 +7,7 @@
 
 // X(name, help): all count up from the start.
 #define BROKER_COUNTERS(X)                                                                                   \
+    X(opened, "connections that clients opened, those that were refused among them")                         \
     X(accepted, "connections accepted")                                                                      \
     X(closed, "connections closed")                                                                          \
     X(refused_limit, "connections refused because of --max-connections")                                     \
@@ -22,8 +23,11 @@
     X(handed_over, "connections handed to the loop that has their session")                                  \
     X(protocol_errors, "connections closed because of what they sent")                                       \
     X(keep_alive_expired, "connections closed after one and a half keep alive times of silence")             \
+    X(connects_answered, "CONNECTs answered by a CONNACK with code 0")                                       \
     X(packets_received, "MQTT packets received")                                                             \
     X(messages_received, "PUBLISH packets received")                                                         \
+    X(received_qos_1, "of them: of QoS 1")                                                                   \
+    X(received_qos_2, "of them: of QoS 2")                                                                   \
     X(messages_sent, "PUBLISH packets sent")                                                                 \
     X(closed_packet_size, "connections closed because of a packet larger than --max-packet-size")            \
     X(closed_topic_levels, "connections closed because of a topic of more than --max-topic-levels")          \

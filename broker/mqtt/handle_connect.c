@@ -154,6 +154,7 @@ static struct handled accept_client(struct connection *connection, const struct 
         durable_connected(worker, search->session);
     connection_start_keep_alive(connection, connect->keep_alive_s);
     acknowledge(connection, MQTT_ACCEPTED, search->was_present); // [MQTT-3.2.2-2]
+    broker_count(&worker->counters.connects_answered, 1);
     delivery_pump(worker, search->session);
     transport_flush(&connection->transport);
     return handled(HANDLED);

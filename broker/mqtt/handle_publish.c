@@ -63,6 +63,13 @@ static struct handled refuse(_Atomic int64_t *counter)
     return handled_close(NULL);
 }
 
+static void count_received(struct broker_counters *counters, int qos)
+{
+    broker_count(&counters->messages_received, 1);
+    if (qos > 0)
+        broker_count(qos == 1 ? &counters->received_qos_1 : &counters->received_qos_2, 1);
+}
+
 struct handled handle_publish(struct connection *connection, const struct mqtt_frame *frame)
 {
     struct worker *worker = connection_worker(connection);
@@ -75,7 +82,7 @@ struct handled handle_publish(struct connection *connection, const struct mqtt_f
         return refuse(refusal);
     if (publish.qos > 0 && !transport_has_room(&connection->transport, CONNECTION_ACK_BYTES))
         return handled(HANDLE_PAUSE);
-    broker_count(&worker->counters.messages_received, 1);
+    count_received(&worker->counters, publish.qos);
     int is_new = publish.qos == 2 ? receive_once(connection, publish.packet_id) : 1;
     int code = is_new < 0 ? -ENOMEM : is_new == 0 ? 0 : route(worker, &publish);
     if (publish.qos == 0)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "broker/mqtt/refuse.h"
 
+#include "broker/net/counter.h"
 #include "wire/mqtt_connect.h"
 
 #include <errno.h>
@@ -30,11 +31,14 @@ void refusals_close(struct refusals *refusals)
 
 // [MQTT-3.2.2-5]: sends a return code that is not zero, then closes this end. The client sees that and closes
 // its own end.
-static void answer(int fd)
+static void answer(struct refusals *refusals, int fd)
 {
     uint8_t packet[4];
     int bytes = mqtt_connack_encode(packet, sizeof packet, MQTT_REFUSED_UNAVAILABLE, false);
-    if (bytes > 0 && send(fd, packet, (size_t)bytes, MSG_NOSIGNAL) == bytes)
+    ssize_t sent = bytes > 0 ? send(fd, packet, (size_t)bytes, MSG_NOSIGNAL) : -1;
+    if (sent > 0)
+        counter_add(loop_turn(refusals->loop)->bytes_sent, sent);
+    if (sent > 0 && sent == bytes)
         shutdown(fd, SHUT_WR);
 }
 
@@ -57,7 +61,7 @@ static struct refusal *free_slot(struct refusals *refusals)
     }
     // All are in use. Reuse the oldest: it had the most time to send its CONNECT or to read its answer.
     if (!oldest->is_answered)
-        answer(oldest->watch.fd);
+        answer(refusals, oldest->watch.fd);
     finish(refusals, oldest);
     return oldest;
 }
@@ -75,7 +79,7 @@ void refusals_add(struct refusals *refusals, int fd)
         }
         slot->watch.fd = -1;
     }
-    answer(fd);
+    answer(refusals, fd);
     close(fd);
 }
 
@@ -89,13 +93,15 @@ static void look(struct refusals *refusals, struct refusal *refusal)
     ssize_t got = recv(refusal->watch.fd, bytes, sizeof bytes, MSG_DONTWAIT);
     if (got < 0 && (errno == EAGAIN || errno == EINTR || errno == ENOMEM || errno == ENOBUFS))
         return;
+    if (got > 0)
+        counter_add(loop_turn(refusals->loop)->bytes_received, got);
     // Only a client that begins with a CONNECT gets an answer [MQTT-3.1.0-1]. Later bytes are dropped.
     if (got <= 0 || (!refusal->is_answered && bytes[0] >> 4 != MQTT_CONNECT)) {
         finish(refusals, refusal);
         return;
     }
     if (!refusal->is_answered)
-        answer(refusal->watch.fd);
+        answer(refusals, refusal->watch.fd);
     refusal->is_answered = true;
 }
 

@@ -59,6 +59,7 @@ static void open_connection(struct worker *worker, int fd)
 static void on_client(void *owner, int fd, bool is_last)
 {
     struct worker *worker = owner;
+    broker_count(&worker->counters.opened, 1);
     // For the last descriptor many silent connections end at once: each lets one client in in the next turns.
     if (is_last && connection_end_silent(worker, SILENT_MOST) == 0)
         refuse(worker, fd, &worker->counters.refused_descriptors);

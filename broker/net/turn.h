@@ -116,7 +116,8 @@ struct transport_rules {
     bool is_eager; // a transport has its buffers from open to close
 };
 
-// The owner may read the fields up to `is_last`, may add to `work` and set `is_last`. The others are for net/ alone.
+// The owner may read the fields up to its counters, may add to `work` and to these, and set `is_last`. The others are for
+// net/ alone.
 struct turn {
     void *owner;
     const struct transport_rules *rules;
@@ -126,6 +127,7 @@ struct turn {
     bool is_single; // this turn has one event and nothing deferred
     // The owner's, within on_bytes: the packet is the last of the turn. So no later one can share a write with it.
     bool is_last;
+    _Atomic int64_t *bytes_received, *bytes_sent; // the owner's counters
 
     int epoll_fd;
     uint8_t *scratch; // read buffer for transports without one
@@ -135,7 +137,6 @@ struct turn {
     struct transport **deferred; // NULL entries are no longer deferred
     size_t deferred_count, deferred_capacity;
     struct mailbox mailbox;
-    _Atomic int64_t *bytes_received, *bytes_sent; // the owner's counters
 };
 
 int turn_open(struct turn *turn) __attribute__((warn_unused_result)); // 0 or -errno
