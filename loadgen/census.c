@@ -27,9 +27,23 @@ struct numbers { // sorted before they are searched
     size_t count, capacity;
 };
 
+// A connection in a list. Its addresses and ports alone do not tell it from an earlier one: once that has ended, the same
+// client or another program may have them again. So it also has the socket that is established at one of its ends.
+#define SOCKET_ENDED UINT64_C(0) // none is established at either end
+#define SOCKET_OTHER UINT64_MAX  // one is established at the other end
+struct connection {
+    uint64_t number; // of the addresses and ports of both ends
+    uint64_t socket; // the cookie of the established socket at the first end, or one of the above
+};
+
+struct connections { // sorted before they are searched
+    struct connection *list;
+    size_t count, capacity;
+};
+
 struct seen {
-    struct numbers before, now; // of the last list, and of this one
-    int64_t count;              // those that came since the first list
+    struct connections before, now; // of the last list, and of this one
+    int64_t count;                  // those that came since the first list
 };
 
 struct stranger {
@@ -101,6 +115,47 @@ static bool has(const struct numbers *numbers, uint64_t number)
            bsearch(&number, numbers->list, numbers->count, sizeof number, compare_numbers) != NULL;
 }
 
+static int compare_connections(const void *a, const void *b)
+{
+    return compare_numbers(&((const struct connection *)a)->number, &((const struct connection *)b)->number);
+}
+
+static bool is_socket(uint64_t socket)
+{
+    return socket != SOCKET_ENDED && socket != SOCKET_OTHER;
+}
+
+// Both ends of a connection may be in the list. Sorts, and leaves each connection once, with what is known of it.
+static void join_ends(struct connections *connections)
+{
+    size_t kept = 0;
+    if (connections->count > 0)
+        qsort(connections->list, connections->count, sizeof *connections->list, compare_connections);
+    for (size_t i = 0; i < connections->count; i++) {
+        struct connection *one = &connections->list[i],
+                          *last = kept > 0 ? &connections->list[kept - 1] : NULL;
+        if (!last || last->number != one->number)
+            connections->list[kept++] = *one;
+        else if (is_socket(one->socket) || last->socket == SOCKET_ENDED)
+            last->socket = one->socket;
+    }
+    connections->count = kept;
+}
+
+// Whether the connection was not in the last list. What had ended does not become established again, and an established
+// socket does not become another.
+static bool is_new(const struct connections *before, const struct connection *now)
+{
+    const struct connection *old =
+        before->count > 0 ? bsearch(now, before->list, before->count, sizeof *now, compare_connections)
+                          : NULL;
+    if (!old)
+        return true;
+    if (old->socket == SOCKET_ENDED)
+        return now->socket != SOCKET_ENDED;
+    return is_socket(old->socket) && is_socket(now->socket) && old->socket != now->socket;
+}
+
 static uint64_t number_of(const struct sockdiag_end *end)
 {
     uint64_t number = 0xcbf29ce484222325U;
@@ -109,12 +164,32 @@ static uint64_t number_of(const struct sockdiag_end *end)
     return (number ^ end->port) * 0x9e3779b97f4a7c15U;
 }
 
+// The same for the rows of both ends.
+static uint64_t number_of_row(const struct sockdiag_row *row)
+{
+    return number_of(&row->local) + number_of(&row->peer);
+}
+
 // Both ends are of this host: the same address, or two of 127.0.0.0/8.
 static bool is_within_host(const struct sockdiag_row *row)
 {
     static const uint8_t loopback[13] = {[10] = 0xff, [11] = 0xff, [12] = 127};
     return memcmp(row->local.address, row->peer.address, 16) == 0 ||
            (memcmp(row->local.address, loopback, 13) == 0 && memcmp(row->peer.address, loopback, 13) == 0);
+}
+
+static bool add_connection(struct connections *connections, const struct sockdiag_row *row)
+{
+    void *list = connections->list;
+    if (!grow(&list, &connections->capacity, connections->count, sizeof *connections->list))
+        return false;
+    connections->list = list;
+    bool first = number_of(&row->local) < number_of(&row->peer); // so it is for one of both ends
+    connections->list[connections->count++] = (struct connection){.number = number_of_row(row),
+                                                                  .socket = !row->established ? SOCKET_ENDED
+                                                                            : first           ? row->cookie
+                                                                                              : SOCKET_OTHER};
+    return true;
 }
 
 static bool is_target(const struct census *census, uint16_t port)
@@ -126,12 +201,10 @@ static void visit(void *context, const struct sockdiag_row *row)
 {
     struct census *census = context;
     bool ours = is_target(census, row->local.port) || is_target(census, row->peer.port);
-    // The same for both ends.
-    uint64_t number = number_of(&row->local) + number_of(&row->peer);
     struct seen *seen = ours                  ? &census->at_target
                         : is_within_host(row) ? &census->elsewhere
                                               : &census->outside;
-    if (!add_number(&seen->now, number))
+    if (!add_connection(&seen->now, row))
         census->failed = true;
     if (!ours || !row->established)
         return;
@@ -147,11 +220,11 @@ static void visit(void *context, const struct sockdiag_row *row)
 // `*begun`: there was a list before.
 static void count_new(struct seen *seen, bool *begun)
 {
-    sort(&seen->now);
+    join_ends(&seen->now);
     for (size_t i = 0; *begun && i < seen->now.count; i++)
-        seen->count += !has(&seen->before, seen->now.list[i]);
+        seen->count += is_new(&seen->before, &seen->now.list[i]);
     *begun = true;
-    struct numbers spare = seen->before;
+    struct connections spare = seen->before;
     seen->before = seen->now;
     seen->now = spare;
 }
@@ -219,12 +292,18 @@ static void drop(struct numbers *numbers)
     *numbers = (struct numbers){0};
 }
 
+static void drop_connections(struct connections *connections)
+{
+    free(connections->list);
+    *connections = (struct connections){0};
+}
+
 // The lists of this reading: they would be in the generator's memory, which is a figure.
 static void forget(struct census *census)
 {
-    drop(&census->at_target.now);
-    drop(&census->elsewhere.now);
-    drop(&census->outside.now);
+    drop_connections(&census->at_target.now);
+    drop_connections(&census->elsewhere.now);
+    drop_connections(&census->outside.now);
     drop(&census->own_ends);
     drop(&census->inodes);
     free(census->rows);
@@ -237,9 +316,9 @@ void census_close(struct census *census)
     if (!census)
         return;
     forget(census);
-    drop(&census->at_target.before);
-    drop(&census->elsewhere.before);
-    drop(&census->outside.before);
+    drop_connections(&census->at_target.before);
+    drop_connections(&census->elsewhere.before);
+    drop_connections(&census->outside.before);
     free(census);
 }
 
@@ -272,7 +351,7 @@ static bool know_own_ends(struct census *census, struct fleet *const fleets[], i
     sort(&census->inodes);
     for (size_t i = 0; i < census->row_count; i++)
         if (has(&census->inodes, census->rows[i].inode) &&
-            !add_number(&census->own_ends, number_of(&census->rows[i].local)))
+            !add_number(&census->own_ends, number_of_row(&census->rows[i])))
             return false;
     sort(&census->own_ends);
     return true;
@@ -293,7 +372,7 @@ static void add_bytes(struct census *census, int64_t *own_bytes, bool first)
         const struct sockdiag_row *row = &census->rows[i];
         if (!is_target(census, row->local.port) || row->bytes < 0)
             continue;
-        if (has(&census->own_ends, number_of(&row->peer))) {
+        if (has(&census->own_ends, number_of_row(row))) {
             *own_bytes += row->bytes;
             continue;
         }

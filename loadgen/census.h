@@ -6,6 +6,8 @@
 //   those of this run. The list of sockets shows whose the others were: at the target's ports, or between two programs
 //   of this host at other ports. It has a connection for a minute after its end, unless that was a reset. In a
 //   network namespace of the target's own, and where nothing goes on at other ports, all connections are the target's.
+//   Ports that another connection has again, once the one before has ended, are another connection: ours, when one of our
+//   sockets has them, which is looked up anew at each reading, or a stranger's.
 // - Bytes. Of each connection at the target's ports whose other end is no socket of this run's workers.
 //
 // Of more than CENSUS_LISTED_MAX sockets only those at the target's ports are listed, of more than CENSUS_SOCKETS_MAX none:

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+// The census counts connections, not ports: one that has the ports of an earlier one is another.
+#include "loadgen/census.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+struct scene {
+    struct census *census;
+    struct plan_target target;
+    int listener, client, server;
+    uint16_t port; // of the client; 0: any
+};
+
+static int set_up(void **state)
+{
+    static struct scene scene;
+    scene = (struct scene){.client = -1, .server = -1};
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t bytes = sizeof address;
+    scene.listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(scene.listener, (struct sockaddr *)&address, bytes), 0);
+    assert_int_equal(listen(scene.listener, 5), 0);
+    assert_int_equal(getsockname(scene.listener, (struct sockaddr *)&address, &bytes), 0);
+    memcpy(&scene.target.address, &address, sizeof address);
+    scene.target.address_bytes = sizeof address;
+    struct plan plan = {.target_count = 1, .targets = &scene.target};
+    assert_int_equal(census_open(&scene.census, &plan, getpid()), 0);
+    *state = &scene;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct scene *scene = *state;
+    census_close(scene->census);
+    close(scene->listener);
+    if (scene->client >= 0)
+        close(scene->client);
+    if (scene->server >= 0)
+        close(scene->server);
+    return 0;
+}
+
+static struct census_reading take(const struct scene *scene)
+{
+    struct census_reading reading;
+    census_take(scene->census, NULL, 0, 0, &reading);
+    return reading;
+}
+
+// From the port of the client before, if there was one. While the kernel has not yet ended that one, it refuses.
+static void client_comes(struct scene *scene)
+{
+    struct sockaddr_in own = {
+        .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(scene->port)};
+    socklen_t bytes = sizeof own;
+    int on = 1, code;
+    do {
+        scene->client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        assert_int_equal(setsockopt(scene->client, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on), 0);
+        assert_int_equal(bind(scene->client, (struct sockaddr *)&own, sizeof own), 0);
+        code = connect(scene->client, (struct sockaddr *)&scene->target.address, scene->target.address_bytes);
+        if (code < 0) {
+            assert_true(errno == ECONNREFUSED || errno == EADDRNOTAVAIL);
+            close(scene->client);
+        }
+    } while (code < 0);
+    scene->server = accept(scene->listener, NULL, NULL);
+    assert_true(scene->server >= 0);
+    assert_int_equal(getsockname(scene->client, (struct sockaddr *)&own, &bytes), 0);
+    scene->port = ntohs(own.sin_port);
+}
+
+// The server ends first and keeps the ports in TIME-WAIT, so that the client's are free at once.
+static void client_leaves(struct scene *scene)
+{
+    char byte;
+    close(scene->server);
+    assert_int_equal(recv(scene->client, &byte, 1, 0), 0);
+    close(scene->client);
+    scene->server = scene->client = -1;
+}
+
+static void test_a_connection_counts_once(void **state)
+{
+    struct scene *scene = *state;
+    assert_int_equal(take(scene).at_target, 0);
+    client_comes(scene);
+    assert_int_equal(take(scene).at_target, 1);
+    assert_int_equal(take(scene).at_target, 1);
+    client_leaves(scene);
+    assert_int_equal(take(scene).at_target, 1); // in TIME-WAIT
+}
+
+static void test_ports_that_a_later_connection_has_again_are_another_connection(void **state)
+{
+    struct scene *scene = *state;
+    assert_int_equal(take(scene).at_target, 0);
+    client_comes(scene);
+    assert_int_equal(take(scene).at_target, 1);
+    uint16_t port = scene->port;
+    client_leaves(scene);
+    client_comes(scene); // between two lists
+    assert_int_equal(scene->port, port);
+    assert_int_equal(take(scene).at_target, 2);
+    client_leaves(scene);
+    assert_int_equal(take(scene).at_target, 2);
+    client_comes(scene); // after a list that has the one before in TIME-WAIT
+    assert_int_equal(take(scene).at_target, 3);
+    assert_int_equal(take(scene).at_target, 3);
+}
+
+static void test_what_was_there_before_the_first_list_is_not_counted(void **state)
+{
+    struct scene *scene = *state;
+    client_comes(scene);
+    assert_int_equal(take(scene).at_target, 0);
+    client_leaves(scene);
+    client_comes(scene);
+    assert_int_equal(take(scene).at_target, 1);
+}
+
+static void test_bytes_of_a_connection_of_no_worker_are_strange(void **state)
+{
+    struct scene *scene = *state;
+    char text[1000] = {0};
+    (void)take(scene);
+    client_comes(scene);
+    assert_int_equal(send(scene->client, text, sizeof text, 0), sizeof text);
+    assert_int_equal(recv(scene->server, text, sizeof text, MSG_WAITALL), sizeof text);
+    struct census_reading reading = take(scene);
+    assert_int_equal(reading.own_bytes, 0);
+    assert_int_equal(reading.strange_bytes, 1000);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(test_a_connection_counts_once),
+        TEST(test_ports_that_a_later_connection_has_again_are_another_connection),
+        TEST(test_what_was_there_before_the_first_list_is_not_counted),
+        TEST(test_bytes_of_a_connection_of_no_worker_are_strange),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
