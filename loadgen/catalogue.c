@@ -205,6 +205,10 @@ const struct metric loadgen_catalogue[] = {
     {"clients.dropped", "1", "lower", METRIC_PRIMARY, "clients that lost their connection"},
     {"clients.alive", "1", "higher", METRIC_SECONDARY,
      "clients that proved to be alive at the top (an answered PINGREQ or a message)"},
+    {"clients.bytes_sent", "B", "none", METRIC_SECONDARY,
+     "bytes of MQTT that the clients sent, those of connects that failed too (engine raw, which has the "
+     "sockets)"},
+    {"clients.bytes_received", "B", "none", METRIC_SECONDARY, "the same that they received"},
     {"generator.per_client_bytes", "B", "none", METRIC_SECONDARY,
      "user memory of the generator (PSS), divided by clients"},
     {"generator.cpu_per_client_ns", "ns", "none", METRIC_SECONDARY,

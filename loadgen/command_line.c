@@ -92,6 +92,8 @@ static const struct opt common[] = {
      "a process of the target: its memory is sampled; several times", NULL},
     {"record", "DIR", OPT_TEXT, AT(record_dir), NULL, 0, 0, NULL,
      "write run.json, latency.hlog, memory.csv there", NULL},
+    {"beside", "NAME", OPT_TEXT, AT(beside), NULL, 0, 0, NULL,
+     "what else loads the target on purpose, such as an attack: its connections are no strangers'", NULL},
     {"hgrm", NULL, OPT_FLAG, AT(hgrm), NULL, 0, 0, NULL,
      "also write the percentiles of each latency there, NAME.hgrm, which HdrHistogram's plotters read", NULL},
     {"self-latency", NULL, OPT_FLAG, AT(self_latency), NULL, 0, 0, NULL,
@@ -444,6 +446,8 @@ json_t *command_line_json(const struct config *config)
         return NULL;
     json_object_set_new(json, "identity", identity_json(&config->identity));
     json_object_set_new(json, "clean_session", json_boolean(!config->keep_sessions));
+    if (config->beside)
+        json_object_set_new(json, "beside", json_string(config->beside));
     if (config->open)
         json_object_set_new(json, "open",
                             json_pack("{s:s,s:f,s:s}", "name", config->open, "scale", config->scale, "is",

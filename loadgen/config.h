@@ -37,7 +37,8 @@ struct config {
     const char *record_dir, *metrics;
     struct address metrics_address; // of `metrics`
     struct identity identity;
-    const char *open; // a scenario of the Open MQTT Benchmark Suite; NULL: none
+    const char *beside; // what else loads the target on purpose; NULL: nothing
+    const char *open;   // a scenario of the Open MQTT Benchmark Suite; NULL: none
     double scale;
     char open_says[OPEN_SAYS_BYTES]; // what that is, scaled
 

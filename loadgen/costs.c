@@ -38,13 +38,12 @@ struct cost_part costs_between(const struct sample *from, const struct sample *t
     int64_t begun = last->begun - first->begun;
     if (first->opened >= 0 && last->opened >= 0) {
         part.opened = last->at_target - first->at_target - begun;
-        // Nothing came at other ports, and much beside ours: what left no trace, as a reset, was the target's.
-        int64_t more = last->opened - first->opened - begun;
+        int64_t more = last->opened - first->opened - begun, traced = part.opened > 0 ? part.opened : 0;
+        // Nothing came at other ports, and much beside ours: what left no trace, as a reset, counts as the target's.
         if (first->listed && last->listed && last->elsewhere == first->elsewhere &&
-            last->outside == first->outside && more * UNTRACED_ONE_IN > begun)
-            part.opened = more;
-        part.unattributed = last->opened - first->opened - begun - (last->elsewhere - first->elsewhere) -
-                            (part.opened > 0 ? part.opened : 0);
+            last->outside == first->outside && more * UNTRACED_ONE_IN > begun && more > traced)
+            part.untraced = more - traced;
+        part.unattributed = more - (last->elsewhere - first->elsewhere) - traced - part.untraced;
     }
     part.own_bytes = first->own_bytes < 0 || last->own_bytes < 0 ? -1 : last->own_bytes - first->own_bytes;
     part.strange_bytes = last->strange_bytes - first->strange_bytes;
@@ -57,6 +56,7 @@ void costs_add(struct cost_part *sum, const struct cost_part *part)
     sum->took_ns += part->took_ns;
     sum->more_descriptors += part->more_descriptors;
     sum->opened += part->opened > 0 ? part->opened : 0;
+    sum->untraced += part->untraced > 0 ? part->untraced : 0;
     sum->unattributed += part->unattributed > 0 ? part->unattributed : 0;
     sum->strange_bytes += part->strange_bytes;
     sum->own_bytes = sum->own_bytes < 0 || part->own_bytes < 0 ? -1 : sum->own_bytes + part->own_bytes;
@@ -101,6 +101,11 @@ static bool has_others(const struct run *run, const struct cost_part *part)
     return is_much(others, part);
 }
 
+static int64_t opened_of(const struct cost_part *part)
+{
+    return (part->opened > 0 ? part->opened : 0) + (part->untraced > 0 ? part->untraced : 0);
+}
+
 // Connections of ours that have ended are in no reading, so their acts count by the least that they carry.
 static bool has_bytes(const struct cost_part *part)
 {
@@ -113,16 +118,22 @@ static bool has_foreign(const struct cost_part *part)
     return part->foreign * ONE_IN > part->made;
 }
 
+// Nothing else is to load the target, so whoever does is a stranger.
+static bool is_alone(const struct run *run)
+{
+    return !run->config || !run->config->beside;
+}
+
 const char *costs_faults(const struct run *run, const struct cost_part *part, char text[static 64])
 {
+    bool alone = is_alone(run);
+    bool others =
+        has_others(run, part) || is_much(opened_of(part), part) || has_bytes(part) || has_foreign(part);
     const char *names[] = {costs_many_failed(part->failed, part->made) ? "failed_share" : NULL,
-                           is_busy(run, part) ? "target_busy" : NULL,
-                           has_others(run, part) || is_much(part->opened, part) || has_bytes(part) ||
-                                   has_foreign(part)
-                               ? "other_clients"
-                               : NULL};
+                           alone ? NULL : "beside", alone && is_busy(run, part) ? "target_busy" : NULL,
+                           alone && others ? "other_clients" : NULL};
     text[0] = '\0';
-    for (int i = 0; i < 3; i++)
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (names[i]) {
             size_t used = strlen(text);
             snprintf(text + used, 64 - used, "%s%s", used > 0 ? ", " : "", names[i]);
@@ -166,6 +177,14 @@ static bool describe_others(const struct run *run, const struct cost_part *part,
                  "beside those of this run %lld connections to the target were made meanwhile, and what they "
                  "did is not known",
                  (long long)part->opened);
+    else if (is_much(opened_of(part), part))
+        snprintf(text, 400,
+                 "beside those of this run %lld connections were taken meanwhile in the target's network "
+                 "namespace. %lld of "
+                 "them left no trace, as resets do not; nothing else came at other ports, so they count as "
+                 "the target's, and "
+                 "may be of another program",
+                 (long long)opened_of(part), (long long)part->untraced);
     else if (has_bytes(part))
         snprintf(text, 400,
                  "connections of others to the target carried %lld bytes meanwhile: they publish, or "
@@ -208,9 +227,11 @@ double costs_each(struct run *run, const struct cost_part *part, const struct co
                     "readings. %s",
                     words->figures, (long long)part->failed, words->failed, (long long)part->made,
                     words->made, words->advice);
-    if (is_busy(run, part) && !is_raised(run, "target_busy"))
-        tell_busy(run, part);
-    tell_others(run, part);
-    tell_unattributed(run, part);
+    if (is_alone(run)) {
+        if (is_busy(run, part) && !is_raised(run, "target_busy"))
+            tell_busy(run, part);
+        tell_others(run, part);
+        tell_unattributed(run, part);
+    }
     return part->cpu_ns >= 0 && part->made > 0 ? (double)part->cpu_ns / (double)part->made : NAN;
 }

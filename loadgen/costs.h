@@ -9,6 +9,8 @@
 // - `other_clients`: more than 1 connection of others came beside 100 of ours, and more than 16. Nobody knows what
 //   those did meanwhile. Those that had left again count too (census.h). Or connections of others carried more than
 //   1 byte beside 20 of ours, and more than 64 KiB: a subscriber to everything, a publisher. Or our subscribers received more than 1 message of others beside 20 of ours.
+// - `beside`: something else loads the target on purpose (--beside), which is in all readings. It is not looked for
+//   as a stranger then: neither `target_busy` nor `other_clients` is raised.
 //
 // Fewer strangers (a monitoring client) leave the figure as it is; cpu.idle_share has what they take.
 //
@@ -26,6 +28,7 @@ struct cost_part {
     int64_t more_descriptors; // of the target, beyond those of our clients; less than 0 too
     int64_t made, failed;     // acts
     int64_t opened;           // connections of others to the target that came, at least; less than 0 too
+    int64_t untraced;         // further ones that were reset, to the target as far as it is known
     int64_t unattributed;     // connections of others, to the target or not
     int64_t strange_bytes;    // on connections of others
     int64_t own_bytes;        // on ours, at least; -1: neither is known

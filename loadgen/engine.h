@@ -140,6 +140,10 @@ struct engine {
     // reported all the same; one behind unread bytes is not. Meanwhile other calls may fail with -EAGAIN.
     void (*read_at)(struct engine_run *run, int64_t bytes_per_s);
 
+    // Bytes of MQTT that the clients of this process have sent and received so far: what their sockets took and gave.
+    // NULL: not known, where a library has the sockets.
+    void (*bytes)(const struct engine_run *run, int64_t *sent, int64_t *received);
+
     // Announces an act within two seconds, so that the engine's threads are ready by then. NULL: not needed.
     void (*expect)(struct engine_run *run);
 

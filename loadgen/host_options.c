@@ -11,6 +11,8 @@
 
 int host_options_watch(struct config *config, struct err *err)
 {
+    if (config->beside && !config->beside[0])
+        return err_set(err, -EINVAL, "--beside: is empty; name what else loads the target");
     for (int i = 0; i < config->watch.count; i++) {
         int64_t pid;
         if (units_parse_count(config->watch.values[i], &pid) < 0 || pid < 1 || pid > 4194304)

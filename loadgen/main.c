@@ -139,6 +139,13 @@ static int play(struct run *run, const struct config *config, struct record *rec
             return code;
         }
     }
+    if (config->beside)
+        run_anomaly(
+            run, "beside",
+            "%s loads the target on purpose beside this run: memory, kernel memory and CPU time have no "
+            "figure for an act, and other clients were not looked for. Latencies and losses are those of a "
+            "target with that load",
+            config->beside);
     config->scenario->play(run, summary);
     run_phase(run, "end"); // collects the last latencies
     views_close(&run->views);

@@ -338,8 +338,9 @@ static void end_pause(struct run *run, int64_t slice_ns)
     int64_t until_ns = clock_now_ns() + PATIENCE_NS, keep_alive_s = run->config->keep_alive_s;
     double pings_per_s = keep_alive_s > 0 ? (double)run->tally.count[TALLY_OPEN] / (double)keep_alive_s : 0;
     double own_share = pings_per_s * PING_NS / 1e9;
-    while (!strangers_is_quiet(&run->strangers, own_share) && clock_now_ns() < until_ns &&
-           run_hold(run, slice_ns))
+    // With a load on purpose beside this one there is no rest to wait for.
+    while (!run->config->beside && !strangers_is_quiet(&run->strangers, own_share) &&
+           clock_now_ns() < until_ns && run_hold(run, slice_ns))
         read_rest(run);
     strangers_resume(&run->strangers, own_share);
 }

@@ -390,6 +390,17 @@ static void add_stall(struct run *run)
                     (double)stalled_ns / 1e9);
 }
 
+// Only where the engine knows them.
+static void add_bytes(struct summary *summary, const struct run *run)
+{
+    int64_t sent = run->tally.count[TALLY_BYTES_SENT] + run->probe_tally.count[TALLY_BYTES_SENT];
+    int64_t received = run->tally.count[TALLY_BYTES_RECEIVED] + run->probe_tally.count[TALLY_BYTES_RECEIVED];
+    if (sent == 0)
+        return;
+    summary_add(summary, "clients.bytes_sent", (double)sent, "B", "none");
+    summary_add(summary, "clients.bytes_received", (double)received, "B", "none");
+}
+
 int64_t summary_ports_passed(const struct run *run)
 {
     return run->tally.count[TALLY_PORTS_PASSED] + run->probe_tally.count[TALLY_PORTS_PASSED];
@@ -411,6 +422,7 @@ void summary_add_clients(struct summary *summary, struct run *run)
         summary_add(summary, "network.ports_passed_over", (double)summary_ports_passed(run), "1", "none");
     add_lag(summary, run);
     add_stall(run);
+    add_bytes(summary, run);
     if (!run->record)
         return;
     record_set(run->record, "summary.failed", moment_reasons(tally->failed));

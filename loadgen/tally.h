@@ -131,6 +131,9 @@ enum tally_count {
     TALLY_STALLED_PPM, // share of the publishing time in which the worker was kept from running; of a sum the largest
     TALLY_PORTS_PASSED, // ports that connects passed over, because they were taken
     TALLY_CPU_NS,       // CPU time of the worker so far
+    // Bytes of MQTT that its clients have sent and received so far, where the engine knows (engine.h).
+    TALLY_BYTES_SENT,
+    TALLY_BYTES_RECEIVED,
     TALLY_COUNT,
 };
 

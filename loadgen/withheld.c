@@ -22,6 +22,7 @@ static const struct {
      {MEMORY_EACH, KERNEL_EACH, CPU_EACH, "generator.per_client_", "generator.cpu_per_client_"}},
     {"target_busy", {CPU_EACH}},
     {"other_clients", {MEMORY_EACH, "memory.peak_bytes", "memory.after_bytes", KERNEL_EACH, CPU_EACH}},
+    {"beside", {MEMORY_EACH, "memory.peak_bytes", "memory.after_bytes", KERNEL_EACH, CPU_EACH}},
 };
 enum { RULES = sizeof rules / sizeof rules[0] };
 

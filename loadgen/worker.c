@@ -164,6 +164,17 @@ static bool order_done(struct worker *worker, int64_t now_ns)
     return true;
 }
 
+// CPU time, and bytes sent and received, so far.
+static void count_spent(struct worker *worker)
+{
+    int64_t sent = 0, received = 0;
+    if (worker->setup->engine->bytes)
+        worker->setup->engine->bytes(worker->run, &sent, &received);
+    tally_set(worker->page, TALLY_BYTES_SENT, sent);
+    tally_set(worker->page, TALLY_BYTES_RECEIVED, received);
+    tally_set(worker->page, TALLY_CPU_NS, clock_cpu_ns());
+}
+
 static void end_order(struct worker *worker, int64_t now_ns)
 {
     bool halted = fleet_worker_halted(worker->fleet);
@@ -178,7 +189,7 @@ static void end_order(struct worker *worker, int64_t now_ns)
     else if (halted)
         worker_connect_halt(worker, now_ns);
     latency_flush(&worker->batch);
-    tally_set(worker->page, TALLY_CPU_NS, clock_cpu_ns());
+    count_spent(worker);
     worker->busy = false;
     fleet_worker_done(worker->fleet);
 }
@@ -239,7 +250,7 @@ static int64_t tick(struct worker *worker)
         until_ns = now_ns + 100 * NS_PER_MS;
     if (now_ns - worker->cpu_read_ns >= CPU_EVERY_NS) {
         worker->cpu_read_ns = now_ns;
-        tally_set(worker->page, TALLY_CPU_NS, clock_cpu_ns());
+        count_spent(worker);
     }
     until_ns = later(until_ns, now_ns);
     worker->next_tick_ns = admitted ? until_ns : 0;
@@ -295,7 +306,7 @@ int worker_run(struct fleet_worker *fleet_worker, void *context)
     while (!fleet_worker_stopped(fleet_worker))
         setup->engine->step(worker.run, tick(&worker));
     latency_flush(&worker.batch);
-    tally_set(worker.page, TALLY_CPU_NS, clock_cpu_ns());
+    count_spent(&worker);
     // The process ends here and the kernel closes its sockets, faster than this code could.
     return EXIT_OK;
 }

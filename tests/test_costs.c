@@ -4,11 +4,13 @@
 
 #include "base/clock.h"
 #include "loadgen/withheld.h"
+#include "tests/temp_dir.h"
 
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -164,13 +166,20 @@ static void test_connections_at_other_ports_are_not_the_targets(void **state)
     from.listed = to.listed = true;
     part = a_part_of(from, to);
     assert_int_equal(part.opened, 0);
-    to.elsewhere = 0; // nothing at other ports: all were the target's
+    to.elsewhere = 0; // nothing at other ports: all count as the target's
     part = a_part_of(from, to);
-    assert_int_equal(part.opened, 2000);
+    assert_int_equal(part.opened, 0); // none is known to be
+    assert_int_equal(part.untraced, 2000);
     assert_faults(&run, &part, "other_clients");
+    to.at_target = 1500; // of 500 it is known
+    part = a_part_of(from, to);
+    assert_int_equal(part.opened, 500);
+    assert_int_equal(part.untraced, 1500);
+    assert_int_equal(part.unattributed, 0);
+    to.at_target = 1000;
     to.opened = 5000 + 1250; // a quarter of ours: of any program
     part = a_part_of(from, to);
-    assert_int_equal(part.opened, 0);
+    assert_int_equal(part.untraced, 0);
     to.opened = 8000;
     to.elsewhere = 1900; // of a hundred nobody knows whose they were: that is told, and the figure stays
     part = a_part_of(from, to);
@@ -178,6 +187,62 @@ static void test_connections_at_other_ports_are_not_the_targets(void **state)
     (void)costs_each(&run, &part, &costs_of_arrivals);
     assert_true(run.strangers.told);
     assert_int_equal(run.withheld, 0);
+}
+
+// In a run of its own: an anomaly of each kind is told once.
+static void assert_told(struct census_reading from, struct census_reading to, const char *expected)
+{
+    char dir[TEMP_PATH_SIZE], file[TEMP_PATH_SIZE], argument[] = "poolmark-loadgen";
+    char *argv[] = {argument, NULL};
+    struct err err = {0};
+    struct run run = a_run();
+    temp_dir_make(dir);
+    if (record_open(&run.record, temp_dir_file(dir, "run", file), "load", 1, argv, &err) < 0)
+        fail_msg("%s", err.text);
+    struct cost_part part = a_part_of(from, to);
+    (void)costs_each(&run, &part, &costs_of_arrivals);
+    assert_true(run.withheld & withheld_bit("other_clients"));
+    assert_int_equal(record_close(run.record, "complete", &err), 0);
+    char *text = temp_file_read(temp_dir_file(dir, "run/run.json", file));
+    assert_non_null(text);
+    if (!strstr(text, expected))
+        fail_msg("the record does not say \"%s\": %s", expected, text);
+    free(text);
+    temp_dir_remove(dir);
+}
+
+// Only those that the list shows at the target's ports are said to be the target's.
+static void test_the_sentence_says_to_the_target_only_of_those_that_were(void **state)
+{
+    (void)state;
+    struct census_reading from = {.opened = 5000, .listed = true};
+    struct census_reading to = {.opened = 9000, .begun = 1000, .at_target = 1500, .listed = true};
+    assert_told(from, to, "500 connections to the target were made meanwhile");
+    to.at_target = 1010;
+    assert_told(from, to,
+                "3000 connections were taken meanwhile in the target's network namespace. 2990 of them left "
+                "no trace");
+}
+
+static void test_a_load_on_purpose_is_no_stranger_and_withholds_the_cost(void **state)
+{
+    (void)state;
+    static const struct config attacked = {.quiet = true, .beside = "an attack"};
+    struct run run = a_run();
+    run.config = &attacked;
+    run.strangers.idle_share = 0.5;
+    run.strangers.most_more = 5000;
+    struct cost_part part = a_part();
+    part.opened = part.unattributed = part.foreign = part.made;
+    assert_faults(&run, &part, "beside");
+    part.failed = part.made;
+    assert_faults(&run, &part, "failed_share, beside");
+    (void)costs_each(&run, &part, &costs_of_messages);
+    assert_int_equal(run.withheld,
+                     withheld_bit("failed_share")); // beside is raised once, when the run begins
+    assert_false(run.strangers.told);
+    assert_string_equal(withheld_by(withheld_bit("beside"), "cpu.per_message_ns"), "beside");
+    assert_null(withheld_by(withheld_bit("beside"), "memory.full_bytes"));
 }
 
 static void test_bytes_of_others_are_in_the_cost_when_they_are_one_of_twenty(void **state)
@@ -277,6 +342,8 @@ int main(void)
         cmocka_unit_test(test_messages_of_others_are_in_the_cost_when_they_are_one_of_twenty),
         cmocka_unit_test(test_bytes_of_others_are_in_the_cost_when_they_are_one_of_twenty),
         cmocka_unit_test(test_connections_at_other_ports_are_not_the_targets),
+        cmocka_unit_test(test_the_sentence_says_to_the_target_only_of_those_that_were),
+        cmocka_unit_test(test_a_load_on_purpose_is_no_stranger_and_withholds_the_cost),
         cmocka_unit_test(test_connections_of_others_that_left_again_are_in_the_cost),
         cmocka_unit_test(test_a_pause_counts_by_its_quietest_slice_and_a_run_by_its_busiest_pause),
         cmocka_unit_test(test_descriptors_beyond_ours_are_those_of_others),

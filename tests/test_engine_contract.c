@@ -188,6 +188,28 @@ static void check_clients_leave_in_the_ways_that_the_engine_knows(const struct e
     engine_bench_stop(&bench);
 }
 
+// An engine whose library has the sockets does not know them, and says nothing.
+static void check_bytes_are_those_that_the_peer_got_and_gave(const struct engine *engine)
+{
+    enum { CONNECT_LEAST = 14, CONNACK = 4, DISCONNECT = 2 };
+    static struct engine_bench bench;
+    int64_t connecting, sent, received;
+    if (!engine->bytes)
+        return;
+    engine_bench_start(&bench, engine, &(struct responder_config){0}, 60 * NS_PER_S, 0);
+    engine_bench_connect_all(&bench);
+    engine->bytes(bench.run, &connecting, &received);
+    assert_true(connecting > CLIENTS * CONNECT_LEAST);
+    assert_int_equal(received, CLIENTS * CONNACK);
+    for (int i = 0; i < CLIENTS; i++)
+        assert_int_equal(engine->close_client(bench.run, i, LEAVE_DISCONNECT), 0);
+    engine_bench_step_until(&bench, ENGINE_CLOSED, CLIENTS);
+    engine->bytes(bench.run, &sent, &received);
+    assert_int_equal(sent, connecting + CLIENTS * DISCONNECT);
+    assert_int_equal(received, CLIENTS * CONNACK);
+    engine_bench_stop(&bench);
+}
+
 static void check_closing_an_engine_at_any_moment_is_clean(const struct engine *engine)
 {
     static struct engine_bench bench;
@@ -208,6 +230,7 @@ ENGINE_BENCH_FOR_EACH(a_deaf_peer_is_found_by_keep_alive)
 ENGINE_BENCH_FOR_EACH(closing_is_told_and_is_no_drop)
 ENGINE_BENCH_FOR_EACH(a_client_that_has_ended_comes_back)
 ENGINE_BENCH_FOR_EACH(clients_leave_in_the_ways_that_the_engine_knows)
+ENGINE_BENCH_FOR_EACH(bytes_are_those_that_the_peer_got_and_gave)
 ENGINE_BENCH_FOR_EACH(closing_an_engine_at_any_moment_is_clean)
 
 int main(void)
@@ -223,6 +246,7 @@ int main(void)
         cmocka_unit_test(test_closing_is_told_and_is_no_drop),
         cmocka_unit_test(test_a_client_that_has_ended_comes_back),
         cmocka_unit_test(test_clients_leave_in_the_ways_that_the_engine_knows),
+        cmocka_unit_test(test_bytes_are_those_that_the_peer_got_and_gave),
         cmocka_unit_test(test_closing_an_engine_at_any_moment_is_clean),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

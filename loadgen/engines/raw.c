@@ -261,6 +261,12 @@ static int raw_close_client(struct engine_run *run, int64_t number, enum leave h
     return 0;
 }
 
+static void raw_bytes(const struct engine_run *run, int64_t *sent, int64_t *received)
+{
+    *sent = run->sent_bytes;
+    *received = run->received_bytes;
+}
+
 // --- events ------------------------------------------------------------------------------------------------
 
 static void tell_closed(struct engine_run *run)
@@ -356,6 +362,7 @@ const struct engine engine_raw = {
     .publish = raw_publish,
     .flush = raw_flush,
     .read_at = raw_read_at,
+    .bytes = raw_bytes,
     .ping = raw_ping,
     .close_client = raw_close_client,
     .step = raw_step,

@@ -26,6 +26,7 @@ static int send_connect(struct engine_run *run, struct raw_client *client)
     if (bytes < 0)
         return bytes;
     ssize_t sent = send(client->fd, run->connect_packet, (size_t)bytes, MSG_NOSIGNAL | MSG_DONTWAIT);
+    run->sent_bytes += sent > 0 ? sent : 0;
     if (sent == bytes)
         return 1;
     if (sent < 0)

@@ -81,6 +81,7 @@ void raw_read_some(struct engine_run *run, struct raw_client *client, size_t mos
     if (!data) {
         raw_lose(run, client, REASON_NO_MEMORY);
     } else if (count > 0) {
+        run->received_bytes += count;
         ssize_t used = take_packets(run, client, data, begun + (size_t)count);
         if (used >= 0)
             keep_rest(run, client, data + used, begun + (size_t)count - (size_t)used);

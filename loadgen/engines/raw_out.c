@@ -54,6 +54,7 @@ static void send_now(struct engine_run *run, struct raw_client *client, const ui
     size_t sent = 0;
     if (!client->extra || client->extra->out_bytes == 0) {
         ssize_t count = send(client->fd, data, bytes, MSG_NOSIGNAL | MSG_DONTWAIT);
+        run->sent_bytes += count > 0 ? count : 0;
         if (count == (ssize_t)bytes)
             return;
         if (count < 0 && errno != EAGAIN && errno != EINTR)
@@ -129,6 +130,7 @@ void raw_writable(struct engine_run *run, struct raw_client *client)
         ssize_t count = send(client->fd, extra->out, extra->out_bytes, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (count < 0)
             return; // not yet, or the next read reports why
+        run->sent_bytes += count;
         memmove(extra->out, extra->out + count, extra->out_bytes - (size_t)count);
         extra->out_bytes -= (uint32_t)count;
         run->out_bytes -= count;

@@ -76,12 +76,13 @@ struct engine_run {
     uint32_t closed_count, closed_capacity;
     uint32_t *wheel; // keep alive: a slot a second, the first client + 1 of each
     uint32_t wheel_slots;
-    int64_t wheel_second; // seconds up to this one are done
-    int64_t looked_ns;    // when time-outs were looked for
-    int64_t now_ns;       // of the events being reported
-    bool told;            // this step has reported an event
-    int64_t out_bytes;    // of all clients: bytes that their sockets have not taken
-    bool no_pwait2;       // epoll_pwait2 is refused here (an old kernel, a seccomp filter)
+    int64_t wheel_second;               // seconds up to this one are done
+    int64_t looked_ns;                  // when time-outs were looked for
+    int64_t now_ns;                     // of the events being reported
+    bool told;                          // this step has reported an event
+    int64_t out_bytes;                  // of all clients: bytes that their sockets have not taken
+    int64_t sent_bytes, received_bytes; // of all clients so far: those that they have taken, and given
+    bool no_pwait2;                     // epoll_pwait2 is refused here (an old kernel, a seccomp filter)
     // No time-out before this time: this process had not run, and the answers may be there unread.
     int64_t grace_ns;
     // How clients read (raw_slow.c): ENGINE_READ_ALL, or bytes a second of each since `slow_since_ns`.

@@ -187,6 +187,15 @@ def test_another_generator_that_churns_is_counted(tmp_path):
     assert run.metric("cpu.per_arrival_ns") is None and is_verified(tmp_path / "run")[0]
 
 
+def test_a_load_that_is_there_on_purpose_is_no_stranger(tmp_path):
+    with Broker("--threads", "1") as broker, connecting(broker.port, b"\0\0") as had, \
+            churn(tmp_path / "run", broker, "--beside", "the attack x") as run:
+        assert run.end() == 0
+    assert len(had) > 16 and "the attack x loads the target on purpose" in run.anomaly("beside")
+    assert not run.anomaly("other_clients") and not run.anomaly("target_busy") and not run.anomaly("other_connections")
+    assert run.metric("cpu.per_arrival_ns") is None and run.metric("arrival.p99") > 0 and is_verified(tmp_path / "run")[0]
+
+
 def test_clients_of_others_that_are_refused_are_counted(tmp_path):
     with Broker("--threads", "1", "--max-connections", "210") as broker, load(
             tmp_path / "other", "churn", broker.port, "--connections", 50, "--churn-rate", 100, "--duration", f"{GUARD_S}s") as other:

@@ -25,7 +25,7 @@ def test_every_such_anomaly_is_explained():
     assert set(withheld.WITHHELD) <= set(re.findall(r"`(\w+)`", table))
 
 
-@pytest.mark.parametrize("what, parts", [("other_clients", {"user", "kernel"}), ("failed_share", {"user", "kernel"}), ("kernel_noise", {"kernel"}),
+@pytest.mark.parametrize("what, parts", [("other_clients", {"user", "kernel"}), ("beside", {"user", "kernel"}), ("failed_share", {"user", "kernel"}), ("kernel_noise", {"kernel"}),
                                          ("served_before", {"user"}), ("not_the_target", {"user"}), ("target_busy", set()), ("late", set())])
 def test_a_forecast_has_no_part_whose_figure_is_withheld(what, parts):
     """capacity printed kernel memory of which the record's anomaly other_clients said that it has no figure."""

@@ -40,6 +40,8 @@ def demanded(record: dict) -> dict[str, str]:
     for name, what in rules.items():
         if _value(record, name) > 0:
             demand(what, name)
+    if beside := record.get("config", {}).get("beside"):
+        found["beside"] = f"config.beside is {beside!r}"
     p99 = (record.get("metrics", {}).get("schedule.lag_p99") or {}).get("value")
     name = "schedule.lag_p99" if p99 is not None else "schedule.lag_max"    # of fewer than 100 acts the latest decides
     if _value(record, name) > LATE_NS:

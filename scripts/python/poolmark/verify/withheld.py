@@ -13,6 +13,7 @@ WITHHELD: dict[str, tuple[str, ...]] = {
     "failed_share": (_MEMORY, _KERNEL, _CPU, "generator.per_client_", "generator.cpu_per_client_"),
     "target_busy": (_CPU,),
     "other_clients": (_MEMORY, "memory.peak_bytes", "memory.after_bytes", _KERNEL, _CPU),
+    "beside": (_MEMORY, "memory.peak_bytes", "memory.after_bytes", _KERNEL, _CPU),
 }
 # The parts of a forecast, and the figure of the record that each is.
 PARTS = {"user": "memory.per_connection_bytes", "kernel": "kernel.per_connection_bytes"}
