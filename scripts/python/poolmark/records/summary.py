@@ -227,11 +227,14 @@ def step_tables(grouped: dict[str, list[dict]]) -> list[tuple[str, list[str], li
     return tables
 
 
+AFFECT_ALL = ("busy", "throttled", "other_clients", "not_reached")      # anomalies of every figure: they come first
+
+
 def notes(data: dict) -> list[str]:
     """Anomalies that a reader should know, a few of each cell."""
     lines = []
     for cell in data.get("cells", []):
-        told = sorted(cell.get("anomalies", []), key=lambda one: one["what"] not in ("busy", "throttled"))  # these affect every figure
+        told = sorted(cell.get("anomalies", []), key=lambda one: one["what"] not in AFFECT_ALL)
         lines += [f"{cell['id']}: {one['what']}: {one['text']}" for one in told[:3]]
         if len(told) > 3:
             lines.append(f"{cell['id']}: {len(told) - 3} more in run.json")

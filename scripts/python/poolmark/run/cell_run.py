@@ -19,6 +19,7 @@ from poolmark.suites.suite_options import load_options
 from poolmark.suites.targets import Target, make_target, option_words
 from poolmark.base.progress import span
 from poolmark.base.units import show_bytes, show_count
+from poolmark.verify import counters
 
 # Added to three times the estimated time of a phase; only a guard against a hanging generator.
 PHASE_GUARD_S = 1800.0
@@ -165,6 +166,20 @@ class CellRun:
                 self.failed("allocator", f"{wanted} was asked for; loaded was {found or 'not to be found out'}")
         except UsageError as error:
             self.lost("record", str(error))
+        self.compare_counters()
+
+    def compare_counters(self) -> None:
+        """What the brokers counted against what the clients of all phases did: clients of others, and acts that never came."""
+        try:
+            found = counters.of_cell(self.cell.folder, self.cell.data)
+        except UsageError as error:
+            self.lost("record", str(error))
+            return
+        for what, text in found:
+            if what == counters.FEWER:
+                self.lost(what, text)
+            else:
+                self.cell.anomaly(what, text)
 
     def tell_busy(self, others: OthersClock) -> None:
         """Call after the end of all processes of the cell. Not for a target that was running before, because its CPU time

@@ -33,6 +33,7 @@ from poolmark.suites.suite_file import Suite
 from poolmark.suites.suite_options import load_words, phases_text
 from poolmark.suites.targets import option_words
 from poolmark.base.units import plural, show_bytes, show_count
+from poolmark.verify import counters
 
 PROGRAMS = ("poolmark-broker", "poolmark-loadgen")
 
@@ -103,7 +104,7 @@ def tell_cell(cell: Cell, seconds: float) -> None:
             f"{show_bytes(memory)} a connection" if memory is not None else ""]
     say(f"  {cell.data['status']}: {', '.join(word for word in told if word)}")
     for anomaly in cell.data["anomalies"]:
-        if cell.data["status"] != "complete" or anomaly["what"] in ("busy", "throttled"):
+        if cell.data["status"] != "complete" or anomaly["what"] in ("busy", "throttled", counters.MORE):
             say(f"  ! {anomaly['what']}: {anomaly['text']}")
 
 

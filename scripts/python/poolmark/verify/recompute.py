@@ -20,7 +20,7 @@ from poolmark.base.errors import PoolmarkError, RecordError
 from poolmark.records.read_record import Run, load
 from poolmark.records.record import metric as make_metric
 from poolmark.base.units import show_number
-from poolmark.verify import above, anomalies, bench_again, derived, searches
+from poolmark.verify import above, anomalies, bench_again, counters, derived, searches
 from poolmark.verify.account import ABSENT, COUNTED, OLDER, SPOILED, UNKNOWN, UNNAMED, Account, against, beside_catalogue
 from poolmark.verify.counts import book_complaints, count_complaints, count_figures
 from poolmark.verify.expected import base_of, lacking, nested, spoiled
@@ -216,6 +216,7 @@ def broker_account(run: Run, where: str = "") -> Account:
                             ("longest_expansion_ns", last.get("longest_expansion_ns"))):
             figures.setdefault(f"pool.{name}", []).append(value)
         figures["broker.peak_connections"] = [last.get("peak_in_use")]
+    figures |= counters.metrics_of(run.data)
     for name, one in run.data.get("metrics", {}).items():
         if name in figures:
             account.compare(where, name, one["value"], figures[name])
@@ -310,6 +311,7 @@ def suite_account(run: Run, cell: dict) -> Account:
     try:
         figures, missing = replay(run, cell)
         account.wrong += beside_phases(run, cell) if "phases" in cell else []
+        account.wrong += counters.complaints(run.folder / (base_of(cell) or f"cells/{cell['id']}"), cell)
     except (PoolmarkError, KeyError, TypeError, AttributeError) as error:
         account.wrong.append(where + _short(run, error))
         return account

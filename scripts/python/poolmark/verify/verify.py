@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """scripts/poolmark verify RUN...: checks that each record is unchanged since its run ended, and that its files give its figures.
 
+--broker compares the counters of poolmark-brokers with the books of the generators that they served (counters.py), as a suite does for
+its cells.
+
 It checks run.json against the schema and its seal, every file against its checksum, every metric against a new computation
 from the raw files, every table beside the record against run.json, and a report that was made of it later (complaints.py).
 Exit 0: all unchanged; 1: something changed; 2: something is not a record.
@@ -11,9 +14,10 @@ from poolmark.base.errors import UsageError
 from poolmark.records.read_record import Run, added_files, load
 from poolmark.verify.complaints import complaints
 from poolmark.verify import above
+from poolmark.verify import counters
 from poolmark.verify.account import Account
 from poolmark.base.table import clean
-from poolmark.base.units import plural
+from poolmark.base.units import plural, show_count
 
 SHOWN = 50      # complaints printed for a run; a damaged file may cause thousands
 
@@ -22,6 +26,9 @@ def add_arguments(parser) -> None:
     parser.add_argument("runs", nargs="+", metavar="RUN", help="a run's folder, its run.json, an id, or 'latest'")
     parser.add_argument("--present", action="store_true",
                         help="only files that are there: a committed run may leave its raw files out")
+    parser.add_argument("--broker", action="append", default=[], metavar="RECORD",
+                        help="the --record of a poolmark-broker that served all clients of these runs, from its start to its end, and no "
+                             "others: its counters have to agree with their books; several times")
 
 
 def told_figures(account: Account) -> str:
@@ -65,5 +72,30 @@ def verify(where, present: bool) -> int:
     return 1 if wrong else 0
 
 
+def _of_kind(where, kind: str, what: str) -> dict:
+    run = load(where)
+    if run.data["kind"] != kind:
+        raise UsageError(f"{run.id} is a record of kind {run.data['kind']}; {what}")
+    return run.data
+
+
+def beside_brokers(runs: list, brokers: list) -> int:
+    """Compares the counters of brokers with the runs against them; returns the exit code."""
+    loads = [_of_kind(where, "load", "with --broker, the runs are those of poolmark-loadgen; a suite compares its own brokers") for where in runs]
+    records = [_of_kind(where, "broker", "--broker names the --record of a poolmark-broker") for where in brokers]
+    names = " ".join(one["id"] for one in records)
+    every = counters.compared(records, loads, alone=True)
+    if not every:
+        raise UsageError(f"{names}: nothing to compare: a record of broker or generator is not finished, or its version kept no counters")
+    found = counters.findings(every)
+    for what, text in found:
+        print(f"{names}: {what}: {clean(text)}")
+    if not found:
+        exact = [f"{show_count(one.counted)} {counters.WORDS[one.name]}" for one in every if one.range.exact() and one.counted]
+        print(f"{names}: its counters agree with the books of {plural(len(loads), 'run')}; exactly: {', '.join(exact) or 'nothing'}")
+    return 1 if found else 0
+
+
 def run(args) -> int:
-    return max(verify(where, args.present) for where in args.runs)
+    code = max(verify(where, args.present) for where in args.runs)
+    return max(code, beside_brokers(args.runs, args.broker)) if args.broker else code
