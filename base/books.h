@@ -33,7 +33,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { BOOKS_LINES_MAX = 32, BOOKS_SOURCE_MAX = 48 };
+enum { BOOKS_LINES_MAX = 512, BOOKS_SOURCE_MAX = 80 };
 
 struct books_line {
     char source[BOOKS_SOURCE_MAX]; // a plain word: "connects", "deliveries"

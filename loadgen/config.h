@@ -18,6 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct crew_request;
 struct engine;
 struct scenario;
 
@@ -53,6 +54,9 @@ struct config {
     bool keep_sessions;          // clients connect without the clean session flag
     bool arrival_times;          // arrivals.csv is wanted
     struct payload_form payload; // of messages; not `given`: the orders say their size
+    // Clients in groups, each with a configuration of its own (crew.h), in place of one; 0: there are none.
+    const struct crew_request *crews;
+    int crew_count;
 
     int64_t watch_pids[OPT_LIST_MAX]; // of `watch`
     const char *prefix_asked;

@@ -79,7 +79,7 @@ struct fleet_order {
     struct pattern pattern; // PUBLISH, and CONNECT with FLEET_SUBSCRIBE_PAIR
     int64_t duration_ns;    // ARRIVE; PUBLISH: messages intended before this are sent, including the warm-up
     int64_t warmup_ns;      // PUBLISH: messages intended before this are not put into histograms
-    // PUBLISH, with subscribers apart (pattern.h): they read at `read_per_s` (engine.h) from slow_from_ns to slow_until_ns
+    // PUBLISH, with slow readers (pattern.h): they read at `read_per_s` (engine.h) from slow_from_ns to slow_until_ns
     // after at_ns, and everything at once before and after that. slow_until_ns INT64_MAX: until the order ends.
     int64_t slow_from_ns, slow_until_ns, read_per_s;
     int64_t drain_ns; // PUBLISH, PROVE, CLOSE, SUBSCRIBE: how long to wait for acts under way at the end;

@@ -99,11 +99,16 @@ int64_t pattern_receivers(const struct pattern *pattern, int64_t publisher)
     return of_topic(pattern->subscribers, pattern->topics, pattern_topic(pattern, publisher));
 }
 
-int64_t pattern_receivers_apart(const struct pattern *pattern, int64_t publisher)
+int64_t pattern_receivers_among(const struct pattern *pattern, int64_t publisher, int64_t from, int64_t until)
 {
     int64_t topic = pattern_topic(pattern, publisher);
-    return of_topic(pattern->subscribers, pattern->topics, topic) -
-           of_topic(pattern->subscribers - pattern->apart, pattern->topics, topic);
+    return of_topic(until, pattern->topics, topic) - of_topic(from, pattern->topics, topic);
+}
+
+int64_t pattern_receivers_slow(const struct pattern *pattern, int64_t publisher)
+{
+    return pattern_receivers_among(pattern, publisher, pattern->subscribers - pattern->slow,
+                                   pattern->subscribers);
 }
 
 int64_t pattern_senders(const struct pattern *pattern, int64_t subscriber)

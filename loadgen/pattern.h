@@ -28,6 +28,7 @@ struct pattern {
     int64_t publishers, subscribers;
     int64_t topics; // groups that share messages; 1 for fan-in, whose subscribers take all topics
     int64_t apart;  // not pairs: the last so many subscribers are the last clients, after all others
+    int64_t slow;   // of those apart the last so many may be slow readers (fleet.h)
 };
 
 struct pattern pattern_pairs(int64_t pairs);
@@ -49,7 +50,10 @@ int64_t pattern_publisher_client(const struct pattern *pattern, int64_t publishe
 
 int64_t pattern_topic(const struct pattern *pattern, int64_t number);        // of a publisher or a subscriber
 int64_t pattern_receivers(const struct pattern *pattern, int64_t publisher); // subscribers of its topic
-int64_t pattern_receivers_apart(const struct pattern *pattern, int64_t publisher); // of these, those apart
+int64_t pattern_receivers_slow(const struct pattern *pattern, int64_t publisher); // of these, slow readers
+// The subscribers of the publisher's topic among those with the numbers `from` to `until` - 1.
+int64_t pattern_receivers_among(const struct pattern *pattern, int64_t publisher, int64_t from,
+                                int64_t until);
 int64_t pattern_first_apart(
     const struct pattern *pattern); // the first client that is apart; if none is, the number of all
 int64_t pattern_senders(const struct pattern *pattern, int64_t subscriber); // publishers of its topic

@@ -54,13 +54,30 @@ bool run_is_broken(const struct run *run)
     return run->broken[0] != '\0';
 }
 
+int run_fleets(const struct run *run, struct fleet *fleets[RUN_FLEETS_MAX])
+{
+    int count = 0;
+    for (int i = 0; run->crews && i < run->config->crew_count; i++)
+        if (run->crews[i].fleet)
+            fleets[count++] = run->crews[i].fleet;
+    if (run->fleet)
+        fleets[count++] = run->fleet;
+    if (run->probes)
+        fleets[count++] = run->probes;
+    return count;
+}
+
 static void collect(struct run *run)
 {
     // The wall clock may be set meanwhile: start and length of an interval come from the monotonic clock.
     int64_t to_ns = clock_now_ns();
     int64_t log_ns = run->log_wall_ns - run->log_ns;
     int64_t censored[LATENCY_COUNT] = {0};
-    latency_collect(run->latency, run->interval, censored);
+    if (run->latency)
+        latency_collect(run->latency, run->interval, censored);
+    for (int i = 0; run->crews && i < run->config->crew_count; i++)
+        crew_collect(&run->crews[i], run->phase, run->log, log_ns + run->interval_from_ns, log_ns + to_ns,
+                     run->interval, censored);
     for (int kind = 0; kind < LATENCY_COUNT; kind++) {
         run->censored[kind] += censored[kind];
         run->phase_censored[kind] += censored[kind];
@@ -95,7 +112,10 @@ static void look_for_trouble(struct run *run)
         run->interrupted = true;
         run_break(run, "interrupted by SIG%s", sigabbrev_np((int)info.ssi_signo));
     }
-    int died = fleet_died(run->fleet) + (run->probes ? fleet_died(run->probes) : 0);
+    struct fleet *fleets[RUN_FLEETS_MAX];
+    int died = 0, count = run_fleets(run, fleets);
+    for (int i = 0; i < count; i++)
+        died += fleet_died(fleets[i]);
     if (died > 0)
         run_break(run, "%d worker process%s died", died, died == 1 ? "" : "es");
     bool all_lost = run->lossy && run->tally.count[TALLY_OPEN] == 0 && tally_dropped(&run->tally) > 0;
@@ -110,8 +130,15 @@ static void look_for_trouble(struct run *run)
 static void read_tallies(struct run *run)
 {
     run->tally = run->probe_tally = (struct tally){0};
-    fleet_sum(run->fleet, &run->tally);
-    if (run->halted && run->board)
+    for (int i = 0; run->crews && i < run->config->crew_count; i++) {
+        struct crew *crew = &run->crews[i];
+        crew->tally = (struct tally){0};
+        fleet_sum(crew->fleet, &crew->tally);
+        fleet_sum(crew->fleet, &run->tally);
+    }
+    if (run->fleet)
+        fleet_sum(run->fleet, &run->tally);
+    if (run->halted && (run->board || run->crews))
         tally_settle(&run->tally);
     if (run->probes)
         fleet_sum(run->probes, &run->probe_tally);
@@ -194,26 +221,38 @@ void run_phase(struct run *run, const char *phase)
         hist_reset(run->phase_hist[kind]);
         run->phase_censored[kind] = 0;
     }
+    for (int i = 0; run->crews && i < run->config->crew_count; i++)
+        crew_begin_phase(&run->crews[i]);
     run->phase = phase;
 }
 
-// Polls both fleets. The number of living workers of `awaited` (NULL: of both) that are not done.
+void run_collect(struct run *run)
+{
+    read_tallies(run);
+    collect(run);
+}
+
+// Polls all fleets. The number of living workers of `awaited` (NULL: of all) that are not done.
 static int poll_fleets(struct run *run, const struct fleet *awaited)
 {
+    struct fleet *fleets[RUN_FLEETS_MAX];
+    int busy = 0, count = run_fleets(run, fleets);
     int64_t now_ns = clock_now_ns();
-    int clients = fleet_poll(run->fleet, now_ns), probes = run->probes ? fleet_poll(run->probes, now_ns) : 0;
-    if (!awaited)
-        return clients + probes;
-    return awaited == run->fleet ? clients : probes;
+    for (int i = 0; i < count; i++) {
+        int of_one = fleet_poll(fleets[i], now_ns);
+        busy += !awaited || awaited == fleets[i] ? of_one : 0;
+    }
+    return busy;
 }
 
 // The run ends in the middle of an order. Acts under way are counted before anything is closed.
 static void halt(struct run *run)
 {
+    struct fleet *fleets[RUN_FLEETS_MAX];
+    int count = run_fleets(run, fleets);
     run->halted = true;
-    fleet_halt(run->fleet);
-    if (run->probes)
-        fleet_halt(run->probes);
+    for (int i = 0; i < count; i++)
+        fleet_halt(fleets[i]);
     int64_t limit_ns = clock_now_ns() + HALT_NS;
     while (poll_fleets(run, NULL) > 0 && clock_now_ns() < limit_ns)
         clock_sleep_until_ns(clock_now_ns() + 2 * NS_PER_MS);
@@ -221,7 +260,7 @@ static void halt(struct run *run)
     collect(run);
 }
 
-// Waits for a fleet; NULL: for both.
+// Waits for a fleet; NULL: for all.
 static bool wait_for(struct run *run, const struct fleet *fleet, int64_t limit_ns)
 {
     for (;;) {
@@ -290,14 +329,47 @@ bool run_orders(struct run *run, struct fleet_order *order, struct fleet_order *
     return !run_is_broken(run);
 }
 
+bool run_acts(struct run *run, struct run_act acts[], int count, double asked_per_s, int64_t limit_ns)
+{
+    int workers = 0;
+    int64_t at_ns = 0;
+    if (run_is_broken(run))
+        return false;
+    for (int i = 0; i < count; i++)
+        workers += fleet_workers(acts[i].fleet);
+    for (int i = 0; i < count; i++) {
+        int64_t one_ns = instant(run, &acts[i].order, workers);
+        at_ns = one_ns > at_ns ? one_ns : at_ns;
+        run->publishing = run->publishing || acts[i].order.act == FLEET_PUBLISH;
+        run->connecting = run->connecting || acts[i].order.act == FLEET_CONNECT;
+    }
+    for (int i = 0; run->crews && i < run->config->crew_count; i++)
+        if (run->crews[i].board)
+            board_reset(run->crews[i].board);
+    run->connecting = run->connecting && !run->publishing;
+    run->asked_per_s = asked_per_s;
+    run->order_ns = at_ns;
+    for (int i = 0; i < count; i++) {
+        acts[i].order.at_ns = at_ns;
+        fleet_give(acts[i].fleet, &acts[i].order);
+    }
+    wait_for(run, NULL, at_ns + limit_ns);
+    run->connecting = run->publishing = false;
+    run->asked_per_s = 0;
+    return !run_is_broken(run);
+}
+
 bool run_hold(struct run *run, int64_t ns)
 {
+    struct fleet *fleets[RUN_FLEETS_MAX];
+    int count = run_fleets(run, fleets);
     int64_t until_ns = clock_now_ns() + ns;
     while (!run_is_broken(run) && clock_now_ns() < until_ns) {
-        fleet_poll(run->fleet, clock_now_ns());
-        fleet_patrol(run->fleet, clock_now_ns());
-        if (run->probes)
-            fleet_poll(run->probes, clock_now_ns());
+        for (int i = 0; i < count; i++) {
+            fleet_poll(fleets[i], clock_now_ns());
+            if (fleets[i] != run->probes)
+                fleet_patrol(fleets[i], clock_now_ns());
+        }
         tick(run);
     }
     return !run_is_broken(run);
@@ -309,13 +381,14 @@ bool run_sample(struct run *run, struct sample *sample)
     while (!sampler_ready(run->sampler, ticket, sample)) {
         if (run_is_broken(run))
             return false;
-        fleet_poll(run->fleet, clock_now_ns());
+        poll_fleets(run, NULL);
         tick(run);
     }
-    struct fleet *const fleets[] = {run->fleet, run->probes};
+    struct fleet *fleets[RUN_FLEETS_MAX];
+    int count = run_fleets(run, fleets);
     read_tallies(run);
-    census_take(run->census, fleets, 2, run->tally.count[TALLY_BEGUN] + run->probe_tally.count[TALLY_BEGUN],
-                &sample->census);
+    census_take(run->census, fleets, count,
+                run->tally.count[TALLY_BEGUN] + run->probe_tally.count[TALLY_BEGUN], &sample->census);
     return !run_is_broken(run);
 }
 
@@ -388,10 +461,8 @@ void run_disconnect(struct run *run)
     if (run->interrupted || run->halted)
         return;
     struct fleet_order order = {.act = FLEET_CLOSE, .gated = true, .drain_ns = 30 * NS_PER_S};
-    struct fleet *fleets[] = {run->probes, run->fleet};
-    for (int i = 0; i < 2; i++) {
-        if (!fleets[i])
-            continue;
+    struct fleet *fleets[RUN_FLEETS_MAX];
+    for (int i = run_fleets(run, fleets) - 1; i >= 0; i--) { // the probes first
         order.at_ns = clock_now_ns() + 20 * NS_PER_MS;
         // A fleet still busy with an order that was broken off gets no other order; it is stopped later.
         if (fleet_poll(fleets[i], clock_now_ns()) > 0)

@@ -9,10 +9,12 @@
 #ifndef POOLMARK_LOADGEN_RUN_H
 #define POOLMARK_LOADGEN_RUN_H
 
+#include "base/books.h"
 #include "base/hist.h"
 #include "base/record.h"
 #include "loadgen/ceilings.h"
 #include "loadgen/config.h"
+#include "loadgen/crew.h"
 #include "loadgen/curve.h"
 #include "loadgen/fleet.h"
 #include "loadgen/latency.h"
@@ -37,12 +39,20 @@ struct run_mark {
     bool taken;      // `sample` is there
 };
 
+struct run_act { // an order, and the fleet that it is given to
+    struct fleet *fleet;
+    struct fleet_order order;
+};
+
+enum { RUN_FLEETS_MAX = CREWS_MAX + 2 };
+
 struct run {
     const struct config *config;
     struct record *record; // NULL: no --record
     struct plan plan;
     struct worker_setup setup;
-    struct fleet *fleet;
+    struct fleet *fleet;    // NULL: the clients are in crews
+    struct crew *crews;     // config->crew_count of them; NULL: none. `plan` is then of all clients together
     struct plan probe_plan; // steps: the plan of the probes
     struct worker_setup probe_setup;
     struct fleet *probes; // NULL: none
@@ -69,7 +79,7 @@ struct run {
     uint64_t withheld;          // anomalies that withhold figures (withheld.h)
     struct views views;
     struct moment moment;     // the last that was shown
-    struct tally tally;       // of the fleet, refreshed by each tick
+    struct tally tally;       // of the fleet, or of all crews, refreshed by each tick
     struct tally probe_tally; // of the probes, likewise
     const char *phase;
     int64_t wanted; // connections, for progress
@@ -93,17 +103,22 @@ struct run {
     bool interrupted;
     struct sampler_account sampler_account; // set when the files are closed
     struct csv_account log_account, steps_account, arrivals_account;
-    bool halted;      // an order was broken off: clients are not closed one by one
-    bool lossy;       // the run ends when all connections are lost: set while they are held
-    char broken[400]; // why the run ends early; "" while it does not
+    struct books books; // lines that the scenario itself adds
+    bool halted;        // an order was broken off: clients are not closed one by one
+    bool lossy;         // the run ends when all connections are lost: set while they are held
+    char broken[400];   // why the run ends early; "" while it does not
 };
 
-void run_phase(struct run *run, const char *phase); // a static word; empties phase_hist
+void run_phase(struct run *run,
+               const char *phase); // a word that outlives the run; empties phase_hist, and the crews'
+void run_collect(struct run *run); // now, what a tick collects: counts, latencies
 
 // Sets the at_ns of `order`, gives it to `fleet` and waits until all workers are done, at most `limit_ns`.
 bool run_order(struct run *run, struct fleet *fleet, struct fleet_order *order, int64_t limit_ns);
 // The same for both fleets at once: `order` for the clients, `beside` for the probes, at one instant.
 bool run_orders(struct run *run, struct fleet_order *order, struct fleet_order *beside, int64_t limit_ns);
+// The same for several fleets, at one instant: all must be done. `asked_per_s` is shown: messages, or connects.
+bool run_acts(struct run *run, struct run_act acts[], int count, double asked_per_s, int64_t limit_ns);
 bool run_hold(struct run *run, int64_t ns);
 bool run_sample(struct run *run, struct sample *sample); // a full one, now
 // The difference that two readings of a target at rest may have: 64 KiB or a thousandth, the larger of both.
@@ -116,6 +131,9 @@ bool run_settle(struct run *run, int64_t limit_ns, struct sample *sample);
 // The orderly end: disconnects all clients, also when the run is broken. Does nothing if the run was
 // interrupted or an order was broken off.
 void run_disconnect(struct run *run);
+
+// All fleets of the run: of the clients and the probes, or of the crews. Returns their number.
+int run_fleets(const struct run *run, struct fleet *fleets[RUN_FLEETS_MAX]);
 
 // After the scenario: an anomaly when a watched process has ended.
 void run_end_targets(struct run *run);

@@ -6,9 +6,9 @@
 #include <string.h>
 
 // The samples in the histogram that ended.
-static int64_t held(const struct run *run, enum latency_kind kind)
+static int64_t held(const struct books_of *of, enum latency_kind kind)
 {
-    return hist_count(run->total[kind]) - run->censored[kind];
+    return hist_count(of->hist[kind]) - of->censored[kind];
 }
 
 static struct books_line named(const char *prefix, const char *source)
@@ -18,38 +18,39 @@ static struct books_line named(const char *prefix, const char *source)
     return line;
 }
 
-// Adds the connects of the clients and, in steps, of the probes. Both are in the same histogram.
-static void add_connects(struct books *books, const struct run *run)
+// Counts the outcomes of `asked` connects into the line. Gives how many were made.
+static int64_t take_connects(struct books_line *line, const struct run *run, const struct tally *tally,
+                             int64_t asked)
 {
-    const struct tally *tallies[] = {&run->tally, &run->probe_tally};
-    const int64_t asked[] = {run->config->connections - run->config->later,
-                             run->probes ? run->config->probes : 0};
+    int64_t failed = tally_failed(tally) - tally->failed[REASON_NOT_STARTED];
+    line->attempted += asked;
+    line->failed += failed;
+    line->unfinished += tally->count[TALLY_CONNECT_UNFINISHED];
+    // Only a run that ended early may leave clients out. In any other run a missing client stays missing.
+    int64_t missing = asked - tally->count[TALLY_CONNECTED] - tally->count[TALLY_CONNECT_UNFINISHED] - failed;
+    line->not_sent += run_is_broken(run) && missing > 0 ? missing : 0;
+    return tally->count[TALLY_CONNECTED];
+}
+
+// Adds the connects of the clients and, in steps, of the probes. Both are in the same histogram.
+static void add_connects(struct books *books, const struct run *run, const struct books_of *of)
+{
     struct books_line line = named("", "connects");
-    int64_t connected = 0;
-    for (int i = 0; i < 2; i++) {
-        const struct tally *tally = tallies[i];
-        line.attempted += asked[i];
-        line.failed += tally_failed(tally) - tally->failed[REASON_NOT_STARTED];
-        line.unfinished += tally->count[TALLY_CONNECT_UNFINISHED];
-        connected += tally->count[TALLY_CONNECTED];
-        // Only a run that ended early may leave clients out. In any other run a missing client stays missing.
-        int64_t missing = asked[i] - tally->count[TALLY_CONNECTED] - tally->count[TALLY_CONNECT_UNFINISHED] -
-                          (tally_failed(tally) - tally->failed[REASON_NOT_STARTED]);
-        line.not_sent += run_is_broken(run) && missing > 0 ? missing : 0;
-    }
-    line.measured = held(run, LATENCY_CONNECT);
+    int64_t connected = take_connects(&line, run, &run->tally, run->config->connections - run->config->later);
+    connected += take_connects(&line, run, &run->probe_tally, run->probes ? run->config->probes : 0);
+    line.measured = held(of, LATENCY_CONNECT);
     line.unreadable = connected - line.measured;
     books_add(books, &line);
 }
 
-static void add_arrivals(struct books *books, const struct run *run)
+static void add_arrivals(struct books *books, const struct books_of *of)
 {
-    const int64_t *count = run->tally.count, *away = run->tally.away;
-    struct books_line line = named("", "arrivals");
+    const int64_t *count = of->tally->count, *away = of->tally->away;
+    struct books_line line = named(of->prefix, "arrivals");
     line.attempted = count[TALLY_ARRIVAL_DUE];
-    line.measured = held(run, LATENCY_ARRIVAL);
+    line.measured = held(of, LATENCY_ARRIVAL);
     line.lost = away[REASON_TIMEOUT] + away[REASON_STALLED];
-    line.failed = tally_away(&run->tally) - line.lost;
+    line.failed = tally_away(of->tally) - line.lost;
     line.not_sent = count[TALLY_ARRIVAL_NOT_SENT];
     line.unfinished = count[TALLY_ARRIVAL_UNFINISHED];
     line.unreadable = count[TALLY_ARRIVED] - line.measured;
@@ -58,13 +59,13 @@ static void add_arrivals(struct books *books, const struct run *run)
 }
 
 // Changes of subscriptions. `offset` is 0, or that of UNSUBSCRIBEs.
-static void add_changes(struct books *books, const struct run *run, const char *source, int offset,
+static void add_changes(struct books *books, const struct books_of *of, const char *source, int offset,
                         enum latency_kind kind)
 {
-    const int64_t *count = run->tally.count + offset;
-    struct books_line line = named("", source);
+    const int64_t *count = of->tally->count + offset;
+    struct books_line line = named(of->prefix, source);
     line.attempted = count[TALLY_ADD_DUE];
-    line.measured = held(run, kind);
+    line.measured = held(of, kind);
     line.lost = count[TALLY_ADD_LOST];
     line.failed = count[TALLY_ADD_FAILED];
     line.not_sent = count[TALLY_ADD_NOT_SENT];
@@ -74,9 +75,16 @@ static void add_changes(struct books *books, const struct run *run, const char *
         books_add(books, &line);
 }
 
-static void add_subscribes(struct books *books, const char *prefix, const struct tally *tally)
+static void add_both_changes(struct books *books, const struct books_of *of)
 {
-    struct books_line line = named(prefix, "subscribes");
+    add_changes(books, of, "subacks", 0, LATENCY_SUBSCRIBE);
+    add_changes(books, of, "unsubacks", TALLY_REMOVE_DUE - TALLY_ADD_DUE, LATENCY_UNSUBSCRIBE);
+}
+
+static void add_subscribes(struct books *books, const struct books_of *of)
+{
+    const struct tally *tally = of->tally;
+    struct books_line line = named(of->prefix, "subscribes");
     line.attempted = tally->count[TALLY_SUBSCRIBE_ASKED];
     line.measured = tally->count[TALLY_SUBSCRIBED];
     line.failed = tally->count[TALLY_SUBSCRIBE_FAILED];
@@ -88,12 +96,13 @@ static void add_subscribes(struct books *books, const char *prefix, const struct
 
 // Deliveries at slow readers, and their recoveries. What the target did not keep for them is an outcome: it has failed,
 // and is no loss.
-static void add_slow(struct books *books, const struct run *run)
+static void add_slow(struct books *books, const struct books_of *of)
 {
-    const struct tally *tally = &run->tally;
-    struct books_line deliveries = named("", "slow_deliveries"), recoveries = named("", "recoveries");
+    const struct tally *tally = of->tally;
+    struct books_line deliveries = named(of->prefix, "slow_deliveries"),
+                      recoveries = named(of->prefix, "recoveries");
     deliveries.attempted = tally->count[TALLY_SLOW_DUE];
-    deliveries.measured = held(run, LATENCY_DELIVERY_SLOW);
+    deliveries.measured = held(of, LATENCY_DELIVERY_SLOW);
     deliveries.failed = tally->count[TALLY_SLOW_MISSED];
     deliveries.unfinished = tally->count[TALLY_SLOW_UNFINISHED];
     deliveries.unreadable =
@@ -101,7 +110,7 @@ static void add_slow(struct books *books, const struct run *run)
     if (deliveries.attempted > 0)
         books_add(books, &deliveries);
     recoveries.attempted = tally->count[TALLY_RECOVERY_DUE];
-    recoveries.measured = held(run, LATENCY_RECOVERY);
+    recoveries.measured = held(of, LATENCY_RECOVERY);
     recoveries.failed = tally->count[TALLY_RECOVERY_FAILED];
     recoveries.unfinished = tally->count[TALLY_RECOVERY_UNFINISHED];
     recoveries.unreadable = tally->count[TALLY_RECOVERED] - recoveries.measured;
@@ -121,9 +130,48 @@ static void add_signs_of_life(struct books *books, const struct tally *tally)
         books_add(books, &line);
 }
 
-// Adds the messages of a fleet. Those of the warm-up have a line of their own, since they are in no figure.
-static void add_messages(struct books *books, struct run *run, const char *prefix, const struct tally *tally)
+static void add_publishes(struct books *books, const struct books_of *of)
 {
+    struct books_line line = named(of->prefix, "publishes");
+    line.attempted = tally_measured(of->tally, TALLY_DUE);
+    line.measured = tally_measured(of->tally, TALLY_PUBLISHED);
+    line.not_sent = tally_measured(of->tally, TALLY_NOT_SENT);
+    books_add(books, &line);
+}
+
+static void add_deliveries(struct books *books, const struct books_of *of)
+{
+    const struct tally *tally = of->tally;
+    struct books_line line = named(of->prefix, "deliveries");
+    line.attempted = tally_measured(tally, TALLY_DELIVERY_DUE);
+    line.measured =
+        held(of, LATENCY_DELIVERY) + held(of, LATENCY_DELIVERY_BEFORE) + held(of, LATENCY_DELIVERY_AFTER);
+    line.lost = tally_measured(tally, TALLY_LOST);
+    line.unfinished = tally_measured(tally, TALLY_UNFINISHED);
+    line.unreadable =
+        tally_measured(tally, TALLY_RECEIVED) - line.measured + tally_measured(tally, TALLY_CORRUPT);
+    books_add(books, &line);
+}
+
+static void add_acks(struct books *books, const struct books_of *of)
+{
+    const struct tally *tally = of->tally;
+    struct books_line line = named(of->prefix, "acks");
+    if (tally->count[TALLY_ACK_DUE] == 0)
+        return;
+    line.attempted = tally_measured(tally, TALLY_ACK_DUE);
+    line.measured = held(of, LATENCY_ACK);
+    line.lost = tally_measured(tally, TALLY_UNACKED);
+    line.unfinished = tally_measured(tally, TALLY_ACK_UNFINISHED);
+    line.unreadable = tally_measured(tally, TALLY_ACKED) - line.measured;
+    books_add(books, &line);
+}
+
+// Adds the messages of a fleet. Those of the warm-up have a line of their own, since they are in no figure.
+static void add_messages(struct books *books, struct run *run, const struct books_of *of)
+{
+    const struct tally *tally = of->tally;
+    const char *prefix = of->prefix;
     const int64_t *count = tally->count, *warm = count + (TALLY_WARM_UP - TALLY_DUE);
     if (count[TALLY_DUE] == 0)
         return;
@@ -138,33 +186,11 @@ static void add_messages(struct books *books, struct run *run, const char *prefi
             "same topics (--topic, --prefix), or the target kept messages of a run before. They are in no "
             "count of deliveries; the target's time for them is in its CPU time",
             (long long)count[TALLY_FOREIGN], tally == &run->tally ? "" : "probe ");
-    struct books_line publishes = named(prefix, "publishes");
-    publishes.attempted = tally_measured(tally, TALLY_DUE);
-    publishes.measured = tally_measured(tally, TALLY_PUBLISHED);
-    publishes.not_sent = tally_measured(tally, TALLY_NOT_SENT);
-    books_add(books, &publishes);
-
-    struct books_line deliveries = named(prefix, "deliveries");
-    deliveries.attempted = tally_measured(tally, TALLY_DELIVERY_DUE);
-    deliveries.measured =
-        held(run, LATENCY_DELIVERY) + held(run, LATENCY_DELIVERY_BEFORE) + held(run, LATENCY_DELIVERY_AFTER);
-    deliveries.lost = tally_measured(tally, TALLY_LOST);
-    deliveries.unfinished = tally_measured(tally, TALLY_UNFINISHED);
-    deliveries.unreadable =
-        tally_measured(tally, TALLY_RECEIVED) - deliveries.measured + tally_measured(tally, TALLY_CORRUPT);
-    books_add(books, &deliveries);
-
-    if (count[TALLY_ACK_DUE] > 0) {
-        struct books_line acks = named(prefix, "acks");
-        acks.attempted = tally_measured(tally, TALLY_ACK_DUE);
-        acks.measured = held(run, LATENCY_ACK);
-        acks.lost = tally_measured(tally, TALLY_UNACKED);
-        acks.unfinished = tally_measured(tally, TALLY_ACK_UNFINISHED);
-        acks.unreadable = tally_measured(tally, TALLY_ACKED) - acks.measured;
-        books_add(books, &acks);
-    }
+    add_publishes(books, of);
+    add_deliveries(books, of);
+    add_acks(books, of);
     // Of pairs one line is enough: a message has one delivery. Otherwise a message not sent is no delivery.
-    bool pairs = run->config->pattern.kind == PATTERN_PAIRS;
+    bool pairs = run->config->pattern.kind == PATTERN_PAIRS && !run->crews;
     struct books_line sent = named(prefix, "warm_up_publishes");
     sent.attempted = warm[TALLY_DUE];
     sent.measured = warm[TALLY_PUBLISHED];
@@ -241,16 +267,41 @@ void run_books(struct books *books, struct run *run)
     add_file(books, run, "memory_lines", "memory.csv", &run->sampler_account.file);
     add_file(books, run, "steps_lines", "steps.csv", &run->steps_account);
     add_file(books, run, "arrivals_lines", "arrivals.csv", &run->arrivals_account);
-    add_connects(books, run);
-    add_arrivals(books, run);
-    add_subscribes(books, "", &run->tally);
-    add_changes(books, run, "subacks", 0, LATENCY_SUBSCRIBE);
-    add_changes(books, run, "unsubacks", TALLY_REMOVE_DUE - TALLY_ADD_DUE, LATENCY_UNSUBSCRIBE);
-    add_messages(books, run, "", &run->tally);
-    add_slow(books, run);
+    // The histograms have the samples of clients and probes together.
+    struct books_of all = {"", &run->tally, run->total, run->censored},
+                    probes = {"probe_", &run->probe_tally, run->total, run->censored};
+    add_connects(books, run, &all);
+    add_arrivals(books, &all);
+    add_subscribes(books, &all);
+    add_both_changes(books, &all);
+    add_messages(books, run, &all);
+    add_slow(books, &all);
     add_signs_of_life(books, &run->tally);
+    for (int i = 0; i < run->books.count; i++)
+        books_add(books, &run->books.lines[i]);
+    books->left_out += run->books.left_out;
     if (!run->probes)
         return;
-    add_subscribes(books, "probe_", &run->probe_tally);
-    add_messages(books, run, "probe_", &run->probe_tally);
+    add_subscribes(books, &probes);
+    add_messages(books, run, &probes);
+}
+
+void run_books_of(struct run *run, const struct books_of *of, int64_t connects)
+{
+    const int64_t *count = of->tally->count;
+    struct books_line line = named(of->prefix, "connects");
+    int64_t connected = take_connects(&line, run, of->tally, connects);
+    line.measured = held(of, LATENCY_CONNECT);
+    line.unreadable = connected - line.measured;
+    if (connects > 0 || connected > 0)
+        books_add(&run->books, &line);
+    add_arrivals(&run->books, of);
+    add_subscribes(&run->books, of);
+    add_both_changes(&run->books, of);
+    if (count[TALLY_DUE] > 0)
+        add_publishes(&run->books, of);
+    if (count[TALLY_DELIVERY_DUE] > 0 || count[TALLY_RECEIVED] > 0)
+        add_deliveries(&run->books, of);
+    add_acks(&run->books, of);
+    add_slow(&run->books, of);
 }

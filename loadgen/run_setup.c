@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/host.h"
+#include "loadgen/crew.h"
 #include "loadgen/engine.h"
 
 #include <errno.h>
@@ -37,9 +38,10 @@ static int open_histograms(struct run *run, struct err *err)
     return 0;
 }
 
-static struct worker_setup setup_of(const struct run *run, const struct plan *plan, const char *prefix)
+// `config`: of the run, or of a crew.
+static struct worker_setup setup_of(const struct run *run, const struct config *config,
+                                    const struct plan *plan, const char *prefix)
 {
-    const struct config *config = run->config;
     return (struct worker_setup){
         .engine = config->engine,
         .plan = plan,
@@ -107,6 +109,13 @@ int run_divide(struct plan *plan, const struct config *config, struct err *err)
 
 int run_check(struct plan *plan, const struct config *config, struct err *err)
 {
+    for (int i = 0; i < config->crew_count; i++) {
+        const struct config *group = config->crews[i].config;
+        int code = make_plan(plan, group, group->connections, false, err);
+        if (code < 0)
+            return err_prefix(err, code, "group %s", config->crews[i].name);
+        plan_free(plan);
+    }
     return make_plan(plan, config, config->connections, false, err);
 }
 
@@ -152,14 +161,27 @@ static int open_signals(struct run *run, struct err *err)
     return run->signals < 0 ? err_set(err, -errno, "cannot make a signalfd: %m") : 0;
 }
 
+// The workers of the clients, not those of the probes.
+static int client_workers(const struct run *run, pid_t *pids)
+{
+    struct fleet *fleets[RUN_FLEETS_MAX];
+    int count = run_fleets(run, fleets), workers = 0;
+    for (int i = 0; i < count; i++)
+        for (int worker = 0; fleets[i] != run->probes && worker < fleet_workers(fleets[i]); worker++) {
+            if (pids)
+                pids[workers] = fleet_pid(fleets[i], worker);
+            workers++;
+        }
+    return workers;
+}
+
 static int open_sampler(struct run *run, struct err *err)
 {
-    int count = fleet_workers(run->fleet);
+    int count = client_workers(run, NULL);
     pid_t *pids = calloc((size_t)count, sizeof *pids);
     if (!pids)
         return err_set(err, -ENOMEM, "out of memory for the sampler");
-    for (int i = 0; i < count; i++)
-        pids[i] = fleet_pid(run->fleet, i);
+    client_workers(run, pids);
     char path[4096];
     struct sampler_config config = {
         .path = run->record ? record_path(run->record, "memory.csv", path, sizeof path) : NULL,
@@ -203,8 +225,83 @@ static int draw_number(struct run *run, struct err *err)
     return 0;
 }
 
+// --- crews -------------------------------------------------------------------------------------------------
+
+// All crews use the routes that the plan of all clients has, and on these ports of their own, behind those of the
+// crews before (`taken`).
+static int plan_crew(struct run *run, struct crew *crew, int64_t *taken, struct err *err)
+{
+    const struct config *config = crew->request->config;
+    int code = make_plan(&crew->plan, config, config->connections, false, err);
+    if (code < 0)
+        return err_prefix(err, code, "group %s", crew->request->name);
+    memcpy(crew->plan.sources, run->plan.sources, (size_t)run->plan.source_count * sizeof *run->plan.sources);
+    crew->plan.source_count = run->plan.source_count;
+    crew->plan.ports = run->plan.ports;
+    crew->plan.ports.skip = *taken;
+    *taken += plan_per_route(&crew->plan);
+    return 0;
+}
+
+static int set_up_crew(struct run *run, int number, struct err *err)
+{
+    struct crew *crew = &run->crews[number], *source = &run->crews[crew->request->messages_of];
+    const struct config *config = crew->request->config, *messages = source->request->config;
+    crew->setup = setup_of(run, config, &crew->plan, crew->prefix);
+    crew->setup.latency = crew->latency;
+    crew->setup.connecting -= config->later;
+    crew->setup.place = crew->request->place;
+    crew->setup.topics = &messages->identity;
+    crew->setup.topics_prefix = source->prefix;
+    crew->setup.payloads = messages->payload.given ? &messages->payload : NULL;
+    if (source == crew && config->pattern.kind != PATTERN_PAIRS) {
+        int code = board_open(&crew->board, &config->pattern, err);
+        if (code < 0)
+            return code;
+    }
+    return 0;
+}
+
+// The plan of all clients together is what owners, census and ceilings look at, and what the record has.
+static int open_crews(struct run *run, struct err *err)
+{
+    const struct config *config = run->config;
+    int code = make_plan(&run->plan, config, config->connections, false, err), count = config->crew_count;
+    int64_t taken = 0;
+    run->crews = code == 0 ? calloc((size_t)count, sizeof *run->crews) : NULL;
+    if (!run->crews)
+        return code < 0 ? code : err_set(err, -ENOMEM, "out of memory for %d groups", count);
+    run->plan.workers = 0;
+    run->plan.clients_per_worker = 0;
+    for (int i = 0; i < count && code == 0; i++) {
+        struct crew *crew = &run->crews[i];
+        crew->request = &config->crews[i];
+        snprintf(crew->prefix, sizeof crew->prefix, "%s%c", config->prefix, 'a' + i);
+        code = plan_crew(run, crew, &taken, err);
+        run->plan.workers += crew->plan.workers;
+        if (crew->plan.clients_per_worker > run->plan.clients_per_worker)
+            run->plan.clients_per_worker = crew->plan.clients_per_worker;
+        if (code == 0)
+            code = crew_open(crew, err);
+    }
+    for (int i = 0; i < count && code == 0; i++)
+        code = set_up_crew(run, i, err);
+    run->setup = setup_of(run, config, &run->plan, config->prefix);
+    for (int i = 0; i < count && code == 0; i++) {
+        struct crew *crew = &run->crews[i];
+        crew->setup.board = run->crews[crew->request->messages_of].board;
+        code = open_fleet(&crew->fleet, &crew->setup,
+                          config->tokens > 0 ? (int)config->tokens : config->engine->tokens, err);
+    }
+    return code;
+}
+
+// --- opening and closing -----------------------------------------------------------------------------------
+
 static int open_workers(struct run *run, struct err *err)
 {
+    if (run->config->crew_count > 0)
+        return open_crews(run, err);
     const struct config *config = run->config;
     const struct engine *engine = config->engine;
     int code = make_plan(&run->plan, config, config->connections, false, err);
@@ -219,7 +316,7 @@ static int open_workers(struct run *run, struct err *err)
     code = latency_shared_open(&run->latency, stripes, err);
     if (code < 0)
         return code;
-    run->setup = setup_of(run, &run->plan, config->prefix);
+    run->setup = setup_of(run, config, &run->plan, config->prefix);
     if (config->pattern.kind != PATTERN_PAIRS && (code = board_open(&run->board, &config->pattern, err)) < 0)
         return code;
     run->setup.board = run->board;
@@ -231,7 +328,7 @@ static int open_workers(struct run *run, struct err *err)
         open_fleet(&run->fleet, &run->setup, config->tokens > 0 ? (int)config->tokens : engine->tokens, err);
     if (code == 0 && probes) {
         snprintf(run->probe_prefix, sizeof run->probe_prefix, "%sp", config->prefix);
-        run->probe_setup = setup_of(run, &run->probe_plan, run->probe_prefix);
+        run->probe_setup = setup_of(run, config, &run->probe_plan, run->probe_prefix);
         name_probes(run);
         code = open_fleet(&run->probes, &run->probe_setup, 1, err);
     }
@@ -307,6 +404,10 @@ void run_close(struct run *run)
     census_close(run->census);
     fleet_close(run->probes);
     fleet_close(run->fleet);
+    for (int i = 0; run->crews && i < run->config->crew_count; i++)
+        crew_close(&run->crews[i]);
+    free(run->crews);
+    run->crews = NULL;
     if (run->signals >= 0)
         close(run->signals);
     if (run->hist_memory)

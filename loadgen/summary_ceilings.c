@@ -40,14 +40,17 @@ static bool is_refused(const struct plan *plan)
 // The least of all workers: somebody may have changed one.
 static int64_t worker_limit(const struct run *run)
 {
+    struct fleet *fleets[RUN_FLEETS_MAX];
+    int count = run_fleets(run, fleets);
     int64_t least = -1;
-    for (int i = 0; i < fleet_workers(run->fleet); i++) {
-        struct rlimit limit;
-        pid_t pid = fleet_pid(run->fleet, i);
-        if (pid > 0 && prlimit(pid, RLIMIT_NOFILE, NULL, &limit) == 0 && limit.rlim_cur < INT64_MAX &&
-            (least < 0 || (int64_t)limit.rlim_cur < least))
-            least = (int64_t)limit.rlim_cur;
-    }
+    for (int i = 0; i < count; i++)
+        for (int worker = 0; worker < fleet_workers(fleets[i]); worker++) {
+            struct rlimit limit;
+            pid_t pid = fleet_pid(fleets[i], worker);
+            if (pid > 0 && prlimit(pid, RLIMIT_NOFILE, NULL, &limit) == 0 && limit.rlim_cur < INT64_MAX &&
+                (least < 0 || (int64_t)limit.rlim_cur < least))
+                least = (int64_t)limit.rlim_cur;
+        }
     return least;
 }
 

@@ -270,7 +270,9 @@ static int worker_open(struct worker *worker, struct err *err)
     prctl(PR_SET_TIMERSLACK, 1UL);
     worker->clients = calloc((size_t)worker->share.count + 1, 1);
     const struct identity *identity = setup->identity ? setup->identity : identity_plain();
-    worker->name = malloc(WORKER_NAME_BYTES + identity->topic_bytes + identity->texts_bytes);
+    const struct identity *topics = setup->topics ? setup->topics : identity;
+    worker->name = malloc(WORKER_NAME_BYTES + identity->topic_bytes + identity->texts_bytes +
+                          topics->topic_bytes + topics->texts_bytes);
     if (!worker->clients || !worker->name)
         return err_set(err, -ENOMEM, "out of memory for %lld clients", (long long)worker->share.count);
     struct engine_config config = {
@@ -320,7 +322,7 @@ bool worker_concerns(void *context, int number, const struct fleet_order *order)
     case FLEET_ARRIVE:
         return plan_goal(share, order->goal) > plan_goal(share, order->before);
     case FLEET_PUBLISH:
-        return share.count > 0 && share.first < pattern_clients(&order->pattern);
+        return share.count > 0 && setup->place + share.first < pattern_clients(&order->pattern);
     case FLEET_CLOSE:
         if (order->goal > 0)
             return plan_goal(share, order->goal) > plan_goal(share, order->before);

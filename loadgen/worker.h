@@ -21,8 +21,12 @@ struct worker_setup { // made before the fork, read by every worker
     struct latency_shared *latency;
     struct board *board; // NULL: its orders to publish are of pairs
     const char *prefix;
-    uint32_t run;                        // in the header of each message (payload.h)
-    const struct identity *identity;     // NULL: clients and topics have the names of the plain one
+    uint32_t run;                    // in the header of each message (payload.h)
+    const struct identity *identity; // NULL: clients and topics have the names of the plain one
+    // Whose topics messages have, where other clients publish them; NULL: `identity` and `prefix`.
+    const struct identity *topics;
+    const char *topics_prefix;
+    int64_t place;                       // the number of the plan's first client in the patterns of orders
     const struct payload_form *payloads; // NULL: the orders say how large messages are
     int64_t timeout_ns;
     int keep_alive_s;

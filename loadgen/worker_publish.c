@@ -47,9 +47,9 @@ static void let_send(struct worker *worker, struct worker_pair *pair)
 int worker_publish_begin(struct worker *worker)
 {
     const struct pattern *pattern = &worker->order.pattern;
-    worker->first_pair = pattern_publishers_before(pattern, worker->share.first);
+    worker->first_pair = pattern_publishers_before(pattern, worker_place(worker));
     worker->pair_count =
-        pattern_publishers_before(pattern, worker->share.first + worker->share.count) - worker->first_pair;
+        pattern_publishers_before(pattern, worker_place(worker) + worker->share.count) - worker->first_pair;
     worker->turn = 0;
     worker->load.at_ns = 0;
     worker->board_ns = 0;
@@ -92,8 +92,8 @@ static void count_published(struct worker *worker, int64_t publisher, const stru
     const struct pattern *pattern = &worker->order.pattern;
     int64_t receivers = pattern_receivers(pattern, publisher);
     bool warm_up = worker_is_warm_up(worker, message->intended_ns);
-    if (pattern->apart > 0) {
-        int64_t slow = pattern_receivers_apart(pattern, publisher);
+    if (pattern->slow > 0) {
+        int64_t slow = pattern_receivers_slow(pattern, publisher);
         tally_add_messages(worker->page, TALLY_SLOW_DUE, slow, warm_up);
         receivers -= slow;
     }
@@ -147,7 +147,7 @@ static int send_one(struct worker *worker, struct worker_pair *pair, const char 
                                      .retain = worker->order.retain,
                                      .intended_ns = intended_ns,
                                      .sent_ns = now_ns};
-    int64_t client = pattern_publisher_client(&worker->order.pattern, number) - worker->share.first;
+    int64_t client = pattern_publisher_client(&worker->order.pattern, number) - worker_place(worker);
     if (!is_pairs(worker))
         tell_sent(worker, pair, number, pair->sent + 1, &message);
     int code = hand_over(worker, pair, client, &message);
@@ -327,7 +327,7 @@ static void on_message(struct worker *worker, const struct engine_event *event)
     if (event->content != PAYLOAD_STRANGE && (!worker->pairs || event->payload.sent_ns < worker->order.at_ns))
         return; // of an order that has ended, where it counts as lost
     if (event->content == PAYLOAD_STRANGE || number < 0 || number >= worker->pair_count ||
-        worker->share.first + event->client != 2 * (int64_t)event->payload.pair) {
+        worker_place(worker) + event->client != 2 * (int64_t)event->payload.pair) {
         tally_add(worker->page, TALLY_STRANGE, 1);
         return;
     }
@@ -356,7 +356,7 @@ void worker_publish_event(struct worker *worker, const struct engine_event *even
             worker_receive_message(worker, event);
         return;
     }
-    int64_t client = worker->share.first + event->client;
+    int64_t client = worker_place(worker) + event->client;
     int64_t number = pattern_publishers_before(&worker->order.pattern, client) - worker->first_pair;
     if (!worker->pairs || number < 0 || number >= worker->pair_count)
         return;

@@ -8,16 +8,16 @@
 
 bool worker_is_slow(const struct worker *worker, int64_t client)
 {
-    return worker->slow.first > 0 && worker->share.first + client >= worker->slow.first;
+    return worker->slow.first > 0 && worker_place(worker) + client >= worker->slow.first;
 }
 
 void worker_slow_begin(struct worker *worker)
 {
     const struct fleet_order *order = &worker->order;
     struct worker_slow *slow = &worker->slow;
-    if (order->pattern.apart == 0)
+    if (order->pattern.slow == 0)
         return;
-    slow->first = pattern_first_apart(&order->pattern);
+    slow->first = pattern_clients(&order->pattern) - order->pattern.slow;
     slow->stage = worker_is_slow(worker, 0) && worker->reception.count > 0 ? SLOW_BEFORE : SLOW_NONE;
     slow->heard_ns = calloc((size_t)worker->reception.count + 1, sizeof *slow->heard_ns);
     if (!slow->heard_ns)

@@ -6,36 +6,53 @@
 #define EXPECT_NS (1500 * NS_PER_MS)
 #define READ_NS (5 * NS_PER_S)
 
+static void name_topic(const char *prefix, char kind, int64_t number, char topic[static 64])
+{
+    snprintf(topic, 64, "poolmark/%s/%c%lld", prefix, kind, (long long)number);
+}
+
 void worker_topic(const struct worker *worker, char kind, int64_t number, char topic[static 64])
 {
-    snprintf(topic, 64, "poolmark/%s/%c%lld", worker->setup->prefix, kind, (long long)number);
+    name_topic(worker->setup->prefix, kind, number, topic);
+}
+
+// The prefix of messages' topics: the publishers'.
+static const char *messages_prefix(const struct worker *worker)
+{
+    return worker->setup->topics_prefix ? worker->setup->topics_prefix : worker->setup->prefix;
 }
 
 void worker_message_topic(const struct worker *worker, int64_t publisher, char topic[static 64])
 {
     const struct pattern *pattern = &worker->order.pattern;
     if (pattern->kind == PATTERN_FAN_IN)
-        snprintf(topic, 64, "poolmark/%s/f/%lld", worker->setup->prefix, (long long)publisher);
+        snprintf(topic, 64, "poolmark/%s/f/%lld", messages_prefix(worker), (long long)publisher);
     else
-        worker_topic(worker, pattern->kind == PATTERN_PAIRS ? 'p' : 't', pattern_topic(pattern, publisher),
-                     topic);
+        name_topic(messages_prefix(worker), pattern->kind == PATTERN_PAIRS ? 'p' : 't',
+                   pattern_topic(pattern, publisher), topic);
 }
 
 void worker_filter(const struct worker *worker, int64_t subscriber, char filter[static 64])
 {
     const struct pattern *pattern = &worker->order.pattern;
     if (pattern->kind == PATTERN_FAN_IN)
-        snprintf(filter, 64, "poolmark/%s/f/+", worker->setup->prefix);
+        snprintf(filter, 64, "poolmark/%s/f/+", messages_prefix(worker));
     else
-        worker_topic(worker, pattern->kind == PATTERN_PAIRS ? 'p' : 't', pattern_topic(pattern, subscriber),
-                     filter);
+        name_topic(messages_prefix(worker), pattern->kind == PATTERN_PAIRS ? 'p' : 't',
+                   pattern_topic(pattern, subscriber), filter);
 }
 
-// The identity, if it has topics.
+static bool has_topics(const struct identity *identity)
+{
+    return identity && identity->topic.count > 0;
+}
+
+// Whose topics messages have; NULL: those that were not given.
 static const struct identity *named(const struct worker *worker)
 {
-    const struct identity *identity = worker->setup->identity;
-    return identity && identity->topic.count > 0 ? identity : NULL;
+    const struct worker_setup *setup = worker->setup;
+    const struct identity *identity = setup->topics ? setup->topics : setup->identity;
+    return has_topics(identity) ? identity : NULL;
 }
 
 const char *worker_name_messages(struct worker *worker, int64_t publisher)
@@ -46,7 +63,7 @@ const char *worker_name_messages(struct worker *worker, int64_t publisher)
         return worker->name;
     }
     int64_t number = pattern->kind == PATTERN_FAN_IN ? publisher : pattern_topic(pattern, publisher);
-    return identity_topic(named(worker), worker->setup->prefix, number,
+    return identity_topic(named(worker), messages_prefix(worker), number,
                           pattern_publisher_client(pattern, publisher), worker->name);
 }
 
@@ -58,15 +75,16 @@ const char *worker_name_filter(struct worker *worker, int64_t subscriber)
         return worker->name;
     }
     if (pattern->kind == PATTERN_FAN_IN)
-        return identity_filter(named(worker), worker->setup->prefix, worker->name);
+        return identity_filter(named(worker), messages_prefix(worker), worker->name);
     // The first publisher of a topic has its number.
     return worker_name_messages(worker, pattern_topic(pattern, subscriber));
 }
 
 const char *worker_name_own(struct worker *worker, int64_t global)
 {
-    if (named(worker))
-        return identity_topic(named(worker), worker->setup->prefix, global, global, worker->name);
+    const struct identity *identity = worker->setup->identity;
+    if (has_topics(identity))
+        return identity_topic(identity, worker->setup->prefix, global, global, worker->name);
     worker_topic(worker, 'c', global, worker->name);
     return worker->name;
 }
@@ -89,7 +107,7 @@ bool worker_had_its_turn(const struct worker *worker, int64_t sent_ns, int64_t b
 enum latency_kind worker_delivery_kind(const struct worker *worker, int64_t intended_ns)
 {
     const struct fleet_order *order = &worker->order;
-    if (order->pattern.apart == 0 || order->act != FLEET_PUBLISH)
+    if (order->pattern.slow == 0 || order->act != FLEET_PUBLISH)
         return LATENCY_DELIVERY;
     int64_t after_ns = intended_ns - order->at_ns;
     return after_ns < order->slow_from_ns    ? LATENCY_DELIVERY_BEFORE

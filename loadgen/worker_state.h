@@ -111,6 +111,12 @@ struct worker {
     struct worker_changes *changes;   // SUBSCRIBE; worker_subscribe.c
 };
 
+// The number of the worker's first client in the pattern of an order.
+static inline int64_t worker_place(const struct worker *worker)
+{
+    return worker->setup->place + worker->share.first;
+}
+
 bool worker_is_open(uint8_t client);
 // Has the deadline passed, and has everything that came before been read? Then a missing answer is lost.
 bool worker_is_past(const struct worker *worker, int64_t deadline_ns, int64_t now_ns);

@@ -74,6 +74,7 @@ static int check(struct config *config, struct err *err)
                                 .subscribers = own->subscribers > 0 ? own->subscribers : SUBSCRIBERS,
                                 .topics = 1};
     pattern->apart = llround(own->share * (double)pattern->subscribers);
+    pattern->slow = pattern->apart;
     if (pattern->apart < 1 || pattern->apart >= pattern->subscribers)
         return err_set(
             err, -EINVAL,

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loadgen/crew.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/mman.h>
+
+enum { STRIPES_MAX = 4 };
+
+static int map_histograms(struct crew *crew, struct err *err)
+{
+    size_t bytes = 2 * LATENCY_COUNT * hist_bytes();
+    // Zeroed, and a histogram that stays empty takes no memory.
+    void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED)
+        return err_set(err, -ENOMEM, "out of memory for the histograms of %s", crew->request->name);
+    crew->hist_memory = memory;
+    crew->hist_memory_bytes = bytes;
+    char *at = memory;
+    struct hist **sets[] = {crew->interval, crew->hist};
+    for (int set = 0; set < 2; set++)
+        for (int kind = 0; kind < LATENCY_COUNT; kind++, at += hist_bytes())
+            sets[set][kind] = hist_init(at);
+    return 0;
+}
+
+int crew_open(struct crew *crew, struct err *err)
+{
+    int stripes = crew->plan.workers < STRIPES_MAX ? crew->plan.workers : STRIPES_MAX;
+    int code = latency_shared_open(&crew->latency, stripes, err);
+    return code < 0 ? code : map_histograms(crew, err);
+}
+
+void crew_close(struct crew *crew)
+{
+    fleet_close(crew->fleet);
+    if (crew->hist_memory)
+        munmap(crew->hist_memory, crew->hist_memory_bytes);
+    latency_shared_close(crew->latency);
+    board_close(crew->board);
+    plan_free(&crew->plan);
+    *crew = (struct crew){.request = crew->request};
+}
+
+static void write_line(const struct crew *crew, const char *phase, enum latency_kind kind,
+                       struct hist_log *log, int64_t from_wall_ns, int64_t to_wall_ns)
+{
+    char tag[CREW_TAG_BYTES];
+    snprintf(tag, sizeof tag, "%s.%s.%s", crew->request->name, phase, latency_name(kind));
+    (void)hist_log_write(log, tag, from_wall_ns, to_wall_ns, crew->interval[kind]);
+}
+
+void crew_collect(struct crew *crew, const char *phase, struct hist_log *log, int64_t from_wall_ns,
+                  int64_t to_wall_ns, struct hist *into[LATENCY_COUNT], int64_t censored[LATENCY_COUNT])
+{
+    int64_t these[LATENCY_COUNT] = {0};
+    latency_collect(crew->latency, crew->interval, these);
+    for (int kind = 0; kind < LATENCY_COUNT; kind++) {
+        crew->censored[kind] += these[kind];
+        censored[kind] += these[kind];
+        if (hist_count(crew->interval[kind]) == 0)
+            continue;
+        if (log && kind != LATENCY_LAG)
+            write_line(crew, phase, (enum latency_kind)kind, log, from_wall_ns, to_wall_ns);
+        hist_merge(into[kind], crew->interval[kind]);
+        hist_merge(crew->hist[kind], crew->interval[kind]);
+        hist_reset(crew->interval[kind]);
+    }
+}
+
+void crew_begin_phase(struct crew *crew)
+{
+    for (int kind = 0; kind < LATENCY_COUNT; kind++) {
+        hist_reset(crew->hist[kind]);
+        crew->censored[kind] = 0;
+    }
+    crew->before = crew->tally;
+}
+
+static bool adds_up(int what)
+{
+    return what != TALLY_OPEN && what != TALLY_FIRST_START_NS && what != TALLY_LAST_CONNECTED_NS &&
+           what != TALLY_FIRST_ARRIVAL_NS && what != TALLY_LAST_ARRIVED_NS && what != TALLY_LAST_CHANGED_NS &&
+           what != TALLY_LAST_RECEIVED_NS && what != TALLY_RAN_PPM && what != TALLY_WAITED_PPM &&
+           what != TALLY_STALLED_PPM;
+}
+
+void crew_phase_tally(const struct crew *crew, struct tally *tally)
+{
+    const struct tally *before = &crew->before;
+    *tally = crew->tally;
+    for (int what = 0; what < TALLY_COUNT; what++)
+        if (adds_up(what))
+            tally->count[what] -= before->count[what];
+    for (int reason = 0; reason < REASON_COUNT; reason++) {
+        tally->failed[reason] -= before->failed[reason];
+        tally->dropped[reason] -= before->dropped[reason];
+        tally->away[reason] -= before->away[reason];
+        tally->slow_closed[reason] -= before->slow_closed[reason];
+    }
+}
