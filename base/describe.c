@@ -51,7 +51,7 @@ static json_t *option(const struct opt *opt, const char *heading)
                      text_or_null(heading));
 }
 
-static json_t *options(const struct opt *table)
+json_t *describe_options(const struct opt *table)
 {
     json_t *list = json_array();
     const char *heading = NULL;
@@ -67,7 +67,7 @@ static json_t *options(const struct opt *table)
 json_t *describe_new(const char *program, const struct opt *table, const struct metric *catalogue)
 {
     return json_pack("{s:s,s:s,s:o,s:o,s:o,s:o}", "schema", DESCRIBE_SCHEMA, "program", program, "tool",
-                     build_json(), "host", host_facts(), "options", options(table), "metrics",
+                     build_json(), "host", host_facts(), "options", describe_options(table), "metrics",
                      metric_json(catalogue));
 }
 

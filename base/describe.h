@@ -22,6 +22,9 @@
 // `table` is NULL for a program without a table of options.
 json_t *describe_new(const char *program, const struct opt *table, const struct metric *catalogue);
 
+// The rows as in "options". NULL is none. A new reference.
+json_t *describe_options(const struct opt *table);
+
 // Prints and frees `root`. Returns the exit code: 1 when memory ran out or stdout failed.
 int describe_print(json_t *root);
 

@@ -323,9 +323,9 @@ static int parse_with(struct config *config, const struct scenario *scenario, in
         code = scenario->check(config, err);
     if (code == 0)
         code = identity_check(config, err);
-    if (code == 0 && parsed == OPTS_RUN)
-        code = identity_prepare(config, err);
-    if (code == 0 && parsed == OPTS_RUN)
+    if (code == 0 && parsed == OPTS_RUN && scenario->prepare)
+        code = scenario->prepare(config, err);
+    if (code == 0 && parsed == OPTS_RUN && (code = identity_prepare(config, err)) == 0)
         code = payload_form_prepare(&config->payload, config->seed, err);
     return code < 0 ? code : parsed;
 }
@@ -391,6 +391,8 @@ int command_line_parse(struct config *config, int argc, char **argv, struct err 
 
 void command_line_free(struct config *config)
 {
+    if (config->scenario && config->scenario->release)
+        config->scenario->release(config);
     identity_free(&config->identity);
     payload_form_free(&config->payload);
 }
@@ -466,8 +468,9 @@ static json_t *describe_scenarios(const struct table *all)
             if (option && (is_common(option) || row_of((*at)->options, option)))
                 json_array_append_new(options, json_string(option));
         }
-        json_array_append_new(list, json_pack("{s:s,s:s,s:o}", "name", (*at)->name, "summary", (*at)->summary,
-                                              "options", options));
+        json_t *keys = (*at)->describe_keys ? (*at)->describe_keys() : NULL;
+        json_array_append_new(list, json_pack("{s:s,s:s,s:o,s:o*}", "name", (*at)->name, "summary",
+                                              (*at)->summary, "options", options, "keys", keys));
     }
     return list;
 }

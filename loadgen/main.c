@@ -70,6 +70,7 @@ static int describe_program(const struct config *config)
                                       "workers", plan.workers, "clients_per_worker",
                                       (json_int_t)plan.clients_per_worker, "connections_per_route",
                                       (json_int_t)ports_per_route(&plan.ports)));
+        json_object_set_new(root, "config", command_line_json(config));
     }
     return describe_print(root);
 }

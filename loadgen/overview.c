@@ -88,7 +88,9 @@ static void print_asked(const struct overview *overview, FILE *to)
         print_pair(to, "of both a second", figure(overview, "subscriptions.rate_asked"),
                    figure(overview, "subscriptions.rate"), "1/s");
     }
-    print_pair(to, "connects a second", run->config->connect_rate_per_s, connect_rate(overview), "1/s");
+    bool one = run->config->crew_count == 0; // of groups each has rates of its own
+    if (one)
+        print_pair(to, "connects a second", run->config->connect_rate_per_s, connect_rate(overview), "1/s");
     if (isfinite(figure(overview, "clients.alive")))
         print_pair(to, "signs of life", (double)count[TALLY_PROVE_ASKED], figure(overview, "clients.alive"),
                    "1");
@@ -99,8 +101,9 @@ static void print_asked(const struct overview *overview, FILE *to)
     if (count[TALLY_SLOW_DUE] > 0)
         print_pair(to, "at slow readers", (double)count[TALLY_SLOW_DUE], (double)count[TALLY_SLOW_RECEIVED],
                    "1");
-    print_pair(to, "messages a second", figure(overview, "messages.rate_asked"),
-               figure(overview, "messages.rate"), "1/s");
+    if (one)
+        print_pair(to, "messages a second", figure(overview, "messages.rate_asked"),
+                   figure(overview, "messages.rate"), "1/s");
 }
 
 // --- latencies ---------------------------------------------------------------------------------------------
@@ -152,6 +155,44 @@ static void print_latencies(const struct overview *overview, FILE *to)
     if (censored > 0)
         fprintf(to, "%-*s%lld of these had not ended: they count with their age\n", LABEL, "",
                 (long long)censored);
+}
+
+// Does the row begin the figures of a latency of a group in a phase (GROUP.PHASE.LATENCY.p50)? Uncorrected ones are not
+// shown. `label` becomes "GROUP PHASE LATENCY".
+static bool begins_latency_of_group(const struct summary_row *row, char label[static SUMMARY_NAME_BYTES])
+{
+    int dots = 0;
+    snprintf(label, SUMMARY_NAME_BYTES, "%s", row->name);
+    for (char *at = label; *at; at++)
+        if (*at == '.') {
+            *at = ' ';
+            dots++;
+        }
+    char *last = strrchr(label, ' ');
+    if (dots != 3 || strcmp(last, " p50") != 0 || strstr(label, "_uncorrected "))
+        return false;
+    *last = '\0';
+    return true;
+}
+
+static void print_groups(const struct overview *overview, FILE *to)
+{
+    enum { GROUP_LABEL = 46, P99 = 1, P99_9, MAX, COUNT = 5 }; // rows behind the first: summary_add_latency
+    const struct summary *summary = overview->summary;
+    bool headed = false;
+    for (int i = 0; i + COUNT < summary->count && overview->run->config->crew_count > 0; i++) {
+        const struct summary_row *row = &summary->rows[i];
+        char label[SUMMARY_NAME_BYTES], text[4][TEXT_BYTES];
+        if (!begins_latency_of_group(row, label))
+            continue;
+        if (!headed)
+            fprintf(to, "\n%-*s%*s%*s%*s%*s%*s\n", GROUP_LABEL, "group, phase", CELL, "p50", CELL, "p99",
+                    CELL, "p99.9", CELL, "max", CELL, "samples");
+        headed = true;
+        fprintf(to, "%-*s%*s%*s%*s%*s%*.0f\n", GROUP_LABEL, label, CELL, text_of(row->value, "ns", text[0]),
+                CELL, text_of(row[P99].value, "ns", text[1]), CELL, text_of(row[P99_9].value, "ns", text[2]),
+                CELL, text_of(row[MAX].value, "ns", text[3]), CELL, row[COUNT].value);
+    }
 }
 
 // --- losses ------------------------------------------------------------------------------------------------
@@ -266,6 +307,7 @@ void overview_print(const struct overview *overview, FILE *to)
     print_head(overview, to);
     print_asked(overview, to);
     print_latencies(overview, to);
+    print_groups(overview, to);
     print_losses(overview, to);
     if (limit->why[0])
         fprintf(to, "%-*s%s: %s\n", LABEL, "limit", limit_name(limit->by), limit->why);

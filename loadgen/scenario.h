@@ -36,8 +36,15 @@ struct scenario {
     int (*check)(struct config *config, struct err *err);
     // Only before a run: do the files that the options name exist? NULL: there are none.
     int (*check_run)(const struct config *config, struct err *err);
+    // Only before a run, after `check`: reads files that are not of the common options. -EINVAL with the text in `err`.
+    // NULL: there are none.
+    int (*prepare)(struct config *config, struct err *err);
+    // Frees what `check` and `prepare` made, also after an error of theirs. NULL: nothing.
+    void (*release)(struct config *config);
     // Adds the scenario's options to the record's `config`.
     void (*describe)(const struct config *config, json_t *json);
+    // For --describe: the keys of a file that an option names. A new reference. NULL: there is no such file.
+    json_t *(*describe_keys)(void);
 
     // Runs to its end or until the run is broken, and adds the results to `summary`.
     void (*play)(struct run *run, struct summary *summary);

@@ -40,7 +40,7 @@ void summary_add_percentile(struct summary *summary, const char *name, const str
 static void add_of(struct summary *summary, const char *prefix, const char *what, double value,
                    const char *unit, const char *better)
 {
-    char name[48];
+    char name[SUMMARY_NAME_BYTES];
     snprintf(name, sizeof name, "%s.%s", prefix, what);
     summary_add(summary, name, value, unit, better);
 }
@@ -55,7 +55,7 @@ void summary_add_latency(struct summary *summary, const char *prefix, const stru
         double percent;
     } percentiles[] = {{"p50", 50}, {"p99", 99}, {"p99_9", 99.9}};
     for (size_t i = 0; i < sizeof percentiles / sizeof percentiles[0]; i++) {
-        char name[48];
+        char name[SUMMARY_NAME_BYTES];
         snprintf(name, sizeof name, "%s.%s", prefix, percentiles[i].name);
         summary_add_percentile(summary, name, hist, percentiles[i].percent, "lower");
     }

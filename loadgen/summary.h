@@ -10,14 +10,15 @@
 #include "loadgen/limit.h"
 #include "loadgen/run.h"
 
-enum { SUMMARY_ROWS_MAX = 160, SUMMARY_READINGS_MAX = 6, SUMMARY_VERDICTS_MAX = 4 };
+// Most rows are those of groups in phases, GROUP.PHASE.METRIC (scenario mix).
+enum { SUMMARY_ROWS_MAX = 4096, SUMMARY_NAME_BYTES = 80, SUMMARY_READINGS_MAX = 6, SUMMARY_VERDICTS_MAX = 4 };
 
 // The minimum of samples for a percentile p, as the record has it in summary.percentiles. Records without
 // this field have percentiles of any number of samples.
 #define SUMMARY_PERCENTILES "of at least 1 / (1 - p) samples"
 
 struct summary_row {
-    char name[48];
+    char name[SUMMARY_NAME_BYTES];
     double value;
     const char *unit, *better;
     char why[64]; // why the value is not known; "": no reason to give

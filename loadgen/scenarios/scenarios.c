@@ -13,7 +13,8 @@
     X(storm)                                                                                                 \
     X(subscribe)                                                                                             \
     X(soak)                                                                                                  \
-    X(slow)
+    X(slow)                                                                                                  \
+    X(mix)
 
 #define X(name) extern const struct scenario scenario_##name;
 SCENARIOS
