@@ -100,9 +100,10 @@ def test_what_is_wrong_with_options_is_said_and_nothing_described():
 def test_a_metric_is_found_in_the_catalogue_by_its_name_with_or_without_a_phase():
     metrics = described.catalogue(BUILD)
     assert len({metric["name"] for metric in metrics}) == len(metrics)
-    for name in ("connect.p99", "qos1.delivery.p99", "cell.messages.lost", "step.1000.user_bytes", "time"):
+    for name in ("connect.p99", "qos1.delivery.p99", "cell.messages.lost", "step.1000.user_bytes", "time",
+                 "sensors.day.messages.lost", "mixed.sensors.day.ack.p99"):
         assert described.metric_of(name, metrics), name
-    for name in ("connect.p98", "p99", "qos1.delivery", "a.b.messages.lost", "step..user_bytes"):
+    for name in ("connect.p98", "p99", "qos1.delivery", "a.b.c.messages.sent.x", "a.b.pool.hits", "step..user_bytes"):
         assert described.metric_of(name, metrics) is None, name
 
 

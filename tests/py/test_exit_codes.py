@@ -107,7 +107,7 @@ def test_compare_and_merge(poolmark, tmp_path):
 
 
 @pytest.mark.parametrize("words", [("suite", "quick", "--wrong"), ("host", "--wrong"), ("capacity",), ("bench", "--wrong"), ("report",),
-                                   ("verify",), ("merge",), ("trend", "--wrong"), ("sensitivity", "--wrong"), ("limit",), ("limit", "publish")])
+                                   ("verify",), ("merge",), ("trend", "--wrong"), ("sensitivity", "--wrong"), ("limit",), ("limit", "publish"), ("mix",), ("mix", "nothing")])
 def test_a_wrong_call(poolmark, words):
     done = poolmark(*words)
     assert done.returncode == 2 and "Traceback" not in done.stderr

@@ -16,6 +16,7 @@ ROOT = DATA if INSTALLED else DATA.parent    # has the file VERSION
 WORK = Path.cwd() if INSTALLED else ROOT     # runs are written here; paths in records are relative to it
 RUNS = WORK / "results" / "runs"
 SUITES = DATA / "suites"
+MIXES = DATA / "mixes"
 SCHEMA = DATA / "run.schema.json" if INSTALLED else ROOT / "results" / "run.schema.json"
 MODULES = DATA / "node_modules" if INSTALLED else ROOT / "third_party" / "node_modules"
 COMMAND = DATA / "poolmark"                  # this command, for starting it again

@@ -13,7 +13,7 @@ from poolmark.base.errors import UsageError
 from poolmark.base.paths import ROOT, build_dir, need_checkout
 from poolmark.base.units import show_bytes, show_count
 
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "results/README.md", "docs/design.md", "docs/benchmarks.md")
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", "results/README.md", "docs/design.md", "docs/benchmarks.md", "docs/mix.md")
 BLOCK = re.compile(r"(<!-- facts: ([a-z]+) -->\n)(.*?)(<!-- end of facts -->)", re.S)
 LATENCY = ("p50", "p99", "p99_9", "max", "mean", "count", "censored")
 
@@ -76,8 +76,22 @@ def scenarios_table(build) -> str:
         for one in told["scenarios"]])
 
 
+def keys_table(part: str, of: str):
+    """A function that makes the table of the keys of a scenario's file. `of`: what a key is for: roles, or acts."""
+    def made(build) -> str:
+        keys = next(one["keys"] for one in described.scenarios(build).values() if "keys" in one)[part]
+        every = max(len(row["of"]) for row in keys)
+        rows = [[f"`{row['name']}`", "`true`" if row["kind"] == "flag" else row["argument"],
+                 *(["all" if len(row["of"]) == every else ", ".join(row["of"])] if of else []),
+                 row["help"] + (f" ({row['default']})" if row["default"] not in (None, "0") else "")] for row in keys]
+        return table(["key", "value", *([of] if of else []), "what it is (default)"], rows)
+
+    return made
+
+
 TABLES = {"metrics": metrics_table, "engines": engines_table, "strategies": strategies_table, "shapes": shapes_table,
-          "scenarios": scenarios_table}
+          "scenarios": scenarios_table, "groupkeys": keys_table("group", "role"), "phasekeys": keys_table("phase", ""),
+          "actkeys": keys_table("act", "do")}
 
 
 def filled(text: str, where: str, build) -> str:

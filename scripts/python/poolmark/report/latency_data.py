@@ -22,6 +22,23 @@ def phase_words(cell: dict, metric: str) -> str:
     return f" QoS {level}" if level else f" {name}" if name else ""
 
 
+def of_groups(cells: list[dict]) -> list[str]:
+    """The latencies of a mix's groups in its phases, in the order of the record: GROUP.PHASE.LATENCY."""
+    names = [name.split(".") for cell in cells for name in cell["metrics"] if name.endswith(".p50")]
+    return list(dict.fromkeys(".".join(words[:-1]) for words in names
+                              if len(words) >= 4 and words[-4] != "step" and not words[-2].endswith("_uncorrected")))
+
+
+def summary_rows(name, cells: list[dict], prefix: str, latency: str) -> list[dict]:
+    """The rows of one latency; `latency`: what the chart calls it."""
+    rows = []
+    for key, shown in SHOWN:
+        if found := [value for value in values(cells, f"{prefix}.{key}") if value > 0]:
+            rows.append({"cell": name.label, "strategy": name.strategy, "latency": latency, "percentile": shown,
+                         "latency_ns": statistics.median(found), "lowest_ns": min(found), "highest_ns": max(found), "runs": len(found)})
+    return rows
+
+
 def latency_summary(source: Source) -> list[dict]:
     """Three percentiles of each latency, over repetitions."""
     rows = []
@@ -35,11 +52,9 @@ def latency_summary(source: Source) -> list[dict]:
                 found_in = {"": found_in[""]}  # without the few connects of publishing phases
             for prefix in (metric.removesuffix(".p50") for metric in found_in.values()):
                 words = phase_words(cells[0], f"{prefix}.p50") if latency != "connect" else ""
-                for key, shown in SHOWN:
-                    if found := [value for value in values(cells, f"{prefix}.{key}") if value > 0]:
-                        rows.append({"cell": name.label, "strategy": name.strategy, "latency": f"{latency}{words}",
-                                     "percentile": shown, "latency_ns": statistics.median(found),
-                                     "lowest_ns": min(found), "highest_ns": max(found), "runs": len(found)})
+                rows += summary_rows(name, cells, prefix, f"{latency}{words}")
+        for prefix in of_groups(cells):
+            rows += summary_rows(name, cells, prefix, prefix.replace(".", " "))
     return rows
 
 

@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 
 from poolmark.facts import described
-from poolmark.suites import suite_options
+from poolmark.suites import mix_file, mix_told, suite_options
 from poolmark.base.errors import PoolmarkError
 from poolmark.base.progress import span
 from poolmark.suites.suite_cells import CellPlan
@@ -67,12 +67,18 @@ def of_arrivals(options: Options, scenario: str, level: float) -> float:
     return held + level + options.count("repeat") * one
 
 
+def mix_of(planned: CellPlan, phase: dict, build: Path) -> mix_file.Mix:
+    return mix_file.load(phase["mix"], build, ["--engine", described.engine_of(planned.config)])
+
+
 def connections_of(planned: CellPlan, phase: dict, build: Path) -> int:
     """The connections that a phase makes."""
     options = Options(planned, phase, build)
     given = options.count("connections") if "connections" in options.given else 0
     if phase["scenario"] == "publish":
         return max(given, clients_of_pattern(options))
+    if "mix" in phase:
+        return mix_of(planned, phase, build).planned["config"]["connections"]
     return given or (1000 if phase["scenario"] == "subscribe" else planned.config["connections"])
 
 
@@ -81,6 +87,8 @@ def of_phase(planned: CellPlan, phase: dict, build: Path) -> float:
     if phase["scenario"] == "publish":
         connections = max(options.count("connections"), clients_of_pattern(options))
         return PHASE_S + connections / CONNECTS_PER_S + options.span("warmup") + options.span("duration")
+    if "mix" in phase:
+        return PHASE_S + mix_told.seconds(mix_of(planned, phase, build))
     level = min(LEVEL_S, options.span("settle"))
     if phase["scenario"] == "steps":
         steps = len(str(phase["steps"]).split(",")) if "steps" in phase else 4

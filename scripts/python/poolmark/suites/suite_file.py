@@ -22,19 +22,19 @@ cell. connections = "fit" is the number that fits the host's memory. Other keys 
 The whole file is checked before a cell is made: suite_check.py, suite_options.py.
 """
 import re
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
 from poolmark.facts import described
 from poolmark.base.errors import PoolmarkError, UsageError
-from poolmark.base.faults import FileFaults, Faults
+from poolmark.base.faults import Faults
 from poolmark.base.paths import SUITES, for_people
 from poolmark.suites.suite_cells import CellPlan, base_cells, interleaved
 from poolmark.suites.suite_check import Check
 from poolmark.suites import suite_pools
 from poolmark.suites.suite_options import OptionCheck, check_cell, without_pools
 from poolmark.suites.suite_set import apply
+from poolmark.suites.toml_text import read_text
 from poolmark.base.units import show_count
 
 
@@ -65,20 +65,6 @@ def find(name_or_file: str) -> Path:
     if "/" in name_or_file or not path.is_file():
         raise UsageError(f"there is no suite {name_or_file!r}; there are: {', '.join(names())}; or name a .toml file")
     return path
-
-
-def read_text(path: Path) -> tuple[str, dict]:
-    """(text, its TOML). UsageError names the file and the line that is not TOML."""
-    try:
-        text = path.read_text(encoding="utf-8")
-        return text, tomllib.loads(text)
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path}: not TOML: {error}") from error
-    except tomllib.TOMLDecodeError as error:
-        line = re.search(r"line (\d+)", str(error))
-        raise FileFaults(for_people(path), [f"{for_people(path)}{f':{line[1]}' if line else ''}: not TOML: {error}"]) from error
 
 
 def read(name_or_file: str) -> tuple[str, dict]:

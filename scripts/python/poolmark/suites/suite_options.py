@@ -6,6 +6,8 @@ The programs' own parsers check the values (`--describe`), so faults have their 
 import math
 
 from poolmark.facts import described
+from poolmark.base.errors import UsageError
+from poolmark.suites import mix_file
 from poolmark.suites.suite_check import Check
 from poolmark.suites.suite_cells import CellPlan, fill
 from poolmark.suites.targets import option_words
@@ -86,6 +88,11 @@ class OptionCheck:
         able = max(engines, key=lambda one: len(engines[one]["capabilities"]))  # each cell's own is checked with the cell
         for scenario in known:
             alone = {name: fill(value, EXAMPLE)}
+            try:
+                alone = with_plain_mix(alone)
+            except UsageError as error:
+                self.faults.add(path, str(error))
+                return
             others = {one: fill(table[one], EXAMPLE) for one in CLIENTS
                       if one in table and one != name and is_option_value(table[one])}
 
@@ -175,6 +182,11 @@ def place_of_phase(data: dict, phase: dict) -> tuple:
     return ()
 
 
+def with_plain_mix(options: dict) -> dict:
+    """The generator reads a mix in its plain form, people write TOML."""
+    return {**options, "mix": str(mix_file.plain_file(options["mix"]))} if "mix" in options else options
+
+
 def load_options(config: dict, load: dict, phase: dict) -> dict:
     """The generator's options of one phase, except those that are known only when the target runs."""
     options = {"engine": described.engine_of(config)}
@@ -185,7 +197,7 @@ def load_options(config: dict, load: dict, phase: dict) -> dict:
         options["subscribe"] = config["subscribe"]
     options.update(load)
     options.update({key: value for key, value in phase.items() if key not in ("name", "scenario")})
-    return options
+    return with_plain_mix(options)
 
 
 def load_words(config: dict, load: dict, phase: dict) -> list[str]:

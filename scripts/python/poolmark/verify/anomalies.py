@@ -21,7 +21,7 @@ ABOVE_ZERO = {
 # The same, where a scenario publishes as its purpose.
 OF_PUBLISH = {"messages.lost": "lost", "messages.not_sent": "not_sent", "messages.unfinished": "unfinished",
               "messages.unacknowledged": "unacknowledged", "messages.duplicates": "duplicates"}
-SIZED = ("connect", "publish", "churn", "storm", "burst", "steps")     # scenarios whose connects are all of books.connects
+SIZED = ("connect", "publish", "churn", "storm", "burst", "steps", "mix")     # scenarios whose connects are all of books.connects
 
 
 def _value(record: dict, name: str) -> float:
@@ -73,10 +73,11 @@ def other_size(record: dict) -> list[str]:
     attempted, connections = (books.get("connects") or {}).get("attempted"), config.get("connections")
     if not _judged(record) or str(config.get("scenario")) not in SIZED or not isinstance(attempted, int) or not isinstance(connections, int):
         return []
-    later, probes = (config.get(key) or 0 for key in ("burst", "probes"))
+    come_later = {"burst": "burst", "mix": "later"}.get(config["scenario"], "burst")    # the key of clients that come by arrivals alone
+    later, probes = (config.get(key) or 0 for key in (come_later, "probes"))
     if not isinstance(later, int) or not isinstance(probes, int):
-        return [f"config: burst is {later!r} and probes is {probes!r}; both are numbers"]
-    given = connections - (later if config["scenario"] == "burst" else 0) + probes
+        return [f"config: {come_later} is {later!r} and probes is {probes!r}; both are numbers"]
+    given = connections - (later if config["scenario"] in ("burst", "mix") else 0) + probes
     return [] if given == attempted else [f"config.connections: the record says {connections}, and by it {given} connects were to be "
                                           f"attempted; its books have {attempted}"]
 

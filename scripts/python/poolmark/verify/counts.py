@@ -11,6 +11,28 @@ SAMPLES = ((("connect",), ("connects",)), (("arrival",), ("arrivals",)), (("subs
            (("delivery_slow",), ("slow_deliveries",)), (("recovery",), ("recoveries",)))
 
 
+# Books of a mix whose lines of all groups and phases, GROUP.PHASE.SOURCE, add up to the line of the run.
+SUMMED = ("publishes", "deliveries", "acks", "arrivals", "slow_deliveries", "recoveries", "subacks", "unsubacks")
+# Metrics of a group in a phase: (source, columns whose sum it is, columns that may be in it too).
+OF_PART = {
+    "clients.connected": ("connects", ("measured", "unreadable"), ()), "clients.failed": ("connects", ("failed",), ()),
+    "messages.sent": ("publishes", ("measured",), ()), "messages.not_sent": ("publishes", ("not_sent",), ()),
+    "messages.unacknowledged": ("acks", ("lost",), ()), "deliveries.expected": ("deliveries", ("attempted",), ()),
+    "messages.received": ("deliveries", ("measured",), ("unreadable",)), "messages.lost": ("deliveries", ("lost",), ()),
+    "messages.unfinished": ("deliveries", ("unfinished",), ()), "slow.due": ("slow_deliveries", ("attempted",), ()),
+    "slow.received": ("slow_deliveries", ("measured",), ("unreadable",)), "slow.missed": ("slow_deliveries", ("failed",), ()),
+    "slow.not_recovered": ("recoveries", ("failed",), ()), "arrivals.count": ("arrivals", ("measured", "unreadable"), ()),
+    "arrivals.failed": ("arrivals", ("lost", "failed"), ()), "arrivals.not_sent": ("arrivals", ("not_sent",), ()),
+    "arrivals.unfinished": ("arrivals", ("unfinished",), ()), "subscriptions.added": ("subacks", ("measured", "unreadable"), ()),
+    "subscriptions.removed": ("unsubacks", ("measured", "unreadable"), ()),
+}
+
+
+def parts_of(books: dict) -> list[str]:
+    """The beginnings of the names of lines that a mix has for each group and phase."""
+    return sorted({f"{source.rpartition('.')[0]}." for source in books if "." in source})
+
+
 def messages_of(record: dict) -> str:
     """The beginning of the books whose messages the metrics messages.* count: of the clients, or of the probes beside them (soak)."""
     return "probe_" if record.get("config", {}).get("scenario") == "soak" else ""
@@ -65,14 +87,38 @@ def book_complaints(record: dict, latencies: dict, rows: dict[str, int]) -> list
             wrong.append(f"books.{source}: {', '.join(left)}, and the record is complete")
         if source in rows and line.get("measured") != rows[source]:
             wrong.append(f"books.{source}: {line.get('measured')} written, the file has {rows[source]}")
-    for tags, sources in SAMPLES:
-        lines = [books[source] for source in sources if source in books]
-        counts = [latencies[f"{tag}.count"] for tag in tags if f"{tag}.count" in latencies]
-        if lines and counts:
-            censored = sum((record.get("metrics", {}).get(f"{tag}.censored") or {}).get("value") or 0 for tag in tags)
-            counted = sum(line.get("measured", 0) for line in lines) + censored
-            if sum(counts) != counted:
-                wrong.append(f"books: {counted:g} samples of {tags[0]}, latency.hlog has {sum(counts)}")
+    for part in ("", *parts_of(books)):
+        for tags, sources in SAMPLES:
+            lines = [books[part + source] for source in sources if part + source in books]
+            counts = [latencies[f"{part}{tag}.count"] for tag in tags if f"{part}{tag}.count" in latencies]
+            if lines and counts:
+                censored = sum((record.get("metrics", {}).get(f"{part}{tag}.censored") or {}).get("value") or 0 for tag in tags)
+                counted = sum(line.get("measured", 0) for line in lines) + censored
+                if sum(counts) != counted:
+                    wrong.append(f"books: {counted:g} samples of {part}{tags[0]}, latency.hlog has {sum(counts)}")
+    return wrong + part_complaints(record)
+
+
+def part_complaints(record: dict) -> list[str]:
+    """Lines and metrics of a mix's groups and phases that do not add up to those of the run, or contradict each other."""
+    books, metrics, wrong = record.get("books") or {}, record.get("metrics", {}), []
+    if record.get("config", {}).get("scenario") != "mix":
+        return []
+    parts = parts_of(books)
+    for source in SUMMED:
+        lines = [books[part + source] for part in parts if part + source in books]
+        for column in (books.get(source) or {}) if lines else ():
+            found = sum(line.get(column) or 0 for line in lines)
+            if found != books[source][column]:
+                wrong.append(f"books.{source}: {books[source][column]} {column}, those of the groups and phases are {found}")
+    for part in parts:
+        for name, (source, columns, more) in OF_PART.items():
+            value, line = (metrics.get(part + name) or {}).get("value"), books.get(part + source)
+            if not line or not isinstance(value, (int, float)):
+                continue
+            low = sum(line.get(column) or 0 for column in columns)
+            if not low <= value <= low + sum(line.get(column) or 0 for column in more):
+                wrong.append(f"{part}{name}: the record says {value:g}, its books give {low:g}")
     return wrong
 
 

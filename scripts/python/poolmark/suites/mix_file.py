@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A mix, as people write it: a TOML file of client groups and phases (docs/mix.md has the keys).
+
+    title             text
+    [group.NAME]      role, connections and the other keys of a group
+    [[phase]]         name, duration, settle, and GROUP = "ACT", or GROUP = { do = "ACT", ... }; all = ... is for every group that
+                      the phase does not name
+
+    mix = mix_file.load("office.toml", build)          # or "office": scripts/mixes/office.toml
+    mix.plain         the form that `poolmark-loadgen mix --mix` reads: the same keys as options (loadgen/scenarios/mix_plan.h)
+    mix.planned       what the generator makes of it: every rate and number, as the record will have them
+
+The keys are the generator's own (`--describe`), which also checks their values and what may be in which phase. This module finds the
+lines: every fault of the file's form is reported at once, and the generator's first fault with its line.
+"""
+import functools
+import hashlib
+import json
+import math
+import os
+import re
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from poolmark.base.errors import PoolmarkError, UsageError
+from poolmark.base.faults import Faults
+from poolmark.base.paths import MIXES, for_people
+from poolmark.facts import described
+from poolmark.suites.toml_text import read_text
+
+LOADGEN = "poolmark-loadgen"
+TOP = ("title", "group", "phase")
+ALL = "all"                                                     # every group that a phase does not name
+FILES = ("users", "payload-file", "payload-template")           # values that are files, relative to the mix
+
+
+@dataclass
+class Mix:
+    path: Path
+    plain: dict
+    planned: dict      # "config" and "plan" of the generator's description
+
+    def text(self) -> str:
+        return text_of(self.plain)
+
+
+def text_of(plain: dict) -> str:
+    return json.dumps(plain, indent=1) + "\n"
+
+
+def names() -> list[str]:
+    return sorted(path.stem for path in MIXES.glob("*.toml"))
+
+
+def find(name: str | Path) -> Path:
+    path = Path(name)
+    if path.suffix == ".toml":
+        return path
+    if "/" in str(name) or not (MIXES / f"{name}.toml").is_file():
+        raise UsageError(f"there is no mix {str(name)!r}; there are: {', '.join(names())}; or name a .toml file")
+    return MIXES / f"{name}.toml"
+
+
+def keys_of(build: Path | None) -> dict[str, dict[str, dict]]:
+    """{"group": {name: row}, "phase": ..., "act": ...} as the generator describes them."""
+    keys = next((one["keys"] for one in described.scenarios(build).values() if "keys" in one), None)
+    if keys is None:
+        raise PoolmarkError(f"this {LOADGEN} has no scenario mix; build it again")
+    return {part: {row["name"]: row for row in rows} for part, rows in keys.items()}
+
+
+def written(value) -> str:
+    """A number as the generator reads it, which knows no exponents."""
+    if isinstance(value, float):
+        return f"{value:.9f}".rstrip("0").rstrip(".")
+    return str(value)
+
+
+class Reader:
+    """Makes the plain form of a file that is TOML."""
+
+    def __init__(self, path: Path, data: dict, faults: Faults, keys: dict):
+        self.path, self.data, self.faults, self.keys = path, data, faults, keys
+        self.groups = [name for name in data["group"]] if isinstance(data.get("group"), dict) else []
+
+    def table(self, value, place: tuple, what: str) -> dict:
+        if isinstance(value, dict):
+            return value
+        self.faults.add(place, f"{what} is {value!r}; it must be a table")
+        return {}
+
+    def word(self, row: dict, value, place: tuple) -> list[str]:
+        """A key as an option."""
+        name, flag = row["name"], row["kind"] == "flag"
+        if flag != isinstance(value, bool):
+            if name == "clean" and isinstance(value, bool):
+                return ["--clean", str(value).lower()]
+            self.faults.add(place, f"{name} is {value!r}; it {'is true or false' if flag else 'takes a value'}")
+        elif flag:
+            return [f"--{name}"] if value else []
+        elif not isinstance(value, (str, int, float)) or (isinstance(value, float) and not math.isfinite(value)):
+            self.faults.add(place, f"{name} is {value!r}; it must be a text or a number")
+        elif name in FILES:
+            return [f"--{name}", os.path.join(self.path.parent, str(value))]
+        else:
+            return [f"--{name}", written(value)]
+        return []
+
+    def words(self, table: dict, part: str, place: tuple) -> list[str]:
+        found = []
+        for name, value in table.items():
+            row = self.keys[part].get(name)
+            if row:
+                found += self.word(row, value, (*place, name))
+            elif name == "password":
+                self.faults.add((*place, name), "a password would stand in the record; users names a file that has it")
+            else:
+                what = {"group": "a group", "act": "what a group does"}[part]
+                self.faults.add((*place, name), f"{name!r} is not a key of {what}", self.keys[part], name)
+        return found
+
+    def group(self, name: str) -> dict:
+        place = ("group", name)
+        table = self.table(self.data["group"][name], place, f"group {name}")
+        return {"name": name, "options": self.words(table, "group", place)}
+
+    def act(self, group: str, value, place: tuple) -> dict:
+        table = {"do": value} if isinstance(value, str) else self.table(value, place, group)
+        return {"group": group, "options": self.words(table, "act", place)}
+
+    def phase(self, number: int, table) -> dict:
+        place = ("phase", number)
+        table = self.table(table, place, "phase")
+        name = table.get("name")
+        if not isinstance(name, str):
+            self.faults.add(place, f"a phase's name is {name!r}; it must be a text")
+        options, acts, known = [], [], [*self.groups, ALL, "name", *self.keys["phase"]]
+        for key, value in table.items():
+            if key in self.keys["phase"]:
+                options += self.word(self.keys["phase"][key], value, (*place, key))
+            elif key in self.groups:
+                acts.append(self.act(key, value, (*place, key)))
+            elif key not in ("name", ALL):
+                self.faults.add((*place, key), f"{key!r} is no group and no key of a phase", known, key)
+        if ALL in table:
+            acts += [self.act(group, table[ALL], (*place, ALL)) for group in self.groups if group not in table]
+        return {"name": str(name), "options": options, "acts": acts}
+
+    def plain(self) -> dict:
+        for key in self.data:
+            if key not in TOP:
+                self.faults.add((key,), f"{key!r} is not a key there", TOP, key)
+        if not isinstance(self.data.get("title", ""), str):
+            self.faults.add(("title",), f"title is {self.data['title']!r}; it must be text")
+        self.table(self.data.get("group", {}), ("group",), "group")
+        if not self.groups:
+            self.faults.add((), "group: there is none: [group.NAME]")
+        if ALL in self.groups:
+            self.faults.add(("group", ALL), f"a group cannot be called {ALL!r}, which means every group in a phase")
+        phases = self.data.get("phase")
+        if not isinstance(phases, list) or not phases:
+            self.faults.add(("phase",) if phases else (), "phase: there is none: [[phase]]")
+            phases = []
+        return {"title": str(self.data.get("title", "")), "groups": [self.group(name) for name in self.groups],
+                "phases": [self.phase(number, table) for number, table in enumerate(phases)]}
+
+
+def place_of(wrong: str, plain: dict, data: dict) -> tuple[tuple, str]:
+    """(place in the file, text) of a fault that the generator names by phase, group and key."""
+    found = re.match(r"(?:phase ([a-z0-9_-]+)(?:: | ))?(?:group \"?([a-z0-9_-]+)\"?(?:: | ))?(?:--([a-z-]+))?", wrong)
+    phase, group, key = found.groups()
+    numbers = [number for number, one in enumerate(plain["phases"]) if one["name"] == phase]
+    place: tuple = ("phase", numbers[0]) if numbers else ()
+    if group:
+        there = place and group not in data["phase"][place[1]]
+        place = (*place, ALL if there else group) if place else ("group", group)
+    place = (*place, key) if key and place else place
+    return place, wrong[:found.start(3) - 2] + wrong[found.start(3):] if key else wrong
+
+
+def ask(file: Path, words: list[str], build: Path | None) -> tuple[dict | None, str]:
+    """The generator's description of a run by this plain form, or its error."""
+    told, wrong = described.ask(LOADGEN, ["mix", "--mix", file, *words], build)
+    return told, wrong.removeprefix(f"--mix {file}: ")
+
+
+def read(path: Path, build: Path | None) -> tuple[dict, dict, Faults]:
+    """(plain form, TOML, faults, of which there are none yet)."""
+    text, data = read_text(path)
+    faults = Faults(for_people(path), text)
+    plain = Reader(path, data, faults, keys_of(build)).plain()
+    faults.end()
+    return plain, data, faults
+
+
+@functools.cache
+def _folder() -> tempfile.TemporaryDirectory:
+    return tempfile.TemporaryDirectory(prefix="poolmark-mix-")  # removed when this process ends
+
+
+def remove_files() -> None:
+    """Removes what plain_file made, now: for a process that becomes another program."""
+    if _folder.cache_info().currsize:
+        _folder().cleanup()
+        _folder.cache_clear()
+
+
+def plain_file(name: str | Path, build: Path | None = None) -> Path:
+    """A file with the plain form, for command lines of this process. One content has one name."""
+    text = text_of(read(find(name), build)[0])
+    file = Path(_folder().name) / f"{find(name).stem}-{hashlib.sha256(text.encode()).hexdigest()[:12]}.json"
+    if not file.exists():
+        file.write_text(text, encoding="utf-8")
+    return file
+
+
+def load(name: str | Path, build: Path | None, words: list[str] = ()) -> Mix:
+    """Reads and checks a file. `words`: further options of the generator, such as the engine. UsageError names every fault."""
+    path = find(name)
+    plain, data, faults = read(path, build)
+    told, wrong = ask(plain_file(path, build), list(words), build)
+    if told is None:
+        place, said = place_of(wrong, plain, data)
+        if not place and not re.match("phase|group", wrong):
+            raise UsageError(f"{for_people(path)}: {wrong}")
+        faults.add(place, said)
+        faults.end()
+    return Mix(path, plain, {"config": told["config"], "plan": told["plan"]})

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A mix in plain words, before it is played: who there is, what each phase does, how many of everything, and how long it takes.
+
+    lines(mix)       the plan, a line each
+    seconds(mix)     about how long it takes
+"""
+import math
+
+from poolmark.base.progress import span
+from poolmark.base.units import show_count
+from poolmark.suites.mix_file import Mix
+
+CONNECTS_PER_S = 7_000      # of a small host that has both ends
+REST_S = 2.0                # start, end, readings of memory
+
+
+def count_of(act: dict) -> int:
+    return act["goal"] - act["before"]
+
+
+def act_seconds(act: dict) -> float:
+    """How long an act takes by itself; those that last as long as the phase: 0."""
+    acts = count_of(act) * act.get("filters", 1)
+    if act["do"] in ("publish", "churn", "slow"):
+        return 0.0
+    return acts / (act["rate_per_s"] or CONNECTS_PER_S) + act.get("away_ns", 0) / 1e9
+
+
+def phase_seconds(phase: dict) -> float:
+    return max([phase["duration_ns"] / 1e9, *map(act_seconds, phase["acts"])])
+
+
+def seconds(mix: Mix) -> float:
+    return REST_S + sum(map(phase_seconds, mix.planned["config"]["phases"]))
+
+
+def groups_of(mix: Mix) -> dict[str, dict]:
+    return {group["name"]: group for group in mix.planned["config"]["groups"]}
+
+
+def messages_of(phase: dict, act: dict) -> int | None:
+    """Messages that are due in the phase; None: as many as are delivered."""
+    if not act["rate_per_s"]:
+        return None
+    exact = act["rate_per_s"] * phase["duration_ns"] / 1e9  # message n is due n / rate after the start, before the end
+    return math.ceil(exact - 1e-6)
+
+
+def deliveries_of(mix: Mix, act: dict, messages: int) -> int:
+    """Of so many messages. The publishers of `topics` have not all the same number of subscribers: then about so many."""
+    group = groups_of(mix)[act["group"]]
+    if group["role"] == "pairs":
+        return messages
+    return messages * group["subscribers"] // (group["topics"] if group["pattern"] == "topics" else 1)
+
+
+def rate_text(rate: float) -> str:
+    return f"{rate:.3g}" if rate < 1000 else show_count(rate)
+
+
+def act_text(phase: dict, act: dict) -> str:
+    number, rate, kind = show_count(count_of(act)), act["rate_per_s"], act["do"]
+    by_rate = f", {rate_text(rate)} a second" if rate else ", as fast as it goes"
+    if kind == "publish":
+        messages = messages_of(phase, act)
+        total = "as fast as they are delivered" if messages is None else \
+            f"{rate_text(rate)} messages a second, {show_count(messages)} in all"
+        return f"{act['group']} publish {total}"
+    if kind == "connect":
+        return f"{number} {act['group']} connect{by_rate}"
+    if kind == "churn":
+        return f"{act['group']} churn{by_rate}, {show_count(messages_of(phase, act))} arrivals in all, by {act['by']}"
+    if kind == "storm":
+        return f"all {number} {act['group']} leave by {act['by']} and come back at once"
+    if kind == "leave":
+        return f"{number} {act['group']} leave by {act['by']}"
+    if kind == "slow":
+        how = f"read {show_count(act['read_bytes_per_s'])} bytes a second each" if act["read_bytes_per_s"] else "read nothing"
+        return f"{act['group']} {how}" + (f" for {span(act['for_ns'] / 1e9)}" if act["for_ns"] else "")
+    filters = f"{show_count(act['filters'])} filter{'s' if act['filters'] != 1 else ''} each"
+    return f"{act['group']} {kind}, {filters}{by_rate}"
+
+
+def group_text(group: dict) -> str:
+    told = f"{show_count(group['connections'])} clients, QoS {group['qos']}"
+    if group["role"] == "publisher":
+        return f"{told}, {group['pattern']} to {show_count(group['subscribers'])} subscribers, about {show_count(group['payload_bytes'])} bytes"
+    return told + (f", of {group['from']}" if "from" in group else "")
+
+
+def totals(mix: Mix) -> dict[str, int]:
+    found = {"connects": 0, "messages": 0, "deliveries": 0, "arrivals": 0}
+    once: set[str] = set()
+    for phase in mix.planned["config"]["phases"]:
+        for act in phase["acts"]:
+            if act["do"] == "connect":
+                found["arrivals" if act["group"] in once else "connects"] += count_of(act)
+                once.add(act["group"])
+            elif act["do"] == "publish":
+                messages = messages_of(phase, act) or 0
+                found["messages"] += messages
+                found["deliveries"] += deliveries_of(mix, act, messages)
+            elif act["do"] == "churn":
+                found["arrivals"] += messages_of(phase, act) or 0
+            elif act["do"] == "storm":
+                found["arrivals"] += count_of(act)
+    return found
+
+
+def lines(mix: Mix) -> list[str]:
+    config, groups = mix.planned["config"], groups_of(mix)
+    wide, long = max(map(len, groups)), max(len(phase["name"]) for phase in config["phases"])
+    told = [config["title"] or mix.path.name,
+            f"{len(groups)} groups, {show_count(config['connections'])} clients in all, engine {config['engine']}"]
+    told += [f"  {name:<{wide}}  {group['role']}: {group_text(group)}" for name, group in groups.items()]
+    told += [f"{len(config['phases'])} phases, about {span(seconds(mix))} in all"]
+    for phase in config["phases"]:
+        acts = [act_text(phase, act) for act in phase["acts"]] or ["all hold what they have"]
+        told += [f"  {phase['name']:<{long}}  about {span(phase_seconds(phase))}: {'; '.join(acts)}"]
+    told += ["due: " + ", ".join(f"{show_count(number)} {what}" for what, number in totals(mix).items() if number)]
+    return told

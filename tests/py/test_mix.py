@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A mix's TOML file: every fault with its line, the plan in plain words, the plain form, and the keys that documents have."""
+import json
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from poolmark.base.errors import UsageError
+from poolmark.base.paths import build_dir
+from poolmark.suites import mix_file, mix_told, suite_file
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILD = build_dir()
+pytestmark = pytest.mark.skipif(not os.access(BUILD / "poolmark-loadgen", os.X_OK), reason="the generator is not built")
+
+GROUPS = """\
+[group.sensors]
+role = "publisher"
+connections = 30
+qos = 1
+
+[group.boards]
+role = "subscriber"
+from = "sensors"
+connections = 4
+
+[group.phones]
+role = "idle"
+connections = 50
+"""
+ARRIVE = """
+[[phase]]
+name = "arrive"
+all = "connect"
+"""
+DAY = """
+[[phase]]
+name = "day"
+duration = "30s"
+sensors = { do = "publish", every = "60s" }
+phones = { do = "churn", rate = 2.5 }
+"""
+
+
+def write(tmp_path, text):
+    (tmp_path / "x.toml").write_text(text, encoding="utf-8")
+    return tmp_path / "x.toml"
+
+
+def faults_of(tmp_path, text, *words):
+    with pytest.raises(UsageError) as caught:
+        mix_file.load(write(tmp_path, text), BUILD, list(words))
+    assert caught.value.exit_code == 2
+    return str(caught.value)
+
+
+def line_of(text, wanted):
+    return next(number for number, line in enumerate(text.splitlines(), 1) if wanted in line)
+
+
+@pytest.mark.parametrize("change, at, complaint", [
+    ((" = \"idle\"", " = idle"), "role = idle", "not TOML"),
+    (("connections = 50", "conections = 50"), "conections", "'conections' is not a key of a group; did you mean 'connections'?"),
+    (("qos = 1", "qos = true"), "qos = true", "qos is True; it takes a value"),
+    (("qos = 1", "retain = 1"), "retain = 1", "retain is 1; it is true or false"),
+    (("qos = 1", "qos = [1]"), "qos = [1]", "qos is [1]; it must be a text or a number"),
+    (("qos = 1", "qos = nan"), "qos = nan", "it must be a text or a number"),
+    (("qos = 1", "password = \"p\""), "password", "users names a file that has it"),
+    (("[group.phones]", "[grupp.phones]"), "[grupp", "'grupp' is not a key there; did you mean 'group'?"),
+    (("[group.phones]", "[group.all]"), "[group.all]", "a group cannot be called 'all'"),
+    (("phones = {", "fones = {"), "fones", "'fones' is no group and no key of a phase; did you mean 'phones'?"),
+    (("churn\", rate", "churn\", rte"), "rte", "'rte' is not a key of what a group does; did you mean 'rate'?"),
+    (("{ do = \"churn\", rate = 2.5 }", "7"), "phones = 7", "phones is 7; it must be a table"),
+    (("name = \"day\"", ""), "[[phase]]", "a phase's name is None"),
+    # These the generator itself finds.
+    (("qos = 1", "qos = 3"), "qos = 3", "group sensors: qos: \"3\" is out of bounds"),
+    (("role = \"idle\"", "role = \"lazy\""), "role = \"lazy\"", "role: \"lazy\" is unknown; it takes"),
+    (("from = \"sensors\"", "from = \"phones\""), "from =", "from phones: there are no publishers of that name"),
+    (("connections = 50", "connections = 50\nretain = true"), "retain", "retain: idle does not use it; it is for publisher, pairs"),
+    (("do = \"churn\"", "do = \"fly\""), "phones = {", "do: \"fly\" is unknown; it takes connect"),
+    (("churn\", rate", "churn\", by = \"rst\", rate"), "phones = {", "by rst: engine paho can only send a DISCONNECT"),
+    (("duration = \"30s\"", ""), "sensors = {", "do publish: the phase has no duration"),
+    (("phones", "memory"), "[group.memory]", "figures of the run have this name"),
+])
+def test_a_fault_has_its_line(tmp_path, change, at, complaint):
+    whole = GROUPS + ARRIVE + DAY
+    assert whole.count(change[0]) >= 1
+    text = whole.replace(change[0], change[1])
+    said = faults_of(tmp_path, text)
+    assert complaint in said
+    lines = {number for number, line in enumerate(text.splitlines(), 1) if at in line}
+    assert int(re.search(r"x\.toml:(\d+): ", said)[1]) in lines
+
+
+def test_all_faults_of_the_form_are_told_at_once(tmp_path):
+    said = faults_of(tmp_path, GROUPS.replace("qos", "qoss").replace("from", "form") + ARRIVE.replace("all", "al"))
+    assert "3 faults, nothing was started" in said
+    assert [int(number) for number in re.findall(r"x\.toml:(\d+): ", said)] == [4, 8, 17]
+
+
+@pytest.mark.parametrize("text, complaint", [
+    ("", "group: there is none"), (GROUPS, "phase: there is none"), (GROUPS + "[phase]\nname = 'x'\n", "phase: there is none"),
+    ("group = 3\n" + ARRIVE, "group is 3; it must be a table"), ("title = 3\n" + GROUPS + ARRIVE, "title is 3"),
+])
+def test_a_file_that_says_too_little_is_refused(tmp_path, text, complaint):
+    assert complaint in faults_of(tmp_path, text)
+
+
+def test_the_plain_form_has_the_keys_as_options(tmp_path):
+    (tmp_path / "users.csv").write_text("u,p\n", encoding="utf-8")
+    extra = "clean = false\nsubscribe = true\nkeep-alive = 60\nusers = \"users.csv\"\n"
+    mix = mix_file.load(write(tmp_path, f'title = "T"\n{GROUPS}{extra}{ARRIVE}{DAY}'), BUILD)
+    assert mix.plain["title"] == "T"
+    assert [group["name"] for group in mix.plain["groups"]] == ["sensors", "boards", "phones"]
+    assert mix.plain["groups"][2]["options"] == ["--role", "idle", "--connections", "50", "--clean", "false", "--subscribe", "--keep-alive",
+                                                 "60", "--users", str(tmp_path / "users.csv")]
+    arrive, day = mix.plain["phases"]
+    assert [act["group"] for act in arrive["acts"]] == ["sensors", "boards", "phones"]
+    assert all(act["options"] == ["--do", "connect"] for act in arrive["acts"])
+    assert day["options"] == ["--duration", "30s"]
+    assert day["acts"][1] == {"group": "phones", "options": ["--do", "churn", "--rate", "2.5"]}
+    phones = mix.planned["config"]["groups"][2]
+    assert phones["clean_session"] is False and phones["keep_alive_s"] == 60
+
+
+def test_all_is_every_group_that_the_phase_does_not_name(tmp_path):
+    text = GROUPS + '[[phase]]\nname = "a"\nphones = { do = "connect", to = 3 }\nall = { do = "connect", rate = 1e3 }\n'
+    acts = mix_file.load(write(tmp_path, text), BUILD).plain["phases"][0]["acts"]
+    assert {act["group"]: act["options"][2:] for act in acts} == {
+        "phones": ["--to", "3"], "sensors": ["--rate", "1000"], "boards": ["--rate", "1000"]}
+
+
+def test_the_plan_is_told_with_its_totals_and_its_time(tmp_path, poolmark):
+    file = write(tmp_path, GROUPS + ARRIVE + DAY)
+    done = poolmark("mix", file, "--dry-run")
+    assert (done.returncode, done.stderr) == (0, "")
+    for told in ("3 groups, 84 clients in all, engine paho", "publisher: 30 clients, QoS 1, fan-in to 4 subscribers",
+                 "2 phases, about 32 s in all", "sensors publish 0.5 messages a second, 15 in all",
+                 "phones churn, 2.5 a second, 75 arrivals in all", "due: 84 connects, 15 messages, 60 deliveries, 75 arrivals"):
+        assert told in done.stdout
+    assert mix_told.seconds(mix_file.load(file, BUILD)) == pytest.approx(32, abs=0.2)
+
+
+def test_exit_code_2_and_nothing_started(tmp_path, poolmark):
+    wrong = poolmark("mix", write(tmp_path, GROUPS), "--target", "mqtt://127.0.0.1:1", "--record", tmp_path / "run")
+    assert wrong.returncode == 2 and "nothing was started" in wrong.stderr and not (tmp_path / "run").exists()
+    assert "no --target" in poolmark("mix", write(tmp_path, GROUPS + ARRIVE)).stderr
+    for words in (("mix",), ("mix", "nothing"), ("mix", tmp_path / "none.toml"), ("mix", "office", "--engine", "steam", "--dry-run")):
+        done = poolmark(*words)
+        assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
+
+
+def test_a_target_that_nobody_serves_is_exit_code_1(tmp_path, poolmark):
+    done = poolmark("mix", write(tmp_path, GROUPS + ARRIVE), "--target", "mqtt://127.0.0.1:1", "--engine", "raw", "--quiet", "--record",
+                    tmp_path / "run")
+    assert done.returncode == 1
+    record = json.loads((tmp_path / "run/run.json").read_text())
+    assert record["status"] == "failed" and record["summary"]["failed"] == {"tcp_refused": 84}
+
+
+@pytest.mark.parametrize("name", mix_file.names())
+def test_each_mix_that_is_shipped_can_be_played(name, poolmark):
+    assert poolmark("mix", name, "--dry-run", "--engine", "raw").returncode == 0
+    assert json.loads(poolmark("mix", name, "--plain").stdout)["phases"]
+
+
+def test_every_key_has_a_line_in_the_document():
+    text = (ROOT / "docs/mix.md").read_text(encoding="utf-8")
+    for part, rows in mix_file.keys_of(BUILD).items():
+        table = text.split(f"<!-- facts: {part}keys -->")[1].split("<!-- end of facts -->")[0]
+        assert re.findall(r"^\| `([a-z-]+)`", table, re.M) == list(rows)
+
+
+def test_a_suite_plays_a_mix(tmp_path):
+    text = """
+[config]
+connections = 100
+engine = "raw"
+strategy = "malloc"
+[[phase]]
+name = "mixed"
+scenario = "mix"
+mix = "MIX"
+"""
+    mix = write(tmp_path, GROUPS + ARRIVE)
+    (tmp_path / "s.toml").write_text(text.replace("MIX", str(mix)), encoding="utf-8")
+    assert [cell.phases[0]["scenario"] for cell in suite_file.load(str(tmp_path / "s.toml"), build=BUILD).cells] == ["mix"]
+    write(tmp_path, GROUPS.replace("qos = 1", "qos = 3") + ARRIVE)
+    with pytest.raises(UsageError) as caught:
+        suite_file.load(str(tmp_path / "s.toml"), build=BUILD)
+    assert "qos" in str(caught.value)
