@@ -35,7 +35,12 @@ int address_parse(const char *text, struct address *address, struct err *err)
                              .ai_socktype = SOCK_STREAM,
                              .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE},
                     *found;
-    if (!is_port(colon + 1) || getaddrinfo(name[0] ? name : "127.0.0.1", colon + 1, &hints, &found) != 0)
+    int code = is_port(colon + 1) ? getaddrinfo(name[0] ? name : "127.0.0.1", colon + 1, &hints, &found)
+                                  : EAI_NONAME;
+    if (code == EAI_MEMORY || code == EAI_AGAIN || code == EAI_SYSTEM)
+        return err_set(err, -ENOMEM, "cannot read the address \"%s\": getaddrinfo: %s", text,
+                       gai_strerror(code));
+    if (code != 0)
         return err_set(err, -EINVAL,
                        "\"%s\" is not ADDRESS:PORT with a numeric address and a port up to 65535", text);
     memset(address, 0, sizeof *address);

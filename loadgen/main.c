@@ -248,7 +248,7 @@ int main(int argc, char **argv)
     // Parsing reorders the arguments.
     char **command = malloc(((size_t)argc + 1) * sizeof *command);
     if (!command)
-        return EXIT_FAILED;
+        return complain(&(struct err){.text = "out of memory"}, EXIT_FAILED);
     memcpy(command, argv, ((size_t)argc + 1) * sizeof *command);
     int code = run_command(argc, argv, command);
     free(command);

@@ -96,7 +96,8 @@ static int set_up(void **state)
     fixture->turn.rules = &rules;
     fixture->turn.bytes_received = &fixture->bytes_received;
     fixture->turn.bytes_sent = &fixture->bytes_sent;
-    assert_int_equal(turn_open(&fixture->turn), 0);
+    const char *failed;
+    assert_int_equal(turn_open(&fixture->turn, &failed), 0);
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fixture->ends), 0);
     assert_int_equal(transport_open(&fixture->transport, &fixture->turn, fixture->ends[0]), 0);
     *state = fixture;

@@ -99,6 +99,15 @@ static int send_now(struct worker *worker, struct session *session, struct messa
     return connection_publish(session->connection, message, &form) ? 0 : -EAGAIN;
 }
 
+// A queued message is sent when the socket takes more, or when an acknowledgement comes. With neither in prospect, as after a
+// request for memory that failed, the queue is looked at once more at the end of the turn.
+static void send_soon(const struct session *session)
+{
+    struct transport *transport = &session->connection->transport;
+    if (!transport->is_blocked && session->flow->inflight_count == 0)
+        turn_add_pending(transport);
+}
+
 // Keeps the session's flow, even if it is empty. `number`: of the delivery in the state file; 0: it is not there.
 static void deliver(struct worker *worker, struct session *session, struct message *message, uint8_t qos,
                     bool retain, int64_t number)
@@ -120,6 +129,8 @@ static void deliver(struct worker *worker, struct session *session, struct messa
     int code = flow ? flow_queue_push(flow, message, qos, retain) : -ENOMEM;
     if (code == 0) {
         durable_queued(worker, session, flow_queue_back(flow), number);
+        if (is_here)
+            send_soon(session);
         return;
     }
     durable_delivered(worker, session, number);

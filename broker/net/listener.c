@@ -9,12 +9,13 @@
 
 enum { BACKLOG = 65535 /* the kernel takes the smaller of this and net.core.somaxconn */ };
 
-static int fail_with(const struct address *address, const char *what, struct err *err)
+// `call` failed, with errno.
+static int fail_with(const struct address *address, const char *call, struct err *err)
 {
     int code = errno;
     char text[ADDRESS_TEXT_BYTES];
-    return err_set(err, -code, "cannot %s %s: %s%s", what, address_format(address, text), strerror(code),
-                   code == EADDRINUSE ? "; choose another port, or 0 for a free one" : "");
+    return err_set(err, -code, "cannot listen on %s: %s: %s%s", address_format(address, text), call,
+                   strerror(code), code == EADDRINUSE ? "; choose another port, or 0 for a free one" : "");
 }
 
 static int bound_socket(const struct address *address, bool is_shared, struct err *err)
@@ -22,16 +23,16 @@ static int bound_socket(const struct address *address, bool is_shared, struct er
     int on = 1;
     int fd = socket(address->storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
-        return fail_with(address, "make a socket for", err);
+        return fail_with(address, "socket", err);
     int code;
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0 ||
         (is_shared && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) < 0) ||
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) < 0) {
-        code = fail_with(address, "set up a socket for", err);
+        code = fail_with(address, "setsockopt", err);
         goto fail_socket;
     }
     if (bind(fd, (const struct sockaddr *)&address->storage, address->bytes) < 0) {
-        code = fail_with(address, "listen on", err);
+        code = fail_with(address, "bind", err);
         goto fail_socket;
     }
     return fd;
@@ -54,15 +55,21 @@ int listener_open(struct listener *listener, struct address *address, bool is_sh
     int fd = bound_socket(address, is_shared, err);
     if (fd < 0)
         return fd;
+    int code;
+    if (listen(fd, BACKLOG) < 0) {
+        code = fail_with(address, "listen", err);
+        goto fail_socket;
+    }
     address->bytes = sizeof address->storage;
-    if (listen(fd, BACKLOG) < 0 ||
-        getsockname(fd, (struct sockaddr *)&address->storage, &address->bytes) < 0) {
-        int code = fail_with(address, "listen on", err);
-        close(fd);
-        return code;
+    if (getsockname(fd, (struct sockaddr *)&address->storage, &address->bytes) < 0) {
+        code = fail_with(address, "getsockname", err);
+        goto fail_socket;
     }
     listener->fd = fd;
     return 0;
+fail_socket:
+    close(fd);
+    return code;
 }
 
 void listener_close(struct listener *listener)

@@ -31,6 +31,7 @@ struct loop {
 int loop_open(struct loop **opened, const struct loop_options *options, struct err *err)
 {
     struct loop *loop = calloc(1, sizeof *loop + (size_t)options->listeners_max * sizeof loop->listeners[0]);
+    const char *failed = "calloc";
     int code = -ENOMEM;
     if (!loop)
         goto fail;
@@ -41,9 +42,10 @@ int loop_open(struct loop **opened, const struct loop_options *options, struct e
     loop->turn.rules = options->rules;
     loop->turn.bytes_received = options->bytes_received;
     loop->turn.bytes_sent = options->bytes_sent;
-    code = turn_open(&loop->turn);
+    code = turn_open(&loop->turn, &failed);
     if (code < 0)
         goto fail_loop;
+    failed = "fcntl";
     code = spare_fds_open(&loop->spare, options->descriptors, loop->turn.mailbox.event_fd);
     if (code < 0)
         goto fail_turn;
@@ -54,7 +56,7 @@ fail_turn:
 fail_loop:
     free(loop);
 fail:
-    return err_set(err, code, "cannot make event loop %u: %s", options->index, strerror(-code));
+    return err_set(err, code, "cannot make event loop %u: %s: %s", options->index, failed, strerror(-code));
 }
 
 int loop_listen(struct loop *loop, struct address *address, bool is_shared, struct err *err)
@@ -69,7 +71,7 @@ int loop_listen(struct loop *loop, struct address *address, bool is_shared, stru
     listener->source = SOURCE_LISTENER;
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = listener};
     if (epoll_ctl(loop->turn.epoll_fd, EPOLL_CTL_ADD, listener->fd, &event) < 0) {
-        code = err_set(err, -errno, "cannot watch a listening socket: %s", strerror(errno));
+        code = err_set(err, -errno, "cannot watch a listening socket: epoll_ctl: %s", strerror(errno));
         listener_close(listener);
         return code;
     }
@@ -106,12 +108,14 @@ void loop_close_watch(struct loop *loop, struct loop_watch *watch)
     watch->fd = -1;
 }
 
+// A listener that could not be watched again is tried again at the next tick.
 static void set_accepting(struct loop *loop, bool is_accepting)
 {
     loop->is_accepting = is_accepting;
     for (int i = 0; i < loop->listener_count; i++) {
         struct epoll_event event = {.events = is_accepting ? EPOLLIN : 0, .data.ptr = &loop->listeners[i]};
-        epoll_ctl(loop->turn.epoll_fd, EPOLL_CTL_MOD, loop->listeners[i].fd, &event);
+        if (epoll_ctl(loop->turn.epoll_fd, EPOLL_CTL_MOD, loop->listeners[i].fd, &event) < 0)
+            loop->is_accepting = false;
     }
 }
 
@@ -218,6 +222,7 @@ static void run_deadlines(struct loop *loop)
 {
     if (loop->turn.tick == loop->turn.wheel.tick)
         return;
+    read_mail(loop); // whose notification may have failed
     timer_wheel_advance(&loop->turn.wheel, loop->turn.tick, on_expired, loop);
     spare_fds_fill(&loop->spare);
     loop->options.callbacks->on_tick(loop->options.owner);
@@ -262,8 +267,8 @@ int loop_start(struct loop *loop, struct err *err)
     int code = pthread_create(&loop->thread, &attributes, run, loop);
     pthread_attr_destroy(&attributes);
     if (code != 0)
-        return err_set(err, -code, "cannot start the thread of event loop %u: %s", loop->options.index,
-                       strerror(code));
+        return err_set(err, -code, "cannot start the thread of event loop %u: pthread_create: %s",
+                       loop->options.index, strerror(code));
     loop->is_started = true;
     return 0;
 }

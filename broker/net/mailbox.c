@@ -81,7 +81,10 @@ size_t mailbox_take(struct mailbox *mailbox, struct mail **mail)
 void mailbox_notify(struct mailbox *mailbox)
 {
     uint64_t one = 1;
-    // A write fails only when the counter is full. Then the loop is notified already.
-    ssize_t written = write(mailbox->event_fd, &one, sizeof one);
-    (void)written;
+    ssize_t written;
+    do
+        written = write(mailbox->event_fd, &one, sizeof one);
+    while (written < 0 && errno == EINTR);
+    // It fails when the counter is full: then the loop is notified already. After any other failure the loop
+    // takes the mail at its next tick.
 }

@@ -43,6 +43,7 @@ int mailbox_post(struct mailbox *mailbox, const struct mail *mail, size_t limit)
 // Takes the whole list and returns its length. The list is valid until the next take. The loop's thread only.
 size_t mailbox_take(struct mailbox *mailbox, struct mail **mail);
 
-void mailbox_notify(struct mailbox *mailbox); // notifies the loop, with or without mail
+// Notifies the loop, with or without mail. The system may refuse that: the loop looks at each tick too.
+void mailbox_notify(struct mailbox *mailbox);
 
 #endif

@@ -108,7 +108,10 @@ static bool move(struct transport *transport, struct turn *to)
 {
     struct turn *turn = transport->turn;
     struct mail mail = {.kind = MAIL_TRANSPORT, .object = transport};
-    epoll_ctl(turn->epoll_fd, EPOLL_CTL_DEL, transport->fd, NULL);
+    if (epoll_ctl(turn->epoll_fd, EPOLL_CTL_DEL, transport->fd, NULL) < 0) {
+        turn_fail(transport); // events would reach this loop, whose transport it is no longer
+        return false;
+    }
     transport->is_watched = false;
     timer_wheel_remove(&transport->timer);
     turn_remove_pending(transport);
@@ -146,8 +149,11 @@ static enum progress read_once(struct transport *transport, uint8_t *scratch, in
     uint8_t *to = in ? in->bytes : scratch;
     size_t used = in ? in->used : 0;
     size_t capacity = in ? in->capacity : TURN_SCRATCH_BYTES;
-    ssize_t got = recv(transport->fd, to + used, capacity - used, MSG_DONTWAIT);
-    if (got < 0 && (errno == EAGAIN || errno == EINTR || errno == ENOMEM || errno == ENOBUFS))
+    ssize_t got;
+    do
+        got = recv(transport->fd, to + used, capacity - used, MSG_DONTWAIT);
+    while (got < 0 && errno == EINTR);
+    if (got < 0 && (errno == EAGAIN || errno == ENOMEM || errno == ENOBUFS))
         return READ_NOTHING;
     if (got <= 0)
         return READ_END;

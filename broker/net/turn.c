@@ -7,20 +7,24 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-int turn_open(struct turn *turn)
+int turn_open(struct turn *turn, const char **failed)
 {
     int code = -ENOMEM;
     timer_wheel_init(&turn->wheel, 0);
+    *failed = "malloc";
     turn->scratch = malloc(TURN_SCRATCH_BYTES);
     if (!turn->scratch)
         return code;
+    *failed = "epoll_create1";
     turn->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     code = -errno;
     if (turn->epoll_fd < 0)
         goto fail_scratch;
+    *failed = "eventfd";
     code = mailbox_open(&turn->mailbox);
     if (code < 0)
         goto fail_epoll;
+    *failed = "epoll_ctl";
     turn->mailbox.source = SOURCE_MAILBOX;
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = &turn->mailbox};
     if (epoll_ctl(turn->epoll_fd, EPOLL_CTL_ADD, turn->mailbox.event_fd, &event) == 0)

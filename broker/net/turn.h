@@ -139,8 +139,9 @@ struct turn {
     struct mailbox mailbox;
 };
 
-int turn_open(struct turn *turn) __attribute__((warn_unused_result)); // 0 or -errno
-void turn_close(struct turn *turn);                                   // after the last transport was closed
+// 0, or -errno; then `*failed` is the name of the call that failed.
+int turn_open(struct turn *turn, const char **failed) __attribute__((warn_unused_result));
+void turn_close(struct turn *turn); // after the last transport was closed
 
 // Has this turn used up its budget? Then a transport's further packets wait for the next turn, so that other
 // transports are served in between.

@@ -119,7 +119,7 @@ static int fixed_open(struct pool **opened, const struct pool_config *config, st
     struct pool *pool = pool_memory_alloc_aligned(alignof(struct pool), sizeof *pool);
     if (!pool)
         return -ENOMEM;
-    *pool = (struct pool){0};
+    *pool = (struct pool){.made = 0};
     int code = stock_open(&pool->stock, config, err);
     if (code < 0)
         goto fail_stock;
