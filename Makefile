@@ -88,6 +88,8 @@ help:
 	@echo 'make million       one million connections: memory curve, proof of life, forecast'
 	@echo 'make claims        published figures about pools, measured again, each with a verdict (half an hour)'
 	@echo 'make fuzz          fuzz the MQTT codec for FUZZ_SECONDS (60)'
+	@echo 'make fuzz-connection  fuzz whole connections; make fuzz-coverage: which lines its inputs reach'
+	@echo 'make faults        every allocation and system call of the broker fails once; FAULTS="--every 10": a sample'
 	@echo 'make count         mosquitto_sub counts MESSAGES (1000000) of the generator at each QoS'
 	@echo 'make fuzz-records  read RECORDS (10000) records changed at random by every reader'
 	@echo 'make fuzz-pools    calls, threads, modes and failures of every pool, at random, for FUZZ_SECONDS (60)'
@@ -297,6 +299,7 @@ clean:
 
 include mk/library.mk
 include mk/plugins.mk
+include mk/robust.mk
 
 -include $(wildcard $(B)/*/*.d $(B)/*/*/*.d)
 include mk/install.mk
