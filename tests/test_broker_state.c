@@ -5,6 +5,7 @@
 #include "tests/raw_client.h"
 #include "tests/temp_dir.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <sqlite3.h>
 #include <stdarg.h>
@@ -339,6 +340,98 @@ static void payloads_that_fill_a_buffer_survive(void **state)
     free(large);
 }
 
+static uint32_t next_random(uint32_t *seed)
+{
+    *seed = *seed * 1664525u + 1013904223u;
+    return *seed >> 8;
+}
+
+static void write_file(const char *path, const char *bytes, size_t size)
+{
+    FILE *file = fopen(path, "wb");
+    assert_non_null(file);
+    assert_int_equal(fwrite(bytes, 1, size, file), size);
+    assert_int_equal(fclose(file), 0);
+}
+
+static size_t read_file(const char *path, char *bytes, size_t size)
+{
+    FILE *file = fopen(path, "rb");
+    assert_non_null(file);
+    size_t used = fread(bytes, 1, size, file);
+    fclose(file);
+    return used;
+}
+
+// 0 and closed again, or the code that it cannot open with.
+static int try_broker(const char *path)
+{
+    char *argv[] = {(char *)(uintptr_t) "poolmark-broker", (char *)(uintptr_t) "--state",
+                    (char *)(uintptr_t)path};
+    struct broker_config config;
+    struct broker *opened;
+    struct err err = {0};
+    assert_int_equal(broker_config_parse(&config, 3, argv, &err), OPTS_RUN);
+    int code = broker_open(&opened, &config, NULL, NULL, &err);
+    if (code == 0)
+        broker_close(opened);
+    else
+        assert_non_null(strstr(err.text, path));
+    return code;
+}
+
+// Damage at random: the broker starts or refuses the file. What it refuses, it leaves as it is.
+static void damage_is_refused_or_harmless(void **state)
+{
+    enum { ROUNDS = 300, BYTES = 1 << 18 };
+    const char *path = ((const struct temp_place *)*state)->file;
+    char *good = malloc(BYTES), *bad = malloc(BYTES), *after = malloc(BYTES);
+    start(state, NULL, NULL);
+    publish_five();
+    struct raw_client client;
+    raw_connect_kept(&client, broker.port, "sender");
+    RAW_SEND(&client, "\x34\6\0\1a\0\7x");
+    raw_expect_ack(&client, MQTT_PUBREC, 7);
+    char text[1500];
+    memset(text, 'y', sizeof text - 1);
+    text[sizeof text - 1] = '\0';
+    for (int i = 0; i < 3; i++) // so that damage meets payloads as well
+        raw_publish_done(&client, "a/y", text, 1, false);
+    raw_close(&client);
+    broker_inside_end(&broker);
+    size_t size = read_file(path, good, BYTES);
+    assert_in_range(size, 4096, BYTES - 1);
+    uint32_t seed = 1;
+    int accepted = 0;
+    for (int round = 0; round < ROUNDS; round++) {
+        memcpy(bad, good, size);
+        for (uint32_t i = next_random(&seed) % 2 + 1; i > 0; i--) // most zero bytes mean nothing
+            for (int tries = 0; tries < 100; tries++) {
+                size_t at = next_random(&seed) % size;
+                if (bad[at] == 0 && tries < 99)
+                    continue;
+                bad[at] = (char)next_random(&seed);
+                break;
+            }
+        write_file(path, bad, size);
+        int code = try_broker(path);
+        if (code == 0) {
+            accepted++;
+            continue;
+        }
+        if (code != -EUCLEAN && code != -ENOMEM)
+            fail_msg("round %d: %d", round, code);
+        assert_int_equal(read_file(path, after, BYTES), size);
+        assert_memory_equal(after, bad, size);
+    }
+    assert_in_range(accepted, 30, ROUNDS - 30);
+    write_file(path, good, size);
+    assert_int_equal(try_broker(path), 0);
+    free(good);
+    free(bad);
+    free(after);
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, temp_place_set_up, temp_place_tear_down)
 
 int main(void)
@@ -352,6 +445,7 @@ int main(void)
         TEST(bounds_hold_for_what_is_restored),
         TEST(sessions_expire_while_the_broker_is_away),
         TEST(retained_messages_that_are_owed_come_after_a_restart),
+        TEST(damage_is_refused_or_harmless),
         TEST(payloads_that_fill_a_buffer_survive),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,8 +2,8 @@
 """Everything that `poolmark-broker --state` acknowledged survives kill -9 at any instant.
 
 Clients publish, subscribe and leave, and the broker is killed at its n-th call that changes the state file: before it, in the middle
-of it (half of the bytes are written) or after it, for n = 1, 2, ... until it lives to the end. After each kill it is started again, the
-clients come back as MQTT demands, and every message is counted: acknowledged ones of QoS 1 came, those of QoS 2 came once, retained
+of it (half of the bytes are written) or after it, for n = 1, 2, ... until it lives to the end. After each kill it is started and
+killed once more, at one of its first calls or while it ends. Then it is started again, the clients come back as MQTT demands, and every message is counted: acknowledged ones of QoS 1 came, those of QoS 2 came once, retained
 messages are the last ones, sessions and subscriptions are there, and wills were published.
 
     POOLMARK_KILLS=10000 /usr/bin/python3 -m pytest -q -s tests/py/test_state_crash.py       (make kills KILLS=10000)
@@ -136,7 +136,7 @@ class World:
 
 
 def live(folder, seed, kill_at, how):
-    """One life and the life after it. Returns whether the first was ended by the kill."""
+    """One life, a short one, and the life after them. Returns whether the first was ended by the kill."""
     path = folder / f"{seed}-{kill_at}" / "state"
     path.parent.mkdir()
     world = World(seed)
@@ -150,6 +150,10 @@ def live(folder, seed, kill_at, how):
         if broker.process.poll() is None and broker.port:
             broker.process.send_signal(signal.SIGTERM)
         killed = broker.wait() == -signal.SIGKILL
+    # Then killed while it starts, or ends at once.
+    with StateBroker(path, "--threads", threads, kill_at=world.choose.randrange(1, 20), how=how) as broker:
+        broker.process.terminate()
+        broker.wait()
     with StateBroker(path, "--threads", threads) as broker:
         assert broker.port, broker.said()
         try:
