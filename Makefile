@@ -71,7 +71,7 @@ programs := $(B)/poolmark-broker $(B)/poolmark-loadgen $(B)/poolmark-bench $(B)/
 tests    := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/test_*.c))
 fuzzers  := $(patsubst wire/%.c,$(B)/%,$(wildcard wire/fuzz_*.c))
 
-.PHONY: model all programs help deps test-deps test tests suite bench million claims nightly format format-check fuzz clean FORCE
+.PHONY: model all programs help deps test-deps test tests suite bench million claims soak nightly format format-check fuzz clean FORCE
 .SECONDARY:
 
 all: deps
@@ -87,6 +87,7 @@ help:
 	@echo 'make bench         micro-benchmarks: every strategy, and four allocators called directly (at most ten minutes)'
 	@echo 'make million       one million connections: memory curve, proof of life, forecast'
 	@echo 'make claims        published figures about pools, measured again, each with a verdict (half an hour)'
+	@echo 'make soak          one broker for SOAK (30m), clients that are killed among its load: does anything grow, or stay?'
 	@echo 'make fuzz          fuzz the MQTT codec for FUZZ_SECONDS (60)'
 	@echo 'make fuzz-connection  fuzz whole connections; make fuzz-coverage: which lines its inputs reach'
 	@echo 'make faults        every allocation and system call of the broker fails once; FAULTS="--every 10": a sample'
@@ -122,6 +123,11 @@ bench: all
 
 claims: all
 	@scripts/poolmark claims
+
+# SOAK=2m shortens it.
+SOAK ?= 30m
+soak: all
+	@scripts/poolmark soak --for $(SOAK)
 
 test: test-deps
 	@$(MAKE) --no-print-directory programs tests

@@ -159,6 +159,13 @@ int procmem_read(pid_t pid, struct procmem *mem)
     return code;
 }
 
+int64_t procmem_highest(pid_t pid)
+{
+    char text[TEXT_SIZE];
+    int64_t bytes = read_of(pid, "status", text) < 0 ? 0 : kib_line(text, "VmHWM:");
+    return bytes > 0 ? bytes : -1;
+}
+
 int64_t procmem_descriptors(pid_t pid)
 {
     char path[64];

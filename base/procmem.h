@@ -46,6 +46,8 @@ int procmem_read(pid_t pid, struct procmem *mem) __attribute__((warn_unused_resu
 // As above without PSS, private, shared, swap and page tables (-1): statm and stat only, cheap enough for
 // every sample.
 int procmem_read_quick(pid_t pid, struct procmem *mem) __attribute__((warn_unused_result));
+// The most resident memory that the process has had so far (VmHWM). -1: not known.
+int64_t procmem_highest(pid_t pid);
 // Open descriptors of the process. -1: not known, as before Linux 6.2. Every user may ask, and nothing is listed.
 int64_t procmem_descriptors(pid_t pid);
 // The size of its table of descriptors (FDSize), which grows when it is full and never shrinks: it never had more

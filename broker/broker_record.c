@@ -5,7 +5,9 @@
 #include "base/clock.h"
 #include "base/csv.h"
 #include "base/heap.h"
+#include "base/procmem.h"
 #include "base/record.h"
+#include "broker/bounds.h"
 #include "broker/catalogue.h"
 #include "broker/statistics.h"
 #include "pools/use/pool_report.h"
@@ -17,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct broker_record {
     const struct broker_config *config;
@@ -24,6 +27,7 @@ struct broker_record {
     struct csv *pools;
     pthread_mutex_t lock; // guards `events` and the order of lines in the log
     struct csv *events;
+    int64_t memory_bound; // set once, when it is about to serve; 0: not yet
 };
 
 static json_t *describe_pool(const struct pool_spec *spec)
@@ -124,6 +128,11 @@ void broker_record_set_addresses(struct broker_record *record, const struct addr
     record_set(record->record, "config.listen", list);
 }
 
+void broker_record_set_bound(struct broker_record *record, int64_t bytes)
+{
+    record->memory_bound = bytes;
+}
+
 void broker_record_sample(struct broker_record *record, const struct pool_set *pools)
 {
     if (record->pools)
@@ -156,7 +165,23 @@ static void add_pool_metric(struct record *record, const struct pool_stats *stat
         record_metric(record, name, value, unit, better);
 }
 
-static void add_metrics(struct record *record, const struct broker_statistics *statistics)
+static void add_memory(struct record *record, int64_t bound, int64_t peak)
+{
+    int64_t highest = procmem_highest(getpid());
+    record_metric(record, "broker.memory_peak_bytes", (double)peak, "B", "lower");
+    if (highest < 0)
+        record_metric_unknown(record, "broker.memory_highest_bytes", "/proc/self/status does not say", "B",
+                              "lower");
+    else
+        record_metric(record, "broker.memory_highest_bytes", (double)highest, "B", "lower");
+    if (bound == 0 || bound == BOUNDS_ANY)
+        record_metric_unknown(record, "broker.memory_bound_bytes",
+                              bound == 0 ? "it did not start" : "the options set no bound", "B", "none");
+    else
+        record_metric(record, "broker.memory_bound_bytes", (double)bound, "B", "none");
+}
+
+static void add_metrics(struct record *record, const struct broker_statistics *statistics, int64_t bound)
 {
     struct pool_stats pool = sum_pools(statistics->pools);
     const struct pool_stats *connections = &statistics->pools[POOL_CONNECTIONS];
@@ -177,7 +202,7 @@ static void add_metrics(struct record *record, const struct broker_statistics *s
     record_metric(record, "broker.connections_accepted", (double)counts->accepted, "1", "none");
     record_metric(record, "broker.connections_refused", (double)refused, "1", "none");
     record_metric(record, "broker.connections_closed_for_cause", (double)closed, "1", "none");
-    record_metric(record, "broker.memory_peak_bytes", (double)statistics->memory.peak, "B", "lower");
+    add_memory(record, bound, statistics->memory.peak);
     record_metric(record, "broker.memory_refused", (double)statistics->memory.refused, "1", "none");
     record_metric(record, "broker.messages_received", (double)counts->messages_received, "1", "none");
     record_metric(record, "broker.messages_sent", (double)counts->messages_sent, "1", "none");
@@ -227,7 +252,7 @@ int broker_record_close(struct broker_record *record, const struct broker_statis
     if (record->record) {
         books_close(&books, record->record);
         if (statistics) {
-            add_metrics(record->record, statistics);
+            add_metrics(record->record, statistics, record->memory_bound);
             record_set(record->record, "counters", counters_json(&statistics->counts));
         }
         if (code < 0 && strcmp(status, "complete") == 0)

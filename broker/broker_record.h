@@ -12,6 +12,8 @@
 #include "base/err.h"
 #include "broker/broker.h"
 
+#include <stdint.h>
+
 struct broker_record;
 
 int broker_record_open(struct broker_record **record, const char *dir, int argc, char **argv,
@@ -22,6 +24,8 @@ int broker_record_open(struct broker_record **record, const char *dir, int argc,
 void broker_record_on_event(void *record, const char *pool_name, const struct pool_event *event);
 
 void broker_record_set_addresses(struct broker_record *record, const struct address *addresses, int count);
+// The bound of the process's memory (broker/bounds.h), for its metrics; BOUNDS_ANY: the options set none.
+void broker_record_set_bound(struct broker_record *record, int64_t bytes);
 void broker_record_sample(struct broker_record *record, const struct pool_set *pools);
 
 // `statistics` is NULL when the broker never opened. A NULL `record` is allowed. -errno when a file could not

@@ -16,6 +16,12 @@ const struct metric broker_catalogue[] = {
      "connections that it closed for what they sent: no MQTT, larger than a bound, or no memory for it"},
     {"broker.memory_peak_bytes", "B", "lower", METRIC_SECONDARY,
      "most bytes held for clients at once, by the broker's own account"},
+    {"broker.memory_highest_bytes", "B", "lower", METRIC_SECONDARY,
+     "most resident memory of the process so far, as the kernel has it (VmHWM); in a suite's cell of all "
+     "instances together"},
+    {"broker.memory_bound_bytes", "B", "none", METRIC_SECONDARY,
+     "the bound of that memory, computed from the options and printed at the start (broker/bounds.h); "
+     "likewise"},
     {"broker.memory_refused", "1", "none", METRIC_SECONDARY,
      "requests for memory that --memory-limit refused"},
     {"broker.messages_received", "1", "none", METRIC_SECONDARY, "PUBLISH packets that it received"},

@@ -189,6 +189,7 @@ static int serve(const struct broker_config *config, int64_t descriptors, struct
         broker_record_sample(record, broker_pools(broker));
         struct bounds bounds = bounds_of(config, descriptors);
         bounds_print(&bounds, stderr);
+        broker_record_set_bound(record, bounds.whole);
         warn_of_strangers(addresses, config->listen_count);
         announce(config, addresses, &metrics_address);
         code = supervise(broker, config, record, &signals, &told, err);

@@ -77,6 +77,24 @@ static void it_reads_this_process(void **state)
     assert_true(mem.major_faults >= 0);
 }
 
+static void the_highest_memory_stays_when_it_is_given_back(void **state)
+{
+    (void)state;
+    enum { BYTES = 64 << 20 };
+    struct procmem after;
+    char *memory = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_true(memory != MAP_FAILED);
+    memset(memory, 1, BYTES);
+    int64_t highest = procmem_highest(getpid());
+    munmap(memory, BYTES);
+    assert_int_equal(procmem_read(getpid(), &after), 0);
+    // The kernel adds some pages up only now and then.
+    assert_true(highest >= BYTES - MIB);
+    assert_true(procmem_highest(getpid()) >= highest - MIB);
+    assert_true(after.rss_bytes <= highest - BYTES / 2);
+    assert_int_equal(procmem_highest(0x7fffffff), -1);
+}
+
 // A heap of MAP_SHARED memory is in no private memory.
 static void shared_memory_has_a_figure_of_its_own(void **state)
 {
@@ -281,6 +299,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_reads_this_process),
+        cmocka_unit_test(the_highest_memory_stays_when_it_is_given_back),
         cmocka_unit_test(the_table_of_descriptors_tells_how_many_there_ever_were),
         cmocka_unit_test(shared_memory_has_a_figure_of_its_own),
         cmocka_unit_test(touched_memory_of_another_process_shows_in_all_of_its_figures),

@@ -23,6 +23,12 @@ def test_a_figure_demands_its_anomaly(metrics, anomaly):
     assert anomalies.missing(record(status="running", **metrics)) == [] == anomalies.missing(record(version="0.1.0", **metrics))
 
 
+def test_a_load_on_purpose_demands_its_anomaly():
+    wrong = anomalies.missing(record(config={"beside": "the attack fan-out"}))
+    assert len(wrong) == 1 and "an anomaly 'beside'" in wrong[0]
+    assert anomalies.missing(record(config={"beside": "the attack fan-out"}, told=["beside"])) == []
+
+
 def test_figures_within_bounds_demand_none():
     quiet = {"schedule__lag_p99": 900_000, "schedule__lag_max": 9_000_000, "arrivals__failed": 0, "network__listen_drops": 0}
     assert anomalies.missing(record(**quiet)) == []

@@ -15,6 +15,8 @@ from types import ModuleType
 # name -> (module, description)
 COMMANDS = {
     "suite": ("run.suite", "run a suite of cells (broker and load generator) and print its table"),
+    "attack": ("attack.attack", "make one attack on a broker of one's own, round after round; suite attack measures what others feel"),
+    "soak": ("run.soak", "load one broker for half an hour, clients that are killed among it: is anything left, does anything grow?"),
     "host": ("facts.host", "would this host hold N connections? what is too small, and the plan; changes nothing"),
     "capacity": ("model.capacity", "what do so many connections and messages need? memory, CPU, hosts; what a run in steps forecasts"),
     "mix": ("run.mix", "play groups of clients in phases, from a TOML file, against a broker"),
@@ -29,6 +31,7 @@ COMMANDS = {
     "sensitivity": ("compare.sensitivity", "show what a comparison finds and what it does not raise"),
     "describe": ("facts.describe", "what the programs say of themselves, as JSON or as the tables of documents"),
     "verify": ("verify.verify", "check records: schema, checksums, and every figure and table computed again"),
+    "robustness": ("report.robustness", "the tables of docs/robustness.md: what was tried, what others felt, what was lost"),
     "merge": ("run.merge", "join runs of one suite into one record"),
 }
 
@@ -37,6 +40,10 @@ COMMANDS = {
 EXIT_CODES = {
     "suite": "0 every cell complete, 1 a cell failed or is incomplete or the record could not be written, 2 wrong call, "
              "129, 130 or 143 interrupted by SIGHUP, SIGINT or SIGTERM (what was measured is kept)",
+    "soak": "0 every verdict holds, 1 one does not or cannot be told, 2 wrong call, 129, 130 or 143 interrupted by SIGHUP, SIGINT or "
+            "SIGTERM (what was measured is kept)",
+    "attack": "0 it was made until its end, 1 it could not be made, 2 wrong call",
+    "robustness": "0 done, 1 a table differs (`--check`) or could not be made, 2 wrong call or a record that cannot be read",
     "host": "0 it fits, 1 it does not or cannot be told, 2 wrong call",
     "capacity": "0 the model holds and answers all that was asked, 1 it does not or gives no forecast or a part is not known, 2 wrong call or a "
                 "record that cannot be used",

@@ -75,6 +75,13 @@ ROWS = [
     ("clients that did not come back", "arrivals.failed"),
     ("subscriptions refused or lost", "subscriptions.failed"),
     ("messages lost", "messages.lost"),
+    ("highest memory of the broker", "broker.memory_highest_bytes"),
+    ("bound of that, by its options", "broker.memory_bound_bytes"),
+    ("end of the broker after SIGTERM", "attack.stop_ns"),
+    ("rounds of the attack", "attack.rounds"),
+    ("attacker's connections", "attack.connections"),
+    ("bytes that it sent", "attack.sent_bytes"),
+    ("refused to it", "attack.refused"),
 ]
 # Metrics shown of a phase that publishes. Its few connections are only in the record.
 OF_PUBLISHING = ("delivery.", "delivery_before.", "delivery_after.", "recovery.", "slow.", "deliveries.", "ack.", "cpu.per_message_ns", "cpu.per_delivery_ns")

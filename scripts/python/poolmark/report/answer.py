@@ -12,7 +12,7 @@ import re
 from operator import truediv
 
 from poolmark.base.units import plural, show, show_count
-from poolmark.records import phases
+from poolmark.records import attacked, phases
 from poolmark.report.names import Name
 from poolmark.report.source import Source, cells_of, median, values
 from poolmark.report.trade_data import bench_contender
@@ -134,6 +134,23 @@ def _of_benchmarks(groups: dict[Name, list[dict]]) -> list[str]:
     return lines
 
 
+def _of_attacks(groups: dict[Name, list[dict]]) -> list[str]:
+    """What others felt under each attack: calm, the worst, and how many keep the goal."""
+    attacks = {cells[0]["config"]["attack"]: cells for cells in groups.values() if attacked.attack_of(cells[0])}
+    lines = []
+    for words, _ in attacked.OTHERS:
+        found = {attack: max(values) for attack, cells in attacks.items()
+                 if (values := [figures[words] for cell in cells if words in (figures := attacked.others(cell))])}
+        calm = found.pop(attacked.CALM, None)
+        if not found:
+            continue
+        worst, kept = max(found, key=lambda attack: found[attack]), sum(value <= attacked.GOAL_NS for value in found.values())
+        beside = f" ({show(calm, 'ns')} without one)" if calm is not None else ""
+        lines.append(f"{words.capitalize()} p99 of others under an attack: at most {show(found[worst], 'ns')}, with {worst}{beside}; "
+                     f"{kept} of {plural(len(found), 'attack')} within {show(attacked.GOAL_NS, 'ns')}.")
+    return lines
+
+
 def how_sure(groups: dict[Name, list[dict]], suite: str) -> str:
     runs = {len(cells) for cells in groups.values()}
     if runs == {1}:
@@ -185,7 +202,9 @@ def answer(source: Source, run) -> list[str]:
     if any("workload" in config for config in configs):
         return lines + (_of_benchmarks(groups) or ["The tables hold what these benchmarks say."])
     steps = {name: cells for name, cells in groups.items() if any(map(STEP.match, cells[0]["metrics"]))}
-    if steps:
+    if any(attacked.attack_of(cells[0]) for cells in groups.values()):
+        lines += _of_attacks(groups)
+    elif steps:
         lines += [_of_steps(name, cells) for name, cells in steps.items()]
     elif len(groups) > 1 and len(loads) == 1 and isinstance(configs[0].get("connections"), (int, float)) and \
             not any(name.rest for name in groups):

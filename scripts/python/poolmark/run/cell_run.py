@@ -5,9 +5,10 @@ import signal
 import time
 from pathlib import Path
 
-from poolmark.records import phases
+from poolmark.records import attacked, phases
 from poolmark.facts import described
 from poolmark.run import estimate
+from poolmark.run.attacker import Attacker, attack_of, beside
 from poolmark.facts.children import Child, Children
 from poolmark.base.errors import PoolmarkError, UsageError
 from poolmark.records.measures import phase_folder, take_phase, take_target
@@ -79,6 +80,8 @@ class CellRun:
         self.cell, self.planned, self.plan, self.build, self.seed = cell, planned, plan, build, seed
         self.children = children
         self.target: Target = make_target(cell, build, plan, planned.broker, planned.allocator)
+        attack = attack_of(planned.config)
+        self.attacker = Attacker(cell, attack) if attack else None
         self.whole, self.good = True, True  # nothing was lost; nothing failed
         self.over = False                   # True after a loss that makes further phases impossible
         self.status = Status(planned.id)
@@ -100,7 +103,7 @@ class CellRun:
         options = {"target": ",".join(self.target.urls), **load_options(config, self.planned.load, phase)}
         if "watch-record" in described.scenarios(self.build).get(phase["scenario"], {"options": ()})["options"]:
             options["watch-record"] = self.target.records()
-        options.update({"watch-pid": self.target.pids, "seed": self.seed, "record": folder, "quiet": True})
+        options.update({**beside(config), "watch-pid": self.target.pids, "seed": self.seed, "record": folder, "quiet": True})
         return [str(self.build / "poolmark-loadgen"), phase["scenario"], *option_words(options)]
 
     def watch(self, load: Child, name: str, guard_s: float) -> None:
@@ -155,11 +158,37 @@ class CellRun:
         except UsageError as error:
             self.lost("record", str(error))
 
+    def start(self) -> None:
+        self.target.start(self.children)
+        if self.attacker:
+            self.status.enter("attack")
+            self.attacker.start(self.children, self.target.urls)
+
+    def stop(self) -> None:
+        """Ends attacker and target. In a suite of attacks attack.json says what was counted, and how long the target took."""
+        told: dict = {"attack": self.planned.config.get("attack")}
+        if self.attacker and self.attacker.child:
+            try:
+                told |= self.attacker.stop(self.children)
+            except PoolmarkError as error:
+                self.lost("attack", str(error))
+        begun_ns = time.monotonic_ns()
+        for text in self.target.stop(self.children):
+            self.failed("broker", text)
+        if told["attack"] and self.target.processes:
+            told["stop_ns"] = time.monotonic_ns() - begun_ns
+            try:
+                attacked.write(self.cell.folder, told)
+            except OSError as error:
+                self.lost("disk", f"{attacked.FILE}: {error.strerror}")
+            self.cell.file("attack", self.cell.folder / attacked.FILE)
+
     def after(self) -> None:
-        """Takes the results that exist only after the target's end: its pools, its allocator."""
+        """Takes the results that exist only after the target's end: its pools, its allocator, what an attack left."""
         try:
-            take_target(self.cell, self.cell.folder, self.cell.data.get("phases", []),
-                        [folder / "pools.csv" for folder in self.target.records()])
+            pool_files = [folder / "pools.csv" for folder in self.target.records()]
+            take_target(self.cell, self.cell.folder, self.cell.data.get("phases", []), pool_files)
+            attacked.take(self.cell, self.cell.folder, pool_files)
             wanted, found = self.cell.data["config"].get("allocator"), self.target.allocator_found()
             wrong = found in (None, "glibc") if self.planned.allocator else found != wanted
             if wanted and self.target.processes and wrong:
@@ -193,7 +222,7 @@ class CellRun:
         finished = started = False
         others, throttle = OthersClock(interrupts=charges_interrupts()), ThrottleClock()
         try:
-            self.target.start(self.children)
+            self.start()
             started = True
             for phase in self.planned.phases:
                 self.phase(phase)
@@ -208,8 +237,7 @@ class CellRun:
             finished = True
         finally:
             self.status.enter("end")
-            for text in self.target.stop(self.children):
-                self.failed("broker", text)
+            self.stop()
             for child in self.target.processes:
                 if child.log_lost:
                     self.lost("disk", f"the log of {child.name} is not whole: {child.log_lost}")

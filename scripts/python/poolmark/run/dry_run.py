@@ -8,6 +8,7 @@ import shlex
 from pathlib import Path
 from types import SimpleNamespace
 
+from poolmark.base.paths import COMMAND, for_people
 from poolmark.facts import allocators
 from poolmark.suites.targets import Mosquitto, PoolmarkBroker, Target
 
@@ -49,5 +50,7 @@ def print_cell(cell_run, sentences: list[str]) -> None:
         print(shlex.join(words))
     if isinstance(cell_run.target, Mosquitto):
         print(f"# its configuration: {'; '.join(cell_run.target.config_text('PORT1').splitlines())}")
+    if cell_run.attacker:
+        print(shlex.join([for_people(COMMAND), *cell_run.attacker.argv(cell_run.target.urls)[1:]]))
     for phase in cell_run.planned.phases:
         print(shlex.join(cell_run.load_argv(phase, cell_run.load_folder(phase))))

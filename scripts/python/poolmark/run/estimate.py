@@ -13,6 +13,7 @@ from poolmark.facts import described
 from poolmark.suites import mix_file, mix_told, suite_options
 from poolmark.base.errors import PoolmarkError
 from poolmark.base.progress import span
+from poolmark.run.attacker import PREPARE_S, attack_of
 from poolmark.suites.suite_cells import CellPlan
 from poolmark.base.units import parse_count, parse_seconds
 
@@ -106,7 +107,8 @@ def of_phase(planned: CellPlan, phase: dict, build: Path) -> float:
 
 
 def of_options(planned: CellPlan, build: Path) -> float:
-    return START_S + sum(of_phase(planned, phase, build) for phase in planned.phases)
+    attack_s = PREPARE_S if attack_of(planned.config) else 0
+    return START_S + attack_s + sum(of_phase(planned, phase, build) for phase in planned.phases)
 
 
 def stem(cell_id: str) -> str:

@@ -5,8 +5,10 @@ This module checks keys, types, names and references. suite_options.py checks th
 """
 import re
 
+from poolmark.attack.attacks import ATTACKS
 from poolmark.facts import allocators, described, own_pools
 from poolmark.base.faults import Faults
+from poolmark.records.attacked import CALM
 
 KEYS = {"title": str, "kind": str, "repetitions": int, "seed": int, "plot": str, "drop_caches": bool, "primary": list,
         "config": dict, "axes": dict, "axes_if_known": dict, "broker": dict, "load": dict, "phase": list, "group": list,
@@ -16,7 +18,7 @@ OVERRIDE_KEYS = {"when": dict, "config": dict, "broker": dict, "load": dict}
 RATIO_KEYS = {"metric": str, "of": dict, "to": dict, "by": str}
 KINDS, PLOTS = ("suite", "steps"), ("memory",)
 # The keys of a cell, in the order of its name.
-NAMED = ("target", "shape", "strategy", "engine", "allocator", "connections", "subscribe")
+NAMED = ("target", "shape", "strategy", "engine", "allocator", "connections", "subscribe", "attack")
 TYPES = {str: "text", int: "a whole number", bool: "true or false", dict: "a table", list: "a list"}
 CELL = "cell"           # prefix of metrics of a whole cell, so no phase may have this name
 
@@ -126,7 +128,7 @@ class Check:
 
     def choices(self) -> dict[str, set]:
         """All values that a key of config takes or could take. An override may be for a value that no cell has at present."""
-        found: dict[str, set] = {"target": {"poolmark", "mosquitto"}, "allocator": {*allocators.LIBRARIES, *self.libraries},
+        found: dict[str, set] = {"target": {"poolmark", "mosquitto"}, "attack": {CALM, *ATTACKS}, "allocator": {*allocators.LIBRARIES, *self.libraries},
                                  "subscribe": {"True", "False"}}
         if self.build:
             found |= {"strategy": {*described.strategies(self.build), *self.own}, "shape": set(described.shapes(self.build)),
@@ -179,6 +181,8 @@ class Check:
             self.faults.add(path, f"subscribe is {value!r}; it must be true or false")
         elif key == "connections" and value != "fit" and (not is_type(value, int) or value < 1):
             self.faults.add(path, f"connections is {value!r}; it must be a whole number of at least 1, or \"fit\"")
+        elif key == "attack":
+            self.one_of(path, value, (CALM, *ATTACKS), "attack")
         elif key == "allocator":
             if not allocators.is_path(str(value)):  # a file that cannot be read is a fault already
                 self.one_of(path, value, [*allocators.LIBRARIES, *self.libraries], "allocator")

@@ -3,8 +3,9 @@
 
     title, kind = "suite"|"steps", repetitions, seed, plot = "memory", drop_caches = true|false
     primary           [patterns] of the metrics that decide a comparison
-    [config]          configuration of all cells: target, shape, strategy, engine, allocator, connections, subscribe.
+    [config]          configuration of all cells: target, shape, strategy, engine, allocator, connections, subscribe, attack.
                       Comparisons pair cells by it
+                      attack: an attacker that works beside the load, by its name (scripts/poolmark attack --list), or calm
                       A strategy may be a file with a pool of your own, ./mine.so; an allocator
                       any shared library, /opt/lib/libother.so
     [axes]            name = [values]: a cell for each combination, added to config

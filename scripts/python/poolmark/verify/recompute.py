@@ -13,14 +13,14 @@ in no other file; they are checked against each other.
 """
 from pathlib import Path
 
-from poolmark.records import hlog, measures, raw_data, trend
+from poolmark.records import attacked, hlog, measures, raw_data, trend
 from poolmark.base.curves import LEVEL_BYTES, LEVEL_SHARE, SOCKET_BYTES, USER_COLUMNS, MemoryCurve, kernel_bytes, read_csv
 from poolmark.account import kernel
 from poolmark.base.errors import PoolmarkError, RecordError
 from poolmark.records.read_record import Run, load
 from poolmark.records.record import metric as make_metric
 from poolmark.base.units import show_number
-from poolmark.verify import above, anomalies, bench_again, counters, derived, searches
+from poolmark.verify import above, anomalies, bench_again, counters, derived, searches, soaks
 from poolmark.verify.account import ABSENT, COUNTED, OLDER, SPOILED, UNKNOWN, UNNAMED, Account, against, beside_catalogue
 from poolmark.verify.counts import book_complaints, count_complaints, count_figures
 from poolmark.verify.expected import base_of, lacking, nested, spoiled
@@ -293,6 +293,9 @@ def replay(run: Run, cell: dict) -> tuple[dict, str]:
         measures.take_pools(made, pools)
     elif pools:
         measures.take_target(made, folder, phases, pools)
+    if "attack" in cell.get("files", {}):
+        missing = missing or ("" if (folder / attacked.FILE).is_file() else ABSENT)
+        attacked.take(made, folder, pools or [])
     return made.data["metrics"], missing
 
 
@@ -450,7 +453,7 @@ def of_cell(run: Run, cell: dict) -> Account:
 def of_whole(run: Run) -> Account:
     """Figures that belong to no single cell."""
     kind = "sensitivity" if run.data["kind"] == "nightly" and run.data.get("suite") == "sensitivity" else run.data["kind"]
-    maker = bench_again if kind == "bench" else above.module(kind)
+    maker = {"bench": bench_again, "soak": soaks}.get(kind) or above.module(kind)
     account = Account()
     if maker and run.data["status"] != "running":
         try:

@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: Apache-2.0
+"""scripts/poolmark robustness: the tables of docs/robustness.md, each line with the command that repeats it.
+
+Figures come from results/reference/: the record `attack` of the suite, the record `soak`, and counts.json, which --measure writes. A
+line whose figure nobody has measured says so. --write renews the tables in the document; --check compares them, exit code 1.
+"""
+import json
+import os
+import re
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from poolmark.attack.attacks import ATTACKS, about
+from poolmark.base.errors import PoolmarkError, RecordError, UsageError
+from poolmark.base.escape import markdown
+from poolmark.base.paths import ROOT, need_checkout
+from poolmark.base.units import show, show_bytes, show_count
+from poolmark.facts import facts
+from poolmark.records import attacked, phases
+from poolmark.records.read_record import Run, load
+from poolmark.records.record import utc_now
+from poolmark.verify.complaints import damage
+
+DOCUMENT, REFERENCE = Path("docs/robustness.md"), Path("results/reference")
+COUNTS = "robustness/counts.json"
+BLOCK = re.compile(r"(<!-- robustness: ([a-z]+) -->\n).*?(<!-- end of robustness -->)", re.S)
+UNKNOWN = "not measured yet"
+
+
+@dataclass(frozen=True)
+class Line:
+    """A count that a command gives: the sum of the numbers that `pattern` finds in its output, when it ends with exit code 0."""
+    what: str
+    command: tuple[str, ...]
+    pattern: str
+
+
+FAULTS = ("/usr/bin/python3", "-m", "pytest", "-q", "tests/honesty")
+LINES = {
+    "fuzz": Line("inputs of the MQTT codec by libFuzzer, under ASan and UBSan", ("make", "fuzz", "FUZZ_SECONDS=600"),
+                 r"number_of_executed_units:\s*(\d+)"),
+    "pools": Line("rounds of random calls, threads and failures of every pool, under ASan",
+                  ("make", "fuzz-pools", "B=build/fuzz-pools", "CHECK=1", "SAN=address", "FUZZ_SECONDS=600"), r"^(\d+) rounds$"),
+    "records": Line("records changed at random and read by every reader", ("make", "fuzz-records", "RECORDS=100000"), r"RECORDS=(\d+)"),
+    "faults": Line("faults injected into real runs, each a test", FAULTS, r"^(\d+) passed"),
+    "model": Line("states of slab's protocol and of the hot pool's waiters, every interleaving", ("make", "model"), r": (\d+) states"),
+    "count": Line("messages at QoS 0, 1 and 2 that mosquitto_sub counted, none lost, none twice", ("make", "count", "MESSAGES=1000000"),
+                  r"mosquitto_sub got (\d+) once"),
+}
+
+
+# --- counts
+
+
+def counted(line: Line, output: str) -> int:
+    """PoolmarkError when the output has no such number."""
+    found = re.findall(line.pattern, output, re.M)
+    if not found:
+        raise PoolmarkError(f"{' '.join(line.command)}: its output has no number of the form {line.pattern!r}")
+    return sum(map(int, found))
+
+
+def read_counts(root: Path) -> dict[str, dict]:
+    """{name of a line: {"count", "command", "commit", "ended_utc", "seconds"}}"""
+    path = root / REFERENCE / COUNTS
+    if not path.is_file():
+        return {}
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return {name: {"count": int(found[name]["count"]), **found[name]} for name in LINES if name in found}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RecordError(path, "", f"cannot be read: {error}") from error
+
+
+def measure(name: str, root: Path) -> str:
+    """Runs the command of a line, and writes its count into counts.json."""
+    line, begun = LINES[name], time.monotonic()
+    done = subprocess.run(line.command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+    if done.returncode != 0:
+        raise PoolmarkError(f"{' '.join(line.command)}: exit code {done.returncode}: nothing is counted; its output ends: "
+                            f"{' | '.join(done.stdout.splitlines()[-5:])}")
+    count = counted(line, f"{' '.join(line.command)}\n{done.stdout}")
+    commit, dirty, _ = facts.tree_commit()
+    path = root / REFERENCE / COUNTS
+    known = read_counts(root) | {name: {"count": count, "command": " ".join(line.command), "commit": commit, "dirty": dirty,
+                                        "ended_utc": utc_now(), "seconds": round(time.monotonic() - begun, 1)}}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_suffix(".new")
+    new.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
+    os.replace(new, path)
+    return f"{show_count(count)}: {line.what}"
+
+
+# --- tables
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    return "".join("| " + " | ".join(line) + " |\n" for line in [head, ["---"] * len(head), *rows])
+
+
+def record_of(name: str, root: Path) -> Run | None:
+    """A committed run; None when there is none. PoolmarkError when it is not as it was when it ended."""
+    folder = root / REFERENCE / name
+    if not (folder / "run.json").is_file():
+        return None
+    run = load(folder)
+    if wrong := damage(run):
+        raise PoolmarkError(wrong)
+    return run
+
+
+def source(run: Run | None, command: str) -> str:
+    if run is None:
+        return f"Nobody has measured this yet: `{command}`.\n\n"
+    return (f"Run {markdown(run.id)}, {run.data['status']}, commit {markdown(run.data['tool']['commit'][:12])}, "
+            f"{run.data['host'].get('cores')} cores of {markdown(str(run.data['host'].get('cpu_model')))}: `{command}`.\n\n")
+
+
+def tried(root: Path) -> str:
+    counts = read_counts(root)
+    return table(["what", "how many", "repeat it"], [
+        [line.what, show_count(counts[name]["count"]) + f", commit {counts[name]['commit'][:12]}" if name in counts else UNKNOWN,
+         f"`{' '.join(line.command)}`"] for name, line in LINES.items()])
+
+
+SOAK = (("hours of soak", "seconds"), ("rounds", "soak.rounds"), ("clients ended by SIGKILL", "soak.kills"),
+        ("messages checked", "soak.messages_checked"), ("messages lost", "soak.messages_lost"),
+        ("clients failed or dropped, without those", "soak.clients_lost"), ("memory, end against warm-up", "soak.memory_more"),
+        ("descriptors, end against warm-up", "soak.descriptors_more"), ("objects in use when all have left", "soak.objects_left"))
+
+
+def soak(root: Path) -> str:
+    run = record_of("soak", root)
+
+    def value(name: str) -> str:
+        if run is None:
+            return UNKNOWN
+        if name == "seconds":
+            return f"{run.data['config']['seconds'] / 3600:.3g}"
+        one = run.data["metrics"][name]
+        return f"{one['value']:+.2f} %" if one["unit"] == "%" and one["value"] is not None else show(one["value"], one["unit"])
+
+    return source(run, "make soak") + table(["what", "figure"], [[words, value(name)] for words, name in SOAK])
+
+
+def worst(cells: list[dict], name: str) -> float | None:
+    """The largest value of a metric in the repetitions of a cell; of a count that is summed over phases, that sum."""
+    found = [one["value"] for cell in cells if (one := phases.whole(cell["metrics"], name)) and one["value"] is not None]
+    return max(found, default=None)
+
+
+def attack_row(attack: str, cells: list[dict]) -> list[str]:
+    what = "no attack" if attack == attacked.CALM else about(attack)
+    if not cells:
+        return [f"`{attack}`", what, *[UNKNOWN] * 5]
+    felt = [max((found for cell in cells if (found := attacked.others(cell).get(words)) is not None), default=None)
+            for words, _ in attacked.OTHERS]
+    highest, bound = (worst(cells, name) for name in attacked.MEMORY)
+    counts = [worst(cells, name) for name in ("clients.failed", "clients.dropped", "messages.lost")]
+    return [f"`{attack}`", what, *(show(one, "ns") for one in felt), " / ".join(map(show_count, counts)),
+            f"{show_bytes(highest)} of {show_bytes(bound)}", show(worst(cells, "attack.stop_ns"), "ns")]
+
+
+def attacks(root: Path) -> str:
+    run, cells = record_of("attack", root), {}
+    for cell in run.data["cells"] if run else []:
+        cells.setdefault(attacked.attack_of(cell), []).append(cell)
+    return source(run, "scripts/poolmark suite attack") + table(
+        ["attack", "what it does", "delivery p99", "arrival p99", "failed / dropped / lost", "highest memory, of its bound",
+         "end after SIGTERM"], [attack_row(attack, cells.get(attack, [])) for attack in (attacked.CALM, *ATTACKS)])
+
+
+TABLES = {"tried": tried, "soak": soak, "attacks": attacks}
+
+
+def filled(text: str, root: Path) -> str:
+    """The document with its tables. UsageError for a block of an unknown name."""
+    def fill(match: re.Match) -> str:
+        if match[2] not in TABLES:
+            raise UsageError(f"{DOCUMENT}: there is no table {match[2]!r}; there are: {', '.join(TABLES)}")
+        return f"{match[1]}\n{TABLES[match[2]](root)}\n{match[3]}"
+
+    return BLOCK.sub(fill, text)
+
+
+def add_arguments(parser) -> None:
+    parser.add_argument("--measure", choices=sorted(LINES), help="run the command of this line, which may take long, and keep its count")
+    parser.add_argument("--write", action="store_true", help=f"renew the tables of {DOCUMENT}")
+    parser.add_argument("--check", action="store_true", help="exit 1 when the document's tables differ")
+
+
+def run(args) -> int:
+    need_checkout("the page of robustness")
+    if args.measure:
+        print(measure(args.measure, ROOT))
+    if not args.write and not args.check:
+        if not args.measure:
+            print("\n".join(make(ROOT) for make in TABLES.values()), end="")
+        return 0
+    path = ROOT / DOCUMENT
+    text = path.read_text(encoding="utf-8")
+    wanted = filled(text, ROOT)
+    if text == wanted:
+        return 0
+    if args.write:
+        new = path.with_suffix(".new")
+        new.write_text(wanted, encoding="utf-8")
+        os.replace(new, path)
+    print(f"{DOCUMENT}: {'written' if args.write else 'differs; scripts/poolmark robustness --write renews it'}")
+    return 0 if args.write else 1
