@@ -5,8 +5,9 @@ rates. What was chosen by itself is told in `notes`; where that would be a guess
 from collections import Counter
 from dataclasses import dataclass
 
-from poolmark.base.errors import UsageError
+from poolmark.base.errors import PoolmarkError, UsageError
 from poolmark.base.units import plural, show_count
+from poolmark.limits import bounds
 from poolmark.model.asked import Asked
 from poolmark.model.evidence import Connect, Evidence, Kind, Limit, Load, Memory
 from poolmark.model.model import Step
@@ -110,15 +111,23 @@ def bound_text(p99_ns: float) -> str:
     return f"delivery.p99={p99_ns:.0f}ns"
 
 
+def bounds_words(text: str) -> str:
+    """delivery.p99=20000000ns as "delivery.p99 at most 20 ms"; a text that is no bound as it is."""
+    try:
+        return " and ".join(one.shown() for one in bounds.parse([text], "publish"))
+    except PoolmarkError:
+        return text
+
+
 def _scale(found: list[Limit], asked: Asked, notes: list[str]) -> Scale | None:
     found = [one for one in found if one.scenario == "publish" and one.qos == asked.qos]
     if not found:
         return None
-    bounds = Counter(one.bounds for one in found)
-    wanted = bound_text(asked.p99_ns) if asked.p99_ns is not None else None
-    chosen = wanted if wanted in bounds else bounds.most_common(1)[0][0]
-    if wanted is not None and chosen != wanted:
-        notes.append(f"the rates of limit hold {chosen}, not {wanted}")
+    known = Counter(one.bounds for one in found)
+    wanted = bound_text(asked.p99_ns) if asked.p99_ns is not None else ""
+    chosen = wanted if wanted in known else known.most_common(1)[0][0]
+    if wanted and chosen != wanted:
+        notes.append(f"the rates of limit hold {bounds_words(chosen)}, not {bounds_words(wanted)}")
     found = [one for one in found if one.bounds == chosen]
     threads, clients = ({getattr(one, axis) for one in found} for axis in ("threads", "clients"))
     axis = "threads" if len(threads) > 1 or len(clients) == 1 else "clients"
@@ -128,8 +137,8 @@ def _scale(found: list[Limit], asked: Asked, notes: list[str]) -> Scale | None:
         name = "pairs of clients" if axis == "threads" else "threads"
         notes.append(f"the rates of limit are those with {show_count(most)} {name}; others are left out")
         found = [one for one in found if (one.clients if axis == "threads" else one.threads) == most]
-    known = [one for one in found if (one.threads if axis == "threads" else one.clients)]
-    points = [one for one in known if one.is_rate]
+    loaded = [one for one in found if (one.threads if axis == "threads" else one.clients)]
+    points = [one for one in loaded if one.is_rate]
     return Scale(axis, chosen, points, [one for one in found if one not in points])
 
 
@@ -142,7 +151,8 @@ def choose(found: Evidence, asked: Asked, committed: bool) -> Chosen:
         return [one for one in every if (one.kind.target, one.kind.strategy) == (target, strategy)]
 
     memory = _memory(ours(found.memory), asked, committed, notes)
-    shape = memory[0].kind.shape if memory else asked.shape
+    shapes = Counter(one.kind.shape for one in ours([*found.loads, *found.connects, *found.limits]))
+    shape = memory[0].kind.shape if memory else asked.shape or (shapes.most_common(1)[0][0] if shapes else None)
     loads = _of_shape(_loads(ours(found.loads), asked, notes if asked.rate else []), shape, "the cost of messages", notes if asked.rate else [])
     connects = _of_shape(ours(found.connects), shape, "the cost of connects", notes)
     scale = _scale(_of_shape(ours(found.limits), shape, "the highest rate", notes), asked, notes)

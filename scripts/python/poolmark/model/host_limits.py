@@ -113,7 +113,8 @@ def tcp_memory(limits: dict, scale: float, connections: int | None) -> Limit:
 
 def settings(host: dict, memory_bytes: int | None, sources: int | None, connections: int | None) -> list[Limit]:
     """The limits that are settings. `host`: of the record; `memory_bytes`: of the host that was asked for."""
-    limits = host.get("limits") if isinstance(host.get("limits"), dict) else {}
+    found = host.get("limits")
+    limits: dict = found if isinstance(found, dict) else {}
     own = _int(host.get("memory_bytes"))
     scale = memory_bytes / own if memory_bytes and own else 1.0
     return [descriptors(limits, connections), open_files(limits, scale, connections), ports(limits, sources, connections),
@@ -123,7 +124,7 @@ def settings(host: dict, memory_bytes: int | None, sources: int | None, connecti
 def first_of(limits: list[Limit]) -> Limit | None:
     """The limit that a growing need meets first; None when no share is known."""
     known = [one for one in limits if one.share is not None and one.known != UNKNOWN]
-    return min(known, key=lambda one: one.share or 0.0, default=None)
+    return min(known, key=lambda one: one.share or 0.0) if known else None
 
 
 def show_carried(value: float | None, unit: str) -> str:

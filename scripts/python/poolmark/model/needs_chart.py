@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The chart of a capacity answer: memory against connections, processors against messages a second, rate against load by the law, and p99
 against utilisation, each with the measured points and the need. Panels without points are left out."""
+from dataclasses import dataclass
 from pathlib import Path
 
 from poolmark.base.draw import SCHEMA, svgs
@@ -60,36 +61,45 @@ def _p99(facts: dict) -> list[dict]:
     return rows + ([_row("p99", NEED, row["x"], bound / 1e6) for row in (rows[0], rows[-1])] if rows and bound else [])
 
 
-def _titles(facts: dict) -> dict[str, tuple[str, str, str, bool]]:
-    """panel -> (title, x, y, lines for the need)"""
+@dataclass(frozen=True)
+class Panel:
+    title: str
+    x: str
+    y: str
+    form: str                   # of y's numbers
+    need_is_line: bool = False  # a bound, and no point
+    scale: str = "linear"       # of y
+
+
+def _panels(facts: dict) -> dict[str, Panel]:
     axis = (facts["models"]["law"] or {}).get("axis", "load")
-    return {"memory": ("Memory of a server", "connections", "MiB", False), "cpu": ("CPU time of messages", "messages a second", "processors", False),
-            "law": ("Rate by the universal scalability law", axis, "messages a second", False),
-            "p99": ("p99 of deliveries", "utilisation, %", "ms", True)}
+    return {"memory": Panel("Memory of a server", "connections", "MiB", ",~r"),
+            "cpu": Panel("CPU time of messages", "messages a second", "processors", ",.3~r"),
+            "law": Panel("Rate by the universal scalability law", axis, "messages a second", "~s"),
+            "p99": Panel("p99 of deliveries", "utilisation, %", "ms", ",.3~r", True, "log")}
 
 
-def _panel(title: str, x: str, y: str, rows: list[dict], need_is_line: bool) -> dict:
-    colour = {"field": "what", "type": "nominal", "title": None, "sort": list(COLOURS),
+def _panel(panel: Panel, rows: list[dict]) -> dict:
+    colour: dict = {"field": "what", "type": "nominal", "title": None, "sort": list(COLOURS),
               "scale": {"domain": list(COLOURS), "range": list(COLOURS.values())}}
-    base = {"x": {"field": "x", "type": "quantitative", "title": x, "axis": {"format": "~s", "labelOverlap": True}},
-            "y": {"field": "y", "type": "quantitative", "title": y, "axis": {"format": "~s", "labelOverlap": True}}, "color": colour}
-    lines = f"datum.what == '{MODEL}'" + (f" || datum.what == '{NEED}'" if need_is_line else "")
+    x: dict = {"field": "x", "type": "quantitative", "title": panel.x, "axis": {"format": "~s", "labelOverlap": True}}
+    y: dict = {"field": "y", "type": "quantitative", "title": panel.y, "scale": {"type": panel.scale},
+               "axis": {"format": panel.form, "labelOverlap": True}}
+    base = {"x": x, "y": y, "color": colour}
+    lines = f"datum.what == '{MODEL}'" + (f" || datum.what == '{NEED}'" if panel.need_is_line else "")
     layers = [{"transform": [{"filter": lines}], "mark": {"type": "line"}, "encoding": base},
               {"transform": [{"filter": f"!({lines})"}], "mark": {"type": "point", "filled": True, "size": 70, "opacity": 1}, "encoding": base}]
     if any(row["low"] is not None for row in rows):
         layers.append({"transform": [{"filter": "isValid(datum.low)"}], "mark": {"type": "rule", "strokeWidth": 2},
-                       "encoding": {"x": base["x"], "y": base["y"] | {"field": "low"}, "y2": {"field": "high"}, "color": colour}})
-    return {"title": title, "width": 320, "height": 220, "data": {"values": rows}, "layer": layers}
+                       "encoding": {"x": x, "y": y | {"field": "low"}, "y2": {"field": "high"}, "color": colour}})
+    return {"title": panel.title, "width": 320, "height": 220, "data": {"values": rows}, "layer": layers}
 
 
 def spec(facts: dict) -> dict | None:
     """The chart; None when nothing was measured that a panel shows."""
-    panels = []
-    titles = _titles(facts)
-    for name, rows in (("memory", _memory(facts)), ("cpu", _cpu(facts)), ("law", _law(facts)), ("p99", _p99(facts))):
-        if rows:
-            title, x, y, need_is_line = titles[name]
-            panels.append(_panel(title, x, y, rows, need_is_line))
+    known = _panels(facts)
+    found = {"memory": _memory(facts), "cpu": _cpu(facts), "law": _law(facts), "p99": _p99(facts)}
+    panels = [_panel(known[name], rows) for name, rows in found.items() if rows]
     if not panels:
         return None
     return {"$schema": SCHEMA, "title": clean(facts["question"]), "background": "white", "columns": 2, "concat": panels}

@@ -25,7 +25,7 @@ def headline(facts: dict) -> str:
     if hosts is None or hosts["value"] is None:
         told = f"how many hosts of {host_words(facts)} it takes is not known: {hosts['basis'] if hosts else ''}"
     else:
-        ends = f" ({hosts['interval_shown']} at 95 %)" if hosts["interval_shown"] else ""
+        ends = f" ({hosts['interval_shown']} at 95 %)" if hosts["low"] != hosts["high"] else ""
         told = f"{hosts['shown']} host{'' if hosts['value'] == 1 else 's'}{ends} of {host_words(facts)}, by {hosts['basis']}"
     for one in facts["figures"]:
         if one["name"].startswith("p99"):
@@ -64,8 +64,9 @@ def law_words(facts: dict) -> str:
     law = facts["models"]["law"]
     if not law:
         return ""
-    parts = [f"{name} {law[name]['value']:.3g} ({law[name]['low']:.3g} to {law[name]['high']:.3g})" for name in ("first", "contention", "coherency")]
-    return f"universal scalability law over {law['axis']}: {', '.join(parts)} at 95 %"
+    first = " to ".join(show_count(law["first"][end]) for end in ("low", "high"))
+    parts = [f"{name} {law[name]['value']:.3g} ({law[name]['low']:.3g} to {law[name]['high']:.3g})" for name in ("contention", "coherency")]
+    return f"universal scalability law over {law['axis']}: first {show_count(law['first']['value'])} ({first}), {', '.join(parts)} at 95 %"
 
 
 def run_words(run: dict) -> str:

@@ -10,7 +10,7 @@ from poolmark.base.paths import CALLED
 from poolmark.base.units import plural, show_count, show_ns
 from poolmark.model import by_account, cpu, tail, usl
 from poolmark.model.asked import Asked, show_rate
-from poolmark.model.choose import Chosen
+from poolmark.model.choose import Chosen, bounds_words
 from poolmark.model.evidence import Memory
 from poolmark.model.forecast import TOLERANCE_PERCENT
 from poolmark.model.model import MOST, HeldOut, Model, fit_model, hold_out
@@ -148,7 +148,7 @@ def scale_part(chosen: Chosen, asked: Asked) -> ScalePart | Gap:
         return Gap("the law of scale", "no run of limit is here, and it takes rates at several loads", _how_to_scale(chosen, asked))
     left_out = [f"{one.cell} ({one.run.id}): {one.what}" + (f", by {one.by}" if one.by else "") for one in scale.others]
     law = usl.judge([(scale.load_of(one), one.rate) for one in scale.points if one.rate is not None])
-    part = ScalePart(scale.axis, scale.bounds, law, left_out)
+    part = ScalePart(scale.axis, bounds_words(scale.bounds), law, left_out)
     if not part.fits:
         more = f"; {plural(len(left_out), 'answer')} of limit left out, being no rate of the target: {'; '.join(left_out[:3])}" if left_out else ""
         return Gap("the law of scale", "; ".join(law.why) + more, _how_to_scale(chosen, asked))
