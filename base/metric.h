@@ -30,14 +30,19 @@ struct metric {
     const char *definition;
 };
 
-// Seven rows of a latency. Only p99 may be primary, since all of them come from the same samples.
-#define METRIC_LATENCY(prefix, rank, definition)                                                             \
+// Rows of a latency of acts that have ended. Only p99 may be primary, since all of them come from the same samples.
+#define METRIC_LATENCY_ENDED(prefix, rank, definition)                                                       \
     {prefix ".p50", "ns", "lower", METRIC_SECONDARY, definition ": median"},                                 \
         {prefix ".p99", "ns", "lower", rank, definition ": 1 in 100 took longer"},                           \
         {prefix ".p99_9", "ns", "lower", METRIC_SECONDARY, definition ": 1 in 1000 took longer"},            \
         {prefix ".max", "ns", "lower", METRIC_SECONDARY, definition ": the longest"},                        \
         {prefix ".mean", "ns", "lower", METRIC_SECONDARY, definition ": mean"},                              \
-        {prefix ".count", "1", "none", METRIC_SECONDARY, definition ": how many values these are of"},       \
+    {                                                                                                        \
+        prefix ".count", "1", "none", METRIC_SECONDARY, definition ": how many values these are of"          \
+    }
+// The same, with acts that have not ended among them.
+#define METRIC_LATENCY(prefix, rank, definition)                                                             \
+    METRIC_LATENCY_ENDED(prefix, rank, definition),                                                          \
     {                                                                                                        \
         prefix ".censored", "1", "none", METRIC_SECONDARY,                                                   \
             definition ": of these, how many had not ended and count with their age"                         \

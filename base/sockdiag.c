@@ -25,6 +25,8 @@ enum {
     LISTEN = 10,
     NEW_SYN_RECV = 12,
     BUFFER_BYTES = 1 << 16,
+    EVENT_BYTES = 1 << 12,
+    EVENTS_BYTES = 4 << 20, // of events that nobody has read yet
     TEXT_SIZE = 4096,
 };
 
@@ -141,24 +143,35 @@ static int visit_one(const struct nlmsghdr *head, void (*visit)(void *, const st
     return 0;
 }
 
+// The rows of one read. 1: others may follow. 0: these were the last. Or -errno.
+static int visit_read(const void *buffer, size_t bytes, void (*visit)(void *, const struct sockdiag_row *),
+                      void *context)
+{
+    unsigned left = (unsigned)bytes;
+    for (const struct nlmsghdr *head = buffer; NLMSG_OK(head, left); head = NLMSG_NEXT(head, left)) {
+        if (head->nlmsg_type == NLMSG_DONE)
+            return 0;
+        if (head->nlmsg_type == NLMSG_ERROR)
+            return ((const struct nlmsgerr *)NLMSG_DATA(head))->error;
+        int code = visit_one(head, visit, context);
+        if (code < 0)
+            return code;
+    }
+    return 1;
+}
+
 static int list_family(int fd, uint8_t family, struct sockdiag_ports ports, void *buffer,
                        void (*visit)(void *, const struct sockdiag_row *), void *context)
 {
     int code = ask(fd, family, ports);
-    while (code == 0) {
+    if (code < 0)
+        return code;
+    do {
         ssize_t got = recv(fd, buffer, BUFFER_BYTES, 0);
         if (got <= 0)
             return got < 0 ? -errno : -EPROTO;
-        unsigned left = (unsigned)got;
-        for (const struct nlmsghdr *head = buffer; code == 0 && NLMSG_OK(head, left);
-             head = NLMSG_NEXT(head, left)) {
-            if (head->nlmsg_type == NLMSG_DONE)
-                return 0;
-            if (head->nlmsg_type == NLMSG_ERROR)
-                return ((const struct nlmsgerr *)NLMSG_DATA(head))->error;
-            code = visit_one(head, visit, context);
-        }
-    }
+        code = visit_read(buffer, (size_t)got, visit, context);
+    } while (code > 0);
     return code;
 }
 
@@ -175,4 +188,39 @@ int sockdiag_list(struct sockdiag_ports ports, void (*visit)(void *context, cons
     free(buffer);
     close(fd);
     return code == -ENOENT ? -EOPNOTSUPP : code; // the kernel has no such list
+}
+
+int sockdiag_ends_open(void)
+{
+    struct sockaddr_nl address = {.nl_family = AF_NETLINK,
+                                  .nl_groups = 1U << (SKNLGRP_INET_TCP_DESTROY - 1) |
+                                               1U << (SKNLGRP_INET6_TCP_DESTROY - 1)};
+    int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_SOCK_DIAG);
+    int bytes = EVENTS_BYTES;
+    if (fd < 0)
+        return -errno;
+    // Without privilege the kernel gives less. Then more events may be lost.
+    if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof bytes) < 0)
+        (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
+    if (bind(fd, (const struct sockaddr *)&address, sizeof address) < 0) {
+        int code = -errno;
+        close(fd);
+        return code;
+    }
+    return fd;
+}
+
+int sockdiag_ends_read(int fd, void (*visit)(void *context, const struct sockdiag_row *row), void *context)
+{
+    for (;;) {
+        _Alignas(struct nlmsghdr) char buffer[EVENT_BYTES];
+        ssize_t got = recv(fd, buffer, sizeof buffer, 0);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            return got == 0 || errno == EAGAIN ? 0 : -errno;
+        int code = visit_read(buffer, (size_t)got, visit, context);
+        if (code < 0)
+            return code;
+    }
 }

@@ -19,6 +19,7 @@ enum {
     PORTS = 1 << 16,
     STRANGERS_MAX = 4096, // whose bytes are added up
     OWN_MAX = 20000,      // descriptors of workers that are looked at
+    OWN_BYTES = 64 << 10, // a client that comes and goes carries less: CONNECT, will, SUBSCRIBE, PINGREQ
 };
 #define LOOK_EVERY_NS (20 * NS_PER_S) // a third of a TIME-WAIT
 
@@ -52,6 +53,8 @@ struct stranger {
 };
 
 struct census {
+    struct ports own_ports;      // of the plan,
+    int64_t per_route;           // and how many clients share a route
     uint8_t ports[PORTS / 8];    // a bit for each of the target's
     pid_t pid;                   // whose counters are read; 0: ours, in the same network namespace
     struct sockdiag_ports range; // of these
@@ -60,11 +63,16 @@ struct census {
     bool failed;                 // memory ran out, or the kernel gave no list
     int64_t looked_ns, strange_bytes;
     struct seen at_target, elsewhere, outside; // connections
-    struct numbers own_ends, inodes;           // of this reading
-    struct sockdiag_row *rows;                 // at the target's ports, both ends, established
+    struct seen strange;             // of those at the target, from ports that are no client's first
+    struct numbers own_ends, inodes; // of this reading
+    struct sockdiag_row *rows;       // at the target's ports, both ends, established
     size_t row_count, row_capacity;
     struct stranger strangers[STRANGERS_MAX]; // of the last reading, by cookie
     size_t stranger_count;
+    int ends;                 // tells sockets that end; -1: nobody listens
+    int64_t ended_bytes;      // on connections at the target's ports that ended since the last reading
+    int64_t ended_much_bytes; // of these, on those that carried more than OWN_BYTES
+    int64_t own_ended;        // connections of this run that had ended at the last reading
 };
 
 static bool grow(void **list, size_t *capacity, size_t count, size_t bytes)
@@ -206,6 +214,10 @@ static void visit(void *context, const struct sockdiag_row *row)
                                               : &census->outside;
     if (!add_connection(&seen->now, row))
         census->failed = true;
+    uint16_t port = is_target(census, row->local.port) ? row->peer.port : row->local.port;
+    if (ours && !ports_is_first(&census->own_ports, census->per_route, port) &&
+        !add_connection(&census->strange.now, row))
+        census->failed = true;
     if (!ours || !row->established)
         return;
     void *rows = census->rows;
@@ -235,6 +247,7 @@ static bool list(struct census *census)
     int64_t sockets = sockdiag_count();
     census->looked_ns = clock_now_ns();
     census->at_target.now.count = census->elsewhere.now.count = census->outside.now.count = 0;
+    census->strange.now.count = 0;
     census->row_count = 0;
     census->whole = false;
     if (census->pid != 0 || census->failed || sockets < 0 || sockets > CENSUS_SOCKETS_MAX)
@@ -244,6 +257,8 @@ static bool list(struct census *census)
         census->failed = true;
     if (census->failed)
         return false;
+    bool begun = census->begun;
+    count_new(&census->strange, &begun);
     count_new(&census->at_target, &census->begun);
     census->whole = all;
     if (all) {
@@ -283,6 +298,9 @@ int census_open(struct census **census, const struct plan *plan, int64_t pid)
         (*census)->ports[port / 8] |= (uint8_t)(1U << port % 8);
     }
     (*census)->pid = has_own_network(pid) ? (pid_t)pid : 0;
+    (*census)->ends = -1;
+    (*census)->own_ports = plan->ports;
+    (*census)->per_route = plan->ports.way != PORTS_KERNEL ? plan_per_route(plan) : 0;
     return 0;
 }
 
@@ -304,6 +322,7 @@ static void forget(struct census *census)
     drop_connections(&census->at_target.now);
     drop_connections(&census->elsewhere.now);
     drop_connections(&census->outside.now);
+    drop_connections(&census->strange.now);
     drop(&census->own_ends);
     drop(&census->inodes);
     free(census->rows);
@@ -315,10 +334,12 @@ void census_close(struct census *census)
 {
     if (!census)
         return;
+    census_pause(census);
     forget(census);
     drop_connections(&census->at_target.before);
     drop_connections(&census->elsewhere.before);
     drop_connections(&census->outside.before);
+    drop_connections(&census->strange.before);
     free(census);
 }
 
@@ -388,29 +409,90 @@ static void add_bytes(struct census *census, int64_t *own_bytes, bool first)
     census->stranger_count = count;
 }
 
-void census_take(struct census *census, struct fleet *const fleets[], int count, int64_t begun,
+// The server's end of a connection that has ended.
+static void visit_end(void *context, const struct sockdiag_row *row)
+{
+    struct census *census = context;
+    if (row->peer.port == 0 || row->bytes <= 0 || !is_target(census, row->local.port))
+        return;
+    struct stranger stranger = {.cookie = row->cookie};
+    const struct stranger *old =
+        bsearch(&stranger, census->strangers, census->stranger_count, sizeof stranger, compare_strangers);
+    int64_t bytes = row->bytes - (old ? old->bytes : 0);
+    census->ended_bytes += bytes;
+    if (bytes > OWN_BYTES)
+        census->ended_much_bytes += bytes;
+}
+
+void census_pause(struct census *census)
+{
+    if (census && census->ends >= 0) {
+        close(census->ends);
+        census->ends = -1;
+    }
+}
+
+// Events that the kernel dropped are missing: the bytes are those of others at least.
+static void hear(struct census *census)
+{
+    int code = census->ends < 0 ? 0 : -ENOBUFS;
+    while (code == -ENOBUFS)
+        code = sockdiag_ends_read(census->ends, visit_end, census);
+    if (code < 0)
+        census_pause(census);
+}
+
+static void hear_from_now_on(struct census *census)
+{
+    if (census->ends < 0 && census->pid == 0)
+        census->ends = sockdiag_ends_open();
+    if (census->ends < 0)
+        census->ends = -1;
+}
+
+// What connections of others carried that ended since the last reading.
+static int64_t ended_bytes(const struct census *census, const struct census_own *own)
+{
+    if (own->ended == census->own_ended)
+        return census->ended_bytes;
+    return own->publishing ? 0 : census->ended_much_bytes;
+}
+
+void census_take(struct census *census, struct fleet *const fleets[], int count, const struct census_own *own,
                  struct census_reading *reading)
 {
-    *reading = (struct census_reading){.opened = -1, .begun = begun, .own_bytes = -1};
+    *reading = (struct census_reading){
+        .opened = -1, .begun = own->begun, .own_bytes = -1, .strange = -1, .passed = own->passed};
     if (!census)
         return;
     struct netstat net;
     netstat_read(&net, census->pid);
     reading->opened = net.count[NETSTAT_PASSIVE_OPENS];
     bool first = !census->begun;
+    hear(census);
+    if (!first)
+        census->strange_bytes += ended_bytes(census, own);
+    census->ended_bytes = census->ended_much_bytes = 0;
+    census->own_ended = own->ended;
+    hear_from_now_on(census);
     if (list(census) && know_own_ends(census, fleets, count))
         add_bytes(census, &reading->own_bytes, first);
     forget(census);
     reading->at_target = census->pid != 0 ? reading->opened : census->at_target.count;
     reading->elsewhere = census->elsewhere.count;
     reading->outside = census->outside.count;
+    if (census->pid == 0 && own->passed >= 0 && census->own_ports.way != PORTS_KERNEL)
+        reading->strange = census->strange.count;
     reading->listed = census->pid != 0 || census->whole;
     reading->strange_bytes = census->strange_bytes;
 }
 
 void census_look(struct census *census)
 {
-    if (census && census->begun && clock_now_ns() - census->looked_ns >= LOOK_EVERY_NS) {
+    if (!census)
+        return;
+    hear(census);
+    if (census->begun && clock_now_ns() - census->looked_ns >= LOOK_EVERY_NS) {
         (void)list(census);
         forget(census);
     }

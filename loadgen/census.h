@@ -7,15 +7,20 @@
 //   of this host at other ports. It has a connection for a minute after its end, unless that was a reset. In a
 //   network namespace of the target's own, and where nothing goes on at other ports, all connections are the target's.
 //   Ports that another connection has again, once the one before has ended, are another connection: ours, when one of our
-//   sockets has them, which is looked up anew at each reading, or a stranger's.
-// - Bytes. Of each connection at the target's ports whose other end is no socket of this run's workers.
+//   sockets has them, which is looked up anew at each reading, or a stranger's. Of a client that came back and left again
+//   between two lists they show one, so there may seem to be fewer of others than there were: those from ports that are
+//   none of this run's clients are counted by themselves.
+// - Bytes. Of each connection at the target's ports whose other end is no socket of this run's workers. Of one that came
+//   and ended between two readings too: the kernel tells which sockets end, and what they had carried. While connections
+//   of this run end, those of others cannot be told from them, unless they carried far more than a client that comes and
+//   goes. Where the run itself ends many (census_pause), nobody listens: it would cost the kernel time, which is a figure.
 //
 // Of more than CENSUS_LISTED_MAX sockets only those at the target's ports are listed, of more than CENSUS_SOCKETS_MAX none:
-// what the list would say is not known then. Nobody sees bytes on a connection that came and ended between two readings.
-// One thread.
+// what the list would say is not known then. One thread.
 //
 //     census_open(&census, &plan, pid);
-//     census_take(census, fleets, 2, connects_begun, &reading);        // at rest
+//     census_take(census, fleets, 2, &own, &reading);                  // at rest
+//     census_pause(census);                                            // before an order that ends connections
 //     census_look(census);                                             // while an order runs, as often as wished
 //     census_close(census);
 #ifndef POOLMARK_LOADGEN_CENSUS_H
@@ -32,15 +37,24 @@ enum {
     CENSUS_SOCKETS_MAX = 100000,
 };
 
-struct census_reading {    // sums since the first reading
-    int64_t opened;        // connections that listeners took; -1: not known
-    int64_t begun;         // connects of this run, at most those among them
-    int64_t at_target;     // connections at the target's ports, this run's too; resets may be missing
-    int64_t elsewhere;     // connections at other ports, between programs of this host; likewise
-    int64_t outside;       // other connections at other ports: with other hosts
-    bool listed;           // elsewhere and outside were looked at
+struct census_reading { // sums since the first reading
+    int64_t opened;     // connections that listeners took; -1: not known
+    int64_t begun;      // connects of this run, at most those among them
+    int64_t at_target;  // connections at the target's ports, this run's too; resets may be missing
+    int64_t elsewhere;  // connections at other ports, between programs of this host; likewise
+    int64_t outside;    // other connections at other ports: with other hosts
+    int64_t strange; // connections at the target's ports from ports that are no client's first; -1: not known
+    int64_t passed;  // ports that this run's connects passed over: at most so many are among those
+    bool listed;     // elsewhere and outside were looked at
     int64_t strange_bytes; // on connections of others at the target's ports
     int64_t own_bytes;     // on this run's present ones; -1: not known, nor are strange_bytes
+};
+
+struct census_own {  // connections of this run, so far
+    int64_t begun;   // connects
+    int64_t ended;   // of these, those that failed or have ended
+    int64_t passed;  // ports that these passed over; -1: they are of several plans
+    bool publishing; // some have carried messages
 };
 
 struct census;
@@ -50,10 +64,12 @@ int census_open(struct census **census, const struct plan *plan, int64_t pid)
     __attribute__((warn_unused_result));
 void census_close(struct census *census);
 
-// `begun`: connects that the run has begun so far.
-void census_take(struct census *census, struct fleet *const fleets[], int count, int64_t begun,
+void census_take(struct census *census, struct fleet *const fleets[], int count, const struct census_own *own,
                  struct census_reading *reading);
-// Reads the list when the last was long ago: what ended is in it for a minute only.
+// Listens to no ends of connections until the next reading.
+void census_pause(struct census *census);
+// Hears which connections have ended, and reads the list when the last was long ago: what ended is in it for a minute
+// only.
 void census_look(struct census *census);
 
 #endif

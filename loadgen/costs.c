@@ -22,6 +22,9 @@ const struct cost_words costs_of_connections = {"memory, CPU time and kernel mem
 const struct cost_words costs_of_arrivals = {"CPU time of an arrival has",
                                              "connects of clients that come (back) failed", "arrivals",
                                              "Ask for no more arrivals than the target takes"};
+const struct cost_words costs_of_changes = {"CPU time of a change of subscriptions has",
+                                            "changes were refused or not answered", "that were made",
+                                            "Ask for no more subscriptions than the target takes"};
 const struct cost_words costs_of_messages = {"CPU time of a message has",
                                              "deliveries did not come, or came twice,", "that came once",
                                              "Ask for a rate that the target can keep"};
@@ -38,6 +41,9 @@ struct cost_part costs_between(const struct sample *from, const struct sample *t
     int64_t begun = last->begun - first->begun;
     if (first->opened >= 0 && last->opened >= 0) {
         part.opened = last->at_target - first->at_target - begun;
+        int64_t strange = last->strange - first->strange - (last->passed - first->passed);
+        if (first->strange >= 0 && last->strange >= 0 && strange > part.opened)
+            part.opened = strange;
         int64_t more = last->opened - first->opened - begun, traced = part.opened > 0 ? part.opened : 0;
         // Nothing came at other ports, and much beside ours: what left no trace, as a reset, counts as the target's.
         if (first->listed && last->listed && last->elsewhere == first->elsewhere &&

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What an act costs the target: its CPU time over a part of the run, divided by the acts that were made in it. All
-// such figures (for a connection, an arrival, a message, a delivery, a step's connection) follow one rule. There is
+// such figures (for a connection, an arrival, a change of subscriptions, a message, a delivery, a step's connection) follow
+// one rule, and so do figures of memory that acts leave (for a subscription, a slow reader, the trend of a soak). There is
 // no figure when the readings are of more than those acts, by more than 1 in 20:
 //
 // - `failed_share`: more than 1 act failed beside 20 that were made, and what those cost is in the readings.
@@ -8,7 +9,8 @@
 //   that of others, or of work of its own that never rests.
 // - `other_clients`: more than 1 connection of others came beside 100 of ours, and more than 16. Nobody knows what
 //   those did meanwhile. Those that had left again count too (census.h). Or connections of others carried more than
-//   1 byte beside 20 of ours, and more than 64 KiB: a subscriber to everything, a publisher. Or our subscribers received more than 1 message of others beside 20 of ours.
+//   1 byte beside 20 of ours, and more than 64 KiB: a subscriber to everything, a publisher, also one that left again. Or
+//   our subscribers received more than 1 message of others beside 20 of ours.
 // - `beside`: something else loads the target on purpose (--beside), which is in all readings. It is not looked for
 //   as a stranger then: neither `target_busy` nor `other_clients` is raised.
 //
@@ -41,7 +43,7 @@ struct cost_words {
     const char *failed, *made;
     const char *advice;
 };
-extern const struct cost_words costs_of_connections, costs_of_arrivals, costs_of_messages;
+extern const struct cost_words costs_of_connections, costs_of_arrivals, costs_of_changes, costs_of_messages;
 
 // The part of the run between two samples; without acts.
 struct cost_part costs_between(const struct sample *from, const struct sample *to);

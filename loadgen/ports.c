@@ -133,3 +133,12 @@ struct ports_range ports_range(const struct ports *ports, int64_t place, int64_t
     uint16_t port = (uint16_t)(ports->first + offset);
     return (struct ports_range){port, port};
 }
+
+bool ports_is_first(const struct ports *ports, int64_t stride, uint16_t port)
+{
+    if (ports->way == PORTS_KERNEL || port < ports->first || port - ports->first >= ports->count)
+        return false;
+    int64_t offset = port - ports->first, half = (ports->count + 1) / 2;
+    int64_t number = offset % 2 == 0 ? (offset / 2 + half - ports->start) % half : half + offset / 2;
+    return number >= ports->skip && number < ports->skip + stride && number < assignable(ports);
+}

@@ -71,4 +71,7 @@ int64_t ports_per_route(const struct ports *ports);
 // ended; at last {0, 0}, any port by the kernel's usual search, after which there is no further attempt.
 struct ports_range ports_range(const struct ports *ports, int64_t place, int64_t stride, int attempt);
 
+// Whether a client at a place below `stride` has this port at its first attempt. False when the kernel searches.
+bool ports_is_first(const struct ports *ports, int64_t stride, uint16_t port);
+
 #endif

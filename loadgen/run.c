@@ -288,6 +288,13 @@ static int64_t instant(const struct run *run, const struct fleet_order *order, i
     return clock_now_ns() + 20 * NS_PER_MS + workers * 100 * NS_PER_US + (expects ? NS_PER_S / 4 : 0);
 }
 
+// Of an order that ends connections of ours, see census.h.
+static void hear_no_ends(struct run *run, const struct fleet_order *order)
+{
+    if (order->act == FLEET_ARRIVE || order->act == FLEET_CLOSE)
+        census_pause(run->census);
+}
+
 bool run_order(struct run *run, struct fleet *fleet, struct fleet_order *order, int64_t limit_ns)
 {
     if (run_is_broken(run))
@@ -304,6 +311,7 @@ bool run_order(struct run *run, struct fleet *fleet, struct fleet_order *order, 
     if (run->publishing && run->board)
         board_reset(run->board);
     run->order_ns = order->at_ns;
+    hear_no_ends(run, order);
     fleet_give(fleet, order);
     wait_for(run, fleet, order->at_ns + limit_ns);
     if (run->climbing)
@@ -321,6 +329,7 @@ bool run_orders(struct run *run, struct fleet_order *order, struct fleet_order *
         instant(run, order, fleet_workers(run->fleet) + fleet_workers(run->probes));
     run->publishing = beside->act == FLEET_PUBLISH;
     run->asked_per_s = beside->rate_per_s;
+    hear_no_ends(run, order);
     fleet_give(run->probes, beside);
     fleet_give(run->fleet, order);
     wait_for(run, NULL, order->at_ns + limit_ns);
@@ -350,6 +359,7 @@ bool run_acts(struct run *run, struct run_act acts[], int count, double asked_pe
     run->asked_per_s = asked_per_s;
     run->order_ns = at_ns;
     for (int i = 0; i < count; i++) {
+        hear_no_ends(run, &acts[i].order);
         acts[i].order.at_ns = at_ns;
         fleet_give(acts[i].fleet, &acts[i].order);
     }
@@ -387,8 +397,13 @@ bool run_sample(struct run *run, struct sample *sample)
     struct fleet *fleets[RUN_FLEETS_MAX];
     int count = run_fleets(run, fleets);
     read_tallies(run);
-    census_take(run->census, fleets, count,
-                run->tally.count[TALLY_BEGUN] + run->probe_tally.count[TALLY_BEGUN], &sample->census);
+    const int64_t *clients = run->tally.count, *probes = run->probe_tally.count;
+    struct census_own own = {.begun = clients[TALLY_BEGUN] + probes[TALLY_BEGUN],
+                             .passed =
+                                 run->crews ? -1 : clients[TALLY_PORTS_PASSED] + probes[TALLY_PORTS_PASSED],
+                             .publishing = clients[TALLY_PUBLISHED] + probes[TALLY_PUBLISHED] > 0};
+    own.ended = own.begun - clients[TALLY_OPEN] - probes[TALLY_OPEN];
+    census_take(run->census, fleets, count, &own, &sample->census);
     return !run_is_broken(run);
 }
 
@@ -457,6 +472,7 @@ bool run_settle(struct run *run, int64_t limit_ns, struct sample *sample)
 void run_disconnect(struct run *run)
 {
     run->lossy = false;
+    census_pause(run->census);
     run_phase(run, "close");
     if (run->interrupted || run->halted)
         return;

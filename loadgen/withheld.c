@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <string.h>
 
-enum { STARTS_MAX = 6 };
+enum { STARTS_MAX = 9 };
 
 #define MEMORY_EACH "memory.per_connection_"
 #define KERNEL_EACH "kernel.per_connection_"
@@ -21,8 +21,12 @@ static const struct {
     {"failed_share",
      {MEMORY_EACH, KERNEL_EACH, CPU_EACH, "generator.per_client_", "generator.cpu_per_client_"}},
     {"target_busy", {CPU_EACH}},
-    {"other_clients", {MEMORY_EACH, "memory.peak_bytes", "memory.after_bytes", KERNEL_EACH, CPU_EACH}},
-    {"beside", {MEMORY_EACH, "memory.peak_bytes", "memory.after_bytes", KERNEL_EACH, CPU_EACH}},
+    {"other_clients",
+     {MEMORY_EACH, "memory.peak_bytes", "memory.after_bytes", "memory.subscribed_bytes",
+      "memory.per_subscription_", "slow.memory_per_reader_", KERNEL_EACH, CPU_EACH}},
+    {"beside",
+     {MEMORY_EACH, "memory.peak_bytes", "memory.after_bytes", "memory.subscribed_bytes",
+      "memory.per_subscription_", "slow.memory_per_reader_", KERNEL_EACH, CPU_EACH}},
 };
 enum { RULES = sizeof rules / sizeof rules[0] };
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The subscribing part of a worker: clients take turns at adding subscriptions, or at removing them, one filter a
 // packet. A change is due at its intended time, and ends with SUBACK or UNSUBACK. A client has one change under
-// way at a time: what is due meanwhile is not sent, and is counted.
+// way at a time: what is due meanwhile is not sent, and is counted. A worker that comes late sends late: an answer has
+// at least the time between two changes of a client, whenever the change was sent.
 #include "loadgen/worker_state.h"
 
 #include "base/clock.h"
@@ -13,8 +14,13 @@
 
 enum { BURST = 256 }; // turns taken before events are looked at
 
+struct worker_change {   // of a client, under way
+    int64_t intended_ns; // 0: there is none
+    int64_t sent_ns;
+};
+
 struct worker_changes {
-    int64_t *under_way; // for each client of this worker the intended time of its change; 0: there is none
+    struct worker_change *under_way; // for each client of this worker
     int64_t under_way_count;
     int64_t turn; // the next
     bool sending;
@@ -69,24 +75,34 @@ static int send_change(struct worker *worker, int64_t client, int64_t number)
                                  : engine->subscribe(worker->run, client, filter, worker->order.qos);
 }
 
+// Whether the client's change before has time left for its answer; `*until_ns` is the end of that time.
+static bool may_still_end(const struct worker *worker, int64_t client, int64_t now_ns, int64_t *until_ns)
+{
+    const struct worker_change *change = &worker->changes->under_way[client];
+    int64_t from_ns = change->sent_ns > worker->stall_ended_ns ? change->sent_ns : worker->stall_ended_ns;
+    *until_ns = from_ns + (int64_t)((double)worker->order.goal / worker->order.rate_per_s * 1e9);
+    return change->intended_ns != 0 && now_ns < *until_ns;
+}
+
 static void begin_change(struct worker *worker, const struct schedule_turn *turn, int64_t now_ns)
 {
     struct worker_changes *own = worker->changes;
     int64_t client = turn->pair - worker->share.first;
     tally_add(worker->page, counted(worker, TALLY_ADD_DUE), 1);
     latency_add(&worker->batch, LATENCY_LAG, now_ns - turn->intended_ns, now_ns);
-    if (own->under_way[client] != 0 || worker->clients[client] != CLIENT_OPEN ||
+    if (own->under_way[client].intended_ns != 0 || worker->clients[client] != CLIENT_OPEN ||
         send_change(worker, client, turn->message) < 0) {
         tally_add(worker->page, counted(worker, TALLY_ADD_NOT_SENT), 1);
         return;
     }
-    own->under_way[client] = turn->intended_ns;
+    own->under_way[client] = (struct worker_change){.intended_ns = turn->intended_ns, .sent_ns = now_ns};
     own->under_way_count++;
 }
 
 int64_t worker_subscribe_tick(struct worker *worker, int64_t now_ns)
 {
     struct worker_changes *own = worker->changes;
+    int64_t until_ns;
     for (int i = 0; own->sending && i < BURST; i++) {
         struct schedule_turn turn = next_turn(worker);
         if (turn.message >= worker->order.filters) {
@@ -94,6 +110,8 @@ int64_t worker_subscribe_tick(struct worker *worker, int64_t now_ns)
             worker->deadline_ns = now_ns + worker->order.drain_ns;
         } else if (turn.intended_ns > now_ns) {
             return worker_await_turn(worker, turn.intended_ns, now_ns);
+        } else if (may_still_end(worker, turn.pair - worker->share.first, now_ns, &until_ns)) {
+            return until_ns;
         } else {
             own->turn++;
             begin_change(worker, &turn, now_ns);
@@ -105,14 +123,14 @@ int64_t worker_subscribe_tick(struct worker *worker, int64_t now_ns)
 
 static void end_change(struct worker *worker, int64_t client, enum tally_count what)
 {
-    worker->changes->under_way[client] = 0;
+    worker->changes->under_way[client].intended_ns = 0;
     worker->changes->under_way_count--;
     tally_add(worker->page, counted(worker, what), 1);
 }
 
 void worker_subscribe_event(struct worker *worker, const struct engine_event *event)
 {
-    int64_t intended_ns = worker->changes->under_way[event->client];
+    int64_t intended_ns = worker->changes->under_way[event->client].intended_ns;
     if (intended_ns == 0)
         return; // of an order that has ended, where it counts as lost
     if (event->kind == ENGINE_REFUSED) {
@@ -129,7 +147,7 @@ void worker_subscribe_event(struct worker *worker, const struct engine_event *ev
 
 void worker_subscribe_lost(struct worker *worker, int64_t client)
 {
-    if (worker->changes->under_way[client] != 0)
+    if (worker->changes->under_way[client].intended_ns != 0)
         end_change(worker, client, TALLY_ADD_FAILED);
 }
 
@@ -161,9 +179,9 @@ void worker_subscribe_end(struct worker *worker, bool halted)
     if (halted && own->sending)
         count_unsent(worker);
     for (int64_t i = 0; i < worker->share.count; i++) {
-        if (own->under_way[i] == 0)
+        if (own->under_way[i].intended_ns == 0)
             continue;
-        latency_add_censored(&worker->batch, kind_of(worker), now_ns - own->under_way[i], now_ns);
+        latency_add_censored(&worker->batch, kind_of(worker), now_ns - own->under_way[i].intended_ns, now_ns);
         end_change(worker, i, halted ? TALLY_ADD_UNFINISHED : TALLY_ADD_LOST);
     }
     free(own->under_way);

@@ -53,7 +53,8 @@ static int tear_down(void **state)
 static struct census_reading take(const struct scene *scene)
 {
     struct census_reading reading;
-    census_take(scene->census, NULL, 0, 0, &reading);
+    static const struct census_own none;
+    census_take(scene->census, NULL, 0, &none, &reading);
     return reading;
 }
 

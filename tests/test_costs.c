@@ -153,6 +153,28 @@ static void test_connections_of_others_that_left_again_are_in_the_cost(void **st
     assert_int_equal(part.opened, 0);
 }
 
+// Of 1000 clients that came back from the ports that they had, none is new in the list.
+static void test_connections_of_others_are_not_hidden_by_clients_that_come_back(void **state)
+{
+    (void)state;
+    struct run run = a_run();
+    struct census_reading from = {.opened = 5000, .begun = 1000, .at_target = 1000, .own_bytes = -1};
+    struct census_reading to = {
+        .opened = 6300, .begun = 2000, .at_target = 1300, .strange = 300, .own_bytes = -1};
+    to.elsewhere = 50;
+    struct cost_part part = a_part_of(from, to);
+    assert_int_equal(part.opened, 300);
+    assert_faults(&run, &part, "other_clients");
+    to.passed = 290; // of ours: they passed over a port that was taken
+    part = a_part_of(from, to);
+    assert_int_equal(part.opened, 10);
+    assert_faults(&run, &part, "");
+    to.passed = 0;
+    to.strange = -1; // the kernel chose the ports
+    part = a_part_of(from, to);
+    assert_int_equal(part.opened, -700);
+}
+
 static void test_connections_at_other_ports_are_not_the_targets(void **state)
 {
     (void)state;
@@ -345,6 +367,7 @@ int main(void)
         cmocka_unit_test(test_the_sentence_says_to_the_target_only_of_those_that_were),
         cmocka_unit_test(test_a_load_on_purpose_is_no_stranger_and_withholds_the_cost),
         cmocka_unit_test(test_connections_of_others_that_left_again_are_in_the_cost),
+        cmocka_unit_test(test_connections_of_others_are_not_hidden_by_clients_that_come_back),
         cmocka_unit_test(test_a_pause_counts_by_its_quietest_slice_and_a_run_by_its_busiest_pause),
         cmocka_unit_test(test_descriptors_beyond_ours_are_those_of_others),
         cmocka_unit_test(test_every_rule_is_described),

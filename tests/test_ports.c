@@ -69,6 +69,7 @@ static void check_no_two_clients_share_a_port(bool even)
             assert_in_range(port, 40000, 40000 + COUNT - 1);
             assert_false(used[index][port - 40000]);
             used[index][port - 40000] = true;
+            assert_int_equal(ports_is_first(&plan.ports, plan_per_route(&plan), port), attempt == 0);
         }
         assert_true(single(plan_ports(&plan, client, 2)) != 0); // 502 clients a route, 2 000 ports
     }
@@ -88,6 +89,7 @@ static void test_where_the_kernel_searches_there_is_no_port(void **state)
     struct ports ports;
     assert_int_equal(ports_choose(&ports, PORTS_KERNEL, true, "x", NULL), 0);
     assert_int_equal(ports_range(&ports, 0, 1, 0).first, 0);
+    assert_false(ports_is_first(&ports, 1000, 40000));
     assert_int_equal(ports_per_route(&ports), PORTS_SEARCHED_MAX);
 }
 

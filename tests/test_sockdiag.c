@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/sockdiag.h"
 
+#include "base/clock.h"
+
 #include <arpa/inet.h>
+#include <errno.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -82,10 +86,68 @@ static void test_both_ends_of_a_connection_are_listed(void **state)
     assert_int_equal(seen.established, 0);
 }
 
+struct ended {
+    uint16_t server, client; // ports
+    int ends;                // of the server, of that connection
+    int64_t bytes;
+    bool established;
+};
+
+static void visit_end(void *context, const struct sockdiag_row *row)
+{
+    struct ended *ended = context;
+    if (row->local.port != ended->server || row->peer.port != ended->client)
+        return; // the client's end, the listener, or another program's
+    ended->ends++;
+    ended->established = row->established;
+    ended->bytes = row->bytes;
+}
+
+// A connection that ends by a reset is in no list. Reads until its end is told.
+static void test_the_end_of_a_connection_that_was_reset_is_told_with_its_bytes(void **state)
+{
+    (void)state;
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)}, own;
+    socklen_t bytes = sizeof address, own_bytes = sizeof own;
+    int listener = socket(AF_INET, SOCK_STREAM, 0), client = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(bind(listener, (struct sockaddr *)&address, bytes), 0);
+    assert_int_equal(listen(listener, 5), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &bytes), 0);
+    int ends = sockdiag_ends_open();
+    assert_true(ends >= 0);
+    assert_int_equal(connect(client, (struct sockaddr *)&address, bytes), 0);
+    assert_int_equal(getsockname(client, (struct sockaddr *)&own, &own_bytes), 0);
+    int server = accept(listener, NULL, NULL);
+    char text[1000] = {0};
+    assert_int_equal(send(client, text, sizeof text, 0), sizeof text);
+    assert_int_equal(recv(server, text, sizeof text, MSG_WAITALL), sizeof text);
+    struct ended ended = {.server = ntohs(address.sin_port), .client = ntohs(own.sin_port), .bytes = -1};
+    assert_int_equal(sockdiag_ends_read(ends, visit_end, &ended), 0);
+    assert_int_equal(ended.ends, 0);
+
+    struct linger at_once = {.l_onoff = 1};
+    assert_int_equal(setsockopt(client, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once), 0);
+    close(client);
+    close(server);
+    int64_t limit_ns = clock_now_ns() + 60 * NS_PER_S; // only a kernel that tells nothing reaches it
+    while (ended.ends == 0) {
+        struct pollfd wait = {.fd = ends, .events = POLLIN};
+        assert_true(poll(&wait, 1, 1000) >= 0 && clock_now_ns() < limit_ns);
+        int code = sockdiag_ends_read(ends, visit_end, &ended);
+        assert_true(code == 0 || code == -ENOBUFS);
+    }
+    assert_int_equal(ended.bytes, 1000);
+    assert_false(ended.established);
+    assert_int_equal(look(ended.server, ended.server, ended.server).rows, 0);
+    close(listener);
+    close(ends);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_both_ends_of_a_connection_are_listed),
+        cmocka_unit_test(test_the_end_of_a_connection_that_was_reset_is_told_with_its_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,6 +4,7 @@
 // seen by delivery_before, delivery and delivery_after; what slow readers cost the target by its memory; what it does
 // with them by their missing messages and lost connections; and when they have recovered.
 #include "base/clock.h"
+#include "loadgen/costs.h"
 #include "loadgen/payload.h"
 #include "loadgen/scenarios/options.h"
 #include "loadgen/scenarios/orders.h"
@@ -194,6 +195,10 @@ static void add_memory(struct run *run, struct summary *summary, const struct sl
     summary_add(summary, "memory.peak_bytes", (double)summary_judged(&peak, start, full), "B", "lower");
     summary_add(summary, "memory.after_bytes", (double)summary_judged(&slowed->after, start, full), "B",
                 "lower");
+    // What others did meanwhile is in these readings. Deliveries that slow readers missed are no failure.
+    struct cost_part part = costs_between(full, &slowed->after);
+    part.made = run->tally.count[TALLY_RECEIVED] + run->tally.count[TALLY_SLOW_RECEIVED];
+    (void)costs_each(run, &part, &costs_of_messages);
 }
 
 // --- the run -----------------------------------------------------------------------------------------------

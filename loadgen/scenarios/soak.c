@@ -4,12 +4,14 @@
 // and would the three thresholds of a monitoring table have rung: a pool above 90 % of its maximum, memory that grows
 // by more than 20 % an hour, reuse below 50 %.
 #include "base/clock.h"
+#include "loadgen/costs.h"
 #include "loadgen/scenarios/arrivals.h"
 #include "loadgen/scenarios/orders.h"
 #include "loadgen/scenarios/pool_use.h"
 #include "loadgen/scenarios/pools_file.h"
 #include "loadgen/summary_growth.h"
 #include "loadgen/trend.h"
+#include "loadgen/withheld.h"
 
 #include <errno.h>
 #include <math.h>
@@ -134,6 +136,10 @@ static void add_memory(struct run *run, struct summary *summary, const struct so
     summary_add_reading(summary, "after", &soaked->after);
     summary_add(summary, "memory.after_bytes", (double)summary_judged(&soaked->after, start, full), "B",
                 "lower");
+    // What others did meanwhile is in these readings, and in their trend.
+    struct cost_part part = costs_between(full, &soaked->after);
+    part.made = run->tally.count[TALLY_ARRIVED] + run->probe_tally.count[TALLY_RECEIVED];
+    (void)costs_each(run, &part, &costs_of_arrivals);
 }
 
 // --- verdicts ----------------------------------------------------------------------------------------------
@@ -178,9 +184,11 @@ static void judge_memory(struct run *run, struct summary *summary, const struct 
     struct trend_point *points;
     size_t count = take_points(run, soaked, &points);
     char text[300];
-    if (run->config->watch.count == 0 || run->owners.wrong) {
+    bool others = run->withheld & withheld_bit("other_clients");
+    if (run->config->watch.count == 0 || run->owners.wrong || others) {
         summary_add_verdict(summary, "memory", "not measured", "%s",
                             run->owners.wrong ? "the watched processes are not the target, or not all of it"
+                            : others          ? "others loaded the target meanwhile (anomaly other_clients)"
                                               : "no process of the target is watched (--watch-pid)");
         free(points);
         return;

@@ -3,6 +3,7 @@
 // removes them again, one filter a packet, by turns at a rate, and so again. Latency counts from the intended time to
 // SUBACK or UNSUBACK. Memory is read without subscriptions, with all of them, and when all are gone.
 #include "base/clock.h"
+#include "loadgen/costs.h"
 #include "loadgen/scenarios/options.h"
 #include "loadgen/scenarios/orders.h"
 #include "loadgen/summary_growth.h"
@@ -127,11 +128,14 @@ static void add_memory(struct run *run, struct summary *summary, const struct ch
                 summary_growth_each(run, "memory.per_subscription_bytes", full_bytes, top_bytes,
                                     changes->standing, "subscriptions"),
                 "B", "lower");
-    int64_t changed = run->tally.count[TALLY_ADDED] + run->tally.count[TALLY_REMOVED];
-    if (changed > 0 && changes->after.target_cpu_ns >= 0 && full->target_cpu_ns >= 0)
-        summary_add(summary, "cpu.per_change_ns",
-                    (double)(changes->after.target_cpu_ns - full->target_cpu_ns) / (double)changed, "ns",
-                    "lower");
+    const int64_t *count = run->tally.count;
+    struct cost_part part = costs_between(full, &changes->after);
+    part.made = count[TALLY_ADDED] + count[TALLY_REMOVED];
+    part.failed = count[TALLY_ADD_FAILED] + count[TALLY_REMOVE_FAILED] + count[TALLY_ADD_LOST] +
+                  count[TALLY_REMOVE_LOST];
+    double cost_ns = costs_each(run, &part, &costs_of_changes);
+    if (part.made > 0 && part.cpu_ns >= 0)
+        summary_add(summary, "cpu.per_change_ns", cost_ns, "ns", "lower");
 }
 
 static void add_rate(struct run *run, struct summary *summary, const struct changes *changes, int64_t changed)
@@ -191,7 +195,7 @@ static void play(struct run *run, struct summary *summary)
     struct changes changes = {0};
     struct connect_time time = {0};
     int64_t settle_ns = run->config->watch.count > 0 ? options_of(run->config)->settle_ns : 0;
-    if (run_sample(run, &changes.start)) {
+    if (run_rest(run) && run_sample(run, &changes.start)) {
         run_phase(run, "connect");
         if (order_connect_to(run, 0, run->config->connections, FLEET_SUBSCRIBE_NONE, &time) &&
             run_settle(run, settle_ns, &changes.full)) {

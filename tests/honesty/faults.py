@@ -80,6 +80,38 @@ class Broker:
             self.process.wait()
 
 
+@contextlib.contextmanager
+def mosquitto(folder, prefix=(), port=0):
+    """mosquitto on this port of the loopback, by default a free one; `prefix` may start it in a namespace. Yields (port, pid) when it
+    listens."""
+    if port == 0:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+    (folder / "mosquitto.conf").write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\nmax_connections -1\n", encoding="ascii")
+    process = subprocess.Popen([*prefix, "/usr/sbin/mosquitto", "-c", folder / "mosquitto.conf"], stdout=subprocess.DEVNULL,
+                               stderr=subprocess.DEVNULL, preexec_fn=_die_with_parent)
+    limit = time.monotonic() + GUARD_S
+    try:
+        while not _listens(port, process.pid):
+            assert process.poll() is None and time.monotonic() < limit
+            time.sleep(0.02)
+        yield port, process.pid
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(signal.SIGCONT)
+            process.terminate()
+        process.wait(10)
+
+
+def _listens(port, pid):
+    """Whether a socket listens on that port in the network namespace of the process."""
+    with contextlib.suppress(OSError):
+        rows = [line.split() for line in Path(f"/proc/{pid}/net/tcp").read_text(encoding="ascii").splitlines()[1:]]
+        return any(row[3] == "0A" and row[1].endswith(f":{port:04X}") for row in rows)
+    return False
+
+
 class Load:
     """A run of poolmark-loadgen. `record` is its run.json, after its end."""
 
@@ -108,6 +140,14 @@ class Load:
         while text not in self.said():
             assert self.process.poll() is None, f"it ended before it said {text!r}: {self.said()}"
             assert time.monotonic() < limit, f"it never said {text!r}"
+            time.sleep(0.02)
+
+    def wait_for_after(self, before, text):
+        """Waits until its progress lines contain `text` after the last `before`."""
+        limit = time.monotonic() + GUARD_S
+        while text not in self.said().rpartition(before)[2]:
+            assert self.process.poll() is None, f"it ended before it said {text!r} again: {self.said()}"
+            assert time.monotonic() < limit, f"it never said {text!r} again"
             time.sleep(0.02)
 
     def end(self):

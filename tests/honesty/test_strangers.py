@@ -1,36 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Others load the same target: what they cost is not charged to this run's connections and messages. Few of them leave a figure."""
 import contextlib
-import ctypes
 import os
 import re
 import socket
 import threading
-import subprocess
-import sys
 
 import pytest
-from faults import GUARD_S, ROOT, Broker, load
-
-
-@pytest.fixture(autouse=True)
-def own_network():
-    """Root has a network namespace of its own, where no other program connects."""
-    if os.geteuid() != 0:
-        yield
-        return
-    libc = ctypes.CDLL(None, use_errno=True)
-    before = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
-    if libc.unshare(0x40000000) != 0:  # CLONE_NEWNET
-        os.close(before)
-        yield
-        return
-    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-    try:
-        yield
-    finally:
-        assert libc.setns(before, 0x40000000) == 0
-        os.close(before)
+from faults import GUARD_S, Broker, load
+from others import client_of, is_verified, own_network, packet, text  # noqa: F401: a fixture
 
 
 @contextlib.contextmanager
@@ -47,12 +25,6 @@ def connect(folder, broker, *more):
 
 def publish(folder, broker):
     return load(folder, "publish", broker.port, "--pairs", 10, "--publish-rate", 200, "--duration", "1s", "--watch-pid", broker.pid)
-
-
-def is_verified(folder):
-    done = subprocess.run([sys.executable, ROOT / "scripts/poolmark", "verify", folder], capture_output=True, text=True,
-                          timeout=GUARD_S, check=False)
-    return done.returncode == 0, done.stdout
 
 
 @pytest.mark.parametrize("start, figure", [(connect, "cpu.per_connection_ns"), (publish, "cpu.per_message_ns")])
@@ -221,29 +193,6 @@ def test_clients_of_another_server_take_no_figure(tmp_path):
     with Broker("--threads", "1") as broker, listener() as port, connecting(port) as had, churn(tmp_path / "run", broker) as run:
         assert run.end() == 0
     assert len(had) > 100 and not run.anomaly("other_clients") and run.metric("cpu.per_arrival_ns") > 0
-
-
-def packet(kind, body):
-    length = b""
-    left = len(body)
-    while True:
-        left, digit = divmod(left, 128)
-        length += bytes([digit | (0x80 if left else 0)])
-        if not left:
-            return bytes([kind]) + length + body
-
-
-def text(value):
-    return len(value).to_bytes(2, "big") + value
-
-
-@contextlib.contextmanager
-def client_of(port, name):
-    """A client that has connected."""
-    with socket.create_connection(("127.0.0.1", port)) as client:
-        client.sendall(packet(0x10, text(b"MQTT") + b"\x04\x02\0\0" + text(name)))
-        assert client.recv(4) == b"\x20\x02\0\0"
-        yield client
 
 
 @contextlib.contextmanager

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Subscriptions whose answers are lost, refused, or end with their connection: the books of the run have to say the same."""
-from faults import Broker, balances, load
+import time
+
+from faults import Broker, balances, children_of, load, stopped
 from poolmark.records import read_record
 from poolmark.verify.verify import complaints
 from test_patterns import Unfaithful
@@ -61,3 +63,23 @@ def test_what_verify_computes_is_what_the_run_says(tmp_path):
             edited = read_record.load(run.folder)
             edited.data["metrics"][name]["value"] = (edited.data["metrics"][name]["value"] or 0) * 1.01 + 1
             assert any(name in text for text in complaints(edited)[0]), name
+
+
+def test_a_generator_that_was_stopped_changes_late_and_leaves_nothing_out(tmp_path):
+    """Each client has a change due every second. After 2.5 s without a worker two or three of each are due at once: they are sent one
+    after the other, when the one before was answered. On a host so busy that an answer takes a second: made again."""
+    for attempt in range(3):
+        with Broker() as broker, load(tmp_path / str(attempt), "subscribe", broker.port, "--connections", 100, "--filters", 5, "--repeat", 1,
+                                      "--subscribe-rate", 100, "--workers", 1) as run:
+            run.wait_for(" subscribe ")
+            with stopped(*children_of(run.pid)):
+                time.sleep(2.5)
+            code = run.end()
+        assert all(balances(line) for line in run.books.values())
+        assert run.books["subacks"]["attempted"] == run.books["unsubacks"]["attempted"] == 500
+        if run.books["subacks"]["not_sent"] + run.books["unsubacks"]["not_sent"] == 0:
+            break
+    assert code == 0 and run.record["status"] == "complete"
+    assert run.books["subacks"]["measured"] == run.books["unsubacks"]["measured"] == 500
+    assert run.metric("subscribe.max") > 1.9e9 and run.anomaly("stalled") and run.anomaly("late")
+    verified(run)

@@ -30,11 +30,11 @@ def metric_row(metric: dict, name: str, definition: str) -> list[str]:
 
 
 def metrics_table(build) -> str:
-    """A line for each metric; the seven metrics of a latency share one line."""
-    rows = []
+    """A line for each metric; the metrics of a latency share one line."""
+    rows, names = [], {one["name"] for one in described.catalogue(build)}
     for metric in described.catalogue(build):
         group, _, last = metric["name"].rpartition(".")
-        if metric["name"] != f"{group}.p50" or f"{group}.count" not in {one["name"] for one in described.catalogue(build)}:
+        if metric["name"] != f"{group}.p50" or f"{group}.count" not in names:
             if last in LATENCY and rows and rows[-1][0].startswith(f"`{group}.p50` ..."):
                 if metric["primary"]:
                     rows[-1][0] += f", `.{last}` primary"
@@ -42,7 +42,7 @@ def metrics_table(build) -> str:
             rows.append(metric_row(metric, metric["name"], metric["definition"]))
         else:
             rows.append(metric_row(metric, metric["name"], metric["definition"].removesuffix(": median")))
-            rows[-1][0] += " ... `.censored`"
+            rows[-1][0] += f" ... `.{[part for part in LATENCY if f'{group}.{part}' in names][-1]}`"
     return table(["metric", "unit", "better", "what it is"], rows)
 
 

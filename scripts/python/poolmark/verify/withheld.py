@@ -5,6 +5,7 @@ connections, arrivals or messages."""
 # Anomaly -> the beginnings of the names of the metrics that it withholds. The table of loadgen/withheld.c; the generator's --describe
 # prints that one, and tests/py/test_withheld.py compares the two. Here it is for records of hosts without the program.
 _MEMORY, _KERNEL, _CPU = "memory.per_connection_", "kernel.per_connection_", "cpu.per_"
+_OF_OTHERS = ("memory.peak_bytes", "memory.after_bytes", "memory.subscribed_bytes", "memory.per_subscription_", "slow.memory_per_reader_")
 WITHHELD: dict[str, tuple[str, ...]] = {
     "not_the_target": ("memory.", _CPU),
     "not_all_watched": ("memory.", _CPU),
@@ -12,8 +13,8 @@ WITHHELD: dict[str, tuple[str, ...]] = {
     "kernel_noise": (_KERNEL,),
     "failed_share": (_MEMORY, _KERNEL, _CPU, "generator.per_client_", "generator.cpu_per_client_"),
     "target_busy": (_CPU,),
-    "other_clients": (_MEMORY, "memory.peak_bytes", "memory.after_bytes", _KERNEL, _CPU),
-    "beside": (_MEMORY, "memory.peak_bytes", "memory.after_bytes", _KERNEL, _CPU),
+    "other_clients": (_MEMORY, *_OF_OTHERS, _KERNEL, _CPU),
+    "beside": (_MEMORY, *_OF_OTHERS, _KERNEL, _CPU),
 }
 # The parts of a forecast, and the figure of the record that each is.
 PARTS = {"user": "memory.per_connection_bytes", "kernel": "kernel.per_connection_bytes"}
