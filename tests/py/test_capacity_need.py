@@ -14,6 +14,7 @@ from poolmark.base.escape import markdown
 from poolmark.facts import described
 from poolmark.model import asked, by_account, evidence, held_out, host_limits, needs, needs_chart, needs_told
 from poolmark.model.asked import Asked
+from poolmark.records import read_record
 from poolmark.records.read_record import Run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -316,6 +317,15 @@ def test_the_reserve_of_a_strategy_is_by_its_rule_or_as_measured(tmp_path):
     assert slab == pytest.approx(4e6 + 100_000 * 11_500, rel=0.01)
     with pytest.raises(UsageError, match="no run here has measured it"):
         answer([lean_run(tmp_path / "d")], connections=5, what_if={"strategy": "slab"})
+
+
+def test_by_account_against_what_the_quick_suite_measured():
+    """From lean cells to shape classic. What depends on a reserve is known less well: docs/capacity.md says how well."""
+    million, quick = (read_record.load(ROOT / "results/reference" / name) for name in ("million", "quick"))
+    cells = {cell["config"]["strategy"]: cell["metrics"]["memory.full_bytes"]["value"] for cell in quick.data["cells"]}
+    for strategy, most in (("malloc", 0.01), ("sync", 0.01), ("fixed", 0.01), ("expand", 0.15), ("slab", 0.15)):
+        facts = answer([million], True, connections=10_000, what_if={"shape": "classic", "strategy": strategy})
+        assert figure(facts, "memory of the server")["value"] == pytest.approx(cells[strategy], rel=most), strategy
 
 
 # --- limits of a host
