@@ -5,8 +5,11 @@ import socket
 import struct
 import threading
 
+import test_strangers
 from faults import Broker
-from test_strangers import listener, own_network, publish  # noqa: F401: own_network is a fixture of every test here
+from test_strangers import listener, publish
+
+own_network = test_strangers.own_network  # a fixture of every test here
 
 
 @contextlib.contextmanager

@@ -162,11 +162,11 @@ def of_load(record: dict[str, Any], alone: bool = False) -> dict[str, Range] | N
     connects, qos = run.connects(), run.by_qos()
     sent, received = run.value("clients.bytes_sent"), run.value("clients.bytes_received")
     # A run that ended early wrote its record before its clients ended: they may have sent a little more.
-    whole = record["status"] == "complete" and sent is not None
+    most_sent = sent if record["status"] == "complete" and sent is not None else math.inf
     found = {"opened": connects, "connects_answered": connects,
              "messages_received": run.publishes("") + run.publishes("probe_") + run.signs_of_life(),
              **(qos or {f"received_qos_{one}": Range(0, math.inf) for one in range(3)}),
-             "messages_sent": run.deliveries(), "bytes_received": Range(0, sent if whole else math.inf),
+             "messages_sent": run.deliveries(), "bytes_received": Range(0, most_sent),
              "bytes_sent": Range(received or 0, math.inf)}
     others = bool(run.config.get("beside")) and not alone
     return {name: Range(one.least, math.inf if others else one.most) for name, one in found.items()}
@@ -212,8 +212,9 @@ class Compared:
 
 def compared(brokers: list[dict[str, Any]], loads: list[dict[str, Any]], alone: bool = False) -> list[Compared]:
     """Each counter with its range; [] where there is nothing to compare. `alone`: as of_load()."""
-    counted, ranges = of_brokers(brokers), [of_load(one, alone) for one in loads]
-    if counted is None or not ranges or None in ranges:
+    counted, every = of_brokers(brokers), [of_load(one, alone) for one in loads]
+    ranges = [one for one in every if one is not None]
+    if counted is None or not ranges or len(ranges) < len(every):
         return []
     found = []
     for name in WORDS:
