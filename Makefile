@@ -225,7 +225,7 @@ $(B)/tests/test_library: $(B)/tests/test_library.o $(B)/libpoolmark.a
 	$(Q)$(CC) $(ld_flags) $(san_flags) -o $@ $^ -lcmocka -lm
 
 # These make malloc fail (tests/failing_heap.h).
-failing_heap := test_topics_nomem
+failing_heap := test_topics_nomem test_state_nomem
 $(failing_heap:%=$(B)/tests/%): private test_flags += $(foreach f,malloc calloc realloc,-Wl$(comma)--wrap=$(f))
 
 # This one stands in for pthread_create(3).

@@ -12,6 +12,9 @@
 
 enum { RETRY_NS = 100 * 1000 * 1000 }; // after a failure
 
+// Kept for when there is no memory: an act that cannot be noted would be the end of the broker.
+enum { SPARE_BYTES = 256 << 10 };
+
 struct act_list {
     struct state_act *acts;
     size_t count, capacity;
@@ -32,6 +35,7 @@ struct state {
     struct state_statistics statistics;
     _Atomic bool is_failing, is_lost;
     _Atomic int64_t last_number;
+    _Atomic(void *) spare; // NULL: given back to the heap
 };
 
 int state_open(struct state **opened, const struct state_options *options, struct err *err)
@@ -45,6 +49,7 @@ int state_open(struct state **opened, const struct state_options *options, struc
         return code;
     }
     state->options = *options;
+    atomic_init(&state->spare, malloc(SPARE_BYTES));
     pthread_mutex_init(&state->retained, NULL);
     pthread_mutex_init(&state->lock, NULL);
     pthread_cond_init(&state->written, NULL);
@@ -74,12 +79,25 @@ static void release(const struct state *state, const struct state_act *act)
         free((void *)(uintptr_t)act->text); // the copy of state_note, or NULL
 }
 
+// realloc, which gives the spare back to the heap when there is no memory.
+static void *need_memory(struct state *state, void *old, size_t bytes)
+{
+    void *memory = realloc(old, bytes);
+    void *spare = memory ? NULL : atomic_exchange_explicit(&state->spare, NULL, memory_order_acq_rel);
+    if (!spare)
+        return memory;
+    free(spare);
+    return realloc(old, bytes);
+}
+
 // false: no memory. The act is then dropped by the caller.
-static bool append(struct act_list *list, const struct state_act *act)
+static bool append(struct state *state, struct act_list *list, const struct state_act *act)
 {
     if (list->count == list->capacity) {
         size_t capacity = list->capacity ? list->capacity * 2 : 64;
-        struct state_act *acts = realloc(list->acts, capacity * sizeof *acts);
+        struct state_act *acts = need_memory(state, list->acts, capacity * sizeof *acts);
+        if (!acts) // it may be long: a smaller step
+            acts = need_memory(state, list->acts, (capacity = list->capacity + 64) * sizeof *acts);
         if (!acts)
             return false;
         list->acts = acts;
@@ -95,11 +113,11 @@ static void lose(struct state *state)
     atomic_store_explicit(&state->is_lost, true, memory_order_relaxed);
 }
 
-static bool copy_text(struct state_act *act)
+static bool copy_text(struct state *state, struct state_act *act)
 {
     if (act->held || !act->text)
         return true;
-    char *copy = malloc(act->text_bytes ? act->text_bytes : 1);
+    char *copy = need_memory(state, NULL, act->text_bytes ? act->text_bytes : 1);
     if (copy)
         memcpy(copy, act->text, act->text_bytes);
     act->text = copy;
@@ -110,11 +128,11 @@ void state_note(struct state_batch *batch, const struct state_act *act)
 {
     struct state_act own = *act;
     struct act_list list = {batch->acts, batch->count, batch->capacity};
-    if (!copy_text(&own)) {
+    if (!copy_text(batch->state, &own)) {
         lose(batch->state);
         return;
     }
-    if (!append(&list, &own)) {
+    if (!append(batch->state, &list, &own)) {
         lose(batch->state);
         release(batch->state, &own);
         return;
@@ -134,7 +152,7 @@ static uint64_t published(const struct state *state)
 static size_t append_all(struct state *state, const struct state_act *acts, size_t count)
 {
     size_t done = 0;
-    while (!state->is_over && done < count && append(&state->list, &acts[done]))
+    while (!state->is_over && done < count && append(state, &state->list, &acts[done]))
         done++;
     if (!state->is_over && done < count)
         lose(state);
@@ -164,7 +182,7 @@ void state_publish_now(struct state *state, struct state_batch *batch, const str
     size_t copied = 0;
     for (; copied < count && copied < MOST; copied++) {
         own[copied] = acts[copied];
-        if (!copy_text(&own[copied])) {
+        if (!copy_text(state, &own[copied])) {
             lose(state);
             break;
         }
@@ -214,6 +232,12 @@ static void note_success(struct state *state)
     state->statistics.acts += (int64_t)state->taken.count;
     state->taken.count = 0;
     atomic_store_explicit(&state->is_failing, false, memory_order_relaxed);
+    if (!atomic_load_explicit(&state->spare, memory_order_relaxed)) {
+        void *none = NULL, *spare = malloc(SPARE_BYTES);
+        if (!atomic_compare_exchange_strong_explicit(&state->spare, &none, spare, memory_order_release,
+                                                     memory_order_relaxed))
+            free(spare);
+    }
 }
 
 // With the lock, which it gives up while it writes.
@@ -339,6 +363,7 @@ void state_close(struct state *state)
     if (!state)
         return;
     state_abandon(state);
+    free(atomic_load_explicit(&state->spare, memory_order_relaxed));
     pthread_mutex_destroy(&state->retained);
     pthread_mutex_destroy(&state->lock);
     pthread_cond_destroy(&state->written);

@@ -7,8 +7,8 @@
 // commit meanwhile wait for it, and then need none of their own, or one for all that came meanwhile.
 //
 // A transaction that fails changes nothing. Its acts are kept and tried again, before any later act. Until then
-// no commit succeeds, and state_is_failing says that new work is to be refused. Without memory for an act the
-// state is lost: no commit succeeds any more, and the broker has to end (state_check). What it acknowledged is
+// no commit succeeds, and state_is_failing says that new work is to be refused. Some memory is kept for acts that
+// find none. When that is used up too, the state is lost: no commit succeeds any more, and the broker has to end (state_check). What it acknowledged is
 // in the file.
 //
 //     struct state *state;

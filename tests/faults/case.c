@@ -31,6 +31,7 @@ const struct setting settings[] = {
     {.name = "loops",
      .options = {"--threads", "2", "--pool", "expand", "--initial", "2", "--max-connections-per-address",
                  "100"}},
+    {.name = "state", .options = {"--threads", "2", "--state-sync", "normal"}, .has_state = true},
     {.name = "record", .options = {"--threads", "1"}, .has_record = true},
     {.name = "connect",
      .options = {"connect", "--connections", "3", "--subscribe", "--settle", "0"},
@@ -69,6 +70,16 @@ static void remove_record(const char *folder)
         unlink(path);
     }
     rmdir(folder);
+}
+
+static void remove_state(const char *file)
+{
+    static const char *const ends[] = {"", "-wal", "-journal"};
+    char path[128];
+    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
+        snprintf(path, sizeof path, "%s%s", file, ends[i]);
+        unlink(path);
+    }
 }
 
 // What a broker that ended with 0 has written is whole.
@@ -180,6 +191,10 @@ static void run_broker(const struct setting *setting, const struct fault *fault,
         argv[argc++] = "--record";
         argv[argc++] = folder;
     }
+    if (setting->has_state) {
+        argv[argc++] = "--state";
+        argv[argc++] = folder; // a file of this name
+    }
     fault_arm(fault);
     subject_start(&subject, broker_main, (char **)(uintptr_t)argv, true);
     bool is_ready = subject_line(&subject, "ready") != NULL;
@@ -194,6 +209,8 @@ static void run_broker(const struct setting *setting, const struct fault *fault,
         check_record(folder, verdict);
     if (setting->has_record)
         remove_record(folder);
+    if (setting->has_state)
+        remove_state(folder);
 }
 
 void case_run(const struct setting *setting, const struct fault *fault, int *descriptors,

@@ -21,6 +21,7 @@ struct setting {
     const char *name;
     const char *options[SETTINGS_MAX]; // NULL ends them
     bool has_record;                   // --record, in a folder of the case
+    bool has_state;                    // --state, a file of the case
     bool is_load;                      // the generator; else the broker
 };
 extern const struct setting settings[];
