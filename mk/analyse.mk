@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Static analysis of the sources, and their coverage by the unit tests. scripts/deps --dev installs the tools. Continuous
-# integration (.ci/run) runs both if the tools are there.
+# integration (.ci/run) runs all of it if the tools are there.
 
-.PHONY: analyse coverage
+.PHONY: analyse types coverage
 analyse:
 	$(call say,CHECK,$(modules) examples)
 	$(Q)cppcheck -j2 --quiet --error-exitcode=1 --std=c11 --enable=warning,performance,portability \
@@ -12,6 +12,12 @@ analyse:
 	$(call say,CHECK,shell scripts)
 	$(Q)shellcheck -S warning scripts/deps scripts/run-tests scripts/tree-commit scripts/release packaging/build-deb .ci/run \
 	    .github/judge
+
+# Strict types (pyproject.toml, [tool.mypy]), then unused and undefined names.
+types:
+	$(call say,CHECK,scripts/python)
+	$(Q)mypy --no-error-summary
+	$(Q)pyflakes3 scripts/python packaging/generate
 
 coverage_flags := -O0 -g1 --coverage -fprofile-update=atomic
 coverage:

@@ -47,7 +47,7 @@ class Client:
         self.unfinished = {}    # packet id: (topic, payload, qos, retain), or None when its PUBREC came
         self.held = set()       # packet ids of QoS 2 that it received, and whose PUBREL has not come
         self.last_id = 0
-        self.answered = {}      # type: packet ids of the answers
+        self.answered = {}      # packet ids of the answers, by type
         self.socket, self.rest = None, b""
 
     # The connection.

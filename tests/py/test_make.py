@@ -23,6 +23,6 @@ def test_make_prints_a_short_line_a_file(tmp_path):
 
 def test_help_names_every_target_that_a_user_calls():
     told = set(re.findall(r"\bmake ([\w-]+)", make("help")))
-    assert {"suite", "test", "bench", "million", "install", "uninstall", "library", "deb", "analyse", "coverage", "fuzz", "clean"} <= told
+    assert {"suite", "test", "bench", "million", "install", "uninstall", "library", "deb", "analyse", "types", "coverage", "fuzz", "clean"} <= told
     for target in told:
         make("-n", "-s", target, "DESTDIR=/nonexistent")

@@ -64,7 +64,7 @@ def ci(tmp_path):
         shutil.copy(ROOT / ".ci/run", tmp_path / ".ci")
         executable(tmp_path / "scripts/run-tests", "#!/bin/sh\necho '3 passed, 0 failed'\n")
         executable(tmp_path / "bin/make", f'#!/bin/sh\ncase "$*" in\n{case}\nesac\n')
-        for tool in ("cppcheck", "gcov", "dh"):
+        for tool in ("cppcheck", "mypy", "gcov", "dh"):
             executable(tmp_path / "bin" / tool, "#!/bin/sh\n")
         return subprocess.run([tmp_path / ".ci/run"], env=os.environ | {"PATH": f"{tmp_path}/bin:{os.environ['PATH']}"},
                               capture_output=True, text=True, check=False)

@@ -2,10 +2,8 @@
 """Suite files, curves, tables and units: parts of the suite runner that need no process."""
 import pytest
 from poolmark.base import curves, table, units
-from poolmark.records import measures, summary
 from poolmark.suites import suite_cells, suite_file
 from poolmark.base.errors import RecordError, UsageError
-from poolmark.records.record import Record
 from poolmark.suites.targets import option_words
 
 HEAD = ("at_ns,phase,connections,target_rss_bytes,target_pss_bytes,target_private_bytes,target_cpu_ns,"

@@ -21,10 +21,10 @@ import statistics
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 from poolmark.account import slabs, states
 from poolmark.base.errors import PoolmarkError, UsageError
+from poolmark.base.forms import Metrics, RecordData
 from poolmark.base.options import count
 from poolmark.base.paths import for_people
 from poolmark.base.progress import Beat, Eta
@@ -122,7 +122,7 @@ def accounted_bytes(sockstat: str) -> int:
     return int(match[1]) * slabs.PAGE_BYTES
 
 
-def of_cell(folder: Path, connections: int) -> dict[str, dict[str, Any]]:
+def of_cell(folder: Path, connections: int) -> Metrics:
     """The metrics of a cell from its raw files: bytes a connection of each part, and their sum without `other`."""
     groups = {name: frozenset(names) for name, names in json.loads((folder / GROUPS).read_text(encoding="utf-8")).items()}
     text = {f"{when}.{name}": (folder / f"{when}.{name}").read_text(encoding="ascii") for when in ("before", "after") for name in FILES}
@@ -146,7 +146,7 @@ def measure(cell: Cell, state: states.State, connections: int, groups: dict[str,
         cell.anomaly("few", f"of {connections} connections: what is queued is told, the other parts only to some hundred bytes, as places "
                             "that were free before may have served them")
     other, whole = cell.value("kernel.other_bytes"), cell.value("kernel.connection_bytes")
-    if abs(other) > OTHER_SHARE * abs(whole):
+    if other is not None and whole is not None and abs(other) > OTHER_SHARE * abs(whole):
         cell.anomaly("other", f"{other:+.0f} B a connection in caches that are no part of one: other programs worked meanwhile, or the "
                               "kernel keeps something in a cache that is not known here")
 
@@ -156,20 +156,22 @@ def tell_spread(record: Record) -> None:
     values: dict[str, list[float]] = {}
     for cell in record.data["cells"]:
         if cell["status"] == "complete":
-            values.setdefault(cell["config"]["state"], []).append(cell["metrics"]["kernel.connection_bytes"]["value"])
+            value = cell["metrics"]["kernel.connection_bytes"]["value"]
+            values.setdefault(cell["config"]["state"], []).extend([] if value is None else [value])
     for state, found in values.items():
         if max(found) - min(found) > SPREAD_SHARE * abs(statistics.median(found)):
             record.anomaly("spread", f"{state}: {min(found):.0f} to {max(found):.0f} B a connection in {len(found)} repetitions: other "
                                      "programs made or ended connections meanwhile")
 
 
-def medians(data: dict[str, Any]) -> dict[str, dict[str, float]]:
+def medians(data: RecordData) -> dict[str, dict[str, float]]:
     """State -> figure -> median over its repetitions."""
     values: dict[str, dict[str, list[float]]] = {}
     for cell in data["cells"]:
         if cell["status"] == "complete":
             for name, one in cell["metrics"].items():
-                values.setdefault(cell["config"]["state"], {}).setdefault(name, []).append(one["value"])
+                if one["value"] is not None:
+                    values.setdefault(cell["config"]["state"], {}).setdefault(name, []).append(one["value"])
     return {state: {name: statistics.median(found) for name, found in named.items()} for state, named in values.items()}
 
 
@@ -209,7 +211,7 @@ def tables(found: dict[str, dict[str, float]]) -> list[tuple[str, list[str], lis
         ("Options of the server", ["option", "compared with", "both ends, bytes", "difference"], option_rows(found))) if lines]
 
 
-def documents(data: dict[str, Any]) -> dict[str, str]:
+def documents(data: RecordData) -> dict[str, str]:
     """{file name: text} of the tables of a record."""
     found = medians(data)
     shown = [f"# Kernel memory of a connection\n\nRun {data['id']}: {data['config']['connections']} connections over loopback, "

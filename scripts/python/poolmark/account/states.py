@@ -46,6 +46,11 @@ class Pair:
     client: socket.socket | None
     server: socket.socket | None
 
+    def ends(self) -> tuple[socket.socket, socket.socket]:
+        """(client, server) of a pair that was accepted and of which no end is closed."""
+        assert self.client is not None and self.server is not None
+        return self.client, self.server
+
     def close(self, end: str) -> None:
         one = getattr(self, end)
         setattr(self, end, None)
@@ -59,25 +64,27 @@ class Held:
 
 
 def unread(pair: Pair) -> None:
-    pair.client.sendall(MESSAGE)
+    pair.ends()[0].sendall(MESSAGE)
 
 
 def used(pair: Pair) -> None:
     """A message and its answer; both are read."""
-    pair.client.sendall(MESSAGE)
-    pair.server.setblocking(True)
-    pair.server.recv(len(MESSAGE), socket.MSG_WAITALL)
-    pair.server.setblocking(False)
-    pair.server.sendall(ANSWER)
-    pair.client.recv(len(ANSWER), socket.MSG_WAITALL)
+    client, server = pair.ends()
+    client.sendall(MESSAGE)
+    server.setblocking(True)
+    server.recv(len(MESSAGE), socket.MSG_WAITALL)
+    server.setblocking(False)
+    server.sendall(ANSWER)
+    client.recv(len(ANSWER), socket.MSG_WAITALL)
 
 
 def slow(pair: Pair) -> None:
     """The client reads nothing, and the server writes until the kernel takes no more."""
-    pair.server.setblocking(False)
+    _, server = pair.ends()
+    server.setblocking(False)
     with contextlib.suppress(BlockingIOError):
         while True:
-            pair.server.send(MUCH)
+            server.send(MUCH)
 
 
 def left(pair: Pair) -> None:
@@ -86,8 +93,9 @@ def left(pair: Pair) -> None:
 
 def ended(pair: Pair) -> None:
     """The server closes first, so its end waits."""
+    client, _ = pair.ends()
     pair.close("server")
-    pair.client.recv(1)
+    client.recv(1)
     pair.close("client")
 
 

@@ -4,6 +4,7 @@
 It prints "ready" when the attack begins, and at its end one line of JSON: attack, rounds, connections, sent_bytes, refused. It ends after
 --for, or by SIGTERM or SIGINT. Suite `attack` starts it beside the load (run/attacker.py).
 """
+import argparse
 import contextlib
 import json
 import resource
@@ -45,7 +46,7 @@ def make(name: str, broker: Broker, seconds: float, ready) -> None:
             time.sleep(PAUSE_S)
 
 
-def add_arguments(parser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", nargs="?", metavar="NAME", help=f"one of: {', '.join(ATTACKS)}")
     parser.add_argument("--list", action="store_true", help="say what each attack is, and end")
     parser.add_argument("--target", metavar="URI", help="mqtt://ADDRESS:PORT; a broker of one's own, on the loopback")
@@ -53,7 +54,7 @@ def add_arguments(parser) -> None:
                         help="ends after so long: 10s, 5m (by a signal)")
 
 
-def run(args) -> int:
+def run(args: argparse.Namespace) -> int:
     if args.list:
         for name in ATTACKS:
             print(f"{name}: {about(name)}")

@@ -7,10 +7,12 @@ readings while exactly n were open.
 """
 import csv
 import statistics
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from poolmark.base.errors import RecordError
+from poolmark.base.forms import RecordData, Row
 
 # Sources of user memory, the best first: the first that was read is used.
 USER_COLUMNS = ("target_private_bytes", "target_pss_bytes", "target_rss_bytes")
@@ -19,17 +21,17 @@ LEVEL_BYTES, LEVEL_SHARE = 1 << 16, 0.001   # largest difference of two readings
 SOCKET_BYTES = 1024                         # least kernel memory of a connection: its socket alone takes more
 
 
-def user_bytes(row: dict) -> int | None:
+def user_bytes(row: Row) -> int | None:
     return next((row[name] for name in USER_COLUMNS if row.get(name) is not None), None)
 
 
-def kernel_bytes(row: dict) -> int | None:
+def kernel_bytes(row: Row) -> int | None:
     """Slab and TCP memory of the whole host."""
     slab = row.get("kernel_slab_bytes")
     return None if slab is None else slab + (row.get("kernel_tcp_bytes") or 0)
 
 
-def read_csv(path: Path, text_columns: tuple) -> list[dict]:
+def read_csv(path: Path, text_columns: tuple[str, ...]) -> list[Row]:
     """Rows as dictionaries of numbers; None for an empty field. A last line that was cut off is left out."""
     try:
         text = path.read_text(encoding="utf-8")
@@ -38,7 +40,7 @@ def read_csv(path: Path, text_columns: tuple) -> list[dict]:
     lines = text.splitlines()
     if text and not text.endswith("\n"):
         lines = lines[:-1]
-    rows = []
+    rows: list[Row] = []
     reader = csv.reader(lines)
     head = next(reader, None)
     if not head:
@@ -46,7 +48,7 @@ def read_csv(path: Path, text_columns: tuple) -> list[dict]:
     for number, cells in enumerate(reader, start=2):
         if len(cells) != len(head):
             raise RecordError(path, f"line {number}", f"has {len(cells)} fields, the header has {len(head)}")
-        row = {}
+        row: Row = {}
         for name, cell in zip(head, cells, strict=True):
             try:
                 row[name] = cell if name in text_columns else int(cell) if cell else None
@@ -71,13 +73,13 @@ class Point:
     user_is: str                    # private, pss or rss; "" where nothing was read
 
 
-def _median(values) -> float | None:
+def _median(values: Iterable[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return statistics.median(known) if known else None
 
 
 class MemoryCurve:
-    def __init__(self, path: Path):
+    def __init__(self, path: Path) -> None:
         self.rows = read_csv(path, ("phase",))
         for name in ("at_ns", "connections", "target_rss_bytes", "target_pss_bytes", "kernel_slab_bytes"):
             if self.rows and name not in self.rows[0]:
@@ -104,21 +106,21 @@ class MemoryCurve:
                      _median(row.get("generator_pss_bytes") for row in rows), rows[0]["at_ns"], rows[-1]["at_ns"],
                      user_is.removeprefix("target_").removesuffix("_bytes"))
 
-    def reading(self, record: dict, name: str) -> dict | None:
+    def reading(self, record: RecordData, name: str) -> Row | None:
         """The line that a load's record names "start", "low" or "full"; None when the record or the file has none."""
         at_ns = (record.get("readings") or {}).get(name)
         return next((row for row in self.rows if row["at_ns"] == at_ns), None) if at_ns is not None else None
 
-    def points(self, counts) -> list[Point]:
+    def points(self, counts: Iterable[int]) -> list[Point]:
         """The points at 0 and at `counts` that have readings."""
         found = [self.at(count) for count in sorted({0, *counts})]
         return [point for point in found if point is not None]
 
 
-def pool_totals(paths: list[Path]) -> dict | None:
+def pool_totals(paths: list[Path]) -> Row | None:
     """The last line of each pool of each instance, added up; None when there is no line. A column that is empty for one of them, whose
     strategy keeps no statistics, is None."""
-    totals: dict = {}
+    totals: Row = {}
     longest = 0
     unknown: set[str] = set()
     found = False
@@ -138,11 +140,11 @@ def pool_totals(paths: list[Path]) -> dict | None:
     return totals
 
 
-def pools_at(paths: list[Path], at_ns: int) -> dict[str, dict]:
+def pools_at(paths: list[Path], at_ns: int) -> dict[str, dict[str, int | None]]:
     """Each pool's numbers at an instant, added over instances: the last line at or before it. None: not known."""
-    sums: dict[str, dict] = {}
+    sums: dict[str, dict[str, int | None]] = {}
     for path in paths:
-        last: dict[str, dict] = {}
+        last: dict[str, Row] = {}
         for row in read_csv(path, ("pool", "strategy")):
             if (row["at_ns"] or 0) <= at_ns or row["pool"] not in last:
                 last[row["pool"]] = row

@@ -10,6 +10,7 @@ import subprocess
 from pathlib import Path
 
 from poolmark.base.errors import PoolmarkError
+from poolmark.base.forms import Json
 from poolmark.base.paths import BROUGHT, MODULES
 
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
@@ -18,12 +19,12 @@ PNG_PROGRAM, PNG_PACKAGE = "rsvg-convert", "librsvg2-bin"
 LIBRARIES = ("vega/build/vega.min.js", "vega-lite/build/vega-lite.min.js")
 INK = {"labelColor": "currentColor", "titleColor": "currentColor"}
 # For charts that are inlined into a page: the page's text colour, a transparent background.
-INLINED = {"background": "transparent", "font": "system-ui, sans-serif", "axis": INK | {"gridColor": "#8884", "domainColor": "#888",
+INLINED: Json = {"background": "transparent", "font": "system-ui, sans-serif", "axis": INK | {"gridColor": "#8884", "domainColor": "#888",
            "tickColor": "#888"}, "legend": INK, "header": INK, "title": {"color": "currentColor"}, "view": {"stroke": "#8884"},
            "text": {"color": "currentColor"}}
 
 
-def svgs(specs: list[dict]) -> list[str]:
+def svgs(specs: list[Json]) -> list[str]:
     """One SVG text a specification, in their order. Each specification contains its rows."""
     missing = [name for name in LIBRARIES if not (MODULES / name).is_file()]
     if missing:
@@ -40,9 +41,10 @@ def svgs(specs: list[dict]) -> list[str]:
         why = f"node was killed by signal {-done.returncode}" if done.returncode < 0 else done.stderr.strip()[-800:]
         raise PoolmarkError(f"the charts could not be drawn: {why}")
     try:
-        return json.loads(done.stdout)
+        drawn: list[str] = json.loads(done.stdout)
     except ValueError as error:
         raise PoolmarkError(f"the charts could not be drawn: node printed {done.stdout[:80]!r}") from error
+    return drawn
 
 
 def png(svg: Path, made: Path) -> bool:

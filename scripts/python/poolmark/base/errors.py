@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Errors that end a command. Each says what was tried, on what, what went wrong and what to do."""
+from pathlib import Path
 
 
 class PoolmarkError(Exception):
@@ -17,6 +18,6 @@ class UsageError(PoolmarkError):
 class RecordError(UsageError):
     """A record cannot be read. Names the file and, if known, the field."""
 
-    def __init__(self, path, field: str, text: str):
+    def __init__(self, path: Path | str, field: str, text: str) -> None:
         self.path, self.field, self.text = str(path), field, text
         super().__init__(f"{path}: {field + ': ' if field else ''}{text}")

@@ -6,15 +6,17 @@
     faults.end()      # raises when there are faults, one line each: FILE:LINE: TEXT
 """
 import difflib
+from collections.abc import Iterable
 
 from poolmark.base.errors import UsageError
+from poolmark.base.forms import Place
 from poolmark.base.toml_lines import line_at, lines_of
 
 
 class FileFaults(UsageError):
     """`found`: the text of each fault, as printed."""
 
-    def __init__(self, path: str, found: list[str]):
+    def __init__(self, path: str, found: list[str]) -> None:
         self.found = found
         count = "1 fault" if len(found) == 1 else f"{len(found)} faults"
         super().__init__("\n".join([f"{path}: {count}, nothing was started", *found]))
@@ -23,7 +25,7 @@ class FileFaults(UsageError):
 MOST_NAMES = 40     # more are no help on one line
 
 
-def nearest(wrong, known) -> str:
+def nearest(wrong: object, known: Iterable[object]) -> str:
     """"; did you mean 'shape'?", or the known names when none is similar; of many names only how many there are."""
     names = [str(name) for name in known]
     near = difflib.get_close_matches(str(wrong).lower(), names, n=1, cutoff=0.6)
@@ -35,24 +37,24 @@ def nearest(wrong, known) -> str:
 
 
 class Faults:
-    def __init__(self, path: str, text: str):
+    def __init__(self, path: str, text: str) -> None:
         self.path = path
         self._lines = lines_of(text)
-        self._elsewhere: dict[tuple, str] = {}      # values from the command line (--set), not from the file
+        self._elsewhere: dict[Place, str] = {}      # values from the command line (--set), not from the file
         self._found: list[tuple[int, str]] = []
 
-    def came_from(self, path: tuple, where: str) -> None:
+    def came_from(self, path: Place, where: str) -> None:
         """The value at `path` came from an option of the command line."""
         self._elsewhere[path] = where
 
-    def _place(self, path: tuple) -> tuple[int, str]:
+    def _place(self, path: Place) -> tuple[int, str]:
         for length in range(len(path), 0, -1):
             if path[:length] in self._elsewhere:
                 return 0, self._elsewhere[path[:length]]
         line = line_at(self._lines, path)
         return line, f"{self.path}:{line}"
 
-    def add(self, path: tuple, text: str, known=None, wrong=None) -> None:
+    def add(self, path: Place, text: str, known: Iterable[object] | None = None, wrong: object = None) -> None:
         line, where = self._place(path)
         told = f"{where}: {text}" + (nearest(wrong if wrong is not None else path[-1], known) if known is not None else "")
         if all(told != one for _, one in self._found):

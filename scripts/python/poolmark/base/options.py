@@ -5,21 +5,25 @@ value argparse names the option, and the type names the value and the bounds. Ex
     parser.add_argument("--connections", type=count(1, MOST_CONNECTIONS), metavar="N")
 """
 import argparse
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from poolmark.base.errors import UsageError
 from poolmark.base.units import parse_bytes, parse_count, parse_seconds, show_bytes, show_count
 
 MOST_CONNECTIONS = 100_000_000  # the generator's bound
 MOST_REPETITIONS = 10_000
+Number = TypeVar("Number", int, float)
 
 
 class Once(argparse.Action):
     """Stores the value of an option that takes one. Given twice it is an error: the second would silently take the place of the
     first. Options of several values have action="append"."""
 
-    _read = None  # what it was last stored into
+    _read: argparse.Namespace | None = None  # what it was last stored into
 
-    def __call__(self, parser, namespace, values, option_string=None):
+    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: str | Sequence[Any] | None,
+                 option_string: str | None = None) -> None:
         if option_string and self._read is namespace:
             given = " ".join(map(str, values)) if isinstance(values, list) else values
             raise argparse.ArgumentError(self, f"is given twice, the second time with {str(given)!r}; it takes one value")
@@ -27,7 +31,7 @@ class Once(argparse.Action):
         setattr(namespace, self.dest, values)
 
 
-def make_parser(**how) -> argparse.ArgumentParser:
+def make_parser(**how: Any) -> argparse.ArgumentParser:
     """A parser whose options take one value each, unless they say otherwise. Names must be written in full."""
     made = argparse.ArgumentParser(allow_abbrev=False, **how)
     for name in (None, "store"):
@@ -35,10 +39,10 @@ def make_parser(**how) -> argparse.ArgumentParser:
     return made
 
 
-def _bounded(parse, low, high, show):
+def _bounded(parse: Callable[[str], Number], low: Number, high: Number, show: Callable[[Number], str]) -> Callable[[str], Number]:
     bounds = f"it may be {show(low)} to {show(high)}"
 
-    def read(text: str):
+    def read(text: str) -> Number:
         try:
             value = parse(text)
         except UsageError as error:
@@ -50,16 +54,16 @@ def _bounded(parse, low, high, show):
     return read
 
 
-def count(low: int, high: int):
+def count(low: int, high: int) -> Callable[[str], int]:
     """A whole number from `low` to `high`."""
     return _bounded(parse_count, low, high, show_count)
 
 
-def size(low: int, high: int):
+def size(low: int, high: int) -> Callable[[str], int]:
     """A number of bytes."""
     return _bounded(parse_bytes, low, high, show_bytes)
 
 
-def span(low: float, high: float):
+def span(low: float, high: float) -> Callable[[str], float]:
     """A duration, in seconds."""
     return _bounded(parse_seconds, low, high, lambda seconds: f"{seconds:g}s")

@@ -13,6 +13,7 @@ import errno
 import io
 import os
 import sys
+from typing import cast
 
 COULD_NOT_WRITE = 5
 
@@ -49,7 +50,7 @@ class Messages(Stream):
         return super().write(text)
 
 
-def _replace(stream, number: int) -> Stream:
+def _replace(stream: io.TextIOWrapper | None, number: int) -> Stream:
     # A file name may contain bytes that are not valid in any encoding.
     if stream is not None:
         kind = Messages if number == 2 else Stream
@@ -64,7 +65,8 @@ def install() -> None:
     while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
         os.set_inheritable(number, True)
     os.close(number)
-    sys.stdout, sys.stderr = _replace(sys.stdout, 1), _replace(sys.stderr, 2)
+    out, err = cast(io.TextIOWrapper | None, sys.stdout), cast(io.TextIOWrapper | None, sys.stderr)  # None when closed
+    sys.stdout, sys.stderr = _replace(out, 1), _replace(err, 2)
 
 
 def code(name: str, found: int) -> int:

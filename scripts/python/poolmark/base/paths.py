@@ -2,7 +2,8 @@
 """Paths in a checkout, for any current folder, and in an installation.
 
 In an installation (mk/install.mk), share/poolmark/ has the contents of scripts/, results/ and third_party/. The programs are
-in bin/ beside share/. It writes into the current folder, and it can be moved: no file contains the installed path.
+in bin/ beside share/. It writes into the current folder, and it can be moved: no file contains the installed path. Where pip
+installed it (pyproject.toml), the package is in lib/pythonX.Y/site-packages/ beside share/.
 """
 import os
 import shutil
@@ -10,7 +11,9 @@ from pathlib import Path
 
 from poolmark.base.errors import UsageError
 
-DATA = Path(__file__).resolve().parents[3]  # scripts/ of a checkout, share/poolmark/ of an installation
+_ABOVE = Path(__file__).resolve().parents
+# scripts/ of a checkout, share/poolmark/ of an installation
+DATA = _ABOVE[3] if (_ABOVE[3] / "suites").is_dir() else _ABOVE[5] / "share" / "poolmark"
 INSTALLED = not (DATA.parent / "Makefile").exists()
 ROOT = DATA if INSTALLED else DATA.parent    # has the file VERSION
 WORK = Path.cwd() if INSTALLED else ROOT     # runs are written here; paths in records are relative to it
@@ -19,7 +22,8 @@ SUITES = DATA / "suites"
 MIXES = DATA / "mixes"
 SCHEMA = DATA / "run.schema.json" if INSTALLED else ROOT / "results" / "run.schema.json"
 MODULES = DATA / "node_modules" if INSTALLED else ROOT / "third_party" / "node_modules"
-COMMAND = DATA / "poolmark"                  # this command, for starting it again
+# This command, for starting it again.
+COMMAND = DATA / "poolmark" if (DATA / "poolmark").is_file() else DATA.parents[1] / "bin" / "poolmark"
 CALLED = "poolmark" if INSTALLED else "scripts/poolmark"
 BROUGHT = "a package of your system brings it" if INSTALLED else "scripts/deps brings it"
 

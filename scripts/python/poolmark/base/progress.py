@@ -16,6 +16,9 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable, Iterable
+from types import FrameType, TracebackType
+from typing import Any, Self
 
 EVERY_S, ON_TERMINAL_S = 9.0, 1.0
 
@@ -34,7 +37,7 @@ class Eta:
     """Time left of parts that run one after the other. The ratio of measured to estimated time so far corrects the estimates
     of the remaining parts."""
 
-    def __init__(self, thought_s: list[float], now=time.monotonic):
+    def __init__(self, thought_s: Iterable[float], now: Callable[[], float] = time.monotonic) -> None:
         self.thought_s, self._now = list(thought_s), now
         self.done, self._thought, self._took = 0, 0.0, 0.0
         self._begun: float | None = None
@@ -77,14 +80,14 @@ class Eta:
 class Beat:
     """Prints progress while the block runs. `tell()` returns one line. A signal handler calls it, so it may only read."""
 
-    def __init__(self, tell, every_s: float | None = None):
+    def __init__(self, tell: Callable[[], str], every_s: float | None = None) -> None:
         self.tell = tell
         # A dumb terminal cannot overwrite a line, so it gets lines as a file does.
         self.terminal = sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
         self.every_s = every_s or (ON_TERMINAL_S if self.terminal else EVERY_S)
-        self._old = None
+        self._old: Any = None       # the handler before; the type is the signal module's own
 
-    def _beat(self, *_) -> None:
+    def _beat(self, _number: int = 0, _frame: FrameType | None = None) -> None:
         text = self.tell()
         if text:
             # Bypass Python's buffers: the signal may arrive in the middle of a print.
@@ -99,12 +102,12 @@ class Beat:
         if self.terminal:
             os.write(sys.stderr.fileno(), b"\r\x1b[K")
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         self._old = signal.signal(signal.SIGALRM, self._beat)
         signal.setitimer(signal.ITIMER_REAL, self.every_s, self.every_s)
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, self._old)
         self.clear()

@@ -2,13 +2,16 @@
 """Tables for terminals, Markdown and CSV. Cells are text."""
 import csv
 import io
+from collections.abc import Iterable, Sequence
 
 from poolmark.base.escape import markdown as markdown_text
 from poolmark.base.escape import spreadsheet
 from poolmark.base.escape import terminal as clean
 
+__all__ = ["clean", "csv_text", "markdown_table", "markdown_text", "text_table"]
 
-def text_table(head: list[str], rows: list[list[str]], align: str = "") -> str:
+
+def text_table(head: list[str], rows: Iterable[list[str]], align: str = "") -> str:
     """Columns are separated by two blanks. `align`: l or r for each column; by default the first is left, the others right."""
     align = align or "l" + "r" * (len(head) - 1)
     shown = [[clean(cell) for cell in row] for row in [head, *rows]]
@@ -22,14 +25,14 @@ def text_table(head: list[str], rows: list[list[str]], align: str = "") -> str:
     return "\n".join(lines)
 
 
-def markdown_table(head: list[str], rows: list[list[str]], align: str = "") -> str:
+def markdown_table(head: list[str], rows: Iterable[list[str]], align: str = "") -> str:
     align = align or "l" + "r" * (len(head) - 1)
     lines = ["| " + " | ".join(map(markdown_text, row)) + " |" for row in [head, *rows]]
     lines.insert(1, "|" + "|".join("---:" if side == "r" else "---" for side in align) + "|")
     return "\n".join(lines)
 
 
-def csv_text(head: list[str], rows: list[list]) -> str:
+def csv_text(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(head)

@@ -9,6 +9,8 @@ nearest enclosing table.
 """
 import re
 
+from poolmark.base.forms import Place
+
 # Strings first, so that their contents are not taken for comments or brackets.
 _TOKEN = re.compile(r'"""(?:\\.|[^\\])*?"""|\'\'\'.*?\'\'\'|"(?:\\.|[^"\\\n])*"|\'[^\'\n]*\'|#[^\n]*|[\[\]{},=.\n]|[^\s\[\]{},=.#"\']+', re.S)
 
@@ -18,8 +20,8 @@ def _name(token: str) -> str:
 
 
 class _Scanner:
-    def __init__(self, text: str):
-        self.tokens = []
+    def __init__(self, text: str) -> None:
+        self.tokens: list[tuple[str, int]] = []
         line = 1
         place = 0
         for match in _TOKEN.finditer(text):
@@ -28,8 +30,8 @@ class _Scanner:
             if not match[0].startswith("#"):
                 self.tokens.append((match[0], line))
         self.at = 0
-        self.lines: dict[tuple, int] = {(): 1}
-        self.counts: dict[tuple, int] = {}
+        self.lines: dict[Place, int] = {(): 1}
+        self.counts: dict[Place, int] = {}
 
     def peek(self) -> str:
         return self.tokens[self.at][0] if self.at < len(self.tokens) else ""
@@ -38,7 +40,7 @@ class _Scanner:
         self.at += 1
         return self.tokens[self.at - 1]
 
-    def key(self, base: tuple) -> tuple[tuple, int]:
+    def key(self, base: Place) -> tuple[Place, int]:
         """Reads a dotted key and stops after it."""
         line = self.tokens[self.at][1]
         while True:
@@ -47,11 +49,11 @@ class _Scanner:
                 return base, line
             self.take()
 
-    def mark(self, path: tuple, line: int) -> None:
+    def mark(self, path: Place, line: int) -> None:
         for length in range(1, len(path) + 1):
             self.lines.setdefault(path[:length], line)
 
-    def value(self, path: tuple) -> None:
+    def value(self, path: Place) -> None:
         """Skips a value. Marks the keys of inline tables and the elements of arrays."""
         token, _ = self.take()
         if token == "{":
@@ -62,7 +64,7 @@ class _Scanner:
             while self.peek() not in ("", "\n", ",", "]", "}"):
                 self.take()
 
-    def inline(self, path: tuple) -> None:
+    def inline(self, path: Place) -> None:
         while (token := self.peek()) not in ("", "}"):
             if token in (",", "\n"):
                 self.take()
@@ -73,7 +75,7 @@ class _Scanner:
             self.value(inner)
         self.take()
 
-    def array(self, path: tuple) -> None:
+    def array(self, path: Place) -> None:
         number = 0
         while (token := self.peek()) not in ("", "]"):
             if token in (",", "\n"):
@@ -84,14 +86,14 @@ class _Scanner:
             number += 1
         self.take()
 
-    def header(self) -> tuple:
+    def header(self) -> Place:
         """[a.b] or [[a.b]]. Where `a` is itself an array of tables, its last element is meant."""
         self.take()
         several = self.peek() == "["
         if several:
             self.take()
         keys, line = self.key(())
-        path: tuple = ()
+        path: Place = ()
         for i, key in enumerate(keys):
             path += (key,)
             if several and i == len(keys) - 1:
@@ -105,8 +107,8 @@ class _Scanner:
             self.take()
         return path
 
-    def scan(self) -> dict[tuple, int]:
-        table: tuple = ()
+    def scan(self) -> dict[Place, int]:
+        table: Place = ()
         while (token := self.peek()):
             if token == "\n":
                 self.take()
@@ -120,11 +122,11 @@ class _Scanner:
         return self.lines
 
 
-def lines_of(text: str) -> dict[tuple, int]:
+def lines_of(text: str) -> dict[Place, int]:
     return _Scanner(text).scan()
 
 
-def line_at(lines: dict[tuple, int], path: tuple) -> int:
+def line_at(lines: dict[Place, int], path: Place) -> int:
     while path not in lines:
         path = path[:-1]
     return lines[path]

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Parses and prints numbers with units. The rules are those of base/units.h."""
 import re
+from collections.abc import Mapping
 
 from poolmark.base.errors import UsageError
 
@@ -10,14 +11,14 @@ _BYTES = {"": 1, "B": 1, "kB": 1000, "KB": 1000, "MB": 10**6, "GB": 10**9, "KiB"
 _SECONDS = {"": 1.0, "ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
-def _split(text: str, table: dict, what: str):
+def _split(text: object, table: Mapping[str, float], what: str) -> tuple[str, float]:
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([A-Za-z]*)", str(text).strip().replace("_", ""))
     if not match or match[2] not in table:
         raise UsageError(f"{str(text)!r} is not {what}")
     return match[1], table[match[2]]
 
 
-def parse_count(text) -> int:
+def parse_count(text: object) -> int:
     """128, 10k, 1.5M."""
     number, factor = _split(text, _COUNT, "a count; examples: 500, 10k, 1M")
     value = float(number) * factor
@@ -26,24 +27,24 @@ def parse_count(text) -> int:
     return int(value)
 
 
-def parse_bytes(text) -> int:
+def parse_bytes(text: object) -> int:
     """3072, 4KiB, 512MB."""
     number, factor = _split(text, _BYTES, "a number of bytes; examples: 512MiB, 8GiB, 16GB")
     return int(float(number) * factor)
 
 
-def parse_seconds(text) -> float:
+def parse_seconds(text: object) -> float:
     """500ms, 30s, 2m; a bare number means seconds."""
     number, factor = _split(text, _SECONDS, "a span of time; examples: 500ms, 30s, 2m")
     return float(number) * factor
 
 
-def show_count(count) -> str:
+def show_count(count: float | None) -> str:
     """12 345 678, grouped by blanks."""
     return "-" if count is None else f"{round(count):,}".replace(",", " ")
 
 
-def show_bytes(count) -> str:
+def show_bytes(count: float | None) -> str:
     """738 B, 17.3 KiB, 1.52 GiB."""
     if count is None:
         return "-"
@@ -57,7 +58,7 @@ def show_bytes(count) -> str:
     return ""
 
 
-def show_ns(ns) -> str:
+def show_ns(ns: float | None) -> str:
     """812 ns, 17.1 us, 2.04 ms, 1.50 s."""
     if ns is None:
         return "-"
@@ -71,12 +72,12 @@ def show_ns(ns) -> str:
     return ""
 
 
-def show_number(value) -> str:
+def show_number(value: float | None) -> str:
     """A metric's value with all its digits, for comparing."""
     return "none" if value is None else f"{value:.10g}"
 
 
-def show(value, unit: str) -> str:
+def show(value: float | None, unit: str) -> str:
     """A metric's value for people."""
     if value is None:
         return "-"

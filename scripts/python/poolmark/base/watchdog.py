@@ -19,6 +19,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 GRACE_S = 30.0  # from SIGTERM to SIGKILL: a generator needs time to complete its record
@@ -32,15 +33,17 @@ def start_time(pid: int | str) -> str:
 class Watchdog:
     """Watches the process that creates it, until that process ends or calls close()."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         # A session of its own, so that Ctrl-C or the end of the terminal does not end the watchdog first.
         self._process = subprocess.Popen([sys.executable, "-I", "-S", str(Path(__file__).resolve())],
                                          stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                                          cwd="/", start_new_session=True)
+        assert self._process.stdin is not None  # it is a pipe
+        self._pipe = self._process.stdin
 
     def close(self) -> None:
         """Ends registered children that still run, and waits for the watchdog to exit."""
-        self._process.stdin.close()
+        self._pipe.close()
         self._process.wait()
 
     @property
@@ -52,15 +55,16 @@ class Watchdog:
         watchdog runs too."""
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
         with contextlib.suppress(OSError):
-            os.write(self._process.stdin.fileno(), f"{os.getpid()} {start_time('self')}\n".encode())
+            os.write(self._pipe.fileno(), f"{os.getpid()} {start_time('self')}\n".encode())
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # the default that programs expect
 
 
 class Known:
     """A registered process. Its pid counts only while the start time is the same."""
 
-    def __init__(self, pid: int, started: str):
-        self.pid, self.started, self.pidfd = pid, started, None
+    def __init__(self, pid: int, started: str) -> None:
+        self.pid, self.started = pid, started
+        self.pidfd: int | None = None
         # Opened first: the pidfd is then fixed to one process, whose start time is checked afterwards.
         with contextlib.suppress(OSError):
             self.pidfd = os.pidfd_open(pid)
@@ -101,7 +105,7 @@ def _still_running(known: list[Known], grace_s: float) -> list[Known]:
     return left
 
 
-def watch(pipe, grace_s: float = GRACE_S) -> None:
+def watch(pipe: Iterable[str], grace_s: float = GRACE_S) -> None:
     """Reads registrations until the pipe is closed, then ends the registered processes, the last one first."""
     told = [line.split() for line in pipe]
     known = [Known(int(pid), started) for pid, started in reversed(told)]

@@ -27,6 +27,7 @@ from poolmark.bench.bench_plan import Bench
 from poolmark.bench.bench_results import Results
 from poolmark.facts.children import Children, Interrupted
 from poolmark.base.errors import PoolmarkError, RecordError, UsageError
+from poolmark.base.forms import Config, Json
 from poolmark.bench.full_speed import Speed
 from poolmark.base.options import count, span
 from poolmark.base.paths import choose_build, for_people
@@ -121,7 +122,7 @@ class Runner:
     """Runs the rounds of a plan into a record."""
 
     def __init__(self, record: Record, program: Path, benches: list[Bench], whole: list[Bench],
-                 min_time_s: float, again: int, narrow: int = 0, full_speed_ns: float = 0.0):
+                 min_time_s: float, again: int, narrow: int = 0, full_speed_ns: float = 0.0) -> None:
         self.record, self.program, self.min_time_s, self.again, self.narrow = record, program, min_time_s, again, narrow
         self.speed, self.full_speed_ns = Speed(), full_speed_ns
         self.results = Results(benches, whole, self.speed)
@@ -154,7 +155,7 @@ class Runner:
         bench, again = attempt.bench, attempt.number > 1
         log, words = report.with_suffix(".log"), bench.contender.words()
         argv = bench_command(self.program, bench, self.min_time_s * (full_speed.LONGER if again else 1), report,
-                             attempt.trace(report), self.speed.flags(again, attempt.heap_shift(self.record.data["seed"])))
+                             attempt.trace(report), self.speed.flags(again, attempt.heap_shift(self.record.data["seed"] or 0)))
         self.cell(bench).command([*(["env", *words] if words else []), for_people(self.program), *shown(argv[1:], bench)])
         self.now, self.runs = f"{bench.name}{', again' if again else ''}", self.runs + 1
         child = children.start(bench.name, argv, log, env=bench.contender.environment())
@@ -173,8 +174,8 @@ class Runner:
     def keep(self, attempt: Attempt, measured: bench_report.Measured, report: Path) -> None:
         cell, key = self.cell(attempt.bench), (attempt.bench.name, attempt.round)
         cell.file(f"round_{attempt.round}", report)
-        if attempt.trace(report):
-            cell.file("trace", attempt.trace(report))
+        if trace := attempt.trace(report):
+            cell.file("trace", trace)
         self.results.series[attempt.bench.name].add(attempt.round, measured)
         if key in self.kept:
             self.discard(self.kept[key])
@@ -343,7 +344,7 @@ class Runner:
             "not_sent": self.planned - len(self.tried), "unreadable": 0,
             "unfinished": len(self.tried) - measured - self.failures}}
 
-    def allocators(self) -> list[dict]:
+    def allocators(self) -> list[Json]:
         """For each contender with its own allocator: the allocator, the version it reports, its environment variables."""
         found = {series.bench.contender for series in self.results.series.values() if series.measured}
         on = sorted((one for one in found if one.strategy in (plan.DIRECT, plan.WRAPPED)), key=lambda one: one.name)
@@ -437,7 +438,7 @@ def dry_run(program: Path, rounds: list[list[Bench]], min_time_s: float) -> None
     say(f"{sum(map(len, rounds))} runs in {plural(len(rounds), 'round')}, about {total:.0f} s")
 
 
-def run(args) -> int:
+def run(args: argparse.Namespace) -> int:
     program = choose_build(args.build) / PROGRAM
     if not os.access(program, os.X_OK):
         raise UsageError(f"{for_people(program)} is not there; make builds it")
@@ -459,10 +460,10 @@ def run(args) -> int:
             say(text)
         return 0
     cleared = allocators.variables_set()
-    config = {"selection": args.set, "filter": args.filter, "repetitions": repetitions,
-              "min_time_s": min_time_s, "again": args.again, "narrow_percent": args.narrow,
-              "budget_s": None if budget_s >= 1e9 else budget_s, "variables_cleared": cleared,
-              "contenders": sorted({bench.contender.name for bench in benches})}
+    config: Config = {"selection": args.set, "filter": args.filter, "repetitions": repetitions,
+                      "min_time_s": min_time_s, "again": args.again, "narrow_percent": args.narrow,
+                      "budget_s": None if budget_s >= 1e9 else budget_s, "variables_cleared": cleared,
+                      "contenders": sorted({bench.contender.name for bench in benches})}
     if own:
         config["pools"] = [pool.told() for pool in own.values()]
     record = Record.create("bench", suite=args.set, folder=args.out, config=config, seed=seed,

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How long a call of `bench` should take, for commands that call it."""
+import argparse
+
 from poolmark.base.paths import build_dir
 from poolmark.bench import bench, bench_plan
 from poolmark.facts import own_pools
@@ -8,7 +10,7 @@ add_arguments = bench.add_arguments
 START_S = 1.5   # of the command itself: what runs before and after the measurements
 
 
-def estimate_s(args) -> float:
+def estimate_s(args: argparse.Namespace) -> float:
     """Seconds, by the estimates of its benchmarks and its budget, with the start of the command."""
     program = build_dir(args.build) / bench.PROGRAM
     own = own_pools.for_bench(args.pool, program.parent)

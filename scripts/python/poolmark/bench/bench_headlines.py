@@ -5,6 +5,7 @@ aim is met, because no test here passes or fails by the clock.
 The first headlines show a server's use: take an object, use it, give it back. They compare the inlined calls of slab with the
 fastest allocator, each called as its users call it. Objects that are not touched come last.
 """
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from poolmark.bench import bench_statistics as statistics
@@ -39,7 +40,7 @@ def over_allocator(results: Results, workload: str, threads: int, name: str, con
     if not ours or not fastest:
         return Headline(name, None, "x", aim)
     return Headline(name, statistics.ratio(ours.of(), fastest.of()), "x", aim,
-                    f"{ours.spread().median:.3g} ns; {fastest.bench.contender.name} {fastest.spread().median:.3g} ns")
+                    f"{ours.known().median:.3g} ns; {fastest.bench.contender.name} {fastest.known().median:.3g} ns")
 
 
 def of_servers(results: Results) -> list[Headline]:
@@ -54,11 +55,11 @@ def without_a_pool(results: Results) -> list[Headline]:
             if use and READY in results.planned.get((kind + use, THE_SIZE, threads), ())]
 
 
-def quotient(results: Results, name: str, over: tuple, under: tuple, aim: str) -> Headline:
+def quotient(results: Results, name: str, over: tuple[str, str, int], under: tuple[str, str, int], aim: str) -> Headline:
     """The ratio of two series; each is given as (workload, contender, threads)."""
     one, other = (results.find(workload, contender, THE_SIZE, threads) for workload, contender, threads in (over, under))
     value = statistics.ratio(one.of(), other.of()) if one and other else None
-    note = f"{one.spread().median:.3g} ns; {other.spread().median:.3g} ns" if value else ""
+    note = f"{one.known().median:.3g} ns; {other.known().median:.3g} ns" if value and one and other else ""
     return Headline(name, value, "x", aim, note)
 
 
@@ -67,7 +68,7 @@ def over_floors(results: Results) -> list[Headline]:
     for contender, floor, aim in ((BEST, NULL, "at most 1"), (DIRECT_SLAB, FLOOR, BESIDE)):
         ours, under = results.find("lifo", contender, THE_SIZE), results.find("lifo", floor, THE_SIZE)
         value = statistics.difference(ours.of(), under.of()) if ours and under else None
-        note = f"{floor} {under.spread().median:.3g} ns" if under else ""
+        note = f"{floor} {under.known().median:.3g} ns" if under else ""
         found.append(Headline(f"lifo: {contender} - {floor}", value, "ns", aim, note))
     return found
 
@@ -82,14 +83,14 @@ def second_strategy(results: Results) -> list[Headline]:
         if both and alone and null:
             value = statistics.difference(statistics.by_round(both.of(), null.of(), lambda one, other: one - other), alone.of())
         found.append(Headline(f"lifo_two: {contender}, more than alone", value, "ns", BESIDE,
-                              f"alone {alone.spread().median:.3g} ns" if value else ""))
+                              f"alone {alone.known().median:.3g} ns" if value and alone else ""))
     return found
 
 
-def metric(results: Results, workload: str, contender: str, name: str, counter: str, unit: str, aim: str, note=None,
-           threads: int = 1) -> Headline:
+def metric(results: Results, workload: str, contender: str, name: str, counter: str, unit: str, aim: str,
+           note: Callable[[Series], str] | None = None, threads: int = 1) -> Headline:
     series = best(results, workload, threads) if contender == BEST else results.find(workload, contender, THE_SIZE, threads)
-    return Headline(name, series and series.spread(counter), unit, aim, note(series) if series and note else "")
+    return Headline(name, series.spread(counter) if series else None, unit, aim, note(series) if series and note else "")
 
 
 def growth(results: Results) -> list[Headline]:

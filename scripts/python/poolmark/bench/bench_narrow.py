@@ -10,29 +10,49 @@ A rule that looks after each round tends to stop when the interval happens to be
 below the 95 % of a single look. Where that matters, use a fixed number of rounds (--repetitions 60 --narrow 0).
 """
 import time
+from typing import Protocol
 
 from poolmark.bench import bench_plan as plan
 from poolmark.bench import bench_statistics as statistics
+from poolmark.bench.bench_plan import Bench
+from poolmark.bench.bench_results import Results, Series
+from poolmark.base.forms import Json
+from poolmark.facts.children import Children
+from poolmark.records.record import Record
 
 PERCENT = 10
 ROUNDS_LEAST, ROUNDS_MAX = 6, 60  # fewer than six rounds give no 95 % interval
 RESERVE_S = 40.0  # part of the budget that is kept for all these rounds
 
 
-def pair(results, workload: str, threads: int):
+Pair = tuple[Series, Series]      # slab's, the fastest allocator's
+
+
+class Runner(Protocol):
+    """What runs the rounds (bench.py)."""
+
+    narrow: int             # per cent that were asked for; 0 for none
+    planned: int            # measurements that were due
+    results: Results
+    record: Record
+
+    def run_one(self, bench: Bench, number: int, children: Children) -> None: ...
+
+
+def pair(results: Results, workload: str, threads: int) -> Pair | None:
     """(slab's series, the fastest allocator's series); None when one is missing."""
     ours = results.find(workload, plan.DIRECT_SLAB, plan.THE_SIZE, threads)
     theirs = results.fastest_allocator(workload, plan.THE_SIZE, threads)
     return (ours, theirs) if ours and theirs else None
 
 
-def half_width(both) -> float | None:
+def half_width(both: Pair) -> float | None:
     """Half width of the ratio's interval, relative to the median; None with too few rounds."""
     ratio = statistics.ratio(both[0].of(), both[1].of())
     return ratio.half_width if ratio else None
 
 
-def asked(runner):
+def asked(runner: Runner) -> list[tuple[str, int]]:
     """The pairs that are part of this run."""
     if not runner.narrow:
         return []
@@ -40,16 +60,16 @@ def asked(runner):
             if {(workload, plan.THE_SIZE, threads)} & {series.bench.group for series in runner.results.series.values()}]
 
 
-def reserve_s(runner, budget_s: float) -> float:
+def reserve_s(runner: Runner, budget_s: float) -> float:
     return min(RESERVE_S, budget_s / 10) if asked(runner) else 0.0
 
 
-def is_narrow(runner, both) -> bool:
+def is_narrow(runner: Runner, both: Pair) -> bool:
     found = half_width(both)
     return found is not None and found * 100 <= runner.narrow
 
 
-def go_on(runner, children, done: int, deadline: float) -> None:
+def go_on(runner: Runner, children: Children, done: int, deadline: float) -> None:
     """Runs rounds done + 1 and later, of the pairs that are not known well enough."""
     for number in range(done + 1, ROUNDS_MAX + 1):
         wide = [both for one in asked(runner) if (both := pair(runner.results, *one)) and not is_narrow(runner, both)]
@@ -63,9 +83,9 @@ def go_on(runner, children, done: int, deadline: float) -> None:
             return
 
 
-def told(runner) -> list[dict]:
+def told(runner: Runner) -> list[Json]:
     """For the record. A ratio that stayed wide is an anomaly."""
-    found = []
+    found: list[Json] = []
     for workload, threads in asked(runner):
         both = pair(runner.results, workload, threads)
         if not both:

@@ -10,6 +10,7 @@ import random
 import re
 import resource
 import subprocess
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +18,13 @@ from poolmark.facts import allocators
 from poolmark.facts.allocators import library as library_of
 from poolmark.facts.own_pools import OwnPool
 from poolmark.base.errors import PoolmarkError, UsageError
+from poolmark.base.forms import Config
 from poolmark.base.paths import for_people
+
+Variables = tuple[tuple[str, str], ...]     # of an environment
+On = tuple[str, str, Variables]             # what `direct` runs on: its name, the allocator's, variables
+Rows = Iterable[tuple[str, tuple[int, ...], tuple[int, ...]]]   # workload, sizes, thread counts
+Group = tuple[str, int, int]                # workload, bytes, threads: benchmarks that are compared with one another
 
 THE_SIZE = 3072
 ONE, TWO, THREE, FOUR, MANY = (1,), (2,), (3,), (4,), (16,)
@@ -72,7 +79,7 @@ RUN_S = {"grow": 0.7, "shrink": 0.7, "blowup": 1.3, "blowup_sparse": 1.3, "blowu
 START_S = 0.015
 
 # (workload, threads) whose rounds go on until the ratio of slab to the fastest allocator is known well enough.
-UNTIL_NARROW = (("remote_1_1", 2), ("remote_1_1_touch_line", 2))
+UNTIL_NARROW: tuple[tuple[str, int], ...] = (("remote_1_1", 2), ("remote_1_1_touch_line", 2))
 
 # Keeps freed memory instead of returning it at each 128 KiB; all else of glibc is unchanged.
 GLIBC_TUNED = (("GLIBC_TUNABLES", "glibc.malloc.trim_threshold=1073741824"),)
@@ -91,7 +98,7 @@ class Contender:
     name: str
     strategy: str  # its name in the program
     allocator: str = "glibc"  # a name of allocators.LIBRARIES, or a path
-    variables: tuple[tuple[str, str], ...] = ()
+    variables: Variables = ()
     pool: OwnPool | None = None  # of a strategy that the program loads from a library
 
     def environment(self) -> dict[str, str | None]:
@@ -117,17 +124,17 @@ class Contender:
 
 
 # The allocators that `direct` runs on: (name, allocator, variables). gperftools is Debian's libtcmalloc.
-ON = (("glibc", "glibc", ()), ("glibc-tuned", "glibc", GLIBC_TUNED), ("gperftools", "tcmalloc", ()),
-      ("gperftools-tuned", "tcmalloc", GPERFTOOLS_TUNED), ("jemalloc", "jemalloc", ()),
-      ("jemalloc-tuned", "jemalloc", JEMALLOC_TUNED), ("mimalloc", "mimalloc", ()),
-      ("mimalloc-tuned", "mimalloc", MIMALLOC_TUNED))
+ON: tuple[On, ...] = (("glibc", "glibc", ()), ("glibc-tuned", "glibc", GLIBC_TUNED), ("gperftools", "tcmalloc", ()),
+                      ("gperftools-tuned", "tcmalloc", GPERFTOOLS_TUNED), ("jemalloc", "jemalloc", ()),
+                      ("jemalloc-tuned", "jemalloc", JEMALLOC_TUNED), ("mimalloc", "mimalloc", ()),
+                      ("mimalloc-tuned", "mimalloc", MIMALLOC_TUNED))
 DIRECT, DIRECT_SLAB, FLOOR, NULL, READY = "direct", "direct-slab", "bare", "null", "ready"
 WRAPPED = "malloc"
 TUNED = "-tuned"
 BASE = f"{DIRECT}-glibc"  # figures are given relative to it
 
 
-def contenders(strategy: str, on=ON, own: dict[str, OwnPool] | None = None) -> list[Contender]:
+def contenders(strategy: str, on: Sequence[On] = ON, own: dict[str, OwnPool] | None = None) -> list[Contender]:
     """Contenders of a listed strategy: itself; for `direct` one for each allocator; for `malloc` one more for each other one. `own`:
     the pools from libraries, by the names of their strategies, which have no hyphen; a mode may follow one."""
     if strategy == DIRECT:
@@ -137,7 +144,7 @@ def contenders(strategy: str, on=ON, own: dict[str, OwnPool] | None = None) -> l
     return [Contender(strategy, strategy, pool=(own or {}).get(strategy.partition("-")[0])), *others]
 
 
-def added(paths: list[str]) -> list[tuple]:
+def added(paths: list[str]) -> list[On]:
     """ON and the libraries of `--allocator PATH`, named after their files: libfoo.so.1 is foo, a second one foo-2. UsageError
     when a file is missing."""
     on = list(ON)
@@ -170,11 +177,11 @@ class Bench:
         return self._name(self.contender.strategy)
 
     @property
-    def group(self) -> tuple:
+    def group(self) -> Group:
         """Benchmarks of one group are compared with one another."""
         return (self.workload, self.bytes, self.threads)
 
-    def config(self) -> dict:
+    def config(self) -> Config:
         return {"workload": self.workload, "strategy": self.contender.strategy, "bytes": self.bytes,
                 "threads": self.threads, "allocator": self.contender.allocator_name}
 
@@ -200,7 +207,7 @@ def parse_name(text: str) -> tuple[str, str, int, int, bool]:
     return match[1], match[2], int(match[3]), int(match[4] or 1), match[4] is not None
 
 
-def listed(program: Path, pools=()) -> list[str]:
+def listed(program: Path, pools: Iterable[OwnPool] = ()) -> list[str]:
     """The program's benchmark names, with those of `pools` from libraries."""
     words = [word for pool in pools for word in ("--pool", pool.path)]
     try:
@@ -215,16 +222,16 @@ def listed(program: Path, pools=()) -> list[str]:
     return done.stdout.split()
 
 
-def expand(names: list[str], on=ON, own: dict[str, OwnPool] | None = None) -> list[Bench]:
+def expand(names: list[str], on: Sequence[On] = ON, own: dict[str, OwnPool] | None = None) -> list[Bench]:
     """Every benchmark of every contender, in the program's order."""
-    benches = []
+    benches: list[Bench] = []
     for text in names:
         workload, strategy, size, threads, in_name = parse_name(text)
         benches += [Bench(workload, contender, size, threads, in_name) for contender in contenders(strategy, on, own)]
     return benches
 
 
-def is_among(bench: Bench, rows) -> bool:
+def is_among(bench: Bench, rows: Rows) -> bool:
     return any(bench.workload == workload and bench.bytes in sizes and bench.threads in threads
                for workload, sizes, threads in rows)
 
@@ -282,9 +289,10 @@ def rounds(benches: list[Bench], repetitions: int | None, seed: int) -> list[lis
     return plan
 
 
-def installed(on=ON) -> tuple[list[tuple], list[str]]:
+def installed(on: Sequence[On] = ON) -> tuple[list[On], list[str]]:
     """The allocators whose library is installed, and texts about the missing ones."""
-    here, missing = [], []
+    here: list[On] = []
+    missing: list[str] = []
     for one in on:
         try:
             library_of(one[1])

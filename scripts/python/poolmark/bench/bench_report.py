@@ -10,6 +10,7 @@ from poolmark.facts import described
 from poolmark.facts.allocators import is_path
 from poolmark.bench.bench_plan import Bench
 from poolmark.base.errors import RecordError
+from poolmark.base.forms import Json
 
 MAX_BYTES = 16 << 20
 
@@ -40,7 +41,7 @@ def unit_of(metric: str) -> tuple[str, str]:
     return (row["unit"], row["better"]) if row else ("1", "none")
 
 
-def read_json(path: Path) -> dict:
+def read_json(path: Path) -> Json:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise RecordError(path, "", f"is larger than {MAX_BYTES >> 20} MiB")
@@ -54,7 +55,7 @@ def read_json(path: Path) -> dict:
     return data
 
 
-def check_context(path: Path, data: dict, bench: Bench) -> None:
+def check_context(path: Path, data: Json, bench: Bench) -> None:
     """Checks that the loaded allocator and its settings are the requested ones. Older programs report GLIBC_TUNABLES only."""
     context, contender = data.get("context"), bench.contender
     if not isinstance(context, dict):
@@ -96,7 +97,7 @@ def read(path: Path, bench: Bench) -> Measured:
     return figures(path, data, bench.program_name)
 
 
-def figures(path: Path, data: dict, name: str) -> Measured:
+def figures(path: Path, data: Json, name: str) -> Measured:
     """The figures of the report's single benchmark, which must have this name."""
     found = data.get("benchmarks")
     if not isinstance(found, list) or len(found) != 1 or not isinstance(found[0], dict):
@@ -106,7 +107,7 @@ def figures(path: Path, data: dict, name: str) -> Measured:
         raise RecordError(path, "benchmarks[0].name", f"is {str(one.get('name'))[:80]!r}, not {name!r}")
     if one.get("error_occurred"):
         raise NoFigure(str(one.get("error_message") or "no reason given")[:500])
-    counters = {}
+    counters: dict[str, float] = {}
     for key, value in one.items():
         if key not in OWN and isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
             if re.fullmatch(r"[A-Za-z0-9_]{1,64}", key):

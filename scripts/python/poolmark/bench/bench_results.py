@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from poolmark.bench import bench_statistics as statistics
-from poolmark.bench.bench_plan import DIRECT, DIRECT_SLAB, Bench
+from poolmark.bench.bench_plan import DIRECT, DIRECT_SLAB, Bench, Group
 from poolmark.bench.bench_report import Measured, unit_of
 from poolmark.bench.full_speed import ENOUGH, Speed
 from poolmark.records.record import Cell
@@ -41,10 +41,14 @@ class Series:
         nothing out."""
         found, chosen = self.of(metric), self.of("at_full_speed")
         shares = [1 - found[number] if chosen.get(number, 0) else 0.0 for number in found]
-        return statistics.spread(shares).median if shares else None
+        return statistics.known(shares).median if shares else None
 
     def spread(self, metric: str = TIME) -> statistics.Spread | None:
         return statistics.spread(self.of(metric).values())
+
+    def known(self, metric: str = TIME) -> statistics.Spread:
+        """As spread(), of a metric that has values."""
+        return statistics.known(self.of(metric).values())
 
     def write(self, cell: Cell) -> None:
         """Writes medians as values, and the counted rounds as samples."""
@@ -52,16 +56,16 @@ class Series:
             values = self.of(metric)
             unit, better = unit_of(metric)
             samples = [values[number] for number in sorted(values)]
-            cell.metric(metric, statistics.spread(samples).median, unit, better, samples)
+            cell.metric(metric, statistics.known(samples).median, unit, better, samples)
 
 
 class Results:
     """`whole`: the benchmarks without a filter. It shows which contenders of a comparison were filtered out."""
 
-    def __init__(self, benches: list[Bench], whole: list[Bench] | None = None, speed: Speed | None = None):
+    def __init__(self, benches: list[Bench], whole: list[Bench] | None = None, speed: Speed | None = None) -> None:
         self.series = {bench.name: Series(bench, speed=speed or Speed()) for bench in benches}
         self.interrupted = False
-        self.planned: dict[tuple, list[str]] = {}  # group -> all its contenders
+        self.planned: dict[Group, list[str]] = {}  # group -> all its contenders
         for bench in whole or benches:
             self.planned.setdefault(bench.group, []).append(bench.contender.name)
 
@@ -73,9 +77,9 @@ class Results:
                 return series
         return None
 
-    def groups(self) -> dict[tuple, list[Series]]:
+    def groups(self) -> dict[Group, list[Series]]:
         """Series that are compared with one another, in the order of the plan."""
-        found: dict[tuple, list[Series]] = {}
+        found: dict[Group, list[Series]] = {}
         for series in self.series.values():
             found.setdefault(series.bench.group, []).append(series)
         return found
@@ -85,7 +89,7 @@ class Results:
         fastest of a part need not be the fastest."""
         wanted = [name for name in self.planned.get((workload, size, threads), ()) if name.startswith(f"{DIRECT}-")
                   and name != DIRECT_SLAB]
-        found = [series for name in wanted if (series := self.find(workload, name, size, threads))]
+        found = [one for name in wanted if (one := self.find(workload, name, size, threads)) is not None]
         if len(found) < len(wanted):
             return None
-        return min(found, key=lambda series: series.spread().median, default=None)
+        return min(found, key=lambda one: one.known().median) if found else None

@@ -5,10 +5,12 @@ Quartiles are used instead of a standard deviation, because a benchmark's times 
 median is that of order statistics, which assumes no distribution. The true median lies between the k-th lowest and the k-th
 highest of n values, unless fewer than k values fell on one side of it. The binomial distribution gives that probability.
 """
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from math import comb
 
 CONFIDENCE = 0.95
+Operation = Callable[[float, float], float | None]      # our value, their value
 
 
 @dataclass(frozen=True)
@@ -56,26 +58,32 @@ def quantile(ordered: list[float], part: float) -> float:
     return ordered[below] + (ordered[above] - ordered[below]) * (place - below)
 
 
-def spread(samples) -> Spread | None:
-    """None for an empty sample."""
+def known(samples: Iterable[float]) -> Spread:
+    """ValueError for an empty sample."""
     ordered = sorted(samples)
     if not ordered:
-        return None
+        raise ValueError("an empty sample has no spread")
     median = quantile(ordered, 0.5)
     distances = sorted(abs(value - median) for value in ordered)
     return Spread(len(ordered), median, quantile(ordered, 0.25), quantile(ordered, 0.75), quantile(distances, 0.5),
                   ordered[0], ordered[-1], *sure_interval(ordered))
 
 
+def spread(samples: Iterable[float]) -> Spread | None:
+    """None for an empty sample."""
+    found = list(samples)
+    return known(found) if found else None
+
+
 SHARED_ROUNDS = 3  # fewer shared rounds say little
 
 
-def by_round(ours: dict[int, float], theirs: dict[int, float], operation) -> dict[int, float]:
+def by_round(ours: dict[int, float], theirs: dict[int, float], operation: Callable[[float, float], float]) -> dict[int, float]:
     """operation(our value, their value) for the rounds that have both."""
     return {number: operation(ours[number], theirs[number]) for number in sorted(ours.keys() & theirs.keys())}
 
 
-def paired(ours: dict[int, float], theirs: dict[int, float], operation) -> Spread | None:
+def paired(ours: dict[int, float], theirs: dict[int, float], operation: Operation) -> Spread | None:
     """Spread of operation(our value, their value) over the shared rounds, since a drift between rounds affects both values.
     With fewer than three shared rounds, when each has rounds that the other lacks: over all pairs of values. None when either
     is empty."""

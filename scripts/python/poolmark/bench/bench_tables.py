@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tables of a benchmark run: for the terminal, bench.md and bench.csv."""
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from poolmark.bench import bench_statistics as statistics
@@ -7,6 +8,7 @@ from poolmark.bench.bench_headlines import Headline, headlines
 from poolmark.bench.bench_plan import BASE, FLOOR, KINDS, THE_SIZE, USES, Bench
 from poolmark.bench.bench_report import unit_of
 from poolmark.bench.bench_results import TIME, Results, Series
+from poolmark.base.forms import RecordData
 from poolmark.base.table import csv_text, markdown_table, text_table
 from poolmark.base.units import show_bytes, show_ns
 
@@ -15,9 +17,12 @@ CSV_HEAD = ["benchmark", "workload", "contender", "strategy", "allocator", "obje
             "repetitions", "median", "q1", "q3", "mad", "lowest", "highest", "interval_low", "interval_high", "confidence",
             "ratio_to_glibc", "ratio_to_bare"]
 
-# Tables of counters: (title, workloads, [(column, counter, divisor)]).
-TAILS = [("p50 ns", "p50_ns", 1), ("p99 ns", "p99_ns", 1), ("p99.9 ns", "p99_9_ns", 1), ("p99.99 ns", "p99_99_ns", 1)]
-COUNTER_TABLES = (
+Columns = Sequence[tuple[str, str, float]]      # (column, counter, divisor)
+Table = tuple[list[str], list[list[str]]]       # (head, rows)
+
+# Tables of counters: (title, workloads, columns).
+TAILS: list[tuple[str, str, float]] = [("p50 ns", "p50_ns", 1), ("p99 ns", "p99_ns", 1), ("p99.9 ns", "p99_9_ns", 1), ("p99.99 ns", "p99_99_ns", 1)]
+COUNTER_TABLES: tuple[tuple[str, tuple[str, ...], Columns], ...] = (
     ("Single gets of 16 threads on few processors, and of a SCHED_FIFO thread beside an ordinary one",
      ("crowd", "realtime"),
      [*TAILS, ("longest us", "longest_ns", 1e3), ("puts: p99.99 ns", "put_p99_99_ns", 1), ("samples", "samples_due", 1),
@@ -94,9 +99,9 @@ def time_rows(results: Results) -> list[list[str]]:
     """The contenders of each group, the fastest first."""
     rows = []
     for group in results.groups().values():
-        measured = sorted((series for series in group if series.of()), key=lambda series: series.spread().median)
+        measured = sorted((series for series in group if series.of()), key=lambda series: series.known().median)
         for series in measured:
-            found, whole, out = series.spread(), series.spread("any_speed_ns"), series.left_out()
+            found, whole, out = series.known(), series.spread("any_speed_ns"), series.left_out()
             rows.append([label(series), series.bench.contender.name, show(found.median), show_interval(found),
                          show(whole.median if whole else None), "-" if out is None else f"{out:.2f}",
                          *(show(other.median if other else None) for other in
@@ -104,7 +109,7 @@ def time_rows(results: Results) -> list[list[str]]:
     return rows
 
 
-def use_table(results: Results, kind: str, threads: int) -> tuple[list[str], list[list[str]]] | None:
+def use_table(results: Results, kind: str, threads: int) -> Table | None:
     """A row a contender, a column a use of the object, untouched last. Sorted by the time with one line used."""
     found: dict[str, dict[str, Series]] = {}
     for what, use in USES:
@@ -115,19 +120,19 @@ def use_table(results: Results, kind: str, threads: int) -> tuple[list[str], lis
         return None
 
     def medians(row: dict[str, Series]) -> list[float]:
-        return [row[what].spread().median if what in row else float("inf") for what, _ in USES]
+        return [row[what].known().median if what in row else float("inf") for what, _ in USES]
 
     rows = [[name, *(f"{show(one.median)} ({show_interval(one)})" if (one := row[what].spread() if what in row else None) else "-"
                      for what, _ in USES)] for name, row in sorted(found.items(), key=lambda item: medians(item[1]))]
     return ["contender", *(what for what, _ in USES)], rows
 
 
-def use_tables(results: Results) -> list[tuple[str, tuple[list[str], list[list[str]]]]]:
+def use_tables(results: Results) -> list[tuple[str, Table]]:
     return [(f"{kind}: an object is {what}; ns, by what is used of it (interval)", table) for kind, threads, what in KINDS
             if (table := use_table(results, kind, threads))]
 
 
-def counter_table(results: Results, workloads, columns) -> tuple[list[str], list[list[str]]] | None:
+def counter_table(results: Results, workloads: Collection[str], columns: Columns) -> Table | None:
     """Omits columns without any figure; None when there is no row."""
     chosen = [series for series in results.series.values() if series.bench.workload in workloads and series.of()]
     def value(series: Series, counter: str) -> float | None:
@@ -180,7 +185,7 @@ def with_gaps(table: str, rows: list[list[str]]) -> str:
     return "\n".join(out)
 
 
-def counter_tables(results: Results):
+def counter_tables(results: Results) -> list[tuple[str, Table]]:
     return [(title, table) for title, workloads, columns in COUNTER_TABLES
             if (table := counter_table(results, workloads, columns))]
 
@@ -200,24 +205,24 @@ def terminal(results: Results, filtered: bool = False) -> str:
     return "\n\n".join(parts)
 
 
-def measured_with(data: dict) -> list[str]:
+def measured_with(data: RecordData) -> list[str]:
     rows = [[one["contender"], one["what"], one["version"] or "-", one["variables"] or "-", (one["sha256"] or "-")[:16]]
             for one in data["config"].get("allocators", [])]
     head = ["called", "allocator", "version", "told", "SHA-256 of the library"]
     return ["## Allocators", markdown_table(head, rows, "lllll")] if rows else []
 
 
-def pools_of_files(data: dict) -> list[str]:
+def pools_of_files(data: RecordData) -> list[str]:
     rows = [[one["strategy"], one["file"], one["version"] or "-", one["sha256"][:16]] for one in data["config"].get("pools", [])]
     return ["## Pools from libraries", markdown_table(["called", "file", "version", "SHA-256 of the library"], rows, "llll")] if rows else []
 
 
-def markdown(results: Results, data: dict) -> str:
+def markdown(results: Results, data: RecordData) -> str:
     tool, host = data["tool"], data["host"]
     machine = ", ".join([f"{host.get('cores') or 'an unknown number of'} x {host.get('cpu_model') or 'an unknown processor'}",
                          f"kernel {host.get('kernel') or 'unknown'}"])
     changed = ", with changes" if tool["dirty"] else ""
-    rows = headline_rows(headlines(results), bool(data["config"].get("filter")))
+    rows, step_ns = headline_rows(headlines(results), bool(data["config"].get("filter"))), (data.get("summary") or {}).get("step_ns")
     parts = [
         "# Benchmarks", f"Run {data['id']}, status {data['status']}. Commit {tool['commit']}{changed}, "
         f"{tool['compiler']}, {tool['flags']}. {machine}.",
@@ -226,9 +231,9 @@ def markdown(results: Results, data: dict) -> str:
         "rounds. An operation is a get and its put where nothing else is said. `direct-` is malloc and free called as a program "
         "calls them, and slab by its inlined calls; the others are called through a pool, with its counters; `bare` is a call that "
         "does nothing."
-        + (f" What began at the processor's full speed counts ({data['summary']['step_ns']:.4g} ns an addition), which is known "
+        + (f" What began at the processor's full speed counts ({step_ns:.4g} ns an addition), which is known "
            "before it is measured; what was left out, and the figure without leaving out, stand beside."
-           if data.get("summary", {}).get("step_ns") else ""),
+           if step_ns else ""),
         *(["## Headlines", markdown_table(HEADLINE_HEAD, rows, HEADLINE_ALIGN)] if rows else [])]
     uses = use_tables(results)
     if uses:
@@ -243,22 +248,22 @@ def markdown(results: Results, data: dict) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def csv_row(bench: Bench, metric: str, found: statistics.Spread, ratios: list) -> list:
+def csv_row(bench: Bench, metric: str, found: statistics.Spread, ratios: Sequence[object]) -> list[object]:
     config = bench.config()
     return [bench.name, bench.workload, bench.contender.name, config["strategy"], config["allocator"], bench.bytes, bench.threads, metric,
             "ns" if metric == TIME else unit_of(metric)[0], found.count, found.median, found.q1, found.q3, found.mad, found.low, found.high,
             found.sure_low, found.sure_high, found.confidence, *ratios]
 
 
-def csv_rows(results: Results) -> list[list]:
+def csv_rows(results: Results) -> list[list[object]]:
     rows = []
     for series in results.series.values():
         for metric in series.values:
             ratios = [ratio_to(results, series, other) if metric == TIME else None for other in (BASE, FLOOR)]
-            rows.append(csv_row(series.bench, metric, series.spread(metric), [one.median if one else "" for one in ratios]))
+            rows.append(csv_row(series.bench, metric, series.known(metric), [one.median if one else "" for one in ratios]))
     return rows
 
 
-def write(results: Results, folder: Path, data: dict) -> None:
+def write(results: Results, folder: Path, data: RecordData) -> None:
     (folder / "bench.md").write_text(markdown(results, data), encoding="utf-8")
     (folder / "bench.csv").write_text(csv_text(CSV_HEAD, csv_rows(results)), encoding="utf-8")

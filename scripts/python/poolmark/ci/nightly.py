@@ -5,16 +5,22 @@ writes the report.
 Suspected regressions are measured again. A regression counts only when this second measurement of the same cells shows it too.
 Exit codes are compare's: 0 no regression, 1 regression, 2 undecided, invalid or interrupted, 3 not comparable, 4 usage.
 """
+import argparse
 import json
 import re
+import sqlite3
 import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from poolmark.facts import build_commit
 from poolmark.compare import change_points, compare, compare_builds, history, thresholds, verdict_out
 from poolmark.base.errors import PoolmarkError, UsageError
-from poolmark.compare.interleave import SIDES, Job, Sides, measure
-from poolmark.compare.pairing import COMBINED
+from poolmark.base.escape import markdown as in_markdown
+from poolmark.base.escape import terminal as plain
+from poolmark.base.forms import RecordData
+from poolmark.compare.interleave import SIDES, Job, RunJob, Sides, measure
+from poolmark.compare.pairing import COMBINED, Judged
 from poolmark.base.paths import COMMAND, RUNS, for_people
 from poolmark.compare.permutation import least_repetitions
 from poolmark.compare.verdict import ALPHA_PRIMARY, INVALID, NOT_COMPARABLE, OK, REGRESSION, Verdict
@@ -27,9 +33,8 @@ MOST_CHANGES = 20       # in a summary; change-points.json has all
 DEFAULT_HISTORY = RUNS / "history.sqlite"
 
 
-def add_arguments(parser) -> None:
-    parser.error = lambda message: (parser.print_usage(sys.stderr),
-                                    parser.exit(compare.USAGE, f"{parser.prog}: {message}\n"))
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    compare.end_with_usage(parser)
     parser.epilog = compare.EXIT_CODES
     for side, default in zip(SIDES, ("HEAD~1", "HEAD")):
         group = parser.add_mutually_exclusive_group()
@@ -47,8 +52,8 @@ def add_arguments(parser) -> None:
     parser.add_argument("--out", metavar="DIR", help="where to write (results/runs/ID)")
 
 
-def pick_builds(args, scratch: Path) -> dict[str, build_commit.Build]:
-    builds = {}
+def pick_builds(args: argparse.Namespace, scratch: Path) -> dict[str, build_commit.Build]:
+    builds: dict[str, build_commit.Build] = {}
     for side, default in zip(SIDES, ("HEAD~1", "HEAD")):
         folder = getattr(args, f"{side}_build")
         builds[side] = (build_commit.existing(folder) if folder else
@@ -56,7 +61,7 @@ def pick_builds(args, scratch: Path) -> dict[str, build_commit.Build]:
     return builds
 
 
-def again(rows, jobs: list[Job]) -> list[Job]:
+def again(rows: Sequence[Judged], jobs: list[Job]) -> list[Job]:
     """The jobs, limited to the cells of these rows. Whole when a row is over all cells or a job has further options."""
     names = sorted({row.cell for row in rows})
     if any(row.role == COMBINED for row in rows) or any(job.extra for job in jobs):
@@ -95,15 +100,16 @@ def confirm(found: Verdict, second: Verdict) -> None:
         found.reasons += [f"{one}: the baseline has it and the candidate does not" for one in found.missing]
 
 
-def is_worse_again(row, second: Verdict) -> bool:
+def is_worse_again(row: Judged, second: Verdict) -> bool:
     """Whether the second measurement, undecided, is nearer to the regression than to no change."""
     other = next((one for one in second.rows if (one.cell, one.metric) == (row.cell, row.metric)), None)
-    return other is not None and other.effect is not None and other.worse[0] > row.worse[0] / 2
+    return other is not None and other.worse[0] > row.worse[0] / 2
 
 
-def recent_changes(db, run: dict, nights: int = 14) -> list[str]:
+def recent_changes(db: sqlite3.Connection, run: RecordData, nights: int = 14) -> list[str]:
     """Change points of the last nights, worsenings first."""
-    texts, every = [], history.series(db, history.fingerprint(run))
+    texts: list[tuple[bool, str]] = []
+    every = history.series(db, history.fingerprint(run))
     for one, points in zip(every, change_points.find_all([one.values for one in every]), strict=True):
         for point in points:
             if point.index >= len(one.values) - nights:
@@ -113,11 +119,12 @@ def recent_changes(db, run: dict, nights: int = 14) -> list[str]:
     return [text for _, text in sorted(texts)]
 
 
-def night(builds, jobs, args, folder: Path, *, run=None, say=print) -> tuple[Verdict, list[str]]:
+def night(builds: Mapping[str, build_commit.Build], jobs: list[Job], args: argparse.Namespace, folder: Path, *, run: RunJob | None = None,
+          say: Callable[[str], object] = print) -> tuple[Verdict, list[str]]:
     """Measures, judges, confirms, updates the history. write_result() writes the result."""
     budgets = thresholds.load(args.thresholds) if args.thresholds else []
 
-    def decide(base: dict, candidate: dict, share: float = 1.0) -> Verdict:
+    def decide(base: RecordData, candidate: RecordData, share: float = 1.0) -> Verdict:
         return judge(base, candidate, budgets=budgets, seed=args.seed, judged=args.judge, share=share, allow_missing=args.allow_missing)
 
     sides = Sides(builds, jobs, folder, seed=args.seed, run=run, say=say)
@@ -135,7 +142,7 @@ def night(builds, jobs, args, folder: Path, *, run=None, say=print) -> tuple[Ver
         if found.code == OK and any(side.data["status"] != "complete" for side in records.values()):
             found.code = INVALID
             found.reasons = ["a run was not complete"]
-    changes = []
+    changes: list[str] = []
     if args.history != "none" and not found.incomplete:
         db = history.open_history(args.history)
         history.append(db, records["candidate"].data, found.word)
@@ -150,7 +157,7 @@ def write_result(found: Verdict, changes: list[str], folder: Path) -> None:
     if changes:
         with open(folder / compare.WRITERS["markdown"], "a", encoding="utf-8") as file:
             file.write("\n### Change points of the last nights\n\n")
-            file.writelines(f"- {verdict_out.in_markdown(text)}\n" for text in verdict_out.short(changes, MOST_CHANGES))
+            file.writelines(f"- {in_markdown(text)}\n" for text in verdict_out.short(changes, MOST_CHANGES))
     (folder / "change-points.json").write_text(json.dumps(changes, indent=1) + "\n", encoding="utf-8")
 
 
@@ -165,7 +172,7 @@ def write_report(folder: Path) -> None:
         print(f"poolmark nightly: no report: {done.stderr.strip()}", file=sys.stderr)
 
 
-def dry_run(args, jobs: list[Job]) -> int:
+def dry_run(args: argparse.Namespace, jobs: list[Job]) -> int:
     """Builds nothing. The jobs are checked on the existing build of this checkout."""
     here = build_commit.existing(args.candidate_build or args.base_build or compare_builds.default_build())
     for side, default in zip(SIDES, ("HEAD~1", "HEAD")):
@@ -179,14 +186,14 @@ def dry_run(args, jobs: list[Job]) -> int:
     return OK
 
 
-def check_call(args) -> tuple[list[Job], Path]:
+def check_call(args: argparse.Namespace) -> tuple[list[Job], Path]:
     least = least_repetitions(ALPHA_PRIMARY)
     if args.repetitions < least:
         raise UsageError(f"--repetitions {args.repetitions}: can find nothing; it takes at least {least} for any verdict")
     return compare_builds.jobs_of(args.run or DEFAULT_JOBS, args.candidate_build, args.base_build), compare_builds.empty_folder(args.out, "nightly")
 
 
-def run_night(args, jobs: list[Job], folder: Path) -> tuple[Verdict, list[str]]:
+def run_night(args: argparse.Namespace, jobs: list[Job], folder: Path) -> tuple[Verdict, list[str]]:
     with compare_builds.scratch_folder("poolmark-nightly-") as scratch:
         builds = pick_builds(args, scratch)
         for line in [*compare_builds.plan_lines(builds, jobs, args), AGAIN]:
@@ -195,7 +202,7 @@ def run_night(args, jobs: list[Job], folder: Path) -> tuple[Verdict, list[str]]:
         return night(builds, jobs, args, folder.resolve(), say=lambda text: print(text, flush=True))
 
 
-def run(args) -> int:
+def run(args: argparse.Namespace) -> int:
     try:
         jobs, folder = check_call(args)
         if args.dry_run:
@@ -210,6 +217,6 @@ def run(args) -> int:
     write_report(folder)
     print(verdict_out.as_table(found))
     for text in changes:
-        print(f"change point: {verdict_out.plain(text)}")
+        print(f"change point: {plain(text)}")
     print(f"\n{for_people(folder)}/{compare.WRITERS['html']}")
     return found.code

@@ -1,20 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
 """scripts/poolmark trend: shows nightly's history as text and as one self-contained page of small charts. Each chart is one
 metric of one cell over the nights, with its change points."""
-import statistics
+import argparse
 import json
+import statistics
+from collections.abc import Sequence
 from pathlib import Path
 
 from poolmark.compare import change_points, history
 from poolmark.base.draw import INLINED, SCHEMA, svgs
 from poolmark.base.errors import PoolmarkError, UsageError
+from poolmark.base.escape import terminal as plain
+from poolmark.base.forms import Json
 from poolmark.ci.nightly import DEFAULT_HISTORY
 from poolmark.base.units import plural
-from poolmark.compare.verdict_out import from_to, in_unit, plain
-from poolmark.compare.verdict_page import STYLE, escape
+from poolmark.compare.verdict_out import from_to, in_unit
+from poolmark.compare.verdict_page import STYLE, Draw, escape
+
+# A series with its change points and its last night.
+Found = tuple[history.Series, list[change_points.ChangePoint], change_points.LastNight | None]
 
 
-def add_arguments(parser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--history", metavar="FILE", default=str(DEFAULT_HISTORY),
                         help="the SQLite file (results/runs/history.sqlite)")
     parser.add_argument("--metric", action="append", default=[], metavar="TEXT", help="only metrics with this in cell "
@@ -22,10 +29,10 @@ def add_arguments(parser) -> None:
     parser.add_argument("--html", metavar="FILE", help="write the page here")
 
 
-def spec(one: history.Series, points) -> dict:
+def spec(one: history.Series, points: Sequence[change_points.ChangePoint]) -> Json:
     """The chart of a metric over the nights that measured it; change points are dashed lines."""
-    nights = [{"night": number, "date": plain(date), "value": value / scale_of(one.unit)}
-              for number, (date, value) in enumerate(zip(one.dates, one.values, strict=True), 1)]
+    nights: list[Json] = [{"night": number, "date": plain(date), "value": value / scale_of(one.unit)}
+                           for number, (date, value) in enumerate(zip(one.dates, one.values, strict=True), 1)]
     dates = json.dumps([row["date"][:10] for row in nights])
     x = {"field": "night", "type": "quantitative", "title": None, "scale": {"domain": [1, max(2, len(nights))], "padding": 8}, "axis": {
         "labelExpr": f"{dates}[datum.value - 1] || ''", "tickMinStep": 1, "tickCount": 4, "labelOverlap": "greedy", "grid": False}}
@@ -51,7 +58,7 @@ def nights_of(one: history.Series) -> str:
                    for date, commit, value in zip(one.dates, one.commits, one.values, strict=True))
 
 
-def page(found: list, draw=svgs) -> str:
+def page(found: list[Found], draw: Draw = svgs) -> str:
     """`draw`: turns specifications into SVG."""
     cards = "".join(
         f"<figure><figcaption>{escape(one.cell)} <b>{escape(one.metric)}</b><br>"
@@ -64,7 +71,7 @@ def page(found: list, draw=svgs) -> str:
             f"<body><h1>Trend</h1><p>Dashed: a change point.</p><main>{cards}</main></body></html>\n")
 
 
-def last_told(one: history.Series, last) -> str:
+def last_told(one: history.Series, last: change_points.LastNight | None) -> str:
     """The last night beside the nights of its segment. A word like worse only where it differs by more than these do."""
     if last is None:
         return f"{in_unit(one.values[-1], one.unit)} last night"
@@ -74,8 +81,8 @@ def last_told(one: history.Series, last) -> str:
             f"before{since}{word}")
 
 
-def lines(found: list) -> list[str]:
-    texts = []
+def lines(found: list[Found]) -> list[str]:
+    texts: list[str] = []
     for one, points, last in found:
         texts.append(plain(f"{one.cell} {one.metric}: {last_told(one, last)}; {plural(len(one.values), 'night')}" + spread_told(one)))
         texts += [f"  change point at {plain(one.dates[point.index])}, commit {plain(one.commits[point.index][:12])}: "
@@ -83,10 +90,10 @@ def lines(found: list) -> list[str]:
     return texts
 
 
-def remarks(found: list, back: list[tuple[str, str]]) -> list[str]:
+def remarks(found: list[Found], back: list[tuple[str, str]]) -> list[str]:
     """What a reader must know about the series."""
     most = max(len(one.values) for one, *_ in found)
-    texts = []
+    texts: list[str] = []
     if most == 1:
         texts.append(f"one night so far: nothing to set it beside; a change point takes {2 * change_points.LEAST_SEGMENT} nights")
     elif most < 2 * change_points.LEAST_SEGMENT:
@@ -102,7 +109,7 @@ def spread_told(one: history.Series) -> str:
     return f", one run of a night to the next {statistics.median(known) * 100:.2g} %" if known else ""
 
 
-def run(args) -> int:
+def run(args: argparse.Namespace) -> int:
     if not Path(args.history).is_file():
         raise UsageError(f"{args.history}: there is no such history; nightly makes it")
     db = history.open_history(args.history)
@@ -113,7 +120,7 @@ def run(args) -> int:
     # All series are one family, whichever of them are shown.
     points = change_points.find_all([one.values for one in every])
     lasts = change_points.last_nights([one.values for one in every], points)
-    found = [(one, *told) for one, *told in zip(every, points, lasts, strict=True)
+    found = [(one, changes, last) for one, changes, last in zip(every, points, lasts, strict=True)
              if not args.metric or any(text in f"{one.cell} {one.metric}" for text in args.metric)]
     if not found:
         raise UsageError(f"{args.history}: holds no such metric")

@@ -10,10 +10,11 @@ Some values were read from live programs (memory of a process, answers to a clie
 import math
 
 from poolmark.base.errors import PoolmarkError
-from poolmark.claims import catalogue, claims, measured, monitoring, tables
+from poolmark.base.forms import Json
+from poolmark.claims import catalogue, claims, measured, monitoring, tables, verdict
 from poolmark.records.read_record import Run
 from poolmark.records.record import sha256
-from poolmark.verify.account import ABSENT
+from poolmark.verify.account import ABSENT, Account
 
 LIVE = "read from live programs by the run of a claim, or computed by it, in no other file"
 OTHER_CLAIMS = "judged by another claims.toml than this one"
@@ -21,7 +22,7 @@ OF_REFERENCE = "of a committed run, not of this record"
 COMPARED = ("said", "unit", "verdict", "value", "low", "high", "sequence", "kind", "shown", "runs")
 
 
-def same(one, other) -> bool:
+def same(one: object, other: object) -> bool:
     """Whether two JSON values are the same; numbers as far as they are computed."""
     if isinstance(one, dict) and isinstance(other, dict):
         return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
@@ -32,7 +33,7 @@ def same(one, other) -> bool:
     return type(one) is type(other) and one == other
 
 
-def agrees(recorded, made) -> bool:
+def agrees(recorded: object, made: object) -> bool:
     """Whether everything in `made` is in `recorded`, with the same numbers."""
     if isinstance(recorded, dict) and isinstance(made, dict):
         return all(key in recorded and agrees(recorded[key], made[key]) for key in made)
@@ -41,7 +42,7 @@ def agrees(recorded, made) -> bool:
     return same(recorded, made)
 
 
-def not_made(recorded, made, name: str) -> list[str]:
+def not_made(recorded: object, made: object, name: str) -> list[str]:
     """Names of the parts of `recorded` that `made` does not have; of a list those of its first element."""
     if isinstance(recorded, list) and isinstance(made, list):
         return not_made(recorded[0], made[0], name) if recorded and made else []
@@ -55,7 +56,7 @@ def _same_claims(run: Run) -> bool:
     return run.data.get("config", {}).get("claims_sha256") == sha256(catalogue.FILE)
 
 
-def _judged(run: Run) -> tuple[list, list, dict]:
+def _judged(run: Run) -> tuple[list[verdict.Judged], list[Json], dict[str, measured.Measure]]:
     """(judgements, rows of the monitoring table, measures), made of the record's values as `claims` made them."""
     every, measures = catalogue.load()[1], measured.all_measures()
     found, failed = claims.earlier_values(run)
@@ -63,7 +64,7 @@ def _judged(run: Run) -> tuple[list, list, dict]:
     return (claims.judge_all(wanted, measures, found, failed, claims.busy_texts(run.data["cells"])), monitoring.verdicts(found), measures)
 
 
-def _values(run: Run, account) -> None:
+def _values(run: Run, account: Account) -> None:
     found, _ = claims.earlier_values(run)
     readers = measured.all_readers()
     for name, values in found.items():
@@ -72,7 +73,7 @@ def _values(run: Run, account) -> None:
             account.leave(LIVE, f"{name}: values")
             continue
         try:
-            made = readers[name](folder)
+            made: Json | None = readers[name](folder)
         except FileNotFoundError:
             made = None
         except PoolmarkError as error:
@@ -94,7 +95,7 @@ def _values(run: Run, account) -> None:
             account.leave(LIVE, part)
 
 
-def _verdicts(run: Run, account) -> None:
+def _verdicts(run: Run, account: Account) -> None:
     if not _same_claims(run):
         for name in run.data.get("metrics", {}):
             account.leave(OTHER_CLAIMS, name)
@@ -120,7 +121,7 @@ def _verdicts(run: Run, account) -> None:
         account.wrong.append("summary.monitoring: is not what the values give")
 
 
-def account(run: Run, account) -> None:
+def account(run: Run, account: Account) -> None:
     if run.data.get("summary"):
         _values(run, account)
         _verdicts(run, account)

@@ -10,8 +10,10 @@ import math
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from poolmark.base.errors import UsageError
+from poolmark.base.forms import Json
 from poolmark.base.paths import SCHEMA
 
 FILE = SCHEMA.parent / "claims.toml"
@@ -30,14 +32,14 @@ class Claim:
     setup: str
     low: float | None = None
     high: float | None = None
-    expect: tuple = ()
+    expect: tuple[float, ...] = ()
 
 
-def _is_number(value) -> bool:
+def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _faults(row: dict, where: str, systems: dict) -> list[str]:
+def _faults(row: Json, where: str, systems: Json) -> list[str]:
     found = [f"{where}: {name} is missing or empty" for name in TEXTS if not isinstance(row.get(name), str) or not row[name].strip()]
     found += [f"{where}: there is no field {name!r}" for name in sorted(set(row) - FIELDS)]
     found += [f"{where}: {name} is {row[name]!r}, not a number" for name in ("low", "high") if name in row and not _is_number(row[name])]
@@ -55,7 +57,7 @@ def _faults(row: dict, where: str, systems: dict) -> list[str]:
     return found
 
 
-def parse(text: str, name) -> tuple[dict[str, str], dict[str, Claim]]:
+def parse(text: str, name: Path | str) -> tuple[dict[str, str], dict[str, Claim]]:
     """({system: what it is}, {id: claim}), in the file's order. UsageError names every fault."""
     try:
         data = tomllib.loads(text)
@@ -64,7 +66,8 @@ def parse(text: str, name) -> tuple[dict[str, str], dict[str, Claim]]:
     systems, rows = data.get("system"), data.get("claim")
     if not isinstance(systems, dict) or not isinstance(rows, list) or not rows:
         raise UsageError(f"{name}: needs a table [system] and claims [[claim]]")
-    faults, claims = [], {}
+    faults: list[str] = []
+    claims: dict[str, Claim] = {}
     for number, row in enumerate(rows, 1):
         where = f"claim {number}" + (f" ({row['id']})" if isinstance(row.get("id"), str) else "")
         found = _faults(row, where, systems)
@@ -72,7 +75,8 @@ def parse(text: str, name) -> tuple[dict[str, str], dict[str, Claim]]:
             found = [f"{where}: there is a claim of this id already"]
         faults += found
         if not found:
-            claims[row["id"]] = Claim(**{key: tuple(value) if isinstance(value, list) else value for key, value in row.items()})
+            fields: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in row.items()}
+            claims[row["id"]] = Claim(**fields)
     if faults:
         raise UsageError(f"{name}: " + "; ".join(faults))
     return systems, claims
@@ -106,7 +110,7 @@ def claimed_text(claim: Claim) -> str:
     unit = claim.unit.partition(",")[0]
     unit = "" if unit == "ratio" else f" {unit}"
     if claim.low is None:
-        return f"at most {number_text(claim.high)}{unit}"
+        return f"at most {number_text(claim.high or 0.0)}{unit}"
     if claim.high is None:
         return f"at least {number_text(claim.low)}{unit}"
     if claim.low == claim.high:

@@ -4,24 +4,29 @@
 The claims are in results/claims.toml. Runs that several claims read are made once (claims/sources), then each claim's own function
 reads them (claims/measures), and claims/verdict.py says whether it holds. docs/claims.md goes through all of them.
 """
+import argparse
 import json
 import os
 import sys
 import time
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from poolmark.base.errors import PoolmarkError, UsageError
 from poolmark.base.escape import terminal
+from poolmark.base.forms import CellData, Json, RecordData
 from poolmark.base.options import MOST_REPETITIONS, count
 from poolmark.base.paths import ROOT, RUNS, choose_build, for_people, need_checkout
 from poolmark.base.progress import Beat, Eta, span
 from poolmark.claims import catalogue, document, measured, monitoring, tables, verdict
+from poolmark.claims.catalogue import Claim
+from poolmark.claims.measured import Measure, Source
 from poolmark.claims.work import Work
 from poolmark.facts.children import Children, Interrupted
 from poolmark.facts.quiet import OthersClock, busy_text
 from poolmark.records import record as records
-from poolmark.records.read_record import load, parse
+from poolmark.records.read_record import Run, load, parse
 from poolmark.run.suite import raise_descriptor_limit
 
 REPETITIONS, QUICK_REPETITIONS = 5, 3
@@ -32,7 +37,7 @@ def say(text: str) -> None:
     print(terminal(text), file=sys.stderr, flush=True)
 
 
-def add_arguments(parser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--only", action="append", default=[], metavar="ID", help="only this claim; several times")
     parser.add_argument("--list", action="store_true", help="print the claims, and end")
     parser.add_argument("--dry-run", action="store_true", help="print the runs that would be made and their time, and end")
@@ -48,14 +53,14 @@ def add_arguments(parser) -> None:
                         help="write the table of docs/claims.md from results/reference/claims, and end")
 
 
-def chosen(claims: dict, only: list[str]) -> dict:
+def chosen(claims: dict[str, Claim], only: list[str]) -> dict[str, Claim]:
     unknown = [name for name in only if name not in claims]
     if unknown:
         raise UsageError(f"--only {unknown[0]}: there is no such claim; --list prints them")
     return {name: claim for name, claim in claims.items() if not only or name in only}
 
 
-def needed_sources(claims: dict, measures: dict, sources: dict) -> list:
+def needed_sources(claims: Iterable[str], measures: Mapping[str, Measure], sources: dict[str, Source]) -> list[Source]:
     """The runs that these claims read, each once, in the order of the list of runs."""
     wanted = {name for claim in claims for name in measures[claim].sources}
     return [one for name, one in sources.items() if name in wanted]
@@ -64,16 +69,17 @@ def needed_sources(claims: dict, measures: dict, sources: dict) -> list:
 class Runner:
     """Makes the runs, one after the other, and keeps what each left."""
 
-    def __init__(self, record: records.Record, sources: list, work: Work):
+    def __init__(self, record: records.Record, sources: list[Source], work: Work) -> None:
         self.record, self.sources, self.work = record, sources, work
-        self.found, self.failed = {}, {}
+        self.found: Json = {}
+        self.failed: dict[str, str] = {}
         self.eta = Eta([one.seconds(work) for one in sources])
         self.now = ""
 
     def told(self) -> str:
         return f"[{self.eta.done + 1}/{len(self.sources)}] {self.now}; {self.eta.left()}"
 
-    def run_one(self, one) -> None:
+    def run_one(self, one: Source) -> None:
         cell = self.record.cell(one.name, {"run": one.name, "what": one.what}, 1)
         work = replace(self.work, folder=self.record.folder / "runs" / one.name, commands=[])
         work.folder.mkdir(parents=True)
@@ -97,11 +103,11 @@ class Runner:
             cell.data["seconds"] = round(time.monotonic() - began, 1)
             for argv in work.commands:
                 cell.command(argv)
-            if text := busy_text(others.percent(), "times are longer"):
-                cell.anomaly("busy", text)
+            if busy := busy_text(others.percent(), "times are longer"):
+                cell.anomaly("busy", busy)
             cell.finish(status)
 
-    def run(self, beat) -> None:
+    def run(self, beat: Beat) -> None:
         for number, one in enumerate(self.sources, 1):
             self.now = one.name
             self.eta.begin()
@@ -111,12 +117,12 @@ class Runner:
             self.eta.end()
 
 
-def busy_texts(cells: list[dict]) -> dict[str, str]:
+def busy_texts(cells: list[CellData]) -> dict[str, str]:
     """{run: what other programs had of the processors} of the runs that they disturbed."""
     return {cell["id"]: one["text"] for cell in cells for one in cell["anomalies"] if one["what"] == "busy"}
 
 
-def judge_one(claim, measure, found: dict, failed: dict, busy: dict) -> verdict.Judged:
+def judge_one(claim: Claim, measure: Measure, found: Json, failed: dict[str, str], busy: dict[str, str]) -> verdict.Judged:
     for name in measure.sources:
         if name not in found:
             return verdict.unmeasured(claim, f"The run {name} failed: {failed.get(name, 'it was not made')}.")
@@ -127,13 +133,14 @@ def judge_one(claim, measure, found: dict, failed: dict, busy: dict) -> verdict.
         return verdict.unmeasured(claim, f"The runs do not have what it takes: {text}.")
 
 
-def judge_all(claims: dict, measures: dict, found: dict, failed: dict, busy: dict) -> list[verdict.Judged]:
+def judge_all(claims: dict[str, Claim], measures: Mapping[str, Measure], found: Json, failed: dict[str, str],
+              busy: dict[str, str]) -> list[verdict.Judged]:
     return [judge_one(claim, measures[name], found, failed, busy) for name, claim in claims.items()]
 
 
-def links_of(data: dict, files) -> dict[str, str]:
+def links_of(data: RecordData, files: Collection[str]) -> dict[str, str]:
     """{run: file that it left} for the links of a page. `files`: names of all files of the record."""
-    links = {}
+    links: dict[str, str] = {}
     for cell in data["cells"]:
         if path := cell["files"].get("values"):
             links[cell["id"]] = path
@@ -143,14 +150,15 @@ def links_of(data: dict, files) -> dict[str, str]:
     return links
 
 
-def documents(data: dict, files, judged: list, watched: list, measures: dict) -> dict[str, str]:
+def documents(data: RecordData, files: Collection[str], judged: list[verdict.Judged], watched: list[Json],
+              measures: Mapping[str, Measure]) -> dict[str, str]:
     """{file name: text} of the tables of a record."""
     links, notes = links_of(data, files), notes_of(data["config"]["repetitions"], data["config"]["quick"])
     return {name: make(judged, watched, measures, links, notes) for name, make in (("claims.md", tables.as_markdown),
                                                                                   ("claims.html", tables.as_html))}
 
 
-def write_results(record: records.Record, judged: list, watched: list, measures: dict) -> None:
+def write_results(record: records.Record, judged: list[verdict.Judged], watched: list[Json], measures: Mapping[str, Measure]) -> None:
     for one in judged:
         values = one.sequence or (one.measured.values if one.measured else ())
         record.metric(f"claim.{one.claim.id}", one.value, one.claim.unit[:100], samples=values)
@@ -165,7 +173,7 @@ def write_results(record: records.Record, judged: list, watched: list, measures:
         (record.folder / name).write_text(text, encoding="utf-8")
 
 
-def print_dry_run(sources: list, claims: dict, measures: dict, work: Work) -> None:
+def print_dry_run(sources: list[Source], claims: Collection[str], measures: Mapping[str, Measure], work: Work) -> None:
     for one in sources:
         read_by = [name for name in claims if one.name in measures[name].sources]
         print(f"{one.name} ({span(one.seconds(work))}): {one.what}; for {', '.join(read_by)}")
@@ -180,11 +188,12 @@ def notes_of(repetitions: int, quick: bool) -> list[str]:
     return notes
 
 
-def earlier_values(earlier) -> tuple[dict, dict]:
+def earlier_values(earlier: Run) -> tuple[Json, dict[str, str]]:
     """({run: values}, {run: why there are none}) of a record of this command."""
     if earlier.data["kind"] != "claims":
         raise UsageError(f"{for_people(earlier.folder)}: is a record of {earlier.data['kind']}, not of claims")
-    found, failed = {}, {}
+    found: Json = {}
+    failed: dict[str, str] = {}
     for cell in earlier.data["cells"]:
         name = cell["files"].get("values")
         if name:
@@ -194,7 +203,7 @@ def earlier_values(earlier) -> tuple[dict, dict]:
     return found, failed
 
 
-def judge_again(where: str, claims: dict, measures: dict) -> int:
+def judge_again(where: str, claims: dict[str, Claim], measures: Mapping[str, Measure]) -> int:
     earlier = load(where)
     found, failed = earlier_values(earlier)
     recorded = {one["id"]: one["verdict"] for one in (earlier.data.get("summary") or {}).get("claims", [])}
@@ -207,7 +216,7 @@ def judge_again(where: str, claims: dict, measures: dict) -> int:
     return int(bool(differ))
 
 
-def run(args) -> int:
+def run(args: argparse.Namespace) -> int:
     if args.write_docs:
         need_checkout("writing docs/claims.md")
         print(document.write(ROOT))
@@ -226,7 +235,7 @@ def run(args) -> int:
         raise UsageError(f"{for_people(build)}: {', '.join(missing)} not there; run make first, or name --build DIR")
     sources = needed_sources(claims, measures, measured.all_sources())
     repetitions = args.repetitions or (QUICK_REPETITIONS if args.quick else REPETITIONS)
-    work = Work(build, RUNS, None, repetitions, args.quick)
+    work = Work(build, RUNS, Children(), repetitions, args.quick)
     if args.dry_run:
         print_dry_run(sources, claims, measures, work)
         return 0

@@ -20,7 +20,7 @@ def connect_packet(name: str) -> bytes:
 class Client:
     """One client. `code`: the return code of its CONNACK, or None when the connection ended without one."""
 
-    def __init__(self, port: int, name: str, timeout_s: float = 10.0):
+    def __init__(self, port: int, name: str, timeout_s: float = 10.0) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout_s)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket.sendall(connect_packet(name))
@@ -42,7 +42,10 @@ class Client:
 def burst(port: int, count: int, at_once: int, timeout_s: float = 60.0) -> tuple[list[tuple[int, int]], list[socket.socket]]:
     """`count` connects, `at_once` under way at a time. Returns ([(begin, CONNACK)] in ns, the open sockets). PoolmarkError when
     one is refused or the time is over."""
-    chosen, times, opened, begun = selectors.DefaultSelector(), [], [], 0
+    chosen, begun = selectors.DefaultSelector(), 0
+    times: list[tuple[int, int]] = []
+    opened: list[socket.socket] = []
+    under_way: dict[int, socket.socket] = {}    # by number
     limit = time.monotonic() + timeout_s
 
     def begin(number: int) -> None:
@@ -51,6 +54,7 @@ def burst(port: int, count: int, at_once: int, timeout_s: float = 60.0) -> tuple
         one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         began = time.monotonic_ns()
         one.connect_ex(("127.0.0.1", port))
+        under_way[number] = one
         chosen.register(one, selectors.EVENT_WRITE, (began, number))
 
     try:
@@ -62,7 +66,8 @@ def burst(port: int, count: int, at_once: int, timeout_s: float = 60.0) -> tuple
             if not ready and time.monotonic() >= limit:
                 raise PoolmarkError(f"{len(times)} of {count} clients had a CONNACK within {timeout_s:.0f} s")
             for key, events in ready:
-                one, (began, number) = key.fileobj, key.data
+                began, number = key.data
+                one = under_way[number]
                 if events & selectors.EVENT_WRITE:
                     if code := one.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
                         raise PoolmarkError(f"client {number}: cannot connect: error {code}")
@@ -74,11 +79,9 @@ def burst(port: int, count: int, at_once: int, timeout_s: float = 60.0) -> tuple
                     raise PoolmarkError(f"client {number}: refused")
                 times.append((began, time.monotonic_ns()))
                 chosen.unregister(one)
-                opened.append(one)
+                opened.append(under_way.pop(number))
     except BaseException:
-        for key in list(chosen.get_map().values()):
-            key.fileobj.close()
-        for one in opened:
+        for one in (*under_way.values(), *opened):
             one.close()
         raise
     finally:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from poolmark.base.errors import PoolmarkError, UsageError
 from poolmark.base.escape import markdown
+from poolmark.base.forms import RecordData
 from poolmark.claims import catalogue
 from poolmark.records.read_record import load
 
@@ -14,11 +15,11 @@ BLOCK = re.compile(r"(<!-- claims: ([a-z]+) -->\n).*?(<!-- end of claims -->)", 
 NOTHING = "No reference run has been committed yet; `scripts/poolmark claims` measures on your machine.\n"
 
 
-def tables_of(data: dict) -> dict[str, str]:
+def tables_of(data: RecordData) -> dict[str, str]:
     """{system: a table of its claims} from a record's data, with the statement of each."""
     _, claims = catalogue.load()
     found: dict[str, list[str]] = {}
-    for row in data["summary"]["claims"]:
+    for row in (data["summary"] or {})["claims"]:
         claim = claims.get(row["id"])
         if claim is None:
             raise PoolmarkError(f"the reference run has a claim {row['id']!r} that results/claims.toml does not have")
@@ -31,7 +32,7 @@ def filled(text: str, tables: dict[str, str]) -> str:
     """The document with its tables. UsageError for a block of an unknown design."""
     systems, _ = catalogue.load()
 
-    def fill(match: re.Match) -> str:
+    def fill(match: re.Match[str]) -> str:
         if match[2] not in systems:
             raise UsageError(f"{DOCUMENT}: there is no design {match[2]!r}; there are: {', '.join(systems)}")
         return f"{match[1]}\n{tables.get(match[2], NOTHING)}\n{match[3]}"

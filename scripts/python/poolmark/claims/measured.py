@@ -2,7 +2,7 @@
 """How a claim is measured: a function by the claim's id, and the shared runs that it reads.
 
     @measures("startup-time", "starts")
-    def startup_time(runs: dict, claim: Claim) -> Measured:
+    def startup_time(runs: Json, claim: Claim) -> Measured:
         return Measured([...], because="...")
 
 `runs` has what each named source left (claims/sources): JSON values, so that a function can be tried on made ones. A function
@@ -10,10 +10,18 @@ starts nothing. PoolmarkError when the runs do not have its values: then the cla
 """
 import importlib
 import pkgutil
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Callable
+from pathlib import Path
+from typing import TypeVar
 
 from poolmark.base.errors import PoolmarkError
+from poolmark.base.forms import Json
+from poolmark.claims.catalogue import Claim
+from poolmark.claims.work import Work
+
+Reader = Callable[[Path], Json]
+Reads = TypeVar("Reads", bound=Reader)
 
 # How a value came about. "forecast": computed from a fit; "reference": of a committed run, not of this one; "counted": the same
 # in each run; "computed": from the claim's own words or a simulation.
@@ -33,7 +41,7 @@ class Measured:
     values: tuple[float, ...] = ()
     because: str = ""
     kind: str = "measured"
-    sequences: tuple[tuple, ...] = ()
+    sequences: tuple[tuple[float, ...], ...] = ()
     interval: tuple[float, float] | None = None
     spread: tuple[float, float] | None = None
     contradiction: str = ""
@@ -48,15 +56,16 @@ class Measured:
 class Measure:
     claim: str
     sources: tuple[str, ...]
-    function: Callable
+    function: "MeasureFunction"
 
 
+MeasureFunction = Callable[[Json, Claim], Measured]
 _MEASURES: dict[str, Measure] = {}
 
 
-def measures(claim: str, *sources: str):
+def measures(claim: str, *sources: str) -> Callable[[MeasureFunction], MeasureFunction]:
     """Registers a function as the measurement of a claim."""
-    def register(function: Callable) -> Callable:
+    def register(function: MeasureFunction) -> MeasureFunction:
         if claim in _MEASURES:
             raise ValueError(f"two functions measure {claim}")
         _MEASURES[claim] = Measure(claim, sources, function)
@@ -82,15 +91,15 @@ class Source:
 
     name: str
     what: str
-    seconds: Callable
-    run: Callable
+    seconds: Callable[[Work], float]
+    run: Callable[[Work], Json]
 
 
 _SOURCES: dict[str, Source] = {}
 
 
-def source(name: str, what: str, seconds: Callable):
-    def register(function: Callable) -> Callable:
+def source(name: str, what: str, seconds: Callable[[Work], float]) -> Callable[[Callable[[Work], Json]], Callable[[Work], Json]]:
+    def register(function: Callable[[Work], Json]) -> Callable[[Work], Json]:
         if name in _SOURCES:
             raise ValueError(f"two runs are called {name}")
         _SOURCES[name] = Source(name, what, seconds, function)
@@ -104,25 +113,25 @@ def all_sources() -> dict[str, Source]:
     return dict(_SOURCES)
 
 
-_READERS: dict[str, Callable] = {}
+_READERS: dict[str, Reader] = {}
 
 
-def reads(name: str):
+def reads(name: str) -> Callable[[Reads], Reads]:
     """Registers a function that gives a run's values again, as far as they are in its raw files: `read(folder)` returns those keys of
     the values. A run calls it too, so that both are the same."""
-    def register(function: Callable) -> Callable:
+    def register(function: Reads) -> Reads:
         _READERS[name] = function
         return function
 
     return register
 
 
-def all_readers() -> dict[str, Callable]:
+def all_readers() -> dict[str, Reader]:
     _import_all("poolmark.claims.sources")
     return dict(_READERS)
 
 
-def unpaired(claims: dict) -> list[str]:
+def unpaired(claims: Iterable[str]) -> list[str]:
     """Texts about claims without a function, functions without a claim, and functions that name an unknown run."""
     found, runs = all_measures(), all_sources()
     texts = [f"{name}: no function measures it" for name in claims if name not in found]
@@ -133,9 +142,9 @@ def unpaired(claims: dict) -> list[str]:
     return texts + [f"{name}: a run that no claim reads" for name in runs if name not in read]
 
 
-def values_of(rows: list[dict], name: str) -> list[float]:
+def values_of(rows: list[Json], name: str) -> list[float]:
     """One value of each repetition. PoolmarkError when one is missing, because a claim is judged by all repetitions."""
-    found = [row.get(name) for row in rows]
-    if not found or any(value is None for value in found):
-        raise PoolmarkError(f"{name}: {sum(value is None for value in found)} of {len(found)} repetitions have no value")
+    found = [value for row in rows if (value := row.get(name)) is not None]
+    if not rows or len(found) < len(rows):
+        raise PoolmarkError(f"{name}: {len(rows) - len(found)} of {len(rows)} repetitions have no value")
     return found

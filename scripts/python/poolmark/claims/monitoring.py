@@ -3,6 +3,7 @@
 
     a pool above 90 % of its maximum; memory that grows by more than 20 % an hour; reuse below 50 %
 """
+from poolmark.base.forms import Json
 from poolmark.claims.catalogue import number_text
 
 FULL_PERCENT, GROWTH_PERCENT_PER_H, REUSE_PERCENT = 90.0, 20.0, 50.0
@@ -10,12 +11,12 @@ LEVEL_BYTES = 2 * 65536  # two readings of level memory may differ by so much
 RINGS, SILENT, NOISY, UNMEASURED = "rings", "silent", "too noisy to tell", "not measured"
 
 
-def _row(threshold: str, measured: str, verdict: str) -> dict:
+def _row(threshold: str, measured: str, verdict: str) -> Json:
     return {"threshold": threshold, "measured": measured, "verdict": verdict}
 
 
-def fullness(runs: dict) -> list[dict]:
-    rows = []
+def fullness(runs: Json) -> list[Json]:
+    rows: list[Json] = []
     for row in runs.get("overflow", {}).get("rows", [])[:1]:
         percent = 100 * row["peak_in_use"] / row["max"]
         rows.append(_row("pool above 90 % of its maximum", f"{number_text(percent)} % with 5 000 clients of a pool of {row['max']}",
@@ -27,7 +28,7 @@ def fullness(runs: dict) -> list[dict]:
     return rows
 
 
-def growth(runs: dict) -> list[dict]:
+def growth(runs: Json) -> list[Json]:
     rows = runs.get("reuse-rate", {}).get("memory", [])
     if not rows:
         return []
@@ -39,8 +40,8 @@ def growth(runs: dict) -> list[dict]:
                  f"{runs['reuse-rate']['seconds'] / 2:.0f} s of clients that come and go", verdict)]
 
 
-def reuse(runs: dict) -> list[dict]:
-    rows = []
+def reuse(runs: Json) -> list[Json]:
+    rows: list[Json] = []
     found = runs.get("reuse-rate", {})
     for name, text in (("sync", "50 connects a second, strategy sync"), ("blocks", "1 000 connects one by one, strategy blocks")):
         if found.get(name):
@@ -52,9 +53,9 @@ def reuse(runs: dict) -> list[dict]:
     return rows
 
 
-def verdicts(runs: dict) -> list[dict]:
+def verdicts(runs: Json) -> list[Json]:
     """As far as the runs were made and have the values."""
-    rows = []
+    rows: list[Json] = []
     for judge in (fullness, growth, reuse):
         try:
             rows += judge(runs)

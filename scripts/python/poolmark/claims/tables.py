@@ -2,11 +2,17 @@
 """The verdicts as a table: for the terminal, Markdown, one HTML page, and as values for the record."""
 import html
 import textwrap
+from collections.abc import Mapping
 
 from poolmark.base.escape import markdown, terminal
+from poolmark.base.forms import Json
 from poolmark.base.table import markdown_table, text_table
 from poolmark.claims.catalogue import claimed_text, number_text
+from poolmark.claims.measured import Measure
 from poolmark.claims.verdict import CONTRADICTS, FAILS, HOLDS, NOISY, UNMEASURED, Judged
+
+Measures = Mapping[str, Measure]    # by the claim's id
+Links = Mapping[str, str]           # run -> file that it left
 
 HEAD = ["claim", "said", "measured", "verdict"]
 KIND_TEXT = {"forecast": "forecast", "reference": "of the reference run, not measured in this one", "computed": "computed"}
@@ -38,9 +44,10 @@ def measured_text(judged: Judged, whole: bool = False) -> str:
         numbers = [number_text(value) for value in judged.sequence]
         cut = numbers if whole or len(numbers) <= SEQUENCE_SHOWN + 1 else [*numbers[:SEQUENCE_SHOWN - 1], "...", numbers[-1]]
         return ", ".join(cut)
-    spread = f" ({number_text(judged.low)} to {number_text(judged.high)})" if judged.high > judged.low else ""
+    value, low, high = judged.value or 0.0, judged.low or 0.0, judged.high or 0.0  # a claim that was measured has all three
+    spread = f" ({number_text(low)} to {number_text(high)})" if high > low else ""
     kind = KIND_TEXT.get(judged.measured.kind)
-    return f"{number_text(judged.value)}{unit_of(judged)}{spread}" + (f", {kind}" if kind else "")
+    return f"{number_text(value)}{unit_of(judged)}{spread}" + (f", {kind}" if kind else "")
 
 
 def claimed_short(judged: Judged) -> str:
@@ -61,14 +68,14 @@ def rows_of(judged: list[Judged]) -> list[list[str]]:
     return [[one.claim.id, claimed_short(one), measured_text(one), one.verdict] for one in judged]
 
 
-def monitoring_rows(watched: list[dict]) -> list[list[str]]:
+def monitoring_rows(watched: list[Json]) -> list[list[str]]:
     return [[one["threshold"], one["measured"], one["verdict"]] for one in watched]
 
 
 MONITORING_HEAD = ["threshold of the monitoring table", "measured", "verdict"]
 
 
-def terminal_text(judged: list[Judged], watched: list[dict]) -> str:
+def terminal_text(judged: list[Judged], watched: list[Json]) -> str:
     """A table whose rows are followed by their reasons."""
     head, line, *rows = text_table(HEAD, rows_of(judged), "llll").split("\n")
     lines = [head, line]
@@ -80,12 +87,12 @@ def terminal_text(judged: list[Judged], watched: list[dict]) -> str:
     return "\n".join([*lines, "", counts_text(judged)])
 
 
-def runs_of(one: Judged, measures: dict, links: dict) -> list[tuple[str, str]]:
+def runs_of(one: Judged, measures: Measures, links: Links) -> list[tuple[str, str]]:
     """(name, link) of the runs that a claim was judged by."""
     return [(name, link) for source in measures[one.claim.id].sources for name, link in links.items() if name.split(":")[0] == source]
 
 
-def markdown_rows(judged: list[Judged], measures: dict, links: dict) -> str:
+def markdown_rows(judged: list[Judged], measures: Measures, links: Links) -> str:
     """A row for each claim, with the statement and links to the runs where there are any."""
     head = ["claim", "said", "measured", "verdict", "why", *(["runs"] if links else [])]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
@@ -98,18 +105,18 @@ def markdown_rows(judged: list[Judged], measures: dict, links: dict) -> str:
     return "\n".join(lines)
 
 
-def as_markdown(judged: list[Judged], watched: list[dict], measures: dict, links: dict, notes: list[str]) -> str:
+def as_markdown(judged: list[Judged], watched: list[Json], measures: Measures, links: Links, notes: list[str]) -> str:
     parts = ["# Published claims, measured again", counts_text(judged), *notes, markdown_rows(judged, measures, links)]
     if watched:
         parts += ["## The monitoring table's thresholds", markdown_table(MONITORING_HEAD, monitoring_rows(watched), "lll")]
     return "\n\n".join(parts) + "\n"
 
 
-def _escape(text) -> str:
+def _escape(text: object) -> str:
     return html.escape(terminal(text), quote=True)
 
 
-def as_html(judged: list[Judged], watched: list[dict], measures: dict, links: dict, notes: list[str]) -> str:
+def as_html(judged: list[Judged], watched: list[Json], measures: Measures, links: Links, notes: list[str]) -> str:
     def row(cells: list[str], name: str = "td") -> str:
         return "".join(f"<{name}>{cell}</{name}>" for cell in cells)
 
@@ -132,7 +139,7 @@ def as_html(judged: list[Judged], watched: list[dict], measures: dict, links: di
     return "".join(page) + "</body></html>\n"
 
 
-def as_values(one: Judged, measures: dict) -> dict:
+def as_values(one: Judged, measures: Measures) -> Json:
     """A claim for the record's summary."""
     return {"id": one.claim.id, "said": claimed_text(one.claim), "unit": one.claim.unit, "verdict": one.verdict, "why": one.why,
             "value": one.value, "low": one.low, "high": one.high, "sequence": list(one.sequence) or None,

@@ -40,7 +40,7 @@ class Judged:
     value: float | None = None
     low: float | None = None
     high: float | None = None
-    sequence: tuple = ()
+    sequence: tuple[float, ...] = ()
 
 
 def interval(measured: Measured) -> tuple[float, float, float]:
@@ -72,7 +72,7 @@ def _place(low: float, high: float, claim: Claim, scale: float) -> str:
 
 def how_far(value: float, claim: Claim) -> str:
     """By how much the value misses the range: "3.2 times the upper bound"."""
-    bound, word = (claim.high, "upper") if claim.high is not None and value > claim.high else (claim.low, "lower")
+    bound, word = (claim.high, "upper") if claim.high is not None and value > claim.high else (claim.low or 0.0, "lower")
     if claim.low is not None and claim.low == claim.high:
         word = "claimed"
     named = f"the {word} bound" if word != "claimed" else "the claimed value"

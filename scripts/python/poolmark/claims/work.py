@@ -12,10 +12,13 @@ import contextlib
 import csv
 import json
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from poolmark.base.errors import PoolmarkError
+from poolmark.base.forms import Json
 from poolmark.base.paths import COMMAND
 from poolmark.claims.clients import Client
 from poolmark.facts.children import Child, Children
@@ -33,14 +36,14 @@ def private_bytes(pid: int) -> int:
     return next(int(line.split()[1]) * 1024 for line in text.splitlines() if line.startswith("Anonymous:"))
 
 
-def events_of(folder: Path, pool: str = "connections") -> list[dict]:
+def events_of(folder: Path, pool: str = "connections") -> list[Json]:
     """The events of one pool in a broker's record; numbers are integers."""
     with open(folder / "events.csv", encoding="utf-8", newline="") as file:
         return [{key: int(text) if text.lstrip("-").isdigit() else text for key, text in row.items()}
                 for row in csv.DictReader(file) if row["pool"] == pool]
 
 
-def pool_of(folder: Path, pool: str = "connections") -> dict:
+def pool_of(folder: Path, pool: str = "connections") -> Json:
     """The last line of a pool in a broker's pools.csv."""
     with open(folder / "pools.csv", encoding="utf-8", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["pool"] == pool]
@@ -60,7 +63,7 @@ def broker_folders(folder: Path, name: str) -> list[Path]:
 class Broker:
     """One process of the reference broker with a record of its own."""
 
-    def __init__(self, child: Child, folder: Path, port: int, ready_s: float, commands: list):
+    def __init__(self, child: Child, folder: Path, port: int, ready_s: float, commands: list[Any]) -> None:
         self.child, self.folder, self.port, self.ready_s = child, folder, port, ready_s
         commands.append(child.process.args)
 
@@ -78,11 +81,11 @@ class Broker:
             last = now
         return last
 
-    def events(self, pool: str = "connections") -> list[dict]:
+    def events(self, pool: str = "connections") -> list[Json]:
         """Complete after its end."""
         return events_of(self.folder, pool)
 
-    def pool(self, pool: str = "connections") -> dict:
+    def pool(self, pool: str = "connections") -> Json:
         return pool_of(self.folder, pool)
 
 
@@ -93,13 +96,10 @@ class Work:
     children: Children
     repetitions: int = 5
     quick: bool = False
-    commands: list = None
-
-    def __post_init__(self):
-        self.commands = [] if self.commands is None else self.commands
+    commands: list[Any] = field(default_factory=list)    # command lines of what it started
 
     @contextlib.contextmanager
-    def broker(self, name: str, words: list[str]):
+    def broker(self, name: str, words: list[str]) -> Iterator[Broker]:
         """A broker on a free port of the loopback; ended at the end of the block."""
         folder = self.folder / name
         folder.mkdir(parents=True, exist_ok=True)
@@ -115,7 +115,7 @@ class Work:
         if code != 0:
             raise PoolmarkError(f"{child.how_it_ended()}; its log ends: {child.last_lines()}")
 
-    def output(self, name: str, argv: list[str], codes=(0,)) -> str:
+    def output(self, name: str, argv: list[str], codes: tuple[int, ...] = (0,)) -> str:
         """Runs a program; returns its stdout. PoolmarkError for another exit code."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self.commands.append(argv)
@@ -127,14 +127,15 @@ class Work:
             raise PoolmarkError(f"{child.how_it_ended()}; its log {log} ends: {child.last_lines()}")
         return "\n".join(child.lines)
 
-    def json_of(self, name: str, argv: list[str]) -> dict:
+    def json_of(self, name: str, argv: list[str]) -> Json:
         text = self.output(name, argv)
         try:
-            return json.loads(text[text.index("{"):])
+            found: Json = json.loads(text[text.index("{"):])
         except ValueError as error:
             raise PoolmarkError(f"{name}: printed no JSON: {error}") from error
+        return found
 
-    def poolmark(self, name: str, words: list[str], codes=(0,)) -> Path:
+    def poolmark(self, name: str, words: list[str], codes: tuple[int, ...] = (0,)) -> Path:
         """Runs another command of Poolmark into the folder `name`; returns that folder."""
         folder = self.folder / name
         self.output(f"{name}-command", [str(COMMAND), *words, "--build", str(self.build), "--out", str(folder)], codes)

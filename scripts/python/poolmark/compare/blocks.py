@@ -10,11 +10,14 @@ A block has four runs of each build. So with four repetitions there is one block
 too few. What is left over makes a smaller block.
 """
 from collections.abc import Sequence
+from typing import Any
 
 import numpy
+from numpy.typing import NDArray
 
 RUNS = 4                # of each build in a block
 
+Array = NDArray[Any]    # of numbers
 Blocks = tuple[tuple[int, ...], tuple[int, ...]]  # the block of each value: of the baseline, of the candidate
 
 
@@ -23,7 +26,7 @@ def blocks_of(base: Sequence[int | None], candidate: Sequence[int | None]) -> Bl
     nearest that has both. None where a turn is not known, or no block has both."""
     if any(not isinstance(turn, int) or isinstance(turn, bool) for turn in (*base, *candidate)):
         return None
-    first = tuple(tuple(turn // RUNS for turn in side) for side in (base, candidate))
+    first = [tuple(turn // RUNS for turn in side if turn is not None) for side in (base, candidate)]
     shared = sorted(set(first[0]) & set(first[1]))
     if not shared:
         return None
@@ -52,7 +55,7 @@ def places(both: Blocks) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
              tuple(first + place for place, block in enumerate(both[1]) if block == one)) for one in of_both(both)]
 
 
-def middles(values: numpy.ndarray, both: Blocks) -> numpy.ndarray:
+def middles(values: Array, both: Blocks) -> Array:
     """The median of its block, for each value (the baseline's first). Zeros when there is one block."""
     found = numpy.zeros(len(values))
     if count(both) > 1:
@@ -62,12 +65,12 @@ def middles(values: numpy.ndarray, both: Blocks) -> numpy.ndarray:
     return found
 
 
-def deviations(values: numpy.ndarray, both: Blocks) -> numpy.ndarray:
+def deviations(values: Array, both: Blocks) -> Array:
     """The values less the middle of their block. Unchanged when there is one block."""
     return values - middles(values, both)
 
 
-def differences(base: Sequence[float], candidate: Sequence[float], both: Blocks) -> numpy.ndarray:
+def differences(base: Sequence[float] | Array, candidate: Sequence[float] | Array, both: Blocks) -> Array:
     """All differences between a value of the candidate and one of the baseline in the same block, sorted."""
     ours, theirs = numpy.asarray(base, float), numpy.asarray(candidate, float)
     mine, other = (numpy.array(side) for side in both)

@@ -11,11 +11,13 @@ that its family left (Benjamini and Bogomolov, J. R. Stat. Soc. B 76, 2014). A t
 ends early when many are above (Besag and Clifford, Biometrika 78, 1991).
 """
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy
 from scipy import stats
 
+from poolmark.compare.blocks import Array
 from poolmark.compare.statistics_of_pairs import relative
 
 LEAST_SEGMENT = 3
@@ -43,7 +45,7 @@ class ChangePoint:
         return (self.after > self.before) == (better == "lower")
 
 
-def _best_split(distances: numpy.ndarray) -> tuple[float, int]:
+def _best_split(distances: Array) -> tuple[float, int]:
     """(statistic, index) of the best split of one segment, given the matrix of its pairwise distances.
 
     Q(n, m) = nm/(n+m) * (2 * mean between - mean within left - mean within right). Prefix sums give the sums, so all splits
@@ -65,7 +67,7 @@ def _best_split(distances: numpy.ndarray) -> tuple[float, int]:
     return float(statistic[best]), int(left[best])
 
 
-def _statistics(shuffled: numpy.ndarray) -> numpy.ndarray:
+def _statistics(shuffled: Array) -> Array:
     """The best split's statistic of each row."""
     rows, size = shuffled.shape
     prefix = numpy.abs(shuffled[:, :, None] - shuffled[:, None, :]).cumsum(1).cumsum(2)
@@ -75,10 +77,11 @@ def _statistics(shuffled: numpy.ndarray) -> numpy.ndarray:
     between = prefix[:, left - 1, size - 1] - within_left
     within_right = prefix[:, -1:, -1] - within_left - 2 * between
     energy = (2 * between / (left * right) - within_left / (left * (left - 1)) - within_right / (right * (right - 1)))
-    return (left * right / size * energy).max(axis=1)
+    best: Array = (left * right / size * energy).max(axis=1)
+    return best
 
 
-def _p_value(values: numpy.ndarray, found: float, rng, level: float) -> float:
+def _p_value(values: Array, found: float, rng: numpy.random.Generator, level: float) -> float:
     """The share of permutations whose best split is at least as good. `level`: p has to be able to be below."""
     wanted = min(MOST_PERMUTATIONS, max(LEAST_PERMUTATIONS, math.ceil(1 / level)))
     above = done = 0
@@ -90,7 +93,7 @@ def _p_value(values: numpy.ndarray, found: float, rng, level: float) -> float:
     return (above + 1) / (done + 1)
 
 
-def _first(values: numpy.ndarray, rng, level: float) -> tuple[int, float]:
+def _first(values: Array, rng: numpy.random.Generator, level: float) -> tuple[int, float]:
     """(index, p) of the best split; p is 1 where there can be none."""
     if len(values) < 2 * LEAST_SEGMENT or numpy.ptp(values) == 0:
         return 0, 1.0
@@ -98,7 +101,8 @@ def _first(values: numpy.ndarray, rng, level: float) -> tuple[int, float]:
     return at, _p_value(values, statistic, rng, level)
 
 
-def _splits(values: numpy.ndarray, offset: int, rng, level: float, known: tuple[int, float] | None = None) -> list[tuple[int, float]]:
+def _splits(values: Array, offset: int, rng: numpy.random.Generator, level: float,
+            known: tuple[int, float] | None = None) -> list[tuple[int, float]]:
     at, p = known or _first(values, rng, level)
     if p > level:
         return []
@@ -112,7 +116,7 @@ def level_of(p_values: list[float], alpha: float = ALPHA) -> float:
     return max((alpha * rank / count for rank, p in enumerate(sorted(p_values), 1) if p <= alpha * rank / count), default=0.0)
 
 
-def find_all(every, seed: int = 1) -> list[list[ChangePoint]]:
+def find_all(every: Iterable[Sequence[float]], seed: int = 1) -> list[list[ChangePoint]]:
     """The change points of each series, in time order. A series of fewer than six values, or a level one, has none and is no test."""
     series = [numpy.asarray(values, float) for values in every]
     rng = numpy.random.default_rng(seed)
@@ -123,14 +127,14 @@ def find_all(every, seed: int = 1) -> list[list[ChangePoint]]:
             for one, first in zip(series, firsts, strict=True)]
 
 
-def _points(series: numpy.ndarray, splits: list[tuple[int, float]]) -> list[ChangePoint]:
+def _points(series: Array, splits: list[tuple[int, float]]) -> list[ChangePoint]:
     edges = [0, *(index for index, _ in splits), len(series)]
     return [ChangePoint(index, float(numpy.median(series[edges[number]:index])),
                         float(numpy.median(series[index:edges[number + 2]])), p)
             for number, (index, p) in enumerate(splits)]
 
 
-def find(values, seed: int = 1) -> list[ChangePoint]:
+def find(values: Sequence[float], seed: int = 1) -> list[ChangePoint]:
     """The change points of one series by itself."""
     return find_all([values], seed)[0]
 
@@ -145,7 +149,7 @@ class LastNight:
     differs: bool   # by more than these nights do, and not by chance among all series
 
 
-def _p_of_last(before: numpy.ndarray, last: float) -> float:
+def _p_of_last(before: Array, last: float) -> float:
     """Two-sided p of a new value by Student's prediction interval; 0 for a change of a level series, 1 of too few nights."""
     if len(before) < LEAST_BEFORE or last == numpy.median(before):
         return 1.0
@@ -155,7 +159,7 @@ def _p_of_last(before: numpy.ndarray, last: float) -> float:
     return float(2 * stats.t.sf(abs(last - before.mean()) / (deviation * math.sqrt(1 + 1 / len(before))), len(before) - 1))
 
 
-def last_nights(every, points: list[list[ChangePoint]]) -> list[LastNight | None]:
+def last_nights(every: Iterable[Sequence[float]], points: list[list[ChangePoint]]) -> list[LastNight | None]:
     """The last night of each series; None of a series of one night in its segment."""
     segments = [numpy.asarray(values[found[-1].index if found else 0:], float) for values, found in zip(every, points, strict=True)]
     p_values = [_p_of_last(one[:-1], float(one[-1])) if len(one) > 1 else 1.0 for one in segments]

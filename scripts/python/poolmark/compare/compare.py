@@ -4,18 +4,23 @@
 With --run it measures two builds itself, interleaved. With --power it says what comparisons would find.
 Exit codes: 0 no regression, 1 regression, 2 undecided, invalid or interrupted, 3 not comparable, 4 usage.
 """
+import argparse
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 from poolmark.compare import compare_builds, pairing, power_told, thresholds, verdict_out
 from poolmark.base.errors import PoolmarkError, UsageError
+from poolmark.base.escape import terminal as plain
+from poolmark.base.forms import RecordData
 from poolmark.base.options import MOST_REPETITIONS, count, span
 from poolmark.base.paths import for_people
 from poolmark.records.read_record import Run, load
 from poolmark.verify.complaints import damage
-from poolmark.compare.verdict import INVALID, NOT_COMPARABLE, Verdict, compare
+from poolmark.compare.verdict import INVALID, NOT_COMPARABLE, Judge, Verdict, compare
 
 USAGE = 4
 EXIT_CODES = "exit codes: 0 no regression, 1 regression, 2 undecided, invalid or interrupted (what was measured is kept and judged), 3 not comparable, 4 usage"
@@ -26,9 +31,17 @@ class CompareUsage(PoolmarkError):
     exit_code = USAGE
 
 
-def add_arguments(parser) -> None:
-    parser.error = lambda message: (parser.print_usage(sys.stderr),
-                                    parser.exit(USAGE, f"{parser.prog}: {message}\n"))
+def end_with_usage(parser: argparse.ArgumentParser) -> None:
+    """A wrong call ends with exit code 4, since 2 means undecided."""
+    def error(message: str) -> NoReturn:
+        parser.print_usage(sys.stderr)
+        parser.exit(USAGE, f"{parser.prog}: {message}\n")
+
+    parser.error = error  # type: ignore[assignment]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    end_with_usage(parser)
     parser.epilog = EXIT_CODES
     parser.add_argument("base", metavar="BASE", nargs="?", help="the run to compare with: its folder, run.json or id; with "
                         "--run a build's folder or a commit")
@@ -49,7 +62,7 @@ def add_arguments(parser) -> None:
     measuring.add_argument("--dry-run", action="store_true", help="print every command line and what it could find, measure nothing")
 
 
-def add_judging(parser) -> None:
+def add_judging(parser: argparse.ArgumentParser) -> None:
     """Options that nightly has too."""
     parser.add_argument("--thresholds", metavar="FILE", help="budgets, TOML: [[budget]] metric, cell, max, min, "
                         "max_worse_percent; max and min have a unit (\"60ms\", \"20KiB\", \"10k/s\", \"99%%\"), or are numbers in the metric's own: ns for "
@@ -61,7 +74,7 @@ def add_judging(parser) -> None:
     parser.add_argument("--seed", type=int, default=1, help="of the permutations and of what is measured (1)")
 
 
-def add_amount(parser, repetitions: int) -> None:
+def add_amount(parser: argparse._ActionsContainer, repetitions: int) -> None:
     parser.add_argument("--repetitions", type=count(2, MOST_REPETITIONS), default=repetitions, metavar="N",
                         help=f"runs of each build ({repetitions})")
     parser.add_argument("--until-sure", type=span(1, 7 * 86400), metavar="D", help="instead: 4, 6, 9, 13, 19 runs of "
@@ -74,22 +87,24 @@ def links_from(page: Path, base: Path, candidate: Path) -> dict[str, str]:
             for side, folder in (("base", base), ("candidate", candidate))}
 
 
-def write(verdict, paths: dict[str, Path], base: Path, candidate: Path) -> None:
+def write(verdict: Verdict, paths: dict[str, Path], base: Path, candidate: Path) -> None:
     from poolmark.compare import verdict_markdown, verdict_page
 
     for kind, path in paths.items():
         links = links_from(path, base, candidate)
-        content = {"markdown": lambda: verdict_markdown.as_markdown(verdict, links),
-                   "json": lambda: json.dumps(verdict_out.as_json(verdict), indent=1) + "\n",
-                   "junit": lambda: verdict_out.as_junit(verdict),
-                   "html": lambda: verdict_page.as_html(verdict, links)}[kind]()
+        makers: dict[str, Callable[[], str | bytes]] = {
+            "markdown": lambda: verdict_markdown.as_markdown(verdict, links),
+            "json": lambda: json.dumps(verdict_out.as_json(verdict), indent=1) + "\n",
+            "junit": lambda: verdict_out.as_junit(verdict),
+            "html": lambda: verdict_page.as_html(verdict, links)}
+        content = makers[kind]()
         try:
             path.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8"))
         except OSError as error:
             raise CompareUsage(f"{path}: cannot be written: {error.strerror}") from error
 
 
-def output_paths(args) -> dict[str, Path]:
+def output_paths(args: argparse.Namespace) -> dict[str, Path]:
     """The files to write. Makes the folder of --out; the folder of a file that is named by itself must exist."""
     named = {kind: Path(getattr(args, kind)) for kind in WRITERS if getattr(args, kind)}
     for kind, path in named.items():
@@ -109,12 +124,12 @@ def tell_power(name: str) -> int:
     rows = power_told.table(run.data)
     if len(rows) == 1:
         raise CompareUsage(f"{name}: no primary metric of it has three repetitions, so nothing is known of how they differ")
-    print("\n".join(verdict_out.columns([[verdict_out.plain(cell) for cell in row] for row in rows], 2)))
+    print("\n".join(verdict_out.columns([[plain(cell) for cell in row] for row in rows], 2)))
     print("\nworsenings of that size are found 19 times in 20, with so many runs of each build; the widest cell of each metric")
     return 0
 
 
-def check_call(args) -> None:
+def check_call(args: argparse.Namespace) -> None:
     if args.candidate is None:
         raise CompareUsage("name BASE and CANDIDATE, or --power RUN")
     if not args.run and (args.until_sure or args.dry_run):
@@ -129,14 +144,14 @@ def check_comparable_kind(*runs: Run) -> None:
                                "(limit.md); name both as contenders of one search, where they take turns")
 
 
-def run(args) -> int:
+def run(args: argparse.Namespace) -> int:
     try:
         if args.power:
             return tell_power(args.power)
         check_call(args)
         budgets = thresholds.load(args.thresholds) if args.thresholds else []
 
-        def judge(base: dict, candidate: dict, share: float = 1.0):
+        def judge(base: RecordData, candidate: RecordData, share: float = 1.0) -> Verdict:
             return compare(base, candidate, budgets=budgets, allowed=args.allow, seed=args.seed, judged=args.judge, share=share,
                            allow_missing=args.allow_missing)
 
@@ -164,7 +179,7 @@ def withdraw(verdict: Verdict, damaged: list[str]) -> None:
         verdict.reasons = damaged + verdict.reasons
 
 
-def apart(base: dict, candidate: dict) -> bool:
+def apart(base: RecordData, candidate: RecordData) -> bool:
     """True when one run ended before the other began. False for runs that were joined from interleaved runs."""
     if base["id"] == candidate["id"] or pairing.in_turn(base, candidate):
         return False
@@ -173,7 +188,7 @@ def apart(base: dict, candidate: dict) -> bool:
     return str(base["ended_utc"]) <= candidate["started_utc"] or str(candidate["ended_utc"]) <= base["started_utc"]
 
 
-def run_builds(args, judge) -> int:
+def run_builds(args: argparse.Namespace, judge: Judge) -> int:
     try:
         verdict, folder = compare_builds.run(args, judge)
     except UsageError:

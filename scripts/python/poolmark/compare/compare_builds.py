@@ -3,21 +3,25 @@
 
 A side is a folder with the programs, or a commit that is built first.
 """
+import argparse
 import contextlib
 import shutil
 import signal
 import sys
 import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from types import FrameType
 
 from poolmark.facts import build_commit
 from poolmark.compare import job_time, power_told, sequential
 from poolmark.base.errors import PoolmarkError, UsageError
 from poolmark.compare.interleave import SIDES, Job, Sides, check_file, check_job, parse_job
 from poolmark.base.paths import RUNS, build_dir, for_people
+from poolmark.records.read_record import Run
 from poolmark.records.record import new_id
 from poolmark.base.units import plural
-from poolmark.compare.verdict import INVALID, NOT_COMPARABLE, Verdict
+from poolmark.compare.verdict import INVALID, NOT_COMPARABLE, Judge, Verdict
 
 DEFAULT_REPETITIONS = 6
 
@@ -26,13 +30,13 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def stop(_signal, _frame) -> None:
+def stop(_signal: int, _frame: FrameType | None) -> None:
     """SIGTERM ends a comparison as Ctrl-C does: builds and work trees are removed, measurements stay."""
     raise KeyboardInterrupt
 
 
 @contextlib.contextmanager
-def scratch_folder(prefix: str):
+def scratch_folder(prefix: str) -> Iterator[Path]:
     """A temporary folder for builds of commits."""
     scratch = Path(tempfile.mkdtemp(prefix=prefix))
     signal.signal(signal.SIGTERM, stop)
@@ -59,7 +63,7 @@ def empty_folder(out: str | None, kind: str) -> Path:
     return folder
 
 
-def at_hand(*folders) -> Path | None:
+def at_hand(*folders: Path | str | None) -> Path | None:
     """A build that is there: the first of these folders that has the programs, or the checkout's own."""
     for folder in (*folders, default_build()):
         with contextlib.suppress(UsageError):
@@ -68,7 +72,7 @@ def at_hand(*folders) -> Path | None:
     return None
 
 
-def jobs_of(texts, *folders) -> list[Job]:
+def jobs_of(texts: Iterable[str], *folders: Path | str | None) -> list[Job]:
     """`folders`: builds that may be there already."""
     jobs, build = [parse_job(text) for text in texts], at_hand(*folders)
     for job in jobs:
@@ -76,9 +80,10 @@ def jobs_of(texts, *folders) -> list[Job]:
     return jobs
 
 
-def plan_lines(builds, jobs: list[Job], args) -> list[str]:
+def plan_lines(builds: Mapping[str, build_commit.Build], jobs: list[Job], args: argparse.Namespace) -> list[str]:
     """What will run, for how long, and what it can find. UsageError for a job that measures nothing."""
-    lines, all_s, fingerprint = [], 0.0, fingerprint_of(builds["candidate"])
+    lines: list[str] = []
+    all_s, fingerprint = 0.0, fingerprint_of(builds["candidate"])
     from poolmark.compare import history
 
     known = history.nights(getattr(args, "history", RUNS / "history.sqlite"), fingerprint)
@@ -95,7 +100,7 @@ def plan_lines(builds, jobs: list[Job], args) -> list[str]:
     return lines
 
 
-def fingerprint_of(build) -> str | None:
+def fingerprint_of(build: build_commit.Build) -> str | None:
     """The fingerprint in the history for measurements of this build on this host."""
     from poolmark.facts import facts
     from poolmark.compare import history
@@ -106,9 +111,9 @@ def fingerprint_of(build) -> str | None:
         return None
 
 
-def measure_and_judge(sides: Sides, repetitions: int, until_s: float | None, judge) -> tuple[Verdict, dict]:
+def measure_and_judge(sides: Sides, repetitions: int, until_s: float | None, judge: Judge) -> tuple[Verdict, dict[str, Run]]:
     """The verdict and the two records it is about. `judge(base, candidate, share)` makes a verdict of two records."""
-    records: dict = {}
+    records: dict[str, Run] = {}
 
     def of_all(share: float) -> Verdict:
         records.update(sides.joined())
@@ -123,7 +128,7 @@ def measure_and_judge(sides: Sides, repetitions: int, until_s: float | None, jud
         return cut_short(sides, of_all), records
 
 
-def cut_short(sides: Sides, of_all) -> Verdict:
+def cut_short(sides: Sides, of_all: Callable[[float], Verdict]) -> Verdict:
     """The verdict of an interrupted comparison: what was measured whole is joined and judged, and it decides nothing."""
     have = sides.keep_whole()
     if not have:
@@ -139,7 +144,7 @@ def end_early(found: Verdict, reason: str) -> None:
     found.reasons.insert(0, reason)
 
 
-def run(args, judge) -> tuple[Verdict | None, Path]:
+def run(args: argparse.Namespace, judge: Judge) -> tuple[Verdict | None, Path]:
     """Runs compare --run; the verdict is None for --dry-run."""
     jobs = jobs_of(args.run, args.candidate, args.base)
     folder = empty_folder(args.out, "compare")

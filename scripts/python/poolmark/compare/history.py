@@ -18,13 +18,19 @@ import json
 import math
 import sqlite3
 import statistics
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
 
 from poolmark.facts.comparable import BUILD_FACTS, HOST_FACTS, flags_that_count
 from poolmark.base.errors import UsageError
+from poolmark.base.forms import RecordData
 from poolmark.compare.pairing import by_config, stem, values
 from poolmark.compare.power import deviation_of
+
+Words = ParamSpec("Words")
+Answer = TypeVar("Answer")
 
 VERSION = 2
 TABLES = """
@@ -50,7 +56,7 @@ class Series:
     deviations: list[float | None]
 
 
-def fingerprint(run: dict) -> str:
+def fingerprint(run: Mapping[str, Any]) -> str:
     facts = {key: run["host"].get(key) for key in HOST_FACTS if key not in ("memory_bytes", "cpu_quota")}
     quota, cores = run["host"].get("cpu_quota"), run["host"].get("cores")
     if quota is not None and quota != cores:
@@ -60,7 +66,7 @@ def fingerprint(run: dict) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def open_history(path) -> sqlite3.Connection:
+def open_history(path: Path | str) -> sqlite3.Connection:
     """Opens the file and creates it if missing. UsageError when it is not a history."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -80,12 +86,12 @@ def open_history(path) -> sqlite3.Connection:
     return db
 
 
-def told(function):
+def told(function: Callable[Words, Answer]) -> Callable[Words, Answer]:
     """Turns SQLite's errors into a UsageError, so that a damaged history gives a message and no traceback."""
     @functools.wraps(function)
-    def call(db, *words):
+    def call(*words: Words.args, **named: Words.kwargs) -> Answer:
         try:
-            return function(db, *words)
+            return function(*words, **named)
         except sqlite3.Error as error:
             raise UsageError(f"the history cannot be used: {error}") from error
 
@@ -99,7 +105,7 @@ def middle(found: list[float], unit: str) -> float:
 
 
 @told
-def append(db: sqlite3.Connection, run: dict, verdict_word: str) -> int:
+def append(db: sqlite3.Connection, run: RecordData, verdict_word: str) -> int:
     """Adds a run, or replaces it; returns the number of rows."""
     rows = []
     for cells in by_config(run).values():
@@ -142,7 +148,7 @@ def series(db: sqlite3.Connection, host: str) -> list[Series]:
     return list(found.values())
 
 
-def is_number(value) -> bool:
+def is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and math.isfinite(value)
 
 
@@ -150,7 +156,8 @@ def is_number(value) -> bool:
 def out_of_order(db: sqlite3.Connection, host: str) -> list[tuple[str, str]]:
     """(run, date) of each run that was added after a run of a later date: the clock was set back, or an older run was added
     later. Series are sorted by date."""
-    found, latest = [], ""
+    found: list[tuple[str, str]] = []
+    latest = ""
     for run, date in db.execute("SELECT id, started_utc FROM run WHERE host = ? ORDER BY rowid", (host,)):
         if str(date) < latest:
             found.append((str(run), str(date)))
@@ -158,7 +165,7 @@ def out_of_order(db: sqlite3.Connection, host: str) -> list[tuple[str, str]]:
     return found
 
 
-def nights(path, host: str | None) -> dict[tuple[str, str], list[float]]:
+def nights(path: Path | str, host: str | None) -> dict[tuple[str, str], list[float]]:
     """(cell, metric) -> spread of repetitions in each night with this fingerprint, oldest first. Empty without a readable
     history; power is then estimated from a record."""
     if host is None or not Path(path).is_file():

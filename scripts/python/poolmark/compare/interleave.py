@@ -10,11 +10,13 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from poolmark.facts.build_commit import Build, last_line
 from poolmark.base.errors import PoolmarkError, UsageError
+from poolmark.base.forms import CellData, Config
 from poolmark.base.paths import COMMAND, WORK
 from poolmark.base.progress import Eta
 from poolmark.records.read_record import Run, load
@@ -48,7 +50,7 @@ class Job:
             ours += ["--seed", str(seed), *(["--full-speed", f"{self.full_speed_ns:.6f}ns"] if self.full_speed_ns else [])]
         return [sys.executable, str(COMMAND), *self.words, *ours]
 
-    def ask(self, build: Path, word: str) -> subprocess.CompletedProcess:
+    def ask(self, build: Path, word: str) -> subprocess.CompletedProcess[str]:
         """Calls it with --list or --dry-run; measures nothing."""
         return subprocess.run([sys.executable, str(COMMAND), *self.words, "--build", str(build), "--repetitions", "1", word],
                               cwd=WORK, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
@@ -116,7 +118,7 @@ def order(repetitions: int, seed: int = 1) -> list[str]:
 def full_speed_of(runs: list[Run]) -> float:
     """Nanoseconds of an addition at the processor's full speed, the fastest that these runs found; 0 when none did. Runs of both
     sides are on one host within minutes, and are held to the same speed."""
-    found = [run.data.get("summary", {}).get("step_ns") for run in runs if run.data["kind"] == "bench"]
+    found = [(run.data.get("summary") or {}).get("step_ns") for run in runs if run.data["kind"] == "bench"]
     return min((step for step in found if isinstance(step, (int, float)) and step > 0), default=0.0)
 
 
@@ -144,7 +146,7 @@ def run_job(job: Job, build: Build, out: Path, seed: int) -> Run:
     return load(out)
 
 
-def files_of_cell(run: Run, cell: dict) -> list[str]:
+def files_of_cell(run: Run, cell: CellData) -> list[str]:
     """All files in the folder of a cell, with the records of its programs and their seals, so that verify can compute it again."""
     inside = [name for name in run.data.get("files", {}) if name.startswith(f"cells/{cell['id']}/")]
     return list(dict.fromkeys([*cell.get("files", {}).values(), *inside]))
@@ -155,22 +157,23 @@ def join(runs: list[Run], folder: Path, comparison: str, jobs: int, build: str) 
     `comparison`, and each cell knows in which turn of its side it was measured, with `jobs` runs in a turn."""
     first = runs[0].data
     windows = {run.data.get("config", {}).get("windows", "any") for run in runs if run.data["kind"] == "bench"}
-    config = {"windows": " and ".join(sorted(windows))} if windows else {}
+    config: Config = {"windows": " and ".join(sorted(windows))} if windows else {}
     primary = list(dict.fromkeys(pattern for run in runs for pattern in run.data.get("config", {}).get("primary") or []))
     config |= {"primary": primary} if primary else {}
     record = Record.create("nightly", folder=folder, command=first["command"], seed=first.get("seed"), config=config)
-    record.data.update(tool=first["tool"], host=first["host"], libraries=first.get("libraries", {}),
-                       suite=first.get("suite"), comparison=comparison, build=build)
+    record.data["tool"], record.data["host"], record.data["libraries"] = first["tool"], first["host"], first.get("libraries", {})
+    record.data["suite"], record.data["comparison"], record.data["build"] = first.get("suite"), comparison, build
     seen: dict[str, int] = {}
     for number, run in enumerate(runs):
         for cell in run.data.get("cells", []):
             stem = re.sub(r"\.\d+$", "", cell["id"])
             seen[stem] = seen.get(stem, 0) + 1
             made = record.cell(f"{stem}.{seen[stem]}", cell["config"], seen[stem])
-            made.data.update(metrics=cell["metrics"], status=cell["status"], commands=cell.get("commands", []),
-                             anomalies=cell.get("anomalies", []), source=run.id, turn=number // jobs,
-                             command=run.data.get("command", []),
-                             **({"phases": cell["phases"]} if "phases" in cell else {}))
+            made.data["metrics"], made.data["status"], made.data["commands"] = cell["metrics"], cell["status"], cell.get("commands", [])
+            made.data["anomalies"], made.data["source"], made.data["turn"] = cell.get("anomalies", []), run.id, number // jobs
+            made.data["command"] = run.data.get("command", [])
+            if "phases" in cell:
+                made.data["phases"] = cell["phases"]
             raw = Path("raw") / run.id
             for name in files_of_cell(run, cell):
                 target = record.folder / raw / name
@@ -183,11 +186,14 @@ def join(runs: list[Run], folder: Path, comparison: str, jobs: int, build: str) 
     return load(record.folder)
 
 
+RunJob = Callable[[Job, Build, Path, int], Run]
+
+
 class Sides:
     """The measurements of both sides. `run(job, build, out, seed)` does one; tests replace it."""
 
-    def __init__(self, builds: dict[str, Build], jobs: list[Job], folder: Path, *, seed: int, run=None,
-                 say=lambda text: None):
+    def __init__(self, builds: Mapping[str, Build], jobs: list[Job], folder: Path, *, seed: int, run: RunJob | None = None,
+                 say: Callable[[str], object] = lambda text: None) -> None:
         self.builds, self.jobs, self.folder, self.seed, self.say = builds, jobs, folder, seed, say
         self.run = run or run_job
         self.runs: dict[str, list[Run]] = {side: [] for side in SIDES}
@@ -227,8 +233,8 @@ class Sides:
                            Path(self.builds[side].name).name or side) for side in SIDES}
 
 
-def measure(builds: dict[str, Build], jobs: list[Job], repetitions: int, folder: Path, *, seed: int, run=None,
-            say=lambda text: None) -> dict[str, Run]:
+def measure(builds: Mapping[str, Build], jobs: list[Job], repetitions: int, folder: Path, *, seed: int, run: RunJob | None = None,
+            say: Callable[[str], object] = lambda text: None) -> dict[str, Run]:
     """Measures both sides; returns their records."""
     sides = Sides(builds, jobs, folder, seed=seed, run=run, say=say)
     sides.extend(repetitions)

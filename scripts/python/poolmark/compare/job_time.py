@@ -4,6 +4,7 @@
 The modules of the commands are named and loaded when needed, as cli.py does, since they come after this layer.
 """
 import importlib
+from pathlib import Path
 
 from poolmark.base.options import make_parser
 from poolmark.base.progress import span
@@ -12,13 +13,13 @@ from poolmark.compare.interleave import SIDES, Job
 MODULES = {"suite": "run.suite", "bench": "bench.bench_estimate"}     # each has add_arguments(parser) and estimate_s(args)
 
 
-def seconds_of(job: Job, build) -> float:
+def seconds_of(job: Job, build: Path) -> float:
     """Of one run on one build. The job was checked before."""
     kind, *words = job.words
     module = importlib.import_module(f"poolmark.{MODULES[kind]}")
     parser = make_parser()
     module.add_arguments(parser)
-    return module.estimate_s(parser.parse_args([*words, "--build", str(build), "--repetitions", "1"]))
+    return float(module.estimate_s(parser.parse_args([*words, "--build", str(build), "--repetitions", "1"])))
 
 
 def told(one_s: float, least: int, most: int, until_s: float | None) -> str:

@@ -8,13 +8,14 @@ import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from poolmark.base.forms import CellData, Config, MetricData, RecordData, value_of
 from poolmark.base.units import plural
 from poolmark.records import raw_data
 from poolmark.verify import withheld
 from poolmark.bench import full_speed
 from poolmark.compare.blocks import Blocks, blocks_of
 from poolmark.compare.primary import PRIMARY
-from poolmark.compare.statistics_of_pairs import Effect
+from poolmark.compare.statistics_of_pairs import UNKNOWN, Effect
 
 LEAST_SAMPLES = 4       # with so many repetitions at full speed the others are left out
 NOT_COMPLETE = "cell.not_complete"  # always primary
@@ -24,19 +25,19 @@ COMBINED = "combined"   # the role of a row over all cells
 @dataclass
 class Judged:
     cell: str            # its id without the number of the repetition
-    config: dict
+    config: Config
     metric: str
     unit: str
     better: str
     base: list[float]
     candidate: list[float]
-    files: dict = field(default_factory=dict)  # "base"/"candidate" -> [path of raw data in its run]
+    files: dict[str, list[str]] = field(default_factory=dict)  # "base"/"candidate" -> [path of raw data in its run]
     role: str = PRIMARY
     blocks: Blocks | None = None  # of the values, where both builds were measured in turn
     p: float = 1.0
     q: float = 1.0      # p corrected for the family
     q_better: float = 1.0
-    effect: Effect | None = None
+    effect: Effect = UNKNOWN
     floor: float = 0.0
     finds: float = math.inf     # least change that would be found 19 times in 20
     at_worst: float = math.inf  # upper bound of the worsening (one-sided, 95 %)
@@ -62,7 +63,7 @@ class Judged:
     def more_often(self) -> str:
         """Where the medians of losses or failures do not differ: in how many of the candidate's runs there are some. Empty when not
         in more than of the baseline's."""
-        if self.unit not in ("1", "count") or self.better != "lower" or self.effect is None or self.effect.change != 0:
+        if self.unit not in ("1", "count") or self.better != "lower" or self.effect.change != 0:
             return ""
         ours, theirs = (sum(value > 0 for value in side) for side in (self.base, self.candidate))
         more = sum(self.candidate) / len(self.candidate) > sum(self.base) / len(self.base)
@@ -81,41 +82,43 @@ def stem(cell_id: str) -> str:
     return head if head and tail.isdigit() else cell_id
 
 
-def counts(cell: dict) -> bool:
+def counts(cell: CellData) -> bool:
     """False only for a cell that was interrupted, or had the wrong allocator. A cell that lost messages or clients, or whose
     target did not start, is incomplete and counts: leaving it out would hide the fault."""
     told = {anomaly["what"] for anomaly in cell.get("anomalies", [])}
     return cell["status"] == "complete" or not told & {"interrupted", "allocator"} and (bool(cell["metrics"]) or "start" in told)
 
 
-def with_cells(run: dict) -> dict:
+def with_cells(run: RecordData) -> RecordData:
     """A generator's own record with its measurement as the one cell; other records as they are. All else of its configuration is
     compared as a whole (comparable.py)."""
     if run.get("kind") != "load" or run.get("cells"):
         return run
     config = {key: run["config"].get(key) for key in ("scenario", "engine")}
     files = {Path(name).stem: name for name in run.get("files", {}) if name.endswith((".hlog", ".csv"))}
-    return run | {"cells": [{"id": str(config["scenario"]), "config": config, "repetition": 1, "status": run["status"], "files": files,
-                             **{key: run.get(key) or empty for key, empty in (("metrics", {}), ("anomalies", []))}}]}
+    made = run.copy()
+    made["cells"] = [{"id": str(config["scenario"]), "config": config, "repetition": 1, "status": run["status"], "files": files,
+                      "metrics": run.get("metrics") or {}, "anomalies": run.get("anomalies") or []}]
+    return made
 
 
-def by_config(run: dict) -> dict[str, list[dict]]:
-    cells: dict[str, list[dict]] = {}
+def by_config(run: RecordData) -> dict[str, list[CellData]]:
+    cells: dict[str, list[CellData]] = {}
     for cell in run.get("cells", []):
         if counts(cell):
             cells.setdefault(json.dumps(cell["config"], sort_keys=True), []).append(cell)
     return cells
 
 
-def at_full_speed(ours: list[dict], theirs: list[dict]) -> tuple[list[dict], list[dict]]:
+def at_full_speed(ours: list[CellData], theirs: list[CellData]) -> tuple[list[CellData], list[CellData]]:
     """Benchmarks: only the repetitions at full speed when both sides have LEAST_SAMPLES of them; otherwise all of both. One side
     filtered alone would be compared with the other side's slow repetitions."""
-    full = [[cell for cell in cells if (cell["metrics"].get(full_speed.FULL, {}).get("value") or 0.0) >= 1.0]
+    full = [[cell for cell in cells if (value_of(cell["metrics"], full_speed.FULL) or 0.0) >= 1.0]
             for cells in (ours, theirs)]
     return (full[0], full[1]) if min(map(len, full)) >= LEAST_SAMPLES else (ours, theirs)
 
 
-def values(cells: list[dict], metric: str) -> list[float]:
+def values(cells: list[CellData], metric: str) -> list[float]:
     """One value a repetition. For a single repetition its samples instead, when there are several."""
     found = [cell["metrics"][metric] for cell in cells if metric in cell["metrics"]]
     if len(found) == 1 and len(found[0].get("samples", [])) > 1:
@@ -123,25 +126,25 @@ def values(cells: list[dict], metric: str) -> list[float]:
     return [float(one["value"]) for one in found if one["value"] is not None]
 
 
-def metrics_of(cells: list[dict]) -> dict[str, dict]:
+def metrics_of(cells: list[CellData]) -> dict[str, MetricData]:
     """Every metric that one of the repetitions has."""
-    found: dict[str, dict] = {}
+    found: dict[str, MetricData] = {}
     for cell in cells:
         for name, one in cell["metrics"].items():
             found.setdefault(name, one)
     return found
 
 
-def without_value(cells: list[dict], found: list[float]) -> int:
+def without_value(cells: list[CellData], found: list[float]) -> int:
     """Repetitions that measured something, but not this metric."""
     return max(0, sum(bool(cell["metrics"]) for cell in cells) - len(found))
 
 
-def why_without(cells: list[dict], metric: str) -> str:
+def why_without(cells: list[CellData], metric: str) -> str:
     """Why repetitions of a side have no value of a metric, in the words of their records: "value in 3 of 8 runs: served_before (5): TEXT";
     "" when all have one. An anomaly is a reason when it withholds this metric, or names it."""
     ran = [cell for cell in cells if cell["metrics"]]
-    without = [cell for cell in ran if (cell["metrics"].get(metric) or {}).get("value") is None]
+    without = [cell for cell in ran if value_of(cell["metrics"], metric) is None]
     found: dict[str, tuple[int, str]] = {}
     if not without:
         return ""
@@ -152,27 +155,27 @@ def why_without(cells: list[dict], metric: str) -> str:
     return f"value in {len(ran) - len(without)} of {plural(len(ran), 'run')}" + (f": {reasons}" if reasons else "")
 
 
-def files_of(cells: list[dict], metric: str) -> list[str]:
+def files_of(cells: list[CellData], metric: str) -> list[str]:
     return [path for cell in cells for path in raw_data.files_behind(cell, metric)]
 
 
-def turns(cells: list[dict], metric: str | None = None) -> list[int | None]:
+def turns(cells: list[CellData], metric: str | None = None) -> list[int | None]:
     """The turn of each repetition that has a value of the metric; None of one that does not know its turn."""
     return [cell.get("turn") for cell in cells
             if metric is None or metric in cell["metrics"] and cell["metrics"][metric]["value"] is not None]
 
 
-def in_turn(base: dict, candidate: dict) -> bool:
+def in_turn(base: RecordData, candidate: RecordData) -> bool:
     """True for the two sides of one comparison that measured both builds in turn."""
     return isinstance(base.get("comparison"), str) and base["comparison"] == candidate.get("comparison")
 
 
-def not_complete(name: str, ours: list[dict], theirs: list[dict], interleaved: bool) -> list[Judged]:
+def not_complete(name: str, ours: list[CellData], theirs: list[CellData], interleaved: bool) -> list[Judged]:
     """A row that counts incomplete repetitions (1 for each); none when all are complete."""
-    sides = [[float(cell["status"] != "complete") for cell in cells] for cells in (ours, theirs)]
-    if not any(map(any, sides)):
+    base, candidate = ([float(cell["status"] != "complete") for cell in cells] for cells in (ours, theirs))
+    if not any(base + candidate):
         return []
-    return [Judged(name, ours[0]["config"], NOT_COMPLETE, "1", "lower", *sides,
+    return [Judged(name, ours[0]["config"], NOT_COMPLETE, "1", "lower", base, candidate,
                    blocks=blocks_of(turns(ours), turns(theirs)) if interleaved else None)]
 
 
@@ -185,7 +188,7 @@ class Paired:
     missing_metrics: list[tuple[str, str]] = field(default_factory=list)  # the same, in cells that both have
 
 
-def pair(base: dict, candidate: dict) -> Paired:
+def pair(base: RecordData, candidate: RecordData) -> Paired:
     ours, theirs, found, interleaved = by_config(base), by_config(candidate), Paired(), in_turn(base, candidate)
     rows, notes, one_sided = found.rows, found.notes, found.one_sided
     for key, cells in ours.items():
@@ -200,7 +203,7 @@ def pair(base: dict, candidate: dict) -> Paired:
         if left_out:
             notes.append(f"{name}: {left_out} of {measured} repetitions were not at the processor's full speed; left out")
         rows += not_complete(name, cells, theirs[key], interleaved)
-        on_neither = []
+        on_neither: list[str] = []
         for metric, one in metrics_of(cells).items():
             if one["better"] == "none":
                 continue
@@ -211,7 +214,7 @@ def pair(base: dict, candidate: dict) -> Paired:
             row = Judged(name, cells[0]["config"], metric, one["unit"], one["better"], values(cells, metric),
                          values(theirs[key], metric), {"base": files_of(cells, metric),
                                                        "candidate": files_of(theirs[key], metric)})
-            meanings = {(one["unit"], one["better"]) for cell in [*cells, *theirs[key]] if (one := cell["metrics"].get(metric))}
+            meanings = {(told["unit"], told["better"]) for cell in [*cells, *theirs[key]] if (told := cell["metrics"].get(metric))}
             if len(meanings) > 1:
                 notes.append(f"{name}: {metric} is in {' and in '.join(f'{unit} ({better} is better)' for unit, better in sorted(meanings))}; left out")
                 one_sided.append((name, metric))

@@ -25,7 +25,7 @@ import numpy
 from scipy import special
 
 from poolmark.compare import blocks
-from poolmark.compare.blocks import Blocks
+from poolmark.compare.blocks import Array, Blocks
 
 ROUNDS = 4999           # random relabellings, when there are too many to visit all
 MOST_EXACT = 20_000     # up to so many all are visited
@@ -81,7 +81,7 @@ def least_repetitions(alpha: float) -> int:
     return next(count for count in itertools.count(2) if least_p(count, count) <= alpha)
 
 
-def trimmed(values: numpy.ndarray, part: float = TRIM) -> tuple[numpy.ndarray, numpy.ndarray, int]:
+def trimmed(values: Array, part: float = TRIM) -> tuple[Array, Array, int]:
     """(trimmed means, their squared standard errors, values kept) of each row; `part` is trimmed at each end."""
     count = values.shape[1]
     cut = int(part * count)
@@ -95,7 +95,7 @@ def trimmed(values: numpy.ndarray, part: float = TRIM) -> tuple[numpy.ndarray, n
     return means, (count - 1) * ordered.var(axis=1, ddof=1) / (rest * max(1, rest - 1)), rest
 
 
-def level(sample: Sample) -> tuple[numpy.ndarray, float]:
+def level(sample: Sample) -> tuple[Array, float]:
     """The values as compared, baseline first, and their least deviation."""
     values = numpy.array(sample.base + sample.candidate, float)
     if sample.logarithmic:
@@ -123,12 +123,13 @@ def widening(sample: Sample) -> float:
     return values / max(1, values - blocks.count(sample.unit) + 1)
 
 
-def z_of_t(t: numpy.ndarray, freedom: int) -> numpy.ndarray:
+def z_of_t(t: Array, freedom: int) -> Array:
     tail = numpy.maximum(special.stdtr(freedom, -numpy.abs(t)), 1e-300)
-    return numpy.sign(t) * numpy.minimum(-special.ndtri(tail), MOST_Z)
+    found: Array = numpy.sign(t) * numpy.minimum(-special.ndtri(tail), MOST_Z)
+    return found
 
 
-def z_of_means(ours: numpy.ndarray, theirs: numpy.ndarray, least: float, part: float, wider: float, lost: int) -> numpy.ndarray:
+def z_of_means(ours: Array, theirs: Array, least: float, part: float, wider: float, lost: int) -> Array:
     our_mean, our_error, left = trimmed(ours, part)
     their_mean, their_error, right = trimmed(theirs, part)
     error = numpy.sqrt(numpy.maximum((our_error + their_error) * wider, least ** 2 * (1 / left + 1 / right)))
@@ -137,7 +138,7 @@ def z_of_means(ours: numpy.ndarray, theirs: numpy.ndarray, least: float, part: f
     return z_of_t(t, max(1, left + right - 1 - lost))
 
 
-def statistics_of(sample: Sample, picks: numpy.ndarray) -> numpy.ndarray:
+def statistics_of(sample: Sample, picks: Array) -> Array:
     """One z for each relabelling. A row of `picks` is an order of the values, the baseline's first."""
     values, least = level(sample)
     count = len(sample.base)
@@ -151,7 +152,7 @@ def statistics_of(sample: Sample, picks: numpy.ndarray) -> numpy.ndarray:
 
 
 @functools.lru_cache(maxsize=8)
-def every_labelling(unit: Blocks) -> numpy.ndarray:
+def every_labelling(unit: Blocks) -> Array:
     """All relabellings, as orders of the values; the first is the real one."""
     places = blocks.places(unit)
     ways = [[(*chosen, *(place for place in ours + theirs if place not in chosen))
@@ -163,7 +164,7 @@ def every_labelling(unit: Blocks) -> numpy.ndarray:
     return picks
 
 
-def random_labellings(unit: Blocks, rounds: int, rng) -> numpy.ndarray:
+def random_labellings(unit: Blocks, rounds: int, rng: numpy.random.Generator) -> Array:
     """So many relabellings at random; the first is the real one."""
     picks = numpy.tile(numpy.arange(len(unit[0]) + len(unit[1])), (rounds, 1))
     for ours, theirs in blocks.places(unit):
@@ -176,11 +177,11 @@ def random_labellings(unit: Blocks, rounds: int, rng) -> numpy.ndarray:
 class Family:
     """The relabellings of a family of samples, and the statistic of each sample under each of them."""
 
-    def __init__(self, samples: list[Sample], rng, rounds: int = ROUNDS):
+    def __init__(self, samples: list[Sample], rng: numpy.random.Generator, rounds: int = ROUNDS) -> None:
         units = sorted({sample.unit for sample in samples})
         self.exact = len(units) == 1 and arrangements(units[0]) <= MOST_EXACT
         self.rounds = arrangements(units[0]) if self.exact else rounds + 1
-        self.columns: list[numpy.ndarray] = [numpy.empty(0)] * len(samples)
+        self.columns: list[Array] = [numpy.empty(0)] * len(samples)
         for unit in units:
             few = arrangements(unit) <= self.rounds or self.exact
             picks, which = self._relabel(unit, few, rng)
@@ -190,7 +191,7 @@ class Family:
                     self.columns[place] = column if which is None else column[which]
         self.samples = samples
 
-    def _relabel(self, unit: Blocks, few: bool, rng) -> tuple[numpy.ndarray, numpy.ndarray | None]:
+    def _relabel(self, unit: Blocks, few: bool, rng: numpy.random.Generator) -> tuple[Array, Array | None]:
         """(orders of the values, index of the order for each round); round 0 has the real labels."""
         if few:
             picks = every_labelling(unit)
@@ -201,16 +202,16 @@ class Family:
 
     def combine(self, places: list[int]) -> None:
         """Adds a combined sample: these samples with equal weight."""
-        self.columns.append(sum(self.columns[place] for place in places) / math.sqrt(len(places)))
+        self.columns.append(functools.reduce(numpy.add, (self.columns[place] for place in places)) / math.sqrt(len(places)))
 
-    def _share(self, statistic: numpy.ndarray, found: float) -> float:
+    def _share(self, statistic: Array, found: float) -> float:
         """Share of rounds that reach `found`. Round 0 always does, so a p-value is never 0."""
         return float(numpy.count_nonzero(statistic >= found - 1e-9 * max(1.0, abs(found))) / self.rounds)
 
-    def _step_down(self, columns: list[numpy.ndarray]) -> list[float]:
-        order = sorted(range(len(columns)), key=lambda place: columns[place][0])
+    def _step_down(self, columns: list[Array]) -> list[float]:
+        order = sorted(range(len(columns)), key=lambda place: float(columns[place][0]))
         largest = numpy.full(self.rounds, -numpy.inf)
-        shares = []
+        shares: list[float] = []
         for place in order:         # ascending: the rivals of a statistic are the smaller ones
             numpy.maximum(largest, columns[place], out=largest)
             shares.append(self._share(largest, columns[place][0]))

@@ -10,6 +10,7 @@ The permutation tests that judge are at least as powerful (permutation.py).
 """
 import functools
 import math
+from collections.abc import Iterable
 
 import numpy
 from scipy import stats
@@ -29,7 +30,7 @@ def limit_of(metric: str) -> float:
     return TOO_NOISY_TAIL if any(tail in metric for tail in _TAILS) else TOO_NOISY
 
 
-def deviation_of(values) -> float | None:
+def deviation_of(values: Iterable[float]) -> float | None:
     """Relative spread of repetitions; None if unknown. One outlier in five counts little."""
     found = numpy.asarray(list(values), float)
     if len(found) < 3 or found.min() <= 0:

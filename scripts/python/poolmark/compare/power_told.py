@@ -8,11 +8,13 @@ The earlier record is the newest one under results/runs of the same suite (or of
 a record the line says that nothing is known.
 """
 import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from poolmark.compare import primary
 from poolmark.base.errors import PoolmarkError
+from poolmark.base.forms import RecordData
 from poolmark.compare.pairing import by_config, stem, values
 from poolmark.base.paths import RUNS
 from poolmark.base.units import plural
@@ -37,11 +39,12 @@ class Spread:
     repetitions: int
 
 
-def spreads(run: dict) -> tuple[list[Spread], int]:
+def spreads(run: RecordData) -> tuple[list[Spread], int]:
     """Each primary metric with its noisiest cell; and the number of tests."""
     patterns = primary.named_by(run)
     found: dict[str, Spread] = {}
-    tests, metrics = 0, set()
+    metrics: set[str] = set()
+    tests = 0
     for cells in by_config(run).values():
         names, cell = cells[0]["metrics"], stem(cells[0]["id"])
         for metric, one in names.items():
@@ -56,7 +59,7 @@ def spreads(run: dict) -> tuple[list[Spread], int]:
     return sorted(found.values(), key=lambda one: one.metric), tests + (len(metrics) if len(by_config(run)) > 1 else 0)
 
 
-def table(run: dict, counts=COUNTS) -> list[list[str]]:
+def table(run: RecordData, counts: Sequence[int] = COUNTS) -> list[list[str]]:
     found, tests = spreads(run)
     head = ["metric", "most restless cell", "one run to the next", *(f"{count} runs find" for count in counts)]
     return [head, *([one.metric, one.cell, f"{one.deviation * 100:.2g} %",
@@ -68,7 +71,7 @@ def is_like(run: Run, what: str, fingerprint: str | None) -> bool:
 
     kind, _, name = what.partition(":")
     data = run.data
-    fits = "workload" in str(data.get("cells", [{}])[:1]) if kind == "bench" else data.get("suite") == Path(name).stem
+    fits = "workload" in str(data.get("cells", [])[:1]) if kind == "bench" else data.get("suite") == Path(name).stem
     return fits and (fingerprint is None or of(data) == fingerprint)
 
 
@@ -96,7 +99,7 @@ def by_nights(found: list[Spread], nights: dict[tuple[str, str], list[float]]) -
     return most
 
 
-def told_before(what: str, repetitions: int, run: Run | None, nights: dict | None = None) -> list[str]:
+def told_before(what: str, repetitions: int, run: Run | None, nights: dict[tuple[str, str], list[float]] | None = None) -> list[str]:
     """The text printed before a comparison. `nights`: history.nights()."""
     few = least_repetitions(ALPHA_PRIMARY)
     if repetitions < few:

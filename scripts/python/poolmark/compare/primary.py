@@ -10,7 +10,9 @@ A pattern is a name with * and ?; "CELL:METRIC" limits it to cells.
 """
 import fnmatch
 import re
+from collections.abc import Collection
 
+from poolmark.base.forms import RecordData
 from poolmark.facts import described
 from poolmark.suites import suite_file
 from poolmark.base.errors import PoolmarkError, UsageError
@@ -24,7 +26,7 @@ _DUPLICATES = re.compile(r"uncorrected|\.(mean|max|count)(_ns)?$|_rss_bytes$|^an
 _PHASED = re.compile(r"^(delivery|ack|messages)\.([a-z0-9_]+)$")
 
 
-def is_duplicate(metric: str, names) -> bool:
+def is_duplicate(metric: str, names: Collection[str]) -> bool:
     """`names`: all metrics of its cell."""
     if _DUPLICATES.search(metric):
         return True
@@ -47,7 +49,7 @@ def is_exact(pattern: str) -> bool:
     return not set(pattern) & set("*?[")
 
 
-def named_by(run: dict) -> list[str]:
+def named_by(run: RecordData) -> list[str]:
     """The patterns of a record: its own, else those of the suite's file today, else the catalogue's."""
     own = run.get("config", {}).get("primary")
     if isinstance(own, list) and own:
@@ -71,7 +73,7 @@ def catalogue() -> list[str]:
     return [*names, *(f"*.{name}" for name in names if not name.startswith("connect."))]
 
 
-def role(cell: str, metric: str, names, patterns: list[str]) -> str:
+def role(cell: str, metric: str, names: Collection[str], patterns: list[str]) -> str:
     """A duplicate is primary only when a pattern without * and ? names it."""
     duplicate = is_duplicate(metric, names)
     for pattern in patterns:
@@ -80,7 +82,7 @@ def role(cell: str, metric: str, names, patterns: list[str]) -> str:
     return DUPLICATE if duplicate else OTHER
 
 
-def patterns_for(base: dict, candidate: dict, judge: list[str]) -> list[str]:
+def patterns_for(base: RecordData, candidate: RecordData, judge: list[str]) -> list[str]:
     """`judge`: the asked patterns. "all" means every metric but duplicates, "primary" the suite's own."""
     if not judge:
         return named_by(candidate) or named_by(base)
@@ -90,7 +92,7 @@ def patterns_for(base: dict, candidate: dict, judge: list[str]) -> list[str]:
     return patterns
 
 
-def in_phases(pattern: str, run: dict) -> list[str]:
+def in_phases(pattern: str, run: RecordData) -> list[str]:
     """A metric that exists only with the name of a phase before it means that metric of every phase."""
     cells, colon, name = pattern.rpartition(":")
     known = {metric for cell in run.get("cells", []) for metric in cell["metrics"]}

@@ -22,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -29,9 +30,11 @@ from scipy import special
 
 from poolmark.facts import build_commit, facts
 from poolmark.base.errors import PoolmarkError, UsageError
+from poolmark.base.forms import Json, RecordData
 from poolmark.base.options import count
 from poolmark.base.paths import ROOT, for_people, need_checkout
 from poolmark.base.progress import Beat, Eta, span
+from poolmark.records import summary
 from poolmark.records.read_record import load, parse
 from poolmark.records.record import Record
 from poolmark.compare.compare_builds import stop
@@ -48,6 +51,9 @@ GETS = "bench --filter ^lifo/slab/3072$ --min-time 0.2"
 TO_BE_MEASURED = "HANDICAP_CONNECT=measured"  # microseconds that double the p99 on this host
 TO_BE_CHOSEN = "   # a number: 2 p99 - p50 of connects on this host, in us; the experiment measures it"
 MOST_WAIT_US = 20_000  # a loop that waits longer, 10 times a second and for all its clients, falls behind
+Builds = Mapping[tuple[str, ...], Path]     # make variables -> the build with them
+Results = dict[str, list[Json]]             # trial -> its comparisons
+Call = Callable[[list[str], Path], int]     # (command, log) -> exit code
 STATE, CSV, MARKDOWN = "comparisons.jsonl", "sensitivity.csv", "sensitivity.md"
 
 
@@ -98,9 +104,9 @@ def folder_name(variables: tuple[str, ...]) -> str:
     return "build" + "".join("-" + word.lower().replace("handicap_", "").replace("=", "-") for word in variables)
 
 
-def builds_for(trials, scratch: Path) -> dict[tuple[str, ...], Path]:
+def builds_for(trials: Sequence[Trial], scratch: Path) -> dict[tuple[str, ...], Path]:
     """One build of this checkout for each set of variables."""
-    made = {}
+    made: dict[tuple[str, ...], Path] = {}
     for variables in dict.fromkeys(variables for trial in trials for variables in (trial.base, trial.variables)):
         made[variables] = scratch / folder_name(variables)
         if (made[variables] / "poolmark-bench").exists():
@@ -121,7 +127,7 @@ def doubling_us(plain: Path) -> int:
         if code:
             raise PoolmarkError(f"{shlex.join(argv)}: exit {code}")
         cells = load(f"{scratch}/out").data["cells"]
-    p50, p99 = (statistics.median(cell["metrics"][name]["value"] for cell in cells) for name in ("connect.p50", "connect.p99"))
+    p50, p99 = (statistics.median(summary.values(cells, name)) for name in ("connect.p50", "connect.p99"))
     wait_us = max(1, round((2 * p99 - p50) / 1000))
     if wait_us > MOST_WAIT_US:
         raise PoolmarkError(f"one connect in 100 takes {p99 / 1e6:.0f} ms here, at 2 000 a second: the host is too busy for this "
@@ -129,7 +135,7 @@ def doubling_us(plain: Path) -> int:
     return wait_us
 
 
-def calibrated(trials, done: dict[str, list[dict]], scratch: Path) -> list[Trial]:
+def calibrated(trials: Sequence[Trial], done: Results, scratch: Path) -> list[Trial]:
     """The trials with the measured wait. A resumed experiment keeps the wait of its earlier comparisons."""
     if not any(TO_BE_MEASURED in trial.variables for trial in trials):
         return list(trials)
@@ -153,7 +159,7 @@ def call(argv: list[str], log: Path) -> int:
 ROW = ("cell", "metric", "role", "verdict", "change", "low", "high", "difference", "q", "finds")  # of verdict.json
 
 
-def one_comparison(trial: Trial, builds, repetitions: int, seed: int, run=call) -> dict:
+def one_comparison(trial: Trial, builds: Builds, repetitions: int, seed: int, run: Call = call) -> Json:
     """Runs the command and reads its exit code and verdict.json."""
     with tempfile.TemporaryDirectory(prefix="poolmark-sensitivity-") as scratch:
         out, log = Path(scratch) / "out", Path(scratch) / "log"
@@ -170,13 +176,13 @@ def one_comparison(trial: Trial, builds, repetitions: int, seed: int, run=call) 
             "seconds": time.monotonic() - began, "reasons": found["reasons"], "rows": rows}
 
 
-def found_it(trial: Trial, one: dict) -> bool:
+def found_it(trial: Trial, one: Json) -> bool:
     """True for a regression of the handicap's metric. A regression of another metric would be chance."""
-    return one["exit_code"] == REGRESSION and any(row["metric"] == trial.metric and row["verdict"] == "regression"
-                                                  for row in one["rows"])
+    return bool(one["exit_code"] == REGRESSION) and any(row["metric"] == trial.metric and row["verdict"] == "regression"
+                                                        for row in one["rows"])
 
 
-def changes_of(trial: Trial, found: list[dict]) -> tuple[str, str]:
+def changes_of(trial: Trial, found: list[Json]) -> tuple[str, str]:
     """(median, range) of the changes seen in the handicap's metric; differences when there are no relative changes."""
     rows = [row for one in found for row in one["rows"] if row["metric"] == trial.metric]
     shares = sorted(row["change"] for row in rows if row["change"] is not None)
@@ -197,8 +203,8 @@ def share_of(count: int, of: int) -> str:
     return f"{count} ({low:.0%} to {high:.0%})".replace("%", " %")
 
 
-def lines_of(trials, results: dict[str, list[dict]], repetitions: int | None = None) -> list[list[str]]:
-    lines = []
+def lines_of(trials: Sequence[Trial], results: Results, repetitions: int | None = None) -> list[list[str]]:
+    lines: list[list[str]] = []
     for trial in trials:
         found = results.get(trial.name, [])
         if found:
@@ -210,7 +216,7 @@ def lines_of(trials, results: dict[str, list[dict]], repetitions: int | None = N
     return lines
 
 
-def as_markdown(trials, results, data: dict, repetitions: int | None) -> str:
+def as_markdown(trials: Sequence[Trial], results: Results, data: RecordData, repetitions: int | None) -> str:
     rows = [HEADS, ["---"] * len(HEADS), *lines_of(trials, results, repetitions)]
     table = "\n".join("| " + " | ".join(row) + " |" for row in rows)
     commands = "\n\n".join(
@@ -223,14 +229,14 @@ def as_markdown(trials, results, data: dict, repetitions: int | None) -> str:
 
 def commands_of(trial: Trial, repetitions: int | None) -> list[str]:
     """The commands for repeating one of them."""
-    sides = [folder_name(variables) for variables in (trial.base, trial.variables)]
+    base, candidate = (folder_name(variables) for variables in (trial.base, trial.variables))
     makes = dict.fromkeys(f"make B={folder_name(variables)} {' '.join(variables)}".rstrip()
                           + (TO_BE_CHOSEN if TO_BE_MEASURED in variables else "")
                           for variables in (trial.base, trial.variables) if variables)
-    return [*makes, shlex.join(trial.command(*sides, repetitions or trial.repetitions))]
+    return [*makes, shlex.join(trial.command(base, candidate, repetitions or trial.repetitions))]
 
 
-def as_csv(results: dict[str, list[dict]]) -> str:
+def as_csv(results: Results) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["trial", "comparison", "exit_code", "cell", "metric", "change", "low", "high", "difference", "p", "finds",
@@ -244,38 +250,38 @@ def as_csv(results: dict[str, list[dict]]) -> str:
     return out.getvalue()
 
 
-def documents(data: dict, trials, results: dict[str, list[dict]], repetitions: int | None) -> dict[str, str]:
+def documents(data: RecordData, trials: Sequence[Trial], results: Results, repetitions: int | None) -> dict[str, str]:
     """{file name: text} of the tables of a record."""
     return {MARKDOWN: as_markdown(trials, results, data, repetitions), CSV: as_csv(results)}
 
 
-def write_results(record: Record, trials, results: dict[str, list[dict]], repetitions: int | None) -> None:
+def write_results(record: Record, trials: Sequence[Trial], results: Results, repetitions: int | None) -> None:
     for name, text in documents(record.data, trials, results, repetitions).items():
         (record.folder / name).write_text(text, encoding="utf-8")
 
 
-def figures(one: dict) -> dict[str, int]:
+def figures(one: Json) -> dict[str, int]:
     """The metrics of a comparison's cell."""
     return {"regressions": sum(row["verdict"] == "regression" for row in one["rows"]), "right": int(one["right"])}
 
 
-def note(record: Record, trial: Trial, number: int, found: dict) -> None:
+def note(record: Record, trial: Trial, number: int, found: Json) -> None:
     cell = record.cell(f"{trial.name}.{number}", {"trial": trial.name, "handicap": " ".join(trial.variables) or "none"}, number)
     for name, better in (("regressions", "none"), ("right", "higher")):
         cell.metric(name, figures(found)[name], "1", better)
     cell.finish("complete")
 
 
-def comparisons_in(path: Path) -> dict[str, list[dict]]:
+def comparisons_in(path: Path) -> Results:
     """Trial -> its comparisons. A last line that was cut off does not count."""
-    results: dict[str, list[dict]] = {}
+    results: Results = {}
     for number, line in enumerate(path.read_text(encoding="utf-8").split("\n")[:-1], 1):
         one = parse(line, f"{path}, line {number}")
         results.setdefault(one["trial"], []).append(one)
     return results
 
 
-def read_state(folder: Path, commit: str) -> dict[str, list[dict]]:
+def read_state(folder: Path, commit: str) -> Results:
     """The comparisons that are done."""
     path = folder / STATE
     if not path.is_file():
@@ -288,9 +294,10 @@ def read_state(folder: Path, commit: str) -> dict[str, list[dict]]:
 
 
 class Experiment:
-    def __init__(self, record: Record, trials, args, builds, *, done=None, run=call, say=print):
+    def __init__(self, record: Record, trials: Sequence[Trial], args: argparse.Namespace, builds: Builds, *, done: Results | None = None,
+                 run: Call = call, say: Callable[[str], object] = print) -> None:
         self.record, self.trials, self.args, self.builds, self.run, self.say = record, trials, args, builds, run, say
-        self.results: dict[str, list[dict]] = {trial.name: list((done or {}).get(trial.name, [])) for trial in trials}
+        self.results: Results = {trial.name: list((done or {}).get(trial.name, [])) for trial in trials}
         for number, trial in self.turns():
             if number <= len(self.results[trial.name]):
                 note(record, trial, number, self.results[trial.name][number - 1])
@@ -319,14 +326,14 @@ class Experiment:
                  + ("" if found["right"] else f" (not what it should say: {'; '.join(found['reasons'][:2])})")
                  + f"; {span(found['seconds'])}, {self.eta.left()}")
 
-    def go(self) -> dict[str, list[dict]]:
+    def go(self) -> Results:
         for number, trial in self.missing():
             self.compare(trial, number)
         write_results(self.record, self.trials, self.results, self.args.repetitions)
         return self.results
 
 
-def dry_run(trials, args) -> int:
+def dry_run(trials: Sequence[Trial], args: argparse.Namespace) -> int:
     for trial in trials:
         print(f"# {args.comparisons} times, about {span(trial.seconds * args.comparisons)}: {trial.text}")
         print("\n".join(commands_of(trial, args.repetitions)))
@@ -334,7 +341,7 @@ def dry_run(trials, args) -> int:
     return 0
 
 
-def open_record(args, trials, commit: str) -> tuple[Record, dict]:
+def open_record(args: argparse.Namespace, trials: Sequence[Trial], commit: str) -> tuple[Record, Results]:
     """A new record, or with --resume a record made again from the finished comparisons."""
     done = read_state(Path(args.resume), commit) if args.resume else {}
     kept = (Path(args.resume) / STATE).read_bytes() if args.resume else b""
@@ -350,7 +357,7 @@ def open_record(args, trials, commit: str) -> tuple[Record, dict]:
     return record, done
 
 
-def run(args) -> int:
+def run(args: argparse.Namespace) -> int:
     need_checkout("building Poolmark with handicaps")
     trials = [trial for trial in TRIALS if not args.only or trial.name in args.only]
     if args.dry_run:

@@ -6,12 +6,13 @@ What a comparison said is in comparisons.jsonl alone: its runs are not kept.
 from dataclasses import replace
 
 from poolmark.base.errors import RecordError
+from poolmark.base.forms import Json, value_of
 from poolmark.compare import sensitivity
 from poolmark.records.read_record import Run
-from poolmark.verify.account import ABSENT
+from poolmark.verify.account import ABSENT, Account
 
 
-def _read(run: Run) -> tuple[list, dict[str, list[dict]], int | None] | None:
+def _read(run: Run) -> tuple[list[sensitivity.Trial], dict[str, list[Json]], int | None] | None:
     """(trials, comparisons of each, repetitions that were asked for); None without the comparisons."""
     path = run.folder / sensitivity.STATE
     if not path.is_file():
@@ -35,26 +36,27 @@ def documents(run: Run) -> dict[str, str]:
     return sensitivity.documents(run.data, trials, {trial.name: results.get(trial.name, []) for trial in trials}, repetitions)
 
 
-def account(run: Run, account) -> None:
+def account(run: Run, account: Account) -> None:
     found = _read(run)
     cells = {cell["id"]: cell for cell in run.data.get("cells", [])}
     if found is None:
-        for name, cell in cells.items():
-            for metric in cell["metrics"]:
+        for name, one_cell in cells.items():
+            for metric in one_cell["metrics"]:
                 account.leave(ABSENT, f"{name}: {metric}")
         return
     trials, results, repetitions = found
     wanted = {trial.name: trial.wanted for trial in trials}
     for name, comparisons in results.items():
         for number, one in enumerate(comparisons, 1):
-            cell = cells.pop(f"{name}.{number}", None)
+            cell = cells.get(f"{name}.{number}")
             if cell is None:
                 account.wrong.append(f"{name}.{number}: {sensitivity.STATE} has this comparison, the record does not")
                 continue
+            del cells[f"{name}.{number}"]
             if one["right"] != (one["exit_code"] == wanted.get(name)):
                 account.wrong.append(f"{name}.{number}: {sensitivity.STATE}: right is {one['right']!r} and the exit code {one['exit_code']}")
             for metric, value in sensitivity.figures(one).items():
-                account.compare(f"{name}.{number}: ", metric, cell["metrics"].get(metric, {}).get("value"), [value])
+                account.compare(f"{name}.{number}: ", metric, value_of(cell["metrics"], metric), [value])
     account.wrong += [f"{name}: the record has this comparison, {sensitivity.STATE} does not" for name in cells]
     table = (run.data.get("summary") or {}).get("table")
     made = [sensitivity.HEADS, *sensitivity.lines_of(trials, results, repetitions)]

@@ -7,6 +7,7 @@ group-sequential design with fixed alpha spending and Bonferroni's bound over th
 give p below 1/70. The intervals of a look are widened accordingly, so the bound covers "same" too.
 """
 import time
+from collections.abc import Callable
 
 from poolmark.compare.verdict import INVALID, Verdict
 
@@ -18,14 +19,16 @@ def words(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
 
 
-def until_sure(extend, judge, limit_s: float, *, say=print, clock=time.monotonic) -> Verdict:
+def until_sure(extend: Callable[[int], object], judge: Callable[[float], Verdict], limit_s: float, *, say: Callable[[str], object] = print,
+               clock: Callable[[], float] = time.monotonic) -> Verdict:
     """`extend(repetitions)` measures up to that number; `judge(share)` gives a verdict of all data so far."""
     start = clock()
-    found, done = None, 0
+    found: Verdict | None = None
+    done = 0
     for count, share in zip(LOOKS, SHARES, strict=True):
         spent = clock() - start
         expected = spent / done * (count - done) if done else 0.0
-        if done and spent + expected > limit_s:
+        if found is not None and spent + expected > limit_s:
             found.notes.append(f"--until-sure: {done} repetitions, {words(spent)}; {count} would not be done within "
                                f"{words(limit_s)}")
             return found
@@ -37,5 +40,6 @@ def until_sure(extend, judge, limit_s: float, *, say=print, clock=time.monotonic
                                f"{share:.0%} of the error rates")
             return found
         say(f"{count} repetitions a side: undecided ({'; '.join(found.reasons[1:3] or found.reasons)})")
+    assert found is not None  # there were looks
     found.notes.append(f"--until-sure: undecided after {LOOKS[-1]} repetitions, the last look")
     return found

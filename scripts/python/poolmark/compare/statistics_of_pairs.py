@@ -14,12 +14,14 @@ depend on each other (memory layout, cache colour) and values of separate proces
 """
 import functools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy
 from scipy import special
 
 from poolmark.compare import blocks
+from poolmark.compare.blocks import Array
 
 SPLIT_ROUNDS = 400
 CONFIDENCE = 0.95
@@ -33,17 +35,21 @@ class Effect:
     difference: float   # in the metric's unit
 
 
+UNKNOWN = Effect(math.nan, math.nan, math.nan, math.nan)   # of a row that was not measured yet
+
+
 @functools.cache
-def mann_whitney(ours: int, theirs: int) -> numpy.ndarray:
+def mann_whitney(ours: int, theirs: int) -> Array:
     """P(U = u) for u = 0, 1, ... under the null hypothesis: Gaussian binomial coefficients."""
-    counts = numpy.zeros(ours * theirs + 1)
+    counts: Array = numpy.zeros(ours * theirs + 1)
     counts[0] = 1
     for number in range(1, ours + 1):
         counts = _times_and_over(counts, theirs + number, number)
-    return counts / counts.sum()
+    shares: Array = counts / counts.sum()
+    return shares
 
 
-def _times_and_over(counts: numpy.ndarray, above: int, below: int) -> numpy.ndarray:
+def _times_and_over(counts: Array, above: int, below: int) -> Array:
     """The polynomial, times (1 - q^above), divided by (1 - q^below)."""
     made = counts.copy()
     made[above:] -= counts[:-above] if above < len(counts) else 0
@@ -64,7 +70,7 @@ def rank_of_limit(sizes: list[tuple[int, int]], confidence: float) -> int:
     return int(numpy.count_nonzero(numpy.cumsum(found) <= tail + 1e-12))
 
 
-def interval(differences: numpy.ndarray, sizes: list[tuple[int, int]], confidence: float = CONFIDENCE) -> tuple[float, float]:
+def interval(differences: Array, sizes: list[tuple[int, int]], confidence: float = CONFIDENCE) -> tuple[float, float]:
     """Interval of the shift from base to candidate, from their sorted pairwise differences."""
     rank = rank_of_limit(sizes, confidence)
     if not rank:
@@ -79,32 +85,32 @@ def relative(difference: float, level: float) -> float:
     return difference / abs(level) if level else math.copysign(math.inf, difference)
 
 
-def effect(base, candidate, confidence: float = CONFIDENCE, both: blocks.Blocks | None = None) -> Effect:
+def effect(base: Sequence[float] | Array, candidate: Sequence[float] | Array, confidence: float = CONFIDENCE, both: blocks.Blocks | None = None) -> Effect:
     """`both`: the block of each value, where the runs were measured in turn."""
-    base, candidate = numpy.asarray(base, float), numpy.asarray(candidate, float)
-    both = both or ((0,) * len(base), (0,) * len(candidate))
+    ours, theirs = numpy.asarray(base, float), numpy.asarray(candidate, float)
+    both = both or ((0,) * len(ours), (0,) * len(theirs))
     sizes = blocks.sizes(both)
-    difference = float(numpy.median(candidate) - numpy.median(base))
-    if min(base.min(), candidate.min()) <= 0:
-        level = float(numpy.median(base))
-        apart = blocks.differences(base, candidate, both)
+    difference = float(numpy.median(theirs) - numpy.median(ours))
+    if min(ours.min(), theirs.min()) <= 0:
+        level = float(numpy.median(ours))
+        apart = blocks.differences(ours, theirs, both)
         low, high = interval(apart, sizes, confidence)
         return Effect(relative(float(numpy.median(apart)), level), relative(low, level), relative(high, level), difference)
-    apart = blocks.differences(numpy.log(base), numpy.log(candidate), both)
+    apart = blocks.differences(numpy.log(ours), numpy.log(theirs), both)
     low, high = (math.expm1(end) for end in interval(apart, sizes, confidence))
     return Effect(math.expm1(float(numpy.median(apart))), low, high, difference)
 
 
-def noise_floor(base, rng) -> float:
+def noise_floor(base: Sequence[float] | Array, rng: numpy.random.Generator) -> float:
     """The relative difference that 95 of 100 comparisons of the baseline with itself stay below.
 
     The baseline is split into two random halves, many times. A half has half the samples, so its median spreads more by a
     factor of the square root of two. The result is scaled back.
     """
-    base = numpy.asarray(base, float)
-    if len(base) < 4 or base.min() <= 0:
+    values = numpy.asarray(base, float)
+    if len(values) < 4 or values.min() <= 0:
         return 0.0
-    half = len(base) // 2
-    splits = rng.permuted(numpy.tile(numpy.log(base), (SPLIT_ROUNDS, 1)), axis=1)
+    half = len(values) // 2
+    splits = rng.permuted(numpy.tile(numpy.log(values), (SPLIT_ROUNDS, 1)), axis=1)
     apart = numpy.abs(numpy.median(splits[:, :half], axis=1) - numpy.median(splits[:, half:], axis=1))
     return float(numpy.expm1(numpy.percentile(apart, 95) / numpy.sqrt(2)))

@@ -18,16 +18,20 @@ import fnmatch
 import math
 import re
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from poolmark.facts import described
 from poolmark.base.errors import PoolmarkError, UsageError
 from poolmark.base.faults import Faults
+from poolmark.base.forms import Json, Place
 from poolmark.base.units import parse_bytes, parse_count, parse_seconds
 from poolmark.compare.verdict_out import in_unit
 
 BOUNDS = ("max", "min")
-KEYS = {"metric": str, "cell": str, "max": (int, float, str), "min": (int, float, str), "max_worse_percent": (int, float)}
+KEYS: Mapping[str, type[object] | tuple[type[object], ...]] = {
+    "metric": str, "cell": str, "max": (int, float, str), "min": (int, float, str), "max_worse_percent": (int, float)}
 WITH_UNITS = 'a number, or one with a unit: "60ms", "20KiB", "10k/s", "99%"'
 
 
@@ -60,7 +64,7 @@ class Budget:
 
     def bound(self, which: str, unit: str) -> float | None:
         """max or min in the unit of the metric. Times of some metrics are in seconds."""
-        value = getattr(self, which)
+        value: float | None = getattr(self, which)
         return value / 1e9 if value is not None and self.unit == "ns" and unit == "s" else value
 
     def broken_by(self, value: float, unit: str) -> tuple[str, str] | None:
@@ -73,9 +77,9 @@ class Budget:
         return None
 
 
-def _check_units(faults: Faults, where: tuple, table, units: dict[str, str]) -> None:
+def _check_units(faults: Faults, where: Place, table: Json, units: dict[str, str]) -> None:
     """Bounds with a unit: a metric that the pattern may mean has to have it."""
-    found = set()
+    found: set[str] = set()
     for key in BOUNDS:
         if not isinstance(table.get(key), str):
             continue
@@ -93,7 +97,7 @@ def _check_units(faults: Faults, where: tuple, table, units: dict[str, str]) -> 
         faults.add(where, "max and min are in different units; give both the same")
 
 
-def _check(faults: Faults, where: tuple, table, units: dict[str, str]) -> None:
+def _check(faults: Faults, where: Place, table: Json, units: dict[str, str]) -> None:
     names = list(units)
     for key, value in table.items():
         if key not in KEYS:
@@ -123,12 +127,13 @@ def _units() -> dict[str, str]:
         return {}
 
 
-def _budget(table: dict) -> Budget:
+def _budget(table: Json) -> Budget:
     units = {key: with_unit(table[key]) for key in BOUNDS if isinstance(table.get(key), str)}
-    return Budget(**table | {key: value for key, (value, _) in units.items()}, unit=next((unit for _, unit in units.values()), None))
+    fields: Json = table | {key: value for key, (value, _) in units.items()} | {"unit": next((unit for _, unit in units.values()), None)}
+    return Budget(**fields)
 
 
-def load(path) -> list[Budget]:
+def load(path: Path | str) -> list[Budget]:
     """Reads the budgets. Reports all faults of the file at once, with their lines."""
     try:
         with open(path, encoding="utf-8") as file:

@@ -12,15 +12,19 @@ others. A metric is
 - undecided in all other cases, with what would decide it. An interval beyond the floor is never "same".
 """
 import math
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy
 from scipy import stats
 
+from poolmark.base.forms import RecordData
 from poolmark.base.units import plural
 from poolmark.facts import comparable
 from poolmark.compare import blocks, permutation, primary
 from poolmark.compare import statistics_of_pairs as statistics
+from poolmark.compare.blocks import Array
 from poolmark.compare.pairing import COMBINED, NOT_COMPLETE, Judged, pair, with_cells
 from poolmark.compare.power import TARGET_POWER, limit_of, repetitions_for
 
@@ -37,12 +41,12 @@ WORDS = {OK: "no regression", REGRESSION: "regression", INVALID: "undecided", NO
 
 @dataclass
 class Verdict:
-    base: dict
-    candidate: dict
+    base: RecordData
+    candidate: RecordData
     rows: list[Judged]
     code: int = INVALID
     reasons: list[str] = field(default_factory=list)
-    differences: list = field(default_factory=list)
+    differences: list[tuple[str, str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     one_sided: list[str] = field(default_factory=list)  # primary metrics with a value on one side only
     missing: list[str] = field(default_factory=list)    # cells and primary metrics of the baseline that the candidate lacks
@@ -59,6 +63,27 @@ class Verdict:
     @property
     def deciding(self) -> list[Judged]:
         return [row for row in self.rows if row.decides]
+
+
+# (baseline, candidate, share of the error rates) -> verdict
+Judge = Callable[[RecordData, RecordData, float], Verdict]
+
+
+class Budget(Protocol):
+    """A bound that a metric has to hold; thresholds.py reads them."""
+
+    @property
+    def metric(self) -> str: ...
+
+    @property
+    def cell(self) -> str: ...
+
+    @property
+    def max_worse_percent(self) -> float | None: ...
+
+    def covers(self, cell: str, metric: str, unit: str) -> bool: ...
+
+    def broken_by(self, value: float, unit: str) -> tuple[str, str] | None: ...
 
 
 def give_roles(rows: list[Judged], patterns: list[str]) -> None:
@@ -86,7 +111,7 @@ def one_sided(confidence: float) -> float:
     return 2 * confidence - 1
 
 
-def measure(row: Judged, confidence: float, rng) -> None:
+def measure(row: Judged, confidence: float, rng: numpy.random.Generator) -> None:
     row.effect = statistics.effect(row.base, row.candidate, confidence, row.blocks)
     ends = statistics.effect(row.base, row.candidate, one_sided(confidence), row.blocks)
     row.at_worst = ends.high if row.better == "lower" else -ends.low
@@ -94,12 +119,13 @@ def measure(row: Judged, confidence: float, rng) -> None:
     row.limit = limit_of(row.metric)
 
 
-def without_drift(row: Judged) -> numpy.ndarray:
+def without_drift(row: Judged) -> Array:
     """The baseline's values over the middle of their block; unchanged where there is one block or a value is zero."""
     sample, values = as_sample(row), numpy.array(row.base, float)
     if not sample.logarithmic:
         return values
-    return values / numpy.exp(blocks.middles(numpy.log([*row.base, *row.candidate]), sample.unit))[:len(values)]
+    apart: Array = values / numpy.exp(blocks.middles(numpy.log([*row.base, *row.candidate]), sample.unit))[:len(values)]
+    return apart
 
 
 def over_all_cells(rows: list[Judged]) -> list[tuple[Judged, list[int]]]:
@@ -107,7 +133,7 @@ def over_all_cells(rows: list[Judged]) -> list[tuple[Judged, list[int]]]:
     places: dict[str, list[int]] = {}
     for place, row in enumerate(rows):
         places.setdefault(row.metric, []).append(place)
-    made = []
+    made: list[tuple[Judged, list[int]]] = []
     for metric, found in places.items():
         ours = [rows[place] for place in found]
         if len(found) > 1 and all(as_sample(row).logarithmic for row in ours):
@@ -124,9 +150,9 @@ def error_over_cells(parts: list[Judged]) -> tuple[float, int]:
     repetitions, they cannot be put together by runs, and count as independent."""
     samples = [as_sample(part) for part in parts]
     if len({sample.unit for sample in samples}) == 1:
-        sides = [tuple(float(value) for value in numpy.exp(numpy.mean(numpy.log([getattr(sample, side) for sample in samples]), axis=0)))
-                 for side in ("base", "candidate")]
-        return permutation.standard_error(permutation.Sample("all", *sides, blocks=samples[0].blocks))
+        ours, theirs = (tuple(float(value) for value in numpy.exp(numpy.mean(numpy.log([getattr(sample, side) for sample in samples]), axis=0)))
+                        for side in ("base", "candidate"))
+        return permutation.standard_error(permutation.Sample("all", ours, theirs, blocks=samples[0].blocks))
     errors = [permutation.standard_error(sample) for sample in samples]
     return math.sqrt(sum(one ** 2 for one, _ in errors)) / len(parts), sum(freedom for _, freedom in errors)
 
@@ -171,7 +197,7 @@ def what_they_find(rows: list[Judged], critical: float, alpha: float) -> None:
         row.floor = max(LEAST_FLOOR, min(row.floor, row.finds))  # one disturbed run of the baseline may not excuse what is found
 
 
-def test_family(rows: list[Judged], alpha: float, confidence: float, rng, *, combined: bool) -> list[Judged]:
+def test_family(rows: list[Judged], alpha: float, confidence: float, rng: numpy.random.Generator, *, combined: bool) -> list[Judged]:
     """Gives p-values to the rows of one family; returns the combined rows that it adds."""
     family = permutation.Family([as_sample(row) for row in rows], rng)
     added = over_all_cells(rows) if combined else []
@@ -240,7 +266,7 @@ def without_some(row: Judged) -> None:
         row.why = f"{plural(row.left_out, 'repetition')} without a value; {row.why}; {row.why_left_out}"
 
 
-def apply_budgets(row: Judged, budgets: list, share: float = 1.0) -> bool:
+def apply_budgets(row: Judged, budgets: Sequence[Budget], share: float = 1.0) -> bool:
     """Judges a row by its budgets; True when one decided. An early look at a sequential comparison (share < 1) calls a max or min
     broken only when a sign test of the repetitions says so with its share of the error rates."""
     covering = [budget for budget in budgets if budget.covers(row.cell, row.metric, row.unit)]
@@ -275,13 +301,13 @@ def apply_budgets(row: Judged, budgets: list, share: float = 1.0) -> bool:
     return True
 
 
-def idle_budgets(budgets: list, rows: list[Judged]) -> list[str]:
+def idle_budgets(budgets: Sequence[Budget], rows: list[Judged]) -> list[str]:
     """Budgets that cover nothing that both runs measured: they are not kept, they are not looked at."""
     return [f"budget of {budget.metric} in cells {budget.cell}: no such metric was measured in both runs" for budget in budgets
             if not any(budget.covers(row.cell, row.metric, row.unit) for row in rows)]
 
 
-def judge_others(rows: list[Judged], share: float, rng) -> None:
+def judge_others(rows: list[Judged], share: float, rng: numpy.random.Generator) -> None:
     """Metrics that are not primary share an error rate of 1 %, so they decide only when clearly worse."""
     alpha = ALPHA_OTHERS * share
     test_family(rows, alpha, 1 - ALPHA * share, rng, combined=False)
@@ -291,7 +317,7 @@ def judge_others(rows: list[Judged], share: float, rng) -> None:
             row.why = f"not a primary metric, p = {row.q:.2g}: " + row.why
 
 
-def judge_shown(rows: list[Judged], rng) -> None:
+def judge_shown(rows: list[Judged], rng: numpy.random.Generator) -> None:
     """Duplicates never decide; their verdicts are for reading."""
     test_family(rows, ALPHA_OTHERS, statistics.CONFIDENCE, rng, combined=False)
     for row in rows:
@@ -347,12 +373,13 @@ def should_decide(found: list[tuple[str, str]], rows: list[Judged], patterns: li
             if primary.role(cell, metric, names[cell], patterns) == primary.PRIMARY]
 
 
-def not_comparable(base: dict, candidate: dict, reasons: list[str], differences=(), notes=()) -> Verdict:
+def not_comparable(base: RecordData, candidate: RecordData, reasons: list[str], differences: Sequence[tuple[str, str, str]] = (),
+                   notes: Sequence[str] = ()) -> Verdict:
     return Verdict(base, candidate, [], NOT_COMPARABLE, reasons, list(differences), list(notes))
 
 
-def compare(base: dict, candidate: dict, *, budgets=(), allowed=(), seed: int = 1, judged=(), share: float = 1.0,
-            allow_missing: bool = False) -> Verdict:
+def compare(base: RecordData, candidate: RecordData, *, budgets: Sequence[Budget] = (), allowed: Collection[str] = (), seed: int = 1,
+            judged: Sequence[str] = (), share: float = 1.0, allow_missing: bool = False) -> Verdict:
     """Judges the data of two records. `allowed`: facts that may differ ("host.kernel"). `judged`: patterns of metrics that
     decide instead of the suite's own. `share`: the part of the error rates for this look (sequential tests).
     `allow_missing`: cells and metrics that the candidate lacks are noted, and the rest is compared."""

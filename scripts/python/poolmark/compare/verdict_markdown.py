@@ -4,10 +4,11 @@ that is and where to look. The rest is folded, and cut where it would be too lon
 """
 import numpy
 
+from poolmark.base.escape import markdown as in_markdown
 from poolmark.compare import where_to_look as where
 from poolmark.compare.pairing import COMBINED, Judged
 from poolmark.compare.verdict import Verdict
-from poolmark.compare.verdict_out import (HEADS, HOW_TO_READ, REST, counts, fields, head_lines, in_markdown, in_unit,
+from poolmark.compare.verdict_out import (HEADS, HOW_TO_READ, REST, Links, counts, fields, head_lines, in_unit,
                                       interval_of, is_shown, least, links_of, percent, rank, short, suspicious_duplicates)
 
 MOST_HEADLINES = 5
@@ -59,7 +60,7 @@ def headline(verdict: Verdict) -> str:
     return f"{verdict.word.capitalize()}: {first.metric} {size} in {first.cell}{more}"
 
 
-def bullets(rows: list[Judged], links: dict | None) -> list[str]:
+def bullets(rows: list[Judged], links: Links | None) -> list[str]:
     lines = []
     for row in headlines(rows)[:MOST_HEADLINES]:
         same = sorted((one for one in rows if one.metric == row.metric and one.role != COMBINED),
@@ -72,7 +73,7 @@ def bullets(rows: list[Judged], links: dict | None) -> list[str]:
     return lines + ([f"- and {left} more metrics, below"] if left > 0 else [])
 
 
-def linked(row: Judged, links: dict | None) -> str:
+def linked(row: Judged, links: Links | None) -> str:
     """The first repetition\'s raw data of each side."""
     found = [f"[{side}]({hrefs[0][1]})" for side, hrefs in links_of(row, links)]
     return f"; raw data: {', '.join(found)}" if found else ""
@@ -119,7 +120,7 @@ def reasons_of(verdict: Verdict) -> list[str]:
     return [reason for reason in verdict.reasons if reason not in told and not reason.removesuffix("; measured twice") in told]
 
 
-def where_to_look(verdict: Verdict, links: dict | None) -> list[str]:
+def where_to_look(verdict: Verdict, links: Links | None) -> list[str]:
     told = where.lines(verdict, links)
     return ["**Where to look**", "", *(f"- {in_markdown(line)}" for line in told), ""] if told else []
 
@@ -133,7 +134,7 @@ def found_from(verdict: Verdict) -> list[tuple[str, float]]:
     return sorted(sizes.items())
 
 
-def as_markdown(verdict: Verdict, links: dict | None = None) -> str:
+def as_markdown(verdict: Verdict, links: Links | None = None) -> str:
     worse = sorted(verdict.of("regression"), key=rank)
     lines = [f"## {in_markdown(headline(verdict))}", "", *bullets(worse, links), *([""] if worse else [])]
     lines += where_to_look(verdict, links)

@@ -5,17 +5,20 @@ page.
 Names come from records, so every output escapes them.
 """
 import math
+from collections.abc import Mapping
 from xml.etree import ElementTree
 
 import numpy
 
-from poolmark.base.escape import markdown as in_markdown
 from poolmark.base.escape import terminal as plain
+from poolmark.base.forms import Json, RecordData
 from poolmark.compare.pairing import COMBINED, Judged
 from poolmark.compare.primary import DUPLICATE
 from poolmark.compare.statistics_of_pairs import relative
 from poolmark.base.units import plural, show_count
 from poolmark.compare.verdict import Verdict
+
+Links = Mapping[str, str]   # "base", "candidate" -> the run's folder, as a page links to it
 
 SIGNS = {"regression": "worse", "improvement": "better", "same": "same", "undecided": "undecided"}
 MOST_LINES = 40         # of a table on a terminal or in a summary; the page has all lines
@@ -39,8 +42,9 @@ def least(share: float) -> str:
 
 
 def in_unit(value: float, unit: str) -> str:
-    scales = {"ns": ((1e9, "s"), (1e6, "ms"), (1e3, "us"), (1, "ns")),
-              "B": ((1 << 30, "GiB"), (1 << 20, "MiB"), (10240, None), (1, "B"))}
+    scales: dict[str, tuple[tuple[float, str | None], ...]] = {
+        "ns": ((1e9, "s"), (1e6, "ms"), (1e3, "us"), (1, "ns")),
+        "B": ((1 << 30, "GiB"), (1 << 20, "MiB"), (10240, None), (1, "B"))}
     for scale, name in scales.get(unit, ()):
         if abs(value) >= scale:
             value, unit = (value / 1024, "KiB") if name is None else (value / scale, name)
@@ -62,7 +66,7 @@ def from_to(before: float, after: float, unit: str, better: str) -> str:
     return f"{word} by {percent(change)}"
 
 
-def rank(row: Judged) -> tuple:
+def rank(row: Judged) -> tuple[int, bool, bool, bool, float, str, str]:
     """Sort key: worse before better, deciding rows before others, combined rows before cells."""
     return (ORDER.index(row.verdict), not row.decides, not row.suspicious, row.role != COMBINED,
             -min(abs(row.effect.change), 1e9), row.cell, row.metric)
@@ -121,7 +125,7 @@ def counts(verdict: Verdict) -> str:
 
 
 def head_lines(verdict: Verdict) -> list[str]:
-    def side(run: dict) -> str:
+    def side(run: RecordData) -> str:
         dirty = " (dirty)" if run["tool"].get("dirty") else ""
         build = f", build {plain(run['build'])}" if isinstance(run.get("build"), str) else ""
         return f"{plain(run['id'])}, commit {plain(run['tool']['commit'])[:12]}{dirty}{build}"
@@ -158,7 +162,7 @@ def short(texts: list[str], most: int = 8) -> list[str]:
     return texts if len(texts) <= most else [*texts[:most], f"and {len(texts) - most} more"]
 
 
-def links_of(row: Judged, links: dict | None) -> list[tuple[str, list[tuple[str, str]]]]:
+def links_of(row: Judged, links: Links | None) -> list[tuple[str, list[tuple[str, str]]]]:
     """(side, [(text, href), ...]): links to the raw data of a row, one a repetition, by its number."""
     from urllib.parse import quote
 
@@ -170,11 +174,11 @@ def links_of(row: Judged, links: dict | None) -> list[tuple[str, list[tuple[str,
     return found
 
 
-def as_json(verdict: Verdict) -> dict:
-    def side(run: dict) -> dict:
+def as_json(verdict: Verdict) -> Json:
+    def side(run: RecordData) -> Json:
         return {"id": run["id"], "commit": run["tool"]["commit"], "dirty": run["tool"]["dirty"], "status": run["status"]}
 
-    def finite(value: float):
+    def finite(value: float) -> float | None:
         return value if math.isfinite(value) else None
 
     return {
@@ -196,7 +200,7 @@ def as_json(verdict: Verdict) -> dict:
 
 def as_junit(verdict: Verdict) -> bytes:
     """JUnit XML for CI systems: one test a metric, skipped when undecided."""
-    def xml_text(text) -> str:
+    def xml_text(text: object) -> str:
         return plain(text)
 
     suite = ElementTree.Element("testsuite", name="poolmark compare", tests=str(max(1, len(verdict.rows))),
@@ -213,4 +217,4 @@ def as_junit(verdict: Verdict) -> bytes:
     if not verdict.rows:
         case = ElementTree.SubElement(suite, "testcase", classname="compare", name="comparable")
         ElementTree.SubElement(case, "error", message=xml_text("; ".join(verdict.reasons)))
-    return ElementTree.tostring(suite, encoding="utf-8", xml_declaration=True)
+    return bytes(ElementTree.tostring(suite, encoding="utf-8", xml_declaration=True))

@@ -6,14 +6,20 @@ differ in shape as well as in colour, for readers who do not distinguish red and
 """
 import html
 import math
+from collections.abc import Callable, Sequence
 
 from poolmark.base.draw import INLINED, SCHEMA, svgs
 from poolmark.base.errors import PoolmarkError
+from poolmark.base.escape import terminal as plain
+from poolmark.base.forms import Json
 from poolmark.compare import where_to_look
+from poolmark.compare.pairing import Judged
 from poolmark.compare.verdict import Verdict
 from poolmark.compare.verdict_markdown import MOST_HEADLINES, headline, headlines, how_sure, in_words, reasons_of
-from poolmark.compare.verdict_out import (HEADS, HOW_TO_READ, counts, fields, head_lines, links_of, percent, plain,
+from poolmark.compare.verdict_out import (HEADS, HOW_TO_READ, Links, counts, fields, head_lines, links_of, percent,
                                       sorted_rows, suspicious_duplicates)
+
+Draw = Callable[[list[Json]], list[str]]    # specifications -> SVG
 
 MOST_ROWS = 200
 WORDS_OF = {"regression": "worse", "improvement": "better", "undecided": "undecided"}
@@ -42,11 +48,11 @@ def all_of(count: int) -> str:
     return f"All {count} metrics" if count > 1 else "The metric"
 
 
-def escape(text) -> str:
+def escape(text: object) -> str:
     return html.escape(plain(text), quote=True)
 
 
-def _limit(rows) -> float:
+def _limit(rows: Sequence[Judged]) -> float:
     """The edge of the plot: all changes are visible; a noisy row may extend beyond it."""
     found = [row for row in rows if row.verdict in ("regression", "improvement")] or [row for row in rows if row.decides] or rows
     ends = [abs(value) for row in found for value in (row.effect.low, row.effect.high, row.effect.change)
@@ -58,11 +64,11 @@ def _nice(limit: float) -> float:
     return next((step for step in (.01, .02, .05, .1, .2, .5, 1, 2, 5, 10) if limit <= step), limit)
 
 
-def forest_spec(rows) -> dict:
+def forest_spec(rows: Sequence[Judged]) -> Json:
     """The plot's specification. Right means worse for every metric."""
     limit = _limit(rows)
 
-    def worse(row, value: float) -> float:
+    def worse(row: Judged, value: float) -> float:
         value = value if row.better == "lower" else -value
         return max(-limit, min(limit, value)) if math.isfinite(value) else math.copysign(limit, value)
 
@@ -74,8 +80,8 @@ def forest_spec(rows) -> dict:
                        "worse": worse(row, row.effect.change), "low": low, "high": high, "floor": min(row.floor, limit),
                        "other_floor": -min(row.floor, limit), "verdict": WORDS_OF.get(row.verdict, "same"),
                        "shown": percent(row.effect.change), "why": plain(row.why)})
-    y = {"field": "label", "type": "nominal", "title": None, "sort": None, "axis": {"labelLimit": 420, "domain": False, "ticks": False}}
-    x = {"type": "quantitative", "scale": {"domain": [-limit, limit]}, "title": "better \N{LEFTWARDS ARROW} change "
+    y: Json = {"field": "label", "type": "nominal", "title": None, "sort": None, "axis": {"labelLimit": 420, "domain": False, "ticks": False}}
+    x: Json = {"type": "quantitative", "scale": {"domain": [-limit, limit]}, "title": "better \N{LEFTWARDS ARROW} change "
          "\N{RIGHTWARDS ARROW} worse", "axis": {"format": "+.1~%", "tickCount": 5}}
     verdict = {"field": "verdict", "type": "nominal", "scale": {"domain": list(SHAPES), "range": list(SHAPES.values())},
                "legend": None}
@@ -93,7 +99,7 @@ def forest_spec(rows) -> dict:
             "y": y, "x": {"value": "width"}, "text": {"field": "shown"}}}]}
 
 
-def _table(rows, links) -> str:
+def _table(rows: Sequence[Judged], links: Links | None) -> str:
     lines = ["<table><thead><tr>" + "".join(f"<th>{escape(head)}</th>" for head in [*HEADS, "raw data"]) +
              "</tr></thead><tbody>"]
     for row in rows:
@@ -104,7 +110,7 @@ def _table(rows, links) -> str:
     return "".join(lines) + "</tbody></table>"
 
 
-def forest(rows, draw) -> str:
+def forest(rows: Sequence[Judged], draw: Draw) -> str:
     """The chart, or the reason why it cannot be drawn; the table has the same data."""
     try:
         return draw([forest_spec(rows)])[0]
@@ -112,7 +118,7 @@ def forest(rows, draw) -> str:
         return f"<p>The chart is left out: {escape(error)}</p>"
 
 
-def as_html(verdict: Verdict, links: dict | None = None, draw=svgs) -> str:
+def as_html(verdict: Verdict, links: Links | None = None, draw: Draw = svgs) -> str:
     """`links`: {"base": HREF, "candidate": HREF}, the run folders relative to the page. `draw`: turns specifications into SVG."""
     changed = sorted_rows(verdict, False)
     everything = sorted_rows(verdict, True)
@@ -127,10 +133,10 @@ def as_html(verdict: Verdict, links: dict | None = None, draw=svgs) -> str:
         f"<h1>{escape(headline(verdict))}</h1>", f"<ul>{reasons}</ul>",
         "<p>" + "<br>".join(escape(line) for line in head_lines(verdict)[:2]) + "</p>",
         f"<p>{escape(counts(verdict))}</p>" if verdict.rows else ""]
-    if told := where_to_look.lines(verdict, links):
-        parts.append("<h2>Where to look</h2><ul>" + "".join(f"<li>{escape(line)}</li>" for line in told) + "</ul>")
-    if told := suspicious_duplicates(verdict):
-        parts.append(f"<p>{escape(told)}</p>")
+    if found := where_to_look.lines(verdict, links):
+        parts.append("<h2>Where to look</h2><ul>" + "".join(f"<li>{escape(line)}</li>" for line in found) + "</ul>")
+    if duplicates := suspicious_duplicates(verdict):
+        parts.append(f"<p>{escape(duplicates)}</p>")
     if verdict.rows:
         parts.append(f"<p>{escape(HOW_TO_READ)}</p>")
     if drawn:

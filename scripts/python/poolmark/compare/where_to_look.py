@@ -9,9 +9,12 @@ import re
 import shlex
 from pathlib import Path
 
+from poolmark.base.forms import RecordData
 from poolmark.base.paths import CALLED
 from poolmark.compare.interleave import TAKEN
 from poolmark.compare.pairing import COMBINED, Judged, stem
+from poolmark.compare.verdict import Verdict
+from poolmark.compare.verdict_out import Links
 
 MOST_CELLS = 5
 FLAGS = ("--list", "--dry-run", "--json")       # of suite and bench, without a value
@@ -19,7 +22,7 @@ CHOSEN = ("--only", "--filter")
 SPECIAL = re.compile(r"[\\.^$*+?()\[\]{}|]")  # in a regular expression
 
 
-def rows_of(verdict) -> list[Judged]:
+def rows_of(verdict: Verdict) -> list[Judged]:
     """The rows to look at, one a cell: regressions, or, when there are none, deciding rows that look worse. Rows over all cells are
     in their cells."""
     found = verdict.of("regression") or [row for row in verdict.rows if row.decides and row.suspicious]
@@ -40,13 +43,13 @@ def value_of(command: list[str], option: str) -> str | None:
     return None
 
 
-def command_of(run: dict, cell: str) -> list[str]:
+def command_of(run: RecordData, cell: str) -> list[str]:
     """The command line that measured this cell; that of the record where its cells do not say."""
-    found = next((one for one in run.get("cells", []) if stem(one["id"]) == cell), {})
-    return [str(word) for word in found.get("command") or run.get("command") or []]
+    found = next((one for one in run.get("cells", []) if stem(one["id"]) == cell), None)
+    return [str(word) for word in (found and found.get("command")) or run.get("command") or []]
 
 
-def place_of(run: dict, cell: str) -> str | None:
+def place_of(run: RecordData, cell: str) -> str | None:
     """The build as `compare` takes it: a folder with programs, or a clean commit. None when there is neither."""
     folder = value_of(command_of(run, cell), "--build")
     if folder and Path(folder).is_dir():
@@ -55,13 +58,14 @@ def place_of(run: dict, cell: str) -> str | None:
     return commit[:12] if re.fullmatch(r"[0-9a-f]{40}", commit) and run["tool"].get("dirty") is False else None
 
 
-def job_of(run: dict, cell: str) -> list[str]:
+def job_of(run: RecordData, cell: str) -> list[str]:
     """suite, quick, --connections, 500, --only, ^cell$: the words of --run for this cell; none for a record of another command."""
     command = command_of(run, cell)
     at = next((number for number, word in enumerate(command) if word in ("suite", "bench")), None)
     if at is None:
         return []
-    words, rest = [], iter(command[at:])
+    words: list[str] = []
+    rest = iter(command[at:])
     for word in rest:
         name, equals, _ = word.partition("=")
         if name not in (*TAKEN, *CHOSEN, *FLAGS):
@@ -71,7 +75,7 @@ def job_of(run: dict, cell: str) -> list[str]:
     return [*words, "--filter" if words[0] == "bench" else "--only", f"^{SPECIAL.sub(escaped, cell)}$"]
 
 
-def escaped(found: re.Match) -> str:
+def escaped(found: re.Match[str]) -> str:
     return f"\\{found[0]}"
 
 
@@ -80,16 +84,16 @@ def as_job(words: list[str]) -> str:
     return " ".join(word if shlex.split(word) == [word] else shlex.quote(word) for word in words)
 
 
-def again(verdict, cell: str) -> str:
+def again(verdict: Verdict, cell: str) -> str:
     """The command that measures one cell of both builds again; "" when the record does not say what ran."""
     job = job_of(verdict.candidate, cell)
-    sides = [place_of(run, cell) for run in (verdict.base, verdict.candidate)]
+    base, candidate = (place_of(run, cell) for run in (verdict.base, verdict.candidate))
     if not job or cell not in {stem(one["id"]) for one in verdict.candidate.get("cells", [])}:
         return ""
-    if None in sides or sides[0] == sides[1]:
+    if base is None or candidate is None or base == candidate:
         return f"{CALLED} {shlex.join(job)}"
     count = max(one["repetition"] for one in verdict.candidate["cells"] if stem(one["id"]) == cell)
-    return f"{CALLED} compare {shlex.join(sides)} --run {shlex.quote(as_job(job))} --repetitions {max(6, count)}"
+    return f"{CALLED} compare {shlex.join([base, candidate])} --run {shlex.quote(as_job(job))} --repetitions {max(6, count)}"
 
 
 def differing(base: str, candidate: str) -> str:
@@ -99,7 +103,7 @@ def differing(base: str, candidate: str) -> str:
                      if (only := [word for word in own if word not in other])) or "their flags are in another order"
 
 
-def builds(verdict) -> list[str]:
+def builds(verdict: Verdict) -> list[str]:
     told = []
     for side, run in (("baseline", verdict.base), ("candidate", verdict.candidate)):
         folder = value_of([str(word) for word in run.get("command") or []], "--build")
@@ -116,7 +120,7 @@ def builds(verdict) -> list[str]:
     return [f"{'; '.join(told)}; {change}"]
 
 
-def files(row: Judged, links: dict | None) -> str:
+def files(row: Judged, links: Links | None) -> str:
     """The first raw file of each side, and how many more there are."""
     found = []
     for side, name in (("base", "baseline"), ("candidate", "candidate")):
@@ -126,7 +130,7 @@ def files(row: Judged, links: dict | None) -> str:
     return "; ".join(found) or "its records name no raw file of this metric"
 
 
-def lines(verdict, links: dict | None = None) -> list[str]:
+def lines(verdict: Verdict, links: Links | None = None) -> list[str]:
     rows = rows_of(verdict)
     if not rows:
         return []

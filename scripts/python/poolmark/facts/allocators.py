@@ -8,13 +8,14 @@ configuration names.
 import hashlib
 import os
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 from poolmark.base.errors import PoolmarkError, UsageError
 from poolmark.base.paths import BROUGHT
 
 # name -> the library's soname; glibc is used when nothing is preloaded.
-LIBRARIES = {"glibc": None, "tcmalloc": "libtcmalloc.so.4", "jemalloc": "libjemalloc.so.2", "mimalloc": "libmimalloc.so.2"}
+LIBRARIES: dict[str, str | None] = {"glibc": None, "tcmalloc": "libtcmalloc.so.4", "jemalloc": "libjemalloc.so.2", "mimalloc": "libmimalloc.so.2"}
 
 # Descriptions of allocators whose name alone is ambiguous.
 TITLES = {"tcmalloc": "gperftools' tcmalloc, which is not Google's newer TCMalloc"}
@@ -24,7 +25,7 @@ VARIABLES = ("LD_PRELOAD", "LD_AUDIT", "GLIBC_TUNABLES", "MALLOC_", "_RJEM_MALLO
              "HEAPPROFILE", "HEAP_PROFILE_", "HEAPCHECK", "HEAP_CHECK_", "PERFTOOLS_", "SCUDO_OPTIONS", "SNMALLOC_")
 
 
-def variables_set(environ=None) -> list[str]:
+def variables_set(environ: Mapping[str, str] | None = None) -> list[str]:
     """Names of the variables in this process's environment that would change an allocator and are not empty."""
     environ = os.environ if environ is None else environ
     return sorted(name for name, value in environ.items() if value and name.upper().startswith(VARIABLES))

@@ -14,11 +14,13 @@ import re
 import resource
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from poolmark.facts import proc_files
 
 ROOT = Path("/")
 UNLIMITED = 1 << 60     # version 1 writes a number near 2^63 for "no limit"
+Number = TypeVar("Number", int, float)
 
 
 @dataclass
@@ -32,7 +34,7 @@ class Hierarchy:
         return least(*(_number(folder / name) for folder in self.folders))
 
 
-def least(*values):
+def least(*values: Number | None) -> Number | None:
     known = [value for value in values if value is not None]
     return min(known, default=None)
 
@@ -60,17 +62,17 @@ def _mounts(root: Path) -> list[tuple[str, Path, str, set[str]]]:
 
 def hierarchy(controller: str, root: Path = ROOT) -> Hierarchy | None:
     """The hierarchy of `controller` ("memory", "cpu", "pids"); None without control groups."""
-    groups = {}
+    groups: dict[tuple[str, ...], str] = {}
     for line in (proc_files.read_text(str(root / "proc/self/cgroup")) or "").splitlines():
         number, names, path = (line.split(":", 2) + ["", ""])[:3]
         groups[("v2",) if number == "0" else tuple(names.split(","))] = path
     for mount_root, point, kind, options in _mounts(root):
         version = 2 if kind == "cgroup2" else 1
-        path = next((path for names, path in groups.items() if names == ("v2",) and version == 2
-                     or version == 1 and controller in names and controller in options), None)
-        if path is None or version == 2 and not _has(point, controller):
+        own = next((path for names, path in groups.items() if names == ("v2",) and version == 2
+                    or version == 1 and controller in names and controller in options), None)
+        if own is None or version == 2 and not _has(point, controller):
             continue
-        return Hierarchy(version, _chain(point, mount_root, path))
+        return Hierarchy(version, _chain(point, mount_root, own))
     return None
 
 
@@ -128,8 +130,10 @@ def memory_bytes(root: Path = ROOT) -> int | None:
 def cpu_quota(root: Path = ROOT) -> float | None:
     """The smallest CPU quota, in processors; None without one."""
     found = hierarchy("cpu", root)
-    quotas = []
-    for folder in found.folders if found else []:
+    if found is None:
+        return None
+    quotas: list[float] = []
+    for folder in found.folders:
         if found.version == 2:
             words = (proc_files.read_text(str(folder / "cpu.max")) or "max 1").split()
         else:
@@ -189,7 +193,7 @@ def ports(root: Path = ROOT) -> int | None:
     if not ends or len(ends) != 2:
         return None
     low, high = ends
-    reserved = set()
+    reserved: set[int] = set()
     for part in (proc_files.read_text(str(root / "proc/sys/net/ipv4/ip_local_reserved_ports")) or "").split(","):
         match = re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", part)
         if match:

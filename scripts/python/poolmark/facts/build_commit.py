@@ -3,6 +3,7 @@
 import contextlib
 import os
 import subprocess
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -43,7 +44,7 @@ def commit_of(revision: str) -> str:
         raise UsageError(f"'{revision}' is no commit of this checkout: {str(error).rpartition('fatal: ')[2]}") from error
 
 
-def existing(folder) -> Build:
+def existing(folder: Path | str) -> Build:
     """An existing build. UsageError names a missing program."""
     path = Path(folder).resolve()
     for program in PROGRAMS:
@@ -69,7 +70,7 @@ def make(source: Path, folder: Path, variables: list[str], log: Path) -> None:
 
 
 @contextlib.contextmanager
-def work_tree(revision: str, scratch: Path):
+def work_tree(revision: str, scratch: Path) -> Iterator[Path]:
     """A checkout of a commit under `scratch`, removed afterwards."""
     commit = commit_of(revision)
     path = scratch / f"source-{commit[:12]}"
@@ -83,7 +84,7 @@ def work_tree(revision: str, scratch: Path):
             _git("worktree", "remove", "--force", str(path))
 
 
-def of_commit(revision: str, scratch: Path, variables: list[str] = ()) -> Build:
+def of_commit(revision: str, scratch: Path, variables: Sequence[str] = ()) -> Build:
     """Builds a commit into `scratch`."""
     folder = scratch / f"build-{commit_of(revision)[:12]}"
     if not all((folder / program).exists() for program in PROGRAMS):

@@ -21,7 +21,10 @@ import select
 import signal
 import subprocess
 import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any, Self
 
 from poolmark.facts import allocators
 from poolmark.base.errors import PoolmarkError
@@ -34,14 +37,16 @@ _libc = ctypes.CDLL(None, use_errno=True)
 class Interrupted(Exception):
     """A signal asked this process to end."""
 
-    def __init__(self, number: int):
+    def __init__(self, number: int) -> None:
         self.number = number
         super().__init__(f"interrupted by {signal.Signals(number).name}")
 
 
-def _environment(changes: dict) -> dict[str, str]:
-    cleared = dict.fromkeys(allocators.variables_set())
-    return {name: value for name, value in {**os.environ, **cleared, **changes}.items() if value is not None}
+def _environment(changes: Mapping[str, str | None]) -> dict[str, str]:
+    wanted: dict[str, str | None] = dict(os.environ)
+    wanted |= dict.fromkeys(allocators.variables_set())
+    wanted |= changes
+    return {name: value for name, value in wanted.items() if value is not None}
 
 
 def _prepare_child(watchdog: Watchdog) -> None:
@@ -66,7 +71,7 @@ def _pidfd(pid: int) -> int | None:
 class Child:
     """One process. `returncode` is None while it runs."""
 
-    def __init__(self, name: str, process: subprocess.Popen, log: Path):
+    def __init__(self, name: str, process: subprocess.Popen[bytes], log: Path) -> None:
         self.name, self.process, self.log = name, process, log
         self.pidfd = _pidfd(process.pid)
         self.lines: list[str] = []
@@ -115,6 +120,8 @@ class Child:
 
     def take_output(self) -> bool:
         """Moves its output into `lines` and its log; False at the end of the output."""
+        if self.process.stdout is None:  # it goes to the log directly
+            return False
         data = os.read(self.process.stdout.fileno(), 65536)
         try:
             with open(self.log, "ab") as file:
@@ -127,30 +134,30 @@ class Child:
 
 
 class Children:
-    def __init__(self):
+    def __init__(self) -> None:
         self._all: list[Child] = []
         self._armed = False
         self._pending: int | None = None
-        self._old: dict = {}
+        self._old: dict[int, Any] = {}          # signal -> its handler before, of the signal module's own type
         self._watchdog: Watchdog | None = None  # started with the first child
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             self._old[number] = signal.signal(number, self._on_signal)
         self._armed = True
         return self
 
-    def __exit__(self, kind, *_):
-        unraised, self._armed = self._armed and self._pending is not None, False
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        unraised, self._armed = self._pending if self._armed else None, False
         self.stop_all()
         if self._watchdog:
             self._watchdog.close()
         for number, handler in self._old.items():
             signal.signal(number, handler)
-        if unraised and kind is None:
-            raise Interrupted(self._pending)
+        if unraised is not None and kind is None:
+            raise Interrupted(unraised)
 
-    def _on_signal(self, number, _frame) -> None:
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         if self._pending is None:
             self._pending = number
             if self._armed:
@@ -158,7 +165,7 @@ class Children:
                 raise Interrupted(number)
 
     @contextlib.contextmanager
-    def _held(self):
+    def _held(self) -> Iterator[None]:
         # The next wait raises a signal that arrives here, so that no child starts without its caller knowing it.
         armed, self._armed = self._armed, False
         try:
@@ -171,7 +178,7 @@ class Children:
             self._armed = False
             raise Interrupted(self._pending)
 
-    def start(self, name: str, argv: list[str], log: Path, env: dict | None = None, read: str = "") -> Child:
+    def start(self, name: str, argv: list[str], log: Path, env: Mapping[str, str | None] | None = None, read: str = "") -> Child:
         """Starts a program; its output goes to `log`. With `read` "stdout" or "both" the output passes through this process
         first (`lines`). The program gets our environment without allocator variables. `env` changes it further: a value, or
         None to remove a variable."""
@@ -181,18 +188,18 @@ class Children:
             raise PoolmarkError(f"{log}: cannot be written: {error.strerror}") from error
         with self._held(), file:
             try:
-                self._watchdog = self._watchdog or Watchdog()
+                watchdog = self._watchdog = self._watchdog or Watchdog()
                 process = subprocess.Popen(
                     argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE if read else file,
                     stderr=subprocess.STDOUT if read == "both" else file, env=_environment(env or {}),
-                    start_new_session=True, preexec_fn=lambda: _prepare_child(self._watchdog))
+                    start_new_session=True, preexec_fn=lambda: _prepare_child(watchdog))
             except OSError as error:
                 raise PoolmarkError(f"{argv[0]}: cannot be started: {error.strerror}") from error
             child = Child(name, process, log)
             self._all.append(child)
         return child
 
-    def read_until(self, child: Child, wanted, timeout_s: float) -> None:
+    def read_until(self, child: Child, wanted: Callable[[str], bool], timeout_s: float) -> None:
         """Reads the child's output until `wanted(line)` is true. PoolmarkError when the child ends or the time is over."""
         self._raise_what_came()
         deadline = time.monotonic() + timeout_s
@@ -210,27 +217,28 @@ class Children:
                 self.stop(child)
                 raise PoolmarkError(f"{child.how_it_ended()} before it was ready; its log ends: {child.last_lines()}")
 
-    def wait(self, child: Child, timeout_s: float, watch=()) -> Child | None:
+    def wait(self, child: Child, timeout_s: float, watch: Sequence[Child] = ()) -> Child | None:
         """Waits until `child` or one of `watch` ends, and returns that one; None after the timeout."""
         self._raise_what_came()
         deadline = time.monotonic() + timeout_s
         poll = select.poll()
-        owners = {}
+        owners: dict[int, Child] = {}
         for one in (child, *watch):
             if one.exited():
                 return one
-            for number in (one.pidfd, one.process.stdout and one.process.stdout.fileno()):
+            output = one.process.stdout
+            for number in (one.pidfd, output.fileno() if output else None):
                 if number is not None:
                     poll.register(number, select.POLLIN)
                     owners[number] = one
         unseen = [one for one in (child, *watch) if one.pidfd is None]
         while (left := deadline - time.monotonic()) > 0:
-            for number, _ in poll.poll(min(left * 1000, LOOK_AGAIN_MS) if unseen else left * 1000):
-                one = owners[number]
-                if number == one.pidfd:
+            for ready, _ in poll.poll(min(left * 1000, LOOK_AGAIN_MS) if unseen else left * 1000):
+                one = owners[ready]
+                if ready == one.pidfd:
                     return one
                 if not one.take_output():
-                    poll.unregister(number)
+                    poll.unregister(ready)
             ended = next((one for one in unseen if one.exited()), None)
             if ended is not None:
                 return ended
@@ -249,7 +257,7 @@ class Children:
         # Not reaped yet, so its pid still names its group: processes that it left behind are killed too.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(child.pid, signal.SIGKILL)
-        child.process.wait()
+        code = child.process.wait()
         if child.process.stdout:
             while select.select([child.process.stdout], [], [], 0)[0] and child.take_output():
                 pass
@@ -261,7 +269,7 @@ class Children:
         if armed and self._pending is not None:
             raise Interrupted(self._pending)
         self._armed = armed
-        return child.returncode
+        return code
 
     def stop_all(self) -> None:
         """Stops the last started first. All get their signal at once, so that they end in parallel."""

@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Checks whether two runs can be compared. Host, build and configuration must be the same, except for the commit. Each differing
 fact is named."""
+from collections.abc import Mapping
+from typing import Any
+
+from poolmark.base.forms import Config
 
 HOST_FACTS = ("cores", "cpu_quota", "memory_bytes", "kernel", "os", "cpu_model", "cpu_mitigations", "governor", "thp", "page_bytes")
 BUILD_FACTS = ("version", "compiler", "flags")
@@ -12,7 +16,7 @@ def flags_that_count(flags: str) -> str:
     return " ".join(word for word in flags.split() if not word.startswith("-DPOOLMARK_HANDICAP_"))
 
 
-def _fact(part: str, key: str, run: dict):
+def _fact(part: str, key: str, run: Mapping[str, Any]) -> object:
     value = run.get(part, {}).get(key)
     if (part, key) == ("tool", "flags"):
         return flags_that_count(value or "")
@@ -23,12 +27,12 @@ def _fact(part: str, key: str, run: dict):
     return value
 
 
-def _is_given(run: dict, option: str) -> bool:
+def _is_given(run: Mapping[str, Any], option: str) -> bool:
     """Whether the command of the run has this option."""
     return any(str(word).partition("=")[0] == option for word in run.get("command") or [])
 
 
-def configured(run: dict) -> dict:
+def configured(run: Mapping[str, Any]) -> Config:
     """The configuration, without what a generator draws anew for each run: the first of its local ports, and the prefix of client
     identifiers unless it was given."""
     config = {key: value for key, value in run.get("config", {}).items() if key not in CONFIG_EXEMPT}
@@ -39,7 +43,7 @@ def configured(run: dict) -> dict:
     return config
 
 
-def in_words(value) -> str:
+def in_words(value: object) -> str:
     """A value of a record as text for people."""
     if value is None or value in ("", [], {}):
         return "nothing"
@@ -52,16 +56,16 @@ def in_words(value) -> str:
     return str(value)
 
 
-def differences(base: dict, candidate: dict) -> list[tuple[str, str, str]]:
+def differences(base: Mapping[str, Any], candidate: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """(fact, baseline's value, candidate's value) of all facts that differ and must not."""
-    found = []
+    found: list[tuple[str, object, object]] = []
     facts = [("host", key) for key in HOST_FACTS] + [("tool", key) for key in BUILD_FACTS]
     for part, key in facts:
         if _fact(part, key, base) != _fact(part, key, candidate):
             found.append((f"{part}.{key}", base.get(part, {}).get(key), candidate.get(part, {}).get(key)))
-    ours, theirs = ((run.get("host", {}).get("loaded") or {}).get("settings") or "" for run in (base, candidate))
-    if ours != theirs:
-        found.append(("host.loaded.settings", ours, theirs))
+    set_in, set_for = ((run.get("host", {}).get("loaded") or {}).get("settings") or "" for run in (base, candidate))
+    if set_in != set_for:
+        found.append(("host.loaded.settings", set_in, set_for))
     if base.get("suite") != candidate.get("suite"):
         found.append(("suite", base.get("suite"), candidate.get("suite")))
     ours, theirs = base.get("libraries", {}), candidate.get("libraries", {})

@@ -4,12 +4,16 @@
 A document has a table of facts between two lines, `<!-- facts: NAME -->` and `<!-- end of facts -->`. --write updates these
 tables. --check names the documents that differ; exit code 1.
 """
+import argparse
 import json
 import os
 import re
+from collections.abc import Callable
+from pathlib import Path
 
 from poolmark.facts import described
 from poolmark.base.errors import UsageError
+from poolmark.base.forms import Json
 from poolmark.base.paths import ROOT, build_dir, need_checkout
 from poolmark.base.units import show_bytes, show_count
 
@@ -24,14 +28,15 @@ def table(head: list[str], rows: list[list[str]]) -> str:
     return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
 
 
-def metric_row(metric: dict, name: str, definition: str) -> list[str]:
+def metric_row(metric: Json, name: str, definition: str) -> list[str]:
     decides = " (primary)" if metric["primary"] else ""
     return [f"`{name}`{decides}", metric["unit"], metric["better"], definition]
 
 
-def metrics_table(build) -> str:
+def metrics_table(build: Path | None) -> str:
     """A line for each metric; the metrics of a latency share one line."""
-    rows, names = [], {one["name"] for one in described.catalogue(build)}
+    rows: list[list[str]] = []
+    names = {one["name"] for one in described.catalogue(build)}
     for metric in described.catalogue(build):
         group, _, last = metric["name"].rpartition(".")
         if metric["name"] != f"{group}.p50" or f"{group}.count" not in names:
@@ -46,21 +51,21 @@ def metrics_table(build) -> str:
     return table(["metric", "unit", "better", "what it is"], rows)
 
 
-def engines_table(build) -> str:
+def engines_table(build: Path | None) -> str:
     return table(["engine", "what it is", "clients a process", "user memory a client", "a process", "can"], [
         [f"`{one['name']}`", one["summary"], f"{show_count(one['clients'])}, at most {show_count(one['clients_max'])}",
          show_bytes(one["client_bytes"]), show_bytes(one["process_bytes"]), ", ".join(one["capabilities"])]
         for one in described.engines(build).values()])
 
 
-def strategies_table(build) -> str:
+def strategies_table(build: Path | None) -> str:
     return table(["strategy", "what it is", "can"], [
         [f"`{one['name']}`", one["summary"], ", ".join(one["capabilities"])] for one in described.broker(build)["strategies"]])
 
 
-def shapes_table(build) -> str:
+def shapes_table(build: Path | None) -> str:
     """The shapes. Natural sizes depend on the broker's structures, so they are not given as numbers."""
-    def size(shape: dict, key: str) -> str:
+    def size(shape: Json, key: str) -> str:
         return "the broker's own" if shape["natural"] and key in ("object_bytes", "arena_bytes") else f"{show_count(shape[key])} B"
 
     return table(["shape", "object", "read buffer", "write buffer", "arena", "taken"], [
@@ -68,7 +73,7 @@ def shapes_table(build) -> str:
          "when a connection arrives" if one["eager"] else "when it is needed"] for one in described.shapes(build).values()])
 
 
-def scenarios_table(build) -> str:
+def scenarios_table(build: Path | None) -> str:
     told = described.loadgen(build)
     common = set.intersection(*(set(one["options"]) for one in told["scenarios"]))
     return table(["scenario", "what it does", "options of its own"], [
@@ -76,9 +81,9 @@ def scenarios_table(build) -> str:
         for one in told["scenarios"]])
 
 
-def keys_table(part: str, of: str):
+def keys_table(part: str, of: str) -> Callable[[Path | None], str]:
     """A function that makes the table of the keys of a scenario's file. `of`: what a key is for: roles, or acts."""
-    def made(build) -> str:
+    def made(build: Path | None) -> str:
         keys = next(one["keys"] for one in described.scenarios(build).values() if "keys" in one)[part]
         every = max(len(row["of"]) for row in keys)
         rows = [[f"`{row['name']}`", "`true`" if row["kind"] == "flag" else row["argument"],
@@ -94,9 +99,9 @@ TABLES = {"metrics": metrics_table, "engines": engines_table, "strategies": stra
           "actkeys": keys_table("act", "do")}
 
 
-def filled(text: str, where: str, build) -> str:
+def filled(text: str, where: str, build: Path | None) -> str:
     """The document's text with the current tables."""
-    def fill(match: re.Match) -> str:
+    def fill(match: re.Match[str]) -> str:
         if match[2] not in TABLES:
             raise UsageError(f"{where}: there are no facts {match[2]!r}; there are: {', '.join(TABLES)}")
         return f"{match[1]}\n{TABLES[match[2]](build)}\n{match[4]}"
@@ -104,21 +109,21 @@ def filled(text: str, where: str, build) -> str:
     return BLOCK.sub(fill, text)
 
 
-def documents(build) -> dict[str, tuple[str, str]]:
+def documents(build: Path | None) -> dict[str, tuple[str, str]]:
     """name -> (current text, correct text)"""
     need_checkout("writing or checking documents")
     texts = {name: (ROOT / name).read_text(encoding="utf-8") for name in DOCUMENTS}
     return {name: (text, filled(text, name, build)) for name, text in texts.items()}
 
 
-def add_arguments(parser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--markdown", choices=sorted(TABLES), help="print this table instead of JSON")
     parser.add_argument("--write", action="store_true", help="renew the tables of facts in the documents")
     parser.add_argument("--check", action="store_true", help="exit 1 where a document differs from the programs")
     parser.add_argument("--build", metavar="DIR", help="where the programs are ($POOLMARK_BUILD, build)")
 
 
-def run(args) -> int:
+def run(args: argparse.Namespace) -> int:
     build = build_dir(args.build)
     if args.markdown:
         print(TABLES[args.markdown](build), end="")

@@ -15,9 +15,11 @@ import json
 import os
 import resource
 import subprocess
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 from poolmark.base.errors import PoolmarkError, UsageError
+from poolmark.base.forms import Config, Json
 from poolmark.base.paths import INSTALLED, build_dir, for_people
 
 SCHEMA = "poolmark.describe/1"
@@ -25,22 +27,23 @@ PROGRAMS = ("poolmark-broker", "poolmark-loadgen", "poolmark-bench")
 TIMEOUT_S = 60
 
 
-def _under(limit: int | None):
+def _under(limit: int | None) -> Callable[[], None] | None:
     """For a child: sets the descriptor limit that the answer is for, up to the hard limit."""
     if limit is None:
         return None
+    asked = limit
 
     def lower() -> None:
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         with contextlib.suppress(OSError, ValueError):
-            wanted = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
+            wanted = asked if hard == resource.RLIM_INFINITY else min(asked, hard)
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, wanted))
 
     return lower
 
 
 @functools.lru_cache(maxsize=4096)
-def _call(path: str, words: tuple, limit: int | None, _changed) -> tuple[int, str, str]:
+def _call(path: str, words: tuple[str, ...], limit: int | None, _changed: int) -> tuple[int, str, str]:
     try:
         done = subprocess.run([path, *words, "--describe"], capture_output=True, text=True, timeout=TIMEOUT_S,
                               preexec_fn=_under(limit))
@@ -49,7 +52,7 @@ def _call(path: str, words: tuple, limit: int | None, _changed) -> tuple[int, st
     return done.returncode, done.stdout, done.stderr
 
 
-def ask(program: str, words=(), build: Path | None = None, limit: int | None = None) -> tuple[dict | None, str]:
+def ask(program: str, words: Iterable[object] = (), build: Path | None = None, limit: int | None = None) -> tuple[Json | None, str]:
     """(description with these options, "") or (None, the program's error message). `limit`: of descriptors."""
     path = (build or build_dir(None)) / program
     if not os.access(path, os.X_OK):
@@ -66,22 +69,22 @@ def ask(program: str, words=(), build: Path | None = None, limit: int | None = N
     return described, ""
 
 
-def _plain(program: str, build: Path | None) -> dict:
+def _plain(program: str, build: Path | None) -> Json:
     described, wrong = ask(program, (), build)
     if described is None:
         raise PoolmarkError(f"{program} --describe: {wrong}")
     return described
 
 
-def broker(build: Path | None = None) -> dict:
+def broker(build: Path | None = None) -> Json:
     return _plain("poolmark-broker", build)
 
 
-def loadgen(build: Path | None = None) -> dict:
+def loadgen(build: Path | None = None) -> Json:
     return _plain("poolmark-loadgen", build)
 
 
-def bench(build: Path | None = None) -> dict:
+def bench(build: Path | None = None) -> Json:
     return _plain("poolmark-bench", build)
 
 
@@ -90,15 +93,15 @@ def strategies(build: Path | None = None) -> list[str]:
     return [one["name"] for one in broker(build)["strategies"] if one["serves"]]
 
 
-def engines(build: Path | None = None) -> dict[str, dict]:
+def engines(build: Path | None = None) -> dict[str, Json]:
     return {one["name"]: one for one in loadgen(build)["engines"]}
 
 
-def shapes(build: Path | None = None) -> dict[str, dict]:
+def shapes(build: Path | None = None) -> dict[str, Json]:
     return {one["name"]: one for one in broker(build)["shapes"]}
 
 
-def scenarios(build: Path | None = None) -> dict[str, dict]:
+def scenarios(build: Path | None = None) -> dict[str, Json]:
     return {one["name"]: one for one in loadgen(build)["scenarios"]}
 
 
@@ -107,31 +110,31 @@ def takes(scenario: str, option: str, build: Path | None = None) -> bool:
     return option in scenarios(build).get(scenario, {"options": []})["options"]
 
 
-def options(described: dict) -> dict[str, dict]:
+def options(described: Json) -> dict[str, Json]:
     return {one["name"]: one for one in described["options"]}
 
 
-def engine_of(config: dict, build: Path | None = None) -> str:
+def engine_of(config: Config, build: Path | None = None) -> str:
     """The engine of a cell; the generator's default when the configuration has none."""
-    return config.get("engine") or options(loadgen(build))["engine"]["default"]
+    return str(config.get("engine") or options(loadgen(build))["engine"]["default"])
 
 
-def shape_of(config: dict, build: Path | None = None) -> str:
-    return config.get("shape") or options(broker(build))["shape"]["default"]
+def shape_of(config: Config, build: Path | None = None) -> str:
+    return str(config.get("shape") or options(broker(build))["shape"]["default"])
 
 
-def catalogue(build: Path | None = None) -> list[dict]:
+def catalogue(build: Path | None = None) -> list[Json]:
     """All metrics of the three programs: name, unit, better, primary, definition, program."""
     return [{**metric, "program": told["program"]} for told in (loadgen(build), broker(build), bench(build))
             for metric in told["metrics"]]
 
 
-def metric_of(name: str, metrics: list[dict]) -> dict | None:
+def metric_of(name: str, metrics: list[Json]) -> Json | None:
     """The catalogue's row of a metric. In a cell with several phases the name starts with the phase's name or with `cell`
     (records/phases.py). In a row's name N stands for a number, another word in capitals for any word."""
     def is_of(pattern: str, words: list[str]) -> bool:
         wanted = pattern.split(".")
-        return len(wanted) == len(words) and all(one == word or (word.isdigit() if one == "N" else one.isupper() and word)
+        return len(wanted) == len(words) and all(one == word or (word.isdigit() if one == "N" else one.isupper() and word != "")
                                                  for one, word in zip(wanted, words, strict=True))
 
     words = name.split(".")
@@ -142,10 +145,10 @@ def metric_of(name: str, metrics: list[dict]) -> dict | None:
     return None
 
 
-def is_measured(pattern: str, names: list[str], phases=None) -> bool:
+def is_measured(pattern: str, names: list[str], phases: Collection[str] | None = None) -> bool:
     """Whether a name, or a pattern with * and ?, can match an existing metric. `phases`: the prefixes that are allowed; None
     allows any word."""
-    known = [{"name": name} for name in names]
+    known: list[Json] = [{"name": name} for name in names]
     if set(pattern) & set("*?["):
         before = phases if phases is not None else (pattern.partition(".")[0],)
         return any(fnmatch.fnmatchcase(name, pattern) for plain in names

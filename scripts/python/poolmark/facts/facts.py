@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 
 from poolmark.base.errors import PoolmarkError
+from poolmark.base.forms import Json, ToolData
 from poolmark.base.paths import INSTALLED, MODULES, ROOT
 from poolmark.facts import allowance, described
 from poolmark.facts.proc_files import read_text
@@ -19,7 +20,7 @@ def cpu_quota() -> float:
     return round(min(allowance.cpu_quota() or allowance.cores(), allowance.cores()), 3)
 
 
-def host(build: Path | None = None) -> dict:
+def host(build: Path | None = None) -> Json:
     """The host as a program describes it (base/host.h); empty without a built program. The loaded allocator is left out,
     because each program has its own."""
     for program in described.PROGRAMS:
@@ -56,28 +57,29 @@ def version() -> str:
     return read_text(str(ROOT / "VERSION")) or "unknown"
 
 
-def tool(build: Path | None = None) -> dict:
+def tool(build: Path | None = None) -> ToolData:
     """Version, commit, dirty, compiler, flags: of the programs in `build` if recorded there, otherwise of the checkout."""
     commit, dirty, _ = tree_commit()
-    facts = {"version": version(), "commit": commit, "dirty": dirty, "compiler": "unknown", "flags": "unknown"}
+    facts: Json = {"version": version(), "commit": commit, "dirty": dirty, "compiler": "unknown", "flags": "unknown"}
     told = (built_from(build / "base" / "build_facts.h") if build else {}) or (built_from(ROOT / "build_facts.h") if INSTALLED else {})
-    return facts | {name: value for name, value in told.items() if name in facts}
+    facts |= {name: value for name, value in told.items() if name in facts}
+    return ToolData(version=facts["version"], commit=facts["commit"], dirty=facts["dirty"], compiler=facts["compiler"], flags=facts["flags"])
 
 
-def built_from(path: Path) -> dict:
+def built_from(path: Path) -> Json:
     """The facts that the Makefile wrote for a build; empty when the file is missing."""
-    found: dict = {}
+    found: Json = {}
     for key, value in re.findall(r"#define BUILD_(\w+) (.+)", read_text(str(path)) or ""):
         found[key.lower()] = DIRTY.get(value.strip()) if key == "DIRTY" else value.strip().strip('"')
     return found
 
 
-def libraries() -> dict[str, str]:
+def libraries() -> dict[str, str | None]:
     """Versions of the Debian packages that a run loads; empty without dpkg."""
     wanted = {"paho": "libpaho-mqtt1.3", "jansson": "libjansson4", "microhttpd": "libmicrohttpd12",
               "tcmalloc": "libgoogle-perftools4", "jemalloc": "libjemalloc2", "mimalloc": "libmimalloc2.0",
               "mosquitto": "mosquitto", "benchmark": "libbenchmark1debian"}
-    found = {}
+    found: dict[str, str | None] = {}
     for name, package in wanted.items():
         try:
             done = subprocess.run(["dpkg-query", "-W", "-f=${Version}", package], capture_output=True, text=True,

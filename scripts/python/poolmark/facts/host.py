@@ -4,6 +4,7 @@
 It names each limit that is too small, by how much, and the command that raises it. It prints the plan and changes nothing. It
 counts what this process may use, not what the machine has. Exit 0: it fits; 1: it does not fit, or that is unknown.
 """
+import argparse
 import json
 import math
 import shutil
@@ -40,15 +41,15 @@ def connection_bytes(shape: str, strategy: str | None) -> int:
     shapes = described.shapes()
     known = {one["name"]: one["capabilities"] for one in described.broker()["strategies"]}
     grows = strategy is not None and "grows" in known.get(strategy, ["grows"])
-    return round(shapes.get(shape, shapes["classic"])["connection_bytes"] * (RESERVE_FACTOR if grows else 1))
+    return round(int(shapes.get(shape, shapes["classic"])["connection_bytes"]) * (RESERVE_FACTOR if grows else 1))
 
 
 def memory_needed(plan: Plan, shape: str = "lean", strategy: str | None = None) -> int:
     """Bytes that the plan's processes and sockets need together."""
     engine = described.engines()[plan.engine]
-    each = KERNEL_BYTES + connection_bytes(shape, strategy) + engine["client_bytes"]
-    return (plan.connections * each + plan.instances * described.broker()["instance_bytes"]
-            + plan.workers * engine["process_bytes"])
+    each = KERNEL_BYTES + connection_bytes(shape, strategy) + int(engine["client_bytes"])
+    return (plan.connections * each + plan.instances * int(described.broker()["instance_bytes"])
+            + plan.workers * int(engine["process_bytes"]))
 
 
 def connections_that_fit(engine: str, shape: str, memory_bytes: int, descriptor_limit: int, cores: int,
@@ -71,7 +72,7 @@ def _mend_sysctl(name: str, value: int | str) -> str:
     return f"sudo sysctl -w {name}=" + (f'"{value}"' if isinstance(value, str) else str(value))
 
 
-def _check(what, found, needed, unit, mend, note="", essential=True) -> Check:
+def _check(what: str, found: int | None, needed: int, unit: str, mend: str, note: str = "", essential: bool = True) -> Check:
     return Check(what, found, needed, unit, None if found is None else found >= needed, mend, note, essential)
 
 
@@ -101,7 +102,7 @@ def check_host(plan: Plan, shape: str = "lean", strategy: str | None = None) -> 
         _check("ports to connect from", ports, min(count, plan.connections_per_route), "1",
                _mend_sysctl("net.ipv4.ip_local_port_range", "1024 65535"),
                f"for each of {plan.instances * plan.listens_per_instance} (address, port) to connect to"),
-        _check("TCP memory (tcp_mem, third value)", tcp_mem and tcp_mem[2], tcp_pages, "pages",
+        _check("TCP memory (tcp_mem, third value)", tcp_mem[2] if tcp_mem else None, tcp_pages, "pages",
                _mend_sysctl("net.ipv4.tcp_mem", f"{tcp_pages // 2} {tcp_pages * 3 // 4} {tcp_pages}"),
                "for data under way; idle connections hold none", essential=False),
         _check("queue of a listener (somaxconn)", proc_files.read_int("/proc/sys/net/core/somaxconn"), min(1024, count), "1",
@@ -140,7 +141,7 @@ def print_check(plan: Plan, checks: list[Check]) -> None:
         print(f"  {sentence}")
     for check in checks:
         if check.fits is False:
-            print(f"\n{check.what}: {amount(check.needed - check.found, check.unit)} too small. Mend it:\n    {check.mend}")
+            print(f"\n{check.what}: {amount(check.needed - (check.found or 0), check.unit)} too small. Mend it:\n    {check.mend}")
 
 
 def verdict(checks: list[Check]) -> bool | None:
@@ -158,7 +159,7 @@ def print_quota(plan: Plan) -> None:
               "when it is used up: latencies and rates will be the quota's, and are marked as throttled.")
 
 
-def add_arguments(parser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--connections", type=count(1, MOST_CONNECTIONS), default=10_000, metavar="N", help="how many (10k)")
     parser.add_argument("--engine", choices=sorted(described.engines()), default="raw", help="what the clients are (raw)")
     parser.add_argument("--shape", choices=sorted(described.shapes()), default="lean", help="the broker's shape (lean)")
@@ -168,7 +169,7 @@ def add_arguments(parser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
-def run(args) -> int:
+def run(args: argparse.Namespace) -> int:
     plan = make_plan(args.connections, args.engine, descriptor_limit(), allowance.cores(), args.clients_per_worker)
     checks = check_host(plan, args.shape, args.strategy)
     fits = verdict(checks)

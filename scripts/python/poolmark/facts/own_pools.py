@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from poolmark.base.errors import UsageError
+from poolmark.base.forms import Json
 from poolmark.facts import described
 
 
@@ -19,16 +20,16 @@ class OwnPool:
     sha256: str
     version: str | None
 
-    def told(self) -> dict:
+    def told(self) -> Json:
         """For records: no path of this machine."""
         return {"strategy": self.strategy, "file": self.file, "sha256": self.sha256, "version": self.version}
 
 
-def is_path(name) -> bool:
+def is_path(name: object) -> bool:
     return isinstance(name, str) and "/" in name
 
 
-def _made(path: str, told: dict) -> OwnPool:
+def _made(path: str, told: Json) -> OwnPool:
     return OwnPool(path, told["strategy"], told["file"], told["sha256"], told["version"])
 
 

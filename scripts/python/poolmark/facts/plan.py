@@ -8,11 +8,13 @@ its search gets slow past that. The generator itself reports this limit and how 
 (`poolmark-loadgen SCENARIO ... --describe`), so that the plan matches the run.
 """
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from poolmark.facts import described
 from poolmark.base.errors import UsageError
+from poolmark.base.forms import Json
 from poolmark.base.units import show_count
 
 # Descriptors of a process besides its connections: listeners, epoll, files, libraries.
@@ -32,7 +34,7 @@ class Plan:
     workers: int
     clients_per_worker: int
 
-    def as_dict(self) -> dict:
+    def as_dict(self) -> Json:
         return asdict(self)
 
     def listens(self, instance: int) -> list[str]:
@@ -54,21 +56,22 @@ class Plan:
         ]
 
 
-def divided(words: list, limit: int, build: Path | None = None) -> dict:
+def divided(words: Sequence[object], limit: int, build: Path | None = None) -> Json:
     """{"clients", "workers", "clients_per_worker", "connections_per_route"} for a command line of the generator."""
     told, wrong = described.ask("poolmark-loadgen", words, build, limit)
     if told is None:
         raise UsageError(f"poolmark-loadgen {' '.join(map(str, words))}: {wrong}")
-    return told["plan"]
+    plan: Json = told["plan"]
+    return plan
 
 
 def make_plan(connections: int, engine: str, descriptor_limit: int, cores: int, clients_per_worker: int | None = None,
-              build: Path | None = None, calls: list[list] | None = None) -> Plan:
+              build: Path | None = None, calls: Sequence[Sequence[object]] | None = None) -> Plan:
     """The plan for `connections`. `calls`: the generator's command lines, if known; that with the most workers counts."""
-    words = ["connect", "--engine", engine, "--connections", connections]
+    words: list[object] = ["connect", "--engine", engine, "--connections", connections]
     words += ["--clients-per-worker", clients_per_worker] if clients_per_worker else []
     divisions = [divided(call, descriptor_limit, build) for call in calls or [words]]
-    division = max(divisions, key=lambda one: one["workers"])
+    division = max(divisions, key=lambda one: int(one["workers"]))
     room, route = max(1, descriptor_limit - RESERVE), min(one["connections_per_route"] for one in divisions)
     instances = max(1, math.ceil(connections / room))
     per_instance = math.ceil(connections / instances)

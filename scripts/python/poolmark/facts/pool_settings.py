@@ -8,14 +8,16 @@ shapes, strategies and pool growth itself (--describe).
 """
 import re
 import shlex
+from collections.abc import Sequence
 
+from poolmark.base.forms import Config, Json
 from poolmark.facts import described
 
 BROKER = "poolmark-broker"
 MOST = 1 << 32
 
 
-def told_of(config: dict, *words: str) -> dict | None:
+def told_of(config: Config, *words: str) -> Json | None:
     """The broker's description for a cell's options; None when the broker refuses them or the cell had another broker."""
     options = shlex.split(str(config.get("broker_options", "")))
     shape = ["--shape", str(config["shape"])] if config.get("shape") and "--shape" not in options else []
@@ -24,7 +26,8 @@ def told_of(config: dict, *words: str) -> dict | None:
 
 def without_counts(options: list[str]) -> list[str]:
     """The options without --initial and --max, which are to be found."""
-    kept, skip = [], False
+    kept: list[str] = []
+    skip = False
     for word in options:
         if not skip and word not in ("--initial", "--max"):
             kept.append(word)
@@ -32,7 +35,7 @@ def without_counts(options: list[str]) -> list[str]:
     return kept
 
 
-def threads_of(commands: list) -> int:
+def threads_of(commands: Sequence[Sequence[str]]) -> int:
     """Threads of one instance, from the command lines of a cell."""
     for words in commands:
         if words and BROKER in words[0] and "--threads" in words[:-1]:
@@ -40,13 +43,13 @@ def threads_of(commands: list) -> int:
     return 1
 
 
-def holds(config: dict, initial: int, in_use: int) -> bool:
+def holds(config: Config, initial: int, in_use: int) -> bool:
     """Whether a pool that started with `initial` objects can give out `in_use` of them without growing."""
     growth = (told_of(config, "--initial", str(initial)) or {"pools": [{"growth": []}]})["pools"][0]["growth"]
     return initial >= in_use and (len(growth) < 2 or growth[1][0] > in_use)
 
 
-def initial_for(config: dict, in_use: int) -> int:
+def initial_for(config: Config, in_use: int) -> int:
     """The smallest initial number of objects with which `in_use` can be given out without an expansion."""
     low, high = in_use - 1, max(1, in_use)
     while not holds(config, high, in_use) and high < MOST:
@@ -57,11 +60,11 @@ def initial_for(config: dict, in_use: int) -> int:
     return high
 
 
-def keeps_ready(strategy) -> bool:
+def keeps_ready(strategy: object) -> bool:
     return any(one["name"] == strategy and "preheats" in one["capabilities"] for one in described.broker()["strategies"])
 
 
-def initial_of_pools(config: dict, commands: list, connections: int) -> dict[str, int] | None:
+def initial_of_pools(config: Config, commands: Sequence[Sequence[str]], connections: int) -> dict[str, int] | None:
     """--initial of each pool for `connections`. None for another broker, a strategy without preheated objects, or an unknown
     strategy or shape."""
     options = str(config.get("broker_options", ""))

@@ -52,7 +52,7 @@ class OthersClock:
     """Counts from its creation. `interrupts`: whether time in interrupts counts as use by others. It should not where interrupts
     are mostly for our own packets and the kernel charges them to nobody."""
 
-    def __init__(self, interrupts: bool = True):
+    def __init__(self, interrupts: bool = True) -> None:
         self._interrupts = interrupts
         self._own, self._host = own_s(), self._read()
 
@@ -72,7 +72,7 @@ class OthersClock:
 class ThrottleClock:
     """Counts throttling of this process and its children from its creation. All children must have ended when it is read."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._before, self._own, self._began = allowance.throttled(), own_s(), time.monotonic()
 
     def text(self) -> str | None:

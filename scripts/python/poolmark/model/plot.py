@@ -5,6 +5,7 @@ from pathlib import Path
 
 from poolmark.base.draw import SCHEMA, svgs
 from poolmark.base.errors import PoolmarkError
+from poolmark.base.forms import Json
 from poolmark.base.table import clean
 from poolmark.model.steps import read_steps
 from poolmark.records.read_record import Run
@@ -15,7 +16,7 @@ COLOURS = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00"]
 MIB = 1 << 20
 
 
-def rows(run: Run) -> list[dict]:
+def rows(run: Run) -> list[Json]:
     """User and kernel memory of each cell at each step, in MiB. Values not above zero are left out of the logarithmic axis."""
     found: list[tuple[str, str, float, float]] = []
     for cell in run.data["cells"]:
@@ -31,7 +32,7 @@ def rows(run: Run) -> list[dict]:
             for name, part, count, size in found]
 
 
-def memory_spec(run: Run, title: str) -> dict | None:
+def memory_spec(run: Run, title: str) -> Json | None:
     """The chart; None when no cell has readings at steps."""
     values = rows(run)
     if not values:

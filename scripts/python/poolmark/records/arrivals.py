@@ -8,14 +8,16 @@ expansion or for something else: a connect that takes longer also meets more exp
 """
 import math
 from bisect import bisect_left
+from collections.abc import Callable
 from pathlib import Path
 
 from poolmark.base.curves import read_csv
 from poolmark.base.errors import RecordError
+from poolmark.base.forms import PhaseData, RecordData, Row, Taker
 from poolmark.records.hlog import percentile_takes
 from poolmark.records.read_record import load
 
-PERCENTILES = (("p50", 50.0), ("p99", 99.0), ("p99_9", 99.9))
+PERCENTILES: tuple[tuple[str, float], ...] = (("p50", 50.0), ("p99", 99.0), ("p99_9", 99.9))
 
 
 def expansions(path: Path) -> list[tuple[int, int]]:
@@ -37,7 +39,7 @@ def meets(spans: list[tuple[int, int]], ends: list[int], begin: int, end: int) -
     return place < len(spans) and spans[place][0] <= end
 
 
-def split(rows: list[dict], events: list[Path], targets: int) -> dict[str, list[int]]:
+def split(rows: list[Row], events: list[Path], targets: int) -> dict[str, list[int]]:
     """{"expanding": latencies, "steady": latencies}. Each instance of the broker has one of `events`, and an equal share of the
     `targets` (addresses), in order."""
     spans = [expansions(path) for path in events]
@@ -66,8 +68,8 @@ def instance_of(path: Path) -> int:
 def gets_and_hits(path: Path, from_ns: int, to_ns: int) -> tuple[int, int]:
     """Gets and hits of a broker's pools between two instants, to the second: pools.csv has a line of each pool a second. No gets when
     a pool has no statistics."""
-    first: dict[str, dict] = {}
-    last: dict[str, dict] = {}
+    first: dict[str, Row] = {}
+    last: dict[str, Row] = {}
     for row in read_csv(path, ("pool", "strategy")):
         pool, at_ns = row["pool"], row["at_ns"] or 0
         if at_ns <= from_ns or pool not in first:
@@ -76,10 +78,11 @@ def gets_and_hits(path: Path, from_ns: int, to_ns: int) -> tuple[int, int]:
             last[pool] = row
     if any(row.get("gets", 0) is None for row in last.values()):
         return 0, 0
-    return tuple(sum((last[pool].get(name) or 0) - (first[pool].get(name) or 0) for pool in last) for name in ("gets", "hits"))
+    gets, hits = (sum((last[pool].get(name) or 0) - (first[pool].get(name) or 0) for pool in last) for name in ("gets", "hits"))
+    return gets, hits
 
 
-def take_hit_rate(cell, folder: Path, phase: dict, pool_files: list[Path]) -> None:
+def take_hit_rate(cell: Taker, folder: Path, phase: PhaseData, pool_files: list[Path]) -> None:
     """Adds arrivals.pool_hit_rate: of the target's pools, from the first to the last line of the phase's memory.csv."""
     times = [row["at_ns"] for row in read_csv(folder / "memory.csv", ("phase",)) if row.get("at_ns") is not None]
     counts = [gets_and_hits(path, min(times), max(times)) for path in pool_files if path.is_file()] if times else []
@@ -87,7 +90,8 @@ def take_hit_rate(cell, folder: Path, phase: dict, pool_files: list[Path]) -> No
     cell.metric(f"{phase['prefix']}arrivals.pool_hit_rate", 100 * hits / gets if gets else None, "%", "higher")
 
 
-def take(cell, folder: Path, phase: dict, events: list[Path], read=lambda folder: load(folder).data) -> None:
+def take(cell: Taker, folder: Path, phase: PhaseData, events: list[Path],
+         read: Callable[[Path], RecordData] = lambda folder: load(folder).data) -> None:
     """Adds arrival_expanding.* and arrival_steady.* of a phase. `events`: the events.csv of each instance of the broker. `read`
     returns the record in a folder."""
     if missing := [path for path in events if not path.is_file()]:

@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 
 from poolmark.base.errors import RecordError
+from poolmark.base.forms import CellData, Json, Taker, value_of
 from poolmark.records import phases
 from poolmark.records.read_record import load
 
@@ -21,13 +22,13 @@ MEMORY = {"broker.memory_highest_bytes": "lower", "broker.memory_bound_bytes": "
 OTHERS = (("delivery", "delivery.p99"), ("arrival", "arrival.p99"))
 
 
-def write(folder: Path, told: dict) -> None:
+def write(folder: Path, told: Json) -> None:
     (folder / FILE).write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
 
 
-def _read(path: Path) -> dict:
+def _read(path: Path) -> Json:
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
+        told: Json = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise RecordError(path, "", f"cannot be read: {error}") from error
     numbers = {key: told.get(key) for key in (*COUNTS, "stop_ns")} if isinstance(told, dict) else {"": told}
@@ -37,7 +38,7 @@ def _read(path: Path) -> dict:
     return told
 
 
-def take(cell, folder: Path, pool_files: list[Path]) -> None:
+def take(cell: Taker, folder: Path, pool_files: list[Path]) -> None:
     """Takes the cell's figures from its folder; nothing of a cell without attack.json. `pool_files`: pools.csv of each of the broker's
     instances, beside which is its record. RecordError when a file cannot be read."""
     if not (folder / FILE).is_file():
@@ -49,12 +50,12 @@ def take(cell, folder: Path, pool_files: list[Path]) -> None:
     cell.metric("attack.stop_ns", told.get("stop_ns"), "ns", "lower")
     records = [load(path.parent).data["metrics"] for path in pool_files]
     for name, better in MEMORY.items():
-        found = [metrics.get(name, {}).get("value") for metrics in records]
+        found = [value for metrics in records if (value := value_of(metrics, name)) is not None]
         if records:
-            cell.metric(name, None if None in found else sum(found), "B", better)
+            cell.metric(name, None if len(found) < len(records) else sum(found), "B", better)
 
 
-def others(cell: dict) -> dict[str, float]:
+def others(cell: CellData) -> dict[str, float]:
     """{"delivery": p99 in ns, "arrival": p99 in ns} of those that are not the attacker, as far as the cell has them: the worst of its
     phases."""
     found = {}
@@ -66,7 +67,7 @@ def others(cell: dict) -> dict[str, float]:
     return found
 
 
-def attack_of(cell: dict) -> str | None:
+def attack_of(cell: CellData) -> str | None:
     """The attack of a cell, CALM for none; None of a cell of another suite."""
     attack = cell.get("config", {}).get("attack")
     return attack if isinstance(attack, str) else None

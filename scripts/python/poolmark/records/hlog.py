@@ -16,7 +16,9 @@ import binascii
 import math
 import struct
 import zlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from poolmark.base.errors import RecordError
 
@@ -28,7 +30,7 @@ MAX_COUNTS = 1 << 20
 class Histogram:
     """Counts of values in the buckets of an HdrHistogram with a given lowest value and precision."""
 
-    def __init__(self, lowest: int = 1, digits: int = 3):
+    def __init__(self, lowest: int = 1, digits: int = 3) -> None:
         if not 1 <= digits <= 5 or not 1 <= lowest < 1 << 62:
             raise ValueError(f"{digits} digits from {lowest}")
         self.lowest, self.digits = lowest, digits
@@ -74,8 +76,8 @@ class Histogram:
         if not self.counts:
             self.exact_highest = other.exact_highest
         elif other.counts:
-            known = None not in (self.exact_highest, other.exact_highest)
-            self.exact_highest = max(self.exact_highest, other.exact_highest) if known else None
+            ours, theirs = self.exact_highest, other.exact_highest
+            self.exact_highest = None if ours is None or theirs is None else max(ours, theirs)
         for index, count in other.counts.items():
             self.counts[index] = self.counts.get(index, 0) + count
 
@@ -101,7 +103,8 @@ class Histogram:
 
     def steps(self) -> list[tuple[int, int]]:
         """(value, count at or below it) for each bucket with counts."""
-        seen, found = 0, []
+        seen = 0
+        found: list[tuple[int, int]] = []
         for index in sorted(self.counts):
             seen += self.counts[index]
             found.append((self.highest_of(index), seen))
@@ -121,7 +124,7 @@ class Interval:
     histogram: Histogram
 
 
-def _words(payload: bytes):
+def _words(payload: bytes) -> Iterator[int]:
     """Decodes ZigZag LEB128: seven bits a byte, at most nine bytes, all eight bits of the ninth."""
     at = 0
     while at < len(payload):
@@ -178,13 +181,15 @@ def finite(text: str) -> float:
     return value
 
 
-def read(path) -> list[Interval]:
+def read(path: Path | str) -> list[Interval]:
     """All intervals of a log, in order. An incomplete last line is left out, as a killed run leaves one."""
     try:
         text = open(path, encoding="utf-8", errors="strict").read()
     except (OSError, UnicodeDecodeError) as error:
         raise RecordError(path, "", f"cannot be read: {error}") from error
-    found, lines, buckets = [], text.split("\n"), {}
+    found: list[Interval] = []
+    buckets: dict[str, tuple[int, int]] = {}
+    lines = text.split("\n")
     for number, line in enumerate(lines, 1):
         if not line or line.startswith(("#", '"')):
             continue
@@ -203,7 +208,7 @@ def read(path) -> list[Interval]:
     return found
 
 
-def by_tag(intervals: list[Interval]) -> dict[str, Histogram]:
+def by_tag(intervals: Iterable[Interval]) -> dict[str, Histogram]:
     """The sum of all intervals of each tag."""
     totals: dict[str, Histogram] = {}
     for interval in intervals:

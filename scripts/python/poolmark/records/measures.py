@@ -14,6 +14,7 @@ phases.recorded(). RecordError when a file cannot be read.
 from pathlib import Path
 
 from poolmark.records import arrivals, phases
+from poolmark.base.forms import PhaseData, Taker
 from poolmark.base.curves import MemoryCurve, kernel_bytes, pool_totals, pools_at, read_csv, user_bytes
 from poolmark.base.errors import RecordError
 from poolmark.records.read_record import Run, load
@@ -24,7 +25,7 @@ def phase_folder(number: int, name: str) -> str:
     return "load" if number == 0 else f"load-{name}"
 
 
-def take_load(cell, folder: Path, phase: dict) -> Run:
+def take_load(cell: Taker, folder: Path, phase: PhaseData) -> Run:
     """Copies the metrics of a phase's load record into the cell, under the names from phases.py. RecordError when the record
     cannot be read."""
     run = load(folder)
@@ -45,23 +46,24 @@ STEP_COLUMNS = {
 }
 
 
-def take_steps(cell, folder: Path, run: Run) -> None:
+def take_steps(cell: Taker, folder: Path, run: Run) -> None:
     """Takes the generator's measurements at each step, such as memory and latency of the probes. Kernel memory is the growth
     since the start."""
     start = MemoryCurve(folder / "memory.csv").reading(run.data, "start")
     base = kernel_bytes(start) if start else None
     for row in read_csv(folder / "steps.csv", ()):
         step = f"step.{row.get('connections')}"
-        if user_bytes(row) is not None:
-            cell.metric(f"{step}.user_bytes", user_bytes(row), "B", "lower")
-        if base is not None and kernel_bytes(row) is not None:
-            cell.metric(f"{step}.kernel_bytes", kernel_bytes(row) - base, "B", "none")
+        user, kernel = user_bytes(row), kernel_bytes(row)
+        if user is not None:
+            cell.metric(f"{step}.user_bytes", user, "B", "lower")
+        if base is not None and kernel is not None:
+            cell.metric(f"{step}.kernel_bytes", kernel - base, "B", "none")
         for column, (name, unit, better) in STEP_COLUMNS.items():
             if row.get(column) is not None:
                 cell.metric(f"{step}.{name}", row[column], unit, better)
 
 
-def take_phase(cell, folder: Path, phase: dict) -> Run:
+def take_phase(cell: Taker, folder: Path, phase: PhaseData) -> Run:
     """Takes the generator's files of one phase; returns its record."""
     run = take_load(cell, folder, phase)
     if (folder / "steps.csv").is_file():
@@ -69,7 +71,7 @@ def take_phase(cell, folder: Path, phase: dict) -> Run:
     return run
 
 
-def take_pools_at_steps(cell, folder: Path, pool_files: list[Path]) -> None:
+def take_pools_at_steps(cell: Taker, folder: Path, pool_files: list[Path]) -> None:
     """Objects owned and in use at each step, over all instances. The capacity model computes a pool's reserve from them."""
     curve = MemoryCurve(folder / "memory.csv")
     for row in read_csv(folder / "steps.csv", ()):
@@ -82,7 +84,7 @@ def take_pools_at_steps(cell, folder: Path, pool_files: list[Path]) -> None:
                 cell.metric(f"step.{step}.{pool}.{what}", numbers[what], "B" if what == "object_bytes" else "1", "none")
 
 
-def take_pools(cell, pool_files: list[Path]) -> None:
+def take_pools(cell: Taker, pool_files: list[Path]) -> None:
     """Hit rate, expansions and the longest expansion, over all pools and instances."""
     for path in pool_files:
         if not path.is_file():
@@ -100,7 +102,7 @@ def take_pools(cell, pool_files: list[Path]) -> None:
     cell.metric("pool.refused", totals.get("refused"), "1", "none")
 
 
-def take_target(cell, base: Path, taken: list[dict], pool_files: list[Path]) -> None:
+def take_target(cell: Taker, base: Path, taken: list[PhaseData], pool_files: list[Path]) -> None:
     """Takes the target's own files, after its end. Does nothing for a target without files."""
     if not pool_files:
         return

@@ -10,6 +10,7 @@ to the cell as a whole.
     whole(metrics, "messages.lost")         the cell's metric: the sum, or that of the only phase
     variants(cell, "delivery.p99")          {"": ...} or {"qos0": "qos0.delivery.p99", "qos1": ...}
 """
+from poolmark.base.forms import CellData, Json, MetricData, Metrics, PhaseData, Taker, value_of
 from poolmark.facts import described
 
 CELL = "cell"
@@ -19,12 +20,12 @@ SUMMED = ("clients.failed", "clients.dropped", "arrivals.failed", "arrivals.not_
           "messages.unacknowledged")
 
 
-def publishes(phase: dict) -> bool:
+def publishes(phase: Json) -> bool:
     """Whether a phase publishes: its scenario has the option publish-rate in the generator's description."""
     return described.takes(phase["scenario"], "publish-rate")
 
 
-def prefix_of(phase: dict, phases: list[dict]) -> str:
+def prefix_of(phase: Json, phases: list[Json]) -> str:
     """`phases`: all phases of the cell's plan, whether they ran or not."""
     if len(phases) == 1:
         return ""
@@ -32,33 +33,33 @@ def prefix_of(phase: dict, phases: list[dict]) -> str:
     return f"{phase['name']}." if publishes(phase) or connecting > 1 else ""
 
 
-def recorded(phase: dict, phases: list[dict], folder: str) -> dict:
+def recorded(phase: Json, phases: list[Json], folder: str) -> PhaseData:
     """A phase in the form of a cell's record."""
     return {"name": phase["name"], "scenario": phase["scenario"], "folder": folder, "prefix": prefix_of(phase, phases),
             "several": len(phases) > 1}
 
 
-def take(cell, phase: dict, metrics: dict) -> None:
+def take(cell: Taker, phase: PhaseData, metrics: Metrics) -> None:
     """Adds a phase's metrics to the cell under their names there, and updates the cell's sums. `phase`: from recorded()."""
     for name, metric in metrics.items():
         cell.data["metrics"][f"{phase['prefix']}{name}"] = metric
     if not phase["several"]:
         return
     for name in SUMMED:
-        metric = metrics.get(name)
-        if metric is not None:
+        if name in metrics:
+            metric = metrics[name]
             # A part that is not known is not 0: neither is the sum then.
-            before = cell.data["metrics"].get(f"{CELL}.{name}", {"value": 0})["value"]
-            parts = (before, metric["value"])
-            cell.metric(f"{CELL}.{name}", None if None in parts else sum(parts), metric["unit"], metric["better"])
+            key, value = f"{CELL}.{name}", metric["value"]
+            before = value_of(cell.data["metrics"], key) if key in cell.data["metrics"] else 0
+            cell.metric(key, None if before is None or value is None else before + value, metric["unit"], metric["better"])
 
 
-def whole(metrics: dict, name: str) -> dict | None:
+def whole(metrics: Metrics, name: str) -> MetricData | None:
     """The metric for the whole cell."""
     return metrics.get(f"{CELL}.{name}") or metrics.get(name)
 
 
-def names_of(cell: dict) -> list[str]:
+def names_of(cell: CellData) -> list[str]:
     return [phase["name"] for phase in cell.get("phases") or []]
 
 
@@ -68,9 +69,10 @@ def _older(metric: str, phase: str) -> str:
     return f"{group}_{phase}.{rest}"
 
 
-def variants(cell: dict, metric: str) -> dict[str, str]:
+def variants(cell: CellData, metric: str) -> dict[str, str]:
     """{phase: name} of a metric in a cell; phase "" for a name without a phase."""
-    metrics, found = cell["metrics"], {}
+    metrics = cell["metrics"]
+    found: dict[str, str] = {}
     older = [key.removeprefix("latency_") for key in cell.get("files", {}) if key.startswith("latency_")]
     for phase in dict.fromkeys([*names_of(cell), *older]):
         for name in (f"{phase}.{metric}", _older(metric, phase)):
@@ -81,7 +83,7 @@ def variants(cell: dict, metric: str) -> dict[str, str]:
     return found
 
 
-def split(cell: dict, name: str) -> tuple[str, str]:
+def split(cell: CellData, name: str) -> tuple[str, str]:
     """(phase, metric) of a name in a cell; phase "" for none, "cell" for a sum."""
     first, _, rest = name.partition(".")
     return (first, rest) if rest and (first == CELL or first in names_of(cell)) else ("", name)

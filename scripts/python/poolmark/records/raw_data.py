@@ -6,13 +6,14 @@
 The rules match those of measures.py. The short name of a file ends with its phase, except for the first phase: latency,
 latency_qos0, latency_qos1.
 """
+from poolmark.base.forms import CellData
 from poolmark.records.phases import CELL, names_of, split
 
 MEMORY = ("memory", "kernel", "generator", "cpu")
 MESSAGES = ("delivery", "ack", "messages")
 
 
-def phases(cell: dict) -> list[tuple[str, str]]:
+def phases(cell: CellData) -> list[tuple[str, str]]:
     """(name, words) of the phases that left a histogram; the first has the name "". Words are scenario and options from the
     configuration, or empty if unknown."""
     names = [key.removeprefix("latency").removeprefix("_") for key in cell.get("files", {}) if key.startswith("latency")]
@@ -20,7 +21,7 @@ def phases(cell: dict) -> list[tuple[str, str]]:
     return list(zip(names, words if len(words) == len(names) else [""] * len(names)))
 
 
-def publishing(cell: dict) -> list[str]:
+def publishing(cell: CellData) -> list[str]:
     """Names of the phases that publish; when unknown, all phases but the first."""
     found = phases(cell)
     if any(words for _, words in found):
@@ -28,7 +29,7 @@ def publishing(cell: dict) -> list[str]:
     return [name for name, _ in found][1:]
 
 
-def phase_of(cell: dict, metric: str) -> str:
+def phase_of(cell: CellData, metric: str) -> str:
     """The phase of a metric, "" for the first: the phase in front of the metric's name. Older records have the phase inside the
     name, or no phase. Then latencies of messages belong to the last phase that has them, and other figures of messages to the
     first phase that publishes."""
@@ -52,7 +53,7 @@ def phase_of(cell: dict, metric: str) -> str:
     return ""
 
 
-def files_behind(cell: dict, metric: str) -> list[str]:
+def files_behind(cell: CellData, metric: str) -> list[str]:
     """Paths in the run's folder; for a benchmark all rounds. Empty when the record names none."""
     files = cell.get("files", {})
     named, metric = split(cell, metric)

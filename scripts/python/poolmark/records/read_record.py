@@ -12,10 +12,13 @@ import hashlib
 import json
 import re
 import reprlib
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 from poolmark.base.errors import RecordError, UsageError
+from poolmark.base.forms import Json, Place, RecordData
 from poolmark.base.paths import RUNS
 from poolmark.base.paths import SCHEMA as SCHEMA_FILE
 from poolmark.records.record import SCHEMA, SEAL, files_of, sha256
@@ -25,13 +28,13 @@ MAX_BYTES = 256 << 20
 MAX_INTEGER = 1 << 63
 MAX_REAL = 1e100        # far above any measurement; figures computed from it stay finite
 # Older schema versions that are read: name -> function that converts to the next version. None so far.
-UPGRADES: dict = {}
+UPGRADES: dict[str, Callable[[Json], Json]] = {}
 
 
 @dataclass
 class Run:
     folder: Path
-    data: dict
+    data: RecordData
     broken_seal: str = ""       # why run.json does not match its seal; "" when it matches or has no seal
 
     @property
@@ -56,30 +59,32 @@ class Run:
 class _Refused:
     """Replaces a number that JSON or a record does not allow, until its field is known."""
 
-    def __init__(self, text: str):
+    def __init__(self, text: str) -> None:
         self.text = text if len(text) <= 40 else text[:37] + "..."
 
 
-def _integer(text: str):
+def _integer(text: str) -> int | _Refused:
     # int() is slow for many digits; no recorded number has more than 20.
     return int(text) if len(text) <= 20 and abs(int(text)) < MAX_INTEGER else _Refused(text)
 
 
-def _real(text: str):
+def _real(text: str) -> float | _Refused:
     value = float(text)
     return value if abs(value) <= MAX_REAL else _Refused(text)
 
 
-def _pairs(pairs: list) -> dict:
+def _pairs(pairs: list[tuple[str, Any]]) -> Json:
     made = dict(pairs)
     if len(made) != len(pairs):
-        seen = set()
-        twice = next(key for key, _ in pairs if key in seen or seen.add(key))
-        raise ValueError(f"the field {twice!r} comes twice in one object")
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                raise ValueError(f"the field {key!r} comes twice in one object")
+            seen.add(key)
     return made
 
 
-def field_name(path) -> str:
+def field_name(path: Iterable[str | int]) -> str:
     """cells[3].metrics["connect.p99"].value"""
     text = ""
     for part in path:
@@ -92,10 +97,12 @@ def field_name(path) -> str:
     return text
 
 
-def _find_refused(value, path=()):
+def _find_refused(value: object, path: Place = ()) -> tuple[Place, _Refused] | None:
     if isinstance(value, _Refused):
         return path, value
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    items: Iterable[tuple[str | int, object]] = ()
+    if isinstance(value, (dict, list)):
+        items = value.items() if isinstance(value, dict) else enumerate(value)
     for key, item in items:
         found = _find_refused(item, (*path, key)) if isinstance(item, (dict, list, _Refused)) else None
         if found:
@@ -103,7 +110,7 @@ def _find_refused(value, path=()):
     return None
 
 
-def parse(text: str, name) -> dict:
+def parse(text: str, name: Path | str) -> Any:
     """Parses JSON. RecordError names `name` and the place when it is not JSON or a number is not allowed."""
     try:
         value = json.loads(text, parse_int=_integer, parse_float=_real, parse_constant=_Refused,
@@ -123,14 +130,14 @@ def parse(text: str, name) -> dict:
 
 
 @functools.cache
-def _validator():
+def _validator() -> Any:
     import jsonschema
 
     schema = json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))
     return jsonschema.Draft202012Validator(schema)
 
 
-def _complaint(error) -> str:
+def _complaint(error: Any) -> str:
     shown = reprlib.repr(error.instance)
     match error.validator:
         case "type":
@@ -149,9 +156,9 @@ def _complaint(error) -> str:
     return f"{shown} breaks the rule '{error.validator}' of the schema"
 
 
-def complaints(data, at_most: int = 20) -> list[tuple[str, str]]:
+def complaints(data: Mapping[str, Any], at_most: int = 20) -> list[tuple[str, str]]:
     """Faults of a record's data as (field, text), in the record's order."""
-    found = []
+    found: list[tuple[str, str]] = []
     for error in _validator().iter_errors(data):
         found.append((field_name(error.absolute_path), _complaint(error)))
         if len(found) == at_most:
@@ -173,7 +180,7 @@ def _refuse_night(folder: Path) -> None:
         raise UsageError(f"{folder}: is a night's folder, not a run, and the night did not end; its runs are in {folder}/runs")
 
 
-def locate(where) -> Path:
+def locate(where: Path | str) -> Path:
     """The run.json for a folder, a run.json, an id (or the unique beginning of one), or "latest"."""
     path = Path(where)
     if not path.exists() and "/" not in str(where) and (RUNS / path).is_dir():
@@ -198,13 +205,13 @@ def locate(where) -> Path:
     raise UsageError(f"{where}: no such run; name a run's folder, its run.json, an id under results/runs, or 'latest'")
 
 
-def has_seals(data: dict) -> bool:
+def has_seals(data: Mapping[str, Any]) -> bool:
     """Whether the version that made this record seals its records."""
     version = re.match(r"(\d+)\.(\d+)", str(data.get("tool", {}).get("version", "")))
-    return bool(version) and (int(version[1]), int(version[2])) >= SEALS_SINCE
+    return version is not None and (int(version[1]), int(version[2])) >= SEALS_SINCE
 
 
-def seal_broken(folder: Path, content: bytes, data: dict) -> str:
+def seal_broken(folder: Path, content: bytes, data: RecordData) -> str:
     """What is wrong with the seal of run.json's `content`. A finished record names its seal, so a missing one is noticed."""
     try:
         told = (folder / SEAL).read_text(encoding="ascii").split()
@@ -219,7 +226,7 @@ def seal_broken(folder: Path, content: bytes, data: dict) -> str:
     return ""
 
 
-def load(where) -> Run:
+def load(where: Path | str) -> Run:
     """The record at `where`, checked against the schema. Raises RecordError or UsageError."""
     path = locate(where)
     try:
@@ -244,12 +251,13 @@ def load(where) -> Run:
         raise RecordError(path, "schema", f"{reprlib.repr(version)} is not known here; this tool reads {SCHEMA}")
     for field, text in complaints(data, at_most=1):
         raise RecordError(path, field, text)
-    return Run(path.parent, data, seal_broken(path.parent, content, data) if ended else "")
+    record = cast(RecordData, data)  # it fits the schema
+    return Run(path.parent, record, seal_broken(path.parent, content, record) if ended else "")
 
 
 def bad_files(run: Run) -> dict[str, str]:
     """{name: fault} of the listed files that exist and have changed since the end of the run."""
-    bad = {}
+    bad: dict[str, str] = {}
     for name, wanted in run.data.get("files", {}).items():
         if not (run.folder / name).exists():
             continue

@@ -22,11 +22,13 @@ import re
 import secrets
 import sys
 import time
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from poolmark.facts import facts
 from poolmark.base.errors import PoolmarkError, UsageError
+from poolmark.base.forms import AnomalyData, CellData, Config, FileData, MetricData, PhaseData, RecordData, value_of
 from poolmark.base.paths import INSTALLED, ROOT, RUNS, WORK, installed_programs, writable
 
 SCHEMA = "poolmark.run/1"
@@ -53,9 +55,9 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def files_of(folder: Path) -> dict[str, dict]:
+def files_of(folder: Path) -> dict[str, FileData]:
     """{"relative/path": {"sha256", "bytes"}} of every regular file below `folder`, without run.json and its seal."""
-    found = {}
+    found: dict[str, FileData] = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         if path.is_symlink() or not path.is_file() or name in ("run.json", "run.json.new", SEAL):
@@ -75,7 +77,7 @@ def seal(folder: Path) -> None:
         raise
 
 
-def command_line(argv=None) -> list[str]:
+def command_line(argv: Iterable[str] | None = None) -> list[str]:
     """The command as typed in the checkout, without absolute paths of this machine."""
     words = list(sys.argv if argv is None else argv)
     return [relative_word(word) for word in words]
@@ -89,7 +91,7 @@ def relative_word(word: str) -> str:
     return re.sub(r"(^|=)/\S*/(?=[^/\s]+\.so(\.[0-9.]+)?$)", r"\1", str(word))
 
 
-def as_utf8(value):
+def as_utf8(value: object) -> object:
     """A JSON value that can be encoded, since file names may contain bytes that are not UTF-8."""
     if isinstance(value, dict):
         return {as_utf8(key): as_utf8(item) for key, item in value.items()}
@@ -98,21 +100,21 @@ def as_utf8(value):
     return writable(value) if isinstance(value, str) else value
 
 
-def number(value) -> float | int | None:
+def number(value: float | None) -> float | int | None:
     """A JSON number from an int, float or numpy scalar; None when it is not finite."""
     if value is None:
         return None
-    value = value.item() if hasattr(value, "item") else value
-    if isinstance(value, int):
-        return int(value)
-    return float(value) if math.isfinite(value) else None
+    plain = value.item() if hasattr(value, "item") else value
+    if isinstance(plain, int):
+        return int(plain)
+    return float(plain) if math.isfinite(plain) else None
 
 
-def metric(value, unit: str, better: str = "none", samples=None) -> dict:
+def metric(value: float | None, unit: str, better: str = "none", samples: Iterable[float | None] | None = None) -> MetricData:
     """One metric. `better`: "lower", "higher", or "none" when neither is better."""
     if better not in ("lower", "higher", "none"):
         raise ValueError(f"better is {better!r}")
-    made = {"value": number(value), "unit": unit, "better": better}
+    made: MetricData = {"value": number(value), "unit": unit, "better": better}
     if samples is not None:
         made["samples"] = [sample for sample in map(number, samples) if sample is not None]
     return made
@@ -121,7 +123,7 @@ def metric(value, unit: str, better: str = "none", samples=None) -> dict:
 class Cell:
     """One cell of a run: configuration and measurements. Belongs to its record."""
 
-    def __init__(self, record: "Record", data: dict):
+    def __init__(self, record: "Record", data: CellData) -> None:
         self.record, self.data = record, data
 
     @property
@@ -135,22 +137,23 @@ class Cell:
         path.mkdir(parents=True, exist_ok=True)
         return path
 
-    def metric(self, name: str, value, unit: str, better: str = "none", samples=None) -> None:
+    def metric(self, name: str, value: float | None, unit: str, better: str = "none",
+               samples: Iterable[float | None] | None = None) -> None:
         self.data["metrics"][name] = metric(value, unit, better, samples)
 
-    def value(self, name: str):
+    def value(self, name: str) -> float | None:
         """A metric's value, or None."""
-        return self.data["metrics"].get(name, {}).get("value")
+        return value_of(self.data["metrics"], name)
 
     def anomaly(self, what: str, text: str) -> None:
         self.data["anomalies"].append(self.record.anomaly_of(what, text))
 
-    def command(self, argv) -> None:
+    def command(self, argv: Iterable[object]) -> None:
         """Adds a command line of this cell, with paths relative to the run's folder or the checkout."""
         words = [str(word).replace(f"{self.record.folder}/", "") for word in argv]
         self.data["commands"].append(command_line(words))
 
-    def phase(self, phase: dict) -> None:
+    def phase(self, phase: PhaseData) -> None:
         """Adds a phase that left files: {"name", "scenario", "folder"}; the folder is inside the cell's."""
         self.data.setdefault("phases", []).append(phase)
 
@@ -170,15 +173,15 @@ class Cell:
 class Record:
     """The record of one run."""
 
-    def __init__(self, folder: Path, data: dict):
+    def __init__(self, folder: Path, data: RecordData) -> None:
         self.folder, self.data = folder, data
         self._started = time.monotonic()
         self._wall_ahead_s = wall_ahead_s()
         self.unwritten: str | None = None  # why run.json on disk lacks a part of `data`
 
     @classmethod
-    def create(cls, kind: str, *, suite: str | None = None, folder: Path | str | None = None, command=None,
-               config: dict | None = None, seed: int | None = None, build: Path | None = None) -> "Record":
+    def create(cls, kind: str, *, suite: str | None = None, folder: Path | str | None = None,
+               command: Sequence[str] | None = None, config: Config | None = None, seed: int | None = None, build: Path | None = None) -> "Record":
         """Creates `folder` (default: results/runs/ID) and a first run.json."""
         run_id = new_id(kind)
         path = Path(folder) if folder is not None else RUNS / run_id
@@ -189,7 +192,7 @@ class Record:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UsageError(f"{where}: cannot be made: {error.strerror}") from error
-        data = {
+        data: RecordData = {
             "schema": SCHEMA, "id": run_id, "kind": kind, "suite": suite, "status": "running",
             "started_utc": utc_now(), "ended_utc": None, "seed": seed, "tool": facts.tool(build),
             # The run's folder is recorded as ".", since a record names no path of this machine.
@@ -207,21 +210,22 @@ class Record:
     def elapsed_s(self) -> float:
         return round(time.monotonic() - self._started, 3)
 
-    def cell(self, cell_id: str, config: dict, repetition: int = 1) -> Cell:
+    def cell(self, cell_id: str, config: Config, repetition: int = 1) -> Cell:
         if any(cell["id"] == cell_id for cell in self.data["cells"]):
             raise ValueError(f"there is a cell {cell_id!r} already")
-        data = {"id": cell_id, "config": dict(config), "repetition": repetition, "status": "running", "commands": [],
-                "metrics": {}, "files": {}, "anomalies": []}
+        data: CellData = {"id": cell_id, "config": dict(config), "repetition": repetition, "status": "running", "commands": [],
+                          "metrics": {}, "files": {}, "anomalies": []}
         self.data["cells"].append(data)
         return Cell(self, data)
 
-    def metric(self, name: str, value, unit: str, better: str = "none", samples=None) -> None:
+    def metric(self, name: str, value: float | None, unit: str, better: str = "none",
+               samples: Iterable[float | None] | None = None) -> None:
         self.data["metrics"][name] = metric(value, unit, better, samples)
 
     def anomaly(self, what: str, text: str) -> None:
         self.data["anomalies"].append(self.anomaly_of(what, text))
 
-    def anomaly_of(self, what: str, text: str) -> dict:
+    def anomaly_of(self, what: str, text: str) -> AnomalyData:
         """An anomaly at the current time, without this machine's folders in its text."""
         return {"at_s": self.elapsed_s(), "what": what, "text": relative_word(text.replace(f"{self.folder}/", ""))}
 
@@ -251,7 +255,8 @@ class Record:
             if cell["status"] == "running":
                 cell["status"] = "incomplete"
         self.tell_clock_step()
-        self.data.update(status=status, ended_utc=utc_now(), seal=SEAL, files=files_of(self.folder))
+        files = files_of(self.folder)
+        self.data["status"], self.data["ended_utc"], self.data["seal"], self.data["files"] = status, utc_now(), SEAL, files
         try:
             self.save()
         except PoolmarkError as error:

@@ -11,6 +11,7 @@ import statistics
 from pathlib import Path
 
 from poolmark.records import phases
+from poolmark.base.forms import CellData, Json, RecordData, value_of
 from poolmark.base.errors import PoolmarkError
 from poolmark.base.table import csv_text, markdown_table, markdown_text, text_table
 from poolmark.base.units import show
@@ -94,18 +95,18 @@ STEP_COLUMNS = [("user memory", "user_bytes"), ("objects", "objects_bytes"), ("b
                 ("connect p99", "connect.p99"), ("delivery p50", "delivery.p50"), ("delivery p99", "delivery.p99")]
 
 
-def stem(cell: dict) -> str:
+def stem(cell: CellData) -> str:
     return re.sub(r"\.\d+$", "", cell["id"])
 
 
-def values(cells: list[dict], metric: str) -> list[float]:
-    found = (cell["metrics"].get(metric, {}).get("value") for cell in cells)
+def values(cells: list[CellData], metric: str) -> list[float]:
+    found = (value_of(cell["metrics"], metric) for cell in cells)
     return [value for value in found if value is not None]
 
 
-def columns(cells: list[dict]) -> dict[str, list[dict]]:
+def columns(cells: list[CellData]) -> dict[str, list[CellData]]:
     """Groups the repetitions of each configuration, in the order of their first run."""
-    grouped: dict[str, list[dict]] = {}
+    grouped: dict[str, list[CellData]] = {}
     for cell in cells:
         grouped.setdefault(stem(cell), []).append(cell)
     return grouped
@@ -127,7 +128,7 @@ def shared_words(names: list[str]) -> str:
     return " ".join(words for i, words in enumerate(split[0]) if len({one[i] for one in split}) == 1)
 
 
-def chosen(cells: list[dict], label: str, metric: str) -> list[tuple[str, str]]:
+def chosen(cells: list[CellData], label: str, metric: str) -> list[tuple[str, str]]:
     """(label, metric) of the rows for one of ROWS: for the whole cell, or for each phase that has it."""
     if metric in phases.SUMMED:
         sums = f"{phases.CELL}.{metric}"
@@ -145,7 +146,8 @@ def by_phase(found: list[tuple[str, str]]) -> list[tuple[str, str]]:
     order: dict[str, int] = {}
     for label, _ in found:
         order.setdefault(label.partition(", ")[2], len(order))
-    made, block = [], []
+    made: list[tuple[str, str]] = []
+    block: list[tuple[str, str]] = []
     for label, metric in [*found, ("", "")]:
         if metric.split(".", 1)[-1].startswith(OF_PUBLISHING):
             block.append((label, metric))
@@ -160,8 +162,9 @@ def of_some(text: str, count: int, of: int) -> str:
     return f"{text} ({count} of {of})" if 0 < count < of else text
 
 
-def rows(grouped: dict[str, list[dict]]) -> list[list[str]]:
-    table, every = [], [cell for cells in grouped.values() for cell in cells]
+def rows(grouped: dict[str, list[CellData]]) -> list[list[str]]:
+    table: list[list[str]] = []
+    every = [cell for cells in grouped.values() for cell in cells]
     for label, metric in by_phase([row for label, metric in ROWS for row in chosen(every, label, metric)]):
         if not values(every, metric):
             continue
@@ -174,14 +177,14 @@ def rows(grouped: dict[str, list[dict]]) -> list[list[str]]:
     return table
 
 
-def heads(grouped: dict[str, list[dict]]) -> list[str]:
+def heads(grouped: dict[str, list[CellData]]) -> list[str]:
     marks = ["" if all(cell["status"] == "complete" for cell in cells) else "!" for cells in grouped.values()]
     return [name + mark for name, mark in zip(short_names(list(grouped)), marks, strict=True)]
 
 
-def ratio_line(cells: list[dict], ratio: dict, by_value) -> str | None:
+def ratio_line(cells: list[CellData], ratio: Json, by_value: object) -> str | None:
     """One [[ratio]] of the suite with its spread: each repetition of one side over each of the other."""
-    def side(wanted: dict) -> list[float]:
+    def side(wanted: Json) -> list[float]:
         matching = [cell for cell in cells if all(cell["config"].get(key) == value for key, value in wanted.items())]
         return values(matching, ratio["metric"])
 
@@ -201,17 +204,17 @@ def ratio_line(cells: list[dict], ratio: dict, by_value) -> str | None:
             f"({min(pairs):.2f} to {max(pairs):.2f}) {names}, {len(ours)} and {len(theirs)} runs")
 
 
-def ratio_lines(cells: list[dict], ratios: list[dict]) -> list[str]:
-    lines = []
+def ratio_lines(cells: list[CellData], ratios: list[Json]) -> list[str]:
+    lines: list[str] = []
     for ratio in ratios:
         by = ratio.get("by")
-        by_values = list(dict.fromkeys(str(cell["config"].get(by)) for cell in cells)) if by else [None]
-        real = {str(cell["config"].get(by)): cell["config"].get(by) for cell in cells} if by else {}
+        by_values: list[str | None] = [*dict.fromkeys(str(cell["config"].get(by)) for cell in cells)] if by else [None]
+        real: dict[str | None, object] = {str(cell["config"].get(by)): cell["config"].get(by) for cell in cells} if by else {}
         lines += [line for value in by_values if (line := ratio_line(cells, ratio, real.get(value)))]
     return lines
 
 
-def step_tables(grouped: dict[str, list[dict]]) -> list[tuple[str, list[str], list[list[str]]]]:
+def step_tables(grouped: dict[str, list[CellData]]) -> list[tuple[str, list[str], list[list[str]]]]:
     """(name, head, rows) for each configuration measured in steps; a row for each step."""
     tables = []
     for name, cells in grouped.items():
@@ -237,7 +240,7 @@ def step_tables(grouped: dict[str, list[dict]]) -> list[tuple[str, list[str], li
 AFFECT_ALL = ("busy", "throttled", "other_clients", "not_reached")      # anomalies of every figure: they come first
 
 
-def notes(data: dict) -> list[str]:
+def notes(data: RecordData) -> list[str]:
     """Anomalies that a reader should know, a few of each cell."""
     lines = []
     for cell in data.get("cells", []):
@@ -248,7 +251,7 @@ def notes(data: dict) -> list[str]:
     return lines + [f"{one['what']}: {one['text']}" for one in data.get("anomalies", [])]
 
 
-def terminal(data: dict, ratios: list[dict]) -> str:
+def terminal(data: RecordData, ratios: list[Json]) -> str:
     grouped = columns(data.get("cells", []))
     names, width, parts = heads(grouped), shutil.get_terminal_size((100, 24)).columns, []
     body = rows(grouped)
@@ -264,7 +267,7 @@ def terminal(data: dict, ratios: list[dict]) -> str:
     return "\n\n".join([*parts, "\n".join(lines)] if lines else parts)
 
 
-def markdown(data: dict, title: str, ratios: list[dict]) -> str:
+def markdown(data: RecordData, title: str, ratios: list[Json]) -> str:
     grouped = columns(data.get("cells", []))
     host, tool = data["host"], data["tool"]
     repetitions = max((len(cells) for cells in grouped.values()), default=1)
@@ -283,17 +286,23 @@ def markdown(data: dict, title: str, ratios: list[dict]) -> str:
     return "\n".join(lines)
 
 
-def csv(data: dict) -> str:
+def of_unit(cell: CellData, name: str, unit: str) -> float | str | None:
+    """A metric's value; "" when the cell has none of this name and unit."""
+    metric = cell["metrics"].get(name)
+    return "" if metric is None or metric["unit"] != unit else metric["value"]
+
+
+def csv(data: RecordData) -> str:
     """A line for each cell. A column for each configuration key and for each metric with its unit."""
     config = list(dict.fromkeys(key for cell in data.get("cells", []) for key in cell["config"]))
     metrics = dict.fromkeys((name, metric["unit"]) for cell in data.get("cells", []) for name, metric in cell["metrics"].items())
     table = [[cell["id"], cell["status"], cell["repetition"], *(cell["config"].get(key, "") for key in config),
-              *(cell["metrics"][name]["value"] if cell["metrics"].get(name, {}).get("unit") == unit else "" for name, unit in metrics)]
+              *(of_unit(cell, name, unit) for name, unit in metrics)]
              for cell in data.get("cells", [])]
     return csv_text(["cell", "status", "repetition", *config, *(f"{name} [{unit}]" for name, unit in metrics)], table)
 
 
-def write(folder: Path, data: dict, title: str, ratios: list[dict]) -> None:
+def write(folder: Path, data: RecordData, title: str, ratios: list[Json]) -> None:
     for name, text in (("summary.md", markdown(data, title, ratios)), ("summary.csv", csv(data))):
         new = folder / f"{name}.new"
         try:

@@ -6,9 +6,11 @@
     trend.verdict, trend.slope, trend.low, trend.high      # bytes an hour; None: too few readings
 """
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from poolmark.base.curves import LEVEL_BYTES, LEVEL_SHARE
+from poolmark.base.forms import RecordData, Row
 
 BINS_MAX, BINS_MIN = 60, 20
 NS_PER_H, NORMAL_95 = 3.6e12, 1.959963984540054
@@ -30,13 +32,13 @@ class Trend:
 
     def above(self, percent: float) -> str:
         """Whether the growth is above so many percent an hour: rings, silent, or too short to tell."""
-        if self.low is None or self.high is None:
+        if self.low is None or self.high is None or self.level_bytes is None:
             return TOO_SHORT
         bound = self.level_bytes * percent / 100
         return "rings" if self.low > bound else "silent" if self.high <= bound else TOO_SHORT
 
 
-def median(values) -> float:
+def median(values: Sequence[float]) -> float:
     ordered, half = sorted(map(float, values)), len(values) // 2
     return ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2
 
@@ -80,7 +82,7 @@ def find_slope(trend: Trend, hours: list[float], levels: list[float]) -> None:
 
 
 def verdict_of(trend: Trend) -> str:
-    if trend.low is None or trend.high is None:
+    if trend.low is None or trend.high is None or trend.level_bytes is None:
         return TOO_SHORT
     matters = max(trend.level_bytes * LEVEL_SHARE_PER_H, 2.0 * LEVEL_BYTES)
     if trend.low > 0:
@@ -103,7 +105,7 @@ def judge(points: list[tuple[int, int]]) -> Trend:
     return trend
 
 
-def of_rows(rows: list[dict], column: str, phase: str = "soak") -> Trend:
+def of_rows(rows: list[Row], column: str, phase: str = "soak") -> Trend:
     """Of the lines of memory.csv with that phase."""
     return judge([(row["at_ns"], row[column]) for row in rows if row.get("phase") == phase and row.get(column) is not None])
 
@@ -114,7 +116,7 @@ def figures(trend: Trend) -> dict[str, float | None]:
             "soak.memory_growth": trend.percent(trend.slope)}
 
 
-def complaints(record: dict, trend: Trend) -> list[str]:
+def complaints(record: RecordData, trend: Trend) -> list[str]:
     """Verdicts on memory in a record that its readings contradict."""
     verdicts = (record.get("summary") or {}).get("verdicts") or {}
     found = {"memory": trend.verdict, "memory_above_20_percent_an_hour": trend.above(20.0)}

@@ -11,8 +11,10 @@ import math
 import re
 from operator import truediv
 
+from poolmark.base.forms import CellData, Metrics, value_of
 from poolmark.base.units import plural, show, show_count
 from poolmark.records import attacked, phases
+from poolmark.records.read_record import Run
 from poolmark.report.names import Name
 from poolmark.report.source import Source, cells_of, median, values
 from poolmark.report.trade_data import bench_contender
@@ -24,7 +26,7 @@ FEWEST_RUNS = 4          # of each side, for a test that can find anything
 PAID_BEFOREHAND = 0.7    # at least this share of the memory with all connected is held at the start
 
 
-def shown(cells: list[dict], metric: str) -> str:
+def shown(cells: list[CellData], metric: str) -> str:
     """The median as text; with several runs also the lowest and the highest value."""
     value = median(cells, metric)
     if value is None:
@@ -35,7 +37,7 @@ def shown(cells: list[dict], metric: str) -> str:
     return f"{show(value, unit)}{spread}"
 
 
-def scores(groups: dict[Name, list[dict]]) -> dict[Name, float]:
+def scores(groups: dict[Name, list[CellData]]) -> dict[Name, float]:
     """The product of the ratios to the best, of each strategy that can be rated."""
     rated = {name: [median(cells, metric) or 0.0 for metric in JUDGED] for name, cells in groups.items()
              if all(cell["status"] == "complete" for cell in cells)}
@@ -44,17 +46,17 @@ def scores(groups: dict[Name, list[dict]]) -> dict[Name, float]:
     return {name: math.prod(map(truediv, figures, best)) for name, figures in rated.items()}
 
 
-def beforehand(cells: list[dict]) -> bool:
+def beforehand(cells: list[CellData]) -> bool:
     start, full = median(cells, "memory.start_bytes"), median(cells, "memory.full_bytes")
     return bool(start and full and start >= PAID_BEFOREHAND * full)
 
 
-def costs(cells: list[dict]) -> str:
+def costs(cells: list[CellData]) -> str:
     return (f"{shown(cells, 'memory.full_bytes')}, connect p99 {shown(cells, 'connect.p99')}, "
             f"{shown(cells, 'cpu.per_connection_ns')} of CPU a connection")
 
 
-def choice(names: list[Name], found: dict[Name, float], groups: dict[Name, list[dict]], at: str, when: str) -> str:
+def choice(names: list[Name], found: dict[Name, float], groups: dict[Name, list[CellData]], at: str, when: str) -> str:
     """One sentence: the best of these strategies, or those that are too close to tell apart."""
     best = min(names, key=lambda name: found[name])
     close = sorted((name for name in names if found[name] <= CLOSE * found[best]), key=lambda name: found[name])
@@ -64,7 +66,7 @@ def choice(names: list[Name], found: dict[Name, float], groups: dict[Name, list[
             f"apart. " + "; ".join(f"{name.label} {costs(groups[name])}" for name in close) + ".")
 
 
-def extremes(groups: dict[Name, list[dict]]) -> list[str]:
+def extremes(groups: dict[Name, list[CellData]]) -> list[str]:
     lines = []
     for metric, low, high in (("memory.full_bytes", "{} holds the least memory with all connected", "{} the most"),
                               ("connect.p99", "p99 of a connect is shortest with {}", "longest with {}")):
@@ -77,12 +79,13 @@ def extremes(groups: dict[Name, list[dict]]) -> list[str]:
     return ["; ".join(lines) + "."] if lines else []
 
 
-def _of_one_load(groups: dict[Name, list[dict]]) -> list[str]:
+def _of_one_load(groups: dict[Name, list[CellData]]) -> list[str]:
     """Answers for strategies that differ in nothing else, with the same number of connections."""
     config = next(iter(groups.values()))[0]["config"]
     load = ", ".join(str(config[key]) for key in ("engine", "shape") if config.get(key))
     at = f"For {show_count(config['connections'])} connections ({load})"
-    found, lines = scores(groups), []
+    found = scores(groups)
+    lines: list[str] = []
     told = [name for name in found if beforehand(groups[name])]
     if untold := [name for name in found if name not in told]:
         lines.append(choice(untold, found, groups, at, "do not know your peak"))
@@ -93,7 +96,7 @@ def _of_one_load(groups: dict[Name, list[dict]]) -> list[str]:
     return lines + extremes(groups)
 
 
-def _of_steps(name: Name, cells: list[dict]) -> str:
+def _of_steps(name: Name, cells: list[CellData]) -> str:
     last = max((int(found[1]) for metric in cells[0]["metrics"] if (found := STEP.match(metric))), default=0)
     at = f"step.{last}."
     latency = f"; a message took {shown(cells, at + 'delivery.p50')}, p99 {shown(cells, at + 'delivery.p99')}" \
@@ -103,15 +106,15 @@ def _of_steps(name: Name, cells: list[dict]) -> str:
             f"kernel's for both ends{latency}.")
 
 
-def _of_a_load(metrics: dict) -> list[str]:
-    counts = {name: (metrics.get(f"clients.{name}") or {}).get("value") for name in ("connected", "failed", "dropped")}
+def _of_a_load(metrics: Metrics) -> list[str]:
+    counts = {name: value_of(metrics, f"clients.{name}") for name in ("connected", "failed", "dropped")}
     if counts["connected"] is None:
         return []
     others = [f"how many {name} is not known" if counts[name] is None else f"{counts[name]:.0f} {name}" for name in ("failed", "dropped")]
     return [f"{plural(round(counts['connected']), 'client')} connected, {', '.join(others)}."]
 
 
-def _of_benchmarks(groups: dict[Name, list[dict]]) -> list[str]:
+def _of_benchmarks(groups: dict[Name, list[CellData]]) -> list[str]:
     lines = []
     cells = [cells for cells in groups.values() if cells[0]["config"].get("bytes") == 3072 and (median(cells, "time") or 0) > 0
              and isinstance(cells[0]["config"].get("workload"), str)]
@@ -119,22 +122,23 @@ def _of_benchmarks(groups: dict[Name, list[dict]]) -> list[str]:
                             (("burst_1000_touch_line", "burst_1000"), "A thousand at a time"),
                             (("remote_1_1_touch_line", "remote_1_1"), "One thread takes, another gives back")):
         workload = next((one for one in workloads if any(one == group[0]["config"]["workload"] for group in cells)), None)
+        if workload is None:
+            continue
         ours = {bench_contender(group[0]["config"]): group for group in cells if group[0]["config"]["workload"] == workload
                 and group[0]["config"].get("threads") in (None, 1, 2) and group[0]["config"].get("strategy") not in ("null", "bare", "ready")}
         if len(ours) > 1:
-            order = sorted(ours, key=lambda name: median(ours[name], "time"))
-            times = {name: f"{median(ours[name], 'time'):.3g} ns" for name in order}
+            times = {name: median(group, "time") or 0.0 for name, group in ours.items()}
+            order = sorted(ours, key=lambda name: times[name])
             rivals = [name for name in order if name.startswith("direct-") and name != "direct-slab"] or \
                 [name for name in order if name.startswith("malloc")]
             beside = next((name for name in rivals if name != order[0]), order[1])
             untouched = "" if workload.endswith("_touch_line") else ", nothing written"
-            lines.append(f"{what}{untouched} (3 072 bytes): fastest with {order[0]}, {times[order[0]]}; the fastest other allocator "
-                         f"takes {times[beside]} ({beside}), "
-                         f"{median(ours[beside], 'time') / median(ours[order[0]], 'time'):.3g} times as long.")
+            lines.append(f"{what}{untouched} (3 072 bytes): fastest with {order[0]}, {times[order[0]]:.3g} ns; the fastest other allocator "
+                         f"takes {times[beside]:.3g} ns ({beside}), {times[beside] / times[order[0]]:.3g} times as long.")
     return lines
 
 
-def _of_attacks(groups: dict[Name, list[dict]]) -> list[str]:
+def _of_attacks(groups: dict[Name, list[CellData]]) -> list[str]:
     """What others felt under each attack: calm, the worst, and how many keep the goal."""
     attacks = {cells[0]["config"]["attack"]: cells for cells in groups.values() if attacked.attack_of(cells[0])}
     lines = []
@@ -151,7 +155,7 @@ def _of_attacks(groups: dict[Name, list[dict]]) -> list[str]:
     return lines
 
 
-def how_sure(groups: dict[Name, list[dict]], suite: str) -> str:
+def how_sure(groups: dict[Name, list[CellData]], suite: str) -> str:
     runs = {len(cells) for cells in groups.values()}
     if runs == {1}:
         return (f"How sure: each ran once, so no interval can be given; times that differ by less than a fifth may be the same. "
@@ -160,7 +164,7 @@ def how_sure(groups: dict[Name, list[dict]], suite: str) -> str:
     return f"How sure: {min(runs)} runs each, with the lowest and the highest in brackets; where these overlap, nothing is told apart.{few}"
 
 
-def trouble(source: Source, run) -> list[str]:
+def trouble(source: Source, run: Run) -> list[str]:
     lines = []
     if run.data["status"] != "complete":
         lines.append(f"This run is {run.data['status']}: read its figures as far as they go.")
@@ -171,10 +175,11 @@ def trouble(source: Source, run) -> list[str]:
     return lines
 
 
-def losses(cells: list[dict]) -> str:
+def losses(cells: list[CellData]) -> str:
     """Counts over all cells. A count that a cell does not have is not 0."""
-    def value(cell: dict, name: str) -> float | None:
-        return (phases.whole(cell["metrics"], name) or {}).get("value")
+    def value(cell: CellData, name: str) -> float | None:
+        metric = phases.whole(cell["metrics"], name)
+        return metric["value"] if metric else None
 
     def total(*names: str) -> float:
         return sum(value(cell, name) or 0 for cell in cells for name in names)
@@ -189,10 +194,10 @@ def losses(cells: list[dict]) -> str:
            f"{plural(round(lost), 'message')} {'was' if lost == 1 else 'were'} lost.{' ' + told if told else ''}"
 
 
-def answer(source: Source, run) -> list[str]:
+def answer(source: Source, run: Run) -> list[str]:
     """The sentences; the answer comes first."""
     lines = trouble(source, run)
-    groups: dict[Name, list[dict]] = {}
+    groups: dict[Name, list[CellData]] = {}
     for cell in cells_of(run):
         groups.setdefault(source.name(run, cell), []).append(cell)
     if not run.data.get("cells"):

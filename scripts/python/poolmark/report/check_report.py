@@ -14,6 +14,7 @@ from poolmark.report import report
 from poolmark.report.report_charts import charts
 from poolmark.report.source import Source
 from poolmark.verify import derived
+from poolmark.verify.account import Account
 
 FOLDER = "report/"
 CITED = re.compile(r"SHA-256 of run\.json ([0-9a-f]{64})")
@@ -40,7 +41,7 @@ def _made(run: Run, names: list[str], whole: bool) -> dict[str, str]:
     return made
 
 
-def _compare(run: Run, names: list[str], account) -> None:
+def _compare(run: Run, names: list[str], account: Account) -> None:
     listed = run.data.get("files", {})
     there = all((run.folder / name).is_file() for name in listed)
     # Charts and what they lack depend on the raw files that were there when the report was made.
@@ -55,7 +56,7 @@ def _compare(run: Run, names: list[str], account) -> None:
             derived.compare(FOLDER + name, _text(run, name), made[name], account, whole)
 
 
-def check(run: Run, added: list[str], account, wrong: list[str]) -> list[str]:
+def check(run: Run, added: list[str], account: Account, wrong: list[str]) -> list[str]:
     """Compares the files of report/ among `added`; adds faults to `wrong`. Returns those of `added` that are none of a report's."""
     names = [name.removeprefix(FOLDER) for name in added if name.startswith(FOLDER)]
     ours = [name for name in names if re.fullmatch(r"report\.(html|md)|data/[\w-]+\.csv|[\w-]+\.(svg|png)", name)]

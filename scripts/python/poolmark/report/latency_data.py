@@ -4,7 +4,9 @@ import math
 import re
 import statistics
 
+from poolmark.base.forms import CellData, Json
 from poolmark.records import hlog, phases, raw_data
+from poolmark.report.names import Name
 from poolmark.report.source import LATENCIES, Source, number, thin, thin_worst, values
 
 PERCENTILES = (0, 25, 50, 75, 90, 95, 99, 99.5, 99.9, 99.95, 99.99, 99.995, 99.999, 100)
@@ -13,7 +15,7 @@ MOST_STEPS = 300     # of one line of the CCDF
 MOST_INTERVALS = 300
 
 
-def phase_words(cell: dict, metric: str) -> str:
+def phase_words(cell: CellData, metric: str) -> str:
     """The phase of a latency as text: " QoS 1" if known, else its name, else empty."""
     name = raw_data.phase_of(cell, metric)
     words = dict(raw_data.phases(cell)).get(name, "")
@@ -22,16 +24,16 @@ def phase_words(cell: dict, metric: str) -> str:
     return f" QoS {level}" if level else f" {name}" if name else ""
 
 
-def of_groups(cells: list[dict]) -> list[str]:
+def of_groups(cells: list[CellData]) -> list[str]:
     """The latencies of a mix's groups in its phases, in the order of the record: GROUP.PHASE.LATENCY."""
     names = [name.split(".") for cell in cells for name in cell["metrics"] if name.endswith(".p50")]
     return list(dict.fromkeys(".".join(words[:-1]) for words in names
                               if len(words) >= 4 and words[-4] != "step" and not words[-2].endswith("_uncorrected")))
 
 
-def summary_rows(name, cells: list[dict], prefix: str, latency: str) -> list[dict]:
+def summary_rows(name: Name, cells: list[CellData], prefix: str, latency: str) -> list[Json]:
     """The rows of one latency; `latency`: what the chart calls it."""
-    rows = []
+    rows: list[Json] = []
     for key, shown in SHOWN:
         if found := [value for value in values(cells, f"{prefix}.{key}") if value > 0]:
             rows.append({"cell": name.label, "strategy": name.strategy, "latency": latency, "percentile": shown,
@@ -39,9 +41,9 @@ def summary_rows(name, cells: list[dict], prefix: str, latency: str) -> list[dic
     return rows
 
 
-def latency_summary(source: Source) -> list[dict]:
+def latency_summary(source: Source) -> list[Json]:
     """Three percentiles of each latency, over repetitions."""
-    rows = []
+    rows: list[Json] = []
     for name, group in source.groups().items():
         cells = [cell for _, cell in group]
         for latency in LATENCIES:
@@ -62,9 +64,9 @@ STEPS = (("connect_p50_ns", "connect", "p50"), ("connect_p99_ns", "connect", "p9
          ("delivery_p99_ns", "delivery", "p99"))
 
 
-def latency_by_step(source: Source) -> list[dict]:
+def latency_by_step(source: Source) -> list[Json]:
     """Latency against connections, for runs in steps."""
-    rows = []
+    rows: list[Json] = []
     for run, cell, name in source.first_cells():
         for row in source.rows(run, cell, "steps"):
             for column, latency, percentile in STEPS:
@@ -74,9 +76,9 @@ def latency_by_step(source: Source) -> list[dict]:
     return rows
 
 
-def latency_percentiles(source: Source) -> list[dict]:
+def latency_percentiles(source: Source) -> list[Json]:
     """Percentiles on the HDR scale: x is 1 / (1 - p), so 90, 99 and 99.9 % are equally far apart."""
-    rows = []
+    rows: list[Json] = []
     for run, cell, name in source.first_cells():
         for log in source.logs(run, cell):
             for tag, histogram in hlog.by_tag(log.intervals).items():
@@ -91,9 +93,9 @@ def latency_percentiles(source: Source) -> list[dict]:
     return rows
 
 
-def ccdf(source: Source) -> list[dict]:
+def ccdf(source: Source) -> list[Json]:
     """The share of samples above each value that the log distinguishes, from the intended time."""
-    rows = []
+    rows: list[Json] = []
     for run, cell, name in source.first_cells():
         for log in source.logs(run, cell):
             histogram = hlog.by_tag(log.intervals).get(log.latency)
@@ -108,7 +110,8 @@ def ccdf(source: Source) -> list[dict]:
 
 def _by_share(steps: list[tuple[int, int]], count: int) -> list[tuple[int, int]]:
     """Thins the steps evenly on the scale of log(share above), where the tail is as long as the rest."""
-    kept, last = [], None
+    kept: list[tuple[int, int]] = []
+    last: int | None = None
     for value, seen in steps:
         place = None if seen == count else round(-40 * math.log10((count - seen) / count))
         if place != last or count - seen < 20:
@@ -117,9 +120,9 @@ def _by_share(steps: list[tuple[int, int]], count: int) -> list[tuple[int, int]]
     return thin(kept, MOST_STEPS)
 
 
-def latency_over_time(source: Source) -> list[dict]:
+def latency_over_time(source: Source) -> list[Json]:
     """p50 and p99 of each interval."""
-    rows = []
+    rows: list[Json] = []
     for run, cell, name in source.first_cells():
         for log in source.logs(run, cell):
             intervals = [one for one in log.intervals if one.tag == log.latency]

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rows of the memory charts: against connections, over time, by purpose. A chart's rows are also its CSV."""
 import statistics
+from typing import Any
 
 from poolmark.base.curves import USER_COLUMNS
+from poolmark.base.forms import CellData, Json, Row
+from poolmark.records.read_record import Run
 from poolmark.report.source import Source, number, thin, thin_worst
 
 PARTS = ("connections", "buffers", "arenas", "messages")
@@ -12,17 +15,22 @@ MIB = 1 << 20
 MOST_POINTS = 600    # of one line in a chart; more are not visible and enlarge the page
 
 
-def user_bytes(row: dict) -> float | None:
+def user_bytes(row: Row) -> float | None:
     """Private memory; for a record without it, PSS or RSS."""
     return next((value for name in ("target_private_bytes", *USER_COLUMNS) if (value := number(row.get(name))) is not None), None)
 
 
-def kernel_bytes(row: dict) -> float | None:
-    found = [number(row.get(name)) for name in ("kernel_slab_bytes", "kernel_tcp_bytes")]
-    return None if None in found else sum(found)
+def kernel_bytes(row: Row) -> float | None:
+    slab, tcp = number(row.get("kernel_slab_bytes")), number(row.get("kernel_tcp_bytes"))
+    return None if slab is None or tcp is None else slab + tcp
 
 
-def _readings(source: Source, run, cell) -> list[dict]:
+def _at_ns(row: Row) -> float:
+    """Of a row that has a time."""
+    return number(row["at_ns"]) or 0.0
+
+
+def _readings(source: Source, run: Run, cell: CellData) -> list[Json]:
     """Lines at which memory was level: a run's steps; otherwise its start, a tenth, and all connections."""
     steps = source.rows(run, cell, "steps")
     if steps:
@@ -33,9 +41,9 @@ def _readings(source: Source, run, cell) -> list[dict]:
     return list(last.values())
 
 
-def memory_curve(source: Source) -> list[dict]:
+def memory_curve(source: Source) -> list[Json]:
     """Memory against connections: median, lowest and highest over repetitions."""
-    rows = []
+    rows: list[Json] = []
     for name, group in source.groups().items():
         found: dict[tuple[str, float], list[float]] = {}
         for run, cell in group:
@@ -54,9 +62,9 @@ def memory_curve(source: Source) -> list[dict]:
     return rows if len({row["connections"] for row in rows}) > 1 else []
 
 
-def memory_parts(source: Source) -> list[dict]:
+def memory_parts(source: Source) -> list[Json]:
     """The parts of the target's memory at the largest number of connections."""
-    rows = []
+    rows: list[Json] = []
     for run, cell, name in source.first_cells():
         steps = source.rows(run, cell, "steps")
         parts = _parts_of_steps(steps) if steps else _parts_when_full(source, run, cell)
@@ -65,7 +73,7 @@ def memory_parts(source: Source) -> list[dict]:
     return rows
 
 
-def _parts_of_steps(steps: list[dict]) -> list[tuple[float, dict]]:
+def _parts_of_steps(steps: list[Row]) -> list[tuple[float, Json]]:
     """(connections, part -> bytes) of every step; the kernel's part is the growth since the first step."""
     columns = {"connections": "objects_bytes"} | {part: f"{part}_bytes" for part in PARTS[1:]} | {REST: "rest_bytes"}
     first = kernel_bytes(steps[0]) or 0
@@ -74,23 +82,23 @@ def _parts_of_steps(steps: list[dict]) -> list[tuple[float, dict]]:
              | {"kernel": max(0, (kernel_bytes(row) or 0) - first)}) for row in steps]
 
 
-def _parts_when_full(source: Source, run, cell: dict) -> list[tuple[float, dict]]:
+def _parts_when_full(source: Source, run: Run, cell: CellData) -> list[tuple[float, Json]]:
     memory = [row for row in source.rows(run, cell, "memory") if number(row.get("connections")) is not None]
     level = [row for row in memory if row.get("phase") not in ("start", "connect", "close") and user_bytes(row) is not None
              and any(number(row.get(name)) is not None for name in USER_COLUMNS[:2])]
     if not level:
         return []
-    full = max(level, key=lambda row: number(row["connections"]))
+    full = max(level, key=lambda row: number(row["connections"]) or 0.0)
     owned = _pool_bytes(source.rows(run, cell, "pools"), number(full["at_ns"]))
     kernel = max(0, (kernel_bytes(full) or 0) - (kernel_bytes(memory[0]) or 0))
     parts = {part: owned.get(part, 0) for part in PARTS}
-    parts |= {REST: max(0, user_bytes(full) - sum(owned.values())), "kernel": kernel}
-    return [(number(full["connections"]), parts)]
+    parts |= {REST: max(0, (user_bytes(full) or 0) - sum(owned.values())), "kernel": kernel}
+    return [(number(full["connections"]) or 0.0, parts)]
 
 
-def _pool_bytes(pools: list[dict], at_ns: float | None) -> dict[str, float]:
+def _pool_bytes(pools: list[Row], at_ns: float | None) -> dict[str, float]:
     """Bytes owned by each pool at an instant, summed over broker instances."""
-    latest: dict[tuple, tuple[float, float]] = {}
+    latest: dict[tuple[Any, Any], tuple[float, float]] = {}
     for row in pools:
         when, owned = number(row.get("at_ns")), number(row.get("bytes_owned"))
         if when is None or owned is None or (at_ns is not None and when > at_ns):
@@ -104,30 +112,30 @@ def _pool_bytes(pools: list[dict], at_ns: float | None) -> dict[str, float]:
     return totals
 
 
-def _timed(source: Source, run, cell) -> list[dict]:
+def _timed(source: Source, run: Run, cell: CellData) -> list[Json]:
     memory = [row for name in sorted(cell.get("files", {})) if name.startswith("memory") for row in source.rows(run, cell, name)]
     return sorted((row for row in memory if number(row.get("target_rss_bytes")) is not None
-                   and number(row.get("at_ns")) is not None), key=lambda row: number(row["at_ns"]))
+                   and number(row.get("at_ns")) is not None), key=_at_ns)
 
 
-def memory_over_time(source: Source) -> list[dict]:
-    rows = []
+def memory_over_time(source: Source) -> list[Json]:
+    rows: list[Json] = []
     for run, cell, name in source.first_cells():
         memory = _timed(source, run, cell)
-        start = number(memory[0]["at_ns"]) if memory else 0
+        start = _at_ns(memory[0]) if memory else 0.0
         drawn = [{"cell": name.label, "strategy": name.strategy, "rest": name.rest,
-                  "time_s": round((number(row["at_ns"]) - start) / 1e9, 3), "connections": number(row.get("connections")),
-                  "memory_mib": number(row["target_rss_bytes"]) / MIB} for row in memory]
+                  "time_s": round((_at_ns(row) - start) / 1e9, 3), "connections": number(row.get("connections")),
+                  "memory_mib": (number(row["target_rss_bytes"]) or 0.0) / MIB} for row in memory]
         rows += thin_worst(drawn, MOST_POINTS, "memory_mib")
     return rows
 
 
-def expansions(source: Source) -> list[dict]:
+def expansions(source: Source) -> list[Json]:
     """Every expansion and shrink: time (on the axis of memory_over_time), duration, objects before and after."""
-    rows = []
+    rows: list[Json] = []
     for run, cell, name in source.first_cells():
         memory = _timed(source, run, cell)
-        start = number(memory[0]["at_ns"]) if memory else None
+        start = _at_ns(memory[0]) if memory else None
         for row in thin(source.rows(run, cell, "events"), 300):
             at = number(row.get("at_ns"))
             if start is not None and at is not None and row.get("event") in ("expand", "shrink") and at >= start:
@@ -137,14 +145,14 @@ def expansions(source: Source) -> list[dict]:
     return rows
 
 
-def pools_over_time(source: Source) -> list[dict]:
+def pools_over_time(source: Source) -> list[Json]:
     """Objects owned and in use in a broker's own record. For a load, memory over time shows more."""
-    rows = []
+    rows: list[Json] = []
     for run, cell, name in source.first_cells():
         pools = source.rows(run, cell, "pools") if run.data["kind"] == "broker" else []
         pools = [row for row in pools if number(row.get("at_ns")) is not None]
-        start = number(pools[0]["at_ns"]) if pools else 0
-        rows += [{"cell": name.label, "pool": row.get("pool"), "time_s": round((number(row["at_ns"]) - start) / 1e9, 3),
+        start = _at_ns(pools[0]) if pools else 0.0
+        rows += [{"cell": name.label, "pool": row.get("pool"), "time_s": round((_at_ns(row) - start) / 1e9, 3),
                   "what": what, "objects": number(row.get(column))}
                  for row in thin(pools, 4 * MOST_POINTS) for what, column in (("owned", "owned"), ("in use", "in_use"))
                  if number(row.get(column)) is not None]

@@ -6,8 +6,10 @@
 
 A strategy has the same colour in all charts and pages. The rest of the name (`rest`) selects the dash.
 """
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+from poolmark.base.forms import CellData, Config
 from poolmark.base.units import show_count
 from poolmark.compare.pairing import stem
 
@@ -26,7 +28,7 @@ class Name:
     rest: str        # selects the dash: "paho"; "" when the strategy is the whole name
 
 
-def words(axis: str, value) -> str:
+def words(axis: str, value: object) -> str:
     if axis == "subscribe":
         return "subscribed" if value else "not subscribed"
     if axis == "connections" and isinstance(value, (int, float)):
@@ -34,23 +36,23 @@ def words(axis: str, value) -> str:
     return str(value)
 
 
-def contender(config: dict) -> str:
+def contender(config: Config) -> str:
     """The strategy; for a broker without strategies, the broker's name."""
     return str(config.get("strategy") or config.get("target") or "")
 
 
-def differing(configs: list[dict]) -> list[str]:
+def differing(configs: list[Config]) -> list[str]:
     """The axes in which cells differ, without strategy and target, which contender() covers."""
     found = [axis for axis in AXES if len({str(config.get(axis)) for config in configs}) > 1]
     return [axis for axis in found if axis not in ("strategy", "target") and (axis != "broker_options" or len(found) == 1)]
 
 
-def _distinct(configs, axes: list[str]) -> bool:
+def _distinct(configs: Iterable[Config], axes: list[str]) -> bool:
     keys = [(contender(config), *(str(config.get(axis)) for axis in axes)) for config in configs]
     return len(set(keys)) == len(keys)
 
 
-def names(cells: list[dict]) -> dict[str, Name]:
+def names(cells: list[CellData]) -> dict[str, Name]:
     """Names by stem. Cells that the axes do not distinguish keep their identifiers."""
     by_stem = {stem(cell["id"]): cell.get("config", {}) for cell in cells}
     axes = differing(list(by_stem.values()))
@@ -60,7 +62,7 @@ def names(cells: list[dict]) -> dict[str, Name]:
         fewer = [one for one in axes if one != axis]
         if axis in axes and _distinct(by_stem.values(), fewer):
             axes = fewer
-    found = {}
+    found: dict[str, Name] = {}
     for key, config in by_stem.items():
         strategy = contender(config)
         rest = ", ".join(words(axis, config[axis]) for axis in axes if config.get(axis) not in (None, ""))

@@ -10,6 +10,7 @@ and the exit code is 1.
 All text of a record is escaped: jinja2 escapes the text, and what draws the charts is compressed and in base64, which ends no
 script. That keeps a page near half a megabyte: most of it is the drawing library.
 """
+import argparse
 import csv
 import io
 import sys
@@ -19,15 +20,17 @@ from poolmark.report import report_text
 from poolmark.report.answer import answer
 from poolmark.base.draw import LIBRARIES, PNG_PACKAGE, PNG_PROGRAM, png, svgs
 from poolmark.base.errors import PoolmarkError, RecordError, UsageError
+from poolmark.base.escape import markdown as in_markdown
 from poolmark.base.escape import packed, spreadsheet
+from poolmark.base.escape import terminal as plain
+from poolmark.base.forms import Json
 from poolmark.base.options import count
 from poolmark.base.paths import BROUGHT, CALLED, MODULES, for_people
-from poolmark.records.read_record import bad_files, load
+from poolmark.records.read_record import Run, bad_files, load
 from poolmark.report.report_charts import Chart, charts
 from poolmark.report.serve import serve
 from poolmark.report.source import Source, cells_of
 from poolmark.base.units import plural
-from poolmark.compare.verdict_out import in_markdown, plain
 from poolmark.verify.counts import lost_cells
 from poolmark.verify.complaints import complaints
 
@@ -37,7 +40,7 @@ RAW_SHOWN = 400
 SHOWN = 50      # faults named of a record
 
 
-def add_arguments(parser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("runs", nargs="+", metavar="RUN", help="a run's folder, its run.json, an id, or 'latest'")
     parser.add_argument("--present", action="store_true",
                         help="only files that are there: a cell whose files were all left out is no fault")
@@ -47,7 +50,7 @@ def add_arguments(parser) -> None:
                         help="then show the page on 127.0.0.1 until Ctrl-C (port 0 or none: a free one)")
 
 
-def as_csv(rows: list[dict]) -> str:
+def as_csv(rows: list[Json]) -> str:
     """Fields quoted as in RFC 4180; lines end with LF."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
@@ -69,7 +72,8 @@ def raw_files(source: Source, out: Path) -> list[tuple[str, str, str | None]]:
     folder, have no link."""
     import os
 
-    found = []
+    link: str | None
+    found: list[tuple[str, str, str | None]] = []
     for run, cell, name_ in source.cells():
         for name, path in cell.get("files", {}).items():
             try:
@@ -80,7 +84,7 @@ def raw_files(source: Source, out: Path) -> list[tuple[str, str, str | None]]:
     return found
 
 
-def context(source: Source, drawn: list[Chart], out: Path) -> dict:
+def context(source: Source, drawn: list[Chart], out: Path) -> Json:
     runs = []
     for run in source.runs:
         heads, rows = report_text.table(source, run)
@@ -97,7 +101,7 @@ def context(source: Source, drawn: list[Chart], out: Path) -> dict:
             "absent": f"{plural(absent, 'file')} without a link: left out of this copy." if absent else ""}
 
 
-def render(template: str, values: dict) -> str:
+def render(template: str, values: Json) -> str:
     import jinja2
 
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=template.endswith(".html"),
@@ -117,11 +121,11 @@ def draw_static(drawn: list[Chart], folder: Path) -> bool:
     return also_png
 
 
-def spec_with_rows(chart: Chart) -> dict:
+def spec_with_rows(chart: Chart) -> Json:
     return chart.spec | {"datasets": {"rows": chart.rows}}
 
 
-def drawing(drawn: list[Chart], libraries: list[str]) -> dict:
+def drawing(drawn: list[Chart], libraries: list[str]) -> Json:
     """What a page needs for its charts: the scripts that draw, each chart, and its rows for download."""
     return {"libraries": libraries, "specs": [{"name": chart.name, "spec": spec_with_rows(chart)} for chart in drawn],
             "csv": {chart.name: as_csv(chart.rows) for chart in drawn}}
@@ -132,7 +136,7 @@ def write(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-def verified(runs: list, present: bool = False) -> Source:
+def verified(runs: list[Run], present: bool = False) -> Source:
     """The runs, the damage of each, and the files that charts must not use. `present`: a cell without files is no damage."""
     source = Source(runs)
     for run in runs:
@@ -143,17 +147,17 @@ def verified(runs: list, present: bool = False) -> Source:
     return source
 
 
-def page(drawn: list[Chart], values: dict) -> str:
+def page(drawn: list[Chart], values: Json) -> str:
     """report.html."""
     return render("report.html", values | {"drawing": drawing(drawn, [library(name) for name in SCRIPTS])})
 
 
-def texts(drawn: list[Chart], values: dict) -> dict[str, str]:
+def texts(drawn: list[Chart], values: Json) -> dict[str, str]:
     """{name in the report's folder: text} of all that is not the page."""
     return {"report.md": render("report.md", values), **{f"data/{chart.name}.csv": as_csv(chart.rows) for chart in drawn}}
 
 
-def make(runs: list, out: Path, static: Path | None = None, present: bool = False) -> Source:
+def make(runs: list[Run], out: Path, static: Path | None = None, present: bool = False) -> Source:
     """Writes the report of `runs` into `out`; returns the source with its problems."""
     source = verified(runs, present)
     drawn = charts(source)
@@ -169,7 +173,7 @@ def make(runs: list, out: Path, static: Path | None = None, present: bool = Fals
     return source
 
 
-def run(args) -> int:
+def run(args: argparse.Namespace) -> int:
     runs = [load(where) for where in args.runs]
     if len({one.id for one in runs}) < len(runs):
         raise UsageError("a run was named twice")

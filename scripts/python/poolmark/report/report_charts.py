@@ -5,9 +5,12 @@ The strategy selects the colour (names.py), the rest of a cell's name the dash. 
 sets the widths; `usermeta.panels` of a specification is the largest number of panels side by side.
 """
 from dataclasses import dataclass, field
+from typing import Any
 
+from poolmark.base.forms import Json
 from poolmark.report import latency_data, memory_data, trade_data
 from poolmark.report.names import colours
+from poolmark.report.source import Source
 
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
 HEIGHT, LOW = 300, 180
@@ -19,40 +22,40 @@ class Chart:
     name: str     # of its files
     title: str
     text: str     # what it shows and how to read it
-    spec: dict
-    rows: list[dict]
+    spec: Json
+    rows: list[Json]
     folded: bool = field(default=False)  # shown after a click
 
 
-def _field(name: str, kind: str, title: str | None, **more) -> dict:
+def _field(name: str, kind: str, title: str | None, **more: Any) -> Json:
     return {"field": name, "type": kind, "title": title, **more}
 
 
-def _log(**more) -> dict:
+def _log(**more: Any) -> Json:
     return {"scale": {"type": "log", "nice": True, **more}}
 
 
-def _time(name: str, title: str, log: bool = True) -> dict:
+def _time(name: str, title: str | None, log: bool = True) -> Json:
     """A field in nanoseconds, shown in SI seconds."""
     axis = {"labelExpr": "format(datum.value / 1e9, '~s') + 's'", "tickCount": 5, "labelOverlap": "greedy"}
     return _field(name, "quantitative", title, axis=axis, **(_log() if log else {}))
 
 
-def _share(name: str, title: str) -> dict:
+def _share(name: str, title: str) -> Json:
     return _field(name, "quantitative", title, **_log(), axis={"labelExpr": "format(100 * datum.value, '~g') + ' %'", "tickCount": 5})
 
 
-def _mib(name: str, title: str | None, **more) -> dict:
+def _mib(name: str, title: str | None, **more: Any) -> Json:
     return _field(name, "quantitative", title, axis={"format": ",~r", "tickCount": 6}, **more)
 
 
-def _colour(rows: list[dict], name: str = "strategy") -> dict:
+def _colour(rows: list[Json], name: str = "strategy") -> Json:
     known = colours(list(dict.fromkeys(row[name] for row in rows)))
     return _field(name, "nominal", None, scale={"domain": list(known), "range": list(known.values())},
                   legend={"orient": "top", "symbolType": "stroke", "symbolStrokeWidth": 3})
 
 
-def _dash(rows: list[dict]) -> dict:
+def _dash(rows: list[Json]) -> Json:
     """The dash for the rest of the names; empty when no name has one."""
     if not any(row["rest"] for row in rows):
         return {}
@@ -60,7 +63,7 @@ def _dash(rows: list[dict]) -> dict:
                                                                   "symbolStrokeColor": "#888", "symbolSize": 400})}
 
 
-def _switch(name: str = "strategy") -> dict:
+def _switch(name: str = "strategy") -> Json:
     """A selection: a click on the legend shows one item alone."""
     return {"params": [{"name": "shown", "select": {"type": "point", "fields": [name]}, "bind": "legend"}]}
 
@@ -69,29 +72,29 @@ FIRST_RUN = " Of each configuration's first run."
 SHOWN = {"condition": {"param": "shown", "value": 1}, "value": .08}
 
 
-def _tips(rows: list[dict]) -> list[dict]:
+def _tips(rows: list[Json]) -> list[Json]:
     first = rows[0] if rows else {}
     return [{"field": key, "type": "quantitative" if isinstance(value, (int, float)) and not isinstance(value, bool)
              else "nominal", **({"format": ",.6~g"} if isinstance(value, float) else {})} for key, value in first.items()]
 
 
-def _spec(mark, encoding: dict, rows: list[dict], **more) -> dict:
+def _spec(mark: Json | str, encoding: Json, rows: list[Json], **more: Any) -> Json:
     return {"$schema": SCHEMA, "width": "container", "height": HEIGHT, "data": {"name": "rows"},
             "mark": mark, "encoding": encoding | {"tooltip": _tips(rows)}, **more}
 
 
-def _panels(by: str, view: dict, most: int = 2, sort: list | None = None, **more) -> dict:
+def _panels(by: str, view: Json, most: int = 2, sort: list[Any] | None = None, **more: Any) -> Json:
     """One view for each value of a field."""
     panel = _field(by, "nominal", None, header={"labelOrient": "top", "labelLimit": 600, "labelFontWeight": "bold"}, sort=sort)
     return {"$schema": SCHEMA, "data": {"name": "rows"}, "columns": most, "facet": panel, "spec": view,
             "usermeta": {"panels": most}, **more}
 
 
-def _order(rows: list[dict], name: str) -> list:
+def _order(rows: list[Json], name: str) -> list[Any]:
     return list(dict.fromkeys(row[name] for row in rows))
 
 
-def memory_curve(source) -> Chart:
+def memory_curve(source: Source) -> Chart:
     rows = memory_data.memory_curve(source)
     return Chart("memory-over-connections", "Memory against connections", "What the broker holds, and what the kernel holds for "
                  "the sockets of both ends. A point is a reading when memory was level; a band goes from the lowest to the highest "
@@ -99,7 +102,7 @@ def memory_curve(source) -> Chart:
                  _curve(rows, {}), rows)
 
 
-def _curve(rows: list[dict], scale: dict) -> dict:
+def _curve(rows: list[Json], scale: Json) -> Json:
     x = _field("connections", "quantitative", "connections", axis=COUNTS, **scale)
     band = {"mark": {"type": "area", "opacity": .2}, "encoding": {
         "x": x, "y": _mib("lowest_mib", "MiB", **scale), "y2": {"field": "highest_mib"}, "color": _colour(rows),
@@ -112,7 +115,7 @@ def _curve(rows: list[dict], scale: dict) -> dict:
                    sort=_order(rows, "memory"))
 
 
-def memory_curve_log(source) -> Chart:
+def memory_curve_log(source: Source) -> Chart:
     """For runs over several orders of magnitude."""
     rows = [row for row in memory_data.memory_curve(source) if row["connections"] > 0 and row["lowest_mib"] > 0]
     counts = [row["connections"] for row in rows]
@@ -121,7 +124,7 @@ def memory_curve_log(source) -> Chart:
                  _curve(rows, _log()), rows if rows and max(counts) >= 100 * min(counts) else [])
 
 
-def memory_by_part(source) -> Chart:
+def memory_by_part(source: Source) -> Chart:
     rows = memory_data.memory_parts(source)
     spec = _spec({"type": "bar"}, {
         "y": _field("cell", "nominal", None, axis={"labelLimit": 260}, sort=_order(rows, "cell")),
@@ -133,7 +136,7 @@ def memory_by_part(source) -> Chart:
                  spec, rows)
 
 
-def memory_in_time(source) -> Chart:
+def memory_in_time(source: Source) -> Chart:
     rows, marks = memory_data.memory_over_time(source), memory_data.expansions(source)
     line = {**_switch(), "height": HEIGHT, "mark": {"type": "line", "interpolate": "step-after"}, "encoding": {
         "x": _field("time_s", "quantitative", "time, s"), "y": _mib("memory_mib", "resident memory, MiB"),
@@ -150,7 +153,7 @@ def memory_in_time(source) -> Chart:
                  "shrinks of its pools." + FIRST_RUN, spec, rows, folded=True)
 
 
-def latency_summary(source) -> Chart:
+def latency_summary(source: Source) -> Chart:
     rows = latency_data.latency_summary(source)
     shape = _field("percentile", "nominal", None, scale={"domain": ["p50", "p99", "p99.9"],
                                                          "range": ["circle", "diamond", "triangle-up"]},
@@ -169,7 +172,7 @@ def latency_summary(source) -> Chart:
                          sort=_order(rows, "latency")), rows)
 
 
-def latency_by_step(source) -> Chart:
+def latency_by_step(source: Source) -> Chart:
     rows = latency_data.latency_by_step(source)
     view = {**_switch(), "height": LOW, "mark": {"type": "line", "point": {"size": 30}}, "encoding": {
         "x": _field("connections", "quantitative", "connections", **_log(), axis=COUNTS),
@@ -179,7 +182,7 @@ def latency_by_step(source) -> Chart:
                  "so many connections were open.", _panels("what", view, sort=_order(rows, "what")), rows)
 
 
-def percentiles(source) -> Chart:
+def percentiles(source: Source) -> Chart:
     rows = latency_data.latency_percentiles(source)
     labels = "datum.value <= 1 ? '0 %' : format(100 * (1 - 1 / datum.value), '.6~g') + ' %'"
     view = {**_switch(), "height": HEIGHT, "mark": {"type": "line"}, "encoding": {
@@ -196,7 +199,7 @@ def percentiles(source) -> Chart:
                  _panels("latency", view, resolve={"scale": {"y": "independent"}}, sort=_order(rows, "latency")), rows)
 
 
-def ccdf(source) -> Chart:
+def ccdf(source: Source) -> Chart:
     rows = latency_data.ccdf(source)
     view = {**_switch(), "height": HEIGHT, "mark": {"type": "line", "interpolate": "step-after"}, "encoding": {
         "x": _time("latency_ns", "latency"), "y": _share("share_above", "share of samples above"), "color": _colour(rows),
@@ -206,7 +209,7 @@ def ccdf(source) -> Chart:
                  _panels("latency", view, sort=_order(rows, "latency")), rows, folded=True)
 
 
-def latency_in_time(source) -> Chart:
+def latency_in_time(source: Source) -> Chart:
     rows = latency_data.latency_over_time(source)
     view = {**_switch(), "height": LOW, "mark": {"type": "line"}, "encoding": {
         "x": _field("time_s", "quantitative", "time, s"), "y": _time("latency_ns", "latency"), "color": _colour(rows),
@@ -218,7 +221,7 @@ def latency_in_time(source) -> Chart:
                  _panels("latency", view, sort=_order(rows, "latency"), resolve={"scale": {"x": "independent"}}), rows, folded=True)
 
 
-def heat(source) -> Chart:
+def heat(source: Source) -> Chart:
     rows = trade_data.by_allocator(source)
     base = {"x": _field("allocator", "nominal", None), "y": _field("strategy", "nominal", None)}
     cells = {"mark": "rect", "encoding": base | {"color": _ratio(), "tooltip": _tips(rows)}}
@@ -228,16 +231,16 @@ def heat(source) -> Chart:
                  _panels("what", {"height": {"step": 26}, "layer": [cells, labels]}), rows)
 
 
-def _ratio() -> dict:
+def _ratio() -> Json:
     return _field("ratio_to_best", "quantitative", None, legend=None,
                   scale={"type": "log", "domain": [1, 10], "clamp": True, "range": ["#d7efe4", "#fbe9c6", "#d55e00"]})
 
 
-def _ink() -> dict:
+def _ink() -> Json:
     return {"condition": {"test": "datum.ratio_to_best > 7", "value": "#ffffff"}, "value": "#111111"}
 
 
-def trade(source) -> Chart:
+def trade(source: Source) -> Chart:
     rows = trade_data.trade(source)
     base = {"x": _mib("memory_mib", "memory with all connected, MiB", scale={"zero": False, "padding": 50}),
             "y": _time("connect_p99_ns", "connect p99", log=False) | {"scale": {"zero": False, "padding": 30}}}
@@ -253,7 +256,7 @@ def trade(source) -> Chart:
                  spec, rows)
 
 
-def matrix(source) -> Chart:
+def matrix(source: Source) -> Chart:
     rows = trade_data.matrix(source)
     base = {"x": _field("contender", "nominal", None, axis={"orient": "top", "labelAngle": -50, "labelLimit": 140},
                         sort=sorted(_order(rows, "contender"), key=lambda one: (one not in ("bare", "ready", "null"), "direct" not in one, one))),
@@ -269,7 +272,7 @@ def matrix(source) -> Chart:
                  spec, rows)
 
 
-def boxes(source) -> Chart:
+def boxes(source: Source) -> Chart:
     rows = trade_data.raw_samples(source)
     panels = [{"title": one, "height": {"step": 16}, "transform": [{"filter": {"field": "benchmark", "equal": one}}],
                "mark": {"type": "boxplot", "extent": "min-max", "size": 9}, "encoding": {
@@ -280,7 +283,7 @@ def boxes(source) -> Chart:
                  "quartile, whiskers to the extremes.", spec, rows, folded=True)
 
 
-def trace(source) -> Chart:
+def trace(source: Source) -> Chart:
     rows = trade_data.get_trace(source)
     view = {"height": 150, "layer": [
         {"transform": [{"filter": "datum.grew"}], "mark": {"type": "rule", "strokeDash": [4, 4], "opacity": .5},
@@ -292,7 +295,7 @@ def trace(source) -> Chart:
                  _panels("contender", view), rows, folded=True)
 
 
-def pools_in_time(source) -> Chart:
+def pools_in_time(source: Source) -> Chart:
     rows = memory_data.pools_over_time(source)
     view = {"height": 120, "mark": {"type": "line", "interpolate": "step-after", "point": {"size": 12}}, "encoding": {
         "x": _field("time_s", "quantitative", "time, s"), "y": _field("objects", "quantitative", "objects"),
@@ -305,6 +308,6 @@ ALL = (memory_curve, memory_curve_log, latency_by_step, latency_summary, trade, 
        percentiles, ccdf, memory_in_time, latency_in_time, boxes, trace)
 
 
-def charts(source) -> list[Chart]:
+def charts(source: Source) -> list[Chart]:
     """All charts that have rows, in the order of the page."""
     return [chart for chart in (make(source) for make in ALL) if chart.rows]

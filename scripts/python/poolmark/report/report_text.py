@@ -2,8 +2,9 @@
 """The text of a page below its answer: tables, anomalies, facts, the citation. It is plain text; the templates escape it."""
 from dataclasses import dataclass
 
+from poolmark.base.escape import terminal as plain
+from poolmark.base.forms import CellData
 from poolmark.base.units import show
-from poolmark.compare.verdict_out import plain
 from poolmark.records import summary
 from poolmark.records.read_record import Run
 from poolmark.records.record import sha256
@@ -29,19 +30,20 @@ class Field:
 
 def _suite_table(source: Source, run: Run) -> tuple[list[str], list[list[Field]]]:
     """Rows and order of the suite's own table; a column for each configuration."""
-    groups: dict[str, list[dict]] = {}
+    groups: dict[str, list[CellData]] = {}
     for cell in run.data["cells"]:
         groups.setdefault(source.name(run, cell).label, []).append(cell)
     every = run.data["cells"]
-    rows = []
+    rows: list[list[Field]] = []
     for label, metric in summary.by_phase([row for label, name in summary.ROWS for row in summary.chosen(every, label, name)]):
         one = next((cell["metrics"][metric] for cell in every if metric in cell["metrics"]), None)
         if one is None or not values(every, metric):
             continue
         middles = [median(cells, metric) for cells in groups.values()]
         known = [value for value in middles if value is not None]
-        pick = {"lower": min, "higher": max}.get(one["better"])
-        best = pick(known) if pick and len(known) > 1 and len(set(known)) > 1 else None
+        best = None
+        if one["better"] in ("lower", "higher") and len(set(known)) > 1:
+            best = min(known) if one["better"] == "lower" else max(known)
         rows.append([Field(label), *(Field(show(value, one["unit"]) if value is not None else "-",
                                            best is not None and value == best) for value in middles)])
     return ["", *groups], rows
@@ -58,7 +60,7 @@ def table(source: Source, run: Run) -> tuple[list[str], list[list[Field]]]:
     return _suite_table(source, run)
 
 
-def _bench_table(cells: list[dict]) -> tuple[list[str], list[list[Field]]]:
+def _bench_table(cells: list[CellData]) -> tuple[list[str], list[list[Field]]]:
     """A row for each benchmark, a column for each contender."""
     contenders: dict[str, None] = {}
     lines: dict[str, dict[str, str]] = {}
@@ -82,9 +84,10 @@ def anomalies(run: Run) -> list[str]:
 
 def facts(run: Run) -> list[tuple[str, str]]:
     """All facts that a figure depends on, as name and value."""
-    data, found = run.data, []
+    data = run.data
+    found: list[tuple[str, str]] = []
 
-    def add(prefix: str, value) -> None:
+    def add(prefix: str, value: object) -> None:
         if isinstance(value, dict):
             for key, item in value.items():
                 add(f"{prefix}.{key}" if prefix else key, item)

@@ -4,6 +4,7 @@
 Figures come from results/reference/: the record `attack` of the suite, the record `soak`, and counts.json, which --measure writes. A
 line whose figure nobody has measured says so. --write renews the tables in the document; --check compares them, exit code 1.
 """
+import argparse
 import json
 import os
 import re
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from poolmark.attack.attacks import ATTACKS, about
 from poolmark.base.errors import PoolmarkError, RecordError, UsageError
+from poolmark.base.forms import CellData, Json
 from poolmark.base.escape import markdown
 from poolmark.base.paths import ROOT, need_checkout
 from poolmark.base.units import show, show_bytes, show_count
@@ -62,7 +64,7 @@ def counted(line: Line, output: str) -> int:
     return sum(map(int, found))
 
 
-def read_counts(root: Path) -> dict[str, dict]:
+def read_counts(root: Path) -> dict[str, Json]:
     """{name of a line: {"count", "command", "commit", "ended_utc", "seconds"}}"""
     path = root / REFERENCE / COUNTS
     if not path.is_file():
@@ -145,13 +147,13 @@ def soak(root: Path) -> str:
     return source(run, "make soak") + table(["what", "figure"], [[words, value(name)] for words, name in SOAK])
 
 
-def worst(cells: list[dict], name: str) -> float | None:
+def worst(cells: list[CellData], name: str) -> float | None:
     """The largest value of a metric in the repetitions of a cell; of a count that is summed over phases, that sum."""
     found = [one["value"] for cell in cells if (one := phases.whole(cell["metrics"], name)) and one["value"] is not None]
     return max(found, default=None)
 
 
-def attack_row(attack: str, cells: list[dict]) -> list[str]:
+def attack_row(attack: str, cells: list[CellData]) -> list[str]:
     what = "no attack" if attack == attacked.CALM else about(attack)
     if not cells:
         return [f"`{attack}`", what, *[UNKNOWN] * 5]
@@ -164,7 +166,8 @@ def attack_row(attack: str, cells: list[dict]) -> list[str]:
 
 
 def attacks(root: Path) -> str:
-    run, cells = record_of("attack", root), {}
+    run = record_of("attack", root)
+    cells: dict[str | None, list[CellData]] = {}
     for cell in run.data["cells"] if run else []:
         cells.setdefault(attacked.attack_of(cell), []).append(cell)
     return source(run, "scripts/poolmark suite attack") + table(
@@ -177,7 +180,7 @@ TABLES = {"tried": tried, "soak": soak, "attacks": attacks}
 
 def filled(text: str, root: Path) -> str:
     """The document with its tables. UsageError for a block of an unknown name."""
-    def fill(match: re.Match) -> str:
+    def fill(match: re.Match[str]) -> str:
         if match[2] not in TABLES:
             raise UsageError(f"{DOCUMENT}: there is no table {match[2]!r}; there are: {', '.join(TABLES)}")
         return f"{match[1]}\n{TABLES[match[2]](root)}\n{match[3]}"
@@ -185,13 +188,13 @@ def filled(text: str, root: Path) -> str:
     return BLOCK.sub(fill, text)
 
 
-def add_arguments(parser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--measure", choices=sorted(LINES), help="run the command of this line, which may take long, and keep its count")
     parser.add_argument("--write", action="store_true", help=f"renew the tables of {DOCUMENT}")
     parser.add_argument("--check", action="store_true", help="exit 1 when the document's tables differ")
 
 
-def run(args) -> int:
+def run(args: argparse.Namespace) -> int:
     need_checkout("the page of robustness")
     if args.measure:
         print(measure(args.measure, ROOT))

@@ -7,6 +7,7 @@ import os
 import urllib.parse
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from poolmark.base.errors import PoolmarkError
 
@@ -16,7 +17,7 @@ ADDRESS = "127.0.0.1"
 class Pages(http.server.SimpleHTTPRequestHandler):
     """Serves files below `directory` that are in one of `folders`."""
 
-    def __init__(self, *words, folders: list[Path], **more):
+    def __init__(self, *words: Any, folders: list[Path], **more: Any) -> None:
         self.folders = folders
         super().__init__(*words, **more)
 
@@ -25,7 +26,7 @@ class Pages(http.server.SimpleHTTPRequestHandler):
         found = Path(os.path.realpath(super().translate_path(urllib.parse.urlsplit(path).path)))
         return str(found) if any(found.is_relative_to(folder) for folder in self.folders) else ""
 
-    def list_directory(self, path):
+    def list_directory(self, path: str | os.PathLike[str]) -> None:
         self.send_error(404, "there is no list of a folder")
 
     def end_headers(self) -> None:
@@ -33,7 +34,7 @@ class Pages(http.server.SimpleHTTPRequestHandler):
         self.send_header("X-Content-Type-Options", "nosniff")
         super().end_headers()
 
-    def log_message(self, *_words) -> None:
+    def log_message(self, format: str, *_words: object) -> None:
         """Nothing: the terminal shows where the page is."""
 
 

@@ -5,10 +5,13 @@ When a file is missing or broken its chart lacks that cell, and `problems` has t
 """
 import csv
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
 
 from poolmark.base.errors import RecordError
+from poolmark.base.forms import CellData, Json, Row
 from poolmark.compare.pairing import stem
 from poolmark.records import hlog, raw_data
 from poolmark.records.read_record import Run
@@ -17,6 +20,7 @@ from poolmark.report.names import Name, names
 # Files of a load's or a broker's own record, which has no cells.
 OWN_FILES = {"latency": "latency.hlog", "memory": "memory.csv", "steps": "steps.csv", "pools": "pools.csv",
              "events": "events.csv"}
+Item = TypeVar("Item")
 LATENCIES = ("connect", "delivery", "ack")
 
 
@@ -42,16 +46,16 @@ class Source:
     damage: dict[str, list[str]] = field(default_factory=dict)  # run's id -> texts about damage
     bad: dict[str, set[str]] = field(default_factory=dict)      # run's id -> damaged files
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self._names = names([cell for run in self.runs for cell in cells_of(run)])
 
-    def open(self, run: Run, path: str):
+    def open(self, run: Run, path: str) -> Path:
         """The path of one of a run's files; RecordError when it is damaged."""
         if path in self.bad.get(run.id, ()):
             raise RecordError(path, "", "is not as it was when the run ended")
         return run.file(path)
 
-    def name(self, run: Run, cell: dict) -> Name:
+    def name(self, run: Run, cell: CellData) -> Name:
         """The cell's name; with several runs, followed by the end of the run's id."""
         name = self._names[stem(cell["id"])]
         if len(self.runs) < 2:
@@ -59,23 +63,24 @@ class Source:
         mark = run.id[-4:]
         return Name(f"{name.label} ({mark})", name.strategy, f"{name.rest}, {mark}" if name.rest else mark)
 
-    def cells(self) -> Iterator[tuple[Run, dict, Name]]:
+    def cells(self) -> Iterator[tuple[Run, CellData, Name]]:
         """All cells."""
         for run in self.runs:
             for cell in cells_of(run):
                 yield run, cell, self.name(run, cell)
 
-    def groups(self) -> dict[Name, list[tuple[Run, dict]]]:
+    def groups(self) -> dict[Name, list[tuple[Run, CellData]]]:
         """The repetitions of each configuration."""
-        found: dict[Name, list[tuple[Run, dict]]] = {}
+        found: dict[Name, list[tuple[Run, CellData]]] = {}
         for run, cell, name in self.cells():
             found.setdefault(name, []).append((run, cell))
         return found
 
-    def first_cells(self) -> Iterator[tuple[Run, dict, Name]]:
+    def first_cells(self) -> Iterator[tuple[Run, CellData, Name]]:
         """The first repetition of each configuration, for charts over time."""
         for name, group in self.groups().items():
-            yield *group[0], name
+            run, cell = group[0]
+            yield run, cell, name
 
     def problem(self, run: Run, error: Exception) -> None:
         """Adds a problem once, without the path of the run's folder."""
@@ -85,7 +90,7 @@ class Source:
         if text not in self.problems:
             self.problems.append(text)
 
-    def rows(self, run: Run, cell: dict, name: str) -> list[dict]:
+    def rows(self, run: Run, cell: CellData, name: str) -> list[Row]:
         """The lines of a cell's CSV file; empty without one."""
         path = cell.get("files", {}).get(name)
         if path is None:
@@ -97,10 +102,11 @@ class Source:
             self.problem(run, error)
             return []
 
-    def logs(self, run: Run, cell: dict) -> list[Log]:
+    def logs(self, run: Run, cell: CellData) -> list[Log]:
         """Logs in the order of the tables: connects of the phase that connects, deliveries and acknowledgements of each phase
         that publishes."""
-        publishing, found = raw_data.publishing(cell) or [""], []
+        found: list[Log] = []
+        publishing = raw_data.publishing(cell) or [""]
         phases_of = {"connect": [raw_data.phase_of(cell, "connect.p50")], "delivery": publishing, "ack": publishing}
         for phase, _ in raw_data.phases(cell):
             try:
@@ -115,7 +121,7 @@ class Source:
         return sorted(found, key=lambda log: LATENCIES.index(log.latency))
 
 
-def cells_of(run: Run) -> list[dict]:
+def cells_of(run: Run) -> list[CellData]:
     """The cells of a record. A record without cells counts as one cell with its existing files."""
     cells = run.data.get("cells", [])
     if cells or run.data["kind"] not in ("load", "broker", "steps"):
@@ -128,7 +134,7 @@ def cells_of(run: Run) -> list[dict]:
              "files": files, "anomalies": []}]
 
 
-def number(text) -> float | None:
+def number(text: Any) -> float | None:
     """A CSV field as a number; None when it is empty or broken."""
     try:
         value = float(text)
@@ -137,26 +143,26 @@ def number(text) -> float | None:
     return value if abs(value) < 1e300 else None
 
 
-def thin_worst(rows: list[dict], most: int, key: str) -> list[dict]:
+def thin_worst(rows: list[Json], most: int, key: str) -> list[Json]:
     """Keeps the row with the highest `key` of each of `most` even parts, so that extremes stay visible."""
     if len(rows) <= most:
         return rows
     parts = [rows[round(at * len(rows) / most):round((at + 1) * len(rows) / most)] for at in range(most)]
-    return [max(part, key=lambda row: row[key]) for part in parts if part]
+    return [max(part, key=lambda row: float(row[key])) for part in parts if part]
 
 
-def thin(rows: list, most: int) -> list:
+def thin(rows: list[Item], most: int) -> list[Item]:
     """Thins rows evenly; the first and the last are kept."""
     if len(rows) <= most:
         return rows
     return [rows[round(at * (len(rows) - 1) / (most - 1))] for at in range(most)]
 
 
-def values(cells: list[dict], metric: str) -> list[float]:
+def values(cells: Sequence[CellData], metric: str) -> list[float]:
     found = [cell["metrics"][metric]["value"] for cell in cells if metric in cell["metrics"]]
     return [value for value in found if value is not None]
 
 
-def median(cells: list[dict], metric: str) -> float | None:
+def median(cells: Sequence[CellData], metric: str) -> float | None:
     found = values(cells, metric)
     return statistics.median(found) if found else None

@@ -2,8 +2,10 @@
 """Rows of the charts that compare contenders: time against memory, strategy by allocator, benchmarks. A chart's rows are also its
 CSV."""
 import math
+from collections.abc import Iterator
 
-from poolmark.report.names import contender
+from poolmark.base.forms import CellData, Config, Json
+from poolmark.report.names import Name, contender
 from poolmark.report.source import Source, median, number
 
 MIB = 1 << 20
@@ -13,7 +15,7 @@ LABELS_APART = 0.06                      # least distance, as a share of the axi
 TRACE_SLOWEST, TRACE_SAMPLED = 600, 600  # rows drawn for a cell
 
 
-def bench_contender(config: dict) -> str:
+def bench_contender(config: Config) -> str:
     """slab, direct-jemalloc, malloc on tcmalloc."""
     strategy, allocator = str(config.get("strategy")), config.get("allocator") or "glibc"
     if strategy == "direct":
@@ -21,23 +23,23 @@ def bench_contender(config: dict) -> str:
     return strategy if allocator == "glibc" else f"{strategy} on {allocator}"
 
 
-def benchmark(config: dict) -> str:
+def benchmark(config: Config) -> str:
     """lifo; lifo 64 B; lifo x 2 threads. Default values are not named."""
     size, threads = config.get("bytes"), config.get("threads") or 1
     return f"{config.get('workload')}{f' {size} B' if size != 3072 else ''}{f' x {threads} threads' if threads != 1 else ''}"
 
 
-def benches(source: Source):
+def benches(source: Source) -> Iterator[tuple[Name, list[CellData], Config]]:
     for name, group in source.groups().items():
         cells = [cell for _, cell in group]
         if "workload" in cells[0]["config"]:
             yield name, cells, cells[0]["config"]
 
 
-def trade(source: Source) -> list[dict]:
+def trade(source: Source) -> list[Json]:
     """For suites: memory with all connected against the time of a connect. A point on the front has no other that is at least as
     good in both."""
-    rows = []
+    rows: list[Json] = []
     for name, group in source.groups().items():
         cells = [cell for _, cell in group]
         memory = median(cells, "memory.full_private_bytes") or median(cells, "memory.full_bytes")
@@ -51,21 +53,21 @@ def trade(source: Source) -> list[dict]:
                                   (row["connect_p99_ns"], row["memory_mib"]) for other in rows)
     if len(rows) < 2 or len({str(row["connections"]) for row in rows}) > 1:
         return []
-    rows.sort(key=lambda row: row["connect_p99_ns"])
+    rows.sort(key=lambda row: float(row["connect_p99_ns"]))
     apart, last = LABELS_APART * (rows[-1]["connect_p99_ns"] - rows[0]["connect_p99_ns"]), -1e300
     for row in rows:  # keep labels of close points apart
         last = row["label_at_ns"] = max(row["connect_p99_ns"], last + apart)
     return rows
 
 
-def finite(rows: list[dict]) -> list[dict]:
+def finite(rows: list[Json]) -> list[Json]:
     """Without ratios of the largest to the smallest numbers that a record may hold: JSON has no word for infinity."""
     return [row for row in rows if math.isfinite(row["ratio_to_best"])]
 
 
-def by_allocator(source: Source) -> list[dict]:
+def by_allocator(source: Source) -> list[Json]:
     """Strategy x allocator for suites: a panel for each metric and kind of load, with the ratio to the panel's best."""
-    rows = []
+    rows: list[Json] = []
     for _, group in source.groups().items():
         cells = [cell for _, cell in group]
         config = cells[0]["config"]
@@ -83,10 +85,10 @@ def by_allocator(source: Source) -> list[dict]:
     return finite([row | {"ratio_to_best": row["value"] / best[row["what"]]} for row in rows])
 
 
-def matrix(source: Source) -> list[dict]:
+def matrix(source: Source) -> list[Json]:
     """Every benchmark x contender in ns, with the ratio to the fastest contender without the floors. Tuned allocators are only in
     the table."""
-    rows = []
+    rows: list[Json] = []
     for _, cells, config in benches(source):
         value = median(cells, "time")
         if value and value > 0 and not str(config.get("allocator")).endswith("-tuned"):
@@ -99,27 +101,28 @@ def matrix(source: Source) -> list[dict]:
     return finite([row | {"ratio_to_best": row["time_ns"] / best.get(row["benchmark"], row["time_ns"])} for row in rows])
 
 
-def raw_samples(source: Source) -> list[dict]:
+def raw_samples(source: Source) -> list[Json]:
     """All repetitions behind the medians of the headlines, for box plots."""
-    rows = []
+    rows: list[Json] = []
     for _, cells, config in benches(source):
         if config.get("workload") not in HEADLINE or config.get("bytes") != 3072 or \
                 str(config.get("allocator")).endswith("-tuned"):
             continue
         for cell in cells:
-            one = cell["metrics"].get("time") or {}
-            samples = one.get("samples") or ([one["value"]] if one.get("value") is not None else [])
+            one = cell["metrics"].get("time")
+            value = one["value"] if one else None
+            samples = (one and one.get("samples")) or ([] if value is None else [value])
             rows += [{"benchmark": benchmark(config), "contender": bench_contender(config), "time_ns": sample}
                      for sample in samples if sample > 0]  # the axis is logarithmic
     return rows[:20000]
 
 
-def get_trace(source: Source) -> list[dict]:
+def get_trace(source: Source) -> list[Json]:
     """The time of each get across expansions, from the benchmark `grow` (columns get, time_ns, owned_objects), thinned again. Only
     pools that own the same number of objects for a while. `grew`: the first get that saw more owned objects."""
-    rows = []
+    rows: list[Json] = []
     for run, cell, _ in source.first_cells():
-        traced: list[dict] = []
+        traced: list[Json] = []
         for row in source.rows(run, cell, "trace"):
             get, time, owned = (number(row.get(name)) for name in ("get", "time_ns", "owned_objects"))
             if get is not None and time is not None and owned is not None:
@@ -130,7 +133,7 @@ def get_trace(source: Source) -> list[dict]:
     return rows
 
 
-def _thinned(traced: list[dict]) -> list[dict]:
-    slowest = {row["get"] for row in sorted(traced, key=lambda row: row["time_ns"])[-TRACE_SLOWEST:]}
+def _thinned(traced: list[Json]) -> list[Json]:
+    slowest = {row["get"] for row in sorted(traced, key=lambda row: float(row["time_ns"]))[-TRACE_SLOWEST:]}
     each = max(1, len(traced) // TRACE_SAMPLED)
     return [row for at, row in enumerate(traced) if row["grew"] or row["get"] in slowest or at % each == 0]

@@ -11,6 +11,7 @@ from poolmark.run import estimate
 from poolmark.run.attacker import Attacker, attack_of, beside
 from poolmark.facts.children import Child, Children
 from poolmark.base.errors import PoolmarkError, UsageError
+from poolmark.base.forms import Json
 from poolmark.records.measures import phase_folder, take_phase, take_target
 from poolmark.facts.plan import Plan
 from poolmark.facts.quiet import OthersClock, ThrottleClock, busy_text, charges_interrupts
@@ -33,9 +34,10 @@ GENERATOR_STOP_S = 60.0
 class Status:
     """The progress of the current cell in one line: its phase, and the last line of the memory.csv that the generator writes."""
 
-    def __init__(self, cell_id: str):
+    def __init__(self, cell_id: str) -> None:
         self.cell_id, self.wanted, self.thought_s, self.started = cell_id, 0, 0.0, time.monotonic()
-        self.phase, self.memory = "start", None
+        self.phase = "start"
+        self.memory: Path | None = None
 
     def enter(self, phase: str, memory: Path | None = None, wanted: int = 0, thought_s: float = 0.0) -> None:
         """`wanted`: the phase's own connections. `thought_s`: its estimated time; 0 when there is none."""
@@ -76,7 +78,7 @@ def last_line(path: Path) -> str:
 class CellRun:
     """Runs one cell, from the start of its target to its metrics."""
 
-    def __init__(self, cell: Cell, planned: CellPlan, plan: Plan, build: Path, seed: int, children: Children):
+    def __init__(self, cell: Cell, planned: CellPlan, plan: Plan, build: Path, seed: int, children: Children) -> None:
         self.cell, self.planned, self.plan, self.build, self.seed = cell, planned, plan, build, seed
         self.children = children
         self.target: Target = make_target(cell, build, plan, planned.broker, planned.allocator)
@@ -95,12 +97,12 @@ class CellRun:
         self.good = False
         self.cell.anomaly(what, text)
 
-    def load_folder(self, phase: dict) -> Path:
+    def load_folder(self, phase: Json) -> Path:
         return self.cell.folder / phase_folder(self.planned.phases.index(phase), phase["name"])
 
-    def load_argv(self, phase: dict, folder: Path) -> list[str]:
+    def load_argv(self, phase: Json, folder: Path) -> list[str]:
         config = self.cell.data["config"]
-        options = {"target": ",".join(self.target.urls), **load_options(config, self.planned.load, phase)}
+        options: Json = {"target": ",".join(self.target.urls), **load_options(config, self.planned.load, phase)}
         if "watch-record" in described.scenarios(self.build).get(phase["scenario"], {"options": ()})["options"]:
             options["watch-record"] = self.target.records()
         options.update({**beside(config), "watch-pid": self.target.pids, "seed": self.seed, "record": folder, "quiet": True})
@@ -123,7 +125,7 @@ class CellRun:
         elif code == 1:
             self.failed("clients", f"{name}: the generator reports clients that failed or were dropped")
 
-    def phase(self, phase: dict) -> None:
+    def phase(self, phase: Json) -> None:
         name, folder = phase["name"], self.load_folder(phase)
         argv = self.load_argv(phase, folder)
         self.cell.command(argv)
@@ -138,7 +140,7 @@ class CellRun:
                 self.children.stop(load, signal.SIGINT, GENERATOR_STOP_S)
             self.take(phase, folder)
 
-    def take(self, phase: dict, folder: Path) -> None:
+    def take(self, phase: Json, folder: Path) -> None:
         """Takes the generator's files as far as they are readable."""
         suffix = "" if folder.name == "load" else f"_{phase['name']}"
         for key, name in (("latency", "latency.hlog"), ("memory", "memory.csv"), ("steps", "steps.csv"),
@@ -166,7 +168,7 @@ class CellRun:
 
     def stop(self) -> None:
         """Ends attacker and target. In a suite of attacks attack.json says what was counted, and how long the target took."""
-        told: dict = {"attack": self.planned.config.get("attack")}
+        told: Json = {"attack": self.planned.config.get("attack")}
         if self.attacker and self.attacker.child:
             try:
                 told |= self.attacker.stop(self.children)
@@ -242,8 +244,8 @@ class CellRun:
                 if child.log_lost:
                     self.lost("disk", f"the log of {child.name} is not whole: {child.log_lost}")
             self.tell_busy(others)
-            if text := throttle.text():
-                self.cell.anomaly("throttled", text)
+            if stopped := throttle.text():
+                self.cell.anomaly("throttled", stopped)
             if started:
                 self.after()
             if not finished:

@@ -7,18 +7,23 @@ The functions that start the programs also make these command lines (targets.py,
 import shlex
 from pathlib import Path
 from types import SimpleNamespace
+from typing import cast
 
+from poolmark.base.forms import Config
 from poolmark.base.paths import COMMAND, for_people
 from poolmark.facts import allocators
+from poolmark.facts.children import Child
+from poolmark.records.record import Cell
+from poolmark.run.cell_run import CellRun
 from poolmark.suites.targets import Mosquitto, PoolmarkBroker, Target
 
 EXPLAINED = ("# PORT1, PORT2 ...: the ports in a broker's \"listening\" lines, in their order; PID1, PID2 ...: the brokers' process "
              "ids; all else is as the run would call it from this folder")
 
 
-def planned_cell(cell_id: str, config: dict, run_folder: Path):
+def planned_cell(cell_id: str, config: Config, run_folder: Path) -> Cell:
     """The part of a record's cell that targets need, without creating a folder."""
-    return SimpleNamespace(id=cell_id, data={"config": config}, folder=run_folder / "cells" / cell_id)
+    return cast(Cell, SimpleNamespace(id=cell_id, data={"config": config}, folder=run_folder / "cells" / cell_id))
 
 
 def preload(allocator: str) -> list[str]:
@@ -39,11 +44,11 @@ def pretend_start(target: Target) -> list[list[str]]:
         lines = [[*environment, "mosquitto", "-c", str(target.config_file())]]
     else:
         lines = []
-    target.processes = [SimpleNamespace(pid=f"PID{i}") for i in range(1, len(lines) + 1)]
+    target.processes = [cast(Child, SimpleNamespace(pid=f"PID{i}")) for i in range(1, len(lines) + 1)]
     return lines
 
 
-def print_cell(cell_run, sentences: list[str]) -> None:
+def print_cell(cell_run: CellRun, sentences: list[str]) -> None:
     """Prints the command lines of one cell, its brokers first. `cell_run`: a CellRun with a planned cell."""
     print(f"\n# {cell_run.cell.id}: {'; '.join(sentences)}")
     for words in pretend_start(cell_run.target):

@@ -8,10 +8,12 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 from poolmark.facts import described
 from poolmark.suites import mix_file, mix_told, suite_options
 from poolmark.base.errors import PoolmarkError
+from poolmark.base.forms import Json
 from poolmark.base.progress import span
 from poolmark.run.attacker import PREPARE_S, attack_of
 from poolmark.suites.suite_cells import CellPlan
@@ -25,14 +27,14 @@ SOAK_S = 3600.0             # loadgen/scenarios/soak.c: its duration by default
 LOOKED_AT = 20              # so many newest runs are searched
 
 
-def seconds(value) -> float:
+def seconds(value: Any) -> float:
     return parse_seconds(value) if isinstance(value, str) else float(value or 0)
 
 
 class Options:
     """The options of a phase, with the generator's defaults."""
 
-    def __init__(self, planned: CellPlan, phase: dict, build: Path):
+    def __init__(self, planned: CellPlan, phase: Json, build: Path) -> None:
         self.given = suite_options.load_options(planned.config, planned.load, phase)
         self.known = described.options(described.loadgen(build))
 
@@ -68,22 +70,22 @@ def of_arrivals(options: Options, scenario: str, level: float) -> float:
     return held + level + options.count("repeat") * one
 
 
-def mix_of(planned: CellPlan, phase: dict, build: Path) -> mix_file.Mix:
+def mix_of(planned: CellPlan, phase: Json, build: Path) -> mix_file.Mix:
     return mix_file.load(phase["mix"], build, ["--engine", described.engine_of(planned.config)])
 
 
-def connections_of(planned: CellPlan, phase: dict, build: Path) -> int:
+def connections_of(planned: CellPlan, phase: Json, build: Path) -> int:
     """The connections that a phase makes."""
     options = Options(planned, phase, build)
     given = options.count("connections") if "connections" in options.given else 0
     if phase["scenario"] == "publish":
         return max(given, clients_of_pattern(options))
     if "mix" in phase:
-        return mix_of(planned, phase, build).planned["config"]["connections"]
+        return int(mix_of(planned, phase, build).planned["config"]["connections"])
     return given or (1000 if phase["scenario"] == "subscribe" else planned.config["connections"])
 
 
-def of_phase(planned: CellPlan, phase: dict, build: Path) -> float:
+def of_phase(planned: CellPlan, phase: Json, build: Path) -> float:
     options = Options(planned, phase, build)
     if phase["scenario"] == "publish":
         connections = max(options.count("connections"), clients_of_pattern(options))
@@ -94,7 +96,7 @@ def of_phase(planned: CellPlan, phase: dict, build: Path) -> float:
     if phase["scenario"] == "steps":
         steps = len(str(phase["steps"]).split(",")) if "steps" in phase else 4
         probe = PROBE_S if options.count("probe") else 0
-        return PHASE_S + planned.config["connections"] / CONNECTS_PER_S + steps * (level + probe) + level
+        return PHASE_S + int(planned.config["connections"]) / CONNECTS_PER_S + steps * (level + probe) + level
     if phase["scenario"] == "slow":
         return PHASE_S + sum(options.span(name) for name in ("before", "duration", "after")) + 2 * level
     if phase["scenario"] == "subscribe":
@@ -103,7 +105,7 @@ def of_phase(planned: CellPlan, phase: dict, build: Path) -> float:
         return PHASE_S + connections / CONNECTS_PER_S + changes / options.rate("subscribe-rate") + 3 * level
     if "leave" in described.scenarios(build)[phase["scenario"]]["options"]:
         return PHASE_S + of_arrivals(options, phase["scenario"], level)
-    return PHASE_S + planned.config["connections"] / CONNECTS_PER_S + options.span("hold") + 2 * level
+    return PHASE_S + int(planned.config["connections"]) / CONNECTS_PER_S + options.span("hold") + 2 * level
 
 
 def of_options(planned: CellPlan, build: Path) -> float:
@@ -136,7 +138,7 @@ def earlier(name: str, runs: Path) -> tuple[dict[tuple[str, str], float], str]:
 
 
 class Estimate:
-    def __init__(self, name: str, build: Path, runs: Path):
+    def __init__(self, name: str, build: Path, runs: Path) -> None:
         self.build = build
         self.found, self.run = earlier(name, runs)
         self.used = False       # True when a time of the earlier run was used

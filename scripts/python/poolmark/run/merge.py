@@ -4,15 +4,17 @@
 Cells of one configuration become its repetitions, numbered through all runs. Files are copied; the record names the sources and
 their checksums. Runs of different hosts or builds are refused unless that difference is allowed by name.
 """
+import argparse
 import re
 import shutil
 from pathlib import Path
 
 from poolmark.facts.comparable import HOST_FACTS, in_words
 from poolmark.base.errors import PoolmarkError, UsageError
+from poolmark.base.forms import CellData, Config, RecordData
 from poolmark.base.paths import for_people
 from poolmark.base.table import clean
-from poolmark.records.read_record import load
+from poolmark.records.read_record import Run, load
 from poolmark.records.record import Record, sha256
 from poolmark.base.units import plural
 from poolmark.verify.complaints import damage
@@ -20,14 +22,14 @@ from poolmark.verify.complaints import damage
 BUILD_FACTS = ("version", "commit", "dirty", "compiler", "flags")
 
 
-def add_arguments(parser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("runs", nargs="+", metavar="RUN", help="a run's folder, its run.json, or an id; two or more")
     parser.add_argument("--out", metavar="DIR", help="the folder to make (results/runs/ID)")
     parser.add_argument("--allow-different", action="append", default=[], choices=("host", "build"),
                         help="join all the same when hosts, or builds, differ; the record says so")
 
 
-def differences(first: dict, other: dict) -> dict[str, list[str]]:
+def differences(first: RecordData, other: RecordData) -> dict[str, list[str]]:
     """The facts of host and build that differ between two records."""
     ours, theirs = first.get("libraries", {}), other.get("libraries", {})
     return {
@@ -37,14 +39,16 @@ def differences(first: dict, other: dict) -> dict[str, list[str]]:
     }
 
 
-def fact(run: dict, part: str, key: str):
+def fact(run: RecordData, part: str, key: str) -> object:
     library = key.removeprefix("libraries.")
-    return run[part].get(key) if library == key else run.get("libraries", {}).get(library)
+    if library != key:
+        return run.get("libraries", {}).get(library)
+    return run["host"].get(key) if part == "host" else run["tool"].get(key)
 
 
-def check_configs(runs: list) -> None:
+def check_configs(runs: list[Run]) -> None:
     """UsageError when cells of one name have different configurations: they would count as repetitions of one."""
-    known: dict[str, tuple[str, dict]] = {}
+    known: dict[str, tuple[str, Config]] = {}
     for run in runs:
         for cell in run.data.get("cells", []):
             stem = re.sub(r"\.\d+$", "", cell["id"])
@@ -56,9 +60,9 @@ def check_configs(runs: list) -> None:
                                  "these are no repetitions of one configuration")
 
 
-def check_same(runs: list, allowed: list[str]) -> list[str]:
+def check_same(runs: list[Run], allowed: list[str]) -> list[str]:
     """Notes on allowed differences; UsageError for any other."""
-    notes = []
+    notes: list[str] = []
     first = runs[0].data
     if first["kind"] == "limit":
         raise UsageError(f"{first['id']} is a search for the highest rate: each trial followed from those before it, and trials of two searches "
@@ -77,18 +81,20 @@ def check_same(runs: list, allowed: list[str]) -> list[str]:
     return notes
 
 
-def check_whole(runs: list) -> None:
+def check_whole(runs: list[Run]) -> None:
     """UsageError for an edited record: the joined record gets a seal of its own, so the edit would look as measured."""
     for run in runs:
         if told := damage(run):
             raise UsageError(f"{clean(told)}; it is not joined")
 
 
-def copy_cell(record: Record, run, cell: dict, repetition: int) -> None:
+def copy_cell(record: Record, run: Run, cell: CellData, repetition: int) -> None:
     stem = re.sub(r"\.\d+$", "", cell["id"])
     made = record.cell(f"{stem}.{repetition}", cell["config"], repetition)
-    made.data.update(commands=cell.get("commands", []), metrics=cell["metrics"], status=cell["status"],
-                     anomalies=cell.get("anomalies", []), source=run.id, **({"phases": cell["phases"]} if "phases" in cell else {}))
+    made.data["commands"], made.data["metrics"], made.data["status"] = cell.get("commands", []), cell["metrics"], cell["status"]
+    made.data["anomalies"], made.data["source"] = cell.get("anomalies", []), run.id
+    if "phases" in cell:
+        made.data["phases"] = cell["phases"]
     old = f"cells/{cell['id']}/"
     for name in run.data.get("files", {}):
         if name.startswith(old):
@@ -99,7 +105,7 @@ def copy_cell(record: Record, run, cell: dict, repetition: int) -> None:
                           for key, name in cell.get("files", {}).items() if name.startswith(old)}
 
 
-def merge(runs: list, record: Record) -> None:
+def merge(runs: list[Run], record: Record) -> None:
     counts: dict[str, int] = {}
     for run in runs:
         for cell in run.data.get("cells", []):
@@ -110,7 +116,7 @@ def merge(runs: list, record: Record) -> None:
             record.anomaly(anomaly["what"], f"{run.id}: {anomaly['text']}")
 
 
-def run(args) -> int:
+def run(args: argparse.Namespace) -> int:
     if len(args.runs) < 2:
         raise UsageError("one run is nothing to join; name two or more")
     runs = [load(where) for where in args.runs]
@@ -122,8 +128,8 @@ def run(args) -> int:
     first = runs[0].data
     record = Record.create("merge", suite=first.get("suite"), folder=args.out, seed=first.get("seed"),
                            config=first.get("config"))
-    record.data.update(tool=first["tool"], host=first["host"], libraries=first.get("libraries", {}),
-                       sources=[{"id": run.id, "sha256": sha256(run.folder / "run.json")} for run in runs])
+    record.data["tool"], record.data["host"], record.data["libraries"] = first["tool"], first["host"], first.get("libraries", {})
+    record.data["sources"] = [{"id": run.id, "sha256": sha256(run.folder / "run.json")} for run in runs]
     for note in notes:
         record.anomaly("different", note)
     try:

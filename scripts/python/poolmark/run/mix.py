@@ -9,6 +9,8 @@ import os
 import sys
 from typing import NoReturn
 
+from pathlib import Path
+
 from poolmark.base.errors import PoolmarkError, UsageError
 from poolmark.base.options import count
 from poolmark.base.paths import choose_build, for_people
@@ -23,7 +25,7 @@ def option(text: str) -> tuple[str, str | bool]:
     return name, {"true": True, "false": False}.get(value, value)
 
 
-def add_arguments(parser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE.toml", help=f"groups and phases (docs/mix.md); or one of: {', '.join(mix_file.names())}")
     parser.add_argument("--target", metavar="URI", action="append", help="a broker, mqtt://HOST[:PORT]; several times")
     parser.add_argument("--engine", metavar="NAME", help="what drives the clients: paho (by default) or raw")
@@ -40,12 +42,12 @@ def add_arguments(parser) -> None:
     parser.add_argument("--build", metavar="DIR", help="where the programs are ($POOLMARK_BUILD, build)")
 
 
-def words_of(args) -> list[str]:
+def words_of(args: argparse.Namespace) -> list[str]:
     """Options that a description may have too."""
     return option_words({"engine": args.engine, "seed": args.seed} | dict(args.set))
 
 
-def become(program, words: list[str], plain: str) -> NoReturn:
+def become(program: Path, words: list[str], plain: str) -> NoReturn:
     """Replaces this process. The descriptor of the plain form stays open, and nobody has to remove a file."""
     file = os.memfd_create("mix", 0)
     os.write(file, plain.encode("utf-8"))
@@ -60,7 +62,7 @@ def become(program, words: list[str], plain: str) -> NoReturn:
         raise PoolmarkError(f"{for_people(program)}: cannot be started: {error.strerror}") from error
 
 
-def run(args) -> int:
+def run(args: argparse.Namespace) -> int:
     build = choose_build(args.build)
     mix = mix_file.load(args.file, build, words_of(args))
     if args.plain:

@@ -4,6 +4,7 @@
 Exit 0: every cell complete; 1: a cell failed or is incomplete; 2: wrong call; 129, 130, 143: interrupted by a signal. After an
 interruption the measurements are kept and the record says incomplete.
 """
+import argparse
 import json
 import os
 import resource
@@ -20,6 +21,7 @@ from poolmark.run.cell_run import CellRun
 from poolmark.facts.children import Children, Interrupted
 from poolmark.base.errors import PoolmarkError, UsageError
 from poolmark.base.escape import terminal
+from poolmark.base.forms import Config
 from poolmark.run.estimate import Estimate
 from poolmark.facts.kernel_memory import MANY_FROM, drop_caches, settle
 from poolmark.base.options import MOST_CONNECTIONS, MOST_REPETITIONS, count
@@ -59,7 +61,7 @@ def plan_for(planned: CellPlan, limit: int, build: Path) -> Plan:
                      calls=[load_words(planned.config, planned.load, phase) for phase in planned.phases])
 
 
-def fits_here(config: dict) -> int:
+def fits_here(config: Config) -> int:
     """The value of connections = "fit" on this host: as many as memory holds, at most a million."""
     return min(1_000_000, host.connections_that_fit(
         described.engine_of(config), described.shape_of(config), allowance.memory_bytes() or 0,
@@ -72,7 +74,7 @@ def check_programs(build: Path) -> None:
         raise UsageError(f"{for_people(build)}: {' and '.join(missing)} not there; run make first, or name --build DIR")
 
 
-def recorded_config(planned: CellPlan) -> dict:
+def recorded_config(planned: CellPlan) -> Config:
     """A cell's configuration; its broker options and its phases become one line each. A pool's file is there by name and checksum."""
     config = dict(planned.config)
     options = {name: value for name, value in planned.broker.items() if name != "pool" or not own_pools.is_path(value)}
@@ -111,7 +113,7 @@ def tell_cell(cell: Cell, seconds: float) -> None:
 class Progress:
     """The progress shown while cells run."""
 
-    def __init__(self, thought: Estimate, cells: list[CellPlan]):
+    def __init__(self, thought: Estimate, cells: list[CellPlan]) -> None:
         self.eta = Eta([thought.of(cell) for cell in cells])
         self.cell_run: CellRun | None = None
         self.beat = Beat(self.text)
@@ -200,7 +202,7 @@ def close(suite: Suite, record: Record) -> list[str]:
     return unwritten
 
 
-def add_arguments(parser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("suite", nargs="?", metavar="NAME|FILE.toml", help=f"one of: {', '.join(suite_file.names())}")
     parser.add_argument("--list", action="store_true", help="name the suites, or the cells of one, and end")
     parser.add_argument("--dry-run", action="store_true", help="print every command line and start nothing")
@@ -215,7 +217,7 @@ def add_arguments(parser) -> None:
     parser.add_argument("--json", action="store_true", help="print run.json instead of the table")
 
 
-def load_suite(args, build: Path) -> Suite:
+def load_suite(args: argparse.Namespace, build: Path) -> Suite:
     """Checks the suite as a whole, so that nothing starts with a fault in it. Only --list works without the programs."""
     if not args.list or args.set:
         check_programs(build)
@@ -224,7 +226,7 @@ def load_suite(args, build: Path) -> Suite:
                            connections=args.connections, only=args.only, sets=args.set, fit=fits_here)
 
 
-def estimate_s(args) -> float:
+def estimate_s(args: argparse.Namespace) -> float:
     """Seconds that this call should take, for commands that call it."""
     build = build_dir(args.build)
     suite = load_suite(args, build)
@@ -238,7 +240,7 @@ def print_commands(suite: Suite, build: Path, limit: int, out: str | None) -> No
     for planned in suite.cells:
         plan = plan_for(planned, limit, build)
         cell = dry_run.planned_cell(planned.id, planned.config, folder)
-        dry_run.print_cell(CellRun(cell, planned, plan, programs, suite.seed, None), plan.sentences())
+        dry_run.print_cell(CellRun(cell, planned, plan, programs, suite.seed, Children()), plan.sentences())
 
 
 def tell_power(suite: Suite, record: Record) -> None:
@@ -251,7 +253,7 @@ def tell_power(suite: Suite, record: Record) -> None:
             say(text)
 
 
-def run(args) -> int:
+def run(args: argparse.Namespace) -> int:
     if args.suite is None:
         if not args.list:
             raise UsageError(f"name a suite: {', '.join(suite_file.names())}")

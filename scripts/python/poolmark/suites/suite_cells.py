@@ -3,26 +3,31 @@
 import copy
 import itertools
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from poolmark.base.errors import UsageError
+from poolmark.base.forms import Config, Json
 from poolmark.suites.suite_check import NAMED
 from poolmark.base.units import parse_count
+
+Fit = Callable[[Config], int]    # the number for connections = "fit"
 
 
 @dataclass
 class CellPlan:
     """One cell to measure, with everything known before its start."""
     id: str
-    config: dict
+    config: Config
     repetition: int
-    broker: dict = field(default_factory=dict)
-    load: dict = field(default_factory=dict)
-    phases: list = field(default_factory=list)
+    broker: Json = field(default_factory=dict)
+    load: Json = field(default_factory=dict)
+    phases: list[Json] = field(default_factory=list)
     allocator: str | None = None  # the path of one that is a file; its name is in the config
 
 
-def fill(value, connections: int):
+def fill(value: Any, connections: int) -> Any:
     """Replaces "{2*connections}" and "{3*connections/4}" in an option by the number, at least 1."""
     if isinstance(value, list):
         return [fill(item, connections) for item in value]
@@ -32,7 +37,7 @@ def fill(value, connections: int):
     return value
 
 
-def cell_name(config: dict) -> str:
+def cell_name(config: Config) -> str:
     """A short name for people: classic-malloc-paho-10000."""
     parts = []
     for key in NAMED:
@@ -45,7 +50,7 @@ def cell_name(config: dict) -> str:
     return re.sub(r"[^A-Za-z0-9_.=+-]+", "_", "-".join(parts)) or "cell"
 
 
-def combinations(axes: dict, known_axes: dict, strategies: list[str] | None) -> list[dict]:
+def combinations(axes: Json, known_axes: Json, strategies: list[str] | None) -> list[Json]:
     """All combinations of the axes' values; the last axis changes fastest."""
     full = {name: list(values) for name, values in axes.items()}
     for name, values in known_axes.items():
@@ -60,7 +65,7 @@ def steps_up_to(steps: str, connections: int) -> str:
     return ",".join(map(str, [count for count in counts if count < connections] + [connections]))
 
 
-def make_cell(data: dict, group: dict, combination: dict, connections, fit) -> CellPlan:
+def make_cell(data: Json, group: Json, combination: Json, connections: int | None, fit: Fit) -> CellPlan:
     config = {**data.get("config", {}), **group.get("config", {}), **combination}
     broker = {**data.get("broker", {}), **group.get("broker", {})}
     load = {**data.get("load", {}), **group.get("load", {})}
@@ -77,7 +82,7 @@ def make_cell(data: dict, group: dict, combination: dict, connections, fit) -> C
     count = config.get("connections", 0)
     if not isinstance(count, int) or isinstance(count, bool) or count < 1:
         raise UsageError(f"connections is {count!r}; it must be a whole number of at least 1")
-    phases = copy.deepcopy(group.get("phase") or data.get("phase", []))
+    phases: list[Json] = copy.deepcopy(group.get("phase") or data.get("phase") or [])
     for phase in phases:
         phase.update({key: fill(value, count) for key, value in phase.items()})
         if "steps" in phase:
@@ -86,7 +91,7 @@ def make_cell(data: dict, group: dict, combination: dict, connections, fit) -> C
                     {key: fill(value, count) for key, value in load.items()}, phases)
 
 
-def base_cells(data: dict, strategies: list[str] | None, connections: int | None, fit) -> list[CellPlan]:
+def base_cells(data: Json, strategies: list[str] | None, connections: int | None, fit: Fit) -> list[CellPlan]:
     """Every cell once. `strategies`: those of the broker, None when it was not asked."""
     base: list[CellPlan] = []
     for group in data.get("group") or [{}]:

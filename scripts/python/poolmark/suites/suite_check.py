@@ -4,46 +4,52 @@
 This module checks keys, types, names and references. suite_options.py checks the programs' options.
 """
 import re
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
 
 from poolmark.attack.attacks import ATTACKS
 from poolmark.facts import allocators, described, own_pools
 from poolmark.base.faults import Faults
+from poolmark.base.forms import Json, Place
 from poolmark.records.attacked import CALM
 
-KEYS = {"title": str, "kind": str, "repetitions": int, "seed": int, "plot": str, "drop_caches": bool, "primary": list,
-        "config": dict, "axes": dict, "axes_if_known": dict, "broker": dict, "load": dict, "phase": list, "group": list,
-        "override": list, "ratio": list}
-GROUP_KEYS = {key: KEYS[key] for key in ("config", "axes", "axes_if_known", "broker", "load", "phase")}
-OVERRIDE_KEYS = {"when": dict, "config": dict, "broker": dict, "load": dict}
-RATIO_KEYS = {"metric": str, "of": dict, "to": dict, "by": str}
+Kinds = Mapping[str, type[object]]     # key -> the type of its value
+
+KEYS: Kinds = {"title": str, "kind": str, "repetitions": int, "seed": int, "plot": str, "drop_caches": bool, "primary": list,
+               "config": dict, "axes": dict, "axes_if_known": dict, "broker": dict, "load": dict, "phase": list, "group": list,
+               "override": list, "ratio": list}
+GROUP_KEYS: Kinds = {key: KEYS[key] for key in ("config", "axes", "axes_if_known", "broker", "load", "phase")}
+OVERRIDE_KEYS: Kinds = {"when": dict, "config": dict, "broker": dict, "load": dict}
+RATIO_KEYS: Kinds = {"metric": str, "of": dict, "to": dict, "by": str}
 KINDS, PLOTS = ("suite", "steps"), ("memory",)
 # The keys of a cell, in the order of its name.
 NAMED = ("target", "shape", "strategy", "engine", "allocator", "connections", "subscribe", "attack")
-TYPES = {str: "text", int: "a whole number", bool: "true or false", dict: "a table", list: "a list"}
+TYPES: dict[type[object], str] = {str: "text", int: "a whole number", bool: "true or false", dict: "a table", list: "a list"}
 CELL = "cell"           # prefix of metrics of a whole cell, so no phase may have this name
 
 
-def is_type(value, kind: type) -> bool:
+def is_type(value: object, kind: type[object]) -> bool:
     return isinstance(value, kind) and (kind is not int or not isinstance(value, bool))
 
 
 class Check:
     """The check of one file. `build`: the programs to ask; None skips checks that need them."""
 
-    def __init__(self, data: dict, faults: Faults, build):
+    def __init__(self, data: Json, faults: Faults, build: Path | None) -> None:
         self.data, self.faults, self.build = data, faults, build
-        self.written: dict[str, set] = {}       # values in the file before --set
+        self.written: dict[str, set[str]] = {}       # values in the file before --set
         self.own: dict[str, own_pools.OwnPool] = {}  # pools from libraries, by the names of their strategies
         self.libraries: dict[str, str] = {}  # paths of allocators that are files, by their names
-        self.parts = [((), data), *((("group", i), group) for i, group in enumerate(self.tables(data, "group")))]
+        self.parts: list[tuple[Place, Json]] = [((), data), *((("group", i), group) for i, group in enumerate(self.tables(data, "group")))]
 
     @staticmethod
-    def tables(where: dict, key: str) -> list[dict]:
+    def tables(where: Json, key: str) -> list[Json]:
         """The tables of an array of tables. Other elements become {}; keys() reports them."""
         found = where.get(key)
         return [one if isinstance(one, dict) else {} for one in found] if isinstance(found, list) else []
 
-    def keys(self, table: dict, allowed: dict, path: tuple) -> None:
+    def keys(self, table: Json, allowed: Kinds, path: Place) -> None:
         for key, value in table.items():
             if key not in allowed:
                 self.faults.add((*path, key), f"{key!r} is not a key there", allowed)
@@ -54,7 +60,7 @@ class Check:
                     if not isinstance(one, dict):
                         self.faults.add((*path, key, i), f"{key} is a list of tables, [[{key}]]; one is {one!r}")
 
-    def one_of(self, path: tuple, value, known, what: str) -> None:
+    def one_of(self, path: Place, value: object, known: Collection[object], what: str) -> None:
         if value not in known:
             self.faults.add(path, f"{what} {value!r} is not known", known, value)
 
@@ -104,11 +110,13 @@ class Check:
                     self.faults.add(("ratio", i), f"ratio: {key!r} is missing")
 
     @staticmethod
-    def table(part: dict, key: str) -> dict:
-        return part[key] if isinstance(part.get(key), dict) else {}
+    def table(part: Json, key: str) -> Json:
+        found = part.get(key)
+        return found if isinstance(found, dict) else {}
 
-    def phases(self, part: dict, path: tuple) -> None:
-        seen, steps = set(), 0
+    def phases(self, part: Json, path: Place) -> None:
+        seen: set[object] = set()
+        steps = 0
         for i, phase in enumerate(self.tables(part, "phase")):
             here = (*path, "phase", i)
             name = phase.get("name")
@@ -126,14 +134,14 @@ class Check:
 
     # --- the cells
 
-    def choices(self) -> dict[str, set]:
+    def choices(self) -> dict[str, set[str]]:
         """All values that a key of config takes or could take. An override may be for a value that no cell has at present."""
-        found: dict[str, set] = {"target": {"poolmark", "mosquitto"}, "attack": {CALM, *ATTACKS}, "allocator": {*allocators.LIBRARIES, *self.libraries},
+        found: dict[str, set[str]] = {"target": {"poolmark", "mosquitto"}, "attack": {CALM, *ATTACKS}, "allocator": {*allocators.LIBRARIES, *self.libraries},
                                  "subscribe": {"True", "False"}}
         if self.build:
             found |= {"strategy": {*described.strategies(self.build), *self.own}, "shape": set(described.shapes(self.build)),
                       "engine": set(described.engines(self.build))}
-        for _, part in [*self.parts, *((None, one) for one in self.tables(self.data, "override"))]:
+        for part in [*(one for _, one in self.parts), *self.tables(self.data, "override")]:
             for key, value in self.table(part, "config").items():
                 found.setdefault(key, set()).add(str(value))
             for axes in ("axes", "axes_if_known"):
@@ -141,10 +149,11 @@ class Check:
                     found.setdefault(key, set()).update(map(str, values if isinstance(values, list) else []))
         return found
 
-    def values(self) -> list[tuple[tuple, str, object]]:
+    def values(self) -> list[tuple[Place, str, Any]]:
         """(path, key, value) for all values that a cell's config may get."""
-        found = []
-        for path, part in [*self.parts, *((("override", i), one) for i, one in enumerate(self.tables(self.data, "override")))]:
+        found: list[tuple[Place, str, Any]] = []
+        overrides: list[tuple[Place, Json]] = [(("override", i), one) for i, one in enumerate(self.tables(self.data, "override"))]
+        for path, part in self.parts + overrides:
             found += [((*path, "config", key), key, value) for key, value in self.table(part, "config").items()]
             found += [((*path, "axes", key, i), key, value) for key, values in self.table(part, "axes").items()
                       if isinstance(values, list) for i, value in enumerate(values)]
@@ -152,7 +161,8 @@ class Check:
 
     def config(self) -> None:
         """Checks keys and values of config. Other keys are allowed when an override selects cells by them."""
-        whens = [(("override", i, "when"), self.table(one, "when")) for i, one in enumerate(self.tables(self.data, "override"))]
+        whens: list[tuple[Place, Json]] = [(("override", i, "when"), self.table(one, "when"))
+                                           for i, one in enumerate(self.tables(self.data, "override"))]
         own = {key for _, when in whens for key in when}
         for path, key, value in self.values():
             if key not in NAMED and key not in own:
@@ -164,7 +174,7 @@ class Check:
         choices = self.choices()
         for key, values in self.written.items():
             choices.setdefault(key, set()).update(values)
-        sides = [((*("ratio", i), key), self.table(one, key)) for i, one in enumerate(self.tables(self.data, "ratio"))
+        sides: list[tuple[Place, Json]] = [(("ratio", i, key), self.table(one, key)) for i, one in enumerate(self.tables(self.data, "ratio"))
                  for key in ("of", "to")]
         for path, wanted in whens + sides:
             for key, value in wanted.items():
@@ -176,7 +186,7 @@ class Check:
             if isinstance(ratio.get("by"), str):
                 self.one_of(("ratio", i, "by"), ratio["by"], choices, "axis")
 
-    def value(self, path: tuple, key: str, value) -> None:
+    def value(self, path: Place, key: str, value: Any) -> None:
         if key == "subscribe" and not isinstance(value, bool):
             self.faults.add(path, f"subscribe is {value!r}; it must be true or false")
         elif key == "connections" and value != "fit" and (not is_type(value, int) or value < 1):
@@ -203,14 +213,14 @@ class Check:
 
     def metrics(self) -> None:
         known = described.catalogue(self.build)
-        phases = {phase.get("name") for _, part in self.parts for phase in self.tables(part, "phase")} | {CELL}
+        phases = {str(phase.get("name")) for _, part in self.parts for phase in self.tables(part, "phase")} | {CELL}
         for i, ratio in enumerate(self.tables(self.data, "ratio")):
             if isinstance(ratio.get("metric"), str):
                 self.metric(("ratio", i, "metric"), ratio["metric"], known, phases)
         for i, pattern in enumerate(self.data.get("primary") or [] if isinstance(self.data.get("primary"), list) else []):
             self.metric(("primary", i), str(pattern).rpartition(":")[2], known, phases)
 
-    def metric(self, path: tuple, pattern: str, known: list[dict], phases: set) -> None:
+    def metric(self, path: Place, pattern: str, known: list[Json], phases: Collection[str]) -> None:
         names = [metric["name"] for metric in known]
         if not described.is_measured(pattern, names, phases):
             self.faults.add(path, f"no program measures {pattern!r}", names if len(pattern) < 60 else (), pattern)

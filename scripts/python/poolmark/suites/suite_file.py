@@ -23,14 +23,16 @@ cell. connections = "fit" is the number that fits the host's memory. Other keys 
 The whole file is checked before a cell is made: suite_check.py, suite_options.py.
 """
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from poolmark.facts import described
 from poolmark.base.errors import PoolmarkError, UsageError
 from poolmark.base.faults import Faults
+from poolmark.base.forms import Json
 from poolmark.base.paths import SUITES, for_people
-from poolmark.suites.suite_cells import CellPlan, base_cells, interleaved
+from poolmark.suites.suite_cells import CellPlan, Fit, base_cells, interleaved
 from poolmark.suites.suite_check import Check
 from poolmark.suites import suite_pools
 from poolmark.suites.suite_options import OptionCheck, check_cell, without_pools
@@ -48,7 +50,7 @@ class Suite:
     seed: int
     plot: str | None
     drop_caches: bool     # free the kernel's unused names, inodes and slabs before a cell of many connections
-    ratios: list
+    ratios: list[Json]
     cells: list[CellPlan]
 
 
@@ -68,7 +70,7 @@ def find(name_or_file: str) -> Path:
     return path
 
 
-def read(name_or_file: str) -> tuple[str, dict]:
+def read(name_or_file: str) -> tuple[str, Json]:
     """(name, its TOML) with checked structure. The error lists all faults."""
     path = find(name_or_file)
     text, data = read_text(path)
@@ -78,7 +80,7 @@ def read(name_or_file: str) -> tuple[str, dict]:
     return path.stem, data
 
 
-def title_of(name: str, data: dict, counts: list) -> str:
+def title_of(name: str, data: Json, counts: Iterable[object]) -> str:
     """The title, with the largest of `counts` (connections of the cells)."""
     most = max((count for count in counts if isinstance(count, int)), default=None)
     return str(data.get("title", name)).replace("{connections}", show_count(most) if most else "N")
@@ -107,7 +109,7 @@ def check(checked: Check, faults: Faults, build: Path | None) -> None:
         checked.metrics()
 
 
-def check_cells(data: dict, base: list[CellPlan], faults: Faults, build: Path | None) -> None:
+def check_cells(data: Json, base: list[CellPlan], faults: Faults, build: Path | None) -> None:
     """Checks what needs the cells. Of a file that has faults already, command lines are not asked again: they would tell these twice."""
     faulty = bool(faults)
     for number, cell in enumerate(base):
@@ -120,7 +122,7 @@ def check_cells(data: dict, base: list[CellPlan], faults: Faults, build: Path | 
     faults.end()
 
 
-def cells_of(data: dict, faults: Faults, strategies: list[str] | None, connections: int | None, fit) -> list[CellPlan]:
+def cells_of(data: Json, faults: Faults, strategies: list[str] | None, connections: int | None, fit: Fit) -> list[CellPlan]:
     """The cells. Of a file with faults as far as there are any: its faults say why not."""
     try:
         return base_cells(data, strategies, connections, fit)
@@ -141,7 +143,7 @@ def choose(base: list[CellPlan], only: str | None, name: str) -> list[CellPlan]:
 
 
 def load(name_or_file: str, *, build: Path | None = None, repetitions: int | None = None, connections: int | None = None,
-         only: str | None = None, sets: list[str] = (), fit=lambda config: 1) -> Suite:
+         only: str | None = None, sets: Sequence[str] = (), fit: Fit = lambda config: 1) -> Suite:
     """The suite, with its cells in running order.
 
     `build`: the programs that check their options; None checks only the structure of the file. `sets`: KEY=VALUE from the
@@ -159,7 +161,7 @@ def load(name_or_file: str, *, build: Path | None = None, repetitions: int | Non
     suite_pools.give(base, checked.own, checked.libraries)
     check_cells(data, base, faults, build)
     base = choose(base, only, name)
-    count = repetitions or data.get("repetitions", 1)
+    count = repetitions or int(data.get("repetitions", 1))
     title = title_of(name, data, [cell.config["connections"] for cell in base])
     return Suite(name, title, data.get("kind", "suite"), count, data.get("seed", 1), data.get("plot"),
                  data.get("drop_caches", False), data.get("ratio", []), interleaved(base, count))

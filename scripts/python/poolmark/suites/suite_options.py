@@ -4,7 +4,11 @@
 The programs' own parsers check the values (`--describe`), so faults have their wording.
 """
 import math
+from pathlib import Path
+from typing import Any
 
+from poolmark.base.faults import Faults
+from poolmark.base.forms import Config, Json, Place
 from poolmark.facts import described
 from poolmark.base.errors import UsageError
 from poolmark.suites import mix_file
@@ -19,7 +23,7 @@ RUNNERS = {BROKER: {"listen", "record", "metrics", "list-pools"},
 EXAMPLE = 100_000_000   # number for "{2*connections}" in the check: larger than any other step
 
 
-def is_option_value(value) -> bool:
+def is_option_value(value: object) -> bool:
     """Whether TOML's value can be an option: a text, a number, a flag, or a list of texts and numbers."""
     if isinstance(value, list):
         return bool(value) and all(isinstance(one, (str, int, float)) and not isinstance(one, bool) for one in value)
@@ -31,17 +35,17 @@ CLIENTS = ("pattern", "pairs", "publishers", "subscribers")
 
 
 class OptionCheck:
-    def __init__(self, check: Check):
+    def __init__(self, check: Check) -> None:
         self.check, self.faults, self.build = check, check.faults, check.build
         self.scenarios = described.scenarios(self.build)
 
-    def parts(self, key: str) -> list[tuple[tuple, dict]]:
+    def parts(self, key: str) -> list[tuple[Place, Json]]:
         """All tables of that key: in the file, in groups, in overrides."""
         check = self.check
-        places = [*check.parts, *((("override", i), one) for i, one in enumerate(check.tables(check.data, "override")))]
-        return [((*path, key), check.table(part, key)) for path, part in places if check.table(part, key)]
+        overrides: list[tuple[Place, Json]] = [(("override", i), one) for i, one in enumerate(check.tables(check.data, "override"))]
+        return [((*path, key), check.table(part, key)) for path, part in check.parts + overrides if check.table(part, key)]
 
-    def is_known(self, program: str, path: tuple, name: str, value) -> bool:
+    def is_known(self, program: str, path: Place, name: str, value: object) -> bool:
         options = described.options(described.broker(self.build) if program == BROKER else described.loadgen(self.build))
         free = [one for one in options if one not in RUNNERS[program]]
         if name in RUNNERS[program]:
@@ -72,13 +76,13 @@ class OptionCheck:
                 if not self.is_known(BROKER, (*path, name), name, value):
                     continue
                 for i, one in enumerate(value if isinstance(value, list) else [value]):
-                    place = (*path, name, i) if isinstance(value, list) else (*path, name)
+                    place: Place = (*path, name, i) if isinstance(value, list) else (*path, name)
                     words = [] if name == "pool" else ["--pool", able]
                     wrong = described.ask(BROKER, [*words, *option_words({name: fill(one, EXAMPLE)})], self.build)[1]
                     if wrong:
                         self.faults.add(place, wrong)
 
-    def load_value(self, path: tuple, name: str, value, scenarios: list[str], table: dict) -> None:
+    def load_value(self, path: Place, name: str, value: Any, scenarios: list[str], table: Json) -> None:
         """`scenarios`: those that would get the option. It must be valid for each; a fault is reported once. `table`: where it
         stands; an option may need others of there."""
         if not self.is_known(LOADGEN, path, name, value):
@@ -96,7 +100,7 @@ class OptionCheck:
             others = {one: fill(table[one], EXAMPLE) for one in CLIENTS
                       if one in table and one != name and is_option_value(table[one])}
 
-            def told(options: dict, scenario: str = scenario) -> str | None:
+            def told(options: Json, scenario: str = scenario) -> str | None:
                 return described.ask(LOADGEN, [scenario, "--engine", able, *option_words(options)], self.build)[1]
 
             wrong = told(alone)
@@ -108,11 +112,11 @@ class OptionCheck:
                 return
 
     def load(self) -> None:
-        everywhere = [phase.get("scenario") for _, part in self.check.parts for phase in self.check.tables(part, "phase")]
+        everywhere = [str(phase.get("scenario")) for _, part in self.check.parts for phase in self.check.tables(part, "phase")]
         for path, table in self.parts("load"):
             inside = self.check.tables(self.check.data["group"][path[1]], "phase") if path[0] == "group" else []
             for name, value in table.items():
-                self.load_value((*path, name), name, value, [one.get("scenario") for one in inside] or everywhere,
+                self.load_value((*path, name), name, value, [str(one.get("scenario")) for one in inside] or everywhere,
                                 table)
 
     def phases(self) -> None:
@@ -124,7 +128,7 @@ class OptionCheck:
                                     phase["scenario"])
                 for name, value in phase.items():
                     if name not in ("name", "scenario"):
-                        self.load_value((*here, name), name, value, [phase.get("scenario")], phase)
+                        self.load_value((*here, name), name, value, [str(phase.get("scenario"))], phase)
 
     def run(self) -> None:
         self.broker()
@@ -132,7 +136,7 @@ class OptionCheck:
         self.phases()
 
 
-def place_of(data: dict, plan: CellPlan, key: str) -> tuple:
+def place_of(data: Json, plan: CellPlan, key: str) -> Place:
     """The place in the file of a key of a cell's config, for a fault of the whole cell."""
     for i, override in enumerate(data.get("override", [])):
         if key in override.get("config", {}) and all(plan.config.get(name) == value
@@ -145,7 +149,7 @@ def place_of(data: dict, plan: CellPlan, key: str) -> tuple:
     return ("axes", key) if key in data.get("axes", {}) else ("config", key)
 
 
-def without_pools(data: dict, plan: CellPlan, faults) -> None:
+def without_pools(data: Json, plan: CellPlan, faults: Faults) -> None:
     target = plan.config.get("target", "poolmark")
     if target == "poolmark":
         return
@@ -160,7 +164,7 @@ def without_pools(data: dict, plan: CellPlan, faults) -> None:
         faults.add(place_of(data, plan, "allocator"), f"target {target} runs already: no allocator can be chosen for it")
 
 
-def check_cell(data: dict, plan: CellPlan, faults, build) -> None:
+def check_cell(data: Json, plan: CellPlan, faults: Faults, build: Path | None) -> None:
     """Checks the complete command lines of a cell's programs."""
     without_pools(data, plan, faults)
     if plan.config.get("target", "poolmark") == "poolmark":
@@ -174,22 +178,23 @@ def check_cell(data: dict, plan: CellPlan, faults, build) -> None:
             faults.add(place_of_phase(data, phase), f"cell {plan.id}, phase {phase['name']}: {wrong}")
 
 
-def place_of_phase(data: dict, phase: dict) -> tuple:
-    for path, part in [((), data), *((("group", i), group) for i, group in enumerate(data.get("group", [])))]:
+def place_of_phase(data: Json, phase: Json) -> Place:
+    parts: list[tuple[Place, Json]] = [((), data), *((("group", i), group) for i, group in enumerate(data.get("group", [])))]
+    for path, part in parts:
         for i, one in enumerate(part.get("phase", [])):
             if one.get("name") == phase["name"]:
                 return (*path, "phase", i)
     return ()
 
 
-def with_plain_mix(options: dict) -> dict:
+def with_plain_mix(options: Json) -> Json:
     """The generator reads a mix in its plain form, people write TOML."""
     return {**options, "mix": str(mix_file.plain_file(options["mix"]))} if "mix" in options else options
 
 
-def load_options(config: dict, load: dict, phase: dict) -> dict:
+def load_options(config: Config, load: Json, phase: Json) -> Json:
     """The generator's options of one phase, except those that are known only when the target runs."""
-    options = {"engine": described.engine_of(config)}
+    options: Json = {"engine": described.engine_of(config)}
     if phase["scenario"] == "connect":
         options["connections"] = config["connections"]
     known = described.scenarios().get(phase["scenario"], {"options": ["subscribe"]})["options"]
@@ -200,7 +205,7 @@ def load_options(config: dict, load: dict, phase: dict) -> dict:
     return with_plain_mix(options)
 
 
-def load_words(config: dict, load: dict, phase: dict) -> list[str]:
+def load_words(config: Config, load: Json, phase: Json) -> list[str]:
     return [phase["scenario"], *option_words(load_options(config, load, phase))]
 
 

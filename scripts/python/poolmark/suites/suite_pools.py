@@ -3,9 +3,11 @@
 folder in which the suite is started, as on a command line. Before the check, the file of a strategy is replaced by the strategy's name, and
 that of an allocator by its own, so that cells, tables and charts have these."""
 from pathlib import Path
+from typing import Any
 
 from poolmark.base.errors import UsageError
 from poolmark.base.faults import Faults
+from poolmark.base.forms import Json, Place
 from poolmark.facts import allocators, own_pools
 from poolmark.facts.own_pools import OwnPool
 from poolmark.suites.suite_cells import CellPlan
@@ -13,15 +15,15 @@ from poolmark.suites.suite_cells import CellPlan
 STRATEGY, ALLOCATOR = "strategy", "allocator"
 
 
-def _tables(data: dict, key: str) -> list[tuple[tuple, dict]]:
+def _tables(data: Json, key: str) -> list[tuple[Place, Json]]:
     found = data.get(key)
     return [((key, i), one) for i, one in enumerate(found) if isinstance(one, dict)] if isinstance(found, list) else []
 
 
-def places(data: dict, name: str) -> list[tuple[tuple, object, object]]:
+def places(data: Json, name: str) -> list[tuple[Place, Any, Any]]:
     """(path, container, key) of every value that the file has for a key of cells, wherever it may be wrong."""
-    parts = [((), data), *_tables(data, "group"), *_tables(data, "override"), *_tables(data, "ratio")]
-    found: list[tuple[tuple, object, object]] = []
+    parts: list[tuple[Place, Json]] = [((), data), *_tables(data, "group"), *_tables(data, "override"), *_tables(data, "ratio")]
+    found: list[tuple[Place, Any, Any]] = []
     for path, part in parts:
         for table in ("config", "when", "of", "to"):
             if isinstance(part.get(table), dict) and name in part[table]:
@@ -33,7 +35,7 @@ def places(data: dict, name: str) -> list[tuple[tuple, object, object]]:
     return found
 
 
-def resolve_pools(data: dict, faults: Faults, build: Path | None) -> dict[str, OwnPool]:
+def resolve_pools(data: Json, faults: Faults, build: Path | None) -> dict[str, OwnPool]:
     """{strategy: pool} of the files in `data`, which then has the names of their strategies. Without programs to ask (`build` None)
     the name is the file's."""
     own: dict[str, OwnPool] = {}
@@ -55,7 +57,7 @@ def resolve_pools(data: dict, faults: Faults, build: Path | None) -> dict[str, O
     return own
 
 
-def resolve_allocators(data: dict, faults: Faults) -> dict[str, str]:
+def resolve_allocators(data: Json, faults: Faults) -> dict[str, str]:
     """{file name: path} of the allocators in `data` that are files; `data` then has their names."""
     found: dict[str, str] = {}
     for path, container, key in places(data, ALLOCATOR):

@@ -10,15 +10,19 @@
     seed=7
 """
 import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
 
 from poolmark.facts import described
 from poolmark.base.faults import Faults
+from poolmark.base.forms import Json, Place
 from poolmark.suites.suite_check import NAMED
 
 NUMBERS = ("repetitions", "seed")
 
 
-def value_of(text: str):
+def value_of(text: str) -> Any:
     """The value as TOML (60, true, ["a", "b"]), otherwise as text."""
     try:
         return tomllib.loads(f"x = {text}")["x"]
@@ -26,7 +30,7 @@ def value_of(text: str):
         return text
 
 
-def _tables(data: dict, key: str) -> list[tuple[tuple, dict]]:
+def _tables(data: Json, key: str) -> list[tuple[Place, Json]]:
     found = data.get(key)
     return [((key, i), one) for i, one in enumerate(found) if isinstance(one, dict)] if isinstance(found, list) else []
 
@@ -34,17 +38,17 @@ def _tables(data: dict, key: str) -> list[tuple[tuple, dict]]:
 class Setting:
     """One --set. Each method returns whether it handled the key."""
 
-    def __init__(self, data: dict, text: str, faults: Faults, build):
+    def __init__(self, data: Json, text: str, faults: Faults, build: Path | None) -> None:
         self.data, self.faults, self.build = data, faults, build
         self.where = f"--set {text}"
         self.key, self.equals, value = text.partition("=")
         self.value = value_of(value)
 
-    def put(self, table: dict, key: str, path: tuple) -> None:
+    def put(self, table: Json, key: str, path: Place) -> None:
         table[key] = self.value
         self.faults.came_from((*path, key), self.where)
 
-    def parts(self) -> list[tuple[tuple, dict]]:
+    def parts(self) -> list[tuple[Place, Json]]:
         return [((), self.data), *_tables(self.data, "group")]
 
     def top(self) -> bool:
@@ -84,10 +88,10 @@ class Setting:
         """NAME in every phase that takes it; PHASE.NAME in one."""
         phase, _, name = self.key.rpartition(".")
         found = False
-        scenarios = described.scenarios(self.build) if self.build else {}
+        scenarios: dict[str, Json] = described.scenarios(self.build) if self.build else {}
         for path, part in self.parts():
             for place, one in _tables(part, "phase"):
-                takes = name in scenarios.get(one.get("scenario"), {"options": [name]})["options"]
+                takes = name in scenarios.get(str(one.get("scenario")), {"options": [name]})["options"]
                 if one.get("name") == phase or not phase and takes:
                     self.put(one, name, (*path, *place))
                     found = True
@@ -101,12 +105,12 @@ class Setting:
         if self.top() or self.config() or self.options() or self.phases():
             return
         names = [one["name"] for _, part in self.parts() for _, one in _tables(part, "phase")]
-        known = [*NUMBERS, *NAMED, *(described.options(described.loadgen(self.build)) if self.build else ())]
+        known: list[str] = [*NUMBERS, *NAMED, *(described.options(described.loadgen(self.build)) if self.build else ())]
         known += [f"{name}.{key}" for name in names for key in known] if "." in self.key else []
         self.faults.came_from(("set", self.key), self.where)
         self.faults.add(("set", self.key), f"{self.key!r} is nothing that a suite has, and no phase takes it", known, self.key)
 
 
-def apply(data: dict, sets, faults: Faults, build) -> None:
+def apply(data: Json, sets: Iterable[str], faults: Faults, build: Path | None) -> None:
     for text in sets:
         Setting(data, text, faults, build).apply()

@@ -4,11 +4,13 @@
 A target is started, provides its `urls` and the `pids` to watch, and is stopped. Its programs are started through Children.
 """
 import socket
+from collections.abc import Mapping
 from pathlib import Path
 
 from poolmark.facts import allocators
 from poolmark.facts.children import Child, Children
 from poolmark.base.errors import PoolmarkError, UsageError
+from poolmark.base.forms import Json
 from poolmark.base.paths import BROUGHT
 from poolmark.facts.plan import Plan
 from poolmark.records.read_record import load
@@ -18,9 +20,9 @@ READY_S = 180.0
 STOP_S = 30.0
 
 
-def option_words(options: dict) -> list[str]:
+def option_words(options: Mapping[str, object]) -> list[str]:
     """Converts {"initial": ["1024", "buffers=9"], "no-touch": true} to command-line words."""
-    words = []
+    words: list[str] = []
     for name, value in options.items():
         for one in value if isinstance(value, list) else [value]:
             if one is True:
@@ -33,9 +35,9 @@ def option_words(options: dict) -> list[str]:
 class Target:
     """A target without our own processes: a broker that runs elsewhere. Its memory is not watched."""
 
-    def __init__(self, cell: Cell, urls: list[str], allocator: str | None = None):
+    def __init__(self, cell: Cell, urls: list[str], allocator: str | None = None) -> None:
         self.cell, self.urls = cell, urls
-        self.allocator = allocator or cell.data["config"].get("allocator", "glibc")  # a name, or a path
+        self.allocator = allocator or str(cell.data["config"].get("allocator", "glibc"))  # a name, or a path
         self.processes: list[Child] = []
 
     @property
@@ -65,7 +67,7 @@ class Target:
 class PoolmarkBroker(Target):
     """build/poolmark-broker, with as many instances as the plan has."""
 
-    def __init__(self, cell: Cell, build: Path, plan: Plan, options: dict, allocator: str | None = None):
+    def __init__(self, cell: Cell, build: Path, plan: Plan, options: Json, allocator: str | None = None) -> None:
         super().__init__(cell, [], allocator)
         self.build, self.plan, self.options = build, plan, options
 
@@ -115,7 +117,7 @@ class PoolmarkBroker(Target):
 class Mosquitto(Target):
     """mosquitto with a generated configuration, on a free port of 127.0.0.1."""
 
-    def __init__(self, cell: Cell, allocator: str | None = None):
+    def __init__(self, cell: Cell, allocator: str | None = None) -> None:
         super().__init__(cell, [], allocator)
         self._allocator: str | None = None
 
@@ -130,7 +132,7 @@ class Mosquitto(Target):
         return self.cell.folder / "mosquitto.conf"
 
     @staticmethod
-    def config_text(port) -> str:
+    def config_text(port: int | str) -> str:
         return (f"listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\nmax_connections -1\n"
                 "connection_messages false\nlog_dest stderr\nlog_type error\nlog_type warning\n"
                 "log_type notice\nlog_type information\n")
@@ -169,7 +171,7 @@ class Mosquitto(Target):
         return self._allocator
 
 
-def make_target(cell: Cell, build: Path, plan: Plan, options: dict, allocator: str | None = None) -> Target:
+def make_target(cell: Cell, build: Path, plan: Plan, options: Json, allocator: str | None = None) -> Target:
     """`allocator`: the path of one that is a file."""
     kind = cell.data["config"].get("target", "poolmark")
     if kind == "poolmark":

@@ -32,6 +32,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from poolmark.base.forms import CellData
 from poolmark.base.units import show_count
 from poolmark.records.read_record import load
 
@@ -238,7 +239,7 @@ def findings(every: list[Compared]) -> list[tuple[str, str]]:
     return found
 
 
-def records_of(folder: Path, cell: dict[str, Any]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def records_of(folder: Path, cell: CellData) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """(brokers, loads) of a cell; ([], []) when not all of them are there."""
     programs = [words[0].rpartition("/")[2] for words in cell.get("commands", []) if words]
     brokers = sorted(folder.glob("broker*/run.json"))
@@ -249,12 +250,12 @@ def records_of(folder: Path, cell: dict[str, Any]) -> tuple[list[dict[str, Any]]
     return [load(path).data for path in brokers], [load(path).data for path in loads]
 
 
-def of_cell(folder: Path, cell: dict[str, Any]) -> list[tuple[str, str]]:
+def of_cell(folder: Path, cell: CellData) -> list[tuple[str, str]]:
     """`folder`: the cell's own. PoolmarkError when a record cannot be read."""
     return findings(compared(*records_of(folder, cell)))
 
 
-def complaints(folder: Path, cell: dict[str, Any]) -> list[str]:
+def complaints(folder: Path, cell: CellData) -> list[str]:
     """As of_cell, for a cell that has ended: what it does not say, or says otherwise."""
     if cell.get("status") == "running" or not (every := compared(*records_of(folder, cell))):
         return []

@@ -13,6 +13,8 @@ import functools
 import io
 import math
 from collections import Counter
+from collections.abc import Mapping
+from typing import Any
 
 from poolmark.account import kernel
 from poolmark.base.errors import PoolmarkError
@@ -36,7 +38,7 @@ def _this_commit() -> str:
     return facts.tree_commit()[0]
 
 
-def same_version(data: dict) -> bool:
+def same_version(data: Mapping[str, Any]) -> bool:
     """Whether this very version made the record: then its tables are compared word for word."""
     commit = data["tool"]["commit"]
     return data["tool"]["dirty"] is False and commit != "unknown" and commit == _this_commit()

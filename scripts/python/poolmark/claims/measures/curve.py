@@ -7,6 +7,7 @@ import math
 import statistics
 
 from poolmark.base.errors import PoolmarkError
+from poolmark.base.forms import Json
 from poolmark.base.paths import ROOT
 from poolmark.claims.catalogue import Claim
 from poolmark.claims.measured import Measured, measures
@@ -20,22 +21,22 @@ HARDWARE = {512: 30_000, 1024: 50_000, 2048: 100_000, 4096: 200_000, 8192: 500_0
 MIB = 1 << 20
 
 
-def _rows(runs: dict, strategy: str, name: str = "curve") -> list[dict]:
+def _rows(runs: Json, strategy: str, name: str = "curve") -> list[Json]:
     return [row for row in runs[name]["rows"] if row["strategy"] == strategy]
 
 
-def _at(row: dict, connections: int, field: str = "user_bytes") -> float:
+def _at(row: Json, connections: int, field: str = "user_bytes") -> float:
     value = row["steps"].get(str(connections), {}).get(field)
     if value is None:
         raise PoolmarkError(f"{row['strategy']}.{row['repetition']}: no {field} at {connections} connections")
-    return value
+    return float(value)
 
 
-def _memory(runs: dict, connections: int, because: str = "") -> Measured:
+def _memory(runs: Json, connections: int, because: str = "") -> Measured:
     return Measured(tuple(_at(row, connections) / MB for row in _rows(runs, "expand")), because, floor=FLOOR)
 
 
-def _points(runs: dict, strategy: str, field: str = "user_bytes") -> list[tuple[int, float]]:
+def _points(runs: Json, strategy: str, field: str = "user_bytes") -> list[tuple[int, float]]:
     """(connections, bytes beside the objects that the pool owns) of all repetitions and steps, from 1 000 connections on."""
     return [(int(count), step[field] - (step["owned"] * OBJECT_BYTES if field == "user_bytes" else 0))
             for name in ("curve", "hundred") if name in runs for row in _rows(runs, strategy, name)
@@ -52,7 +53,7 @@ def owned_at(connections: int, initial: int, strategy: str = "expand") -> int:
     return max(owned, connections)
 
 
-def forecast(runs: dict, connections: int, strategy: str, initial: int) -> tuple[float, float, float]:
+def forecast(runs: Json, connections: int, strategy: str, initial: int) -> tuple[float, float, float]:
     """(bytes, low, high) at 95 %."""
     points = _points(runs, strategy)
     line = fit_line([count for count, _ in points], [value for _, value in points])
@@ -61,43 +62,43 @@ def forecast(runs: dict, connections: int, strategy: str, initial: int) -> tuple
     return value, value - margin, value + margin
 
 
-def largest(runs: dict) -> int:
+def largest(runs: Json) -> int:
     return max(int(count) for row in runs["hundred"]["rows"] for count in row["steps"])
 
 
 @measures("cost-per-connection", "curve")
-def cost_per_connection(runs: dict, claim: Claim) -> Measured:
+def cost_per_connection(runs: Json, claim: Claim) -> Measured:
     rows = _rows(runs, "expand")
     return Measured(tuple((_at(row, 10_000) - _at(row, 10)) / 9_990 / KB for row in rows), "Object, two buffers and an arena of 6 KiB "
                     "alone are 17.4 KB; the pool also owns objects that no connection has yet.", floor=FLOOR)
 
 
 @measures("memory-at-10", "curve")
-def memory_10(runs: dict, claim: Claim) -> Measured:
+def memory_10(runs: Json, claim: Claim) -> Measured:
     return _memory(runs, 10, "1 024 objects of 3 KiB, the broker itself, and ten connections of 17 KB.")
 
 
 @measures("memory-at-100", "curve")
-def memory_100(runs: dict, claim: Claim) -> Measured:
+def memory_100(runs: Json, claim: Claim) -> Measured:
     return _memory(runs, 100, "The 1 024 objects are most of it; a hundred connections add buffers and arenas of 1.4 MB.")
 
 
 @measures("memory-at-1k", "curve")
-def memory_1k(runs: dict, claim: Claim) -> Measured:
+def memory_1k(runs: Json, claim: Claim) -> Measured:
     return _memory(runs, 1000, "The other document says 20 to 25 MB of the same state: at most one of the two can be right.")
 
 
 @measures("memory-at-1k-measured", "curve")
-def memory_1k_measured(runs: dict, claim: Claim) -> Measured:
+def memory_1k_measured(runs: Json, claim: Claim) -> Measured:
     return _memory(runs, 1000, "The other document says 30 to 50 MB of the same state: at most one of the two can be right.")
 
 
 @measures("memory-at-10k", "curve")
-def memory_10k(runs: dict, claim: Claim) -> Measured:
+def memory_10k(runs: Json, claim: Claim) -> Measured:
     return _memory(runs, 10_000, "17.4 KB for each connection, and the objects that the pool made ahead.")
 
 
-def _at_100k(runs: dict, strategy: str) -> Measured:
+def _at_100k(runs: Json, strategy: str) -> Measured:
     if largest(runs) >= MOST:
         return Measured(tuple(_at(row, MOST) / MB for row in _rows(runs, strategy, "hundred")), floor=FLOOR)
     value, low, high = forecast(runs, MOST, strategy, 5000)
@@ -105,7 +106,7 @@ def _at_100k(runs: dict, strategy: str) -> Measured:
 
 
 @measures("memory-at-100k", "hundred", "curve")
-def memory_100k(runs: dict, claim: Claim) -> Measured:
+def memory_100k(runs: Json, claim: Claim) -> Measured:
     found = _at_100k(runs, "expand")
     brokers = runs["hundred"]["brokers"]
     several = f" {brokers} broker processes hold them, because of this host's limit of descriptors." if brokers > 1 else ""
@@ -113,7 +114,7 @@ def memory_100k(runs: dict, claim: Claim) -> Measured:
 
 
 @functools.cache
-def lazy_million() -> dict | None:
+def lazy_million() -> Json | None:
     """The committed run with lazy buffers: connections, user and kernel bytes of its largest step; None where it is not there."""
     path = ROOT / "results/reference/million/run.json"
     if not path.is_file():
@@ -126,7 +127,7 @@ def lazy_million() -> dict | None:
 
 
 @measures("memory-at-1m", "hundred", "curve")
-def memory_1m(runs: dict, claim: Claim) -> Measured:
+def memory_1m(runs: Json, claim: Claim) -> Measured:
     value, low, high = forecast(runs, 1_000_000, "expand", 10_000)
     lazy = lazy_million()
     told = (f" With lazy buffers it was measured: {lazy['user_bytes'] / 1e9:.1f} GB at {lazy['connections']} connections (of the "
@@ -136,14 +137,14 @@ def memory_1m(runs: dict, claim: Claim) -> Measured:
 
 
 @measures("memory-formula", "curve", "hundred")
-def formula(runs: dict, claim: Claim) -> Measured:
+def formula(runs: Json, claim: Claim) -> Measured:
     """The largest relative error over the five counts, in each repetition."""
     at_100k, values, worst_at = _at_100k(runs, "expand"), [], 10
     for number, row in enumerate(_rows(runs, "expand")):
         measured = {count: _at(row, count) for count in (10, 100, 1000, 10_000)}
         measured[MOST] = MB * at_100k.values[min(number, len(at_100k.values) - 1)]
         errors = {count: 100 * abs(3e6 + 18e3 * count - value) / value for count, value in measured.items()}
-        worst_at = max(errors, key=errors.get)
+        worst_at = max(errors, key=lambda count: errors[count])
         values.append(errors[worst_at])
     return Measured(tuple(values), f"The worst is at {worst_at} connections. The formula has the connections' memory and no objects made "
                     "ahead.", floor=FLOOR, whole=100)
@@ -154,7 +155,7 @@ def fits(memory_bytes: float, base: float, slope: float) -> float:
 
 
 @measures("hardware-table", "curve", "hundred")
-def hardware(runs: dict, claim: Claim) -> Measured:
+def hardware(runs: Json, claim: Claim) -> Measured:
     """The ratio of the line that is farthest off, in each repetition. The kernel's memory was measured with both ends of each
     connection on one host, so half of it counts."""
     points = _points(runs, "expand")
@@ -169,21 +170,21 @@ def hardware(runs: dict, claim: Claim) -> Measured:
                     "kernel, which the table forgets and which is more than a lean connection takes.", kind="forecast", floor=0.02, timed=True)
 
 
-def _kernel_slope(row: dict) -> float:
+def _kernel_slope(row: Json) -> float:
     """Kernel bytes for each further connection, from the first step to the last."""
     counts = sorted(map(int, row["steps"]))
     return (_at(row, counts[-1], "kernel_bytes") - _at(row, counts[0], "kernel_bytes")) / (counts[-1] - counts[0])
 
 
 @measures("fixed-vs-dynamic-10k", "curve")
-def versus_10k(runs: dict, claim: Claim) -> Measured:
+def versus_10k(runs: Json, claim: Claim) -> Measured:
     return Measured(tuple(_at(fixed, 10_000) / _at(dynamic, 10_000) for fixed, dynamic in
                           zip(_rows(runs, "fixed"), _rows(runs, "expand"), strict=True)),
                     "The fixed pool has 100 000 objects of 3 KiB from the start, 307 MB.", floor=FLOOR)
 
 
 @measures("fixed-vs-dynamic-100k", "hundred", "curve")
-def versus_100k(runs: dict, claim: Claim) -> Measured:
+def versus_100k(runs: Json, claim: Claim) -> Measured:
     fixed, dynamic = _at_100k(runs, "fixed"), _at_100k(runs, "expand")
     because = "At 100 000 connections both own 100 000 objects, and a connection's buffers and arena are the same."
     if fixed.interval and dynamic.interval:

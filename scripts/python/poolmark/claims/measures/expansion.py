@@ -3,6 +3,7 @@
 import re
 
 from poolmark.base.errors import PoolmarkError
+from poolmark.base.forms import Json
 from poolmark.claims.catalogue import Claim
 from poolmark.claims.measured import Measured, measures
 
@@ -10,7 +11,7 @@ LIKE_1000 = (700, 1800)  # objects added by an expansion that is compared with o
 TIME_FLOOR = 0.10
 
 
-def _capacities(runs: dict, claim: Claim, reported: str = "") -> Measured:
+def _capacities(runs: Json, claim: Claim, reported: str = "") -> Measured:
     row = runs["sequences"][str(int(claim.expect[0]))]
     how = f"Seen in {row['events']} expansions of a broker whose connections came one after the other."
     if row["computed"]:
@@ -26,27 +27,27 @@ def count_of(claim: Claim) -> str:
 
 
 @measures("expansion-sequence-256", "sequences")
-def sequence_256(runs: dict, claim: Claim) -> Measured:
+def sequence_256(runs: Json, claim: Claim) -> Measured:
     return _capacities(runs, claim)
 
 
 @measures("expansion-sequence-1024", "sequences")
-def sequence_1024(runs: dict, claim: Claim) -> Measured:
+def sequence_1024(runs: Json, claim: Claim) -> Measured:
     return _capacities(runs, claim)
 
 
 @measures("expansion-sequence-2048", "sequences")
-def sequence_2048(runs: dict, claim: Claim) -> Measured:
+def sequence_2048(runs: Json, claim: Claim) -> Measured:
     return _capacities(runs, claim, count_of(claim))
 
 
 @measures("expansion-sequence-10000", "sequences")
-def sequence_10000(runs: dict, claim: Claim) -> Measured:
+def sequence_10000(runs: Json, claim: Claim) -> Measured:
     return _capacities(runs, claim, count_of(claim))
 
 
 @measures("expansion-trigger", "expansions")
-def trigger(runs: dict, claim: Claim) -> Measured:
+def trigger(runs: Json, claim: Claim) -> Measured:
     return Measured(sequences=tuple(tuple(row["triggers"][:len(claim.expect)]) for row in runs["expansions"]["rows"]), kind="counted",
                     because="The integer part of 80 % of the objects owned, as the broker logged it.")
 
@@ -61,7 +62,7 @@ def owned_by_first_listing(connections: int, initial: int = 1024, share: float =
 
 
 @measures("expansion-trigger-as-printed", "sequences")
-def trigger_as_printed(runs: dict, claim: Claim) -> Measured:
+def trigger_as_printed(runs: Json, claim: Claim) -> Measured:
     second = next((row["to"] for row in reversed(runs["sequences"]["1024"]["rows"]) if row["trigger"] <= 10_000), None)
     if second is None:
         raise PoolmarkError("the broker logged no expansion up to 10 000 connections")
@@ -71,7 +72,7 @@ def trigger_as_printed(runs: dict, claim: Claim) -> Measured:
 
 
 @measures("expansion-cost", "expansions")
-def cost(runs: dict, claim: Claim) -> Measured:
+def cost(runs: Json, claim: Claim) -> Measured:
     rows = runs["expansions"]["rows"]
     values = [sum(row["added_bytes"]) / sum(row["added_objects"]) / 1e3 for row in rows if row["added_objects"]]
     if len(values) < len(rows):
@@ -80,17 +81,18 @@ def cost(runs: dict, claim: Claim) -> Measured:
 
 
 @measures("expansion-time", "expansions", "burst", "sequences")
-def time(runs: dict, claim: Claim) -> Measured:
+def time(runs: Json, claim: Claim) -> Measured:
     """The longest of all, scaled to 1 000 objects."""
-    longest, seen = [], 0
+    longest: list[float] = []
+    seen = 0
     for row in runs["expansions"]["rows"]:
         found = [ns * 1000 / added / 1e6 for ns, added in zip(row["durations_ns"], row["added_objects"])
                  if LIKE_1000[0] <= added <= LIKE_1000[1]]
         seen += len(found)
-        longest.append(max(found, default=None))
+        longest += [max(found)] if found else []
     more = [row["duration_ns"] * 1000 / (row["to"] - row["from"]) / 1e6 for run in runs["sequences"].values() for row in run["rows"]
             if row["to"] - row["from"] >= LIKE_1000[0]]
-    if None in longest or not longest:
+    if not longest or len(longest) < len(runs["expansions"]["rows"]):
         raise PoolmarkError("a broker logged no expansion by about 1 000 objects")
     worst = max([*longest, *more])
     return Measured(tuple(longest), value=worst, spread=(worst, worst), because=f"The longest of {seen + len(more)} expansions, scaled to 1 000 objects, took {worst:.2f} "
@@ -98,7 +100,7 @@ def time(runs: dict, claim: Claim) -> Measured:
 
 
 @measures("past-the-pool", "overflow")
-def past_the_pool(runs: dict, claim: Claim) -> Measured:
+def past_the_pool(runs: Json, claim: Claim) -> Measured:
     rows = runs["overflow"]["rows"]
     told = rows[0]["refuse"]
     why = ", ".join(f"{count} by code {code}" for code, count in told.items() if code != "0")

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The hot connection pool: memory, reuse, leaks, pressure."""
+from poolmark.base.forms import Json
 from poolmark.claims.catalogue import Claim
 from poolmark.claims.measured import Measured, measures, values_of
 
@@ -7,7 +8,7 @@ FLOOR = 0.05
 
 
 @measures("hot-preheated-memory", "hot")
-def preheated(runs: dict, claim: Claim) -> Measured:
+def preheated(runs: Json, claim: Claim) -> Measured:
     values = values_of(runs["hot"]["memory"], "memory.per_connection_bytes")
     return Measured(tuple(value / 1e3 for value in values), "Pool and a plain client together, without TLS: the rest of the published "
                     "figure is the TLS client's.", floor=FLOOR,
@@ -15,7 +16,7 @@ def preheated(runs: dict, claim: Claim) -> Measured:
 
 
 @measures("hot-reuse-speedup", "hot")
-def reuse(runs: dict, claim: Claim) -> Measured:
+def reuse(runs: Json, claim: Claim) -> Measured:
     rows = runs["hot"]["reuse"]
     rate = min(values_of(rows, "reuse.reused_percent"))
     return Measured(tuple(values_of(rows, "reuse.ratio")), f"Ten threads over the loopback without TLS, where a connect is cheapest; "
@@ -23,7 +24,7 @@ def reuse(runs: dict, claim: Claim) -> Measured:
 
 
 @measures("hot-no-leak", "hot")
-def no_leak(runs: dict, claim: Claim) -> Measured:
+def no_leak(runs: Json, claim: Claim) -> Measured:
     rows = runs["hot"]["hosts"]
     created = max(values_of(rows, "hosts.created"))
     return Measured(tuple(values_of(rows, "hosts.growth_percent")), f"{created:.0f} connections were opened for 1 631 hosts, and kept "
@@ -31,7 +32,7 @@ def no_leak(runs: dict, claim: Claim) -> Measured:
 
 
 @measures("hot-pressure-cleanup", "hot")
-def pressure(runs: dict, claim: Claim) -> Measured:
+def pressure(runs: Json, claim: Claim) -> Measured:
     rows = runs["hot"]["pressure"]
     oldest, unhealthy = (min(values_of(rows, name)) for name in ("pressure.oldest_percent", "pressure.unhealthy_dropped_percent"))
     return Measured(tuple(values_of(rows, "pressure.dropped_percent")), f"{oldest:.0f} % of the dropped were the oldest; of the unhealthy "

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How long a connect takes, at rest and while the pool grows."""
 from poolmark.base.errors import PoolmarkError
+from poolmark.base.forms import Json
 from poolmark.claims.catalogue import Claim
 from poolmark.claims.measured import Measured, measures
 
@@ -10,7 +11,7 @@ EXPANSIONS_LEAST = 8
 
 
 @measures("connect-latency", "connects")
-def connect_latency(runs: dict, claim: Claim) -> Measured:
+def connect_latency(runs: Json, claim: Claim) -> Measured:
     rows = runs["connects"]["rows"]
     if failed := sum(row["failed"] for row in rows):
         raise PoolmarkError(f"{failed} clients did not connect")
@@ -25,7 +26,7 @@ def high_percentile(values: list[float], share: float = 0.999) -> float:
 
 
 @measures("connect-latency-while-expanding", "burst")
-def while_expanding(runs: dict, claim: Claim) -> Measured:
+def while_expanding(runs: Json, claim: Claim) -> Measured:
     rows = runs["burst"]["rows"]
     least = min(row["expansions"] for row in rows)
     if least < EXPANSIONS_LEAST or any(not row["in_flight_ns"] for row in rows):

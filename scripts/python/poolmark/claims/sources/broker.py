@@ -5,7 +5,8 @@ import time
 from pathlib import Path
 
 from poolmark.base.errors import PoolmarkError
-from poolmark.claims.clients import burst
+from poolmark.base.forms import Json
+from poolmark.claims.clients import Client, burst
 from poolmark.claims.measured import reads, source
 from poolmark.claims.work import Work, broker_folders, events_of, pool_of, private_bytes
 
@@ -25,10 +26,10 @@ STARTS = {
 
 @source("starts", "brokers with nothing ready, 1 024 objects, 1 024 with buffers, 100 000 objects: each started, read, connected to",
         lambda work: 4 * 0.5 * work.repetitions)
-def starts(work: Work) -> dict:
-    rows = []
+def starts(work: Work) -> Json:
+    rows: list[Json] = []
     for number in range(work.repetitions):
-        row = {}
+        row: Json = {}
         for name in STARTS if number % 2 == 0 else reversed(STARTS):
             began = time.monotonic()
             with work.broker(f"{name}.{number + 1}", STARTS[name]) as broker:
@@ -47,10 +48,11 @@ TRIGGERS = (819, 1228, 1843)
 
 @source("expansions", "clients one by one over the first three expansions, with the broker's memory before and after each",
         lambda work: 3.5 * work.repetitions)
-def expansions(work: Work) -> dict:
-    rows = []
+def expansions(work: Work) -> Json:
+    rows: list[Json] = []
     for number in range(work.repetitions):
-        readings, clients = [], []
+        readings: list[int] = []
+        clients: list[Client] = []
         with work.broker(f"expand.{number + 1}", ["--pool", "expand", *OBJECTS, "--initial", "1024", "--max", "100000"]) as broker:
             for trigger in TRIGGERS:
                 clients += [broker.connect(i) for i in range(len(clients), trigger - 1)]
@@ -64,7 +66,7 @@ def expansions(work: Work) -> dict:
     return {"rows": rows}
 
 
-def expansions_of(folder: Path) -> dict:
+def expansions_of(folder: Path) -> Json:
     """From the record of one broker."""
     events = [event for event in events_of(folder) if event["event"] == "expand"]
     return {"added_objects": [event["to"] - event["from"] for event in events[:3]], "triggers": [event["trigger"] for event in events],
@@ -72,16 +74,16 @@ def expansions_of(folder: Path) -> dict:
 
 
 @reads("expansions")
-def read_expansions(folder: Path) -> dict:
+def read_expansions(folder: Path) -> Json:
     return {"rows": [expansions_of(one) for one in broker_folders(folder, "expand")]}
 
 
 @source("overflow", "6 000 clients of a pool of at most 1 000 objects and a broker of at most 5 000 connections, overflow to the "
                     "heap and refused", lambda work: 4.0 * (1 if work.quick else 2))
-def overflow(work: Work) -> dict:
-    rows = []
+def overflow(work: Work) -> Json:
+    rows: list[Json] = []
     for number in range(1 if work.quick else 2):
-        row = {}
+        row: Json = {}
         for policy in ("heap", "refuse"):
             with work.broker(f"{policy}.{number + 1}", ["--pool", "expand", *OBJECTS, "--initial", "256", "--max", "1000", "--overflow",
                                                         policy, "--max-connections", "5000"]) as broker:
@@ -105,8 +107,8 @@ BURST, AT_ONCE = 10_000, 16  # more at once would wait for this client and for o
 
 @source("burst", "10 000 clients at once to a pool of 64 objects: connects by whether an expansion was under way",
         lambda work: 4.0 * work.repetitions)
-def burst_while_expanding(work: Work) -> dict:
-    rows = []
+def burst_while_expanding(work: Work) -> Json:
+    rows: list[Json] = []
     for number in range(work.repetitions):
         with work.broker(f"burst.{number + 1}", ["--pool", "expand", *OBJECTS, "--initial", "64", "--max", "100000"]) as broker:
             times, opened = burst(broker.port, BURST, AT_ONCE)
@@ -121,19 +123,19 @@ def burst_while_expanding(work: Work) -> dict:
     return {"rows": rows}
 
 
-def burst_of(folder: Path) -> dict:
+def burst_of(folder: Path) -> Json:
     durations = [event["duration_ns"] for event in events_of(folder) if event["event"] == "expand"]
     return {"peak_in_use": pool_of(folder)["peak_in_use"], "expansions": len(durations), "durations_ns": durations}
 
 
 @reads("burst")
-def read_burst(folder: Path) -> dict:
+def read_burst(folder: Path) -> Json:
     return {"rows": [burst_of(one) for one in broker_folders(folder, "burst")]}
 
 
 @source("reuse-rate", "one client that connects and leaves: 50 times a second on sync with sweeps each second, 1 000 times on blocks",
         lambda work: (6 if work.quick else 21) + 1.5 * work.repetitions)
-def reuse_rate(work: Work) -> dict:
+def reuse_rate(work: Work) -> Json:
     """The slow clients of all repetitions run side by side, each with a broker of its own: they are idle most of the time."""
     seconds = 5 if work.quick else 20
     with contextlib.ExitStack() as stack:
@@ -156,6 +158,6 @@ def reuse_rate(work: Work) -> dict:
 
 
 @reads("reuse-rate")
-def read_reuse_rate(folder: Path) -> dict:
+def read_reuse_rate(folder: Path) -> Json:
     return {name: [{key: pool_of(one)[key] for key in ("gets", "hits", "misses", "owned")} for one in broker_folders(folder, name)]
             for name in ("sync", "blocks")}

@@ -3,6 +3,7 @@
 import math
 from pathlib import Path
 
+from poolmark.base.forms import Json
 from poolmark.claims.measured import reads, source
 from poolmark.claims.work import Work
 from poolmark.facts import allowance, plan
@@ -57,13 +58,13 @@ def brokers_for(connections: int) -> int:
     return plan.make_plan(connections, "raw", descriptor_limit(), allowance.cores()).instances
 
 
-def readings(folder: Path) -> list[dict]:
+def readings(folder: Path) -> list[Json]:
     """Of each cell: strategy, repetition, and for each step user and kernel bytes and what the pool of connections owned."""
     if not (folder / "run.json").is_file():
         raise FileNotFoundError(folder / "run.json")
-    rows = []
+    rows: list[Json] = []
     for cell in load(folder).data["cells"]:
-        steps: dict[str, dict] = {}
+        steps: dict[str, Json] = {}
         for name, metric in cell["metrics"].items():
             words = name.split(".")
             if words[0] == "step" and words[1].isdigit():
@@ -75,7 +76,7 @@ def readings(folder: Path) -> list[dict]:
     return rows
 
 
-def measure(work: Work, connections: int, steps: str, initial: int, strategies=("expand", "fixed")) -> dict:
+def measure(work: Work, connections: int, steps: str, initial: int, strategies: tuple[str, ...] = ("expand", "fixed")) -> Json:
     brokers = brokers_for(connections)
     file = work.folder / "suite.toml"
     file.write_text(SUITE.format(
@@ -87,13 +88,13 @@ def measure(work: Work, connections: int, steps: str, initial: int, strategies=(
 
 @reads("curve")
 @reads("hundred")
-def read_curve(folder: Path) -> dict:
+def read_curve(folder: Path) -> Json:
     return {"rows": readings(folder / "run")}
 
 
 @source("curve", "suite run: 10 to 10 000 raw connections with a subscription each, dynamic and fixed",
         lambda work: 2 * CELL_S[10_000] * work.repetitions)
-def curve(work: Work) -> dict:
+def curve(work: Work) -> Json:
     return measure(work, 10_000, "10,100,1000,10000", 1024)
 
 
@@ -106,7 +107,7 @@ def has_room() -> bool:
 @source("hundred", "suite run: 100 000 raw connections with a subscription each, dynamic and fixed (with --quick, or where "
         "memory is small, 18 000, for a forecast)",
         lambda work: 2 * CELL_S[10_000 if work.quick else 100_000] * work.repetitions)
-def hundred(work: Work) -> dict:
+def hundred(work: Work) -> Json:
     if work.quick or not has_room():
         return measure(work, 18_000, "6000,12000,18000", 5000)
     return measure(work, MOST, "25000,50000,100000", 5000)

@@ -7,6 +7,7 @@ import socket
 from pathlib import Path
 
 from poolmark.base.errors import PoolmarkError
+from poolmark.base.forms import Json
 from poolmark.base.paths import BROUGHT
 from poolmark.claims.measured import reads, source
 from poolmark.claims.sources.broker import CLASSIC
@@ -19,14 +20,14 @@ CONNECTS = 5_000
 DYNAMIC = ["--pool", "expand", *CLASSIC, "--initial", "1024", "--max", "100000"]
 
 
-def metrics_of(folder: Path) -> dict:
+def metrics_of(folder: Path) -> Json:
     """{name: value} of a generator's record."""
     if not (folder / "run.json").is_file():
         raise FileNotFoundError(folder / "run.json")
     return {key: metric["value"] for key, metric in load(folder).data["metrics"].items()}
 
 
-def connects(work: Work, name: str, words: list[str]) -> dict:
+def connects(work: Work, name: str, words: list[str]) -> Json:
     """One generator run against a fresh broker: its metrics."""
     with work.broker(name, DYNAMIC) as broker:
         folder = work.folder / name / "load"
@@ -36,17 +37,17 @@ def connects(work: Work, name: str, words: list[str]) -> dict:
     return metrics_of(folder)
 
 
-def row_of(fast: dict, found: dict) -> dict:
+def row_of(fast: Json, found: Json) -> Json:
     return {"highest_per_s": fast["connect.rate"], "rate": half_of(fast), "mean_ns": found["connect.mean"], "p99_ns": found["connect.p99"],
             "failed": found["clients.failed"]}
 
 
-def half_of(fast: dict) -> int:
+def half_of(fast: Json) -> int:
     return max(1, int(fast["connect.rate"] / 2))
 
 
 @reads("connects")
-def read_connects(folder: Path) -> dict:
+def read_connects(folder: Path) -> Json:
     count = len(list(folder.glob("half.*/load")))
     if not count:
         raise FileNotFoundError(folder / "half.1" / "load")
@@ -55,8 +56,8 @@ def read_connects(folder: Path) -> dict:
 
 
 @source("connects", "5 000 raw connects as fast as they go, then at half of that rate, open loop", lambda work: 4.0 * work.repetitions)
-def connect_rates(work: Work) -> dict:
-    rows = []
+def connect_rates(work: Work) -> Json:
+    rows: list[Json] = []
     for number in range(work.repetitions):
         fast = connects(work, f"fast.{number + 1}", [])
         rows.append(row_of(fast, connects(work, f"half.{number + 1}", ["--rate", str(half_of(fast))])))
@@ -76,10 +77,10 @@ def addresses(count: int, port: int) -> list[str]:
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+        return int(probe.getsockname()[1])
 
 
-def hot_brokers(work: Work, stack, hosts: int) -> int:
+def hot_brokers(work: Work, stack: contextlib.ExitStack, hosts: int) -> int:
     """Brokers that listen on the addresses of all hosts, on one port; a process takes 64, one of them its own."""
     port = free_port()
     told = addresses(hosts, port)
@@ -91,9 +92,9 @@ def hot_brokers(work: Work, stack, hosts: int) -> int:
 
 @source("hot", "poolmark-hot: reuse, memory of 1 611 connections, cycles through 1 631 hosts, memory pressure",
         lambda work: 8.0 * work.repetitions + 3)
-def hot(work: Work) -> dict:
+def hot(work: Work) -> Json:
     program = str(work.build / "poolmark-hot")
-    found = {}
+    found: Json = {}
     with contextlib.ExitStack() as stack:
         target = f"127.0.0.1:{hot_brokers(work, stack, HOSTS)}"
         for name in ("reuse", "memory", "hosts", "pressure"):
@@ -112,13 +113,13 @@ ROUNDS, BUDGET_S = 9, 300
 
 @source("lifo", "bench: get and return of blocks and of malloc at five sizes, and by ten threads",
         lambda work: ROUND_S * (work.repetitions if work.quick else 2 * max(work.repetitions, ROUNDS)))
-def lifo(work: Work) -> dict:
+def lifo(work: Work) -> Json:
     """{benchmark: nanoseconds of each round}."""
     return read_lifo(benchmarks(work, FILTER).parent)
 
 
 @reads("lifo")
-def read_lifo(folder: Path) -> dict:
+def read_lifo(folder: Path) -> Json:
     return {name: found.get("time", []) for name, found in samples_of(folder / "run").items()}
 
 
@@ -130,7 +131,7 @@ def benchmarks(work: Work, pattern: str) -> Path:
     return work.poolmark("run", words, codes=(0, 1))  # 1: the budget ended it before its last round
 
 
-def samples_of(folder: Path) -> dict:
+def samples_of(folder: Path) -> Json:
     """{benchmark: {metric: values of each round}} of a run."""
     if not (folder / "run.json").is_file():
         raise FileNotFoundError(folder / "run.json")
@@ -140,12 +141,12 @@ def samples_of(folder: Path) -> dict:
 
 @source("typed", "bench: a map of 16 entries taken, filled, emptied and given back, with the pool and without",
         lambda work: 0.5 * (work.repetitions if work.quick else 2 * max(work.repetitions, ROUNDS)))
-def typed(work: Work) -> dict:
+def typed(work: Work) -> Json:
     return read_typed(benchmarks(work, "^typed_map/(sync|direct-glibc)/256$").parent)
 
 
 @reads("typed")
-def read_typed(folder: Path) -> dict:
+def read_typed(folder: Path) -> Json:
     found = samples_of(folder / "run")
     return {name: {metric: found[name].get(metric, []) for metric in ("time", "allocs_per_op", "bytes_per_op")} for name in found}
 
@@ -162,13 +163,13 @@ def counted_calls(text: str) -> dict[str, int]:
 
 @source("syscalls", "strace of 1 000 cycles of 1 000 blocks of 16 KiB: blocks, malloc, and the harness alone",
         lambda work: 8.0 * (1 if work.quick else work.repetitions))
-def syscalls(work: Work) -> dict:
+def syscalls(work: Work) -> Json:
     strace = shutil.which("strace")
     if not strace:
         raise PoolmarkError(f"strace is not installed, which counts system calls; {BROUGHT}")
-    rows = []
+    rows: list[Json] = []
     for number in range(1 if work.quick else work.repetitions):
-        row = {}
+        row: Json = {}
         for name in ("blocks", "direct", "bare"):
             file = work.folder / f"{name}.{number + 1}.txt"
             work.output(f"{name}.{number + 1}", [strace, "-f", "-c", "-e", f"trace={CALLS}", "-o", str(file),
@@ -180,7 +181,7 @@ def syscalls(work: Work) -> dict:
 
 
 @reads("syscalls")
-def read_syscalls(folder: Path) -> dict:
+def read_syscalls(folder: Path) -> Json:
     count = len(list(folder.glob("bare.*.txt")))
     if not count:
         raise FileNotFoundError(folder / "bare.1.txt")

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from poolmark.base.errors import PoolmarkError
+from poolmark.base.forms import Json
 from poolmark.claims.measured import reads, source
 from poolmark.claims.sources.broker import REST_ON_HEAP
 from poolmark.claims.work import Work, events_of
@@ -20,12 +21,12 @@ def reachable(limit: int, quick: bool) -> int:
     return min(limit - RESERVED, 10_000 if quick else 1_000_000)
 
 
-def expansions_of(folder: Path) -> list[dict]:
+def expansions_of(folder: Path) -> list[Json]:
     return [{key: event[key] for key in ("from", "to", "trigger", "duration_ns")} for event in events_of(folder) if event["event"] == "expand"]
 
 
 @reads("sequences")
-def read_sequences(folder: Path) -> dict:
+def read_sequences(folder: Path) -> Json:
     """What the brokers logged. Capacities beyond that were computed when the run was made."""
     if not any((folder / str(initial) / "broker").is_dir() for initial in SEQUENCES):
         raise FileNotFoundError(folder / str(next(iter(SEQUENCES))) / "broker")
@@ -35,8 +36,8 @@ def read_sequences(folder: Path) -> dict:
 
 @source("sequences", "four brokers that get connections until their pool is at its maximum, as far as descriptors reach",
         lambda work: sum(1.5 + min(needed, reachable(descriptor_limit(), work.quick)) / PER_S for _, needed in SEQUENCES.values()))
-def sequences(work: Work) -> dict:
-    found = {}
+def sequences(work: Work) -> Json:
+    found: Json = {}
     for initial, (most, needed) in SEQUENCES.items():
         count = min(needed, reachable(descriptor_limit(), work.quick))
         words = ["--pool", "expand", "--expand", "inline", *SMALL, "--initial", str(initial), "--max", str(most)]
