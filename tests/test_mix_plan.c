@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The plain form of a mix: what is made of it, and what is refused with the group, phase and key named.
+#include "base/clock.h"
 #include "loadgen/command_line.h"
 #include "loadgen/crew.h"
 #include "loadgen/scenario.h"
+#include "loadgen/schedule.h"
 #include "tests/mix_text.h"
 #include "tests/temp_dir.h"
 
@@ -144,6 +146,27 @@ static void test_rates_and_clients_of_each_phase_follow_from_the_keys(void **sta
     command_line_free(&config);
 }
 
+// In so many seconds each of the 30 sensors has sent one message, and no second one is due.
+static void test_each_client_acts_once_in_the_time_that_is_given(void **state)
+{
+    (void)state;
+    for (int seconds = 1; seconds <= 100; seconds++) {
+        struct err err;
+        char text[512];
+        snprintf(text, sizeof text, NEXT "phase day duration=%ds\nsensors do=publish every=%ds\n", seconds,
+                 seconds);
+        if (parse_text("raw", text, &err) != OPTS_RUN)
+            fail_msg("%s", err.text);
+        json_t *day = described("phases", 1);
+        json_t *act = json_array_get(json_object_get(day, "acts"), 0);
+        struct schedule schedule = {.rate_per_s = json_real_value(json_object_get(act, "rate_per_s"))};
+        assert_true(schedule_at(&schedule, 29) < seconds * NS_PER_S);
+        assert_true(schedule_at(&schedule, 30) >= seconds * NS_PER_S);
+        json_decref(day);
+        command_line_free(&config);
+    }
+}
+
 static const struct {
     const char *text, *wrong;
 } refused[] = {
@@ -277,6 +300,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_publishers_and_their_subscribers_share_a_pattern),
         cmocka_unit_test(test_rates_and_clients_of_each_phase_follow_from_the_keys),
+        cmocka_unit_test(test_each_client_acts_once_in_the_time_that_is_given),
         cmocka_unit_test(test_what_cannot_be_played_is_refused_by_name),
         cmocka_unit_test(test_a_file_of_another_form_is_refused),
         cmocka_unit_test(test_options_that_groups_have_are_no_options_of_the_run),

@@ -7,6 +7,7 @@
 #include "loadgen/scenarios/mix_file.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -180,14 +181,22 @@ static int check_ways(const struct mix *mix, const struct mix_act *act, struct e
     return arrivals_check(config, option_leaves[LEAVE_DISCONNECT], &values->comeback, err);
 }
 
+// The rate at which each of the actors acts once in `every_ns`. Where no double is that rate, the one below it: with the one
+// above, a first act of the next round would be due a nanosecond before this round is over.
+static double rate_of(int64_t actors, int64_t every_ns)
+{
+    double rate = (double)actors * 1e9 / (double)every_ns;
+    bool exact = (long double)rate * (long double)every_ns == (long double)actors * 1e9L;
+    return exact ? rate : nextafter(rate, 0);
+}
+
 // A rate may be given by the time between two acts of one client.
 static int set_rate(struct mix_act *act, int64_t actors, struct err *err)
 {
     const struct mix_act_values *values = &act->values;
     if (values->rate_per_s > 0 && values->every_ns > 0)
         return err_set(err, -EINVAL, "--rate and --every: both say how often; give one of them");
-    act->rate_per_s =
-        values->every_ns > 0 ? (double)actors * 1e9 / (double)values->every_ns : values->rate_per_s;
+    act->rate_per_s = values->every_ns > 0 ? rate_of(actors, values->every_ns) : values->rate_per_s;
     return 0;
 }
 

@@ -69,7 +69,8 @@ def act_text(phase: dict, act: dict) -> str:
     if kind == "connect":
         return f"{number} {act['group']} connect{by_rate}"
     if kind == "churn":
-        return f"{act['group']} churn{by_rate}, {show_count(messages_of(phase, act))} arrivals in all, by {act['by']}"
+        about = "about " if act["schedule"] == "poisson" else ""
+        return f"{act['group']} churn{by_rate}, {about}{show_count(messages_of(phase, act))} arrivals in all, by {act['by']}"
     if kind == "storm":
         return f"all {number} {act['group']} leave by {act['by']} and come back at once"
     if kind == "leave":
