@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The target is not charged with faults of others."""
+import contextlib
 import re
+import subprocess
 import time
 from pathlib import Path
 
 import pytest
-from faults import (Broker, balances, cgroup, children_of, doubling, in_namespace, load, needs_root, peer,
-                    setting_the_clock, stopped)
+from faults import (Broker, balances, cgroup, children_of, doubling, in_namespace, load, mosquitto, needs_mosquitto, needs_root,
+                    peer, setting_the_clock, stopped)
 
 
 def slow(seconds):
@@ -127,6 +129,22 @@ def test_a_full_accept_queue_is_said_beside_the_latency_it_makes(tmp_path):
 
 
 @needs_root
+@needs_mosquitto
+def test_a_short_backlog_of_the_targets_own_is_said_beside_the_latency_it_makes(tmp_path):
+    """mosquitto listens with a backlog of 100, whatever the host allows: 300 connects at once while it stands still."""
+    with in_namespace() as prefix, mosquitto(tmp_path, prefix, port=1883) as (port, pid):
+        with stopped(pid):
+            run = load(tmp_path / "run", "connect", port, "--connections", 300, "--workers", 1, "--settle", 0, "--watch-pid", pid,
+                       prefix=prefix)
+            run.wait_for("connect ")
+            time.sleep(0.5)
+        with run:
+            assert run.end() == 0
+            assert run.metric("network.listen_overflows") > 0 and run.metric("connect.p99") > 0.9e9
+            assert "its backlog, at most net.core.somaxconn" in run.anomaly("accept_queue")
+
+
+@needs_root
 @pytest.mark.parametrize("who", ["generator", "target"])
 def test_a_quota_that_was_used_up_is_said(tmp_path, who):
     with cgroup("cpu", cpu__cfs_period_us=100000, cpu__cfs_quota_us=5000) as enter:
@@ -170,6 +188,23 @@ def test_generators_with_the_same_pid_do_not_meet(tmp_path, broker):
     with load(tmp_path / "bad", "connect", broker.port, "--prefix", "a/b") as run:
         assert run.end() == 2
         assert '--prefix "a/b"' in run.said()
+
+
+@needs_root
+def test_generators_in_containers_have_clients_of_their_own(tmp_path, broker):
+    """Each is process 1 of a namespace of its own, and all start together. With the same client identifiers they would throw each
+    other's clients out."""
+    own = ["unshare", "--pid", "--mount-proc", "--fork", "--kill-child"]
+    done = subprocess.run([*own, "true"], capture_output=True, text=True, timeout=60, check=False)
+    if done.returncode:
+        pytest.skip(f"no namespace of processes can be made here: {done.stderr.strip()}")
+    with contextlib.ExitStack() as running:
+        runs = [running.enter_context(load(tmp_path / f"run-{number}", "connect", broker.port, "--connections", 50, "--settle", 0, "--hold", "2s",
+                                           prefix=own)) for number in range(8)]
+        for run in runs:
+            assert run.end() == 0
+            assert run.metric("clients.connected") == 50 and run.metric("clients.dropped") == 0
+    assert len({run.record["config"]["prefix"] for run in runs}) == 8
 
 
 def resident(run):

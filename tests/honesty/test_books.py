@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every sample is accounted for. The books of a good run balance; those of a bad run say what is missing."""
 import os
+import resource
 import signal
+import subprocess
+import sys
 import time
 
 import faults
@@ -103,6 +106,16 @@ def test_a_subscribe_that_is_not_answered_or_refused_is_counted(tmp_path):
                 assert ends or "no answer in time" in run.anomaly("dropped")
 
 
+def test_a_subscribe_that_the_target_refuses_is_counted(tmp_path):
+    """The reference broker answers a filter of too many levels by SUBACK 0x80."""
+    with faults.Broker("--max-topic-levels", 2) as broker, \
+            load(tmp_path / "run", "connect", broker.port, "--connections", 3, "--subscribe", "--settle", 0) as run:
+        assert run.end() == 1
+        line = run.books["subscribes"]
+        assert balances(line) and line["attempted"] == line["failed"] == 3
+        assert run.record["summary"]["dropped"] == {"subscribe_refused": 3} and "SUBACK 0x80" in run.anomaly("dropped")
+
+
 def test_connects_that_a_run_leaves_behind_count_with_their_age(tmp_path):
     with faults.peer(lambda packet: b"") as port:  # never answers
         with load(tmp_path / "run", "connect", port, "--connections", 20, "--rate", 1000, "--settle", 0) as run:
@@ -125,6 +138,44 @@ def test_a_pair_stays_on_one_of_two_separate_brokers(tmp_path):
                 assert run.end() == int(spread)
                 assert run.record["status"] == ("incomplete" if spread else "complete")
                 assert run.books["deliveries"]["lost" if spread else "measured"] == 300
+
+
+SEVERAL = """
+title = "several brokers"
+[config]
+shape = "lean"
+strategy = "malloc"
+engine = "raw"
+allocator = "glibc"
+connections = 1200
+[load]
+clients-per-worker = 300
+[[phase]]
+name = "connect"
+scenario = "connect"
+settle = 0
+[[phase]]
+name = "pairs"
+scenario = "publish"
+pairs = 30
+publish-rate = 600
+warmup = 0
+duration = "500ms"
+"""
+
+
+def test_a_suite_under_a_low_limit_of_descriptors_has_several_brokers_and_loses_nothing(tmp_path):
+    """A process of at most 1100 descriptors holds 588 connections. The brokers are no cluster: each pair stays on one."""
+    (tmp_path / "several.toml").write_text(SEVERAL, encoding="utf-8")
+    done = subprocess.run([sys.executable, faults.ROOT / "scripts/poolmark", "suite", tmp_path / "several.toml", "--build", faults.BUILD, "--out",
+                           tmp_path / "run"], capture_output=True, text=True, timeout=GUARD_S, check=False,
+                          preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (1100, 1100)))
+    assert done.returncode == 0, done.stdout + done.stderr
+    cell, = read_record.load(tmp_path / "run").data["cells"]
+    assert sum(words[0].endswith("poolmark-broker") for words in cell["commands"]) >= 3
+    metrics = {name: one["value"] for name, one in cell["metrics"].items()}
+    assert metrics["pairs.messages.sent"] == metrics["pairs.messages.received"] == 300
+    assert metrics["cell.messages.lost"] == 0 and metrics["clients.connected"] == 1200
 
 
 def test_what_a_dead_worker_had_not_handed_over_is_unreadable_and_the_record_is_as_it_was(tmp_path, broker):

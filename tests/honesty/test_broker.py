@@ -4,11 +4,10 @@ the process may use. A broker that fails here makes figures silently wrong."""
 import csv
 import json
 import socket
-import subprocess
 import time
 
 import pytest
-from faults import Broker, cgroup, load, needs_mosquitto, needs_root, stopped
+from faults import Broker, cgroup, load, mosquitto, needs_mosquitto, needs_root, stopped
 
 CLIENTS = 100
 
@@ -60,23 +59,8 @@ def test_what_came_with_a_reset_is_handled_and_no_will_is_published():
 
 @needs_mosquitto
 def test_the_same_of_mosquitto(tmp_path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    (tmp_path / "conf").write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n", encoding="ascii")
-    process = subprocess.Popen(["/usr/sbin/mosquitto", "-c", tmp_path / "conf"], stdout=subprocess.DEVNULL,
-                               stderr=subprocess.DEVNULL)
-    try:
-        for _ in range(200):
-            try:
-                socket.create_connection(("127.0.0.1", port)).close()
-                break
-            except OSError:
-                time.sleep(0.05)
-        assert _lose_all(port, process.pid) == (CLIENTS, 0)
-    finally:
-        process.terminate()
-        process.wait(10)
+    with mosquitto(tmp_path) as (port, pid):
+        assert _lose_all(port, pid) == (CLIENTS, 0)
 
 
 def test_a_payload_that_the_broker_refuses_is_said_on_both_sides(tmp_path):

@@ -2,6 +2,7 @@
 """A full disk, an unwritable table, a terminal that goes away: no unreported gap, and the right exit codes."""
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -30,6 +31,25 @@ def test_a_disk_that_is_full_for_a_while_leaves_no_gap(tmp_path, broker):
         assert max(after - before for before, after in zip(times, times[1:])) < 3e9
         assert run.books["memory_lines"]["measured"] == len(rows)
         assert run.books["deliveries"]["measured"] == run.metric("delivery.count") == 1400
+
+
+@needs_root
+def test_steps_on_a_disk_that_is_full_for_a_while_are_all_there(tmp_path, broker):
+    """The disk is full from the first step to after the last. More steps than one page of the file has."""
+    with tmpfs(tmp_path / "disk", "400k") as disk, open(tmp_path / "said", "wb") as said, \
+            load(disk / "run", "steps", broker.port, "--steps", ",".join(str(10 * step) for step in range(1, 61)), "--probe", 0, "--settle", 0,
+                 "--hold", "3s", "--watch-pid", broker.pid, stderr=said) as run:
+        run.log = tmp_path / "said"  # on another disk
+        _await_header(run, disk / "run/steps.csv")
+        with full(disk):
+            run.wait_for(" hold ")
+        assert run.end() == 0
+        assert run.record["status"] == "complete" and len(run.record["steps"]) == 60
+        rows = (disk / "run/steps.csv").read_text().splitlines()[1:]
+        assert [int(row.split(",")[1]) for row in rows] == [10 * step for step in range(1, 61)]
+        assert run.books["steps_lines"]["measured"] == 60
+        assert re.search(r"steps\.csv could not be written for a while .*: \d+ of its lines were written later, 0 are lost", run.anomaly("disk"))
+        assert complaints(read_record.load(run.folder))[0] == []
 
 
 @needs_root
@@ -198,3 +218,24 @@ def test_a_reader_of_stderr_that_goes_away_does_not_end_a_run(tmp_path):
         os.close(read)
         assert run.end() == 0
         assert run.record["status"] == "complete"
+
+
+SOAK = ("--connections", 10, "--churn-rate", 2, "--pairs", 1, "--publish-rate", 10, "--settle", 0)
+
+
+@pytest.mark.parametrize("how", ["hangup", "stderr"])
+def test_a_soak_whose_terminal_goes_away_leaves_a_record_that_has_ended(tmp_path, how):
+    read, write = os.pipe()
+    with Broker() as broker, load(tmp_path / "run", "soak", broker.port, *SOAK, "--duration", "1h" if how == "hangup" else "2s",
+                                  stderr=write if how == "stderr" else None) as run:
+        os.close(write)
+        if how == "stderr":
+            os.read(read, 1)
+        os.close(read)
+        if how == "hangup":
+            run.wait_for(" soak ")
+            run.process.send_signal(signal.SIGHUP)
+        assert run.end() == (1 if how == "hangup" else 0)
+        assert run.record["status"] == ("incomplete" if how == "hangup" else "complete")
+        assert ("SIGHUP" in run.anomaly("interrupted")) is (how == "hangup")
+        assert all(balances(line) for line in run.books.values())

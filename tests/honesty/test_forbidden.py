@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Absent, forbidden and gone are three different answers. A substitute is named, and an unreadable value gives no figure."""
+import contextlib
 import errno
 import subprocess
 
 import pytest
-from faults import BUILD, GUARD_S, Broker, as_user, hiding, load, needs_root, refusing
+from faults import BUILD, GUARD_S, Broker, as_user, hiding, load, mosquitto, needs_mosquitto, needs_root, refusing
 
 
 def check_rss_stands_in(run, why):
@@ -23,6 +24,19 @@ def test_a_target_of_another_user_is_measured_by_what_may_be_read(open_folder, b
     with load(open_folder / "run", "connect", broker.port, "--connections", 2000, "--settle", "1s", "--watch-pid", broker.pid,
               before=as_user()) as run:
         check_rss_stands_in(run, "Permission denied")
+
+
+@needs_root
+@needs_mosquitto
+def test_so_is_mosquitto_which_is_of_another_user(open_folder):
+    """As docs/other-brokers.md has it, unprivileged."""
+    with mosquitto(open_folder) as (port, pid), \
+            load(open_folder / "run", "connect", port, "--connections", 500, "--rate", 2000, "--settle", "1s", "--watch-pid", pid,
+                 before=as_user()) as run:
+        assert run.end() == 0
+        assert run.record["summary"]["memory_is"] == "rss" and "Permission denied" in run.anomaly("stand_in")
+        assert run.metric("memory.full_bytes") == run.metric("memory.full_rss_bytes") > 1e6
+        assert run.metric("cpu.per_connection_ns") > 0 or run.anomaly("target_busy") or run.anomaly("other_clients")
 
 
 def test_a_kernel_without_smaps_rollup_is_no_end_of_the_target(tmp_path, broker):
@@ -51,6 +65,22 @@ def test_private_memory_is_judged_and_the_others_stand_beside(tmp_path, broker):
         for name in ("start", "full"):
             assert run.metric(f"memory.{name}_private_bytes") <= run.metric(f"memory.{name}_pss_bytes") <= run.metric(
                 f"memory.{name}_rss_bytes")
+
+
+def test_others_that_share_libraries_move_pss_and_not_what_is_judged(tmp_path):
+    """Four more processes of the same program come: the pages of its files are divided by five."""
+    def start_bytes(name, others):
+        with contextlib.ExitStack() as started:
+            broker = started.enter_context(Broker("--threads", "1"))
+            for _ in range(others):
+                started.enter_context(Broker("--threads", "1"))
+            with load(tmp_path / name, "connect", broker.port, "--connections", 50, "--settle", "500ms", "--watch-pid", broker.pid) as run:
+                assert run.end() == 0
+            return run.metric("memory.start_bytes"), run.metric("memory.start_pss_bytes")
+
+    (alone, alone_pss), (beside, beside_pss) = start_bytes("alone", 0), start_bytes("beside", 4)
+    assert beside_pss < alone_pss                              # other tests may run such programs meanwhile
+    assert abs(beside - alone) < max(256 << 10, alone_pss - beside_pss)
 
 
 @pytest.mark.parametrize("file", ["/stat", "/status"])

@@ -5,9 +5,10 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
-from faults import ROOT, cgroup, needs_root
+from faults import BUILD, ROOT, cgroup, chain, in_namespace, needs_root
 
 POOLMARK = [sys.executable, str(ROOT / "scripts/poolmark")]
 
@@ -31,6 +32,28 @@ def test_a_memory_limit_of_the_control_group_is_too_small_though_the_machine_is_
 
 
 @needs_root
+def test_a_memory_limit_of_a_group_above_ours_counts():
+    with cgroup("memory", memory__limit_in_bytes=1 << 30) as enter:
+        inner = Path(f"/sys/fs/cgroup/memory/poolmark-{os.getpid()}/inner")
+        inner.mkdir()
+        told = json.loads(host("--connections", "100k", "--json",
+                               before=chain(enter, lambda: (inner / "cgroup.procs").write_text(str(os.getpid()), encoding="ascii"))).stdout)
+        inner.rmdir()
+    memory = next(check for check in told["checks"] if check["what"] == "memory available")
+    assert memory["found"] <= 1 << 30 and memory["fits"] is False and "a control group limits us to 1 GiB" in memory["note"]
+
+
+@needs_root
+def test_ports_are_those_of_the_network_namespace():
+    with in_namespace(setup="ip link set lo up && sysctl -qw net.ipv4.ip_local_port_range='40000 40999'") as prefix:
+        done = host("--connections", "20k", "--engine", "paho", prefix=prefix)
+        told = json.loads(host("--connections", "20k", "--engine", "paho", "--json", prefix=prefix).stdout)
+    ports = next(check for check in told["checks"] if check["what"] == "ports to connect from")
+    assert ports["found"] == 1000 and ports["fits"] is False and done.returncode == 1
+    assert 'sudo sysctl -w net.ipv4.ip_local_port_range="1024 65535"' in done.stdout
+
+
+@needs_root
 def test_a_limit_of_processes_of_the_control_group_counts():
     with cgroup("pids", pids__max=200) as enter:
         done = host("--connections", "10k", before=enter)
@@ -47,9 +70,14 @@ def test_a_cpu_quota_is_said():
 def test_cores_are_those_of_the_affinity_in_python_as_in_c():
     words = "import sys; sys.path.insert(0, 'scripts/python'); from poolmark.facts import facts; print(facts.host()['cores'])"
     first = min(os.sched_getaffinity(0))
-    done = subprocess.run([sys.executable, "-c", words], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True,
-                          preexec_fn=lambda: os.sched_setaffinity(0, {first}))
-    assert done.stdout.strip() == "1"
+
+    def on_one(*command):
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True,
+                              preexec_fn=lambda: os.sched_setaffinity(0, {first})).stdout
+
+    assert on_one(sys.executable, "-c", words).strip() == "1"
+    for program in ("poolmark-broker", "poolmark-loadgen"):
+        assert json.loads(on_one(BUILD / program, "--describe"))["host"]["cores"] == 1
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 
+import pytest
 from faults import BUILD, GUARD_S, ROOT, cgroup, needs_root
 
 from poolmark.facts import comparable
@@ -43,9 +44,28 @@ def test_throttling_is_an_anomaly_and_the_quota_a_fact_of_the_host(tmp_path):
     assert slow["host"]["cpu_quota"] == 0.2 < free["host"]["cpu_quota"] <= free["host"]["cores"]
     assert [fact for fact, _, _ in comparable.differences(slow, free)] == ["host.cpu_quota"]
     assert history.fingerprint(slow) != history.fingerprint(free)
+    compared = subprocess.run([sys.executable, ROOT / "scripts/poolmark", "compare", tmp_path / "free", tmp_path / "slow"], capture_output=True,
+                              text=True, timeout=GUARD_S, check=False)
+    assert compared.returncode == 3 and "cpu_quota" in compared.stdout + compared.stderr, compared.stdout
     del free["host"]["cpu_quota"]  # as in a record of an older version, of the same host
     assert "host.cpu_quota" not in [fact for fact, _, _ in comparable.differences(free, load(tmp_path / "free").data)]
     assert history.fingerprint(free) == history.fingerprint(load(tmp_path / "free").data)
+
+
+def test_runs_on_fewer_processors_are_not_compared_with_runs_on_more(tmp_path):
+    allowed = sorted(os.sched_getaffinity(0))
+    if len(allowed) < 2:
+        pytest.skip("this process may use one processor only")
+    (tmp_path / "small.toml").write_text(SUITE.replace("2000", "100"), encoding="utf-8")
+    for name, processors in (("all", allowed), ("one", allowed[:1])):
+        done = subprocess.run([sys.executable, ROOT / "scripts/poolmark", "suite", tmp_path / "small.toml", "--build", BUILD, "--out",
+                               tmp_path / name], capture_output=True, text=True, timeout=GUARD_S, check=False,
+                              preexec_fn=lambda: os.sched_setaffinity(0, processors))  # noqa: B023: it runs at once
+        assert done.returncode == 0, done.stderr
+    assert load(tmp_path / "one").data["host"]["cores"] == 1
+    compared = subprocess.run([sys.executable, ROOT / "scripts/poolmark", "compare", tmp_path / "all", tmp_path / "one"], capture_output=True,
+                              text=True, timeout=GUARD_S, check=False)
+    assert compared.returncode == 3 and "cores" in compared.stdout + compared.stderr, compared.stdout
 
 
 def test_a_wall_clock_that_is_set_meanwhile_misplaces_no_run(tmp_path, monkeypatch):

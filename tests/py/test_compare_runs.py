@@ -1,9 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """compare: repetitions that share a disturbance, did not start, were not at full speed, or have no value."""
-import numpy
-from test_compare import make_run
+import subprocess
+from pathlib import Path
 
+import numpy
+import pytest
+from test_compare import make_run, save
+
+from poolmark.base.output import COULD_NOT_WRITE
 from poolmark.compare import verdict
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def disturbed(seed, repetitions=6, cells=5):
@@ -66,3 +73,15 @@ def test_a_metric_of_another_direction_or_unit_in_any_repetition_is_not_compared
             found = verdict.compare(*runs)
             assert found.code != verdict.OK and any("connect.p99 is in ns (lower is better) and in" in note or
                                                     "connect.p99 is in ns (higher is better) and in" in note for note in found.notes), change
+
+
+@pytest.mark.parametrize("how, text", [(">/dev/full", "No space left on device"), (">&-", "it is closed")])
+def test_a_table_that_is_lost_is_no_regression_and_a_regression_stays_one(tmp_path, how, text):
+    """With >/dev/full the exit code was 1, which means regression."""
+    base = save(tmp_path / "a", make_run(seed=1))
+    same = save(tmp_path / "b", make_run("suite-20260101T000000Z-0002", "b" * 40, seed=2))
+    worse = save(tmp_path / "c", make_run("suite-20260101T000000Z-0003", "c" * 40, seed=3, scale=1.1))
+    for other, code in ((same, COULD_NOT_WRITE), (worse, 1)):
+        lost = subprocess.run(["bash", "-c", f'"$@" {how}', "bash", ROOT / "scripts/poolmark", "compare", base, other], capture_output=True,
+                              text=True, timeout=240, check=False)
+        assert lost.returncode == code and f"stdout could not be written: {text}" in lost.stderr, lost.stderr
