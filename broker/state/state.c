@@ -79,15 +79,20 @@ static void release(const struct state *state, const struct state_act *act)
         free((void *)(uintptr_t)act->text); // the copy of state_note, or NULL
 }
 
+static bool give_spare(struct state *state)
+{
+    void *spare = atomic_exchange_explicit(&state->spare, NULL, memory_order_acq_rel);
+    free(spare);
+    return spare != NULL;
+}
+
 // realloc, which gives the spare back to the heap when there is no memory.
 static void *need_memory(struct state *state, void *old, size_t bytes)
 {
     void *memory = realloc(old, bytes);
-    void *spare = memory ? NULL : atomic_exchange_explicit(&state->spare, NULL, memory_order_acq_rel);
-    if (!spare)
-        return memory;
-    free(spare);
-    return realloc(old, bytes);
+    if (!memory && give_spare(state))
+        memory = realloc(old, bytes);
+    return memory;
 }
 
 // false: no memory. The act is then dropped by the caller.
