@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
 
 // Every table of workloads; each ends with a row without a name.
@@ -87,22 +86,6 @@ void bench_sweep(const struct bench_case *bench)
 {
     if (bench->pool)
         pool_sweep(bench->pool);
-}
-
-void *bench_map(struct gb_state *state, size_t bytes)
-{
-    void *memory =
-        mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-    if (memory != MAP_FAILED)
-        return memory;
-    gb_skip(state, "no memory for the harness");
-    return NULL;
-}
-
-void bench_unmap(void *memory, size_t bytes)
-{
-    if (memory)
-        munmap(memory, bytes);
 }
 
 void bench_report_ops(struct gb_state *state, int64_t ops)

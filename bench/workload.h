@@ -21,6 +21,7 @@
 #define POOLMARK_BENCH_WORKLOAD_H
 
 #include "bench/gbench.h"
+#include "bench/map.h"
 #include "pools/pool.h"
 #include "pools/pool_inline.h"
 
@@ -83,10 +84,6 @@ void bench_open_config(struct gb_state *state, struct bench_case *bench, struct 
 // out where they are unknown.
 void bench_stats(const struct bench_case *bench, struct pool_stats *stats);
 void bench_sweep(const struct bench_case *bench);
-
-// `bytes` of memory, zero and faulted in. Without memory it skips the run and returns NULL.
-void *bench_map(struct gb_state *state, size_t bytes);
-void bench_unmap(void *memory, size_t bytes);
 
 // After the loop: the number of operations that this thread did.
 void bench_report_ops(struct gb_state *state, int64_t ops);
