@@ -4,9 +4,15 @@
     cost = message_cost([(rate, CPU time of a message in ns), ...])
     low, cores, high = cost.at(20_000)          processors that 20 000 messages a second take
 
-Where three rates or more were measured, processors = base + rate x slope, by least squares with relative errors (a processor that is
-somewhat busy costs each message some per cent, not some microseconds). Otherwise a message costs what it did at the highest measured
-rate, and the interval is that of the repetitions. Intervals are Student's t at 95 %; of a single run there is none.
+Where three rates or more were measured, processors follow the rate by one of two forms, the one that is nearer to the points:
+
+    line        base + slope x rate
+    power       factor x rate ^ exponent: the more come, the more share a wake-up, and a message costs less. Beyond twice the highest
+                measured rate a message costs what it does there, since no message is free
+
+Both are least squares with relative errors (a processor that is somewhat busy costs each message some per cent, not some microseconds).
+Of fewer rates a message costs what it did at the highest, and the interval is that of the repetitions. Intervals are Student's t at
+95 %; of a single run there is none.
 """
 import math
 from dataclasses import dataclass
@@ -19,6 +25,10 @@ LEAST_RATES = 3             # of a line with an interval
 SAME_RATE = 0.05            # rates that differ by less are one
 TOLERANCE_PERCENT = 10.0    # of the held-out rate
 NS = 1e-9
+PROPORTIONAL, LINE, POWER = "proportional", "line", "power"
+NEARER = 0.85               # the power is taken where its squares are so much smaller than the line's
+REACH = 2.0                 # times the highest measured rate: so far a power is extrapolated
+MOST_LOG = 100.0            # of a number of processors, and of its interval
 
 
 def _t(freedom: int) -> float:
@@ -44,38 +54,44 @@ def mean_of(values: list[float]) -> Mean:
 @dataclass(frozen=True)
 class Cost:
     """Processors against messages a second."""
-    base: float
-    slope: float                        # processor seconds of a message
-    covariance: numpy.ndarray | None    # of (base, slope); None: proportional, with `half`
+    form: str                           # PROPORTIONAL, LINE, POWER
+    first: float                        # LINE: base, in processors; POWER: ln factor
+    second: float                       # PROPORTIONAL, LINE: processor seconds of a message; POWER: exponent
+    covariance: numpy.ndarray | None    # of (first, second); None: proportional, with `half`
     freedom: int
-    half: float                         # of the slope's interval, where there is no line
+    half: float                         # of the interval of `second`, where it is proportional
     rates: tuple[float, ...]            # measured, each once
     runs: int
 
     @property
-    def is_line(self) -> bool:
-        return self.covariance is not None
+    def base(self) -> float:
+        """Processors without a message."""
+        return max(0.0, self.first) if self.form == LINE else 0.0
 
-    def margin(self, rate: float) -> float:
-        """Half of the 95 % interval; infinite where no repetition tells."""
-        if self.covariance is None:
-            return self.half * rate
-        row = numpy.array([1.0, rate])
-        return _t(self.freedom) * math.sqrt(max(0.0, float(row @ self.covariance @ row)))
+    def _inside(self, rate: float) -> tuple[float, float]:
+        """(rate that the power's form is used for, factor from there on)."""
+        most = REACH * self.rates[-1]
+        return (rate, 1.0) if rate <= most else (most, rate / most)
+
+    def _half(self, row: numpy.ndarray) -> float:
+        return _t(self.freedom) * math.sqrt(max(0.0, float(row @ self.covariance @ row))) if self.covariance is not None else math.inf
 
     def at(self, rate: float) -> tuple[float | None, float, float | None]:
         """(low, processors, high). low and high are None without an interval."""
-        value, half = max(0.0, self.base + self.slope * rate), self.margin(rate)
+        if rate <= 0:
+            return (self.base, self.base, self.base)
+        if self.form == POWER:
+            inside, factor = self._inside(rate)
+            value = math.exp(self.first) * inside ** self.second * factor
+            half = min(MOST_LOG, self._half(numpy.array([1.0, math.log(inside)])))
+            return value * math.exp(-half), value, value * math.exp(half)
+        value = max(0.0, self.first + self.second * rate)
+        half = self.half * rate if self.covariance is None else self._half(numpy.array([1.0, rate]))
         return (max(0.0, value - half), value, value + half) if math.isfinite(half) else (None, value, None)
 
-    def message(self) -> tuple[float | None, float, float | None]:
-        """(low, seconds, high) of one message more."""
-        half = _t(self.freedom) * math.sqrt(max(0.0, float(self.covariance[1, 1]))) if self.covariance is not None else self.half
-        return (self.slope - half, self.slope, self.slope + half) if math.isfinite(half) else (None, self.slope, None)
-
-    def carried_by(self, processors: float) -> float:
-        """Messages a second that take so many processors; 0 when the base alone takes them."""
-        return max(0.0, (processors - self.base) / self.slope) if self.slope > 0 else math.inf
+    def message_s(self, rate: float) -> float:
+        """Processor seconds of a message at a rate, its share of the base included."""
+        return self.at(rate)[1] / rate
 
 
 def distinct(rates: list[float]) -> list[float]:
@@ -87,6 +103,36 @@ def distinct(rates: list[float]) -> list[float]:
     return found
 
 
+def _fitted(design: numpy.ndarray, y: numpy.ndarray, weight: numpy.ndarray) -> tuple[numpy.ndarray, numpy.ndarray] | None:
+    """(two coefficients, their covariance) by weighted least squares. None for points that are no measurements."""
+    try:
+        inverse = numpy.linalg.inv(design.T @ (design * weight[:, None]))
+    except numpy.linalg.LinAlgError:
+        return None
+    found = inverse @ (design.T @ (weight * y))
+    left = y - design @ found
+    return found, inverse * float(weight @ (left * left)) / (len(y) - 2)
+
+
+def _line(x: numpy.ndarray, y: numpy.ndarray) -> tuple[tuple, float] | None:
+    """(form and coefficients, sum of squared relative errors)"""
+    found = _fitted(numpy.stack([numpy.ones_like(x), x], axis=1), y, 1.0 / (y * y))
+    if found is None or found[0][1] <= 0:
+        return None
+    (base, slope), covariance = found
+    given = base + slope * x
+    return ((LINE, float(base), float(slope), covariance), float(numpy.sum(((y - given) / y) ** 2))) if numpy.all(given > 0) else None
+
+
+def _power(x: numpy.ndarray, y: numpy.ndarray) -> tuple[tuple, float] | None:
+    found = _fitted(numpy.stack([numpy.ones_like(x), numpy.log(x)], axis=1), numpy.log(y), numpy.ones_like(x))
+    if found is None or not 0 < found[0][1] <= 1 or abs(found[0][0]) > MOST_LOG:
+        return None
+    (first, exponent), covariance = found
+    given = numpy.exp(first + exponent * numpy.log(x))
+    return (POWER, float(first), float(exponent), covariance), float(numpy.sum(((y - given) / y) ** 2))
+
+
 def message_cost(points: list[tuple[float, float]]) -> Cost | None:
     """`points`: (messages a second, CPU time of a message in ns), both above zero. None without points, or when more messages would
     take less CPU time."""
@@ -96,18 +142,11 @@ def message_cost(points: list[tuple[float, float]]) -> Cost | None:
     rates = distinct([rate for rate, _ in kept])
     if len(rates) < LEAST_RATES:
         highest = mean_of([cores / rate for rate, cores in kept if rate >= rates[-1]])
-        return Cost(0.0, highest.value, None, 0, highest.half, tuple(rates), highest.runs)
+        return Cost(PROPORTIONAL, 0.0, highest.value, None, 0, highest.half, tuple(rates), highest.runs)
     x, y = (numpy.array(column) for column in zip(*kept, strict=True))
-    design, weight = numpy.stack([numpy.ones_like(x), x], axis=1), 1.0 / (y * y)
-    try:
-        inverse = numpy.linalg.inv(design.T @ (design * weight[:, None]))
-    except numpy.linalg.LinAlgError:    # rates or times that are no measurements
-        return None
-    base, slope = inverse @ (design.T @ (weight * y))
-    left = y - (base + slope * x)
-    freedom = len(x) - 2
-    covariance = inverse * float(weight @ (left * left)) / freedom
-    return Cost(float(base), float(slope), covariance, freedom, math.inf, tuple(rates), len(kept)) if slope > 0 else None
+    line, power = _line(x, y), _power(x, y)
+    chosen = power if power and (line is None or power[1] < NEARER * line[1]) else line
+    return Cost(*chosen[0], len(x) - 2, math.inf, tuple(rates), len(kept)) if chosen else None
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,8 @@ from poolmark.records.record import sha256
 SCHEMA = "poolmark.capacity/1"
 MEMORY, PROCESSORS, LAW = "memory", "CPU", "the law of scale"
 PROCESSOR = "processors"
+CHART_STEPS = 40
+MOST_SHARE = 1e9            # of a need that one host carries
 LINEAR = "linear in processors, which no server is: an upper bound"
 
 
@@ -193,20 +195,34 @@ def cpu_limits(parts: Parts) -> list[Limit]:
         return connect_limits(parts)
     if cost is None:
         return []
-    demand = cost.slope * asked.rate + parts.connect_cores()
-    share = max(0.0, parts.usable_cores - cost.base) / demand if demand > 0 else math.inf
+    share = share_carried(parts, parts.usable_cores)
     carried = asked.rate * share
-    text = f"({parts.cores} x (1 - {100 * asked.reserve:g} %)" if asked.reserve else f"({parts.cores}"
-    text += f" - {cost.base:.3g}) / {show_ns(1e9 * cost.slope)} a message" + (", connects included" if parts.connect_cores() else "")
+    text = f"{parts.cores}" + (f" x (1 - {100 * asked.reserve:g} %)" if asked.reserve else "") + " processors, at " + (
+        f"{show_ns(1e9 * cost.message_s(carried))} a message" if 0 < carried < math.inf else "no message")
+    text += ", connects included" if parts.connect_cores() else ""
     more = "" if parts.cores <= 1 else f"; {LINEAR}"
-    low, middle, high = cost.message()
-    ends = (None, None) if low is None or high is None or low <= 0 else (carried * middle / high, carried * middle / low)
+    low, high = (share_carried(parts, parts.usable_cores, end) for end in (2, 0))
+    ends = (asked.rate * low, asked.rate * high) if cost.at(asked.rate)[0] is not None and high < MOST_SHARE else (None, None)
     limits = [Limit(PROCESSORS, carried, "messages/s", share, text + more, _known(cost.rates[-1], carried), "more processors or hosts", *ends)]
     if parts.scale is not None and parts.scale.axis == "threads" and parts.scale.law.fit is not None and parts.scale.law.fit.is_known_at(parts.cores):
         low, value, high = (one * (1 - asked.reserve) for one in parts.scale.law.fit.at(parts.cores))
         limits.append(Limit(LAW, value, "messages/s", value / asked.rate, f"the law at {parts.cores} threads, of rates that hold {parts.scale.bounds}",
                             _known(parts.scale.law.fit.most, parts.cores), "more processors, up to the law's peak, or hosts", low, high))
     return limits
+
+
+def share_carried(parts: Parts, processors: float, end: int = 1) -> float:
+    """The share of the messages and connects that takes so many processors. `end`: 0, 1, 2: by the low end of the cost's interval, by the
+    cost, by the high end."""
+    cost, rate, connects = parts.cpu.cost, parts.asked.rate or 0.0, parts.connect_cores()
+    if cost is None or processors <= cost.base:
+        return 0.0
+    low, high = 0.0, MOST_SHARE
+    for _ in range(100):
+        middle = math.sqrt(max(low, 1e-12) * high)
+        taken = cost.at(rate * middle)[end]
+        low, high = (middle, high) if taken is not None and taken + connects * middle <= processors else (low, middle)
+    return low
 
 
 def connect_limits(parts: Parts) -> list[Limit]:
@@ -231,7 +247,7 @@ def p99_limit(parts: Parts) -> list[Limit]:
     if used is None:
         return [Limit("p99", 0.0, "messages/s", 0.0, f"at every measured utilisation p99 is above {show_ns(asked.p99_ns)} or too near", MEASURED,
                       "fewer messages a host")]
-    share = max(0.0, used * parts.cores - cost.base) / (cost.slope * asked.rate + parts.connect_cores())
+    share = share_carried(parts, used * parts.cores)
     missed = relation.missed_from(asked.p99_ns)
     text = f"held at {100 * used:.3g} % of {parts.cores} processors, " + (
         f"missed at {100 * missed:.3g} %" if missed is not None else "the most that was measured: beyond it is not known")
@@ -342,6 +358,11 @@ def _finite(facts: dict) -> dict:
     return {key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in facts.items()}
 
 
+def _steps_to(most: float) -> list[float]:
+    """Rates for the line of a chart."""
+    return [most * at / CHART_STEPS for at in range(CHART_STEPS + 1)]
+
+
 def model_facts(parts: Parts) -> dict:
     memory, cost, held, scale = parts.memory, parts.cpu.cost, parts.cpu.held_out, parts.scale
     return {
@@ -353,7 +374,8 @@ def model_facts(parts: Parts) -> dict:
                                              "predicted_bytes": memory.held_out.predicted_bytes,
                                              "error_percent": memory.held_out.error_percent, "holds": memory.holds_check()}},
         "cpu": cost and {
-            "base_processors": cost.base, "seconds_a_message": cost.slope, "is_line": cost.is_line, "rates": list(cost.rates), "runs": cost.runs,
+            "form": cost.form, "first": cost.first, "second": cost.second, "rates": list(cost.rates), "runs": cost.runs,
+            "line": [{"rate": rate, "processors": cost.at(rate)[1]} for rate in _steps_to(max(parts.asked.rate or 0.0, cost.rates[-1]))],
             "points": [{"rate": one.rate, "processors": one.processors} for one in parts.chosen.loads if one.processors is not None],
             "held_out": held and {"rate": held.rate, "measured": held.measured, "predicted": held.predicted,
                                   "error_percent": held.error_percent, "holds": held.holds}},

@@ -33,8 +33,7 @@ def _cpu(facts: dict) -> list[dict]:
     if not cost:
         return []
     rows = [_row("cpu", MEASURED, one["rate"], one["processors"]) for one in cost["points"]]
-    ends = [0.0, *cost["rates"], *([rate] if rate else [])]
-    rows += [_row("cpu", MODEL, one, max(0.0, cost["base_processors"] + cost["seconds_a_message"] * one)) for one in (min(ends), max(ends))]
+    rows += [_row("cpu", MODEL, one["rate"], one["processors"]) for one in cost["line"]]
     found = next((one for one in facts["figures"] if one["name"] == "CPU for messages"), None)
     return rows + ([_row("cpu", NEED, rate, found["value"], found["low"], found["high"])] if rate and found else [])
 
