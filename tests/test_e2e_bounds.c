@@ -427,6 +427,44 @@ static void the_bound_that_is_printed_is_held(void **state)
     assert_int_equal(process_stop(broker), 0);
 }
 
+// Announces a PUBLISH and sends most of it, as far as the broker takes it.
+static void begin_publish(struct raw_client *client, size_t announced, size_t bytes)
+{
+    uint8_t *packet = calloc(1, bytes);
+    assert_non_null(packet);
+    packet[0] = 0x30;
+    for (int i = 1; i <= 4; i++)
+        packet[i] = (uint8_t)((announced >> 7 * (i - 1) & 127) | (i < 4 ? 128 : 0));
+    packet[6] = 1; // the length of the topic
+    packet[7] = 't';
+    size_t sent = 0;
+    for (ssize_t n = 1; n > 0 && sent<bytes; sent += n> 0 ? (size_t)n : 0)
+        n = send(client->fd, packet + sent, bytes - sent, MSG_NOSIGNAL);
+    free(packet);
+}
+
+static void unfinished_packets_leave_half_of_the_memory_to_others(void **state)
+{
+    (void)state;
+    enum { MIB = 1 << 20, CLIENTS = 40, ANNOUNCED = 3 * MIB, SENT = ANNOUNCED - 65536, HELD = 24 * MIB };
+    struct process *broker = broker_with("--memory-limit", "48MiB");
+    struct raw_client clients[CLIENTS];
+    for (int i = 0; i < CLIENTS; i++) {
+        char id[16];
+        snprintf(id, sizeof id, "slow-%d", i);
+        raw_connect_clean(&clients[i], process_port(broker), id);
+        begin_publish(&clients[i], ANNOUNCED, SENT);
+    }
+    // All that cannot be held are closed.
+    while (process_statistic(broker, "closed_no_memory") < CLIENTS - HELD / ANNOUNCED)
+        usleep(1000);
+    assert_in_range(process_statistic(broker, "memory_unfinished"), MIB, HELD);
+    assert_true(is_acknowledged(broker, "t", 1000, true));
+    for (int i = 0; i < CLIENTS; i++)
+        raw_close(&clients[i]);
+    assert_int_equal(process_stop(broker), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -437,6 +475,7 @@ int main(void)
         cmocka_unit_test(the_window_is_as_wide_as_it_is_told),
         cmocka_unit_test(at_the_memory_limit_work_is_refused_and_the_rest_goes_on),
         cmocka_unit_test(a_client_that_the_memory_limit_refuses_gets_connack_3),
+        cmocka_unit_test(unfinished_packets_leave_half_of_the_memory_to_others),
         cmocka_unit_test(topics_of_too_many_levels_are_refused),
         cmocka_unit_test(packets_that_are_too_large_are_refused_and_said),
         cmocka_unit_test(a_connect_of_more_bytes_than_there_can_be_is_refused),

@@ -12,6 +12,7 @@ void account_open(struct account *account, int64_t limit)
     atomic_init(&account->refused, 0);
     account->limit = limit;
     account->limit_of_stores = limit - limit / 16;
+    account->most_unfinished = limit / 2;
 }
 
 int64_t account_refused(const struct account *account)
@@ -45,9 +46,10 @@ bool account_take(struct account *account, enum account_kind kind, size_t bytes)
 {
     if (!account)
         return true;
-    atomic_fetch_add_explicit(&account->bytes[kind], (int64_t)bytes, memory_order_relaxed);
+    int64_t before = atomic_fetch_add_explicit(&account->bytes[kind], (int64_t)bytes, memory_order_relaxed);
     int64_t sum = account_sum(account);
-    if (account->limit == 0 || sum <= limit_for(account, kind)) {
+    bool fits = kind != ACCOUNT_UNFINISHED || before + (int64_t)bytes <= account->most_unfinished;
+    if (account->limit == 0 || (fits && sum <= limit_for(account, kind))) {
         note_peak(account, sum);
         return true;
     }

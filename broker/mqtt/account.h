@@ -4,6 +4,8 @@
 //
 // Messages, retained topics and subscriptions can outlive their client's connection. They are refused a
 // sixteenth before the limit. So clients can still connect, get answers, and remove what they left.
+// Packets that are larger than a read buffer and have not come whole may take half of the limit, so that those
+// who never end them leave the rest to others.
 //
 // A heap allocation counts as glibc rounds it, in steps of 16 bytes. An object of a pool counts with its
 // size. The reserve of the pools is counted each second (account_set_reserve). Not counted: the broker
@@ -22,7 +24,8 @@
 // X(NAME, name, help), in the order in which they are reported.
 #define ACCOUNTS(X)                                                                                          \
     X(CONNECTIONS, connections, "objects of connections")                                                    \
-    X(INPUT, input, "packets that have not come whole, and read buffers")                                    \
+    X(INPUT, input, "read buffers")                                                                          \
+    X(UNFINISHED, unfinished, "packets larger than a read buffer that have not come whole")                  \
     X(OUTPUT, output, "write buffers")                                                                       \
     X(SESSIONS, sessions, "sessions, their queues and windows, and arenas")                                  \
     X(SUBSCRIPTIONS, subscriptions, "subscriptions and their topic filters")                                 \
@@ -42,6 +45,7 @@ struct account {
     _Alignas(64) _Atomic int64_t bytes[ACCOUNT_KINDS];
     _Alignas(64) int64_t limit; // of the sum; 0: none
     int64_t limit_of_stores;    // of the sum, for subscriptions, retained topics and messages
+    int64_t most_unfinished;    // of ACCOUNT_UNFINISHED alone
     _Atomic int64_t peak;       // highest sum seen
     _Atomic int64_t refused;    // times that account_take returned false
 };

@@ -114,11 +114,11 @@ static void *get_buffer(void *owner, enum transport_buffer kind, size_t bytes)
         struct block_store *store = store_of(server, kind);
         return block_get(store, store->object_bytes);
     }
-    if (!account_take(&server->account, ACCOUNT_INPUT, account_heap_bytes(bytes)))
+    if (!account_take(&server->account, ACCOUNT_UNFINISHED, account_heap_bytes(bytes)))
         return NULL;
     void *buffer = malloc(bytes);
     if (!buffer)
-        account_give(&server->account, ACCOUNT_INPUT, account_heap_bytes(bytes));
+        account_give(&server->account, ACCOUNT_UNFINISHED, account_heap_bytes(bytes));
     return buffer;
 }
 
@@ -130,7 +130,7 @@ static void put_buffer(void *owner, enum transport_buffer kind, void *buffer, si
         block_put(store, buffer, store->object_bytes);
         return;
     }
-    account_give(&server->account, ACCOUNT_INPUT, account_heap_bytes(bytes));
+    account_give(&server->account, ACCOUNT_UNFINISHED, account_heap_bytes(bytes));
     free(buffer);
 }
 

@@ -265,7 +265,8 @@ static void check_all_left(void)
     }
     if (fuzz.settings & SETTING_EXPIRY)
         check(statistics.sessions == 0 && statistics.subscriptions == 0, "a kept session outlives its time");
-    check(statistics.memory.bytes[ACCOUNT_INPUT] == 0 && statistics.memory.bytes[ACCOUNT_OUTPUT] == 0,
+    check(statistics.memory.bytes[ACCOUNT_INPUT] + statistics.memory.bytes[ACCOUNT_UNFINISHED] == 0 &&
+              statistics.memory.bytes[ACCOUNT_OUTPUT] == 0,
           "the account has input or output when all clients have gone");
 }
 
@@ -395,7 +396,7 @@ static void close_all(void)
     // The table of addresses stays until the server is closed.
     int64_t *bytes = statistics.memory.bytes, connections = bytes[ACCOUNT_CONNECTIONS];
     check(connections == 0 || fuzz.settings & SETTING_PLACES, "the account has connections after the end");
-    check(bytes[ACCOUNT_INPUT] + bytes[ACCOUNT_OUTPUT] + bytes[ACCOUNT_SESSIONS] +
+    check(bytes[ACCOUNT_INPUT] + bytes[ACCOUNT_UNFINISHED] + bytes[ACCOUNT_OUTPUT] + bytes[ACCOUNT_SESSIONS] +
                   bytes[ACCOUNT_SUBSCRIPTIONS] ==
               0,
           "the account has bytes after the end");
