@@ -141,7 +141,7 @@ void fleet_close(struct fleet *fleet); // stops with 200 ms of patience; NULL is
 int fleet_worker_number(const struct fleet_worker *worker);
 struct tally_page *fleet_worker_page(struct fleet_worker *worker);
 void fleet_worker_ready(struct fleet_worker *worker);
-void fleet_worker_complain(struct fleet_worker *worker, const char *text); // why it cannot start
+void fleet_worker_complain(struct fleet_worker *worker, const char *text); // why it ends
 bool fleet_worker_stopped(const struct fleet_worker *worker);
 
 // Takes the next order. False when there is none that this worker has not taken.

@@ -124,7 +124,7 @@ static void begin_order(struct worker *worker)
         break;
     case FLEET_PUBLISH:
         if (worker_publish_begin(worker) < 0)
-            abort(); // out of memory: the parent counts this worker as dead
+            worker_has_no_memory(worker);
         break;
     case FLEET_PROVE:
     case FLEET_CLOSE:
@@ -132,11 +132,11 @@ static void begin_order(struct worker *worker)
         break;
     case FLEET_ARRIVE:
         if (worker_arrive_begin(worker) < 0)
-            abort(); // as above
+            worker_has_no_memory(worker);
         break;
     case FLEET_SUBSCRIBE:
         if (worker_subscribe_begin(worker) < 0)
-            abort(); // as above
+            worker_has_no_memory(worker);
         break;
     }
 }

@@ -74,7 +74,7 @@ void worker_receive_message(struct worker *worker, const struct engine_event *ev
     uint64_t next = stream->next;
     int code = stream_take(stream, payload->sequence, payload->sent_ns);
     if (code < 0)
-        abort(); // out of memory: the parent counts this worker as dead
+        worker_has_no_memory(worker);
     if (code == 0) {
         tally_add(worker->page, TALLY_DUPLICATES, 1);
         return;

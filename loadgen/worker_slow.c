@@ -21,7 +21,7 @@ void worker_slow_begin(struct worker *worker)
     slow->stage = worker_is_slow(worker, 0) && worker->reception.count > 0 ? SLOW_BEFORE : SLOW_NONE;
     slow->heard_ns = calloc((size_t)worker->reception.count + 1, sizeof *slow->heard_ns);
     if (!slow->heard_ns)
-        abort(); // out of memory: the parent counts this worker as dead
+        worker_has_no_memory(worker);
 }
 
 static bool reads_again(const struct worker *worker)

@@ -2,6 +2,7 @@
 #include "loadgen/worker_state.h"
 
 #include <stdio.h>
+#include <unistd.h>
 
 #define EXPECT_NS (1500 * NS_PER_MS)
 #define READ_NS (5 * NS_PER_S)
@@ -132,6 +133,12 @@ void worker_record_delivery(struct worker *worker, const struct engine_event *ev
     if (kind == LATENCY_DELIVERY && worker_had_its_turn(worker, payload->sent_ns, before_ns))
         latency_add(&worker->batch, LATENCY_DELIVERY_UNCORRECTED, event->at_ns - payload->sent_ns,
                     event->at_ns);
+}
+
+_Noreturn void worker_has_no_memory(const struct worker *worker)
+{
+    fleet_worker_complain(worker->fleet, "out of memory");
+    _exit(EXIT_FAILED);
 }
 
 bool worker_is_open(uint8_t client)

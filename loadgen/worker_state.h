@@ -117,6 +117,9 @@ static inline int64_t worker_place(const struct worker *worker)
     return worker->setup->place + worker->share.first;
 }
 
+// Ends the process, because it has no memory. The parent counts the worker as dead, and says why.
+_Noreturn void worker_has_no_memory(const struct worker *worker);
+
 bool worker_is_open(uint8_t client);
 // Has the deadline passed, and has everything that came before been read? Then a missing answer is lost.
 bool worker_is_past(const struct worker *worker, int64_t deadline_ns, int64_t now_ns);

@@ -37,8 +37,8 @@ const struct setting settings[] = {
      .options = {"connect", "--connections", "3", "--subscribe", "--settle", "0"},
      .is_load = true},
     {.name = "publish",
-     .options = {"publish", "--pairs", "1", "--publish-rate", "100", "--duration", "20ms", "--drain", "1s",
-                 "--qos", "2"},
+     .options = {"publish", "--pairs", "1", "--publish-rate", "100", "--duration", "20ms", "--warmup", "0",
+                 "--drain", "1s", "--qos", "2"},
      .is_load = true},
 };
 const int setting_count = sizeof settings / sizeof settings[0];

@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <execinfo.h>
 #include <fcntl.h>
 #include <fts.h>
 #include <jansson.h>
@@ -34,6 +35,8 @@ struct page {
     atomic_bool was_hit, has_crashed;
     _Atomic int64_t counts[FAULT_CALL_COUNT];
 };
+
+enum { FRAMES = 20 }; // of a crash
 
 static struct page *page;
 static bool is_target; // of this process; set before it has a second thread
@@ -323,7 +326,9 @@ static void *json_malloc_or_fail(size_t bytes)
 // A worker of the generator may crash, and its parent go on.
 static void note_crash(int signal_number)
 {
+    void *frames[FRAMES];
     atomic_store(&page->has_crashed, true);
+    backtrace_symbols_fd(frames, backtrace(frames, FRAMES), STDERR_FILENO); // for addr2line -e build/faults
     raise(signal_number); // SA_RESETHAND: this time it ends the process
 }
 
