@@ -72,6 +72,10 @@ struct census {
     int ends;                 // tells sockets that end; -1: nobody listens
     int64_t ended_bytes;      // on connections at the target's ports that ended since the last reading
     int64_t ended_much_bytes; // of these, on those that carried more than OWN_BYTES
+    int64_t ended;            // of connections at the target's ports that no reading had as a stranger's
+    bool whole_ends;          // all of these since the last reading were heard
+    int64_t went;             // connections of others that ended between readings, where all were heard
+    int64_t parts, heard;     // times between two readings, and those of which all ends were heard
     int64_t own_ended;        // connections of this run that had ended at the last reading
 };
 
@@ -413,11 +417,14 @@ static void add_bytes(struct census *census, int64_t *own_bytes, bool first)
 static void visit_end(void *context, const struct sockdiag_row *row)
 {
     struct census *census = context;
-    if (row->peer.port == 0 || row->bytes <= 0 || !is_target(census, row->local.port))
+    if (row->peer.port == 0 || !is_target(census, row->local.port))
         return;
     struct stranger stranger = {.cookie = row->cookie};
     const struct stranger *old =
         bsearch(&stranger, census->strangers, census->stranger_count, sizeof stranger, compare_strangers);
+    census->ended += !old;
+    if (row->bytes <= 0)
+        return;
     int64_t bytes = row->bytes - (old ? old->bytes : 0);
     census->ended_bytes += bytes;
     if (bytes > OWN_BYTES)
@@ -429,6 +436,7 @@ void census_pause(struct census *census)
     if (census && census->ends >= 0) {
         close(census->ends);
         census->ends = -1;
+        census->whole_ends = false;
     }
 }
 
@@ -436,8 +444,10 @@ void census_pause(struct census *census)
 static void hear(struct census *census)
 {
     int code = census->ends < 0 ? 0 : -ENOBUFS;
-    while (code == -ENOBUFS)
+    while (code == -ENOBUFS) {
         code = sockdiag_ends_read(census->ends, visit_end, census);
+        census->whole_ends = census->whole_ends && code != -ENOBUFS;
+    }
     if (code < 0)
         census_pause(census);
 }
@@ -448,6 +458,7 @@ static void hear_from_now_on(struct census *census)
         census->ends = sockdiag_ends_open();
     if (census->ends < 0)
         census->ends = -1;
+    census->whole_ends = census->ends >= 0;
 }
 
 // What connections of others carried that ended since the last reading.
@@ -456,6 +467,16 @@ static int64_t ended_bytes(const struct census *census, const struct census_own 
     if (own->ended == census->own_ended)
         return census->ended_bytes;
     return own->publishing ? 0 : census->ended_much_bytes;
+}
+
+// Adds the connections of others to the target that ended since the last reading, also those that were reset.
+static void add_ended(struct census *census, const struct census_own *own)
+{
+    int64_t others = census->ended - (own->ended - census->own_ended);
+    census->parts++;
+    census->heard += census->whole_ends;
+    census->went += census->whole_ends && others > 0 ? others : 0;
+    census->strange_bytes += ended_bytes(census, own);
 }
 
 void census_take(struct census *census, struct fleet *const fleets[], int count, const struct census_own *own,
@@ -471,8 +492,11 @@ void census_take(struct census *census, struct fleet *const fleets[], int count,
     bool first = !census->begun;
     hear(census);
     if (!first)
-        census->strange_bytes += ended_bytes(census, own);
-    census->ended_bytes = census->ended_much_bytes = 0;
+        add_ended(census, own);
+    reading->went = census->went;
+    reading->parts = census->parts;
+    reading->heard = census->heard;
+    census->ended_bytes = census->ended_much_bytes = census->ended = 0;
     census->own_ended = own->ended;
     hear_from_now_on(census);
     if (list(census) && know_own_ends(census, fleets, count))

@@ -4,7 +4,8 @@
 //
 // - Connections. The kernel counts all that listeners of the target's network namespace took (PassiveOpens). Less
 //   those of this run. The list of sockets shows whose the others were: at the target's ports, or between two programs
-//   of this host at other ports. It has a connection for a minute after its end, unless that was a reset. In a
+//   of this host at other ports. It has a connection for a minute after its end, unless that was a reset. Resets are heard
+//   one by one where the kernel tells which sockets end (below): then it is known how many were the target's. In a
 //   network namespace of the target's own, and where nothing goes on at other ports, all connections are the target's.
 //   Ports that another connection has again, once the one before has ended, are another connection: ours, when one of our
 //   sockets has them, which is looked up anew at each reading, or a stranger's. Of a client that came back and left again
@@ -45,7 +46,9 @@ struct census_reading { // sums since the first reading
     int64_t outside;    // other connections at other ports: with other hosts
     int64_t strange; // connections at the target's ports from ports that are no client's first; -1: not known
     int64_t passed;  // ports that this run's connects passed over: at most so many are among those
-    bool listed;     // elsewhere and outside were looked at
+    int64_t went;    // connections of others to the target that ended between readings, resets among them
+    int64_t parts, heard;  // times between two readings, and those of which `went` has all
+    bool listed;           // elsewhere and outside were looked at
     int64_t strange_bytes; // on connections of others at the target's ports
     int64_t own_bytes;     // on this run's present ones; -1: not known, nor are strange_bytes
 };

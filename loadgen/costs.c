@@ -29,6 +29,11 @@ const struct cost_words costs_of_messages = {"CPU time of a message has",
                                              "deliveries did not come, or came twice,", "that came once",
                                              "Ask for a rate that the target can keep"};
 
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
 struct cost_part costs_between(const struct sample *from, const struct sample *to)
 {
     struct cost_part part = {.cpu_ns = -1, .took_ns = to->at_ns - from->at_ns};
@@ -45,11 +50,18 @@ struct cost_part costs_between(const struct sample *from, const struct sample *t
         if (first->strange >= 0 && last->strange >= 0 && strange > part.opened)
             part.opened = strange;
         int64_t more = last->opened - first->opened - begun, traced = part.opened > 0 ? part.opened : 0;
-        // Nothing came at other ports, and much beside ours: what left no trace, as a reset, counts as the target's.
-        if (first->listed && last->listed && last->elsewhere == first->elsewhere &&
-            last->outside == first->outside && more * UNTRACED_ONE_IN > begun && more > traced)
-            part.untraced = more - traced;
-        part.unattributed = more - (last->elsewhere - first->elsewhere) - traced - part.untraced;
+        bool heard = last->parts > first->parts && last->heard - first->heard == last->parts - first->parts;
+        if (heard) {
+            // Those at the target that were reset are known too. All others were taken by other programs.
+            int64_t reset = least(more, last->went - first->went) - traced;
+            part.opened = reset > 0 ? traced + reset : part.opened;
+        } else {
+            // Nothing came at other ports, and much beside ours: what left no trace, as a reset, counts as the target's.
+            if (first->listed && last->listed && last->elsewhere == first->elsewhere &&
+                last->outside == first->outside && more * UNTRACED_ONE_IN > begun && more > traced)
+                part.untraced = more - traced;
+            part.unattributed = more - (last->elsewhere - first->elsewhere) - traced - part.untraced;
+        }
     }
     part.own_bytes = first->own_bytes < 0 || last->own_bytes < 0 ? -1 : last->own_bytes - first->own_bytes;
     part.strange_bytes = last->strange_bytes - first->strange_bytes;

@@ -143,6 +143,50 @@ static void test_bytes_of_a_connection_of_no_worker_are_strange(void **state)
     assert_int_equal(reading.strange_bytes, 1000);
 }
 
+// A connection to `address` that ends by a reset.
+static void reset_at(const struct sockaddr_storage *address, socklen_t bytes, int listener)
+{
+    struct linger reset = {.l_onoff = 1, .l_linger = 0};
+    int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(client, (const struct sockaddr *)address, bytes), 0);
+    int server = accept(listener, NULL, NULL);
+    assert_true(server >= 0);
+    assert_int_equal(setsockopt(client, SOL_SOCKET, SO_LINGER, &reset, sizeof reset), 0);
+    close(client);
+    close(server);
+}
+
+static void test_resets_are_counted_where_they_ended(void **state)
+{
+    struct scene *scene = *state;
+    struct sockaddr_storage other = {.ss_family = AF_INET};
+    socklen_t bytes = sizeof(struct sockaddr_in);
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(listen(listener, 5), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&other, &bytes), 0);
+    ((struct sockaddr_in *)&other)->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    assert_int_equal(take(scene).parts, 0);
+    for (int i = 0; i < 5; i++)
+        reset_at(&other, bytes, listener);
+    struct census_reading reading = take(scene);
+    assert_int_equal(reading.parts, 1);
+    assert_int_equal(reading.heard, 1);
+    for (int i = 0; i < 3; i++)
+        reset_at(&scene->target.address, scene->target.address_bytes, scene->listener);
+    while (reading.went < 3) // the kernel tells them a moment later
+        reading = take(scene);
+    assert_int_equal(reading.heard, reading.parts);
+    assert_int_equal(reading.went, 3); // and none of the other port
+    int64_t parts = reading.parts;
+    census_pause(scene->census);
+    reset_at(&scene->target.address, scene->target.address_bytes, scene->listener);
+    reading = take(scene);
+    assert_int_equal(reading.parts, parts + 1);
+    assert_int_equal(reading.heard, parts); // nobody listened
+    assert_int_equal(reading.went, 3);
+    close(listener);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -151,6 +195,7 @@ int main(void)
         TEST(test_ports_that_a_later_connection_has_again_are_another_connection),
         TEST(test_what_was_there_before_the_first_list_is_not_counted),
         TEST(test_bytes_of_a_connection_of_no_worker_are_strange),
+        TEST(test_resets_are_counted_where_they_ended),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

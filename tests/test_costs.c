@@ -211,6 +211,35 @@ static void test_connections_at_other_ports_are_not_the_targets(void **state)
     assert_int_equal(run.withheld, 0);
 }
 
+static void test_resets_that_were_heard_are_the_targets_where_they_ended_there(void **state)
+{
+    (void)state;
+    struct run run = a_run();
+    struct census_reading from = {.opened = 5000, .listed = true, .parts = 1}, to = from;
+    to.opened = 8000; // 3000 came, and left no trace
+    to.parts = to.heard = 2;
+    struct cost_part part = a_part_of(from, to);
+    assert_int_equal(part.untraced, 3000); // the first part was not heard
+    from.heard = 1;
+    part = a_part_of(from, to);
+    assert_int_equal(part.opened + part.untraced + part.unattributed, 0); // none ended at the target
+    assert_faults(&run, &part, "");
+    (void)costs_each(&run, &part, &costs_of_messages);
+    assert_false(run.strangers.told);
+    to.went = 40;
+    part = a_part_of(from, to);
+    assert_int_equal(part.opened, 40);
+    assert_int_equal(part.untraced, 0);
+    assert_faults(&run, &part, "other_clients");
+    to.at_target = 30; // some of these are in the list
+    part = a_part_of(from, to);
+    assert_int_equal(part.opened, 40);
+    to.opened = 5010; // of the ends that were heard some are of connections that had come before
+    to.at_target = 0;
+    part = a_part_of(from, to);
+    assert_int_equal(part.opened, 10);
+}
+
 // In a run of its own: an anomaly of each kind is told once.
 static void assert_told(struct census_reading from, struct census_reading to, const char *expected)
 {
@@ -364,6 +393,7 @@ int main(void)
         cmocka_unit_test(test_messages_of_others_are_in_the_cost_when_they_are_one_of_twenty),
         cmocka_unit_test(test_bytes_of_others_are_in_the_cost_when_they_are_one_of_twenty),
         cmocka_unit_test(test_connections_at_other_ports_are_not_the_targets),
+        cmocka_unit_test(test_resets_that_were_heard_are_the_targets_where_they_ended_there),
         cmocka_unit_test(test_the_sentence_says_to_the_target_only_of_those_that_were),
         cmocka_unit_test(test_a_load_on_purpose_is_no_stranger_and_withholds_the_cost),
         cmocka_unit_test(test_connections_of_others_that_left_again_are_in_the_cost),
