@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/netstat.h"
 #include "base/sockdiag.h"
+#include "loadgen/seen.h"
 
 #include <arpa/inet.h>
 #include <dirent.h>
@@ -26,25 +27,6 @@ enum {
 struct numbers { // sorted before they are searched
     uint64_t *list;
     size_t count, capacity;
-};
-
-// A connection in a list. Its addresses and ports alone do not tell it from an earlier one: once that has ended, the same
-// client or another program may have them again. So it also has the socket that is established at one of its ends.
-#define SOCKET_ENDED UINT64_C(0) // none is established at either end
-#define SOCKET_OTHER UINT64_MAX  // one is established at the other end
-struct connection {
-    uint64_t number; // of the addresses and ports of both ends
-    uint64_t socket; // the cookie of the established socket at the first end, or one of the above
-};
-
-struct connections { // sorted before they are searched
-    struct connection *list;
-    size_t count, capacity;
-};
-
-struct seen {
-    struct connections before, now; // of the last list, and of this one
-    int64_t count;                  // those that came since the first list
 };
 
 struct stranger {
@@ -127,81 +109,12 @@ static bool has(const struct numbers *numbers, uint64_t number)
            bsearch(&number, numbers->list, numbers->count, sizeof number, compare_numbers) != NULL;
 }
 
-static int compare_connections(const void *a, const void *b)
-{
-    return compare_numbers(&((const struct connection *)a)->number, &((const struct connection *)b)->number);
-}
-
-static bool is_socket(uint64_t socket)
-{
-    return socket != SOCKET_ENDED && socket != SOCKET_OTHER;
-}
-
-// Both ends of a connection may be in the list. Sorts, and leaves each connection once, with what is known of it.
-static void join_ends(struct connections *connections)
-{
-    size_t kept = 0;
-    if (connections->count > 0)
-        qsort(connections->list, connections->count, sizeof *connections->list, compare_connections);
-    for (size_t i = 0; i < connections->count; i++) {
-        struct connection *one = &connections->list[i],
-                          *last = kept > 0 ? &connections->list[kept - 1] : NULL;
-        if (!last || last->number != one->number)
-            connections->list[kept++] = *one;
-        else if (is_socket(one->socket) || last->socket == SOCKET_ENDED)
-            last->socket = one->socket;
-    }
-    connections->count = kept;
-}
-
-// Whether the connection was not in the last list. What had ended does not become established again, and an established
-// socket does not become another.
-static bool is_new(const struct connections *before, const struct connection *now)
-{
-    const struct connection *old =
-        before->count > 0 ? bsearch(now, before->list, before->count, sizeof *now, compare_connections)
-                          : NULL;
-    if (!old)
-        return true;
-    if (old->socket == SOCKET_ENDED)
-        return now->socket != SOCKET_ENDED;
-    return is_socket(old->socket) && is_socket(now->socket) && old->socket != now->socket;
-}
-
-static uint64_t number_of(const struct sockdiag_end *end)
-{
-    uint64_t number = 0xcbf29ce484222325U;
-    for (size_t i = 0; i < sizeof end->address; i++)
-        number = (number ^ end->address[i]) * 0x100000001b3U;
-    return (number ^ end->port) * 0x9e3779b97f4a7c15U;
-}
-
-// The same for the rows of both ends.
-static uint64_t number_of_row(const struct sockdiag_row *row)
-{
-    return number_of(&row->local) + number_of(&row->peer);
-}
-
 // Both ends are of this host: the same address, or two of 127.0.0.0/8.
 static bool is_within_host(const struct sockdiag_row *row)
 {
     static const uint8_t loopback[13] = {[10] = 0xff, [11] = 0xff, [12] = 127};
     return memcmp(row->local.address, row->peer.address, 16) == 0 ||
            (memcmp(row->local.address, loopback, 13) == 0 && memcmp(row->peer.address, loopback, 13) == 0);
-}
-
-static bool add_connection(struct connections *connections, const struct sockdiag_row *row)
-{
-    void *list = connections->list;
-    if (!grow(&list, &connections->capacity, connections->count, sizeof *connections->list))
-        return false;
-    connections->list = list;
-    bool first = number_of(&row->local) < number_of(&row->peer); // so it is for one of both ends
-    connections->list[connections->count++] = (struct connection){.number = number_of_row(row),
-                                                                  .socket = !row->established ? SOCKET_ENDED
-                                                                            : first           ? row->cookie
-                                                                                              : SOCKET_OTHER};
-    return true;
 }
 
 static bool is_target(const struct census *census, uint16_t port)
@@ -216,11 +129,11 @@ static void visit(void *context, const struct sockdiag_row *row)
     struct seen *seen = ours                  ? &census->at_target
                         : is_within_host(row) ? &census->elsewhere
                                               : &census->outside;
-    if (!add_connection(&seen->now, row))
+    if (!seen_add(seen, row))
         census->failed = true;
     uint16_t port = is_target(census, row->local.port) ? row->peer.port : row->local.port;
     if (ours && !ports_is_first(&census->own_ports, census->per_route, port) &&
-        !add_connection(&census->strange.now, row))
+        !seen_add(&census->strange, row))
         census->failed = true;
     if (!ours || !row->established)
         return;
@@ -233,25 +146,14 @@ static void visit(void *context, const struct sockdiag_row *row)
     census->rows[census->row_count++] = *row;
 }
 
-// `*begun`: there was a list before.
-static void count_new(struct seen *seen, bool *begun)
-{
-    join_ends(&seen->now);
-    for (size_t i = 0; *begun && i < seen->now.count; i++)
-        seen->count += is_new(&seen->before, &seen->now.list[i]);
-    *begun = true;
-    struct connections spare = seen->before;
-    seen->before = seen->now;
-    seen->now = spare;
-}
-
 // Reads the list, and counts what is new in it. False when it is not known.
 static bool list(struct census *census)
 {
     int64_t sockets = sockdiag_count();
     census->looked_ns = clock_now_ns();
-    census->at_target.now.count = census->elsewhere.now.count = census->outside.now.count = 0;
-    census->strange.now.count = 0;
+    struct seen *const lists[] = {&census->at_target, &census->elsewhere, &census->outside, &census->strange};
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
+        lists[i]->now.count = 0;
     census->row_count = 0;
     census->whole = false;
     if (census->pid != 0 || census->failed || sockets < 0 || sockets > CENSUS_SOCKETS_MAX)
@@ -262,13 +164,13 @@ static bool list(struct census *census)
     if (census->failed)
         return false;
     bool begun = census->begun;
-    count_new(&census->strange, &begun);
-    count_new(&census->at_target, &census->begun);
+    seen_count_new(&census->strange, &begun);
+    seen_count_new(&census->at_target, &census->begun);
     census->whole = all;
     if (all) {
         bool listed = census->listed;
-        count_new(&census->outside, &listed);
-        count_new(&census->elsewhere, &census->listed);
+        seen_count_new(&census->outside, &listed);
+        seen_count_new(&census->elsewhere, &census->listed);
     }
     return true;
 }
@@ -314,19 +216,13 @@ static void drop(struct numbers *numbers)
     *numbers = (struct numbers){0};
 }
 
-static void drop_connections(struct connections *connections)
-{
-    free(connections->list);
-    *connections = (struct connections){0};
-}
-
 // The lists of this reading: they would be in the generator's memory, which is a figure.
 static void forget(struct census *census)
 {
-    drop_connections(&census->at_target.now);
-    drop_connections(&census->elsewhere.now);
-    drop_connections(&census->outside.now);
-    drop_connections(&census->strange.now);
+    seen_forget(&census->at_target);
+    seen_forget(&census->elsewhere);
+    seen_forget(&census->outside);
+    seen_forget(&census->strange);
     drop(&census->own_ends);
     drop(&census->inodes);
     free(census->rows);
@@ -340,10 +236,10 @@ void census_close(struct census *census)
         return;
     census_pause(census);
     forget(census);
-    drop_connections(&census->at_target.before);
-    drop_connections(&census->elsewhere.before);
-    drop_connections(&census->outside.before);
-    drop_connections(&census->strange.before);
+    seen_close(&census->at_target);
+    seen_close(&census->elsewhere);
+    seen_close(&census->outside);
+    seen_close(&census->strange);
     free(census);
 }
 
@@ -376,7 +272,7 @@ static bool know_own_ends(struct census *census, struct fleet *const fleets[], i
     sort(&census->inodes);
     for (size_t i = 0; i < census->row_count; i++)
         if (has(&census->inodes, census->rows[i].inode) &&
-            !add_number(&census->own_ends, number_of_row(&census->rows[i])))
+            !add_number(&census->own_ends, seen_number(&census->rows[i])))
             return false;
     sort(&census->own_ends);
     return true;
@@ -397,7 +293,7 @@ static void add_bytes(struct census *census, int64_t *own_bytes, bool first)
         const struct sockdiag_row *row = &census->rows[i];
         if (!is_target(census, row->local.port) || row->bytes < 0)
             continue;
-        if (has(&census->own_ends, number_of_row(row))) {
+        if (has(&census->own_ends, seen_number(row))) {
             *own_bytes += row->bytes;
             continue;
         }
