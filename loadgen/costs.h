@@ -30,11 +30,12 @@ struct cost_part {
     int64_t more_descriptors; // of the target, beyond those of our clients; less than 0 too
     int64_t made, failed;     // acts
     int64_t opened;           // connections of others to the target that came, at least; less than 0 too
-    int64_t untraced;         // further ones that were reset, to the target as far as it is known
-    int64_t unattributed;     // connections of others, to the target or not
-    int64_t strange_bytes;    // on connections of others
-    int64_t own_bytes;        // on ours, at least; -1: neither is known
-    int64_t foreign;          // messages of others that our subscribers received
+    int64_t
+        untraced; // further ones that were reset, to the target as far as is known, where their ends were not heard
+    int64_t unattributed;  // connections of others, to the target or not
+    int64_t strange_bytes; // on connections of others
+    int64_t own_bytes;     // on ours, at least; -1: neither is known
+    int64_t foreign;       // messages of others that our subscribers received
 };
 
 // The words for a kind of act in the text of an anomaly.
