@@ -80,6 +80,10 @@ class AnswerData(TypedDict):
     kind: str                       # limit, at least, below, unclear or nothing
     by: str
     wide: bool
+    low_held: NotRequired[int]      # of the trials at or below the interval
+    low_tried: NotRequired[int]
+    high_failed: NotRequired[int]   # of those at or above it
+    high_tried: NotRequired[int]
 
 
 class CellData(TypedDict):

@@ -6,7 +6,7 @@ from poolmark.bench import bench_statistics as statistics
 from poolmark.bench.bench_plan import DIRECT, DIRECT_SLAB, Bench, Group
 from poolmark.bench.bench_report import Measured, unit_of
 from poolmark.bench.full_speed import ENOUGH, Speed
-from poolmark.records.record import Cell
+from poolmark.base.forms import Taker
 
 TIME = "time"
 
@@ -50,7 +50,7 @@ class Series:
         """As spread(), of a metric that has values."""
         return statistics.known(self.of(metric).values())
 
-    def write(self, cell: Cell) -> None:
+    def write(self, cell: Taker) -> None:
         """Writes medians as values, and the counted rounds as samples."""
         for metric in self.values:
             values = self.of(metric)

@@ -28,7 +28,7 @@ CONFIDENCE = 0.95
 
 
 class Belief:
-    def __init__(self, trials: list[tuple[float, bool]]):
+    def __init__(self, trials: list[tuple[float, bool]]) -> None:
         tried = sorted({rate for rate, _ in trials})
         held, failed = (numpy.array([trials.count((rate, holds)) for rate in tried], float) for holds in (True, False))
         rates = numpy.log(tried)

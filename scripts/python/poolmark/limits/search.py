@@ -18,7 +18,8 @@ against the target: when most of the trials that bound the interval from above a
 """
 import math
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from poolmark.limits.belief import Belief
 
@@ -63,10 +64,10 @@ class Answer:
     high_tried: int = 0
 
 
-def rounded(rate: float, way=round) -> float:
+def rounded(rate: float, way: Callable[[float], int] = round) -> float:
     """Three digits. `way`: round, math.floor or math.ceil."""
     step = 10.0 ** (math.floor(math.log10(rate)) - 2)
-    slack = {math.floor: 1e-9, math.ceil: -1e-9}.get(way, 0.0)
+    slack = 1e-9 if way is math.floor else -1e-9 if way is math.ceil else 0.0
     return float(f"{way(rate / step + slack) * step:.6g}")
 
 
@@ -81,7 +82,7 @@ def standing(trials: list[Trial], rate: float) -> str:
 
 def bracket(rules: Rules, trials: list[Trial]) -> tuple[float | None, float | None, float | None]:
     """(rate to try, rate that holds, rate that does not); no rate to try when both are known or an end of the range is reached."""
-    rate, low, high = rules.start, None, None
+    rate, low, high = rules.start, None, None  # type: float, float | None, float | None
     while True:
         found = standing(trials, rate)
         if not found:
@@ -183,5 +184,4 @@ def _by_belief(rules: Rules, known: list[Trial], other: list[Trial]) -> Answer:
 def _with_counts(found: Answer, known: list[Trial]) -> Answer:
     below = [trial.verdict == HELD for trial in known if found.low is not None and trial.rate <= found.low]
     above = [trial.verdict != HELD for trial in known if found.high is not None and trial.rate >= found.high]
-    return Answer(**{**vars(found), "low_held": sum(below), "low_tried": len(below), "high_failed": sum(above),
-                     "high_tried": len(above)})
+    return replace(found, low_held=sum(below), low_tried=len(below), high_failed=sum(above), high_tried=len(above))

@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterator
 
 from poolmark.base.escape import terminal as clean
+from poolmark.base.forms import CellData, Json, Metrics, RecordData, value_of
 from poolmark.base.table import csv_text, markdown_table, markdown_text, text_table
 from poolmark.base.units import plural, show, show_count, show_ns
 from poolmark.limits.belief import CONFIDENCE
@@ -19,7 +20,7 @@ WHO = {"target": "the target", "generator": "the generator", "host": "the host t
        ASKED: "--most", ENDED: "the end of the search"}
 
 
-def metrics_of(found: Answer, trials: list[Trial]) -> dict[str, dict]:
+def metrics_of(found: Answer, trials: list[Trial]) -> Metrics:
     """The metrics of an answer's cell."""
     return {"limit.rate": metric(found.rate, "1/s", "higher"), "limit.low": metric(found.low, "1/s", "higher"),
             "limit.high": metric(found.high, "1/s", "none"), "limit.mixed_percent": metric(found.mixed_percent, "%"),
@@ -27,19 +28,19 @@ def metrics_of(found: Answer, trials: list[Trial]) -> dict[str, dict]:
             "limit.not_measured": metric(sum(one.verdict == NOTHING for one in trials), "1")}
 
 
-def facts_of(found: Answer) -> dict:
+def facts_of(found: Answer) -> Json:
     """An answer's part of the record that is no number: `answer` of its cell."""
     return {"kind": found.kind, "by": found.by, "wide": found.wide, "low_held": found.low_held, "low_tried": found.low_tried,
             "high_failed": found.high_failed, "high_tried": found.high_tried}
 
 
-def trial_of(cell: dict) -> Trial:
+def trial_of(cell: CellData) -> Trial:
     return Trial(float(cell["config"]["rate"]), cell["trial"]["verdict"], cell["trial"]["by"])
 
 
-def cells_of(data: dict) -> Iterator[tuple[dict, list[dict]]]:
+def cells_of(data: RecordData) -> Iterator[tuple[CellData, list[CellData]]]:
     """Each contender's answer with its trials, in their order."""
-    trials: dict[str, list[dict]] = {}
+    trials: dict[str, list[CellData]] = {}
     for cell in data.get("cells", []):
         if "trial" in cell:
             trials.setdefault(cell["id"].rpartition("/")[0], []).append(cell)
@@ -48,21 +49,21 @@ def cells_of(data: dict) -> Iterator[tuple[dict, list[dict]]]:
             yield cell, trials.get(cell["id"], [])
 
 
-def _value(cell: dict, name: str) -> float | None:
-    return cell["metrics"].get(name, {}).get("value")
+def _value(cell: CellData, name: str) -> float | None:
+    return value_of(cell["metrics"], name)
 
 
 def _rate(value: float | None) -> str:
     return "-" if value is None else show(value, "1/s")
 
 
-def _value_rate(cell: dict, name: str) -> str:
+def _value_rate(cell: CellData, name: str) -> str:
     """A rate of an answer, with the three digits that rates are tried to."""
     value = _value(cell, name)
     return _rate(value and rounded(value, {"limit.low": math.floor, "limit.high": math.ceil}.get(name, round)))
 
 
-def _claim(cell: dict) -> str:
+def _claim(cell: CellData) -> str:
     found, low, high = cell["answer"], _value_rate(cell, "limit.low"), _value_rate(cell, "limit.high")
     kind, who, rate = found["kind"], WHO.get(found["by"], "nobody"), _value_rate(cell, "limit.rate")
     if kind == LIMIT:
@@ -81,7 +82,7 @@ def _claim(cell: dict) -> str:
     return "was not measured: no trial measured anything"
 
 
-def sentence(cell: dict) -> str:
+def sentence(cell: CellData) -> str:
     """The answer in words."""
     found, told = cell["answer"], _claim(cell)
     if found["low_tried"] and found["high_tried"]:
@@ -93,7 +94,7 @@ def sentence(cell: dict) -> str:
 HEAD = ["", "highest rate", "from", "to", "limit", "trials", "held"]
 
 
-def answer_row(cell: dict) -> list[str]:
+def answer_row(cell: CellData) -> list[str]:
     found = cell["answer"]
     rate = {LIMIT: _value_rate(cell, "limit.rate"), AT_LEAST: f"at least {_value_rate(cell, 'limit.low')}",
             BELOW: f"below {_value_rate(cell, 'limit.high')}", UNCLEAR: "not clear"}.get(found["kind"], "not measured")
@@ -101,22 +102,22 @@ def answer_row(cell: dict) -> list[str]:
             show_count(_value(cell, "limit.trials")), show_count(_value(cell, "limit.held"))]
 
 
-def _latency_names(data: dict) -> list[str]:
+def _latency_names(data: RecordData) -> list[str]:
     return list(dict.fromkeys(name for cell in data.get("cells", []) for name in cell.get("trial", {}).get("latencies", {})))
 
 
-def trial_head(data: dict) -> list[str]:
+def trial_head(data: RecordData) -> list[str]:
     return ["trial", "asked", "had", *_latency_names(data), "lost", "late p99", "limit", "verdict"]
 
 
-def trial_row(cell: dict, names: list[str]) -> list[str]:
+def trial_row(cell: CellData, names: list[str]) -> list[str]:
     one = cell["trial"]
     return [cell["id"].rpartition("/")[2], _rate(cell["config"]["rate"]), _rate(one["had"]),
             *(show_ns(one["latencies"].get(name)) for name in names), show_count(one["lost"]), show_ns(one["lag_p99_ns"]),
             str((one["limit"] or {}).get("by", "-")), one["verdict"]]
 
 
-def trial_line(cell: dict) -> str:
+def trial_line(cell: CellData) -> str:
     """One trial in a line, while the search runs."""
     one = cell["trial"]
     latencies = [f"{name} {show_ns(value)}" for name, value in one["latencies"].items()]
@@ -124,13 +125,13 @@ def trial_line(cell: dict) -> str:
     return f"{cell['id']}: {_rate(cell['config']['rate'])} {one['verdict']}{why}"
 
 
-def terminal(data: dict) -> str:
+def terminal(data: RecordData) -> str:
     found = [cell for cell, _ in cells_of(data)]
     lines = [clean(f"{cell['id']} {sentence(cell)}") for cell in found]
     return "\n\n".join([text_table(HEAD, [answer_row(cell) for cell in found]), "\n".join(lines)])
 
 
-def markdown(data: dict) -> str:
+def markdown(data: RecordData) -> str:
     config, names = data["config"], _latency_names(data)
     found = list(cells_of(data))
     shown = ", ".join(bound.shown() for bound in parse(config["bounds"], config["scenario"]))
@@ -149,7 +150,7 @@ def markdown(data: dict) -> str:
     return "\n".join(lines)
 
 
-def csv(data: dict) -> str:
+def csv(data: RecordData) -> str:
     """A line for each trial."""
     names = _latency_names(data)
     rows = [[cell["id"].rpartition("/")[0], cell["id"].rpartition("/")[2], cell["config"]["rate"], one["had"],

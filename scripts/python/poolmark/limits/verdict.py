@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from poolmark.base.errors import PoolmarkError
+from poolmark.base.forms import AnomalyData, value_of
 from poolmark.base.units import show_count, show_ns
 from poolmark.limits.bounds import Bound
 from poolmark.limits.search import FAILED, HELD, LIMITED, NOTHING, TARGET
@@ -44,14 +45,14 @@ RATES = {"publish": ("messages.rate_asked", "messages.rate", "messages.seconds")
 class Load:
     """What a trial's generator left."""
 
-    def __init__(self, folder: Path, scenario: str):
+    def __init__(self, folder: Path, scenario: str) -> None:
         self.run: Run = load(folder)
         self.scenario, self.data = scenario, self.run.data
         path = folder / "latency.hlog"
         self.latencies = hlog.by_tag(hlog.read(path)) if path.is_file() else {}
 
     def value(self, name: str) -> float | None:
-        return (self.data.get("metrics", {}).get(name) or {}).get("value")
+        return value_of(self.data.get("metrics", {}), name)
 
     def anomaly(self, what: str) -> str | None:
         """The text of its first anomaly of that name."""
@@ -59,7 +60,8 @@ class Load:
 
     def reasons(self) -> dict[str, int]:
         """Clients that failed or were dropped, by reason."""
-        summary, found = self.data.get("summary") or {}, {}
+        summary = self.data.get("summary") or {}
+        found: dict[str, int] = {}
         for what in ("failed", "dropped"):
             for name, count in (summary.get(what) or {}).items():
                 found[name] = found.get(name, 0) + count
@@ -77,7 +79,7 @@ class Load:
 class Tail:
     """How many values of a histogram are above a value. A bucket that holds it counts as below."""
 
-    def __init__(self, histogram: hlog.Histogram):
+    def __init__(self, histogram: hlog.Histogram) -> None:
         steps, self.count = histogram.steps(), histogram.count
         self._lowest = [histogram.highest_of(index - 1) + 1 if index else 0 for index in sorted(histogram.counts)]
         self._above = [self.count, *(self.count - seen for _, seen in steps)]
@@ -100,7 +102,7 @@ def beyond_lag(latency: hlog.Histogram, lag: hlog.Histogram | None, bound: Bound
     return False
 
 
-def not_the_target(found: Load, anomalies: list[dict]) -> tuple[str, str]:
+def not_the_target(found: Load, anomalies: list[AnomalyData]) -> tuple[str, str]:
     """(who else was the limit, why); ("", "") for nobody else."""
     for what in ("throttled", "busy"):
         text = next((one["text"] for one in anomalies if one["what"] == what), None)
@@ -172,7 +174,7 @@ def _result(verdict: str, by: str, why: list[str]) -> dict[str, Any]:
     return {"verdict": verdict, "by": by, "why": why}
 
 
-def _decide(found: Load, bounds: list[Bound], anomalies: list[dict]) -> dict[str, Any]:
+def _decide(found: Load, bounds: list[Bound], anomalies: list[AnomalyData]) -> dict[str, Any]:
     if why := _unmeasured(found):
         return _result(NOTHING, "", [why])
     ended = found.anomaly("target_ended")
@@ -189,9 +191,9 @@ def _decide(found: Load, bounds: list[Bound], anomalies: list[dict]) -> dict[str
     return _result(FAILED, TARGET, told)
 
 
-def judge(folder: Path, scenario: str, bounds: list[Bound], anomalies: list[dict]) -> dict[str, Any]:
+def judge(folder: Path, scenario: str, bounds: list[Bound], anomalies: list[AnomalyData]) -> dict[str, Any]:
     """verdict, by, why, had, lost, lag_p99_ns, latencies {bound: ns} and limit {by, why} of a trial. `anomalies`: its cell's."""
-    empty = {"had": None, "lost": None, "lag_p99_ns": None, "latencies": {}, "limit": None}
+    empty: dict[str, Any] = {"had": None, "lost": None, "lag_p99_ns": None, "latencies": {}, "limit": None}
     try:
         found = Load(folder, scenario)
     except PoolmarkError:

@@ -101,8 +101,8 @@ def verdicts(rows: list[Round], warm_up: int) -> dict[str, dict[str, str]]:
         "descriptors": told(descriptors is not None, descriptors is not None and descriptors <= 0, "they could not be counted"
                             if descriptors is None else f"{descriptors:+d} at the end against the warm-up"),
         "pools": told(left is not None, left == 0, "a pool keeps no statistics, or they could not be read" if left is None else
-                      f"{plural(left, 'object')} in use when all clients have left, the most after any round"),
-        "losses": told(checked > 0, lost == 0 and clients == 0 and broken == 0,
-                       f"{show_count(lost)} of {show_count(checked)} messages lost, {plural(clients, 'client')} failed or dropped, "
+                      f"{plural(int(left), 'object')} in use when all clients have left, the most after any round"),
+        "losses": told(bool(checked), lost == 0 and clients == 0 and broken == 0,
+                       f"{show_count(lost)} of {show_count(checked)} messages lost, {plural(int(clients or 0), 'client')} failed or dropped, "
                        f"{plural(broken, 'record')} of the load not complete"),
     }

@@ -6,13 +6,16 @@ Each trial is a cell of the run: a fresh target, a generator at one rate (open l
 trial each, forwards and backwards (A B B A), so that a drift of the host affects all alike. limits/search.py chooses the rates and
 decides; limits/verdict.py judges a trial; docs/find-limit.md explains both.
 """
+import argparse
 import contextlib
 import json
 import time
 from dataclasses import asdict
 from pathlib import Path
+from typing import cast
 
 from poolmark.base.errors import PoolmarkError, UsageError
+from poolmark.base.forms import AnswerData, TrialData
 from poolmark.base.paths import RUNS, for_people
 from poolmark.base.progress import Beat, Eta, span
 from poolmark.base.units import plural
@@ -38,13 +41,14 @@ add_arguments = limit_asked.add_arguments
 class Progress:
     """The line shown while trials run."""
 
-    def __init__(self, search: Search):
+    def __init__(self, search: Search) -> None:
         planned = search.planned(search.contenders[0], search.rules.start)
         try:
             self.trial_s = max(search.trial_s + TRIAL_S, estimate.of_options(planned, search.build))
         except PoolmarkError:
             self.trial_s = 2 * search.trial_s + TRIAL_S
-        self.search, self.cell_run, self.resting = search, None, False
+        self.cell_run: CellRun | None = None
+        self.search, self.resting = search, False
         self.eta = Eta([])
         self.left_is()
         self.beat = Beat(self.text)
@@ -84,7 +88,7 @@ def run_trial(search: Search, record: Record, contender: Contender, rate: float,
     finally:
         progress.cell_run = None
         cell.data["seconds"] = round(time.monotonic() - started, 1)
-        cell.data["trial"] = judge(cell.folder / "load", search.scenario, search.bounds, cell.data["anomalies"])
+        cell.data["trial"] = cast(TrialData, judge(cell.folder / "load", search.scenario, search.bounds, cell.data["anomalies"]))
         contender.trials.append(told.trial_of(cell.data))
     with contextlib.suppress(PoolmarkError):    # the search goes on; close() reports what could not be written
         record.save()
@@ -137,7 +141,7 @@ def write_answers(search: Search, record: Record) -> None:
         found = answer(search.rules, contender.trials)
         cell = record.cell(contender.name, contender.config, 1)
         cell.data["metrics"] = told.metrics_of(found, contender.trials)
-        cell.data["answer"] = told.facts_of(found)
+        cell.data["answer"] = cast(AnswerData, told.facts_of(found))
         cell.finish("failed" if found.kind == NOTHING else "complete")
 
 
@@ -168,10 +172,10 @@ def print_commands(search: Search, out: str | None) -> None:
         planned = search.planned(contender, search.rules.start)
         made = plan_for(planned, search.descriptors, search.build)
         cell = dry_run.planned_cell(planned.id, planned.config, folder)
-        dry_run.print_cell(CellRun(cell, planned, made, Path(for_people(search.build)), search.seed, None), made.sentences())
+        dry_run.print_cell(CellRun(cell, planned, made, Path(for_people(search.build)), search.seed, Children()), made.sentences())
 
 
-def run(args) -> int:
+def run(args: argparse.Namespace) -> int:
     search = search_of(args)
     if args.dry_run:
         print_commands(search, args.out)

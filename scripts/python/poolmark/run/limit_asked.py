@@ -8,9 +8,11 @@
 import argparse
 from dataclasses import dataclass, field
 from pathlib import Path
+from collections.abc import Mapping
 
 from poolmark.base.errors import UsageError
 from poolmark.base.faults import nearest
+from poolmark.base.forms import Config, Json
 from poolmark.base.options import count, span
 from poolmark.base.paths import choose_build
 from poolmark.base.units import plural
@@ -33,8 +35,8 @@ OWN = {"publish": {"publish-rate", "duration"}, "connect": {"rate", "connections
 @dataclass
 class Contender:
     name: str
-    config: dict
-    broker: dict
+    config: Config
+    broker: Json
     trials: list[Trial] = field(default_factory=list)
     over: bool = False
 
@@ -50,13 +52,13 @@ class Search:
     bounds: list[Bound]
     rules: Rules
     trial_s: float
-    load: dict
+    load: Json
     contenders: list[Contender]
     build: Path
     descriptors: int
     seed: int
 
-    def phase(self, rate: float) -> dict:
+    def phase(self, rate: float) -> Json:
         made, word = {"name": self.scenario, "scenario": self.scenario}, f"{rate:.3f}".rstrip("0").rstrip(".")
         if self.scenario == "publish":
             return made | {"publish-rate": word, "duration": f"{self.trial_s:g}s"}
@@ -66,12 +68,12 @@ class Search:
         """Of a trial. Connects end before --trial is over when one instance of a target has no room for more."""
         if self.scenario == "connect":
             return max(2, min(most, round(rate * self.trial_s)))
-        return plan.divided(load_words(contender.config, self.load, self.phase(rate)), self.descriptors, self.build)["clients"]
+        return int(plan.divided(load_words(contender.config, self.load, self.phase(rate)), self.descriptors, self.build)["clients"])
 
     def room(self, contender: Contender) -> int:
         """Connections that one instance of a target, on one port, has room for. More would be another target."""
         words = ["connect", "--engine", contender.config["engine"], "--connections", 2]
-        return min(self.descriptors - plan.RESERVE, plan.divided(words, self.descriptors, self.build)["connections_per_route"])
+        return min(self.descriptors - plan.RESERVE, int(plan.divided(words, self.descriptors, self.build)["connections_per_route"]))
 
     def planned(self, contender: Contender, rate: float) -> CellPlan:
         number = len(contender.trials) + 1
@@ -95,7 +97,7 @@ def share(text: str) -> float:
     return value / 100
 
 
-def add_arguments(parser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("scenario", choices=sorted(FIRST_RATE), help="messages a second, or connections a second")
     parser.add_argument("--bound", action="append", default=[], metavar="BOUND",
                         help="what has to hold: p99=20ms, p99.9=100ms, ack.p99=50ms; several times")
@@ -123,7 +125,7 @@ def add_arguments(parser) -> None:
     parser.add_argument("--json", action="store_true", help="print run.json instead of the table")
 
 
-def put_option(table: dict, program: str, own: set, known: dict, text: str, name: str, value) -> None:
+def put_option(table: Json, program: str, own: set[str], known: Mapping[str, Json], text: str, name: str, value: object) -> None:
     """One --set. UsageError says what is wrong with it."""
     if name in own or name in RUNNERS[program]:
         raise UsageError(f"--set {text}: --{name} is what the search sets itself")
@@ -138,10 +140,10 @@ def put_option(table: dict, program: str, own: set, known: dict, text: str, name
         table[name] = value
 
 
-def settings(args, build: Path) -> tuple[dict, dict[str, dict]]:
+def settings(args: argparse.Namespace, build: Path) -> tuple[Json, dict[str, Json]]:
     """(options of the generator, {"broker" or a strategy: options of the broker})."""
-    load: dict = {}
-    broker: dict[str, dict] = {}
+    load: Json = {}
+    broker: dict[str, Json] = {}
     prefixes = {"broker", *described.strategies(build)}
     of_load, of_broker = described.options(described.loadgen(build)), described.options(described.broker(build))
     for text in args.set:
@@ -158,7 +160,7 @@ def settings(args, build: Path) -> tuple[dict, dict[str, dict]]:
     return load, broker
 
 
-def strategies(args, build: Path) -> list[str | None]:
+def strategies(args: argparse.Namespace, build: Path) -> list[str | None]:
     known = described.strategies(build)
     if args.strategy == "all":
         return list(known)
@@ -169,8 +171,9 @@ def strategies(args, build: Path) -> list[str | None]:
     return list(wanted) or [None]
 
 
-def contenders(args, broker: dict[str, dict], build: Path) -> list[Contender]:
-    found, targets = [], args.target or ["poolmark"]
+def contenders(args: argparse.Namespace, broker: dict[str, Json], build: Path) -> list[Contender]:
+    found: list[Contender] = []
+    targets: list[str] = args.target or ["poolmark"]
     chosen = strategies(args, build)
     unused = [name for name, given in (("--strategy", args.strategy), ("--shape", args.shape), ("--set broker...", broker)) if given]
     if unused and "poolmark" not in targets:
@@ -179,7 +182,7 @@ def contenders(args, broker: dict[str, dict], build: Path) -> list[Contender]:
     if strange:
         raise UsageError(f"--set {strange}...: no contender has that strategy; --strategy names them")
     for target in targets:
-        config: dict = {"target": target, "engine": args.engine}
+        config: Config = {"target": target, "engine": args.engine}
         if target == "poolmark":
             more = {"shape": args.shape} if args.shape else {}
             for strategy in chosen:
@@ -196,12 +199,12 @@ def contenders(args, broker: dict[str, dict], build: Path) -> list[Contender]:
     return found
 
 
-def least_rate(args, found: list[Bound]) -> float:
+def least_rate(args: argparse.Namespace, found: list[Bound]) -> float:
     """The lowest rate whose trials have the samples that the bounds take."""
     return rounded(max(1.0, max(bound.samples for bound in found) / args.trial) * 1.01)
 
 
-def rules_of(args, found: list[Bound]) -> Rules:
+def rules_of(args: argparse.Namespace, found: list[Bound]) -> Rules:
     samples = least_rate(args, found)
     least = float(args.least or samples)
     if least < samples:
@@ -228,7 +231,7 @@ def check(search: Search) -> None:
         raise UsageError("--bound ack: there are no acknowledgements at QoS 0; --set qos=1")
 
 
-def search_of(args) -> Search:
+def search_of(args: argparse.Namespace) -> Search:
     build = choose_build(args.build)
     check_programs(build)
     found = bounds_of.parse(args.bound, args.scenario)

@@ -10,6 +10,11 @@ from types import ModuleType
 MODULES = {"claims": "claims.again", "sensitivity": "compare.sensitivity_again", "report": "report.check_report"}
 
 
+def needed(kind: str) -> ModuleType:
+    """KeyError for a kind that no later layer makes."""
+    return importlib.import_module(f"poolmark.{MODULES[kind]}")
+
+
 def module(kind: str) -> ModuleType | None:
     """None for a kind that no later layer makes."""
-    return importlib.import_module(f"poolmark.{MODULES[kind]}") if kind in MODULES else None
+    return needed(kind) if kind in MODULES else None

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The account of a check: which figures of a record its files give again, which they contradict, and which they do not give."""
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from poolmark.base.errors import PoolmarkError
 from poolmark.base.paths import build_dir
@@ -26,7 +28,7 @@ class Account:
     def leave(self, reason: str, name: str) -> None:
         self.left.setdefault(reason, []).append(name)
 
-    def compare(self, where: str, name: str, recorded, candidates: list) -> None:
+    def compare(self, where: str, name: str, recorded: float | None, candidates: Sequence[float | None]) -> None:
         """`candidates`: the values from the files, one for each definition that a record may follow."""
         if any(same(recorded, one) for one in candidates):
             self.count += 1
@@ -42,20 +44,20 @@ class Account:
             self.left.setdefault(reason, []).extend(names)
 
 
-def same(one, other) -> bool:
+def same(one: float | None, other: float | None) -> bool:
     if one is None or other is None:
         return one is other
     return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-9)
 
 
-def beside_catalogue(where: str, metrics: dict, program: str) -> list[str]:
+def beside_catalogue(where: str, metrics: Mapping[str, Mapping[str, Any]], program: str) -> list[str]:
     """Metrics whose unit or direction differs from the program's catalogue. Unknown metrics (of older versions), and all metrics
     of a program that is not built, are not checked."""
     try:
         catalogue = [one for one in described.catalogue(build_dir(None)) if one["program"] == program]
     except PoolmarkError:
         return []
-    wrong = []
+    wrong: list[str] = []
     for name, one in metrics.items():
         known = described.metric_of(name, catalogue) or {}
         wrong += [f"{where}{name}: the record says {key} {one[key]!r}, the catalogue says {known[key]!r}"
@@ -63,7 +65,7 @@ def beside_catalogue(where: str, metrics: dict, program: str) -> list[str]:
     return wrong
 
 
-def against(account: Account, where: str, name: str, one: dict, made: dict) -> None:
+def against(account: Account, where: str, name: str, one: Mapping[str, Any], made: Mapping[str, Any]) -> None:
     """Compares a metric of a cell with the one made from its files."""
     account.compare(where, name, one["value"], [made["value"]])
     account.wrong += [f"{where}{name}: the record says {key} {one[key]!r}, its files say {made[key]!r}"

@@ -9,6 +9,7 @@ sealed anew.
 
 The rules are those of loadgen/summary.c, summary_surroundings.c and loadgen/scenarios.
 """
+from poolmark.base.forms import CellData, PhaseData, RecordData, value_of
 from poolmark.records.read_record import has_seals
 
 MANY = "many"           # base/record.c: there were more anomalies than a record keeps
@@ -24,12 +25,12 @@ OF_PUBLISH = {"messages.lost": "lost", "messages.not_sent": "not_sent", "message
 SIZED = ("connect", "publish", "churn", "storm", "burst", "steps", "mix")     # scenarios whose connects are all of books.connects
 
 
-def _value(record: dict, name: str) -> float:
-    value = (record.get("metrics", {}).get(name) or {}).get("value")
+def _value(record: RecordData, name: str) -> float:
+    value = value_of(record.get("metrics", {}), name)
     return value if isinstance(value, (int, float)) else 0
 
 
-def demanded(record: dict) -> dict[str, str]:
+def demanded(record: RecordData) -> dict[str, str]:
     """{anomaly: the figure that demands it}."""
     found: dict[str, str] = {}
 
@@ -42,7 +43,7 @@ def demanded(record: dict) -> dict[str, str]:
             demand(what, name)
     if beside := record.get("config", {}).get("beside"):
         found["beside"] = f"config.beside is {beside!r}"
-    p99 = (record.get("metrics", {}).get("schedule.lag_p99") or {}).get("value")
+    p99 = value_of(record.get("metrics", {}), "schedule.lag_p99")
     name = "schedule.lag_p99" if p99 is not None else "schedule.lag_max"    # of fewer than 100 acts the latest decides
     if _value(record, name) > LATE_NS:
         demand("late", name)
@@ -54,11 +55,11 @@ def demanded(record: dict) -> dict[str, str]:
     return found
 
 
-def _judged(record: dict) -> bool:
+def _judged(record: RecordData) -> bool:
     return record.get("kind") == "load" and record.get("status") != "running" and has_seals(record)
 
 
-def missing(record: dict) -> list[str]:
+def missing(record: RecordData) -> list[str]:
     if not _judged(record):
         return []
     told = {one.get("what") for one in record.get("anomalies", []) if isinstance(one, dict)}
@@ -68,9 +69,9 @@ def missing(record: dict) -> list[str]:
             if what not in told]
 
 
-def other_size(record: dict) -> list[str]:
+def other_size(record: RecordData) -> list[str]:
     config, books = record.get("config", {}), record.get("books") or {}
-    attempted, connections = (books.get("connects") or {}).get("attempted"), config.get("connections")
+    attempted, connections = books["connects"].get("attempted") if "connects" in books else None, config.get("connections")
     if not _judged(record) or str(config.get("scenario")) not in SIZED or not isinstance(attempted, int) or not isinstance(connections, int):
         return []
     come_later = {"burst": "burst", "mix": "later"}.get(config["scenario"], "burst")    # the key of clients that come by arrivals alone
@@ -82,7 +83,7 @@ def other_size(record: dict) -> list[str]:
                                           f"attempted; its books have {attempted}"]
 
 
-def beside_phase(cell: dict, phase: dict, load: dict) -> list[str]:
+def beside_phase(cell: CellData, phase: PhaseData, load: RecordData) -> list[str]:
     """`load`: the phase's record. A suite gives its own connections to the phases that connect, unless the phase has an option."""
     ours, theirs = cell.get("config", {}).get("connections"), load.get("config", {}).get("connections")
     given = phase["scenario"] in ("connect", "steps") and "--connections" not in str(cell["config"].get("phases", "--connections"))
@@ -91,7 +92,7 @@ def beside_phase(cell: dict, phase: dict, load: dict) -> list[str]:
     return size + missing_in_cell(cell, phase, load)
 
 
-def missing_in_cell(cell: dict, phase: dict, load: dict) -> list[str]:
+def missing_in_cell(cell: CellData, phase: PhaseData, load: RecordData) -> list[str]:
     told = {(one.get("what"), one.get("text")) for one in cell.get("anomalies", []) if isinstance(one, dict)}
     return [f"{cell['id']}: anomalies: the record of phase {phase['name']} has '{one['what']}', and the cell does not"
             for one in load.get("anomalies", []) if (one["what"], f"{phase['name']}: {one['text']}") not in told]

@@ -8,15 +8,16 @@
 The cells are checked by recompute.bench_account.
 """
 from poolmark.base.errors import RecordError
+from poolmark.base.forms import CellData
 from poolmark.base.table import csv_text
 from poolmark.bench import bench_plan, bench_report, bench_tables
 from poolmark.bench import bench_statistics as statistics
 from poolmark.bench.bench_headlines import headlines
-from poolmark.bench.bench_plan import Bench, Contender
+from poolmark.bench.bench_plan import Bench, Contender, Group
 from poolmark.bench.bench_results import Results, Series
 from poolmark.bench.full_speed import Speed
 from poolmark.records.read_record import Run
-from poolmark.verify.account import ABSENT
+from poolmark.verify.account import ABSENT, Account
 
 ROUND = "round_"
 # Ratios take the same round of two contenders, which a record's samples do not tell.
@@ -24,13 +25,13 @@ WITHOUT_ROUNDS = [column for column in bench_tables.CSV_HEAD if not column.start
 PARTS = {"median": "median", "q1": "q1", "q3": "q3", "low": "sure_low", "high": "sure_high", "confidence": "confidence", "rounds": "count"}
 
 
-def _bench(cell: dict) -> Bench:
+def _bench(cell: CellData) -> Bench:
     workload, name, size, threads, in_name = bench_plan.parse_name(cell["id"].rpartition(".")[0])
     # The allocator's name in the record is the contender's own, so any text but "glibc" gives it back.
     return Bench(workload, Contender(name, str(cell["config"]["strategy"]), str(cell["config"]["allocator"])), size, threads, in_name)
 
 
-def _rounds(cell: dict) -> dict[int, str]:
+def _rounds(cell: CellData) -> dict[int, str]:
     return {int(key[len(ROUND):]): path for key, path in cell.get("files", {}).items()
             if key.startswith(ROUND) and key[len(ROUND):].isdigit()}
 
@@ -40,14 +41,14 @@ def speed_of(run: Run) -> Speed:
     return Speed(float(step_ns) if isinstance(step_ns, (int, float)) else 0.0)
 
 
-def add_rounds(run: Run, cell: dict, series: Series) -> None:
+def add_rounds(run: Run, cell: CellData, series: Series) -> None:
     """Adds the rounds of a cell to its series. The name in a report is not checked here, only its figures."""
     for number, path in _rounds(cell).items():
         data = bench_report.read_json(run.file(path))
         series.add(number, bench_report.figures(run.folder / path, data, data["benchmarks"][0]["name"]))
 
 
-def planned_of(run: Run) -> dict[tuple, list[str]] | None:
+def planned_of(run: Run) -> dict[Group, list[str]] | None:
     """Group -> all its contenders, of a run that measured only a part of them."""
     told = (run.data.get("summary") or {}).get("planned")
     if not isinstance(told, list):
@@ -96,7 +97,7 @@ def documents(run: Run) -> dict[str, str]:
     return {"bench.md": bench_tables.markdown(results, run.data), "bench.csv": csv_text(bench_tables.CSV_HEAD, bench_tables.csv_rows(results))}
 
 
-def account(run: Run, account) -> None:
+def account(run: Run, account: Account) -> None:
     told = (run.data.get("summary") or {}).get("headlines") or []
     results = results_of(run) if told else None
     found = {one.name: one.value for one in headlines(results)} if results else {}

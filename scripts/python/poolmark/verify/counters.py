@@ -28,6 +28,7 @@ hold for any. A record that is still `running` (its program was killed),
 has no counters (another broker, an older version) or is not there leaves nothing to compare.
 """
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,7 @@ class Range:
 class _Load:
     """A load's record, read."""
 
-    def __init__(self, record: dict[str, Any]) -> None:
+    def __init__(self, record: Mapping[str, Any]) -> None:
         self.record = record
         config = record.get("config")
         self.config = config if isinstance(config, dict) else {}
@@ -154,7 +155,7 @@ class _Load:
         return found
 
 
-def of_load(record: dict[str, Any], alone: bool = False) -> dict[str, Range] | None:
+def of_load(record: Mapping[str, Any], alone: bool = False) -> dict[str, Range] | None:
     """What the target's counters may say of a run. None: its record is not finished, or has no books. `alone`: all runs against the target
     are compared together, so those that share it too."""
     if record.get("kind") != "load" or record.get("status") == "running" or "connects" not in (record.get("books") or {}):
@@ -176,7 +177,7 @@ def of_load(record: dict[str, Any], alone: bool = False) -> dict[str, Range] | N
 # --- what the brokers counted ------------------------------------------------------------------------------------
 
 
-def of_brokers(records: list[dict[str, Any]]) -> dict[str, int] | None:
+def of_brokers(records: Sequence[Mapping[str, Any]]) -> dict[str, int] | None:
     """The sums of all instances. None: one is not finished, or counts nothing of this."""
     found = dict.fromkeys(WORDS, 0)
     for record in records:
@@ -189,7 +190,7 @@ def of_brokers(records: list[dict[str, Any]]) -> dict[str, int] | None:
     return found if records else None
 
 
-def metrics_of(record: dict[str, Any]) -> dict[str, list[int]]:
+def metrics_of(record: Mapping[str, Any]) -> dict[str, list[float | None]]:
     """Metrics of a broker's record that its counters give."""
     counters = record.get("counters") or {}
     return {name: [sum(counters[one] for one in parts)] for name, parts in METRICS.items() if set(parts) <= set(counters)}
@@ -211,7 +212,7 @@ class Compared:
         return f"{show_count(self.counted)} {WORDS[self.name]}, {show_count(self.range.least)} at least by what was measured"
 
 
-def compared(brokers: list[dict[str, Any]], loads: list[dict[str, Any]], alone: bool = False) -> list[Compared]:
+def compared(brokers: Sequence[Mapping[str, Any]], loads: Sequence[Mapping[str, Any]], alone: bool = False) -> list[Compared]:
     """Each counter with its range; [] where there is nothing to compare. `alone`: as of_load()."""
     counted, every = of_brokers(brokers), [of_load(one, alone) for one in loads]
     ranges = [one for one in every if one is not None]
@@ -239,7 +240,7 @@ def findings(every: list[Compared]) -> list[tuple[str, str]]:
     return found
 
 
-def records_of(folder: Path, cell: CellData) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def records_of(folder: Path, cell: CellData) -> tuple[Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]]]:
     """(brokers, loads) of a cell; ([], []) when not all of them are there."""
     programs = [words[0].rpartition("/")[2] for words in cell.get("commands", []) if words]
     brokers = sorted(folder.glob("broker*/run.json"))

@@ -1,6 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Checks counts of a load's record against each other: figures that follow from counts, the books, the metrics that the books give.
 The equations: loadgen/run_books.c."""
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from poolmark.base.forms import RecordData, value_of
+from poolmark.records.read_record import Run
+
+Books = Mapping[str, Mapping[str, Any]]     # source -> column -> count
 
 NOT_WHOLE = ("lost", "not_sent", "unreadable", "unfinished")    # columns that are 0 in a complete record (base/books.h)
 
@@ -28,22 +35,22 @@ OF_PART = {
 }
 
 
-def parts_of(books: dict) -> list[str]:
+def parts_of(books: Iterable[str]) -> list[str]:
     """The beginnings of the names of lines that a mix has for each group and phase."""
     return sorted({f"{source.rpartition('.')[0]}." for source in books if "." in source})
 
 
-def messages_of(record: dict) -> str:
+def messages_of(record: RecordData) -> str:
     """The beginning of the books whose messages the metrics messages.* count: of the clients, or of the probes beside them (soak)."""
     return "probe_" if record.get("config", {}).get("scenario") == "soak" else ""
 
 
-def count_figures(record: dict, latencies: dict) -> dict[str, list]:
+def count_figures(record: RecordData, latencies: Mapping[str, Any]) -> dict[str, list[float | None]]:
     """Figures that follow from counts."""
-    def value(name):
-        return (record.get("metrics", {}).get(name) or {}).get("value")
+    def value(name: str) -> Any:  # a number, or None
+        return value_of(record.get("metrics", {}), name)
 
-    found: dict[str, list] = {}
+    found: dict[str, list[float | None]] = {}
     connected, seconds = value("clients.connected"), value("connect.seconds")
     if connected is not None and seconds:
         found["connect.rate"] = [connected / seconds]
@@ -60,7 +67,7 @@ def count_figures(record: dict, latencies: dict) -> dict[str, list]:
     duration_ns = config.get("duration_ns")
     if "delivery.count" in latencies and value("messages.seconds"):
         # Unreadable deliveries that are not corrupt arrived too: a worker counted them and ended before it handed over the samples.
-        books = record.get("books") or {}
+        books: Books = record.get("books") or {}
         own = messages_of(record)
         deliveries = books.get(f"{own}deliveries") or {}
         corrupt = (value("messages.corrupt") or 0) - ((books.get(f"{own}warm_up_deliveries") or {}).get("unreadable") or 0)
@@ -74,10 +81,10 @@ def count_figures(record: dict, latencies: dict) -> dict[str, list]:
     return found
 
 
-def book_complaints(record: dict, latencies: dict, rows: dict[str, int]) -> list[str]:
+def book_complaints(record: RecordData, latencies: Mapping[str, Any], rows: dict[str, int]) -> list[str]:
     """Lines of the books that do not balance or that the files contradict. `rows`: number of lines of each file."""
-    wrong = []
-    books = record.get("books") or {}
+    wrong: list[str] = []
+    books: Books = record.get("books") or {}
     for source, line in books.items():
         rest = sum(count for name, count in line.items() if name != "attempted" and isinstance(count, (int, float)))
         if line.get("attempted") != rest:
@@ -92,16 +99,17 @@ def book_complaints(record: dict, latencies: dict, rows: dict[str, int]) -> list
             lines = [books[part + source] for source in sources if part + source in books]
             counts = [latencies[f"{part}{tag}.count"] for tag in tags if f"{part}{tag}.count" in latencies]
             if lines and counts:
-                censored = sum((record.get("metrics", {}).get(f"{part}{tag}.censored") or {}).get("value") or 0 for tag in tags)
+                censored = sum(value_of(record.get("metrics", {}), f"{part}{tag}.censored") or 0 for tag in tags)
                 counted = sum(line.get("measured", 0) for line in lines) + censored
                 if sum(counts) != counted:
                     wrong.append(f"books: {counted:g} samples of {part}{tags[0]}, latency.hlog has {sum(counts)}")
     return wrong + part_complaints(record)
 
 
-def part_complaints(record: dict) -> list[str]:
+def part_complaints(record: RecordData) -> list[str]:
     """Lines and metrics of a mix's groups and phases that do not add up to those of the run, or contradict each other."""
-    books, metrics, wrong = record.get("books") or {}, record.get("metrics", {}), []
+    books: Books = record.get("books") or {}
+    metrics, wrong = record.get("metrics", {}), list[str]()
     if record.get("config", {}).get("scenario") != "mix":
         return []
     parts = parts_of(books)
@@ -113,7 +121,7 @@ def part_complaints(record: dict) -> list[str]:
                 wrong.append(f"books.{source}: {books[source][column]} {column}, those of the groups and phases are {found}")
     for part in parts:
         for name, (source, columns, more) in OF_PART.items():
-            value, line = (metrics.get(part + name) or {}).get("value"), books.get(part + source)
+            value, line = value_of(metrics, part + name), books.get(part + source)
             if not line or not isinstance(value, (int, float)):
                 continue
             low = sum(line.get(column) or 0 for column in columns)
@@ -122,14 +130,14 @@ def part_complaints(record: dict) -> list[str]:
     return wrong
 
 
-def count_complaints(record: dict) -> list[str]:
+def count_complaints(record: RecordData) -> list[str]:
     """Counts among the metrics of a load that its books contradict (equations: loadgen/run_books.c)."""
-    books = record.get("books") or {}
+    books: Books = record.get("books") or {}
 
     def line(source: str, *columns: str) -> float:
         return sum((books.get(source) or {}).get(column) or 0 for column in columns)
 
-    bounds = {}
+    bounds: dict[str, tuple[float, float]] = {}
     own = messages_of(record)
     if f"{own}publishes" in books:
         warm = f"{own}warm_up_deliveries"
@@ -140,7 +148,7 @@ def count_complaints(record: dict) -> list[str]:
             sent = line("publishes", "measured") + line("warm_up_publishes", "measured")
             not_sent = line("publishes", "not_sent") + line("warm_up_publishes", "not_sent")
         # An unreadable delivery is corrupt, or its worker died with its sample; of the warm-up, which has no samples, only the first.
-        corrupt = (record.get("metrics", {}).get("messages.corrupt") or {}).get("value") or 0
+        corrupt = value_of(record.get("metrics", {}), "messages.corrupt") or 0
         least = line(warm, "unreadable")
         bounds["messages.corrupt"] = (least, least + line(f"{own}deliveries", "unreadable"))
         for name, count in (("sent", sent), ("not_sent", not_sent),
@@ -181,13 +189,13 @@ def count_complaints(record: dict) -> list[str]:
         if isinstance(reasons, dict) and all(isinstance(count, (int, float)) for count in reasons.values()):
             bounds.setdefault(f"clients.{name}", (sum(reasons.values()),) * 2)
     for name, (low, high) in bounds.items():
-        value = (record.get("metrics", {}).get(name) or {}).get("value")
+        value = value_of(record.get("metrics", {}), name)
         if isinstance(value, (int, float)) and not low <= value <= high:
             wrong.append(f"{name}: the record says {value:g}, its books give {low:g}")
     return wrong
 
 
-def cell_complaints(data: dict) -> list[str]:
+def cell_complaints(data: RecordData) -> list[str]:
     """Files of a cell that the record does not have, and a status that the cells contradict."""
     cells = data.get("cells", [])
     if data.get("kind") not in ("suite", "steps"):
@@ -204,7 +212,7 @@ def cell_complaints(data: dict) -> list[str]:
     return wrong
 
 
-def lost_cells(run) -> list[str]:
+def lost_cells(run: Run) -> list[str]:
     """Cells without any of their files, where other cells of the record have theirs. A copy that leaves raw files out on purpose
     keeps some of every cell."""
     if run.data.get("kind") not in ("suite", "steps"):

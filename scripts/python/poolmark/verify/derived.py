@@ -13,7 +13,7 @@ import functools
 import io
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from poolmark.account import kernel
@@ -23,6 +23,7 @@ from poolmark.records import summary
 from poolmark.limits import told
 from poolmark.records.read_record import Run
 from poolmark.verify import above, bench_again
+from poolmark.verify.account import Account
 
 OTHER_VERSION = "of tables as another version made them"
 NOT_MADE = "tables that cannot be made again"
@@ -41,7 +42,7 @@ def _this_commit() -> str:
 def same_version(data: Mapping[str, Any]) -> bool:
     """Whether this very version made the record: then its tables are compared word for word."""
     commit = data["tool"]["commit"]
-    return data["tool"]["dirty"] is False and commit != "unknown" and commit == _this_commit()
+    return data["tool"]["dirty"] is False and bool(commit != "unknown" and commit == _this_commit())
 
 
 # --- two texts
@@ -50,7 +51,8 @@ def same_version(data: Mapping[str, Any]) -> bool:
 def _marked(text: str) -> list[tuple[str, str, str]]:
     """(head of its table, label, line) of each line; head and label are empty outside of tables."""
     lines = [line.strip() for line in text.splitlines()]
-    found, head = [], ""
+    found: list[tuple[str, str, str]] = []
+    head = ""
     for number, line in enumerate(lines):
         if not line.startswith("|"):
             # A blank line within a table is a template's; a table ends with other text.
@@ -78,7 +80,8 @@ def _markdown(name: str, found: str, made: str, whole: bool) -> tuple[list[str],
     extra, gone = Counter(theirs), Counter(ours)
     extra, gone = extra - gone, gone - extra
     instead = {(head, label): line for head, label, line in gone if head}
-    wrong, other = [], []
+    wrong: list[str] = []
+    other: list[str] = []
     for head, label, line in extra:
         there = instead.pop((head, label), None)
         if there is not None:
@@ -99,10 +102,11 @@ def _same_field(one: str, other: str) -> bool:
         return False
 
 
-def _rows(text: str, keys: tuple[str, ...]) -> tuple[list[str], dict[tuple, dict]]:
+def _rows(text: str, keys: tuple[str, ...]) -> tuple[list[str], dict[tuple[str, ...], dict[str, str]]]:
     """(columns, {key: row}). ValueError for a line of another number of fields, and for two rows of one key."""
     reader = csv.DictReader(io.StringIO(text))
-    columns, rows = list(reader.fieldnames or []), {}
+    columns = list(reader.fieldnames or [])
+    rows: dict[tuple[str, ...], dict[str, str]] = {}
     for number, row in enumerate(reader, 1):
         if None in row or None in row.values():
             raise ValueError(f"row {number} has another number of fields than the header")
@@ -122,7 +126,8 @@ def _csv(name: str, found: str, made: str, whole: bool) -> tuple[list[str], list
     wanted, expected = _rows(made, keys)
     if keys and not set(keys) <= set(columns):
         return [f"{name}: the column {next(key for key in keys if key not in columns)} is missing"], []
-    wrong, other = [], []
+    wrong: list[str] = []
+    other: list[str] = []
     for key in [*rows, *(key for key in expected if key not in rows)]:
         if key not in rows or key not in expected:
             text = f"{name}: row {', '.join(key)}: " + ("the record does not give it" if key in rows else "is missing")
@@ -137,7 +142,7 @@ def _csv(name: str, found: str, made: str, whole: bool) -> tuple[list[str], list
     return wrong, other
 
 
-def compare(name: str, found: str, made: str, account, whole: bool) -> None:
+def compare(name: str, found: str, made: str, account: Account, whole: bool) -> None:
     """`name`: the file's own, without its folder. `whole`: it has to be as it is made now, line for line."""
     if found == made:
         account.tables += 1
@@ -169,22 +174,23 @@ def _limit(run: Run) -> dict[str, str]:
 
 NAMES = {"suite": ("summary.md", "summary.csv"), "bench": ("bench.md", "bench.csv"), "kernel": (kernel.MARKDOWN, kernel.CSV),
          "claims": ("claims.md", "claims.html"), "limit": ("limit.md", "limit.csv"), "sensitivity": ("sensitivity.md", "sensitivity.csv")}
-MAKERS = {"suite": _suite, "bench": bench_again.documents, "kernel": lambda run: kernel.documents(run.data), "limit": _limit}
+MAKERS: dict[str, Callable[[Run], dict[str, str]]] = {
+    "suite": _suite, "bench": bench_again.documents, "kernel": lambda run: kernel.documents(run.data), "limit": _limit}
 
 
-def _kind(data: dict) -> str:
+def _kind(data: Mapping[str, Any]) -> str:
     if data["kind"] == "nightly":
         return "sensitivity" if data.get("suite") == "sensitivity" else ""
-    return "suite" if data["kind"] == "steps" else data["kind"]
+    return "suite" if data["kind"] == "steps" else str(data["kind"])
 
 
-def check(run: Run, account, where: str = "") -> None:
+def check(run: Run, account: Account, where: str = "") -> None:
     kind = _kind(run.data)
     there = [name for name in NAMES.get(kind, ()) if (run.folder / name).is_file()]
     if not there or run.data["status"] == "running":
         return
     try:
-        made = MAKERS[kind](run) if kind in MAKERS else above.module(kind).documents(run)
+        made = MAKERS[kind](run) if kind in MAKERS else above.needed(kind).documents(run)
         whole = same_version(run.data)
     except (PoolmarkError, *WRONG_DATA) as error:
         account.leave(NOT_MADE, f"{where}{', '.join(there)}: {error}")

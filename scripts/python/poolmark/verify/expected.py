@@ -9,6 +9,9 @@
 An anomaly `file` or `disk` has the reason why lines are unreadable. Records of before there were seals are not judged by these
 rules: they list fewer files.
 """
+from typing import Any
+
+from poolmark.base.forms import CellData, RecordData
 from poolmark.records.read_record import has_seals
 
 # Source of the books -> the file of its lines.
@@ -19,17 +22,17 @@ FROM_READINGS = ("memory.", "kernel.", "cpu.per_")
 KERNEL_FILES = 5    # of a cell of `kernel`: two of before, two of after, and the names that the kernel has merged
 
 
-def _count(line, column: str) -> float:
+def _count(line: Any, column: str) -> float:
     value = line.get(column) if isinstance(line, dict) else None
     return value if isinstance(value, (int, float)) else 0
 
 
-def spoiled(data: dict) -> set[str]:
+def spoiled(data: RecordData) -> set[str]:
     books = data.get("books") or {}
     return {file for source, file in LINES.items() if _count(books.get(source), "unreadable") > 0}
 
 
-def _rested_on(data: dict) -> dict[str, str]:
+def _rested_on(data: RecordData) -> dict[str, str]:
     """{file: why it has to be there}, by the books and by the figures that are known."""
     found = {file: f"its books have {_count(line, 'measured'):.0f} lines of it" for source, file in LINES.items()
              if _count(line := (data.get("books") or {}).get(source), "measured") > 0}
@@ -45,7 +48,7 @@ def _rested_on(data: dict) -> dict[str, str]:
     return found
 
 
-def lacking(data: dict, where: str = "") -> list[str]:
+def lacking(data: RecordData, where: str = "") -> list[str]:
     if data["kind"] not in ("load", "broker") or data["status"] == "running" or not has_seals(data):
         return []
     excused = spoiled(data)
@@ -53,13 +56,13 @@ def lacking(data: dict, where: str = "") -> list[str]:
             if file not in data.get("files", {}) and file not in excused]
 
 
-def base_of(cell: dict) -> str | None:
+def base_of(cell: CellData) -> str | None:
     """The folder of a cell's phases, inside the run's folder."""
     path = next((path for key, path in cell.get("files", {}).items() if key.startswith(("latency", "memory", "record"))), None)
     return "/".join(path.split("/")[:-2]) if path and path.count("/") >= 2 else None
 
 
-def _of_cell(data: dict, cell: dict) -> str:
+def _of_cell(data: RecordData, cell: CellData) -> str:
     """What the list of files lacks of a cell; "" when nothing."""
     listed, files, base = data.get("files", {}), cell.get("files", {}), base_of(cell) or f"cells/{cell['id']}"
     for phase in cell.get("phases") or []:
@@ -75,7 +78,7 @@ def _of_cell(data: dict, cell: dict) -> str:
     return ""
 
 
-def lacking_cells(data: dict) -> list[str]:
+def lacking_cells(data: RecordData) -> list[str]:
     if data["status"] == "running" or not has_seals(data):
         return []
     found = [text for cell in data.get("cells", []) if (text := _of_cell(data, cell))]
@@ -85,9 +88,9 @@ def lacking_cells(data: dict) -> list[str]:
     return found
 
 
-def nested(outer: dict, inner: dict, prefix: str) -> list[str]:
+def nested(outer: RecordData, inner: RecordData, prefix: str) -> list[str]:
     """`prefix`: the folder of `inner` inside that of `outer`, with its slash."""
-    wrong = []
+    wrong: list[str] = []
     for name, facts in inner.get("files", {}).items():
         known = outer.get("files", {}).get(prefix + name)
         if known is None:

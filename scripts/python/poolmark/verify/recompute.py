@@ -11,12 +11,15 @@ The rules are those that made the record: measures.py for suites, bench_results.
 that the generator computes in C are computed here from latency.hlog and memory.csv. Counts of a program (clients, messages) are
 in no other file; they are checked against each other.
 """
+from collections.abc import Iterable
 from pathlib import Path
+from typing import cast
 
 from poolmark.records import attacked, hlog, measures, raw_data, trend
 from poolmark.base.curves import LEVEL_BYTES, LEVEL_SHARE, SOCKET_BYTES, USER_COLUMNS, MemoryCurve, kernel_bytes, read_csv
 from poolmark.account import kernel
 from poolmark.base.errors import PoolmarkError, RecordError
+from poolmark.base.forms import CellData, Metrics, PhaseData, RecordData, Row, value_of
 from poolmark.records.read_record import Run, load
 from poolmark.records.record import metric as make_metric
 from poolmark.base.units import show_number
@@ -26,6 +29,7 @@ from poolmark.verify.counts import book_complaints, count_complaints, count_figu
 from poolmark.verify.expected import base_of, lacking, nested, spoiled
 from poolmark.verify.withheld import withheld
 
+Figures = dict[str, list[float | None]]     # metric -> its value by each definition that a record may follow
 PERCENTILES = {"p50": 50.0, "p99": 99.0, "p99_9": 99.9}
 TEXT_COLUMNS = ("pool", "strategy", "event")
 
@@ -52,11 +56,11 @@ def latency_figures(path: Path, of_any_number: bool = False) -> dict[str, float 
     return found
 
 
-def _slope(low, high, connections: float) -> float | None:
+def _slope(low: float | None, high: float | None, connections: float) -> float | None:
     return None if low is None or high is None or connections <= 0 else (high - low) / connections
 
 
-def _grown(low: dict, full: dict, column: str, count: float | None = None) -> float | None:
+def _grown(low: Row, full: Row, column: str, count: float | None = None) -> float | None:
     """As loadgen/summary.c: None when the growth is within the difference of two readings of a level target.
     For each new connection, or each of `count`."""
     first, last = low.get(column), full.get(column)
@@ -65,7 +69,7 @@ def _grown(low: dict, full: dict, column: str, count: float | None = None) -> fl
     return _slope(first, last, (full["connections"] or 0) - (low["connections"] or 0) if count is None else count)
 
 
-def connects_cpu(steps: Path, start: dict, full: dict, connections: int) -> float | None:
+def connects_cpu(steps: Path, start: Row, full: Row, connections: int) -> float | None:
     """CPU time of a connection. A run in steps does something else between its connects; records from before the column
     `connects_cpu_ns` have that in the figure too."""
     rows = read_csv(steps, ("phase",)) if steps.is_file() else []
@@ -75,13 +79,13 @@ def connects_cpu(steps: Path, start: dict, full: dict, connections: int) -> floa
     return None if None in parts else _slope(0, sum(parts), connections)
 
 
-def memory_figures(path: Path, record: dict) -> dict[str, list]:
+def memory_figures(path: Path, record: RecordData) -> Figures:
     """Figures from the readings that the record names."""
     curve = MemoryCurve(path)
     start, low, full = (curve.reading(record, name) for name in ("start", "low", "full"))
     if start is None or full is None:
         return {}
-    found: dict[str, list] = {}
+    found: Figures = {}
     connections = (full["connections"] or 0) - (start["connections"] or 0)
     for kind in ("private", "pss", "rss"):
         column = f"target_{kind}_bytes"
@@ -93,19 +97,19 @@ def memory_figures(path: Path, record: dict) -> dict[str, list]:
     if after is not None:
         found |= {"memory.after_bytes": [after.get(user)],
                   "memory.peak_bytes": [max((row[user] for row in curve.rows if row.get(user) is not None), default=None)]}
-        arrived = (record.get("metrics", {}).get("arrivals.count") or {}).get("value")
+        arrived = value_of(record.get("metrics", {}), "arrivals.count")
         if arrived and after.get("target_cpu_ns") is not None and full.get("target_cpu_ns") is not None:
             found["cpu.per_arrival_ns"] = [(after["target_cpu_ns"] - full["target_cpu_ns"]) / arrived]
-        changed = [(record.get("metrics", {}).get(f"subscriptions.{name}") or {}).get("value") for name in ("added", "removed")]
-        if None not in changed and sum(changed) and after.get("target_cpu_ns") is not None and full.get("target_cpu_ns") is not None:
-            found["cpu.per_change_ns"] = [(after["target_cpu_ns"] - full["target_cpu_ns"]) / sum(changed)]
+        added, removed = (value_of(record.get("metrics", {}), f"subscriptions.{name}") for name in ("added", "removed"))
+        if added is not None and removed is not None and added + removed and after.get("target_cpu_ns") is not None and full.get("target_cpu_ns") is not None:
+            found["cpu.per_change_ns"] = [(after["target_cpu_ns"] - full["target_cpu_ns"]) / (added + removed)]
     before, slow, readers = curve.reading(record, "before"), curve.reading(record, "slow"), record.get("config", {}).get("slow_readers")
     if before is not None and slow is not None and readers:
         found |= {"slow.memory_per_reader_bytes": [_grown(before, slow, user, readers)],
                   "slow.tcp_per_reader_bytes": [_slope(before.get("kernel_tcp_bytes"), slow.get("kernel_tcp_bytes"), readers)]}
     subscribed = curve.reading(record, "subscribed")
     if subscribed is not None:
-        standing = (record.get("metrics", {}).get("subscriptions.standing") or {}).get("value")
+        standing = value_of(record.get("metrics", {}), "subscriptions.standing")
         found |= {"memory.subscribed_bytes": [subscribed.get(user)],
                   "memory.per_subscription_bytes": [_grown(full, subscribed, user, standing or 0)]}
     found |= {"memory.start_bytes": [start.get(user)], "memory.full_bytes": [full.get(user)],
@@ -119,16 +123,16 @@ def memory_figures(path: Path, record: dict) -> dict[str, list]:
     found["kernel.per_connection_bytes"] = [None if kernel is None or kernel < SOCKET_BYTES else kernel]
     if full.get("kernel_page_table_bytes") is not None and start.get("kernel_page_table_bytes") is not None:
         found["kernel.page_table_growth_bytes"] = [full["kernel_page_table_bytes"] - start["kernel_page_table_bytes"]]
-    sent = (record.get("metrics", {}).get("messages.sent") or {}).get("value")
+    sent = value_of(record.get("metrics", {}), "messages.sent")
     if sent and start.get("target_cpu_ns") is not None and full.get("target_cpu_ns") is not None:
         found["cpu.per_message_ns"] = [(full["target_cpu_ns"] - start["target_cpu_ns"]) / sent]
-        received = (record["metrics"].get("messages.received") or {}).get("value")
+        received = value_of(record["metrics"], "messages.received")
         if received:
             found["cpu.per_delivery_ns"] = [(full["target_cpu_ns"] - start["target_cpu_ns"]) / received]
     return found
 
 
-def verdict_complaints(path: Path, record: dict) -> list[str]:
+def verdict_complaints(path: Path, record: RecordData) -> list[str]:
     """Verdicts of a soak that its memory.csv contradicts."""
     if not (record.get("summary") or {}).get("verdicts"):
         return []
@@ -141,8 +145,9 @@ def verdict_complaints(path: Path, record: dict) -> list[str]:
 def load_account(run: Run, where: str = "") -> Account:
     account = Account()
     latency, memory = run.folder / "latency.hlog", run.folder / "memory.csv"
-    figures: dict[str, list] = {}
-    latencies, bad = {}, spoiled(run.data)
+    figures: Figures = {}
+    latencies: dict[str, float | None] = {}
+    bad = spoiled(run.data)
     account.wrong += lacking(run.data, where)
     account.wrong += [where + text for text in anomalies.missing(run.data) + anomalies.other_size(run.data)]
     try:
@@ -191,7 +196,7 @@ def broker_account(run: Run, where: str = "") -> Account:
     """Checks a broker's own record. Pool figures cover all pools, by the suite's rule; in older records only `connections`."""
     account, bad = Account(), spoiled(run.data)
     path = run.folder / "pools.csv"
-    figures: dict[str, list] = {}
+    figures: Figures = {}
     account.wrong += lacking(run.data, where)
     try:
         lines = {f"{name}_lines": len(read_csv(run.folder / f"{name}.csv", TEXT_COLUMNS)) for name in ("pools", "events")
@@ -232,25 +237,26 @@ def broker_account(run: Run, where: str = "") -> Account:
 class Replayed:
     """Accepts the calls of a record's Cell, and keeps only the metrics."""
 
-    def __init__(self, cell_id: str):
+    def __init__(self, cell_id: str) -> None:
         self.id = cell_id
-        self.data: dict = {"metrics": {}, "anomalies": []}
+        self.data: CellData = {"id": cell_id, "config": {}, "repetition": 1, "status": "running", "metrics": {}, "anomalies": []}
 
-    def metric(self, name: str, value, unit: str, better: str = "none", samples=None) -> None:
+    def metric(self, name: str, value: float | None, unit: str, better: str = "none",
+               samples: Iterable[float | None] | None = None) -> None:
         self.data["metrics"][name] = make_metric(value, unit, better, samples)
 
-    def value(self, name: str):
-        return self.data["metrics"].get(name, {}).get("value")
+    def value(self, name: str) -> float | None:
+        return value_of(self.data["metrics"], name)
 
     def anomaly(self, what: str, text: str) -> None:
         pass
 
 
-def phases_of(cell: dict) -> list[dict]:
+def phases_of(cell: CellData) -> list[PhaseData]:
     """The phases in the record; for older records, from the names of the files and the configuration."""
     if isinstance(cell.get("phases"), list):
         return cell["phases"]
-    found = []
+    found: list[PhaseData] = []
     for number, (name, words) in enumerate(raw_data.phases(cell)):
         scenario = words.partition(" ")[0]
         if scenario:
@@ -258,7 +264,7 @@ def phases_of(cell: dict) -> list[dict]:
     return found
 
 
-def pool_files(run: Run, base: str, cell: dict) -> list[Path] | None:
+def pool_files(run: Run, base: str, cell: CellData) -> list[Path] | None:
     """pools.csv of every instance; None when the record lacks some."""
     brokers = sum(bool(words) and words[0].rpartition("/")[2] == "poolmark-broker" for words in cell.get("commands", []))
     names = [name for name in run.data.get("files", {}) if name.startswith(f"{base}/broker") and name.endswith("/pools.csv")]
@@ -268,14 +274,22 @@ def pool_files(run: Run, base: str, cell: dict) -> list[Path] | None:
     return there if there and len(there) >= brokers else [] if not brokers else None
 
 
-def replay(run: Run, cell: dict) -> tuple[dict, str]:
+def with_all_fields(phase: PhaseData) -> PhaseData:
+    """A copy; a phase of an older record may lack fields."""
+    made = phase.copy()
+    made.setdefault("prefix", "")
+    made.setdefault("several", False)
+    return made
+
+
+def replay(run: Run, cell: CellData) -> tuple[Metrics, str]:
     """(metrics, why others are missing) of a suite's cell, made by the original functions."""
     made, phases, base = Replayed(cell["id"]), phases_of(cell), base_of(cell)
     if not phases or base is None:
         return {}, ABSENT
     if len(phases) > 1 and any("prefix" not in phase for phase in phases):
         return {}, OLDER
-    phases = [{"prefix": "", "several": False, **phase} for phase in phases]
+    phases = list(map(with_all_fields, phases))
     folder, missing = run.folder / base, ""
     for phase in phases:
         if (folder / phase["folder"] / "run.json").is_file():
@@ -299,17 +313,18 @@ def replay(run: Run, cell: dict) -> tuple[dict, str]:
     return made.data["metrics"], missing
 
 
-def beside_phases(run: Run, cell: dict) -> list[str]:
+def beside_phases(run: Run, cell: CellData) -> list[str]:
     """What the records of the phases say otherwise than the cell; both belong to one run."""
-    base, found = base_of(cell), []
-    for phase in cell["phases"] if base else []:
-        folder = run.folder / base / phase["folder"]
+    base = base_of(cell)
+    found: list[str] = []
+    for phase in cell["phases"] if base is not None else []:
+        folder = run.folder / str(base) / phase["folder"]
         if (folder / "run.json").is_file():
             found += anomalies.beside_phase(cell, phase, load(folder).data)
     return found
 
 
-def suite_account(run: Run, cell: dict) -> Account:
+def suite_account(run: Run, cell: CellData) -> Account:
     account, where = Account(), f"{cell['id']}: "
     try:
         figures, missing = replay(run, cell)
@@ -335,15 +350,16 @@ def suite_account(run: Run, cell: dict) -> Account:
     return account
 
 
-def bench_account(run: Run, cell: dict) -> Account:
+def bench_account(run: Run, cell: CellData) -> Account:
     from poolmark.bench import bench_report
+    from poolmark.bench.bench_plan import Bench
     from poolmark.bench.bench_results import Series
     from poolmark.bench.full_speed import Speed
 
     account, where = Account(), f"{cell['id']}: "
     rounds = {key: path for key, path in cell.get("files", {}).items() if key.startswith("round_") and key[6:].isdigit()}
     step_ns = (run.data.get("summary") or {}).get("step_ns")
-    series = Series(None, speed=Speed(float(step_ns) if isinstance(step_ns, (int, float)) else 0.0))
+    series = Series(cast(Bench, None), speed=Speed(float(step_ns) if isinstance(step_ns, (int, float)) else 0.0))
     try:
         for key, path in rounds.items():
             data = bench_report.read_json(run.file(path))
@@ -402,7 +418,7 @@ def of_own_kind(run: Run, where: str = "") -> Account:
     return broker_account(run, where) if run.data["kind"] == "broker" else Account()
 
 
-def kernel_account(run: Run, cell: dict) -> Account:
+def kernel_account(run: Run, cell: CellData) -> Account:
     account, where, folder = Account(), f"{cell['id']}: ", run.folder / "cells" / cell["id"]
     try:
         made = kernel.of_cell(folder, cell["config"]["connections"])
@@ -421,7 +437,7 @@ def kernel_account(run: Run, cell: dict) -> Account:
     return account
 
 
-def limit_account(run: Run, cell: dict) -> Account:
+def limit_account(run: Run, cell: CellData) -> Account:
     """A trial of a search for the highest rate, or the answer of a contender."""
     if "answer" not in cell:
         account = suite_account(run, cell)
@@ -440,7 +456,7 @@ def limit_account(run: Run, cell: dict) -> Account:
     return account
 
 
-def of_cell(run: Run, cell: dict) -> Account:
+def of_cell(run: Run, cell: CellData) -> Account:
     if run.data["kind"] == "limit":
         return limit_account(run, cell)
     if run.data["kind"] == "claims" or "trial" in cell["config"]:  # of_whole

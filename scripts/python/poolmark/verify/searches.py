@@ -3,8 +3,9 @@
 trials before it, and the answer from all of them. A trial that was left out, or judged otherwise, contradicts the rates after it."""
 from typing import Any
 
+from poolmark.base.forms import CellData, Metrics
 from poolmark.limits import bounds, told
-from poolmark.limits.search import Rules, answer, next_rate
+from poolmark.limits.search import Rules, Trial, answer, next_rate
 from poolmark.limits.verdict import judge
 from poolmark.records.read_record import Run
 
@@ -13,13 +14,13 @@ LEAST_RATE, MOST_RATE = 0.001, 1e9
 BROKEN = (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, IndexError)
 
 
-def files_are_there(run: Run, cell: dict) -> bool:
+def files_are_there(run: Run, cell: CellData) -> bool:
     """Whether the files of a trial that the record lists are there."""
     start = f"cells/{cell['id']}/load/"
     return all((run.folder / name).is_file() for name in run.data.get("files", {}) if name.startswith(start))
 
 
-def wrong_trial(run: Run, cell: dict) -> list[str]:
+def wrong_trial(run: Run, cell: CellData) -> list[str]:
     """What a trial's verdict in the record does not follow from."""
     where = f"{cell['id']}: trial"
     try:
@@ -32,7 +33,7 @@ def wrong_trial(run: Run, cell: dict) -> list[str]:
             if cell["trial"].get(name) != value]
 
 
-def _wrong_order(run: Run, name: str, rules: Rules, trials: list) -> list[str]:
+def _wrong_order(run: Run, name: str, rules: Rules, trials: list[Trial]) -> list[str]:
     for number, trial in enumerate(trials):
         wanted = next_rate(rules, trials[:number])
         if wanted is None or abs(wanted - trial.rate) > 1e-6 * trial.rate:
@@ -44,7 +45,7 @@ def _wrong_order(run: Run, name: str, rules: Rules, trials: list) -> list[str]:
     return []
 
 
-def answer_again(run: Run, cell: dict) -> tuple[dict[str, dict], list[str]]:
+def answer_again(run: Run, cell: CellData) -> tuple[Metrics, list[str]]:
     """(metrics of an answer's cell, what is wrong with it)"""
     try:
         cells = next(trials for one, trials in told.cells_of(run.data) if one["id"] == cell["id"])

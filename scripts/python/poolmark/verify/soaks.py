@@ -23,7 +23,7 @@ def account(run: Run, account: Account) -> None:
         else:
             account.wrong.append(f"{name}: rounds.csv gives no such figure")
     account.wrong += [f"{name}: rounds.csv gives it, the record does not have it" for name in made if name not in recorded]
-    told, found = run.data["summary"]["verdicts"], rounds.verdicts(rows, warm_up)
+    told, found = (run.data["summary"] or {})["verdicts"], rounds.verdicts(rows, warm_up)
     account.wrong += [f"summary.verdicts.{name}: the record says {told.get(name)!r}, rounds.csv gives {found[name]!r}"
                       for name in found if told.get(name) != found[name]]
     if run.data["status"] == "complete" and any(one["verdict"] != rounds.HOLDS for one in found.values()):

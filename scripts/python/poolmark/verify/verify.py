@@ -8,9 +8,12 @@ It checks run.json against the schema and its seal, every file against its check
 from the raw files, every table beside the record against run.json, and a report that was made of it later (complaints.py).
 Exit 0: all unchanged; 1: something changed; 2: something is not a record.
 """
+import argparse
 import sys
+from pathlib import Path
 
 from poolmark.base.errors import UsageError
+from poolmark.base.forms import RecordData
 from poolmark.records.read_record import Run, added_files, load
 from poolmark.verify.complaints import complaints
 from poolmark.verify import above
@@ -22,7 +25,7 @@ from poolmark.base.units import plural, show_count
 SHOWN = 50      # complaints printed for a run; a damaged file may cause thousands
 
 
-def add_arguments(parser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("runs", nargs="+", metavar="RUN", help="a run's folder, its run.json, an id, or 'latest'")
     parser.add_argument("--present", action="store_true",
                         help="only files that are there: a committed run may leave its raw files out")
@@ -42,10 +45,11 @@ def came_after(run: Run, account: Account, wrong: list[str]) -> list[str]:
     added = added_files(run) if run.data["status"] != "running" else []
     if not any(name.startswith("report/") for name in added):
         return added
-    return above.module("report").check(run, added, account, wrong)
+    rest: list[str] = above.needed("report").check(run, added, account, wrong)
+    return rest
 
 
-def verify(where, present: bool) -> int:
+def verify(where: Path | str, present: bool) -> int:
     try:
         run = load(where)
     except UsageError as error:
@@ -72,14 +76,14 @@ def verify(where, present: bool) -> int:
     return 1 if wrong else 0
 
 
-def _of_kind(where, kind: str, what: str) -> dict:
+def _of_kind(where: Path | str, kind: str, what: str) -> RecordData:
     run = load(where)
     if run.data["kind"] != kind:
         raise UsageError(f"{run.id} is a record of kind {run.data['kind']}; {what}")
     return run.data
 
 
-def beside_brokers(runs: list, brokers: list) -> int:
+def beside_brokers(runs: list[str], brokers: list[str]) -> int:
     """Compares the counters of brokers with the runs against them; returns the exit code."""
     loads = [_of_kind(where, "load", "with --broker, the runs are those of poolmark-loadgen; a suite compares its own brokers") for where in runs]
     records = [_of_kind(where, "broker", "--broker names the --record of a poolmark-broker") for where in brokers]
@@ -96,6 +100,6 @@ def beside_brokers(runs: list, brokers: list) -> int:
     return 1 if found else 0
 
 
-def run(args) -> int:
+def run(args: argparse.Namespace) -> int:
     code = max(verify(where, args.present) for where in args.runs)
     return max(code, beside_brokers(args.runs, args.broker)) if args.broker else code

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Figures that a load's record withholds though its files would give them: an anomaly says that they would not be those of the
 connections, arrivals or messages."""
+from collections.abc import Sequence
+
+from poolmark.base.forms import AnomalyData, RecordData
 
 # Anomaly -> the beginnings of the names of the metrics that it withholds. The table of loadgen/withheld.c; the generator's --describe
 # prints that one, and tests/py/test_withheld.py compares the two. Here it is for records of hosts without the program.
@@ -20,7 +23,7 @@ WITHHELD: dict[str, tuple[str, ...]] = {
 PARTS = {"user": "memory.per_connection_bytes", "kernel": "kernel.per_connection_bytes"}
 
 
-def withheld(record: dict) -> tuple[str, ...]:
+def withheld(record: RecordData) -> tuple[str, ...]:
     """The beginnings of the names of metrics that an anomaly of the record withholds."""
     told = {one.get("what") for one in record.get("anomalies", []) if isinstance(one, dict)}
     return tuple(start for what, starts in WITHHELD.items() if what in told for start in starts)
@@ -31,7 +34,7 @@ def withholds(what: str, metric: str) -> bool:
     return any(metric.startswith(start) or f".{start}" in metric for start in WITHHELD.get(what, ()))
 
 
-def no_figures(anomalies: list[dict]) -> dict[str, str]:
+def no_figures(anomalies: Sequence[AnomalyData]) -> dict[str, str]:
     """"user" or "kernel" -> why there is no figure of it for a connection: an anomaly withholds the record's own."""
     found: dict[str, str] = {}
     for one in anomalies:
