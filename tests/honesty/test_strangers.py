@@ -8,7 +8,11 @@ import threading
 
 import pytest
 from faults import GUARD_S, Broker, load
-from others import client_of, is_verified, own_network, packet, text  # noqa: F401: a fixture
+from others import client_of, is_verified, packet, text
+
+import others
+
+own_network = others.own_network  # a fixture of every test here
 
 
 @contextlib.contextmanager

@@ -15,9 +15,12 @@ from pathlib import Path
 
 import pytest
 from faults import BUILD, GUARD_S, ROOT, Broker, children_of, load
-from others import client_of, is_verified, own_network, packet, text  # noqa: F401: a fixture
+from others import client_of, is_verified, packet, text
 
+import others
 from poolmark.records.read_record import load as read
+
+own_network = others.own_network  # a fixture of every test here
 
 MANY = 3000
 OF_A_CONNECTION = ("cpu.per_connection_ns", "memory.per_connection_bytes", "kernel.per_connection_bytes")
