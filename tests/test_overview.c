@@ -156,6 +156,30 @@ static void the_way_of_the_ports_is_told(void **state)
     assert_says(world, "each client its own (IP_LOCAL_PORT_RANGE), 3 that were taken passed over\n");
 }
 
+// Of a mix: a line for each latency of a group in a phase, and no rates of all groups together.
+static void each_group_has_a_line_for_each_phase(void **state)
+{
+    struct world *world = *state;
+    struct hist *hist = world->run.total[LATENCY_DELIVERY];
+    hist_add(hist, NS_PER_MS);
+    hist_add(hist, 3 * NS_PER_MS);
+    summary_add_latency(&world->summary, "boards.day.delivery", hist, 0);
+    summary_add_latency(&world->summary, "boards.day.delivery_uncorrected", hist, 0);
+    summary_add_latency(&world->summary, "step.100.connect", hist, 0);
+    char *text = print(world);
+    assert_null(strstr(text, "boards"));
+    assert_non_null(strstr(text, "connects a second"));
+    free(text);
+    world->config.crew_count = 2;
+    text = print(world);
+    assert_non_null(
+        strstr(text, "\nboards day delivery                                1.00 ms           -           -"
+                     "     3.00 ms           2\n"));
+    assert_null(strstr(text, "uncorrected"));
+    assert_null(strstr(text, "connects a second"));
+    free(text);
+}
+
 static void it_fits_a_screen_and_has_every_name_only_on_request(void **state)
 {
     struct world *world = *state;
@@ -188,6 +212,7 @@ int main(void)
         TEST(percentiles_are_one_table_and_those_of_too_few_samples_are_not_known),
         TEST(losses_are_told_by_their_reason),
         TEST(the_limit_and_the_place_of_the_record_are_told),
+        TEST(each_group_has_a_line_for_each_phase),
         TEST(the_way_of_the_ports_is_told),
         TEST(it_fits_a_screen_and_has_every_name_only_on_request),
     };
