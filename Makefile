@@ -198,7 +198,7 @@ $(foreach m,$(modules),$(eval $(call archive_rule,$(m))))
 
 $(B)/poolmark-broker: $(B)/broker/main.o $(archives) $(B)/libhdr.a
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(ld_flags) $(san_flags) -o $@ $< $(link_all) -lmicrohttpd -lsqlite3 $(ld_libs)
+	$(Q)$(CC) $(ld_flags) $(san_flags) -o $@ $< $(link_all) -lmicrohttpd $(ld_libs)
 
 $(B)/poolmark-loadgen: $(B)/loadgen/main.o $(archives) $(B)/libhdr.a
 	$(call say,LINK,$@)

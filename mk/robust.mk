@@ -18,7 +18,7 @@ $(B)/tests/faults/%_main.o: %/main.c $(B)/flags
 $(B)/faults: $(patsubst %.c,$(B)/%.o,$(wildcard tests/faults/*.c)) $(fault_mains) $(archives) $(B)/libhdr.a
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ld_flags) $(san_flags) $(call wrap,$(fault_calls)) -o $@ $(filter %.o,$^) $(link_all) -lpaho-mqtt3a \
-	    -lmicrohttpd -lsqlite3 $(ld_libs)
+	    -lmicrohttpd $(ld_libs)
 
 .PHONY: faults
 faults: $(B)/faults
@@ -29,7 +29,7 @@ net_calls := $(shell sed -nE 's/^WRAPPED.[a-z0-9_]+, ([a-z0-9_]+),.*/\1/p' tests
 connection_objects := $(addprefix $(B)/tests/,fuzz/fuzz_connection.o fuzz/fake_net.o failing_heap.o)
 connection_archives := $(addprefix $(B)/,libbroker.a libpools.a libwire.a libbase.a)
 connection_link = $(call wrap,$(net_calls) malloc calloc realloc) $(connection_objects) -Wl,--start-group \
-    $(connection_archives) -Wl,--end-group -lsqlite3 $(ld_libs)
+    $(connection_archives) -Wl,--end-group $(ld_libs)
 
 # A fuzzer looks for new lines in the broker, not in its own network.
 $(connection_objects): private c_flags := $(filter-out -fsanitize=fuzzer-no-link,$(c_flags))

@@ -233,7 +233,10 @@ static int start_log(struct state_file *file, bool is_full, struct err *err)
 int state_file_open(struct state_file *file, const char *path, bool is_full, struct err *err)
 {
     *file = (struct state_file){.path = path};
-    int code = inspect(file, err);
+    int code = sqlite_calls_load(err);
+    if (code < 0)
+        return code;
+    code = inspect(file, err);
     if (code == 0)
         code = open_database(file, err);
     if (code == 0)

@@ -9,9 +9,9 @@
 #define POOLMARK_BROKER_STATE_STATE_FILE_H
 
 #include "base/err.h"
+#include "broker/state/sqlite_calls.h"
 #include "broker/state/state_act.h"
 
-#include <sqlite3.h>
 #include <stddef.h>
 
 enum {
@@ -29,7 +29,7 @@ struct state_file {
 // Opens the file, or makes it with mode 0600. With `is_full` a commit waits until the disk has it; otherwise
 // it survives the end of the process, but not that of the system. 0, or with the text in `err`: -EUCLEAN: the
 // file cannot be used (damaged, of another program, of a newer Poolmark, not to be opened or written); -EBUSY:
-// another process has it; -ENOMEM.
+// another process has it; -ENOMEM; -ELIBACC: SQLite's library cannot be loaded.
 int state_file_open(struct state_file *file, const char *path, bool is_full, struct err *err)
     __attribute__((warn_unused_result));
 
