@@ -60,4 +60,4 @@ fuzz-coverage:
 	    build/fuzz-coverage/tests/test_fuzz_connection
 	@build/fuzz-coverage/tests/test_fuzz_connection tests/fuzz/corpus/connection $(wildcard $(connection_b)/found) \
 	    > build/fuzz-coverage/log
-	@scripts/coverage build/fuzz-coverage
+	@scripts/coverage build/fuzz-coverage | grep -E '^(module|broker/(mqtt|net) |wire )'
