@@ -198,10 +198,9 @@ static bool describe_others(const struct run *run, const struct cost_part *part,
     else if (is_much(opened_of(part), part))
         snprintf(text, 400,
                  "beside those of this run %lld connections were taken meanwhile in the target's network "
-                 "namespace. %lld of "
-                 "them left no trace, as resets do not; nothing else came at other ports, so they count as "
-                 "the target's, and "
-                 "may be of another program",
+                 "namespace. %lld of them left no trace (they were reset, or their ports were used again); "
+                 "nothing "
+                 "else came at other ports, so they count as the target's, and may be of another program",
                  (long long)opened_of(part), (long long)part->untraced);
     else if (has_bytes(part))
         snprintf(text, 400,

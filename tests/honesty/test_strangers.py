@@ -159,7 +159,8 @@ def test_another_generator_that_churns_is_counted(tmp_path):
         other.wait_for("churn ")
         with churn(tmp_path / "run", broker) as run:
             assert run.end() == 0
-    assert "connections to the target were made meanwhile" in run.anomaly("other_clients")
+    # Clients that come back use their ports again: the list of sockets shows few of those that came.
+    assert re.search(r"connections (to the target were made|were taken) meanwhile", run.anomaly("other_clients"))
     assert run.metric("cpu.per_arrival_ns") is None and is_verified(tmp_path / "run")[0]
 
 
