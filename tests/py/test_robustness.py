@@ -48,6 +48,8 @@ def test_a_command_that_fails_or_says_nothing_gives_no_count(tmp_path, monkeypat
     ("fuzz", "stat::number_of_executed_units: 12\nstat::number_of_executed_units: 30\n", 42), ("pools", "1 rounds\n41 rounds\n1 passed, 0 failed", 42),
     ("records", "make fuzz-records RECORDS=100000\n1 passed", 100_000), ("faults", "ab\n42 passed, 3 skipped in 5 s", 42),
     ("model", "2 threads: 40 states, 9 steps\nmistake x found: y (2 threads, after 9 states)\n3 threads: 2 states, 1\n", 42),
+    ("connection", "stat::number_of_executed_units: 42\n", 42), ("allocations", "42 allocations and 9 calls failed; 3 starts refused", 42),
+    ("calls", "9 allocations and 42 calls failed; 3 starts refused", 42), ("kills", "42 kills in 9 orders of acts: nothing", 42),
     ("count", "QoS 0: the generator says 42 sent; mosquitto_sub got 42 once, 0 more often, 0 not", 42)])
 def test_counts_are_found_in_what_the_commands_print(name, output, count):
     assert robustness.counted(LINES[name], output) == count

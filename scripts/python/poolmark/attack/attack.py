@@ -10,6 +10,8 @@ import json
 import resource
 import signal
 import time
+from collections.abc import Callable
+from types import FrameType
 
 from poolmark.attack.attacks import ATTACKS, about
 from poolmark.attack.broker import Broker
@@ -24,7 +26,7 @@ class Stopped(Exception):
     """A signal asked for the end."""
 
 
-def stop(_number, _frame) -> None:
+def stop(_number: int, _frame: FrameType | None) -> None:
     raise Stopped
 
 
@@ -34,7 +36,7 @@ def raise_descriptor_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def make(name: str, broker: Broker, seconds: float, ready) -> None:
+def make(name: str, broker: Broker, seconds: float, ready: Callable[[], None]) -> None:
     """Makes the attack for so long. `ready()` is called when it is prepared. Counts are in `broker.tally`."""
     with contextlib.closing(ATTACKS[name](broker)) as rounds:
         next(rounds)

@@ -4,7 +4,7 @@ makes its attack again and again, and yields after each round. Its description s
 
 A new attack: its file, and a line here. Suites, `scripts/poolmark attack` and docs/robustness.md take it from this list.
 """
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 
 from poolmark.attack import (
     deep_filter,
@@ -22,7 +22,7 @@ from poolmark.attack import (
 )
 from poolmark.attack.broker import Broker
 
-FUNCTIONS: tuple[Callable[[Broker], Iterator[None]], ...] = (
+FUNCTIONS: tuple[Callable[[Broker], Generator[None, None, None]], ...] = (
     hash_filters.hash_filters, deep_filter.deep_filter, fan_out.fan_out, many_levels.many_levels, unfinished.unfinished,
     long_connect.long_connect, unread.unread, silent.silent, tiny_retained.tiny_retained, large_retained.large_retained,
     kept_sessions.kept_sessions, retained_at_stop.retained_at_stop,

@@ -36,7 +36,7 @@ class Tally:
     sent_bytes: int = 0
     refused: int = 0    # connections that were refused or closed, filters that were refused
 
-    def as_dict(self) -> dict:
+    def as_dict(self) -> dict[str, int]:
         return asdict(self)
 
 
@@ -74,10 +74,10 @@ class Client:
         except OSError:
             self.end()
 
-    def __enter__(self):
+    def __enter__(self) -> "Client":
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def fileno(self) -> int:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-from collections.abc import Iterator
+from collections.abc import Generator
 
 from poolmark.attack import packets
 from poolmark.attack.broker import Broker
@@ -9,7 +9,7 @@ RETAINED, SUBSCRIBES, PUBLISHES = 100_000, 10, 10
 DEEP_FILTER, DEEP_TOPIC = "+/" * 32_500, "a/" * 32_500
 
 
-def deep_filter(broker: Broker) -> Iterator[None]:
+def deep_filter(broker: Broker) -> Generator[None, None, None]:
     """SUBSCRIBEs of `+/+/...` and PUBLISHes to `a/a/...`, each of 65 000 characters, against 100 000 retained messages"""
     message = packets.publish(DEEP_TOPIC, b"x", retain=True)
     broker.retain(RETAINED)

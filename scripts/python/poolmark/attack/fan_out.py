@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Generator
 
 from poolmark.attack import packets
 from poolmark.attack.broker import Broker, drain
@@ -8,7 +8,7 @@ from poolmark.attack.broker import Broker, drain
 SUBSCRIBERS, MESSAGES, TOPIC = 3000, 300, "attack/f"
 
 
-def fan_out(broker: Broker) -> Iterator[None]:
+def fan_out(broker: Broker) -> Generator[None, None, None]:
     """300 small PUBLISHes in one write, to 3 000 subscribers that read"""
     message = packets.publish(TOPIC, b"x")
     with contextlib.ExitStack() as stack:

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-from collections.abc import Iterator
+from collections.abc import Generator
 
 from poolmark.attack.broker import Broker
 
 A_ROUND, ID_BYTES = 20, 60_000
 
 
-def kept_sessions(broker: Broker) -> Iterator[None]:
+def kept_sessions(broker: Broker) -> Generator[None, None, None]:
     """sessions that are kept, each of a client identifier of 60 000 bytes, whose clients do not come back"""
     number = 0
     yield

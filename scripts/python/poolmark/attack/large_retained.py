@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-from collections.abc import Iterator
+from collections.abc import Generator
 
 from poolmark.attack import packets
 from poolmark.attack.broker import Broker
@@ -7,7 +7,7 @@ from poolmark.attack.broker import Broker
 MESSAGES, BYTES = 60, 15 << 20
 
 
-def large_retained(broker: Broker) -> Iterator[None]:
+def large_retained(broker: Broker) -> Generator[None, None, None]:
     """60 retained messages of 15 MiB at QoS 1"""
     payload = bytes(BYTES)
     yield

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-from collections.abc import Iterator
+from collections.abc import Generator
 
 from poolmark.attack import packets
 from poolmark.attack.broker import Broker
@@ -7,7 +7,7 @@ from poolmark.attack.broker import Broker
 FILTERS, LEVELS = 1000, 16_000
 
 
-def many_levels(broker: Broker) -> Iterator[None]:
+def many_levels(broker: Broker) -> Generator[None, None, None]:
     """one SUBSCRIBE of 1 000 filters with 16 000 levels each (16 MB)"""
     request = packets.subscribe([f"{number}" + "/" * (LEVELS - 1) for number in range(FILTERS)])
     yield

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 import resource
 import select
-from collections.abc import Iterator
+from collections.abc import Generator
 
 from poolmark.attack.broker import Broker, Client
 
 CLIENTS, A_ROUND, OWN = 8000, 1000, 64  # OWN: descriptors of this process that are no connections
 
 
-def silent(broker: Broker) -> Iterator[None]:
+def silent(broker: Broker) -> Generator[None, None, None]:
     """8 000 connections that send nothing; those that the broker closes come again"""
     most = min(CLIENTS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - OWN)
     clients: list[Client] = []

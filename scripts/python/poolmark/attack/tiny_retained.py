@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-from collections.abc import Iterator
+from collections.abc import Generator
 
 from poolmark.attack import packets
 from poolmark.attack.broker import Broker
@@ -7,7 +7,7 @@ from poolmark.attack.broker import Broker
 A_ROUND, MOST = 5000, 1_000_000
 
 
-def tiny_retained(broker: Broker) -> Iterator[None]:
+def tiny_retained(broker: Broker) -> Generator[None, None, None]:
     """retained messages of one byte, each on a topic of its own, as fast as the broker takes them; 1 000 000 topics at most"""
     number = 0
     yield

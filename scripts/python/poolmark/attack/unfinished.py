@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 
 from poolmark.attack import packets
 from poolmark.attack.broker import Broker
@@ -9,7 +9,7 @@ from poolmark.attack.broker import Broker
 CLIENTS, ANNOUNCED = 32, (16 << 20) - 1024
 
 
-def unfinished(broker: Broker) -> Iterator[None]:
+def unfinished(broker: Broker) -> Generator[None, None, None]:
     """32 PUBLISHes of 16 MiB that never end, held open"""
     head = packets.beginning(0x30, ANNOUNCED) + packets.text("attack/u")
     most = head + bytes(ANNOUNCED - len(head) - 1024)

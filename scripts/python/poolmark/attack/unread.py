@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-from collections.abc import Iterator
+from collections.abc import Generator
 
 from poolmark.attack import packets
 from poolmark.attack.broker import Broker
@@ -7,7 +7,7 @@ from poolmark.attack.broker import Broker
 MESSAGES, BYTES = 1500, 1 << 20
 
 
-def unread(broker: Broker) -> Iterator[None]:
+def unread(broker: Broker) -> Generator[None, None, None]:
     """1 500 messages of 1 MiB at QoS 1 to a subscriber that reads nothing"""
     message = packets.publish("attack/n", bytes(BYTES), qos=1)
     yield

@@ -87,8 +87,8 @@ def verdicts(rows: list[Round], warm_up: int) -> dict[str, dict[str, str]]:
     value = {name: one[0] for name, one in figures(rows, warm_up).items()}
     enough = len(rows) >= warm_up + FEWEST
     few = f"{plural(max(0, len(rows) - warm_up), 'round')} after the warm-up; it takes {FEWEST}"
-    more, descriptors, left = value["soak.memory_more"], value["soak.descriptors_more"], value["soak.objects_left"]
-    checked, lost, clients = value["soak.messages_checked"], value["soak.messages_lost"], value["soak.clients_lost"]
+    more, descriptors, left = value["soak.memory_more"], value["soak.descriptors_more"], _most(rows, "objects_in_use")
+    checked, lost, clients = (sum(getattr(row, name) for row in rows) for name in ("messages_checked", "messages_lost", "clients_lost"))
     broken = sum(row.records_not_complete for row in rows)
 
     def told(known: bool, holds: bool, why: str) -> dict[str, str]:
@@ -99,7 +99,7 @@ def verdicts(rows: list[Round], warm_up: int) -> dict[str, dict[str, str]]:
                        f"{show_bytes(value['soak.memory_last_bytes'])} at the end, {show_bytes(value['soak.memory_first_bytes'])} after "
                        f"the warm-up: {more:+.2f} %, at most {MEMORY_PERCENT:+.0f} %"),
         "descriptors": told(descriptors is not None, descriptors is not None and descriptors <= 0, "they could not be counted"
-                            if descriptors is None else f"{descriptors:+d} at the end against the warm-up"),
+                            if descriptors is None else f"{descriptors:+.0f} at the end against the warm-up"),
         "pools": told(left is not None, left == 0, "a pool keeps no statistics, or they could not be read" if left is None else
                       f"{plural(int(left), 'object')} in use when all clients have left, the most after any round"),
         "losses": told(bool(checked), lost == 0 and clients == 0 and broken == 0,

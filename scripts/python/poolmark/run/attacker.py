@@ -7,6 +7,7 @@
     counts = attacker.stop(children)    # {"rounds": ..., "connections": ..., "sent_bytes": ..., "refused": ...}
 """
 import json
+from typing import Any
 
 from poolmark.base.errors import PoolmarkError
 from poolmark.base.paths import COMMAND
@@ -18,20 +19,20 @@ STOP_S = 30.0
 PREPARE_S = 3.0     # what that takes as a rule, for an estimate
 
 
-def attack_of(config: dict) -> str | None:
+def attack_of(config: dict[str, Any]) -> str | None:
     """The attack of a cell by its configuration; None for a calm one and one of another suite."""
     attack = config.get("attack")
     return None if attack in (None, CALM) else str(attack)
 
 
-def beside(config: dict) -> dict:
+def beside(config: dict[str, Any]) -> dict[str, str]:
     """The generator's option that says what is beside its load."""
     attack = attack_of(config)
     return {"beside": f"the attack {attack}"} if attack else {}
 
 
 class Attacker:
-    def __init__(self, cell, attack: str):
+    def __init__(self, cell: Any, attack: str):
         self.cell, self.attack = cell, attack
         self.child: Child | None = None
 
@@ -45,8 +46,9 @@ class Attacker:
         self.child = children.start("the attacker", argv, self.cell.folder / "attack.log", read="stdout")
         children.read_until(self.child, lambda line: line == "ready", READY_S)
 
-    def stop(self, children: Children) -> dict:
+    def stop(self, children: Children) -> dict[str, int]:
         """What it counted. PoolmarkError when it ended by itself, or made no round: then nothing was attacked."""
+        assert self.child is not None, "start() comes first"
         ended_before = self.child.exited()
         code = children.stop(self.child, grace_s=STOP_S)
         if ended_before or code != 0:

@@ -13,11 +13,14 @@ import os
 import signal
 import sys
 import time
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
+from typing import Any
 
 from poolmark.base.curves import read_csv
 from poolmark.base.errors import PoolmarkError, RecordError
 from poolmark.base.escape import terminal
+from poolmark.base.forms import RecordData
 from poolmark.base.options import span
 from poolmark.base.paths import choose_build, for_people
 from poolmark.base.progress import span as show_span
@@ -53,7 +56,7 @@ def piece_s(seconds: float) -> float:
     return max(PIECE_MIN_S, min(PIECE_MAX_S, seconds / PIECES))
 
 
-def steps(seconds: float) -> list[tuple[str, str, dict]]:
+def steps(seconds: float) -> list[tuple[str, str, dict[str, Any]]]:
     """(name, scenario, options) of a round's calls of the generator, each of about `seconds`. The kills are apart."""
     lasts = {"duration": f"{seconds:g}s"}
     comes = {"settle": "0s", "subscribe": True}
@@ -69,7 +72,7 @@ def steps(seconds: float) -> list[tuple[str, str, dict]]:
 KILLED = ("publish", {"pairs": KILLED_PAIRS, "qos": 1, "publish-rate": 1000, "duration": "1h", "json": True, "quiet": True})
 
 
-def load_words(scenario: str, options: dict) -> list[str]:
+def load_words(scenario: str, options: dict[str, Any]) -> list[str]:
     return [scenario, *option_words({"engine": "raw", **options})]
 
 
@@ -101,7 +104,8 @@ def in_use_since(path: Path, at_ns: int) -> tuple[bool, int | None]:
     if not rows:
         return False, None
     last = {row["pool"]: row.get("in_use") for row in rows}
-    return True, None if None in last.values() else sum(last.values())
+    known = [count for count in last.values() if count is not None]
+    return True, sum(known) if len(known) == len(last) else None
 
 
 class Soak:
@@ -111,13 +115,18 @@ class Soak:
         self.record, self.children, self.build, self.seconds, self.seed = record, children, build, seconds, seed
         self.rows: list[Round] = []
         self.warm_up = WARM_UP_ROUNDS
-        self.broker: Child | None = None
+        self.started: Child | None = None   # the broker
         self.url = ""
+
+    @property
+    def broker(self) -> Child:
+        assert self.started is not None, "start() comes first"
+        return self.started
 
     def start(self) -> None:
         folder = self.record.folder
         argv = [str(self.build / "poolmark-broker"), "--listen", "127.0.0.1:0", *option_words(BROKER), "--record", str(folder / "broker")]
-        self.broker = self.children.start("the broker", argv, folder / "broker.log", read="stdout")
+        self.started = self.children.start("the broker", argv, folder / "broker.log", read="stdout")
         self.children.read_until(self.broker, lambda text: text == "ready", READY_S)
         self.url = next(f"mqtt://{text.split()[1]}" for text in self.broker.lines if text.startswith("listening "))
         (folder / "rounds.csv").write_text(",".join(rounds.COLUMNS) + "\n", encoding="utf-8")
@@ -125,7 +134,7 @@ class Soak:
     def generator(self, words: list[str]) -> list[str]:
         return [str(self.build / "poolmark-loadgen"), *words, "--target", self.url, "--seed", str(self.seed)]
 
-    def step(self, row: Round, name: str, scenario: str, options: dict) -> None:
+    def step(self, row: Round, name: str, scenario: str, options: dict[str, Any]) -> None:
         """Runs one call of the generator and adds what its record counts to `row`. PoolmarkError when the broker ends meanwhile."""
         folder = self.record.folder / "rounds" / f"{row.round:04d}" / name
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -144,9 +153,12 @@ class Soak:
             return
         self.count(row, name, data)
 
-    def count(self, row: Round, name: str, data: dict) -> None:
+    def count(self, row: Round, name: str, data: RecordData) -> None:
+        metrics = data["metrics"]
+
         def value(*names: str) -> int:
-            return round(sum((data["metrics"].get(one) or {}).get("value") or 0 for one in names))
+            found = [metrics[one]["value"] for one in names if one in metrics]
+            return round(sum(number for number in found if number is not None))
 
         row.messages_checked += value("messages.sent")
         row.messages_lost += value("messages.lost", "messages.corrupt", "messages.unacknowledged", "messages.unfinished")
@@ -163,7 +175,7 @@ class Soak:
 
         def publishes(text: str) -> bool:
             told = json.loads(text)
-            return told.get("connections") == 2 * KILLED_PAIRS and told["messages_received"] > 0
+            return bool(told.get("connections") == 2 * KILLED_PAIRS and told["messages_received"] > 0)
 
         self.children.read_until(child, publishes, GUARD_S)
         os.killpg(child.pid, signal.SIGKILL)
@@ -214,7 +226,7 @@ class Soak:
 
     def stop(self) -> bool:
         """Ends the broker; whether it ended as it should."""
-        if self.broker is None:
+        if self.started is None:
             return False
         if self.broker.returncode is None and self.children.stop(self.broker, grace_s=STOP_S) == 0:
             return True
@@ -231,23 +243,24 @@ def judge(record: Record, rows: list[Round], warm_up: int) -> bool:
     for name, (value, unit, better) in rounds.figures(rows, warm_up).items():
         record.metric(name, value, unit, better)
     found = rounds.verdicts(rows, warm_up)
-    record.data["summary"]["verdicts"] = found
+    record.data["summary"] = {"verdicts": found}
     return all(one["verdict"] == rounds.HOLDS for one in found.values())
 
 
 def table(record: Record) -> str:
-    lines = [[name, one["verdict"], one["why"]] for name, one in record.data["summary"]["verdicts"].items()]
+    verdicts = (record.data["summary"] or {})["verdicts"]
+    lines = [[name, one["verdict"], one["why"]] for name, one in verdicts.items()]
     figures = [[name, show(one["value"], one["unit"])] for name, one in record.data["metrics"].items()]
     return text_table(["promise", "verdict", "why"], lines, "lll") + "\n\n" + text_table(["figure", "value"], figures)
 
 
-def config_of(seconds: float) -> dict:
+def config_of(seconds: float) -> dict[str, Any]:
     return {"seconds": seconds, "broker": " ".join(option_words(BROKER)), "warm_up_rounds": WARM_UP_ROUNDS,
             "round": [" ".join(load_words(scenario, options)) for _, scenario, options in steps(piece_s(seconds))] +
                      [" ".join(load_words(*KILLED)) + ", ended by SIGKILL"]}
 
 
-def add_arguments(parser) -> None:
+def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--for", dest="seconds", type=span(SHORTEST_S, LONGEST_S), default=USUAL_S, metavar="D",
                         help="how long: 2m, 8h (30m); at least four rounds are made")
     parser.add_argument("--out", metavar="DIR", help="the run's folder (results/runs/ID)")
@@ -255,7 +268,7 @@ def add_arguments(parser) -> None:
     parser.add_argument("--build", metavar="DIR", help="where the programs are ($POOLMARK_BUILD, build)")
 
 
-def run(args) -> int:
+def run(args: Namespace) -> int:
     build = choose_build(args.build)
     for described_program in (described.broker, described.loadgen):
         described_program(build)    # a clear error when it is not there
