@@ -58,8 +58,11 @@ int64_t worker_slow_tick(struct worker *worker, int64_t now_ns)
 static void recover(struct worker *worker, int64_t subscriber, const struct engine_event *event)
 {
     struct worker_slow *slow = &worker->slow;
-    int64_t again_ns = worker->order.at_ns + worker->order.slow_until_ns;
-    if (slow->stage != SLOW_AGAIN || slow->heard_ns[subscriber] != 0 || event->payload.intended_ns < again_ns)
+    if (slow->stage != SLOW_AGAIN || slow->heard_ns[subscriber] != 0)
+        return;
+    int64_t again_ns =
+        worker->order.at_ns + worker->order.slow_until_ns; // those that never read again are not here
+    if (event->payload.intended_ns < again_ns)
         return;
     slow->heard_ns[subscriber] = event->at_ns;
     tally_add(worker->page, TALLY_RECOVERED, 1);
