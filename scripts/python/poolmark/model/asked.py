@@ -12,8 +12,10 @@ For a wrong value argparse names the option, and the type names the value and th
 import argparse
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from poolmark.base.forms import Json
 from poolmark.base.errors import UsageError
 from poolmark.base.faults import nearest
 from poolmark.base.options import MOST_CONNECTIONS, count
@@ -42,10 +44,10 @@ class Asked:
     qos: int = 0
     strategy: str | None = None
     shape: str | None = None
-    what_if: dict = field(default_factory=dict)
+    what_if: Json = field(default_factory=dict)
 
 
-def _bounds_of(kind: str, text: str, value: float, low: float, high: float, show) -> float:
+def _bounds_of(kind: str, text: str, value: float, low: float, high: float, show: Callable[[float], str]) -> float:
     if not low <= value <= high:
         raise argparse.ArgumentTypeError(f"{text!r} is out of bounds; {kind} may be {show(low)} to {show(high)}")
     return value
@@ -129,7 +131,7 @@ def what_if(text: str) -> tuple[str, str]:
     return key, value
 
 
-def add_arguments(parser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     need = parser.add_argument_group("what do I need?", "Name the need, and it is answered from the runs, or from the committed ones.")
     need.add_argument("--connections", type=whole, metavar="N", help="connections at the same time: 300k")
     need.add_argument("--rate", type=rate, metavar="RATE", help="messages a second, each to one subscriber: 20k/s")
@@ -157,7 +159,7 @@ NEED_ANOTHER = (("p99", ("rate",)), ("bytes", ("connections",)), ("sources", ("c
 OF_A_QUESTION = ("p99", "bytes", "sources", "what_if", "qos", "cores", "memory", "strategy", "shape", "chart")
 
 
-def is_asked(args) -> bool:
+def is_asked(args: argparse.Namespace) -> bool:
     """Whether the call asks what is needed. UsageError for options of a question without a question."""
     def given(name: str) -> bool:
         return getattr(args, name, None) not in (None, [], False)
@@ -173,7 +175,7 @@ def is_asked(args) -> bool:
     return False
 
 
-def asked_of(args) -> Asked:
+def asked_of(args: argparse.Namespace) -> Asked:
     """UsageError when one key of --what-if is given twice."""
     given: dict[str, str] = {}
     for key, value in args.what_if:

@@ -9,6 +9,7 @@
 Exit 0: the model holds and every part of the question has its answer. Exit 1: a held-out point is off by more than the model allows
 itself, or a part is not known; it says which run would tell. Exit 2: wrong call, or a record that cannot be used.
 """
+import argparse
 import json
 
 from poolmark.base.errors import UsageError
@@ -23,7 +24,7 @@ from poolmark.records.read_record import Run, load
 COMMITTED = ("million", "quick")
 
 
-def add_arguments(parser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("runs", metavar="RUN", nargs="*",
                         help="a run: its folder, its run.json, an id, or 'latest'. For a forecast one in steps of connections (suite million, or "
                              "poolmark-loadgen steps); for a question any, several together; none: the committed ones")
@@ -60,7 +61,7 @@ def loaded(places: list[str]) -> list[Run]:
     return list(runs.values())
 
 
-def answer(args) -> int:
+def answer(args: argparse.Namespace) -> int:
     question = asked.asked_of(args)
     runs = loaded(args.runs or committed_runs())
     facts = needs.answer(gather(runs, args.only), question, not args.runs)
@@ -71,7 +72,7 @@ def answer(args) -> int:
     return 0 if facts["answered"] else 1
 
 
-def run(args) -> int:
+def run(args: argparse.Namespace) -> int:
     question = asked.is_asked(args)
     if question and (args.check or args.hold_out):
         raise UsageError(f"{'--check' if args.check else '--hold-out'} belongs to a run alone, not to a question")

@@ -4,6 +4,7 @@ rates. What was chosen by itself is told in `notes`; where that would be a guess
 """
 from collections import Counter
 from dataclasses import dataclass
+from typing import TypeVar
 
 from poolmark.base.errors import PoolmarkError, UsageError
 from poolmark.base.units import plural, show_count
@@ -12,6 +13,8 @@ from poolmark.model.asked import Asked
 from poolmark.model.evidence import Connect, Evidence, Kind, Limit, Load, Memory
 from poolmark.model.model import Step
 from poolmark.records.read_record import Run
+
+One = TypeVar("One", Memory, Load, Connect, Limit)
 
 # Of the committed runs, where the question names none: what README advises for a number that is not known beforehand.
 COMMITTED_STRATEGY, COMMITTED_SHAPE = "slab", "lean"
@@ -43,7 +46,7 @@ class Chosen:
 
     def run_of_host(self) -> Run:
         """The run whose host is the measured one: that of the messages, else of the memory."""
-        every = [*self.loads, *self.memory, *self.connects, *(self.scale.points + self.scale.others if self.scale else [])]
+        every: list[Load | Memory | Connect | Limit] = [*self.loads, *self.memory, *self.connects, *(self.scale.points + self.scale.others if self.scale else [])]
         return every[0].run
 
 
@@ -85,7 +88,7 @@ def _memory(found: list[Memory], asked: Asked, committed: bool, notes: list[str]
     return found
 
 
-def _of_shape(found: list, shape: str | None, what: str, notes: list[str]) -> list:
+def _of_shape(found: list[One], shape: str | None, what: str, notes: list[str]) -> list[One]:
     """Those of the shape, where there are any; otherwise those of one other shape, which the notes say."""
     same = [one for one in found if one.kind.shape == shape]
     if same or not found:
@@ -147,11 +150,12 @@ def choose(found: Evidence, asked: Asked, committed: bool) -> Chosen:
     target, strategy = _target(found, asked, committed)
     notes: list[str] = []
 
-    def ours(every: list) -> list:
+    def ours(every: list[One]) -> list[One]:
         return [one for one in every if (one.kind.target, one.kind.strategy) == (target, strategy)]
 
     memory = _memory(ours(found.memory), asked, committed, notes)
-    shapes = Counter(one.kind.shape for one in ours([*found.loads, *found.connects, *found.limits]))
+    kinds = [one.kind for one in ours(found.loads)] + [one.kind for one in ours(found.connects)] + [one.kind for one in ours(found.limits)]
+    shapes = Counter(kind.shape for kind in kinds)
     shape = memory[0].kind.shape if memory else asked.shape or (shapes.most_common(1)[0][0] if shapes else None)
     loads = _of_shape(_loads(ours(found.loads), asked, notes if asked.rate else []), shape, "the cost of messages", notes if asked.rate else [])
     connects = _of_shape(ours(found.connects), shape, "the cost of connects", notes)
@@ -160,6 +164,7 @@ def choose(found: Evidence, asked: Asked, committed: bool) -> Chosen:
     chosen = Chosen(kind, memory, loads, connects, scale, notes)
     if not (memory or loads or connects or scale):
         raise UsageError(f"no cell of {kind.words()} has anything of the answer")
-    if len({one.run.data["host"].get("cpu_model") for one in (*memory, *loads, *connects)}) > 1:
+    runs = [one.run for one in memory] + [one.run for one in loads] + [one.run for one in connects]
+    if len({run.data["host"].get("cpu_model") for run in runs}) > 1:
         notes.append("the runs are of hosts with different processors")
     return chosen

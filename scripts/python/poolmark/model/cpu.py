@@ -20,6 +20,8 @@ from dataclasses import dataclass
 import numpy
 from scipy import stats
 
+from poolmark.compare.blocks import Array
+
 CONFIDENCE = 0.95
 LEAST_RATES = 3             # of a line with an interval
 SAME_RATE = 0.05            # rates that differ by less are one
@@ -51,13 +53,16 @@ def mean_of(values: list[float]) -> Mean:
     return Mean(mean, _t(freedom) * spread / math.sqrt(len(values)) if freedom else math.inf, len(values))
 
 
+Formed = tuple[str, float, float, Array]    # form, its two coefficients, their covariance
+
+
 @dataclass(frozen=True)
 class Cost:
     """Processors against messages a second."""
     form: str                           # PROPORTIONAL, LINE, POWER
     first: float                        # LINE: base, in processors; POWER: ln factor
     second: float                       # PROPORTIONAL, LINE: processor seconds of a message; POWER: exponent
-    covariance: numpy.ndarray | None    # of (first, second); None: proportional, with `half`
+    covariance: Array | None    # of (first, second); None: proportional, with `half`
     freedom: int
     half: float                         # of the interval of `second`, where it is proportional
     rates: tuple[float, ...]            # measured, each once
@@ -73,7 +78,7 @@ class Cost:
         most = REACH * self.rates[-1]
         return (rate, 1.0) if rate <= most else (most, rate / most)
 
-    def _half(self, row: numpy.ndarray) -> float:
+    def _half(self, row: Array) -> float:
         return _t(self.freedom) * math.sqrt(max(0.0, float(row @ self.covariance @ row))) if self.covariance is not None else math.inf
 
     def at(self, rate: float) -> tuple[float | None, float, float | None]:
@@ -103,18 +108,18 @@ def distinct(rates: list[float]) -> list[float]:
     return found
 
 
-def _fitted(design: numpy.ndarray, y: numpy.ndarray, weight: numpy.ndarray) -> tuple[numpy.ndarray, numpy.ndarray] | None:
+def _fitted(design: Array, y: Array, weight: Array) -> tuple[Array, Array] | None:
     """(two coefficients, their covariance) by weighted least squares. None for points that are no measurements."""
     try:
         inverse = numpy.linalg.inv(design.T @ (design * weight[:, None]))
     except numpy.linalg.LinAlgError:
         return None
     found = inverse @ (design.T @ (weight * y))
-    left = y - design @ found
+    left: Array = y - design @ found
     return found, inverse * float(weight @ (left * left)) / (len(y) - 2)
 
 
-def _line(x: numpy.ndarray, y: numpy.ndarray) -> tuple[tuple, float] | None:
+def _line(x: Array, y: Array) -> tuple[Formed, float] | None:
     """(form and coefficients, sum of squared relative errors)"""
     found = _fitted(numpy.stack([numpy.ones_like(x), x], axis=1), y, 1.0 / (y * y))
     if found is None or found[0][1] <= 0:
@@ -124,7 +129,7 @@ def _line(x: numpy.ndarray, y: numpy.ndarray) -> tuple[tuple, float] | None:
     return ((LINE, float(base), float(slope), covariance), float(numpy.sum(((y - given) / y) ** 2))) if numpy.all(given > 0) else None
 
 
-def _power(x: numpy.ndarray, y: numpy.ndarray) -> tuple[tuple, float] | None:
+def _power(x: Array, y: Array) -> tuple[Formed, float] | None:
     found = _fitted(numpy.stack([numpy.ones_like(x), numpy.log(x)], axis=1), numpy.log(y), numpy.ones_like(x))
     if found is None or not 0 < found[0][1] <= 1 or abs(found[0][0]) > MOST_LOG:
         return None
@@ -146,7 +151,7 @@ def message_cost(points: list[tuple[float, float]]) -> Cost | None:
     x, y = (numpy.array(column) for column in zip(*kept, strict=True))
     line, power = _line(x, y), _power(x, y)
     chosen = power if power and (line is None or power[1] < NEARER * line[1]) else line
-    return Cost(*chosen[0], len(x) - 2, math.inf, tuple(rates), len(kept)) if chosen else None
+    return Cost(chosen[0][0], chosen[0][1], chosen[0][2], chosen[0][3], len(x) - 2, math.inf, tuple(rates), len(kept)) if chosen else None
 
 
 @dataclass(frozen=True)

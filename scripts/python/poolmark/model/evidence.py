@@ -11,6 +11,7 @@ was left out is in `found.left_out`, with its reason.
 import re
 from dataclasses import dataclass, field
 
+from poolmark.base.forms import CellData, Config, PhaseData, value_of
 from poolmark.base.errors import UsageError
 from poolmark.limits import told
 from poolmark.limits.search import FAILED, HELD, LIMIT
@@ -40,7 +41,7 @@ class Kind:
 @dataclass(frozen=True)
 class Memory:
     run: Run
-    cell: dict
+    cell: CellData
     kind: Kind
     engine: str
     steps: list[Step]
@@ -106,7 +107,8 @@ class Evidence:
     left_out: list[tuple[Kind, str]] = field(default_factory=list)
 
     def kinds(self) -> list[Kind]:
-        every = [one.kind for one in (*self.memory, *self.loads, *self.connects, *self.limits)]
+        of_all: list[Memory | Load | Connect | Limit] = [*self.memory, *self.loads, *self.connects, *self.limits]
+        every = [one.kind for one in of_all]
         return list(dict.fromkeys(every))
 
     def left_out_of(self, kind: Kind | None) -> list[str]:
@@ -114,11 +116,11 @@ class Evidence:
         return [text for one, text in self.left_out if kind is None or (one.target, one.strategy) == (kind.target, kind.strategy)]
 
 
-def _text(value, default: str) -> str:
+def _text(value: object, default: str) -> str:
     return value if isinstance(value, str) and value else default
 
 
-def kind_of(config: dict) -> Kind:
+def kind_of(config: Config) -> Kind:
     target = _text(config.get("target"), "poolmark")
     if target != "poolmark":
         return Kind(target, None, None)
@@ -131,13 +133,13 @@ def option(words: str, name: str, default: str) -> str:
     return match[1] if match else default
 
 
-def number(cell: dict, name: str) -> float | None:
+def number(cell: CellData, name: str) -> float | None:
     """A metric's value, when it is a number above zero that a measurement can have."""
-    value = (cell.get("metrics", {}).get(name) or {}).get("value")
+    value = value_of(cell.get("metrics", {}), name)
     return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) and LEAST <= value <= MOST else None
 
 
-def threads_of(cell: dict) -> int | None:
+def threads_of(cell: CellData) -> int | None:
     """Threads of the target over all its instances; None for a target that ran already, or for one that does not say it."""
     config = cell.get("config", {})
     target = _text(config.get("target"), "poolmark")
@@ -150,14 +152,14 @@ def threads_of(cell: dict) -> int | None:
     return int(each) * max(1, instances) if each.isdecimal() and len(each) < 5 and int(each) > 0 else None
 
 
-def phases_of(cell: dict) -> list[tuple[dict, str]]:
+def phases_of(cell: CellData) -> list[tuple[PhaseData, str]]:
     """(phase, its words) of a cell; the words are "" where the record does not tell them apart."""
     known = cell.get("phases") or []
     words = [part.strip() for part in str(cell.get("config", {}).get("phases") or "").split(";")]
     return list(zip(known, words if len(words) == len(known) else [""] * len(known), strict=True))
 
 
-def disturbed(cell: dict, phase: str, several: bool) -> str:
+def disturbed(cell: CellData, phase: str, several: bool) -> str:
     """The anomaly for which the figures of a phase are not the target's alone; "" when there is none."""
     for one in cell.get("anomalies", []):
         text = str(one.get("text", ""))
@@ -166,14 +168,14 @@ def disturbed(cell: dict, phase: str, several: bool) -> str:
     return ""
 
 
-def _is_whole(cell: dict) -> bool:
+def _is_whole(cell: CellData) -> bool:
     """Whether its figures count. A trial that failed by the target is a measurement too; one that the host limited is none."""
     if "trial" in cell:
         return cell["trial"].get("verdict") in (HELD, FAILED)
     return cell.get("status") == "complete"
 
 
-def _take_loads(found: Evidence, run: Run, cell: dict) -> None:
+def _take_loads(found: Evidence, run: Run, cell: CellData) -> None:
     phases = phases_of(cell)
     for phase, words in phases:
         prefix, name = _text(phase.get("prefix"), ""), str(phase.get("name", ""))
@@ -189,7 +191,7 @@ def _take_loads(found: Evidence, run: Run, cell: dict) -> None:
                                 number(cell, f"{prefix}delivery.p99")))
 
 
-def _take_connects(found: Evidence, run: Run, cell: dict) -> None:
+def _take_connects(found: Evidence, run: Run, cell: CellData) -> None:
     for name in cell.get("metrics", {}):
         if name == "cpu.per_connection_ns" or name.endswith(".cpu.per_connection_ns"):
             value = number(cell, name)
@@ -197,7 +199,7 @@ def _take_connects(found: Evidence, run: Run, cell: dict) -> None:
                 found.connects.append(Connect(run, cell["id"], kind_of(cell["config"]), value))
 
 
-def _take_memory(found: Evidence, run: Run, cell: dict) -> None:
+def _take_memory(found: Evidence, run: Run, cell: CellData) -> None:
     try:
         steps, instances = read_steps(cell)
     except UsageError as error:
@@ -209,11 +211,12 @@ def _take_memory(found: Evidence, run: Run, cell: dict) -> None:
 def _take_limits(found: Evidence, run: Run) -> None:
     config = run.data.get("config", {})
     for cell, trials in told.cells_of(run.data):
-        first = trials[0] if trials else {}
-        words = str(first.get("config", {}).get("phases") or "")
+        first = trials[0] if trials else None
+        words = str(first["config"].get("phases") or "") if first else ""
         clients = option(words, "pairs", "")
         qos = option(words, "qos", "0")
-        bounds = config.get("bounds") if isinstance(config.get("bounds"), list) else []
+        told_bounds = config.get("bounds")
+        bounds = told_bounds if isinstance(told_bounds, list) else []
         found.limits.append(Limit(
             run, cell["id"], kind_of(cell["config"]), str(config.get("scenario", "")), ", ".join(map(str, bounds)),
             int(qos) if qos in ("0", "1", "2") else 0, str(cell["answer"].get("kind")), str(cell["answer"].get("by")),

@@ -4,12 +4,14 @@
     facts = cell_facts(run, cell, None, 256 << 20)
     print(text(run, [facts]))
 """
+import argparse
 import json
 import math
 
+from poolmark.base.forms import CellData, Json
 from poolmark.facts import pool_settings
 from poolmark.base.errors import PoolmarkError, UsageError
-from poolmark.model.model import HeldOut, Model, fit_model, hold_out, no_such_step
+from poolmark.model.model import HeldOut, Line, Model, fit_model, hold_out, no_such_step
 from poolmark.model.steps import LEAST_STEPS, cells_in_steps, check, no_figures, read_steps, step_counts, what_to_run
 from poolmark.facts.plan import RESERVE
 from poolmark.facts.pool_settings import initial_of_pools
@@ -25,7 +27,7 @@ TOLERANCE_PERCENT = 3.0
 AT_GROWTH = "(a step of growth)"
 
 
-def line_facts(line) -> dict | None:
+def line_facts(line: Line | None) -> Json | None:
     if line is None:
         return None
     low, high = line.slope_interval()
@@ -33,12 +35,12 @@ def line_facts(line) -> dict | None:
             "per_connection_high": high}
 
 
-def size_rows(model: Model, spare: int) -> list[dict]:
+def size_rows(model: Model, spare: int) -> list[Json]:
     most = max(step.connections for step in model.steps)
     rows = []
     for size in SIZES:
         budget = size - spare
-        row = {"memory_bytes": size}
+        row: Json = {"memory_bytes": size}
         for name, ends in (("server", 1), ("both_ends", 2)):
             count = model.holds(budget, ends)
             row |= {name: count, f"{name}_low": model.holds(budget, ends, -1), f"{name}_high": model.holds(budget, ends, 1),
@@ -47,7 +49,7 @@ def size_rows(model: Model, spare: int) -> list[dict]:
     return rows
 
 
-def need_rows(model: Model, limit: int, cell: dict) -> list[dict]:
+def need_rows(model: Model, limit: int, cell: CellData) -> list[Json]:
     most = max(step.connections for step in model.steps)
     rows = []
     for count in COUNTS:
@@ -62,7 +64,7 @@ def need_rows(model: Model, limit: int, cell: dict) -> list[dict]:
     return rows
 
 
-def cell_facts(run: Run, cell: dict, hold: int | None, spare: int) -> dict:
+def cell_facts(run: Run, cell: CellData, hold: int | None, spare: int) -> Json:
     steps, instances = read_steps(cell)
     if len(steps) < LEAST_STEPS:
         raise UsageError(f"there are readings at {plural(len(steps), 'step')}; a model needs at least three, and its check a fourth: "
@@ -94,7 +96,7 @@ def cell_facts(run: Run, cell: dict, hold: int | None, spare: int) -> dict:
     }
 
 
-def show_line(name: str, line: dict | None, no_figure: dict) -> str:
+def show_line(name: str, line: Json | None, no_figure: Json) -> str:
     if name in no_figure:
         return f"{name} memory: no figure for a connection: {no_figure[name]}"
     if line is None:
@@ -103,7 +105,7 @@ def show_line(name: str, line: dict | None, no_figure: dict) -> str:
             f"({line['per_connection_low']:.0f} to {line['per_connection_high']:.0f} at 95 %)")
 
 
-def sentences(facts: dict) -> list[str]:
+def sentences(facts: Json) -> list[str]:
     user, kernel = facts["user"], facts["kernel"]
     told = [show_line("user", user, facts["no_figure"]), show_line("kernel", kernel, facts["no_figure"])]
     if facts["pools_by_rule"]:
@@ -135,14 +137,14 @@ def show_bound(count: int | None) -> str:
     return "no bound" if count is None else show_count(count)
 
 
-def show_interval(row: dict, name: str) -> str:
+def show_interval(row: Json, name: str) -> str:
     low, high = row[f"{name}_low"], row[f"{name}_high"]
     if low == high and row[f"{name}_at_growth"]:
         return AT_GROWTH
     return f"{show_bound(low)} to {show_bound(high)}"
 
 
-def settings_table(facts: dict) -> list[tuple[str, list[str], list[list[str]]]]:
+def settings_table(facts: Json) -> list[tuple[str, list[str], list[list[str]]]]:
     """Pool settings; empty for other brokers and for strategies that do not preheat."""
     rows = [[show_count(row["connections"]), show_count(row["processes"][str(facts["descriptor_limit"])]),
              show_count(row["per_process"]), pool_settings.words(row["initial"])] for row in facts["needs"] if row["initial"]]
@@ -150,7 +152,7 @@ def settings_table(facts: dict) -> list[tuple[str, list[str], list[list[str]]]]:
     return [(title, ["connections", "processes", "each", "of each process"], rows)] if rows else []
 
 
-def tables(facts: dict) -> list[tuple[str, list[str], list[list[str]]]]:
+def tables(facts: Json) -> list[tuple[str, list[str], list[list[str]]]]:
     points = [[show_count(point["connections"]), show_bytes(point["user_bytes"]), show_bytes(point["model_user_bytes"]),
                show_bytes(point["kernel_bytes"]), show_bytes(point["model_kernel_bytes"]),
                show_bytes(point["reserve_bytes"])] for point in facts["points"]]
@@ -174,7 +176,7 @@ def tables(facts: dict) -> list[tuple[str, list[str], list[list[str]]]]:
     ]
 
 
-def text(run: Run, all_facts: list[dict]) -> str:
+def text(run: Run, all_facts: list[Json]) -> str:
     parts = []
     for facts in all_facts:
         parts.append(facts["cell"] + "\n  " + "\n  ".join(sentences(facts)))
@@ -183,7 +185,7 @@ def text(run: Run, all_facts: list[dict]) -> str:
     return "\n\n".join([*parts, f"Run {run.id}, sha256 of its run.json {sha256(run.folder / 'run.json')}"])
 
 
-def markdown(run: Run, all_facts: list[dict]) -> str:
+def markdown(run: Run, all_facts: list[Json]) -> str:
     host, tool = run.data["host"], run.data["tool"]
     lines = [f"# Capacity by run {markdown_text(run.id)}", ""]
     for facts in all_facts:
@@ -202,7 +204,7 @@ def why_refused(refused: dict[str, list[str]]) -> list[str]:
             for why, cells in refused.items()]
 
 
-def run(args, where: str) -> int:
+def run(args: argparse.Namespace, where: str) -> int:
     """`where`: the run. `args`: only, hold_out, spare, json, markdown. Returns the exit code."""
     record = load(where)
     check(record)
@@ -210,7 +212,8 @@ def run(args, where: str) -> int:
     steps = {step for cell in cells for step in step_counts(cell)}
     if args.hold_out and args.hold_out not in steps:
         raise no_such_step(args.hold_out, steps)
-    facts, refused = [], {}
+    facts: list[Json] = []
+    refused: dict[str, list[str]] = {}
     for cell in cells:
         try:
             facts.append(cell_facts(record, cell, args.hold_out, args.spare))

@@ -12,6 +12,7 @@ and compared with what was measured.
 
 `suite forecast` makes a run for it. Exit 0: all of that holds; 1: it does not, or nothing was there to check.
 """
+import argparse
 import json
 import math
 from dataclasses import asdict, dataclass
@@ -200,7 +201,7 @@ def verdicts(points: list[Point], sides: list[Side]) -> list[tuple[str, bool]]:
     return told
 
 
-def run(args, runs: list[Run]) -> int:
+def run(args: argparse.Namespace, runs: list[Run]) -> int:
     """`args`: only, json, markdown. Returns the exit code."""
     found = gather(runs, args.only)
     points = [*of_memory(found.memory), *of_cpu(found.loads), *of_law(found)]

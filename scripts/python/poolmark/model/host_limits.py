@@ -7,6 +7,7 @@ are scaled to the memory that was asked for.
 import math
 from dataclasses import dataclass
 
+from poolmark.base.forms import Json
 from poolmark.base.units import show_bytes, show_count
 from poolmark.facts.plan import RESERVE
 
@@ -38,11 +39,11 @@ class Limit:
         return self.known == SETTING
 
 
-def _int(value) -> int | None:
+def _int(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
 
 
-def _pair(value, places: int) -> list[int] | None:
+def _pair(value: object, places: int) -> list[int] | None:
     return value if isinstance(value, list) and len(value) == places and all(_int(one) for one in value) else None
 
 
@@ -56,7 +57,7 @@ def _setting(name: str, carries: float, connections: int | None, arithmetic: str
     return Limit(name, carries, "connections", share, arithmetic, SETTING, mend if share is None or share < 1 else "-")
 
 
-def descriptors(limits: dict, connections: int | None) -> Limit:
+def descriptors(limits: Json, connections: int | None) -> Limit:
     found = _int(limits.get("nofile_hard"))
     if found is None:
         return _not_recorded("descriptors of a process", "limits.nofile_hard")
@@ -71,7 +72,7 @@ def descriptors(limits: dict, connections: int | None) -> Limit:
     return _setting("descriptors of a process", room, connections, text, mend + "; or several processes")
 
 
-def open_files(limits: dict, scale: float, connections: int | None) -> Limit:
+def open_files(limits: Json, scale: float, connections: int | None) -> Limit:
     found = _int(limits.get("file_max"))
     if found is None:
         return _not_recorded("open files of the host", "limits.file_max")
@@ -81,7 +82,7 @@ def open_files(limits: dict, scale: float, connections: int | None) -> Limit:
                     f"sudo sysctl -w fs.file-max={(connections or 0) + FILES_OF_ELSE}")
 
 
-def ports(limits: dict, sources: int | None, connections: int | None) -> Limit:
+def ports(limits: Json, sources: int | None, connections: int | None) -> Limit:
     found = _pair(limits.get("port_range"), 2)
     if found is None or found[1] < found[0]:
         return _not_recorded("ports of the clients", "limits.port_range")
@@ -99,7 +100,7 @@ def ports(limits: dict, sources: int | None, connections: int | None) -> Limit:
                     + ("clients' hosts" if more <= 1 else f"clients' hosts, and {show_count(more)} listening ports"))
 
 
-def tcp_memory(limits: dict, scale: float, connections: int | None) -> Limit:
+def tcp_memory(limits: Json, scale: float, connections: int | None) -> Limit:
     found = _pair(limits.get("tcp_mem_pages"), 3)
     if found is None:
         return _not_recorded("TCP memory (tcp_mem)", "limits.tcp_mem_pages")
@@ -111,10 +112,10 @@ def tcp_memory(limits: dict, scale: float, connections: int | None) -> Limit:
                     f'sudo sysctl -w net.ipv4.tcp_mem="{need // 2} {need * 3 // 4} {need}"')
 
 
-def settings(host: dict, memory_bytes: int | None, sources: int | None, connections: int | None) -> list[Limit]:
+def settings(host: Json, memory_bytes: int | None, sources: int | None, connections: int | None) -> list[Limit]:
     """The limits that are settings. `host`: of the record; `memory_bytes`: of the host that was asked for."""
     found = host.get("limits")
-    limits: dict = found if isinstance(found, dict) else {}
+    limits: Json = found if isinstance(found, dict) else {}
     own = _int(host.get("memory_bytes"))
     scale = memory_bytes / own if memory_bytes and own else 1.0
     return [descriptors(limits, connections), open_files(limits, scale, connections), ports(limits, sources, connections),

@@ -11,11 +11,14 @@ proportional to itself. Intervals are Student's t at 95 %.
 import bisect
 import math
 import shlex
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy
 from scipy import stats
 
+from poolmark.compare.blocks import Array
+from poolmark.base.forms import Json
 from poolmark.facts import described
 from poolmark.base.curves import LEVEL_BYTES, LEVEL_SHARE, SOCKET_BYTES
 from poolmark.base.errors import PoolmarkError, UsageError
@@ -27,11 +30,14 @@ LARGE = 1_000                        # from so many connections on a pool's rule
 MOST = 1 << 36                       # upper bound of the search for connections
 
 
+Pools = dict[str, dict[str, float]]     # pool -> object_bytes, owned, in_use
+
+
 @dataclass
 class Line:
     base: float
     slope: float
-    covariance: numpy.ndarray
+    covariance: Array
     freedom: int
 
     def at(self, connections: float) -> float:
@@ -50,7 +56,7 @@ class Line:
         return self.slope - half, self.slope + half
 
 
-def fit_line(counts, values, off_bytes: float = USER_OFF_BYTES) -> Line:
+def fit_line(counts: Sequence[float], values: Sequence[float], off_bytes: float = USER_OFF_BYTES) -> Line:
     """Weighted least squares. At least three points, because two give no interval."""
     x, y = numpy.asarray(counts, float), numpy.asarray(values, float)
     if len(x) < 3 or len(set(counts)) < 3:
@@ -80,14 +86,14 @@ class PoolRule:
         return max(in_use, self.growth[row][1] if row >= 0 else 0)
 
 
-def pool_rules(config: dict) -> dict[str, PoolRule]:
+def pool_rules(config: Json) -> dict[str, PoolRule]:
     """The rule of each pool for a cell's configuration. Empty for another broker, and for options that this build's broker does
     not accept."""
     if config.get("target", "poolmark") != "poolmark":
         return {}
     words = [*shlex.split(str(config.get("broker_options", ""))), "--pool", str(config.get("strategy", "malloc"))]
     told, _ = described.ask("poolmark-broker", words)
-    return {pool["name"]: PoolRule(tuple(map(tuple, pool["growth"])), pool["rule"]["name"] == "factor")
+    return {pool["name"]: PoolRule(tuple((in_use, owned) for in_use, owned in pool["growth"]), pool["rule"]["name"] == "factor")
             for pool in told["pools"]} if told else {}
 
 
@@ -97,9 +103,9 @@ class Step:
     connections: int
     user_bytes: float
     kernel_bytes: float | None          # growth since the start
-    pools: dict = field(default_factory=dict)
+    pools: Pools = field(default_factory=dict)
 
-    def reserve_bytes(self, names=None) -> float:
+    def reserve_bytes(self, names: Collection[str] | None = None) -> float:
         """Memory that the pools (all, or the named ones) own and that is not in use. 0 without figures of pools."""
         return sum(max(0, pool["owned"] - pool["in_use"]) * (pool["object_bytes"] or 0)
                    for name, pool in self.pools.items() if names is None or name in names)
@@ -195,7 +201,7 @@ def keeps_to(rule: PoolRule, steps: list[Step], pool: str, instances: int) -> bo
                <= 0.05 * step.pools[pool]["owned"] for step in large)
 
 
-def make_step(connections: int, user_bytes: float, kernel_bytes: float | None, pools: dict) -> Step:
+def make_step(connections: int, user_bytes: float, kernel_bytes: float | None, pools: Pools) -> Step:
     """`kernel_bytes`: growth since the start."""
     step = Step(connections, user_bytes, kernel_bytes, pools)
     # Unused objects have pages only if they were touched. A reserve above all user memory cannot be right and is dropped.
@@ -204,11 +210,11 @@ def make_step(connections: int, user_bytes: float, kernel_bytes: float | None, p
     return step
 
 
-def fit_model(steps: list[Step], config: dict, instances: int) -> Model:
+def fit_model(steps: list[Step], config: Json, instances: int) -> Model:
     rules = {name: rule for name, rule in pool_rules(config).items() if name in steps[-1].pools and keeps_to(rule, steps, name, instances)}
     known = [step for step in steps if step.kernel_bytes is not None]
     user = fit_line([step.connections for step in steps], [step.user_bytes - step.reserve_bytes(rules) for step in steps])
-    kernel = fit_line([step.connections for step in known], [step.kernel_bytes for step in known], KERNEL_OFF_BYTES) \
+    kernel = fit_line([step.connections for step in known], [step.kernel_bytes or 0.0 for step in known], KERNEL_OFF_BYTES) \
         if len(known) >= 3 else None
     return Model(steps, instances, rules, user, kernel)
 
@@ -225,12 +231,12 @@ class HeldOut:
         return 100 * (self.predicted_bytes / self.measured_bytes - 1)
 
 
-def no_such_step(connections: int, steps) -> PoolmarkError:
+def no_such_step(connections: int, steps: Iterable[int]) -> PoolmarkError:
     return UsageError(f"there is no step of {connections} connections to hold out; there are: "
                       + ", ".join(str(step) for step in sorted(steps)))
 
 
-def hold_out(steps: list[Step], config: dict, instances: int, connections: int) -> HeldOut:
+def hold_out(steps: list[Step], config: Json, instances: int, connections: int) -> HeldOut:
     """Predicts the step of `connections` by a model of the other steps."""
     seen = [step for step in steps if step.connections != connections]
     step = next((step for step in steps if step.connections == connections), None)

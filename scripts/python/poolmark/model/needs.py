@@ -9,17 +9,19 @@ figures. A figure has a value or a reason. What no run has measured is a gap wit
 import math
 from dataclasses import asdict, dataclass
 
+from poolmark.base.forms import Json
 from poolmark.base.units import show, show_bytes, show_count, show_ns
 from poolmark.model import asked as asked_words
 from poolmark.model import host_limits
 from poolmark.model.asked import Asked, show_rate
 from poolmark.model.choose import Chosen, choose
 from poolmark.model.cpu import SAME_RATE
-from poolmark.model.evidence import Evidence
+from poolmark.model.evidence import Connect, Evidence, Load, Memory
 from poolmark.model.forecast import line_facts
 from poolmark.model.host_limits import COMPUTED, FORECAST, MEASURED, UNKNOWN, Limit
 from poolmark.model.parts import (CpuPart, Gap, MemoryPart, ScalePart, TailPart, cost_words, cpu_part, how_to_know_p99, memory_part,
                                   processors_of, scale_part, tail_part)
+from poolmark.records.read_record import Run
 from poolmark.records.record import sha256
 
 SCHEMA = "poolmark.capacity/1"
@@ -340,20 +342,20 @@ def shown(value: float | None, unit: str) -> str:
     return f"{value:.3g}" if unit == PROCESSOR else show(value, unit)
 
 
-def figure_facts(one: Figure) -> dict:
+def figure_facts(one: Figure) -> Json:
     interval = "" if one.low is None or one.high is None else f"{shown(one.low, one.unit)} to {shown(one.high, one.unit)}"
     return _finite(asdict(one)) | {"shown": shown(one.value, one.unit) + (f" {PROCESSOR}" if one.unit == PROCESSOR and one.value is not None else ""),
                                    "interval_shown": interval}
 
 
-def limit_facts(one: Limit) -> dict:
+def limit_facts(one: Limit) -> Json:
     interval = "" if one.low is None or one.high is None else (
         f"{host_limits.show_carried(one.low, one.unit)} to {host_limits.show_carried(one.high, one.unit)}")
     return _finite(asdict(one)) | {"shown": host_limits.show_carried(one.carries, one.unit), "interval_shown": interval,
                                    "share_shown": host_limits.show_share(one.share)}
 
 
-def _finite(facts: dict) -> dict:
+def _finite(facts: Json) -> Json:
     """JSON has no infinity: no bound is null there, and `shown` says it."""
     return {key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in facts.items()}
 
@@ -363,7 +365,7 @@ def _steps_to(most: float) -> list[float]:
     return [most * at / CHART_STEPS for at in range(CHART_STEPS + 1)]
 
 
-def model_facts(parts: Parts) -> dict:
+def model_facts(parts: Parts) -> Json:
     memory, cost, held, scale = parts.memory, parts.cpu.cost, parts.cpu.held_out, parts.scale
     return {
         "memory": memory and {
@@ -384,7 +386,7 @@ def model_facts(parts: Parts) -> dict:
                                "points": [{"utilisation": used, "p99_ns": value} for used, value in parts.tail.points]}}
 
 
-def law_facts(scale: ScalePart) -> dict:
+def law_facts(scale: ScalePart) -> Json:
     law, held = scale.law.fit, scale.law.held_out
     if law is None:
         return {}
@@ -395,7 +397,7 @@ def law_facts(scale: ScalePart) -> dict:
                                   "holds": held.holds}}
 
 
-def run_facts(run) -> dict:
+def run_facts(run: Run) -> Json:
     host, tool = run.data["host"], run.data["tool"]
     return {"id": run.id, "sha256": sha256(run.folder / "run.json"), "started_utc": run.data["started_utc"], "commit": str(tool.get("commit")),
             "version": str(tool.get("version")), "cores": host.get("cores"), "cpu_model": host.get("cpu_model"), "kernel": host.get("kernel")}
@@ -412,7 +414,7 @@ def failed_checks(parts: Parts) -> list[str]:
     return told
 
 
-def answer(found: Evidence, asked: Asked, committed: bool) -> dict:
+def answer(found: Evidence, asked: Asked, committed: bool) -> Json:
     """The answer as JSON. UsageError when the question cannot be put to these runs."""
     parts = parts_of(found, asked, committed)
     settings = host_limits.settings(parts.chosen.run_of_host().data["host"], parts.memory_bytes, asked.sources, asked.connections) \
@@ -423,7 +425,8 @@ def answer(found: Evidence, asked: Asked, committed: bool) -> dict:
     gaps = parts.gaps + ([gap] if gap else [])
     first, hard = host_limits.first_of(limits), host_limits.first_of([one for one in limits if not one.is_setting])
     wrong = failed_checks(parts)
-    used = dict.fromkeys(one.run.id for one in (*parts.chosen.memory, *parts.chosen.loads, *parts.chosen.connects))
+    measured: list[Memory | Load | Connect] = [*parts.chosen.memory, *parts.chosen.loads, *parts.chosen.connects]
+    used = dict.fromkeys(one.run.id for one in measured)
     scale = parts.chosen.scale
     used |= dict.fromkeys(one.run.id for one in ([*scale.points, *scale.others] if scale else []))
     return {

@@ -4,6 +4,7 @@ against utilisation, each with the measured points and the need. Panels without 
 from dataclasses import dataclass
 from pathlib import Path
 
+from poolmark.base.forms import Json
 from poolmark.base.draw import SCHEMA, svgs
 from poolmark.base.errors import PoolmarkError, UsageError
 from poolmark.base.table import clean
@@ -15,11 +16,11 @@ MIB = 1 << 20
 POINTS = 40     # of the law's line
 
 
-def _row(panel: str, what: str, x: float, y: float, low: float | None = None, high: float | None = None) -> dict:
+def _row(panel: str, what: str, x: float, y: float, low: float | None = None, high: float | None = None) -> Json:
     return {"panel": panel, "what": what, "x": x, "y": y, "low": low, "high": high}
 
 
-def _memory(facts: dict) -> list[dict]:
+def _memory(facts: Json) -> list[Json]:
     memory, asked = facts["models"]["memory"], facts["asked"]["connections"]
     if not memory:
         return []
@@ -28,7 +29,7 @@ def _memory(facts: dict) -> list[dict]:
     return rows + ([_row("memory", NEED, asked, sum(parts) / MIB)] if asked and None not in parts else [])
 
 
-def _cpu(facts: dict) -> list[dict]:
+def _cpu(facts: Json) -> list[Json]:
     cost, rate = facts["models"]["cpu"], facts["asked"]["rate"]
     if not cost:
         return []
@@ -38,7 +39,7 @@ def _cpu(facts: dict) -> list[dict]:
     return rows + ([_row("cpu", NEED, rate, found["value"], found["low"], found["high"])] if rate and found else [])
 
 
-def _law(facts: dict) -> list[dict]:
+def _law(facts: Json) -> list[Json]:
     law = facts["models"]["law"]
     if not law:
         return []
@@ -53,7 +54,7 @@ def _law(facts: dict) -> list[dict]:
     return rows
 
 
-def _p99(facts: dict) -> list[dict]:
+def _p99(facts: Json) -> list[Json]:
     tail = facts["models"]["p99"]
     rows = [_row("p99", MEASURED, 100 * one["utilisation"], one["p99_ns"] / 1e6) for one in tail["points"]] if tail else []
     bound = facts["asked"]["p99_ns"]
@@ -70,7 +71,7 @@ class Panel:
     scale: str = "linear"       # of y
 
 
-def _panels(facts: dict) -> dict[str, Panel]:
+def _panels(facts: Json) -> dict[str, Panel]:
     axis = (facts["models"]["law"] or {}).get("axis", "load")
     return {"memory": Panel("Memory of a server", "connections", "MiB", ",~r"),
             "cpu": Panel("CPU time of messages", "messages a second", "processors", ",.3~r"),
@@ -78,11 +79,11 @@ def _panels(facts: dict) -> dict[str, Panel]:
             "p99": Panel("p99 of deliveries", "utilisation, %", "ms", ",.3~r", True, "log")}
 
 
-def _panel(panel: Panel, rows: list[dict]) -> dict:
-    colour: dict = {"field": "what", "type": "nominal", "title": None, "sort": list(COLOURS),
+def _panel(panel: Panel, rows: list[Json]) -> Json:
+    colour: Json = {"field": "what", "type": "nominal", "title": None, "sort": list(COLOURS),
               "scale": {"domain": list(COLOURS), "range": list(COLOURS.values())}}
-    x: dict = {"field": "x", "type": "quantitative", "title": panel.x, "axis": {"format": "~s", "labelOverlap": True}}
-    y: dict = {"field": "y", "type": "quantitative", "title": panel.y, "scale": {"type": panel.scale},
+    x: Json = {"field": "x", "type": "quantitative", "title": panel.x, "axis": {"format": "~s", "labelOverlap": True}}
+    y: Json = {"field": "y", "type": "quantitative", "title": panel.y, "scale": {"type": panel.scale},
                "axis": {"format": panel.form, "labelOverlap": True}}
     base = {"x": x, "y": y, "color": colour}
     lines = f"datum.what == '{MODEL}'" + (f" || datum.what == '{NEED}'" if panel.need_is_line else "")
@@ -94,7 +95,7 @@ def _panel(panel: Panel, rows: list[dict]) -> dict:
     return {"title": panel.title, "width": 320, "height": 220, "data": {"values": rows}, "layer": layers}
 
 
-def spec(facts: dict) -> dict | None:
+def spec(facts: Json) -> Json | None:
     """The chart; None when nothing was measured that a panel shows."""
     known = _panels(facts)
     found = {"memory": _memory(facts), "cpu": _cpu(facts), "law": _law(facts), "p99": _p99(facts)}
@@ -104,7 +105,7 @@ def spec(facts: dict) -> dict | None:
     return {"$schema": SCHEMA, "title": clean(facts["question"]), "background": "white", "columns": 2, "concat": panels}
 
 
-def write(facts: dict, where: str) -> None:
+def write(facts: Json, where: str) -> None:
     """Writes the SVG. UsageError for a file that cannot be written; PoolmarkError when it cannot be drawn."""
     found = spec(facts)
     if found is None:

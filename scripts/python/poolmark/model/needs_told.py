@@ -2,6 +2,7 @@
 """A capacity answer (needs.answer) as text for a terminal, as Markdown for a report, and as one paragraph to paste. All figures are the
 texts `shown` of the answer; nothing is computed here.
 """
+from poolmark.base.forms import Json
 from poolmark.base.table import clean, markdown_table, markdown_text, text_table
 from poolmark.base.units import plural, show_bytes, show_count
 
@@ -10,16 +11,16 @@ LIMITS = ["limit of one host", "carries", "at 95 %", "of the need", "how known"]
 GUNTHER = "N. J. Gunther, A Simple Capacity Model of Massively Parallel Transaction Systems, CMG 1993"
 
 
-def figure(facts: dict, name: str) -> dict | None:
+def figure(facts: Json, name: str) -> Json | None:
     return next((one for one in facts["figures"] if one["name"].startswith(name)), None)
 
 
-def host_words(facts: dict) -> str:
+def host_words(facts: Json) -> str:
     host = facts["host"]
     return f"{plural(host['cores'], 'processor')} and {show_bytes(host['memory_bytes'])}" + (", as the measured one" if host["as_measured"] else "")
 
 
-def headline(facts: dict) -> str:
+def headline(facts: Json) -> str:
     """The answer in a sentence."""
     hosts = figure(facts, "hosts")
     if hosts is None or hosts["value"] is None:
@@ -33,7 +34,7 @@ def headline(facts: dict) -> str:
     return told
 
 
-def first_limits(facts: dict) -> str:
+def first_limits(facts: Json) -> str:
     """Which limit comes first, and which when the settings are mended."""
     first, hard = facts["first_limit"], facts["first_limit_without_settings"]
     limits = {one["name"]: one for one in facts["limits"]}
@@ -47,7 +48,7 @@ def first_limits(facts: dict) -> str:
     return told + "."
 
 
-def checks(facts: dict) -> list[str]:
+def checks(facts: Json) -> list[str]:
     """The held-out points."""
     told, models = [], facts["models"]
     memory, cpu, law = (models[name] and models[name].get("held_out") for name in ("memory", "cpu", "law"))
@@ -60,7 +61,7 @@ def checks(facts: dict) -> list[str]:
     return told
 
 
-def law_words(facts: dict) -> str:
+def law_words(facts: Json) -> str:
     law = facts["models"]["law"]
     if not law:
         return ""
@@ -69,12 +70,12 @@ def law_words(facts: dict) -> str:
     return f"universal scalability law over {law['axis']}: first {show_count(law['first']['value'])} ({first}), {', '.join(parts)} at 95 %"
 
 
-def run_words(run: dict) -> str:
+def run_words(run: Json) -> str:
     return (f"run {run['id']} of {run['started_utc']}, version {run['version']}, commit {run['commit'][:12]}, {run['cores']} processors of "
             f"{run['cpu_model']}, {run['kernel']}, sha256 of its run.json {run['sha256']}")
 
 
-def paragraph(facts: dict) -> str:
+def paragraph(facts: Json) -> str:
     """One paragraph with its references, for a capacity report."""
     told = [f"Need: {facts['question']}."]
     if facts["bytes_taken_for"]:
@@ -97,24 +98,24 @@ def paragraph(facts: dict) -> str:
     return " ".join(told)
 
 
-def figure_rows(facts: dict) -> list[list[str]]:
+def figure_rows(facts: Json) -> list[list[str]]:
     return [[one["name"], one["shown"], one["interval_shown"], one["known"]] for one in facts["figures"]]
 
 
-def limit_rows(facts: dict) -> list[list[str]]:
+def limit_rows(facts: Json) -> list[list[str]]:
     return [[one["name"], one["shown"] + ("" if one["unit"] != "connections" or one["carries"] is None else " connections"), one["interval_shown"],
              one["share_shown"], one["known"]] for one in facts["limits"]]
 
 
-def below_figures(facts: dict) -> list[str]:
+def below_figures(facts: Json) -> list[str]:
     return [f"{one['name']}: {one['basis']}" for one in facts["figures"] if one["basis"]]
 
 
-def below_limits(facts: dict) -> list[str]:
+def below_limits(facts: Json) -> list[str]:
     return [f"{one['name']}: {one['arithmetic']}" + (f". Mend it: {one['mend']}" if one["mend"] not in ("", "-") else "") for one in facts["limits"]]
 
 
-def remarks(facts: dict) -> list[str]:
+def remarks(facts: Json) -> list[str]:
     """Checks, notes, and what is not known."""
     told = [f"check: {one}" for one in checks(facts)] + ([law_words(facts)] if law_words(facts) else [])
     told += [f"THE MODEL DOES NOT HOLD: {one}" for one in facts["checks_failed"]]
@@ -127,11 +128,11 @@ def remarks(facts: dict) -> list[str]:
     return told
 
 
-def gap_lines(facts: dict) -> list[str]:
+def gap_lines(facts: Json) -> list[str]:
     return [f"not known: {one['what']}: {one['why']}" + (f". Measure it: {one['measure']}" if one["measure"] else "") for one in facts["gaps"]]
 
 
-def text(facts: dict) -> str:
+def text(facts: Json) -> str:
     parts = [clean(facts["question"]) + "\n" + clean(f"by {facts['configuration']}: {headline(facts)}.")]
     if facts["figures"]:
         parts.append(text_table(FIGURES, figure_rows(facts), "lrrl") + "\n\n  " + "\n  ".join(map(clean, below_figures(facts))))
@@ -146,7 +147,7 @@ def text(facts: dict) -> str:
     return "\n\n".join(parts)
 
 
-def markdown(facts: dict) -> str:
+def markdown(facts: Json) -> str:
     lines = ["# Capacity", "", markdown_text(f"Need: {facts['question']}."), "",
              markdown_text(f"By {facts['configuration']}: {headline(facts)}."), ""]
     if facts["figures"]:

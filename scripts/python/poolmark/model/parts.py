@@ -5,13 +5,14 @@ answer has a gap: what is missing, why, and the command that measures it.
 import math
 from dataclasses import dataclass
 
+from poolmark.base.forms import Json
 from poolmark.base.errors import PoolmarkError
 from poolmark.base.paths import CALLED
 from poolmark.base.units import plural, show_count, show_ns
 from poolmark.model import by_account, cpu, tail, usl
 from poolmark.model.asked import Asked, show_rate
 from poolmark.model.choose import Chosen, bounds_words
-from poolmark.model.evidence import Memory
+from poolmark.model.evidence import Load, Memory
 from poolmark.model.forecast import TOLERANCE_PERCENT
 from poolmark.model.model import MOST, HeldOut, Model, fit_model, hold_out
 from poolmark.model.steps import LEAST_STEPS, no_figures, what_to_run
@@ -161,18 +162,18 @@ class TailPart:
     points: list[tuple[float, float]]   # (utilisation, p99 in ns)
 
 
-def processors_of(host: dict) -> int | None:
+def processors_of(host: Json) -> int | None:
     """What the record's host had."""
     cores = host.get("cores")
     return cores if isinstance(cores, int) and not isinstance(cores, bool) and cores > 0 else None
 
 
-def utilisation_of(load) -> float | None:
+def utilisation_of(load: Load) -> float | None:
     """Of the processors that the target could use. None where its threads or CPU time are not known."""
     cores = processors_of(load.run.data["host"])
     if load.processors is None or load.threads is None or cores is None:
         return None
-    return load.processors / min(load.threads, cores)
+    return float(load.processors / min(load.threads, cores))
 
 
 def tail_part(chosen: Chosen, asked: Asked) -> TailPart | Gap:

@@ -8,10 +8,11 @@ UsageError for a record that has none, with the commands that make one.
 """
 import re
 
+from poolmark.base.forms import AnomalyData, CellData, value_of
 from poolmark.base.errors import UsageError
 from poolmark.base.paths import CALLED
 from poolmark.base.table import clean
-from poolmark.model.model import Model, Step, make_step
+from poolmark.model.model import Model, Pools, Step, make_step
 from poolmark.records.measures import take_steps
 from poolmark.records.read_record import Run
 from poolmark.suites import suite_file
@@ -28,16 +29,16 @@ def what_to_run() -> str:
     return ", or ".join([*suites, "poolmark-loadgen steps --steps 1k,3k,6k,10k --watch-pid PID --record DIR"])
 
 
-def step_counts(cell: dict) -> list[int]:
+def step_counts(cell: CellData) -> list[int]:
     """The steps that the generator was asked for; empty for another scenario."""
     match = re.search(r"--steps ([^\s;]+)", str(cell["config"].get("phases", "")))
     steps = match[1].split(",") if match else cell["config"].get("steps")
     return [int(step) for step in steps if str(step).isdecimal()] if isinstance(steps, list) else []
 
 
-def pools_of(cell: dict, connections: int) -> dict[str, dict]:
+def pools_of(cell: CellData, connections: int) -> Pools:
     """Each pool's numbers at a step, from the cell's metrics step.N.POOL.owned ..."""
-    pools: dict[str, dict] = {}
+    pools: Pools = {}
     for name, metric in cell.get("metrics", {}).items():
         match = re.fullmatch(rf"step\.{connections}\.(\w+)\.(object_bytes|owned|in_use)", name)
         if match and metric["value"] is not None:
@@ -45,29 +46,29 @@ def pools_of(cell: dict, connections: int) -> dict[str, dict]:
     return {name: numbers for name, numbers in pools.items() if len(numbers) == 3}
 
 
-def read_steps(cell: dict) -> tuple[list[Step], int]:
+def read_steps(cell: CellData) -> tuple[list[Step], int]:
     """A cell's steps, and the number of broker instances that they sum up."""
-    def value(name: str):
-        return (cell.get("metrics", {}).get(name) or {}).get("value")
+    def value(name: str) -> float | None:
+        return value_of(cell.get("metrics", {}), name)
 
-    steps = [make_step(count, value(f"step.{count}.user_bytes"), value(f"step.{count}.kernel_bytes"), pools_of(cell, count))
-             for count in step_counts(cell) if value(f"step.{count}.user_bytes") is not None]
+    steps = [make_step(count, user, value(f"step.{count}.kernel_bytes"), pools_of(cell, count))
+             for count in step_counts(cell) if (user := value(f"step.{count}.user_bytes")) is not None]
     if not steps:
         raise UsageError("the record has no memory of a target at any step: give --watch-pid")
     instances = sum("poolmark-broker" in command[0] for command in cell.get("commands", []) if command)
     return steps, max(1, instances)
 
 
-def own_steps(run: Run) -> dict:
+def own_steps(run: Run) -> CellData:
     """A generator's own record as a cell. Its steps are read by the function that a suite uses."""
     cell = Replayed(run.id)
     if (run.folder / "steps.csv").is_file() and (run.folder / "memory.csv").is_file():
         take_steps(cell, run.folder, run)
-    return {"id": run.id, "config": run.data.get("config", {}), "files": {}, "status": run.data["status"],
+    return {"id": run.id, "config": run.data.get("config", {}), "repetition": 1, "files": {}, "status": run.data["status"],
             "metrics": cell.data["metrics"]}
 
 
-def cells_of(run: Run, only: str | None) -> list[dict]:
+def cells_of(run: Run, only: str | None) -> list[CellData]:
     """The run's cells; a generator's own record counts as one cell."""
     cells = run.data.get("cells", [])
     if not cells and run.data["kind"] == "load":
@@ -81,7 +82,7 @@ def cells_of(run: Run, only: str | None) -> list[dict]:
     return chosen
 
 
-def cells_in_steps(run: Run, only: str | None) -> list[dict]:
+def cells_in_steps(run: Run, only: str | None) -> list[CellData]:
     """Those of its cells that went up in steps."""
     in_steps = [cell for cell in cells_of(run, only) if step_counts(cell)]
     if not in_steps:
@@ -89,14 +90,14 @@ def cells_in_steps(run: Run, only: str | None) -> list[dict]:
     return in_steps
 
 
-def no_figures(run: Run, cell: dict, model: Model) -> dict[str, str]:
+def no_figures(run: Run, cell: CellData, model: Model) -> dict[str, str]:
     """"user" or "kernel" -> why there is no figure of it for a connection: the fit, or an anomaly of the record."""
     told = {name: why for name in ("user", "kernel") if (why := model.no_growth(name))}
     own = run.data.get("anomalies", []) if run.data["kind"] == "load" else []
     return withheld.no_figures([*own, *of_steps(cell)]) | told
 
 
-def of_steps(cell: dict) -> list[dict]:
+def of_steps(cell: CellData) -> list[AnomalyData]:
     """The anomalies of a cell without those of its other phases, whose figures are no part of a forecast."""
     others = tuple(f"{phase['name']}: " for phase in cell.get("phases") or [] if phase["scenario"] != "steps")
     return [one for one in cell.get("anomalies", []) if not others or not str(one.get("text", "")).startswith(others)]

@@ -20,6 +20,8 @@ from dataclasses import dataclass
 import numpy
 from scipy import optimize, stats
 
+from poolmark.compare.blocks import Array
+
 CONFIDENCE = 0.95
 LEAST_LOADS = 5             # three coefficients, one load held out, one more to tell how far the law is off
 TOLERANCE_PERCENT = 10.0    # of the held-out load
@@ -34,7 +36,7 @@ class Fit:
     first: float
     contention: float
     coherency: float
-    covariance: numpy.ndarray       # of (ln first, contention, coherency)
+    covariance: Array       # of (ln first, contention, coherency)
     freedom: int
     least: float                    # range of the loads in the fit
     most: float
@@ -101,7 +103,7 @@ class Law:
     why: tuple[str, ...]        # reasons for which it gives no answer
 
 
-def _first_guess(loads: numpy.ndarray, rates: numpy.ndarray) -> numpy.ndarray:
+def _first_guess(loads: Array, rates: Array) -> Array:
     """N / X = 1/first + contention/first (N - 1) + coherency/first N (N - 1): a line in three terms."""
     design = numpy.stack([numpy.ones_like(loads), loads - 1, loads * (loads - 1)], axis=1)
     weight = rates / loads
@@ -116,7 +118,7 @@ def fit(points: list[tuple[float, float]]) -> Fit | None:
     loads, rates = (numpy.array(column, float) for column in zip(*points, strict=True))
     logarithms = numpy.log(rates / loads)
 
-    def left(values):
+    def left(values: Array) -> Array:
         loss = 1 + values[1] * (loads - 1) + values[2] * loads * (loads - 1)
         return numpy.where(loss > 0, logarithms - values[0] + numpy.log(numpy.where(loss > 0, loss, 1.0)), LARGE)
 

@@ -20,11 +20,14 @@ import math
 import os
 import re
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from poolmark.base.errors import PoolmarkError, UsageError
 from poolmark.base.faults import Faults
+from poolmark.base.forms import Json, Place
 from poolmark.base.paths import MIXES, for_people
 from poolmark.facts import described
 from poolmark.suites.toml_text import read_text
@@ -38,14 +41,14 @@ FILES = ("users", "payload-file", "payload-template")           # values that ar
 @dataclass
 class Mix:
     path: Path
-    plain: dict
-    planned: dict      # "config" and "plan" of the generator's description
+    plain: Json
+    planned: Json      # "config" and "plan" of the generator's description
 
     def text(self) -> str:
         return text_of(self.plain)
 
 
-def text_of(plain: dict) -> str:
+def text_of(plain: Json) -> str:
     return json.dumps(plain, indent=1) + "\n"
 
 
@@ -62,7 +65,7 @@ def find(name: str | Path) -> Path:
     return MIXES / f"{name}.toml"
 
 
-def keys_of(build: Path | None) -> dict[str, dict[str, dict]]:
+def keys_of(build: Path | None) -> dict[str, dict[str, Json]]:
     """{"group": {name: row}, "phase": ..., "act": ...} as the generator describes them."""
     keys = next((one["keys"] for one in described.scenarios(build).values() if "keys" in one), None)
     if keys is None:
@@ -70,7 +73,7 @@ def keys_of(build: Path | None) -> dict[str, dict[str, dict]]:
     return {part: {row["name"]: row for row in rows} for part, rows in keys.items()}
 
 
-def written(value) -> str:
+def written(value: object) -> str:
     """A number as the generator reads it, which knows no exponents."""
     if isinstance(value, float):
         return f"{value:.9f}".rstrip("0").rstrip(".")
@@ -80,17 +83,17 @@ def written(value) -> str:
 class Reader:
     """Makes the plain form of a file that is TOML."""
 
-    def __init__(self, path: Path, data: dict, faults: Faults, keys: dict):
+    def __init__(self, path: Path, data: Json, faults: Faults, keys: Json):
         self.path, self.data, self.faults, self.keys = path, data, faults, keys
         self.groups = [name for name in data["group"]] if isinstance(data.get("group"), dict) else []
 
-    def table(self, value, place: tuple, what: str) -> dict:
+    def table(self, value: Any, place: Place, what: str) -> Json:
         if isinstance(value, dict):
             return value
         self.faults.add(place, f"{what} is {value!r}; it must be a table")
         return {}
 
-    def word(self, row: dict, value, place: tuple) -> list[str]:
+    def word(self, row: Json, value: Any, place: Place) -> list[str]:
         """A key as an option."""
         name, flag = row["name"], row["kind"] == "flag"
         if flag != isinstance(value, bool):
@@ -107,8 +110,8 @@ class Reader:
             return [f"--{name}", written(value)]
         return []
 
-    def words(self, table: dict, part: str, place: tuple) -> list[str]:
-        found = []
+    def words(self, table: Json, part: str, place: Place) -> list[str]:
+        found: list[str] = []
         for name, value in table.items():
             row = self.keys[part].get(name)
             if row:
@@ -120,34 +123,36 @@ class Reader:
                 self.faults.add((*place, name), f"{name!r} is not a key of {what}", self.keys[part], name)
         return found
 
-    def group(self, name: str) -> dict:
+    def group(self, name: str) -> Json:
         place = ("group", name)
         table = self.table(self.data["group"][name], place, f"group {name}")
         return {"name": name, "options": self.words(table, "group", place)}
 
-    def act(self, group: str, value, place: tuple) -> dict:
+    def act(self, group: str, value: Any, place: Place) -> Json:
         table = {"do": value} if isinstance(value, str) else self.table(value, place, group)
         return {"group": group, "options": self.words(table, "act", place)}
 
-    def phase(self, number: int, table) -> dict:
+    def phase(self, number: int, value: Any) -> Json:
         place = ("phase", number)
-        table = self.table(table, place, "phase")
+        table = self.table(value, place, "phase")
         name = table.get("name")
         if not isinstance(name, str):
             self.faults.add(place, f"a phase's name is {name!r}; it must be a text")
-        options, acts, known = [], [], [*self.groups, ALL, "name", *self.keys["phase"]]
-        for key, value in table.items():
+        options: list[str] = []
+        acts: list[Json] = []
+        known = [*self.groups, ALL, "name", *self.keys["phase"]]
+        for key, one in table.items():
             if key in self.keys["phase"]:
-                options += self.word(self.keys["phase"][key], value, (*place, key))
+                options += self.word(self.keys["phase"][key], one, (*place, key))
             elif key in self.groups:
-                acts.append(self.act(key, value, (*place, key)))
+                acts.append(self.act(key, one, (*place, key)))
             elif key not in ("name", ALL):
                 self.faults.add((*place, key), f"{key!r} is no group and no key of a phase", known, key)
         if ALL in table:
             acts += [self.act(group, table[ALL], (*place, ALL)) for group in self.groups if group not in table]
         return {"name": str(name), "options": options, "acts": acts}
 
-    def plain(self) -> dict:
+    def plain(self) -> Json:
         for key in self.data:
             if key not in TOP:
                 self.faults.add((key,), f"{key!r} is not a key there", TOP, key)
@@ -166,26 +171,28 @@ class Reader:
                 "phases": [self.phase(number, table) for number, table in enumerate(phases)]}
 
 
-def place_of(wrong: str, plain: dict, data: dict) -> tuple[tuple, str]:
+def place_of(wrong: str, plain: Json, data: Json) -> tuple[Place, str]:
     """(place in the file, text) of a fault that the generator names by phase, group and key."""
     found = re.match(r"(?:phase ([a-z0-9_-]+)(?:: | ))?(?:group \"?([a-z0-9_-]+)\"?(?:: | ))?(?:--([a-z-]+))?", wrong)
-    phase, group, key = found.groups()
+    phase, group, key = found.groups() if found else (None, None, None)     # every part may be absent, so it always matches
     numbers = [number for number, one in enumerate(plain["phases"]) if one["name"] == phase]
-    place: tuple = ("phase", numbers[0]) if numbers else ()
+    place: Place = ()
+    if numbers:
+        place = ("phase", numbers[0])
     if group:
-        there = place and group not in data["phase"][place[1]]
+        there = bool(numbers) and group not in data["phase"][numbers[0]]
         place = (*place, ALL if there else group) if place else ("group", group)
-    place = (*place, key) if key and place else place
-    return place, wrong[:found.start(3) - 2] + wrong[found.start(3):] if key else wrong
+    place += (key,) if key and place else ()
+    return place, wrong[:found.start(3) - 2] + wrong[found.start(3):] if found and key else wrong
 
 
-def ask(file: Path, words: list[str], build: Path | None) -> tuple[dict | None, str]:
+def ask(file: Path, words: list[str], build: Path | None) -> tuple[Json | None, str]:
     """The generator's description of a run by this plain form, or its error."""
     told, wrong = described.ask(LOADGEN, ["mix", "--mix", file, *words], build)
     return told, wrong.removeprefix(f"--mix {file}: ")
 
 
-def read(path: Path, build: Path | None) -> tuple[dict, dict, Faults]:
+def read(path: Path, build: Path | None) -> tuple[Json, Json, Faults]:
     """(plain form, TOML, faults, of which there are none yet)."""
     text, data = read_text(path)
     faults = Faults(for_people(path), text)
@@ -195,7 +202,7 @@ def read(path: Path, build: Path | None) -> tuple[dict, dict, Faults]:
 
 
 @functools.cache
-def _folder() -> tempfile.TemporaryDirectory:
+def _folder() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="poolmark-mix-")  # removed when this process ends
 
 
@@ -215,7 +222,7 @@ def plain_file(name: str | Path, build: Path | None = None) -> Path:
     return file
 
 
-def load(name: str | Path, build: Path | None, words: list[str] = ()) -> Mix:
+def load(name: str | Path, build: Path | None, words: Sequence[str] = ()) -> Mix:
     """Reads and checks a file. `words`: further options of the generator, such as the engine. UsageError names every fault."""
     path = find(name)
     plain, data, faults = read(path, build)
@@ -226,4 +233,5 @@ def load(name: str | Path, build: Path | None, words: list[str] = ()) -> Mix:
             raise UsageError(f"{for_people(path)}: {wrong}")
         faults.add(place, said)
         faults.end()
+    assert told is not None     # a fault has ended it
     return Mix(path, plain, {"config": told["config"], "plan": told["plan"]})

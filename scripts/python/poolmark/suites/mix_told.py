@@ -6,6 +6,7 @@
 """
 import math
 
+from poolmark.base.forms import Json
 from poolmark.base.progress import span
 from poolmark.base.units import show_count
 from poolmark.suites.mix_file import Mix
@@ -14,51 +15,51 @@ CONNECTS_PER_S = 7_000      # of a small host that has both ends
 REST_S = 2.0                # start, end, readings of memory
 
 
-def count_of(act: dict) -> int:
-    return act["goal"] - act["before"]
+def count_of(act: Json) -> int:
+    return int(act["goal"]) - int(act["before"])
 
 
-def act_seconds(act: dict) -> float:
+def act_seconds(act: Json) -> float:
     """How long an act takes by itself; those that last as long as the phase: 0."""
     acts = count_of(act) * act.get("filters", 1)
     if act["do"] in ("publish", "churn", "slow"):
         return 0.0
-    return acts / (act["rate_per_s"] or CONNECTS_PER_S) + act.get("away_ns", 0) / 1e9
+    return float(acts / (act["rate_per_s"] or CONNECTS_PER_S) + act.get("away_ns", 0) / 1e9)
 
 
-def phase_seconds(phase: dict) -> float:
-    return max([phase["duration_ns"] / 1e9, *map(act_seconds, phase["acts"])])
+def phase_seconds(phase: Json) -> float:
+    return max([float(phase["duration_ns"]) / 1e9, *map(act_seconds, phase["acts"])])
 
 
 def seconds(mix: Mix) -> float:
     return REST_S + sum(map(phase_seconds, mix.planned["config"]["phases"]))
 
 
-def groups_of(mix: Mix) -> dict[str, dict]:
+def groups_of(mix: Mix) -> dict[str, Json]:
     return {group["name"]: group for group in mix.planned["config"]["groups"]}
 
 
-def messages_of(phase: dict, act: dict) -> int | None:
+def messages_of(phase: Json, act: Json) -> int | None:
     """Messages that are due in the phase; None: as many as are delivered."""
     if not act["rate_per_s"]:
         return None
-    exact = act["rate_per_s"] * phase["duration_ns"] / 1e9  # message n is due n / rate after the start, before the end
+    exact = float(act["rate_per_s"]) * int(phase["duration_ns"]) / 1e9  # message n is due n / rate after the start, before the end
     return math.ceil(exact - 1e-6)
 
 
-def deliveries_of(mix: Mix, act: dict, messages: int) -> int:
+def deliveries_of(mix: Mix, act: Json, messages: int) -> int:
     """Of so many messages. The publishers of `topics` have not all the same number of subscribers: then about so many."""
     group = groups_of(mix)[act["group"]]
     if group["role"] == "pairs":
         return messages
-    return messages * group["subscribers"] // (group["topics"] if group["pattern"] == "topics" else 1)
+    return messages * int(group["subscribers"]) // (int(group["topics"]) if group["pattern"] == "topics" else 1)
 
 
 def rate_text(rate: float) -> str:
     return f"{rate:.3g}" if rate < 1000 else show_count(rate)
 
 
-def act_text(phase: dict, act: dict) -> str:
+def act_text(phase: Json, act: Json) -> str:
     number, rate, kind = show_count(count_of(act)), act["rate_per_s"], act["do"]
     by_rate = f", {rate_text(rate)} a second" if rate else ", as fast as it goes"
     if kind == "publish":
@@ -82,7 +83,7 @@ def act_text(phase: dict, act: dict) -> str:
     return f"{act['group']} {kind}, {filters}{by_rate}"
 
 
-def group_text(group: dict) -> str:
+def group_text(group: Json) -> str:
     told = f"{show_count(group['connections'])} clients, QoS {group['qos']}"
     if group["role"] == "publisher":
         return f"{told}, {group['pattern']} to {show_count(group['subscribers'])} subscribers, about {show_count(group['payload_bytes'])} bytes"

@@ -6,10 +6,11 @@ from pathlib import Path
 
 from poolmark.base.errors import UsageError
 from poolmark.base.faults import FileFaults
+from poolmark.base.forms import Json
 from poolmark.base.paths import for_people
 
 
-def read_text(path: Path) -> tuple[str, dict]:
+def read_text(path: Path) -> tuple[str, Json]:
     """(text, its TOML). UsageError names the file and the line that is not TOML."""
     try:
         text = path.read_text(encoding="utf-8")
