@@ -29,7 +29,8 @@
 #define HAS_HEAP_COUNT 1
 #endif
 #ifdef HAS_HEAP_COUNT
-#include <sanitizer/allocator_interface.h>
+// Of the sanitizer's library. Debian's gcc has no header for it.
+size_t __sanitizer_get_current_allocated_bytes(void);
 #endif
 
 enum setting {
