@@ -18,7 +18,7 @@ from poolmark.verify.counts import count_complaints
 from poolmark.verify.verify import complaints
 
 # Metrics that are in no other file and follow from no other count; only the seal protects them.
-COUNTED_ALONE = ("network.", "generator.busiest_", "broker.connections_", "broker.memory_", "broker.messages_", "connect_uncorrected.censored",
+COUNTED_ALONE = ("network.", "clients.bytes_", "generator.busiest_", "broker.connections_", "broker.memory_", "broker.messages_", "connect_uncorrected.censored",
                  "delivery_uncorrected.censored", "ack_uncorrected.censored")
 COUNTED_ALONE_LAST = ("throttled_ns", "cpu.idle_share", "messages.duplicates", "messages.unacknowledged")
 KINDS = ("suite", "bench", "connect", "publish", "steps", "broker")
