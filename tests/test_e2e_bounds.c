@@ -450,7 +450,7 @@ static void unfinished_packets_leave_half_of_the_memory_to_others(void **state)
     struct process *broker = broker_with("--memory-limit", "48MiB");
     struct raw_client clients[CLIENTS];
     for (int i = 0; i < CLIENTS; i++) {
-        char id[16];
+        char id[24];
         snprintf(id, sizeof id, "slow-%d", i);
         raw_connect_clean(&clients[i], process_port(broker), id);
         begin_publish(&clients[i], ANNOUNCED, SENT);

@@ -24,11 +24,15 @@ def test_a_broker_that_has_served_before_gives_no_figure_and_no_forecast(tmp_pat
     with Broker("--pool", "malloc", "--shape", "lean", "--threads", "1", prefix=KEEPS) as broker:
         with load(tmp_path / "fresh", "steps", broker.port, *STEPS, "--watch-pid", broker.pid) as fresh:
             assert fresh.end() == 0
-        with load(tmp_path / "again", "steps", broker.port, *STEPS, "--watch-pid", broker.pid) as again:
-            again.end()
-            assert again.metric("memory.per_connection_bytes") is None
-            assert "restart it" in again.anomaly("resolution")
-    told = capacity(tmp_path / "again")
+        # Other tests beside this one may end connections in ways that cannot be told from a stranger's at this target.
+        for attempt in range(3):
+            with load(tmp_path / f"again {attempt}", "steps", broker.port, *STEPS, "--watch-pid", broker.pid) as again:
+                again.end()
+                assert again.metric("memory.per_connection_bytes") is None
+            if not again.anomaly("other_clients"):
+                break
+        assert "restart it" in again.anomaly("resolution"), again.record["anomalies"]
+    told = capacity(tmp_path / f"again {attempt}")
     facts = json.loads(told.stdout)["cells"][0]
     assert told.returncode == 1
     assert facts["user"] is None and "user memory did not grow" in facts["no_forecast"] and "restart the target" in facts["no_forecast"]
