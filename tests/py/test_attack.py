@@ -110,6 +110,13 @@ def test_only_a_broker_of_ones_own_is_attacked(url, complaint):
     assert broker.address_of("mqtt://[::1]:1884") == ("::1", 1884) and broker.address_of("mqtt://127.0.0.9") == ("127.0.0.9", 1883)
 
 
+def test_an_attack_of_nobody_is_a_failure(poolmark):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    done = poolmark("attack", "silent", "--target", f"mqtt://127.0.0.1:{port}", "--for", "100ms")
+    assert done.returncode == 1 and f"no connection was made; is there a broker at mqtt://127.0.0.1:{port}?" in done.stderr
+
+
 def test_a_wrong_call_is_named(poolmark):
     for words, complaint in (([], "name an attack"), (["flood"], "no attack 'flood'"), (["fan-out"], "no --target"),
                              (["fan-out", "--target", "mqtt://192.0.2.1:1"], "not on the loopback"),

@@ -421,3 +421,11 @@ def test_a_held_out_point_that_is_off_fails_the_check(tmp_path):
 
 def test_bounds_are_fixed_beforehand():
     assert held_out.bounds_for(0.7e6, 3e6) == pytest.approx([0.5e6, 1e6, 2e6, 5e6])
+
+
+def test_the_answer_is_for_one_process_where_several_were_measured_together(poolmark):
+    """The million had 52 brokers, whose starts are no memory of one server with a thousand connections: it said 60 MiB."""
+    done = poolmark("capacity", "--connections", "1k", "--json")
+    assert done.returncode == 0, done.stderr
+    figure = next(one for one in json.loads(done.stdout)["figures"] if one["name"] == "memory of the server")
+    assert 1e6 < figure["value"] < 3e6 and "for one process (of 52 that were measured together)" in figure["basis"]

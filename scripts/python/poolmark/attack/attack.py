@@ -79,4 +79,6 @@ def run(args: argparse.Namespace) -> int:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     print(json.dumps({"attack": args.name, **broker.tally.as_dict()}), flush=True)
+    if broker.tally.connections and not broker.is_reached:
+        raise PoolmarkError(f"{args.name}: no connection was made; is there a broker at {args.target}?")
     return 0

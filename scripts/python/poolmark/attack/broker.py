@@ -71,6 +71,7 @@ class Client:
                 self.socket.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
                 self.socket.bind((f"127.66.0.{next(broker.sources)}", 0))
             self.socket.connect(broker.address)
+            broker.is_reached = True
         except OSError:
             self.end()
 
@@ -182,6 +183,7 @@ class Broker:
         self.address = address_of(url)
         self.family = socket.AF_INET6 if ":" in self.address[0] else socket.AF_INET
         self.tally = Tally()
+        self.is_reached = False     # a connection was made
         self.sources = itertools.cycle(range(1, SOURCES + 1))
         self.numbers = itertools.count(1)
 

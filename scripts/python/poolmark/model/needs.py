@@ -103,11 +103,12 @@ def memory_figures(parts: Parts) -> list[Figure]:
     memory, count = parts.memory, parts.asked.connections
     if memory is None or count is None:
         return []
-    known = COMPUTED if memory.account else MEASURED if count <= memory.most else FORECAST
+    known = COMPUTED if memory.account or memory.processes > 1 else MEASURED if count <= memory.most else FORECAST
     user, kernel = memory.user_at(count), memory.kernel_at(count)
     line = memory.model.user
     basis = memory.account.arithmetic() + f", by account: {memory.account.words}" if memory.account else (
-        f"{show_bytes(line.base)} + n x {line.slope:.0f} B" + (" + the pools' reserve by their rule" if memory.model.rules else ""))
+        f"{show_bytes(memory.base_bytes)} for one process" + (f" (of {memory.processes} that were measured together)" if memory.processes > 1 else "")
+        + f" + n x {line.slope:.0f} B" + (" + the pools' reserve by their rule" if memory.model.rules else ""))
     whole = user + kernel + parts.asked.spare_bytes
     half = memory.margin(count)
     free = 1 - parts.asked.reserve

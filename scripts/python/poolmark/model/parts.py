@@ -41,8 +41,20 @@ class MemoryPart:
     def holds_check(self) -> bool:
         return self.held_out is None or abs(self.held_out.error_percent) <= TOLERANCE_PERCENT
 
+    @property
+    def processes(self) -> int:
+        """Processes of the server that were measured together; the answer is for one."""
+        return max((cell.instances for cell in self.cells), default=1)
+
+    @property
+    def base_bytes(self) -> float:
+        """Of one process."""
+        return self.model.user.base / self.processes
+
     def user_at(self, connections: int) -> float:
-        return self.account.user_at(connections) if self.account else self.model.user_at(connections)
+        if self.account:
+            return self.account.user_at(connections)
+        return self.model.user_at(connections) - self.model.user.base + self.base_bytes
 
     def kernel_at(self, connections: int) -> float:
         """Of the server's end: half of what both ends of a connection on one host take."""
