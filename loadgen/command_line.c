@@ -17,20 +17,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int parse_engine(const char *value, void *place, struct err *err)
-{
-    const struct engine *engine = engine_find(value);
-    if (engine) {
-        *(const struct engine **)place = engine;
-        return 0;
-    }
-    char names[200] = "";
-    for (const struct engine *const *at = engine_list(); *at; at++)
-        snprintf(names + strlen(names), sizeof names - strlen(names), "%s%s", names[0] ? ", " : "",
-                 (*at)->name);
-    return err_set(err, -EINVAL, "there is no such engine; there are: %s", names);
-}
-
 static int parse_ports(const char *value, void *place, struct err *err)
 {
     if (ports_way_parse(value, place) < 0)
@@ -48,7 +34,7 @@ static const struct opt common[] = {
      "clients are spread over them",
      NULL},
     {"engine", "NAME", OPT_PARSE, AT(engine), "paho", 0, 0, NULL,
-     "what drives the clients; --describe has what each can do and what it costs", parse_engine},
+     "what drives the clients; --describe has what each can do and what it costs", engine_parse},
     {"source", "ADDR", OPT_LIST, AT(sources), NULL, 0, 0, NULL,
      "source addresses (raw); made up on the loopback when they are needed and none is given", NULL},
     {"ports", "WAY", OPT_PARSE, AT(ports), "auto", 0, 0, NULL,

@@ -13,6 +13,22 @@
 enum { TABLE_BITS = 12 };
 _Static_assert(1 << TABLE_BITS == PAYLOAD_SIZES_COUNT, "a place of the table for each value of these bits");
 
+int payload_form_choose(struct payload_form *form, const struct payload_sizes *sizes, const char *file,
+                        const char *template_file, struct err *err)
+{
+    if (file && template_file)
+        return err_set(err, -EINVAL, "--payload-file and --payload-template: a message is one of both");
+    *form = (struct payload_form){
+        .given = true,
+        .kind = file            ? PAYLOAD_FILE
+                : template_file ? PAYLOAD_TEMPLATE
+                                : PAYLOAD_RANDOM,
+        .sizes = *sizes,
+        .path = file ? file : template_file,
+    };
+    return 0;
+}
+
 int64_t payload_form_guess(const struct payload_form *form)
 {
     struct stat facts;

@@ -37,6 +37,11 @@ struct payload_form {
     double mean;
 };
 
+// A form by the options of a load: a file, a template, or (both NULL) random text of `sizes`. -EINVAL with the text in
+// `err`: both are given. The paths stay the caller's.
+int payload_form_choose(struct payload_form *form, const struct payload_sizes *sizes, const char *file,
+                        const char *template_file, struct err *err) __attribute__((warn_unused_result));
+
 // About how many bytes a message has; before payload_form_prepare, which reads the file.
 int64_t payload_form_guess(const struct payload_form *form);
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "loadgen/engines/engines.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 // An engine is a line here: X(NAME) is `engine_NAME` of engines/NAME.c.
@@ -27,4 +29,18 @@ const struct engine *engine_find(const char *name)
         if (strcmp(engines[i]->name, name) == 0)
             return engines[i];
     return NULL;
+}
+
+int engine_parse(const char *name, void *place, struct err *err)
+{
+    const struct engine *engine = engine_find(name);
+    if (engine) {
+        *(const struct engine **)place = engine;
+        return 0;
+    }
+    char names[200] = "";
+    for (const struct engine *const *at = engines; *at; at++)
+        snprintf(names + strlen(names), sizeof names - strlen(names), "%s%s", names[0] ? ", " : "",
+                 (*at)->name);
+    return err_set(err, -EINVAL, "there is no such engine; there are: %s", names);
 }

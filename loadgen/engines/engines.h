@@ -3,9 +3,13 @@
 #ifndef POOLMARK_LOADGEN_ENGINES_ENGINES_H
 #define POOLMARK_LOADGEN_ENGINES_ENGINES_H
 
+#include "base/err.h"
 #include "loadgen/engine.h"
 
 const struct engine *const *engine_list(void);      // NULL-terminated
 const struct engine *engine_find(const char *name); // NULL: none
+
+// Of an option: `place` is a const struct engine **. -EINVAL with the names in `err`: there is no such engine.
+int engine_parse(const char *name, void *place, struct err *err);
 
 #endif

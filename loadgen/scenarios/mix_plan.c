@@ -23,16 +23,9 @@ static bool reads_from(const struct mix *mix, int group, int publishers)
 static int check_sender(struct mix_group *group, struct err *err)
 {
     const struct mix_own *own = mix_own_of(group);
-    if (own->file && own->template)
-        return err_set(err, -EINVAL, "--payload-file and --payload-template: a message is one of both");
-    group->config->payload = (struct payload_form){
-        .given = true,
-        .kind = own->file       ? PAYLOAD_FILE
-                : own->template ? PAYLOAD_TEMPLATE
-                                : PAYLOAD_RANDOM,
-        .sizes = own->sizes,
-        .path = own->file ? own->file : own->template,
-    };
+    int code = payload_form_choose(&group->config->payload, &own->sizes, own->file, own->template, err);
+    if (code < 0)
+        return code;
     if (group->role == ROLE_PUBLISHER)
         return 0;
     if (own->connections % 2 != 0)

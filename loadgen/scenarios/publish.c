@@ -98,21 +98,6 @@ static int64_t fitting_in_flight(int64_t payload_bytes, int64_t qos)
     return fit < IN_FLIGHT_LEAST ? IN_FLIGHT_LEAST : fit > most ? most : fit;
 }
 
-static int check_payload(struct config *config, const struct publish *own, struct err *err)
-{
-    if (own->file && own->template)
-        return err_set(err, -EINVAL, "--payload-file and --payload-template: a message is one of both");
-    config->payload = (struct payload_form){
-        .given = true,
-        .kind = own->file       ? PAYLOAD_FILE
-                : own->template ? PAYLOAD_TEMPLATE
-                                : PAYLOAD_RANDOM,
-        .sizes = own->sizes,
-        .path = own->file ? own->file : own->template,
-    };
-    return 0;
-}
-
 static int check_pairs(struct publish *own, struct err *err)
 {
     if (own->publishers > 0 || own->subscribers > 0)
@@ -160,7 +145,7 @@ static int check_pattern(struct publish *own, struct err *err)
 static int check(struct config *config, struct err *err)
 {
     struct publish *own = (void *)config->options;
-    int code = check_payload(config, own, err);
+    int code = payload_form_choose(&config->payload, &own->sizes, own->file, own->template, err);
     if (code < 0)
         return code;
     if (own->in_flight == 0)

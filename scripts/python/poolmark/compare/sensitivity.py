@@ -76,16 +76,16 @@ class Trial:
 
 
 TRIALS = (
-    Trial("self", "a build with itself, `quick`", QUICK, (), (), "", OK, 4, 39),
-    Trial("self-bench", "a build with itself, `bench`", GETS, (), (), "", OK, 8, 27),
+    Trial("self", "a build with itself, `quick`", QUICK, (), (), "", OK, 4, 69),
+    Trial("self-bench", "a build with itself, `bench`", GETS, (), (), "", OK, 8, 24),
     Trial("get-5-percent", "gets that cost 5 % more, `bench`", GETS, ("HANDICAP_GET=0",), ("HANDICAP_GET=5",), "time",
-          REGRESSION, 8, 27),
+          REGRESSION, 8, 42),
     Trial("bytes-2-percent", "objects of 2 % more bytes, `quick`", QUICK, (), ("HANDICAP_BYTES=2",),
-          "memory.per_connection_bytes", REGRESSION, 4, 39),
+          "memory.per_connection_bytes", REGRESSION, 4, 70),
     Trial("connect-p99", "p99 of connect doubled (one in 50 waits), `quick`", QUICK, (), (TO_BE_MEASURED,), "connect.p99",
-          REGRESSION, 5, 50),
+          REGRESSION, 5, 87),
     Trial("loss", "one message in a million lost, `quick`", FLOOD, (), ("HANDICAP_LOSS=1000000",), "cell.messages.lost",
-          REGRESSION, 4, 41),
+          REGRESSION, 4, 67),
 )
 
 

@@ -21,6 +21,7 @@ import numpy
 from scipy import stats
 
 from poolmark.compare.blocks import Array
+from poolmark.model.predicted import Predicted
 
 CONFIDENCE = 0.95
 LEAST_RATES = 3             # of a line with an interval
@@ -155,18 +156,11 @@ def message_cost(points: list[tuple[float, float]]) -> Cost | None:
 
 
 @dataclass(frozen=True)
-class HeldOutRate:
+class HeldOutRate(Predicted):
     rate: float
     measured: float         # processors
     predicted: float
-
-    @property
-    def error_percent(self) -> float:
-        return 100 * (self.predicted / self.measured - 1)
-
-    @property
-    def holds(self) -> bool:
-        return abs(self.error_percent) <= TOLERANCE_PERCENT
+    most_percent = TOLERANCE_PERCENT
 
 
 def hold_out(points: list[tuple[float, float]], rate: float | None = None) -> HeldOutRate | None:

@@ -26,6 +26,7 @@ from poolmark.model.choose import choose
 from poolmark.model.evidence import Evidence, Load, Memory, gather
 from poolmark.model.forecast import TOLERANCE_PERCENT
 from poolmark.model.model import hold_out
+from poolmark.model.predicted import Predicted
 from poolmark.model.parts import ScalePart, scale_part, utilisation_of
 from poolmark.model.steps import LEAST_STEPS, of_steps
 from poolmark.records.read_record import Run
@@ -39,7 +40,7 @@ HEAD = ["configuration", "what", "held out", "measured", "predicted", "off", ""]
 
 
 @dataclass(frozen=True)
-class Point:
+class Point(Predicted):
     """One held-out point with a figure."""
     configuration: str
     what: str               # "memory", "CPU", "law"
@@ -48,14 +49,6 @@ class Point:
     predicted: float
     unit: str
     most_percent: float
-
-    @property
-    def error_percent(self) -> float:
-        return 100 * (self.predicted / self.measured - 1)
-
-    @property
-    def holds(self) -> bool:
-        return abs(self.error_percent) <= self.most_percent
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ import numpy
 from scipy import optimize, stats
 
 from poolmark.compare.blocks import Array
+from poolmark.model.predicted import Predicted
 
 CONFIDENCE = 0.95
 LEAST_LOADS = 5             # three coefficients, one load held out, one more to tell how far the law is off
@@ -81,18 +82,11 @@ class Fit:
 
 
 @dataclass(frozen=True)
-class HeldOutLoad:
+class HeldOutLoad(Predicted):
     load: float
     measured: float
     predicted: float
-
-    @property
-    def error_percent(self) -> float:
-        return 100 * (self.predicted / self.measured - 1)
-
-    @property
-    def holds(self) -> bool:
-        return abs(self.error_percent) <= TOLERANCE_PERCENT
+    most_percent = TOLERANCE_PERCENT
 
 
 @dataclass(frozen=True)
