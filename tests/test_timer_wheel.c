@@ -156,6 +156,47 @@ static void never_is_found_but_not_called(void **state)
     assert_null(timer_wheel_any(&wheel));
 }
 
+struct visited {
+    struct timer_wheel *wheel;
+    struct timer_node *nodes;
+    int calls[4];
+};
+
+// Puts node 1 into a later slot and takes node 2 out.
+static void visit(struct timer_node *node, void *context)
+{
+    struct visited *visited = context;
+    long at = node - visited->nodes;
+    visited->calls[at]++;
+    if (at == 1 && visited->calls[at] == 1) {
+        timer_wheel_remove(node);
+        timer_wheel_add(visited->wheel, node, 300);
+    }
+    if (at == 2)
+        timer_wheel_remove(node);
+}
+
+static void a_visit_is_of_each_node_and_may_move_or_remove_it(void **state)
+{
+    (void)state;
+    struct timer_wheel wheel;
+    struct timer_node nodes[4] = {0};
+    struct visited visited = {.wheel = &wheel, .nodes = nodes};
+    timer_wheel_init(&wheel, 0);
+    timer_wheel_add(&wheel, &nodes[0], 7);
+    timer_wheel_add(&wheel, &nodes[1], 7);
+    timer_wheel_add(&wheel, &nodes[2], 7 + TIMER_WHEEL_SLOTS);
+    timer_wheel_add(&wheel, &nodes[3], TIMER_NEVER);
+    timer_wheel_visit(&wheel, visit, &visited);
+    assert_int_equal(visited.calls[0], 1);
+    assert_int_equal(visited.calls[1], 2); // it was added again further on
+    assert_int_equal(visited.calls[2], 1);
+    assert_int_equal(visited.calls[3], 1);
+    assert_null(nodes[2].link);
+    assert_int_equal(nodes[1].deadline_tick, 300);
+    assert_true(timer_wheel_is_valid(&wheel));
+}
+
 static void a_node_is_small(void **state)
 {
     (void)state;
@@ -173,6 +214,7 @@ int main(void)
         cmocka_unit_test(a_call_may_add_its_node_again),
         cmocka_unit_test(a_past_deadline_is_called_at_the_next_tick),
         cmocka_unit_test(never_is_found_but_not_called),
+        cmocka_unit_test(a_visit_is_of_each_node_and_may_move_or_remove_it),
         cmocka_unit_test(a_node_is_small),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

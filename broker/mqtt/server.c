@@ -18,6 +18,7 @@
 #include <string.h>
 
 enum { SILENT_MOST = 64 };
+#define LAST_TURNS_NS NS_PER_S
 
 static void refuse(struct worker *worker, int fd, _Atomic int64_t *counter)
 {
@@ -270,6 +271,7 @@ int server_listen(struct server *server, struct address *address, struct err *er
 int server_start(struct server *server, struct err *err)
 {
     int code = 0;
+    server->is_serving = true;
     for (int i = 0; code == 0 && i < server->worker_count; i++)
         code = loop_start(server->workers[i]->loop, err);
     return code;
@@ -320,6 +322,25 @@ int server_check(const struct server *server, struct err *err)
     return server->state ? state_check(server->state, err) : 0;
 }
 
+static bool are_loops_done(const struct server *server)
+{
+    for (int i = 0; i < server->worker_count; i++)
+        if (!loop_is_done(server->workers[i]->loop))
+            return false;
+    return true;
+}
+
+// What had come before the order to stop counts: bytes that sockets have received, and messages on their way to another
+// loop. One turn of each loop in any case, further ones only for LAST_TURNS_NS: clients may send without end.
+static void read_rest(struct server *server)
+{
+    int64_t end_ns = clock_now_ns() + LAST_TURNS_NS;
+    do
+        for (int i = 0; i < server->worker_count; i++)
+            loop_last_turn(server->workers[i]->loop);
+    while (!are_loops_done(server) && clock_now_ns() < end_ns);
+}
+
 // What follows is only the end of this process.
 static void finish_state(struct server *server)
 {
@@ -335,6 +356,9 @@ void server_stop(struct server *server)
 {
     for (int i = 0; i < server->worker_count; i++)
         loop_stop(server->workers[i]->loop);
+    if (server->is_serving)
+        read_rest(server);
+    server->is_serving = false;
     server->is_closing = true;
     finish_state(server);
     CHECK(!server->sessions || session_table_is_valid(server->sessions));

@@ -70,7 +70,7 @@ void server_set_reserve(struct server *server, int64_t bytes); // reserve of the
 // 0, or -errno with `err` set when a loop ended on an error, or the state is lost. Then the caller must stop the server.
 int server_check(const struct server *server, struct err *err) __attribute__((warn_unused_result));
 
-// Ends the loops and closes every connection. Statistics can still be read.
+// Ends the loops, handles what their clients had sent by then, and closes every connection. Statistics can still be read.
 void server_stop(struct server *server);
 void server_close(struct server *server); // NULL is allowed
 

@@ -60,7 +60,8 @@ struct server {
     struct session_table *sessions;
     pthread_rwlock_t descriptors;      // broker/net/spare_fds.h
     _Atomic(const char *) last_reason; // static text of the last protocol error; NULL: none
-    bool is_closing;                   // no loop runs any more; wills are not published
+    bool is_serving;                   // loops were started, and did not end
+    bool is_closing;                   // nothing is read any more; wills are not published
     int worker_count;
     struct worker *workers[];
 };

@@ -20,6 +20,7 @@ struct loop {
     struct loop_options options;
     int64_t start_ns;
     bool is_accepting;
+    bool has_rest; // after a last turn: some transport waits for its output
     int listener_count;
     pthread_t thread;
     bool is_started;
@@ -281,6 +282,33 @@ void loop_stop(struct loop *loop)
     mailbox_notify(&loop->turn.mailbox);
     pthread_join(loop->thread, NULL);
     loop->is_started = false;
+}
+
+static void read_rest(struct timer_node *node, void *context)
+{
+    struct loop *loop = context;
+    if (transport_read_rest(transport_of_timer(node)))
+        loop->has_rest = true;
+}
+
+void loop_last_turn(struct loop *loop)
+{
+    struct turn *turn = &loop->turn;
+    turn->work = 0;
+    turn->is_single = false;
+    loop->has_rest = false;
+    turn_run_deferred(turn, transport_on_turn);
+    read_mail(loop);
+    timer_wheel_visit(&turn->wheel, read_rest, loop);
+    settle_pending(loop);
+    if (loop->options.callbacks->on_turn_end)
+        loop->options.callbacks->on_turn_end(loop->options.owner);
+}
+
+bool loop_is_done(const struct loop *loop)
+{
+    // Without the lock of the mailbox: no loop runs any more.
+    return !loop->has_rest && loop->turn.deferred_count == 0 && loop->turn.mailbox.count == 0;
 }
 
 void loop_drop_all(struct loop *loop)

@@ -12,7 +12,8 @@
 //     if (loop_listen(loop, &address, false, &err) < 0 || loop_start(loop, &err) < 0) ...
 //     ...
 //     loop_stop(loop);
-//     loop_drop_all(loop);       // after every loop has stopped
+//     loop_last_turn(loop);      // after every loop has stopped
+//     loop_drop_all(loop);
 //     loop_close(loop);
 #ifndef POOLMARK_BROKER_NET_LOOP_H
 #define POOLMARK_BROKER_NET_LOOP_H
@@ -68,7 +69,12 @@ int loop_listen(struct loop *loop, struct address *address, bool is_shared, stru
     __attribute__((warn_unused_result));
 
 int loop_start(struct loop *loop, struct err *err) __attribute__((warn_unused_result));
-void loop_stop(struct loop *loop);     // returns after the thread has ended; keeps the transports
+void loop_stop(struct loop *loop); // returns after the thread has ended; keeps the transports
+// A turn on the caller's thread, after all loops have stopped: handles what the sockets of the transports have
+// received by now, what was deferred, and mail. It accepts nobody and waits for nothing.
+void loop_last_turn(struct loop *loop);
+bool loop_is_done(
+    const struct loop *loop); // would a further last turn find nothing left over or posted meanwhile?
 void loop_drop_all(struct loop *loop); // closes all transports, drops all mail; after all loops have stopped
 void loop_close(struct loop *loop);    // NULL is allowed
 

@@ -80,6 +80,22 @@ struct timer_node *timer_wheel_any(const struct timer_wheel *wheel)
     return wheel->never;
 }
 
+static void visit_slot(struct timer_node *node, timer_expired *visit, void *context)
+{
+    struct timer_node *next;
+    for (; node; node = next) {
+        next = node->next;
+        visit(node, context);
+    }
+}
+
+void timer_wheel_visit(const struct timer_wheel *wheel, timer_expired *visit, void *context)
+{
+    for (size_t i = 0; i < TIMER_WHEEL_SLOTS; i++)
+        visit_slot(wheel->slots[i], visit, context);
+    visit_slot(wheel->never, visit, context);
+}
+
 bool timer_wheel_is_valid(const struct timer_wheel *wheel)
 {
     for (uint32_t i = 0; i < TIMER_WHEEL_SLOTS; i++) {

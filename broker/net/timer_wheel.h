@@ -45,6 +45,10 @@ void timer_wheel_advance(struct timer_wheel *wheel, uint32_t tick, timer_expired
 // Any node of the wheel, or NULL when it is empty. For emptying the wheel.
 struct timer_node *timer_wheel_any(const struct timer_wheel *wheel);
 
+// Calls `visit` for each node, due or not. It may remove its own node, and add it again: then it may be called for
+// it once more. It removes no other.
+void timer_wheel_visit(const struct timer_wheel *wheel, timer_expired *visit, void *context);
+
 bool timer_wheel_is_valid(const struct timer_wheel *wheel);
 
 #endif

@@ -183,18 +183,25 @@ void transport_resume(struct transport *transport)
 }
 
 // Reads what has arrived by now, but not what a client that goes on sending adds meanwhile.
-static void drain(struct transport *transport, uint8_t *scratch)
+static enum progress read_arrived(struct transport *transport, uint8_t *scratch)
 {
     int arrived;
     if (ioctl(transport->fd, FIONREAD, &arrived) < 0)
         arrived = INT_MAX;
     if (!resume(transport))
-        return;
+        return READ_MOVED;
     enum progress progress = READ_SOME;
     int64_t sum = 0;
-    while (progress == READ_SOME && !transport->is_dead && !transport->is_deferred && sum < arrived)
+    while (progress == READ_SOME && !transport->is_dead && !transport->is_deferred && !transport->is_paused &&
+           sum < arrived)
         progress = read_once(transport, scratch, &sum);
-    if (progress != READ_MOVED && !transport->is_deferred)
+    return progress;
+}
+
+static void drain(struct transport *transport, uint8_t *scratch)
+{
+    transport->is_paused = false; // it has no output to wait for
+    if (read_arrived(transport, scratch) != READ_MOVED && !transport->is_deferred)
         turn_fail(transport);
 }
 
@@ -215,6 +222,22 @@ void transport_drain_within(struct transport *transport)
     turn->is_urgent = was_urgent;
     free(scratch);
     turn_fail(transport);
+}
+
+bool transport_read_rest(struct transport *transport)
+{
+    if (transport->is_dead || transport->is_broken || transport->is_deferred)
+        return false;
+    if (transport->is_paused && transport->is_blocked)
+        transport_break(transport); // drained when it is settled
+    else if (!transport->is_paused) {
+        enum progress progress = read_arrived(transport, transport->turn->scratch);
+        if (progress == READ_MOVED)
+            return false;
+        if (progress == READ_END)
+            turn_fail(transport);
+    }
+    return transport->is_paused && transport_can_send(transport);
 }
 
 bool transport_has_waiting_input(const struct transport *transport)

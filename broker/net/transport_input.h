@@ -21,6 +21,11 @@ void transport_drain(struct transport *transport);
 // into a temporary buffer, or not at all without memory for one. It defers nothing. Dead afterwards.
 void transport_drain_within(struct transport *transport);
 
+// In the last turns of a loop: shows the owner what the socket has received by now. The transport lives on, unless it has
+// ended. Output that its client does not take holds up no input: such a transport breaks, and is drained. true: it
+// waits for its output, and a further turn goes on with it.
+bool transport_read_rest(struct transport *transport);
+
 // Has the socket received bytes that were not read yet?
 bool transport_has_waiting_input(const struct transport *transport);
 

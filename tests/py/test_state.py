@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """poolmark-broker --state FILE, from outside: which files it takes, and what clients find after SIGTERM and kill -9."""
+import array
 import contextlib
+import fcntl
 import shutil
 import signal
 import sqlite3
 import subprocess
+import termios
+import time
 
 import pytest
-from mqtt_client import Client, Gone
+from mqtt_client import GUARD_S, Client, Gone
 from state_broker import BUILD, SHIM, StateBroker, run_broker
 
 pytestmark = pytest.mark.skipif(not (BUILD / "poolmark-broker").exists(), reason="the programs are not built")
@@ -201,6 +205,67 @@ def test_what_is_done_leaves_no_rows(path):
         for table in ("subscription", "delivery", "received", "message", "retained", "will"):
             assert db.execute(f"SELECT * FROM {table}").fetchall() == [], table
         assert db.execute("SELECT count(*) FROM session").fetchone() == (2,)
+    db.close()
+
+
+def received(sock):
+    """Waits until the other end's kernel has all that was sent."""
+    unsent = array.array("i", [1])
+    deadline = time.monotonic() + GUARD_S
+    while unsent[0]:
+        fcntl.ioctl(sock, termios.TIOCOUTQ, unsent)
+        assert time.monotonic() < deadline
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_what_had_come_before_the_order_to_stop_counts(path, threads):
+    """The broker is held when the bytes come, so that it has read none of them when it gets SIGTERM."""
+    with StateBroker(path, "--threads", threads) as broker:
+        kept = [Client(f"s{i}") for i in range(4)]
+        for client in kept:
+            client.connect(broker.port)
+            client.subscribe("a", 1)
+            client.disconnect()
+        publishers = [Client(f"p{i}") for i in range(6)]
+        for publisher in publishers:
+            publisher.connect(broker.port, will=("w", b"x", 1, True))
+        broker.process.send_signal(signal.SIGSTOP)
+        for at, publisher in enumerate(publishers):
+            for i in range(500):
+                publisher.publish("a", b"%d %d" % (at, i), 1, wait=False)
+            received(publisher.socket)
+            publisher.disconnect()
+        broker.process.send_signal(signal.SIGTERM)
+        broker.process.send_signal(signal.SIGCONT)
+        assert broker.wait() == 0
+    with sqlite3.connect(path) as db:
+        assert db.execute("SELECT count(*) FROM message").fetchone() == (3000,)
+        assert db.execute("SELECT count(*) FROM delivery").fetchone() == (4 * 3000,)
+        assert db.execute("SELECT * FROM will").fetchall() == []
+    db.close()
+
+
+def test_a_client_that_takes_no_answers_is_read_to_the_end(path):
+    """Its answers do not fit into its socket any more, so it was not read."""
+    with StateBroker(path) as broker:
+        kept, publisher = Client("s"), Client("p")
+        kept.connect(broker.port)
+        kept.subscribe("a", 1)
+        kept.disconnect()
+        publisher.connect(broker.port, will=("w", b"x", 1, True))
+        publisher.subscribe("own", 0)
+        for _ in range(200):
+            publisher.publish("own", b"x" * 65536)
+        for i in range(3000):
+            publisher.publish("a", b"%d" % i, 1, wait=False)
+        received(publisher.socket)
+        publisher._send(b"\xe0\0")  # pylint: disable=protected-access
+        received(publisher.socket)
+        assert broker.stop() == 0
+        publisher.drop()
+    with sqlite3.connect(path) as db:
+        assert db.execute("SELECT count(*) FROM delivery").fetchone() == (3000,)
+        assert db.execute("SELECT * FROM will").fetchall() == []
     db.close()
 
 
