@@ -286,7 +286,7 @@ static void test_magazines_come_by_the_page_and_go_back(void **state)
     assert_int_equal(count, 104); // thirteen pages of eight
     assert_int_equal(slab_depot_shrink(&depot, 0), 0);
     for (int i = 0; i < count; i++)
-        slab_depot_push(&depot, i < 8 ? &depot.full : &depot.empty, magazines[i]);
+        slab_depot_push(&depot, i < 8 ? &depot.full[0] : &depot.empty, magazines[i]);
     assert_int_equal(slab_depot_held(&depot), 8 * 64);
     assert_true(slab_depot_shrink(&depot, 40) > 0);
     assert_true(slab_depot_bytes(&depot) < bytes);
@@ -309,7 +309,7 @@ static void *shuffle_magazines(void *argument)
     struct shuffle *shuffle = argument;
     struct slab_depot *depot = shuffle->depot;
     for (int i = 0; i < 20000; i++) {
-        struct slab_stack *from = i % 2 ? &depot->full : &depot->empty;
+        struct slab_stack *from = i % 2 ? &depot->full[0] : &depot->empty;
         uint32_t magazine = slab_depot_pop(depot, from);
         if (!magazine)
             continue;
@@ -317,7 +317,7 @@ static void *shuffle_magazines(void *argument)
         rounds[0] = rounds[depot->capacity - 1] = &i;
         if (rounds[0] != &i || rounds[depot->capacity - 1] != &i)
             atomic_fetch_add(&shuffle->wrong, 1);
-        slab_depot_push(depot, i % 3 ? &depot->full : &depot->empty, magazine);
+        slab_depot_push(depot, i % 3 ? &depot->full[0] : &depot->empty, magazine);
     }
     return NULL;
 }
@@ -338,7 +338,7 @@ static void test_threads_never_have_the_same_magazine(void **state)
     assert_int_equal(atomic_load(&shuffle.wrong), 0);
     bool seen[17] = {false};
     int count = 0;
-    for (uint32_t magazine; (magazine = slab_depot_pop(&depot, &depot.full)) ||
+    for (uint32_t magazine; (magazine = slab_depot_pop(&depot, &depot.full[0])) ||
                             (magazine = slab_depot_pop(&depot, &depot.empty));
          count++) {
         assert_true(magazine <= 16 && !seen[magazine]);

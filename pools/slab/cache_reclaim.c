@@ -109,7 +109,7 @@ int64_t slab_rows_reclaim(struct pool *pool, uint64_t *moves)
 void slab_depot_drain(struct pool *pool)
 {
     struct slab_depot *depot = &pool->depot;
-    for (uint32_t magazine; (magazine = slab_depot_pop(depot, &depot->full));) {
+    for (uint32_t magazine; (magazine = slab_depot_pop_full(depot));) {
         slab_store_give(&pool->store, slab_magazine_rounds(depot, magazine), depot->capacity);
         slab_depot_push(depot, &depot->empty, magazine);
     }

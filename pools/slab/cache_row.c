@@ -168,7 +168,7 @@ static void load_from_store(struct pool *pool, struct slab_row *row)
 
 static void load_from_depot(struct pool *pool, struct slab_row *row)
 {
-    uint32_t magazine = slab_depot_pop(&pool->depot, &pool->depot.full);
+    uint32_t magazine = slab_depot_pop_full(&pool->depot);
     if (!magazine)
         return;
     if (row->previous)
@@ -216,7 +216,7 @@ static void row_unload(struct pool *pool, struct slab_row *row)
         return;
     }
     if (row->previous) {
-        slab_depot_push(&pool->depot, &pool->depot.full, row->previous);
+        slab_depot_push_full(&pool->depot, row->previous);
         slab_note_move(pool);
         row->patience /= 2;
     }

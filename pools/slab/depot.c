@@ -50,6 +50,7 @@ int slab_depot_open(struct slab_depot *depot, uint32_t capacity, int64_t objects
 {
     memset(depot, 0, sizeof *depot);
     depot->capacity = capacity;
+    depot->nodes = memory_node_count();
     depot->page_bytes = (size_t)sysconf(_SC_PAGESIZE);
     // Twice the number that holds all objects, and two for each thread.
     int64_t limit = objects_max / capacity * 2 + 2 * THREAD_SLOT_ROWS;
@@ -119,10 +120,25 @@ uint32_t slab_depot_pop(struct slab_depot *depot, struct slab_stack *stack)
     return NUMBER(head);
 }
 
+uint32_t slab_depot_pop_full(struct slab_depot *depot)
+{
+    int own = memory_node_here(depot->nodes);
+    uint32_t magazine = slab_depot_pop(depot, &depot->full[own]);
+    for (int node = 0; magazine == 0 && node < depot->nodes; node++)
+        magazine = node == own ? 0 : slab_depot_pop(depot, &depot->full[node]);
+    return magazine;
+}
+
+void slab_depot_push_full(struct slab_depot *depot, uint32_t magazine)
+{
+    slab_depot_push(depot, &depot->full[memory_node_here(depot->nodes)], magazine);
+}
+
 // Relaxed: only a hint.
 void slab_depot_prefetch(const struct slab_depot *depot)
 {
-    uint32_t magazine = NUMBER(atomic_load_explicit(&depot->full.head, memory_order_relaxed));
+    const struct slab_stack *own = &depot->full[memory_node_here(depot->nodes)];
+    uint32_t magazine = NUMBER(atomic_load_explicit(&own->head, memory_order_relaxed));
     __builtin_prefetch((const void *)&depot->empty, 1);
     if (magazine == 0)
         return;

@@ -1,8 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Magazines and the depot (Bonwick and Adams, "Magazines and Vmem", 2001). A magazine is an array of
 // pointers to free objects, its rounds. A thread works on a magazine of its own and exchanges it whole with
-// the depot, so that the cost of sharing is paid once for each magazine. The depot is two stacks: magazines
-// with rounds, and empty ones.
+// the depot, so that the cost of sharing is paid once for each magazine. The depot is stacks: of empty
+// magazines, and of full ones, one for each memory node.
+//
+// Memory nodes (NUMA). A full magazine goes to the stack of the node on which its thread runs, and a thread takes from
+// that of its own node first: it gets objects that were last used there, and most of those have their pages there. It
+// takes from another node's before new objects are made, and before a get is refused. No magazine moves between
+// stacks but by way of a thread's row. So a search finds in several stacks what it would find in one (pool.h, `moves`).
+// On a machine with one node there is one stack.
 //
 // Push and pop take no lock. A stack's head holds a magazine's number and a count of changes. The count
 // makes a late compare-and-swap fail when a head went and came back. A magazine's number is valid as long as
@@ -17,9 +23,11 @@
 //
 //     uint32_t magazine = slab_depot_pop(depot, &depot->empty);  // 0: there is none
 //     void **rounds = slab_magazine_rounds(depot, magazine);     // depot->capacity of them
-//     slab_depot_push(depot, &depot->full, magazine);
+//     slab_depot_push_full(depot, magazine);
 #ifndef POOLMARK_POOLS_SLAB_DEPOT_H
 #define POOLMARK_POOLS_SLAB_DEPOT_H
+
+#include "pools/shared/memory_node.h"
 
 #include <stdalign.h>
 #include <stdatomic.h>
@@ -46,7 +54,8 @@ struct slab_depot {
     // change rarely.
     _Atomic int64_t made_pages;
     _Atomic uint32_t ever_made; // magazines ever made: their table has memory up to here
-    struct slab_stack full, empty;
+    int nodes;                  // stacks of full magazines
+    struct slab_stack empty, full[MEMORY_NODES_MAX];
 };
 
 // Rounds of a magazine for objects of that stride: a quarter of the L2 cache, within the bounds above.
@@ -71,19 +80,30 @@ int64_t slab_depot_bytes(const struct slab_depot *depot); // memory of the depot
 uint32_t slab_depot_pop(struct slab_depot *depot, struct slab_stack *stack);
 void slab_depot_push(struct slab_depot *depot, struct slab_stack *stack, uint32_t magazine);
 
+// The same of full magazines: those of this thread's node, or failing that of another.
+uint32_t slab_depot_pop_full(struct slab_depot *depot);
+void slab_depot_push_full(struct slab_depot *depot, uint32_t magazine);
+
 void slab_depot_prefetch(
     const struct slab_depot *depot); // the memory that a pop of a full magazine and a get from it use
 
 // Objects in the depot; an estimate while others work.
 static inline int64_t slab_depot_held(const struct slab_depot *depot)
 {
-    return atomic_load_explicit(&depot->full.count, memory_order_relaxed) * depot->capacity;
+    int64_t count = 0;
+    for (int node = 0; node < depot->nodes; node++)
+        count += atomic_load_explicit(&depot->full[node].count, memory_order_relaxed);
+    return count * depot->capacity;
 }
 
-// Exact, not an estimate. Acquire: a thread that sees none sees everything done before the last was popped.
+// Exact of each stack, not an estimate. Acquire: a thread that sees none sees everything done before the last was
+// popped.
 static inline bool slab_depot_has_full(const struct slab_depot *depot)
 {
-    return (uint32_t)atomic_load_explicit(&depot->full.head, memory_order_acquire) != 0;
+    for (int node = 0; node < depot->nodes; node++)
+        if ((uint32_t)atomic_load_explicit(&depot->full[node].head, memory_order_acquire) != 0)
+            return true;
+    return false;
 }
 
 static inline void **slab_magazine_rounds(const struct slab_depot *depot, uint32_t magazine)

@@ -65,9 +65,11 @@ void slab_fill_magazines(struct pool *pool)
         bool full = count == depot->capacity;
         if (!full && count)
             slab_store_give(&pool->store, rounds, count);
-        slab_depot_push(depot, full ? &depot->full : &depot->empty, magazine);
-        if (!full)
+        if (!full) {
+            slab_depot_push(depot, &depot->empty, magazine);
             return;
+        }
+        slab_depot_push_full(depot, magazine);
     }
 }
 

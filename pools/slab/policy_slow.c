@@ -14,7 +14,7 @@ static void *take(struct pool *pool, bool *raw)
     struct slab_depot *depot = &pool->depot;
     pthread_mutex_lock(&pool->store.lock);
     if (slab_store_take_locked(&pool->store, &object, 1) == 0) {
-        uint32_t magazine = slab_depot_pop(depot, &depot->full);
+        uint32_t magazine = slab_depot_pop_full(depot);
         if (magazine) {
             void **rounds = slab_magazine_rounds(depot, magazine);
             object = rounds[depot->capacity - 1];
