@@ -100,6 +100,10 @@ static void note(struct known *now, const struct pool_listing *pool, const struc
     int64_t idle = stats->bytes_owned - stats->in_use * (int64_t)pool->object_bytes;
     now->idle_bytes = idle > 0 ? idle : 0;
     now->shrinks = pool_strategy_caps(pool->strategy) & POOL_CAP_SHRINKS;
+    if (stats->unknown) { // after all others
+        now->recent = INT64_MAX;
+        now->idle_bytes = POOL_PRESSURE_IDLE_MIN;
+    }
 }
 
 // Takes stock of all pools. False: there is no memory for that, and the last one stays.
@@ -363,9 +367,9 @@ int pool_pressure_open(struct pool_pressure **opened, const struct pool_pressure
     pthread_mutex_init(&pressure->lock, NULL);
     code = open_sources(pressure, err);
     if (code == 0 && config->own_thread && (pressure->wake = eventfd(0, EFD_CLOEXEC)) < 0)
-        code = err_set(err, -errno, "memory pressure: no descriptor for its thread: %s", strerror(errno));
+        code = err_set(err, -errno, "memory pressure: eventfd for its thread: %s", strerror(errno));
     if (code == 0 && config->own_thread && (code = start(pressure)) < 0)
-        (void)err_set(err, code, "memory pressure: its thread cannot be started: %s", strerror(-code));
+        (void)err_set(err, code, "memory pressure: pthread_create of its thread: %s", strerror(-code));
     if (code < 0) {
         pool_pressure_close(pressure);
         return code;

@@ -29,7 +29,7 @@
 // back in rising order of that count, those with more idle memory first where it is equal. A pool with less
 // than POOL_PRESSURE_IDLE_MIN idle is left alone, as is a strategy without POOL_CAP_SHRINKS. A pool gives all
 // it can (pool_trim). Its next gets make objects anew: that is the price, which the pools further up in the
-// order do not pay.
+// order do not pay. A pool whose strategy keeps no statistics comes last.
 //
 // How much: down to 5 % below the bound or mark. A stall, which has no amount, asks for a quarter of what is idle.
 //

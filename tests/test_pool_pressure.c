@@ -8,8 +8,10 @@
 #include <errno.h>
 #include <pthread.h>
 #include <setjmp.h>
+#include <stdatomic.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -93,6 +95,82 @@ static void test_above_the_bound_pools_give_back_down_to_below_it(void **state)
     assert_int_equal(pool_pressure_look(scene.pressure), 0);
     assert_int_equal(scene_stats(&scene).by_bound, 1);
     assert_int_equal(scene_stats(&scene).looks, 2);
+    scene_end(&scene);
+}
+
+// A strategy without statistics: what it has idle, and how much it is used, is not known.
+struct mute_pool {
+    struct pool_base base;
+    _Atomic int64_t idle_bytes;
+};
+
+static int mute_open(struct pool **opened, const struct pool_config *config, struct err *err)
+{
+    struct mute_pool *pool = calloc(1, sizeof *pool);
+    (void)config;
+    (void)err;
+    *opened = (struct pool *)pool;
+    return pool ? 0 : -ENOMEM;
+}
+
+static void *mute_get(struct pool *pool)
+{
+    (void)pool;
+    return malloc(SCENE_OBJECT_BYTES);
+}
+
+static void mute_put(struct pool *pool, void *object)
+{
+    atomic_fetch_add(&((struct mute_pool *)pool)->idle_bytes, SCENE_OBJECT_BYTES);
+    free(object);
+}
+
+static int64_t mute_trim(struct pool *pool)
+{
+    return atomic_exchange(&((struct mute_pool *)pool)->idle_bytes, 0);
+}
+
+static void mute_stats(struct pool *pool, struct pool_stats *stats)
+{
+    (void)pool;
+    stats->unknown = true;
+}
+
+static void mute_close(struct pool *pool)
+{
+    free(pool);
+}
+
+static const struct pool_strategy mute = {.name = "mute",
+                                          .summary = "keeps no statistics",
+                                          .caps = POOL_CAP_SHRINKS,
+                                          .open = mute_open,
+                                          .get = mute_get,
+                                          .put = mute_put,
+                                          .trim = mute_trim,
+                                          .stats = mute_stats,
+                                          .close = mute_close};
+
+static void test_a_pool_without_statistics_comes_last(void **state)
+{
+    (void)state;
+    struct scene scene;
+    struct pool_config config = POOL_CONFIG_DEFAULTS;
+    config.name = "mute";
+    config.object_bytes = SCENE_OBJECT_BYTES;
+    scene_begin(&scene);
+    scene.config.bound_bytes = NEVER_REACHED_BYTES;
+    assert_int_equal(pool_registry_add(scene.registry, &mute, &config, NULL), 0);
+    scene_add(&scene, "slab", "busy", 5000);
+    struct pool *pool = pool_registry_find(scene.registry, "mute");
+    pool_put(pool, pool_get(pool));
+    pool_registry_release(scene.registry, pool);
+    scene_open(&scene);
+    assert_true(pool_pressure_relieve(scene.pressure, INT64_MAX) > SCENE_OBJECT_BYTES);
+    assert_int_equal(scene.count, 2);
+    assert_string_equal(scene.names[0], "busy");
+    assert_string_equal(scene.names[1], "mute");
+    assert_int_equal(scene.events[1].bytes, SCENE_OBJECT_BYTES);
     scene_end(&scene);
 }
 
@@ -254,6 +332,7 @@ int main(void)
         cmocka_unit_test(test_the_least_used_give_first_and_only_until_there_is_enough),
         cmocka_unit_test(test_use_counts_less_with_each_look),
         cmocka_unit_test(test_above_the_bound_pools_give_back_down_to_below_it),
+        cmocka_unit_test(test_a_pool_without_statistics_comes_last),
         cmocka_unit_test(test_a_pool_is_trimmed_by_name),
         cmocka_unit_test(test_what_is_wrong_is_named),
         cmocka_unit_test(test_each_request_of_memory_may_fail),
