@@ -10,6 +10,7 @@
 struct broker {
     const struct broker_config *config;
     struct pool_set *pool_set;
+    struct pool_pressure *pressure; // NULL without --pressure
     struct server *server;
 };
 
@@ -84,6 +85,8 @@ int broker_open(struct broker **opened, const struct broker_config *config, pool
         return err_set(err, -ENOMEM, "out of memory");
     broker->config = config;
     int code = open_pools(broker, listener, listener_context, err);
+    if (code == 0 && config->relief.sources)
+        code = relief_open(&broker->pressure, &config->relief, pool_set_registry(broker->pool_set), err);
     if (code == 0)
         code = open_server(broker, err);
     if (code < 0)
@@ -128,6 +131,8 @@ void broker_statistics(struct broker *broker, struct broker_statistics *statisti
                                              .memory = server.memory};
     for (int i = 0; i < BROKER_POOL_COUNT; i++)
         pool_stats(pool_at(broker, (enum broker_pool)i), &statistics->pools[i]);
+    if (broker->pressure)
+        pool_pressure_stats(broker->pressure, &statistics->pressure);
 }
 
 void broker_count_reserve(struct broker *broker)
@@ -159,6 +164,7 @@ void broker_close(struct broker *broker)
     if (!broker)
         return;
     server_close(broker->server);
+    pool_pressure_close(broker->pressure);
     pool_set_close(broker->pool_set);
     free(broker);
 }

@@ -13,6 +13,7 @@
 #include "broker/mqtt/account.h"
 #include "broker/mqtt/counters.h"
 #include "pools/pool.h"
+#include "pools/pool_pressure.h"
 
 #include <stdint.h>
 
@@ -26,6 +27,7 @@ struct broker_statistics {
     int64_t connections, sessions, subscriptions, retained;
     struct pool_stats pools[BROKER_POOL_COUNT];
     struct account_reading memory;
+    struct pool_pressure_stats pressure; // all zero without --pressure
 };
 
 // Opens the pools and the server. `listener` gets the events of the pools. `config` must outlive the broker.

@@ -46,6 +46,14 @@ static json_t *describe_pool(const struct pool_spec *spec)
     return told;
 }
 
+static json_t *texts_json(const struct opt_list *texts)
+{
+    json_t *list = json_array();
+    for (int i = 0; i < texts->count; i++)
+        json_array_append_new(list, json_string(texts->values[i]));
+    return list;
+}
+
 static void describe_config(struct broker_record *record)
 {
     const struct broker_config *config = record->config;
@@ -70,6 +78,8 @@ static void describe_config(struct broker_record *record)
     record_set(record->record, "config.overflow", json_string(config->overflow));
     record_set(record->record, "config.allocator", json_string(heap_name()));
     record_set(record->record, "config.sweep_every_ns", json_integer(config->sweep_every_ns));
+    if (config->relief.sources)
+        record_set(record->record, "config.pressure", texts_json(&config->pressure_texts));
     for (int i = 0; i < BROKER_POOL_COUNT; i++) {
         snprintf(text, sizeof text, "config.pools.%s", config->pools[i].config.name);
         record_set(record->record, text, describe_pool(&config->pools[i]));
@@ -181,6 +191,15 @@ static void add_memory(struct record *record, int64_t bound, int64_t peak)
         record_metric(record, "broker.memory_bound_bytes", (double)bound, "B", "none");
 }
 
+static void add_pressure(struct record *record, const struct pool_pressure_stats *stats)
+{
+    if (!stats->sources)
+        return;
+    record_metric(record, "pool.pressure_back_bytes", (double)stats->bytes_back, "B", "none");
+    record_metric(record, "pool.pressure_trims", (double)stats->trims, "1", "none");
+    record_metric(record, "pool.pressure_longest_ns", (double)stats->longest_ns, "ns", "lower");
+}
+
 static void add_metrics(struct record *record, const struct broker_statistics *statistics, int64_t bound)
 {
     struct pool_stats pool = sum_pools(statistics->pools);
@@ -202,6 +221,7 @@ static void add_metrics(struct record *record, const struct broker_statistics *s
     record_metric(record, "broker.connections_accepted", (double)counts->accepted, "1", "none");
     record_metric(record, "broker.connections_refused", (double)refused, "1", "none");
     record_metric(record, "broker.connections_closed_for_cause", (double)closed, "1", "none");
+    add_pressure(record, &statistics->pressure);
     add_memory(record, bound, statistics->memory.peak);
     record_metric(record, "broker.memory_refused", (double)statistics->memory.refused, "1", "none");
     record_metric(record, "broker.messages_received", (double)counts->messages_received, "1", "none");

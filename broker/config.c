@@ -86,6 +86,11 @@ const struct opt broker_options[] = {
      "objects made ahead are not touched: their pages come when they are used", NULL},
     {"sweep-every", "TIME", OPT_DURATION, AT(sweep_every_ns), "1s", 1e6, 3600e9, NULL,
      "how often the pools may give back what nobody uses", NULL},
+    {"pressure", "SOURCE", OPT_LIST, AT(pressure_texts), NULL, 0, 0, NULL,
+     "memory pressure that makes pools give back at once what is idle, the least used pool first: system "
+     "(group and stall, as far as they are there), group[=DIR] (a control group near its limit), "
+     "stall[=FILE] (tasks that wait for memory), bound=BYTES (of all pools); several times",
+     NULL},
     {NULL, NULL, OPT_HEADING, 0, NULL, 0, 0, NULL, "Bounds", NULL},
     {"memory-limit", "BYTES", OPT_BYTES, AT(memory_limit_bytes), "0", 0, 1e15, NULL,
      "most memory for clients, sessions, subscriptions and messages together; past it work is refused; 0: "
@@ -281,13 +286,13 @@ static void choose_initial(struct pool_config *connections)
         connections->initial = connections->max;
 }
 
-// "fixed, expand, blocks or slab": the strategies that keep to a bound.
-static const char *join_bounded(char *text, size_t size)
+// "fixed, expand, blocks or slab": the strategies with that capability.
+static const char *join_capable(unsigned cap, char *text, size_t size)
 {
     const char *names[32];
     size_t count = 0, used = 0;
     for (const struct pool_strategy *const *at = pool_strategies(); *at && count < 32; at++)
-        if (pool_strategy_caps(*at) & POOL_CAP_BOUNDED)
+        if (pool_strategy_caps(*at) & cap)
             names[count++] = pool_strategy_name(*at);
     text[0] = '\0';
     for (size_t i = 0; i < count && used < size; i++)
@@ -318,13 +323,15 @@ static int fit(struct pool_spec *spec, bool is_initial_named, bool is_max_named,
     char bounded[200];
     if (is_max_named && fitted.max != spec->config.max)
         return err_set(err, -EINVAL, "--max %s=: strategy %s knows no bound; --pool %s=%s has one",
-                       fitted.name, strategy, fitted.name, join_bounded(bounded, sizeof bounded));
+                       fitted.name, strategy, fitted.name,
+                       join_capable(POOL_CAP_BOUNDED, bounded, sizeof bounded));
     if (spec->config.overflow == POOL_OVERFLOW_REFUSE && spec->config.max > 0 && !is_bounded(spec))
         return err_set(
             err, -EINVAL,
             "--max %lld --overflow refuse: strategy %s of pool %s knows no bound, and would refuse "
             "nobody; --pool %s has one, and --max-connections bounds connections with any",
-            (long long)spec->config.max, strategy, fitted.name, join_bounded(bounded, sizeof bounded));
+            (long long)spec->config.max, strategy, fitted.name,
+            join_capable(POOL_CAP_BOUNDED, bounded, sizeof bounded));
     if (fitted.max && fitted.initial > fitted.max)
         return err_set(err, -EINVAL, "pool %s: --initial %lld is more than --max %lld", fitted.name,
                        (long long)fitted.initial, (long long)fitted.max);
@@ -354,8 +361,21 @@ static int plan_pools(struct broker_config *config, struct err *err)
     if (strcmp(config->overflow, "refuse") == 0 && !refuses)
         return err_set(err, -EINVAL,
                        "--overflow refuse: no pool has a bound, and none would refuse; --pool %s has one",
-                       join_bounded(bounded, sizeof bounded));
+                       join_capable(POOL_CAP_BOUNDED, bounded, sizeof bounded));
     return 0;
+}
+
+// Pressure that no pool answers would be found out when memory is gone.
+static int check_relief(const struct broker_config *config, struct err *err)
+{
+    char capable[200];
+    if (!config->relief.sources)
+        return 0;
+    for (int i = 0; i < BROKER_POOL_COUNT; i++)
+        if (pool_strategy_caps(config->pools[i].strategy) & POOL_CAP_SHRINKS)
+            return 0;
+    return err_set(err, -EINVAL, "--pressure %s: no pool gives memory back; --pool %s does",
+                   config->pressure_texts.values[0], join_capable(POOL_CAP_SHRINKS, capable, sizeof capable));
 }
 
 static int parse_addresses(struct broker_config *config, struct err *err)
@@ -384,6 +404,10 @@ int broker_config_parse(struct broker_config *config, int argc, char **argv, str
     code = parse_addresses(config, err);
     if (code == 0)
         code = plan_pools(config, err);
+    if (code == 0)
+        code = relief_parse(&config->pressure_texts, &config->relief, err);
+    if (code == 0)
+        code = check_relief(config, err);
     if (code == 0 && config->state && !*config->state)
         code = err_set(err, -EINVAL, "--state: it takes the name of a file");
     if (config->memory_limit_bytes == 0) // the last quarter is for memory that the account does not count

@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "base/opts.h"
 #include "base/address.h"
+#include "broker/relief.h"
 #include "broker/shape.h"
 #include "pools/plugin/plugin.h"
 #include "pools/use/pool_set.h"
@@ -29,7 +30,7 @@ struct growth_option {
 
 struct broker_config {
     // options as given
-    struct opt_list listen_texts, pool_texts, initial_texts, max_texts;
+    struct opt_list listen_texts, pool_texts, initial_texts, max_texts, pressure_texts;
     int64_t threads, max_connections; // max_connections 0: as many as there are descriptors
     struct shape shape;
     const char *overflow, *expand_mode;
@@ -50,6 +51,7 @@ struct broker_config {
     int listen_count;
     struct address metrics_address;
     struct pool_spec pools[BROKER_POOL_COUNT]; // without listeners
+    struct relief_option relief;               // of --pressure
     struct plugins plugins;                    // of the strategies that --pool names by a path
 };
 

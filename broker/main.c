@@ -10,6 +10,7 @@
 #include "broker/describe.h"
 #include "broker/metrics.h"
 #include "broker/net/spare_fds.h"
+#include "broker/relief.h"
 #include "broker/statistics.h"
 
 #include <errno.h>
@@ -97,10 +98,21 @@ static sigset_t block_signals(void)
     return signals;
 }
 
+// The counts that were last printed on stderr.
+struct told {
+    struct broker_counts counts;
+    struct pool_pressure_stats pressure;
+};
+
+static void complain_of(const struct broker_statistics *statistics, struct told *told)
+{
+    complaints_print(statistics, &told->counts, stderr);
+    relief_complain(&statistics->pressure, &told->pressure, stderr);
+}
+
 // Runs until SIGTERM or SIGINT (returns 0), or until a loop ended on an error (-errno).
-// `told`: the counts that complaints were last printed for.
 static int supervise(struct broker *broker, const struct broker_config *config, struct broker_record *record,
-                     const sigset_t *signals, struct broker_counts *told, struct err *err)
+                     const sigset_t *signals, struct told *told, struct err *err)
 {
     struct broker_statistics statistics;
     int64_t next_sample_ns = clock_now_ns() + NS_PER_S;
@@ -118,7 +130,7 @@ static int supervise(struct broker *broker, const struct broker_config *config, 
             broker_statistics(broker, &statistics);
             broker_record_sample(record, broker_pools(broker));
             broker_count_reserve(broker);
-            complaints_print(&statistics, told, stderr);
+            complain_of(&statistics, told);
             next_sample_ns = now_ns + NS_PER_S;
         }
         int64_t wait_ns = (next_sample_ns < next_sweep_ns ? next_sample_ns : next_sweep_ns) - now_ns;
@@ -180,7 +192,7 @@ static int serve(const struct broker_config *config, int64_t descriptors, struct
         return code;
     struct address addresses[CONFIG_LISTEN_MAX], metrics_address = config->metrics_address;
     struct http_page *metrics = NULL;
-    struct broker_counts told = {0};
+    struct told told = {.pressure = {0}};
     code = broker_start(broker, addresses, err);
     if (code == 0 && config->metrics)
         code = metrics_open(&metrics, broker, &metrics_address, err);
@@ -190,13 +202,16 @@ static int serve(const struct broker_config *config, int64_t descriptors, struct
         struct bounds bounds = bounds_of(config, descriptors);
         bounds_print(&bounds, stderr);
         broker_record_set_bound(record, bounds.whole);
+        broker_statistics(broker, statistics);
+        if (config->relief.sources)
+            relief_announce(&statistics->pressure, config->relief.bound_bytes, stderr);
         warn_of_strangers(addresses, config->listen_count);
         announce(config, addresses, &metrics_address);
         code = supervise(broker, config, record, &signals, &told, err);
     }
     broker_count_reserve(broker);
     broker_statistics(broker, statistics);
-    complaints_print(statistics, &told, stderr); // of the last second
+    complain_of(statistics, &told); // of the last second
     broker_record_sample(record, broker_pools(broker));
     http_page_close(metrics);
     stop_counting(broker, statistics);

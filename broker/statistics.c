@@ -3,6 +3,7 @@
 
 #include "base/heap.h"
 #include "base/procmem.h"
+#include "broker/relief.h"
 #include "pools/pool_page.h"
 
 #include <inttypes.h>
@@ -31,6 +32,8 @@ void statistics_print(const struct broker_statistics *statistics, const struct p
     fprintf(to, "%-22s %12" PRId64 "  " help "\n", "memory_" #name, statistics->memory.bytes[ACCOUNT_##NAME]);
     ACCOUNTS(X)
 #undef X
+    if (statistics->pressure.sources)
+        relief_print(&statistics->pressure, to);
     pool_set_report_table(pools, to);
     fprintf(to, "end of statistics\n");
 }
@@ -103,5 +106,7 @@ void statistics_print_prometheus(const struct broker_statistics *statistics,
 #undef X
     print_memory(statistics, to);
     print_pools(statistics, config, to);
+    if (statistics->pressure.sources)
+        relief_print_prometheus(&statistics->pressure, to);
     print_process(to);
 }

@@ -2,12 +2,14 @@
 // The broker's command line: the configuration derived from it, and the errors for bad values.
 #include "base/clock.h"
 #include "broker/config.h"
+#include "tests/temp_dir.h"
 
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <cmocka.h>
 
@@ -239,6 +241,42 @@ static void what_is_wrong_is_named(void **state)
     REFUSED("\"extra\"", "extra");
 }
 
+static void pressure_has_sources_and_needs_a_pool_that_gives_back(void **state)
+{
+    (void)state;
+    struct broker_config config;
+    char folder[TEMP_PATH_SIZE], file[TEMP_PATH_SIZE], group[TEMP_PATH_SIZE + 8];
+    PARSE(&config, "--pool", "slab");
+    assert_int_equal(config.relief.sources, 0);
+    PARSE(&config, "--pool", "messages=slab", "--pressure", "bound=64MiB");
+    assert_int_equal(config.relief.sources, POOL_PRESSURE_BOUND);
+    assert_int_equal(config.relief.bound_bytes, 64 << 20);
+    PARSE(&config, "--pool", "sync", "--pressure", "system", "--pressure", "stall");
+    assert_int_equal(config.relief.sources, POOL_PRESSURE_GROUP | POOL_PRESSURE_STALL);
+    assert_int_equal(config.relief.needed, POOL_PRESSURE_STALL);
+    assert_null(config.relief.group_folder);
+    temp_dir_make(folder);
+    FILE *current = fopen(temp_dir_file(folder, "memory.current", file), "w");
+    assert_non_null(current);
+    fputs("1000\n", current);
+    fclose(current);
+    snprintf(group, sizeof group, "group=%s", folder);
+    PARSE(&config, "--pool", "blocks", "--pressure", group);
+    assert_string_equal(config.relief.group_folder, folder);
+    temp_dir_remove(folder);
+    REFUSED("neither memory.current nor", "--pool", "slab", "--pressure", group);
+    REFUSED("stall=/dev/null: no file of pressure stall", "--pool", "slab", "--pressure", "stall=/dev/null");
+    REFUSED("group=: it takes", "--pool", "slab", "--pressure", "group=");
+    REFUSED("bound=0: it takes a number of bytes above 0", "--pool", "slab", "--pressure", "bound=0");
+    REFUSED("bound=much", "--pool", "slab", "--pressure", "bound=much");
+    REFUSED("bound=: it takes", "--pool", "slab", "--pressure", "bound");
+    REFUSED("system takes no value", "--pool", "slab", "--pressure", "system=1");
+    REFUSED("no such source; they are system", "--pool", "slab", "--pressure", "swap");
+    REFUSED("bound is given twice", "--pool", "slab", "--pressure", "bound=1", "--pressure", "bound=2");
+    REFUSED("no pool gives memory back; --pool sync, blocks or slab does", "--pool", "expand", "--pressure",
+            "bound=1MiB");
+}
+
 static void too_many_addresses_are_refused(void **state)
 {
     (void)state;
@@ -266,6 +304,7 @@ int main(void)
         cmocka_unit_test(growth_may_be_by_the_load_where_the_strategy_can),
         cmocka_unit_test(addresses_may_be_many_and_of_either_family),
         cmocka_unit_test(what_is_wrong_is_named),
+        cmocka_unit_test(pressure_has_sources_and_needs_a_pool_that_gives_back),
         cmocka_unit_test(too_many_addresses_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

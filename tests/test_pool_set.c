@@ -38,6 +38,26 @@ static void test_pools_are_found_by_name_and_by_order(void **state)
     pool_set_close(NULL);
 }
 
+// For what manages pools by name, such as memory pressure. The set's references keep them from being removed.
+static void test_the_pools_of_a_set_are_in_its_registry(void **state)
+{
+    (void)state;
+    struct pool_spec specs[] = {spec("sync", "buffers", 4096, 0), spec("expand", "connections", 64, 10)};
+    struct pool_listing pools[2];
+    struct pool_set *set;
+    assert_int_equal(pool_set_open(&set, specs, 2, NULL), 0);
+    struct pool_registry *registry = pool_set_registry(set);
+    assert_int_equal(pool_registry_list(registry, pools, 2), 2);
+    assert_string_equal(pools[0].name, "buffers");
+    assert_string_equal(pools[1].name, "connections");
+    assert_int_equal(pools[1].references, 1);
+    assert_int_equal(pool_registry_remove(registry, "buffers", 0, NULL), -EBUSY);
+    struct pool *found = pool_registry_find(registry, "buffers");
+    assert_ptr_equal(found, pool_set_at(set, 0));
+    pool_registry_release(registry, found);
+    pool_set_close(set);
+}
+
 static void test_an_empty_set_is_a_set(void **state)
 {
     (void)state;
@@ -166,6 +186,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pools_are_found_by_name_and_by_order),
+        cmocka_unit_test(test_the_pools_of_a_set_are_in_its_registry),
         cmocka_unit_test(test_an_empty_set_is_a_set),
         cmocka_unit_test(test_one_bad_pool_and_none_is_opened),
         cmocka_unit_test(test_a_name_twice_is_an_error_that_names_it),

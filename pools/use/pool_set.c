@@ -5,9 +5,12 @@
 #include "pools/pool_strategy.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct pool_set {
+    struct pool_registry *registry;
     size_t count;
     struct pool *pools[];
 };
@@ -31,16 +34,25 @@ int pool_set_open(struct pool_set **opened, const struct pool_spec *specs, size_
     struct pool_set *set = pool_memory_alloc(sizeof *set + count * sizeof set->pools[0]);
     if (!set)
         return err_set(err, -ENOMEM, "a set of %zu pools: out of memory", count);
-    for (set->count = 0; set->count < count; set->count++) {
+    *set = (struct pool_set){.registry = NULL};
+    int code = pool_registry_open(&set->registry, err);
+    while (code == 0 && set->count < count) {
         const struct pool_spec *spec = &specs[set->count];
-        int code = pool_open(&set->pools[set->count], spec->strategy, &spec->config, err);
-        if (code < 0) {
-            pool_set_close(set);
-            return code;
-        }
+        code = pool_registry_add(set->registry, spec->strategy, &spec->config, err);
+        if (code == 0)
+            set->pools[set->count++] = pool_registry_find(set->registry, spec->config.name);
+    }
+    if (code < 0) {
+        pool_set_close(set);
+        return code;
     }
     *opened = set;
     return 0;
+}
+
+struct pool_registry *pool_set_registry(const struct pool_set *set)
+{
+    return set->registry;
 }
 
 struct pool *pool_set_at(const struct pool_set *set, size_t index)
@@ -67,11 +79,27 @@ void pool_set_report_table(const struct pool_set *set, FILE *to)
     pool_report_table(set->pools, set->count, to);
 }
 
+static void complain(int code, const struct err *err)
+{
+    if (code == 0)
+        return;
+    fprintf(stderr, "a set of pools is closed: %s\n", err->text);
+#ifdef POOLMARK_CHECK
+    abort();
+#endif
+}
+
 void pool_set_close(struct pool_set *set)
 {
+    struct err err = {0};
     if (!set)
         return;
-    while (set->count)
-        pool_close(set->pools[--set->count]);
+    while (set->count) {
+        struct pool *pool = set->pools[--set->count];
+        const char *name = pool_config_of(pool)->name;
+        pool_registry_release(set->registry, pool);
+        complain(pool_registry_remove(set->registry, name, 0, &err), &err);
+    }
+    complain(pool_registry_close(set->registry, &err), &err);
     pool_memory_free(set);
 }

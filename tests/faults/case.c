@@ -23,7 +23,8 @@ int broker_main(int argc, char **argv); // broker/main.c
 const struct setting settings[] = {
     {.name = "lean", .options = {"--threads", "1"}},
     {.name = "small",
-     .options = {"--shape", "object=512,read=256,write=256,arena=512,eager", "--pool", "sync"}},
+     .options = {"--shape", "object=512,read=256,write=256,arena=512,eager", "--pool", "sync", "--pressure",
+                 "bound=1"}},
     {.name = "grows",
      .options = {"--shape", "classic", "--pool", "expand", "--initial", "2", "--expand", "inline"}},
     {.name = "slab", .options = {"--shape", "classic-lazy", "--pool", "slab", "--initial", "2"}},

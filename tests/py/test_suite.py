@@ -395,7 +395,7 @@ def test_a_folder_that_is_not_empty_is_refused(tmp_path):
 
 
 def test_the_committed_suites_can_all_be_planned(poolmark):
-    for name in ("quick", "idle", "million", "lives", "open", "subscriptions", "soak"):
+    for name in ("quick", "idle", "million", "lives", "open", "subscriptions", "soak", "pressure"):
         assert poolmark("suite", name, "--dry-run").returncode == 0, name
 
 

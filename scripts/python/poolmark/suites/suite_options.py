@@ -70,7 +70,7 @@ class OptionCheck:
     def broker(self) -> None:
         """Checks broker options with a strategy that has all capabilities. Each cell's own strategy is checked with the cell."""
         able = max(described.broker(self.build)["strategies"], key=lambda one: len(
-            {"preheats", "bounded", "background", "grows"} & set(one["capabilities"])))["name"]
+            {"preheats", "bounded", "background", "grows", "shrinks"} & set(one["capabilities"])))["name"]
         for path, table in self.parts("broker"):
             for name, value in table.items():
                 if not self.is_known(BROKER, (*path, name), name, value):
