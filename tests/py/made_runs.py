@@ -136,6 +136,12 @@ def make_bench(folder, number: int = 2) -> dict:
                                       "resident_bytes_per_object": metric(3200 * factor ** .1, "B")},
                           "files": {"trace": "bench/trace.csv"} if workload == "grow" and strategy == "slab" else {},
                           "anomalies": []})
+    for at, strategy in enumerate(("slab", "sync"), 1):
+        cells.append({"id": f"pressure/{strategy}/3072.1", "repetition": 1, "status": "complete", "commands": [], "files": {},
+                      "anomalies": [], "config": {"workload": "pressure", "strategy": strategy, "allocator": "glibc", "bytes": 3072,
+                                                  "threads": 1},
+                      "metrics": {"time": metric(7e4 * at), **{f"back_{percent}_ns": metric(2e4 * at * percent) for percent in
+                                                               (25, 50, 75, 100)}}})
     return save(folder, _run("bench", number, cells, "bench"))
 
 

@@ -57,11 +57,18 @@ def test_every_chart_has_its_csv_and_its_svg(made):
     names = {path.stem for path in (made / "out/data").glob("*.csv")}
     assert {"memory-over-connections", "memory-by-part", "memory-over-time", "latency",
             "latency-percentiles", "latency-ccdf", "latency-over-time", "time-against-memory", "benchmarks", "raw-samples",
-            "get-trace"} <= names
+            "get-trace", "memory-back"} <= names
     assert {path.stem for path in (made / "svg").glob("*.svg")} == names
     for path in (made / "svg").glob("*.svg"):
         text = path.read_text()
         assert text.startswith("<svg") and "NaN" not in text and text.count("<path") > 3, path.name
+
+
+def test_what_comes_back_under_pressure_is_a_curve_from_0_to_all_of_it(made):
+    rows = list(csv.DictReader(open(made / "out/data/memory-back.csv", encoding="utf-8")))
+    assert [(float(row["time_ns"]), float(row["back_percent"])) for row in rows if row["contender"] == "sync"] == [
+        (0, 0), (1e6, 25), (2e6, 50), (3e6, 75), (4e6, 100)]
+    assert {row["contender"] for row in rows} == {"slab", "sync"}
 
 
 def test_the_memory_csv_holds_what_the_pools_own(made):

@@ -295,6 +295,16 @@ def trace(source: Source) -> Chart:
                  _panels("contender", view), rows, folded=True)
 
 
+def memory_back(source: Source) -> Chart:
+    rows = trade_data.memory_back(source)
+    spec = _spec({"type": "line", "point": True}, {
+        "x": _time("time_ns", "time since the pools began to give back", log=False),
+        "y": _field("back_percent", "quantitative", "come back, % of what was asked for"),
+        "color": _field("contender", "nominal", None, legend={"orient": "top"})}, rows, height=LOW)
+    return Chart("memory-back", "Memory that comes back under pressure", "Pools give back one after the other, the least used first. What "
+                 "the next gets cost is in the table of the run.", spec, rows)
+
+
 def pools_in_time(source: Source) -> Chart:
     rows = memory_data.pools_over_time(source)
     view = {"height": 120, "mark": {"type": "line", "interpolate": "step-after", "point": {"size": 12}}, "encoding": {
@@ -305,7 +315,7 @@ def pools_in_time(source: Source) -> Chart:
 
 
 ALL = (memory_curve, memory_curve_log, latency_by_step, latency_summary, trade, matrix, heat, memory_by_part, pools_in_time,
-       percentiles, ccdf, memory_in_time, latency_in_time, boxes, trace)
+       percentiles, ccdf, memory_in_time, latency_in_time, boxes, trace, memory_back)
 
 
 def charts(source: Source) -> list[Chart]:

@@ -117,6 +117,20 @@ def raw_samples(source: Source) -> list[Json]:
     return rows[:20000]
 
 
+BACK_PERCENTS = (25, 50, 75, 100)
+
+
+def memory_back(source: Source) -> list[Json]:
+    """From the benchmark `pressure`: when so many per cent of what was asked for had come back, medians, from 0 at the beginning."""
+    rows: list[Json] = []
+    for _, cells, config in benches(source):
+        points = [(percent, median(cells, f"back_{percent}_ns")) for percent in BACK_PERCENTS]
+        if any(time is None for _, time in points):
+            continue
+        rows += [{"contender": bench_contender(config), "time_ns": time, "back_percent": percent} for percent, time in [(0, 0.0), *points]]
+    return rows
+
+
 def get_trace(source: Source) -> list[Json]:
     """The time of each get across expansions, from the benchmark `grow` (columns get, time_ns, owned_objects), thinned again. Only
     pools that own the same number of objects for a while. `grew`: the first get that saw more owned objects."""
