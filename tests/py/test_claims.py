@@ -306,7 +306,7 @@ def made(monkeypatch, tmp_path):
         real = measured.all_sources()
         monkeypatch.setattr(measured, "all_sources", lambda: real | {"starts": Source("starts", "made", lambda work: 1.0, starts or a_run(STARTS))})
         args = SimpleNamespace(only=list(only), list=False, dry_run=False, quick=False, repetitions=None, out=str(tmp_path / "run"),
-                               build=str(build), json=False, write_docs=False, again=None)
+                               build=str(build), json=False, write_docs=False, again=None, beside=None)
         vars(args).update(options)
         return claims.run(args)
 
@@ -356,6 +356,23 @@ def test_an_earlier_run_is_judged_again(made, tmp_path, capsys):
     assert "startup-time: does not hold; the record says holds" in capsys.readouterr().err
 
 
+def test_two_runs_have_the_same_verdicts_or_say_that_they_cannot_tell(made, tmp_path, capsys):
+    """The second of two runs is compared with the first: noise is no contradiction, a verdict that turns around is one."""
+    def slow(seconds):
+        return a_run({"rows": [row | {"objects_start_s": seconds} for row in STARTS["rows"]], "fixed_objects": 100_000})
+
+    first, second = str(tmp_path / "first"), str(tmp_path / "second")
+    assert made("startup-memory", "startup-time", out=first) == 0
+    assert made("startup-memory", "startup-time", out=second, beside=first) == 0
+    assert "2 claims are in both runs: 2 with the same verdict" in capsys.readouterr().err
+    assert made("startup-time", starts=slow(0.97), out=str(tmp_path / "noisy"), beside=first) == 0
+    assert "startup-time: too noisy to tell; " in capsys.readouterr().err
+    assert made("startup-time", starts=slow(7.5), out=str(tmp_path / "slow"), beside=first) == 1
+    assert "! startup-time: does not hold; " in capsys.readouterr().err
+    assert made(again=second, beside=first) == 0 and made(again=second, beside=str(tmp_path / "slow")) == 1
+    assert made("startup-memory", out=str(tmp_path / "other"), beside=str(tmp_path / "slow")) == 1  # no claim is in both
+
+
 def forged(folder, name, before, after):
     """The faults of the record after an edit of a file, with a new list of files and a new seal."""
     text = (folder / name).read_text(encoding="utf-8")
@@ -394,8 +411,9 @@ def test_values_are_compared_as_far_as_raw_files_give_them():
 def test_a_wrong_call(made, poolmark, tmp_path):
     with pytest.raises(UsageError, match="there is no such claim"):
         made("nothing")
-    done = poolmark("claims", "--only", "nothing")
-    assert done.returncode == 2 and "nothing" in done.stderr
+    done = poolmark("claims", "--only", "nothing", "--only", "startup-tme")
+    assert done.returncode == 2 and "--only nothing: there is no such claim; there are 43: scripts/poolmark claims --list" in done.stderr
+    assert "--only startup-tme: there is no such claim; did you mean 'startup-time'?" in done.stderr
     (tmp_path / "run").mkdir()
     (tmp_path / "run/file").write_text("x")
     with pytest.raises(UsageError, match="is not empty"):

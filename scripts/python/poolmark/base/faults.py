@@ -25,14 +25,15 @@ class FileFaults(UsageError):
 MOST_NAMES = 40     # more are no help on one line
 
 
-def nearest(wrong: object, known: Iterable[object]) -> str:
-    """"; did you mean 'shape'?", or the known names when none is similar; of many names only how many there are."""
+def nearest(wrong: object, known: Iterable[object], printed_by: str = "scripts/poolmark describe") -> str:
+    """"; did you mean 'shape'?", or the known names when none is similar; of many names only how many there are, and what prints
+    them."""
     names = [str(name) for name in known]
     near = difflib.get_close_matches(str(wrong).lower(), names, n=1, cutoff=0.6)
     if near:
         return f"; did you mean {near[0]!r}?"
     if len(names) > MOST_NAMES:
-        return f"; there are {len(names)}: scripts/poolmark describe prints them"
+        return f"; there are {len(names)}: {printed_by} prints them"
     return f"; there are: {', '.join(names)}" if names else ""
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from poolmark.base.errors import PoolmarkError, UsageError
 from poolmark.base.escape import terminal
+from poolmark.base.faults import nearest
 from poolmark.base.forms import CellData, Json, RecordData
 from poolmark.base.options import MOST_REPETITIONS, count
 from poolmark.base.paths import ROOT, RUNS, choose_build, for_people, need_checkout
@@ -49,14 +50,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print run.json instead of the table")
     parser.add_argument("--again", metavar="RUN", help="measure nothing: judge the values of an earlier run again; exit code 1 where a "
                                                        "verdict differs from its record")
+    parser.add_argument("--beside", metavar="RUN", help="compare the verdicts with those of an earlier run (with --again: two runs, and "
+                                                        "nothing is measured); exit code 1 where one holds and the other does not")
     parser.add_argument("--write-docs", action="store_true",
                         help="write the table of docs/claims.md from results/reference/claims, and end")
 
 
 def chosen(claims: dict[str, Claim], only: list[str]) -> dict[str, Claim]:
-    unknown = [name for name in only if name not in claims]
-    if unknown:
-        raise UsageError(f"--only {unknown[0]}: there is no such claim; --list prints them")
+    if unknown := [name for name in only if name not in claims]:
+        raise UsageError("; ".join(f"--only {name}: there is no such claim" + nearest(name, claims, "scripts/poolmark claims --list")
+                                   for name in unknown))
     return {name: claim for name, claim in claims.items() if not only or name in only}
 
 
@@ -190,8 +193,6 @@ def notes_of(repetitions: int, quick: bool) -> list[str]:
 
 def earlier_values(earlier: Run) -> tuple[Json, dict[str, str]]:
     """({run: values}, {run: why there are none}) of a record of this command."""
-    if earlier.data["kind"] != "claims":
-        raise UsageError(f"{for_people(earlier.folder)}: is a record of {earlier.data['kind']}, not of claims")
     found: Json = {}
     failed: dict[str, str] = {}
     for cell in earlier.data["cells"]:
@@ -203,17 +204,41 @@ def earlier_values(earlier: Run) -> tuple[Json, dict[str, str]]:
     return found, failed
 
 
-def judge_again(where: str, claims: dict[str, Claim], measures: Mapping[str, Measure]) -> int:
-    earlier = load(where)
+def recorded_verdicts(run: Run) -> dict[str, str]:
+    return {one["id"]: one["verdict"] for one in (run.data.get("summary") or {}).get("claims", [])}
+
+
+def earlier_run(where: str) -> Run:
+    run = load(where)
+    if run.data["kind"] != "claims":
+        raise UsageError(f"{for_people(run.folder)}: is a record of {run.data['kind']}, not of claims")
+    return run
+
+
+def compare_verdicts(judged: list[verdict.Judged], other: Run) -> int:
+    """Says which verdicts of two runs differ. 1 when one holds and the other does not: then the rule promised too much."""
+    theirs = recorded_verdicts(other)
+    both = [one for one in judged if one.claim.id in theirs]
+    differ = [one for one in both if one.verdict != theirs[one.claim.id]]
+    turned = [one for one in differ if {one.verdict, theirs[one.claim.id]} == {verdict.HOLDS, verdict.FAILS}]
+    for one in differ:
+        say(f"{'!' if one in turned else ' '} {one.claim.id}: {one.verdict}; {for_people(other.folder)}: {theirs[one.claim.id]}")
+    say(f"{len(both)} claims are in both runs: {len(both) - len(differ)} with the same verdict, {len(differ) - len(turned)} where one run "
+        f"could not tell, {len(turned)} where one holds and the other does not")
+    return int(bool(turned) or not both)
+
+
+def judge_again(where: str, claims: dict[str, Claim], measures: Mapping[str, Measure], beside: Run | None) -> int:
+    earlier = earlier_run(where)
     found, failed = earlier_values(earlier)
-    recorded = {one["id"]: one["verdict"] for one in (earlier.data.get("summary") or {}).get("claims", [])}
+    recorded = recorded_verdicts(earlier)
     judged = judge_all({name: claim for name, claim in claims.items() if name in recorded}, measures, found, failed,
                        busy_texts(earlier.data["cells"]))
     print(tables.terminal_text(judged, monitoring.verdicts(found)))
     differ = [one for one in judged if one.verdict != recorded[one.claim.id]]
     for one in differ:
         say(f"! {one.claim.id}: {one.verdict}; the record says {recorded[one.claim.id]}")
-    return int(bool(differ))
+    return int(bool(differ)) or (compare_verdicts(judged, beside) if beside else 0)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -228,8 +253,9 @@ def run(args: argparse.Namespace) -> int:
     if args.list:
         print("\n".join(f"{one.id}: {one.says}" for one in claims.values()))
         return 0
+    beside = earlier_run(args.beside) if args.beside else None  # a wrong one is told before anything is measured
     if args.again:
-        return judge_again(args.again, claims, measures)
+        return judge_again(args.again, claims, measures, beside)
     build = choose_build(args.build)
     if missing := [name for name in PROGRAMS if not os.access(build / name, os.X_OK)]:
         raise UsageError(f"{for_people(build)}: {', '.join(missing)} not there; run make first, or name --build DIR")
@@ -260,4 +286,5 @@ def run(args: argparse.Namespace) -> int:
     record.close("incomplete" if code or not all_there else "complete")
     print(json.dumps(record.data, indent=1) if args.json else tables.terminal_text(judged, watched))
     say(f"{record.data['status']}: {for_people(record.folder)}/claims.md, claims.html, run.json")
-    return code or int(not all_there)
+    turned = compare_verdicts(judged, beside) if beside else 0
+    return code or int(not all_there) or turned

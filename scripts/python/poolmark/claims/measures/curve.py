@@ -36,10 +36,13 @@ def _memory(runs: Json, connections: int, because: str = "") -> Measured:
     return Measured(tuple(_at(row, connections) / MB for row in _rows(runs, "expand")), because, floor=FLOOR)
 
 
-def _points(runs: Json, strategy: str, field: str = "user_bytes") -> list[tuple[int, float]]:
+BOTH = ("curve", "hundred")
+
+
+def _points(runs: Json, strategy: str, field: str = "user_bytes", names: tuple[str, ...] = BOTH) -> list[tuple[int, float]]:
     """(connections, bytes beside the objects that the pool owns) of all repetitions and steps, from 1 000 connections on."""
     return [(int(count), step[field] - (step["owned"] * OBJECT_BYTES if field == "user_bytes" else 0))
-            for name in ("curve", "hundred") if name in runs for row in _rows(runs, strategy, name)
+            for name in names if name in runs for row in _rows(runs, strategy, name)
             for count, step in row["steps"].items() if int(count) >= 1000 and step.get(field) is not None and step.get("owned") is not None]
 
 
@@ -53,9 +56,9 @@ def owned_at(connections: int, initial: int, strategy: str = "expand") -> int:
     return max(owned, connections)
 
 
-def forecast(runs: Json, connections: int, strategy: str, initial: int) -> tuple[float, float, float]:
+def forecast(runs: Json, connections: int, strategy: str, initial: int, names: tuple[str, ...] = BOTH) -> tuple[float, float, float]:
     """(bytes, low, high) at 95 %."""
-    points = _points(runs, strategy)
+    points = _points(runs, strategy, names=names)
     line = fit_line([count for count, _ in points], [value for _, value in points])
     objects = owned_at(connections, initial, strategy) * OBJECT_BYTES
     value, margin = line.at(connections) + objects, line.margin(connections)
@@ -64,6 +67,10 @@ def forecast(runs: Json, connections: int, strategy: str, initial: int) -> tuple
 
 def largest(runs: Json) -> int:
     return max(int(count) for row in runs["hundred"]["rows"] for count in row["steps"])
+
+
+def least(runs: Json) -> int:
+    return min(int(count) for row in runs["hundred"]["rows"] for count in row["steps"])
 
 
 @measures("cost-per-connection", "curve")
@@ -126,13 +133,14 @@ def lazy_million() -> Json | None:
     return None
 
 
-@measures("memory-at-1m", "hundred", "curve")
+@measures("memory-at-1m", "hundred")
 def memory_1m(runs: Json, claim: Claim) -> Measured:
-    value, low, high = forecast(runs, 1_000_000, "expand", 10_000)
+    """From the largest counts alone: with fewer connections there are fewer broker processes, each with memory of its own."""
+    value, low, high = forecast(runs, 1_000_000, "expand", 10_000, ("hundred",))
     lazy = lazy_million()
     told = (f" With lazy buffers it was measured: {lazy['user_bytes'] / 1e9:.1f} GB at {lazy['connections']} connections (of the "
             "committed reference run, not of this one)." if lazy else "")
-    return Measured((value / MB,), f"Eager buffers, from a line through up to {largest(runs)} connections, with its 95 % interval.{told}",
+    return Measured((value / MB,), f"Eager buffers, from the line through {least(runs)} to {largest(runs)} connections, with its 95 % interval.{told}",
                     kind="forecast", interval=(low / MB, high / MB))
 
 
