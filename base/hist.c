@@ -170,6 +170,77 @@ void hist_reset(struct hist *hist)
     __atomic_store_n(&hist->total, 0, __ATOMIC_RELEASE);
 }
 
+char *hist_encode(const struct hist *hist)
+{
+    struct hdr_histogram view = view_of(hist);
+    char *counts = NULL, *text = NULL;
+    if (hdr_log_encode(&view, &counts) != 0) {
+        return NULL;
+    }
+    // The encoding has neither the exact minimum and maximum nor the clipped values.
+    if (asprintf(&text, "%" PRId64 " %" PRId64 " %" PRId64 " %" PRId64 " %s", hist_count(hist),
+                 load(&hist->min), load(&hist->max), load(&hist->clipped), counts) < 0) {
+        text = NULL;
+    }
+    free(counts);
+    return text;
+}
+
+// Whether the library's histogram has the geometry of ours, and as many values as it is said to have.
+static bool is_ours(const struct hist *hist, const struct hdr_histogram *other, int64_t count)
+{
+    if (other->counts_len != hist->config.counts_len ||
+        other->unit_magnitude != hist->config.unit_magnitude ||
+        other->significant_figures != hist->config.significant_figures ||
+        other->normalizing_index_offset != 0) {
+        return false;
+    }
+    int64_t total = 0;
+    for (int32_t i = 0; i < other->counts_len; i++) {
+        if (other->counts[i] < 0 || other->counts[i] > count - total) {
+            return false;
+        }
+        total += other->counts[i];
+    }
+    return total == count;
+}
+
+int hist_merge_encoded(struct hist *to, const char *text)
+{
+    int64_t count, min, max, clipped;
+    int used = 0;
+    if (sscanf(text, "%" SCNd64 " %" SCNd64 " %" SCNd64 " %" SCNd64 " %n", &count, &min, &max, &clipped,
+               &used) != 4 ||
+        used == 0 || count < 0 || clipped < 0 || clipped > count) {
+        return -EINVAL;
+    }
+    if (count > 0 && (min < 0 || min > max || max > HIGHEST_NS)) {
+        return -EINVAL;
+    }
+    struct hdr_histogram *other = NULL;
+    size_t bytes = strlen(text + used);
+    char *counts = strdup(text + used); // the library takes it as writable
+    int code = counts ? hdr_log_decode(&other, counts, bytes) : ENOMEM;
+    free(counts);
+    if (code != 0) {
+        return code == ENOMEM || code == -ENOMEM ? -ENOMEM : -EINVAL;
+    }
+    code = is_ours(to, other, count) ? 0 : -EINVAL;
+    for (int32_t i = 0; code == 0 && i < other->counts_len; i++) {
+        if (other->counts[i] > 0) {
+            bump(&to->counts[i], other->counts[i]);
+        }
+    }
+    if (code == 0 && count > 0) {
+        store(&to->min, min < load(&to->min) ? min : load(&to->min));
+        store(&to->max, max > load(&to->max) ? max : load(&to->max));
+        bump(&to->clipped, clipped);
+        __atomic_store_n(&to->total, load(&to->total) + count, __ATOMIC_RELEASE);
+    }
+    hdr_close(other);
+    return code;
+}
+
 int64_t hist_count(const struct hist *hist)
 {
     return __atomic_load_n(&hist->total, __ATOMIC_ACQUIRE);

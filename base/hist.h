@@ -36,6 +36,13 @@ void hist_add_run(struct hist *hist, int64_t min_ns, int64_t max_ns, int64_t cou
 
 void hist_merge(struct hist *to, const struct hist *from);
 void hist_reset(struct hist *hist);
+
+// The histogram as text for another host: its exact values, and its counts as HdrHistogram encodes them (compressed, base 64).
+// To be freed; NULL when out of memory.
+char *hist_encode(const struct hist *hist);
+// Adds such a histogram. -EINVAL for any other text, -ENOMEM; `to` is then as it was.
+int hist_merge_encoded(struct hist *to, const char *text) __attribute__((warn_unused_result));
+
 int64_t hist_count(const struct hist *hist);
 int64_t hist_clipped(const struct hist *hist);
 // 0 when empty. Min and max are exact; mean and deviation have 3 digits.

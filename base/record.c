@@ -51,8 +51,7 @@ const char *record_dir(const struct record *record)
     return record->dir;
 }
 
-// mkdir -p
-static int make_folder(const char *dir)
+int record_make_folder(const char *dir)
 {
     char *path = strdup(dir);
     if (!path) {
@@ -198,7 +197,7 @@ int record_open(struct record **record, const char *dir, const char *kind, int a
         code = err_set(err, -ENOMEM, "cannot record to %s: out of memory", dir);
         goto fail;
     }
-    code = make_folder(dir);
+    code = record_make_folder(dir);
     if (code < 0) {
         err_set(err, code, "cannot make the folder %s: %s", dir, strerror(-code));
         goto fail;

@@ -30,6 +30,9 @@ struct record;
 int record_open(struct record **record, const char *dir, const char *kind, int argc, char **argv,
                 struct err *err) __attribute__((warn_unused_result));
 
+// Makes the folder and its parents, as mkdir -p. 0 or -errno.
+int record_make_folder(const char *dir) __attribute__((warn_unused_result));
+
 const char *record_dir(const struct record *record);
 
 // "DIR/NAME" into `path`; returns `path`.

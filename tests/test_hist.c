@@ -392,6 +392,65 @@ static void a_percentile_of_too_few_samples_is_not_known(void **state)
     free(hist);
 }
 
+static void as_text_it_adds_what_merging_adds(void **state)
+{
+    (void)state;
+    struct hist *from = make(), *merged = make(), *decoded = make();
+    for (int64_t value = 3; value < 2 * HOUR_NS; value = value * 3 / 2 + 1)
+        hist_add(from, value);
+    hist_add(from, -5);
+    hist_add(merged, 1234567);
+    hist_add(decoded, 1234567);
+    hist_merge(merged, from);
+    char *text = hist_encode(from);
+    assert_non_null(text);
+    assert_int_equal(hist_merge_encoded(decoded, text), 0);
+    assert_int_equal(hist_count(decoded), hist_count(merged));
+    assert_int_equal(hist_clipped(decoded), hist_clipped(merged));
+    assert_int_equal(hist_min(decoded), hist_min(merged));
+    assert_int_equal(hist_max(decoded), hist_max(merged));
+    assert_memory_equal(decoded, merged, hist_bytes());
+    free(text);
+    struct hist *empty = make();
+    text = hist_encode(empty);
+    assert_int_equal(hist_merge_encoded(decoded, text), 0);
+    assert_memory_equal(decoded, merged, hist_bytes());
+    free(text);
+    free(empty);
+    free(from);
+    free(merged);
+    free(decoded);
+}
+
+static void a_text_that_is_none_of_ours_adds_nothing(void **state)
+{
+    (void)state;
+    struct hist *hist = make(), *empty = make();
+    struct hist *full = make();
+    for (int i = 0; i < 100; i++)
+        hist_add(full, 1000 + i);
+    char *text = hist_encode(full), bad[200];
+    const char *counts = strrchr(text, ' ') + 1;
+    static const char *const heads[] = {
+        "99 1000 1099 0 ", "101 1000 1099 0 ",   "-1 1000 1099 0 ", "100 1099 1000 0 ",
+        "100 -1 1099 0 ",  "100 1000 1099 101 ", "100 1000 1099 ",  ""};
+    for (size_t i = 0; i < sizeof heads / sizeof *heads; i++) {
+        char *whole = malloc(strlen(heads[i]) + strlen(counts) + 1);
+        assert_non_null(whole);
+        strcpy(whole, heads[i]);
+        strcat(whole, counts);
+        assert_int_equal(hist_merge_encoded(hist, whole), -EINVAL);
+        free(whole);
+    }
+    strcpy(bad, "100 1000 1099 0 HISTnotbase64");
+    assert_int_equal(hist_merge_encoded(hist, bad), -EINVAL);
+    assert_memory_equal(hist, empty, hist_bytes());
+    free(text);
+    free(full);
+    free(hist);
+    free(empty);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -403,6 +462,8 @@ int main(void)
         cmocka_unit_test(every_magnitude_has_three_digits),
         cmocka_unit_test(what_is_out_of_range_is_counted_at_the_end_and_as_clipped),
         cmocka_unit_test(merging_gives_what_adding_all_to_one_gives),
+        cmocka_unit_test(as_text_it_adds_what_merging_adds),
+        cmocka_unit_test(a_text_that_is_none_of_ours_adds_nothing),
         cmocka_unit_test(reset_leaves_an_empty_one),
         cmocka_unit_test(it_works_wherever_it_is_mapped),
         cmocka_unit_test(another_process_sees_what_was_added),
