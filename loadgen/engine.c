@@ -3,6 +3,13 @@
 
 #include "base/clock.h"
 
+int64_t engine_process_clients(const struct engine *engine, int64_t descriptors)
+{
+    enum { OWN = 200 };
+    int64_t holds = descriptors - OWN > 2 ? descriptors - OWN : 2;
+    return engine->clients_max < holds ? engine->clients_max : holds;
+}
+
 void engine_wait_mask(sigset_t *mask)
 {
     pthread_sigmask(SIG_SETMASK, NULL, mask);

@@ -155,6 +155,9 @@ struct engine {
     void (*close)(struct engine_run *run);
 };
 
+// The most clients of one process with so many descriptors: it needs some itself.
+int64_t engine_process_clients(const struct engine *engine, int64_t descriptors);
+
 // For an engine's `step`: the caller's signal mask without SIGUSR1, and the time left until `until_ns`.
 void engine_wait_mask(sigset_t *mask);
 struct timespec engine_wait_time(int64_t until_ns);

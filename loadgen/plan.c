@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 // Calls `add` with each comma-separated part of each text.
 static int each_part(const char *const *texts, int count,
@@ -134,6 +136,28 @@ static int add_source(struct plan *plan, const char *text, struct err *err)
     return 0;
 }
 
+static bool is_here(const struct in_addr *source)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = *source};
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    bool here = fd >= 0 && bind(fd, (const struct sockaddr *)&address, sizeof address) == 0;
+    if (fd >= 0)
+        close(fd);
+    return here;
+}
+
+static int keep_own_sources(struct plan *plan, struct err *err)
+{
+    int own = 0, all = plan->source_count;
+    for (int i = 0; i < all; i++)
+        if (is_here(&plan->sources[i]))
+            plan->sources[own++] = plan->sources[i];
+    plan->source_count = own;
+    return own > 0 || all == 0
+               ? 0
+               : err_set(err, -EINVAL, "--source: none of the %d addresses is of this host", all);
+}
+
 static bool all_loopback(const struct plan *plan)
 {
     for (int i = 0; i < plan->target_count; i++) {
@@ -144,12 +168,36 @@ static bool all_loopback(const struct plan *plan)
     return true;
 }
 
+static int workers_of(const struct plan *plan, int rank)
+{
+    return plan->rank_workers ? plan->rank_workers[rank] : plan->workers;
+}
+
+int64_t plan_clients_of(const struct plan *plan, int rank)
+{
+    int64_t clients = 0;
+    for (int worker = 0; worker < workers_of(plan, rank); worker++)
+        clients += plan_share(plan, rank, worker).count;
+    return clients;
+}
+
+// The clients of those that share their source addresses: of all ranks, or of the largest.
+static int64_t most_of_network(const struct plan *plan)
+{
+    int64_t most = 0;
+    for (int rank = 0; plan->apart && rank < plan->ranks; rank++) {
+        int64_t clients = plan_clients_of(plan, rank);
+        most = clients > most ? clients : most;
+    }
+    return plan->apart ? most : plan->clients;
+}
+
 // Finds routes for all clients. Adds sources (127.0.1.1, 127.0.1.2, ...) when the engine can bind, no source
 // was given, and all targets are on the loopback, where every address of 127/8 belongs to this host.
 static int find_routes(struct plan *plan, const struct plan_request *request, struct err *err)
 {
-    int64_t most = ports_per_route(&plan->ports);
-    int64_t needed = (plan->clients + most - 1) / most;
+    int64_t most = ports_per_route(&plan->ports), clients = most_of_network(plan);
+    int64_t needed = (clients + most - 1) / most;
     int sources = plan->source_count > 0 ? plan->source_count : 1;
     if (needed <= (int64_t)sources * plan->target_count)
         return 0;
@@ -158,7 +206,7 @@ static int find_routes(struct plan *plan, const struct plan_request *request, st
                        "%lld clients need %lld routes of at most %lld each (a route is one source address to "
                        "one target); "
                        "there are %lld: give more --target%s",
-                       (long long)plan->clients, (long long)needed, (long long)most,
+                       (long long)clients, (long long)needed, (long long)most,
                        (long long)sources * plan->target_count,
                        request->can_bind ? " or --source" : " addresses or ports");
     int64_t wanted = (needed + plan->target_count - 1) / plan->target_count;
@@ -166,7 +214,7 @@ static int find_routes(struct plan *plan, const struct plan_request *request, st
         return err_set(
             err, -EINVAL,
             "%lld clients need %lld source addresses for %d targets, %d is the most: give more --target",
-            (long long)plan->clients, (long long)wanted, plan->target_count, PLAN_SOURCES_MAX);
+            (long long)clients, (long long)wanted, plan->target_count, PLAN_SOURCES_MAX);
     for (int i = 0; i < wanted; i++)
         plan->sources[i].s_addr =
             htonl((127U << 24) + (1U << 8) + (uint32_t)i / 250 * 256 + (uint32_t)i % 250 + 1);
@@ -215,6 +263,17 @@ int plan_divide(struct plan *plan, const struct plan_request *request, struct er
     int64_t workers = (global + plan->ranks - 1) / plan->ranks;
     if (workers < 1)
         workers = 1;
+    if (request->rank_workers) {
+        int64_t all = 0;
+        for (int rank = 0; rank < plan->ranks; rank++)
+            all += request->rank_workers[rank];
+        if (all < global)
+            return err_set(
+                err, -EINVAL, "%lld clients at %lld a worker need %lld workers, the ranks have %lld",
+                (long long)plan->clients, (long long)per_worker, (long long)global, (long long)all);
+        plan->rank_workers = request->rank_workers;
+        workers = request->rank_workers[request->rank] > 0 ? request->rank_workers[request->rank] : 1;
+    }
     if (request->workers > 0 && workers > request->workers)
         return err_set(err, -EINVAL, "%lld clients at %lld a worker need %lld workers, --workers gives %d",
                        (long long)plan->clients, (long long)per_worker, (long long)workers, request->workers);
@@ -228,6 +287,7 @@ int plan_make(struct plan *plan, const struct plan_request *request, struct err 
     *plan = (struct plan){.clients = request->clients,
                           .ports = request->ports,
                           .ranks = request->ranks > 0 ? request->ranks : 1,
+                          .apart = request->apart,
                           .together = request->even && !request->spread_pairs ? 2 : 1};
     plan->targets = calloc(PLAN_TARGETS_MAX, sizeof *plan->targets);
     plan->sources = calloc(PLAN_SOURCES_MAX, sizeof *plan->sources);
@@ -247,6 +307,8 @@ int plan_make(struct plan *plan, const struct plan_request *request, struct err 
             plan->target_count);
     if (code == 0)
         code = each_part(request->sources, request->source_count, add_source, plan, err);
+    if (code == 0 && request->own_sources)
+        code = keep_own_sources(plan, err);
     if (code == 0 && plan->source_count > 0 && !request->can_bind)
         code = err_set(err, -EINVAL,
                        "--source: this engine cannot choose its source address; spread the targets, or use "
@@ -254,9 +316,9 @@ int plan_make(struct plan *plan, const struct plan_request *request, struct err 
     if (code == 0)
         code = check_families(plan, err);
     if (code == 0)
-        code = find_routes(plan, request, err);
-    if (code == 0)
         code = plan_divide(plan, request, err);
+    if (code == 0)
+        code = find_routes(plan, request, err);
     if (code < 0)
         goto fail;
     return 0;
@@ -272,9 +334,40 @@ void plan_free(struct plan *plan)
     *plan = (struct plan){0};
 }
 
+// The place of a worker in the order of all: those of rounds before, and of lower ranks in its own.
+static int64_t place_of(const struct plan *plan, int rank, int worker)
+{
+    int64_t place = 0;
+    if (!plan->rank_workers)
+        return (int64_t)worker * plan->ranks + rank;
+    for (int other = 0; other < plan->ranks; other++) {
+        // A worker that the division does not have comes behind all that it has.
+        int rounds = worker >= plan->rank_workers[rank] ? plan->rank_workers[other] : worker + (other < rank);
+        place += plan->rank_workers[other] < rounds ? plan->rank_workers[other] : rounds;
+    }
+    return place;
+}
+
+// The client's number among those of its own rank, where ranks are apart; elsewhere its own. Whole workers come before
+// it, so that groups (`together`) stay whole.
+static int64_t own_number(const struct plan *plan, int64_t client)
+{
+    int64_t each = plan->clients_per_worker;
+    if (!plan->apart || each == 0)
+        return client;
+    int64_t place = client / each;
+    for (int worker = 0;; worker++)
+        for (int rank = 0; rank < plan->ranks; rank++) {
+            if (worker >= workers_of(plan, rank))
+                continue;
+            if (place-- == 0)
+                return (int64_t)worker * each + client % each;
+        }
+}
+
 struct plan_share plan_share(const struct plan *plan, int rank, int worker)
 {
-    int64_t global = (int64_t)rank * plan->workers + worker, each = plan->clients_per_worker;
+    int64_t global = place_of(plan, rank, worker), each = plan->clients_per_worker;
     // Workers of clients before the split; they end there.
     int64_t before = each > 0 ? (plan->split + each - 1) / each : 0, end = plan->clients;
     struct plan_share share = {.first = global * each, .count = each};
@@ -299,7 +392,7 @@ int64_t plan_goal(struct plan_share share, int64_t goal)
 
 struct plan_route plan_route(const struct plan *plan, int64_t client)
 {
-    int64_t group = client / plan->together;
+    int64_t group = own_number(plan, client) / plan->together;
     struct plan_route route = {.target = &plan->targets[group % plan->target_count]};
     if (plan->source_count > 0)
         route.source = &plan->sources[group / plan->target_count % plan->source_count];
@@ -314,11 +407,12 @@ static int64_t round_of(const struct plan *plan)
 
 int64_t plan_per_route(const struct plan *plan)
 {
-    return (plan->clients + round_of(plan) - 1) / round_of(plan) * plan->together;
+    return (most_of_network(plan) + round_of(plan) - 1) / round_of(plan) * plan->together;
 }
 
 struct ports_range plan_ports(const struct plan *plan, int64_t client, int attempt)
 {
-    int64_t place = client / round_of(plan) * plan->together + client % plan->together;
+    int64_t number = own_number(plan, client);
+    int64_t place = number / round_of(plan) * plan->together + number % plan->together;
     return ports_range(&plan->ports, place, plan_per_route(plan), attempt);
 }

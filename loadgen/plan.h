@@ -3,8 +3,9 @@
 //
 // Everything here is a pure function of the plan, a rank (host), a worker number and a client number. So
 // every process, and every host with the same plan, computes the same answer without communication. Clients
-// have global numbers from 0. Worker g (rank x workers + worker) has those from g x clients_per_worker on.
-// Workers fill up in order: "the first n clients" are those of some whole workers and a part of the next's.
+// have global numbers from 0. Ranks take turns: the first worker of each, the second of each, and so on, as far as a rank has
+// so many. The g-th worker in this order has the clients from g x clients_per_worker on. Workers fill up in order: "the first n
+// clients" are those of some whole workers and a part of the next's, on all ranks alike.
 //
 //     struct plan plan;
 //     struct plan_request request = {.clients = 1000000, .clients_per_worker = 18000, ...};
@@ -38,17 +39,22 @@ struct plan_request {
     int64_t engine_clients;     // the engine's default for one process
     int64_t clients_max;        // the bound of one process (descriptors)
     int cores;                  // at least so many workers when there are clients for them
-    int ranks;                  // hosts that share the plan; 1 today
-    int64_t split;              // clients from this one on have workers of their own; 0: none have
-    bool even;                  // clients come in pairs that a worker must not split
-    bool spread_pairs;          // the ends of a pair may go to different targets of one cluster
-    bool mesh;     // publishers and subscribers meet as they come: several targets must be one cluster
-    bool can_bind; // the engine can choose its source address
+    int ranks;                  // hosts that share the plan
+    int rank;                   // this one
+    const int
+        *rank_workers; // the workers of each rank that have clients; NULL: all as many. Stays the caller's
+    bool apart;        // each rank has source addresses of its own, and so routes and ports of its own
+    int64_t split;     // clients from this one on have workers of their own; 0: none have
+    bool even;         // clients come in pairs that a worker must not split
+    bool spread_pairs; // the ends of a pair may go to different targets of one cluster
+    bool mesh;         // publishers and subscribers meet as they come: several targets must be one cluster
+    bool can_bind;     // the engine can choose its source address
     // "mqtt://HOST:PORT", an IPv6 address in brackets; each may hold several with commas between
     const char *const *targets;
     int target_count;
     const char *const *sources; // IPv4 addresses, likewise; none: taken from the loopback when needed
     int source_count;
+    bool own_sources;   // of the sources only those that are addresses of this host
     struct ports ports; // all 0: the kernel searches the ports
 };
 
@@ -56,8 +62,10 @@ struct plan {
     int64_t clients;
     int64_t clients_per_worker;
     int64_t split; // no worker has clients of both sides of it; 0: there is none
-    int workers;   // of each rank
+    int workers;   // of this rank, 1 and up: the last may have no clients
     int ranks;
+    const int *rank_workers; // as in the request
+    bool apart;
     int target_count, source_count; // source_count 0: the kernel chooses
     int together;                   // clients in a row on one route: 2 where a pair stays on one target
     struct plan_target *targets;
@@ -87,12 +95,15 @@ int plan_divide(struct plan *plan, const struct plan_request *request, struct er
 
 struct plan_share plan_share(const struct plan *plan, int rank, int worker);
 
+// All clients of a rank.
+int64_t plan_clients_of(const struct plan *plan, int rank);
+
 // The number of the share's clients among the first `goal` clients of the plan.
 int64_t plan_goal(struct plan_share share, int64_t goal);
 
 struct plan_route plan_route(const struct plan *plan, int64_t client);
 
-// The most clients that a route has.
+// The most clients that a route has; of ranks that are apart, on any of them.
 int64_t plan_per_route(const struct plan *plan);
 
 // The local ports for the client's connect at this attempt (0 and up), as ports_range (ports.h): single ports that

@@ -61,8 +61,8 @@ static void test_every_client_belongs_to_exactly_one_worker(void **state)
         request.split = cases[i].split;
         struct plan plan = made(&request);
         int64_t next = 0;
-        for (int rank = 0; rank < plan.ranks; rank++)
-            for (int worker = 0; worker < plan.workers; worker++) {
+        for (int worker = 0; worker < plan.workers; worker++)
+            for (int rank = 0; rank < plan.ranks; rank++) {
                 struct plan_share share = plan_share(&plan, rank, worker);
                 assert_false(share.count > 0 && share.first < plan.split &&
                              share.first + share.count > plan.split);
@@ -73,6 +73,114 @@ static void test_every_client_belongs_to_exactly_one_worker(void **state)
         assert_int_equal(next, cases[i].clients);
         plan_free(&plan);
     }
+}
+
+enum { RANKS = 3 };
+static const int unequal[RANKS] = {4, 0, 2};
+
+static struct plan_request request_over_ranks(int64_t clients, int rank)
+{
+    struct plan_request request = request_of(clients);
+    request.ranks = RANKS;
+    request.rank = rank;
+    request.rank_workers = unequal;
+    request.clients_per_worker = 10;
+    request.even = true;
+    return request;
+}
+
+static void test_ranks_of_unequal_workers_have_every_client_once(void **state)
+{
+    (void)state;
+    for (int64_t clients = 1; clients <= 60; clients++) {
+        int owners[60] = {0};
+        int64_t all = 0;
+        for (int rank = 0; rank < RANKS; rank++) {
+            struct plan_request request = request_over_ranks(clients, rank);
+            struct plan plan = made(&request);
+            assert_int_equal(plan.workers, unequal[rank] > 0 ? unequal[rank] : 1);
+            int64_t of_rank = 0;
+            for (int worker = 0; worker < plan.workers; worker++) {
+                struct plan_share share = plan_share(&plan, rank, worker);
+                of_rank += share.count;
+                assert_true(share.count == 0 || share.first % 2 == 0); // a pair is on one rank
+                for (int64_t i = 0; i < share.count; i++)
+                    owners[share.first + i]++;
+            }
+            assert_int_equal(plan_clients_of(&plan, rank), of_rank);
+            all += of_rank;
+            plan_free(&plan);
+        }
+        assert_int_equal(all, clients);
+        for (int64_t client = 0; client < clients; client++)
+            assert_int_equal(owners[client], 1);
+    }
+    struct plan_request request = request_over_ranks(61, 0);
+    assert_refused(&request, "need 7 workers, the ranks have 6");
+}
+
+static void test_ranks_take_turns_so_that_the_first_clients_are_on_all(void **state)
+{
+    (void)state;
+    struct plan_request request = request_of(1200);
+    request.ranks = RANKS;
+    request.clients_per_worker = 100;
+    struct plan plan = made(&request);
+    assert_int_equal(plan.workers, 4);
+    for (int rank = 0; rank < RANKS; rank++) {
+        assert_int_equal(plan_share(&plan, rank, 0).first, rank * 100);
+        assert_int_equal(plan_share(&plan, rank, 1).first, 300 + rank * 100);
+    }
+    plan_free(&plan);
+}
+
+// A client's ports are its own among those of its rank. Ranks that are apart have all ports of a route each.
+static void test_ranks_apart_have_routes_and_ports_of_their_own(void **state)
+{
+    (void)state;
+    struct plan_request request = request_of(60000);
+    request.ranks = RANKS;
+    request.clients_per_worker = 500;
+    request.ports = (struct ports){.way = PORTS_BIND, .first = 32768, .count = 28232};
+    request.can_bind = false; // no source addresses: one route
+    assert_refused(&request, "need 3 routes");
+    request.apart = true;
+    struct plan plan = made(&request);
+    assert_int_equal(plan_per_route(&plan), 20000);
+    for (int rank = 0; rank < RANKS; rank++) {
+        char *taken = calloc(65536, 1);
+        assert_non_null(taken);
+        for (int worker = 0; worker < plan.workers; worker++) {
+            struct plan_share share = plan_share(&plan, rank, worker);
+            for (int64_t client = share.first; client < share.first + share.count; client++) {
+                struct ports_range range = plan_ports(&plan, client, 0);
+                assert_int_equal(range.first, range.last);
+                assert_true(range.first != 0 && !taken[range.first]);
+                taken[range.first] = 1;
+            }
+        }
+        free(taken);
+    }
+    plan_free(&plan);
+}
+
+static void test_of_the_sources_of_all_hosts_each_takes_its_own(void **state)
+{
+    (void)state;
+    static const char *const sources[] = {
+        "192.0.2.1,127.0.0.2,198.51.100.7,127.0.0.3"}; // two are for documentation
+    static const char *const others[] = {"192.0.2.1"};
+    struct plan_request request = request_of(10);
+    request.sources = sources;
+    request.source_count = 1;
+    request.own_sources = true;
+    struct plan plan = made(&request);
+    assert_int_equal(plan.source_count, 2);
+    assert_int_equal(ntohl(plan.sources[0].s_addr), 0x7f000002);
+    assert_int_equal(ntohl(plan.sources[1].s_addr), 0x7f000003);
+    plan_free(&plan);
+    request.sources = others;
+    assert_refused(&request, "none of the 1 addresses is of this host");
 }
 
 static void test_goals_of_the_workers_add_up_to_the_goal(void **state)
@@ -306,6 +414,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_client_belongs_to_exactly_one_worker),
+        cmocka_unit_test(test_ranks_of_unequal_workers_have_every_client_once),
+        cmocka_unit_test(test_ranks_take_turns_so_that_the_first_clients_are_on_all),
+        cmocka_unit_test(test_ranks_apart_have_routes_and_ports_of_their_own),
+        cmocka_unit_test(test_of_the_sources_of_all_hosts_each_takes_its_own),
         cmocka_unit_test(test_goals_of_the_workers_add_up_to_the_goal),
         cmocka_unit_test(test_every_core_has_a_worker_when_there_are_clients_for_it),
         cmocka_unit_test(test_pairs_are_not_split),

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+// How several ranks (hosts) divide the clients of a plan: workers of equal shares, and how many of them each rank has.
+//
+// Even: each rank has as many workers, give or take one. Fit: as many as its room (room.h) is a part of all rooms. The
+// division is a pure function of what the ranks said of themselves; one rank computes it and tells the others.
+//
+//     struct division division;
+//     code = division_make(&division, &request, &err);
+//     clients = division_clients(&division, request.clients, rank);
+//     division_free(&division);
+#ifndef POOLMARK_LOADGEN_DIVISION_H
+#define POOLMARK_LOADGEN_DIVISION_H
+
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum division_way { DIVISION_EVEN, DIVISION_FIT };
+
+struct division {
+    enum division_way way;
+    int rank, ranks;
+    int *workers; // of each rank that have clients
+    int64_t clients_per_worker;
+    bool apart; // each rank has source addresses of its own
+};
+
+struct division_rank { // what a rank said of itself
+    int64_t cores;
+    int64_t process_clients; // the most of one process
+    int64_t room_clients;    // the most of the host
+};
+
+struct division_request {
+    enum division_way way;
+    int64_t clients;
+    int64_t engine_clients;     // the engine's default for one process
+    int64_t clients_per_worker; // asked for; 0: not
+    int64_t workers;            // of each rank, asked for; 0: not
+    bool even;                  // clients come in pairs that a worker must not split
+    int ranks;
+    const struct division_rank *of;
+};
+
+int division_parse(const char *text, enum division_way *way); // "even", "fit"; otherwise -EINVAL
+
+// -EINVAL with the text: a rank's process cannot hold the share of a worker, or nobody has room. -ENOMEM.
+int division_make(struct division *division, const struct division_request *request, struct err *err)
+    __attribute__((warn_unused_result));
+void division_free(struct division *division);
+
+// The clients of that rank, of so many in all.
+int64_t division_clients(const struct division *division, int64_t clients, int rank);
+// Of these, those among the first `goal` of all.
+int64_t division_first(const struct division *division, int64_t clients, int64_t goal, int rank);
+
+#endif
