@@ -101,6 +101,7 @@ help:
 	@echo 'make coverage      line coverage of the unit tests by module'
 	@echo 'make install       into PREFIX (/usr/local), below DESTDIR when it is set; make uninstall takes it away'
 	@echo 'make deb           Debian packages, into build/deb/'
+	@echo 'make mpi           build/poolmark-loadgen-mpi, the generator over several hosts; names the packages that it needs'
 	@echo 'make library       the pools as a library: build/libpoolmark.so.*, build/libpoolmark.a, build/include/poolmark/'
 	@echo 'make check-pool    does a pool keep the contract? POOL=./mine.so (docs/tutorial-your-pool.md)'
 	@echo 'make clean         remove build/'
@@ -307,6 +308,7 @@ clean:
 include mk/library.mk
 include mk/plugins.mk
 include mk/robust.mk
+include mk/mpi.mk
 
 -include $(wildcard $(B)/*/*.d $(B)/*/*/*.d)
 include mk/install.mk

@@ -20,6 +20,7 @@
 
 struct crew_request;
 struct engine;
+struct ranks;
 struct scenario;
 
 enum { CONFIG_OPTIONS_BYTES = 16384 }; // of one scenario, at most
@@ -57,6 +58,9 @@ struct config {
     // Clients in groups, each with a configuration of its own (crew.h), in place of one; 0: there are none.
     const struct crew_request *crews;
     int crew_count;
+
+    struct ranks *ranks;      // of several hosts (ranks.h); NULL: this one is alone
+    const char *ranks_folder; // of a rank above 0: where its own part is; NULL: nowhere
 
     int64_t watch_pids[OPT_LIST_MAX]; // of `watch`
     const char *prefix_asked;

@@ -72,6 +72,7 @@ static void collect(struct run *run)
     int64_t censored[LATENCY_COUNT] = {0};
     if (run->latency)
         latency_collect(run->latency, run->interval, censored);
+    ranks_collect(run->ranks, run->interval, censored);
     for (int i = 0; run->crews && i < run->config->crew_count; i++)
         crew_collect(&run->crews[i], run->phase, run->log, log_ns + run->interval_from_ns, log_ns + to_ns,
                      run->interval, censored);
@@ -83,6 +84,7 @@ static void collect(struct run *run)
         if (run->log)
             hist_log_write(run->log, latency_name((enum latency_kind)kind), log_ns + run->interval_from_ns,
                            log_ns + to_ns, run->interval[kind]);
+        ranks_tell_latency(run->ranks, (enum latency_kind)kind, run->interval[kind], censored[kind]);
         hist_merge(run->total[kind], run->interval[kind]);
         hist_merge(run->second[kind], run->interval[kind]);
         hist_merge(run->phase_hist[kind], run->interval[kind]);
@@ -102,6 +104,23 @@ static void await_targets(struct run *run, int64_t ns)
     }
 }
 
+// What has come of other ranks, and whether the run can go on there.
+static void look_at_ranks(struct run *run)
+{
+    char text[sizeof run->broken];
+    if (!run->ranks)
+        return;
+    (void)!ranks_hear(run->ranks);
+    if (ranks_trouble(run->ranks, text, sizeof text)[0])
+        run_break(run, "%s", text);
+    if (run->ranks->halted)
+        run_break(run, "rank 0 broke the order off");
+    if (run->ranks->asked[0]) {
+        run->interrupted = true;
+        run_break(run, "interrupted by %s", run->ranks->asked);
+    }
+}
+
 static void look_for_trouble(struct run *run)
 {
     struct signalfd_siginfo info;
@@ -117,6 +136,7 @@ static void look_for_trouble(struct run *run)
         if (!why[0])
             why = fleet_complaint(fleets[i]);
     }
+    look_at_ranks(run);
     if (died > 0)
         run_break(run, "%d worker process%s died%s%s", died, died == 1 ? "" : "es", why[0] ? ": " : "", why);
     bool all_lost = run->lossy && run->tally.count[TALLY_OPEN] == 0 && tally_dropped(&run->tally) > 0;
@@ -139,10 +159,18 @@ static void read_tallies(struct run *run)
     }
     if (run->fleet)
         fleet_sum(run->fleet, &run->tally);
+    ranks_sum(run->ranks, &run->tally);
     if (run->halted && (run->board || run->crews))
         tally_settle(&run->tally);
     if (run->probes)
         fleet_sum(run->probes, &run->probe_tally);
+}
+
+void run_tell(struct run *run)
+{
+    collect(run);
+    read_tallies(run);
+    ranks_tell_counts(run->ranks, run->ranks->number, &run->tally);
 }
 
 static void add_to_curve(struct run *run, bool going_on)
@@ -160,7 +188,8 @@ static void add_to_curve(struct run *run, bool going_on)
 static void count_descriptors(struct run *run, int64_t now_ns, bool at_once)
 {
     const struct config *config = run->config;
-    if (config->watch.count == 0 || (!at_once && now_ns - run->counted_ns < COUNT_EVERY_NS))
+    // What other ranks have begun is known a second later.
+    if (config->watch.count == 0 || run->ranks || (!at_once && now_ns - run->counted_ns < COUNT_EVERY_NS))
         return;
     run->counted_ns = now_ns;
     int64_t open = 0;
@@ -188,9 +217,11 @@ static void look_at_marks(struct run *run, int64_t now_ns)
 
 static void tick(struct run *run)
 {
-    struct pollfd wait = {.fd = run->signals, .events = POLLIN};
+    struct pollfd waits[] = {
+        {.fd = run->signals, .events = POLLIN},
+        {.fd = run->ranks && run->ranks->link.failed == 0 ? run->ranks->link.fd : -1, .events = POLLIN}};
     struct timespec time = {.tv_nsec = TICK_NS};
-    ppoll(&wait, 1, &time, NULL);
+    ppoll(waits, 2, &time, NULL);
     int64_t now_ns = clock_now_ns();
     if (run->climbing)
         count_descriptors(run, now_ns, false);
@@ -201,13 +232,16 @@ static void tick(struct run *run)
         look_at_marks(run, now_ns);
     census_look(run->census);
     ceilings_look(&run->ceilings, tally_failed(&run->tally) + tally_dropped(&run->tally), now_ns);
-    if (run->climbing && curve_wants(&run->curve, run->tally.count[TALLY_OPEN], run->config->connections))
+    if (run->climbing && !run->ranks &&
+        curve_wants(&run->curve, run->tally.count[TALLY_OPEN], run->config->connections))
         add_to_curve(run, true);
     look_for_trouble(run);
     if (run->shown && now_ns - run->moment.at_ns < NS_PER_S)
         return;
     run->shown = true;
     collect(run);
+    if (run->ranks && !ranks_lead(run->ranks))
+        run_tell(run);
     surroundings_look(&run->surroundings);
     moment_take(&run->moment, run, now_ns);
     views_show(&run->views, &run->moment);
@@ -243,7 +277,7 @@ static int poll_fleets(struct run *run, const struct fleet *awaited)
         int of_one = fleet_poll(fleets[i], now_ns);
         busy += !awaited || awaited == fleets[i] ? of_one : 0;
     }
-    return busy;
+    return busy + (!awaited || awaited == run->fleet ? ranks_busy(run->ranks) : 0);
 }
 
 // The run ends in the middle of an order. Acts under way are counted before anything is closed.
@@ -254,9 +288,13 @@ static void halt(struct run *run)
     run->halted = true;
     for (int i = 0; i < count; i++)
         fleet_halt(fleets[i]);
+    ranks_halt(run->ranks);
     int64_t limit_ns = clock_now_ns() + HALT_NS;
-    while (poll_fleets(run, NULL) > 0 && clock_now_ns() < limit_ns)
+    while (poll_fleets(run, NULL) > 0 && clock_now_ns() < limit_ns) {
         clock_sleep_until_ns(clock_now_ns() + 2 * NS_PER_MS);
+        if (run->ranks)
+            (void)!ranks_hear(run->ranks);
+    }
     read_tallies(run);
     collect(run);
 }
@@ -286,7 +324,8 @@ static bool wait_for(struct run *run, const struct fleet *fleet, int64_t limit_n
 static int64_t instant(const struct run *run, const struct fleet_order *order, int workers)
 {
     bool expects = order->rate_per_s > 0 && run->setup.engine->expect;
-    return clock_now_ns() + 20 * NS_PER_MS + workers * 100 * NS_PER_US + (expects ? NS_PER_S / 4 : 0);
+    return clock_now_ns() + 20 * NS_PER_MS + workers * 100 * NS_PER_US + (expects ? NS_PER_S / 4 : 0) +
+           ranks_notice_ns(run->ranks);
 }
 
 // Of an order that ends connections of ours, see census.h.
@@ -300,7 +339,11 @@ bool run_order(struct run *run, struct fleet *fleet, struct fleet_order *order, 
 {
     if (run_is_broken(run))
         return false;
-    order->at_ns = instant(run, order, fleet_workers(fleet));
+    bool shared = fleet == run->fleet; // with other ranks
+    if (shared)
+        ranks_measure_clocks(run->ranks);
+    if (!run->ranks || ranks_lead(run->ranks))
+        order->at_ns = instant(run, order, fleet_workers(fleet));
     run->connecting = order->act == FLEET_CONNECT;
     run->climbing = run->connecting && fleet == run->fleet;
     if (run->climbing) {
@@ -313,6 +356,8 @@ bool run_order(struct run *run, struct fleet *fleet, struct fleet_order *order, 
         board_reset(run->board);
     run->order_ns = order->at_ns;
     hear_no_ends(run, order);
+    if (shared)
+        ranks_give(run->ranks, order, limit_ns);
     fleet_give(fleet, order);
     wait_for(run, fleet, order->at_ns + limit_ns);
     if (run->climbing)
@@ -326,11 +371,13 @@ bool run_orders(struct run *run, struct fleet_order *order, struct fleet_order *
 {
     if (run_is_broken(run))
         return false;
+    ranks_measure_clocks(run->ranks);
     order->at_ns = beside->at_ns =
         instant(run, order, fleet_workers(run->fleet) + fleet_workers(run->probes));
     run->publishing = beside->act == FLEET_PUBLISH;
     run->asked_per_s = beside->rate_per_s;
     hear_no_ends(run, order);
+    ranks_give(run->ranks, order, limit_ns);
     fleet_give(run->probes, beside);
     fleet_give(run->fleet, order);
     wait_for(run, NULL, order->at_ns + limit_ns);
@@ -418,13 +465,16 @@ void run_disconnect(struct run *run)
     struct fleet_order order = {.act = FLEET_CLOSE, .gated = true, .drain_ns = 30 * NS_PER_S};
     struct fleet *fleets[RUN_FLEETS_MAX];
     for (int i = run_fleets(run, fleets) - 1; i >= 0; i--) { // the probes first
-        order.at_ns = clock_now_ns() + 20 * NS_PER_MS;
+        int64_t limit_ns = 60 * NS_PER_S;
+        order.at_ns = clock_now_ns() + 20 * NS_PER_MS + ranks_notice_ns(run->ranks);
         // A fleet still busy with an order that was broken off gets no other order; it is stopped later.
-        if (fleet_poll(fleets[i], clock_now_ns()) > 0)
+        if (poll_fleets(run, fleets[i]) > 0)
             continue;
+        if (fleets[i] == run->fleet)
+            ranks_give(run->ranks, &order, limit_ns);
         fleet_give(fleets[i], &order);
-        int64_t until_ns = clock_now_ns() + 60 * NS_PER_S;
-        while (fleet_poll(fleets[i], clock_now_ns()) > 0 && clock_now_ns() < until_ns && !run->interrupted)
+        int64_t until_ns = clock_now_ns() + limit_ns;
+        while (poll_fleets(run, fleets[i]) > 0 && clock_now_ns() < until_ns && !run->interrupted)
             tick(run);
     }
     tick(run);

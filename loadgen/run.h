@@ -20,6 +20,7 @@
 #include "loadgen/latency.h"
 #include "loadgen/owners.h"
 #include "loadgen/plan.h"
+#include "loadgen/ranks.h"
 #include "loadgen/moment.h"
 #include "loadgen/sampler.h"
 #include "loadgen/strangers.h"
@@ -49,6 +50,7 @@ enum { RUN_FLEETS_MAX = CREWS_MAX + 2 };
 struct run {
     const struct config *config;
     struct record *record; // NULL: no --record
+    struct ranks *ranks;   // NULL: there is one
     struct plan plan;
     struct worker_setup setup;
     struct fleet *fleet;    // NULL: the clients are in crews
@@ -113,6 +115,7 @@ void run_phase(struct run *run,
                const char *phase); // a word that outlives the run; empties phase_hist, and the crews'
 void run_collect(struct run *run); // now, what a tick collects: counts, latencies
 
+// On rank 0 all ranks carry it out. On the others at_ns is as rank 0 gave it.
 // Sets the at_ns of `order`, gives it to `fleet` and waits until all workers are done, at most `limit_ns`.
 bool run_order(struct run *run, struct fleet *fleet, struct fleet_order *order, int64_t limit_ns);
 // The same for both fleets at once: `order` for the clients, `beside` for the probes, at one instant.
@@ -120,6 +123,8 @@ bool run_orders(struct run *run, struct fleet_order *order, struct fleet_order *
 // The same for several fleets, at one instant: all must be done. `asked_per_s` is shown: messages, or connects.
 bool run_acts(struct run *run, struct run_act acts[], int count, double asked_per_s, int64_t limit_ns);
 bool run_hold(struct run *run, int64_t ns);
+// A rank above 0 tells rank 0 its latencies and counts.
+void run_tell(struct run *run);
 bool run_sample(struct run *run, struct sample *sample); // a full one, now
 // The difference that two readings of a target at rest may have: 64 KiB or a thousandth, the larger of both.
 int64_t run_level_slack(int64_t bytes);

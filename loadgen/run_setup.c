@@ -5,6 +5,7 @@
 #include "base/host.h"
 #include "loadgen/crew.h"
 #include "loadgen/engine.h"
+#include "loadgen/ranks_start.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -45,6 +46,7 @@ static struct worker_setup setup_of(const struct run *run, const struct config *
     return (struct worker_setup){
         .engine = config->engine,
         .plan = plan,
+        .rank = run->ranks ? run->ranks->rank : 0,
         .latency = run->latency,
         .prefix = prefix,
         .run = run->number,
@@ -66,17 +68,26 @@ static int fill_request(struct plan_request *request, const struct config *confi
     int code = host_raise_nofile(&limit, err);
     if (code < 0)
         return code;
-    // The process needs some descriptors itself. The plan of the probes is one worker with the first routes.
-    int64_t holds = limit - 200 > 2 ? limit - 200 : 2;
+    int64_t holds = engine_process_clients(engine, limit);
+    // The plan of the probes is one worker with the first routes, on rank 0.
+    const struct division *division = config->ranks && !probes ? &config->ranks->division : NULL;
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     *request = (struct plan_request){
         .clients = clients,
-        .clients_per_worker = probes ? clients : config->clients_per_worker,
-        .workers = probes ? 1 : (int)config->workers,
+        .clients_per_worker = probes     ? clients
+                              : division ? division->clients_per_worker
+                                         : config->clients_per_worker,
+        .workers = probes     ? 1
+                   : division ? 0
+                              : (int)config->workers,
         .engine_clients = engine->clients < holds ? engine->clients : holds,
-        .clients_max = engine->clients_max < holds ? engine->clients_max : holds,
+        .clients_max = holds,
         .cores = cores > 0 ? (int)cores : 1,
-        .ranks = 1,
+        .ranks = division ? division->ranks : 1,
+        .rank = division ? division->rank : 0,
+        .rank_workers = division ? division->workers : NULL,
+        .apart = division && division->apart,
+        .own_sources = division && division->apart,
         .split = probes ? 0 : config->split,
         .even = probes || config->even,
         .spread_pairs = config->spread_pairs,
@@ -175,6 +186,17 @@ static int client_workers(const struct run *run, pid_t *pids)
     return workers;
 }
 
+// Into `path`: of the record, or of the part of a rank above 0. NULL: neither is wanted.
+static const char *own_file(const struct run *run, const char *name, char *path, size_t size)
+{
+    if (run->record)
+        return record_path(run->record, name, path, size);
+    if (!run->config->ranks_folder)
+        return NULL;
+    snprintf(path, size, "%s/%s", run->config->ranks_folder, name);
+    return path;
+}
+
 static int open_sampler(struct run *run, struct err *err)
 {
     int count = client_workers(run, NULL);
@@ -184,7 +206,7 @@ static int open_sampler(struct run *run, struct err *err)
     client_workers(run, pids);
     char path[4096];
     struct sampler_config config = {
-        .path = run->record ? record_path(run->record, "memory.csv", path, sizeof path) : NULL,
+        .path = own_file(run, "memory.csv", path, sizeof path),
         .targets = run->config->watch_pids,
         .target_count = run->config->watch.count,
         .workers = pids,
@@ -202,6 +224,10 @@ static int map_arrival_times(struct run *run, struct err *err)
     if (memory == MAP_FAILED)
         return err_set(err, -errno, "cannot map %zu bytes for the times of arrivals: %m", bytes);
     run->setup.arrival_times = memory;
+    if (run->ranks) {
+        run->ranks->arrivals = memory;
+        run->ranks->arrival_places = run->plan.clients;
+    }
     return 0;
 }
 
@@ -219,6 +245,10 @@ static void name_probes(struct run *run)
 static int draw_number(struct run *run, struct err *err)
 {
     uint32_t random;
+    if (run->ranks) {
+        run->number = ranks_number(run->ranks);
+        return 0;
+    }
     if (getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random)
         return err_set(err, -errno, "cannot get random bytes: %m");
     run->number = random >> (32 - PAYLOAD_RUN_BITS);
@@ -307,7 +337,7 @@ static int open_workers(struct run *run, struct err *err)
     int code = make_plan(&run->plan, config, config->connections, false, err);
     if (code < 0)
         return code;
-    bool probes = config->probes > 0;
+    bool probes = config->probes > 0 && (!run->ranks || ranks_lead(run->ranks));
     if (probes && (code = make_plan(&run->probe_plan, config, config->probes, true, err)) < 0)
         return code;
     if (probes) // the clients have the same routes
@@ -321,7 +351,7 @@ static int open_workers(struct run *run, struct err *err)
         return code;
     run->setup.board = run->board;
     run->setup.connecting -= config->later;
-    code = config->arrival_times && run->record ? map_arrival_times(run, err) : 0;
+    code = config->arrival_times && (run->record || config->ranks_folder) ? map_arrival_times(run, err) : 0;
     if (code < 0)
         return code;
     code =
@@ -347,8 +377,12 @@ static void explain(int code, struct err *err)
 
 int run_open(struct run *run, const struct config *config, struct record *record, struct err *err)
 {
-    *run = (struct run){
-        .config = config, .record = record, .phase = "start", .wanted = config->connections, .signals = -1};
+    *run = (struct run){.config = config,
+                        .record = record,
+                        .ranks = config->ranks,
+                        .phase = "start",
+                        .wanted = config->connections,
+                        .signals = -1};
     strangers_init(&run->strangers);
     run->moment.at_ns = run->started_ns = clock_now_ns();
     // Workers are forked while this process is small and has one thread.
@@ -366,14 +400,14 @@ int run_open(struct run *run, const struct config *config, struct record *record
         err_set(err, code, "out of memory for the watched processes");
     ceilings_start(&run->ceilings, config->watch_pids, config->watch.count);
     owners_look(&run->owners, &run->plan, config->watch_pids, config->watch.count);
-    if (code == 0 && config->watch.count > 0 &&
+    // Sockets of other ranks' clients would look like those of others.
+    if (code == 0 && config->watch.count > 0 && !run->ranks &&
         (code = census_open(&run->census, &run->plan, config->watch_pids[0])) < 0)
         err_set(err, code, "out of memory for the census of sockets");
     surroundings_start(&run->surroundings, config->watch_pids, config->watch.count);
     char path[4096];
-    if (code == 0 && record)
-        code = hist_log_open(&run->log, record_path(record, "latency.hlog", path, sizeof path),
-                             run->log_wall_ns, err);
+    if (code == 0 && own_file(run, "latency.hlog", path, sizeof path))
+        code = hist_log_open(&run->log, path, run->log_wall_ns, err);
     if (code == 0)
         code = open_sampler(run, err);
     if (code == 0)

@@ -318,8 +318,8 @@ void summary_add_memory_of(struct summary *summary, struct run *run, const struc
     if (full->target_cpu_ns >= 0)
         summary_add(summary, "cpu.per_connection_ns", cost_ns, "ns", "lower");
     if (start->kernel_slab_bytes >= 0 && full->kernel_slab_bytes >= 0)
-        summary_add(summary, "kernel.per_connection_bytes", kernel_growth(run, start, low, full), "B",
-                    "lower");
+        summary_add(summary, "kernel.per_connection_bytes",
+                    run->ranks ? NAN : kernel_growth(run, start, low, full), "B", "lower");
     summary_add(summary, "kernel.page_table_growth_bytes",
                 (double)(full->kernel_page_table_bytes - start->kernel_page_table_bytes), "B", "none");
     summary_add(summary, "generator.per_client_bytes", slope(0, full->generator_pss_bytes, connections), "B",

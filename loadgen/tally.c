@@ -2,6 +2,7 @@
 #include "loadgen/tally.h"
 
 #include <errno.h>
+#include <stddef.h>
 
 static const struct {
     const char *name, *text;
@@ -134,6 +135,28 @@ void tally_sum(struct tally *sum, const struct tally_page *page)
         sum->away[i] += atomic_load_explicit(&page->away[i], memory_order_relaxed);
         sum->slow_closed[i] += atomic_load_explicit(&page->slow_closed[i], memory_order_relaxed);
     }
+}
+
+void tally_fill(struct tally_page *page, const struct tally *tally)
+{
+    for (int i = 0; i < TALLY_COUNT; i++)
+        tally_set(page, (enum tally_count)i, tally->count[i]);
+    for (int i = 0; i < REASON_COUNT; i++) {
+        atomic_store_explicit(&page->failed[i], tally->failed[i], memory_order_relaxed);
+        atomic_store_explicit(&page->dropped[i], tally->dropped[i], memory_order_relaxed);
+        atomic_store_explicit(&page->away[i], tally->away[i], memory_order_relaxed);
+        atomic_store_explicit(&page->slow_closed[i], tally->slow_closed[i], memory_order_relaxed);
+    }
+}
+
+void tally_move_clock(struct tally *tally, int64_t ns)
+{
+    static const enum tally_count instants[] = {TALLY_FIRST_START_NS,   TALLY_LAST_CONNECTED_NS,
+                                                TALLY_LAST_RECEIVED_NS, TALLY_FIRST_ARRIVAL_NS,
+                                                TALLY_LAST_ARRIVED_NS,  TALLY_LAST_CHANGED_NS};
+    for (size_t i = 0; i < sizeof instants / sizeof *instants; i++)
+        if (tally->count[instants[i]] != 0)
+            tally->count[instants[i]] += ns;
 }
 
 int64_t tally_measured(const struct tally *tally, enum tally_count what)

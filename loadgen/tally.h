@@ -196,6 +196,10 @@ void tally_close_slow(struct tally_page *page, enum tally_reason reason);
 
 // Adds a page to a sum. First-start and last-connected become the earliest and latest, CPU time adds up.
 void tally_sum(struct tally *sum, const struct tally_page *page);
+// Makes the counts of the page, of which this is the only writer, those of `tally`.
+void tally_fill(struct tally_page *page, const struct tally *tally);
+// Adds to the times in the tally (the counts _NS that are instants) that are there.
+void tally_move_clock(struct tally *tally, int64_t ns);
 int64_t tally_failed(const struct tally *tally);
 int64_t tally_dropped(const struct tally *tally);
 int64_t tally_away(const struct tally *tally);

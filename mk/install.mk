@@ -40,7 +40,7 @@ $(pages)/made: $(programs) $(page_sources)
 chart_files := $(foreach m,vega vega-lite vega-embed,$(m)/build/$(m).min.js $(m)/LICENSE $(m)/package.json)
 
 # The installed files outside Poolmark's own folders.
-installed_files = $(addprefix $(bindir)/,$(commands)) \
+installed_files = $(addprefix $(bindir)/,$(commands) poolmark-loadgen-mpi) \
     $(addprefix $(libdir)/,$(notdir $(libraries)) $(link_names) pkgconfig/poolmark.pc) \
     $(commands:%=$(mandir)/man1/%.1) $(commands:%=$(bashdir)/%) $(commands:%=$(zshdir)/_%)
 installed_folders = $(datadir)/poolmark $(includedir)/poolmark
@@ -64,7 +64,7 @@ install-library: library
 install-programs: programs
 	$(call say,INSTALL,$(DESTDIR)$(bindir)/poolmark*)
 	@$(INSTALL) -d $(DESTDIR)$(bindir)
-	$(Q)$(INSTALL) -m 755 $(programs) $(DESTDIR)$(bindir)
+	$(Q)$(INSTALL) -m 755 $(programs) $(mpi_program) $(DESTDIR)$(bindir)
 	$(Q)ln -sf $$(realpath -m --relative-to $(bindir) $(datadir)/poolmark)/poolmark $(DESTDIR)$(bindir)/poolmark
 
 # An installed tree reads the facts of its build, such as the commit, from build_facts.h. A checkout asks git.

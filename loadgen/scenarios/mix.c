@@ -317,6 +317,7 @@ static void play(struct run *run, struct summary *summary)
 
 const struct scenario scenario_mix = {
     .name = "mix",
+    .one_rank = "its groups publish to one another, and would be on different hosts",
     .summary = "groups of clients, each with a life of its own, in phases: a file says which",
     .options = options,
     .options_bytes = sizeof(struct mix_options),

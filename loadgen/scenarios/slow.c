@@ -261,6 +261,7 @@ static void play(struct run *run, struct summary *summary)
 
 const struct scenario scenario_slow = {
     .name = "slow",
+    .one_rank = "its readers share the messages of one publisher, and would be on different hosts",
     .summary = "some subscribers stop reading, or read slowly, and read again",
     .options = options,
     .options_bytes = sizeof(struct slow),

@@ -132,6 +132,7 @@ class RecordData(TypedDict):
     summary: NotRequired[Json | None]
     anomalies: NotRequired[list[AnomalyData]]
     counters: NotRequired[dict[str, int]]       # of a broker: what it counted from its start to its end
+    ranks: NotRequired[list[Json]]              # of a load over several hosts
     readings: NotRequired[dict[str, int]]
     sources: NotRequired[list[SourceData]]
     seal: NotRequired[str]

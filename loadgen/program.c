@@ -1,0 +1,340 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loadgen/program.h"
+
+#include "base/build.h"
+#include "base/clock.h"
+#include "base/streams.h"
+#include "base/describe.h"
+#include "loadgen/catalogue.h"
+#include "loadgen/command_line.h"
+#include "loadgen/overview.h"
+#include "loadgen/overview_json.h"
+#include "loadgen/program_ranks.h"
+#include "loadgen/ranks_start.h"
+#include "loadgen/run_books.h"
+#include "loadgen/run_setup.h"
+#include "loadgen/scenario.h"
+#include "loadgen/self_latency.h"
+#include "loadgen/summary_ceilings.h"
+#include "loadgen/summary_ranks.h"
+#include "loadgen/summary_surroundings.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int complain(const struct err *err, int code)
+{
+    fprintf(stderr, "poolmark-loadgen: %s\n", err->text);
+    return code;
+}
+
+// Which ports the clients connect from, and who chooses them.
+static json_t *ports_json(const struct plan *plan)
+{
+    const struct ports *ports = &plan->ports;
+    json_t *json = json_pack("{s:s}", "way", ports_way_name(ports->way));
+    if (json && ports->way != PORTS_KERNEL)
+        json_object_update_missing_new(json, json_pack("{s:I,s:I,s:I,s:I}", "first", (json_int_t)ports->first,
+                                                       "count", (json_int_t)ports->count, "start",
+                                                       (json_int_t)ports->start, "per_route",
+                                                       (json_int_t)plan_per_route(plan)));
+    return json;
+}
+
+static int all_workers(const struct run *run)
+{
+    int workers = run->ranks ? 0 : run->plan.workers;
+    for (int rank = 0; run->ranks && rank < run->ranks->size; rank++)
+        workers += run->ranks->division.workers[rank];
+    return workers;
+}
+
+static void describe(struct record *record, const struct config *config, const struct run *run)
+{
+    record_set(record, "seed", json_integer(config->seed));
+    record_set(record, "config", command_line_json(config));
+    record_set(record, "config.prefix", json_string(config->prefix));
+    record_set(record, "config.workers", json_integer(all_workers(run)));
+    if (run->ranks)
+        record_set(record, "config.ranks", json_integer(run->ranks->size));
+    if (run->ranks)
+        record_set(record, "config.share",
+                   json_string(run->ranks->division.way == DIVISION_FIT ? "fit" : "even"));
+    record_set(record, "config.clients_per_worker", json_integer(run->plan.clients_per_worker));
+    record_set(record, "config.source_addresses", json_integer(run->plan.source_count));
+    record_set(record, "config.ports", ports_json(&run->plan));
+    if (config->engine->library) {
+        char path[64];
+        snprintf(path, sizeof path, "libraries.%s", config->engine->name);
+        record_set(record, path, json_string(config->engine->library()));
+    }
+}
+
+// --describe: with a scenario also the division of its clients.
+static int describe_program(const struct config *config)
+{
+    json_t *root = command_line_describe();
+    struct err err = {0};
+    struct plan plan;
+    if (config->scenario) {
+        if (run_divide(&plan, config, &err) < 0) {
+            json_decref(root);
+            return complain(&err, EXIT_USAGE);
+        }
+        json_object_set_new(root, "plan",
+                            json_pack("{s:I,s:i,s:I,s:I}", "clients", (json_int_t)config->connections,
+                                      "workers", plan.workers, "clients_per_worker",
+                                      (json_int_t)plan.clients_per_worker, "connections_per_route",
+                                      (json_int_t)ports_per_route(&plan.ports)));
+        json_object_set_new(root, "config", command_line_json(config));
+    }
+    return describe_print(root);
+}
+
+static int64_t losses(const struct run *run)
+{
+    const int64_t *count = run->tally.count;
+    return tally_failed(&run->tally) + tally_dropped(&run->tally) + tally_away(&run->tally) +
+           count[TALLY_NOT_SENT] + count[TALLY_LOST] + count[TALLY_UNACKED] + count[TALLY_ARRIVAL_NOT_SENT] +
+           count[TALLY_ADD_NOT_SENT] + count[TALLY_ADD_FAILED] + count[TALLY_ADD_LOST] +
+           count[TALLY_REMOVE_NOT_SENT] + count[TALLY_REMOVE_FAILED] + count[TALLY_REMOVE_LOST];
+}
+
+// A run that ended early is incomplete. If no client ever connected, it has failed, unless interrupted.
+static const char *status_of(const struct run *run, int open_books)
+{
+    if (run_is_broken(run))
+        return run->tally.count[TALLY_CONNECTED] > 0 || run->interrupted ? "incomplete" : "failed";
+    return open_books == 0 ? "complete" : "incomplete";
+}
+
+// --hgrm: the percentiles of each latency.
+static int write_percentiles(const struct run *run, struct err *err)
+{
+    int code = 0;
+    for (int kind = 0; kind < LATENCY_COUNT && code == 0; kind++) {
+        char name[64], path[4096];
+        if (hist_count(run->total[kind]) == 0)
+            continue;
+        snprintf(name, sizeof name, "%s.hgrm", latency_name((enum latency_kind)kind));
+        code =
+            hist_write_percentiles(run->total[kind], record_path(run->record, name, path, sizeof path), err);
+    }
+    return code;
+}
+
+// Ends the record's files and closes the books. Gives the exit code.
+static int conclude(struct run *run, const char **status)
+{
+    struct err err = {0};
+    bool whole = !run->config->hgrm || write_percentiles(run, &err) == 0;
+    if (!whole)
+        run_anomaly(run, "disk", "%s", err.text);
+    run_close_files(run);
+    struct books books = {.count = 0};
+    run_books(&books, run);
+    *status = status_of(run, books_close(&books, run->record));
+    if (!whole && strcmp(*status, "complete") == 0)
+        *status = "incomplete";
+    return losses(run) > 0 || strcmp(*status, "complete") != 0 ? EXIT_FAILED : EXIT_OK;
+}
+
+static int play(struct run *run, const struct config *config, struct record *record, struct summary *summary,
+                const char **status, struct err *err)
+{
+    struct self_latency self = {0};
+    int code = config->self_latency ? self_latency_measure(&self, config->engine, err) : 0;
+    if (code == 0 && (code = run_open(run, config, record, err)) == 0 &&
+        (code = ranks_ready(config->ranks, code, err)) < 0)
+        run_close(run);
+    if (code < 0)
+        return code;
+    if (record) {
+        describe(record, config, run);
+        code = record_save(record, err);
+        if (code < 0) {
+            run_close(run);
+            return code;
+        }
+    }
+    if (config->beside)
+        run_anomaly(
+            run, "beside",
+            "%s loads the target on purpose beside this run: memory, kernel memory and CPU time have no "
+            "figure for an act, and other clients were not looked for. Latencies and losses are those of a "
+            "target with that load",
+            config->beside);
+    config->scenario->play(run, summary);
+    program_end_ranks(run);
+    run_phase(run, "end"); // collects the last latencies
+    views_close(&run->views);
+    run_end_targets(run);
+    summary_add_clients(summary, run);
+    summary_add_surroundings(summary, run);
+    summary_add_ceilings(summary, run);
+    summary_add_ranks(run);
+    if (self.messages >= hist_percentile_takes(99)) {
+        summary_add(summary, "generator.added_latency_p50", (double)self.p50_ns, "ns", "none");
+        summary_add(summary, "generator.added_latency_p99", (double)self.p99_ns, "ns", "none");
+    }
+    for (int kind = 0; kind < LATENCY_LAG; kind++)
+        summary_add_latency(summary, latency_name((enum latency_kind)kind), run->total[kind],
+                            run->censored[kind]);
+    summary_withhold(summary, run);
+    summary_write(summary, record);
+    return conclude(run, status);
+}
+
+// A scaled scenario of another suite: what it is.
+static void tell_open(const struct config *config)
+{
+    if (config->open && !config->quiet)
+        fprintf(stderr, "poolmark-loadgen: %s at scale %g: %s\n", config->open, config->scale,
+                config->open_says);
+}
+
+// What the command line asks for, other than a run. Only rank 0 answers.
+static int answer(int parsed, const struct config *config, const struct ranks *ranks, int argc, char **argv,
+                  bool shares)
+{
+    if (ranks && !ranks_lead(ranks))
+        return EXIT_OK;
+    switch (parsed) {
+    case OPTS_HELP:
+        command_line_print_help(argc, argv, stdout);
+        if (shares)
+            fputs(PROGRAM_SHARE_HELP, stdout);
+        return EXIT_OK;
+    case OPTS_DESCRIBE:
+        return describe_program(config);
+    default:
+        printf("poolmark-loadgen %s (%s)\n", build_facts()->version, build_facts()->commit);
+        return EXIT_OK;
+    }
+}
+
+// Checks the plan, and opens the record: nothing is opened when this fails, here or on other ranks.
+static int begin(struct config *config, struct record **record, int argc, char **command, struct err *err)
+{
+    struct plan plan;
+    // An impossible plan is found before anything is written.
+    if (run_check(&plan, config, err) < 0)
+        return -EINVAL;
+    tell_open(config);
+    int code = 0;
+    if (config->record_dir && record_open(record, config->record_dir, "load", argc, command, err) < 0)
+        code = err_prefix(err, -EINVAL, "--record");
+    if (code == 0 && (code = ranks_begin(config->ranks, config, &plan, err)) < 0)
+        (void)!record_close(*record, "failed", NULL);
+    plan_free(&plan);
+    if (code == 0 && *record)
+        record_use(*record, loadgen_catalogue);
+    return code;
+}
+
+static int run_begun(struct config *config, struct record *record)
+{
+    struct err err = {0};
+    struct run run;
+    struct summary summary = {.count = 0};
+    const char *status = "failed";
+    int code = play(&run, config, record, &summary, &status, &err);
+    if (code < 0) {
+        complain(&err, EXIT_FAILED);
+        (void)!record_close(record, "failed", NULL);
+        return EXIT_FAILED;
+    }
+    // Close the record before anything is printed, which a reader of stdout may hold up, and before the workers
+    // end, which may take the kernel a while.
+    struct overview overview = {.run = &run,
+                                .summary = &summary,
+                                .status = status,
+                                .took_ns = clock_now_ns() - run.started_ns,
+                                .all = config->all};
+    if (record_close(record, status, &err) < 0) {
+        code = complain(&err, EXIT_FAILED);
+        overview.status = "unrecorded";
+    }
+    run.record = NULL;
+    if (config->json)
+        json_lines_print(&run.views.lines, overview_json(&overview, run.views.lines.left_out));
+    else if (!config->quiet)
+        overview_print(&overview, stdout);
+    run_close(&run);
+    return code;
+}
+
+struct words { // the command line, and as it was given
+    int argc, given;
+    char **argv, **command;
+};
+
+static int run_parsed(struct config *config, const struct words *words, struct ranks *ranks, bool shares,
+                      enum division_way way)
+{
+    struct err err = {0};
+    char text[sizeof err.text] = "";
+    int parsed = command_line_parse(config, words->argc, words->argv, &err);
+    if (parsed > OPTS_RUN)
+        return answer(parsed, config, ranks, words->argc, words->argv, shares);
+    if (parsed < 0)
+        snprintf(text, sizeof text, "%s", err.text);
+    else if (ranks)
+        (void)program_one_rank(config, text, sizeof text);
+    if (ranks && ranks_start(ranks, config, way, text[0] ? text : NULL, &err) < 0)
+        return ranks_lead(ranks) ? complain(&err, EXIT_USAGE) : EXIT_OK;
+    if (parsed < 0)
+        return complain(&err, EXIT_USAGE);
+    if (ranks && !ranks_lead(ranks))
+        return program_follow(config, &err);
+    struct record *record = NULL;
+    if (begin(config, &record, words->given, words->command, &err) < 0) {
+        ranks_refuse(ranks);
+        return complain(&err, EXIT_USAGE);
+    }
+    return run_begun(config, record);
+}
+
+static int run_command(struct words *words, const struct loadgen_relay *relay)
+{
+    struct config config = {0};
+    struct ranks *ranks = NULL;
+    struct err err = {0};
+    enum division_way way = DIVISION_EVEN;
+    if (relay && relay->fd >= 0 && ranks_open(&ranks, relay->fd, &err) < 0)
+        return complain(&err, EXIT_FAILED);
+    int code = relay ? program_take_share(&words->argc, words->argv, &way, &err) : 0;
+    if (code < 0) {
+        code = !ranks || ranks_lead(ranks) ? complain(&err, EXIT_USAGE) : EXIT_OK;
+    } else {
+        if (ranks && !ranks_lead(ranks))
+            program_leave_to_leader(&words->argc, words->argv);
+        code = run_parsed(&config, words, ranks, relay != NULL, way);
+    }
+    command_line_free(&config);
+    ranks_close(ranks);
+    return code;
+}
+
+// Parsing reorders the words, and a rank may have one more.
+static char **copy_of(int argc, char **argv)
+{
+    char **copy = calloc((size_t)argc + 2, sizeof *copy);
+    if (copy)
+        memcpy(copy, argv, (size_t)argc * sizeof *copy);
+    return copy;
+}
+
+int loadgen_program(int argc, char **argv, const struct loadgen_relay *relay)
+{
+    streams_open();
+    struct words words = {
+        .argc = argc, .given = argc, .argv = copy_of(argc, argv), .command = copy_of(argc, argv)};
+    int code = words.argv && words.command ? run_command(&words, relay)
+                                           : complain(&(struct err){.text = "out of memory"}, EXIT_FAILED);
+    free(words.argv);
+    free(words.command);
+    return streams_close("poolmark-loadgen", code);
+}

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loadgen/ranks_follow.h"
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/host.h"
+#include "loadgen/ranks_counts.h"
+#include "loadgen/ranks_frames.h"
+#include "loadgen/run_setup.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *phase_of(enum fleet_act act)
+{
+    static const char *const phases[] = {
+        [FLEET_CONNECT] = "connect", [FLEET_PUBLISH] = "publish", [FLEET_PROVE] = "prove",
+        [FLEET_CLOSE] = "close",     [FLEET_ARRIVE] = "arrive",   [FLEET_SUBSCRIBE] = "subscribe"};
+    return phases[act];
+}
+
+// When the clients of this rank arrived: those of each worker are in a row.
+static void tell_arrivals(struct run *run, const struct fleet_order *order)
+{
+    for (int worker = 0; worker < run->plan.workers; worker++) {
+        struct plan_share share = plan_share(&run->plan, run->ranks->rank, worker);
+        int64_t before = plan_goal(share, order->before), count = plan_goal(share, order->goal) - before;
+        ranks_tell_arrivals(run->ranks, share.first + before - order->before, count);
+    }
+}
+
+static void carry_out(struct run *run, struct ranks_order *given)
+{
+    struct ranks *ranks = run->ranks;
+    struct fleet_order order = given->order;
+    run_phase(run, phase_of(order.act));
+    run->wanted = order.act == FLEET_CONNECT ? order.goal : run->wanted;
+    (void)run_order(run, run->fleet, &order, given->limit_ns);
+    if (order.act == FLEET_ARRIVE && ranks->arrivals)
+        tell_arrivals(run, &order);
+    ranks->number = given->number;
+    run_tell(run);
+    if (run_is_broken(run) && !ranks->halted)
+        ranks_tell_trouble(ranks, run->broken);
+}
+
+// Until the next order, or the end.
+static void wait_for_leader(struct run *run)
+{
+    bool broken = run_is_broken(run);
+    if (!broken)
+        (void)run_hold(run, NS_PER_MS);
+    else if (ranks_hear(run->ranks) == 0)
+        link_wait(&run->ranks->link, 10 * NS_PER_MS);
+    if (!broken && run_is_broken(run)) // a worker died, or a signal
+        ranks_tell_trouble(run->ranks, run->broken);
+}
+
+static json_t *part_json(struct run *run, const char *ended)
+{
+    struct ranks *ranks = run->ranks;
+    return json_pack("{s:i,s:s,s:o,s:I,s:i,s:o}", "rank", ranks->rank, "ended", ended, "host", host_facts(),
+                     "clients", (json_int_t)division_clients(&ranks->division, ranks->clients, ranks->rank),
+                     "workers", run->plan.workers, "counts", ranks_counts_json(&run->tally));
+}
+
+static int write_part(const struct run *run, const json_t *part)
+{
+    char path[4200];
+    if (!run->config->ranks_folder)
+        return 0;
+    snprintf(path, sizeof path, "%s/rank.json", run->config->ranks_folder);
+    return json_dump_file(part, path, JSON_INDENT(2));
+}
+
+int ranks_follow(struct run *run)
+{
+    struct ranks *ranks = run->ranks;
+    while (!ranks->ended && !ranks->trouble[0] && !run->interrupted) {
+        struct ranks_order *given = ranks->order;
+        ranks->order = NULL;
+        if (given && !run_is_broken(run))
+            carry_out(run, given);
+        else
+            wait_for_leader(run);
+        free(given);
+    }
+    run_collect(run);
+    run_tell(run);
+    bool fine = !ranks->trouble[0] && (!run_is_broken(run) || ranks->halted);
+    json_t *part = part_json(run, fine ? "in order" : ranks->trouble[0] ? ranks->trouble : run->broken);
+    run_close_files(run);
+    if (write_part(run, part) < 0) {
+        fprintf(stderr, "poolmark-loadgen: rank %d: cannot write its part\n", ranks->rank);
+        fine = false;
+    }
+    char *text = json_dumps(part, JSON_COMPACT);
+    if (text)
+        (void)!link_send(&ranks->link, RANKS_PART, 0, text, strlen(text));
+    (void)!link_drain(&ranks->link, 5 * NS_PER_S);
+    free(text);
+    json_decref(part);
+    return fine ? EXIT_OK : EXIT_FAILED;
+}

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loadgen/summary_ranks.h"
+
+#include "loadgen/ranks_counts.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+// The greatest offset that a double, as readers of JSON have it, keeps to the nanosecond is 104 days: so it is an integer.
+static json_t *clock_json(const struct clock_line *line)
+{
+    if (line->count == 0)
+        return json_null();
+    const struct clock_offset *first = &line->first, *last = &line->last;
+    return json_pack("{s:I,s:I,s:I,s:I,s:I,s:f,s:f,s:i}", "offset_ns", (json_int_t)last->offset_ns,
+                     "bound_ns", (json_int_t)last->bound_ns, "first_offset_ns", (json_int_t)first->offset_ns,
+                     "first_bound_ns", (json_int_t)first->bound_ns, "worst_bound_ns",
+                     (json_int_t)line->worst_bound_ns, "drift_ppb", clock_line_drift_ppb(line),
+                     "drift_bound_ppb", clock_line_drift_bound_ppb(line), "measurements", line->count);
+}
+
+// Of rank 0 itself: what is left when those of all others are taken from the sum.
+static json_t *own_counts(const struct run *run)
+{
+    struct tally own = {0};
+    fleet_sum(run->fleet, &own);
+    return ranks_counts_json(&own);
+}
+
+static json_t *counts_of(const struct rank_state *of)
+{
+    struct tally tally = {0};
+    tally_sum(&tally, &of->counts);
+    return ranks_counts_json(&tally);
+}
+
+static json_t *rank_json(const struct run *run, int rank)
+{
+    const struct ranks *ranks = run->ranks;
+    const struct rank_state *of = &ranks->of[rank];
+    const char *ended = rank == 0                ? (run_is_broken(run) ? run->broken : "in order")
+                        : of->lost || of->why[0] ? of->why
+                                                 : json_string_value(json_object_get(of->part, "ended"));
+    const struct clock_line itself = {.count = 1};
+    int workers = ranks->division.workers[rank];
+    return json_pack("{s:i,s:O?,s:I,s:i,s:o,s:b,s:s,s:o}", "rank", rank, "host",
+                     json_object_get(of->facts, "host"), "clients",
+                     (json_int_t)division_clients(&ranks->division, ranks->clients, rank), "workers", workers,
+                     "clock", clock_json(rank == 0 ? &itself : &of->clock), "lost", of->lost, "ended",
+                     ended ? ended : "not known", "counts", rank == 0 ? own_counts(run) : counts_of(of));
+}
+
+// --- anomalies ---------------------------------------------------------------------------------------------
+
+static void note_difference(struct run *run, int rank, const char *what, const json_t *first,
+                            const json_t *other)
+{
+    if (json_equal(first, other) || (!first && !other))
+        return;
+    char *one = first ? json_dumps(first, JSON_COMPACT | JSON_ENCODE_ANY | JSON_SORT_KEYS) : NULL;
+    char *two = other ? json_dumps(other, JSON_COMPACT | JSON_ENCODE_ANY | JSON_SORT_KEYS) : NULL;
+    run_anomaly(run, "ranks_differ", "%s: rank 0 has %.200s, rank %d has %.200s: figures of both are added",
+                what, one ? one : "none", rank, two ? two : "none");
+    free(one);
+    free(two);
+}
+
+// Memory of the same host model differs by a little.
+static const char *const compared[] = {"cores",    "kernel", "os",     "cpu_model",  "cpu_mitigations",
+                                       "governor", "thp",    "cgroup", "virtualised"};
+
+static void note_differences(struct run *run)
+{
+    const struct ranks *ranks = run->ranks;
+    const json_t *first = json_object_get(ranks->of[0].facts, "host");
+    for (int rank = 1; rank < ranks->size; rank++) {
+        const json_t *other = json_object_get(ranks->of[rank].facts, "host");
+        for (size_t i = 0; i < sizeof compared / sizeof *compared; i++)
+            note_difference(run, rank, compared[i], json_object_get(first, compared[i]),
+                            json_object_get(other, compared[i]));
+        const char *key;
+        json_t *limit;
+        json_object_foreach(json_object_get(first, "limits"), key, limit)
+        {
+            char what[80];
+            snprintf(what, sizeof what, "limits.%.60s", key);
+            if (strcmp(key, "tcp_mem_pages") != 0 && strcmp(key, "file_max") != 0) // they follow the memory
+                note_difference(run, rank, what, limit,
+                                json_object_get(json_object_get(other, "limits"), key));
+        }
+    }
+}
+
+void summary_add_ranks(struct run *run)
+{
+    struct ranks *ranks = run->ranks;
+    if (!ranks_lead(ranks))
+        return;
+    for (int rank = 1; rank < ranks->size; rank++)
+        if (ranks->of[rank].lost)
+            run_anomaly(
+                run, "rank_lost",
+                "rank %d was lost: %s. What it had told before counts; the rest of its clients and messages "
+                "counts as that of a process that died",
+                rank, ranks->of[rank].why);
+    run_anomaly(
+        run, "other_hosts",
+        "%d of %d ranks are other processes, mostly of other hosts: kernel memory, and memory and CPU time "
+        "of the "
+        "generator, are read on rank 0 alone and have no figure for a client; network.* are of rank 0",
+        ranks->size - 1, ranks->size);
+    note_differences(run);
+    if (!run->record)
+        return;
+    json_t *list = json_array();
+    for (int rank = 0; rank < ranks->size; rank++)
+        json_array_append_new(list, rank_json(run, rank));
+    record_set(run->record, "ranks", list);
+}
