@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "broker/relief.h"
 
+#include "base/heap.h"
 #include "base/units.h"
 #include "pools/pressure_source.h"
 
@@ -108,6 +109,16 @@ int relief_parse(const struct opt_list *texts, struct relief_option *option, str
     return 0;
 }
 
+// What sync and blocks give back is malloc's then, which keeps most of it: without this they would have paid for
+// nothing. On the thread that looked, after each pool.
+static void return_to_system(void *context, const char *pool_name, const struct pool_pressure_event *event)
+{
+    (void)context;
+    (void)pool_name;
+    (void)event;
+    heap_trim();
+}
+
 // --- open -----------------------------------------------------------------------------------------------
 
 int relief_open(struct pool_pressure **opened, const struct relief_option *option,
@@ -117,6 +128,7 @@ int relief_open(struct pool_pressure **opened, const struct relief_option *optio
     struct pool_pressure *pressure;
     struct pool_pressure_stats stats;
     config.registry = registry;
+    config.listener = return_to_system;
     config.bound_bytes = option->bound_bytes;
     config.group = option->sources & POOL_PRESSURE_GROUP ? option->group_folder : "";
     config.stall_file = option->sources & POOL_PRESSURE_STALL ? option->stall_file : "";

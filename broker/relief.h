@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // --pressure: the broker's pools give idle memory back under memory pressure (pools/pool_pressure.h), the
-// least used pool first.
+// least used pool first, and the allocator then gives to the system what they freed.
 //
 //     struct relief_option option;
 //     if (relief_parse(&texts, &option, &err) < 0) ...
