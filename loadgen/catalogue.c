@@ -303,9 +303,11 @@ const struct metric loadgen_catalogue[] = {
      "scenario mix: from the orders of the phase until all that was done in it was over"},
     {"phase.PHASE.connections", "1", "none", METRIC_SECONDARY, "connections of all groups at its end"},
     {"phase.PHASE.memory_bytes", "B", "lower", METRIC_SECONDARY,
-     "user memory of the target then, as memory.full_bytes"},
+     "user memory of the target then, as memory.full_bytes; not known from the first phase on in which "
+     "others "
+     "loaded it"},
     {"phase.PHASE.cpu_seconds", "s", "lower", METRIC_SECONDARY,
-     "CPU time of the target from the end of the phase before"},
+     "CPU time of the target from the end of the phase before; not known when others loaded it then"},
     {"GROUP.PHASE.clients.connected", "1", "none", METRIC_SECONDARY,
      "clients that did connect, of those that had not before" IN_PHASE},
     {"GROUP.PHASE.clients.failed", "1", "lower", METRIC_PRIMARY, "clients that did not connect" IN_PHASE},

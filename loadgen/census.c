@@ -4,6 +4,8 @@
 #include "base/clock.h"
 #include "base/netstat.h"
 #include "base/sockdiag.h"
+#include "loadgen/foreign.h"
+#include "loadgen/list_grow.h"
 #include "loadgen/seen.h"
 
 #include <arpa/inet.h>
@@ -18,7 +20,6 @@
 
 enum {
     PORTS = 1 << 16,
-    STRANGERS_MAX = 4096, // whose bytes are added up
     OWN_MAX = 20000,      // descriptors of workers that are looked at
     OWN_BYTES = 64 << 10, // a client that comes and goes carries less: CONNECT, will, SUBSCRIBE, PINGREQ
 };
@@ -27,11 +28,6 @@ enum {
 struct numbers { // sorted before they are searched
     uint64_t *list;
     size_t count, capacity;
-};
-
-struct stranger {
-    uint64_t cookie;
-    int64_t bytes;
 };
 
 struct census {
@@ -49,37 +45,28 @@ struct census {
     struct numbers own_ends, inodes; // of this reading
     struct sockdiag_row *rows;       // at the target's ports, both ends, established
     size_t row_count, row_capacity;
-    struct stranger strangers[STRANGERS_MAX]; // of the last reading, by cookie
-    size_t stranger_count;
-    int ends;                 // tells sockets that end; -1: nobody listens
-    int64_t ended_bytes;      // on connections at the target's ports that ended since the last reading
+    struct foreign foreign;      // those of others at the last reading
+    bool compared;               // there was such a reading
+    bool deaf;                   // since then some ends were not heard
+    int64_t came, left, unheard; // of these, since the first reading
+    int64_t before;              // at the target's ports at the first reading, without ours; -1: not known
+    int ends;                    // tells sockets that end; -1: nobody listens
+    // Of connections at the target's ports that ended since the last reading, which had none of them as others':
+    int64_t ended;            // how many
+    int64_t ended_bytes;      // on them
     int64_t ended_much_bytes; // of these, on those that carried more than OWN_BYTES
-    int64_t ended;            // of connections at the target's ports that no reading had as a stranger's
     bool whole_ends;          // all of these since the last reading were heard
     int64_t went;             // connections of others that ended between readings, where all were heard
     int64_t parts, heard;     // times between two readings, and those of which all ends were heard
     int64_t own_ended;        // connections of this run that had ended at the last reading
 };
 
-static bool grow(void **list, size_t *capacity, size_t count, size_t bytes)
-{
-    if (count < *capacity)
-        return true;
-    size_t more = *capacity ? *capacity * 2 : 1024;
-    void *grown = realloc(*list, more * bytes);
-    if (!grown)
-        return false;
-    *list = grown;
-    *capacity = more;
-    return true;
-}
-
 static bool add_number(struct numbers *numbers, uint64_t number)
 {
-    void *list = numbers->list;
-    if (!grow(&list, &numbers->capacity, numbers->count, sizeof number))
+    uint64_t *grown = list_grow(numbers->list, &numbers->capacity, numbers->count, sizeof *grown);
+    if (!grown)
         return false;
-    numbers->list = list;
+    numbers->list = grown;
     numbers->list[numbers->count++] = number;
     return true;
 }
@@ -137,12 +124,13 @@ static void visit(void *context, const struct sockdiag_row *row)
         census->failed = true;
     if (!ours || !row->established)
         return;
-    void *rows = census->rows;
-    if (!grow(&rows, &census->row_capacity, census->row_count, sizeof *row)) {
+    struct sockdiag_row *grown =
+        list_grow(census->rows, &census->row_capacity, census->row_count, sizeof *grown);
+    if (!grown) {
         census->failed = true;
         return;
     }
-    census->rows = rows;
+    census->rows = grown;
     census->rows[census->row_count++] = *row;
 }
 
@@ -190,7 +178,7 @@ static bool has_own_network(int64_t pid)
     return stat("/proc/self/ns/net", &own) == 0 && stat(path, &other) == 0 && own.st_ino != other.st_ino;
 }
 
-int census_open(struct census **census, const struct plan *plan, int64_t pid)
+int census_open(struct census **census, const struct plan *plan, int64_t clients_per_route, int64_t pid)
 {
     *census = calloc(1, sizeof **census);
     if (!*census)
@@ -206,7 +194,8 @@ int census_open(struct census **census, const struct plan *plan, int64_t pid)
     (*census)->pid = has_own_network(pid) ? (pid_t)pid : 0;
     (*census)->ends = -1;
     (*census)->own_ports = plan->ports;
-    (*census)->per_route = plan->ports.way != PORTS_KERNEL ? plan_per_route(plan) : 0;
+    (*census)->per_route = plan->ports.way != PORTS_KERNEL ? clients_per_route : 0;
+    (*census)->before = -1;
     return 0;
 }
 
@@ -228,19 +217,6 @@ static void forget(struct census *census)
     free(census->rows);
     census->rows = NULL;
     census->row_count = census->row_capacity = 0;
-}
-
-void census_close(struct census *census)
-{
-    if (!census)
-        return;
-    census_pause(census);
-    forget(census);
-    seen_close(&census->at_target);
-    seen_close(&census->elsewhere);
-    seen_close(&census->outside);
-    seen_close(&census->strange);
-    free(census);
 }
 
 // The sockets that a worker has open. False when they are too many, or cannot be listed.
@@ -278,62 +254,57 @@ static bool know_own_ends(struct census *census, struct fleet *const fleets[], i
     return true;
 }
 
-static int compare_strangers(const void *a, const void *b)
+// The server's end of a connection at the target's ports, whose bytes are known?
+static bool is_server_end(const struct census *census, const struct sockdiag_row *row)
 {
-    return compare_numbers(&((const struct stranger *)a)->cookie, &((const struct stranger *)b)->cookie);
+    return is_target(census, row->local.port) && row->bytes >= 0;
 }
 
-// The server's ends at the target's ports: adds what strangers' connections have carried since the last reading.
-static void add_bytes(struct census *census, int64_t *own_bytes, bool first)
+// Adds what connections of others have carried since the last reading, and compares them with those of that.
+static void add_bytes(struct census *census, int64_t *own_bytes)
 {
-    static struct stranger now[STRANGERS_MAX]; // of the parent's one thread
-    size_t count = 0;
+    struct foreign_change change;
     *own_bytes = 0;
+    foreign_begin(&census->foreign);
     for (size_t i = 0; i < census->row_count; i++) {
         const struct sockdiag_row *row = &census->rows[i];
-        if (!is_target(census, row->local.port) || row->bytes < 0)
+        if (!is_server_end(census, row))
             continue;
-        if (has(&census->own_ends, seen_number(row))) {
+        if (has(&census->own_ends, seen_number(row)))
             *own_bytes += row->bytes;
-            continue;
-        }
-        struct stranger stranger = {.cookie = row->cookie, .bytes = row->bytes};
-        const struct stranger *old =
-            bsearch(&stranger, census->strangers, census->stranger_count, sizeof stranger, compare_strangers);
-        census->strange_bytes += first ? 0 : old ? row->bytes - old->bytes : row->bytes;
-        if (count < STRANGERS_MAX)
-            now[count++] = stranger;
+        else if (!foreign_add(&census->foreign, row->cookie, row->bytes))
+            census->failed = true;
     }
-    qsort(now, count, sizeof *now, compare_strangers);
-    memcpy(census->strangers, now, count * sizeof *now);
-    census->stranger_count = count;
+    foreign_end(&census->foreign, !census->deaf, &change);
+    census->strange_bytes += census->compared ? change.bytes : 0;
+    census->came += census->compared ? change.came : 0;
+    census->left += change.left;
+    census->unheard += change.unheard;
+    census->compared = true;
+    census->deaf = false;
 }
 
 // The server's end of a connection that has ended.
 static void visit_end(void *context, const struct sockdiag_row *row)
 {
     struct census *census = context;
+    bool known;
     if (row->peer.port == 0 || !is_target(census, row->local.port))
         return;
-    struct stranger stranger = {.cookie = row->cookie};
-    const struct stranger *old =
-        bsearch(&stranger, census->strangers, census->stranger_count, sizeof stranger, compare_strangers);
-    census->ended += !old;
-    if (row->bytes <= 0)
+    census->strange_bytes += foreign_hear(&census->foreign, row->cookie, row->bytes, &known);
+    if (known)
         return;
-    int64_t bytes = row->bytes - (old ? old->bytes : 0);
-    census->ended_bytes += bytes;
-    if (bytes > OWN_BYTES)
-        census->ended_much_bytes += bytes;
+    census->ended++;
+    census->ended_bytes += row->bytes > 0 ? row->bytes : 0;
+    census->ended_much_bytes += row->bytes > OWN_BYTES ? row->bytes : 0;
 }
 
-void census_pause(struct census *census)
+static void stop_hearing(struct census *census)
 {
-    if (census && census->ends >= 0) {
+    if (census->ends >= 0)
         close(census->ends);
-        census->ends = -1;
-        census->whole_ends = false;
-    }
+    census->ends = -1;
+    census->whole_ends = false;
 }
 
 // Events that the kernel dropped are missing: the bytes are those of others at least.
@@ -345,7 +316,7 @@ static void hear(struct census *census)
         census->whole_ends = census->whole_ends && code != -ENOBUFS;
     }
     if (code < 0)
-        census_pause(census);
+        stop_hearing(census);
 }
 
 static void hear_from_now_on(struct census *census)
@@ -365,21 +336,68 @@ static int64_t ended_bytes(const struct census *census, const struct census_own 
     return own->publishing ? 0 : census->ended_much_bytes;
 }
 
-// Adds the connections of others to the target that ended since the last reading, also those that were reset.
+// Adds the connections of others to the target that ended since the last time, also those that were reset.
 static void add_ended(struct census *census, const struct census_own *own)
 {
     int64_t others = census->ended - (own->ended - census->own_ended);
-    census->parts++;
-    census->heard += census->whole_ends;
     census->went += census->whole_ends && others > 0 ? others : 0;
     census->strange_bytes += ended_bytes(census, own);
+    census->ended_bytes = census->ended_much_bytes = census->ended = 0;
+    census->own_ended = own->ended;
+}
+
+void census_pause(struct census *census, const struct census_own *own)
+{
+    if (!census || census->ends < 0)
+        return;
+    hear(census);
+    if (census->begun)
+        add_ended(census, own);
+    stop_hearing(census);
+}
+
+void census_close(struct census *census)
+{
+    if (!census)
+        return;
+    stop_hearing(census);
+    forget(census);
+    foreign_close(&census->foreign);
+    seen_close(&census->at_target);
+    seen_close(&census->elsewhere);
+    seen_close(&census->outside);
+    seen_close(&census->strange);
+    free(census);
+}
+
+static void fill(const struct census *census, struct census_reading *reading)
+{
+    reading->went = census->went;
+    reading->parts = census->parts;
+    reading->heard = census->heard;
+    reading->came = census->came;
+    reading->left = census->left;
+    reading->unheard = census->unheard;
+    reading->before = census->before;
+    reading->at_target = census->pid != 0 ? reading->opened : census->at_target.count;
+    reading->elsewhere = census->elsewhere.count;
+    reading->outside = census->outside.count;
+    if (census->pid == 0 && census->own_ports.way != PORTS_KERNEL)
+        reading->strange = census->strange.count;
+    reading->listed = census->pid != 0 || census->whole;
+    reading->strange_bytes = census->strange_bytes;
 }
 
 void census_take(struct census *census, struct fleet *const fleets[], int count, const struct census_own *own,
                  struct census_reading *reading)
 {
-    *reading = (struct census_reading){
-        .opened = -1, .begun = own->begun, .own_bytes = -1, .strange = -1, .passed = own->passed};
+    *reading = (struct census_reading){.opened = -1,
+                                       .begun = own->begun,
+                                       .ended = own->ended,
+                                       .own_bytes = -1,
+                                       .strange = -1,
+                                       .before = -1,
+                                       .passed = own->passed};
     if (!census)
         return;
     struct netstat net;
@@ -387,24 +405,34 @@ void census_take(struct census *census, struct fleet *const fleets[], int count,
     reading->opened = net.count[NETSTAT_PASSIVE_OPENS];
     bool first = !census->begun;
     hear(census);
-    if (!first)
+    bool listened = census->whole_ends;
+    if (!first) {
         add_ended(census, own);
-    reading->went = census->went;
-    reading->parts = census->parts;
-    reading->heard = census->heard;
+        census->parts++;
+        census->heard += listened;
+    }
+    census->deaf = census->deaf || !listened;
     census->ended_bytes = census->ended_much_bytes = census->ended = 0;
     census->own_ended = own->ended;
     hear_from_now_on(census);
-    if (list(census) && know_own_ends(census, fleets, count))
-        add_bytes(census, &reading->own_bytes, first);
+    if (list(census) && know_own_ends(census, fleets, count)) {
+        add_bytes(census, &reading->own_bytes);
+        if (first)
+            census->before = (int64_t)census->at_target.before.count - (int64_t)census->own_ends.count;
+    }
     forget(census);
-    reading->at_target = census->pid != 0 ? reading->opened : census->at_target.count;
-    reading->elsewhere = census->elsewhere.count;
-    reading->outside = census->outside.count;
-    if (census->pid == 0 && own->passed >= 0 && census->own_ports.way != PORTS_KERNEL)
-        reading->strange = census->strange.count;
-    reading->listed = census->pid != 0 || census->whole;
-    reading->strange_bytes = census->strange_bytes;
+    if (first && census->pid != 0 && reading->opened >= 0)
+        census->before = reading->opened - own->begun;
+    fill(census, reading);
+}
+
+// What those of others that the last reading had have carried since then, though they may end before the next.
+static void look_at_known(struct census *census)
+{
+    for (size_t i = 0; i < census->row_count; i++)
+        if (is_server_end(census, &census->rows[i]))
+            census->strange_bytes +=
+                foreign_look(&census->foreign, census->rows[i].cookie, census->rows[i].bytes);
 }
 
 void census_look(struct census *census)
@@ -413,7 +441,8 @@ void census_look(struct census *census)
         return;
     hear(census);
     if (census->begun && clock_now_ns() - census->looked_ns >= LOOK_EVERY_NS) {
-        (void)list(census);
+        if (list(census))
+            look_at_known(census);
         forget(census);
     }
 }

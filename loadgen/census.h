@@ -15,13 +15,15 @@
 //   and ended between two readings too: the kernel tells which sockets end, and what they had carried. While connections
 //   of this run end, those of others cannot be told from them, unless they carried far more than a client that comes and
 //   goes. Where the run itself ends many (census_pause), nobody listens: it would cost the kernel time, which is a figure.
+// - Ends. A connection of others that a reading had and the next has not has left meanwhile. What it carried since is known
+//   where somebody listened; elsewhere it is counted as unheard (foreign.h).
 //
 // Of more than CENSUS_LISTED_MAX sockets only those at the target's ports are listed, of more than CENSUS_SOCKETS_MAX none:
 // what the list would say is not known then. One thread.
 //
-//     census_open(&census, &plan, pid);
+//     census_open(&census, &plan, plan_per_route(&plan), pid);
 //     census_take(census, fleets, 2, &own, &reading);                  // at rest
-//     census_pause(census);                                            // before an order that ends connections
+//     census_pause(census, &own);                                      // before an order that ends connections
 //     census_look(census);                                             // while an order runs, as often as wished
 //     census_close(census);
 #ifndef POOLMARK_LOADGEN_CENSUS_H
@@ -46,9 +48,15 @@ struct census_reading { // sums since the first reading
     int64_t outside;    // other connections at other ports: with other hosts
     int64_t strange; // connections at the target's ports from ports that are no client's first; -1: not known
     int64_t passed;  // ports that this run's connects passed over: at most so many are among those
+    int64_t ended;   // those of this run that failed or have ended
     int64_t went;    // connections of others to the target that ended between readings, resets among them
-    int64_t parts, heard;  // times between two readings, and those of which `went` has all
-    bool listed;           // elsewhere and outside were looked at
+    int64_t parts, heard; // times between two readings, and those of which `went` has all
+    // Connections of others at the target's ports:
+    int64_t came;    // that a reading had and the one before had not
+    int64_t left;    // that a reading had, and have ended by the next
+    int64_t unheard; // of these, of which nobody heard what they had carried
+    int64_t before;  // of any program, before the first reading: there, or ended a while ago; -1: not known
+    bool listed;     // elsewhere and outside were looked at
     int64_t strange_bytes; // on connections of others at the target's ports
     int64_t own_bytes;     // on this run's present ones; -1: not known, nor are strange_bytes
 };
@@ -56,21 +64,22 @@ struct census_reading { // sums since the first reading
 struct census_own {  // connections of this run, so far
     int64_t begun;   // connects
     int64_t ended;   // of these, those that failed or have ended
-    int64_t passed;  // ports that these passed over; -1: they are of several plans
+    int64_t passed;  // ports that these passed over
     bool publishing; // some have carried messages
 };
 
 struct census;
 
-// `pid`: a process of the target. -ENOMEM: `*census` is NULL, which is as a census that knows nothing.
-int census_open(struct census **census, const struct plan *plan, int64_t pid)
+// `clients_per_route`: by all plans of the run, whose ports are those of `plan`. `pid`: a process of the target. -ENOMEM:
+// `*census` is NULL, which is as a census that knows nothing.
+int census_open(struct census **census, const struct plan *plan, int64_t clients_per_route, int64_t pid)
     __attribute__((warn_unused_result));
 void census_close(struct census *census);
 
 void census_take(struct census *census, struct fleet *const fleets[], int count, const struct census_own *own,
                  struct census_reading *reading);
-// Listens to no ends of connections until the next reading.
-void census_pause(struct census *census);
+// Hears what has ended so far, and then listens to no ends of connections until the next reading.
+void census_pause(struct census *census, const struct census_own *own);
 // Hears which connections have ended, and reads the list when the last was long ago: what ended is in it for a minute
 // only.
 void census_look(struct census *census);

@@ -34,6 +34,27 @@ static int64_t least(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
+// Connections of others that were there before, and have ended. Where the list does not tell, the target's descriptors do, if
+// none of ours had ended before: those may be closed late.
+static int64_t left_between(const struct sample *from, const struct sample *to, int64_t more_descriptors)
+{
+    const struct census_reading *first = &from->census, *last = &to->census;
+    bool listed = first->own_bytes >= 0 && last->own_bytes >= 0;
+    if (listed || first->opened < 0 || first->ended > 0 || more_descriptors >= 0)
+        return last->left - first->left;
+    return -more_descriptors;
+}
+
+// How many came and ended while nobody listened to the ends: those that are there have been listed.
+static int64_t passing_between(const struct census_reading *first, const struct census_reading *last,
+                               int64_t opened)
+{
+    bool listed = first->own_bytes >= 0 && last->own_bytes >= 0;
+    bool heard = last->heard - first->heard == last->parts - first->parts;
+    int64_t passing = opened - (last->came - first->came);
+    return listed && !heard && passing > 0 ? passing : 0;
+}
+
 struct cost_part costs_between(const struct sample *from, const struct sample *to)
 {
     struct cost_part part = {.cpu_ns = -1, .took_ns = to->at_ns - from->at_ns};
@@ -65,6 +86,9 @@ struct cost_part costs_between(const struct sample *from, const struct sample *t
     }
     part.own_bytes = first->own_bytes < 0 || last->own_bytes < 0 ? -1 : last->own_bytes - first->own_bytes;
     part.strange_bytes = last->strange_bytes - first->strange_bytes;
+    part.left = left_between(from, to, part.more_descriptors);
+    part.unheard = last->unheard - first->unheard;
+    part.passing = passing_between(first, last, part.opened);
     return part;
 }
 
@@ -81,6 +105,9 @@ void costs_add(struct cost_part *sum, const struct cost_part *part)
     sum->made += part->made;
     sum->failed += part->failed;
     sum->foreign += part->foreign;
+    sum->left += part->left;
+    sum->unheard += part->unheard;
+    sum->passing += part->passing;
 }
 
 bool costs_many_failed(int64_t failed, int64_t made)
@@ -136,6 +163,12 @@ static bool has_foreign(const struct cost_part *part)
     return part->foreign * ONE_IN > part->made;
 }
 
+static bool has_any_others(const struct run *run, const struct cost_part *part)
+{
+    return has_others(run, part) || is_much(opened_of(part), part) || is_much(part->left, part) ||
+           part->unheard > 0 || has_bytes(part) || has_foreign(part);
+}
+
 // Nothing else is to load the target, so whoever does is a stranger.
 static bool is_alone(const struct run *run)
 {
@@ -144,9 +177,7 @@ static bool is_alone(const struct run *run)
 
 const char *costs_faults(const struct run *run, const struct cost_part *part, char text[static 64])
 {
-    bool alone = is_alone(run);
-    bool others =
-        has_others(run, part) || is_much(opened_of(part), part) || has_bytes(part) || has_foreign(part);
+    bool alone = is_alone(run), others = has_any_others(run, part);
     const char *names[] = {costs_many_failed(part->failed, part->made) ? "failed_share" : NULL,
                            alone ? NULL : "beside", alone && is_busy(run, part) ? "target_busy" : NULL,
                            alone && others ? "other_clients" : NULL};
@@ -178,10 +209,9 @@ static void tell_busy(struct run *run, const struct cost_part *part)
                 (double)part->cpu_ns / 1e9);
 }
 
-// What shows others, the first sign that does.
-static bool describe_others(const struct run *run, const struct cost_part *part, char text[static 400])
+// What shows others, the first sign that does; there is one.
+static void describe_others(const struct run *run, const struct cost_part *part, char text[static 400])
 {
-    text[0] = '\0';
     if (has_others(run, part))
         snprintf(text, 400,
                  "the target had %lld descriptors open beyond those of this run's clients: others connected "
@@ -207,18 +237,39 @@ static bool describe_others(const struct run *run, const struct cost_part *part,
                  "connections of others to the target carried %lld bytes meanwhile: they publish, or "
                  "subscribe to messages",
                  (long long)part->strange_bytes);
-    return text[0] != '\0';
+    else if (is_much(part->left, part))
+        snprintf(text, 400,
+                 "%lld connections of others to the target that were there before ended meanwhile, and their "
+                 "ends are work for it",
+                 (long long)part->left);
+    else
+        snprintf(text, 400,
+                 "%lld connections of others to the target that were there before ended meanwhile, and it is "
+                 "not known what they had carried until then",
+                 (long long)part->unheard);
 }
 
 static void tell_others(struct run *run, const struct cost_part *part)
 {
     char text[400];
-    if (!is_raised(run, "other_clients") && describe_others(run, part, text))
-        run_anomaly(run, "other_clients",
-                    "memory, kernel memory and CPU time have no figure for an act: %s. This run's clients "
-                    "made %lld acts, "
-                    "and what others did is in the readings",
-                    text, (long long)part->made);
+    if (is_raised(run, "other_clients") || !has_any_others(run, part))
+        return;
+    describe_others(run, part, text);
+    run_anomaly(run, "other_clients",
+                "memory, kernel memory and CPU time have no figure for an act: %s. This run's clients "
+                "made %lld acts, "
+                "and what others did is in the readings",
+                text, (long long)part->made);
+}
+
+// Few that came and ended may be looks of a monitor, and may have published: nobody knows.
+static void tell_passing(struct run *run, const struct cost_part *part, const char *where)
+{
+    run_anomaly(
+        run, "other_connections",
+        "%s%lld connections of others to the target came and ended meanwhile, while connections of this run "
+        "ended too: what they carried is not known. If it was much, the target's figures have what that cost",
+        where, (long long)part->passing);
 }
 
 // Resets leave no trace, and a long list is not read: then nobody knows to whom others connected.
@@ -249,6 +300,45 @@ double costs_each(struct run *run, const struct cost_part *part, const struct co
             tell_busy(run, part);
         tell_others(run, part);
         tell_unattributed(run, part);
+        if (part->passing > 0 && !run->strangers.told && !is_raised(run, "other_clients")) {
+            run->strangers.told = true;
+            tell_passing(run, part, "");
+        }
     }
     return part->cpu_ns >= 0 && part->made > 0 ? (double)part->cpu_ns / (double)part->made : NAN;
+}
+
+struct cost_faults costs_judge_part(struct run *run, const struct cost_part *part, const char *name)
+{
+    struct cost_faults faults = {.busy = is_alone(run) && is_busy(run, part),
+                                 .others = is_alone(run) && has_any_others(run, part)};
+    char text[400], where[64];
+    snprintf(where, sizeof where, "%s: ", name);
+    if (faults.busy)
+        run_anomaly(run, "target_busy",
+                    "%sCPU time of the target has no figure: while this run gave it nothing to do, the "
+                    "target took %.3g of a processor, which over %.3f s is %.3f s of the %.3f s that were "
+                    "measured",
+                    where, run->strangers.idle_share, (double)part->took_ns / 1e9, idle_ns(run, part) / 1e9,
+                    (double)part->cpu_ns / 1e9);
+    if (faults.others) {
+        describe_others(run, part, text);
+        run_anomaly(run, "other_clients",
+                    "%smemory and CPU time of the target have no figure: %s. This run's clients made %lld "
+                    "acts, and what others did is in the readings",
+                    where, text, (long long)part->made);
+    }
+    if (is_alone(run))
+        tell_unattributed(run, part);
+    if (is_alone(run) && part->passing > 0 && !faults.others)
+        tell_passing(run, part, where);
+    return faults;
+}
+
+void costs_judge_memory(struct run *run, const struct sample *from, const struct sample *to, int64_t made)
+{
+    struct cost_part part = costs_between(from, to);
+    part.cpu_ns = -1; // no figure of it is judged
+    part.made = made;
+    (void)costs_each(run, &part, &costs_of_connections);
 }

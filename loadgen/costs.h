@@ -8,9 +8,10 @@
 // - `target_busy`: at the share that the target took in the run's pauses, more than a twentieth of the CPU time is
 //   that of others, or of work of its own that never rests.
 // - `other_clients`: more than 1 connection of others came beside 100 of ours, and more than 16. Nobody knows what
-//   those did meanwhile. Those that had left again count too (census.h). Or connections of others carried more than
-//   1 byte beside 20 of ours, and more than 64 KiB: a subscriber to everything, a publisher, also one that left again. Or
-//   our subscribers received more than 1 message of others beside 20 of ours.
+//   those did meanwhile. Those that had left again count too (census.h). Or so many that were there before left: their ends
+//   are work too. Or connections of others carried more than 1 byte beside 20 of ours, and more than 64 KiB: a subscriber to
+//   everything, a publisher, also one that left again. Or one that was there before left while nobody listened to ends: what
+//   it carried is not known. Or our subscribers received more than 1 message of others beside 20 of ours.
 // - `beside`: something else loads the target on purpose (--beside), which is in all readings. It is not looked for
 //   as a stranger then: neither `target_busy` nor `other_clients` is raised.
 //
@@ -36,6 +37,9 @@ struct cost_part {
     int64_t strange_bytes; // on connections of others
     int64_t own_bytes;     // on ours, at least; -1: neither is known
     int64_t foreign;       // messages of others that our subscribers received
+    int64_t left;          // connections of others that were there before, and ended
+    int64_t unheard;       // of these, of which nobody heard what they had carried
+    int64_t passing;       // connections of others that came and ended, of which nobody heard it, at least
 };
 
 // The words for a kind of act in the text of an anomaly.
@@ -56,6 +60,16 @@ bool costs_many_failed(int64_t failed, int64_t made);
 
 // The anomalies' names, joined with ", ", that make the part's cost a wrong figure; "" when there is none.
 const char *costs_faults(const struct run *run, const struct cost_part *part, char text[static 64]);
+
+// The same rule for a part with a name, such as a phase, whose figure is the CPU time itself: acts that failed are in it, and are
+// no fault. Raises the anomalies of this part, with the name, though another part had them before. Which there are:
+struct cost_faults {
+    bool busy, others;
+};
+struct cost_faults costs_judge_part(struct run *run, const struct cost_part *part, const char *name);
+
+// The same for readings of memory alone: what others did between these two is in all later ones. `made`: acts between them.
+void costs_judge_memory(struct run *run, const struct sample *from, const struct sample *to, int64_t made);
 
 // The cost of an act, NaN when the readings or the acts are missing. Raises the anomalies (once each), and the run
 // then withholds the figures (withheld.h).

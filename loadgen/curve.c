@@ -45,6 +45,22 @@ struct curve_point curve_read(const int64_t *pids, int count, int64_t connection
     return point;
 }
 
+void curve_bound(struct curve *curve, int64_t connections)
+{
+    if (!curve->bounded || connections < curve->bound)
+        curve->bound = connections;
+    curve->bounded = true;
+}
+
+#define UNBOUNDED 1e12
+
+// The most connections that the target can have had at once, apart from its CPU time.
+static double most_at_once(const struct curve *curve)
+{
+    double most = curve->slots > 0 ? (double)curve->slots : UNBOUNDED;
+    return curve->bounded && (double)curve->bound < most ? (double)curve->bound : most;
+}
+
 bool curve_wants(const struct curve *curve, int64_t connections, int64_t all)
 {
     return curve->count > 0 &&
@@ -78,7 +94,8 @@ int64_t curve_kept(const struct curve *curve, int64_t low)
         kept = meets > kept ? meets : kept;
     }
     double each_ns = (double)curve->connects_cpu_ns / (double)curve->connects;
-    bool can_have_served = (double)curve->points[0].cpu_ns >= 1.2 * each_ns * kept;
+    bool can_have_served =
+        (double)curve->points[0].cpu_ns >= 1.2 * each_ns * kept && CHEAPER * most_at_once(curve) >= kept;
     return can_have_served && kept - (double)low > (double)(all - low) / 10 ? (int64_t)kept : 0;
 }
 
@@ -98,13 +115,13 @@ int64_t curve_served_most(const struct curve *curve)
 {
     if (curve->count == 0 || curve->connects <= 0)
         return 0;
-    double most = 1e12; // without CPU time for connects nothing is bounded
-    if (curve->connects_cpu_ns > 0)
-        most = CHEAPER * (double)curve->points[0].cpu_ns * (double)curve->connects /
-               (double)curve->connects_cpu_ns;
-    if (curve->slots > 0 && (double)curve->slots < most)
-        most = (double)curve->slots;
-    return (int64_t)(most < 1e12 ? most : 1e12);
+    double most = most_at_once(curve);
+    if (curve->connects_cpu_ns > 0) { // otherwise its CPU time bounds nothing
+        double by_cpu = CHEAPER * (double)curve->points[0].cpu_ns * (double)curve->connects /
+                        (double)curve->connects_cpu_ns;
+        most = by_cpu < most ? by_cpu : most;
+    }
+    return (int64_t)(most < UNBOUNDED ? most : UNBOUNDED);
 }
 
 int64_t curve_low(const struct curve *curve, int64_t low, int64_t all)

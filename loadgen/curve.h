@@ -12,6 +12,9 @@
 // below the point from which the slope counts. So a run takes that point late enough (curve_low), or has no
 // figure. The target's table of descriptors bounds that number too: it grows with the most connections that the
 // target ever had at once, and never shrinks.
+//
+// CPU time before the run is no proof of service: a target that makes a reserve when it starts uses it too. Where it is known
+// otherwise that the target has served no more than so many at once (curve_bound), that counts.
 #ifndef POOLMARK_LOADGEN_CURVE_H
 #define POOLMARK_LOADGEN_CURVE_H
 
@@ -31,12 +34,16 @@ struct curve {
     int64_t connects;          // made in it
     struct curve_point before; // the last reading, also if it became no point
     int64_t slots;             // of the target's tables of descriptors before the first connect; 0: not known
+    bool bounded;              // it is known that before the run the target
+    int64_t bound;             // had no more connections at once than these
 };
 
 // Reads the processes: statm and stat. -1 in both values when one of them cannot be read.
 struct curve_point curve_read(const int64_t *pids, int count, int64_t connections);
 // Adds a point. `going_on`: the clients connected since the point before it without a pause.
 void curve_add(struct curve *curve, struct curve_point point, bool going_on);
+// It is known that the target had no more connections at once before the run. The least of several bounds counts.
+void curve_bound(struct curve *curve, int64_t connections);
 // Whether a point is due at so many connections, of `all` in the end.
 bool curve_wants(const struct curve *curve, int64_t connections, int64_t all);
 
@@ -48,7 +55,7 @@ int64_t curve_kept(const struct curve *curve, int64_t low);
 int64_t curve_slots(const int64_t *pids, int count);
 
 // The most connections that the target can have served at once before the run: by its CPU time, if one took four
-// fifths of what one takes in the run, and by its descriptors. 0: there are no points.
+// fifths of what one takes in the run, by its descriptors, and by curve_bound. 0: there are no points.
 int64_t curve_served_most(const struct curve *curve);
 
 // Where the slope should begin, at `low` or later: past the connections that memory from before can have served,

@@ -3,7 +3,6 @@
 
 #include "base/clock.h"
 #include "base/procmem.h"
-#include "loadgen/withheld.h"
 
 #include <poll.h>
 #include <signal.h>
@@ -49,19 +48,6 @@ void run_anomaly(struct run *run, const char *what, const char *format, ...)
 bool run_is_broken(const struct run *run)
 {
     return run->broken[0] != '\0';
-}
-
-int run_fleets(const struct run *run, struct fleet *fleets[RUN_FLEETS_MAX])
-{
-    int count = 0;
-    for (int i = 0; run->crews && i < run->config->crew_count; i++)
-        if (run->crews[i].fleet)
-            fleets[count++] = run->crews[i].fleet;
-    if (run->fleet)
-        fleets[count++] = run->fleet;
-    if (run->probes)
-        fleets[count++] = run->probes;
-    return count;
 }
 
 static void collect(struct run *run)
@@ -331,8 +317,10 @@ static int64_t instant(const struct run *run, const struct fleet_order *order, i
 // Of an order that ends connections of ours, see census.h.
 static void hear_no_ends(struct run *run, const struct fleet_order *order)
 {
-    if (order->act == FLEET_ARRIVE || order->act == FLEET_CLOSE)
-        census_pause(run->census);
+    if (order->act != FLEET_ARRIVE && order->act != FLEET_CLOSE)
+        return;
+    read_tallies(run);
+    run_pause_census(run);
 }
 
 bool run_order(struct run *run, struct fleet *fleet, struct fleet_order *order, int64_t limit_ns)
@@ -442,23 +430,15 @@ bool run_sample(struct run *run, struct sample *sample)
         poll_fleets(run, NULL);
         tick(run);
     }
-    struct fleet *fleets[RUN_FLEETS_MAX];
-    int count = run_fleets(run, fleets);
     read_tallies(run);
-    const int64_t *clients = run->tally.count, *probes = run->probe_tally.count;
-    struct census_own own = {.begun = clients[TALLY_BEGUN] + probes[TALLY_BEGUN],
-                             .passed =
-                                 run->crews ? -1 : clients[TALLY_PORTS_PASSED] + probes[TALLY_PORTS_PASSED],
-                             .publishing = clients[TALLY_PUBLISHED] + probes[TALLY_PUBLISHED] > 0};
-    own.ended = own.begun - clients[TALLY_OPEN] - probes[TALLY_OPEN];
-    census_take(run->census, fleets, count, &own, &sample->census);
+    run_take_census(run, &sample->census);
     return !run_is_broken(run);
 }
 
 void run_disconnect(struct run *run)
 {
     run->lossy = false;
-    census_pause(run->census);
+    run_pause_census(run);
     run_phase(run, "close");
     if (run->interrupted || run->halted)
         return;

@@ -27,6 +27,7 @@
 #include "loadgen/surroundings.h"
 #include "loadgen/targets.h"
 #include "loadgen/views.h"
+#include "loadgen/withheld.h"
 #include "loadgen/worker.h"
 
 #include <stdbool.h>
@@ -72,13 +73,14 @@ struct run {
     size_t hist_memory_bytes;
     struct hist_log *log;
     struct sampler *sampler;
-    struct owners owners;       // whether the watched processes are the target
-    struct curve curve;         // while clients connect, of the watched processes
-    uint32_t number;            // in the header of each message (payload.h)
-    struct strangers strangers; // load on the target that is not ours
-    struct census *census;      // traffic at the target that is not ours; NULL: nothing is watched
-    int64_t counted_ns;         // when the target's descriptors were last counted
-    uint64_t withheld;          // anomalies that withhold figures (withheld.h)
+    struct owners owners;                 // whether the watched processes are the target
+    struct curve curve;                   // while clients connect, of the watched processes
+    uint32_t number;                      // in the header of each message (payload.h)
+    struct strangers strangers;           // load on the target that is not ours
+    struct census *census;                // traffic at the target that is not ours; NULL: nothing is watched
+    int64_t counted_ns;                   // when the target's descriptors were last counted
+    uint64_t withheld;                    // anomalies that withhold figures (withheld.h)
+    struct withheld_parts withheld_parts; // figures that they withhold beside those
     struct views views;
     struct moment moment;     // the last that was shown
     struct tally tally;       // of the fleet, or of all crews, refreshed by each tick
@@ -126,6 +128,10 @@ bool run_hold(struct run *run, int64_t ns);
 // A rank above 0 tells rank 0 its latencies and counts.
 void run_tell(struct run *run);
 bool run_sample(struct run *run, struct sample *sample); // a full one, now
+// Its part that is of sockets, alone, by the counts as they were read last. Also of a run that is broken; without a census the
+// reading knows nothing.
+void run_take_census(struct run *run, struct census_reading *reading);
+void run_pause_census(struct run *run); // before orders that end connections: census_pause (census.h)
 // The difference that two readings of a target at rest may have: 64 KiB or a thousandth, the larger of both.
 int64_t run_level_slack(int64_t bytes);
 // A pause of about half a second before the first client, or between orders: what CPU time does the target take by

@@ -365,6 +365,15 @@ static int open_workers(struct run *run, struct err *err)
     return code;
 }
 
+// Of all crews together, each of which has ports of its own on a route.
+static int64_t clients_per_route(const struct run *run)
+{
+    int64_t sum = 0;
+    for (int i = 0; run->crews && i < run->config->crew_count; i++)
+        sum += plan_per_route(&run->crews[i].plan);
+    return run->crews ? sum : plan_per_route(&run->plan);
+}
+
 // A process or a thread that could not be started: which limit that is.
 static void explain(int code, struct err *err)
 {
@@ -402,7 +411,7 @@ int run_open(struct run *run, const struct config *config, struct record *record
     owners_look(&run->owners, &run->plan, config->watch_pids, config->watch.count);
     // Sockets of other ranks' clients would look like those of others.
     if (code == 0 && config->watch.count > 0 && !run->ranks &&
-        (code = census_open(&run->census, &run->plan, config->watch_pids[0])) < 0)
+        (code = census_open(&run->census, &run->plan, clients_per_route(run), config->watch_pids[0])) < 0)
         err_set(err, code, "out of memory for the census of sockets");
     surroundings_start(&run->surroundings, config->watch_pids, config->watch.count);
     char path[4096];

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "loadgen/seen.h"
 
+#include "loadgen/list_grow.h"
+
 #include <stdlib.h>
 
 #define SOCKET_ENDED UINT64_C(0) // none is established at either end
@@ -19,25 +21,15 @@ uint64_t seen_number(const struct sockdiag_row *row)
     return number_of(&row->local) + number_of(&row->peer);
 }
 
-static bool grow(struct seen_list *list)
-{
-    if (list->count < list->capacity)
-        return true;
-    size_t capacity = list->capacity ? list->capacity * 2 : 1024;
-    struct seen_connection *grown = realloc(list->list, capacity * sizeof *grown);
-    if (!grown)
-        return false;
-    list->list = grown;
-    list->capacity = capacity;
-    return true;
-}
-
 bool seen_add(struct seen *seen, const struct sockdiag_row *row)
 {
-    if (!grow(&seen->now))
+    struct seen_list *now = &seen->now;
+    struct seen_connection *grown = list_grow(now->list, &now->capacity, now->count, sizeof *grown);
+    if (!grown)
         return false;
+    now->list = grown;
     bool first = number_of(&row->local) < number_of(&row->peer); // so it is for one of both ends
-    seen->now.list[seen->now.count++] = (struct seen_connection){
+    now->list[now->count++] = (struct seen_connection){
         .number = seen_number(row),
         .socket = !row->established ? SOCKET_ENDED
                   : first           ? row->cookie

@@ -150,7 +150,8 @@ static bool may_have_served(struct run *run, const struct sample *low)
         "CPU time before the run (%.1f ms) and its table of descriptors it can have served %lld connections "
         "at "
         "once, and from %lld connections on memory grew too little to show that none of it was used again: "
-        "restart the target. If it was fresh, take %lld connections or more",
+        "restart the target. If it was fresh, say so (--fresh-target), give its record (--watch-record), or "
+        "take %lld connections or more",
         (double)curve->points[0].cpu_ns / 1e6, (long long)curve_served_most(curve),
         (long long)low->connections, (long long)curve_enough(curve));
     return true;
@@ -247,10 +248,14 @@ void summary_withhold(struct summary *summary, const struct run *run)
         struct summary_row *row = &summary->rows[i];
         const char *anomaly = withheld_by(run->withheld, row->name);
         if (!anomaly)
+            anomaly = withheld_part_by(&run->withheld_parts, row->name);
+        if (!anomaly)
             continue;
         row->value = NAN;
         snprintf(row->why, sizeof row->why, "see the anomaly %s", anomaly);
     }
+    if (run->record && run->withheld_parts.count > 0)
+        record_set(run->record, "summary.withheld", withheld_parts_json(&run->withheld_parts));
 }
 
 void summary_add_levels(struct summary *summary, struct run *run, const struct sample *start,

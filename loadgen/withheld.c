@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "loadgen/withheld.h"
 
+#include <assert.h>
+#include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { STARTS_MAX = 9 };
@@ -56,6 +60,43 @@ json_t *withheld_describe(void)
         for (int j = 0; j < STARTS_MAX && rules[i].starts[j]; j++)
             json_array_append_new(starts, json_string(rules[i].starts[j]));
         json_object_set_new(json, rules[i].anomaly, starts);
+    }
+    return json;
+}
+
+void withheld_add(struct withheld_parts *parts, const char *anomaly, const char *format, ...)
+{
+    va_list arguments;
+    assert(parts->count < WITHHELD_PARTS_MAX);
+    struct withheld_part *part = &parts->list[parts->count++];
+    part->anomaly = anomaly;
+    va_start(arguments, format);
+    vsnprintf(part->start, sizeof part->start, format, arguments);
+    va_end(arguments);
+}
+
+static bool is_count(const char *metric)
+{
+    const char *last = strrchr(metric, '.');
+    return last && (strcmp(last, ".count") == 0 || strcmp(last, ".censored") == 0);
+}
+
+const char *withheld_part_by(const struct withheld_parts *parts, const char *metric)
+{
+    for (int i = 0; i < parts->count && !is_count(metric); i++)
+        if (strncmp(metric, parts->list[i].start, strlen(parts->list[i].start)) == 0)
+            return parts->list[i].anomaly;
+    return NULL;
+}
+
+json_t *withheld_parts_json(const struct withheld_parts *parts)
+{
+    json_t *json = json_object();
+    for (int i = 0; i < parts->count; i++) {
+        const struct withheld_part *part = &parts->list[i];
+        if (!json_object_get(json, part->anomaly))
+            json_object_set_new(json, part->anomaly, json_array());
+        json_array_append_new(json_object_get(json, part->anomaly), json_string(part->start));
     }
     return json;
 }

@@ -2,6 +2,8 @@
 // The census counts connections, not ports: one that has the ports of an earlier one is another.
 #include "loadgen/census.h"
 
+#include "base/sockdiag.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <setjmp.h>
@@ -33,7 +35,7 @@ static int set_up(void **state)
     memcpy(&scene.target.address, &address, sizeof address);
     scene.target.address_bytes = sizeof address;
     struct plan plan = {.target_count = 1, .targets = &scene.target};
-    assert_int_equal(census_open(&scene.census, &plan, getpid()), 0);
+    assert_int_equal(census_open(&scene.census, &plan, 0, getpid()), 0);
     *state = &scene;
     return 0;
 }
@@ -50,10 +52,11 @@ static int tear_down(void **state)
     return 0;
 }
 
+static const struct census_own none; // connections of this run
+
 static struct census_reading take(const struct scene *scene)
 {
     struct census_reading reading;
-    static const struct census_own none;
     census_take(scene->census, NULL, 0, &none, &reading);
     return reading;
 }
@@ -178,13 +181,109 @@ static void test_resets_are_counted_where_they_ended(void **state)
     assert_int_equal(reading.heard, reading.parts);
     assert_int_equal(reading.went, 3); // and none of the other port
     int64_t parts = reading.parts;
-    census_pause(scene->census);
+    census_pause(scene->census, &none);
     reset_at(&scene->target.address, scene->target.address_bytes, scene->listener);
     reading = take(scene);
     assert_int_equal(reading.parts, parts + 1);
     assert_int_equal(reading.heard, parts); // nobody listened
     assert_int_equal(reading.went, 3);
     close(listener);
+}
+
+static void client_sends(const struct scene *scene, size_t bytes)
+{
+    static char text[100000];
+    assert_int_equal(send(scene->client, text, bytes, 0), bytes);
+    assert_int_equal(recv(scene->server, text, bytes, MSG_WAITALL), bytes);
+}
+
+struct awaited {
+    uint16_t port; // of the server
+    bool told;
+};
+
+static void await_end(void *context, const struct sockdiag_row *row)
+{
+    struct awaited *awaited = context;
+    awaited->told = awaited->told || (row->local.port == awaited->port && row->peer.port != 0);
+}
+
+// Lets the client leave, and waits until the kernel has told of it: that comes a moment later, to all who listen.
+static void client_leaves_and_is_heard(struct scene *scene)
+{
+    struct awaited awaited = {.port = ntohs(((const struct sockaddr_in *)&scene->target.address)->sin_port)};
+    int ends = sockdiag_ends_open();
+    if (ends < 0)
+        skip(); // this kernel does not tell
+    client_leaves(scene);
+    while (!awaited.told) {
+        usleep(1000);
+        assert_int_equal(sockdiag_ends_read(ends, await_end, &awaited), 0);
+    }
+    usleep(20000); // to the others who listen, too
+    close(ends);
+}
+
+// The FINs count as bytes.
+static void assert_carried(int64_t found, int64_t bytes)
+{
+    assert_true(found >= bytes && found <= bytes + 2);
+}
+
+static void test_what_had_ended_is_heard_before_nobody_listens_any_more(void **state)
+{
+    struct scene *scene = *state;
+    client_comes(scene);
+    assert_int_equal(take(scene).strange_bytes, 0);
+    client_sends(scene, 1000);
+    client_leaves_and_is_heard(scene);
+    census_pause(scene->census, &none);
+    struct census_reading reading = take(scene);
+    assert_carried(reading.strange_bytes, 1000);
+    assert_int_equal(reading.left, 1);
+    assert_int_equal(reading.unheard, 0);
+}
+
+static void test_a_connection_that_was_there_and_has_gone_unheard_is_counted(void **state)
+{
+    struct scene *scene = *state;
+    client_comes(scene);
+    struct census_reading reading = take(scene);
+    assert_int_equal(reading.left + reading.unheard, 0);
+    census_pause(scene->census, &none);
+    client_sends(scene, 50000);
+    client_leaves(scene);
+    reading = take(scene);
+    assert_int_equal(reading.left, 1);
+    assert_int_equal(reading.unheard, 1);
+    assert_int_equal(reading.strange_bytes, 0); // nobody knows
+    reading = take(scene);
+    assert_int_equal(reading.left, 1);
+    assert_int_equal(reading.unheard, 1);
+}
+
+static void test_a_connection_that_has_gone_while_somebody_listened_is_known(void **state)
+{
+    struct scene *scene = *state;
+    client_comes(scene);
+    (void)take(scene);
+    client_sends(scene, 50000);
+    client_leaves_and_is_heard(scene);
+    struct census_reading reading = take(scene);
+    assert_carried(reading.strange_bytes, 50000);
+    assert_int_equal(reading.left, 1);
+    assert_int_equal(reading.unheard, 0);
+}
+
+static void test_connections_before_the_first_reading_are_counted(void **state)
+{
+    struct scene *scene = *state;
+    client_comes(scene);
+    client_leaves(scene); // in TIME-WAIT
+    scene->port = 0;
+    client_comes(scene);
+    assert_int_equal(take(scene).before, 2);
+    assert_int_equal(take(scene).before, 2);
 }
 
 int main(void)
@@ -196,6 +295,12 @@ int main(void)
         TEST(test_what_was_there_before_the_first_list_is_not_counted),
         TEST(test_bytes_of_a_connection_of_no_worker_are_strange),
         TEST(test_resets_are_counted_where_they_ended),
+        cmocka_unit_test_setup_teardown(test_what_had_ended_is_heard_before_nobody_listens_any_more, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_a_connection_that_was_there_and_has_gone_unheard_is_counted,
+                                        set_up, tear_down),
+        TEST(test_a_connection_that_has_gone_while_somebody_listened_is_known),
+        TEST(test_connections_before_the_first_reading_are_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -81,6 +81,27 @@ static void test_the_time_before_the_run_bounds_how_many_were_served(void **stat
     assert_true(curve_is_fresh(&none, 0));
 }
 
+// A pool that preheats has used CPU time before the run, and has served nobody.
+static void test_what_is_known_of_service_bounds_what_cpu_time_would_allow(void **state)
+{
+    (void)state;
+    struct curve curve = climb(4000, 2000, BEFORE_NS * 10);
+    assert_int_equal(curve_kept(&curve, 400), 2000);
+    assert_false(curve_is_fresh(&curve, 3500));
+    curve_bound(&curve, 5000); // all listeners of the host
+    assert_int_equal(curve_kept(&curve, 400), 2000);
+    curve_bound(&curve, 1900);
+    assert_int_equal(curve_kept(&curve, 400), 2000); // where the curve rises is not known to the last one
+    assert_int_equal(curve_served_most(&curve), 1900);
+    curve_bound(&curve, 5000);
+    assert_int_equal(curve_served_most(&curve), 1900);
+    curve_bound(&curve, 0);
+    assert_int_equal(curve_kept(&curve, 400), 0);
+    assert_int_equal(curve_served_most(&curve), 0);
+    assert_int_equal(curve_low(&curve, 400, 4000), 400);
+    assert_true(curve_is_fresh(&curve, 400));
+}
+
 static void test_a_slope_begins_past_the_connections_that_may_have_been_served(void **state)
 {
     (void)state;
@@ -129,6 +150,7 @@ int main(void)
         cmocka_unit_test(test_memory_that_never_grows_is_not_its_matter),
         cmocka_unit_test(test_growth_by_pieces_is_a_figure),
         cmocka_unit_test(test_the_time_before_the_run_bounds_how_many_were_served),
+        cmocka_unit_test(test_what_is_known_of_service_bounds_what_cpu_time_would_allow),
         cmocka_unit_test(test_a_slope_begins_past_the_connections_that_may_have_been_served),
         cmocka_unit_test(test_too_flat_a_curve_leaves_a_fresh_target_to_its_cpu_time),
         cmocka_unit_test(test_pauses_cost_no_connection_and_a_full_curve_takes_no_more),

@@ -164,6 +164,7 @@ void arrivals_add_memory(struct run *run, struct summary *summary, const struct 
         summary_add(summary, "memory.peak_bytes", (double)summary_judged(&peak, start, full), "B", "lower");
         summary_add(summary, "memory.after_bytes", (double)summary_judged(after, start, full), "B", "lower");
     }
+    costs_judge_memory(run, start, full, full->connections - start->connections);
     const int64_t *count = run->tally.count;
     struct cost_part part = costs_between(full, after);
     part.made = count[TALLY_ARRIVED];

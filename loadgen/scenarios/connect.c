@@ -6,12 +6,15 @@
 // target that may have served more than a tenth before gets another pause, past those (curve.h).
 #include "loadgen/scenarios/options.h"
 #include "loadgen/scenarios/orders.h"
+#include "loadgen/scenarios/pools_file.h"
+#include "loadgen/scenarios/served.h"
 
 enum { SLOPE_CONNECTIONS_MIN = 100, CONNECTIONS = 1000 };
 
 struct connect {
     int64_t connections, hold_ns, settle_ns;
-    bool subscribe;
+    bool subscribe, fresh_target;
+    struct opt_list watch_records;
 };
 _Static_assert(sizeof(struct connect) <= CONFIG_OPTIONS_BYTES, "the options have no room");
 
@@ -21,6 +24,9 @@ static const struct opt options[] = {
     OPTION_HOLD(AT(hold_ns)),
     OPTION_SUBSCRIBE(AT(subscribe)),
     OPTION_SETTLE(AT(settle_ns)),
+    OPTION_FRESH_TARGET(AT(fresh_target)),
+    OPTION_WATCH_RECORD(AT(watch_records), "whether it has served before (connect, steps), what its pools "
+                                           "own (steps), and how full they were (soak)"),
     {0},
 };
 
@@ -37,11 +43,17 @@ static int check(struct config *config, struct err *err)
     return 0;
 }
 
+static int check_run(const struct config *config, struct err *err)
+{
+    return pools_file_check(&options_of(config)->watch_records, err);
+}
+
 static void describe(const struct config *config, json_t *json)
 {
     const struct connect *own = options_of(config);
     json_object_set_new(json, "hold_ns", json_integer(own->hold_ns));
     json_object_set_new(json, "subscribe", json_boolean(own->subscribe));
+    json_object_set_new(json, "fresh_target", json_boolean(own->fresh_target));
 }
 
 // Connects up to the lower point, `*before` of the clients. Gives its sample.
@@ -78,13 +90,23 @@ static bool connect_all(struct run *run, struct sample samples[3], bool *has_low
     return *has_full;
 }
 
+// The reading before the first client, and what is known of clients before the run.
+static bool read_start(struct run *run, struct sample *start)
+{
+    const struct connect *own = options_of(run->config);
+    int64_t counted = served_counted(&own->watch_records, run->config->watch.count);
+    if (!run_rest(run) || !run_sample(run, start))
+        return false;
+    served_judge(run, start, counted, own->fresh_target);
+    return true;
+}
+
 static void play(struct run *run, struct summary *summary)
 {
     struct sample samples[3]; // at the start, at the lower point of slopes, with all
     bool has_low = false, has_full = false;
     struct connect_time time = {0};
-    if (run_rest(run) && run_sample(run, &samples[0]) &&
-        connect_all(run, samples, &has_low, &has_full, &time)) {
+    if (read_start(run, &samples[0]) && connect_all(run, samples, &has_low, &has_full, &time)) {
         run->lossy = true;
         run_hold(run, options_of(run->config)->hold_ns);
         if (run->config->prove && !run_is_broken(run))
@@ -102,6 +124,7 @@ const struct scenario scenario_connect = {
     .options = options,
     .options_bytes = sizeof(struct connect),
     .check = check,
+    .check_run = check_run,
     .describe = describe,
     .play = play,
 };

@@ -215,7 +215,7 @@ static void add_latencies(const struct part *part)
 }
 
 void mix_results_add_phase(struct run *run, struct summary *summary, const struct mix *mix, int phase,
-                           const struct mix_phase_result *result)
+                           struct mix_phase_result *result)
 {
     for (int i = 0; i < mix->group_count; i++) {
         struct part part = {.run = run,
@@ -235,6 +235,7 @@ void mix_results_add_phase(struct run *run, struct summary *summary, const struc
         add_changes(&part);
         add_messages(&part);
         add_latencies(&part);
+        mix_others_add(run, mix, i, &part.tally, result, mix->phases[phase].name);
     }
 }
 
@@ -319,6 +320,8 @@ void mix_results_add_run(struct run *run, struct summary *summary, const struct 
                          const struct sample *start, const struct mix_phase_result results[], int count)
 {
     add_sums(run, summary);
-    if (count > 0)
-        add_memory(run, summary, mix, start, results, count);
+    if (count == 0)
+        return;
+    add_memory(run, summary, mix, start, results, count);
+    mix_others_judge(run, mix, start, results, count);
 }

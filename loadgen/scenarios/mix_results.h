@@ -4,19 +4,13 @@
 #ifndef POOLMARK_LOADGEN_SCENARIOS_MIX_RESULTS_H
 #define POOLMARK_LOADGEN_SCENARIOS_MIX_RESULTS_H
 
+#include "loadgen/scenarios/mix_others.h"
 #include "loadgen/scenarios/mix_plan.h"
 #include "loadgen/summary.h"
 
-struct mix_phase_result {
-    int64_t at_ns;        // when its orders began
-    int64_t ended_ns;     // when it was over
-    struct sample sample; // at its end; at_ns 0: there is none
-    int64_t connections;
-};
-
 // Call it when the phase is over, after run_collect and before the next run_phase.
 void mix_results_add_phase(struct run *run, struct summary *summary, const struct mix *mix, int phase,
-                           const struct mix_phase_result *result);
+                           struct mix_phase_result *result);
 
 // Call it once, after the last phase. `start` is the reading before the first (at_ns 0: there is none), and results has
 // those of the first `count` phases.

@@ -95,6 +95,13 @@ extern const char *const option_leaves[]; // arrivals.c
         "watch-record", "DIR", OPT_LIST, at, NULL, 0, 0, NULL,                                               \
             "a --record folder of the reference broker: " text "; several times", NULL                       \
     }
+#define OPTION_FRESH_TARGET(at)                                                                              \
+    {                                                                                                        \
+        "fresh-target", NULL, OPT_FLAG, at, NULL, 0, 0, NULL,                                                \
+            "the target was started for this run and has served nobody: memory that it keeps is none of "    \
+            "connections before",                                                                            \
+            NULL                                                                                             \
+    }
 #define OPTION_REPEAT(at, text)                                                                              \
     {                                                                                                        \
         "repeat", "N", OPT_COUNT, at, "2", 1, OPTION_REPEATS_MAX, NULL, text, NULL                           \

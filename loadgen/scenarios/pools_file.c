@@ -43,7 +43,7 @@ const char *pool_part_name(enum pool_part part)
 }
 
 struct columns {
-    int at_ns, pool, bytes_owned; // -1: not there
+    int at_ns, pool, bytes_owned, peak_in_use; // -1: not there
 };
 
 static int split(char *line, char *fields[FIELDS_MAX])
@@ -60,7 +60,7 @@ static int split(char *line, char *fields[FIELDS_MAX])
 
 static struct columns read_header(char *line)
 {
-    struct columns columns = {-1, -1, -1};
+    struct columns columns = {-1, -1, -1, -1};
     char *fields[FIELDS_MAX];
     int count = split(line, fields);
     for (int i = 0; i < count; i++) {
@@ -70,8 +70,16 @@ static struct columns read_header(char *line)
             columns.pool = i;
         else if (strcmp(fields[i], "bytes_owned") == 0)
             columns.bytes_owned = i;
+        else if (strcmp(fields[i], "peak_in_use") == 0)
+            columns.peak_in_use = i;
     }
     return columns;
+}
+
+// -1: the column is not there, or the strategy keeps no statistics.
+static int64_t number_in(char *const fields[FIELDS_MAX], int count, int column)
+{
+    return column >= 0 && column < count && *fields[column] ? strtoll(fields[column], NULL, 10) : -1;
 }
 
 static void take_line(char *line, const struct columns *columns, struct pool_parts *last)
@@ -85,6 +93,8 @@ static void take_line(char *line, const struct columns *columns, struct pool_par
             if (*fields[columns->bytes_owned]) // empty: the strategy keeps no statistics
                 last->bytes[part] = strtoll(fields[columns->bytes_owned], NULL, 10);
             last->at_ns = strtoll(fields[columns->at_ns], NULL, 10);
+            if (part == PART_OBJECTS) // of which each connection has one
+                last->most_connections = number_in(fields, count, columns->peak_in_use);
         }
 }
 
@@ -106,7 +116,7 @@ int pools_file_add(struct pool_parts *parts, const char *dir)
         return -errno;
     off_t size = lseek(file, 0, SEEK_END);
     int code = read_part(file, 0, text, 1024);
-    struct columns columns = {-1, -1, -1};
+    struct columns columns = {-1, -1, -1, -1};
     char *end = code > 0 ? strchr(text, '\n') : NULL;
     off_t from = 0;
     if (end) {
@@ -124,6 +134,7 @@ int pools_file_add(struct pool_parts *parts, const char *dir)
     if (code < 0)
         return code;
     struct pool_parts last = POOL_PARTS_NONE;
+    last.most_connections = -1;
     for (char *at = text, *next; (next = strchr(at, '\n')); at = next + 1) {
         *next = '\0';
         if (!cut)
@@ -133,6 +144,8 @@ int pools_file_add(struct pool_parts *parts, const char *dir)
     for (int part = 0; part < PART_COUNT; part++)
         if (last.bytes[part] >= 0)
             parts->bytes[part] = (parts->bytes[part] >= 0 ? parts->bytes[part] : 0) + last.bytes[part];
+    bool known = parts->most_connections >= 0 && last.most_connections >= 0;
+    parts->most_connections = known ? parts->most_connections + last.most_connections : -1;
     if (last.at_ns > 0 && (parts->at_ns == 0 || last.at_ns < parts->at_ns))
         parts->at_ns = last.at_ns;
     return 0;

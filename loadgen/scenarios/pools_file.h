@@ -15,6 +15,7 @@ enum pool_part { PART_OBJECTS, PART_BUFFERS, PART_ARENAS, PART_MESSAGES, PART_CO
 struct pool_parts {
     int64_t at_ns;             // of the oldest of the last readings; 0: none
     int64_t bytes[PART_COUNT]; // owned by the pools; -1: no reading
+    int64_t most_connections;  // the sum of the most that each had at once; -1: not known of one
 };
 
 // Has each folder of --watch-record a pools.csv that can be read? -EINVAL with the text.
@@ -27,7 +28,7 @@ const char *pool_part_name(enum pool_part part); // "objects": the pool `connect
 #define POOL_PARTS_NONE                                                                                      \
     (struct pool_parts)                                                                                      \
     {                                                                                                        \
-        .bytes = { -1, -1, -1, -1 }                                                                          \
+        .bytes = {-1, -1, -1, -1}, .most_connections = 0                                                     \
     }
 int pools_file_add(struct pool_parts *parts, const char *dir) __attribute__((warn_unused_result));
 

@@ -195,6 +195,7 @@ static void add_memory(struct run *run, struct summary *summary, const struct sl
     summary_add(summary, "memory.peak_bytes", (double)summary_judged(&peak, start, full), "B", "lower");
     summary_add(summary, "memory.after_bytes", (double)summary_judged(&slowed->after, start, full), "B",
                 "lower");
+    costs_judge_memory(run, start, full, full->connections - start->connections);
     // What others did meanwhile is in these readings. Deliveries that slow readers missed are no failure.
     struct cost_part part = costs_between(full, &slowed->after);
     part.made = run->tally.count[TALLY_RECEIVED] + run->tally.count[TALLY_SLOW_RECEIVED];

@@ -120,6 +120,25 @@ static void add_messages(struct run *run, struct summary *summary, const struct 
         run_anomaly(run, "not_sent", "%lld messages were due and not sent", (long long)count[TALLY_NOT_SENT]);
 }
 
+// What others did meanwhile is in the readings, and in their trend: also of a soak that was ended early. With the target
+// all connections end.
+static void judge_others(struct run *run, const struct soaked *soaked)
+{
+    struct sample last = soaked->after;
+    costs_judge_memory(run, &soaked->start, &soaked->full,
+                       soaked->full.connections - soaked->start.connections);
+    if (last.at_ns == 0 && run->targets.ended > 0)
+        return;
+    if (last.at_ns == 0) {
+        sampler_last(run->sampler, &last);
+        last.target_descriptors = -1; // of clients on their way too
+        run_take_census(run, &last.census);
+    }
+    struct cost_part part = costs_between(&soaked->full, &last);
+    part.made = run->tally.count[TALLY_ARRIVED] + run->probe_tally.count[TALLY_RECEIVED];
+    (void)costs_each(run, &part, &costs_of_arrivals);
+}
+
 static void add_memory(struct run *run, struct summary *summary, const struct soaked *soaked)
 {
     const struct sample *start = &soaked->start, *full = &soaked->full;
@@ -131,15 +150,12 @@ static void add_memory(struct run *run, struct summary *summary, const struct so
     if (summary_judged(full, start, full) < 0)
         return;
     summary_add(summary, "memory.peak_bytes", (double)summary_judged(&peak, start, full), "B", "lower");
+    judge_others(run, soaked);
     if (soaked->after.at_ns == 0) // the run ended before
         return;
     summary_add_reading(summary, "after", &soaked->after);
     summary_add(summary, "memory.after_bytes", (double)summary_judged(&soaked->after, start, full), "B",
                 "lower");
-    // What others did meanwhile is in these readings, and in their trend.
-    struct cost_part part = costs_between(full, &soaked->after);
-    part.made = run->tally.count[TALLY_ARRIVED] + run->probe_tally.count[TALLY_RECEIVED];
-    (void)costs_each(run, &part, &costs_of_arrivals);
 }
 
 // --- verdicts ----------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@
 #include "loadgen/scenarios/options.h"
 #include "loadgen/scenarios/orders.h"
 #include "loadgen/scenarios/pools_file.h"
+#include "loadgen/scenarios/served.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -34,7 +35,7 @@ struct goals {
 struct options {
     struct goals goals;
     int64_t hold_ns, settle_ns, duration_ns, probes;
-    bool subscribe, spread_pairs;
+    bool subscribe, spread_pairs, fresh_target;
     struct opt_list watch_records;
 };
 _Static_assert(sizeof(struct options) <= CONFIG_OPTIONS_BYTES, "the options have no room");
@@ -81,6 +82,7 @@ static const struct opt options[] = {
     OPTION_SPREAD_PAIRS(AT(spread_pairs)),
     OPTION_SUBSCRIBE(AT(subscribe)),
     OPTION_HOLD(AT(hold_ns)),
+    OPTION_FRESH_TARGET(AT(fresh_target)),
     OPTION_WATCH_RECORD(AT(watch_records), "steps reads what its pools own"),
     {0},
 };
@@ -112,6 +114,7 @@ static void describe(const struct config *config, json_t *json)
     json_object_set_new(json, "probes", json_integer(own->probes));
     json_object_set_new(json, "hold_ns", json_integer(own->hold_ns));
     json_object_set_new(json, "subscribe", json_boolean(own->subscribe));
+    json_object_set_new(json, "fresh_target", json_boolean(own->fresh_target));
 }
 
 enum column {
@@ -375,10 +378,12 @@ static void play(struct run *run, struct summary *summary)
     run->wanted = wanted->list[0];
     run->top = run->config->connections;
     open_files(&steps);
+    int64_t counted = served_counted(&options_of(run->config)->watch_records, run->config->watch.count);
     bool fine = order_connect_probes(run);
     if (fine) {
         run_phase(run, "start");
         fine = run_settle(run, options_of(run->config)->settle_ns, &steps.start);
+        served_judge(run, &steps.start, counted, options_of(run->config)->fresh_target);
     }
     steps.before = steps.start;
     for (int i = 0; fine && i < wanted->count; i++) {
@@ -386,8 +391,12 @@ static void play(struct run *run, struct summary *summary)
         run->lossy = true;
     }
     steps.connects.made = steps.last.connections - steps.start.connections; // as readings have it
-    if (fine)
+    if (fine) {
         summary_add_memory_of(summary, run, &steps.start, low_of(&steps), &steps.last, &steps.connects);
+        // What others did while the probes published is in the memory of the steps after it.
+        costs_judge_memory(run, &steps.start, &steps.last,
+                           steps.connects.made + run->probe_tally.count[TALLY_RECEIVED]);
+    }
     if (fine && run->config->prove)
         fine = order_prove(run, summary);
     if (fine && options_of(run->config)->hold_ns > 0) {

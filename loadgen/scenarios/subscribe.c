@@ -128,6 +128,7 @@ static void add_memory(struct run *run, struct summary *summary, const struct ch
                 summary_growth_each(run, "memory.per_subscription_bytes", full_bytes, top_bytes,
                                     changes->standing, "subscriptions"),
                 "B", "lower");
+    costs_judge_memory(run, start, full, full->connections - start->connections);
     const int64_t *count = run->tally.count;
     struct cost_part part = costs_between(full, &changes->after);
     part.made = count[TALLY_ADDED] + count[TALLY_REMOVED];

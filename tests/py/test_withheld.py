@@ -51,3 +51,23 @@ def test_what_refused_clients_cost_is_withheld_of_every_act():
     starts = withheld.withheld({"anomalies": [{"what": "failed_share"}]})
     for act in ("connection", "arrival", "message", "delivery"):
         assert f"cpu.per_{act}_ns".startswith(starts)
+
+
+def test_figures_of_parts_of_a_run_are_withheld_by_its_own_list():
+    record = {"anomalies": [{"what": "other_clients", "text": "phase day: ..."}],
+              "summary": {"withheld": {"other_clients": ["phase.day.cpu_seconds", "boards.day.delivery"], "foreign": ["boards.night.delivery"]}}}
+    told = withheld.Withheld(record)
+    assert all(told.has(name) for name in ("phase.day.cpu_seconds", "boards.day.delivery.p99", "memory.after_bytes"))
+    assert not any(told.has(name) for name in ("phase.night.cpu_seconds", "boards.day.delivery.count", "boards.day.delivery.censored"))
+    assert not told.has("boards.night.delivery.p99")    # the record has no such anomaly
+
+
+@pytest.mark.parametrize("parts", [None, [], {"other_clients": None}, {"other_clients": [None, 1]}, "other_clients"])
+def test_a_list_of_another_kind_withholds_nothing(parts):
+    assert withheld.of_parts({"anomalies": [{"what": "other_clients", "text": ""}], "summary": {"withheld": parts}}) == ()
+
+
+@pytest.mark.parametrize("metric, what", [({"value": None, "why": "see the anomaly foreign"}, "foreign"), ({"value": 1.0}, ""), (None, ""),
+                                          ({"value": None, "why": "of 3 samples: it takes 100"}, "")])
+def test_a_metric_without_a_value_may_name_the_anomaly(metric, what):
+    assert withheld.reason_of(metric) == what

@@ -149,7 +149,9 @@ def why_without(cells: list[CellData], metric: str) -> str:
     if not without:
         return ""
     for cell in without:
-        told = {one["what"]: one["text"] for one in cell.get("anomalies", []) if withheld.withholds(one["what"], metric) or metric in one["text"]}
+        reason = withheld.reason_of(cell["metrics"].get(metric))
+        told = {one["what"]: one["text"] for one in cell.get("anomalies", [])
+                if withheld.withholds(one["what"], metric) or metric in one["text"] or one["what"] == reason}
         found |= {what: (found.get(what, (0, ""))[0] + 1, text) for what, text in told.items()}
     reasons = "; ".join(f"{what} ({count}): {text}" for what, (count, text) in found.items())
     return f"value in {len(ran) - len(without)} of {plural(len(ran), 'run')}" + (f": {reasons}" if reasons else "")

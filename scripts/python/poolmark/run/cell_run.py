@@ -100,11 +100,18 @@ class CellRun:
     def load_folder(self, phase: Json) -> Path:
         return self.cell.folder / phase_folder(self.planned.phases.index(phase), phase["name"])
 
+    def is_fresh(self, phase: Json) -> bool:
+        """Whether the target will have served nobody when the phase begins: it was started for this cell, and no phase was before."""
+        return self.target.starts and not self.attacker and self.planned.phases[0] is phase
+
     def load_argv(self, phase: Json, folder: Path) -> list[str]:
         config = self.cell.data["config"]
         options: Json = {"target": ",".join(self.target.urls), **load_options(config, self.planned.load, phase)}
-        if "watch-record" in described.scenarios(self.build).get(phase["scenario"], {"options": ()})["options"]:
+        known = described.scenarios(self.build).get(phase["scenario"], {"options": ()})["options"]
+        if "watch-record" in known:
             options["watch-record"] = self.target.records()
+        if "fresh-target" in known and self.is_fresh(phase):
+            options["fresh-target"] = True
         options.update({**beside(config), "watch-pid": self.target.pids, "seed": self.seed, "record": folder, "quiet": True})
         return [str(self.build / "poolmark-loadgen"), phase["scenario"], *option_words(options)]
 

@@ -19,7 +19,7 @@ from poolmark.suites.targets import option_words
 BROKER, LOADGEN = "poolmark-broker", "poolmark-loadgen"
 # Options that the runner sets; a suite must not set them as well.
 RUNNERS = {BROKER: {"listen", "record", "metrics", "list-pools"},
-           LOADGEN: {"target", "engine", "watch-pid", "watch-record", "record", "quiet", "seed", "beside"}}
+           LOADGEN: {"target", "engine", "watch-pid", "watch-record", "record", "quiet", "seed", "beside", "fresh-target"}}
 EXAMPLE = 100_000_000   # number for "{2*connections}" in the check: larger than any other step
 
 

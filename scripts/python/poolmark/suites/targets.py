@@ -35,6 +35,8 @@ def option_words(options: Mapping[str, object]) -> list[str]:
 class Target:
     """A target without our own processes: a broker that runs elsewhere. Its memory is not watched."""
 
+    starts = False  # a target that is started for its cell, and has served nobody before
+
     def __init__(self, cell: Cell, urls: list[str], allocator: str | None = None) -> None:
         self.cell, self.urls = cell, urls
         self.allocator = allocator or str(cell.data["config"].get("allocator", "glibc"))  # a name, or a path
@@ -66,6 +68,8 @@ class Target:
 
 class PoolmarkBroker(Target):
     """build/poolmark-broker, with as many instances as the plan has."""
+
+    starts = True
 
     def __init__(self, cell: Cell, build: Path, plan: Plan, options: Json, allocator: str | None = None) -> None:
         super().__init__(cell, [], allocator)
@@ -116,6 +120,8 @@ class PoolmarkBroker(Target):
 
 class Mosquitto(Target):
     """mosquitto with a generated configuration, on a free port of 127.0.0.1."""
+
+    starts = True
 
     def __init__(self, cell: Cell, allocator: str | None = None) -> None:
         super().__init__(cell, [], allocator)

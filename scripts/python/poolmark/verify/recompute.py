@@ -27,7 +27,7 @@ from poolmark.verify import above, anomalies, bench_again, counters, derived, se
 from poolmark.verify.account import ABSENT, COUNTED, OLDER, SPOILED, UNKNOWN, UNNAMED, Account, against, beside_catalogue
 from poolmark.verify.counts import book_complaints, count_complaints, count_figures
 from poolmark.verify.expected import base_of, lacking, nested, spoiled
-from poolmark.verify.withheld import withheld
+from poolmark.verify.withheld import Withheld
 
 Figures = dict[str, list[float | None]]     # metric -> its value by each definition that a record may follow
 PERCENTILES = {"p50": 50.0, "p99": 99.0, "p99_9": 99.9}
@@ -164,12 +164,12 @@ def load_account(run: Run, where: str = "") -> Account:
     except RecordError as error:
         account.wrong.append(f"{where}{_short(run, error)}")
         return account
-    unknown = withheld(run.data)
+    unknown = Withheld(run.data)
     for name, one in run.data.get("metrics", {}).items():
         group = name.partition(".")[0]
-        if unknown and name.startswith(unknown) and one["value"] is None:
+        if unknown.has(name) and one["value"] is None:
             account.leave(UNKNOWN, where + name)
-        elif unknown and name.startswith(unknown):
+        elif unknown.has(name):
             account.wrong.append(f"{where}{name}: the record says {show_number(one['value'])}, and by an anomaly there is no figure")
         elif name in figures:
             account.compare(where, name, one["value"], figures[name])

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Figures that a load's record withholds though its files would give them: an anomaly says that they would not be those of the
 connections, arrivals or messages."""
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from poolmark.base.forms import AnomalyData, RecordData
 
@@ -28,6 +28,36 @@ def withheld(record: RecordData) -> tuple[str, ...]:
     """The beginnings of the names of metrics that an anomaly of the record withholds."""
     told = {one.get("what") for one in record.get("anomalies", []) if isinstance(one, dict)}
     return tuple(start for what, starts in WITHHELD.items() if what in told for start in starts)
+
+
+# Of latencies that have no value in some parts of a run, the numbers of samples stay (loadgen/withheld.c).
+COUNTS = (".count", ".censored")
+
+
+def of_parts(record: RecordData) -> tuple[str, ...]:
+    """The same of figures of some parts of the run, such as the phases of a mix: `summary.withheld` names them."""
+    told = {one.get("what") for one in record.get("anomalies", []) if isinstance(one, dict)}
+    parts = (record.get("summary") or {}).get("withheld")
+    if not isinstance(parts, dict):
+        return ()
+    return tuple(start for what, starts in parts.items() if what in told and isinstance(starts, list) for start in starts if isinstance(start, str))
+
+
+class Withheld:
+    """What a record withholds: of all of the run, and of parts of it."""
+
+    def __init__(self, record: RecordData) -> None:
+        self.all, self.parts = withheld(record), of_parts(record)
+
+    def has(self, metric: str) -> bool:
+        """Whether an anomaly of the record says that this metric has no value."""
+        return metric.startswith(self.all) or not metric.endswith(COUNTS) and metric.startswith(self.parts)
+
+
+def reason_of(metric: Mapping[str, object] | None) -> str:
+    """The name of the anomaly that a metric without a value gives as the reason; "" where it gives none."""
+    before, _, what = str((metric or {}).get("why") or "").partition("see the anomaly ")
+    return "" if before else what
 
 
 def withholds(what: str, metric: str) -> bool:

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+// What is a run's own: its fleets, and the connections that the census (census.h) is not to take for others'.
+#include "loadgen/run.h"
+
+int run_fleets(const struct run *run, struct fleet *fleets[RUN_FLEETS_MAX])
+{
+    int count = 0;
+    for (int i = 0; run->crews && i < run->config->crew_count; i++)
+        if (run->crews[i].fleet)
+            fleets[count++] = run->crews[i].fleet;
+    if (run->fleet)
+        fleets[count++] = run->fleet;
+    if (run->probes)
+        fleets[count++] = run->probes;
+    return count;
+}
+
+static struct census_own own_connections(const struct run *run)
+{
+    const int64_t *clients = run->tally.count, *probes = run->probe_tally.count;
+    int64_t begun = clients[TALLY_BEGUN] + probes[TALLY_BEGUN];
+    return (struct census_own){.begun = begun,
+                               .ended = begun - clients[TALLY_OPEN] - probes[TALLY_OPEN],
+                               .passed = clients[TALLY_PORTS_PASSED] + probes[TALLY_PORTS_PASSED],
+                               .publishing = clients[TALLY_PUBLISHED] + probes[TALLY_PUBLISHED] > 0};
+}
+
+void run_take_census(struct run *run, struct census_reading *reading)
+{
+    struct fleet *fleets[RUN_FLEETS_MAX];
+    int count = run_fleets(run, fleets);
+    struct census_own own = own_connections(run);
+    census_take(run->census, fleets, count, &own, reading);
+}
+
+void run_pause_census(struct run *run)
+{
+    struct census_own own = own_connections(run);
+    census_pause(run->census, &own);
+}
