@@ -68,6 +68,8 @@ archives := $(foreach m,$(modules),$(B)/lib$(m).a)
 link_all  = -Wl,--start-group $(archives) $(B)/libhdr.a -Wl,--end-group
 
 programs := $(B)/poolmark-broker $(B)/poolmark-loadgen $(B)/poolmark-bench $(B)/poolmark-hot
+# Not installed: the suite `speed` starts it beside the generator.
+helpers  := $(B)/bare-client
 tests    := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/test_*.c))
 fuzzers  := $(patsubst wire/%.c,$(B)/%,$(wildcard wire/fuzz_*.c))
 
@@ -78,7 +80,7 @@ all: deps
 	@$(MAKE) --no-print-directory programs
 
 # Without scripts/deps: for packagers, who have installed the packages already.
-programs: $(programs)
+programs: $(programs) $(helpers)
 
 help:
 	@echo 'make               build/poolmark-broker, build/poolmark-loadgen, build/poolmark-bench'
@@ -210,6 +212,10 @@ $(B)/poolmark-bench: $(B)/bench/main.o $(archives) $(B)/libhdr.a
 	$(Q)$(CXX) $(ld_flags) $(san_flags) -o $@ $< $(link_all) -lbenchmark $(ld_libs)
 
 $(B)/poolmark-hot: $(B)/bench/hot/main.o $(archives) $(B)/libhdr.a
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ld_flags) $(san_flags) -o $@ $< $(link_all) $(ld_libs)
+
+$(B)/bare-client: $(B)/bench/bare/main.o $(archives) $(B)/libhdr.a
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ld_flags) $(san_flags) -o $@ $< $(link_all) $(ld_libs)
 

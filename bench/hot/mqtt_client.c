@@ -164,3 +164,10 @@ void mqtt_client_close(struct mqtt_client *client)
     close(client->fd);
     free(client);
 }
+
+int mqtt_client_release(struct mqtt_client *client)
+{
+    int fd = client->fd;
+    free(client);
+    return fd;
+}

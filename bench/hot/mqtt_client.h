@@ -17,5 +17,7 @@ int mqtt_client_open(struct mqtt_client **client, const char *address, int64_t u
 int mqtt_client_publish(struct mqtt_client *client) __attribute__((warn_unused_result));
 bool mqtt_client_is_open(const struct mqtt_client *client); // checks the socket; sends nothing
 void mqtt_client_close(struct mqtt_client *client);         // DISCONNECT
+// Frees the client and returns its socket, which stays connected and blocks for 10 s at most.
+int mqtt_client_release(struct mqtt_client *client) __attribute__((warn_unused_result));
 
 #endif

@@ -25,6 +25,7 @@ from poolmark.base.errors import RecordError
 COMPRESSED_COOKIE, PLAIN_COOKIE = 0x1C849304, 0x1C849303
 MAX_PLAIN = 1 << 24   # bytes of one histogram, decompressed
 MAX_COUNTS = 1 << 20
+PERCENTILES = {"p50": 50.0, "p99": 99.0, "p99_9": 99.9}     # of a latency, in a record
 
 
 class Histogram:
@@ -216,3 +217,22 @@ def by_tag(intervals: Iterable[Interval]) -> dict[str, Histogram]:
             totals[interval.tag] = Histogram(interval.histogram.lowest, interval.histogram.digits)
         totals[interval.tag].merge(interval.histogram)
     return totals
+
+
+def figures(path: Path, of_any_number: bool = False) -> dict[str, float | None]:
+    """connect.p50 ... of every tag of a log, and schedule.lag_*. A percentile of too few samples is None. `of_any_number` gives
+    those too, as in older records."""
+    found: dict[str, float | None] = {}
+
+    def percentile(total: Histogram, percent: float) -> int | None:
+        return total.percentile(percent) if of_any_number else total.known_percentile(percent)
+
+    for tag, total in by_tag(read(path)).items():
+        if not total.count:
+            continue
+        if tag == "lag":
+            found |= {"schedule.lag_p99": percentile(total, 99.0), "schedule.lag_max": total.highest}
+            continue
+        found |= {f"{tag}.{name}": percentile(total, percent) for name, percent in PERCENTILES.items()}
+        found |= {f"{tag}.max": total.highest, f"{tag}.mean": total.mean(), f"{tag}.count": total.count}
+    return found

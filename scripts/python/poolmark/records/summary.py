@@ -3,16 +3,12 @@
 
 With several repetitions a column has medians; the CSV has every cell. Incomplete cells are marked with "!".
 """
-import contextlib
-import os
 import re
 import shutil
 import statistics
-from pathlib import Path
 
 from poolmark.records import phases
 from poolmark.base.forms import CellData, Json, RecordData, value_of
-from poolmark.base.errors import PoolmarkError
 from poolmark.base.table import csv_text, markdown_table, markdown_text, text_table
 from poolmark.base.units import show
 
@@ -182,6 +178,14 @@ def heads(grouped: dict[str, list[CellData]]) -> list[str]:
     return [name + mark for name, mark in zip(short_names(list(grouped)), marks, strict=True)]
 
 
+def ratio_spread(ours: list[float], theirs: list[float]) -> tuple[float, float, float] | None:
+    """(median, lowest, highest) of each repetition of one side over each of the other; None when there is no ratio."""
+    if not ours or not theirs or min(theirs) <= 0:
+        return None
+    pairs = [one / other for one in ours for other in theirs]
+    return statistics.median(pairs), min(pairs), max(pairs)
+
+
 def ratio_line(cells: list[CellData], ratio: Json, by_value: object) -> str | None:
     """One [[ratio]] of the suite with its spread: each repetition of one side over each of the other."""
     def side(wanted: Json) -> list[float]:
@@ -190,18 +194,18 @@ def ratio_line(cells: list[CellData], ratio: Json, by_value: object) -> str | No
 
     more = {ratio["by"]: by_value} if ratio.get("by") else {}
     ours, theirs = side({**ratio["of"], **more}), side({**ratio["to"], **more})
-    if not ours or not theirs or min(theirs) <= 0:
+    spread = ratio_spread(ours, theirs)
+    if spread is None:
         return None
     unit = next(cell["metrics"][ratio["metric"]]["unit"] for cell in cells if ratio["metric"] in cell["metrics"])
-    pairs = [one / other for one in ours for other in theirs]
 
     def told(found: list[float]) -> str:
         return f"{show(statistics.median(found), unit)} ({show(min(found), unit)} to {show(max(found), unit)})"
 
     what = f", {ratio['by']} {str(by_value).lower()}" if more else ""
     names = " / ".join("-".join(map(str, part.values())) for part in (ratio["of"], ratio["to"]))
-    return (f"{ratio['metric']}{what}: {told(ours)} / {told(theirs)} = {statistics.median(pairs):.2f} "
-            f"({min(pairs):.2f} to {max(pairs):.2f}) {names}, {len(ours)} and {len(theirs)} runs")
+    return (f"{ratio['metric']}{what}: {told(ours)} / {told(theirs)} = {spread[0]:.2f} "
+            f"({spread[1]:.2f} to {spread[2]:.2f}) {names}, {len(ours)} and {len(theirs)} runs")
 
 
 def ratio_lines(cells: list[CellData], ratios: list[Json]) -> list[str]:
@@ -240,10 +244,10 @@ def step_tables(grouped: dict[str, list[CellData]]) -> list[tuple[str, list[str]
 AFFECT_ALL = ("busy", "throttled", "other_clients", "not_reached")      # anomalies of every figure: they come first
 
 
-def notes(data: RecordData) -> list[str]:
-    """Anomalies that a reader should know, a few of each cell."""
+def notes(data: RecordData, cells: list[CellData] | None = None) -> list[str]:
+    """Anomalies that a reader should know, a few of each cell, or of these cells, and those of the run."""
     lines = []
-    for cell in data.get("cells", []):
+    for cell in data.get("cells", []) if cells is None else cells:
         told = sorted(cell.get("anomalies", []), key=lambda one: one["what"] not in AFFECT_ALL)
         lines += [f"{cell['id']}: {one['what']}: {one['text']}" for one in told[:3]]
         if len(told) > 3:
@@ -269,16 +273,21 @@ def terminal(data: RecordData, ratios: list[Json]) -> str:
 
 def markdown(data: RecordData, title: str, ratios: list[Json]) -> str:
     grouped = columns(data.get("cells", []))
-    host, tool = data["host"], data["tool"]
-    repetitions = max((len(cells) for cells in grouped.values()), default=1)
-    lines = [f"# {markdown_text(title)}", "", markdown_table([shared_words(list(grouped)) or "measure", *heads(grouped)],
-                                                             rows(grouped)), ""]
+    lines = [markdown_table([shared_words(list(grouped)) or "measure", *heads(grouped)], rows(grouped)), ""]
     for name, head, table in step_tables(grouped):
         lines += [f"**{markdown_text(name)}, step by step**", "", markdown_table(head, table, "r" * len(head)), ""]
-    lines += [f"- {markdown_text(line)}" for line in ratio_lines(data.get("cells", []), ratios)]
+    return page(data, title, lines, ratio_lines(data.get("cells", []), ratios), notes(data))
+
+
+def page(data: RecordData, title: str, body: list[str], remarks: list[str], troubles: list[str]) -> str:
+    """summary.md of any suite: the title, `body` (lines of Markdown), `remarks` and `troubles` (plain text), and the run."""
+    host, tool = data["host"], data["tool"]
+    repetitions = max((len(cells) for cells in columns(data.get("cells", [])).values()), default=1)
+    lines = [f"# {markdown_text(title)}", "", *body]
+    lines += [f"- {markdown_text(line)}" for line in remarks]
     if repetitions > 1:
         lines.append(f"- Medians of {repetitions} repetitions; each for itself is in summary.csv.")
-    lines += [f"- {markdown_text(line)}" for line in notes(data)]
+    lines += [f"- {markdown_text(line)}" for line in troubles]
     memory = show(host.get("memory_bytes"), "B")
     lines += ["", markdown_text(f"Run {data['id']}, {data['status']}; {host.get('cores')} cores of {host.get('cpu_model')}, "
                                 f"{memory}, {host.get('kernel')}; version {tool['version']}, commit "
@@ -300,15 +309,3 @@ def csv(data: RecordData) -> str:
               *(of_unit(cell, name, unit) for name, unit in metrics)]
              for cell in data.get("cells", [])]
     return csv_text(["cell", "status", "repetition", *config, *(f"{name} [{unit}]" for name, unit in metrics)], table)
-
-
-def write(folder: Path, data: RecordData, title: str, ratios: list[Json]) -> None:
-    for name, text in (("summary.md", markdown(data, title, ratios)), ("summary.csv", csv(data))):
-        new = folder / f"{name}.new"
-        try:
-            new.write_text(text, encoding="utf-8")
-            os.replace(new, folder / name)
-        except OSError as error:
-            with contextlib.suppress(OSError):
-                new.unlink(missing_ok=True)
-            raise PoolmarkError(f"{name}: cannot be written: {error.strerror}") from error

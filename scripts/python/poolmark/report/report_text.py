@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from poolmark.base.escape import terminal as plain
 from poolmark.base.forms import CellData
 from poolmark.base.units import show
-from poolmark.records import summary
+from poolmark.records import beside, summary
 from poolmark.records.read_record import Run
 from poolmark.records.record import sha256
 from poolmark.report.source import Source, median, values
@@ -57,6 +57,9 @@ def table(source: Source, run: Run) -> tuple[list[str], list[list[Field]]]:
                                      for name, one in run.data.get("metrics", {}).items()]
     if run.data["kind"] == "bench" or all("workload" in cell["config"] for cell in cells):
         return _bench_table(cells)
+    if beside.asked(run.data):
+        head, rows = beside.shown(run.data)
+        return head, [[Field(text) for text in row] for row in rows]
     return _suite_table(source, run)
 
 

@@ -5,8 +5,8 @@ import signal
 import time
 from pathlib import Path
 
-from poolmark.records import attacked, phases
-from poolmark.facts import described
+from poolmark.records import attacked, bare, phases
+from poolmark.facts import described, listeners
 from poolmark.run import estimate
 from poolmark.run.attacker import Attacker, attack_of, beside
 from poolmark.facts.children import Child, Children
@@ -17,7 +17,7 @@ from poolmark.facts.plan import Plan
 from poolmark.facts.quiet import OthersClock, ThrottleClock, busy_text, charges_interrupts
 from poolmark.records.record import Cell
 from poolmark.suites.suite_cells import CellPlan
-from poolmark.suites.suite_options import load_options
+from poolmark.suites.suite_options import BARE_CLIENT, bare_words, load_options
 from poolmark.suites.targets import Target, make_target, option_words
 from poolmark.base.progress import span
 from poolmark.base.units import show_bytes, show_count
@@ -87,6 +87,9 @@ class CellRun:
         self.whole, self.good = True, True  # nothing was lost; nothing failed
         self.over = False                   # True after a loss that makes further phases impossible
         self.status = Status(planned.id)
+        self.is_bare = planned.config.get("client") == bare.BARE
+        self.program = BARE_CLIENT if self.is_bare else "poolmark-loadgen"
+        self.backlog: int | None = None     # connects that wait in the target's listener, at most
 
     def lost(self, what: str, text: str, over: bool = False) -> None:
         self.whole = False
@@ -106,6 +109,9 @@ class CellRun:
 
     def load_argv(self, phase: Json, folder: Path) -> list[str]:
         config = self.cell.data["config"]
+        if self.is_bare:
+            return [str(self.build / BARE_CLIENT), *bare_words(self.planned.load, phase),
+                    *option_words({"target": self.target.urls[0], "watch-pid": self.target.pids, "record": folder})]
         options: Json = {"target": ",".join(self.target.urls), **load_options(config, self.planned.load, phase)}
         known = described.scenarios(self.build).get(phase["scenario"], {"options": ()})["options"]
         if "watch-record" in known:
@@ -130,7 +136,13 @@ class CellRun:
         if code < 0 or code > 1:
             self.lost("generator", f"{name}: {load.how_it_ended()}; its log ends: {load.last_lines()}", over=True)
         elif code == 1:
-            self.failed("clients", f"{name}: the generator reports clients that failed or were dropped")
+            self.failed("clients", f"{name}: {self.what_failed(load)}")
+
+    def what_failed(self, load: Child) -> str:
+        """Of a client that ended with exit code 1."""
+        if self.is_bare:
+            return f"the bare client lost messages or a connection; its log ends: {load.last_lines()}"
+        return "the generator reports clients that failed or were dropped"
 
     def phase(self, phase: Json) -> None:
         name, folder = phase["name"], self.load_folder(phase)
@@ -138,7 +150,7 @@ class CellRun:
         self.cell.command(argv)
         load = None
         try:
-            load = self.children.start("poolmark-loadgen", argv, self.cell.folder / f"{name}.log")
+            load = self.children.start(self.program, argv, self.cell.folder / f"{name}.log")
             thought_s = estimate.of_phase(self.planned, phase, self.build)
             self.status.enter(name, folder / "memory.csv", estimate.connections_of(self.planned, phase, self.build), thought_s)
             self.watch(load, name, PHASE_GUARD_S + 3 * thought_s)
@@ -151,8 +163,11 @@ class CellRun:
         """Takes the generator's files as far as they are readable."""
         suffix = "" if folder.name == "load" else f"_{phase['name']}"
         for key, name in (("latency", "latency.hlog"), ("memory", "memory.csv"), ("steps", "steps.csv"),
-                          ("arrivals", "arrivals.csv"), ("record", "run.json")):
+                          ("arrivals", "arrivals.csv"), ("record", "run.json"), ("bare", bare.FILE)):
             self.cell.file(f"{key}{suffix}", folder / name)
+        if self.is_bare:
+            self.take_bare(phase, folder)
+            return
         if not (folder / "run.json").is_file():
             self.lost("record", f"{phase['name']}: the generator left no record", over=True)
             return
@@ -167,8 +182,22 @@ class CellRun:
         except UsageError as error:
             self.lost("record", str(error))
 
+    def take_bare(self, phase: Json, folder: Path) -> None:
+        """Takes the files of the bare client. What it lost is told by its exit code."""
+        if not bare.is_there(folder):
+            self.lost("record", f"{phase['name']}: the bare client left no figures", over=True)
+            return
+        taken = phases.recorded(phase, self.planned.phases, folder.name)
+        self.cell.phase(taken)
+        try:
+            bare.take(self.cell, folder, taken)
+        except UsageError as error:
+            self.lost("record", f"{phase['name']}: {error}", over=True)
+
     def start(self) -> None:
         self.target.start(self.children)
+        if self.target.processes:
+            self.backlog = listeners.backlog(int(self.target.urls[0].rpartition(":")[2]))
         if self.attacker:
             self.status.enter("attack")
             self.attacker.start(self.children, self.target.urls)

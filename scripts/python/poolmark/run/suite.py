@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from poolmark.facts import allocators, allowance, described, host, own_pools
-from poolmark.records import summary
+from poolmark.records import tables
 from poolmark.suites import suite_file
 from poolmark.model import plot
 from poolmark.run import dry_run
@@ -33,7 +33,7 @@ from poolmark.records.record import Cell, Record
 from poolmark.suites.suite_cells import CellPlan
 from poolmark.suites.suite_file import Suite
 from poolmark.suites.suite_options import load_words, phases_text
-from poolmark.suites.targets import option_words
+from poolmark.suites.targets import Mosquitto, option_words
 from poolmark.base.units import plural, show_bytes, show_count
 from poolmark.verify import counters
 
@@ -72,6 +72,12 @@ def check_programs(build: Path) -> None:
     missing = [name for name in PROGRAMS if not os.access(build / name, os.X_OK)]
     if missing:
         raise UsageError(f"{for_people(build)}: {' and '.join(missing)} not there; run make first, or name --build DIR")
+
+
+def check_installed(suite: Suite) -> None:
+    """UsageError when another broker that some cell needs is not there."""
+    if any(cell.config.get("target") == "mosquitto" for cell in suite.cells):
+        Mosquitto.program()
 
 
 def recorded_config(planned: CellPlan) -> Config:
@@ -134,6 +140,8 @@ def run_cell(suite: Suite, record: Record, planned: CellPlan, build: Path, limit
     try:
         progress.cell_run = CellRun(cell, planned, plan_for(planned, limit, build), build, suite.seed, children)
         progress.cell_run.run()
+        if suite.sides.table and suite.sides.table["axis"] == "target" and progress.cell_run.backlog is not None:
+            record.data["config"]["backlogs"].setdefault(planned.config["target"], progress.cell_run.backlog)
     finally:
         progress.cell_run = None
         cell.data["seconds"] = round(time.monotonic() - started, 1)
@@ -185,7 +193,7 @@ def close(suite: Suite, record: Record) -> list[str]:
     record.data["status"] = status
     unwritten = []
     try:
-        summary.write(record.folder, record.data, suite.title, suite.ratios)
+        tables.write(record.folder, record.data, suite.title, suite.ratios)
     except PoolmarkError as error:
         unwritten.append(str(error))
         record.anomaly("disk", str(error))
@@ -273,10 +281,13 @@ def run(args: argparse.Namespace) -> int:
         return 0
     if args.out and Path(args.out).is_dir() and any(Path(args.out).iterdir()):
         raise UsageError(f"--out {args.out}: is not empty; a run's folder holds that run and nothing else")
+    check_installed(suite)
     plans = check_fits(suite, limit, build)
-    config = {"suite": suite.name, "title": suite.title, "only": args.only, "repetitions": suite.repetitions,
+    config: Config = {"suite": suite.name, "title": suite.title, "only": args.only, "repetitions": suite.repetitions,
               "connections": args.connections, "set": args.set,
               "primary": suite_file.read(args.suite)[1].get("primary"), "ratios": suite.ratios, "plans": plans}
+    if suite.sides.table:
+        config |= {"beside": suite.sides.table, "impossible": suite.sides.impossible, "backlogs": {}}
     record = Record.create(suite.kind, suite=suite.name, folder=args.out, config=config, seed=suite.seed, build=build)
     say(f"{suite.title}: {plural(len(suite.cells), 'cell')}, {thought.sentence(suite.cells)}, into {for_people(record.folder)}")
     tell_power(suite, record)
@@ -289,7 +300,7 @@ def run(args: argparse.Namespace) -> int:
         code = run_cells(suite, record, build, limit, thought)
     finally:
         unwritten = close(suite, record)
-    print(json.dumps(record.data, indent=1) if args.json else summary.terminal(record.data, suite.ratios))
+    print(json.dumps(record.data, indent=1) if args.json else tables.terminal(record.data, suite.ratios))
     for text in unwritten:
         say(f"! {text}")
     if unwritten:

@@ -13,18 +13,19 @@ from poolmark.facts import allocators, described, own_pools
 from poolmark.base.faults import Faults
 from poolmark.base.forms import Json, Place
 from poolmark.records.attacked import CALM
+from poolmark.records.bare import BARE, GENERATOR
 
 Kinds = Mapping[str, type[object]]     # key -> the type of its value
 
 KEYS: Kinds = {"title": str, "kind": str, "repetitions": int, "seed": int, "plot": str, "drop_caches": bool, "primary": list,
                "config": dict, "axes": dict, "axes_if_known": dict, "broker": dict, "load": dict, "phase": list, "group": list,
-               "override": list, "ratio": list}
+               "override": list, "ratio": list, "beside": dict, "impossible": list}
 GROUP_KEYS: Kinds = {key: KEYS[key] for key in ("config", "axes", "axes_if_known", "broker", "load", "phase")}
 OVERRIDE_KEYS: Kinds = {"when": dict, "config": dict, "broker": dict, "load": dict}
 RATIO_KEYS: Kinds = {"metric": str, "of": dict, "to": dict, "by": str}
 KINDS, PLOTS = ("suite", "steps"), ("memory",)
 # The keys of a cell, in the order of its name.
-NAMED = ("target", "shape", "strategy", "engine", "allocator", "connections", "subscribe", "attack")
+NAMED = ("target", "shape", "strategy", "engine", "allocator", "connections", "subscribe", "attack", "scenario", "client")
 TYPES: dict[type[object], str] = {str: "text", int: "a whole number", bool: "true or false", dict: "a table", list: "a list"}
 CELL = "cell"           # prefix of metrics of a whole cell, so no phase may have this name
 
@@ -136,7 +137,7 @@ class Check:
 
     def choices(self) -> dict[str, set[str]]:
         """All values that a key of config takes or could take. An override may be for a value that no cell has at present."""
-        found: dict[str, set[str]] = {"target": {"poolmark", "mosquitto"}, "attack": {CALM, *ATTACKS}, "allocator": {*allocators.LIBRARIES, *self.libraries},
+        found: dict[str, set[str]] = {"target": {"poolmark", "mosquitto"}, "attack": {CALM, *ATTACKS}, "client": {GENERATOR, BARE}, "allocator": {*allocators.LIBRARIES, *self.libraries},
                                  "subscribe": {"True", "False"}}
         if self.build:
             found |= {"strategy": {*described.strategies(self.build), *self.own}, "shape": set(described.shapes(self.build)),
@@ -163,6 +164,7 @@ class Check:
         """Checks keys and values of config. Other keys are allowed when an override selects cells by them."""
         whens: list[tuple[Place, Json]] = [(("override", i, "when"), self.table(one, "when"))
                                            for i, one in enumerate(self.tables(self.data, "override"))]
+        whens += [(("impossible", i, "when"), self.table(one, "when")) for i, one in enumerate(self.tables(self.data, "impossible"))]
         own = {key for _, when in whens for key in when}
         for path, key, value in self.values():
             if key not in NAMED and key not in own:
@@ -193,6 +195,10 @@ class Check:
             self.faults.add(path, f"connections is {value!r}; it must be a whole number of at least 1, or \"fit\"")
         elif key == "attack":
             self.one_of(path, value, (CALM, *ATTACKS), "attack")
+        elif key == "client":
+            self.one_of(path, value, (GENERATOR, BARE), "client")
+        elif key == "scenario" and not re.fullmatch(r"[a-z0-9-]+", str(value)):
+            self.faults.add(path, f"scenario is {value!r}; the name of a row must be of a-z, 0-9 and -")
         elif key == "allocator":
             if not allocators.is_path(str(value)):  # a file that cannot be read is a fault already
                 self.one_of(path, value, [*allocators.LIBRARIES, *self.libraries], "allocator")

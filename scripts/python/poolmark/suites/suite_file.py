@@ -16,6 +16,8 @@
     [[group]]         separate cells, each group with its own config, axes, axes_if_known, broker, load, phase
     [[override]]      when = {...} selects cells by config; its config, broker, load then add or replace values there
     [[ratio]]         metric, of = {...}, to = {...}, by = "axis": printed with its spread
+    [beside]          two sides in one table, a row for each figure (suite_beside.py)
+    [[impossible]]    when = {...} selects cells that are not made; why: the reason that the table gives
 
 "{connections}", "{2*connections}" and "{connections/4}" in an option become numbers. "{connections}" in the title becomes the largest number of any
 cell. connections = "fit" is the number that fits the host's memory. Other keys in config or axes let overrides select cells.
@@ -32,6 +34,8 @@ from poolmark.base.errors import PoolmarkError, UsageError
 from poolmark.base.faults import Faults
 from poolmark.base.forms import Json
 from poolmark.base.paths import SUITES, for_people
+from poolmark.suites import suite_beside
+from poolmark.suites.suite_beside import TwoSides
 from poolmark.suites.suite_cells import CellPlan, Fit, base_cells, interleaved
 from poolmark.suites.suite_check import Check
 from poolmark.suites import suite_pools
@@ -52,6 +56,7 @@ class Suite:
     drop_caches: bool     # free the kernel's unused names, inodes and slabs before a cell of many connections
     ratios: list[Json]
     cells: list[CellPlan]
+    sides: TwoSides
 
 
 def names() -> list[str]:
@@ -104,9 +109,11 @@ def check(checked: Check, faults: Faults, build: Path | None) -> None:
     """Checks everything that needs only the file."""
     checked.structure()
     checked.config()
+    suite_beside.check_form(checked)
     if build:
         OptionCheck(checked).run()
         checked.metrics()
+        suite_beside.check_figures(checked, build)
 
 
 def check_cells(data: Json, base: list[CellPlan], faults: Faults, build: Path | None) -> None:
@@ -159,9 +166,11 @@ def load(name_or_file: str, *, build: Path | None = None, repetitions: int | Non
     check(checked, faults, build)
     base = cells_of(data, faults, [*described.strategies(build), *checked.own] if build else None, connections, fit)
     suite_pools.give(base, checked.own, checked.libraries)
+    base, sides = suite_beside.split(data, base, faults)
     check_cells(data, base, faults, build)
     base = choose(base, only, name)
+    sides.impossible = [one for one in sides.impossible if re.search(only or "", one["id"])]
     count = repetitions or int(data.get("repetitions", 1))
     title = title_of(name, data, [cell.config["connections"] for cell in base])
     return Suite(name, title, data.get("kind", "suite"), count, data.get("seed", 1), data.get("plot"),
-                 data.get("drop_caches", False), data.get("ratio", []), interleaved(base, count))
+                 data.get("drop_caches", False), data.get("ratio", []), interleaved(base, count), sides)

@@ -9,14 +9,16 @@ from typing import Any
 
 from poolmark.base.faults import Faults
 from poolmark.base.forms import Config, Json, Place
+from poolmark.base.paths import need_checkout
 from poolmark.facts import described
+from poolmark.records.bare import BARE
 from poolmark.base.errors import UsageError
 from poolmark.suites import mix_file
 from poolmark.suites.suite_check import Check
 from poolmark.suites.suite_cells import CellPlan, fill
-from poolmark.suites.targets import option_words
+from poolmark.suites.targets import MOSQUITTO_FLAGS, SHARED, option_words, wrong_for_mosquitto
 
-BROKER, LOADGEN = "poolmark-broker", "poolmark-loadgen"
+BROKER, LOADGEN, BARE_CLIENT = "poolmark-broker", "poolmark-loadgen", "bare-client"
 # Options that the runner sets; a suite must not set them as well.
 RUNNERS = {BROKER: {"listen", "record", "metrics", "list-pools"},
            LOADGEN: {"target", "engine", "watch-pid", "watch-record", "record", "quiet", "seed", "beside", "fresh-target"}}
@@ -67,12 +69,22 @@ class OptionCheck:
             return True
         return False
 
+    def is_of_mosquitto(self, path: Place) -> bool:
+        """Whether the table at `path` is of an [[override]] for target mosquitto."""
+        if path[0] != "override":
+            return False
+        return bool(self.check.table(self.check.tables(self.check.data, "override")[int(path[1])], "when").get("target") == "mosquitto")
+
     def broker(self) -> None:
         """Checks broker options with a strategy that has all capabilities. Each cell's own strategy is checked with the cell."""
         able = max(described.broker(self.build)["strategies"], key=lambda one: len(
             {"preheats", "bounded", "background", "grows", "shrinks"} & set(one["capabilities"])))["name"]
         for path, table in self.parts("broker"):
             for name, value in table.items():
+                if self.is_of_mosquitto(path):
+                    if wrong := wrong_for_mosquitto(name, value):
+                        self.faults.add((*path, name), wrong)
+                    continue
                 if not self.is_known(BROKER, (*path, name), name, value):
                     continue
                 for i, one in enumerate(value if isinstance(value, list) else [value]):
@@ -157,11 +169,28 @@ def without_pools(data: Json, plan: CellPlan, faults: Faults) -> None:
         if key in plan.config:
             faults.add(place_of(data, plan, key), f"target {target} has no pools of ours: {key} = {plan.config[key]!r} would "
                                                   "change nothing there; set it for target poolmark alone, by an [[override]]")
-    if plan.broker:
-        faults.add(("broker",) if "broker" in data else place_of(data, plan, "target"),
-                   f"target {target} is not poolmark-broker: its options ({', '.join(plan.broker)}) would change nothing there")
+    where: Place = ("broker",) if "broker" in data else place_of(data, plan, "target")
+    for name, value in plan.broker.items():
+        if target == "mosquitto" and name in SHARED and (wrong := wrong_for_mosquitto(name, value)):
+            faults.add((*where, name), wrong)
+    unused = [name for name in plan.broker if target != "mosquitto" or name not in (*SHARED, *MOSQUITTO_FLAGS)]
+    if unused:
+        faults.add(where, f"target {target} is not poolmark-broker: its options ({', '.join(unused)}) would change nothing there")
     if target != "mosquitto" and plan.config.get("allocator", "glibc") != "glibc":
         faults.add(place_of(data, plan, "allocator"), f"target {target} runs already: no allocator can be chosen for it")
+
+
+def bare_words(load: Json, phase: Json) -> list[str]:
+    """The bare client's options of a phase; their names are the generator's."""
+    return option_words({key: value for key, value in {**load, **phase}.items() if key not in ("name", "scenario")})
+
+
+def wrong_for_bare(plan: CellPlan, phase: Json, build: Path | None) -> str | None:
+    """What is wrong with a phase for the bare client."""
+    if phase["scenario"] != "publish":
+        return f"client {BARE} can only publish; scenario {phase['scenario']} is for the generator"
+    need_checkout(f"client {BARE}, which is not installed,")
+    return described.ask(BARE_CLIENT, bare_words(plan.load, phase), build)[1] or None
 
 
 def check_cell(data: Json, plan: CellPlan, faults: Faults, build: Path | None) -> None:
@@ -173,7 +202,9 @@ def check_cell(data: Json, plan: CellPlan, faults: Faults, build: Path | None) -
         if wrong:
             faults.add(place_of(data, plan, "strategy"), f"cell {plan.id}: {wrong}")
     for phase in plan.phases:
-        wrong = described.ask(LOADGEN, load_words(plan.config, plan.load, phase), build)[1]
+        wrong = described.ask(LOADGEN, load_words(plan.config, plan.load, phase), build)[1] or None
+        if not wrong and plan.config.get("client") == BARE:
+            wrong = wrong_for_bare(plan, phase, build)
         if wrong:
             faults.add(place_of_phase(data, phase), f"cell {plan.id}, phase {phase['name']}: {wrong}")
 

@@ -4,20 +4,25 @@
 A target is started, provides its `urls` and the `pids` to watch, and is stopped. Its programs are started through Children.
 """
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from poolmark.facts import allocators
 from poolmark.facts.children import Child, Children
 from poolmark.base.errors import PoolmarkError, UsageError
 from poolmark.base.forms import Json
-from poolmark.base.paths import BROUGHT
+from poolmark.base.units import parse_bytes, parse_count
 from poolmark.facts.plan import Plan
 from poolmark.records.read_record import load
 from poolmark.records.record import Cell
 
 READY_S = 180.0
 STOP_S = 30.0
+MOSQUITTO = ("/usr/sbin/mosquitto", "/usr/local/sbin/mosquitto", "/usr/bin/mosquitto")
+# Options of poolmark-broker that mean the same to mosquitto, whose names have "_" for "-"; and those of mosquitto alone.
+SHARED: dict[str, Callable[[object], int]] = {"max-queued-messages": parse_count, "max-queued-bytes": parse_bytes,
+                                              "max-inflight-messages": parse_count, "message-size-limit": parse_bytes}
+MOSQUITTO_FLAGS = ("set-tcp-nodelay",)
 
 
 def option_words(options: Mapping[str, object]) -> list[str]:
@@ -123,25 +128,31 @@ class Mosquitto(Target):
 
     starts = True
 
-    def __init__(self, cell: Cell, allocator: str | None = None) -> None:
+    def __init__(self, cell: Cell, options: Json, allocator: str | None = None) -> None:
         super().__init__(cell, [], allocator)
+        self.options = options
         self._allocator: str | None = None
 
     @staticmethod
     def program() -> str:
-        for path in ("/usr/sbin/mosquitto", "/usr/local/sbin/mosquitto", "/usr/bin/mosquitto"):
+        """UsageError with the command that installs it."""
+        for path in MOSQUITTO:
             if Path(path).is_file():
                 return path
-        raise PoolmarkError(f"mosquitto is not installed; {BROUGHT}")
+        raise UsageError("mosquitto is not installed: apt-get install mosquitto (as root; Debian, Ubuntu) brings it")
 
     def config_file(self) -> Path:
         return self.cell.folder / "mosquitto.conf"
 
-    @staticmethod
-    def config_text(port: int | str) -> str:
-        return (f"listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\nmax_connections -1\n"
-                "connection_messages false\nlog_dest stderr\nlog_type error\nlog_type warning\n"
-                "log_type notice\nlog_type information\n")
+    def config_text(self, port: int | str) -> str:
+        """Nothing is kept on disk, everybody may come, and no client is logged. Then the options of the cell."""
+        lines = [f"listener {port} 127.0.0.1", "allow_anonymous true", "persistence false", "max_connections -1",
+                 "connection_messages false", "log_dest stderr", "log_type error", "log_type warning", "log_type notice",
+                 "log_type information"]
+        for name, value in self.options.items():
+            text = SHARED[name](value) if name in SHARED else str(value).lower()
+            lines.append(f"{name.replace('-', '_')} {text}")
+        return "\n".join(lines) + "\n"
 
     def _start_on(self, children: Children, port: int) -> Child:
         config = self.config_file()
@@ -177,13 +188,28 @@ class Mosquitto(Target):
         return self._allocator
 
 
+def wrong_for_mosquitto(name: str, value: object) -> str | None:
+    """What is wrong with an option of a suite's [broker] for target mosquitto; None when it is right."""
+    if name in MOSQUITTO_FLAGS:
+        return None if isinstance(value, bool) else f"{name} is {value!r}; it must be true or false"
+    if name not in SHARED:
+        return f"{name!r} is no option that a suite sets for mosquitto; those are {', '.join((*SHARED, *MOSQUITTO_FLAGS))}"
+    try:
+        number = SHARED[name](value)
+    except UsageError as error:
+        return f"{name}: {error}"
+    if number == 0 and SHARED[name] is parse_count:
+        return f"{name} is 0, which mosquitto takes for no bound, and poolmark-broker for none at all"
+    return None
+
+
 def make_target(cell: Cell, build: Path, plan: Plan, options: Json, allocator: str | None = None) -> Target:
     """`allocator`: the path of one that is a file."""
     kind = cell.data["config"].get("target", "poolmark")
     if kind == "poolmark":
         return PoolmarkBroker(cell, build, plan, options, allocator)
     if kind == "mosquitto":
-        return Mosquitto(cell, allocator)
+        return Mosquitto(cell, options, allocator)
     if str(kind).startswith("mqtt://"):
         return Target(cell, [word for word in str(kind).split(",") if word])
     raise UsageError(f"target is {kind!r}; it must be poolmark, mosquitto or mqtt://HOST:PORT")

@@ -19,7 +19,7 @@ from typing import Any
 from poolmark.account import kernel
 from poolmark.base.errors import PoolmarkError
 from poolmark.facts import facts
-from poolmark.records import summary
+from poolmark.records import tables
 from poolmark.limits import told
 from poolmark.records.read_record import Run
 from poolmark.verify import above, bench_again
@@ -165,14 +165,14 @@ def compare(name: str, found: str, made: str, account: Account, whole: bool) -> 
 def _suite(run: Run) -> dict[str, str]:
     config = run.data.get("config", {})
     title = str(config.get("title") or run.data.get("suite"))
-    return {"summary.md": summary.markdown(run.data, title, config.get("ratios") or []), "summary.csv": summary.csv(run.data)}
+    return tables.documents(run.data, title, config.get("ratios") or [])
 
 
 def _limit(run: Run) -> dict[str, str]:
     return {"limit.md": told.markdown(run.data), "limit.csv": told.csv(run.data)}
 
 
-NAMES = {"suite": ("summary.md", "summary.csv"), "bench": ("bench.md", "bench.csv"), "kernel": (kernel.MARKDOWN, kernel.CSV),
+NAMES = {"suite": tables.NAMES, "bench": ("bench.md", "bench.csv"), "kernel": (kernel.MARKDOWN, kernel.CSV),
          "claims": ("claims.md", "claims.html"), "limit": ("limit.md", "limit.csv"), "sensitivity": ("sensitivity.md", "sensitivity.csv")}
 MAKERS: dict[str, Callable[[Run], dict[str, str]]] = {
     "suite": _suite, "bench": bench_again.documents, "kernel": lambda run: kernel.documents(run.data), "limit": _limit}

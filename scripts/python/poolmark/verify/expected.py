@@ -12,6 +12,7 @@ rules: they list fewer files.
 from typing import Any
 
 from poolmark.base.forms import CellData, RecordData
+from poolmark.records import bare
 from poolmark.records.read_record import has_seals
 
 # Source of the books -> the file of its lines.
@@ -58,7 +59,7 @@ def lacking(data: RecordData, where: str = "") -> list[str]:
 
 def base_of(cell: CellData) -> str | None:
     """The folder of a cell's phases, inside the run's folder."""
-    path = next((path for key, path in cell.get("files", {}).items() if key.startswith(("latency", "memory", "record"))), None)
+    path = next((path for key, path in cell.get("files", {}).items() if key.startswith(("latency", "memory", "record", "bare"))), None)
     return "/".join(path.split("/")[:-2]) if path and path.count("/") >= 2 else None
 
 
@@ -66,7 +67,8 @@ def _of_cell(data: RecordData, cell: CellData) -> str:
     """What the list of files lacks of a cell; "" when nothing."""
     listed, files, base = data.get("files", {}), cell.get("files", {}), base_of(cell) or f"cells/{cell['id']}"
     for phase in cell.get("phases") or []:
-        name = f"{base}/{phase['folder']}/run.json"
+        file = bare.FILE if cell["config"].get("client") == bare.BARE else "run.json"
+        name = f"{base}/{phase['folder']}/{file}"
         if name not in listed:
             return f"{name}: is the record of a phase of the cell, and not in the list of files"
     if not cell["metrics"] or cell["status"] != "complete":

@@ -15,7 +15,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import cast
 
-from poolmark.records import attacked, hlog, measures, raw_data, trend
+from poolmark.records import attacked, bare, measures, raw_data, trend
+from poolmark.records.hlog import PERCENTILES
+from poolmark.records.hlog import figures as latency_figures
 from poolmark.base.curves import LEVEL_BYTES, LEVEL_SHARE, SOCKET_BYTES, USER_COLUMNS, MemoryCurve, kernel_bytes, read_csv
 from poolmark.account import kernel
 from poolmark.base.errors import PoolmarkError, RecordError
@@ -30,30 +32,10 @@ from poolmark.verify.expected import base_of, lacking, nested, spoiled
 from poolmark.verify.withheld import Withheld
 
 Figures = dict[str, list[float | None]]     # metric -> its value by each definition that a record may follow
-PERCENTILES = {"p50": 50.0, "p99": 99.0, "p99_9": 99.9}
 TEXT_COLUMNS = ("pool", "strategy", "event")
 
 
 # --- a load's own record -----------------------------------------------------------------------------------------
-
-
-def latency_figures(path: Path, of_any_number: bool = False) -> dict[str, float | None]:
-    """connect.p50 ... of every tag of a log, and schedule.lag_*. A percentile of too few samples is None. `of_any_number` gives
-    those too, as in older records."""
-    found: dict[str, float | None] = {}
-
-    def percentile(total: hlog.Histogram, percent: float) -> int | None:
-        return total.percentile(percent) if of_any_number else total.known_percentile(percent)
-
-    for tag, total in hlog.by_tag(hlog.read(path)).items():
-        if not total.count:
-            continue
-        if tag == "lag":
-            found |= {"schedule.lag_p99": percentile(total, 99.0), "schedule.lag_max": total.highest}
-            continue
-        found |= {f"{tag}.{name}": percentile(total, percent) for name, percent in PERCENTILES.items()}
-        found |= {f"{tag}.max": total.highest, f"{tag}.mean": total.mean(), f"{tag}.count": total.count}
-    return found
 
 
 def _slope(low: float | None, high: float | None, connections: float) -> float | None:
@@ -296,6 +278,8 @@ def replay(run: Run, cell: CellData) -> tuple[Metrics, str]:
             measures.take_phase(made, folder / phase["folder"], phase)
             left = load(folder / phase["folder"]).data.get("files", {})
             missing = missing or (ABSENT if any(not (folder / phase["folder"] / name).is_file() for name in left) else "")
+        elif bare.is_there(folder / phase["folder"]):
+            bare.take(made, folder / phase["folder"], phase)
         else:
             missing = ABSENT
     pools = pool_files(run, base, cell)

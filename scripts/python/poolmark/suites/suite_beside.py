@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""[beside] and [[impossible]] of a suite's file: two sides measured in turn, in one table (records/beside.py).
+
+    [beside]
+    axis = "target"                     # a key of the cells with two values: the sides
+    rows = ["scenario", "engine"]       # keys of the cells; the first says which figures
+    difference = true                   # also how much more the first side has
+    [beside.figures]
+    churn = ["arrival.p99"]             # for the cells with scenario = "churn"
+
+    [[impossible]]                      # cells that are not made, and the table says why
+    when = { scenario = "reset", engine = "paho" }
+    why = "the library sends a DISCONNECT whenever it closes a connection"
+"""
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from poolmark.base.faults import Faults
+from poolmark.base.forms import Json
+from poolmark.facts import described
+from poolmark.suites.suite_cells import CellPlan
+from poolmark.suites.suite_check import Check
+
+BESIDE_KEYS: Mapping[str, type[object]] = {"axis": str, "rows": list, "difference": bool, "figures": dict}
+IMPOSSIBLE_KEYS: Mapping[str, type[object]] = {"when": dict, "why": str}
+
+
+@dataclass
+class TwoSides:
+    table: Json | None = None                               # for the record: [beside] with its sides
+    impossible: list[Json] = field(default_factory=list)    # {"id", "config", "why"} of each cell that is not made
+
+
+def is_texts(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(one, str) for one in value)
+
+
+def check_form(check: Check) -> None:
+    """Checks what needs the file alone."""
+    for i, one in enumerate(check.tables(check.data, "impossible")):
+        check.keys(one, IMPOSSIBLE_KEYS, ("impossible", i))
+        for key in ("when", "why"):
+            if not one.get(key):
+                check.faults.add(("impossible", i), f"impossible: {key!r} is missing")
+    if "beside" not in check.data:
+        return
+    beside = check.table(check.data, "beside")
+    if not beside:
+        check.faults.add(("beside",), "beside is a table with axis, rows and figures")
+        return
+    for key, value in beside.items():
+        if key not in BESIDE_KEYS:
+            check.faults.add(("beside", key), f"{key!r} is not a key there", BESIDE_KEYS)
+        elif not isinstance(value, BESIDE_KEYS[key]) or key == "rows" and not is_texts(value):
+            check.faults.add(("beside", key), f"{key} is {value!r}; it must be "
+                             + {"axis": "a text", "rows": "a list of texts", "difference": "true or false"}.get(key, "a table"))
+    for key in ("axis", "rows", "figures"):
+        if key not in beside:
+            check.faults.add(("beside",), f"beside: {key!r} is missing")
+    for name, metrics in check.table(beside, "figures").items():
+        if not is_texts(metrics):
+            check.faults.add(("beside", "figures", name), f"{name} is {metrics!r}; it must be a list of names of metrics")
+
+
+def check_figures(check: Check, build: Path) -> None:
+    """Whether some program measures each figure. A name may begin with its phase."""
+    names = [metric["name"] for metric in described.catalogue(build)]
+    phases = {str(phase.get("name")) for _, part in check.parts for phase in check.tables(part, "phase")}
+    for name, metrics in check.table(check.table(check.data, "beside"), "figures").items():
+        for i, metric in enumerate(metrics if is_texts(metrics) else []):
+            if not described.is_measured(metric, names, phases):
+                check.faults.add(("beside", "figures", name, i), f"no program measures {metric!r}", names, metric)
+
+
+def sides_of(table: Json, base: list[CellPlan], faults: Faults) -> Json | None:
+    """[beside] with its sides, in the order of the file; None with a fault when the cells are not as it says."""
+    axis, rows = table["axis"], table["rows"]
+    for key in (axis, *rows):
+        without = next((cell for cell in base if key not in cell.config), None)
+        if without:
+            faults.add(("beside", "axis" if key == axis else "rows"), f"cell {without.id} has no {key!r}")
+            return None
+    sides = list(dict.fromkeys(str(cell.config[axis]) for cell in base))
+    if len(sides) != 2:
+        faults.add(("beside", "axis"), f"{axis} has {len(sides)} values in the cells ({', '.join(sides)}); beside takes two")
+    named = dict.fromkeys(str(cell.config[rows[0]]) for cell in base)
+    for name in table["figures"]:
+        if name not in named:
+            faults.add(("beside", "figures", name), f"no cell has {rows[0]} = {name!r}", named, name)
+    for name in named:
+        if name not in table["figures"]:
+            faults.add(("beside", "figures"), f"figures: there are none for {rows[0]} = {name!r}")
+    return {**table, "sides": sides}
+
+
+def split(data: Json, base: list[CellPlan], faults: Faults) -> tuple[list[CellPlan], TwoSides]:
+    """(the cells to make, what the record says of the others). Call it with a file without faults of form."""
+    found = TwoSides()
+    if faults:
+        return base, found
+    if "beside" in data:
+        found.table = sides_of(data["beside"], base, faults)
+    keys = [data["beside"]["axis"], *data["beside"]["rows"]] if "beside" in data else []
+    kept: list[CellPlan] = []
+    for cell in base:
+        why = next((one["why"] for one in data.get("impossible", [])
+                    if all(cell.config.get(key) == value for key, value in one["when"].items())), None)
+        if why is None:
+            kept.append(cell)
+        else:
+            found.impossible.append({"id": cell.id, "config": {key: cell.config.get(key) for key in keys}, "why": why})
+    return kept, found
