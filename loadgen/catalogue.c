@@ -11,6 +11,9 @@
 #define EXPANDING ", of those during which a pool of its target expanded (arrivals.csv, events.csv)"
 #define STEADY ", of those during which none did"
 #define SUBSCRIBE "intended time of a SUBSCRIBE to SUBACK, one filter a packet (scenario subscribe)"
+#define REPLAY                                                                                               \
+    "intended time of a SUBSCRIBE to the arrival of the last of the retained messages that it matches "      \
+    "(scenario subscribe, --retained)"
 #define UNSUBSCRIBE "intended time of an UNSUBSCRIBE to UNSUBACK, one filter a packet (scenario subscribe)"
 #define AT_OTHERS ", at the others (scenario slow, in which delivery.* is of the time between)"
 #define RECOVERY                                                                                             \
@@ -73,6 +76,16 @@ const struct metric loadgen_catalogue[] = {
     {"arrivals.unfinished", "1", "lower", METRIC_SECONDARY, "arrivals under way when the run ended early"},
     METRIC_LATENCY("subscribe", METRIC_PRIMARY, SUBSCRIBE),
     METRIC_LATENCY("unsubscribe", METRIC_PRIMARY, UNSUBSCRIBE),
+    METRIC_LATENCY("replay", METRIC_PRIMARY, REPLAY),
+    {"replay.retained", "1", "none", METRIC_SECONDARY,
+     "scenario subscribe, --retained: messages that were published with RETAIN before, and removed after, "
+     "and "
+     "acknowledged"},
+    {"replay.messages_due", "1", "none", METRIC_SECONDARY,
+     "retained messages that SUBSCRIBEs match: their number for each SUBSCRIBE that was sent"},
+    {"replay.messages", "1", "none", METRIC_SECONDARY, "of these, those that arrived, each counted once"},
+    {"replay.messages_lost", "1", "lower", METRIC_PRIMARY,
+     "of these, those that did not arrive within `--drain`, or before the connection was lost"},
     {"subscriptions.added", "1", "none", METRIC_SECONDARY, "SUBSCRIBEs that a SUBACK with a QoS answered"},
     {"subscriptions.removed", "1", "none", METRIC_SECONDARY, "UNSUBSCRIBEs that an UNSUBACK answered"},
     {"subscriptions.rate", "1/s", "higher", METRIC_SECONDARY, "both, divided by subscriptions.seconds"},

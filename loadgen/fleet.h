@@ -43,6 +43,7 @@ enum fleet_act {
     FLEET_CLOSE,     // clients `before` to `goal` (0: all) leave
     FLEET_ARRIVE,    // clients `before` to `goal` leave if they are connected, and come (back)
     FLEET_SUBSCRIBE, // each client adds `filters` subscriptions, or removes them, by turns at a rate
+    FLEET_RETAIN,    // the first `goal` clients publish `retained` retained messages, or remove them
 };
 
 enum fleet_subscribe {
@@ -71,9 +72,11 @@ struct fleet_order {
     bool wait_first;  // ARRIVE: the back-off is also waited for before the first connect
     uint64_t seed;    // ARRIVE: of random intervals and of jitter
     struct backoff backoff;
-    int64_t filters;   // SUBSCRIBE: of each client
-    double wildcards;  // SUBSCRIBE: the share of these that end in a wildcard
-    bool removes;      // SUBSCRIBE: UNSUBSCRIBE them
+    int64_t filters;  // SUBSCRIBE: of each client
+    double wildcards; // SUBSCRIBE: the share of these that end in a wildcard
+    bool removes;     // SUBSCRIBE: UNSUBSCRIBE them; RETAIN: remove the messages
+    // RETAIN: how many. SUBSCRIBE: each filter is the one that all of these match, and each SUBSCRIBE awaits them.
+    int64_t retained;
     double rate_per_s; // CONNECT, PUBLISH, ARRIVE, SUBSCRIBE: of all workers together; 0: as fast as possible
     int64_t in_flight; // PUBLISH without a rate: messages of a publisher under way at most; 1 and up
     struct pattern pattern; // PUBLISH, and CONNECT with FLEET_SUBSCRIBE_PAIR
@@ -82,8 +85,9 @@ struct fleet_order {
     // PUBLISH, with slow readers (pattern.h): they read at `read_per_s` (engine.h) from slow_from_ns to slow_until_ns
     // after at_ns, and everything at once before and after that. slow_until_ns INT64_MAX: until the order ends.
     int64_t slow_from_ns, slow_until_ns, read_per_s;
-    int64_t drain_ns; // PUBLISH, PROVE, CLOSE, SUBSCRIBE: how long to wait for acts under way at the end;
-                      // ARRIVE: how long clients try again
+    int64_t
+        drain_ns; // PUBLISH, PROVE, CLOSE, SUBSCRIBE, RETAIN: how long to wait for acts under way at the end;
+                  // ARRIVE: how long clients try again
     int qos;
     bool retain;       // PUBLISH
     int payload_bytes; // PUBLISH, where worker_setup has no payloads

@@ -62,6 +62,7 @@ const char *latency_name(enum latency_kind kind)
         [LATENCY_RECOVERY] = "recovery",
         [LATENCY_SUBSCRIBE] = "subscribe",
         [LATENCY_UNSUBSCRIBE] = "unsubscribe",
+        [LATENCY_REPLAY] = "replay",
         [LATENCY_LAG] = "lag",
     };
     return (unsigned)kind < LATENCY_COUNT ? names[kind] : "unknown";

@@ -40,7 +40,8 @@ enum latency_kind {
     LATENCY_RECOVERY,        // from reading again to the arrival of a message that was due after that
     LATENCY_SUBSCRIBE,       // from the intended time of a SUBSCRIBE to SUBACK (FLEET_SUBSCRIBE)
     LATENCY_UNSUBSCRIBE,     // from the intended time of an UNSUBSCRIBE to UNSUBACK
-    LATENCY_LAG,             // from the intended time to the act: how late the generator was
+    LATENCY_REPLAY, // from the intended time of a SUBSCRIBE to the last retained message that it matches
+    LATENCY_LAG,    // from the intended time to the act: how late the generator was
     LATENCY_COUNT,
 };
 

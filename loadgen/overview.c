@@ -85,6 +85,8 @@ static void print_asked(const struct overview *overview, FILE *to)
     if (count[TALLY_ADD_DUE] > 0) {
         print_pair(to, "subscribes", (double)count[TALLY_ADD_DUE], (double)count[TALLY_ADDED], "1");
         print_pair(to, "unsubscribes", (double)count[TALLY_REMOVE_DUE], (double)count[TALLY_REMOVED], "1");
+        if (count[TALLY_REPLAY_DUE] > 0)
+            print_pair(to, "replays", (double)count[TALLY_REPLAY_DUE], (double)count[TALLY_REPLAYED], "1");
         print_pair(to, "of both a second", figure(overview, "subscriptions.rate_asked"),
                    figure(overview, "subscriptions.rate"), "1/s");
     }
@@ -121,6 +123,7 @@ static const struct {
              {LATENCY_ACK, "acknowledgement"},
              {LATENCY_SUBSCRIBE, "subscribe"},
              {LATENCY_UNSUBSCRIBE, "unsubscribe"},
+             {LATENCY_REPLAY, "replay"},
              {LATENCY_LAG, "generator was late"}};
 
 static void print_latency(FILE *to, const char *label, const struct hist *hist)

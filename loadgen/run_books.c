@@ -81,6 +81,29 @@ static void add_both_changes(struct books *books, const struct books_of *of)
     add_changes(books, of, "unsubacks", TALLY_REMOVE_DUE - TALLY_ADD_DUE, LATENCY_UNSUBSCRIBE);
 }
 
+// Retained messages that were published or removed, their replays, and the messages of these.
+static void add_replays(struct books *books, const struct books_of *of)
+{
+    const int64_t *count = of->tally->count;
+    struct books_line retains = named(of->prefix, "retains"), messages = named(of->prefix, "replayed");
+    retains.attempted = count[TALLY_RETAIN_DUE];
+    retains.measured = count[TALLY_RETAINED];
+    retains.lost = count[TALLY_RETAIN_LOST];
+    retains.failed = count[TALLY_RETAIN_FAILED];
+    retains.not_sent = count[TALLY_RETAIN_NOT_SENT];
+    retains.unfinished = count[TALLY_RETAIN_UNFINISHED];
+    if (retains.attempted > 0)
+        books_add(books, &retains);
+    add_changes(books, of, "replays", TALLY_REPLAY_DUE - TALLY_ADD_DUE, LATENCY_REPLAY);
+    messages.attempted = count[TALLY_REPLAY_MESSAGE_DUE];
+    messages.measured = count[TALLY_REPLAY_MESSAGE_ARRIVED];
+    messages.unreadable = count[TALLY_REPLAY_MESSAGE_CORRUPT];
+    messages.lost = count[TALLY_REPLAY_MESSAGE_LOST];
+    messages.unfinished = count[TALLY_REPLAY_MESSAGE_UNFINISHED];
+    if (messages.attempted > 0)
+        books_add(books, &messages);
+}
+
 static void add_subscribes(struct books *books, const struct books_of *of)
 {
     const struct tally *tally = of->tally;
@@ -274,6 +297,7 @@ void run_books(struct books *books, struct run *run)
     add_arrivals(books, &all);
     add_subscribes(books, &all);
     add_both_changes(books, &all);
+    add_replays(books, &all);
     add_messages(books, run, &all);
     add_slow(books, &all);
     add_signs_of_life(books, &run->tally);

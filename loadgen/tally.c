@@ -195,7 +195,8 @@ static void bury_messages(struct tally_page *page, const int64_t *count, int off
         above_zero(due[TALLY_ACK_DUE] - due[TALLY_ACKED] - due[TALLY_UNACKED] - due[TALLY_ACK_UNFINISHED]));
 }
 
-// Counts changes of subscriptions that were due and have not ended as unfinished. `offset` is 0, or that of UNSUBSCRIBEs.
+// Counts changes of subscriptions that were due and have not ended as unfinished. `offset` is 0, or that of UNSUBSCRIBEs,
+// retained messages or replays.
 static void bury_changes(struct tally_page *page, const int64_t *count, int offset)
 {
     const int64_t *due = count + offset;
@@ -229,6 +230,12 @@ void tally_bury(struct tally_page *page, int64_t clients, bool apart)
                          count[TALLY_RECOVERY_UNFINISHED]));
     bury_changes(page, count, 0);
     bury_changes(page, count, TALLY_REMOVE_DUE - TALLY_ADD_DUE);
+    bury_changes(page, count, TALLY_RETAIN_DUE - TALLY_ADD_DUE);
+    bury_changes(page, count, TALLY_REPLAY_DUE - TALLY_ADD_DUE);
+    tally_add(page, TALLY_REPLAY_MESSAGE_UNFINISHED,
+              above_zero(count[TALLY_REPLAY_MESSAGE_DUE] - count[TALLY_REPLAY_MESSAGE_ARRIVED] -
+                         count[TALLY_REPLAY_MESSAGE_CORRUPT] - count[TALLY_REPLAY_MESSAGE_LOST] -
+                         count[TALLY_REPLAY_MESSAGE_UNFINISHED]));
     bury_messages(page, count, 0, apart);
     bury_messages(page, count, TALLY_WARM_UP - TALLY_DUE, apart);
 }

@@ -104,6 +104,27 @@ enum tally_count {
     TALLY_REMOVE_UNFINISHED,
     TALLY_LAST_CHANGED_NS, // latest SUBACK or UNSUBACK of these
 
+    // Retained messages: those that clients published or removed (FLEET_RETAIN), in the order of TALLY_ADD_DUE and on.
+    TALLY_RETAIN_DUE,
+    TALLY_RETAIN_NOT_SENT,
+    TALLY_RETAINED, // acknowledged
+    TALLY_RETAIN_FAILED,
+    TALLY_RETAIN_LOST,
+    TALLY_RETAIN_UNFINISHED,
+    // Replays of them to a SUBSCRIBE that was sent, in the same order.
+    TALLY_REPLAY_DUE,
+    TALLY_REPLAY_NOT_SENT, // 0
+    TALLY_REPLAYED,        // each of the messages has arrived
+    TALLY_REPLAY_FAILED,   // the subscription was refused, or its connection lost
+    TALLY_REPLAY_LOST,     // not whole when the drain ended
+    TALLY_REPLAY_UNFINISHED,
+    // The messages of these replays.
+    TALLY_REPLAY_MESSAGE_DUE,
+    TALLY_REPLAY_MESSAGE_ARRIVED,
+    TALLY_REPLAY_MESSAGE_CORRUPT, // arrived with another content
+    TALLY_REPLAY_MESSAGE_LOST,
+    TALLY_REPLAY_MESSAGE_UNFINISHED,
+
     // Recoveries: a slow reader that reads again has recovered when a message arrives that was due after that.
     TALLY_RECOVERY_DUE,
     TALLY_RECOVERED,

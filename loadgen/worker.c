@@ -23,6 +23,8 @@ static void on_lost(struct worker *worker, const struct engine_event *event)
     worker_receive_lost(worker, event->client);
     if (worker->changes)
         worker_subscribe_lost(worker, event->client);
+    if (worker->retains)
+        worker_retain_lost(worker, event->client);
     if (event->kind == ENGINE_CLOSED || client == CLIENT_CLOSING)
         tally_add(worker->page, TALLY_CLOSED, 1);
     else if (worker->arrivals && worker_arrive_awaits(worker, event->client))
@@ -100,10 +102,16 @@ static void on_event(void *context, const struct engine_event *event)
             worker_sweep_proven(worker, event->client);
             break;
         }
-        worker_publish_event(worker, event);
+        if (worker->retains)
+            worker_retain_acked(worker, event);
+        else
+            worker_publish_event(worker, event);
         break;
     case ENGINE_MESSAGE:
-        worker_publish_event(worker, event);
+        if (worker->replays)
+            worker_replay_message(worker, event);
+        else
+            worker_publish_event(worker, event);
         break;
     }
 }
@@ -138,6 +146,10 @@ static void begin_order(struct worker *worker)
         if (worker_subscribe_begin(worker) < 0)
             worker_has_no_memory(worker);
         break;
+    case FLEET_RETAIN:
+        if (worker_retain_begin(worker) < 0)
+            worker_has_no_memory(worker);
+        break;
     }
 }
 
@@ -160,6 +172,8 @@ static bool order_done(struct worker *worker, int64_t now_ns)
         return worker_arrive_done(worker, now_ns);
     case FLEET_SUBSCRIBE:
         return worker_subscribe_done(worker, now_ns);
+    case FLEET_RETAIN:
+        return worker_retain_done(worker, now_ns);
     }
     return true;
 }
@@ -184,6 +198,8 @@ static void end_order(struct worker *worker, int64_t now_ns)
         worker_arrive_end(worker, halted);
     else if (worker->order.act == FLEET_SUBSCRIBE)
         worker_subscribe_end(worker, halted);
+    else if (worker->order.act == FLEET_RETAIN)
+        worker_retain_end(worker, halted);
     else if (worker->order.act != FLEET_CONNECT)
         worker_sweep_end(worker, halted);
     else if (halted)
@@ -202,6 +218,8 @@ static int64_t act(struct worker *worker, int64_t now_ns)
         return worker_arrive_tick(worker, now_ns);
     if (worker->order.act == FLEET_SUBSCRIBE)
         return worker_subscribe_tick(worker, now_ns);
+    if (worker->order.act == FLEET_RETAIN)
+        return worker_retain_tick(worker, now_ns);
     if (worker->order.act != FLEET_PUBLISH)
         return worker_sweep_tick(worker, now_ns);
     int64_t slow_ns = worker_slow_tick(worker, now_ns), next_ns = worker_publish_tick(worker, now_ns);

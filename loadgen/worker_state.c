@@ -43,6 +43,16 @@ void worker_filter(const struct worker *worker, int64_t subscriber, char filter[
                    pattern_topic(pattern, subscriber), filter);
 }
 
+void worker_retained_topic(const struct worker *worker, int64_t number, char topic[static 64])
+{
+    snprintf(topic, 64, "poolmark/%s/r/%lld", worker->setup->prefix, (long long)number);
+}
+
+void worker_retained_filter(const struct worker *worker, char filter[static 64])
+{
+    snprintf(filter, 64, "poolmark/%s/r/+", worker->setup->prefix);
+}
+
 static bool has_topics(const struct identity *identity)
 {
     return identity && identity->topic.count > 0;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The state that the parts of a worker share; private to them. worker.c takes orders and passes them to the
 // part that carries them out: worker_connect.c, worker_publish.c (with worker_receive.c), worker_sweep.c,
-// worker_subscribe.c or worker_arrive.c; worker_slow.c is the part of publishing that slow readers add. These share worker_state.c; worker_arrive.c also uses worker_connect.c.
+// worker_subscribe.c (with worker_replay.c), worker_retain.c or worker_arrive.c; worker_slow.c is the part of publishing that slow readers add. These share worker_state.c; worker_arrive.c also uses worker_connect.c.
 #ifndef POOLMARK_LOADGEN_WORKER_STATE_H
 #define POOLMARK_LOADGEN_WORKER_STATE_H
 
@@ -109,6 +109,8 @@ struct worker {
 
     struct worker_arrivals *arrivals; // ARRIVE; worker_arrive.c
     struct worker_changes *changes;   // SUBSCRIBE; worker_subscribe.c
+    struct worker_replays *replays;   // SUBSCRIBE with retained messages; worker_replay.c
+    struct worker_retains *retains;   // RETAIN; worker_retain.c
 };
 
 // The number of the worker's first client in the pattern of an order.
@@ -128,6 +130,10 @@ void worker_topic(const struct worker *worker, char kind, int64_t number, char t
 // By the order's pattern: the topic of a publisher's messages, and what a subscriber subscribes to.
 void worker_message_topic(const struct worker *worker, int64_t publisher, char topic[static 64]);
 void worker_filter(const struct worker *worker, int64_t subscriber, char filter[static 64]);
+
+// The topic of a retained message (RETAIN), and the filter that all of them match.
+void worker_retained_topic(const struct worker *worker, int64_t number, char topic[static 64]);
+void worker_retained_filter(const struct worker *worker, char filter[static 64]);
 
 // The same where --topic may have given another: the topic of a publisher's messages, what a subscriber subscribes to, and
 // a topic of the client's own. Valid until the next call.
@@ -180,6 +186,22 @@ void worker_subscribe_event(struct worker *worker, const struct engine_event *ev
 void worker_subscribe_lost(struct worker *worker, int64_t client);                    // its connection
 bool worker_subscribe_done(struct worker *worker, int64_t now_ns);
 void worker_subscribe_end(struct worker *worker, bool halted);
+
+// Of an order with retained messages; otherwise they do nothing. A SUBSCRIBE of the client was sent; a message arrived
+// (only with such an order); the client's connection or subscription is lost; no replay is under way.
+int worker_replay_begin(struct worker *worker);
+void worker_replay_start(struct worker *worker, int64_t client, int64_t intended_ns);
+void worker_replay_message(struct worker *worker, const struct engine_event *event);
+void worker_replay_lost(struct worker *worker, int64_t client);
+bool worker_replay_done(const struct worker *worker);
+void worker_replay_end(struct worker *worker, bool halted);
+
+int worker_retain_begin(struct worker *worker);
+int64_t worker_retain_tick(struct worker *worker, int64_t now_ns);
+void worker_retain_acked(struct worker *worker, const struct engine_event *event);
+void worker_retain_lost(struct worker *worker, int64_t client); // its connection
+bool worker_retain_done(struct worker *worker, int64_t now_ns);
+void worker_retain_end(struct worker *worker, bool halted);
 
 void worker_sweep_begin(struct worker *worker);
 int64_t worker_sweep_tick(struct worker *worker, int64_t now_ns);

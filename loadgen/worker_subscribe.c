@@ -43,10 +43,14 @@ static struct schedule_turn next_turn(const struct worker *worker)
                          worker->changes->turn);
 }
 
-// Each filter is another one. Wildcards are spread over all filters, "#" and "+" in turn.
+// Each filter is another one; with retained messages all are the one that matches them. Wildcards are spread over all filters, "#" and "+" in turn.
 static void name_filter(const struct worker *worker, int64_t client, int64_t number, char filter[static 64])
 {
     const struct fleet_order *order = &worker->order;
+    if (order->retained > 0) {
+        worker_retained_filter(worker, filter);
+        return;
+    }
     int64_t all = client * order->filters + number;
     double before = floor((double)all * order->wildcards),
            after = floor((double)(all + 1) * order->wildcards);
@@ -63,7 +67,7 @@ int worker_subscribe_begin(struct worker *worker)
     worker->changes = own;
     own->sending = worker->share.count > 0;
     own->under_way = calloc((size_t)worker->share.count + 1, sizeof *own->under_way);
-    return own->under_way ? 0 : -ENOMEM;
+    return own->under_way ? worker_replay_begin(worker) : -ENOMEM;
 }
 
 static int send_change(struct worker *worker, int64_t client, int64_t number)
@@ -97,6 +101,7 @@ static void begin_change(struct worker *worker, const struct schedule_turn *turn
     }
     own->under_way[client] = (struct worker_change){.intended_ns = turn->intended_ns, .sent_ns = now_ns};
     own->under_way_count++;
+    worker_replay_start(worker, client, turn->intended_ns);
 }
 
 int64_t worker_subscribe_tick(struct worker *worker, int64_t now_ns)
@@ -135,6 +140,7 @@ void worker_subscribe_event(struct worker *worker, const struct engine_event *ev
         return; // of an order that has ended, where it counts as lost
     if (event->kind == ENGINE_REFUSED) {
         end_change(worker, event->client, TALLY_ADD_FAILED);
+        worker_replay_lost(worker, event->client);
         return;
     }
     if ((event->kind == ENGINE_UNSUBSCRIBED) != worker->order.removes)
@@ -149,13 +155,14 @@ void worker_subscribe_lost(struct worker *worker, int64_t client)
 {
     if (worker->changes->under_way[client].intended_ns != 0)
         end_change(worker, client, TALLY_ADD_FAILED);
+    worker_replay_lost(worker, client);
 }
 
 bool worker_subscribe_done(struct worker *worker, int64_t now_ns)
 {
     const struct worker_changes *own = worker->changes;
-    return !own->sending &&
-           (own->under_way_count == 0 || worker_is_past(worker, worker->deadline_ns, now_ns));
+    return !own->sending && ((own->under_way_count == 0 && worker_replay_done(worker)) ||
+                             worker_is_past(worker, worker->deadline_ns, now_ns));
 }
 
 // The order was broken off: turns that were due by now and were not taken count as not sent.
@@ -184,6 +191,7 @@ void worker_subscribe_end(struct worker *worker, bool halted)
         latency_add_censored(&worker->batch, kind_of(worker), now_ns - own->under_way[i].intended_ns, now_ns);
         end_change(worker, i, halted ? TALLY_ADD_UNFINISHED : TALLY_ADD_LOST);
     }
+    worker_replay_end(worker, halted);
     free(own->under_way);
     free(own);
     worker->changes = NULL;

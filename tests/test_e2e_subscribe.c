@@ -91,11 +91,38 @@ static void test_memory_is_read_with_all_subscriptions_and_without(void **state)
     assert_int_equal(process_stop(broker), 0);
 }
 
+// At QoS 1 and 2 a session has what a client was sent and has not acknowledged: its bounds are above these numbers.
+static void test_each_subscribe_brings_all_retained_messages(void **state)
+{
+    (void)state;
+    enum { RETAINED = 50, READERS = 20, ROUNDS = 2 };
+    static const char *const levels[] = {"0", "1", "2"};
+    struct process *broker = process_start_broker(NULL, NULL);
+    for (int i = 0; i < LOAD_ENGINES * 3; i++) {
+        struct load_run load;
+        load_run_prepare(&load, process_port(broker), "subscribe", load_run_engines[i / 3]);
+        load_run_add(&load, "--connections", "20", "--retained", "50", "--repeat", "2", "--subscribe-rate",
+                     "100", "--workers", "2", "--qos", levels[i % 3], NULL);
+        load_run_completes(&load);
+        assert_int_equal(book(&load, "retains", "measured"), 2 * RETAINED); // published, and removed
+        assert_int_equal(book(&load, "replays", "measured"), READERS * ROUNDS);
+        assert_int_equal(book(&load, "replayed", "measured"), READERS * ROUNDS * RETAINED);
+        assert_true(load_run_metric(&load, "replay.messages") == READERS * ROUNDS * RETAINED);
+        assert_true(load_run_metric(&load, "replay.count") == READERS * ROUNDS);
+        assert_true(load_run_metric(&load, "replay.p50") > 0);
+        assert_true(load_run_metric(&load, "subscriptions.added") == READERS * ROUNDS);
+        load_run_assert_file(&load, "latency.hlog", "Tag=replay,");
+        load_run_finish(&load);
+    }
+    assert_int_equal(process_stop(broker), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_all_subscriptions_come_and_go),
         cmocka_unit_test(test_memory_is_read_with_all_subscriptions_and_without),
+        cmocka_unit_test(test_each_subscribe_brings_all_retained_messages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

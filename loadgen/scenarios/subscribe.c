@@ -2,6 +2,10 @@
 // Scenario `subscribe`: clients stay, and their subscriptions come and go. Each client adds all of its filters and
 // removes them again, one filter a packet, by turns at a rate, and so again. Latency counts from the intended time to
 // SUBACK or UNSUBACK. Memory is read without subscriptions, with all of them, and when all are gone.
+//
+// With --retained the clients first publish so many retained messages. All of them match the one filter that each client
+// then adds, and the target sends them because of each SUBSCRIBE: a replay, from the intended time of the SUBSCRIBE to the
+// last of them. At the end they are removed.
 #include "base/clock.h"
 #include "loadgen/costs.h"
 #include "loadgen/scenarios/options.h"
@@ -10,10 +14,11 @@
 
 #include <errno.h>
 
-enum { CONNECTIONS = 1000, FILTERS_MAX = 10000 };
+enum { CONNECTIONS = 1000, FILTERS = 10, FILTERS_MAX = 10000, RETAINED_MAX = 100000 };
+static const int64_t REPLAYED_MAX = INT64_C(1) << 33; // retained messages x clients: a bit each
 
 struct subscribe {
-    int64_t connections, filters, repeats, drain_ns, settle_ns;
+    int64_t connections, filters, retained, repeats, drain_ns, settle_ns;
     double rate_per_s, wildcards;
 };
 _Static_assert(sizeof(struct subscribe) <= CONFIG_OPTIONS_BYTES, "the options have no room");
@@ -21,8 +26,13 @@ _Static_assert(sizeof(struct subscribe) <= CONFIG_OPTIONS_BYTES, "the options ha
 #define AT(field) offsetof(struct subscribe, field)
 static const struct opt options[] = {
     OPTION_CONNECTIONS(AT(connections), "how many; 0: 1000"),
-    {"filters", "N", OPT_COUNT, AT(filters), "10", 1, FILTERS_MAX, NULL,
-     "subscriptions of a client, each to another filter", NULL},
+    {"filters", "N", OPT_COUNT, AT(filters), "0", 0, FILTERS_MAX, NULL,
+     "subscriptions of a client, each to another filter; 0: 10, with --retained 1", NULL},
+    {"retained", "N", OPT_COUNT, AT(retained), "0", 0, RETAINED_MAX, NULL,
+     "the clients first publish so many retained messages, and their only filter matches all of them: a "
+     "SUBSCRIBE then "
+     "also awaits these (replay)",
+     NULL},
     {"subscribe-rate", "N/s", OPT_RATE, AT(rate_per_s), "2000", 0.001, 1e9, NULL,
      "SUBSCRIBEs, and then UNSUBSCRIBEs, a second, all clients together, open loop", NULL},
     {"wildcards", "N", OPT_NUMBER, AT(wildcards), "0.1", 0, 1, NULL,
@@ -44,18 +54,39 @@ static const struct subscribe *options_of(const struct config *config)
     return (const void *)config->options;
 }
 
+static int check_retained(const struct config *config, const struct subscribe *own, struct err *err)
+{
+    if (own->filters > 1)
+        return err_set(
+            err, -EINVAL,
+            "--filters %lld: with --retained each client has one filter, which matches all of them",
+            (long long)own->filters);
+    if (config->targets.count > 1)
+        return err_set(err, -EINVAL,
+                       "--retained: %d targets would each have a part of the messages; it takes one",
+                       config->targets.count);
+    if (own->retained > REPLAYED_MAX / config->connections)
+        return err_set(err, -EINVAL, "--retained %lld: for %lld clients %lld is the most that is counted",
+                       (long long)own->retained, (long long)config->connections,
+                       (long long)(REPLAYED_MAX / config->connections));
+    return 0;
+}
+
 static int check(struct config *config, struct err *err)
 {
-    const struct subscribe *own = options_of(config);
-    (void)err;
+    struct subscribe *own = (void *)config->options;
     config->connections = own->connections > 0 ? own->connections : CONNECTIONS;
-    return 0;
+    int code = own->retained > 0 ? check_retained(config, own, err) : 0;
+    if (own->filters == 0)
+        own->filters = own->retained > 0 ? 1 : FILTERS;
+    return code;
 }
 
 static void describe(const struct config *config, json_t *json)
 {
     const struct subscribe *own = options_of(config);
     json_object_set_new(json, "filters", json_integer(own->filters));
+    json_object_set_new(json, "retained", json_integer(own->retained));
     json_object_set_new(json, "subscribe_rate_per_s", json_real(own->rate_per_s));
     json_object_set_new(json, "wildcards", json_real(own->wildcards));
     json_object_set_new(json, "repeat", json_integer(own->repeats));
@@ -74,6 +105,7 @@ static bool change_all(struct run *run, bool removes, struct changes *changes)
         .filters = own->filters,
         .wildcards = own->wildcards,
         .removes = removes,
+        .retained = own->retained,
         .rate_per_s = own->rate_per_s,
         .qos = (int)run->config->qos,
         .drain_ns = own->drain_ns,
@@ -87,6 +119,31 @@ static bool change_all(struct run *run, bool removes, struct changes *changes)
     if (count[TALLY_ADDED] + count[TALLY_REMOVED] > before && count[TALLY_LAST_CHANGED_NS] > order.at_ns)
         changes->took_ns += count[TALLY_LAST_CHANGED_NS] - order.at_ns;
     return fine;
+}
+
+// Publishes the retained messages, or removes them. Nothing without --retained.
+static bool retain(struct run *run, bool removes)
+{
+    const struct subscribe *own = options_of(run->config);
+    struct fleet_order order = {
+        .act = FLEET_RETAIN,
+        .goal = run->config->connections,
+        .retained = own->retained,
+        .removes = removes,
+        .drain_ns = own->drain_ns,
+    };
+    if (own->retained == 0)
+        return true;
+    int64_t before = run->tally.count[TALLY_RETAINED];
+    run_phase(run, "retain");
+    if (!run_order(run, run->fleet, &order, own->drain_ns + 600 * NS_PER_S))
+        return false;
+    int64_t done = run->tally.count[TALLY_RETAINED] - before;
+    if (done < own->retained && !removes)
+        run_break(run,
+                  "%lld of %lld retained messages were acknowledged: without the others no replay is whole",
+                  (long long)done, (long long)own->retained);
+    return !run_is_broken(run);
 }
 
 // `settle_ns` 0: nothing is watched, and nothing is waited for.
@@ -191,6 +248,40 @@ static void add_changes(struct run *run, struct summary *summary, const struct c
                     (long long)lost);
 }
 
+static void add_replays(struct run *run, struct summary *summary)
+{
+    const int64_t *count = run->tally.count;
+    int64_t lost = count[TALLY_REPLAY_MESSAGE_LOST], foreign = count[TALLY_FOREIGN] + count[TALLY_STRANGE];
+    if (options_of(run->config)->retained == 0)
+        return;
+    summary_add(summary, "replay.retained", (double)count[TALLY_RETAINED], "1", "none");
+    summary_add(summary, "replay.messages_due", (double)count[TALLY_REPLAY_MESSAGE_DUE], "1", "none");
+    summary_add(summary, "replay.messages",
+                (double)(count[TALLY_REPLAY_MESSAGE_ARRIVED] + count[TALLY_REPLAY_MESSAGE_CORRUPT]), "1",
+                "none");
+    summary_add(summary, "replay.messages_lost", (double)lost, "1", "lower");
+    summary_add(summary, "messages.duplicates", (double)count[TALLY_DUPLICATES], "1", "lower");
+    if (lost > 0)
+        run_anomaly(run, "lost",
+                    "%lld retained messages did not arrive because of the SUBSCRIBE that they match",
+                    (long long)lost);
+    if (count[TALLY_REPLAY_MESSAGE_CORRUPT] > 0)
+        run_anomaly(run, "corrupt", "%lld retained messages arrived with other content than was published",
+                    (long long)count[TALLY_REPLAY_MESSAGE_CORRUPT]);
+    if (count[TALLY_DUPLICATES] > 0)
+        run_anomaly(run, "duplicates", "%lld retained messages arrived a second time for one SUBSCRIBE",
+                    (long long)count[TALLY_DUPLICATES]);
+    if (foreign > 0)
+        run_anomaly(
+            run, "foreign",
+            "%lld messages arrived that this run did not retain: another generator publishes on the same "
+            "topics (--prefix), or the target kept messages of a run before",
+            (long long)foreign);
+    if (count[TALLY_RETAINED] < count[TALLY_RETAIN_DUE])
+        run_anomaly(run, "retained", "%lld messages with RETAIN were not sent or not acknowledged",
+                    (long long)(count[TALLY_RETAIN_DUE] - count[TALLY_RETAINED]));
+}
+
 static void play(struct run *run, struct summary *summary)
 {
     struct changes changes = {0};
@@ -199,16 +290,19 @@ static void play(struct run *run, struct summary *summary)
     if (run_rest(run) && run_sample(run, &changes.start)) {
         run_phase(run, "connect");
         if (order_connect_to(run, 0, run->config->connections, FLEET_SUBSCRIBE_NONE, &time) &&
-            run_settle(run, settle_ns, &changes.full)) {
+            retain(run, false) && run_settle(run, settle_ns, &changes.full)) {
             run->lossy = true;
             if (flap(run, settle_ns, &changes))
                 add_memory(run, summary, &changes);
+            if (!run_is_broken(run))
+                (void)retain(run, true);
             if (run->config->prove && !run_is_broken(run))
                 order_prove(run, summary);
         }
     }
     order_add_connect_rate(run, summary, &time);
     add_changes(run, summary, &changes);
+    add_replays(run, summary);
     run_disconnect(run);
 }
 

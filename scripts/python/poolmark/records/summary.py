@@ -30,6 +30,8 @@ ROWS = [
     ("SUBACK p50", "subscribe.p50"),
     ("SUBACK p99", "subscribe.p99"),
     ("UNSUBACK p99", "unsubscribe.p99"),
+    ("replay of retained messages p50", "replay.p50"),
+    ("replay of retained messages p99", "replay.p99"),
     ("subscriptions changed per second", "subscriptions.rate"),
     ("delivery p50", "delivery.p50"),
     ("delivery p99", "delivery.p99"),

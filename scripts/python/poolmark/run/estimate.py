@@ -101,7 +101,8 @@ def of_phase(planned: CellPlan, phase: Json, build: Path) -> float:
         return PHASE_S + sum(options.span(name) for name in ("before", "duration", "after")) + 2 * level
     if phase["scenario"] == "subscribe":
         connections = options.count("connections") or 1000
-        changes = 2 * options.count("repeat") * options.count("filters") * connections
+        filters = options.count("filters") or (1 if options.count("retained") else 10)     # as loadgen/scenarios/subscribe.c
+        changes = 2 * options.count("repeat") * filters * connections
         return PHASE_S + connections / CONNECTS_PER_S + changes / options.rate("subscribe-rate") + 3 * level
     if "leave" in described.scenarios(build)[phase["scenario"]]["options"]:
         return PHASE_S + of_arrivals(options, phase["scenario"], level)

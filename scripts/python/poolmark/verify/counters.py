@@ -15,7 +15,7 @@ books give the least that it may say and the most:
     opened, answered         connects that got a CONNACK             connects begun: retries, arrivals and probes too
     PUBLISHes received       those whose deliveries came, or that    all handed to the engine; a sign of life is one where the engine
       by QoS                 were acknowledged                       cannot ping
-    PUBLISHes sent           deliveries that came                    deliveries due and duplicates; no bound where wills, retained
+    PUBLISHes sent           deliveries that came, replays           deliveries due and duplicates; no bound where wills, retained
                                                                      messages, kept sessions or own topics may add some
     bytes received           0                                       bytes that the clients sent (engine raw, a complete run)
     bytes sent               bytes that the clients received         no bound: what a closing client left unread is not known
@@ -43,7 +43,7 @@ WORDS = {"opened": "connections opened", "connects_answered": "CONNECTs answered
          "received_qos_0": "PUBLISH packets of QoS 0 received", "received_qos_1": "PUBLISH packets of QoS 1 received",
          "received_qos_2": "PUBLISH packets of QoS 2 received", "messages_sent": "PUBLISH packets sent",
          "bytes_received": "bytes received", "bytes_sent": "bytes sent"}
-DELIVERIES = ("deliveries", "warm_up_deliveries", "slow_deliveries")
+DELIVERIES = ("deliveries", "warm_up_deliveries", "slow_deliveries", "replayed")
 OF_OTHERS = ("foreign", "strange")      # anomalies: messages that none of the books has
 # Engine -> whether it can ping, so that a sign of life (--prove) is no message. The generator's --describe says so too, and
 # tests/py/test_counters_beside_books.py compares the two; here it is for records of hosts without the program.
@@ -133,6 +133,11 @@ class _Load:
         return Range(0, 0) if pings else Range(self.line("signs_of_life", "measured") if pings is False else 0,
                                                self.line("signs_of_life", "attempted"))
 
+    def retains(self) -> Range:
+        """Messages of QoS 1 that are to be retained, and empty ones that remove them. What was acknowledged has reached the target."""
+        sent = self.line("retains", "attempted") - self.line("retains", "not_sent")
+        return Range(self.line("retains", "measured"), math.inf if sent and self.lost_workers() else sent)
+
     def deliveries(self) -> Range:
         parts = ("", "probe_")
         identity = self.config.get("identity")
@@ -151,7 +156,7 @@ class _Load:
                 return None
             if publishes.most:
                 found[f"received_qos_{qos}"] += publishes
-        found["received_qos_1"] += self.signs_of_life()
+        found["received_qos_1"] += self.signs_of_life() + self.retains()
         return found
 
 
@@ -166,7 +171,7 @@ def of_load(record: Mapping[str, Any], alone: bool = False) -> dict[str, Range] 
     # A run that ended early wrote its record before its clients ended: they may have sent a little more.
     most_sent = sent if record["status"] == "complete" and sent is not None else math.inf
     found = {"opened": connects, "connects_answered": connects,
-             "messages_received": run.publishes("") + run.publishes("probe_") + run.signs_of_life(),
+             "messages_received": run.publishes("") + run.publishes("probe_") + run.signs_of_life() + run.retains(),
              **(qos or {f"received_qos_{one}": Range(0, math.inf) for one in range(3)}),
              "messages_sent": run.deliveries(), "bytes_received": Range(0, most_sent),
              "bytes_sent": Range(received or 0, math.inf)}

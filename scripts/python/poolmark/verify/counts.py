@@ -14,6 +14,7 @@ NOT_WHOLE = ("lost", "not_sent", "unreadable", "unfinished")    # columns that a
 
 # Tags of latency.hlog, and the books that have their samples.
 SAMPLES = ((("connect",), ("connects",)), (("arrival",), ("arrivals",)), (("subscribe",), ("subacks",)), (("unsubscribe",), ("unsubacks",)),
+           (("replay",), ("replays",)),
            (("ack",), ("acks",)), (("delivery", "delivery_before", "delivery_after"), ("deliveries", "probe_deliveries")),
            (("delivery_slow",), ("slow_deliveries",)), (("recovery",), ("recoveries",)))
 
@@ -178,6 +179,10 @@ def count_complaints(record: RecordData) -> list[str]:
                                        ("failed", both, ("lost", "failed")), ("not_sent", both, ("not_sent",)),
                                        ("unfinished", both, ("unfinished",))):
             bounds[f"subscriptions.{name}"] = (sum(line(source, *columns) for source in sources),) * 2
+    if "replayed" in books:
+        bounds["replay.retained"] = (line("retains", "measured"),) * 2
+        for name, columns in (("messages_due", ("attempted",)), ("messages", ("measured", "unreadable")), ("messages_lost", ("lost",))):
+            bounds[f"replay.{name}"] = (line("replayed", *columns),) * 2
     if "connects" in books and not any(source.startswith("probe_") for source in books):
         connected, failed = line("connects", "measured", "unreadable"), line("connects", "failed")
         bounds["clients.connected"] = (connected, connected)
