@@ -121,8 +121,8 @@ def lines(data: RecordData) -> Iterator[Line]:
         cells, why = grouped.get(key, {}), reasons.get(key, {})
         for metric in table["figures"].get(key[0], []) if cells else [""]:
             of = [_side(cells.get(side, []), why.get(side, ""), metric) for side in table["sides"]]
-            one = next((cell["metrics"][metric] for found in cells.values() for cell in found if metric in cell["metrics"]), None)
-            yield Line(key, metric, one["unit"] if one else "", one["better"] if one else "none", of)
+            known = next((cell["metrics"][metric] for found in cells.values() for cell in found if metric in cell["metrics"]), None)
+            yield Line(key, metric, known["unit"] if known else "", known["better"] if known else "none", of)
 
 
 def _ratio_texts(line: Line) -> list[str]:

@@ -202,9 +202,9 @@ def check_cell(data: Json, plan: CellPlan, faults: Faults, build: Path | None) -
         if wrong:
             faults.add(place_of(data, plan, "strategy"), f"cell {plan.id}: {wrong}")
     for phase in plan.phases:
-        wrong = described.ask(LOADGEN, load_words(plan.config, plan.load, phase), build)[1] or None
+        wrong = described.ask(LOADGEN, load_words(plan.config, plan.load, phase), build)[1]
         if not wrong and plan.config.get("client") == BARE:
-            wrong = wrong_for_bare(plan, phase, build)
+            wrong = wrong_for_bare(plan, phase, build) or ""
         if wrong:
             faults.add(place_of_phase(data, phase), f"cell {plan.id}, phase {phase['name']}: {wrong}")
 
