@@ -109,6 +109,11 @@ def test_the_csv_has_every_number_in_full():
     assert rows[1]["ours median"] == rows[1]["ratio"] == ""
 
 
+def test_a_figure_has_the_label_of_the_suites_table_and_says_of_what_it_is():
+    assert [beside.figure_label(name) for name in ("arrival.p99", "sensors.day.ack.p99", "step.1000.user_bytes", "x.y")] == [
+        "arrival p99", "ack p99 (sensors day)", "user memory (step 1000)", "x.y"]
+
+
 def test_a_sentence_counts_the_figures_of_each_side():
     data = record(of_three((1e6, 1e6, 1e6), (2e6, 2e6, 2e6)))
     assert beside.answer(data).startswith("ours beside theirs: of 1 figure that both have, ours is better in 1 and theirs in 0,")

@@ -26,7 +26,17 @@ FILE = "beside.csv"
 NOT_POSSIBLE = "not possible"
 LABELS = {metric: label for label, metric in summary.ROWS} | {
     "messages.rate": "messages per second", "arrivals.seconds": "all are back after", "schedule.lag_p99": "behind the schedule, p99",
-    "slow.tcp_per_reader_bytes": "TCP memory per slow reader"}
+    "user_bytes": "user memory"}
+
+
+def figure_label(metric: str) -> str:
+    """For people: of `arrival.p99` its label, of `sensors.day.ack.p99` "ack p99 (sensors day)", of `step.1000.user_bytes` likewise."""
+    words = metric.split(".")
+    for at in range(len(words)):
+        label = LABELS.get(".".join(words[at:]))
+        if label:
+            return f"{label} ({' '.join(words[:at])})" if at else label
+    return metric
 
 
 @dataclass
@@ -56,7 +66,7 @@ class Line:
     sides: list[Side]
 
     def label(self) -> str:
-        figure = f": {LABELS.get(self.metric, self.metric)}" if self.metric else ""
+        figure = f": {figure_label(self.metric)}" if self.metric else ""
         return ", ".join(self.key) + figure
 
     def ratio(self) -> tuple[float, float, float] | None:
