@@ -13,7 +13,7 @@ from operator import truediv
 
 from poolmark.base.forms import CellData, Metrics, value_of
 from poolmark.base.units import plural, show, show_count
-from poolmark.records import attacked, beside, phases
+from poolmark.records import attacked, bare, beside, phases
 from poolmark.records.read_record import Run
 from poolmark.report.names import Name
 from poolmark.report.source import Source, cells_of, median, values
@@ -203,7 +203,8 @@ def answer(source: Source, run: Run) -> list[str]:
     if not run.data.get("cells"):
         return lines + (_of_a_load(run.data.get("metrics", {})) or ["The tables hold what this record has."])
     if beside.asked(run.data):
-        return [*lines, beside.answer(run.data), losses(run.data["cells"])]
+        counting = [cell for cell in run.data["cells"] if cell["config"].get("client") != bare.BARE]   # the bare client has no such counts
+        return [*lines, beside.answer(run.data), losses(counting)]
     configs = [cells[0]["config"] for cells in groups.values()]
     loads = {tuple(str(config.get(key)) for key in ("connections", "shape", "engine")) for config in configs}
     if any("workload" in config for config in configs):
