@@ -174,7 +174,7 @@ static int play(struct run *run, const struct config *config, struct record *rec
     summary_add_clients(summary, run);
     summary_add_surroundings(summary, run);
     summary_add_ceilings(summary, run);
-    summary_add_ranks(run);
+    summary_add_ranks(summary, run);
     if (self.messages >= hist_percentile_takes(99)) {
         summary_add(summary, "generator.added_latency_p50", (double)self.p50_ns, "ns", "none");
         summary_add(summary, "generator.added_latency_p99", (double)self.p99_ns, "ns", "none");

@@ -21,6 +21,7 @@
 #define LOOK_NS (2 * NS_PER_MS)     // between two looks at the network
 #define AWAKE_NS (20 * NS_PER_MS)   // after a round of a measurement
 #define ASKED_NS (400 * NS_PER_MS)  // after SIGTERM, for others to say that they are there
+#define WARNED_NS (5 * NS_PER_S)    // at most, between SIGCONT and SIGTERM of mpirun
 #define ROUND_NS (50 * NS_PER_MS)   // for one round of a measurement
 #define MEASURE_NS (NS_PER_S / 2)   // for all rounds with one rank
 #define PATIENCE_NS (10 * NS_PER_S) // for a generator that has been told to end
@@ -61,7 +62,8 @@ struct relay {
     struct relay_end end;
     int64_t beat_ns;
     int64_t awake_until_ns;
-    int64_t asked_ns; // when this process was asked to end; 0: it was not
+    int64_t resumed_ns; // the last SIGCONT; 0: there was none
+    int64_t asked_ns;   // when this process was asked to end; 0: it was not
     int asked_by;
     bool asked_done;
     int64_t over_ns;  // when the run was over here; 0: it goes on
@@ -256,24 +258,28 @@ static void look_at_signals(struct relay *relay)
 {
     struct signalfd_siginfo info;
     while (read(relay->signals, &info, sizeof info) == sizeof info)
-        if (info.ssi_signo != SIGCHLD && relay->asked_ns == 0) {
+        if (info.ssi_signo == SIGCONT) {
+            relay->resumed_ns = clock_now_ns();
+        } else if (info.ssi_signo != SIGCHLD && relay->asked_ns == 0) {
             relay->asked_ns = clock_now_ns();
             relay->asked_by = (int)info.ssi_signo;
         }
 }
 
-// After SIGTERM: who is silent since then was the reason for it. Otherwise somebody wants the run to end.
+// After SIGTERM: who is silent since then was the reason for it. Otherwise somebody wants the run to end. Before SIGTERM
+// mpirun sends SIGCONT: the silence may be counted from there, which leaves more time until SIGKILL.
 static void judge_asked(struct relay *relay, int64_t now_ns)
 {
-    if (relay->asked_ns == 0 || relay->asked_done || relay->net->rank != 0 ||
-        now_ns < relay->asked_ns + ASKED_NS)
+    bool warned = relay->resumed_ns > 0 && relay->asked_ns - relay->resumed_ns < WARNED_NS;
+    int64_t since_ns = warned ? relay->resumed_ns : relay->asked_ns;
+    if (relay->asked_ns == 0 || relay->asked_done || relay->net->rank != 0 || now_ns < since_ns + ASKED_NS)
         return;
     relay->asked_done = true;
     bool all = true;
     for (int rank = 1; rank < relay->net->size; rank++)
         if (relay->peers[rank].lost) {
             all = false;
-        } else if (relay->peers[rank].heard_ns < relay->asked_ns) {
+        } else if (relay->peers[rank].heard_ns < since_ns) {
             all = false;
             lose(relay, rank, "its MPI process was killed; mpirun then asked all others to end");
         }
@@ -333,6 +339,7 @@ static sigset_t signals_of_interest(void)
     sigaddset(&mask, SIGINT);
     sigaddset(&mask, SIGHUP);
     sigaddset(&mask, SIGCHLD);
+    sigaddset(&mask, SIGCONT);
     return mask;
 }
 

@@ -2,6 +2,7 @@
 #include "loadgen/summary_ranks.h"
 
 #include "loadgen/ranks_counts.h"
+#include "loadgen/withheld.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -92,7 +93,17 @@ static void note_differences(struct run *run)
     }
 }
 
-void summary_add_ranks(struct run *run)
+// Figures for a client that are of rank 0's host alone.
+static bool has_figures_of_one_host(const struct summary *summary)
+{
+    uint64_t bit = withheld_bit("other_hosts");
+    for (int i = 0; i < summary->count; i++)
+        if (withheld_by(bit, summary->rows[i].name))
+            return true;
+    return false;
+}
+
+void summary_add_ranks(const struct summary *summary, struct run *run)
 {
     struct ranks *ranks = run->ranks;
     if (!ranks_lead(ranks))
@@ -104,12 +115,13 @@ void summary_add_ranks(struct run *run)
                 "rank %d was lost: %s. What it had told before counts; the rest of its clients and messages "
                 "counts as that of a process that died",
                 rank, ranks->of[rank].why);
-    run_anomaly(
-        run, "other_hosts",
-        "%d of %d ranks are other processes, mostly of other hosts: kernel memory, and memory and CPU time "
-        "of the "
-        "generator, are read on rank 0 alone and have no figure for a client; network.* are of rank 0",
-        ranks->size - 1, ranks->size);
+    if (has_figures_of_one_host(summary))
+        run_anomaly(run, "other_hosts",
+                    "%d of %d ranks are other processes, mostly of other hosts: kernel memory, and memory "
+                    "and CPU time "
+                    "of the generator, are read on rank 0 alone and have no figure for a client; network.* "
+                    "are of rank 0",
+                    ranks->size - 1, ranks->size);
     note_differences(run);
     if (!run->record)
         return;

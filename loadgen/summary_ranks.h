@@ -3,9 +3,9 @@
 #ifndef POOLMARK_LOADGEN_SUMMARY_RANKS_H
 #define POOLMARK_LOADGEN_SUMMARY_RANKS_H
 
-#include "loadgen/run.h"
+#include "loadgen/summary.h"
 
-// After ranks_finish, on rank 0. Nothing where there is one rank.
-void summary_add_ranks(struct run *run);
+// After ranks_finish, on rank 0, when all rows are there. Nothing where there is one rank.
+void summary_add_ranks(const struct summary *summary, struct run *run);
 
 #endif

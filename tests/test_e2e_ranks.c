@@ -248,6 +248,53 @@ static void a_killed_generator_is_named_and_the_others_end_in_order(void **state
     assert_int_equal(process_stop(broker), 0);
 }
 
+static void assert_balanced(const struct load_run *load)
+{
+    static const char *const outcomes[] = {"measured", "lost",       "failed",
+                                           "not_sent", "unreadable", "unfinished"};
+    const char *source;
+    json_t *line;
+    json_object_foreach(json_object_get(load->json, "books"), source, line)
+    {
+        json_int_t sum = 0;
+        for (size_t i = 0; i < sizeof outcomes / sizeof *outcomes; i++) {
+            json_int_t count = json_integer_value(json_object_get(line, outcomes[i]));
+            assert_true(count >= 0);
+            sum += count;
+        }
+        if (sum != json_integer_value(json_object_get(line, "attempted")))
+            fail_msg("%s does not balance", source);
+    }
+}
+
+static void a_rank_killed_while_it_publishes_leaves_books_that_balance(void **state)
+{
+    (void)state;
+    struct process *broker = process_start_broker(NULL, NULL);
+    struct load_run load;
+    struct ranks_run run;
+    load_run_prepare(&load, process_port(broker), "publish", "raw");
+    load_run_add(&load, "--pairs", "30", "--workers", "2", "--qos", "1", "--publish-rate", "900",
+                 "--duration", "1h", "--warmup", "0", "--quiet", NULL);
+    ranks_run_start(&run, RANKS, load.arguments);
+    int64_t until_ns = clock_now_ns() + PROCESS_GUARD_S * NS_PER_S;
+    while (process_statistic(broker, "messages_received") < 2000 && clock_now_ns() < until_ns)
+        clock_sleep_until_ns(clock_now_ns() + 20 * NS_PER_MS);
+    assert_int_equal(kill(ranks_run_generator(&run, 1), SIGKILL), 0);
+    assert_int_equal(ranks_run_wait(&run), 1);
+    load_run_read(&load);
+    assert_string_equal(load_run_status(&load), "incomplete");
+    assert_non_null(strstr(anomaly(&load, "rank_lost"), "rank 1 was lost"));
+    assert_balanced(&load);
+    // Those that go on had sent as much each, and lost nothing of it.
+    assert_true(load_run_metric(&load, "messages.lost") == 0);
+    assert_true(count_of(&load, 0, "sent") > 600 && count_of(&load, 2, "sent") > 600);
+    assert_int_equal(count_of(&load, 2, "sent"),
+                     count_of(&load, 2, "received") + count_of(&load, 2, "unfinished"));
+    load_run_finish(&load);
+    assert_int_equal(process_stop(broker), 0);
+}
+
 // As mpirun does when one of its processes is killed: SIGTERM to all others, and SIGKILL later.
 static void end_as_mpirun(const struct ranks_run *run, int killed)
 {
@@ -391,6 +438,7 @@ int main(void)
         cmocka_unit_test(pairs_publish_on_all_ranks_and_none_is_lost),
         cmocka_unit_test(clients_that_live_do_so_on_all_ranks),
         cmocka_unit_test(a_killed_generator_is_named_and_the_others_end_in_order),
+        cmocka_unit_test(a_rank_killed_while_it_publishes_leaves_books_that_balance),
         cmocka_unit_test(a_killed_relay_is_named_by_its_silence),
         cmocka_unit_test(when_all_are_asked_to_end_the_run_was_interrupted),
         cmocka_unit_test(without_any_relay_the_record_is_whole),

@@ -152,6 +152,19 @@ def test_a_clock_that_is_moved_is_found_within_its_bound(tmp_path):
 
 
 @needs_mpi
+def test_what_differs_between_hosts_is_told(tmp_path):
+    with Broker() as broker, Run(tmp_path, broker, "publish", "--engine", "raw", "--pairs", 30, "--publish-rate", 300, "--duration", "1s",
+                                 "--share", "fit", rank_1="ulimit -n 1000") as run:
+        assert run.end() == 0, run.errors.read_text()
+    record = run.record()
+    assert record["ranks"][1]["host"]["limits"]["nofile_hard"] == 1000 != record["ranks"][0]["host"]["limits"]["nofile_hard"]
+    told = [one["text"] for one in record["anomalies"] if one["what"] == "ranks_differ"]
+    assert told and all("rank 1" in text and "limits.nofile_" in text for text in told), told
+    assert not run.anomaly("other_hosts")       # there is no figure that it withholds
+    assert sum(one["clients"] for one in record["ranks"]) == 60 and record["config"]["share"] == "fit"
+
+
+@needs_mpi
 @pytest.mark.parametrize("victim", ["generator", "relay"])
 def test_a_rank_that_is_killed_is_named_and_the_record_is_whole(tmp_path, poolmark, victim):
     with Broker() as broker, Run(tmp_path, broker, "connect", "--engine", "raw", "--connections", 90, "--workers", 2, "--hold", "1h", "--settle", 0) as run:
@@ -167,8 +180,9 @@ def test_a_rank_that_is_killed_is_named_and_the_record_is_whole(tmp_path, poolma
     assert record["status"] == "incomplete"
     assert "rank 1 was lost" in run.anomaly("rank_lost"), record["anomalies"]
     assert ("killed by SIGKILL" if victim == "generator" else "its MPI process was killed") in run.anomaly("rank_lost")
-    assert [one["lost"] for one in record["ranks"]] == [False, True, False]
-    assert metric(record, "clients.connected") == 90 and metric(record, "clients.dropped") == 30
+    # mpirun kills the other relays a second later: on a busy host rank 2 may have told less by then.
+    assert [one["lost"] for one in record["ranks"]][:2] == [False, True]
+    assert metric(record, "clients.connected") == 90 and metric(record, "clients.dropped") in ((30,) if victim == "generator" else (30, 60))
     balanced(record)
     told = poolmark("verify", run.record_dir)
     assert told.returncode == 0, told.stdout + told.stderr
