@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -201,6 +202,63 @@ static void test_a_trim_finds_the_objects_of_every_node(void **state)
     end(&stage);
 }
 
+enum { THREADS = 4, HELD = 300, ROUNDS = 600 };
+
+static atomic_uint hops;
+
+// Every look finds the thread on another node, as if the kernel moved it all the time.
+static int hopping_node(void)
+{
+    return (int)(atomic_fetch_add_explicit(&hops, 1, memory_order_relaxed) % 3);
+}
+
+static void *fill_and_empty(void *context)
+{
+    struct pool *pool = context;
+    void *objects[HELD];
+    intptr_t refused = 0;
+    for (int round = 0; round < ROUNDS; round++) {
+        int count = HELD - round % 7 * 40;
+        for (int i = 0; i < count; i++)
+            refused += !(objects[i] = pool_get(pool));
+        for (int i = 0; i < count; i++)
+            pool_put(pool, objects[i]);
+    }
+    return (void *)refused;
+}
+
+// All threads together may have as many objects as the pool, so at every instant of a get one is free: no get may be
+// refused, wherever the magazines lie.
+static void test_at_the_bound_no_free_object_is_overlooked(void **state)
+{
+    (void)state;
+    static const struct memory_node_map three_nodes = {3, hopping_node};
+    struct pool_config config = POOL_CONFIG_DEFAULTS;
+    struct pool *pool;
+    pthread_t threads[THREADS];
+    config.name = "nodes";
+    config.object_bytes = OBJECT_BYTES;
+    config.max = THREADS * HELD;
+    config.overflow = POOL_OVERFLOW_REFUSE;
+    memory_node_pretend(&three_nodes);
+    assert_int_equal(pool_open(&pool, pool_strategy_find("slab"), &config, NULL), 0);
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, fill_and_empty, pool), 0);
+    for (int i = 0; i < THREADS; i++) {
+        void *refused;
+        assert_int_equal(pthread_join(threads[i], &refused), 0);
+        assert_null(refused);
+    }
+    struct pool_stats stats;
+    pool_stats(pool, &stats);
+    assert_int_equal(stats.in_use, 0);
+    assert_int_equal(stats.refused, 0);
+    assert_true(stats.owned <= config.max);
+    assert_true(atomic_load(&hops) > 0);
+    pool_close(pool);
+    memory_node_pretend(NULL);
+}
+
 static void test_the_kernels_list_of_nodes_is_read(void **state)
 {
     (void)state;
@@ -231,6 +289,7 @@ int main(void)
         cmocka_unit_test(test_on_one_node_they_do_not),
         cmocka_unit_test(test_a_node_without_objects_gets_those_of_the_others),
         cmocka_unit_test(test_a_trim_finds_the_objects_of_every_node),
+        cmocka_unit_test(test_at_the_bound_no_free_object_is_overlooked),
         cmocka_unit_test(test_the_kernels_list_of_nodes_is_read),
         cmocka_unit_test(test_this_machine_has_nodes),
     };
