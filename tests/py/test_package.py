@@ -4,7 +4,7 @@ import ast
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[2] / "scripts/python/poolmark"
-LAYERS = ["base", "facts", "records", "attack", "suites", "bench", "account", "limits", "verify", "compare", "model", "run", "claims", "report", "ci"]
+LAYERS = ["base", "facts", "records", "attack", "suites", "bench", "account", "limits", "verify", "compare", "model", "cluster", "run", "claims", "report", "ci"]
 
 
 def imports(path: Path) -> set[str]:

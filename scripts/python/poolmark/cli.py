@@ -20,6 +20,8 @@ COMMANDS = {
     "host": ("facts.host", "would this host hold N connections? what is too small, and the plan; changes nothing"),
     "capacity": ("model.capacity", "what do so many connections and messages need? memory, CPU, hosts; what a run in steps forecasts"),
     "mix": ("run.mix", "play groups of clients in phases, from a TOML file, against a broker"),
+    "cluster": ("run.cluster", "the load generator on several hosts: does each hold its share? an mpirun line, an sbatch script or a "
+                               "Kubernetes job; rehearsals on hosts of network namespaces"),
     "limit": ("run.limit", "the highest rate that holds a bound on latency with nothing lost, by search with repetition"),
     "bench": ("bench.bench", "run the micro-benchmarks beside the allocators and print the comparison"),
     "kernel": ("account.kernel", "kernel memory of a connection by part and by state; what options of a server save"),
@@ -49,6 +51,8 @@ EXIT_CODES = {
                 "record that cannot be used",
     "limit": "0 every contender has an answer, 1 one has none or is not clear or the search ended early, 2 wrong call, 129, 130 or 143 "
              "interrupted by SIGHUP, SIGINT or SIGTERM (what was measured is kept)",
+    "cluster": "0 printed, or every call was complete, 1 a host does not hold its share, or a call was not complete or not started, "
+               "2 wrong call, 129, 130 or 143 interrupted by SIGHUP, SIGINT or SIGTERM",
     "mix": "0 every sample is accounted for, 1 a client failed or was dropped, something was lost or not sent, or the run was ended "
            "early, 2 wrong call",
     "bench": "0 every benchmark measured, 1 one failed, 2 wrong call, 129, 130 or 143 interrupted by SIGHUP, SIGINT or SIGTERM "

@@ -8,6 +8,7 @@ import argparse
 import json
 import math
 import shutil
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 from poolmark.facts import allowance, described, proc_files
@@ -44,24 +45,37 @@ def connection_bytes(shape: str, strategy: str | None) -> int:
     return round(int(shapes.get(shape, shapes["classic"])["connection_bytes"]) * (RESERVE_FACTOR if grows else 1))
 
 
-def memory_needed(plan: Plan, shape: str = "lean", strategy: str | None = None) -> int:
-    """Bytes that the plan's processes and sockets need together."""
+def generator_memory(plan: Plan) -> int:
+    """Bytes of the plan's workers and of their ends of the connections."""
     engine = described.engines()[plan.engine]
-    each = KERNEL_BYTES + connection_bytes(shape, strategy) + int(engine["client_bytes"])
-    return (plan.connections * each + plan.instances * int(described.broker()["instance_bytes"])
-            + plan.workers * int(engine["process_bytes"]))
+    return plan.connections * (KERNEL_BYTES // 2 + int(engine["client_bytes"])) + plan.workers * int(engine["process_bytes"])
+
+
+def memory_needed(plan: Plan, shape: str = "lean", strategy: str | None = None) -> int:
+    """Bytes that the plan's processes and sockets need together, both ends."""
+    each = KERNEL_BYTES // 2 + connection_bytes(shape, strategy)
+    return generator_memory(plan) + plan.connections * each + plan.instances * int(described.broker()["instance_bytes"])
+
+
+def _most(fits: Callable[[int], bool]) -> int:
+    """The most connections that fit, a multiple of 1 000."""
+    low, high = 0, MOST_CONNECTIONS
+    while high - low > 1000:
+        middle = (low + high) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle)
+    return low - low % 1000
 
 
 def connections_that_fit(engine: str, shape: str, memory_bytes: int, descriptor_limit: int, cores: int,
                          strategy: str | None = None) -> int:
     """The most connections whose plan needs at most `memory_bytes` less the spare; a multiple of 1 000."""
-    low, high = 0, 100_000_000
-    while high - low > 1000:
-        middle = (low + high) // 2
-        plan = make_plan(middle, engine, descriptor_limit, cores)
-        fits = memory_needed(plan, shape, strategy) <= memory_bytes - SPARE_BYTES
-        low, high = (middle, high) if fits else (low, middle)
-    return low - low % 1000
+    return _most(lambda count: memory_needed(make_plan(count, engine, descriptor_limit, cores), shape, strategy)
+                 <= memory_bytes - SPARE_BYTES)
+
+
+def clients_that_fit(engine: str, memory_bytes: int, descriptor_limit: int, cores: int) -> int:
+    """The same of a host that has the generator alone."""
+    return _most(lambda count: generator_memory(make_plan(count, engine, descriptor_limit, cores)) <= memory_bytes - SPARE_BYTES)
 
 
 def descriptor_limit() -> int:

@@ -5,6 +5,8 @@ import signal
 import time
 from pathlib import Path
 
+from poolmark.cluster import calls, mpirun
+from poolmark.cluster.asked import Asked
 from poolmark.records import attacked, bare, phases
 from poolmark.facts import described, listeners
 from poolmark.run import estimate
@@ -119,7 +121,10 @@ class CellRun:
         if "fresh-target" in known and self.is_fresh(phase):
             options["fresh-target"] = True
         options.update({**beside(config), "watch-pid": self.target.pids, "seed": self.seed, "record": folder, "quiet": True})
-        return [str(self.build / "poolmark-loadgen"), phase["scenario"], *option_words(options)]
+        words, ranks = [phase["scenario"], *option_words(options)], config.get("ranks")
+        if ranks:
+            return mpirun.command([str(self.build / calls.MPI), *words], Asked(ranks=ranks))
+        return [str(self.build / calls.LOADGEN), *words]
 
     def watch(self, load: Child, name: str, guard_s: float) -> None:
         """Waits for the end of the generator. After the end of a broker it gets AFTERMATH_S to count the losses."""

@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+from poolmark.cluster import mpirun
 from poolmark.facts import allocators, allowance, described, host, own_pools
 from poolmark.records import tables
 from poolmark.suites import suite_file
@@ -74,10 +75,12 @@ def check_programs(build: Path) -> None:
         raise UsageError(f"{for_people(build)}: {' and '.join(missing)} not there; run make first, or name --build DIR")
 
 
-def check_installed(suite: Suite) -> None:
-    """UsageError when another broker that some cell needs is not there."""
+def check_installed(suite: Suite, build: Path) -> None:
+    """UsageError when another broker that some cell needs, or what starts its ranks, is not there."""
     if any(cell.config.get("target") == "mosquitto" for cell in suite.cells):
         Mosquitto.program()
+    if any(cell.config.get("ranks") for cell in suite.cells):
+        mpirun.need_programs(build)
 
 
 def recorded_config(planned: CellPlan) -> Config:
@@ -281,7 +284,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     if args.out and Path(args.out).is_dir() and any(Path(args.out).iterdir()):
         raise UsageError(f"--out {args.out}: is not empty; a run's folder holds that run and nothing else")
-    check_installed(suite)
+    check_installed(suite, build)
     plans = check_fits(suite, limit, build)
     config: Config = {"suite": suite.name, "title": suite.title, "only": args.only, "repetitions": suite.repetitions,
               "connections": args.connections, "set": args.set,

@@ -45,7 +45,7 @@ def cell_name(config: Config) -> str:
         if value is None or key == "target" and value == "poolmark" or key == "allocator" and value == "glibc":
             continue
         parts.append(("sub" if value else "nosub") if key == "subscribe" else
-                     str(value).replace("-", "_") if key in ("attack", "scenario") else str(value))
+                     str(value).replace("-", "_") if key in ("attack", "scenario") else f"{value}ranks" if key == "ranks" else str(value))
     parts += [f"{key}-{value}" for key, value in config.items() if key not in NAMED]
     return re.sub(r"[^A-Za-z0-9_.=+-]+", "_", "-".join(parts)) or "cell"
 

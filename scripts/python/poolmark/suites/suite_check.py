@@ -25,7 +25,8 @@ OVERRIDE_KEYS: Kinds = {"when": dict, "config": dict, "broker": dict, "load": di
 RATIO_KEYS: Kinds = {"metric": str, "of": dict, "to": dict, "by": str}
 KINDS, PLOTS = ("suite", "steps"), ("memory",)
 # The keys of a cell, in the order of its name.
-NAMED = ("target", "shape", "strategy", "engine", "allocator", "connections", "subscribe", "attack", "scenario", "client")
+NAMED = ("target", "shape", "strategy", "engine", "allocator", "connections", "subscribe", "attack", "scenario", "client", "ranks")
+MOST_RANKS = 4096       # of the generator (loadgen/ranks_frames.h)
 TYPES: dict[type[object], str] = {str: "text", int: "a whole number", bool: "true or false", dict: "a table", list: "a list"}
 CELL = "cell"           # prefix of metrics of a whole cell, so no phase may have this name
 
@@ -193,6 +194,8 @@ class Check:
             self.faults.add(path, f"subscribe is {value!r}; it must be true or false")
         elif key == "connections" and value != "fit" and (not is_type(value, int) or value < 1):
             self.faults.add(path, f"connections is {value!r}; it must be a whole number of at least 1, or \"fit\"")
+        elif key == "ranks" and (not is_type(value, int) or not 1 <= value <= MOST_RANKS):
+            self.faults.add(path, f"ranks is {value!r}; it must be a whole number from 1 to {MOST_RANKS}")
         elif key == "attack":
             self.one_of(path, value, (CALM, *ATTACKS), "attack")
         elif key == "client":

@@ -6,6 +6,7 @@
     [config]          configuration of all cells: target, shape, strategy, engine, allocator, connections, subscribe, attack.
                       Comparisons pair cells by it
                       attack: an attacker that works beside the load, by its name (scripts/poolmark attack --list), or calm
+                      ranks: the generator is so many ranks on this machine, by mpirun (docs/ten-million-connections.md)
                       A strategy may be a file with a pool of your own, ./mine.so; an allocator
                       any shared library, /opt/lib/libother.so
     [axes]            name = [values]: a cell for each combination, added to config

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The calls of the generator that a run on several hosts makes: one for a scenario, one for each phase of a suite's cells.
+
+    calls = of_scenario(["connect", "--connections", "1M"], build)
+    calls, broker = of_suite("idle", build, only="slab")
+"""
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from poolmark.base.errors import UsageError
+from poolmark.base.faults import nearest
+from poolmark.facts import described
+from poolmark.records.attacked import CALM
+from poolmark.suites import suite_file
+from poolmark.suites.suite_cells import CellPlan
+from poolmark.suites.suite_options import load_words
+from poolmark.suites.targets import option_words
+
+LOADGEN, MPI = "poolmark-loadgen", "poolmark-loadgen-mpi"
+# What the launcher itself gives to each call, and what is of one host.
+LAUNCHERS_OWN = {"target": "--target before the scenario", "record": "--out before the scenario", "share": "--share before the scenario"}
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of the generator, without targets and without a folder."""
+    name: str                   # of its folder, where there are several
+    words: tuple[str, ...]
+    engine: str
+    clients: int                # of all ranks together
+    pairs: bool                 # clients come in pairs that stay on one rank
+
+    def share(self, ranks: int) -> int:
+        """The most clients that a rank gets where shares are even."""
+        unit = 2 if self.pairs else 1
+        return math.ceil(math.ceil(self.clients / ranks) / unit) * unit
+
+
+def mpi_program(build: Path, asked: str | None) -> str:
+    """The generator for ranks: as asked, else the built one where it is there, else by its name in PATH."""
+    built = build / MPI
+    return asked or (str(built) if os.access(built, os.X_OK) else MPI)
+
+
+def make(name: str, words: Sequence[str], build: Path) -> Call:
+    """UsageError in the generator's own words when it would not take the call."""
+    told, wrong = described.ask(LOADGEN, words, build)
+    if told is None:
+        raise UsageError(wrong)
+    plan, config = told["plan"], told["config"]
+    return Call(name, tuple(words), str(config["engine"]), int(plan["clients"]), str(config.get("pattern")) == "pairs")
+
+
+def of_scenario(words: Sequence[str], build: Path) -> list[Call]:
+    scenarios = described.scenarios(build)
+    if words[0] not in scenarios:
+        raise UsageError(f"{words[0]!r} is no scenario of {LOADGEN}{nearest(words[0], [*scenarios, 'suite', 'rehearsal', 'forecast'])}")
+    for word in words[1:]:
+        name = word.removeprefix("--").partition("=")[0]
+        if word.startswith("--") and name in LAUNCHERS_OWN:
+            raise UsageError(f"{word}: the launcher gives it to each call; say {LAUNCHERS_OWN[name]}")
+    return [make(words[0], words, build)]
+
+
+def broker_words(cell: CellPlan) -> list[str]:
+    """The options of the reference broker that a cell wants; none where its target runs already."""
+    if cell.config.get("target", "poolmark") != "poolmark":
+        return []
+    return option_words({"pool": cell.config.get("strategy"), "shape": cell.config.get("shape"), **cell.broker})
+
+
+def of_suite(name: str, build: Path, only: str | None = None, connections: int | None = None,
+             sets: Sequence[str] = ()) -> tuple[list[Call], list[str]]:
+    """(calls, options of the broker that all of them want). The hosts' brokers are started by people: cells that want several kinds
+    cannot follow one another here."""
+    suite = suite_file.load(name, build=build, only=only, connections=connections, sets=sets)
+    kinds = {cell.id: (broker_words(cell), cell.config.get("allocator", "glibc")) for cell in suite.cells}
+    first = suite.cells[0]
+    for cell in suite.cells:
+        if cell.config.get("ranks"):
+            raise UsageError(f"suite {suite.name}: {cell.id} has ranks of its own: scripts/poolmark suite {suite.name} starts them on this machine")
+        if kinds[cell.id] != kinds[first.id]:
+            raise UsageError(f"suite {suite.name}: {first.id} and {cell.id} want different brokers ({' '.join(kinds[first.id][0])}; "
+                             f"{' '.join(kinds[cell.id][0])}), and one is running: choose by --only")
+        if cell.config.get("attack", CALM) != CALM:
+            raise UsageError(f"suite {suite.name}: {cell.id} has an attacker beside the load, which is of one host; choose by --only")
+    made = [make(f"{cell.id}/{phase['name']}", load_words(cell.config, cell.load, phase), build)
+            for cell in suite.cells for phase in cell.phases]
+    return made, kinds[first.id][0]
