@@ -132,6 +132,8 @@ static bool is_busy(const struct run *run, const struct cost_part *part)
 static int64_t others_of(const struct run *run, const struct cost_part *part)
 {
     int64_t most = run->strangers.most_more;
+    if (part->by_sockets)
+        return 0;
     return part->more_descriptors > most ? part->more_descriptors : most;
 }
 
@@ -339,6 +341,8 @@ void costs_judge_memory(struct run *run, const struct sample *from, const struct
 {
     struct cost_part part = costs_between(from, to);
     part.cpu_ns = -1; // no figure of it is judged
+    // A target may have several descriptors for a client, as a relay has.
+    part.by_sockets = from->census.opened >= 0 && to->census.opened >= 0;
     part.made = made;
     (void)costs_each(run, &part, &costs_of_connections);
 }

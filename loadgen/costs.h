@@ -29,6 +29,7 @@
 struct cost_part {
     int64_t cpu_ns, took_ns;  // of the target, and of the clock; cpu_ns -1: not read
     int64_t more_descriptors; // of the target, beyond those of our clients; less than 0 too
+    bool by_sockets;          // descriptors say nothing: the list of sockets tells, or nothing does
     int64_t made, failed;     // acts
     int64_t opened;           // connections of others to the target that came, at least; less than 0 too
     int64_t

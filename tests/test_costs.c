@@ -319,6 +319,26 @@ static void test_few_that_came_and_ended_unheard_are_told_and_take_no_figure(voi
     assert_int_equal(part.passing, 0);
 }
 
+// A relay has two descriptors for a client.
+static void test_descriptors_are_no_clients_where_the_list_of_sockets_tells(void **state)
+{
+    (void)state;
+    struct run run = a_run();
+    struct sample from = {.connections = 0, .target_descriptors = 10, .census = {.opened = 9}};
+    struct sample to = {.at_ns = NS_PER_S, .connections = 40, .target_descriptors = 90};
+    to.census = (struct census_reading){.opened = 49, .begun = 40, .at_target = 40};
+    costs_judge_memory(&run, &from, &to, 40);
+    assert_int_equal(run.withheld, 0);
+    to.census.at_target = 60; // twenty of others
+    to.census.opened = 69;
+    costs_judge_memory(&run, &from, &to, 40);
+    assert_true(run.withheld & withheld_bit("other_clients"));
+    run = a_run();
+    to.census.opened = -1; // no census: only descriptors are known
+    costs_judge_memory(&run, &from, &to, 40);
+    assert_true(run.withheld & withheld_bit("other_clients"));
+}
+
 // A phase is judged by itself: another one had its anomaly before.
 static void test_a_part_with_a_name_has_faults_of_its_own(void **state)
 {
@@ -435,6 +455,7 @@ int main(void)
         cmocka_unit_test(test_without_a_list_descriptors_tell_who_has_gone),
         cmocka_unit_test(test_one_of_which_nobody_heard_what_it_carried_takes_the_cost),
         cmocka_unit_test(test_few_that_came_and_ended_unheard_are_told_and_take_no_figure),
+        cmocka_unit_test(test_descriptors_are_no_clients_where_the_list_of_sockets_tells),
         cmocka_unit_test(test_a_part_with_a_name_has_faults_of_its_own),
         cmocka_unit_test(test_the_sentence_says_to_the_target_only_of_those_that_were),
         cmocka_unit_test(test_a_load_on_purpose_is_no_stranger_and_withholds_the_cost),

@@ -34,7 +34,7 @@ void mix_others_add(struct run *run, const struct mix *mix, int group, const str
 static struct cost_part part_of(const struct sample *before, const struct mix_phase_result *result)
 {
     struct cost_part part = costs_between(before, &result->sample);
-    part.more_descriptors = 0;
+    part.by_sockets = true;
     part.made = result->acts;
     part.foreign = result->foreign;
     return part;
