@@ -381,6 +381,19 @@ void pool_stats(struct pool *pool, struct pool_stats *stats)
     pool_wrap_stats(base_of(pool), failed, stats);
 }
 
+struct pool_beside pool_beside(struct pool *pool, const struct pool_stats *stats)
+{
+    const struct pool_strategy *strategy = base_of(pool)->strategy;
+    struct pool_beside beside = {.strays = stats->in_use - stats->owned};
+    if (strategy->beside)
+        strategy->beside(pool, &beside);
+    if (beside.strays > stats->in_use) // others came since
+        beside.strays = stats->in_use;
+    if (beside.strays < 0)
+        beside.strays = 0;
+    return beside;
+}
+
 const struct pool_strategy *pool_strategy_of(const struct pool *pool)
 {
     return ((const struct pool_base *)pool)->strategy;

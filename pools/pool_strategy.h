@@ -49,6 +49,11 @@ struct pool_base {
     int64_t spin_rounds;               // POOLMARK_HANDICAP_GET: additional work of each get; 0 otherwise
 };
 
+struct pool_beside {
+    int64_t strays;         // objects in use that the allocator made singly, and not among those owned
+    int64_t rounding_bytes; // what the allocator adds to the pool's own blocks
+};
+
 struct pool_strategy {
     const char *name, *summary;
     unsigned caps; // of enum pool_cap
@@ -85,6 +90,9 @@ struct pool_strategy {
     void (*fork_parent)(struct pool *pool);
     void (*fork_child)(struct pool *pool);
 
+    // What statistics leave out. NULL: strays are what is in use beyond what is owned, and there is no more.
+    void (*beside)(struct pool *pool, struct pool_beside *beside);
+
     // The rows for the fast path of pools/pool_inline.h, or NULL: none for this pool.
     struct pool_row *(*inline_rows)(struct pool *pool);
 
@@ -98,11 +106,19 @@ struct pool_strategy {
 void *pool_memory_alloc(size_t bytes);
 void *pool_memory_alloc_aligned(size_t alignment, size_t bytes);
 void pool_memory_free(void *block);
+// The bytes that the allocator gave for a block, with the size that glibc keeps before it. At least those asked for.
+size_t pool_memory_block_bytes(void *block);
 void *pool_memory_map(size_t bytes, size_t alignment); // anonymous pages, zero; NULL when there are none
 void pool_memory_unmap(void *block, size_t bytes);
 // Backs pages of a map that hold nothing yet with memory; whole pages. 0, or -ENOMEM with only some of them
 // backed.
 int pool_memory_populate(void *pages, size_t bytes) __attribute__((warn_unused_result));
+
+// From now on `told` is called after each map and before each of these is given back, on the thread that does it,
+// which may hold a pool's lock: it may not call into a pool. NULL: nobody is told. For programs that count their pages
+// by address. Before the first pool is opened.
+typedef void pool_map_told(void *block, size_t bytes, bool is_mapped);
+void pool_memory_tell_maps(pool_map_told *told);
 
 // Called around fork, after the locks of all pools were taken.
 void pool_memory_fork_prepare(void);
@@ -112,6 +128,9 @@ void pool_memory_fork_child(void);
 // Tests only: lets `after` requests pass, then fails one (with `stay`, each one after it too); negative: off.
 // Returns the number of requests since the last call.
 int64_t pool_memory_fail_after(int64_t after, bool stay);
+
+// For accounts of memory; the pool's own objects in use are those in use without these. Any thread.
+struct pool_beside pool_beside(struct pool *pool, const struct pool_stats *stats); // `stats`: of a moment ago
 
 // Fills in `base` of a pool that open() made, so that pool_get and pool_put work on it. Copies `config`, but
 // not its name.

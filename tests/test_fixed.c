@@ -46,6 +46,56 @@ static void test_it_owns_what_it_made_at_open_and_no_more(void **state)
     pool_close(pool);
 }
 
+// Which of those in use are strays does not follow from how many are in use and owned.
+static void check_strays(const char *strategy, int64_t max)
+{
+    struct pool_config config = POOL_CONFIG_DEFAULTS;
+    struct pool *pool;
+    struct err err = {0};
+    config.object_bytes = 3072;
+    config.initial = 50;
+    config.max = max;
+    config.growth_mode = POOL_GROW_DEFAULT;
+    pool_config_fit(pool_strategy_find(strategy), &config);
+    if (pool_open(&pool, pool_strategy_find(strategy), &config, &err) < 0)
+        fail_msg("%s", err.text);
+    void *objects[80];
+    contract_get_many(pool, objects, 80); // the first 50 are its own
+    struct pool_stats stats = stats_of(pool);
+    assert_int_equal(pool_beside(pool, &stats).strays, 30);
+    contract_put_many(pool, objects, 40);
+    stats = stats_of(pool);
+    assert_int_equal(stats.in_use, 40);
+    assert_int_equal(stats.owned, 50);
+    assert_int_equal(pool_beside(pool, &stats).strays, 30);
+    contract_put_many(pool, objects + 40, 40);
+    stats = stats_of(pool);
+    assert_int_equal(pool_beside(pool, &stats).strays, 0);
+    pool_close(pool);
+}
+
+static void test_strays_are_told_from_the_pools_own(void **state)
+{
+    (void)state;
+    check_strays("fixed", 0);
+    check_strays("expand", 50);
+    check_strays("slab", 50);
+}
+
+static void test_the_rounding_of_blocks_is_what_the_allocator_gave_beyond(void **state)
+{
+    (void)state;
+    struct pool *none = open_fixed(3072, 0, 0, POOL_OVERFLOW_HEAP),
+                *some = open_fixed(3072, 50, 0, POOL_OVERFLOW_HEAP);
+    struct pool_stats stats = stats_of(none);
+    assert_int_equal(pool_beside(none, &stats).rounding_bytes, 0);
+    stats = stats_of(some);
+    assert_in_range(pool_beside(some, &stats).rounding_bytes, 1,
+                    16384); // a page or two, of whatever allocator
+    pool_close(none);
+    pool_close(some);
+}
+
 static void test_1024_objects_of_3072_bytes_take_3_to_3_4_kb_each(void **state)
 {
     (void)state;
@@ -91,6 +141,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_it_owns_what_it_made_at_open_and_no_more),
+        cmocka_unit_test(test_strays_are_told_from_the_pools_own),
+        cmocka_unit_test(test_the_rounding_of_blocks_is_what_the_allocator_gave_beyond),
         cmocka_unit_test(test_1024_objects_of_3072_bytes_take_3_to_3_4_kb_each),
         cmocka_unit_test(test_without_initial_objects_all_is_overflow_or_refused),
         cmocka_unit_test(test_preheat_adds_up_to_max),

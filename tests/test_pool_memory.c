@@ -74,10 +74,47 @@ static void test_all_after_the_nth_fail_when_it_stays(void **state)
     check_one(true);
 }
 
+static struct told {
+    void *block;
+    size_t bytes;
+    int maps, unmaps;
+} told;
+
+static void note_map(void *block, size_t bytes, bool is_mapped)
+{
+    if (is_mapped)
+        told = (struct told){block, bytes, told.maps + 1, told.unmaps};
+    else if (block == told.block && bytes == told.bytes)
+        told.unmaps++;
+}
+
+static void test_who_asks_is_told_of_each_map_and_its_end(void **state)
+{
+    (void)state;
+    pool_memory_tell_maps(note_map);
+    void *block = pool_memory_map(5000, 1 << 16);
+    assert_non_null(block);
+    assert_ptr_equal(told.block, block);
+    assert_int_equal(told.bytes, 8192); // whole pages
+    assert_int_equal(told.maps, 1);
+    assert_int_equal(told.unmaps, 0);
+    pool_memory_fail_after(0, false);
+    assert_null(pool_memory_map(5000, 4096)); // a map that is refused is none
+    pool_memory_fail_after(-1, false);
+    pool_memory_unmap(block, 5000);
+    assert_int_equal(told.maps, 1);
+    assert_int_equal(told.unmaps, 1);
+    pool_memory_unmap(NULL, 100);
+    pool_memory_tell_maps(NULL);
+    pool_memory_unmap(pool_memory_map(5000, 4096), 5000);
+    assert_int_equal(told.maps, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_blocks_are_aligned_as_promised),
+        cmocka_unit_test(test_who_asks_is_told_of_each_map_and_its_end),
         cmocka_unit_test(test_mapped_pages_are_aligned_zero_and_all_there),
         cmocka_unit_test(test_the_nth_request_fails_and_no_other),
         cmocka_unit_test(test_all_after_the_nth_fail_when_it_stays),

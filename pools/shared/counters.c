@@ -135,8 +135,11 @@ void counters_close(struct counters *counters)
     counters->rows = NULL;
 }
 
-int64_t counters_bytes(void)
+int64_t counters_bytes(const struct counters *counters)
 {
+    // Relaxed: a recent value is enough. It also counts changes, so that it is 0 only before the first.
+    if (atomic_load_explicit(&counters->live, memory_order_relaxed) == 0)
+        return 0;
     int64_t bytes = (thread_slot_ever() + 1) * (int64_t)sizeof(struct counters_row);
     return (bytes + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES;
 }

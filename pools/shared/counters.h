@@ -61,8 +61,8 @@ void counters_close(struct counters *counters);
 // Fills gets, puts, hits, misses, overflow, refused, failed, in_use and peak_in_use; leaves the rest alone.
 void counters_read(struct counters *counters, struct pool_stats *stats);
 
-// Memory of the rows, in whole pages.
-int64_t counters_bytes(void);
+// Memory of the rows, in whole pages: none before a thread has counted.
+int64_t counters_bytes(const struct counters *counters);
 
 // The slow halves of the functions below; they count, too.
 void counters_take_slowly(struct counters *counters, struct counters_row *row);

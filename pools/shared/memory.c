@@ -5,6 +5,7 @@
 #include "pools/pool_strategy.h"
 
 #include <errno.h>
+#include <malloc.h>
 #ifdef POISON_ASAN
 #include <pthread.h>
 #endif
@@ -41,6 +42,21 @@ int64_t pool_memory_fail_after(int64_t after, bool stay)
     int64_t came = atomic_exchange_explicit(&requests, 0, memory_order_relaxed);
     atomic_store_explicit(&watched, after >= 0, memory_order_relaxed);
     return came;
+}
+
+static _Atomic(pool_map_told *) map_told;
+
+void pool_memory_tell_maps(pool_map_told *told)
+{
+    atomic_store_explicit(&map_told, told, memory_order_release);
+}
+
+static void tell_map(void *block, size_t bytes, bool is_mapped)
+{
+    // Acquire pairs with the release above: what `told` uses is there.
+    pool_map_told *told = atomic_load_explicit(&map_told, memory_order_acquire);
+    if (told)
+        told(block, bytes, is_mapped);
 }
 
 // Allocators handle fork themselves, except AddressSanitizer's: a child could find it locked by a thread
@@ -123,6 +139,11 @@ void pool_memory_free(void *block)
     leave();
 }
 
+size_t pool_memory_block_bytes(void *block)
+{
+    return block ? malloc_usable_size(block) + sizeof(size_t) : 0;
+}
+
 static size_t whole_pages(size_t bytes)
 {
     return (bytes + PAGE_BYTES - 1) & ~(size_t)(PAGE_BYTES - 1);
@@ -143,13 +164,16 @@ void *pool_memory_map(size_t bytes, size_t alignment)
         munmap(block, before);
     if (extra - before)
         munmap(block + before + wanted, extra - before);
+    tell_map(block + before, wanted, true);
     return block + before;
 }
 
 void pool_memory_unmap(void *block, size_t bytes)
 {
-    if (block)
-        munmap(block, whole_pages(bytes));
+    if (!block)
+        return;
+    tell_map(block, whole_pages(bytes), false);
+    munmap(block, whole_pages(bytes));
 }
 
 // Kernels before 5.14 have no MADV_POPULATE_WRITE: there, each page is written once.

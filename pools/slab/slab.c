@@ -154,6 +154,11 @@ static void slab_stats(struct pool *pool, struct pool_stats *stats)
     slab_memory(pool, stats);
 }
 
+static void slab_beside(struct pool *pool, struct pool_beside *beside)
+{
+    *beside = (struct pool_beside){.strays = SLAB_LOAD(&pool->overflow_out)};
+}
+
 static struct pool_row *slab_inline_rows(struct pool *pool)
 {
     return &pool->rows[0].hot;
@@ -186,6 +191,7 @@ const struct pool_strategy pool_strategy_slab = {
     .get = slab_get,
     .put = slab_put,
     .stats = slab_stats,
+    .beside = slab_beside,
     .close = slab_close,
     .preheat = slab_preheat,
     .sweep = slab_sweep,

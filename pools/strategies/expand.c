@@ -465,6 +465,11 @@ static bool expand_is_valid(struct pool *pool)
     return valid && stock_is_valid(&pool->stock);
 }
 
+static void expand_beside(struct pool *pool, struct pool_beside *beside)
+{
+    stock_beside(&pool->stock, beside);
+}
+
 const struct pool_strategy pool_strategy_expand = {
     .name = "expand",
     .summary =
@@ -475,6 +480,7 @@ const struct pool_strategy pool_strategy_expand = {
     .get = expand_get,
     .put = expand_put,
     .stats = expand_stats,
+    .beside = expand_beside,
     .close = expand_close,
     .preheat = expand_preheat,
     .resize = expand_resize,

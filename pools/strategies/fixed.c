@@ -149,6 +149,11 @@ static bool fixed_is_valid(struct pool *pool)
     return stock_is_valid(&pool->stock);
 }
 
+static void fixed_beside(struct pool *pool, struct pool_beside *beside)
+{
+    stock_beside(&pool->stock, beside);
+}
+
 const struct pool_strategy pool_strategy_fixed = {
     .name = "fixed",
     .summary = "makes its objects at open and owns no more; one stack without a lock",
@@ -157,6 +162,7 @@ const struct pool_strategy pool_strategy_fixed = {
     .get = fixed_get,
     .put = fixed_put,
     .stats = fixed_stats,
+    .beside = fixed_beside,
     .close = fixed_close,
     .preheat = fixed_preheat,
     .resize = fixed_resize,

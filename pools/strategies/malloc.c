@@ -84,7 +84,7 @@ static void malloc_stats(struct pool *pool, struct pool_stats *stats)
 {
     counters_read(&pool->counters, stats);
     stats->owned = stats->in_use;
-    stats->overhead_bytes = (int64_t)sizeof *pool + counters_bytes();
+    stats->overhead_bytes = (int64_t)sizeof *pool + counters_bytes(&pool->counters);
     stats->bytes_allocated = stats->misses * (int64_t)pool->object_bytes + stats->overhead_bytes;
     stats->bytes_owned = stats->owned * (int64_t)pool->object_bytes + stats->overhead_bytes;
 }

@@ -56,7 +56,7 @@ static void null_stats(struct pool *pool, struct pool_stats *stats)
 {
     counters_read(&pool->counters, stats);
     stats->owned = 1;
-    stats->overhead_bytes = (int64_t)sizeof *pool + counters_bytes();
+    stats->overhead_bytes = (int64_t)sizeof *pool + counters_bytes(&pool->counters);
     stats->bytes_owned = (int64_t)pool->object_bytes + stats->overhead_bytes;
 }
 

@@ -292,6 +292,13 @@ void stock_stats(struct stock *stock, struct pool_stats *stats)
     stats->overhead_bytes = stats->bytes_owned - stats->owned * (int64_t)stock->object_bytes;
 }
 
+void stock_beside(struct stock *stock, struct pool_beside *beside)
+{
+    pool_lock_acquire(&stock->lock);
+    *beside = (struct pool_beside){stock->strays, stock->rounding_bytes};
+    pool_lock_release(&stock->lock);
+}
+
 void stock_fork_prepare(struct stock *stock)
 {
     pool_lock_acquire(&stock->lock);

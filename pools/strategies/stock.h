@@ -50,9 +50,10 @@ struct stock_batch {
     struct number_range *range; // owned by the batch
     char *memory;               // count x stride bytes, owned by the batch
     int64_t count;
-    int64_t home;      // of a retiring batch: objects that are back; otherwise -1
-    uint32_t home_top; // the chain of those objects
-    bool is_reserve;   // no object was given out since it joined
+    int64_t rounding_bytes; // what the allocator added to `memory` and to this struct
+    int64_t home;           // of a retiring batch: objects that are back; otherwise -1
+    uint32_t home_top;      // the chain of those objects
+    bool is_reserve;        // no object was given out since it joined
 };
 
 // Why malloc served a get, not the stock.
@@ -85,6 +86,7 @@ struct stock {
     int64_t retiring; // batches
     int64_t pending;  // objects being made, not yet owned
     int64_t bytes_allocated;
+    int64_t rounding_bytes;                      // of all batches
     bool refusing;                               // the last get was refused
     bool draining;                               // all batches retire
     struct stock_batch *reserves, *last_reserve; // oldest first
@@ -143,8 +145,9 @@ void stock_fork_child(struct stock *stock);
 
 // Without the expansions, and without the bytes of the pool struct itself.
 void stock_stats(struct stock *stock, struct pool_stats *stats);
-bool stock_owns(struct stock *stock, const void *object); // is the object in a batch?
-bool stock_is_valid(struct stock *stock);                 // while no other thread uses it
+void stock_beside(struct stock *stock, struct pool_beside *beside); // strays, and rounding of the batches
+bool stock_owns(struct stock *stock, const void *object);           // is the object in a batch?
+bool stock_is_valid(struct stock *stock);                           // while no other thread uses it
 
 // --- the hot path -----------------------------------------------------------------------------------------
 

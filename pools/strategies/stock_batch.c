@@ -32,6 +32,8 @@ struct stock_batch *stock_batch_make(const struct stock *stock, int64_t count)
     batch->memory = pool_memory_alloc_aligned(LINE_BYTES, bytes);
     if (!batch->memory)
         goto fail_memory;
+    batch->rounding_bytes = (int64_t)(pool_memory_block_bytes(batch->memory) - bytes +
+                                      pool_memory_block_bytes(batch) - sizeof *batch);
     if (stock->config.touch) {
         // One write a page; volatile, since no code reads it.
         for (size_t at = 0; at < bytes; at += PAGE_BYTES)
@@ -147,6 +149,7 @@ static bool join_locked(struct stock *stock, struct stock_batch *batch)
     stock_map_add(&stock->map, batch, batch->memory, (size_t)stock_batch_bytes(stock, batch->count),
                   (uint32_t)batch->range->first);
     stock->owned += batch->count;
+    stock->rounding_bytes += batch->rounding_bytes;
     stock->bytes_allocated += stock_batch_bytes(stock, batch->count) + (int64_t)sizeof *batch;
     stock_make_reserve_locked(stock, batch);
     return true;
@@ -178,6 +181,7 @@ struct number_range *stock_forget_locked(struct stock *stock, struct stock_batch
 {
     stock_map_remove(&stock->map, batch->memory);
     stock->owned -= batch->count;
+    stock->rounding_bytes -= batch->rounding_bytes;
     stock->home -= batch->home;
     if (--stock->retiring == 0)
         atomic_store(&stock->puts_lock, stock->draining);

@@ -355,7 +355,8 @@ static void sync_stats(struct pool *pool, struct pool_stats *stats)
     stats->owned = owned(pool);
     stats->sweeps = counters_load(&pool->sweeps);
     stats->shrinks = counters_load(&pool->shrinks);
-    stats->overhead_bytes = (int64_t)(sizeof *pool + places * sizeof(void *)) + row_bytes + counters_bytes();
+    stats->overhead_bytes =
+        (int64_t)(sizeof *pool + places * sizeof(void *)) + row_bytes + counters_bytes(&pool->counters);
     stats->bytes_owned = stats->owned * (int64_t)pool->object_bytes + stats->overhead_bytes;
     stats->bytes_allocated = stats->misses * (int64_t)pool->object_bytes + stats->overhead_bytes;
 }
