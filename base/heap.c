@@ -30,7 +30,7 @@ struct allocator {
     void (*trim)(void);
 };
 
-static const struct heap_stats UNKNOWN_STATS = {.in_use_bytes = -1, .mapped_bytes = -1};
+static const struct heap_stats UNKNOWN_STATS = {.in_use_bytes = -1, .mapped_bytes = -1, .single_bytes = -1};
 
 static void glibc_version(char *text, size_t size)
 {
@@ -43,7 +43,8 @@ static struct heap_stats glibc_read(void)
 {
     struct mallinfo2 info = mallinfo2();
     return (struct heap_stats){.in_use_bytes = (int64_t)(info.uordblks + info.hblkhd),
-                               .mapped_bytes = (int64_t)(info.arena + info.hblkhd)};
+                               .mapped_bytes = (int64_t)(info.arena + info.hblkhd),
+                               .single_bytes = (int64_t)info.hblkhd};
 }
 
 static void glibc_trim(void)
@@ -78,7 +79,8 @@ static struct heap_stats tcmalloc_read(void)
     int64_t heap = tcmalloc_property("generic.heap_size");
     int64_t unmapped = tcmalloc_property("tcmalloc.pageheap_unmapped_bytes");
     return (struct heap_stats){.in_use_bytes = tcmalloc_property("generic.current_allocated_bytes"),
-                               .mapped_bytes = heap < 0 || unmapped < 0 ? heap : heap - unmapped};
+                               .mapped_bytes = heap < 0 || unmapped < 0 ? heap : heap - unmapped,
+                               .single_bytes = -1};
 }
 
 static void tcmalloc_trim(void)
@@ -120,7 +122,8 @@ static struct heap_stats jemalloc_read(void)
         return UNKNOWN_STATS;
     }
     return (struct heap_stats){.in_use_bytes = jemalloc_size(control, "stats.allocated"),
-                               .mapped_bytes = jemalloc_size(control, "stats.resident")};
+                               .mapped_bytes = jemalloc_size(control, "stats.resident"),
+                               .single_bytes = -1};
 }
 
 static void jemalloc_trim(void)
@@ -159,7 +162,7 @@ static struct heap_stats mimalloc_read(void)
     }
     size_t committed = 0;
     info(NULL, NULL, NULL, NULL, NULL, &committed, NULL, NULL);
-    return (struct heap_stats){.in_use_bytes = -1, .mapped_bytes = (int64_t)committed};
+    return (struct heap_stats){.in_use_bytes = -1, .mapped_bytes = (int64_t)committed, .single_bytes = -1};
 }
 
 static void mimalloc_trim(void)

@@ -10,6 +10,7 @@
 struct heap_stats {
     int64_t in_use_bytes; // allocated and not freed; -1: the allocator does not report it
     int64_t mapped_bytes; // taken from the system and not given back; -1: not reported
+    int64_t single_bytes; // of these, in blocks that are mapped singly; -1: not reported
 };
 
 const char *heap_name(void); // "glibc", "tcmalloc", "jemalloc", "mimalloc" or "unknown" (a sanitizer's)
