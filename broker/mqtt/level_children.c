@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "broker/mqtt/level_children.h"
 
+#include "broker/mqtt/account.h"
+
 #include <stdlib.h>
 
 struct level_buckets {
@@ -158,6 +160,19 @@ struct level_node *level_child_next(const struct level_node *parent, const struc
         return next ? next : first_in(&table->now, 0);
     }
     return first_in(&table->now, (child->hash & table->now.mask) + 1);
+}
+
+static size_t heads_bytes(const struct level_buckets *buckets)
+{
+    return buckets->heads ? account_heap_bytes(((size_t)buckets->mask + 1) * sizeof(struct level_node *)) : 0;
+}
+
+size_t level_children_bytes(const struct level_node *node)
+{
+    if (!node->has_table)
+        return 0;
+    const struct level_table *table = node->children.table;
+    return account_heap_bytes(sizeof *table) + heads_bytes(&table->now) + heads_bytes(&table->old);
 }
 
 void level_children_free(struct level_node *node)

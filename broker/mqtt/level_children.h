@@ -44,6 +44,7 @@ void level_child_remove(struct level_node *parent, struct level_node *child);
 struct level_node *level_child_first(const struct level_node *parent);
 struct level_node *level_child_next(const struct level_node *parent, const struct level_node *child);
 
-void level_children_free(struct level_node *node); // the table, if there is one; not the children
+size_t level_children_bytes(const struct level_node *node); // heap bytes of its table; 0 without one
+void level_children_free(struct level_node *node);          // the table, if there is one; not the children
 
 #endif

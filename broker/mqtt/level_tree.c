@@ -13,6 +13,7 @@ struct level_tree {
     uint64_t seed;           // of the hashes, because clients choose the names
     uint32_t plus_hash, hash_hash;
     int64_t count;
+    int64_t bytes;                  // of nodes and tables, as the heap rounds them
     int64_t plus_count, hash_count; // nodes named + and #; with none, a match does not look for them
 };
 
@@ -77,6 +78,7 @@ int level_tree_open(struct level_tree **tree, struct account *account, enum acco
     made->root = root;
     made->account = account;
     made->kind = kind;
+    made->bytes = (int64_t)(account_heap_bytes(sizeof *made) + account_heap_bytes(sizeof *root));
     if (getrandom(&made->seed, sizeof made->seed, GRND_NONBLOCK) < 0)
         made->seed = (uintptr_t)made; // early at boot; the address is random enough
     made->plus_hash = hash_of(made->seed, (struct level){"+", 1});
@@ -106,9 +108,25 @@ static void count_wildcards(struct level_tree *tree, struct level level, int by)
     tree->hash_count += level_is(level, '#') ? by : 0;
 }
 
+// The bytes of the parent's table change with its children.
+static void add_child(struct level_tree *tree, struct level_node *parent, struct level_node *child)
+{
+    int64_t before = (int64_t)level_children_bytes(parent);
+    level_child_add(parent, child);
+    tree->bytes += (int64_t)level_children_bytes(parent) - before;
+}
+
+static void remove_child(struct level_tree *tree, struct level_node *parent, struct level_node *child)
+{
+    int64_t before = (int64_t)level_children_bytes(parent);
+    level_child_remove(parent, child);
+    tree->bytes += (int64_t)level_children_bytes(parent) - before;
+}
+
 static void node_free(struct level_tree *tree, struct level_node *node)
 {
     account_give(tree->account, tree->kind, node_cost(node->name_bytes));
+    tree->bytes -= (int64_t)(account_heap_bytes(node_bytes(node->name_bytes)) + level_children_bytes(node));
     level_children_free(node);
     count_wildcards(tree, (struct level){node->name, node->name_bytes}, -1);
     free(node);
@@ -162,7 +180,8 @@ static struct level_node *node_make(struct level_tree *tree, struct level_node *
     }
     *node = (struct level_node){.parent = parent, .hash = hash, .name_bytes = (uint16_t)level.bytes};
     memcpy(node->name, level.name, level.bytes);
-    level_child_add(parent, node);
+    add_child(tree, parent, node);
+    tree->bytes += (int64_t)account_heap_bytes(node_bytes(level.bytes));
     count_wildcards(tree, level, 1);
     tree->count++;
     return node;
@@ -188,7 +207,7 @@ void level_tree_prune(struct level_tree *tree, struct level_node *node)
 {
     while (node->parent && !node->value && node->child_count == 0) {
         struct level_node *parent = node->parent;
-        level_child_remove(parent, node);
+        remove_child(tree, parent, node);
         node_free(tree, node);
         node = parent;
     }
@@ -324,14 +343,22 @@ int64_t level_tree_count(const struct level_tree *tree)
     return tree->count;
 }
 
+int64_t level_tree_bytes(const struct level_tree *tree)
+{
+    return tree->bytes;
+}
+
 bool level_tree_is_valid(const struct level_tree *tree)
 {
     if (tree->root->value || tree->root->parent)
         return false;
     int64_t count = 0, plus_count = 0, hash_count = 0;
+    int64_t bytes = (int64_t)(account_heap_bytes(sizeof *tree) + account_heap_bytes(sizeof *tree->root) +
+                              level_children_bytes(tree->root));
     const struct level_node *node = next_below(tree->root, tree->root, false);
     for (; node; node = next_below(tree->root, node, false), count++) {
         struct level level = {node->name, node->name_bytes};
+        bytes += (int64_t)(account_heap_bytes(node_bytes(node->name_bytes)) + level_children_bytes(node));
         plus_count += level_is(level, '+');
         hash_count += level_is(level, '#');
         if (!node->value && node->child_count == 0)
@@ -348,5 +375,6 @@ bool level_tree_is_valid(const struct level_tree *tree)
         if (children != node->child_count)
             return false;
     }
-    return count == tree->count && plus_count == tree->plus_count && hash_count == tree->hash_count;
+    return count == tree->count && plus_count == tree->plus_count && hash_count == tree->hash_count &&
+           bytes == tree->bytes;
 }

@@ -53,6 +53,8 @@ void level_tree_match_names(const struct level_tree *tree, struct mqtt_text filt
 void level_tree_each(const struct level_tree *tree, level_visit *visit, void *context);
 
 int64_t level_tree_count(const struct level_tree *tree); // nodes, without the root
+int64_t
+level_tree_bytes(const struct level_tree *tree); // of the heap: nodes and their tables, without values
 bool level_tree_is_valid(const struct level_tree *tree); // checks the invariants; walks the whole tree
 
 #endif

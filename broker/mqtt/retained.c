@@ -123,6 +123,14 @@ int64_t retained_count(struct retained *retained)
     return count;
 }
 
+int64_t retained_tree_bytes(struct retained *retained)
+{
+    pthread_rwlock_rdlock(&retained->lock);
+    int64_t bytes = (int64_t)account_heap_bytes(sizeof *retained) + level_tree_bytes(retained->tree);
+    pthread_rwlock_unlock(&retained->lock);
+    return bytes;
+}
+
 static void count_node(void *context, struct level_node *node)
 {
     int64_t *sums = context;

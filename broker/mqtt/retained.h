@@ -42,6 +42,8 @@ int64_t retained_match(struct retained *retained, struct mqtt_text filter, retai
 bool retained_has(struct retained *retained, const struct message *message);
 
 int64_t retained_count(struct retained *retained);
+int64_t
+retained_tree_bytes(struct retained *retained);    // heap bytes of the tree of names, without the messages
 bool retained_is_valid(struct retained *retained); // checks the invariants; for checked builds and tests
 
 #endif

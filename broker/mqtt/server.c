@@ -306,6 +306,22 @@ void server_read_statistics(struct server *server, struct server_statistics *sta
     }
 }
 
+void server_read_books(struct server *server, struct server_books *books)
+{
+    size_t own = sizeof *server + (size_t)server->worker_count * sizeof server->workers[0];
+    for (int i = 0; i < server->worker_count; i++)
+        own += account_heap_bytes(sizeof *server->workers[i]) + loop_bytes(server->workers[i]->loop);
+    *books = (struct server_books){.subscriptions = topics_bytes(server->topics),
+                                   .retained = retained_tree_bytes(server->retained),
+                                   .sessions = session_table_bytes(server->sessions),
+                                   .loops = (int64_t)own};
+}
+
+int server_stack(const struct server *server, int index, uintptr_t *from, uintptr_t *to)
+{
+    return index < server->worker_count ? loop_stack(server->workers[index]->loop, from, to) : -ENOENT;
+}
+
 void server_set_reserve(struct server *server, int64_t bytes)
 {
     account_set_reserve(&server->account, bytes);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The MQTT server: sessions, subscriptions, retained messages, and the event loops that serve them. Its
-// memory comes from pools of the caller. Any thread may call server_read_statistics, server_set_reserve and
-// server_check.
+// memory comes from pools of the caller. Any thread may call server_read_statistics, server_read_books,
+// server_set_reserve and server_check.
 //
 //     struct server *server;
 //     if (server_open(&server, &options, &err) < 0) ...
@@ -50,6 +50,13 @@ struct server_statistics {
     struct account_reading memory;
 };
 
+// Heap bytes of the server's own structures that its account does not have, or has as a bound only.
+struct server_books {
+    int64_t subscriptions, retained; // with the trees of their topics; retained messages are the account's
+    int64_t sessions;                // the table, without the sessions
+    int64_t loops;                   // event loops, with their read buffers and mailboxes; the server itself
+};
+
 // 0, or -errno with the text in `err` and everything undone; -EUCLEAN: the state file cannot be used. The pools
 // and the path must outlive the server.
 int server_open(struct server **server, const struct server_options *options, struct err *err)
@@ -65,6 +72,10 @@ int server_start(struct server *server, struct err *err) __attribute__((warn_unu
 int64_t server_own_bytes(int threads);
 
 void server_read_statistics(struct server *server, struct server_statistics *statistics);
+void server_read_books(struct server *server, struct server_books *books);
+// The stack of event loop `index`, see loop_stack. -ENOENT: there is no such loop.
+int server_stack(const struct server *server, int index, uintptr_t *from, uintptr_t *to)
+    __attribute__((warn_unused_result));
 void server_set_reserve(struct server *server, int64_t bytes); // reserve of the pools, for the account
 
 // 0, or -errno with `err` set when a loop ended on an error, or the state is lost. Then the caller must stop the server.

@@ -50,6 +50,24 @@ static struct topics_subscription *find(struct level_node *node, const struct to
     return NULL;
 }
 
+// The bytes of a set change with its subscriptions.
+static int add_to_set(struct topics *topics, struct level_node *node,
+                      struct topics_subscription *subscription)
+{
+    int64_t before = (int64_t)topics_set_bytes(node);
+    int code = topics_set_add(node, subscription);
+    topics->set_bytes += (int64_t)topics_set_bytes(node) - before;
+    return code;
+}
+
+static void remove_from_set(struct topics *topics, struct level_node *node,
+                            struct topics_subscription *subscription)
+{
+    int64_t before = (int64_t)topics_set_bytes(node);
+    topics_set_remove(node, subscription);
+    topics->set_bytes += (int64_t)topics_set_bytes(node) - before;
+}
+
 // Includes its place in the set of a filter; up to three quarters of a set may be empty.
 enum { SUBSCRIPTION_COST = 48 + 4 * sizeof(void *) };
 
@@ -62,7 +80,7 @@ static int add(struct topics *topics, struct level_node *node, struct topics_sub
     if (!made)
         goto fail_account;
     *made = (struct topics_subscription){node, subscriber, subscriber->first, &subscriber->first, 0, qos};
-    if (topics_set_add(node, made) < 0)
+    if (add_to_set(topics, node, made) < 0)
         goto fail_made;
     if (made->next)
         made->next->link = &made->next;
@@ -79,7 +97,7 @@ fail_account:
 static void remove_one(struct topics *topics, struct topics_subscription *subscription)
 {
     struct level_node *node = subscription->node;
-    topics_set_remove(node, subscription);
+    remove_from_set(topics, node, subscription);
     level_tree_prune(topics->tree, node);
     *subscription->link = subscription->next;
     if (subscription->next)
@@ -133,6 +151,16 @@ int64_t topics_count(struct topics *topics)
     return count;
 }
 
+int64_t topics_bytes(struct topics *topics)
+{
+    pthread_rwlock_rdlock(&topics->lock);
+    int64_t bytes = (int64_t)account_heap_bytes(sizeof *topics) + level_tree_bytes(topics->tree) +
+                    topics->set_bytes +
+                    topics->count * (int64_t)account_heap_bytes(sizeof(struct topics_subscription));
+    pthread_rwlock_unlock(&topics->lock);
+    return bytes;
+}
+
 int64_t topics_subscriber_count(struct topics *topics, const struct topics_subscriber *subscriber)
 {
     int64_t count = 0;
@@ -144,7 +172,7 @@ int64_t topics_subscriber_count(struct topics *topics, const struct topics_subsc
 }
 
 struct check {
-    int64_t count;
+    int64_t count, set_bytes;
     bool valid;
 };
 
@@ -152,15 +180,17 @@ static void check_node(void *context, struct level_node *node)
 {
     struct check *check = context;
     check->count += topics_set_view(node).count;
+    check->set_bytes += (int64_t)topics_set_bytes(node);
     check->valid = check->valid && topics_set_is_valid(node);
 }
 
 bool topics_is_valid(struct topics *topics)
 {
-    struct check check = {0, true};
+    struct check check = {.valid = true};
     pthread_rwlock_rdlock(&topics->lock);
     level_tree_each(topics->tree, check_node, &check);
-    bool valid = level_tree_is_valid(topics->tree) && check.valid && check.count == topics->count;
+    bool valid = level_tree_is_valid(topics->tree) && check.valid && check.count == topics->count &&
+                 check.set_bytes == topics->set_bytes;
     pthread_rwlock_unlock(&topics->lock);
     return valid;
 }

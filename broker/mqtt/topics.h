@@ -55,6 +55,8 @@ int64_t topics_match(struct topics *topics, struct mqtt_text name, topics_visit 
 // The number of all subscriptions, and of those of one subscriber.
 int64_t topics_count(struct topics *topics);
 int64_t topics_subscriber_count(struct topics *topics, const struct topics_subscriber *subscriber);
+int64_t
+topics_bytes(struct topics *topics); // heap bytes of subscriptions, their sets, and the tree of filters
 bool topics_is_valid(struct topics *topics); // checks the invariants; for checked builds and tests
 
 #endif

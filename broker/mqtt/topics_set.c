@@ -92,6 +92,12 @@ void topics_set_remove(struct level_node *node, struct topics_subscription *subs
     }
 }
 
+size_t topics_set_bytes(struct level_node *node)
+{
+    const struct set *set = set_of(*level_node_value(node));
+    return set ? account_heap_bytes(sizeof *set + set->capacity * sizeof set->items[0]) : 0;
+}
+
 void topics_set_free(void *value)
 {
     struct set *set = set_of(value);

@@ -39,6 +39,8 @@ int topics_set_add(struct level_node *node, struct topics_subscription *subscrip
     __attribute__((warn_unused_result));
 void topics_set_remove(struct level_node *node, struct topics_subscription *subscription);
 
+size_t topics_set_bytes(
+    struct level_node *node);      // heap bytes of the set, without its subscriptions; 0: there is none
 void topics_set_free(void *value); // frees a node's value with its subscriptions
 bool topics_set_is_valid(struct level_node *node);
 

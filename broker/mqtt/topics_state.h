@@ -14,6 +14,7 @@ struct topics {
     pthread_rwlock_t lock;   // guards all below, every subscription, and every subscriber's list
     struct level_tree *tree; // of filters
     int64_t count;
+    int64_t set_bytes; // heap bytes of the sets of filters that several subscribe to
 };
 
 #endif

@@ -91,6 +91,29 @@ int loop_failure(const struct loop *loop)
     return atomic_load_explicit(&loop->failure, memory_order_relaxed);
 }
 
+size_t loop_bytes(struct loop *loop)
+{
+    return sizeof *loop + (size_t)loop->options.listeners_max * sizeof loop->listeners[0] +
+           turn_bytes(&loop->turn);
+}
+
+int loop_stack(const struct loop *loop, uintptr_t *from, uintptr_t *to)
+{
+    pthread_attr_t attributes;
+    void *start;
+    size_t bytes;
+    int code = loop->is_started ? pthread_getattr_np(loop->thread, &attributes) : ESRCH;
+    if (code != 0)
+        return -code;
+    code = pthread_attr_getstack(&attributes, &start, &bytes);
+    pthread_attr_destroy(&attributes);
+    if (code != 0)
+        return -code;
+    *from = (uintptr_t)start;
+    *to = *from + bytes;
+    return 0;
+}
+
 bool loop_has_spare(const struct loop *loop)
 {
     return loop->spare.count > 0;

@@ -81,6 +81,10 @@ void loop_close(struct loop *loop);    // NULL is allowed
 struct turn *loop_turn(struct loop *loop); // for opening transports and for mail
 int loop_failure(const struct loop *loop); // errno of epoll_wait that ended the loop; 0: none. Any thread
 
+size_t loop_bytes(struct loop *loop); // what it has allocated. Any thread
+// The addresses of its thread's stack: `*from` to before `*to`. 0, or -errno; while the thread runs. Any thread.
+int loop_stack(const struct loop *loop, uintptr_t *from, uintptr_t *to) __attribute__((warn_unused_result));
+
 bool loop_has_spare(const struct loop *loop); // has it a descriptor left in its reserve?
 
 int loop_add_watch(struct loop *loop, struct loop_watch *watch)

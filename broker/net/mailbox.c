@@ -60,22 +60,27 @@ size_t mailbox_take(struct mailbox *mailbox, struct mail **mail)
     // Read before the list is taken: mail that is posted in between notifies again.
     if (read(mailbox->event_fd, &wakes, sizeof wakes) < 0 && errno != EAGAIN)
         return 0;
-    if (mailbox->spare_capacity > KEPT_MAIL) {
-        free(mailbox->spare);
-        mailbox->spare = NULL;
-        mailbox->spare_capacity = 0;
-    }
     pthread_mutex_lock(&mailbox->lock);
-    struct mail *taken = mailbox->mail;
+    bool is_large = mailbox->spare_capacity > KEPT_MAIL;
+    struct mail *taken = mailbox->mail, *unused = is_large ? mailbox->spare : NULL;
     size_t count = mailbox->count, capacity = mailbox->capacity;
-    mailbox->mail = mailbox->spare;
-    mailbox->capacity = mailbox->spare_capacity;
+    mailbox->mail = is_large ? NULL : mailbox->spare;
+    mailbox->capacity = is_large ? 0 : mailbox->spare_capacity;
     mailbox->count = 0;
-    pthread_mutex_unlock(&mailbox->lock);
     mailbox->spare = taken;
     mailbox->spare_capacity = capacity;
+    pthread_mutex_unlock(&mailbox->lock);
+    free(unused);
     *mail = taken;
     return count;
+}
+
+size_t mailbox_capacity(struct mailbox *mailbox)
+{
+    pthread_mutex_lock(&mailbox->lock);
+    size_t capacity = mailbox->capacity + mailbox->spare_capacity;
+    pthread_mutex_unlock(&mailbox->lock);
+    return capacity;
 }
 
 void mailbox_notify(struct mailbox *mailbox)

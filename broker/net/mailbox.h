@@ -25,10 +25,10 @@ struct mail {
 struct mailbox {
     uint8_t source; // SOURCE_MAILBOX: the epoll events of event_fd point here
     int event_fd;
-    pthread_mutex_t lock; // guards the next two lines
+    pthread_mutex_t lock; // guards the rest
     struct mail *mail;
     size_t count, capacity;
-    struct mail *spare; // the list of the last take; the loop's thread only
+    struct mail *spare; // the list of the last take; what it has is for the loop's thread only
     size_t spare_capacity;
 };
 
@@ -42,6 +42,8 @@ int mailbox_post(struct mailbox *mailbox, const struct mail *mail, size_t limit)
 
 // Takes the whole list and returns its length. The list is valid until the next take. The loop's thread only.
 size_t mailbox_take(struct mailbox *mailbox, struct mail **mail);
+
+size_t mailbox_capacity(struct mailbox *mailbox); // how many letters its lists have room for
 
 // Notifies the loop, with or without mail. The system may refuse that: the loop looks at each tick too.
 void mailbox_notify(struct mailbox *mailbox);

@@ -46,6 +46,12 @@ void turn_close(struct turn *turn)
     free(turn->scratch);
 }
 
+size_t turn_bytes(struct turn *turn)
+{
+    return TURN_SCRATCH_BYTES + mailbox_capacity(&turn->mailbox) * sizeof(struct mail) +
+           atomic_load_explicit(&turn->deferred_capacity, memory_order_relaxed) * sizeof turn->deferred[0];
+}
+
 int turn_post(struct turn *turn, const struct mail *mail, size_t limit)
 {
     return mailbox_post(&turn->mailbox, mail, limit);
@@ -99,13 +105,14 @@ bool turn_defer(struct transport *transport)
     struct turn *turn = transport->turn;
     if (transport->is_deferred)
         return true;
-    if (turn->deferred_count == turn->deferred_capacity) {
-        size_t capacity = turn->deferred_capacity ? turn->deferred_capacity * 2 : 64;
+    size_t room = atomic_load_explicit(&turn->deferred_capacity, memory_order_relaxed);
+    if (turn->deferred_count == room) {
+        size_t capacity = room ? room * 2 : 64;
         struct transport **deferred = realloc(turn->deferred, capacity * sizeof(struct transport *));
         if (!deferred)
             return false;
         turn->deferred = deferred;
-        turn->deferred_capacity = capacity;
+        atomic_store_explicit(&turn->deferred_capacity, capacity, memory_order_relaxed);
     }
     turn->deferred[turn->deferred_count++] = transport;
     transport->is_deferred = true;

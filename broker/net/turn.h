@@ -135,13 +135,17 @@ struct turn {
     struct transport *pending_first, *pending_last;
     uint32_t pending_count;
     struct transport **deferred; // NULL entries are no longer deferred
-    size_t deferred_count, deferred_capacity;
+    size_t deferred_count;
+    _Atomic size_t deferred_capacity; // relaxed: its thread alone writes it, others count bytes
     struct mailbox mailbox;
 };
 
 // 0, or -errno; then `*failed` is the name of the call that failed.
 int turn_open(struct turn *turn, const char **failed) __attribute__((warn_unused_result));
 void turn_close(struct turn *turn); // after the last transport was closed
+
+size_t
+turn_bytes(struct turn *turn); // of its read buffer, its mailbox and its list of deferred ones. Any thread
 
 // Has this turn used up its budget? Then a transport's further packets wait for the next turn, so that other
 // transports are served in between.
