@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "broker/broker.h"
 
-#include "broker/mqtt/server.h"
+#include "pools/pool_strategy.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -129,22 +129,43 @@ void broker_statistics(struct broker *broker, struct broker_statistics *statisti
                                              .subscriptions = server.subscriptions,
                                              .retained = server.retained,
                                              .memory = server.memory};
-    for (int i = 0; i < BROKER_POOL_COUNT; i++)
-        pool_stats(pool_at(broker, (enum broker_pool)i), &statistics->pools[i]);
+    for (int i = 0; i < BROKER_POOL_COUNT; i++) {
+        struct pool *pool = pool_at(broker, (enum broker_pool)i);
+        pool_stats(pool, &statistics->pools[i]);
+        struct pool_beside beside = pool_beside(pool, &statistics->pools[i]);
+        statistics->strays[i] = beside.strays;
+        statistics->rounding_bytes[i] = beside.rounding_bytes;
+    }
     if (broker->pressure)
         pool_pressure_stats(broker->pressure, &statistics->pressure);
 }
 
+int64_t broker_reserve(const struct broker_statistics *statistics, enum broker_pool pool)
+{
+    const struct pool_stats *stats = &statistics->pools[pool];
+    int64_t used = stats->in_use - statistics->strays[pool];
+    return stats->owned > used ? stats->owned - used : 0;
+}
+
+void broker_books(struct broker *broker, struct server_books *books)
+{
+    server_read_books(broker->server, books);
+}
+
+int broker_stack(const struct broker *broker, int index, uintptr_t *from, uintptr_t *to)
+{
+    return server_stack(broker->server, index, from, to);
+}
+
 void broker_count_reserve(struct broker *broker)
 {
+    struct broker_statistics statistics;
     int64_t reserve = 0;
+    broker_statistics(broker, &statistics);
     for (int i = 0; i < BROKER_POOL_COUNT; i++) {
-        struct pool_stats stats;
-        struct pool *pool = pool_at(broker, (enum broker_pool)i);
-        pool_stats(pool, &stats);
-        int64_t used = (stats.in_use < stats.owned ? stats.in_use : stats.owned) *
-                       (int64_t)pool_config_of(pool)->object_bytes;
-        reserve += stats.bytes_owned > used ? stats.bytes_owned - used : 0;
+        size_t size = pool_config_of(pool_at(broker, (enum broker_pool)i))->object_bytes;
+        reserve += broker_reserve(&statistics, (enum broker_pool)i) * (int64_t)size +
+                   statistics.pools[i].overhead_bytes;
     }
     server_set_reserve(broker->server, reserve);
 }

@@ -12,6 +12,7 @@
 #include "broker/config.h"
 #include "broker/mqtt/account.h"
 #include "broker/mqtt/counters.h"
+#include "broker/mqtt/server.h"
 #include "pools/pool.h"
 #include "pools/pool_pressure.h"
 
@@ -26,6 +27,8 @@ struct broker_statistics {
     const char *state_reason; // text of the last failure to write --state; NULL: none
     int64_t connections, sessions, subscriptions, retained;
     struct pool_stats pools[BROKER_POOL_COUNT];
+    int64_t strays[BROKER_POOL_COUNT];         // objects in use that are not among those owned
+    int64_t rounding_bytes[BROKER_POOL_COUNT]; // what the allocator adds to the blocks of a pool
     struct account_reading memory;
     struct pool_pressure_stats pressure; // all zero without --pressure
 };
@@ -44,7 +47,14 @@ int broker_start(struct broker *broker, struct address *addresses, struct err *e
 const struct broker_config *broker_config_of(const struct broker *broker);
 struct pool_set *broker_pools(struct broker *broker);
 
+// Objects that a pool owns and nobody uses.
+int64_t broker_reserve(const struct broker_statistics *statistics, enum broker_pool pool);
+
 void broker_statistics(struct broker *broker, struct broker_statistics *statistics);
+void broker_books(struct broker *broker, struct server_books *books);
+// The stack of an event loop, see server_stack.
+int broker_stack(const struct broker *broker, int index, uintptr_t *from, uintptr_t *to)
+    __attribute__((warn_unused_result));
 void broker_count_reserve(struct broker *broker); // updates the pools' reserve in the account; each second
 // 0, or -errno with `err` set when a loop ended on an error. Then the caller must stop or close the broker.
 int broker_check(const struct broker *broker, struct err *err) __attribute__((warn_unused_result));

@@ -27,6 +27,8 @@ struct broker_record {
     struct csv *pools;
     pthread_mutex_t lock; // guards `events` and the order of lines in the log
     struct csv *events;
+    struct csv *bytes;    // account.csv; the thread that supervises
+    int bytes_failure;    // the first -errno with which the bytes could not be read; 0: none
     int64_t memory_bound; // set once, when it is about to serve; 0: not yet
 };
 
@@ -106,6 +108,9 @@ int broker_record_open(struct broker_record **opened, const char *dir, int argc,
         code = csv_open(&record->events, record_path(record->record, "events.csv", path, sizeof path),
                         POOL_REPORT_EVENT_HEADER, err);
     if (code == 0)
+        code = csv_open(&record->bytes, record_path(record->record, "account.csv", path, sizeof path),
+                        BYTES_HEADER, err);
+    if (code == 0)
         code = record_save(record->record, err);
 done:
     if (code < 0) {
@@ -141,6 +146,24 @@ void broker_record_set_addresses(struct broker_record *record, const struct addr
 void broker_record_set_bound(struct broker_record *record, int64_t bytes)
 {
     record->memory_bound = bytes;
+}
+
+bool broker_record_has_bytes(const struct broker_record *record)
+{
+    return record->bytes != NULL;
+}
+
+void broker_record_bytes(struct broker_record *record, const char *moment, const struct bytes *bytes)
+{
+    bytes_row(record->bytes, moment, bytes);
+}
+
+void broker_record_no_bytes(struct broker_record *record, int code)
+{
+    if (record->record && record->bytes_failure == 0)
+        record_anomaly(record->record, "account", "the bytes by account could not be read: %s",
+                       strerror(-code));
+    record->bytes_failure = record->bytes_failure ? record->bytes_failure : code;
 }
 
 void broker_record_sample(struct broker_record *record, const struct pool_set *pools)
@@ -265,6 +288,8 @@ int broker_record_close(struct broker_record *record, const struct broker_statis
     struct books books = {.count = 0};
     int code = close_file(record, record->pools, &books, "pools_lines", "pools.csv");
     int other = close_file(record, record->events, &books, "events_lines", "events.csv");
+    code = code < 0 ? code : other;
+    other = close_file(record, record->bytes, &books, "account_lines", "account.csv");
     code = code < 0 ? code : other;
     if (code < 0)
         err_set(err, code, "the record's CSV files are not whole%s%s", code == -ESTALE ? "" : ": ",

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "broker/catalogue.h"
 
+#include "broker/bytes.h"
+
 const struct metric broker_catalogue[] = {
     {"pool.hit_rate", "%", "higher", METRIC_SECONDARY,
      "gets served from memory the pool already had, divided by gets; all pools, the whole run of the broker"},
@@ -33,5 +35,29 @@ const struct metric broker_catalogue[] = {
     {"broker.messages_sent", "1", "none", METRIC_SECONDARY, "PUBLISH packets that it sent"},
     {"broker.messages_dropped", "1", "none", METRIC_SECONDARY,
      "messages that full queues or a lack of memory dropped"},
+#define X(NAME, name, help)                                                                                  \
+    {"account." #name "_bytes", "B", "none", METRIC_SECONDARY,                                               \
+     "user memory by account, all instances, at the first level of the most connections: " help},
+    BYTES_ACCOUNTS(X)
+#undef X
+        {"account.pss_bytes", "B", "none", METRIC_SECONDARY,
+         "the sum of the accounts: proportional set size of the broker's processes"},
+    {"account.anonymous_bytes", "B", "none", METRIC_SECONDARY, "of that, anonymous memory"},
+    {"account.huge_bytes", "B", "none", METRIC_SECONDARY, "of that, in huge pages"},
+    {"account.connections", "1", "none", METRIC_SECONDARY, "connections at that time"},
+#define MOMENT(name, words)                                                                                  \
+    {"account." name ".free_bytes", "B", "none", METRIC_SECONDARY, "free in the heap, " words},              \
+        {"account." name ".reserve_bytes", "B", "none", METRIC_SECONDARY,                                    \
+         "objects that the pools own and nobody uses, " words},                                              \
+        {"account." name ".rest_bytes", "B", "none", METRIC_SECONDARY, "not accounted for, " words},         \
+        {"account." name ".pss_bytes", "B", "none", METRIC_SECONDARY, "proportional set size, " words},      \
+        {"account." name ".anonymous_bytes", "B", "none", METRIC_SECONDARY, "anonymous memory, " words},     \
+        {"account." name ".huge_bytes", "B", "none", METRIC_SECONDARY, "memory in huge pages, " words},      \
+    {                                                                                                        \
+        "account." name ".connections", "1", "none", METRIC_SECONDARY, "connections, " words                 \
+    }
+    MOMENT("late", "at the last time that so many connections were open, to 1 %"),
+    MOMENT("end", "at the end of the broker"),
+#undef MOMENT
     {0},
 };

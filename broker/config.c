@@ -422,7 +422,8 @@ void broker_config_print_help(void)
                     stdout);
     printf("\nSignals: SIGUSR1 prints statistics of connections, messages and pools to stdout, which "
            "--metrics has as\n"
-           "well; SIGTERM and SIGINT end the broker and close its record.\n\n"
+           "well, and with --record bytes by account; SIGTERM and SIGINT end the broker and close its "
+           "record.\n\n"
            "Exit code: 0 ended by a signal; 1 it could not start or had to end; 2 wrong call, or\n"
            "the file of --state cannot be used.\n");
 }

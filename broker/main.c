@@ -110,39 +110,78 @@ static void complain_of(const struct broker_statistics *statistics, struct told 
     relief_complain(&statistics->pressure, &told->pressure, stderr);
 }
 
-// Runs until SIGTERM or SIGINT (returns 0), or until a loop ended on an error (-errno).
-static int supervise(struct broker *broker, const struct broker_config *config, struct broker_record *record,
-                     const sigset_t *signals, struct told *told, struct err *err)
+// What supervise has and knows.
+struct watch {
+    struct broker *broker;
+    const struct broker_config *config;
+    struct broker_record *record;
+    struct told told;
+    struct bytes_start start; // the bytes before the pools
+    struct bytes_moments moments;
+};
+
+// Reads the bytes by account and records them. false: they are not wanted, or could not be read.
+static bool take_bytes(struct watch *watch, const char *moment, struct bytes *bytes)
+{
+    if (!broker_record_has_bytes(watch->record))
+        return false;
+    int code = bytes_read(watch->broker, &watch->start, bytes);
+    if (code < 0)
+        broker_record_no_bytes(watch->record, code);
+    else
+        broker_record_bytes(watch->record, moment, bytes);
+    return code == 0;
+}
+
+static void print_statistics(struct watch *watch)
 {
     struct broker_statistics statistics;
+    struct bytes bytes;
+    broker_statistics(watch->broker, &statistics);
+    bool has_bytes = take_bytes(watch, "asked", &bytes);
+    statistics_print(&statistics, broker_pools(watch->broker), has_bytes ? &bytes : NULL, stdout);
+    fflush(stdout);
+}
+
+static void take_sample(struct watch *watch, int64_t now_ns)
+{
+    struct broker_statistics statistics;
+    struct bytes bytes;
+    broker_statistics(watch->broker, &statistics);
+    broker_record_sample(watch->record, broker_pools(watch->broker));
+    broker_count_reserve(watch->broker);
+    complain_of(&statistics, &watch->told);
+    const char *moment = bytes_moment(&watch->moments, statistics.connections, now_ns);
+    if (moment)
+        take_bytes(watch, moment, &bytes);
+}
+
+// Runs until SIGTERM or SIGINT (returns 0), or until a loop ended on an error (-errno).
+static int supervise(struct watch *watch, const sigset_t *signals, struct err *err)
+{
+    const struct broker_config *config = watch->config;
     int64_t next_sample_ns = clock_now_ns() + NS_PER_S;
     int64_t next_sweep_ns = clock_now_ns() + config->sweep_every_ns;
     for (;;) {
         int64_t now_ns = clock_now_ns();
         if (now_ns >= next_sweep_ns) {
-            pool_set_sweep(broker_pools(broker));
+            pool_set_sweep(broker_pools(watch->broker));
             next_sweep_ns = now_ns + config->sweep_every_ns;
         }
         if (now_ns >= next_sample_ns) {
-            int code = broker_check(broker, err);
+            int code = broker_check(watch->broker, err);
             if (code < 0)
                 return code;
-            broker_statistics(broker, &statistics);
-            broker_record_sample(record, broker_pools(broker));
-            broker_count_reserve(broker);
-            complain_of(&statistics, told);
+            take_sample(watch, now_ns);
             next_sample_ns = now_ns + NS_PER_S;
         }
         int64_t wait_ns = (next_sample_ns < next_sweep_ns ? next_sample_ns : next_sweep_ns) - now_ns;
         struct timespec wait = {wait_ns / NS_PER_S, wait_ns % NS_PER_S};
         int signal_number = sigtimedwait(signals, NULL, &wait);
-        if (signal_number == SIGUSR1) {
-            broker_statistics(broker, &statistics);
-            statistics_print(&statistics, broker_pools(broker), stdout);
-            fflush(stdout);
-        } else if (signal_number > 0) {
+        if (signal_number == SIGUSR1)
+            print_statistics(watch);
+        else if (signal_number > 0)
             return 0;
-        }
     }
 }
 
@@ -186,36 +225,41 @@ static int serve(const struct broker_config *config, int64_t descriptors, struct
                  struct broker_statistics *statistics, struct err *err)
 {
     sigset_t signals = block_signals();
-    struct broker *broker;
-    int code = broker_open(&broker, config, broker_record_on_event, record, err);
+    struct watch watch = {.config = config, .record = record};
+    if (broker_record_has_bytes(record))
+        bytes_begin(&watch.start);
+    int code = broker_open(&watch.broker, config, broker_record_on_event, record, err);
     if (code < 0)
         return code;
     struct address addresses[CONFIG_LISTEN_MAX], metrics_address = config->metrics_address;
     struct http_page *metrics = NULL;
-    struct told told = {.pressure = {0}};
-    code = broker_start(broker, addresses, err);
+    struct bytes bytes;
+    code = broker_start(watch.broker, addresses, err);
     if (code == 0 && config->metrics)
-        code = metrics_open(&metrics, broker, &metrics_address, err);
+        code = metrics_open(&metrics, watch.broker, &metrics_address, err);
     if (code == 0) {
         broker_record_set_addresses(record, addresses, config->listen_count);
-        broker_record_sample(record, broker_pools(broker));
+        broker_record_sample(record, broker_pools(watch.broker));
         struct bounds bounds = bounds_of(config, descriptors);
         bounds_print(&bounds, stderr);
         broker_record_set_bound(record, bounds.whole);
-        broker_statistics(broker, statistics);
+        broker_statistics(watch.broker, statistics);
         if (config->relief.sources)
             relief_announce(&statistics->pressure, config->relief.bound_bytes, stderr);
+        take_bytes(&watch, "start", &bytes);
         warn_of_strangers(addresses, config->listen_count);
         announce(config, addresses, &metrics_address);
-        code = supervise(broker, config, record, &signals, &told, err);
+        watch.moments.told_ns = clock_now_ns();
+        code = supervise(&watch, &signals, err);
     }
-    broker_count_reserve(broker);
-    broker_statistics(broker, statistics);
-    complain_of(statistics, &told); // of the last second
-    broker_record_sample(record, broker_pools(broker));
+    broker_count_reserve(watch.broker);
+    broker_statistics(watch.broker, statistics);
+    complain_of(statistics, &watch.told); // of the last second
+    broker_record_sample(record, broker_pools(watch.broker));
+    take_bytes(&watch, "end", &bytes);
     http_page_close(metrics);
-    stop_counting(broker, statistics);
-    broker_close(broker);
+    stop_counting(watch.broker, statistics);
+    broker_close(watch.broker);
     return code;
 }
 

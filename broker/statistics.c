@@ -14,7 +14,8 @@ double statistics_hit_rate(const struct pool_stats *stats)
     return stats->gets > 0 ? (double)stats->hits / (double)stats->gets : 1.0;
 }
 
-void statistics_print(const struct broker_statistics *statistics, const struct pool_set *pools, FILE *to)
+void statistics_print(const struct broker_statistics *statistics, const struct pool_set *pools,
+                      const struct bytes *bytes, FILE *to)
 {
     const struct broker_counts *counts = &statistics->counts;
     fprintf(to,
@@ -35,6 +36,8 @@ void statistics_print(const struct broker_statistics *statistics, const struct p
     if (statistics->pressure.sources)
         relief_print(&statistics->pressure, to);
     pool_set_report_table(pools, to);
+    if (bytes)
+        bytes_print(bytes, to);
     fprintf(to, "end of statistics\n");
 }
 

@@ -3,12 +3,13 @@
 #ifndef POOLMARK_BROKER_STATISTICS_H
 #define POOLMARK_BROKER_STATISTICS_H
 
-#include "broker/broker.h"
+#include "broker/bytes.h"
 
 #include <stdio.h>
 
-// Prints counts, a table of the pools, and the last line "end of statistics".
-void statistics_print(const struct broker_statistics *statistics, const struct pool_set *pools, FILE *to);
+// Prints counts, a table of the pools, the bytes by account (NULL: not known), and the last line "end of statistics".
+void statistics_print(const struct broker_statistics *statistics, const struct pool_set *pools,
+                      const struct bytes *bytes, FILE *to);
 
 // Prometheus text exposition format, version 0.0.4.
 void statistics_print_prometheus(const struct broker_statistics *statistics,

@@ -38,13 +38,19 @@ $(B)/tests/plugins/kill-at.so: tests/plugins/kill_at.c $(B)/flags
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(filter-out $(san_flags),$(plugin_flags)) -shared -o $@ $< -ldl
 
+$(B)/tests/plugins/leak.so: tests/plugins/leak.c $(B)/flags
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(filter-out $(san_flags),$(plugin_flags)) -shared -o $@ $< -ldl
+
 plugins := $(plugin_faults:%=$(B)/tests/plugins/faulty-%.so) $(addprefix $(B)/tests/plugins/,thin.so faulty.o) \
     $(B)/examples/stack-pool.so
 $(B)/tests/test_plugin: | $(plugins)
 $(B)/tests/test_heap: | $(B)/tests/plugins/new-heap.so
+$(B)/tests/test_e2e_account: | $(B)/tests/plugins/leak.so
 # For tests/py/test_state*.py.
 $(B)/tests/test_state: | $(B)/tests/plugins/kill-at.so
-$(B)/tests/test_plugin.o $(B)/tests/test_heap.o: private c_flags += -DPLUGINS='"$(B)/tests/plugins"' -DEXAMPLES='"$(B)/examples"'
+$(B)/tests/test_plugin.o $(B)/tests/test_heap.o $(B)/tests/test_e2e_account.o: private c_flags += -DPLUGINS='"$(B)/tests/plugins"' -DEXAMPLES='"$(B)/examples"'
 
 # Does a pool keep the contract? POOL=./mine.so
 .PHONY: check-pool

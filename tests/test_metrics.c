@@ -102,7 +102,7 @@ static void the_statistics_for_people_end_with_their_last_line(void **state)
     FILE *to = open_memstream(&text, &bytes);
     struct broker_statistics statistics;
     broker_statistics(inside->broker, &statistics);
-    statistics_print(&statistics, broker_pools(inside->broker), to);
+    statistics_print(&statistics, broker_pools(inside->broker), NULL, to);
     fclose(to);
     assert_non_null(strstr(text, "connections 0, sessions 0"));
     assert_non_null(strstr(text, "messages_received"));

@@ -63,8 +63,8 @@ static void name_folder(char path[static 64])
 
 static void remove_record(const char *folder)
 {
-    static const char *const names[] = {"run.json", "run.json.new", "run.json.sha256", "pools.csv",
-                                        "events.csv"};
+    static const char *const names[] = {"run.json",  "run.json.new", "run.json.sha256",
+                                        "pools.csv", "events.csv",   "account.csv"};
     char path[128];
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         snprintf(path, sizeof path, "%s/%s", folder, names[i]);

@@ -136,7 +136,7 @@ def test_so_does_a_file_of_a_scenario(tmp_path, broker, scenario, arguments, nam
 
 
 @HARMS
-@pytest.mark.parametrize("name, source", [("pools.csv", "pools_lines"), ("events.csv", "events_lines")])
+@pytest.mark.parametrize("name, source", [("pools.csv", "pools_lines"), ("events.csv", "events_lines"), ("account.csv", "account_lines")])
 def test_a_broker_whose_file_another_program_spoils_ends_no_complete_record(tmp_path, name, source, harm, said):
     folder = tmp_path / "broker"
     with Broker("--record", folder, "--pool", "expand", "--initial", 2) as broker:

@@ -203,7 +203,7 @@ def test_a_report_in_the_folder_is_known_and_compared(copies):
 
 
 @pytest.mark.parametrize(("kind", "file"), [("connect", "latency.hlog"), ("connect", "memory.csv"), ("publish", "latency.hlog"),
-                                            ("steps", "steps.csv"), ("broker", "pools.csv"), ("broker", "events.csv")])
+                                            ("steps", "steps.csv"), ("broker", "pools.csv"), ("broker", "events.csv"), ("broker", "account.csv")])
 def test_a_raw_file_that_is_gone_from_folder_and_list_is_noticed(copies, kind, file):
     folder = copies(kind)
     (folder / file).unlink()

@@ -37,7 +37,7 @@ def test_verify_accepts_fresh_records_of_broker_and_generator(tmp_path):
     done = verify(broker, generator)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "came after" not in done.stdout
-    assert set(load(broker).data["files"]) == {"pools.csv", "events.csv"}
+    assert set(load(broker).data["files"]) == {"pools.csv", "events.csv", "account.csv"}
     assert set(load(generator).data["files"]) == {"latency.hlog", "memory.csv"}
     with open(generator / "memory.csv", "a", encoding="utf-8") as file:
         file.write("\n")

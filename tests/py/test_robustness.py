@@ -7,6 +7,7 @@ import pytest
 
 from poolmark.attack.attacks import ATTACKS
 from poolmark.base.errors import PoolmarkError, RecordError, UsageError
+from poolmark.records.read_record import load
 from poolmark.records.record import Record
 from poolmark.report import robustness
 from poolmark.report.robustness import LINES, Line
@@ -78,7 +79,7 @@ def test_figures_are_those_of_the_records(tmp_path):
             cell.metric(metric, value, unit)
         cell.finish("complete")
     record.close("complete")
-    run = robustness.load(record.folder)
+    run = load(record.folder)
     rows = [robustness.attack_row("fan-out", run.data["cells"][1:]), robustness.attack_row("silent", [])]
     assert rows[0][2:] == ["8 ms", "2 ms", "0 / - / 3", "1 MiB of 2 MiB", "5 ms"]
     assert rows[1][2:] == [robustness.UNKNOWN] * 5
