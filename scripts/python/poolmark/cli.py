@@ -25,6 +25,7 @@ COMMANDS = {
     "limit": ("run.limit", "the highest rate that holds a bound on latency with nothing lost, by search with repetition"),
     "bench": ("bench.bench", "run the micro-benchmarks beside the allocators and print the comparison"),
     "kernel": ("account.kernel", "kernel memory of a connection by part and by state; what options of a server save"),
+    "account": ("report.user_account", "user memory of the reference broker by account, of a run or of one that runs; what has no account"),
     "claims": ("claims.claims", "measure published figures about pools again and give each a verdict"),
     "report": ("report.report", "turn runs into one self-contained page and Markdown"),
     "compare": ("compare.compare", "compare two runs and give a verdict"),
@@ -46,6 +47,8 @@ EXIT_CODES = {
             "SIGTERM (what was measured is kept)",
     "attack": "0 it was made until its end, 1 it could not be made, 2 wrong call",
     "robustness": "0 done, 1 a table differs (`--check`) or could not be made, 2 wrong call or a record that cannot be read",
+    "account": "0 at most 1 % of PSS is not accounted for (`--check`: the tables are as the records give them), 1 more is, or it could not be "
+               "read or a table differs, 2 wrong call or a record that cannot be read",
     "host": "0 it fits, 1 it does not or cannot be told, 2 wrong call",
     "capacity": "0 the model holds and answers all that was asked, 1 it does not or gives no forecast or a part is not known, 2 wrong call or a "
                 "record that cannot be used",

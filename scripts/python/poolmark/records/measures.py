@@ -13,7 +13,7 @@ phases.recorded(). RecordError when a file cannot be read.
 """
 from pathlib import Path
 
-from poolmark.records import arrivals, phases
+from poolmark.records import accounts, arrivals, phases
 from poolmark.base.forms import PhaseData, Taker
 from poolmark.base.curves import MemoryCurve, kernel_bytes, pool_totals, pools_at, read_csv, user_bytes
 from poolmark.base.errors import RecordError
@@ -107,6 +107,7 @@ def take_target(cell: Taker, base: Path, taken: list[PhaseData], pool_files: lis
     if not pool_files:
         return
     take_pools(cell, pool_files)
+    accounts.take(cell, [path.parent / accounts.FILE for path in pool_files])
     for phase in taken:
         folder = base / phase["folder"]
         if (folder / "steps.csv").is_file() and (folder / "memory.csv").is_file():

@@ -10,6 +10,7 @@ from poolmark.base.forms import CellData
 from poolmark.records.phases import CELL, names_of, split
 
 MEMORY = ("memory", "kernel", "generator", "cpu")
+KINDS = {"pool": "pools", "step": "steps", "account": "account"}    # group of metrics -> the file that it is of
 MESSAGES = ("delivery", "ack", "messages")
 
 
@@ -62,6 +63,6 @@ def files_behind(cell: CellData, metric: str) -> list[str]:
     rounds = [path for key, path in files.items() if key.startswith("round_")]
     group = metric.partition(".")[0]
     phase = phase_of(cell, f"{named}.{metric}" if named else metric)
-    kind = "memory" if group in MEMORY else "pools" if group == "pool" else "steps" if group == "step" else "latency"
+    kind = "memory" if group in MEMORY else KINDS.get(group, "latency")
     path = files.get(f"{kind}_{phase}" if phase else kind)
     return [path] if path else rounds

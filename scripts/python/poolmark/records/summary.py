@@ -7,7 +7,7 @@ import re
 import shutil
 import statistics
 
-from poolmark.records import phases
+from poolmark.records import accounts, phases
 from poolmark.base.forms import CellData, Json, RecordData, value_of
 from poolmark.base.table import csv_text, markdown_table, markdown_text, text_table
 from poolmark.base.units import show
@@ -278,6 +278,9 @@ def markdown(data: RecordData, title: str, ratios: list[Json]) -> str:
     lines = [markdown_table([shared_words(list(grouped)) or "measure", *heads(grouped)], rows(grouped)), ""]
     for name, head, table in step_tables(grouped):
         lines += [f"**{markdown_text(name)}, step by step**", "", markdown_table(head, table, "r" * len(head)), ""]
+    if by_account := {name: cells[0]["metrics"] for name, cells in zip(short_names(list(grouped)), grouped.values(), strict=True)
+                      if accounts.has(cells[0]["metrics"])}:
+        lines += ["**User memory by account**, the first run of each", "", markdown_table(*accounts.comparison(by_account)), ""]
     return page(data, title, lines, ratio_lines(data.get("cells", []), ratios), notes(data))
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from poolmark.base.curves import USER_COLUMNS
 from poolmark.base.forms import CellData, Json, Row
+from poolmark.records import accounts
 from poolmark.records.read_record import Run
 from poolmark.report.source import Source, number, thin, thin_worst
 
@@ -94,6 +95,25 @@ def _parts_when_full(source: Source, run: Run, cell: CellData) -> list[tuple[flo
     parts = {part: owned.get(part, 0) for part in PARTS}
     parts |= {REST: max(0, (user_bytes(full) or 0) - sum(owned.values())), "kernel": kernel}
     return [(number(full["connections"]) or 0.0, parts)]
+
+
+SMALL_SHARE = 0.005     # of PSS: accounts that are smaller in every cell are drawn as one
+OTHER_ACCOUNTS = "other accounts"
+
+
+def memory_accounts(source: Source) -> list[Json]:
+    """User memory of a connection by account, of each configuration's first run; with the fewest accounts that show what matters."""
+    told = [(name, accounts.lines(cell["metrics"])) for _, cell, name in source.first_cells() if accounts.has(cell["metrics"])]
+    large = {one.name for _, lines in told for one in lines if abs(one.share) >= SMALL_SHARE or one.name == "rest"}
+    rows: list[Json] = []
+    for name, lines in told:
+        found = [one for one in lines if one.name in accounts.ACCOUNTS and one.each is not None]
+        small = sum(one.each or 0.0 for one in found if one.name not in large)
+        rows += [{"cell": name.label, "account": one.words, "bytes_of_a_connection": one.each, "bytes": one.bytes}
+                 for one in found if one.name in large]
+        rows += [{"cell": name.label, "account": OTHER_ACCOUNTS, "bytes_of_a_connection": small,
+                  "bytes": sum(one.bytes for one in found if one.name not in large)}] if small else []
+    return rows
 
 
 def _pool_bytes(pools: list[Row], at_ns: float | None) -> dict[str, float]:

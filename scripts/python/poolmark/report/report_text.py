@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from poolmark.base.escape import terminal as plain
-from poolmark.base.forms import CellData
+from poolmark.base.forms import CellData, Metrics
 from poolmark.base.units import show
-from poolmark.records import beside, summary
+from poolmark.records import accounts, beside, summary
 from poolmark.records.read_record import Run
 from poolmark.records.record import sha256
 from poolmark.report.source import Source, median, values
@@ -61,6 +61,15 @@ def table(source: Source, run: Run) -> tuple[list[str], list[list[Field]]]:
         head, rows = beside.shown(run.data)
         return head, [[Field(text) for text in row] for row in rows]
     return _suite_table(source, run)
+
+
+def account_table(source: Source, run: Run) -> tuple[list[str], list[list[str]]]:
+    """User memory by account, a column for each configuration's first run; empty without one."""
+    columns: dict[str, Metrics] = {}
+    for cell in run.data.get("cells", []):
+        if accounts.has(cell["metrics"]):
+            columns.setdefault(source.name(run, cell).label, cell["metrics"])
+    return accounts.comparison(columns) if columns else ([], [])
 
 
 def _bench_table(cells: list[CellData]) -> tuple[list[str], list[list[Field]]]:

@@ -14,21 +14,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from poolmark.attack.attacks import ATTACKS, about
-from poolmark.base.errors import PoolmarkError, RecordError, UsageError
+from poolmark.base.errors import PoolmarkError, RecordError
 from poolmark.base.forms import CellData, Json
-from poolmark.base.escape import markdown
 from poolmark.base.paths import ROOT, need_checkout
 from poolmark.base.units import show, show_bytes, show_count
 from poolmark.facts import facts
 from poolmark.records import attacked, phases
-from poolmark.records.read_record import Run, load
 from poolmark.records.record import utc_now
-from poolmark.verify.complaints import damage
+from poolmark.report import reference
+from poolmark.report.reference import REFERENCE, UNKNOWN, record_of, source, table
 
-DOCUMENT, REFERENCE = Path("docs/robustness.md"), Path("results/reference")
+DOCUMENT = Path("docs/robustness.md")
 COUNTS = "robustness/counts.json"
-BLOCK = re.compile(r"(<!-- robustness: ([a-z]+) -->\n).*?(<!-- end of robustness -->)", re.S)
-UNKNOWN = "not measured yet"
 
 
 @dataclass(frozen=True)
@@ -103,28 +100,6 @@ def measure(name: str, root: Path) -> str:
 # --- tables
 
 
-def table(head: list[str], rows: list[list[str]]) -> str:
-    return "".join("| " + " | ".join(line) + " |\n" for line in [head, ["---"] * len(head), *rows])
-
-
-def record_of(name: str, root: Path) -> Run | None:
-    """A committed run; None when there is none. PoolmarkError when it is not as it was when it ended."""
-    folder = root / REFERENCE / name
-    if not (folder / "run.json").is_file():
-        return None
-    run = load(folder)
-    if wrong := damage(run):
-        raise PoolmarkError(wrong)
-    return run
-
-
-def source(run: Run | None, command: str) -> str:
-    if run is None:
-        return f"Nobody has measured this yet: `{command}`.\n\n"
-    return (f"Run {markdown(run.id)}, {run.data['status']}, commit {markdown(run.data['tool']['commit'][:12])}, "
-            f"{run.data['host'].get('cores')} cores of {markdown(str(run.data['host'].get('cpu_model')))}: `{command}`.\n\n")
-
-
 def tried(root: Path) -> str:
     counts = read_counts(root)
     return table(["what", "how many", "repeat it"], [
@@ -185,12 +160,7 @@ TABLES = {"tried": tried, "soak": soak, "attacks": attacks}
 
 def filled(text: str, root: Path) -> str:
     """The document with its tables. UsageError for a block of an unknown name."""
-    def fill(match: re.Match[str]) -> str:
-        if match[2] not in TABLES:
-            raise UsageError(f"{DOCUMENT}: there is no table {match[2]!r}; there are: {', '.join(TABLES)}")
-        return f"{match[1]}\n{TABLES[match[2]](root)}\n{match[3]}"
-
-    return BLOCK.sub(fill, text)
+    return reference.filled(text, DOCUMENT, "robustness", TABLES, root)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -207,14 +177,4 @@ def run(args: argparse.Namespace) -> int:
         if not args.measure:
             print("\n".join(make(ROOT) for make in TABLES.values()), end="")
         return 0
-    path = ROOT / DOCUMENT
-    text = path.read_text(encoding="utf-8")
-    wanted = filled(text, ROOT)
-    if text == wanted:
-        return 0
-    if args.write:
-        new = path.with_suffix(".new")
-        new.write_text(wanted, encoding="utf-8")
-        os.replace(new, path)
-    print(f"{DOCUMENT}: {'written' if args.write else 'differs; scripts/poolmark robustness --write renews it'}")
-    return 0 if args.write else 1
+    return reference.renew(DOCUMENT, lambda text: filled(text, ROOT), args.write, "robustness")

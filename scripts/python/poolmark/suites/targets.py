@@ -113,7 +113,7 @@ class PoolmarkBroker(Target):
 
     def stop(self, children: Children) -> list[str]:
         unclean = super().stop(children)
-        for key in ("pools", "events"):
+        for key in ("pools", "events", "account"):
             self.cell.file(key, self.cell.folder / self._name(0) / f"{key}.csv")
         return unclean
 

@@ -17,7 +17,7 @@ from poolmark.records.read_record import has_seals
 
 # Source of the books -> the file of its lines.
 LINES = {"latency_lines": "latency.hlog", "memory_lines": "memory.csv", "steps_lines": "steps.csv", "arrivals_lines": "arrivals.csv",
-         "pools_lines": "pools.csv", "events_lines": "events.csv"}
+         "pools_lines": "pools.csv", "events_lines": "events.csv", "account_lines": "account.csv"}
 FROM_LATENCIES = ("p50", "p99", "p99_9", "max", "mean")
 FROM_READINGS = ("memory.", "kernel.", "cpu.per_")
 KERNEL_FILES = 5    # of a cell of `kernel`: two of before, two of after, and the names that the kernel has merged

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import cast
 
-from poolmark.records import attacked, bare, measures, raw_data, trend
+from poolmark.records import accounts, attacked, bare, measures, raw_data, trend
 from poolmark.records.hlog import PERCENTILES
 from poolmark.records.hlog import figures as latency_figures
 from poolmark.base.curves import LEVEL_BYTES, LEVEL_SHARE, SOCKET_BYTES, USER_COLUMNS, MemoryCurve, kernel_bytes, read_csv
@@ -32,7 +32,7 @@ from poolmark.verify.expected import base_of, lacking, nested, spoiled
 from poolmark.verify.withheld import Withheld
 
 Figures = dict[str, list[float | None]]     # metric -> its value by each definition that a record may follow
-TEXT_COLUMNS = ("pool", "strategy", "event")
+TEXT_COLUMNS = ("pool", "strategy", "event", "moment")
 
 
 # --- a load's own record -----------------------------------------------------------------------------------------
@@ -181,7 +181,7 @@ def broker_account(run: Run, where: str = "") -> Account:
     figures: Figures = {}
     account.wrong += lacking(run.data, where)
     try:
-        lines = {f"{name}_lines": len(read_csv(run.folder / f"{name}.csv", TEXT_COLUMNS)) for name in ("pools", "events")
+        lines = {f"{name}_lines": len(read_csv(run.folder / f"{name}.csv", TEXT_COLUMNS)) for name in ("pools", "events", "account")
                  if f"{name}_lines" in (run.data.get("books") or {}) and f"{name}.csv" not in bad
                  and (run.folder / f"{name}.csv").is_file()}
         account.wrong += [where + text for text in book_complaints(run.data, {}, lines)]
@@ -291,6 +291,8 @@ def replay(run: Run, cell: CellData) -> tuple[Metrics, str]:
         measures.take_pools(made, pools)
     elif pools:
         measures.take_target(made, folder, phases, pools)
+        if "account" in cell.get("files", {}) and not all((path.parent / accounts.FILE).is_file() for path in pools):
+            missing = missing or ABSENT
     if "attack" in cell.get("files", {}):
         missing = missing or ("" if (folder / attacked.FILE).is_file() else ABSENT)
         attacked.take(made, folder, pools or [])
