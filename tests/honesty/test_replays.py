@@ -100,3 +100,14 @@ def test_a_call_that_cannot_be_counted_is_wrong(tmp_path, words, told):
     with load(tmp_path / "run", "subscribe", 1, "--retained", 5, *words) if "--retained" not in words else \
             load(tmp_path / "run", "subscribe", 1, *words) as run:
         assert run.end() == 2 and told in run.said()
+
+
+def test_a_worker_that_dies_in_its_replays_leaves_books_that_balance(tmp_path):
+    with Broker() as broker, load(tmp_path / "run", "subscribe", broker.port, *REST, "--retained", RETAINED, "--subscribe-rate", 2, "--workers",
+                                  2) as run:
+        run.wait_for(" subscribe ")
+        os.kill(children_of(run.pid)[0], signal.SIGKILL)
+        assert run.end() == 1
+        assert run.record["status"] == "incomplete" and run.books["retains"]["measured"] == RETAINED
+        assert all(balances(line) for line in run.books.values())
+        verified(run)
